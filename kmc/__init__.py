@@ -1,0 +1,77 @@
+"""Kinetic Monte Carlo of vacancies and voids at metal-electrolyte interfaces.
+
+>>> import kmc
+>>> t = kmc.run("strip_li")          # doctest: +SKIP
+>>> t = kmc.load("strip_li.h5")      # doctest: +SKIP
+>>> t.samples.contact_fraction       # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from kmc.simulation import Simulation
+    from kmc.trajectory import Trajectory, load
+
+__version__ = "0.1.0"
+__all__ = ["Simulation", "__version__", "load", "run"]
+
+# numba, numpy and h5py are imported with the first use, not with the package: `kmc --help` is fast.
+_HOMES = {"load": "kmc.trajectory", "Simulation": "kmc.simulation"}
+
+
+def run(
+    name_or_path: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Trajectory:
+    """Run a run file and return its trajectory.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A shipped run, such as ``"strip_li"``, or the path of a run file.
+    overrides : mapping, optional
+        ``{"section.key": value}``, for example ``{"conditions.temperature_K": 333.15}``; None as
+        a value removes the key, so that its default holds.
+    output : str or Path, optional
+        HDF5 file to write; NAME.h5 in the current folder by default.
+    overwrite : bool
+        Replace `output` where it exists.
+    progress : bool
+        Draw a progress bar.
+
+    Raises
+    ------
+    kmc.errors.InputError
+        Anything in the run or its output that cannot be used; nothing has been written then.
+    """
+    from pathlib import Path
+
+    from kmc.conditions import load_run
+    from kmc.simulation import run_to_file
+    from kmc.trajectory_writer import check_output
+
+    run_file = load_run(name_or_path, overrides)
+    path = Path(f"{run_file.name}.h5" if output is None else output)
+    check_output(path, overwrite)
+    return run_to_file(run_file, path, overwrite=overwrite, progress=progress)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'kmc' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

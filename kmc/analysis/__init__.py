@@ -1,0 +1,1 @@
+"""Post-analysis of trajectories; never of running simulations."""

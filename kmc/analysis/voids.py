@@ -1,0 +1,253 @@
+"""Voids: connected vacant sites.
+
+Two vacant sites belong to one void when they are first or second neighbours, over the periodic
+boundaries too. Fewer than ``min_size`` connected vacancies are not a void: lone vacancies and small
+clusters come and go in any metal at rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from kmc.lattice import Lattice
+
+DEFAULT_MIN_SIZE = 4
+_A_per_nm = 10.0
+_SITES_AT_ONCE = 100_000  # of which the neighbours are held in memory
+
+
+def label(occupancy: np.ndarray, lattice: Lattice) -> tuple[np.ndarray, int]:
+    """Number the connected groups of vacant sites.
+
+    Parameters
+    ----------
+    occupancy : ndarray of uint8, shape (n_sites,)
+        0 where a site is vacant.
+    lattice : Lattice
+        The box.
+
+    Returns
+    -------
+    labels : ndarray of int32, shape (n_sites,)
+        0 for metal; else the number of the group, from 1 in the order of their first sites.
+    n_groups : int
+    """
+    occupancy = _checked(occupancy, lattice)
+    labels = np.zeros(lattice.n_sites, dtype=np.int32)
+    vacant = np.flatnonzero(occupancy == 0)
+    if not len(vacant):
+        return labels, 0
+    place = np.full(lattice.n_sites + 1, -1, dtype=np.int32)  # the last entry: no such site
+    place[vacant] = np.arange(len(vacant), dtype=np.int32)
+    starts, ends = [], []
+    for first in range(0, len(vacant), _SITES_AT_ONCE):
+        some = vacant[first : first + _SITES_AT_ONCE]
+        for shell in (1, 2):
+            neighbour = place[lattice.neighbours(some, shell)]
+            row, direction = np.nonzero(neighbour > place[some][:, None])  # each pair once
+            starts.append(place[some[row]])
+            ends.append(neighbour[row, direction])
+    start, end = np.concatenate(starts), np.concatenate(ends)
+    graph = coo_array((np.ones(len(start), np.uint8), (start, end)), shape=(len(vacant),) * 2)
+    n_groups, group = connected_components(graph, directed=False)
+    _, first_member = np.unique(group, return_index=True)
+    number = np.empty(n_groups, dtype=np.int32)
+    number[np.argsort(first_member)] = np.arange(1, n_groups + 1, dtype=np.int32)
+    labels[vacant] = number[group]
+    return labels, n_groups
+
+
+@dataclass(frozen=True)
+class Void:
+    """One void.
+
+    Attributes
+    ----------
+    label : int
+        Its number in `Voids.labels`; 1 is the largest.
+    volume : int
+        Vacant sites.
+    volume_nm3 : float
+    contact_sites : int
+        L1 sites without metal because of it.
+    contact_area_nm2 : float
+        Interface area without metal because of it, nm².
+    width_nm : float
+        Diameter of the circle with the area of its widest atomic layer, nm.
+    height_nm : float
+        Atomic layers it spans, times their distance, nm.
+    """
+
+    label: int
+    volume: int
+    volume_nm3: float
+    contact_sites: int
+    contact_area_nm2: float
+    width_nm: float
+    height_nm: float
+
+
+class Voids:
+    """The voids of one frame, the largest first; a sequence of `Void`.
+
+    Attributes
+    ----------
+    volume, contact_sites : ndarray of int, shape (n_voids,)
+    volume_nm3, contact_area_nm2, width_nm, height_nm : ndarray of float, shape (n_voids,)
+        See `Void`.
+    labels : ndarray of int32, shape (n_sites,)
+        Number of the void a site belongs to, from 1; 0 for metal and for vacancies outside voids.
+    min_size : int
+        Fewest sites of a void.
+    n_vacancies : int
+        Vacant sites in the box.
+    n_outside : int
+        Of them, those in no void.
+    """
+
+    def __init__(
+        self,
+        labels: np.ndarray,
+        lattice: Lattice,
+        min_size: int,
+        sites: np.ndarray,
+        members: np.ndarray,
+        n_vacancies: int,
+    ):
+        self.labels, self.min_size, self.n_vacancies = labels, min_size, n_vacancies
+        self.n_outside = n_vacancies - len(sites)
+        n_voids = int(members.max(initial=-1)) + 1
+        area_nm2 = lattice.site_area_A2 / _A_per_nm**2
+        spacing_nm = lattice.layer_spacing_A / _A_per_nm
+        layer = sites // lattice.sites_per_layer
+        in_layer = np.bincount(
+            members * lattice.layers + layer, minlength=n_voids * lattice.layers
+        ).reshape(n_voids, lattice.layers)
+        self.volume = in_layer.sum(axis=1)
+        self.volume_nm3 = self.volume * area_nm2 * spacing_nm
+        has_interface = lattice.boundary == "interface"
+        self.contact_sites = in_layer[:, 0] * int(has_interface)
+        self.contact_area_nm2 = self.contact_sites * area_nm2
+        self.width_nm = 2 * np.sqrt(in_layer.max(axis=1, initial=0) * area_nm2 / np.pi)
+        self.height_nm = _layers_spanned(in_layer > 0, periodic=not has_interface) * spacing_nm
+
+    def __len__(self) -> int:
+        return len(self.volume)
+
+    def __getitem__(self, index: int) -> Void:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"void {index}: there are {len(self)}")
+        return Void(
+            label=index % len(self) + 1,
+            volume=int(self.volume[index]),
+            volume_nm3=float(self.volume_nm3[index]),
+            contact_sites=int(self.contact_sites[index]),
+            contact_area_nm2=float(self.contact_area_nm2[index]),
+            width_nm=float(self.width_nm[index]),
+            height_nm=float(self.height_nm[index]),
+        )
+
+    def __iter__(self) -> Iterator[Void]:
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        outside = f"{self.n_outside} of {self.n_vacancies} vacancies outside voids"
+        if not len(self):
+            return f"Voids: none of {self.min_size} sites or more; {outside}"
+        lines = [f"Voids: {len(self)} of {self.min_size} sites or more; {outside}"]
+        lines.append("  label   sites  contact/nm²  width/nm  height/nm")
+        for void in list(self)[:10]:
+            lines.append(
+                f"  {void.label:>5}  {void.volume:>6}  {void.contact_area_nm2:>11.2f}"
+                f"  {void.width_nm:>8.2f}  {void.height_nm:>9.2f}"
+            )
+        if len(self) > 10:
+            lines.append(f"  … and {len(self) - 10} smaller ones")
+        return "\n".join(lines)
+
+
+def find(occupancy: np.ndarray, lattice: Lattice, min_size: int = DEFAULT_MIN_SIZE) -> Voids:
+    """Voids of one frame.
+
+    Parameters
+    ----------
+    occupancy : ndarray of uint8, shape (n_sites,)
+        0 where a site is vacant.
+    lattice : Lattice
+        The box.
+    min_size : int
+        Fewest connected vacant sites that make a void.
+
+    Examples
+    --------
+    >>> find(t.frames[-1].occupancy, t.lattice)                              # doctest: +SKIP
+    Voids: 2 of 4 sites or more; 31 of 540 vacancies outside voids
+    """
+    groups, n_groups = label(occupancy, lattice)
+    sizes = np.bincount(groups, minlength=n_groups + 1)
+    sizes[0] = 0
+    order = np.argsort(-sizes, kind="stable")
+    order = order[sizes[order] >= max(1, min_size)]
+    rank = np.zeros(n_groups + 1, dtype=np.int32)
+    rank[order] = np.arange(1, len(order) + 1, dtype=np.int32)
+    labels = rank[groups]
+    sites = np.flatnonzero(labels)
+    return Voids(labels, lattice, min_size, sites, labels[sites] - 1, int(sizes.sum()))
+
+
+def open_height_nm(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
+    """Height of the gap over each L1 site: how far straight above it the first metal atom sits.
+
+    Parameters
+    ----------
+    occupancy : ndarray of uint8, shape (n_sites,)
+        0 where a site is vacant.
+    lattice : Lattice
+        The box.
+
+    Returns
+    -------
+    ndarray of float64, shape (sites_per_layer,)
+        nm; 0 where L1 holds metal. Metal of the reservoir above the box ends every gap.
+    """
+    metal = _checked(occupancy, lattice).reshape(lattice.layers, -1) != 0
+    step = layers_to_same_place(lattice)
+    column = metal[::step]  # sites straight above each other
+    free = np.where(column.any(axis=0), column.argmax(axis=0), len(column))
+    return free * step * lattice.layer_spacing_A / _A_per_nm
+
+
+def layers_to_same_place(lattice: Lattice) -> int:
+    """Layers from a site to the next one straight above it: 2 on bcc (100), (110); 3 on (111)."""
+    cell = lattice.unit_cell
+    layers = cell.in_plane.reshape(cell.n_layer_types, cell.sites_per_layer_cell, 2)
+    same = (step for step in range(1, len(layers)) if np.allclose(layers[step], layers[0]))
+    return next(same, len(layers))
+
+
+def _layers_spanned(present: np.ndarray, periodic: bool) -> np.ndarray:
+    """Layers from the lowest to the highest one present, for each row of (n_voids, layers)."""
+    n_layers = present.shape[1]
+    if periodic:  # all but the longest empty stretch, over the boundary
+        twice = np.concatenate((present, present), axis=1)
+        place = np.where(twice, np.arange(2 * n_layers), -1)
+        latest = np.maximum.accumulate(place, axis=1)
+        gap = np.arange(2 * n_layers) - latest
+        return n_layers - gap[:, n_layers:].max(axis=1, initial=0)
+    lowest = present.argmax(axis=1)
+    highest = n_layers - 1 - present[:, ::-1].argmax(axis=1)
+    return highest - lowest + 1
+
+
+def _checked(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
+    occupancy = np.asarray(occupancy)
+    if occupancy.shape != (lattice.n_sites,):
+        raise ValueError(
+            f"occupancy has shape {occupancy.shape}; the lattice has {lattice.n_sites} sites"
+        )
+    return occupancy

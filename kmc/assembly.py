@@ -1,0 +1,218 @@
+"""Lattices in the form the kernels walk on: neighbour steps, and words that name what a site is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from kmc.kernels import tables
+from kmc.lattice import Lattice
+
+Coordinates = tuple[int, int, int, int]  # layer, cell x, cell y, column
+
+
+@dataclass(frozen=True)
+class KernelLattice:
+    """A box with wall layers below and above it.
+
+    Parameters
+    ----------
+    lattice : Lattice
+    shells : int
+        Neighbour shells whose occupation changes a hop's rate: 0, 1 or 2.
+    """
+
+    lattice: Lattice
+    shells: int
+
+    @property
+    def has_interface(self) -> bool:
+        return self.lattice.boundary == "interface"
+
+    @cached_property
+    def _moves(self) -> np.ndarray:
+        """Steps to the 14 neighbours, int64 of shape (n_variants, 14, 4)."""
+        return np.concatenate(self.lattice.unit_cell.moves, axis=1).astype(np.int64)
+
+    def _neighbours(self, place: Coordinates, shell: int) -> list[Coordinates]:
+        """Neighbours of a place, over as many cells as it takes."""
+        cell = self.lattice.unit_cell
+        layer, x, y, column = place
+        variant = (layer % cell.n_layer_types) * cell.sites_per_layer_cell + column
+        steps = cell.moves[shell - 1][variant]
+        return [(layer + int(a), x + int(b), y + int(c), int(d)) for a, b, c, d in steps]
+
+    # --- what feels a hop -------------------------------------------------------------------------
+
+    def _affected(self, variant: int, k: int) -> list[list[Coordinates]]:
+        """Groups A to F of `tables.Geometry`, then the other first neighbours of them all."""
+        cell = self.lattice.unit_cell
+        p = (*divmod(variant, cell.sites_per_layer_cell),)
+        p = (p[0], 0, 0, p[1])
+        q = self._neighbours(p, 1)[k]
+        first_p, first_q = set(self._neighbours(p, 1)), set(self._neighbours(q, 1))
+        second_p, second_q = set(), set()
+        if self.shells == 2:
+            second_p, second_q = set(self._neighbours(p, 2)), set(self._neighbours(q, 2))
+        groups = [
+            first_p & second_q,
+            first_p - second_q - {q},
+            second_p & first_q,
+            first_q - second_p - {p},
+            second_p - first_q,
+            second_q - first_p,
+        ]
+        changed = set().union({p, q}, *groups)
+        rest = set()
+        if self.shells:
+            rest = {n for site in changed for n in self._neighbours(site, 1)} - changed
+        return [sorted(group) for group in (*groups, rest)]
+
+    @cached_property
+    def _around(self) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int]]:
+        """Steps, group ends, and the reach of the steps in layers, x and y."""
+        lattice, cell = self.lattice, self.lattice.unit_cell
+        nx, columns = lattice.cells[0], cell.sites_per_layer_cell
+        lists, ends, reach = [], np.zeros(6, dtype=np.int64), np.zeros(3, dtype=np.int64)
+        for variant in range(cell.n_variants):
+            layer, column = divmod(variant, columns)
+            for k in range(tables.N_FIRST):
+                groups = self._affected(variant, k)
+                ends = np.cumsum([len(group) for group in groups[:6]])
+                places = np.array([place for group in groups for place in group])
+                places[:, 0] -= layer
+                reach = np.maximum(reach, np.abs(places[:, :3]).max(axis=0))
+                lists.append(
+                    places[:, 0] * lattice.sites_per_layer
+                    + (places[:, 2] * nx + places[:, 1]) * columns
+                    + places[:, 3]
+                    - column
+                )
+        steps = np.array(lists, dtype=np.int32).reshape(cell.n_variants, tables.N_FIRST, -1)
+        return steps, ends, tuple(int(r) for r in reach)
+
+    @cached_property
+    def wall_layers(self) -> int:
+        """Layers of wall sites below and above the box, as far as any step reaches."""
+        return max(self._around[2][0], int(np.abs(self._moves[..., 0]).max()))
+
+    @property
+    def first_site(self) -> int:
+        return self.wall_layers * self.lattice.sites_per_layer
+
+    @property
+    def box(self) -> slice:
+        """Where the sites of the box stand among those of the kernels."""
+        return slice(self.first_site, self.first_site + self.lattice.n_sites)
+
+    # --- boundaries -------------------------------------------------------------------------------
+
+    def _near_boundary(self, reach_x: int, reach_y: int) -> np.ndarray:
+        """Sites of a layer from which a step may cross a boundary in plane, bool."""
+        nx, ny = self.lattice.cells
+        ix, iy = np.arange(nx), np.arange(ny)
+        near = ((iy < reach_y) | (iy >= ny - reach_y))[:, None]
+        near = near | ((ix < reach_x) | (ix >= nx - reach_x))[None, :]
+        return np.repeat(near.reshape(-1), self.lattice.unit_cell.sites_per_layer_cell)
+
+    def _near_ends(self, reach: int) -> np.ndarray:
+        """Layers from which a step may cross a periodic boundary along z, bool."""
+        layer = np.arange(self.lattice.layers)
+        ends = (layer < reach) | (layer >= self.lattice.layers - reach)
+        return ends & (not self.has_interface)
+
+    def geometry(self) -> tables.Geometry:
+        """Neighbour steps of the box (see `tables.Geometry`)."""
+        lattice, cell, moves = self.lattice, self.lattice.unit_cell, self._moves
+        nx, ny = lattice.cells
+        columns, sites_per_layer = cell.sites_per_layer_cell, lattice.sites_per_layer
+        column = np.tile(np.arange(columns), cell.n_layer_types)
+        inside = moves[..., 0] * sites_per_layer + (moves[..., 2] * nx + moves[..., 1]) * columns
+        offsets = [inside + moves[..., 3] - column[:, None]]
+        n_rows = cell.n_variants
+
+        reach = np.abs(moves).max(axis=(0, 1))
+        ends = self._near_ends(int(reach[0]))
+        # A layer's key: its type, or one of its own where steps wrap around a periodic z.
+        layer = np.arange(lattice.layers)
+        key = layer % cell.n_layer_types
+        key[ends] = cell.n_layer_types + np.arange(ends.sum())
+        rows = np.empty((key.max() + 1, sites_per_layer), dtype=np.int32)
+        in_plane = np.arange(sites_per_layer)
+        iy, ix = np.divmod(in_plane // columns, nx)
+        edge = self._near_boundary(int(reach[1]), int(reach[2]))
+        for this_key, this_layer in zip(*np.unique(key, return_index=True), strict=True):
+            variant = (this_layer % cell.n_layer_types) * columns + in_plane % columns
+            rows[this_key] = variant
+            special = edge | ends[this_layer]
+            step = moves[variant[special]]
+            to_x = (ix[special, None] + step[..., 1]) % nx
+            to_y = (iy[special, None] + step[..., 2]) % ny
+            to_layer = this_layer + step[..., 0]
+            if not self.has_interface:
+                to_layer %= lattice.layers
+                # Away from the ends the layer that stands for its key must not wrap.
+                if not ends[this_layer]:
+                    to_layer = this_layer + step[..., 0]
+            target = (to_y * nx + to_x) * columns + step[..., 3] - in_plane[special, None]
+            offsets.append((to_layer - this_layer) * sites_per_layer + target)
+            rows[this_key, special] = n_rows + np.arange(special.sum())
+            n_rows += int(special.sum())
+        around, group_end, _ = self._around
+        return tables.Geometry(
+            first_site=self.first_site,
+            n_sites=lattice.n_sites,
+            sites_per_layer=sites_per_layer,
+            n_layers=lattice.layers,
+            active_layers=2 if self.has_interface else 0,
+            shells=self.shells,
+            offsets=np.concatenate(offsets).astype(np.int32),
+            row=rows,
+            layer_key=key.astype(np.int32),
+            around=around,
+            group_end=group_end,
+        )
+
+    def words(self, occupancy: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """Site words with species but without counts.
+
+        Parameters
+        ----------
+        occupancy : ndarray of uint8, shape (n_sites,)
+        classes : ndarray of int, shape (n_layers,)
+            Site class of each layer.
+
+        Returns
+        -------
+        ndarray of int32, shape (n_sites with walls,)
+        """
+        lattice, cell = self.lattice, self.lattice.unit_cell
+        columns = cell.sites_per_layer_cell
+        reach = np.abs(self._moves).max(axis=(0, 1))
+        _, _, far = self._around
+        in_plane = np.tile(np.arange(columns), lattice.sites_per_layer // columns)
+        in_plane <<= tables.VARIANT_SHIFT
+        in_plane |= np.where(self._near_boundary(int(reach[1]), int(reach[2])), tables.EDGE, 0)
+        in_plane |= np.where(self._near_boundary(far[1], far[2]), tables.FRINGE, 0)
+        ends, far_ends = self._near_ends(int(reach[0])), self._near_ends(far[0])
+
+        wall = tables.WALL * tables.SPECIES | tables.BLOCKED
+        shape = (lattice.layers + 2 * self.wall_layers, lattice.sites_per_layer)
+        words = np.full(shape, wall, dtype=np.int32)
+        occupancy = occupancy.reshape(lattice.layers, -1)
+        code = np.arange(3, dtype=np.int32) * tables.SPECIES
+        code[tables.VACANCY] |= tables.BLOCKED
+        for layer in range(lattice.layers):
+            of_layer = ((layer % cell.n_layer_types) * columns) << tables.VARIANT_SHIFT
+            of_layer += int(classes[layer]) << tables.CLASS_SHIFT
+            row = in_plane + of_layer
+            if self.has_interface and layer == lattice.layers - 1:
+                row |= tables.TOP
+            if ends[layer]:
+                row |= tables.EDGE
+            if far_ends[layer]:
+                row |= tables.FRINGE
+            words[self.wall_layers + layer] = row.astype(np.int32) | code[occupancy[layer]]
+        return words.reshape(-1)

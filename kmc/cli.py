@@ -1,0 +1,364 @@
+"""The command `kmc`.
+
+Only click and the standard library are imported here; numba, matplotlib and the rest come with the
+command that needs them, so that `kmc --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kmc import __version__
+from kmc.errors import InputError, KmcError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+
+_EPILOG = """\
+\b
+Examples:
+  kmc run strip_li                    strip lithium: a trajectory, a picture, a summary
+  kmc info strip_li.h5                the summary of a trajectory again
+  kmc run strip_li --set conditions.temperature_K=333.15 -o warm.h5
+  kmc init my_run.toml                a commented run file of your own
+  kmc run my_run.toml
+  kmc params show li_li2s             every number with its unit and source
+
+\b
+In Python:
+  import kmc
+  t = kmc.load("strip_li.h5")
+  t.samples.contact_fraction
+"""
+
+_RUN_EPILOG = """\
+\b
+Examples:
+  kmc run strip_li
+  kmc run strip_limg -o alloy.h5 --seed 7
+  kmc run strip_li --set system.size="[48, 48, 32]" --set stop.capacity_monolayers=1
+  kmc run strip_li --set acceleration.max_hops_per_strip_per_site=1e6 --force
+  kmc run strip_li --set stop.capacity_monolayers=none --set stop.contact_fraction=0.5
+  kmc run my_run.toml --set parameters.second_shell_ratio=0.4
+
+A value of none removes the key. `kmc init -` prints every key with its unit and range; `kmc runs
+list` names the runs that come with kmc.
+
+Exit codes: 0 finished, 2 the input cannot be used (nothing was written), 1 the run failed,
+130 interrupted; what was recorded before stays readable.
+"""
+
+
+class _Group(click.Group):
+    """A group whose commands report a `KmcError` in words, not as a traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except KmcError as error:
+            _complain(error)
+            sys.exit(error.exit_code)
+        except MemoryError:
+            _complain(KmcError("not enough memory", advice="Use a smaller size in [system]."))
+            sys.exit(1)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # click would turn it into "Aborted!" and exit code 1.
+            click.echo("\nInterrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+def _complain(error: KmcError) -> None:
+    click.secho("Error: ", fg="red", nl=False, err=True)
+    click.echo(error.message, err=True)
+    if error.advice:
+        click.echo(error.advice, err=True)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+@click.group(
+    cls=_Group,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="kmc", message="%(prog)s %(version)s")
+def main() -> None:
+    """Kinetic Monte Carlo of vacancies and voids at metal-electrolyte interfaces.
+
+    Strips a lithium or lithium-magnesium electrode atom by atom, lets its vacancies hop, and
+    records contact, voids and overpotential.
+    """
+
+
+@main.command(epilog=_RUN_EPILOG, short_help="Run a simulation and write its trajectory.")
+@click.argument("name_or_path")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Trajectory to write (HDF5); NAME.h5 in the current folder by default. The picture goes "
+    "beside it.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Change one key of the run file. May be repeated.",
+)
+@click.option("--seed", type=int, metavar="N", help="The same as --set random.seed=N.")
+@click.option("--force", is_flag=True, help="Overwrite the trajectory and the picture.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def run(
+    name_or_path: str,
+    output: Path | None,
+    settings: tuple[str, ...],
+    seed: int | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Run NAME_OR_PATH: a run that comes with kmc, or a run file of your own.
+
+    Everything is checked before anything is computed. Writes a trajectory (HDF5) that can be read
+    while the run goes on, a picture beside it, and prints a summary.
+    """
+    from kmc.conditions import load_run
+
+    overrides, origins = _overrides(settings, seed)
+    run_file = load_run(name_or_path, overrides, origins=origins)
+    path = Path(f"{run_file.name}.h5") if output is None else output
+    picture = _picture_of(path)
+    _check_outputs(path, picture, force)
+
+    from kmc.simulation import run_to_file
+
+    trajectory = run_to_file(run_file, path, overwrite=force, progress=not quiet)
+    drawn = _draw(trajectory, picture)
+    if not quiet:
+        from kmc.report import print_summary
+
+        print_summary(trajectory, _console())
+        _say_next(path, picture if drawn else None)
+    if trajectory.stop_reason == "interrupted":
+        sys.exit(INTERRUPTED)
+
+
+def _overrides(settings: tuple[str, ...], seed: int | None) -> tuple[dict, dict]:
+    """Overrides and where each was typed; a key set twice keeps the last, like any option."""
+    from kmc.conditions import parse_override
+
+    overrides: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for text in settings:
+        key, value = parse_override(text)
+        overrides[key], origins[key] = value, f"--set {text}"
+    if seed is not None:
+        overrides["random.seed"], origins["random.seed"] = seed, f"--seed {seed}"
+    return overrides, origins
+
+
+def _picture_of(path: Path) -> Path:
+    """The picture beside a trajectory: run.h5 → run.png, run.v2 → run.v2.png."""
+    if path.is_dir() or not path.name:
+        raise InputError(f"{path} is a folder", advice="Give the name of a file, like run.h5.")
+    known = path.suffix.lower() in (".h5", ".hdf5", ".png")
+    return path.with_suffix(".png") if known else path.with_name(f"{path.name}.png")
+
+
+def _check_outputs(path: Path, picture: Path, force: bool) -> None:
+    if path == picture:
+        raise InputError(
+            f"{path} would be the trajectory and its picture at once",
+            advice="Give the trajectory a name that ends in .h5; the picture goes beside it.",
+        )
+    from kmc.trajectory_writer import check_output
+
+    check_output(path, force)
+    if picture.is_dir() or (picture.exists() and not force):
+        what = "is a folder" if picture.is_dir() else "exists already"
+        raise InputError(
+            f"{picture}, the picture beside the trajectory, {what}",
+            advice="Choose another output with -o, or use --force to overwrite files.",
+        )
+
+
+def _draw(trajectory: Any, picture: Path) -> bool:
+    """Draw the picture; a failure must not hide that the trajectory is safe."""
+    from kmc.plotting import save_overview
+
+    try:
+        save_overview(trajectory, picture)
+    except (OSError, KmcError) as problem:
+        click.echo(f"The picture {picture} was not drawn: {problem}", err=True)
+        return False
+    return True
+
+
+def _say_next(path: Path, picture: Path | None) -> None:
+    click.echo(f"\nTrajectory  {path}")
+    if picture is not None:
+        click.echo(f"Picture     {picture}")
+    click.echo("\nNext:")
+    click.echo(f"  kmc info {_quoted(path)}")
+    click.echo(f'  python: import kmc; t = kmc.load("{path.as_posix()}"); t')
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))
+
+
+@main.command(
+    short_help="Write a commented run file to start from.",
+    epilog="\b\nExamples:\n  kmc init\n  kmc init study.toml\n  kmc init - | less",
+)
+@click.argument("file", default="run.toml", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+def init(file: Path, force: bool) -> None:
+    """Write a commented run file with every key, its unit, default and range.
+
+    FILE is run.toml by default; - prints it.
+    """
+    from kmc.runfile_template import template
+
+    if str(file) == "-":
+        click.echo(template(), nl=False)
+        return
+    if file.suffix != ".toml":
+        raise InputError(f"{file} does not end in .toml", advice=f"Use {file.name}.toml.")
+    _write_new(file, template(file.name), force)
+    click.echo(f"Wrote {file}. Edit it, then: kmc run {_quoted(file)}")
+
+
+def _write_new(file: Path, text: str, force: bool) -> None:
+    """Write a file whole or not at all."""
+    if file.is_dir():
+        raise InputError(f"{file} is a folder", advice="Give the name of a file.")
+    if file.exists() and not force:
+        raise InputError(f"{file} exists already", advice="Use --force to overwrite it.")
+    beside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, file)
+    except OSError as problem:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise InputError(
+            f"{file} cannot be written: {problem.strerror}",
+            advice="Choose a folder that exists and that you may write to.",
+        ) from None
+
+
+@main.command(
+    short_help="Print the summary of a trajectory.", epilog="\b\nExample:\n  kmc info strip_li.h5"
+)
+@click.argument("file", type=click.Path(path_type=Path))
+def info(file: Path) -> None:
+    """Print the summary of the trajectory FILE, finished or still being written."""
+    from kmc.report import print_summary
+    from kmc.trajectory import load
+
+    print_summary(load(file), _console())
+
+
+@main.group()
+def runs() -> None:
+    """Runs that come with kmc."""
+
+
+@runs.command("list")
+def runs_list() -> None:
+    """List the runs that come with kmc."""
+    from kmc import catalogue
+
+    for name in catalogue.names("runs"):
+        first = catalogue.read_text(catalogue.locate("runs", name)).splitlines()[0]
+        click.echo(f"{name:14s} {first.lstrip('# ')}")
+
+
+@main.group(
+    epilog="\b\nExamples:\n  kmc params list\n  kmc params show li_li2s\n"
+    "  kmc params check limg_li2s --lattice bcc_110\n  kmc params cite li_li2s --bibtex"
+)
+def params() -> None:
+    """Parameter sets: their numbers, sources and checks against DFT."""
+
+
+@params.command("list")
+def params_list() -> None:
+    """List the parameter sets that come with kmc."""
+    from kmc import catalogue
+    from kmc.parameter_tables import list_table
+    from kmc.parameters import load_parameters
+
+    _console().print(list_table([load_parameters(name) for name in catalogue.names("params")]))
+
+
+@params.command("show")
+@click.argument("name")
+@click.option("--notes/--no-notes", default=True, help="The note of each number, or only a table.")
+def params_show(name: str, notes: bool) -> None:
+    """Show every number of the set NAME with its unit, source and note.
+
+    NAME is a set that comes with kmc or the path of a parameter file.
+    """
+    from kmc.parameter_tables import show_table
+    from kmc.parameters import load_parameters
+
+    _console().print(show_table(load_parameters(name), notes))
+
+
+@params.command("check")
+@click.argument("name")
+@click.option("--lattice", default="bcc_100", show_default=True, help="Lattice to calibrate for.")
+def params_check(name: str, lattice: str) -> None:
+    """Rebuild the DFT configurations of the set NAME on a lattice and compare energies.
+
+    Each row is the difference of two total energies of the calibrated model, summed bond by bond,
+    against the DFT value. An energy farther off than 0.02 eV is marked as a miss, with the reason.
+    """
+    from kmc.parameter_tables import check_table
+    from kmc.parameters import load_parameters
+    from kmc.reference import check_rows
+
+    parameters = load_parameters(name)
+    # A lattice gas has no DFT behind it: its rows follow from counting bonds.
+    reference = "Exact" if parameters.has("pair_bond_eV") else "DFT"
+    rows = check_rows(parameters, lattice)
+    console = _console()
+    console.print(f"{parameters.name} on {lattice}\n")
+    console.print(check_table(rows, reference))
+
+
+@params.command("cite")
+@click.argument("name")
+@click.option("--bibtex", is_flag=True, help="BibTeX entries.")
+def params_cite(name: str, bibtex: bool) -> None:
+    """Print the references of the set NAME, with links and what rests on each."""
+    from kmc.parameter_tables import citations
+    from kmc.parameters import load_parameters
+
+    parameters = load_parameters(name)
+    if bibtex:
+        click.echo("\n\n".join(item.bibtex(key) for key, item in parameters.sources.items()))
+    else:
+        click.echo(citations(parameters))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Current, charge and overpotential."""
+
+from __future__ import annotations
+
+import math
+
+from kmc.units import E_C, K_B_eV
+
+_CM2_PER_A2 = 1e-16
+_C_PER_MAH = 3.6
+
+
+def strip_rate_Hz(current_density_mA_cm2: float, area_A2: float) -> float:
+    """Atoms oxidised per second on an area: j A / e."""
+    return current_density_mA_cm2 * 1e-3 * area_A2 * _CM2_PER_A2 / E_C
+
+
+def capacity_mAh_cm2(n_atoms: float, area_A2: float) -> float:
+    """Areal capacity of a number of stripped atoms (Faraday's law): N e / A."""
+    return n_atoms * E_C / (area_A2 * _CM2_PER_A2) / _C_PER_MAH
+
+
+def atoms_of_capacity(capacity_mAh_cm2: float, area_A2: float) -> float:
+    """Stripped atoms of an areal capacity, the inverse of `capacity_mAh_cm2`."""
+    return capacity_mAh_cm2 * _C_PER_MAH * area_A2 * _CM2_PER_A2 / E_C
+
+
+def overpotential_V(
+    current_density_mA_cm2: float,
+    exchange_current_density_mA_cm2: float,
+    mean_weight: float,
+    temperature_K: float,
+) -> float:
+    """Charge-transfer overpotential of the electroactive atoms.
+
+    Solves j A/e = k0 Σ_i w_i · 2 sinh(e η / 2 k T) for η, with k0 such that a flat pure interface
+    (every L1 site with w = 1) has the exchange current density j0.
+
+    Parameters
+    ----------
+    mean_weight : float
+        Σ_i w_i divided by the number of L1 sites; 1 for a flat interface of pure Li.
+
+    Returns
+    -------
+    float
+        η in V; infinite when current must flow and nothing is electroactive.
+    """
+    if current_density_mA_cm2 == 0.0:
+        return 0.0
+    if mean_weight <= 0.0:
+        return math.inf
+    ratio = current_density_mA_cm2 / (exchange_current_density_mA_cm2 * mean_weight)
+    return 2 * K_B_eV * temperature_K * math.asinh(ratio / 2)

@@ -1,0 +1,219 @@
+"""A running configuration: kernel state, generator and what can be read off them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+from kmc import electrochemistry
+from kmc.errors import KmcError
+from kmc.kernels import loop, selection, tables
+from kmc.model import Model
+from kmc.units import MICRO_eV
+
+UNLIMITED = sys.maxsize
+
+
+@dataclass(frozen=True)
+class Event:
+    """One logged event. ``site_from`` or ``site_to`` is −1 where metal enters or leaves the box."""
+
+    kind: str
+    site_from: int
+    site_to: int
+    species: int
+    time_s: float
+
+
+KINDS = ("hop", "strip", "absorption", "emission")
+
+
+class Engine:
+    """Runs events on one configuration.
+
+    Parameters
+    ----------
+    model : Model
+    occupancy : array of uint8, shape (n_sites,)
+        0 vacancy, 1 Li, 2 Mg.
+    rng : numpy.random.Generator
+        The only source of randomness; its state and the engine's determine everything to come.
+    alloy : bool, optional
+        Run with the tables for Mg. By default only if Mg is present or can come from the reservoir.
+    log_events : int
+        Record up to this many events (0: none).
+    """
+
+    def __init__(self, model: Model, occupancy, rng, *, alloy=None, log_events: int = 0):
+        occupancy = np.asarray(occupancy, dtype=np.uint8)
+        if alloy is None:
+            alloy = bool((occupancy == tables.MG).any()) or model.reservoir_mg_fraction > 0
+        self.model = model
+        self.rng = rng
+        self.geometry = model.kernel_lattice.geometry()
+        self.law = model.law(alloy)
+        self.channels = model.channels()
+        self.scratch = tables.Scratch(
+            near=np.empty((3, tables.N_NEAR), dtype=np.int64),
+            touched=np.empty(256, dtype=np.int64),
+            rates=np.zeros(tables.N_FIRST + 2),
+        )
+        self.log = tables.EventLog(
+            kind=np.empty(log_events, dtype=np.int8),
+            site_from=np.empty(log_events, dtype=np.int64),
+            site_to=np.empty(log_events, dtype=np.int64),
+            species=np.empty(log_events, dtype=np.int8),
+            time_s=np.empty(log_events),
+        )
+        self.state = model.new_state(occupancy, alloy)
+        loop.prepare(self.geometry, self.law, self.channels, self.state, self.scratch)
+
+    def advance(
+        self,
+        *,
+        events: int = UNLIMITED,
+        strips: int = UNLIMITED,
+        attempts: int = UNLIMITED,
+        vacant_L1: int = UNLIMITED,
+        time_s: float = np.inf,
+        pause_time_s: float = np.inf,
+    ) -> int:
+        """Run until one of these absolute values is reached; returns the kernel's reason.
+
+        Parameters
+        ----------
+        events, strips, attempts, vacant_L1 : int
+            Comes back once a counter has reached the value.
+        time_s : float
+            The clock stops exactly here; the event that would have come later is not drawn.
+        pause_time_s : float
+            Comes back after the first attempt that ends here or later.
+        """
+        limits = tables.Limits(
+            events=int(events),
+            strips=int(strips),
+            attempts=int(attempts),
+            vacant_L1=int(vacant_L1),
+            time_s=float(time_s),
+            pause_time_s=float(pause_time_s),
+        )
+        while True:
+            reason = loop.advance(
+                self.geometry,
+                self.law,
+                self.channels,
+                self.state,
+                self.scratch,
+                limits,
+                self.log,
+                self.rng,
+            )
+            if reason != tables.BINS_FULL:
+                return reason
+            self._grow()
+
+    def _grow(self):
+        """Double the room for vacancies."""
+        old = self.state.hops.members
+        capacity = 2 * old.shape[1]
+        if capacity > selection.POSITION_MASK + 1:
+            raise KmcError(
+                f"{old.shape[1]} vacancies are more than the event loop can hold",
+                advice=f"At most {selection.POSITION_MASK + 1} vacancies fit; use a smaller box.",
+            )
+        members = np.empty((old.shape[0], capacity), dtype=old.dtype)
+        for b, n in enumerate(self.state.hops.count):
+            members[b, :n] = old[b, :n]
+        self.state = self.state._replace(hops=self.state.hops._replace(members=members))
+
+    # --- what can be read off -------------------------------------------------------------------
+
+    def count(self, counter: int) -> int:
+        """Value of a counter of `kernels.tables`."""
+        return int(self.state.counters[counter])
+
+    @property
+    def time_s(self) -> float:
+        return float(self.state.clock_s[0])
+
+    @property
+    def energy_ueV(self) -> int:
+        return self.count(tables.ENERGY)
+
+    def occupancy(self) -> np.ndarray:
+        """Species of every site, uint8 of shape (n_sites,)."""
+        return self.model.occupancy(self.state)
+
+    def overpotential_V(self) -> float:
+        """Charge-transfer overpotential of the present interface, V."""
+        model = self.model
+        if not model.has_interface:
+            return 0.0
+        weights = loop.sum_of_strip_weights(self.geometry, self.law, self.state, self.scratch)
+        return electrochemistry.overpotential_V(
+            model.current_density_mA_cm2,
+            model.parameters.value("exchange_current_density_mA_cm2"),
+            weights / model.lattice.sites_per_layer,
+            model.temperature_K,
+        )
+
+    def sample(self) -> dict:
+        """One row of `/samples`."""
+        model, count = self.model, self.count
+        n_L1 = model.lattice.sites_per_layer
+        vacant, mg = count(tables.VACANT_L1), count(tables.MG_L1)
+        strips = count(tables.STRIPS)
+        contact = 1.0 - vacant / n_L1 if model.has_interface else np.nan
+        return {
+            "events": count(tables.EVENTS),
+            "hops": count(tables.HOPS),
+            "strips": strips,
+            "absorbed": count(tables.ABSORBED),
+            "emitted": count(tables.EMITTED),
+            "vacancies": count(tables.VACANCIES),
+            "time_s": self.time_s,
+            "capacity_mAh_cm2": electrochemistry.capacity_mAh_cm2(strips, model.interface_area_A2),
+            "capacity_monolayers": strips / n_L1,
+            "contact_fraction": contact,
+            "contact_fraction_Li": contact - mg / n_L1,
+            "overpotential_V": self.overpotential_V(),
+            "energy_eV": self.energy_ueV / MICRO_eV,
+            "hops_Li": count(tables.HOPS_LI),
+            "hops_Li_near_Mg": count(tables.HOPS_LI_NEAR_MG),
+            "hops_Mg": count(tables.HOPS_MG),
+            "absorbed_Mg": count(tables.ABSORBED_MG),
+            "emitted_Mg": count(tables.EMITTED_MG),
+        }
+
+    def logged(self) -> list[Event]:
+        """The events recorded so far."""
+        n = self.count(tables.LOGGED)
+        log = self.log
+        rows = zip(
+            log.kind[:n], log.site_from[:n], log.site_to[:n], log.species[:n], log.time_s[:n],
+            strict=True,
+        )  # fmt: skip
+        return [Event(KINDS[k], int(a), int(b), int(x), float(t)) for k, a, b, x, t in rows]
+
+    def vacancy_rates_Hz(self, site: int) -> np.ndarray:
+        """Rates of the ten ways to fill a vacancy: 8 hops in neighbour order, Li, Mg absorbed."""
+        rates = np.zeros(tables.N_FIRST + 2)
+        loop.rates_of_vacancy(
+            self.geometry,
+            self.law,
+            self.channels,
+            self.state.words,
+            site + self.geometry.first_site,
+            rates,
+        )
+        return rates * self.channels.unit_Hz
+
+    def bin_members(self, which: str = "hops") -> dict[int, np.ndarray]:
+        """Sites of every occupied bin in their present order; `which` is "hops" or "strips"."""
+        bins = getattr(self.state, which)
+        return {
+            int(b): bins.members[b, : bins.count[b]] - self.geometry.first_site
+            for b in np.flatnonzero(bins.count)
+        }

@@ -1,0 +1,35 @@
+"""Exceptions that say what was wrong, where it came from and what to do."""
+
+from __future__ import annotations
+
+
+class KmcError(Exception):
+    """Anything kmc reports to its user in one clear message.
+
+    Parameters
+    ----------
+    message : str
+        The value, where it came from and what is wrong with it.
+    advice : str, optional
+        What is allowed, or what to do next.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, advice: str | None = None):
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return self.message if self.advice is None else f"{self.message}\n{self.advice}"
+
+
+class InputError(KmcError):
+    """A run file, parameter file, argument or data file that cannot be used as given."""
+
+    exit_code = 2
+
+
+class FileFormatError(InputError):
+    """Not a kmc trajectory, a damaged one, or one of a newer schema."""

@@ -1,0 +1,243 @@
+"""The event loop."""
+
+from __future__ import annotations
+
+from kmc.kernels.events import (
+    count_neighbours,
+    exchange,
+    hop,
+    is_electroactive,
+    neighbour_row,
+    refresh_strip_weights,
+    total_rate,
+    vacancy_rates,
+)
+from kmc.kernels.jit import entry, inner, source_fingerprint
+from kmc.kernels.rates import (
+    barrier_kind,
+    binding,
+    hop_energy,
+    hop_target,
+    species_of,
+    strip_weight,
+)
+from kmc.kernels.selection import assign, find_bin, find_choice, find_member, total_mass
+from kmc.kernels.tables import (
+    ABSORBED,
+    ABSORBED_MG,
+    ABSORPTION,
+    ATTEMPTS,
+    BINS_FULL,
+    EMISSION,
+    EMITTED,
+    EMITTED_MG,
+    ENERGY,
+    EVENTS,
+    HOP,
+    HOPS,
+    HOPS_LI,
+    LI,
+    LOGGED,
+    MG,
+    N_FIRST,
+    NO_ELECTROACTIVE,
+    NO_EVENT,
+    PAUSED,
+    STRIP,
+    STRIPS,
+    TIME_IS_UP,
+    VACANCIES,
+    VACANCY,
+    VACANT_L1,
+)
+
+
+@inner
+def _record(log, state, kind, site_from, site_to, species):
+    n = state.counters[LOGGED]
+    if n < log.kind.size:
+        log.kind[n] = kind
+        log.site_from[n] = site_from
+        log.site_to[n] = site_to
+        log.species[n] = species
+        log.time_s[n] = state.clock_s[0]
+        state.counters[LOGGED] = n + 1
+
+
+@inner
+def draw_strip_site(bins, law, words, rng):
+    """Electroactive site drawn by its weight."""
+    mass = total_mass(bins)
+    while True:
+        b, rest = find_bin(bins, rng.random() * mass)
+        site, y = find_member(bins, b if b >= 0 else bins.span[0], rest)
+        if y < strip_weight(law, words[site]):
+            return site
+
+
+@inner
+def _strip(geometry, law, channels, state, scratch, rng, log):
+    """Oxidise one electroactive Li atom; False when there is none."""
+    refresh_strip_weights(geometry, law, state, scratch)
+    if total_mass(state.strips) <= 0.0:
+        return False
+    site = draw_strip_site(state.strips, law, state.words, rng)
+    state.counters[ENERGY] += binding(law, LI, state.words[site])
+    exchange(geometry, law, channels, state, scratch, site, VACANCY)
+    state.counters[STRIPS] += 1
+    state.counters[EVENTS] += 1
+    _record(log, state, STRIP, site - geometry.first_site, -1, LI)
+    return True
+
+
+@inner
+def _emit(geometry, law, channels, state, scratch, share, log):
+    """Offer the top-layer site at this share of the layer a vacancy from the reservoir."""
+    position = min(int(share * geometry.sites_per_layer), geometry.sites_per_layer - 1)
+    site = geometry.first_site + (geometry.n_layers - 1) * geometry.sites_per_layer + position
+    species = species_of(state.words[site])
+    if species == VACANCY:
+        return
+    state.counters[ENERGY] += binding(law, species, state.words[site])
+    exchange(geometry, law, channels, state, scratch, site, VACANCY)
+    state.counters[EMITTED] += 1
+    if species == MG:
+        state.counters[EMITTED_MG] += 1
+    state.counters[EVENTS] += 1
+    _record(log, state, EMISSION, site - geometry.first_site, -1, species)
+
+
+@inner
+def _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log):
+    """Carry out event number `choice` of a vacancy: a hop into it, or absorption."""
+    words, counters = state.words, state.counters
+    if choice < N_FIRST:
+        word_to = words[site]
+        row = neighbour_row(geometry, word_to, site)
+        site_from = site + geometry.offsets[row, choice]
+        word_from = words[site_from]
+        counters[ENERGY] += hop_energy(law, hop_target(law, word_to), word_from)
+        counters[HOPS] += 1
+        counters[HOPS_LI + barrier_kind(law, word_to, word_from)] += 1
+        hop(geometry, law, channels, state, scratch, choice, site, site_from)
+        counters[EVENTS] += 1
+        _record(
+            log,
+            state,
+            HOP,
+            site_from - geometry.first_site,
+            site - geometry.first_site,
+            species_of(word_from),
+        )
+    else:
+        species = choice - N_FIRST + 1
+        counters[ENERGY] -= binding(law, species, words[site])
+        exchange(geometry, law, channels, state, scratch, site, species)
+        counters[ABSORBED] += 1
+        if species == MG:
+            counters[ABSORBED_MG] += 1
+        counters[EVENTS] += 1
+        _record(log, state, ABSORPTION, -1, site - geometry.first_site, species)
+
+
+@inner
+def _sort_vacancies(geometry, law, channels, state, scratch):
+    words = state.words
+    for site in range(geometry.first_site, geometry.first_site + geometry.n_sites):
+        if species_of(words[site]) == VACANCY:
+            rate = total_rate(geometry, law, channels, words, site, scratch.rates)
+            assign(state.hops, site, rate)
+
+
+def _compile(fingerprint):
+    """The entry points of the kernels, cached on disk for these very sources."""
+
+    @entry
+    def prepare(geometry, law, channels, state, scratch):
+        """Count neighbours and fill the bins of a state whose words hold species only.
+
+        Strip weights are listed as out of date; the first strip brings them up to date.
+        """
+        if fingerprint < 0:
+            return
+        count_neighbours(geometry, state, scratch.near[0])
+        _sort_vacancies(geometry, law, channels, state, scratch)
+
+    @entry
+    def sum_of_strip_weights(geometry, law, state, scratch):
+        """Sum of the strip weights of all electroactive atoms."""
+        total = 0.0
+        if fingerprint < 0:
+            return total
+        for site in range(
+            geometry.first_site,
+            geometry.first_site + geometry.active_layers * geometry.sites_per_layer,
+        ):
+            if is_electroactive(geometry, state.words, site, scratch.near[2]):
+                total += strip_weight(law, state.words[site])
+        return total
+
+    @entry
+    def rates_of_vacancy(geometry, law, channels, words, site, rates):
+        """`events.vacancy_rates`, for inspection."""
+        return vacancy_rates(geometry, law, channels, words, site, rates) + 0 * fingerprint
+
+    @entry
+    def advance(geometry, law, channels, state, scratch, limits, log, rng):
+        """Run events until a limit is reached; returns the reason (`PAUSED`, ...).
+
+        Parameters
+        ----------
+        geometry, law, channels, state, scratch, limits, log
+            Tuples of `kmc.kernels.tables`; `law` is `OneSpecies` or `TwoSpecies`.
+        rng : numpy.random.Generator
+            The only source of randomness. An attempt draws its waiting time (standard
+            exponential) and where it falls in the sum of all bounds (uniform); a strip draws as
+            many uniform numbers as its own selection takes.
+        """
+        if fingerprint < 0:
+            return -1
+        words, hops, counters, clock = state.words, state.hops, state.counters, state.clock_s
+        capacity = hops.members.shape[1]
+        others = channels.strip + channels.emission
+        mass = total_mass(hops)
+        while (
+            counters[EVENTS] < limits.events
+            and counters[STRIPS] < limits.strips
+            and counters[ATTEMPTS] < limits.attempts
+            and counters[VACANT_L1] < limits.vacant_L1
+            and clock[0] < limits.pause_time_s
+        ):
+            if counters[VACANCIES] >= capacity:
+                return BINS_FULL
+            if hops.span[2]:
+                mass = total_mass(hops)
+            total = mass + others
+            if total <= 0.0:
+                return NO_EVENT
+            time = clock[0] + rng.standard_exponential() / (total * channels.unit_Hz)
+            if time >= limits.time_s:
+                clock[0] = limits.time_s
+                return TIME_IS_UP
+            clock[0] = time
+            counters[ATTEMPTS] += 1
+            b, rest = find_bin(hops, rng.random() * total)
+            if b < 0 and others == 0.0:
+                b = hops.span[0]  # rounded up to the very end of the sum
+            if b >= 0:
+                site, y = find_member(hops, b, rest)
+                if y < vacancy_rates(geometry, law, channels, words, site, scratch.rates):
+                    choice = find_choice(scratch.rates, y)
+                    _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
+            elif rest < channels.strip or channels.emission == 0.0:
+                if not _strip(geometry, law, channels, state, scratch, rng, log):
+                    return NO_ELECTROACTIVE
+            else:
+                share = (rest - channels.strip) / channels.emission
+                _emit(geometry, law, channels, state, scratch, share, log)
+        return PAUSED
+
+    return prepare, sum_of_strip_weights, rates_of_vacancy, advance
+
+
+prepare, sum_of_strip_weights, rates_of_vacancy, advance = _compile(source_fingerprint())

@@ -1,0 +1,240 @@
+"""Energies and rates of single events, read off the words of the sites they touch.
+
+Each public function has a version for a pure metal and one for an alloy. Which of them a loop is
+compiled with follows from the type of the tables handed in (`OneSpecies` or `TwoSpecies`), so that
+a pure metal does not pay for Mg.
+
+Rates are in units of `Channels.unit_Hz`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba.extending import overload
+
+from kmc.kernels.jit import index, inner
+from kmc.kernels.tables import (
+    BLOCKED,
+    CLASS_SHIFT,
+    LI,
+    MASK_FIRST,
+    MASK_HOP,
+    MASK_MG,
+    MASK_SITE,
+    MASK_VACANCIES,
+    MG,
+    MG_SHIFT,
+    SPECIES_SHIFT,
+    OneSpecies,
+    TwoSpecies,
+)
+
+
+@inner
+def species_of(word):
+    return (word >> SPECIES_SHIFT) & 3
+
+
+@inner
+def class_of(word):
+    return (word >> CLASS_SHIFT) & 3
+
+
+# --- pure metal ------------------------------------------------------------------------------
+
+
+@inner
+def _one_target(law, word_to):
+    return class_of(word_to), 128 - (word_to & MASK_VACANCIES)
+
+
+@inner
+def _one_hop_rate(law, target, word_from):
+    row, shift = target
+    return law.hop_rate[row, index(shift + (word_from & MASK_HOP))]
+
+
+@inner
+def _one_hop_energy(law, target, word_from):
+    row, shift = target
+    return law.hop_energy_ueV[row, index(shift + (word_from & MASK_HOP))]
+
+
+@inner
+def _one_barrier_kind(law, word_to, word_from):
+    return 0
+
+
+@inner
+def _one_binding(law, species, word):
+    return law.binding_ueV[class_of(word), word & MASK_VACANCIES]
+
+
+@inner
+def _one_strip_weight(law, word):
+    return law.strip_weight[class_of(word), word & MASK_VACANCIES]
+
+
+@inner
+def _one_absorption(law, species, word):
+    return law.absorption[word & MASK_VACANCIES] if species == LI else 0.0
+
+
+# --- alloy -----------------------------------------------------------------------------------
+
+
+@inner
+def _two_binding(law, species, word):
+    return (
+        law.site_ueV[species, word & MASK_SITE]
+        + law.mg_bonds_ueV[species, (word >> MG_SHIFT) & MASK_MG]
+    )
+
+
+@inner
+def _two_target(law, word_to):
+    return (
+        _two_binding(law, LI, word_to),
+        _two_binding(law, MG, word_to),
+        class_of(word_to) << 2,
+        (word_to >> MG_SHIFT) & MASK_FIRST,
+    )
+
+
+@inner
+def _two_hop_energy(law, target, word_from):
+    species = species_of(word_from)
+    binding_li, binding_mg, class_to, _ = target
+    return (
+        _two_binding(law, species, word_from)
+        - (binding_mg if species == MG else binding_li)
+        + law.pair_ueV[species, class_to | class_of(word_from)]
+    )
+
+
+@inner
+def activation_energy(barrier_ueV, energy_ueV, floor_ueV):
+    """Barrier of a hop with the saddle floor: max(E0 + dE/2, dE, 0), raised alike both ways.
+
+    The floor division makes forward minus reverse equal dE to the last µeV.
+    """
+    forward = max(barrier_ueV + (energy_ueV >> 1), energy_ueV, 0)
+    lower = min(forward, forward - energy_ueV)
+    return forward + max(0, floor_ueV - lower)
+
+
+@inner
+def _two_hop_rate(law, target, word_from):
+    if word_from & BLOCKED:
+        return 0.0
+    energy = _two_hop_energy(law, target, word_from)
+    beside_mg = 1 if (target[3] | ((word_from >> MG_SHIFT) & MASK_FIRST)) != 0 else 0
+    barrier = law.barrier_ueV[2 * species_of(word_from) + beside_mg]
+    activation = activation_energy(barrier, energy, law.floor_ueV)
+    return law.rate_coarse[index(activation >> 10)] * law.rate_fine[activation & 1023]
+
+
+@inner
+def _two_barrier_kind(law, word_to, word_from):
+    if species_of(word_from) == MG:
+        return 2
+    return 1 if ((word_to | word_from) >> MG_SHIFT) & MASK_FIRST else 0
+
+
+@inner
+def _two_strip_weight(law, word):
+    excess = _two_binding(law, LI, word) - law.strip_reference_ueV
+    return math.exp(-law.strip_exponent * excess)
+
+
+@inner
+def _two_absorption(law, species, word):
+    excess = _two_binding(law, species, word) - law.bulk_binding_ueV[species]
+    return law.absorption[species] * math.exp(excess * law.inverse_kT)
+
+
+# --- one name for both, chosen by the type of the tables ---------------------------------------
+
+
+def _chosen(law, one, two):
+    """The implementation for a numba type of tables; None lets numba report the mismatch."""
+    tables = getattr(law, "instance_class", None)
+    return {OneSpecies: one, TwoSpecies: two}[tables].py_func if tables else None
+
+
+def hop_target(law, word_to):
+    """What the hops into a vacant site have in common, to be handed to the functions below."""
+    version = _one_target if isinstance(law, OneSpecies) else _two_target
+    return version(law, word_to)
+
+
+@overload(hop_target)
+def _hop_target(law, word_to):
+    return _chosen(law, _one_target, _two_target)
+
+
+def hop_rate(law, target, word_from):
+    """Rate of a hop into the vacant site; 0 where there is no atom to hop."""
+    version = _one_hop_rate if isinstance(law, OneSpecies) else _two_hop_rate
+    return version(law, target, word_from)
+
+
+@overload(hop_rate)
+def _hop_rate(law, target, word_from):
+    return _chosen(law, _one_hop_rate, _two_hop_rate)
+
+
+def hop_energy(law, target, word_from):
+    """Energy change in µeV of a hop into the vacant site."""
+    version = _one_hop_energy if isinstance(law, OneSpecies) else _two_hop_energy
+    return version(law, target, word_from)
+
+
+@overload(hop_energy)
+def _hop_energy(law, target, word_from):
+    return _chosen(law, _one_hop_energy, _two_hop_energy)
+
+
+def barrier_kind(law, word_to, word_from):
+    """Class of a hop: 0 Li, 1 Li beside Mg, 2 Mg."""
+    version = _one_barrier_kind if isinstance(law, OneSpecies) else _two_barrier_kind
+    return version(law, word_to, word_from)
+
+
+@overload(barrier_kind)
+def _barrier_kind(law, word_to, word_from):
+    return _chosen(law, _one_barrier_kind, _two_barrier_kind)
+
+
+def binding(law, species, word):
+    """Energy in µeV to take an atom of this species off this site."""
+    version = _one_binding if isinstance(law, OneSpecies) else _two_binding
+    return version(law, species, word)
+
+
+@overload(binding)
+def _binding(law, species, word):
+    return _chosen(law, _one_binding, _two_binding)
+
+
+def strip_weight(law, word):
+    """Oxidation rate of the Li atom on this site relative to one of a flat L1."""
+    version = _one_strip_weight if isinstance(law, OneSpecies) else _two_strip_weight
+    return version(law, word)
+
+
+@overload(strip_weight)
+def _strip_weight(law, word):
+    return _chosen(law, _one_strip_weight, _two_strip_weight)
+
+
+def absorption(law, species, word):
+    """Rate at which the reservoir fills this vacancy with this species."""
+    version = _one_absorption if isinstance(law, OneSpecies) else _two_absorption
+    return version(law, species, word)
+
+
+@overload(absorption)
+def _absorption(law, species, word):
+    return _chosen(law, _one_absorption, _two_absorption)

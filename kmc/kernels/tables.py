@@ -1,0 +1,217 @@
+"""What the kernels work on: one packed word per site, and named tuples of arrays.
+
+A site is one int32 word. Its low bits count what surrounds it, so that a binding energy is three
+table look-ups and no neighbour has to be visited to know one:
+
+===========  =======  ========================================================================
+bits         field    meaning
+===========  =======  ========================================================================
+0-3          nv1      vacancies among the 8 first neighbours
+4-6          nv2      vacancies among the 6 second neighbours (if second-shell bonds exist)
+7            -        always 0: room for the sign when counts are subtracted
+8-9          class    1, 2, 3 for L1, L2, L3 at an interface, 0 elsewhere
+10           blocked  no atom to hop from here: vacancy or wall
+11-13        cx       L1 site: Mg among its first neighbours in L2; L2 site: vacancies among its
+                      first neighbours in L1 (the pairs that the interface term chi counts)
+14-17        nm1      Mg among the first neighbours
+18-20        nm2      Mg among the second neighbours
+21-22        X        species: 0 vacancy, 1 Li, 2 Mg, 3 wall (outside the box: never moves)
+23-26        variant  variant of the unit cell (which neighbour offsets apply)
+27           edge     some neighbour lies across a periodic boundary
+28           top      the layer that touches the metal reservoir
+29           dirty    strip weight out of date
+30           mark     already in the list of vacancies to refresh
+31 (sign)    fringe   some site that feels a hop into this one lies across a periodic boundary
+===========  =======  ========================================================================
+
+Kernel site numbers are the user's plus ``first_site``: whole wall layers stand below and above the
+box, so that sites of the first and last layers need no special case.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+VACANCY, LI, MG, WALL = 0, 1, 2, 3
+
+NV1 = 1
+NV2 = 1 << 4
+CLASS_SHIFT = 8
+BLOCKED = 1 << 10
+CX = 1 << 11
+NM1 = 1 << 14
+NM2 = 1 << 18
+SPECIES_SHIFT = 21
+SPECIES = 1 << SPECIES_SHIFT
+VARIANT_SHIFT = 23
+EDGE = 1 << 27
+TOP = 1 << 28
+DIRTY = 1 << 29
+MARK = 1 << 30
+FRINGE = -(1 << 31)
+
+MASK_VACANCIES = 0x7F  # nv1, nv2
+MASK_FIRST = 0xF  # nv1, or nm1 once shifted
+MASK_HOP = 0x77F  # nv1, nv2, class, blocked
+MASK_SITE = 0x3B7F  # nv1, nv2, class, cx
+MASK_MG = 0x7F  # nm1, nm2 once shifted by MG_SHIFT
+MG_SHIFT = 14
+SPECIES_BITS = 3 * SPECIES
+ELECTROACTIVE_BITS = (3 << CLASS_SHIFT) | DIRTY
+
+N_FIRST, N_SECOND = 8, 6
+N_NEAR = N_FIRST + N_SECOND
+N_CLASSES = 4
+
+# Counters, int64.
+(
+    EVENTS,
+    HOPS,
+    STRIPS,
+    ABSORBED,
+    EMITTED,
+    VACANCIES,
+    VACANT_L1,
+    MG_L1,
+    ENERGY,
+    HOPS_LI,
+    HOPS_LI_NEAR_MG,
+    HOPS_MG,
+    ABSORBED_MG,
+    EMITTED_MG,
+    ATTEMPTS,
+    REFRESHES,
+    LOGGED,
+    N_DIRTY,
+    N_COUNTERS,
+) = range(19)
+
+# Why `advance` came back.
+PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL = range(5)
+
+# Kinds of logged events.
+HOP, STRIP, ABSORPTION, EMISSION = range(4)
+
+
+class Geometry(NamedTuple):
+    """Where the neighbours of a site are.
+
+    ``offsets[row, k]`` is the step in site number to neighbour k (first shell, then second). Row v
+    serves the sites of variant v away from the periodic boundaries; for those near one,
+    ``row[layer key, in_plane]`` names the row, where the key of a layer is `layer_key`.
+
+    ``around[variant, k]`` lists, as steps from p, the sites that feel a hop from q, neighbour k of
+    p, into p; the two themselves are left out. First come, in groups that end at ``group_end``,
+    those whose counts change: A first of p and second of q, B first of p only, C second of p and
+    first of q, D first of q only, E second of p only, F second of q only. Then come the first
+    neighbours of all these, which as vacancies see their atoms changed.
+    """
+
+    first_site: int
+    n_sites: int
+    sites_per_layer: int
+    n_layers: int
+    active_layers: int  # layers that may hold electroactive atoms: 2, or 0 without an interface
+    shells: int  # shells whose occupation changes a rate: 0, 1 or 2
+    offsets: np.ndarray  # int32[rows, 14]
+    row: np.ndarray  # int32[keys, sites_per_layer]
+    layer_key: np.ndarray  # int32[n_layers]
+    around: np.ndarray  # int32[variants, 8, candidates]
+    group_end: np.ndarray  # int64[6]
+
+
+class Bins(NamedTuple):
+    """Members grouped by the bound of their rate (see `selection`)."""
+
+    members: np.ndarray  # int32[n_bins, capacity], site numbers
+    count: np.ndarray  # int64[n_bins]
+    mass: np.ndarray  # float64[n_bins], count * bound
+    bound: np.ndarray  # float64[n_bins], powers of two
+    where: np.ndarray  # int32[sites], bin << POSITION_BITS | position, -1 for none
+    span: np.ndarray  # int64[3]: lowest and highest bin that may be occupied, recount flag
+
+
+class OneSpecies(NamedTuple):
+    """Energies and rates of a pure metal, tabulated over the difference of vacancy counts.
+
+    Rates are in units of `Channels.unit_Hz`. The index of a hop is 128 + (bits of the atom's word:
+    blocked, class, nv2, nv1) - (nv2, nv1 of the vacancy); it is unique, as the counts of the two
+    ends differ by less than 8 either way.
+    """
+
+    hop_rate: np.ndarray  # float64[4, 2048]: class of the vacancy, index; 0 where blocked
+    hop_energy_ueV: np.ndarray  # int32[4, 2048]
+    binding_ueV: np.ndarray  # int32[4, 128]: class, (nv2, nv1)
+    strip_weight: np.ndarray  # float64[4, 128]
+    absorption: np.ndarray  # float64[128]
+
+
+class TwoSpecies(NamedTuple):
+    """Energies of an alloy as sums of look-ups, rates from factored Boltzmann tables.
+
+    Rates are in units of `Channels.unit_Hz`.
+    """
+
+    site_ueV: np.ndarray  # int32[3, 16384]: species, (cx, class, nv2, nv1) as in the word
+    mg_bonds_ueV: np.ndarray  # int32[3, 128]: species, (nm2, nm1)
+    pair_ueV: np.ndarray  # int32[3, 16]: species, class of the vacancy and of the atom
+    barrier_ueV: np.ndarray  # int32[6]: 2 * species + (1 beside Mg)
+    floor_ueV: int
+    rate_coarse: np.ndarray  # nu exp(-1024 i µeV / kT)
+    rate_fine: np.ndarray  # exp(-i µeV / kT), i < 1024
+    strip_reference_ueV: int
+    strip_exponent: float  # lambda / kT in 1/µeV
+    absorption: np.ndarray  # float64[3]: k_abs times the reservoir's fraction of each species
+    bulk_binding_ueV: np.ndarray  # int32[3]: species, in bulk Li
+    inverse_kT: float  # 1/µeV
+
+
+class Channels(NamedTuple):
+    """Processes other than hops. Rates of the whole box, in units of `unit_Hz`."""
+
+    unit_Hz: float
+    strip: float
+    emission: float
+    absorbs: bool
+
+
+class State(NamedTuple):
+    """Everything that changes while time goes on, except the generator."""
+
+    words: np.ndarray  # int32[sites with walls]
+    hops: Bins
+    strips: Bins
+    counters: np.ndarray  # int64[N_COUNTERS]
+    clock_s: np.ndarray  # float64[1]
+    dirty: np.ndarray  # int32: sites of L1 and L2 whose strip weight is out of date
+
+
+class Scratch(NamedTuple):
+    """Work space, so that the loop allocates nothing."""
+
+    near: np.ndarray  # int64[3, 14]
+    touched: np.ndarray  # int64[256]
+    rates: np.ndarray  # float64[10]
+
+
+class Limits(NamedTuple):
+    """Absolute values at which `advance` comes back."""
+
+    events: int
+    strips: int
+    attempts: int
+    vacant_L1: int
+    time_s: float  # the clock stops exactly here
+    pause_time_s: float  # comes back after the first attempt that ends here or later
+
+
+class EventLog(NamedTuple):
+    """Record of every event; empty arrays when not wanted. Sites are the user's numbers."""
+
+    kind: np.ndarray  # int8
+    site_from: np.ndarray  # int64, -1 for an absorption (metal comes from the reservoir)
+    site_to: np.ndarray  # int64, -1 for a strip or an emission
+    species: np.ndarray  # int8
+    time_s: np.ndarray  # float64

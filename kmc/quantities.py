@@ -1,0 +1,92 @@
+"""What each key of a parameter file means, and which values it may take.
+
+A key that is not here is refused: a misspelt energy must not be ignored in silence. A new quantity
+gets its line here first.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Meaning(NamedTuple):
+    """One quantity a parameter file can hold; its unit is in the name of the key.
+
+    Attributes
+    ----------
+    text : str
+        What it is.
+    lowest, highest : float
+        Allowed values, bounds included unless `positive`.
+    positive : bool
+        Zero is not allowed.
+    role : {"input", "target"}
+        Whether the model is built from it, or results are compared with it.
+    """
+
+    text: str
+    lowest: float
+    highest: float
+    positive: bool = False
+    role: str = "input"
+
+    def allows(self, value: float) -> bool:
+        return self.lowest <= value <= self.highest and not (self.positive and value <= 0)
+
+    @property
+    def allowed(self) -> str:
+        """The range in words."""
+        if self.positive:
+            return f"above 0 and at most {self.highest:g}"
+        return f"from {self.lowest:g} to {self.highest:g}"
+
+
+# No energy of this model is near 10 eV: a value beyond it was typed in meV or kJ/mol.
+_ENERGY = (-10.0, 10.0)
+_BARRIER = (0.0, 10.0)
+
+QUANTITIES: dict[str, Meaning] = {
+    "lattice_parameter_A": Meaning("edge of the cubic bcc cell", 0, 100, positive=True),
+    "molar_volume_cm3_mol": Meaning("molar volume of the metal", 0, 1000, True, "target"),
+    "attempt_frequency_Hz": Meaning("prefactor of every hop rate", 0, 1e16, positive=True),
+    "formation_energy_bulk_eV": Meaning("vacancy formation energy in the bulk", 0, 10, True),
+    "formation_energy_L1_eV": Meaning("vacancy formation energy in L1, at the interface", *_ENERGY),
+    "formation_energy_L1_to_L2_eV": Meaning(
+        "change of energy when an L1 vacancy goes to L2", *_ENERGY
+    ),
+    "second_shell_ratio": Meaning("bond to a second neighbour over bond to a first, ε2/ε1", 0, 2),
+    "barrier_Li_eV": Meaning("hop barrier of Li without change of energy", *_BARRIER),
+    "barrier_Li_near_Mg_eV": Meaning("the same with an Mg beside either end of the hop", *_BARRIER),
+    "barrier_Mg_eV": Meaning("hop barrier of Mg", *_BARRIER),
+    "formation_energy_Mg_shell1_eV": Meaning(
+        "bulk vacancy beside an Mg, first neighbour", *_ENERGY
+    ),
+    "formation_energy_Mg_shell2_eV": Meaning(
+        "bulk vacancy beside an Mg, second neighbour", *_ENERGY
+    ),
+    "formation_energy_Mg_shell3_eV": Meaning(
+        "bulk vacancy near an Mg, third neighbour", *_ENERGY, role="target"
+    ),
+    "fill_Li_near_Mg_eV": Meaning(
+        "change of energy when Li of L2 fills an L1 vacancy beside an Mg of L2", *_ENERGY
+    ),
+    "fill_Mg_near_Mg_eV": Meaning("the same when that Mg itself fills the vacancy", *_ENERGY),
+    "fill_Li_far_from_Mg_eV": Meaning(
+        "change of energy when Li of L2 fills an L1 vacancy far from the Mg",
+        *_ENERGY,
+        role="target",
+    ),
+    "exchange_current_density_mA_cm2": Meaning(
+        "exchange current density of the flat interface", 0, 1e6, positive=True
+    ),
+    "pair_bond_eV": Meaning("bond between first neighbours of the lattice gas", *_ENERGY),
+    "work_of_adhesion_J_m2": Meaning("work of adhesion to the electrolyte", 0, 100, role="target"),
+    "contact_angle_deg": Meaning("contact angle on the electrolyte", 0, 180, role="target"),
+    "contact_angle_alloy_deg": Meaning(
+        "contact angle of the alloy on the electrolyte", 0, 180, role="target"
+    ),
+    "diffusivity_Mg_25C_cm2_s": Meaning("diffusivity of Mg in Li at 25 °C", 0, 1, True, "target"),
+    "diffusivity_Mg_60C_cm2_s": Meaning("diffusivity of Mg in Li at 60 °C", 0, 1, True, "target"),
+    "alloy_Mg_fraction": Meaning("atomic fraction of Mg in the alloy studied", 0, 1, role="target"),
+    "foil_thickness_um": Meaning("thickness of the foil studied", 0, 1e5, True, "target"),
+}

@@ -1,0 +1,240 @@
+"""The summary of a run, for someone who knows batteries."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kmc.analysis import voids
+from kmc.trajectory import Trajectory
+from kmc.wording import count, duration, figure, plural, scaled
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ARROW = "→"
+_FRAME_WIDTH = 6  # a border and a space on either side, two spaces between the columns
+_CLASS_NAMES = {"Li": "Li", "Li_near_Mg": "Li beside Mg", "Mg": "Mg"}
+_BY_MORE_THAN = 1.001  # factors closer to 1 come from rounding the floor to whole µeV
+
+
+def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
+    """The summary as pairs of label and text; print_summary lays it out.
+
+    A pair with an empty label continues the one before it.
+    """
+    samples = trajectory.samples
+    rows = [("Ended" if trajectory.finished else "Not finished", _end(trajectory))]
+    rows.append(("System", _system(trajectory)))
+    if not len(samples):
+        return [*rows, ("Samples", "none yet")]
+    last = {name: samples[name][-1] for name in samples}
+    has_current = _current(trajectory) > 0
+    if has_current:
+        rows.append(("Capacity", _capacity(last)))
+    if trajectory.has_interface:
+        rows.append(("Contact", _contact(trajectory)))
+    rows += _voids(trajectory)
+    rows.append(("Vacancies", _vacancies(samples, last)))
+    if trajectory.has_interface and has_current:
+        rows.append(("Overpotential", _overpotential(samples["overpotential_V"])))
+    rows.append(
+        ("Simulated", f"{duration(last['time_s'])}, {plural(int(last['events']), 'event')}")
+    )
+    if has_current and last["strips"]:
+        per_atom = last["hops"] / last["strips"]
+        rows.append(("Hops", f"{figure(per_atom)} for each stripped atom"))
+    return rows + _acceleration(trajectory)
+
+
+def print_summary(trajectory: Trajectory, console: Console | None = None) -> None:
+    """Print what a run did.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    console : rich.console.Console, optional
+        Where to; standard output if not given. Piped, the output has no colour.
+    """
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    console = console or Console(highlight=False)
+    rows = summary(trajectory)
+    # Wrapped here, because rich would part numbers from their units at no-break spaces.
+    width = max(20, console.width - max(len(name) for name, _ in rows) - _FRAME_WIDTH)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for name, text in rows:
+        table.add_row(name, Text(textwrap.fill(text, width, break_on_hyphens=False)))
+    colour = "green" if trajectory.finished else "yellow"
+    console.print(
+        Panel(
+            table,
+            title=Text(trajectory.path.name, style="bold"),
+            title_align="left",
+            border_style=colour,
+            expand=False,
+        )
+    )
+
+
+# --- the lines ------------------------------------------------------------------------------------
+
+
+def _end(trajectory: Trajectory) -> str:
+    if trajectory.finished:
+        return trajectory.stop_reason or "no reason is stated"
+    again = "start the run again (kmc run … --force)"
+    if trajectory.stop_reason:
+        return f"{trajectory.stop_reason}. What was written is whole; to have all of it, {again}."
+    return (
+        "still running, or killed. What was written up to here is whole; to have all of it, let "
+        f"the run go on, or {again}."
+    )
+
+
+def _system(trajectory: Trajectory) -> str:
+    box = trajectory._lattice
+    system = trajectory.run.get("system", {})
+    conditions = trajectory.run.get("conditions", {})
+    nx, ny = box["cells"]
+    parts = [
+        f"{system.get('params', '–'.join(trajectory.species))} on {box['name']}",
+        f"{nx} × {ny} cells, {box['layers']} layers",
+    ]
+    if not trajectory.has_interface:
+        parts.append("periodic (no interface)")
+    if "temperature_K" in conditions:
+        parts.append(figure(conditions["temperature_K"], "K", 5))
+    current = _current(trajectory)
+    parts.append(figure(current, "mA/cm²") if current else "no current")
+    return ", ".join(parts)
+
+
+def _current(trajectory: Trajectory) -> float:
+    conditions = trajectory.run.get("conditions", {})
+    return float(conditions.get("current_density_mA_cm2", 0.0))
+
+
+def _capacity(last: dict) -> str:
+    return (
+        f"{figure(last['capacity_monolayers'])} monolayers stripped, "
+        f"{figure(last['capacity_mAh_cm2'], 'mAh/cm²')}"
+    )
+
+
+def _contact(trajectory: Trajectory) -> str:
+    metal = trajectory.samples["contact_fraction"]
+    text = f"{_percent(metal[0])} {ARROW} {_percent(metal[-1])} of the interface"
+    if "Mg" in trajectory.species:
+        lithium = trajectory.samples["contact_fraction_Li"]
+        text += f"; by Li {_percent(lithium[0])} {ARROW} {_percent(lithium[-1])}"
+    return text
+
+
+def _voids(trajectory: Trajectory) -> list[tuple[str, str]]:
+    if not len(trajectory.frames):
+        return []
+    frame = trajectory.frames[-1]
+    found = voids.find(frame.occupancy, trajectory.lattice)
+    when = "at the end"
+    if trajectory.frames.events[-1] != trajectory.samples["events"][-1]:
+        when = f"in the last frame, at {_moment(trajectory, frame)}"
+    if not len(found):
+        return [("Voids", f"none of {found.min_size} vacancies or more {when}")]
+    first = found[0]
+    text = (
+        f"{plural(len(found), 'void')} {when}; the largest has {count(first.volume)} vacancies, "
+        f"is {figure(first.width_nm, 'nm', 2)} wide and {figure(first.height_nm, 'nm', 2)} high"
+    )
+    if trajectory.has_interface:
+        box = trajectory.lattice
+        share = found.contact_sites.sum() / box.sites_per_layer
+        text += f"; together they take {_percent(share)} of the contact"
+    return [("Voids", text)]
+
+
+def _moment(trajectory: Trajectory, frame) -> str:
+    if _current(trajectory) > 0:
+        return f"{figure(frame.capacity_monolayers)} monolayers"
+    return duration(frame.time_s)
+
+
+def _vacancies(samples, last: dict) -> str:
+    text = f"{count(samples['vacancies'][0])} {ARROW} {count(last['vacancies'])} in the box"
+    if last["absorbed"] or last["emitted"]:
+        text += f"; {count(last['absorbed'])} went into the metal behind it"
+        if last["emitted"]:
+            text += f", {count(last['emitted'])} came from there"
+    return text
+
+
+def _overpotential(volts: np.ndarray) -> str:
+    known = volts[np.isfinite(volts)]
+    if not len(known):
+        return "unlimited: no atom is electroactive"
+    text = f"{scaled(volts[0], 'V')} {ARROW} {scaled(volts[-1], 'V')}"
+    if math.isinf(volts[-1]):
+        text = f"{scaled(volts[0], 'V')} {ARROW} unlimited: no atom is electroactive any more"
+    highest = known.max()
+    if highest > max(volts[0], volts[-1]) or math.isinf(volts[-1]):
+        text += (
+            f" (highest {'before that ' if math.isinf(volts[-1]) else ''}{scaled(highest, 'V')})"
+        )
+    return text
+
+
+def _acceleration(trajectory: Trajectory) -> list[tuple[str, str]]:
+    """How far the fast hops were slowed, and what that leaves untouched."""
+    table = trajectory.acceleration
+    classes = [c for c in table.get("classes", []) if c.get("slowed_by", 1.0) > _BY_MORE_THAN]
+    if not classes:
+        return [("Kinetics", "exact: no hop was slowed")]
+    floor, ratio = table.get("saddle_floor_eV"), _ratio(table)
+    text = f"fast hops were slowed by a saddle floor of {figure(floor, 'eV')}"
+    if ratio:
+        text += f"; none is more than {figure(ratio)} times as frequent as stripping at one site"
+    rows = [("Kinetics", text)]
+    for entry in classes:
+        name = _CLASS_NAMES.get(entry["name"], entry["name"])
+        rows.append(
+            (
+                "",
+                f"{name}: true barrier {figure(entry['barrier_eV'], 'eV')}, slowed "
+                f"{figure(entry['slowed_by'])} times",
+            )
+        )
+    rows.append(
+        (
+            "",
+            "Equilibrium is unaffected. Kinetics faster than the floor are not: compare several "
+            "ratios before trusting a rate or a void density.",
+        )
+    )
+    return rows
+
+
+def _ratio(table: dict) -> float | None:
+    """Fastest hop over the strip rate of one site: as the user set it, or as the floor makes it."""
+    if table.get("max_hops_per_strip_per_site"):
+        return table["max_hops_per_strip_per_site"]
+    strip_rate = table.get("strip_rate_per_site_Hz")
+    return (
+        table["fastest_hop_Hz"] / strip_rate if strip_rate and "fastest_hop_Hz" in table else None
+    )
+
+
+def _percent(fraction: float) -> str:
+    """A share in percent, with more digits near its ends."""
+    if math.isnan(fraction):
+        return "unknown"
+    percent = 100 * fraction
+    digits = 1 if 0.05 <= percent < 10 or 99 < percent < 99.95 else 0
+    return f"{percent:.{digits}f}\u00a0%"

@@ -1,0 +1,228 @@
+"""Checks of a run that take more than one value, or a lattice or parameter file, to see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from kmc import catalogue
+from kmc.errors import InputError
+from kmc.lattice import Lattice, load_unit_cell
+from kmc.parameters import load_parameters
+from kmc.sections import MAX_SITES, Stop
+from kmc.validation import Checked, Problem, show
+
+if TYPE_CHECKING:
+    from kmc.conditions import RunFile
+
+BYTES_PER_SITE = 12
+
+
+class Origin:
+    """Where each value of a run came from, for messages."""
+
+    def __init__(self, source: str, overrides: Mapping[str, str] | None = None):
+        self.source = source
+        self.overrides = dict(overrides or {})
+
+    def where(self, section: str, key: str = "") -> str:
+        """ "in section [stop] of my.toml", or "in --set stop.events=5"."""
+        given = self.overrides.get(f"{section}.{key}")
+        return f"in {given}" if given else f"in section [{section}] of {self.source}"
+
+    def shown(self, section: str, key: str, value: Any) -> str:
+        """ "temperature_K = -5 in section [conditions] of my.toml", or the option as typed."""
+        given = self.overrides.get(f"{section}.{key}")
+        return given or f"{key} = {show(value)} {self.where(section, key)}"
+
+
+def given_keys(section: Checked, prefix: str = "") -> list[str]:
+    """Keys of a section that have a value."""
+    return [
+        key
+        for key in type(section).model_fields
+        if key.startswith(prefix) and getattr(section, key) is not None
+    ]
+
+
+def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
+    """What is wrong with a run whose single values are all in order."""
+    problems = [*_exclusive(run, origin)]
+    current = run.conditions.current_density_mA_cm2
+    periodic = run.system.boundary == "periodic"
+    if periodic and current > 0:
+        problems.append(
+            Problem(
+                f"{origin.shown('conditions', 'current_density_mA_cm2', current)} needs an "
+                'interface, and boundary is "periodic"',
+                'Set current_density_mA_cm2 = 0, or boundary = "interface".',
+            )
+        )
+    if not current:
+        problems += _without_current(run, origin)
+    problems += _stops(run, origin, current > 0, periodic)
+    if problems:
+        return problems
+    return [*_lattice(run, origin), *_composition(run, origin)]
+
+
+def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
+    """Keys that exclude each other."""
+    groups = [
+        ("acceleration", ""),
+        ("output", "sample_every_"),
+        ("output", "frame_every_"),
+    ]
+    problems = []
+    for section, prefix in groups:
+        given = given_keys(getattr(run, section), prefix)
+        if len(given) > 1:
+            listed = " and ".join(f"{key} ({origin.where(section, key)})" for key in given)
+            in_file = [key for key in given if f"{section}.{key}" not in origin.overrides]
+            advice = "Keep one of them."
+            if len(in_file) < len(given):
+                advice = _drop(section, (in_file or given)[0])
+            problems.append(Problem(f"{listed} exclude each other", advice))
+    return problems
+
+
+def _drop(section: str, key: str) -> str:
+    return f"Keep one of them: --set {section}.{key}=none removes that of the file."
+
+
+def _without_current(run: RunFile, origin: Origin) -> list[Problem]:
+    """What a run without current cannot have."""
+    problems = []
+    ratio = run.acceleration.max_hops_per_strip_per_site
+    if ratio is not None:
+        said = origin.shown("acceleration", "max_hops_per_strip_per_site", ratio)
+        advice = (
+            "There is no strip rate without a current. Use saddle_floor_eV, or remove the key "
+            "(--set acceleration.max_hops_per_strip_per_site=none)."
+        )
+        problems.append(Problem(f"{said} needs a current above 0", advice))
+    for what in ("sample", "frame"):
+        key = f"{what}_every_monolayers"
+        value = getattr(run.output, key)
+        if value is not None:
+            advice = (
+                f"No charge passes. Use {what}_every_events or {what}_every_s, or remove the key "
+                f"(--set output.{key}=none)."
+            )
+            said = f"{origin.shown('output', key, value)} needs a current above 0"
+            problems.append(Problem(said, advice))
+    closed = run.system.boundary == "periodic" or math.isinf(run.conditions.electrode_thickness_um)
+    if closed and not run.system.vacancy_fraction:
+        problems.append(
+            Problem(
+                f"nothing can happen in the run of {origin.source}: no current, no reservoir and "
+                "vacancy_fraction = 0",
+                "Set vacancy_fraction in [system] above 0.",
+            )
+        )
+    return problems
+
+
+def _stops(run: RunFile, origin: Origin, current: bool, periodic: bool) -> list[Problem]:
+    """Whether the run can end."""
+    given = given_keys(run.stop)
+    if not given:
+        return [
+            Problem(
+                f"section [stop] of {origin.source} is missing or empty: the run would never end",
+                f"Give at least one of {', '.join(Stop.model_fields)}.",
+            )
+        ]
+    sure = ("events", "time_s", "wall_time_s")
+    if periodic and "contact_fraction" in given:
+        said = origin.shown("stop", "contact_fraction", run.stop.contact_fraction)
+        return [Problem(f'{said} needs an interface, and boundary is "periodic"', "Remove it.")]
+    if not current and not set(given) & set(sure):
+        return [
+            Problem(
+                f"the run of {origin.source} may never end: no current flows, and [stop] has only "
+                f"{', '.join(given)}",
+                f"Add one of {', '.join(sure)}.",
+            )
+        ]
+    return []
+
+
+def _lattice(run: RunFile, origin: Origin) -> list[Problem]:
+    """Whether the box exists and its sites can be numbered."""
+    system = run.system
+    try:
+        cell = load_unit_cell(system.lattice)
+    except InputError as error:
+        said = origin.shown("system", "lattice", system.lattice)
+        return [Problem(f"{said}: {error.message}", error.advice or "")]
+    nx, ny, layers = system.size
+    sites = nx * ny * layers * cell.sites_per_layer_cell
+    if sites > MAX_SITES:
+        said = origin.shown("system", "size", list(system.size))
+        memory, most = _bytes(sites * BYTES_PER_SITE), _bytes(MAX_SITES * BYTES_PER_SITE)
+        return [
+            Problem(
+                f"{said} is {sites} sites, about {memory} of memory",
+                f"At most {MAX_SITES} sites ({most}) can be numbered; 1000000 are a large run.",
+            )
+        ]
+    vacancies = system.vacancy_fraction * sites
+    if 0 < vacancies < 0.5:
+        said = origin.shown("system", "vacancy_fraction", system.vacancy_fraction)
+        return [
+            Problem(
+                f"{said} leaves no vacancy among {sites} sites", f"Use {1 / sites:.2g} or more."
+            )
+        ]
+    try:
+        Lattice(system.lattice, (nx, ny), layers, system.boundary, 1.0)
+    except InputError as error:
+        return [Problem(f"{error.message} ({origin.where('system', 'size')})", error.advice or "")]
+    return []
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.0f} GB" if count < 10**15 else f"{count / 1e9:.1e} GB"
+
+
+def _composition(run: RunFile, origin: Origin) -> list[Problem]:
+    """Whether the parameter set exists and knows the metals of the run."""
+    system = run.system
+    try:
+        path = catalogue.locate("params", system.params)
+    except InputError as error:
+        said = origin.shown("system", "params", system.params)
+        return [Problem(f"{said}: {error.message}", error.advice or "")]
+    parameters = load_parameters(
+        path,
+        run.parameters,
+        where=lambda key: origin.where("parameters", key),
+        shown=lambda key, value: origin.shown("parameters", key, value),
+    )
+    coverage = system.mg_coverage_L1
+    problems = []
+    if "Mg" not in parameters.species:
+        for key, value in (("mg_fraction", system.mg_fraction), ("mg_coverage_L1", coverage)):
+            if value:
+                problems.append(
+                    Problem(
+                        f"{origin.shown('system', key, value)}, but parameter set "
+                        f"{parameters.name!r} has no Mg",
+                        f"Use a set with Mg: params = {_sets_with_mg()}.",
+                    )
+                )
+    elif coverage == "equilibrium" and not system.mg_fraction:
+        said = origin.shown("system", "mg_coverage_L1", coverage)
+        problems.append(Problem(f"{said} needs Mg in the bulk", "Set mg_fraction above 0."))
+    if coverage is not None and system.boundary == "periodic" and not problems:
+        said = origin.shown("system", "mg_coverage_L1", coverage)
+        advice = 'Remove it, or set boundary = "interface".'
+        problems.append(Problem(f'{said} needs an interface, and boundary is "periodic"', advice))
+    return problems
+
+
+def _sets_with_mg() -> str:
+    shipped = [name for name in catalogue.names("params") if "Mg" in load_parameters(name).species]
+    return " or ".join(f'"{name}"' for name in shipped) or "the path of a parameter file"

@@ -1,0 +1,220 @@
+"""The sections of a run file: their keys, defaults, ranges and meaning.
+
+`kmc init`, the error messages and the documentation all take their text from here.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BeforeValidator, Field
+
+from kmc.lattice import MIN_CELLS, MIN_LAYERS
+from kmc.validation import (
+    Checked,
+    Count,
+    Integer,
+    Number,
+    NumberOrInf,
+    kind,
+    number_of,
+    refuse,
+    show,
+)
+
+MAX_SITES = 2**31 - 1  # sites are numbered in int32
+MAX_COUNT = 2**63 - 1  # counts are stored in int64
+MG_SOLUBILITY = 0.7  # atomic fraction, S4 (10.1038/s41467-025-59567-8)
+
+
+def _key(default: Any, text: str, *, example: Any = None, reason: str = "", **bounds: Any) -> Any:
+    """A key of a run file: its default, its meaning, an example where it has no default."""
+    allowed = bounds.pop("allowed", "")
+    return Field(
+        default,
+        description=text,
+        examples=[example],
+        json_schema_extra={"reason": reason, "allowed": allowed},
+        **bounds,
+    )
+
+
+def _size(value: Any) -> tuple[int, int, int]:
+    if not isinstance(value, list | tuple):
+        raise refuse(f"must be a list of three whole numbers, not {kind(value)}")
+    if len(value) != 3:
+        raise refuse(f"must have exactly three entries, not {len(value)}")
+    for item in value:
+        if isinstance(item, bool) or not isinstance(item, Integral):
+            raise refuse(f"must hold whole numbers only, not {show(item)}")
+    if max(value) > MAX_SITES:
+        raise refuse(f"has more than {MAX_SITES} sites along one edge")
+    if min(value[:2]) < MIN_CELLS:
+        raise refuse(f"has too few cells in plane: {min(value[:2])}")
+    if value[2] < MIN_LAYERS:
+        raise refuse(f"has too few layers: {value[2]}")
+    return tuple(int(item) for item in value)
+
+
+def _coverage(value: Any) -> float | str:
+    if value == "equilibrium":
+        return value
+    number, problem = number_of(value)
+    if isinstance(value, str):
+        raise refuse("is neither a number nor the word 'equilibrium'")
+    if problem:
+        raise refuse(problem)
+    if not 0 <= number <= 1:
+        raise refuse("is out of range")
+    return number
+
+
+class System(Checked):
+    """What is simulated: metal, lattice, size and composition at the start."""
+
+    params: str = _key("li_li2s", "parameter set: a shipped name or the path of a parameter file")
+    lattice: str = _key("bcc_100", "lattice and its face on the electrolyte: name or path")
+    size: Annotated[tuple[int, int, int], BeforeValidator(_size)] = _key(
+        (32, 32, 24),
+        "cells along x, cells along y, atomic layers along the normal",
+        allowed=f"three whole numbers: at least {MIN_CELLS} cells, {MIN_CELLS} cells, "
+        f"{MIN_LAYERS} layers",
+    )
+    boundary: Literal["interface", "periodic"] = _key(
+        "interface",
+        "along the normal: electrolyte below and metal reservoir above, or periodic bulk",
+        allowed='"interface" or "periodic"',
+    )
+    mg_fraction: Number = _key(
+        0.0,
+        "atomic fraction of Mg, random over the metal",
+        ge=0,
+        le=MG_SOLUBILITY,
+        reason="bcc Li dissolves no more Mg",
+    )
+    mg_coverage_L1: Annotated[float | str | None, BeforeValidator(_coverage)] = _key(
+        None,
+        "share of L1 that is Mg at the start; without it L1 is as random as the rest",
+        example=0.6,
+        allowed='from 0 to 1, or "equilibrium"',
+    )
+    vacancy_fraction: Number = _key(
+        0.0, "fraction of sites vacant at the start, random over all sites", ge=0, lt=1
+    )
+
+
+class Conditions(Checked):
+    """Temperature, current and electrode."""
+
+    temperature_K: Number = _key(298.15, "temperature", gt=0, le=10_000)
+    current_density_mA_cm2: Number = _key(
+        0.5, "stripping current density; 0 lets the electrode relax", ge=0, le=1e6
+    )
+    electrode_thickness_um: NumberOrInf = _key(
+        100.0,
+        "metal above the box, up to a perfect sink of vacancies; inf closes the box",
+        gt=0,
+        allowed="above 0, or inf",
+    )
+    strip_weight_lambda: Number = _key(
+        0.5,
+        "how strongly weakly bound atoms are stripped first; 0 is uniform",
+        ge=0,
+        le=1,
+    )
+
+
+class Acceleration(Checked):
+    """How the time-scale gap is bridged: at most one key; without any the rates are exact."""
+
+    max_hops_per_strip_per_site: Number | None = _key(
+        None,
+        "rate of the fastest hop over the strip rate of one interface site; "
+        "faster hops are slowed down to it, equilibrium stays exact",
+        example=1e5,
+        gt=0,
+    )
+    saddle_floor_eV: Number | None = _key(
+        None, "lowest barrier of any hop and its reverse", example=0.25, ge=0, le=10
+    )
+
+
+class Stop(Checked):
+    """When the run ends: whichever comes first. At least one key."""
+
+    capacity_monolayers: Number | None = _key(
+        None, "charge passed, in monolayers of the interface", example=2.0, gt=0
+    )
+    capacity_mAh_cm2: Number | None = _key(None, "charge passed per area", example=1e-4, gt=0)
+    contact_fraction: Number | None = _key(
+        None,
+        "ends when contact (metal sites of L1 over all its sites) falls to this",
+        example=0.3,
+        ge=0,
+        lt=1,
+    )
+    overpotential_V: Number | None = _key(
+        None, "ends when the overpotential rises to this", example=0.1, gt=0
+    )
+    events: Count | None = _key(
+        None,
+        "number of events: hops, strips, absorptions and emissions",
+        example=10_000_000,
+        ge=1,
+        le=MAX_COUNT,
+    )
+    time_s: Number | None = _key(None, "simulated time", example=1.0, gt=0)
+    wall_time_s: Number | None = _key(
+        None, "time on the clock; such a run does not repeat exactly", example=600.0, gt=0
+    )
+
+
+class Output(Checked):
+    """How often a row of numbers (sample) and the whole box (frame) are recorded: one key each."""
+
+    sample_every_monolayers: Number | None = _key(
+        None,
+        "a sample each time this charge has passed; 0.02 unless another cadence is given",
+        example=0.02,
+        gt=0,
+    )
+    sample_every_events: Count | None = _key(
+        None,
+        "a sample each so many events; without current 10000 unless another is given",
+        example=10_000,
+        ge=1,
+        le=MAX_COUNT,
+    )
+    sample_every_s: Number | None = _key(
+        None, "a sample each interval of simulated time", example=0.01, gt=0
+    )
+    frame_every_monolayers: Number | None = _key(
+        None,
+        "a frame each time this charge has passed; 0.2 unless another cadence is given",
+        example=0.2,
+        gt=0,
+    )
+    frame_every_events: Count | None = _key(
+        None,
+        "a frame each so many events; without current 100000 unless another is given",
+        example=100_000,
+        ge=1,
+        le=MAX_COUNT,
+    )
+    frame_every_s: Number | None = _key(
+        None, "a frame each interval of simulated time", example=0.1, gt=0
+    )
+
+
+class Random(Checked):
+    """The same seed gives the same trajectory, byte for byte."""
+
+    seed: Integer = _key(1, "seed of the random numbers", ge=0, le=MAX_COUNT)
+
+
+class Cadence(NamedTuple):
+    """How often something is recorded: `every` so many of `unit`."""
+
+    every: float
+    unit: Literal["monolayers", "events", "s"]

@@ -1,0 +1,310 @@
+"""Reads trajectories.
+
+    t = load("strip_li.h5")
+    t.samples.contact_fraction          # named arrays, one value a row
+    t.frames[-1].occupancy              # every site of a frame, read when asked for
+    t.params["formation_energy_bulk_eV"], t.lattice, t.run["conditions"]
+
+The file may still be growing: what `load` returns is the state of that moment, and loading again
+shows more. Nothing keeps the file open. `SCHEMA` documents the file; `kmc.trajectory_writer` writes
+it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from kmc import trajectory_schema as schema
+from kmc.errors import FileFormatError, InputError
+from kmc.lattice import Lattice
+from kmc.trajectory_describe import describe_html, describe_text
+from kmc.trajectory_schema import SCHEMA, SCHEMA_VERSION
+from kmc.trajectory_tables import Frame, Frames, ParameterTable, Samples
+from kmc.trajectory_writer import TrajectoryWriter, check_output
+from kmc.transaction import SIGNATURE, stored_end
+
+__all__ = [
+    "SCHEMA",
+    "Frame",
+    "Frames",
+    "Samples",
+    "Trajectory",
+    "TrajectoryWriter",
+    "check_output",
+    "load",
+]
+
+_ATTEMPTS = 4  # a run that writes at this very moment is between two valid states for about 1 ms
+_PAUSE_S = 0.02
+_NOT_OURS = "is not a kmc trajectory"
+# What h5py and numpy raise over content they cannot make sense of.
+_H5PY_ERRORS = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    MemoryError,
+)
+
+
+def load(path: str | Path) -> Trajectory:
+    """Open a trajectory, finished, interrupted or still being written.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file written by ``kmc run``.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it cannot be read.
+    FileFormatError
+        The file is not a kmc trajectory, is damaged, or is of a newer schema.
+
+    Examples
+    --------
+    >>> t = kmc.load("strip_li.h5")                                          # doctest: +SKIP
+    >>> t.samples.capacity_monolayers[-1], t.frames[-1].occupancy.shape      # doctest: +SKIP
+    (2.0, (24576,))
+    """
+    path = Path(path)
+    return _read(path, lambda file: Trajectory(path, **_contents(file)))
+
+
+class Trajectory:
+    """A run as its file tells it; made by `load`.
+
+    Attributes
+    ----------
+    path : Path
+    samples : Samples
+        Rows of `/samples` as named arrays.
+    frames : Frames
+        Sequence of `Frame`, whose occupancy is read when asked for.
+    lattice : Lattice
+    params : mapping of str to ParameterValue
+        Parameters the run used, with unit and source.
+    run : dict
+        Run settings by section, defaults filled in.
+    resolved : dict
+        Everything the run used; `run` and `params` are parts of it.
+    acceleration : dict
+        Ratio, saddle floor, and the hop classes with barrier and factor.
+    species : list of str
+    seed : int
+    finished : bool
+    stop_reason : str
+        Empty while the run goes on, and after a kill.
+    run_file : str
+        Text of the run file.
+    provenance : dict
+        Versions, platform and time of the run.
+    kmc_version : str
+    schema_version : int
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        attributes: dict[str, Any],
+        lattice_attributes: dict[str, Any],
+        samples: dict[str, np.ndarray],
+        frames: dict[str, np.ndarray],
+        units: dict[str, str],
+    ):
+        self.path = path
+        self.schema_version: int = attributes["schema_version"]
+        self.kmc_version: str = attributes["kmc_version"]
+        self.run_file: str = attributes["run_file"]
+        self.seed: int = attributes["seed"]
+        self.finished: bool = attributes["finished"]
+        self.stop_reason: str = attributes["stop_reason"]
+        self.provenance: dict[str, str] = attributes["provenance"]
+        self.resolved: dict[str, Any] = attributes["resolved"]
+        self.run: dict[str, Any] = self.resolved.get("run", {})
+        self.acceleration: dict[str, Any] = self.resolved.get("acceleration", {})
+        self.species: list[str] = self.resolved.get("species", [])
+        self.params = ParameterTable(self.resolved.get("parameters", {}))
+        self.samples = Samples(samples, units)
+        self.frames = Frames(path, frames, self._read_occupancy)
+        self._lattice = lattice_attributes
+
+    @cached_property
+    def lattice(self) -> Lattice:
+        """The box of the run.
+
+        Raises
+        ------
+        InputError
+            The run used a lattice file of the user's own that is not there any more.
+        """
+        keys = ("name", "cells", "layers", "boundary", "lattice_parameter_A")
+        lattice = Lattice(**{key: self._lattice[key] for key in keys})
+        if not np.allclose(lattice.box_A, self._lattice["box_A"], rtol=1e-9):
+            raise InputError(
+                f"lattice {lattice.name!r} is another one now than when {self.path} was written: "
+                f"box {lattice.box_A} Å instead of {self._lattice['box_A']} Å",
+                advice="Put the lattice file of that time back; /lattice holds the positions.",
+            )
+        return lattice
+
+    @property
+    def has_interface(self) -> bool:
+        """Whether the box has an electrolyte side; a periodic one has not."""
+        return self._lattice["boundary"] == "interface"
+
+    def _read_occupancy(self, index: int) -> np.ndarray:
+        """Occupancy of one frame, read and checked."""
+
+        def read(file) -> np.ndarray:
+            occupancy = file[schema.FRAME_OCCUPANCY.path][index]
+            row = np.empty((), schema.row_dtype(schema.FRAME_COLUMNS))
+            for name in row.dtype.names:
+                row[name] = file[f"frames/{name}"][index]
+            stored = int(file[schema.FRAME_CHECKSUM.path][index])
+            if schema.frame_checksum(occupancy, row) != stored:
+                raise FileFormatError(f"{self.path} is damaged: frame {index} fails its checksum")
+            return occupancy
+
+        return _read(self.path, read)
+
+    def __repr__(self) -> str:
+        return describe_text(self)
+
+    def _repr_html_(self) -> str:
+        return describe_html(self)
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def _read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
+    """Result of ``reader(file)``; whatever goes wrong is one sentence about the file."""
+    _check_readable(path)
+    for attempt in range(_ATTEMPTS):
+        try:
+            with h5py.File(path, "r", locking=False) as file:
+                return reader(file)
+        except FileFormatError as known:
+            problem: FileFormatError = known
+        except _H5PY_ERRORS as damage:
+            words = _words(damage)
+            verdict = _NOT_OURS if "doesn't exist" in words else "is damaged"
+            problem = FileFormatError(f"{path} {verdict}: {words}")
+        if attempt + 1 < _ATTEMPTS:
+            time.sleep(_PAUSE_S)
+    raise problem from None
+
+
+def _check_readable(path: Path) -> None:
+    """Tell plainly what needs no HDF5: missing, folder, unreadable, empty, foreign, cut short."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+            size = file.seek(0, 2)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file", advice="`kmc run` writes trajectories.") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder", advice="Give a trajectory file.") from None
+    except OSError as problem:
+        raise InputError(f"{path} cannot be read: {problem.strerror}") from None
+    if not size:
+        raise FileFormatError(f"{path} is empty")
+    if not head.startswith(SIGNATURE):
+        raise FileFormatError(f"{path} {_NOT_OURS}: it is not an HDF5 file")
+    end = stored_end(head)
+    if end is not None and size < end:
+        raise FileFormatError(f"{path} is cut short: {size} bytes are left of {end}")
+
+
+def _words(problem: Exception) -> str:
+    """What h5py said; it puts the reason in parentheses behind the operation."""
+    text = " ".join(str(problem.args[0] if problem.args else "").split())
+    reason = re.fullmatch(r"[^(]*\((.+)\)\.?", text)
+    return (reason[1] if reason else text) or type(problem).__name__
+
+
+def _contents(file: h5py.File) -> dict[str, Any]:
+    """Everything `Trajectory` keeps in memory."""
+    path = file.filename
+    attributes = _attributes(file, "/")
+    version = attributes.get("schema_version")
+    if not isinstance(version, int):
+        raise FileFormatError(f"{path} {_NOT_OURS}: it is an HDF5 file without a schema_version")
+    if version > SCHEMA_VERSION:
+        raise FileFormatError(
+            f"{path} has schema {version}, written by kmc {attributes.get('kmc_version', '?')}; "
+            f"this kmc reads up to schema {SCHEMA_VERSION}: update kmc"
+        )
+    for entry in schema.ATTRIBUTES:
+        place, _, name = entry.path.partition("@")
+        if name not in file[place].attrs:
+            raise FileFormatError(f"{path} {_NOT_OURS}: {place} lacks the attribute {name}")
+    texts = [attributes[name] for name in ("run_file", "resolved", "provenance")]
+    if schema.text_checksum(*texts) != attributes["text_crc32"]:
+        raise FileFormatError(f"{path} is damaged: its run settings fail their checksum")
+    for name in ("resolved", "provenance"):
+        attributes[name] = json.loads(attributes[name])
+    lattice = _attributes(file, "lattice")
+    return {
+        "attributes": attributes,
+        "lattice_attributes": lattice,
+        "samples": _samples(file),
+        "frames": _frames(file),
+        "units": {
+            name: str(file[f"samples/{name}"].attrs["unit"])
+            for name in file["samples"].attrs["columns"].split(",")
+        },
+    }
+
+
+def _attributes(file: h5py.File, place: str) -> dict[str, Any]:
+    """Attributes of a group as plain Python values."""
+    return {
+        key: value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        for key, value in file[place].attrs.items()
+    }
+
+
+def _table(file: h5py.File, group: str, names: list[str]) -> dict[str, np.ndarray]:
+    """Columns of a group, cut to the rows that are complete in each."""
+    columns = [file[f"{group}/{name}"] for name in names]
+    complete = min(len(column) for column in columns)
+    return {name: column[:complete] for name, column in zip(names, columns, strict=True)}
+
+
+def _samples(file: h5py.File) -> dict[str, np.ndarray]:
+    names = file["samples"].attrs["columns"].split(",")
+    table = _table(file, "samples", [*names, schema.CHECKSUM])
+    stored = table.pop(schema.CHECKSUM)
+    rows = np.empty(len(stored), [(name, column.dtype) for name, column in table.items()])
+    for name, column in table.items():
+        rows[name] = column
+    wrong = np.flatnonzero(schema.row_checksums(rows) != stored)
+    if len(wrong):
+        raise FileFormatError(
+            f"{file.filename} is damaged: {len(wrong)} of {len(rows)} sample rows fail their "
+            f"checksum, the first is row {wrong[0]}"
+        )
+    return table
+
+
+def _frames(file: h5py.File) -> dict[str, np.ndarray]:
+    names = [entry.name for entry in schema.FRAME_COLUMNS]
+    complete = len(file[schema.FRAME_OCCUPANCY.path])
+    table = _table(file, "frames", [*names, schema.CHECKSUM])
+    table.pop(schema.CHECKSUM)  # checked with the occupancy
+    return {name: column[:complete] for name, column in table.items()}

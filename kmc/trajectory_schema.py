@@ -1,0 +1,193 @@
+"""Schema 1 of the trajectory file: every dataset and attribute, with type, unit and meaning.
+
+This table is the documentation of the format, and the writer takes types, units and descriptions
+from it, so that the two cannot differ. A reader with plain h5py needs nothing else::
+
+    with h5py.File("strip_li.h5") as file:
+        contact = file["samples/contact_fraction"][:]
+        occupancy = file["frames/occupancy"][-1]   # 0 vacancy, 1 Li, 2 Mg; one entry a site
+        height_A = file["lattice/positions_A"][:, 2]
+
+Shapes: ``sample`` rows are written often and hold a few numbers, ``frame`` rows are rarer and hold
+every site. Files need HDF5 1.10 or newer. Text is UTF-8. Each row carries a checksum, so that
+damage is seen rather than analysed.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+SCHEMA_VERSION = 1
+CHECKSUM = "crc32"
+FLOAT, INTEGER = "<f8", "<i8"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One dataset or attribute of the file.
+
+    Attributes
+    ----------
+    path : str
+        Place in the file; an attribute is written ``group@attribute``.
+    dtype : str
+        numpy's code of the type, or ``text``, ``bool``.
+    unit : str
+        Unit, ``"1"`` for counts, fractions and text.
+    description : str
+        Meaning.
+    shape : str
+        Names of the dimensions, empty for a single value.
+    """
+
+    path: str
+    dtype: str
+    unit: str
+    description: str
+    shape: str = ""
+
+    @property
+    def name(self) -> str:
+        """Last part of the path: the name of a column."""
+        return self.path.rpartition("@" if "@" in self.path else "/")[2]
+
+
+def column(name: str, dtype: str, unit: str, description: str) -> Entry:
+    """An entry of `/samples`: one number a row."""
+    return Entry(f"/samples/{name}", dtype, unit, description, "sample")
+
+
+def _count(name: str, description: str) -> Entry:
+    return column(name, INTEGER, "1", description)
+
+
+SAMPLE_COLUMNS = (
+    _count("events", "Events so far: hops, strips, absorptions and emissions"),
+    _count("hops", "Hops of an atom into a vacancy, so far"),
+    _count("strips", "Li atoms stripped into the electrolyte, so far"),
+    _count("absorbed", "Vacancies absorbed by the reservoir above the top layer, so far"),
+    _count("emitted", "Vacancies emitted by the reservoir into the top layer, so far"),
+    _count("vacancies", "Vacant sites in the box"),
+    column("time_s", FLOAT, "s", "Simulated time"),
+    column("capacity_mAh_cm2", FLOAT, "mAh/cm2", "Charge stripped per interface area"),
+    column("capacity_monolayers", FLOAT, "1", "Stripped atoms per L1 site"),
+    column(
+        "contact_fraction", FLOAT, "1", "Share of L1 sites that hold metal; NaN without interface"
+    ),
+    column(
+        "contact_fraction_Li", FLOAT, "1", "Share of L1 sites that hold Li; NaN without interface"
+    ),
+    column("overpotential_V", FLOAT, "V", "Overpotential; inf when no atom is electroactive"),
+    column("energy_eV", FLOAT, "eV", "Energy of the box by the Hamiltonian in `resolved`"),
+    _count("hops_Li", "Hops of Li without Mg among the first neighbours of either end, so far"),
+    _count("hops_Li_near_Mg", "Hops of Li with Mg among the first neighbours of an end, so far"),
+    _count("hops_Mg", "Hops of Mg, so far"),
+    _count("absorbed_Mg", "Absorptions that filled the vacancy with Mg, so far"),
+    _count("emitted_Mg", "Emissions that took an Mg atom into the reservoir, so far"),
+)
+SAMPLE_CHECKSUM = _count(
+    CHECKSUM,
+    "CRC-32 of the row: its other columns by their place in the file's column order, 8 bytes each, "
+    "little-endian",
+)
+
+FRAME_COLUMNS = (
+    Entry("/frames/events", INTEGER, "1", "Events so far", "frame"),
+    Entry("/frames/time_s", FLOAT, "s", "Simulated time", "frame"),
+    Entry("/frames/capacity_monolayers", FLOAT, "1", "Stripped atoms per L1 site", "frame"),
+    Entry(
+        "/frames/capacity_mAh_cm2", FLOAT, "mAh/cm2", "Charge stripped per interface area", "frame"
+    ),
+)
+FRAME_OCCUPANCY = Entry(
+    "/frames/occupancy", "|u1", "1", "What each site holds: 0 vacancy, 1 Li, 2 Mg", "frame, site"
+)
+FRAME_CHECKSUM = Entry(
+    f"/frames/{CHECKSUM}",
+    INTEGER,
+    "1",
+    "CRC-32 of the frame: the bytes of occupancy, then events, time_s, capacity_monolayers and "
+    "capacity_mAh_cm2, 8 bytes each, little-endian",
+    "frame",
+)
+
+LATTICE_ENTRIES = (
+    Entry(
+        "/lattice/positions_A",
+        FLOAT,
+        "Å",
+        "Position of each site, x and y in the interface; L1 lies at z = 0 and the metal above it",
+        "site, xyz",
+    ),
+    Entry(
+        "/lattice/layer",
+        "<i4",
+        "1",
+        "Atomic layer of each site; 1 is L1, at the electrolyte",
+        "site",
+    ),
+)
+
+ATTRIBUTES = (
+    Entry("/@schema_version", INTEGER, "1", "Version of this schema"),
+    Entry("/@kmc_version", "text", "1", "Version of kmc that wrote the file"),
+    Entry("/@run_file", "text", "1", "The run file as it was given, TOML"),
+    Entry(
+        "/@resolved",
+        "text",
+        "1",
+        "JSON of everything the run used: run settings with defaults, parameters with unit and "
+        "source, Hamiltonian, acceleration, species",
+    ),
+    Entry("/@seed", INTEGER, "1", "Seed of the random numbers"),
+    Entry("/@finished", "bool", "1", "Whether the run came to its end"),
+    Entry("/@stop_reason", "text", "1", "Why the run ended; empty while it runs"),
+    Entry("/@provenance", "text", "1", "JSON of versions, platform and the time of creation (UTC)"),
+    Entry("/@text_crc32", INTEGER, "1", "CRC-32 of run_file, resolved and provenance, joined"),
+    Entry(
+        "/samples@columns", "text", "1", "Names of the sample columns in the order of the checksum"
+    ),
+    Entry("/lattice@name", "text", "1", "Lattice, such as bcc_100"),
+    Entry("/lattice@boundary", "text", "1", "Along z: interface or periodic"),
+    Entry("/lattice@cells", INTEGER, "1", "Cells of the box in the interface", "xy"),
+    Entry("/lattice@layers", INTEGER, "1", "Atomic layers of the box"),
+    Entry("/lattice@lattice_parameter_A", FLOAT, "Å", "Lattice parameter"),
+    Entry("/lattice@box_A", FLOAT, "Å", "Edges of the box", "xyz"),
+)
+
+SCHEMA = (
+    *SAMPLE_COLUMNS,
+    SAMPLE_CHECKSUM,
+    FRAME_OCCUPANCY,
+    *FRAME_COLUMNS,
+    FRAME_CHECKSUM,
+    *LATTICE_ENTRIES,
+    *ATTRIBUTES,
+)
+
+
+def row_dtype(columns) -> np.dtype:
+    """numpy type of one row of a table: 8 bytes a column, little-endian, in the columns' order."""
+    return np.dtype([(entry.name, entry.dtype) for entry in columns])
+
+
+def row_checksums(rows: np.ndarray) -> np.ndarray:
+    """CRC-32 of each row of a table of `row_dtype`, int64 of shape (rows,)."""
+    data, width = memoryview(rows.tobytes()), rows.dtype.itemsize
+    return np.array(
+        [zlib.crc32(data[start : start + width]) for start in range(0, len(data), width)],
+        dtype=np.int64,
+    )
+
+
+def frame_checksum(occupancy: np.ndarray, row: np.ndarray) -> int:
+    """CRC-32 of one frame: its occupancy, then its row of `FRAME_COLUMNS`."""
+    return zlib.crc32(row.tobytes(), zlib.crc32(np.ascontiguousarray(occupancy)))
+
+
+def text_checksum(run_file: str, resolved: str, provenance: str) -> int:
+    """CRC-32 of the long texts of the file."""
+    return zlib.crc32((run_file + resolved + provenance).encode())

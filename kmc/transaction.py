@@ -1,0 +1,203 @@
+"""Changes to an HDF5 file that become visible as a whole, whatever kills the process making them.
+
+To append a little, HDF5 rewrites several places of a file. A process that dies among those writes
+leaves a file nobody can open. Here HDF5 writes into a `Transaction` instead: its writes stay in
+memory until `commit` brings them to the disk, in an order that leaves a valid file after every
+single write:
+
+1. everything beyond the old end of the file, to which nothing points yet; then it is synchronised;
+2. the superblock, which now admits the new end;
+3. changes inside the old file that are not object headers: chunk indices, unused rows of chunks;
+4. object headers, which hold the lengths of the datasets and so make the new rows visible.
+
+So the file on disk is a complete, closed HDF5 file at every moment: no flag marks it as open, and
+any program reads it. HDF5's own answer, SWMR, orders its writes likewise but marks the file as open
+for writing: after a kill it needs repair before a plain reader, or the resumed run, can open it.
+
+What this relies on: HDF5 hands every metadata object to a Python file object as one write, and rows
+once written stay where they are (rows of an uncompressed chunk are overwritten with the same bytes;
+a compressed chunk holds a whole frame and is written once). The tests check it by opening the file
+after each write of a commit.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_OBJECT_HEADERS = (b"OHDR", b"OCHK")
+
+
+def stored_end(head: bytes) -> int | None:
+    """End of the file in bytes that the superblock at its start names; None if there is none.
+
+    Parameters
+    ----------
+    head : bytes
+        The first 36 bytes or more of the file.
+    """
+    if len(head) < 36 or not head.startswith(SIGNATURE) or head[8] not in (2, 3) or head[9] != 8:
+        return None
+    return struct.unpack_from("<Q", head, 28)[0]
+
+
+class Transaction(io.RawIOBase):
+    """A file as it will look, for `h5py.File`; on the disk nothing changes before `commit`.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+
+    Attributes
+    ----------
+    base_size : int
+        End of the file on disk in bytes. Bytes that an interrupted commit left behind the end the
+        superblock names do not count.
+    """
+
+    def __init__(self, path: str | Path):
+        super().__init__()
+        self._file = open(path, "r+b", buffering=0)  # noqa: SIM115 - closed in close()
+        size = self._file.seek(0, os.SEEK_END)
+        self.base_size = min(size, stored_end(self._on_disk(0, min(size, 64))) or size)
+        self._patches: dict[int, bytes] = {}  # offset of a write inside the old file: its bytes
+        self._tail = bytearray()  # the file beyond base_size
+        self._position = 0
+
+    # --- the file as HDF5 sees it -----------------------------------------------------------------
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    @property
+    def size(self) -> int:
+        """Size of the file with all changes, bytes."""
+        return self.base_size + len(self._tail)
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
+        self._position = start + offset
+        return self._position
+
+    def readinto(self, buffer) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._changed(self._position, min(len(view), max(0, self.size - self._position)))
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def write(self, data) -> int:
+        data, start = bytes(data), self._position
+        inside = max(0, min(len(data), self.base_size - start))
+        if inside:
+            self._patches.pop(start, None)  # so that the dict keeps the order of writing
+            self._patches[start] = data[:inside]
+        if inside < len(data):
+            first, last = start + inside - self.base_size, start + len(data) - self.base_size
+            self._tail.extend(bytes(max(0, last - len(self._tail))))
+            self._tail[first:last] = data[inside:]
+        self._position += len(data)
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        size = self._position if size is None else size
+        beyond = max(0, size - self.base_size)
+        del self._tail[beyond:]
+        self._tail.extend(bytes(beyond - len(self._tail)))
+        return size
+
+    def flush(self) -> None:
+        """Nothing: changes reach the disk in `commit` alone."""
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _changed(self, start: int, count: int) -> bytes:
+        """Bytes of the file with the changes applied."""
+        inside = max(0, min(count, self.base_size - start))
+        data = bytearray(self._on_disk(start, inside))
+        for offset, patch in self._patches.items():
+            low, high = max(offset, start), min(offset + len(patch), start + inside)
+            if low < high:
+                data[low - start : high - start] = patch[low - offset : high - offset]
+        if inside < count:
+            first = start + inside - self.base_size
+            data += self._tail[first : first + count - inside]
+        return bytes(data)
+
+    def _on_disk(self, start: int, count: int) -> bytes:
+        self._file.seek(start)
+        data = bytearray()
+        while len(data) < count and (piece := self._file.read(count - len(data))):
+            data += piece
+        return bytes(data) + bytes(count - len(data))
+
+    # --- to the disk ------------------------------------------------------------------------------
+
+    def steps(self) -> Iterator[tuple[int, bytes]]:
+        """Writes of a commit in order, as (offset, bytes): a kill falls between two of them."""
+        indices, headers = [], []
+        for offset, patch in sorted(self._patches.items()):
+            old, new = self._on_disk(offset, len(patch)), self._changed(offset, len(patch))
+            if old == new:
+                continue
+            # The differing bytes alone: rows that readers may be looking at are not touched.
+            first, last = _span_of_difference(old, new)
+            change = (offset + first, new[first:last])
+            (headers if new.startswith(_OBJECT_HEADERS) else indices).append(change)
+        if self._tail:
+            yield self.base_size, bytes(self._tail)
+        yield from indices  # sorted by offset: the superblock is the first
+        yield from headers
+
+    def commit(self) -> None:
+        """Apply the changes.
+
+        Raises
+        ------
+        OSError
+            The disk is full or fails. A full disk shows while the file grows; then it is cut back
+            to what it was.
+        """
+        self._file.truncate(self.base_size)
+        for offset, data in self.steps():
+            try:
+                self._write(offset, data)
+                if offset == self.base_size:
+                    os.fsync(self._file.fileno())  # a power cut keeps the order, too
+            except OSError:
+                if offset == self.base_size:
+                    self._file.truncate(self.base_size)
+                raise
+        self.base_size = self.size
+        self._patches.clear()
+        self._tail.clear()
+
+    def _write(self, offset: int, data: bytes) -> None:
+        self._file.seek(offset)
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+
+
+def _span_of_difference(old: bytes, new: bytes) -> tuple[int, int]:
+    """First and one past the last place at which two different strings of one length differ."""
+    places = np.flatnonzero(np.frombuffer(old, np.uint8) != np.frombuffer(new, np.uint8))
+    return int(places[0]), int(places[-1]) + 1

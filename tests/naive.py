@@ -1,0 +1,408 @@
+"""The model written out plainly: the oracle every kernel must match.
+
+Slow and short on purpose. It shares nothing with `kmc`: sites come from the crystal directions,
+neighbours from distances between all pairs, the calibration from linear conditions on the energy,
+every rate from a difference of energies. Only two labels without meaning are taken from outside
+when a run is compared event for event: the order of a site's first neighbours (`directions`) and
+the order of the vacancies inside a selection bin (`order`).
+
+Species: 0 vacancy, 1 Li, 2 Mg. Energies are integers in µeV unless the name says eV.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from naive_energy import (
+    E_C,
+    K_B_EV,
+    LATTICE_GAS,
+    LI,
+    LI_LI2S,
+    LIMG_LI2S,
+    MG,
+    ORIENTATIONS,
+    VACANCY,
+    Energies,
+    NaiveLattice,
+    calibrate,
+    energy_change,
+    hamiltonian,
+    lattice,
+    micro,
+)
+
+__all__ = [
+    "E_C",
+    "K_B_EV",
+    "LATTICE_GAS",
+    "LI",
+    "LIMG_LI2S",
+    "LI_LI2S",
+    "MG",
+    "ORIENTATIONS",
+    "VACANCY",
+    "Conditions",
+    "Energies",
+    "Event",
+    "NaiveLattice",
+    "NaiveSimulation",
+    "NoEvent",
+    "bin_of",
+    "calibrate",
+    "energy_change",
+    "floor_from_ratio_eV",
+    "hamiltonian",
+    "lattice",
+]
+
+
+class Event(NamedTuple):
+    """One event. `kind` is hop, strip, absorb or emit; a site outside the box is −1."""
+
+    kind: str
+    site_from: int
+    site_to: int
+    species: int
+    dt: float
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the experimenter sets."""
+
+    temperature_K: float = 298.15
+    current_density_mA_cm2: float = 0.0
+    electrode_thickness_um: float = math.inf
+    strip_weight_lambda: float = 0.5
+    mg_fraction: float = 0.0
+    saddle_floor_eV: float | None = None
+
+
+class NoEvent(Exception):
+    """Nothing can happen any more; the message says why."""
+
+
+class NaiveSimulation:
+    """Events one at a time, every rate from scratch before every event.
+
+    Parameters
+    ----------
+    box : NaiveLattice
+    values : mapping of str to float
+        Parameters by the names of `LI_LI2S`.
+    conditions : Conditions
+    occupancy : array of int, shape (n_sites,)
+    unit, offset : float, int
+        Tuning of the selection: bin b holds rates up to ``unit * 2**(b - offset)``.
+    weight_unit, weight_offset : float, int
+        The same for the weights of the strip.
+    order, weight_order : callable, optional
+        Members of a bin in the order of whoever is compared; ascending by default.
+    directions : callable, optional
+        First neighbours of a site in the order of whoever is compared; ascending by default.
+    """
+
+    def __init__(
+        self,
+        box,
+        values,
+        conditions,
+        occupancy,
+        *,
+        unit=1e12,
+        offset=32,
+        weight_unit=1.0,
+        weight_offset=32,
+        order=None,
+        weight_order=None,
+        directions=None,
+        energies=None,
+    ):
+        self.box, self.values, self.conditions = box, dict(values), conditions
+        self.occupancy = [int(species) for species in occupancy]
+        self.energies = calibrate(values, box) if energies is None else energies
+        self.kT = K_B_EV * conditions.temperature_K
+        self.nu = values["attempt_frequency_Hz"]
+        self.unit, self.offset, self.order = unit, offset, order
+        self.weight_unit, self.weight_offset = weight_unit, weight_offset
+        self.weight_order = weight_order
+        self.directions = directions
+        self.time_s = 0.0
+        floor = conditions.saddle_floor_eV
+        self.floor = 0 if floor is None else micro(floor)
+        self.barrier = {
+            (LI, False): micro(values["barrier_Li_eV"]),
+            (LI, True): micro(values.get("barrier_Li_near_Mg_eV", values["barrier_Li_eV"])),
+        }
+        if "barrier_Mg_eV" in values:
+            self.barrier[MG, False] = self.barrier[MG, True] = micro(values["barrier_Mg_eV"])
+        # A kink atom of the bulk has half the bonds of a bulk atom.
+        bonds = self.energies.bond[:, LI, LI]
+        self.formation_bulk = (8 * bonds[0] + 6 * bonds[1]) / 2
+        # A perfect pure-Li box gives the reference binding energies.
+        perfect = [LI] * box.n_sites
+        first = int(np.flatnonzero(box.layer == 1)[0])
+        self.binding_reference = energy_change(box, self.energies, perfect, {first: VACANCY})
+
+    # ---- energies and rates -------------------------------------------------------------------
+    def energy(self) -> int:
+        return hamiltonian(self.box, self.energies, self.occupancy)
+
+    def change(self, changes) -> int:
+        return energy_change(self.box, self.energies, self.occupancy, changes)
+
+    def barrier_after(self, vacancy, atom) -> tuple[int, int]:
+        """(E_a, ΔE) of the hop of the atom at `atom` into `vacancy`, in µeV."""
+        species = self.occupancy[atom]
+        near_mg = any(
+            self.occupancy[j] == MG for end in (vacancy, atom) for j in self.box.in_box(end, 1)
+        )
+        change = self.change({vacancy: species, atom: VACANCY})
+        forward = max(self.barrier[species, near_mg] + change // 2, change, 0)
+        forward += max(0, self.floor - min(forward, forward - change))
+        return forward, change
+
+    def hop_rate(self, vacancy, atom) -> float:
+        if self.occupancy[atom] == VACANCY:
+            return 0.0
+        return self.nu * math.exp(-self.barrier_after(vacancy, atom)[0] * 1e-6 / self.kT)
+
+    def first_neighbours(self, site) -> list[int]:
+        own = self.box.in_box(site, 1)
+        if self.directions is None:
+            return own
+        given = [int(j) for j in self.directions(site) if j >= 0]
+        assert sorted(given) == own, f"neighbours of {site}: {given}, expected {own}"
+        return given
+
+    @property
+    def open(self) -> bool:
+        return self.box.boundary == "interface" and math.isfinite(
+            self.conditions.electrode_thickness_um
+        )
+
+    @property
+    def k_absorb(self) -> float:
+        """Rate at which an isolated vacancy of the top layer goes to the reservoir, 1/s."""
+        if not self.open:
+            return 0.0
+        a_m = self.box.a_A * 1e-10
+        diffusivity = a_m**2 * self.nu * math.exp(-self.values["barrier_Li_eV"] / self.kT)
+        thickness = self.conditions.electrode_thickness_um * 1e-6
+        return diffusivity / (self.box.spacing * a_m * thickness)
+
+    @property
+    def k_emit(self) -> float:
+        return self.k_absorb * math.exp(-self.formation_bulk * 1e-6 / self.kT)
+
+    def top_sites(self) -> list[int]:
+        return [int(i) for i in np.flatnonzero(self.box.layer == self.box.layers)]
+
+    def absorption_rates(self, site) -> list[tuple[int, float]]:
+        """(species, rate) of filling a vacant site of the top layer from the reservoir."""
+        if not self.open or self.box.layer[site] != self.box.layers:
+            return []
+        fraction = self.conditions.mg_fraction
+        rates = []
+        for species, share in ((LI, 1.0 - fraction), (MG, fraction)):
+            if share == 0.0:
+                continue
+            binding = -self.change({site: species})
+            bonds = self.energies.bond[:, LI, species]
+            bulk = int(8 * bonds[0] + 6 * bonds[1])
+            rates.append(
+                (species, self.k_absorb * share * math.exp((binding - bulk) * 1e-6 / self.kT))
+            )
+        return rates
+
+    def electroactive(self) -> list[int]:
+        active = []
+        for site, layer in enumerate(self.box.layer):
+            if layer > 2:
+                break
+            if self.occupancy[site] != LI:
+                continue
+            below_mg = any(
+                self.box.layer[j] == 1 and self.occupancy[j] == MG for j in self.box.in_box(site, 1)
+            )
+            if layer == 1 or below_mg:
+                active.append(site)
+        return active
+
+    def strip_weights(self) -> dict[int, float]:
+        """Weight of every electroactive site."""
+        strength = self.conditions.strip_weight_lambda
+        return {
+            site: math.exp(
+                -strength * (self.change({site: VACANCY}) - self.binding_reference) * 1e-6 / self.kT
+            )
+            for site in self.electroactive()
+        }
+
+    @property
+    def area_cm2(self) -> float:
+        return self.box.site_area_cm2 * self.box.sites_per_layer
+
+    @property
+    def strip_rate(self) -> float:
+        """Atoms a second the current takes from the whole interface."""
+        if self.box.boundary == "periodic":
+            return 0.0
+        return self.conditions.current_density_mA_cm2 * 1e-3 * self.area_cm2 / E_C
+
+    def overpotential_V(self) -> float:
+        """η with j A/e = k0 Σ w_i 2 sinh(e η / 2 k T)."""
+        exchange = self.values["exchange_current_density_mA_cm2"] * 1e-3 * self.area_cm2 / E_C
+        k0 = exchange / self.box.sites_per_layer
+        weight = sum(self.strip_weights().values())
+        return 2.0 * self.kT * math.asinh(self.strip_rate / (2 * k0 * weight))
+
+    def vacancies(self) -> list[int]:
+        return [site for site, species in enumerate(self.occupancy) if species == VACANCY]
+
+    def vacancy_channels(self, vacancy) -> list[tuple[Event, float]]:
+        """Events of one vacancy in order: hops by direction, then absorption of Li, of Mg."""
+        channels = []
+        for atom in self.first_neighbours(vacancy):
+            if self.occupancy[atom] != VACANCY:
+                event = Event("hop", atom, vacancy, self.occupancy[atom], 0.0)
+                channels.append((event, self.hop_rate(vacancy, atom)))
+        for species, rate in self.absorption_rates(vacancy):
+            channels.append((Event("absorb", -1, vacancy, species, 0.0), rate))
+        return channels
+
+    def list_rates(self) -> list[tuple[Event, float]]:
+        """Every event that changes the state, with its rate in 1/s."""
+        listed = []
+        for vacancy in self.vacancies():
+            listed += self.vacancy_channels(vacancy)
+        if self.strip_rate > 0:
+            weights = self.strip_weights()
+            total = sum(weights.values())
+            listed += [
+                (Event("strip", site, -1, LI, 0.0), self.strip_rate * weight / total)
+                for site, weight in weights.items()
+            ]
+        if self.open:
+            listed += [
+                (Event("emit", site, -1, self.occupancy[site], 0.0), self.k_emit)
+                for site in self.top_sites()
+                if self.occupancy[site] != VACANCY
+            ]
+        return listed
+
+    # ---- one event ----------------------------------------------------------------------------
+    def apply(self, event: Event) -> None:
+        if event.site_from >= 0:
+            self.occupancy[event.site_from] = VACANCY
+        if event.site_to >= 0:
+            self.occupancy[event.site_to] = event.species
+
+    def _bins(self, rates, unit, offset, order):
+        """Bin number → members, rates being a dict of site → rate."""
+        bins: dict[int, list[int]] = {}
+        for site in sorted(rates):
+            if rates[site] > 0.0:
+                bins.setdefault(bin_of(rates[site], unit, offset), []).append(site)
+        if order is not None:
+            for b, members in bins.items():
+                given = [int(site) for site in order(b)]
+                assert sorted(given) == members, f"bin {b}: {given}, expected {members}"
+                bins[b] = given
+        return bins
+
+    def attempt(self, rng) -> tuple[float, Event | None]:
+        """Waiting time of one attempt, and its event if it was accepted."""
+        channels = {vacancy: self.vacancy_channels(vacancy) for vacancy in self.vacancies()}
+        rates = {vacancy: _sum(rate for _, rate in listed) for vacancy, listed in channels.items()}
+        bins = self._bins(rates, self.unit, self.offset, self.order)
+        bound = {b: self.unit * 2.0 ** (b - self.offset) for b in bins}
+        emission = self.k_emit * self.box.sites_per_layer if self.open else 0.0
+        total = _sum(len(bins[b]) * bound[b] for b in sorted(bins)) + self.strip_rate + emission
+        if total == 0.0:
+            raise NoEvent("no event is possible")
+        dt = rng.standard_exponential() / total
+        # One number falls on a line of stretches: each member of each bin has one as long as the
+        # bin's bound, its channels first and nothing behind them; then the strip, then emission.
+        queue = [(b, len(bins[b]) * bound[b]) for b in sorted(bins, reverse=True)]
+        queue += [("strip", self.strip_rate)] if self.strip_rate > 0 else []
+        queue += [("emit", emission)] if emission > 0 else []
+        channel, rest = _pick(queue, rng.random() * total)
+        if channel == "strip":
+            return dt, self._choose_strip(rng)
+        if channel == "emit":
+            top = self.top_sites()
+            site = top[min(int(rest / emission * len(top)), len(top) - 1)]
+            species = self.occupancy[site]
+            return dt, None if species == VACANCY else Event("emit", site, -1, species, dt)
+        vacancy, y = _member(bins[channel], bound[channel], rest)
+        if y >= rates[vacancy]:
+            return dt, None
+        return dt, _pick(channels[vacancy], y)[0]
+
+    def _choose_strip(self, rng) -> Event:
+        weights = self.strip_weights()
+        if not weights:
+            raise NoEvent("no electroactive atom left")
+        bins = self._bins(weights, self.weight_unit, self.weight_offset, self.weight_order)
+        bound = {b: self.weight_unit * 2.0 ** (b - self.weight_offset) for b in bins}
+        queue = [(b, len(bins[b]) * bound[b]) for b in sorted(bins, reverse=True)]
+        total = _sum(share for _, share in queue)
+        while True:
+            b, rest = _pick(queue, rng.random() * total)
+            site, y = _member(bins[b], bound[b], rest)
+            if y < weights[site]:
+                return Event("strip", site, -1, LI, 0.0)
+
+    def step(self, rng) -> Event:
+        """Advance by one accepted event and return it; dt is the time since the last event."""
+        waited = 0.0
+        while True:
+            dt, event = self.attempt(rng)
+            waited += dt
+            self.time_s += dt
+            if event is not None:
+                self.apply(event)
+                return event._replace(dt=waited)
+
+
+def bin_of(rate, unit, offset) -> int:
+    """Smallest b ≥ 0 with rate ≤ unit · 2^(b − offset)."""
+    b = 0
+    while rate > unit * 2.0 ** (b - offset):
+        b += 1
+    return b
+
+
+def _sum(numbers) -> float:
+    """Plain left-to-right sum: the same rounding everywhere."""
+    total = 0.0
+    for number in numbers:
+        total += number
+    return total
+
+
+def _pick(queue, x):
+    """First entry whose share holds x, and what is left of x; the last one catches rounding."""
+    for item, share in queue:
+        if x < share:
+            return item, x
+        x -= share
+    return queue[-1][0], x
+
+
+def _member(members, bound, rest):
+    """Member of a bin whose stretch holds `rest`, and the place within the stretch."""
+    position = min(int(rest / bound), len(members) - 1)
+    return members[position], rest - position * bound
+
+
+def floor_from_ratio_eV(box, values, conditions, ratio) -> float:
+    """Saddle floor at which the fastest hop is `ratio` times the strip rate of one L1 site."""
+    per_site = conditions.current_density_mA_cm2 * 1e-3 * box.site_area_cm2 / E_C
+    kT = K_B_EV * conditions.temperature_K
+    return kT * math.log(values["attempt_frequency_Hz"] / (ratio * per_site))
