@@ -22,10 +22,13 @@ class KernelLattice:
     lattice : Lattice
     shells : int
         Neighbour shells whose occupation changes a hop's rate: 0, 1 or 2.
+    pairs : bool
+        Whether pairs of an L1 vacancy and an Mg in L2 have an energy of their own.
     """
 
     lattice: Lattice
     shells: int
+    pairs: bool
 
     @property
     def has_interface(self) -> bool:
@@ -71,16 +74,25 @@ class KernelLattice:
         return [sorted(group) for group in (*groups, rest)]
 
     @cached_property
-    def _around(self) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int]]:
-        """Steps, group ends, and the reach of the steps in layers, x and y."""
+    def _around(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int, int]]:
+        """Steps, neighbour masks, group ends, and the reach of the steps in layers, x and y."""
         lattice, cell = self.lattice, self.lattice.unit_cell
         nx, columns = lattice.cells[0], cell.sites_per_layer_cell
-        lists, ends, reach = [], np.zeros(6, dtype=np.int64), np.zeros(3, dtype=np.int64)
+        lists, masks = [], []
+        ends, reach = np.zeros(6, dtype=np.int64), np.zeros(3, dtype=np.int64)
         for variant in range(cell.n_variants):
             layer, column = divmod(variant, columns)
             for k in range(tables.N_FIRST):
                 groups = self._affected(variant, k)
                 ends = np.cumsum([len(group) for group in groups[:6]])
+                changed = {p: i for i, p in enumerate(p for g in groups[:6] for p in g)}
+                masks.append(
+                    [
+                        sum(1 << changed[n] for n in self._neighbours(p, 1) if n in changed)
+                        for group in groups
+                        for p in group
+                    ]
+                )
                 places = np.array([place for group in groups for place in group])
                 places[:, 0] -= layer
                 reach = np.maximum(reach, np.abs(places[:, :3]).max(axis=0))
@@ -90,13 +102,15 @@ class KernelLattice:
                     + places[:, 3]
                     - column
                 )
-        steps = np.array(lists, dtype=np.int32).reshape(cell.n_variants, tables.N_FIRST, -1)
-        return steps, ends, tuple(int(r) for r in reach)
+        shape = (cell.n_variants, tables.N_FIRST, -1)
+        steps = np.array(lists, dtype=np.int32).reshape(shape)
+        beside = np.array(masks, dtype=np.int32).reshape(shape)
+        return steps, beside, ends, tuple(int(r) for r in reach)
 
     @cached_property
     def wall_layers(self) -> int:
         """Layers of wall sites below and above the box, as far as any step reaches."""
-        return max(self._around[2][0], int(np.abs(self._moves[..., 0]).max()))
+        return max(self._around[3][0], int(np.abs(self._moves[..., 0]).max()))
 
     @property
     def first_site(self) -> int:
@@ -160,7 +174,7 @@ class KernelLattice:
             offsets.append((to_layer - this_layer) * sites_per_layer + target)
             rows[this_key, special] = n_rows + np.arange(special.sum())
             n_rows += int(special.sum())
-        around, group_end, _ = self._around
+        around, beside, group_end, _ = self._around
         return tables.Geometry(
             first_site=self.first_site,
             n_sites=lattice.n_sites,
@@ -168,10 +182,12 @@ class KernelLattice:
             n_layers=lattice.layers,
             active_layers=2 if self.has_interface else 0,
             shells=self.shells,
+            pairs=self.pairs,
             offsets=np.concatenate(offsets).astype(np.int32),
             row=rows,
             layer_key=key.astype(np.int32),
             around=around,
+            beside=beside,
             group_end=group_end,
         )
 
@@ -191,7 +207,7 @@ class KernelLattice:
         lattice, cell = self.lattice, self.lattice.unit_cell
         columns = cell.sites_per_layer_cell
         reach = np.abs(self._moves).max(axis=(0, 1))
-        _, _, far = self._around
+        _, _, _, far = self._around
         in_plane = np.tile(np.arange(columns), lattice.sites_per_layer // columns)
         in_plane <<= tables.VARIANT_SHIFT
         in_plane |= np.where(self._near_boundary(int(reach[1]), int(reach[2])), tables.EDGE, 0)

@@ -280,6 +280,7 @@ class Model:
             pair_ueV=pair.reshape(3, 16).astype(np.int32),
             barrier_ueV=np.array([0, 0, *barriers[:2], *barriers[[2, 2]]], dtype=np.int32),
             floor_ueV=self.floor_ueV,
+            floor_rules=self.floor_ueV >= int(self.barriers_ueV.max()),
             rate_coarse=coarse * (self.attempt_frequency_Hz / self.unit_Hz),
             rate_fine=np.exp(-np.arange(_FINE) / self.kT_ueV),
             strip_reference_ueV=self.strip_reference_ueV,
@@ -289,6 +290,21 @@ class Model:
             bulk_binding_ueV=np.array([0, h.bulk_binding_ueV(LI), h.bulk_binding_ueV(MG)]),
             inverse_kT=1.0 / self.kT_ueV,
         )
+
+    def _highest_rate(self) -> float:
+        """Above every total rate a vacancy can have, 1/s."""
+        h = self.hamiltonian
+        gain = 0  # the most that Mg neighbours can hold an atom better than bulk Li
+        if "Mg" in self.parameters.species:
+            gain1, gain2 = (np.max(b[1:, MG] - b[1:, LI], initial=0) for b in (h.bond1, h.bond2))
+            gain = int(8 * gain1 + 6 * gain2)
+        absorbed = self.absorption_rate_Hz * self._boltzmann(-gain)
+        return 8 * self.fastest_hop_Hz + 2 * absorbed
+
+    def _highest_strip_weight(self) -> float:
+        """Above every strip weight: that of an atom without bonds."""
+        site = max(0, int(self.hamiltonian.phi[LI].max()))
+        return math.exp(self.strip_weight_lambda * (self.strip_reference_ueV + site) / self.kT_ueV)
 
     def channels(self) -> tables.Channels:
         emission_Hz = self.emission_rate_per_site_Hz * self.lattice.sites_per_layer
@@ -301,7 +317,7 @@ class Model:
 
     @cached_property
     def kernel_lattice(self) -> KernelLattice:
-        return KernelLattice(self.lattice, self.interaction_shells)
+        return KernelLattice(self.lattice, self.interaction_shells, self.hamiltonian.chi != 0)
 
     def new_state(self, occupancy, alloy: bool, capacity: int | None = None) -> tables.State:
         """Kernel state of a configuration, not yet counted and sorted (`kernels.loop.prepare`).
@@ -323,8 +339,10 @@ class Model:
         counters[tables.ENERGY] = self.hamiltonian.energy_ueV(occupancy, self.lattice)
         return tables.State(
             words=words,
-            hops=_empty_bins(words.size, capacity),
-            strips=_empty_bins(self.kernel_lattice.first_site + active, active),
+            hops=_empty_bins(words.size, capacity, self._highest_rate() / self.unit_Hz),
+            strips=_empty_bins(
+                self.kernel_lattice.first_site + active, active, self._highest_strip_weight()
+            ),
             counters=counters,
             clock_s=np.zeros(1),
             dirty=np.zeros(active, dtype=np.int32),
@@ -336,13 +354,21 @@ class Model:
         return ((words >> tables.SPECIES_SHIFT) & 3).astype(np.uint8)
 
 
-def _empty_bins(n_sites: int, capacity: int) -> tables.Bins:
+def _empty_bins(n_sites: int, capacity: int, highest: float) -> tables.Bins:
+    """Bins whose highest holds the highest rate there can be; rates far below share the lowest."""
     n = selection.N_BINS
+    octaves = max(0, math.ceil(math.log2(highest)))
+    unit_bin = n - 2 - 2 * octaves
+    b = np.arange(n)
+    window_octaves = 1 << (selection.WINDOW_BITS - 1)
+    exponent = b // 2 - unit_bin // 2
     return tables.Bins(
         members=np.empty((n, capacity), dtype=np.int32),
         count=np.zeros(n, dtype=np.int64),
-        mass=np.zeros(n),
-        bound=np.exp2(np.arange(n) - selection.OFFSET),
+        bound=np.where(b % 2 == 0, 1.0, 1.5) * np.exp2(exponent),
+        window=np.zeros(selection.N_WINDOWS, dtype=np.int64),
+        scale=np.exp2(window_octaves * np.arange(selection.N_WINDOWS) - unit_bin // 2 - 1),
+        top=np.arange(selection.N_WINDOWS) << selection.WINDOW_BITS,
         where=np.full(n_sites, selection.NONE, dtype=np.int32),
-        span=np.array([n - 1, 0, 1], dtype=np.int64),
+        unit_bin=unit_bin,
     )

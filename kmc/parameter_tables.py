@@ -90,7 +90,7 @@ def _notes(quantities: dict[str, Quantity]) -> list[RenderableType]:
 
 
 def check_table(rows: Sequence[Row], reference: str = "DFT") -> RenderableType:
-    """Reference values beside those of the model, and below them the remarks.
+    """Reference values beside those of the model; below them every miss with its reason.
 
     Parameters
     ----------
@@ -106,42 +106,63 @@ def check_table(rows: Sequence[Row], reference: str = "DFT") -> RenderableType:
             row.name,
             row.unit,
             _number(row.dft, row.unit),
-            _number(row.model, row.unit),
+            row.instead or _number(row.model, row.unit),
             _number(row.difference, row.unit, signed=True),
-            _VERDICTS[row.ok],
+            Text.assemble(_VERDICTS[row.ok], (", assumed", "yellow") if row.assumed else ""),
         )
+    misses = [row for row in rows if row.ok is False]
+    remarks = [row for row in rows if row.ok is not False and row.note]
     parts: list[RenderableType] = [table]
-    remarks = [row for row in rows if row.note]
-    if remarks:
-        parts.append(Text())
-    for row in remarks:
-        style = "bold red" if row.ok is False else "cyan"
-        parts.append(Text(row.name, style=style))
-        parts.append(Padding(Text(row.note), (0, 0, 0, 4), expand=False))
+    for title, chosen, style in (("Misses", misses, "bold red"), ("Notes", remarks, "cyan")):
+        if chosen:
+            parts += [Text(), Text(title, style="bold underline")]
+        for row in chosen:
+            parts.append(Text(row.name, style=style))
+            parts.append(Padding(Text(row.note), (0, 0, 0, 4), expand=False))
+    return Group(*parts, Text(), Text(_verdict(rows)))
+
+
+def _verdict(rows: Sequence[Row]) -> str:
+    """How many rows agree, in one sentence."""
+    from kmc.reference import TOLERANCE_eV
+
     compared = [row for row in rows if row.ok is not None]
-    misses = sum(not row.ok for row in compared)
-    parts += [
-        Text(),
-        Text(f"{len(compared) - misses} of {len(compared)} rows agree."),
-    ]
-    return Group(*parts)
+    energies = [row for row in compared if row.unit == "eV"]
+    good = sum(bool(row.ok) for row in energies)
+    text = f"{good} of {len(energies)} energies are within {TOLERANCE_eV:g} eV"
+    assumed = sum(row.assumed for row in energies)
+    if assumed:
+        text += f" ({assumed} compared with an assumed value)"
+    others = len(compared) - len(energies)
+    if others:
+        good = sum(bool(row.ok) for row in compared) - good
+        text += f"; {good} of {others} other rows agree"
+    misses = sum(row.ok is False for row in rows)
+    text += f". {misses or 'No'} miss{'' if misses == 1 else 'es'}"
+    alone = len(rows) - len(compared)
+    if alone:
+        text += f"; {alone} row{'' if alone == 1 else 's'} (–) with nothing to compare"
+    return f"{text}."
 
 
 _VERDICTS = {
     True: Text("ok", style="green"),
     False: Text("MISS", style="bold red"),
-    None: Text("-"),
+    None: Text("–"),
 }
+_FORMATS = {"eV": ".4f", "°": ".1f", "cm³/mol": ".2f", "cm²/s": ".2e"}
+_DIFFERENCE_FORMATS = {"cm²/s": ".1e"}  # a small difference of close numbers has fewer digits
 
 
 def _number(value: float | None, unit: str, *, signed: bool = False) -> str:
     if value is None:
-        return "-"
-    sign = "+" if signed else ""
-    if unit == "eV":
-        # Adding zero turns −0.0 into 0.0: rounding of a sum is no difference.
-        return f"{round(value, 4) + 0.0:{sign}.4f}"
-    return f"{value:{sign}.3g}"
+        return "–"
+    form = _FORMATS.get(unit, ".3g")
+    if not signed:
+        return f"{value:{form}}"
+    text = f"{value:+{_DIFFERENCE_FORMATS.get(unit, form)}}"
+    # Rounding of a sum is no difference: never −0.0000.
+    return text.replace("-", "+", 1) if float(text) == 0 else text
 
 
 def citations(parameters: ParameterSet) -> str:

@@ -184,8 +184,10 @@ def _draw_contact(axes: Axes, x, trajectory: Trajectory) -> None:
 def _draw_overpotential(axes: Axes, x, volts) -> None:
     known = np.isfinite(volts)
     scale, unit = (1e3, "mV") if not known.any() or volts[known].max() < 1 else (1.0, "V")
-    _line(axes, x[known], volts[known] * scale, VERMILLION)
-    highest = volts[known].max() * scale if known.any() else 1.0
+    highest = 1.0
+    if known.any():
+        _line(axes, x[known], volts[known] * scale, VERMILLION)
+        highest = volts[known].max() * scale
     axes.set_ylim(0, 1.12 * highest if highest > 0 else 1.0)
     axes.set_ylabel(f"overpotential ({unit})")
     lost = x[~known]

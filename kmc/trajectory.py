@@ -119,28 +119,29 @@ class Trajectory:
         self,
         path: Path,
         *,
-        attributes: dict[str, Any],
-        lattice_attributes: dict[str, Any],
+        record: dict[str, Any],
+        schema_version: int,
+        finished: bool,
+        stop_reason: str,
         samples: dict[str, np.ndarray],
         frames: dict[str, np.ndarray],
-        units: dict[str, str],
     ):
         self.path = path
-        self.schema_version: int = attributes["schema_version"]
-        self.kmc_version: str = attributes["kmc_version"]
-        self.run_file: str = attributes["run_file"]
-        self.seed: int = attributes["seed"]
-        self.finished: bool = attributes["finished"]
-        self.stop_reason: str = attributes["stop_reason"]
-        self.provenance: dict[str, str] = attributes["provenance"]
-        self.resolved: dict[str, Any] = attributes["resolved"]
+        self.schema_version = schema_version
+        self.finished = finished
+        self.stop_reason = stop_reason
+        self.kmc_version: str = record["kmc_version"]
+        self.run_file: str = record["run_file"]
+        self.seed: int = record["seed"]
+        self.provenance: dict[str, str] = record["provenance"]
+        self.resolved: dict[str, Any] = record["resolved"]
         self.run: dict[str, Any] = self.resolved.get("run", {})
         self.acceleration: dict[str, Any] = self.resolved.get("acceleration", {})
         self.species: list[str] = self.resolved.get("species", [])
         self.params = ParameterTable(self.resolved.get("parameters", {}))
-        self.samples = Samples(samples, units)
+        self.samples = Samples(samples, dict(record["columns"]))
         self.frames = Frames(path, frames, self._read_occupancy)
-        self._lattice = lattice_attributes
+        self._lattice: dict[str, Any] = record["lattice"]
 
     @cached_property
     def lattice(self) -> Lattice:
@@ -238,45 +239,34 @@ def _words(problem: Exception) -> str:
 
 
 def _contents(file: h5py.File) -> dict[str, Any]:
-    """Everything `Trajectory` keeps in memory."""
+    """Everything `Trajectory` keeps in memory. Reads no text from HDF5's heap, see the schema."""
     path = file.filename
-    attributes = _attributes(file, "/")
-    version = attributes.get("schema_version")
-    if not isinstance(version, int):
+    version = _number(file, "schema_version")
+    if version is None:
         raise FileFormatError(f"{path} {_NOT_OURS}: it is an HDF5 file without a schema_version")
     if version > SCHEMA_VERSION:
         raise FileFormatError(
-            f"{path} has schema {version}, written by kmc {attributes.get('kmc_version', '?')}; "
-            f"this kmc reads up to schema {SCHEMA_VERSION}: update kmc"
+            f"{path} has schema {version}, but this kmc reads up to schema {SCHEMA_VERSION}: "
+            "update kmc"
         )
-    for entry in schema.ATTRIBUTES:
-        place, _, name = entry.path.partition("@")
-        if name not in file[place].attrs:
-            raise FileFormatError(f"{path} {_NOT_OURS}: {place} lacks the attribute {name}")
-    texts = [attributes[name] for name in ("run_file", "resolved", "provenance")]
-    if schema.text_checksum(*texts) != attributes["text_crc32"]:
-        raise FileFormatError(f"{path} is damaged: its run settings fail their checksum")
-    for name in ("resolved", "provenance"):
-        attributes[name] = json.loads(attributes[name])
-    lattice = _attributes(file, "lattice")
+    dataset = file[schema.RECORD.path]
+    record = json.loads(dataset[:].tobytes())
+    stop_reason = dataset.attrs[schema.RECORD_STOP_REASON.name]
     return {
-        "attributes": attributes,
-        "lattice_attributes": lattice,
-        "samples": _samples(file),
+        "record": record,
+        "schema_version": version,
+        "finished": bool(_number(file, "finished")),
+        "stop_reason": bytes(stop_reason).decode(),
+        "samples": _samples(file, [name for name, _ in record["columns"]]),
         "frames": _frames(file),
-        "units": {
-            name: str(file[f"samples/{name}"].attrs["unit"])
-            for name in file["samples"].attrs["columns"].split(",")
-        },
     }
 
 
-def _attributes(file: h5py.File, place: str) -> dict[str, Any]:
-    """Attributes of a group as plain Python values."""
-    return {
-        key: value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-        for key, value in file[place].attrs.items()
-    }
+def _number(file: h5py.File, name: str) -> int | None:
+    """An integer or boolean attribute of the root; None if there is no such number."""
+    if name not in file.attrs or file.attrs.get_id(name).dtype.kind not in "iub":
+        return None
+    return int(file.attrs[name])
 
 
 def _table(file: h5py.File, group: str, names: list[str]) -> dict[str, np.ndarray]:
@@ -286,8 +276,7 @@ def _table(file: h5py.File, group: str, names: list[str]) -> dict[str, np.ndarra
     return {name: column[:complete] for name, column in zip(names, columns, strict=True)}
 
 
-def _samples(file: h5py.File) -> dict[str, np.ndarray]:
-    names = file["samples"].attrs["columns"].split(",")
+def _samples(file: h5py.File, names: list[str]) -> dict[str, np.ndarray]:
     table = _table(file, "samples", [*names, schema.CHECKSUM])
     stored = table.pop(schema.CHECKSUM)
     rows = np.empty(len(stored), [(name, column.dtype) for name, column in table.items()])

@@ -11,6 +11,10 @@ from it, so that the two cannot differ. A reader with plain h5py needs nothing e
 Shapes: ``sample`` rows are written often and hold a few numbers, ``frame`` rows are rarer and hold
 every site. Files need HDF5 1.10 or newer. Text is UTF-8. Each row carries a checksum, so that
 damage is seen rather than analysed.
+
+The text attributes are for people. HDF5 keeps such text in a heap without a checksum, and damage
+there can mislead it or even keep it busy for ever; so kmc itself reads ``/record``, which says the
+same under a checksum.
 """
 
 from __future__ import annotations
@@ -90,8 +94,7 @@ SAMPLE_COLUMNS = (
 )
 SAMPLE_CHECKSUM = _count(
     CHECKSUM,
-    "CRC-32 of the row: its other columns by their place in the file's column order, 8 bytes each, "
-    "little-endian",
+    "CRC-32 of the row: its other columns in the order of `/record`, 8 bytes each, little-endian",
 )
 
 FRAME_COLUMNS = (
@@ -131,6 +134,20 @@ LATTICE_ENTRIES = (
     ),
 )
 
+RECORD = Entry(
+    "/record",
+    "|u1",
+    "1",
+    "What kmc reads instead of the text attributes: UTF-8 bytes of a JSON object with run_file, "
+    "resolved, provenance, kmc_version, seed, lattice, and columns: name and unit of those of "
+    "/samples in the order of the checksum",
+    "byte",
+)
+STOP_REASON_BYTES = 512
+RECORD_STOP_REASON = Entry(
+    "/record@stop_reason", f"|S{STOP_REASON_BYTES}", "1", "stop_reason of the root, of fixed length"
+)
+
 ATTRIBUTES = (
     Entry("/@schema_version", INTEGER, "1", "Version of this schema"),
     Entry("/@kmc_version", "text", "1", "Version of kmc that wrote the file"),
@@ -146,10 +163,6 @@ ATTRIBUTES = (
     Entry("/@finished", "bool", "1", "Whether the run came to its end"),
     Entry("/@stop_reason", "text", "1", "Why the run ended; empty while it runs"),
     Entry("/@provenance", "text", "1", "JSON of versions, platform and the time of creation (UTC)"),
-    Entry("/@text_crc32", INTEGER, "1", "CRC-32 of run_file, resolved and provenance, joined"),
-    Entry(
-        "/samples@columns", "text", "1", "Names of the sample columns in the order of the checksum"
-    ),
     Entry("/lattice@name", "text", "1", "Lattice, such as bcc_100"),
     Entry("/lattice@boundary", "text", "1", "Along z: interface or periodic"),
     Entry("/lattice@cells", INTEGER, "1", "Cells of the box in the interface", "xy"),
@@ -165,6 +178,8 @@ SCHEMA = (
     *FRAME_COLUMNS,
     FRAME_CHECKSUM,
     *LATTICE_ENTRIES,
+    RECORD,
+    RECORD_STOP_REASON,
     *ATTRIBUTES,
 )
 
@@ -186,8 +201,3 @@ def row_checksums(rows: np.ndarray) -> np.ndarray:
 def frame_checksum(occupancy: np.ndarray, row: np.ndarray) -> int:
     """CRC-32 of one frame: its occupancy, then its row of `FRAME_COLUMNS`."""
     return zlib.crc32(row.tobytes(), zlib.crc32(np.ascontiguousarray(occupancy)))
-
-
-def text_checksum(run_file: str, resolved: str, provenance: str) -> int:
-    """CRC-32 of the long texts of the file."""
-    return zlib.crc32((run_file + resolved + provenance).encode())

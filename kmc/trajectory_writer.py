@@ -26,6 +26,7 @@ _OPTIONS = {"libver": ("v110", "v110"), "alignment_threshold": 1, "alignment_int
 # Aligned so that an object header, 512 bytes at most, never straddles two pages of the disk cache.
 _ROWS_PER_CHUNK = 512  # 4 kB a column: little for a short run, few chunks for a long one
 _GZIP_LEVEL = 4  # 1 M sites in 10 ms; level 1 takes half the time and a third more space
+_FIXED_TEXT = h5py.string_dtype("utf-8", schema.STOP_REASON_BYTES)
 _BUFFER_BYTES = 64 * 2**20  # of frames; a flush comes early rather than hold more
 
 
@@ -121,7 +122,7 @@ class TrajectoryWriter:
         self._frames: list[tuple[np.ndarray, tuple]] = []
         self._safe = "No sample"
         self._closed = False
-        self._create(lattice, run_text, json.dumps(resolved, ensure_ascii=False), seed)
+        self._create(lattice, run_text, resolved, seed)
         self._identity = self._look()
 
     def append_sample(self, row: Mapping[str, float]) -> None:
@@ -185,6 +186,8 @@ class TrajectoryWriter:
         def state_end(file):
             file.attrs.modify("finished", bool(finished))
             file.attrs.modify("stop_reason", stop_reason)
+            text = np.array(_cut(stop_reason), dtype=_FIXED_TEXT)
+            file[schema.RECORD.path].attrs.modify(schema.RECORD_STOP_REASON.name, text)
 
         self._change(state_end)
         self._closed = True
@@ -200,7 +203,7 @@ class TrajectoryWriter:
 
     # --- the file ---------------------------------------------------------------------------------
 
-    def _create(self, lattice: Lattice, run_text: str, resolved: str, seed: int) -> None:
+    def _create(self, lattice: Lattice, run_text: str, resolved: Mapping, seed: int) -> None:
         """Write the file without rows under a temporary name, then put it in place."""
         draft = self._target.with_name(f".{self._target.name}.{os.getpid()}.part")
         try:
@@ -215,26 +218,42 @@ class TrajectoryWriter:
                 advice="Give another place, or free space on the disk.",
             ) from None
 
-    def _lay_out(self, file, lattice, run_text, resolved, seed) -> None:
-        origin = json.dumps(provenance.collect() | {"hdf5": h5py.version.hdf5_version})
+    def _lay_out(self, file, lattice: Lattice, run_text: str, resolved: Mapping, seed: int) -> None:
+        origin = provenance.collect() | {"hdf5": h5py.version.hdf5_version}
+        box = {
+            "name": lattice.name,
+            "boundary": lattice.boundary,
+            "cells": list(lattice.cells),
+            "layers": lattice.layers,
+            "lattice_parameter_A": lattice.lattice_parameter_A,
+            "box_A": lattice.box_A.tolist(),
+        }
+        record = {
+            "kmc_version": __version__,
+            "run_file": run_text,
+            "resolved": resolved,
+            "seed": int(seed),
+            "provenance": origin,
+            "lattice": box,
+            "columns": [[entry.name, entry.unit] for entry in self.columns],
+        }
         attributes = {
             "/@schema_version": schema.SCHEMA_VERSION,
             "/@kmc_version": __version__,
             "/@run_file": run_text,
-            "/@resolved": resolved,
+            "/@resolved": json.dumps(resolved, ensure_ascii=False),
             "/@seed": seed,
             "/@finished": False,
             "/@stop_reason": "",
-            "/@provenance": origin,
-            "/@text_crc32": schema.text_checksum(run_text, resolved, origin),
-            "/samples@columns": ",".join(self._row.names),
-            "/lattice@name": lattice.name,
-            "/lattice@boundary": lattice.boundary,
-            "/lattice@cells": lattice.cells,
-            "/lattice@layers": lattice.layers,
-            "/lattice@lattice_parameter_A": lattice.lattice_parameter_A,
-            "/lattice@box_A": lattice.box_A,
+            "/@provenance": json.dumps(origin, ensure_ascii=False),
+            **{f"/lattice@{name}": value for name, value in box.items()},
         }
+        text = np.frombuffer(json.dumps(record, ensure_ascii=False).encode(), np.uint8)
+        dataset = file.create_dataset(
+            schema.RECORD.path, data=text, compression=_GZIP_LEVEL, fletcher32=True
+        )
+        _describe(dataset, schema.RECORD)
+        dataset.attrs.create(schema.RECORD_STOP_REASON.name, b"", dtype=_FIXED_TEXT)
         for entry in (*self.columns, schema.SAMPLE_CHECKSUM):
             _create_column(file, entry)
         for entry in (*schema.FRAME_COLUMNS, schema.FRAME_CHECKSUM):
@@ -346,6 +365,11 @@ def _create_column(file, entry: schema.Entry) -> None:
 def _describe(dataset, entry: schema.Entry) -> None:
     dataset.attrs["unit"] = entry.unit
     dataset.attrs["description"] = entry.description
+
+
+def _cut(text: str) -> bytes:
+    """UTF-8 of a text, cut to what the fixed-length attribute holds."""
+    return text.encode()[: schema.STOP_REASON_BYTES].decode(errors="ignore").encode()
 
 
 def _extend(dataset, values: np.ndarray) -> None:

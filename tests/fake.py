@@ -141,16 +141,18 @@ def write(
     finished: bool | None = True,
     stop_reason: str = "capacity of 2 monolayers reached",
     last: dict | None = None,
+    extra_samples: int = 0,
     time_s: float | None = None,
 ) -> Path:
     """Write a whole trajectory.
 
-    ``finished=None`` leaves it as a killed run does; ``last`` changes values of the last row; a
-    ``time_s`` makes the time run to there whatever the capacity.
+    ``finished=None`` leaves it as a killed run does; ``last`` changes values of the last row;
+    ``extra_samples`` follow the last frame; a ``time_s`` makes the time run to there whatever the
+    capacity.
     """
     box = box or lattice()
     settings = settings or resolved(box, species=species)
-    n_rows = (n_frames - 1) * samples_per_frame + 1 if n_frames else 0
+    n_rows = (n_frames - 1) * samples_per_frame + 1 + extra_samples if n_frames else 0
     with TrajectoryWriter(
         path, lattice=box, run_text=RUN_TEXT, resolved=settings, seed=1
     ) as writer:

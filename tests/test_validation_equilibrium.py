@@ -44,16 +44,20 @@ def check_layer_occupation(make=RIGHT, name="bcc_100", events=9_000_000, tempera
     return [ratio.value * sites[-1] / sites[k] for k, ratio in enumerate(measured)]
 
 
-@pytest.mark.parametrize("name", naive.ORIENTATIONS)
-def test_layer_occupation_at_room_temperature(name):
+def test_layer_occupation_at_room_temperature():
     """One vacancy at 298.15 K lives in L1 : L2 : bulk as 5233 : 15.2 : 1 (0.28 / 0.43 / 0.50 eV).
 
-    Time averages over nine million hops, each ratio to about 1 %; 99.98 %. bcc_111 has a third
-    interface layer, whose energy follows from its bonds.
+    Time average over nine million hops on bcc_100, each ratio to about 1 %; 99.98 %.
     """
-    ratios = check_layer_occupation(name=name)
+    ratios = check_layer_occupation()
     assert ratios[0] == pytest.approx(5233, rel=0.05)
     assert ratios[1] == pytest.approx(15.2, rel=0.05)
+
+
+@pytest.mark.parametrize(("name", "temperature_K"), [("bcc_110", 700.0), ("bcc_111", 400.0)])
+def test_layer_occupation_of_other_faces(name, temperature_K):
+    """The same where first neighbours lie in L1 (110) and where L3 misses bonds too (111); 99.98 %."""
+    check_layer_occupation(name=name, temperature_K=temperature_K)
 
 
 # ---- every pair of states ----------------------------------------------------------------------
@@ -237,8 +241,18 @@ def exact_classes(setup, group, beside):
     return share / share.sum()
 
 
-def check_enumerated_box(make=RIGHT, events=16_000_000, temperature_K=1500.0):
-    setup = Setup(values=naive.LIMG_LI2S, temperature_K=temperature_K)
+def check_enumerated_box(make=RIGHT, events=30_000_000, temperature_K=1200.0):
+    # Mg likes L1 less than by DFT and hops faster than Li, so that it comes and goes often enough.
+    setup = Setup(
+        values=naive.LIMG_LI2S,
+        overrides={
+            "fill_Mg_near_Mg_eV": -0.30,
+            "barrier_Li_eV": 0.30,
+            "barrier_Li_near_Mg_eV": 0.30,
+            "barrier_Mg_eV": 0.05,
+        },
+        temperature_K=temperature_K,
+    )
     n, chunk = setup.n_sites, events // 80
     group = np.minimum(setup.box.layer, 3) - 1  # L1, L2, deeper
     beside = np.zeros((n, n), dtype=np.int64)
@@ -278,15 +292,15 @@ def check_enumerated_box(make=RIGHT, events=16_000_000, temperature_K=1500.0):
         for index in np.ndindex(wanted.shape):
             if wanted[index] > 0.005:
                 estimate = Estimate.of_blocks(found[(slice(None), *index)], total)
-                agrees(estimate, wanted[index], sigmas=4.5)
-    assert worst < 5.0
+                agrees(estimate, wanted[index], sigmas=4.5, resolution=0.015)
+    assert worst < 4.5
     return worst, sharp
 
 
 def test_enumerated_box_with_magnesium():
     """Two vacancies and one Mg in 128 sites: occupation by Boltzmann, all 1 024 128 states summed.
 
-    Time-weighted shares of classes by layers and adjacency; sharp to 1.25 % or better for every
+    Time-weighted shares of classes by layers and adjacency; sharp to 1.5 % or better for every
     marginal above 0.5 %. About 60 numbers within 5 standard errors: 99.9 %.
     """
     check_enumerated_box()

@@ -175,7 +175,7 @@ def _shift_counts(geometry, state, near, layer, d_vacancy, d_mg):
         step = d_vacancy * NV2 + d_mg * NM2
         for k in range(N_FIRST, N_NEAR):
             _shifted(state, near[k], step)
-    if layer == 1 or layer == 2:
+    if geometry.pairs and (layer == 1 or layer == 2):
         _shift_pairs(state, near, layer, d_vacancy, d_mg)
 
 
@@ -297,17 +297,18 @@ def _hop_across_boundary(geometry, state, scratch, site_to, site_from, species):
 
 
 @inner
-def _shift_group(state, site, steps, first, end, step):
-    """Shift the words of a group of sites; returns the sum of their first-shell vacancies."""
-    vacancies = 0
+def _shift_group(state, site, steps, first, end, step, vacancies, atoms):
+    """Shift the words of a stretch of the list; adds up their first-shell vacancies, notes atoms."""
     for i in range(first, end):
-        vacancies += _shifted(state, site + steps[i], step) & MASK_FIRST
-    return vacancies
+        word = _shifted(state, site + steps[i], step)
+        vacancies += word & MASK_FIRST
+        atoms |= (1 if word & BLOCKED == 0 else 0) << i
+    return vacancies, atoms
 
 
 @inner
-def _list_vacancies(words, site, steps, first, end, touched, n, enclosed):
-    """Append the vacancies of a stretch of a list; fully enclosed ones only on request."""
+def _list_changed(words, site, steps, first, end, touched, n, enclosed):
+    """Append the vacancies of a stretch of the list; fully enclosed ones only on request."""
     for i in range(first, end):
         other = site + steps[i]
         word = words[index(other)]
@@ -315,6 +316,18 @@ def _list_vacancies(words, site, steps, first, end, touched, n, enclosed):
         is_vacancy = 1 if word & SPECIES_BITS == 0 else 0
         has_atoms = 1 if word & MASK_FIRST != N_FIRST else 0
         n += is_vacancy & (has_atoms | enclosed)
+    return n
+
+
+@inner
+def _list_beside(words, site, steps, beside, first, atoms, touched, n):
+    """Append the vacancies of the rest of the list that stand beside a changed atom."""
+    for i in range(first, steps.size):
+        other = site + steps[i]
+        word = words[index(other)]
+        touched[index(n)] = other
+        is_vacancy = 1 if word & SPECIES_BITS == 0 else 0
+        n += is_vacancy & (1 if beside[i] & atoms != 0 else 0)
     return n
 
 
@@ -331,31 +344,35 @@ def _hop_inside(geometry, state, scratch, k, site_to, site_from, species):
     if is_mg or layer_to == 1 or layer_from == 1:
         _count_L1(state, layer_to, -1, is_mg)
         _count_L1(state, layer_from, 1, -is_mg)
-    if layer_to == 1 or layer_to == 2:
+    if geometry.pairs and (layer_to == 1 or layer_to == 2):
         gather(geometry, word_to, site_to, scratch.near[0], N_FIRST)
         _shift_pairs(state, scratch.near[0], layer_to, -1, is_mg)
-    if layer_from == 1 or layer_from == 2:
+    if geometry.pairs and (layer_from == 1 or layer_from == 2):
         gather(geometry, word_from, site_from, scratch.near[1], N_FIRST)
         _shift_pairs(state, scratch.near[1], layer_from, 1, -is_mg)
 
     first = is_mg * NM1 - NV1  # what filling site_to means to its first neighbours
     second = is_mg * NM2 - NV2
     code = species * SPECIES - BLOCKED
-    vacancies = _shifted(state, site_to, code - first) & MASK_FIRST
-    vacancies += _shifted(state, site_from, first - code) & MASK_FIRST
-    steps = geometry.around[variant_of(word_to), k]
-    vacancies += _shift_group(state, site_to, steps, 0, end[0], first - second)
-    vacancies += _shift_group(state, site_to, steps, end[0], end[1], first)
-    vacancies += _shift_group(state, site_to, steps, end[1], end[2], second - first)
-    vacancies += _shift_group(state, site_to, steps, end[2], end[3], -first)
-    vacancies += _shift_group(state, site_to, steps, end[3], end[4], second)
-    vacancies += _shift_group(state, site_to, steps, end[4], end[5], -second)
-    if vacancies == N_FIRST:
+    v = _shifted(state, site_to, code - first) & MASK_FIRST
+    v += _shifted(state, site_from, first - code) & MASK_FIRST
+    variant = variant_of(word_to)
+    steps = geometry.around[variant, k]
+    v, atoms = _shift_group(state, site_to, steps, 0, end[0], first - second, v, 0)
+    v, atoms = _shift_group(state, site_to, steps, end[0], end[1], first, v, atoms)
+    v, atoms = _shift_group(state, site_to, steps, end[1], end[2], second - first, v, atoms)
+    v, atoms = _shift_group(state, site_to, steps, end[2], end[3], -first, v, atoms)
+    v, atoms = _shift_group(state, site_to, steps, end[3], end[4], second, v, atoms)
+    v, atoms = _shift_group(state, site_to, steps, end[4], end[5], -second, v, atoms)
+    if v == N_FIRST:
         return 0  # only the first neighbours of the vacancy itself see one: it is alone
+    touched = scratch.touched
     # A vacancy without atoms beside it has no rate; only next to site_from can it have had one.
-    n = _list_vacancies(words, site_to, steps, 0, end[1], scratch.touched, 0, 0)
-    n = _list_vacancies(words, site_to, steps, end[1], end[3], scratch.touched, n, 1)
-    return _list_vacancies(words, site_to, steps, end[3], steps.size, scratch.touched, n, 0)
+    n = _list_changed(words, site_to, steps, 0, end[1], touched, 0, 0)
+    n = _list_changed(words, site_to, steps, end[1], end[3], touched, n, 1)
+    n = _list_changed(words, site_to, steps, end[3], end[5], touched, n, 0)
+    beside = geometry.beside[variant, k]
+    return _list_beside(words, site_to, steps, beside, end[5], atoms, touched, n)
 
 
 @inner

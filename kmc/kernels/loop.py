@@ -21,7 +21,7 @@ from kmc.kernels.rates import (
     species_of,
     strip_weight,
 )
-from kmc.kernels.selection import assign, find_bin, find_choice, find_member, total_mass
+from kmc.kernels.selection import assign, find_bin, find_choice, find_member, lowest_bin, total_mass
 from kmc.kernels.tables import (
     ABSORBED,
     ABSORBED_MG,
@@ -70,7 +70,7 @@ def draw_strip_site(bins, law, words, rng):
     mass = total_mass(bins)
     while True:
         b, rest = find_bin(bins, rng.random() * mass)
-        site, y = find_member(bins, b if b >= 0 else bins.span[0], rest)
+        site, y = find_member(bins, b if b >= 0 else lowest_bin(bins), rest)
         if y < strip_weight(law, words[site]):
             return site
 
@@ -200,7 +200,6 @@ def _compile(fingerprint):
         words, hops, counters, clock = state.words, state.hops, state.counters, state.clock_s
         capacity = hops.members.shape[1]
         others = channels.strip + channels.emission
-        mass = total_mass(hops)
         while (
             counters[EVENTS] < limits.events
             and counters[STRIPS] < limits.strips
@@ -210,9 +209,7 @@ def _compile(fingerprint):
         ):
             if counters[VACANCIES] >= capacity:
                 return BINS_FULL
-            if hops.span[2]:
-                mass = total_mass(hops)
-            total = mass + others
+            total = total_mass(hops) + others
             if total <= 0.0:
                 return NO_EVENT
             time = clock[0] + rng.standard_exponential() / (total * channels.unit_Hz)
@@ -223,7 +220,7 @@ def _compile(fingerprint):
             counters[ATTEMPTS] += 1
             b, rest = find_bin(hops, rng.random() * total)
             if b < 0 and others == 0.0:
-                b = hops.span[0]  # rounded up to the very end of the sum
+                b = lowest_bin(hops)  # rounded up to the very end of the sum
             if b >= 0:
                 site, y = find_member(hops, b, rest)
                 if y < vacancy_rates(geometry, law, channels, words, site, scratch.rates):

@@ -129,9 +129,12 @@ def _two_hop_rate(law, target, word_from):
     if word_from & BLOCKED:
         return 0.0
     energy = _two_hop_energy(law, target, word_from)
-    beside_mg = 1 if (target[3] | ((word_from >> MG_SHIFT) & MASK_FIRST)) != 0 else 0
-    barrier = law.barrier_ueV[2 * species_of(word_from) + beside_mg]
-    activation = activation_energy(barrier, energy, law.floor_ueV)
+    if law.floor_rules:
+        activation = law.floor_ueV + max(energy, 0)
+    else:
+        beside_mg = 1 if (target[3] | ((word_from >> MG_SHIFT) & MASK_FIRST)) != 0 else 0
+        barrier = law.barrier_ueV[2 * species_of(word_from) + beside_mg]
+        activation = activation_energy(barrier, energy, law.floor_ueV)
     return law.rate_coarse[index(activation >> 10)] * law.rate_fine[activation & 1023]
 
 

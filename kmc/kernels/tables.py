@@ -106,7 +106,8 @@ class Geometry(NamedTuple):
     p, into p; the two themselves are left out. First come, in groups that end at ``group_end``,
     those whose counts change: A first of p and second of q, B first of p only, C second of p and
     first of q, D first of q only, E second of p only, F second of q only. Then come the first
-    neighbours of all these, which as vacancies see their atoms changed.
+    neighbours of all these, which as vacancies see their atoms changed; for them ``beside`` has bit
+    i set if site i of the list is a first neighbour.
     """
 
     first_site: int
@@ -115,10 +116,12 @@ class Geometry(NamedTuple):
     n_layers: int
     active_layers: int  # layers that may hold electroactive atoms: 2, or 0 without an interface
     shells: int  # shells whose occupation changes a rate: 0, 1 or 2
+    pairs: bool  # whether pairs of an L1 vacancy and an Mg in L2 have an energy
     offsets: np.ndarray  # int32[rows, 14]
     row: np.ndarray  # int32[keys, sites_per_layer]
     layer_key: np.ndarray  # int32[n_layers]
     around: np.ndarray  # int32[variants, 8, candidates]
+    beside: np.ndarray  # int32[variants, 8, candidates]
     group_end: np.ndarray  # int64[6]
 
 
@@ -127,10 +130,12 @@ class Bins(NamedTuple):
 
     members: np.ndarray  # int32[n_bins, capacity], site numbers
     count: np.ndarray  # int64[n_bins]
-    mass: np.ndarray  # float64[n_bins], count * bound
-    bound: np.ndarray  # float64[n_bins], powers of two
+    bound: np.ndarray  # float64[n_bins]
+    window: np.ndarray  # int64[windows], summed bounds of a window's members, in its own unit
+    scale: np.ndarray  # float64[windows], that unit
+    top: np.ndarray  # int64[windows], no bin of the window above this one is occupied
     where: np.ndarray  # int32[sites], bin << POSITION_BITS | position, -1 for none
-    span: np.ndarray  # int64[3]: lowest and highest bin that may be occupied, recount flag
+    unit_bin: int  # bin whose bound is 1
 
 
 class OneSpecies(NamedTuple):
@@ -159,6 +164,7 @@ class TwoSpecies(NamedTuple):
     pair_ueV: np.ndarray  # int32[3, 16]: species, class of the vacancy and of the atom
     barrier_ueV: np.ndarray  # int32[6]: 2 * species + (1 beside Mg)
     floor_ueV: int
+    floor_rules: bool  # the floor lies above every barrier, so that it alone decides
     rate_coarse: np.ndarray  # nu exp(-1024 i µeV / kT)
     rate_fine: np.ndarray  # exp(-i µeV / kT), i < 1024
     strip_reference_ueV: int

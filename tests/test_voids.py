@@ -1,0 +1,155 @@
+"""Voids against brute force, and against shapes whose measures are known."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import fake
+import numpy as np
+import pytest
+
+from kmc.analysis import voids
+
+LATTICES = ("bcc_100", "bcc_110", "bcc_111")
+BOXES = [
+    (name, cells, layers, boundary)
+    for name in LATTICES
+    for cells, layers in (((4, 4), 12), ((5, 7), 12))
+    for boundary in ("interface", "periodic")
+]
+
+
+def breadth_first(occupancy, lattice) -> list[set[int]]:
+    """Groups of vacant sites, one neighbour at a time, by distance alone."""
+    reach = lattice.lattice_parameter_A * 1.001  # second neighbours lie at a
+    vacant = set(np.flatnonzero(occupancy == 0).tolist())
+    groups = []
+    while vacant:
+        queue, group = deque([min(vacant)]), set()
+        vacant.discard(queue[0])
+        while queue:
+            site = queue.popleft()
+            group.add(site)
+            rest = np.array(sorted(vacant), dtype=int)
+            if not len(rest):
+                continue
+            near = rest[lattice.distance_A(site, rest) < reach].tolist()
+            vacant.difference_update(near)
+            queue.extend(near)
+        groups.append(group)
+    return groups
+
+
+@pytest.mark.parametrize(("name", "cells", "layers", "boundary"), BOXES)
+@pytest.mark.parametrize("fraction", [0.03, 0.12, 0.2])
+def test_groups_equal_brute_force(name, cells, layers, boundary, fraction):
+    box = fake.lattice(name, cells, layers, boundary)
+    rng = np.random.default_rng(len(name) + layers + int(100 * fraction))
+    occupancy = np.where(rng.random(box.n_sites) < fraction, 0, 1).astype(np.uint8)
+    labels, n_groups = voids.label(occupancy, box)
+    expected = breadth_first(occupancy, box)  # in the order of their first sites, as promised
+    assert n_groups == len(expected)
+    for number, group in enumerate(expected, start=1):
+        assert set(np.flatnonzero(labels == number)) == group
+    assert np.all((labels > 0) == (occupancy == 0))
+
+    found = voids.find(occupancy, box, min_size=3)
+    sizes = sorted((len(group) for group in expected if len(group) >= 3), reverse=True)
+    assert found.volume.tolist() == sizes
+    assert found.n_vacancies == np.sum(occupancy == 0)
+    assert found.n_outside == found.n_vacancies - sum(sizes)
+    for void in found:
+        members = np.flatnonzero(found.labels == void.label)
+        assert void.volume == len(members)
+        in_L1 = int(np.sum(box.layer[members] == 1)) if boundary == "interface" else 0
+        assert void.contact_sites == in_L1
+        assert void.contact_area_nm2 == pytest.approx(in_L1 * box.site_area_A2 / 100)
+
+
+@pytest.mark.parametrize("name", LATTICES)
+def test_measures_of_a_slab_and_a_hemisphere(name):
+    box = fake.lattice(name, (24, 24), 36)
+    slab = np.where(box.layer <= 3, 0, 1).astype(np.uint8)
+    [void] = voids.find(slab, box)
+    area_nm2 = box.box_A[0] * box.box_A[1] / 100
+    assert void.contact_area_nm2 == pytest.approx(area_nm2)
+    assert void.width_nm == pytest.approx(2 * np.sqrt(area_nm2 / np.pi))
+    assert void.height_nm == pytest.approx(3 * box.layer_spacing_A / 10)
+    assert void.volume_nm3 == pytest.approx(void.height_nm * area_nm2)
+
+    radius = 22.0
+    offset = box.positions_A[:, :2]
+    offset = offset - box.box_A[:2] * np.round(offset / box.box_A[:2])  # around a corner of the box
+    distance = np.sqrt((offset**2).sum(axis=1) + box.positions_A[:, 2] ** 2)
+    [void] = voids.find(np.where(distance < radius, 0, 1).astype(np.uint8), box)
+    assert void.width_nm == pytest.approx(2 * radius / 10, rel=0.03)
+    assert void.height_nm == pytest.approx(radius / 10, rel=0.12)
+    half_layer = (
+        np.pi * radius**2 * box.layer_spacing_A / 2
+    )  # L1 sites stand for half a layer below
+    volume_A3 = 2 / 3 * np.pi * radius**3 + half_layer
+    assert void.volume_nm3 == pytest.approx(volume_A3 / 1000, rel=0.04)
+
+
+def test_periodic_height_goes_over_the_boundary():
+    box = fake.lattice(boundary="periodic", layers=12)
+    occupancy = np.where((box.layer <= 2) | (box.layer >= 12), 0, 1).astype(np.uint8)
+    [void] = voids.find(occupancy, box)
+    assert void.height_nm == pytest.approx(3 * box.layer_spacing_A / 10)
+    assert void.contact_sites == 0
+    [everything] = voids.find(np.zeros(box.n_sites, np.uint8), box)
+    assert everything.height_nm == pytest.approx(12 * box.layer_spacing_A / 10)
+
+
+def test_nothing_and_little():
+    box = fake.lattice()
+    occupancy = np.ones(box.n_sites, dtype=np.uint8)
+    none = voids.find(occupancy, box)
+    assert len(none) == 0
+    assert list(none) == []
+    assert none.labels.max() == 0
+    assert repr(none) == "Voids: none of 4 sites or more; 0 of 0 vacancies outside voids"
+    with pytest.raises(IndexError, match="there are 0"):
+        _ = none[0]
+    occupancy[[5, 300]] = 0
+    assert voids.find(occupancy, box).n_outside == 2
+    assert len(voids.find(occupancy, box, min_size=1)) == 2
+    with pytest.raises(ValueError, match="occupancy has shape"):
+        voids.find(occupancy[:-1], box)
+
+
+def test_order_and_repr():
+    box = fake.lattice(cells=(16, 16), layers=12)
+    found = voids.find(fake.stripped(box, 1.0, seed=3), box, min_size=1)
+    assert found.volume.tolist() == sorted(found.volume, reverse=True)
+    assert found[-1] == list(found)[-1]
+    assert found[0].label == 1
+    assert f"Voids: {len(found)} of 1 sites or more" in repr(found)
+
+
+@pytest.mark.parametrize(("name", "step"), [("bcc_100", 2), ("bcc_110", 2), ("bcc_111", 3)])
+def test_gap_height(name, step):
+    box = fake.lattice(name, (5, 5), 12)
+    straight_up = box.positions_A.reshape(12, -1, 3)
+    np.testing.assert_allclose(straight_up[step, :, :2], straight_up[0, :, :2], atol=1e-9)
+    n = box.sites_per_layer
+    occupancy = np.ones(box.n_sites, dtype=np.uint8)
+    occupancy[3] = 0  # one layer, then metal straight above
+    occupancy[[7, 7 + step * n]] = 0
+    occupancy[9 + n] = 0  # in L2 alone: in contact
+    occupancy[11::n] = 0  # open up to the reservoir
+    height = voids.open_height_nm(occupancy, box)
+    gap = step * box.layer_spacing_A / 10
+    expected = np.zeros(n)
+    expected[[3, 7, 11]] = gap, 2 * gap, 12 // step * gap
+    np.testing.assert_allclose(height, expected)
+
+
+def test_a_million_sites_within_a_second():
+    box = fake.lattice(cells=(200, 200), layers=26)
+    occupancy = (np.random.default_rng(1).random(box.n_sites) > 0.05).astype(np.uint8)
+    voids.find(occupancy, box)
+    start = time.perf_counter()
+    voids.find(occupancy, box)
+    assert time.perf_counter() - start < 1.0
