@@ -96,30 +96,36 @@ class KernelLattice:
                 places = np.array([place for group in groups for place in group])
                 places[:, 0] -= layer
                 reach = np.maximum(reach, np.abs(places[:, :3]).max(axis=0))
-                lists.append(
-                    places[:, 0] * lattice.sites_per_layer
-                    + (places[:, 2] * nx + places[:, 1]) * columns
-                    + places[:, 3]
-                    - column
-                )
+                lists.append((places, column))
         shape = (cell.n_variants, tables.N_FIRST, -1)
-        steps = np.array(lists, dtype=np.int32).reshape(shape)
+        height = lattice.layers + 2 * int(reach[0])
+        steps = [
+            ((p[:, 2] * nx + p[:, 1]) * columns + p[:, 3] - own) * height + p[:, 0]
+            for p, own in lists
+        ]
+        steps = np.array(steps, dtype=np.int32).reshape(shape)
         beside = np.array(masks, dtype=np.int32).reshape(shape)
         return steps, beside, ends, tuple(int(r) for r in reach)
 
     @cached_property
     def wall_layers(self) -> int:
         """Layers of wall sites below and above the box, as far as any step reaches."""
-        return max(self._around[3][0], int(np.abs(self._moves[..., 0]).max()))
+        return self._around[3][0]
 
     @property
-    def first_site(self) -> int:
-        return self.wall_layers * self.lattice.sites_per_layer
+    def height(self) -> int:
+        """Sites of a column, walls included."""
+        return self.lattice.layers + 2 * self.wall_layers
 
-    @property
-    def box(self) -> slice:
-        """Where the sites of the box stand among those of the kernels."""
-        return slice(self.first_site, self.first_site + self.lattice.n_sites)
+    def by_layer(self, words: np.ndarray) -> np.ndarray:
+        """The words of the box as a view of shape (n_layers, sites_per_layer)."""
+        columns = words.reshape(self.lattice.sites_per_layer, self.height)
+        return columns[:, self.wall_layers : self.height - self.wall_layers].T
+
+    def kernel_site(self, site: int) -> int:
+        """Number a site of the lattice has in the kernels."""
+        layer, column = divmod(site, self.lattice.sites_per_layer)
+        return column * self.height + self.wall_layers + layer
 
     # --- boundaries -------------------------------------------------------------------------------
 
@@ -143,8 +149,8 @@ class KernelLattice:
         nx, ny = lattice.cells
         columns, sites_per_layer = cell.sites_per_layer_cell, lattice.sites_per_layer
         column = np.tile(np.arange(columns), cell.n_layer_types)
-        inside = moves[..., 0] * sites_per_layer + (moves[..., 2] * nx + moves[..., 1]) * columns
-        offsets = [inside + moves[..., 3] - column[:, None]]
+        inside = (moves[..., 2] * nx + moves[..., 1]) * columns + moves[..., 3] - column[:, None]
+        offsets = [inside * self.height + moves[..., 0]]
         n_rows = cell.n_variants
 
         reach = np.abs(moves).max(axis=(0, 1))
@@ -171,15 +177,15 @@ class KernelLattice:
                 if not ends[this_layer]:
                     to_layer = this_layer + step[..., 0]
             target = (to_y * nx + to_x) * columns + step[..., 3] - in_plane[special, None]
-            offsets.append((to_layer - this_layer) * sites_per_layer + target)
+            offsets.append(target * self.height + to_layer - this_layer)
             rows[this_key, special] = n_rows + np.arange(special.sum())
             n_rows += int(special.sum())
         around, beside, group_end, _ = self._around
         return tables.Geometry(
-            first_site=self.first_site,
-            n_sites=lattice.n_sites,
             sites_per_layer=sites_per_layer,
             n_layers=lattice.layers,
+            height=self.height,
+            walls=self.wall_layers,
             active_layers=2 if self.has_interface else 0,
             shells=self.shells,
             pairs=self.pairs,
@@ -215,8 +221,8 @@ class KernelLattice:
         ends, far_ends = self._near_ends(int(reach[0])), self._near_ends(far[0])
 
         wall = tables.WALL * tables.SPECIES | tables.BLOCKED
-        shape = (lattice.layers + 2 * self.wall_layers, lattice.sites_per_layer)
-        words = np.full(shape, wall, dtype=np.int32)
+        words = np.full(lattice.sites_per_layer * self.height, wall, dtype=np.int32)
+        box = self.by_layer(words)
         occupancy = occupancy.reshape(lattice.layers, -1)
         code = np.arange(3, dtype=np.int32) * tables.SPECIES
         code[tables.VACANCY] |= tables.BLOCKED
@@ -230,5 +236,5 @@ class KernelLattice:
                 row |= tables.EDGE
             if far_ends[layer]:
                 row |= tables.FRINGE
-            words[self.wall_layers + layer] = row.astype(np.int32) | code[occupancy[layer]]
-        return words.reshape(-1)
+            box[layer] = row.astype(np.int32) | code[occupancy[layer]]
+        return words

@@ -205,15 +205,19 @@ class Engine:
             self.law,
             self.channels,
             self.state.words,
-            site + self.geometry.first_site,
+            self.model.kernel_lattice.kernel_site(site),
             rates,
         )
         return rates * self.channels.unit_Hz
 
     def bin_members(self, which: str = "hops") -> dict[int, np.ndarray]:
         """Sites of every occupied bin in their present order; `which` is "hops" or "strips"."""
-        bins = getattr(self.state, which)
+        bins, geometry = getattr(self.state, which), self.geometry
+        members = {int(b): bins.members[b, : bins.count[b]] for b in np.flatnonzero(bins.count)}
+        if which == "strips":
+            return {b: (m & 1) * geometry.sites_per_layer + (m >> 1) for b, m in members.items()}
         return {
-            int(b): bins.members[b, : bins.count[b]] - self.geometry.first_site
-            for b in np.flatnonzero(bins.count)
+            b: (m % geometry.height - geometry.walls) * geometry.sites_per_layer
+            + m // geometry.height
+            for b, m in members.items()
         }

@@ -60,6 +60,18 @@ class Hamiltonian:
         """Formation energy of a vacancy in bulk Li: half its bonds, as a kink site keeps the other."""
         return self.bulk_binding_ueV(LI) / 2
 
+    def perfect_energy_ueV(self, lattice: Lattice) -> int:
+        """H of a box full of Li."""
+        total = int(self.phi[LI, 1:].sum()) * lattice.sites_per_layer
+        first = np.arange(lattice.layers) * lattice.sites_per_layer
+        for shell, bond in ((1, self.bond1), (2, self.bond2)):
+            inside = (lattice.neighbours(first, shell) >= 0).sum(axis=1)
+            above = self.n_neighbours[shell - 1, 1:] - inside
+            # Two sites of the box share a bond inside it; one to the reservoir belongs to one.
+            n_bonds = int((inside + 2 * above).sum()) * lattice.sites_per_layer // 2
+            total -= n_bonds * int(bond[LI, LI])
+        return total
+
     def energy_ueV(self, occupancy, lattice: Lattice) -> int:
         """H of a configuration, summed bond by bond.
 

@@ -333,16 +333,14 @@ class Model:
         occupancy = np.asarray(occupancy, dtype=np.uint8)
         words = self.kernel_lattice.words(occupancy, self.layer_class())
         if capacity is None:
-            capacity = 2 * int((occupancy == VACANCY).sum()) + 1024
+            capacity = int(1.25 * (occupancy == VACANCY).sum()) + 1024
         active = 2 * self.lattice.sites_per_layer if self.has_interface else 1
         counters = np.zeros(tables.N_COUNTERS, dtype=np.int64)
-        counters[tables.ENERGY] = self.hamiltonian.energy_ueV(occupancy, self.lattice)
+        counters[tables.ENERGY] = self.hamiltonian.perfect_energy_ueV(self.lattice)
         return tables.State(
             words=words,
             hops=_empty_bins(words.size, capacity, self._highest_rate() / self.unit_Hz),
-            strips=_empty_bins(
-                self.kernel_lattice.first_site + active, active, self._highest_strip_weight()
-            ),
+            strips=_empty_bins(active, active, self._highest_strip_weight()),
             counters=counters,
             clock_s=np.zeros(1),
             dirty=np.zeros(active, dtype=np.int32),
@@ -350,8 +348,10 @@ class Model:
 
     def occupancy(self, state: tables.State) -> np.ndarray:
         """Species of the sites of the box, uint8 of shape (n_sites,)."""
-        words = state.words[self.kernel_lattice.box]
-        return ((words >> tables.SPECIES_SHIFT) & 3).astype(np.uint8)
+        occupancy = np.empty((self.lattice.layers, self.lattice.sites_per_layer), dtype=np.uint8)
+        for layer, words in enumerate(self.kernel_lattice.by_layer(state.words)):
+            occupancy[layer] = (words >> tables.SPECIES_SHIFT) & 3
+        return occupancy.reshape(-1)
 
 
 def _empty_bins(n_sites: int, capacity: int, highest: float) -> tables.Bins:

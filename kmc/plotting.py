@@ -109,7 +109,7 @@ def overview(trajectory: Trajectory) -> Figure:
 
 def _heading(part, trajectory: Trajectory) -> None:
     conditions = trajectory.run.get("conditions", {})
-    box = trajectory._lattice
+    box = trajectory.box
     words = [trajectory.run.get("system", {}).get("params", "–".join(trajectory.species))]
     words.append(box["name"])
     if conditions.get("temperature_K"):

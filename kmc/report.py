@@ -101,7 +101,7 @@ def _end(trajectory: Trajectory) -> str:
 
 
 def _system(trajectory: Trajectory) -> str:
-    box = trajectory._lattice
+    box = trajectory.box
     system = trajectory.run.get("system", {})
     conditions = trajectory.run.get("conditions", {})
     nx, ny = box["cells"]

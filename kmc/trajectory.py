@@ -94,6 +94,8 @@ class Trajectory:
     frames : Frames
         Sequence of `Frame`, whose occupancy is read when asked for.
     lattice : Lattice
+    box : dict
+        What the file says of the lattice: name, boundary, cells, layers, lattice_parameter_A, box_A.
     params : mapping of str to ParameterValue
         Parameters the run used, with unit and source.
     run : dict
@@ -141,7 +143,7 @@ class Trajectory:
         self.params = ParameterTable(self.resolved.get("parameters", {}))
         self.samples = Samples(samples, dict(record["columns"]))
         self.frames = Frames(path, frames, self._read_occupancy)
-        self._lattice: dict[str, Any] = record["lattice"]
+        self.box: dict[str, Any] = record["lattice"]
 
     @cached_property
     def lattice(self) -> Lattice:
@@ -153,11 +155,11 @@ class Trajectory:
             The run used a lattice file of the user's own that is not there any more.
         """
         keys = ("name", "cells", "layers", "boundary", "lattice_parameter_A")
-        lattice = Lattice(**{key: self._lattice[key] for key in keys})
-        if not np.allclose(lattice.box_A, self._lattice["box_A"], rtol=1e-9):
+        lattice = Lattice(**{key: self.box[key] for key in keys})
+        if not np.allclose(lattice.box_A, self.box["box_A"], rtol=1e-9):
             raise InputError(
                 f"lattice {lattice.name!r} is another one now than when {self.path} was written: "
-                f"box {lattice.box_A} Å instead of {self._lattice['box_A']} Å",
+                f"box {lattice.box_A} Å instead of {self.box['box_A']} Å",
                 advice="Put the lattice file of that time back; /lattice holds the positions.",
             )
         return lattice
@@ -165,7 +167,7 @@ class Trajectory:
     @property
     def has_interface(self) -> bool:
         """Whether the box has an electrolyte side; a periodic one has not."""
-        return self._lattice["boundary"] == "interface"
+        return self.box["boundary"] == "interface"
 
     def _read_occupancy(self, index: int) -> np.ndarray:
         """Occupancy of one frame, read and checked."""

@@ -20,7 +20,7 @@ def state(trajectory: Trajectory) -> str:
 
 def describe_rows(trajectory: Trajectory) -> list[tuple[str, str]]:
     """Label and text of what one wants to know first."""
-    samples, frames, box = trajectory.samples, trajectory.frames, trajectory._lattice
+    samples, frames, box = trajectory.samples, trajectory.frames, trajectory.box
     system = trajectory.run.get("system", {})
     conditions = trajectory.run.get("conditions", {})
     rows = [("run", state(trajectory))]

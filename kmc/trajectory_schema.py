@@ -148,6 +148,8 @@ RECORD_STOP_REASON = Entry(
     "/record@stop_reason", f"|S{STOP_REASON_BYTES}", "1", "stop_reason of the root, of fixed length"
 )
 
+# HDF5 keeps eight attributes of a group in its object header, which changes in one write, and moves
+# all of them into a heap with an index if there are more. The root has eight.
 ATTRIBUTES = (
     Entry("/@schema_version", INTEGER, "1", "Version of this schema"),
     Entry("/@kmc_version", "text", "1", "Version of kmc that wrote the file"),

@@ -207,7 +207,7 @@ class TrajectoryWriter:
         """Write the file without rows under a temporary name, then put it in place."""
         draft = self._target.with_name(f".{self._target.name}.{os.getpid()}.part")
         try:
-            with _new_file(draft) as file:
+            with h5py.File(draft, "w", locking=False, **_OPTIONS) as file:
                 self._lay_out(file, lattice, run_text, resolved, seed)
             os.replace(draft, self._target)
         except OSError as problem:
@@ -338,21 +338,6 @@ class TrajectoryWriter:
     def _closed_check(self) -> None:
         if self._closed:
             raise ValueError(f"{self.path} is closed")
-
-
-def _new_file(path: Path) -> h5py.File:
-    """An empty file whose root keeps its attributes in the object header itself.
-
-    HDF5 would move more than eight of them into a heap with an index, which cannot be changed in
-    one write; `finished` and `stop_reason` are changed when the run ends.
-    """
-    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
-    creation.set_attr_phase_change(len(schema.ATTRIBUTES), 0)
-    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
-    access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
-    access.set_alignment(_OPTIONS["alignment_threshold"], _OPTIONS["alignment_interval"])
-    return h5py.File(h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, creation, access))
 
 
 def _create_column(file, entry: schema.Entry) -> None:

@@ -181,7 +181,7 @@ class Transaction(io.RawIOBase):
             try:
                 self._write(offset, data)
                 if offset == self.base_size:
-                    os.fsync(self._file.fileno())  # a power cut keeps the order, too
+                    os.fsync(self._file.fileno())  # headers must not outlive a power cut alone
             except OSError:
                 if offset == self.base_size:
                     self._file.truncate(self.base_size)

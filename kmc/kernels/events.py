@@ -5,6 +5,7 @@ from __future__ import annotations
 from kmc.kernels.jit import index, inner
 from kmc.kernels.rates import (
     absorption,
+    binding,
     class_of,
     hop_rate,
     hop_target,
@@ -19,6 +20,7 @@ from kmc.kernels.tables import (
     DIRTY,
     EDGE,
     ELECTROACTIVE_BITS,
+    ENERGY,
     LI,
     MARK,
     MASK_FIRST,
@@ -60,10 +62,17 @@ def neighbour_row(geometry, word, site):
     """Row of ``geometry.offsets`` that serves a site."""
     if word & EDGE == 0:
         return index(variant_of(word))
-    inside = site - geometry.first_site
-    layer = inside // geometry.sites_per_layer
-    in_plane = inside - layer * geometry.sites_per_layer
-    return index(geometry.row[geometry.layer_key[index(layer)], index(in_plane)])
+    column = site // geometry.height
+    layer = site - column * geometry.height - geometry.walls
+    return index(geometry.row[geometry.layer_key[index(layer)], index(column)])
+
+
+@inner
+def lattice_site(geometry, site):
+    """Number of a site as users count: layer by layer."""
+    column = site // geometry.height
+    layer = site - column * geometry.height - geometry.walls
+    return layer * geometry.sites_per_layer + column
 
 
 @inner
@@ -204,19 +213,28 @@ def set_species(geometry, state, site, near, old, new):
 
 
 @inner
-def count_neighbours(geometry, state, near):
-    """Fill in the neighbour counts of all words and the counters, from the species alone."""
+def count_neighbours(geometry, law, state, near):
+    """Fill in neighbour counts, counters and energy of words that hold species only.
+
+    The energy counter must hold the energy of the box full of Li; every other site adds what it
+    takes to change its Li, among the sites changed before it, into what it is.
+    """
     words, counters = state.words, state.counters
-    for site in range(geometry.first_site, geometry.first_site + geometry.n_sites):
+    for site in range(words.size):
+        species = species_of(words[site])
+        if species == WALL:
+            continue
         word = _shifted(state, site, 0)
-        species = species_of(word)
         if species == LI:
             continue
         layer = class_of(word)
         is_vacancy = 1 if species == VACANCY else 0
         counters[VACANCIES] += is_vacancy
         _count_L1(state, layer, is_vacancy, 1 - is_vacancy)
-        gather(geometry, words[site], site, near, N_NEAR)
+        counters[ENERGY] += binding(law, LI, word)
+        if species == MG:
+            counters[ENERGY] -= binding(law, MG, word)
+        gather(geometry, word, site, near, N_NEAR)
         _shift_counts(geometry, state, near, layer, is_vacancy, 1 - is_vacancy)
 
 
@@ -411,6 +429,12 @@ def is_electroactive(geometry, words, site, near):
 
 
 @inner
+def strip_site(geometry, member):
+    """Site of a member of the strip bins: 2 * column + (0 for L1, 1 for L2)."""
+    return (member >> 1) * geometry.height + geometry.walls + (member & 1)
+
+
+@inner
 def refresh_strip_weights(geometry, law, state, scratch):
     """Bring the strip weights of all sites listed as dirty up to date."""
     words = state.words
@@ -420,5 +444,6 @@ def refresh_strip_weights(geometry, law, state, scratch):
         weight = 0.0
         if is_electroactive(geometry, words, site, scratch.near[2]):
             weight = strip_weight(law, words[site])
-        assign(state.strips, site, weight)
+        member = 2 * (site // geometry.height) + class_of(words[site]) - 1
+        assign(state.strips, member, weight)
     state.counters[N_DIRTY] = 0

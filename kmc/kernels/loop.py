@@ -7,8 +7,10 @@ from kmc.kernels.events import (
     exchange,
     hop,
     is_electroactive,
+    lattice_site,
     neighbour_row,
     refresh_strip_weights,
+    strip_site,
     total_rate,
     vacancy_rates,
 )
@@ -53,24 +55,25 @@ from kmc.kernels.tables import (
 
 
 @inner
-def _record(log, state, kind, site_from, site_to, species):
+def _record(geometry, log, state, kind, site_from, site_to, species):
     n = state.counters[LOGGED]
     if n < log.kind.size:
         log.kind[n] = kind
-        log.site_from[n] = site_from
-        log.site_to[n] = site_to
+        log.site_from[n] = site_from if site_from < 0 else lattice_site(geometry, site_from)
+        log.site_to[n] = site_to if site_to < 0 else lattice_site(geometry, site_to)
         log.species[n] = species
         log.time_s[n] = state.clock_s[0]
         state.counters[LOGGED] = n + 1
 
 
 @inner
-def draw_strip_site(bins, law, words, rng):
+def draw_strip_site(geometry, bins, law, words, rng):
     """Electroactive site drawn by its weight."""
     mass = total_mass(bins)
     while True:
         b, rest = find_bin(bins, rng.random() * mass)
-        site, y = find_member(bins, b if b >= 0 else lowest_bin(bins), rest)
+        member, y = find_member(bins, b if b >= 0 else lowest_bin(bins), rest)
+        site = strip_site(geometry, member)
         if y < strip_weight(law, words[site]):
             return site
 
@@ -81,20 +84,20 @@ def _strip(geometry, law, channels, state, scratch, rng, log):
     refresh_strip_weights(geometry, law, state, scratch)
     if total_mass(state.strips) <= 0.0:
         return False
-    site = draw_strip_site(state.strips, law, state.words, rng)
+    site = draw_strip_site(geometry, state.strips, law, state.words, rng)
     state.counters[ENERGY] += binding(law, LI, state.words[site])
     exchange(geometry, law, channels, state, scratch, site, VACANCY)
     state.counters[STRIPS] += 1
     state.counters[EVENTS] += 1
-    _record(log, state, STRIP, site - geometry.first_site, -1, LI)
+    _record(geometry, log, state, STRIP, site, -1, LI)
     return True
 
 
 @inner
 def _emit(geometry, law, channels, state, scratch, share, log):
     """Offer the top-layer site at this share of the layer a vacancy from the reservoir."""
-    position = min(int(share * geometry.sites_per_layer), geometry.sites_per_layer - 1)
-    site = geometry.first_site + (geometry.n_layers - 1) * geometry.sites_per_layer + position
+    column = min(int(share * geometry.sites_per_layer), geometry.sites_per_layer - 1)
+    site = column * geometry.height + geometry.walls + geometry.n_layers - 1
     species = species_of(state.words[site])
     if species == VACANCY:
         return
@@ -104,7 +107,7 @@ def _emit(geometry, law, channels, state, scratch, share, log):
     if species == MG:
         state.counters[EMITTED_MG] += 1
     state.counters[EVENTS] += 1
-    _record(log, state, EMISSION, site - geometry.first_site, -1, species)
+    _record(geometry, log, state, EMISSION, site, -1, species)
 
 
 @inner
@@ -121,14 +124,7 @@ def _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log):
         counters[HOPS_LI + barrier_kind(law, word_to, word_from)] += 1
         hop(geometry, law, channels, state, scratch, choice, site, site_from)
         counters[EVENTS] += 1
-        _record(
-            log,
-            state,
-            HOP,
-            site_from - geometry.first_site,
-            site - geometry.first_site,
-            species_of(word_from),
-        )
+        _record(geometry, log, state, HOP, site_from, site, species_of(word_from))
     else:
         species = choice - N_FIRST + 1
         counters[ENERGY] -= binding(law, species, words[site])
@@ -137,13 +133,13 @@ def _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log):
         if species == MG:
             counters[ABSORBED_MG] += 1
         counters[EVENTS] += 1
-        _record(log, state, ABSORPTION, -1, site - geometry.first_site, species)
+        _record(geometry, log, state, ABSORPTION, -1, site, species)
 
 
 @inner
 def _sort_vacancies(geometry, law, channels, state, scratch):
     words = state.words
-    for site in range(geometry.first_site, geometry.first_site + geometry.n_sites):
+    for site in range(words.size):
         if species_of(words[site]) == VACANCY:
             rate = total_rate(geometry, law, channels, words, site, scratch.rates)
             assign(state.hops, site, rate)
@@ -156,11 +152,12 @@ def _compile(fingerprint):
     def prepare(geometry, law, channels, state, scratch):
         """Count neighbours and fill the bins of a state whose words hold species only.
 
-        Strip weights are listed as out of date; the first strip brings them up to date.
+        The energy counter must hold the energy of the box full of Li. Strip weights are listed as
+        out of date; the first strip brings them up to date.
         """
         if fingerprint < 0:
             return
-        count_neighbours(geometry, state, scratch.near[0])
+        count_neighbours(geometry, law, state, scratch.near[0])
         _sort_vacancies(geometry, law, channels, state, scratch)
 
     @entry
@@ -169,10 +166,8 @@ def _compile(fingerprint):
         total = 0.0
         if fingerprint < 0:
             return total
-        for site in range(
-            geometry.first_site,
-            geometry.first_site + geometry.active_layers * geometry.sites_per_layer,
-        ):
+        for member in range(geometry.active_layers * geometry.sites_per_layer):
+            site = strip_site(geometry, member)
             if is_electroactive(geometry, state.words, site, scratch.near[2]):
                 total += strip_weight(law, state.words[site])
         return total

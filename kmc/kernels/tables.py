@@ -24,8 +24,9 @@ bits         field    meaning
 31 (sign)    fringe   some site that feels a hop into this one lies across a periodic boundary
 ===========  =======  ========================================================================
 
-Kernel site numbers are the user's plus ``first_site``: whole wall layers stand below and above the
-box, so that sites of the first and last layers need no special case.
+The kernels number sites column by column, from the electrolyte up, so that a site's neighbours in
+the layers around it share cache lines: ``column * height + walls + layer``. `walls` wall sites stand
+below and above every column, and spare the first and last layers any special case.
 """
 
 from __future__ import annotations
@@ -110,10 +111,10 @@ class Geometry(NamedTuple):
     i set if site i of the list is a first neighbour.
     """
 
-    first_site: int
-    n_sites: int
-    sites_per_layer: int
+    sites_per_layer: int  # columns
     n_layers: int
+    height: int  # sites of a column with its walls
+    walls: int
     active_layers: int  # layers that may hold electroactive atoms: 2, or 0 without an interface
     shells: int  # shells whose occupation changes a rate: 0, 1 or 2
     pairs: bool  # whether pairs of an L1 vacancy and an Mg in L2 have an energy
@@ -188,7 +189,7 @@ class State(NamedTuple):
 
     words: np.ndarray  # int32[sites with walls]
     hops: Bins
-    strips: Bins
+    strips: Bins  # of 2 * column + (0 for L1, 1 for L2)
     counters: np.ndarray  # int64[N_COUNTERS]
     clock_s: np.ndarray  # float64[1]
     dirty: np.ndarray  # int32: sites of L1 and L2 whose strip weight is out of date
