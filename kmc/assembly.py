@@ -10,6 +10,9 @@ import numpy as np
 from kmc.kernels import tables
 from kmc.lattice import Lattice
 
+# Beyond this size waiting for memory costs more than asking for it ahead of time (8 bytes a site).
+_CACHED_SITES = 400_000
+
 Coordinates = tuple[int, int, int, int]  # layer, cell x, cell y, column
 
 
@@ -184,9 +187,12 @@ class KernelLattice:
         return tables.Geometry(
             sites_per_layer=sites_per_layer,
             n_layers=lattice.layers,
+            columns=columns,
+            layer_types=cell.n_layer_types,
             height=self.height,
             walls=self.wall_layers,
             active_layers=2 if self.has_interface else 0,
+            looks_ahead=lattice.n_sites > _CACHED_SITES,
             shells=self.shells,
             pairs=self.pairs,
             offsets=np.concatenate(offsets).astype(np.int32),

@@ -68,6 +68,7 @@ class Engine:
             time_s=np.empty(log_events),
         )
         self.state = model.new_state(occupancy, alloy)
+        self.state.clock[1] = rng.random()  # the loop draws one attempt ahead
         loop.prepare(self.geometry, self.law, self.channels, self.state, self.scratch)
 
     def advance(
@@ -136,7 +137,7 @@ class Engine:
 
     @property
     def time_s(self) -> float:
-        return float(self.state.clock_s[0])
+        return float(self.state.clock[0])
 
     @property
     def energy_ueV(self) -> int:

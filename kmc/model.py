@@ -342,7 +342,7 @@ class Model:
             hops=_empty_bins(words.size, capacity, self._highest_rate() / self.unit_Hz),
             strips=_empty_bins(active, active, self._highest_strip_weight()),
             counters=counters,
-            clock_s=np.zeros(1),
+            clock=np.zeros(2),
             dirty=np.zeros(active, dtype=np.int32),
         )
 

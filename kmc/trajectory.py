@@ -95,7 +95,7 @@ class Trajectory:
         Sequence of `Frame`, whose occupancy is read when asked for.
     lattice : Lattice
     box : dict
-        What the file says of the lattice: name, boundary, cells, layers, lattice_parameter_A, box_A.
+        The file's own words on the lattice: name, boundary, cells, layers, lattice parameter, box.
     params : mapping of str to ParameterValue
         Parameters the run used, with unit and source.
     run : dict

@@ -238,9 +238,9 @@ def test_nothing_heavy_is_imported_at_the_start(module):
 def test_help_is_quick():
     """`kmc --help` takes less than 0.3 s more than a Python that does nothing.
 
-    It takes about 0.04 s where Python itself takes 0.01 s; importing numpy alone would add 0.1 s,
-    and numba with what else a run needs 0.5 s or more. The best of five alternating measurements
-    counts, and where Python itself needs long to start the limit grows with it.
+    It takes about 0.04 s where Python itself takes 0.01 s; importing what a run needs would add
+    0.5 s or more. The best of five alternating measurements counts, and where Python itself needs
+    long to start the limit grows with it.
     """
 
     def seconds(*arguments: str) -> float:

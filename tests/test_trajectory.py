@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import random
 import shutil
@@ -40,12 +41,15 @@ def new_writer(path, box, **options):
     )
 
 
-def row_of(step: int, box) -> dict:
-    """Any numbers that differ from row to row."""
-    names = [entry.name for entry in schema.SAMPLE_COLUMNS]
-    return {name: step * 10 + place for place, name in enumerate(names)}
+NAMES = [entry.name for entry in schema.SAMPLE_COLUMNS]
 
 
+def row_of(step, box) -> dict:
+    """Any numbers that differ from row to row; the columns of many rows for an array of steps."""
+    return {name: step * 10 + place for place, name in enumerate(NAMES)}
+
+
+@functools.cache
 def occupancy_of(step: int, box) -> np.ndarray:
     return np.random.default_rng(step).integers(0, 3, box.n_sites).astype(np.uint8)
 
@@ -61,9 +65,8 @@ def verify(trajectory, box, at_least: int = 0) -> int:
     n_rows, n_frames = len(trajectory.samples), len(trajectory.frames)
     assert n_rows >= at_least
     assert n_frames >= at_least
-    for name in trajectory.samples:
-        expected = [row_of(step, box)[name] for step in range(n_rows)]
-        np.testing.assert_array_equal(trajectory.samples[name], expected)
+    for name, expected in row_of(np.arange(n_rows), box).items():
+        assert np.array_equal(trajectory.samples[name], expected), name
     for step, frame in enumerate(trajectory.frames):
         np.testing.assert_array_equal(frame.occupancy, occupancy_of(step, box))
         assert frame.events == row_of(step, box)["events"]
@@ -75,11 +78,10 @@ def verify_with_plain_h5py(path, box, at_least: int = 0) -> None:
         n_rows = min(len(column) for column in file["samples"].values())
         n_frames = min(len(column) for column in file["frames"].values())
         assert min(n_rows, n_frames) >= at_least
-        for name in row_of(0, box):
-            expected = [row_of(step, box)[name] for step in range(n_rows)]
-            np.testing.assert_array_equal(file["samples"][name][:n_rows], expected)
+        for name, expected in row_of(np.arange(n_rows), box).items():
+            assert np.array_equal(file["samples"][name][:n_rows], expected), name
         for step in range(n_frames):
-            np.testing.assert_array_equal(file["frames/occupancy"][step], occupancy_of(step, box))
+            assert np.array_equal(file["frames/occupancy"][step], occupancy_of(step, box))
 
 
 # --- content --------------------------------------------------------------------------------------

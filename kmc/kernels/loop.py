@@ -14,7 +14,7 @@ from kmc.kernels.events import (
     total_rate,
     vacancy_rates,
 )
-from kmc.kernels.jit import entry, inner, source_fingerprint
+from kmc.kernels.jit import entry, inner, prefetch, source_fingerprint
 from kmc.kernels.rates import (
     barrier_kind,
     binding,
@@ -42,6 +42,7 @@ from kmc.kernels.tables import (
     LOGGED,
     MG,
     N_FIRST,
+    N_NEAR,
     NO_ELECTROACTIVE,
     NO_EVENT,
     PAUSED,
@@ -62,7 +63,7 @@ def _record(geometry, log, state, kind, site_from, site_to, species):
         log.site_from[n] = site_from if site_from < 0 else lattice_site(geometry, site_from)
         log.site_to[n] = site_to if site_to < 0 else lattice_site(geometry, site_to)
         log.species[n] = species
-        log.time_s[n] = state.clock_s[0]
+        log.time_s[n] = state.clock[0]
         state.counters[LOGGED] = n + 1
 
 
@@ -108,6 +109,22 @@ def _emit(geometry, law, channels, state, scratch, share, log):
         state.counters[EMITTED_MG] += 1
     state.counters[EVENTS] += 1
     _record(geometry, log, state, EMISSION, site, -1, species)
+
+
+@inner
+def _look_ahead(geometry, state, x):
+    """Fetch what the next attempt will need, should this one leave the bins as they are."""
+    b, rest = find_bin(state.hops, x)
+    if b >= 0:
+        site, _ = find_member(state.hops, b, rest)
+        column = site // geometry.height
+        layer = site - column * geometry.height - geometry.walls
+        variant = (layer % geometry.layer_types) * geometry.columns + column % geometry.columns
+        steps = geometry.offsets[variant]
+        for k in range(N_NEAR):
+            prefetch(state.words, site + steps[k])
+        for k in range(N_FIRST):
+            prefetch(state.hops.where, site + steps[k])
 
 
 @inner
@@ -187,12 +204,13 @@ def _compile(fingerprint):
             Tuples of `kmc.kernels.tables`; `law` is `OneSpecies` or `TwoSpecies`.
         rng : numpy.random.Generator
             The only source of randomness. An attempt draws its waiting time (standard
-            exponential) and where it falls in the sum of all bounds (uniform); a strip draws as
-            many uniform numbers as its own selection takes.
+            exponential), then the uniform number that says where the next attempt falls in the sum
+            of all bounds (its own was drawn by the attempt before); a strip then draws as many
+            uniform numbers as its own selection takes.
         """
         if fingerprint < 0:
             return -1
-        words, hops, counters, clock = state.words, state.hops, state.counters, state.clock_s
+        words, hops, counters, clock = state.words, state.hops, state.counters, state.clock
         capacity = hops.members.shape[1]
         others = channels.strip + channels.emission
         while (
@@ -213,7 +231,11 @@ def _compile(fingerprint):
                 return TIME_IS_UP
             clock[0] = time
             counters[ATTEMPTS] += 1
-            b, rest = find_bin(hops, rng.random() * total)
+            u = clock[1]
+            clock[1] = rng.random()
+            if geometry.looks_ahead:
+                _look_ahead(geometry, state, clock[1] * total)
+            b, rest = find_bin(hops, u * total)
             if b < 0 and others == 0.0:
                 b = lowest_bin(hops)  # rounded up to the very end of the sum
             if b >= 0:

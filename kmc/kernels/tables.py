@@ -113,9 +113,12 @@ class Geometry(NamedTuple):
 
     sites_per_layer: int  # columns
     n_layers: int
+    columns: int  # columns of sites per cell
+    layer_types: int
     height: int  # sites of a column with its walls
     walls: int
     active_layers: int  # layers that may hold electroactive atoms: 2, or 0 without an interface
+    looks_ahead: bool  # whether the box is so large that waiting for memory sets the pace
     shells: int  # shells whose occupation changes a rate: 0, 1 or 2
     pairs: bool  # whether pairs of an L1 vacancy and an Mg in L2 have an energy
     offsets: np.ndarray  # int32[rows, 14]
@@ -191,7 +194,7 @@ class State(NamedTuple):
     hops: Bins
     strips: Bins  # of 2 * column + (0 for L1, 1 for L2)
     counters: np.ndarray  # int64[N_COUNTERS]
-    clock_s: np.ndarray  # float64[1]
+    clock: np.ndarray  # float64[2]: time in s, uniform number of the attempt to come
     dirty: np.ndarray  # int32: sites of L1 and L2 whose strip weight is out of date
 
 
