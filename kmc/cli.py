@@ -276,6 +276,23 @@ def info(file: Path) -> None:
     print_summary(load(file), _console())
 
 
+@main.command(epilog="\b\nExamples:\n  kmc bench\n  kmc bench --case strip_li --json here.json")
+@click.option("--case", "cases", multiple=True, metavar="NAME", help="Only this one; repeatable.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Also write JSON."
+)
+def bench(cases: tuple[str, ...], json_file: Path | None) -> None:
+    """Measure what an event costs on this machine, on one core.
+
+    Prints nanoseconds per event (median and range of five runs) beside a yardstick, a fixed loop of
+    arithmetic and memory reads: costs in yardsticks compare between machines. Takes about half a
+    minute.
+    """
+    from kmc.bench_report import run_and_print
+
+    run_and_print(cases, json_file, _console())
+
+
 @main.group()
 def runs() -> None:
     """Runs that come with kmc."""

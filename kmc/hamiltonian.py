@@ -57,7 +57,7 @@ class Hamiltonian:
 
     @property
     def bulk_formation_ueV(self) -> float:
-        """Formation energy of a vacancy in bulk Li: half its bonds, as a kink site keeps the other."""
+        """Formation energy of a vacancy in bulk Li: half of its bonds, the rest stay at a kink."""
         return self.bulk_binding_ueV(LI) / 2
 
     def perfect_energy_ueV(self, lattice: Lattice) -> int:
@@ -178,8 +178,8 @@ def _fill_conditions(parameters, lattice, bond1, bond2, phi, counts):
     above = above[lattice.layer[above] == 2]
     if len(above) < 2:
         raise InputError(
-            f"{lattice.name}: an L1 site has {len(above)} first neighbours in L2; the fill energies "
-            "of an L1 vacancy need two"
+            f"{lattice.name}: an L1 site has {len(above)} first neighbours in L2, "
+            "and the fill energies of an L1 vacancy need two"
         )
     magnesium, others = above[0], above[1:]
     distance = lattice.distance_A(magnesium, others)

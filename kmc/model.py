@@ -157,7 +157,7 @@ class Model:
 
     @property
     def fastest_hop_Hz(self) -> float:
-        """Rate of a hop without any barrier of its own: ν, or what the saddle floor leaves of it."""
+        """Rate of a hop without a barrier of its own: ν, or what the saddle floor leaves of it."""
         return self.attempt_frequency_Hz * self._boltzmann(self.floor_ueV)
 
     def hop_classes(self) -> list[dict]:

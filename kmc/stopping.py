@@ -132,18 +132,12 @@ class Recorder:
     def is_due(self, engine: Engine) -> bool:
         """Whether a record is due now; if so, the one after it becomes the next."""
         ((key, due),) = self.limit().items()
-        if key == "pause_time_s":
-            position = engine.time_s
-        else:
-            position = engine.count(_COUNTERS[key])
-        if position < due:
+        reached = engine.time_s if key == "pause_time_s" else engine.count(_COUNTERS[key])
+        if reached < due:
             return False
-        while position >= due:
-            passed = {
-                "monolayers": position / self._sites_per_layer,
-                "events": position,
-                "s": position,
-            }[self.cadence.unit]
-            self._next = max(self._next + 1, math.floor(passed / self.cadence.every))
+        per_unit = self._sites_per_layer if key == "strips" else 1
+        self._next = max(self._next, math.floor(reached / (per_unit * self.cadence.every)))
+        while due <= reached:
+            self._next += 1
             ((_, due),) = self.limit().items()
         return True

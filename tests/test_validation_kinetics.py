@@ -32,8 +32,8 @@ COLD = {
 }
 
 
-def check_waiting_times(make=RIGHT, events=150_000):
-    setup = Setup("bcc_111", (4, 4), 12, temperature_K=600.0)
+def check_waiting_times(make=RIGHT, events=150_000, name="bcc_111"):
+    setup = Setup(name, (4, 4), 12, temperature_K=600.0)
     oracle = setup.naive(li_box(setup, 0))
     rate_of = {}
     engine = make.engine(setup, li_box(setup, 0), 201, log_events=events)
@@ -64,12 +64,18 @@ def test_waiting_times():
 
 
 def busy_setup(kind):
-    alloy = kind != "Li"
+    """Boxes whose events are of many kinds; "strips" and "emission" let one kind prevail."""
+    alloy = "LiMg" in kind
+    conditions = dict(COLD if "cold" in kind else BUSY)
+    if kind == "strips":
+        conditions["current_density_mA_cm2"] *= 20
+    if kind == "emission":
+        conditions["electrode_thickness_um"] /= 30
     return Setup(
         "bcc_100",
         values=naive.LIMG_LI2S if alloy else naive.LI_LI2S,
         mg_fraction=0.3 if alloy else 0.0,
-        **(COLD if kind == "cold LiMg" else BUSY),
+        **conditions,
     )
 
 
@@ -137,7 +143,7 @@ def check_selection(make=RIGHT, kind="LiMg", draws=60_000, unit_factor=1.0, spoi
     assert stats.kstest(times * total, "expon").pvalue > 2e-5
 
 
-@pytest.mark.parametrize("kind", ["Li", "LiMg", "cold LiMg"])
+@pytest.mark.parametrize("kind", ["Li", "LiMg", "cold LiMg", "strips", "emission"])
 def test_selection(kind):
     """χ² of 60 000 events drawn from one state against the oracle's list of rates.
 

@@ -156,7 +156,7 @@ def _shifted(state, site, step):
     """Add to the word of a site, and note that its strip weight is out of date; the new word."""
     word = state.words[index(site)] + step
     clean = word & ELECTROACTIVE_BITS
-    if clean == L1_CLEAN or clean == L2_CLEAN:
+    if clean == L1_CLEAN or clean == L2_CLEAN:  # noqa: SIM109 - a tuple compiles worse
         state.dirty[state.counters[N_DIRTY]] = site
         state.counters[N_DIRTY] += 1
         word |= DIRTY
@@ -316,7 +316,7 @@ def _hop_across_boundary(geometry, state, scratch, site_to, site_from, species):
 
 @inner
 def _shift_group(state, site, steps, first, end, step, vacancies, atoms):
-    """Shift the words of a stretch of the list; adds up their first-shell vacancies, notes atoms."""
+    """Shift the words of a stretch of the list; adds up their nv1 and notes which are atoms."""
     for i in range(first, end):
         word = _shifted(state, site + steps[i], step)
         vacancies += word & MASK_FIRST

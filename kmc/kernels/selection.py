@@ -149,7 +149,7 @@ def find_member(bins, b, rest):
 
 @inner
 def find_choice(rates, y):
-    """Index of the rate that holds y in their running sum; the last positive one at its very end."""
+    """Index of the rate that holds y in their running sum, or of the last one above zero."""
     last = 0
     for i in range(rates.size):
         if rates[i] > 0.0:

@@ -25,8 +25,8 @@ bits         field    meaning
 ===========  =======  ========================================================================
 
 The kernels number sites column by column, from the electrolyte up, so that a site's neighbours in
-the layers around it share cache lines: ``column * height + walls + layer``. `walls` wall sites stand
-below and above every column, and spare the first and last layers any special case.
+the layers around it share cache lines: ``column * height + walls + layer``. `walls` wall sites
+stand below and above every column, and spare the first and last layers any special case.
 """
 
 from __future__ import annotations
