@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,26 @@ from kmc.lattice import Lattice
 _CACHED_SITES = 400_000
 
 Coordinates = tuple[int, int, int, int]  # layer, cell x, cell y, column
+
+
+class _Around(NamedTuple):
+    """Lists of `tables.Geometry`, and how far their steps reach in layers, cells x and y."""
+
+    steps: np.ndarray
+    cells: np.ndarray
+    beside: np.ndarray
+    group_end: np.ndarray
+    reach: tuple[int, int, int]
+
+
+def _wrap(n: int, reach: int, stride: int) -> np.ndarray:
+    """What to add to a step that ends at index −reach … n + reach − 1, to come back into 0 … n − 1.
+
+    Negative indices stand at the end, where Python finds them.
+    """
+    end = np.arange(n + 2 * reach)
+    end[n + reach :] -= n + 2 * reach
+    return ((end % n - end) * stride).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -77,8 +98,8 @@ class KernelLattice:
         return [sorted(group) for group in (*groups, rest)]
 
     @cached_property
-    def _around(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int, int]]:
-        """Steps, neighbour masks, group ends, and the reach of the steps in layers, x and y."""
+    def _around(self) -> _Around:
+        """The sites that feel a hop, for every variant and direction."""
         lattice, cell = self.lattice, self.lattice.unit_cell
         nx, columns = lattice.cells[0], cell.sites_per_layer_cell
         lists, masks = [], []
@@ -107,13 +128,18 @@ class KernelLattice:
             for p, own in lists
         ]
         steps = np.array(steps, dtype=np.int32).reshape(shape)
-        beside = np.array(masks, dtype=np.int32).reshape(shape)
-        return steps, beside, ends, tuple(int(r) for r in reach)
+        return _Around(
+            steps=steps,
+            cells=np.array([p[:, :3] for p, _ in lists]).reshape(*shape, 3),
+            beside=np.array(masks, dtype=np.int32).reshape(shape),
+            group_end=ends,
+            reach=tuple(int(r) for r in reach),
+        )
 
     @cached_property
     def wall_layers(self) -> int:
         """Layers of wall sites below and above the box, as far as any step reaches."""
-        return self._around[3][0]
+        return self._around.reach[0]
 
     @property
     def height(self) -> int:
@@ -183,10 +209,11 @@ class KernelLattice:
             offsets.append(target * self.height + to_layer - this_layer)
             rows[this_key, special] = n_rows + np.arange(special.sum())
             n_rows += int(special.sum())
-        around, beside, group_end, _ = self._around
+        around = self._around
         return tables.Geometry(
             sites_per_layer=sites_per_layer,
             n_layers=lattice.layers,
+            nx=nx,
             columns=columns,
             layer_types=cell.n_layer_types,
             height=self.height,
@@ -198,9 +225,13 @@ class KernelLattice:
             offsets=np.concatenate(offsets).astype(np.int32),
             row=rows,
             layer_key=key.astype(np.int32),
-            around=around,
-            beside=beside,
-            group_end=group_end,
+            around=around.steps,
+            around_cells=around.cells,
+            beside=around.beside,
+            group_end=around.group_end,
+            wrap_layer=_wrap(lattice.layers, around.reach[0], 0 if self.has_interface else 1),
+            wrap_x=_wrap(nx, around.reach[1], columns * self.height),
+            wrap_y=_wrap(ny, around.reach[2], nx * columns * self.height),
         )
 
     def words(self, occupancy: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -219,7 +250,7 @@ class KernelLattice:
         lattice, cell = self.lattice, self.lattice.unit_cell
         columns = cell.sites_per_layer_cell
         reach = np.abs(self._moves).max(axis=(0, 1))
-        _, _, _, far = self._around
+        far = self._around.reach
         in_plane = np.tile(np.arange(columns), lattice.sites_per_layer // columns)
         in_plane <<= tables.VARIANT_SHIFT
         in_plane |= np.where(self._near_boundary(int(reach[1]), int(reach[2])), tables.EDGE, 0)

@@ -40,7 +40,9 @@ def run_and_print(names: Sequence[str], json_file: Path | None, console: Console
             status.update(f"{name}: {benchmark.CASES[name][0]}")
             results.extend(benchmark.run_cases([name]))
     console.print(_table(results, yardstick))
-    console.print(f"One yardstick (a multiplication and a random read from 8 MB): {yardstick:.2f} ns")
+    console.print(
+        f"One yardstick (a multiplication and a random read from 8 MB): {yardstick:.2f} ns"
+    )
     if json_file is not None:
         text = json.dumps(benchmark.as_json(results, yardstick), indent=2)
         json_file.write_text(text + "\n", encoding="utf-8")

@@ -57,6 +57,7 @@ class Engine:
         self.channels = model.channels()
         self.scratch = tables.Scratch(
             near=np.empty((3, tables.N_NEAR), dtype=np.int64),
+            steps=np.empty(self.geometry.around.shape[-1], dtype=np.int32),
             touched=np.empty(256, dtype=np.int64),
             rates=np.zeros(tables.N_FIRST + 2),
         )

@@ -60,6 +60,9 @@ __all__ = [
 ]
 
 
+POWERS_OF_TWO = tuple(2.0**k for k in range(-60, 80))
+
+
 class Event(NamedTuple):
     """One event. `kind` is hop, strip, absorb or emit; a site outside the box is −1."""
 
@@ -96,9 +99,10 @@ class NaiveSimulation:
         Parameters by the names of `LI_LI2S`.
     conditions : Conditions
     occupancy : array of int, shape (n_sites,)
-    unit, offset : float, int
-        Tuning of the selection: bin b holds rates up to ``unit * 2**(b - offset)``.
-    weight_unit, weight_offset : float, int
+    bounds : array, optional
+        Tuning of the selection: bin b holds the rates (1/s) up to ``bounds[b]`` and above the
+        bound before. Powers of two by default.
+    weight_bounds : array, optional
         The same for the weights of the strip.
     order, weight_order : callable, optional
         Members of a bin in the order of whoever is compared; ascending by default.
@@ -113,10 +117,8 @@ class NaiveSimulation:
         conditions,
         occupancy,
         *,
-        unit=1e12,
-        offset=32,
-        weight_unit=1.0,
-        weight_offset=32,
+        bounds=POWERS_OF_TWO,
+        weight_bounds=POWERS_OF_TWO,
         order=None,
         weight_order=None,
         directions=None,
@@ -127,9 +129,8 @@ class NaiveSimulation:
         self.energies = calibrate(values, box) if energies is None else energies
         self.kT = K_B_EV * conditions.temperature_K
         self.nu = values["attempt_frequency_Hz"]
-        self.unit, self.offset, self.order = unit, offset, order
-        self.weight_unit, self.weight_offset = weight_unit, weight_offset
-        self.weight_order = weight_order
+        self.bounds, self.order = bounds, order
+        self.weight_bounds, self.weight_order = weight_bounds, weight_order
         self.directions = directions
         self.time_s = 0.0
         floor = conditions.saddle_floor_eV
@@ -302,12 +303,12 @@ class NaiveSimulation:
         if event.site_to >= 0:
             self.occupancy[event.site_to] = event.species
 
-    def _bins(self, rates, unit, offset, order):
+    def _bins(self, rates, bounds, order):
         """Bin number → members, rates being a dict of site → rate."""
         bins: dict[int, list[int]] = {}
         for site in sorted(rates):
             if rates[site] > 0.0:
-                bins.setdefault(bin_of(rates[site], unit, offset), []).append(site)
+                bins.setdefault(bin_of(rates[site], bounds), []).append(site)
         if order is not None:
             for b, members in bins.items():
                 given = [int(site) for site in order(b)]
@@ -315,23 +316,27 @@ class NaiveSimulation:
                 bins[b] = given
         return bins
 
-    def attempt(self, rng) -> tuple[float, Event | None]:
-        """Waiting time of one attempt, and its event if it was accepted."""
+    def attempt(self, rng, exponential=None, uniform=None) -> tuple[float, Event | None]:
+        """Waiting time of one attempt, and its event if it was accepted.
+
+        The two numbers of an attempt come from `rng` unless whoever is compared has drawn them.
+        """
         channels = {vacancy: self.vacancy_channels(vacancy) for vacancy in self.vacancies()}
         rates = {vacancy: _sum(rate for _, rate in listed) for vacancy, listed in channels.items()}
-        bins = self._bins(rates, self.unit, self.offset, self.order)
-        bound = {b: self.unit * 2.0 ** (b - self.offset) for b in bins}
+        bins, bound = self._bins(rates, self.bounds, self.order), self.bounds
         emission = self.k_emit * self.box.sites_per_layer if self.open else 0.0
         total = _sum(len(bins[b]) * bound[b] for b in sorted(bins)) + self.strip_rate + emission
         if total == 0.0:
             raise NoEvent("no event is possible")
-        dt = rng.standard_exponential() / total
+        exponential = rng.standard_exponential() if exponential is None else exponential
+        uniform = rng.random() if uniform is None else uniform
+        dt = exponential / total
         # One number falls on a line of stretches: each member of each bin has one as long as the
         # bin's bound, its channels first and nothing behind them; then the strip, then emission.
         queue = [(b, len(bins[b]) * bound[b]) for b in sorted(bins, reverse=True)]
         queue += [("strip", self.strip_rate)] if self.strip_rate > 0 else []
         queue += [("emit", emission)] if emission > 0 else []
-        channel, rest = _pick(queue, rng.random() * total)
+        channel, rest = _pick(queue, uniform * total)
         if channel == "strip":
             return dt, self._choose_strip(rng)
         if channel == "emit":
@@ -348,8 +353,7 @@ class NaiveSimulation:
         weights = self.strip_weights()
         if not weights:
             raise NoEvent("no electroactive atom left")
-        bins = self._bins(weights, self.weight_unit, self.weight_offset, self.weight_order)
-        bound = {b: self.weight_unit * 2.0 ** (b - self.weight_offset) for b in bins}
+        bins, bound = self._bins(weights, self.weight_bounds, self.weight_order), self.weight_bounds
         queue = [(b, len(bins[b]) * bound[b]) for b in sorted(bins, reverse=True)]
         total = _sum(share for _, share in queue)
         while True:
@@ -370,10 +374,10 @@ class NaiveSimulation:
                 return event._replace(dt=waited)
 
 
-def bin_of(rate, unit, offset) -> int:
-    """Smallest b ≥ 0 with rate ≤ unit · 2^(b − offset)."""
+def bin_of(rate, bounds) -> int:
+    """First bin whose bound is not below the rate."""
     b = 0
-    while rate > unit * 2.0 ** (b - offset):
+    while rate > bounds[b]:
         b += 1
     return b
 

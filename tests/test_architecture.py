@@ -28,21 +28,26 @@ FLOORS = (
     "electrochemistry hamiltonian assembly model composition engine reference",
     "stopping progress simulation",
     "analysis.*",
-    "plotting report parameter_tables",
-    "cli",
+    "plotting.* report parameter_tables",
+    "benchmark bench_report",
+    "cli.*",
 )
 
 # Libraries that only these modules may import, in whatever way.
 AT_HOME = {
     "h5py": "trajectory* transaction",
-    "matplotlib": "plotting",
-    "numba": "kernels.*",
-    "click": "cli",
-    "rich": "cli report progress parameter_tables",
+    "matplotlib": "plotting.*",
+    "numba": "kernels.* benchmark",
+    "llvmlite": "kernels.*",
+    "click": "cli.*",
+    "rich": "cli.* report progress parameter_tables bench_report",
     "pydantic": "validation parameters sections conditions",
     "pandas": "trajectory_tables",
-    "scipy": "analysis.* plotting",
+    "scipy": "analysis.* plotting.*",
 }
+
+# They come with pydantic and numba, which pin them to their own version.
+PARTS = {"pydantic_core", "llvmlite"}
 
 # kmc/__init__.py is the front door: others take the version from it, it leads to all of them.
 FRONT_DOOR = "__init__"
@@ -160,7 +165,7 @@ def test_the_front_door_opens_nothing_by_itself():
 
 @pytest.mark.parametrize("name", [m for m in MODULES if matches(m, "kernels.*")])
 def test_kernels_know_only_numbers(name):
-    assert {library for library, _ in foreign(name)} <= {"numpy", "numba"}
+    assert {library for library, _ in foreign(name)} <= {"numpy", "numba", "llvmlite"}
     assert all(matches(target, "kernels.*") for target, _ in own(name))
 
 
@@ -182,7 +187,7 @@ def test_what_is_imported_is_declared():
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     declared = {re.split(r"[<>=~!\[ ]", text)[0] for text in pyproject["project"]["dependencies"]}
     used = {library for name in PATHS for library, _ in foreign(name)}
-    assert used - {"pydantic_core"} == declared  # pydantic_core is a part of pydantic
+    assert used - PARTS == declared
 
 
 @pytest.mark.parametrize("name", PATHS)
@@ -248,7 +253,8 @@ def test_help_is_quick():
         subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
         return time.perf_counter() - start
 
-    seconds("-m", "kmc.cli", "--help")  # compiles to bytecode
-    pairs = [(seconds("-c", "pass"), seconds("-m", "kmc.cli", "--help")) for _ in range(5)]
+    kmc = ("-c", "from kmc.cli import main; main()", "--help")  # what the command `kmc` runs
+    seconds(*kmc)  # compiles to bytecode
+    pairs = [(seconds("-c", "pass"), seconds(*kmc)) for _ in range(5)]
     python, help_text = (min(column) for column in zip(*pairs, strict=True))
     assert help_text - python < max(0.3, 10 * python)

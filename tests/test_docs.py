@@ -92,7 +92,7 @@ def test_the_example_with_plain_h5py_runs(tmp_path):
 
 # --- docs/model.md --------------------------------------------------------------------------------
 
-MODEL = (DOCS / "model.md").read_text(encoding="utf-8") if (DOCS / "model.md").exists() else ""
+MODEL = (DOCS / "model.md").read_text(encoding="utf-8")
 
 
 def cells(label: str) -> list[str]:

@@ -297,24 +297,36 @@ def test_rates_in_a_crowded_box(name):
 # ---- selection ----------------------------------------------------------------------------------
 
 
+def empty_bins():
+    """Bins for 50 members, as the model lays them out, and the highest rate they hold."""
+    setup = Setup(values=naive.LIMG_LI2S)
+    bins = setup.model().new_state(np.full(setup.n_sites, LI), True, capacity=50).hops
+    assert not bins.count.any()
+    return bins, 8 * setup.model().fastest_hop_Hz / setup.model().unit_Hz
+
+
 def test_bins_of_rates():
-    """The bin of the oracle, also at exact powers of two and at the ends."""
+    """A rate is in the first bin whose bound reaches it, also at exact bounds and at the ends."""
+    bins, highest = empty_bins()
+    assert bins.bound[-1] >= highest
+    assert (np.diff(bins.bound) > 0).all()
     rng = np.random.default_rng(23)
-    for rate in [*2.0 ** rng.uniform(-100, 60, 1000), *2.0 ** np.arange(-100, 60)]:
-        assert selection.bin_of(rate) == naive.bin_of(rate, 1.0, selection.OFFSET)
-    assert selection.bin_of(1e-300) == 0
+    rates = highest * 2.0 ** -rng.uniform(0, 90, 1000)
+    for rate in [*rates, *bins.bound[bins.bound <= highest]]:
+        b = selection.bin_of(bins, rate)
+        assert b == naive.bin_of(rate, bins.bound)
+        assert rate <= bins.bound[b]
+    assert selection.bin_of(bins, 1e-300) == 0
 
 
 def test_bins_hold_what_was_put_in():
     """Random insertions, moves and removals against a dict."""
-    from kmc.model import _empty_bins
-
-    bins = _empty_bins(50, 50)
+    bins, highest = empty_bins()
     rng = np.random.default_rng(29)
     expected = {}
     for _ in range(3000):
         site = int(rng.integers(50))
-        rate = 0.0 if rng.random() < 0.3 else float(2.0 ** rng.uniform(-12, 4))
+        rate = 0.0 if rng.random() < 0.3 else float(highest * 2.0 ** -rng.uniform(0, 40))
         free = [s for s in range(50) if s not in expected]
         if rng.random() < 0.3 and site in expected and free:
             new = int(rng.choice(free))
@@ -325,10 +337,12 @@ def test_bins_hold_what_was_put_in():
             selection.assign(bins, site, rate)
         expected.pop(site, None)
         if rate > 0.0:
-            expected[site] = selection.bin_of(rate)
+            expected[site] = naive.bin_of(rate, bins.bound)
         found = {
-            int(s): b for b in np.flatnonzero(bins.count) for s in bins.members[b, : bins.count[b]]
+            int(s): int(b)
+            for b in np.flatnonzero(bins.count)
+            for s in bins.members[b, : bins.count[b]]
         }
         assert found == expected
-    mass = sum(bins.bound[b] for b in expected.values())
-    assert selection.total_mass(bins) == pytest.approx(mass)
+        mass = sum(bins.bound[b] for b in expected.values())
+        assert selection.total_mass(bins) == pytest.approx(mass, rel=1e-14)

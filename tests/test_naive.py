@@ -267,7 +267,7 @@ def test_steps_follow_the_list_of_rates(name):
     box = naive.lattice(name, (4, 4), 8, "interface")
     conditions = naive.Conditions(1500.0, 1e9, 0.001, mg_fraction=0.1)
     simulation = naive.NaiveSimulation(
-        box, naive.LIMG_LI2S, conditions, mixed_occupancy(box, 41, 0.02, 0.1), unit=3e11, offset=20
+        box, naive.LIMG_LI2S, conditions, mixed_occupancy(box, 41, 0.02, 0.1)
     )
     rng = np.random.default_rng(42)
     kinds = set()
@@ -299,7 +299,7 @@ def test_selection_is_exact_in_one_state():
     for site, species in {0: VACANCY, 17: MG, 70: VACANCY, 127: VACANCY}.items():
         occupancy[site] = species
     conditions = naive.Conditions(2500.0, 4e11, 1e-4, mg_fraction=0.1)
-    simulation = naive.NaiveSimulation(box, naive.LIMG_LI2S, conditions, occupancy, unit=7e11)
+    simulation = naive.NaiveSimulation(box, naive.LIMG_LI2S, conditions, occupancy)
     listed = simulation.list_rates()
     kinds = sorted({event.kind for event, _ in listed})
     assert kinds == ["absorb", "emit", "hop", "strip"]
@@ -329,11 +329,39 @@ def test_selection_is_exact_in_one_state():
 def test_bins_hold_their_rates():
     """Bin b is the first whose bound reaches the rate."""
     rng = np.random.default_rng(61)
+    bounds = naive.POWERS_OF_TWO
     for rate in itertools.chain(10.0 ** rng.uniform(-6, 14, 200), [8.0, 0.125]):
-        for unit, offset in ((1e12, 32), (0.125, 20)):
-            b = naive.bin_of(rate, unit, offset)
-            assert rate <= unit * 2.0 ** (b - offset)
-            assert b == 0 or rate > unit * 2.0 ** (b - 1 - offset)
+        b = naive.bin_of(rate, bounds)
+        assert bounds[b - 1] < rate <= bounds[b]
+    assert naive.bin_of(1e-300, bounds) == 0
+
+
+def test_the_events_do_not_depend_on_the_bins():
+    """One bin for everything (plain rejection) gives the shares of the list of rates as well."""
+    box = naive.lattice("bcc_100", (4, 4), 8, "interface")
+    occupancy = perfect(box)
+    occupancy[0] = occupancy[40] = VACANCY
+    mean = {}
+    for name, bounds in (("one bin", (1e14,)), ("powers of two", naive.POWERS_OF_TWO)):
+        simulation = naive.NaiveSimulation(
+            box, naive.LI_LI2S, naive.Conditions(900.0), occupancy, bounds=bounds
+        )
+        total = sum(rate for _, rate in simulation.list_rates())
+        rng, waits, firsts = np.random.default_rng(62), [], 0
+        for _ in range(500):
+            simulation.occupancy = list(occupancy)
+            event = simulation.step(rng)
+            waits.append(event.dt * total)
+            firsts += event.site_to == 0
+        share = sum(r for e, r in simulation_rates(simulation, occupancy) if e.site_to == 0) / total
+        assert firsts / 500 == pytest.approx(share, abs=4 * math.sqrt(share / 500))
+        mean[name] = np.mean(waits)
+    assert list(mean.values()) == pytest.approx([1.0, 1.0], abs=4 / math.sqrt(500))
+
+
+def simulation_rates(simulation, occupancy):
+    simulation.occupancy = list(occupancy)
+    return simulation.list_rates()
 
 
 def test_floor_from_ratio():

@@ -24,6 +24,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 INSTALL = "pip install . && kmc run strip_li"
 TEST = 'pip install ".[test]" && pytest'
+KMC = "from kmc.cli import main; main()"  # what the command `kmc` runs
 
 
 def commands(text: str) -> list[list[str]]:
@@ -41,7 +42,7 @@ def folder(tmp_path_factory):
         if language == "python":
             todo = [["-c", text]]
         else:
-            todo = [["-m", "kmc.cli", *words[1:]] for words in commands(text)]
+            todo = [["-c", KMC, *words[1:]] for words in commands(text)]
         for arguments in todo:
             done = subprocess.run(
                 [sys.executable, *arguments], cwd=folder, capture_output=True, text=True
@@ -92,15 +93,19 @@ def test_everything_in_it_runs(folder):
 
 
 def test_numbers_of_the_shipped_ratio(folder):
-    """Voids and contact of strip_li; other random numbers scatter, so the README rounds."""
+    """Voids and contact of strip_li.
+
+    The README has means of 16 seeds; single runs scatter around them by 1.4 and 1.2 voids, 0.02 of
+    contact and 0.4 mV (standard deviations).
+    """
     t = kmc.load(folder / "strip_li.h5")
-    early, late, contact = table_row("1e5")
+    _, early, late, contact = table_row("1e5")
     assert t.acceleration["max_hops_per_strip_per_site"] == 1e5
     assert t.frames[1].capacity_monolayers == pytest.approx(0.2, abs=0.01)
     counts = [len(voids.find(t.frames[i].occupancy, t.lattice)) for i in (1, -1)]
-    assert counts[0] == pytest.approx(int(early), abs=4)
-    assert counts[1] == pytest.approx(int(late), abs=2)
-    assert t.samples.contact_fraction[-1] == pytest.approx(float(contact), abs=0.06)
+    assert counts[0] == pytest.approx(int(early), abs=5)
+    assert counts[1] == pytest.approx(int(late), abs=3)
+    assert t.samples.contact_fraction[-1] == pytest.approx(float(contact), abs=0.07)
 
 
 def test_what_it_says_of_overpotential_and_size(folder):

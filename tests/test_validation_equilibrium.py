@@ -56,7 +56,7 @@ def test_layer_occupation_at_room_temperature():
 
 @pytest.mark.parametrize(("name", "temperature_K"), [("bcc_110", 700.0), ("bcc_111", 400.0)])
 def test_layer_occupation_of_other_faces(name, temperature_K):
-    """The same where first neighbours lie in L1 (110) and where L3 misses bonds too (111); 99.98 %."""
+    """The same with first neighbours inside L1 (110) and bonds missing in L3 (111); 99.98 %."""
     check_layer_occupation(name=name, temperature_K=temperature_K)
 
 
@@ -332,7 +332,7 @@ def time_per_number(vacant, number, start, site_from, site_to, time_s, group, n_
     return times, number
 
 
-def check_reservoir(make=RIGHT, events=5_000_000, temperature_K=800.0):
+def check_reservoir(make=RIGHT, events=9_000_000, temperature_K=800.0):
     """Probability of one vacancy in each layer against none, in equilibrium with the reservoir."""
     setup = Setup(temperature_K=temperature_K, electrode_thickness_um=1e-3)
     group = np.minimum(setup.box.layer, 3) - 1

@@ -64,11 +64,11 @@ def check_critical_temperature(make=RIGHT, events=11_000_000):
 
 
 def test_critical_temperature():
-    """kT_c = 6.3545 ε/4 lies between 0.955 and 1.025 times this: order persists below, dissolves above.
+    """kT_c = 6.3545 ε/4 is bracketed: a slab persists at 0.955 and dissolves at 1.025 times T_c.
 
     First-neighbour correlation of a half-filled box of 16³ cells against its critical value, each
-    side by more than 4 standard errors, and the density waves of the longest wavelength. (The box
-    and its fixed filling lower the correlation by 1 % of T_c, hence the bracket.) K_c of bcc: Butera
+    side by more than 4 standard errors (99.99 %), and the longest density waves. Box and fixed
+    filling shift the correlation like 1 % of T_c, hence the asymmetric bracket. K_c of bcc: Butera
     and Comi, Phys. Rev. B 62, 14837 (2000), doi:10.1103/PhysRevB.62.14837.
     """
     check_critical_temperature()

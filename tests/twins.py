@@ -9,7 +9,6 @@ import naive
 import numpy as np
 
 from kmc.engine import Engine
-from kmc.kernels import selection
 from kmc.lattice import Lattice
 from kmc.model import Model
 from kmc.parameters import ParameterSet, Quantity
@@ -130,15 +129,14 @@ class Twins:
         self.order: dict = {}
         self.oracle = setup.naive(
             occupancy,
-            unit=self.engine.model.unit_Hz,
-            offset=selection.OFFSET,
-            weight_unit=1.0,
-            weight_offset=selection.OFFSET,
+            bounds=(self.engine.state.hops.bound * self.engine.model.unit_Hz).tolist(),
+            weight_bounds=self.engine.state.strips.bound.tolist(),
             order=lambda b: self.order[b],
             weight_order=lambda b: self.engine.bin_members("strips")[b],
             directions=lambda site: table[site],
         )
         self.rng = np.random.default_rng(seed)
+        self.next_uniform = self.rng.random()  # the engine draws it one attempt ahead
         self.attempts = 0
         self.logged = 0
 
@@ -147,7 +145,9 @@ class Twins:
         self.order = {b: members.copy() for b, members in self.engine.bin_members("hops").items()}
         self.attempts += 1
         self.engine.advance(attempts=self.attempts)
-        dt, event = self.oracle.attempt(self.rng)
+        exponential, uniform = self.rng.standard_exponential(), self.next_uniform
+        self.next_uniform = self.rng.random()
+        dt, event = self.oracle.attempt(self.rng, exponential, uniform)
         self.oracle.time_s += dt
         np.testing.assert_allclose(self.engine.time_s, self.oracle.time_s, rtol=1e-11)
         news = self.engine.logged()[self.logged :]

@@ -238,7 +238,7 @@ def count_neighbours(geometry, law, state, near):
         _shift_counts(geometry, state, near, layer, is_vacancy, 1 - is_vacancy)
 
 
-# --- which vacancies feel an event: the general way ---------------------------------------------
+# --- which vacancies feel an exchange ------------------------------------------------------------
 
 
 @inner
@@ -292,26 +292,24 @@ def exchange(geometry, law, channels, state, scratch, site, new):
     _refresh(geometry, law, channels, state, scratch, n)
 
 
+# --- which vacancies feel a hop ------------------------------------------------------------------
+
+
 @inner
-def _hop_across_boundary(geometry, state, scratch, site_to, site_from, species):
-    """Carry out a hop near a periodic boundary; returns the number of vacancies listed."""
-    words, touched = state.words, scratch.touched
-    near_to, near_from, near = scratch.near[0], scratch.near[1], scratch.near[2]
-    gather(geometry, words[site_to], site_to, near_to, N_NEAR)
-    gather(geometry, words[site_from], site_from, near_from, N_NEAR)
-    set_species(geometry, state, site_to, near_to, VACANCY, species)
-    set_species(geometry, state, site_from, near_from, species, VACANCY)
-    words[site_from] |= MARK  # listed apart: it takes the place of the vacancy it was
-    n = 0
-    for i in range(N_NEAR if geometry.shells == 2 else N_FIRST):
-        n = _touch_around(geometry, words, near_to[i], 0, near, touched, n)
-        n = _touch_around(geometry, words, near_from[i], 1 if i < N_FIRST else 0, near, touched, n)
-    words[site_from] &= ~MARK
-    _unmark(words, touched, n)
-    return n
-
-
-# --- which vacancies feel a hop: the fast way ---------------------------------------------------
+def _wrap_steps(geometry, site, inside, cells, steps, first, end):
+    """A stretch of the steps from a site near a periodic boundary, from those inside the box."""
+    column = site // geometry.height
+    layer = site - column * geometry.height - geometry.walls
+    cell = column // geometry.columns
+    iy = cell // geometry.nx
+    ix = cell - iy * geometry.nx
+    for i in range(first, end):
+        steps[i] = (
+            inside[i]
+            + geometry.wrap_layer[layer + cells[i, 0]]
+            + geometry.wrap_x[ix + cells[i, 1]]
+            + geometry.wrap_y[iy + cells[i, 2]]
+        )
 
 
 @inner
@@ -350,11 +348,8 @@ def _list_beside(words, site, steps, beside, first, atoms, touched, n):
 
 
 @inner
-def _hop_inside(geometry, state, scratch, k, site_to, site_from, species):
-    """Carry out a hop far from periodic boundaries; returns the number of vacancies listed.
-
-    All sites that feel the hop stand in one list for its direction (`Geometry.around`).
-    """
+def _move(geometry, state, scratch, k, site_to, site_from, species):
+    """Change species and counts for a hop; returns how many vacancies are listed for a refresh."""
     words, end = state.words, geometry.group_end
     word_to, word_from = words[site_to], words[site_from]
     layer_to, layer_from = class_of(word_to), class_of(word_from)
@@ -374,8 +369,12 @@ def _hop_inside(geometry, state, scratch, k, site_to, site_from, species):
     code = species * SPECIES - BLOCKED
     v = _shifted(state, site_to, code - first) & MASK_FIRST
     v += _shifted(state, site_from, first - code) & MASK_FIRST
-    variant = variant_of(word_to)
-    steps = geometry.around[variant, k]
+    variant = index(variant_of(word_to))
+    inside, cells = geometry.around[variant, k], geometry.around_cells[variant, k]
+    steps = inside
+    if word_to < 0:  # in the fringe
+        steps = scratch.steps
+        _wrap_steps(geometry, site_to, inside, cells, steps, 0, end[5])
     v, atoms = _shift_group(state, site_to, steps, 0, end[0], first - second, v, 0)
     v, atoms = _shift_group(state, site_to, steps, end[0], end[1], first, v, atoms)
     v, atoms = _shift_group(state, site_to, steps, end[1], end[2], second - first, v, atoms)
@@ -384,6 +383,8 @@ def _hop_inside(geometry, state, scratch, k, site_to, site_from, species):
     v, atoms = _shift_group(state, site_to, steps, end[4], end[5], -second, v, atoms)
     if v == N_FIRST:
         return 0  # only the first neighbours of the vacancy itself see one: it is alone
+    if word_to < 0:
+        _wrap_steps(geometry, site_to, inside, cells, steps, end[5], steps.size)
     touched = scratch.touched
     # A vacancy without atoms beside it has no rate; only next to site_from can it have had one.
     n = _list_changed(words, site_to, steps, 0, end[1], touched, 0, 0)
@@ -398,10 +399,7 @@ def hop(geometry, law, channels, state, scratch, k, site_to, site_from):
     """Move the atom on `site_from` into the vacancy on `site_to`, its neighbour number k."""
     words = state.words
     species = species_of(words[site_from])
-    if words[site_to] < 0:
-        n = _hop_across_boundary(geometry, state, scratch, site_to, site_from, species)
-    else:
-        n = _hop_inside(geometry, state, scratch, k, site_to, site_from, species)
+    n = _move(geometry, state, scratch, k, site_to, site_from, species)
     rate = total_rate(geometry, law, channels, words, site_from, scratch.rates)
     reassign(state.hops, site_to, site_from, rate)
     _refresh(geometry, law, channels, state, scratch, n)

@@ -113,6 +113,7 @@ class Geometry(NamedTuple):
 
     sites_per_layer: int  # columns
     n_layers: int
+    nx: int  # cells along x
     columns: int  # columns of sites per cell
     layer_types: int
     height: int  # sites of a column with its walls
@@ -125,8 +126,14 @@ class Geometry(NamedTuple):
     row: np.ndarray  # int32[keys, sites_per_layer]
     layer_key: np.ndarray  # int32[n_layers]
     around: np.ndarray  # int32[variants, 8, candidates]
+    around_cells: np.ndarray  # int64[variants, 8, candidates, 3]: layers, cells x and y of the step
     beside: np.ndarray  # int32[variants, 8, candidates]
     group_end: np.ndarray  # int64[6]
+    wrap_layer: (
+        np.ndarray
+    )  # int32: what brings a step back that ends at this layer, cell x, cell y;
+    wrap_x: np.ndarray  # steps may be negative and count from the end
+    wrap_y: np.ndarray
 
 
 class Bins(NamedTuple):
@@ -202,6 +209,7 @@ class Scratch(NamedTuple):
     """Work space, so that the loop allocates nothing."""
 
     near: np.ndarray  # int64[3, 14]
+    steps: np.ndarray  # int32[candidates]
     touched: np.ndarray  # int64[256]
     rates: np.ndarray  # float64[10]
 

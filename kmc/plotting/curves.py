@@ -1,0 +1,123 @@
+"""Contact and overpotential against capacity, of one or several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from kmc.plotting import style
+from kmc.trajectory import Trajectory
+
+
+def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool = False) -> None:
+    """Two panels: contact fraction and overpotential, or what a run without them has instead."""
+    upper, lower = part.subplots(2, 1, sharex=True)
+    told = [t for t in trajectories if len(t.samples)]
+    if not told:
+        for axes in (upper, lower):
+            axes.set_axis_off()
+        upper.text(0.5, 0.0, "no samples yet", ha="center", transform=upper.transAxes)
+        return
+    with_current = all(style.has_current(t) for t in told)
+    interface = all(t.has_interface for t in told)
+    if with_current:
+        xs = [t.samples["capacity_monolayers"] for t in told]
+        x_label = "capacity (monolayers)"
+    else:
+        longest = max((t.samples["time_s"] for t in told), key=lambda time: time[-1])
+        scale, x_label = style.scaled_axis(longest, "time", "s")
+        xs = [t.samples["time_s"] / scale for t in told]
+    if interface:
+        _draw_contact(upper, xs, told)
+    else:
+        for index, (x, t) in enumerate(zip(xs, told, strict=True)):
+            style.line(upper, x, t.samples["energy_eV"] - t.samples["energy_eV"][0], **_of(index))
+        upper.set_ylabel("energy change (eV)")
+    if interface and with_current:
+        _draw_overpotential(lower, xs, told)
+    else:
+        for index, (x, t) in enumerate(zip(xs, told, strict=True)):
+            colours = _of(index) if len(told) > 1 else {"colour": style.VERMILLION}
+            style.line(lower, x, t.samples["vacancies"], **colours)
+        lower.set_ylabel("vacancies")
+        lower.locator_params(axis="y", integer=True)
+    lower.set_xlabel(x_label)
+    style.span(lower, max(xs, key=lambda x: x[-1]))
+    longest = max(x[-1] for x in xs)
+    if with_current and longest > 0:
+        row = next(t.samples for t, x in zip(told, xs, strict=True) if x[-1] == longest)
+        style.charge_axis(upper, row["capacity_mAh_cm2"][-1] / longest, longest)
+    part.align_ylabels([upper, lower])
+    if mark_frames and len(told) == 1 and len(told[0].frames) and with_current:
+        _mark_frame((upper, lower), told[0].frames[-1].capacity_monolayers, longest)
+
+
+def _of(index: int) -> dict:
+    options = style.run_style(index)
+    return {"colour": options["color"], "linestyle": options["linestyle"]}
+
+
+def _draw_contact(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:
+    alloys = any("Mg" in t.species for t in trajectories)
+    for index, (x, t) in enumerate(zip(xs, trajectories, strict=True)):
+        colours = _of(index)
+        style.line(axes, x, t.samples["contact_fraction"], label="metal", **colours)
+        if "Mg" in t.species:
+            lithium = t.samples["contact_fraction_Li"]
+            if len(trajectories) == 1:
+                style.line(axes, x, lithium, style.SKY, linestyle="--", label="Li")
+            else:
+                style.line(axes, x, lithium, colours["colour"], linewidth=0.7)
+    axes.set_ylim(0, 1.05)
+    axes.set_ylabel("contact fraction")
+    if not alloys:
+        return
+    if len(trajectories) == 1:
+        axes.legend(loc="lower left", ncols=2, handlelength=1.8)
+    else:
+        keys = [
+            Line2D([], [], color=style.BLACK, lw=1.3, label="metal"),
+            Line2D([], [], color=style.BLACK, lw=0.7, label="Li alone"),
+        ]
+        axes.legend(handles=keys, loc="lower left", ncols=2, handlelength=1.8)
+
+
+def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:
+    volts = [t.samples["overpotential_V"] for t in trajectories]
+    known = [np.isfinite(v) for v in volts]
+    highest = max((v[k].max(initial=0.0) for v, k in zip(volts, known, strict=True)), default=0.0)
+    scale, unit = (1e3, "mV") if highest < 1 else (1.0, "V")
+    for index, (x, v, k) in enumerate(zip(xs, volts, known, strict=True)):
+        colours = _of(index) if len(xs) > 1 else {"colour": style.VERMILLION}
+        if k.any():
+            style.line(axes, x[k], v[k] * scale, **colours)
+        if not k.all():
+            _mark_lost(axes, x, x[~k], colours["colour"] if len(xs) > 1 else style.BLACK)
+    axes.set_ylim(0, 1.12 * highest * scale if highest > 0 else 1.0)
+    axes.set_ylabel(f"overpotential ({unit})")
+
+
+def _mark_lost(axes: Axes, x, lost, colour: str) -> None:
+    """Where the overpotential has no limit, because no atom is left to strip."""
+    top = axes.get_xaxis_transform()
+    axes.plot(lost, np.full(len(lost), 0.98), "^", color=colour, ms=4, transform=top, clip_on=False)
+    side = "right" if lost[0] > 0.5 * (x[0] + x[-1]) else "left"
+    axes.annotate(
+        "no electroactive atom",
+        (lost[0], 0.98),
+        xycoords=top,
+        xytext=(-6 if side == "right" else 6, 0),
+        textcoords="offset points",
+        ha=side,
+        va="center",
+    )
+
+
+def _mark_frame(axes_pair, capacity: float, last: float) -> None:
+    """Where the map below was taken, if that is not the end of the curves."""
+    if capacity < last * (1 - 1e-3):
+        for axes in axes_pair:
+            axes.axvline(capacity, color=style.BLACK, lw=0.6, ls=":")

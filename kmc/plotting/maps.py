@@ -1,0 +1,206 @@
+"""The interface from below: where metal touches the electrolyte and how high the gaps are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize, to_rgba
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
+from scipy.spatial import cKDTree
+
+from kmc.analysis import voids
+from kmc.lattice import Lattice
+from kmc.plotting import style
+from kmc.trajectory import Frame, Trajectory
+
+_DEPTHS = matplotlib.colormaps["YlGnBu"]
+_DEPTH_RANGE = (0.42, 1.0)  # its light end would pass for metal in a grey print
+_MOST_STEPS = 8  # of the colour bar; more depths than that share steps
+_EDGE = "#888888"
+
+
+@dataclass(frozen=True)
+class View:
+    """The box seen along z: a number for each place, and how to show it.
+
+    Attributes
+    ----------
+    places_nm : ndarray, shape (n, 2)
+        In the plane; each place is drawn as the area that is nearer to it than to any other.
+    steps : ndarray of int, shape (n,)
+        What is shown as colour, in whole steps; 0 is metal.
+    step : float
+        What one step stands for.
+    mg : ndarray of bool, shape (n,)
+        Places with Mg, drawn in a colour of their own.
+    axes : (str, str)
+        Which axis of the box runs across the page, and which up.
+    """
+
+    places_nm: np.ndarray
+    size_nm: np.ndarray
+    steps: np.ndarray
+    step: float
+    mg: np.ndarray
+    decimals: int
+    label: str
+    title: str
+    metal: str
+    nothing: str
+    axes: tuple[str, str]
+
+    @property
+    def shape(self) -> float:
+        """Height over width."""
+        return self.size_nm[1] / self.size_nm[0]
+
+    @property
+    def most(self) -> int:
+        return int(self.steps.max(initial=0))
+
+
+def view_of(trajectory: Trajectory, frame: Frame) -> View:
+    """The interface in a frame; of a periodic box, which has none, the vacancies along z."""
+    lattice, occupancy = trajectory.lattice, frame.occupancy
+    when = style.moment(trajectory, frame)
+    if trajectory.has_interface:
+        n = lattice.sites_per_layer
+        height = voids.open_height_nm(occupancy, lattice)
+        step = voids.layers_to_same_place(lattice) * lattice.layer_spacing_A / style.A_per_nm
+        shown = {
+            "steps": np.rint(height / step).astype(int),
+            "step": step,
+            "mg": occupancy[:n] == 2,
+            "decimals": 2,
+            "label": "height of the gap (nm)",
+            "title": f"Interface at {when}",
+            "metal": "Li in contact" if "Mg" in trajectory.species else "metal in contact",
+            "nothing": "contact everywhere",
+        }
+    else:
+        n = voids.layers_to_same_place(lattice) * lattice.sites_per_layer
+        shown = {
+            "steps": (occupancy.reshape(-1, n) == 0).sum(axis=0),
+            "step": 1.0,
+            "mg": np.zeros(n, dtype=bool),
+            "decimals": 0,
+            "label": "vacancies along z",
+            "title": f"Box along z at {when}",
+            "metal": "no vacancy",
+            "nothing": "no vacancies",
+        }
+    return _oriented(lattice, n, shown)
+
+
+def across(lattice: Lattice) -> int:
+    """Axis of the box that runs across the page: the longer one."""
+    return int(lattice.box_A[1] > lattice.box_A[0])
+
+
+def _oriented(lattice: Lattice, n: int, shown: dict) -> View:
+    order = [0, 1] if across(lattice) == 0 else [1, 0]
+    places = lattice.positions_A[:n, order] / style.A_per_nm
+    size = lattice.box_A[order] / style.A_per_nm
+    return View(places_nm=places, size_nm=size, axes=("xy"[order[0]], "xy"[order[1]]), **shown)
+
+
+def nearest_place(places: np.ndarray, size: np.ndarray, width_px: int) -> np.ndarray:
+    """Index of the place nearest to each pixel, over the periodic edges; shape (height, width)."""
+    height_px = max(8, round(width_px * size[1] / size[0]))
+    x = (np.arange(width_px) + 0.5) * size[0] / width_px
+    y = (np.arange(height_px) + 0.5) * size[1] / height_px
+    pixels = np.stack(np.meshgrid(x, y), axis=-1)
+    tree = cKDTree(places % size, boxsize=size)
+    return tree.query(pixels, workers=1)[1]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Colours for 1 to ``most`` steps, one colour each if they are few."""
+
+    colours: Colormap | None
+    norm: Normalize | None
+    ticks: np.ndarray
+
+
+def scale_for(most: int, step: float) -> Scale:
+    """The colour scale of maps whose highest gap has `most` steps."""
+    if most < 1:
+        return Scale(None, None, np.array([]))
+    if most <= _MOST_STEPS:
+        colours = _DEPTHS(np.linspace(*_DEPTH_RANGE, max(most, 2)))[:most]
+        edges = (np.arange(most + 1) + 0.5) * step
+        ticks = np.arange(1, most + 1) * step
+        return Scale(ListedColormap(colours), BoundaryNorm(edges, most), ticks)
+    colours = ListedColormap(_DEPTHS(np.linspace(*_DEPTH_RANGE, 256)))
+    spread = max(1, math.ceil(most / _MOST_STEPS))
+    ticks = np.arange(1, most + 1, spread) * step
+    return Scale(colours, Normalize(step, most * step), ticks)
+
+
+def pixels_of(view: View, scale: Scale, nearest: np.ndarray) -> np.ndarray:
+    """The map as RGBA, shape (height, width, 4)."""
+    colour = np.empty((len(view.steps), 4))
+    colour[:] = to_rgba(style.METAL)
+    colour[view.mg] = to_rgba(style.MAGNESIUM)
+    open_ = view.steps > 0
+    if scale.colours is not None and open_.any():
+        colour[open_] = scale.colours(scale.norm(view.steps[open_] * view.step))
+    return colour[nearest]
+
+
+def draw_map(
+    axes: Axes, view: View, scale: Scale, width_in: float = 2.7, nearest: np.ndarray | None = None
+) -> AxesImage:
+    """Draw one map, with its axes in nm but without title, key and colour bar."""
+    if nearest is None:
+        nearest = nearest_place(view.places_nm, view.size_nm, int(width_in * style.DPI))
+    image = axes.imshow(
+        pixels_of(view, scale, nearest),
+        extent=(0, view.size_nm[0], 0, view.size_nm[1]),
+        origin="lower",
+        interpolation="nearest",
+    )
+    axes.set_xlabel(f"{view.axes[0]} (nm)")
+    axes.set_ylabel(f"{view.axes[1]} (nm)")
+    axes.spines[["top", "right"]].set_visible(True)
+    axes.locator_params(nbins=6)
+    if view.shape < 0.25:
+        axes.locator_params(axis="y", nbins=2)
+    return image
+
+
+def keys_of(views: Sequence[View]) -> list[Patch]:
+    """The key to the colours that are no depth."""
+    metal = next((v.metal for v in views if v.mg.any()), views[0].metal)
+    keys = [Patch(facecolor=style.METAL, edgecolor=_EDGE, linewidth=0.4, label=metal)]
+    if any(v.mg.any() for v in views):
+        keys.append(Patch(facecolor=style.MAGNESIUM, label="Mg in contact"))
+    return keys
+
+
+def depth_bar(part, axes, view: View, scale: Scale, **options) -> None:
+    """The colour bar below one or several maps."""
+    mappable = ScalarMappable(scale.norm, scale.colours)
+    options = {"location": "bottom", "aspect": 28, "pad": 0.02, "shrink": 0.9} | options
+    bar = part.colorbar(mappable, ax=axes, ticks=scale.ticks, **options)
+    bar.set_label(view.label)
+    bar.minorticks_off()
+    bar.ax.tick_params(size=0)
+    bar.outline.set_visible(False)
+    bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.{view.decimals}f}")
+
+
+def mark_cut(axes: Axes, view: View, at_nm: float) -> None:
+    """Where the cross-section shown beside a map was cut."""
+    axes.axhline(at_nm, color="white", lw=1.2, alpha=0.8)
+    axes.axhline(at_nm, color=style.VERMILLION, lw=0.8, ls=(0, (5, 2)))
+    for x, sign in ((0.0, 5), (view.size_nm[0], 4)):
+        axes.plot(x, at_nm, marker=sign, color=style.VERMILLION, ms=4, clip_on=False)

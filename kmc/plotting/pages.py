@@ -1,0 +1,292 @@
+"""The first picture of a run, and the plain ones: curves, maps and cross-sections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from kmc.errors import InputError
+from kmc.plotting import curves, maps, sections, style
+from kmc.trajectory import Frame, Trajectory
+from kmc.wording import figure
+
+_MAP_IN = 2.7  # width of the map on a page of one column
+_MOST_PANELS = 24
+
+
+def save_overview(trajectory: Trajectory, path: str | Path) -> None:
+    """Save the first picture of a run.
+
+    Two curves against capacity, or against time without a current: contact fraction and
+    overpotential where there is an interface with a current. Below them the map of the interface in
+    the last frame, with the height of the gap over each L1 site as colour, and a cross-section
+    through most of its voids; of a periodic box, which has no interface, the vacancies along z.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    path : str or Path
+        A ``.png``, ``.svg`` or ``.pdf`` file.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written, or its ending is no picture's.
+    """
+    with style.styled():
+        picture = overview(trajectory)
+    style.save(picture, path)
+
+
+def overview(trajectory: Trajectory) -> Figure:
+    """The figure that `save_overview` saves."""
+    frames = trajectory.frames
+    heights = [0.34, 2.75]
+    view = cut = None
+    if len(frames):
+        view = maps.view_of(trajectory, frames[-1])
+        cut = sections.cut_through(trajectory.lattice, [frames[-1]])
+        heights += [max(0.7, _MAP_IN * view.shape) + 1.05, max(0.5, _MAP_IN * cut.shape) + 0.95]
+    page = style.new_figure(style.COLUMN_IN, sum(heights))
+    parts = page.subfigures(len(heights), 1, height_ratios=heights)
+    _heading(parts[0], trajectory)
+    curves.draw_curves(parts[1], [trajectory], mark_frames=True)
+    if view is not None:
+        _map(parts[2], view, cut.at_nm)
+        _section(parts[3], trajectory, cut, frames[-1])
+    return page
+
+
+def _heading(part, trajectory: Trajectory) -> None:
+    conditions = trajectory.run.get("conditions", {})
+    words = [trajectory.run.get("system", {}).get("params", "–".join(trajectory.species))]
+    words.append(trajectory.box["name"])
+    if conditions.get("temperature_K"):
+        words.append(figure(conditions["temperature_K"], "K", 5))
+    if style.has_current(trajectory):
+        words.append(figure(conditions["current_density_mA_cm2"], "mA/cm²"))
+    ratio = trajectory.acceleration.get("max_hops_per_strip_per_site")
+    if ratio:
+        words.append(f"hops/strips ≤ {figure(ratio)}")
+    part.text(0.02, 0.72, trajectory.path.stem, weight="bold", size=8.5, va="center")
+    part.text(0.02, 0.25, "   ".join(word for word in words if word), va="center")
+
+
+def _map(part, view: maps.View, cut_nm: float) -> None:
+    axes = part.subplots(1, 1)
+    scale = maps.scale_for(view.most, view.step)
+    maps.draw_map(axes, view, scale)
+    maps.mark_cut(axes, view, cut_nm)
+    axes.set_title(view.title, loc="left")
+    if scale.colours is None:
+        axes.set_title(view.nothing, loc="right")
+    else:
+        maps.depth_bar(part, axes, view, scale)
+    part.legend(
+        handles=maps.keys_of([view]),
+        loc="outside lower center",
+        ncols=2,
+        handlelength=1,
+        handleheight=1,
+    )
+
+
+def _section(part, trajectory: Trajectory, cut: sections.Cut, frame: Frame) -> None:
+    axes = part.subplots(1, 1)
+    sections.draw_section(axes, cut, frame, trajectory.lattice)
+    axes.set_title(f"{cut.title} (dashed line)", loc="left")
+    _section_key(part, [trajectory])
+
+
+def _section_key(part, trajectories: Sequence[Trajectory], ncols: int = 3) -> None:
+    keys = sections.keys(
+        mg=any("Mg" in t.species for t in trajectories),
+        electrolyte=any(t.has_interface for t in trajectories),
+    )
+    part.legend(
+        handles=keys,
+        loc="outside lower center",
+        ncols=min(ncols, len(keys)),
+        handlelength=1,
+        handleheight=1,
+        columnspacing=1.2,
+    )
+
+
+# --- one kind of panel, of one or several files -----------------------------------------------------
+
+
+def summary_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
+    """The overview of one run; of several, their curves in one panel and their last maps."""
+    if len(trajectories) == 1 and frames is None:
+        return overview(trajectories[0])
+    chosen = _chosen(trajectories, frames, 1)
+    views = [[maps.view_of(t, f) for f in some] for t, some in zip(trajectories, chosen, strict=True)]
+    n_columns, rows = _grid(views)
+    map_in = 2.9 / n_columns
+    tallest = [max(v.shape for v in row) * map_in + 0.42 for row in rows]
+    heights = [_key_height(trajectories), 2.75, sum(tallest) + 0.8]
+    page = style.new_figure(style.COLUMN_IN, sum(heights))
+    top, middle, below = page.subfigures(3, 1, height_ratios=heights)
+    run_key(top, trajectories)
+    curves.draw_curves(middle, trajectories)
+    _map_grid(below, trajectories, rows, n_columns, tallest, map_in)
+    return page
+
+
+def contact_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
+    """Contact fraction and overpotential of one or several runs."""
+    key = _key_height(trajectories)
+    page = style.new_figure(style.COLUMN_IN, 2.75 + key)
+    top, below = page.subfigures(2, 1, height_ratios=[key, 2.75])
+    run_key(top, trajectories)
+    curves.draw_curves(below, trajectories)
+    return page
+
+
+def map_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
+    """Maps of the interface: frames of one run side by side, or the last of each run."""
+    chosen = _chosen(trajectories, frames, 4 if len(trajectories) == 1 else 1)
+    views = [[maps.view_of(t, f) for f in some] for t, some in zip(trajectories, chosen, strict=True)]
+    n_columns, rows = _grid(views)
+    map_in = 2.9 / n_columns
+    tallest = [max(v.shape for v in row) * map_in + 0.42 for row in rows]
+    page = style.new_figure(style.COLUMN_IN, sum(tallest) + 0.8)
+    _map_grid(page, trajectories, rows, n_columns, tallest, map_in)
+    return page
+
+
+def section_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
+    """Cross-sections, one below the other: frames of one run, or the last of each run."""
+    chosen = _chosen(trajectories, frames, 4 if len(trajectories) == 1 else 1)
+    cuts = [
+        sections.cut_through(t.lattice, some) for t, some in zip(trajectories, chosen, strict=True)
+    ]
+    panels = [
+        (t, cut, frame, name)
+        for t, cut, some, name in zip(
+            trajectories, cuts, chosen, style.run_names(trajectories), strict=True
+        )
+        for frame in some
+    ]
+    heights = [max(0.4, 2.75 * cut.shape) + 0.27 for _, cut, _, _ in panels]
+    page = style.new_figure(style.COLUMN_IN, sum(heights) + 0.7)
+    all_axes = page.subplots(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for axes, (t, cut, frame, name) in zip(all_axes, panels, strict=True):
+        sections.draw_section(axes, cut, frame, t.lattice)
+        when = style.moment(t, frame)
+        title = f"{name}, {when}" if len(trajectories) > 1 else f"{when}, {cut.other} = {cut.at_nm:.1f} nm"
+        axes.set_title(title, loc="left", pad=3)
+        if axes is not all_axes[-1] and cut.axis == panels[-1][1].axis:
+            axes.set_xlabel("")
+    _section_key(page, trajectories)
+    return page
+
+
+def _chosen(trajectories: Sequence[Trajectory], frames, default: int) -> list[list[Frame]]:
+    """Frames of each run: those asked for, else `default` of them spread over the run."""
+    found = []
+    for t in trajectories:
+        n = len(t.frames)
+        if not n:
+            raise InputError(
+                f"{t.path} holds no frame yet",
+                advice="Wait for the run to write one; `kmc plot --what contact` needs none.",
+            )
+        if frames is not None:
+            indices = list(frames(n) if callable(frames) else frames)
+        elif default == 1:
+            indices = [n - 1]
+        else:
+            indices = style.evenly(n, default + 1)[1:] or [0]
+        found.append([t.frames[i] for i in indices])
+    panels = sum(len(some) for some in found)
+    if panels > _MOST_PANELS:
+        raise InputError(
+            f"{panels} frames are too many for one picture",
+            advice=f"Choose at most {_MOST_PANELS} with --frames, such as ::10 or 0,20,-1; "
+            "`kmc movie` shows all.",
+        )
+    return found
+
+
+def _grid(views: list[list[maps.View]]) -> tuple[int, list[list[maps.View]]]:
+    """Panels in rows: one row a run where there are several frames of several runs."""
+    if len(views) > 1 and len(views[0]) > 1:
+        n_columns = min(4, max(len(row) for row in views))
+        rows = [row[i : i + n_columns] for row in views for i in range(0, len(row), n_columns)]
+        return n_columns, rows
+    flat = [view for row in views for view in row]
+    n_columns = 1 if len(flat) == 1 or flat[0].shape < 0.3 else 2 if len(flat) <= 4 else 3
+    return n_columns, [flat[i : i + n_columns] for i in range(0, len(flat), n_columns)]
+
+
+def _map_grid(part, trajectories, rows, n_columns, heights, map_in) -> None:
+    names = iter(_panel_names(trajectories, rows))
+    views = [view for row in rows for view in row]
+    highest = max(views, key=lambda v: v.most * v.step)
+    scale = maps.scale_for(highest.most, highest.step)
+    all_axes = part.subplots(len(rows), n_columns, squeeze=False, height_ratios=heights)
+    for row, axes_row in zip(rows, all_axes, strict=True):
+        for column, axes in enumerate(axes_row):
+            if column >= len(row):
+                axes.set_axis_off()
+                continue
+            view = row[column]
+            maps.draw_map(axes, view, scale, map_in)
+            axes.set_title(next(names), loc="left", pad=3)
+            if column:
+                axes.set_ylabel("")
+            if axes_row is not all_axes[-1]:
+                axes.set_xlabel("")
+            if n_columns > 1:
+                axes.locator_params(nbins=4)
+    if scale.colours is not None:
+        maps.depth_bar(part, list(all_axes.flat), highest, scale)
+    part.legend(
+        handles=maps.keys_of(views),
+        loc="outside lower center",
+        ncols=2,
+        handlelength=1,
+        handleheight=1,
+    )
+
+
+def _panel_names(trajectories, rows) -> list[str]:
+    """What stands over each map: the file where there are several, and when."""
+    views = [view for row in rows for view in row]
+    whens = [view.title.partition(" at ")[2] for view in views]
+    if len(trajectories) == 1:
+        return whens
+    each = len(views) // len(trajectories)
+    names = [name for name in style.run_names(trajectories) for _ in range(each)]
+    if each == 1:
+        return [f"{name}, {when}" for name, when in zip(names, whens, strict=True)]
+    return [
+        f"{name}, {when}" if not i % each else when
+        for i, (name, when) in enumerate(zip(names, whens, strict=True))
+    ]
+
+
+def _key_height(trajectories: Sequence[Trajectory]) -> float:
+    return 0.12 + 0.16 * len(trajectories)
+
+
+def run_key(part, trajectories: Sequence[Trajectory]) -> None:
+    """Which curve belongs to which file, with what tells the runs apart."""
+    names = style.run_names(trajectories)
+    keys = []
+    for index, (t, name) in enumerate(zip(trajectories, names, strict=True)):
+        keys.append(Line2D([], [], lw=1.5, label=_told(t, name), **style.run_style(index)))
+    part.legend(handles=keys, loc="center left", handlelength=2.6, borderaxespad=0.2)
+
+
+def _told(trajectory: Trajectory, name: str) -> str:
+    system, conditions = (trajectory.run.get(k, {}) for k in ("system", "conditions"))
+    words = [system.get("params", ""), trajectory.box["name"]]
+    if conditions.get("temperature_K"):
+        words.append(figure(conditions["temperature_K"], "K", 5))
+    return f"{name}: {', '.join(word for word in words if word)}"

@@ -1,0 +1,166 @@
+"""The cross-section, as a cut and polished electrode shows it: metal above, electrolyte below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch, Rectangle
+
+from kmc.analysis import voids
+from kmc.lattice import Lattice
+from kmc.plotting import maps, style
+from kmc.trajectory import Frame, Trajectory
+
+VOID, LONE = "#1B4F8F", "#41A6C4"
+_LI, _MG, _LONE, _VOID = range(4)
+_COLOURS = np.array([to_rgba(c) for c in (style.METAL, style.MAGNESIUM, LONE, VOID)])
+_BAND = 0.35  # height of the electrolyte drawn below, nm, for a box 10 nm wide
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A slice one unit cell thick, perpendicular to the interface.
+
+    Attributes
+    ----------
+    sites : ndarray of int, shape (n,)
+        Sites of the slice.
+    places_nm : ndarray, shape (n, 2)
+        Along the cut, and above L1.
+    size_nm : ndarray, shape (2,)
+        Length of the cut, and height of the box.
+    at_nm : float
+        Where it was cut, along the axis across it.
+    axis : str
+        The axis along the cut.
+    """
+
+    sites: np.ndarray
+    places_nm: np.ndarray
+    size_nm: np.ndarray
+    half_layer_nm: float
+    at_nm: float
+    axis: str
+    other: str
+    has_electrolyte: bool
+
+    @property
+    def band_nm(self) -> float:
+        return _BAND * self.size_nm[0] / 10 if self.has_electrolyte else 0.0
+
+    @property
+    def shape(self) -> float:
+        """Height over width, electrolyte included."""
+        return (self.size_nm[1] + self.band_nm) / self.size_nm[0]
+
+    @property
+    def title(self) -> str:
+        return f"Cross-section at {self.other} = {self.at_nm:.1f} nm"
+
+
+def cut_through(lattice: Lattice, frames: Sequence[Frame]) -> Cut:
+    """The slice along the longer edge of the box that holds most vacancies in the frames."""
+    along = maps.across(lattice)
+    other = 1 - along
+    edge = lattice.unit_cell.edges[other] * lattice.lattice_parameter_A
+    row = np.floor(lattice.positions_A[:, other] / edge + 1e-6).astype(int)
+    n_rows = lattice.cells[other]
+    vacancies = np.zeros(n_rows)
+    for frame in frames:
+        vacancies += np.bincount(row[frame.occupancy == 0], minlength=n_rows)
+    chosen = int(vacancies.argmax()) if vacancies.any() else n_rows // 2
+    sites = np.flatnonzero(row == chosen)
+    spacing = lattice.layer_spacing_A / style.A_per_nm
+    places = lattice.positions_A[sites][:, [along, 2]] / style.A_per_nm
+    places[:, 1] += spacing / 2  # a layer fills the space half-way to its neighbours
+    return Cut(
+        sites=sites,
+        places_nm=places,
+        size_nm=lattice.box_A[[along, 2]] / style.A_per_nm,
+        half_layer_nm=spacing / 2,
+        at_nm=(chosen + 0.5) * edge / style.A_per_nm,
+        axis="xy"[along],
+        other="xy"[other],
+        has_electrolyte=lattice.boundary == "interface",
+    )
+
+
+def nearest_site(cut: Cut, width_px: int) -> np.ndarray:
+    return maps.nearest_place(cut.places_nm, cut.size_nm, width_px)
+
+
+def pixels_of(cut: Cut, frame: Frame, lattice: Lattice, nearest: np.ndarray) -> np.ndarray:
+    """The section as RGBA, shape (height, width, 4)."""
+    found = voids.find(frame.occupancy, lattice)
+    held = frame.occupancy[cut.sites]
+    state = np.full(len(held), _LI)
+    state[held == 2] = _MG
+    state[held == 0] = np.where(found.labels[cut.sites][held == 0] > 0, _VOID, _LONE)
+    return _COLOURS[state][nearest]
+
+
+def draw_section(
+    axes: Axes,
+    cut: Cut,
+    frame: Frame,
+    lattice: Lattice,
+    *,
+    width_in: float = 2.7,
+    nearest: np.ndarray | None = None,
+) -> AxesImage:
+    """Draw one cross-section, without title and key."""
+    if nearest is None:
+        nearest = nearest_site(cut, int(width_in * style.DPI))
+    base, width = -cut.half_layer_nm, cut.size_nm[0]
+    image = axes.imshow(
+        pixels_of(cut, frame, lattice, nearest),
+        extent=(0, width, base, base + cut.size_nm[1]),
+        origin="lower",
+        interpolation="nearest",
+    )
+    if cut.has_electrolyte:
+        axes.add_patch(
+            Rectangle(
+                (0, base - cut.band_nm),
+                width,
+                cut.band_nm,
+                facecolor=style.ELECTROLYTE,
+                edgecolor="#B8A860",
+                hatch="//////",
+                linewidth=0.0,
+            )
+        )
+        axes.axhline(base, color=style.BLACK, lw=0.6)
+    axes.set_xlim(0, width)
+    axes.set_ylim(base - cut.band_nm, base + cut.size_nm[1])
+    axes.set_xlabel(f"{cut.axis} (nm)")
+    axes.set_ylabel("z (nm)")
+    axes.spines[["top", "right"]].set_visible(True)
+    axes.locator_params(axis="x", nbins=6)
+    axes.locator_params(axis="y", nbins=2 if cut.shape < 0.15 else 4)
+    return image
+
+
+def keys(*, mg: bool, electrolyte: bool, min_size: int = voids.DEFAULT_MIN_SIZE) -> list[Patch]:
+    """The key to the colours of cross-sections."""
+    found = [Patch(facecolor=style.METAL, edgecolor="#888888", linewidth=0.4, label="Li")]
+    if mg:
+        found.append(Patch(facecolor=style.MAGNESIUM, label="Mg"))
+    found.append(Patch(facecolor=VOID, label=f"void (≥ {min_size} vacancies)"))
+    found.append(Patch(facecolor=LONE, label="other vacancy"))
+    if electrolyte:
+        found.append(
+            Patch(
+                facecolor=style.ELECTROLYTE,
+                edgecolor="#B8A860",
+                hatch="//////",
+                linewidth=0.4,
+                label="electrolyte",
+            )
+        )
+    return found

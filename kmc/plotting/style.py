@@ -1,0 +1,206 @@
+"""What all pictures share: colours, type, scales, and how they are saved."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kmc.errors import InputError
+from kmc.trajectory import Frame, Trajectory
+from kmc.units import E_C, mAh_C
+from kmc.wording import duration, figure
+
+COLUMN_IN = 3.4  # one column of most journals, 86 mm
+PAGE_IN = 7.0  # two columns, 178 mm
+DPI = 300
+A_per_nm = 10.0
+ENDINGS = (".png", ".svg", ".pdf")
+
+# Okabe and Ito's colours, which every kind of colour vision tells apart.
+BLUE, SKY, VERMILLION, BLACK = "#0072B2", "#56B4E9", "#D55E00", "#222222"
+GREEN, PURPLE, ORANGE, GREY = "#009E73", "#CC79A7", "#E69F00", "#777777"
+MAGNESIUM = "#F0B44C"
+METAL = "#E4E4E4"
+ELECTROLYTE = "#F6EFD2"
+
+# Of several trajectories; the dashes tell them apart without colour too.
+_RUN_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, BLACK, SKY)
+_RUN_DASHES = (
+    "-",
+    (0, (4, 1.5)),
+    (0, (1.2, 1.2)),
+    (0, (5, 1.2, 1.2, 1.2)),
+    "-",
+    (0, (4, 1.5)),
+    "-",
+)
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7,
+    "axes.labelsize": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": BLACK,
+    "axes.labelcolor": BLACK,
+    "axes.axisbelow": True,
+    "axes.grid": False,
+    "text.color": BLACK,
+    "xtick.color": BLACK,
+    "ytick.color": BLACK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "lines.linewidth": 1.3,
+    "hatch.linewidth": 0.4,
+    "savefig.dpi": DPI,
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+
+
+def styled():
+    """A context in which figures are made and saved; nothing of it stays behind."""
+    return matplotlib.rc_context(STYLE)
+
+
+class Picture(Figure):
+    """A figure that shows itself in a notebook, with or without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        with styled():
+            self.savefig(buffer, format="png", dpi=180)
+        return buffer.getvalue()
+
+
+def new_figure(width_in: float, height_in: float) -> Picture:
+    """An empty page with a tight constrained layout."""
+    page = Picture(figsize=(width_in, height_in), layout="constrained")
+    page.get_layout_engine().set(w_pad=0.04, h_pad=0.03, hspace=0.0, wspace=0.0)
+    return page
+
+
+def save(picture: Figure, path: str | Path) -> None:
+    """Write a figure as .png, .svg or .pdf.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written, or its ending is no picture's.
+    """
+    try:
+        with styled():
+            picture.savefig(path)
+    except (OSError, ValueError) as problem:
+        raise InputError(
+            f"picture {path} cannot be written: {problem}",
+            advice="Give a writable place and a name that ends in .png, .svg or .pdf.",
+        ) from None
+
+
+# --- trajectories and their axes ------------------------------------------------------------------
+
+
+def has_current(trajectory: Trajectory) -> bool:
+    conditions = trajectory.run.get("conditions", {})
+    return conditions.get("current_density_mA_cm2", 0.0) > 0
+
+
+def moment(trajectory: Trajectory, frame: Frame) -> str:
+    """When a frame was taken: its capacity, or its time where no current flows."""
+    if has_current(trajectory):
+        return f"{figure(frame.capacity_monolayers)} monolayers"
+    return f"t = {duration(frame.time_s)}"
+
+
+def run_colour(index: int) -> str:
+    return _RUN_COLOURS[index % len(_RUN_COLOURS)]
+
+
+def run_style(index: int) -> dict:
+    """Colour and dashes of the curve of the run number `index`."""
+    return {"color": run_colour(index), "linestyle": _RUN_DASHES[index % len(_RUN_DASHES)]}
+
+
+def run_names(trajectories: Sequence[Trajectory]) -> list[str]:
+    """Names of files, with as much of their folder as tells them apart."""
+    paths = [Path(t.path) for t in trajectories]
+    names = [path.stem for path in paths]
+    if len(set(names)) < len(names):
+        names = [f"{path.resolve().parent.name}/{path.stem}" for path in paths]
+    return names
+
+
+def mAh_per_monolayer(trajectory: Trajectory) -> float:
+    """Charge of one monolayer, mAh/cm²: the density of L1 sites times the elementary charge."""
+    sites_per_cm2 = 1e16 / trajectory.lattice.site_area_A2
+    return sites_per_cm2 * E_C / mAh_C
+
+
+def charge_axis(axes: Axes, mAh_cm2_per_monolayer: float, monolayers: float) -> None:
+    """The capacity in charge per area, along the top."""
+    units = ((1.0, "mAh"), (1e3, "µAh"), (1e6, "nAh"))
+    charge = mAh_cm2_per_monolayer * monolayers
+    scale, unit = next((pair for pair in units if charge * pair[0] >= 1), units[-1])
+    per_monolayer = mAh_cm2_per_monolayer * scale
+    top = axes.secondary_xaxis(
+        "top", functions=(lambda x: x * per_monolayer, lambda charge: charge / per_monolayer)
+    )
+    top.set_xlabel(f"capacity ({unit}/cm²)")
+    axes.spines["top"].set_visible(True)
+
+
+def scaled_axis(values: np.ndarray, name: str, unit: str) -> tuple[float, str]:
+    """Divisor that makes the largest value readable, and the label of the axis."""
+    largest = np.abs(values).max(initial=0.0)
+    prefixes = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
+    fitting = (pair for pair in prefixes if largest >= pair[0] or not largest)
+    scale, prefix = next(fitting, prefixes[-1])
+    return scale, f"{name} ({prefix}{unit})"
+
+
+def line(axes: Axes, x, y, colour: str, **style) -> None:
+    """A curve; a dot as well where there are too few points for a line."""
+    marker = "o" if len(x) < 4 else None
+    axes.plot(x, y, color=colour, marker=marker, markersize=3, clip_on=False, **style)
+
+
+def span(axes: Axes, x) -> None:
+    """Limits of the x axis from first to last value, also where these are one."""
+    if len(x):
+        axes.set_xlim(x[0], x[-1] if x[-1] > x[0] else x[0] + 1)
+
+
+def empty(axes: Axes, text: str) -> None:
+    """Say in the middle of a panel why nothing is drawn there."""
+    axes.text(
+        0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=GREY, wrap=True
+    )
+
+
+def ramp(n: int) -> list:
+    """n colours from light to dark, for a sequence in time; the lightest is still seen in print."""
+    return list(matplotlib.colormaps["YlGnBu"](np.linspace(0.4, 1.0, max(n, 2))))[-n:]
+
+
+def evenly(n: int, most: int) -> list[int]:
+    """Indices of at most `most` of n things, first and last included."""
+    if n <= most:
+        return list(range(n))
+    return sorted({round(i) for i in np.linspace(0, n - 1, most)})
