@@ -18,23 +18,30 @@ Coordinates = tuple[int, int, int, int]  # layer, cell x, cell y, column
 
 
 class _Around(NamedTuple):
-    """Lists of `tables.Geometry`, and how far their steps reach in layers, cells x and y."""
+    """The sites that feel a hop (see `tables.Geometry`), and how far away they are.
 
-    steps: np.ndarray
-    cells: np.ndarray
+    ``places[variant, k, i]`` is the step to site i in layers, cells x, cells y and column.
+    """
+
+    places: np.ndarray
     beside: np.ndarray
     group_end: np.ndarray
     reach: tuple[int, int, int]
 
 
-def _wrap(n: int, reach: int, stride: int) -> np.ndarray:
-    """What to add to a step that ends at index −reach … n + reach − 1, to come back into 0 … n − 1.
+def _cases(n: int, reach: int) -> np.ndarray:
+    """Which of n cells in a row see their surroundings wrapped alike: 0 for those not at all."""
+    cell = np.arange(n)
+    case = np.zeros(n, dtype=np.int64)
+    near = (cell < reach) | (cell >= n - reach)
+    case[near] = 1 + np.arange(near.sum())
+    return case
 
-    Negative indices stand at the end, where Python finds them.
-    """
-    end = np.arange(n + 2 * reach)
-    end[n + reach :] -= n + 2 * reach
-    return ((end % n - end) * stride).astype(np.int32)
+
+def _representatives(cases: np.ndarray) -> np.ndarray:
+    """One cell for every case in order; where every cell is near a boundary case 0 has none."""
+    first = {int(case): cell for cell, case in reversed(list(enumerate(cases)))}
+    return np.array([first.get(case, 0) for case in range(int(cases.max()) + 1)])
 
 
 @dataclass(frozen=True)
@@ -100,12 +107,10 @@ class KernelLattice:
     @cached_property
     def _around(self) -> _Around:
         """The sites that feel a hop, for every variant and direction."""
-        lattice, cell = self.lattice, self.lattice.unit_cell
-        nx, columns = lattice.cells[0], cell.sites_per_layer_cell
-        lists, masks = [], []
-        ends, reach = np.zeros(6, dtype=np.int64), np.zeros(3, dtype=np.int64)
+        cell = self.lattice.unit_cell
+        lists, masks, ends = [], [], np.zeros(6, dtype=np.int64)
         for variant in range(cell.n_variants):
-            layer, column = divmod(variant, columns)
+            layer = variant // cell.sites_per_layer_cell
             for k in range(tables.N_FIRST):
                 groups = self._affected(variant, k)
                 ends = np.cumsum([len(group) for group in groups[:6]])
@@ -117,24 +122,41 @@ class KernelLattice:
                         for p in group
                     ]
                 )
-                places = np.array([place for group in groups for place in group])
-                places[:, 0] -= layer
-                reach = np.maximum(reach, np.abs(places[:, :3]).max(axis=0))
-                lists.append((places, column))
+                lists.append([(p[0] - layer, *p[1:]) for group in groups for p in group])
         shape = (cell.n_variants, tables.N_FIRST, -1)
-        height = lattice.layers + 2 * int(reach[0])
-        steps = [
-            ((p[:, 2] * nx + p[:, 1]) * columns + p[:, 3] - own) * height + p[:, 0]
-            for p, own in lists
-        ]
-        steps = np.array(steps, dtype=np.int32).reshape(shape)
+        places = np.array(lists).reshape(*shape, 4)
         return _Around(
-            steps=steps,
-            cells=np.array([p[:, :3] for p, _ in lists]).reshape(*shape, 3),
+            places=places,
             beside=np.array(masks, dtype=np.int32).reshape(shape),
             group_end=ends,
-            reach=tuple(int(r) for r in reach),
+            reach=tuple(int(r) for r in np.abs(places[..., :3]).max(axis=(0, 1, 2))),
         )
+
+    def _around_steps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Steps to the sites that feel a hop for every way to cross the boundaries in plane.
+
+        Returns
+        -------
+        around : ndarray of int32, shape (n_patterns, n_variants, 8, n_sites)
+        pattern : ndarray of int32, shape (sites_per_layer,)
+            Pattern of each column; 0 crosses nothing.
+        """
+        lattice, cell = self.lattice, self.lattice.unit_cell
+        nx, ny = lattice.cells
+        columns, places = cell.sites_per_layer_cell, self._around.places
+        own = np.tile(np.arange(columns), cell.n_layer_types)[:, None, None]
+        _, reach_x, reach_y = self._around.reach
+        cases_x, cases_y = _cases(nx, reach_x), _cases(ny, reach_y)
+        around = []
+        for iy in _representatives(cases_y):
+            for ix in _representatives(cases_x):
+                x = (ix + places[..., 1]) % nx - ix
+                y = (iy + places[..., 2]) % ny - iy
+                column = (y * nx + x) * columns + places[..., 3] - own
+                around.append(column * self.height + places[..., 0])
+        pattern = cases_y[:, None] * (cases_x.max() + 1) + cases_x[None, :]
+        pattern = np.repeat(pattern.reshape(-1), columns)
+        return np.array(around, dtype=np.int32), pattern.astype(np.int32)
 
     @cached_property
     def wall_layers(self) -> int:
@@ -209,11 +231,10 @@ class KernelLattice:
             offsets.append(target * self.height + to_layer - this_layer)
             rows[this_key, special] = n_rows + np.arange(special.sum())
             n_rows += int(special.sum())
-        around = self._around
+        steps, pattern = self._around_steps()
         return tables.Geometry(
             sites_per_layer=sites_per_layer,
             n_layers=lattice.layers,
-            nx=nx,
             columns=columns,
             layer_types=cell.n_layer_types,
             height=self.height,
@@ -225,14 +246,22 @@ class KernelLattice:
             offsets=np.concatenate(offsets).astype(np.int32),
             row=rows,
             layer_key=key.astype(np.int32),
-            around=around.steps,
-            around_cells=around.cells,
-            beside=around.beside,
-            group_end=around.group_end,
-            wrap_layer=_wrap(lattice.layers, around.reach[0], 0 if self.has_interface else 1),
-            wrap_x=_wrap(nx, around.reach[1], columns * self.height),
-            wrap_y=_wrap(ny, around.reach[2], nx * columns * self.height),
+            around=steps,
+            around_layers=np.ascontiguousarray(self._around.places[..., 0]),
+            beside=self._around.beside,
+            group_end=self._around.group_end,
+            pattern=pattern,
+            wrap_layer=self._wrap_layer(),
         )
+
+    def _wrap_layer(self) -> np.ndarray:
+        """What to add to a step that ends beyond a periodic end of the box, int32."""
+        if self.has_interface:
+            return np.empty(0, dtype=np.int32)
+        n, reach = self.lattice.layers, self._around.reach[0]
+        end = np.arange(n + 2 * reach)
+        end[n + reach :] -= n + 2 * reach  # negative numbers stand at the end
+        return (end % n - end).astype(np.int32)
 
     def words(self, occupancy: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """Site words with species but without counts.

@@ -20,7 +20,7 @@ MOST_LINES = 450
 
 # Ground floor first. A module imports from its own floor and from those below it.
 FLOORS = (
-    "errors units wording",
+    "errors units wording framechoice outputs",
     "catalogue validation quantities",
     "lattice parameters sections runchecks conditions runfile_template",
     "provenance transaction trajectory*",
@@ -28,7 +28,7 @@ FLOORS = (
     "electrochemistry hamiltonian assembly model composition engine reference",
     "stopping progress simulation",
     "analysis.*",
-    "plotting.* report parameter_tables",
+    "plotting.* report export parameter_tables",
     "benchmark bench_report",
     "cli.*",
 )
@@ -37,6 +37,7 @@ FLOORS = (
 AT_HOME = {
     "h5py": "trajectory* transaction",
     "matplotlib": "plotting.*",
+    "PIL": "plotting.*",
     "numba": "kernels.* benchmark",
     "llvmlite": "kernels.*",
     "click": "cli.*",
@@ -46,8 +47,8 @@ AT_HOME = {
     "scipy": "analysis.* plotting.*",
 }
 
-# They come with pydantic and numba, which pin them to their own version.
-PARTS = {"pydantic_core", "llvmlite"}
+# They come with pydantic, numba and matplotlib, which say what version they need.
+PARTS = {"pydantic_core", "llvmlite", "PIL"}
 
 # kmc/__init__.py is the front door: others take the version from it, it leads to all of them.
 FRONT_DOOR = "__init__"

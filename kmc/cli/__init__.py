@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from kmc import __version__
+from kmc.cli.pictures import export, movie, plot
 from kmc.errors import InputError, KmcError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
@@ -24,6 +25,9 @@ _EPILOG = """\
 Examples:
   kmc run strip_li                    strip lithium: a trajectory, a picture, a summary
   kmc info strip_li.h5                the summary of a trajectory again
+  kmc plot strip_li.h5 --what map     maps of the interface; kmc plot --help names all pictures
+  kmc movie strip_li.h5               the run as a movie
+  kmc export strip_li.h5              the atoms for OVITO and ASE
   kmc run strip_li --set conditions.temperature_K=333.15 -o warm.h5
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
@@ -378,5 +382,5 @@ def params_cite(name: str, bibtex: bool) -> None:
         click.echo(citations(parameters))
 
 
-if __name__ == "__main__":
-    main()
+for _command in (plot, movie, export):
+    main.add_command(_command)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from kmc.kernels.jit import index, inner
 from kmc.kernels.rates import (
     absorption,
@@ -296,20 +298,11 @@ def exchange(geometry, law, channels, state, scratch, site, new):
 
 
 @inner
-def _wrap_steps(geometry, site, inside, cells, steps, first, end):
-    """A stretch of the steps from a site near a periodic boundary, from those inside the box."""
-    column = site // geometry.height
+def _wrap_along_z(geometry, site, column, inside, layers, steps):
+    """Steps from a site near an end of a box that is periodic along z."""
     layer = site - column * geometry.height - geometry.walls
-    cell = column // geometry.columns
-    iy = cell // geometry.nx
-    ix = cell - iy * geometry.nx
-    for i in range(first, end):
-        steps[i] = (
-            inside[i]
-            + geometry.wrap_layer[layer + cells[i, 0]]
-            + geometry.wrap_x[ix + cells[i, 1]]
-            + geometry.wrap_y[iy + cells[i, 2]]
-        )
+    for i in range(inside.size):
+        steps[i] = inside[i] + geometry.wrap_layer[layer + layers[i]]
 
 
 @inner
@@ -370,11 +363,14 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
     v = _shifted(state, site_to, code - first) & MASK_FIRST
     v += _shifted(state, site_from, first - code) & MASK_FIRST
     variant = index(variant_of(word_to))
-    inside, cells = geometry.around[variant, k], geometry.around_cells[variant, k]
-    steps = inside
+    steps = geometry.around[0, variant, k]
     if word_to < 0:  # in the fringe
-        steps = scratch.steps
-        _wrap_steps(geometry, site_to, inside, cells, steps, 0, end[5])
+        column = index(site_to // geometry.height)
+        steps = geometry.around[index(geometry.pattern[column]), variant, k]
+        if geometry.wrap_layer.size:
+            layers = geometry.around_layers[variant, k]
+            _wrap_along_z(geometry, site_to, np.int64(column), steps, layers, scratch.steps)
+            steps = scratch.steps
     v, atoms = _shift_group(state, site_to, steps, 0, end[0], first - second, v, 0)
     v, atoms = _shift_group(state, site_to, steps, end[0], end[1], first, v, atoms)
     v, atoms = _shift_group(state, site_to, steps, end[1], end[2], second - first, v, atoms)
@@ -383,8 +379,6 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
     v, atoms = _shift_group(state, site_to, steps, end[4], end[5], -second, v, atoms)
     if v == N_FIRST:
         return 0  # only the first neighbours of the vacancy itself see one: it is alone
-    if word_to < 0:
-        _wrap_steps(geometry, site_to, inside, cells, steps, end[5], steps.size)
     touched = scratch.touched
     # A vacancy without atoms beside it has no rate; only next to site_from can it have had one.
     n = _list_changed(words, site_to, steps, 0, end[1], touched, 0, 0)

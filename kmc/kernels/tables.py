@@ -103,17 +103,19 @@ class Geometry(NamedTuple):
     serves the sites of variant v away from the periodic boundaries; for those near one,
     ``row[layer key, in_plane]`` names the row, where the key of a layer is `layer_key`.
 
-    ``around[variant, k]`` lists, as steps from p, the sites that feel a hop from q, neighbour k of
-    p, into p; the two themselves are left out. First come, in groups that end at ``group_end``,
-    those whose counts change: A first of p and second of q, B first of p only, C second of p and
-    first of q, D first of q only, E second of p only, F second of q only. Then come the first
-    neighbours of all these, which as vacancies see their atoms changed; for them ``beside`` has bit
-    i set if site i of the list is a first neighbour.
+    ``around[pattern, variant, k]`` lists, as steps from p, the sites that feel a hop from q,
+    neighbour k of p, into p; the two themselves are left out. First come, in groups that end at
+    ``group_end``, those whose counts change: A first of p and second of q, B first of p only, C
+    second of p and first of q, D first of q only, E second of p only, F second of q only. Then come
+    the first neighbours of all these, which as vacancies see their atoms changed; for them
+    ``beside`` has bit i set if site i of the list is a first neighbour. Pattern 0 holds away from
+    the boundaries in plane; ``pattern[column]`` names the one that a column near one needs. Where z
+    is periodic, ``wrap_layer[layer]`` brings back a step that ends beyond the last layer or below
+    the first, a negative layer.
     """
 
     sites_per_layer: int  # columns
     n_layers: int
-    nx: int  # cells along x
     columns: int  # columns of sites per cell
     layer_types: int
     height: int  # sites of a column with its walls
@@ -125,15 +127,12 @@ class Geometry(NamedTuple):
     offsets: np.ndarray  # int32[rows, 14]
     row: np.ndarray  # int32[keys, sites_per_layer]
     layer_key: np.ndarray  # int32[n_layers]
-    around: np.ndarray  # int32[variants, 8, candidates]
-    around_cells: np.ndarray  # int64[variants, 8, candidates, 3]: layers, cells x and y of the step
+    around: np.ndarray  # int32[patterns, variants, 8, candidates]
+    around_layers: np.ndarray  # int64[variants, 8, candidates]: layers that a step goes up
     beside: np.ndarray  # int32[variants, 8, candidates]
     group_end: np.ndarray  # int64[6]
-    wrap_layer: (
-        np.ndarray
-    )  # int32: what brings a step back that ends at this layer, cell x, cell y;
-    wrap_x: np.ndarray  # steps may be negative and count from the end
-    wrap_y: np.ndarray
+    pattern: np.ndarray  # int32[sites_per_layer]
+    wrap_layer: np.ndarray  # int32; empty unless z is periodic
 
 
 class Bins(NamedTuple):

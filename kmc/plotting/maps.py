@@ -111,13 +111,21 @@ def _oriented(lattice: Lattice, n: int, shown: dict) -> View:
     return View(places_nm=places, size_nm=size, axes=("xy"[order[0]], "xy"[order[1]]), **shown)
 
 
-def nearest_place(places: np.ndarray, size: np.ndarray, width_px: int) -> np.ndarray:
-    """Index of the place nearest to each pixel, over the periodic edges; shape (height, width)."""
+def nearest_place(
+    places: np.ndarray, size: np.ndarray, width_px: int, *, closed: bool = False
+) -> np.ndarray:
+    """Index of the place nearest to each pixel, shape (height, width).
+
+    Over the periodic edges; if `closed`, over those to the left and right alone.
+    """
     height_px = max(8, round(width_px * size[1] / size[0]))
     x = (np.arange(width_px) + 0.5) * size[0] / width_px
     y = (np.arange(height_px) + 0.5) * size[1] / height_px
     pixels = np.stack(np.meshgrid(x, y), axis=-1)
-    tree = cKDTree(places % size, boxsize=size)
+    period = np.array([size[0], 0.0 if closed else size[1]])
+    inside = places.copy()
+    inside[:, period > 0] %= period[period > 0]
+    tree = cKDTree(inside, boxsize=period)
     return tree.query(pixels, workers=1)[1]
 
 

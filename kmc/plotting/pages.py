@@ -49,14 +49,14 @@ def overview(trajectory: Trajectory) -> Figure:
     if len(frames):
         view = maps.view_of(trajectory, frames[-1])
         cut = sections.cut_through(trajectory.lattice, [frames[-1]])
-        heights += [max(0.7, _MAP_IN * view.shape) + 1.05, max(0.5, _MAP_IN * cut.shape) + 0.95]
+        panels = max(0.35, _MAP_IN * view.shape) + max(0.35, _MAP_IN * cut.shape)
+        heights.append(panels + 1.75)
     page = style.new_figure(style.COLUMN_IN, sum(heights))
     parts = page.subfigures(len(heights), 1, height_ratios=heights)
     _heading(parts[0], trajectory)
     curves.draw_curves(parts[1], [trajectory], mark_frames=True)
     if view is not None:
-        _map(parts[2], view, cut.at_nm)
-        _section(parts[3], trajectory, cut, frames[-1])
+        _map_over_section(parts[2], trajectory, view, cut, frames[-1])
     return page
 
 
@@ -75,29 +75,20 @@ def _heading(part, trajectory: Trajectory) -> None:
     part.text(0.02, 0.25, "   ".join(word for word in words if word), va="center")
 
 
-def _map(part, view: maps.View, cut_nm: float) -> None:
-    axes = part.subplots(1, 1)
+def _map_over_section(part, trajectory: Trajectory, view: maps.View, cut, frame: Frame) -> None:
+    """The map and, below it on the same scale, what the dashed line in it cuts."""
+    upper, lower = part.subplots(2, 1, height_ratios=[max(0.1, view.shape), max(0.1, cut.shape)])
     scale = maps.scale_for(view.most, view.step)
-    maps.draw_map(axes, view, scale)
-    maps.mark_cut(axes, view, cut_nm)
-    axes.set_title(view.title, loc="left")
+    maps.draw_map(upper, view, scale)
+    maps.mark_cut(upper, view, cut.at_nm)
+    upper.set_title(view.title, loc="left")
+    upper.set_xlabel("")
+    sections.draw_section(lower, cut, frame, trajectory.lattice)
+    lower.set_title(f"{cut.title} (dashed line)", loc="left")
     if scale.colours is None:
-        axes.set_title(view.nothing, loc="right")
+        upper.set_title(view.nothing, loc="right")
     else:
-        maps.depth_bar(part, axes, view, scale)
-    part.legend(
-        handles=maps.keys_of([view]),
-        loc="outside lower center",
-        ncols=2,
-        handlelength=1,
-        handleheight=1,
-    )
-
-
-def _section(part, trajectory: Trajectory, cut: sections.Cut, frame: Frame) -> None:
-    axes = part.subplots(1, 1)
-    sections.draw_section(axes, cut, frame, trajectory.lattice)
-    axes.set_title(f"{cut.title} (dashed line)", loc="left")
+        maps.depth_bar(part, [upper, lower], view, scale)
     _section_key(part, [trajectory])
 
 
@@ -124,11 +115,11 @@ def summary_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     if len(trajectories) == 1 and frames is None:
         return overview(trajectories[0])
     chosen = _chosen(trajectories, frames, 1)
-    views = [[maps.view_of(t, f) for f in some] for t, some in zip(trajectories, chosen, strict=True)]
+    views = _views(trajectories, chosen)
     n_columns, rows = _grid(views)
     map_in = 2.9 / n_columns
-    tallest = [max(v.shape for v in row) * map_in + 0.42 for row in rows]
-    heights = [_key_height(trajectories), 2.75, sum(tallest) + 0.8]
+    tallest = [max(v.shape for v in row) * map_in + 0.3 for row in rows]
+    heights = [_key_height(trajectories), 2.75, sum(tallest) + 0.95]
     page = style.new_figure(style.COLUMN_IN, sum(heights))
     top, middle, below = page.subfigures(3, 1, height_ratios=heights)
     run_key(top, trajectories)
@@ -150,11 +141,11 @@ def contact_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
 def map_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     """Maps of the interface: frames of one run side by side, or the last of each run."""
     chosen = _chosen(trajectories, frames, 4 if len(trajectories) == 1 else 1)
-    views = [[maps.view_of(t, f) for f in some] for t, some in zip(trajectories, chosen, strict=True)]
+    views = _views(trajectories, chosen)
     n_columns, rows = _grid(views)
     map_in = 2.9 / n_columns
-    tallest = [max(v.shape for v in row) * map_in + 0.42 for row in rows]
-    page = style.new_figure(style.COLUMN_IN, sum(tallest) + 0.8)
+    tallest = [max(v.shape for v in row) * map_in + 0.3 for row in rows]
+    page = style.new_figure(style.COLUMN_IN, sum(tallest) + 0.95)
     _map_grid(page, trajectories, rows, n_columns, tallest, map_in)
     return page
 
@@ -173,12 +164,13 @@ def section_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
         for frame in some
     ]
     heights = [max(0.4, 2.75 * cut.shape) + 0.27 for _, cut, _, _ in panels]
-    page = style.new_figure(style.COLUMN_IN, sum(heights) + 0.7)
+    page = style.new_figure(style.COLUMN_IN, sum(heights) + 0.75)
     all_axes = page.subplots(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
     for axes, (t, cut, frame, name) in zip(all_axes, panels, strict=True):
         sections.draw_section(axes, cut, frame, t.lattice)
         when = style.moment(t, frame)
-        title = f"{name}, {when}" if len(trajectories) > 1 else f"{when}, {cut.other} = {cut.at_nm:.1f} nm"
+        where = f"{cut.other} = {cut.at_nm:.1f} nm"
+        title = f"{name}, {when}" if len(trajectories) > 1 else f"{when}, {where}"
         axes.set_title(title, loc="left", pad=3)
         if axes is not all_axes[-1] and cut.axis == panels[-1][1].axis:
             axes.set_xlabel("")
@@ -213,6 +205,11 @@ def _chosen(trajectories: Sequence[Trajectory], frames, default: int) -> list[li
     return found
 
 
+def _views(trajectories, chosen) -> list[list[maps.View]]:
+    pairs = zip(trajectories, chosen, strict=True)
+    return [[maps.view_of(t, frame) for frame in some] for t, some in pairs]
+
+
 def _grid(views: list[list[maps.View]]) -> tuple[int, list[list[maps.View]]]:
     """Panels in rows: one row a run where there are several frames of several runs."""
     if len(views) > 1 and len(views[0]) > 1:
@@ -230,7 +227,7 @@ def _map_grid(part, trajectories, rows, n_columns, heights, map_in) -> None:
     highest = max(views, key=lambda v: v.most * v.step)
     scale = maps.scale_for(highest.most, highest.step)
     all_axes = part.subplots(len(rows), n_columns, squeeze=False, height_ratios=heights)
-    for row, axes_row in zip(rows, all_axes, strict=True):
+    for number, (row, axes_row) in enumerate(zip(rows, all_axes, strict=True)):
         for column, axes in enumerate(axes_row):
             if column >= len(row):
                 axes.set_axis_off()
@@ -240,7 +237,7 @@ def _map_grid(part, trajectories, rows, n_columns, heights, map_in) -> None:
             axes.set_title(next(names), loc="left", pad=3)
             if column:
                 axes.set_ylabel("")
-            if axes_row is not all_axes[-1]:
+            if number + 1 < len(rows):
                 axes.set_xlabel("")
             if n_columns > 1:
                 axes.locator_params(nbins=4)

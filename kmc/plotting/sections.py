@@ -91,7 +91,8 @@ def cut_through(lattice: Lattice, frames: Sequence[Frame]) -> Cut:
 
 
 def nearest_site(cut: Cut, width_px: int) -> np.ndarray:
-    return maps.nearest_place(cut.places_nm, cut.size_nm, width_px)
+    """Index of the place nearest to each pixel, shape (height, width)."""
+    return maps.nearest_place(cut.places_nm, cut.size_nm, width_px, closed=cut.has_electrolyte)
 
 
 def pixels_of(cut: Cut, frame: Frame, lattice: Lattice, nearest: np.ndarray) -> np.ndarray:

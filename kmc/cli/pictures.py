@@ -1,0 +1,269 @@
+"""`kmc plot`, `kmc movie` and `kmc export`: a trajectory for the eye and for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kmc.errors import InputError
+
+# Names and one-line descriptions, here so that --help needs no matplotlib; kmc.plotting draws them.
+PICTURES = {
+    "summary": "curves, the last map and a cross-section",
+    "contact": "contact fraction and overpotential",
+    "map": "the interface, with the height of the gaps",
+    "section": "cross-sections: metal, voids, electrolyte",
+    "microscope": "what cross-section lines show: contact loss, voids per 100 µm, widths, heights",
+    "sizes": "void size distribution",
+    "voids": "number, volume and largest void",
+    "lifelines": "every void from birth to death, with coalescence and splitting",
+    "profiles": "Mg and vacancies by layer, and Mg at the interface",
+}
+EXPORTS = ("atoms", "samples", "voids", "events")
+_PICTURE_ENDINGS = (".png", ".svg", ".pdf")
+_MOVIE_ENDINGS = (".gif", ".mp4")
+_ATOM_ENDINGS = (".xyz", ".extxyz")
+_TABLE_ENDINGS = (".csv", ".parquet")
+
+_FRAMES = click.option(
+    "--frames",
+    metavar="WHICH",
+    help="Frames: all, last, a number from 0 (-1 is the last), a list 0,20,-1, or a range "
+    "FROM:TO:STEP such as ::5.",
+)
+_MIN_SIZE = click.option(
+    "--min-size",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Fewest connected vacancies that make a void.",
+)
+_FORCE = click.option("--force", is_flag=True, help="Overwrite the output.")
+_QUIET = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+_OUTPUT = {"type": click.Path(path_type=Path), "metavar": "FILE"}
+
+
+def _epilog(examples: str) -> str:
+    return "\b\nExamples:\n" + examples
+
+
+_PICTURE_LIST = "\n".join(f"  {name:<11} {told}" for name, told in PICTURES.items())
+
+
+@click.command(
+    short_help="Draw pictures of one or several trajectories.",
+    epilog=f"\b\nPictures:\n{_PICTURE_LIST}\n\n"
+    + _epilog(
+        "  kmc plot strip_li.h5\n"
+        "  kmc plot strip_li.h5 --what map --frames 0,5,10 -o maps.pdf\n"
+        "  kmc plot strip_li.h5 strip_limg.h5 --what microscope --paper\n"
+    ),
+)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option(
+    "--what",
+    type=click.Choice(list(PICTURES)),
+    default="summary",
+    show_default=True,
+    metavar="PICTURE",
+    help="Which picture; listed below.",
+)
+@click.option(
+    "-o",
+    "--output",
+    **_OUTPUT,
+    help="A .png, .svg or .pdf; FILE_PICTURE.png beside the first trajectory by default.",
+)
+@_FRAMES
+@_MIN_SIZE
+@click.option(
+    "--paper",
+    is_flag=True,
+    help="With microscope: the numbers that an operando microscope saw, with their own scales.",
+)
+@_FORCE
+@_QUIET
+def plot(
+    files: tuple[Path, ...],
+    what: str,
+    output: Path | None,
+    frames: str | None,
+    min_size: int,
+    paper: bool,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Draw a picture of the trajectories FILE..., several of them in one."""
+    from kmc.outputs import check_new
+
+    if paper and what != "microscope":
+        raise InputError(
+            f"--paper has no meaning for the picture {what!r}",
+            advice="It belongs to --what microscope.",
+        )
+    path = output or _beside(files, what, ".png")
+    check_new(path, _PICTURE_ENDINGS, force=force)
+    trajectories = _load(files)
+    from kmc import plotting
+
+    with _telling(f"{what}", quiet) as tell:
+        picture = plotting.draw(
+            what, trajectories, frames=frames, min_size=min_size, paper=paper, progress=tell
+        )
+        plotting.save(picture, path)
+    _said(f"Wrote {path}", quiet)
+
+
+@click.command(
+    short_help="Make a movie of a trajectory.",
+    epilog=_epilog(
+        "  kmc movie strip_li.h5\n"
+        "  kmc movie strip_li.h5 -o strip_li.mp4 --fps 12\n"
+        "  kmc movie strip_li.h5 --frames ::5\n"
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    **_OUTPUT,
+    help="A .gif, or an .mp4 where ffmpeg is installed; FILE.gif beside it by default.",
+)
+@_FRAMES
+@click.option("--fps", type=float, default=8.0, show_default=True, help="Frames per second.")
+@_FORCE
+@_QUIET
+def movie(
+    file: Path, output: Path | None, frames: str | None, fps: float, force: bool, quiet: bool
+) -> None:
+    """Show the trajectory FILE as a movie.
+
+    The interface and a cross-section side by side, overpotential and contact below.
+    """
+    from kmc.outputs import check_new
+
+    path = output or file.with_suffix(".gif")
+    check_new(path, _MOVIE_ENDINGS, force=force)
+    (trajectory,) = _load([file])
+    from kmc.framechoice import choose_frames
+    from kmc.plotting.movie import save_movie
+
+    chosen = choose_frames(frames, len(trajectory.frames))
+    with _telling(path.name, quiet) as tell:
+        save_movie(trajectory, path, frames=chosen, per_second=fps, progress=tell)
+    _said(f"Wrote {path}: {len(chosen)} frames", quiet)
+
+
+@click.command(
+    short_help="Write atoms or tables for other programs.",
+    epilog=_epilog(
+        "  kmc export strip_li.h5                        atoms of all frames: strip_li.xyz\n"
+        "  kmc export strip_li.h5 --frames -1 --vacancies -o last.xyz\n"
+        "  kmc export strip_li.h5 -o samples.csv\n"
+        "  kmc export strip_li.h5 --what voids -o voids.parquet\n"
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--what",
+    type=click.Choice(EXPORTS),
+    help="atoms as extended XYZ; samples, voids or events as a table. By default atoms, or samples "
+    "where the output is a table.",
+)
+@click.option(
+    "-o",
+    "--output",
+    **_OUTPUT,
+    help="Its ending decides the format: .xyz, .extxyz; .csv, .parquet. By default FILE.xyz or "
+    "FILE_WHAT.csv beside the trajectory.",
+)
+@_FRAMES
+@click.option("--vacancies", is_flag=True, help="Atoms: vacancies too, as particles X.")
+@_MIN_SIZE
+@_FORCE
+@_QUIET
+def export(
+    file: Path,
+    what: str | None,
+    output: Path | None,
+    frames: str | None,
+    vacancies: bool,
+    min_size: int,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Write the trajectory FILE as extended XYZ (OVITO, ASE), or its tables as CSV or Parquet."""
+    from kmc.outputs import check_new
+
+    if what is None:
+        table = output is not None and output.suffix.lower() in _TABLE_ENDINGS
+        what = "samples" if table else "atoms"
+    endings = _ATOM_ENDINGS if what == "atoms" else _TABLE_ENDINGS
+    path = output or _beside([file], "" if what == "atoms" else what, endings[0])
+    check_new(path, endings, force=force)
+    if what == "samples" and frames is not None:
+        raise InputError("--frames has no meaning for samples", advice="Samples are no frames.")
+    if vacancies and what != "atoms":
+        raise InputError(f"--vacancies has no meaning for {what}", advice="It belongs to atoms.")
+    (trajectory,) = _load([file])
+    from kmc import export as exporting
+
+    if path.suffix.lower() == ".parquet":
+        exporting.check_parquet(path)
+    options = {"overwrite": force}
+    with _telling(path.name, quiet) as tell:
+        if what == "atoms":
+            some = {"frames": frames, "vacancies": vacancies, "min_size": min_size}
+            n = exporting.export_xyz(trajectory, path, progress=tell, **some, **options)
+            told = f"{n} frames"
+        else:
+            table = exporting.table_of(
+                trajectory, what, frames=frames, min_size=min_size, progress=tell
+            )
+            exporting.export_table(table, path, **options)
+            told = f"{len(table)} rows of {what}"
+    _said(f"Wrote {path}: {told}", quiet)
+
+
+# --- helpers --------------------------------------------------------------------------------------
+
+
+def _load(files: Any) -> list[Any]:
+    from kmc.trajectory import load
+
+    return [load(file) for file in files]
+
+
+def _beside(files: Any, what: str, ending: str) -> Path:
+    """The name of an output: in the folder of the first file, with the names of the first three."""
+    stems = list(dict.fromkeys(Path(file).stem for file in files))
+    more = [f"{len(stems) - 3}_more"] if len(stems) > 3 else []
+    return Path(files[0]).with_name("_".join([*stems[:3], *more, *([what] if what else [])]) + ending)
+
+
+class _telling:
+    """Progress of something that may take longer than two seconds, as a callback."""
+
+    def __init__(self, title: str, quiet: bool):
+        from kmc.progress import progress_for
+
+        self._progress = progress_for(title, not quiet)
+
+    def __enter__(self) -> Any:
+        self._progress.__enter__()
+        self._progress.update(0.0, "")
+        return self._tell
+
+    def __exit__(self, *problem: object) -> None:
+        self._progress.__exit__(*problem)
+
+    def _tell(self, done: int, of: int) -> None:
+        self._progress.update(done / of if of else 1.0, f"frame {done} of {of}")
+
+
+def _said(text: str, quiet: bool) -> None:
+    if not quiet:
+        click.echo(text)
