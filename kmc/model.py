@@ -18,6 +18,7 @@ from kmc.parameters import ParameterSet
 from kmc.units import K_B_eV, MICRO_eV
 
 _FINE = 1024  # µeV per step of the coarse Boltzmann table
+_HIGHEST_EXPONENT = 500.0  # energies over kT; exp() leaves double precision beyond 700
 _UNIT_MARGIN = 1e-9  # keeps the commonest rate safely inside its bin
 
 
@@ -67,6 +68,20 @@ class Model:
     saddle_floor_eV: float | None = None
     max_hops_per_strip_per_site: float | None = None
     bin_unit_Hz: float | None = None
+
+    def __post_init__(self):
+        h = self.hamiltonian
+        highest_eV = self.floor_ueV + int(self.barriers_ueV.max()) + abs(h.chi)
+        highest_eV += int(8 * np.abs(h.bond1).max() + 6 * np.abs(h.bond2).max())
+        highest_eV = (highest_eV + int(np.abs(h.phi).max())) / MICRO_eV
+        lowest_K = highest_eV / (_HIGHEST_EXPONENT * K_B_eV)
+        if self.temperature_K < lowest_K:
+            raise InputError(
+                f"temperature_K = {self.temperature_K:g} is too low for the energies of parameter "
+                f"set {self.parameters.name!r}, up to {highest_eV:.2g} eV: their Boltzmann factors "
+                "leave the range of the computer's numbers",
+                advice=f"Use at least {math.ceil(lowest_K)} K.",
+            )
 
     @cached_property
     def hamiltonian(self) -> Hamiltonian:

@@ -107,7 +107,7 @@ class System(Checked):
 class Conditions(Checked):
     """Temperature, current and electrode."""
 
-    temperature_K: Number = _key(298.15, "temperature", gt=0, le=10_000)
+    temperature_K: Number = _key(298.15, "temperature", gt=0, le=1_000_000)
     current_density_mA_cm2: Number = _key(
         0.5, "stripping current density; 0 lets the electrode relax", ge=0, le=1e6
     )
