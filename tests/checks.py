@@ -147,7 +147,11 @@ class Estimate:
         return cls(ratio, np.sqrt(n / (n - 1) * (residual**2).sum()) / denominators.sum())
 
 
-def agrees(estimate: Estimate, expected: float, *, sigmas=4.0, resolution=0.0125):
+class NotConclusive(Exception):
+    """A check that would say nothing: its run was too short, or not what it is about."""
+
+
+def agrees(estimate: Estimate, expected: float, *, sigmas=4.0, resolution=0.01):
     """Assert that a number is measured sharply enough, and that it is the expected one.
 
     Parameters
@@ -155,12 +159,18 @@ def agrees(estimate: Estimate, expected: float, *, sigmas=4.0, resolution=0.0125
     sigmas : float
         Allowed deviation in standard errors. 4: a right model passes with 99.994 % for each number.
     resolution : float
-        Largest relative standard error allowed: at 1.25 %, a number that is 5 % wrong lies 4
-        standard errors off on average.
+        Largest relative standard error allowed: at 1 %, a number that is 5 % wrong lies 5 standard
+        errors off on average.
+
+    Raises
+    ------
+    NotConclusive
+        The standard error is larger.
     """
-    assert estimate.error <= resolution * abs(expected), f"{estimate} is not sharp: {expected}"
     deviation = (estimate.value - expected) / estimate.error
     assert abs(deviation) <= sigmas, f"{estimate} against {expected}: {deviation:+.1f} sigma"
+    if not estimate.error <= resolution * abs(expected):
+        raise NotConclusive(f"{estimate} is not sharp enough to be compared with {expected}")
 
 
 class Frozen:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.validation
 # ---- one vacancy -------------------------------------------------------------------------------
 
 
-def check_layer_occupation(make=RIGHT, name="bcc_100", events=9_000_000, temperature_K=298.15):
+def check_layer_occupation(make=RIGHT, name="bcc_100", events=15_000_000, temperature_K=298.15):
     """Time of one vacancy in L1, L2 and deeper, against exp(−E/kT) of each layer."""
     layers = {"bcc_100": 8, "bcc_110": 8, "bcc_111": 12}[name]
     setup = Setup(name, (4, 4), layers, temperature_K=temperature_K)
@@ -47,17 +47,17 @@ def check_layer_occupation(make=RIGHT, name="bcc_100", events=9_000_000, tempera
 def test_layer_occupation_at_room_temperature():
     """One vacancy at 298.15 K lives in L1 : L2 : bulk as 5233 : 15.2 : 1 (0.28 / 0.43 / 0.50 eV).
 
-    Time average over nine million hops on bcc_100, each ratio to about 1 %; 99.98 %.
+    Time average over fifteen million hops on bcc_100, each ratio to about 1 %; 99.98 %.
     """
     ratios = check_layer_occupation()
-    assert ratios[0] == pytest.approx(5233, rel=0.05)
-    assert ratios[1] == pytest.approx(15.2, rel=0.05)
+    assert ratios[0] == pytest.approx(5233, rel=0.05, abs=0)
+    assert ratios[1] == pytest.approx(15.2, rel=0.05, abs=0)
 
 
 @pytest.mark.parametrize(("name", "temperature_K"), [("bcc_110", 700.0), ("bcc_111", 400.0)])
 def test_layer_occupation_of_other_faces(name, temperature_K):
     """The same with first neighbours inside L1 (110) and bonds missing in L3 (111); 99.98 %."""
-    check_layer_occupation(name=name, temperature_K=temperature_K)
+    check_layer_occupation(name=name, temperature_K=temperature_K, events=9_000_000)
 
 
 # ---- every pair of states ----------------------------------------------------------------------
@@ -114,7 +114,7 @@ def check_detailed_balance(make=RIGHT, floor_eV=None, temperature_K=298.15):
             back = [k for k in range(8) if table[new[0], k] == origin]
             change = energies[new] - energies[vacancy, magnesium]
             ratio = forward[k] / rates[new][back[0]]
-            assert ratio == pytest.approx(math.exp(-change * 1e-6 / kT), rel=1e-9)
+            assert ratio == pytest.approx(math.exp(-change * 1e-6 / kT), rel=1e-9, abs=0)
             pairs += 1
         # Exchange with the reservoir: against emission from the filled site.
         if vacancy >= setup.n_sites - 16:
@@ -125,7 +125,7 @@ def check_detailed_balance(make=RIGHT, floor_eV=None, temperature_K=298.15):
                 binding = -oracle.change({vacancy: species})
                 ratio = forward[7 + species] / model.emission_rate_per_site_Hz
                 expected = share * math.exp((binding - bulk + 500_001) * 1e-6 / kT)
-                assert ratio == pytest.approx(expected, rel=1e-9)
+                assert ratio == pytest.approx(expected, rel=1e-9, abs=0)
         elif vacancy < setup.n_sites - 16:
             assert not forward[8:].any()
     assert pairs > 7000
@@ -159,7 +159,7 @@ def check_detailed_balance_along_a_run(make=RIGHT, name="bcc_110", floor_eV=None
         forward = before[target][list(table[target]).index(source)]
         reverse = engine.vacancy_rates_Hz(source)[list(table[source]).index(target)]
         ratio = math.exp(-change * 1e-6 / oracle.kT)
-        assert forward / reverse == pytest.approx(ratio, rel=1e-9)
+        assert forward / reverse == pytest.approx(ratio, rel=1e-9, abs=0)
         oracle.apply(naive.Event("hop", source, target, int(log.species[done]), 0.0))
 
 
@@ -282,7 +282,7 @@ def check_enumerated_box(make=RIGHT, events=30_000_000, temperature_K=1200.0):
         elif exact[index] > 2e-4:
             share = Estimate.of_blocks(found, total)
             worst = max(worst, abs(share.value - exact[index]) / share.error)
-            sharp += share.error < 0.0125 * exact[index]
+            sharp += share.error < 0.01 * exact[index]
     # Marginals: sharp enough for 5 %.
     margins = {"Mg by layer": (0, 1, 3, 4), "vacancies by layer": (2, 3, 4), "vv": (0, 1, 2, 4),
                "v Mg": (0, 1, 2, 3)}  # fmt: skip
@@ -332,7 +332,7 @@ def time_per_number(vacant, number, start, site_from, site_to, time_s, group, n_
     return times, number
 
 
-def check_reservoir(make=RIGHT, events=9_000_000, temperature_K=800.0):
+def check_reservoir(make=RIGHT, events=14_000_000, temperature_K=800.0):
     """Probability of one vacancy in each layer against none, in equilibrium with the reservoir."""
     setup = Setup(temperature_K=temperature_K, electrode_thickness_um=1e-3)
     group = np.minimum(setup.box.layer, 3) - 1

@@ -7,7 +7,7 @@ from dataclasses import replace
 import naive
 import numpy as np
 import pytest
-from checks import RIGHT, Estimate, Frozen, agrees, li_box, logs
+from checks import RIGHT, Estimate, Frozen, NotConclusive, agrees, li_box, logs
 from naive import LI, MG, VACANCY
 from scipy import stats
 from twins import Setup, random_occupancy
@@ -27,7 +27,7 @@ BUSY = {
 COLD = {
     "temperature_K": 298.15,
     "current_density_mA_cm2": 2e4,
-    "electrode_thickness_um": 1e-3,
+    "electrode_thickness_um": 0.1,
     "floor_eV": 0.12,
 }
 
@@ -47,11 +47,12 @@ def check_waiting_times(make=RIGHT, events=150_000, name="bcc_111"):
             rate_of[place] = sum(rate for _, rate in oracle.list_rates())
         scaled.append(waits * np.array([rate_of[place] for place in places]))
     scaled = np.concatenate(scaled)
-    assert engine.count(tables.ATTEMPTS) > 1.2 * events  # thinning was at work
     assert stats.kstest(scaled, "expon").pvalue > 1e-4
     # Consecutive waits are independent.
     correlation = np.corrcoef(scaled[1:], scaled[:-1])[0, 1]
     assert abs(correlation) < 4 / math.sqrt(events)
+    if engine.count(tables.ATTEMPTS) < 1.1 * events:
+        raise NotConclusive("nothing was rejected: thinning was not at work")
 
 
 def test_waiting_times():
@@ -79,12 +80,15 @@ def busy_setup(kind):
     )
 
 
-def frozen_state(setup):
-    """Vacancies in L1, L2, the middle and the top layer; Mg around them."""
+def frozen_state(setup, kind):
+    """Vacancies in L1, L2, the middle and the top layer; Mg around them.
+
+    For "emission" a single one in L1: the fast reservoir would only refill the others.
+    """
     rng = np.random.default_rng(202)
     alloy = "barrier_Mg_eV" in setup.values
     occupancy = random_occupancy(setup.n_sites, rng, 0, 30 if alloy else 0)
-    occupancy[[2, 21, 22, 69, 115, 126]] = VACANCY
+    occupancy[[2] if kind == "emission" else [2, 21, 22, 69, 115, 126]] = VACANCY
     return occupancy
 
 
@@ -116,10 +120,10 @@ def chi_square(counts, listed, key):
     return stats.chisquare(seen, wanted).pvalue
 
 
-def check_selection(make=RIGHT, kind="LiMg", draws=60_000, unit_factor=1.0, spoil=None):
+def check_selection(make=RIGHT, kind="LiMg", draws=120_000, unit_factor=1.0, spoil=None):
     setup = busy_setup(kind)
     setup = replace(setup, bin_unit_Hz=unit_factor * setup.model().unit_Hz)
-    occupancy = frozen_state(setup)
+    occupancy = frozen_state(setup, kind)
     oracle = setup.naive(occupancy)
     listed = [(event, rate) for event, rate in oracle.list_rates() if rate > 0]
     frozen = Frozen(setup, occupancy, 203, make)
@@ -145,7 +149,7 @@ def check_selection(make=RIGHT, kind="LiMg", draws=60_000, unit_factor=1.0, spoi
 
 @pytest.mark.parametrize("kind", ["Li", "LiMg", "cold LiMg", "strips", "emission"])
 def test_selection(kind):
-    """χ² of 60 000 events drawn from one state against the oracle's list of rates.
+    """χ² of 120 000 events drawn from one state against the oracle's list of rates.
 
     Single events, and sums over kinds of events, vacancies and magnitudes of rates; the waiting
     time as well. Right passes with 99.99 %.
@@ -159,7 +163,7 @@ def test_selection_does_not_depend_on_its_tuning(unit_factor):
 
     χ² as in `test_selection`, every vacancy and every strip weight in a bin with another bound.
     """
-    check_selection(unit_factor=unit_factor, draws=40_000)
+    check_selection(unit_factor=unit_factor, draws=80_000)
 
 
 def driven_setup():
@@ -186,8 +190,8 @@ def check_faraday(make=RIGHT, strips=20_000):
     charge = 1e-3 * setup.current_density_mA_cm2 * oracle.area_cm2 * time_s  # ∫ j A dt, C
     agrees(Estimate(counted * naive.E_C, math.sqrt(counted) * naive.E_C), charge)
     capacity = electrochemistry.capacity_mAh_cm2(counted, engine.model.interface_area_A2)
-    assert capacity * 3.6 * oracle.area_cm2 == pytest.approx(counted * naive.E_C, rel=1e-12)
-    assert engine.sample()["capacity_mAh_cm2"] == pytest.approx(capacity, rel=1e-12)
+    assert capacity * 3.6 * oracle.area_cm2 == pytest.approx(counted * naive.E_C, rel=1e-12, abs=0)
+    assert engine.sample()["capacity_mAh_cm2"] == pytest.approx(capacity, rel=1e-12, abs=0)
     return occupancy, engine
 
 
@@ -215,14 +219,14 @@ def check_constants(make=RIGHT):
     lattice = make.model(Setup("bcc_100", (4, 4), 8)).lattice
     area_A2 = lattice.site_area_A2
     atoms_nm2 = electrochemistry.atoms_of_capacity(1.0, 100.0)
-    assert atoms_nm2 == pytest.approx(2.247e5, rel=1e-3)
+    assert atoms_nm2 == pytest.approx(2.247e5, rel=1e-3, abs=0)
     volume_A3 = area_A2 * lattice.layer_spacing_A
-    assert atoms_nm2 / 100 * volume_A3 * 1e-4 == pytest.approx(4.84, rel=0.003)  # µm
+    assert atoms_nm2 / 100 * volume_A3 * 1e-4 == pytest.approx(4.84, rel=0.003, abs=0)  # µm
     monolayers = electrochemistry.atoms_of_capacity(1.0, area_A2)
-    assert monolayers == pytest.approx(27_700, rel=0.005)
+    assert monolayers == pytest.approx(27_700, rel=0.005, abs=0)
     assert electrochemistry.capacity_mAh_cm2(monolayers, area_A2) == pytest.approx(1.0)
     # Molar volume 12.97 cm³/mol of the paper against a³/2.
-    assert volume_A3 * 1e-24 * 6.02214076e23 == pytest.approx(12.97, rel=1e-3)
+    assert volume_A3 * 1e-24 * 6.02214076e23 == pytest.approx(12.97, rel=1e-3, abs=0)
 
 
 def test_constants_of_a_milliampere_hour():
@@ -242,7 +246,7 @@ def check_supersaturation(make=RIGHT):
         volume = a_cm**3 / 2
         current = 0.5e-3 / naive.E_C
         expected = current * 100e-4 * volume / (diffusivity * math.exp(-0.5 / kT))
-        assert found == pytest.approx(expected, rel=2e-4)
+        assert found == pytest.approx(expected, rel=2e-4, abs=0)
 
 
 def test_supersaturation():
@@ -250,7 +254,7 @@ def test_supersaturation():
     check_supersaturation()
 
 
-def check_steady_state(make=RIGHT, strips=30_000):
+def check_steady_state(make=RIGHT, strips=32_000):
     """Activity of the vacancies in the top layer while vacancies flow through the box."""
     setup = Setup(
         "bcc_100",
@@ -270,7 +274,8 @@ def check_steady_state(make=RIGHT, strips=30_000):
     last = engine.count(tables.STRIPS) + strips
     activity, start = [], engine.time_s
     while engine.count(tables.STRIPS) < last:
-        assert engine.count(tables.VACANT_L1) < n_top / 2, "the interface has opened a void"
+        if engine.count(tables.VACANT_L1) > n_top / 2:
+            raise NotConclusive("the interface has opened a void")
         engine.advance(pause_time_s=start + interval * (len(activity) + 1))
         occupancy = engine.occupancy()
         total = 0.0
@@ -287,13 +292,13 @@ def check_steady_state(make=RIGHT, strips=30_000):
     diffusivity = a_cm**2 * 2.6e12 * math.exp(-0.055 / kT)
     thickness_cm = setup.electrode_thickness_um * 1e-4
     expected = current * thickness_cm * a_cm**3 / 2 / (diffusivity * c_eq)
-    agrees(measured, expected)
+    agrees(measured, expected, resolution=0.0125)
     return measured, expected
 
 
 def test_supersaturation_under_current():
     """S − 1 = j L Ω/(e D_v c_eq) in the steady state of an open box, S the vacancies' activity.
 
-    30 000 strips at 1000 K, standard error about 1 %; 99.99 %.
+    32 000 strips at 1000 K, standard error about 1 %; 99.99 %.
     """
     check_steady_state()
