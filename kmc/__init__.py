@@ -14,14 +14,34 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from kmc.analysis.crosssection import cross_section
+    from kmc.analysis.history import voids
+    from kmc.analysis.profiles import profiles
+    from kmc.analysis.transport import transport
     from kmc.simulation import Simulation
     from kmc.trajectory import Trajectory, load
 
 __version__ = "0.1.0"
-__all__ = ["Simulation", "__version__", "load", "run"]
+__all__ = [
+    "Simulation",
+    "__version__",
+    "cross_section",
+    "load",
+    "profiles",
+    "run",
+    "transport",
+    "voids",
+]
 
 # numba, numpy and h5py are imported with the first use, not with the package: `kmc --help` is fast.
-_HOMES = {"load": "kmc.trajectory", "Simulation": "kmc.simulation"}
+_HOMES = {
+    "load": "kmc.trajectory",
+    "Simulation": "kmc.simulation",
+    "voids": "kmc.analysis.history",
+    "cross_section": "kmc.analysis.crosssection",
+    "profiles": "kmc.analysis.profiles",
+    "transport": "kmc.analysis.transport",
+}
 
 
 def run(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -13,8 +14,15 @@ from kmc import benchmark, catalogue
 from kmc.errors import InputError
 
 
-def run_and_print(names: Sequence[str], json_file: Path | None, console: Console) -> None:
+def run_and_print(
+    names: Sequence[str], json_file: Path | None, console: Console, events: int | None = None
+) -> None:
     """Measure the cases named (default: all), print a table, and write JSON if asked.
+
+    Parameters
+    ----------
+    events : int, optional
+        Length of every case, instead of its own.
 
     Raises
     ------
@@ -38,7 +46,7 @@ def run_and_print(names: Sequence[str], json_file: Path | None, console: Console
         results = []
         for name in names or benchmark.CASES:
             status.update(f"{name}: {benchmark.CASES[name][0]}")
-            results.extend(benchmark.run_cases([name]))
+            results.extend(benchmark.run_cases([name], events))
     console.print(_table(results, yardstick))
     console.print(
         f"One yardstick (a multiplication and a random read from 8 MB): {yardstick:.2f} ns"
@@ -50,10 +58,16 @@ def run_and_print(names: Sequence[str], json_file: Path | None, console: Console
 
 
 def _table(results: Sequence[benchmark.Result], yardstick: float) -> Table:
-    table = Table(title="Cost of an event, one core", title_justify="left")
-    table.add_column("case", style="cyan")
-    for heading in ("ns/event", "range", "yardsticks", "draws/event", "sites", "vacancies"):
-        table.add_column(heading, justify="right")
+    table = Table(
+        title="Cost of an event, one core",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("case", style="cyan", no_wrap=True)
+    headings = ("ns per\nevent", "range\nof five", "yard-\nsticks", "draws per\nevent")
+    for heading in (*headings, "sites", "vacancies"):
+        table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
     for r in results:
         table.add_row(
             r.name,

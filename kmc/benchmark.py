@@ -78,7 +78,9 @@ def strip_engine(name: str, seed: int = 1, **overrides) -> Engine:
     return Simulation(load_run(name, {**changes, "random.seed": seed})).engine
 
 
-def measure(name: str, make: Callable[[int], Engine], events: int) -> Result:
+def measure(
+    name: str, make: Callable[[int], Engine], events: int, repeats: int = REPEATS
+) -> Result:
     """Time `events` events, repeated with different seeds.
 
     Parameters
@@ -88,7 +90,8 @@ def measure(name: str, make: Callable[[int], Engine], events: int) -> Result:
     """
     make(0).advance(events=10)
     costs, engine = [], None
-    for seed in range(1, REPEATS + 1):
+    for seed in range(1, repeats + 1):
+        engine = None  # the box before goes first: two of 16 million sites need not fit
         engine = make(seed)
         start = time.perf_counter()
         engine.advance(events=events)
@@ -105,6 +108,15 @@ def measure(name: str, make: Callable[[int], Engine], events: int) -> Result:
         attempts_per_event=engine.count(tables.ATTEMPTS) / done,
         refreshes_per_event=engine.count(tables.REFRESHES) / done,
     )
+
+
+def state_bytes(engine: Engine) -> int:
+    """Memory that the loop keeps for a box: words, places in the bins, members of bins in use."""
+    state = engine.state
+    used = 0
+    for bins in (state.hops, state.strips):
+        used += bins.where.nbytes + int(bins.count.sum()) * bins.members.itemsize
+    return state.words.nbytes + state.dirty.nbytes + used
 
 
 CASES: dict[str, tuple[str, Callable[[int], Engine], int]] = {
@@ -146,15 +158,16 @@ CASES: dict[str, tuple[str, Callable[[int], Engine], int]] = {
 }
 
 
-def run_cases(names=None) -> Iterator[Result]:
-    """Measure cases by name (default: all), one after the other."""
+def run_cases(names=None, events: int | None = None) -> Iterator[Result]:
+    """Measure cases by name (default: all) one after the other; `events` replaces their length."""
     for name in names or CASES:
-        _, make, events = CASES[name]
-        yield measure(name, make, events)
+        _, make, n = CASES[name]
+        yield measure(name, make, n if events is None else events)
 
 
 @njit(nogil=True)
-def _yardstick(table, n):
+def yardstick_loop(table, n):
+    """n steps of the yardstick: a multiplication and a read from a random place of the table."""
     x, total = 1, 0
     for _ in range(n):
         x = (x * 6364136223846793005 + 1442695040888963407) & 0x7FFFFFFFFFFFFFFF
@@ -168,11 +181,11 @@ def yardstick_ns() -> float:
     Costs per event divided by this number compare between machines.
     """
     table = np.ones(1 << 20, dtype=np.int64)
-    _yardstick(table, 10)
+    yardstick_loop(table, 10)
     times = []
     for _ in range(REPEATS):
         start = time.perf_counter()
-        _yardstick(table, 2_000_000)
+        yardstick_loop(table, 2_000_000)
         times.append((time.perf_counter() - start) / 2_000_000 * 1e9)
     return statistics.median(times)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import kmc
 from kmc.analysis import voids
 from kmc.errors import InputError
 from kmc.framechoice import choose_frames
@@ -112,6 +113,33 @@ def _void_of_each_site(frame: Frame, lattice: Lattice, min_size: int) -> np.ndar
     np.minimum.at(nearest, lattice.neighbours(inside, 1), labels[inside][:, None])
     nearest = np.where(nearest[:-1] == none, 0, nearest[:-1])
     return np.where(frame.occupancy == 0, labels, nearest)
+
+
+def table_of(
+    trajectory: Trajectory,
+    what: str,
+    *,
+    frames: str | int | slice | Iterable[int] | None = None,
+    min_size: int = voids.DEFAULT_MIN_SIZE,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """The table of the samples, of the voids frame by frame, or of the events of their lives.
+
+    Parameters
+    ----------
+    what : {"samples", "voids", "events"}
+        In the table of events several voids are written as ``3 7``.
+    """
+    if what == "samples":
+        return trajectory.samples.to_dataframe()
+    chosen = None if frames is None else choose_frames(frames, len(trajectory.frames))
+    history = kmc.voids(trajectory, min_size=min_size, frames=chosen, progress=progress)
+    if what == "voids":
+        return history.table
+    table = history.events.copy()
+    for name in ("parents", "children", "parent_voids", "child_voids"):
+        table[name] = [" ".join(str(number) for number in several) for several in table[name]]
+    return table
 
 
 def export_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:

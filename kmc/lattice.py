@@ -174,7 +174,7 @@ class Lattice:
             )
         if min(self.cells) < MIN_CELLS:
             raise InputError(
-                f"size = {[*self.cells, self.layers]}: {min(self.cells)} cells are too few in plane",
+                f"size = {[*self.cells, self.layers]}: {min(self.cells)} cells in plane",
                 advice=f"Use at least {MIN_CELLS} cells in each direction of the interface.",
             )
         if self.layers < MIN_LAYERS:

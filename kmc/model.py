@@ -71,7 +71,7 @@ class Model:
 
     def __post_init__(self):
         h = self.hamiltonian
-        highest_eV = self.floor_ueV + int(self.barriers_ueV.max()) + abs(h.chi)
+        highest_eV = self.floor_ueV + int(self.barriers_ueV.max()) + 8 * abs(h.chi)
         highest_eV += int(8 * np.abs(h.bond1).max() + 6 * np.abs(h.bond2).max())
         highest_eV = (highest_eV + int(np.abs(h.phi).max())) / MICRO_eV
         lowest_K = highest_eV / (_HIGHEST_EXPONENT * K_B_eV)
@@ -317,9 +317,13 @@ class Model:
         return 8 * self.fastest_hop_Hz + 2 * absorbed
 
     def _highest_strip_weight(self) -> float:
-        """Above every strip weight: that of an atom without bonds."""
-        site = max(0, int(self.hamiltonian.phi[LI].max()))
-        return math.exp(self.strip_weight_lambda * (self.strip_reference_ueV + site) / self.kT_ueV)
+        """Above every strip weight, whatever the signs of the energies."""
+        h = self.hamiltonian
+        lowest = -max(0, int(h.phi[LI].max())) + 8 * min(0, h.chi)
+        for bond, n in ((h.bond1, 8), (h.bond2, 6)):
+            lowest += n * min(0, int(bond[LI, LI:].min()))
+        exponent = self.strip_weight_lambda * (self.strip_reference_ueV - lowest)
+        return math.exp(max(0.0, exponent) / self.kT_ueV)
 
     def channels(self) -> tables.Channels:
         emission_Hz = self.emission_rate_per_site_Hz * self.lattice.sites_per_layer

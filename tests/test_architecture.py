@@ -43,9 +43,12 @@ AT_HOME = {
     "click": "cli.*",
     "rich": "cli.* report progress parameter_tables bench_report",
     "pydantic": "validation parameters sections conditions",
-    "pandas": "trajectory_tables",
+    "pandas": "trajectory_tables analysis.* export",
     "scipy": "analysis.* plotting.*",
 }
+
+# Slow to import, and most uses of kmc never need it: imported inside functions alone.
+LATE = {"pandas"}
 
 # They come with pydantic, numba and matplotlib, which say what version they need.
 PARTS = {"pydantic_core", "llvmlite", "PIL"}
@@ -181,6 +184,9 @@ def test_libraries_stay_at_home(name):
     for library, item in foreign(name):
         assert matches(name, AT_HOME.get(library, name)), (
             f"kmc/{name}.py line {item.line} imports {library}; only {AT_HOME[library]} may"
+        )
+        assert not (library in LATE and item.at_once), (
+            f"kmc/{name}.py line {item.line}: import {library} where it is used, in the function"
         )
 
 

@@ -116,7 +116,7 @@ def test_every_override_in_the_help_is_accepted():
         load_run("strip_li", overrides)
 
 
-@pytest.mark.parametrize("command", ["run", "init", "info", "params", "runs"])
+@pytest.mark.parametrize("command", ["run", "init", "info", "plot", "movie", "export"])
 def test_every_command_has_help(command):
     result = call(command, "--help")
     assert result.exit_code == 0
@@ -465,4 +465,6 @@ def test_package_has_no_other_names():
 
 def test_commands_are_click_commands():
     assert isinstance(main, click.Group)
-    assert set(main.commands) == {"run", "init", "info", "params", "runs"}
+    assert {"run", "init", "info", "plot", "movie", "export", "params", "runs"} <= set(
+        main.commands
+    )

@@ -84,7 +84,7 @@ def test_the_example_with_plain_h5py_runs(tmp_path):
         str(last["contact_fraction"]),
         "s",
         str(last["vacancies"]),
-        "100000.0",
+        str(t.acceleration["max_hops_per_strip_per_site"]),
         "True",
         t.stop_reason,
     ]

@@ -9,6 +9,7 @@ from naive import LI, MG
 from twins import Setup, parameter_set
 
 from kmc.errors import InputError
+from kmc.kernels import tables
 from kmc.lattice import Lattice
 from kmc.model import Model, activation_energy_ueV
 
@@ -140,3 +141,24 @@ def test_state_gives_the_occupancy_back():
         setup = Setup(name, (5, 6), 12, "periodic", naive.LIMG_LI2S)
         occupancy = np.random.default_rng(2).integers(0, 3, setup.n_sites).astype(np.uint8)
         np.testing.assert_array_equal(setup.engine(occupancy).occupancy(), occupancy)
+
+
+def test_no_strip_weight_is_beyond_the_highest_bin():
+    """Bins are not checked while they are used; chi < 0 once led beyond their end."""
+    values = {**naive.LIMG_LI2S, "fill_Li_near_Mg_eV": 0.6}
+    model = Model(
+        Lattice("bcc_100", (4, 4), 8, "interface", 3.506),
+        parameter_set(values),
+        temperature_K=298.15,
+        current_density_mA_cm2=0.5,
+        strip_weight_lambda=1.0,
+    )
+    assert model.hamiltonian.chi < 0
+    law = model.law(alloy=True)
+    bits = np.arange(tables.MASK_SITE + 1)
+    first, second, classes, pairs = bits & 15, (bits >> 4) & 7, (bits >> 8) & 3, bits >> 11
+    possible = (first <= 8) & (second <= 6) & (pairs <= 4) & (classes > 0)
+    lowest = law.site_ueV[1][possible].min() + law.mg_bonds_ueV[1].min()
+    weight = np.exp(-law.strip_exponent * (lowest - law.strip_reference_ueV))
+    state = model.new_state(np.ones(model.lattice.n_sites, dtype=np.uint8), alloy=True)
+    assert weight <= state.strips.bound[-1]

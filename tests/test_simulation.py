@@ -169,7 +169,7 @@ def test_stops(tmp_path, stop, reason):
     last = {key: t.samples[key][-1] for key in t.samples.keys()}  # noqa: SIM118
     if "events" in reason:
         assert last["events"] == 777
-    if "time_s reached 0.01" == reason:
+    if reason == "time_s reached 0.01":
         assert last["time_s"] == 0.01
     if "contact" in reason:
         assert last["contact_fraction"] <= 0.9 < t.samples["contact_fraction"][-2]

@@ -153,3 +153,79 @@ def test_a_million_sites_within_a_second():
     start = time.perf_counter()
     voids.find(occupancy, box)
     assert time.perf_counter() - start < 1.0
+
+
+# --- shapes ---------------------------------------------------------------------------------------
+
+
+def cap(box, centre_A, radius_A, angle_deg):
+    """Occupancy with a spherical cap of that metal angle at the interface."""
+    offset = box.positions_A[:, :2] - np.asarray(centre_A)
+    offset = offset - box.box_A[:2] * np.round(offset / box.box_A[:2])
+    height = box.positions_A[:, 2] - np.cos(np.radians(angle_deg)) * radius_A
+    inside = (offset**2).sum(axis=1) + height**2 < radius_A**2
+    return np.where(inside, 0, 1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", LATTICES)
+@pytest.mark.parametrize("angle", [60.0, 93.6, 120.0])
+def test_wetting_angle_of_caps(name, angle):
+    """Metal angle θ: the centre of the sphere lies cos θ R above L1."""
+    box = fake.lattice(name, (26, 26), 60)
+    [void] = voids.find(cap(box, (0.0, 20.0), 30.0, angle), box)
+    assert void.wetting_angle_deg == pytest.approx(angle, abs=6)
+    assert void.aspect_ratio == pytest.approx(void.height_nm / void.width_nm)
+
+
+def test_wetting_angle_is_left_out_where_it_means_nothing():
+    box = fake.lattice("bcc_100", (12, 12), 12)
+    small = np.ones(box.n_sites, dtype=np.uint8)
+    small[[0, 1, 2, 3, 4]] = 0
+    [void] = voids.find(small, box)
+    assert np.isnan(void.wetting_angle_deg)
+    around = np.where((box.layer <= 2) & (box.positions_A[:, 1] < 12), 0, 1).astype(np.uint8)
+    [void] = voids.find(around, box)
+    assert np.isnan(void.wetting_angle_deg)  # closed around the box along x
+    assert void.extent_x_nm == pytest.approx(box.box_A[0] / 10)
+    assert void.extent_y_nm < box.box_A[1] / 20
+
+
+@pytest.mark.parametrize("name", LATTICES)
+@pytest.mark.parametrize("boundary", ["interface", "periodic"])
+def test_centroid_and_extent_follow_a_void_over_the_edges(name, boundary):
+    box = fake.lattice(name, (14, 14), 24, boundary)
+    radius = 9.0
+
+    def measured(site):
+        delta = box.positions_A - box.positions_A[site]
+        axes = 3 if boundary == "periodic" else 2
+        delta[:, :axes] -= box.box_A[:axes] * np.round(delta[:, :axes] / box.box_A[:axes])
+        occupancy = np.where((delta**2).sum(axis=1) < radius**2, 0, 1).astype(np.uint8)
+        [void] = voids.find(occupancy, box)
+        return void
+
+    middle = box.sites_per_layer * 12 + box.sites_per_layer // 2
+    reference = measured(middle)
+    layers = 0 if boundary == "periodic" else 12
+    for in_plane in (0, box.sites_per_layer - box.unit_cell.sites_per_layer_cell):
+        site = layers * box.sites_per_layer + in_plane
+        void = measured(site)
+        assert void.volume == reference.volume
+        assert void.extent_x_nm == pytest.approx(reference.extent_x_nm)
+        assert void.extent_y_nm == pytest.approx(reference.extent_y_nm)
+        away = np.array([void.x_nm, void.y_nm, void.z_nm]) - box.positions_A[site] / 10
+        edges = box.box_A / 10
+        away -= edges * np.round(away / edges)
+        np.testing.assert_allclose(away, 0, atol=1e-6)
+
+
+def test_lone_vacancies_and_small_clusters_are_counted_apart():
+    box = fake.lattice(cells=(12, 12), layers=12)
+    occupancy = np.ones(box.n_sites, dtype=np.uint8)
+    occupancy[[0, 1]] = 0  # second neighbours
+    occupancy[[60, 400]] = 0
+    far = box.sites_per_layer * 8
+    occupancy[far : far + 5] = 0
+    found = voids.find(occupancy, box)
+    assert (len(found), found.n_lone, found.n_small_clusters) == (1, 2, 1)
+    assert found.n_outside == 4

@@ -7,6 +7,7 @@ clusters come and go in any metal at rest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from kmc.analysis import shapes
 from kmc.lattice import Lattice
 
 DEFAULT_MIN_SIZE = 4
@@ -81,6 +83,16 @@ class Void:
         Diameter of the circle with the area of its widest atomic layer, nm.
     height_nm : float
         Atomic layers it spans, times their distance, nm.
+    extent_x_nm, extent_y_nm : float
+        Atomic planes it spans along x and y, times their mean distance; over the periodic
+        boundaries, the whole box where it closes around it.
+    x_nm, y_nm, z_nm : float
+        Centroid, inside the box; z = 0 is L1.
+    aspect_ratio : float
+        Height over width.
+    wetting_angle_deg : float
+        Angle of the metal on the electrolyte, of the spherical cap with the void's volume and
+        contact area; NaN where the void is too small for one, see `shapes.wetting_angle_deg`.
     """
 
     label: int
@@ -90,6 +102,13 @@ class Void:
     contact_area_nm2: float
     width_nm: float
     height_nm: float
+    extent_x_nm: float
+    extent_y_nm: float
+    x_nm: float
+    y_nm: float
+    z_nm: float
+    aspect_ratio: float
+    wetting_angle_deg: float
 
 
 class Voids:
@@ -98,8 +117,10 @@ class Voids:
     Attributes
     ----------
     volume, contact_sites : ndarray of int, shape (n_voids,)
-    volume_nm3, contact_area_nm2, width_nm, height_nm : ndarray of float, shape (n_voids,)
+    volume_nm3, contact_area_nm2, width_nm, height_nm, extent_x_nm, extent_y_nm, aspect_ratio, \
+    wetting_angle_deg : ndarray of float, shape (n_voids,)
         See `Void`.
+    centroid_nm : ndarray of float, shape (n_voids, 3)
     labels : ndarray of int32, shape (n_sites,)
         Number of the void a site belongs to, from 1; 0 for metal and for vacancies outside voids.
     min_size : int
@@ -108,6 +129,10 @@ class Voids:
         Vacant sites in the box.
     n_outside : int
         Of them, those in no void.
+    n_lone : int
+        Of those outside, the ones without a vacant neighbour.
+    n_small_clusters : int
+        Connected groups of 2 to ``min_size − 1`` vacancies.
     """
 
     def __init__(
@@ -118,8 +143,11 @@ class Voids:
         sites: np.ndarray,
         members: np.ndarray,
         n_vacancies: int,
+        n_lone: int = 0,
+        n_small_clusters: int = 0,
     ):
         self.labels, self.min_size, self.n_vacancies = labels, min_size, n_vacancies
+        self.n_lone, self.n_small_clusters = n_lone, n_small_clusters
         self.n_outside = n_vacancies - len(sites)
         n_voids = int(members.max(initial=-1)) + 1
         area_nm2 = lattice.site_area_A2 / _A_per_nm**2
@@ -134,7 +162,16 @@ class Voids:
         self.contact_sites = in_layer[:, 0] * int(has_interface)
         self.contact_area_nm2 = self.contact_sites * area_nm2
         self.width_nm = 2 * np.sqrt(in_layer.max(axis=1, initial=0) * area_nm2 / np.pi)
-        self.height_nm = _layers_spanned(in_layer > 0, periodic=not has_interface) * spacing_nm
+        self.height_nm = shapes.planes_spanned(in_layer > 0, not has_interface) * spacing_nm
+        self.aspect_ratio = self.height_nm / self.width_nm
+        place = shapes.place_in_box(sites, members, n_voids, in_layer, lattice)
+        self.centroid_nm, self.extent_x_nm, self.extent_y_nm = place
+        almost_nm = (lattice.box_A - lattice.lattice_parameter_A) / _A_per_nm
+        no_cap = (self.extent_x_nm > almost_nm[0]) | (self.extent_y_nm > almost_nm[1])
+        no_cap |= in_layer[:, -1] > 0  # open to the reservoir
+        self.wetting_angle_deg = shapes.wetting_angle_deg(
+            self.volume_nm3, self.contact_area_nm2, self.contact_sites, spacing_nm, ~no_cap
+        )
 
     def __len__(self) -> int:
         return len(self.volume)
@@ -142,6 +179,7 @@ class Voids:
     def __getitem__(self, index: int) -> Void:
         if not -len(self) <= index < len(self):
             raise IndexError(f"void {index}: there are {len(self)}")
+        angle = self.wetting_angle_deg[index]
         return Void(
             label=index % len(self) + 1,
             volume=int(self.volume[index]),
@@ -150,6 +188,14 @@ class Voids:
             contact_area_nm2=float(self.contact_area_nm2[index]),
             width_nm=float(self.width_nm[index]),
             height_nm=float(self.height_nm[index]),
+            extent_x_nm=float(self.extent_x_nm[index]),
+            extent_y_nm=float(self.extent_y_nm[index]),
+            x_nm=float(self.centroid_nm[index, 0]),
+            y_nm=float(self.centroid_nm[index, 1]),
+            z_nm=float(self.centroid_nm[index, 2]),
+            aspect_ratio=float(self.aspect_ratio[index]),
+            # math.nan itself, so that a void equals itself
+            wetting_angle_deg=math.nan if np.isnan(angle) else float(angle),
         )
 
     def __iter__(self) -> Iterator[Void]:
@@ -197,7 +243,16 @@ def find(occupancy: np.ndarray, lattice: Lattice, min_size: int = DEFAULT_MIN_SI
     rank[order] = np.arange(1, len(order) + 1, dtype=np.int32)
     labels = rank[groups]
     sites = np.flatnonzero(labels)
-    return Voids(labels, lattice, min_size, sites, labels[sites] - 1, int(sizes.sum()))
+    return Voids(
+        labels,
+        lattice,
+        min_size,
+        sites,
+        labels[sites] - 1,
+        n_vacancies=int(sizes.sum()),
+        n_lone=int(np.sum(sizes == 1)) if min_size > 1 else 0,
+        n_small_clusters=int(np.sum((sizes > 1) & (sizes < min_size))),
+    )
 
 
 def open_height_nm(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
@@ -228,20 +283,6 @@ def layers_to_same_place(lattice: Lattice) -> int:
     layers = cell.in_plane.reshape(cell.n_layer_types, cell.sites_per_layer_cell, 2)
     same = (step for step in range(1, len(layers)) if np.allclose(layers[step], layers[0]))
     return next(same, len(layers))
-
-
-def _layers_spanned(present: np.ndarray, periodic: bool) -> np.ndarray:
-    """Layers from the lowest to the highest one present, for each row of (n_voids, layers)."""
-    n_layers = present.shape[1]
-    if periodic:  # all but the longest empty stretch, over the boundary
-        twice = np.concatenate((present, present), axis=1)
-        place = np.where(twice, np.arange(2 * n_layers), -1)
-        latest = np.maximum.accumulate(place, axis=1)
-        gap = np.arange(2 * n_layers) - latest
-        return n_layers - gap[:, n_layers:].max(axis=1, initial=0)
-    lowest = present.argmax(axis=1)
-    highest = n_layers - 1 - present[:, ::-1].argmax(axis=1)
-    return highest - lowest + 1
 
 
 def _checked(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:

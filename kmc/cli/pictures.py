@@ -62,7 +62,9 @@ _PICTURE_LIST = "\n".join(f"  {name:<11} {told}" for name, told in PICTURES.item
         "  kmc plot strip_li.h5 strip_limg.h5 --what microscope --paper\n"
     ),
 )
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.argument(
+    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
+)
 @click.option(
     "--what",
     type=click.Choice(list(PICTURES)),
@@ -109,7 +111,7 @@ def plot(
     trajectories = _load(files)
     from kmc import plotting
 
-    with _telling(f"{what}", quiet) as tell:
+    with _telling(what, quiet) as tell:
         picture = plotting.draw(
             what, trajectories, frames=frames, min_size=min_size, paper=paper, progress=tell
         )
@@ -154,7 +156,7 @@ def movie(
     chosen = choose_frames(frames, len(trajectory.frames))
     with _telling(path.name, quiet) as tell:
         save_movie(trajectory, path, frames=chosen, per_second=fps, progress=tell)
-    _said(f"Wrote {path}: {len(chosen)} frames", quiet)
+    _said(f"Wrote {path}: {_frames(len(chosen))}", quiet)
 
 
 @click.command(
@@ -218,7 +220,7 @@ def export(
         if what == "atoms":
             some = {"frames": frames, "vacancies": vacancies, "min_size": min_size}
             n = exporting.export_xyz(trajectory, path, progress=tell, **some, **options)
-            told = f"{n} frames"
+            told = _frames(n)
         else:
             table = exporting.table_of(
                 trajectory, what, frames=frames, min_size=min_size, progress=tell
@@ -241,7 +243,9 @@ def _beside(files: Any, what: str, ending: str) -> Path:
     """The name of an output: in the folder of the first file, with the names of the first three."""
     stems = list(dict.fromkeys(Path(file).stem for file in files))
     more = [f"{len(stems) - 3}_more"] if len(stems) > 3 else []
-    return Path(files[0]).with_name("_".join([*stems[:3], *more, *([what] if what else [])]) + ending)
+    return Path(files[0]).with_name(
+        "_".join([*stems[:3], *more, *([what] if what else [])]) + ending
+    )
 
 
 class _telling:
@@ -262,6 +266,10 @@ class _telling:
 
     def _tell(self, done: int, of: int) -> None:
         self._progress.update(done / of if of else 1.0, f"frame {done} of {of}")
+
+
+def _frames(n: int) -> str:
+    return "1 frame" if n == 1 else f"{n} frames"
 
 
 def _said(text: str, quiet: bool) -> None:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from kmc.plotting.draw import PICTURES, draw, plot_cross_section, plot_profiles, plot_voids
 from kmc.plotting.pages import overview, save_overview
-from kmc.plotting.style import MAGNESIUM, METAL
+from kmc.plotting.style import MAGNESIUM, METAL, save
 
-__all__ = ["MAGNESIUM", "METAL", "overview", "save_overview"]
+__all__ = [
+    "MAGNESIUM",
+    "METAL",
+    "PICTURES",
+    "draw",
+    "overview",
+    "plot_cross_section",
+    "plot_profiles",
+    "plot_voids",
+    "save",
+    "save_overview",
+]

@@ -24,7 +24,9 @@ _WIDTH_IN = 8.0
 _CURVES_IN = 1.75
 _FOOT_IN = 0.75  # colour bar
 _TYPE = {"font.size": 8, "axes.labelsize": 8.5, "axes.titlesize": 8.5, "legend.fontsize": 8}
-_GIF_COLOURS = 128
+_GIF_COLOURS = 192
+_EXACT = 32
+_STEP = 8
 _HOLD_S = 1.5  # of the last frame, before a GIF starts again
 
 
@@ -105,7 +107,7 @@ class Reel:
         view, cut, t = self._view, self._cut, self.trajectory
         half = _WIDTH_IN / 2 - 0.6
         panels = min(5.0, max(1.0, half * max(view.shape, cut.shape)))
-        heights = [0.3, panels + 0.6 + _FOOT_IN, _CURVES_IN]
+        heights = [0.3, panels + 0.85 + _FOOT_IN, _CURVES_IN]
         height = 2 * round(sum(heights) * _DPI / 2) / _DPI  # video wants even numbers of pixels
         self.page = Figure(figsize=(_WIDTH_IN, height), dpi=_DPI, layout="constrained")
         FigureCanvasAgg(self.page)
@@ -130,7 +132,7 @@ class Reel:
         right.legend(
             handles=keys,
             loc="upper center",
-            bbox_to_anchor=(0.5, -0.42 / max(0.5, half * cut.shape)),
+            bbox_to_anchor=(0.5, -0.42 / max(0.2, half * cut.shape)),
             ncols=2 if len(keys) < 5 else 3,
             handlelength=1,
             handleheight=1,
@@ -206,7 +208,7 @@ class Reel:
 
 def _write_gif(reel: Reel, path: Path, per_second: float, progress) -> None:
     # One palette for all frames keeps colours steady and the file small.
-    palette = reel.picture(len(reel.frames) - 1).quantize(_GIF_COLOURS)
+    palette = _palette(reel.picture(len(reel.frames) - 1))
     pictures = (
         picture.quantize(palette=palette, dither=Image.Dither.NONE)
         for picture in reel.pictures(progress)
@@ -217,6 +219,27 @@ def _write_gif(reel: Reel, path: Path, per_second: float, progress) -> None:
     first = next(pictures)
     duration = durations if len(durations) > 1 else durations[0]
     first.save(path, save_all=True, append_images=pictures, duration=duration, loop=0)
+
+
+def _palette(picture: Image.Image) -> Image.Image:
+    """The colours of a page: the commonest exactly, shades of type and lines as near as may be."""
+    counted = sorted(picture.getcolors(picture.width * picture.height), reverse=True)
+    exact = np.array(_apart([colour for _, colour in counted])[:_EXACT])
+    shades = np.array(picture.quantize(_GIF_COLOURS - len(exact)).getpalette()).reshape(-1, 3)
+    # A shade beside an exact colour would be taken for it: pillow looks in steps of a few.
+    apart = np.abs(shades[:, None].astype(int) - exact).max(axis=2).min(axis=1) > _STEP
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.concatenate((exact, shades[apart])).astype(int).ravel().tolist())
+    return palette
+
+
+def _apart(colours: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """The first of the colours that are hardly different."""
+    kept: list[tuple[int, int, int]] = []
+    for colour in colours[: 8 * _EXACT]:
+        if all(max(abs(a - b) for a, b in zip(colour, k, strict=True)) > _STEP for k in kept):
+            kept.append(colour)
+    return kept
 
 
 def _write_mp4(reel: Reel, path: Path, per_second: float, progress) -> None:

@@ -92,7 +92,7 @@ def _map_over_section(part, trajectory: Trajectory, view: maps.View, cut, frame:
     _section_key(part, [trajectory])
 
 
-def _section_key(part, trajectories: Sequence[Trajectory], ncols: int = 3) -> None:
+def _section_key(part, trajectories: Sequence[Trajectory]) -> None:
     keys = sections.keys(
         mg=any("Mg" in t.species for t in trajectories),
         electrolyte=any(t.has_interface for t in trajectories),
@@ -100,14 +100,14 @@ def _section_key(part, trajectories: Sequence[Trajectory], ncols: int = 3) -> No
     part.legend(
         handles=keys,
         loc="outside lower center",
-        ncols=min(ncols, len(keys)),
+        ncols=2 if len(keys) == 4 else 3,
         handlelength=1,
         handleheight=1,
         columnspacing=1.2,
     )
 
 
-# --- one kind of panel, of one or several files -----------------------------------------------------
+# --- one kind of panel, of one or several files ---------------------------------------------------
 
 
 def summary_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch, Rectangle
 from kmc.analysis import voids
 from kmc.lattice import Lattice
 from kmc.plotting import maps, style
-from kmc.trajectory import Frame, Trajectory
+from kmc.trajectory import Frame
 
 VOID, LONE = "#1B4F8F", "#41A6C4"
 _LI, _MG, _LONE, _VOID = range(4)
@@ -51,7 +51,8 @@ class Cut:
 
     @property
     def band_nm(self) -> float:
-        return _BAND * self.size_nm[0] / 10 if self.has_electrolyte else 0.0
+        usual = _BAND * self.size_nm[0] / 10
+        return min(usual, 0.4 * self.size_nm[1]) if self.has_electrolyte else 0.0
 
     @property
     def shape(self) -> float:
@@ -143,7 +144,10 @@ def draw_section(
     axes.set_ylabel("z (nm)")
     axes.spines[["top", "right"]].set_visible(True)
     axes.locator_params(axis="x", nbins=6)
-    axes.locator_params(axis="y", nbins=2 if cut.shape < 0.15 else 4)
+    if cut.shape < 0.15:
+        axes.set_yticks([0, float(f"{cut.size_nm[1] - cut.half_layer_nm:.1g}")])
+    else:
+        axes.locator_params(axis="y", nbins=4)
     return image
 
 

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from kmc.errors import InputError
 from kmc.trajectory import Frame, Trajectory
@@ -92,7 +93,8 @@ class Picture(Figure):
 def new_figure(width_in: float, height_in: float) -> Picture:
     """An empty page with a tight constrained layout."""
     page = Picture(figsize=(width_in, height_in), layout="constrained")
-    page.get_layout_engine().set(w_pad=0.04, h_pad=0.03, hspace=0.0, wspace=0.0)
+    rect = (0, 0, 1, 1 - 0.05 / height_in)
+    page.get_layout_engine().set(w_pad=0.04, h_pad=0.03, hspace=0.0, wspace=0.0, rect=rect)
     return page
 
 
@@ -127,6 +129,15 @@ def moment(trajectory: Trajectory, frame: Frame) -> str:
     if has_current(trajectory):
         return f"{figure(frame.capacity_monolayers)} monolayers"
     return f"t = {duration(frame.time_s)}"
+
+
+def moment_of(row, x_key: str) -> str:
+    """When a row of a table was taken; `x_key` as from `table_axis`."""
+    if x_key == "frame":
+        return f"frame {row[x_key]}"
+    if x_key == "capacity_monolayers":
+        return f"{figure(row['capacity_monolayers'])} monolayers"
+    return f"t = {duration(row['time_s'])}"
 
 
 def run_colour(index: int) -> str:
@@ -187,6 +198,15 @@ def span(axes: Axes, x) -> None:
         axes.set_xlim(x[0], x[-1] if x[-1] > x[0] else x[0] + 1)
 
 
+def plain_log_axis(axis, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis as plain numbers, as many as have room."""
+    decades = np.log10(high / low)
+    subs = (1, 2, 5) if decades < 1.5 else (1, 3) if decades < 2.5 else (1,)
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(lambda value, _: f"{value:,.10g}".replace(",", "\u2009"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def empty(axes: Axes, text: str) -> None:
     """Say in the middle of a panel why nothing is drawn there."""
     axes.text(
@@ -194,9 +214,14 @@ def empty(axes: Axes, text: str) -> None:
     )
 
 
+def depths(share) -> np.ndarray:
+    """Colours from light (0) to dark (1), for sizes, depths and sequences in time."""
+    return matplotlib.colormaps["YlGnBu"](share)
+
+
 def ramp(n: int) -> list:
     """n colours from light to dark, for a sequence in time; the lightest is still seen in print."""
-    return list(matplotlib.colormaps["YlGnBu"](np.linspace(0.4, 1.0, max(n, 2))))[-n:]
+    return list(depths(np.linspace(0.4, 1.0, max(n, 2))))[-n:]
 
 
 def evenly(n: int, most: int) -> list[int]:
@@ -204,3 +229,13 @@ def evenly(n: int, most: int) -> list[int]:
     if n <= most:
         return list(range(n))
     return sorted({round(i) for i in np.linspace(0, n - 1, most)})
+
+
+def table_axis(tables: Sequence) -> tuple[str, float, str]:
+    """Column, divisor and label of the x axis: capacity, or the time where none was stripped."""
+    if any("time_s" not in t for t in tables):
+        return "frame", 1.0, "frame (1)"
+    if any(len(t) and t["capacity_monolayers"].max() > 0 for t in tables):
+        return "capacity_monolayers", 1.0, "capacity (monolayers)"
+    times = np.array([t["time_s"].max() for t in tables if len(t)])
+    return ("time_s", *scaled_axis(times, "time", "s"))

@@ -1,0 +1,414 @@
+"""The voids of a whole trajectory: what they are, and what becomes of them.
+
+voids = kmc.voids(t)
+voids.table, voids.events, voids.counts, voids.tracks    # DataFrames
+voids.plot()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kmc.analysis import tracks
+from kmc.analysis.frames import Progress, chosen_frames, each_frame, frame_columns
+from kmc.analysis.pictures import draw
+from kmc.analysis.voids import DEFAULT_MIN_SIZE, Voids, find
+from kmc.errors import InputError
+from kmc.lattice import Lattice
+from kmc.wording import plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kmc.trajectory import Trajectory
+
+_MEASURES = (
+    "volume_nm3",
+    "width_nm",
+    "height_nm",
+    "extent_x_nm",
+    "extent_y_nm",
+    "contact_sites",
+    "contact_area_nm2",
+    "aspect_ratio",
+    "wetting_angle_deg",
+)
+
+
+def voids(
+    t: Trajectory,
+    min_size: int = DEFAULT_MIN_SIZE,
+    frames: slice | Sequence[int] | None = None,
+    *,
+    overlap: float = tracks.OVERLAP,
+    reach_nm: float = tracks.REACH_nm,
+    progress: Progress | None = None,
+) -> VoidHistory:
+    """Find the voids of a trajectory and follow them from frame to frame.
+
+    Parameters
+    ----------
+    t : Trajectory
+    min_size : int
+        Fewest connected vacant sites (first and second neighbours) that make a void.
+    frames : slice or sequence of int, optional
+        Frames to look at; all by default.
+    overlap, reach_nm : float
+        When two voids of consecutive frames are one: see `kmc.analysis.tracks`.
+    progress : callable, optional
+        Called with the number of frames done and to do.
+
+    Raises
+    ------
+    InputError
+        There are no such frames, or `min_size`, `overlap` or `reach_nm` make no sense.
+
+    Examples
+    --------
+    >>> voids = kmc.voids(kmc.load("strip_li.h5"))                           # doctest: +SKIP
+    >>> voids.events[voids.events.kind == "coalescence"]                     # doctest: +SKIP
+    """
+    if min_size < 1:
+        raise InputError(f"min_size = {min_size}: a void has at least one site")
+    if not 0 <= overlap <= 1:
+        raise InputError(f"overlap = {overlap}: a fraction between 0 and 1 is needed")
+    if not reach_nm >= 0:
+        raise InputError(f"reach_nm = {reach_nm}: a distance is not negative")
+    indices = chosen_frames(t, frames)
+    found = (
+        find(frame.occupancy, t.lattice, min_size) for frame in each_frame(t, indices, progress)
+    )
+    columns = frame_columns(t, indices)
+    return VoidHistory(found, columns, t.lattice, min_size, overlap=overlap, reach_nm=reach_nm)
+
+
+class VoidHistory:
+    """Voids of a sequence of frames; made by `voids`.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row for each void and frame: frame, void (1 is the largest of the frame), track,
+        capacity_monolayers, capacity_mAh_cm2, time_s, volume_sites, volume_nm3, width_nm,
+        height_nm, extent_x_nm, extent_y_nm, contact_sites, contact_area_nm2, aspect_ratio,
+        wetting_angle_deg, x_nm, y_nm, z_nm. See `kmc.analysis.voids.Void` for the measures.
+    events : DataFrame
+        What happened between two frames, given with the later one: kind (nucleation, growth,
+        shrinkage, coalescence, split, collapse), frame, capacity_monolayers, capacity_mAh_cm2,
+        time_s, parents and children (tuples of tracks), parent_voids and child_voids (the same by
+        void number in the frame before and in this one), volume_change_sites, volume_change_nm3.
+        Voids that are there in the first frame have no nucleation.
+    counts : DataFrame
+        One row for each frame: frame, the three clocks, voids, lone_vacancies, small_clusters,
+        vacancies, vacancies_in_voids, largest_sites, and mean, median and max of width and height.
+    tracks : DataFrame
+        One row for each life: track, first_frame, last_frame, frames, born (start, nucleation or
+        split), died (end, coalescence, split or collapse), the clocks at both ends, max_sites,
+        max_width_nm.
+    graph : DataFrame
+        The links between frames: frame, void, next_frame, next_void, shared_sites,
+        by (overlap or distance), track, next_track.
+    frames : list of int
+    min_size : int
+    overlap, reach_nm : float
+    lattice : Lattice
+    """
+
+    def __init__(
+        self,
+        found,
+        columns: dict[str, np.ndarray],
+        lattice: Lattice,
+        min_size: int,
+        *,
+        overlap: float = tracks.OVERLAP,
+        reach_nm: float = tracks.REACH_nm,
+    ):
+        self.lattice, self.min_size = lattice, min_size
+        self.overlap, self.reach_nm = overlap, reach_nm
+        self._columns = columns
+        self.frames: list[int] = [int(frame) for frame in columns["frame"]]
+        self._snapshots: list[tracks.Snapshot] = []
+        self._measures: list[dict[str, np.ndarray]] = []
+        self._counts: list[dict[str, Any]] = []
+        for one in found:
+            self._take(one)
+        self._follow()
+
+    def _take(self, found: Voids) -> None:
+        """Keep what is needed of a frame; its label array, as large as the box, is not."""
+        sites = np.flatnonzero(found.labels)
+        self._snapshots.append(
+            tracks.Snapshot(
+                sites.astype(np.int32),
+                found.labels[sites] - 1,
+                found.volume,
+                found.centroid_nm,
+            )
+        )
+        measures = {"volume_sites": found.volume}
+        measures |= {name: getattr(found, name) for name in _MEASURES}
+        measures |= {f"{axis}_nm": found.centroid_nm[:, k] for k, axis in enumerate("xyz")}
+        self._measures.append(measures)
+        row = {
+            "voids": len(found),
+            "lone_vacancies": found.n_lone,
+            "small_clusters": found.n_small_clusters,
+            "vacancies": found.n_vacancies,
+            "vacancies_in_voids": found.n_vacancies - found.n_outside,
+            "largest_sites": int(found.volume.max(initial=0)),
+            "contact_area_lost_nm2": float(found.contact_area_nm2.sum()),
+        }
+        for name in ("width_nm", "height_nm"):
+            values = getattr(found, name)
+            for how in (np.mean, np.median, np.max):
+                row[f"{how.__name__.replace('amax', 'max')}_{name}"] = (
+                    float(how(values)) if len(values) else np.nan
+                )
+        self._counts.append(row)
+
+    def _links(self, step: int = 1) -> list[tuple[int, int, tracks.Links]]:
+        """Places of each two frames `step` apart, and the links between their voids."""
+        box = self.lattice.box_A / 10
+        periodic = (True, True, self.lattice.boundary == "periodic")
+        rules = {"overlap": self.overlap, "reach_nm": self.reach_nm}
+        places = range(0, len(self._snapshots), step)
+        return [
+            (a, b, tracks.link(self._snapshots[a], self._snapshots[b], box, periodic, **rules))
+            for a, b in pairwise(places)
+        ]
+
+    def _follow(self) -> None:
+        """Number the tracks."""
+        self._edges = self._links()
+        first = self._snapshots[0] if self._snapshots else ()
+        self._track = [np.arange(1, len(first) + 1)]
+        born = len(first)
+        for a, b, links in self._edges:
+            heir = tracks.heirs(self._snapshots[a], self._snapshots[b], links)
+            track = np.where(heir >= 0, self._track[-1][heir] if len(self._track[-1]) else 0, 0)
+            new = np.flatnonzero(heir < 0)
+            track[new] = born + 1 + np.arange(len(new))
+            born += len(new)
+            self._track.append(track)
+
+    # --- tables ----------------------------------------------------------------------------------
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        import pandas as pd
+
+        size = [len(snapshot) for snapshot in self._snapshots]
+        columns: dict[str, np.ndarray] = {"frame": np.repeat(self._columns["frame"], size)}
+        columns["void"] = np.concatenate([[], *(np.arange(1, n + 1) for n in size)]).astype(int)
+        columns["track"] = np.concatenate([[], *self._track]).astype(int)
+        for name, values in self._columns.items():
+            columns[name] = np.repeat(values, size)
+        for name in self._measures[0]:
+            columns[name] = np.concatenate([measures[name] for measures in self._measures])
+        return pd.DataFrame(columns)
+
+    @cached_property
+    def counts(self) -> pd.DataFrame:
+        import pandas as pd
+
+        clocks = pd.DataFrame(self._columns)
+        return pd.concat([clocks, pd.DataFrame(self._counts)], axis=1)
+
+    @cached_property
+    def graph(self) -> pd.DataFrame:
+        import pandas as pd
+
+        parts = []
+        for a, b, links in self._edges:
+            part = {
+                "frame": self.frames[a],
+                "void": links.parent + 1,
+                "next_frame": self.frames[b],
+                "next_void": links.child + 1,
+                "shared_sites": links.shared,
+                "by": np.where(links.shared > 0, "overlap", "distance"),
+                "track": self._track[a][links.parent],
+                "next_track": self._track[b][links.child],
+            }
+            parts.append(pd.DataFrame(part))
+        names = [
+            "frame",
+            "void",
+            "next_frame",
+            "next_void",
+            "shared_sites",
+            "by",
+            "track",
+            "next_track",
+        ]
+        parts = [part for part in parts if len(part)]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        import pandas as pd
+
+        site_nm3 = self.lattice.site_area_A2 * self.lattice.layer_spacing_A / 1000
+        rows = []
+        for a, b, links in self._edges:
+            clocks = {name: values[b] for name, values in self._columns.items()}
+            for event in tracks.events(self._snapshots[a], self._snapshots[b], links):
+                rows.append(
+                    {
+                        "kind": event.kind,
+                        **clocks,
+                        "parents": tuple(int(self._track[a][v]) for v in event.parents),
+                        "children": tuple(int(self._track[b][v]) for v in event.children),
+                        "parent_voids": tuple(void + 1 for void in event.parents),
+                        "child_voids": tuple(void + 1 for void in event.children),
+                        "volume_change_sites": event.volume_change,
+                        "volume_change_nm3": event.volume_change * site_nm3,
+                    }
+                )
+        names = ["kind", *self._columns, "parents", "children", "parent_voids", "child_voids"]
+        return pd.DataFrame(rows, columns=[*names, "volume_change_sites", "volume_change_nm3"])
+
+    @cached_property
+    def tracks(self) -> pd.DataFrame:
+        lives = self.table.groupby("track")
+        rows = lives.agg(
+            first_frame=("frame", "first"),
+            last_frame=("frame", "last"),
+            frames=("frame", "size"),
+            max_sites=("volume_sites", "max"),
+            max_width_nm=("width_nm", "max"),
+        )
+        for name in ("capacity_monolayers", "capacity_mAh_cm2", "time_s"):
+            if name in self.table:
+                rows[f"first_{name}"] = lives[name].first()
+                rows[f"last_{name}"] = lives[name].last()
+        born, died = {}, {}
+        for event in self.events.itertuples():
+            if event.kind in ("nucleation", "split"):
+                new = (track for track in event.children if track not in event.parents)
+                born.update(dict.fromkeys(new, event.kind))
+            if event.kind in ("collapse", "coalescence"):
+                gone = (track for track in event.parents if track not in event.children)
+                died.update(dict.fromkeys(gone, event.kind))
+        first, last = self.frames[:1], self.frames[-1:]
+        rows.insert(
+            0,
+            "born",
+            [
+                "start" if [frame] == first else born.get(track, "split")
+                for track, frame in rows.first_frame.items()
+            ],
+        )
+        rows.insert(
+            1,
+            "died",
+            [
+                "end" if [frame] == last else died.get(track, "coalescence")
+                for track, frame in rows.last_frame.items()
+            ],
+        )
+        return rows.reset_index()
+
+    # --- questions -------------------------------------------------------------------------------
+
+    def labels(self, frame: int) -> np.ndarray:
+        """Void of each site in a frame, int32 of shape (n_sites,): the void numbers of `table`.
+
+        Parameters
+        ----------
+        frame : int
+            Number of a frame in the trajectory; negative ones count from the last frame here.
+
+        Raises
+        ------
+        InputError
+            The frame is not among those looked at.
+        """
+        number = self.frames[frame] if -len(self.frames) <= frame < 0 else frame
+        if number not in self.frames:
+            raise InputError(
+                f"frame {frame} is not in this history of {plural(len(self.frames), 'frame')}",
+                advice="Its `frames` lists those that are.",
+            )
+        snapshot = self._snapshots[self.frames.index(number)]
+        labels = np.zeros(self.lattice.n_sites, dtype=np.int32)
+        labels[snapshot.sites] = snapshot.members + 1
+        return labels
+
+    def cadence_report(self, every: Sequence[int] = (1, 2, 4)) -> pd.DataFrame:
+        """Events that the same run would show with fewer frames.
+
+        Counts that halve with half of the frames are made by the cadence; counts that stay are
+        properties of the run. A void that lives shorter than the time between frames is in none.
+
+        Parameters
+        ----------
+        every : sequence of int
+            Look at every n-th of the frames only.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by `every`: frames, monolayers_between and time_between_s (means), one column
+            for each kind of event, lives (tracks), by_distance (fraction of links without a shared
+            site).
+        """
+        import pandas as pd
+
+        rows = []
+        for step in every:
+            if step < 1:
+                raise InputError(f"every = {step}: frames are counted from 1")
+            places = np.arange(0, len(self.frames), step)
+            row: dict[str, Any] = {"every": step, "frames": len(places)}
+            for name, column in (
+                ("monolayers_between", "capacity_monolayers"),
+                ("time_between_s", "time_s"),
+            ):
+                values = self._columns.get(column, np.zeros(0))
+                span = np.diff(values[places]) if len(values) else values
+                row[name] = float(np.mean(span)) if len(span) else np.nan
+            row |= dict.fromkeys(tracks.KINDS, 0)
+            lives, linked, distant = len(self._snapshots[0]) if self._snapshots else 0, 0, 0
+            for a, b, links in self._edges if step == 1 else self._links(step):
+                before, after = self._snapshots[a], self._snapshots[b]
+                for event in tracks.events(before, after, links):
+                    row[event.kind] += 1
+                lives += int(np.sum(tracks.heirs(before, after, links) < 0))
+                linked += len(links.shared)
+                distant += int(np.sum(links.shared == 0))
+            row |= {"lives": lives, "by_distance": distant / linked if linked else 0.0}
+            rows.append(row)
+        return pd.DataFrame(rows).set_index("every")
+
+    def plot(self, **options: Any) -> Any:
+        """Number, volume and lifelines of the voids; a matplotlib figure."""
+        return draw("plot_voids", self, **options)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        n_tracks = max((int(track.max(initial=0)) for track in self._track), default=0)
+        lines = [
+            f"VoidHistory: {plural(n_tracks, 'void')} of {self.min_size} sites or more "
+            f"in {plural(len(self), 'frame')}"
+        ]
+        kinds = self.events.kind.value_counts()
+        told = [f"{kind} {kinds[kind]}" for kind in tracks.KINDS if kind in kinds]
+        lines.append(f"  events   {', '.join(told) or 'none'}")
+        if self._counts:
+            last = self._counts[-1]
+            lines.append(
+                f"  at last  {plural(last['voids'], 'void')}, the largest of "
+                f"{last['largest_sites']} sites; {last['lone_vacancies']} lone vacancies, "
+                f"{plural(last['small_clusters'], 'small cluster')}"
+            )
+        lines.append("  see      .table, .events, .counts, .tracks, .graph, .cadence_report()")
+        return "\n".join(lines)

@@ -1,0 +1,275 @@
+"""Mg and vacancies by atomic layer, and around each other.
+
+profiles = kmc.profiles(t)
+profiles.table        # by frame and layer, as a line scan across the interface shows it
+profiles.interface    # by frame: coverage, enrichment, roughness
+profiles.radial()     # vacancies around Mg in the last frame
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from kmc.analysis.frames import Progress, chosen_frames, each_frame, frame_columns
+from kmc.analysis.pictures import draw
+from kmc.analysis.voids import open_height_nm
+from kmc.errors import InputError
+from kmc.lattice import Lattice
+from kmc.wording import figure, plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kmc.trajectory import Trajectory
+
+VACANCY, LI, MG = 0, 1, 2
+_A_per_nm = 10.0
+
+
+def profiles(
+    t: Trajectory,
+    frames: slice | Sequence[int] | None = None,
+    *,
+    bulk_layers: tuple[int, int] | None = None,
+    progress: Progress | None = None,
+) -> Profiles:
+    """Composition of a trajectory by layer.
+
+    Parameters
+    ----------
+    t : Trajectory
+    frames : slice or sequence of int, optional
+        Frames to look at; all by default.
+    bulk_layers : (int, int), optional
+        First and last layer of what counts as bulk; the upper third of the box by default, all of
+        it where there is no interface. The operando paper takes it 20 µm from the collector.
+    progress : callable, optional
+        Called with the number of frames done and to do.
+
+    Raises
+    ------
+    InputError
+        There are no such frames or layers.
+    """
+    lattice = t.lattice
+    if bulk_layers is None:
+        first = lattice.layers - lattice.layers // 3 + 1 if t.has_interface else 1
+        bulk_layers = (first, lattice.layers)
+    if not 1 <= bulk_layers[0] <= bulk_layers[1] <= lattice.layers:
+        raise InputError(
+            f"bulk_layers = {bulk_layers}: the box has layers 1 to {lattice.layers}",
+            advice="Give the first and the last layer, counted from the electrolyte.",
+        )
+    indices = chosen_frames(t, frames)
+    counts = np.empty((len(indices), lattice.layers, 3), dtype=np.int64)
+    heights = np.full((len(indices), 2), np.nan)
+    for row, frame in enumerate(each_frame(t, indices, progress)):
+        counts[row] = species_by_layer(frame.occupancy, lattice)
+        if t.has_interface:
+            height = open_height_nm(frame.occupancy, lattice)
+            heights[row] = height.mean(), height.std()
+    return Profiles(t, frame_columns(t, indices), counts, heights, bulk_layers)
+
+
+def species_by_layer(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
+    """Vacancies, Li and Mg in each layer, int64 of shape (n_layers, 3)."""
+    place = (lattice.layer - 1) * 3 + np.asarray(occupancy)
+    return np.bincount(place, minlength=3 * lattice.layers).reshape(lattice.layers, 3)
+
+
+def vacancies_around_mg(
+    occupancy: np.ndarray, lattice: Lattice, r_max_nm: float = 1.2
+) -> pd.DataFrame:
+    """How many vacancies lie at each distance from Mg, against vacancies at random.
+
+    Random means: the vacancies of each layer anywhere in that layer. So neither the layers that
+    vacancies prefer nor the edges of the box show, and ``g = 1`` is no preference; below 1 Mg
+    repels vacancies.
+
+    Parameters
+    ----------
+    occupancy : ndarray of uint8, shape (n_sites,)
+        0 vacancy, 1 Li, 2 Mg.
+    lattice : Lattice
+    r_max_nm : float
+        Farthest distance.
+
+    Returns
+    -------
+    DataFrame
+        One row for each distance of sites: r_nm, pairs, expected, g, g_error (of counting, √pairs
+        over expected: vacancies in voids come together, so scatter is larger). g is NaN where
+        nothing is expected.
+
+    Raises
+    ------
+    InputError
+        `r_max_nm` is more than half of the box.
+    """
+    import pandas as pd
+
+    occupancy = np.asarray(occupancy)
+    periodic = np.array([True, True, lattice.boundary == "periodic"])
+    most_nm = float(lattice.box_A[periodic].min()) / 2 / _A_per_nm
+    if not 0 < r_max_nm <= most_nm:
+        raise InputError(
+            f"r_max_nm = {r_max_nm}: half of the box is {figure(most_nm, 'nm')}",
+            advice="Distances beyond it are not unique.",
+        )
+    radii = _site_distances(r_max_nm * _A_per_nm / lattice.lattice_parameter_A)
+    radii = radii * lattice.lattice_parameter_A
+    between = np.concatenate(([radii[0] / 2], (radii[:-1] + radii[1:]) / 2, [radii[-1] + 0.01]))
+    points = lattice.positions_A
+    ring = np.where(periodic, lattice.box_A, 0.0)
+
+    def tree(sites):
+        return cKDTree(points[sites] % np.where(periodic, lattice.box_A, np.inf), boxsize=ring)
+
+    mg, vacant = np.flatnonzero(occupancy == MG), np.flatnonzero(occupancy == VACANCY)
+    pairs = expected = np.zeros(len(radii))
+    if len(mg) and len(vacant):
+        centre = tree(mg)
+        share = species_by_layer(occupancy, lattice)[:, VACANCY] / lattice.sites_per_layer
+        layers = np.flatnonzero(share > 0)
+        where = np.flatnonzero(np.isin(lattice.layer - 1, layers))
+        weights = share[lattice.layer[where] - 1]
+        pairs = np.diff(centre.count_neighbors(tree(vacant), between))
+        expected = np.diff(centre.count_neighbors(tree(where), between, weights=(None, weights)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        g = np.where(expected > 0, pairs / expected, np.nan)
+        error = np.where(expected > 0, np.sqrt(pairs) / expected, np.nan)
+    return pd.DataFrame(
+        {
+            "r_nm": radii / _A_per_nm,
+            "pairs": pairs.astype(np.int64),
+            "expected": expected,
+            "g": g,
+            "g_error": error,
+        }
+    )
+
+
+def _site_distances(most: float) -> np.ndarray:
+    """Distances between sites of a bcc lattice up to `most`, in lattice parameters."""
+    reach = np.arange(-int(2 * most) - 1, int(2 * most) + 2)
+    i, j, k = np.meshgrid(reach, reach, reach)
+    bcc = (i % 2 == j % 2) & (j % 2 == k % 2)
+    squares = np.unique((i**2 + j**2 + k**2)[bcc])
+    radii = np.sqrt(squares[squares > 0]) / 2
+    near = radii <= most * (1 + 1e-9)
+    return radii[near] if near.any() else radii[:1]
+
+
+class Profiles:
+    """Composition by layer and frame; made by `profiles`.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row for each frame and layer: frame, capacity_monolayers, capacity_mAh_cm2, time_s,
+        layer, z_nm, vacancy_fraction, mg_per_site and li_per_site (of all sites), mg_fraction (of
+        the metal), and, over the bulk of the same frame, vacancy_relative, mg_relative (per site:
+        the intensity of a line scan) and mg_enrichment (of the metal). NaN where bulk has none.
+    interface : DataFrame
+        One row for each frame: frame, the three clocks, mg_coverage, li_coverage and
+        vacancy_coverage of L1 (of its sites), mg_enrichment_L1 (fraction in the metal of L1 over
+        that of bulk), mg_excess_nm2 (Mg in the box beyond bulk composition of the metal there, for
+        each nm² of interface), bulk_mg_fraction, bulk_vacancy_fraction, mean_gap_nm and
+        roughness_nm (mean and root mean square of the height of the first metal over each L1 site).
+        In a periodic box what belongs to an interface is NaN.
+    counts : ndarray of int64, shape (n_frames, n_layers, 3)
+        Vacancies, Li and Mg.
+    bulk_layers : (int, int)
+    """
+
+    def __init__(self, t, columns, counts, heights, bulk_layers):
+        import pandas as pd
+
+        self._trajectory, self._columns = t, columns
+        self.counts, self.bulk_layers = counts, tuple(bulk_layers)
+        lattice = t.lattice
+        n_frames, n_layers, _ = counts.shape
+        per_site = counts / lattice.sites_per_layer
+        with np.errstate(divide="ignore", invalid="ignore"):
+            in_metal = counts[..., MG] / (counts[..., LI] + counts[..., MG])
+            bulk = slice(bulk_layers[0] - 1, bulk_layers[1])
+            of_bulk = counts[:, bulk].sum(axis=1)
+            bulk_site = of_bulk / of_bulk.sum(axis=1, keepdims=True)
+            bulk_metal = of_bulk[:, MG] / (of_bulk[:, LI] + of_bulk[:, MG])
+            relative = np.where(bulk_site > 0, 1.0, np.nan)[:, None] * per_site
+            relative = relative / bulk_site[:, None]
+            enrichment = in_metal / np.where(bulk_metal > 0, bulk_metal, np.nan)[:, None]
+        table = {name: np.repeat(values, n_layers) for name, values in columns.items()}
+        layers = np.arange(1, n_layers + 1)
+        table["layer"] = np.tile(layers, n_frames)
+        table["z_nm"] = (table["layer"] - 1) * lattice.layer_spacing_A / _A_per_nm
+        table["vacancy_fraction"] = per_site[..., VACANCY].ravel()
+        table["mg_fraction"] = in_metal.ravel()
+        table["mg_per_site"] = per_site[..., MG].ravel()
+        table["li_per_site"] = per_site[..., LI].ravel()
+        table["vacancy_relative"] = relative[..., VACANCY].ravel()
+        table["mg_relative"] = relative[..., MG].ravel()
+        table["mg_enrichment"] = enrichment.ravel()
+        self.table: pd.DataFrame = pd.DataFrame(table)
+
+        unknown = 1.0 if t.has_interface else np.nan
+        area_nm2 = lattice.box_A[0] * lattice.box_A[1] / _A_per_nm**2
+        metal = counts[..., LI].sum(axis=1) + counts[..., MG].sum(axis=1)
+        excess = counts[..., MG].sum(axis=1) - bulk_metal * metal
+        self.interface: pd.DataFrame = pd.DataFrame(
+            {
+                **columns,
+                "mg_coverage": unknown * per_site[:, 0, MG],
+                "li_coverage": unknown * per_site[:, 0, LI],
+                "vacancy_coverage": unknown * per_site[:, 0, VACANCY],
+                "mg_enrichment_L1": unknown * enrichment[:, 0],
+                "mg_excess_nm2": unknown * excess / area_nm2,
+                "bulk_mg_fraction": bulk_metal,
+                "bulk_vacancy_fraction": bulk_site[:, VACANCY],
+                "mean_gap_nm": heights[:, 0],
+                "roughness_nm": heights[:, 1],
+            }
+        )
+
+    def radial(self, frame: int = -1, r_max_nm: float = 1.2) -> pd.DataFrame:
+        """Vacancies around Mg in one frame of the trajectory: see `vacancies_around_mg`.
+
+        Parameters
+        ----------
+        frame : int
+            Number of the frame in the trajectory; negative ones count from its end.
+        """
+        t = self._trajectory
+        return vacancies_around_mg(t.frames[frame].occupancy, t.lattice, r_max_nm)
+
+    def plot(self, **options: Any) -> Any:
+        """Profiles at some moments, coverage and roughness; a matplotlib figure."""
+        return draw("plot_profiles", self, **options)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __repr__(self) -> str:
+        last = self.interface.iloc[-1]
+        first, final = self.bulk_layers
+        lines = [
+            f"Profiles: {plural(len(self), 'frame')}, {plural(self.counts.shape[1], 'layer')}; "
+            f"bulk is L{first} to L{final}"
+        ]
+        if np.isfinite(last["mg_coverage"]):
+            lines.append(
+                f"  at last  L1 holds {100 * last['li_coverage']:.1f} % Li, "
+                f"{100 * last['mg_coverage']:.1f} % Mg, "
+                f"{100 * last['vacancy_coverage']:.1f} % vacancies"
+            )
+            lines.append(f"  surface  roughness {figure(last['roughness_nm'], 'nm')}")
+        lines.append(
+            f"  bulk     {100 * last['bulk_mg_fraction']:.2f} % Mg of the metal, "
+            f"vacancy fraction {figure(last['bulk_vacancy_fraction'])}"
+        )
+        lines.append("  see      .table, .interface, .radial()")
+        return "\n".join(lines)

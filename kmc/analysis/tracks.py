@@ -1,0 +1,222 @@
+"""Life stories: which void of one frame is which void of the next.
+
+Voids are matched by the sites they share. Two voids are linked when they share at least `overlap`
+of the smaller one's sites, and a void that shares sites but with none enough is linked to the one
+it shares most with. Voids without a shared site, which diffusion may have carried away between two
+frames, are then paired with the nearest one left of the other frame, within `reach_nm` between
+centroids over the periodic boundaries, nearest pairs first.
+
+The links of two frames tell the events:
+
+==============  =================================================================================
+nucleation      a void without a parent: it reached ``min_size`` since the frame before
+collapse        a void without a child: closed, dissolved, or below ``min_size``
+growth          one parent, one child, more sites
+shrinkage       one parent, one child, fewer sites
+coalescence     a void with several parents
+split           a void with several children
+==============  =================================================================================
+
+What happens and is undone between two frames leaves no trace, and several events of one void
+between two frames are seen as one: see `history.VoidHistory.cadence_report`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+KINDS = ("nucleation", "growth", "shrinkage", "coalescence", "split", "collapse")
+OVERLAP = 0.1
+REACH_nm = 1.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The voids of one frame, as far as matching needs them.
+
+    Attributes
+    ----------
+    sites : ndarray of int, shape (n,)
+        Sites in voids, ascending.
+    members : ndarray of int, shape (n,)
+        The void each belongs to, from 0.
+    volume : ndarray of int, shape (n_voids,)
+        Sites of each void.
+    centroid_nm : ndarray of float, shape (n_voids, 3)
+        Inside the box.
+    """
+
+    sites: np.ndarray
+    members: np.ndarray
+    volume: np.ndarray
+    centroid_nm: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.volume)
+
+
+@dataclass(frozen=True)
+class Links:
+    """Links between the voids of two frames.
+
+    Attributes
+    ----------
+    parent, child : ndarray of int, shape (n_links,)
+        Voids of the earlier and the later frame, from 0, in ascending order.
+    shared : ndarray of int, shape (n_links,)
+        Sites they share; 0 for a link by distance.
+    """
+
+    parent: np.ndarray
+    child: np.ndarray
+    shared: np.ndarray
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened between two frames; voids are numbered from 0."""
+
+    kind: str
+    parents: tuple[int, ...]
+    children: tuple[int, ...]
+    volume_change: int
+
+
+def link(
+    before: Snapshot,
+    after: Snapshot,
+    box_nm: np.ndarray,
+    periodic: tuple[bool, bool, bool],
+    *,
+    overlap: float = OVERLAP,
+    reach_nm: float = REACH_nm,
+) -> Links:
+    """Match the voids of two frames.
+
+    Parameters
+    ----------
+    before, after : Snapshot
+    box_nm : array of float, shape (3,)
+        Edges of the box.
+    periodic : (bool, bool, bool)
+        Directions in which the box is periodic.
+    overlap : float
+        Fraction of the smaller void's sites that two voids must share.
+    reach_nm : float
+        Farthest that a void without shared sites may have moved; 0 for none.
+    """
+    _, i, j = np.intersect1d(before.sites, after.sites, assume_unique=True, return_indices=True)
+    pairs, shared = np.unique(
+        before.members[i].astype(np.int64) * max(1, len(after)) + after.members[j],
+        return_counts=True,
+    )
+    parent, child = np.divmod(pairs, max(1, len(after)))
+    enough = shared >= overlap * np.minimum(before.volume[parent], after.volume[child])
+    for one in (parent, child):  # a void that shares a little only belongs to its best match
+        served = np.isin(one, one[enough])
+        order = np.lexsort((-shared, one))
+        best = order[np.unique(one[order], return_index=True)[1]]
+        enough[best[~served[best]]] = True
+    parent, child, shared = parent[enough], child[enough], shared[enough]
+
+    lost = np.setdiff1d(np.arange(len(before)), parent)
+    new = np.setdiff1d(np.arange(len(after)), child)
+    moved = _nearest(before.centroid_nm[lost], after.centroid_nm[new], box_nm, periodic, reach_nm)
+    parent = np.concatenate((parent, lost[[a for a, _ in moved]]))
+    child = np.concatenate((child, new[[b for _, b in moved]]))
+    shared = np.concatenate((shared, np.zeros(len(moved), dtype=shared.dtype)))
+    order = np.lexsort((child, parent))
+    return Links(parent[order], child[order], shared[order])
+
+
+def _nearest(before, after, box_nm, periodic, reach_nm) -> list[tuple[int, int]]:
+    """Pairs of points at most so far apart, each point once, nearest first."""
+    if not (len(before) and len(after) and reach_nm > 0):
+        return []
+    ring = np.where(periodic, box_nm, 0.0)  # 0: not periodic
+    lowest = np.minimum(before.min(axis=0), after.min(axis=0))
+    shift = np.where(periodic, 0.0, lowest)
+    trees = []
+    for points in (before, after):
+        points = points - shift
+        trees.append(cKDTree(np.where(periodic, points % box_nm, points), boxsize=ring))
+    near = trees[0].sparse_distance_matrix(trees[1], reach_nm, output_type="ndarray")
+    pairs, used_a, used_b = [], set(), set()
+    for k in np.lexsort((near["j"], near["i"], near["v"])):
+        a, b = int(near["i"][k]), int(near["j"][k])
+        if a not in used_a and b not in used_b:
+            pairs.append((a, b))
+            used_a.add(a)
+            used_b.add(b)
+    return pairs
+
+
+def events(before: Snapshot, after: Snapshot, links: Links) -> Iterator[Event]:
+    """What happened between two frames, in the order of `KINDS`.
+
+    ``volume_change`` is what the voids after the event have more than those before it, in sites. A
+    void that takes part in a coalescence and a split counts in both with its full volume. A void
+    that only keeps its volume makes no event.
+    """
+    children = _partners(links.parent, links.child, len(before))
+    parents = _partners(links.child, links.parent, len(after))
+    for void, origin in enumerate(parents):
+        if not origin:
+            yield Event("nucleation", (), (void,), int(after.volume[void]))
+    for kind, sign in (("growth", 1), ("shrinkage", -1)):
+        for void, origin in enumerate(parents):
+            if len(origin) == 1 and len(children[origin[0]]) == 1:
+                change = int(after.volume[void]) - int(before.volume[origin[0]])
+                if change * sign > 0:
+                    yield Event(kind, tuple(origin), (void,), change)
+    for void, origin in enumerate(parents):
+        if len(origin) > 1:
+            change = int(after.volume[void]) - int(before.volume[origin].sum())
+            yield Event("coalescence", tuple(origin), (void,), change)
+    for void, result in enumerate(children):
+        if len(result) > 1:
+            change = int(after.volume[result].sum()) - int(before.volume[void])
+            yield Event("split", (void,), tuple(result), change)
+    for void, result in enumerate(children):
+        if not result:
+            yield Event("collapse", (void,), (), -int(before.volume[void]))
+
+
+def _partners(one: np.ndarray, other: np.ndarray, n: int) -> list[list[int]]:
+    partners: list[list[int]] = [[] for _ in range(n)]
+    for a, b in zip(one.tolist(), other.tolist(), strict=True):
+        partners[a].append(b)
+    return partners
+
+
+def heirs(before: Snapshot, after: Snapshot, links: Links) -> np.ndarray:
+    """The void of the earlier frame that each void goes on with.
+
+    A void and a child go on as one track when each is the other's best match: most shared sites,
+    then the larger void. So the largest of coalescing voids goes on, and the largest piece of one
+    that splits.
+
+    Returns
+    -------
+    ndarray of int, shape (len(after),)
+        Number in the earlier frame; −1 where a track begins.
+    """
+    best_parent = _best(links.child, links.parent, links.shared, before.volume, len(after))
+    best_child = _best(links.parent, links.child, links.shared, after.volume, len(before))
+    heir = np.full(len(after), -1)
+    for void, origin in enumerate(best_parent):
+        if origin >= 0 and best_child[origin] == void:
+            heir[void] = origin
+    return heir
+
+
+def _best(one, other, shared, volume, n) -> np.ndarray:
+    best = np.full(n, -1)
+    order = np.lexsort((other, -volume[other], -shared))
+    for k in order[::-1]:  # the best is written last
+        best[one[k]] = other[k]
+    return best

@@ -1,0 +1,142 @@
+"""One door to all pictures: `draw` by name, and what results of the analysis draw themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+import kmc
+from kmc.analysis.voids import DEFAULT_MIN_SIZE
+from kmc.errors import InputError
+from kmc.framechoice import choose_frames
+from kmc.plotting import microscope, pages, profiles, statistics, style
+from kmc.trajectory import Trajectory
+
+Progress = Callable[[int, int], None]
+
+_PLAIN = {
+    "summary": pages.summary_picture,
+    "contact": pages.contact_picture,
+    "map": pages.map_picture,
+    "section": pages.section_picture,
+}
+_OF_VOIDS = ("sizes", "voids", "lifelines")
+_WITH_INTERFACE = ("microscope", "profiles")
+PICTURES = (*_PLAIN, "microscope", *_OF_VOIDS, "profiles")
+
+
+def draw(
+    what: str,
+    trajectories: Trajectory | Sequence[Trajectory],
+    *,
+    frames: str | Sequence[int] | None = None,
+    min_size: int = DEFAULT_MIN_SIZE,
+    paper: bool = False,
+    progress: Progress | None = None,
+) -> Figure:
+    """A picture of one or several trajectories.
+
+    Parameters
+    ----------
+    what : str
+        One of `PICTURES`.
+    trajectories : Trajectory or sequence of Trajectory
+        Several are laid over each other, or side by side.
+    frames : str or sequence of int, optional
+        Frames to use, as in `kmc.framechoice.choose_frames`; by default those that suit the
+        picture.
+    min_size : int
+        Fewest connected vacancies that make a void.
+    paper : bool
+        With ``microscope``: the numbers of the operando paper beside the runs.
+    progress : callable, optional
+        Called with the number of frames done and to do.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Shows itself in a notebook; `save` writes it.
+
+    Raises
+    ------
+    InputError
+        There is no such picture or frame, or the runs have not what it shows.
+    """
+    runs = [trajectories] if isinstance(trajectories, Trajectory) else list(trajectories)
+    if what not in PICTURES:
+        raise InputError(f"there is no picture {what!r}", advice=f"Choose {', '.join(PICTURES)}.")
+    if not runs:
+        raise InputError("no trajectory was given", advice="Give at least one.")
+    if what in _PLAIN:
+        chosen = None if frames is None else (lambda n: choose_frames(frames, n))
+        with style.styled():
+            return _PLAIN[what](runs, chosen)
+    for t in runs:
+        if not len(t.frames):
+            raise InputError(f"{t.path} holds no frame yet", advice="Wait for the run to go on.")
+        if what in _WITH_INTERFACE and not t.has_interface:
+            raise InputError(
+                f"{t.path} is a periodic box without an interface: there is no picture {what!r}",
+                advice="Use --what voids, sizes, lifelines, map or section.",
+            )
+    names = style.run_names(runs)
+    some = [None if frames is None else choose_frames(frames, len(t.frames)) for t in runs]
+    if what == "microscope":
+        found = _each(kmc.cross_section, runs, some, progress, min_size=min_size)
+        alloys = ["Mg" in t.species for t in runs]
+        with style.styled():
+            return microscope.microscope_picture(found, names, alloys, with_paper=paper)
+    if what == "profiles":
+        found = _each(kmc.profiles, runs, some, progress)
+        with style.styled():
+            return profiles.profiles_picture(found, names)
+    if what == "sizes":  # only a size distribution can be of single frames
+        histories = _each(kmc.voids, runs, [None] * len(runs), progress, min_size=min_size)
+        areas = [t.lattice.box_A[0] * t.lattice.box_A[1] / style.A_per_nm**2 for t in runs]
+        chosen = None if frames is None else some
+        with style.styled():
+            return statistics.sizes_picture(histories, areas, names, chosen)
+    histories = _each(kmc.voids, runs, some, progress, min_size=min_size)
+    draw_them = {
+        "voids": statistics.voids_picture,
+        "lifelines": statistics.lifelines_picture,
+    }[what]
+    with style.styled():
+        return draw_them(histories, names)
+
+
+def _each(analyse: Callable, runs: Sequence, frames: Sequence, progress, **options) -> list:
+    """What an analysis finds in each run, with progress from run to run."""
+    found = []
+    for i, (t, some) in enumerate(zip(runs, frames, strict=True)):
+        part = None if progress is None else _part(progress, i, len(runs))
+        found.append(analyse(t, frames=some, progress=part, **options))
+    return found
+
+
+def _part(progress: Progress, index: int, of_runs: int) -> Progress:
+    """Progress of one of several runs, as a part of all."""
+    return lambda done, of: progress(index * of + done, of_runs * of)
+
+
+# --- what the results of the analysis draw themselves ---------------------------------------------
+
+
+def plot_voids(history: Any) -> Figure:
+    """Number, volume and life stories of the voids of one run; `VoidHistory.plot`."""
+    with style.styled():
+        return statistics.history_picture(history)
+
+
+def plot_cross_section(section: Any) -> Figure:
+    """Contact loss, number, widths and heights on cross-section lines; `CrossSection.plot`."""
+    with style.styled():
+        return microscope.microscope_picture([section])
+
+
+def plot_profiles(found: Any) -> Figure:
+    """Mg and vacancies by layer, and Mg at the interface; `Profiles.plot`."""
+    with style.styled():
+        return profiles.profiles_picture([found])

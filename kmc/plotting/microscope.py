@@ -1,0 +1,208 @@
+"""The microscope's view: contact loss, number, width and height of voids on cross-section lines.
+
+Laid out like Fig. 1b–e of the operando paper, so that both can be laid side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from kmc.plotting import paper, style
+
+_ROW_IN = 1.12
+_MOST_BOXES = 16
+_QUANTITIES = (("width", "void width"), ("height", "void height"))
+
+
+def microscope_picture(
+    sections: Sequence,
+    names: Sequence[str] | None = None,
+    alloys: Sequence[bool] | None = None,
+    *,
+    with_paper: bool = False,
+) -> Figure:
+    """Contact loss, voids per 100 µm, and box charts of width and height against capacity.
+
+    Parameters
+    ----------
+    sections : sequence of CrossSection
+        One for each run, from `kmc.cross_section`.
+    names : sequence of str, optional
+        What to call the runs.
+    alloys : sequence of bool, optional
+        Which runs hold Mg: the paper's marks take the colours of the first run of each metal.
+    with_paper : bool
+        Beside them the numbers of the operando paper, with scales of their own: a box of
+        nanometres makes no voids of micrometres, but ranks, ratios and trends compare.
+    """
+    names = list(names or [""] * len(sections))
+    told = any(names)
+    head = (0.1 + 0.16 * -(-len(names) // 2) if told else 0.05) + (0.3 if with_paper else 0.0)
+    foot = 0.3 if with_paper else 0.0
+    body = 4 * _ROW_IN + 0.75
+    width = style.PAGE_IN if with_paper else style.COLUMN_IN
+    page = style.new_figure(width, head + body + foot)
+    top, middle, bottom = page.subfigures(3, 1, height_ratios=[head, body, max(foot, 0.01)])
+    axes = middle.subplots(4, 2 if with_paper else 1, sharex="col", squeeze=False)
+    colours = [style.run_colour(i) for i in range(len(sections))]
+    _runs(axes[:, 0], sections, colours)
+    if told:
+        keys = [
+            Line2D([], [], lw=1.6, label=name, **style.run_style(i)) for i, name in enumerate(names)
+        ]
+        top.legend(handles=keys, loc="upper left", ncols=2, handlelength=2.4, borderaxespad=0.3)
+    for letter, panel in zip("bcde", axes[:, 0], strict=True):
+        panel.text(
+            -0.21 if with_paper else -0.25,
+            1.0,
+            letter,
+            weight="bold",
+            size=8.5,
+            va="center",
+            transform=panel.transAxes,
+        )
+    if with_paper:
+        lithium, alloy = _colours_of_metals(alloys or [False] * len(sections), colours)
+        _paper(axes[:, 1], lithium, alloy)
+        top.text(0.09, 0.12, "simulation", weight="bold", va="center")
+        top.text(0.57, 0.12, f"operando, {paper.CITATION}", weight="bold", va="center")
+        bottom.text(
+            0.5,
+            0.5,
+            "Scales differ: nanometres of lattice make no voids of micrometres. Compare ranks, "
+            "ratios and trends, not sizes.",
+            ha="center",
+            va="center",
+            color=style.GREY,
+        )
+    middle.align_ylabels(axes[:, 0])
+    return page
+
+
+def _runs(axes: Sequence[Axes], sections: Sequence, colours: Sequence[str]) -> None:
+    tables = [section.table for section in sections]
+    x_key, scale, x_label = style.table_axis(tables)
+    last = max((t[x_key].max() / scale for t in tables if len(t)), default=0.0)
+    for i, table in enumerate(tables):
+        x = table[x_key].to_numpy(float) / scale
+        options = style.run_style(i) | {"clip_on": False}
+        few = {"marker": "o", "ms": 3} if len(x) < 4 else {}
+        axes[0].plot(x, 100 * table["contact_loss"], **options, **few)
+        axes[1].plot(x, table["voids_per_100um"], **options, **few)
+    axes[0].set_ylabel("contact loss (%)")
+    axes[0].set_ylim(0, 100)
+    axes[1].set_ylabel("voids per\n100 µm of line")
+    axes[1].set_ylim(bottom=0)
+    axes[1].yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace(",", "\u2009"))
+    for panel, (quantity, label) in zip(axes[2:], _QUANTITIES, strict=True):
+        for i, table in enumerate(tables):
+            _boxes(panel, table, quantity, x_key, scale, last, i, len(tables), colours[i])
+        panel.set_ylabel(f"{label} (nm)")
+        panel.set_ylim(bottom=0)
+    axes[-1].set_xlabel(x_label)
+    axes[-1].set_xlim(0, 1.02 * last if last > 0 else 1.0)
+
+
+def _boxes(panel, table, quantity, x_key, scale, last, index, of, colour) -> None:
+    """Horizontal lines at largest, median and smallest; the box holds the middle half."""
+    rows = table[np.isfinite(table[f"{quantity}_median_nm"].to_numpy(float))]
+    if not len(rows):
+        return
+    rows = rows.iloc[:: -(-len(rows) // _MOST_BOXES)]
+    pitch = (last if last > 0 else 1.0) / _MOST_BOXES
+    width = 0.75 * pitch / of
+    x = rows[x_key].to_numpy(float) / scale + (index - (of - 1) / 2) * width
+    low, first, median, third, high = (
+        rows[f"{quantity}_{name}_nm"].to_numpy(float)
+        for name in ("min", "q1", "median", "q3", "max")
+    )
+    half = 0.42 * width
+    panel.vlines(x, low, high, color=colour, lw=0.6)
+    panel.bar(x, third - first, 2 * half, bottom=first, color=colour, alpha=0.35, ec=colour, lw=0.6)
+    panel.hlines(median, x - half, x + half, color=colour, lw=1.4)
+    for ends in (low, high):
+        panel.hlines(ends, x - half, x + half, color=colour, lw=0.8)
+
+
+def _colours_of_metals(alloys: Sequence[bool], colours: Sequence[str]) -> tuple[str, str]:
+    """Colours of the first run of Li and of the first of Li-Mg, or such as no run has."""
+    free = [c for c in (style.BLUE, style.VERMILLION, style.GREEN) if c not in colours]
+    lithium = next((c for mg, c in zip(alloys, colours, strict=True) if not mg), None)
+    alloy = next((c for mg, c in zip(alloys, colours, strict=True) if mg), None)
+    lithium = lithium or free.pop(0)
+    return lithium, alloy or next(c for c in free if c != lithium)
+
+
+def _paper(axes: Sequence[Axes], lithium: str, alloy: str) -> None:
+    """Marks at the numbers the paper states, in its own units."""
+    loss, number, width, height = axes
+    for panel in axes:
+        panel.set_xlim(-0.08, paper.LAST_mAh_cm2)
+        panel.axvline(paper.GAP_mAh_cm2, color=lithium, lw=0.7, ls=":")
+    loss.set_ylim(0, 100)
+    loss.set_ylabel("contact loss (%)")
+    loss.axhline(paper.CONTACT_LOSS_OF_RISE, color=style.GREY, lw=0.8, ls="--")
+    _say(
+        loss,
+        paper.LAST_mAh_cm2,
+        paper.CONTACT_LOSS_OF_RISE,
+        "overpotential steep",
+        (0, -6),
+        ha="right",
+    )
+    loss.plot(paper.GAP_mAh_cm2, 100, "s", color=lithium, ms=4.5, clip_on=False)
+    _say(loss, paper.GAP_mAh_cm2, 40, "Li: one gap", (4, 0), lithium)
+    number.set_ylim(0, 20)
+    number.set_ylabel("voids per\n100 µm of line")
+    for metal, colour, text in (
+        ("Li", lithium, "Li 16–18"),
+        ("Mg", alloy, "Li-Mg 2–3, then rises"),
+    ):
+        low, high = paper.FIRST_COUNT[metal]
+        number.errorbar(
+            0, (low + high) / 2, (high - low) / 2, fmt="o", color=colour, ms=4, capsize=2.5, lw=1
+        )
+        _say(number, 0, (low + high) / 2, text, (7, 0), colour)
+    number.axvline(paper.COALESCENCE_mAh_cm2, color=lithium, lw=0.7, ls=":")
+    _say(number, paper.COALESCENCE_mAh_cm2, 10, "Li: voids coalesce", (3, 0), lithium)
+    width.set_ylim(0, 25)
+    width.set_ylabel("void width (µm)")
+    for metal, colour, text, shift in (
+        ("Li", lithium, "Li 2.2 ± 1.3", (9, -4)),
+        ("Mg", alloy, "Li-Mg 3.8 ± 1.0", (9, 5)),
+    ):
+        mean, deviation = paper.FIRST_WIDTH_um[metal]
+        x = 0.0 if metal == "Li" else 0.05
+        width.errorbar(x, mean, deviation, fmt="o", color=colour, ms=4, capsize=2.5, lw=1)
+        _say(width, 0, mean, text, shift, colour)
+    width.plot(*paper.SPLIT, "D", color=alloy, ms=4)
+    _say(width, *paper.SPLIT, "Li-Mg ≈ 20, splits", (6, 0), alloy)
+    _falls(width, paper.WIDTH_FALLS_mAh_cm2, 10, "Li-Mg: largest width falls", alloy)
+    height.set_yticks([])
+    height.set_ylim(0, 1)
+    height.set_ylabel("void height\n(no number stated)")
+    _falls(height, paper.HEIGHT_FALLS_mAh_cm2, 0.5, "Li-Mg: largest height falls", alloy)
+    height.set_xlabel("capacity (mAh/cm²)")
+
+
+def _falls(panel: Axes, at: Sequence[float], y: float, text: str, colour: str) -> None:
+    panel.plot(at, [y] * len(at), "v", color=colour, ms=5)
+    _say(panel, at[1], y, text, (0, 10), colour, ha="left")
+
+
+def _say(panel: Axes, x, y, text, shift, colour=None, ha: str = "left") -> None:
+    panel.annotate(
+        text,
+        (x, y),
+        xytext=shift,
+        textcoords="offset points",
+        ha=ha,
+        va="center",
+        color=colour or style.BLACK,
+        fontsize=6.5,
+    )

@@ -1,0 +1,338 @@
+"""Voids in numbers: how many, how large, and their life stories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from kmc.plotting import style
+from kmc.wording import plural
+
+_MOST_MOMENTS = 4  # size distributions in one panel
+_MOST_LINES = 40  # lifelines in one picture
+_LIGHT, _DARK = 0.42, 1.0
+
+
+def key_height(names: Sequence[str]) -> float:
+    return 0.1 + 0.16 * len(names) if any(names) else 0.02
+
+
+def draw_key(part, names: Sequence[str]) -> None:
+    """The names of the runs with the colours and dashes of their curves."""
+    if any(names):
+        keys = [
+            Line2D([], [], lw=1.6, label=name, **style.run_style(i)) for i, name in enumerate(names)
+        ]
+        part.legend(handles=keys, loc="center left", handlelength=2.6, borderaxespad=0.3)
+
+
+# --- number and volume ----------------------------------------------------------------------------
+
+
+def voids_picture(histories: Sequence, names: Sequence[str] | None = None) -> Figure:
+    """Number of voids, their share of the vacancies' volume and the largest, frame by frame."""
+    names = list(names or [""] * len(histories))
+    head = key_height(names)
+    page = style.new_figure(style.COLUMN_IN, head + 3.7)
+    top, body = page.subfigures(2, 1, height_ratios=[head, 3.7])
+    draw_key(top, names)
+    _draw_numbers(body, histories)
+    return page
+
+
+def history_picture(history) -> Figure:
+    """Numbers and life stories of one run below each other."""
+    lives = _lives_height([_lanes(history)])
+    page = style.new_figure(style.COLUMN_IN, 3.7 + lives)
+    upper, lower = page.subfigures(2, 1, height_ratios=[3.7, lives])
+    _draw_numbers(upper, [history])
+    _draw_lifelines(lower, [history], [""])
+    return page
+
+
+def _draw_numbers(body, histories: Sequence) -> None:
+    axes = body.subplots(3, 1, sharex=True)
+    moments = [_per_frame(history) for history in histories]
+    x_key, scale, x_label = style.table_axis(moments)
+    last = 0.0
+    for i, table in enumerate(moments):
+        x = table[x_key].to_numpy(float) / scale
+        last = max(last, x.max(initial=0.0))
+        options = style.run_style(i) | {"clip_on": False}
+        if len(x) < 4:
+            options |= {"marker": "o", "ms": 3}
+        axes[0].plot(x, table["voids"], drawstyle="steps-post", **options)
+        axes[1].plot(x, table["volume_nm3"], **options)
+        axes[2].plot(x, table["largest_nm3"], **options)
+    axes[0].set_ylabel("voids")
+    axes[0].locator_params(axis="y", integer=True)
+    axes[1].set_ylabel("volume of\nall voids (nm³)")
+    axes[2].set_ylabel("volume of the\nlargest (nm³)")
+    for panel in axes:
+        panel.set_ylim(bottom=0)
+    axes[-1].set_xlabel(x_label)
+    axes[-1].set_xlim(0, last if last > 0 else 1)
+    body.align_ylabels(axes)
+
+
+def _per_frame(history):
+    """Voids of each frame in numbers, zeros where a frame has none."""
+    counts = history.counts
+    moments = counts[["frame", "capacity_monolayers", "time_s"]].set_index("frame")
+    groups = history.table.groupby("frame")["volume_nm3"]
+    found = {"voids": groups.size(), "volume_nm3": groups.sum(), "largest_nm3": groups.max()}
+    return moments.assign(**found).fillna(0.0)
+
+
+# --- sizes ----------------------------------------------------------------------------------------
+
+
+def sizes_picture(
+    histories: Sequence,
+    areas_nm2: Sequence[float],
+    names: Sequence[str] | None = None,
+    frames: Sequence[Sequence[int]] | None = None,
+) -> Figure:
+    """How many voids are at least so large, per area of interface, at some moments of each run.
+
+    The cumulated distribution needs no bins, which a few voids could not fill. Of one run four
+    moments are shown, of several the last frame of each.
+    """
+    names = list(names or [""] * len(histories))
+    one = len(histories) == 1
+    x_key, _, _ = style.table_axis([history.counts for history in histories])
+    chosen = frames or [_moments(h, _MOST_MOMENTS if one else 1) for h in histories]
+    if one:
+        names = [""]
+    else:
+        ends = [
+            style.moment_of(h.counts.set_index("frame").loc[c[-1]], x_key)
+            for h, c in zip(histories, chosen, strict=True)
+        ]
+        names = [f"{name}, {end}" for name, end in zip(names, ends, strict=True)]
+    head, height = key_height(names), 2.85 if one else 2.5
+    page = style.new_figure(style.COLUMN_IN, head + height)
+    top, body = page.subfigures(2, 1, height_ratios=[head, height])
+    draw_key(top, names)
+    axes = body.subplots(1, 1)
+    drawn = 0
+    for i, (history, area) in enumerate(zip(histories, areas_nm2, strict=True)):
+        counts = history.counts.set_index("frame")
+        shades = style.ramp(len(chosen[i])) if one else [style.run_colour(i)] * len(chosen[i])
+        dashes = {} if one else {"linestyle": style.run_style(i)["linestyle"]}
+        for frame, colour in zip(chosen[i], shades, strict=True):
+            volumes = history.table.loc[history.table["frame"] == frame, "volume_nm3"]
+            drawn += len(volumes) > 0
+            label = style.moment_of(counts.loc[frame], x_key)
+            _cumulated(axes, np.sort(volumes.to_numpy()), 1e6 / area, colour, label, dashes)
+    axes.set_xlabel("void volume V (nm³)")
+    axes.set_ylabel("voids of volume ≥ V\n(per µm² of interface)")
+    if not drawn:
+        style.empty(axes, "no voids")
+        return page
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        style.plain_log_axis(axis, *axis.get_view_interval())
+    if one:
+        body.legend(loc="outside lower center", ncols=2, handlelength=1.6)
+    return page
+
+
+def _moments(history, most: int) -> list[int]:
+    frames = history.counts["frame"].to_numpy()
+    with_voids = frames[np.isin(frames, history.table["frame"].unique())]
+    if not len(with_voids):
+        return [int(frames[-1])]
+    if most == 1:
+        return [int(with_voids[-1])]
+    return [int(with_voids[i]) for i in style.evenly(len(with_voids), most + 1)[-most:]]
+
+
+def _cumulated(axes: Axes, volumes, per_um2: float, colour, label: str, dashes: dict) -> None:
+    if not len(volumes):
+        axes.plot([], [], color=colour, label=f"{label} (no void)", **dashes)
+        return
+    n = len(volumes)
+    number = np.arange(n, 0, -1) * per_um2
+    x = np.concatenate((volumes[:1] * 0.8, volumes))
+    y = np.concatenate((number[:1], number))
+    axes.plot(x, y, drawstyle="steps-pre", color=colour, label=label, **dashes)
+    axes.plot(volumes[-1], number[-1], "o", ms=2.5, color=colour)
+
+
+# --- lifelines ------------------------------------------------------------------------------------
+
+
+def lifelines_picture(histories: Sequence, names: Sequence[str] | None = None) -> Figure:
+    """Each void as a line from birth to death, its volume as colour and width.
+
+    Where a void ends in another one, or comes from it, a thin line leads there. Beyond forty voids
+    those with the largest volume in their life are shown.
+    """
+    names = list(names or [""] * len(histories))
+    page = style.new_figure(style.COLUMN_IN, _lives_height([_lanes(h) for h in histories]))
+    _draw_lifelines(page, histories, names)
+    return page
+
+
+def _panel_heights(lanes: Sequence[dict]) -> list[float]:
+    return [0.4 + 0.085 * max(8, len(lane)) for lane in lanes]
+
+
+def _lives_height(lanes: Sequence[dict]) -> float:
+    return sum(_panel_heights(lanes)) + 1.2
+
+
+def _draw_lifelines(page, histories: Sequence, names: Sequence[str]) -> None:
+    lanes = [_lanes(history) for history in histories]
+    heights = _panel_heights(lanes)
+    n = len(histories)
+    all_axes = page.subplots(n, 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    x_key, scale, x_label = style.table_axis([history.counts for history in histories])
+    volumes = np.concatenate([h.table["volume_nm3"].to_numpy(float) for h in histories])
+    low, high = (volumes.min(), volumes.max()) if len(volumes) else (0.1, 1.0)
+    norm = LogNorm(low, high if high > low else 10 * low)
+    colours = ListedColormap(style.depths(np.linspace(_LIGHT, _DARK, 256)))
+    for axes, history, lane, name in zip(all_axes, histories, lanes, names, strict=True):
+        total = history.table["track"].nunique()
+        _draw_lives(axes, history, lane, x_key, scale, colours, norm)
+        text = plural(total, "void")
+        if total > len(lane):
+            text = f"the {len(lane)} largest of {text}"
+        axes.set_title(f"{name}: {text}" if name else text, loc="left", pad=3)
+    last = max((h.counts[x_key].max() / scale for h in histories), default=0.0)
+    all_axes[-1].set_xlabel(x_label)
+    all_axes[-1].set_xlim(-0.01 * last if last > 0 else 0, 1.02 * last if last > 0 else 1.0)
+    if len(volumes):
+        bar = page.colorbar(
+            ScalarMappable(norm, colours),
+            ax=list(all_axes),
+            location="bottom",
+            aspect=28,
+            pad=0.02,
+            shrink=0.9,
+        )
+        bar.set_label("void volume (nm³)")
+        style.plain_log_axis(bar.ax.xaxis, norm.vmin, norm.vmax)
+        bar.outline.set_visible(False)
+    page.legend(
+        handles=[
+            Line2D([], [], ls="", marker="|", ms=5, color=style.BLACK, label="nucleation"),
+            Line2D([], [], ls="", marker="x", ms=4, color=style.VERMILLION, label="collapse"),
+            Line2D([], [], color=style.GREY, lw=0.8, label="coalescence"),
+            Line2D([], [], color=style.PURPLE, lw=0.8, ls="--", label="split"),
+        ],
+        loc="outside lower center",
+        ncols=4,
+        handlelength=1.4,
+        columnspacing=1.0,
+    )
+
+
+def _lanes(history) -> dict[int, int]:
+    """The height at which each void is drawn: in the order of birth, those that merge together."""
+    table = history.table
+    if not len(table):
+        return {}
+    lives = table.groupby("track").agg(birth=("frame", "min"), most=("volume_sites", "max"))
+    largest = lives.nlargest(_MOST_LINES, "most")
+    shown = largest.sort_values(["birth", "most"], ascending=[True, False])
+    into = {}
+    for kind, parents, children in _links(history):
+        if kind == "coalescence":
+            into |= {p: c for p in parents for c in children if p != c}
+        elif kind == "split":
+            into |= {c: p for p in parents for c in children if p != c and c not in into}
+    families: dict[int, list[int]] = {}
+    for track in shown.index:
+        families.setdefault(_root(track, into), []).append(track)
+    order = [track for family in families.values() for track in family]
+    return {track: place for place, track in enumerate(order)}
+
+
+def _root(track: int, into: dict[int, int]) -> int:
+    seen = set()
+    while track in into and track not in seen:
+        seen.add(track)
+        track = into[track]
+    return track
+
+
+def _links(history):
+    events = history.events
+    for row in events[events["kind"].isin(["coalescence", "split"])].itertuples():
+        yield row.kind, list(row.parents), list(row.children)
+
+
+def _draw_lives(axes, history, lane, x_key, scale, colours, norm) -> None:
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_ylim(max(8, len(lane)) - 0.3, -0.9)
+    axes.set_ylabel("voids")
+    if not lane:
+        style.empty(axes, "no voids")
+        return
+    table = history.table
+    largest = table["volume_nm3"].max()
+    for track, rows in table[table["track"].isin(lane)].groupby("track"):
+        rows = rows.sort_values("frame")
+        x, y = rows[x_key].to_numpy(float) / scale, lane[track]
+        volume = rows["volume_nm3"].to_numpy(float)
+        if len(x) == 1:
+            axes.plot(x, [y], "o", ms=2.2, color=colours(norm(volume[0])))
+            continue
+        ends = np.column_stack((x, np.full(len(x), y)))
+        parts = np.stack((ends[:-1], ends[1:]), axis=1)
+        widths = 1.2 + 3.0 * np.cbrt(volume[1:] / largest)
+        axes.add_collection(
+            LineCollection(
+                parts, colors=colours(norm(volume[1:])), linewidths=widths, capstyle="round"
+            )
+        )
+    _draw_events(axes, history, lane, x_key, scale)
+
+
+def _draw_events(axes, history, lane, x_key, scale) -> None:
+    first_x = history.counts[x_key].to_numpy(float)[0] / scale
+    ends = history.table.sort_values("frame").groupby("track")[x_key].agg(["first", "last"]) / scale
+    for row in history.events.itertuples():
+        x = getattr(row, x_key) / scale
+        parents = [t for t in row.parents if t in lane]
+        children = [t for t in row.children if t in lane]
+        if row.kind == "nucleation" and x > first_x:
+            at = [lane[t] for t in children]
+            axes.plot([x] * len(at), at, "|", color=style.BLACK, ms=5)
+        elif row.kind == "collapse":
+            at = [ends.loc[t, "last"] for t in parents]
+            axes.plot(at, [lane[t] for t in parents], "x", color=style.VERMILLION, ms=3.5)
+        elif row.kind == "coalescence":
+            for parent in parents:
+                for child in children[:1]:
+                    if parent != child:
+                        axes.plot(
+                            [ends.loc[parent, "last"], x],
+                            [lane[parent], lane[child]],
+                            color=style.GREY,
+                            lw=0.7,
+                            zorder=1,
+                        )
+        elif row.kind == "split":
+            for child in children:
+                for parent in parents[:1]:
+                    if parent != child:
+                        axes.plot(
+                            [x, x],
+                            [lane[parent], lane[child]],
+                            color=style.PURPLE,
+                            lw=0.7,
+                            ls="--",
+                            zorder=1,
+                        )
