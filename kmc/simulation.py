@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -22,6 +24,33 @@ _CHUNK_S = 0.1  # the loop comes back this often for Ctrl-C, progress and flushe
 _FLUSH_EVERY_S = 3.0  # a crash costs at most this and a chunk: below the promised 5 s
 _FIRST_CHUNK = 20_000  # attempts
 INTERRUPTED = "interrupted"
+
+
+class Interruption:
+    """Turns Ctrl-C and SIGTERM into a wish to stop, granted at the next safe moment.
+
+    An exception raised while the loop is being compiled would be lost inside the compiler. A second
+    signal interrupts at once, as if this were not here. Outside the main thread it does nothing.
+    """
+
+    def __init__(self):
+        self.requested = False
+        self._previous: dict = {}
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number, frame) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
 
 
 class Simulation:
@@ -53,7 +82,7 @@ class Simulation:
         self._frames = Recorder(run.frame_cadence, n_L1)
         self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
 
-    def run(self, writer: TrajectoryWriter, progress: Progress) -> str:
+    def run(self, writer: TrajectoryWriter, progress: Progress, interruption: Interruption) -> str:
         """Run to the first stop, recording into `writer`; returns why it stopped.
 
         The writer is closed whatever happens: an exception leaves a readable file that says it is
@@ -62,19 +91,19 @@ class Simulation:
         stop_reason = ""
         try:
             with progress:
-                stop_reason = self._loop(writer, progress)
-        except KeyboardInterrupt:
-            self._record(writer, frame=True)
-            stop_reason = INTERRUPTED
+                stop_reason = self._loop(writer, progress, interruption)
         finally:
             writer.close(
                 finished=bool(stop_reason) and stop_reason != INTERRUPTED, stop_reason=stop_reason
             )
         return stop_reason
 
-    def _loop(self, writer: TrajectoryWriter, progress: Progress) -> str:
+    def _loop(
+        self, writer: TrajectoryWriter, progress: Progress, interruption: Interruption
+    ) -> str:
         engine, rules = self.engine, self.rules
         start = flushed = time.monotonic()
+        loaded = None  # when the first chunk was done, and with it compilation
         chunk = _FIRST_CHUNK
         sample = self._record(writer, frame=True)
         while True:
@@ -86,10 +115,14 @@ class Simulation:
             before = time.monotonic()
             reason = engine.advance(**limits, attempts=attempts + chunk)
             now = time.monotonic()
+            if loaded is None:
+                loaded = (now, engine.count(tables.EVENTS))
             if engine.count(tables.ATTEMPTS) - attempts >= chunk:
                 chunk = _next_chunk(chunk, now - before)
 
             stop_reason = rules.reached(reason, engine) or rules.wall_time_reached(now - start)
+            if interruption.requested and not stop_reason:
+                stop_reason = INTERRUPTED
             frame = self._frames.is_due(engine)
             if self._samples.is_due(engine) or frame or stop_reason:
                 sample = self._record(writer, frame=frame or bool(stop_reason))
@@ -105,7 +138,7 @@ class Simulation:
                 flushed = time.monotonic()
             progress.update(
                 rules.fraction(engine, self._start_vacant_L1, now - start),
-                self._status(now - start),
+                self._status(now - loaded[0], engine.count(tables.EVENTS) - loaded[1]),
             )
 
     def _record(self, writer: TrajectoryWriter, frame: bool) -> dict:
@@ -116,9 +149,9 @@ class Simulation:
             writer.append_frame(self.engine.occupancy(), **_frame_values(sample))
         return sample
 
-    def _status(self, wall_s: float) -> str:
+    def _status(self, wall_s: float, events: int) -> str:
+        """How things stand, with the speed of so many events in this time."""
         engine, model = self.engine, self.model
-        rate = engine.count(tables.EVENTS) / max(wall_s, 1e-3)
         n_L1 = model.lattice.sites_per_layer
         words = []
         if model.has_interface:
@@ -126,7 +159,8 @@ class Simulation:
             words.append(f"contact {1 - engine.count(tables.VACANT_L1) / n_L1:.2f}")
         else:
             words.append(f"{engine.time_s:.3g} s")
-        words.append(f"{rate / 1e6:.2f} M events/s")
+        if wall_s > 0:
+            words.append(f"{events / wall_s / 1e6:.2f} M events/s")
         return "  ".join(words)
 
     def resolved(self) -> dict:
@@ -220,14 +254,17 @@ def run_to_file(
     KmcError
         Writing failed on the way; what was flushed before stays readable.
     """
-    simulation = Simulation(run)
-    writer = TrajectoryWriter(
-        output,
-        lattice=simulation.model.lattice,
-        run_text=run.text,
-        resolved=simulation.resolved(),
-        seed=run.random.seed,
-        overwrite=overwrite,
-    )
-    simulation.run(writer, progress_for(run.name, progress))
+    with Interruption() as interruption:
+        simulation = Simulation(run)
+        if interruption.requested:
+            raise KeyboardInterrupt
+        writer = TrajectoryWriter(
+            output,
+            lattice=simulation.model.lattice,
+            run_text=run.text,
+            resolved=simulation.resolved(),
+            seed=run.random.seed,
+            overwrite=overwrite,
+        )
+        simulation.run(writer, progress_for(run.name, progress), interruption)
     return load(output)

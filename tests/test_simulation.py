@@ -230,22 +230,39 @@ def test_run_from_python(tmp_path, monkeypatch):
     assert kmc.load("strip_li.h5").samples.strips[-1] == 13
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_ctrl_c_leaves_a_readable_file_that_says_so(tmp_path):
+def start(tmp_path):
     command = [sys.executable, "-m", "kmc.cli", "run", "strip_li", "-o", "t.h5"]
     command += ["--set", "stop.capacity_monolayers=50", "--set", "system.size=[16, 16, 100]"]
-    process = subprocess.Popen(
+    return subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_a_readable_file_that_says_so(tmp_path, number):
+    process = start(tmp_path)
     deadline = time.monotonic() + 120
     while not (tmp_path / "t.h5").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(2.0)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     assert "Traceback" not in output + errors
     t = kmc.load(tmp_path / "t.h5")
     assert not t.finished
     assert t.stop_reason == "interrupted"
     assert t.frames[-1].events == t.samples.events[-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("delay_s", [0.3, 0.8, 1.2])
+def test_ctrl_c_while_the_run_is_being_prepared_is_not_lost(tmp_path, delay_s):
+    process = start(tmp_path)
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode in (130, -signal.SIGINT), errors  # or before kmc was imported
+    if process.returncode == 130:
+        assert "Traceback" not in output + errors
