@@ -20,7 +20,7 @@ ORIENTATIONS = {
 }
 SHELL_DISTANCES = (math.sqrt(3) / 2, 1.0)  # units of a
 
-# physics.md §1, typed a second time on purpose.
+# The numbers of the parameter files, typed a second time on purpose.
 LI_LI2S = {
     "lattice_parameter_A": 3.506,
     "attempt_frequency_Hz": 2.6e12,

@@ -32,7 +32,7 @@ def compare(hamiltonian, energies):
 
 @pytest.mark.parametrize("name", SETS)
 def test_shipped_parameters_are_those_of_the_oracle(name):
-    """Two people typed the same numbers (physics.md §1)."""
+    """Two people typed the same numbers."""
     shipped = load_parameters(name)
     for key, value in SETS[name].items():
         assert shipped.value(key) == value, key

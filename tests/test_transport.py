@@ -31,7 +31,7 @@ def logged(setup, occupancy, seed, events):
 
 @pytest.mark.validation
 def test_one_vacancy_in_lithium():
-    """D_v = a² ν exp(−E0/kT), f = 0.7272 and D* = f c_v D_v (physics.md §3)."""
+    """D_v = a² ν exp(−E0/kT), f = 0.7272 and D* = f c_v D_v."""
     setup = Setup("bcc_100", (20, 20), 40, "periodic")
     lattice, occupancy = setup.kmc_lattice(), li_box(setup, 0)
     found = diffusion(*logged(setup, occupancy, 7, 600_000), occupancy, lattice)

@@ -230,7 +230,7 @@ def check_constants(make=RIGHT):
 
 
 def test_constants_of_a_milliampere_hour():
-    """1 mAh/cm² = 2.247e5 atoms/nm² = 4.84 µm = 27 700 monolayers of (100) (physics.md §3)."""
+    """1 mAh/cm² = 2.247e5 atoms/nm² = 4.84 µm = 27 700 monolayers of (100)."""
     check_constants()
 
 

@@ -16,7 +16,7 @@ NU = 2.6e12
 
 
 def vacancy_diffusivity_cm2_s(temperature_K):
-    """D_v = a² ν exp(−E0/kT) of the bcc vacancy (physics.md §3)."""
+    """D_v = a² ν exp(−E0/kT) of the bcc vacancy."""
     return A_CM**2 * NU * math.exp(-0.055 / (naive.K_B_EV * temperature_K))
 
 
@@ -98,7 +98,7 @@ def check_magnesium_diffusion(make=RIGHT):
     ratio = diffusivity[333.15] / diffusivity[298.15]
     assert ratio == pytest.approx(11.72, abs=0.02)
     assert ratio == pytest.approx(11.75, rel=0.01, abs=0)  # 2.42e-12/2.06e-13 of the paper
-    # ν was chosen for these two (physics.md §1); 5 % of ν would show.
+    # ν was chosen for these two; 5 % of ν would show.
     assert diffusivity[298.15] == pytest.approx(2.06e-13, rel=0.045, abs=0)
     assert diffusivity[333.15] == pytest.approx(2.42e-12, rel=0.045, abs=0)
 

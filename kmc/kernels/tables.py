@@ -1,7 +1,7 @@
 """What the kernels work on: one packed word per site, and named tuples of arrays.
 
-A site is one int32 word. Its low bits count what surrounds it, so that a binding energy is three
-table look-ups and no neighbour has to be visited to know one:
+A site is one int32 word. Its low bits count what surrounds it, so that a binding energy is one or
+two look-ups and no neighbour has to be visited to know one:
 
 ===========  =======  ========================================================================
 bits         field    meaning

@@ -14,7 +14,6 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from kmc.errors import InputError
 from kmc.trajectory import Frame, Trajectory
-from kmc.units import E_C, mAh_C
 from kmc.wording import duration, figure
 
 COLUMN_IN = 3.4  # one column of most journals, 86 mm
@@ -156,12 +155,6 @@ def run_names(trajectories: Sequence[Trajectory]) -> list[str]:
     if len(set(names)) < len(names):
         names = [f"{path.resolve().parent.name}/{path.stem}" for path in paths]
     return names
-
-
-def mAh_per_monolayer(trajectory: Trajectory) -> float:
-    """Charge of one monolayer, mAh/cm²: the density of L1 sites times the elementary charge."""
-    sites_per_cm2 = 1e16 / trajectory.lattice.site_area_A2
-    return sites_per_cm2 * E_C / mAh_C
 
 
 def charge_axis(axes: Axes, mAh_cm2_per_monolayer: float, monolayers: float) -> None:
