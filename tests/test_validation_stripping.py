@@ -1,9 +1,10 @@
 """Stripping as the first prototype saw it: voids that coalesce, a flat interface, what Mg does.
 
 The prototype's figures come from single runs. From seed to seed the contact of such a run scatters
-by about 0.04 (Li) or 0.01 (Mg-covered), so the mean of a few seeds is compared with them at two to
-three such standard deviations; each test says its bound. Neighbouring values lie outside each
-other's bounds, so the order that the test shows is not an accident.
+with a standard deviation of 0.05 (Li, or L1 as random as the bulk), 0.03 (Mg coverage 0.3) or about
+0.01 (0.6 and more), measured over 8 to 10 seeds each. A mean of n runs of ours is compared with one
+of the prototype's at 2.5 standard deviations of their difference, sd·√(1 + 1/n). Neighbouring
+coverages lie outside each other's bounds, so the order that the tests show is not an accident.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ def n_voids(engine) -> int:
 def test_lithium_loses_contact_and_its_voids_coalesce():
     """32×32 cells, 24 layers, ratio 1e5: prototype 10 voids, later 3, contact 0.45 after 2 layers.
 
-    Mean of 3 seeds; contact within 0.06 (three standard errors), number of voids within a factor
-    of two early and at most half of the early number late.
+    Mean of 3 seeds; contact within 0.14 (see above), number of voids within a factor of two early
+    and at most half of the early number late.
     """
     early, late, left = [], [], []
     for seed in range(3):
@@ -61,7 +62,7 @@ def test_lithium_loses_contact_and_its_voids_coalesce():
         left.append(last[1])
     assert 5 <= np.mean(early) <= 20
     assert np.mean(late) <= np.mean(early) / 2
-    assert np.mean(left) == pytest.approx(0.45, abs=0.06)
+    assert np.mean(left) == pytest.approx(0.45, abs=0.14)
 
 
 def test_an_open_reservoir_keeps_the_interface_flat():
@@ -107,7 +108,7 @@ def contact_under_mg(coverage, ratio) -> float:
 
 @pytest.mark.parametrize(
     ("coverage", "prototype", "bound"),
-    [(None, 0.28, 0.10), (0.3, 0.59, 0.05), (0.6, 0.81, 0.04), (0.95, 0.99, 0.02)],
+    [(None, 0.28, 0.15), (0.3, 0.59, 0.09), (0.6, 0.81, 0.04), (0.95, 0.99, 0.02)],
 )
 def test_mg_keeps_contact_the_more_it_covers_L1(coverage, prototype, bound):
     """Ratio 1e5; the prototype's figures."""
@@ -117,7 +118,7 @@ def test_mg_keeps_contact_the_more_it_covers_L1(coverage, prototype, bound):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("coverage", "prototype", "bound"),
-    [(None, 0.43, 0.12), (0.3, 0.76, 0.05), (0.6, 0.93, 0.04), (0.95, 1.0, 0.02)],
+    [(None, 0.43, 0.15), (0.3, 0.76, 0.09), (0.6, 0.93, 0.04), (0.95, 1.0, 0.02)],
 )
 def test_mg_keeps_contact_at_a_higher_ratio(coverage, prototype, bound):
     """The same at ratio 1e6."""
