@@ -163,7 +163,9 @@ def section_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
         )
         for frame in some
     ]
-    heights = [max(0.4, 2.75 * cut.shape) + 0.27 for _, cut, _, _ in panels]
+    last = panels[-1][1]
+    alike = all((cut.axis, cut.size_nm[0]) == (last.axis, last.size_nm[0]) for cut in cuts)
+    heights = [max(0.4, 2.75 * cut.shape) + (0.27 if alike else 0.5) for _, cut, _, _ in panels]
     page = style.new_figure(style.COLUMN_IN, sum(heights) + 0.75)
     all_axes = page.subplots(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
     for axes, (t, cut, frame, name) in zip(all_axes, panels, strict=True):
@@ -172,8 +174,9 @@ def section_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
         where = f"{cut.other} = {cut.at_nm:.1f} nm"
         title = f"{name}, {when}" if len(trajectories) > 1 else f"{when}, {where}"
         axes.set_title(title, loc="left", pad=3)
-        if axes is not all_axes[-1] and cut.axis == panels[-1][1].axis:
+        if axes is not all_axes[-1] and alike:  # the axis of the last panel serves them all
             axes.set_xlabel("")
+            axes.tick_params(labelbottom=False)
     _section_key(page, trajectories)
     return page
 
