@@ -82,16 +82,21 @@ class Simulation:
         self._frames = Recorder(run.frame_cadence, n_L1)
         self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
 
-    def run(self, writer: TrajectoryWriter, progress: Progress, interruption: Interruption) -> str:
+    def run(
+        self,
+        writer: TrajectoryWriter,
+        progress: Progress,
+        interruption: Interruption | None = None,
+    ) -> str:
         """Run to the first stop, recording into `writer`; returns why it stopped.
 
         The writer is closed whatever happens: an exception leaves a readable file that says it is
-        not finished.
+        not finished. A wish to stop comes through `interruption`, if there is one.
         """
         stop_reason = ""
         try:
             with progress:
-                stop_reason = self._loop(writer, progress, interruption)
+                stop_reason = self._loop(writer, progress, interruption or Interruption())
         finally:
             writer.close(
                 finished=bool(stop_reason) and stop_reason != INTERRUPTED, stop_reason=stop_reason

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -107,3 +110,19 @@ def test_json_in_a_folder_that_is_not_there_is_refused_first(call, monkeypatch, 
 
 def test_the_yardstick_does_not_depend_on_kmc():
     assert 0.1 < benchmark.yardstick_ns() < 1000
+
+
+SCRIPTS = [
+    path
+    for path in sorted((Path(__file__).parent.parent / "benchmarks").glob("*.py"))
+    if path.stem != "common"
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_every_script_runs(script, tmp_path):
+    command = [sys.executable, str(script), "--quick", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("*.json"))
