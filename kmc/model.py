@@ -54,7 +54,7 @@ class Model:
     saddle_floor_eV, max_hops_per_strip_per_site : float, optional
         Acceleration (at most one of them); absent: exact rates.
     bin_unit_Hz : float, optional
-        Bound that the selection's bins are powers of two of; no result depends on it. By default
+        Rate that the selection's bins are counted from; no result depends on it. By default
         just above the total rate of a lone vacancy in the bulk, the commonest rate.
     """
 
