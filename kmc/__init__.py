@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kmc.analysis.history import voids
     from kmc.analysis.profiles import profiles
     from kmc.analysis.transport import transport
+    from kmc.continuation import extend, resume
     from kmc.simulation import Simulation
     from kmc.trajectory import Trajectory, load
 
@@ -26,8 +27,10 @@ __all__ = [
     "Simulation",
     "__version__",
     "cross_section",
+    "extend",
     "load",
     "profiles",
+    "resume",
     "run",
     "transport",
     "voids",
@@ -37,6 +40,8 @@ __all__ = [
 _HOMES = {
     "load": "kmc.trajectory",
     "Simulation": "kmc.simulation",
+    "resume": "kmc.continuation",
+    "extend": "kmc.continuation",
     "voids": "kmc.analysis.history",
     "cross_section": "kmc.analysis.crosssection",
     "profiles": "kmc.analysis.profiles",

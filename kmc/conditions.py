@@ -143,18 +143,60 @@ def load_run(
     text = catalogue.read_text(path)
     tables = _sections(catalogue.read_toml(path), str(path))
     _resolve_paths(tables, path.parent)
-    origins = dict(origins or {})
-    for key, value in (overrides or {}).items():
-        origins.setdefault(key, f"overrides[{key!r}] = {show(value)}")
-        _apply(tables, key, value, origins[key])
-    origin = Origin(str(path), origins)
-    try:
-        run = RunFile.model_validate(tables, context={"origin": origin})
-    except ValidationError as error:
-        raise_problems(_problems(error, origin), str(path))
-        raise
+    run = _checked(tables, str(path), overrides or {}, origins or {})
     run._name, run._text, run._origin = path.stem, text, path
     return run
+
+
+def restored_run(
+    tables: Mapping[str, Mapping[str, Any]],
+    path: Path,
+    text: str,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    origins: Mapping[str, str] | None = None,
+) -> RunFile:
+    """A run again from what its trajectory says of it.
+
+    Parameters
+    ----------
+    tables : mapping
+        What `RunFile.resolved` returned when the run began.
+    path : Path
+        The trajectory.
+    text : str
+        The run file as it was written.
+    overrides, origins : mapping, optional
+        As for `load_run`.
+
+    Raises
+    ------
+    InputError
+        As for `load_run`; also where a parameter or lattice file is not there any more.
+    """
+    given = {
+        section: {key: value for key, value in table.items() if value is not None}
+        for section, table in _sections(dict(tables), str(path)).items()
+    }
+    run = _checked(given, str(path), overrides or {}, origins or {})
+    run._name, run._text, run._origin = path.stem, text, None
+    return run
+
+
+def _checked(
+    tables: dict, source: str, overrides: Mapping[str, Any], origins: Mapping[str, str]
+) -> RunFile:
+    """Sections with overrides as a checked run."""
+    origins = dict(origins)
+    for key, value in overrides.items():
+        origins.setdefault(key, f"overrides[{key!r}] = {show(value)}")
+        _apply(tables, key, value, origins[key])
+    origin = Origin(source, origins)
+    try:
+        return RunFile.model_validate(tables, context={"origin": origin})
+    except ValidationError as error:
+        raise_problems(_problems(error, origin), source)
+        raise
 
 
 def _sections(tables: dict, source: str) -> dict[str, dict]:

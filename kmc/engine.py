@@ -212,14 +212,20 @@ class Engine:
         )
         return rates * self.channels.unit_Hz
 
+    def kernel_sites(self, sites: np.ndarray) -> np.ndarray:
+        """Numbers that sites of the lattice have in the kernels."""
+        layer, column = np.divmod(sites, self.geometry.sites_per_layer)
+        return column * self.geometry.height + self.geometry.walls + layer
+
+    def lattice_sites(self, members: np.ndarray) -> np.ndarray:
+        """The reverse of `kernel_sites`."""
+        column, height = np.divmod(members, self.geometry.height)
+        return (height - self.geometry.walls) * self.geometry.sites_per_layer + column
+
     def bin_members(self, which: str = "hops") -> dict[int, np.ndarray]:
         """Sites of every occupied bin in their present order; `which` is "hops" or "strips"."""
         bins, geometry = getattr(self.state, which), self.geometry
         members = {int(b): bins.members[b, : bins.count[b]] for b in np.flatnonzero(bins.count)}
         if which == "strips":
             return {b: (m & 1) * geometry.sites_per_layer + (m >> 1) for b, m in members.items()}
-        return {
-            b: (m % geometry.height - geometry.walls) * geometry.sites_per_layer
-            + m // geometry.height
-            for b, m in members.items()
-        }
+        return {b: self.lattice_sites(m) for b, m in members.items()}

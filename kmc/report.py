@@ -91,12 +91,12 @@ def print_summary(trajectory: Trajectory, console: Console | None = None) -> Non
 def _end(trajectory: Trajectory) -> str:
     if trajectory.finished:
         return trajectory.stop_reason or "no reason is stated"
-    again = "start the run again (kmc run … --force)"
+    go_on = f"kmc resume {trajectory.path.name}"
     if trajectory.stop_reason:
-        return f"{trajectory.stop_reason}. What was written is whole; to have all of it, {again}."
+        return f"{trajectory.stop_reason}. What was written is whole; {go_on} goes on from there."
     return (
-        "still running, or killed. What was written up to here is whole; to have all of it, let "
-        f"the run go on, or {again}."
+        "still running, or killed. What was written up to here is whole; if nothing writes to it "
+        f"any more, {go_on} goes on from there."
     )
 
 

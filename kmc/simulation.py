@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from kmc import checkpoint, snapshot
 from kmc.composition import initial_occupancy
 from kmc.conditions import RunFile
 from kmc.engine import UNLIMITED, Engine
+from kmc.errors import KmcError
 from kmc.kernels import tables
 from kmc.lattice import Lattice
 from kmc.model import Model
@@ -60,13 +62,41 @@ class Simulation:
     ----------
     run : RunFile
         A checked run file (`kmc.conditions.load_run`).
+    state : checkpoint.Table, optional
+        What `state` returned at an earlier time: the run goes on from there, or ends at once where
+        it had ended.
+    check_every : int, optional
+        Every so many events, and at the end, everything is rebuilt from scratch and compared.
+
+    Raises
+    ------
+    KmcError
+        The state does not fit the run.
     """
 
-    def __init__(self, run: RunFile):
+    def __init__(
+        self, run: RunFile, *, state: checkpoint.Table | None = None, check_every: int | None = None
+    ):
         self.run_file = run
+        self.check_every = check_every
+        self.restored = state
         self.parameters = run.parameter_set()
         self.model = _model(run, self.parameters)
-        system = run.system
+        self.rules = StopRules(run.stop, self.model)
+        n_L1 = self.model.lattice.sites_per_layer
+        self._samples = Recorder(run.sample_cadence, n_L1)
+        self._frames = Recorder(run.frame_cadence, n_L1)
+        if state is None:
+            self.engine = self._begin()
+            self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
+        else:
+            self.engine = snapshot.restore(self.model, state)
+            self._samples.passed, self._frames.passed = state["recorded"]
+            self._start_vacant_L1 = state["start_vacant_L1"]
+
+    def _begin(self) -> Engine:
+        """The configuration a run starts from."""
+        run, system = self.run_file, self.run_file.system
         start, events = np.random.SeedSequence(run.random.seed).spawn(2)
         occupancy = initial_occupancy(
             self.model,
@@ -75,12 +105,23 @@ class Simulation:
             mg_fraction=system.mg_fraction,
             mg_coverage_L1=system.mg_coverage_L1,
         )
-        self.engine = Engine(self.model, occupancy, np.random.default_rng(events))
-        self.rules = StopRules(run.stop, self.model)
-        n_L1 = self.model.lattice.sites_per_layer
-        self._samples = Recorder(run.sample_cadence, n_L1)
-        self._frames = Recorder(run.frame_cadence, n_L1)
-        self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
+        return Engine(self.model, occupancy, np.random.default_rng(events))
+
+    def state(self, writer: TrajectoryWriter, ended: list | None = None) -> checkpoint.Table:
+        """Everything needed to go on behind the rows that `writer` has been given.
+
+        `ended` is the reason, if the run has come to its end, and whether the end coincides with a
+        sample and with a frame that were due.
+        """
+        return {
+            "attempts": self.engine.count(tables.ATTEMPTS),
+            "n_samples": writer.n_samples,
+            "n_frames": writer.n_frames,
+            "recorded": [self._samples.passed, self._frames.passed],
+            "start_vacant_L1": self._start_vacant_L1,
+            "ended": ended,
+            **snapshot.take(self.engine),
+        }
 
     def run(
         self,
@@ -92,30 +133,37 @@ class Simulation:
 
         The writer is closed whatever happens: an exception leaves a readable file that says it is
         not finished. A wish to stop comes through `interruption`, if there is one.
+
+        Raises
+        ------
+        KmcError
+            The disk is full or fails, or a self-check found a difference.
         """
-        stop_reason = ""
+        stop_reason, state = "", None
         try:
             with progress:
-                stop_reason = self._loop(writer, progress, interruption or Interruption())
+                stop_reason, state = self._loop(writer, progress, interruption or Interruption())
         finally:
-            writer.close(
-                finished=bool(stop_reason) and stop_reason != INTERRUPTED, stop_reason=stop_reason
-            )
+            finished = bool(stop_reason) and stop_reason != INTERRUPTED
+            writer.close(finished=finished, stop_reason=stop_reason, checkpoint=state)
         return stop_reason
 
     def _loop(
         self, writer: TrajectoryWriter, progress: Progress, interruption: Interruption
-    ) -> str:
+    ) -> tuple[str, bytes]:
+        """Run to the first stop; returns why, and the state there."""
         engine, rules = self.engine, self.rules
         start = flushed = time.monotonic()
         loaded = None  # when the first chunk was done, and with it compilation
         chunk = _FIRST_CHUNK
-        sample = self._record(writer, frame=True)
+        if self.restored is None:
+            self._record(writer, sample=True, frame=True)
+        elif self.restored["ended"]:  # killed before the file could say so
+            return self._end(writer, *self.restored["ended"])
+        next_check = engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
         while True:
-            limits = dict(rules.limits)
-            for recorder in (self._samples, self._frames):
-                for key, value in recorder.limit().items():
-                    limits[key] = min(value, limits.get(key, UNLIMITED))
+            limits = self._limits()
+            limits["events"] = min(next_check, limits.get("events", UNLIMITED))
             attempts = engine.count(tables.ATTEMPTS)
             before = time.monotonic()
             reason = engine.advance(**limits, attempts=attempts + chunk)
@@ -129,30 +177,64 @@ class Simulation:
             if interruption.requested and not stop_reason:
                 stop_reason = INTERRUPTED
             frame = self._frames.is_due(engine)
-            if self._samples.is_due(engine) or frame or stop_reason:
-                sample = self._record(writer, frame=frame or bool(stop_reason))
-                overpotential = rules.overpotential_reached(sample["overpotential_V"])
-                if overpotential and not stop_reason:
-                    stop_reason = overpotential
-                    if not frame:
-                        writer.append_frame(self.engine.occupancy(), **_frame_values(sample))
+            sample = self._samples.is_due(engine) or frame
+            if sample:
+                row = self._record(writer, sample=True, frame=frame)
+                stop_reason = stop_reason or rules.overpotential_reached(row["overpotential_V"])
+            if self.check_every and (stop_reason or engine.count(tables.EVENTS) >= next_check):
+                self._check()
+                next_check = engine.count(tables.EVENTS) + self.check_every
             if stop_reason:
-                return stop_reason
+                break
             if now - flushed >= _FLUSH_EVERY_S:
-                writer.flush()
+                writer.flush(checkpoint.pack(self.state(writer)))
                 flushed = time.monotonic()
             progress.update(
                 rules.fraction(engine, self._start_vacant_L1, now - start),
                 self._status(now - loaded[0], engine.count(tables.EVENTS) - loaded[1]),
             )
+        return self._end(writer, stop_reason, sample, frame)
 
-    def _record(self, writer: TrajectoryWriter, frame: bool) -> dict:
-        """Append a sample, and a frame of the same moment if wanted."""
-        sample = self.engine.sample()
-        writer.append_sample(sample)
+    def _end(
+        self, writer: TrajectoryWriter, stop_reason: str, sample: bool, frame: bool
+    ) -> tuple[str, bytes]:
+        """Record the end, unless it has been; returns why it is one, and the state there.
+
+        The state is taken before the rows that are there only because the run ends here: a run that
+        goes on drops those, and so becomes the one that never stopped.
+        """
+        ended = None if stop_reason == INTERRUPTED else [stop_reason, sample, frame]
+        state = self.state(writer, ended)
+        self._record(writer, sample=not sample, frame=not frame)
+        return stop_reason, checkpoint.pack(state)
+
+    def _limits(self) -> dict[str, float]:
+        """Where the loop must come back, to stop or to record."""
+        limits = dict(self.rules.limits)
+        for recorder in (self._samples, self._frames):
+            for key, value in recorder.limit().items():
+                limits[key] = min(value, limits.get(key, UNLIMITED))
+        return limits
+
+    def _check(self) -> None:
+        problems = snapshot.differences(self.engine)
+        if problems:
+            events = self.engine.count(tables.EVENTS)
+            raise KmcError(
+                f"self-check after {events} events: the running state differs from one rebuilt "
+                f"from scratch: {'; '.join(problems)}",
+                advice="Do not use this run beyond its last checkpoint. Please report it with the "
+                "run file, the seed and the output of kmc --version.",
+            )
+
+    def _record(self, writer: TrajectoryWriter, *, sample: bool, frame: bool) -> dict:
+        """Append a sample and a frame of this moment, as wanted; returns the sample."""
+        row = self.engine.sample()
+        if sample:
+            writer.append_sample(row)
         if frame:
-            writer.append_frame(self.engine.occupancy(), **_frame_values(sample))
-        return sample
+            writer.append_frame(self.engine.occupancy(), **_frame_values(row))
+        return row
 
     def _status(self, wall_s: float, events: int) -> str:
         """How things stand, with the speed of so many events in this time."""
@@ -233,7 +315,12 @@ def _next_chunk(chunk: int, seconds: float) -> int:
 
 
 def run_to_file(
-    run: RunFile, output: str | Path, *, overwrite: bool = False, progress: bool = True
+    run: RunFile,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: bool = True,
+    check_every: int | None = None,
 ) -> Trajectory:
     """Run a checked run file and write its trajectory.
 
@@ -246,6 +333,8 @@ def run_to_file(
         Replace an existing file.
     progress : bool
         Show progress on stderr.
+    check_every : int, optional
+        Every so many events, rebuild everything from scratch and compare.
 
     Returns
     -------
@@ -257,10 +346,11 @@ def run_to_file(
     InputError
         The output exists or cannot be written; nothing has been computed then.
     KmcError
-        Writing failed on the way; what was flushed before stays readable.
+        Writing failed on the way, or a check found a difference; what was flushed before stays
+        readable.
     """
     with Interruption() as interruption:
-        simulation = Simulation(run)
+        simulation = Simulation(run, check_every=check_every)
         if interruption.requested:
             raise KeyboardInterrupt
         writer = TrajectoryWriter(

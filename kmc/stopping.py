@@ -113,16 +113,21 @@ class Recorder:
 
     A record is taken at the first event that reaches a multiple of the cadence; multiples that a
     long waiting time jumps over are not made up for.
+
+    Attributes
+    ----------
+    passed : int
+        Multiples of the cadence that the run is beyond; all there is to know about its past.
     """
 
     def __init__(self, cadence: Cadence, sites_per_layer: int):
         self.cadence = cadence
+        self.passed = 0
         self._sites_per_layer = sites_per_layer
-        self._next = 1
 
     def limit(self) -> dict[str, float]:
         """Argument of `Engine.advance` that comes back when the next record is due."""
-        due = self._next * self.cadence.every
+        due = (self.passed + 1) * self.cadence.every
         if self.cadence.unit == "monolayers":
             return {"strips": math.ceil(due * self._sites_per_layer - _ROUNDING)}
         if self.cadence.unit == "events":
@@ -136,8 +141,9 @@ class Recorder:
         if reached < due:
             return False
         per_unit = self._sites_per_layer if key == "strips" else 1
-        self._next = max(self._next, math.floor(reached / (per_unit * self.cadence.every)))
+        multiples = math.floor(reached / (per_unit * self.cadence.every))
+        self.passed = max(self.passed, multiples - 1)
         while due <= reached:
-            self._next += 1
+            self.passed += 1
             ((_, due),) = self.limit().items()
         return True

@@ -80,7 +80,7 @@ def load(path: str | Path) -> Trajectory:
     (2.0, (24576,))
     """
     path = Path(path)
-    return _read(path, lambda file: Trajectory(path, **_contents(file)))
+    return read(path, lambda file: Trajectory(path, **_contents(file)))
 
 
 class Trajectory:
@@ -172,7 +172,7 @@ class Trajectory:
     def _read_occupancy(self, index: int) -> np.ndarray:
         """Occupancy of one frame, read and checked."""
 
-        def read(file) -> np.ndarray:
+        def read_one(file) -> np.ndarray:
             occupancy = file[schema.FRAME_OCCUPANCY.path][index]
             row = np.empty((), schema.row_dtype(schema.FRAME_COLUMNS))
             for name in row.dtype.names:
@@ -182,7 +182,7 @@ class Trajectory:
                 raise FileFormatError(f"{self.path} is damaged: frame {index} fails its checksum")
             return occupancy
 
-        return _read(self.path, read)
+        return read(self.path, read_one)
 
     def __repr__(self) -> str:
         return describe_text(self)
@@ -194,7 +194,7 @@ class Trajectory:
 # --- reading --------------------------------------------------------------------------------------
 
 
-def _read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
+def read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
     """Result of ``reader(file)``; whatever goes wrong is one sentence about the file."""
     _check_readable(path)
     for attempt in range(_ATTEMPTS):
@@ -254,6 +254,9 @@ def _contents(file: h5py.File) -> dict[str, Any]:
     dataset = file[schema.RECORD.path]
     record = json.loads(dataset[:].tobytes())
     stop_reason = dataset.attrs[schema.RECORD_STOP_REASON.name]
+    if version > 1:  # schema 1 had it in the record
+        text = bytes(dataset.attrs[schema.RECORD_PROVENANCE.name])
+        record["provenance"] = json.loads(text)
     return {
         "record": record,
         "schema_version": version,

@@ -1,4 +1,4 @@
-"""Schema 1 of the trajectory file: every dataset and attribute, with type, unit and meaning.
+"""Schema 2 of the trajectory file: every dataset and attribute, with type, unit and meaning.
 
 This table is the documentation of the format, and the writer takes types, units and descriptions
 from it, so that the two cannot differ. A reader with plain h5py needs nothing else::
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CHECKSUM = "crc32"
 FLOAT, INTEGER = "<f8", "<i8"
 
@@ -139,13 +139,32 @@ RECORD = Entry(
     "|u1",
     "1",
     "What kmc reads instead of the text attributes: UTF-8 bytes of a JSON object with run_file, "
-    "resolved, provenance, kmc_version, seed, lattice, and columns: name and unit of those of "
-    "/samples in the order of the checksum",
+    "resolved, kmc_version, seed, lattice, and columns: name and unit of those of /samples in the "
+    "order of the checksum",
     "byte",
+)
+PROVENANCE_BYTES = 1024
+RECORD_PROVENANCE = Entry(
+    "/record@provenance", f"|S{PROVENANCE_BYTES}", "1", "provenance of the root, of fixed length"
 )
 STOP_REASON_BYTES = 512
 RECORD_STOP_REASON = Entry(
     "/record@stop_reason", f"|S{STOP_REASON_BYTES}", "1", "stop_reason of the root, of fixed length"
+)
+
+CHECKPOINT_SLOTS = tuple(
+    Entry(
+        f"/checkpoint/{name}",
+        "|u1",
+        "1",
+        f"{text}, as bytes that `kmc.checkpoint` documents",
+        "byte",
+    )
+    for name, text in (
+        ("first", "State of the run at one of its last two flushes, from which it can go on"),
+        ("second", "State at the other one: there is always one that no write is touching"),
+        ("end", "State at the end of the run; the other two are empty then"),
+    )
 )
 
 # HDF5 keeps eight attributes of a group in its object header, which changes in one write, and moves
@@ -182,6 +201,8 @@ SCHEMA = (
     *LATTICE_ENTRIES,
     RECORD,
     RECORD_STOP_REASON,
+    RECORD_PROVENANCE,
+    *CHECKPOINT_SLOTS,
     *ATTRIBUTES,
 )
 

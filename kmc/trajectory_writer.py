@@ -7,26 +7,25 @@ After a kill at any moment the file holds everything up to the last flush and op
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from kmc import __version__, provenance
+from kmc import trajectory_file as layout
 from kmc import trajectory_schema as schema
 from kmc.errors import InputError, KmcError
 from kmc.lattice import Lattice
 from kmc.transaction import Transaction
 
-# HDF5 1.10 of 2016 and later read the file; older formats lack the chunk index used here.
-_OPTIONS = {"libver": ("v110", "v110"), "alignment_threshold": 1, "alignment_interval": 512}
-# Aligned so that an object header, 512 bytes at most, never straddles two pages of the disk cache.
-_ROWS_PER_CHUNK = 512  # 4 kB a column: little for a short run, few chunks for a long one
-_GZIP_LEVEL = 4  # 1 M sites in 10 ms; level 1 takes half the time and a third more space
-_FIXED_TEXT = h5py.string_dtype("utf-8", schema.STOP_REASON_BYTES)
+try:
+    from fcntl import F_OFD_SETLK, F_WRLCK, fcntl
+except ImportError:  # not on Linux: a second writer is noticed later, at the first one's next flush
+    fcntl = None
+
 _BUFFER_BYTES = 64 * 2**20  # of frames; a flush comes early rather than hold more
 
 
@@ -94,6 +93,11 @@ class TrajectoryWriter:
     overwrite : bool
         Whether an existing file may be replaced.
 
+    Attributes
+    ----------
+    n_samples, n_frames : int
+        Rows and frames appended so far, flushed or not.
+
     Raises
     ------
     InputError
@@ -112,17 +116,39 @@ class TrajectoryWriter:
         overwrite: bool = False,
     ):
         check_output(path, overwrite)
+        head = layout.Head(lattice, tuple(columns), run_text, resolved, int(seed))
+        self._start(path, head)
+
+    @classmethod
+    def filled(
+        cls, path: str | Path, head: layout.Head, fill: Callable[[h5py.File], tuple[int, int]]
+    ) -> TrajectoryWriter:
+        """A writer of a file that takes the place of `path` with rows in it from the beginning.
+
+        Parameters
+        ----------
+        path : str or Path
+        head : trajectory_file.Head
+        fill : callable
+            Writes into the new file and returns how many samples and frames it has put there.
+        """
+        writer = cls.__new__(cls)
+        writer._start(path, head, fill)
+        return writer
+
+    def _start(self, path, head, fill=lambda file: (0, 0)) -> None:
         self.path = Path(path)
         self._target = Path(os.path.realpath(path))
-        self.columns = tuple(columns)
-        self.n_sites = lattice.n_sites
-        self._row = schema.row_dtype(self.columns)
-        self._frame_row = schema.row_dtype(schema.FRAME_COLUMNS)
+        self.columns = head.columns
+        self.n_sites = head.lattice.n_sites
+        self._row = head.row_dtype
         self._samples: list[tuple] = []
         self._frames: list[tuple[np.ndarray, tuple]] = []
+        self._slots = schema.CHECKPOINT_SLOTS[1::-1]  # the next one to write stands first
         self._safe = "No sample"
         self._closed = False
-        self._create(lattice, run_text, resolved, seed)
+        self.n_samples, self.n_frames = self._create(head, fill)
+        self._hold = Hold(self._target)
         self._identity = self._look()
 
     def append_sample(self, row: Mapping[str, float]) -> None:
@@ -131,6 +157,7 @@ class TrajectoryWriter:
             missing, unknown = set(self._row.names) - row.keys(), row.keys() - set(self._row.names)
             raise ValueError(f"sample lacks {sorted(missing)}, has unknown {sorted(unknown)}")
         self._samples.append(tuple(row[name] for name in self._row.names))
+        self.n_samples += 1
 
     def append_frame(
         self,
@@ -150,11 +177,17 @@ class TrajectoryWriter:
             raise ValueError(f"occupancy has shape {occupancy.shape}, not ({self.n_sites},)")
         row = (events, time_s, capacity_monolayers, capacity_mAh_cm2)
         self._frames.append((occupancy.astype(np.uint8), row))
+        self.n_frames += 1
         if len(self._frames) * self.n_sites > _BUFFER_BYTES:
             self.flush()
 
-    def flush(self) -> None:
+    def flush(self, checkpoint: bytes | None = None) -> None:
         """Bring everything gathered so far to the disk.
+
+        Parameters
+        ----------
+        checkpoint : bytes, optional
+            State of the run (`kmc.checkpoint.pack`) from which it can go on behind these rows.
 
         Raises
         ------
@@ -163,15 +196,11 @@ class TrajectoryWriter:
             on. What earlier flushes wrote is safe; what was gathered is kept for another try.
         """
         self._closed_check()
-        if self._samples or self._frames:
-            self._change(self._append)
-            if self._samples:
-                last = dict(zip(self._row.names, self._samples[-1], strict=True))
-                self._safe = f"Everything up to t = {last.get('time_s', 0.0):.6g} s"
-            self._samples.clear()
-            self._frames.clear()
+        slot = self._slots[0]
+        if self._write(slot, checkpoint) and checkpoint:
+            self._slots = self._slots[::-1]
 
-    def close(self, *, finished: bool, stop_reason: str) -> None:
+    def close(self, *, finished: bool, stop_reason: str, checkpoint: bytes | None = None) -> None:
         """Flush, and state whether and why the run came to its end.
 
         Parameters
@@ -180,17 +209,25 @@ class TrajectoryWriter:
             False for a run that was interrupted and may be continued.
         stop_reason : str
             A phrase for people, such as ``"capacity of 2 monolayers reached"``.
+        checkpoint : bytes, optional
+            State of the run. That of a finished run is the only one its file keeps.
         """
-        self.flush()
+        first, second, end = schema.CHECKPOINT_SLOTS
+        if finished and checkpoint:
+            self._closed_check()
+            self._write(end, checkpoint)
+        else:
+            self.flush(checkpoint)
 
         def state_end(file):
-            file.attrs.modify("finished", bool(finished))
-            file.attrs.modify("stop_reason", stop_reason)
-            text = np.array(_cut(stop_reason), dtype=_FIXED_TEXT)
-            file[schema.RECORD.path].attrs.modify(schema.RECORD_STOP_REASON.name, text)
+            layout.state_end(file, bool(finished), stop_reason)
+            if finished:
+                layout.empty_checkpoint(file, first)
+                layout.empty_checkpoint(file, second)
 
         self._change(state_end)
         self._closed = True
+        self._hold.release()
 
     def __enter__(self) -> TrajectoryWriter:
         return self
@@ -200,111 +237,49 @@ class TrajectoryWriter:
             with contextlib.suppress(KmcError) if kind else contextlib.nullcontext():
                 self.flush()  # must not hide what went wrong before
             self._closed = True
+            self._hold.release()
 
     # --- the file ---------------------------------------------------------------------------------
 
-    def _create(self, lattice: Lattice, run_text: str, resolved: Mapping, seed: int) -> None:
-        """Write the file without rows under a temporary name, then put it in place."""
+    def _create(self, head, fill) -> tuple[int, int]:
+        """Write the file under a temporary name, then put it in place."""
         draft = self._target.with_name(f".{self._target.name}.{os.getpid()}.part")
         try:
-            with h5py.File(draft, "w", locking=False, **_OPTIONS) as file:
-                self._lay_out(file, lattice, run_text, resolved, seed)
+            with h5py.File(draft, "w", locking=False, **layout.OPTIONS) as file:
+                layout.lay_out(file, head)
+                rows = fill(file)
             os.replace(draft, self._target)
+            return rows
         except OSError as problem:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
             raise InputError(
                 f"output {self.path} cannot be written: {problem}",
                 advice="Give another place, or free space on the disk.",
             ) from None
+        finally:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
 
-    def _lay_out(self, file, lattice: Lattice, run_text: str, resolved: Mapping, seed: int) -> None:
-        origin = provenance.collect() | {"hdf5": h5py.version.hdf5_version}
-        box = {
-            "name": lattice.name,
-            "boundary": lattice.boundary,
-            "cells": list(lattice.cells),
-            "layers": lattice.layers,
-            "lattice_parameter_A": lattice.lattice_parameter_A,
-            "box_A": lattice.box_A.tolist(),
-        }
-        record = {
-            "kmc_version": __version__,
-            "run_file": run_text,
-            "resolved": resolved,
-            "seed": int(seed),
-            "provenance": origin,
-            "lattice": box,
-            "columns": [[entry.name, entry.unit] for entry in self.columns],
-        }
-        attributes = {
-            "/@schema_version": schema.SCHEMA_VERSION,
-            "/@kmc_version": __version__,
-            "/@run_file": run_text,
-            "/@resolved": json.dumps(resolved, ensure_ascii=False),
-            "/@seed": seed,
-            "/@finished": False,
-            "/@stop_reason": "",
-            "/@provenance": json.dumps(origin, ensure_ascii=False),
-            **{f"/lattice@{name}": value for name, value in box.items()},
-        }
-        text = np.frombuffer(json.dumps(record, ensure_ascii=False).encode(), np.uint8)
-        dataset = file.create_dataset(
-            schema.RECORD.path, data=text, compression=_GZIP_LEVEL, fletcher32=True
-        )
-        _describe(dataset, schema.RECORD)
-        dataset.attrs.create(schema.RECORD_STOP_REASON.name, b"", dtype=_FIXED_TEXT)
-        for entry in (*self.columns, schema.SAMPLE_CHECKSUM):
-            _create_column(file, entry)
-        for entry in (*schema.FRAME_COLUMNS, schema.FRAME_CHECKSUM):
-            _create_column(file, entry)
-        _describe(
-            file.create_dataset(
-                schema.FRAME_OCCUPANCY.path,
-                shape=(0, self.n_sites),
-                maxshape=(None, self.n_sites),
-                chunks=(1, self.n_sites),
-                dtype=schema.FRAME_OCCUPANCY.dtype,
-                compression=_GZIP_LEVEL,
-                shuffle=True,
-                fletcher32=True,
-            ),
-            schema.FRAME_OCCUPANCY,
-        )
-        for entry in schema.LATTICE_ENTRIES:
-            data = getattr(lattice, entry.name).astype(entry.dtype)
-            dataset = file.create_dataset(
-                entry.path, data=data, compression=_GZIP_LEVEL, shuffle=True, fletcher32=True
-            )
-            _describe(dataset, entry)
-        for entry in schema.ATTRIBUTES:
-            place = file[entry.path.partition("@")[0]]
-            value = attributes[entry.path]
-            place.attrs[entry.name] = (
-                value if entry.dtype in ("text", "bool") else np.array(value, entry.dtype)[()]
-            )
+    def _write(self, slot: schema.Entry, checkpoint: bytes | None) -> bool:
+        """Write what was gathered and a checkpoint; False if there was nothing to write."""
+        if not (self._samples or self._frames or checkpoint):
+            return False
 
-    def _append(self, file) -> None:
+        def append(file):
+            if self._samples:
+                layout.append_samples(file, np.array(self._samples, dtype=self._row))
+            if self._frames:
+                rows = np.array([row for _, row in self._frames], dtype=layout.FRAME_DTYPE)
+                layout.append_frames(file, rows, [occupancy for occupancy, _ in self._frames])
+            if checkpoint:
+                layout.put_checkpoint(file, slot, checkpoint)
+
+        self._change(append)
         if self._samples:
-            rows = np.array(self._samples, dtype=self._row)
-            for name in self._row.names:
-                _extend(file[f"samples/{name}"], rows[name])
-            _extend(file[schema.SAMPLE_CHECKSUM.path], schema.row_checksums(rows))
-        if self._frames:
-            rows = np.array([row for _, row in self._frames], dtype=self._frame_row)
-            stack = [occupancy for occupancy, _ in self._frames]
-            checksums = [
-                schema.frame_checksum(occupancy, row)
-                for occupancy, row in zip(stack, rows, strict=True)
-            ]
-            dataset = file[schema.FRAME_OCCUPANCY.path]
-            first = len(dataset)
-            dataset.resize(first + len(stack), axis=0)
-            for index, occupancy in enumerate(stack):
-                dataset[first + index] = occupancy
-            for name in self._frame_row.names:
-                _extend(file[f"frames/{name}"], rows[name])
-            _extend(file[schema.FRAME_CHECKSUM.path], np.array(checksums, dtype=np.int64))
+            last = dict(zip(self._row.names, self._samples[-1], strict=True))
+            self._safe = f"Everything up to t = {last.get('time_s', 0.0):.6g} s"
+        self._samples.clear()
+        self._frames.clear()
+        return True
 
     def _change(self, change) -> None:
         """Apply ``change(file)`` as one transaction."""
@@ -315,7 +290,7 @@ class TrajectoryWriter:
                     advice="Give each run an output of its own.",
                 )
             with Transaction(self._target) as transaction:
-                with h5py.File(transaction, "r+", **_OPTIONS) as file:
+                with h5py.File(transaction, "r+", **layout.OPTIONS) as file:
                     change(file)
                 transaction.commit()
             self._identity = self._look()
@@ -340,24 +315,38 @@ class TrajectoryWriter:
             raise ValueError(f"{self.path} is closed")
 
 
-def _create_column(file, entry: schema.Entry) -> None:
-    dataset = file.create_dataset(
-        entry.path, shape=(0,), maxshape=(None,), chunks=(_ROWS_PER_CHUNK,), dtype=entry.dtype
-    )
-    _describe(dataset, entry)
+class Hold:
+    """Keeps other processes from continuing a file while this one writes it; ends with the process.
 
+    Parameters
+    ----------
+    path : Path
+        An existing file.
 
-def _describe(dataset, entry: schema.Entry) -> None:
-    dataset.attrs["unit"] = entry.unit
-    dataset.attrs["description"] = entry.description
+    Raises
+    ------
+    InputError
+        Another process holds the file.
+    """
 
+    def __init__(self, path: Path):
+        self._file = open(path, "r+b")  # noqa: SIM115 - closed in release()
+        if fcntl is None:
+            return
+        # Not flock: HDF5 asks for that when anybody opens the file to read. A lock of this kind
+        # belongs to this open file alone, and one byte far beyond the end stands for all of it.
+        lock = struct.pack("hhqqi", F_WRLCK, os.SEEK_SET, 2**62, 1, 0)
+        try:
+            fcntl(self._file, F_OFD_SETLK, lock)
+        except (BlockingIOError, PermissionError):
+            self.release()
+            raise InputError(
+                f"{path} is being written by another process",
+                advice="Wait until that run has ended, or stop it with Ctrl-C.",
+            ) from None
+        except OSError:  # a file system without locks
+            pass
 
-def _cut(text: str) -> bytes:
-    """UTF-8 of a text, cut to what the fixed-length attribute holds."""
-    return text.encode()[: schema.STOP_REASON_BYTES].decode(errors="ignore").encode()
-
-
-def _extend(dataset, values: np.ndarray) -> None:
-    first = len(dataset)
-    dataset.resize(first + len(values), axis=0)
-    dataset[first:] = values
+    def release(self) -> None:
+        """Let others write."""
+        self._file.close()

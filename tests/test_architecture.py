@@ -20,13 +20,14 @@ MOST_LINES = 450
 
 # Ground floor first. A module imports from its own floor and from those below it.
 FLOORS = (
-    "errors units wording framechoice outputs",
+    "errors units wording framechoice outputs checkpoint",
     "catalogue validation quantities",
     "lattice parameters sections runchecks conditions runfile_template",
     "provenance transaction trajectory*",
     "kernels.*",
     "electrochemistry hamiltonian assembly model composition engine reference",
-    "stopping progress simulation",
+    "snapshot",
+    "stopping progress simulation continuation",
     "analysis.*",
     "plotting.* report export parameter_tables",
     "benchmark bench_report",

@@ -50,9 +50,10 @@ def stand_ins(monkeypatch):
     calls = []
     finished = types.SimpleNamespace(stop_reason="capacity_monolayers reached 2", finished=True)
 
-    def run_to_file(run, output, *, overwrite, progress):
+    def run_to_file(run, output, *, overwrite, progress, check_every=None):
         calls.append(("run", run, output, overwrite, progress))
         Path(output).write_text("trajectory")
+        finished.path = Path(output)
         return finished
 
     def save_overview(trajectory, path):

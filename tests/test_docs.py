@@ -30,6 +30,7 @@ TITLES = {
     "frames": "Frames",
     "lattice": "Lattice",
     "record": "Record",
+    "checkpoint": "Checkpoint",
     "": "Attributes of the file",
 }
 

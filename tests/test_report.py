@@ -76,7 +76,7 @@ def test_magnesium(tmp_path):
 def test_unfinished_says_how_to_go_on(tmp_path):
     text = words(load(fake.write(tmp_path / "a.h5", finished=None)))
     assert "Not finished: still running, or killed." in text
-    assert "kmc run … --force" in text
+    assert "kmc resume a.h5 goes on from there" in text
     text = words(load(fake.write(tmp_path / "b.h5", finished=False, stop_reason="interrupted")))
     assert "Not finished: interrupted. What was written is whole" in text
 

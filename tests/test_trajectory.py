@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import fake
 import h5py
@@ -18,6 +19,7 @@ import pytest
 
 from kmc import trajectory_schema as schema
 from kmc.errors import FileFormatError, InputError, KmcError
+from kmc.report import summary
 from kmc.trajectory import SCHEMA, check_output, load
 from kmc.trajectory_writer import TrajectoryWriter
 from kmc.transaction import Transaction
@@ -433,10 +435,13 @@ def test_kill_at_random_moments(tmp_path, box):
     for attempt in range(20):
         path = tmp_path / f"{attempt}.h5"
         with _writing_process(path, box) as (child, listen):
-            time.sleep(chance.uniform(0.0, 0.06))
+            flushes = 0
+            for _ in range(chance.randrange(5)):
+                flushes += len(os.read(listen, 1))
+            time.sleep(chance.uniform(0.0, 0.02))
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            flushes = len(os.read(listen, 100_000))
+            flushes += len(os.read(listen, 100_000))
         verify_with_plain_h5py(path, box, flushes)
         t = load(path)
         reached.append(verify(t, box, flushes))
@@ -518,9 +523,20 @@ def test_missing_folder_empty_and_foreign(tmp_path):
 
 def test_newer_schema_is_named(whole):
     with h5py.File(whole, "r+") as file:
-        file.attrs["schema_version"] = 2
-    with pytest.raises(FileFormatError, match=r"has schema 2, but .* schema 1: update kmc"):
+        file.attrs["schema_version"] = 3
+    with pytest.raises(FileFormatError, match=r"has schema 3, but .* schema 2: update kmc"):
         load(whole)
+
+
+def test_a_file_of_schema_1_is_read():
+    """Written by kmc 0.1.0 before checkpoints: 6 × 6 cells of Li–Mg, 0.5 monolayers."""
+    t = load(Path(__file__).parent / "data" / "schema_1.h5")
+    assert (t.schema_version, t.finished) == (1, True)
+    assert t.provenance["created"].startswith("2026-11-21")
+    assert len(t.samples) == 11
+    assert len(t.frames) == 6
+    assert t.samples.vacancies[-1] == np.count_nonzero(t.frames[-1].occupancy == 0) == 18
+    assert "Overpotential" in dict(summary(t))
 
 
 def test_missing_pieces_are_named(whole):

@@ -16,9 +16,18 @@ import click
 
 from kmc import __version__
 from kmc.cli.pictures import export, movie, plot
+from kmc.cli.recovery import extend, resume
+from kmc.cli.shared import (
+    INTERRUPTED,
+    check_every_option,
+    console,
+    picture_of,
+    quiet_option,
+    quoted,
+    read_settings,
+    show_result,
+)
 from kmc.errors import InputError, KmcError
-
-INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 
 _EPILOG = """\
 \b
@@ -87,12 +96,6 @@ def _complain(error: KmcError) -> None:
         click.echo(error.advice, err=True)
 
 
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
 @click.group(
     cls=_Group,
     epilog=_EPILOG,
@@ -126,13 +129,15 @@ def main() -> None:
 )
 @click.option("--seed", type=int, metavar="N", help="The same as --set random.seed=N.")
 @click.option("--force", is_flag=True, help="Overwrite the trajectory and the picture.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@check_every_option
+@quiet_option
 def run(
     name_or_path: str,
     output: Path | None,
     settings: tuple[str, ...],
     seed: int | None,
     force: bool,
+    check_every: int | None,
     quiet: bool,
 ) -> None:
     """Run NAME_OR_PATH: a run that comes with kmc, or a run file of your own.
@@ -142,45 +147,20 @@ def run(
     """
     from kmc.conditions import load_run
 
-    overrides, origins = _overrides(settings, seed)
+    overrides, origins = read_settings(settings, seed)
     run_file = load_run(name_or_path, overrides, origins=origins)
     path = Path(f"{run_file.name}.h5") if output is None else output
-    picture = _picture_of(path)
+    picture = picture_of(path)
     _check_outputs(path, picture, force)
 
     from kmc.simulation import run_to_file
 
-    trajectory = run_to_file(run_file, path, overwrite=force, progress=not quiet)
-    drawn = _draw(trajectory, picture)
-    if not quiet:
-        from kmc.report import print_summary
-
-        print_summary(trajectory, _console())
-        _say_next(path, picture if drawn else None)
+    trajectory = run_to_file(
+        run_file, path, overwrite=force, progress=not quiet, check_every=check_every
+    )
+    show_result(trajectory, quiet=quiet, checked=check_every)
     if trajectory.stop_reason == "interrupted":
         sys.exit(INTERRUPTED)
-
-
-def _overrides(settings: tuple[str, ...], seed: int | None) -> tuple[dict, dict]:
-    """Overrides and where each was typed; a key set twice keeps the last, like any option."""
-    from kmc.conditions import parse_override
-
-    overrides: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for text in settings:
-        key, value = parse_override(text)
-        overrides[key], origins[key] = value, f"--set {text}"
-    if seed is not None:
-        overrides["random.seed"], origins["random.seed"] = seed, f"--seed {seed}"
-    return overrides, origins
-
-
-def _picture_of(path: Path) -> Path:
-    """The picture beside a trajectory: run.h5 → run.png, run.v2 → run.v2.png."""
-    if path.is_dir() or not path.name:
-        raise InputError(f"{path} is a folder", advice="Give the name of a file, like run.h5.")
-    known = path.suffix.lower() in (".h5", ".hdf5", ".png")
-    return path.with_suffix(".png") if known else path.with_name(f"{path.name}.png")
 
 
 def _check_outputs(path: Path, picture: Path, force: bool) -> None:
@@ -198,33 +178,6 @@ def _check_outputs(path: Path, picture: Path, force: bool) -> None:
             f"{picture}, the picture beside the trajectory, {what}",
             advice="Choose another output with -o, or use --force to overwrite files.",
         )
-
-
-def _draw(trajectory: Any, picture: Path) -> bool:
-    """Draw the picture; a failure must not hide that the trajectory is safe."""
-    from kmc.plotting import save_overview
-
-    try:
-        save_overview(trajectory, picture)
-    except (OSError, KmcError) as problem:
-        click.echo(f"The picture {picture} was not drawn: {problem}", err=True)
-        return False
-    return True
-
-
-def _say_next(path: Path, picture: Path | None) -> None:
-    click.echo(f"\nTrajectory  {path}")
-    if picture is not None:
-        click.echo(f"Picture     {picture}")
-    click.echo("\nNext:")
-    click.echo(f"  kmc info {_quoted(path)}")
-    click.echo(f'  python: import kmc; t = kmc.load("{path.as_posix()}"); t')
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))
 
 
 @main.command(
@@ -246,7 +199,7 @@ def init(file: Path, force: bool) -> None:
     if file.suffix != ".toml":
         raise InputError(f"{file} does not end in .toml", advice=f"Use {file.name}.toml.")
     _write_new(file, template(file.name), force)
-    click.echo(f"Wrote {file}. Edit it, then: kmc run {_quoted(file)}")
+    click.echo(f"Wrote {file}. Edit it, then: kmc run {quoted(file)}")
 
 
 def _write_new(file: Path, text: str, force: bool) -> None:
@@ -277,7 +230,7 @@ def info(file: Path) -> None:
     from kmc.report import print_summary
     from kmc.trajectory import load
 
-    print_summary(load(file), _console())
+    print_summary(load(file), console())
 
 
 @main.command(epilog="\b\nExamples:\n  kmc bench\n  kmc bench --case strip_li --json here.json")
@@ -294,7 +247,7 @@ def bench(cases: tuple[str, ...], json_file: Path | None) -> None:
     """
     from kmc.bench_report import run_and_print
 
-    run_and_print(cases, json_file, _console())
+    run_and_print(cases, json_file, console())
 
 
 @main.group()
@@ -327,7 +280,7 @@ def params_list() -> None:
     from kmc.parameter_tables import list_table
     from kmc.parameters import load_parameters
 
-    _console().print(list_table([load_parameters(name) for name in catalogue.names("params")]))
+    console().print(list_table([load_parameters(name) for name in catalogue.names("params")]))
 
 
 @params.command("show")
@@ -341,7 +294,7 @@ def params_show(name: str, notes: bool) -> None:
     from kmc.parameter_tables import show_table
     from kmc.parameters import load_parameters
 
-    _console().print(show_table(load_parameters(name), notes))
+    console().print(show_table(load_parameters(name), notes))
 
 
 @params.command("check")
@@ -362,9 +315,9 @@ def params_check(name: str, lattice: str) -> None:
     # A lattice gas has no DFT behind it: its rows follow from counting bonds.
     reference = "Exact" if parameters.has("pair_bond_eV") else "DFT"
     rows = check_rows(parameters, lattice)
-    console = _console()
-    console.print(f"{parameters.name} on {lattice}\n")
-    console.print(check_table(rows, reference))
+    out = console()
+    out.print(f"{parameters.name} on {lattice}\n")
+    out.print(check_table(rows, reference))
 
 
 @params.command("cite")
@@ -382,5 +335,5 @@ def params_cite(name: str, bibtex: bool) -> None:
         click.echo(citations(parameters))
 
 
-for _command in (plot, movie, export):
+for _command in (resume, extend, plot, movie, export):
     main.add_command(_command)

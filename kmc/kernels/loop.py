@@ -190,6 +190,12 @@ def _compile(fingerprint):
         return total
 
     @entry
+    def update_strip_weights(geometry, law, state, scratch):
+        """Bring the strip weights of all sites listed as out of date up to date."""
+        if fingerprint >= 0:
+            refresh_strip_weights(geometry, law, state, scratch)
+
+    @entry
     def rates_of_vacancy(geometry, law, channels, words, site, rates):
         """`events.vacancy_rates`, for inspection."""
         return vacancy_rates(geometry, law, channels, words, site, rates) + 0 * fingerprint
@@ -251,7 +257,9 @@ def _compile(fingerprint):
                 _emit(geometry, law, channels, state, scratch, share, log)
         return PAUSED
 
-    return prepare, sum_of_strip_weights, rates_of_vacancy, advance
+    return prepare, sum_of_strip_weights, update_strip_weights, rates_of_vacancy, advance
 
 
-prepare, sum_of_strip_weights, rates_of_vacancy, advance = _compile(source_fingerprint())
+prepare, sum_of_strip_weights, update_strip_weights, rates_of_vacancy, advance = _compile(
+    source_fingerprint()
+)

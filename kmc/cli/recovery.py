@@ -1,0 +1,67 @@
+"""Commands that go on with a run from its trajectory."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from kmc.cli.shared import INTERRUPTED, check_every_option, quiet_option, read_settings, show_result
+
+_FILE = click.argument("file", type=click.Path(path_type=Path))
+
+
+@click.command(
+    short_help="Go on with an interrupted or killed run.",
+    epilog="\b\nExamples:\n  kmc resume strip_li.h5\n"
+    "  kmc resume strip_li.h5 --check-every 1000000",
+)
+@_FILE
+@check_every_option
+@quiet_option
+def resume(file: Path, check_every: int | None, quiet: bool) -> None:
+    """Go on with the run of the trajectory FILE, in place.
+
+    For a run that was stopped by Ctrl-C or a batch system (SIGTERM), ended by its
+    stop.wall_time_s, or killed: it goes on from the last checkpoint, which a run writes every three
+    seconds, and the trajectory becomes the one of an undisturbed run, to the last byte.
+    """
+    from kmc.continuation import resume as go_on
+
+    trajectory = go_on(file, progress=not quiet, check_every=check_every)
+    show_result(trajectory, quiet=quiet, checked=check_every)
+    if trajectory.stop_reason == "interrupted":
+        sys.exit(INTERRUPTED)
+
+
+@click.command(
+    short_help="Go on with a finished run to another end.",
+    epilog="\b\nExamples:\n  kmc extend strip_li.h5 --set stop.capacity_monolayers=4\n"
+    "  kmc extend strip_li.h5 --set stop.capacity_monolayers=none --set stop.contact_fraction=0.3",
+)
+@_FILE
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="stop.KEY=VALUE",
+    help="The new end; none removes one. May be repeated.",
+)
+@check_every_option
+@quiet_option
+def extend(file: Path, settings: tuple[str, ...], check_every: int | None, quiet: bool) -> None:
+    """Go on with the run of the trajectory FILE beyond its end, in place.
+
+    The trajectory becomes the one that a run with the new [stop] from its beginning would have
+    written.
+    """
+    from kmc.continuation import extend as go_on
+
+    overrides, origins = read_settings(settings)
+    trajectory = go_on(
+        file, overrides, origins=origins, progress=not quiet, check_every=check_every
+    )
+    show_result(trajectory, quiet=quiet, checked=check_every)
+    if trajectory.stop_reason == "interrupted":
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,91 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kmc.errors import InputError, KmcError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+check_every_option = click.option(
+    "--check-every",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Every N events rebuild all counts, rates and energies from scratch and compare them "
+    "exactly; a difference stops the run. 1000000 costs next to nothing.",
+)
+
+
+def console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def read_settings(settings: tuple[str, ...], seed: int | None = None) -> tuple[dict, dict]:
+    """Overrides and where each was typed; a key set twice keeps the last, like any option."""
+    from kmc.conditions import parse_override
+
+    overrides: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for text in settings:
+        key, value = parse_override(text)
+        overrides[key], origins[key] = value, f"--set {text}"
+    if seed is not None:
+        overrides["random.seed"], origins["random.seed"] = seed, f"--seed {seed}"
+    return overrides, origins
+
+
+def picture_of(path: Path) -> Path:
+    """The picture beside a trajectory: run.h5 → run.png, run.v2 → run.v2.png."""
+    if path.is_dir() or not path.name:
+        raise InputError(f"{path} is a folder", advice="Give the name of a file, like run.h5.")
+    known = path.suffix.lower() in (".h5", ".hdf5", ".png")
+    return path.with_suffix(".png") if known else path.with_name(f"{path.name}.png")
+
+
+def draw(trajectory: Any, picture: Path) -> bool:
+    """Draw the picture; a failure must not hide that the trajectory is safe."""
+    from kmc.plotting import save_overview
+
+    try:
+        save_overview(trajectory, picture)
+    except (OSError, KmcError) as problem:
+        click.echo(f"The picture {picture} was not drawn: {problem}", err=True)
+        return False
+    return True
+
+
+def _say_next(path: Path, picture: Path | None) -> None:
+    click.echo(f"\nTrajectory  {path}")
+    if picture is not None:
+        click.echo(f"Picture     {picture}")
+    click.echo("\nNext:")
+    click.echo(f"  kmc info {quoted(path)}")
+    click.echo(f'  python: import kmc; t = kmc.load("{path.as_posix()}"); t')
+
+
+def quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))
+
+
+def show_result(trajectory: Any, *, quiet: bool, checked: int | None) -> None:
+    """Draw the picture beside a trajectory, print the summary, and say what to do next."""
+    path = trajectory.path
+    picture = picture_of(path)
+    drawn = draw(trajectory, picture)
+    if quiet:
+        return
+    from kmc.report import print_summary
+
+    print_summary(trajectory, console())
+    if checked:
+        click.echo(f"\nSelf-check  every {checked} events and at the end: no difference")
+    _say_next(path, picture if drawn else None)

@@ -1,0 +1,172 @@
+"""Goes on with a run from its trajectory: after an interruption or a kill, or beyond its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kmc import trajectory_schema as schema
+from kmc.catalogue import nearest
+from kmc.checkpoint import Table
+from kmc.conditions import RunFile, restored_run
+from kmc.errors import InputError
+from kmc.kernels import tables
+from kmc.progress import progress_for
+from kmc.sections import Stop
+from kmc.simulation import Interruption, Simulation
+from kmc.trajectory import Trajectory, load
+from kmc.trajectory_resume import checkpoint_of, reopen
+
+_ENDED_BY_THE_CLOCK = "wall_time_s"
+
+
+def resume(
+    path: str | Path, *, progress: bool = True, check_every: int | None = None
+) -> Trajectory:
+    """Go on with a run that was interrupted, killed, or ended by its wall_time_s.
+
+    The trajectory becomes the one that an undisturbed run would have written, to the last byte of
+    every dataset.
+
+    Parameters
+    ----------
+    path : str or Path
+        The trajectory; it is continued in place.
+    progress : bool
+        Show progress on stderr.
+    check_every : int, optional
+        Every so many events, rebuild everything from scratch and compare.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or written, the run is finished or still going on, or its
+        parameters are not those of that time any more.
+    """
+
+    def check(trajectory: Trajectory, run: RunFile) -> None:
+        by_the_clock = trajectory.stop_reason.startswith(_ENDED_BY_THE_CLOCK)
+        if trajectory.finished and not by_the_clock:
+            raise InputError(
+                f"{path} is finished: {trajectory.stop_reason}",
+                advice="To go on beyond that: kmc extend FILE --set stop.KEY=VALUE.",
+            )
+
+    return _go_on(Path(path), {}, {}, check, progress, check_every)
+
+
+def extend(
+    path: str | Path,
+    overrides: Mapping[str, Any],
+    *,
+    origins: Mapping[str, str] | None = None,
+    progress: bool = True,
+    check_every: int | None = None,
+) -> Trajectory:
+    """Go on with a run to another end.
+
+    The trajectory becomes the one that a run with the new ``[stop]`` from the beginning would have
+    written. (Where the old end was a time_s, it is as good a trajectory, with other random
+    numbers.)
+
+    Parameters
+    ----------
+    path : str or Path
+        The trajectory; it is continued in place.
+    overrides : mapping
+        ``{"stop.key": value}``; None removes a stop.
+    origins : mapping, optional
+        ``"stop.key"`` → where it was typed, for messages.
+    progress, check_every
+        As for `resume`.
+
+    Raises
+    ------
+    InputError
+        As for `resume`; also for keys outside ``[stop]`` and an end that is reached already.
+    """
+    origins = dict(origins or {})
+    for key in overrides:
+        if str(key).partition(".")[0] != "stop":
+            raise InputError(
+                f"{origins.get(key, key)} would change what has been computed already",
+                advice="Only keys of [stop] can change in a run that goes on: "
+                f"{nearest(str(key).rpartition('.')[2], Stop.model_fields)}"
+                f"stop.{', stop.'.join(Stop.model_fields)}.",
+            )
+    if not overrides:
+        raise InputError(
+            f"no new end is given for {path}",
+            advice="Give one, for example --set stop.capacity_monolayers=4 (none removes a stop).",
+        )
+    return _go_on(Path(path), overrides, origins, lambda *_: None, progress, check_every)
+
+
+def _go_on(path, overrides, origins, check, progress, check_every) -> Trajectory:
+    with Interruption() as interruption:
+        simulations = []
+
+        def prepare(trajectory: Trajectory):
+            run = restored_run(
+                trajectory.run, path, trajectory.run_file, overrides, origins=origins
+            )
+            check(trajectory, run)
+            state = checkpoint_of(trajectory)
+            if state and (trajectory.finished or overrides):
+                state["ended"] = None
+            simulation = _simulation(trajectory, run, state, check_every)
+            if overrides:
+                _refuse_reached(path, simulation)
+            simulations.append(simulation)
+            return state, simulation.resolved()
+
+        writer = reopen(path, prepare)
+        simulations[0].run(writer, progress_for(path.stem, progress), interruption)
+    return load(path)
+
+
+def _simulation(
+    trajectory: Trajectory, run: RunFile, state: Table | None, check_every: int | None
+) -> Simulation:
+    """The run of a trajectory as it stood at its checkpoint."""
+    path = trajectory.path
+    columns = [entry.name for entry in schema.SAMPLE_COLUMNS]
+    if trajectory.schema_version != schema.SCHEMA_VERSION or list(trajectory.samples) != columns:
+        raise InputError(
+            f"{path} was written by kmc {trajectory.kmc_version} with another set of columns, and "
+            "cannot be continued by this version",
+            advice="Continue it with that version, or start the run again: kmc run … --force.",
+        )
+    simulation = Simulation(run, state=state, check_every=check_every)
+    now, then = simulation.resolved(), trajectory.resolved
+    for key in sorted(now.keys() | then.keys()):
+        difference = "" if key == "run" else _difference(now.get(key), then.get(key), key)
+        if difference:
+            raise InputError(
+                f"{path} cannot be continued: {difference}",
+                advice="Put the parameter file of that time back, or use the version of kmc that "
+                f"wrote the file ({trajectory.kmc_version}).",
+            )
+    return simulation
+
+
+def _difference(now: Any, then: Any, name: str) -> str:
+    """The first number that is another one than when the run began; empty if there is none."""
+    if isinstance(now, dict) and isinstance(then, dict):
+        for key in sorted(now.keys() | then.keys()):
+            if found := _difference(now.get(key), then.get(key), f"{name}.{key}"):
+                return found
+        return ""
+    same = json.dumps(now, sort_keys=True) == json.dumps(then, sort_keys=True)
+    return "" if same else f"{name} was {then} when the run began and is {now} now"
+
+
+def _refuse_reached(path: Path, simulation: Simulation) -> None:
+    reached = simulation.rules.reached(tables.PAUSED, simulation.engine)
+    if reached:
+        raise InputError(
+            f"{path} is there already: {reached}",
+            advice="Give an end that lies beyond what the run has done.",
+        )
