@@ -47,7 +47,7 @@ _ATTEMPTS = 4  # a run that writes at this very moment is between two valid stat
 _PAUSE_S = 0.02
 _NOT_OURS = "is not a kmc trajectory"
 # What h5py and numpy raise over content they cannot make sense of.
-_H5PY_ERRORS = (
+H5PY_ERRORS = (
     OSError,
     RuntimeError,
     LookupError,
@@ -196,14 +196,14 @@ class Trajectory:
 
 def read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
     """Result of ``reader(file)``; whatever goes wrong is one sentence about the file."""
-    _check_readable(path)
+    check_readable(path)
     for attempt in range(_ATTEMPTS):
         try:
             with h5py.File(path, "r", locking=False) as file:
                 return reader(file)
         except FileFormatError as known:
             problem: FileFormatError = known
-        except _H5PY_ERRORS as damage:
+        except H5PY_ERRORS as damage:
             words = _words(damage)
             verdict = _NOT_OURS if "doesn't exist" in words else "is damaged"
             problem = FileFormatError(f"{path} {verdict}: {words}")
@@ -212,7 +212,7 @@ def read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
     raise problem from None
 
 
-def _check_readable(path: Path) -> None:
+def check_readable(path: Path) -> None:
     """Tell plainly what needs no HDF5: missing, folder, unreadable, empty, foreign, cut short."""
     try:
         with path.open("rb") as file:

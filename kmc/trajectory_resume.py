@@ -27,7 +27,7 @@ def checkpoint_of(trajectory: Trajectory) -> checkpoint.Table | None:
     checkpoint.Table or None
         None where the run was killed before its first flush.
     """
-    found = read(trajectory.path, _checkpoints)
+    found = read(trajectory.path, checkpoints_in)
     usable = [
         table
         for table in found
@@ -37,7 +37,8 @@ def checkpoint_of(trajectory: Trajectory) -> checkpoint.Table | None:
     return max(usable, key=lambda table: table["attempts"], default=None)
 
 
-def _checkpoints(file: h5py.File) -> list[checkpoint.Table]:
+def checkpoints_in(file: h5py.File) -> list[checkpoint.Table]:
+    """Every whole checkpoint of an open file."""
     tables = []
     for slot in schema.CHECKPOINT_SLOTS:
         dataset = file.get(slot.path)

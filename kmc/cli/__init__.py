@@ -16,7 +16,7 @@ import click
 
 from kmc import __version__
 from kmc.cli.pictures import export, movie, plot
-from kmc.cli.recovery import extend, resume
+from kmc.cli.recovery import extend, repair, resume
 from kmc.cli.shared import (
     INTERRUPTED,
     check_every_option,
@@ -335,5 +335,5 @@ def params_cite(name: str, bibtex: bool) -> None:
         click.echo(citations(parameters))
 
 
-for _command in (resume, extend, plot, movie, export):
+for _command in (resume, extend, repair, plot, movie, export):
     main.add_command(_command)

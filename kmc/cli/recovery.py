@@ -7,7 +7,14 @@ from pathlib import Path
 
 import click
 
-from kmc.cli.shared import INTERRUPTED, check_every_option, quiet_option, read_settings, show_result
+from kmc.cli.shared import (
+    INTERRUPTED,
+    check_every_option,
+    quiet_option,
+    quoted,
+    read_settings,
+    show_result,
+)
 
 _FILE = click.argument("file", type=click.Path(path_type=Path))
 
@@ -65,3 +72,39 @@ def extend(file: Path, settings: tuple[str, ...], check_every: int | None, quiet
     show_result(trajectory, quiet=quiet, checked=check_every)
     if trajectory.stop_reason == "interrupted":
         sys.exit(INTERRUPTED)
+
+
+@click.command(
+    short_help="Save what can be saved of a damaged trajectory.",
+    epilog="\b\nExample:\n  kmc repair strip_li.h5 -o saved.h5",
+)
+@_FILE
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="NEW",
+    help="The new trajectory; NAME.repaired.h5 beside FILE by default.",
+)
+@click.option("--force", is_flag=True, help="Overwrite NEW.")
+def repair(file: Path, output: Path | None, force: bool) -> None:
+    """Write a new trajectory with all of FILE that passes its checksums.
+
+    FILE may be cut short or damaged inside; it is not changed. Where a checkpoint survived behind
+    unbroken rows, kmc resume computes again what was lost after it.
+    """
+    from kmc.trajectory_repair import repair as save
+
+    output = output or file.with_name(f"{file.stem}.repaired{file.suffix}")
+    done = save(file, output, overwrite=force)
+    for problem in done.problems:
+        click.echo(f"Damaged: {problem}")
+    if done.whole:
+        click.echo("Nothing is damaged.")
+    click.echo(
+        f"Saved {done.samples[0]} of {done.samples[1]} samples and {done.frames[0]} of "
+        f"{done.frames[1]} frames in {output}"
+    )
+    if not done.whole:
+        what = "goes on from its checkpoint" if done.resumable else "runs it from its beginning"
+        click.echo(f"\nNext:\n  kmc info {quoted(output)}\n  kmc resume {quoted(output)}   {what}")
