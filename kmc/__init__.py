@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kmc.analysis.transport import transport
     from kmc.simulation import Simulation
     from kmc.trajectory import Trajectory, load
+    from kmc.verification import verify
 
 __version__ = "0.1.0"
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "profiles",
     "run",
     "transport",
+    "verify",
     "voids",
 ]
 
@@ -41,6 +43,7 @@ _HOMES = {
     "cross_section": "kmc.analysis.crosssection",
     "profiles": "kmc.analysis.profiles",
     "transport": "kmc.analysis.transport",
+    "verify": "kmc.verification",
 }
 
 

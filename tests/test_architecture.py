@@ -26,7 +26,7 @@ FLOORS = (
     "provenance transaction trajectory*",
     "kernels.*",
     "electrochemistry hamiltonian assembly model composition engine reference",
-    "stopping progress simulation",
+    "stopping progress simulation verification",
     "analysis.*",
     "plotting.* report export parameter_tables",
     "benchmark bench_report",

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from kmc import __version__
+from kmc.cli.files import verify
 from kmc.cli.pictures import export, movie, plot
 from kmc.errors import InputError, KmcError
 
@@ -28,6 +29,7 @@ Examples:
   kmc plot strip_li.h5 --what map     maps of the interface; kmc plot --help names all pictures
   kmc movie strip_li.h5               the run as a movie
   kmc export strip_li.h5              the atoms for OVITO and ASE
+  kmc verify strip_li.h5              does the file add up?
   kmc run strip_li --set conditions.temperature_K=333.15 -o warm.h5
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
@@ -382,5 +384,5 @@ def params_cite(name: str, bibtex: bool) -> None:
         click.echo(citations(parameters))
 
 
-for _command in (plot, movie, export):
+for _command in (plot, movie, export, verify):
     main.add_command(_command)
