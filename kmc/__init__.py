@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kmc.continuation import extend, resume
     from kmc.simulation import Simulation
     from kmc.trajectory import Trajectory, load
+    from kmc.verification import verify
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "resume",
     "run",
     "transport",
+    "verify",
     "voids",
 ]
 
@@ -46,6 +48,7 @@ _HOMES = {
     "cross_section": "kmc.analysis.crosssection",
     "profiles": "kmc.analysis.profiles",
     "transport": "kmc.analysis.transport",
+    "verify": "kmc.verification",
 }
 
 

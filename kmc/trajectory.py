@@ -13,7 +13,9 @@ it.
 from __future__ import annotations
 
 import json
+import math
 import re
+import stat
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -23,6 +25,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from kmc import trajectory_guard as guard
 from kmc import trajectory_schema as schema
 from kmc.errors import FileFormatError, InputError
 from kmc.lattice import Lattice
@@ -173,11 +176,11 @@ class Trajectory:
         """Occupancy of one frame, read and checked."""
 
         def read_one(file) -> np.ndarray:
-            occupancy = file[schema.FRAME_OCCUPANCY.path][index]
+            occupancy = guard.dataset(file, schema.FRAME_OCCUPANCY.path, sized=False)[index]
             row = np.empty((), schema.row_dtype(schema.FRAME_COLUMNS))
             for name in row.dtype.names:
-                row[name] = file[f"frames/{name}"][index]
-            stored = int(file[schema.FRAME_CHECKSUM.path][index])
+                row[name] = guard.dataset(file, f"frames/{name}", sized=False)[index]
+            stored = int(guard.dataset(file, schema.FRAME_CHECKSUM.path, sized=False)[index])
             if schema.frame_checksum(occupancy, row) != stored:
                 raise FileFormatError(f"{self.path} is damaged: frame {index} fails its checksum")
             return occupancy
@@ -215,6 +218,9 @@ def read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
 def check_readable(path: Path) -> None:
     """Tell plainly what needs no HDF5: missing, folder, unreadable, empty, foreign, cut short."""
     try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe would keep the reader waiting
+            raise InputError(f"{path} is not a regular file", advice="Give a trajectory file.")
         with path.open("rb") as file:
             head = file.read(64)
             size = file.seek(0, 2)
@@ -222,8 +228,9 @@ def check_readable(path: Path) -> None:
         raise InputError(f"{path}: no such file", advice="`kmc run` writes trajectories.") from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder", advice="Give a trajectory file.") from None
-    except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror}") from None
+    except (OSError, ValueError) as problem:
+        words = getattr(problem, "strerror", None) or problem
+        raise InputError(f"{path} cannot be read: {words}") from None
     if not size:
         raise FileFormatError(f"{path} is empty")
     if not head.startswith(SIGNATURE):
@@ -242,8 +249,27 @@ def _words(problem: Exception) -> str:
 
 def _contents(file: h5py.File) -> dict[str, Any]:
     """Everything `Trajectory` keeps in memory. Reads no text from HDF5's heap, see the schema."""
+    version = schema_version(file)
+    dataset = guard.dataset(file, schema.RECORD.path)
+    record = json.loads(dataset[:].tobytes())
+    guard.check_record(record, schema.required_columns(version))
+    stop_reason = dataset.attrs[schema.RECORD_STOP_REASON.name]
+    if version > 1:  # schema 1 had it in the record
+        record["provenance"] = json.loads(bytes(dataset.attrs[schema.RECORD_PROVENANCE.name]))
+    return {
+        "record": record,
+        "schema_version": version,
+        "finished": bool(root_number(file, "finished")),
+        "stop_reason": bytes(stop_reason).decode(),
+        "samples": _samples(file, [name for name, _ in record["columns"]]),
+        "frames": _frames(file, record["lattice"]),
+    }
+
+
+def schema_version(file: h5py.File) -> int:
+    """Schema of an open file; one that this kmc cannot read is a `FileFormatError`."""
     path = file.filename
-    version = _number(file, "schema_version")
+    version = root_number(file, "schema_version")
     if version is None:
         raise FileFormatError(f"{path} {_NOT_OURS}: it is an HDF5 file without a schema_version")
     if version > SCHEMA_VERSION:
@@ -251,23 +277,10 @@ def _contents(file: h5py.File) -> dict[str, Any]:
             f"{path} has schema {version}, but this kmc reads up to schema {SCHEMA_VERSION}: "
             "update kmc"
         )
-    dataset = file[schema.RECORD.path]
-    record = json.loads(dataset[:].tobytes())
-    stop_reason = dataset.attrs[schema.RECORD_STOP_REASON.name]
-    if version > 1:  # schema 1 had it in the record
-        text = bytes(dataset.attrs[schema.RECORD_PROVENANCE.name])
-        record["provenance"] = json.loads(text)
-    return {
-        "record": record,
-        "schema_version": version,
-        "finished": bool(_number(file, "finished")),
-        "stop_reason": bytes(stop_reason).decode(),
-        "samples": _samples(file, [name for name, _ in record["columns"]]),
-        "frames": _frames(file),
-    }
+    return version
 
 
-def _number(file: h5py.File, name: str) -> int | None:
+def root_number(file: h5py.File, name: str) -> int | None:
     """An integer or boolean attribute of the root; None if there is no such number."""
     if name not in file.attrs or file.attrs.get_id(name).dtype.kind not in "iub":
         return None
@@ -276,7 +289,7 @@ def _number(file: h5py.File, name: str) -> int | None:
 
 def _table(file: h5py.File, group: str, names: list[str]) -> dict[str, np.ndarray]:
     """Columns of a group, cut to the rows that are complete in each."""
-    columns = [file[f"{group}/{name}"] for name in names]
+    columns = [guard.dataset(file, f"{group}/{name}") for name in names]
     complete = min(len(column) for column in columns)
     return {name: column[:complete] for name, column in zip(names, columns, strict=True)}
 
@@ -296,9 +309,14 @@ def _samples(file: h5py.File, names: list[str]) -> dict[str, np.ndarray]:
     return table
 
 
-def _frames(file: h5py.File) -> dict[str, np.ndarray]:
+def _frames(file: h5py.File, box: dict[str, Any]) -> dict[str, np.ndarray]:
     names = [entry.name for entry in schema.FRAME_COLUMNS]
-    complete = len(file[schema.FRAME_OCCUPANCY.path])
+    occupancy = guard.dataset(file, schema.FRAME_OCCUPANCY.path)
+    n_sites = len(guard.dataset(file, schema.LATTICE_ENTRIES[1].path, sized=False))
+    unit_cells = math.prod(box["cells"]) * box["layers"]
+    if occupancy.shape[1:] != (n_sites,) or unit_cells < 1 or n_sites % unit_cells:
+        raise ValueError(f"frames of shape {occupancy.shape[1:]} do not fit the lattice")
+    complete = len(occupancy)
     table = _table(file, "frames", [*names, schema.CHECKSUM])
     table.pop(schema.CHECKSUM)  # checked with the occupancy
     return {name: column[:complete] for name, column in table.items()}

@@ -14,6 +14,7 @@ import numpy as np
 
 from kmc import checkpoint
 from kmc import trajectory_file as layout
+from kmc import trajectory_guard as guard
 from kmc import trajectory_schema as schema
 from kmc.errors import FileFormatError, KmcError
 from kmc.lattice import Lattice
@@ -87,7 +88,8 @@ def repair(path: str | Path, output: str | Path, *, overwrite: bool = False) -> 
         Not a kmc trajectory, or damaged where nothing can be done: the settings of the run.
     """
     path = Path(path)
-    check_output(output, overwrite)
+    if path.is_file():  # else the next line but one says what it is
+        check_output(output, overwrite)
     with _openable(path) as (copy, problems):
         saved = _salvage(path, copy, problems)
     state = saved.checkpoint
@@ -174,8 +176,9 @@ def _head(file: h5py.File) -> tuple[layout.Head, bool, str]:
     version = int(file.attrs["schema_version"])
     if version > schema.SCHEMA_VERSION:
         raise FileFormatError(f"it has schema {version}: update kmc")
-    dataset = file[schema.RECORD.path]
+    dataset = guard.dataset(file, schema.RECORD.path)
     record = json.loads(dataset[:].tobytes())
+    guard.check_record(record, schema.required_columns(version))
     origin = record.get("provenance") or json.loads(
         bytes(dataset.attrs[schema.RECORD_PROVENANCE.name])
     )
@@ -214,7 +217,9 @@ def _samples(
     names = [*head.row_dtype.names, schema.CHECKSUM]
     lost: list[str] = []
     columns = {
-        name: _part(lost, f"/samples/{name}", lambda name=name: file[f"samples/{name}"][:])
+        name: _part(
+            lost, f"/samples/{name}", lambda name=name: guard.dataset(file, f"samples/{name}")[:]
+        )
         for name in names
     }
     lengths = [len(column) for column in columns.values() if column is not None]
@@ -233,7 +238,7 @@ def _samples(
 
 def _frames(file: h5py.File, n_sites: int, problems: list[str]):
     """Row and occupancy of each frame, how many there should be, and which are whole."""
-    dataset = _part(problems, "/frames", lambda: file[schema.FRAME_OCCUPANCY.path])
+    dataset = _part(problems, "/frames", lambda: guard.dataset(file, schema.FRAME_OCCUPANCY.path))
     if dataset is None or dataset.shape[1:] != (n_sites,):
         return [], 0, np.empty(0, bool)
     found = [_frame(file, dataset, index) for index in range(len(dataset))]
@@ -248,9 +253,9 @@ def _frame(file: h5py.File, dataset: h5py.Dataset, index: int):
     try:
         row = np.empty((), layout.FRAME_DTYPE)
         for name in row.dtype.names:
-            row[name] = file[f"frames/{name}"][index]
+            row[name] = guard.dataset(file, f"frames/{name}", sized=False)[index]
         occupancy = dataset[index]
-        stored = int(file[schema.FRAME_CHECKSUM.path][index])
+        stored = int(guard.dataset(file, schema.FRAME_CHECKSUM.path, sized=False)[index])
     except H5PY_ERRORS:
         return None, None
     return (row, occupancy) if schema.frame_checksum(occupancy, row) == stored else (None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -12,11 +13,10 @@ import numpy as np
 
 from kmc import __version__, checkpoint
 from kmc import trajectory_file as layout
+from kmc import trajectory_guard as guard
 from kmc import trajectory_schema as schema
 from kmc.trajectory import Trajectory, load, read
 from kmc.trajectory_writer import Hold, TrajectoryWriter
-
-MOST_CHECKPOINT_BYTES = 2**36
 
 
 def checkpoint_of(trajectory: Trajectory) -> checkpoint.Table | None:
@@ -41,9 +41,8 @@ def checkpoints_in(file: h5py.File) -> list[checkpoint.Table]:
     """Every whole checkpoint of an open file."""
     tables = []
     for slot in schema.CHECKPOINT_SLOTS:
-        dataset = file.get(slot.path)
-        if dataset is not None and 0 < dataset.size < MOST_CHECKPOINT_BYTES:
-            tables.append(checkpoint.unpack(dataset[:].tobytes()))
+        with contextlib.suppress(KeyError):  # schema 1 has none
+            tables.append(checkpoint.unpack(guard.dataset(file, slot.path)[:].tobytes()))
     return [table for table in tables if table is not None]
 
 

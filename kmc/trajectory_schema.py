@@ -92,6 +92,15 @@ SAMPLE_COLUMNS = (
     _count("absorbed_Mg", "Absorptions that filled the vacancy with Mg, so far"),
     _count("emitted_Mg", "Emissions that took an Mg atom into the reservoir, so far"),
 )
+_SINCE_2: tuple[str, ...] = ()  # columns that files of schema 1 have not
+
+
+def required_columns(version: int) -> tuple[str, ...]:
+    """Names of the columns that a file of this schema has."""
+    names = (entry.name for entry in SAMPLE_COLUMNS)
+    return tuple(name for name in names if version > 1 or name not in _SINCE_2)
+
+
 SAMPLE_CHECKSUM = _count(
     CHECKSUM,
     "CRC-32 of the row: its other columns in the order of `/record`, 8 bytes each, little-endian",

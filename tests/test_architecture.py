@@ -27,7 +27,7 @@ FLOORS = (
     "kernels.*",
     "electrochemistry hamiltonian assembly model composition engine reference",
     "snapshot",
-    "stopping progress simulation continuation",
+    "stopping progress simulation continuation verification",
     "analysis.*",
     "plotting.* report export parameter_tables",
     "benchmark bench_report",

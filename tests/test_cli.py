@@ -117,7 +117,7 @@ def test_every_override_in_the_help_is_accepted():
         load_run("strip_li", overrides)
 
 
-@pytest.mark.parametrize("command", ["run", "init", "info", "plot", "movie", "export"])
+@pytest.mark.parametrize("command", ["run", "init", "info", "plot", "movie", "export", "verify"])
 def test_every_command_has_help(command):
     result = call(command, "--help")
     assert result.exit_code == 0

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from kmc import __version__
+from kmc.cli.files import verify
 from kmc.cli.pictures import export, movie, plot
 from kmc.cli.recovery import extend, repair, resume
 from kmc.cli.shared import (
@@ -37,6 +38,7 @@ Examples:
   kmc plot strip_li.h5 --what map     maps of the interface; kmc plot --help names all pictures
   kmc movie strip_li.h5               the run as a movie
   kmc export strip_li.h5              the atoms for OVITO and ASE
+  kmc verify strip_li.h5              does the file add up?
   kmc run strip_li --set conditions.temperature_K=333.15 -o warm.h5
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
@@ -335,5 +337,5 @@ def params_cite(name: str, bibtex: bool) -> None:
         click.echo(citations(parameters))
 
 
-for _command in (resume, extend, repair, plot, movie, export):
+for _command in (resume, extend, verify, repair, plot, movie, export):
     main.add_command(_command)

@@ -111,7 +111,7 @@ def plot(
     trajectories = _load(files)
     from kmc import plotting
 
-    with _telling(what, quiet) as tell:
+    with telling(what, quiet) as tell:
         picture = plotting.draw(
             what, trajectories, frames=frames, min_size=min_size, paper=paper, progress=tell
         )
@@ -154,7 +154,7 @@ def movie(
     from kmc.plotting.movie import save_movie
 
     chosen = choose_frames(frames, len(trajectory.frames))
-    with _telling(path.name, quiet) as tell:
+    with telling(path.name, quiet) as tell:
         save_movie(trajectory, path, frames=chosen, per_second=fps, progress=tell)
     _said(f"Wrote {path}: {_frames(len(chosen))}", quiet)
 
@@ -216,7 +216,7 @@ def export(
     if path.suffix.lower() == ".parquet":
         exporting.check_parquet(path)
     options = {"overwrite": force}
-    with _telling(path.name, quiet) as tell:
+    with telling(path.name, quiet) as tell:
         if what == "atoms":
             some = {"frames": frames, "vacancies": vacancies, "min_size": min_size}
             n = exporting.export_xyz(trajectory, path, progress=tell, **some, **options)
@@ -248,7 +248,7 @@ def _beside(files: Any, what: str, ending: str) -> Path:
     )
 
 
-class _telling:
+class telling:
     """Progress of something that may take longer than two seconds, as a callback."""
 
     def __init__(self, title: str, quiet: bool):

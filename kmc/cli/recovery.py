@@ -95,7 +95,7 @@ def repair(file: Path, output: Path | None, force: bool) -> None:
     """
     from kmc.trajectory_repair import repair as save
 
-    output = output or file.with_name(f"{file.stem}.repaired{file.suffix}")
+    output = output or file.parent / f"{file.stem}.repaired{file.suffix}"
     done = save(file, output, overwrite=force)
     for problem in done.problems:
         click.echo(f"Damaged: {problem}")

@@ -1,0 +1,152 @@
+"""What is checked of a trajectory before anything of it is read: nothing in it is trusted.
+
+An HDF5 file can point to other files, name filters that load a library, and state sizes it does not
+hold. A trajectory does none of that, so a file that does is refused: reading one opens no other
+file, loads no code, and takes no more memory than its content can fill.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import h5py
+
+from kmc.errors import FileFormatError
+
+# gzip, shuffle, fletcher32: what kmc writes. Others may be plugins, which HDF5 would load.
+_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
+_MOST_PACKED = 1100  # bytes that one byte of gzip can unpack to; 1032 by its format
+_SLACK_BYTES = 4096  # very short datasets, checksums included
+
+
+def dataset(file: h5py.File, path: str, *, sized: bool = True) -> h5py.Dataset:
+    """A dataset of plain numbers that the file itself holds.
+
+    Parameters
+    ----------
+    file : h5py.File
+    path : str
+        Such as ``"/samples/time_s"``.
+    sized : bool
+        Whether it will be read whole: then its length must be one that its stored bytes can fill.
+
+    Raises
+    ------
+    FileFormatError
+        The dataset is a link or leads to another file, uses a filter or a type that a trajectory
+        has not, or states a size that it does not hold.
+    KeyError
+        There is no such dataset.
+    """
+    place: Any = file
+    for name in path.strip("/").split("/"):
+        links = place.id.links
+        if not links.exists(name.encode()):
+            raise KeyError(f"object {name!r} doesn't exist")
+        if links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+            raise _refused(file, path, "is a link, which could lead to another file")
+        place = place[name]
+    if not isinstance(place, h5py.Dataset):
+        raise _refused(file, path, "is not a dataset")
+    plan = place.id.get_create_plist()
+    if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count():
+        raise _refused(file, path, "keeps its numbers in another file")
+    filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
+    if not set(filters) <= set(_FILTERS):
+        raise _refused(file, path, "is packed in a way that a trajectory is not")
+    if place.dtype.kind not in "iuf":
+        raise _refused(file, path, f"holds {place.dtype} instead of numbers")
+    whole = file.id.get_filesize()
+    stored = place.id.get_storage_size() if sized else whole
+    stated = place.dtype.itemsize * math.prod(place.shape if sized else place.shape[1:])
+    most = min(stored, whole) * (_MOST_PACKED if h5py.h5z.FILTER_DEFLATE in filters else 1)
+    if stated > most + _SLACK_BYTES:
+        raise FileFormatError(
+            f"{file.filename} is damaged: {path} states {stated} bytes and holds {stored}"
+        )
+    return place
+
+
+def _refused(file: h5py.File, path: str, what: str) -> FileFormatError:
+    return FileFormatError(f"{file.filename} is not a trajectory of kmc's: {path} {what}")
+
+
+_TEXT, _NUMBER = (str,), (int, float)
+# What the readers rely on in the JSON of /record; keys of tables that may be absent end in "?".
+_RECORD = {
+    "kmc_version": _TEXT,
+    "run_file": _TEXT,
+    "seed": (int,),
+    "lattice": {
+        "name": _TEXT,
+        "boundary": ("interface", "periodic"),
+        "cells": [(int,)],
+        "layers": (int,),
+        "lattice_parameter_A": _NUMBER,
+        "box_A": [_NUMBER],
+    },
+    "resolved": {
+        "run?": {
+            "system?": {"params?": _TEXT},
+            "conditions?": {"temperature_K?": _NUMBER, "current_density_mA_cm2?": _NUMBER},
+        },
+        "species?": [_TEXT],
+        "parameters?": {},
+        "acceleration?": {
+            "classes?": [{"name": _TEXT, "barrier_eV": _NUMBER, "slowed_by?": _NUMBER}],
+        },
+    },
+}
+_LENGTHS = {"cells": 2, "box_A": 3}
+
+
+def check_record(record: Any, columns: tuple[str, ...]) -> None:
+    """Tell whether the JSON of `/record` has the layout that the readers rely on.
+
+    Parameters
+    ----------
+    record : object
+        As read.
+    columns : tuple of str
+        Names that its list of sample columns must hold.
+
+    Raises
+    ------
+    ValueError
+        With the place that is wrong.
+    """
+    _check_layout(record, _RECORD, "record")
+    listed = record.get("columns")
+    _check_layout(listed, [[_TEXT]], "record.columns")
+    if any(len(pair) != 2 for pair in listed):
+        raise ValueError("record.columns holds more than names and units")
+    names = [name for name, _ in listed]
+    if missing := [name for name in columns if name not in names]:
+        raise ValueError(f"record.columns lacks {missing[0]!r}")
+    if len(set(names)) < len(names):
+        raise ValueError("record.columns names a column twice")
+
+
+def _check_layout(value: Any, layout: Any, place: str) -> None:
+    if isinstance(layout, dict):
+        if not isinstance(value, dict):
+            raise ValueError(f"{place} is not a table")
+        for key, inner in layout.items():
+            name = key.rstrip("?")
+            if name in value:
+                _check_layout(value[name], inner, f"{place}.{name}")
+            elif name == key:
+                raise ValueError(f"{place} lacks {name!r}")
+    elif isinstance(layout, list):
+        if not isinstance(value, list):
+            raise ValueError(f"{place} is not a list")
+        if len(value) != _LENGTHS.get(place.rpartition(".")[2], len(value)):
+            raise ValueError(f"{place} has {len(value)} entries")
+        for item in value:
+            _check_layout(item, layout[0], place)
+    elif isinstance(layout[0], str):
+        if value not in layout:
+            raise ValueError(f"{place} is none of {', '.join(layout)}")
+    elif not isinstance(value, layout) or (isinstance(value, bool) and bool not in layout):
+        raise ValueError(f"{place} is not {'text' if layout == _TEXT else 'a number'}")
