@@ -104,9 +104,7 @@ def main() -> None:
     )
     half = len(energy) // 2
     ends = [np.mean(energy[half : half + half // 2]), np.mean(energy[half + half // 2 :])]
-    print(
-        f"mean energy in the third and in the last quarter: {quarters[0]:.3f}, {quarters[1]:.3f} eV"
-    )
+    print(f"mean energy in the third and in the last quarter: {ends[0]:.3f}, {ends[1]:.3f} eV")
     print(f"trajectory: {size_MB:.1f} MB, {len(samples)} samples")
     write_json(given.out, "long_run", rows, events=events, energy_eV=ends)
     draw(
