@@ -137,7 +137,9 @@ class Recorder:
             return False
         per_unit = self._sites_per_layer if key == "strips" else 1
         self._next = max(self._next, math.floor(reached / (per_unit * self.cadence.every)))
+        step = 1  # doubled, as one more of a tiny cadence may round to the same time
         while due <= reached:
-            self._next += 1
+            self._next += step
+            step *= 2
             ((_, due),) = self.limit().items()
         return True

@@ -142,7 +142,7 @@ def test_an_unfinished_run_and_one_without_rows_pass(copy, tmp_path):
 )
 @pytest.mark.parametrize("which", ["first", "middle", "last"])
 def test_every_column_of_the_samples_is_guarded(copy, column, which):
-    """The overpotential alone is not recomputed. Of time, only order and the frames' moments are."""
+    """The overpotential alone is not recomputed. Of time, order and frames are."""
     path = copy()
     row = first_frame_rows(path)[{"first": 0, "middle": 2, "last": -1}[which]]
     with h5py.File(path, "r+") as file:
