@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -297,6 +296,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     ('system.lattice', 'bcc_110')
     """
     key, equals, raw = text.partition("=")
+    text = catalogue.shown(text)
     key, raw = key.strip(), raw.strip()
     example = "Write section.key=value, for example --set conditions.temperature_K=333.15."
     if not equals:
@@ -307,8 +307,8 @@ def parse_override(text: str) -> tuple[str, Any]:
     if raw.lower() == "none":
         return key, None
     try:
-        parsed = tomllib.loads(f"value = {raw}")
-    except (tomllib.TOMLDecodeError, ValueError):
+        parsed = catalogue.parse_toml(f"value = {raw}", f"--set {text}")
+    except InputError:
         parsed = {}
     if set(parsed) == {"value"}:
         return key, parsed["value"]

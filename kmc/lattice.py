@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +16,10 @@ BOUNDARIES = ("interface", "periodic")
 MIN_CELLS = 4
 MIN_LAYERS = 8
 SHELL_SIZES = (8, 6)  # first and second neighbours of a bcc site
+_RADII = (math.sqrt(0.75), 1.0)  # their distances, units of a
 _TOLERANCE = 1e-6  # units of a; bcc distances differ by more than 0.1 a
+_EDGES = (0.5, 50.0)  # of a cell, units of a; no plane of bcc repeats at less
+_MOST_SITES = 1000  # of a cell
 
 
 @dataclass(frozen=True)
@@ -70,31 +75,27 @@ def load_unit_cell(name: str) -> UnitCell:
     try:
         cell = np.array(table["cell"], dtype=float)
         basis = np.array(table["basis"], dtype=float)
-        n_shells = int(table["shells"])
+        shells = table["shells"]
         label, description = str(table["name"]), str(table.get("description", ""))
-    except (KeyError, ValueError, TypeError) as problem:
+    except (KeyError, ValueError, TypeError, OverflowError) as problem:
         raise InputError(
-            f"{path} is not a lattice file: {problem!r}",
+            f"{path} is not a lattice file: {_reason(problem)}",
             advice="It needs name, cell (three vectors), basis (a list of sites) and shells.",
         ) from None
-    gram = cell @ cell.T if cell.shape == (3, 3) else np.ones((2, 2))
-    if np.abs(gram - np.diag(np.diag(gram))).max() > _TOLERANCE or basis.ndim != 2:
-        raise InputError(
-            f"cell in {path} is not orthogonal", advice="Give three mutually perpendicular vectors."
-        )
-    edges = np.sqrt(np.diag(gram))
+    _check_shapes(path, cell, basis, shells)
+    edges = np.sqrt(np.diag(cell @ cell.T))
     fractions = basis @ cell.T / edges**2
     fractions -= np.floor(fractions + _TOLERANCE)
     heights = np.unique(np.round(fractions[:, 2], 6))
     order = np.lexsort((fractions[:, 0], fractions[:, 1], np.round(fractions[:, 2], 6)))
     positions = fractions[order] * edges
-    per_layer = len(positions) // len(heights)
-    moves = _neighbour_moves(positions, edges, len(heights), per_layer, n_shells)
-    if tuple(shell.shape[1] for shell in moves) != SHELL_SIZES:
+    per_layer, rest = divmod(len(positions), len(heights))
+    moves = None if rest else _neighbour_moves(positions, edges, len(heights), per_layer)
+    if moves is None:
         raise InputError(
-            f"{path} is not a bcc lattice: shells of {[shell.shape[1] for shell in moves]} sites, "
-            f"bcc has {list(SHELL_SIZES)}",
-            advice="Check cell and basis; shells must be 2.",
+            f"{path} is not a bcc lattice: a bcc site has {SHELL_SIZES[0]} neighbours at √3/2 a, "
+            f"{SHELL_SIZES[1]} at a and none nearer, in every layer",
+            advice="Check cell and basis.",
         )
     return UnitCell(
         name=label,
@@ -107,8 +108,40 @@ def load_unit_cell(name: str) -> UnitCell:
     )
 
 
-def _neighbour_moves(positions, edges, n_layers, per_layer, n_shells):
-    """Steps from each variant to the sites of its first shells, found by distance."""
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, KeyError):
+        return f"it has no {problem.args[0]!r}"
+    return "cell and basis must be lists of three numbers each"
+
+
+def _check_shapes(path: Path, cell: np.ndarray, basis: np.ndarray, shells: object) -> None:
+    """Tell whether these can be a cell and its sites, before anything is computed from them."""
+    if cell.shape != (3, 3) or basis.ndim != 2 or basis.shape[1] != 3 or len(basis) > _MOST_SITES:
+        raise InputError(
+            f"cell and basis in {path} are not three vectors and a list of sites",
+            advice=f"Each has three numbers; at most {_MOST_SITES} sites.",
+        )
+    shortest, longest = _EDGES
+    gram = cell @ cell.T if np.abs(cell).max() <= longest else np.ones((3, 3))
+    if not np.abs(gram - np.diag(np.diag(gram))).max() <= _TOLERANCE:
+        raise InputError(
+            f"cell in {path} is not orthogonal", advice="Give three mutually perpendicular vectors."
+        )
+    edges = np.sqrt(np.diag(gram))
+    if not (edges.min() >= shortest and edges.max() <= longest and np.abs(basis).max() <= longest):
+        raise InputError(
+            f"cell in {path} has edges of {edges.min():g} to {edges.max():g}, or sites far outside",
+            advice=f"Edges are in units of the lattice parameter: from {shortest} to {longest:g}.",
+        )
+    if shells != len(SHELL_SIZES) or isinstance(shells, bool):
+        raise InputError(
+            f"shells in {path} is not {len(SHELL_SIZES)}",
+            advice="Bonds reach to first and second neighbours: write shells = 2.",
+        )
+
+
+def _neighbour_moves(positions, edges, n_layers, per_layer):
+    """Steps from each variant to the sites of its shells, found by distance; None if not bcc."""
     reach = [int(np.ceil(1.6 / edge)) for edge in edges]
     shifts = np.array(
         [
@@ -121,12 +154,15 @@ def _neighbour_moves(positions, edges, n_layers, per_layer, n_shells):
     images = (positions[None, :, :] + (shifts * edges)[:, None, :]).reshape(-1, 3)
     column = np.tile(np.arange(len(positions)), len(shifts))
     shift = np.repeat(shifts, len(positions), axis=0)
-    shells: list[list[np.ndarray]] = [[] for _ in range(n_shells)]
+    shells: list[list[np.ndarray]] = [[] for _ in SHELL_SIZES]
     for variant, origin in enumerate(positions):
         distance = np.linalg.norm(images - origin, axis=1)
-        radii = np.unique(np.round(distance, 6))[1 : n_shells + 1]
-        for shell, radius in enumerate(radii):
+        if np.count_nonzero(distance < _RADII[-1] + _TOLERANCE) != 1 + sum(SHELL_SIZES):
+            return None
+        for shell, (radius, size) in enumerate(zip(_RADII, SHELL_SIZES, strict=True)):
             near = np.flatnonzero(np.abs(distance - radius) < _TOLERANCE)
+            if len(near) != size:
+                return None
             target = column[near]
             d_layer = target // per_layer - variant // per_layer + shift[near, 2] * n_layers
             steps = np.column_stack((d_layer, shift[near, 0], shift[near, 1], target % per_layer))

@@ -165,8 +165,10 @@ class Model:
                     advice="Set conditions.current_density_mA_cm2 above 0, or give "
                     "acceleration.saddle_floor_eV instead.",
                 )
-            fastest = self.max_hops_per_strip_per_site * self.strip_rate_per_site_Hz
-            floor = self.kT_ueV * math.log(self.attempt_frequency_Hz / fastest)
+            # Logarithms one by one: the product of extreme values leaves the range of numbers.
+            fastest = math.log(self.max_hops_per_strip_per_site)
+            fastest += math.log(self.strip_rate_per_site_Hz)
+            floor = self.kT_ueV * (math.log(self.attempt_frequency_Hz) - fastest)
             return max(0, round(floor))
         return round((self.saddle_floor_eV or 0.0) * MICRO_eV)
 

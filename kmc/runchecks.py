@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,17 @@ from kmc.errors import InputError
 from kmc.lattice import Lattice, load_unit_cell
 from kmc.parameters import load_parameters
 from kmc.sections import MAX_SITES, Stop
-from kmc.validation import Checked, Problem, show
+from kmc.validation import Checked, Problem, show, toml_value
 
 if TYPE_CHECKING:
     from kmc.conditions import RunFile
 
-BYTES_PER_SITE = 12
+# Peak of a process while a box is set up and its first frame written, measured from 2 to 8 million
+# sites; the event loop itself keeps some 14 of them.
+BYTES_PER_SITE = 90
+MOST_SAMPLES = 10**8  # 15 GB
+MOST_FRAMES = 10**7
+MOST_SITES_IN_FRAMES = 10**13  # a byte each before they are packed
 
 
 class Origin:
@@ -64,7 +70,8 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     problems += _stops(run, origin, current > 0, periodic)
     if problems:
         return problems
-    return [*_lattice(run, origin), *_composition(run, origin)]
+    lattice = _lattice(run, origin)
+    return [*(lattice or _records(run, origin)), *_composition(run, origin)]
 
 
 def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
@@ -168,6 +175,17 @@ def _lattice(run: RunFile, origin: Origin) -> list[Problem]:
                 f"At most {MAX_SITES} sites ({most}) can be numbered; 1000000 are a large run.",
             )
         ]
+    memory, machine = sites * BYTES_PER_SITE, machine_bytes()
+    if machine is not None and memory > machine:
+        said = origin.shown("system", "size", list(system.size))
+        most = machine // BYTES_PER_SITE
+        return [
+            Problem(
+                f"{said} is {sites} sites, about {_bytes(memory)} of memory, and this machine has "
+                f"{_bytes(machine)}",
+                f"About {most} sites fit here; 1000000 are a large run.",
+            )
+        ]
     vacancies = system.vacancy_fraction * sites
     if 0 < vacancies < 0.5:
         said = origin.shown("system", "vacancy_fraction", system.vacancy_fraction)
@@ -181,6 +199,45 @@ def _lattice(run: RunFile, origin: Origin) -> list[Problem]:
     except InputError as error:
         return [Problem(f"{error.message} ({origin.where('system', 'size')})", error.advice or "")]
     return []
+
+
+def machine_bytes() -> int | None:
+    """Memory of this machine; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _records(run: RunFile, origin: Origin) -> list[Problem]:
+    """Whether what is recorded up to the stop fits on a disk.
+
+    Only where cadence and stop are in the same unit and no time on the clock ends the run first.
+    """
+    stop, problems = run.stop, []
+    if stop.wall_time_s is not None:
+        return []
+    ends = {"monolayers": stop.capacity_monolayers, "events": stop.events, "s": stop.time_s}
+    sites = math.prod(run.system.size) * load_unit_cell(run.system.lattice).sites_per_layer_cell
+    for what, most in (
+        ("sample", MOST_SAMPLES),
+        ("frame", min(MOST_FRAMES, MOST_SITES_IN_FRAMES // sites)),
+    ):
+        for unit, end in ends.items():
+            key = f"{what}_every_{unit}"
+            every = getattr(run.output, key)
+            if every is None or end is None or end / most <= every:
+                continue
+            said = origin.shown("output", key, every)
+            least = toml_value(float(f"{end / most:.1g}"))
+            problems.append(
+                Problem(
+                    f"{said} makes {end / every:.1e} {what}s until the run stops at "
+                    f"{toml_value(end)}, and a file should not hold more than {most}",
+                    f"Use {least} or more.",
+                )
+            )
+    return problems
 
 
 def _bytes(count: int) -> str:

@@ -177,7 +177,8 @@ class Output(Checked):
         None,
         "a sample each time this charge has passed; 0.02 unless another cadence is given",
         example=0.02,
-        gt=0,
+        ge=1e-9,
+        reason="less is no atom",
     )
     sample_every_events: Count | None = _key(
         None,
@@ -187,13 +188,18 @@ class Output(Checked):
         le=MAX_COUNT,
     )
     sample_every_s: Number | None = _key(
-        None, "a sample each interval of simulated time", example=0.01, gt=0
+        None,
+        "a sample each interval of simulated time",
+        example=0.01,
+        ge=1e-18,
+        reason="nothing is faster",
     )
     frame_every_monolayers: Number | None = _key(
         None,
         "a frame each time this charge has passed; 0.2 unless another cadence is given",
         example=0.2,
-        gt=0,
+        ge=1e-9,
+        reason="less is no atom",
     )
     frame_every_events: Count | None = _key(
         None,
@@ -203,7 +209,11 @@ class Output(Checked):
         le=MAX_COUNT,
     )
     frame_every_s: Number | None = _key(
-        None, "a frame each interval of simulated time", example=0.1, gt=0
+        None,
+        "a frame each interval of simulated time",
+        example=0.1,
+        ge=1e-18,
+        reason="nothing is faster",
     )
 
 

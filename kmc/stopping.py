@@ -143,7 +143,9 @@ class Recorder:
         per_unit = self._sites_per_layer if key == "strips" else 1
         multiples = math.floor(reached / (per_unit * self.cadence.every))
         self.passed = max(self.passed, multiples - 1)
+        step = 1  # doubled, as one more of a tiny cadence may round to the same time
         while due <= reached:
-            self.passed += 1
+            self.passed += step
+            step *= 2
             ((_, due),) = self.limit().items()
         return True

@@ -13,7 +13,9 @@ from typing import Any
 import h5py
 
 from kmc.errors import FileFormatError
+from kmc.trajectory_schema import SCHEMA
 
+_ENTRIES = {entry.path: entry for entry in SCHEMA}
 # gzip, shuffle, fletcher32: what kmc writes. Others may be plugins, which HDF5 would load.
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 _MOST_PACKED = 1100  # bytes that one byte of gzip can unpack to; 1032 by its format
@@ -55,8 +57,12 @@ def dataset(file: h5py.File, path: str, *, sized: bool = True) -> h5py.Dataset:
     filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
     if not set(filters) <= set(_FILTERS):
         raise _refused(file, path, "is packed in a way that a trajectory is not")
-    if place.dtype.kind not in "iuf":
-        raise _refused(file, path, f"holds {place.dtype} instead of numbers")
+    entry = _ENTRIES.get(f"/{path.strip('/')}")
+    kinds, dimensions = ("<i8", "<f8"), 1  # columns of the samples that the schema does not list
+    if entry is not None:
+        kinds, dimensions = (entry.dtype,), len(entry.shape.split(", "))
+    if place.dtype.str not in kinds or place.ndim != dimensions:
+        raise _refused(file, path, f"holds {place.dtype} in {place.ndim} dimensions")
     whole = file.id.get_filesize()
     stored = place.id.get_storage_size() if sized else whole
     stated = place.dtype.itemsize * math.prod(place.shape if sized else place.shape[1:])

@@ -221,7 +221,7 @@ REFUSED = [
     ("system", "size", "[3, 32, 24]", "too few cells in plane: 3", "at least 4 cells"),
     ("system", "size", "[32, 32, 7]", "too few layers: 7", "8 layers"),
     ("system", "size", "[32, -32, 24]", "too few cells in plane: -32", ""),
-    ("system", "size", "[100000, 100000, 100]", "1000000000000 sites, about 12000 GB", "26 GB"),
+    ("system", "size", "[100000, 100000, 100]", "1000000000000 sites, about 90000 GB", "193 GB"),
     ("system", "size", "[10000000000, 4, 8]", "more than 2147483647 sites", ""),
     ("system", "mg_fraction", "0.8", "out of range", "bcc Li dissolves no more Mg"),
     ("system", "mg_fraction", "-0.1", "out of range", "at least 0"),
@@ -514,11 +514,45 @@ def test_excluded_key_of_the_file_can_be_dropped(write):
     assert "--set acceleration.max_hops_per_strip_per_site=none" in error.advice
 
 
-def test_largest_size_that_can_be_numbered(write):
+def test_largest_size_that_can_be_numbered(write, monkeypatch):
+    monkeypatch.setattr("kmc.runchecks.machine_bytes", lambda: None)
     # A bcc_110 layer has two sites a cell: the same size is 2^31 sites and more.
     load_run(write(MINIMAL + "[system]\nsize = [9000, 9000, 24]\n"))
     error = refusal(write(MINIMAL + '[system]\nsize = [9000, 9000, 24]\nlattice = "bcc_110"\n'))
     assert "3888000000 sites" in error.message
+
+
+def test_more_than_the_memory_of_the_machine(write, monkeypatch):
+    monkeypatch.setattr("kmc.runchecks.machine_bytes", lambda: 8 * 10**9)
+    load_run(write(MINIMAL + "[system]\nsize = [1000, 1000, 80]\n"))
+    error = refusal(write(MINIMAL + "[system]\nsize = [1000, 1000, 1000]\n"))
+    assert "1000000000 sites, about 90 GB of memory, and this machine has 8 GB" in error.message
+    assert "About 88888888 sites fit" in error.advice
+
+
+@pytest.mark.parametrize(
+    ("stop", "output", "said"),
+    [
+        ("events = 1e12", "sample_every_events = 100", "1.0e+10 samples"),
+        ("events = 1e12", "frame_every_events = 100", "1.0e+10 frames"),
+        ("time_s = 1.0", "sample_every_s = 1e-12", "1.0e+12 samples"),
+        ("capacity_monolayers = 1e4", "frame_every_monolayers = 1e-5", "1.0e+9 frames"),
+    ],
+)
+def test_more_records_than_a_disk_holds(write, stop, output, said):
+    text = f"[stop]\n{stop}\n[output]\n{output}\n"
+    error = refusal(write(text))
+    assert said.replace("e+9", "e+09") in error.message
+    least = float(error.advice.split()[1])
+    key = output.split()[0]
+    load_run(write(f"[stop]\n{stop}\n[output]\n{key} = {least}\n"))
+    load_run(write(text.replace("[output]", "wall_time_s = 60.0\n[output]")))
+
+
+def test_frames_of_a_large_box_weigh_more(write):
+    text = "[stop]\nevents = 1e9\n[output]\nframe_every_events = 1000\n[system]\nsize = "
+    load_run(write(text + "[32, 32, 24]\n"))
+    assert "1.0e+06 frames" in refusal(write(text + "[1000, 1000, 80]\n")).message
 
 
 def test_a_run_made_in_python_is_checked_the_same():

@@ -177,7 +177,14 @@ def test_a_lattice_file_of_the_user(tmp_path):
         ("shells = 2", "", "shells"),
         ("[0, 0, 1]]", "[0, 1, 1]]", "orthogonal"),
         (", [0.5, 0.5, 0.5]", "", "not a bcc lattice"),
-        ("shells = 2", "shells = 3", "not a bcc lattice"),
+        ("shells = 2", "shells = 3", "is not 2"),
+        ("[[1, 0, 0]", "[[1e-9, 0, 0]", "edges of 1e-09"),
+        ("[[1, 0, 0]", "[[1e300, 0, 0]", "orthogonal"),
+        ("[[1, 0, 0]", "[[1.1, 0, 0]", "not a bcc lattice"),
+        ("[0.5, 0.5, 0.5]", "[0.5, 0.5, 0.5], [0, 0, 0]", "not a bcc lattice"),
+        ("[0.5, 0.5, 0.5]", "[0.5, 0.5, nan]", "sites far outside"),
+        ("[0.5, 0.5, 0.5]", "[0.5, 0.5]", "lists of three numbers"),
+        ("[0.5, 0.5, 0.5]", "0.5", "lists of three numbers"),
     ],
 )
 def test_bad_lattice_files_are_refused(tmp_path, old, new, word):

@@ -1,0 +1,756 @@
+"""Generated input for everything kmc reads: it is used, or refused in words. Nothing else happens.
+
+``tests/test_fuzz.py`` runs some thousand cases with every test run. For more::
+
+    python tests/fuzz.py --cases 100000              # all targets, about an hour on two cores
+    python tests/fuzz.py --cases 20000 --target hdf5_bytes --seed 7
+
+A new kind of input needs a strategy, a function that examines one case, and a line in `TARGETS`.
+A case passes if the input is accepted or an `InputError` explains it, within two seconds of
+processor time and without much memory. Damaged HDF5 files are examined in another process with a
+limit on its memory, so that a crash or an endless loop inside HDF5 is a finding too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import re
+import resource
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from kmc import catalogue
+from kmc.conditions import RunFile, load_run, parse_override
+from kmc.errors import InputError
+from kmc.lattice import Lattice, load_unit_cell
+from kmc.parameters import load_parameters
+from kmc.quantities import QUANTITIES
+from kmc.units import unit_of
+
+MOST_SECONDS = 2.0  # of processor time a case
+MOST_BYTES = 1 << 30  # by which a process may grow over all its cases
+_INTERNALS = re.compile(r"\.py\b|Traceback|object at 0x|site-packages/(?!kmc)|pydantic|numpy\.")
+_LONGEST_MESSAGE = 20_000
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+class Raw(str):
+    """Text that goes into a TOML file as it is."""
+
+
+ODD_NUMBERS = st.one_of(
+    st.sampled_from([0, 1, -1, 2, 3, 2**31, 2**63 - 1, 2**63, -(2**63), 10**30]),
+    st.sampled_from([1e-320, 1e-9, 0.1, -0.0, 1e5, 1e9, 1e16, 1e300, -1e300]),
+    st.sampled_from([math.inf, -math.inf, math.nan]),
+    st.just(Raw("1" + "0" * 5000)),  # more digits than Python reads
+)
+TEXT = st.one_of(
+    st.sampled_from(["", " ", "none", "inf", "nan", "equilibrium", "bcc_100", "li_li2s", "300"]),
+    st.sampled_from(
+        ["../../etc/passwd", "/dev/zero", "/dev/stdin", "a/b.toml", ".", "/", "x" * 5000]
+    ),
+    st.sampled_from(["mine.toml", "µ…\u202e", "\0", "{0}{x!r}", "%s%n", "~", "\ud800"]),
+    st.text(max_size=12),
+)
+ODD = st.recursive(
+    st.one_of(
+        ODD_NUMBERS,
+        st.integers(),
+        st.floats(),
+        TEXT,
+        st.booleans(),
+        st.sampled_from(["1979-05-27T07:32:00Z", "07:32:00", "2026-02-30"]).map(lambda t: Raw(t)),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+
+
+def toml(value: Any) -> str:
+    """A value as TOML; what TOML cannot say is written as it comes."""
+    if isinstance(value, Raw):
+        return str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)} = {toml(v)}" for k, v in value.items()) + "}"
+    return repr(value)
+
+
+def number(low: float, high: float) -> st.SearchStrategy:
+    return st.floats(low, high, allow_nan=False)
+
+
+SIZES = st.tuples(st.integers(4, 8), st.integers(4, 8), st.integers(8, 16)).map(list)
+HUGE = st.sampled_from([[10**5, 10**5, 100], [4, 4, 10**9], [2**31, 4, 8], [40_000, 40_000, 400]])
+# Values a key may well have; a key that is not here takes any of `COMMON`.
+PLAUSIBLE: dict[str, st.SearchStrategy] = {
+    "params": st.sampled_from(["li_li2s", "limg_li2s", "lattice_gas", "li_l2s", "mine.toml"]),
+    "lattice": st.sampled_from(["bcc_100", "bcc_110", "bcc_111", "bcc_112", "mine.toml"]),
+    "size": st.one_of(SIZES, SIZES, SIZES, HUGE, st.lists(st.integers(-3, 40), max_size=4)),
+    "boundary": st.sampled_from(["interface", "periodic", "open"]),
+    "mg_fraction": number(0, 0.7),
+    "mg_coverage_L1": st.one_of(number(0, 1), st.just("equilibrium")),
+    "vacancy_fraction": number(0, 1),
+    "temperature_K": number(1, 3000),
+    "current_density_mA_cm2": st.one_of(st.just(0.0), number(0, 100)),
+    "electrode_thickness_um": st.one_of(st.just(math.inf), number(0.001, 1e4)),
+    "seed": st.integers(0, 2**63 - 1),
+    "strip_weight_lambda": number(0, 1),
+    "contact_fraction": number(0, 0.99),
+    "saddle_floor_eV": number(0, 2),
+    "events": st.integers(1, 1000),
+}
+PLAUSIBLE |= {
+    key: number(max(-1, meaning.lowest), min(2, meaning.highest))
+    for key, meaning in QUANTITIES.items()
+    if key.endswith("_eV")
+}
+COMMON = st.one_of(number(0, 1), number(0, 1e6), st.integers(1, 10**6), st.just(1e-12))
+BOUNDARY_KEYS = st.sampled_from(["system", "stop", "nonsense", "conditions.extra", "a b", ""])
+
+
+def value_of(key: str) -> st.SearchStrategy:
+    likely = PLAUSIBLE.get(key, COMMON)
+    return st.integers(0, 19).flatmap(lambda chance: likely if chance else ODD)
+
+
+@cache
+def sections() -> dict[str, list[str]]:
+    fields = RunFile.model_fields
+    return {
+        name: list(getattr(field.annotation, "model_fields", {})) or list(QUANTITIES)
+        for name, field in fields.items()
+    }
+
+
+@st.composite
+def run_text(draw) -> str:
+    """A run file: mostly the right keys with likely values, some of everything else."""
+    base = {"stop": {"events": 100}} if draw(st.integers(0, 3)) else {}
+    lines = []
+    for name, keys in sections().items():
+        if draw(st.integers(0, 3 if name == "parameters" else 1)) and name not in base:
+            continue
+        # Keys of these sections exclude each other, or belong to another parameter set.
+        most = {"acceleration": 1, "output": 1, "parameters": 1}.get(name, 3)
+        chosen = draw(st.lists(st.sampled_from(keys), max_size=most, unique=True))
+        table = {key: draw(value_of(key)) for key in chosen} | base.get(name, {})
+        if name == "system":
+            table.setdefault("size", draw(SIZES))
+        if not draw(st.integers(0, 15)):
+            table[draw(st.text("abcdefgh_KeV", max_size=9))] = draw(ODD)
+        lines.append(f"[{name}]" if draw(st.integers(0, 30)) else toml(draw(TEXT)))
+        lines += [
+            f"{key if key.isidentifier() else json.dumps(key)} = {toml(v)}"
+            for key, v in table.items()
+        ]
+    return draw(mutated("\n".join(lines) + "\n"))
+
+
+@st.composite
+def mutated(draw, text: str) -> str:
+    """The text as it is, or with something done to its characters or lines."""
+    if draw(st.integers(0, 3)):
+        return text
+    kind = draw(st.sampled_from(["cut", "insert", "double", "drop", "nest", "odd"]))
+    place = draw(st.integers(0, max(0, len(text))))
+    lines = text.splitlines(keepends=True)
+    if kind == "cut":
+        return text[:place]
+    if kind == "insert":
+        return text[:place] + draw(st.text(max_size=8)) + text[place:]
+    if kind == "nest":
+        deep = draw(st.sampled_from([10, 500, 3000]))
+        form = draw(st.sampled_from(["x = {}", "[{}]", "{} = 1"]))
+        inner = {
+            "x = {}": "[" * deep + "]" * deep,
+            "[{}]": ".".join("a" * deep),
+            "{} = 1": ".".join("a" * deep),
+        }[form]
+        return text + form.replace("{}", inner) + "\n"
+    if kind == "odd":
+        return draw(
+            st.sampled_from(["", "\ufeff" + text, text.replace("\n", "\r"), "\0", text * 50])
+        )
+    if lines:
+        index = draw(st.integers(0, len(lines) - 1))
+        lines[index : index + 1] = [lines[index]] * 2 if kind == "double" else []
+    return "".join(lines)
+
+
+def altered_file(kind: str, numbers: bool) -> st.SearchStrategy:
+    """A shipped file with some of its values replaced by others."""
+
+    @st.composite
+    def strategy(draw) -> str:
+        name = draw(st.sampled_from(catalogue.names(kind)))
+        text = catalogue.read_text(catalogue.locate(kind, name))
+        lines = text.splitlines()
+        places = [i for i, line in enumerate(lines) if " = " in line]
+        for _ in range(draw(st.integers(0, 2))):
+            index = draw(st.sampled_from(places))
+            key = lines[index].partition(" = ")[0]
+            new = draw(st.one_of(COMMON, number(-1, 1), ODD) if numbers else ODD)
+            lines[index] = f"{key} = {toml(new)}"
+        return draw(mutated("\n".join(lines) + "\n"))
+
+    return strategy()
+
+
+@st.composite
+def override_text(draw) -> str:
+    """What is typed behind --set."""
+    section = draw(st.sampled_from(list(sections())))
+    key = draw(st.sampled_from(sections()[section]))
+    form = draw(st.integers(0, 9))
+    if form == 0:
+        return draw(st.text(max_size=30))
+    if form == 1:
+        return draw(
+            st.sampled_from(["=", "a=", "=1", "a.b.c=1", "a.b=[1", 'a.b="', "stop.events=1\n"])
+        )
+    value = draw(value_of(key))
+    said = toml(value) if form < 8 else str(draw(TEXT))
+    return f"{section}.{key}={said}"
+
+
+# --- examining a case -----------------------------------------------------------------------------
+
+
+class Finding(AssertionError):
+    """A case that neither passed nor was refused in words."""
+
+
+def check_refusal(error: InputError) -> None:
+    """A refusal must be readable and say nothing of the machinery."""
+    said = str(error)
+    if not error.message.strip():
+        raise Finding("refused without a word")
+    if len(said) > _LONGEST_MESSAGE:
+        raise Finding(f"a message of {len(said)} characters: {said[:200]}…")
+    if found := _INTERNALS.search(said):
+        raise Finding(f"the message names {found[0]!r}: {said[:500]}")
+    if "\0" in said:
+        raise Finding(f"the message holds a zero byte: {said[:200]!r}")
+    if error.exit_code != 2:
+        raise Finding(f"exit code {error.exit_code}")
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        check_refusal(error)
+
+
+@cache
+def _folder() -> Path:
+    # Lives as long as the process; the name must not look like part of a program.
+    return Path(tempfile.mkdtemp(prefix="kmc_fuzz_"))
+
+
+def _write(text: str, name: str) -> Path:
+    path = _folder() / name
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    return path
+
+
+def examine_run(text: str) -> str:
+    with refusals():
+        run = load_run(_write(text, "case.toml"))
+        return _set_up(run)
+    return "refused"
+
+
+def examine_override(text: str) -> str:
+    with refusals():
+        key, value = parse_override(text)
+        run = load_run("strip_li", {"system.size": [4, 4, 8], key: value})
+        return _set_up(run)
+    return "refused"
+
+
+def _set_up(run: RunFile) -> str:
+    """A small run that was accepted can be set up, and takes its first steps."""
+    if math.prod(run.system.size) > 2000:
+        return "accepted"
+    from kmc.kernels import tables
+    from kmc.simulation import Simulation
+
+    simulation = Simulation(run)
+    engine = simulation.engine
+    engine.advance(attempts=100)
+    row = engine.sample()
+    if row["events"] != row["hops"] + row["strips"] + row["absorbed"] + row["emitted"]:
+        raise Finding(f"events do not add up: {row}")
+    if not row["time_s"] >= 0 or math.isnan(row["energy_eV"]) or math.isnan(row["overpotential_V"]):
+        raise Finding(f"not a number: {row}")
+    occupancy = engine.occupancy()
+    energy = simulation.model.hamiltonian.energy_ueV(occupancy, simulation.model.lattice)
+    if energy != engine.count(tables.ENERGY):
+        raise Finding(f"energy {engine.count(tables.ENERGY)} µeV, by the occupancy {energy}")
+    json.dumps(simulation.resolved())
+    return "ran"
+
+
+def examine_parameters(text: str) -> str:
+    with refusals():
+        parameters = load_parameters(_write(text, "case.toml"))
+        for key in parameters.quantities:
+            if unit_of(key) != "1":
+                str(parameters[key])
+        from kmc.hamiltonian import calibrate
+
+        calibrate(parameters, Lattice("bcc_100", (4, 4), 8, "interface", 3.5))
+        return "accepted"
+    return "refused"
+
+
+def examine_lattice(text: str) -> str:
+    with refusals():
+        path = _write(text, "case.toml")
+        load_unit_cell(str(path))
+        box = Lattice(str(path), (4, 4), 12, "interface", 3.5)
+        for shell in (1, 2):
+            table = box.neighbour_table(shell)
+            if table.max() >= box.n_sites or table.min() < -1:
+                raise Finding("neighbours that do not exist")
+        return "accepted"
+    return "refused"
+
+
+# --- HDF5 -----------------------------------------------------------------------------------------
+
+OPERATIONS = ("flip", "bytes", "zeros", "ones", "cut", "splice", "insert", "delete", "huge", "grow")
+DAMAGE = st.tuples(
+    st.integers(0, 2),  # which file
+    st.lists(
+        st.tuples(
+            st.sampled_from(OPERATIONS),
+            st.floats(0, 1, exclude_max=True),  # where, as a share of the bytes that are not zero
+            st.floats(0, 1, exclude_max=True),  # from where, for a splice
+            st.integers(1, 600),  # how long
+            st.binary(min_size=1, max_size=8),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+)
+
+
+@cache
+def whole_files() -> tuple[bytes, ...]:
+    """Small trajectories as kmc writes them, and one as other tools rewrite it."""
+    import fake
+
+    folder = _folder()
+    box = fake.lattice(cells=(4, 4))
+    paths = [fake.write(folder / "a.h5", box=box, n_frames=3, monolayers=0.3)]
+    paths.append(
+        fake.write(folder / "b.h5", box=box, n_frames=9, finished=None, species=("Li", "Mg"))
+    )
+    paths.append(folder / "c.h5")
+    with h5py.File(paths[0]) as source, h5py.File(paths[2], "w") as target:
+        for name in source:
+            source.copy(name, target)
+        target.attrs.update(source.attrs)
+    contents = tuple(path.read_bytes() for path in paths)
+    for path in paths:
+        path.unlink()
+    return contents
+
+
+@cache
+def _used(which: int) -> list[int]:
+    return [place for place, byte in enumerate(whole_files()[which]) if byte]
+
+
+def damaged(case, path: Path) -> None:
+    """Write the file of a case of `DAMAGE`."""
+    which, operations = case
+    data = bytearray(whole_files()[which])
+    for kind, where, source, length, extra in operations:
+        place = _used(which)[int(where * len(_used(which)))] % max(1, len(data))
+        origin = int(source * len(data))
+        if kind == "flip" and data:
+            data[place] ^= 1 << (extra[0] % 8)
+        elif kind == "bytes":
+            data[place : place + len(extra)] = extra
+        elif kind in ("zeros", "ones"):
+            data[place : place + length] = bytes([0 if kind == "zeros" else 255]) * length
+        elif kind == "cut":
+            del data[place:]
+        elif kind == "splice":
+            data[place : place + length] = data[origin : origin + length]
+        elif kind == "insert":
+            data[place:place] = extra * (length // 8)
+        elif kind == "delete":
+            del data[place : place + length]
+        elif kind == "huge":
+            data[place : place + 8] = (10 ** (1 + length % 18)).to_bytes(8, "little")
+        elif kind == "grow":
+            data += bytes(length * 100)
+    path.write_bytes(data)
+
+
+JSON_ODD = st.one_of(
+    st.sampled_from([None, True, -1, 0, 10**30, 1e300, "", "x", [], {}, [[]], [None], {"a": 1}]),
+    st.text(max_size=5),
+    st.integers(),
+)
+DATASETS = ("record", "samples/time_s", "samples/energy_eV", "samples/crc32", "frames/occupancy")
+DATASETS += ("frames/time_s", "frames/crc32", "lattice/positions_A", "lattice/layer", "samples")
+CONTENT = st.lists(
+    st.one_of(
+        st.tuples(st.just("record"), st.lists(st.integers(0, 30), max_size=5), JSON_ODD),
+        st.tuples(
+            st.just("attribute"),
+            st.sampled_from(["schema_version", "finished", "seed"]),
+            st.sampled_from([0, -1, 1, 2**62, 1.5, "text", b"bytes", [1, 2], [], True]),
+        ),
+        st.tuples(
+            st.just("resize"), st.sampled_from(DATASETS), st.sampled_from([0, 1, 10**6, 10**12])
+        ),
+        st.tuples(st.just("delete"), st.sampled_from(DATASETS), st.none()),
+        st.tuples(
+            st.just("link"),
+            st.sampled_from(DATASETS),
+            st.sampled_from(["soft", "external", "loop"]),
+        ),
+        st.tuples(
+            st.just("replace"),
+            st.sampled_from(DATASETS),
+            st.tuples(
+                st.sampled_from(["f8", "f4", "i8", "u1", "S5", "vlen", "bool", "c16"]),
+                st.sampled_from([(), (0,), (3,), (16,), (3, 128), (3, 16, 1), (10**12,)]),
+                st.sampled_from(["contiguous", "chunked", "lzf", "external", "virtual"]),
+            ),
+        ),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def changed(operations, path: Path) -> None:
+    """Write a well-formed HDF5 file that no kmc would write."""
+    path.write_bytes(whole_files()[0])
+    with h5py.File(path, "r+") as file:
+        for kind, where, what in operations:
+            if where in DATASETS and where not in file and kind != "link":
+                continue
+            if kind == "record":
+                _change_record(file, where, what)
+            elif kind == "attribute":
+                del file.attrs[where]
+                file.attrs[where] = what
+            elif kind == "resize" and isinstance(file[where], h5py.Dataset):
+                if file[where].maxshape[0] is None:
+                    file[where].resize(what, axis=0)
+            elif kind == "delete":
+                del file[where]
+            elif kind in ("link", "replace"):
+                if where in file:
+                    del file[where]
+                (_link if kind == "link" else _replace)(file, where, what)
+
+
+def _change_record(file, keys: list[int], new: Any) -> None:
+    """Replace one place in the JSON of /record, found by going down into it."""
+    if "record" not in file or file["record"].dtype.kind != "u":
+        return
+    text = file["record"][:].tobytes()
+    tree = json.loads(text)
+    place, last = {"": tree}, ""
+    inner = place
+    for number in keys:
+        value = inner[last]
+        if not value or not isinstance(value, dict | list):
+            break
+        names = list(value) if isinstance(value, dict) else list(range(len(value)))
+        inner, last = value, names[number % len(names)]
+    inner[last] = new
+    data = json.dumps(place[""]).encode()
+    del file["record"]
+    file["record"] = np.frombuffer(data, np.uint8)
+
+
+def _link(file, where: str, what: str) -> None:
+    targets = {
+        "soft": h5py.SoftLink("/lattice/layer"),
+        "loop": h5py.SoftLink(f"/{where}"),
+        "external": h5py.ExternalLink("/etc/passwd", "/record"),
+    }
+    file[where] = targets[what]
+
+
+def _replace(file, where: str, what: tuple) -> None:
+    code, shape, form = what
+    kinds = {
+        "vlen": h5py.string_dtype(),
+        "bool": np.bool_,
+        "compound": np.dtype([("a", "f8"), ("b", "i4")]),
+    }
+    kind, options = kinds.get(code, code), {}
+    if form in ("chunked", "lzf") and shape and min(shape):
+        options = {"chunks": tuple(min(n, 64) for n in shape)}
+        options |= {"compression": "lzf"} if form == "lzf" else {}
+    if form == "external" and shape and math.prod(shape) < 1000 and code != "vlen":
+        options = {"external": [("/etc/passwd", 0, h5py.h5f.UNLIMITED)]}
+    if form == "virtual" and shape and code != "vlen":
+        layout = h5py.VirtualLayout(shape, kind)
+        layout[...] = h5py.VirtualSource("/etc/passwd", "x", shape, dtype=kind)
+        file.create_virtual_dataset(where, layout)
+    elif math.prod(shape) < 10**7 or options:
+        file.create_dataset(where, shape, kind, **options)
+
+
+def read_everything(path: Path) -> str:
+    """What the commands that open a trajectory read of it."""
+    from kmc import trajectory
+    from kmc.report import summary
+    from kmc.verification import verify
+
+    trajectory._ATTEMPTS = 1  # nobody is writing
+    outcome = "refused"
+    with refusals():
+        t = trajectory.load(path)
+        summary(t)
+        repr(t), t._repr_html_(), t.lattice.positions_A
+        for frame in t.frames:
+            frame.occupancy.sum()
+        outcome = "read"
+    with refusals():
+        str(verify(path))
+    return outcome
+
+
+def _worker(connection, memory_bytes: int) -> None:
+    """Examines files until told to stop; its death is a finding of the one who started it."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    path = _folder() / "case.h5"
+    while True:
+        make, case = connection.recv()
+        try:
+            make(case, path)
+        except Exception as problem:  # what HDF5 itself refuses to write
+            connection.send(f"not made: {type(problem).__name__}")
+            continue
+        start = time.process_time()
+        try:
+            outcome = read_everything(path)
+        except BaseException:
+            outcome = f"!{traceback.format_exc()}"
+        used = time.process_time() - start
+        if used > MOST_SECONDS:
+            outcome = f"!{used:.1f} s of processor time"
+        connection.send(outcome)
+
+
+class Reader:
+    """A process that reads damaged files, started anew when one of them kills it or stops it."""
+
+    MEMORY_BYTES = 4 << 30  # address space; libraries take most of 2 GB of it
+    PATIENCE_S = 60.0
+
+    def __init__(self):
+        self._process = None
+
+    def examine(self, make: Callable[[Any, Path], None], case) -> str:
+        """Have ``make(case, path)`` write a file, and read it."""
+        if self._process is None:
+            self._start()
+        self._pipe.send((make, case))
+        if not self._pipe.poll(self.PATIENCE_S):
+            self.stop()
+            raise Finding(f"no end after {self.PATIENCE_S:g} s")
+        try:
+            outcome = self._pipe.recv()
+        except (EOFError, ConnectionError):
+            self._process.join()
+            code = self._process.exitcode
+            self.stop()
+            raise Finding(f"the reading process died with exit code {code}") from None
+        if outcome.startswith("!"):
+            raise Finding(outcome[1:])
+        return outcome
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, other = context.Pipe()
+        self._process = context.Process(
+            target=_worker, args=(other, self.MEMORY_BYTES), daemon=True
+        )
+        self._process.start()
+        other.close()
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._pipe.close()
+            self._process = None
+
+
+READER = Reader()
+
+
+# --- targets --------------------------------------------------------------------------------------
+
+
+class Target(NamedTuple):
+    """One kind of input.
+
+    Attributes
+    ----------
+    strategy : hypothesis.strategies.SearchStrategy
+        Makes a case.
+    examine : callable
+        Examines one; returns a word on what became of it, or raises.
+    share : float
+        Of all cases of a test run.
+    """
+
+    strategy: st.SearchStrategy
+    examine: Callable[[Any], str]
+    share: float
+
+
+TARGETS = {
+    "run": Target(run_text(), examine_run, 0.3),
+    "override": Target(override_text(), examine_override, 0.15),
+    "params": Target(altered_file("params", True), examine_parameters, 0.15),
+    "lattice": Target(altered_file("lattices", False), examine_lattice, 0.1),
+    "hdf5_bytes": Target(DAMAGE, partial(READER.examine, damaged), 0.2),
+    "hdf5_content": Target(CONTENT, partial(READER.examine, changed), 0.1),
+}
+
+
+def run_target(
+    name: str, cases: int, start: int, told: Callable[[Counter], None] | None = None
+) -> Counter:
+    """Examine so many generated cases; returns how many ended in which way.
+
+    Raises
+    ------
+    Finding, or whatever a case raised
+        The smallest case that does, as hypothesis prints it.
+    """
+    target, outcomes = TARGETS[name], Counter()
+    memory = _peak_bytes()
+
+    def check(case) -> None:
+        begin = time.process_time()
+        outcomes[target.examine(case)] += 1
+        used = time.process_time() - begin
+        if used > MOST_SECONDS:
+            raise Finding(f"{used:.1f} s of processor time")
+        if told:
+            told(outcomes)
+
+    check.__name__ = f"fuzz_{name}"
+    decorated = seed(start)(
+        settings(
+            max_examples=cases,
+            database=None,
+            deadline=None,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+        )(given(target.strategy)(check))
+    )
+    decorated()
+    grown = _peak_bytes() - memory
+    if grown > MOST_BYTES:
+        raise Finding(f"the process grew by {grown / 1e9:.1f} GB over {cases} cases")
+    return outcomes
+
+
+def _peak_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024)
+
+
+def warm_up() -> None:
+    """Load and compile what the first case would wait for."""
+    examine_override("random.seed=1")
+    examine_override("system.params=limg_li2s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--cases", type=int, default=100_000, help="cases in all (100000)")
+    parser.add_argument("--target", choices=list(TARGETS), action="append", help="only this one")
+    parser.add_argument("--seed", type=int, default=1, help="where generation starts (1)")
+    arguments = parser.parse_args()
+    names = arguments.target or list(TARGETS)
+    shares = sum(TARGETS[name].share for name in names)
+    warm_up()
+    failed = False
+    for name in names:
+        wanted = max(1, round(arguments.cases * TARGETS[name].share / shares))
+        failed |= not _report(name, wanted, arguments.seed)
+    READER.stop()
+    sys.exit(1 if failed else 0)
+
+
+def _report(name: str, wanted: int, start: int, batch: int = 2000) -> bool:
+    """Run a target in batches, saying how far it is; False if there was a finding."""
+    begin, done, outcomes, findings = time.monotonic(), 0, Counter(), 0
+    last = begin
+    while done < wanted:
+        n = min(batch, wanted - done)
+
+        def told(now: Counter, done=done) -> None:
+            nonlocal last
+            if time.monotonic() - last > 10:
+                last = time.monotonic()
+                rate = (done + now.total()) / (last - begin)
+                print(
+                    f"{name:9s} {done + now.total()} of {wanted}, {rate:.0f} a second", flush=True
+                )
+
+        try:
+            outcomes += run_target(name, n, start + done, told)
+        except BaseException as problem:
+            if isinstance(problem, KeyboardInterrupt):
+                raise
+            findings += 1
+            print(f"{name:9s} FINDING in the batch of seed {start + done}:", flush=True)
+            said = "".join(traceback.format_exception(problem)).splitlines()
+            print("\n".join(line[:1000] for line in said[-25:]), flush=True)
+        done += n
+    seconds = time.monotonic() - begin
+    words = ", ".join(f"{count} {word}" for word, count in sorted(outcomes.items()))
+    print(f"{name:9s} {wanted} cases in {seconds:.0f} s: {words}; {findings} findings", flush=True)
+    return not findings
+
+
+if __name__ == "__main__":
+    main()

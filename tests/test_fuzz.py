@@ -1,0 +1,144 @@
+"""Some thousand cases of `fuzz`, and every finding it ever made, by itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import fuzz
+import pytest
+
+from kmc.conditions import load_run, parse_override
+from kmc.errors import InputError
+
+CASES = 2400
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reader():
+    fuzz.warm_up()
+    yield
+    fuzz.READER.stop()
+
+
+def test_the_shares_make_all():
+    assert sum(target.share for target in fuzz.TARGETS.values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", fuzz.TARGETS)
+def test_generated_input_is_used_or_refused_in_words(name):
+    cases = round(CASES * fuzz.TARGETS[name].share)
+    outcomes = fuzz.run_target(name, cases, start=2026)
+    assert outcomes.total() >= 0.9 * cases  # hypothesis may count a few duplicates as cases
+    assert set(outcomes) - {"refused", "not made"}, "nothing was accepted: it tests only refusals"
+    assert outcomes["refused"]
+
+
+def test_a_crash_a_hang_and_a_traceback_are_findings(monkeypatch):
+    """The harness notices what it is there to notice."""
+    reader = fuzz.Reader()
+    for make in (_raise, _crash, _hang):
+        monkeypatch.setattr(reader, "PATIENCE_S", 3.0)
+        if make is not _hang:
+            monkeypatch.setattr(reader, "PATIENCE_S", 60.0)
+        with pytest.raises(fuzz.Finding):
+            reader.examine(make, None)
+    reader.stop()
+
+
+def _raise(case, path):
+    path.write_bytes(fuzz.whole_files()[0])
+    fuzz.read_everything = lambda path: 1 / 0  # in the worker, which the next case replaces
+
+
+def _crash(case, path):
+    import os
+
+    os.abort()
+
+
+def _hang(case, path):
+    import time
+
+    time.sleep(60)
+
+
+def test_the_command_runs():
+    script = Path(fuzz.__file__)
+    done = subprocess.run(
+        [sys.executable, script, "--cases", "20", "--target", "lattice"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "20 cases" in done.stdout
+    assert "0 findings" in done.stdout
+
+
+# --- findings -------------------------------------------------------------------------------------
+
+
+def refused(text: str, tmp_path) -> str:
+    path = tmp_path / "case.toml"
+    path.write_bytes(text.encode())
+    with pytest.raises(InputError) as caught:
+        load_run(path)
+    fuzz.check_refusal(caught.value)
+    return str(caught.value)
+
+
+def test_integer_of_more_digits_than_python_reads(tmp_path):
+    said = refused(f"[stop]\nevents = 1{'0' * 5000}\n", tmp_path)
+    assert "enormous integer" in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "[" * 3000 + "]" * 3000,
+        "[" + ".".join("a" * 3000) + "]",
+        ".".join("a" * 3000) + " = 1",
+        "[stop]\nevents = " + "[" * 30 + "]" * 30,
+    ],
+)
+def test_deep_nesting(tmp_path, text):
+    assert "20 deep" in refused(text, tmp_path)
+
+
+def test_a_file_too_large_to_be_a_run_file(tmp_path):
+    assert "larger than 4 MB" in refused("# much\n" * 10**6, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x" * 5000 + ".toml", "a\0b.toml", "a\0b"])
+def test_names_no_file_can_have(name):
+    for key in ("system.params", "system.lattice"):
+        with pytest.raises(InputError) as caught:
+            load_run("strip_li", {key: name})
+        fuzz.check_refusal(caught.value)
+    with pytest.raises(InputError) as caught:
+        load_run(name)
+    fuzz.check_refusal(caught.value)
+
+
+def test_override_that_no_screen_shows():
+    with pytest.raises(InputError) as caught:
+        parse_override("\0\x1b[2J")
+    assert "\0" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "acceleration.max_hops_per_strip_per_site=2.2250738585e-313",
+        "acceleration.max_hops_per_strip_per_site=1e300",
+    ],
+)
+def test_extreme_ratios(setting):
+    assert fuzz.examine_override(setting) in ("ran", "refused")
+
+
+def test_frames_whose_times_are_a_table():
+    case = [("replace", "frames/time_s", ("f8", (3, 128), "contiguous"))]
+    assert fuzz.TARGETS["hdf5_content"].examine(case) == "refused"
