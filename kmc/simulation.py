@@ -296,6 +296,8 @@ def _model(run: RunFile, parameters) -> Model:
         parameters,
         temperature_K=conditions.temperature_K,
         current_density_mA_cm2=conditions.current_density_mA_cm2,
+        overpotential_V=conditions.overpotential_V,
+        stack_pressure_MPa=conditions.stack_pressure_MPa,
         electrode_thickness_um=conditions.electrode_thickness_um,
         strip_weight_lambda=conditions.strip_weight_lambda,
         reservoir_mg_fraction=system.mg_fraction,

@@ -25,7 +25,8 @@ FLOORS = (
     "lattice parameters sections runchecks conditions runfile_template",
     "provenance transaction trajectory*",
     "kernels.*",
-    "electrochemistry hamiltonian assembly model composition engine reference",
+    "electrochemistry mechanics interphase hamiltonian assembly rate_tables model composition "
+    "engine reference",
     "snapshot",
     "stopping progress simulation continuation verification",
     "analysis.*",
