@@ -28,11 +28,9 @@ _POSITION_A = 1e-6  # positions are stored as doubles
 _CAPACITY = 1e-12  # relative; a handful of roundings
 # Counters that grow with every event of their kind, and those that `events` and `hops` sum up.
 _HOPS = ("hops_Li", "hops_Li_near_Mg", "hops_Mg")
-_EVENTS = ("hops", "strips", "absorbed", "emitted")
-_PARTS = (("absorbed_Mg", "absorbed"), ("emitted_Mg", "emitted"))
-_COUNTERS = ("events", *_EVENTS, *_HOPS, "absorbed_Mg", "emitted_Mg")
-# Columns that other versions may add: what one such event does to `events` and to `vacancies`.
-_MORE_EVENTS = {"plated": -1, "closures": -1}
+_EVENTS = ("hops", "strips", "absorbed", "emitted", "closures")
+_PARTS = (("absorbed_Mg", "absorbed"), ("emitted_Mg", "emitted"), ("closures_Mg", "closures"))
+_COUNTERS = ("events", *_EVENTS, *_HOPS, *(part for part, _ in _PARTS))
 
 
 @dataclass(frozen=True)
@@ -233,8 +231,7 @@ class _Audit:
     def _monotone(self) -> Iterator[Breach]:
         if not len(self.rows):
             return
-        grow = [name for name in (*_COUNTERS, *_MORE_EVENTS, "time_s") if name in self._names]
-        for name in grow:
+        for name in self._here((*_COUNTERS, "time_s")):
             values = self.rows[name]
             if values[0] != 0:
                 yield Breach("start", f"/samples/{name}", 0, str(values[0]), "0")
@@ -251,24 +248,25 @@ class _Audit:
         rows = self.rows
         if not len(rows):
             return
-        more = [name for name in _MORE_EVENTS if name in self._names]
-        total = sum(rows[name] for name in (*_EVENTS, *more))
+        total = sum(rows[name] for name in self._here(_EVENTS))
         yield from _differences("sum of all events", "/samples/events", rows["events"], total)
         hops = sum(rows[name] for name in _HOPS)
         yield from _differences("sum of the hop classes", "/samples/hops", rows["hops"], hops)
         for part, whole in _PARTS:
+            if not self._here((part,)):
+                continue
             for row in np.flatnonzero(rows[part] > rows[whole])[:1]:
                 expected = f"at most {rows[whole][row]}, as {whole}"
                 yield Breach("parts", f"/samples/{part}", int(row), str(rows[part][row]), expected)
         vacancies = rows["vacancies"][0] + rows["strips"] + rows["emitted"] - rows["absorbed"]
-        vacancies = vacancies + sum(_MORE_EVENTS[name] * rows[name] for name in more)
+        vacancies = vacancies - sum(rows[name] for name in self._here(("closures",)))
         yield from _differences(
             "conservation of vacancies", "/samples/vacancies", rows["vacancies"], vacancies
         )
 
     def _capacity(self) -> Iterator[Breach]:
         rows, lattice = self.rows, self.lattice
-        charged = rows["strips"] - (rows["plated"] if "plated" in self._names else 0)
+        charged = rows["strips"]
         area = float(lattice.box_A[0] * lattice.box_A[1])
         for name, expected in (
             ("capacity_monolayers", charged / lattice.sites_per_layer),
@@ -293,9 +291,9 @@ class _Audit:
             said = repr(float(rows["energy_eV"][row]))
             yield Breach("energy", "/samples/energy_eV", int(row), said, "whole µeV")
 
-    @cached_property
-    def _names(self) -> tuple[str, ...]:
-        return self.rows.dtype.names
+    def _here(self, names: tuple[str, ...]) -> list[str]:
+        """Those of these columns that the file has; an older schema has fewer."""
+        return [name for name in names if name in self.rows.dtype.names]
 
     # --- frames -----------------------------------------------------------------------------------
 
@@ -347,7 +345,9 @@ class _Audit:
             yield from self._species(occupancy, index)
             row = self._row_of(frame)
             mg = int(np.count_nonzero(occupancy == MG))
-            exchanged = int(self.rows["absorbed_Mg"][row]) - int(self.rows["emitted_Mg"][row])
+            gained = self._here(("absorbed_Mg", "closures_Mg"))
+            exchanged = sum(int(self.rows[name][row]) for name in gained)
+            exchanged -= int(self.rows["emitted_Mg"][row])
             mg_at_start = mg - exchanged if mg_at_start is None else mg_at_start
             if mg != mg_at_start + exchanged:
                 expected = f"{mg_at_start + exchanged} by the balance of /samples, row {row}"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kmc.lattice import Lattice
+from kmc.trajectory_schema import SAMPLE_COLUMNS
 from kmc.trajectory_writer import TrajectoryWriter
 
 RUN_TEXT = (
@@ -126,7 +127,7 @@ def sample(box: Lattice, occupancy: np.ndarray, step: int, monolayers: float, **
         "absorbed_Mg": 0,
         "emitted_Mg": 0,
     }
-    return row | changes
+    return {entry.name: 0 for entry in SAMPLE_COLUMNS} | row | changes
 
 
 def write(
