@@ -20,6 +20,7 @@ from kmc.rate_tables import activation_energy_ueV
 from kmc.units import K_B_eV, MICRO_eV
 
 _HIGHEST_EXPONENT = 500.0  # energies over kT; exp() leaves double precision beyond 700
+_STRIP_OCTAVES = selection.N_BINS // 2 - 4  # between the weakest and the strongest strip weight
 _UNIT_MARGIN = 1e-9  # keeps the commonest rate safely inside its bin
 
 
@@ -88,6 +89,29 @@ class Model:
                 f"set {self.parameters.name!r}, up to {highest_eV:.2g} eV: their Boltzmann factors "
                 "leave the range of the computer's numbers",
                 advice=f"Use at least {math.ceil(lowest_K)} K.",
+            )
+        if self.has_interface and self.current_density_mA_cm2 > 0:
+            self._check_strip_weights()
+
+    def _check_strip_weights(self) -> None:
+        """Refuse weights that span more octaves than the bins: no draw might ever be accepted."""
+        h = self.hamiltonian
+        strongest = self.strip_reference_ueV
+        for layer in (1, 2):
+            n1, n2 = h.n_neighbours[:, layer]
+            bonds = n1 * h.bond1[LI, LI:].max() + n2 * h.bond2[LI, LI:].max()
+            beside_mg = max(0, h.chi) * n1 if layer == 1 else 0
+            strongest = max(strongest, int(bonds - h.phi[LI, layer] + beside_mg))
+        span_eV = self.strip_weight_lambda * (strongest - self._weakest_strip_ueV()) / MICRO_eV
+        octaves = span_eV / (K_B_eV * self.temperature_K * math.log(2))
+        if octaves > _STRIP_OCTAVES:
+            lowest_K = self.temperature_K * octaves / _STRIP_OCTAVES
+            raise InputError(
+                f"temperature_K = {self.temperature_K:g} is too low for strip_weight_lambda = "
+                f"{self.strip_weight_lambda:g} and the energies of parameter set "
+                f"{self.parameters.name!r}: the weights of strongly and weakly bound atoms differ "
+                f"by a factor of up to 2^{octaves:.0f}",
+                advice=f"Use at least {math.ceil(lowest_K)} K, or a smaller strip_weight_lambda.",
             )
 
     @cached_property
@@ -288,14 +312,18 @@ class Model:
         absorbed = self.absorption_rate_Hz * self._boltzmann(-gain)
         return 8 * self.fastest_hop_Hz + 2 * absorbed
 
-    def _highest_strip_weight(self) -> float:
-        """Above every strip weight, whatever the signs of the energies."""
+    def _weakest_strip_ueV(self) -> int:
+        """Below the binding of every electroactive atom, whatever the signs of the energies."""
         h = self.hamiltonian
         lowest = -max(0, *(int(other.phi[LI].max()) for other in self.hamiltonians))
         lowest += 8 * min(0, h.chi)
         for bond, n in ((h.bond1, 8), (h.bond2, 6)):
             lowest += n * min(0, int(bond[LI, LI:].min()))
-        exponent = self.strip_weight_lambda * (self.strip_reference_ueV - lowest)
+        return lowest
+
+    def _highest_strip_weight(self) -> float:
+        """Above every strip weight."""
+        exponent = self.strip_weight_lambda * (self.strip_reference_ueV - self._weakest_strip_ueV())
         return math.exp(max(0.0, exponent) / self.kT_ueV)
 
     def closure_rate_Hz(self, contact_fraction: float) -> float:

@@ -11,8 +11,9 @@ import pytest
 
 from kmc.conditions import load_run, parse_override
 from kmc.errors import InputError
+from kmc.simulation import Simulation
 
-CASES = 2400
+CASES = 2200
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -142,3 +143,15 @@ def test_extreme_ratios(setting):
 def test_frames_whose_times_are_a_table():
     case = [("replace", "frames/time_s", ("f8", (3, 128), "contiguous"))]
     assert fuzz.TARGETS["hdf5_content"].examine(case) == "refused"
+
+
+def test_strip_weights_beyond_the_bins_are_refused_not_drawn_for_ever():
+    setting = "parameters.formation_energy_bulk_eV=4"
+    assert fuzz.examine_override(setting) == "refused"
+    key, value = parse_override(setting)
+    run = load_run("strip_li", {key: value, "system.size": [4, 4, 8]})
+    with pytest.raises(InputError, match=r"strip_weight_lambda = 0\.5") as caught:
+        Simulation(run)
+    lowest_K = int(caught.value.advice.split()[3])
+    warm = {key: value, "system.size": [4, 4, 8], "conditions.temperature_K": float(lowest_K)}
+    assert fuzz._set_up(load_run("strip_li", warm)) == "ran"

@@ -149,7 +149,7 @@ def test_no_strip_weight_is_beyond_the_highest_bin():
     model = Model(
         Lattice("bcc_100", (4, 4), 8, "interface", 3.506),
         parameter_set(values),
-        temperature_K=298.15,
+        temperature_K=700.0,
         current_density_mA_cm2=0.5,
         strip_weight_lambda=1.0,
     )
