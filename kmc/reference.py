@@ -85,6 +85,8 @@ class _Bench:
 
     def __init__(self, parameters: ParameterSet, lattice_name: str):
         self.parameters = parameters
+        known = parameters.has("work_of_adhesion_J_m2")
+        self.electrolyte = "Li2S" if known else "the electrolyte"
         a = parameters.value("lattice_parameter_A")
         self.bulk = Lattice(lattice_name, _CELLS, _LAYERS, "periodic", a)
         self.interface = Lattice(lattice_name, _CELLS, _LAYERS, "interface", a)
@@ -130,7 +132,7 @@ class _Bench:
                 "formation_energy_bulk_eV",
                 self._formation(self.bulk, 0, {}),
             ),
-            self._row("vacancy in L1 at Li2S", "formation_energy_L1_eV", L1),
+            self._row(f"vacancy in L1 at {self.electrolyte}", "formation_energy_L1_eV", L1),
             self._row("L1 vacancy moved to L2", "formation_energy_L1_to_L2_eV", L2 - L1),
             Row("vacancy in L2", "eV", None, L2, None, "the sum of the two rows above"),
         ]
@@ -296,7 +298,7 @@ class _Bench:
         cosine = adhesion / gamma - 1
         rows = [
             self._row(
-                "work of adhesion of Li on Li2S",
+                f"work of adhesion of Li on {self.electrolyte}",
                 "work_of_adhesion_J_m2",
                 adhesion * joule,
                 "from the site energies of L1 and L2 alone, which come from vacancies: the model "
@@ -321,7 +323,8 @@ class _Bench:
         return f"{text}; the DFT numbers imply {adhesion / (1 + _cos(angle)):.3f}"
 
     def _contact_angle_row(self, cosine: float) -> Row:
-        name, key, unit = "contact angle of Li on Li2S", "contact_angle_deg", "°"
+        name = f"contact angle of Li on {self.electrolyte}"
+        key, unit = "contact_angle_deg", "°"
         dft = self.parameters.value(key) if self.parameters.has(key) else None
         reason = f"cos θ = W/γ − 1 = {cosine:.3f}, with γ from all bonds cut"
         if abs(cosine) > 1:

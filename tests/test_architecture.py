@@ -22,7 +22,8 @@ MOST_LINES = 450
 FLOORS = (
     "errors units wording framechoice outputs",
     "catalogue validation quantities",
-    "lattice parameters sections runchecks conditions runfile_template",
+    "lattice parameters sections interface_entries flaws masks chemistry_map interface_start "
+    "interfacechecks runchecks conditions runfile_template",
     "provenance transaction trajectory*",
     "kernels.*",
     "electrochemistry hamiltonian assembly model composition engine reference",
@@ -37,7 +38,7 @@ FLOORS = (
 AT_HOME = {
     "h5py": "trajectory* transaction",
     "matplotlib": "plotting.*",
-    "PIL": "plotting.*",
+    "PIL": "plotting.* masks",
     "numba": "kernels.* benchmark",
     "llvmlite": "kernels.*",
     "click": "cli.*",
