@@ -9,12 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from kmc import interface_start
 from kmc.composition import initial_occupancy
 from kmc.conditions import RunFile
 from kmc.engine import UNLIMITED, Engine
+from kmc.flaws import draw_flaws
+from kmc.interface_start import chemistry_map
 from kmc.kernels import tables
 from kmc.lattice import Lattice
 from kmc.model import Model
+from kmc.parameters import ParameterSet
 from kmc.progress import Progress, progress_for
 from kmc.stopping import Recorder, StopRules
 from kmc.trajectory import Trajectory, TrajectoryWriter, load
@@ -65,15 +69,18 @@ class Simulation:
     def __init__(self, run: RunFile):
         self.run_file = run
         self.parameters = run.parameter_set()
-        self.model = _model(run, self.parameters)
-        system = run.system
-        start, events = np.random.SeedSequence(run.random.seed).spawn(2)
+        start, events, for_flaws, for_map = np.random.SeedSequence(run.random.seed).spawn(4)
+        system, lattice = run.system, _lattice(run, self.parameters)
+        self.chemistry = chemistry_map(run, lattice, np.random.default_rng(for_map))
+        self.model = _model(run, self.parameters, lattice)
+        self.flaws = draw_flaws(run.interface, lattice, for_flaws)
         occupancy = initial_occupancy(
             self.model,
             np.random.default_rng(start),
             vacancy_fraction=system.vacancy_fraction,
             mg_fraction=system.mg_fraction,
             mg_coverage_L1=system.mg_coverage_L1,
+            flaws=self.flaws.sites,
         )
         self.engine = Engine(self.model, occupancy, np.random.default_rng(events))
         self.rules = StopRules(run.stop, self.model)
@@ -175,6 +182,12 @@ class Simulation:
         return {
             "run": self.run_file.resolved(),
             "parameter_set": self.parameters.name,
+            "interface": {
+                **self.flaws.resolved(),
+                "chemistry": interface_start.resolved(
+                    self.run_file, interface_start.chemistry_sets(self.run_file), self.chemistry
+                ),
+            },
             "species": list(self.parameters.species),
             "parameters": self.parameters.resolved(),
             "hamiltonian": {
@@ -200,15 +213,19 @@ class Simulation:
         }
 
 
-def _model(run: RunFile, parameters) -> Model:
-    system, conditions = run.system, run.conditions
-    lattice = Lattice(
+def _lattice(run: RunFile, parameters: ParameterSet) -> Lattice:
+    system = run.system
+    return Lattice(
         system.lattice,
         system.size[:2],
         system.size[2],
         system.boundary,
         parameters.value("lattice_parameter_A"),
     )
+
+
+def _model(run: RunFile, parameters: ParameterSet, lattice: Lattice) -> Model:
+    conditions = run.conditions
     return Model(
         lattice,
         parameters,
@@ -216,7 +233,7 @@ def _model(run: RunFile, parameters) -> Model:
         current_density_mA_cm2=conditions.current_density_mA_cm2,
         electrode_thickness_um=conditions.electrode_thickness_um,
         strip_weight_lambda=conditions.strip_weight_lambda,
-        reservoir_mg_fraction=system.mg_fraction,
+        reservoir_mg_fraction=run.system.mg_fraction,
         saddle_floor_eV=run.acceleration.saddle_floor_eV,
         max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,
     )
@@ -266,6 +283,7 @@ def run_to_file(
         writer = TrajectoryWriter(
             output,
             lattice=simulation.model.lattice,
+            chemistry=simulation.chemistry,
             run_text=run.text,
             resolved=simulation.resolved(),
             seed=run.random.seed,

@@ -169,6 +169,21 @@ class Trajectory:
         """Whether the box has an electrolyte side; a periodic one has not."""
         return self.box["boundary"] == "interface"
 
+    @cached_property
+    def chemistry(self) -> np.ndarray:
+        """Interface chemistry of each L1 site, uint8 of shape (sites_per_layer,).
+
+        0 is the run's parameter set; others are those of ``resolved["interface"]["chemistry"]``.
+        """
+        place = schema.CHEMISTRY.path
+
+        def read(file) -> np.ndarray | None:
+            return file[place][:] if place in file else None  # older files have one chemistry
+
+        stored = _read(self.path, read)
+        none = np.zeros(self.lattice.sites_per_layer, dtype=np.uint8)
+        return none if stored is None else stored
+
     def _read_occupancy(self, index: int) -> np.ndarray:
         """Occupancy of one frame, read and checked."""
 

@@ -91,6 +91,8 @@ class TrajectoryWriter:
         Everything the run used; JSON-able. See `resolved` in the schema.
     seed : int
         Seed of the random numbers.
+    chemistry : ndarray of uint8, shape (sites_per_layer,), optional
+        Interface chemistry of each L1 site; without it all are 0.
     overwrite : bool
         Whether an existing file may be replaced.
 
@@ -109,6 +111,7 @@ class TrajectoryWriter:
         run_text: str,
         resolved: Mapping,
         seed: int,
+        chemistry: np.ndarray | None = None,
         overwrite: bool = False,
     ):
         check_output(path, overwrite)
@@ -116,6 +119,7 @@ class TrajectoryWriter:
         self._target = Path(os.path.realpath(path))
         self.columns = tuple(columns)
         self.n_sites = lattice.n_sites
+        self._chemistry = np.zeros(lattice.sites_per_layer) if chemistry is None else chemistry
         self._row = schema.row_dtype(self.columns)
         self._frame_row = schema.row_dtype(schema.FRAME_COLUMNS)
         self._samples: list[tuple] = []
@@ -272,7 +276,8 @@ class TrajectoryWriter:
             schema.FRAME_OCCUPANCY,
         )
         for entry in schema.LATTICE_ENTRIES:
-            data = getattr(lattice, entry.name).astype(entry.dtype)
+            stored = self._chemistry if entry.name == "chemistry" else getattr(lattice, entry.name)
+            data = stored.astype(entry.dtype)
             dataset = file.create_dataset(
                 entry.path, data=data, compression=_GZIP_LEVEL, shuffle=True, fletcher32=True
             )
