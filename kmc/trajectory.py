@@ -184,6 +184,12 @@ class Trajectory:
         none = np.zeros(self.lattice.sites_per_layer, dtype=np.uint8)
         return none if stored is None else stored
 
+    @property
+    def chemistries(self) -> tuple[str, ...]:
+        """Names of the interface chemistries, in the order of the numbers in `chemistry`."""
+        listed = self.resolved.get("interface", {}).get("chemistry", [])
+        return tuple(Path(entry["params"]).stem for entry in listed)
+
     def _read_occupancy(self, index: int) -> np.ndarray:
         """Occupancy of one frame, read and checked."""
 

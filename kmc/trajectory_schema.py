@@ -121,8 +121,8 @@ CHEMISTRY = Entry(
     "/lattice/chemistry",
     "|u1",
     "1",
-    "Interface chemistry below each site of L1: its place, from 0, in the list interface, chemistry "
-    "of `resolved`; 0 everywhere where that list is empty",
+    "Interface chemistry below each site of L1: its place, from 0, in the list interface.chemistry "
+    "of `resolved`; 0 everywhere if that list is empty",
     "site of L1",
 )
 LATTICE_ENTRIES = (
