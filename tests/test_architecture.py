@@ -26,7 +26,7 @@ FLOORS = (
     "interfacechecks runchecks conditions runfile_template",
     "provenance transaction trajectory*",
     "kernels.*",
-    "electrochemistry hamiltonian assembly model composition engine reference",
+    "electrochemistry mechanics interphase hamiltonian assembly model composition engine reference",
     "stopping progress simulation",
     "analysis.*",
     "plotting.* report export parameter_tables",
