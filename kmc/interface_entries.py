@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kmc.catalogue import nearest
+from kmc.interphase import MAX_CHEMISTRIES
 from kmc.validation import kind, number_of, refuse, show
 
-MAX_CHEMISTRIES = 4  # that of [system] and three more
 _KEYS = ("params", "fraction", "parameters")
 
 

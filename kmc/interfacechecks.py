@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kmc import flaws
 from kmc.errors import InputError
 from kmc.interface_start import chemistry_sets
+from kmc.interphase import Interphase
 from kmc.lattice import Lattice
 from kmc.masks import read_mask
 from kmc.parameters import load_parameters
@@ -95,7 +98,7 @@ def interface_geometry(run: RunFile, origin: Origin) -> list[Problem]:
         advice = f"At most {half:.3g} nm, half of the shorter edge; or enlarge size."
         problems.append(Problem(f"{said} is too long for the box", advice))
     try:
-        chemistry_sets(run)
+        Interphase(np.zeros(lattice.sites_per_layer), chemistry_sets(run))
     except InputError as error:
         problems.append(_told(error, "chemistry", origin))
     try:

@@ -298,22 +298,28 @@ def _with_base(tables: dict, path: Path) -> dict:
 
     What the base is compared with stays behind: it says nothing about another interface.
     """
-    base, quantities = tables.get("base"), tables.get("quantities", {})
-    if not isinstance(base, str) or not isinstance(quantities, dict):
-        return tables
+    base = tables.get("base")
+    quantities, own_sources = (tables.get(key, {}) for key in ("quantities", "sources"))
+    if not all(
+        (isinstance(base, str), isinstance(quantities, dict), isinstance(own_sources, dict))
+    ):
+        return tables  # without a base, or with mistakes that are told later
     beside = path.parent / base
-    below = load_parameters(beside if base.endswith(".toml") and beside.is_file() else base)
-    if below.base:
+    base_path = catalogue.locate(
+        "params", beside if base.endswith(".toml") and beside.is_file() else base
+    )
+    if "base" in catalogue.read_toml(base_path):
         raise InputError(
-            f"base = {show(base)} in {path} builds on {below.base!r} itself",
+            f"base = {show(base)} in {path} builds on another set itself",
             advice="Name a set that stands alone.",
         )
+    below = load_parameters(base_path)
     inputs = {k: q for k, q in below.resolved().items() if QUANTITIES[k].role == "input"}
     used = {key for k, q in inputs.items() if k not in quantities for key in q["source"]}
     sources = {key: source.model_dump() for key, source in below.sources.items() if key in used}
     return {
         **tables,
-        "sources": sources | tables.get("sources", {}),
+        "sources": sources | own_sources,
         "quantities": inputs | quantities,
     }
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kmc import interface_start
 from kmc.composition import initial_occupancy
 from kmc.conditions import RunFile
 from kmc.engine import UNLIMITED, Engine
 from kmc.flaws import draw_flaws
-from kmc.interface_start import chemistry_map
+from kmc.interface_start import chemistries, interphase
 from kmc.kernels import tables
 from kmc.lattice import Lattice
 from kmc.model import Model
@@ -71,7 +70,7 @@ class Simulation:
         self.parameters = run.parameter_set()
         start, events, for_flaws, for_map = np.random.SeedSequence(run.random.seed).spawn(4)
         system, lattice = run.system, _lattice(run, self.parameters)
-        self.chemistry = chemistry_map(run, lattice, np.random.default_rng(for_map))
+        self.interphase = interphase(run, lattice, np.random.default_rng(for_map))
         self.model = _model(run, self.parameters, lattice)
         self.flaws = draw_flaws(run.interface, lattice, for_flaws)
         occupancy = initial_occupancy(
@@ -184,9 +183,7 @@ class Simulation:
             "parameter_set": self.parameters.name,
             "interface": {
                 **self.flaws.resolved(),
-                "chemistry": interface_start.resolved(
-                    self.run_file, interface_start.chemistry_sets(self.run_file), self.chemistry
-                ),
+                "chemistry": chemistries(self.run_file, self.interphase),
             },
             "species": list(self.parameters.species),
             "parameters": self.parameters.resolved(),
@@ -283,7 +280,7 @@ def run_to_file(
         writer = TrajectoryWriter(
             output,
             lattice=simulation.model.lattice,
-            chemistry=simulation.chemistry,
+            chemistry=simulation.interphase and simulation.interphase.chemistry,
             run_text=run.text,
             resolved=simulation.resolved(),
             seed=run.random.seed,

@@ -22,11 +22,11 @@ MOST_LINES = 450
 FLOORS = (
     "errors units wording framechoice outputs",
     "catalogue validation quantities",
-    "lattice parameters sections interface_entries flaws masks chemistry_map interface_start "
-    "interfacechecks runchecks conditions runfile_template",
+    "lattice parameters interphase interface_* sections flaws masks chemistry_map interfacechecks "
+    "runchecks conditions runfile_template",
     "provenance transaction trajectory*",
     "kernels.*",
-    "electrochemistry mechanics interphase hamiltonian assembly model composition engine reference",
+    "electrochemistry mechanics hamiltonian assembly model composition engine reference",
     "stopping progress simulation",
     "analysis.*",
     "plotting.* report export parameter_tables",
