@@ -263,7 +263,9 @@ class KernelLattice:
         end[n + reach :] -= n + 2 * reach  # negative numbers stand at the end
         return (end % n - end).astype(np.int32)
 
-    def words(self, occupancy: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    def words(
+        self, occupancy: np.ndarray, classes: np.ndarray, chemistry: np.ndarray | None = None
+    ) -> np.ndarray:
         """Site words with species but without counts.
 
         Parameters
@@ -271,6 +273,8 @@ class KernelLattice:
         occupancy : ndarray of uint8, shape (n_sites,)
         classes : ndarray of int, shape (n_layers,)
             Site class of each layer.
+        chemistry : ndarray of uint8, shape (sites_per_layer,), optional
+            Interface chemistry of each column; all 0 by default.
 
         Returns
         -------
@@ -296,6 +300,8 @@ class KernelLattice:
             of_layer = ((layer % cell.n_layer_types) * columns) << tables.VARIANT_SHIFT
             of_layer += int(classes[layer]) << tables.CLASS_SHIFT
             row = in_plane + of_layer
+            if chemistry is not None and classes[layer] in (1, 2):
+                row += chemistry.astype(row.dtype) << tables.CHEMISTRY_SHIFT
             if self.has_interface and layer == lattice.layers - 1:
                 row |= tables.TOP
             if ends[layer]:

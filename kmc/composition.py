@@ -66,9 +66,9 @@ def _equilibrate_L1(model: Model, occupancy, bulk_fraction: float, rng) -> None:
     """
     h, lattice = model.hamiltonian, model.lattice
     sites = np.flatnonzero(occupancy[: lattice.sites_per_layer] != VACANCY)
-    gain = -float(h.phi[MG, 1] - h.phi[LI, 1])
-    gain -= h.bulk_binding_ueV(MG) - h.bulk_binding_ueV(LI)
-    gain = np.full(sites.size, gain)
+    gain = np.full(sites.size, float(h.bulk_binding_ueV(LI) - h.bulk_binding_ueV(MG)))
+    chemistry = model.interphase.chemistry[sites] if model.interphase else 0
+    gain -= np.array([each.phi[MG, 1] - each.phi[LI, 1] for each in model.hamiltonians])[chemistry]
     for shell, bond in ((1, h.bond1), (2, h.bond2)):
         table = lattice.neighbours(sites, shell)
         metal = ((table >= 0) & (occupancy[table] != VACANCY)).sum(axis=1)

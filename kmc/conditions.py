@@ -100,7 +100,9 @@ class RunFile(Checked):
         defaults = {}
         for what, monolayers, events in (("sample", 0.02, 10_000), ("frame", 0.2, 100_000)):
             if not given_keys(self.output, f"{what}_every_"):
-                current = self.conditions.current_density_mA_cm2 > 0
+                conditions = self.conditions
+                current = conditions.current_density_mA_cm2 > 0
+                current = current or conditions.overpotential_V is not None
                 name = f"{what}_every_{'monolayers' if current else 'events'}"
                 defaults[name] = monolayers if current else events
         # Filled in once all is checked; a frozen model is set behind its own back only here.

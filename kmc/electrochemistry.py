@@ -25,6 +25,27 @@ def atoms_of_capacity(capacity_mAh_cm2: float, area_A2: float) -> float:
     return capacity_mAh_cm2 * _C_PER_MAH * area_A2 * _CM2_PER_A2 / E_C
 
 
+def charge_transfer_factors(overpotential_V: float, temperature_K: float) -> tuple[float, float]:
+    """Factors of the oxidation of Li and of its reduction: exp(eη/2kT) and exp(−eη/2kT).
+
+    The two balance in detail: their ratio is exp(eη/kT). The net current is j0 w̄ times their
+    difference, 2 sinh(eη/2kT).
+    """
+    exponent = overpotential_V / (2 * K_B_eV * temperature_K)
+    return math.exp(exponent), math.exp(-exponent)
+
+
+def current_density_mA_cm2(
+    overpotential_V: float,
+    exchange_current_density_mA_cm2: float,
+    mean_weight: float,
+    temperature_K: float,
+) -> float:
+    """Net current density at a charge-transfer overpotential, the inverse of `overpotential_V`."""
+    oxidation, reduction = charge_transfer_factors(overpotential_V, temperature_K)
+    return exchange_current_density_mA_cm2 * mean_weight * (oxidation - reduction)
+
+
 def overpotential_V(
     current_density_mA_cm2: float,
     exchange_current_density_mA_cm2: float,

@@ -27,7 +27,7 @@ class Event:
     time_s: float
 
 
-KINDS = ("hop", "strip", "absorption", "emission")
+KINDS = ("hop", "strip", "absorption", "emission", "closure")
 
 
 class Engine:
@@ -54,6 +54,7 @@ class Engine:
         self.rng = rng
         self.geometry = model.kernel_lattice.geometry()
         self.law = model.law(alloy)
+        self.charge_transfer_V = model.overpotential_V
         self.channels = model.channels()
         self.scratch = tables.Scratch(
             near=np.empty((3, tables.N_NEAR), dtype=np.int64),
@@ -148,18 +149,49 @@ class Engine:
         """Species of every site, uint8 of shape (n_sites,)."""
         return self.model.occupancy(self.state)
 
+    def set_charge_transfer_V(self, volts: float) -> None:
+        """Hold this charge-transfer overpotential from now on (a run at given voltage only).
+
+        Raises
+        ------
+        ValueError
+            The run has a current instead of a voltage, or the voltage is negative.
+        """
+        if self.model.overpotential_V is None or volts < 0:
+            raise ValueError(f"cannot hold {volts} V")
+        self.charge_transfer_V = volts
+        self.channels = self.model.channels(volts)
+
+    def mean_strip_weight(self) -> float:
+        """Σ w_i over the sites of L1: 1 for a flat interface of pure Li."""
+        weights = loop.sum_of_strip_weights(self.geometry, self.law, self.state, self.scratch)
+        return weights / self.model.lattice.sites_per_layer
+
     def overpotential_V(self) -> float:
         """Charge-transfer overpotential of the present interface, V."""
         model = self.model
+        if self.charge_transfer_V is not None:
+            return self.charge_transfer_V
         if not model.has_interface:
             return 0.0
-        weights = loop.sum_of_strip_weights(self.geometry, self.law, self.state, self.scratch)
         return electrochemistry.overpotential_V(
             model.current_density_mA_cm2,
             model.parameters.value("exchange_current_density_mA_cm2"),
-            weights / model.lattice.sites_per_layer,
+            self.mean_strip_weight(),
             model.temperature_K,
         )
+
+    def current_density_mA_cm2(self) -> float:
+        """Current density of this moment: the one given, or what the voltage held drives."""
+        if self.charge_transfer_V is None:
+            return self.model.current_density_mA_cm2
+        return self.model.current_density_at_mA_cm2(
+            self.charge_transfer_V, self.mean_strip_weight()
+        )
+
+    def local_stress_MPa(self) -> float:
+        """Stress that the remaining contact bears: stack pressure over contact, up to the limit."""
+        return self.model.local_stress_MPa(self.count(tables.VACANT_L1))
 
     def sample(self) -> dict:
         """One row of `/samples`."""
@@ -174,6 +206,7 @@ class Engine:
             "strips": strips,
             "absorbed": count(tables.ABSORBED),
             "emitted": count(tables.EMITTED),
+            "closures": count(tables.CLOSURES),
             "vacancies": count(tables.VACANCIES),
             "time_s": self.time_s,
             "capacity_mAh_cm2": electrochemistry.capacity_mAh_cm2(strips, model.interface_area_A2),
@@ -181,12 +214,15 @@ class Engine:
             "contact_fraction": contact,
             "contact_fraction_Li": contact - mg / n_L1,
             "overpotential_V": self.overpotential_V(),
+            "current_density_mA_cm2": self.current_density_mA_cm2(),
+            "local_stress_MPa": self.local_stress_MPa(),
             "energy_eV": self.energy_ueV / MICRO_eV,
             "hops_Li": count(tables.HOPS_LI),
             "hops_Li_near_Mg": count(tables.HOPS_LI_NEAR_MG),
             "hops_Mg": count(tables.HOPS_MG),
             "absorbed_Mg": count(tables.ABSORBED_MG),
             "emitted_Mg": count(tables.EMITTED_MG),
+            "closures_Mg": count(tables.CLOSURES_MG),
         }
 
     def logged(self) -> list[Event]:

@@ -43,7 +43,7 @@ def chemistry_sets(
     return tuple(sets)
 
 
-def interphase(run: RunFile, lattice: Lattice, rng: np.random.Generator) -> Interphase | None:
+def interphase_of(run: RunFile, lattice: Lattice, rng: np.random.Generator) -> Interphase | None:
     """The chemistries of a run and which L1 site stands on which; None where there is but one."""
     section = run.interface
     if not section.chemistry:

@@ -8,30 +8,19 @@ from functools import cached_property
 
 import numpy as np
 
-from kmc import electrochemistry
+from kmc import electrochemistry, mechanics, rate_tables
 from kmc.assembly import KernelLattice
 from kmc.errors import InputError
 from kmc.hamiltonian import LI, MG, N_INTERFACE_LAYERS, VACANCY, Hamiltonian, calibrate
+from kmc.interphase import Interphase
 from kmc.kernels import selection, tables
 from kmc.lattice import Lattice
 from kmc.parameters import ParameterSet
+from kmc.rate_tables import activation_energy_ueV
 from kmc.units import K_B_eV, MICRO_eV
 
-_FINE = 1024  # µeV per step of the coarse Boltzmann table
 _HIGHEST_EXPONENT = 500.0  # energies over kT; exp() leaves double precision beyond 700
 _UNIT_MARGIN = 1e-9  # keeps the commonest rate safely inside its bin
-
-
-def activation_energy_ueV(barrier_ueV, energy_ueV, floor_ueV):
-    """Activation energy of a hop, integers in µeV (arrays welcome).
-
-    max(E0 + ΔE/2, ΔE, 0), raised by max(0, floor − the lower of forward and reverse). The floor
-    division makes forward minus reverse equal ΔE exactly, so detailed balance is exact.
-    """
-    energy = np.asarray(energy_ueV)
-    forward = np.maximum(np.maximum(barrier_ueV + (energy >> 1), energy), 0)
-    lower = np.minimum(forward, forward - energy)
-    return forward + np.maximum(0, floor_ueV - lower)
 
 
 @dataclass(frozen=True)
@@ -53,6 +42,12 @@ class Model:
         Mg fraction of the metal that refills absorbed vacancies.
     saddle_floor_eV, max_hops_per_strip_per_site : float, optional
         Acceleration (at most one of them); absent: exact rates.
+    stack_pressure_MPa : float
+        Pressure under which the metal creeps; 0 switches creep off.
+    overpotential_V : float, optional
+        Charge-transfer overpotential held instead of a current.
+    interphase : Interphase, optional
+        Chemistries of the interface; by default all of it is that of `parameters`.
     bin_unit_Hz : float, optional
         Rate that the selection's bins are counted from; no result depends on it. By default
         just above the total rate of a lone vacancy in the bulk, the commonest rate.
@@ -67,13 +62,25 @@ class Model:
     reservoir_mg_fraction: float = 0.0
     saddle_floor_eV: float | None = None
     max_hops_per_strip_per_site: float | None = None
+    stack_pressure_MPa: float = 0.0
+    overpotential_V: float | None = None
+    interphase: Interphase | None = None
     bin_unit_Hz: float | None = None
 
     def __post_init__(self):
+        if self.interphase is not None:
+            _check_interphase(self)
+        if self.stack_pressure_MPa and not self.has_interface:
+            raise InputError(
+                f"stack_pressure_MPa = {self.stack_pressure_MPa:g} needs an interface: a periodic "
+                "box has no metal above it that could sink into its voids",
+                advice='Set stack_pressure_MPa = 0, or boundary = "interface".',
+            )
         h = self.hamiltonian
         highest_eV = self.floor_ueV + int(self.barriers_ueV.max()) + 8 * abs(h.chi)
         highest_eV += int(8 * np.abs(h.bond1).max() + 6 * np.abs(h.bond2).max())
-        highest_eV = (highest_eV + int(np.abs(h.phi).max())) / MICRO_eV
+        highest_eV += max(int(np.abs(other.phi).max()) for other in self.hamiltonians)
+        highest_eV /= MICRO_eV
         lowest_K = highest_eV / (_HIGHEST_EXPONENT * K_B_eV)
         if self.temperature_K < lowest_K:
             raise InputError(
@@ -86,6 +93,24 @@ class Model:
     @cached_property
     def hamiltonian(self) -> Hamiltonian:
         return calibrate(self.parameters, self.lattice)
+
+    @cached_property
+    def hamiltonians(self) -> list[Hamiltonian]:
+        """One for each chemistry of the interface; they differ in φ alone."""
+        sets = self.interphase.parameters[1:] if self.interphase else ()
+        return [self.hamiltonian, *(calibrate(parameters, self.lattice) for parameters in sets)]
+
+    def energy_ueV(self, occupancy) -> int:
+        """H of a configuration, summed bond by bond, each site with its own chemistry."""
+        occupancy = np.asarray(occupancy)
+        total = self.hamiltonian.energy_ueV(occupancy, self.lattice)
+        n = self.lattice.sites_per_layer
+        for k, h in enumerate(self.hamiltonians[1:], start=1):
+            here = self.interphase.chemistry == k
+            for layer in (1, 2):
+                species = occupancy[(layer - 1) * n : layer * n][here]
+                total += int((h.phi - self.hamiltonian.phi)[species, layer].sum())
+        return total
 
     @property
     def kT_ueV(self) -> float:
@@ -115,9 +140,22 @@ class Model:
 
     @property
     def strip_rate_per_site_Hz(self) -> float:
-        """Atoms stripped per second and L1 site: j A/e over the sites."""
-        return electrochemistry.strip_rate_Hz(
-            self.current_density_mA_cm2, self.lattice.site_area_A2
+        """Atoms stripped per second and L1 site: j A/e over the sites.
+
+        Where a voltage is held instead of a current it is what the flat, pure interface would pass.
+        """
+        current = self.current_density_mA_cm2
+        if self.overpotential_V is not None:
+            current = self.current_density_at_mA_cm2(self.overpotential_V, 1.0)
+        return electrochemistry.strip_rate_Hz(current, self.lattice.site_area_A2)
+
+    def current_density_at_mA_cm2(self, charge_transfer_V: float, mean_weight: float) -> float:
+        """Current density of an interface with this mean strip weight at an overpotential."""
+        return electrochemistry.current_density_mA_cm2(
+            charge_transfer_V,
+            self.parameters.value("exchange_current_density_mA_cm2"),
+            mean_weight,
+            self.temperature_K,
         )
 
     @property
@@ -162,8 +200,8 @@ class Model:
                 raise InputError(
                     "acceleration.max_hops_per_strip_per_site = "
                     f"{self.max_hops_per_strip_per_site:g} needs a current to compare hops with",
-                    advice="Set conditions.current_density_mA_cm2 above 0, or give "
-                    "acceleration.saddle_floor_eV instead.",
+                    advice="Set conditions.current_density_mA_cm2 or overpotential_V above 0, or "
+                    "give acceleration.saddle_floor_eV instead.",
                 )
             fastest = self.max_hops_per_strip_per_site * self.strip_rate_per_site_Hz
             floor = self.kT_ueV * math.log(self.attempt_frequency_Hz / fastest)
@@ -202,17 +240,20 @@ class Model:
         layer = np.arange(1, self.lattice.layers + 1)
         return np.where(layer <= self.n_classes_used, layer, 0)
 
-    def _site_binding(self, species: int) -> np.ndarray:
-        """Binding of an atom among Li by class; class 0 is the bulk."""
+    def site_binding_ueV(self, species: int) -> np.ndarray:
+        """Binding of an atom among Li by 4 * chemistry + class; class 0 is the bulk."""
         bulk = self.hamiltonian.bulk_binding_ueV(species)
         layers = range(1, self.n_classes_used + 1)
-        values = [bulk] + [self.hamiltonian.binding_ueV(species, layer) for layer in layers]
-        return np.array(values + [bulk] * (tables.N_CLASSES - len(values)), dtype=np.int64)
+        rows = []
+        for h in self.hamiltonians:
+            values = [bulk] + [h.binding_ueV(species, layer) for layer in layers]
+            rows += values + [bulk] * (tables.N_CLASSES - len(values))
+        return np.array(rows, dtype=np.int64)
 
     @property
     def strip_reference_ueV(self) -> int:
-        """Binding of a Li atom in a perfect, pure L1."""
-        return int(self._site_binding(LI)[1])
+        """Binding of a Li atom in a perfect, pure L1 of chemistry 0."""
+        return int(self.site_binding_ueV(LI)[1])
 
     @cached_property
     def interaction_shells(self) -> int:
@@ -224,7 +265,7 @@ class Model:
 
     def law(self, alloy: bool):
         """Energy and rate tables: `OneSpecies`, or `TwoSpecies` when Mg may be present."""
-        return self._alloy_law() if alloy else self._pure_law()
+        return rate_tables.two_species(self) if alloy else rate_tables.one_species(self)
 
     @property
     def unit_Hz(self) -> float:
@@ -234,77 +275,6 @@ class Model:
         barrier = int(activation_energy_ueV(int(self.barriers_ueV[0]), 0, self.floor_ueV))
         alone = 8 * self.attempt_frequency_Hz * self._boltzmann(barrier)
         return alone * (1 + _UNIT_MARGIN)
-
-    def _pure_law(self) -> tables.OneSpecies:
-        h = self.hamiltonian
-        e1, e2 = int(h.bond1[LI, LI]), int(h.bond2[LI, LI])
-        site = self._site_binding(LI)
-        # Index of a hop (see `tables.OneSpecies`): class of the atom, then the difference of the
-        # packed counts (nv1 + 16 nv2), atom minus vacancy.
-        index = np.arange(256 * tables.N_CLASSES)
-        packed = index % 256 - 128
-        d_nv1 = (packed + 7) % 16 - 7
-        d_nv2 = (packed - d_nv1) // 16
-        pair = site[index // 256][None, :] - site[:, None]
-        energy = pair - e1 * d_nv1 - e2 * d_nv2 + e1
-        activation = activation_energy_ueV(int(self.barriers_ueV[0]), energy, self.floor_ueV)
-        rate = np.exp(-activation / self.kT_ueV) * (self.attempt_frequency_Hz / self.unit_Hz)
-        blocked = np.zeros_like(rate)
-        counts = np.arange(128)
-        lost = e1 * (counts & 15) + e2 * (counts >> 4)
-        binding = site[:, None] - lost
-        excess = (binding - self.strip_reference_ueV) / self.kT_ueV
-        return tables.OneSpecies(
-            hop_rate=np.concatenate([rate, blocked], axis=1),
-            hop_energy_ueV=np.concatenate([energy, blocked], axis=1).astype(np.int32),
-            binding_ueV=binding.astype(np.int32),
-            strip_weight=np.exp(-self.strip_weight_lambda * excess),
-            absorption=np.exp(-lost / self.kT_ueV) * (self.absorption_rate_Hz / self.unit_Hz),
-        )
-
-    def _alloy_law(self) -> tables.TwoSpecies:
-        h = self.hamiltonian
-        if "Mg" not in self.parameters.species:
-            raise InputError(
-                f"the parameter set {self.parameters.name} has no Mg",
-                advice="Use a set with Mg, such as limg_li2s.",
-            )
-        bits = np.arange(tables.MASK_SITE + 1)
-        nv1, nv2, classes, cx = bits & 15, (bits >> 4) & 7, (bits >> 8) & 3, bits >> 11
-        counts = np.arange(tables.MASK_MG + 1)
-        nm1, nm2 = counts & 15, counts >> 4
-        site = np.zeros((3, bits.size), dtype=np.int64)
-        mg_bonds = np.zeros((3, counts.size), dtype=np.int64)
-        pair = np.zeros((3, 4, 4), dtype=np.int64)
-        for x in (LI, MG):
-            site[x] = self._site_binding(x)[classes] - h.bond1[x, LI] * nv1 - h.bond2[x, LI] * nv2
-            site[x] += h.chi * cx * (classes == 1)  # a vacancy of L1 stays behind, beside cx Mg
-            mg_bonds[x] = (h.bond1[x, MG] - h.bond1[x, LI]) * nm1
-            mg_bonds[x] += (h.bond2[x, MG] - h.bond2[x, LI]) * nm2
-            pair[x] = h.bond1[x, x]
-        site[MG] -= h.chi * cx * (classes == 2)  # an Mg of L2 takes its pairs along
-        pair[MG, 1, 2] += h.chi
-        pair[MG, 2, 1] += h.chi
-        highest = self.floor_ueV + int(self.barriers_ueV.max())
-        highest += 2 * int(np.abs(site).max() + np.abs(mg_bonds).max())
-        barriers, share = self.barriers_ueV, self.reservoir_mg_fraction
-        coarse = np.exp(-_FINE * np.arange(highest // _FINE + 2) / self.kT_ueV)
-        return tables.TwoSpecies(
-            site_ueV=site.astype(np.int32),
-            mg_bonds_ueV=mg_bonds.astype(np.int32),
-            pair_ueV=pair.reshape(3, 16).astype(np.int32),
-            barrier_ueV=np.array([0, 0, *barriers[:2], *barriers[[2, 2]]], dtype=np.int32),
-            floor_ueV=self.floor_ueV,
-            floor_rules=self.floor_ueV >= int(self.barriers_ueV.max()),
-            rate_coarse=coarse * (self.attempt_frequency_Hz / self.unit_Hz),
-            rate_fine=np.exp(-np.arange(_FINE) / self.kT_ueV),
-            strip_reference_ueV=self.strip_reference_ueV,
-            strip_exponent=self.strip_weight_lambda / self.kT_ueV,
-            absorption=np.array([0.0, 1.0 - share, share])
-            * (self.absorption_rate_Hz / self.unit_Hz),
-            bulk_binding_ueV=np.array([0, h.bulk_binding_ueV(LI), h.bulk_binding_ueV(MG)]),
-            inverse_kT=1.0 / self.kT_ueV,
-        )
 
     def _highest_rate(self) -> float:
         """Above every total rate a vacancy can have, 1/s."""
@@ -319,19 +289,55 @@ class Model:
     def _highest_strip_weight(self) -> float:
         """Above every strip weight, whatever the signs of the energies."""
         h = self.hamiltonian
-        lowest = -max(0, int(h.phi[LI].max())) + 8 * min(0, h.chi)
+        lowest = -max(0, *(int(other.phi[LI].max()) for other in self.hamiltonians))
+        lowest += 8 * min(0, h.chi)
         for bond, n in ((h.bond1, 8), (h.bond2, 6)):
             lowest += n * min(0, int(bond[LI, LI:].min()))
         exponent = self.strip_weight_lambda * (self.strip_reference_ueV - lowest)
         return math.exp(max(0.0, exponent) / self.kT_ueV)
 
-    def channels(self) -> tables.Channels:
+    def closure_rate_Hz(self, contact_fraction: float) -> float:
+        """Rate at which creep closes one void vacancy: c ε̇ at the stress of this contact."""
+        return mechanics.closure_rate_Hz(
+            self.parameters, self.stack_pressure_MPa, contact_fraction, self.temperature_K
+        )
+
+    def local_stress_MPa(self, vacant_L1: int) -> float:
+        """Stress in the metal left in contact when so many sites of L1 are vacant."""
+        if self.stack_pressure_MPa == 0.0:
+            return 0.0
+        contact = 1.0 - vacant_L1 / self.lattice.sites_per_layer
+        limit = self.parameters.value("creep_stress_limit_MPa")
+        return mechanics.local_stress_MPa(self.stack_pressure_MPa, contact, limit)
+
+    def channels(self, charge_transfer_V: float | None = None) -> tables.Channels:
+        """Processes other than hops.
+
+        Parameters
+        ----------
+        charge_transfer_V : float, optional
+            Charge-transfer overpotential that is held; `overpotential_V` by default.
+        """
         emission_Hz = self.emission_rate_per_site_Hz * self.lattice.sites_per_layer
+        strip_Hz = self.strip_rate_Hz if self.has_interface else 0.0
+        per_weight_Hz = 0.0
+        if self.overpotential_V is not None:
+            held = self.overpotential_V if charge_transfer_V is None else charge_transfer_V
+            current = self.current_density_at_mA_cm2(held, 1.0)
+            strip_Hz = 0.0
+            per_weight_Hz = electrochemistry.strip_rate_Hz(current, self.lattice.site_area_A2)
+        n_L1 = self.lattice.sites_per_layer
+        creep_Hz = np.empty(0)
+        if self.stack_pressure_MPa > 0:
+            creep_Hz = np.array([self.closure_rate_Hz(1 - n / n_L1) for n in range(n_L1 + 1)])
         return tables.Channels(
             unit_Hz=self.unit_Hz,
-            strip=self.strip_rate_Hz / self.unit_Hz if self.has_interface else 0.0,
+            strip=strip_Hz / self.unit_Hz,
+            strip_per_weight=per_weight_Hz / self.unit_Hz,
             emission=emission_Hz / self.unit_Hz,
             absorbs=self.absorption_rate_Hz > 0.0,
+            creep=creep_Hz / self.unit_Hz,
+            mg_share=float(self.reservoir_mg_fraction),
         )
 
     @cached_property
@@ -350,12 +356,13 @@ class Model:
             Vacancies that fit before the bins must grow.
         """
         occupancy = np.asarray(occupancy, dtype=np.uint8)
-        words = self.kernel_lattice.words(occupancy, self.layer_class())
+        chemistry = self.interphase.chemistry if self.interphase else None
+        words = self.kernel_lattice.words(occupancy, self.layer_class(), chemistry)
         if capacity is None:
             capacity = int(1.25 * (occupancy == VACANCY).sum()) + 1024
         active = 2 * self.lattice.sites_per_layer if self.has_interface else 1
         counters = np.zeros(tables.N_COUNTERS, dtype=np.int64)
-        counters[tables.ENERGY] = self.hamiltonian.perfect_energy_ueV(self.lattice)
+        counters[tables.ENERGY] = self.energy_ueV(np.full(occupancy.size, LI, dtype=np.uint8))
         return tables.State(
             words=words,
             hops=_empty_bins(words.size, capacity, self._highest_rate() / self.unit_Hz),
@@ -371,6 +378,30 @@ class Model:
         for layer, words in enumerate(self.kernel_lattice.by_layer(state.words)):
             occupancy[layer] = (words >> tables.SPECIES_SHIFT) & 3
         return occupancy.reshape(-1)
+
+
+def _check_interphase(model: Model) -> None:
+    """Refuse a map that does not fit the box, or chemistries that differ in more than φ."""
+    interphase, n = model.interphase, model.lattice.sites_per_layer
+    if not model.has_interface:
+        raise InputError("chemistries of an interface need one, and the box is periodic")
+    if interphase.chemistry.shape != (n,):
+        raise InputError(
+            f"the map of the interface has shape {interphase.chemistry.shape}, and a layer of the "
+            f"box has {n} sites"
+        )
+    base = model.hamiltonian
+    for parameters, h in zip(interphase.parameters[1:], model.hamiltonians[1:], strict=True):
+        bonds = np.array_equal(h.bond1, base.bond1) and np.array_equal(h.bond2, base.bond2)
+        if not bonds or abs(h.chi - base.chi) > 1:  # µeV, of rounding
+            raise InputError(
+                f"parameter set {parameters.name!r} gives "
+                f"{f'chi = {h.chi / MICRO_eV:g} eV' if bonds else 'bonds'} other than "
+                f"{f'the {base.chi / MICRO_eV:g} eV' if bonds else 'those'} of the run's set "
+                f"{model.parameters.name!r}",
+                advice="Chemistries of one interface share bonds and chi: keep the step from L1 to "
+                "L2 and the fill by Li of the run's set.",
+            )
 
 
 def _empty_bins(n_sites: int, capacity: int, highest: float) -> tables.Bins:

@@ -79,6 +79,21 @@ QUANTITIES: dict[str, Meaning] = {
     "exchange_current_density_mA_cm2": Meaning(
         "exchange current density of the flat interface", 0, 1e6, positive=True
     ),
+    "creep_reference_rate_per_s": Meaning(
+        "strain rate of steady creep at the reference stress and 298.15 K", 0, 1e6, positive=True
+    ),
+    "creep_reference_stress_MPa": Meaning("stress of that strain rate", 0, 1e5, positive=True),
+    "creep_exponent": Meaning("stress exponent n of Norton's law", 1, 20),
+    "creep_activation_energy_kJ_mol": Meaning("activation energy Q of creep", 0, 1000),
+    "creep_closure_factor": Meaning(
+        "relative rate at which a void loses volume, over the strain rate of the metal", 0, 1000
+    ),
+    "creep_stress_limit_MPa": Meaning(
+        "highest local stress: lost contact concentrates the pressure up to this",
+        0,
+        1e5,
+        positive=True,
+    ),
     "pair_bond_eV": Meaning("bond between first neighbours of the lattice gas", *_ENERGY),
     "work_of_adhesion_J_m2": Meaning("work of adhesion to the electrolyte", 0, 100, role="target"),
     "contact_angle_deg": Meaning("contact angle on the electrolyte", 0, 180, role="target"),

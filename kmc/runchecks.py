@@ -50,8 +50,20 @@ def given_keys(section: Checked, prefix: str = "") -> list[str]:
 def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """What is wrong with a run whose single values are all in order."""
     problems = [*_exclusive(run, origin)]
-    current = run.conditions.current_density_mA_cm2
+    conditions = run.conditions
+    current = conditions.current_density_mA_cm2
     periodic = run.system.boundary == "periodic"
+    problems += _voltage(run, origin)
+    flows = current > 0 or conditions.overpotential_V is not None
+    if periodic and conditions.stack_pressure_MPa:
+        said = origin.shown("conditions", "stack_pressure_MPa", conditions.stack_pressure_MPa)
+        problems.append(
+            Problem(
+                f'{said} needs an interface, and boundary is "periodic": there is no metal above '
+                "the box that could sink into its voids",
+                'Set stack_pressure_MPa = 0, or boundary = "interface".',
+            )
+        )
     if periodic and current > 0:
         problems.append(
             Problem(
@@ -60,14 +72,35 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
                 'Set current_density_mA_cm2 = 0, or boundary = "interface".',
             )
         )
-    if not current:
+    if not flows:
         problems += _without_current(run, origin)
-    problems += _stops(run, origin, current > 0, periodic)
+    problems += _stops(run, origin, flows, periodic)
     problems += interface_keys(run, origin)
     if problems:
         return problems
     problems = [*_lattice(run, origin), *_composition(run, origin)]
     return problems or interface_geometry(run, origin)
+
+
+def _voltage(run: RunFile, origin: Origin) -> list[Problem]:
+    """A voltage excludes a current, and needs an interface."""
+    voltage = run.conditions.overpotential_V
+    if voltage is None:
+        return []
+    said = origin.shown("conditions", "overpotential_V", voltage)
+    if run.system.boundary == "periodic":
+        return [Problem(f'{said} needs an interface, and boundary is "periodic"', "Remove it.")]
+    if "current_density_mA_cm2" in run.conditions.model_fields_set:
+        current = run.conditions.current_density_mA_cm2
+        other = origin.shown("conditions", "current_density_mA_cm2", current)
+        return [
+            Problem(
+                f"{said} and {other} exclude each other",
+                "Keep one: hold a voltage, or a current (--set conditions.overpotential_V=none "
+                "removes the voltage).",
+            )
+        ]
+    return []
 
 
 def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:

@@ -189,6 +189,16 @@ class Conditions(Checked):
     current_density_mA_cm2: Number = _key(
         0.5, "stripping current density; 0 lets the electrode relax", ge=0, le=1e6
     )
+    overpotential_V: Number | None = _key(
+        None,
+        "held instead of a current: the strip rate follows from the interface",
+        example=0.02,
+        gt=0,
+        le=1,
+    )
+    stack_pressure_MPa: Number = _key(
+        0.0, "pressure on the electrode, under which the metal creeps into voids", ge=0, le=1000
+    )
     electrode_thickness_um: NumberOrInf = _key(
         100.0,
         "metal above the box, up to a perfect sink of vacancies; inf closes the box",
@@ -237,7 +247,7 @@ class Stop(Checked):
     )
     events: Count | None = _key(
         None,
-        "number of events: hops, strips, absorptions and emissions",
+        "number of events: hops, strips, absorptions, emissions and closures",
         example=10_000_000,
         ge=1,
         le=MAX_COUNT,

@@ -13,7 +13,8 @@ from kmc.composition import initial_occupancy
 from kmc.conditions import RunFile
 from kmc.engine import UNLIMITED, Engine
 from kmc.flaws import draw_flaws
-from kmc.interface_start import chemistries, interphase
+from kmc.interface_start import chemistries, interphase_of
+from kmc.interphase import Interphase
 from kmc.kernels import tables
 from kmc.lattice import Lattice
 from kmc.model import Model
@@ -70,8 +71,8 @@ class Simulation:
         self.parameters = run.parameter_set()
         start, events, for_flaws, for_map = np.random.SeedSequence(run.random.seed).spawn(4)
         system, lattice = run.system, _lattice(run, self.parameters)
-        self.interphase = interphase(run, lattice, np.random.default_rng(for_map))
-        self.model = _model(run, self.parameters, lattice)
+        self.interphase = interphase_of(run, lattice, np.random.default_rng(for_map))
+        self.model = _model(run, self.parameters, lattice, self.interphase)
         self.flaws = draw_flaws(run.interface, lattice, for_flaws)
         occupancy = initial_occupancy(
             self.model,
@@ -183,7 +184,14 @@ class Simulation:
             "parameter_set": self.parameters.name,
             "interface": {
                 **self.flaws.resolved(),
-                "chemistry": chemistries(self.run_file, self.interphase),
+                "chemistry": [
+                    {**entry, "phi_L1": h.phi[:, 1].tolist(), "phi_L2": h.phi[:, 2].tolist()}
+                    for entry, h in zip(
+                        chemistries(self.run_file, self.interphase),
+                        self.model.hamiltonians if self.interphase else (),
+                        strict=True,
+                    )
+                ],
             },
             "species": list(self.parameters.species),
             "parameters": self.parameters.resolved(),
@@ -221,18 +229,23 @@ def _lattice(run: RunFile, parameters: ParameterSet) -> Lattice:
     )
 
 
-def _model(run: RunFile, parameters: ParameterSet, lattice: Lattice) -> Model:
+def _model(
+    run: RunFile, parameters: ParameterSet, lattice: Lattice, interphase: Interphase | None
+) -> Model:
     conditions = run.conditions
     return Model(
         lattice,
         parameters,
         temperature_K=conditions.temperature_K,
         current_density_mA_cm2=conditions.current_density_mA_cm2,
+        overpotential_V=conditions.overpotential_V,
+        stack_pressure_MPa=conditions.stack_pressure_MPa,
         electrode_thickness_um=conditions.electrode_thickness_um,
         strip_weight_lambda=conditions.strip_weight_lambda,
         reservoir_mg_fraction=run.system.mg_fraction,
         saddle_floor_eV=run.acceleration.saddle_floor_eV,
         max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,
+        interphase=interphase,
     )
 
 

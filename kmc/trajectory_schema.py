@@ -69,11 +69,12 @@ def _count(name: str, description: str) -> Entry:
 
 
 SAMPLE_COLUMNS = (
-    _count("events", "Events so far: hops, strips, absorptions and emissions"),
+    _count("events", "Events so far: hops, strips, absorptions, emissions and closures"),
     _count("hops", "Hops of an atom into a vacancy, so far"),
     _count("strips", "Li atoms stripped into the electrolyte, so far"),
     _count("absorbed", "Vacancies absorbed by the reservoir above the top layer, so far"),
     _count("emitted", "Vacancies emitted by the reservoir into the top layer, so far"),
+    _count("closures", "Void vacancies closed by creep, so far"),
     _count("vacancies", "Vacant sites in the box"),
     column("time_s", FLOAT, "s", "Simulated time"),
     column("capacity_mAh_cm2", FLOAT, "mAh/cm2", "Charge stripped per interface area"),
@@ -85,12 +86,25 @@ SAMPLE_COLUMNS = (
         "contact_fraction_Li", FLOAT, "1", "Share of L1 sites that hold Li; NaN without interface"
     ),
     column("overpotential_V", FLOAT, "V", "Overpotential; inf when no atom is electroactive"),
+    column(
+        "current_density_mA_cm2",
+        FLOAT,
+        "mA/cm2",
+        "Current density of this moment: given, or driven",
+    ),
+    column(
+        "local_stress_MPa",
+        FLOAT,
+        "MPa",
+        "Stack pressure over contact fraction, up to the set's limit; drives creep",
+    ),
     column("energy_eV", FLOAT, "eV", "Energy of the box by the Hamiltonian in `resolved`"),
     _count("hops_Li", "Hops of Li without Mg among the first neighbours of either end, so far"),
     _count("hops_Li_near_Mg", "Hops of Li with Mg among the first neighbours of an end, so far"),
     _count("hops_Mg", "Hops of Mg, so far"),
     _count("absorbed_Mg", "Absorptions that filled the vacancy with Mg, so far"),
     _count("emitted_Mg", "Emissions that took an Mg atom into the reservoir, so far"),
+    _count("closures_Mg", "Closures for which an Mg atom entered at the top, so far"),
 )
 SAMPLE_CHECKSUM = _count(
     CHECKSUM,

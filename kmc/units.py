@@ -23,6 +23,8 @@ _SUFFIXES = {
     "_mA_cm2": "mA/cm2",
     "_cm3_mol": "cm3/mol",
     "_cm2_s": "cm2/s",
+    "_kJ_mol": "kJ/mol",
+    "_per_s": "1/s",
     "_J_m2": "J/m2",
     "_deg": "deg",
     "_MPa": "MPa",

@@ -26,7 +26,8 @@ FLOORS = (
     "runchecks conditions runfile_template",
     "provenance transaction trajectory*",
     "kernels.*",
-    "electrochemistry mechanics hamiltonian assembly model composition engine reference",
+    "electrochemistry mechanics hamiltonian assembly rate_tables model composition engine "
+    "reference",
     "stopping progress simulation",
     "analysis.*",
     "plotting.* report export parameter_tables",

@@ -24,7 +24,6 @@ from kmc.kernels.tables import (
     ELECTROACTIVE_BITS,
     ENERGY,
     LI,
-    MARK,
     MASK_FIRST,
     MG,
     MG_L1,
@@ -40,6 +39,7 @@ from kmc.kernels.tables import (
     SPECIES,
     SPECIES_BITS,
     TOP,
+    TOP_BITS,
     VACANCIES,
     VACANCY,
     VACANT_L1,
@@ -111,7 +111,7 @@ def vacancy_rates(geometry, law, channels, words, site, rates):
     total = ((rates[0] + rates[1]) + (rates[2] + rates[3])) + (
         (rates[4] + rates[5]) + (rates[6] + rates[7])
     )
-    if channels.absorbs and word & TOP:
+    if channels.absorbs and word & TOP_BITS == TOP:
         total += _absorption_rates(law, word, rates)
     else:
         rates[N_FIRST] = 0.0
@@ -135,7 +135,7 @@ def total_rate(geometry, law, channels, words, site, rates):
     rate_6 = hop_rate(law, target, words[index(site + steps[6])])
     rate_7 = hop_rate(law, target, words[index(site + steps[7])])
     total = ((rate_0 + rate_1) + (rate_2 + rate_3)) + ((rate_4 + rate_5) + (rate_6 + rate_7))
-    if channels.absorbs and word & TOP:
+    if channels.absorbs and word & TOP_BITS == TOP:
         total += _absorption_rates(law, word, rates)
     return total
 
@@ -245,8 +245,8 @@ def count_neighbours(geometry, law, state, near):
 
 @inner
 def _touch(words, touched, n, site):
-    if words[site] & MARK == 0:
-        words[site] |= MARK
+    if words[site] & BLOCKED:
+        words[site] ^= BLOCKED
         touched[n] = site
         n += 1
     return n
@@ -274,12 +274,12 @@ def _touch_around(geometry, words, site, known, near, touched, n):
 @inner
 def _unmark(words, touched, n):
     for i in range(n):
-        words[touched[i]] &= ~MARK
+        words[touched[i]] |= BLOCKED
 
 
 @inner
 def exchange(geometry, law, channels, state, scratch, site, new):
-    """Fill a vacancy from the reservoir, or take an atom off a site (`new` = vacancy)."""
+    """Change the species of a site: `new` comes from outside, what was there leaves."""
     words, touched = state.words, scratch.touched
     near_site, near = scratch.near[0], scratch.near[2]
     old = species_of(words[site])

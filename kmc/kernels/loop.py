@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kmc.kernels.creep import close_column, creep_bound, is_void
 from kmc.kernels.events import (
     count_neighbours,
     exchange,
@@ -30,6 +31,9 @@ from kmc.kernels.tables import (
     ABSORPTION,
     ATTEMPTS,
     BINS_FULL,
+    CLOSURE,
+    CLOSURES,
+    CLOSURES_MG,
     EMISSION,
     EMITTED,
     EMITTED_MG,
@@ -80,18 +84,53 @@ def draw_strip_site(geometry, bins, law, words, rng):
 
 
 @inner
+def _oxidise(geometry, law, channels, state, scratch, site, log):
+    state.counters[ENERGY] += binding(law, LI, state.words[site])
+    exchange(geometry, law, channels, state, scratch, site, VACANCY)
+    state.counters[STRIPS] += 1
+    state.counters[EVENTS] += 1
+    _record(geometry, log, state, STRIP, site, -1, LI)
+
+
+@inner
 def _strip(geometry, law, channels, state, scratch, rng, log):
     """Oxidise one electroactive Li atom; False when there is none."""
     refresh_strip_weights(geometry, law, state, scratch)
     if total_mass(state.strips) <= 0.0:
         return False
     site = draw_strip_site(geometry, state.strips, law, state.words, rng)
-    state.counters[ENERGY] += binding(law, LI, state.words[site])
-    exchange(geometry, law, channels, state, scratch, site, VACANCY)
-    state.counters[STRIPS] += 1
-    state.counters[EVENTS] += 1
-    _record(geometry, log, state, STRIP, site, -1, LI)
+    _oxidise(geometry, law, channels, state, scratch, site, log)
     return True
+
+
+@inner
+def _strip_at_voltage(geometry, law, channels, state, scratch, rest, log):
+    """Oxidise the atom that holds `rest` in the sum of the weights' bounds, if its weight does."""
+    b, rest = find_bin(state.strips, rest)
+    member, y = find_member(state.strips, b if b >= 0 else lowest_bin(state.strips), rest)
+    site = strip_site(geometry, member)
+    if y < strip_weight(law, state.words[site]):
+        _oxidise(geometry, law, channels, state, scratch, site, log)
+
+
+@inner
+def _close(geometry, law, channels, state, scratch, rng, log):
+    """Offer a site of the box, drawn uniformly, to creep: a void vacancy there is closed."""
+    n_layers = geometry.n_layers
+    n_sites = geometry.sites_per_layer * n_layers
+    place = min(int(rng.random() * n_sites), n_sites - 1)
+    site = (place // n_layers) * geometry.height + geometry.walls + place % n_layers
+    if not is_void(state.words[site]):
+        return
+    species = LI
+    if channels.mg_share > 0.0 and rng.random() < channels.mg_share:
+        species = MG
+    close_column(geometry, law, channels, state, scratch, site, species)
+    state.counters[CLOSURES] += 1
+    if species == MG:
+        state.counters[CLOSURES_MG] += 1
+    state.counters[EVENTS] += 1
+    _record(geometry, log, state, CLOSURE, -1, site, species)
 
 
 @inner
@@ -205,14 +244,18 @@ def _compile(fingerprint):
         rng : numpy.random.Generator
             The only source of randomness. An attempt draws its waiting time (standard
             exponential), then the uniform number that says where the next attempt falls in the sum
-            of all bounds (its own was drawn by the attempt before); a strip then draws as many
-            uniform numbers as its own selection takes.
+            of all bounds (its own was drawn by the attempt before); a strip at a given current then
+            draws as many uniform numbers as its own selection takes, a closure one for the site
+            and, where the reservoir has Mg, one for the species.
         """
         if fingerprint < 0:
             return -1
         words, hops, counters, clock = state.words, state.hops, state.counters, state.clock
         capacity = hops.members.shape[1]
-        others = channels.strip + channels.emission
+        creeps = channels.creep.size > 0
+        at_voltage = channels.strip_per_weight > 0.0
+        strip, creep = channels.strip, 0.0
+        others = strip + channels.emission
         while (
             counters[EVENTS] < limits.events
             and counters[STRIPS] < limits.strips
@@ -222,6 +265,15 @@ def _compile(fingerprint):
         ):
             if counters[VACANCIES] >= capacity:
                 return BINS_FULL
+            if creeps or at_voltage:
+                if at_voltage:
+                    refresh_strip_weights(geometry, law, state, scratch)
+                    strip = channels.strip_per_weight * total_mass(state.strips)
+                    if strip <= 0.0:
+                        return NO_ELECTROACTIVE
+                if creeps:
+                    creep = creep_bound(geometry, channels, state)
+                others = strip + channels.emission + creep
             total = total_mass(hops) + others
             if total <= 0.0:
                 return NO_EVENT
@@ -243,12 +295,17 @@ def _compile(fingerprint):
                 if y < vacancy_rates(geometry, law, channels, words, site, scratch.rates):
                     choice = find_choice(scratch.rates, y)
                     _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
-            elif rest < channels.strip or channels.emission == 0.0:
-                if not _strip(geometry, law, channels, state, scratch, rng, log):
+            elif rest < strip or channels.emission + creep == 0.0:
+                if at_voltage:
+                    rest = rest / channels.strip_per_weight
+                    _strip_at_voltage(geometry, law, channels, state, scratch, rest, log)
+                elif not _strip(geometry, law, channels, state, scratch, rng, log):
                     return NO_ELECTROACTIVE
-            else:
-                share = (rest - channels.strip) / channels.emission
+            elif rest < strip + channels.emission or creep == 0.0:
+                share = (rest - strip) / channels.emission
                 _emit(geometry, law, channels, state, scratch, share, log)
+            else:
+                _close(geometry, law, channels, state, scratch, rng, log)
         return PAUSED
 
     return prepare, sum_of_strip_weights, rates_of_vacancy, advance

@@ -16,6 +16,7 @@ from numba.extending import overload
 from kmc.kernels.jit import index, inner
 from kmc.kernels.tables import (
     BLOCKED,
+    CHEMISTRY_SHIFT,
     CLASS_SHIFT,
     LI,
     MASK_FIRST,
@@ -41,12 +42,18 @@ def class_of(word):
     return (word >> CLASS_SHIFT) & 3
 
 
+@inner
+def _row_of(word):
+    """Class and chemistry of a site: its row in the tables of `OneSpecies`."""
+    return class_of(word) | ((word >> (CHEMISTRY_SHIFT - 2)) & 12)
+
+
 # --- pure metal ------------------------------------------------------------------------------
 
 
 @inner
 def _one_target(law, word_to):
-    return class_of(word_to), 128 - (word_to & MASK_VACANCIES)
+    return _row_of(word_to), 128 - (word_to & MASK_VACANCIES)
 
 
 @inner
@@ -68,12 +75,12 @@ def _one_barrier_kind(law, word_to, word_from):
 
 @inner
 def _one_binding(law, species, word):
-    return law.binding_ueV[class_of(word), word & MASK_VACANCIES]
+    return law.binding_ueV[_row_of(word), word & MASK_VACANCIES]
 
 
 @inner
 def _one_strip_weight(law, word):
-    return law.strip_weight[class_of(word), word & MASK_VACANCIES]
+    return law.strip_weight[_row_of(word), word & MASK_VACANCIES]
 
 
 @inner

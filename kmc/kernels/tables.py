@@ -10,17 +10,18 @@ bits         field    meaning
 4-6          nv2      vacancies among the 6 second neighbours (if second-shell bonds exist)
 7            -        always 0: room for the sign when counts are subtracted
 8-9          class    1, 2, 3 for L1, L2, L3 at an interface, 0 elsewhere
-10           blocked  no atom to hop from here: vacancy or wall
+10           blocked  no atom to hop from here: vacancy or wall; cleared on a vacancy while
+                      `events.exchange` has it in its list of vacancies to refresh
 11-13        cx       L1 site: Mg among its first neighbours in L2; L2 site: vacancies among its
                       first neighbours in L1 (the pairs that the interface term chi counts)
-14-17        nm1      Mg among the first neighbours
-18-20        nm2      Mg among the second neighbours
-21-22        X        species: 0 vacancy, 1 Li, 2 Mg, 3 wall (outside the box: never moves)
-23-26        variant  variant of the unit cell (which neighbour offsets apply)
-27           edge     some neighbour lies across a periodic boundary
-28           top      the layer that touches the metal reservoir
-29           dirty    strip weight out of date
-30           mark     already in the list of vacancies to refresh
+14-15        chem     L1, L2 site: chemistry of the interface below it
+16-19        nm1      Mg among the first neighbours
+20-22        nm2      Mg among the second neighbours
+23-24        X        species: 0 vacancy, 1 Li, 2 Mg, 3 wall (outside the box: never moves)
+25-28        variant  variant of the unit cell (which neighbour offsets apply)
+29           edge     some neighbour lies across a periodic boundary
+30           top      class 0: the layer that touches the metal reservoir
+             dirty    classes 1, 2: strip weight out of date
 31 (sign)    fringe   some site that feels a hop into this one lies across a periodic boundary
 ===========  =======  ========================================================================
 
@@ -42,25 +43,26 @@ NV2 = 1 << 4
 CLASS_SHIFT = 8
 BLOCKED = 1 << 10
 CX = 1 << 11
-NM1 = 1 << 14
-NM2 = 1 << 18
-SPECIES_SHIFT = 21
+CHEMISTRY_SHIFT = 14
+NM1 = 1 << 16
+NM2 = 1 << 20
+SPECIES_SHIFT = 23
 SPECIES = 1 << SPECIES_SHIFT
-VARIANT_SHIFT = 23
-EDGE = 1 << 27
-TOP = 1 << 28
-DIRTY = 1 << 29
-MARK = 1 << 30
+VARIANT_SHIFT = 25
+EDGE = 1 << 29
+TOP = 1 << 30
+DIRTY = 1 << 30
 FRINGE = -(1 << 31)
 
 MASK_VACANCIES = 0x7F  # nv1, nv2
 MASK_FIRST = 0xF  # nv1, or nm1 once shifted
-MASK_HOP = 0x77F  # nv1, nv2, class, blocked
-MASK_SITE = 0x3B7F  # nv1, nv2, class, cx
+MASK_HOP = 0xC77F  # nv1, nv2, class, blocked, chem
+MASK_SITE = 0xFB7F  # nv1, nv2, class, cx, chem
 MASK_MG = 0x7F  # nm1, nm2 once shifted by MG_SHIFT
-MG_SHIFT = 14
+MG_SHIFT = 16
 SPECIES_BITS = 3 * SPECIES
 ELECTROACTIVE_BITS = (3 << CLASS_SHIFT) | DIRTY
+TOP_BITS = (3 << CLASS_SHIFT) | TOP  # equal to TOP in the top layer
 
 N_FIRST, N_SECOND = 8, 6
 N_NEAR = N_FIRST + N_SECOND
@@ -86,14 +88,16 @@ N_CLASSES = 4
     REFRESHES,
     LOGGED,
     N_DIRTY,
+    CLOSURES,
+    CLOSURES_MG,
     N_COUNTERS,
-) = range(19)
+) = range(21)
 
 # Why `advance` came back.
 PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL = range(5)
 
 # Kinds of logged events.
-HOP, STRIP, ABSORPTION, EMISSION = range(4)
+HOP, STRIP, ABSORPTION, EMISSION, CLOSURE = range(5)
 
 
 class Geometry(NamedTuple):
@@ -152,14 +156,15 @@ class OneSpecies(NamedTuple):
     """Energies and rates of a pure metal, tabulated over the difference of vacancy counts.
 
     Rates are in units of `Channels.unit_Hz`. The index of a hop is 128 + (bits of the atom's word:
-    blocked, class, nv2, nv1) - (nv2, nv1 of the vacancy); it is unique, as the counts of the two
-    ends differ by less than 8 either way.
+    chem, blocked, class, nv2, nv1) - (nv2, nv1 of the vacancy); it is unique, as the counts of the
+    two ends differ by less than 8 either way. A row is 4 * chemistry + class; one chemistry has 4
+    rows and 2048 columns.
     """
 
-    hop_rate: np.ndarray  # float64[4, 2048]: class of the vacancy, index; 0 where blocked
-    hop_energy_ueV: np.ndarray  # int32[4, 2048]
-    binding_ueV: np.ndarray  # int32[4, 128]: class, (nv2, nv1)
-    strip_weight: np.ndarray  # float64[4, 128]
+    hop_rate: np.ndarray  # float64[rows, columns]: of the vacancy, index; 0 where blocked
+    hop_energy_ueV: np.ndarray  # int32[rows, columns]
+    binding_ueV: np.ndarray  # int32[rows, 128]: row, (nv2, nv1)
+    strip_weight: np.ndarray  # float64[rows, 128]
     absorption: np.ndarray  # float64[128]
 
 
@@ -169,7 +174,7 @@ class TwoSpecies(NamedTuple):
     Rates are in units of `Channels.unit_Hz`.
     """
 
-    site_ueV: np.ndarray  # int32[3, 16384]: species, (cx, class, nv2, nv1) as in the word
+    site_ueV: np.ndarray  # int32[3, 16384 * chemistries]: species, (chem, cx, class, nv2, nv1)
     mg_bonds_ueV: np.ndarray  # int32[3, 128]: species, (nm2, nm1)
     pair_ueV: np.ndarray  # int32[3, 16]: species, class of the vacancy and of the atom
     barrier_ueV: np.ndarray  # int32[6]: 2 * species + (1 beside Mg)
@@ -185,12 +190,15 @@ class TwoSpecies(NamedTuple):
 
 
 class Channels(NamedTuple):
-    """Processes other than hops. Rates of the whole box, in units of `unit_Hz`."""
+    """Processes other than hops. Rates in units of `unit_Hz`."""
 
     unit_Hz: float
-    strip: float
-    emission: float
+    strip: float  # of the whole box, at a given current
+    strip_per_weight: float  # at a given voltage: rate of an atom with strip weight 1
+    emission: float  # of the whole box
     absorbs: bool
+    creep: np.ndarray  # float64[L1 sites + 1]: closing of a void vacancy by VACANT_L1, or empty
+    mg_share: float  # Mg in the metal that creep draws from the reservoir
 
 
 class State(NamedTuple):
@@ -228,7 +236,7 @@ class EventLog(NamedTuple):
     """Record of every event; empty arrays when not wanted. Sites are the user's numbers."""
 
     kind: np.ndarray  # int8
-    site_from: np.ndarray  # int64, -1 for an absorption (metal comes from the reservoir)
+    site_from: np.ndarray  # int64, -1 for an absorption or closure: metal from the reservoir
     site_to: np.ndarray  # int64, -1 for a strip or an emission
-    species: np.ndarray  # int8
+    species: np.ndarray  # int8; of a closure, the atom that entered at the top
     time_s: np.ndarray  # float64

@@ -1,0 +1,52 @@
+"""Creep: voids close as the metal above them sinks, one layer of one column at a time."""
+
+from __future__ import annotations
+
+from kmc.kernels.events import exchange
+from kmc.kernels.jit import inner
+from kmc.kernels.rates import binding, species_of
+from kmc.kernels.tables import (
+    ENERGY,
+    MASK_FIRST,
+    MASK_VACANCIES,
+    NV2,
+    SPECIES_BITS,
+    VACANCIES,
+    VACANCY,
+    VACANT_L1,
+)
+
+
+@inner
+def is_void(word):
+    """A vacancy with two or more vacancies around it: creep closes voids, not lone vacancies."""
+    if word & SPECIES_BITS != 0:
+        return False
+    return (word & MASK_FIRST) + ((word & MASK_VACANCIES) // NV2) >= 2
+
+
+@inner
+def close_column(geometry, law, channels, state, scratch, site, above):
+    """Let the metal above a vacancy sink by one layer; `above` enters at the top."""
+    words, counters = state.words, state.counters
+    column = site // geometry.height
+    top = column * geometry.height + geometry.walls + geometry.n_layers - 1
+    for place in range(site, top + 1):
+        old = species_of(words[place])
+        new = species_of(words[place + 1]) if place < top else above
+        if new == old:
+            continue
+        if old != VACANCY:
+            counters[ENERGY] += binding(law, old, words[place])
+        if new != VACANCY:
+            counters[ENERGY] -= binding(law, new, words[place])
+        exchange(geometry, law, channels, state, scratch, place, new)
+
+
+@inner
+def creep_bound(geometry, channels, state):
+    """Rate at which sites of the box are offered a closure: that of a box full of voids."""
+    if state.counters[VACANCIES] == 0:
+        return 0.0
+    rate = channels.creep[state.counters[VACANT_L1]]
+    return rate * geometry.sites_per_layer * geometry.n_layers
