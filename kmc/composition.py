@@ -15,6 +15,7 @@ def initial_occupancy(
     vacancy_fraction: float = 0.0,
     mg_fraction: float = 0.0,
     mg_coverage_L1: float | str | None = None,
+    flaws: np.ndarray | None = None,
 ) -> np.ndarray:
     """Random alloy with vacancies and, at an interface, a given Mg coverage of L1.
 
@@ -27,6 +28,8 @@ def initial_occupancy(
     mg_coverage_L1 : float, "equilibrium" or None
         Share of L1's metal that is Mg; "equilibrium" draws it from the Boltzmann distribution of
         exchange with a bulk of `mg_fraction`; None leaves L1 as random as the rest.
+    flaws : ndarray of int, optional
+        Sites of patches and voids, vacant besides those of `vacancy_fraction`.
 
     Returns
     -------
@@ -36,6 +39,8 @@ def initial_occupancy(
     occupancy = np.full(lattice.n_sites, LI, dtype=np.uint8)
     n_vacancies = round(vacancy_fraction * lattice.n_sites)
     occupancy[rng.choice(lattice.n_sites, n_vacancies, replace=False)] = VACANCY
+    if flaws is not None:
+        occupancy[flaws] = VACANCY
     apart = mg_coverage_L1 is not None
     first = lattice.sites_per_layer if apart else 0
     _place_mg(occupancy[first:], mg_fraction, rng)
@@ -61,9 +66,9 @@ def _equilibrate_L1(model: Model, occupancy, bulk_fraction: float, rng) -> None:
     """
     h, lattice = model.hamiltonian, model.lattice
     sites = np.flatnonzero(occupancy[: lattice.sites_per_layer] != VACANCY)
-    gain = -float(h.phi[MG, 1] - h.phi[LI, 1])
-    gain -= h.bulk_binding_ueV(MG) - h.bulk_binding_ueV(LI)
-    gain = np.full(sites.size, gain)
+    gain = np.full(sites.size, float(h.bulk_binding_ueV(LI) - h.bulk_binding_ueV(MG)))
+    chemistry = model.interphase.chemistry[sites] if model.interphase else 0
+    gain -= np.array([each.phi[MG, 1] - each.phi[LI, 1] for each in model.hamiltonians])[chemistry]
     for shell, bond in ((1, h.bond1), (2, h.bond2)):
         table = lattice.neighbours(sites, shell)
         metal = ((table >= 0) & (occupancy[table] != VACANCY)).sum(axis=1)

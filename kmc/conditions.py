@@ -22,6 +22,7 @@ from kmc.sections import (
     Acceleration,
     Cadence,
     Conditions,
+    Interface,
     Output,
     Random,
     Stop,
@@ -35,13 +36,14 @@ class RunFile(Checked):
 
     Attributes
     ----------
-    system, conditions, acceleration, stop, output, random
+    system, interface, conditions, acceleration, stop, output, random
         The sections.
     parameters : dict of str to float
         Overrides of values of the parameter set.
     """
 
     system: System = Field(default_factory=System)
+    interface: Interface = Field(default_factory=Interface)
     conditions: Conditions = Field(default_factory=Conditions)
     acceleration: Acceleration = Field(default_factory=Acceleration)
     stop: Stop = Field(default_factory=Stop)
@@ -88,15 +90,7 @@ class RunFile(Checked):
 
     def resolved(self) -> dict[str, dict[str, Any]]:
         """All sections with their defaults, as plain JSON-able data; infinity is ``"inf"``."""
-        tables = self.model_dump(mode="python")
-        tables["system"]["size"] = list(self.system.size)
-        return {
-            section: {
-                key: "inf" if isinstance(value, float) and math.isinf(value) else value
-                for key, value in table.items()
-            }
-            for section, table in tables.items()
-        }
+        return _plain(self.model_dump(mode="python"))
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> RunFile:
@@ -116,6 +110,15 @@ class RunFile(Checked):
 
 
 SECTIONS = tuple(RunFile.model_fields)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it: lists for tuples, the text "inf" for infinity."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return "inf" if isinstance(value, float) and math.isinf(value) else value
 
 
 def load_run(
@@ -232,11 +235,17 @@ def _home(key: str) -> str:
 
 def _resolve_paths(tables: dict, folder: Path) -> None:
     """Paths in a run file are those seen from its own folder, where that file exists."""
-    system = tables.get("system", {})
-    for key in ("params", "lattice"):
-        value = system.get(key)
-        if isinstance(value, str) and value.endswith(".toml") and (folder / value).is_file():
-            system[key] = str(folder / value)
+    system, interface = tables.get("system", {}), tables.get("interface", {})
+    holders = [(system, "params"), (system, "lattice"), (interface, "mask")]
+    listed = interface.get("chemistry")
+    for item in listed if isinstance(listed, list) else ():
+        if isinstance(item, dict):
+            holders.append((item, "params"))
+    for table, key in holders:
+        value = table.get(key)
+        is_path = isinstance(value, str) and (value.endswith(".toml") or key == "mask")
+        if is_path and (folder / value).is_file():
+            table[key] = str(folder / value)
 
 
 def _apply(tables: dict, key: Any, value: Any, origin: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kmc import trajectory_schema as schema
 from kmc.catalogue import nearest
 from kmc.checkpoint import Table
@@ -140,6 +142,7 @@ def _simulation(
             advice="Continue it with that version, or start the run again: kmc run … --force.",
         )
     simulation = Simulation(run, state=state, check_every=check_every)
+    _check_map(trajectory, simulation)
     now, then = simulation.resolved(), trajectory.resolved
     for key in sorted(now.keys() | then.keys()):
         difference = "" if key == "run" else _difference(now.get(key), then.get(key), key)
@@ -150,6 +153,16 @@ def _simulation(
                 f"wrote the file ({trajectory.kmc_version}).",
             )
     return simulation
+
+
+def _check_map(trajectory: Trajectory, simulation: Simulation) -> None:
+    interphase = simulation.interphase
+    if interphase and np.any(interphase.chemistry != trajectory.chemistry):
+        raise InputError(
+            f"{trajectory.path} cannot be continued: its map of interface chemistries was another "
+            "one when the run began",
+            advice="Put the mask of that time back.",
+        )
 
 
 def _difference(now: Any, then: Any, name: str) -> str:

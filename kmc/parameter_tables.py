@@ -47,6 +47,8 @@ def show_table(parameters: ParameterSet, notes: bool = True) -> RenderableType:
         Text.assemble((parameters.name, "bold"), f": {parameters.description}"),
         Text(f"Species: {', '.join(parameters.species)}"),
     ]
+    if parameters.base:
+        parts.append(Text(f"Builds on {parameters.base}: what its own file lacks is from there"))
     for role, title in (("input", "What the model is built from"), ("target", "To compare with")):
         chosen = {
             key: quantity

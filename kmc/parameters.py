@@ -18,7 +18,8 @@ A parameter file (`params/*.toml`, or one of the user's own) looks like this::
     note = "…"           # where exactly, and what to know about it
     assumed = false      # true: no source gives this value; the note says why it was chosen
 
-The keys that a file may hold are listed in `kmc.quantities`.
+The keys that a file may hold are listed in `kmc.quantities`. With ``base = "li_li2s"`` at its head
+a file holds only what differs: the inputs of that set, not what it is compared with, come along.
 """
 
 from __future__ import annotations
@@ -157,6 +158,8 @@ class ParameterSet(Checked):
     name, description : str
     species : tuple of str
         ``("Li",)`` or ``("Li", "Mg")``.
+    base : str
+        The set that its other inputs were taken from; empty where it stands alone.
     quantities : dict of str to Quantity
     sources : dict of str to Source
     """
@@ -164,6 +167,7 @@ class ParameterSet(Checked):
     name: str
     description: str
     species: Annotated[tuple[str, ...], BeforeValidator(_species)]
+    base: str = ""
     sources: dict[str, Source] = Field(default_factory=dict)
     quantities: dict[str, Quantity]
     _origin: str = PrivateAttr("")
@@ -279,7 +283,7 @@ def load_parameters(
         No such set, a file that is not one, or an override of what the set does not have.
     """
     path = catalogue.locate("params", name_or_path)
-    tables = catalogue.read_toml(path)
+    tables = _with_base(catalogue.read_toml(path), path)
     try:
         parameters = ParameterSet.model_validate(tables, context={"source": str(path)})
     except ValidationError as error:
@@ -287,6 +291,37 @@ def load_parameters(
         raise
     parameters._origin = str(path)
     return _override(parameters, overrides, where, shown) if overrides else parameters
+
+
+def _with_base(tables: dict, path: Path) -> dict:
+    """A file's tables, completed with the inputs of the set it builds on.
+
+    What the base is compared with stays behind: it says nothing about another interface.
+    """
+    base = tables.get("base")
+    quantities, own_sources = (tables.get(key, {}) for key in ("quantities", "sources"))
+    if not all(
+        (isinstance(base, str), isinstance(quantities, dict), isinstance(own_sources, dict))
+    ):
+        return tables  # without a base, or with mistakes that are told later
+    beside = path.parent / base
+    base_path = catalogue.locate(
+        "params", beside if base.endswith(".toml") and beside.is_file() else base
+    )
+    if "base" in catalogue.read_toml(base_path):
+        raise InputError(
+            f"base = {show(base)} in {path} builds on another set itself",
+            advice="Name a set that stands alone.",
+        )
+    below = load_parameters(base_path)
+    inputs = {k: q for k, q in below.resolved().items() if QUANTITIES[k].role == "input"}
+    used = {key for k, q in inputs.items() if k not in quantities for key in q["source"]}
+    sources = {key: source.model_dump() for key, source in below.sources.items() if key in used}
+    return {
+        **tables,
+        "sources": sources | own_sources,
+        "quantities": inputs | quantities,
+    }
 
 
 def _override(parameters, overrides, where, shown) -> ParameterSet:

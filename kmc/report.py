@@ -29,6 +29,7 @@ def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
     samples = trajectory.samples
     rows = [("Ended" if trajectory.finished else "Not finished", _end(trajectory))]
     rows.append(("System", _system(trajectory)))
+    rows += _interface(trajectory)
     if not len(samples):
         return [*rows, ("Samples", "none yet")]
     last = {name: samples[name][-1] for name in samples}
@@ -116,6 +117,28 @@ def _system(trajectory: Trajectory) -> str:
     current = _current(trajectory)
     parts.append(figure(current, "mA/cm²") if current else "no current")
     return ", ".join(parts)
+
+
+def _interface(trajectory: Trajectory) -> list[tuple[str, str]]:
+    """Chemistries and flaws that the run started with, if any."""
+    start, given = trajectory.resolved.get("interface", {}), trajectory.run.get("interface", {})
+    parts = []
+    for entry, name in zip(start.get("chemistry", []), trajectory.chemistries, strict=True):
+        parts.append(f"{_percent(entry['fraction'])} {name}")
+    area_um2 = trajectory.box["box_A"][0] * trajectory.box["box_A"][1] / 1e8
+    flaws = []
+    for kind, key in (("patch", "patches"), ("void", "voids")):
+        density = given.get(f"{kind}_density_per_um2")
+        if density or start.get(key):
+            number = len(start.get(key, []))
+            text = f"{count(number)} {kind if number == 1 else key}"
+            if density:
+                text += f" (of those drawn {figure(density * area_um2)} were to be expected)"
+            flaws.append(text)
+    if flaws:
+        vacant = plural(start["vacant_sites"], "vacant site")
+        parts.append(f"{' and '.join(flaws)} at the start, {vacant}")
+    return [("Interface", "; ".join(parts))] if parts else []
 
 
 def _current(trajectory: Trajectory) -> float:

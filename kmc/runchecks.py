@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kmc import catalogue
 from kmc.errors import InputError
+from kmc.interfacechecks import interface_geometry, interface_keys
 from kmc.lattice import Lattice, load_unit_cell
 from kmc.parameters import load_parameters
 from kmc.sections import MAX_SITES, Stop
@@ -80,10 +81,12 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     if not flows:
         problems += _without_current(run, origin)
     problems += _stops(run, origin, flows, periodic)
+    problems += interface_keys(run, origin)
     if problems:
         return problems
     lattice = _lattice(run, origin)
-    return [*(lattice or _records(run, origin)), *_composition(run, origin)]
+    problems = [*(lattice or _records(run, origin)), *_composition(run, origin)]
+    return problems or interface_geometry(run, origin)
 
 
 def _voltage(run: RunFile, origin: Origin) -> list[Problem]:
@@ -153,12 +156,12 @@ def _without_current(run: RunFile, origin: Origin) -> list[Problem]:
             said = f"{origin.shown('output', key, value)} needs a current above 0"
             problems.append(Problem(said, advice))
     closed = run.system.boundary == "periodic" or math.isinf(run.conditions.electrode_thickness_um)
-    if closed and not run.system.vacancy_fraction:
+    if closed and not run.system.vacancy_fraction and not run.interface.has_flaws:
         problems.append(
             Problem(
                 f"nothing can happen in the run of {origin.source}: no current, no reservoir and "
                 "vacancy_fraction = 0",
-                "Set vacancy_fraction in [system] above 0.",
+                "Set vacancy_fraction in [system] above 0, or give [interface] a void.",
             )
         )
     return problems

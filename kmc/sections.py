@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
+from kmc.interface_entries import Chemistry, chemistries, places
 from kmc.lattice import MIN_CELLS, MIN_LAYERS
 from kmc.validation import (
     Checked,
@@ -57,6 +58,10 @@ def _size(value: Any) -> tuple[int, int, int]:
     return tuple(int(item) for item in value)
 
 
+_PATCH = ("x_nm", "y_nm", "radius_nm")
+_VOID = (*_PATCH, "height_nm")
+
+
 def _coverage(value: Any) -> float | str:
     if value == "equilibrium":
         return value
@@ -102,6 +107,79 @@ class System(Checked):
     vacancy_fraction: Number = _key(
         0.0, "fraction of sites vacant at the start, random over all sites", ge=0, lt=1
     )
+
+
+class Interface(Checked):
+    """What the interface is like at the start: flaws, and patches of other chemistries."""
+
+    patch_density_per_um2: Number | None = _key(
+        None,
+        "mean number of contactless patches, discs of L1 that are vacant; the number in the box "
+        "is drawn (Poisson) and so are their places",
+        example=5000.0,
+        gt=0,
+        le=1e6,
+    )
+    patch_radius_nm: Number | None = _key(None, "radius of those patches", example=1.5, gt=0)
+    patches: Annotated[
+        tuple[tuple[float, float, float], ...] | None,
+        BeforeValidator(lambda value: places(value, _PATCH)),
+    ] = _key(
+        None,
+        "patches at stated places, besides those drawn",
+        example=[[3.0, 3.0, 1.5]],
+        allowed=f"a list of [{', '.join(_PATCH)}]",
+    )
+    void_density_per_um2: Number | None = _key(
+        None,
+        "mean number of voids, spherical caps that stand on the interface; drawn like patches",
+        example=5000.0,
+        gt=0,
+        le=1e6,
+    )
+    void_radius_nm: Number | None = _key(
+        None, "radius of the circle on which such a void stands", example=2.0, gt=0
+    )
+    void_height_nm: Number | None = _key(
+        None,
+        "its height; h = r tan(α/2) gives the void the angle α at its rim",
+        example=1.0,
+        gt=0,
+    )
+    voids: Annotated[
+        tuple[tuple[float, float, float, float], ...] | None,
+        BeforeValidator(lambda value: places(value, _VOID)),
+    ] = _key(
+        None,
+        "voids at stated places, besides those drawn",
+        example=[[7.0, 7.0, 2.0, 1.0]],
+        allowed=f"a list of [{', '.join(_VOID)}]",
+    )
+    chemistry: Annotated[tuple[Chemistry, ...] | None, BeforeValidator(chemistries)] = _key(
+        None,
+        "chemistries of parts of the interface, the rest being params of [system]: a parameter "
+        "set, its fraction of the L1 sites (met to the site), and values of it to replace",
+        example=[{"params": "li_philic_015", "fraction": 0.2}],
+        allowed="a list of one to three tables with params, fraction, parameters",
+    )
+    correlation_length_nm: Number = _key(
+        0.0,
+        "size of their random patches: distance over which the field they are cut from falls to "
+        "1/e; 0 draws each site by itself",
+        ge=0,
+    )
+    mask: str | None = _key(
+        None,
+        "picture of the chemistries instead, stretched over the box: PNG, from black for params of "
+        "[system] to white for the last chemistry; or NPY, whole numbers [y, x], 0 for [system]",
+        example="map.png",
+    )
+
+    @property
+    def has_flaws(self) -> bool:
+        return any(
+            (self.patch_density_per_um2, self.patches, self.void_density_per_um2, self.voids)
+        )
 
 
 class Conditions(Checked):

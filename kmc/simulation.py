@@ -14,9 +14,13 @@ from kmc.composition import initial_occupancy
 from kmc.conditions import RunFile
 from kmc.engine import UNLIMITED, Engine
 from kmc.errors import KmcError
+from kmc.flaws import draw_flaws
+from kmc.interface_start import chemistries, interphase_of
+from kmc.interphase import Interphase
 from kmc.kernels import tables
 from kmc.lattice import Lattice
 from kmc.model import Model
+from kmc.parameters import ParameterSet
 from kmc.progress import Progress, progress_for
 from kmc.stopping import Recorder, StopRules
 from kmc.trajectory import Trajectory, TrajectoryWriter, load
@@ -81,29 +85,33 @@ class Simulation:
         self.check_every = check_every
         self.restored = state
         self.parameters = run.parameter_set()
-        self.model = _model(run, self.parameters)
+        start, events, for_flaws, for_map = np.random.SeedSequence(run.random.seed).spawn(4)
+        lattice = _lattice(run, self.parameters)
+        self.interphase = interphase_of(run, lattice, np.random.default_rng(for_map))
+        self.model = _model(run, self.parameters, lattice, self.interphase)
+        self.flaws = draw_flaws(run.interface, lattice, for_flaws)
         self.rules = StopRules(run.stop, self.model)
-        n_L1 = self.model.lattice.sites_per_layer
+        n_L1 = lattice.sites_per_layer
         self._samples = Recorder(run.sample_cadence, n_L1)
         self._frames = Recorder(run.frame_cadence, n_L1)
         if state is None:
-            self.engine = self._begin()
+            self.engine = self._begin(start, events)
             self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
         else:
             self.engine = snapshot.restore(self.model, state)
             self._samples.passed, self._frames.passed = state["recorded"]
             self._start_vacant_L1 = state["start_vacant_L1"]
 
-    def _begin(self) -> Engine:
-        """The configuration a run starts from."""
-        run, system = self.run_file, self.run_file.system
-        start, events = np.random.SeedSequence(run.random.seed).spawn(2)
+    def _begin(self, start, events) -> Engine:
+        """The configuration a run starts from, by the seeds of the start and of the events."""
+        system = self.run_file.system
         occupancy = initial_occupancy(
             self.model,
             np.random.default_rng(start),
             vacancy_fraction=system.vacancy_fraction,
             mg_fraction=system.mg_fraction,
             mg_coverage_L1=system.mg_coverage_L1,
+            flaws=self.flaws.sites,
         )
         return Engine(self.model, occupancy, np.random.default_rng(events))
 
@@ -257,6 +265,17 @@ class Simulation:
         return {
             "run": self.run_file.resolved(),
             "parameter_set": self.parameters.name,
+            "interface": {
+                **self.flaws.resolved(),
+                "chemistry": [
+                    {**entry, "phi_L1": h.phi[:, 1].tolist(), "phi_L2": h.phi[:, 2].tolist()}
+                    for entry, h in zip(
+                        chemistries(self.run_file, self.interphase),
+                        self.model.hamiltonians if self.interphase else (),
+                        strict=True,
+                    )
+                ],
+            },
             "species": list(self.parameters.species),
             "parameters": self.parameters.resolved(),
             "hamiltonian": {
@@ -282,15 +301,21 @@ class Simulation:
         }
 
 
-def _model(run: RunFile, parameters) -> Model:
-    system, conditions = run.system, run.conditions
-    lattice = Lattice(
+def _lattice(run: RunFile, parameters: ParameterSet) -> Lattice:
+    system = run.system
+    return Lattice(
         system.lattice,
         system.size[:2],
         system.size[2],
         system.boundary,
         parameters.value("lattice_parameter_A"),
     )
+
+
+def _model(
+    run: RunFile, parameters: ParameterSet, lattice: Lattice, interphase: Interphase | None
+) -> Model:
+    conditions = run.conditions
     return Model(
         lattice,
         parameters,
@@ -300,9 +325,10 @@ def _model(run: RunFile, parameters) -> Model:
         stack_pressure_MPa=conditions.stack_pressure_MPa,
         electrode_thickness_um=conditions.electrode_thickness_um,
         strip_weight_lambda=conditions.strip_weight_lambda,
-        reservoir_mg_fraction=system.mg_fraction,
+        reservoir_mg_fraction=run.system.mg_fraction,
         saddle_floor_eV=run.acceleration.saddle_floor_eV,
         max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,
+        interphase=interphase,
     )
 
 
@@ -358,6 +384,7 @@ def run_to_file(
         writer = TrajectoryWriter(
             output,
             lattice=simulation.model.lattice,
+            chemistry=simulation.interphase and simulation.interphase.chemistry,
             run_text=run.text,
             resolved=simulation.resolved(),
             seed=run.random.seed,

@@ -172,6 +172,28 @@ class Trajectory:
         """Whether the box has an electrolyte side; a periodic one has not."""
         return self.box["boundary"] == "interface"
 
+    @cached_property
+    def chemistry(self) -> np.ndarray:
+        """Interface chemistry of each L1 site, uint8 of shape (sites_per_layer,).
+
+        0 is the run's parameter set; others are those of ``resolved["interface"]["chemistry"]``.
+        """
+        place = schema.CHEMISTRY.path
+
+        def stored_map(file) -> np.ndarray | None:
+            # Older files have one chemistry.
+            return guard.dataset(file, place)[:] if place in file else None
+
+        stored = read(self.path, stored_map)
+        none = np.zeros(self.lattice.sites_per_layer, dtype=np.uint8)
+        return none if stored is None else stored
+
+    @property
+    def chemistries(self) -> tuple[str, ...]:
+        """Names of the interface chemistries, in the order of the numbers in `chemistry`."""
+        listed = self.resolved.get("interface", {}).get("chemistry", [])
+        return tuple(Path(entry["params"]).stem for entry in listed)
+
     def _read_occupancy(self, index: int) -> np.ndarray:
         """Occupancy of one frame, read and checked."""
 

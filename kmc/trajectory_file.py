@@ -39,6 +39,8 @@ class Head:
     resolved : mapping
         Everything the run used; JSON-able.
     seed : int
+    chemistry : ndarray of uint8, shape (sites_per_layer,), optional
+        Interface chemistry of each L1 site; without it all are 0.
     kmc_version : str
     provenance : mapping
         Versions, platform and time of the run's beginning.
@@ -49,6 +51,7 @@ class Head:
     run_text: str
     resolved: Mapping
     seed: int
+    chemistry: np.ndarray | None = None
     kmc_version: str = __version__
     provenance: Mapping | None = None
 
@@ -116,7 +119,7 @@ def lay_out(file: h5py.File, head: Head) -> None:
         schema.FRAME_OCCUPANCY,
     )
     for entry in schema.LATTICE_ENTRIES:
-        data = getattr(lattice, entry.name).astype(entry.dtype)
+        data = _of_the_box(head, entry.name).astype(entry.dtype)
         dataset = file.create_dataset(
             entry.path, data=data, compression=_GZIP_LEVEL, shuffle=True, fletcher32=True
         )
@@ -130,6 +133,12 @@ def lay_out(file: h5py.File, head: Head) -> None:
         place.attrs[entry.name] = (
             value if entry.dtype in ("text", "bool") else np.array(value, entry.dtype)[()]
         )
+
+
+def _of_the_box(head: Head, name: str) -> np.ndarray:
+    if name != "chemistry":
+        return getattr(head.lattice, name)
+    return np.zeros(head.lattice.sites_per_layer) if head.chemistry is None else head.chemistry
 
 
 def append_samples(file: h5py.File, rows: np.ndarray) -> None:

@@ -194,11 +194,18 @@ def _head(file: h5py.File) -> tuple[layout.Head, bool, str]:
         run_text=record["run_file"],
         resolved=record["resolved"],
         seed=record["seed"],
+        chemistry=_chemistry(file),
         kmc_version=record["kmc_version"],
         provenance=origin,
     )
     stop_reason = bytes(dataset.attrs[schema.RECORD_STOP_REASON.name]).decode()
     return head, bool(file.attrs["finished"]), stop_reason
+
+
+def _chemistry(file: h5py.File) -> np.ndarray | None:
+    with contextlib.suppress(KeyError):  # older files have one chemistry
+        return guard.dataset(file, schema.CHEMISTRY.path)[:]
+    return None
 
 
 def _part(problems: list[str], name: str, reader):

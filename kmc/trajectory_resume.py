@@ -92,6 +92,7 @@ def _head(trajectory: Trajectory, resolved: Mapping) -> layout.Head:
         run_text=trajectory.run_file,
         resolved=resolved,
         seed=trajectory.seed,
+        chemistry=trajectory.chemistry,
         kmc_version=trajectory.kmc_version,
         provenance=provenance,
     )

@@ -141,6 +141,14 @@ FRAME_CHECKSUM = Entry(
     "frame",
 )
 
+CHEMISTRY = Entry(
+    "/lattice/chemistry",
+    "|u1",
+    "1",
+    "Interface chemistry below each site of L1: its place, from 0, in the list interface.chemistry "
+    "of `resolved`; 0 everywhere if that list is empty",
+    "site of L1",
+)
 LATTICE_ENTRIES = (
     Entry(
         "/lattice/positions_A",
@@ -156,6 +164,7 @@ LATTICE_ENTRIES = (
         "Atomic layer of each site; 1 is L1, at the electrolyte",
         "site",
     ),
+    CHEMISTRY,
 )
 
 RECORD = Entry(

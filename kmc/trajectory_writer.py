@@ -90,6 +90,8 @@ class TrajectoryWriter:
         Everything the run used; JSON-able. See `resolved` in the schema.
     seed : int
         Seed of the random numbers.
+    chemistry : ndarray of uint8, shape (sites_per_layer,), optional
+        Interface chemistry of each L1 site; without it all are 0.
     overwrite : bool
         Whether an existing file may be replaced.
 
@@ -113,10 +115,13 @@ class TrajectoryWriter:
         run_text: str,
         resolved: Mapping,
         seed: int,
+        chemistry: np.ndarray | None = None,
         overwrite: bool = False,
     ):
         check_output(path, overwrite)
-        head = layout.Head(lattice, tuple(columns), run_text, resolved, int(seed))
+        head = layout.Head(
+            lattice, tuple(columns), run_text, resolved, int(seed), chemistry=chemistry
+        )
         self._start(path, head)
 
     @classmethod

@@ -68,6 +68,8 @@ def toml_value(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml_value(v)}" for key, v in value.items()) + " }"
     if isinstance(value, Integral):
         # Python refuses to print integers of thousands of digits.
         return str(int(value)) if int(value).bit_length() < 256 else "an enormous integer"

@@ -22,7 +22,8 @@ MOST_LINES = 450
 FLOORS = (
     "errors units wording framechoice outputs checkpoint",
     "catalogue validation quantities",
-    "lattice parameters sections runchecks conditions runfile_template",
+    "lattice parameters interphase interface_* sections flaws masks chemistry_map interfacechecks "
+    "runchecks conditions runfile_template",
     "provenance transaction trajectory*",
     "kernels.*",
     "electrochemistry mechanics interphase hamiltonian assembly rate_tables model composition "
@@ -39,7 +40,7 @@ FLOORS = (
 AT_HOME = {
     "h5py": "trajectory* transaction",
     "matplotlib": "plotting.*",
-    "PIL": "plotting.*",
+    "PIL": "plotting.* masks",
     "numba": "kernels.* benchmark",
     "llvmlite": "kernels.*",
     "click": "cli.*",

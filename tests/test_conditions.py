@@ -170,14 +170,33 @@ def test_template_has_every_key_once():
             assert len(re.findall(rf"^(?:# )?{key} = ", text, re.MULTILINE)) == 1, key
 
 
-def test_every_key_of_the_template_has_an_example_that_is_accepted(write):
+def write_mask(folder):
+    path = folder / "map.npy"
+    np.save(path, np.eye(8, dtype=int))
+    return path
+
+
+def test_every_key_of_the_template_has_an_example_that_is_accepted(write, tmp_path):
     """Each key that is off is switched on alone; keys that exclude each other are taken out."""
+    companions = {
+        "patch_density_per_um2": {"interface.patch_radius_nm": 1.0},
+        "patch_radius_nm": {"interface.patch_density_per_um2": 1e3},
+        "void_density_per_um2": {"interface.void_radius_nm": 1.0, "interface.void_height_nm": 1.0},
+        "void_radius_nm": {"interface.void_density_per_um2": 1e3, "interface.void_height_nm": 1.0},
+        "void_height_nm": {"interface.void_density_per_um2": 1e3, "interface.void_radius_nm": 1.0},
+        "mask": {
+            "interface.chemistry": [{"params": "li_philic_015"}],
+            "interface.mask": str(write_mask(tmp_path)),
+        },
+    }
     lines = template().splitlines()
     off = [i for i, line in enumerate(lines) if re.match(r"# [a-z]\w* = ", line)]
     assert len(off) > 12
     for i in off:
         text = "\n".join([*lines[:i], lines[i][2:], *lines[i + 1 :]])
-        overrides = {"system.params": "limg_li2s"}
+        key = lines[i][2:].partition(" ")[0]
+        overrides = {"system.params": "limg_li2s" if "mg_" in key else "li_li2s"}
+        overrides |= companions.get(key, {})
         if "saddle_floor_eV" in lines[i]:
             overrides["acceleration.max_hops_per_strip_per_site"] = None
         load_run(write(text), overrides)
@@ -315,7 +334,7 @@ def test_misspelt_section_names_the_nearest(write):
     error = refusal(path)
     assert error.message == f"section [stopp] in {path} is not known"
     assert "Did you mean 'stop'?" in error.advice
-    assert "[system], [conditions]" in error.advice
+    assert "[system], [interface], [conditions]" in error.advice
 
 
 def test_key_outside_its_section(write):

@@ -339,6 +339,92 @@ def test_a_table_that_is_not_one(write):
     assert "must be a table" in str(refusal(write(MINIMAL.split("[sources")[0] + "quantities = 3")))
 
 
+# --- a set that builds on another -----------------------------------------------------------------
+
+ON_BASE = """\
+name = "mine"
+description = "another interface"
+species = ["Li"]
+base = "li_li2s"
+
+[quantities.formation_energy_L1_eV]
+value = 0.4
+unit = "eV"
+note = "A guess of ours, to see."
+assumed = true
+"""
+
+
+def test_a_set_takes_the_inputs_of_its_base(write):
+    mine, base = load_parameters(write(ON_BASE)), load_parameters("li_li2s")
+    assert mine.base == "li_li2s"
+    assert mine.value("formation_energy_L1_eV") == 0.4
+    inputs = {key for key in base.quantities if quantities.QUANTITIES[key].role == "input"}
+    assert set(mine.quantities) == inputs
+    others = inputs - {"formation_energy_L1_eV"}
+    assert {key: mine[key] for key in others} == {key: base[key] for key in others}
+    assert mine.sources == base.sources
+
+
+def test_a_base_is_found_beside_its_file(write, tmp_path):
+    (tmp_path / "base.toml").write_text(MINIMAL, encoding="utf-8")
+    text = ON_BASE.replace('"li_li2s"', '"base.toml"')
+    mine = load_parameters(write(text))
+    assert set(mine.quantities) == {"barrier_Li_eV", "formation_energy_L1_eV"}
+    assert set(mine.sources) == {"A"}
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ('"li_lis2"', "'li_lis2' is not among the shipped params"),
+        ('"mine.toml"', "builds on another set itself"),
+        ('"li_philic_015"', "builds on another set itself"),
+        ("3", "must be text, not a number"),
+    ],
+)
+def test_a_base_refused(write, base, message):
+    assert message in str(refusal(write(ON_BASE.replace('"li_li2s"', base))))
+
+
+def test_mistakes_beside_a_base_are_told_like_any_other(write):
+    assert "must be a table" in str(refusal(write("sources = 3\n" + ON_BASE)))
+    assert "has no 'note'" in str(refusal(write(ON_BASE.replace("note = ", "# "))))
+
+
+# --- the family of interfaces ---------------------------------------------------------------------
+
+FAMILY = {
+    "li_phobic_022": -0.22,
+    "li_phobic_011": -0.11,
+    "li_neutral": 0.0,
+    "li_philic_008": 0.08,
+    "li_philic_015": 0.15,
+}
+
+
+@pytest.mark.parametrize(("name", "above"), FAMILY.items())
+def test_members_of_the_family_differ_in_the_interface_alone(name, above):
+    """E_f(L1) = E_f + Δ and E_f(L2) = E_f + 7/22 Δ, as Li2S has −0.22 and −0.07 eV."""
+    member, base = load_parameters(name), load_parameters("li_li2s")
+    bulk, step = base.value("formation_energy_bulk_eV"), member["formation_energy_L1_to_L2_eV"]
+    assert member.value("formation_energy_L1_eV") == pytest.approx(bulk + above, abs=1e-12)
+    assert step.value == pytest.approx(-15 / 22 * above, abs=5e-4)
+    own = {"formation_energy_L1_eV", "formation_energy_L1_to_L2_eV"}
+    assert all(member[key].assumed and "Chosen" in member[key].note for key in own)
+    others = set(member.quantities) - own
+    assert {key: member[key] for key in others} == {key: base[key] for key in others}
+    assert member.description.startswith("Family, not material data")
+    assert not any(quantities.QUANTITIES[key].role == "target" for key in member.quantities)
+
+
+def test_the_lithiophobic_end_has_the_energies_of_li2s():
+    end, base = load_parameters("li_phobic_022"), load_parameters("li_li2s")
+    assert {key: q.value for key, q in end.quantities.items()} == {
+        key: base.value(key) for key in end.quantities
+    }
+
+
 def test_a_set_made_in_python_is_checked_the_same():
     with pytest.raises(InputError, match="disagrees with the key"):
         ParameterSet(

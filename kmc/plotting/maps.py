@@ -40,6 +40,10 @@ class View:
         What one step stands for.
     mg : ndarray of bool, shape (n,)
         Places with Mg, drawn in a colour of their own.
+    chemistry : ndarray of int, shape (n,)
+        What the places stand on; patches of another chemistry than 0 are tinted and outlined.
+    chemistries : tuple of str
+        Their names.
     axes : (str, str)
         Which axis of the box runs across the page, and which up.
     """
@@ -49,6 +53,8 @@ class View:
     steps: np.ndarray
     step: float
     mg: np.ndarray
+    chemistry: np.ndarray
+    chemistries: tuple[str, ...]
     decimals: int
     label: str
     title: str
@@ -78,6 +84,8 @@ def view_of(trajectory: Trajectory, frame: Frame) -> View:
             "steps": np.rint(height / step).astype(int),
             "step": step,
             "mg": occupancy[:n] == 2,
+            "chemistry": trajectory.chemistry,
+            "chemistries": trajectory.chemistries,
             "decimals": 2,
             "label": "height of the gap (nm)",
             "title": f"Interface at {when}",
@@ -90,6 +98,8 @@ def view_of(trajectory: Trajectory, frame: Frame) -> View:
             "steps": (occupancy.reshape(-1, n) == 0).sum(axis=0),
             "step": 1.0,
             "mg": np.zeros(n, dtype=bool),
+            "chemistry": np.zeros(n, dtype=int),
+            "chemistries": (),
             "decimals": 0,
             "label": "vacancies along z",
             "title": f"Box along z at {when}",
@@ -157,6 +167,8 @@ def pixels_of(view: View, scale: Scale, nearest: np.ndarray) -> np.ndarray:
     """The map as RGBA, shape (height, width, 4)."""
     colour = np.empty((len(view.steps), 4))
     colour[:] = to_rgba(style.METAL)
+    for index, tint in enumerate(style.CHEMISTRIES, 1):
+        colour[view.chemistry == index] = to_rgba(tint)
     colour[view.mg] = to_rgba(style.MAGNESIUM)
     open_ = view.steps > 0
     if scale.colours is not None and open_.any():
@@ -176,6 +188,7 @@ def draw_map(
         origin="lower",
         interpolation="nearest",
     )
+    _outline(axes, view, nearest)
     axes.set_xlabel(f"{view.axes[0]} (nm)")
     axes.set_ylabel(f"{view.axes[1]} (nm)")
     axes.spines[["top", "right"]].set_visible(True)
@@ -185,13 +198,43 @@ def draw_map(
     return image
 
 
+def _outline(axes: Axes, view: View, nearest: np.ndarray) -> None:
+    """Where one chemistry ends and another begins, visible across gaps as well."""
+    below = view.chemistry[nearest]
+    x, y = (
+        (np.arange(n) + 0.5) * size / n
+        for n, size in zip(below.shape[::-1], view.size_nm, strict=True)
+    )
+    for index in range(1, len(view.chemistries)):
+        inside = below == index
+        if inside.any() and not inside.all():
+            axes.contour(x, y, inside, levels=[0.5], colors=style.OUTLINE, linewidths=0.7)
+
+
+def chemistry_keys(views: Sequence[View]) -> list[Patch]:
+    """The key to the patches of other chemistries, empty where there is none."""
+    names: dict[tuple[int, str], None] = {}
+    for view in views:
+        present = (i for i in range(1, len(view.chemistries)) if (view.chemistry == i).any())
+        names |= dict.fromkeys((index, view.chemistries[index]) for index in present)
+    return [
+        Patch(
+            facecolor=style.CHEMISTRIES[index - 1],
+            edgecolor=style.OUTLINE,
+            linewidth=0.7,
+            label=f"on {name}",
+        )
+        for index, name in names
+    ]
+
+
 def keys_of(views: Sequence[View]) -> list[Patch]:
     """The key to the colours that are no depth."""
     metal = next((v.metal for v in views if v.mg.any()), views[0].metal)
     keys = [Patch(facecolor=style.METAL, edgecolor=_EDGE, linewidth=0.4, label=metal)]
     if any(v.mg.any() for v in views):
         keys.append(Patch(facecolor=style.MAGNESIUM, label="Mg in contact"))
-    return keys
+    return keys + chemistry_keys(views)
 
 
 def depth_bar(part, axes, view: View, scale: Scale, **options) -> None:

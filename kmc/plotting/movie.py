@@ -129,6 +129,7 @@ class Reel:
         if self._scale.colours is not None:
             maps.depth_bar(body, left, view, self._scale, aspect=22)
         keys = sections.keys(mg="Mg" in t.species, electrolyte=t.has_interface)
+        keys += maps.chemistry_keys([view])
         right.legend(
             handles=keys,
             loc="upper center",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from kmc.errors import InputError
 from kmc.plotting import curves, maps, sections, style
@@ -50,6 +51,7 @@ def overview(trajectory: Trajectory) -> Figure:
         view = maps.view_of(trajectory, frames[-1])
         cut = sections.cut_through(trajectory.lattice, [frames[-1]])
         panels = max(0.35, _MAP_IN * view.shape) + max(0.35, _MAP_IN * cut.shape)
+        panels += 0.16 * len(maps.chemistry_keys([view]))
         heights.append(panels + 1.75)
     page = style.new_figure(style.COLUMN_IN, sum(heights))
     parts = page.subfigures(len(heights), 1, height_ratios=heights)
@@ -89,18 +91,19 @@ def _map_over_section(part, trajectory: Trajectory, view: maps.View, cut, frame:
         upper.set_title(view.nothing, loc="right")
     else:
         maps.depth_bar(part, [upper, lower], view, scale)
-    _section_key(part, [trajectory])
+    _section_key(part, [trajectory], maps.chemistry_keys([view]))
 
 
-def _section_key(part, trajectories: Sequence[Trajectory]) -> None:
+def _section_key(part, trajectories: Sequence[Trajectory], more: Sequence[Patch] = ()) -> None:
     keys = sections.keys(
         mg=any("Mg" in t.species for t in trajectories),
         electrolyte=any(t.has_interface for t in trajectories),
     )
+    keys += more
     part.legend(
         handles=keys,
         loc="outside lower center",
-        ncols=2 if len(keys) == 4 else 3,
+        ncols=2 if len(keys) == 4 or more else 3,
         handlelength=1,
         handleheight=1,
         columnspacing=1.2,

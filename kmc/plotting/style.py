@@ -28,6 +28,8 @@ GREEN, PURPLE, ORANGE, GREY = "#009E73", "#CC79A7", "#E69F00", "#777777"
 MAGNESIUM = "#F0B44C"
 METAL = "#E4E4E4"
 ELECTROLYTE = "#F6EFD2"
+CHEMISTRIES = ("#F4CEDD", "#DCCDF0", "#E6DDB4")  # metal on the second, third, fourth chemistry
+OUTLINE = "#B0307A"
 
 # Of several trajectories; the dashes tell them apart without colour too.
 _RUN_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, BLACK, SKY)

@@ -1,0 +1,122 @@
+"""Reads masks of interface chemistries: PNG pictures and NPY arrays."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from kmc.errors import InputError
+
+MAX_PIXELS = 2**24  # 4096 × 4096; what claims to be larger is not unpacked
+ENDINGS = (".png", ".npy")
+_SMALLER = f"At most {MAX_PIXELS} pixels, as in 4096 × 4096; the box has fewer sites by far."
+
+
+def read_mask(path: str | Path, n_chemistries: int) -> np.ndarray:
+    """Chemistry of each pixel, row 0 at y = 0.
+
+    A PNG is grey: black is chemistry 0, white the last one, equal steps between; colours count by
+    their brightness. Its top is the top of the maps that ``kmc plot`` draws, large y. An NPY file
+    holds the numbers themselves as ``[y, x]``.
+
+    Parameters
+    ----------
+    path : str or Path
+    n_chemistries : int
+        Chemistries there are, that of [system] included.
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, columns)
+
+    Raises
+    ------
+    InputError
+        No such file, neither PNG nor NPY, damaged, too large, or with numbers beyond the list.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in ENDINGS:
+        raise InputError(
+            f"mask {path} is neither PNG nor NPY by its ending",
+            advice="Save it as a grey PNG, or from Python with numpy.save as .npy.",
+        )
+    if not path.is_file():
+        what = "is not a file" if path.exists() else "does not exist"
+        raise InputError(
+            f"mask {path} {what}", advice="Its path is relative to the run file that names it."
+        )
+    read = _read_png if path.suffix.lower() == ".png" else _read_npy
+    return np.ascontiguousarray(read(path, n_chemistries))
+
+
+def _read_png(path: Path, n_chemistries: int) -> np.ndarray:
+    from PIL import Image
+
+    with path.open("rb") as file:
+        width, height = struct.unpack(">II", file.read(24)[16:].rjust(8, b"\0"))  # of the header
+    if width * height > MAX_PIXELS:
+        raise _too_large(path, width, height)
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            grey = _brightness(picture)
+    # What Pillow raises over damaged files is nowhere listed; SyntaxError and struct.error are met.
+    except Exception as problem:
+        raise InputError(
+            f"mask {path} cannot be read as a PNG picture: {problem}",
+            advice="Open it in a picture editor and save it again as PNG.",
+        ) from None
+    if grey is None:
+        raise InputError(
+            f"mask {path} has transparent pixels, which have no grey level",
+            advice="Save it without transparency.",
+        )
+    return np.rint(grey[::-1] * (n_chemistries - 1)).astype(np.uint8)
+
+
+def _brightness(picture) -> np.ndarray | None:
+    """Brightness from 0 to 1; None where the picture is transparent."""
+    if picture.mode.startswith("I"):  # 16 bits a pixel, which convert("L") would cut off
+        return np.asarray(picture).astype(float) / 65535
+    if "transparency" in picture.info or picture.mode in ("LA", "PA", "RGBA"):
+        if np.asarray(picture.convert("RGBA"))[:, :, 3].min() < 255:
+            return None
+        picture = picture.convert("RGB")
+    return np.asarray(picture.convert("L")) / 255
+
+
+def _read_npy(path: Path, n_chemistries: int) -> np.ndarray:
+    try:
+        # Mapped, so that a header that claims more than there is costs nothing.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as problem:
+        raise InputError(
+            f"mask {path} cannot be read as an NPY array: {problem}",
+            advice="Write it with numpy.save, as an array of whole numbers.",
+        ) from None
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.size:
+        shape = f"of shape {array.shape}" if isinstance(array, np.ndarray) else "an archive"
+        raise InputError(
+            f"mask {path} is {shape}, not a two-dimensional array",
+            advice="Save one array [y, x] with numpy.save.",
+        )
+    if array.size > MAX_PIXELS:
+        raise _too_large(path, array.shape[1], array.shape[0])
+    if array.dtype.kind not in "biu":
+        raise InputError(
+            f"mask {path} holds {array.dtype}, not whole numbers",
+            advice='Save mask.astype("uint8"): 0 is params of [system], 1 the first chemistry.',
+        )
+    lowest, highest = int(array.min()), int(array.max())
+    if lowest < 0 or highest >= n_chemistries:
+        raise InputError(
+            f"mask {path} holds {lowest if lowest < 0 else highest}, but there are chemistries 0 "
+            f"to {n_chemistries - 1}",
+            advice="0 is params of [system], 1 the first entry of chemistry.",
+        )
+    return array.astype(np.uint8)
+
+
+def _too_large(path: Path, width: int, height: int) -> InputError:
+    return InputError(f"mask {path} has {width} × {height} pixels", advice=_SMALLER)
