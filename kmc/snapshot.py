@@ -145,7 +145,7 @@ def differences(engine: Engine) -> list[str]:
     problems = []
     for name, counter in _RECOUNTED.items():
         problems += _compare(name, engine.count(counter), fresh.count(counter))
-    energy = model.hamiltonian.energy_ueV(occupancy, model.lattice)
+    energy = model.energy_ueV(occupancy)
     problems += _compare("energy in µeV, bond by bond", engine.count(tables.ENERGY), energy)
     problems += _compare_sites(
         engine, "word of a site", state.words & ~tables.DIRTY, fresh.state.words & ~tables.DIRTY
