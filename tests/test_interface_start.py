@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -164,6 +166,18 @@ def test_refused(write, text, message, advice):
     assert message in str(caught.value)
     assert advice in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_a_mistake_on_the_command_line_is_told_in_plain_words(write, tmp_path):
+    """As a real process: exit code 2, one message, no traceback, no file."""
+    path = write("")
+    command = [sys.executable, "-m", "kmc.cli", "run", str(path), "-o", str(tmp_path / "out.h5")]
+    command += ["--set", "interface.voids=[[1, 1, 9, 1]]"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--set interface.voids=[[1, 1, 9, 1]]: a flaw so wide" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out.h5").exists()
 
 
 def test_a_periodic_box_has_no_interface(write):
