@@ -90,7 +90,7 @@ SAMPLE_COLUMNS = (
         "current_density_mA_cm2",
         FLOAT,
         "mA/cm2",
-        "Current density of this moment: given, or driven",
+        "Current density of this moment, given or driven",
     ),
     column(
         "local_stress_MPa",

@@ -144,6 +144,7 @@ def write(
     last: dict | None = None,
     extra_samples: int = 0,
     time_s: float | None = None,
+    chemistry: np.ndarray | None = None,
 ) -> Path:
     """Write a whole trajectory.
 
@@ -154,8 +155,17 @@ def write(
     box = box or lattice()
     settings = settings or resolved(box, species=species)
     n_rows = (n_frames - 1) * samples_per_frame + 1 + extra_samples if n_frames else 0
+    if chemistry is not None:
+        names = ("li_li2s", "li_philic_015", "li_neutral")[: chemistry.max() + 1]
+        listed = [{"params": f"params/{n}.toml", "fraction": 1 / len(names)} for n in names]
+        settings |= {"interface": {"chemistry": listed}}
     with TrajectoryWriter(
-        path, lattice=box, run_text=RUN_TEXT, resolved=settings, seed=1
+        path,
+        lattice=box,
+        run_text=RUN_TEXT,
+        resolved=settings,
+        seed=1,
+        chemistry=chemistry,
     ) as writer:
         for step in range(n_rows):
             progress = step / max(1, n_rows - 1)

@@ -33,6 +33,7 @@ from naive_energy import (
     hamiltonian,
     lattice,
     micro,
+    with_chemistries,
 )
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "floor_from_ratio_eV",
     "hamiltonian",
     "lattice",
+    "with_chemistries",
 ]
 
 
@@ -64,7 +66,10 @@ POWERS_OF_TWO = tuple(2.0**k for k in range(-60, 80))
 
 
 class Event(NamedTuple):
-    """One event. `kind` is hop, strip, absorb or emit; a site outside the box is −1."""
+    """One event. `kind` is hop, strip, absorb, emit or close; a site outside the box is −1.
+
+    A closure names the vacancy (`site_to`) and the atom that enters at the top of its column.
+    """
 
     kind: str
     site_from: int
@@ -83,6 +88,8 @@ class Conditions:
     strip_weight_lambda: float = 0.5
     mg_fraction: float = 0.0
     saddle_floor_eV: float | None = None
+    stack_pressure_MPa: float = 0.0
+    overpotential_V: float | None = None
 
 
 class NoEvent(Exception):
@@ -147,7 +154,8 @@ class NaiveSimulation:
         # A perfect pure-Li box gives the reference binding energies.
         perfect = [LI] * box.n_sites
         first = int(np.flatnonzero(box.layer == 1)[0])
-        self.binding_reference = energy_change(box, self.energies, perfect, {first: VACANCY})
+        plain = self.energies._replace(own={})
+        self.binding_reference = energy_change(box, plain, perfect, {first: VACANCY})
 
     # ---- energies and rates -------------------------------------------------------------------
     def energy(self) -> int:
@@ -253,10 +261,61 @@ class NaiveSimulation:
         """Atoms a second the current takes from the whole interface."""
         if self.box.boundary == "periodic":
             return 0.0
+        if self.conditions.overpotential_V is not None:
+            return self.rate_per_weight * sum(self.strip_weights().values())
         return self.conditions.current_density_mA_cm2 * 1e-3 * self.area_cm2 / E_C
+
+    @property
+    def rate_per_weight(self) -> float:
+        """k0 2 sinh(e η / 2 k T): what an atom of weight 1 is oxidised at when η is held."""
+        exchange = self.values["exchange_current_density_mA_cm2"] * 1e-3 * self.area_cm2 / E_C
+        eta = self.conditions.overpotential_V
+        return exchange / self.box.sites_per_layer * 2 * math.sinh(eta / (2 * self.kT))
+
+    # ---- creep --------------------------------------------------------------------------------
+    @property
+    def closure_rate(self) -> float:
+        """Rate at which creep closes each void vacancy: c A σ^n exp(−Q/RT), σ = P/contact."""
+        if self.conditions.stack_pressure_MPa == 0.0:
+            return 0.0
+        first = [i for i, layer in enumerate(self.box.layer) if layer == 1]
+        contact = sum(self.occupancy[i] != VACANCY for i in first) / len(first)
+        value = self.values
+        stress = value["creep_stress_limit_MPa"]
+        if contact > 0:
+            stress = min(stress, self.conditions.stack_pressure_MPa / contact)
+        per_kT = value["creep_activation_energy_kJ_mol"] * 1e3 / (E_C * 6.02214076e23)  # eV
+        rate = value["creep_reference_rate_per_s"] * math.exp(
+            per_kT / (K_B_EV * 298.15) - per_kT / self.kT
+        )
+        reduced = stress / value["creep_reference_stress_MPa"]
+        return value["creep_closure_factor"] * rate * reduced ** value["creep_exponent"]
+
+    def voids(self) -> list[int]:
+        """Vacancies with two or more vacancies among their neighbours."""
+        shells = (1, 2) if self.energies.bond[1].any() else (1,)
+        return [
+            site
+            for site in self.vacancies()
+            if sum(self.occupancy[j] == VACANCY for s in shells for j in self.box.in_box(site, s))
+            >= 2
+        ]
+
+    def _choose_closure(self, rng) -> Event | None:
+        """A site of the box, column by column; its closure if it is part of a void."""
+        n, layers = self.box.n_sites, self.box.layers
+        column, layer = divmod(min(int(rng.random() * n), n - 1), layers)
+        site = layer * self.box.sites_per_layer + column
+        if site not in self.voids():
+            return None
+        share = self.conditions.mg_fraction
+        species = MG if share > 0 and rng.random() < share else LI
+        return Event("close", -1, site, species, 0.0)
 
     def overpotential_V(self) -> float:
         """η with j A/e = k0 Σ w_i 2 sinh(e η / 2 k T)."""
+        if self.conditions.overpotential_V is not None:
+            return self.conditions.overpotential_V
         exchange = self.values["exchange_current_density_mA_cm2"] * 1e-3 * self.area_cm2 / E_C
         k0 = exchange / self.box.sites_per_layer
         weight = sum(self.strip_weights().values())
@@ -294,10 +353,24 @@ class NaiveSimulation:
                 for site in self.top_sites()
                 if self.occupancy[site] != VACANCY
             ]
+        for site in self.voids():
+            for species, share in (
+                (LI, 1 - self.conditions.mg_fraction),
+                (MG, self.conditions.mg_fraction),
+            ):
+                if share * self.closure_rate > 0:
+                    event = Event("close", -1, site, species, 0.0)
+                    listed.append((event, share * self.closure_rate))
         return listed
 
     # ---- one event ----------------------------------------------------------------------------
     def apply(self, event: Event) -> None:
+        if event.kind == "close":
+            column = range(event.site_to, self.box.n_sites, self.box.sites_per_layer)
+            sunk = [self.occupancy[site] for site in column[1:]] + [event.species]
+            for site, species in zip(column, sunk, strict=True):
+                self.occupancy[site] = species
+            return
         if event.site_from >= 0:
             self.occupancy[event.site_from] = VACANCY
         if event.site_to >= 0:
@@ -325,7 +398,9 @@ class NaiveSimulation:
         rates = {vacancy: _sum(rate for _, rate in listed) for vacancy, listed in channels.items()}
         bins, bound = self._bins(rates, self.bounds, self.order), self.bounds
         emission = self.k_emit * self.box.sites_per_layer if self.open else 0.0
-        total = _sum(len(bins[b]) * bound[b] for b in sorted(bins)) + self.strip_rate + emission
+        strip = self._strip_bound()
+        creep = self.closure_rate * self.box.n_sites if self.vacancies() else 0.0
+        total = _sum(len(bins[b]) * bound[b] for b in sorted(bins)) + strip + emission + creep
         if total == 0.0:
             raise NoEvent("no event is possible")
         exponential = rng.standard_exponential() if exponential is None else exponential
@@ -334,11 +409,16 @@ class NaiveSimulation:
         # One number falls on a line of stretches: each member of each bin has one as long as the
         # bin's bound, its channels first and nothing behind them; then the strip, then emission.
         queue = [(b, len(bins[b]) * bound[b]) for b in sorted(bins, reverse=True)]
-        queue += [("strip", self.strip_rate)] if self.strip_rate > 0 else []
+        queue += [("strip", strip)] if strip > 0 else []
         queue += [("emit", emission)] if emission > 0 else []
+        queue += [("close", creep)] if creep > 0 else []
         channel, rest = _pick(queue, uniform * total)
         if channel == "strip":
+            if self.conditions.overpotential_V is not None:
+                return dt, self._strip_at_voltage(rest / self.rate_per_weight)
             return dt, self._choose_strip(rng)
+        if channel == "close":
+            return dt, self._choose_closure(rng)
         if channel == "emit":
             top = self.top_sites()
             site = top[min(int(rest / emission * len(top)), len(top) - 1)]
@@ -348,6 +428,21 @@ class NaiveSimulation:
         if y >= rates[vacancy]:
             return dt, None
         return dt, _pick(channels[vacancy], y)[0]
+
+    def _strip_bound(self) -> float:
+        """Share of the strip in an attempt: at given voltage every weight counts as its bound."""
+        if self.conditions.overpotential_V is None:
+            return self.strip_rate
+        bins = self._bins(self.strip_weights(), self.weight_bounds, self.weight_order)
+        bound = self.weight_bounds
+        return self.rate_per_weight * _sum(len(bins[b]) * bound[b] for b in sorted(bins))
+
+    def _strip_at_voltage(self, rest) -> Event | None:
+        weights, bound = self.strip_weights(), self.weight_bounds
+        bins = self._bins(weights, bound, self.weight_order)
+        b, rest = _pick([(b, len(bins[b]) * bound[b]) for b in sorted(bins, reverse=True)], rest)
+        site, y = _member(bins[b], bound[b], rest)
+        return Event("strip", site, -1, LI, 0.0) if y < weights[site] else None
 
     def _choose_strip(self, rng) -> Event:
         weights = self.strip_weights()

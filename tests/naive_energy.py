@@ -30,6 +30,12 @@ LI_LI2S = {
     "second_shell_ratio": 0.5,
     "barrier_Li_eV": 0.055,
     "exchange_current_density_mA_cm2": 1.0,
+    "creep_reference_rate_per_s": 0.01,
+    "creep_reference_stress_MPa": 1.0,
+    "creep_exponent": 6.6,
+    "creep_activation_energy_kJ_mol": 37.0,
+    "creep_closure_factor": 3.0,
+    "creep_stress_limit_MPa": 10.0,
 }
 LIMG_LI2S = {
     **LI_LI2S,
@@ -170,12 +176,14 @@ def lattice(name, cells, layers, boundary, a_A=3.506):
 class Energies(NamedTuple):
     """Numbers of the Hamiltonian in integer µeV.
 
-    bond : ndarray, shape (2, 3, 3); site : ndarray, shape (3, layers + 1); chi : int.
+    bond : ndarray, shape (2, 3, 3); site : ndarray, shape (3, layers + 1); chi : int;
+    own : dict, site → its energies by species where they are not those of its layer.
     """
 
     bond: np.ndarray
     site: np.ndarray
     chi: int
+    own: dict = {}  # noqa: RUF012 - never changed
 
 
 # What the energy is linear in. The unknowns of the calibration, in this order.
@@ -314,15 +322,27 @@ def calibrate(values, box: NaiveLattice) -> Energies:
     return Energies(bond, site, chi)
 
 
+def with_chemistries(box: NaiveLattice, values, others, chemistry) -> Energies:
+    """Energies of an interface whose column c stands on chemistry[c]: 0, or 1 + place in others."""
+    base = calibrate(values, box)
+    own = {}
+    for k, changed in enumerate(others, start=1):
+        site = calibrate({**values, **changed}, box).site
+        for i in range(2 * box.sites_per_layer):
+            if chemistry[i % box.sites_per_layer] == k:
+                own[i] = [int(energy) for energy in site[:, box.layer[i]]]
+    return base._replace(own=own)
+
+
 def hamiltonian(box: NaiveLattice, energies: Energies, occupancy, touching=None) -> int:
     """H in µeV; with `touching`, only the terms that involve one of these sites."""
     n, layers = box.n_sites, box.layer_list
-    bond, site, chi = _plain(energies)
+    bond, site, chi, own = _plain(energies)
     sites = range(n) if touching is None else touching
     total = 0
     for i in sites:
         s_i, layer = occupancy[i], layers[i]
-        total += site[s_i][layer]
+        total += own[i][s_i] if i in own else site[s_i][layer]
         for shell in (0, 1):
             row = bond[shell][s_i]
             for j in box.neighbours[shell][i]:
@@ -346,7 +366,7 @@ def _plain(energies: Energies):
     """The tables as lists of Python integers: quicker to index, and they never overflow."""
     key = id(energies)
     if key not in _PLAIN or _PLAIN[key][0] is not energies:
-        tables = (energies.bond.tolist(), energies.site.tolist(), int(energies.chi))
+        tables = (energies.bond.tolist(), energies.site.tolist(), int(energies.chi), energies.own)
         _PLAIN[key] = (energies, tables)
     return _PLAIN[key][1]
 

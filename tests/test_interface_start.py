@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -166,6 +168,18 @@ def test_refused(write, text, message, advice):
     assert str(path) in str(caught.value)
 
 
+def test_a_mistake_on_the_command_line_is_told_in_plain_words(write, tmp_path):
+    """As a real process: exit code 2, one message, no traceback, no file."""
+    path = write("")
+    command = [sys.executable, "-m", "kmc.cli", "run", str(path), "-o", str(tmp_path / "out.h5")]
+    command += ["--set", "interface.voids=[[1, 1, 9, 1]]"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--set interface.voids=[[1, 1, 9, 1]]: a flaw so wide" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out.h5").exists()
+
+
 def test_a_periodic_box_has_no_interface(write):
     with pytest.raises(InputError, match='boundary is "periodic"'):
         load_run(
@@ -239,3 +253,51 @@ def test_stop_by_contact_counts_from_the_flaws(write, tmp_path):
     assert t.stop_reason == "contact_fraction fell to 0.7"
     assert 0.7 < t.samples.contact_fraction[0] < 0.8
     assert t.samples.contact_fraction[-1] <= 0.7
+
+
+# --- what the chemistries do ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["bcc_100", "bcc_110", "bcc_111"])
+def test_voids_open_beside_lithiophilic_patches(write, tmp_path, name):
+    """Half of the interface each, the seed fixed: the lithiophilic half keeps its contact."""
+    np.save(tmp_path / "map.npy", np.array([[0, 1]]))
+    path = write('chemistry = [{ params = "li_philic_015" }]\nmask = "map.npy"\n')
+    run = load_run(path, {"system.lattice": name, "stop.capacity_monolayers": 0.5})
+    t = run_to_file(run, tmp_path / "out.h5", progress=False)
+    model = Simulation(run).model
+    L1 = t.frames[-1].occupancy[: t.lattice.sites_per_layer] > 0
+    contact = [L1[t.chemistry == k].mean() for k in (0, 1)]
+    assert contact[1] > 0.9
+    assert contact[0] < 0.75
+    energies = dict(zip(t.samples.events, t.samples.energy_eV, strict=True))
+    for frame in t.frames:
+        assert round(energies[frame.events] * 1e6) == model.energy_ueV(frame.occupancy)
+
+
+def test_mg_covers_each_chemistry_as_its_own_energies_ask(write):
+    """Where the fill by Mg gains 0.5 eV less, Mg hardly prefers L1 any more."""
+    text = (
+        'chemistry = [{ params = "limg_li2s", fraction = 0.5, '
+        "parameters.fill_Mg_near_Mg_eV = -0.17 }]\n"
+    )
+    alloy = '[system]\nparams = "limg_li2s"\nmg_fraction = 0.03\nmg_coverage_L1 = "equilibrium"\n'
+    simulation = Simulation(load_run(write(text, HEAD.replace("[system]\n", alloy))))
+    L1 = simulation.engine.occupancy()[:400]
+    mg = [(L1[simulation.interphase.chemistry == k] == 2).mean() for k in (0, 1)]
+    assert mg[0] > 0.95
+    # Gain per L1 site over the bulk, from the Hamiltonian; four standard errors of 200 sites.
+    h, model = simulation.model.hamiltonians[1], simulation.model
+    gain = h.binding_ueV(2, 1) - h.binding_ueV(1, 1)
+    gain -= h.bulk_binding_ueV(2) - h.bulk_binding_ueV(1)
+    odds = 0.03 / 0.97 * np.exp(gain / model.kT_ueV)
+    expected = odds / (1 + odds)
+    assert mg[1] == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / 200))
+    assert 0.02 < expected < 0.9
+
+
+def test_chemistries_that_change_chi_are_refused(write):
+    head = HEAD.replace("[system]\n", '[system]\nparams = "limg_li2s"\n')
+    text = 'chemistry = [{ params = "limg_li2s", fraction = 1, parameters.fill_Li_near_Mg_eV = 0 }]'
+    with pytest.raises(InputError, match="chi"):
+        Simulation(load_run(write(text + "\n", head)))

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import naive
@@ -45,6 +46,7 @@ def run_twins(setup, seed, events, *, vacancies=6, magnesium=0, every=40, alloy=
     assert count(tables.STRIPS) == kinds["strip"]
     assert count(tables.ABSORBED) == kinds["absorb"]
     assert count(tables.EMITTED) == kinds["emit"]
+    assert count(tables.CLOSURES) == kinds["close"]
     assert count(tables.VACANCIES) == len(twins.oracle.vacancies())
     return kinds
 
@@ -112,6 +114,78 @@ def test_strip_weights_event_for_event(strength):
     )
     kinds = run_twins(setup, 5, 40, vacancies=20, magnesium=40)
     assert kinds["strip"] >= 8, kinds
+
+
+# A creep law so fast that closures compete with the hops at 1500 K.
+FAST_CREEP = {"creep_reference_rate_per_s": 1e6, "creep_closure_factor": 3.0, "creep_exponent": 2.0}
+
+
+@pytest.mark.parametrize("magnesium", [0, 25], ids=["Li", "LiMg"])
+@pytest.mark.parametrize("name", LATTICES)
+def test_creep_event_for_event(name, magnesium):
+    """Closures among all other events: the same columns sink, energies to the last µeV."""
+    setup = Setup(
+        lattice=name,
+        values=naive.LIMG_LI2S if magnesium else naive.LI_LI2S,
+        mg_fraction=0.2 if magnesium else 0.0,
+        overrides=FAST_CREEP,
+        stack_pressure_MPa=3.0,
+        **OPEN,
+    )
+    kinds = run_twins(setup, 4, 250, vacancies=25, magnesium=magnesium)
+    assert kinds["close"] >= 5, kinds
+
+
+@pytest.mark.parametrize("magnesium", [0, 25], ids=["Li", "LiMg"])
+@pytest.mark.parametrize("name", LATTICES)
+def test_voltage_event_for_event(name, magnesium):
+    """At a given voltage the rate of stripping follows the interface after every event."""
+    setup = Setup(
+        lattice=name,
+        values=naive.LIMG_LI2S if magnesium else naive.LI_LI2S,
+        overpotential_V=6.7,
+        **{**OPEN, "current_density_mA_cm2": 0.0},
+    )
+    kinds = run_twins(setup, 5, 200, magnesium=magnesium)
+    assert kinds["strip"] >= 5, kinds
+    assert kinds[None] >= 5, kinds
+
+
+@pytest.mark.parametrize("floor_eV", [None, 0.2], ids=["exact", "floor"])
+@pytest.mark.parametrize("magnesium", [0, 25], ids=["Li", "LiMg"])
+@pytest.mark.parametrize("name", LATTICES)
+def test_chemistries_event_for_event(name, magnesium, floor_eV):
+    """Four chemistries in patches: every rate and energy with the site energies of its own."""
+    columns = naive.lattice(name, (4, 4), 9, "interface").sites_per_layer
+    chemistry = np.random.default_rng(6).integers(0, 4, columns)
+    others = ({"formation_energy_L1_eV": e} for e in (0.65, 0.5, 0.1))
+    setup = Setup(
+        lattice=name,
+        values=naive.LIMG_LI2S if magnesium else naive.LI_LI2S,
+        others=tuple(others),
+        chemistry=tuple(int(k) for k in chemistry),
+        floor_eV=floor_eV,
+        stack_pressure_MPa=3.0,
+        overrides=FAST_CREEP,
+        **OPEN,
+    )
+    kinds = run_twins(setup, 7, 150, vacancies=15, magnesium=magnesium)
+    assert kinds["strip"] >= 3, kinds
+
+
+@pytest.mark.parametrize("name", LATTICES)
+def test_one_chemistry_by_name_is_the_plain_interface(name):
+    """A map that names one set four times changes no event."""
+    plain = Setup(lattice=name, stack_pressure_MPa=3.0, overrides=FAST_CREEP, **OPEN)
+    columns = plain.box.sites_per_layer
+    chemistry = tuple(int(k) for k in np.random.default_rng(8).integers(0, 4, columns))
+    mapped = replace(plain, others=({}, {}, {}), chemistry=chemistry)
+    occupancy = random_occupancy(plain.n_sites, np.random.default_rng(9), 25)
+    runs = [setup.engine(occupancy, 10, log_events=2000) for setup in (plain, mapped)]
+    for engine in runs:
+        engine.advance(events=2000)
+    assert runs[0].logged() == runs[1].logged()
+    assert runs[0].count(tables.CLOSURES) > 10
 
 
 @pytest.mark.parametrize("name", LATTICES)
@@ -191,7 +265,7 @@ def test_bookkeeping_after_many_events(name, magnesium):
     assert engine.energy_ueV == fresh.energy_ueV == setup.naive(engine.occupancy()).energy()
     for counter in (tables.VACANCIES, tables.VACANT_L1, tables.MG_L1):
         assert engine.count(counter) == fresh.count(counter)
-    ignored = tables.DIRTY | tables.MARK
+    ignored = tables.DIRTY
     np.testing.assert_array_equal(engine.state.words & ~ignored, fresh.state.words & ~ignored)
     ours, theirs = engine.bin_members(), fresh.bin_members()
     assert ours.keys() == theirs.keys()
@@ -216,6 +290,47 @@ def test_the_log_replays_the_run(magnesium):
     times = np.array([event.time_s for event in engine.logged()])
     assert (np.diff(times) > 0).all()
     assert times[-1] == engine.time_s
+
+
+def replayed(setup, occupancy, engine) -> np.ndarray:
+    """The end of a run from its start and its log, columns sinking as the log says."""
+    oracle = setup.naive(occupancy)
+    names = {"hop": "hop", "strip": "strip", "absorption": "absorb", "emission": "emit"}
+    for event in engine.logged():
+        kind = names.get(event.kind, "close")
+        oracle.apply(naive.Event(kind, event.site_from, event.site_to, event.species, 0.0))
+    return np.array(oracle.occupancy)
+
+
+@pytest.mark.parametrize("magnesium", [False, True], ids=["Li", "LiMg"])
+@pytest.mark.parametrize("name", LATTICES)
+def test_bookkeeping_under_creep(name, magnesium):
+    """20 000 events with closures: energy and counts of a fresh start; every atom accounted for."""
+    setup = Setup(
+        lattice=name,
+        cells=(6, 6),
+        values=naive.LIMG_LI2S if magnesium else naive.LI_LI2S,
+        mg_fraction=0.2 if magnesium else 0.0,
+        overrides=FAST_CREEP,
+        stack_pressure_MPa=3.0,
+        **{**OPEN, "current_density_mA_cm2": 1e9},
+    )
+    rng = np.random.default_rng(21)
+    occupancy = random_occupancy(setup.n_sites, rng, 60, 60 if magnesium else 0)
+    engine = setup.engine(occupancy, 22, log_events=20_000)
+    assert engine.advance(events=20_000) == tables.PAUSED
+    fresh = setup.engine(engine.occupancy(), alloy=magnesium)
+    assert engine.energy_ueV == fresh.energy_ueV == setup.naive(engine.occupancy()).energy()
+    ignored = tables.DIRTY
+    np.testing.assert_array_equal(engine.state.words & ~ignored, fresh.state.words & ~ignored)
+    np.testing.assert_array_equal(replayed(setup, occupancy, engine), engine.occupancy())
+    sample = engine.sample()
+    assert sample["closures"] > 100
+    start, end = (np.bincount(o, minlength=3) for o in (occupancy, engine.occupancy()))
+    gone = sample["strips"] + sample["emitted"] - sample["absorbed"] - sample["closures"]
+    assert end[VACANCY] - start[VACANCY] == gone
+    entered_mg = sample["absorbed_Mg"] + sample["closures_Mg"] - sample["emitted_Mg"]
+    assert end[MG] - start[MG] == entered_mg
 
 
 def test_same_seed_same_run():

@@ -9,7 +9,6 @@ from naive import LI, MG
 from twins import Setup, parameter_set
 
 from kmc.errors import InputError
-from kmc.kernels import tables
 from kmc.lattice import Lattice
 from kmc.model import Model, activation_energy_ueV
 
@@ -155,7 +154,7 @@ def test_no_strip_weight_is_beyond_the_highest_bin():
     )
     assert model.hamiltonian.chi < 0
     law = model.law(alloy=True)
-    bits = np.arange(tables.MASK_SITE + 1)
+    bits = np.arange(law.site_ueV.shape[1])
     first, second, classes, pairs = bits & 15, (bits >> 4) & 7, (bits >> 8) & 3, bits >> 11
     possible = (first <= 8) & (second <= 6) & (pairs <= 4) & (classes > 0)
     lowest = law.site_ueV[1][possible].min() + law.mg_bonds_ueV[1].min()

@@ -10,12 +10,14 @@ import fake
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.contour import ContourSet
+from matplotlib.text import Text
 from PIL import Image
 
 from kmc import plotting
 from kmc.analysis import voids
 from kmc.errors import InputError, KmcError
-from kmc.plotting import maps, sections
+from kmc.plotting import maps, sections, style
 from kmc.plotting.movie import save_movie
 from kmc.trajectory import load
 
@@ -109,6 +111,30 @@ def test_the_map_shows_contact_mg_and_gaps_in_their_places(name, tmp_path):
     order = np.argsort(gap[first_layer == 0], kind="stable")
     assert np.all(np.diff(brightness[order]) < 1e-6)  # deeper is darker, also in a grey print
     assert brightness.max() < 0.75 < np.dot(to_rgb(plotting.METAL), [0.299, 0.587, 0.114])
+
+
+@pytest.mark.parametrize("name", ["bcc_100", "bcc_110", "bcc_111"])
+def test_the_map_shows_what_the_metal_stands_on(name, tmp_path):
+    box = fake.lattice(name, (14, 10), 12)
+    x = box.positions_A[: box.sites_per_layer, 0] / box.box_A[0]
+    chemistry = (3 * x).astype(np.uint8)
+    t = load(fake.write(tmp_path / "run.h5", box=box, n_frames=2, chemistry=chemistry))
+    frame, view = t.frames[-1], maps.view_of(t, t.frames[-1])
+    own = np.arange(len(view.places_nm))  # one pixel a place
+    pixels = maps.pixels_of(view, maps.scale_for(view.most, view.step), own)[..., :3]
+    metal = frame.occupancy[: box.sites_per_layer] > 0
+    colours = np.array([to_rgb(c) for c in (style.METAL, *style.CHEMISTRIES)])
+    np.testing.assert_allclose(pixels[metal], colours[chemistry[metal]])
+    for page in (plotting.overview(t), plotting.draw("map", t)):
+        labels = [text.get_text() for text in page.findobj(Text)]
+        assert {"on li_philic_015", "on li_neutral"} <= set(labels)
+        outlines = [c for c in page.findobj(ContourSet) if any(len(p) for p in c.get_paths())]
+        assert outlines
+
+
+def test_one_chemistry_is_not_outlined(tmp_path):
+    page = plotting.overview(load(fake.write(tmp_path / "run.h5", n_frames=2)))
+    assert not page.findobj(ContourSet)
 
 
 # --- cross-sections -------------------------------------------------------------------------------

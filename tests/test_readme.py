@@ -78,8 +78,11 @@ def test_the_picture_is_there():
 
 
 def test_every_shipped_run_and_set_is_mentioned():
-    for name in (*catalogue.names("runs"), "li_li2s", "limg_li2s"):
+    for name in ("strip_li", "strip_limg", "docs/runs.md", "li_li2s", "limg_li2s"):
         assert name in README
+    page = (ROOT / "docs" / "runs.md").read_text(encoding="utf-8")
+    for name in catalogue.names("runs"):
+        assert f"`{name}`" in page
 
 
 # --- what it says ---------------------------------------------------------------------------------

@@ -9,12 +9,19 @@ import naive
 import numpy as np
 
 from kmc.engine import Engine
+from kmc.interphase import Interphase
 from kmc.lattice import Lattice
 from kmc.model import Model
 from kmc.parameters import ParameterSet, Quantity
 from kmc.units import unit_of
 
-KINDS = {"hop": "hop", "strip": "strip", "absorption": "absorb", "emission": "emit"}
+KINDS = {
+    "hop": "hop",
+    "strip": "strip",
+    "absorption": "absorb",
+    "emission": "emit",
+    "closure": "close",
+}
 
 
 def parameter_set(values) -> ParameterSet:
@@ -44,7 +51,8 @@ def random_occupancy(n_sites, rng, vacancies=0, magnesium=0) -> np.ndarray:
 class Setup:
     """One box at given conditions, for kmc and for the oracle.
 
-    `floor_eV` is the saddle floor; `overrides` replace parameters of `values`.
+    `floor_eV` is the saddle floor; `overrides` replace parameters of `values`. `chemistry` is that
+    of every column, chemistry k > 0 taking its differences from ``others[k - 1]``.
     """
 
     lattice: str = "bcc_100"
@@ -59,6 +67,10 @@ class Setup:
     strip_weight_lambda: float = 0.5
     mg_fraction: float = 0.0
     floor_eV: float | None = None
+    stack_pressure_MPa: float = 0.0
+    overpotential_V: float | None = None
+    others: tuple[dict, ...] = field(default=(), hash=False)
+    chemistry: tuple[int, ...] = ()
     bin_unit_Hz: float | None = None
 
     @property
@@ -88,8 +100,23 @@ class Setup:
             strip_weight_lambda=self.strip_weight_lambda,
             reservoir_mg_fraction=self.mg_fraction,
             saddle_floor_eV=self.floor_eV,
+            stack_pressure_MPa=self.stack_pressure_MPa,
+            overpotential_V=self.overpotential_V,
+            interphase=self.interphase(),
             bin_unit_Hz=self.bin_unit_Hz,
         )
+
+    def interphase(self) -> Interphase | None:
+        if not self.chemistry:
+            return None
+        sets = [parameter_set(self.all_values | other) for other in ({}, *self.others)]
+        return Interphase(np.array(self.chemistry), tuple(sets))
+
+    def energies(self) -> naive.Energies | None:
+        """Energies of the oracle where they do not follow from the values alone."""
+        if not self.chemistry:
+            return None
+        return naive.with_chemistries(self.box, self.all_values, self.others, self.chemistry)
 
     def engine(self, occupancy, seed=0, *, log_events=0, alloy=None, model=None) -> Engine:
         return Engine(
@@ -108,11 +135,17 @@ class Setup:
             strip_weight_lambda=self.strip_weight_lambda,
             mg_fraction=self.mg_fraction,
             saddle_floor_eV=self.floor_eV,
+            stack_pressure_MPa=self.stack_pressure_MPa,
+            overpotential_V=self.overpotential_V,
         )
 
     def naive(self, occupancy, **arguments) -> naive.NaiveSimulation:
         return naive.NaiveSimulation(
-            self.box, self.all_values, self.conditions(), occupancy, **arguments
+            self.box,
+            self.all_values,
+            self.conditions(),
+            occupancy,
+            **{"energies": self.energies(), **arguments},
         )
 
 
