@@ -100,6 +100,30 @@ class Hamiltonian:
         return total
 
 
+def total_energy_ueV(hamiltonians, chemistry, occupancy, lattice: Lattice) -> int:
+    """H of a configuration on an interface of several chemistries, each site with its own φ.
+
+    Parameters
+    ----------
+    hamiltonians : sequence of Hamiltonian
+        One for each chemistry; they differ in φ alone.
+    chemistry : array of int, shape (sites_per_layer,), or None
+        Chemistry below each column of sites; not needed for a single one.
+    occupancy : array of int, shape (n_sites,)
+    lattice : Lattice
+    """
+    occupancy = np.asarray(occupancy)
+    first, *others = hamiltonians
+    total = first.energy_ueV(occupancy, lattice)
+    n = lattice.sites_per_layer
+    for k, other in enumerate(others, start=1):
+        here = chemistry == k
+        for layer in (1, 2):
+            species = occupancy[(layer - 1) * n : layer * n][here]
+            total += int((other.phi - first.phi)[species, layer].sum())
+    return total
+
+
 def calibrate(parameters: ParameterSet, lattice: Lattice) -> Hamiltonian:
     """Hamiltonian that reproduces the DFT energies of a parameter set on a lattice.
 

@@ -11,7 +11,15 @@ import numpy as np
 from kmc import electrochemistry, mechanics, rate_tables
 from kmc.assembly import KernelLattice
 from kmc.errors import InputError
-from kmc.hamiltonian import LI, MG, N_INTERFACE_LAYERS, VACANCY, Hamiltonian, calibrate
+from kmc.hamiltonian import (
+    LI,
+    MG,
+    N_INTERFACE_LAYERS,
+    VACANCY,
+    Hamiltonian,
+    calibrate,
+    total_energy_ueV,
+)
 from kmc.interphase import Interphase
 from kmc.kernels import selection, tables
 from kmc.lattice import Lattice
@@ -126,15 +134,8 @@ class Model:
 
     def energy_ueV(self, occupancy) -> int:
         """H of a configuration, summed bond by bond, each site with its own chemistry."""
-        occupancy = np.asarray(occupancy)
-        total = self.hamiltonian.energy_ueV(occupancy, self.lattice)
-        n = self.lattice.sites_per_layer
-        for k, h in enumerate(self.hamiltonians[1:], start=1):
-            here = self.interphase.chemistry == k
-            for layer in (1, 2):
-                species = occupancy[(layer - 1) * n : layer * n][here]
-                total += int((h.phi - self.hamiltonian.phi)[species, layer].sum())
-        return total
+        chemistry = self.interphase.chemistry if self.interphase else None
+        return total_energy_ueV(self.hamiltonians, chemistry, occupancy, self.lattice)
 
     @property
     def kT_ueV(self) -> float:

@@ -88,10 +88,14 @@ def _rows(file, group: str, names: list[str], lengths: dict[str, int]):
 
 
 def read_lattice(path: Path) -> dict[str, np.ndarray]:
-    """`/lattice`, name of the dataset to its numbers; HDF5 checks its checksums."""
+    """`/lattice`, name of the dataset to its numbers; HDF5 checks its checksums.
+
+    An older file has no chemistry.
+    """
 
     def read_all(file) -> dict[str, np.ndarray]:
-        return {e.name: guard.dataset(file, e.path)[:] for e in schema.LATTICE_ENTRIES}
+        there = [entry for entry in schema.LATTICE_ENTRIES if entry.path in file]
+        return {entry.name: guard.dataset(file, entry.path)[:] for entry in there}
 
     return read(path, read_all)
 

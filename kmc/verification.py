@@ -18,7 +18,7 @@ import numpy as np
 from kmc import trajectory_schema as schema
 from kmc.electrochemistry import capacity_mAh_cm2
 from kmc.errors import FileFormatError
-from kmc.hamiltonian import LI, MG, VACANCY, Hamiltonian
+from kmc.hamiltonian import LI, MG, VACANCY, Hamiltonian, total_energy_ueV
 from kmc.lattice import Lattice
 from kmc.trajectory_audit import Stored, read_lattice, read_occupancy, read_stored
 from kmc.units import MICRO_eV
@@ -164,24 +164,38 @@ class _Audit:
         return Lattice(**{key: box[key] for key in keys})
 
     @cached_property
-    def hamiltonian(self) -> Hamiltonian:
-        """The Hamiltonian of the file.
+    def hamiltonians(self) -> list[Hamiltonian]:
+        """The Hamiltonian of the file, once for each chemistry of the interface.
 
         Raises
         ------
         ValueError, TypeError, LookupError
             It is not one.
         """
-        table: dict[str, Any] = self.stored.record["resolved"]["hamiltonian"]
+        resolved = self.stored.record["resolved"]
+        table = resolved["hamiltonian"]
+        chemistries = resolved.get("interface", {}).get("chemistry") or [table]
+        return [
+            Hamiltonian(
+                bond1=_integers(table["bond1"], (3, 3)),
+                bond2=_integers(table["bond2"], (3, 3)),
+                phi=self._phi(chemistry),
+                chi=int(_integers(table["chi"], ())),
+                n_neighbours=np.zeros((2, self.lattice.layers + 1), dtype=np.int64),
+            )
+            for chemistry in chemistries
+        ]
+
+    def _phi(self, table: dict[str, Any]) -> np.ndarray:
         phi = np.zeros((3, self.lattice.layers + 1), dtype=np.int64)
         phi[:, 1], phi[:, 2] = _integers(table["phi_L1"], (3,)), _integers(table["phi_L2"], (3,))
-        return Hamiltonian(
-            bond1=_integers(table["bond1"], (3, 3)),
-            bond2=_integers(table["bond2"], (3, 3)),
-            phi=phi,
-            chi=int(_integers(table["chi"], ())),
-            n_neighbours=np.zeros((2, self.lattice.layers + 1), dtype=np.int64),
-        )
+        return phi
+
+    @cached_property
+    def chemistry(self) -> np.ndarray:
+        """Chemistry below each column, as the file has it."""
+        none = np.zeros(self.lattice.sites_per_layer, dtype=np.uint8)
+        return read_lattice(self.path).get("chemistry", none)
 
     # --- what the file says of itself -------------------------------------------------------------
 
@@ -190,7 +204,7 @@ class _Audit:
         if self.stored.seed != record["seed"]:
             yield Breach(check, "/@seed", None, str(self.stored.seed), str(record["seed"]))
         try:
-            _ = self.hamiltonian
+            _ = self.hamiltonians
         except (ValueError, TypeError, LookupError, OverflowError) as problem:
             yield Breach(check, "/record", None, f"without a Hamiltonian ({problem})", "one")
         if self.stored.finished:  # a reader may look while rows are being added
@@ -212,6 +226,9 @@ class _Audit:
             yield Breach(check, "/lattice", None, f"unreadable ({damage.message})", "numbers")
             return
         for name, values in stored.items():
+            if name == "chemistry":
+                yield from self._map(values)
+                continue
             expected = getattr(lattice, name)
             if values.shape != expected.shape:
                 shape = f"of shape {expected.shape}"
@@ -221,6 +238,15 @@ class _Audit:
             if wrong.any():
                 row = int(np.argwhere(wrong)[0][0])
                 yield Breach(check, f"/lattice/{name}", row, str(values[row]), f"{expected[row]}")
+
+    def _map(self, chemistry: np.ndarray) -> Iterator[Breach]:
+        """The map holds the numbers of sites that the record gives each chemistry."""
+        listed = self.stored.record["resolved"].get("interface", {}).get("chemistry", [])
+        sites = [entry["sites"] for entry in listed] or [self.lattice.sites_per_layer]
+        found = np.bincount(chemistry.ravel(), minlength=len(sites)).tolist()
+        if found != sites:
+            place = "/lattice/chemistry"
+            yield Breach("lattice", place, None, f"{found} sites by chemistry", str(sites))
 
     # --- rows -------------------------------------------------------------------------------------
 
@@ -375,7 +401,7 @@ class _Audit:
             if not abs(sample[name] - expected) <= 1e-12 * max(1, expected):
                 said, counts = str(sample[name]), f"{expected} by frame {index}"
                 yield Breach("count", f"/samples/{name}", row, said, counts)
-        energy = self.hamiltonian.energy_ueV(occupancy, lattice)
+        energy = total_energy_ueV(self.hamiltonians, self.chemistry, occupancy, lattice)
         if not abs(float(sample["energy_eV"]) * MICRO_eV - energy) < 0.5:
             said = f"{sample['energy_eV']:.6f} eV"
             expected = f"{energy / MICRO_eV:.6f} eV by frame {index}"
