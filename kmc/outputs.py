@@ -21,6 +21,11 @@ def check_new(path: Path, endings: Sequence[str], *, force: bool = False) -> Pat
         The ending is another one, the folder is missing, or the file exists and `force` is not set.
     """
     path = Path(path)
+    try:
+        path.exists()
+    except (OSError, ValueError) as problem:
+        words = getattr(problem, "strerror", None) or problem
+        raise InputError(f"{path} cannot be written: {words}", advice=_ELSEWHERE) from None
     if path.is_dir():
         raise InputError(f"{path} is a folder", advice="Give the name of a file.")
     if path.suffix.lower() not in endings:

@@ -202,8 +202,8 @@ class Conditions(Checked):
     electrode_thickness_um: NumberOrInf = _key(
         100.0,
         "metal above the box, up to a perfect sink of vacancies; inf closes the box",
-        gt=0,
-        allowed="above 0, or inf",
+        ge=1e-6,
+        allowed="at least 1e-6, or inf",
     )
     strip_weight_lambda: Number = _key(
         0.5,

@@ -13,7 +13,6 @@ it.
 from __future__ import annotations
 
 import json
-import math
 import re
 import stat
 import time
@@ -333,12 +332,7 @@ def _samples(file: h5py.File, names: list[str]) -> dict[str, np.ndarray]:
 
 def _frames(file: h5py.File, box: dict[str, Any]) -> dict[str, np.ndarray]:
     names = [entry.name for entry in schema.FRAME_COLUMNS]
-    occupancy = guard.dataset(file, schema.FRAME_OCCUPANCY.path)
-    n_sites = len(guard.dataset(file, schema.LATTICE_ENTRIES[1].path, sized=False))
-    unit_cells = math.prod(box["cells"]) * box["layers"]
-    if occupancy.shape[1:] != (n_sites,) or unit_cells < 1 or n_sites % unit_cells:
-        raise ValueError(f"frames of shape {occupancy.shape[1:]} do not fit the lattice")
-    complete = len(occupancy)
+    complete = len(guard.occupancies(file, box))
     table = _table(file, "frames", [*names, schema.CHECKSUM])
     table.pop(schema.CHECKSUM)  # checked with the occupancy
     return {name: column[:complete] for name, column in table.items()}

@@ -63,7 +63,7 @@ def _stored(file) -> Stored:
     rows, row_checksums = _rows(file, "samples", [name for name, _ in record["columns"]], lengths)
     names = [entry.name for entry in schema.FRAME_COLUMNS]
     frames, frame_checksums = _rows(file, "frames", names, lengths)
-    n_frames = len(guard.dataset(file, schema.FRAME_OCCUPANCY.path))
+    n_frames = len(guard.occupancies(file, record["lattice"]))
     lengths[schema.FRAME_OCCUPANCY.path] = n_frames
     return Stored(
         record=record,

@@ -13,7 +13,8 @@ from typing import Any
 import h5py
 
 from kmc.errors import FileFormatError
-from kmc.trajectory_schema import SCHEMA
+from kmc.lattice import MOST_SITES_A_CELL
+from kmc.trajectory_schema import FRAME_OCCUPANCY, LATTICE_ENTRIES, SCHEMA
 
 _ENTRIES = {entry.path: entry for entry in SCHEMA}
 # gzip, shuffle, fletcher32: what kmc writes. Others may be plugins, which HDF5 would load.
@@ -72,6 +73,25 @@ def dataset(file: h5py.File, path: str, *, sized: bool = True) -> h5py.Dataset:
             f"{file.filename} is damaged: {path} states {stated} bytes and holds {stored}"
         )
     return place
+
+
+def occupancies(file: h5py.File, box: dict[str, Any]) -> h5py.Dataset:
+    """The occupancies of the frames; they must have as many sites as the lattice of the record.
+
+    Raises
+    ------
+    FileFormatError, KeyError
+        As for `dataset`.
+    ValueError
+        They do not fit: whoever built the lattice of the record could run out of memory.
+    """
+    found = dataset(file, FRAME_OCCUPANCY.path)
+    n_sites = len(dataset(file, LATTICE_ENTRIES[1].path, sized=False))
+    unit_cells = math.prod(box["cells"]) * box["layers"]
+    most = MOST_SITES_A_CELL * unit_cells
+    if found.shape[1:] != (n_sites,) or unit_cells < 1 or n_sites % unit_cells or n_sites > most:
+        raise ValueError(f"frames of shape {found.shape[1:]} do not fit the lattice")
+    return found
 
 
 def _refused(file: h5py.File, path: str, what: str) -> FileFormatError:

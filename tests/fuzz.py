@@ -500,9 +500,17 @@ def _change_record(file, keys: list[int], new: Any) -> None:
         names = list(value) if isinstance(value, dict) else list(range(len(value)))
         inner, last = value, names[number % len(names)]
     inner[last] = new
-    data = json.dumps(place[""]).encode()
+    replace_record(file, place[""])
+
+
+def replace_record(file, record: Any) -> None:
+    """Write another JSON into /record, its attributes kept."""
+    data, attributes = json.dumps(record).encode(), file["record"].attrs
+    kept = {name: (attributes[name], attributes.get_id(name).dtype) for name in attributes}
     del file["record"]
     file["record"] = np.frombuffer(data, np.uint8)
+    for name, (value, kind) in kept.items():
+        file["record"].attrs.create(name, value, dtype=kind)
 
 
 def _link(file, where: str, what: str) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import fuzz
+import h5py
 import pytest
 
+import kmc
 from kmc.conditions import load_run, parse_override
-from kmc.errors import InputError
+from kmc.errors import FileFormatError, InputError
 from kmc.simulation import Simulation
 
 CASES = 2200
@@ -155,3 +158,22 @@ def test_strip_weights_beyond_the_bins_are_refused_not_drawn_for_ever():
     lowest_K = int(caught.value.advice.split()[3])
     warm = {key: value, "system.size": [4, 4, 8], "conditions.temperature_K": float(lowest_K)}
     assert fuzz._set_up(load_run("strip_li", warm)) == "ran"
+
+
+def test_an_electrode_thinner_than_numbers_reach():
+    assert fuzz.examine_override("conditions.electrode_thickness_um=1e-320") == "refused"
+    assert fuzz.examine_override("conditions.electrode_thickness_um=1e-6") == "ran"
+
+
+def test_a_record_that_claims_a_giant_lattice(tmp_path):
+    """Neither the lattice nor its sites are built from it."""
+    for key in ("layers", "cells"):
+        path = tmp_path / "giant.h5"
+        path.write_bytes(fuzz.whole_files()[0])
+        with h5py.File(path, "r+") as file:
+            record = json.loads(file["record"][:].tobytes())
+            record["lattice"][key] = 161080660 if key == "layers" else [10**6, 10**6]
+            fuzz.replace_record(file, record)
+        for read in (kmc.load, kmc.verify):
+            with pytest.raises(FileFormatError, match="do not fit the lattice"):
+                read(path)
