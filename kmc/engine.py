@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from kmc import electrochemistry
+from kmc.constriction import Spreading
 from kmc.errors import KmcError
 from kmc.kernels import loop, selection, tables
 from kmc.model import Model
 from kmc.units import MICRO_eV
 
 UNLIMITED = sys.maxsize
+_MAGNIFICATION = "contact_magnification"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Engine:
         self.geometry = model.kernel_lattice.geometry()
         self.law = model.law(alloy)
         self.channels = model.channels()
+        self.resting = False
         self.scratch = tables.Scratch(
             near=np.empty((3, tables.N_NEAR), dtype=np.int64),
             steps=np.empty(self.geometry.around.shape[-1], dtype=np.int32),
@@ -141,6 +145,10 @@ class Engine:
         return float(self.state.clock[0])
 
     @property
+    def events(self) -> int:
+        return self.count(tables.EVENTS)
+
+    @property
     def energy_ueV(self) -> int:
         return self.count(tables.ENERGY)
 
@@ -148,10 +156,50 @@ class Engine:
         """Species of every site, uint8 of shape (n_sites,)."""
         return self.model.occupancy(self.state)
 
+    def rest(self) -> None:
+        """Switch the current off; everything else goes on as before."""
+        self.resting = True
+        self.channels = self.channels._replace(strip=0.0)
+
+    @cached_property
+    def _spreading(self) -> Spreading:
+        return Spreading(self.model.lattice)
+
+    def contact(self) -> np.ndarray:
+        """Which sites of L1 hold metal, bool of shape (sites_per_layer,)."""
+        words = self.model.kernel_lattice.by_layer(self.state.words)[0]
+        return (words >> tables.SPECIES_SHIFT) & 3 != tables.VACANCY
+
+    def spreading_resistance_ohm_cm2(self) -> float:
+        """Resistance of the electrolyte to the crowding of the current onto the contact left.
+
+        0 for a parameter set that says nothing of the electrolyte's conductivity.
+        """
+        values = self.model.parameters
+        if not (values.has("electrolyte_conductivity_mS_cm") and values.has(_MAGNIFICATION)):
+            return 0.0
+        activation_eV = 0.0
+        if values.has("electrolyte_activation_eV"):
+            activation_eV = values.value("electrolyte_activation_eV")
+        conductivity = electrochemistry.conductivity_mS_cm(
+            values.value("electrolyte_conductivity_mS_cm"), activation_eV, self.model.temperature_K
+        )
+        length_A = self._spreading.length_A(self.contact()) * values.value(_MAGNIFICATION)
+        return electrochemistry.spreading_resistance_ohm_cm2(length_A, conductivity)
+
+    def constriction_V(self) -> float:
+        """Overpotential of that resistance, V."""
+        model = self.model
+        if not model.has_interface or self.resting or model.current_density_mA_cm2 == 0.0:
+            return 0.0
+        return electrochemistry.constriction_V(
+            model.current_density_mA_cm2, self.spreading_resistance_ohm_cm2()
+        )
+
     def overpotential_V(self) -> float:
         """Charge-transfer overpotential of the present interface, V."""
         model = self.model
-        if not model.has_interface:
+        if not model.has_interface or self.resting:
             return 0.0
         weights = loop.sum_of_strip_weights(self.geometry, self.law, self.state, self.scratch)
         return electrochemistry.overpotential_V(
@@ -168,6 +216,7 @@ class Engine:
         vacant, mg = count(tables.VACANT_L1), count(tables.MG_L1)
         strips = count(tables.STRIPS)
         contact = 1.0 - vacant / n_L1 if model.has_interface else np.nan
+        charge_transfer_V, constriction_V = self.overpotential_V(), self.constriction_V()
         return {
             "events": count(tables.EVENTS),
             "hops": count(tables.HOPS),
@@ -180,7 +229,10 @@ class Engine:
             "capacity_monolayers": strips / n_L1,
             "contact_fraction": contact,
             "contact_fraction_Li": contact - mg / n_L1,
-            "overpotential_V": self.overpotential_V(),
+            "overpotential_V": charge_transfer_V + constriction_V,
+            "overpotential_charge_transfer_V": charge_transfer_V,
+            "overpotential_constriction_V": constriction_V,
+            "phase": int(self.resting),
             "energy_eV": self.energy_ueV / MICRO_eV,
             "hops_Li": count(tables.HOPS_LI),
             "hops_Li_near_Mg": count(tables.HOPS_LI_NEAR_MG),

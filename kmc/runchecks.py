@@ -62,6 +62,7 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     if not current:
         problems += _without_current(run, origin)
     problems += _stops(run, origin, current > 0, periodic)
+    problems += _rest(run, origin, current > 0)
     if problems:
         return problems
     return [*_lattice(run, origin), *_composition(run, origin)]
@@ -146,6 +147,20 @@ def _stops(run: RunFile, origin: Origin, current: bool, periodic: bool) -> list[
                 f"Add one of {', '.join(sure)}.",
             )
         ]
+    return []
+
+
+def _rest(run: RunFile, origin: Origin, current: bool) -> list[Problem]:
+    """Whether the rest follows a current, and has an end."""
+    given = given_keys(run.rest)
+    if not given:
+        return []
+    said = origin.shown("rest", given[0], getattr(run.rest, given[0]))
+    if not run.rest.wanted:
+        return [Problem(f"{said} without a rest", "Give rest.time_s or rest.events.")]
+    if not current:
+        advice = "Without a current the whole run is a rest: use [stop], and remove [rest]."
+        return [Problem(f"{said} needs a current above 0 to rest from", advice)]
     return []
 
 

@@ -15,8 +15,8 @@ from kmc.engine import UNLIMITED, Engine
 from kmc.kernels import tables
 from kmc.lattice import Lattice
 from kmc.model import Model
+from kmc.phases import Beginning, Phase
 from kmc.progress import Progress, progress_for
-from kmc.stopping import Recorder, StopRules
 from kmc.trajectory import Trajectory, TrajectoryWriter, load
 from kmc.units import MICRO_eV
 
@@ -76,10 +76,7 @@ class Simulation:
             mg_coverage_L1=system.mg_coverage_L1,
         )
         self.engine = Engine(self.model, occupancy, np.random.default_rng(events))
-        self.rules = StopRules(run.stop, self.model)
-        n_L1 = self.model.lattice.sites_per_layer
-        self._samples = Recorder(run.sample_cadence, n_L1)
-        self._frames = Recorder(run.frame_cadence, n_L1)
+        self._enter(Beginning())
         self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
 
     def run(
@@ -106,14 +103,15 @@ class Simulation:
     def _loop(
         self, writer: TrajectoryWriter, progress: Progress, interruption: Interruption
     ) -> str:
-        engine, rules = self.engine, self.rules
+        engine = self.engine
         start = flushed = time.monotonic()
         loaded = None  # when the first chunk was done, and with it compilation
         chunk = _FIRST_CHUNK
         sample = self._record(writer, frame=True)
         while True:
+            rules, phase = self.phase.rules, self.phase
             limits = dict(rules.limits)
-            for recorder in (self._samples, self._frames):
+            for recorder in (phase.samples, phase.frames):
                 for key, value in recorder.limit().items():
                     limits[key] = min(value, limits.get(key, UNLIMITED))
             attempts = engine.count(tables.ATTEMPTS)
@@ -128,14 +126,19 @@ class Simulation:
             stop_reason = rules.reached(reason, engine) or rules.wall_time_reached(now - start)
             if interruption.requested and not stop_reason:
                 stop_reason = INTERRUPTED
-            frame = self._frames.is_due(engine)
-            if self._samples.is_due(engine) or frame or stop_reason:
+            frame = phase.frames.is_due(engine)
+            if phase.samples.is_due(engine) or frame or stop_reason:
                 sample = self._record(writer, frame=frame or bool(stop_reason))
                 overpotential = rules.overpotential_reached(sample["overpotential_V"])
                 if overpotential and not stop_reason:
                     stop_reason = overpotential
                     if not frame:
                         writer.append_frame(self.engine.occupancy(), **_frame_values(sample))
+            if stop_reason and stop_reason != INTERRUPTED:
+                if following := phase.next(engine, stop_reason):
+                    self._enter(following)
+                    continue
+                return phase.ending(stop_reason, engine)
             if stop_reason:
                 return stop_reason
             if now - flushed >= _FLUSH_EVERY_S:
@@ -145,6 +148,11 @@ class Simulation:
                 rules.fraction(engine, self._start_vacant_L1, now - start),
                 self._status(now - loaded[0], engine.count(tables.EVENTS) - loaded[1]),
             )
+
+    def _enter(self, beginning: Beginning) -> None:
+        """Begin a phase; `self.phase.beginning` is all there is to know about where a run is."""
+        self.phase = Phase(self.run_file, self.model, beginning)
+        self.phase.enter(self.engine)
 
     def _record(self, writer: TrajectoryWriter, frame: bool) -> dict:
         """Append a sample, and a frame of the same moment if wanted."""

@@ -115,14 +115,15 @@ class Recorder:
     long waiting time jumps over are not made up for.
     """
 
-    def __init__(self, cadence: Cadence, sites_per_layer: int):
+    def __init__(self, cadence: Cadence, sites_per_layer: int, start: float = 0):
         self.cadence = cadence
+        self._start = start  # time or events from which the multiples are counted
         self._sites_per_layer = sites_per_layer
         self._next = 1
 
     def limit(self) -> dict[str, float]:
         """Argument of `Engine.advance` that comes back when the next record is due."""
-        due = self._next * self.cadence.every
+        due = self._start + self._next * self.cadence.every
         if self.cadence.unit == "monolayers":
             return {"strips": math.ceil(due * self._sites_per_layer - _ROUNDING)}
         if self.cadence.unit == "events":
@@ -136,7 +137,8 @@ class Recorder:
         if reached < due:
             return False
         per_unit = self._sites_per_layer if key == "strips" else 1
-        self._next = max(self._next, math.floor(reached / (per_unit * self.cadence.every)))
+        multiples = math.floor((reached - self._start) / (per_unit * self.cadence.every))
+        self._next = max(self._next, multiples)
         while due <= reached:
             self._next += 1
             ((_, due),) = self.limit().items()

@@ -84,7 +84,22 @@ SAMPLE_COLUMNS = (
     column(
         "contact_fraction_Li", FLOAT, "1", "Share of L1 sites that hold Li; NaN without interface"
     ),
-    column("overpotential_V", FLOAT, "V", "Overpotential; inf when no atom is electroactive"),
+    column(
+        "overpotential_V",
+        FLOAT,
+        "V",
+        "Overpotential, the sum of the next two; inf when no atom is electroactive",
+    ),
+    column(
+        "overpotential_charge_transfer_V", FLOAT, "V", "Charge transfer at the electroactive atoms"
+    ),
+    column(
+        "overpotential_constriction_V",
+        FLOAT,
+        "V",
+        "Crowding of the current in the electrolyte onto the contact left; inf without contact",
+    ),
+    _count("phase", "0 while current flows, 1 during the rest after it"),
     column("energy_eV", FLOAT, "eV", "Energy of the box by the Hamiltonian in `resolved`"),
     _count("hops_Li", "Hops of Li without Mg among the first neighbours of either end, so far"),
     _count("hops_Li_near_Mg", "Hops of Li with Mg among the first neighbours of an end, so far"),

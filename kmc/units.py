@@ -23,6 +23,7 @@ _SUFFIXES = {
     "_mA_cm2": "mA/cm2",
     "_cm3_mol": "cm3/mol",
     "_cm2_s": "cm2/s",
+    "_mS_cm": "mS/cm",
     "_J_m2": "J/m2",
     "_deg": "deg",
     "_MPa": "MPa",

@@ -25,8 +25,8 @@ FLOORS = (
     "lattice parameters sections runchecks conditions runfile_template",
     "provenance transaction trajectory*",
     "kernels.*",
-    "electrochemistry hamiltonian assembly model composition engine reference",
-    "stopping progress simulation",
+    "electrochemistry constriction hamiltonian assembly model composition engine reference",
+    "stopping phases progress simulation",
     "analysis.*",
     "plotting.* report export parameter_tables",
     "benchmark bench_report",
@@ -44,7 +44,7 @@ AT_HOME = {
     "rich": "cli.* report progress parameter_tables bench_report",
     "pydantic": "validation parameters sections conditions",
     "pandas": "trajectory_tables analysis.* export",
-    "scipy": "analysis.* plotting.*",
+    "scipy": "analysis.* plotting.* electrochemistry",
 }
 
 # Slow to import, and most uses of kmc never need it: imported inside functions alone.
