@@ -25,6 +25,7 @@ from kmc.sections import (
     Interface,
     Output,
     Random,
+    Rest,
     Stop,
     System,
 )
@@ -36,7 +37,7 @@ class RunFile(Checked):
 
     Attributes
     ----------
-    system, interface, conditions, acceleration, stop, output, random
+    system, interface, conditions, acceleration, stop, rest, output, random
         The sections.
     parameters : dict of str to float
         Overrides of values of the parameter set.
@@ -47,6 +48,7 @@ class RunFile(Checked):
     conditions: Conditions = Field(default_factory=Conditions)
     acceleration: Acceleration = Field(default_factory=Acceleration)
     stop: Stop = Field(default_factory=Stop)
+    rest: Rest = Field(default_factory=Rest)
     output: Output = Field(default_factory=Output)
     random: Random = Field(default_factory=Random)
     parameters: dict[str, Number] = Field(default_factory=dict)

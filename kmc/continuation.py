@@ -15,13 +15,16 @@ from kmc.checkpoint import Table
 from kmc.conditions import RunFile, restored_run
 from kmc.errors import InputError
 from kmc.kernels import tables
+from kmc.phases import REST
 from kmc.progress import progress_for
-from kmc.sections import Stop
+from kmc.sections import Rest, Stop
 from kmc.simulation import Interruption, Simulation
 from kmc.trajectory import Trajectory, load
 from kmc.trajectory_resume import checkpoint_of, reopen
 
 _ENDED_BY_THE_CLOCK = "wall_time_s"
+_ENDS = {"stop": Stop, "rest": Rest}
+_KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.model_fields]
 
 
 def resume(
@@ -48,7 +51,7 @@ def resume(
         parameters are not those of that time any more.
     """
 
-    def check(trajectory: Trajectory, run: RunFile) -> None:
+    def check(trajectory: Trajectory, simulation: Simulation) -> None:
         by_the_clock = trajectory.stop_reason.startswith(_ENDED_BY_THE_CLOCK)
         if trajectory.finished and not by_the_clock:
             raise InputError(
@@ -69,16 +72,16 @@ def extend(
 ) -> Trajectory:
     """Go on with a run to another end.
 
-    The trajectory becomes the one that a run with the new ``[stop]`` from the beginning would have
-    written. (Where the old end was a time_s, it is as good a trajectory, with other random
-    numbers.)
+    The trajectory becomes the one that a run with the new ``[stop]`` and ``[rest]`` from the
+    beginning would have written. (Where the old end was a time_s, it is as good a trajectory, with
+    other random numbers.)
 
     Parameters
     ----------
     path : str or Path
         The trajectory; it is continued in place.
     overrides : mapping
-        ``{"stop.key": value}``; None removes a stop.
+        ``{"stop.key": value}`` or ``{"rest.key": value}``; None removes a stop.
     origins : mapping, optional
         ``"stop.key"`` → where it was typed, for messages.
     progress, check_every
@@ -87,23 +90,38 @@ def extend(
     Raises
     ------
     InputError
-        As for `resume`; also for keys outside ``[stop]`` and an end that is reached already.
+        As for `resume`; also for other sections and for an end that is reached already.
     """
     origins = dict(origins or {})
     for key in overrides:
-        if str(key).partition(".")[0] != "stop":
+        if str(key).partition(".")[0] not in _ENDS:
             raise InputError(
                 f"{origins.get(key, key)} would change what has been computed already",
-                advice="Only keys of [stop] can change in a run that goes on: "
-                f"{nearest(str(key).rpartition('.')[2], Stop.model_fields)}"
-                f"stop.{', stop.'.join(Stop.model_fields)}.",
+                advice="Only keys of [stop] and [rest] can change in a run that goes on: "
+                f"{nearest(str(key), _KEYS)}{', '.join(_KEYS)}.",
             )
     if not overrides:
         raise InputError(
             f"no new end is given for {path}",
             advice="Give one, for example --set stop.capacity_monolayers=4 (none removes a stop).",
         )
-    return _go_on(Path(path), overrides, origins, lambda *_: None, progress, check_every)
+
+    def check(trajectory: Trajectory, simulation: Simulation) -> None:
+        phase = simulation.phase
+        if phase.beginning.phase == REST:
+            raise InputError(
+                f"{path} rests already: {phase.beginning.before}",
+                advice="Its stripping is over and its rest has its cadence; run it again with "
+                "other [stop] and [rest].",
+            )
+        reached = phase.rules.reached(tables.PAUSED, simulation.engine)
+        if reached and phase.next(simulation.engine, reached) is None:
+            raise InputError(
+                f"{path} is there already: {reached}",
+                advice="Give an end that lies beyond what the run has done.",
+            )
+
+    return _go_on(Path(path), overrides, origins, check, progress, check_every)
 
 
 def _go_on(path, overrides, origins, check, progress, check_every) -> Trajectory:
@@ -114,13 +132,11 @@ def _go_on(path, overrides, origins, check, progress, check_every) -> Trajectory
             run = restored_run(
                 trajectory.run, path, trajectory.run_file, overrides, origins=origins
             )
-            check(trajectory, run)
             state = checkpoint_of(trajectory)
             if state and (trajectory.finished or overrides):
                 state["ended"] = None
             simulation = _simulation(trajectory, run, state, check_every)
-            if overrides:
-                _refuse_reached(path, simulation)
+            check(trajectory, simulation)
             simulations.append(simulation)
             return state, simulation.resolved()
 
@@ -174,12 +190,3 @@ def _difference(now: Any, then: Any, name: str) -> str:
         return ""
     same = json.dumps(now, sort_keys=True) == json.dumps(then, sort_keys=True)
     return "" if same else f"{name} was {then} when the run began and is {now} now"
-
-
-def _refuse_reached(path: Path, simulation: Simulation) -> None:
-    reached = simulation.rules.reached(tables.PAUSED, simulation.engine)
-    if reached:
-        raise InputError(
-            f"{path} is there already: {reached}",
-            advice="Give an end that lies beyond what the run has done.",
-        )

@@ -7,7 +7,9 @@ import math
 from kmc.units import E_C, K_B_eV
 
 _CM2_PER_A2 = 1e-16
+_CM_PER_A = 1e-8
 _C_PER_MAH = 3.6
+_T_25C_K = 298.15
 
 
 def strip_rate_Hz(current_density_mA_cm2: float, area_A2: float) -> float:
@@ -73,3 +75,66 @@ def overpotential_V(
         return math.inf
     ratio = current_density_mA_cm2 / (exchange_current_density_mA_cm2 * mean_weight)
     return 2 * K_B_eV * temperature_K * math.asinh(ratio / 2)
+
+
+def conductivity_mS_cm(at_25C_mS_cm: float, activation_eV: float, temperature_K: float) -> float:
+    """Conductivity of the electrolyte: Arrhenius from its value at 25 °C."""
+    return at_25C_mS_cm * math.exp(-activation_eV / K_B_eV * (1 / temperature_K - 1 / _T_25C_K))
+
+
+def spreading_resistance_ohm_cm2(length_A: float, conductivity_mS_cm: float) -> float:
+    """Area-specific resistance of a half-space: `constriction.Spreading.length_A` over κ."""
+    return length_A * _CM_PER_A / (conductivity_mS_cm * 1e-3)
+
+
+def constriction_V(current_density_mA_cm2: float, resistance_ohm_cm2: float) -> float:
+    """Drop of the current in the electrolyte on its way to the contacts: j R; 0 without current."""
+    return current_density_mA_cm2 * 1e-3 * resistance_ohm_cm2 if current_density_mA_cm2 else 0.0
+
+
+def charge_transfer_part_V(
+    applied_V: float,
+    exchange_current_density_mA_cm2: float,
+    mean_weight: float,
+    resistance_ohm_cm2: float,
+    temperature_K: float,
+) -> float:
+    """Part of an applied overpotential that drives charge transfer.
+
+    Solves η_ct + R j(η_ct) = η with j = j0 w̄ 2 sinh(e η_ct/2kT). The left side rises with η_ct,
+    so there is one solution, between 0 and η.
+
+    Parameters
+    ----------
+    applied_V : float
+        η, of either sign.
+    mean_weight : float
+        As for `overpotential_V`.
+    resistance_ohm_cm2 : float
+        R of the present contact map, `spreading_resistance_ohm_cm2`.
+
+    Returns
+    -------
+    float
+        η_ct in V; the rest of η drops in the electrolyte. With infinite R nothing flows: 0.
+    """
+    from scipy.optimize import brentq
+
+    if math.isinf(resistance_ohm_cm2):
+        return 0.0
+    resistance_V = resistance_ohm_cm2 * exchange_current_density_mA_cm2 * 1e-3 * mean_weight
+    if applied_V == 0.0 or resistance_V == 0.0:
+        return applied_V
+    thermal_V = 2 * K_B_eV * temperature_K
+    size = abs(applied_V)
+    # At most this much, or the drop alone would exceed η; it also keeps sinh from overflowing.
+    most = min(size, thermal_V * math.asinh(size / (2 * resistance_V)))
+    if most == 0.0:
+        return 0.0
+
+    def excess(share: float) -> float:
+        part = share * most
+        return part + 2 * resistance_V * math.sinh(part / thermal_V) - size
+
+    root = 1.0 if excess(1.0) <= 0.0 else brentq(excess, 0.0, 1.0, xtol=1e-15)
+    return math.copysign(most * root, applied_V)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from kmc import electrochemistry
+from kmc.constriction import Spreading
 from kmc.errors import KmcError
 from kmc.kernels import loop, selection, tables
 from kmc.model import Model
 from kmc.units import MICRO_eV
 
 UNLIMITED = sys.maxsize
+_MAGNIFICATION = "contact_magnification"
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Engine:
         self.law = model.law(alloy)
         self.charge_transfer_V = model.overpotential_V
         self.channels = model.channels()
+        self.resting = False
         self.scratch = tables.Scratch(
             near=np.empty((3, tables.N_NEAR), dtype=np.int64),
             steps=np.empty(self.geometry.around.shape[-1], dtype=np.int32),
@@ -142,6 +146,10 @@ class Engine:
         return float(self.state.clock[0])
 
     @property
+    def events(self) -> int:
+        return self.count(tables.EVENTS)
+
+    @property
     def energy_ueV(self) -> int:
         return self.count(tables.ENERGY)
 
@@ -167,13 +175,70 @@ class Engine:
         weights = loop.sum_of_strip_weights(self.geometry, self.law, self.state, self.scratch)
         return weights / self.model.lattice.sites_per_layer
 
-    def overpotential_V(self) -> float:
+    def rest(self) -> None:
+        """Switch the current off; everything else goes on as before."""
+        self.resting = True
+        self.channels = self.channels._replace(strip=0.0, strip_per_weight=0.0)
+
+    def split_voltage(self) -> None:
+        """Leave to charge transfer what the electrolyte leaves of the voltage that is held.
+
+        What drops there follows from the contact of this moment and stays until the next call.
+        Nothing happens in a run at given current.
+        """
+        model = self.model
+        if model.overpotential_V is None or self.resting:
+            return
+        self.set_charge_transfer_V(
+            electrochemistry.charge_transfer_part_V(
+                model.overpotential_V,
+                model.parameters.value("exchange_current_density_mA_cm2"),
+                self.mean_strip_weight(),
+                self.spreading_resistance_ohm_cm2(),
+                model.temperature_K,
+            )
+        )
+
+    @cached_property
+    def _spreading(self) -> Spreading:
+        return Spreading(self.model.lattice)
+
+    def contact(self) -> np.ndarray:
+        """Which sites of L1 hold metal, bool of shape (sites_per_layer,)."""
+        words = self.model.kernel_lattice.by_layer(self.state.words)[0]
+        return (words >> tables.SPECIES_SHIFT) & 3 != tables.VACANCY
+
+    def spreading_resistance_ohm_cm2(self) -> float:
+        """Resistance of the electrolyte to the crowding of the current onto the contact left.
+
+        0 for a parameter set that says nothing of the electrolyte's conductivity.
+        """
+        values = self.model.parameters
+        if not (values.has("electrolyte_conductivity_mS_cm") and values.has(_MAGNIFICATION)):
+            return 0.0
+        activation_eV = 0.0
+        if values.has("electrolyte_activation_eV"):
+            activation_eV = values.value("electrolyte_activation_eV")
+        conductivity = electrochemistry.conductivity_mS_cm(
+            values.value("electrolyte_conductivity_mS_cm"), activation_eV, self.model.temperature_K
+        )
+        length_A = self._spreading.length_A(self.contact()) * values.value(_MAGNIFICATION)
+        return electrochemistry.spreading_resistance_ohm_cm2(length_A, conductivity)
+
+    def constriction_V(self) -> float:
+        """Overpotential of that resistance, V."""
+        current = self.current_density_mA_cm2()
+        if not self.model.has_interface or current == 0.0:
+            return 0.0
+        return electrochemistry.constriction_V(current, self.spreading_resistance_ohm_cm2())
+
+    def charge_transfer_overpotential_V(self) -> float:
         """Charge-transfer overpotential of the present interface, V."""
         model = self.model
+        if self.resting or not model.has_interface:
+            return 0.0
         if self.charge_transfer_V is not None:
             return self.charge_transfer_V
-        if not model.has_interface:
-            return 0.0
         return electrochemistry.overpotential_V(
             model.current_density_mA_cm2,
             model.parameters.value("exchange_current_density_mA_cm2"),
@@ -183,6 +248,8 @@ class Engine:
 
     def current_density_mA_cm2(self) -> float:
         """Current density of this moment: the one given, or what the voltage held drives."""
+        if self.resting:
+            return 0.0
         if self.charge_transfer_V is None:
             return self.model.current_density_mA_cm2
         return self.model.current_density_at_mA_cm2(
@@ -200,6 +267,10 @@ class Engine:
         vacant, mg = count(tables.VACANT_L1), count(tables.MG_L1)
         strips = count(tables.STRIPS)
         contact = 1.0 - vacant / n_L1 if model.has_interface else np.nan
+        charge_transfer_V, constriction_V = (
+            self.charge_transfer_overpotential_V(),
+            self.constriction_V(),
+        )
         return {
             "events": count(tables.EVENTS),
             "hops": count(tables.HOPS),
@@ -213,9 +284,12 @@ class Engine:
             "capacity_monolayers": strips / n_L1,
             "contact_fraction": contact,
             "contact_fraction_Li": contact - mg / n_L1,
-            "overpotential_V": self.overpotential_V(),
+            "overpotential_V": charge_transfer_V + constriction_V,
+            "overpotential_charge_transfer_V": charge_transfer_V,
+            "overpotential_constriction_V": constriction_V,
             "current_density_mA_cm2": self.current_density_mA_cm2(),
             "local_stress_MPa": self.local_stress_MPa(),
+            "phase": int(self.resting),
             "energy_eV": self.energy_ueV / MICRO_eV,
             "hops_Li": count(tables.HOPS_LI),
             "hops_Li_near_Mg": count(tables.HOPS_LI_NEAR_MG),

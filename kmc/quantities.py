@@ -94,6 +94,15 @@ QUANTITIES: dict[str, Meaning] = {
         1e5,
         positive=True,
     ),
+    "electrolyte_conductivity_mS_cm": Meaning(
+        "ionic conductivity of the electrolyte at 25 °C", 0, 1e6, positive=True
+    ),
+    "electrolyte_activation_eV": Meaning(
+        "activation energy of the electrolyte's conductivity", *_BARRIER
+    ),
+    "contact_magnification": Meaning(
+        "how much larger the contact pattern of the cell is than that of the box", 0, 1e9
+    ),
     "pair_bond_eV": Meaning("bond between first neighbours of the lattice gas", *_ENERGY),
     "work_of_adhesion_J_m2": Meaning("work of adhesion to the electrolyte", 0, 100, role="target"),
     "contact_angle_deg": Meaning("contact angle on the electrolyte", 0, 180, role="target"),

@@ -41,7 +41,7 @@ def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
     rows += _voids(trajectory)
     rows.append(("Vacancies", _vacancies(samples, last)))
     if trajectory.has_interface and has_current:
-        rows.append(("Overpotential", _overpotential(samples["overpotential_V"])))
+        rows += _overpotentials(trajectory)
     rows.append(
         ("Simulated", f"{duration(last['time_s'])}, {plural(int(last['events']), 'event')}")
     )
@@ -199,10 +199,29 @@ def _vacancies(samples, last: dict) -> str:
     return text
 
 
+def _overpotentials(trajectory: Trajectory) -> list[tuple[str, str]]:
+    """The overpotential while current flowed, and its terms if the file has them."""
+    samples = trajectory.samples
+    flows = samples["phase"] == 0 if "phase" in samples else np.ones(len(samples), dtype=bool)
+    rows = [("Overpotential", _overpotential(samples["overpotential_V"][flows]))]
+    if "overpotential_constriction_V" in samples:
+        for name in ("charge_transfer", "constriction"):
+            volts = samples[f"overpotential_{name}_V"][flows]
+            rows.append(("", f"{name.replace('_', ' ')}: {_overpotential(volts)}"))
+    if not flows.all():
+        rested_s = samples["time_s"][-1] - samples["time_s"][flows][-1]
+        contact = samples["contact_fraction"]
+        text = f"{duration(rested_s)} without current; contact {_percent(contact[flows][-1])} "
+        rows.append(("Rest", f"{text}{ARROW} {_percent(contact[-1])}"))
+    return rows
+
+
 def _overpotential(volts: np.ndarray) -> str:
     known = volts[np.isfinite(volts)]
     if not len(known):
         return "unlimited: no atom is electroactive"
+    if not volts.any():
+        return "none"
     text = f"{scaled(volts[0], 'V')} {ARROW} {scaled(volts[-1], 'V')}"
     if math.isinf(volts[-1]):
         text = f"{scaled(volts[0], 'V')} {ARROW} unlimited: no atom is electroactive any more"

@@ -81,6 +81,7 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     if not flows:
         problems += _without_current(run, origin)
     problems += _stops(run, origin, flows, periodic)
+    problems += _rest(run, origin, flows)
     problems += interface_keys(run, origin)
     if problems:
         return problems
@@ -189,6 +190,20 @@ def _stops(run: RunFile, origin: Origin, current: bool, periodic: bool) -> list[
                 f"Add one of {', '.join(sure)}.",
             )
         ]
+    return []
+
+
+def _rest(run: RunFile, origin: Origin, current: bool) -> list[Problem]:
+    """Whether the rest follows a current, and has an end."""
+    given = given_keys(run.rest)
+    if not given:
+        return []
+    said = origin.shown("rest", given[0], getattr(run.rest, given[0]))
+    if not run.rest.wanted:
+        return [Problem(f"{said} without a rest", "Give rest.time_s or rest.events.")]
+    if not current:
+        advice = "Without a current the whole run is a rest: use [stop], and remove [rest]."
+        return [Problem(f"{said} needs a current above 0 to rest from", advice)]
     return []
 
 

@@ -29,6 +29,13 @@ MAX_COUNT = 2**63 - 1  # counts are stored in int64
 MG_SOLUBILITY = 0.7  # atomic fraction, S4 (10.1038/s41467-025-59567-8)
 
 
+class Cadence(NamedTuple):
+    """How often something is recorded: `every` so many of `unit`."""
+
+    every: float
+    unit: Literal["monolayers", "events", "s"]
+
+
 def _key(default: Any, text: str, *, example: Any = None, reason: str = "", **bounds: Any) -> Any:
     """A key of a run file: its default, its meaning, an example where it has no default."""
     allowed = bounds.pop("allowed", "")
@@ -258,6 +265,44 @@ class Stop(Checked):
     )
 
 
+class Rest(Checked):
+    """After the first stop the current can be switched off and the run go on: give time or events.
+
+    Without either, the run ends at its first stop.
+    """
+
+    time_s: Number | None = _key(None, "simulated time of the rest", example=1.0, gt=0)
+    events: Count | None = _key(
+        None, "number of events of the rest", example=1_000_000, ge=1, le=MAX_COUNT // 2
+    )
+    sample_every_s: Number | None = _key(
+        None,
+        "a sample each interval of the rest; by default 100 over its time, or over its events",
+        example=0.01,
+        gt=0,
+    )
+    frame_every_s: Number | None = _key(
+        None,
+        "a frame each interval of the rest; by default 10 over its time, or over its events",
+        example=0.1,
+        gt=0,
+    )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is a rest at all."""
+        return self.time_s is not None or self.events is not None
+
+    def cadence(self, what: Literal["sample", "frame"]) -> Cadence:
+        """How often a sample or a frame is recorded in the rest."""
+        every_s, parts = getattr(self, f"{what}_every_s"), {"sample": 100, "frame": 10}[what]
+        if every_s is not None:
+            return Cadence(every_s, "s")
+        if self.time_s is not None:
+            return Cadence(self.time_s / parts, "s")
+        return Cadence(max(1, self.events // parts), "events")
+
+
 class Output(Checked):
     """How often a row of numbers (sample) and the whole box (frame) are recorded: one key each."""
 
@@ -309,10 +354,3 @@ class Random(Checked):
     """The same seed gives the same trajectory, byte for byte."""
 
     seed: Integer = _key(1, "seed of the random numbers", ge=0, le=MAX_COUNT)
-
-
-class Cadence(NamedTuple):
-    """How often something is recorded: `every` so many of `unit`."""
-
-    every: float
-    unit: Literal["monolayers", "events", "s"]

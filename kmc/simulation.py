@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from kmc.kernels import tables
 from kmc.lattice import Lattice
 from kmc.model import Model
 from kmc.parameters import ParameterSet
+from kmc.phases import Beginning, Phase
 from kmc.progress import Progress, progress_for
-from kmc.stopping import Recorder, StopRules
 from kmc.trajectory import Trajectory, TrajectoryWriter, load
 from kmc.units import MICRO_eV
 
@@ -90,16 +91,14 @@ class Simulation:
         self.interphase = interphase_of(run, lattice, np.random.default_rng(for_map))
         self.model = _model(run, self.parameters, lattice, self.interphase)
         self.flaws = draw_flaws(run.interface, lattice, for_flaws)
-        self.rules = StopRules(run.stop, self.model)
-        n_L1 = lattice.sites_per_layer
-        self._samples = Recorder(run.sample_cadence, n_L1)
-        self._frames = Recorder(run.frame_cadence, n_L1)
         if state is None:
             self.engine = self._begin(start, events)
+            self._enter(Beginning())
             self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
         else:
             self.engine = snapshot.restore(self.model, state)
-            self._samples.passed, self._frames.passed = state["recorded"]
+            self._enter(Beginning(**state["phase"]))
+            self.phase.samples.passed, self.phase.frames.passed = state["recorded"]
             self._start_vacant_L1 = state["start_vacant_L1"]
 
     def _begin(self, start, events) -> Engine:
@@ -125,7 +124,8 @@ class Simulation:
             "attempts": self.engine.count(tables.ATTEMPTS),
             "n_samples": writer.n_samples,
             "n_frames": writer.n_frames,
-            "recorded": [self._samples.passed, self._frames.passed],
+            "phase": asdict(self.phase.beginning),
+            "recorded": [self.phase.samples.passed, self.phase.frames.passed],
             "start_vacant_L1": self._start_vacant_L1,
             "ended": ended,
             **snapshot.take(self.engine),
@@ -159,8 +159,8 @@ class Simulation:
     def _loop(
         self, writer: TrajectoryWriter, progress: Progress, interruption: Interruption
     ) -> tuple[str, bytes]:
-        """Run to the first stop; returns why, and the state there."""
-        engine, rules = self.engine, self.rules
+        """Run to the end of the last phase; returns why it ended, and the state there."""
+        engine = self.engine
         start = flushed = time.monotonic()
         loaded = None  # when the first chunk was done, and with it compilation
         chunk = _FIRST_CHUNK
@@ -170,6 +170,7 @@ class Simulation:
             return self._end(writer, *self.restored["ended"])
         next_check = engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
         while True:
+            phase, rules = self.phase, self.phase.rules
             limits = self._limits()
             limits["events"] = min(next_check, limits.get("events", UNLIMITED))
             attempts = engine.count(tables.ATTEMPTS)
@@ -181,19 +182,29 @@ class Simulation:
             if engine.count(tables.ATTEMPTS) - attempts >= chunk:
                 chunk = _next_chunk(chunk, now - before)
 
-            stop_reason = rules.reached(reason, engine) or rules.wall_time_reached(now - start)
-            if interruption.requested and not stop_reason:
-                stop_reason = INTERRUPTED
-            frame = self._frames.is_due(engine)
-            sample = self._samples.is_due(engine) or frame
+            reached = rules.reached(reason, engine)
+            frame = phase.frames.is_due(engine)
+            sample = phase.samples.is_due(engine) or frame
             if sample:
                 row = self._record(writer, sample=True, frame=frame)
-                stop_reason = stop_reason or rules.overpotential_reached(row["overpotential_V"])
-            if self.check_every and (stop_reason or engine.count(tables.EVENTS) >= next_check):
+                reached = reached or rules.overpotential_reached(row["overpotential_V"])
+            pausing = "" if reached else rules.wall_time_reached(now - start)
+            if interruption.requested and not reached:
+                pausing = pausing or INTERRUPTED
+            if self.check_every and (
+                reached or pausing or engine.count(tables.EVENTS) >= next_check
+            ):
                 self._check()
                 next_check = engine.count(tables.EVENTS) + self.check_every
-            if stop_reason:
-                break
+            if pausing:
+                return self._end(writer, pausing, sample, frame)
+            if reached:
+                following = phase.next(engine, reached)
+                if following is None:
+                    return self._end(writer, phase.ending(reached, engine), sample, frame)
+                self._record(writer, sample=not sample, frame=not frame)
+                self._enter(following)
+                continue
             if now - flushed >= _FLUSH_EVERY_S:
                 writer.flush(checkpoint.pack(self.state(writer)))
                 flushed = time.monotonic()
@@ -201,7 +212,6 @@ class Simulation:
                 rules.fraction(engine, self._start_vacant_L1, now - start),
                 self._status(now - loaded[0], engine.count(tables.EVENTS) - loaded[1]),
             )
-        return self._end(writer, stop_reason, sample, frame)
 
     def _end(
         self, writer: TrajectoryWriter, stop_reason: str, sample: bool, frame: bool
@@ -218,8 +228,8 @@ class Simulation:
 
     def _limits(self) -> dict[str, float]:
         """Where the loop must come back, to stop or to record."""
-        limits = dict(self.rules.limits)
-        for recorder in (self._samples, self._frames):
+        limits = dict(self.phase.rules.limits)
+        for recorder in (self.phase.samples, self.phase.frames):
             for key, value in recorder.limit().items():
                 limits[key] = min(value, limits.get(key, UNLIMITED))
         return limits
@@ -235,8 +245,14 @@ class Simulation:
                 "run file, the seed and the output of kmc --version.",
             )
 
+    def _enter(self, beginning: Beginning) -> None:
+        """Begin a phase; `self.phase.beginning` is all there is to know about where a run is."""
+        self.phase = Phase(self.run_file, self.model, beginning)
+        self.phase.enter(self.engine)
+
     def _record(self, writer: TrajectoryWriter, *, sample: bool, frame: bool) -> dict:
         """Append a sample and a frame of this moment, as wanted; returns the sample."""
+        self.engine.split_voltage()
         row = self.engine.sample()
         if sample:
             writer.append_sample(row)

@@ -30,12 +30,14 @@ def take(engine: Engine) -> dict:
     dict
         ``occupancy`` uint8 (n_sites,); ``counters`` int64; ``clock`` float64 (2,); ``hop_bins`` and
         ``strip_bins`` int32 (members, 2), rows of bin and site in the order within the bins;
-        ``dirty`` int32, sites whose strip weight is out of date; ``alloy``; ``generator``.
+        ``dirty`` int32, sites whose strip weight is out of date; ``alloy``; ``generator``;
+        ``charge_transfer_V``, None in a run at given current.
     """
     state = engine.state
     n_dirty = engine.count(tables.N_DIRTY)
     return {
         "alloy": isinstance(engine.law, tables.TwoSpecies),
+        "charge_transfer_V": engine.charge_transfer_V,
         "generator": engine.rng.bit_generator.state,
         "occupancy": engine.occupancy(),
         "counters": state.counters.copy(),
@@ -64,6 +66,8 @@ def restore(model: Model, saved: dict) -> Engine:
         engine = Engine(model, saved["occupancy"], rng, alloy=bool(saved["alloy"]))
         counters = np.asarray(saved["counters"], dtype=np.int64)
         _put_back(engine, saved, counters)
+        if saved["charge_transfer_V"] is not None:
+            engine.set_charge_transfer_V(float(saved["charge_transfer_V"]))
         rng.bit_generator.state = saved["generator"]
         problems = differences(engine)
     except (KeyError, IndexError, ValueError, TypeError, OverflowError) as problem:

@@ -120,14 +120,15 @@ class Recorder:
         Multiples of the cadence that the run is beyond; all there is to know about its past.
     """
 
-    def __init__(self, cadence: Cadence, sites_per_layer: int):
+    def __init__(self, cadence: Cadence, sites_per_layer: int, start: float = 0):
         self.cadence = cadence
         self.passed = 0
+        self._start = start  # time or events from which the multiples are counted
         self._sites_per_layer = sites_per_layer
 
     def limit(self) -> dict[str, float]:
         """Argument of `Engine.advance` that comes back when the next record is due."""
-        due = (self.passed + 1) * self.cadence.every
+        due = self._start + (self.passed + 1) * self.cadence.every
         if self.cadence.unit == "monolayers":
             return {"strips": math.ceil(due * self._sites_per_layer - _ROUNDING)}
         if self.cadence.unit == "events":
@@ -141,7 +142,7 @@ class Recorder:
         if reached < due:
             return False
         per_unit = self._sites_per_layer if key == "strips" else 1
-        multiples = math.floor(reached / (per_unit * self.cadence.every))
+        multiples = math.floor((reached - self._start) / (per_unit * self.cadence.every))
         self.passed = max(self.passed, multiples - 1)
         step = 1  # doubled, as one more of a tiny cadence may round to the same time
         while due <= reached:

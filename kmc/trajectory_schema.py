@@ -85,7 +85,21 @@ SAMPLE_COLUMNS = (
     column(
         "contact_fraction_Li", FLOAT, "1", "Share of L1 sites that hold Li; NaN without interface"
     ),
-    column("overpotential_V", FLOAT, "V", "Overpotential; inf when no atom is electroactive"),
+    column(
+        "overpotential_V",
+        FLOAT,
+        "V",
+        "Overpotential, the sum of the next two; inf when no atom is electroactive",
+    ),
+    column(
+        "overpotential_charge_transfer_V", FLOAT, "V", "Charge transfer at the electroactive atoms"
+    ),
+    column(
+        "overpotential_constriction_V",
+        FLOAT,
+        "V",
+        "Crowding of the current in the electrolyte onto the contact left; inf without contact",
+    ),
     column(
         "current_density_mA_cm2",
         FLOAT,
@@ -98,6 +112,7 @@ SAMPLE_COLUMNS = (
         "MPa",
         "Stack pressure over contact fraction, up to the set's limit; drives creep",
     ),
+    _count("phase", "0 while current flows, 1 during the rest after it"),
     column("energy_eV", FLOAT, "eV", "Energy of the box by the Hamiltonian in `resolved`"),
     _count("hops_Li", "Hops of Li without Mg among the first neighbours of either end, so far"),
     _count("hops_Li_near_Mg", "Hops of Li with Mg among the first neighbours of an end, so far"),
@@ -107,7 +122,15 @@ SAMPLE_COLUMNS = (
     _count("closures_Mg", "Closures for which an Mg atom entered at the top, so far"),
 )
 # Columns that files of schema 1 have not.
-_SINCE_2 = ("closures", "closures_Mg", "current_density_mA_cm2", "local_stress_MPa")
+_SINCE_2 = (
+    "closures",
+    "closures_Mg",
+    "current_density_mA_cm2",
+    "local_stress_MPa",
+    "overpotential_charge_transfer_V",
+    "overpotential_constriction_V",
+    "phase",
+)
 
 
 def required_columns(version: int) -> tuple[str, ...]:

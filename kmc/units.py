@@ -25,6 +25,7 @@ _SUFFIXES = {
     "_cm2_s": "cm2/s",
     "_kJ_mol": "kJ/mol",
     "_per_s": "1/s",
+    "_mS_cm": "mS/cm",
     "_J_m2": "J/m2",
     "_deg": "deg",
     "_MPa": "MPa",

@@ -107,6 +107,7 @@ def sample(box: Lattice, occupancy: np.ndarray, step: int, monolayers: float, **
     contact = float(np.mean(first_layer != 0)) if interface else math.nan
     contact_li = float(np.mean(first_layer == 1)) if interface else math.nan
     eta = 2 * KT_eV * math.asinh(0.25 / contact) if interface and contact else math.inf
+    constriction = 0.02 * (1 - contact) if interface and contact else 0.0
     row = {
         "events": 1000 * step,
         "hops": 990 * step,
@@ -119,7 +120,10 @@ def sample(box: Lattice, occupancy: np.ndarray, step: int, monolayers: float, **
         "capacity_monolayers": monolayers,
         "contact_fraction": contact,
         "contact_fraction_Li": contact_li,
-        "overpotential_V": eta if interface else 0.0,
+        "overpotential_V": eta + constriction if interface else 0.0,
+        "overpotential_charge_transfer_V": eta if interface else 0.0,
+        "overpotential_constriction_V": constriction,
+        "phase": 0,
         "energy_eV": -1.6 * float(np.sum(occupancy != 0)),
         "hops_Li": 990 * step,
         "hops_Li_near_Mg": 0,

@@ -26,10 +26,10 @@ FLOORS = (
     "runchecks conditions runfile_template",
     "provenance transaction trajectory*",
     "kernels.*",
-    "electrochemistry mechanics interphase hamiltonian assembly rate_tables model composition "
-    "engine reference",
+    "electrochemistry constriction mechanics interphase hamiltonian assembly rate_tables model "
+    "composition engine reference",
     "snapshot",
-    "stopping progress simulation continuation verification",
+    "stopping phases progress simulation continuation verification",
     "analysis.*",
     "plotting.* report export parameter_tables",
     "benchmark bench_report",
@@ -47,7 +47,7 @@ AT_HOME = {
     "rich": "cli.* report progress parameter_tables bench_report",
     "pydantic": "validation parameters sections conditions",
     "pandas": "trajectory_tables analysis.* export",
-    "scipy": "analysis.* plotting.*",
+    "scipy": "analysis.* plotting.* electrochemistry",
 }
 
 # Slow to import, and most uses of kmc never need it: imported inside functions alone.

@@ -271,7 +271,11 @@ def test_bookkeeping_after_many_events(name, magnesium):
     assert ours.keys() == theirs.keys()
     for b in ours:
         np.testing.assert_array_equal(np.sort(ours[b]), np.sort(theirs[b]))
-    np.testing.assert_allclose(engine.overpotential_V(), fresh.overpotential_V(), rtol=1e-12)
+    np.testing.assert_allclose(
+        engine.charge_transfer_overpotential_V(),
+        fresh.charge_transfer_overpotential_V(),
+        rtol=1e-12,
+    )
 
 
 @pytest.mark.parametrize("magnesium", [False, True], ids=["Li", "LiMg"])
@@ -374,7 +378,7 @@ def test_nothing_to_do_and_nothing_to_strip():
     occupancy[3 * 16 :] = LI
     engine = blocked.engine(occupancy)
     assert engine.advance(events=1) == tables.NO_ELECTROACTIVE
-    assert math.isinf(engine.overpotential_V())
+    assert math.isinf(engine.charge_transfer_overpotential_V())
 
 
 def test_bins_grow_with_the_vacancies():
@@ -406,7 +410,9 @@ def test_rates_in_a_crowded_box(name):
         np.testing.assert_allclose(
             engine.vacancy_rates_Hz(vacancy), all_rates(oracle, vacancy), rtol=1e-11
         )
-    np.testing.assert_allclose(engine.overpotential_V(), oracle.overpotential_V(), rtol=1e-11)
+    np.testing.assert_allclose(
+        engine.charge_transfer_overpotential_V(), oracle.overpotential_V(), rtol=1e-11
+    )
 
 
 # ---- selection ----------------------------------------------------------------------------------

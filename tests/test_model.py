@@ -58,7 +58,7 @@ def test_the_interface_of_the_paper():
     """3.8 monolayers a second at 0.5 mA/cm² (docs/model.md), η = 2kT/e asinh(j/2j0)."""
     setup = Setup(current_density_mA_cm2=0.5, electrode_thickness_um=100.0)
     assert setup.model().strip_rate_per_site_Hz == pytest.approx(3.84, abs=0.02)
-    eta = setup.engine(perfect(setup)).overpotential_V()
+    eta = setup.engine(perfect(setup)).charge_transfer_overpotential_V()
     assert eta == pytest.approx(2 * naive.K_B_EV * 298.15 * math.asinh(0.25), rel=1e-12, abs=0)
 
 

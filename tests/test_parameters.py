@@ -43,8 +43,15 @@ INPUTS = {
     "second_shell_ratio": 0.5,
     "formation_energy_Mg_shell2_eV": 0.515,
     "exchange_current_density_mA_cm2": 1.0,
+    "electrolyte_conductivity_mS_cm": 3.5,
+    "electrolyte_activation_eV": 0.309,
+    "contact_magnification": 4e6,
 }
-ASSUMED = set(INPUTS) - {"lattice_parameter_A"}
+ASSUMED = set(INPUTS) - {
+    "lattice_parameter_A",
+    "electrolyte_conductivity_mS_cm",
+    "electrolyte_activation_eV",
+}
 
 MINIMAL = """
 name = "mine"

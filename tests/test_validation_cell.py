@@ -157,7 +157,7 @@ def test_a_voltage_and_the_current_it_drives_are_inverse():
     engine = held.engine(random_occupancy(held.n_sites, np.random.default_rng(3), 9), 1)
     current = engine.current_density_mA_cm2()
     driven = Setup(layers=9, current_density_mA_cm2=current).engine(engine.occupancy(), 1)
-    assert driven.overpotential_V() == pytest.approx(0.03, rel=1e-12)
+    assert driven.charge_transfer_overpotential_V() == pytest.approx(0.03, rel=1e-12)
     engine.set_charge_transfer_V(0.015)
     ratio = math.sinh(0.015 / (2 * naive.K_B_EV * 298.15)) / math.sinh(
         0.03 / (2 * naive.K_B_EV * 298.15)

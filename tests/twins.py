@@ -205,7 +205,7 @@ class Twins:
                 )
             if oracle.strip_rate > 0 and oracle.electroactive():
                 np.testing.assert_allclose(
-                    engine.overpotential_V(), oracle.overpotential_V(), rtol=1e-11
+                    engine.charge_transfer_overpotential_V(), oracle.overpotential_V(), rtol=1e-11
                 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kmc.plotting.draw import PICTURES, draw, plot_cross_section, plot_profiles, plot_voids
 from kmc.plotting.pages import overview, save_overview
+from kmc.plotting.ripening import ripening_picture
 from kmc.plotting.style import MAGNESIUM, METAL, save
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "plot_cross_section",
     "plot_profiles",
     "plot_voids",
+    "ripening_picture",
     "save",
     "save_overview",
 ]

@@ -22,8 +22,10 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
         upper.text(0.5, 0.0, "no samples yet", ha="center", transform=upper.transAxes)
         return
     with_current = all(style.has_current(t) for t in told)
+    by_charge = with_current and not any(style.rest_starts_s(t) for t in told)
     interface = all(t.has_interface for t in told)
-    if with_current:
+    scale = 1.0
+    if by_charge:
         xs = [t.samples["capacity_monolayers"] for t in told]
         x_label = "capacity (monolayers)"
     else:
@@ -47,12 +49,16 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
     lower.set_xlabel(x_label)
     style.span(lower, max(xs, key=lambda x: x[-1]))
     longest = max(x[-1] for x in xs)
-    if with_current and longest > 0:
+    if by_charge and longest > 0:
         row = next(t.samples for t, x in zip(told, xs, strict=True) if x[-1] == longest)
         style.charge_axis(upper, row["capacity_mAh_cm2"][-1] / longest, longest)
     part.align_ylabels([upper, lower])
-    if mark_frames and len(told) == 1 and len(told[0].frames) and with_current:
+    if mark_frames and len(told) == 1 and len(told[0].frames) and by_charge:
         _mark_frame((upper, lower), told[0].frames[-1].capacity_monolayers, longest)
+    for index, t in enumerate(told):
+        if start_s := style.rest_starts_s(t):
+            colour = style.BLACK if len(told) == 1 else style.run_colour(index)
+            _mark_rest((upper, lower), start_s / scale, colour, label=index == 0)
 
 
 def _of(index: int) -> dict:
@@ -96,8 +102,43 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
             style.line(axes, x[k], v[k] * scale, **colours)
         if not k.all():
             _mark_lost(axes, x, x[~k], colours["colour"] if len(xs) > 1 else style.BLACK)
-    axes.set_ylim(0, 1.12 * highest * scale if highest > 0 else 1.0)
+    room = 1.12
+    if len(xs) == 1:
+        _draw_terms(axes, xs[0], trajectories[0], scale)
+        room = 1.35 if axes.get_legend() else room
+    axes.set_ylim(0, room * highest * scale if highest > 0 else 1.0)
     axes.set_ylabel(f"overpotential ({unit})")
+
+
+def _draw_terms(axes: Axes, x, trajectory: Trajectory, scale: float) -> None:
+    """What the overpotential of a single run consists of, if its file says so."""
+    terms = {
+        "charge transfer": ("overpotential_charge_transfer_V", style.BLUE, "--"),
+        "constriction": ("overpotential_constriction_V", style.GREEN, "-."),
+    }
+    for label, (name, colour, dashes) in terms.items():
+        if name in trajectory.samples:
+            volts = trajectory.samples[name]
+            known = np.isfinite(volts)
+            style.line(
+                axes, x[known], volts[known] * scale, colour, linestyle=dashes, lw=0.9, label=label
+            )
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left", ncols=2, handlelength=2.2, columnspacing=1.0)
+
+
+def _mark_rest(axes_pair, start: float, colour: str, *, label: bool) -> None:
+    """Where the current was switched off."""
+    for axes in axes_pair:
+        axes.axvline(start, color=colour, lw=0.6, ls=":")
+    if label:
+        axes_pair[0].annotate(
+            "rest",
+            (start, 0.06),
+            xycoords=axes_pair[0].get_xaxis_transform(),
+            xytext=(4, 0),
+            textcoords="offset points",
+        )
 
 
 def _mark_lost(axes: Axes, x, lost, colour: str) -> None:

@@ -125,8 +125,18 @@ def has_current(trajectory: Trajectory) -> bool:
     return conditions.get("current_density_mA_cm2", 0.0) > 0
 
 
+def rest_starts_s(trajectory: Trajectory) -> float:
+    """When the current was switched off; 0 where it never was."""
+    if "phase" not in trajectory.samples:
+        return 0.0
+    running = trajectory.samples["phase"] == 0
+    return 0.0 if running.all() else float(trajectory.samples["time_s"][running][-1])
+
+
 def moment(trajectory: Trajectory, frame: Frame) -> str:
     """When a frame was taken: its capacity, or its time where no current flows."""
+    if rest_starts_s(trajectory) and frame.time_s > rest_starts_s(trajectory):
+        return f"{duration(frame.time_s - rest_starts_s(trajectory))} of rest"
     if has_current(trajectory):
         return f"{figure(frame.capacity_monolayers)} monolayers"
     return f"t = {duration(frame.time_s)}"

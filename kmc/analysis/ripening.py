@@ -1,0 +1,145 @@
+"""Ripening of voids at rest: large ones grow at the expense of small ones (Gibbs–Thomson).
+
+Lens-shaped voids on an interface that exchange vacancies along it have r³ ∝ t where the exchange
+across their rim is the slow step, since r² dr/dt ∝ r · (1/r), and r⁴ ∝ t where diffusion between
+them is, since r² dr/dt ∝ 1/r (B. K. Chakraverty, J. Phys. Chem. Solids 28, 2401 (1967),
+doi:10.1016/0022-3697(67)90026-1); through the bulk it is r² and r³ (Lifshitz, Slyozov, Wagner).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kmc.analysis import voids
+from kmc.analysis.frames import Progress, each_frame
+from kmc.analysis.pictures import draw
+from kmc.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kmc.trajectory import Trajectory
+
+_FEWEST = 3  # voids at the end, below which a mean size says nothing about ripening
+_LEAST_GROWTH = 1.5  # of the mean radius; r^n for n = 2, 3, 4 look alike below it
+
+
+@dataclass(frozen=True)
+class Ripening:
+    """Void sizes through a rest; made by `measure`.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row for each frame of the rest: rest_s, voids, mean_radius_nm (of the sphere of each
+        void's volume), largest_sites, vacancies_in_voids.
+    volumes : list of ndarray
+        Vacancies of each void, frame by frame.
+    exponent, exponent_error : float
+        m of r = r0 (1 + t/τ)^m with its standard error; NaN where no fit is possible. Expected are
+        1/4 (diffusion along the interface) or 1/3 (exchange at the rim).
+    growth : float
+        Mean radius at the end over that at the beginning.
+    reached : bool
+        Whether the mean radius grew enough, and enough voids are left, to speak of an exponent.
+    """
+
+    table: pd.DataFrame
+    volumes: list[np.ndarray]
+    exponent: float
+    exponent_error: float
+    growth: float
+
+    @property
+    def reached(self) -> bool:
+        few = self.table["voids"].iloc[-1] < _FEWEST
+        return bool(self.growth >= _LEAST_GROWTH and not few and np.isfinite(self.exponent))
+
+    def plot(self):
+        """Void sizes and mean radius against the time of the rest; a figure."""
+        return draw("ripening_picture", self)
+
+    def __repr__(self) -> str:
+        first, last = self.table.iloc[0], self.table.iloc[-1]
+        said = f"exponent {self.exponent:.2f} ± {self.exponent_error:.2f}"
+        if not self.reached:
+            said += ", not reached: too little growth or too few voids"
+        return (
+            f"Ripening over {last.rest_s:.3g} s: {first.voids:.0f} voids to {last.voids:.0f}, mean "
+            f"radius {first.mean_radius_nm:.3g} nm to {last.mean_radius_nm:.3g} nm; {said}"
+        )
+
+
+def measure(
+    t: Trajectory, *, min_size: int = voids.DEFAULT_MIN_SIZE, progress: Progress | None = None
+) -> Ripening:
+    """Void sizes through the rest of a run.
+
+    Parameters
+    ----------
+    t : Trajectory
+        Of a run with a ``[rest]``.
+    min_size : int
+        Fewest connected vacancies that make a void.
+    progress : callable, optional
+        Called with the number of frames done and to do.
+
+    Raises
+    ------
+    InputError
+        The run has no rest with at least two frames.
+    """
+    import pandas as pd
+
+    phase = t.samples["phase"] if "phase" in t.samples else np.zeros(len(t.samples))
+    stripped_until_s = t.samples["time_s"][phase == 0][-1] if (phase > 0).any() else np.inf
+    chosen = np.flatnonzero(t.frames.time_s >= stripped_until_s)
+    if len(chosen) < 2:
+        raise InputError(
+            f"{t.path} has no rest with two frames",
+            advice="Give the run a [rest] with time_s, and frame_every_s where 10 are too few.",
+        )
+    rows, volumes = [], []
+    site_nm3 = float(np.prod(t.lattice.box_A)) / t.lattice.n_sites / 1e3
+    for frame in each_frame(t, chosen, progress):
+        sizes = np.array([v.volume for v in voids.find(frame.occupancy, t.lattice, min_size)])
+        radii = np.cbrt(3 * sizes * site_nm3 / (4 * np.pi))
+        volumes.append(sizes)
+        rows.append(
+            {
+                "rest_s": frame.time_s - stripped_until_s,
+                "voids": len(sizes),
+                "mean_radius_nm": radii.mean() if len(radii) else np.nan,
+                "largest_sites": sizes.max(initial=0),
+                "vacancies_in_voids": sizes.sum(),
+            }
+        )
+    table = pd.DataFrame(rows)
+    known = table[table["voids"] > 0]
+    growth = np.nan
+    if len(known):
+        growth = known["mean_radius_nm"].iloc[-1] / known["mean_radius_nm"].iloc[0]
+    return Ripening(table, volumes, *_fit(known), growth)
+
+
+def _fit(table: pd.DataFrame) -> tuple[float, float]:
+    """Exponent of r = r0 (1 + t/τ)^m by least squares, and its standard error."""
+    from scipy.optimize import curve_fit
+
+    if len(table) < 5:
+        return np.nan, np.nan
+    time_s, radius = table["rest_s"].to_numpy(), table["mean_radius_nm"].to_numpy()
+
+    def law(time_s, log_r0, log_tau, exponent):
+        return log_r0 + exponent * np.log1p(time_s / np.exp(log_tau))
+
+    guess = (np.log(radius[0]), np.log(time_s[-1] / 10), 0.3)
+    low, high = (-10, np.log(time_s[-1]) - 15, 0), (10, np.log(time_s[-1]) + 5, 2)
+    try:
+        found, covariance = curve_fit(law, time_s, np.log(radius), guess, bounds=(low, high))
+    except (RuntimeError, ValueError):
+        return np.nan, np.nan
+    return float(found[2]), float(np.sqrt(covariance[2, 2]))
