@@ -98,11 +98,12 @@ def _refused(file: h5py.File, path: str, what: str) -> FileFormatError:
     return FileFormatError(f"{file.filename} is not a trajectory of kmc's: {path} {what}")
 
 
-_TEXT, _NUMBER = (str,), (int, float)
-# What the readers rely on in the JSON of /record; keys of tables that may be absent end in "?".
+_TEXT, _NUMBER, _NUMBER_OR_NONE = (str,), (int, float), (int, float, type(None))
+# What the readers rely on in the JSON of /record. Keys that may be absent end in "?"; "*" is any.
 _RECORD = {
     "kmc_version": _TEXT,
     "run_file": _TEXT,
+    "provenance?": {"created?": _TEXT},
     "seed": (int,),
     "lattice": {
         "name": _TEXT,
@@ -118,8 +119,14 @@ _RECORD = {
             "conditions?": {"temperature_K?": _NUMBER, "current_density_mA_cm2?": _NUMBER},
         },
         "species?": [_TEXT],
-        "parameters?": {},
+        "parameters?": {
+            "*": {"value": _NUMBER, "unit?": _TEXT, "note?": _TEXT, "assumed?": (bool,)}
+        },
         "acceleration?": {
+            "max_hops_per_strip_per_site?": _NUMBER_OR_NONE,
+            "saddle_floor_eV?": _NUMBER_OR_NONE,
+            "strip_rate_per_site_Hz?": _NUMBER_OR_NONE,
+            "fastest_hop_Hz?": _NUMBER,
             "classes?": [{"name": _TEXT, "barrier_eV": _NUMBER, "slowed_by?": _NUMBER}],
         },
     },
@@ -158,7 +165,9 @@ def _check_layout(value: Any, layout: Any, place: str) -> None:
     if isinstance(layout, dict):
         if not isinstance(value, dict):
             raise ValueError(f"{place} is not a table")
-        for key, inner in layout.items():
+        some = {key: inner for key, inner in layout.items() if key != "*"}
+        some |= dict.fromkeys(value if "*" in layout else (), layout.get("*"))
+        for key, inner in some.items():
             name = key.rstrip("?")
             if name in value:
                 _check_layout(value[name], inner, f"{place}.{name}")
@@ -176,3 +185,5 @@ def _check_layout(value: Any, layout: Any, place: str) -> None:
             raise ValueError(f"{place} is none of {', '.join(layout)}")
     elif not isinstance(value, layout) or (isinstance(value, bool) and bool not in layout):
         raise ValueError(f"{place} is not {'text' if layout == _TEXT else 'a number'}")
+    elif isinstance(value, int) and value.bit_length() > 63:
+        raise ValueError(f"{place} is an enormous integer")

@@ -177,3 +177,27 @@ def test_a_record_that_claims_a_giant_lattice(tmp_path):
         for read in (kmc.load, kmc.verify):
             with pytest.raises(FileFormatError, match="do not fit the lattice"):
                 read(path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("provenance",), None),
+        (("resolved", "parameters", "second_shell_ratio"), 3),
+        (("resolved", "run", "conditions", "temperature_K"), "warm"),
+        (("seed",), 10**30),
+        (("columns",), [["time_s", "s"], ["time_s", "s"]]),
+    ],
+)
+def test_a_record_of_another_layout(tmp_path, keys, value):
+    path = tmp_path / "odd.h5"
+    path.write_bytes(fuzz.whole_files()[0])
+    with h5py.File(path, "r+") as file:
+        record = json.loads(file["record"][:].tobytes())
+        table = record
+        for key in keys[:-1]:
+            table = table[key]
+        table[keys[-1]] = value
+        fuzz.replace_record(file, record)
+    with pytest.raises(FileFormatError, match="is damaged: record"):
+        kmc.load(path)
