@@ -114,7 +114,9 @@ def test_numbers_of_the_shipped_ratio(folder):
 def test_what_it_says_of_overpotential_and_size(folder):
     t = kmc.load(folder / "strip_li.h5")
     start, end = re.search(r"from (\d+) mV to about\s+(\d+) mV", README).groups()
-    volts = t.samples.overpotential_V
+    volts = t.samples.overpotential_charge_transfer_V
+    total = float(re.search(r"total rise, to about (\d+) mV", README)[1])
+    assert 1e3 * t.samples.overpotential_V[-20:].mean() == pytest.approx(total, rel=0.25)
     assert 1e3 * volts[0] == pytest.approx(float(start), abs=0.5)
     assert 1e3 * volts[-50:].mean() == pytest.approx(float(end), abs=1.0)
     width = re.search(r"The box is (\d+) nm wide", README)[1]

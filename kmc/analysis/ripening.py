@@ -2,8 +2,8 @@
 
 Lens-shaped voids on an interface that exchange vacancies along it have r³ ∝ t where the exchange
 across their rim is the slow step, since r² dr/dt ∝ r · (1/r), and r⁴ ∝ t where diffusion between
-them is, since r² dr/dt ∝ 1/r (B. K. Chakraverty, J. Phys. Chem. Solids 28, 2401 (1967),
-doi:10.1016/0022-3697(67)90026-1); through the bulk it is r² and r³ (Lifshitz, Slyozov, Wagner).
+them is, since r² dr/dt ∝ 1/r (Chakraverty, J. Phys. Chem. Solids, 1967, for grains on a
+substrate); through the bulk it is r² and r³ (Lifshitz, Slyozov, Wagner).
 """
 
 from __future__ import annotations

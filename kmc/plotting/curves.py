@@ -103,7 +103,7 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
         if not k.all():
             _mark_lost(axes, x, x[~k], colours["colour"] if len(xs) > 1 else style.BLACK)
     room = 1.12
-    if len(xs) == 1:
+    if len(xs) == 1 and known[0].any():
         _draw_terms(axes, xs[0], trajectories[0], scale)
         room = 1.35 if axes.get_legend() else room
     axes.set_ylim(0, room * highest * scale if highest > 0 else 1.0)
