@@ -173,6 +173,8 @@ def _vacancies(samples, last: dict) -> str:
         text += f"; {count(last['absorbed'])} went into the metal behind it"
         if last["emitted"]:
             text += f", {count(last['emitted'])} came from there"
+    if last.get("closures"):
+        text += f"; creep closed {count(last['closures'])}"
     return text
 
 

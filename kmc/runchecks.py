@@ -93,8 +93,8 @@ def _voltage(run: RunFile, origin: Origin) -> list[Problem]:
         return [
             Problem(
                 f"{said} and {other} exclude each other",
-                "Keep one: hold a voltage, or a current (--set conditions.overpotential_V=none "
-                "removes the voltage).",
+                "Keep one: --set conditions.current_density_mA_cm2=none removes the current, "
+                "--set conditions.overpotential_V=none the voltage.",
             )
         ]
     return []
