@@ -124,12 +124,16 @@ def sample(box: Lattice, occupancy: np.ndarray, step: int, monolayers: float, **
         "overpotential_charge_transfer_V": eta if interface else 0.0,
         "overpotential_constriction_V": constriction,
         "phase": 0,
+        "current_density_mA_cm2": 0.5 if interface else 0.0,
+        "local_stress_MPa": 0.0,
         "energy_eV": -1.6 * float(np.sum(occupancy != 0)),
         "hops_Li": 990 * step,
         "hops_Li_near_Mg": 0,
         "hops_Mg": 0,
         "absorbed_Mg": 0,
         "emitted_Mg": 0,
+        "closures": 0,
+        "closures_Mg": 0,
     }
     return {entry.name: 0 for entry in SAMPLE_COLUMNS} | row | changes
 

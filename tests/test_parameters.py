@@ -46,6 +46,12 @@ INPUTS = {
     "electrolyte_conductivity_mS_cm": 3.5,
     "electrolyte_activation_eV": 0.309,
     "contact_magnification": 4e6,
+    "creep_reference_rate_per_s": 0.01,
+    "creep_reference_stress_MPa": 1.0,
+    "creep_exponent": 6.6,
+    "creep_activation_energy_kJ_mol": 37.0,
+    "creep_closure_factor": 3.0,
+    "creep_stress_limit_MPa": 10.0,
 }
 ASSUMED = set(INPUTS) - {
     "lattice_parameter_A",
