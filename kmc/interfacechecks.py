@@ -15,7 +15,7 @@ from kmc.lattice import Lattice
 from kmc.masks import read_mask
 from kmc.parameters import load_parameters
 from kmc.sections import Interface
-from kmc.validation import Problem
+from kmc.validation import Problem, show
 
 if TYPE_CHECKING:
     from kmc.conditions import RunFile
@@ -92,6 +92,8 @@ def interface_geometry(run: RunFile, origin: Origin) -> list[Problem]:
     problems = []
     for key, shapes in _shapes(section).items():
         problems += _size_problems(key, shapes, section, lattice, origin)
+    for key in ("patches", "voids"):
+        problems += _place_problems(key, getattr(section, key) or (), lattice, origin)
     half = float(lattice.box_A[:2].min()) / 20
     if section.correlation_length_nm > half:
         said = origin.shown("interface", "correlation_length_nm", section.correlation_length_nm)
@@ -132,6 +134,10 @@ def _size_problems(key, shapes, section, lattice, origin) -> list[Problem]:
     if min(radius for radius, _ in shapes) < smallest:
         advice = f"Use at least the lattice parameter, {smallest:.4g} nm."
         return [Problem(f"{said}: a flaw so small may hold no site", advice)]
+    lowest = lattice.layer_spacing_A / 10
+    if any(0 < height < lowest for _, height in shapes):
+        advice = f"Use at least the distance of two atomic layers, {lowest:.4g} nm."
+        return [Problem(f"{said}: a void so flat may hold no site", advice)]
     if max(flaws.widest_nm(*shape) if shape[1] else shape[0] for shape in shapes) >= widest:
         advice = f"Below {widest:.4g} nm, half of the shorter edge of the box; or enlarge size."
         return [Problem(f"{said}: a flaw so wide would meet its periodic image", advice)]
@@ -141,6 +147,18 @@ def _size_problems(key, shapes, section, lattice, origin) -> list[Problem]:
         advice = f"At most {highest:.3g} nm, so that metal is left above it; or add layers to size."
         return [Problem(f"{said}: a void so high leaves no metal above it", advice)]
     return []
+
+
+def _place_problems(key, listed, lattice, origin) -> list[Problem]:
+    """Flaws beside the box."""
+    edges = lattice.box_A[:2] / 10
+    outside = [
+        place for place in listed if not (0 <= place[0] <= edges[0] and 0 <= place[1] <= edges[1])
+    ]
+    if not outside:
+        return []
+    said = f"{show(outside[0])} of {key} {origin.where('interface', key)} lies outside the box"
+    return [Problem(said, f"x from 0 to {edges[0]:.4g} nm, y from 0 to {edges[1]:.4g} nm.")]
 
 
 def _told(error: InputError, key: str, origin: Origin) -> Problem:

@@ -184,6 +184,8 @@ def test_constants_are_those_of_the_si():
         ("capacity_mAh_cm2", "mAh/cm2"),
         ("diffusivity_Mg_25C_cm2_s", "cm2/s"),
         ("time_s", "s"),
+        ("patch_density_per_um2", "1/µm2"),
+        ("void_height_nm", "nm"),
         ("second_shell_ratio", "1"),
         ("events", "1"),
     ],

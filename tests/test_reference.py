@@ -134,6 +134,34 @@ def test_a_face_that_does_not_wet_is_a_miss():
     assert (row.dft, row.model, row.ok, row.difference) == (93.6, None, False, None)
     assert row.instead == "does not wet"
     assert "cos θ = W/γ − 1 = -1.127" in row.note
+    assert "L1 misses 4 of 14 neighbours and L2 0" in row.note
+    assert "-0.053 and +0.070 eV" in row.note
+
+
+@pytest.mark.parametrize("lattice", LATTICES)
+@pytest.mark.parametrize("name", ["li_phobic_022", "li_phobic_011", "li_neutral", "li_philic_015"])
+def test_the_family_is_met_on_every_face(name, lattice):
+    """Every energy, and no material's wetting to miss."""
+    rows = rows_of(name, lattice)
+    assert not [row.name for row in rows.values() if row.ok is False]
+    bulk, L1 = (load_parameters(name).value(f"formation_energy_{k}_eV") for k in ("bulk", "L1"))
+    assert rows["vacancy in L1 at the electrolyte"].model == pytest.approx(L1, abs=1e-5)
+    found = rows["vacancy in L2"].model
+    assert found == pytest.approx(bulk + 7 / 22 * (L1 - bulk), abs=1e-3)
+    assert "contact angle of Li on the electrolyte" in rows
+
+
+def test_the_way_out_within_L1_of_bcc_110():
+    """Away from the Mg of L2 the vacancy loses χ and the bulk's repulsion: −0.295 − 0.03 eV.
+
+    On (110) χ is that of (100), since the two L2 neighbours of an L1 site are second neighbours of
+    each other there as well.
+    """
+    row = rows_of("limg_li2s", "bcc_110")["L1 vacancy beside Mg of L2, filled by Li of L1"]
+    assert row.model == pytest.approx(-0.325, abs=1e-5)
+    assert "4 of the 6 first neighbours" in row.note
+    assert "-0.310 eV" in row.note
+    assert row.ok is None
 
 
 def test_only_the_alloy_angle_is_not_rebuilt():
