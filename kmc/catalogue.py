@@ -70,5 +70,5 @@ def read_toml(path: Path) -> dict:
     """Contents of a TOML file; syntax errors are an InputError with line and column."""
     try:
         return tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as problem:
+    except (ValueError, RecursionError) as problem:  # also whole numbers of thousands of digits
         raise InputError(f"{path} is not valid TOML: {problem}") from None

@@ -141,12 +141,10 @@ def load_run(
     """
     path = catalogue.locate("runs", name_or_path)
     text = catalogue.read_text(path)
-    tables = _sections(catalogue.read_toml(path), str(path))
-    _resolve_paths(tables, path.parent)
     origins = dict(origins or {})
     for key, value in (overrides or {}).items():
         origins.setdefault(key, f"overrides[{key!r}] = {show(value)}")
-        _apply(tables, key, value, origins[key])
+    tables = run_tables(path, overrides, origins)
     origin = Origin(str(path), origins)
     try:
         run = RunFile.model_validate(tables, context={"origin": origin})
@@ -155,6 +153,25 @@ def load_run(
         raise
     run._name, run._text, run._origin = path.stem, text, path
     return run
+
+
+def run_tables(
+    path: Path, overrides: Mapping[str, Any] | None, origins: Mapping[str, str]
+) -> dict[str, dict]:
+    """Sections of a run file with overrides in place; only that they are sections is checked.
+
+    Parameters
+    ----------
+    path : Path
+        The run file.
+    overrides, origins : mapping
+        As for `load_run`, with an origin for every override.
+    """
+    tables = _sections(catalogue.read_toml(path), str(path))
+    _resolve_paths(tables, path.parent)
+    for key, value in (overrides or {}).items():
+        _apply(tables, key, value, origins[key])
+    return tables
 
 
 def _sections(tables: dict, source: str) -> dict[str, dict]:

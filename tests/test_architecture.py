@@ -30,6 +30,7 @@ FLOORS = (
     "analysis.*",
     "plotting.* report export parameter_tables",
     "benchmark bench_report",
+    "sweep.*",
     "cli.*",
 )
 
@@ -41,8 +42,9 @@ AT_HOME = {
     "numba": "kernels.* benchmark",
     "llvmlite": "kernels.*",
     "click": "cli.*",
-    "rich": "cli.* report progress parameter_tables bench_report",
-    "pydantic": "validation parameters sections conditions",
+    "filelock": "sweep.*",
+    "rich": "cli.* report progress parameter_tables bench_report sweep.display",
+    "pydantic": "validation parameters sections conditions sweep.plan",
     "pandas": "trajectory_tables analysis.* export",
     "scipy": "analysis.* plotting.*",
 }
