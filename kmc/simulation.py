@@ -233,7 +233,7 @@ def _next_chunk(chunk: int, seconds: float) -> int:
 
 
 def run_to_file(
-    run: RunFile, output: str | Path, *, overwrite: bool = False, progress: bool = True
+    run: RunFile, output: str | Path, *, overwrite: bool = False, progress: bool | Progress = True
 ) -> Trajectory:
     """Run a checked run file and write its trajectory.
 
@@ -244,8 +244,8 @@ def run_to_file(
         HDF5 file to write.
     overwrite : bool
         Replace an existing file.
-    progress : bool
-        Show progress on stderr.
+    progress : bool or Progress
+        Show progress on stderr, or tell it to this object.
 
     Returns
     -------

@@ -16,6 +16,7 @@ import click
 
 from kmc import __version__
 from kmc.cli.pictures import export, movie, plot
+from kmc.cli.sweeps import sweep
 from kmc.errors import InputError, KmcError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
@@ -29,6 +30,7 @@ Examples:
   kmc movie strip_li.h5               the run as a movie
   kmc export strip_li.h5              the atoms for OVITO and ASE
   kmc run strip_li --set conditions.temperature_K=333.15 -o warm.h5
+  kmc sweep study.toml                many runs from one file; kmc sweep --help shows one
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
   kmc params show li_li2s             every number with its unit and source
@@ -382,5 +384,5 @@ def params_cite(name: str, bibtex: bool) -> None:
         click.echo(citations(parameters))
 
 
-for _command in (plot, movie, export):
+for _command in (plot, movie, export, sweep):
     main.add_command(_command)

@@ -122,6 +122,14 @@ class SweepFolder:
         """What is known about a failed point; empty where there is nothing."""
         return _read_json(self.failure_path(point)) or {}
 
+    def progress(self, point: Point) -> tuple[float, str] | None:
+        """How far a running point is (0 to 1) and its own words; None before it has begun."""
+        row = _read_json(self.path / "running" / f"{point.name}.json")
+        try:
+            return float(row["fraction"]), str(row["text"])
+        except (TypeError, KeyError, ValueError):  # not there, or just being written
+            return None
+
     def log(self) -> list[Ended]:
         """Points that ended, in the order in which they did; a line cut short is left out."""
         try:
@@ -181,9 +189,13 @@ class SweepFolder:
                 (self.path / "running" / f"{name}.json").unlink(missing_ok=True)
             yield owner
         finally:
-            with contextlib.suppress(OSError):
-                (self.path / "owner").unlink()
+            self.disown()
             self._lock.release()
+
+    def disown(self) -> None:
+        """Tell whoever runs a point of the folder to stop."""
+        with contextlib.suppress(OSError):
+            (self.path / "owner").unlink()
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -209,6 +221,12 @@ class SweepFolder:
         """Write the run file of a point that is about to run; an earlier failure is forgotten."""
         self.write(f"points/{point.name}.toml", self.plan.run_toml(point))
         self.failure_path(point).unlink(missing_ok=True)
+
+    def forget_progress(self, point: Point) -> None:
+        """Remove what a point that ended has left besides its trajectory."""
+        for name in (f"{point.name}.json", f".{point.name}.lock"):
+            with contextlib.suppress(OSError):
+                (self.path / "running" / name).unlink()
 
     def record_done(self, point: Point, wall_s: float) -> None:
         """Note that a point is done."""
