@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kmc.analysis.profiles import profiles
     from kmc.analysis.transport import transport
     from kmc.simulation import Simulation
+    from kmc.sweep.results import load_sweep
     from kmc.trajectory import Trajectory, load
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "cross_section",
     "load",
+    "load_sweep",
     "profiles",
     "run",
     "transport",
@@ -36,6 +38,7 @@ __all__ = [
 # numba, numpy and h5py are imported with the first use, not with the package: `kmc --help` is fast.
 _HOMES = {
     "load": "kmc.trajectory",
+    "load_sweep": "kmc.sweep.results",
     "Simulation": "kmc.simulation",
     "voids": "kmc.analysis.history",
     "cross_section": "kmc.analysis.crosssection",

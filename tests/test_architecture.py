@@ -28,9 +28,9 @@ FLOORS = (
     "electrochemistry hamiltonian assembly model composition engine reference",
     "stopping progress simulation",
     "analysis.*",
+    "sweep.*",
     "plotting.* report export parameter_tables",
     "benchmark bench_report",
-    "sweep.*",
     "cli.*",
 )
 
@@ -45,12 +45,13 @@ AT_HOME = {
     "filelock": "sweep.*",
     "rich": "cli.* report progress parameter_tables bench_report sweep.display",
     "pydantic": "validation parameters sections conditions sweep.plan",
-    "pandas": "trajectory_tables analysis.* export",
-    "scipy": "analysis.* plotting.*",
+    "pandas": "trajectory_tables analysis.* sweep.* plotting.sweeps export",
+    "scipy": "analysis.* plotting.* sweep.threshold",
+    "xarray": "sweep.results",
 }
 
 # Slow to import, and most uses of kmc never need it: imported inside functions alone.
-LATE = {"pandas"}
+LATE = {"pandas", "xarray"}
 
 # They come with pydantic, numba and matplotlib, which say what version they need.
 PARTS = {"pydantic_core", "llvmlite", "PIL"}

@@ -16,6 +16,7 @@ import click
 
 from kmc import __version__
 from kmc.cli.pictures import export, movie, plot
+from kmc.cli.studies import critical, sweep_plot
 from kmc.cli.sweeps import sweep
 from kmc.errors import InputError, KmcError
 
@@ -384,5 +385,5 @@ def params_cite(name: str, bibtex: bool) -> None:
         click.echo(citations(parameters))
 
 
-for _command in (plot, movie, export, sweep):
+for _command in (plot, movie, export, sweep, sweep_plot, critical):
     main.add_command(_command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kmc.plotting.draw import PICTURES, draw, plot_cross_section, plot_profiles, plot_voids
 from kmc.plotting.pages import overview, save_overview
 from kmc.plotting.style import MAGNESIUM, METAL, save
+from kmc.plotting.sweeps import sweep_picture
 
 __all__ = [
     "MAGNESIUM",
@@ -17,4 +18,5 @@ __all__ = [
     "plot_voids",
     "save",
     "save_overview",
+    "sweep_picture",
 ]
