@@ -132,7 +132,7 @@ class DaskWorkers:
         if not self._futures:
             time.sleep(timeout_s)
             return []
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError), self._client.as_current():
             wait(list(self._futures), timeout=timeout_s, return_when="FIRST_COMPLETED")
         ended = [future for future in self._futures if future.status != "pending"]
         return [self._outcome(future, self._futures.pop(future)) for future in ended]

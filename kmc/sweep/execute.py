@@ -239,7 +239,6 @@ class _Loop:
 
     def _stop(self) -> None:
         """Let running points close their files; those that were just finished count."""
-        self.tally.interrupted = True
         self.display.say("stopping; a second Ctrl-C stops at once")
         self.folder.disown()
         end = time.monotonic() + _STOP_S
@@ -250,6 +249,7 @@ class _Loop:
                 if outcome["state"] == DONE:
                     self.folder.record_done(point, outcome["wall_s"])
                     self.tally.done += 1
+        self.tally.interrupted = self.tally.done < self.tally.total
 
 
 def _kind(plan: Plan, point: Point) -> str:

@@ -249,8 +249,11 @@ class SweepFolder:
 
     def _append_log(self, ended: Ended) -> None:
         try:
-            with open(self.path / "log.jsonl", "a", encoding="utf-8") as file:
-                file.write(json.dumps(ended._asdict(), ensure_ascii=False) + "\n")
+            with open(self.path / "log.jsonl", "a+b") as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(0, end - 1))
+                cut_short = b"\n" if file.read(1) not in (b"", b"\n") else b""  # by a full disk
+                file.write(cut_short + json.dumps(ended._asdict()).encode() + b"\n")
         except OSError as problem:
             raise _unwritable(self.path, problem) from None
 

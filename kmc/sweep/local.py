@@ -22,7 +22,7 @@ _ONE_THREAD = dict.fromkeys(
 # beside it is taken for something else.
 _ROOT = str(Path(__file__).resolve().parents[2])
 _START = f"import sys; sys.path.append({_ROOT!r}); from kmc.sweep.worker import main; main()"
-_IDLE_DEATHS = 3  # workers that end before they have begun: something is wrong with all of them
+_STARTS = 3  # for each worker; when all end before they are ready, something is wrong
 
 
 def cores() -> int:
@@ -45,6 +45,7 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C is for the sweep, which stops its workers in order
             )
         self.job: str | None = None
+        self.ready = False
 
     def send(self, job: Mapping[str, str]) -> None:
         self.job = job["name"]
@@ -64,7 +65,8 @@ class _Worker:
 class LocalWorkers:
     """Processes of this machine, each running one point at a time on one thread.
 
-    A worker that dies is replaced, and its point comes back as "lost".
+    A worker that dies is replaced, and its point comes back as "lost". Only workers that have said
+    that they are ready get a point.
 
     Parameters
     ----------
@@ -75,9 +77,9 @@ class LocalWorkers:
     """
 
     def __init__(self, count: int, log: Path):
-        self.slots = count
+        self._count = count
         self._log = log
-        self._idle_deaths = 0
+        self._deaths_at_start = 0
         self._selector = selectors.DefaultSelector()
         self._workers: list[_Worker] = []
         try:
@@ -87,6 +89,11 @@ class LocalWorkers:
             self.close()
             raise KmcError(f"no worker can be started: {problem}") from None
 
+    @property
+    def slots(self) -> int:
+        """Points that can run at once: workers that are ready."""
+        return sum(worker.ready for worker in self._workers)
+
     def _start(self) -> None:
         worker = _Worker(self._log)
         self._workers.append(worker)
@@ -94,7 +101,8 @@ class LocalWorkers:
 
     def submit(self, job: Mapping[str, str]) -> None:
         """Give a point to a worker that has none."""
-        next(worker for worker in self._workers if worker.job is None).send(job)
+        free = next(w for w in self._workers if w.ready and w.job is None)
+        free.send(job)
 
     def wait(self, timeout_s: float) -> list[dict[str, Any]]:
         """What ended within this time: the results of `run_point`, and points that got lost."""
@@ -102,20 +110,22 @@ class LocalWorkers:
         for key, _ in self._selector.select(timeout_s):
             worker = key.data
             line = worker.process.stdout.readline()
-            if line.endswith("\n"):
-                outcomes.append(json.loads(line))
-                worker.job, self._idle_deaths = None, 0
-            else:
+            if not line.endswith("\n"):
                 outcomes += self._replace(worker)
+            elif not worker.ready:
+                worker.ready, self._deaths_at_start = True, 0
+            else:
+                outcomes.append(json.loads(line))
+                worker.job = None
         return outcomes
 
     def _replace(self, worker: _Worker) -> list[dict[str, Any]]:
         self._selector.unregister(worker.process.stdout)
         self._workers.remove(worker)
         worker.kill()
-        if worker.job is None:
-            self._idle_deaths += 1
-            if self._idle_deaths > _IDLE_DEATHS:
+        if not worker.ready:
+            self._deaths_at_start += 1
+            if self._deaths_at_start >= _STARTS * self._count:
                 raise KmcError(
                     "the processes that should run the points end at once",
                     advice=f"{self._log} holds what they said.",

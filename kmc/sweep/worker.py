@@ -23,6 +23,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     import kmc.simulation  # noqa: F401 - while the first worker compiles, the others get ready
 
+    results.write("ready\n")
     while True:
         results.write(json.dumps(run_point(**jobs.get())) + "\n")
 
