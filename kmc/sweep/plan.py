@@ -23,144 +23,38 @@ values leaves the points that were there as they were.
 from __future__ import annotations
 
 import hashlib
-import itertools
-import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from kmc import catalogue
 from kmc.conditions import SECTIONS, RunFile, load_run, run_tables
 from kmc.errors import InputError
 from kmc.quantities import QUANTITIES
-from kmc.validation import Checked, Problem, kind, number_of, raise_problems, show, toml_value
+from kmc.sweep.points import (
+    MAX_SEED,
+    REMOVED,
+    ZIP,
+    Plan,
+    Point,
+    canonical,
+    combinations,
+    removed,
+    toml_text,
+    without_removed,
+)
+from kmc.validation import Checked, Problem, kind, number_of, raise_problems, show
+
+__all__ = ["MAX_SEED", "REMOVED", "ZIP", "Plan", "Point", "canonical", "read_plan"]
 
 MAX_POINTS = 100_000
-MAX_SEED = 2**53 - 1  # whole numbers that every reader of JSON and of tables keeps exactly
 KEYS = ("run", "replicas", "seed", "grid", "zip", "set")
-ZIP = "zip"  # name of the axis whose values change side by side
-REMOVED = "none"  # as a value: the key is removed, so that its default holds
 _CHECKED_WHOLE = 200  # points checked with everything that can be seen before a run; 3 ms each
 _MOST_PROBLEMS = 5
-_LONGEST_NAME = 100
 _SEED_KEY = "random.seed"
-
-
-@dataclass(frozen=True)
-class Point:
-    """One run of a sweep.
-
-    Attributes
-    ----------
-    index : int
-        Place in the plan: the last axis changes faster than the first, replicas fastest.
-    name : str
-        Stem of its files; depends on its settings and replica alone.
-    settings : dict
-        ``"section.key"`` → value, for the keys that vary.
-    replica : int
-        0, 1, … below the plan's `replicas`.
-    seed : int
-        Seed of its random numbers.
-    """
-
-    index: int
-    name: str
-    settings: dict[str, Any]
-    replica: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a sweep file asks for, checked.
-
-    Attributes
-    ----------
-    name : str
-        Stem of the sweep file.
-    base : str
-        The run, as the file names it.
-    axes : dict
-        Axis → its values, first the grid, then ``"zip"``, whose values are tables of its members.
-    replicas, seed : int
-    fixed : dict
-        What [set] changes.
-    tables : dict
-        Sections of the base run with [set] in place.
-    inputs : dict of str to str
-        Parameter and lattice files used → hash of their contents.
-    text : str
-        The sweep file.
-    """
-
-    name: str
-    base: str
-    axes: dict[str, list]
-    replicas: int
-    seed: int
-    fixed: dict[str, Any]
-    tables: dict[str, dict]
-    inputs: dict[str, str] = field(default_factory=dict)
-    text: str = ""
-
-    @cached_property
-    def points(self) -> Sequence[Point]:
-        """Every run, in the order of the grid."""
-        labels = _labels(self.keys)
-        points = []
-        for settings in _combinations(self.axes):
-            for replica in range(self.replicas):
-                index, name = len(points), _name(settings, labels, replica)
-                points.append(
-                    Point(index, name, settings, replica, _seed(self.seed, settings, replica))
-                )
-        return points
-
-    @property
-    def keys(self) -> list[str]:
-        """Every key that varies."""
-        named = [self.axes[ZIP][0] if axis == ZIP else (axis,) for axis in self.axes]
-        return list(itertools.chain.from_iterable(named))
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything `from_json` needs, as JSON-able data."""
-        names = ("name", "base", "axes", "replicas", "seed", "fixed", "tables", "inputs")
-        points = [vars(point) for point in self.points]
-        return {**{name: getattr(self, name) for name in names}, "points": points}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any], text: str) -> Plan:
-        """The plan that `to_json` wrote down; nothing of it is checked again."""
-        rest = {key: value for key, value in data.items() if key != "points"}
-        plan = cls(**rest, text=text)
-        plan.__dict__["points"] = [Point(**row) for row in data["points"]]
-        return plan
-
-    def run_tables(self, point: Point) -> dict[str, dict]:
-        """Sections of the run file of a point, its seed included."""
-        tables = {name: dict(table) for name, table in self.tables.items()}
-        for key, value in {**point.settings, _SEED_KEY: point.seed}.items():
-            section, name = key.split(".")
-            if value == REMOVED:
-                tables.get(section, {}).pop(name, None)
-            else:
-                tables.setdefault(section, {})[name] = value
-        return tables
-
-    def run_toml(self, point: Point) -> str:
-        """Run file of a point: `kmc run` on it gives the trajectory that the sweep gives."""
-        lines = [f"# {point.name}: a point of the sweep {self.name!r}, as a run of its own."]
-        for section, table in self.run_tables(point).items():
-            lines += ["", f"[{section}]", *(f"{_key(k)} = {_toml(v)}" for k, v in table.items())]
-        return "\n".join(lines) + "\n"
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -220,7 +114,7 @@ def read_plan(file: str | Path) -> Plan:
         replicas=replicas,
         seed=seed,
         fixed=fixed,
-        tables=run_tables(base_path, _without_removed(fixed), origins),
+        tables=run_tables(base_path, without_removed(fixed), origins),
         text=text,
     )
     check.whole_runs(plan)
@@ -340,7 +234,7 @@ def _repeated(values: Sequence, where: str) -> list[Problem]:
     for value in values:
         spelt = canonical(value)
         if spelt in seen:
-            said = f"{where} has {_toml(value)} twice"
+            said = f"{where} has {toml_text(value)} twice"
             problems.append(Problem(said, "More runs of one setting: replicas."))
         seen.add(spelt)
     return problems
@@ -414,14 +308,14 @@ class _Check:
     def _load(self, settings: Mapping[str, Any]) -> None:
         changes = {**self._fixed, **settings}
         origins = {key: self.origin(key, value) for key, value in changes.items()}
-        load_run(self._base, _without_removed(changes), origins=origins)
+        load_run(self._base, without_removed(changes), origins=origins)
 
 
 def _fits(section: str, name: str, value: Any) -> bool:
     """Whether a value is sure to suit its key by itself; what is not sure is looked at in a run."""
     if section not in SECTIONS:
         return False
-    value = _removed(value)
+    value = removed(value)
     if section == "parameters":
         known = QUANTITIES.get(name)
         return known is not None and (value is None or known.allows(number_of(value)[0]))
@@ -440,13 +334,13 @@ def _fits(section: str, name: str, value: Any) -> bool:
 def _spread(axes: Mapping[str, list]) -> Iterator[dict[str, Any]]:
     """Settings of all points if they are few, else of some that show every value if they can."""
     if math.prod(len(values) for values in axes.values()) <= _CHECKED_WHOLE:
-        yield from _combinations(axes)
+        yield from combinations(axes)
         return
     longest = max(len(values) for values in axes.values())
     step = max(1, math.ceil(longest / _CHECKED_WHOLE))
     for k in range(0, longest, step):
         chosen = {axis: [values[k % len(values)]] for axis, values in axes.items()}
-        yield next(_combinations(chosen))
+        yield next(combinations(chosen))
 
 
 def _distinct_names(plan: Plan, source: str) -> None:
@@ -455,81 +349,6 @@ def _distinct_names(plan: Plan, source: str) -> None:
             f"some points of {source} would have the same file name",
             advice="Use texts that differ in more than capitals and punctuation.",
         )
-
-
-# --- points ---------------------------------------------------------------------------------------
-
-
-def _combinations(axes: Mapping[str, list]) -> Iterator[dict[str, Any]]:
-    for values in itertools.product(*axes.values()):
-        settings: dict[str, Any] = {}
-        for axis, value in zip(axes, values, strict=True):
-            settings.update(value if axis == ZIP else {axis: value})
-        yield settings
-
-
-def canonical(value: Any) -> str:
-    """One spelling for equal values, whatever order and form they were written in."""
-
-    def plain(item: Any) -> Any:
-        if isinstance(item, bool):
-            return item
-        if isinstance(item, int):
-            return float(item) if abs(item) < 2**53 else hex(item)
-        if isinstance(item, dict):
-            return {key: plain(item[key]) for key in sorted(item)}
-        return [plain(part) for part in item] if isinstance(item, list | tuple) else item
-
-    return json.dumps(plain(value), ensure_ascii=True, default=str, separators=(",", ":"))
-
-
-def _seed(sweep_seed: int, settings: Mapping[str, Any], replica: int) -> int:
-    """Seed of a point, from the seed of the sweep, the point's settings and its replica alone."""
-    key = hashlib.sha256(f"{canonical(settings)}#{replica}".encode()).digest()
-    words = [int.from_bytes(key[i : i + 4], "big") for i in range(0, 16, 4)]
-    state = np.random.SeedSequence(sweep_seed, spawn_key=words).generate_state(1, np.uint64)
-    return int(state[0]) & MAX_SEED
-
-
-def _labels(keys: Sequence[str]) -> dict[str, str]:
-    """Short names of the keys: without the section, where that is not ambiguous."""
-    short = [key.split(".")[1] for key in keys]
-    return {key: last if short.count(last) == 1 else key
-            for key, last in zip(keys, short, strict=True)}  # fmt: skip
-
-
-def _name(settings: Mapping[str, Any], labels: Mapping[str, str], replica: int) -> str:
-    """File name of a point without its ending, such as ``temperature_K=310,mg_fraction=0.03,r1``.
-
-    What a file name cannot hold is replaced, and a hash of the settings keeps such names apart.
-    """
-    parts, exact = [], True
-    for key, value in settings.items():
-        spelt = f"{value:.12g}" if _is_number(value) else canonical(value).strip('"[]')
-        if isinstance(value, str):
-            spelt = Path(value).stem if value.endswith(".toml") else value
-            exact = exact and spelt == value
-        label = f"{labels[key]}={spelt}"
-        safe = re.sub(r"[^A-Za-z0-9_.=+-]+", "_", label)
-        exact = exact and (safe == label) and (not _is_number(value) or float(spelt) == value)
-        parts.append(safe)
-    stem = ",".join(parts)
-    if not exact or len(stem) > _LONGEST_NAME:
-        digest = hashlib.sha256(canonical(settings).encode()).hexdigest()[:8]
-        stem = f"{stem[:_LONGEST_NAME]},{digest}"
-    return f"{stem},r{replica + 1}" if stem else f"r{replica + 1}"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _removed(value: Any) -> Any:
-    return None if value == REMOVED else value
-
-
-def _without_removed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _removed(value) for key, value in settings.items()}
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -549,15 +368,3 @@ def _hashes(plan: Plan) -> dict[str, str]:
             content = catalogue.read_text(catalogue.locate(catalogue_kind, name))
             found[name] = hashlib.sha256(content.encode()).hexdigest()
     return found
-
-
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return toml_value(value)
