@@ -8,11 +8,13 @@ from pathlib import Path
 
 from kmc.errors import InputError
 
-KINDS = ("lattices", "params", "runs")
+KINDS = ("lattices", "params", "runs", "studies")
+_STUDY = "study_"  # sweep files stand among the runs, under names that begin so
 
 
 def _folder(kind: str) -> Path:
     """Folder of a kind: inside the installed package, else beside it in a checkout."""
+    kind = "runs" if kind == "studies" else kind
     here = Path(__file__).parent
     installed = here / kind
     return installed if installed.is_dir() else here.parent / kind
@@ -20,7 +22,10 @@ def _folder(kind: str) -> Path:
 
 def names(kind: str) -> list[str]:
     """Names of the shipped files of a kind, sorted."""
-    return sorted(path.stem for path in _folder(kind).glob("*.toml"))
+    found = sorted(path.stem for path in _folder(kind).glob("*.toml"))
+    if kind in ("runs", "studies"):
+        return [name for name in found if name.startswith(_STUDY) == (kind == "studies")]
+    return found
 
 
 def nearest(word: str, choices) -> str:

@@ -176,6 +176,11 @@ def run_tables(
 
 def _sections(tables: dict, source: str) -> dict[str, dict]:
     """The sections of a file; anything else at its top level is refused."""
+    if isinstance(tables.get("run"), str):
+        raise InputError(
+            f"{source} is a sweep file, not a run file",
+            advice=f"It describes many runs: kmc sweep {source}",
+        )
     problems = []
     listed = ", ".join(f"[{name}]" for name in SECTIONS)
     for name, table in tables.items():

@@ -307,12 +307,13 @@ def runs() -> None:
 
 @runs.command("list")
 def runs_list() -> None:
-    """List the runs that come with kmc."""
+    """List the runs that come with kmc, and the studies of many runs, for `kmc sweep`."""
     from kmc import catalogue
 
-    for name in catalogue.names("runs"):
-        first = catalogue.read_text(catalogue.locate("runs", name)).splitlines()[0]
-        click.echo(f"{name:14s} {first.lstrip('# ')}")
+    for kind in ("runs", "studies"):
+        for name in catalogue.names(kind):
+            first = catalogue.read_text(catalogue.locate(kind, name)).splitlines()[0]
+            click.echo(f"{name:22s} {first.lstrip('# ')}")
 
 
 @main.group(

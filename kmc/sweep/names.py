@@ -50,4 +50,5 @@ def label(name: str) -> str:
 
 
 def _words(text: str) -> str:
-    return text.replace("_", " ")
+    words = text.replace("_", " ")
+    return f"M{words[1:]}" if words.startswith("mg ") else words

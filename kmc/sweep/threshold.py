@@ -25,6 +25,7 @@ _LOG_FROM = 3.0  # a range whose ends differ by this factor is searched on a log
 _MARGIN = 1.0  # how far beyond the range the likelihood is followed, in lengths of the range
 _GRID = 241
 _WIDTHS = np.geomspace(1e-4, 3.0, 40)  # of the range; the narrowest is a step
+_WIDTH_STEP = _WIDTHS[1] / _WIDTHS[0]
 _FLAT = 0.01  # log-likelihoods that near to the highest are one plateau, of which the middle counts
 # Values chosen after looking at outcomes make the usual χ²₁ too narrow; χ²₂, of threshold and width
 # together, holds its level in tests/test_threshold.py.
@@ -159,17 +160,19 @@ def fit(
         return unknown
     fall = 0.5 * chi2.ppf(confidence, _DEGREES)
     places = np.linspace(-_MARGIN, 1 + _MARGIN, _GRID)
-    up, down = (_profile(u, yes, total, places, sign)[0] for sign in (1, -1))
-    sign = 1 if up.max() >= down.max() else -1
-    if abs(up.max() - down.max()) <= fall:
+    up, down = (_profile(u, yes, total, places, _WIDTHS, sign) for sign in (1, -1))
+    sign = 1 if up[0].max() >= down[0].max() else -1
+    if abs(up[0].max() - down[0].max()) <= fall:
         return unknown
-    profile = up if sign > 0 else down
+    profile, widths = up if sign > 0 else down
+    fitting = widths[profile >= profile.max() - fall]
+    finer = np.geomspace(fitting.min() / _WIDTH_STEP, fitting.max() * _WIDTH_STEP, len(_WIDTHS))
     inside = places[profile >= profile.max() - fall]
     step = places[1] - places[0]
     places = np.linspace(
         max(-_MARGIN, inside[0] - step), min(1 + _MARGIN, inside[-1] + step), _GRID
     )
-    profile, widths = _profile(u, yes, total, places, sign)  # once more, where it matters
+    profile, widths = _profile(u, yes, total, places, finer, sign)  # once more, where it matters
     inside = places[profile >= profile.max() - fall]
     flat = places[profile >= profile.max() - _FLAT]
     best = 0.5 * (flat[0] + flat[-1])
@@ -185,12 +188,12 @@ def fit(
     )
 
 
-def _profile(u, yes, total, places, sign: int) -> tuple[np.ndarray, np.ndarray]:
+def _profile(u, yes, total, places, trial_widths, sign: int) -> tuple[np.ndarray, np.ndarray]:
     """Highest log-likelihood over all widths for each threshold, and the width that gives it."""
     z = sign * (u[None, :] - places[:, None])
     best = np.full(len(places), -np.inf)
     widths = np.zeros(len(places))
-    for width in _WIDTHS:
+    for width in trial_widths:
         scaled = z / width
         no = _log_logistic(-scaled)
         likelihood = no @ total + scaled @ yes  # log P = log(1 − P) + z
