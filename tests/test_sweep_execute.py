@@ -19,7 +19,7 @@ import pytest
 import kmc
 from kmc.errors import InputError, KmcError
 from kmc.sweep import point as point_module
-from kmc.sweep.cluster import DaskWorkers, connect
+from kmc.sweep.cluster import DaskWorkers, connect, queue_cluster
 from kmc.sweep.display import PlainLines, Silent, headline, table_of
 from kmc.sweep.execute import MAX_ATTEMPTS, Running, Tally, run_sweep
 from kmc.sweep.folder import make_folder, open_folder
@@ -361,6 +361,38 @@ def test_a_scheduler_and_workers_of_their_own_one_of_them_killed(tmp_path, undis
         assert killed[0] in workers
         assert tally.done == 4, tally
     assert results(folder) == undisturbed["long"]
+
+
+def test_jobs_of_a_queueing_system(folder, undisturbed, tmp_path, monkeypatch):
+    """With an sbatch that starts the job script at once on this machine."""
+    commands = {
+        "sbatch": 'bash "$1" >/dev/null 2>&1 & echo "Submitted batch job $!"',
+        "scancel": 'kill "$1"',
+    }
+    for name, line in commands.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+
+    def make(points):
+        options = {"queue": "short", "interface": "lo", "job_name": "kmc"}
+        jobs = queue_cluster("slurm", 2, options)
+        return DaskWorkers(jobs.get_client(), cluster=jobs)
+
+    assert run_sweep(folder, make, Silent()).done == 4
+    assert results(folder) == undisturbed["tiny"]
+
+
+def test_a_scheduler_that_dies_is_told(folder):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        workers = DaskWorkers(connect(cluster.scheduler_address))
+        assert workers.slots == 1
+    with pytest.raises(KmcError, match="scheduler does not answer"):
+        run_sweep(folder, lambda points: workers, Silent())
+    assert not folder.is_locked()
 
 
 def test_no_scheduler_is_told(monkeypatch):

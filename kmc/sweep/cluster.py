@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
+from concurrent.futures import CancelledError
 from typing import Any
 
 from kmc.errors import InputError, KmcError
@@ -132,7 +133,8 @@ class DaskWorkers:
         if not self._futures:
             time.sleep(timeout_s)
             return []
-        with contextlib.suppress(TimeoutError), self._client.as_current():
+        # A future that is cancelled, with a scheduler that died for example, shows in its status.
+        with contextlib.suppress(TimeoutError, CancelledError), self._client.as_current():
             wait(list(self._futures), timeout=timeout_s, return_when="FIRST_COMPLETED")
         ended = [future for future in self._futures if future.status != "pending"]
         return [self._outcome(future, self._futures.pop(future)) for future in ended]

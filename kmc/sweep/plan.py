@@ -77,7 +77,7 @@ def read_plan(file: str | Path) -> Plan:
     InputError
         Anything in it that cannot be used; nothing has been computed or written then.
     """
-    path = catalogue.locate("runs", file)
+    path = catalogue.locate("studies", file)
     text = catalogue.read_text(path)
     given = catalogue.read_toml(path)
     source = str(path)
