@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kmc.analysis.transport import transport
     from kmc.continuation import extend, resume
     from kmc.simulation import Simulation
+    from kmc.sweep.results import load_sweep
     from kmc.trajectory import Trajectory, load
     from kmc.verification import verify
 
@@ -30,6 +31,7 @@ __all__ = [
     "cross_section",
     "extend",
     "load",
+    "load_sweep",
     "profiles",
     "resume",
     "run",
@@ -41,6 +43,7 @@ __all__ = [
 # numba, numpy and h5py are imported with the first use, not with the package: `kmc --help` is fast.
 _HOMES = {
     "load": "kmc.trajectory",
+    "load_sweep": "kmc.sweep.results",
     "Simulation": "kmc.simulation",
     "resume": "kmc.continuation",
     "extend": "kmc.continuation",

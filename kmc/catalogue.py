@@ -9,13 +9,15 @@ from pathlib import Path
 
 from kmc.errors import InputError
 
-KINDS = ("lattices", "params", "runs")
+KINDS = ("lattices", "params", "runs", "studies")
+_STUDY = "study_"  # sweep files stand among the runs, under names that begin so
 MOST_BYTES = 4 * 2**20  # of a TOML file; the largest shipped one has a thousandth of it
 MOST_DEEP = 20  # tables and lists inside one another; shipped files have three
 
 
 def _folder(kind: str) -> Path:
     """Folder of a kind: inside the installed package, else beside it in a checkout."""
+    kind = "runs" if kind == "studies" else kind
     here = Path(__file__).parent
     installed = here / kind
     return installed if installed.is_dir() else here.parent / kind
@@ -23,7 +25,10 @@ def _folder(kind: str) -> Path:
 
 def names(kind: str) -> list[str]:
     """Names of the shipped files of a kind, sorted."""
-    return sorted(path.stem for path in _folder(kind).glob("*.toml"))
+    found = sorted(path.stem for path in _folder(kind).glob("*.toml"))
+    if kind in ("runs", "studies"):
+        return [name for name in found if name.startswith(_STUDY) == (kind == "studies")]
+    return found
 
 
 def nearest(word: str, choices) -> str:

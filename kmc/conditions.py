@@ -147,9 +147,10 @@ def load_run(
     """
     path = catalogue.locate("runs", name_or_path)
     text = catalogue.read_text(path)
-    tables = _sections(catalogue.read_toml(path), str(path))
-    _resolve_paths(tables, path.parent)
-    run = _checked(tables, str(path), overrides or {}, origins or {})
+    origins = dict(origins or {})
+    for key, value in (overrides or {}).items():
+        origins.setdefault(key, f"overrides[{key!r}] = {show(value)}")
+    run = _checked(run_tables(path, overrides, origins), str(path), origins)
     run._name, run._text, run._origin = path.stem, text, path
     return run
 
@@ -184,19 +185,17 @@ def restored_run(
         section: {key: value for key, value in table.items() if value is not None}
         for section, table in _sections(dict(tables), str(path)).items()
     }
-    run = _checked(given, str(path), overrides or {}, origins or {})
+    origins = dict(origins or {})
+    for key, value in (overrides or {}).items():
+        origins.setdefault(key, f"overrides[{key!r}] = {show(value)}")
+        _apply(given, key, value, origins[key])
+    run = _checked(given, str(path), origins)
     run._name, run._text, run._origin = path.stem, text, None
     return run
 
 
-def _checked(
-    tables: dict, source: str, overrides: Mapping[str, Any], origins: Mapping[str, str]
-) -> RunFile:
-    """Sections with overrides as a checked run."""
-    origins = dict(origins)
-    for key, value in overrides.items():
-        origins.setdefault(key, f"overrides[{key!r}] = {show(value)}")
-        _apply(tables, key, value, origins[key])
+def _checked(tables: dict, source: str, origins: Mapping[str, str]) -> RunFile:
+    """Sections with overrides in place as a checked run."""
     origin = Origin(source, origins)
     try:
         return RunFile.model_validate(tables, context={"origin": origin})
@@ -205,8 +204,32 @@ def _checked(
         raise
 
 
+def run_tables(
+    path: Path, overrides: Mapping[str, Any] | None, origins: Mapping[str, str]
+) -> dict[str, dict]:
+    """Sections of a run file with overrides in place; only that they are sections is checked.
+
+    Parameters
+    ----------
+    path : Path
+        The run file.
+    overrides, origins : mapping
+        As for `load_run`, with an origin for every override.
+    """
+    tables = _sections(catalogue.read_toml(path), str(path))
+    _resolve_paths(tables, path.parent)
+    for key, value in (overrides or {}).items():
+        _apply(tables, key, value, origins[key])
+    return tables
+
+
 def _sections(tables: dict, source: str) -> dict[str, dict]:
     """The sections of a file; anything else at its top level is refused."""
+    if isinstance(tables.get("run"), str):
+        raise InputError(
+            f"{source} is a sweep file, not a run file",
+            advice=f"It describes many runs: kmc sweep {source}",
+        )
     problems = []
     listed = ", ".join(f"[{name}]" for name in SECTIONS)
     for name, table in tables.items():

@@ -95,8 +95,10 @@ class Bar:
         self._bar.update(self._task, completed=fraction, text=text)
 
 
-def progress_for(title: str, wanted: bool) -> Progress:
-    """A bar on a terminal, lines elsewhere, nothing if not wanted."""
+def progress_for(title: str, wanted: bool | Progress) -> Progress:
+    """A bar on a terminal, lines elsewhere, nothing if not wanted; or what the caller brings."""
+    if not isinstance(wanted, bool):
+        return wanted
     if not wanted:
         return Silent()
     return Bar(title) if sys.stderr.isatty() else PlainLines(title)

@@ -363,7 +363,7 @@ def run_to_file(
     output: str | Path,
     *,
     overwrite: bool = False,
-    progress: bool = True,
+    progress: bool | Progress = True,
     check_every: int | None = None,
 ) -> Trajectory:
     """Run a checked run file and write its trajectory.
@@ -375,8 +375,8 @@ def run_to_file(
         HDF5 file to write.
     overwrite : bool
         Replace an existing file.
-    progress : bool
-        Show progress on stderr.
+    progress : bool or Progress
+        Show progress on stderr, or tell it to this object.
     check_every : int, optional
         Every so many events, rebuild everything from scratch and compare.
 

@@ -424,8 +424,9 @@ def test_params_check_on_another_lattice():
 
 def test_runs_list():
     lines = call("runs", "list").stdout.splitlines()
-    assert len(lines) == len(catalogue.names("runs"))
+    assert len(lines) == len(catalogue.names("runs")) + len(catalogue.names("studies"))
     assert any(line.startswith("strip_li ") and "Strip lithium" in line for line in lines)
+    assert any(line.startswith("study_temperature ") and "Study: " in line for line in lines)
 
 
 # --- the package ----------------------------------------------------------------------------------

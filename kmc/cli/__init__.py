@@ -28,6 +28,8 @@ from kmc.cli.shared import (
     read_settings,
     show_result,
 )
+from kmc.cli.studies import critical, sweep_plot
+from kmc.cli.sweeps import sweep
 from kmc.errors import InputError, KmcError
 
 _EPILOG = """\
@@ -40,6 +42,7 @@ Examples:
   kmc export strip_li.h5              the atoms for OVITO and ASE
   kmc verify strip_li.h5              does the file add up?
   kmc run strip_li --set conditions.temperature_K=333.15 -o warm.h5
+  kmc sweep study.toml                many runs from one file; kmc sweep --help shows one
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
   kmc params show li_li2s             every number with its unit and source
@@ -259,12 +262,13 @@ def runs() -> None:
 
 @runs.command("list")
 def runs_list() -> None:
-    """List the runs that come with kmc."""
+    """List the runs that come with kmc, and the studies of many runs, for `kmc sweep`."""
     from kmc import catalogue
 
-    for name in catalogue.names("runs"):
-        first = catalogue.read_text(catalogue.locate("runs", name)).splitlines()[0]
-        click.echo(f"{name:14s} {first.lstrip('# ')}")
+    for kind in ("runs", "studies"):
+        for name in catalogue.names(kind):
+            first = catalogue.read_text(catalogue.locate(kind, name)).splitlines()[0]
+            click.echo(f"{name:22s} {first.lstrip('# ')}")
 
 
 @main.group(
@@ -337,5 +341,9 @@ def params_cite(name: str, bibtex: bool) -> None:
         click.echo(citations(parameters))
 
 
-for _command in (resume, extend, verify, repair, plot, movie, export):
+for _command in (
+    *(resume, extend, verify, repair),
+    *(plot, movie, export),
+    *(sweep, sweep_plot, critical),
+):
     main.add_command(_command)

@@ -6,6 +6,7 @@ from kmc.plotting.draw import PICTURES, draw, plot_cross_section, plot_profiles,
 from kmc.plotting.pages import overview, save_overview
 from kmc.plotting.ripening import ripening_picture
 from kmc.plotting.style import MAGNESIUM, METAL, save
+from kmc.plotting.sweeps import sweep_picture
 
 __all__ = [
     "MAGNESIUM",
@@ -19,4 +20,5 @@ __all__ = [
     "ripening_picture",
     "save",
     "save_overview",
+    "sweep_picture",
 ]

@@ -1,0 +1,297 @@
+"""`kmc sweep-plot` and `kmc critical`: what a sweep says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kmc.errors import InputError
+
+_FILE = {"type": click.Path(path_type=Path), "metavar": "FILE"}
+_FORCE = click.option("--force", is_flag=True, help="Overwrite the output.")
+_QUIET = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+_PICTURES = (".png", ".svg", ".pdf")
+_TABLES = (".csv",)
+
+
+@click.command(
+    "sweep-plot",
+    short_help="Draw the results of a sweep, and write them as CSV.",
+    epilog="\b\nExamples:\n"
+    "  kmc sweep-plot study_temperature\n"
+    "  kmc sweep-plot study_temperature --what max_void_width_nm --at 0.5\n"
+    "  kmc sweep-plot study_interface_energy --x current_density_mA_cm2 --heatmap -o map.png\n"
+    "  kmc sweep-plot study_interface_energy --where formation_energy_L1_eV=0.4 --csv table.csv\n"
+    "\n\b\nIn Python:\n"
+    '  ds = kmc.load_sweep("study_temperature")      an xarray.Dataset of every number\n'
+    '  ds.contact_fraction.mean("replica")\n',
+)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--x", metavar="AXIS", help="Axis along x; the first that varies by default.")
+@click.option("--y", metavar="AXIS", help="Second axis: one line for each of its values.")
+@click.option(
+    "--what",
+    default="contact_fraction",
+    show_default=True,
+    metavar="NUMBER",
+    help="What is drawn: a column of the samples, voids, mean_void_width_nm, max_void_width_nm, "
+    "mean_void_height_nm, max_void_height_nm, hops_per_strip or onset_capacity_monolayers.",
+)
+@click.option(
+    "--at",
+    type=float,
+    metavar="CAPACITY",
+    help="Monolayers at which it is read; the end of each run by default.",
+)
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="AXIS=VALUE",
+    help="Keep one value of an axis that is not drawn. May be repeated.",
+)
+@click.option("--heatmap", is_flag=True, help="Colour over two axes in place of lines.")
+@click.option(
+    "--onset-contact",
+    type=float,
+    default=0.9,
+    show_default=True,
+    help="Contact fraction whose loss is the onset.",
+)
+@click.option(
+    "-o",
+    "--output",
+    **_FILE,
+    help="A .png, .svg or .pdf; FOLDER_NUMBER.png beside the folder by default.",
+)
+@click.option("--csv", **_FILE, help="Also write what is drawn: means and intervals.")
+@click.option("--runs-csv", **_FILE, help="Also write every number of every run.")
+@_FORCE
+@_QUIET
+def sweep_plot(
+    folder: Path,
+    x: str | None,
+    y: str | None,
+    what: str,
+    at: float | None,
+    where: tuple[str, ...],
+    heatmap: bool,
+    onset_contact: float,
+    output: Path | None,
+    csv: Path | None,
+    runs_csv: Path | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Draw the results of the sweep in FOLDER, as far as it has come.
+
+    Lines are means over replicas, bands 95 % intervals of the mean (Student's t).
+    """
+    from kmc.outputs import check_new
+    from kmc.progress import progress_for
+
+    path = output or folder.resolve().parent / f"{folder.resolve().name}_{what}.png"
+    if output is None and path.parent == Path.cwd():
+        path = Path(path.name)
+    outputs = {path: _PICTURES, **{table: _TABLES for table in (csv, runs_csv) if table}}
+    for file, endings in outputs.items():
+        check_new(file, endings, force=force)
+    chosen = dict(_pair(text) for text in where)
+
+    from kmc.sweep.results import load_sweep
+
+    with progress_for(folder.name, not quiet) as progress:
+        ds = load_sweep(
+            folder,
+            at_monolayers=() if at is None else at,
+            onset_contact=onset_contact,
+            progress=progress,
+        )
+    from kmc.plotting.style import save
+    from kmc.plotting.sweeps import sweep_picture, sweep_table
+
+    options: dict[str, Any] = {"x": x, "y": y, "at": at, "where": chosen}
+    save(sweep_picture(ds, what, heatmap=heatmap, **options), path)
+    written = [str(path)]
+    if csv is not None:
+        _write_table(sweep_table(ds, what, **options), csv)
+        written.append(str(csv))
+    if runs_csv is not None:
+        _write_table(ds.to_dataframe().reset_index(), runs_csv)
+        written.append(str(runs_csv))
+    if not quiet:
+        click.echo(f"Wrote {', '.join(written)}")
+        _tell_gaps(ds, folder)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip() or not value.strip():
+        raise InputError(
+            f"--where {text} is not AXIS=VALUE", advice="For example --where temperature_K=298.15."
+        )
+    return name.strip(), value.strip()
+
+
+def _write_table(table: Any, path: Path) -> None:
+    from kmc.outputs import replacing
+
+    with replacing(path) as beside:
+        table.to_csv(beside, index=False)
+
+
+def _tell_gaps(ds: Any, folder: Path) -> None:
+    """What the picture does not show, because it has not been run or has failed."""
+    states = ds.state.values.ravel()
+    gaps = [(state, int((states == state).sum())) for state in sorted(set(states) - {"done"})]
+    if gaps:
+        told = ", ".join(f"{n} {state}" for state, n in gaps)
+        click.echo(
+            f"{told} of {len(states)} runs are not in it: `kmc sweep` runs what is missing.",
+            err=True,
+        )
+
+
+_CRITICAL_EPILOG = """\
+\b
+Examples:
+  kmc critical strip_li --vary conditions.current_density_mA_cm2 --between 0.1 100
+      --criterion "contact_fraction<0.7" --at 1 --set system.size="[20, 20, 16]"
+      --set acceleration.max_hops_per_strip_per_site=none
+      --set acceleration.saddle_floor_eV=0.40
+  kmc critical my_run.toml --vary conditions.temperature_K --between 270 370
+      --criterion "voids>=3" --at 0.5 --replicas 8
+  kmc critical ... --against "parameters.formation_energy_L1_eV=[0.28, 0.4, 0.5]"
+
+Quote the criterion for the shell. The runs are kept in the folder: a second call runs only what is
+missing, and `kmc sweep-plot` and kmc.load_sweep read them like those of any sweep.
+"""
+
+
+@click.command(
+    short_help="Find the current, pressure, ... at which runs begin to fail.",
+    epilog=_CRITICAL_EPILOG,
+)
+@click.argument("name_or_path")
+@click.option(
+    "--vary",
+    required=True,
+    metavar="SECTION.KEY",
+    help="What is varied: any numeric key of a run file.",
+)
+@click.option(
+    "--between", required=True, nargs=2, type=float, metavar="LOW HIGH", help="Range searched."
+)
+@click.option(
+    "--criterion",
+    required=True,
+    metavar="TEST",
+    help='What counts as failure: "contact_fraction<0.8", "overpotential_V>0.1", "voids>=2" ...',
+)
+@click.option(
+    "--at",
+    type=float,
+    metavar="CAPACITY",
+    help="Monolayers at which runs end and are judged; by default the run file says when they end.",
+)
+@click.option(
+    "--replicas", type=int, default=4, show_default=True, help="Runs at each value, at least 2."
+)
+@click.option(
+    "--tolerance",
+    type=float,
+    default=0.2,
+    show_default=True,
+    help="Half of the 95 % interval at which the search ends: a share of the value, or of the "
+    "range where its ends are less than a factor of 3 apart or not both positive.",
+)
+@click.option(
+    "--max-runs", type=int, default=120, show_default=True, help="Runs at which the search ends."
+)
+@click.option(
+    "--against",
+    metavar="KEY=[V1, V2, ...]",
+    help="Search again for each value of a second key, and draw the map.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Change one key of the run file in every run. May be repeated.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the study.")
+@click.option("--workers", type=int, metavar="N", help="Runs at a time; all cores by default.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where the runs, the picture and the table go; NAME_critical by default.",
+)
+@_QUIET
+def critical(
+    name_or_path: str,
+    vary: str,
+    between: tuple[float, float],
+    criterion: str,
+    at: float | None,
+    replicas: int,
+    tolerance: float,
+    max_runs: int,
+    against: str | None,
+    settings: tuple[str, ...],
+    seed: int,
+    workers: int | None,
+    output: Path | None,
+    quiet: bool,
+) -> None:
+    """Find where the runs of NAME_OR_PATH begin to fail, with a 95 % interval.
+
+    The critical value is where half of the runs meet the criterion. Bisection with repeats finds
+    the region, a logistic fit by maximum likelihood the value, its profile likelihood the interval.
+    Whether failure becomes more or less frequent with the variable follows from the runs.
+    """
+    from kmc.conditions import parse_override
+    from kmc.plotting.thresholds import threshold_map_picture, threshold_picture
+    from kmc.sweep import critical as study
+    from kmc.sweep.criterion import parse_criterion
+    from kmc.sweep.question import Question, map_table
+    from kmc.sweep.threshold import Scale
+
+    question = Question(
+        base=name_or_path,
+        vary=vary,
+        scale=Scale.between(*between),
+        criterion=parse_criterion(criterion),
+        at=at,
+        replicas=replicas,
+        tolerance=tolerance,
+        most_runs=max_runs,
+        settings=dict(parse_override(text) for text in settings),
+        seed=seed,
+    )
+    name = question.check().name
+    folder = output or Path(f"{name}_critical")
+    tell = (lambda text: None) if quiet else click.echo
+    options = {"workers": workers, "tell": tell, "progress": not quiet}
+    if against is None:
+        found = study.find(question, folder, **options)
+        tell("\n" + "\n".join(found.lines()))
+        picture, table = threshold_picture(found), found.table()
+    else:
+        key, values = study.parse_against(against)
+        several = study.find_against(question, key, values, folder, **options)
+        tell("")
+        for value, one in zip(values, several, strict=True):
+            tell(f"{key} = {value:g}: {one.sentence}")
+        picture, table = (
+            threshold_map_picture(several, key, values),
+            map_table(several, key, values),
+        )
+    from kmc.plotting.style import save
+
+    save(picture, folder / "critical.png")
+    _write_table(table, folder / "critical.csv")
+    tell(f"Wrote {folder / 'critical.png'} and {folder / 'critical.csv'}; the runs are in {folder}")

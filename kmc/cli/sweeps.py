@@ -1,0 +1,215 @@
+"""`kmc sweep`: many runs from one file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kmc.errors import InputError
+
+_INTERRUPTED = 130
+_SHOWN = 12  # points in a dry run, failures at the end
+_QUEUES = ("slurm", "pbs", "lsf", "sge", "oar", "moab", "htcondor")
+
+_EPILOG = """\
+\b
+A sweep file:
+  run = "strip_li"                        # a run that comes with kmc, or the path of a run file
+  replicas = 3                            # runs a setting, each with a seed of its own
+  seed = 1                                # every seed follows from this one
+
+\b
+  [grid]                                  # every combination of these
+  "conditions.temperature_K" = [298.15, 333.15]
+  "parameters.second_shell_ratio" = [0.4, 0.5]
+
+\b
+  [zip]                                   # side by side: lists of one length
+  "conditions.current_density_mA_cm2" = [0.25, 0.5]
+  "stop.capacity_monolayers" = [1, 2]
+
+\b
+  [set]                                   # the same everywhere; "none" removes a key
+  "system.size" = [24, 24, 24]
+
+\b
+Examples:
+  kmc sweep study.toml --dry-run          what would run, how long, how much disk
+  kmc sweep study.toml                    on all cores of this machine, into the folder study
+  kmc sweep study.toml -o results --workers 4
+  kmc sweep study.toml                    again: goes on where it stopped
+  kmc sweep study.toml --dask tcp://10.0.0.1:8786
+  kmc sweep study.toml --dask-jobqueue slurm --workers 64 --cluster-option queue=short
+
+The folder holds a run file and a trajectory for each point; `kmc run` on that run file gives the
+same trajectory. A point that is done is never run again; one that failed is tried again with the
+next call. The sweep file may grow (more values, more replicas): only what is new is run. On a
+cluster the folder must be on a disk that all workers share, and kmc installed where they are.
+
+Exit codes: 0 all points done, 1 some failed (failures/ says why) or the folder could not be
+written, 2 the input cannot be used, 130 interrupted; the same command goes on.
+"""
+
+
+@click.command(epilog=_EPILOG, short_help="Run every point of a sweep file, on all cores.")
+@click.argument("file")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder of the sweep; the name of FILE without its ending, in the current folder, by "
+    "default.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 100_000),
+    metavar="N",
+    help="Points at once; all cores by default, or as many threads as the Dask cluster has.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would run, how long and how much disk.")
+@click.option("--dask", "address", metavar="ADDRESS", help="Run on this Dask scheduler.")
+@click.option(
+    "--dask-jobqueue",
+    "queue",
+    type=click.Choice(_QUEUES),
+    help="Run in jobs of a queueing system; --workers says in how many.",
+)
+@click.option(
+    "--cluster-option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of the dask-jobqueue cluster, such as queue=short or walltime=12:00:00.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def sweep(
+    file: str,
+    output: Path | None,
+    workers: int | None,
+    dry_run: bool,
+    address: str | None,
+    queue: str | None,
+    options: tuple[str, ...],
+    quiet: bool,
+) -> None:
+    """Run every point of the sweep FILE that is not done yet.
+
+    FILE is a sweep file of your own or one that comes with kmc. Everything that can be checked is
+    checked before anything is computed.
+    """
+    if address and queue:
+        raise InputError("--dask and --dask-jobqueue exclude each other", advice="Give one.")
+    if options and not queue:
+        raise InputError(
+            "--cluster-option needs --dask-jobqueue", advice="Say which queueing system."
+        )
+    if queue and not workers:
+        raise InputError("--dask-jobqueue needs --workers", advice="Say how many jobs to submit.")
+    given = dict(_option(text) for text in options)
+
+    from kmc.sweep.folder import check_folder, make_folder
+    from kmc.sweep.plan import read_plan
+
+    plan = read_plan(file)
+    path = Path(plan.name) if output is None else output
+    existing = check_folder(path, plan)
+    if dry_run:
+        _dry_run(plan, existing, path, workers)
+        return
+
+    from kmc.sweep.display import display_for
+    from kmc.sweep.execute import run_sweep
+
+    folder = make_folder(path, plan)
+    make = _workers(folder.path, workers, address, queue, given)
+    tally = run_sweep(folder, make, display_for(not quiet))
+    _report(tally, path, quiet)
+    if tally.interrupted:
+        sys.exit(_INTERRUPTED)
+    if tally.failed:
+        sys.exit(1)
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """An option of the cluster; whole numbers as such, everything else as text."""
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise InputError(
+            f"--cluster-option {text} is not KEY=VALUE", advice="For example queue=short."
+        )
+    return key, int(value) if value.isdecimal() else value
+
+
+def _workers(
+    folder: Path, count: int | None, address: str | None, queue: str | None, options: dict
+) -> Callable[[int], Any]:
+    """Makes the workers once the folder is locked, for a number of points."""
+
+    def make(points: int) -> Any:
+        if address is None and queue is None:
+            from kmc.sweep.local import LocalWorkers, cores
+
+            return LocalWorkers(min(points, count or cores()), folder / "workers.log")
+        from kmc.sweep import cluster
+
+        if queue is None:
+            return cluster.DaskWorkers(cluster.connect(address), most=count)
+        jobs = cluster.queue_cluster(queue, min(points, count), options)
+        return cluster.DaskWorkers(jobs.get_client(), cluster=jobs)
+
+    return make
+
+
+def _dry_run(plan: Any, existing: Any, path: Path, workers: int | None) -> None:
+    from kmc.sweep.estimate import estimate
+    from kmc.sweep.local import cores
+    from kmc.wording import duration, plural
+
+    done = existing.done() if existing else set()
+    todo = [point for point in plan.points if point.name not in done]
+    for axis, values in plan.axes.items():
+        named = " and ".join(values[0]) if axis == "zip" else axis
+        click.echo(f"{named}: {plural(len(values), 'value')}")
+    repeated = f", {plural(plan.replicas, 'replica')} each" if plan.replicas > 1 else ""
+    click.echo(f"{plural(len(plan.points), 'point')}{repeated}; {len(done)} done\n")
+    shown = todo if len(todo) <= _SHOWN else [*todo[: _SHOWN // 2], None, *todo[-_SHOWN // 2 :]]
+    for point in shown:
+        click.echo("  …" if point is None else f"  {point.name}  seed {point.seed}")
+    if not todo:
+        click.echo("Nothing to run.")
+        return
+    if sys.stderr.isatty():
+        click.echo("Measuring for some seconds …", err=True)
+    found = estimate(plan, todo, existing)
+    count = min(len(todo), workers or cores())
+    if found.compute_s == found.compute_s:
+        left = f"about {duration(found.compute_s / count)} with {plural(count, 'worker')}"
+        click.echo(f"\nTime    {left} ({found.basis})")
+    else:
+        click.echo("\nTime    unknown: the first point was too short to measure, or cannot run")
+    click.echo(f"Disk    about {found.disk_bytes / 1e6:.3g} MB in {path}")
+
+
+def _report(tally: Any, path: Path, quiet: bool) -> None:
+    """What came of it, and what to do next."""
+    from kmc.wording import plural
+
+    if tally.failures:
+        click.echo(f"{plural(len(tally.failures), 'point')} failed:", err=True)
+        for point, error in tally.failures[:_SHOWN]:
+            click.echo(f"  {point.name}: {error}", err=True)
+            click.echo(f"    {path / 'points' / point.name}.toml", err=True)
+        if len(tally.failures) > _SHOWN:
+            click.echo(f"  … and more, see {path / 'failures'}", err=True)
+    if tally.interrupted:
+        left = tally.total - tally.done
+        click.echo(f"Interrupted with {left} of {tally.total} points to go.", err=True)
+        click.echo("The same command goes on where this one stopped.", err=True)
+    if quiet:
+        return
+    click.echo(f"{tally.done} of {plural(tally.total, 'point')} done in {path}")

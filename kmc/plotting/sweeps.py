@@ -1,0 +1,360 @@
+"""Results of sweeps: lines with confidence bands, heat maps, thresholds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.colors import LogNorm
+
+from kmc.catalogue import nearest
+from kmc.errors import InputError
+from kmc.plotting import style
+from kmc.sweep.names import label, quantity
+from kmc.wording import figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CONFIDENCE = 0.95
+DEFAULT = "contact_fraction"
+_LOG_FROM = 20.0  # values whose ends differ by this factor stand on a logarithmic axis
+_MOST_LINES = 12
+
+
+def sweep_table(
+    ds: xr.Dataset,
+    what: str = DEFAULT,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    at: float | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Means over replicas with their confidence intervals, one row for each point drawn.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        From `kmc.load_sweep`, with `at` among its capacities where that is given.
+    what : str
+        A number of the dataset.
+    x, y : str, optional
+        Axes; by default those that vary, in the order of the sweep file.
+    at : float, optional
+        Capacity in monolayers; the end of each run by default.
+    where : mapping, optional
+        Axis → value, for the axes that are not drawn.
+
+    Returns
+    -------
+    DataFrame
+        The axes, `n` (replicas with a number), `mean`, `std`, and `low`, `high`: Student's t
+        interval of 95 % over the replicas, NaN with fewer than two.
+
+    Raises
+    ------
+    InputError
+        There is no such number or axis, or an axis that varies is neither drawn nor chosen.
+    """
+    import pandas as pd
+    from scipy.stats import t as student
+
+    values = _values(ds, what, at)
+    values, x, y = _reduced(ds, values, x, y, dict(where or {}))
+    axes = [x] if y is None else [y, x]
+    stacked = values.transpose(*[ds[name].dims[0] for name in axes], "replica")
+    numbers = np.asarray(stacked.values, dtype=float).reshape(-1, stacked.sizes["replica"])
+    numbers = np.where(np.isfinite(numbers), numbers, np.nan)
+    n = np.sum(~np.isnan(numbers), axis=1)
+    grid = pd.MultiIndex.from_product([list(ds[name].values) for name in axes], names=axes)
+    table = grid.to_frame(index=False)
+    some, two = n > 0, n > 1
+    mean, std, half = (np.full(len(table), np.nan) for _ in range(3))
+    mean[some] = np.nanmean(numbers[some], axis=1)
+    std[two] = np.nanstd(numbers[two], axis=1, ddof=1)
+    half[two] = student.ppf(0.5 + CONFIDENCE / 2, n[two] - 1) * std[two] / np.sqrt(n[two])
+    table["n"], table["mean"], table["std"] = n, mean, std
+    table["low"], table["high"] = mean - half, mean + half
+    return table
+
+
+def _values(ds: xr.Dataset, what: str, at: float | None) -> xr.DataArray:
+    numeric = [
+        str(name)
+        for name, values in ds.data_vars.items()
+        if values.dtype.kind in "fb" and not str(name).endswith("_at")
+    ]
+    if what not in numeric:
+        raise InputError(
+            f"there is no number {what!r} in this sweep",
+            advice=f"{nearest(what, numeric)}There are: {', '.join(numeric)}.",
+        )
+    if at is None:
+        return ds[what]
+    if f"{what}_at" not in ds:
+        raise InputError(
+            f"{what} is not a number at a capacity",
+            advice="It belongs to a run as a whole: leave the capacity away.",
+        )
+    return ds[f"{what}_at"].sel(at_monolayers=at)
+
+
+def _reduced(ds, values, x: str | None, y: str | None, where: dict):
+    """Values with x, y and replica as their only dimensions, and the names of x and y."""
+    for name in (*where, *(axis for axis in (x, y) if axis)):
+        axis_name(ds, name)
+    where = {axis_name(ds, name): value for name, value in where.items()}
+    for name, value in where.items():
+        texts = [str(item) for item in ds[name].values]
+        fits = [i for i, item in enumerate(ds[name].values) if _same(item, value)]
+        if not fits:
+            raise InputError(f"{name} = {value} is not in the sweep", advice=_listed(name, texts))
+        values = values.isel({ds[name].dims[0]: fits[:1]})
+    dims = [str(dim) for dim in values.dims if dim not in ("replica", "at_monolayers")]
+    varying = [dim for dim in dims if values.sizes[dim] > 1]
+    x, y = (axis_name(ds, axis) if axis else None for axis in (x, y))
+    left = [dim for dim in varying if dim not in (_dim(ds, x), _dim(ds, y))]
+    if x is None:
+        x = _of_dim(ds, left.pop(0) if left else next(d for d in dims if d != _dim(ds, y)))
+    if y is None and left:
+        y = _of_dim(ds, left.pop(0))
+    if y is not None and _dim(ds, x) == _dim(ds, y):
+        raise InputError(f"{x} and {y} vary together: they are one axis", advice="Draw one.")
+    if left:
+        name = _of_dim(ds, left[0])
+        texts = [str(item) for item in ds[name].values]
+        raise InputError(
+            f"{name} varies as well, and a picture has two axes",
+            advice=f"Choose one of its values, such as --where {name}={texts[0]}. "
+            + _listed(name, texts),
+        )
+    kept = {_dim(ds, x), _dim(ds, y), "replica"}
+    return values.isel({dim: 0 for dim in dims if dim not in kept}), x, y
+
+
+def axis_name(ds: xr.Dataset, name: str) -> str:
+    """Coordinate of an axis, by its name or by the key of the run file."""
+    axes = {
+        str(axis): str(values.attrs.get("key", axis))
+        for axis, values in ds.coords.items()
+        if axis not in ("replica", "at_monolayers")
+    }
+    for axis, key in axes.items():
+        if name in (axis, key):
+            return axis
+    raise InputError(
+        f"there is no axis {name!r} in this sweep",
+        advice=f"{nearest(name, axes)}Axes: {', '.join(axes)}.",
+    )
+
+
+def _dim(ds, name: str | None) -> str | None:
+    return None if name is None else str(ds[name].dims[0])
+
+
+def _of_dim(ds, dim: str) -> str:
+    """The coordinate that stands for a dimension: of a zip, its first key."""
+    if "key" in ds[dim].attrs:
+        return dim
+    return next(str(n) for n, c in ds.coords.items() if c.dims == (dim,) and "key" in c.attrs)
+
+
+def _same(item: Any, value: Any) -> bool:
+    try:
+        return math.isclose(float(item), float(value), rel_tol=1e-9)
+    except (TypeError, ValueError):
+        return str(item) == str(value)
+
+
+def _listed(name: str, texts: Sequence[str]) -> str:
+    return f"Values of {name}: {', '.join(texts)}."
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def sweep_picture(
+    ds: xr.Dataset,
+    what: str = DEFAULT,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    at: float | None = None,
+    where: Mapping[str, Any] | None = None,
+    heatmap: bool = False,
+) -> Figure:
+    """Lines with confidence bands, one for each value of y; or a heat map.
+
+    See `sweep_table` for the parameters.
+    """
+    table = sweep_table(ds, what, x=x, y=y, at=at, where=where)
+    if not table["n"].any():
+        raise InputError(
+            f"no run of this sweep has a number {what}"
+            + (f" at {figure(at)} monolayers" if at is not None else ""),
+            advice="Are its runs done? Call `kmc sweep` again to run what is missing.",
+        )
+    axes_names = [str(name) for name in table.columns[: list(table.columns).index("n")]]
+    unit, words = ds[what].attrs.get("units", "1"), quantity(what)[0]
+    named = f"{words} ({unit})" if unit != "1" else label(what)
+    moment = "at the end of the run" if at is None else f"at {capacity_words(at)}"
+    title = named if what.startswith("onset") else f"{named}\n{moment}"
+    with style.styled():
+        if heatmap:
+            return _heat_map(table, axes_names, title)
+        return _lines(table, axes_names, title, what)
+
+
+def _lines(table, names: Sequence[str], title: str, what: str) -> Figure:
+    page = style.new_figure(style.COLUMN_IN, 2.5)
+    axes = page.subplots()
+    x_name = names[-1]
+    groups = [("", table)] if len(names) == 1 else list(table.groupby(names[0], sort=False))
+    if len(groups) > _MOST_LINES:
+        raise InputError(
+            f"{names[0]} has {len(groups)} values: too many lines to tell apart",
+            advice="Draw it as x, choose some values with --where, or use --heatmap.",
+        )
+    numeric = _numeric(table[x_name])
+    ordered = numeric and len(groups) > 3 and _numeric(table[names[0]])
+    ramp = style.ramp(len(groups))
+    for i, (value, rows) in enumerate(groups):
+        rows = rows.sort_values(x_name) if numeric else rows
+        at = rows[x_name].to_numpy(float) if numeric else np.arange(len(rows))
+        look = {"color": ramp[i], "linestyle": "-"} if ordered else style.run_style(i)
+        told = rows["mean"].notna().to_numpy()
+        text = "" if value == "" else _shown(value, names[0])
+        axes.plot(at[told], rows["mean"][told], marker="o", ms=3, label=text, clip_on=False, **look)
+        band = rows["low"].notna().to_numpy()
+        if band.sum() > 1 and numeric:
+            axes.fill_between(
+                at[band],
+                rows["low"][band],
+                rows["high"][band],
+                color=look["color"],
+                alpha=0.18,
+                lw=0,
+            )
+        elif band.any():
+            axes.errorbar(
+                at[band],
+                rows["mean"][band],
+                (rows["high"] - rows["mean"])[band],
+                fmt="none",
+                ecolor=look["color"],
+                elinewidth=0.8,
+                capsize=2,
+            )
+    if numeric:
+        scale_axis(axes, "x", table[x_name].to_numpy(float))
+        axes.set_xlabel(label(x_name))
+    else:
+        some = list(dict.fromkeys(table[x_name]))
+        axes.set_xticks(range(len(some)), [str(item) for item in some])
+        axes.set_xlabel(label(x_name))
+    if what.startswith("contact_fraction"):
+        axes.set_ylim(0, 1.05)
+    elif table["mean"].min() >= 0:
+        axes.set_ylim(0, None)
+    axes.set_ylabel(title)
+    if len(groups) > 1:
+        axes.legend(
+            title=label(names[0]), title_fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5)
+        )
+        page.set_size_inches(style.COLUMN_IN + 1.0, 2.5)
+    page.supxlabel(_note(table, what), fontsize=6, color=style.GREY, x=0.02, ha="left")
+    return page
+
+
+def capacity_words(monolayers: float) -> str:
+    return f"{figure(monolayers)} monolayer{'' if monolayers == 1 else 's'}"
+
+
+def _note(table, what: str) -> str:
+    left_out = "; runs without onset left out" if what.startswith("onset_capacity") else ""
+    n = table["n"][table["n"] > 0]
+    runs = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
+    if n.max() < 2:
+        return f"one run a point: no interval{left_out}"
+    band = "band: 95 % interval of the mean (Student's t)"
+    return f"mean of {runs} runs a point; {band}{left_out}"
+
+
+def _heat_map(table, names: Sequence[str], title: str) -> Figure:
+    if len(names) < 2:
+        raise InputError("a heat map needs two axes that vary", advice="Leave --heatmap away.")
+    y_name, x_name = names
+    for name in names:
+        if not _numeric(table[name]):
+            raise InputError(f"{name} is not numeric", advice="Leave --heatmap away.")
+    page = style.new_figure(style.COLUMN_IN + 0.6, 2.7)
+    axes = page.subplots()
+    grid = table.pivot(index=y_name, columns=x_name, values="mean").sort_index().sort_index(axis=1)
+    xs, ys = (np.asarray(values, dtype=float) for values in (grid.columns, grid.index))
+    values = grid.to_numpy(float)
+    positive = values[np.isfinite(values) & (values > 0)]
+    logarithmic = len(positive) and np.nanmin(values) > 0 and positive.max() / positive.min() > 100
+    mesh = axes.pcolormesh(
+        _edges(xs),
+        _edges(ys),
+        np.ma.masked_invalid(values),
+        cmap="YlGnBu_r",
+        norm=LogNorm() if logarithmic else None,
+        edgecolors="white",
+        linewidth=0.4,
+    )
+    axes.set_facecolor("#DDDDDD")
+    scale_axis(axes, "x", xs, _edges(xs))
+    scale_axis(axes, "y", ys, _edges(ys))
+    axes.set_xlabel(label(x_name))
+    axes.set_ylabel(label(y_name))
+    bar = page.colorbar(mesh, ax=axes, pad=0.02, aspect=25)
+    bar.set_label(title)
+    bar.outline.set_linewidth(0.5)
+    n = table["n"]
+    runs = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
+    blank = "; grey: no number" if np.isnan(values).any() else ""
+    page.supxlabel(
+        f"mean of {runs} runs a point{blank}", fontsize=6, color=style.GREY, x=0.02, ha="left"
+    )
+    return page
+
+
+def _edges(values: np.ndarray) -> np.ndarray:
+    """Borders of the cells around some ascending values, halfway between them."""
+    if len(values) == 1:
+        pad = 0.05 * abs(values[0]) or 0.5
+        return np.array([values[0] - pad, values[0] + pad])
+    scaled = np.log(values) if spans_decades(values) else values
+    middle = 0.5 * (scaled[1:] + scaled[:-1])
+    ends = [2 * scaled[0] - middle[0]], middle, [2 * scaled[-1] - middle[-1]]
+    edges = np.concatenate(ends)
+    return np.exp(edges) if spans_decades(values) else edges
+
+
+def spans_decades(values: np.ndarray) -> bool:
+    finite = values[np.isfinite(values)]
+    return len(finite) > 1 and finite.min() > 0 and finite.max() / finite.min() >= _LOG_FROM
+
+
+def scale_axis(axes: Axes, which: str, values: np.ndarray, edges=None) -> None:
+    """Make the x or y axis logarithmic, with plain numbers, where the values span decades."""
+    if spans_decades(values):
+        axes.set(**{f"{which}scale": "log"})
+        ends = values if edges is None else edges
+        axis = axes.xaxis if which == "x" else axes.yaxis
+        style.plain_log_axis(axis, float(ends.min()), float(ends.max()))
+
+
+def _numeric(column) -> bool:
+    return column.dtype.kind in "if"
+
+
+def _shown(value: Any, name: str) -> str:
+    return figure(float(value), digits=4) if isinstance(value, int | float) else str(value)

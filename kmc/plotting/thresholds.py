@@ -1,0 +1,157 @@
+"""Pictures of thresholds: one with its runs and fit, or several against a second variable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kmc.plotting import style, sweeps
+from kmc.sweep.names import label, quantity
+from kmc.sweep.question import Critical
+from kmc.wording import figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def threshold_picture(found: Critical) -> Figure:
+    """Share of runs that meet a criterion against a variable, with fit and interval.
+
+    Parameters
+    ----------
+    found : kmc.sweep.question.Critical
+    """
+    with style.styled():
+        page = style.new_figure(style.COLUMN_IN, 2.7)
+        axes = page.subplots()
+        search, scale = found.search, found.search.fit.scale
+        values, hits, runs = (np.array(v, float) for v in (search.values, search.hits, search.runs))
+        share = hits / runs
+        found_one = search.fit
+        if found_one.rising is not None:
+            line = np.array([scale.value(u) for u in np.linspace(0, 1, 400)])
+            axes.plot(line, found_one.probability(line), color=style.BLUE, lw=1.0)
+            start, end = max(found_one.low, scale.low), min(found_one.high, scale.high)
+            axes.axvspan(start, end, color=style.BLUE, alpha=0.15, lw=0)
+            if scale.low <= found_one.value <= scale.high:
+                axes.axvline(found_one.value, color=style.BLUE, lw=0.7, ls="--")
+        low, high = wilson(hits, runs)
+        axes.errorbar(
+            values,
+            share,
+            [share - low, high - share],
+            fmt="none",
+            ecolor=style.GREY,
+            elinewidth=0.5,
+            alpha=0.5,
+        )
+        axes.plot(values, share, "o", color=style.BLACK, ms=2.5, clip_on=False)
+        if scale.log:
+            axes.set_xscale("log")
+            style.plain_log_axis(axes.xaxis, scale.low, scale.high)
+            axes.set_xlim(scale.low / 1.1, scale.high * 1.1)
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel(label(found.vary))
+        axes.set_ylabel("share of runs with\n" + _criterion_words(found).replace(" at ", "\nat "))
+        axes.set_title(found.sentence.replace(" (", "\n(", 1), fontsize=7, loc="left")
+        page.supxlabel(
+            f"{int(runs.sum())} runs; bars: 95 % (Wilson); line: logistic fit; shade: its interval",
+            fontsize=6,
+            color=style.GREY,
+            x=0.02,
+            ha="left",
+        )
+        return page
+
+
+def threshold_map_picture(
+    found: Sequence[Critical], against: str, values: Sequence[float]
+) -> Figure:
+    """Thresholds against a second variable; arrows where only one side of them is known.
+
+    Parameters
+    ----------
+    found : sequence of kmc.sweep.question.Critical
+    against : str
+        Key of the second variable.
+    values : sequence of float
+        Its values.
+    """
+    with style.styled():
+        page = style.new_figure(style.COLUMN_IN, 2.6)
+        axes = page.subplots()
+        scale = found[0].search.fit.scale
+        known = [(v, f.search.fit) for v, f in zip(values, found, strict=True) if f.bracketed]
+        if known:
+            xs, fits = zip(*known, strict=True)
+            middle = np.array([f.value for f in fits])
+            errors = [middle - [f.low for f in fits], [f.high for f in fits] - middle]
+            axes.errorbar(
+                xs,
+                middle,
+                errors,
+                fmt="o-",
+                color=style.BLUE,
+                ms=3.5,
+                lw=1.0,
+                elinewidth=0.8,
+                capsize=2,
+            )
+        for value, one in zip(values, found, strict=True):
+            _mark_open(axes, value, one)
+        if scale.log:
+            axes.set_yscale("log")
+            style.plain_log_axis(axes.yaxis, scale.low, scale.high)
+        pad = 1.3 if scale.log else 1.0
+        axes.set_ylim(scale.low / pad, scale.high * pad)
+        sweeps.scale_axis(axes, "x", np.array(values, float))
+        axes.set_xlabel(label(against))
+        axes.set_ylabel(f"critical {label(found[0].vary)}")
+        axes.set_title(f"half of the runs: {_criterion_words(found[0])}", fontsize=7, loc="left")
+        open_ones = len(known) < len(found)
+        runs = sum(sum(f.search.runs) for f in found)
+        page.supxlabel(
+            f"{runs} runs; bars: 95 % interval"
+            + ("; arrows: beyond the range searched" if open_ones else ""),
+            fontsize=6,
+            color=style.GREY,
+            x=0.02,
+            ha="left",
+        )
+        return page
+
+
+def _mark_open(axes: Axes, value: float, one: Critical) -> None:
+    """An arrow that starts at what is known of a threshold outside the range."""
+    side = one.side
+    if side is None:
+        return
+    bound, up = side
+    axes.plot([value], [bound], marker="_", color=style.GREY, ms=6)
+    axes.annotate(
+        "",
+        (value, bound),
+        xytext=(0, 14 if up else -14),
+        textcoords="offset points",
+        arrowprops={"arrowstyle": "<-", "color": style.GREY, "lw": 0.9},
+    )
+
+
+def _criterion_words(found: Critical) -> str:
+    name = quantity(found.criterion.name)
+    sign = {"<=": "≤", ">=": "≥"}.get(found.criterion.sign, found.criterion.sign)
+    unit = f" {name[1]}" if name[1] else ""
+    at = "" if found.at is None else f" at {sweeps.capacity_words(found.at)}"
+    return f"{name[0]} {sign} {figure(found.criterion.bound)}{unit}{at}"
+
+
+def wilson(hits: np.ndarray, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """95 % interval of a share, Wilson, J. Am. Stat. Assoc. 22, 209 (1927)."""
+    z = 1.959963984540054
+    share = hits / runs
+    centre = (share + z**2 / (2 * runs)) / (1 + z**2 / runs)
+    half = z / (1 + z**2 / runs) * np.sqrt(share * (1 - share) / runs + z**2 / (4 * runs**2))
+    return np.minimum(share, centre - half), np.maximum(share, centre + half)

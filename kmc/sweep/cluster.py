@@ -1,0 +1,168 @@
+"""Runs points on a Dask cluster; its workers write into the folder, which they must share."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from concurrent.futures import CancelledError
+from typing import Any
+
+from kmc.errors import InputError, KmcError
+from kmc.sweep.point import FAILED, LOST, run_point
+
+_LOOK_EVERY_S = 2.0  # for workers that have come or gone
+_CONNECT_S = 10
+QUEUES = {
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "lsf": "LSFCluster",
+    "sge": "SGECluster",
+    "oar": "OARCluster",
+    "moab": "MoabCluster",
+    "htcondor": "HTCondorCluster",
+}
+_DEFAULTS = {"cores": 1, "processes": 1, "memory": "2GB"}
+
+
+def connect(address: str) -> Any:
+    """A client of the Dask scheduler at `address`.
+
+    Raises
+    ------
+    InputError
+        No scheduler there, or Dask is not installed.
+    """
+    distributed = _library("distributed")
+    try:
+        return distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, ValueError, TypeError) as problem:
+        raise InputError(
+            f"no Dask scheduler answers at {address}: {problem}",
+            advice="`dask scheduler` prints its address, such as tcp://192.168.0.1:8786.",
+        ) from None
+
+
+def queue_cluster(queue: str, workers: int, options: Mapping[str, Any]) -> Any:
+    """A cluster of `workers` jobs of a queueing system.
+
+    Parameters
+    ----------
+    queue : str
+        One of `QUEUES`.
+    workers : int
+        Jobs to submit.
+    options : mapping
+        Arguments of the class of dask-jobqueue; one core and 2 GB a job unless given.
+
+    Raises
+    ------
+    InputError
+        dask-jobqueue is not installed or refuses the options.
+    """
+    library = _library("dask_jobqueue")
+    try:
+        cluster = getattr(library, QUEUES[queue])(**{**_DEFAULTS, **options})
+    except (TypeError, ValueError, OSError, RuntimeError) as problem:
+        raise InputError(
+            f"a {queue} cluster cannot be made with these options: {problem}",
+            advice=f"--cluster-option takes the arguments of dask_jobqueue.{QUEUES[queue]}.",
+        ) from None
+    cluster.scale(jobs=workers)
+    return cluster
+
+
+def _library(name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError:
+        raise InputError(
+            f"{name} is not installed", advice='pip install "kmc-voids[cluster]"'
+        ) from None
+
+
+class DaskWorkers:
+    """The workers of a Dask cluster, one point a thread.
+
+    Dask itself gives the point of a worker that dies to another one; what dies everywhere comes
+    back as failed.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    most : int, optional
+        Points at once; as many as the cluster has threads by default.
+    cluster : optional
+        Closed with the workers.
+    """
+
+    def __init__(self, client: Any, most: int | None = None, cluster: Any = None):
+        self._client = client
+        self._cluster = cluster
+        self._most = most
+        self._futures: dict[Any, str] = {}
+        self._looked = -_LOOK_EVERY_S
+        self._threads = 0
+        self._submitted = 0
+
+    @property
+    def slots(self) -> int:
+        """Points that can run at once; changes as workers come and go."""
+        now = time.monotonic()
+        if now - self._looked >= _LOOK_EVERY_S:
+            self._looked = now
+            try:
+                self._threads = sum(self._client.nthreads().values())
+            except (OSError, TimeoutError, RuntimeError) as problem:
+                raise _gone(problem) from None
+        return min(self._threads, self._most or self._threads)
+
+    def submit(self, job: Mapping[str, str]) -> None:
+        """Hand a point to the scheduler."""
+        self._submitted += 1
+        key = f"kmc-{job['owner']}-{self._submitted}"
+        future = self._client.submit(run_point, **job, key=key, pure=False)
+        self._futures[future] = job["name"]
+
+    def wait(self, timeout_s: float) -> list[dict[str, Any]]:
+        """What ended within this time."""
+        from distributed import wait
+
+        if not self._futures:
+            time.sleep(timeout_s)
+            return []
+        # A future that is cancelled, with a scheduler that died for example, shows in its status.
+        with contextlib.suppress(TimeoutError, CancelledError), self._client.as_current():
+            wait(list(self._futures), timeout=timeout_s, return_when="FIRST_COMPLETED")
+        ended = [future for future in self._futures if future.status != "pending"]
+        return [self._outcome(future, self._futures.pop(future)) for future in ended]
+
+    def _outcome(self, future: Any, name: str) -> dict[str, Any]:
+        if future.status == "finished":
+            return future.result()
+        if future.status == "cancelled" or future.status == "lost":
+            if self._client.status != "running":
+                raise _gone("the connection was closed")
+            state, error = LOST, "the cluster lost it"
+        else:
+            problem = future.exception()
+            state, error = FAILED, f"{type(problem).__name__}: {problem}"
+        return {"name": name, "state": state, "error": error, "details": "", "wall_s": 0.0}
+
+    def close(self) -> None:
+        """Withdraw what has not begun; what runs sees for itself that it is not wanted any more."""
+        with contextlib.suppress(Exception):  # the scheduler may be gone, which is no harm now
+            self._client.cancel(list(self._futures), force=True)
+        for part in (self._client, self._cluster):
+            if part is not None:
+                with contextlib.suppress(Exception):
+                    part.close()
+
+
+def _gone(problem: object) -> KmcError:
+    return KmcError(
+        f"the Dask scheduler does not answer any more: {problem}",
+        advice="Points that are done are safe; start the cluster again, then the same command.",
+    )

@@ -1,0 +1,259 @@
+"""Runs what is missing in the folder of a sweep, on whatever workers there are."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from kmc.errors import KmcError
+from kmc.simulation import Interruption
+from kmc.sweep.folder import SweepFolder
+from kmc.sweep.plan import Plan, Point
+from kmc.sweep.point import BUSY, DONE, FAILED, LOST, STOPPED
+
+MAX_ATTEMPTS = 3  # of a point whose worker dies under it
+_WAIT_S = 0.25
+_STOP_S = 10.0  # what running points may take to notice that they have to stop
+_LEAST_FREE_BYTES = 2 * 2**20
+
+
+class Workers(Protocol):
+    """Whoever runs points: `LocalWorkers` or `DaskWorkers`.
+
+    Attributes
+    ----------
+    slots : int
+        Points that can run at once, at this moment.
+    """
+
+    slots: int
+
+    def submit(self, job: Mapping[str, str]) -> None:
+        """Start `run_point(**job)` somewhere."""
+
+    def wait(self, timeout_s: float) -> list[dict[str, Any]]:
+        """What `run_point` returned for points that ended; ``state`` "lost" if it never did."""
+
+    def close(self) -> None:
+        """End everything."""
+
+
+class Running(NamedTuple):
+    """A running point: how far it is (0 to 1), and its own words."""
+
+    name: str
+    fraction: float
+    text: str
+
+
+@dataclass
+class Tally:
+    """Where a sweep stands.
+
+    Attributes
+    ----------
+    total, done, failed : int
+        Points; those done by earlier calls of the same command included.
+    running : list of Running
+    slots : int
+        Points that could run at once.
+    left_s : float
+        Time left, NaN where nothing is known yet.
+    interrupted : bool
+    failures : list of (Point, str)
+        What failed now, and why.
+    """
+
+    total: int
+    done: int = 0
+    failed: int = 0
+    running: list[Running] = field(default_factory=list)
+    slots: int = 0
+    left_s: float = float("nan")
+    interrupted: bool = False
+    failures: list[tuple[Point, str]] = field(default_factory=list)
+
+
+class Display(Protocol):
+    """Who tells the user how things stand."""
+
+    def __enter__(self) -> Display: ...
+
+    def __exit__(self, *problem: object) -> None: ...
+
+    def update(self, tally: Tally) -> None:
+        """How things stand now."""
+
+    def say(self, text: str) -> None:
+        """Something that happened."""
+
+
+def run_sweep(
+    folder: SweepFolder, make_workers: Callable[[int], Workers], display: Display
+) -> Tally:
+    """Run every point that is not done; points that failed before are tried again.
+
+    Parameters
+    ----------
+    folder : SweepFolder
+    make_workers : callable
+        Number of points to run → workers. Called once the folder is locked, and not at all if
+        everything is done.
+    display : Display
+
+    Returns
+    -------
+    Tally
+        ``interrupted`` after Ctrl-C or SIGTERM.
+
+    Raises
+    ------
+    InputError
+        Another process is at work on the folder.
+    KmcError
+        The folder cannot be written any more, or no worker can be started.
+    """
+    with Interruption() as interruption, folder.owned() as owner:
+        done = folder.done()
+        todo = [point for point in folder.plan.points if point.name not in done]
+        tally = Tally(total=len(folder.plan.points), done=len(done))
+        if todo:
+            workers = make_workers(len(todo))
+            try:
+                with display:
+                    _Loop(folder, owner, workers, display, tally, todo).run(interruption)
+            finally:
+                folder.disown()
+                workers.close()
+        return tally
+
+
+class _Loop:
+    """The bookkeeping: the same for processes of this machine and for a cluster."""
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        owner: str,
+        workers: Workers,
+        display: Display,
+        tally: Tally,
+        todo: list[Point],
+    ):
+        self.folder, self.owner, self.workers = folder, owner, workers
+        self.display, self.tally = display, tally
+        self.waiting: dict[str, deque[Point]] = {}  # by kind, each in the order of the plan
+        for point in todo:
+            self.waiting.setdefault(_kind(folder.plan, point), deque()).append(point)
+        self.running: dict[str, tuple[Point, str, float]] = {}  # name: point, kind, start
+        self.compiled: set[str] = set()
+        self.attempts: Counter[str] = Counter()
+        self.spent_s: list[float] = []  # by each point that ended
+
+    def run(self, interruption: Interruption) -> None:
+        """Until nothing is left to do, or the user has had enough."""
+        while self.running or any(self.waiting.values()):
+            if interruption.requested:
+                self._stop()
+                return
+            while len(self.running) < self.workers.slots and (point := self._next()):
+                self._start(point)
+            for outcome in self.workers.wait(_WAIT_S):
+                self._ended(outcome)
+            self._look()
+
+    def _next(self) -> Point | None:
+        """The first point that may start.
+
+        The event loop is compiled once for each kind of run and then found on disk: until the first
+        of a kind has got going, the others of that kind wait for it.
+        """
+        compiling = {kind for _, kind, _ in self.running.values()} - self.compiled
+        ready = [
+            queue[0] for kind, queue in self.waiting.items() if queue and kind not in compiling
+        ]
+        return min(ready, key=lambda point: point.index, default=None)
+
+    def _start(self, point: Point) -> None:
+        kind = _kind(self.folder.plan, point)
+        self.waiting[kind].popleft()
+        self.folder.prepare(point)
+        self.attempts[point.name] += 1
+        self.running[point.name] = (point, kind, time.monotonic())
+        place = str(self.folder.path.resolve())
+        self.workers.submit({"folder": place, "name": point.name, "owner": self.owner})
+
+    def _ended(self, outcome: Mapping[str, Any]) -> None:
+        point, kind, _ = self.running.pop(outcome["name"])
+        self.folder.forget_progress(point)
+        state, error = outcome["state"], outcome["error"]
+        if state == DONE:
+            self.compiled.add(kind)
+            self.spent_s.append(outcome["wall_s"])
+            self.folder.record_done(point, outcome["wall_s"])
+            self.tally.done += 1
+            return
+        if state in (LOST, BUSY, STOPPED) and self.attempts[point.name] < MAX_ATTEMPTS:
+            self.display.say(f"{point.name}: {error or 'it was stopped from outside'}; once more")
+            self.waiting[kind].appendleft(point)
+            return
+        if state != FAILED:
+            error = f"{error or 'it was stopped from outside'}, {MAX_ATTEMPTS} times in a row"
+        self.folder.record_failure(point, error, outcome["details"], outcome["wall_s"])
+        self.tally.failed += 1
+        self.tally.failures.append((point, error))
+        self.display.say(f"failed: {point.name}: {error}")
+        free = shutil.disk_usage(self.folder.path).free
+        if free < _LEAST_FREE_BYTES:
+            raise KmcError(
+                f"the disk of {self.folder.path} is full: {free} bytes are left",
+                advice="Points that are done are safe. Free space, then the same command goes on.",
+            )
+
+    def _look(self) -> None:
+        """See how far the running points are, and tell."""
+        tally = self.tally
+        tally.running = []
+        now = time.monotonic()
+        begun = []  # what the running points will have taken, as far as they know
+        for point, kind, start in self.running.values():
+            progress = self.folder.progress(point)
+            fraction, text = 0.0, "preparing"
+            if progress is not None:
+                self.compiled.add(kind)
+                fraction, text = progress
+                if fraction > 0.05:
+                    begun.append((now - start) / fraction)
+            tally.running.append(Running(point.name, fraction, text))
+        tally.slots = self.workers.slots
+        known = self.spent_s or begun
+        if known:
+            points = sum(len(queue) for queue in self.waiting.values())
+            points += sum(1 - row.fraction for row in tally.running)
+            tally.left_s = points * sum(known) / len(known) / max(1, tally.slots)
+        self.display.update(tally)
+
+    def _stop(self) -> None:
+        """Let running points close their files; those that were just finished count."""
+        self.display.say("stopping; a second Ctrl-C stops at once")
+        self.folder.disown()
+        end = time.monotonic() + _STOP_S
+        while self.running and time.monotonic() < end:
+            for outcome in self.workers.wait(_WAIT_S):
+                point, _, _ = self.running.pop(outcome["name"])
+                self.folder.forget_progress(point)
+                if outcome["state"] == DONE:
+                    self.folder.record_done(point, outcome["wall_s"])
+                    self.tally.done += 1
+        self.tally.interrupted = self.tally.done < self.tally.total
+
+
+def _kind(plan: Plan, point: Point) -> str:
+    """Runs of one kind use the same compiled loop: with or without Mg."""
+    system = plan.run_tables(point).get("system", {})
+    mg = system.get("mg_fraction") or system.get("mg_coverage_L1")
+    return "alloy" if mg else "pure"

@@ -1,0 +1,148 @@
+"""Runs points in processes of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kmc.errors import KmcError
+from kmc.sweep.point import LOST
+
+_ONE_THREAD = dict.fromkeys(
+    ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+)
+# The package is found where it is found here, also when it is not installed; last, so that nothing
+# beside it is taken for something else.
+_ROOT = str(Path(__file__).resolve().parents[2])
+_START = f"import sys; sys.path.append({_ROOT!r}); from kmc.sweep.worker import main; main()"
+_STARTS = 3  # for each worker; when all end before they are ready, something is wrong
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Worker:
+    def __init__(self, log: Path):
+        with open(log, "a", encoding="utf-8") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _START],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                encoding="utf-8",
+                env={**os.environ, **_ONE_THREAD},
+                start_new_session=True,  # Ctrl-C is for the sweep, which stops its workers in order
+            )
+        self.job: str | None = None
+        self.ready = False
+
+    def send(self, job: Mapping[str, str]) -> None:
+        self.job = job["name"]
+        # A worker that has just died is noticed by `wait`, as one that dies later.
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(job) + "\n")
+            self.process.stdin.flush()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+class LocalWorkers:
+    """Processes of this machine, each running one point at a time on one thread.
+
+    A worker that dies is replaced, and its point comes back as "lost". Only workers that have said
+    that they are ready get a point.
+
+    Parameters
+    ----------
+    count : int
+        Processes.
+    log : Path
+        File for what they print, which is nothing unless something is wrong.
+    """
+
+    def __init__(self, count: int, log: Path):
+        self._count = count
+        self._log = log
+        self._deaths_at_start = 0
+        self._selector = selectors.DefaultSelector()
+        self._workers: list[_Worker] = []
+        try:
+            for _ in range(count):
+                self._start()
+        except OSError as problem:
+            self.close()
+            raise KmcError(f"no worker can be started: {problem}") from None
+
+    @property
+    def slots(self) -> int:
+        """Points that can run at once: workers that are ready."""
+        return sum(worker.ready for worker in self._workers)
+
+    def _start(self) -> None:
+        worker = _Worker(self._log)
+        self._workers.append(worker)
+        self._selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
+
+    def submit(self, job: Mapping[str, str]) -> None:
+        """Give a point to a worker that has none."""
+        free = next(w for w in self._workers if w.ready and w.job is None)
+        free.send(job)
+
+    def wait(self, timeout_s: float) -> list[dict[str, Any]]:
+        """What ended within this time: the results of `run_point`, and points that got lost."""
+        outcomes = []
+        for key, _ in self._selector.select(timeout_s):
+            worker = key.data
+            line = worker.process.stdout.readline()
+            if not line.endswith("\n"):
+                outcomes += self._replace(worker)
+            elif not worker.ready:
+                worker.ready, self._deaths_at_start = True, 0
+            else:
+                outcomes.append(json.loads(line))
+                worker.job = None
+        return outcomes
+
+    def _replace(self, worker: _Worker) -> list[dict[str, Any]]:
+        self._selector.unregister(worker.process.stdout)
+        self._workers.remove(worker)
+        worker.kill()
+        if not worker.ready:
+            self._deaths_at_start += 1
+            if self._deaths_at_start >= _STARTS * self._count:
+                raise KmcError(
+                    "the processes that should run the points end at once",
+                    advice=f"{self._log} holds what they said.",
+                )
+        self._start()
+        if worker.job is None:
+            return []
+        code = worker.process.returncode
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        error = f"the process that ran it ended with {how}"
+        if code == -9:
+            error += " (killed, perhaps for want of memory)"
+        return [{"name": worker.job, "state": LOST, "error": error, "details": "", "wall_s": 0.0}]
+
+    def close(self) -> None:
+        """End all workers at once; a trajectory on disk is valid at every moment."""
+        for worker in self._workers:
+            worker.kill()
+        self._workers.clear()
+        self._selector.close()

@@ -1,0 +1,126 @@
+"""Runs one point of a sweep, in whatever process and on whatever machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from kmc.errors import KmcError
+
+_TELL_EVERY_S = 0.5
+_WAIT_FOR_LOCK_S = 30.0  # a worker of an earlier sweep sees within a second that it has to stop
+
+DONE, FAILED, STOPPED, BUSY, LOST = "done", "failed", "stopped", "busy", "lost"
+
+
+class _Stopped(Exception):
+    """The sweep that this point was run for is no longer at work on the folder."""
+
+
+def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
+    """Run one point to its end and give its trajectory its name.
+
+    Parameters
+    ----------
+    folder : str
+        The folder of the sweep, as this machine sees it.
+    name : str
+        Name of the point; its run file is there.
+    owner : str
+        Whom it is run for. As soon as the file ``owner`` says otherwise the run stops: a sweep that
+        was killed leaves nobody behind who disturbs the next one.
+
+    Returns
+    -------
+    dict
+        ``name``, ``state`` ("done", "failed", "stopped", "busy"), ``error``, ``details``,
+        ``wall_s``. Nothing is raised: an error that cannot be pickled would hide what it was.
+    """
+    start = time.monotonic()
+    state, error, details = DONE, "", ""
+    place = Path(folder)
+    try:
+        with FileLock(place / "running" / f".{name}.lock", timeout=_WAIT_FOR_LOCK_S):
+            finished = _run(place, name, owner)
+        state = DONE if finished else STOPPED
+    except _Stopped:
+        state = STOPPED
+    except Timeout:
+        state, error = BUSY, "another process still runs this point"
+    except KmcError as problem:
+        state, error, details = FAILED, problem.message, problem.advice or ""
+    except MemoryError:
+        state, error = FAILED, "not enough memory"
+    except Exception as problem:
+        state, error = FAILED, f"{type(problem).__name__}: {problem}"
+        details = traceback.format_exc()
+    wall_s = time.monotonic() - start
+    return {"name": name, "state": state, "error": error, "details": details, "wall_s": wall_s}
+
+
+def _run(folder: Path, name: str, owner: str) -> bool:
+    """Whether the trajectory of the point is complete now."""
+    from kmc.conditions import load_run
+
+    trajectory = folder / "points" / f"{name}.h5"
+    if trajectory.exists():  # finished for an earlier sweep while this one was starting
+        return True
+    heartbeat = Heartbeat(folder, name, owner)
+    heartbeat.check_owner()
+    part = folder / "points" / f"{name}.part.h5"
+    if not _run_or_resume(load_run(folder / "points" / f"{name}.toml"), part, heartbeat):
+        return False
+    os.replace(part, trajectory)
+    return True
+
+
+def _run_or_resume(run: Any, part: Path, heartbeat: Heartbeat) -> bool:
+    """Run into `part`; whether it finished. An unfinished `part` is started again from scratch."""
+    from kmc.simulation import run_to_file
+
+    return run_to_file(run, part, overwrite=True, progress=heartbeat).finished
+
+
+class Heartbeat:
+    """Progress of a point, left in a small file for whoever watches; stops what nobody wants."""
+
+    def __init__(self, folder: Path, name: str, owner: str):
+        self._file = folder / "running" / f"{name}.json"
+        self._owner_file = folder / "owner"
+        self._owner = owner
+        self._next = 0.0
+
+    def __enter__(self) -> Heartbeat:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        pass
+
+    def update(self, fraction: float, text: str) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + _TELL_EVERY_S
+        self.check_owner()
+        try:
+            row = json.dumps({"fraction": fraction, "text": text}, ensure_ascii=False)
+            self._file.write_text(row, encoding="utf-8")
+        except OSError:  # a full disk is reported by what has to be written
+            pass
+
+    def check_owner(self) -> None:
+        """Stop if somebody else, or nobody, has the folder now."""
+        try:
+            owner = self._owner_file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            owner = ""
+        except OSError:  # a shared disk that does not answer for a moment is no reason to stop
+            return
+        if owner != self._owner:
+            raise _Stopped

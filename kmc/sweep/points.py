@@ -1,0 +1,228 @@
+"""The points of a sweep: their settings, names, seeds and run files.
+
+A point's name and its seed follow from its own settings, its replica and the seed of the sweep, not
+from the points around it: a longer list of values leaves the points that were there as they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmc.validation import toml_value
+
+MAX_SEED = 2**53 - 1  # whole numbers that every reader of JSON and of tables keeps exactly
+ZIP = "zip"  # name of the axis whose values change side by side
+REMOVED = "none"  # as a value: the key is removed, so that its default holds
+_LONGEST_NAME = 100
+_SEED_KEY = "random.seed"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of a sweep.
+
+    Attributes
+    ----------
+    index : int
+        Place in the plan: the last axis changes faster than the first, replicas fastest.
+    name : str
+        Stem of its files; depends on its settings and replica alone.
+    settings : dict
+        ``"section.key"`` → value, for the keys that vary.
+    replica : int
+        0, 1, … below the plan's `replicas`.
+    seed : int
+        Seed of its random numbers.
+    """
+
+    index: int
+    name: str
+    settings: dict[str, Any]
+    replica: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep file asks for, checked.
+
+    Attributes
+    ----------
+    name : str
+        Stem of the sweep file.
+    base : str
+        The run, as the file names it.
+    axes : dict
+        Axis → its values, first the grid, then ``"zip"``, whose values are tables of its members.
+    replicas, seed : int
+    fixed : dict
+        What [set] changes.
+    tables : dict
+        Sections of the base run with [set] in place.
+    inputs : dict of str to str
+        Parameter and lattice files used → hash of their contents.
+    text : str
+        The sweep file.
+    """
+
+    name: str
+    base: str
+    axes: dict[str, list]
+    replicas: int
+    seed: int
+    fixed: dict[str, Any]
+    tables: dict[str, dict]
+    inputs: dict[str, str] = field(default_factory=dict)
+    text: str = ""
+
+    @cached_property
+    def points(self) -> Sequence[Point]:
+        """Every run, in the order of the grid."""
+        labels = _labels(self.keys)
+        points = []
+        for settings in combinations(self.axes):
+            for replica in range(self.replicas):
+                index, name = len(points), _name(settings, labels, replica)
+                points.append(
+                    Point(index, name, settings, replica, _seed(self.seed, settings, replica))
+                )
+        return points
+
+    @property
+    def keys(self) -> list[str]:
+        """Every key that varies."""
+        named = [self.axes[ZIP][0] if axis == ZIP else (axis,) for axis in self.axes]
+        return list(itertools.chain.from_iterable(named))
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything `from_json` needs, as JSON-able data."""
+        names = ("name", "base", "axes", "replicas", "seed", "fixed", "tables", "inputs")
+        points = [vars(point) for point in self.points]
+        return {**{name: getattr(self, name) for name in names}, "points": points}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], text: str) -> Plan:
+        """The plan that `to_json` wrote down; nothing of it is checked again."""
+        rest = {key: value for key, value in data.items() if key != "points"}
+        plan = cls(**rest, text=text)
+        plan.__dict__["points"] = [Point(**row) for row in data["points"]]
+        return plan
+
+    def run_tables(self, point: Point) -> dict[str, dict]:
+        """Sections of the run file of a point, its seed included."""
+        tables = {name: dict(table) for name, table in self.tables.items()}
+        for key, value in {**point.settings, _SEED_KEY: point.seed}.items():
+            section, name = key.split(".")
+            if value == REMOVED:
+                tables.get(section, {}).pop(name, None)
+            else:
+                tables.setdefault(section, {})[name] = value
+        return tables
+
+    def run_toml(self, point: Point) -> str:
+        """Run file of a point: `kmc run` on it gives the trajectory that the sweep gives."""
+        lines = [f"# {point.name}: a point of the sweep {self.name!r}, as a run of its own."]
+        for section, table in self.run_tables(point).items():
+            lines += [
+                "",
+                f"[{section}]",
+                *(f"{_key(k)} = {toml_text(v)}" for k, v in table.items()),
+            ]
+        return "\n".join(lines) + "\n"
+
+
+# --- points ---------------------------------------------------------------------------------------
+
+
+def combinations(axes: Mapping[str, list]) -> Iterator[dict[str, Any]]:
+    for values in itertools.product(*axes.values()):
+        settings: dict[str, Any] = {}
+        for axis, value in zip(axes, values, strict=True):
+            settings.update(value if axis == ZIP else {axis: value})
+        yield settings
+
+
+def canonical(value: Any) -> str:
+    """One spelling for equal values, whatever order and form they were written in."""
+
+    def plain(item: Any) -> Any:
+        if isinstance(item, bool):
+            return item
+        if isinstance(item, int):
+            return float(item) if abs(item) < 2**53 else hex(item)
+        if isinstance(item, dict):
+            return {key: plain(item[key]) for key in sorted(item)}
+        return [plain(part) for part in item] if isinstance(item, list | tuple) else item
+
+    return json.dumps(plain(value), ensure_ascii=True, default=str, separators=(",", ":"))
+
+
+def _seed(sweep_seed: int, settings: Mapping[str, Any], replica: int) -> int:
+    """Seed of a point, from the seed of the sweep, the point's settings and its replica alone."""
+    key = hashlib.sha256(f"{canonical(settings)}#{replica}".encode()).digest()
+    words = [int.from_bytes(key[i : i + 4], "big") for i in range(0, 16, 4)]
+    state = np.random.SeedSequence(sweep_seed, spawn_key=words).generate_state(1, np.uint64)
+    return int(state[0]) & MAX_SEED
+
+
+def _labels(keys: Sequence[str]) -> dict[str, str]:
+    """Short names of the keys: without the section, where that is not ambiguous."""
+    short = [key.split(".")[1] for key in keys]
+    return {key: last if short.count(last) == 1 else key
+            for key, last in zip(keys, short, strict=True)}  # fmt: skip
+
+
+def _name(settings: Mapping[str, Any], labels: Mapping[str, str], replica: int) -> str:
+    """File name of a point without its ending, such as ``temperature_K=310,mg_fraction=0.03,r1``.
+
+    What a file name cannot hold is replaced, and a hash of the settings keeps such names apart.
+    """
+    parts, exact = [], True
+    for key, value in settings.items():
+        spelt = f"{value:.12g}" if _is_number(value) else canonical(value).strip('"[]')
+        if isinstance(value, str):
+            spelt = Path(value).stem if value.endswith(".toml") else value
+            exact = exact and spelt == value
+        label = f"{labels[key]}={spelt}"
+        safe = re.sub(r"[^A-Za-z0-9_.=+-]+", "_", label)
+        exact = exact and (safe == label) and (not _is_number(value) or float(spelt) == value)
+        parts.append(safe)
+    stem = ",".join(parts)
+    if not exact or len(stem) > _LONGEST_NAME:
+        digest = hashlib.sha256(canonical(settings).encode()).hexdigest()[:8]
+        stem = f"{stem[:_LONGEST_NAME]},{digest}"
+    return f"{stem},r{replica + 1}" if stem else f"r{replica + 1}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def removed(value: Any) -> Any:
+    return None if value == REMOVED else value
+
+
+def without_removed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: removed(value) for key, value in settings.items()}
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
+
+
+def toml_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(k)} = {toml_text(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml_text(item) for item in value) + "]"
+    return toml_value(value)

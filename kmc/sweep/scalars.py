@@ -1,0 +1,186 @@
+"""Numbers that sum up one run: at its end, at chosen capacities, and when contact began to go.
+
+`ScalarCache` keeps them beside the runs of a sweep, so that ten thousand points open at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import kmc
+from kmc.analysis import voids
+from kmc.trajectory import Trajectory
+from kmc.trajectory_schema import SAMPLE_COLUMNS
+
+# Beside the columns of the samples: name → (unit, meaning).
+DERIVED = {
+    "hops_per_strip": ("1", "Hops per stripped atom, so far"),
+    "voids": ("1", "Number of voids in the frame nearest to that capacity"),
+    "mean_void_width_nm": ("nm", "Mean width of these voids; NaN without any"),
+    "max_void_width_nm": ("nm", "Width of the widest of these voids; NaN without any"),
+    "mean_void_height_nm": ("nm", "Mean height of these voids; NaN without any"),
+    "max_void_height_nm": ("nm", "Height of the highest of these voids; NaN without any"),
+    "frame_capacity_monolayers": ("1", "Capacity of the frame that the voids were counted in"),
+}
+_TEXTS = {entry.name: (entry.unit, entry.description) for entry in SAMPLE_COLUMNS} | DERIVED
+
+ONSET_CONTACT = 0.9  # the loss of a tenth of the contact is its onset
+_CACHE = "scalars.json"
+_VERSION = 1  # of what is kept; raised with the meaning of any number
+_SETTLED_NS = 2_000_000_000  # clocks of file systems are as coarse as that
+_SLACK = 1e-9  # a capacity of 2 monolayers is met by 2 − 1e-12
+
+
+def meaning(name: str) -> tuple[str, str]:
+    """Unit and meaning of a number."""
+    return _TEXTS.get(name, ("1", name.replace("_", " ")))
+
+
+def final(t: Trajectory) -> dict[str, float]:
+    """Every column of the last sample, and what the last frame shows."""
+    if not len(t.samples):
+        return {}
+    row = {name: float(t.samples[name][-1]) for name in t.samples}
+    return row | _derived(t, row, len(t.frames) - 1)
+
+
+def at_capacity(t: Trajectory, monolayers: float) -> dict[str, float]:
+    """The same at a capacity, linear between two samples; nothing where the run did not get there.
+
+    Voids are those of the frame nearest to it.
+
+    Parameters
+    ----------
+    t : Trajectory
+    monolayers : float
+        Charge passed, in monolayers of the interface.
+    """
+    capacity = t.samples["capacity_monolayers"] if len(t.samples) else np.zeros(0)
+    if not len(capacity) or capacity[-1] < monolayers - _SLACK:
+        return {}
+    after = int(np.searchsorted(capacity, monolayers - _SLACK))
+    before = max(0, after - 1)
+    gap = capacity[after] - capacity[before]
+    share = 1.0 if gap <= 0 else min(1.0, float(monolayers - capacity[before]) / gap)
+    row = {}
+    for name in t.samples:
+        first, second = float(t.samples[name][before]), float(t.samples[name][after])
+        # Between a number and infinity there is no straight line: the later sample counts.
+        straight = share < 1 and math.isfinite(first) and math.isfinite(second)
+        row[name] = first + share * (second - first) if straight else second
+    frames = np.abs(t.frames.capacity_monolayers - monolayers)
+    return row | _derived(t, row, int(frames.argmin()) if len(frames) else -1)
+
+
+def _derived(t: Trajectory, row: dict[str, float], frame: int) -> dict[str, float]:
+    found = dict.fromkeys(DERIVED, math.nan)
+    if row["strips"]:
+        found["hops_per_strip"] = row["hops"] / row["strips"]
+    if frame < 0:
+        return found
+    shown = t.frames[frame]
+    these = voids.find(shown.occupancy, t.lattice)
+    found["frame_capacity_monolayers"] = shown.capacity_monolayers
+    found["voids"] = float(len(these))
+    if len(these):
+        for name in ("width_nm", "height_nm"):
+            values = getattr(these, name)
+            found[f"mean_void_{name}"] = float(values.mean())
+            found[f"max_void_{name}"] = float(values.max())
+    return found
+
+
+def onset(t: Trajectory, contact: float) -> float:
+    """Capacity (monolayers) where contact first falls below a fraction, linear between samples.
+
+    NaN where it never does: the run ended first, so the onset is censored.
+    """
+    values = t.samples["contact_fraction"]
+    below = np.flatnonzero(values < contact)
+    if not len(below):
+        return math.nan
+    capacity, after = t.samples["capacity_monolayers"], int(below[0])
+    if not after:
+        return float(capacity[0])
+    above, under = values[after - 1], values[after]
+    share = (above - contact) / (above - under)
+    return float(capacity[after - 1] + share * (capacity[after] - capacity[after - 1]))
+
+
+class ScalarCache:
+    """Numbers of the runs of a folder, kept until the file of a run changes.
+
+    A run is known by size, time and inode of its file. Like git, it does not trust a file that was
+    changed within two seconds of being read: such a one is read again the next time.
+
+    Parameters
+    ----------
+    path : Path
+        A JSON file; it is made, replaced whole, and may be deleted at any time.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._entries: dict[str, dict[str, Any]] = {}
+        self._changed = False
+        with suppress(OSError, ValueError):
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if kept["version"] == _VERSION and kept["kmc"] == kmc.__version__:
+                self._entries = dict(kept["runs"])
+
+    @classmethod
+    def of(cls, folder: Path) -> ScalarCache:
+        """The cache of the folder of a sweep."""
+        return cls(Path(folder) / _CACHE)
+
+    def read(
+        self, name: str, file: Path, capacities: Sequence[float], contact: float = ONSET_CONTACT
+    ) -> dict[str, Any]:
+        """Numbers of a run: ``final``, ``at`` by capacity, ``onset``, ``stop_reason``.
+
+        Raises
+        ------
+        KmcError
+            The file cannot be read.
+        """
+        status = file.stat()
+        mark = [status.st_size, status.st_mtime_ns, status.st_ino]
+        entry = self._entries.get(name)
+        if entry is None or not isinstance(entry, dict) or entry.get("file") != mark:
+            entry = {"file": mark, "at": {}, "onset": {}}
+        wanted = [repr(float(c)) for c in capacities if repr(float(c)) not in entry["at"]]
+        crossing = repr(float(contact))
+        if "final" in entry and not wanted and crossing in entry["onset"]:
+            return entry
+        t = kmc.load(file)
+        if "final" not in entry:
+            entry |= {"final": final(t), "stop_reason": t.stop_reason}
+        entry["at"] |= {text: at_capacity(t, float(text)) for text in wanted}
+        entry["onset"][crossing] = onset(t, contact)
+        if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+            self._entries[name] = entry
+            self._changed = True
+        return entry
+
+    def save(self) -> None:
+        """Write what was read; a folder that cannot be written to is read again the next time."""
+        if not self._changed:
+            return
+        kept = {"version": _VERSION, "kmc": kmc.__version__, "runs": self._entries}
+        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        try:
+            beside.write_text(json.dumps(kept), encoding="utf-8")
+            os.replace(beside, self.path)
+            self._changed = False
+        except OSError:
+            with suppress(OSError):
+                beside.unlink()

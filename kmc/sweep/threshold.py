@@ -1,0 +1,336 @@
+"""Where a yes-or-no outcome of random runs turns from rare to usual: fit and search.
+
+The probability of "yes" is taken as a logistic function of one variable x or of its logarithm,
+
+    P(x) = 1/(1 + exp(∓(x − x_c)/w)),
+
+rising or falling. The threshold x_c is where half of the runs say yes. Its estimate is that of
+maximum likelihood, its interval that of the profile likelihood: every x_c for which some width w
+makes the outcomes no less likely than χ² allows (Venzon and Moolgavkar, J. R. Stat. Soc. C 37, 87
+(1988), 10.2307/2347496). It needs no spread between the values: where all runs below say no and all
+above say yes, as they do while one bisects, the interval reaches as far as the outcomes allow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kmc.errors import InputError
+
+_LOG_FROM = 3.0  # a range whose ends differ by this factor is searched on a logarithmic scale
+_MARGIN = 1.0  # how far beyond the range the likelihood is followed, in lengths of the range
+_GRID = 241
+_WIDTHS = np.geomspace(1e-4, 3.0, 40)  # of the range; the narrowest is a step
+_WIDTH_STEP = _WIDTHS[1] / _WIDTHS[0]
+_FLAT = 0.01  # log-likelihoods that near to the highest are one plateau, of which the middle counts
+# Values chosen after looking at outcomes make the usual χ²₁ too narrow; χ²₂, of threshold and width
+# together, holds its level in tests/test_threshold.py.
+_DEGREES = 2
+_NEAR = 8  # runs beside the threshold, on either side, before an interval is believed
+_DIGITS = 4  # of the values tried: a file or a table shows them as they are
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A range of a variable, linear or logarithmic, mapped to 0…1."""
+
+    low: float
+    high: float
+    log: bool
+
+    @classmethod
+    def between(cls, low: float, high: float) -> Scale:
+        """Logarithmic where both ends are positive and a factor of 3 apart."""
+        for value in (low, high):
+            if not math.isfinite(value):
+                raise InputError(f"{value} is no end of a range", advice="Give two finite numbers.")
+        if not low < high:
+            raise InputError(
+                f"the range from {low:g} to {high:g} is empty",
+                advice="Give the smaller value first, then the larger.",
+            )
+        return cls(low, high, low > 0 and high / low >= _LOG_FROM)
+
+    @property
+    def length(self) -> float:
+        """Of the range, in units of the variable or of its natural logarithm."""
+        return math.log(self.high / self.low) if self.log else self.high - self.low
+
+    def place(self, value) -> np.ndarray:
+        """Where a value lies: 0 at the low end, 1 at the high one."""
+        if self.log:
+            return np.log(np.asarray(value, dtype=float) / self.low) / self.length
+        return (np.asarray(value, dtype=float) - self.low) / self.length
+
+    def value(self, place: float) -> float:
+        if self.log:
+            return self.low * (self.high / self.low) ** place
+        return self.low + (self.high - self.low) * place
+
+    def rounded(self, place: float) -> float:
+        """A value of few digits near a place, inside the range."""
+        digits = _DIGITS
+        if not self.log:  # 298.15 ± 0.1 needs digits of the range, not of the value
+            largest = max(abs(self.low), abs(self.high))
+            digits += max(0, math.ceil(math.log10(largest / (self.high - self.low))))
+        value = float(f"{self.value(min(1.0, max(0.0, place))):.{digits}g}")
+        return min(self.high, max(self.low, value))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A threshold with its interval.
+
+    Attributes
+    ----------
+    value : float
+        Where half of the runs say yes; NaN where the outcomes do not tell.
+    low, high : float
+        Ends of the interval; −inf or inf where it goes on beyond the range searched.
+    confidence : float
+        Of the interval, such as 0.95.
+    rising : bool or None
+        Whether yes becomes more frequent with the variable; None where the outcomes do not tell.
+    width : float
+        w of P, in units of the variable, or of its natural logarithm; 0 for a step.
+    scale : Scale
+        The range searched.
+    """
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+    rising: bool | None
+    width: float
+    scale: Scale
+
+    @property
+    def bracketed(self) -> bool:
+        """Whether the interval lies inside the range searched."""
+        return (
+            self.rising is not None and self.low >= self.scale.low <= self.scale.high >= self.high
+        )
+
+    @property
+    def precision(self) -> float:
+        """Half the interval: as a share of the value on a logarithmic scale, else of the range."""
+        if not self.bracketed:
+            return math.inf
+        if self.scale.log:
+            return 0.5 * (self.high - self.low) / self.value
+        return 0.5 * (self.high - self.low) / (self.scale.high - self.scale.low)
+
+    def probability(self, values) -> np.ndarray:
+        """P of the fit at some values of the variable."""
+        width = max(self.width / self.scale.length, _WIDTHS[0])
+        z = (self.scale.place(values) - self.scale.place(self.value)) / width
+        return np.exp(_log_logistic(z if self.rising else -z))
+
+
+def fit(
+    values: Sequence[float],
+    hits: Sequence[int],
+    runs: Sequence[int],
+    scale: Scale,
+    confidence: float = 0.95,
+) -> Fit:
+    """Threshold of runs that said yes `hits` times of `runs` at each of some `values`.
+
+    Parameters
+    ----------
+    values : sequence of float, shape (n,)
+    hits, runs : sequence of int, shape (n,)
+    scale : Scale
+        The range searched.
+    confidence : float
+        Of the interval.
+    """
+    from scipy.stats import chi2
+
+    u = np.asarray(scale.place(values), dtype=float)
+    yes, total = np.asarray(hits, dtype=float), np.asarray(runs, dtype=float)
+    unknown = Fit(math.nan, -math.inf, math.inf, confidence, None, math.nan, scale)
+    # Without a yes and a no, any threshold far outside explains everything.
+    if not 0 < yes.sum() < total.sum() or len(np.unique(u[total > 0])) < 2:
+        return unknown
+    fall = 0.5 * chi2.ppf(confidence, _DEGREES)
+    places = np.linspace(-_MARGIN, 1 + _MARGIN, _GRID)
+    up, down = (_profile(u, yes, total, places, _WIDTHS, sign) for sign in (1, -1))
+    sign = 1 if up[0].max() >= down[0].max() else -1
+    if abs(up[0].max() - down[0].max()) <= fall:
+        return unknown
+    profile, widths = up if sign > 0 else down
+    fitting = widths[profile >= profile.max() - fall]
+    finer = np.geomspace(fitting.min() / _WIDTH_STEP, fitting.max() * _WIDTH_STEP, len(_WIDTHS))
+    inside = places[profile >= profile.max() - fall]
+    step = places[1] - places[0]
+    places = np.linspace(
+        max(-_MARGIN, inside[0] - step), min(1 + _MARGIN, inside[-1] + step), _GRID
+    )
+    profile, widths = _profile(u, yes, total, places, finer, sign)  # once more, where it matters
+    inside = places[profile >= profile.max() - fall]
+    flat = places[profile >= profile.max() - _FLAT]
+    best = 0.5 * (flat[0] + flat[-1])
+    width = float(np.interp(best, places, widths))
+    return Fit(
+        value=float(scale.value(best)),
+        low=float(scale.value(inside[0])) if inside[0] >= 0 else -math.inf,
+        high=float(scale.value(inside[-1])) if inside[-1] <= 1 else math.inf,
+        confidence=confidence,
+        rising=sign > 0,
+        width=0.0 if width <= 2 * _WIDTHS[0] else width * scale.length,
+        scale=scale,
+    )
+
+
+def _profile(u, yes, total, places, trial_widths, sign: int) -> tuple[np.ndarray, np.ndarray]:
+    """Highest log-likelihood over all widths for each threshold, and the width that gives it."""
+    z = sign * (u[None, :] - places[:, None])
+    best = np.full(len(places), -np.inf)
+    widths = np.zeros(len(places))
+    for width in trial_widths:
+        scaled = z / width
+        no = _log_logistic(-scaled)
+        likelihood = no @ total + scaled @ yes  # log P = log(1 − P) + z
+        better = likelihood > best
+        best[better], widths[better] = likelihood[better], width
+    return best, widths
+
+
+def _log_logistic(z) -> np.ndarray:
+    return -np.logaddexp(0.0, -np.asarray(z, dtype=float))
+
+
+# --- the search -----------------------------------------------------------------------------------
+
+# Runs at each of some values: how many said yes, of how many that could be judged.
+Evaluate = Callable[[Sequence[float]], Sequence[tuple[int, int]]]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search tried and found.
+
+    Attributes
+    ----------
+    fit : Fit
+    values, hits, runs : tuple
+        Values tried, in ascending order, with the runs that said yes and those that were made.
+    reached : bool
+        Whether the interval is as narrow as wanted.
+    """
+
+    fit: Fit
+    values: tuple[float, ...]
+    hits: tuple[int, ...]
+    runs: tuple[int, ...]
+    reached: bool
+
+
+def search(
+    evaluate: Evaluate,
+    scale: Scale,
+    *,
+    replicas: int,
+    tolerance: float,
+    most_runs: int,
+    confidence: float = 0.95,
+    known: dict[float, tuple[int, int]] | None = None,
+) -> Search:
+    """Find a threshold by bisection that goes on as a fit.
+
+    The ends and the middle of the range come first. Then each value is put where the threshold is
+    thought to be: the middle of the gap while all outcomes are clear-cut, which is bisection; later
+    on both sides of the fitted threshold. It ends when the interval is narrow enough, when no more
+    runs are allowed, or when neither the ends nor the middle differ.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Makes the runs at some values: (yes, runs) for each.
+    scale : Scale
+    replicas : int
+        Runs that `evaluate` makes at a value.
+    tolerance : float
+        Wanted `Fit.precision`.
+    most_runs : int
+        Runs after which the search ends; those of `known` count.
+    known : dict, optional
+        Value → (yes, runs) of runs there are already.
+    """
+    told = dict(known or {})
+    wanted = [scale.low, scale.high]
+    while True:
+        new = [value for value in dict.fromkeys(wanted) if value not in told]
+        for value, outcome in zip(new, evaluate(new) if new else (), strict=True):
+            told[value] = (int(outcome[0]), int(outcome[1]))
+        found = _fit_of(told, scale, confidence)
+        spent = sum(runs for _, runs in told.values())
+        narrow = found.precision <= tolerance
+        done = narrow and _supported(told, found, scale)
+        wanted = _next(told, found, scale, tolerance)
+        fresh = [value for value in wanted if value not in told]
+        if done or not fresh or spent + replicas * len(fresh) > most_runs:
+            values = tuple(sorted(told))
+            hits, runs = zip(*(told[value] for value in values), strict=True)
+            return Search(found, values, hits, runs, done)
+
+
+def _fit_of(told: dict, scale: Scale, confidence: float) -> Fit:
+    values = sorted(told)
+    hits, runs = zip(*(told[value] for value in values), strict=True)
+    return fit(values, hits, runs, scale, confidence)
+
+
+def _next(told: dict, found: Fit, scale: Scale, tolerance: float) -> list[float]:
+    """Values to try next; none where nothing would be learned."""
+    missing = [value for value in (scale.low, scale.high) if value not in told]
+    if missing:
+        return missing
+    shares = {value: hits / runs for value, (hits, runs) in told.items() if runs}
+    if found.rising is None:
+        middle = scale.rounded(0.5)
+        if middle not in told:
+            return [middle]
+        if len({share > 0.5 for share in shares.values()}) < 2:
+            return []
+        # Both outcomes, but too few runs to say which way: the quarters add to both sides.
+        return [scale.rounded(0.25), scale.rounded(0.75)]
+    place = float(scale.place(found.value))
+    low, high = (
+        float(scale.place(end)) if math.isfinite(end) else edge
+        for end, edge in ((found.low, 0.0), (found.high, 1.0))
+    )
+    if found.width == 0 and found.precision > tolerance:
+        return [_untried(place, told, scale, 0.05 * (high - low))]
+    reach = 0.25 * (high - low)
+    return [_untried(place + side * reach, told, scale, 0.05 * (high - low)) for side in (-1, 1)]
+
+
+def _supported(told: dict, found: Fit, scale: Scale) -> bool:
+    """Whether enough runs near the threshold, on both sides, bear the interval out.
+
+    Bisection by single runs always ends in a narrow gap, also where P is broad: each outcome only
+    chooses a side. Further runs beside the gap tell the two apart.
+    """
+    centre = float(scale.place(found.value))
+    low, high = float(scale.place(found.low)), float(scale.place(found.high))
+    near = {float(scale.place(v)): runs for v, (_, runs) in told.items()}
+    below = sum(n for u, n in near.items() if low - (high - low) <= u <= centre)
+    above = sum(n for u, n in near.items() if centre <= u <= high + (high - low))
+    return min(below, above) >= _NEAR
+
+
+def _untried(place: float, told: dict, scale: Scale, step: float) -> float:
+    """The value at a place, or the nearest beside it that has not been tried."""
+    for shift in range(40):
+        for side in (1, -1):
+            value = scale.rounded(place + side * shift * step)
+            if value not in told:
+                return value
+    return scale.rounded(place)

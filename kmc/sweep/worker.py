@@ -1,0 +1,34 @@
+"""A local worker: takes points from its standard input, one JSON object a line, until it closes.
+
+When the sweep that started it dies, however it dies, the operating system closes the pipe, and the
+worker ends at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+
+from kmc.sweep.point import run_point
+
+
+def main() -> None:
+    """Run points until there are no more."""
+    results = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)  # whatever a library prints must not get among the results
+    jobs: queue.SimpleQueue = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    import kmc.simulation  # noqa: F401 - while the first worker compiles, the others get ready
+
+    results.write("ready\n")
+    while True:
+        results.write(json.dumps(run_point(**jobs.get())) + "\n")
+
+
+def _listen(jobs: queue.SimpleQueue) -> None:
+    for line in sys.stdin:
+        jobs.put(json.loads(line))
+    os._exit(0)
