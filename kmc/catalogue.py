@@ -65,12 +65,8 @@ def locate(kind: str, name_or_path: str | Path) -> Path:
 
 
 def shown(text: str, longest: int = 200) -> str:
-    """A text fit for a message: cut where it is very long, without characters no screen shows."""
-    text = text if len(text) <= longest else f"{text[: longest - 1]}…"
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}"
-        for letter in text
-    )
+    """A text fit for a message: cut where it is very long."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def read_text(path: Path) -> str:

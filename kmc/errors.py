@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """The text with every character that no screen shows replaced; line ends stay."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\u00a0" else "\N{REPLACEMENT CHARACTER}"
+        for letter in text
+    )
+
+
 class KmcError(Exception):
     """Anything kmc reports to its user in one clear message.
 
@@ -17,9 +25,10 @@ class KmcError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, advice: str | None = None):
-        super().__init__(message)
-        self.message = message
-        self.advice = advice
+        # Names and texts from files may hold what moves the cursor of a terminal, or worse.
+        self.message = printable(message)
+        self.advice = None if advice is None else printable(advice)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return self.message if self.advice is None else f"{self.message}\n{self.advice}"

@@ -201,3 +201,13 @@ def test_a_record_of_another_layout(tmp_path, keys, value):
         fuzz.replace_record(file, record)
     with pytest.raises(FileFormatError, match="is damaged: record"):
         kmc.load(path)
+
+
+def test_control_characters_of_a_file_stay_out_of_messages(tmp_path):
+    path = tmp_path / "set.toml"
+    text = (fuzz.catalogue.locate("params", "lattice_gas")).read_text(encoding="utf-8")
+    path.write_text(text.replace('unit = "Å"', 'unit = "\\u0000\\u001b[2J"'), encoding="utf-8")
+    with pytest.raises(InputError, match="disagrees with the key") as caught:
+        fuzz.load_parameters(path)
+    fuzz.check_refusal(caught.value)
+    assert "\x1b" not in str(caught.value)
