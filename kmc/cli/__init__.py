@@ -32,6 +32,8 @@ Examples:
   kmc export strip_li.h5              the atoms for OVITO and ASE
   kmc run strip_li --set conditions.temperature_K=333.15 -o warm.h5
   kmc sweep study.toml                many runs from one file; kmc sweep --help shows one
+  kmc sweep study_temperature         one of the studies of `kmc runs list` ...
+  kmc sweep-plot study_temperature    ... and its picture
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
   kmc params show li_li2s             every number with its unit and source
@@ -41,6 +43,7 @@ In Python:
   import kmc
   t = kmc.load("strip_li.h5")
   t.samples.contact_fraction
+  kmc.load_sweep("study_temperature")
 """
 
 _RUN_EPILOG = """\
