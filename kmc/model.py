@@ -23,12 +23,11 @@ from kmc.hamiltonian import (
 from kmc.interphase import Interphase
 from kmc.kernels import selection, tables
 from kmc.lattice import Lattice
+from kmc.modelchecks import check
 from kmc.parameters import ParameterSet
 from kmc.rate_tables import activation_energy_ueV
 from kmc.units import K_B_eV, MICRO_eV
 
-_HIGHEST_EXPONENT = 500.0  # energies over kT; exp() leaves double precision beyond 700
-_STRIP_OCTAVES = selection.N_BINS // 2 - 4  # between the weakest and the strongest strip weight
 _UNIT_MARGIN = 1e-9  # keeps the commonest rate safely inside its bin
 
 
@@ -77,50 +76,7 @@ class Model:
     bin_unit_Hz: float | None = None
 
     def __post_init__(self):
-        if self.interphase is not None:
-            _check_interphase(self)
-        if self.stack_pressure_MPa and not self.has_interface:
-            raise InputError(
-                f"stack_pressure_MPa = {self.stack_pressure_MPa:g} needs an interface: a periodic "
-                "box has no metal above it that could sink into its voids",
-                advice='Set stack_pressure_MPa = 0, or boundary = "interface".',
-            )
-        h = self.hamiltonian
-        highest_eV = self.floor_ueV + int(self.barriers_ueV.max()) + 8 * abs(h.chi)
-        highest_eV += int(8 * np.abs(h.bond1).max() + 6 * np.abs(h.bond2).max())
-        highest_eV += max(int(np.abs(other.phi).max()) for other in self.hamiltonians)
-        highest_eV /= MICRO_eV
-        lowest_K = highest_eV / (_HIGHEST_EXPONENT * K_B_eV)
-        if self.temperature_K < lowest_K:
-            raise InputError(
-                f"temperature_K = {self.temperature_K:g} is too low for the energies of parameter "
-                f"set {self.parameters.name!r}, up to {highest_eV:.2g} eV: their Boltzmann factors "
-                "leave the range of the computer's numbers",
-                advice=f"Use at least {math.ceil(lowest_K)} K.",
-            )
-        if self.has_interface and self.current_density_mA_cm2 > 0:
-            self._check_strip_weights()
-
-    def _check_strip_weights(self) -> None:
-        """Refuse weights that span more octaves than the bins: no draw might ever be accepted."""
-        h = self.hamiltonian
-        strongest = self.strip_reference_ueV
-        for layer in (1, 2):
-            n1, n2 = h.n_neighbours[:, layer]
-            bonds = n1 * h.bond1[LI, LI:].max() + n2 * h.bond2[LI, LI:].max()
-            beside_mg = max(0, h.chi) * n1 if layer == 1 else 0
-            strongest = max(strongest, int(bonds - h.phi[LI, layer] + beside_mg))
-        span_eV = self.strip_weight_lambda * (strongest - self._weakest_strip_ueV()) / MICRO_eV
-        octaves = span_eV / (K_B_eV * self.temperature_K * math.log(2))
-        if octaves > _STRIP_OCTAVES:
-            lowest_K = self.temperature_K * octaves / _STRIP_OCTAVES
-            raise InputError(
-                f"temperature_K = {self.temperature_K:g} is too low for strip_weight_lambda = "
-                f"{self.strip_weight_lambda:g} and the energies of parameter set "
-                f"{self.parameters.name!r}: the weights of strongly and weakly bound atoms differ "
-                f"by a factor of up to 2^{octaves:.0f}",
-                advice=f"Use at least {math.ceil(lowest_K)} K, or a smaller strip_weight_lambda.",
-            )
+        check(self)
 
     @cached_property
     def hamiltonian(self) -> Hamiltonian:
@@ -313,7 +269,7 @@ class Model:
         absorbed = self.absorption_rate_Hz * self._boltzmann(-gain)
         return 8 * self.fastest_hop_Hz + 2 * absorbed
 
-    def _weakest_strip_ueV(self) -> int:
+    def weakest_strip_ueV(self) -> int:
         """Below the binding of every electroactive atom, whatever the signs of the energies."""
         h = self.hamiltonian
         lowest = -max(0, *(int(other.phi[LI].max()) for other in self.hamiltonians))
@@ -324,7 +280,7 @@ class Model:
 
     def _highest_strip_weight(self) -> float:
         """Above every strip weight."""
-        exponent = self.strip_weight_lambda * (self.strip_reference_ueV - self._weakest_strip_ueV())
+        exponent = self.strip_weight_lambda * (self.strip_reference_ueV - self.weakest_strip_ueV())
         return math.exp(max(0.0, exponent) / self.kT_ueV)
 
     def closure_rate_Hz(self, contact_fraction: float) -> float:
@@ -409,30 +365,6 @@ class Model:
         for layer, words in enumerate(self.kernel_lattice.by_layer(state.words)):
             occupancy[layer] = (words >> tables.SPECIES_SHIFT) & 3
         return occupancy.reshape(-1)
-
-
-def _check_interphase(model: Model) -> None:
-    """Refuse a map that does not fit the box, or chemistries that differ in more than φ."""
-    interphase, n = model.interphase, model.lattice.sites_per_layer
-    if not model.has_interface:
-        raise InputError("chemistries of an interface need one, and the box is periodic")
-    if interphase.chemistry.shape != (n,):
-        raise InputError(
-            f"the map of the interface has shape {interphase.chemistry.shape}, and a layer of the "
-            f"box has {n} sites"
-        )
-    base = model.hamiltonian
-    for parameters, h in zip(interphase.parameters[1:], model.hamiltonians[1:], strict=True):
-        bonds = np.array_equal(h.bond1, base.bond1) and np.array_equal(h.bond2, base.bond2)
-        if not bonds or abs(h.chi - base.chi) > 1:  # µeV, of rounding
-            raise InputError(
-                f"parameter set {parameters.name!r} gives "
-                f"{f'chi = {h.chi / MICRO_eV:g} eV' if bonds else 'bonds'} other than "
-                f"{f'the {base.chi / MICRO_eV:g} eV' if bonds else 'those'} of the run's set "
-                f"{model.parameters.name!r}",
-                advice="Chemistries of one interface share bonds and chi: keep the step from L1 to "
-                "L2 and the fill by Li of the run's set.",
-            )
 
 
 def _empty_bins(n_sites: int, capacity: int, highest: float) -> tables.Bins:

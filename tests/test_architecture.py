@@ -26,7 +26,7 @@ FLOORS = (
     "runchecks conditions runfile_template",
     "provenance transaction trajectory*",
     "kernels.*",
-    "electrochemistry constriction mechanics hamiltonian assembly rate_tables model "
+    "electrochemistry constriction mechanics hamiltonian assembly rate_tables modelchecks model "
     "composition engine reference",
     "snapshot",
     "stopping phases progress simulation continuation verification",

@@ -43,6 +43,8 @@ Examples:
   kmc verify strip_li.h5              does the file add up?
   kmc run strip_li --set conditions.temperature_K=333.15 -o warm.h5
   kmc sweep study.toml                many runs from one file; kmc sweep --help shows one
+  kmc sweep study_temperature         one of the studies of `kmc runs list` ...
+  kmc sweep-plot study_temperature    ... and its picture
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
   kmc params show li_li2s             every number with its unit and source
@@ -52,6 +54,7 @@ In Python:
   import kmc
   t = kmc.load("strip_li.h5")
   t.samples.contact_fraction
+  kmc.load_sweep("study_temperature")
 """
 
 _RUN_EPILOG = """\

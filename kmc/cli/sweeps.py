@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +158,7 @@ def _workers(
             return LocalWorkers(min(points, count or cores()), folder / "workers.log")
         from kmc.sweep import cluster
 
+        cluster.silence()
         if queue is None:
             return cluster.DaskWorkers(cluster.connect(address), most=count)
         jobs = cluster.queue_cluster(queue, min(points, count), options)
@@ -213,3 +215,7 @@ def _report(tally: Any, path: Path, quiet: bool) -> None:
     if quiet:
         return
     click.echo(f"{tally.done} of {plural(tally.total, 'point')} done in {path}")
+    if tally.done and not tally.interrupted:
+        click.echo("\nNext:")
+        click.echo(f"  kmc sweep-plot {shlex.quote(str(path))}")
+        click.echo(f'  python: import kmc; kmc.load_sweep("{path.as_posix()}")')

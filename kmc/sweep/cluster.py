@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
@@ -23,6 +24,14 @@ QUEUES = {
     "htcondor": "HTCondorCluster",
 }
 _DEFAULTS = {"cores": 1, "processes": 1, "memory": "2GB"}
+
+
+def silence() -> None:
+    """Leave it to kmc to say what is wrong: Dask logs tracebacks where a connection ends."""
+    _library("distributed")  # sets the levels of its loggers when it is imported
+    for name in [*logging.root.manager.loggerDict, "asyncio"]:
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def connect(address: str) -> Any:

@@ -108,7 +108,14 @@ class _Runs:
         """Values of an earlier search in the folder."""
         if not (self.path / "index.json").exists():
             return []
-        return [float(value) for value in open_folder(self.path).plan.axes[self.question.vary]]
+        axes = open_folder(self.path).plan.axes
+        if list(axes) != [self.question.vary]:
+            raise InputError(
+                f"{self.path} holds another sweep: {' and '.join(axes) or 'nothing'} varies there, "
+                f"{self.question.vary} here",
+                advice="Use another folder with -o.",
+            )
+        return [float(value) for value in axes[self.question.vary]]
 
     def at(self, values: Sequence[float]) -> list[tuple[int, int]]:
         """Runs that meet the criterion and runs made, at some values; what is there is not run."""

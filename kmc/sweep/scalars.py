@@ -132,7 +132,7 @@ class ScalarCache:
         self.path = path
         self._entries: dict[str, dict[str, Any]] = {}
         self._changed = False
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, TypeError, LookupError):
             kept = json.loads(path.read_text(encoding="utf-8"))
             if kept["version"] == _VERSION and kept["kmc"] == kmc.__version__:
                 self._entries = dict(kept["runs"])
