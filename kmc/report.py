@@ -10,7 +10,7 @@ import numpy as np
 
 from kmc.analysis import voids
 from kmc.trajectory import Trajectory
-from kmc.wording import count, duration, figure, plural, scaled
+from kmc.wording import count, driven_by, duration, figure, plural, scaled
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +33,7 @@ def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
     if not len(samples):
         return [*rows, ("Samples", "none yet")]
     last = {name: samples[name][-1] for name in samples}
-    has_current = _current(trajectory) > 0
+    has_current = _has_current(trajectory)
     if has_current:
         rows.append(("Capacity", _capacity(last)))
     if trajectory.has_interface:
@@ -114,8 +114,7 @@ def _system(trajectory: Trajectory) -> str:
         parts.append("periodic (no interface)")
     if "temperature_K" in conditions:
         parts.append(figure(conditions["temperature_K"], "K", 5))
-    current = _current(trajectory)
-    parts.append(figure(current, "mA/cm²") if current else "no current")
+    parts.append(driven_by(conditions))
     return ", ".join(parts)
 
 
@@ -141,9 +140,10 @@ def _interface(trajectory: Trajectory) -> list[tuple[str, str]]:
     return [("Interface", "; ".join(parts))] if parts else []
 
 
-def _current(trajectory: Trajectory) -> float:
+def _has_current(trajectory: Trajectory) -> bool:
     conditions = trajectory.run.get("conditions", {})
-    return float(conditions.get("current_density_mA_cm2", 0.0))
+    current = conditions.get("current_density_mA_cm2", 0.0) > 0
+    return current or bool(conditions.get("overpotential_V"))
 
 
 def _capacity(last: dict) -> str:
@@ -185,7 +185,7 @@ def _voids(trajectory: Trajectory) -> list[tuple[str, str]]:
 
 
 def _moment(trajectory: Trajectory, frame) -> str:
-    if _current(trajectory) > 0:
+    if _has_current(trajectory):
         return f"{figure(frame.capacity_monolayers)} monolayers"
     return duration(frame.time_s)
 
@@ -196,6 +196,8 @@ def _vacancies(samples, last: dict) -> str:
         text += f"; {count(last['absorbed'])} went into the metal behind it"
         if last["emitted"]:
             text += f", {count(last['emitted'])} came from there"
+    if last.get("closures"):
+        text += f"; creep closed {count(last['closures'])}"
     return text
 
 

@@ -90,14 +90,14 @@ def _voltage(run: RunFile, origin: Origin) -> list[Problem]:
     said = origin.shown("conditions", "overpotential_V", voltage)
     if run.system.boundary == "periodic":
         return [Problem(f'{said} needs an interface, and boundary is "periodic"', "Remove it.")]
-    if "current_density_mA_cm2" in run.conditions.model_fields_set:
+    if run.conditions.current_is_given:
         current = run.conditions.current_density_mA_cm2
         other = origin.shown("conditions", "current_density_mA_cm2", current)
         return [
             Problem(
                 f"{said} and {other} exclude each other",
-                "Keep one: hold a voltage, or a current (--set conditions.overpotential_V=none "
-                "removes the voltage).",
+                "Keep one: --set conditions.current_density_mA_cm2=none removes the current, "
+                "--set conditions.overpotential_V=none the voltage.",
             )
         ]
     return []

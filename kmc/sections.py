@@ -187,7 +187,10 @@ class Conditions(Checked):
 
     temperature_K: Number = _key(298.15, "temperature", gt=0, le=1_000_000)
     current_density_mA_cm2: Number = _key(
-        0.5, "stripping current density; 0 lets the electrode relax", ge=0, le=1e6
+        0.5,
+        "stripping current density; 0 lets the electrode relax; leave it out to hold a voltage",
+        ge=0,
+        le=1e6,
     )
     overpotential_V: Number | None = _key(
         None,
@@ -211,6 +214,16 @@ class Conditions(Checked):
         ge=0,
         le=1,
     )
+
+    def model_post_init(self, context: Any) -> None:
+        """Without a current of its own, a run at a held voltage has none."""
+        if self.overpotential_V is not None and not self.current_is_given:
+            self.__dict__["current_density_mA_cm2"] = 0.0
+
+    @property
+    def current_is_given(self) -> bool:
+        """Whether the run names a current, rather than taking the default."""
+        return "current_density_mA_cm2" in self.model_fields_set
 
 
 class Acceleration(Checked):

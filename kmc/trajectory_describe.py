@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from kmc.wording import count, duration, figure, scaled
+from kmc.wording import count, driven_by, duration, figure, scaled
 
 if TYPE_CHECKING:
     from kmc.trajectory import Trajectory
@@ -38,7 +38,7 @@ def describe_rows(trajectory: Trajectory) -> list[tuple[str, str]]:
             (
                 "conditions",
                 f"{figure(conditions.get('temperature_K', float('nan')), 'K', 5)}, "
-                f"{figure(conditions.get('current_density_mA_cm2', float('nan')), 'mA/cm²')}, "
+                f"{driven_by(conditions)}, "
                 f"seed {trajectory.seed}",
             )
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 _SPACE = "\u00a0"  # digits of one number, and a number and its unit, stay on one line
 
@@ -54,3 +55,17 @@ def duration(seconds: float) -> str:
     spans = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
     size, unit = next(span for span in spans if seconds >= 2 * span[0])
     return figure(seconds / size, unit)
+
+
+def driven_by(conditions: Mapping) -> str:
+    """What drives a run: "0.5 mA/cm²", "20 mV held" or "no current", and the pressure if any."""
+    words = []
+    if conditions.get("overpotential_V"):
+        words.append(f"{figure(1e3 * conditions['overpotential_V'], 'mV')} held")
+    elif conditions.get("current_density_mA_cm2"):
+        words.append(figure(conditions["current_density_mA_cm2"], "mA/cm²"))
+    else:
+        words.append("no current")
+    if conditions.get("stack_pressure_MPa"):
+        words.append(figure(conditions["stack_pressure_MPa"], "MPa"))
+    return ", ".join(words)

@@ -119,12 +119,16 @@ def sample(box: Lattice, occupancy: np.ndarray, step: int, monolayers: float, **
         "contact_fraction": contact,
         "contact_fraction_Li": contact_li,
         "overpotential_V": eta if interface else 0.0,
+        "current_density_mA_cm2": 0.5 if interface else 0.0,
+        "local_stress_MPa": 0.0,
         "energy_eV": -1.6 * float(np.sum(occupancy != 0)),
         "hops_Li": 990 * step,
         "hops_Li_near_Mg": 0,
         "hops_Mg": 0,
         "absorbed_Mg": 0,
         "emitted_Mg": 0,
+        "closures": 0,
+        "closures_Mg": 0,
     }
     return row | changes
 

@@ -55,6 +55,8 @@ def test_defaults(write):
     assert run.system.vacancy_fraction == 0.0
     assert run.conditions.temperature_K == 298.15
     assert run.conditions.current_density_mA_cm2 == 0.5
+    assert run.conditions.overpotential_V is None
+    assert run.conditions.stack_pressure_MPa == 0.0
     assert run.conditions.electrode_thickness_um == 100.0
     assert run.conditions.strip_weight_lambda == 0.5
     assert run.acceleration.max_hops_per_strip_per_site is None
@@ -167,7 +169,8 @@ def test_template_has_every_key_once():
     for section in SECTIONS[:-1]:
         assert f"\n[{section}]\n" in text
         for key in RunFile.model_fields[section].annotation.model_fields:
-            assert len(re.findall(rf"^(?:# )?{key} = ", text, re.MULTILINE)) == 1, key
+            own = text.partition(f"\n[{section}]\n")[2].partition("\n[")[0]
+            assert len(re.findall(rf"^(?:# )?{key} = ", own, re.MULTILINE)) == 1, key
 
 
 def write_mask(folder):
@@ -199,6 +202,9 @@ def test_every_key_of_the_template_has_an_example_that_is_accepted(write, tmp_pa
         overrides |= companions.get(key, {})
         if "saddle_floor_eV" in lines[i]:
             overrides["acceleration.max_hops_per_strip_per_site"] = None
+        in_conditions = i < lines.index("[acceleration]")
+        if "overpotential_V" in lines[i] and in_conditions:
+            text = text.replace("current_density_mA_cm2 = ", "# current_density_mA_cm2 = ")
         load_run(write(text), overrides)
 
 
@@ -227,6 +233,8 @@ REFUSED = [
     ("conditions", "electrode_thickness_um", "0", "out of range", "above 0, or inf"),
     ("conditions", "electrode_thickness_um", "-inf", "out of range", "above 0, or inf"),
     ("conditions", "electrode_thickness_um", "nan", "is not a number", ""),
+    ("conditions", "overpotential_V", "0", "out of range", "above 0 and at most 1"),
+    ("conditions", "stack_pressure_MPa", "-1", "out of range", "at least 0 and at most 1000"),
     ("conditions", "strip_weight_lambda", "1.5", "out of range", "at most 1"),
     ("system", "params", "3", "must be text, not a number", "quotes"),
     ("system", "boundary", '"interfase"', "not a valid choice", "Did you mean 'interface'?"),
@@ -592,3 +600,38 @@ def test_parse_override_refused(text, message):
 
 def test_doctests():
     assert doctest.testmod(conditions).failed == 0
+
+
+# --- a voltage, and pressure ----------------------------------------------------------------------
+
+
+def test_a_voltage_is_held_instead_of_a_current(write):
+    run = load_run(write("[conditions]\noverpotential_V = 0.02\n" + "[stop]\nevents = 9\n"))
+    assert run.conditions.overpotential_V == 0.02
+    assert run.sample_cadence == Cadence(0.02, "monolayers")  # charge passes
+    assert run.resolved()["conditions"]["current_density_mA_cm2"] == 0.0
+
+
+def test_a_voltage_and_a_current_exclude_each_other(write):
+    text = "[conditions]\noverpotential_V = 0.02\ncurrent_density_mA_cm2 = 0.5\n" + MINIMAL
+    error = refusal(write(text))
+    assert "overpotential_V = 0.02" in str(error)
+    assert "current_density_mA_cm2 = 0.5" in str(error)
+    assert "exclude each other" in str(error)
+    run = load_run(write(text), {"conditions.overpotential_V": None})
+    assert run.conditions.current_density_mA_cm2 == 0.5
+
+
+def test_a_voltage_needs_an_interface(write):
+    text = '[system]\nboundary = "periodic"\nvacancy_fraction = 0.01\n'
+    error = refusal(write(text + "[conditions]\noverpotential_V = 0.02\n" + MINIMAL))
+    assert "overpotential_V = 0.02" in str(error)
+    assert "needs an interface" in str(error)
+
+
+def test_pressure_needs_metal_above_the_box(write):
+    text = '[system]\nboundary = "periodic"\nvacancy_fraction = 0.01\n[conditions]\n'
+    text += "current_density_mA_cm2 = 0\nstack_pressure_MPa = 1\n" + MINIMAL
+    error = refusal(write(text))
+    assert "stack_pressure_MPa = 1" in str(error)
+    assert "no metal above the box" in str(error)

@@ -161,3 +161,30 @@ def test_no_strip_weight_is_beyond_the_highest_bin():
     weight = np.exp(-law.strip_exponent * (lowest - law.strip_reference_ueV))
     state = model.new_state(np.ones(model.lattice.n_sites, dtype=np.uint8), alloy=True)
     assert weight <= state.strips.bound[-1]
+
+
+def test_rates_reservoir_and_creep_from_0_to_100_celsius():
+    """Hop rate, equilibrium concentration and closure rate follow Arrhenius (docs/model.md).
+
+    Slopes of their logarithms in 1/kT: −E0 = −0.055 eV, −E_f = −0.50 eV, −Q = −37 kJ/mol.
+    """
+    kelvin = np.linspace(273.15, 373.15, 6)
+    found = []
+    for temperature_K in kelvin:
+        setup = Setup(
+            layers=9,
+            temperature_K=float(temperature_K),
+            electrode_thickness_um=100.0,
+            stack_pressure_MPa=1.0,
+        )
+        model = setup.model()
+        occupancy = np.full(setup.n_sites, 1, dtype=np.uint8)
+        vacancy = 5 * setup.box.sites_per_layer
+        occupancy[vacancy] = 0
+        hop = setup.engine(occupancy, model=model).vacancy_rates_Hz(vacancy)[:8]
+        assert hop == pytest.approx([hop[0]] * 8)
+        concentration = model.emission_rate_per_site_Hz / model.absorption_rate_Hz
+        found.append([hop[0], concentration, model.closure_rate_Hz(1.0)])
+    slopes = np.polyfit(1 / (naive.K_B_EV * kelvin), np.log(found), 1)[0]
+    joule_per_eV_mol = naive.E_C * 6.02214076e23
+    assert -slopes == pytest.approx([0.055, 0.50, 37e3 / joule_per_eV_mol], abs=1e-4)

@@ -43,6 +43,12 @@ INPUTS = {
     "second_shell_ratio": 0.5,
     "formation_energy_Mg_shell2_eV": 0.515,
     "exchange_current_density_mA_cm2": 1.0,
+    "creep_reference_rate_per_s": 0.01,
+    "creep_reference_stress_MPa": 1.0,
+    "creep_exponent": 6.6,
+    "creep_activation_energy_kJ_mol": 37.0,
+    "creep_closure_factor": 3.0,
+    "creep_stress_limit_MPa": 10.0,
 }
 ASSUMED = set(INPUTS) - {"lattice_parameter_A"}
 

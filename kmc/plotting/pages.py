@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from kmc.errors import InputError
 from kmc.plotting import curves, maps, sections, style
 from kmc.trajectory import Frame, Trajectory
-from kmc.wording import figure
+from kmc.wording import driven_by, figure
 
 _MAP_IN = 2.7  # width of the map on a page of one column
 _MOST_PANELS = 24
@@ -68,8 +68,8 @@ def _heading(part, trajectory: Trajectory) -> None:
     words.append(trajectory.box["name"])
     if conditions.get("temperature_K"):
         words.append(figure(conditions["temperature_K"], "K", 5))
-    if style.has_current(trajectory):
-        words.append(figure(conditions["current_density_mA_cm2"], "mA/cm²"))
+    if style.has_current(trajectory) or conditions.get("stack_pressure_MPa"):
+        words.append(driven_by(conditions))
     ratio = trajectory.acceleration.get("max_hops_per_strip_per_site")
     if ratio:
         words.append(f"hops/strips ≤ {figure(ratio)}")
@@ -292,4 +292,6 @@ def _told(trajectory: Trajectory, name: str) -> str:
     words = [system.get("params", ""), trajectory.box["name"]]
     if conditions.get("temperature_K"):
         words.append(figure(conditions["temperature_K"], "K", 5))
+    if conditions.get("stack_pressure_MPa"):
+        words.append(figure(conditions["stack_pressure_MPa"], "MPa"))
     return f"{name}: {', '.join(word for word in words if word)}"

@@ -122,7 +122,8 @@ def save(picture: Figure, path: str | Path) -> None:
 
 def has_current(trajectory: Trajectory) -> bool:
     conditions = trajectory.run.get("conditions", {})
-    return conditions.get("current_density_mA_cm2", 0.0) > 0
+    current = conditions.get("current_density_mA_cm2", 0.0) > 0
+    return current or bool(conditions.get("overpotential_V"))
 
 
 def moment(trajectory: Trajectory, frame: Frame) -> str:
