@@ -292,4 +292,6 @@ def _told(trajectory: Trajectory, name: str) -> str:
     words = [system.get("params", ""), trajectory.box["name"]]
     if conditions.get("temperature_K"):
         words.append(figure(conditions["temperature_K"], "K", 5))
+    if conditions.get("stack_pressure_MPa"):
+        words.append(figure(conditions["stack_pressure_MPa"], "MPa"))
     return f"{name}: {', '.join(word for word in words if word)}"
