@@ -16,7 +16,7 @@ from kmc.conditions import RunFile, restored_run
 from kmc.errors import InputError
 from kmc.kernels import tables
 from kmc.phases import REST
-from kmc.progress import progress_for
+from kmc.progress import Progress, progress_for
 from kmc.sections import Rest, Stop
 from kmc.simulation import Interruption, Simulation
 from kmc.trajectory import Trajectory, load
@@ -28,7 +28,7 @@ _KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.m
 
 
 def resume(
-    path: str | Path, *, progress: bool = True, check_every: int | None = None
+    path: str | Path, *, progress: bool | Progress = True, check_every: int | None = None
 ) -> Trajectory:
     """Go on with a run that was interrupted, killed, or ended by its wall_time_s.
 
@@ -39,8 +39,8 @@ def resume(
     ----------
     path : str or Path
         The trajectory; it is continued in place.
-    progress : bool
-        Show progress on stderr.
+    progress : bool or Progress
+        Show progress on stderr, or tell it to this object.
     check_every : int, optional
         Every so many events, rebuild everything from scratch and compare.
 

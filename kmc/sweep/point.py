@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from kmc.errors import KmcError
+from kmc.errors import InputError, KmcError
+
+if TYPE_CHECKING:
+    from kmc.conditions import RunFile
 
 _TELL_EVERY_S = 0.5
 _WAIT_FOR_LOCK_S = 30.0  # a worker of an earlier sweep sees within a second that it has to stop
@@ -80,11 +84,26 @@ def _run(folder: Path, name: str, owner: str) -> bool:
     return True
 
 
-def _run_or_resume(run: Any, part: Path, heartbeat: Heartbeat) -> bool:
-    """Run into `part`; whether it finished. An unfinished `part` is started again from scratch."""
+def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
+    """Run into `part`, or go on with what is there of this very run; whether it finished."""
+    from kmc.continuation import resume
     from kmc.simulation import run_to_file
 
+    if _is_part_of(run, part):
+        with contextlib.suppress(InputError):  # damaged, or of another version of kmc
+            return resume(part, progress=heartbeat).finished
     return run_to_file(run, part, overwrite=True, progress=heartbeat).finished
+
+
+def _is_part_of(run: RunFile, part: Path) -> bool:
+    """Whether a file holds the beginning of this run."""
+    from kmc.trajectory import load
+
+    try:
+        begun = load(part)
+    except InputError:
+        return False
+    return not begun.finished and begun.run == run.resolved()
 
 
 class Heartbeat:
