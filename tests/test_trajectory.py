@@ -314,7 +314,6 @@ def test_failing_creation_leaves_nothing_behind(tmp_path, box, monkeypatch):
 
 
 def test_full_disk_keeps_what_was_safe_and_can_be_retried(path, box, monkeypatch):
-    time_s = row_of(0, box)["time_s"]
     with new_writer(path, box) as writer:
         append(writer, box, 0)
         writer.flush()
@@ -327,9 +326,8 @@ def test_full_disk_keeps_what_was_safe_and_can_be_retried(path, box, monkeypatch
                 raise OSError(errno.ENOSPC, "No space left on device")
 
             patch.setattr(Transaction, "_write", half_then_full)
-            with pytest.raises(
-                KmcError, match=rf"No space left(.|\n)*up to t = {time_s} s is safe"
-            ):
+            safe = f"up to t = {row_of(0, box)['time_s']} s is safe"
+            with pytest.raises(KmcError, match=rf"No space left(.|\n)*{safe}"):
                 writer.flush()
         assert verify(load(path), box) == 1
         verify_with_plain_h5py(path, box, 1)
