@@ -8,8 +8,8 @@ from pathlib import Path
 
 from kmc.errors import InputError
 
-KINDS = ("lattices", "params", "runs", "studies")
-_STUDY = "study_"  # sweep files stand among the runs, under names that begin so
+KINDS = ("lattices", "params", "runs")
+_STUDY = "study_"  # sweep files stand in `runs/` as well, as the kind "studies"
 
 
 def _folder(kind: str) -> Path:
