@@ -22,7 +22,7 @@ from kmc.trajectory_schema import SCHEMA, SCHEMA_VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PAGES = ("README.md", "CHANGELOG.md", "docs/model.md", "docs/trajectory.md")
+PAGES = ("README.md", "CHANGELOG.md", "docs/model.md", "docs/sweeps.md", "docs/trajectory.md")
 MARK = "<!-- The tables are made from kmc/trajectory_schema.py: python tests/test_docs.py -->"
 TYPES = {"<f8": "float64", "<i8": "int64", "<i4": "int32", "|u1": "uint8"}
 TITLES = {
