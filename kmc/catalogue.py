@@ -9,8 +9,8 @@ from pathlib import Path
 
 from kmc.errors import InputError
 
-KINDS = ("lattices", "params", "runs")  # and "studies", sweep files that stand among the runs
-_STUDY = "study_"  # how their names begin
+KINDS = ("lattices", "params", "runs")
+_STUDY = "study_"  # sweep files stand in `runs/` as well, as the kind "studies"
 MOST_BYTES = 4 * 2**20  # of a TOML file; the largest shipped one has a thousandth of it
 MOST_DEEP = 20  # tables and lists inside one another; shipped files have three
 

@@ -13,9 +13,11 @@ def test_names_of_what_is_shipped():
     family = ["li_neutral", "li_philic_008", "li_philic_015", "li_phobic_011", "li_phobic_022"]
     assert catalogue.names("params") == ["lattice_gas", "li_li2s", *family, "limg_li2s"]
     assert {"strip_li", "strip_limg"} <= set(catalogue.names("runs"))
+    assert "study_temperature" in catalogue.names("studies")
+    assert not set(catalogue.names("studies")) & set(catalogue.names("runs"))
 
 
-@pytest.mark.parametrize("kind", catalogue.KINDS)
+@pytest.mark.parametrize("kind", [*catalogue.KINDS, "studies"])
 def test_every_shipped_file_is_readable_and_found_by_its_name(kind):
     for name in catalogue.names(kind):
         path = catalogue.locate(kind, name)

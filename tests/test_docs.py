@@ -28,6 +28,7 @@ PAGES = (
     "docs/model.md",
     "docs/promises.md",
     "docs/runs.md",
+    "docs/sweeps.md",
     "docs/trajectory.md",
 )
 MARK = "<!-- The tables are made from kmc/trajectory_schema.py: python tests/test_docs.py -->"

@@ -118,7 +118,8 @@ def where_the_tables_are(path: Path, cwd: Path) -> dict[str, list[str]]:
     code = (
         "import json, kmc; from kmc import catalogue as c; from kmc.conditions import load_run\n"
         "load_run('strip_limg')\n"
-        "found = {k: [str(c.locate(k, n)) for n in c.names(k)] for k in c.KINDS}\n"
+        "found = {k: [str(c.locate(k, n)) for n in c.names(k)] for k in (*c.KINDS, 'studies')}\n"
+        "found['runs'] += found.pop('studies')\n"
         "print(json.dumps([kmc.__file__, found]))"
     )
     done = subprocess.run(

@@ -89,7 +89,6 @@ def sweep_plot(
     Lines are means over replicas, bands 95 % intervals of the mean (Student's t).
     """
     from kmc.outputs import check_new
-    from kmc.progress import progress_for
 
     path = output or folder.resolve().parent / f"{folder.resolve().name}_{what}.png"
     if output is None and path.parent == Path.cwd():
@@ -101,13 +100,12 @@ def sweep_plot(
 
     from kmc.sweep.results import load_sweep
 
-    with progress_for(folder.name, not quiet) as progress:
-        ds = load_sweep(
-            folder,
-            at_monolayers=() if at is None else at,
-            onset_contact=onset_contact,
-            progress=progress,
-        )
+    ds = load_sweep(
+        folder,
+        at_monolayers=() if at is None else at,
+        onset_contact=onset_contact,
+        progress=not quiet,
+    )
     from kmc.plotting.style import save
     from kmc.plotting.sweeps import sweep_picture, sweep_table
 
@@ -156,11 +154,11 @@ def _tell_gaps(ds: Any, folder: Path) -> None:
 _CRITICAL_EPILOG = """\
 \b
 Examples:
-  kmc critical strip_li --vary conditions.current_density_mA_cm2 --between 0.1 100
-      --criterion "contact_fraction<0.7" --at 1 --set system.size="[20, 20, 16]"
-      --set acceleration.max_hops_per_strip_per_site=none
+  kmc critical strip_li --vary conditions.current_density_mA_cm2 --between 0.1 100 \\
+      --criterion "contact_fraction<0.7" --at 1 --set system.size="[20, 20, 16]" \\
+      --set acceleration.max_hops_per_strip_per_site=none \\
       --set acceleration.saddle_floor_eV=0.40
-  kmc critical my_run.toml --vary conditions.temperature_K --between 270 370
+  kmc critical my_run.toml --vary conditions.temperature_K --between 270 370 \\
       --criterion "voids>=3" --at 0.5 --replicas 8
   kmc critical ... --against "parameters.formation_energy_L1_eV=[0.28, 0.4, 0.5]"
 
@@ -207,7 +205,11 @@ missing, and `kmc sweep-plot` and kmc.load_sweep read them like those of any swe
     "range where its ends are less than a factor of 3 apart or not both positive.",
 )
 @click.option(
-    "--max-runs", type=int, default=120, show_default=True, help="Runs at which the search ends."
+    "--max-runs",
+    type=click.IntRange(min=1),
+    default=120,
+    show_default=True,
+    help="Runs at which the search ends.",
 )
 @click.option(
     "--against",
@@ -222,7 +224,12 @@ missing, and `kmc sweep-plot` and kmc.load_sweep read them like those of any swe
     help="Change one key of the run file in every run. May be repeated.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the study.")
-@click.option("--workers", type=int, metavar="N", help="Runs at a time; all cores by default.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="Runs at a time; all cores by default.",
+)
 @click.option(
     "-o",
     "--output",

@@ -24,7 +24,8 @@ import numpy as np
 from kmc.analysis.pictures import draw
 from kmc.catalogue import nearest
 from kmc.errors import InputError, KmcError
-from kmc.sweep.folder import SweepFolder, open_folder
+from kmc.progress import Progress, progress_for
+from kmc.sweep.folder import PointStatus, SweepFolder, open_folder
 from kmc.sweep.names import quantity, short_names
 from kmc.sweep.plan import ZIP, Plan
 from kmc.sweep.scalars import DERIVED, ONSET_CONTACT, ScalarCache, meaning
@@ -34,8 +35,6 @@ from kmc.trajectory_schema import SAMPLE_COLUMNS
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-    from kmc.progress import Progress
 
 _UNREADABLE = "unreadable"
 _TAKEN = {entry.name for entry in SAMPLE_COLUMNS} | set(DERIVED) | {"replica", "state", "error"}
@@ -104,7 +103,7 @@ def load_sweep(
     *,
     at_monolayers: float | Sequence[float] = (),
     onset_contact: float = ONSET_CONTACT,
-    progress: Progress | None = None,
+    progress: bool = True,
 ) -> xr.Dataset:
     """Numbers of every run of a sweep, with its axes and `replica` as dimensions.
 
@@ -116,8 +115,8 @@ def load_sweep(
         Capacities at which every number is wanted as well: variables that end in ``_at``.
     onset_contact : float
         `onset_capacity_monolayers` is where the contact fraction first falls below this.
-    progress : Progress, optional
-        Told how far the reading is.
+    progress : bool
+        Show on stderr how far the reading is; what was read once is read at once again.
 
     Returns
     -------
@@ -138,7 +137,8 @@ def load_sweep(
     if not 0 < onset_contact <= 1:
         raise InputError(f"onset_contact = {onset_contact}: a fraction above 0 and at most 1")
     opened = open_folder(folder)
-    rows = _read(opened, capacities, onset_contact, progress)
+    with progress_for(Path(folder).name, progress) as tell:
+        rows = _read(opened, capacities, onset_contact, tell)
     axes = axes_of(opened.plan)
     dims = [axis.dim for axis in axes] + ["replica"]
     shape = (*map(len, axes), opened.plan.replicas)
@@ -210,30 +210,36 @@ def _order(name: str) -> tuple:
     return (first.index(name), "") if name in first else (len(first), name)
 
 
-def _read(folder: SweepFolder, capacities, contact: float, progress) -> dict[str, dict]:
+def _read(
+    folder: SweepFolder, capacities: Sequence[float], contact: float, progress: Progress
+) -> dict[str, dict]:
     """State and numbers of every point."""
     cache = ScalarCache.of(folder.path)
-    states = {row.name: row for row in folder.status()}
     rows: dict[str, dict] = {}
-    for i, point in enumerate(folder.plan.points):
-        told = states[point.name]
-        path = folder.trajectory_path(point)
-        row = {"final": {}, "at": {}, "onset": None, "stop_reason": "", "path": ""}
-        row |= {"state": told.state, "error": told.error or ""}
-        if told.state == "done":
-            row["path"] = str(path)
-            try:
-                entry = cache.read(point.name, path, capacities, contact)
-                row |= {key: entry[key] for key in ("final", "at", "stop_reason")}
-                row["onset"] = entry["onset"][repr(float(contact))]
-            except (KmcError, OSError) as problem:
-                row |= {"state": _UNREADABLE, "error": str(problem)}
-        rows[point.name] = row
-        if progress is not None:
-            n = len(folder.plan.points)
-            progress.update((i + 1) / n, f"point {i + 1} of {n}")
-    cache.save()
+    status = folder.status()
+    try:
+        for i, told in enumerate(status):
+            rows[told.name] = _row(folder, told, cache, capacities, contact)
+            progress.update((i + 1) / len(status), f"run {i + 1} of {len(status)}")
+    finally:
+        cache.save()  # also after Ctrl-C: the first look at a large sweep takes minutes
     return rows
+
+
+def _row(folder: SweepFolder, told: PointStatus, cache: ScalarCache, capacities, contact) -> dict:
+    """State and numbers of one point."""
+    row = {"final": {}, "at": {}, "onset": None, "stop_reason": "", "path": ""}
+    row |= {"state": told.state, "error": told.error}
+    if told.state != "done":
+        return row
+    path = folder.trajectory_path(told.point)
+    row["path"] = str(path)
+    try:
+        entry = cache.read(told.name, path, capacities, contact)
+    except (KmcError, OSError) as problem:
+        return row | {"state": _UNREADABLE, "error": str(problem)}
+    row |= {key: entry[key] for key in ("final", "at", "stop_reason")}
+    return row | {"onset": entry["onset"][repr(float(contact))]}
 
 
 def _positions(plan: Plan, axes: Sequence[Axis]) -> dict[str, tuple[int, ...]]:
