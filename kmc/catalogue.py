@@ -57,6 +57,11 @@ def locate(kind: str, name_or_path: str | Path) -> Path:
         )
     if text in names(kind):
         return _folder(kind) / f"{text}.toml"
+    if kind == "runs" and text in names("studies"):
+        raise InputError(
+            f"{text} is a sweep file, not a run file",
+            advice=f"It describes many runs: kmc sweep {text}",
+        )
     raise InputError(
         f"{shown(text)!r} is not among the shipped {kind}",
         advice=f"{nearest(text, names(kind))}Shipped: {', '.join(names(kind))}; "

@@ -100,13 +100,14 @@ def extend(
                 advice="Only keys of [stop] and [rest] can change in a run that goes on: "
                 f"{nearest(str(key), _KEYS)}{', '.join(_KEYS)}.",
             )
-    if not overrides:
-        raise InputError(
-            f"no new end is given for {path}",
-            advice="Give one, for example --set stop.capacity_monolayers=4 (none removes a stop).",
-        )
 
     def check(trajectory: Trajectory, simulation: Simulation) -> None:
+        if not overrides:
+            raise InputError(
+                f"no new end is given for {path}",
+                advice="Give one, for example --set stop.capacity_monolayers=4 (none removes a "
+                "stop).",
+            )
         phase = simulation.phase
         if phase.beginning.phase == REST:
             raise InputError(

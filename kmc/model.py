@@ -349,7 +349,7 @@ class Model:
             capacity = int(1.25 * (occupancy == VACANCY).sum()) + 1024
         active = 2 * self.lattice.sites_per_layer if self.has_interface else 1
         counters = np.zeros(tables.N_COUNTERS, dtype=np.int64)
-        counters[tables.ENERGY] = self.energy_ueV(np.full(occupancy.size, LI, dtype=np.uint8))
+        counters[tables.ENERGY] = self._perfect_energy_ueV()
         return tables.State(
             words=words,
             hops=_empty_bins(words.size, capacity, self._highest_rate() / self.unit_Hz),
@@ -358,6 +358,14 @@ class Model:
             clock=np.zeros(2),
             dirty=np.zeros(active, dtype=np.int32),
         )
+
+    def _perfect_energy_ueV(self) -> int:
+        """H of the box full of Li, without a look at every bond."""
+        total = self.hamiltonian.perfect_energy_ueV(self.lattice)
+        for k, h in enumerate(self.hamiltonians[1:], start=1):
+            sites = int(np.count_nonzero(self.interphase.chemistry == k))
+            total += sites * int((h.phi - self.hamiltonian.phi)[LI, 1:3].sum())
+        return total
 
     def occupancy(self, state: tables.State) -> np.ndarray:
         """Species of the sites of the box, uint8 of shape (n_sites,)."""

@@ -228,9 +228,9 @@ def read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
         except FileFormatError as known:
             problem: FileFormatError = known
         except H5PY_ERRORS as damage:
-            words = _words(damage)
-            verdict = _NOT_OURS if "doesn't exist" in words else "is damaged"
-            problem = FileFormatError(f"{path} {verdict}: {words}")
+            said = words(damage)
+            verdict = _NOT_OURS if "doesn't exist" in said else "is damaged"
+            problem = FileFormatError(f"{path} {verdict}: {said}")
         if attempt + 1 < _ATTEMPTS:
             time.sleep(_PAUSE_S)
     raise problem from None
@@ -250,8 +250,8 @@ def check_readable(path: Path) -> None:
     except IsADirectoryError:
         raise InputError(f"{path} is a folder", advice="Give a trajectory file.") from None
     except (OSError, ValueError) as problem:
-        words = getattr(problem, "strerror", None) or problem
-        raise InputError(f"{path} cannot be read: {words}") from None
+        said = getattr(problem, "strerror", None) or problem
+        raise InputError(f"{path} cannot be read: {said}") from None
     if not size:
         raise FileFormatError(f"{path} is empty")
     if not head.startswith(SIGNATURE):
@@ -261,8 +261,8 @@ def check_readable(path: Path) -> None:
         raise FileFormatError(f"{path} is cut short: {size} bytes are left of {end}")
 
 
-def _words(problem: Exception) -> str:
-    """What h5py said; it puts the reason in parentheses behind the operation."""
+def words(problem: Exception) -> str:
+    """What h5py said: it puts the reason in parentheses behind the operation."""
     text = " ".join(str(problem.args[0] if problem.args else "").split())
     reason = re.fullmatch(r"[^(]*\((.+)\)\.?", text)
     return (reason[1] if reason else text) or type(problem).__name__

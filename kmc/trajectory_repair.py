@@ -18,7 +18,7 @@ from kmc import trajectory_guard as guard
 from kmc import trajectory_schema as schema
 from kmc.errors import FileFormatError, KmcError
 from kmc.lattice import Lattice
-from kmc.trajectory import H5PY_ERRORS, check_readable
+from kmc.trajectory import H5PY_ERRORS, check_readable, schema_version, words
 from kmc.trajectory_resume import checkpoints_in
 from kmc.trajectory_writer import TrajectoryWriter, check_output
 from kmc.transaction import stored_end
@@ -88,8 +88,9 @@ def repair(path: str | Path, output: str | Path, *, overwrite: bool = False) -> 
         Not a kmc trajectory, or damaged where nothing can be done: the settings of the run.
     """
     path = Path(path)
-    if path.is_file():  # else the next line but one says what it is
-        check_output(output, overwrite)
+    with contextlib.suppress(OSError, ValueError):  # the next lines say what is wrong with a name
+        if path.is_file():
+            check_output(output, overwrite)
     with _openable(path) as (copy, problems):
         saved = _salvage(path, copy, problems)
     state = saved.checkpoint
@@ -150,11 +151,11 @@ def _salvage(path: Path, copy: Path, problems: list[str]) -> _Salvage:
             frames, listed_frames, good_frames = _frames(file, head.lattice.n_sites, problems)
             states = _part(problems, "the checkpoints", lambda: checkpoints_in(file)) or []
     except FileFormatError as problem:
-        raise FileFormatError(f"{path} cannot be repaired: {problem.message}") from None
+        raise FileFormatError(f"it cannot be repaired: {problem.message}") from None
     except H5PY_ERRORS as problem:
         raise FileFormatError(
             f"{path} cannot be repaired: the table of contents or the settings of the run are "
-            f"damaged ({type(problem).__name__})",
+            f"damaged ({words(problem)})",
             advice="Start the run again.",
         ) from None
     return _Salvage(
@@ -173,9 +174,7 @@ def _salvage(path: Path, copy: Path, problems: list[str]) -> _Salvage:
 
 def _head(file: h5py.File) -> tuple[layout.Head, bool, str]:
     """What the file says once."""
-    version = int(file.attrs["schema_version"])
-    if version > schema.SCHEMA_VERSION:
-        raise FileFormatError(f"it has schema {version}: update kmc")
+    version = schema_version(file)
     dataset = guard.dataset(file, schema.RECORD.path)
     record = json.loads(dataset[:].tobytes())
     guard.check_record(record, schema.required_columns(version))

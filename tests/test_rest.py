@@ -172,7 +172,7 @@ def test_rates_and_equilibrium_follow_arrhenius(temperature_K):
     emitted = model.emission_rate_per_site_Hz / reference.emission_rate_per_site_Hz
     assert absorbed == pytest.approx(math.exp(-0.055 * beta), rel=1e-6)
     assert emitted == pytest.approx(math.exp(-0.555 * beta), rel=1e-4)
-    rates = model._pure_law().hop_rate.max() * model.unit_Hz
+    rates = model.law(alloy=False).hop_rate.max() * model.unit_Hz
     assert rates <= model.attempt_frequency_Hz * (1 + 1e-12)
 
 

@@ -197,7 +197,7 @@ REFUSED = {
     "nan": (grid('"conditions.temperature_K" = [nan]'), "temperature_K"),
     "huge": (grid(f'"conditions.temperature_K" = [0x{"f" * 6000}]'), "temperature_K"),
     "huge digits": (grid(f'"conditions.temperature_K" = [{"9" * 6000}]'), "not valid TOML"),
-    "deep": (grid(f'"system.size" = [{"[" * 3000}{"]" * 3000}]'), "TOML|size"),
+    "deep": (grid(f'"system.size" = [{"[" * 3000}{"]" * 3000}]'), "TOML|size|deep"),
     "seed as an axis": (grid('"random.seed" = [1, 2]'), "seed of its own"),
     "params unknown": (grid('"system.params" = ["li_li2s", "nope"]'), "nope"),
     "zip of different lengths": (

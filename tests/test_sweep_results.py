@@ -279,10 +279,11 @@ def test_a_damaged_run_does_not_hide_the_others(tmp_path):
     assert np.isfinite(ds.contact_fraction.values[1])
 
 
-def test_names_that_are_taken_keep_their_section(tmp_path):
+def test_an_axis_keeps_its_name_and_a_column_of_that_name_gets_another(tmp_path):
     text = 'run = "strip_li"\n[grid]\n"stop.capacity_monolayers" = [1, 2]\n'
     ds = kmc.load_sweep(sweep(tmp_path, text).path)
-    assert ds.capacity_monolayers.dims == ("stop_capacity_monolayers", "replica")
+    assert ds.capacity_monolayers.values.tolist() == [1, 2]
+    assert ds.capacity_monolayers_end.dims == ("capacity_monolayers", "replica")
 
 
 @pytest.mark.parametrize("options", [{"at_monolayers": -1}, {"onset_contact": 0}])

@@ -30,14 +30,13 @@ from kmc.sweep.names import quantity, short_names
 from kmc.sweep.plan import ZIP, Plan
 from kmc.sweep.scalars import DERIVED, ONSET_CONTACT, ScalarCache, meaning
 from kmc.trajectory import Trajectory, load
-from kmc.trajectory_schema import SAMPLE_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
 _UNREADABLE = "unreadable"
-_TAKEN = {entry.name for entry in SAMPLE_COLUMNS} | set(DERIVED) | {"replica", "state", "error"}
+_TAKEN = {*DERIVED, "replica", "state", "error"}
 
 
 @dataclass(frozen=True)
@@ -156,10 +155,13 @@ def load_sweep(
         unit, text = meaning(name)
         return ([*dims, *more], values, {"units": unit, "long_name": text})
 
+    known = {short for axis in axes for short in axis.names.values()}
     variables: dict[str, Any] = {}
     for name in names:
         values = array(lambda row, _, name=name: row["final"].get(name), np.nan, float)
-        variables[name] = variable(name, values)
+        # An axis goes by its own name, and a sample column of that name by another.
+        free = f"{name}_end" if name in known else name
+        variables[free] = variable(name, values)
     for name in names if capacities else ():
         at = [
             array(lambda row, _, n=name, c=c: row["at"].get(c, {}).get(n), np.nan, float)
