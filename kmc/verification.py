@@ -22,6 +22,7 @@ from kmc.hamiltonian import LI, MG, VACANCY, Hamiltonian, total_energy_ueV
 from kmc.lattice import Lattice
 from kmc.trajectory_audit import Stored, read_lattice, read_occupancy, read_stored
 from kmc.units import MICRO_eV
+from kmc.verification_cell import wrong_rows
 from kmc.wording import plural
 
 _POSITION_A = 1e-6  # positions are stored as doubles
@@ -149,6 +150,7 @@ class _Audit:
             (f"{rows}: events, hops and vacancies add up", self._sums),
             (f"{rows}: capacity is stripped charge over area", self._capacity),
             (f"{rows}: contact is a share of whole atoms, energy whole µeV", self._wholes),
+            (f"{rows}: voltage, current, stress and phase fit the settings", self._cell),
             (f"{frames}: each belongs to a sample of the same moment", self._moments),
             (
                 f"{frames}: checksums; vacancies, contact, Mg and energy, to the last µeV, "
@@ -299,6 +301,13 @@ class _Audit:
             ("capacity_mAh_cm2", capacity_mAh_cm2(charged, area)),
         ):
             yield from _differences("capacity", f"/samples/{name}", rows[name], expected, _CAPACITY)
+
+    def _cell(self) -> Iterator[Breach]:
+        interface = self.lattice.boundary == "interface"
+        for column, row, value, expected in wrong_rows(
+            self.rows, self.stored.record["resolved"], interface
+        ):
+            yield Breach("settings", f"/samples/{column}", row, str(value), str(expected))
 
     def _wholes(self) -> Iterator[Breach]:
         rows, n_L1 = self.rows, self.lattice.sites_per_layer

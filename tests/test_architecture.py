@@ -29,7 +29,7 @@ FLOORS = (
     "electrochemistry constriction mechanics hamiltonian assembly rate_tables modelchecks model "
     "composition engine reference",
     "snapshot",
-    "stopping phases progress simulation continuation verification",
+    "stopping phases progress simulation continuation verification*",
     "analysis.*",
     "sweep.*",
     "plotting.* report export parameter_tables",

@@ -137,12 +137,10 @@ def test_an_unfinished_run_and_one_without_rows_pass(copy, tmp_path):
 # --- one number changed, checksums made to fit ----------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "column", [e.name for e in schema.SAMPLE_COLUMNS if e.name != "overpotential_V"]
-)
+@pytest.mark.parametrize("column", [entry.name for entry in schema.SAMPLE_COLUMNS])
 @pytest.mark.parametrize("which", ["first", "middle", "last"])
 def test_every_column_of_the_samples_is_guarded(copy, column, which):
-    """Only the overpotential is not recomputed; of time, order and the frames' moments are."""
+    """Of time, order and the frames' moments are; of the overpotential, the sum of its parts."""
     path = copy()
     row = first_frame_rows(path)[{"first": 0, "middle": 2, "last": -1}[which]]
     with h5py.File(path, "r+") as file:
