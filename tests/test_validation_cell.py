@@ -183,9 +183,9 @@ def patched(name, **changes) -> Setup:
 def test_patches_hold_vacancies_as_boltzmann_says(name, floor_eV):
     """Time of one vacancy in L1 of either chemistry against the rest of the box; 99.98 %.
 
-    Expected from exp(−E/kT) over all sites, energies of the oracle; five million hops at 600 K.
+    Expected from exp(−E/kT) over all sites, energies of the oracle; six million hops at 600 K.
     """
-    events, chunk = 5_000_000, 100_000
+    events, chunk = 6_000_000, 100_000
     setup = patched(name, temperature_K=600.0, floor_eV=floor_eV)
     box = setup.box
     oracle = setup.naive(li_box(setup))
