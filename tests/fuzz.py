@@ -42,6 +42,7 @@ from kmc.errors import InputError
 from kmc.lattice import Lattice, load_unit_cell
 from kmc.parameters import load_parameters
 from kmc.quantities import QUANTITIES
+from kmc.sweep.plan import read_plan
 from kmc.units import unit_of
 
 MOST_SECONDS = 2.0  # of processor time a case
@@ -239,6 +240,44 @@ def override_text(draw) -> str:
     return f"{section}.{key}={said}"
 
 
+USUAL_AXES = [
+    ("conditions", "temperature_K"),
+    ("conditions", "electrode_thickness_um"),
+    ("conditions", "strip_weight_lambda"),
+    ("stop", "contact_fraction"),
+    ("stop", "events"),
+    ("parameters", "formation_energy_L1_eV"),
+]
+
+
+@st.composite
+def any_key(draw) -> tuple[str, str]:
+    section = draw(st.sampled_from(list(sections())))
+    return section, draw(st.sampled_from(sections()[section]))
+
+
+@st.composite
+def sweep_text(draw) -> str:
+    """A sweep file: few axes of few values, likely ones and odd ones."""
+    lines = [f"run = {toml(draw(st.sampled_from(['strip_li'] * 8 + ['strip_limg', 'none', 3])))}"]
+    if not draw(st.integers(0, 2)):
+        lines.append(f"replicas = {toml(draw(st.one_of(st.integers(-1, 5), ODD)))}")
+    if not draw(st.integers(0, 3)):
+        lines.append(f"seed = {toml(draw(st.one_of(st.integers(0, 2**63), ODD)))}")
+    if not draw(st.integers(0, 15)):
+        lines.append(f"{draw(st.text('abcdefgh', min_size=1, max_size=5))} = {toml(draw(ODD))}")
+    for table in ("grid", "zip", "set"):
+        if table != "grid" and draw(st.integers(0, 2)):
+            continue
+        lines.append(f"[{table}]")
+        for _ in range(draw(st.integers(0 if table != "grid" else 1, 2))):
+            section, key = draw(st.one_of(*[st.sampled_from(USUAL_AXES)] * 3, any_key()))
+            values = st.lists(value_of(key), min_size=1, max_size=3)
+            value = draw(value_of(key) if table == "set" else st.one_of(values, values, ODD))
+            lines.append(f'"{section}.{key}" = {toml(value)}')
+    return draw(mutated("\n".join(lines) + "\n"))
+
+
 # --- examining a case -----------------------------------------------------------------------------
 
 
@@ -294,6 +333,21 @@ def examine_override(text: str) -> str:
         run = load_run("strip_li", {"system.size": [4, 4, 8], key: value})
         return _set_up(run)
     return "refused"
+
+
+def examine_sweep(text: str) -> str:
+    with refusals():
+        plan = read_plan(_write(text, "sweep.toml"))
+        names = [point.name for point in plan.points]
+        if len(set(names)) < len(names) or not all(map(_safe, names)):
+            raise Finding(f"names that are not safe: {names[:3]}")
+        return "planned"
+    return "refused"
+
+
+def _safe(name: str) -> bool:
+    """Whether a name can be that of a file in its folder, and of no other."""
+    return 0 < len(name.encode()) < 240 and not set(name) & set("/\\\0\n") and name[0] != "."
 
 
 def _set_up(run: RunFile) -> str:
@@ -657,8 +711,9 @@ class Target(NamedTuple):
 
 TARGETS = {
     "run": Target(run_text(), examine_run, 0.25),
-    "override": Target(override_text(), examine_override, 0.15),
-    "params": Target(altered_file("params", True), examine_parameters, 0.2),
+    "override": Target(override_text(), examine_override, 0.1),
+    "sweep": Target(sweep_text(), examine_sweep, 0.15),
+    "params": Target(altered_file("params", True), examine_parameters, 0.1),
     "lattice": Target(altered_file("lattices", False), examine_lattice, 0.17),
     "hdf5_bytes": Target(DAMAGE, partial(READER.examine, damaged), 0.15),
     "hdf5_content": Target(CONTENT, partial(READER.examine, changed), 0.08),

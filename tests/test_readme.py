@@ -70,11 +70,13 @@ def test_the_two_commands_stand_there():
     assert programs <= {"pip", "kmc"}
 
 
-def test_the_picture_is_there():
-    (source,) = re.findall(r'<img src="([^"]+)"', README)
-    picture = (ROOT / source).read_bytes()
-    assert picture.startswith(b"\x89PNG")
-    assert len(picture) < 400_000
+def test_the_pictures_are_there():
+    sources = re.findall(r'<img src="([^"]+)"', README)
+    assert sources
+    for source in sources:
+        picture = (ROOT / source).read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) < 400_000
 
 
 def test_every_shipped_run_and_set_is_mentioned():

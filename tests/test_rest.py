@@ -132,7 +132,7 @@ def test_ripening_of_a_run(rested):
         found.table["vacancies_in_voids"].__class__([v.sum() for v in found.volumes])
     )
     assert "Ripening over 0.05 s" in repr(found)
-    assert not found.reached
+    assert not found.measurable
     assert found.plot().axes
 
 

@@ -43,8 +43,10 @@ class Ripening:
         1/4 (diffusion along the interface) or 1/3 (exchange at the rim).
     growth : float
         Mean radius at the end over that at the beginning.
-    reached : bool
+    measurable : bool
         Whether the mean radius grew enough, and enough voids are left, to speak of an exponent.
+    scaling : bool
+        Whether, besides, the exponent is within two standard errors of 1/4 or 1/3, or between them.
     """
 
     table: pd.DataFrame
@@ -54,9 +56,14 @@ class Ripening:
     growth: float
 
     @property
-    def reached(self) -> bool:
+    def measurable(self) -> bool:
         few = self.table["voids"].iloc[-1] < _FEWEST
         return bool(self.growth >= _LEAST_GROWTH and not few and np.isfinite(self.exponent))
+
+    @property
+    def scaling(self) -> bool:
+        margin = 2 * self.exponent_error
+        return self.measurable and 1 / 4 - margin <= self.exponent <= 1 / 3 + margin
 
     def plot(self):
         """Void sizes and mean radius against the time of the rest; a figure."""
@@ -65,8 +72,10 @@ class Ripening:
     def __repr__(self) -> str:
         first, last = self.table.iloc[0], self.table.iloc[-1]
         said = f"exponent {self.exponent:.2f} ± {self.exponent_error:.2f}"
-        if not self.reached:
-            said += ", not reached: too little growth or too few voids"
+        if not self.measurable:
+            said += ", which says nothing: too little growth or too few voids"
+        elif not self.scaling:
+            said += ", not the 1/4 to 1/3 of the scaling regime"
         return (
             f"Ripening over {last.rest_s:.3g} s: {first.voids:.0f} voids to {last.voids:.0f}, mean "
             f"radius {first.mean_radius_nm:.3g} nm to {last.mean_radius_nm:.3g} nm; {said}"
