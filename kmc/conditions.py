@@ -185,6 +185,9 @@ def restored_run(
         section: {key: value for key, value in table.items() if value is not None}
         for section, table in _sections(dict(tables), str(path)).items()
     }
+    conditions = given.get("conditions", {})
+    if "overpotential_V" in conditions:  # then the current that stands there was nobody's choice
+        conditions.pop("current_density_mA_cm2", None)
     origins = dict(origins or {})
     for key, value in (overrides or {}).items():
         origins.setdefault(key, f"overrides[{key!r}] = {show(value)}")

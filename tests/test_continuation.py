@@ -45,6 +45,16 @@ KINDS = {
     "limg_111": ("strip_limg", {**BASE, "system.lattice": "bcc_111"}),
     "bulk": ("strip_limg", {**BASE, **CLOSED, "system.boundary": "periodic",
                             "system.mg_coverage_L1": None}),
+    "held voltage under pressure": (
+        "strip_limg",
+        {**BASE, "conditions.current_density_mA_cm2": None, "conditions.overpotential_V": 0.02,
+         "conditions.stack_pressure_MPa": 3.0, "stop.capacity_monolayers": 0.5},
+    ),
+    "rest": ("strip_li", {**BASE, "stop.capacity_monolayers": 0.5, "rest.time_s": 0.1}),
+    "flaws": ("strip_li", {**BASE, "interface.patches": [[1.0, 1.0, 0.6]], "system.lattice":
+                           "bcc_111", "interface.void_density_per_um2": 1e5,
+                           "interface.void_radius_nm": 0.7, "interface.void_height_nm": 0.5}),
+    "patchy": ("patchy", {**BASE, "interface.correlation_length_nm": 0.7}),
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from kmc.sections import Conditions, System
 from kmc.sweep.folder import SweepFolder
 from kmc.sweep.plan import Plan, Point
 
+_SETUP_S = 0.25  # for each point before its first event
 _PILOT_S = 3.0
 _A2_PER_CELL = 12.3  # 3.506 Å squared: good enough to count atoms for an estimate
 # Measured on shipped runs: the empty file, its lattice, a compressed frame without and with Mg,
@@ -49,7 +50,7 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> E
 
     Time per unit of work, which is stripped atoms times hops per atom, comes from the points of the
     folder that are done, else from the first seconds of the first point. Work is not all there is
-    to it: voids change the number of hops, so that a factor of three is a good estimate.
+    to it: voids change the number of hops, so that the result is a guess.
     """
     disk = sum(_bytes_of(plan.run_tables(point)) for point in todo)
     if not todo:
@@ -64,8 +65,9 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> E
         noun = "point that is" if len(logged) == 1 else "points that are"
         return Estimate(spent / work * amount, disk, f"from {len(logged)} {noun} done")
     spent, seen = _pilot(plan, todo[0])
-    basis = f"from {seen} {todo[0].name}; good to a factor of three"
-    return Estimate(spent / _work(plan.run_tables(todo[0])) * amount, disk, basis)
+    basis = f"from {seen} {todo[0].name}; a rough guess"
+    compute_s = spent / _work(plan.run_tables(todo[0])) * amount + _SETUP_S * len(todo)
+    return Estimate(compute_s, disk, basis)
 
 
 class _Enough(Exception):
