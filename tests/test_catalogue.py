@@ -96,3 +96,12 @@ def test_a_folder_is_not_a_file(tmp_path):
     folder.mkdir()
     with pytest.raises(InputError, match="no such file"):
         catalogue.locate("runs", folder)
+
+
+@pytest.mark.parametrize("kind", ["runs", "studies"])
+def test_first_lines_are_sentences(kind):
+    """They are what `kmc runs list` shows."""
+    for name in catalogue.names(kind):
+        first = catalogue.read_text(catalogue.locate(kind, name)).splitlines()[0]
+        assert first.startswith("# ")
+        assert first.endswith("."), name
