@@ -103,7 +103,7 @@ class TrajectoryWriter:
     Raises
     ------
     InputError
-        See `check_output`.
+        See `check_output`; also where another process is writing the file.
     """
 
     def __init__(
@@ -119,6 +119,8 @@ class TrajectoryWriter:
         overwrite: bool = False,
     ):
         check_output(path, overwrite)
+        if Path(path).is_file():
+            Hold(Path(os.path.realpath(path))).release()  # not from under a run that still writes
         head = layout.Head(
             lattice, tuple(columns), run_text, resolved, int(seed), chemistry=chemistry
         )

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -335,16 +336,27 @@ def test_full_disk_keeps_what_was_safe_and_can_be_retried(path, box, monkeypatch
         assert verify(load(path), box) == 2
 
 
-def test_output_removed_or_replaced_during_the_run(path, box):
+def test_output_removed_or_replaced_during_the_run(path, box, tmp_path):
     writer = new_writer(path, box)
     append(writer, box, 0)
     path.unlink()
     with pytest.raises(KmcError, match="moved or removed"):
         writer.flush()
+    new_writer(tmp_path / "other.h5", box).close(finished=True, stop_reason="")
     writer = new_writer(path, box)
     append(writer, box, 0)
-    with new_writer(path, box, overwrite=True), pytest.raises(KmcError, match="replaced"):
+    os.replace(tmp_path / "other.h5", path)
+    with pytest.raises(KmcError, match="replaced"):
         writer.flush()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs locks of open files")
+def test_a_file_that_is_being_written_is_not_overwritten(path, box):
+    with new_writer(path, box) as writer:
+        append(writer, box, 0)
+        with pytest.raises(InputError, match="being written by another process"):
+            new_writer(path, box, overwrite=True)
+    new_writer(path, box, overwrite=True).close(finished=True, stop_reason="")
 
 
 # --- sudden death ---------------------------------------------------------------------------------
