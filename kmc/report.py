@@ -241,7 +241,7 @@ def _acceleration(trajectory: Trajectory) -> list[tuple[str, str]]:
     classes = [c for c in table.get("classes", []) if c.get("slowed_by", 1.0) > _BY_MORE_THAN]
     if not classes:
         return [("Kinetics", "exact: no hop was slowed")]
-    floor, ratio = table.get("saddle_floor_eV"), _ratio(table)
+    floor, ratio = table.get("saddle_floor_eV", math.nan), _ratio(table)
     text = f"fast hops were slowed by a saddle floor of {figure(floor, 'eV')}"
     if ratio:
         text += f"; none is more than {figure(ratio)} times as frequent as stripping at one site"

@@ -116,7 +116,31 @@ _RECORD = {
     "resolved": {
         "run?": {
             "system?": {"params?": _TEXT},
-            "conditions?": {"temperature_K?": _NUMBER, "current_density_mA_cm2?": _NUMBER},
+            "conditions?": {
+                "temperature_K?": _NUMBER,
+                "current_density_mA_cm2?": _NUMBER,
+                "overpotential_V?": _NUMBER_OR_NONE,
+                "stack_pressure_MPa?": _NUMBER,
+            },
+            "interface?": {
+                "patch_density_per_um2?": _NUMBER_OR_NONE,
+                "void_density_per_um2?": _NUMBER_OR_NONE,
+            },
+            "rest?": {"time_s?": _NUMBER_OR_NONE, "events?": _NUMBER_OR_NONE},
+        },
+        "interface?": {
+            "patches": [[_NUMBER]],
+            "voids": [[_NUMBER]],
+            "vacant_sites": (int,),
+            "chemistry": [
+                {
+                    "params": _TEXT,
+                    "sites": (int,),
+                    "fraction": _NUMBER,
+                    "phi_L1": [(int,)],
+                    "phi_L2": [(int,)],
+                }
+            ],
         },
         "species?": [_TEXT],
         "parameters?": {
@@ -124,7 +148,7 @@ _RECORD = {
         },
         "acceleration?": {
             "max_hops_per_strip_per_site?": _NUMBER_OR_NONE,
-            "saddle_floor_eV?": _NUMBER_OR_NONE,
+            "saddle_floor_eV?": _NUMBER,
             "strip_rate_per_site_Hz?": _NUMBER_OR_NONE,
             "fastest_hop_Hz?": _NUMBER,
             "classes?": [{"name": _TEXT, "barrier_eV": _NUMBER, "slowed_by?": _NUMBER}],

@@ -185,6 +185,8 @@ def test_a_record_that_claims_a_giant_lattice(tmp_path):
         (("provenance",), None),
         (("resolved", "parameters", "second_shell_ratio"), 3),
         (("resolved", "run", "conditions", "temperature_K"), "warm"),
+        (("resolved", "acceleration", "saddle_floor_eV"), None),
+        (("resolved", "interface"), {"chemistry": 1}),
         (("seed",), 10**30),
         (("columns",), [["time_s", "s"], ["time_s", "s"]]),
     ],
