@@ -86,7 +86,7 @@ def test_a_point_that_fails_is_told_with_its_file(study):
     assert states == {first.name: "failed", second.name: "done"}
 
 
-def test_dry_run_measures_and_writes_nothing(study, tmp_path):
+def test_dry_run_estimates_and_writes_nothing(study, tmp_path):
     result = call("study.toml", "--dry-run", "--workers", 2)
     assert result.exit_code == 0, result.output
     assert "conditions.temperature_K: 2\u00a0values" in result.stdout

@@ -234,3 +234,16 @@ def test_every_value_of_a_large_grid_is_checked(plan_of):
 def test_a_name_that_does_not_exist():
     with pytest.raises(InputError, match="no such file"):
         read_plan("nowhere/at_all.toml")
+
+
+def test_the_time_of_a_shipped_run_is_guessed_within_a_factor_of_three(tmp_path):
+    """strip_li is 16.5 million events, whatever the machine."""
+    from kmc.sweep import estimate
+
+    file = tmp_path / "one.toml"
+    file.write_text('run = "strip_li"\n', encoding="utf-8")
+    plan = read_plan(file)
+    (point,) = plan.points
+    assert 1 / 3 < estimate._work(plan.run_tables(point)) / 16.5e6 < 3
+    found = estimate.estimate(plan, plan.points, None)
+    assert found.compute_s == pytest.approx(0.25 + 4e-7 * 16.5e6, rel=0.5)

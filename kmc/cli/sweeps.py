@@ -185,15 +185,13 @@ def _dry_run(plan: Any, existing: Any, path: Path, workers: int | None) -> None:
     if not todo:
         click.echo("Nothing to run.")
         return
-    if sys.stderr.isatty():
-        click.echo("Measuring for some seconds …", err=True)
     found = estimate(plan, todo, existing)
     count = min(len(todo), workers or cores())
     if found.compute_s == found.compute_s:
         left = f"about {duration(found.compute_s / count)} with {plural(count, 'worker')}"
         click.echo(f"\nTime    {left} ({found.basis})")
     else:
-        click.echo("\nTime    unknown: the first point was too short to measure, or cannot run")
+        click.echo("\nTime    unknown: nothing in the sweep says how many events there will be")
     click.echo(f"Disk    about {found.disk_bytes / 1e6:.3g} MB in {path}")
 
 

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import math
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from kmc.conditions import load_run
-from kmc.electrochemistry import atoms_of_capacity
-from kmc.errors import KmcError
+from kmc.electrochemistry import atoms_of_capacity, strip_rate_Hz
 from kmc.sections import Conditions, System
 from kmc.sweep.folder import SweepFolder
 from kmc.sweep.plan import Plan, Point
+from kmc.units import K_B_eV
 
+# Of strip_li on a slow core.
+_S_PER_EVENT = 4e-7
+_HOPS_PER_STRIP_AND_RATIO = 5e-3
 _SETUP_S = 0.25  # for each point before its first event
-_PILOT_S = 3.0
+_FASTEST_Hz = 2.6e12  # the attempt frequency of the shipped sets
 _A2_PER_CELL = 12.3  # 3.506 Å squared: good enough to count atoms for an estimate
 # Measured on shipped runs: the empty file, its lattice, a compressed frame without and with Mg,
 # a row of samples.
-_FILE_BYTES = 180_000
+_FILE_BYTES = 210_000
 _LATTICE_BYTES_PER_SITE = 1.5
 _FRAME_BYTES_PER_SITE = (0.03, 0.1)
 _SAMPLE_BYTES = 160
@@ -49,8 +48,8 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> E
     """Time and disk of the points `todo`.
 
     Time per unit of work, which is stripped atoms times hops per atom, comes from the points of the
-    folder that are done, else from the first seconds of the first point. Work is not all there is
-    to it: voids change the number of hops, so that the result is a guess.
+    folder that are done, else from the shipped runs. Work is not all there is to it: voids change
+    the number of hops, so that the result is a guess.
     """
     disk = sum(_bytes_of(plan.run_tables(point)) for point in todo)
     if not todo:
@@ -64,67 +63,28 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> E
         spent = sum(line.wall_s for line in logged)
         noun = "point that is" if len(logged) == 1 else "points that are"
         return Estimate(spent / work * amount, disk, f"from {len(logged)} {noun} done")
-    spent, seen = _pilot(plan, todo[0])
-    basis = f"from {seen} {todo[0].name}; a rough guess"
-    compute_s = spent / _work(plan.run_tables(todo[0])) * amount + _SETUP_S * len(todo)
-    return Estimate(compute_s, disk, basis)
-
-
-class _Enough(Exception):
-    """The pilot has seen what it wants to see."""
-
-
-class _Watch:
-    """Progress of a pilot: from when the loop is compiled, for some seconds."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[float, float]] = []  # time, fraction
-
-    def __enter__(self) -> _Watch:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        pass
-
-    def update(self, fraction: float, text: str) -> None:
-        self.rows.append((time.monotonic(), fraction))
-        if self.rows[-1][0] - self.rows[0][0] > _PILOT_S:
-            raise _Enough
-
-    def whole_s(self) -> float:
-        """Time of the whole run at the pace seen; NaN where it was too short to see one."""
-        if len(self.rows) < 2:
-            return math.nan
-        (t0, f0), (t1, f1) = self.rows[0], self.rows[-1]
-        return (t1 - t0) / (f1 - f0) if f1 > f0 else math.nan
-
-
-def _pilot(plan: Plan, point: Point) -> tuple[float, str]:
-    """Seconds that a point takes, from running it or the start of it; and which of both."""
-    from kmc.simulation import run_to_file
-
-    watch = _Watch()
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "pilot.toml"
-        file.write_text(plan.run_toml(point), encoding="utf-8")
-        start = time.monotonic()
-        try:
-            run_to_file(load_run(file), file.with_suffix(".h5"), progress=watch)
-        except _Enough:
-            return watch.whole_s(), f"the first {_PILOT_S:g} s of"
-        except KmcError:  # this point cannot run; it says so when its turn comes
-            return math.nan, "nothing of"
-        return time.monotonic() - (watch.rows[0][0] if watch.rows else start), "running"
+    compute_s = amount * _S_PER_EVENT + _SETUP_S * len(todo)
+    return Estimate(compute_s, disk, "a rough guess from charge, current and ratio")
 
 
 def _work(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Events to expect, in units that cancel out between points of one sweep."""
-    stop = tables.get("stop", {})
+    """Events to expect, about: right within a factor of some for the shipped runs."""
     strips = _monolayers(tables) * _sites(tables)[1]
-    ratio = tables.get("acceleration", {}).get("max_hops_per_strip_per_site") or 1.0
     if not math.isnan(strips):
-        return strips * ratio
-    return float(stop.get("events") or 1.0)
+        return strips * (1.0 + _HOPS_PER_STRIP_AND_RATIO * _ratio(tables))
+    return float(tables.get("stop", {}).get("events") or math.nan)
+
+
+def _ratio(tables: Mapping[str, Mapping[str, Any]]) -> float:
+    """Rate of the fastest hop over the strip rate of a site: given, or by the saddle floor."""
+    acceleration = tables.get("acceleration", {})
+    if given := acceleration.get("max_hops_per_strip_per_site"):
+        return float(given)
+    conditions = {key: field.default for key, field in Conditions.model_fields.items()}
+    conditions |= tables.get("conditions", {})
+    per_site_Hz = strip_rate_Hz(conditions["current_density_mA_cm2"] or math.nan, _A2_PER_CELL)
+    floor = acceleration.get("saddle_floor_eV") or 0.0
+    return _FASTEST_Hz * math.exp(-floor / (K_B_eV * conditions["temperature_K"])) / per_site_Hz
 
 
 def _monolayers(tables: Mapping[str, Mapping[str, Any]]) -> float:
