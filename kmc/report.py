@@ -135,7 +135,7 @@ def _interface(trajectory: Trajectory) -> list[tuple[str, str]]:
                 text += f" (of those drawn {figure(density * area_um2)} were to be expected)"
             flaws.append(text)
     if flaws:
-        vacant = plural(start["vacant_sites"], "vacant site")
+        vacant = plural(start.get("vacant_sites", 0), "vacant site")
         parts.append(f"{' and '.join(flaws)} at the start, {vacant}")
     return [("Interface", "; ".join(parts))] if parts else []
 

@@ -129,16 +129,16 @@ _RECORD = {
             "rest?": {"time_s?": _NUMBER_OR_NONE, "events?": _NUMBER_OR_NONE},
         },
         "interface?": {
-            "patches": [[_NUMBER]],
-            "voids": [[_NUMBER]],
-            "vacant_sites": (int,),
-            "chemistry": [
+            "patches?": [[_NUMBER]],
+            "voids?": [[_NUMBER]],
+            "vacant_sites?": (int,),
+            "chemistry?": [
                 {
                     "params": _TEXT,
-                    "sites": (int,),
+                    "sites?": (int,),
                     "fraction": _NUMBER,
-                    "phi_L1": [(int,)],
-                    "phi_L2": [(int,)],
+                    "phi_L1?": [(int,)],
+                    "phi_L2?": [(int,)],
                 }
             ],
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import fake
 import numpy as np
 import pytest
 
@@ -14,7 +15,6 @@ from kmc.model import Model
 from kmc.parameters import load_parameters
 from kmc.phases import Beginning, Phase
 from kmc.simulation import Simulation, run_to_file
-from tests import fake
 
 SMALL = {
     "system.size": [12, 12, 12],
