@@ -13,7 +13,7 @@ from kmc import trajectory_schema as schema
 from kmc.catalogue import nearest
 from kmc.checkpoint import Table
 from kmc.conditions import RunFile, restored_run
-from kmc.errors import InputError
+from kmc.errors import InputError, KmcError
 from kmc.kernels import tables
 from kmc.phases import REST
 from kmc.progress import Progress, progress_for
@@ -158,7 +158,15 @@ def _simulation(
             "cannot be continued by this version",
             advice="Continue it with that version, or start the run again: kmc run … --force.",
         )
-    simulation = Simulation(run, state=state, check_every=check_every)
+    try:
+        simulation = Simulation(run, state=state, check_every=check_every)
+    except InputError:
+        raise
+    except (KmcError, LookupError, TypeError, ValueError, AttributeError) as problem:
+        raise InputError(
+            f"{path} cannot be continued: its checkpoint does not fit the run ({problem})",
+            advice="Start the run again: kmc run … --force.",
+        ) from None
     _check_map(trajectory, simulation)
     now, then = simulation.resolved(), trajectory.resolved
     for key in sorted(now.keys() | then.keys()):

@@ -31,8 +31,8 @@ def checkpoint_of(trajectory: Trajectory) -> checkpoint.Table | None:
     usable = [
         table
         for table in found
-        if table["n_samples"] <= len(trajectory.samples)
-        and table["n_frames"] <= len(trajectory.frames)
+        if 0 <= table["n_samples"] <= len(trajectory.samples)
+        and 0 <= table["n_frames"] <= len(trajectory.frames)
     ]
     return max(usable, key=lambda table: table["attempts"], default=None)
 
@@ -43,7 +43,12 @@ def checkpoints_in(file: h5py.File) -> list[checkpoint.Table]:
     for slot in schema.CHECKPOINT_SLOTS:
         with contextlib.suppress(KeyError):  # schema 1 has none
             tables.append(checkpoint.unpack(guard.dataset(file, slot.path)[:].tobytes()))
-    return [table for table in tables if table is not None]
+    return [table for table in tables if table is not None and _is_whole(table)]
+
+
+def _is_whole(table: checkpoint.Table) -> bool:
+    """Whether the numbers that are needed before the state itself are there."""
+    return all(type(table.get(key)) is int for key in ("n_samples", "n_frames", "attempts"))
 
 
 def reopen(

@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 
-from kmc import continuation, simulation
+from kmc import checkpoint, continuation, simulation
 from kmc.conditions import load_run
 from kmc.errors import InputError
 from kmc.progress import Silent
@@ -235,6 +236,33 @@ def test_another_parameter_set_is_not_mixed_in(tmp_path):
         continuation.extend(path, {"stop.capacity_monolayers": 0.2})
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"phase": {"phase": 0, "colour": "red"}},
+        {"recorded": [1]},
+        {"hop_bins": None},
+        {"clock": "late"},
+        {"occupancy": np.zeros(3, dtype=np.uint8)},
+        {"generator": {"bit_generator": "os"}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_checkpoint_that_makes_no_sense_is_refused(whole, tmp_path, change):
+    path = tmp_path / "odd.h5"
+    path.write_bytes(whole("li").read_bytes())
+    with h5py.File(path, "r+") as file:
+        slot = file["checkpoint/end"]
+        state = checkpoint.unpack(slot[:].tobytes())
+        data = np.frombuffer(checkpoint.pack(state | change), np.uint8)
+        slot.resize(data.size, axis=0)
+        slot[:] = data
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="checkpoint does not fit the run"):
+        continuation.extend(path, {"stop.capacity_monolayers": 2.0}, progress=False)
+    assert path.read_bytes() == before
+
+
 # --- kill -9 --------------------------------------------------------------------------------------
 
 
@@ -274,7 +302,7 @@ LONG = {
 }
 _CHILD = """
 import json, sys
-from kmc import continuation, simulation
+from kmc import checkpoint, continuation, simulation
 from kmc.conditions import load_run
 
 simulation._CHUNK_S, simulation._FLUSH_EVERY_S = 0.002, 0.01
