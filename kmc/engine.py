@@ -184,10 +184,11 @@ class Engine:
         """Leave to charge transfer what the electrolyte leaves of the voltage that is held.
 
         What drops there follows from the contact of this moment and stays until the next call.
-        Nothing happens in a run at given current.
+        Nothing happens in a run at given current, nor without any contact: what is electroactive
+        then, if anything, goes on as before, and the loop sees when nothing is.
         """
         model = self.model
-        if model.overpotential_V is None or self.resting:
+        if model.overpotential_V is None or self.resting or not self.contact().any():
             return
         self.set_charge_transfer_V(
             electrochemistry.charge_transfer_part_V(

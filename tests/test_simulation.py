@@ -13,7 +13,9 @@ import pytest
 
 import kmc
 from kmc.conditions import load_run
+from kmc.engine import Engine
 from kmc.errors import InputError
+from kmc.kernels import tables
 from kmc.simulation import Simulation, run_to_file
 from kmc.units import E_C
 
@@ -188,6 +190,22 @@ def test_nothing_left_to_strip(tmp_path):
     assert t.stop_reason == "no electroactive atom left at the interface"
     assert t.samples["contact_fraction_Li"][-1] == 0
     assert np.isinf(t.samples["overpotential_V"][-1])
+
+
+def test_a_held_voltage_without_any_contact_ends_the_run():
+    """The drop of no contact is infinite; what is left of the voltage must not be a standstill."""
+    overrides = {
+        **SMALL,
+        "conditions.current_density_mA_cm2": None,
+        "conditions.overpotential_V": 0.02,
+    }
+    model = Simulation(load_run("strip_li", overrides)).model
+    occupancy = np.ones(model.lattice.n_sites, dtype=np.uint8)
+    occupancy[: model.lattice.sites_per_layer] = 0
+    engine = Engine(model, occupancy, np.random.default_rng(1))
+    engine.split_voltage()
+    assert engine.advance(attempts=10) == tables.NO_ELECTROACTIVE
+    assert engine.count(tables.EVENTS) == 0
 
 
 def test_time_passes_where_next_to_nothing_happens(tmp_path):

@@ -6,8 +6,6 @@ command that needs them, so that `kmc --help` answers at once.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from kmc.cli.shared import (
 from kmc.cli.studies import critical, sweep_plot
 from kmc.cli.sweeps import sweep
 from kmc.errors import InputError, KmcError
+from kmc.outputs import replacing
 
 _EPILOG = """\
 \b
@@ -216,17 +215,8 @@ def _write_new(file: Path, text: str, force: bool) -> None:
         raise InputError(f"{file} is a folder", advice="Give the name of a file.")
     if file.exists() and not force:
         raise InputError(f"{file} exists already", advice="Use --force to overwrite it.")
-    beside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(file) as beside:
         beside.write_text(text, encoding="utf-8")
-        os.replace(beside, file)
-    except OSError as problem:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise InputError(
-            f"{file} cannot be written: {problem.strerror}",
-            advice="Choose a folder that exists and that you may write to.",
-        ) from None
 
 
 @main.command(

@@ -61,7 +61,7 @@ def extend(file: Path, settings: tuple[str, ...], check_every: int | None, quiet
     """Go on with the run of the trajectory FILE beyond its end, in place.
 
     The trajectory becomes the one that a run with the new [stop] from its beginning would have
-    written.
+    written. Behind an end by time_s it is as good a one, with other random numbers.
     """
     from kmc.continuation import extend as go_on
 

@@ -28,10 +28,13 @@ from filelock import FileLock, Timeout
 
 from kmc import __version__
 from kmc.errors import InputError, KmcError
+from kmc.outputs import replacing
 from kmc.sweep.plan import Plan, Point, canonical
 
 INDEX_VERSION = 1
 _ELSEWHERE = "Use another folder with -o."
+
+_GO_ON = "Is the disk full? Points that are done are safe; the same command goes on."
 
 
 class PointStatus(NamedTuple):
@@ -207,15 +210,11 @@ class SweepFolder:
         KmcError
             The disk is full or the folder is gone or read-only.
         """
-        target = self.path / name
-        beside = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            beside.write_text(text, encoding="utf-8")
-            os.replace(beside, target)
-        except OSError as problem:
-            with contextlib.suppress(OSError):
-                beside.unlink()
-            raise _unwritable(self.path, problem) from None
+            with replacing(self.path / name) as beside:
+                beside.write_text(text, encoding="utf-8")
+        except InputError as problem:
+            raise KmcError(problem.message, advice=_GO_ON) from None
 
     def prepare(self, point: Point) -> None:
         """Write the run file of a point that is about to run; an earlier failure is forgotten."""
@@ -400,5 +399,5 @@ def _is_finished(path: Path) -> bool:
 def _unwritable(path: Path, problem: OSError) -> KmcError:
     return KmcError(
         f"{path} cannot be written: {problem.strerror or problem}",
-        advice="Is the disk full? Points that are done are safe; the same command goes on.",
+        advice=_GO_ON,
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,6 +17,8 @@ import numpy as np
 
 import kmc
 from kmc.analysis import voids
+from kmc.errors import InputError
+from kmc.outputs import replacing
 from kmc.trajectory import Trajectory
 from kmc.trajectory_schema import SAMPLE_COLUMNS
 
@@ -176,11 +177,6 @@ class ScalarCache:
         if not self._changed:
             return
         kept = {"version": _VERSION, "kmc": kmc.__version__, "runs": self._entries}
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        try:
+        with suppress(InputError), replacing(self.path) as beside:
             beside.write_text(json.dumps(kept), encoding="utf-8")
-            os.replace(beside, self.path)
             self._changed = False
-        except OSError:
-            with suppress(OSError):
-                beside.unlink()
