@@ -12,8 +12,10 @@ import h5py
 import pytest
 
 import kmc
+from kmc import catalogue
 from kmc.conditions import load_run, parse_override
 from kmc.errors import FileFormatError, InputError
+from kmc.parameters import load_parameters
 from kmc.simulation import Simulation
 
 CASES = 2200
@@ -207,9 +209,9 @@ def test_a_record_of_another_layout(tmp_path, keys, value):
 
 def test_control_characters_of_a_file_stay_out_of_messages(tmp_path):
     path = tmp_path / "set.toml"
-    text = (fuzz.catalogue.locate("params", "lattice_gas")).read_text(encoding="utf-8")
+    text = catalogue.locate("params", "lattice_gas").read_text(encoding="utf-8")
     path.write_text(text.replace('unit = "Å"', 'unit = "\\u0000\\u001b[2J"'), encoding="utf-8")
     with pytest.raises(InputError, match="disagrees with the key") as caught:
-        fuzz.load_parameters(path)
+        load_parameters(path)
     fuzz.check_refusal(caught.value)
     assert "\x1b" not in str(caught.value)
