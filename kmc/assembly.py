@@ -252,7 +252,17 @@ class KernelLattice:
             group_end=self._around.group_end,
             pattern=pattern,
             wrap_layer=self._wrap_layer(),
+            way=self._ways(),
         )
+
+    def _ways(self) -> np.ndarray:
+        """Way of every hop (see `tables.Geometry`), int8 of shape (n_variants, 8, 16)."""
+        rise = self._moves[:, : tables.N_FIRST, 0, None]  # layers from the vacancy up to the atom
+        class_to, class_from = np.divmod(np.arange(16), 4)
+        stage_of = np.array([2, 0, 1, 2])  # of the class of the lower end
+        stage = np.where(rise > 0, stage_of[class_to], stage_of[class_from])
+        way = tables.FIRST_WAY + 2 * stage + (rise > 0)
+        return np.where(rise == 0, tables.IN_LAYER, way).astype(np.int8)
 
     def _wrap_layer(self) -> np.ndarray:
         """What to add to a step that ends beyond a periodic end of the box, int32."""

@@ -13,6 +13,7 @@ from kmc.constriction import Spreading
 from kmc.errors import KmcError
 from kmc.kernels import loop, selection, tables
 from kmc.model import Model
+from kmc.trajectory_schema import HOP_CLASSES, HOP_WAYS
 from kmc.units import MICRO_eV
 
 UNLIMITED = sys.maxsize
@@ -292,13 +293,23 @@ class Engine:
             "local_stress_MPa": self.local_stress_MPa(),
             "phase": int(self.resting),
             "energy_eV": self.energy_ueV / MICRO_eV,
-            "hops_Li": count(tables.HOPS_LI),
-            "hops_Li_near_Mg": count(tables.HOPS_LI_NEAR_MG),
-            "hops_Mg": count(tables.HOPS_MG),
             "absorbed_Mg": count(tables.ABSORBED_MG),
             "emitted_Mg": count(tables.EMITTED_MG),
             "closures_Mg": count(tables.CLOSURES_MG),
+            **self._hops_by_class(),
         }
+
+    def _hops_by_class(self) -> dict[str, int]:
+        """Columns of the hops of each class: all of them, and those that change the layer."""
+        by_way = self.state.counters[tables.HOPS_BY_WAY : tables.N_COUNTERS].reshape(
+            tables.N_KINDS, tables.N_WAYS
+        )
+        columns = {}
+        for name, numbers in zip(HOP_CLASSES.values(), by_way.tolist(), strict=True):
+            columns[name] = sum(numbers)
+            for way, number in zip(HOP_WAYS, numbers[tables.FIRST_WAY :], strict=True):
+                columns[f"{name}_{way}"] = number
+        return columns
 
     def logged(self) -> list[Event]:
         """The events recorded so far."""

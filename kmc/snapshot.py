@@ -20,6 +20,16 @@ _RECOUNTED = {
     "Mg in L1": tables.MG_L1,
     "energy in µeV": tables.ENERGY,
 }
+_SUMS = {
+    "hops, by class and way": (
+        tables.HOPS,
+        list(range(tables.HOPS_BY_WAY, tables.N_COUNTERS)),
+    ),
+    "events, by kind": (
+        tables.EVENTS,
+        [tables.HOPS, tables.STRIPS, tables.ABSORBED, tables.EMITTED, tables.CLOSURES],
+    ),
+}
 
 
 def take(engine: Engine) -> dict:
@@ -134,9 +144,9 @@ def _masses(bins: tables.Bins) -> np.ndarray:
 def differences(engine: Engine) -> list[str]:
     """What of the state differs from one built anew from the species alone; empty if all is right.
 
-    Counts around every site, counters, the energy (also summed bond by bond without the kernels),
-    the bin of every vacancy's total rate and of every strip weight that is up to date. All are
-    integers, so the comparison is exact.
+    Counts around every site, counters and their sums, the energy (also summed bond by bond without
+    the kernels), the bin of every vacancy's total rate and of every strip weight that is up to
+    date. All are integers, so the comparison is exact.
     """
     model, state = engine.model, engine.state
     occupancy = engine.occupancy()
@@ -149,6 +159,8 @@ def differences(engine: Engine) -> list[str]:
     problems = []
     for name, counter in _RECOUNTED.items():
         problems += _compare(name, engine.count(counter), fresh.count(counter))
+    for name, (whole, parts) in _SUMS.items():
+        problems += _compare(name, engine.count(whole), int(state.counters[parts].sum()))
     energy = model.energy_ueV(occupancy)
     problems += _compare("energy in µeV, bond by bond", engine.count(tables.ENERGY), energy)
     problems += _compare_sites(

@@ -56,9 +56,9 @@ def read_stored(path: Path) -> Stored:
 
 
 def _stored(file) -> Stored:
-    schema_version(file)
+    version = schema_version(file)
     record = json.loads(guard.dataset(file, schema.RECORD.path)[:].tobytes())
-    guard.check_record(record, tuple(entry.name for entry in schema.SAMPLE_COLUMNS))
+    guard.check_record(record, schema.required_columns(version))
     lengths: dict[str, int] = {}
     rows, row_checksums = _rows(file, "samples", [name for name, _ in record["columns"]], lengths)
     names = [entry.name for entry in schema.FRAME_COLUMNS]

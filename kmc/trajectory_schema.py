@@ -68,6 +68,19 @@ def _count(name: str, description: str) -> Entry:
     return column(name, INTEGER, "1", description)
 
 
+# Hops by class and way: stage by the lower end of the hop, then the direction of the atom.
+HOP_CLASSES = {"Li": "hops_Li", "Li_near_Mg": "hops_Li_near_Mg", "Mg": "hops_Mg"}
+_WAYS = {
+    "L1_up": "out of L1 into a higher layer",
+    "L1_down": "into L1 from a higher layer",
+    "L2_up": "out of L2 into a higher layer",
+    "L2_down": "into L2 from a higher layer",
+    "deep_up": "to a higher layer, both ends above L2 (or no interface)",
+    "deep_down": "to a lower layer, both ends above L2 (or no interface)",
+}
+HOP_WAYS = tuple(_WAYS)
+HOPS_BY_WAY = tuple(f"{name}_{way}" for name in HOP_CLASSES.values() for way in HOP_WAYS)
+
 SAMPLE_COLUMNS = (
     _count("events", "Events so far: hops, strips, absorptions, emissions and closures"),
     _count("hops", "Hops of an atom into a vacancy, so far"),
@@ -120,6 +133,11 @@ SAMPLE_COLUMNS = (
     _count("absorbed_Mg", "Absorptions that filled the vacancy with Mg, so far"),
     _count("emitted_Mg", "Emissions that took an Mg atom into the reservoir, so far"),
     _count("closures_Mg", "Closures for which an Mg atom entered at the top, so far"),
+    *(
+        _count(f"{name}_{way}", f"Of `{name}`, those {text}, so far")
+        for name in HOP_CLASSES.values()
+        for way, text in _WAYS.items()
+    ),
 )
 # Columns that files of schema 1 have not.
 _SINCE_2 = (
@@ -134,9 +152,12 @@ _SINCE_2 = (
 
 
 def required_columns(version: int) -> tuple[str, ...]:
-    """Names of the columns that a file of this schema has."""
-    names = (entry.name for entry in SAMPLE_COLUMNS)
-    return tuple(name for name in names if version > 1 or name not in _SINCE_2)
+    """Names of the columns that every file of this schema has.
+
+    Hops by way came later, without a new schema.
+    """
+    later = HOPS_BY_WAY if version > 1 else (*HOPS_BY_WAY, *_SINCE_2)
+    return tuple(entry.name for entry in SAMPLE_COLUMNS if entry.name not in later)
 
 
 SAMPLE_CHECKSUM = _count(

@@ -23,15 +23,16 @@ from kmc.lattice import Lattice
 from kmc.trajectory_audit import Stored, read_lattice, read_occupancy, read_stored
 from kmc.units import MICRO_eV
 from kmc.verification_cell import wrong_rows
+from kmc.verification_hops import wrong_ways
 from kmc.wording import plural
 
 _POSITION_A = 1e-6  # positions are stored as doubles
 _CAPACITY = 1e-12  # relative; a handful of roundings
 # Counters that grow with every event of their kind, and those that `events` and `hops` sum up.
-_HOPS = ("hops_Li", "hops_Li_near_Mg", "hops_Mg")
+_HOPS = tuple(schema.HOP_CLASSES.values())
 _EVENTS = ("hops", "strips", "absorbed", "emitted", "closures")
 _PARTS = (("absorbed_Mg", "absorbed"), ("emitted_Mg", "emitted"), ("closures_Mg", "closures"))
-_COUNTERS = ("events", *_EVENTS, *_HOPS, *(part for part, _ in _PARTS))
+_COUNTERS = ("events", *_EVENTS, *_HOPS, *(part for part, _ in _PARTS), *schema.HOPS_BY_WAY)
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ class _Audit:
             (f"{rows}: checksum of every row", self._row_checksums),
             (f"{rows}: counters and time never fall, and start at 0", self._monotone),
             (f"{rows}: events, hops and vacancies add up", self._sums),
+            (f"{rows}: hops from layer to layer account for what is in L1", self._ways),
             (f"{rows}: capacity is stripped charge over area", self._capacity),
             (f"{rows}: contact is a share of whole atoms, energy whole µeV", self._wholes),
             (f"{rows}: voltage, current, stress and phase fit the settings", self._cell),
@@ -291,6 +293,10 @@ class _Audit:
         yield from _differences(
             "conservation of vacancies", "/samples/vacancies", rows["vacancies"], vacancies
         )
+
+    def _ways(self) -> Iterator[Breach]:
+        for wrong in wrong_ways(self.rows, self.lattice):
+            yield Breach("layers", f"/samples/{wrong[0]}", wrong[1], *map(str, wrong[2:]))
 
     def _capacity(self) -> Iterator[Breach]:
         rows, lattice = self.rows, self.lattice

@@ -12,6 +12,7 @@ Species: 0 vacancy, 1 Li, 2 Mg. Energies are integers in µeV unless the name sa
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -140,6 +141,7 @@ class NaiveSimulation:
         self.weight_bounds, self.weight_order = weight_bounds, weight_order
         self.directions = directions
         self.time_s = 0.0
+        self.hops: Counter[str] = Counter()  # by class, and by class and way
         floor = conditions.saddle_floor_eV
         self.floor = 0 if floor is None else micro(floor)
         self.barrier = {
@@ -167,13 +169,32 @@ class NaiveSimulation:
     def barrier_after(self, vacancy, atom) -> tuple[int, int]:
         """(E_a, ΔE) of the hop of the atom at `atom` into `vacancy`, in µeV."""
         species = self.occupancy[atom]
-        near_mg = any(
-            self.occupancy[j] == MG for end in (vacancy, atom) for j in self.box.in_box(end, 1)
-        )
+        near_mg = self.beside_mg(vacancy, atom)
         change = self.change({vacancy: species, atom: VACANCY})
         forward = max(self.barrier[species, near_mg] + change // 2, change, 0)
         forward += max(0, self.floor - min(forward, forward - change))
         return forward, change
+
+    def beside_mg(self, vacancy, atom) -> bool:
+        """Whether an Mg is a first neighbour of either end of a hop."""
+        ends = (vacancy, atom)
+        return any(self.occupancy[j] == MG for end in ends for j in self.box.in_box(end, 1))
+
+    def count_hop(self, vacancy, atom) -> None:
+        """Note the class of a hop that is about to happen, and which layers it joins."""
+        near_mg = "_near_Mg" if self.beside_mg(vacancy, atom) else ""
+        name = "hops_Mg" if self.occupancy[atom] == MG else f"hops_Li{near_mg}"
+        self.hops[name] += 1
+        here, there = int(self.box.layer[atom]), int(self.box.layer[vacancy])
+        if here == there:
+            return
+        upwards = there > here
+        lower = min(here, there)
+        if self.box.boundary == "periodic":
+            upwards ^= abs(there - here) > self.box.layers / 2  # around the end of the box
+            lower = 3
+        stage = {1: "L1", 2: "L2"}.get(lower, "deep")
+        self.hops[f"{name}_{stage}_{'up' if upwards else 'down'}"] += 1
 
     def hop_rate(self, vacancy, atom) -> float:
         if self.occupancy[atom] == VACANCY:
@@ -371,6 +392,8 @@ class NaiveSimulation:
             for site, species in zip(column, sunk, strict=True):
                 self.occupancy[site] = species
             return
+        if event.kind == "hop":
+            self.count_hop(event.site_to, event.site_from)
         if event.site_from >= 0:
             self.occupancy[event.site_from] = VACANCY
         if event.site_to >= 0:

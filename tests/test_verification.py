@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import fake
 import h5py
@@ -134,6 +136,41 @@ def test_an_unfinished_run_and_one_without_rows_pass(copy, tmp_path):
     assert kmc.verify(path).passed
 
 
+def without_ways(path) -> None:
+    """Make the file one of an earlier kmc of the same schema, which did not count hops by way."""
+    with h5py.File(path, "r+") as file:
+        record = json.loads(file["record"][:].tobytes())
+        names = [name for name, _ in record["columns"] if name not in schema.HOPS_BY_WAY]
+        record["columns"] = [pair for pair in record["columns"] if pair[0] in names]
+        data = np.frombuffer(json.dumps(record).encode(), dtype=np.uint8)
+        attributes = dict(file["record"].attrs)
+        del file["record"]
+        file.create_dataset("record", data=data, fletcher32=True, chunks=data.shape)
+        file["record"].attrs.update(attributes)
+        for name in schema.HOPS_BY_WAY:
+            del file[f"samples/{name}"]
+        rows = np.rec.fromarrays([file[f"samples/{name}"][:] for name in names], names=names)
+        file["samples/crc32"][:] = schema.row_checksums(rows)
+
+
+def test_a_file_without_hops_by_way_is_read_checked_and_not_continued(copy):
+    path = copy("li")
+    whole = kmc.load(path)
+    without_ways(path)
+    t = kmc.load(path)
+    assert "hops_Li" in t.samples
+    assert "hops_Li_L1_up" not in t.samples
+    assert t.samples.hops.tolist() == whole.samples.hops.tolist()
+    assert kmc.verify(path).passed
+    assert CliRunner().invoke(main, ["info", str(path)]).exit_code == 0
+    with pytest.raises(InputError, match="another set of columns"):
+        kmc.extend(path, {"stop.capacity_monolayers": 2.0})
+
+
+def test_files_of_schema_1_pass():
+    assert kmc.verify(Path(__file__).parent / "data" / "schema_1.h5").passed
+
+
 # --- one number changed, checksums made to fit ----------------------------------------------------
 
 
@@ -178,6 +215,9 @@ def test_energy_is_guarded_to_the_last_ueV(copy):
         ({"emitted": 1, "absorbed": 1, "events": 2, "emitted_Mg": 1}, "Mg"),
         ({"emitted_Mg": 10**6}, "parts"),
         ({"hops_Li": 1, "hops_Li_near_Mg": -1}, "order"),
+        ({"hops_Li": 1, "hops_Li_near_Mg": -1, "hops_Li_deep_up": 1}, "layers"),
+        ({"hops_Mg_L2_up": 1}, "layers"),
+        ({"hops_Mg_L1_up": 1, "hops_Mg": 1, "hops_Li": -1}, "layers"),
     ],
 )
 def test_changes_that_hide_behind_each_other(copy, change, check):
@@ -196,6 +236,18 @@ def test_changes_that_hide_behind_each_other(copy, change, check):
         assert breach.check == check
     else:
         assert breach.check in ("Mg", "moment")
+
+
+@pytest.mark.parametrize("name", ["li", "li_110"])
+def test_contact_follows_from_hops_and_strips(copy, name):
+    """In a pure metal every atom of L1 is accounted for: one hop too many out of it is noticed."""
+    path = copy(name)
+    with h5py.File(path, "r+") as file:
+        file["samples/hops_Li_L1_up"][-1] += 1
+        file["samples/hops_Li_deep_up"][-1] -= name == "li"  # of (110) some stay in their layer
+    seal(path)
+    breach = kmc.verify(path).breach
+    assert (breach.check, breach.dataset) == ("layers", "/samples/hops_Li_L1_up")
 
 
 def test_an_atom_that_moved_one_site_is_noticed(copy):

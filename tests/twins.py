@@ -197,6 +197,7 @@ class Twins:
         engine, oracle = self.engine, self.oracle
         np.testing.assert_array_equal(engine.occupancy(), oracle.occupancy)
         assert engine.energy_ueV == oracle.energy()
+        assert hops(engine) == {name: oracle.hops[name] for name in hops(engine)}
         assert engine.rng.bit_generator.state == self.rng.bit_generator.state
         if rates:
             for vacancy in oracle.vacancies():
@@ -207,6 +208,11 @@ class Twins:
                 np.testing.assert_allclose(
                     engine.charge_transfer_overpotential_V(), oracle.overpotential_V(), rtol=1e-11
                 )
+
+
+def hops(engine) -> dict[str, int]:
+    """Columns of a sample that count hops by class, and by class and way."""
+    return {name: n for name, n in engine.sample().items() if name.startswith("hops_")}
 
 
 def all_rates(oracle, vacancy) -> np.ndarray:

@@ -14,11 +14,13 @@ from kmc.kernels.events import (
     strip_site,
     total_rate,
     vacancy_rates,
+    variant_of,
 )
-from kmc.kernels.jit import entry, inner, prefetch, source_fingerprint
+from kmc.kernels.jit import entry, index, inner, prefetch, source_fingerprint
 from kmc.kernels.rates import (
     barrier_kind,
     binding,
+    class_of,
     hop_energy,
     hop_target,
     species_of,
@@ -41,12 +43,13 @@ from kmc.kernels.tables import (
     EVENTS,
     HOP,
     HOPS,
-    HOPS_LI,
+    HOPS_BY_WAY,
     LI,
     LOGGED,
     MG,
     N_FIRST,
     N_NEAR,
+    N_WAYS,
     NO_ELECTROACTIVE,
     NO_EVENT,
     PAUSED,
@@ -177,7 +180,10 @@ def _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log):
         word_from = words[site_from]
         counters[ENERGY] += hop_energy(law, hop_target(law, word_to), word_from)
         counters[HOPS] += 1
-        counters[HOPS_LI + barrier_kind(law, word_to, word_from)] += 1
+        kind = barrier_kind(law, word_to, word_from)
+        classes = class_of(word_to) << 2 | class_of(word_from)
+        way = geometry.way[index(variant_of(word_to)), index(choice), index(classes)]
+        counters[HOPS_BY_WAY + N_WAYS * kind + way] += 1
         hop(geometry, law, channels, state, scratch, choice, site, site_from)
         counters[EVENTS] += 1
         _record(geometry, log, state, HOP, site_from, site, species_of(word_from))

@@ -68,7 +68,12 @@ N_FIRST, N_SECOND = 8, 6
 N_NEAR = N_FIRST + N_SECOND
 N_CLASSES = 4
 
-# Counters, int64.
+# Ways of a hop: in its layer, or up or down (the atom, from or to the electrolyte) with its lower
+# end in L1, in L2 or deeper. Number 1 + 2 * stage + (0 up, 1 down).
+IN_LAYER, FIRST_WAY = 0, 1
+N_KINDS, N_STAGES, N_WAYS = 3, 3, 7
+
+# Counters, int64. From HOPS_BY_WAY on come the hops by kind (see `rates.barrier_kind`) and way.
 (
     EVENTS,
     HOPS,
@@ -79,9 +84,6 @@ N_CLASSES = 4
     VACANT_L1,
     MG_L1,
     ENERGY,
-    HOPS_LI,
-    HOPS_LI_NEAR_MG,
-    HOPS_MG,
     ABSORBED_MG,
     EMITTED_MG,
     ATTEMPTS,
@@ -90,8 +92,9 @@ N_CLASSES = 4
     N_DIRTY,
     CLOSURES,
     CLOSURES_MG,
-    N_COUNTERS,
-) = range(21)
+    HOPS_BY_WAY,
+) = range(18)
+N_COUNTERS = HOPS_BY_WAY + N_KINDS * N_WAYS
 
 # Why `advance` came back.
 PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL = range(5)
@@ -116,6 +119,8 @@ class Geometry(NamedTuple):
     the boundaries in plane; ``pattern[column]`` names the one that a column near one needs. Where z
     is periodic, ``wrap_layer[layer]`` brings back a step that ends beyond the last layer or below
     the first, a negative layer.
+
+    ``way[variant, k, 4 * class of p + class of q]`` is the way of that hop.
     """
 
     sites_per_layer: int  # columns
@@ -137,6 +142,7 @@ class Geometry(NamedTuple):
     group_end: np.ndarray  # int64[6]
     pattern: np.ndarray  # int32[sites_per_layer]
     wrap_layer: np.ndarray  # int32; empty unless z is periodic
+    way: np.ndarray  # int8[variants, 8, 16]
 
 
 class Bins(NamedTuple):
