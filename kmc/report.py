@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kmc.analysis import voids
+from kmc.analysis import balance, voids
 from kmc.trajectory import Trajectory
 from kmc.wording import count, driven_by, duration, figure, plural, scaled
 
@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 ARROW = "→"
+NO_BREAK = "\u00a0"
 _FRAME_WIDTH = 6  # a border and a space on either side, two spaces between the columns
+_STAGE_NAMES = {"L1": "at L1", "L2": "at L2", "deep": "above L2"}
+_VERDICTS = {
+    "equilibrium": "In equilibrium from layer to layer, so that slowing them is harmless to what "
+    "each layer holds",
+    "near": "Near equilibrium, layers off by a fifth at most",
+    "off": "Not in equilibrium, slowing them delays what they carry (see kmc converge)",
+    "unknown": "Too few to tell a net flux from chance",
+}
 _CLASS_NAMES = {"Li": "Li", "Li_near_Mg": "Li beside Mg", "Mg": "Mg"}
 _BY_MORE_THAN = 1.001  # factors closer to 1 come from rounding the floor to whole µeV
 
@@ -246,23 +255,52 @@ def _acceleration(trajectory: Trajectory) -> list[tuple[str, str]]:
     if ratio:
         text += f"; none is more than {figure(ratio)} times as frequent as stripping at one site"
     rows = [("Kinetics", text)]
+    slowed = [entry["name"] for entry in classes]
     for entry in classes:
         name = _CLASS_NAMES.get(entry["name"], entry["name"])
-        rows.append(
-            (
-                "",
-                f"{name}: true barrier {figure(entry['barrier_eV'], 'eV')}, slowed "
-                f"{figure(entry['slowed_by'])} times",
-            )
-        )
+        text = f"{name}: true barrier {figure(entry['barrier_eV'], 'eV')}, slowed "
+        text += f"{figure(entry['slowed_by'])} times"
+        rows.append(("", text))
     rows.append(
         (
             "",
             "Equilibrium is unaffected. Kinetics faster than the floor are not: compare several "
-            "ratios before trusting a rate or a void density.",
+            "ratios (kmc converge) before trusting a rate or a void density.",
         )
     )
-    return rows
+    counted = [e for e in balance.exchanges(trajectory) if e.hop_class in slowed]
+    return rows + _net_flux(counted)
+
+
+def _net_flux(exchanges: list[balance.Exchange]) -> list[tuple[str, str]]:
+    """How much of the hops from layer to layer is net, and what slowing them does."""
+    texts = []
+    for name in _CLASS_NAMES:
+        shares = [_share(exchange) for exchange in exchanges if exchange.hop_class == name]
+        if shares:
+            texts.append(f"of the hops of {_CLASS_NAMES[name]} {', '.join(shares)}")
+    for verdict, sentence in _VERDICTS.items():
+        named: dict[str, list[str]] = {}
+        for exchange in exchanges:
+            if exchange.verdict == verdict:
+                named.setdefault(exchange.hop_class, []).append(_STAGE_NAMES[exchange.stage])
+        if named:
+            listed = (f"{_CLASS_NAMES[name]} ({', '.join(at)})" for name, at in named.items())
+            texts.append(f"{sentence}: {'; '.join(listed)}")
+    if texts:
+        texts.append(
+            "Net flux sees layers, not ways along the interface: number and size of the voids "
+            "follow the ratio even where it is near 0."
+        )
+    return [("" if row else "Net flux", text) for row, text in enumerate(texts)]
+
+
+def _share(exchange: balance.Exchange) -> str:
+    """Such as ``0.18 % at L1``, or ``< 0.9 % at L1`` where chance could hide that much."""
+    percent = figure(100 * exchange.at_most, "%", 2 if exchange.at_most < 0.1 else 3)
+    share = percent if exchange.resolved else f"<{NO_BREAK}{percent}"
+    a_layer = " a layer" if exchange.steps > 1 else ""
+    return f"{share}{a_layer} {_STAGE_NAMES[exchange.stage]}"
 
 
 def _ratio(table: dict) -> float | None:

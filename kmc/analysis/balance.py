@@ -1,0 +1,123 @@
+"""Net against gross flux of each class of hops: how far its slowing matters from layer to layer.
+
+A class whose hops go up as often as down only flickers: the layers it joins stay in equilibrium
+with each other, however much slower the hops are made. Where every hop goes one way, slowing them
+delays what they carry, one for one. The index is the usual one of accelerated kinetic Monte Carlo
+(Chatterjee and Voter, J. Chem. Phys. 132, 194101 (2010), 10.1063/1.3409606).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kmc.trajectory_schema import HOP_CLASSES, HOPS_BY_WAY
+
+if TYPE_CHECKING:
+    from kmc.trajectory import Trajectory
+
+STAGES = ("L1", "L2", "deep")
+HARMLESS = 0.01
+HARMFUL = 0.1
+_SIGMAS = 3  # below so many standard deviations of chance a net flux is not called one
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Hops of one class between layers.
+
+    Attributes
+    ----------
+    hop_class : str
+        ``Li``, ``Li_near_Mg`` or ``Mg``.
+    stage : str
+        By the lower end of the hop: ``L1``, ``L2`` or ``deep``.
+    up, down : int
+        Hops of atoms away from the electrolyte, and towards it.
+    steps : int
+        Layers above L2 that ``deep`` is the mean of; 1 for the others.
+    """
+
+    hop_class: str
+    stage: str
+    up: int
+    down: int
+    steps: int = 1
+
+    @property
+    def gross(self) -> int:
+        """Hops both ways."""
+        return self.up + self.down
+
+    @property
+    def net(self) -> int:
+        """Atoms gone up; negative where they came down, as they do to fill what is stripped."""
+        return self.up - self.down
+
+    @property
+    def index(self) -> float:
+        """|net| / gross: 0 in equilibrium, 1 where no hop is ever undone; NaN without hops."""
+        return abs(self.net) / self.gross if self.gross else math.nan
+
+    @property
+    def noise(self) -> float:
+        """Index that chance alone gives hops that do not know of each other: 1/√gross.
+
+        Hops of one vacancy across the same plane alternate, so chance really gives less.
+        """
+        return 1 / math.sqrt(self.gross) if self.gross else math.nan
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the net flux is more than chance would give."""
+        return self.gross > 0 and self.index >= _SIGMAS * self.noise
+
+    @property
+    def at_most(self) -> float:
+        """The index where it is resolved, the largest that chance could hide where it is not."""
+        return self.index if self.resolved else min(1.0, _SIGMAS * self.noise)
+
+    @property
+    def verdict(self) -> str:
+        """``equilibrium``, ``near`` or ``off``, by `at_most` over all steps; or ``unknown``."""
+        whole = self.at_most * self.steps
+        if not self.gross:
+            return "unknown"
+        if whole <= HARMLESS:
+            return "equilibrium"
+        if whole <= HARMFUL:
+            return "near"
+        return "off" if self.resolved else "unknown"
+
+
+def exchanges(trajectory: Trajectory) -> list[Exchange]:
+    """Hops of each class and stage that had any, while current flowed (or all, without any).
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+
+    Returns
+    -------
+    list of Exchange
+        Empty for a file of an earlier kmc, which did not count hops by way.
+    """
+    samples = trajectory.samples
+    if not len(samples) or any(name not in samples for name in HOPS_BY_WAY):
+        return []
+    last = int(np.flatnonzero(samples["phase"] == 0)[-1])
+    above = max(1, trajectory.lattice.layers - (3 if trajectory.has_interface else 0))
+    found = []
+    for hop_class, name in HOP_CLASSES.items():
+        for stage in STAGES:
+            up, down = (
+                int(samples[f"{name}_{stage}_{way}"][last] - samples[f"{name}_{stage}_{way}"][0])
+                for way in ("up", "down")
+            )
+            if up + down:
+                steps = above if stage == "deep" else 1
+                found.append(Exchange(hop_class, stage, up, down, steps))
+    return found
