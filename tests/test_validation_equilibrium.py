@@ -17,10 +17,12 @@ pytestmark = pytest.mark.validation
 # ---- one vacancy -------------------------------------------------------------------------------
 
 
-def check_layer_occupation(make=RIGHT, name="bcc_100", events=15_000_000, temperature_K=298.15):
+def check_layer_occupation(
+    make=RIGHT, name="bcc_100", events=15_000_000, temperature_K=298.15, floor_eV=None
+):
     """Time of one vacancy in L1, L2 and deeper, against exp(−E/kT) of each layer."""
     layers = {"bcc_100": 8, "bcc_110": 8, "bcc_111": 12}[name]
-    setup = Setup(name, (4, 4), layers, temperature_K=temperature_K)
+    setup = Setup(name, (4, 4), layers, temperature_K=temperature_K, floor_eV=floor_eV)
     box, chunk = setup.box, events // 60
     oracle = setup.naive(li_box(setup))
     energy = np.array([oracle.change({site: VACANCY}) for site in range(box.n_sites)])
@@ -132,7 +134,11 @@ def check_detailed_balance(make=RIGHT, floor_eV=None, temperature_K=298.15):
     return pairs
 
 
-@pytest.mark.parametrize("floor_eV", [None, 0.3])
+# 0.03 raises steep hops alone, 0.058 and 0.08 lie between the barriers of Li, Li beside Mg and Mg.
+FLOORS_eV = [None, 0.03, 0.058, 0.08, 0.3]
+
+
+@pytest.mark.parametrize("floor_eV", FLOORS_eV)
 def test_detailed_balance_of_every_pair(floor_eV):
     """w_ij/w_ji = exp(−ΔE/kT) for all 7 112 pairs of a 4×4×8 box with one vacancy and one Mg.
 
@@ -163,7 +169,7 @@ def check_detailed_balance_along_a_run(make=RIGHT, name="bcc_110", floor_eV=None
         oracle.apply(naive.Event("hop", source, target, int(log.species[done]), 0.0))
 
 
-@pytest.mark.parametrize("floor_eV", [None, 0.3])
+@pytest.mark.parametrize("floor_eV", FLOORS_eV)
 @pytest.mark.parametrize("name", naive.ORIENTATIONS)
 def test_detailed_balance_in_a_crowd(name, floor_eV):
     """w_ij/w_ji = exp(−ΔE/kT) along a run with a tenth vacant and a fifth Mg; exact."""
@@ -241,7 +247,7 @@ def exact_classes(setup, group, beside):
     return share / share.sum()
 
 
-def check_enumerated_box(make=RIGHT, events=30_000_000, temperature_K=1200.0):
+def check_enumerated_box(make=RIGHT, events=30_000_000, temperature_K=1200.0, floor_eV=None):
     # Mg likes L1 less than by DFT and hops faster than Li, so that it comes and goes often enough.
     setup = Setup(
         values=naive.LIMG_LI2S,
@@ -252,6 +258,7 @@ def check_enumerated_box(make=RIGHT, events=30_000_000, temperature_K=1200.0):
             "barrier_Mg_eV": 0.05,
         },
         temperature_K=temperature_K,
+        floor_eV=floor_eV,
     )
     n, chunk = setup.n_sites, events // 80
     group = np.minimum(setup.box.layer, 3) - 1  # L1, L2, deeper
@@ -304,6 +311,16 @@ def test_enumerated_box_with_magnesium():
     marginal above 0.5 %. About 60 numbers within 5 standard errors: 99.9 %.
     """
     check_enumerated_box()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("floor_eV", [0.15, 0.4])
+def test_enumerated_box_with_a_floor(floor_eV):
+    """The same with a floor between the barriers of Mg and Li, and above both.
+
+    Mg, no longer faster than Li, gets about more slowly: four times the hops.
+    """
+    check_enumerated_box(events=120_000_000, floor_eV=floor_eV)
 
 
 # ---- the reservoir -----------------------------------------------------------------------------

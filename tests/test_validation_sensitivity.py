@@ -10,6 +10,18 @@ from test_validation_equilibrium import (
     check_layer_occupation,
     check_reservoir,
 )
+from test_validation_floor import (
+    FIVE_PERCENT_UPHILL,
+    HIGH_eV,
+    T_alloy,
+    T_pure,
+    check_enrichment,
+    check_layers,
+    check_void_sizes,
+    clamped,
+    raised_uphill_only,
+    uphill,
+)
 from test_validation_kinetics import (
     check_constants,
     check_faraday,
@@ -104,6 +116,40 @@ CASES = {
     "enumerated box: fill energy": (check_enumerated_box, scaled(fill_Li_near_Mg_eV=1.05), {}),
     "enumerated box: bonds": (check_enumerated_box, scaled(formation_energy_bulk_eV=1.05), {}),
     "enumerated box: Mg": (check_enumerated_box, scaled(formation_energy_Mg_shell1_eV=1.05), {}),
+    "room temperature, floor: 5 % uphill": (
+        check_layer_occupation,
+        FIVE_PERCENT_UPHILL,
+        {"floor_eV": HIGH_eV},
+    ),
+    "floor, layers: 5 % uphill": (check_layers, FIVE_PERCENT_UPHILL, {}),
+    "floor, voids: 5 % uphill": (check_void_sizes, FIVE_PERCENT_UPHILL, {}),
+    "floor, periodic voids: 5 % uphill": (
+        check_void_sizes,
+        FIVE_PERCENT_UPHILL,
+        {"name": "periodic"},
+    ),
+    "floor, layers of an alloy: 5 % uphill": (
+        check_layers,
+        FIVE_PERCENT_UPHILL,
+        {"name": "alloy"},
+    ),
+    # Vacancies carry Mg both ways: 5 % uphill would move its share in L1 by 1 % only.
+    "floor, Mg: 20 % uphill": (
+        check_enrichment,
+        uphill(lambda dE: np.full_like(dE, 1 / 1.2)),
+        {"events": 24_000_000},
+    ),
+    "floor, layers: one way": (check_layers, raised_uphill_only(T_pure), {}),
+    "floor, voids: one way": (check_void_sizes, raised_uphill_only(T_pure), {}),
+    "floor, Mg: one way": (check_enrichment, raised_uphill_only(T_alloy), {}),
+    "floor, layers: clamped": (check_layers, clamped(T_pure), {}),
+    "floor, voids: clamped": (check_void_sizes, clamped(T_pure), {}),
+    "floor, Mg: clamped": (check_enrichment, clamped(T_alloy), {}),
+    "detailed balance, floor: 5 % uphill": (
+        check_detailed_balance,
+        FIVE_PERCENT_UPHILL,
+        {"floor_eV": HIGH_eV},
+    ),
     "reservoir: absorption": (check_reservoir, Maker(law=_absorption), {}),
     "reservoir: emission": (check_reservoir, channel("emission"), {}),
     "reservoir: T": (check_reservoir, HOT, {}),
@@ -183,11 +229,12 @@ def correlation_factor(directions, size=24):
 def test_every_check_is_here():
     """No check of the validation files is left without a wrong model that it must notice."""
     import test_validation_equilibrium as equilibrium
+    import test_validation_floor as floor
     import test_validation_kinetics as kinetics
     import test_validation_lattice_gas as lattice_gas
     import test_validation_transport as transport
 
     used = {check for check, _, _ in CASES.values()}
-    for module in (equilibrium, kinetics, lattice_gas, transport):
+    for module in (equilibrium, floor, kinetics, lattice_gas, transport):
         for name, check in vars(module).items():
             assert not name.startswith("check_") or check in used, name
