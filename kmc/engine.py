@@ -12,7 +12,7 @@ from kmc import electrochemistry
 from kmc.constriction import Spreading
 from kmc.errors import KmcError
 from kmc.kernels import loop, selection, tables
-from kmc.model import Model
+from kmc.model import Model, row_length
 from kmc.trajectory_schema import HOP_CLASSES, HOP_WAYS
 from kmc.units import MICRO_eV
 
@@ -75,7 +75,7 @@ class Engine:
             time_s=np.empty(log_events),
         )
         self.state = model.new_state(occupancy, alloy)
-        self.state.clock[1] = rng.random()  # the loop draws one attempt ahead
+        self.state.clock[1:] = rng.random(2)  # the loop draws one attempt ahead
         loop.prepare(self.geometry, self.law, self.channels, self.state, self.scratch)
 
     def advance(
@@ -125,11 +125,12 @@ class Engine:
     def _grow(self):
         """Double the room for vacancies."""
         old = self.state.hops.members
-        capacity = 2 * old.shape[1]
-        if capacity > selection.POSITION_MASK + 1:
+        most = selection.POSITION_MASK + 1
+        capacity = min(row_length(2 * old.shape[1]), most)
+        if capacity == old.shape[1]:
             raise KmcError(
                 f"{old.shape[1]} vacancies are more than the event loop can hold",
-                advice=f"At most {selection.POSITION_MASK + 1} vacancies fit; use a smaller box.",
+                advice=f"At most {most} vacancies fit; use a smaller box.",
             )
         members = np.empty((old.shape[0], capacity), dtype=old.dtype)
         for b, n in enumerate(self.state.hops.count):

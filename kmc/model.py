@@ -355,7 +355,7 @@ class Model:
             hops=_empty_bins(words.size, capacity, self._highest_rate() / self.unit_Hz),
             strips=_empty_bins(active, active, self._highest_strip_weight()),
             counters=counters,
-            clock=np.zeros(2),
+            clock=np.zeros(3),
             dirty=np.zeros(active, dtype=np.int32),
         )
 
@@ -375,6 +375,15 @@ class Model:
         return occupancy.reshape(-1)
 
 
+def row_length(capacity: int) -> int:
+    """Room for this many members in a bin, such that bins do not share lines of the cache.
+
+    Rows a power of two apart would all begin in the same few lines.
+    """
+    line = 16  # int32
+    return line * (2 * (capacity // (2 * line)) + 1 + 2 * (capacity % (2 * line) > line))
+
+
 def _empty_bins(n_sites: int, capacity: int, highest: float) -> tables.Bins:
     """Bins whose highest holds the highest rate there can be; rates far below share the lowest."""
     n = selection.N_BINS
@@ -384,7 +393,7 @@ def _empty_bins(n_sites: int, capacity: int, highest: float) -> tables.Bins:
     window_octaves = 1 << (selection.WINDOW_BITS - 1)
     exponent = b // 2 - unit_bin // 2
     return tables.Bins(
-        members=np.empty((n, capacity), dtype=np.int32),
+        members=np.empty((n, row_length(capacity)), dtype=np.int32),
         count=np.zeros(n, dtype=np.int64),
         bound=np.where(b % 2 == 0, 1.0, 1.5) * np.exp2(exponent),
         window=np.zeros(selection.N_WINDOWS, dtype=np.int64),

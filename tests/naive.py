@@ -412,10 +412,11 @@ class NaiveSimulation:
                 bins[b] = given
         return bins
 
-    def attempt(self, rng, exponential=None, uniform=None) -> tuple[float, Event | None]:
+    def attempt(self, rng, exponential=None, uniforms=None) -> tuple[float, Event | None]:
         """Waiting time of one attempt, and its event if it was accepted.
 
-        The two numbers of an attempt come from `rng` unless whoever is compared has drawn them.
+        The numbers of an attempt, a standard exponential and two uniform ones, come from `rng`
+        unless whoever is compared has drawn them.
         """
         channels = {vacancy: self.vacancy_channels(vacancy) for vacancy in self.vacancies()}
         rates = {vacancy: _sum(rate for _, rate in listed) for vacancy, listed in channels.items()}
@@ -427,10 +428,11 @@ class NaiveSimulation:
         if total == 0.0:
             raise NoEvent("no event is possible")
         exponential = rng.standard_exponential() if exponential is None else exponential
-        uniform = rng.random() if uniform is None else uniform
+        uniform, which = rng.random(2) if uniforms is None else uniforms
         dt = exponential / total
-        # One number falls on a line of stretches: each member of each bin has one as long as the
-        # bin's bound, its channels first and nothing behind them; then the strip, then emission.
+        # One number falls on a line of stretches: each bin has one of its count times its bound;
+        # then come the strip, emission and creep. Another number takes a member of the bin. What
+        # the first has left, scaled to one bound, falls on the member's channels or behind them.
         queue = [(b, len(bins[b]) * bound[b]) for b in sorted(bins, reverse=True)]
         queue += [("strip", strip)] if strip > 0 else []
         queue += [("emit", emission)] if emission > 0 else []
@@ -447,7 +449,8 @@ class NaiveSimulation:
             site = top[min(int(rest / emission * len(top)), len(top) - 1)]
             species = self.occupancy[site]
             return dt, None if species == VACANCY else Event("emit", site, -1, species, dt)
-        vacancy, y = _member(bins[channel], bound[channel], rest)
+        members = bins[channel]
+        vacancy, y = members[_place(len(members), which, rng)], rest / len(members)
         if y >= rates[vacancy]:
             return dt, None
         return dt, _pick(channels[vacancy], y)[0]
@@ -521,6 +524,24 @@ def _member(members, bound, rest):
     """Member of a bin whose stretch holds `rest`, and the place within the stretch."""
     position = min(int(rest / bound), len(members) - 1)
     return members[position], rest - position * bound
+
+
+def _place(count, uniform, rng):
+    """Place among `count` of a uniform number: on a grid of as many cells as a power of two.
+
+    Its leading digits name a cell, if that is empty the digits behind them do, and if that is empty
+    too another number is drawn.
+    """
+    cells = 1
+    while cells < count:
+        cells *= 2
+    while True:
+        place, digits = divmod(uniform * cells, 1.0)
+        if place >= count:
+            place = digits * cells // 1.0
+        if place < count:
+            return int(place)
+        uniform = rng.random()
 
 
 def floor_from_ratio_eV(box, values, conditions, ratio) -> float:

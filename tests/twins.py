@@ -169,7 +169,7 @@ class Twins:
             directions=lambda site: table[site],
         )
         self.rng = np.random.default_rng(seed)
-        self.next_uniform = self.rng.random()  # the engine draws it one attempt ahead
+        self.next_uniforms = self.rng.random(2)  # the engine draws them one attempt ahead
         self.attempts = 0
         self.logged = 0
 
@@ -178,9 +178,9 @@ class Twins:
         self.order = {b: members.copy() for b, members in self.engine.bin_members("hops").items()}
         self.attempts += 1
         self.engine.advance(attempts=self.attempts)
-        exponential, uniform = self.rng.standard_exponential(), self.next_uniform
-        self.next_uniform = self.rng.random()
-        dt, event = self.oracle.attempt(self.rng, exponential, uniform)
+        exponential, uniforms = self.rng.standard_exponential(), self.next_uniforms
+        self.next_uniforms = self.rng.random(2)
+        dt, event = self.oracle.attempt(self.rng, exponential, uniforms)
         self.oracle.time_s += dt
         np.testing.assert_allclose(self.engine.time_s, self.oracle.time_s, rtol=1e-11)
         news = self.engine.logged()[self.logged :]

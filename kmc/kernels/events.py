@@ -309,7 +309,7 @@ def _wrap_along_z(geometry, site, column, inside, layers, steps):
 def _shift_group(state, site, steps, first, end, step, vacancies, atoms):
     """Shift the words of a stretch of the list; adds up their nv1 and notes which are atoms."""
     for i in range(first, end):
-        word = _shifted(state, site + steps[i], step)
+        word = _shifted(state, site + steps[index(i)], step)
         vacancies += word & MASK_FIRST
         atoms |= (1 if word & BLOCKED == 0 else 0) << i
     return vacancies, atoms
@@ -319,7 +319,7 @@ def _shift_group(state, site, steps, first, end, step, vacancies, atoms):
 def _list_changed(words, site, steps, first, end, touched, n, enclosed):
     """Append the vacancies of a stretch of the list; fully enclosed ones only on request."""
     for i in range(first, end):
-        other = site + steps[i]
+        other = site + steps[index(i)]
         word = words[index(other)]
         touched[index(n)] = other  # kept only if the next line counts it: nothing to mispredict
         is_vacancy = 1 if word & SPECIES_BITS == 0 else 0
@@ -332,11 +332,11 @@ def _list_changed(words, site, steps, first, end, touched, n, enclosed):
 def _list_beside(words, site, steps, beside, first, atoms, touched, n):
     """Append the vacancies of the rest of the list that stand beside a changed atom."""
     for i in range(first, steps.size):
-        other = site + steps[i]
+        other = site + steps[index(i)]
         word = words[index(other)]
         touched[index(n)] = other
         is_vacancy = 1 if word & SPECIES_BITS == 0 else 0
-        n += is_vacancy & (1 if beside[i] & atoms != 0 else 0)
+        n += is_vacancy & (1 if beside[index(i)] & atoms != 0 else 0)
     return n
 
 

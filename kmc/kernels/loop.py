@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from kmc.kernels.creep import close_column, creep_bound, is_void
 from kmc.kernels.events import (
     count_neighbours,
@@ -22,11 +24,20 @@ from kmc.kernels.rates import (
     binding,
     class_of,
     hop_energy,
+    hop_rate,
     hop_target,
     species_of,
     strip_weight,
 )
-from kmc.kernels.selection import assign, find_bin, find_choice, find_member, lowest_bin, total_mass
+from kmc.kernels.selection import (
+    assign,
+    find_bin,
+    find_choice,
+    find_member,
+    find_place,
+    lowest_bin,
+    total_mass,
+)
 from kmc.kernels.tables import (
     ABSORBED,
     ABSORBED_MG,
@@ -52,7 +63,9 @@ from kmc.kernels.tables import (
     N_WAYS,
     NO_ELECTROACTIVE,
     NO_EVENT,
+    NV1,
     PAUSED,
+    SPECIES,
     STRIP,
     STRIPS,
     TIME_IS_UP,
@@ -154,19 +167,32 @@ def _emit(geometry, law, channels, state, scratch, share, log):
 
 
 @inner
-def _look_ahead(geometry, state, x):
-    """Fetch what the next attempt will need, should this one leave the bins as they are."""
-    b, rest = find_bin(state.hops, x)
-    if b >= 0:
-        site, _ = find_member(state.hops, b, rest)
-        column = site // geometry.height
-        layer = site - column * geometry.height - geometry.walls
-        variant = (layer % geometry.layer_types) * geometry.columns + column % geometry.columns
-        steps = geometry.offsets[variant]
-        for k in range(N_NEAR):
-            prefetch(state.words, site + steps[k])
-        for k in range(N_FIRST):
-            prefetch(state.hops.where, site + steps[k])
+def _look_ahead(geometry, law, state, x, v):
+    """Fetch what the next attempt will need, should this one leave its bin as it is."""
+    words, hops = state.words, state.hops
+    b, rest = find_bin(hops, x)
+    if b < 0:
+        return
+    place = find_place(hops.count[b], v)
+    if place >= hops.count[b]:
+        return
+    site = np.int64(hops.members[b, place])
+    column = site // geometry.height
+    layer = site - column * geometry.height - geometry.walls
+    variant = (layer % geometry.layer_types) * geometry.columns + column % geometry.columns
+    prefetch(hops.where, site)
+    steps = geometry.offsets[variant]
+    for k in range(N_NEAR):
+        prefetch(words, site + steps[k])
+    for k in range(N_FIRST):
+        prefetch(hops.where, site + steps[k])
+    # Which hop it will be is known if the vacancy is alone, as most are in a box of this size.
+    lone = hop_rate(law, hop_target(law, VACANCY * SPECIES), LI * SPECIES + NV1)
+    k = int(rest / hops.count[b] / lone)
+    if k < N_FIRST:
+        steps = geometry.around[0, variant, k]
+        for i in range(steps.size):
+            prefetch(words, site + steps[i])
 
 
 @inner
@@ -255,10 +281,11 @@ def _compile(fingerprint):
             Tuples of `kmc.kernels.tables`; `law` is `OneSpecies` or `TwoSpecies`.
         rng : numpy.random.Generator
             The only source of randomness. An attempt draws its waiting time (standard
-            exponential), then the uniform number that says where the next attempt falls in the sum
-            of all bounds (its own was drawn by the attempt before); a strip at a given current then
-            draws as many uniform numbers as its own selection takes, a closure one for the site
-            and, where the reservoir has Mg, one for the species.
+            exponential), then two uniform numbers for the next attempt (its own were drawn by the
+            one before): where in the sum of all bounds it falls, and which member of a bin it
+            takes. A vacancy then draws another of the latter as long as it names no member, a strip
+            at a given current as many uniform numbers as its own selection takes, a closure one
+            for the site and, where the reservoir has Mg, one for the species.
         """
         if fingerprint < 0:
             return -1
@@ -295,15 +322,20 @@ def _compile(fingerprint):
                 return TIME_IS_UP
             clock[0] = time
             counters[ATTEMPTS] += 1
-            u = clock[1]
+            u, v = clock[1], clock[2]
             clock[1] = rng.random()
+            clock[2] = rng.random()
             if geometry.looks_ahead:
-                _look_ahead(geometry, state, clock[1] * total)
+                _look_ahead(geometry, law, state, clock[1] * total, clock[2])
             b, rest = find_bin(hops, u * total)
             if b < 0 and others == 0.0:
                 b = lowest_bin(hops)  # rounded up to the very end of the sum
             if b >= 0:
-                site, y = find_member(hops, b, rest)
+                count = hops.count[b]
+                place = find_place(count, v)
+                while place >= count:
+                    place = find_place(count, rng.random())
+                site, y = hops.members[b, place], rest / count
                 if y < vacancy_rates(geometry, law, channels, words, site, scratch.rates):
                     choice = find_choice(scratch.rates, y)
                     _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)

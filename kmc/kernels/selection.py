@@ -10,8 +10,10 @@ a Poisson process: Lewis and Shedler, Nav. Res. Logist. Q. 26, 403 (1979),
 doi:10.1002/nav.3800260304; composition-rejection for kinetic Monte Carlo: Slepoy, Thompson and
 Plimpton, J. Chem. Phys. 128, 205101 (2008), doi:10.1063/1.2919546).
 
-One uniform number serves a whole draw, as in a linear scan over [0, total): every member owns a
-stretch of its bin's bound, the first part of it, as long as the member's rate, being its events.
+Where one uniform number draws a bin and a member (`find_bin`, `find_member`), it does so as in a
+linear scan over [0, total): every member owns a stretch of its bin's bound, and the first part of
+it, as long as the member's rate, is its events. Hops draw their member by a number of its own
+(`find_place`), so that what the next attempt needs can be fetched from memory ahead of time.
 """
 
 from __future__ import annotations
@@ -145,6 +147,22 @@ def find_member(bins, b, rest):
     bound = bins.bound[b]
     position = min(int(rest / bound), bins.count[b] - 1)
     return bins.members[b, position], rest - position * bound
+
+
+@inner
+def find_place(count, v):
+    """Place of a member in a bin of so many for a uniform number v; `count` or more: draw again.
+
+    v falls on a grid of as many cells as the next power of two, once with its leading bits and, if
+    there is no member, once with those that follow. So the place depends on the count only through
+    that power, and stays the same when members come and go.
+    """
+    exponent = (np.float64(count - 1).view(np.int64) >> 52) + 1  # of the power, as stored
+    cells = np.int64(exponent << 52).view(np.float64)
+    place = int(v * cells)
+    if place >= count:
+        place = int((v * cells - place) * cells)
+    return place
 
 
 @inner

@@ -214,7 +214,7 @@ class State(NamedTuple):
     hops: Bins
     strips: Bins  # of 2 * column + (0 for L1, 1 for L2)
     counters: np.ndarray  # int64[N_COUNTERS]
-    clock: np.ndarray  # float64[2]: time in s, uniform number of the attempt to come
+    clock: np.ndarray  # float64[3]: time in s, the two uniform numbers of the attempt to come
     dirty: np.ndarray  # int32: sites of L1 and L2 whose strip weight is out of date
 
 
