@@ -2,7 +2,7 @@
 
 A time that is only known to be later than the end of a run (right-censored) is taken as log-normal
 about the line; the likeliest line is found by expectation and maximisation (Aitkin, Technometrics
-23, 161 (1981), 10.1080/00401706.1981.10486259).
+23, 161 (1981)).
 """
 
 from __future__ import annotations
