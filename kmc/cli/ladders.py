@@ -164,6 +164,7 @@ def converge(
     from kmc.sweep import ladder
     from kmc.sweep.folder import check_folder
     from kmc.sweep.ladder_results import check_reading, read_ladder
+    from kmc.wording import plural
 
     check_reading(at, tolerance)
     asked = ladder.Ladder(
@@ -187,6 +188,9 @@ def converge(
     found = read_ladder(folder, at=at, tolerance=tolerance, workers=workers)
     written = _write(found, None if no_plot else picture or folder / "converge.png", csv, json_file)
     if not quiet:
+        each = f", {plural(_runs_each(found), 'run')} a rung" if _runs_each(found) else ""
+        click.echo(f"{found.base}: contact and voids {found.moment}")
+        click.echo(f"Means with 95 % intervals (Student's t){each}")
         console().print(_table(found))
         width = min(console().width, 100)
         for line in found.lines():
@@ -233,13 +237,10 @@ def _table(found: Any) -> Any:
     from rich.text import Text
 
     from kmc.sweep.findings import ratio_words, short
-    from kmc.wording import plural
 
     findings = list(found.findings.values())
-    runs = {max(one.rungs[i].n for one in findings) for i in range(len(found.ratios))}
-    each = f"; {plural(runs.pop(), 'run')} a rung" if len(runs) == 1 else ""
-    title = f"Contact and voids {found.moment}; means with 95 % intervals{each}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    each = _runs_each(found)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("ratio", justify="right")
     if not each:
         table.add_column("runs", justify="right")
@@ -274,6 +275,14 @@ def _table(found: Any) -> Any:
     table.caption = "; ".join(marks) or None
     table.caption_justify = "left"
     return table
+
+
+def _runs_each(found: Any) -> int:
+    """Runs at every rung; 0 where rungs have different numbers of them."""
+    counts = {
+        max(one.rungs[i].n for one in found.findings.values()) for i in range(len(found.ratios))
+    }
+    return counts.pop() if len(counts) == 1 else 0
 
 
 def _cell(rung: Any, scale: float) -> str:

@@ -15,6 +15,7 @@ from kmc.wording import duration, figure, plural
 if TYPE_CHECKING:
     import pandas as pd
 
+_NEAR = 0.05  # of a capacity: a frame as near to it counts as there
 _SAME_END = 0.02  # monolayers; runs end at the event that reaches their capacity
 
 
@@ -46,6 +47,8 @@ class Convergence:
         Runs that ended before `at`, which do not count.
     ends : tuple of float
         Lowest and highest capacity in monolayers at which the runs ended.
+    frames_at : float
+        Capacity in monolayers of the frames that the voids were counted in, on average.
     folder : Path or None
         Where the runs are.
     """
@@ -62,6 +65,7 @@ class Convergence:
     missing: int
     early: int
     ends: tuple[float, float]
+    frames_at: float
     folder: Path | None = None
 
     @property
@@ -88,13 +92,20 @@ class Convergence:
                 f"{plural(self.early, 'run')} ended before {figure(self.at)} monolayers: "
                 "contact and voids of these do not count."
             )
+        if self.at is not None and abs(self.frames_at - self.at) > _NEAR * self.at:
+            told.append(
+                f"Voids were counted in the frames nearest to {figure(self.at)} monolayers, at "
+                f"{figure(self.frames_at)} on average; --set output.frame_every_monolayers decides "
+                "where there are frames."
+            )
         if self.at is None and self.ends[1] - self.ends[0] > _SAME_END:
             told.append(
                 f"The runs end at capacities from {figure(self.ends[0])} to "
                 f"{figure(self.ends[1])} monolayers: compare them at one with --at."
             )
         if self.missing:
-            told.append(f"{plural(self.missing, 'run')} failed or have not been run.")
+            have = "has" if self.missing == 1 else "have"
+            told.append(f"{plural(self.missing, 'run')} failed or {have} not been run.")
         return told
 
     def advice(self) -> list[str]:

@@ -40,7 +40,8 @@ class Comparison:
     change_low, change_high : float
         Its 95 % interval.
     verdict : {"converged", "changing", "unclear", "unknown"}
-        Same within the margin; different with 95 % confidence; neither; or nothing can be said.
+        Same within the margin; different with 95 % confidence; neither; or nothing can be said,
+        also where all numbers are zero.
     replicas : int or None
         Where unclear: runs at each rung that would decide, about.
     """
@@ -72,7 +73,8 @@ def compare(lower: Runs, upper: Runs, margin: float, family: Family) -> Comparis
     if not lower.n or not upper.n or lower.censored.any() or upper.censored.any():
         return Comparison(lower.ratio, upper.ratio, nan, margin, nan, nan, nan, nan, UNKNOWN)
     difference = float(upper.values.mean() - lower.values.mean())
-    if lower.n < 2 or upper.n < 2:
+    nothing = not lower.values.any() and not upper.values.any()
+    if lower.n < 2 or upper.n < 2 or nothing:
         return Comparison(lower.ratio, upper.ratio, difference, margin, nan, nan, nan, nan, UNKNOWN)
     from scipy.stats import t as student
 
@@ -109,10 +111,8 @@ def compare(lower: Runs, upper: Runs, margin: float, family: Family) -> Comparis
     )
 
 
-def _needed(variance: float, difference: float, margin: float, have: int) -> int | None:
+def _needed(variance: float, difference: float, margin: float, have: int) -> int:
     """Runs at each rung with which the difference would be told from none, or from the margin."""
     small = abs(difference) <= margin
     size, z = (margin, _Z_SAME) if small else (abs(difference), _Z_DIFFERENT)
-    if size <= 0:
-        return None
     return max(have + 1, math.ceil(2 * variance * (z / size) ** 2))

@@ -27,11 +27,13 @@ from kmc.sweep.laws import (
     Law,
     Runs,
     fit_law,
+    line_of_two,
     values_of_other_lines,
 )
 from kmc.wording import figure, plural
 
 _SHRINKS = 0.8  # a step that is at most that share of the one before is on its way to none
+_USUAL = 4  # replicas
 _FEW_VOIDS = 2.0  # a box with fewer cannot show how their density goes on
 
 
@@ -214,7 +216,7 @@ def assess(
     scaled = _scaled(last, unit) if last else None
     sentences = (
         _verdict_words(observable, rungs, scaled, shown, tolerance),
-        *_law_words(observable, rungs, law, physical, physical_ratio),
+        *_law_words(observable, rungs, law, physical, physical_ratio, unit),
         *_box_words(observable, rungs),
     )
     return Finding(observable, shown, verdict, scaled, law, physical, needed, sentences)
@@ -268,11 +270,14 @@ def _extrapolate(rungs: Sequence[Runs], law: Law, ratio: float) -> Extrapolation
 def _needed(rungs, last, law, observable, tolerance, physical_ratio, time_s) -> Needed | None:
     """The ladder that would decide; None where this one does, or where no ladder can."""
     replicas = max((rung.n for rung in rungs), default=0)
-    if last is None or (last.verdict == UNKNOWN and replicas < 2):
-        return Needed((), 4, time_s((), 4)) if replicas else None
+    if not replicas:
+        return None
+    if last is None:
+        nearest = (10.0 * rungs[-1].ratio,)
+        return Needed(nearest, replicas, time_s(nearest, replicas))
+    if last.verdict == UNKNOWN and replicas < 2:
+        return Needed((), _USUAL, time_s((), _USUAL))
     if last.verdict == UNCLEAR:
-        if last.replicas is None:
-            return None
         return Needed((), last.replicas, time_s((), last.replicas))
     if last.verdict != CHANGING:
         return None
@@ -307,9 +312,8 @@ def short(value: float, unit: str = "") -> str:
 
 def ratio_words(value: float) -> str:
     """Ratios as powers of ten, as they are typed."""
-    exponent = math.floor(math.log10(value) + 1e-9)
-    mantissa = f"{value / 10.0**exponent:.2g}"
-    return f"{mantissa}e{exponent}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def _change(last: Comparison, base: float) -> str:
@@ -328,13 +332,13 @@ def _verdict_words(observable, rungs, last, shown, tolerance: float) -> str:
     if last is None:
         return f"{name}: one rung alone does not tell what another ratio would give."
     between = f"from {ratio_words(last.lower)} to {ratio_words(last.upper)}"
-    if last.verdict == UNKNOWN:
-        return f"{name}: not known {between}: {_unknown(rungs)}."
     lower = shown[-2].mean
-    if not lower and not shown[-1].mean:
+    if lower == shown[-1].mean == 0:
         return (
             f"{name}: none at the two highest ratios; a larger box or a longer run may have some."
         )
+    if last.verdict == UNKNOWN:
+        return f"{name}: not known {between}: {_unknown(rungs)}."
     change = _change(last, lower) if lower else figure(last.difference, observable.unit)
     if last.verdict == CONVERGED:
         first = next(rung.ratio for rung in shown if rung.converged)
@@ -365,15 +369,12 @@ def _unknown(rungs: Sequence[Runs]) -> str:
     return "with one run a rung nobody knows the scatter"
 
 
-def _law_words(observable, rungs, law, physical, physical_ratio: float) -> list[str]:
+def _law_words(observable, rungs, law, physical, physical_ratio: float, unit: float) -> list[str]:
     if law is None:
         some = [rung for rung in rungs if rung.n and not rung.censored.all()]
         if len(some) < LEAST_RUNGS:
             return [f"No law: {LEAST_RUNGS} rungs are needed to test one, {len(some)} have it."]
-        return [
-            f"No power law: the {LEAST_RUNGS} highest rungs do not lie on one, so that nothing is "
-            "said about the physical ratio."
-        ]
+        return [_no_law_words(observable, some, physical_ratio, unit)]
     what = "Loss/(1 − loss) goes" if observable.family is SHARE else "It goes"
     span = f"from {ratio_words(law.ratios[0])} to {ratio_words(law.ratios[-1])}"
     exponent = f"{law.exponent:.2f}"
@@ -385,7 +386,7 @@ def _law_words(observable, rungs, law, physical, physical_ratio: float) -> list[
     if law.left_out:
         names = ", ".join(ratio_words(r) for r in law.left_out)
         told += f"; off that line and left out: {names}"
-    scale, unit = (100.0, "%") if observable.percent else (1.0, observable.unit)
+    scale, named = (100.0, "%") if observable.percent else (1.0, observable.unit)
     ends, widest = (
         f"{short(scale * low)} to {short(scale * high)}"
         for low, high in (
@@ -394,7 +395,7 @@ def _law_words(observable, rungs, law, physical, physical_ratio: float) -> list[
         )
     )
     end = f"At the physical ratio {ratio_words(physical_ratio)}: "
-    end += short(scale * physical.value, unit)
+    end += short(scale * physical.value, named)
     if math.isnan(physical.low):
         return [f"{told}.", f"{end}, with an unknown error."]
     decades = math.log10(physical_ratio / law.ratios[-1])
@@ -403,6 +404,32 @@ def _law_words(observable, rungs, law, physical, physical_ratio: float) -> list[
         f"{end} (95\u00a0%: {ends}; whichever rungs one trusts: {widest}), if the law goes on for "
         f"another {decades:.1f} decades, which no run here shows.",
     ]
+
+
+def _no_law_words(observable, rungs: Sequence[Runs], ratio: float, area: float) -> str:
+    """How the slope changes from rung to rung, and what follows if that goes on."""
+    told = f"No power law: the {LEAST_RUNGS} highest rungs do not lie on one"
+    nothing = "Nothing is said about the physical ratio."
+    means = np.array([rung.values.mean() for rung in rungs])
+    if (means <= 0).any() or any(rung.censored.any() for rung in rungs):
+        return f"{told}. {nothing}"
+    slopes = np.diff(observable.family.link(means)) / np.diff(np.log([r.ratio for r in rungs]))
+    listed = ", ".join(f"{slope:.2f}" for slope in slopes).replace("-", "−")
+    told += f"; from rung to rung the exponent is {listed}"
+    steeper = np.diff(np.abs(slopes))
+    if not ((slopes > 0).all() or (slopes < 0).all()) or not (steeper > 0).all():
+        return f"{told}. {nothing}"
+    end = line_of_two(rungs, observable.family, area).at(ratio)
+    falls = slopes[-1] < 0
+    bound = float((end.high if falls else end.low)[0])
+    if math.isnan(bound):
+        return f"{told}, ever steeper. {nothing}"
+    scale, unit = (100.0, "%") if observable.percent else (1.0, observable.unit)
+    return (
+        f"{told}, ever steeper. If that goes on it is {'below' if falls else 'above'} "
+        f"{short(scale * bound, unit)} at the physical ratio {ratio_words(ratio)}: there the line "
+        "through the two highest rungs ends, within its error."
+    )
 
 
 def _box_words(observable: Observable, rungs: Sequence[Runs]) -> list[str]:

@@ -110,7 +110,8 @@ class Ladder:
 
     def _rungs(self, own: float | None, physical: float) -> tuple[float, ...]:
         if self.ratios is None:
-            top = min(10.0 * own, float(f"{physical:.2g}") if physical < 10.0 * own else math.inf)
+            # Three digits of something just below it are never above the physical ratio.
+            top = min(10.0 * own, float(f"{0.995 * physical:.3g}"))
             ratios = [float(f"{top / 10.0**i:.6g}") for i in range(self.rungs)]
         else:
             ratios = [float(value) for value in self.ratios]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+
 from kmc.errors import InputError, KmcError
 from kmc.sweep.convergence import Convergence
 from kmc.sweep.findings import (
@@ -134,8 +136,14 @@ def read_ladder(
         missing=int((~done).sum()),
         early=0 if at is None else int((ends < at - 1e-9).sum()),
         ends=(float(ends.min()), float(ends.max())),
+        frames_at=_mean_of_known(numbers("frame_capacity_monolayers")),
         folder=Path(folder),
     )
+
+
+def _mean_of_known(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def check_reading(at: float | None, tolerance: float) -> None:

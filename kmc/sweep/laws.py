@@ -187,6 +187,11 @@ def fit_law(rungs: Sequence[Runs], family: Family, unit: float = 1.0) -> Law | N
     return None
 
 
+def line_of_two(rungs: Sequence[Runs], family: Family, unit: float = 1.0) -> Law | None:
+    """The line through the two highest rungs: no law, but a bound where a curve bends one way."""
+    return _law(sorted(rungs, key=lambda rung: rung.ratio)[-2:], family, unit, ())
+
+
 def values_of_other_lines(rungs: Sequence[Runs], law: Law, ratio: float) -> list[float]:
     """Means at a ratio by the lines through all rungs, all but the lowest, … and the highest two.
 
