@@ -50,7 +50,7 @@ AT_HOME = {
     "pydantic": "validation parameters sections conditions sweep.plan",
     "pandas": "trajectory_tables analysis.* sweep.* plotting.sweeps export",
     "scipy": "analysis.* plotting.* electrochemistry sweep.threshold sweep.laws "
-    "sweep.equivalence sweep.findings sweep.regression",
+    "sweep.equivalence sweep.assess sweep.regression",
     "xarray": "sweep.results",
 }
 

@@ -8,16 +8,10 @@ import math
 import numpy as np
 import pytest
 
+from kmc.sweep.assess import assess
 from kmc.sweep.convergence import Convergence
-from kmc.sweep.findings import (
-    CONTACT_LOSS,
-    ONSET_CAPACITY,
-    VOID_DENSITY,
-    WIDTH,
-    assess,
-    ratio_words,
-    short,
-)
+from kmc.sweep.finding_words import ratio_words, short
+from kmc.sweep.findings import CONTACT_LOSS, ONSET_CAPACITY, VOID_DENSITY, WIDTH
 from kmc.sweep.laws import Runs
 
 PHYSICAL = 6.8e11
@@ -180,6 +174,10 @@ def test_a_law_that_bends_gives_a_bound_and_no_number():
     assert one.law is None
     assert one.physical is None
     assert "ever steeper. If that goes on it is below" in words(one)
+    line = 150 * (150 / 800) ** math.log10(PHYSICAL / 1e7)
+    assert one.bound.below
+    assert line < one.bound.value < 2 * line
+    assert one.bound.exponents[-1] == pytest.approx(math.log10(150 / 800), abs=0.01)
     widths = scattered((1.0, 1.1, 1.5, 3.0), 0.005)
     assert "it is above" in words(found(WIDTH, widths, ratios=RATIOS[1:]))
     wavy = scattered((1.0, 2.0, 1.0, 2.0), 0.005)

@@ -73,9 +73,9 @@ def cut_short(rng, ratio, mean, n):
 
 TRUTHS = {
     "counts": (Truth(COUNT, math.log(40), -0.3, poisson), 200),
-    "few counts": (Truth(COUNT, math.log(6), -0.3, poisson), 200),
-    "quiet counts": (Truth(COUNT, math.log(15), -0.3, quiet_counts), 200),
-    "two replicas": (Truth(COUNT, math.log(15), -0.3, poisson, n=2), 200),
+    "few counts": (Truth(COUNT, math.log(6), -0.3, poisson), 100),
+    "quiet counts": (Truth(COUNT, math.log(15), -0.3, quiet_counts), 100),
+    "two replicas": (Truth(COUNT, math.log(15), -0.3, poisson, n=2), 100),
     "contact loss": (Truth(SHARE, 0.8, -0.12, shares), 200),
     "widths": (Truth(SIZE, math.log(2), 0.1, lognormal), 200),
     "onsets": (Truth(ONSET, math.log(0.3), 0.12, lognormal), 100),

@@ -236,7 +236,7 @@ def _table(found: Any) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from kmc.sweep.findings import ratio_words, short
+    from kmc.sweep.finding_words import ratio_words, short
 
     findings = list(found.findings.values())
     each = _runs_each(found)
@@ -251,12 +251,15 @@ def _table(found: Any) -> Any:
         cells = [] if each else [str(max(one.rungs[i].n for one in findings))]
         cells += [_cell(one.rungs[i], 100.0 if one.observable.percent else 1.0) for one in findings]
         table.add_row(ratio_words(ratio), *(Text(cell) for cell in cells))
-    if any(one.physical for one in findings):
+    if any(one.physical or one.bound for one in findings):
         table.add_section()
         cells = [] if each else [Text("–")]
         for one in findings:
             end = one.physical
             text = "no law"
+            if one.bound is not None:
+                scale = 100.0 if one.observable.percent else 1.0
+                text = f"{'<' if one.bound.below else '>'} {short(scale * one.bound.value)}"
             if end is not None:
                 scale = 100.0 if one.observable.percent else 1.0
                 text = short(scale * end.value)
@@ -272,6 +275,8 @@ def _table(found: Any) -> Any:
         marks.append("≥ some runs ended before the onset")
     if any(one.physical for one in findings):
         marks.append("physical: by the laws, with the range of all choices of rungs")
+    if any(one.bound for one in findings):
+        marks.append("< and >: no law, but a bound if the rungs go on bending")
     table.caption = "; ".join(marks) or None
     table.caption_justify = "left"
     return table
@@ -286,7 +291,7 @@ def _runs_each(found: Any) -> int:
 
 
 def _cell(rung: Any, scale: float) -> str:
-    from kmc.sweep.findings import short
+    from kmc.sweep.finding_words import short
 
     if not rung.n:
         return "–"

@@ -10,7 +10,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from kmc.plotting import style
 from kmc.sweep.convergence import Convergence
-from kmc.sweep.findings import Finding, ratio_words
+from kmc.sweep.finding_words import ratio_words
+from kmc.sweep.findings import Finding
 from kmc.wording import figure
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def _panel(axes: Axes, one: Finding, physical: float) -> None:
     axes.set_yscale("log")
     if one.law is not None:
         _law(axes, one, physical)
+    if one.bound is not None:
+        _bound(axes, one, physical)
     left_out = one.law.left_out if one.law else ()
     for rung in positive:
         off = rung.ratio in left_out
@@ -122,6 +125,18 @@ def _law(axes: Axes, one: Finding, physical: float) -> None:
         axes.plot([physical] * 2, narrow, color=style.VERMILLION, lw=2.2, solid_capstyle="butt")
 
 
+def _bound(axes: Axes, one: Finding, physical: float) -> None:
+    """An arrow from what the number is below, or above, at the physical ratio."""
+    axes.plot([physical], [one.bound.value], marker="_", color=style.VERMILLION, ms=7, mew=1.2)
+    axes.annotate(
+        "",
+        (physical, one.bound.value),
+        xytext=(0, -14 if one.bound.below else 14),
+        textcoords="offset points",
+        arrowprops={"arrowstyle": "<-", "color": style.VERMILLION, "lw": 1.0},
+    )
+
+
 def _limits(axes: Axes, one: Finding, positive) -> None:
     """All means, intervals that are not beyond reason, and the physical ratio."""
     ends = [rung.mean for rung in positive] + [r.high for r in positive if r.high > 0]
@@ -130,6 +145,8 @@ def _limits(axes: Axes, one: Finding, positive) -> None:
         ends.append(one.physical.value)
         if not math.isnan(one.physical.low):
             ends += [one.physical.widest_low, one.physical.widest_high]
+    if one.bound is not None:  # room for the arrow
+        ends.append(one.bound.value / 4 if one.bound.below else one.bound.value * 2)
     low = max(min(ends), 1e-6 * max(ends))
     high = max(ends)
     axes.set_ylim(low / 1.4, high * 1.4)
@@ -161,4 +178,7 @@ def _legend(page: Figure, found: Convergence) -> None:
         handles.append(Line2D([], [], color=style.BLUE, lw=1.0, label=f"power law{shade}"))
         thin = "; thin: whichever rungs one trusts" if bars else ""
         handles.append(mark("D", style.VERMILLION, f"physical ratio{thin}"))
+    if any(one.bound for one in ones):
+        text = "physical ratio: a bound, if the rungs go on bending"
+        handles.append(mark("_", style.VERMILLION, text))
     page.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=6)

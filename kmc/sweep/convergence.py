@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmc.analysis.pictures import draw
-from kmc.sweep.findings import Extrapolation, Finding, Needed, Rung, ratio_words
+from kmc.sweep.finding_words import ratio_words
+from kmc.sweep.findings import Extrapolation, Finding, Needed, Rung
 from kmc.wording import duration, figure, plural
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ def _json(found: Finding) -> dict[str, Any]:
             "left_out": list(law.left_out),
         },
         "physical": None if found.physical is None else asdict(found.physical),
+        "bound": None if found.bound is None else asdict(found.bound),
         "needed": None if found.needed is None else asdict(found.needed),
         "sentences": list(found.sentences),
     }

@@ -19,7 +19,7 @@ from kmc.model import Model
 from kmc.sweep.convergence import Convergence
 from kmc.sweep.display import display_for
 from kmc.sweep.execute import Tally, run_sweep
-from kmc.sweep.findings import ratio_words
+from kmc.sweep.finding_words import ratio_words
 from kmc.sweep.folder import make_folder, open_folder
 from kmc.sweep.ladder_results import RATIO, TOLERANCE, check_reading, ladder_in, read_ladder
 from kmc.sweep.local import LocalWorkers, cores

@@ -10,13 +10,13 @@ from statistics import median
 import numpy as np
 
 from kmc.errors import InputError, KmcError
+from kmc.sweep.assess import assess
 from kmc.sweep.convergence import Convergence
 from kmc.sweep.findings import (
     CONTACT_LOSS,
     ONSET_CAPACITY,
     VOID_DENSITY,
     WIDTH,
-    assess,
 )
 from kmc.sweep.folder import SweepFolder, open_folder
 from kmc.sweep.laws import Runs
