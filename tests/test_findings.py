@@ -304,3 +304,37 @@ def test_ratios_as_words(value, text):
 )
 def test_short_numbers(value, text):
     assert short(value) == text
+
+
+# --- anything at all ------------------------------------------------------------------------------
+
+
+def odd_ladder(rng, observable):
+    """Rungs as they should not be: zeros, ones, equal numbers, holes, no onset, one run."""
+    ratios = sorted({float(f"{10 ** rng.uniform(1, 9):.3g}") for _ in range(rng.integers(1, 7))})
+    n, kind = rng.integers(1, 6), observable.family.name
+    base = (0.0, 1.0, rng.random(), 10 ** rng.uniform(-6, 3), 3.0)[rng.integers(5)]
+    for ratio in ratios:
+        late = rng.random(n) < rng.choice([0, 0.3, 1]) if kind == "onset" else ()
+        if kind == "count":
+            values = rng.poisson(base * ratio ** rng.choice([0, -0.3]), n).astype(float)
+        elif kind == "share":
+            values = np.clip(rng.normal(base, rng.choice([0, 0.1]), n), 0, 1)
+        else:
+            values = np.abs(rng.normal(base, rng.choice([0, 0.1]), n)) * ratio**0.1
+        values[rng.random(n) < 0.1] = NAN
+        yield Runs.of(ratio, values, late)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("observable", [CONTACT_LOSS, VOID_DENSITY, WIDTH, ONSET_CAPACITY])
+def test_no_ladder_is_too_odd(observable):
+    rng = np.random.default_rng(17)
+    for _ in range(40):
+        rungs = list(odd_ladder(rng, observable))
+        one = assess(observable, rungs, tolerance=0.1, physical_ratio=PHYSICAL)
+        json.dumps(answer(findings={observable.name: one}).to_json(), allow_nan=False)
+        assert "nan" not in words(one)
+        end = one.physical
+        if end is not None and not math.isnan(end.low):
+            assert end.widest_low <= end.low <= end.value <= end.high <= end.widest_high

@@ -32,7 +32,10 @@ answers, and both say what would be needed. Laws are fitted to the highest rungs
 intervals come from a bootstrap over the replicas.
 
 The folder is that of a sweep: a second call runs only what is missing, rungs and replicas of
-earlier calls stay in the ladder, and kmc.load_sweep reads it. In Python:
+earlier calls stay in the ladder, and kmc.load_sweep reads it.
+
+\b
+In Python:
   c = kmc.converge("strip_li", at=0.2); c.findings["void_density_per_um2"].physical
 
 Exit codes: 0 all runs done (converged or not), 1 some failed, 2 the input cannot be used,

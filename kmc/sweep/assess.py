@@ -21,7 +21,6 @@ from kmc.sweep.laws import (
     line_of_two,
     values_of_other_lines,
 )
-from kmc.sweep.regression import FAR
 
 _SHRINKS = 0.8  # a step that is at most that share of the one before is on its way to none
 _USUAL = 4  # replicas
@@ -124,12 +123,20 @@ def _bound(rungs: Sequence[Runs], family: Family, unit: float, ratio: float) -> 
     some = [rung for rung in rungs if rung.n and not rung.censored.all()]
     means = np.array([rung.values.mean() for rung in some])
     late = any(rung.censored.any() for rung in some)
-    if len(some) < LEAST_RUNGS or late or (means <= 0).any() or (family.link(means) >= FAR).any():
+    if (
+        len(some) < LEAST_RUNGS
+        or late
+        or (means <= 0).any()
+        or (family is SHARE and (means >= 1).any())
+    ):
         return None
     steps = np.diff(family.link(means)) / np.diff(np.log([rung.ratio for rung in some]))
     if not ((steps > 0).all() or (steps < 0).all()) or not (np.diff(np.abs(steps)) > 0).all():
         return None
-    end = line_of_two(some, family, unit).at(ratio)
+    line = line_of_two(some, family, unit)
+    if line is None:
+        return None
+    end = line.at(ratio)
     below = bool(steps[-1] < 0)
     value = float((end.high if below else end.low)[0])
     return None if math.isnan(value) else Bound(value, below, tuple(float(s) for s in steps))

@@ -40,8 +40,9 @@ from kmc.sweep.regression import (
 
 CONFIDENCE = 0.95
 LEAST_RUNGS = 3  # two always lie on a line
-_DRAWS = 2000
+_DRAWS = 1000
 _SEED = 20_261_121  # of the bootstrap: the same runs give the same interval
+_ALL = 1 - 1e-12  # a share of one has no finite logit
 _STEP = 4.0  # of a linear predictor in one round; further steps overshoot
 
 
@@ -61,8 +62,11 @@ class Family:
 
     def link(self, mean):
         """Linear predictor of a mean."""
-        mean = np.clip(mean, TINY, None)
-        return np.log(mean) - (np.log1p(-mean) if self.name == "share" else 0.0)
+        mean = np.maximum(mean, TINY)
+        if self.name == "share":
+            mean = np.minimum(mean, _ALL)
+            return np.log(mean) - np.log1p(-mean)
+        return np.log(mean)
 
     def mean(self, eta):
         """Mean of a linear predictor."""

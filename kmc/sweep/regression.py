@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 ROUNDS = 60
-FAR = 60.0  # beyond it exp() is as good as zero or infinity
+FAR = 30.0  # beyond it a share is as good as 0 or 1, and 1 − share still has digits
 TINY = 1e-300
 _LEAST_VARIANCE = 1e-12  # of logarithms: equal times do not make a likelihood infinite
 
