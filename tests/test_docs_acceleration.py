@@ -89,7 +89,7 @@ def test_the_figures_of_the_page(tmp_path):
     for figures in ("−37 %", "−76 %", "+64 %", "+81 %", "−0.23, −0.41, −0.62, ever steeper"):
         assert figures in told
     for figures in (
-        "0.57 % (95 %: 0.48 to 0.68",
+        "0.57 % (95 %: 0.48 to 0.67",
         "0.45 to 0.91",
         "7.2 monolayers (95 %: 5.7 to 9.2",
     ):

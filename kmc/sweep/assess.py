@@ -171,9 +171,11 @@ def _further(rungs: Sequence[Runs], law: Law | None, family: Family, tolerance: 
     Where the steps shrink they are taken to go on shrinking alike. Along a power law they do not,
     and a further rung only tests it; without a law three rungs have to be found that follow one.
     """
+    if law:
+        return 1
     eta = [float(family.link(rung.values.mean())) for rung in rungs[-3:] if rung.n]
     if len(eta) == 3:
         before, now = abs(eta[1] - eta[0]), abs(eta[2] - eta[1])
         if 0 < now <= _SHRINKS * before:
             return max(1, math.ceil(math.log(tolerance / now) / math.log(now / before)))
-    return 1 if law else 2
+    return 2
