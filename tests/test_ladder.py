@@ -84,6 +84,7 @@ def test_a_floor_gives_way_to_ratios(tmp_path):
         ({"rungs": 10}, "Ask for fewer --rungs"),
         ({"ratios": (1e4, 1e4)}, "needs different ratios"),
         ({"ratios": ()}, "needs different ratios"),
+        ({"ratios": ("1e4",)}, "a ratio of nan is out of range"),
         ({"ratios": (math.nan,)}, "a ratio of nan is out of range"),
         ({"ratios": (-1e4,)}, "at least 1"),
         ({"ratios": (1e4, 1e12)}, "beyond the physical one, 6.8e11"),

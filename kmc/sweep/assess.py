@@ -151,7 +151,8 @@ def _needed(rungs, last, law, observable, tolerance, physical_ratio, time_s) -> 
     if not replicas:
         return None
     if last is None:
-        nearest = (10.0 * rungs[-1].ratio,)
+        top = rungs[-1].ratio
+        nearest = (10.0 * top if 10.0 * top <= physical_ratio else 0.1 * top,)
         return Needed(nearest, replicas, time_s(nearest, replicas))
     if last.verdict == UNKNOWN and replicas < 2:
         return Needed((), _USUAL, time_s((), _USUAL))

@@ -37,6 +37,7 @@ def _change(last: Comparison, base: float) -> str:
 
 
 def verdict_words(observable, rungs, last, shown, tolerance: float) -> str:
+    """Whether it has converged, and by how much the last step changed it."""
     name = observable.words
     if last is None:
         return f"{name}: one rung alone does not tell what another ratio would give."
@@ -79,11 +80,12 @@ def _unknown(rungs: Sequence[Runs]) -> str:
 
 
 def law_words(observable, rungs, law, physical, physical_ratio: float) -> list[str]:
+    """Its law and where that leads; without one what else is known of the physical ratio."""
     if law is None:
         some = [rung for rung in rungs if rung.n and not rung.censored.all()]
         if len(some) < LEAST_RUNGS:
             return [f"No law: {LEAST_RUNGS} rungs are needed to test one, {len(some)} have it."]
-        return [_nolaw_words(observable, physical, physical_ratio)]
+        return [_no_law_words(observable, physical, physical_ratio)]
     what = "Loss/(1 − loss) goes" if observable.family is SHARE else "It goes"
     span = f"from {ratio_words(law.ratios[0])} to {ratio_words(law.ratios[-1])}"
     exponent = f"{law.exponent:.2f}"
@@ -115,7 +117,7 @@ def law_words(observable, rungs, law, physical, physical_ratio: float) -> list[s
     ]
 
 
-def _nolaw_words(observable, bound: Bound | None, ratio: float) -> str:
+def _no_law_words(observable, bound: Bound | None, ratio: float) -> str:
     told = f"No power law: the {LEAST_RUNGS} highest rungs do not lie on one"
     if bound is None:
         return f"{told}. Nothing is said about the physical ratio."
@@ -130,6 +132,7 @@ def _nolaw_words(observable, bound: Bound | None, ratio: float) -> str:
 
 
 def box_words(observable: Observable, rungs: Sequence[Runs]) -> list[str]:
+    """A warning where a box is too small for a density of voids."""
     if observable.family is not COUNT:
         return []
     few = [rung for rung in rungs if rung.n and 0 < rung.values.mean() < _FEW_VOIDS]

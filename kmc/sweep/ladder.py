@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from kmc.conditions import RunFile, load_run
 from kmc.errors import InputError
 from kmc.lattice import Lattice
@@ -114,7 +116,7 @@ class Ladder:
             top = min(10.0 * own, float(f"{0.995 * physical:.3g}"))
             ratios = [float(f"{top / 10.0**i:.6g}") for i in range(self.rungs)]
         else:
-            ratios = [float(value) for value in self.ratios]
+            ratios = [_number(value) for value in self.ratios]
         for value in ratios:
             if not (math.isfinite(value) and value >= 1):
                 raise InputError(
@@ -157,6 +159,11 @@ class Ladder:
             seed=self.seed,
             fixed=self.fixed(load_run(self.base, self.settings)),
         )
+
+
+def _number(value: Any) -> float:
+    """A ratio as a number; NaN, which is refused, for anything else."""
+    return float(value) if isinstance(value, int | float | np.number) else math.nan
 
 
 def _origins(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -266,6 +273,11 @@ def converge(
         Runs at a time; all cores by default.
     progress : bool
         Show on stderr how far the runs are.
+
+    Returns
+    -------
+    kmc.sweep.convergence.Convergence
+        `findings` has what the ladder says of each number; `table`, `to_json` and `plot` show it.
 
     Raises
     ------

@@ -6,7 +6,7 @@ The mean of each number is taken as a straight line in ln(ratio), on the scale t
     counts   ln μ = a + b x          variance φ μ            void density: n ∝ ratio^b, b = −χ
     shares   ln μ/(1 − μ) = a + b x  variance φ μ (1 − μ)    contact loss: a power law where small
     sizes    ln μ = a + b x          variance φ μ²           widths
-    onsets   ln t = a + b x + σ ε    a run that ended first counts as "later than its end"
+    onsets   ln t = a + b x + σ ε    median; a run that ended first counts as "later than its end"
 
 so that a rung without voids is one count among others. φ comes from the scatter of the replicas.
 Whether the line holds is tested by the scatter of the rungs about it against that of the replicas
