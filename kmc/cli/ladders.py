@@ -306,7 +306,6 @@ def _cell(rung: Any, scale: float) -> str:
 
 def _say_next(found: Any, folder: Path) -> None:
     click.echo("\nNext:")
-    if found.at is None:
-        click.echo(f"  kmc converge ... -o {shlex.quote(str(folder))} --at 0.2    read earlier")
     what = "voids" + ("" if found.at is None else f" --at {found.at:g}")
     click.echo(f"  kmc sweep-plot {shlex.quote(str(folder))} --what {what}")
+    click.echo(f'  python: import kmc; kmc.load_sweep("{folder.as_posix()}")')
