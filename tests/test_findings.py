@@ -47,6 +47,26 @@ def test_converged_rungs_are_marked_from_the_first_that_agrees():
     assert "mean void width: converged within 10 % from 1e5 on" in words(one)
 
 
+def test_a_number_that_has_converged_is_that_of_the_physical_ratio():
+    """Steps of 10 %, 0.5 % and none follow no law; the plateau is what is known."""
+    one = found(WIDTH, scattered((1.0, 1.5, 1.98, 2.0, 2.0), 0.002))
+    assert one.law is None
+    assert one.physical.value == pytest.approx(1.993, abs=0.01)
+    assert one.physical.low < one.physical.value < one.physical.high < 2.02
+    decades = math.log10(PHYSICAL / 1e7)
+    assert one.physical.widest_high == pytest.approx(one.physical.high * 1.1**decades)
+    assert one.physical.widest_low == pytest.approx(one.physical.low * 0.9**decades)
+    assert "The rungs that agree have 2 nm" in words(one)
+    assert one.bound is None
+
+
+def test_a_law_of_converged_rungs_is_not_widened_by_those_below():
+    one = found(WIDTH, scattered((1.0, 2.0, 3.0, 3.0, 3.0), 0.005))
+    assert one.verdict == "converged"
+    assert one.law.left_out == (1e3, 1e4)
+    assert one.physical.widest_low > 2.5
+
+
 def test_a_rung_that_agrees_by_chance_below_one_that_does_not_is_not_marked():
     one = found(WIDTH, scattered((3.0, 2.0, 3.0, 3.0), 0.005), ratios=RATIOS[:4])
     assert one.converged_from == 1e5

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from kmc.plotting import style
 from kmc.sweep.convergence import Convergence
-from kmc.sweep.finding_words import ratio_words
+from kmc.sweep.finding_words import exponent_words, ratio_words
 from kmc.sweep.findings import Finding
 from kmc.wording import figure
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _WORDS = {
     "converged": "converged",
     "changing": "still changing",
-    "unclear": "scatter too wide to tell",
+    "unclear": "scatter too wide",
     "unknown": "not known",
 }
 
@@ -68,6 +68,8 @@ def _panel(axes: Axes, one: Finding, physical: float) -> None:
     axes.set_yscale("log")
     if one.law is not None:
         _law(axes, one, physical)
+    if one.physical is not None:
+        _end(axes, one, physical)
     if one.bound is not None:
         _bound(axes, one, physical)
     left_out = one.law.left_out if one.law else ()
@@ -93,6 +95,9 @@ def _panel(axes: Axes, one: Finding, physical: float) -> None:
         face = "white" if off else colour
         marker = "s" if rung.converged else "o"
         axes.plot(rung.ratio, rung.mean, marker, color=colour, mfc=face, ms=4, zorder=3)
+    for rung in one.rungs:
+        if rung.n and not rung.mean and rung.high > 0:
+            axes.plot(rung.ratio, rung.high, "v", color=style.BLUE, mfc="white", ms=4, zorder=3)
     _limits(axes, one, positive)
 
 
@@ -102,11 +107,7 @@ def _title(one: Finding) -> str:
         words += f" from {ratio_words(one.converged_from)} on"
     if one.law is None:
         return f"{words}; no power law"
-    law = one.law
-    text = f"{words}; exponent {law.exponent:.2f}"
-    if not math.isnan(law.exponent_low):
-        text += f" ({law.exponent_low:.2f} to {law.exponent_high:.2f})"
-    return text.replace("-", "−")
+    return f"{words}; exponent {exponent_words(one.law)}"
 
 
 def _law(axes: Axes, one: Finding, physical: float) -> None:
@@ -117,6 +118,10 @@ def _law(axes: Axes, one: Finding, physical: float) -> None:
     axes.plot(ratios[~inside], values[~inside], color=style.BLUE, lw=0.8, ls=(0, (3, 2)))
     if not np.isnan(low).any():
         axes.fill_between(ratios, low, high, color=style.BLUE, alpha=0.15, lw=0)
+
+
+def _end(axes: Axes, one: Finding, physical: float) -> None:
+    """The physical ratio: value, interval, and the widest interval."""
     end = one.physical
     axes.plot(physical, end.value, "D", color=style.VERMILLION, ms=4, zorder=4)
     if not math.isnan(end.low):
@@ -139,7 +144,7 @@ def _bound(axes: Axes, one: Finding, physical: float) -> None:
 
 def _limits(axes: Axes, one: Finding, positive) -> None:
     """All means, intervals that are not beyond reason, and the physical ratio."""
-    ends = [rung.mean for rung in positive] + [r.high for r in positive if r.high > 0]
+    ends = [rung.mean for rung in positive] + [r.high for r in one.rungs if r.high > 0]
     ends += [rung.low for rung in positive if rung.low > 0.1 * rung.mean]
     if one.physical is not None:
         ends.append(one.physical.value)
@@ -173,9 +178,12 @@ def _legend(page: Figure, found: Convergence) -> None:
         handles.append(mark("s", style.GREEN, "converged"))
     if any(rung.censored for rung in rungs):
         handles.append(mark("^", style.BLUE, "at least: some runs ended first", mfc="white"))
+    if any(rung.n and not rung.mean and rung.high > 0 for rung in rungs):
+        handles.append(mark("v", style.BLUE, "none seen: 95 % below", mfc="white"))
     if laws:
         shade = "; shade: 95 % (bootstrap)" if bars else ""
         handles.append(Line2D([], [], color=style.BLUE, lw=1.0, label=f"power law{shade}"))
+    if any(one.physical for one in ones):
         thin = "; thin: whichever rungs one trusts" if bars else ""
         handles.append(mark("D", style.VERMILLION, f"physical ratio{thin}"))
     if any(one.bound for one in ones):

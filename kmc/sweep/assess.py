@@ -64,8 +64,16 @@ def assess(
     verdict = last.verdict if last else UNKNOWN
     law = fit_law(rungs, observable.family, unit)
     shown = tuple(_rung(rung, observable, unit, i >= agree) for i, rung in enumerate(rungs))
-    physical = _extrapolate(rungs, law, physical_ratio) if law else None
-    bound = None if law else _bound(rungs, observable.family, unit, physical_ratio)
+    physical = bound = None
+    if law is not None:
+        # Rungs below those that have converged are no choice that anybody would make.
+        choice = rungs[agree:] if verdict == CONVERGED else rungs
+        physical = _extrapolate(choice, law, physical_ratio)
+    elif verdict == CONVERGED:
+        most = 1.0 if observable.family is SHARE else math.inf
+        physical = _plateau(rungs[agree:], unit, tolerance, physical_ratio, most)
+    else:
+        bound = _bound(rungs, observable.family, unit, physical_ratio)
     needed = _needed(rungs, last, law, observable, tolerance, physical_ratio, time_s)
     scaled = _scaled(last, unit) if last else None
     sentences = (
@@ -114,7 +122,22 @@ def _extrapolate(rungs: Sequence[Runs], law: Law, ratio: float) -> Extrapolation
     value, low, high = (float(part[0]) for part in law.at(ratio))
     others = values_of_other_lines(rungs, law, ratio)
     known = not math.isnan(low)
-    widest = (min(low, *others), max(high, *others)) if known else (math.nan, math.nan)
+    widest = (min([low, *others]), max([high, *others])) if known else (math.nan, math.nan)
+    return Extrapolation(value, low, high, *widest)
+
+
+def _plateau(
+    rungs: Sequence[Runs], unit: float, tolerance: float, ratio: float, most: float
+) -> Extrapolation:
+    """Mean of the rungs that agree; the widest ends allow for the tolerance at every decade."""
+    from scipy.stats import t as student
+
+    values = np.concatenate([rung.values for rung in rungs]) / unit
+    value, n = float(values.mean()), len(values)
+    half = float(student.ppf(0.5 + CONFIDENCE / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    low, high = max(0.0, value - half), min(most, value + half)
+    decades = max(0.0, math.log10(ratio / rungs[-1].ratio))
+    widest = low * (1 - tolerance) ** decades, min(most, high * (1 + tolerance) ** decades)
     return Extrapolation(value, low, high, *widest)
 
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from kmc.sweep.equivalence import CHANGING, CONVERGED, UNKNOWN, Comparison
-from kmc.sweep.findings import Bound, Observable
-from kmc.sweep.laws import COUNT, LEAST_RUNGS, SHARE, Runs
+from kmc.sweep.findings import Bound, Extrapolation, Observable
+from kmc.sweep.laws import COUNT, LEAST_RUNGS, SHARE, Law, Runs
 from kmc.wording import figure, plural
 
 _FEW_VOIDS = 2.0  # a box with fewer cannot show how their density goes on
@@ -85,28 +85,19 @@ def law_words(observable, rungs, law, physical, physical_ratio: float) -> list[s
         some = [rung for rung in rungs if rung.n and not rung.censored.all()]
         if len(some) < LEAST_RUNGS:
             return [f"No law: {LEAST_RUNGS} rungs are needed to test one, {len(some)} have it."]
+        if isinstance(physical, Extrapolation):
+            return [_plateau_words(observable, rungs[-1].ratio, physical, physical_ratio)]
         return [_no_law_words(observable, physical, physical_ratio)]
     what = "Loss/(1 − loss) goes" if observable.family is SHARE else "It goes"
     span = f"from {ratio_words(law.ratios[0])} to {ratio_words(law.ratios[-1])}"
-    exponent = f"{law.exponent:.2f}"
-    if not math.isnan(law.exponent_low):
-        exponent += f" ({law.exponent_low:.2f} to {law.exponent_high:.2f})"
-    told = f"{what} as ratio^{exponent} {span}".replace("-", "−")
+    told = f"{what} as ratio^{exponent_words(law)} {span}"
     if math.isnan(law.p_value):
         told += ", not tested: one run a rung"
     if law.left_out:
         names = ", ".join(ratio_words(r) for r in law.left_out)
         told += f"; off that line and left out: {names}"
-    scale, named = (100.0, "%") if observable.percent else (1.0, observable.unit)
-    ends, widest = (
-        f"{short(scale * low)} to {short(scale * high)}"
-        for low, high in (
-            (physical.low, physical.high),
-            (physical.widest_low, physical.widest_high),
-        )
-    )
-    end = f"At the physical ratio {ratio_words(physical_ratio)}: "
-    end += short(scale * physical.value, named)
+    value, ends, widest = _values_in_words(observable, physical)
+    end = f"At the physical ratio {ratio_words(physical_ratio)}: {value}"
     if math.isnan(physical.low):
         return [f"{told}.", f"{end}, with an unknown error."]
     decades = math.log10(physical_ratio / law.ratios[-1])
@@ -115,6 +106,35 @@ def law_words(observable, rungs, law, physical, physical_ratio: float) -> list[s
         f"{end} (95\u00a0%: {ends}; whichever rungs one trusts: {widest}), if the law goes on for "
         f"another {decades:.1f} decades, which no run here shows.",
     ]
+
+
+def exponent_words(law: Law) -> str:
+    """``−0.48 (−0.57 to −0.42)``."""
+
+    def text(value: float) -> str:
+        return f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
+
+    ends = f" ({text(law.exponent_low)} to {text(law.exponent_high)})"
+    return text(law.exponent) + ("" if math.isnan(law.exponent_low) else ends)
+
+
+def _values_in_words(observable: Observable, end: Extrapolation) -> tuple[str, str, str]:
+    """Value with its unit, its interval, and the widest one."""
+    scale, unit = (100.0, "%") if observable.percent else (1.0, observable.unit)
+    ends = (
+        f"{short(scale * low)} to {short(scale * high)}"
+        for low, high in ((end.low, end.high), (end.widest_low, end.widest_high))
+    )
+    return short(scale * end.value, unit), *ends
+
+
+def _plateau_words(observable, top: float, end: Extrapolation, ratio: float) -> str:
+    value, ends, widest = _values_in_words(observable, end)
+    return (
+        f"The rungs that agree have {value} (95\u00a0%: {ends}). If nothing changes above "
+        f"{ratio_words(top)} that is so at the physical ratio {ratio_words(ratio)}; the tolerance "
+        f"at every decade would leave {widest}."
+    )
 
 
 def _no_law_words(observable, bound: Bound | None, ratio: float) -> str:

@@ -77,12 +77,12 @@ class Extrapolation:
     Attributes
     ----------
     value : float
-        Of the law.
+        Of the law; of a number that has converged without one, the mean of the rungs that agree.
     low, high : float
-        95 % interval of the bootstrap over the replicas, given that the law holds.
+        95 % interval: bootstrap over the replicas, given that the law holds, or Student's t.
     widest_low, widest_high : float
         The same, widened to what the lines through all rungs, all but the lowest, … and the highest
-        two say.
+        two say; without a law, to what the tolerance leaves open, decade by decade.
     """
 
     value: float
