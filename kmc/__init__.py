@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kmc.analysis.transport import transport
     from kmc.continuation import extend, resume
     from kmc.simulation import Simulation
+    from kmc.sweep.ladder import converge
     from kmc.sweep.results import load_sweep
     from kmc.trajectory import Trajectory, load
     from kmc.verification import verify
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Simulation",
     "__version__",
+    "converge",
     "cross_section",
     "extend",
     "load",
@@ -44,6 +46,7 @@ __all__ = [
 _HOMES = {
     "load": "kmc.trajectory",
     "load_sweep": "kmc.sweep.results",
+    "converge": "kmc.sweep.ladder",
     "Simulation": "kmc.simulation",
     "resume": "kmc.continuation",
     "extend": "kmc.continuation",

@@ -48,13 +48,13 @@ def scaled(number: float, unit: str, digits: int = 3) -> str:
     return figure(number / scale, prefix + unit, digits)
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float, digits: int = 3) -> str:
     """A span of time: 12.3 ms, 4.56 s, 12 min, 3.4 h, 5.6 d."""
     if not math.isfinite(seconds) or seconds < 120:
-        return scaled(seconds, "s")
+        return scaled(seconds, "s", digits)
     spans = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
     size, unit = next(span for span in spans if seconds >= 2 * span[0])
-    return figure(seconds / size, unit)
+    return figure(seconds / size, unit, digits)
 
 
 def driven_by(conditions: Mapping) -> str:

@@ -49,7 +49,8 @@ AT_HOME = {
     "rich": "cli.* report progress parameter_tables bench_report sweep.display",
     "pydantic": "validation parameters sections conditions sweep.plan",
     "pandas": "trajectory_tables analysis.* sweep.* plotting.sweeps export",
-    "scipy": "analysis.* plotting.* electrochemistry sweep.threshold",
+    "scipy": "analysis.* plotting.* electrochemistry sweep.threshold sweep.laws "
+    "sweep.equivalence sweep.assess sweep.regression",
     "xarray": "sweep.results",
 }
 

@@ -25,6 +25,7 @@ DOCS = ROOT / "docs"
 PAGES = (
     "README.md",
     "CHANGELOG.md",
+    "docs/acceleration.md",
     "docs/model.md",
     "docs/promises.md",
     "docs/runs.md",

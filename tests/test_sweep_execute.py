@@ -443,3 +443,11 @@ def children(pid: int) -> list[int]:
     """Processes that a process started."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(word) for word in text.split()]
+
+
+def test_the_time_left_goes_by_work():
+    """Small points are mostly their preparation: they say little about large ones."""
+    from kmc.sweep.execute import _pace
+
+    assert _pace([(1.0, 30.0), (100.0, 10.0), (60.0, 6.0)]) == pytest.approx(0.1)
+    assert _pace([(1.0, 2.0), (1.0, 4.0)]) == pytest.approx(3.0)

@@ -244,6 +244,6 @@ def test_the_time_of_a_shipped_run_is_guessed_within_a_factor_of_three(tmp_path)
     file.write_text('run = "strip_li"\n', encoding="utf-8")
     plan = read_plan(file)
     (point,) = plan.points
-    assert 1 / 3 < estimate._work(plan.run_tables(point)) / 16.5e6 < 3
+    assert 1 / 3 < estimate.work_of(plan.run_tables(point)) / 16.5e6 < 3
     found = estimate.estimate(plan, plan.points, None)
     assert found.compute_s == pytest.approx(0.25 + 4e-7 * 16.5e6, rel=0.5)

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
+from kmc.cli.shared import INTERRUPTED
 from kmc.errors import InputError
 
-_INTERRUPTED = 130
 _SHOWN = 12  # points in a dry run, failures at the end
 _QUEUES = ("slurm", "pbs", "lsf", "sge", "oar", "moab", "htcondor")
 
@@ -120,7 +120,7 @@ def sweep(
     path = Path(plan.name) if output is None else output
     existing = check_folder(path, plan)
     if dry_run:
-        _dry_run(plan, existing, path, workers)
+        dry_run_of(plan, existing, path, workers)
         return
 
     from kmc.sweep.display import display_for
@@ -131,7 +131,7 @@ def sweep(
     tally = run_sweep(folder, make, display_for(not quiet))
     _report(tally, path, quiet)
     if tally.interrupted:
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     if tally.failed:
         sys.exit(1)
 
@@ -167,7 +167,8 @@ def _workers(
     return make
 
 
-def _dry_run(plan: Any, existing: Any, path: Path, workers: int | None) -> None:
+def dry_run_of(plan: Any, existing: Any, path: Path, workers: int | None) -> None:
+    """Print what would run, how long and how much disk."""
     from kmc.sweep.estimate import estimate
     from kmc.sweep.local import cores
     from kmc.wording import duration, plural
@@ -199,6 +200,20 @@ def _report(tally: Any, path: Path, quiet: bool) -> None:
     """What came of it, and what to do next."""
     from kmc.wording import plural
 
+    tell_failures(tally, path)
+    if quiet:
+        return
+    click.echo(f"{tally.done} of {plural(tally.total, 'point')} done in {path}")
+    if tally.done and not tally.interrupted:
+        click.echo("\nNext:")
+        click.echo(f"  kmc sweep-plot {shlex.quote(str(path))}")
+        click.echo(f'  python: import kmc; kmc.load_sweep("{path.as_posix()}")')
+
+
+def tell_failures(tally: Any, path: Path) -> None:
+    """Points that failed and points that are still to go, on standard error."""
+    from kmc.wording import plural
+
     if tally.failures:
         click.echo(f"{plural(len(tally.failures), 'point')} failed:", err=True)
         for point, error in tally.failures[:_SHOWN]:
@@ -210,10 +225,3 @@ def _report(tally: Any, path: Path, quiet: bool) -> None:
         left = tally.total - tally.done
         click.echo(f"Interrupted with {left} of {tally.total} points to go.", err=True)
         click.echo("The same command goes on where this one stopped.", err=True)
-    if quiet:
-        return
-    click.echo(f"{tally.done} of {plural(tally.total, 'point')} done in {path}")
-    if tally.done and not tally.interrupted:
-        click.echo("\nNext:")
-        click.echo(f"  kmc sweep-plot {shlex.quote(str(path))}")
-        click.echo(f'  python: import kmc; kmc.load_sweep("{path.as_posix()}")')

@@ -6,24 +6,22 @@ are kept, `kmc.load_sweep` reads them, and a second call runs only what is missi
 
 from __future__ import annotations
 
-import tempfile
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kmc import catalogue
 from kmc.errors import InputError, KmcError
 from kmc.sweep.display import display_for
 from kmc.sweep.execute import run_sweep
 from kmc.sweep.folder import SweepFolder, make_folder, open_folder
 from kmc.sweep.local import LocalWorkers, cores
-from kmc.sweep.plan import REMOVED, Plan, read_plan
+from kmc.sweep.plan import Plan
 from kmc.sweep.question import Critical, Question
 from kmc.sweep.scalars import ScalarCache
 from kmc.sweep.threshold import search
-from kmc.validation import toml_value
+from kmc.sweep.written import written_plan
 
 CONFIDENCE = 0.95
 
@@ -131,28 +129,19 @@ class _Runs:
         return self._count(folder, points, values)
 
     def _plan(self, values: Sequence[float]) -> Plan:
-        """The sweep with all values so far; it is written as a file and read like any other."""
+        """The sweep with all values so far."""
         question = self.question
-        run = question.base if _is_shipped(question.base) else str(Path(self._base).resolve())
-        lines = [
-            f"# Written by kmc critical: where {question.criterion} sets in.",
-            f"run = {toml_value(run)}",
-            f"replicas = {question.replicas}",
-            f"seed = {question.seed}",
-            "",
-            "[grid]",
-            f"{toml_value(question.vary)} = {toml_value(list(values))}",
-            "",
-            "[set]",
-            *(
-                f"{toml_value(key)} = {toml_value(REMOVED if value is None else value)}"
-                for key, value in question.fixed().items()
-            ),
-        ]
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "critical.toml"
-            file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            return read_plan(file)
+        return written_plan(
+            "critical",
+            f"Written by kmc critical: where {question.criterion} sets in.",
+            question.base,
+            self._base,
+            vary=question.vary,
+            values=values,
+            replicas=question.replicas,
+            seed=question.seed,
+            fixed=question.fixed(),
+        )
 
     def _count(self, folder: SweepFolder, points, values) -> list[tuple[int, int]]:
         cache, at = ScalarCache.of(folder.path), self.question.at
@@ -213,10 +202,6 @@ class _Kept:
     def end(self) -> None:
         if self._made is not None:
             self._made.close()
-
-
-def _is_shipped(name: str) -> bool:
-    return name in catalogue.names("runs")
 
 
 # --- against a second key -----------------------------------------------------------------------

@@ -54,12 +54,12 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> E
     disk = sum(_bytes_of(plan.run_tables(point)) for point in todo)
     if not todo:
         return Estimate(0.0, 0.0, "nothing is missing")
-    amount = sum(_work(plan.run_tables(point)) for point in todo)
+    amount = sum(work_of(plan.run_tables(point)) for point in todo)
     by_name = {point.name: point for point in plan.points}
     logged = [line for line in folder.log() if line.state == "done"] if folder else []
     logged = [line for line in logged if line.name in by_name]
     if logged:
-        work = sum(_work(plan.run_tables(by_name[line.name])) for line in logged)
+        work = sum(work_of(plan.run_tables(by_name[line.name])) for line in logged)
         spent = sum(line.wall_s for line in logged)
         noun = "point that is" if len(logged) == 1 else "points that are"
         return Estimate(spent / work * amount, disk, f"from {len(logged)} {noun} done")
@@ -67,7 +67,7 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> E
     return Estimate(compute_s, disk, "a rough guess from charge, current and ratio")
 
 
-def _work(tables: Mapping[str, Mapping[str, Any]]) -> float:
+def work_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
     """Events to expect, about: right within a factor of some for the shipped runs."""
     strips = _monolayers(tables) * _sites(tables)[1]
     if not math.isnan(strips):

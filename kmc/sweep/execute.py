@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections import Counter, deque
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from kmc.errors import KmcError
 from kmc.simulation import Interruption
+from kmc.sweep.estimate import work_of
 from kmc.sweep.folder import SweepFolder
 from kmc.sweep.plan import Plan, Point
 from kmc.sweep.point import BUSY, DONE, FAILED, LOST, STOPPED
@@ -152,7 +154,10 @@ class _Loop:
         self.running: dict[str, tuple[Point, str, float]] = {}  # name: point, kind, start
         self.compiled: set[str] = set()
         self.attempts: Counter[str] = Counter()
-        self.spent_s: list[float] = []  # by each point that ended
+        work = [work_of(folder.plan.run_tables(point)) for point in todo]
+        known = all(math.isfinite(amount) for amount in work)
+        self.work = {p.name: w if known else 1.0 for p, w in zip(todo, work, strict=True)}
+        self.spent: list[tuple[float, float]] = []  # work and seconds of each point that ended
 
     def run(self, interruption: Interruption) -> None:
         """Until nothing is left to do, or the user has had enough."""
@@ -193,7 +198,7 @@ class _Loop:
         state, error = outcome["state"], outcome["error"]
         if state == DONE:
             self.compiled.add(kind)
-            self.spent_s.append(outcome["wall_s"])
+            self.spent.append((self.work[point.name], outcome["wall_s"]))
             self.folder.record_done(point, outcome["wall_s"])
             self.tally.done += 1
             return
@@ -219,7 +224,7 @@ class _Loop:
         tally = self.tally
         tally.running = []
         now = time.monotonic()
-        begun = []  # what the running points will have taken, as far as they know
+        begun = []  # work of the running points, and what they will have taken, if they know
         for point, kind, start in self.running.values():
             progress = self.folder.progress(point)
             fraction, text = 0.0, "preparing"
@@ -227,14 +232,13 @@ class _Loop:
                 self.compiled.add(kind)
                 fraction, text = progress
                 if fraction > 0.05:
-                    begun.append((now - start) / fraction)
+                    begun.append((self.work[point.name], (now - start) / fraction))
             tally.running.append(Running(point.name, fraction, text))
         tally.slots = self.workers.slots
-        known = self.spent_s or begun
-        if known:
-            points = sum(len(queue) for queue in self.waiting.values())
-            points += sum(1 - row.fraction for row in tally.running)
-            tally.left_s = points * sum(known) / len(known) / max(1, tally.slots)
+        waiting = sum(self.work[point.name] for queue in self.waiting.values() for point in queue)
+        waiting += sum(self.work[row.name] * (1 - row.fraction) for row in tally.running)
+        if self.spent or begun:
+            tally.left_s = waiting * _pace([*self.spent, *begun]) / max(1, tally.slots)
         self.display.update(tally)
 
     def _stop(self) -> None:
@@ -250,6 +254,13 @@ class _Loop:
                     self.folder.record_done(point, outcome["wall_s"])
                     self.tally.done += 1
         self.tally.interrupted = self.tally.done < self.tally.total
+
+
+def _pace(known: list[tuple[float, float]]) -> float:
+    """Seconds for a unit of work, by the larger points: small ones are mostly their preparation."""
+    large = max(work for work, _ in known)
+    work, spent = zip(*(row for row in known if row[0] >= 0.5 * large), strict=True)
+    return sum(spent) / sum(work)
 
 
 def _kind(plan: Plan, point: Point) -> str:
