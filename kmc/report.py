@@ -219,7 +219,7 @@ def _overpotentials(trajectory: Trajectory) -> list[tuple[str, str]]:
         for name in ("charge_transfer", "constriction"):
             volts = samples[f"overpotential_{name}_V"][flows]
             rows.append(("", f"{name.replace('_', ' ')}: {_overpotential(volts)}"))
-    if not flows.all():
+    if flows.any() and not flows.all():
         rested_s = samples["time_s"][-1] - samples["time_s"][flows][-1]
         contact = samples["contact_fraction"]
         text = f"{duration(rested_s)} without current; contact {_percent(contact[flows][-1])} "

@@ -158,3 +158,12 @@ def test_a_closed_box_has_no_net_flux(tmp_path, name, boundary, lattice):
     (at_L1,) = [e for e in found if e.stage == "L1"]
     contact = t.samples.contact_fraction
     assert at_L1.net == round((contact[0] - contact[-1]) * t.lattice.sites_per_layer)
+
+
+def test_numbers_that_make_no_sense_are_left_out(tmp_path):
+    """A file whose checksums fit may still hold anything; the summary is no place to fail."""
+    t = counted(tmp_path / "a.h5", hops_Li_L1_up=-7, hops_Li_L2_up=4, hops_Mg_L1_down=-1)
+    assert exchanges(t) == [Exchange("Li", "L2", 4, 0)]
+    path = fake.write(tmp_path / "b.h5", n_frames=1, last={"phase": 1})
+    assert exchanges(load(path)) == []
+    words(load(path))

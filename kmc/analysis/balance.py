@@ -108,7 +108,8 @@ def exchanges(trajectory: Trajectory) -> list[Exchange]:
     samples = trajectory.samples
     if not len(samples) or any(name not in samples for name in HOPS_BY_WAY):
         return []
-    last = int(np.flatnonzero(samples["phase"] == 0)[-1])
+    flows = np.flatnonzero(samples["phase"] == 0)
+    last = int(flows[-1]) if len(flows) else 0
     above = max(1, trajectory.lattice.layers - (3 if trajectory.has_interface else 0))
     found = []
     for hop_class, name in HOP_CLASSES.items():
@@ -117,7 +118,7 @@ def exchanges(trajectory: Trajectory) -> list[Exchange]:
                 int(samples[f"{name}_{stage}_{way}"][last] - samples[f"{name}_{stage}_{way}"][0])
                 for way in ("up", "down")
             )
-            if up + down:
+            if min(up, down) >= 0 < up + down:  # a damaged file may say anything
                 steps = above if stage == "deep" else 1
                 found.append(Exchange(hop_class, stage, up, down, steps))
     return found

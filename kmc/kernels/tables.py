@@ -71,7 +71,7 @@ N_CLASSES = 4
 # Ways of a hop: in its layer, or up or down (the atom, from or to the electrolyte) with its lower
 # end in L1, in L2 or deeper. Number 1 + 2 * stage + (0 up, 1 down).
 IN_LAYER, FIRST_WAY = 0, 1
-N_KINDS, N_STAGES, N_WAYS = 3, 3, 7
+N_KINDS, N_WAYS = 3, 7
 
 # Counters, int64. From HOPS_BY_WAY on come the hops by kind (see `rates.barrier_kind`) and way.
 (
