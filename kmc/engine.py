@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from kmc import electrochemistry
+from kmc import electrochemistry, rate_tables
 from kmc.constriction import Spreading
 from kmc.errors import KmcError
 from kmc.kernels import loop, selection, tables
@@ -60,6 +60,8 @@ class Engine:
         self.law = model.law(alloy)
         self.charge_transfer_V = model.overpotential_V
         self.channels = model.channels()
+        walks = model.superbasins and not alloy and log_events == 0
+        self.lone = rate_tables.lone_vacancy(model, walks)
         self.resting = False
         self.scratch = tables.Scratch(
             near=np.empty((3, tables.N_NEAR), dtype=np.int64),
@@ -114,6 +116,7 @@ class Engine:
                 self.channels,
                 self.state,
                 self.scratch,
+                self.lone,
                 limits,
                 self.log,
                 self.rng,

@@ -59,6 +59,8 @@ class Model:
     bin_unit_Hz : float, optional
         Rate that the selection's bins are counted from; no result depends on it. By default
         just above the total rate of a lone vacancy in the bulk, the commonest rate.
+    superbasins : bool
+        Draw the walk of a vacancy that is alone in the box at once (`kernels.lone`).
     """
 
     lattice: Lattice
@@ -74,6 +76,7 @@ class Model:
     overpotential_V: float | None = None
     interphase: Interphase | None = None
     bin_unit_Hz: float | None = None
+    superbasins: bool = False
 
     def __post_init__(self):
         check(self)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _FINE = 1024  # µeV per step of the coarse Boltzmann table
 _CHEMISTRY = 1 << tables.CHEMISTRY_SHIFT  # columns of a table for each chemistry
+_HOPS_TO_A_LAYER = 4  # of bcc (100)
+_LEAST_HOPS = 30.0  # of a walk worth drawing at once: it takes as long as so many hops
 _HOPS = 2048  # of them those that a hop of a pure metal can name
 
 
@@ -108,4 +110,32 @@ def two_species(model: Model) -> tables.TwoSpecies:
         absorption=np.array([0.0, 1.0 - share, share]) * (model.absorption_rate_Hz / model.unit_Hz),
         bulk_binding_ueV=np.array([0, h.bulk_binding_ueV(LI), h.bulk_binding_ueV(MG)]),
         inverse_kT=1.0 / kT,
+    )
+
+
+def lone_vacancy(model: Model, wanted: bool) -> tables.LoneVacancy | tables.NoWalks:
+    """Rates of the only vacancy of a box, layer by layer, if wanted."""
+    n = model.lattice.layers
+    if not wanted:
+        return tables.NoWalks(layers=n)
+    # What is left behind has lost the bonds of an atom: hops follow these differences.
+    site = model.site_binding_ueV(LI)[model.layer_class()]
+    rate = np.zeros((2, n))
+    for side, layers, energy in (
+        (0, slice(1, n), -np.diff(site)),
+        (1, slice(n - 1), np.diff(site)),
+    ):
+        activation = activation_energy_ueV(int(model.barriers_ueV[0]), energy, model.floor_ueV)
+        hop = np.exp(-activation / model.kT_ueV) * (model.attempt_frequency_Hz / model.unit_Hz)
+        rate[side, layers] = _HOPS_TO_A_LAYER * hop
+    nx, ny = model.lattice.cells
+    return tables.LoneVacancy(
+        nx=nx,
+        ny=ny,
+        layers=n,
+        rate=rate,
+        absorption=model.absorption_rate_Hz / model.unit_Hz,
+        most_others=float(rate.max()) / _LEAST_HOPS,
+        lost=np.zeros((2, n)),
+        kept=np.zeros((2, n)),
     )

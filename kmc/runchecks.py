@@ -44,12 +44,12 @@ class Origin:
         return given or f"{key} = {show(value)} {self.where(section, key)}"
 
 
-def given_keys(section: Checked, prefix: str = "") -> list[str]:
-    """Keys of a section that have a value."""
+def given_keys(section: Checked, prefixes: str | tuple[str, ...] = "") -> list[str]:
+    """Keys of a section that begin so and have a value."""
     return [
         key
         for key in type(section).model_fields
-        if key.startswith(prefix) and getattr(section, key) is not None
+        if key.startswith(prefixes) and getattr(section, key) is not None
     ]
 
 
@@ -82,6 +82,7 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
         problems += _without_current(run, origin)
     problems += _stops(run, origin, flows, periodic)
     problems += _rest(run, origin, flows)
+    problems += _superbasins(run, origin, flows)
     problems += interface_keys(run, origin)
     if problems:
         return problems
@@ -114,13 +115,13 @@ def _voltage(run: RunFile, origin: Origin) -> list[Problem]:
 def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
     """Keys that exclude each other."""
     groups = [
-        ("acceleration", ""),
+        ("acceleration", ("max_hops_per_strip_per_site", "saddle_floor_eV")),
         ("output", "sample_every_"),
         ("output", "frame_every_"),
     ]
     problems = []
-    for section, prefix in groups:
-        given = given_keys(getattr(run, section), prefix)
+    for section, prefixes in groups:
+        given = given_keys(getattr(run, section), prefixes)
         if len(given) > 1:
             listed = " and ".join(f"{key} ({origin.where(section, key)})" for key in given)
             in_file = [key for key in given if f"{section}.{key}" not in origin.overrides]
@@ -205,6 +206,38 @@ def _rest(run: RunFile, origin: Origin, current: bool) -> list[Problem]:
         advice = "Without a current the whole run is a rest: use [stop], and remove [rest]."
         return [Problem(f"{said} needs a current above 0 to rest from", advice)]
     return []
+
+
+def _superbasins(run: RunFile, origin: Origin, flows: bool) -> list[Problem]:
+    """Walks of a lone vacancy are drawn through perfect lithium under a given current only."""
+    if not run.acceleration.superbasins:
+        return []
+    system, conditions = run.system, run.conditions
+    against = {
+        ("system", "lattice", system.lattice): system.lattice != "bcc_100",
+        ("system", "boundary", system.boundary): system.boundary == "periodic",
+        ("system", "mg_fraction", system.mg_fraction): system.mg_fraction > 0,
+        ("system", "mg_coverage_L1", system.mg_coverage_L1): system.mg_coverage_L1 is not None,
+        ("conditions", "stack_pressure_MPa", conditions.stack_pressure_MPa): (
+            conditions.stack_pressure_MPa > 0
+        ),
+        ("conditions", "overpotential_V", conditions.overpotential_V): (
+            conditions.overpotential_V is not None
+        ),
+        ("conditions", "current_density_mA_cm2", conditions.current_density_mA_cm2): not flows,
+        ("interface", "chemistry", "several"): bool(run.interface.chemistry),
+    }
+    found = [origin.shown(*where) for where, excluded in against.items() if excluded]
+    if not found:
+        return []
+    said = origin.shown("acceleration", "superbasins", True)
+    return [
+        Problem(
+            f"{said} does not go with {', '.join(found)}",
+            "It is made for one vacancy in pure Li on bcc_100 at an interface with a given current "
+            "and without pressure. Remove it (--set acceleration.superbasins=false).",
+        )
+    ]
 
 
 def _lattice(run: RunFile, origin: Origin) -> list[Problem]:

@@ -82,6 +82,12 @@ def _coverage(value: Any) -> float | str:
     return number
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise refuse(f"must be true or false, not {show(value)}")
+    return value
+
+
 class System(Checked):
     """What is simulated: metal, lattice, size and composition at the start."""
 
@@ -234,7 +240,7 @@ class Conditions(Checked):
 
 
 class Acceleration(Checked):
-    """How the time-scale gap is bridged: at most one key; without any the rates are exact."""
+    """How the time-scale gap is bridged: a ratio or a floor; without either the rates are exact."""
 
     max_hops_per_strip_per_site: Number | None = _key(
         None,
@@ -245,6 +251,12 @@ class Acceleration(Checked):
     )
     saddle_floor_eV: Number | None = _key(
         None, "lowest barrier of any hop and its reverse", example=0.25, ge=0, le=10
+    )
+    superbasins: Annotated[bool, BeforeValidator(_flag)] = _key(
+        False,
+        "draw the whole walk of a vacancy that is alone in the box at once, exactly; pays where "
+        "the interface stays flat (pure Li, bcc_100)",
+        allowed="true or false",
     )
 
 

@@ -306,6 +306,7 @@ class Simulation:
             "acceleration": {
                 "max_hops_per_strip_per_site": acceleration.max_hops_per_strip_per_site,
                 "saddle_floor_eV": self.model.floor_ueV / MICRO_eV,
+                "superbasins": acceleration.superbasins,
                 "strip_rate_per_site_Hz": self.model.strip_rate_per_site_Hz,
                 "fastest_hop_Hz": self.model.fastest_hop_Hz,
                 "classes": self.model.hop_classes(),
@@ -345,6 +346,7 @@ def _model(
         saddle_floor_eV=run.acceleration.saddle_floor_eV,
         max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,
         interphase=interphase,
+        superbasins=run.acceleration.superbasins,
     )
 
 

@@ -149,6 +149,7 @@ _RECORD = {
         "acceleration?": {
             "max_hops_per_strip_per_site?": _NUMBER_OR_NONE,
             "saddle_floor_eV?": _NUMBER,
+            "superbasins?": (bool,),
             "strip_rate_per_site_Hz?": _NUMBER_OR_NONE,
             "fastest_hop_Hz?": _NUMBER,
             "classes?": [{"name": _TEXT, "barrier_eV": _NUMBER, "slowed_by?": _NUMBER}],

@@ -19,6 +19,7 @@ from kmc.kernels.events import (
     variant_of,
 )
 from kmc.kernels.jit import entry, index, inner, prefetch, source_fingerprint
+from kmc.kernels.lone import walk_alone
 from kmc.kernels.rates import (
     barrier_kind,
     binding,
@@ -272,12 +273,12 @@ def _compile(fingerprint):
         return vacancy_rates(geometry, law, channels, words, site, rates) + 0 * fingerprint
 
     @entry
-    def advance(geometry, law, channels, state, scratch, limits, log, rng):
+    def advance(geometry, law, channels, state, scratch, lone, limits, log, rng):
         """Run events until a limit is reached; returns the reason (`PAUSED`, ...).
 
         Parameters
         ----------
-        geometry, law, channels, state, scratch, limits, log
+        geometry, law, channels, state, scratch, lone, limits, log
             Tuples of `kmc.kernels.tables`; `law` is `OneSpecies` or `TwoSpecies`.
         rng : numpy.random.Generator
             The only source of randomness. An attempt draws its waiting time (standard
@@ -316,28 +317,40 @@ def _compile(fingerprint):
             total = total_mass(hops) + others
             if total <= 0.0:
                 return NO_EVENT
-            time = clock[0] + rng.standard_exponential() / (total * channels.unit_Hz)
-            if time >= limits.time_s:
-                clock[0] = limits.time_s
-                return TIME_IS_UP
-            clock[0] = time
-            counters[ATTEMPTS] += 1
-            u, v = clock[1], clock[2]
-            clock[1] = rng.random()
-            clock[2] = rng.random()
-            if geometry.looks_ahead:
-                _look_ahead(geometry, law, state, clock[1] * total, clock[2])
-            b, rest = find_bin(hops, u * total)
-            if b < 0 and others == 0.0:
-                b = lowest_bin(hops)  # rounded up to the very end of the sum
+            u, v, choice = clock[1], clock[2], -1
+            site, absorbed = walk_alone(
+                geometry, law, channels, state, scratch, lone, others, limits, rng
+            )
+            if site >= 0:
+                clock[1] = rng.random()
+                clock[2] = rng.random()
+                b, rest = -1, u * others
+                if absorbed:
+                    b, choice = 0, N_FIRST
+            else:
+                time = clock[0] + rng.standard_exponential() / (total * channels.unit_Hz)
+                if time >= limits.time_s:
+                    clock[0] = limits.time_s
+                    return TIME_IS_UP
+                clock[0] = time
+                counters[ATTEMPTS] += 1
+                clock[1] = rng.random()
+                clock[2] = rng.random()
+                if geometry.looks_ahead:
+                    _look_ahead(geometry, law, state, clock[1] * total, clock[2])
+                b, rest = find_bin(hops, u * total)
+                if b < 0 and others == 0.0:
+                    b = lowest_bin(hops)  # rounded up to the very end of the sum
+                if b >= 0:
+                    count = hops.count[b]
+                    place = find_place(count, v)
+                    while place >= count:
+                        place = find_place(count, rng.random())
+                    site, y = np.int64(hops.members[b, place]), rest / count
+                    if y < vacancy_rates(geometry, law, channels, words, site, scratch.rates):
+                        choice = find_choice(scratch.rates, y)
             if b >= 0:
-                count = hops.count[b]
-                place = find_place(count, v)
-                while place >= count:
-                    place = find_place(count, rng.random())
-                site, y = hops.members[b, place], rest / count
-                if y < vacancy_rates(geometry, law, channels, words, site, scratch.rates):
-                    choice = find_choice(scratch.rates, y)
+                if choice >= 0:
                     _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
             elif rest < strip or channels.emission + creep == 0.0:
                 if at_voltage:

@@ -207,6 +207,28 @@ class Channels(NamedTuple):
     mg_share: float  # Mg in the metal that creep draws from the reservoir
 
 
+class LoneVacancy(NamedTuple):
+    """The walk of a vacancy that is the only one of its box (see `lone`).
+
+    Rates in units of `Channels.unit_Hz`.
+    """
+
+    nx: int  # cells
+    ny: int
+    layers: int
+    rate: np.ndarray  # float64[2, n_layers]: of all hops to the layer below, to the one above
+    absorption: float  # from the top layer
+    most_others: float  # other events faster than this are better waited for hop by hop
+    lost: np.ndarray  # float64[2, n_layers], work space
+    kept: np.ndarray  # float64[2, n_layers], work space
+
+
+class NoWalks(NamedTuple):
+    """In place of `LoneVacancy` where every hop is an event of the loop."""
+
+    layers: int
+
+
 class State(NamedTuple):
     """Everything that changes while time goes on, except the generator."""
 

@@ -1,0 +1,235 @@
+"""Walks of a lone vacancy drawn at once: against the exact chain, and against hop by hop."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+
+import naive
+import numpy as np
+import pytest
+from numba import njit
+from scipy import linalg, stats
+from twins import Setup
+
+from kmc import rate_tables, snapshot
+from kmc.kernels import lone, tables
+from kmc.model import Model
+
+SEED = 20
+FLAT = {"formation_energy_L1_eV": 0.65}  # vacancies leave the interface for the metal
+draws_of = pytest.mark.skipif(
+    os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"), reason="wants compiled code"
+)
+
+
+def setup_of(layers=8, cells=(6, 6), floor_eV=0.25, current=2e3, **overrides) -> Setup:
+    return Setup(
+        cells=cells,
+        layers=layers,
+        overrides=overrides,
+        floor_eV=floor_eV,
+        current_density_mA_cm2=current,
+        electrode_thickness_um=0.5,
+    )
+
+
+def model_of(setup: Setup, superbasins: bool) -> Model:
+    return dataclasses.replace(setup.model(), superbasins=superbasins)
+
+
+def occupancy_of(setup: Setup, layer: int | None = None) -> np.ndarray:
+    occupancy = np.full(setup.n_sites, naive.LI, dtype=np.uint8)
+    if layer is not None:
+        occupancy[layer * setup.box.sites_per_layer] = naive.VACANCY
+    return occupancy
+
+
+@njit
+def many_walks(walk, others, layer, n, rng):
+    """Layers, hops and times of so many walks, and the sums of their counters."""
+    counters = np.zeros(tables.N_COUNTERS, dtype=np.int64)
+    ends, hops, times = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n)
+    for i in range(n):
+        ends[i], hops[i], times[i] = lone._draw_walk(walk, others, layer, counters, rng)
+    return ends, hops, times, counters
+
+
+class Chain:
+    """The absorbing Markov chain of the layers, by linear algebra."""
+
+    def __init__(self, walk: tables.LoneVacancy, others: float):
+        n = walk.layers
+        self.leave = np.full(n, others)
+        self.leave[-1] += walk.absorption
+        self.rates = np.diag(walk.rate[1, :-1], 1) + np.diag(walk.rate[0, 1:], -1)
+        self.Q = self.rates - np.diag(self.rates.sum(axis=1) + self.leave)
+        self.dwell = linalg.inv(-self.Q)  # mean time in layer m of a walk from layer s
+
+    def ends(self, start: int) -> np.ndarray:
+        return self.dwell[start] * self.leave
+
+    def crossings(self, start: int) -> np.ndarray:
+        return self.dwell[start][:, None] * self.rates
+
+    def ended_by(self, start: int, time: float) -> float:
+        return 1.0 - linalg.expm(self.Q * time)[start].sum()
+
+
+@pytest.mark.parametrize("floor_eV", [None, 0.2])
+@pytest.mark.parametrize("values", [{}, FLAT], ids=["lithophobic", "lithiophilic"])
+def test_rates_are_those_of_the_event_loop(values, floor_eV):
+    """Layer by layer the hops up and down of a vacancy that is alone, to the last digits."""
+    setup = setup_of(floor_eV=floor_eV, **values)
+    model = setup.model()
+    walk = rate_tables.lone_vacancy(model, wanted=True)
+    neighbours = setup.kmc_lattice().neighbour_table(1)
+    per_layer = setup.box.sites_per_layer
+    for layer in range(setup.layers):
+        engine = setup.engine(occupancy_of(setup, layer))
+        site = layer * per_layer
+        rates = engine.vacancy_rates_Hz(site) / model.unit_Hz
+        to = np.where(neighbours[site] >= 0, neighbours[site] // per_layer, -9)
+        for side, other in ((0, layer - 1), (1, layer + 1)):
+            there = rates[:8][to == other].sum()
+            assert walk.rate[side, layer] == pytest.approx(there, rel=1e-12), (layer, side)
+        absorbed = rates[8:].sum()
+        assert absorbed == pytest.approx(walk.absorption if layer == setup.layers - 1 else 0.0)
+
+
+@draws_of
+@pytest.mark.validation
+@pytest.mark.parametrize("start", [0, 1, 4, 7])
+@pytest.mark.parametrize("values", [{}, FLAT], ids=["lithophobic", "lithiophilic"])
+@pytest.mark.parametrize("share", [1e-1, 1e-3])
+def test_walks_follow_the_absorbing_chain(values, start, share):
+    """Ends by χ², their times by χ² against the phase-type law, crossings and hops by their means.
+
+    Exact: the fundamental matrix of the chain (Novotny 1995). Each check at p > 1e-4.
+    """
+    walk = rate_tables.lone_vacancy(setup_of(floor_eV=0.25, **values).model(), wanted=True)
+    others, n = share * walk.rate.max(), 40_000
+    chain = Chain(walk, others)
+    rng = np.random.default_rng([SEED, start])
+    ends, hops, times, counters = many_walks(walk, others, start, n, rng)
+
+    expected = n * chain.ends(start)
+    seen = np.bincount(ends, minlength=walk.layers)
+    common = expected >= 5
+    pooled = [np.append(x[common], x[~common].sum()) for x in (seen, expected)]
+    if pooled[1][-1] < 5:
+        pooled = [np.append(x[:-2], x[-2:].sum()) for x in pooled]
+    assert stats.chisquare(*pooled).pvalue > 1e-4
+
+    edges = np.quantile(times[:2000], np.linspace(0, 1, 21)[1:-1])  # the others are tested
+    below = np.array([0.0, *(chain.ended_by(start, t) for t in edges), 1.0])
+    counts = np.histogram(times[2000:], [0, *edges, np.inf])[0]
+    assert stats.chisquare(counts, counts.sum() * np.diff(below)).pvalue > 1e-4
+
+    crossings = chain.crossings(start)
+    mean_hops = crossings.sum()
+    assert abs(hops.mean() - mean_hops) < 4 * hops.std() / math.sqrt(n)
+    ways = counters[tables.HOPS_BY_WAY :][: tables.N_WAYS]
+    assert ways.sum() == hops.sum()
+    assert ways[tables.IN_LAYER] == 0
+    for stage, pairs in enumerate(([0], [1], range(2, walk.layers - 1))):
+        for way, (a, b) in enumerate(((1, 0), (0, 1))):  # an atom goes up as the vacancy comes down
+            mean = sum(crossings[m + a, m + b] for m in pairs)
+            found = ways[tables.FIRST_WAY + 2 * stage + way] / n
+            # A walk's count scatters at most as its number of hops.
+            assert abs(found - mean) < 4 * hops.std() / math.sqrt(n) + 1e-9, (stage, way)
+
+
+@draws_of
+@pytest.mark.validation
+def test_steps_in_plane():
+    """Each hop moves half a cell in x and in y, to either side alike: a binomial number of each."""
+    setup = setup_of(cells=(5, 7))
+    walk = rate_tables.lone_vacancy(setup.model(), wanted=True)
+    rng = np.random.default_rng(SEED)
+    # From layer 0 to layer 3 in 3 hops: 2 * ix + 1 = ±3 or ±1, with 1, 3, 3, 1 chances in 8.
+    column, n = 2 * 5 + 1, 20_000  # ix = 1, iy = 2
+
+    @njit
+    def columns(walk, column, n, rng):
+        out = np.empty(n, np.int64)
+        for i in range(n):
+            out[i] = lone._shifted_column(walk, column, 0, 3, 3, rng)
+        return out
+
+    found = columns(walk, column, n, rng)
+    iy, ix = np.divmod(found, 5)
+    for cell, before, size in ((ix, 1, 5), (iy, 2, 7)):
+        steps = (
+            cell - before + 2
+        ) % size - 2  # −2, −1, 0, 1: half-cells −3, −1, 1, 3 less one half
+        counts = [(steps == k).sum() for k in (-2, -1, 0, 1)]
+        assert sum(counts) == n
+        assert stats.chisquare(counts, n * np.array([1, 3, 3, 1]) / 8).pvalue > 1e-4
+    together = np.histogram2d(ix, iy, (np.arange(6), np.arange(8)))[0]
+    rows, columns_seen = together.sum(axis=1) > 0, together.sum(axis=0) > 0
+    assert stats.chi2_contingency(together[rows][:, columns_seen]).pvalue > 1e-4
+
+
+def run_of(setup: Setup, superbasins: bool, seed: int, strips: int, start=None):
+    model = model_of(setup, superbasins)
+    engine = setup.engine(occupancy_of(setup, start), seed, model=model, alloy=False)
+    engine.advance(strips=strips)
+    return engine
+
+
+@draws_of
+@pytest.mark.validation
+@pytest.mark.parametrize("values", [{}, FLAT], ids=["lithophobic", "lithiophilic"])
+def test_runs_are_the_same_as_hop_by_hop(values):
+    """Time, contact, vacancies, absorbed and hops of 300 short runs each way: two-sample tests.
+
+    Kolmogorov–Smirnov for what is continuous or has many values, at p > 1e-4 each.
+    """
+    setup = setup_of(layers=8, floor_eV=0.25, current=300.0, **values)
+    names = ("time_s", "contact_fraction", "vacancies", "absorbed", "hops", "hops_Li_L1_up")
+    rows = {}
+    for superbasins in (False, True):
+        samples = [run_of(setup, superbasins, 1000 + i, 12).sample() for i in range(300)]
+        rows[superbasins] = {name: np.array([s[name] for s in samples]) for name in names}
+    assert rows[True]["hops"].mean() > 300  # the walks are there
+    for name in names:
+        p = stats.ks_2samp(rows[False][name], rows[True][name]).pvalue
+        assert p > 1e-4, (name, rows[False][name].mean(), rows[True][name].mean())
+
+
+@draws_of
+def test_bookkeeping_after_walks():
+    """Energy to the last µeV, counts, bins and sums of hops of a run with thousands of walks."""
+    setup = setup_of(layers=10, cells=(8, 8), floor_eV=0.25, current=20.0, **FLAT)
+    engine = run_of(setup, True, 3, 2000)
+    assert engine.count(tables.HOPS) > 50 * engine.count(tables.STRIPS)
+    assert engine.energy_ueV == engine.model.energy_ueV(engine.occupancy())
+    assert not snapshot.differences(engine)
+    ways = engine.state.counters[tables.HOPS_BY_WAY :]
+    assert ways.sum() == engine.count(tables.HOPS)
+
+
+@draws_of
+def test_the_same_seed_in_pieces():
+    """Where the loop comes back between events does not matter to what follows."""
+    setup = setup_of(layers=10, cells=(8, 8), floor_eV=0.25, current=20.0, **FLAT)
+    whole = run_of(setup, True, 5, 300)
+    model = model_of(setup, True)
+    pieces = setup.engine(occupancy_of(setup), 5, model=model, alloy=False)
+    for strips in range(1, 301):
+        pieces.advance(strips=strips)
+    assert pieces.time_s == whole.time_s
+    np.testing.assert_array_equal(pieces.occupancy(), whole.occupancy())
+    np.testing.assert_array_equal(pieces.state.counters, whole.state.counters)
+
+
+@draws_of
+def test_a_time_limit_is_met_exactly():
+    setup = setup_of(layers=8, floor_eV=0.25, current=20.0, **FLAT)
+    engine = setup.engine(occupancy_of(setup), 7, model=model_of(setup, True), alloy=False)
+    end = 200 / (engine.channels.strip * engine.channels.unit_Hz)
+    assert engine.advance(time_s=end) == tables.TIME_IS_UP
+    assert engine.time_s == end
+    assert 120 < engine.count(tables.STRIPS) < 290
