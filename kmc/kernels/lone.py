@@ -32,7 +32,6 @@ from kmc.kernels.tables import (
     HOPS,
     HOPS_BY_WAY,
     LI,
-    VACANCIES,
     VACANCY,
     LoneVacancy,
 )
@@ -179,7 +178,7 @@ def _move(geometry, law, channels, state, scratch, site, site_to):
 @inner
 def _walk(geometry, law, channels, state, scratch, lone, others, limits, rng):
     counters, clock = state.counters, state.clock
-    if counters[VACANCIES] != 1 or not 0.0 < others <= lone.most_others:
+    if not 0.0 < others <= lone.most_others:
         return np.int64(-1), False
     if clock[0] + _LONG / (others * channels.unit_Hz) >= limits.time_s:
         return np.int64(-1), False  # a walk cannot be stopped on its way
@@ -207,8 +206,8 @@ def _no_walk(geometry, law, channels, state, scratch, lone, others, limits, rng)
 def walk_alone(geometry, law, channels, state, scratch, lone, others, limits, rng):
     """Move the only vacancy to where it is when something else happens, and the clock to then.
 
-    Returns its site, −1 where there is no such vacancy or no such walk is drawn, and whether what
-    happens is its absorption. As in `rates`, loops that draw no walks are compiled without them.
+    Returns its site, −1 if the walk is better taken hop by hop, and whether what happens is its
+    absorption. As in `rates`, loops that draw no walks are compiled without them.
     """
     version = _walk if isinstance(lone, LoneVacancy) else _no_walk
     return version(geometry, law, channels, state, scratch, lone, others, limits, rng)

@@ -318,9 +318,11 @@ def _compile(fingerprint):
             if total <= 0.0:
                 return NO_EVENT
             u, v, choice = clock[1], clock[2], -1
-            site, absorbed = walk_alone(
-                geometry, law, channels, state, scratch, lone, others, limits, rng
-            )
+            site, absorbed = np.int64(-1), False
+            if counters[VACANCIES] == 1:
+                site, absorbed = walk_alone(
+                    geometry, law, channels, state, scratch, lone, others, limits, rng
+                )
             if site >= 0:
                 clock[1] = rng.random()
                 clock[2] = rng.random()
