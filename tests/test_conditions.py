@@ -439,6 +439,23 @@ def test_overrides_leave_the_text_of_the_file_alone(write):
             "Keep one",
         ),
         (
+            MINIMAL + "[acceleration]\nsuperbasins = 1\n",
+            "must be true or false, not 1",
+            "",
+        ),
+        (
+            MINIMAL + '[acceleration]\nsuperbasins = true\n[system]\nlattice = "bcc_110"\n'
+            "[conditions]\nstack_pressure_MPa = 1.0\n",
+            'superbasins = true does not go with lattice = "bcc_110"',
+            "acceleration.superbasins=false",
+        ),
+        (
+            MINIMAL + '[acceleration]\nsuperbasins = true\n[system]\nparams = "limg_li2s"\n'
+            "mg_coverage_L1 = 0.5\n",
+            "mg_coverage_L1 = 0.5",
+            "pure Li",
+        ),
+        (
             MINIMAL + "[output]\nsample_every_s = 1\nsample_every_events = 1\n",
             "sample_every_events",
             "Keep one",
