@@ -11,7 +11,14 @@ from typing import Any
 
 import click
 
-from kmc.cli.shared import INTERRUPTED, console, quiet_option, read_settings
+from kmc.cli.shared import (
+    INTERRUPTED,
+    console,
+    every_run_option,
+    quiet_option,
+    read_settings,
+    workers_option,
+)
 from kmc.errors import InputError
 
 _PICTURES = (".png", ".svg", ".pdf")
@@ -92,21 +99,9 @@ def parse_ratios(text: str | None) -> tuple[float, ...] | None:
     help="Change that a tenfold ratio may make, as a share of the number (of contact loss: or a "
     "tenth of that of the interface, if that is more).",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="SECTION.KEY=VALUE",
-    help="Change one key of the run file in every run. May be repeated.",
-)
+@every_run_option
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the ladder.")
-@click.option(
-    "-j",
-    "--workers",
-    type=click.IntRange(1, 10_000),
-    metavar="N",
-    help="Runs at a time; all cores by default.",
-)
+@workers_option
 @click.option(
     "-o",
     "--output",

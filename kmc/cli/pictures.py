@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from kmc.cli.shared import quiet_option
 from kmc.errors import InputError
 
 # Names and one-line descriptions, here so that --help needs no matplotlib; kmc.plotting draws them.
@@ -42,7 +43,6 @@ _MIN_SIZE = click.option(
     help="Fewest connected vacancies that make a void.",
 )
 _FORCE = click.option("--force", is_flag=True, help="Overwrite the output.")
-_QUIET = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 _OUTPUT = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 
 
@@ -87,7 +87,7 @@ _PICTURE_LIST = "\n".join(f"  {name:<11} {told}" for name, told in PICTURES.item
     help="With microscope: the numbers that an operando microscope saw, with their own scales.",
 )
 @_FORCE
-@_QUIET
+@quiet_option
 def plot(
     files: tuple[Path, ...],
     what: str,
@@ -137,7 +137,7 @@ def plot(
 @_FRAMES
 @click.option("--fps", type=float, default=8.0, show_default=True, help="Frames per second.")
 @_FORCE
-@_QUIET
+@quiet_option
 def movie(
     file: Path, output: Path | None, frames: str | None, fps: float, force: bool, quiet: bool
 ) -> None:
@@ -186,7 +186,7 @@ def movie(
 @click.option("--vacancies", is_flag=True, help="Atoms: vacancies too, as particles X.")
 @_MIN_SIZE
 @_FORCE
-@_QUIET
+@quiet_option
 def export(
     file: Path,
     what: str | None,

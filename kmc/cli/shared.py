@@ -19,6 +19,20 @@ check_every_option = click.option(
     help="Every N events rebuild all counts, rates and energies from scratch and compare them "
     "exactly; a difference stops the run. 1000000 costs next to nothing.",
 )
+every_run_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Change one key of the run file in every run. May be repeated.",
+)
+workers_option = click.option(
+    "-j",
+    "--workers",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="Runs at a time; all cores by default.",
+)
 
 
 def console() -> Any:

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from kmc.cli.shared import every_run_option, quiet_option, workers_option
 from kmc.errors import InputError
 
 _FILE = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 _FORCE = click.option("--force", is_flag=True, help="Overwrite the output.")
-_QUIET = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 _PICTURES = (".png", ".svg", ".pdf")
 _TABLES = (".csv",)
 
@@ -68,7 +68,7 @@ _TABLES = (".csv",)
 @click.option("--csv", **_FILE, help="Also write what is drawn: means and intervals.")
 @click.option("--runs-csv", **_FILE, help="Also write every number of every run.")
 @_FORCE
-@_QUIET
+@quiet_option
 def sweep_plot(
     folder: Path,
     x: str | None,
@@ -216,20 +216,9 @@ missing, and `kmc sweep-plot` and kmc.load_sweep read them like those of any swe
     metavar="KEY=[V1, V2, ...]",
     help="Search again for each value of a second key, and draw the map.",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="SECTION.KEY=VALUE",
-    help="Change one key of the run file in every run. May be repeated.",
-)
+@every_run_option
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the study.")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 10_000),
-    metavar="N",
-    help="Runs at a time; all cores by default.",
-)
+@workers_option
 @click.option(
     "-o",
     "--output",
@@ -237,7 +226,7 @@ missing, and `kmc sweep-plot` and kmc.load_sweep read them like those of any swe
     metavar="FOLDER",
     help="Where the runs, the picture and the table go; NAME_critical by default.",
 )
-@_QUIET
+@quiet_option
 def critical(
     name_or_path: str,
     vary: str,
