@@ -65,7 +65,9 @@ def toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        # What a shell hands over may hold half characters, which no message can be written with.
+        whole = value.encode("utf-8", "backslashreplace").decode("utf-8")
+        return json.dumps(whole, ensure_ascii=False)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
     if isinstance(value, dict):

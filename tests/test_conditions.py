@@ -687,3 +687,11 @@ def test_pressure_needs_metal_above_the_box(write):
     error = refusal(write(text))
     assert "stack_pressure_MPa = 1" in str(error)
     assert "no metal above the box" in str(error)
+
+
+def test_half_characters_are_refused_in_words():
+    """Bytes that are no text reach Python as lone surrogates; messages spell them out."""
+    with pytest.raises(InputError) as caught:
+        load_run("strip_li", {"interface.patches": ["\ud800"]})
+    assert "\\ud800" in str(caught.value)
+    str(caught.value).encode("utf-8")

@@ -56,6 +56,8 @@ KINDS = {
     "flaws": ("strip_li", {**BASE, "interface.patches": [[1.0, 1.0, 0.6]], "system.lattice":
                            "bcc_111", "interface.void_density_per_um2": 1e5,
                            "interface.void_radius_nm": 0.7, "interface.void_height_nm": 0.5}),
+    "superbasins": ("lithiophilic_exact", {**BASE, "acceleration.max_hops_per_strip_per_site": None,
+                                           "stop.capacity_monolayers": 3.0}),
     "patchy": ("patchy", {**BASE, "interface.correlation_length_nm": 0.7}),
 }  # fmt: skip
 
