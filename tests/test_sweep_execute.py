@@ -376,7 +376,8 @@ def test_jobs_of_a_queueing_system(folder, undisturbed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def make(points):
-        options = {"queue": "short", "interface": "lo", "job_name": "kmc"}
+        # On a busy machine a job may need more than Dask's minute to find its scheduler.
+        options = {"queue": "short", "interface": "lo", "job_name": "kmc", "death_timeout": 600}
         jobs = queue_cluster("slurm", 2, options)
         return DaskWorkers(jobs.get_client(), cluster=jobs)
 
