@@ -20,7 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "acceleration.md").read_text(encoding="utf-8")
 TEXT = " ".join(PAGE.split())
 KMC = "from kmc.cli import main; main()"
-SMALL = ["--set", "system.size=[6, 6, 8]", "--set", "stop.capacity_monolayers=0.4"]
+SMALL = [
+    *("--set", "system.size=[6, 6, 8]", "--set", "stop.capacity_monolayers=0.25"),
+    *("--replicas", "2"),
+]
 
 
 def blocks(language: str) -> list[str]:
@@ -51,18 +54,18 @@ def folder(tmp_path_factory):
 def test_the_commands(folder):
     made = folder / "ladder_li_converge"
     assert (made / "converge.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list((made / "points").glob("*.h5"))) == 20
+    assert len(list((made / "points").glob("*.h5"))) == 10
 
 
 def test_the_python(folder):
     (text,) = blocks("python")
-    small = 'settings={"system.size": [6, 6, 8], "stop.capacity_monolayers": 0.4}, progress=False'
+    small = 'settings={"system.size": [6, 6, 8], "stop.capacity_monolayers": 0.25}, replicas=2'
     assert text.count("at=0.2)") == 1
     told = run(
         ["-c", text.replace("at=0.2)", f"at=0.2, {small})") + "print(density.verdict)"], folder
     )
     assert told.split()[-1] in ("converged", "changing", "unclear", "unknown")
-    assert len(list((folder / "ladder_li_converge" / "points").glob("*.h5"))) == 20
+    assert len(list((folder / "ladder_li_converge" / "points").glob("*.h5"))) == 10
 
 
 def test_the_physical_ratio():

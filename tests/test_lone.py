@@ -183,7 +183,7 @@ def run_of(setup: Setup, superbasins: bool, seed: int, strips: int, start=None):
 @pytest.mark.validation
 @pytest.mark.parametrize("values", [{}, FLAT], ids=["lithophobic", "lithiophilic"])
 def test_runs_are_the_same_as_hop_by_hop(values):
-    """Time, contact, vacancies, absorbed and hops of 300 short runs each way: two-sample tests.
+    """Time, contact, vacancies, absorbed and hops of 200 short runs each way: two-sample tests.
 
     Kolmogorov–Smirnov for what is continuous or has many values, at p > 1e-4 each.
     """
@@ -191,7 +191,7 @@ def test_runs_are_the_same_as_hop_by_hop(values):
     names = ("time_s", "contact_fraction", "vacancies", "absorbed", "hops", "hops_Li_L1_up")
     rows = {}
     for superbasins in (False, True):
-        samples = [run_of(setup, superbasins, 1000 + i, 12).sample() for i in range(300)]
+        samples = [run_of(setup, superbasins, 1000 + i, 12).sample() for i in range(200)]
         rows[superbasins] = {name: np.array([s[name] for s in samples]) for name in names}
     assert rows[True]["hops"].mean() > 300  # the walks are there
     for name in names:
