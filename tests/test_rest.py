@@ -48,7 +48,10 @@ def test_current_is_off_and_everything_else_goes_on(rested):
 def test_cadence_of_the_rest(rested):
     rest = rested.samples["phase"] == 1
     start = rested.samples["time_s"][~rest][-1]
-    assert 75 <= rest.sum() <= 101  # 100 intervals, less those in which nothing happens
+    # One row for each of 100 intervals in which anything happens, and never two.
+    assert 75 <= rest.sum() <= 101
+    interval = np.floor((rested.samples["time_s"][rest][:-1] - start) / 0.0005 * (1 - 1e-12))
+    assert (np.diff(interval) >= 1).all()
     frames = rested.frames.time_s - start
     assert (frames > 0).sum() == 10
     assert (frames == 0).sum() == 1  # the moment the current was switched off
