@@ -11,7 +11,8 @@ patch        what is vacant in 8 × 8 cells, as if nothing outside mattered
 
 Pairs and walks last until something else happens within reach of the rates of their states. `lone`
 is the share of hops of vacancies with no other vacancy near, the ones that first-passage
-propagation through empty surroundings could take over.
+propagation through empty surroundings could take over, and `no ΔE` that of hops between states of
+the same energy, of which neither is the one to come back to.
 """
 
 from __future__ import annotations
@@ -129,12 +130,17 @@ def study(ratio: float, cells: int, n_events: int) -> dict[str, float]:
     run.advance(strips=int(MONOLAYERS * lattice.sites_per_layer))
     occupancy = run.occupancy()
     logged = Engine(run.model, occupancy, np.random.default_rng(1), log_events=n_events)
-    logged.advance(events=n_events)
+    flat, before = 0, logged.energy_ueV
+    for number in range(1, n_events + 1):
+        logged.advance(events=number)
+        flat += logged.energy_ueV == before
+        before = logged.energy_ueV
     events = logged.logged()
     return {
         "ratio": ratio,
         "hops_per_strip": run.count(tables.HOPS) / run.count(tables.STRIPS),
         "vacancies": run.count(tables.VACANCIES),
+        "flat": flat / n_events,
         "lone": lone_share(events, lattice, occupancy),
         "pair": hops_per_place(events, lattice, 2),
         "walk": hops_per_place(events, lattice, lattice.n_sites),
@@ -153,6 +159,7 @@ def main() -> None:
         "ratio": "ratio",
         "hops_per_strip": "hops/\nstrip",
         "vacancies": "vacant",
+        "flat": "no\nΔE",
         "lone": "lone\nhops",
         "pair": "hops/\npair",
         "walk": "hops/\nplace",

@@ -36,10 +36,24 @@ def check(model: Model) -> None:
             "box has no metal above it that could sink into its voids",
             advice='Set stack_pressure_MPa = 0, or boundary = "interface".',
         )
+    if model.superbasins:
+        _check_superbasins(model)
     _check_temperature(model)
     strips = model.current_density_mA_cm2 > 0 or model.overpotential_V is not None
     if model.has_interface and strips:
         _check_strip_weights(model)
+
+
+def _check_superbasins(model: Model) -> None:
+    lattice = model.lattice
+    flat = lattice.unit_cell.name == "bcc_100" and model.has_interface and model.interphase is None
+    driven = model.stack_pressure_MPa > 0 or model.overpotential_V is not None
+    if driven or not flat or model.reservoir_mg_fraction > 0:
+        raise InputError(
+            "superbasins = True is made for pure Li on one chemistry of bcc_100 at an interface, "
+            "with a given current and without pressure",
+            advice="Set superbasins = False.",
+        )
 
 
 def _check_temperature(model: Model) -> None:

@@ -14,6 +14,7 @@ from scipy import linalg, stats
 from twins import Setup
 
 from kmc import rate_tables, snapshot
+from kmc.errors import InputError
 from kmc.kernels import lone, tables
 from kmc.model import Model
 
@@ -282,3 +283,14 @@ def test_a_time_limit_is_met_exactly():
     assert engine.advance(time_s=end) == tables.TIME_IS_UP
     assert engine.time_s == end
     assert 120 < engine.count(tables.STRIPS) < 290
+
+
+def test_models_that_it_is_not_made_for():
+    for change in (
+        {"lattice": "bcc_110"},
+        {"stack_pressure_MPa": 1.0},
+        {"values": naive.LIMG_LI2S, "mg_fraction": 0.1},
+    ):
+        setup = dataclasses.replace(setup_of(), **change)
+        with pytest.raises(InputError, match="superbasins"):
+            model_of(setup, True)
