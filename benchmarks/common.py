@@ -65,7 +65,8 @@ def show(title: str, rows: Sequence[dict[str, Any]], headings: dict[str, str]) -
 
 def write_json(folder: Path, name: str, rows: Sequence[dict[str, Any]], **more: Any) -> None:
     """Write NAME.json: the rows, the yardstick of `kmc bench`, versions and machine."""
-    from kmc import benchmark, provenance
+    from kmc.common import provenance
+    from kmc.simulation import benchmark
 
     data = {
         "benchmark": name,

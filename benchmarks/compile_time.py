@@ -20,7 +20,7 @@ from common import arguments, fresh, show, write_json
 def compile_and_start(name: str) -> dict[str, float]:
     """Seconds until the package is imported, and from there to the first event of a run."""
     before = time.perf_counter()
-    from kmc import benchmark
+    from kmc.simulation import benchmark
 
     imported = time.perf_counter()
     engine = benchmark.bulk_engine(10, 20, 20) if name == "bulk" else benchmark.strip_engine(name)
@@ -30,7 +30,7 @@ def compile_and_start(name: str) -> dict[str, float]:
 
 def run_until_first_event(name: str, pressed_s: float, folder: str) -> float:
     """Seconds from Enter to the first event of a whole `kmc run`."""
-    from kmc import cli
+    from kmc.cli import app
     from kmc.kernels import loop
 
     returned = []
@@ -45,7 +45,7 @@ def run_until_first_event(name: str, pressed_s: float, folder: str) -> float:
     command = ["run", name, "-q", "-o", str(Path(folder) / "run.h5"), "--force"]
     command += ["--set", "stop.capacity_monolayers=none", "--set", "stop.events=1"]
     with contextlib.redirect_stdout(io.StringIO()):
-        cli.main(command, standalone_mode=False)
+        app.main(command, standalone_mode=False)
     return returned[0] - pressed_s
 
 

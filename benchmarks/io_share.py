@@ -13,10 +13,10 @@ from typing import Any
 
 from common import arguments, show, write_json
 
-from kmc.conditions import load_run
-from kmc.progress import Silent
-from kmc.simulation import Simulation
-from kmc.trajectory_writer import TrajectoryWriter
+from kmc.common.progress import Silent
+from kmc.runfile.load import load_run
+from kmc.simulation.run import Simulation
+from kmc.trajectory.writer import TrajectoryWriter
 
 
 class Stopwatch:

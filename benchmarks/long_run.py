@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 from common import arguments, draw, show, write_json
 
-from kmc.conditions import load_run
-from kmc.progress import Silent
-from kmc.simulation import Simulation
-from kmc.trajectory import load
-from kmc.trajectory_writer import TrajectoryWriter
+from kmc.common.progress import Silent
+from kmc.runfile.load import load_run
+from kmc.simulation.run import Simulation
+from kmc.trajectory.reader import load
+from kmc.trajectory.writer import TrajectoryWriter
 
 EVENTS = {True: 20_000_000, False: 1_000_000_000}
 PARTS = 20  # rows of the table

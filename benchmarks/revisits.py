@@ -23,10 +23,10 @@ from typing import NamedTuple
 import numpy as np
 from common import arguments, draw, show, write_json
 
-from kmc import benchmark
-from kmc.engine import Engine, Event
 from kmc.kernels import tables
-from kmc.lattice import Lattice
+from kmc.model.lattice import Lattice
+from kmc.simulation import benchmark
+from kmc.simulation.engine import Engine, Event
 
 RATIOS = (1e5, 1e6, 1e7, 1e8)
 MONOLAYERS = 0.5

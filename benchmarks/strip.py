@@ -9,8 +9,8 @@ from dataclasses import asdict
 
 from common import arguments, draw, show, write_json
 
-from kmc import benchmark
-from kmc.conditions import load_run
+from kmc.runfile.load import load_run
+from kmc.simulation import benchmark
 
 TIMES = (1, 2, 4, 8)  # the shipped size in either in-plane direction
 

@@ -17,8 +17,8 @@ from collections.abc import Callable
 import numpy as np
 from common import arguments, finish, show, start, start_together, wait_for_start, write_json
 
-from kmc import benchmark
 from kmc.kernels import tables
+from kmc.simulation import benchmark
 
 CASES = {
     "yardstick": None,

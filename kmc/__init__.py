@@ -10,22 +10,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kmc._version import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from kmc.analysis.crosssection import cross_section
+    from kmc.analysis.cross_section import cross_section
     from kmc.analysis.history import voids
     from kmc.analysis.profiles import profiles
     from kmc.analysis.transport import transport
-    from kmc.continuation import extend, resume
-    from kmc.simulation import Simulation
-    from kmc.sweep.ladder import converge
+    from kmc.simulation.resume import extend, resume
+    from kmc.simulation.run import Simulation
+    from kmc.sweep.convergence.study import converge
     from kmc.sweep.results import load_sweep
-    from kmc.trajectory import Trajectory, load
-    from kmc.verification import verify
+    from kmc.trajectory.reader import Trajectory, load
+    from kmc.verification.trajectory import verify
 
-__version__ = "0.1.0"
 __all__ = [
     "Simulation",
     "__version__",
@@ -44,17 +45,17 @@ __all__ = [
 
 # numba, numpy and h5py are imported with the first use, not with the package: `kmc --help` is fast.
 _HOMES = {
-    "load": "kmc.trajectory",
+    "load": "kmc.trajectory.reader",
     "load_sweep": "kmc.sweep.results",
-    "converge": "kmc.sweep.ladder",
-    "Simulation": "kmc.simulation",
-    "resume": "kmc.continuation",
-    "extend": "kmc.continuation",
+    "converge": "kmc.sweep.convergence.study",
+    "Simulation": "kmc.simulation.run",
+    "resume": "kmc.simulation.resume",
+    "extend": "kmc.simulation.resume",
     "voids": "kmc.analysis.history",
-    "cross_section": "kmc.analysis.crosssection",
+    "cross_section": "kmc.analysis.cross_section",
     "profiles": "kmc.analysis.profiles",
     "transport": "kmc.analysis.transport",
-    "verify": "kmc.verification",
+    "verify": "kmc.verification.trajectory",
 }
 
 
@@ -89,9 +90,9 @@ def run(
     """
     from pathlib import Path
 
-    from kmc.conditions import load_run
-    from kmc.simulation import run_to_file
-    from kmc.trajectory_writer import check_output
+    from kmc.runfile.load import load_run
+    from kmc.simulation.run import run_to_file
+    from kmc.trajectory.writer import check_output
 
     run_file = load_run(name_or_path, overrides)
     path = Path(f"{run_file.name}.h5" if output is None else output)
@@ -108,4 +109,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted(__all__)

@@ -14,13 +14,14 @@ import numpy as np
 from numba import njit
 
 from kmc.kernels import loop, tables
+from kmc.model import rate_tables
 
 FIVE_PERCENT = 1.05
 
 
 @dataclass(frozen=True)
 class Maker:
-    """Builds engines from a `twins.Setup`.
+    """Builds engines from a `paired.Setup`.
 
     Parameters
     ----------
@@ -179,7 +180,7 @@ class Frozen:
     def __init__(self, setup, occupancy, seed, make=RIGHT):
         self.engine = engine = make.engine(setup, occupancy, seed, log_events=4)
         alloy = isinstance(engine.law, tables.TwoSpecies)
-        engine.state = engine.model.new_state(occupancy, alloy, capacity=64)
+        engine.state = rate_tables.new_state(engine.model, occupancy, alloy, capacity=64)
         loop.prepare(engine.geometry, engine.law, engine.channels, engine.state, engine.scratch)
         self.arrays = [array for array in _arrays(engine.state) if array.size]
         self.saved = [array.copy() for array in self.arrays]

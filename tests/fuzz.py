@@ -37,12 +37,12 @@ from fuzz_inputs import altered_file, override_text, run_text, sweep_text
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from kmc.conditions import RunFile, load_run, parse_override
+from kmc.common.units import unit_of
 from kmc.errors import InputError
-from kmc.lattice import Lattice, load_unit_cell
-from kmc.parameters import load_parameters
+from kmc.model.lattice import Lattice, load_unit_cell
+from kmc.model.parameters import load_parameters
+from kmc.runfile.load import RunFile, load_run, parse_override
 from kmc.sweep.plan import read_plan
-from kmc.units import unit_of
 
 MOST_SECONDS = 2.0  # of processor time a case
 MOST_BYTES = 1 << 30  # by which a process may grow over all its cases
@@ -125,8 +125,8 @@ def _set_up(run: RunFile) -> str:
     """A small run that was accepted can be set up, and takes its first steps."""
     if math.prod(run.system.size) > 2000:
         return "accepted"
-    from kmc import snapshot
-    from kmc.simulation import Simulation
+    from kmc.simulation import snapshot
+    from kmc.simulation.run import Simulation
 
     simulation = Simulation(run)
     json.dumps(simulation.resolved())
@@ -149,7 +149,7 @@ def examine_parameters(text: str) -> str:
         for key in parameters.quantities:
             if unit_of(key) != "1":
                 str(parameters[key])
-        from kmc.hamiltonian import calibrate
+        from kmc.model.hamiltonian import calibrate
 
         calibrate(parameters, Lattice("bcc_100", (4, 4), 8, "interface", 3.5))
         return "accepted"
@@ -369,14 +369,14 @@ def _replace(file, where: str, what: tuple) -> None:
 
 def read_everything(path: Path) -> str:
     """What the commands that open a trajectory read of it."""
-    from kmc import trajectory
-    from kmc.report import summary
-    from kmc.verification import verify
+    from kmc.cli.summary import summary
+    from kmc.trajectory import reader
+    from kmc.verification.trajectory import verify
 
-    trajectory._ATTEMPTS = 1  # nobody is writing
+    reader._ATTEMPTS = 1  # nobody is writing
     outcome = "refused"
     with refusals():
-        t = trajectory.load(path)
+        t = reader.load(path)
         summary(t)
         repr(t), t._repr_html_(), t.lattice.positions_A
         for frame in t.frames:

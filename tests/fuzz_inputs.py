@@ -12,9 +12,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from kmc import catalogue
-from kmc.conditions import RunFile
-from kmc.quantities import QUANTITIES
+from kmc.common import catalogue
+from kmc.model.quantities import QUANTITIES
+from kmc.runfile.load import RunFile
 
 # --- values ---------------------------------------------------------------------------------------
 

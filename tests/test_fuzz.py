@@ -12,11 +12,11 @@ import h5py
 import pytest
 
 import kmc
-from kmc import catalogue
-from kmc.conditions import load_run, parse_override
+from kmc.common import catalogue
 from kmc.errors import FileFormatError, InputError
-from kmc.parameters import load_parameters
-from kmc.simulation import Simulation
+from kmc.model.parameters import load_parameters
+from kmc.runfile.load import load_run, parse_override
+from kmc.simulation.run import Simulation
 
 CASES = 2200
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 import kmc
-from kmc import catalogue
+from kmc.common import catalogue
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETUPTOOLS = PYPROJECT["tool"]["setuptools"]
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "kmc", *catalogue.KINDS, "tests")
@@ -116,7 +116,7 @@ def wheel(checkout, tmp_path_factory):
 def where_the_tables_are(path: Path, cwd: Path) -> dict[str, list[str]]:
     """Files that `catalogue` finds when kmc is imported from `path` by a process in `cwd`."""
     code = (
-        "import json, kmc; from kmc import catalogue as c; from kmc.conditions import load_run\n"
+        "import json, kmc; from kmc import catalogue as c; from kmc.runfile.load import load_run\n"
         "load_run('strip_limg')\n"
         "found = {k: [str(c.locate(k, n)) for n in c.names(k)] for k in (*c.KINDS, 'studies')}\n"
         "found['runs'] += found.pop('studies')\n"
@@ -151,7 +151,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert shipped == expected
     assert f"{info}licenses/LICENSE" in names
     archive = zipfile.ZipFile(wheel)
-    assert "kmc = kmc.cli:main" in archive.read(f"{info}entry_points.txt").decode()
+    assert "kmc = kmc.cli.app:main" in archive.read(f"{info}entry_points.txt").decode()
     metadata = archive.read(f"{info}METADATA").decode()
     assert f"\nVersion: {kmc.__version__}\n" in metadata
     assert "\nName: kmc-voids\n" in metadata

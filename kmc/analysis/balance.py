@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kmc.trajectory_schema import HOP_CLASSES, HOPS_BY_WAY
+from kmc.trajectory.schema import HOP_CLASSES, HOPS_BY_WAY
 
 if TYPE_CHECKING:
-    from kmc.trajectory import Trajectory
+    from kmc.trajectory.reader import Trajectory
 
 STAGES = ("L1", "L2", "deep")
 HARMLESS = 0.01

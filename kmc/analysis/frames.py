@@ -10,7 +10,8 @@ import numpy as np
 from kmc.errors import InputError
 
 if TYPE_CHECKING:
-    from kmc.trajectory import Frame, Trajectory
+    from kmc.trajectory.reader import Trajectory
+    from kmc.trajectory.tables import Frame
 
 Progress = Callable[[int, int], None]
 

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmc.analysis import tracks
+from kmc.analysis import tracking
 from kmc.analysis.frames import Progress, chosen_frames, each_frame, frame_columns
-from kmc.analysis.pictures import draw
 from kmc.analysis.voids import DEFAULT_MIN_SIZE, Voids, find
+from kmc.common.formatting import plural
+from kmc.common.units import A_per_nm
 from kmc.errors import InputError
-from kmc.lattice import Lattice
-from kmc.wording import plural
+from kmc.model.lattice import Lattice
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kmc.trajectory import Trajectory
+    from kmc.trajectory.reader import Trajectory
 
 _MEASURES = (
     "volume_nm3",
@@ -45,8 +45,8 @@ def voids(
     min_size: int = DEFAULT_MIN_SIZE,
     frames: slice | Sequence[int] | None = None,
     *,
-    overlap: float = tracks.OVERLAP,
-    reach_nm: float = tracks.REACH_nm,
+    overlap: float = tracking.OVERLAP,
+    reach_nm: float = tracking.REACH_nm,
     progress: Progress | None = None,
 ) -> VoidHistory:
     """Find the voids of a trajectory and follow them from frame to frame.
@@ -59,7 +59,7 @@ def voids(
     frames : slice or sequence of int, optional
         Frames to look at; all by default.
     overlap, reach_nm : float
-        When two voids of consecutive frames are one: see `kmc.analysis.tracks`.
+        When two voids of consecutive frames are one: see `kmc.analysis.tracking`.
     progress : callable, optional
         Called with the number of frames done and to do.
 
@@ -126,14 +126,14 @@ class VoidHistory:
         lattice: Lattice,
         min_size: int,
         *,
-        overlap: float = tracks.OVERLAP,
-        reach_nm: float = tracks.REACH_nm,
+        overlap: float = tracking.OVERLAP,
+        reach_nm: float = tracking.REACH_nm,
     ):
         self.lattice, self.min_size = lattice, min_size
         self.overlap, self.reach_nm = overlap, reach_nm
         self._columns = columns
         self.frames: list[int] = [int(frame) for frame in columns["frame"]]
-        self._snapshots: list[tracks.Snapshot] = []
+        self._snapshots: list[tracking.Snapshot] = []
         self._measures: list[dict[str, np.ndarray]] = []
         self._counts: list[dict[str, Any]] = []
         for one in found:
@@ -144,7 +144,7 @@ class VoidHistory:
         """Keep what is needed of a frame; its label array, as large as the box, is not."""
         sites = np.flatnonzero(found.labels)
         self._snapshots.append(
-            tracks.Snapshot(
+            tracking.Snapshot(
                 sites.astype(np.int32),
                 found.labels[sites] - 1,
                 found.volume,
@@ -172,14 +172,14 @@ class VoidHistory:
                 )
         self._counts.append(row)
 
-    def _links(self, step: int = 1) -> list[tuple[int, int, tracks.Links]]:
+    def _links(self, step: int = 1) -> list[tuple[int, int, tracking.Links]]:
         """Places of each two frames `step` apart, and the links between their voids."""
-        box = self.lattice.box_A / 10
+        box = self.lattice.box_A / A_per_nm
         periodic = (True, True, self.lattice.boundary == "periodic")
         rules = {"overlap": self.overlap, "reach_nm": self.reach_nm}
         places = range(0, len(self._snapshots), step)
         return [
-            (a, b, tracks.link(self._snapshots[a], self._snapshots[b], box, periodic, **rules))
+            (a, b, tracking.link(self._snapshots[a], self._snapshots[b], box, periodic, **rules))
             for a, b in pairwise(places)
         ]
 
@@ -190,7 +190,7 @@ class VoidHistory:
         self._track = [np.arange(1, len(first) + 1)]
         born = len(first)
         for a, b, links in self._edges:
-            heir = tracks.heirs(self._snapshots[a], self._snapshots[b], links)
+            heir = tracking.heirs(self._snapshots[a], self._snapshots[b], links)
             track = np.where(heir >= 0, self._track[-1][heir] if len(self._track[-1]) else 0, 0)
             new = np.flatnonzero(heir < 0)
             track[new] = born + 1 + np.arange(len(new))
@@ -258,7 +258,7 @@ class VoidHistory:
         rows = []
         for a, b, links in self._edges:
             clocks = {name: values[b] for name, values in self._columns.items()}
-            for event in tracks.events(self._snapshots[a], self._snapshots[b], links):
+            for event in tracking.events(self._snapshots[a], self._snapshots[b], links):
                 rows.append(
                     {
                         "kind": event.kind,
@@ -374,13 +374,13 @@ class VoidHistory:
                 values = self._columns.get(column, np.zeros(0))
                 span = np.diff(values[places]) if len(values) else values
                 row[name] = float(np.mean(span)) if len(span) else np.nan
-            row |= dict.fromkeys(tracks.KINDS, 0)
+            row |= dict.fromkeys(tracking.KINDS, 0)
             lives, linked, distant = len(self._snapshots[0]) if self._snapshots else 0, 0, 0
             for a, b, links in self._edges if step == 1 else self._links(step):
                 before, after = self._snapshots[a], self._snapshots[b]
-                for event in tracks.events(before, after, links):
+                for event in tracking.events(before, after, links):
                     row[event.kind] += 1
-                lives += int(np.sum(tracks.heirs(before, after, links) < 0))
+                lives += int(np.sum(tracking.heirs(before, after, links) < 0))
                 linked += len(links.shared)
                 distant += int(np.sum(links.shared == 0))
             row |= {"lives": lives, "by_distance": distant / linked if linked else 0.0}
@@ -389,7 +389,9 @@ class VoidHistory:
 
     def plot(self, **options: Any) -> Any:
         """Number, volume and lifelines of the voids; a matplotlib figure."""
-        return draw("plot_voids", self, **options)
+        from kmc.plotting.draw import plot_voids
+
+        return plot_voids(self, **options)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -401,7 +403,7 @@ class VoidHistory:
             f"in {plural(len(self), 'frame')}"
         ]
         kinds = self.events.kind.value_counts()
-        told = [f"{kind} {kinds[kind]}" for kind in tracks.KINDS if kind in kinds]
+        told = [f"{kind} {kinds[kind]}" for kind in tracking.KINDS if kind in kinds]
         lines.append(f"  events   {', '.join(told) or 'none'}")
         if self._counts:
             last = self._counts[-1]

@@ -15,18 +15,17 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from kmc.analysis.frames import Progress, chosen_frames, each_frame, frame_columns
-from kmc.analysis.pictures import draw
 from kmc.analysis.voids import open_height_nm
+from kmc.common.formatting import figure, plural
 from kmc.errors import InputError
-from kmc.lattice import Lattice
-from kmc.wording import figure, plural
+from kmc.model.hamiltonian import LI, MG, VACANCY
+from kmc.model.lattice import Lattice
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kmc.trajectory import Trajectory
+    from kmc.trajectory.reader import Trajectory
 
-VACANCY, LI, MG = 0, 1, 2
 _A_per_nm = 10.0
 
 
@@ -248,7 +247,9 @@ class Profiles:
 
     def plot(self, **options: Any) -> Any:
         """Profiles at some moments, coverage and roughness; a matplotlib figure."""
-        return draw("plot_profiles", self, **options)
+        from kmc.plotting.draw import plot_profiles
+
+        return plot_profiles(self, **options)
 
     def __len__(self) -> int:
         return len(self.counts)

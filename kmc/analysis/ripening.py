@@ -15,13 +15,12 @@ import numpy as np
 
 from kmc.analysis import voids
 from kmc.analysis.frames import Progress, each_frame
-from kmc.analysis.pictures import draw
 from kmc.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kmc.trajectory import Trajectory
+    from kmc.trajectory.reader import Trajectory
 
 _FEWEST = 3  # voids at the end, below which a mean size says nothing about ripening
 _LEAST_GROWTH = 1.5  # of the mean radius; r^n for n = 2, 3, 4 look alike below it
@@ -67,7 +66,9 @@ class Ripening:
 
     def plot(self):
         """Void sizes and mean radius against the time of the rest; a figure."""
-        return draw("ripening_picture", self)
+        from kmc.plotting.ripening import ripening_picture
+
+        return ripening_picture(self)
 
     def __repr__(self) -> str:
         first, last = self.table.iloc[0], self.table.iloc[-1]

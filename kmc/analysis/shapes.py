@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kmc.lattice import Lattice
+from kmc.model.lattice import Lattice
 
 LEAST_CONTACT_SITES = 20  # of a void whose wetting angle means something: about 5 atoms across
 _A_per_nm = 10.0

@@ -23,21 +23,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kmc.analysis import hops
-from kmc.analysis.estimates import BLOCKS, Estimate, block_ratio
+from kmc.analysis import displacements
+from kmc.analysis.displacements import BLOCKS, Estimate, block_ratio
 from kmc.analysis.frames import chosen_frames
+from kmc.common.formatting import figure, plural
+from kmc.common.units import A_per_nm
 from kmc.errors import InputError
-from kmc.lattice import Lattice
-from kmc.wording import figure, plural
+from kmc.model.hamiltonian import LI, MG, VACANCY
+from kmc.model.lattice import Lattice
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kmc.trajectory import Trajectory
+    from kmc.trajectory.reader import Trajectory
 
-VACANCY, LI, MG = 0, 1, 2
 _NAMES = {VACANCY: "vacancy", LI: "Li", MG: "Mg"}
-_A_per_nm = 10.0
 _cm2_per_nm2 = 1e-14
 _MOST_OF_BOX = 1 / 6  # rms of a sum of positions between frames; folded at random it is 1/√12
 
@@ -138,17 +138,17 @@ def diffusion(
     occupancy, species = np.asarray(occupancy), np.asarray(species)
     time_s = np.asarray(time_s, dtype=float)
     _check_log(site_from, site_to, species, time_s, occupancy, lattice, start_s)
-    step = hops.hop_vectors_nm(lattice, site_from, site_to)
+    step = displacements.hop_vectors_nm(lattice, site_from, site_to)
     span = float(time_s[-1] - start_s)
     vacant = np.flatnonzero(occupancy == VACANCY)
-    atom, before = hops.identities(site_from, site_to)
-    vacancy, _ = hops.identities(site_to, site_from)
+    atom, before = displacements.identities(site_from, site_to)
+    vacancy, _ = displacements.identities(site_to, site_from)
     n_atoms = {s: int(np.sum(occupancy == s)) for s in (LI, MG) if np.any(occupancy == s)}
 
     if vacancy_windows is None:
         vacancy_windows = max(2, len(step) // (25 * len(vacant)))
-    window, length = hops.windows_of(time_s, start_s, span, vacancy_windows)
-    squares = hops.squares_of(window, vacancy, -step, vacancy_windows)
+    window, length = displacements.windows_of(time_s, start_s, span, vacancy_windows)
+    squares = displacements.squares_of(window, vacancy, -step, vacancy_windows)
     D_vacancy = block_ratio(
         squares / (6 * len(vacant)) * _cm2_per_nm2, length, "cm²/s", max(blocks, 2)
     )
@@ -160,9 +160,9 @@ def diffusion(
         D_tracer[_NAMES[s]] = _tracer(
             time_s[own], atom[own], step[own], start_s, span, n, tracer_windows, blocks
         )
-    moved = {VACANCY: hops.sums_of(window, -step, vacancy_windows)}
+    moved = {VACANCY: displacements.sums_of(window, -step, vacancy_windows)}
     for s in n_atoms:
-        moved[s] = hops.sums_of(window[species == s], step[species == s], vacancy_windows)
+        moved[s] = displacements.sums_of(window[species == s], step[species == s], vacancy_windows)
     onsager, drift = _onsager(moved, length, lattice, blocks)
     msd = _msd_table(time_s, start_s, span, step, species, vacancy, atom, len(vacant), n_atoms)
     return Diffusion(D_vacancy, D_tracer, f, onsager, drift, msd, len(step), span)
@@ -211,11 +211,11 @@ def _correlation(step, before, own, blocks) -> Estimate:
 def _tracer(time_s, atom, step, start_s, span, n_atoms, n_windows, blocks) -> Estimate:
     if not len(step):
         return Estimate(0.0, np.nan, "cm²/s")
-    window, length = hops.windows_of(time_s, start_s, span, n_windows)
+    window, length = displacements.windows_of(time_s, start_s, span, n_windows)
     if n_windows >= blocks:
-        squares = hops.squares_of(window, atom, step, n_windows)
+        squares = displacements.squares_of(window, atom, step, n_windows)
         return block_ratio(squares / (6 * n_atoms) * _cm2_per_nm2, length, "cm²/s", blocks)
-    _, _, moved = hops.displacements_of(window, atom, step)
+    _, _, moved = displacements.displacements_of(window, atom, step)
     squares = (moved**2).sum(axis=1) * _cm2_per_nm2 / 6
     n = n_atoms * n_windows  # the atoms that did not move scatter, too
     mean = squares.sum() / n
@@ -224,7 +224,7 @@ def _tracer(time_s, atom, step, start_s, span, n_atoms, n_windows, blocks) -> Es
 
 
 def _onsager(moved, length, lattice, blocks):
-    volume_nm3 = float(np.prod(lattice.box_A)) / _A_per_nm**3
+    volume_nm3 = float(np.prod(lattice.box_A)) / A_per_nm**3
     onsager = {}
     for a, one in moved.items():
         for b, other in moved.items():
@@ -246,12 +246,12 @@ def _msd_table(time_s, start_s, span, step, species, vacancy, atom, n_vacancies,
     kinds += [(_NAMES[s], species == s, atom, 1.0, n) for s, n in n_atoms.items()]
     rows = []
     n_windows = 4 ** int(np.log(max(4, len(step) / 16)) / np.log(4))
-    window, lag_s = hops.windows_of(time_s, start_s, span, n_windows)
+    window, lag_s = displacements.windows_of(time_s, start_s, span, n_windows)
     moved = [(window[own], particle[own], sign * step[own]) for _, own, particle, sign, _ in kinds]
     while n_windows >= 1:
         row: dict[str, float] = {"lag_s": lag_s, "windows": n_windows}
         for k, (name, _, _, _, n) in enumerate(kinds):
-            where, particle, vector = hops.displacements_of(*moved[k])
+            where, particle, vector = displacements.displacements_of(*moved[k])
             squares = np.bincount(where, weights=(vector**2).sum(axis=1), minlength=n_windows)
             mean = block_ratio(squares / n, 1.0)
             row[f"msd_{name}_nm2"], row[f"msd_{name}_error_nm2"] = mean.value, mean.error
@@ -284,7 +284,7 @@ class Transport:
     def __init__(self, moved, interval_s, lattice: Lattice, n_vacancies: int, blocks: int):
         import pandas as pd
 
-        box_nm = lattice.box_A / _A_per_nm
+        box_nm = lattice.box_A / A_per_nm
         self.interval_s = interval_s
         self.displacement_nm = {_NAMES[s]: values for s, values in moved.items()}
         self.resolved = {
@@ -365,6 +365,6 @@ def transport(
     moved = {}
     for s, totals in sums.items():
         change = np.diff(np.array(totals), axis=0)
-        moved[s] = (change - lattice.box_A * np.round(change / lattice.box_A)) / _A_per_nm
+        moved[s] = (change - lattice.box_A * np.round(change / lattice.box_A)) / A_per_nm
     interval_s = np.diff(t.frames.time_s[indices])
     return Transport(moved, interval_s, lattice, present[VACANCY], blocks)

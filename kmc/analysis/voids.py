@@ -16,10 +16,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from kmc.analysis import shapes
-from kmc.lattice import Lattice
+from kmc.common.units import A_per_nm
+from kmc.model.lattice import Lattice
 
 DEFAULT_MIN_SIZE = 4
-_A_per_nm = 10.0
 _SITES_AT_ONCE = 100_000  # of which the neighbours are held in memory
 
 
@@ -150,8 +150,8 @@ class Voids:
         self.n_lone, self.n_small_clusters = n_lone, n_small_clusters
         self.n_outside = n_vacancies - len(sites)
         n_voids = int(members.max(initial=-1)) + 1
-        area_nm2 = lattice.site_area_A2 / _A_per_nm**2
-        spacing_nm = lattice.layer_spacing_A / _A_per_nm
+        area_nm2 = lattice.site_area_A2 / A_per_nm**2
+        spacing_nm = lattice.layer_spacing_A / A_per_nm
         layer = sites // lattice.sites_per_layer
         in_layer = np.bincount(
             members * lattice.layers + layer, minlength=n_voids * lattice.layers
@@ -166,7 +166,7 @@ class Voids:
         self.aspect_ratio = self.height_nm / self.width_nm
         place = shapes.place_in_box(sites, members, n_voids, in_layer, lattice)
         self.centroid_nm, self.extent_x_nm, self.extent_y_nm = place
-        almost_nm = (lattice.box_A - lattice.lattice_parameter_A) / _A_per_nm
+        almost_nm = (lattice.box_A - lattice.lattice_parameter_A) / A_per_nm
         no_cap = (self.extent_x_nm > almost_nm[0]) | (self.extent_y_nm > almost_nm[1])
         no_cap |= in_layer[:, -1] > 0  # open to the reservoir
         self.wetting_angle_deg = shapes.wetting_angle_deg(
@@ -274,7 +274,7 @@ def open_height_nm(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
     step = layers_to_same_place(lattice)
     column = metal[::step]  # sites straight above each other
     free = np.where(column.any(axis=0), column.argmax(axis=0), len(column))
-    return free * step * lattice.layer_spacing_A / _A_per_nm
+    return free * step * lattice.layer_spacing_A / A_per_nm
 
 
 def layers_to_same_place(lattice: Lattice) -> int:

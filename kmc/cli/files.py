@@ -31,7 +31,7 @@ def verify(files: tuple[Path, ...], quiet: bool) -> None:
     vacancies and charge; looks at the order of the rows, at every checksum, and at the place of
     every site. Names the first place that does not fit.
     """
-    from kmc.verification import verify as check
+    from kmc.verification.trajectory import verify as check
 
     codes = []
     for file in files:

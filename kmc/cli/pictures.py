@@ -99,7 +99,7 @@ def plot(
     quiet: bool,
 ) -> None:
     """Draw a picture of the trajectories FILE..., several of them in one."""
-    from kmc.outputs import check_new
+    from kmc.common.outputs import check_new
 
     if paper and what != "microscope":
         raise InputError(
@@ -145,13 +145,13 @@ def movie(
 
     The interface and a cross-section side by side, overpotential and contact below.
     """
-    from kmc.outputs import check_new
+    from kmc.common.outputs import check_new
 
     path = output or file.with_suffix(".gif")
     check_new(path, _MOVIE_ENDINGS, force=force)
     (trajectory,) = _load([file])
-    from kmc.framechoice import choose_frames
     from kmc.plotting.movie import save_movie
+    from kmc.trajectory.frame_selection import choose_frames
 
     chosen = choose_frames(frames, len(trajectory.frames))
     with telling(path.name, quiet) as tell:
@@ -198,7 +198,7 @@ def export(
     quiet: bool,
 ) -> None:
     """Write the trajectory FILE as extended XYZ (OVITO, ASE), or its tables as CSV or Parquet."""
-    from kmc.outputs import check_new
+    from kmc.common.outputs import check_new
 
     if what is None:
         table = output is not None and output.suffix.lower() in _TABLE_ENDINGS
@@ -211,7 +211,7 @@ def export(
     if vacancies and what != "atoms":
         raise InputError(f"--vacancies has no meaning for {what}", advice="It belongs to atoms.")
     (trajectory,) = _load([file])
-    from kmc import export as exporting
+    from kmc.analysis import export as exporting
 
     if path.suffix.lower() == ".parquet":
         exporting.check_parquet(path)
@@ -234,7 +234,7 @@ def export(
 
 
 def _load(files: Any) -> list[Any]:
-    from kmc.trajectory import load
+    from kmc.trajectory.reader import load
 
     return [load(file) for file in files]
 
@@ -252,7 +252,7 @@ class telling:
     """Progress of something that may take longer than two seconds, as a callback."""
 
     def __init__(self, title: str, quiet: bool):
-        from kmc.progress import progress_for
+        from kmc.common.progress import progress_for
 
         self._progress = progress_for(title, not quiet)
 

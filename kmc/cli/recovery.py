@@ -34,7 +34,7 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
     stop.wall_time_s, or killed: it goes on from the last checkpoint, which a run writes every three
     seconds, and the trajectory becomes the one of an undisturbed run, to the last byte.
     """
-    from kmc.continuation import resume as go_on
+    from kmc.simulation.resume import resume as go_on
 
     trajectory = go_on(file, progress=not quiet, check_every=check_every)
     show_result(trajectory, quiet=quiet, checked=check_every)
@@ -63,7 +63,7 @@ def extend(file: Path, settings: tuple[str, ...], check_every: int | None, quiet
     The trajectory becomes the one that a run with the new [stop] from its beginning would have
     written. Behind an end by time_s it is as good a one, with other random numbers.
     """
-    from kmc.continuation import extend as go_on
+    from kmc.simulation.resume import extend as go_on
 
     overrides, origins = read_settings(settings)
     trajectory = go_on(
@@ -93,7 +93,7 @@ def repair(file: Path, output: Path | None, force: bool) -> None:
     FILE may be cut short or damaged inside; it is not changed. Where a checkpoint survived behind
     unbroken rows, kmc resume computes again what was lost after it.
     """
-    from kmc.trajectory_repair import repair as save
+    from kmc.trajectory.repair import repair as save
 
     output = output or file.parent / f"{file.stem}.repaired{file.suffix}"
     done = save(file, output, overwrite=force)

@@ -43,7 +43,7 @@ def console() -> Any:
 
 def read_settings(settings: tuple[str, ...], seed: int | None = None) -> tuple[dict, dict]:
     """Overrides and where each was typed; a key set twice keeps the last, like any option."""
-    from kmc.conditions import parse_override
+    from kmc.runfile.load import parse_override
 
     overrides: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -65,7 +65,7 @@ def picture_of(path: Path) -> Path:
 
 def draw(trajectory: Any, picture: Path) -> bool:
     """Draw the picture; a failure must not hide that the trajectory is safe."""
-    from kmc.plotting import save_overview
+    from kmc.plotting.pages import save_overview
 
     try:
         save_overview(trajectory, picture)
@@ -97,7 +97,7 @@ def show_result(trajectory: Any, *, quiet: bool, checked: int | None) -> None:
     drawn = draw(trajectory, picture)
     if quiet:
         return
-    from kmc.report import print_summary
+    from kmc.cli.summary import print_summary
 
     print_summary(trajectory, console())
     if checked:

@@ -88,7 +88,7 @@ def sweep_plot(
 
     Lines are means over replicas, bands 95 % intervals of the mean (Student's t).
     """
-    from kmc.outputs import check_new
+    from kmc.common.outputs import check_new
 
     path = output or folder.resolve().parent / f"{folder.resolve().name}_{what}.png"
     if output is None and path.parent == Path.cwd():
@@ -133,7 +133,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _write_table(table: Any, path: Path) -> None:
-    from kmc.outputs import replacing
+    from kmc.common.outputs import replacing
 
     with replacing(path) as beside:
         table.to_csv(beside, index=False)
@@ -249,12 +249,12 @@ def critical(
     the region, a logistic fit by maximum likelihood the value, its profile likelihood the interval.
     Whether failure becomes more or less frequent with the variable follows from the runs.
     """
-    from kmc.conditions import parse_override
     from kmc.plotting.thresholds import threshold_map_picture, threshold_picture
-    from kmc.sweep import critical as study
-    from kmc.sweep.criterion import parse_criterion
-    from kmc.sweep.question import Question, map_table
-    from kmc.sweep.threshold import Scale
+    from kmc.runfile.load import parse_override
+    from kmc.sweep.critical.criterion import parse_criterion
+    from kmc.sweep.critical.question import Question, map_table
+    from kmc.sweep.critical.search import search as study
+    from kmc.sweep.critical.threshold import Scale
 
     question = Question(
         base=name_or_path,

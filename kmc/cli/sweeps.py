@@ -169,9 +169,9 @@ def _workers(
 
 def dry_run_of(plan: Any, existing: Any, path: Path, workers: int | None) -> None:
     """Print what would run, how long and how much disk."""
+    from kmc.common.formatting import duration, plural
     from kmc.sweep.estimate import estimate
     from kmc.sweep.local import cores
-    from kmc.wording import duration, plural
 
     done = existing.done() if existing else set()
     todo = [point for point in plan.points if point.name not in done]
@@ -198,7 +198,7 @@ def dry_run_of(plan: Any, existing: Any, path: Path, workers: int | None) -> Non
 
 def _report(tally: Any, path: Path, quiet: bool) -> None:
     """What came of it, and what to do next."""
-    from kmc.wording import plural
+    from kmc.common.formatting import plural
 
     tell_failures(tally, path)
     if quiet:
@@ -212,7 +212,7 @@ def _report(tally: Any, path: Path, quiet: bool) -> None:
 
 def tell_failures(tally: Any, path: Path) -> None:
     """Points that failed and points that are still to go, on standard error."""
-    from kmc.wording import plural
+    from kmc.common.formatting import plural
 
     if tally.failures:
         click.echo(f"{plural(len(tally.failures), 'point')} failed:", err=True)

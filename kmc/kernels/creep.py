@@ -18,28 +18,28 @@ from kmc.kernels.tables import (
 
 
 @inner
-def is_void(word):
+def is_void(packed):
     """A vacancy with two or more vacancies around it: creep closes voids, not lone vacancies."""
-    if word & SPECIES_BITS != 0:
+    if packed & SPECIES_BITS != 0:
         return False
-    return (word & MASK_FIRST) + ((word & MASK_VACANCIES) // NV2) >= 2
+    return (packed & MASK_FIRST) + ((packed & MASK_VACANCIES) // NV2) >= 2
 
 
 @inner
 def close_column(geometry, law, channels, state, scratch, site, above):
     """Let the metal above a vacancy sink by one layer; `above` enters at the top."""
-    words, counters = state.words, state.counters
+    site_state, counters = state.site_state, state.counters
     column = site // geometry.height
     top = column * geometry.height + geometry.walls + geometry.n_layers - 1
     for place in range(site, top + 1):
-        old = species_of(words[place])
-        new = species_of(words[place + 1]) if place < top else above
+        old = species_of(site_state[place])
+        new = species_of(site_state[place + 1]) if place < top else above
         if new == old:
             continue
         if old != VACANCY:
-            counters[ENERGY] += binding(law, old, words[place])
+            counters[ENERGY] += binding(law, old, site_state[place])
         if new != VACANCY:
-            counters[ENERGY] -= binding(law, new, words[place])
+            counters[ENERGY] -= binding(law, new, site_state[place])
         exchange(geometry, law, channels, state, scratch, place, new)
 
 

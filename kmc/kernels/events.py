@@ -55,15 +55,15 @@ L2_CLEAN = 2 << CLASS_SHIFT
 
 
 @inner
-def variant_of(word):
-    return (word >> VARIANT_SHIFT) & 15
+def variant_of(packed):
+    return (packed >> VARIANT_SHIFT) & 15
 
 
 @inner
-def neighbour_row(geometry, word, site):
+def neighbour_row(geometry, packed, site):
     """Row of ``geometry.offsets`` that serves a site."""
-    if word & EDGE == 0:
-        return index(variant_of(word))
+    if packed & EDGE == 0:
+        return index(variant_of(packed))
     column = site // geometry.height
     layer = site - column * geometry.height - geometry.walls
     return index(geometry.row[geometry.layer_key[index(layer)], index(column)])
@@ -78,9 +78,9 @@ def lattice_site(geometry, site):
 
 
 @inner
-def gather(geometry, word, site, near, count):
+def gather(geometry, packed, site, near, count):
     """Write the first `count` neighbours of a site into `near`: first shell, then second."""
-    row = neighbour_row(geometry, word, site)
+    row = neighbour_row(geometry, packed, site)
     for k in range(count):
         near[k] = site + geometry.offsets[row, k]
 
@@ -89,30 +89,30 @@ def gather(geometry, word, site, near, count):
 
 
 @inner
-def _absorption_rates(law, word, rates):
+def _absorption_rates(law, packed, rates):
     """Rates of absorption as Li and as Mg; returns their sum."""
-    rates[N_FIRST] = absorption(law, LI, word)
-    rates[N_FIRST + 1] = absorption(law, MG, word)
+    rates[N_FIRST] = absorption(law, LI, packed)
+    rates[N_FIRST + 1] = absorption(law, MG, packed)
     return rates[N_FIRST] + rates[N_FIRST + 1]
 
 
 @inner
-def vacancy_rates(geometry, law, channels, words, site, rates):
+def vacancy_rates(geometry, law, channels, site_state, site, rates):
     """Rates of everything that can fill a vacancy, and their sum.
 
     ``rates[0:8]`` are the hops of its first neighbours, ``rates[8:10]`` absorption as Li and as Mg.
     """
-    word = words[index(site)]
-    row = neighbour_row(geometry, word, site)
+    packed = site_state[index(site)]
+    row = neighbour_row(geometry, packed, site)
     steps = geometry.offsets[row]
-    target = hop_target(law, word)
+    target = hop_target(law, packed)
     for k in range(N_FIRST):
-        rates[k] = hop_rate(law, target, words[index(site + steps[k])])
+        rates[k] = hop_rate(law, target, site_state[index(site + steps[k])])
     total = ((rates[0] + rates[1]) + (rates[2] + rates[3])) + (
         (rates[4] + rates[5]) + (rates[6] + rates[7])
     )
-    if channels.absorbs and word & TOP_BITS == TOP:
-        total += _absorption_rates(law, word, rates)
+    if channels.absorbs and packed & TOP_BITS == TOP:
+        total += _absorption_rates(law, packed, rates)
     else:
         rates[N_FIRST] = 0.0
         rates[N_FIRST + 1] = 0.0
@@ -120,23 +120,23 @@ def vacancy_rates(geometry, law, channels, words, site, rates):
 
 
 @inner
-def total_rate(geometry, law, channels, words, site, rates):
+def total_rate(geometry, law, channels, site_state, site, rates):
     """Total rate of a vacancy, to the last bit the sum that `vacancy_rates` returns."""
-    word = words[index(site)]
-    row = neighbour_row(geometry, word, site)
-    target = hop_target(law, word)
+    packed = site_state[index(site)]
+    row = neighbour_row(geometry, packed, site)
+    target = hop_target(law, packed)
     steps = geometry.offsets[row]
-    rate_0 = hop_rate(law, target, words[index(site + steps[0])])
-    rate_1 = hop_rate(law, target, words[index(site + steps[1])])
-    rate_2 = hop_rate(law, target, words[index(site + steps[2])])
-    rate_3 = hop_rate(law, target, words[index(site + steps[3])])
-    rate_4 = hop_rate(law, target, words[index(site + steps[4])])
-    rate_5 = hop_rate(law, target, words[index(site + steps[5])])
-    rate_6 = hop_rate(law, target, words[index(site + steps[6])])
-    rate_7 = hop_rate(law, target, words[index(site + steps[7])])
+    rate_0 = hop_rate(law, target, site_state[index(site + steps[0])])
+    rate_1 = hop_rate(law, target, site_state[index(site + steps[1])])
+    rate_2 = hop_rate(law, target, site_state[index(site + steps[2])])
+    rate_3 = hop_rate(law, target, site_state[index(site + steps[3])])
+    rate_4 = hop_rate(law, target, site_state[index(site + steps[4])])
+    rate_5 = hop_rate(law, target, site_state[index(site + steps[5])])
+    rate_6 = hop_rate(law, target, site_state[index(site + steps[6])])
+    rate_7 = hop_rate(law, target, site_state[index(site + steps[7])])
     total = ((rate_0 + rate_1) + (rate_2 + rate_3)) + ((rate_4 + rate_5) + (rate_6 + rate_7))
-    if channels.absorbs and word & TOP_BITS == TOP:
-        total += _absorption_rates(law, word, rates)
+    if channels.absorbs and packed & TOP_BITS == TOP:
+        total += _absorption_rates(law, packed, rates)
     return total
 
 
@@ -145,7 +145,7 @@ def _refresh(geometry, law, channels, state, scratch, n):
     """Recompute the rates of the first n vacancies listed."""
     for i in range(n):
         site = scratch.touched[i]
-        rate = total_rate(geometry, law, channels, state.words, site, scratch.rates)
+        rate = total_rate(geometry, law, channels, state.site_state, site, scratch.rates)
         assign(state.hops, site, rate)
     state.counters[REFRESHES] += n
 
@@ -155,15 +155,15 @@ def _refresh(geometry, law, channels, state, scratch, n):
 
 @inner
 def _shifted(state, site, step):
-    """Add to the word of a site, and note that its strip weight is out of date; the new word."""
-    word = state.words[index(site)] + step
-    clean = word & ELECTROACTIVE_BITS
+    """Add to the packed state of a site, mark its strip weight out of date; the new state."""
+    packed = state.site_state[index(site)] + step
+    clean = packed & ELECTROACTIVE_BITS
     if clean == L1_CLEAN or clean == L2_CLEAN:  # noqa: SIM109 - a tuple compiles worse
         state.dirty[state.counters[N_DIRTY]] = site
         state.counters[N_DIRTY] += 1
-        word |= DIRTY
-    state.words[index(site)] = word
-    return word
+        packed |= DIRTY
+    state.site_state[index(site)] = packed
+    return packed
 
 
 @inner
@@ -172,8 +172,8 @@ def _shift_pairs(state, near, layer, d_vacancy, d_mg):
     step = (d_vacancy if layer == 1 else d_mg) * CX
     if step != 0:
         for k in range(N_FIRST):
-            if class_of(state.words[near[k]]) == 3 - layer:
-                state.words[near[k]] += step
+            if class_of(state.site_state[near[k]]) == 3 - layer:
+                state.site_state[near[k]] += step
 
 
 @inner
@@ -205,10 +205,10 @@ def _count_L1(state, layer, d_vacancy, d_mg):
 @inner
 def set_species(geometry, state, site, near, old, new):
     """Change the species of a site and the counts around it."""
-    word = _shifted(state, site, (new - old) * SPECIES + _blocked(new) - _blocked(old))
+    packed = _shifted(state, site, (new - old) * SPECIES + _blocked(new) - _blocked(old))
     d_vacancy = (1 if new == VACANCY else 0) - (1 if old == VACANCY else 0)
     d_mg = (1 if new == MG else 0) - (1 if old == MG else 0)
-    layer = class_of(word)
+    layer = class_of(packed)
     state.counters[VACANCIES] += d_vacancy
     _count_L1(state, layer, d_vacancy, d_mg)
     _shift_counts(geometry, state, near, layer, d_vacancy, d_mg)
@@ -216,27 +216,27 @@ def set_species(geometry, state, site, near, old, new):
 
 @inner
 def count_neighbours(geometry, law, state, near):
-    """Fill in neighbour counts, counters and energy of words that hold species only.
+    """Fill in neighbour counts, counters and energy of site states that hold species only.
 
     The energy counter must hold the energy of the box full of Li; every other site adds what it
     takes to change its Li, among the sites changed before it, into what it is.
     """
-    words, counters = state.words, state.counters
-    for site in range(words.size):
-        species = species_of(words[site])
+    site_state, counters = state.site_state, state.counters
+    for site in range(site_state.size):
+        species = species_of(site_state[site])
         if species == WALL:
             continue
-        word = _shifted(state, site, 0)
+        packed = _shifted(state, site, 0)
         if species == LI:
             continue
-        layer = class_of(word)
+        layer = class_of(packed)
         is_vacancy = 1 if species == VACANCY else 0
         counters[VACANCIES] += is_vacancy
         _count_L1(state, layer, is_vacancy, 1 - is_vacancy)
-        counters[ENERGY] += binding(law, LI, word)
+        counters[ENERGY] += binding(law, LI, packed)
         if species == MG:
-            counters[ENERGY] -= binding(law, MG, word)
-        gather(geometry, word, site, near, N_NEAR)
+            counters[ENERGY] -= binding(law, MG, packed)
+        gather(geometry, packed, site, near, N_NEAR)
         _shift_counts(geometry, state, near, layer, is_vacancy, 1 - is_vacancy)
 
 
@@ -244,53 +244,53 @@ def count_neighbours(geometry, law, state, near):
 
 
 @inner
-def _touch(words, touched, n, site):
-    if words[site] & BLOCKED:
-        words[site] ^= BLOCKED
+def _touch(site_state, touched, n, site):
+    if site_state[site] & BLOCKED:
+        site_state[site] ^= BLOCKED
         touched[n] = site
         n += 1
     return n
 
 
 @inner
-def _touch_around(geometry, words, site, known, near, touched, n):
+def _touch_around(geometry, site_state, site, known, near, touched, n):
     """List the vacancies whose rates follow from this site, whose counts have changed.
 
     A vacancy follows from its own counts and from those of the atoms beside it. `known` is how many
     vacancies beside an atom are already listed, so that most atoms need no second look.
     """
-    word = words[site]
-    species = species_of(word)
+    packed = site_state[site]
+    species = species_of(packed)
     if species == VACANCY:
-        return _touch(words, touched, n, site)
-    if species != WALL and word & MASK_FIRST > known:
-        gather(geometry, word, site, near, N_FIRST)
+        return _touch(site_state, touched, n, site)
+    if species != WALL and packed & MASK_FIRST > known:
+        gather(geometry, packed, site, near, N_FIRST)
         for k in range(N_FIRST):
-            if species_of(words[near[k]]) == VACANCY:
-                n = _touch(words, touched, n, near[k])
+            if species_of(site_state[near[k]]) == VACANCY:
+                n = _touch(site_state, touched, n, near[k])
     return n
 
 
 @inner
-def _unmark(words, touched, n):
+def _unmark(site_state, touched, n):
     for i in range(n):
-        words[touched[i]] |= BLOCKED
+        site_state[touched[i]] |= BLOCKED
 
 
 @inner
 def exchange(geometry, law, channels, state, scratch, site, new):
     """Change the species of a site: `new` comes from outside, what was there leaves."""
-    words, touched = state.words, scratch.touched
+    site_state, touched = state.site_state, scratch.touched
     near_site, near = scratch.near[0], scratch.near[2]
-    old = species_of(words[site])
-    gather(geometry, words[site], site, near_site, N_NEAR)
+    old = species_of(site_state[site])
+    gather(geometry, site_state[site], site, near_site, N_NEAR)
     set_species(geometry, state, site, near_site, old, new)
     if old == VACANCY:
         assign(state.hops, site, 0.0)
-    n = _touch_around(geometry, words, site, 0, near, touched, 0)
+    n = _touch_around(geometry, site_state, site, 0, near, touched, 0)
     for i in range(N_NEAR):
-        n = _touch_around(geometry, words, near_site[i], 0, near, touched, n)
-    _unmark(words, touched, n)
+        n = _touch_around(geometry, site_state, near_site[i], 0, near, touched, n)
+    _unmark(site_state, touched, n)
     _refresh(geometry, law, channels, state, scratch, n)
 
 
@@ -307,35 +307,35 @@ def _wrap_along_z(geometry, site, column, inside, layers, steps):
 
 @inner
 def _shift_group(state, site, steps, first, end, step, vacancies, atoms):
-    """Shift the words of a stretch of the list; adds up their nv1 and notes which are atoms."""
+    """Shift the states of a stretch of the list; adds up their nv1 and notes which are atoms."""
     for i in range(first, end):
-        word = _shifted(state, site + steps[index(i)], step)
-        vacancies += word & MASK_FIRST
-        atoms |= (1 if word & BLOCKED == 0 else 0) << i
+        packed = _shifted(state, site + steps[index(i)], step)
+        vacancies += packed & MASK_FIRST
+        atoms |= (1 if packed & BLOCKED == 0 else 0) << i
     return vacancies, atoms
 
 
 @inner
-def _list_changed(words, site, steps, first, end, touched, n, enclosed):
+def _list_changed(site_state, site, steps, first, end, touched, n, enclosed):
     """Append the vacancies of a stretch of the list; fully enclosed ones only on request."""
     for i in range(first, end):
         other = site + steps[index(i)]
-        word = words[index(other)]
+        packed = site_state[index(other)]
         touched[index(n)] = other  # kept only if the next line counts it: nothing to mispredict
-        is_vacancy = 1 if word & SPECIES_BITS == 0 else 0
-        has_atoms = 1 if word & MASK_FIRST != N_FIRST else 0
+        is_vacancy = 1 if packed & SPECIES_BITS == 0 else 0
+        has_atoms = 1 if packed & MASK_FIRST != N_FIRST else 0
         n += is_vacancy & (has_atoms | enclosed)
     return n
 
 
 @inner
-def _list_beside(words, site, steps, beside, first, atoms, touched, n):
+def _list_beside(site_state, site, steps, beside, first, atoms, touched, n):
     """Append the vacancies of the rest of the list that stand beside a changed atom."""
     for i in range(first, steps.size):
         other = site + steps[index(i)]
-        word = words[index(other)]
+        packed = site_state[index(other)]
         touched[index(n)] = other
-        is_vacancy = 1 if word & SPECIES_BITS == 0 else 0
+        is_vacancy = 1 if packed & SPECIES_BITS == 0 else 0
         n += is_vacancy & (1 if beside[index(i)] & atoms != 0 else 0)
     return n
 
@@ -343,18 +343,18 @@ def _list_beside(words, site, steps, beside, first, atoms, touched, n):
 @inner
 def _move(geometry, state, scratch, k, site_to, site_from, species):
     """Change species and counts for a hop; returns how many vacancies are listed for a refresh."""
-    words, end = state.words, geometry.group_end
-    word_to, word_from = words[site_to], words[site_from]
-    layer_to, layer_from = class_of(word_to), class_of(word_from)
+    site_state, end = state.site_state, geometry.group_end
+    packed_to, packed_from = site_state[site_to], site_state[site_from]
+    layer_to, layer_from = class_of(packed_to), class_of(packed_from)
     is_mg = 1 if species == MG else 0
     if is_mg or layer_to == 1 or layer_from == 1:
         _count_L1(state, layer_to, -1, is_mg)
         _count_L1(state, layer_from, 1, -is_mg)
     if geometry.pairs and (layer_to == 1 or layer_to == 2):
-        gather(geometry, word_to, site_to, scratch.near[0], N_FIRST)
+        gather(geometry, packed_to, site_to, scratch.near[0], N_FIRST)
         _shift_pairs(state, scratch.near[0], layer_to, -1, is_mg)
     if geometry.pairs and (layer_from == 1 or layer_from == 2):
-        gather(geometry, word_from, site_from, scratch.near[1], N_FIRST)
+        gather(geometry, packed_from, site_from, scratch.near[1], N_FIRST)
         _shift_pairs(state, scratch.near[1], layer_from, 1, -is_mg)
 
     first = is_mg * NM1 - NV1  # what filling site_to means to its first neighbours
@@ -362,9 +362,9 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
     code = species * SPECIES - BLOCKED
     v = _shifted(state, site_to, code - first) & MASK_FIRST
     v += _shifted(state, site_from, first - code) & MASK_FIRST
-    variant = index(variant_of(word_to))
+    variant = index(variant_of(packed_to))
     steps = geometry.around[0, variant, k]
-    if word_to < 0:  # in the fringe
+    if packed_to < 0:  # in the fringe
         column = index(site_to // geometry.height)
         steps = geometry.around[index(geometry.pattern[column]), variant, k]
         if geometry.wrap_layer.size:
@@ -381,20 +381,20 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
         return 0  # only the first neighbours of the vacancy itself see one: it is alone
     touched = scratch.touched
     # A vacancy without atoms beside it has no rate; only next to site_from can it have had one.
-    n = _list_changed(words, site_to, steps, 0, end[1], touched, 0, 0)
-    n = _list_changed(words, site_to, steps, end[1], end[3], touched, n, 1)
-    n = _list_changed(words, site_to, steps, end[3], end[5], touched, n, 0)
+    n = _list_changed(site_state, site_to, steps, 0, end[1], touched, 0, 0)
+    n = _list_changed(site_state, site_to, steps, end[1], end[3], touched, n, 1)
+    n = _list_changed(site_state, site_to, steps, end[3], end[5], touched, n, 0)
     beside = geometry.beside[variant, k]
-    return _list_beside(words, site_to, steps, beside, end[5], atoms, touched, n)
+    return _list_beside(site_state, site_to, steps, beside, end[5], atoms, touched, n)
 
 
 @inner
 def hop(geometry, law, channels, state, scratch, k, site_to, site_from):
     """Move the atom on `site_from` into the vacancy on `site_to`, its neighbour number k."""
-    words = state.words
-    species = species_of(words[site_from])
+    site_state = state.site_state
+    species = species_of(site_state[site_from])
     n = _move(geometry, state, scratch, k, site_to, site_from, species)
-    rate = total_rate(geometry, law, channels, words, site_from, scratch.rates)
+    rate = total_rate(geometry, law, channels, site_state, site_from, scratch.rates)
     reassign(state.hops, site_to, site_from, rate)
     _refresh(geometry, law, channels, state, scratch, n)
 
@@ -403,18 +403,18 @@ def hop(geometry, law, channels, state, scratch, k, site_to, site_from):
 
 
 @inner
-def is_electroactive(geometry, words, site, near):
+def is_electroactive(geometry, site_state, site, near):
     """Li in L1, or Li in L2 with an Mg among its first neighbours in L1."""
-    word = words[site]
-    if species_of(word) != LI:
+    packed = site_state[site]
+    if species_of(packed) != LI:
         return False
-    if class_of(word) == 1:
+    if class_of(packed) == 1:
         return True
-    if (word >> MG_SHIFT) & MASK_FIRST == 0:
+    if (packed >> MG_SHIFT) & MASK_FIRST == 0:
         return False
-    gather(geometry, word, site, near, N_FIRST)
+    gather(geometry, packed, site, near, N_FIRST)
     for k in range(N_FIRST):
-        other = words[near[k]]
+        other = site_state[near[k]]
         if class_of(other) == 1 and species_of(other) == MG:
             return True
     return False
@@ -429,13 +429,13 @@ def strip_site(geometry, member):
 @inner
 def refresh_strip_weights(geometry, law, state, scratch):
     """Bring the strip weights of all sites listed as dirty up to date."""
-    words = state.words
+    site_state = state.site_state
     for i in range(state.counters[N_DIRTY]):
         site = state.dirty[i]
-        words[site] &= ~DIRTY
+        site_state[site] &= ~DIRTY
         weight = 0.0
-        if is_electroactive(geometry, words, site, scratch.near[2]):
-            weight = strip_weight(law, words[site])
-        member = 2 * (site // geometry.height) + class_of(words[site]) - 1
+        if is_electroactive(geometry, site_state, site, scratch.near[2]):
+            weight = strip_weight(law, site_state[site])
+        member = 2 * (site // geometry.height) + class_of(site_state[site]) - 1
         assign(state.strips, member, weight)
     state.counters[N_DIRTY] = 0

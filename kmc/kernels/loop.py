@@ -19,7 +19,7 @@ from kmc.kernels.events import (
     variant_of,
 )
 from kmc.kernels.jit import entry, index, inner, prefetch, source_fingerprint
-from kmc.kernels.lone import walk_alone
+from kmc.kernels.lone_vacancy import walk_alone
 from kmc.kernels.rates import (
     barrier_kind,
     binding,
@@ -89,20 +89,20 @@ def _record(geometry, log, state, kind, site_from, site_to, species):
 
 
 @inner
-def draw_strip_site(geometry, bins, law, words, rng):
+def draw_strip_site(geometry, bins, law, site_state, rng):
     """Electroactive site drawn by its weight."""
     mass = total_mass(bins)
     while True:
         b, rest = find_bin(bins, rng.random() * mass)
         member, y = find_member(bins, b if b >= 0 else lowest_bin(bins), rest)
         site = strip_site(geometry, member)
-        if y < strip_weight(law, words[site]):
+        if y < strip_weight(law, site_state[site]):
             return site
 
 
 @inner
 def _oxidise(geometry, law, channels, state, scratch, site, log):
-    state.counters[ENERGY] += binding(law, LI, state.words[site])
+    state.counters[ENERGY] += binding(law, LI, state.site_state[site])
     exchange(geometry, law, channels, state, scratch, site, VACANCY)
     state.counters[STRIPS] += 1
     state.counters[EVENTS] += 1
@@ -115,7 +115,7 @@ def _strip(geometry, law, channels, state, scratch, rng, log):
     refresh_strip_weights(geometry, law, state, scratch)
     if total_mass(state.strips) <= 0.0:
         return False
-    site = draw_strip_site(geometry, state.strips, law, state.words, rng)
+    site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
     _oxidise(geometry, law, channels, state, scratch, site, log)
     return True
 
@@ -126,7 +126,7 @@ def _strip_at_voltage(geometry, law, channels, state, scratch, rest, log):
     b, rest = find_bin(state.strips, rest)
     member, y = find_member(state.strips, b if b >= 0 else lowest_bin(state.strips), rest)
     site = strip_site(geometry, member)
-    if y < strip_weight(law, state.words[site]):
+    if y < strip_weight(law, state.site_state[site]):
         _oxidise(geometry, law, channels, state, scratch, site, log)
 
 
@@ -137,7 +137,7 @@ def _close(geometry, law, channels, state, scratch, rng, log):
     n_sites = geometry.sites_per_layer * n_layers
     place = min(int(rng.random() * n_sites), n_sites - 1)
     site = (place // n_layers) * geometry.height + geometry.walls + place % n_layers
-    if not is_void(state.words[site]):
+    if not is_void(state.site_state[site]):
         return
     species = LI
     if channels.mg_share > 0.0 and rng.random() < channels.mg_share:
@@ -155,10 +155,10 @@ def _emit(geometry, law, channels, state, scratch, share, log):
     """Offer the top-layer site at this share of the layer a vacancy from the reservoir."""
     column = min(int(share * geometry.sites_per_layer), geometry.sites_per_layer - 1)
     site = column * geometry.height + geometry.walls + geometry.n_layers - 1
-    species = species_of(state.words[site])
+    species = species_of(state.site_state[site])
     if species == VACANCY:
         return
-    state.counters[ENERGY] += binding(law, species, state.words[site])
+    state.counters[ENERGY] += binding(law, species, state.site_state[site])
     exchange(geometry, law, channels, state, scratch, site, VACANCY)
     state.counters[EMITTED] += 1
     if species == MG:
@@ -170,7 +170,7 @@ def _emit(geometry, law, channels, state, scratch, share, log):
 @inner
 def _look_ahead(geometry, law, state, x, v):
     """Fetch what the next attempt will need, should this one leave its bin as it is."""
-    words, hops = state.words, state.hops
+    site_state, hops = state.site_state, state.hops
     b, rest = find_bin(hops, x)
     if b < 0:
         return
@@ -184,7 +184,7 @@ def _look_ahead(geometry, law, state, x, v):
     prefetch(hops.where, site)
     steps = geometry.offsets[variant]
     for k in range(N_NEAR):
-        prefetch(words, site + steps[k])
+        prefetch(site_state, site + steps[k])
     for k in range(N_FIRST):
         prefetch(hops.where, site + steps[k])
     # Which hop it will be is known if the vacancy is alone, as most are in a box of this size.
@@ -193,30 +193,30 @@ def _look_ahead(geometry, law, state, x, v):
     if k < N_FIRST:
         steps = geometry.around[0, variant, k]
         for i in range(steps.size):
-            prefetch(words, site + steps[i])
+            prefetch(site_state, site + steps[i])
 
 
 @inner
 def _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log):
     """Carry out event number `choice` of a vacancy: a hop into it, or absorption."""
-    words, counters = state.words, state.counters
+    site_state, counters = state.site_state, state.counters
     if choice < N_FIRST:
-        word_to = words[site]
-        row = neighbour_row(geometry, word_to, site)
+        packed_to = site_state[site]
+        row = neighbour_row(geometry, packed_to, site)
         site_from = site + geometry.offsets[row, choice]
-        word_from = words[site_from]
-        counters[ENERGY] += hop_energy(law, hop_target(law, word_to), word_from)
+        packed_from = site_state[site_from]
+        counters[ENERGY] += hop_energy(law, hop_target(law, packed_to), packed_from)
         counters[HOPS] += 1
-        kind = barrier_kind(law, word_to, word_from)
-        classes = class_of(word_to) << 2 | class_of(word_from)
-        way = geometry.way[index(variant_of(word_to)), index(choice), index(classes)]
+        kind = barrier_kind(law, packed_to, packed_from)
+        classes = class_of(packed_to) << 2 | class_of(packed_from)
+        way = geometry.way[index(variant_of(packed_to)), index(choice), index(classes)]
         counters[HOPS_BY_WAY + N_WAYS * kind + way] += 1
         hop(geometry, law, channels, state, scratch, choice, site, site_from)
         counters[EVENTS] += 1
-        _record(geometry, log, state, HOP, site_from, site, species_of(word_from))
+        _record(geometry, log, state, HOP, site_from, site, species_of(packed_from))
     else:
         species = choice - N_FIRST + 1
-        counters[ENERGY] -= binding(law, species, words[site])
+        counters[ENERGY] -= binding(law, species, site_state[site])
         exchange(geometry, law, channels, state, scratch, site, species)
         counters[ABSORBED] += 1
         if species == MG:
@@ -227,10 +227,10 @@ def _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log):
 
 @inner
 def _sort_vacancies(geometry, law, channels, state, scratch):
-    words = state.words
-    for site in range(words.size):
-        if species_of(words[site]) == VACANCY:
-            rate = total_rate(geometry, law, channels, words, site, scratch.rates)
+    site_state = state.site_state
+    for site in range(site_state.size):
+        if species_of(site_state[site]) == VACANCY:
+            rate = total_rate(geometry, law, channels, site_state, site, scratch.rates)
             assign(state.hops, site, rate)
 
 
@@ -239,7 +239,7 @@ def _compile(fingerprint):
 
     @entry
     def prepare(geometry, law, channels, state, scratch):
-        """Count neighbours and fill the bins of a state whose words hold species only.
+        """Count neighbours and fill the bins of a state whose site states hold species only.
 
         The energy counter must hold the energy of the box full of Li. Strip weights are listed as
         out of date; the first strip brings them up to date.
@@ -257,8 +257,8 @@ def _compile(fingerprint):
             return total
         for member in range(geometry.active_layers * geometry.sites_per_layer):
             site = strip_site(geometry, member)
-            if is_electroactive(geometry, state.words, site, scratch.near[2]):
-                total += strip_weight(law, state.words[site])
+            if is_electroactive(geometry, state.site_state, site, scratch.near[2]):
+                total += strip_weight(law, state.site_state[site])
         return total
 
     @entry
@@ -268,9 +268,9 @@ def _compile(fingerprint):
             refresh_strip_weights(geometry, law, state, scratch)
 
     @entry
-    def rates_of_vacancy(geometry, law, channels, words, site, rates):
+    def rates_of_vacancy(geometry, law, channels, site_state, site, rates):
         """`events.vacancy_rates`, for inspection."""
-        return vacancy_rates(geometry, law, channels, words, site, rates) + 0 * fingerprint
+        return vacancy_rates(geometry, law, channels, site_state, site, rates) + 0 * fingerprint
 
     @entry
     def advance(geometry, law, channels, state, scratch, lone, limits, log, rng):
@@ -290,7 +290,12 @@ def _compile(fingerprint):
         """
         if fingerprint < 0:
             return -1
-        words, hops, counters, clock = state.words, state.hops, state.counters, state.clock
+        site_state, hops, counters, clock = (
+            state.site_state,
+            state.hops,
+            state.counters,
+            state.clock,
+        )
         capacity = hops.members.shape[1]
         creeps = channels.creep.size > 0
         at_voltage = channels.strip_per_weight > 0.0
@@ -349,7 +354,7 @@ def _compile(fingerprint):
                     while place >= count:
                         place = find_place(count, rng.random())
                     site, y = np.int64(hops.members[b, place]), rest / count
-                    if y < vacancy_rates(geometry, law, channels, words, site, scratch.rates):
+                    if y < vacancy_rates(geometry, law, channels, site_state, site, scratch.rates):
                         choice = find_choice(scratch.rates, y)
             if b >= 0:
                 if choice >= 0:

@@ -1,4 +1,4 @@
-"""Energies and rates of single events, read off the words of the sites they touch.
+"""Energies and rates of single events, read off the site states of the sites they touch.
 
 Each public function has a version for a pure metal and one for an alloy. Which of them a loop is
 compiled with follows from the type of the tables handed in (`OneSpecies` or `TwoSpecies`), so that
@@ -33,90 +33,90 @@ from kmc.kernels.tables import (
 
 
 @inner
-def species_of(word):
-    return (word >> SPECIES_SHIFT) & 3
+def species_of(packed):
+    return (packed >> SPECIES_SHIFT) & 3
 
 
 @inner
-def class_of(word):
-    return (word >> CLASS_SHIFT) & 3
+def class_of(packed):
+    return (packed >> CLASS_SHIFT) & 3
 
 
 @inner
-def _row_of(word):
+def _row_of(packed):
     """Class and chemistry of a site: its row in the tables of `OneSpecies`."""
-    return class_of(word) | ((word >> (CHEMISTRY_SHIFT - 2)) & 12)
+    return class_of(packed) | ((packed >> (CHEMISTRY_SHIFT - 2)) & 12)
 
 
 # --- pure metal ------------------------------------------------------------------------------
 
 
 @inner
-def _one_target(law, word_to):
-    return _row_of(word_to), 128 - (word_to & MASK_VACANCIES)
+def _one_target(law, packed_to):
+    return _row_of(packed_to), 128 - (packed_to & MASK_VACANCIES)
 
 
 @inner
-def _one_hop_rate(law, target, word_from):
+def _one_hop_rate(law, target, packed_from):
     row, shift = target
-    return law.hop_rate[row, index(shift + (word_from & MASK_HOP))]
+    return law.hop_rate[row, index(shift + (packed_from & MASK_HOP))]
 
 
 @inner
-def _one_hop_energy(law, target, word_from):
+def _one_hop_energy(law, target, packed_from):
     row, shift = target
-    return law.hop_energy_ueV[row, index(shift + (word_from & MASK_HOP))]
+    return law.hop_energy_ueV[row, index(shift + (packed_from & MASK_HOP))]
 
 
 @inner
-def _one_barrier_kind(law, word_to, word_from):
+def _one_barrier_kind(law, packed_to, packed_from):
     return 0
 
 
 @inner
-def _one_binding(law, species, word):
-    return law.binding_ueV[_row_of(word), word & MASK_VACANCIES]
+def _one_binding(law, species, packed):
+    return law.binding_ueV[_row_of(packed), packed & MASK_VACANCIES]
 
 
 @inner
-def _one_strip_weight(law, word):
-    return law.strip_weight[_row_of(word), word & MASK_VACANCIES]
+def _one_strip_weight(law, packed):
+    return law.strip_weight[_row_of(packed), packed & MASK_VACANCIES]
 
 
 @inner
-def _one_absorption(law, species, word):
-    return law.absorption[word & MASK_VACANCIES] if species == LI else 0.0
+def _one_absorption(law, species, packed):
+    return law.absorption[packed & MASK_VACANCIES] if species == LI else 0.0
 
 
 # --- alloy -----------------------------------------------------------------------------------
 
 
 @inner
-def _two_binding(law, species, word):
+def _two_binding(law, species, packed):
     return (
-        law.site_ueV[species, word & MASK_SITE]
-        + law.mg_bonds_ueV[species, (word >> MG_SHIFT) & MASK_MG]
+        law.site_ueV[species, packed & MASK_SITE]
+        + law.mg_bonds_ueV[species, (packed >> MG_SHIFT) & MASK_MG]
     )
 
 
 @inner
-def _two_target(law, word_to):
+def _two_target(law, packed_to):
     return (
-        _two_binding(law, LI, word_to),
-        _two_binding(law, MG, word_to),
-        class_of(word_to) << 2,
-        (word_to >> MG_SHIFT) & MASK_FIRST,
+        _two_binding(law, LI, packed_to),
+        _two_binding(law, MG, packed_to),
+        class_of(packed_to) << 2,
+        (packed_to >> MG_SHIFT) & MASK_FIRST,
     )
 
 
 @inner
-def _two_hop_energy(law, target, word_from):
-    species = species_of(word_from)
+def _two_hop_energy(law, target, packed_from):
+    species = species_of(packed_from)
     binding_li, binding_mg, class_to, _ = target
     return (
-        _two_binding(law, species, word_from)
+        _two_binding(law, species, packed_from)
         - (binding_mg if species == MG else binding_li)
-        + law.pair_ueV[species, class_to | class_of(word_from)]
+        + law.pair_ueV[species, class_to | class_of(packed_from)]
     )
 
 
@@ -132,35 +132,35 @@ def activation_energy(barrier_ueV, energy_ueV, floor_ueV):
 
 
 @inner
-def _two_hop_rate(law, target, word_from):
-    if word_from & BLOCKED:
+def _two_hop_rate(law, target, packed_from):
+    if packed_from & BLOCKED:
         return 0.0
-    energy = _two_hop_energy(law, target, word_from)
+    energy = _two_hop_energy(law, target, packed_from)
     if law.floor_rules:
         activation = law.floor_ueV + max(energy, 0)
     else:
-        beside_mg = 1 if (target[3] | ((word_from >> MG_SHIFT) & MASK_FIRST)) != 0 else 0
-        barrier = law.barrier_ueV[2 * species_of(word_from) + beside_mg]
+        beside_mg = 1 if (target[3] | ((packed_from >> MG_SHIFT) & MASK_FIRST)) != 0 else 0
+        barrier = law.barrier_ueV[2 * species_of(packed_from) + beside_mg]
         activation = activation_energy(barrier, energy, law.floor_ueV)
     return law.rate_coarse[index(activation >> 10)] * law.rate_fine[activation & 1023]
 
 
 @inner
-def _two_barrier_kind(law, word_to, word_from):
-    if species_of(word_from) == MG:
+def _two_barrier_kind(law, packed_to, packed_from):
+    if species_of(packed_from) == MG:
         return 2
-    return 1 if ((word_to | word_from) >> MG_SHIFT) & MASK_FIRST else 0
+    return 1 if ((packed_to | packed_from) >> MG_SHIFT) & MASK_FIRST else 0
 
 
 @inner
-def _two_strip_weight(law, word):
-    excess = _two_binding(law, LI, word) - law.strip_reference_ueV
+def _two_strip_weight(law, packed):
+    excess = _two_binding(law, LI, packed) - law.strip_reference_ueV
     return math.exp(-law.strip_exponent * excess)
 
 
 @inner
-def _two_absorption(law, species, word):
-    excess = _two_binding(law, species, word) - law.bulk_binding_ueV[species]
+def _two_absorption(law, species, packed):
+    excess = _two_binding(law, species, packed) - law.bulk_binding_ueV[species]
     return law.absorption[species] * math.exp(excess * law.inverse_kT)
 
 
@@ -173,78 +173,78 @@ def _chosen(law, one, two):
     return {OneSpecies: one, TwoSpecies: two}[tables].py_func if tables else None
 
 
-def hop_target(law, word_to):
+def hop_target(law, packed_to):
     """What the hops into a vacant site have in common, to be handed to the functions below."""
     version = _one_target if isinstance(law, OneSpecies) else _two_target
-    return version(law, word_to)
+    return version(law, packed_to)
 
 
 @overload(hop_target)
-def _hop_target(law, word_to):
+def _hop_target(law, packed_to):
     return _chosen(law, _one_target, _two_target)
 
 
-def hop_rate(law, target, word_from):
+def hop_rate(law, target, packed_from):
     """Rate of a hop into the vacant site; 0 where there is no atom to hop."""
     version = _one_hop_rate if isinstance(law, OneSpecies) else _two_hop_rate
-    return version(law, target, word_from)
+    return version(law, target, packed_from)
 
 
 @overload(hop_rate)
-def _hop_rate(law, target, word_from):
+def _hop_rate(law, target, packed_from):
     return _chosen(law, _one_hop_rate, _two_hop_rate)
 
 
-def hop_energy(law, target, word_from):
+def hop_energy(law, target, packed_from):
     """Energy change in µeV of a hop into the vacant site."""
     version = _one_hop_energy if isinstance(law, OneSpecies) else _two_hop_energy
-    return version(law, target, word_from)
+    return version(law, target, packed_from)
 
 
 @overload(hop_energy)
-def _hop_energy(law, target, word_from):
+def _hop_energy(law, target, packed_from):
     return _chosen(law, _one_hop_energy, _two_hop_energy)
 
 
-def barrier_kind(law, word_to, word_from):
+def barrier_kind(law, packed_to, packed_from):
     """Class of a hop: 0 Li, 1 Li beside Mg, 2 Mg."""
     version = _one_barrier_kind if isinstance(law, OneSpecies) else _two_barrier_kind
-    return version(law, word_to, word_from)
+    return version(law, packed_to, packed_from)
 
 
 @overload(barrier_kind)
-def _barrier_kind(law, word_to, word_from):
+def _barrier_kind(law, packed_to, packed_from):
     return _chosen(law, _one_barrier_kind, _two_barrier_kind)
 
 
-def binding(law, species, word):
+def binding(law, species, packed):
     """Energy in µeV to take an atom of this species off this site."""
     version = _one_binding if isinstance(law, OneSpecies) else _two_binding
-    return version(law, species, word)
+    return version(law, species, packed)
 
 
 @overload(binding)
-def _binding(law, species, word):
+def _binding(law, species, packed):
     return _chosen(law, _one_binding, _two_binding)
 
 
-def strip_weight(law, word):
+def strip_weight(law, packed):
     """Oxidation rate of the Li atom on this site relative to one of a flat L1."""
     version = _one_strip_weight if isinstance(law, OneSpecies) else _two_strip_weight
-    return version(law, word)
+    return version(law, packed)
 
 
 @overload(strip_weight)
-def _strip_weight(law, word):
+def _strip_weight(law, packed):
     return _chosen(law, _one_strip_weight, _two_strip_weight)
 
 
-def absorption(law, species, word):
+def absorption(law, species, packed):
     """Rate at which the reservoir fills this vacancy with this species."""
     version = _one_absorption if isinstance(law, OneSpecies) else _two_absorption
-    return version(law, species, word)
+    return version(law, species, packed)
 
 
 @overload(absorption)
-def _absorption(law, species, word):
+def _absorption(law, species, packed):
     return _chosen(law, _one_absorption, _two_absorption)

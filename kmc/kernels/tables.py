@@ -1,7 +1,7 @@
-"""What the kernels work on: one packed word per site, and named tuples of arrays.
+"""What the kernels work on: one packed state per site, and named tuples of arrays.
 
-A site is one int32 word. Its low bits count what surrounds it, so that a binding energy is one or
-two look-ups and no neighbour has to be visited to know one:
+The state of a site is one packed int32. Its low bits count what surrounds it, so that a binding
+energy is one or two look-ups and no neighbour has to be visited to know one:
 
 ===========  =======  ========================================================================
 bits         field    meaning
@@ -161,7 +161,7 @@ class Bins(NamedTuple):
 class OneSpecies(NamedTuple):
     """Energies and rates of a pure metal, tabulated over the difference of vacancy counts.
 
-    Rates are in units of `Channels.unit_Hz`. The index of a hop is 128 + (bits of the atom's word:
+    Rates are in units of `Channels.unit_Hz`. The index of a hop is 128 + (bits of the atom:
     chem, blocked, class, nv2, nv1) - (nv2, nv1 of the vacancy); it is unique, as the counts of the
     two ends differ by less than 8 either way. A row is 4 * chemistry + class; one chemistry has 4
     rows and 2048 columns.
@@ -232,7 +232,7 @@ class NoWalks(NamedTuple):
 class State(NamedTuple):
     """Everything that changes while time goes on, except the generator."""
 
-    words: np.ndarray  # int32[sites with walls]
+    site_state: np.ndarray  # int32[sites with walls]
     hops: Bins
     strips: Bins  # of 2 * column + (0 for L1, 1 for L2)
     counters: np.ndarray  # int64[N_COUNTERS]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from kmc.plotting import style
-from kmc.trajectory import Trajectory
+from kmc.trajectory.reader import Trajectory
 
 
 def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool = False) -> None:

@@ -7,12 +7,15 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-import kmc
+from kmc.analysis.cross_section import cross_section
+from kmc.analysis.history import voids
+from kmc.analysis.profiles import profiles as profiles_of
 from kmc.analysis.voids import DEFAULT_MIN_SIZE
+from kmc.common.units import A_per_nm
 from kmc.errors import InputError
-from kmc.framechoice import choose_frames
 from kmc.plotting import microscope, pages, profiles, statistics, style
-from kmc.trajectory import Trajectory
+from kmc.trajectory.frame_selection import choose_frames
+from kmc.trajectory.reader import Trajectory
 
 Progress = Callable[[int, int], None]
 
@@ -45,8 +48,7 @@ def draw(
     trajectories : Trajectory or sequence of Trajectory
         Several are laid over each other, or side by side.
     frames : str or sequence of int, optional
-        Frames to use, as in `kmc.framechoice.choose_frames`; by default those that suit the
-        picture.
+        Frames to use (`frame_selection.choose_frames`); by default those that suit the picture.
     min_size : int
         Fewest connected vacancies that make a void.
     paper : bool
@@ -84,21 +86,21 @@ def draw(
     names = style.run_names(runs)
     some = [None if frames is None else choose_frames(frames, len(t.frames)) for t in runs]
     if what == "microscope":
-        found = _each(kmc.cross_section, runs, some, progress, min_size=min_size)
+        found = _each(cross_section, runs, some, progress, min_size=min_size)
         alloys = ["Mg" in t.species for t in runs]
         with style.styled():
             return microscope.microscope_picture(found, names, alloys, with_paper=paper)
     if what == "profiles":
-        found = _each(kmc.profiles, runs, some, progress)
+        found = _each(profiles_of, runs, some, progress)
         with style.styled():
             return profiles.profiles_picture(found, names)
     if what == "sizes":  # only a size distribution can be of single frames
-        histories = _each(kmc.voids, runs, [None] * len(runs), progress, min_size=min_size)
-        areas = [t.lattice.box_A[0] * t.lattice.box_A[1] / style.A_per_nm**2 for t in runs]
+        histories = _each(voids, runs, [None] * len(runs), progress, min_size=min_size)
+        areas = [t.lattice.box_A[0] * t.lattice.box_A[1] / A_per_nm**2 for t in runs]
         chosen = None if frames is None else some
         with style.styled():
             return statistics.sizes_picture(histories, areas, names, chosen)
-    histories = _each(kmc.voids, runs, some, progress, min_size=min_size)
+    histories = _each(voids, runs, some, progress, min_size=min_size)
     draw_them = {
         "voids": statistics.voids_picture,
         "lifelines": statistics.lifelines_picture,

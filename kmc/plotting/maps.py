@@ -16,9 +16,11 @@ from matplotlib.patches import Patch
 from scipy.spatial import cKDTree
 
 from kmc.analysis import voids
-from kmc.lattice import Lattice
+from kmc.common.units import A_per_nm
+from kmc.model.lattice import Lattice
 from kmc.plotting import style
-from kmc.trajectory import Frame, Trajectory
+from kmc.trajectory.reader import Trajectory
+from kmc.trajectory.tables import Frame
 
 _DEPTHS = matplotlib.colormaps["YlGnBu"]
 _DEPTH_RANGE = (0.42, 1.0)  # its light end would pass for metal in a grey print
@@ -79,7 +81,7 @@ def view_of(trajectory: Trajectory, frame: Frame) -> View:
     if trajectory.has_interface:
         n = lattice.sites_per_layer
         height = voids.open_height_nm(occupancy, lattice)
-        step = voids.layers_to_same_place(lattice) * lattice.layer_spacing_A / style.A_per_nm
+        step = voids.layers_to_same_place(lattice) * lattice.layer_spacing_A / A_per_nm
         shown = {
             "steps": np.rint(height / step).astype(int),
             "step": step,
@@ -116,8 +118,8 @@ def across(lattice: Lattice) -> int:
 
 def _oriented(lattice: Lattice, n: int, shown: dict) -> View:
     order = [0, 1] if across(lattice) == 0 else [1, 0]
-    places = lattice.positions_A[:n, order] / style.A_per_nm
-    size = lattice.box_A[order] / style.A_per_nm
+    places = lattice.positions_A[:n, order] / A_per_nm
+    size = lattice.box_A[order] / A_per_nm
     return View(places_nm=places, size_nm=size, axes=("xy"[order[0]], "xy"[order[1]]), **shown)
 
 

@@ -13,10 +13,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from kmc.common.outputs import replacing
 from kmc.errors import InputError, KmcError
-from kmc.outputs import replacing
 from kmc.plotting import maps, sections, style
-from kmc.trajectory import Frame, Trajectory
+from kmc.trajectory.reader import Trajectory
+from kmc.trajectory.tables import Frame
 
 ENDINGS = (".gif", ".mp4")
 _DPI = 110

@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from kmc.common.formatting import driven_by, figure
 from kmc.errors import InputError
 from kmc.plotting import curves, maps, sections, style
-from kmc.trajectory import Frame, Trajectory
-from kmc.wording import driven_by, figure
+from kmc.trajectory.reader import Trajectory
+from kmc.trajectory.tables import Frame
 
 _MAP_IN = 2.7  # width of the map on a page of one column
 _MOST_PANELS = 24

@@ -12,9 +12,10 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 
 from kmc.analysis import voids
-from kmc.lattice import Lattice
+from kmc.common.units import A_per_nm
+from kmc.model.lattice import Lattice
 from kmc.plotting import maps, style
-from kmc.trajectory import Frame
+from kmc.trajectory.tables import Frame
 
 VOID, LONE = "#1B4F8F", "#41A6C4"
 _LI, _MG, _LONE, _VOID = range(4)
@@ -76,15 +77,15 @@ def cut_through(lattice: Lattice, frames: Sequence[Frame]) -> Cut:
         vacancies += np.bincount(row[frame.occupancy == 0], minlength=n_rows)
     chosen = int(vacancies.argmax()) if vacancies.any() else n_rows // 2
     sites = np.flatnonzero(row == chosen)
-    spacing = lattice.layer_spacing_A / style.A_per_nm
-    places = lattice.positions_A[sites][:, [along, 2]] / style.A_per_nm
+    spacing = lattice.layer_spacing_A / A_per_nm
+    places = lattice.positions_A[sites][:, [along, 2]] / A_per_nm
     places[:, 1] += spacing / 2  # a layer fills the space half-way to its neighbours
     return Cut(
         sites=sites,
         places_nm=places,
-        size_nm=lattice.box_A[[along, 2]] / style.A_per_nm,
+        size_nm=lattice.box_A[[along, 2]] / A_per_nm,
         half_layer_nm=spacing / 2,
-        at_nm=(chosen + 0.5) * edge / style.A_per_nm,
+        at_nm=(chosen + 0.5) * edge / A_per_nm,
         axis="xy"[along],
         other="xy"[other],
         has_electrolyte=lattice.boundary == "interface",

@@ -12,8 +12,8 @@ from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from kmc.common.formatting import plural
 from kmc.plotting import style
-from kmc.wording import plural
 
 _MOST_MOMENTS = 4  # size distributions in one panel
 _MOST_LINES = 40  # lifelines in one picture

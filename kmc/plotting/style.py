@@ -12,14 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from kmc.common.formatting import duration, figure
 from kmc.errors import InputError
-from kmc.trajectory import Frame, Trajectory
-from kmc.wording import duration, figure
+from kmc.trajectory.reader import Trajectory
+from kmc.trajectory.tables import Frame
 
 COLUMN_IN = 3.4  # one column of most journals, 86 mm
 PAGE_IN = 7.0  # two columns, 178 mm
 DPI = 300
-A_per_nm = 10.0
 ENDINGS = (".png", ".svg", ".pdf")
 
 # Okabe and Ito's colours, which every kind of colour vision tells apart.

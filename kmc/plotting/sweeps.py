@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.colors import LogNorm
 
-from kmc.catalogue import nearest
+from kmc.common.catalogue import nearest
+from kmc.common.formatting import figure
 from kmc.errors import InputError
 from kmc.plotting import style
 from kmc.sweep.names import label, quantity
-from kmc.wording import figure
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kmc.common.formatting import figure
 from kmc.plotting import style, sweeps
+from kmc.sweep.critical.question import Critical
 from kmc.sweep.names import label, quantity
-from kmc.sweep.question import Critical
-from kmc.wording import figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ def threshold_picture(found: Critical) -> Figure:
 
     Parameters
     ----------
-    found : kmc.sweep.question.Critical
+    found : kmc.sweep.critical.question.Critical
     """
     with style.styled():
         page = style.new_figure(style.COLUMN_IN, 2.7)
@@ -74,7 +74,7 @@ def threshold_map_picture(
 
     Parameters
     ----------
-    found : sequence of kmc.sweep.question.Critical
+    found : sequence of kmc.sweep.critical.question.Critical
     against : str
         Key of the second variable.
     values : sequence of float

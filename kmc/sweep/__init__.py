@@ -1,1 +1,3 @@
-"""Many runs from one file: what to run, where it stands, running it, and its results."""
+"""Many runs from one file: plan, folder, execution on local processes or a cluster, results. The
+packages `convergence` and `critical` stand on it. Imports everything below the command line except
+`plotting`."""

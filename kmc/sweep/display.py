@@ -7,8 +7,8 @@ import sys
 import time
 from typing import Any
 
+from kmc.common.formatting import duration
 from kmc.sweep.execute import Display, Tally
-from kmc.wording import duration
 
 _PLAIN_EVERY_S = 10.0
 _MOST_ROWS = 16

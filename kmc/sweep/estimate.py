@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from kmc.electrochemistry import atoms_of_capacity, strip_rate_Hz
-from kmc.sections import Conditions, System
+from kmc.common.units import K_B_eV
+from kmc.model.electrochemistry import atoms_of_capacity, strip_rate_Hz
+from kmc.runfile.sections import Conditions, System
 from kmc.sweep.folder import SweepFolder
 from kmc.sweep.plan import Plan, Point
-from kmc.units import K_B_eV
 
 # Of strip_li on a slow core.
 _S_PER_EVENT = 4e-7

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from kmc.errors import KmcError
-from kmc.simulation import Interruption
+from kmc.simulation.run import Interruption
 from kmc.sweep.estimate import work_of
 from kmc.sweep.folder import SweepFolder
 from kmc.sweep.plan import Plan, Point

@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from kmc import __version__
+from kmc._version import __version__
+from kmc.common.outputs import replacing
 from kmc.errors import InputError, KmcError
-from kmc.outputs import replacing
 from kmc.sweep.plan import Plan, Point, canonical
 
 INDEX_VERSION = 1
@@ -388,7 +388,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _is_finished(path: Path) -> bool:
-    from kmc.trajectory import load
+    from kmc.trajectory.reader import load
 
     try:
         return load(path).finished

@@ -30,10 +30,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kmc import catalogue
-from kmc.conditions import SECTIONS, RunFile, load_run, run_tables
+from kmc.common import catalogue
+from kmc.common.validation import Checked, Problem, kind, number_of, raise_problems, show
 from kmc.errors import InputError
-from kmc.quantities import QUANTITIES
+from kmc.model.quantities import QUANTITIES
+from kmc.runfile.load import SECTIONS, RunFile, load_run, run_tables
 from kmc.sweep.points import (
     MAX_SEED,
     REMOVED,
@@ -46,7 +47,6 @@ from kmc.sweep.points import (
     toml_text,
     without_removed,
 )
-from kmc.validation import Checked, Problem, kind, number_of, raise_problems, show
 
 __all__ = ["MAX_SEED", "REMOVED", "ZIP", "Plan", "Point", "canonical", "read_plan"]
 

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from kmc.errors import InputError, KmcError
 
 if TYPE_CHECKING:
-    from kmc.conditions import RunFile
+    from kmc.runfile.load import RunFile
 
 _TELL_EVERY_S = 0.5
 _WAIT_FOR_LOCK_S = 30.0  # a worker of an earlier sweep sees within a second that it has to stop
@@ -70,7 +70,7 @@ def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
 
 def _run(folder: Path, name: str, owner: str) -> bool:
     """Whether the trajectory of the point is complete now."""
-    from kmc.conditions import load_run
+    from kmc.runfile.load import load_run
 
     trajectory = folder / "points" / f"{name}.h5"
     if trajectory.exists():  # finished for an earlier sweep while this one was starting
@@ -86,8 +86,8 @@ def _run(folder: Path, name: str, owner: str) -> bool:
 
 def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
     """Run into `part`, or go on with what is there of this very run; whether it finished."""
-    from kmc.continuation import resume
-    from kmc.simulation import run_to_file
+    from kmc.simulation.resume import resume
+    from kmc.simulation.run import run_to_file
 
     if _is_part_of(run, part):
         with contextlib.suppress(InputError):  # damaged, or of another version of kmc
@@ -97,7 +97,7 @@ def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
 
 def _is_part_of(run: RunFile, part: Path) -> bool:
     """Whether a file holds the beginning of this run."""
-    from kmc.trajectory import load
+    from kmc.trajectory.reader import load
 
     try:
         begun = load(part)

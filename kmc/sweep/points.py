@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.validation import toml_value
+from kmc.common.validation import toml_value
 
 MAX_SEED = 2**53 - 1  # whole numbers that every reader of JSON and of tables keeps exactly
 ZIP = "zip"  # name of the axis whose values change side by side

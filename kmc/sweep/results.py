@@ -21,15 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmc.analysis.pictures import draw
-from kmc.catalogue import nearest
+from kmc.common.catalogue import nearest
+from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
-from kmc.progress import Progress, progress_for
 from kmc.sweep.folder import PointStatus, SweepFolder, open_folder
 from kmc.sweep.names import quantity, short_names
 from kmc.sweep.plan import ZIP, Plan
 from kmc.sweep.scalars import DERIVED, ONSET_CONTACT, ScalarCache, meaning
-from kmc.trajectory import Trajectory, load
+from kmc.trajectory.reader import Trajectory, load
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -323,7 +322,9 @@ class SweepAccessor:
 
     def plot(self, **options: Any) -> Any:
         """The picture of `kmc sweep-plot`; see `kmc.plotting.sweeps.sweep_picture`."""
-        return draw("sweep_picture", self._dataset, **options)
+        from kmc.plotting.sweeps import sweep_picture
+
+        return sweep_picture(self._dataset, **options)
 
     def _chosen(self, where: Mapping[str, Any]) -> xr.Dataset:
         known = [str(name) for name in self._dataset.coords]

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-import kmc
+from kmc._version import __version__
 from kmc.analysis import voids
+from kmc.common.outputs import replacing
 from kmc.errors import InputError
-from kmc.outputs import replacing
-from kmc.trajectory import Trajectory
-from kmc.trajectory_schema import SAMPLE_COLUMNS
+from kmc.trajectory.reader import Trajectory, load
+from kmc.trajectory.schema import SAMPLE_COLUMNS
 
 # Beside the columns of the samples: name → (unit, meaning).
 DERIVED = {
@@ -135,7 +135,7 @@ class ScalarCache:
         self._changed = False
         with suppress(OSError, ValueError, TypeError, LookupError):
             kept = json.loads(path.read_text(encoding="utf-8"))
-            if kept["version"] == _VERSION and kept["kmc"] == kmc.__version__:
+            if kept["version"] == _VERSION and kept["kmc"] == __version__:
                 self._entries = dict(kept["runs"])
 
     @classmethod
@@ -162,7 +162,7 @@ class ScalarCache:
         crossing = repr(float(contact))
         if "final" in entry and not wanted and crossing in entry["onset"]:
             return entry
-        t = kmc.load(file)
+        t = load(file)
         if "final" not in entry:
             entry |= {"final": final(t), "stop_reason": t.stop_reason}
         entry["at"] |= {text: at_capacity(t, float(text)) for text in wanted}
@@ -176,7 +176,7 @@ class ScalarCache:
         """Write what was read; a folder that cannot be written to is read again the next time."""
         if not self._changed:
             return
-        kept = {"version": _VERSION, "kmc": kmc.__version__, "runs": self._entries}
+        kept = {"version": _VERSION, "kmc": __version__, "runs": self._entries}
         with suppress(InputError), replacing(self.path) as beside:
             beside.write_text(json.dumps(kept), encoding="utf-8")
             self._changed = False

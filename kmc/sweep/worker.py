@@ -21,7 +21,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a library prints must not get among the results
     jobs: queue.SimpleQueue = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
-    import kmc.simulation  # noqa: F401 - while the first worker compiles, the others get ready
+    import kmc.simulation.run  # noqa: F401 - while the first worker compiles, the others get ready
 
     results.write("ready\n")
     while True:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kmc import catalogue
+from kmc.common import catalogue
+from kmc.common.validation import toml_value
 from kmc.sweep.plan import REMOVED, Plan, read_plan
-from kmc.validation import toml_value
 
 
 def written_plan(

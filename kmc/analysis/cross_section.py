@@ -1,0 +1,304 @@
+"""Voids as a microscope sees them: on lines over the interface.
+
+A cut along the normal shows a strip of the interface, and what counts there is where the strip
+meets voids: the operando paper (Zhao et al., Nat. Commun. 2025, doi:10.1038/s41467-025-59567-8,
+Fig. 1b–e) reports contact loss, the number of voids, and box charts of their widths and heights. A
+void cut twice by one line is two voids there, one beside the line is none, and a wide void is met
+by more lines than a narrow one.
+
+    section = kmc.cross_section(t)
+    section.table        # one row for each frame
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from kmc.analysis.frames import Progress, chosen_frames, each_frame, frame_columns
+from kmc.analysis.shapes import planes_spanned
+from kmc.analysis.voids import DEFAULT_MIN_SIZE, find
+from kmc.common.formatting import figure, plural
+from kmc.errors import InputError
+from kmc.model.lattice import Lattice
+
+if TYPE_CHECKING:
+    from kmc.trajectory.reader import Trajectory
+
+_nm_per_100_um = 1e5
+_A_per_nm = 10.0
+_QUARTILES = {"min": 0.0, "q1": 0.25, "median": 0.5, "q3": 0.75, "max": 1.0}
+
+
+def cross_section(
+    t: Trajectory | np.ndarray,
+    lattice: Lattice | None = None,
+    *,
+    n_lines: int | None = None,
+    direction: str = "x",
+    depth_nm: float | None = None,
+    min_size: int = DEFAULT_MIN_SIZE,
+    frames: slice | Sequence[int] | None = None,
+    progress: Progress | None = None,
+) -> CrossSection:
+    """Cut a trajectory, or one occupancy, along lines over the interface.
+
+    Parameters
+    ----------
+    t : Trajectory or ndarray of uint8, shape (n_sites,)
+        An occupancy needs its `lattice`.
+    n_lines : int, optional
+        Evenly spaced lines; all rows of cells by default, which weighs the whole interface alike.
+    direction : {"x", "y"}
+        Direction of the lines.
+    depth_nm : float, optional
+        How deep the microscope sees into the cut; one row of cells by default, and whole rows at
+        any depth. A pixel, one cell of the lattice wide and one atomic layer high, is void where
+        at least half of its sites are.
+    min_size : int
+        Fewest connected vacancies that make a void; smaller clusters are not seen.
+    frames : slice or sequence of int, optional
+        Frames to look at; all by default.
+    progress : callable, optional
+        Called with the number of frames done and to do.
+
+    Raises
+    ------
+    InputError
+        The box has no interface, or an argument is outside its range.
+
+    Examples
+    --------
+    >>> kmc.cross_section(t, n_lines=8).table.voids_per_100um                # doctest: +SKIP
+    """
+    if isinstance(t, np.ndarray):
+        if lattice is None:
+            raise InputError("an occupancy alone has no shape", advice="Give its lattice, too.")
+        columns = {"frame": np.zeros(1, dtype=int)}
+        occupancies = iter([t])
+    else:
+        lattice = t.lattice
+        indices = chosen_frames(t, frames)
+        columns = frame_columns(t, indices)
+        occupancies = (frame.occupancy for frame in each_frame(t, indices, progress))
+    if lattice.boundary != "interface":
+        raise InputError("a periodic box has no interface to cut", advice="Use kmc.voids(t).")
+    if direction not in ("x", "y"):
+        raise InputError(f"direction = {direction!r} is not known", advice='Choose "x" or "y".')
+    cut = _Cut(lattice, direction, n_lines, depth_nm)
+    images = (cut.image(find(one, lattice, min_size).labels > 0) for one in occupancies)
+    return CrossSection(images, columns, cut, min_size)
+
+
+class _Cut:
+    """Which sites a line shows, and at what scale.
+
+    Attributes
+    ----------
+    rows : list of ndarray of int
+        Rows of cells that each line shows.
+    pixel_nm, layer_nm : float
+        Width and height of a pixel.
+    length_nm : float
+        Length of a line, once around the box.
+    """
+
+    def __init__(self, lattice: Lattice, direction: str, n_lines: int | None, depth_nm):
+        self.lattice, self.direction = lattice, direction
+        along = 0 if direction == "x" else 1
+        n_rows = lattice.cells[1 - along]
+        row_nm = lattice.box_A[1 - along] / n_rows / _A_per_nm
+        self.length_nm = float(lattice.box_A[along] / _A_per_nm)
+        self.pixel_nm = self.length_nm / lattice.cells[along]
+        self.layer_nm = lattice.layer_spacing_A / _A_per_nm
+        n_lines = n_rows if n_lines is None else n_lines
+        if not 1 <= n_lines <= n_rows:
+            raise InputError(
+                f"n_lines = {n_lines} is not possible: the box has {n_rows} rows of cells along "
+                f"{direction}",
+                advice=f"Choose 1 to {n_rows}.",
+            )
+        depth_nm = row_nm if depth_nm is None else depth_nm
+        if not 0 < depth_nm <= row_nm * n_rows * (1 + 1e-9):
+            raise InputError(
+                f"depth_nm = {depth_nm}: the box is {figure(row_nm * n_rows, 'nm')} deep",
+                advice="Choose more than 0 and at most that.",
+            )
+        deep = max(1, round(depth_nm / row_nm))
+        self.depth_nm = deep * row_nm
+        first = np.arange(n_lines) * n_rows // n_lines
+        self.rows = [(start + np.arange(deep)) % n_rows for start in first]
+
+    def image(self, void: np.ndarray) -> np.ndarray:
+        """Which pixels are void, bool of shape (n_lines, n_layers, n_pixels)."""
+        nx, ny = self.lattice.cells
+        sites = void.reshape(self.lattice.layers, ny, nx, -1)
+        if self.direction == "y":
+            sites = sites.swapaxes(1, 2)
+        per_cell = sites.mean(axis=3)
+        return np.stack([per_cell[:, rows].mean(axis=1) >= 0.5 for rows in self.rows])
+
+
+def voids_on_lines(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Voids at the interface on each line of an image.
+
+    Void pixels that touch, by an edge or a corner and over the ends of a line, are one void; it
+    counts when it reaches the lowest layer.
+
+    Parameters
+    ----------
+    image : ndarray of bool, shape (n_lines, n_layers, n_pixels)
+
+    Returns
+    -------
+    line, width, height : ndarray of int, shape (n_voids,)
+        Line it is on; pixels and layers it spans.
+    """
+    touching = np.zeros((3, 3, 3), dtype=bool)
+    touching[1] = True  # within a line only
+    labels, n = ndimage.label(image, structure=touching)
+    starts, ends = [np.zeros(0, dtype=int)], [np.zeros(0, dtype=int)]
+    n_layers = image.shape[1]
+    for shift in (-1, 0, 1):  # over the ends of the lines
+        lower, upper = max(0, -shift), n_layers - max(0, shift)
+        left, right = labels[:, lower:upper, 0], labels[:, lower + shift : upper + shift, -1]
+        both = (left > 0) & (right > 0)
+        starts.append(left[both])
+        ends.append(right[both])
+    start, end = np.concatenate(starts), np.concatenate(ends)
+    joined = coo_array((np.ones(len(start), np.uint8), (start, end)), shape=(n + 1, n + 1))
+    n_voids, group = connected_components(joined, directed=False)
+    line, layer, pixel = np.nonzero(labels)
+    void = group[labels[line, layer, pixel]]
+    along = np.zeros((n_voids, image.shape[2]), dtype=bool)
+    along[void, pixel] = True
+    lowest = np.full(n_voids, n_layers)
+    highest = np.zeros(n_voids, dtype=int)
+    np.minimum.at(lowest, void, layer)
+    np.maximum.at(highest, void, layer)
+    home = np.zeros(n_voids, dtype=int)
+    home[void] = line
+    seen = np.flatnonzero(lowest == 0)
+    seen = seen[np.argsort(home[seen], kind="stable")]
+    return home[seen], planes_spanned(along[seen], periodic=True), highest[seen] + 1
+
+
+class CrossSection:
+    """What lines over the interface show; made by `cross_section`.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row for each frame: frame, capacity_monolayers, capacity_mAh_cm2, time_s (without them
+        for a bare occupancy), contact_loss (fraction of the line without metal in L1), voids (on
+        all lines), voids_per_nm and voids_per_100um of line, voids_per_100um_sd (scatter of single
+        lines), width_mean_nm and width_min_nm, _q1_, _median_, _q3_, _max_, the same of height, and
+        gaps (lines that are one void from end to end). NaN where there are no voids.
+    voids : DataFrame
+        One row for each void on a line: frame, line, width_nm, height_nm.
+    length_nm : float
+        Length of all lines together.
+    n_lines : int
+    depth_nm : float
+        As used: whole rows of cells.
+    direction : str
+    min_size : int
+    """
+
+    def __init__(self, images, columns: dict[str, np.ndarray], cut: _Cut, min_size: int):
+        import pandas as pd
+
+        self.n_lines, self.depth_nm, self.direction = len(cut.rows), cut.depth_nm, cut.direction
+        self.line_length_nm = cut.length_nm
+        self.length_nm = cut.length_nm * self.n_lines
+        self.min_size = min_size
+        self.pixel_nm, self.layer_nm = cut.pixel_nm, cut.layer_nm
+        rows, seen, self._images = [], [], []
+        for frame, image in zip(columns["frame"], images, strict=True):
+            line, width, height = voids_on_lines(image)
+            width_nm, height_nm = width * cut.pixel_nm, height * cut.layer_nm
+            seen.append(
+                pd.DataFrame(
+                    {"frame": frame, "line": line, "width_nm": width_nm, "height_nm": height_nm}
+                )
+            )
+            rows.append(self._row(image, line, width_nm, height_nm))
+            self._images.append(np.packbits(image))
+            self._shape = image.shape
+        self.table = pd.concat([pd.DataFrame(columns), pd.DataFrame(rows)], axis=1)
+        full = [part for part in seen if len(part)] or seen[:1]
+        self.voids = pd.concat(full, ignore_index=True)
+
+    def _row(self, image, line, width_nm, height_nm) -> dict[str, float]:
+        per_line = np.bincount(line, minlength=self.n_lines) / self.line_length_nm
+        row = {
+            "contact_loss": float(image[:, 0].mean()),
+            "voids": len(line),
+            "voids_per_nm": len(line) / self.length_nm,
+            "voids_per_100um": len(line) / self.length_nm * _nm_per_100_um,
+            "voids_per_100um_sd": float(per_line.std()) * _nm_per_100_um,
+            "gaps": int(np.sum(image[:, 0].all(axis=1))),
+        }
+        for name, values in (("width", width_nm), ("height", height_nm)):
+            row[f"{name}_mean_nm"] = float(values.mean()) if len(values) else np.nan
+            for quartile, share in _QUARTILES.items():
+                key = f"{name}_{quartile}_nm"
+                row[key] = float(np.quantile(values, share)) if len(values) else np.nan
+        return row
+
+    def image(self, frame: int, line: int) -> np.ndarray:
+        """Void pixels of one line, bool of shape (n_layers, n_pixels); row 0 is L1.
+
+        Parameters
+        ----------
+        frame : int
+            Number of a frame in the trajectory; −1 is the last one here.
+        line : int
+            From 0 to ``n_lines − 1``.
+
+        Raises
+        ------
+        InputError
+            There is no such frame or line.
+        """
+        frames = self.table["frame"].tolist()
+        number = frames[frame] if -len(frames) <= frame < 0 else frame
+        if number not in frames or not 0 <= line < self.n_lines:
+            raise InputError(
+                f"there is no frame {frame} with a line {line} in this section of "
+                f"{plural(len(frames), 'frame')} and {plural(self.n_lines, 'line')}"
+            )
+        packed = self._images[frames.index(number)]
+        bits = np.unpackbits(packed, count=int(np.prod(self._shape)))
+        return bits.reshape(self._shape)[line].astype(bool)
+
+    def plot(self, **options: Any) -> Any:
+        """Contact loss, number, widths and heights against capacity; a matplotlib figure."""
+        from kmc.plotting.draw import plot_cross_section
+
+        return plot_cross_section(self, **options)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __repr__(self) -> str:
+        last = self.table.iloc[-1]
+        lines = [
+            f"CrossSection: {plural(len(self), 'frame')}, {plural(self.n_lines, 'line')} along "
+            f"{self.direction}, {figure(self.length_nm, 'nm')} in all, "
+            f"{figure(self.depth_nm, 'nm')} deep",
+            f"  at last  {int(last['voids'])} voids, {figure(last['voids_per_100um'])} per 100 µm, "
+            f"contact loss {100 * last['contact_loss']:.1f} %",
+        ]
+        if last["voids"]:
+            lines.append(
+                f"  medians  width {figure(last['width_median_nm'], 'nm')}, "
+                f"height {figure(last['height_median_nm'], 'nm')}"
+            )
+        lines.append("  see      .table, .voids, .image(frame, line)")
+        return "\n".join(lines)

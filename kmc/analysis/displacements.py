@@ -1,0 +1,121 @@
+"""Displacements of particles from a list of hops, and numbers with errors by block averaging."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kmc.common.units import A_per_nm
+from kmc.model.lattice import Lattice
+
+BLOCKS = 20
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its standard error and unit; ``float()`` gives the number."""
+
+    value: float
+    error: float
+    unit: str = "1"
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __repr__(self) -> str:
+        unit = "" if self.unit == "1" else f" {self.unit}"
+        return f"{self.value:.4g} ± {self.error:.2g}{unit}"
+
+
+def block_ratio(numerators, denominators, unit: str = "1", blocks: int = BLOCKS) -> Estimate:
+    """Ratio of two sums over consecutive stretches of a run, with its error.
+
+    The stretches are gathered into at most `blocks` equal blocks; the scatter of the blocks about
+    the ratio gives the error (delta method). Blocks must be longer than what the run remembers.
+
+    Parameters
+    ----------
+    numerators, denominators : array of float, shape (n,)
+        In the order of time.
+    """
+    numerators = np.asarray(numerators, dtype=float)
+    denominators = np.broadcast_to(np.asarray(denominators, dtype=float), numerators.shape)
+    total = denominators.sum()
+    if not len(numerators) or total == 0:
+        return Estimate(np.nan, np.nan, unit)
+    edges = np.linspace(0, len(numerators), min(blocks, len(numerators)) + 1).astype(int)[:-1]
+    above = np.add.reduceat(numerators, edges)
+    below = np.add.reduceat(denominators, edges)
+    ratio, n = above.sum() / total, len(above)
+    if n < 2:
+        return Estimate(float(ratio), np.nan, unit)
+    scatter = np.sqrt(n / (n - 1) * ((above - ratio * below) ** 2).sum())
+    return Estimate(float(ratio), float(scatter / abs(total)), unit)
+
+
+def hop_vectors_nm(lattice: Lattice, site_from, site_to) -> np.ndarray:
+    """Displacement of each hop, nm, float64 of shape (n, 3), over the periodic boundaries."""
+    delta = lattice.positions_A[site_to] - lattice.positions_A[site_from]
+    for axis in range(3 if lattice.boundary == "periodic" else 2):
+        edge = lattice.box_A[axis]
+        delta[:, axis] -= edge * np.round(delta[:, axis] / edge)
+    return delta / A_per_nm
+
+
+def identities(leaves: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which hops belong to one particle.
+
+    Whoever leaves a site came with the last hop that arrived there, or was there from the start.
+
+    Parameters
+    ----------
+    leaves, arrives : ndarray of int, shape (n,)
+        Sites of each hop in the order of time: from and to for atoms, to and from for vacancies.
+
+    Returns
+    -------
+    particle : ndarray of int64, shape (n,)
+        First hop of the particle, which stands for it.
+    before : ndarray of int64, shape (n,)
+        Its hop before this one; −1 for its first.
+    """
+    n = len(leaves)
+    order = np.lexsort((np.arange(n), arrives))
+    key = arrives[order] * np.int64(n + 1) + order  # ascending
+    place = np.searchsorted(key, leaves * np.int64(n + 1) + np.arange(n)) - 1
+    candidate = order[np.maximum(place, 0)]
+    known = (place >= 0) & (arrives[candidate] == leaves)
+    before = np.where(known, candidate, -1)
+    particle = np.where(known, candidate, np.arange(n))
+    while True:  # jump over twice as many hops each time
+        further = particle[particle]
+        if np.array_equal(further, particle):
+            return particle, before
+        particle = further
+
+
+def windows_of(time_s, start_s, span, n) -> tuple[np.ndarray, float]:
+    """Window of each hop, and the length of a window in s."""
+    window = np.minimum(((time_s - start_s) / span * n).astype(np.int64), n - 1)
+    return window, span / n
+
+
+def displacements_of(window, particle, step):
+    """Displacement of each particle in each window where it moves: windows, particles, vectors."""
+    n = int(particle.max(initial=0)) + 1
+    pair, inverse = np.unique(window * n + particle, return_inverse=True)
+    moved = np.stack([np.bincount(inverse, weights=step[:, k]) for k in range(3)], axis=1)
+    return pair // n, pair % n, moved
+
+
+def squares_of(window, particle, step, n_windows) -> np.ndarray:
+    """Sum of square displacements of all particles, for each window."""
+    where, _, moved = displacements_of(window, particle, step)
+    return np.bincount(where, weights=(moved**2).sum(axis=1), minlength=n_windows)
+
+
+def sums_of(window, step, n_windows) -> np.ndarray:
+    """Sum of displacements in each window, shape (n_windows, 3)."""
+    parts = [np.bincount(window, weights=step[:, k], minlength=n_windows) for k in range(3)]
+    return np.stack(parts, axis=1)

@@ -1,0 +1,176 @@
+"""Trajectories for other programs: extended XYZ of the atoms, CSV and Parquet of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kmc.analysis import voids
+from kmc.analysis.history import voids as void_history
+from kmc.common.outputs import check_new, replacing
+from kmc.errors import InputError
+from kmc.model.lattice import Lattice
+from kmc.trajectory.frame_selection import choose_frames
+from kmc.trajectory.reader import Trajectory
+from kmc.trajectory.tables import Frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ATOM_ENDINGS = (".xyz", ".extxyz")
+TABLE_ENDINGS = (".csv", ".parquet")
+_PROPERTIES = "species:S:1:pos:R:3:layer:I:1:void:I:1"
+_ROW = "%s %.4f %.4f %.4f %d %d"
+SYMBOLS = np.array(["X", "Li", "Mg"])  # X is ASE's and OVITO's name for what is no element
+
+
+def export_xyz(
+    trajectory: Trajectory,
+    path: str | Path,
+    *,
+    frames: str | int | slice | Iterable[int] | None = None,
+    vacancies: bool = False,
+    min_size: int = voids.DEFAULT_MIN_SIZE,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Write frames as extended XYZ, which OVITO and ASE read.
+
+    Each particle has a species, a position in Å, the atomic layer it is in (``layer``, 1 at the
+    electrolyte) and a void (``void``, 0 for none; 1 is the largest of its frame): the void a
+    vacancy belongs to, or the one whose surface an atom is part of. The header of a frame has the
+    box (``Lattice``), the periodic directions (``pbc``), the time and the capacity.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    path : str or Path
+        Ends in ``.xyz`` or ``.extxyz``.
+    frames : str, int, slice or iterable of int, optional
+        All by default; see `kmc.trajectory.frame_selection.choose_frames`.
+    vacancies : bool
+        Write vacancies too, as particles of the species X.
+    min_size : int
+        Fewest connected vacancies that make a void.
+    overwrite : bool
+        Replace `path` where it exists.
+    progress : callable, optional
+        Called with the number of frames written and to write.
+
+    Returns
+    -------
+    int
+        Frames written.
+
+    Raises
+    ------
+    InputError
+        There is no such frame, or the file cannot be written.
+    """
+    path = check_new(Path(path), ATOM_ENDINGS, force=overwrite)
+    chosen = choose_frames(frames, len(trajectory.frames))
+    with replacing(path) as beside, beside.open("w", encoding="utf-8") as file:
+        for done, index in enumerate(chosen):
+            if progress:
+                progress(done, len(chosen))
+            file.writelines(_xyz(trajectory, trajectory.frames[index], vacancies, min_size))
+        if progress:
+            progress(len(chosen), len(chosen))
+    return len(chosen)
+
+
+def _xyz(trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int) -> Iterable[str]:
+    lattice, occupancy = trajectory.lattice, frame.occupancy
+    shown = np.arange(lattice.n_sites) if vacancies else np.flatnonzero(occupancy)
+    edges = lattice.box_A
+    closed = lattice.boundary == "interface"
+    box = " ".join(f"{edges[i] if i == j else 0:.6f}" for i in range(3) for j in range(3))
+    columns = [
+        SYMBOLS[occupancy[shown]].tolist(),
+        *lattice.positions_A[shown].T.tolist(),
+        lattice.layer[shown].tolist(),
+        _void_of_each_site(frame, lattice, min_size)[shown].tolist(),
+    ]
+    yield f"{len(shown)}\n"
+    yield (
+        f'Lattice="{box}" Properties={_PROPERTIES} pbc="T T {"F" if closed else "T"}" '
+        f"frame={frame.index} events={frame.events} time_s={frame.time_s:.9g} "
+        f"capacity_monolayers={frame.capacity_monolayers:.9g} "
+        f"capacity_mAh_cm2={frame.capacity_mAh_cm2:.9g}\n"
+    )
+    yield "\n".join(_ROW % values for values in zip(*columns, strict=True))
+    yield "\n"
+
+
+def _void_of_each_site(frame: Frame, lattice: Lattice, min_size: int) -> np.ndarray:
+    """The void of each vacancy, and the largest void that each atom is a first neighbour of."""
+    labels = voids.find(frame.occupancy, lattice, min_size).labels
+    inside = np.flatnonzero(labels)
+    none = np.iinfo(labels.dtype).max
+    nearest = np.full(lattice.n_sites + 1, none, dtype=labels.dtype)  # the last: no such site
+    np.minimum.at(nearest, lattice.neighbours(inside, 1), labels[inside][:, None])
+    nearest = np.where(nearest[:-1] == none, 0, nearest[:-1])
+    return np.where(frame.occupancy == 0, labels, nearest)
+
+
+def table_of(
+    trajectory: Trajectory,
+    what: str,
+    *,
+    frames: str | int | slice | Iterable[int] | None = None,
+    min_size: int = voids.DEFAULT_MIN_SIZE,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """The table of the samples, of the voids frame by frame, or of the events of their lives.
+
+    Parameters
+    ----------
+    what : {"samples", "voids", "events"}
+        In the table of events several voids are written as ``3 7``.
+    """
+    if what == "samples":
+        return trajectory.samples.to_dataframe()
+    chosen = None if frames is None else choose_frames(frames, len(trajectory.frames))
+    history = void_history(trajectory, min_size=min_size, frames=chosen, progress=progress)
+    if what == "voids":
+        return history.table
+    table = history.events.copy()
+    for name in ("parents", "children", "parent_voids", "child_voids"):
+        table[name] = [" ".join(str(number) for number in several) for several in table[name]]
+    return table
+
+
+def export_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:
+    """Write a table as CSV or Parquet, by the ending of the file.
+
+    Units are a part of the column names, as in ``capacity_mAh_cm2``.
+
+    Raises
+    ------
+    InputError
+        The ending is another one, the file cannot be written, or Parquet needs pyarrow.
+    """
+    path = check_new(Path(path), TABLE_ENDINGS, force=overwrite)
+    parquet = path.suffix.lower() == ".parquet"
+    if parquet:
+        check_parquet(path)
+    with replacing(path) as beside:
+        if parquet:
+            table.to_parquet(beside, index=False)
+        else:
+            table.to_csv(beside, index=False)
+
+
+def check_parquet(path: Path) -> None:
+    """Tell in advance that Parquet can be written."""
+    from importlib.util import find_spec
+
+    if find_spec("pyarrow") is None:
+        raise InputError(
+            f"{path}: Parquet needs pyarrow, which is not installed",
+            advice='Install it with: pip install "kmc-voids[analysis]"; or use a name that ends '
+            "in .csv.",
+        )

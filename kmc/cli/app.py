@@ -1,0 +1,344 @@
+"""The command `kmc`.
+
+Only click and the standard library are imported here; numba, matplotlib and the rest come with the
+command that needs them, so that `kmc --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kmc._version import __version__
+from kmc.cli.converge import converge
+from kmc.cli.files import verify
+from kmc.cli.pictures import export, movie, plot
+from kmc.cli.recovery import extend, repair, resume
+from kmc.cli.shared import (
+    INTERRUPTED,
+    check_every_option,
+    console,
+    picture_of,
+    quiet_option,
+    quoted,
+    read_settings,
+    show_result,
+)
+from kmc.cli.studies import critical, sweep_plot
+from kmc.cli.sweeps import sweep
+from kmc.common.outputs import replacing
+from kmc.errors import InputError, KmcError
+
+_EPILOG = """\
+\b
+Examples:
+  kmc run strip_li                    strip lithium: a trajectory, a picture, a summary
+  kmc info strip_li.h5                the summary of a trajectory again
+  kmc plot strip_li.h5 --what map     maps of the interface; kmc plot --help names all pictures
+  kmc movie strip_li.h5               the run as a movie
+  kmc export strip_li.h5              the atoms for OVITO and ASE
+  kmc verify strip_li.h5              does the file add up?
+  kmc run strip_li --set conditions.temperature_K=333.15 -o warm.h5
+  kmc sweep study.toml                many runs from one file; kmc sweep --help shows one
+  kmc sweep study_temperature         one of the studies of `kmc runs list` ...
+  kmc sweep-plot study_temperature    ... and its picture
+  kmc converge strip_li               do its numbers hold at other ratios of hops to strips?
+  kmc init my_run.toml                a commented run file of your own
+  kmc run my_run.toml
+  kmc params show li_li2s             every number with its unit and source
+
+\b
+In Python:
+  import kmc
+  t = kmc.load("strip_li.h5")
+  t.samples.contact_fraction
+  kmc.load_sweep("study_temperature")
+"""
+
+_RUN_EPILOG = """\
+\b
+Examples:
+  kmc run strip_li
+  kmc run strip_limg -o alloy.h5 --seed 7
+  kmc run strip_li --set system.size="[48, 48, 32]" --set stop.capacity_monolayers=1
+  kmc run strip_li --set acceleration.max_hops_per_strip_per_site=1e6 --force
+  kmc run strip_li --set stop.capacity_monolayers=none --set stop.contact_fraction=0.5
+  kmc run my_run.toml --set parameters.second_shell_ratio=0.4
+
+A value of none removes the key. `kmc init -` prints every key with its unit and range; `kmc runs
+list` names the runs that come with kmc.
+
+Exit codes: 0 finished, 2 the input cannot be used (nothing was written), 1 the run failed,
+130 interrupted; what was recorded before stays readable.
+"""
+
+
+class _Group(click.Group):
+    """A group whose commands report a `KmcError` in words, not as a traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except KmcError as error:
+            _complain(error)
+            sys.exit(error.exit_code)
+        except MemoryError:
+            _complain(KmcError("not enough memory", advice="Use a smaller size in [system]."))
+            sys.exit(1)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # click would turn it into "Aborted!" and exit code 1.
+            click.echo("\nInterrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+def _complain(error: KmcError) -> None:
+    click.secho("Error: ", fg="red", nl=False, err=True)
+    click.echo(error.message, err=True)
+    if error.advice:
+        click.echo(error.advice, err=True)
+
+
+@click.group(
+    cls=_Group,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="kmc", message="%(prog)s %(version)s")
+def main() -> None:
+    """Kinetic Monte Carlo of vacancies and voids at metal-electrolyte interfaces.
+
+    Strips a lithium or lithium-magnesium electrode atom by atom, lets its vacancies hop, and
+    records contact, voids and overpotential.
+    """
+
+
+@main.command(epilog=_RUN_EPILOG, short_help="Run a simulation and write its trajectory.")
+@click.argument("name_or_path")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Trajectory to write (HDF5); NAME.h5 in the current folder by default. The picture goes "
+    "beside it.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Change one key of the run file. May be repeated.",
+)
+@click.option("--seed", type=int, metavar="N", help="The same as --set random.seed=N.")
+@click.option("--force", is_flag=True, help="Overwrite the trajectory and the picture.")
+@check_every_option
+@quiet_option
+def run(
+    name_or_path: str,
+    output: Path | None,
+    settings: tuple[str, ...],
+    seed: int | None,
+    force: bool,
+    check_every: int | None,
+    quiet: bool,
+) -> None:
+    """Run NAME_OR_PATH: a run that comes with kmc, or a run file of your own.
+
+    Everything is checked before anything is computed. Writes a trajectory (HDF5) that can be read
+    while the run goes on, a picture beside it, and prints a summary.
+    """
+    from kmc.runfile.load import load_run
+
+    overrides, origins = read_settings(settings, seed)
+    run_file = load_run(name_or_path, overrides, origins=origins)
+    path = Path(f"{run_file.name}.h5") if output is None else output
+    picture = picture_of(path)
+    _check_outputs(path, picture, force)
+
+    from kmc.simulation.run import run_to_file
+
+    trajectory = run_to_file(
+        run_file, path, overwrite=force, progress=not quiet, check_every=check_every
+    )
+    show_result(trajectory, quiet=quiet, checked=check_every)
+    if trajectory.stop_reason == "interrupted":
+        sys.exit(INTERRUPTED)
+
+
+def _check_outputs(path: Path, picture: Path, force: bool) -> None:
+    if path == picture:
+        raise InputError(
+            f"{path} would be the trajectory and its picture at once",
+            advice="Give the trajectory a name that ends in .h5; the picture goes beside it.",
+        )
+    from kmc.trajectory.writer import check_output
+
+    check_output(path, force)
+    if picture.is_dir() or (picture.exists() and not force):
+        what = "is a folder" if picture.is_dir() else "exists already"
+        raise InputError(
+            f"{picture}, the picture beside the trajectory, {what}",
+            advice="Choose another output with -o, or use --force to overwrite files.",
+        )
+
+
+@main.command(
+    short_help="Write a commented run file to start from.",
+    epilog="\b\nExamples:\n  kmc init\n  kmc init study.toml\n  kmc init - | less",
+)
+@click.argument("file", default="run.toml", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+def init(file: Path, force: bool) -> None:
+    """Write a commented run file with every key, its unit, default and range.
+
+    FILE is run.toml by default; - prints it.
+    """
+    from kmc.runfile.template import template
+
+    if str(file) == "-":
+        click.echo(template(), nl=False)
+        return
+    if file.suffix != ".toml":
+        raise InputError(f"{file} does not end in .toml", advice=f"Use {file.name}.toml.")
+    _write_new(file, template(file.name), force)
+    click.echo(f"Wrote {file}. Edit it, then: kmc run {quoted(file)}")
+
+
+def _write_new(file: Path, text: str, force: bool) -> None:
+    """Write a file whole or not at all."""
+    if file.is_dir():
+        raise InputError(f"{file} is a folder", advice="Give the name of a file.")
+    if file.exists() and not force:
+        raise InputError(f"{file} exists already", advice="Use --force to overwrite it.")
+    with replacing(file) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+@main.command(
+    short_help="Print the summary of a trajectory.", epilog="\b\nExample:\n  kmc info strip_li.h5"
+)
+@click.argument("file", type=click.Path(path_type=Path))
+def info(file: Path) -> None:
+    """Print the summary of the trajectory FILE, finished or still being written."""
+    from kmc.cli.summary import print_summary
+    from kmc.trajectory.reader import load
+
+    print_summary(load(file), console())
+
+
+@main.command(epilog="\b\nExamples:\n  kmc bench\n  kmc bench --case strip_li --json here.json")
+@click.option("--case", "cases", multiple=True, metavar="NAME", help="Only this one; repeatable.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Also write JSON."
+)
+def bench(cases: tuple[str, ...], json_file: Path | None) -> None:
+    """Measure what an event costs on this machine, on one core.
+
+    Prints nanoseconds per event (median and range of five runs) beside a yardstick, a fixed loop of
+    arithmetic and memory reads: costs in yardsticks compare between machines. Takes about half a
+    minute.
+    """
+    from kmc.cli.bench import run_and_print
+
+    run_and_print(cases, json_file, console())
+
+
+@main.group()
+def runs() -> None:
+    """Runs that come with kmc."""
+
+
+@runs.command("list")
+def runs_list() -> None:
+    """List the runs that come with kmc, and the studies of many runs, for `kmc sweep`."""
+    from kmc.common import catalogue
+
+    for kind in ("runs", "studies"):
+        for name in catalogue.names(kind):
+            first = catalogue.read_text(catalogue.locate(kind, name)).splitlines()[0]
+            click.echo(f"{name:22s} {first.lstrip('# ')}")
+
+
+@main.group(
+    epilog="\b\nExamples:\n  kmc params list\n  kmc params show li_li2s\n"
+    "  kmc params check limg_li2s --lattice bcc_110\n  kmc params cite li_li2s --bibtex"
+)
+def params() -> None:
+    """Parameter sets: their numbers, sources and checks against DFT."""
+
+
+@params.command("list")
+def params_list() -> None:
+    """List the parameter sets that come with kmc."""
+    from kmc.cli.parameter_tables import list_table
+    from kmc.common import catalogue
+    from kmc.model.parameters import load_parameters
+
+    console().print(list_table([load_parameters(name) for name in catalogue.names("params")]))
+
+
+@params.command("show")
+@click.argument("name")
+@click.option("--notes/--no-notes", default=True, help="The note of each number, or only a table.")
+def params_show(name: str, notes: bool) -> None:
+    """Show every number of the set NAME with its unit, source and note.
+
+    NAME is a set that comes with kmc or the path of a parameter file.
+    """
+    from kmc.cli.parameter_tables import show_table
+    from kmc.model.parameters import load_parameters
+
+    console().print(show_table(load_parameters(name), notes))
+
+
+@params.command("check")
+@click.argument("name")
+@click.option("--lattice", default="bcc_100", show_default=True, help="Lattice to calibrate for.")
+def params_check(name: str, lattice: str) -> None:
+    """Rebuild the DFT configurations of the set NAME on a lattice and compare energies.
+
+    Each energy is the difference of two total energies of the calibrated model, summed bond by
+    bond, against the DFT value. What is farther off than 0.02 eV (or than the row's note says) is
+    marked as a miss, with the reason. Misses are information, not a failure: the exit code is 0.
+    """
+    from kmc.cli.parameter_tables import check_table
+    from kmc.model.parameters import load_parameters
+    from kmc.verification.dft import check_rows
+
+    parameters = load_parameters(name)
+    # A lattice gas has no DFT behind it: its rows follow from counting bonds.
+    reference = "Exact" if parameters.has("pair_bond_eV") else "DFT"
+    rows = check_rows(parameters, lattice)
+    out = console()
+    out.print(f"{parameters.name} on {lattice}\n")
+    out.print(check_table(rows, reference))
+
+
+@params.command("cite")
+@click.argument("name")
+@click.option("--bibtex", is_flag=True, help="BibTeX entries.")
+def params_cite(name: str, bibtex: bool) -> None:
+    """Print the references of the set NAME, with links and what rests on each."""
+    from kmc.cli.parameter_tables import citations
+    from kmc.model.parameters import load_parameters
+
+    parameters = load_parameters(name)
+    if bibtex:
+        click.echo("\n\n".join(item.bibtex(key) for key, item in parameters.sources.items()))
+    else:
+        click.echo(citations(parameters))
+
+
+for _command in (
+    *(resume, extend, verify, repair),
+    *(plot, movie, export),
+    *(sweep, sweep_plot, critical, converge),
+):
+    main.add_command(_command)

@@ -1,0 +1,82 @@
+"""What `kmc bench` prints and writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from kmc.common import catalogue
+from kmc.errors import InputError
+from kmc.simulation import benchmark
+
+
+def run_and_print(
+    names: Sequence[str], json_file: Path | None, console: Console, events: int | None = None
+) -> None:
+    """Measure the cases named (default: all), print a table, and write JSON if asked.
+
+    Parameters
+    ----------
+    events : int, optional
+        Length of every case, instead of its own.
+
+    Raises
+    ------
+    InputError
+        An unknown case, or a JSON file in a folder that does not exist.
+    """
+    for name in names:
+        if name not in benchmark.CASES:
+            raise InputError(
+                f"{name!r} is not a case of kmc bench",
+                advice=f"{catalogue.nearest(name, benchmark.CASES)}"
+                f"Cases: {', '.join(benchmark.CASES)}.",
+            )
+    if json_file is not None and not json_file.resolve().parent.is_dir():
+        raise InputError(
+            f"{json_file}: the folder {json_file.resolve().parent} does not exist",
+            advice="Create it first, or name a file in another folder.",
+        )
+    with console.status("preparing (the first run compiles the event loop)") as status:
+        yardstick = benchmark.yardstick_ns()
+        results = []
+        for name in names or benchmark.CASES:
+            status.update(f"{name}: {benchmark.CASES[name][0]}")
+            results.extend(benchmark.run_cases([name], events))
+    console.print(_table(results, yardstick))
+    console.print(
+        f"One yardstick (a multiplication and a random read from 8 MB): {yardstick:.2f} ns"
+    )
+    if json_file is not None:
+        text = json.dumps(benchmark.as_json(results, yardstick), indent=2)
+        json_file.write_text(text + "\n", encoding="utf-8")
+        console.print(f"Wrote {json_file}")
+
+
+def _table(results: Sequence[benchmark.Result], yardstick: float) -> Table:
+    table = Table(
+        title="Cost of an event, one core",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("case", style="cyan", no_wrap=True)
+    headings = ("ns per\nevent", "range\nof five", "yard-\nsticks", "draws per\nevent")
+    for heading in (*headings, "sites", "vacancies"):
+        table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
+    for r in results:
+        table.add_row(
+            r.name,
+            f"{r.ns_per_event:.0f}",
+            f"{r.ns_lowest:.0f}-{r.ns_highest:.0f}",
+            f"{r.ns_per_event / yardstick:.1f}",
+            f"{r.attempts_per_event:.2f}",
+            f"{r.sites:,}".replace(",", " "),
+            f"{r.vacancies:,}".replace(",", " "),
+        )
+    return table

@@ -1,0 +1,322 @@
+"""The summary of a run, for someone who knows batteries."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kmc.analysis import balance, voids
+from kmc.common.formatting import count, driven_by, duration, figure, plural, scaled
+from kmc.trajectory.reader import Trajectory
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ARROW = "→"
+NO_BREAK = "\u00a0"
+_FRAME_WIDTH = 6  # a border and a space on either side, two spaces between the columns
+_STAGE_NAMES = {"L1": "at L1", "L2": "at L2", "deep": "above L2"}
+_VERDICTS = {
+    "equilibrium": "In equilibrium from layer to layer, so that slowing them is harmless to what "
+    "each layer holds",
+    "near": "Near equilibrium, layers off by a fifth at most",
+    "off": "Not in equilibrium, slowing them delays what they carry (see kmc converge)",
+    "unknown": "Too few to tell a net flux from chance",
+}
+_CLASS_NAMES = {"Li": "Li", "Li_near_Mg": "Li beside Mg", "Mg": "Mg"}
+_BY_MORE_THAN = 1.001  # factors closer to 1 come from rounding the floor to whole µeV
+
+
+def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
+    """The summary as pairs of label and text; print_summary lays it out.
+
+    A pair with an empty label continues the one before it.
+    """
+    samples = trajectory.samples
+    rows = [("Ended" if trajectory.finished else "Not finished", _end(trajectory))]
+    rows.append(("System", _system(trajectory)))
+    rows += _interface(trajectory)
+    if not len(samples):
+        return [*rows, ("Samples", "none yet")]
+    last = {name: samples[name][-1] for name in samples}
+    has_current = _has_current(trajectory)
+    if has_current:
+        rows.append(("Capacity", _capacity(last)))
+    if trajectory.has_interface:
+        rows.append(("Contact", _contact(trajectory)))
+    rows += _voids(trajectory)
+    rows.append(("Vacancies", _vacancies(samples, last)))
+    if trajectory.has_interface and has_current:
+        rows += _overpotentials(trajectory)
+    rows.append(
+        ("Simulated", f"{duration(last['time_s'])}, {plural(int(last['events']), 'event')}")
+    )
+    if has_current and last["strips"]:
+        per_atom = last["hops"] / last["strips"]
+        rows.append(("Hops", f"{figure(per_atom)} for each stripped atom"))
+    return rows + _acceleration(trajectory)
+
+
+def print_summary(trajectory: Trajectory, console: Console | None = None) -> None:
+    """Print what a run did.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    console : rich.console.Console, optional
+        Where to; standard output if not given. Piped, the output has no colour.
+    """
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    console = console or Console(highlight=False)
+    rows = summary(trajectory)
+    # Wrapped here, because rich would part numbers from their units at no-break spaces.
+    width = max(20, console.width - max(len(name) for name, _ in rows) - _FRAME_WIDTH)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for name, text in rows:
+        table.add_row(name, Text(textwrap.fill(text, width, break_on_hyphens=False)))
+    colour = "green" if trajectory.finished else "yellow"
+    console.print(
+        Panel(
+            table,
+            title=Text(trajectory.path.name, style="bold"),
+            title_align="left",
+            border_style=colour,
+            expand=False,
+        )
+    )
+
+
+# --- the lines ------------------------------------------------------------------------------------
+
+
+def _end(trajectory: Trajectory) -> str:
+    if trajectory.finished:
+        return trajectory.stop_reason or "no reason is stated"
+    go_on = f"kmc resume {trajectory.path.name}"
+    if trajectory.stop_reason:
+        return f"{trajectory.stop_reason}. What was written is whole; {go_on} goes on from there."
+    return (
+        "still running, or killed. What was written up to here is whole; if nothing writes to it "
+        f"any more, {go_on} goes on from there."
+    )
+
+
+def _system(trajectory: Trajectory) -> str:
+    box = trajectory.box
+    system = trajectory.run.get("system", {})
+    conditions = trajectory.run.get("conditions", {})
+    nx, ny = box["cells"]
+    parts = [
+        f"{system.get('params', '–'.join(trajectory.species))} on {box['name']}",
+        f"{nx} × {ny} cells, {box['layers']} layers",
+    ]
+    if not trajectory.has_interface:
+        parts.append("periodic (no interface)")
+    if "temperature_K" in conditions:
+        parts.append(figure(conditions["temperature_K"], "K", 5))
+    parts.append(driven_by(conditions))
+    return ", ".join(parts)
+
+
+def _interface(trajectory: Trajectory) -> list[tuple[str, str]]:
+    """Chemistries and flaws that the run started with, if any."""
+    start, given = trajectory.resolved.get("interface", {}), trajectory.run.get("interface", {})
+    parts = []
+    for entry, name in zip(start.get("chemistry", []), trajectory.chemistries, strict=True):
+        parts.append(f"{_percent(entry['fraction'])} {name}")
+    area_um2 = trajectory.box["box_A"][0] * trajectory.box["box_A"][1] / 1e8
+    flaws = []
+    for kind, key in (("patch", "patches"), ("void", "voids")):
+        density = given.get(f"{kind}_density_per_um2")
+        if density or start.get(key):
+            number = len(start.get(key, []))
+            text = f"{count(number)} {kind if number == 1 else key}"
+            if density:
+                text += f" (of those drawn {figure(density * area_um2)} were to be expected)"
+            flaws.append(text)
+    if flaws:
+        vacant = plural(start.get("vacant_sites", 0), "vacant site")
+        parts.append(f"{' and '.join(flaws)} at the start, {vacant}")
+    return [("Interface", "; ".join(parts))] if parts else []
+
+
+def _has_current(trajectory: Trajectory) -> bool:
+    conditions = trajectory.run.get("conditions", {})
+    current = conditions.get("current_density_mA_cm2", 0.0) > 0
+    return current or bool(conditions.get("overpotential_V"))
+
+
+def _capacity(last: dict) -> str:
+    return (
+        f"{figure(last['capacity_monolayers'])} monolayers stripped, "
+        f"{figure(last['capacity_mAh_cm2'], 'mAh/cm²')}"
+    )
+
+
+def _contact(trajectory: Trajectory) -> str:
+    metal = trajectory.samples["contact_fraction"]
+    text = f"{_percent(metal[0])} {ARROW} {_percent(metal[-1])} of the interface"
+    if "Mg" in trajectory.species:
+        lithium = trajectory.samples["contact_fraction_Li"]
+        text += f"; by Li {_percent(lithium[0])} {ARROW} {_percent(lithium[-1])}"
+    return text
+
+
+def _voids(trajectory: Trajectory) -> list[tuple[str, str]]:
+    if not len(trajectory.frames):
+        return []
+    frame = trajectory.frames[-1]
+    found = voids.find(frame.occupancy, trajectory.lattice)
+    when = "at the end"
+    if trajectory.frames.events[-1] != trajectory.samples["events"][-1]:
+        when = f"in the last frame, at {_moment(trajectory, frame)}"
+    if not len(found):
+        return [("Voids", f"none of {found.min_size} vacancies or more {when}")]
+    first = found[0]
+    text = (
+        f"{plural(len(found), 'void')} {when}; the largest has {count(first.volume)} vacancies, "
+        f"is {figure(first.width_nm, 'nm', 2)} wide and {figure(first.height_nm, 'nm', 2)} high"
+    )
+    if trajectory.has_interface:
+        box = trajectory.lattice
+        share = found.contact_sites.sum() / box.sites_per_layer
+        text += f"; together they take {_percent(share)} of the contact"
+    return [("Voids", text)]
+
+
+def _moment(trajectory: Trajectory, frame) -> str:
+    if _has_current(trajectory):
+        return f"{figure(frame.capacity_monolayers)} monolayers"
+    return duration(frame.time_s)
+
+
+def _vacancies(samples, last: dict) -> str:
+    text = f"{count(samples['vacancies'][0])} {ARROW} {count(last['vacancies'])} in the box"
+    if last["absorbed"] or last["emitted"]:
+        text += f"; {count(last['absorbed'])} went into the metal behind it"
+        if last["emitted"]:
+            text += f", {count(last['emitted'])} came from there"
+    if last.get("closures"):
+        text += f"; creep closed {count(last['closures'])}"
+    return text
+
+
+def _overpotentials(trajectory: Trajectory) -> list[tuple[str, str]]:
+    """The overpotential while current flowed, and its terms if the file has them."""
+    samples = trajectory.samples
+    flows = samples["phase"] == 0 if "phase" in samples else np.ones(len(samples), dtype=bool)
+    rows = [("Overpotential", _overpotential(samples["overpotential_V"][flows]))]
+    if "overpotential_constriction_V" in samples:
+        for name in ("charge_transfer", "constriction"):
+            volts = samples[f"overpotential_{name}_V"][flows]
+            rows.append(("", f"{name.replace('_', ' ')}: {_overpotential(volts)}"))
+    if flows.any() and not flows.all():
+        rested_s = samples["time_s"][-1] - samples["time_s"][flows][-1]
+        contact = samples["contact_fraction"]
+        text = f"{duration(rested_s)} without current; contact {_percent(contact[flows][-1])} "
+        rows.append(("Rest", f"{text}{ARROW} {_percent(contact[-1])}"))
+    return rows
+
+
+def _overpotential(volts: np.ndarray) -> str:
+    known = volts[np.isfinite(volts)]
+    if not len(known):
+        return "unlimited: no atom is electroactive"
+    if not volts.any():
+        return "none"
+    text = f"{scaled(volts[0], 'V')} {ARROW} {scaled(volts[-1], 'V')}"
+    if math.isinf(volts[-1]):
+        text = f"{scaled(volts[0], 'V')} {ARROW} unlimited: no atom is electroactive any more"
+    highest = known.max()
+    if highest > max(volts[0], volts[-1]) or math.isinf(volts[-1]):
+        text += (
+            f" (highest {'before that ' if math.isinf(volts[-1]) else ''}{scaled(highest, 'V')})"
+        )
+    return text
+
+
+def _acceleration(trajectory: Trajectory) -> list[tuple[str, str]]:
+    """How far the fast hops were slowed, and what that leaves untouched."""
+    table = trajectory.acceleration
+    classes = [c for c in table.get("classes", []) if c.get("slowed_by", 1.0) > _BY_MORE_THAN]
+    if not classes:
+        return [("Kinetics", "exact: no hop was slowed")]
+    floor, ratio = table.get("saddle_floor_eV", math.nan), _ratio(table)
+    text = f"fast hops were slowed by a saddle floor of {figure(floor, 'eV')}"
+    if ratio:
+        text += f"; none is more than {figure(ratio)} times as frequent as stripping at one site"
+    rows = [("Kinetics", text)]
+    slowed = [entry["name"] for entry in classes]
+    for entry in classes:
+        name = _CLASS_NAMES.get(entry["name"], entry["name"])
+        text = f"{name}: true barrier {figure(entry['barrier_eV'], 'eV')}, slowed "
+        text += f"{figure(entry['slowed_by'])} times"
+        rows.append(("", text))
+    rows.append(
+        (
+            "",
+            "Equilibrium is unaffected. Kinetics faster than the floor are not: compare several "
+            "ratios (kmc converge) before trusting a rate or a void density.",
+        )
+    )
+    counted = [e for e in balance.exchanges(trajectory) if e.hop_class in slowed]
+    return rows + _net_flux(counted)
+
+
+def _net_flux(exchanges: list[balance.Exchange]) -> list[tuple[str, str]]:
+    """How much of the hops from layer to layer is net, and what slowing them does."""
+    texts = []
+    for name in _CLASS_NAMES:
+        shares = [_share(exchange) for exchange in exchanges if exchange.hop_class == name]
+        if shares:
+            texts.append(f"of the hops of {_CLASS_NAMES[name]} {', '.join(shares)}")
+    for verdict, sentence in _VERDICTS.items():
+        named: dict[str, list[str]] = {}
+        for exchange in exchanges:
+            if exchange.verdict == verdict:
+                named.setdefault(exchange.hop_class, []).append(_STAGE_NAMES[exchange.stage])
+        if named:
+            listed = (f"{_CLASS_NAMES[name]} ({', '.join(at)})" for name, at in named.items())
+            texts.append(f"{sentence}: {'; '.join(listed)}")
+    if texts:
+        texts.append(
+            "Net flux sees layers, not ways along the interface: number and size of the voids "
+            "follow the ratio even where it is near 0."
+        )
+    return [("" if row else "Net flux", text) for row, text in enumerate(texts)]
+
+
+def _share(exchange: balance.Exchange) -> str:
+    """Such as ``0.18 % at L1``, or ``< 0.9 % at L1`` where chance could hide that much."""
+    percent = figure(100 * exchange.at_most, "%", 2 if exchange.at_most < 0.1 else 3)
+    share = percent if exchange.resolved else f"<{NO_BREAK}{percent}"
+    a_layer = " a layer" if exchange.steps > 1 else ""
+    return f"{share}{a_layer} {_STAGE_NAMES[exchange.stage]}"
+
+
+def _ratio(table: dict) -> float | None:
+    """Fastest hop over the strip rate of one site: as the user set it, or as the floor makes it."""
+    if table.get("max_hops_per_strip_per_site"):
+        return table["max_hops_per_strip_per_site"]
+    strip_rate = table.get("strip_rate_per_site_Hz")
+    return (
+        table["fastest_hop_Hz"] / strip_rate if strip_rate and "fastest_hop_Hz" in table else None
+    )
+
+
+def _percent(fraction: float) -> str:
+    """A share in percent, with more digits near its ends."""
+    if math.isnan(fraction):
+        return "unknown"
+    percent = 100 * fraction
+    digits = 1 if 0.05 <= percent < 10 or 99 < percent < 99.95 else 0
+    return f"{percent:.{digits}f}\u00a0%"

@@ -1,0 +1,35 @@
+"""Where a result comes from: versions, platform and time."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from kmc._version import __version__
+
+PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "h5py", "pydantic")
+_UNKNOWN = "unknown"
+
+
+def collect() -> dict[str, str]:
+    """Versions, platform and the present time in UTC, as plain text for JSON.
+
+    Versions are read from the installed packages' metadata, so nothing is imported for them.
+
+    Returns
+    -------
+    dict
+        ``kmc``, ``python``, one entry a package, ``platform``, ``machine`` and ``created`` (UTC,
+        ISO 8601). No user, host or path: a trajectory may be passed on.
+    """
+    found = {"kmc": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a checkout on a bare sys.path
+            found[package] = _UNKNOWN
+    found["platform"] = f"{platform.system()} {platform.release()}"
+    found["machine"] = platform.machine()
+    found["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+    return found

@@ -1,0 +1,62 @@
+"""Physical constants and conversions, and the unit a key's name promises.
+
+Constants are the exact values of the SI of 2019; `scipy.constants` holds the same numbers but takes
+longer to import than the whole command line.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+E_C = 1.602176634e-19  # elementary charge, C
+K_B_J = 1.380649e-23  # Boltzmann constant, J/K
+N_A = 6.02214076e23  # Avogadro constant, 1/mol
+K_B_eV = K_B_J / E_C  # Boltzmann constant, eV/K
+FARADAY_C_mol = E_C * N_A  # Faraday constant, C/mol
+
+MICRO_eV = 1_000_000  # µeV per eV; the kernels count energies in whole µeV
+mAh_C = 3.6  # coulomb per mAh
+A_per_nm = 10.0
+A_per_um = 1e4
+nm2_per_um2 = 1e6
+
+# The unit at the end of a key's name, longest first: `_mA_cm2` must not be read as `_A`.
+_SUFFIXES = {
+    "_mAh_cm2": "mAh/cm2",
+    "_mA_cm2": "mA/cm2",
+    "_cm3_mol": "cm3/mol",
+    "_cm2_s": "cm2/s",
+    "_per_um2": "1/µm2",
+    "_kJ_mol": "kJ/mol",
+    "_per_s": "1/s",
+    "_mS_cm": "mS/cm",
+    "_J_m2": "J/m2",
+    "_deg": "deg",
+    "_MPa": "MPa",
+    "_eV": "eV",
+    "_Hz": "Hz",
+    "_um": "µm",
+    "_nm": "nm",
+    "_A": "Å",
+    "_K": "K",
+    "_V": "V",
+    "_s": "s",
+}
+DIMENSIONLESS = "1"
+
+
+def unit_of(key: str) -> str:
+    """Unit that the name of a key promises, ``"1"`` where it names none.
+
+    >>> unit_of("exchange_current_density_mA_cm2"), unit_of("second_shell_ratio")
+    ('mA/cm2', '1')
+    """
+    for suffix, unit in _SUFFIXES.items():
+        if key.endswith(suffix):
+            return unit
+    return DIMENSIONLESS
+
+
+def same_unit(first: str, second: str) -> bool:
+    """Whether two spellings mean the same unit: ``cm²/s`` and ``cm2/s``, either micro sign."""
+    return unicodedata.normalize("NFKC", first) == unicodedata.normalize("NFKC", second)

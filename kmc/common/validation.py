@@ -1,0 +1,288 @@
+"""Checks of what a user wrote, and their reports in plain sentences.
+
+The sections of a run file and the tables of a parameter file are pydantic models. This module holds
+the number types they share and turns pydantic's findings into an `InputError` that names the value,
+where it came from, and what is allowed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from collections.abc import Callable, Iterable
+from numbers import Integral, Real
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
+
+from kmc.common.catalogue import nearest
+from kmc.errors import InputError
+
+_OWN = "kmc"  # type of the errors raised by `refuse`
+
+
+class Checked(BaseModel):
+    """Base of everything read from a file: frozen, no unknown keys, nothing coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=False)
+
+
+def refuse(problem: str, allowed: str = "") -> PydanticCustomError:
+    """The error a validator raises: what is wrong with the value, and what is allowed."""
+    # The text goes through ctx because pydantic formats braces in the template.
+    return PydanticCustomError(_OWN, "{problem}", {"problem": problem, "allowed": allowed})
+
+
+def kind(value: Any) -> str:
+    """What a TOML value is, in words."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, datetime.date | datetime.time):
+        return "a date"
+    if isinstance(value, Real):
+        return "a number"
+    return f"a {type(value).__name__}"
+
+
+def show(value: Any, longest: int = 60) -> str:
+    """A value as TOML spells it, cut where it is very long."""
+    text = toml_value(value)
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def toml_value(value: Any) -> str:
+    """TOML spelling of a number, text, flag or list (floats short: ``1e5``)."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # What a shell hands over may hold half characters, which no message can be written with.
+        whole = value.encode("utf-8", "backslashreplace").decode("utf-8")
+        return json.dumps(whole, ensure_ascii=False)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml_value(v)}" for key, v in value.items()) + " }"
+    if isinstance(value, Integral):
+        # Python refuses to print integers of thousands of digits.
+        return str(int(value)) if int(value).bit_length() < 256 else "an enormous integer"
+    if isinstance(value, Real):
+        return _toml_float(float(value))
+    return str(value)
+
+
+def _toml_float(value: float) -> str:
+    if not math.isfinite(value):
+        return str(value)
+    text = repr(value)
+    if "e" not in text and abs(value) >= 1e5 and float(f"{value:e}") == value:
+        text = f"{value:e}"
+    if "e" not in text:
+        return text
+    mantissa, exponent = text.split("e")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def _unquote(value: Any) -> str:
+    """Advice for a number in quotes, empty for any other text."""
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return ""
+    return "write it without quotes" if isinstance(value, str) else ""
+
+
+def _to_float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise refuse(f"must be a number, not {kind(value)}", _unquote(value))
+    try:
+        number = float(value)
+    except OverflowError:
+        raise refuse("is too large for a floating-point number") from None
+    if math.isnan(number):
+        raise refuse("is not a number")
+    return number
+
+
+def _to_finite(value: Any) -> float:
+    number = _to_float(value)
+    if math.isinf(number):
+        raise refuse("must be finite")
+    return number
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    found = kind(value)
+    if found == "a number":
+        found = "a number with a decimal point or exponent"
+    raise refuse(f"must be a whole number, not {found}", _unquote(value))
+
+
+def _to_count(value: Any) -> int:
+    # A count of events is naturally written 1e6, which TOML reads as a float.
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return _to_int(value)
+
+
+def number_of(value: Any) -> tuple[float, str]:
+    """A finite number and an empty text, or NaN and what is wrong with the value."""
+    try:
+        return _to_finite(value), ""
+    except PydanticCustomError as error:
+        return math.nan, error.context["problem"]
+
+
+Number = Annotated[float, BeforeValidator(_to_finite)]
+NumberOrInf = Annotated[float, BeforeValidator(_to_float)]
+Integer = Annotated[int, BeforeValidator(_to_int)]
+Count = Annotated[int, BeforeValidator(_to_count)]
+
+
+_BOUNDS = (("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most"))
+
+
+def allowed_range(field) -> str:
+    """The range of a pydantic field in words, with its reason; empty where there is none.
+
+    Parameters
+    ----------
+    field : pydantic.fields.FieldInfo or None
+    """
+    if field is None:
+        return ""
+    words = []
+    for attribute, word in (
+        ("gt", "above"),
+        ("ge", "at least"),
+        ("lt", "below"),
+        ("le", "at most"),
+    ):
+        for constraint in field.metadata:
+            bound = getattr(constraint, attribute, None)
+            if bound is not None:
+                words.append(f"{word} {_bound(bound)}")
+    extra = field.json_schema_extra or {}
+    text = extra.get("allowed") or " and ".join(words)
+    return f"{text} ({extra['reason']})" if extra.get("reason") else text
+
+
+def _bound(bound: float) -> str:
+    # The largest int64 says more as a power than in digits.
+    return "2^63 - 1" if bound == 2**63 - 1 else toml_value(bound)
+
+
+class Problem(NamedTuple):
+    """One thing wrong with an input: the sentence, and what to do about it."""
+
+    message: str
+    advice: str = ""
+
+
+def raise_problems(problems: Iterable[Problem], source: str) -> None:
+    """Raise an `InputError` for one or several problems; return where there is none."""
+    problems = list(dict.fromkeys(problems))
+    if not problems:
+        return
+    if len(problems) == 1:
+        raise InputError(problems[0].message, advice=problems[0].advice or None)
+    lines = [f"{source} has {len(problems)} problems:"]
+    for message, advice in problems:
+        lines.append(f"  - {message}")
+        if advice:
+            lines.append(f"    {advice}")
+    raise InputError("\n".join(lines))
+
+
+def problems_of(
+    error: ValidationError,
+    where: Callable[[tuple], str],
+    shown: Callable[[tuple, Any], str],
+    fields: Callable[[tuple], dict],
+    group: Callable[[tuple], str],
+    source: str,
+) -> list[Problem]:
+    """Plain sentences for what pydantic found.
+
+    Parameters
+    ----------
+    error : pydantic.ValidationError
+    where : callable
+        Location (tuple of keys) → "in section [stop] of my.toml".
+    shown : callable
+        Location and value → "events = -1 in section [stop] of my.toml".
+    fields : callable
+        Location of a table → its fields, name to FieldInfo.
+    group : callable
+        Location of a table → its name in a sentence, "section [stop]".
+    source : str
+        The file, for messages.
+    """
+    found = []
+    for item in error.errors(include_url=False):
+        location = tuple(part for part in item["loc"] if isinstance(part, str))
+        siblings = fields(location[:-1])
+        table = group(location[:-1])
+        if item["type"] == "missing":
+            said = f"{table} of {source} has no {location[-1]!r}"
+            found.append(Problem(said, f"Keys of {table}: {', '.join(siblings)}."))
+        else:
+            place = where(location), shown(location, item["input"])
+            found.append(_problem(item, location, place, siblings, table))
+    return found
+
+
+def _problem(item, location, place, siblings, group) -> Problem:
+    name = location[-1] if location else ""
+    at, said = place
+    value, category, context = item["input"], item["type"], item.get("ctx", {})
+    field = siblings.get(name)
+    if category == "extra_forbidden":
+        return Problem(
+            f"{name!r} {at} is not a known key",
+            f"{nearest(name, siblings)}Keys of {group}: {', '.join(siblings)}.",
+        )
+    if category in ("model_type", "dict_type"):
+        return Problem(
+            f"{name!r} {at} must be a table, not {kind(value)}", f"Write it as [{name}]."
+        )
+    if category == "literal_error":
+        choices = [part.strip().strip("'") for part in _choices(context["expected"])]
+        close = nearest(value, choices) if isinstance(value, str) else ""
+        return Problem(
+            f"{said} is not a valid choice", f"{close}Allowed: {', '.join(map(repr, choices))}."
+        )
+    limits = allowed_range(field)
+    if category == _OWN:
+        hint = context["allowed"] or (f"Allowed: {limits}" if limits else "")
+        if context["allowed"] and limits and limits not in context["allowed"]:
+            hint = f"{context['allowed']}; allowed: {limits}"
+        return Problem(f"{said} {context['problem']}", _sentence(hint))
+    if category == "string_type":
+        return Problem(f"{said} must be text, not {kind(value)}", "Put it in quotes.")
+    if category == "bool_type":
+        return Problem(f"{said} must be true or false, not {kind(value)}")
+    if category.startswith(("greater_than", "less_than")):
+        return Problem(f"{said} is out of range", _sentence(f"Allowed: {limits}"))
+    return Problem(f"{said} cannot be used: {item['msg']}")
+
+
+def _choices(expected: str) -> list[str]:
+    return expected.replace(" or ", ", ").split(", ")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "." if text else ""

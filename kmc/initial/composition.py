@@ -1,0 +1,78 @@
+"""The configuration a run starts from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kmc.model.hamiltonian import LI, MG, VACANCY
+from kmc.model.model import Model
+
+
+def initial_occupancy(
+    model: Model,
+    rng: np.random.Generator,
+    *,
+    vacancy_fraction: float = 0.0,
+    mg_fraction: float = 0.0,
+    mg_coverage_L1: float | str | None = None,
+    flaws: np.ndarray | None = None,
+) -> np.ndarray:
+    """Random alloy with vacancies and, at an interface, a given Mg coverage of L1.
+
+    Parameters
+    ----------
+    vacancy_fraction : float
+        Vacancies over all sites, placed at random; the number is rounded, not drawn.
+    mg_fraction : float
+        Mg over the metal outside a prescribed L1, placed at random; the number is rounded.
+    mg_coverage_L1 : float, "equilibrium" or None
+        Share of L1's metal that is Mg; "equilibrium" draws it from the Boltzmann distribution of
+        exchange with a bulk of `mg_fraction`; None leaves L1 as random as the rest.
+    flaws : ndarray of int, optional
+        Sites of patches and voids, vacant besides those of `vacancy_fraction`.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n_sites,)
+    """
+    lattice = model.lattice
+    occupancy = np.full(lattice.n_sites, LI, dtype=np.uint8)
+    n_vacancies = round(vacancy_fraction * lattice.n_sites)
+    occupancy[rng.choice(lattice.n_sites, n_vacancies, replace=False)] = VACANCY
+    if flaws is not None:
+        occupancy[flaws] = VACANCY
+    apart = mg_coverage_L1 is not None
+    first = lattice.sites_per_layer if apart else 0
+    _place_mg(occupancy[first:], mg_fraction, rng)
+    if mg_coverage_L1 == "equilibrium":
+        _equilibrate_L1(model, occupancy, mg_fraction, rng)
+    elif apart:
+        _place_mg(occupancy[:first], mg_coverage_L1, rng)
+    return occupancy
+
+
+def _place_mg(occupancy, fraction: float, rng) -> None:
+    """Turn a rounded share of the metal in this part of the box into Mg."""
+    metal = np.flatnonzero(occupancy == LI)
+    occupancy[rng.choice(metal, round(fraction * metal.size), replace=False)] = MG
+
+
+def _equilibrate_L1(model: Model, occupancy, bulk_fraction: float, rng) -> None:
+    """Draw the species of every L1 atom at equilibrium with the bulk (Langmuir-McLean).
+
+    Exchanging Li for Mg gains B(Mg) − B(Li) more in L1 than in the bulk. As the bonds mix ideally
+    that difference does not depend on which metals surround the site, only on how many, so all
+    sites are independent and one draw each is the exact equilibrium.
+    """
+    h, lattice = model.hamiltonian, model.lattice
+    sites = np.flatnonzero(occupancy[: lattice.sites_per_layer] != VACANCY)
+    gain = np.full(sites.size, float(h.bulk_binding_ueV(LI) - h.bulk_binding_ueV(MG)))
+    chemistry = model.interphase.chemistry[sites] if model.interphase else 0
+    gain -= np.array([each.phi[MG, 1] - each.phi[LI, 1] for each in model.hamiltonians])[chemistry]
+    for shell, bond in ((1, h.bond1), (2, h.bond2)):
+        table = lattice.neighbours(sites, shell)
+        metal = ((table >= 0) & (occupancy[table] != VACANCY)).sum(axis=1)
+        gain += metal * float(bond[MG, LI] - bond[LI, LI])
+    odds = bulk_fraction * np.exp(gain / model.kT_ueV)
+    covered = rng.random(sites.size) < odds / (1.0 - bulk_fraction + odds)
+    occupancy[sites[covered]] = MG

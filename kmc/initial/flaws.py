@@ -1,0 +1,147 @@
+"""Flaws of the interface at the start: contactless patches and voids.
+
+A patch is a disc of vacant L1 sites. A void is a spherical cap of vacant sites. Metal fills the box
+from half a layer below L1, so that each site stands for its own volume: caps stand on that plane,
+and the volume of their sites is that of the cap within the discreteness of the lattice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from kmc.common.units import A_per_nm, nm2_per_um2
+from kmc.model.lattice import Lattice
+
+_METAL_ABOVE = 4  # layers left above a void: bonds reach three layers up on bcc (111)
+
+
+class FlawSettings(Protocol):
+    """What the section [interface] of a run file says of flaws."""
+
+    patch_density_per_um2: float | None
+    patch_radius_nm: float | None
+    patches: Sequence[Sequence[float]] | None
+    void_density_per_um2: float | None
+    void_radius_nm: float | None
+    void_height_nm: float | None
+    voids: Sequence[Sequence[float]] | None
+
+
+@dataclass(frozen=True)
+class Flaws:
+    """What the interface starts with.
+
+    Attributes
+    ----------
+    patches_nm : ndarray, shape (n, 3)
+        x, y and radius of each patch.
+    voids_nm : ndarray, shape (n, 4)
+        x, y, radius and height of each void.
+    sites : ndarray of int
+        Sites that are vacant at the start because of them, each once.
+    """
+
+    patches_nm: np.ndarray
+    voids_nm: np.ndarray
+    sites: np.ndarray
+
+    def resolved(self) -> dict:
+        """What was drawn, as JSON-able data."""
+        return {
+            "patches": self.patches_nm.tolist(),
+            "voids": self.voids_nm.tolist(),
+            "vacant_sites": len(self.sites),
+        }
+
+
+def draw_flaws(interface: FlawSettings, lattice: Lattice, seed: np.random.SeedSequence) -> Flaws:
+    """Draw the flaws of a run.
+
+    The number of each kind is drawn from the Poisson distribution of its mean, density times area,
+    and each place is uniform: flaws may overlap. Patches and voids have generators of their own, so
+    that neither depends on how many there are of the other.
+
+    Parameters
+    ----------
+    interface : FlawSettings
+        Section of the run file.
+    lattice : Lattice
+    seed : SeedSequence
+    """
+    for_patches, for_voids = (np.random.default_rng(child) for child in seed.spawn(2))
+    patches = _drawn(for_patches, interface.patch_density_per_um2, lattice)
+    patches = np.column_stack((patches, np.full(len(patches), interface.patch_radius_nm or 0.0)))
+    patches = np.concatenate((np.reshape(interface.patches or (), (-1, 3)), patches))
+    caps = _drawn(for_voids, interface.void_density_per_um2, lattice)
+    shape = np.tile(
+        [interface.void_radius_nm or 0.0, interface.void_height_nm or 0.0], (len(caps), 1)
+    )
+    caps = np.concatenate(
+        (np.reshape(interface.voids or (), (-1, 4)), np.column_stack((caps, shape)))
+    )
+    sites = [disc_sites(lattice, *patch) for patch in patches]
+    sites += [cap_sites(lattice, *cap) for cap in caps]
+    return Flaws(patches, caps, np.unique(np.concatenate([np.empty(0, dtype=np.int64), *sites])))
+
+
+def _drawn(rng: np.random.Generator, density_per_um2: float | None, lattice: Lattice):
+    """Places in nm, shape (n, 2), of a Poisson number of flaws."""
+    edges = lattice.box_A[:2] / A_per_nm
+    return rng.random((rng.poisson(expected(density_per_um2, lattice)), 2)) * edges
+
+
+def expected(density_per_um2: float | None, lattice: Lattice) -> float:
+    """Mean number of flaws of this density in a box."""
+    area_nm2 = lattice.box_A[0] * lattice.box_A[1] / A_per_nm**2
+    return (density_per_um2 or 0.0) * area_nm2 / nm2_per_um2
+
+
+def disc_sites(lattice: Lattice, x_nm: float, y_nm: float, radius_nm: float) -> np.ndarray:
+    """L1 sites within a disc, periodic in plane."""
+    return np.flatnonzero(_in_plane_nm(lattice, 0, x_nm, y_nm) <= radius_nm)
+
+
+def cap_sites(
+    lattice: Lattice, x_nm: float, y_nm: float, radius_nm: float, height_nm: float
+) -> np.ndarray:
+    """Sites within a spherical cap that stands on the plane half a layer below L1."""
+    sphere = (radius_nm**2 + height_nm**2) / (2 * height_nm)
+    spacing = lattice.layer_spacing_A / A_per_nm
+    found = []
+    for layer in range(min(lattice.layers, math.ceil(height_nm / spacing))):
+        from_centre = (layer + 0.5) * spacing - (height_nm - sphere)
+        if abs(from_centre) < sphere and (layer + 0.5) * spacing < height_nm:
+            radius = math.sqrt(sphere**2 - from_centre**2)
+            inside = np.flatnonzero(_in_plane_nm(lattice, layer, x_nm, y_nm) <= radius)
+            found.append(layer * lattice.sites_per_layer + inside)
+    return np.concatenate([np.empty(0, dtype=np.int64), *found])
+
+
+def cap_volume_nm3(radius_nm: float, height_nm: float) -> float:
+    """Volume of a spherical cap, π h (3 r² + h²)/6."""
+    return math.pi * height_nm * (3 * radius_nm**2 + height_nm**2) / 6
+
+
+def widest_nm(radius_nm: float, height_nm: float) -> float:
+    """Largest radius of a cap: that of its sphere where it is higher than a hemisphere."""
+    if height_nm <= radius_nm:
+        return radius_nm
+    return (radius_nm**2 + height_nm**2) / (2 * height_nm)
+
+
+def highest_nm(lattice: Lattice) -> float:
+    """Greatest height of a void that leaves metal above it."""
+    return (lattice.layers - _METAL_ABOVE) * lattice.layer_spacing_A / A_per_nm
+
+
+def _in_plane_nm(lattice: Lattice, layer: int, x_nm: float, y_nm: float) -> np.ndarray:
+    """In-plane distance of the sites of a layer from a place, over the periodic edges."""
+    n, edges = lattice.sites_per_layer, lattice.box_A[:2] / A_per_nm
+    delta = lattice.positions_A[layer * n : (layer + 1) * n, :2] / A_per_nm - (x_nm, y_nm)
+    delta -= edges * np.round(delta / edges)
+    return np.hypot(*delta.T)

@@ -1,0 +1,129 @@
+"""Constriction of the current where the metal touches the electrolyte only in places.
+
+The current that enters the electrolyte evenly must crowd onto the sites of L1 that still hold
+metal. Holm's resistance of one round spot on a half-space is 1/(4 κ a); many spots in parallel feel
+each other (J. A. Greenwood, Br. J. Appl. Phys. 17, 1621 (1966), doi:10.1088/0508-3443/17/12/310),
+and once they meet, there are no spots any more but a sheet with holes. The problem behind all
+three, contacts of one potential on a conducting half-space, is solved here for the map as it is:
+every contact site is a source, the box is periodic, and full contact costs exactly nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from kmc.model.lattice import Lattice
+
+_IMAGES = 4  # reciprocal vectors to each side; what is left out is below 1e-3 of a site's own term
+_TOLERANCE = 1e-7  # of the residual; the resistance, which is stationary, is known far better
+_MOST_STEPS = 500
+
+
+class Spreading:
+    """Spreading resistance of contact maps on L1 of a lattice.
+
+    A site in contact feeds current evenly through a rectangle of its own, and these rectangles
+    tile the plane. Of all ways to share the current among the sites the one of least dissipation
+    has the same mean potential on each (Thomson's principle). So the resistance can only rise
+    when a site loses contact, and it lies above that of sites whose inside is resolved.
+
+    Parameters
+    ----------
+    lattice : Lattice
+        Its L1 is the interface.
+    """
+
+    def __init__(self, lattice: Lattice):
+        cell = lattice.unit_cell
+        per_cell, cells = cell.sites_per_layer_cell, np.array(lattice.cells)
+        self._n_sites = lattice.sites_per_layer
+        # Rows and columns of the finest grid that has all sites among its points.
+        fractions = cell.in_plane[:per_cell] / cell.edges[:2]
+        fine = np.where(np.abs(fractions * 2 % 2 - 1).min(axis=0) < 0.5, 2, 1) * cells
+        steps = lattice.box_A[:2] / fine
+        places = np.rint(lattice.positions_A[: self._n_sites, :2] / steps).astype(int) % fine
+        self._shape = (int(fine[1]), int(fine[0]))
+        self._grid = places[:, 1] * fine[0] + places[:, 0]
+        tile_A = _tile(cell.edges[:2], per_cell) * lattice.lattice_parameter_A
+        kernel_A = np.fft.irfft2(_waves_A(fine, steps, tile_A), s=self._shape) * fine.prod()
+        # A term for the mean current changes every potential alike, and makes the matrix regular.
+        self._shift_A = float(np.ptp(kernel_A.flat[self._grid])) / self._n_sites
+        net = np.zeros(self._shape)
+        net.flat[self._grid] = 1.0
+        self._kernel_A = np.fft.rfft2((kernel_A + self._shift_A) * net)
+        self._smoother_per_A = 1.0 / self._kernel_A
+
+    def length_A(self, contact: np.ndarray) -> float:
+        """Area-specific spreading resistance times conductivity, a length in Å.
+
+        Parameters
+        ----------
+        contact : array of bool, shape (sites_per_layer,)
+            Which sites of L1 hold metal.
+
+        Returns
+        -------
+        float
+            κ R A: 0 for full contact, infinite for none; at the scale of the lattice.
+        """
+        contact = np.asarray(contact, dtype=bool)
+        n_contact = np.count_nonzero(contact)
+        if n_contact == 0:
+            return math.inf
+        if n_contact == self._n_sites:
+            return 0.0
+        total = self._currents(self._grid[contact]).sum()
+        return max(0.0, 1.0 / total - self._shift_A)
+
+    def _currents(self, places: np.ndarray) -> np.ndarray:
+        """Currents that raise all contacts to potential 1: preconditioned conjugate gradients."""
+        currents = np.zeros(places.size)
+        residual = np.ones(places.size)
+        step = direction = self._apply(self._smoother_per_A, residual, places)
+        product = residual @ step
+        for _ in range(_MOST_STEPS):
+            image = self._apply(self._kernel_A, direction, places)
+            length = product / (direction @ image)
+            currents = currents + length * direction
+            residual = residual - length * image
+            if np.abs(residual).max() < _TOLERANCE:
+                break
+            step = self._apply(self._smoother_per_A, residual, places)
+            previous, product = product, residual @ step
+            direction = step + (product / previous) * direction
+        return currents
+
+    def _apply(self, kernel: np.ndarray, values: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Convolution of values at some places with a kernel, read at the same places."""
+        grid = np.zeros(self._shape)
+        grid.flat[places] = values
+        return np.fft.irfft2(np.fft.rfft2(grid) * kernel, s=self._shape).flat[places]
+
+
+def _tile(edges: np.ndarray, per_cell: int) -> np.ndarray:
+    """Edges of a rectangle that tiles the plane from the sites: a cell, or bricks of half of it."""
+    if per_cell == 1:
+        return edges.copy()
+    halves = [edges / (1, 2), edges / (2, 1)]
+    return min(halves, key=lambda tile: abs(math.log(tile[0] / tile[1])))
+
+
+def _waves_A(fine: np.ndarray, steps: np.ndarray, tile: np.ndarray) -> np.ndarray:
+    """Mean potential on a tile from unit current of another, times conductivity and box area, in Å.
+
+    A current of wave vector k drops j/(κ k) in a half-space. Waves that agree on all sites are
+    summed; of the one without variation only the mean current is left, which costs nothing here.
+    """
+    kx = 2 * np.pi * np.fft.rfftfreq(fine[0], steps[0])
+    ky = 2 * np.pi * np.fft.fftfreq(fine[1], steps[1])
+    images = 2 * np.pi * np.arange(-_IMAGES, _IMAGES + 1)
+    out = np.zeros((ky.size, kx.size))
+    for gx in images / steps[0]:
+        for gy in images / steps[1]:
+            x, y = (kx + gx)[None, :], (ky + gy)[:, None]
+            shape = np.sinc(x * tile[0] / (2 * np.pi)) * np.sinc(y * tile[1] / (2 * np.pi))
+            k = np.hypot(x, y)
+            out += np.where(k > 0, shape**2 / np.where(k > 0, k, 1.0), 0.0)
+    return out

@@ -1,0 +1,85 @@
+"""An interface of several chemistries: which one each column of sites stands on.
+
+A chemistry is a parameter set that differs from the run's own only in what ties the metal to the
+electrolyte: the site energies φ of L1 and L2. Bonds, χ, barriers and everything else are common.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kmc.errors import InputError
+from kmc.model.parameters import ParameterSet
+from kmc.model.quantities import QUANTITIES
+
+MAX_CHEMISTRIES = 4  # two bits of a site's word
+
+# What may differ: it sets φ alone. (χ also follows from the step from L1 to L2 and from the fill by
+# Li; where it would differ, `Model` says so.)
+INTERFACE_KEYS = (
+    "formation_energy_L1_eV",
+    "formation_energy_L1_to_L2_eV",
+    "fill_Li_near_Mg_eV",
+    "fill_Mg_near_Mg_eV",
+)
+
+
+@dataclass(frozen=True)
+class Interphase:
+    """Chemistry below every column of sites.
+
+    Parameters
+    ----------
+    chemistry : array of uint8, shape (sites_per_layer,)
+        Chemistry of each site of L1, in the order of the lattice's sites; the site of L2 with the
+        same number within its layer belongs to the same chemistry.
+    parameters : tuple of ParameterSet
+        Chemistry k takes the site energies of ``parameters[k]``; chemistry 0 is the set of the run.
+
+    Raises
+    ------
+    InputError
+        More than four chemistries, a number without a set, or sets that differ in more than the
+        energies of the interface.
+    """
+
+    chemistry: np.ndarray = field(compare=False)
+    parameters: tuple[ParameterSet, ...]
+
+    def __post_init__(self):
+        chemistry = np.ascontiguousarray(self.chemistry, dtype=np.uint8)
+        object.__setattr__(self, "chemistry", chemistry)
+        n = len(self.parameters)
+        if not 1 <= n <= MAX_CHEMISTRIES:
+            raise InputError(
+                f"the interface has {n} chemistries",
+                advice=f"Give 1 to {MAX_CHEMISTRIES} parameter sets.",
+            )
+        if chemistry.max(initial=0) >= n:
+            raise InputError(
+                f"the map of the interface names chemistry {chemistry.max()}, and there are {n}",
+                advice=f"Chemistries are numbered from 0 to {n - 1}.",
+            )
+        for other in self.parameters[1:]:
+            _check_alike(self.parameters[0], other)
+
+
+def _check_alike(base: ParameterSet, other: ParameterSet) -> None:
+    """Refuse a set that differs from the run's in more than the interface."""
+    if other.species != base.species:
+        raise InputError(
+            f"parameter set {other.name!r} is of {' and '.join(other.species)}, the run's set "
+            f"{base.name!r} of {' and '.join(base.species)}",
+            advice="All chemistries of an interface must be of the same metal.",
+        )
+    for key in base.quantities:
+        free = key in INTERFACE_KEYS or QUANTITIES[key].role == "target"
+        if not free and other.has(key) and other.value(key) != base.value(key):
+            raise InputError(
+                f"{key} is {other.value(key):g} in parameter set {other.name!r} and "
+                f"{base.value(key):g} in the run's set {base.name!r}",
+                advice="Chemistries of one interface may differ only in "
+                f"{', '.join(INTERFACE_KEYS)}.",
+            )

@@ -1,0 +1,399 @@
+"""A model at given conditions: the rates of every process on a lattice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from kmc.common.units import A_per_um, K_B_eV, MICRO_eV
+from kmc.errors import InputError
+from kmc.kernels import selection, tables
+from kmc.model import creep, electrochemistry
+from kmc.model.hamiltonian import (
+    LI,
+    N_INTERFACE_LAYERS,
+    Hamiltonian,
+    calibrate,
+    total_energy_ueV,
+)
+from kmc.model.interphase import Interphase
+from kmc.model.kernel_lattice import KernelLattice
+from kmc.model.lattice import Lattice
+from kmc.model.parameters import ParameterSet
+
+_HIGHEST_EXPONENT = 500.0  # energies over kT; exp() leaves double precision beyond 700
+_STRIP_OCTAVES = selection.N_BINS // 2 - 4  # between the weakest and the strongest strip weight
+_UNIT_MARGIN = 1e-9  # keeps the commonest rate safely inside its bin
+
+
+@dataclass(frozen=True)
+class Model:
+    """Rates of every process on a lattice at given conditions.
+
+    Parameters
+    ----------
+    lattice : Lattice
+    parameters : ParameterSet
+    temperature_K : float
+    current_density_mA_cm2 : float
+        0 switches stripping off.
+    electrode_thickness_um : float
+        Distance from the box to the sink of vacancies; infinite closes the reservoir.
+    strip_weight_lambda : float
+        λ in w = exp(−λ (B − B_ref)/kT).
+    reservoir_mg_fraction : float
+        Mg fraction of the metal that refills absorbed vacancies.
+    saddle_floor_eV, max_hops_per_strip_per_site : float, optional
+        Acceleration (at most one of them); absent: exact rates.
+    stack_pressure_MPa : float
+        Pressure under which the metal creeps; 0 switches creep off.
+    overpotential_V : float, optional
+        Charge-transfer overpotential held instead of a current.
+    interphase : Interphase, optional
+        Chemistries of the interface; by default all of it is that of `parameters`.
+    bin_unit_Hz : float, optional
+        Rate that the selection's bins are counted from; no result depends on it. By default
+        just above the total rate of a lone vacancy in the bulk, the commonest rate.
+    superbasins : bool
+        Draw the walk of a vacancy that is alone in the box at once (`kernels.lone`).
+    """
+
+    lattice: Lattice
+    parameters: ParameterSet
+    temperature_K: float
+    current_density_mA_cm2: float = 0.0
+    electrode_thickness_um: float = math.inf
+    strip_weight_lambda: float = 0.5
+    reservoir_mg_fraction: float = 0.0
+    saddle_floor_eV: float | None = None
+    max_hops_per_strip_per_site: float | None = None
+    stack_pressure_MPa: float = 0.0
+    overpotential_V: float | None = None
+    interphase: Interphase | None = None
+    bin_unit_Hz: float | None = None
+    superbasins: bool = False
+
+    def __post_init__(self):
+        _check(self)
+
+    @cached_property
+    def hamiltonian(self) -> Hamiltonian:
+        return calibrate(self.parameters, self.lattice)
+
+    @cached_property
+    def hamiltonians(self) -> list[Hamiltonian]:
+        """One for each chemistry of the interface; they differ in φ alone."""
+        sets = self.interphase.parameters[1:] if self.interphase else ()
+        return [self.hamiltonian, *(calibrate(parameters, self.lattice) for parameters in sets)]
+
+    def energy_ueV(self, occupancy) -> int:
+        """H of a configuration, summed bond by bond, each site with its own chemistry."""
+        chemistry = self.interphase.chemistry if self.interphase else None
+        return total_energy_ueV(self.hamiltonians, chemistry, occupancy, self.lattice)
+
+    @property
+    def kT_ueV(self) -> float:
+        return K_B_eV * self.temperature_K * MICRO_eV
+
+    @property
+    def attempt_frequency_Hz(self) -> float:
+        return self.parameters.value("attempt_frequency_Hz")
+
+    @cached_property
+    def barriers_ueV(self) -> np.ndarray:
+        """E0 of Li, Li beside Mg, Mg; int64 of shape (3,), or (1,) without Mg in the set."""
+        keys = ["barrier_Li_eV"]
+        if "Mg" in self.parameters.species:
+            keys += ["barrier_Li_near_Mg_eV", "barrier_Mg_eV"]
+        return np.array([round(self.parameters.value(key) * MICRO_eV) for key in keys])
+
+    # --- the interface and the reservoir ------------------------------------------------------
+
+    @property
+    def has_interface(self) -> bool:
+        return self.lattice.boundary == "interface"
+
+    @property
+    def interface_area_A2(self) -> float:
+        return float(self.lattice.box_A[0] * self.lattice.box_A[1])
+
+    @property
+    def strip_rate_per_site_Hz(self) -> float:
+        """Atoms stripped per second and L1 site: j A/e over the sites.
+
+        Where a voltage is held instead of a current it is what the flat, pure interface would pass.
+        """
+        current = self.current_density_mA_cm2
+        if self.overpotential_V is not None:
+            current = self.current_density_at_mA_cm2(self.overpotential_V, 1.0)
+        return electrochemistry.strip_rate_Hz(current, self.lattice.site_area_A2)
+
+    def current_density_at_mA_cm2(self, charge_transfer_V: float, mean_weight: float) -> float:
+        """Current density of an interface with this mean strip weight at an overpotential."""
+        return electrochemistry.current_density_mA_cm2(
+            charge_transfer_V,
+            self.parameters.value("exchange_current_density_mA_cm2"),
+            mean_weight,
+            self.temperature_K,
+        )
+
+    @property
+    def strip_rate_Hz(self) -> float:
+        return self.strip_rate_per_site_Hz * self.lattice.sites_per_layer
+
+    @property
+    def absorption_rate_Hz(self) -> float:
+        """Rate D_v/(d L) at which the reservoir fills an isolated vacancy of the top layer.
+
+        D_v = a² ν exp(−E0/kT) is never slowed by the saddle floor; d is the layer spacing.
+        """
+        if not self.has_interface or math.isinf(self.electrode_thickness_um):
+            return 0.0
+        a_A = self.lattice.lattice_parameter_A
+        diffusivity = a_A**2 * self.attempt_frequency_Hz * self._boltzmann(self.barriers_ueV[0])
+        return diffusivity / (self.lattice.layer_spacing_A * self.electrode_thickness_um * A_per_um)
+
+    @property
+    def emission_rate_per_site_Hz(self) -> float:
+        """Rate at which a top-layer site is offered a vacancy: absorption times exp(−E_f/kT).
+
+        With absorption weighted by the bonds of the vacancy's surroundings (`tables`), every
+        exchange with the reservoir obeys detailed balance at the bulk's equilibrium concentration.
+        """
+        return self.absorption_rate_Hz * self._boltzmann(self.hamiltonian.bulk_formation_ueV)
+
+    def _boltzmann(self, energy_ueV):
+        return math.exp(-energy_ueV / self.kT_ueV)
+
+    # --- acceleration ---------------------------------------------------------------------------
+
+    @cached_property
+    def floor_ueV(self) -> int:
+        """Saddle floor in µeV; 0 leaves every rate exact.
+
+        From a ratio: the floor at which a hop limited by it is `max_hops_per_strip_per_site` times
+        as fast as the stripping of one interface site.
+        """
+        if self.max_hops_per_strip_per_site is not None:
+            if self.strip_rate_per_site_Hz <= 0:
+                raise InputError(
+                    "acceleration.max_hops_per_strip_per_site = "
+                    f"{self.max_hops_per_strip_per_site:g} needs a current to compare hops with",
+                    advice="Set conditions.current_density_mA_cm2 or overpotential_V above 0, or "
+                    "give acceleration.saddle_floor_eV instead.",
+                )
+            # Logarithms one by one: the product of extreme values leaves the range of numbers.
+            fastest = math.log(self.max_hops_per_strip_per_site)
+            fastest += math.log(self.strip_rate_per_site_Hz)
+            floor = self.kT_ueV * (math.log(self.attempt_frequency_Hz) - fastest)
+            return max(0, round(floor))
+        return round((self.saddle_floor_eV or 0.0) * MICRO_eV)
+
+    @property
+    def fastest_hop_Hz(self) -> float:
+        """Rate of a hop without a barrier of its own: ν, or what the saddle floor leaves of it."""
+        return self.attempt_frequency_Hz * self._boltzmann(self.floor_ueV)
+
+    def hop_classes(self) -> list[dict]:
+        """Hop classes with their barriers at ΔE = 0 and the factor the floor slows them by."""
+        names = ("Li", "Li_near_Mg", "Mg")
+        classes = []
+        for name, barrier in zip(names, self.barriers_ueV, strict=False):
+            raised = int(activation_energy_ueV(int(barrier), 0, self.floor_ueV))
+            classes.append(
+                {
+                    "name": name,
+                    "barrier_eV": int(barrier) / MICRO_eV,
+                    "floored_barrier_eV": raised / MICRO_eV,
+                    "slowed_by": math.exp((raised - int(barrier)) / self.kT_ueV),
+                }
+            )
+        return classes
+
+    # --- tables of the kernels --------------------------------------------------------------------
+
+    @property
+    def n_classes_used(self) -> int:
+        return N_INTERFACE_LAYERS if self.has_interface else 0
+
+    def layer_class(self) -> np.ndarray:
+        """Site class of each layer, int of shape (n_layers,): 1, 2, 3 at the interface, else 0."""
+        layer = np.arange(1, self.lattice.layers + 1)
+        return np.where(layer <= self.n_classes_used, layer, 0)
+
+    def site_binding_ueV(self, species: int) -> np.ndarray:
+        """Binding of an atom among Li by 4 * chemistry + class; class 0 is the bulk."""
+        bulk = self.hamiltonian.bulk_binding_ueV(species)
+        layers = range(1, self.n_classes_used + 1)
+        rows = []
+        for h in self.hamiltonians:
+            values = [bulk] + [h.binding_ueV(species, layer) for layer in layers]
+            rows += values + [bulk] * (tables.N_CLASSES - len(values))
+        return np.array(rows, dtype=np.int64)
+
+    @property
+    def strip_reference_ueV(self) -> int:
+        """Binding of a Li atom in a perfect, pure L1 of chemistry 0."""
+        return int(self.site_binding_ueV(LI)[1])
+
+    @cached_property
+    def interaction_shells(self) -> int:
+        """Shells whose occupation changes a hop's rate: 0, 1 or 2."""
+        h = self.hamiltonian
+        if np.any(h.bond2):
+            return 2
+        return 1 if np.any(h.bond1) or "Mg" in self.parameters.species else 0
+
+    @property
+    def unit_Hz(self) -> float:
+        """Unit of the rates in the kernels' tables."""
+        if self.bin_unit_Hz is not None:
+            return self.bin_unit_Hz
+        barrier = int(activation_energy_ueV(int(self.barriers_ueV[0]), 0, self.floor_ueV))
+        alone = 8 * self.attempt_frequency_Hz * self._boltzmann(barrier)
+        return alone * (1 + _UNIT_MARGIN)
+
+    def weakest_strip_ueV(self) -> int:
+        """Below the binding of every electroactive atom, whatever the signs of the energies."""
+        h = self.hamiltonian
+        lowest = -max(0, *(int(other.phi[LI].max()) for other in self.hamiltonians))
+        lowest += 8 * min(0, h.chi)
+        for bond, n in ((h.bond1, 8), (h.bond2, 6)):
+            lowest += n * min(0, int(bond[LI, LI:].min()))
+        return lowest
+
+    def closure_rate_Hz(self, contact_fraction: float) -> float:
+        """Rate at which creep closes one void vacancy: c ε̇ at the stress of this contact."""
+        return creep.closure_rate_Hz(
+            self.parameters, self.stack_pressure_MPa, contact_fraction, self.temperature_K
+        )
+
+    def local_stress_MPa(self, vacant_L1: int) -> float:
+        """Stress in the metal left in contact when so many sites of L1 are vacant."""
+        if self.stack_pressure_MPa == 0.0:
+            return 0.0
+        contact = 1.0 - vacant_L1 / self.lattice.sites_per_layer
+        limit = self.parameters.value("creep_stress_limit_MPa")
+        return creep.local_stress_MPa(self.stack_pressure_MPa, contact, limit)
+
+    @cached_property
+    def kernel_lattice(self) -> KernelLattice:
+        return KernelLattice(self.lattice, self.interaction_shells, self.hamiltonian.chi != 0)
+
+
+def activation_energy_ueV(barrier_ueV, energy_ueV, floor_ueV):
+    """Activation energy of a hop, integers in µeV (arrays welcome).
+
+    max(E0 + ΔE/2, ΔE, 0), raised by max(0, floor − the lower of forward and reverse). The floor
+    division makes forward minus reverse equal ΔE exactly, so detailed balance is exact.
+    """
+    energy = np.asarray(energy_ueV)
+    forward = np.maximum(np.maximum(barrier_ueV + (energy >> 1), energy), 0)
+    lower = np.minimum(forward, forward - energy)
+    return forward + np.maximum(0, floor_ueV - lower)
+
+
+# --- what cannot be computed is refused when a model is made ---
+
+
+def _check(model: Model) -> None:
+    """Refuse a model that the event loop could not run.
+
+    Raises
+    ------
+    InputError
+        Pressure without an interface, chemistries that do not fit, or energies whose Boltzmann
+        factors leave the range of numbers or of the bins.
+    """
+    if model.interphase is not None:
+        _check_interphase(model)
+    if model.stack_pressure_MPa and not model.has_interface:
+        raise InputError(
+            f"stack_pressure_MPa = {model.stack_pressure_MPa:g} needs an interface: a periodic "
+            "box has no metal above it that could sink into its voids",
+            advice='Set stack_pressure_MPa = 0, or boundary = "interface".',
+        )
+    if model.superbasins:
+        _check_superbasins(model)
+    _check_temperature(model)
+    strips = model.current_density_mA_cm2 > 0 or model.overpotential_V is not None
+    if model.has_interface and strips:
+        _check_strip_weights(model)
+
+
+def _check_superbasins(model: Model) -> None:
+    lattice = model.lattice
+    flat = lattice.unit_cell.name == "bcc_100" and model.has_interface and model.interphase is None
+    driven = model.stack_pressure_MPa > 0 or model.overpotential_V is not None
+    if driven or not flat or model.reservoir_mg_fraction > 0:
+        raise InputError(
+            "superbasins = True is made for pure Li on one chemistry of bcc_100 at an interface, "
+            "with a given current and without pressure",
+            advice="Set superbasins = False.",
+        )
+
+
+def _check_temperature(model: Model) -> None:
+    h = model.hamiltonian
+    highest_eV = model.floor_ueV + int(model.barriers_ueV.max()) + 8 * abs(h.chi)
+    highest_eV += int(8 * np.abs(h.bond1).max() + 6 * np.abs(h.bond2).max())
+    highest_eV += max(int(np.abs(other.phi).max()) for other in model.hamiltonians)
+    highest_eV /= MICRO_eV
+    lowest_K = highest_eV / (_HIGHEST_EXPONENT * K_B_eV)
+    if model.temperature_K < lowest_K:
+        raise InputError(
+            f"temperature_K = {model.temperature_K:g} is too low for the energies of parameter "
+            f"set {model.parameters.name!r}, up to {highest_eV:.2g} eV: their Boltzmann factors "
+            "leave the range of the computer's numbers",
+            advice=f"Use at least {math.ceil(lowest_K)} K.",
+        )
+
+
+def _check_strip_weights(model: Model) -> None:
+    """Refuse weights that span more octaves than the bins: no draw might ever be accepted."""
+    h = model.hamiltonian
+    strongest = model.strip_reference_ueV
+    for layer in (1, 2):
+        n1, n2 = h.n_neighbours[:, layer]
+        bonds = n1 * h.bond1[LI, LI:].max() + n2 * h.bond2[LI, LI:].max()
+        beside_mg = max(0, h.chi) * n1 if layer == 1 else 0
+        for other in model.hamiltonians:
+            strongest = max(strongest, int(bonds - other.phi[LI, layer] + beside_mg))
+    span_eV = model.strip_weight_lambda * (strongest - model.weakest_strip_ueV()) / MICRO_eV
+    octaves = span_eV / (K_B_eV * model.temperature_K * math.log(2))
+    if octaves > _STRIP_OCTAVES:
+        lowest_K = model.temperature_K * octaves / _STRIP_OCTAVES
+        raise InputError(
+            f"temperature_K = {model.temperature_K:g} is too low for strip_weight_lambda = "
+            f"{model.strip_weight_lambda:g} and the energies of parameter set "
+            f"{model.parameters.name!r}: the weights of strongly and weakly bound atoms differ "
+            f"by a factor of up to 2^{octaves:.0f}",
+            advice=f"Use at least {math.ceil(lowest_K)} K, or a smaller strip_weight_lambda.",
+        )
+
+
+def _check_interphase(model: Model) -> None:
+    """Refuse a map that does not fit the box, or chemistries that differ in more than φ."""
+    interphase, n = model.interphase, model.lattice.sites_per_layer
+    if not model.has_interface:
+        raise InputError("chemistries of an interface need one, and the box is periodic")
+    if interphase.chemistry.shape != (n,):
+        raise InputError(
+            f"the map of the interface has shape {interphase.chemistry.shape}, and a layer of the "
+            f"box has {n} sites"
+        )
+    base = model.hamiltonian
+    for parameters, h in zip(interphase.parameters[1:], model.hamiltonians[1:], strict=True):
+        bonds = np.array_equal(h.bond1, base.bond1) and np.array_equal(h.bond2, base.bond2)
+        if not bonds or abs(h.chi - base.chi) > 1:  # µeV, of rounding
+            raise InputError(
+                f"parameter set {parameters.name!r} gives "
+                f"{f'chi = {h.chi / MICRO_eV:g} eV' if bonds else 'bonds'} other than "
+                f"{f'the {base.chi / MICRO_eV:g} eV' if bonds else 'those'} of the run's set "
+                f"{model.parameters.name!r}",
+                advice="Chemistries of one interface share bonds and chi: keep the step from L1 to "
+                "L2 and the fill by Li of the run's set.",
+            )

@@ -1,0 +1,379 @@
+"""Parameter sets: every number with its unit, its source and the reason it is there.
+
+A parameter file (`params/*.toml`, or one of the user's own) looks like this::
+
+    name = "li_li2s"
+    description = "…"
+    species = ["Li"]
+
+    [sources.S4]
+    citation = "…"
+    doi = "10.1038/s41467-025-59567-8"
+    title = "…"
+
+    [quantities.formation_energy_bulk_eV]
+    value = 0.50
+    unit = "eV"          # must agree with the end of the key
+    source = "S4"        # one key of [sources] or a list of them
+    note = "…"           # where exactly, and what to know about it
+    assumed = false      # true: no source gives this value; the note says why it was chosen
+
+`model.quantities` lists the keys that a file may hold. With ``base = "li_li2s"`` at its head a
+file holds only what differs: the inputs of that set, not what it is compared with, come along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from kmc.common import catalogue
+from kmc.common.units import same_unit, unit_of
+from kmc.common.validation import (
+    Checked,
+    Number,
+    Problem,
+    kind,
+    number_of,
+    problems_of,
+    raise_problems,
+    refuse,
+    show,
+)
+from kmc.errors import InputError
+from kmc.model.quantities import QUANTITIES
+
+SPECIES = (("Li",), ("Li", "Mg"))
+
+
+def _source_keys(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise refuse("must be a key of [sources] or a list of keys")
+
+
+def _note(value: Any) -> str:
+    if not isinstance(value, str):
+        raise refuse(f"must be text, not {kind(value)}")
+    return " ".join(value.split())
+
+
+def _species(value: Any) -> tuple[str, ...]:
+    if isinstance(value, list | tuple) and tuple(value) in SPECIES:
+        return tuple(value)
+    raise refuse("is not a set of species kmc knows", 'allowed: ["Li"] or ["Li", "Mg"]')
+
+
+def _doi(value: Any) -> str:
+    if isinstance(value, str) and value.startswith("10.") and "/" in value:
+        return value
+    raise refuse("is not a DOI", 'write it bare, like "10.1038/s41467-025-59567-8"')
+
+
+class Source(Checked):
+    """A reference.
+
+    Attributes
+    ----------
+    citation : str
+        Authors, journal, volume, year: enough to find it without the DOI.
+    title : str
+    doi : str
+        Bare, without ``https://doi.org/``.
+    authors, journal, year : optional
+        For `bibtex`; authors joined by " and ".
+    """
+
+    citation: str
+    title: str
+    doi: Annotated[str, BeforeValidator(_doi)]
+    authors: str = ""
+    journal: str = ""
+    year: int | None = None
+
+    @property
+    def url(self) -> str:
+        return f"https://doi.org/{self.doi}"
+
+    def bibtex(self, key: str) -> str:
+        """The reference as a BibTeX entry."""
+        fields = {
+            "author": self.authors,
+            "title": f"{{{self.title}}}",
+            "journal": self.journal,
+            "year": str(self.year or ""),
+            "doi": self.doi,
+            "url": self.url,
+        }
+        body = "".join(f"  {name} = {{{text}}},\n" for name, text in fields.items() if text)
+        return f"@article{{{key},\n{body}}}"
+
+
+class Quantity(Checked):
+    """One number with what a reader needs to judge it.
+
+    Attributes
+    ----------
+    value : float
+    unit : str
+    source : tuple of str
+        Keys of the set's sources; empty only where the value is assumed.
+    note : str
+        Where in the source it stands, and what to know about it.
+    assumed : bool
+        No source gives this value; the note says why it was chosen.
+    """
+
+    value: Number
+    unit: str
+    source: Annotated[tuple[str, ...], BeforeValidator(_source_keys)] = ()
+    note: Annotated[str, BeforeValidator(_note)]
+    assumed: bool = False
+
+    def __str__(self) -> str:
+        unit = "" if self.unit == "1" else f" {self.unit}"
+        return f"{self.value:g}".replace("e+", "e") + unit
+
+    def __float__(self) -> float:
+        return self.value
+
+
+class ParameterSet(Checked):
+    """A named set of quantities for one metal on one electrolyte.
+
+    Attributes
+    ----------
+    name, description : str
+    species : tuple of str
+        ``("Li",)`` or ``("Li", "Mg")``.
+    base : str
+        The set that its other inputs were taken from; empty where it stands alone.
+    quantities : dict of str to Quantity
+    sources : dict of str to Source
+    """
+
+    name: str
+    description: str
+    species: Annotated[tuple[str, ...], BeforeValidator(_species)]
+    base: str = ""
+    sources: dict[str, Source] = Field(default_factory=dict)
+    quantities: dict[str, Quantity]
+    _origin: str = PrivateAttr("")
+
+    @property
+    def origin(self) -> str:
+        """Path of the file it came from; empty where it was made in Python."""
+        return self._origin
+
+    @model_validator(mode="after")
+    def _check_quantities(self, info: ValidationInfo) -> ParameterSet:
+        where = (info.context or {}).get("source", f"parameter set {self.name!r}")
+        problems = []
+        for key, quantity in self.quantities.items():
+            problems += _quantity_problems(key, quantity, self.sources, where)
+        used = {key for quantity in self.quantities.values() for key in quantity.source}
+        problems += [
+            Problem(f"[sources.{key}] in {where} is used by no quantity", "Name it or remove it.")
+            for key in self.sources
+            if key not in used
+        ]
+        raise_problems(problems, where)
+        return self
+
+    def value(self, key: str) -> float:
+        """Value of a quantity.
+
+        Raises
+        ------
+        InputError
+            The set has no such quantity; the message names the nearest one.
+        """
+        return self[key].value
+
+    def has(self, key: str) -> bool:
+        return key in self.quantities
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.quantities
+
+    def __getitem__(self, key: str) -> Quantity:
+        try:
+            return self.quantities[key]
+        except KeyError:
+            raise InputError(
+                f"parameter set {self.name!r} has no {key!r}",
+                advice=f"{catalogue.nearest(key, self.quantities)}"
+                f"It has: {', '.join(self.quantities)}.",
+            ) from None
+
+    def resolved(self) -> dict[str, dict[str, Any]]:
+        """Every quantity as plain, JSON-able data: key → value, unit, source, note, assumed."""
+        return {
+            key: {**quantity.model_dump(), "source": list(quantity.source)}
+            for key, quantity in self.quantities.items()
+        }
+
+    def cited_by(self, source: str) -> list[str]:
+        """Keys of the quantities that rest on a source."""
+        return [key for key, quantity in self.quantities.items() if source in quantity.source]
+
+
+def _quantity_problems(key, quantity, sources, where) -> list[Problem]:
+    """What is wrong with one quantity beyond its types."""
+    place = f"[quantities.{key}] in {where}"
+    if key not in QUANTITIES:
+        advice = f"{catalogue.nearest(key, QUANTITIES)}Known: {', '.join(QUANTITIES)}."
+        return [Problem(f"{place}: {key!r} is not a quantity kmc knows", advice)]
+    problems = []
+    meaning, unit = QUANTITIES[key], unit_of(key)
+    if not same_unit(quantity.unit, unit):
+        advice = f'Give the value in {unit} and write unit = "{unit}".'
+        problems.append(Problem(f'unit = "{quantity.unit}" {place} disagrees with the key', advice))
+    if not meaning.allows(quantity.value):
+        said = f"value = {show(quantity.value)} {place} is out of range"
+        problems.append(Problem(said, f"Allowed: {meaning.allowed} {unit}."))
+    for source in quantity.source:
+        if source not in sources:
+            listed = ", ".join(sources) or "none"
+            advice = f"{catalogue.nearest(source, sources)}Sources of the file: {listed}."
+            problems.append(Problem(f'source = "{source}" {place} is not in [sources]', advice))
+    if not quantity.source and not quantity.assumed:
+        advice = "Name a key of [sources], or write assumed = true and say why in the note."
+        problems.append(Problem(f"{place} has no source", advice))
+    if not quantity.note:
+        advice = "Say where in the source the value stands, or why it is assumed."
+        problems.append(Problem(f"{place} has an empty note", advice))
+    return problems
+
+
+def load_parameters(
+    name_or_path: str | Path,
+    overrides: Mapping[str, float] | None = None,
+    *,
+    where: Callable[[str], str] | None = None,
+    shown: Callable[[str, Any], str] | None = None,
+) -> ParameterSet:
+    """Read and check a parameter set.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A shipped set (``li_li2s``) or the path of a parameter file.
+    overrides : mapping of str to float, optional
+        Values that replace those of the file: quantities of the set, in its units.
+    where, shown : callable, optional
+        For messages, where an override came from (key → "in section [parameters] of my.toml") and
+        how to show it (key, value → "barrier_Li_eV = 0.1 in section [parameters] of my.toml").
+
+    Raises
+    ------
+    InputError
+        No such set, a file that is not one, or an override of what the set does not have.
+    """
+    path = catalogue.locate("params", name_or_path)
+    tables = _with_base(catalogue.read_toml(path), path)
+    try:
+        parameters = ParameterSet.model_validate(tables, context={"source": str(path)})
+    except ValidationError as error:
+        raise_problems(_problems(error, path), str(path))
+        raise
+    parameters._origin = str(path)
+    return _override(parameters, overrides, where, shown) if overrides else parameters
+
+
+def _with_base(tables: dict, path: Path) -> dict:
+    """A file's tables, completed with the inputs of the set it builds on.
+
+    What the base is compared with stays behind: it says nothing about another interface.
+    """
+    base = tables.get("base")
+    quantities, own_sources = (tables.get(key, {}) for key in ("quantities", "sources"))
+    if not all(
+        (isinstance(base, str), isinstance(quantities, dict), isinstance(own_sources, dict))
+    ):
+        return tables  # without a base, or with mistakes that are told later
+    beside = path.parent / base
+    base_path = catalogue.locate(
+        "params", beside if base.endswith(".toml") and beside.is_file() else base
+    )
+    if "base" in catalogue.read_toml(base_path):
+        raise InputError(
+            f"base = {show(base)} in {path} builds on another set itself",
+            advice="Name a set that stands alone.",
+        )
+    below = load_parameters(base_path)
+    inputs = {k: q for k, q in below.resolved().items() if QUANTITIES[k].role == "input"}
+    used = {key for k, q in inputs.items() if k not in quantities for key in q["source"]}
+    sources = {key: source.model_dump() for key, source in below.sources.items() if key in used}
+    return {
+        **tables,
+        "sources": sources | own_sources,
+        "quantities": inputs | quantities,
+    }
+
+
+def _override(parameters, overrides, where, shown) -> ParameterSet:
+    where = where or (lambda key: "in the overrides")
+    shown = shown or (lambda key, value: f"{key} = {show(value)} {where(key)}")
+    quantities, problems = dict(parameters.quantities), []
+    for key, given in overrides.items():
+        if key not in quantities:
+            problems.append(
+                Problem(
+                    f"{key!r} {where(key)} is not a quantity of parameter set {parameters.name!r}",
+                    f"{catalogue.nearest(key, quantities)}It has: {', '.join(quantities)}.",
+                )
+            )
+            continue
+        value, problem = number_of(given)
+        if problem:
+            problems.append(Problem(f"{shown(key, given)} {problem}"))
+        elif not QUANTITIES[key].allows(value):
+            advice = f"Allowed: {QUANTITIES[key].allowed} {unit_of(key)}."
+            problems.append(Problem(f"{shown(key, given)} is out of range", advice))
+        else:
+            quantities[key] = Quantity(
+                value=value,
+                unit=quantities[key].unit,
+                source=(),
+                note=f"overridden by the run file (the set has {quantities[key].value:g})",
+                assumed=True,
+            )
+    raise_problems(problems, "the override of parameters")
+    changed = parameters.model_copy(update={"quantities": quantities})
+    changed._origin = parameters.origin
+    return changed
+
+
+def _problems(error: ValidationError, path: Path) -> list[Problem]:
+    """Plain sentences for what pydantic found in a parameter file."""
+
+    def table(location: tuple) -> str:
+        return f"[{'.'.join(location)}]" if location else "the top level"
+
+    def fields(location: tuple) -> dict:
+        if location[:1] == ("sources",):
+            return Source.model_fields
+        if location[:1] == ("quantities",):
+            return Quantity.model_fields
+        return ParameterSet.model_fields
+
+    def where(location: tuple) -> str:
+        return f"in {table(location[:-1])} of {path}" if location[:-1] else f"in {path}"
+
+    def shown(location: tuple, value: Any) -> str:
+        return f"{'.'.join(location[-1:])} = {show(value)} {where(location)}"
+
+    return problems_of(error, where, shown, fields, table, str(path))

@@ -1,0 +1,262 @@
+"""Energies and rates of single events as tables, in the form the kernels look them up."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from kmc.errors import InputError
+from kmc.kernels import selection, tables
+from kmc.model import electrochemistry
+from kmc.model.hamiltonian import LI, MG, VACANCY
+from kmc.model.model import Model, activation_energy_ueV
+
+_FINE = 1024  # µeV per step of the coarse Boltzmann table
+_CHEMISTRY = 1 << tables.CHEMISTRY_SHIFT  # columns of a table for each chemistry
+_HOPS_TO_A_LAYER = 4  # of bcc (100)
+_LEAST_HOPS = 30.0  # of a walk worth drawing at once: it takes as long as so many hops
+_HOPS = 2048  # of them those that a hop of a pure metal can name
+
+
+def one_species(model: Model) -> tables.OneSpecies:
+    """Tables of a pure metal."""
+    h, kT = model.hamiltonian, model.kT_ueV
+    e1, e2 = int(h.bond1[LI, LI]), int(h.bond2[LI, LI])
+    site = model.site_binding_ueV(LI)
+    # Index of a hop (see `tables.OneSpecies`): chemistry and class of the atom, then the
+    # difference of the packed counts (nv1 + 16 nv2), atom minus vacancy.
+    index = np.arange(_HOPS // 2)
+    packed = index % 256 - 128
+    d_nv1 = (packed + 7) % 16 - 7
+    d_nv2 = (packed - d_nv1) // 16
+    n_chemistries = len(model.hamiltonians)
+    columns = (n_chemistries - 1) * _CHEMISTRY + _HOPS
+    hop_rate = np.zeros((site.size, columns))
+    hop_energy = np.zeros((site.size, columns), dtype=np.int32)
+    for chemistry in range(n_chemistries):
+        pair = site[4 * chemistry + index // 256][None, :] - site[:, None]
+        energy = pair - e1 * d_nv1 - e2 * d_nv2 + e1
+        activation = activation_energy_ueV(int(model.barriers_ueV[0]), energy, model.floor_ueV)
+        here = slice(chemistry * _CHEMISTRY, chemistry * _CHEMISTRY + index.size)
+        hop_rate[:, here] = np.exp(-activation / kT) * (model.attempt_frequency_Hz / model.unit_Hz)
+        hop_energy[:, here] = energy
+    counts = np.arange(128)
+    lost = e1 * (counts & 15) + e2 * (counts >> 4)
+    binding = site[:, None] - lost
+    excess = (binding - model.strip_reference_ueV) / kT
+    return tables.OneSpecies(
+        hop_rate=hop_rate,
+        hop_energy_ueV=hop_energy,
+        binding_ueV=binding.astype(np.int32),
+        strip_weight=np.exp(-model.strip_weight_lambda * excess),
+        absorption=np.exp(-lost / kT) * (model.absorption_rate_Hz / model.unit_Hz),
+    )
+
+
+def two_species(model: Model) -> tables.TwoSpecies:
+    """Tables of an alloy."""
+    h, kT = model.hamiltonian, model.kT_ueV
+    if "Mg" not in model.parameters.species:
+        raise InputError(
+            f"the parameter set {model.parameters.name} has no Mg",
+            advice="Use a set with Mg, such as limg_li2s.",
+        )
+    bits = np.arange(len(model.hamiltonians) * _CHEMISTRY)
+    nv1, nv2, classes, cx = bits & 15, (bits >> 4) & 7, (bits >> 8) & 3, (bits >> 11) & 7
+    rows = 4 * (bits >> tables.CHEMISTRY_SHIFT) + classes
+    counts = np.arange(tables.MASK_MG + 1)
+    nm1, nm2 = counts & 15, counts >> 4
+    site = np.zeros((3, bits.size), dtype=np.int64)
+    mg_bonds = np.zeros((3, counts.size), dtype=np.int64)
+    pair = np.zeros((3, 4, 4), dtype=np.int64)
+    for x in (LI, MG):
+        site[x] = model.site_binding_ueV(x)[rows] - h.bond1[x, LI] * nv1 - h.bond2[x, LI] * nv2
+        site[x] += h.chi * cx * (classes == 1)  # a vacancy of L1 stays behind, beside cx Mg
+        mg_bonds[x] = (h.bond1[x, MG] - h.bond1[x, LI]) * nm1
+        mg_bonds[x] += (h.bond2[x, MG] - h.bond2[x, LI]) * nm2
+        pair[x] = h.bond1[x, x]
+    site[MG] -= h.chi * cx * (classes == 2)  # an Mg of L2 takes its pairs along
+    pair[MG, 1, 2] += h.chi
+    pair[MG, 2, 1] += h.chi
+    highest = model.floor_ueV + int(model.barriers_ueV.max())
+    highest += 2 * int(np.abs(site).max() + np.abs(mg_bonds).max())
+    barriers, share = model.barriers_ueV, model.reservoir_mg_fraction
+    coarse = np.exp(-_FINE * np.arange(highest // _FINE + 2) / kT)
+    return tables.TwoSpecies(
+        site_ueV=site.astype(np.int32),
+        mg_bonds_ueV=mg_bonds.astype(np.int32),
+        pair_ueV=pair.reshape(3, 16).astype(np.int32),
+        barrier_ueV=np.array([0, 0, *barriers[:2], *barriers[[2, 2]]], dtype=np.int32),
+        floor_ueV=model.floor_ueV,
+        floor_rules=model.floor_ueV >= int(model.barriers_ueV.max()),
+        rate_coarse=coarse * (model.attempt_frequency_Hz / model.unit_Hz),
+        rate_fine=np.exp(-np.arange(_FINE) / kT),
+        strip_reference_ueV=model.strip_reference_ueV,
+        strip_exponent=model.strip_weight_lambda / kT,
+        absorption=np.array([0.0, 1.0 - share, share]) * (model.absorption_rate_Hz / model.unit_Hz),
+        bulk_binding_ueV=np.array([0, h.bulk_binding_ueV(LI), h.bulk_binding_ueV(MG)]),
+        inverse_kT=1.0 / kT,
+    )
+
+
+def lone_vacancy(model: Model, wanted: bool) -> tables.LoneVacancy | tables.NoWalks:
+    """Rates of the only vacancy of a box, layer by layer, if wanted."""
+    n = model.lattice.layers
+    if not wanted:
+        return tables.NoWalks(layers=n)
+    # What is left behind has lost the bonds of an atom: hops follow these differences.
+    site = model.site_binding_ueV(LI)[model.layer_class()]
+    rate = np.zeros((2, n))
+    for side, layers, energy in (
+        (0, slice(1, n), -np.diff(site)),
+        (1, slice(n - 1), np.diff(site)),
+    ):
+        activation = activation_energy_ueV(int(model.barriers_ueV[0]), energy, model.floor_ueV)
+        hop = np.exp(-activation / model.kT_ueV) * (model.attempt_frequency_Hz / model.unit_Hz)
+        rate[side, layers] = _HOPS_TO_A_LAYER * hop
+    nx, ny = model.lattice.cells
+    return tables.LoneVacancy(
+        nx=nx,
+        ny=ny,
+        layers=n,
+        rate=rate,
+        absorption=model.absorption_rate_Hz / model.unit_Hz,
+        most_others=float(rate.max()) / _LEAST_HOPS,
+        lost=np.zeros((2, n)),
+        kept=np.zeros((2, n)),
+    )
+
+
+def law(model: Model, alloy: bool) -> tables.OneSpecies | tables.TwoSpecies:
+    """Energy and rate tables: `OneSpecies`, or `TwoSpecies` when Mg may be present."""
+    return two_species(model) if alloy else one_species(model)
+
+
+# --- processes other than hops ---
+
+
+def channels(model: Model, charge_transfer_V: float | None = None) -> tables.Channels:
+    """Processes other than hops.
+
+    Parameters
+    ----------
+    charge_transfer_V : float, optional
+        Charge-transfer overpotential that is held; `overpotential_V` by default.
+    """
+    emission_Hz = model.emission_rate_per_site_Hz * model.lattice.sites_per_layer
+    strip_Hz = model.strip_rate_Hz if model.has_interface else 0.0
+    per_weight_Hz = 0.0
+    if model.overpotential_V is not None:
+        held = model.overpotential_V if charge_transfer_V is None else charge_transfer_V
+        current = model.current_density_at_mA_cm2(held, 1.0)
+        strip_Hz = 0.0
+        per_weight_Hz = electrochemistry.strip_rate_Hz(current, model.lattice.site_area_A2)
+    n_L1 = model.lattice.sites_per_layer
+    creep_Hz = np.empty(0)
+    if model.stack_pressure_MPa > 0:
+        creep_Hz = np.array([model.closure_rate_Hz(1 - n / n_L1) for n in range(n_L1 + 1)])
+    return tables.Channels(
+        unit_Hz=model.unit_Hz,
+        strip=strip_Hz / model.unit_Hz,
+        strip_per_weight=per_weight_Hz / model.unit_Hz,
+        emission=emission_Hz / model.unit_Hz,
+        absorbs=model.absorption_rate_Hz > 0.0,
+        creep=creep_Hz / model.unit_Hz,
+        mg_share=float(model.reservoir_mg_fraction),
+    )
+
+
+# --- state of the kernels ---
+
+
+def _highest_rate(model: Model) -> float:
+    """Above every total rate a vacancy can have, 1/s."""
+    h = model.hamiltonian
+    gain = 0  # the most that Mg neighbours can hold an atom better than bulk Li
+    if "Mg" in model.parameters.species:
+        gain1, gain2 = (np.max(b[1:, MG] - b[1:, LI], initial=0) for b in (h.bond1, h.bond2))
+        gain = int(8 * gain1 + 6 * gain2)
+    absorbed = model.absorption_rate_Hz * model._boltzmann(-gain)
+    return 8 * model.fastest_hop_Hz + 2 * absorbed
+
+
+def _highest_strip_weight(model: Model) -> float:
+    """Above every strip weight."""
+    exponent = model.strip_weight_lambda * (model.strip_reference_ueV - model.weakest_strip_ueV())
+    return math.exp(max(0.0, exponent) / model.kT_ueV)
+
+
+def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None) -> tables.State:
+    """Kernel state of a configuration, not yet counted and sorted (`kernels.loop.prepare`).
+
+    Parameters
+    ----------
+    occupancy : array of uint8, shape (n_sites,)
+    alloy : bool
+        Whether the state will run with the tables for Mg.
+    capacity : int, optional
+        Vacancies that fit before the bins must grow.
+    """
+    occupancy = np.asarray(occupancy, dtype=np.uint8)
+    chemistry = model.interphase.chemistry if model.interphase else None
+    site_state = model.kernel_lattice.site_states(occupancy, model.layer_class(), chemistry)
+    if capacity is None:
+        capacity = int(1.25 * (occupancy == VACANCY).sum()) + 1024
+    active = 2 * model.lattice.sites_per_layer if model.has_interface else 1
+    counters = np.zeros(tables.N_COUNTERS, dtype=np.int64)
+    counters[tables.ENERGY] = _perfect_energy_ueV(model)
+    return tables.State(
+        site_state=site_state,
+        hops=_empty_bins(site_state.size, capacity, _highest_rate(model) / model.unit_Hz),
+        strips=_empty_bins(active, active, _highest_strip_weight(model)),
+        counters=counters,
+        clock=np.zeros(3),
+        dirty=np.zeros(active, dtype=np.int32),
+    )
+
+
+def _perfect_energy_ueV(model: Model) -> int:
+    """H of the box full of Li, without a look at every bond."""
+    total = model.hamiltonian.perfect_energy_ueV(model.lattice)
+    for k, h in enumerate(model.hamiltonians[1:], start=1):
+        sites = int(np.count_nonzero(model.interphase.chemistry == k))
+        total += sites * int((h.phi - model.hamiltonian.phi)[LI, 1:3].sum())
+    return total
+
+
+def occupancy_of(model: Model, state: tables.State) -> np.ndarray:
+    """Species of the sites of the box, uint8 of shape (n_sites,)."""
+    occupancy = np.empty((model.lattice.layers, model.lattice.sites_per_layer), dtype=np.uint8)
+    for layer, site_state in enumerate(model.kernel_lattice.by_layer(state.site_state)):
+        occupancy[layer] = (site_state >> tables.SPECIES_SHIFT) & 3
+    return occupancy.reshape(-1)
+
+
+def row_length(capacity: int) -> int:
+    """Room for this many members in a bin, such that bins do not share lines of the cache.
+
+    Rows a power of two apart would all begin in the same few lines.
+    """
+    line = 16  # int32
+    return line * (2 * (capacity // (2 * line)) + 1 + 2 * (capacity % (2 * line) > line))
+
+
+def _empty_bins(n_sites: int, capacity: int, highest: float) -> tables.Bins:
+    """Bins whose highest holds the highest rate there can be; rates far below share the lowest."""
+    n = selection.N_BINS
+    octaves = max(0, math.ceil(math.log2(highest)))
+    unit_bin = n - 2 - 2 * octaves
+    b = np.arange(n)
+    window_octaves = 1 << (selection.WINDOW_BITS - 1)
+    exponent = b // 2 - unit_bin // 2
+    return tables.Bins(
+        members=np.empty((n, row_length(capacity)), dtype=np.int32),
+        count=np.zeros(n, dtype=np.int64),
+        bound=np.where(b % 2 == 0, 1.0, 1.5) * np.exp2(exponent),
+        window=np.zeros(selection.N_WINDOWS, dtype=np.int64),
+        scale=np.exp2(window_octaves * np.arange(selection.N_WINDOWS) - unit_bin // 2 - 1),
+        top=np.arange(selection.N_WINDOWS) << selection.WINDOW_BITS,
+        where=np.full(n_sites, selection.NONE, dtype=np.int32),
+        unit_bin=unit_bin,
+    )

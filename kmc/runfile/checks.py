@@ -1,0 +1,338 @@
+"""Checks of a run that take more than one value, or a lattice or parameter file, to see."""
+
+from __future__ import annotations
+
+import math
+import os
+
+from kmc.common import catalogue
+from kmc.common.validation import Problem, toml_value
+from kmc.errors import InputError
+from kmc.model.lattice import Lattice, load_unit_cell
+from kmc.model.parameters import load_parameters
+from kmc.runfile.interface_checks import interface_geometry, interface_keys
+from kmc.runfile.run_file import Origin, RunFile, given_keys
+from kmc.runfile.sections import MAX_SITES, Stop
+
+# Peak of a process while a box is set up and its first frame written, measured from 2 to 8 million
+# sites; the event loop itself keeps some 14 of them.
+BYTES_PER_SITE = 90
+MOST_SAMPLES = 10**8  # 15 GB
+MOST_FRAMES = 10**7
+MOST_SITES_IN_FRAMES = 10**13  # a byte each before they are packed
+
+
+def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
+    """What is wrong with a run whose single values are all in order."""
+    problems = [*_exclusive(run, origin)]
+    conditions = run.conditions
+    current = conditions.current_density_mA_cm2
+    periodic = run.system.boundary == "periodic"
+    problems += _voltage(run, origin)
+    flows = run.has_current
+    if periodic and conditions.stack_pressure_MPa:
+        said = origin.shown("conditions", "stack_pressure_MPa", conditions.stack_pressure_MPa)
+        problems.append(
+            Problem(
+                f'{said} needs an interface, and boundary is "periodic": there is no metal above '
+                "the box that could sink into its voids",
+                'Set stack_pressure_MPa = 0, or boundary = "interface".',
+            )
+        )
+    if periodic and current > 0:
+        problems.append(
+            Problem(
+                f"{origin.shown('conditions', 'current_density_mA_cm2', current)} needs an "
+                'interface, and boundary is "periodic"',
+                'Set current_density_mA_cm2 = 0, or boundary = "interface".',
+            )
+        )
+    if not flows:
+        problems += _without_current(run, origin)
+    problems += _stops(run, origin, flows, periodic)
+    problems += _rest(run, origin, flows)
+    problems += _superbasins(run, origin, flows)
+    problems += interface_keys(run, origin)
+    if problems:
+        return problems
+    lattice = _lattice(run, origin)
+    problems = [*(lattice or _records(run, origin)), *_composition(run, origin)]
+    return problems or interface_geometry(run, origin)
+
+
+def _voltage(run: RunFile, origin: Origin) -> list[Problem]:
+    """A voltage excludes a current, and needs an interface."""
+    voltage = run.conditions.overpotential_V
+    if voltage is None:
+        return []
+    said = origin.shown("conditions", "overpotential_V", voltage)
+    if run.system.boundary == "periodic":
+        return [Problem(f'{said} needs an interface, and boundary is "periodic"', "Remove it.")]
+    if run.conditions.current_is_given:
+        current = run.conditions.current_density_mA_cm2
+        other = origin.shown("conditions", "current_density_mA_cm2", current)
+        return [
+            Problem(
+                f"{said} and {other} exclude each other",
+                "Keep one: --set conditions.current_density_mA_cm2=none removes the current, "
+                "--set conditions.overpotential_V=none the voltage.",
+            )
+        ]
+    return []
+
+
+def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
+    """Keys that exclude each other."""
+    groups = [
+        ("acceleration", ("max_hops_per_strip_per_site", "saddle_floor_eV")),
+        ("output", "sample_every_"),
+        ("output", "frame_every_"),
+    ]
+    problems = []
+    for section, prefixes in groups:
+        given = given_keys(getattr(run, section), prefixes)
+        if len(given) > 1:
+            listed = " and ".join(f"{key} ({origin.where(section, key)})" for key in given)
+            in_file = [key for key in given if f"{section}.{key}" not in origin.overrides]
+            advice = "Keep one of them."
+            if len(in_file) < len(given):
+                advice = _drop(section, (in_file or given)[0])
+            problems.append(Problem(f"{listed} exclude each other", advice))
+    return problems
+
+
+def _drop(section: str, key: str) -> str:
+    return f"Keep one of them: --set {section}.{key}=none removes that of the file."
+
+
+def _without_current(run: RunFile, origin: Origin) -> list[Problem]:
+    """What a run without current cannot have."""
+    problems = []
+    ratio = run.acceleration.max_hops_per_strip_per_site
+    if ratio is not None:
+        said = origin.shown("acceleration", "max_hops_per_strip_per_site", ratio)
+        advice = (
+            "There is no strip rate without a current. Use saddle_floor_eV, or remove the key "
+            "(--set acceleration.max_hops_per_strip_per_site=none)."
+        )
+        problems.append(Problem(f"{said} needs a current above 0", advice))
+    for what in ("sample", "frame"):
+        key = f"{what}_every_monolayers"
+        value = getattr(run.output, key)
+        if value is not None:
+            advice = (
+                f"No charge passes. Use {what}_every_events or {what}_every_s, or remove the key "
+                f"(--set output.{key}=none)."
+            )
+            said = f"{origin.shown('output', key, value)} needs a current above 0"
+            problems.append(Problem(said, advice))
+    closed = run.system.boundary == "periodic" or math.isinf(run.conditions.electrode_thickness_um)
+    if closed and not run.system.vacancy_fraction and not run.interface.has_flaws:
+        problems.append(
+            Problem(
+                f"nothing can happen in the run of {origin.source}: no current, no reservoir and "
+                "vacancy_fraction = 0",
+                "Set vacancy_fraction in [system] above 0, or give [interface] a void.",
+            )
+        )
+    return problems
+
+
+def _stops(run: RunFile, origin: Origin, current: bool, periodic: bool) -> list[Problem]:
+    """Whether the run can end."""
+    given = given_keys(run.stop)
+    if not given:
+        return [
+            Problem(
+                f"section [stop] of {origin.source} is missing or empty: the run would never end",
+                f"Give at least one of {', '.join(Stop.model_fields)}.",
+            )
+        ]
+    sure = ("events", "time_s", "wall_time_s")
+    if periodic and "contact_fraction" in given:
+        said = origin.shown("stop", "contact_fraction", run.stop.contact_fraction)
+        return [Problem(f'{said} needs an interface, and boundary is "periodic"', "Remove it.")]
+    if not current and not set(given) & set(sure):
+        return [
+            Problem(
+                f"the run of {origin.source} may never end: no current flows, and [stop] has only "
+                f"{', '.join(given)}",
+                f"Add one of {', '.join(sure)}.",
+            )
+        ]
+    return []
+
+
+def _rest(run: RunFile, origin: Origin, current: bool) -> list[Problem]:
+    """Whether the rest follows a current, and has an end."""
+    given = given_keys(run.rest)
+    if not given:
+        return []
+    said = origin.shown("rest", given[0], getattr(run.rest, given[0]))
+    if not run.rest.wanted:
+        return [Problem(f"{said} without a rest", "Give rest.time_s or rest.events.")]
+    if not current:
+        advice = "Without a current the whole run is a rest: use [stop], and remove [rest]."
+        return [Problem(f"{said} needs a current above 0 to rest from", advice)]
+    return []
+
+
+def _superbasins(run: RunFile, origin: Origin, flows: bool) -> list[Problem]:
+    """Walks of a lone vacancy are drawn through perfect lithium under a given current only."""
+    if not run.acceleration.superbasins:
+        return []
+    system, conditions = run.system, run.conditions
+    against = {
+        ("system", "lattice", system.lattice): system.lattice != "bcc_100",
+        ("system", "boundary", system.boundary): system.boundary == "periodic",
+        ("system", "mg_fraction", system.mg_fraction): system.mg_fraction > 0,
+        ("system", "mg_coverage_L1", system.mg_coverage_L1): system.mg_coverage_L1 is not None,
+        ("conditions", "stack_pressure_MPa", conditions.stack_pressure_MPa): (
+            conditions.stack_pressure_MPa > 0
+        ),
+        ("conditions", "overpotential_V", conditions.overpotential_V): (
+            conditions.overpotential_V is not None
+        ),
+        ("conditions", "current_density_mA_cm2", conditions.current_density_mA_cm2): not flows,
+        ("interface", "chemistry", "several"): bool(run.interface.chemistry),
+    }
+    found = [origin.shown(*where) for where, excluded in against.items() if excluded]
+    if not found:
+        return []
+    said = origin.shown("acceleration", "superbasins", True)
+    return [
+        Problem(
+            f"{said} does not go with {', '.join(found)}",
+            "It is made for one vacancy in pure Li on bcc_100 at an interface with a given current "
+            "and without pressure. Remove it (--set acceleration.superbasins=false).",
+        )
+    ]
+
+
+def _lattice(run: RunFile, origin: Origin) -> list[Problem]:
+    """Whether the box exists and its sites can be numbered."""
+    system = run.system
+    try:
+        cell = load_unit_cell(system.lattice)
+    except InputError as error:
+        said = origin.shown("system", "lattice", system.lattice)
+        return [Problem(f"{said}: {error.message}", error.advice or "")]
+    nx, ny, layers = system.size
+    sites = nx * ny * layers * cell.sites_per_layer_cell
+    if sites > MAX_SITES:
+        said = origin.shown("system", "size", list(system.size))
+        memory, most = _bytes(sites * BYTES_PER_SITE), _bytes(MAX_SITES * BYTES_PER_SITE)
+        return [
+            Problem(
+                f"{said} is {sites} sites, about {memory} of memory",
+                f"At most {MAX_SITES} sites ({most}) can be numbered; 1000000 are a large run.",
+            )
+        ]
+    memory, machine = sites * BYTES_PER_SITE, machine_bytes()
+    if machine is not None and memory > machine:
+        said = origin.shown("system", "size", list(system.size))
+        most = machine // BYTES_PER_SITE
+        return [
+            Problem(
+                f"{said} is {sites} sites, about {_bytes(memory)} of memory, and this machine has "
+                f"{_bytes(machine)}",
+                f"About {most} sites fit here; 1000000 are a large run.",
+            )
+        ]
+    vacancies = system.vacancy_fraction * sites
+    if 0 < vacancies < 0.5:
+        said = origin.shown("system", "vacancy_fraction", system.vacancy_fraction)
+        return [
+            Problem(
+                f"{said} leaves no vacancy among {sites} sites", f"Use {1 / sites:.2g} or more."
+            )
+        ]
+    try:
+        Lattice(system.lattice, (nx, ny), layers, system.boundary, 1.0)
+    except InputError as error:
+        return [Problem(f"{error.message} ({origin.where('system', 'size')})", error.advice or "")]
+    return []
+
+
+def machine_bytes() -> int | None:
+    """Memory of this machine; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _records(run: RunFile, origin: Origin) -> list[Problem]:
+    """Whether what is recorded up to the stop fits on a disk.
+
+    Only where cadence and stop are in the same unit and no time on the clock ends the run first.
+    """
+    stop, problems = run.stop, []
+    if stop.wall_time_s is not None:
+        return []
+    ends = {"monolayers": stop.capacity_monolayers, "events": stop.events, "s": stop.time_s}
+    sites = math.prod(run.system.size) * load_unit_cell(run.system.lattice).sites_per_layer_cell
+    for what, most in (
+        ("sample", MOST_SAMPLES),
+        ("frame", min(MOST_FRAMES, MOST_SITES_IN_FRAMES // sites)),
+    ):
+        for unit, end in ends.items():
+            key = f"{what}_every_{unit}"
+            every = getattr(run.output, key)
+            if every is None or end is None or end / most <= every:
+                continue
+            said = origin.shown("output", key, every)
+            least = toml_value(float(f"{end / most:.1g}"))
+            problems.append(
+                Problem(
+                    f"{said} makes {end / every:.1e} {what}s until the run stops at "
+                    f"{toml_value(end)}, and a file should not hold more than {most}",
+                    f"Use {least} or more.",
+                )
+            )
+    return problems
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.0f} GB" if count < 10**15 else f"{count / 1e9:.1e} GB"
+
+
+def _composition(run: RunFile, origin: Origin) -> list[Problem]:
+    """Whether the parameter set exists and knows the metals of the run."""
+    system = run.system
+    try:
+        path = catalogue.locate("params", system.params)
+    except InputError as error:
+        said = origin.shown("system", "params", system.params)
+        return [Problem(f"{said}: {error.message}", error.advice or "")]
+    parameters = load_parameters(
+        path,
+        run.parameters,
+        where=lambda key: origin.where("parameters", key),
+        shown=lambda key, value: origin.shown("parameters", key, value),
+    )
+    coverage = system.mg_coverage_L1
+    problems = []
+    if "Mg" not in parameters.species:
+        for key, value in (("mg_fraction", system.mg_fraction), ("mg_coverage_L1", coverage)):
+            if value:
+                problems.append(
+                    Problem(
+                        f"{origin.shown('system', key, value)}, but parameter set "
+                        f"{parameters.name!r} has no Mg",
+                        f"Use a set with Mg: params = {_sets_with_mg()}.",
+                    )
+                )
+    elif coverage == "equilibrium" and not system.mg_fraction:
+        said = origin.shown("system", "mg_coverage_L1", coverage)
+        problems.append(Problem(f"{said} needs Mg in the bulk", "Set mg_fraction above 0."))
+    if coverage is not None and system.boundary == "periodic" and not problems:
+        said = origin.shown("system", "mg_coverage_L1", coverage)
+        advice = 'Remove it, or set boundary = "interface".'
+        problems.append(Problem(f'{said} needs an interface, and boundary is "periodic"', advice))
+    return problems
+
+
+def _sets_with_mg() -> str:
+    shipped = [name for name in catalogue.names("params") if "Mg" in load_parameters(name).species]
+    return " or ".join(f'"{name}"' for name in shipped) or "the path of a parameter file"

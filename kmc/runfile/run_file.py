@@ -1,0 +1,153 @@
+"""A run file as checked data: its sections, and where each value came from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, PrivateAttr
+
+from kmc.common.validation import Checked, Number, show
+from kmc.initial.chemistry_map import chemistry_sets
+from kmc.model.parameters import ParameterSet, load_parameters
+from kmc.runfile.sections import (
+    Acceleration,
+    Cadence,
+    Conditions,
+    Interface,
+    Output,
+    Random,
+    Rest,
+    Stop,
+    System,
+)
+
+
+class Origin:
+    """Where each value of a run came from, for messages."""
+
+    def __init__(self, source: str, overrides: Mapping[str, str] | None = None):
+        self.source = source
+        self.overrides = dict(overrides or {})
+
+    def where(self, section: str, key: str = "") -> str:
+        """ "in section [stop] of my.toml", or "in --set stop.events=5"."""
+        given = self.overrides.get(f"{section}.{key}")
+        return f"in {given}" if given else f"in section [{section}] of {self.source}"
+
+    def shown(self, section: str, key: str, value: Any) -> str:
+        """ "temperature_K = -5 in section [conditions] of my.toml", or the option as typed."""
+        given = self.overrides.get(f"{section}.{key}")
+        return given or f"{key} = {show(value)} {self.where(section, key)}"
+
+
+def given_keys(section: Checked, prefixes: str | tuple[str, ...] = "") -> list[str]:
+    """Keys of a section that begin so and have a value."""
+    return [
+        key
+        for key in type(section).model_fields
+        if key.startswith(prefixes) and getattr(section, key) is not None
+    ]
+
+
+class RunFile(Checked):
+    """Everything a run needs, checked and with its defaults filled in.
+
+    Attributes
+    ----------
+    system, interface, conditions, acceleration, stop, rest, output, random
+        The sections.
+    parameters : dict of str to float
+        Overrides of values of the parameter set.
+    """
+
+    system: System = Field(default_factory=System)
+    interface: Interface = Field(default_factory=Interface)
+    conditions: Conditions = Field(default_factory=Conditions)
+    acceleration: Acceleration = Field(default_factory=Acceleration)
+    stop: Stop = Field(default_factory=Stop)
+    rest: Rest = Field(default_factory=Rest)
+    output: Output = Field(default_factory=Output)
+    random: Random = Field(default_factory=Random)
+    parameters: dict[str, Number] = Field(default_factory=dict)
+    _name: str = PrivateAttr("run")
+    _text: str = PrivateAttr("")
+    _origin: Path | None = PrivateAttr(None)
+
+    @property
+    def name(self) -> str:
+        """Stem of the run file."""
+        return self._name
+
+    @property
+    def text(self) -> str:
+        """The run file as it was written, without overrides."""
+        return self._text
+
+    @property
+    def origin(self) -> Path | None:
+        """Path of the run file; None where the run was made in Python."""
+        return self._origin
+
+    @property
+    def sample_cadence(self) -> Cadence:
+        return self._cadence("sample")
+
+    @property
+    def frame_cadence(self) -> Cadence:
+        return self._cadence("frame")
+
+    def _cadence(self, what: str) -> Cadence:
+        for unit in ("monolayers", "events", "s"):
+            every = getattr(self.output, f"{what}_every_{unit}")
+            if every is not None:
+                return Cadence(every, unit)
+        raise AssertionError(f"no cadence for {what}")  # the validator fills it in
+
+    def parameter_set(self) -> ParameterSet:
+        """The parameter set of the run, with its overrides."""
+        return load_parameters(self.system.params, self.parameters)
+
+    def resolved(self) -> dict[str, dict[str, Any]]:
+        """All sections with their defaults, as plain JSON-able data; infinity is ``"inf"``."""
+        return _plain(self.model_dump(mode="python"))
+
+    def chemistry_sets(
+        self, shown: Callable[[str, Any], str] | None = None
+    ) -> tuple[ParameterSet, ...]:
+        """Parameter sets of the interface chemistries; see `chemistry_map.chemistry_sets`."""
+        entries = self.interface.chemistry or ()
+        return chemistry_sets(self.parameter_set(), entries, self.parameters, shown)
+
+    def chemistry_names(self) -> list[str]:
+        """Parameter sets of the chemistries as the file names them, that of [system] first."""
+        return [self.system.params, *(entry.params for entry in self.interface.chemistry or ())]
+
+    def with_default_cadence(self) -> RunFile:
+        """This run with a cadence of samples and frames where the file gives none."""
+        defaults: dict[str, float] = {}
+        for what, monolayers, events in (("sample", 0.02, 10_000), ("frame", 0.2, 100_000)):
+            if not given_keys(self.output, f"{what}_every_"):
+                name = f"{what}_every_{'monolayers' if self.has_current else 'events'}"
+                defaults[name] = monolayers if self.has_current else events
+        return self.model_copy(update={"output": self.output.model_copy(update=defaults)})
+
+    @property
+    def has_current(self) -> bool:
+        """Whether charge passes: a current is given, or a voltage is held."""
+        conditions = self.conditions
+        return conditions.current_density_mA_cm2 > 0 or conditions.overpotential_V is not None
+
+
+SECTIONS = tuple(RunFile.model_fields)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it: lists for tuples, the text "inf" for infinity."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return "inf" if isinstance(value, float) and math.isinf(value) else value

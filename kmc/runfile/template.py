@@ -1,0 +1,65 @@
+"""The commented run file that `kmc init` writes, made from the sections themselves."""
+
+from __future__ import annotations
+
+import textwrap
+
+from kmc.common.units import DIMENSIONLESS, unit_of
+from kmc.common.validation import allowed_range, toml_value
+from kmc.runfile.load import RunFile
+
+_HEAD = """\
+# A run of kmc. Every key is here with [unit; range] and its default; a key behind a # is off.
+# Remove what you do not need: an absent key has its default.
+#
+#     kmc run {name}
+#     kmc run {name} --set conditions.temperature_K=333.15 -o warm.h5
+
+"""
+_PARAMETERS = """\
+# Values of the parameter set to replace in this run; `kmc params show li_li2s` lists them.
+[parameters]
+# second_shell_ratio = 0.4
+"""
+# Switched on, so that the template runs as it stands and does not take hours.
+_SWITCHED_ON = {
+    ("acceleration", "max_hops_per_strip_per_site"),
+    ("stop", "capacity_monolayers"),
+}
+_WIDTH = 98
+
+
+def template(name: str = "run.toml") -> str:
+    """A run file with every key, its unit, default and range, itself loadable.
+
+    Parameters
+    ----------
+    name : str
+        File name for the example at its head.
+    """
+    blocks = [
+        _section(section, field.annotation)
+        for section, field in RunFile.model_fields.items()
+        if section != "parameters"
+    ]
+    return _HEAD.format(name=name) + "\n".join(blocks) + "\n" + _PARAMETERS
+
+
+def _section(section: str, model: type) -> str:
+    summary = (model.__doc__ or "").strip().splitlines()[0]
+    lines = [*_comment(summary), f"[{section}]"]
+    for key, field in model.model_fields.items():
+        optional = field.default is None
+        facts = [unit_of(key)] if unit_of(key) != DIMENSIONLESS else []
+        facts += [limits] if (limits := allowed_range(field)) else []
+        facts += ["no default"] if optional else []
+        text = f"{field.description[0].upper()}{field.description[1:]}"
+        lines += _comment(f"{text} [{'; '.join(facts)}]" if facts else text)
+        value = toml_value(field.examples[0] if optional else field.default)
+        off = "# " if optional and (section, key) not in _SWITCHED_ON else ""
+        lines += [f"{off}{key} = {value}", ""]
+    return "\n".join(lines)
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent="# ", subsequent_indent="# ")

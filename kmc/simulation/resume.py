@@ -1,0 +1,200 @@
+"""Goes on with a run from its trajectory: after an interruption or a kill, or beyond its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmc.common.catalogue import nearest
+from kmc.common.progress import Progress, progress_for
+from kmc.errors import InputError, KmcError
+from kmc.kernels import tables
+from kmc.runfile.load import RunFile, restored_run
+from kmc.runfile.sections import Rest, Stop
+from kmc.simulation.phases import REST
+from kmc.simulation.run import Interruption, Simulation
+from kmc.trajectory import schema
+from kmc.trajectory.checkpoint import Table, checkpoint_of, reopen
+from kmc.trajectory.reader import Trajectory, load
+
+_ENDED_BY_THE_CLOCK = "wall_time_s"
+_ENDS = {"stop": Stop, "rest": Rest}
+_KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.model_fields]
+
+
+def resume(
+    path: str | Path, *, progress: bool | Progress = True, check_every: int | None = None
+) -> Trajectory:
+    """Go on with a run that was interrupted, killed, or ended by its wall_time_s.
+
+    The trajectory becomes the one that an undisturbed run would have written, to the last byte of
+    every dataset.
+
+    Parameters
+    ----------
+    path : str or Path
+        The trajectory; it is continued in place.
+    progress : bool or Progress
+        Show progress on stderr, or tell it to this object.
+    check_every : int, optional
+        Every so many events, rebuild everything from scratch and compare.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or written, the run is finished or still going on, or its
+        parameters are not those of that time any more.
+    """
+
+    def check(trajectory: Trajectory, simulation: Simulation) -> None:
+        by_the_clock = trajectory.stop_reason.startswith(_ENDED_BY_THE_CLOCK)
+        if trajectory.finished and not by_the_clock:
+            raise InputError(
+                f"{path} is finished: {trajectory.stop_reason}",
+                advice="To go on beyond that: kmc extend FILE --set stop.KEY=VALUE.",
+            )
+
+    return _go_on(Path(path), {}, {}, check, progress, check_every)
+
+
+def extend(
+    path: str | Path,
+    overrides: Mapping[str, Any],
+    *,
+    origins: Mapping[str, str] | None = None,
+    progress: bool = True,
+    check_every: int | None = None,
+) -> Trajectory:
+    """Go on with a run to another end.
+
+    The trajectory becomes the one that a run with the new ``[stop]`` and ``[rest]`` from the
+    beginning would have written. (Where the old end was a time_s, it is as good a trajectory, with
+    other random numbers.)
+
+    Parameters
+    ----------
+    path : str or Path
+        The trajectory; it is continued in place.
+    overrides : mapping
+        ``{"stop.key": value}`` or ``{"rest.key": value}``; None removes a stop.
+    origins : mapping, optional
+        ``"stop.key"`` → where it was typed, for messages.
+    progress, check_every
+        As for `resume`.
+
+    Raises
+    ------
+    InputError
+        As for `resume`; also for other sections and for an end that is reached already.
+    """
+    origins = dict(origins or {})
+    for key in overrides:
+        if str(key).partition(".")[0] not in _ENDS:
+            raise InputError(
+                f"{origins.get(key, key)} would change what has been computed already",
+                advice="Only keys of [stop] and [rest] can change in a run that goes on: "
+                f"{nearest(str(key), _KEYS)}{', '.join(_KEYS)}.",
+            )
+
+    def check(trajectory: Trajectory, simulation: Simulation) -> None:
+        if not overrides:
+            raise InputError(
+                f"no new end is given for {path}",
+                advice="Give one, for example --set stop.capacity_monolayers=4 (none removes a "
+                "stop).",
+            )
+        phase = simulation.phase
+        if phase.beginning.phase == REST:
+            raise InputError(
+                f"{path} rests already: {phase.beginning.before}",
+                advice="Its stripping is over and its rest has its cadence; run it again with "
+                "other [stop] and [rest].",
+            )
+        reached = phase.rules.reached(tables.PAUSED, simulation.engine)
+        if reached and phase.next(simulation.engine, reached) is None:
+            raise InputError(
+                f"{path} is there already: {reached}",
+                advice="Give an end that lies beyond what the run has done.",
+            )
+
+    return _go_on(Path(path), overrides, origins, check, progress, check_every)
+
+
+def _go_on(path, overrides, origins, check, progress, check_every) -> Trajectory:
+    with Interruption() as interruption:
+        simulations = []
+
+        def prepare(trajectory: Trajectory):
+            run = restored_run(
+                trajectory.run, path, trajectory.run_file, overrides, origins=origins
+            )
+            state = checkpoint_of(trajectory)
+            if state and (trajectory.finished or overrides):
+                state["ended"] = None
+            simulation = _simulation(trajectory, run, state, check_every)
+            check(trajectory, simulation)
+            simulations.append(simulation)
+            return state, simulation.resolved()
+
+        writer = reopen(path, prepare)
+        simulations[0].run(writer, progress_for(path.stem, progress), interruption)
+    return load(path)
+
+
+def _simulation(
+    trajectory: Trajectory, run: RunFile, state: Table | None, check_every: int | None
+) -> Simulation:
+    """The run of a trajectory as it stood at its checkpoint."""
+    path = trajectory.path
+    columns = [entry.name for entry in schema.SAMPLE_COLUMNS]
+    if trajectory.schema_version != schema.SCHEMA_VERSION or list(trajectory.samples) != columns:
+        raise InputError(
+            f"{path} was written by kmc {trajectory.kmc_version} with another set of columns, and "
+            "cannot be continued by this version",
+            advice="Continue it with that version, or start the run again: kmc run … --force.",
+        )
+    try:
+        simulation = Simulation(run, state=state, check_every=check_every)
+    except InputError:
+        raise
+    except (KmcError, LookupError, TypeError, ValueError, AttributeError) as problem:
+        raise InputError(
+            f"{path} cannot be continued: its checkpoint does not fit the run ({problem})",
+            advice="Start the run again: kmc run … --force.",
+        ) from None
+    _check_map(trajectory, simulation)
+    now, then = simulation.resolved(), trajectory.resolved
+    for key in sorted(now.keys() | then.keys()):
+        difference = "" if key == "run" else _difference(now.get(key), then.get(key), key)
+        if difference:
+            raise InputError(
+                f"{path} cannot be continued: {difference}",
+                advice="Put the parameter file of that time back, or use the version of kmc that "
+                f"wrote the file ({trajectory.kmc_version}).",
+            )
+    return simulation
+
+
+def _check_map(trajectory: Trajectory, simulation: Simulation) -> None:
+    interphase = simulation.interphase
+    if interphase and np.any(interphase.chemistry != trajectory.chemistry):
+        raise InputError(
+            f"{trajectory.path} cannot be continued: its map of interface chemistries was another "
+            "one when the run began",
+            advice="Put the mask of that time back.",
+        )
+
+
+def _difference(now: Any, then: Any, name: str) -> str:
+    """The first number that is another one than when the run began; empty if there is none."""
+    if isinstance(now, dict) and isinstance(then, dict):
+        for key in sorted(now.keys() | then.keys()):
+            if found := _difference(now.get(key), then.get(key), f"{name}.{key}"):
+                return found
+        return ""
+    same = json.dumps(now, sort_keys=True) == json.dumps(then, sort_keys=True)
+    return "" if same else f"{name} was {then} when the run began and is {now} now"

@@ -1,0 +1,416 @@
+"""A run: from a checked run file to a trajectory on disk."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from kmc.common.progress import Progress, progress_for
+from kmc.common.units import MICRO_eV
+from kmc.errors import KmcError
+from kmc.initial.chemistry_map import chemistries, interphase_of
+from kmc.initial.composition import initial_occupancy
+from kmc.initial.flaws import draw_flaws
+from kmc.kernels import tables
+from kmc.model.interphase import Interphase
+from kmc.model.lattice import Lattice
+from kmc.model.model import Model
+from kmc.model.parameters import ParameterSet
+from kmc.runfile.load import RunFile
+from kmc.simulation import snapshot
+from kmc.simulation.engine import UNLIMITED, Engine
+from kmc.simulation.phases import Beginning, Phase
+from kmc.trajectory import checkpoint
+from kmc.trajectory.reader import Trajectory, load
+from kmc.trajectory.writer import TrajectoryWriter
+
+_CHUNK_S = 0.1  # the loop comes back this often for Ctrl-C, progress and flushes
+_FLUSH_EVERY_S = 3.0  # a crash costs at most this and a chunk: below the promised 5 s
+_FIRST_CHUNK = 20_000  # attempts
+INTERRUPTED = "interrupted"
+
+
+class Interruption:
+    """Turns Ctrl-C and SIGTERM into a wish to stop, granted at the next safe moment.
+
+    An exception raised while the loop is being compiled would be lost inside the compiler. A second
+    signal interrupts at once, as if this were not here. Outside the main thread it does nothing.
+    """
+
+    def __init__(self):
+        self.requested = False
+        self._previous: dict = {}
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number, frame) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+
+class Simulation:
+    """One run: the model, the running configuration, and when to record and to stop.
+
+    Parameters
+    ----------
+    run : RunFile
+        A checked run file (`kmc.runfile.load.load_run`).
+    state : checkpoint.Table, optional
+        What `state` returned at an earlier time: the run goes on from there, or ends at once where
+        it had ended.
+    check_every : int, optional
+        Every so many events, and at the end, everything is rebuilt from scratch and compared.
+
+    Raises
+    ------
+    KmcError
+        The state does not fit the run.
+    """
+
+    def __init__(
+        self, run: RunFile, *, state: checkpoint.Table | None = None, check_every: int | None = None
+    ):
+        self.run_file = run
+        self.check_every = check_every
+        self.restored = state
+        self.parameters = run.parameter_set()
+        start, events, for_flaws, for_map = np.random.SeedSequence(run.random.seed).spawn(4)
+        lattice = _lattice(run, self.parameters)
+        self.interphase = interphase_of(
+            run.interface, run.chemistry_sets(), lattice, np.random.default_rng(for_map)
+        )
+        self.model = _model(run, self.parameters, lattice, self.interphase)
+        self.flaws = draw_flaws(run.interface, lattice, for_flaws)
+        if state is None:
+            self.engine = self._begin(start, events)
+            self._enter(Beginning())
+            self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
+        else:
+            self.engine = snapshot.restore(self.model, state)
+            self._enter(Beginning(**state["phase"]))
+            self.phase.samples.passed, self.phase.frames.passed = state["recorded"]
+            self._start_vacant_L1 = state["start_vacant_L1"]
+
+    def _begin(self, start, events) -> Engine:
+        """The configuration a run starts from, by the seeds of the start and of the events."""
+        system = self.run_file.system
+        occupancy = initial_occupancy(
+            self.model,
+            np.random.default_rng(start),
+            vacancy_fraction=system.vacancy_fraction,
+            mg_fraction=system.mg_fraction,
+            mg_coverage_L1=system.mg_coverage_L1,
+            flaws=self.flaws.sites,
+        )
+        return Engine(self.model, occupancy, np.random.default_rng(events))
+
+    def state(self, writer: TrajectoryWriter, ended: list | None = None) -> checkpoint.Table:
+        """Everything needed to go on behind the rows that `writer` has been given.
+
+        `ended` is the reason, if the run has come to its end, and whether the end coincides with a
+        sample and with a frame that were due.
+        """
+        return {
+            "attempts": self.engine.count(tables.ATTEMPTS),
+            "n_samples": writer.n_samples,
+            "n_frames": writer.n_frames,
+            "phase": asdict(self.phase.beginning),
+            "recorded": [self.phase.samples.passed, self.phase.frames.passed],
+            "start_vacant_L1": self._start_vacant_L1,
+            "ended": ended,
+            **snapshot.take(self.engine),
+        }
+
+    def run(
+        self,
+        writer: TrajectoryWriter,
+        progress: Progress,
+        interruption: Interruption | None = None,
+    ) -> str:
+        """Run to the first stop, recording into `writer`; returns why it stopped.
+
+        The writer is closed whatever happens: an exception leaves a readable file that says it is
+        not finished. A wish to stop comes through `interruption`, if there is one.
+
+        Raises
+        ------
+        KmcError
+            The disk is full or fails, or a self-check found a difference.
+        """
+        stop_reason, state = "", None
+        try:
+            with progress:
+                stop_reason, state = self._loop(writer, progress, interruption or Interruption())
+        finally:
+            finished = bool(stop_reason) and stop_reason != INTERRUPTED
+            writer.close(finished=finished, stop_reason=stop_reason, checkpoint=state)
+        return stop_reason
+
+    def _loop(
+        self, writer: TrajectoryWriter, progress: Progress, interruption: Interruption
+    ) -> tuple[str, bytes]:
+        """Run to the end of the last phase; returns why it ended, and the state there."""
+        engine = self.engine
+        start = flushed = time.monotonic()
+        loaded = None  # when the first chunk was done, and with it compilation
+        chunk = _FIRST_CHUNK
+        if self.restored is None:
+            self._record(writer, sample=True, frame=True)
+        elif self.restored["ended"]:  # killed before the file could say so
+            return self._end(writer, *self.restored["ended"])
+        next_check = engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
+        while True:
+            phase, rules = self.phase, self.phase.rules
+            limits = self._limits()
+            limits["events"] = min(next_check, limits.get("events", UNLIMITED))
+            attempts = engine.count(tables.ATTEMPTS)
+            before = time.monotonic()
+            reason = engine.advance(**limits, attempts=attempts + chunk)
+            now = time.monotonic()
+            if loaded is None:
+                loaded = (now, engine.count(tables.EVENTS))
+            if engine.count(tables.ATTEMPTS) - attempts >= chunk:
+                chunk = _next_chunk(chunk, now - before)
+
+            reached = rules.reached(reason, engine)
+            frame = phase.frames.is_due(engine)
+            sample = phase.samples.is_due(engine) or frame
+            if sample:
+                row = self._record(writer, sample=True, frame=frame)
+                reached = reached or rules.overpotential_reached(row["overpotential_V"])
+            pausing = "" if reached else rules.wall_time_reached(now - start)
+            if interruption.requested and not reached:
+                pausing = pausing or INTERRUPTED
+            if self.check_every and (
+                reached or pausing or engine.count(tables.EVENTS) >= next_check
+            ):
+                self._check()
+                next_check = engine.count(tables.EVENTS) + self.check_every
+            if pausing:
+                return self._end(writer, pausing, sample, frame)
+            if reached:
+                following = phase.next(engine, reached)
+                if following is None:
+                    return self._end(writer, phase.ending(reached, engine), sample, frame)
+                self._record(writer, sample=not sample, frame=not frame)
+                self._enter(following)
+                continue
+            if now - flushed >= _FLUSH_EVERY_S:
+                writer.flush(checkpoint.pack(self.state(writer)))
+                flushed = time.monotonic()
+            progress.update(
+                rules.fraction(engine, self._start_vacant_L1, now - start),
+                self._status(now - loaded[0], engine.count(tables.EVENTS) - loaded[1]),
+            )
+
+    def _end(
+        self, writer: TrajectoryWriter, stop_reason: str, sample: bool, frame: bool
+    ) -> tuple[str, bytes]:
+        """Record the end, unless it has been; returns why it is one, and the state there.
+
+        The state is taken before the rows that are there only because the run ends here: a run that
+        goes on drops those, and so becomes the one that never stopped.
+        """
+        ended = None if stop_reason == INTERRUPTED else [stop_reason, sample, frame]
+        state = self.state(writer, ended)
+        self._record(writer, sample=not sample, frame=not frame)
+        return stop_reason, checkpoint.pack(state)
+
+    def _limits(self) -> dict[str, float]:
+        """Where the loop must come back, to stop or to record."""
+        limits = dict(self.phase.rules.limits)
+        for recorder in (self.phase.samples, self.phase.frames):
+            for key, value in recorder.limit().items():
+                limits[key] = min(value, limits.get(key, UNLIMITED))
+        return limits
+
+    def _check(self) -> None:
+        problems = snapshot.differences(self.engine)
+        if problems:
+            events = self.engine.count(tables.EVENTS)
+            raise KmcError(
+                f"self-check after {events} events: the running state differs from one rebuilt "
+                f"from scratch: {'; '.join(problems)}",
+                advice="Do not use this run beyond its last checkpoint. Please report it with the "
+                "run file, the seed and the output of kmc --version.",
+            )
+
+    def _enter(self, beginning: Beginning) -> None:
+        """Begin a phase; `self.phase.beginning` is all there is to know about where a run is."""
+        self.phase = Phase(self.run_file, self.model, beginning)
+        self.phase.enter(self.engine)
+
+    def _record(self, writer: TrajectoryWriter, *, sample: bool, frame: bool) -> dict:
+        """Append a sample and a frame of this moment, as wanted; returns the sample."""
+        self.engine.split_voltage()
+        row = self.engine.sample()
+        if sample:
+            writer.append_sample(row)
+        if frame:
+            writer.append_frame(self.engine.occupancy(), **_frame_values(row))
+        return row
+
+    def _status(self, wall_s: float, events: int) -> str:
+        """How things stand, with the speed of so many events in this time."""
+        engine, model = self.engine, self.model
+        n_L1 = model.lattice.sites_per_layer
+        words = []
+        if model.has_interface:
+            words.append(f"{engine.count(tables.STRIPS) / n_L1:.2f} monolayers")
+            words.append(f"contact {1 - engine.count(tables.VACANT_L1) / n_L1:.2f}")
+        else:
+            words.append(f"{engine.time_s:.3g} s")
+        if wall_s > 0:
+            words.append(f"{events / wall_s / 1e6:.2f} M events/s")
+        return "  ".join(words)
+
+    def resolved(self) -> dict:
+        """Everything the numbers of this run follow from, as plain JSON-able data."""
+        h = self.model.hamiltonian
+        acceleration = self.run_file.acceleration
+        return {
+            "run": self.run_file.resolved(),
+            "parameter_set": self.parameters.name,
+            "interface": {
+                **self.flaws.resolved(),
+                "chemistry": [
+                    {**entry, "phi_L1": h.phi[:, 1].tolist(), "phi_L2": h.phi[:, 2].tolist()}
+                    for entry, h in zip(
+                        chemistries(self.run_file.chemistry_names(), self.interphase),
+                        self.model.hamiltonians if self.interphase else (),
+                        strict=True,
+                    )
+                ],
+            },
+            "species": list(self.parameters.species),
+            "parameters": self.parameters.resolved(),
+            "hamiltonian": {
+                "unit": "µeV",
+                "species": ["vacancy", "Li", "Mg"],
+                "bond1": h.bond1.tolist(),
+                "bond2": h.bond2.tolist(),
+                "phi_L1": h.phi[:, 1].tolist(),
+                "phi_L2": h.phi[:, 2].tolist(),
+                "chi": h.chi,
+            },
+            "acceleration": {
+                "max_hops_per_strip_per_site": acceleration.max_hops_per_strip_per_site,
+                "saddle_floor_eV": self.model.floor_ueV / MICRO_eV,
+                "superbasins": acceleration.superbasins,
+                "strip_rate_per_site_Hz": self.model.strip_rate_per_site_Hz,
+                "fastest_hop_Hz": self.model.fastest_hop_Hz,
+                "classes": self.model.hop_classes(),
+            },
+            "reservoir": {
+                "absorption_rate_Hz": self.model.absorption_rate_Hz,
+                "emission_rate_per_site_Hz": self.model.emission_rate_per_site_Hz,
+            },
+        }
+
+
+def _lattice(run: RunFile, parameters: ParameterSet) -> Lattice:
+    system = run.system
+    return Lattice(
+        system.lattice,
+        system.size[:2],
+        system.size[2],
+        system.boundary,
+        parameters.value("lattice_parameter_A"),
+    )
+
+
+def _model(
+    run: RunFile, parameters: ParameterSet, lattice: Lattice, interphase: Interphase | None
+) -> Model:
+    conditions = run.conditions
+    return Model(
+        lattice,
+        parameters,
+        temperature_K=conditions.temperature_K,
+        current_density_mA_cm2=conditions.current_density_mA_cm2,
+        overpotential_V=conditions.overpotential_V,
+        stack_pressure_MPa=conditions.stack_pressure_MPa,
+        electrode_thickness_um=conditions.electrode_thickness_um,
+        strip_weight_lambda=conditions.strip_weight_lambda,
+        reservoir_mg_fraction=run.system.mg_fraction,
+        saddle_floor_eV=run.acceleration.saddle_floor_eV,
+        max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,
+        interphase=interphase,
+        superbasins=run.acceleration.superbasins,
+    )
+
+
+def _frame_values(sample: dict) -> dict:
+    names = ("events", "time_s", "capacity_monolayers", "capacity_mAh_cm2")
+    return {name: sample[name] for name in names}
+
+
+def _next_chunk(chunk: int, seconds: float) -> int:
+    """Attempts that take about the time a chunk should."""
+    return max(1000, int(chunk * min(4.0, max(0.25, _CHUNK_S / max(seconds, 1e-6)))))
+
+
+def run_to_file(
+    run: RunFile,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: bool | Progress = True,
+    check_every: int | None = None,
+) -> Trajectory:
+    """Run a checked run file and write its trajectory.
+
+    Parameters
+    ----------
+    run : RunFile
+    output : str or Path
+        HDF5 file to write.
+    overwrite : bool
+        Replace an existing file.
+    progress : bool or Progress
+        Show progress on stderr, or tell it to this object.
+    check_every : int, optional
+        Every so many events, rebuild everything from scratch and compare.
+
+    Returns
+    -------
+    Trajectory
+        Of the file just written; unfinished with stop_reason "interrupted" after Ctrl-C.
+
+    Raises
+    ------
+    InputError
+        The output exists or cannot be written; nothing has been computed then.
+    KmcError
+        Writing failed on the way, or a check found a difference; what was flushed before stays
+        readable.
+    """
+    with Interruption() as interruption:
+        simulation = Simulation(run, check_every=check_every)
+        if interruption.requested:
+            raise KeyboardInterrupt
+        writer = TrajectoryWriter(
+            output,
+            lattice=simulation.model.lattice,
+            chemistry=simulation.interphase and simulation.interphase.chemistry,
+            run_text=run.text,
+            resolved=simulation.resolved(),
+            seed=run.random.seed,
+            overwrite=overwrite,
+        )
+        simulation.run(writer, progress_for(run.name, progress), interruption)
+    return load(output)

@@ -1,0 +1,412 @@
+"""How a number of a run depends on the ratio: a power law, its errors, and where it leads.
+
+The mean of each number is taken as a straight line in ln(ratio), on the scale that suits the number
+(generalised linear models; McCullagh and Nelder, Generalized Linear Models, 1989):
+
+    counts   ln μ = a + b x          variance φ μ            void density: n ∝ ratio^b, b = −χ
+    shares   ln μ/(1 − μ) = a + b x  variance φ μ (1 − μ)    contact loss: a power law where small
+    sizes    ln μ = a + b x          variance φ μ²           widths
+    onsets   ln t = a + b x + σ ε    median; a run that ended first counts as "later than its end"
+
+so that a rung without voids is one count among others. φ comes from the scatter of the replicas.
+Whether the line holds is tested by the scatter of the rungs about it against that of the replicas
+about their rung (F test of lack of fit). Where it does not, the lowest rungs are left out one by
+one: the law is that of many hops per stripped atom.
+
+Errors: bootstrap over the replicas of each rung. n − 1 of n replicas are drawn, so that the
+variance of a mean comes out right for few of them too (Rao and Wu, J. Am. Stat. Assoc. 83, 231
+(1988), 10.1080/01621459.1988.10478591), and the percentiles are widened by Student's t over the
+normal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from kmc.sweep.convergence.regression import (
+    FAR,
+    ROUNDS,
+    TINY,
+    censored_line,
+    censored_means,
+    least_squares,
+    log_likelihood,
+)
+
+CONFIDENCE = 0.95
+LEAST_RUNGS = 3  # two always lie on a line
+_DRAWS = 1000
+_SEED = 20_261_121  # of the bootstrap: the same runs give the same interval
+_ALL = 1 - 1e-12  # a share of one has no finite logit
+_STEP = 4.0  # of a linear predictor in one round; further steps overshoot
+
+
+@dataclass(frozen=True)
+class Family:
+    """Scale and scatter of a kind of number.
+
+    Attributes
+    ----------
+    name : {"count", "share", "size", "onset"}
+    least_variance : float
+        Of single runs: whole numbers that happen to agree may still differ by one next time.
+    """
+
+    name: str
+    least_variance: float = 0.0
+
+    def link(self, mean):
+        """Linear predictor of a mean."""
+        mean = np.maximum(mean, TINY)
+        if self.name == "share":
+            mean = np.minimum(mean, _ALL)
+            return np.log(mean) - np.log1p(-mean)
+        return np.log(mean)
+
+    def mean(self, eta):
+        """Mean of a linear predictor."""
+        eta = np.clip(eta, -FAR, FAR)
+        return 1 / (1 + np.exp(-eta)) if self.name == "share" else np.exp(eta)
+
+    def slope(self, mean):
+        """dμ/dη."""
+        return mean * (1 - mean) if self.name == "share" else mean
+
+    def variance(self, mean):
+        """Variance of a single run over φ."""
+        return self.slope(mean) if self.name in ("count", "share") else mean**2
+
+
+COUNT = Family("count", least_variance=0.25)  # as of a number that is n or n + 1 with equal chances
+SHARE = Family("share")
+SIZE = Family("size")
+ONSET = Family("onset")
+
+
+class Runs(NamedTuple):
+    """Numbers of the runs of one rung.
+
+    Attributes
+    ----------
+    ratio : float
+    values : ndarray of float, shape (n,)
+        For an onset that was not reached: the capacity at which the run ended.
+    censored : ndarray of bool, shape (n,)
+        Whether it was not reached; nothing but onsets can be.
+    """
+
+    ratio: float
+    values: np.ndarray
+    censored: np.ndarray
+
+    @classmethod
+    def of(cls, ratio: float, values: Sequence[float], censored: Sequence[bool] = ()) -> Runs:
+        """From numbers that may be NaN: runs that did not give the number are left out."""
+        numbers = np.asarray(values, dtype=float)
+        late = np.asarray(censored, dtype=bool) if len(censored) else np.zeros(len(numbers), bool)
+        there = np.isfinite(numbers)
+        return cls(float(ratio), numbers[there], late[there])
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+
+class Predicted(NamedTuple):
+    """Value and interval at some ratios; NaN where the scatter of the replicas is not known."""
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass(frozen=True)
+class Law:
+    """A line that the rungs follow.
+
+    Attributes
+    ----------
+    family : Family
+    exponent, exponent_low, exponent_high : float
+        b, with its interval of 95 %.
+    p_value : float
+        Of the lack of fit; NaN where it cannot be tested.
+    ratios, left_out : tuple of float
+        Rungs that it rests on, and lower ones that are off it.
+    unit : float
+        Divides a mean: the area of the box for counts that become densities.
+    """
+
+    family: Family
+    intercept: float
+    exponent: float
+    exponent_low: float
+    exponent_high: float
+    p_value: float
+    ratios: tuple[float, ...]
+    left_out: tuple[float, ...]
+    unit: float = 1.0
+    draws: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)), repr=False, compare=False)
+    widening: float = math.nan
+
+    def at(self, ratio) -> Predicted:
+        """Mean at some ratios, with the interval of the bootstrap.
+
+        Parameters
+        ----------
+        ratio : float or array of float, shape (m,)
+        """
+        x = np.log(np.atleast_1d(np.asarray(ratio, dtype=float)))
+        eta = self.intercept + self.exponent * x
+        low = high = np.full(len(x), np.nan)
+        if len(self.draws):
+            low, high = _interval(
+                eta, self.draws[:, 0, None] + self.draws[:, 1, None] * x, self.widening
+            )
+        return Predicted(*(self.family.mean(e) / self.unit for e in (eta, low, high)))
+
+
+def fit_law(rungs: Sequence[Runs], family: Family, unit: float = 1.0) -> Law | None:
+    """The law that the highest rungs follow, as many of them as do; None where no three do.
+
+    Parameters
+    ----------
+    rungs : sequence of Runs
+    family : Family
+    unit : float
+        See `Law`.
+    """
+    some = sorted((rung for rung in rungs if rung.n), key=lambda rung: rung.ratio)
+    for first in range(len(some) - LEAST_RUNGS + 1):
+        law = _law(some[first:], family, unit, tuple(rung.ratio for rung in some[:first]))
+        if law is None:
+            return None
+        if not law.p_value < 1 - CONFIDENCE:
+            return law
+    return None
+
+
+def line_of_two(rungs: Sequence[Runs], family: Family, unit: float = 1.0) -> Law | None:
+    """The line through the two highest rungs: no law, but a bound where a curve bends one way."""
+    return _law(sorted(rungs, key=lambda rung: rung.ratio)[-2:], family, unit, ())
+
+
+def values_of_other_lines(rungs: Sequence[Runs], law: Law, ratio: float) -> list[float]:
+    """Means at a ratio by the lines through all rungs, all but the lowest, … and the highest two.
+
+    Their spread shows what the choice of rungs makes of the answer: those that the law leaves out
+    count as well.
+    """
+    some = sorted((rung for rung in rungs if rung.n), key=lambda rung: rung.ratio)
+    lines = [_line(some[first:], law.family) for first in range(len(some) - 1)]
+    x = math.log(ratio)
+    return [
+        float(law.family.mean(line[0] + line[1] * x)) / law.unit
+        for line in lines
+        if line is not None
+    ]
+
+
+def _law(rungs: list[Runs], family: Family, unit: float, left_out: tuple) -> Law | None:
+    line = _line(rungs, family)
+    if line is None:
+        return None
+    a, b = line
+    free = sum(rung.n for rung in rungs) - len(rungs)
+    low = high = math.nan
+    draws, widening = np.zeros((0, 2)), math.nan
+    if free > 0:
+        from scipy.stats import norm
+        from scipy.stats import t as student
+
+        upper = 0.5 + CONFIDENCE / 2
+        widening = float(student.ppf(upper, free) / norm.ppf(upper))
+        draws = _bootstrap(rungs, family, line)
+        low, high = (float(end[0]) for end in _interval(np.array([b]), draws[:, 1:], widening))
+    return Law(
+        family=family,
+        intercept=a,
+        exponent=b,
+        exponent_low=low,
+        exponent_high=high,
+        p_value=_lack_of_fit(rungs, family, line) if free > 0 else math.nan,
+        ratios=tuple(rung.ratio for rung in rungs),
+        left_out=left_out,
+        unit=unit,
+        draws=draws,
+        widening=widening,
+    )
+
+
+def _interval(centre, draws, widening: float) -> tuple[np.ndarray, np.ndarray]:
+    """Percentiles of the draws, their distances from the centre widened."""
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile(draws, [tail, 100 - tail], axis=0)
+    low, high = np.minimum(low, centre), np.maximum(high, centre)
+    return centre - (centre - low) * widening, centre + (high - centre) * widening
+
+
+# --- one line -------------------------------------------------------------------------------------
+
+
+def _line(rungs: Sequence[Runs], family: Family) -> tuple[float, float] | None:
+    """a and b of the runs as they are; None where no finite line is the likeliest."""
+    if family is ONSET:
+        if sum(not rung.censored.all() for rung in rungs) < 2 or _least(rungs) <= 0:
+            return None
+        x, times, late, weights = _as_runs(rungs)
+        a, b, _ = censored_line(x, times[None], late[None], weights)
+        return float(a[0]), float(b[0])
+    means, n = _means(rungs)
+    edge = (means > 0) & (means < 1) if family is SHARE else means > 0
+    if edge.sum() < 2:
+        return None
+    a, b = _weighted_line(_x(rungs), means[None], n, family)
+    return float(a[0]), float(b[0])
+
+
+def _least(rungs: Sequence[Runs]) -> float:
+    return min(float(rung.values.min()) for rung in rungs)
+
+
+def _x(rungs: Sequence[Runs]) -> np.ndarray:
+    return np.log([rung.ratio for rung in rungs])
+
+
+def _means(rungs: Sequence[Runs]) -> tuple[np.ndarray, np.ndarray]:
+    return (
+        np.array([rung.values.mean() for rung in rungs]),
+        np.array([float(rung.n) for rung in rungs]),
+    )
+
+
+def _weighted_line(x, means, n, family: Family) -> tuple[np.ndarray, np.ndarray]:
+    """Lines of greatest quasi-likelihood for many sets of means at once (Fisher scoring).
+
+    Parameters
+    ----------
+    x : ndarray, shape (k,)
+    means : ndarray, shape (sets, k)
+    n : ndarray, shape (k,)
+        Runs behind each mean.
+
+    Returns
+    -------
+    a, b : ndarray, shape (sets,)
+    """
+    centre = x.mean()
+    u = x - centre
+    inside = np.clip(means, 1e-3, 1 - 1e-3) if family is SHARE else np.maximum(means, 1e-3)
+    a, b = least_squares(u, family.link(inside), np.broadcast_to(n, means.shape))
+    for _ in range(ROUNDS):
+        eta = a[:, None] + b[:, None] * u
+        mean = family.mean(eta)
+        slope = np.maximum(family.slope(mean), TINY)
+        weights = n * slope**2 / np.maximum(family.variance(mean), TINY)
+        target = eta + np.clip((means - mean) / slope, -_STEP, _STEP)
+        new_a, new_b = least_squares(u, target, weights)
+        moved = np.max(np.abs(new_a - a) + np.abs(new_b - b) * np.ptp(u))
+        a, b = new_a, new_b
+        if moved < 1e-9:
+            break
+    return a - b * centre, b
+
+
+def _as_runs(rungs: Sequence[Runs]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    x = np.repeat(_x(rungs), [rung.n for rung in rungs])
+    times = np.concatenate([rung.values for rung in rungs])
+    return x, times, np.concatenate([rung.censored for rung in rungs]), np.ones(len(x))
+
+
+# --- errors and goodness --------------------------------------------------------------------------
+
+
+def _scatter(rungs: Sequence[Runs], family: Family) -> np.ndarray:
+    """Variance of single runs in each rung; NaN where a rung has one."""
+    found = [rung.values.var(ddof=1) if rung.n > 1 else math.nan for rung in rungs]
+    return np.maximum(found, family.least_variance)
+
+
+def _dispersion(rungs: Sequence[Runs], family: Family, fitted) -> float:
+    """φ, pooled over the rungs."""
+    free = np.array([rung.n - 1 for rung in rungs])
+    some = free > 0
+    share = _scatter(rungs, family)[some] / np.maximum(family.variance(fitted)[some], TINY)
+    return float((free[some] * share).sum() / free.sum())
+
+
+def _bootstrap(rungs: Sequence[Runs], family: Family, line: tuple[float, float]) -> np.ndarray:
+    """a and b of resampled runs, shape (draws, 2)."""
+    rng = np.random.default_rng(_SEED)
+    picked = [rng.integers(rung.n, size=(_DRAWS, max(1, rung.n - 1))) for rung in rungs]
+    if family is ONSET:
+        x = np.repeat(_x(rungs), [chosen.shape[1] for chosen in picked])
+        weights = np.repeat(
+            [rung.n / c.shape[1] for rung, c in zip(rungs, picked, strict=True)],
+            [chosen.shape[1] for chosen in picked],
+        )
+        pairs = list(zip(rungs, picked, strict=True))
+        times = np.concatenate([rung.values[c] for rung, c in pairs], axis=1)
+        late = np.concatenate([rung.censored[c] for rung, c in pairs], axis=1)
+        a, b, _ = censored_line(x, times, late, weights)
+        return np.stack([a, b], axis=1)
+    fitted = family.mean(line[0] + line[1] * _x(rungs))
+    phi = _dispersion(rungs, family, fitted)
+    means = np.empty((_DRAWS, len(rungs)))
+    for i, (rung, chosen) in enumerate(zip(rungs, picked, strict=True)):
+        means[:, i] = rung.values[chosen].mean(axis=1)
+        # What the replicas of this rung cannot show: whole numbers that agree, or a single run.
+        seen = rung.values.var(ddof=1) if rung.n > 1 else 0.0
+        least = family.least_variance if rung.n > 1 else phi * float(family.variance(fitted[i]))
+        if least > seen:
+            means[:, i] += rng.normal(0.0, math.sqrt((least - seen) / rung.n), _DRAWS)
+    top = 1.0 if family is SHARE else math.inf
+    least = 1e-6 * float(np.mean([rung.values.mean() for rung in rungs]))
+    means = np.clip(means, 0.0 if family in (COUNT, SHARE) else least, top)
+    a, b = _weighted_line(_x(rungs), means, _means(rungs)[1], family)
+    return np.stack([a, b], axis=1)
+
+
+def _lack_of_fit(rungs: Sequence[Runs], family: Family, line: tuple[float, float]) -> float:
+    """Probability that rungs on the line scatter about it as much as these."""
+    from scipy.stats import f as fisher
+
+    if len(rungs) < LEAST_RUNGS:
+        return math.nan
+    if family is ONSET:
+        return _lack_of_fit_of_onsets(rungs)
+    fitted = family.mean(line[0] + line[1] * _x(rungs))
+    means, n = _means(rungs)
+    off = float((n * (means - fitted) ** 2 / np.maximum(family.variance(fitted), TINY)).sum())
+    phi = _dispersion(rungs, family, fitted)
+    between, within = len(rungs) - 2, int(n.sum()) - len(rungs)
+    if phi <= 0:
+        return 1.0 if off < 1e-12 else 0.0
+    return float(fisher.sf(off / between / phi, between, within))
+
+
+def _lack_of_fit_of_onsets(rungs: Sequence[Runs]) -> float:
+    """The same by the likelihood ratio of the line and of a mean for each rung.
+
+    Turned into F as it is exactly without censored runs. A rung without any onset is as likely as
+    can be when its mean is late enough: its likelihood is 1.
+    """
+    from scipy.stats import f as fisher
+
+    x, times, late, weights = _as_runs(rungs)
+    a, b, sigma = censored_line(x, times[None], late[None], weights)
+    on_line = log_likelihood(times, late, a[0] + b[0] * x, float(sigma[0]))
+    seen = [rung for rung in rungs if not rung.censored.all()]
+    _, some, some_late, _ = _as_runs(seen)
+    group = np.repeat(np.arange(len(seen)), [rung.n for rung in seen])
+    means, width = censored_means(some, some_late, group, float(sigma[0]))
+    free = log_likelihood(some, some_late, means[group], width)
+    n, k = len(times), len(rungs)
+    ratio = max(0.0, free - on_line)
+    statistic = math.expm1(min(2 * ratio / n, 700.0)) * (n - k) / (k - 2)
+    return float(fisher.sf(statistic, k - 2, n - k))

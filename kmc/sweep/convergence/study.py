@@ -1,0 +1,298 @@
+"""`kmc converge`: a run at several ratios of hops to strips, and what follows for the physical one.
+
+The rungs are the points of an ordinary sweep over ``acceleration.max_hops_per_strip_per_site``:
+their runs are kept, `kmc.load_sweep` reads them, and a second call runs only what is missing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kmc.errors import InputError
+from kmc.model.lattice import Lattice
+from kmc.model.model import Model
+from kmc.runfile.load import RunFile, load_run
+from kmc.sweep.convergence.report import Convergence
+from kmc.sweep.convergence.results import RATIO, TOLERANCE, check_reading, ladder_in, read_ladder
+from kmc.sweep.convergence.sentences import ratio_words
+from kmc.sweep.display import display_for
+from kmc.sweep.execute import Tally, run_sweep
+from kmc.sweep.folder import make_folder, open_folder
+from kmc.sweep.local import LocalWorkers, cores
+from kmc.sweep.plan import MAX_POINTS, Plan
+from kmc.sweep.points import removed
+from kmc.sweep.written import written_plan
+
+FLOOR = "acceleration.saddle_floor_eV"
+RUNGS, REPLICAS = 5, 4
+_MOST_RUNGS = 20
+
+
+class Asked(NamedTuple):
+    """A ladder that has been checked: a run at its highest ratio, and all of them, ascending."""
+
+    run: RunFile
+    ratios: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """What is asked for.
+
+    Attributes
+    ----------
+    base : str
+        Name of a shipped run, or path of a run file.
+    ratios : tuple of float, optional
+        Rungs; by default `rungs` of them, ten times apart, up to ten times the ratio of the run.
+    rungs : int
+    replicas : int
+        Runs at each rung.
+    settings : dict
+        Changes of the run, ``section.key`` → value.
+    seed : int
+        Every seed follows from this one.
+    """
+
+    base: str
+    ratios: tuple[float, ...] | None = None
+    rungs: int = RUNGS
+    replicas: int = REPLICAS
+    settings: Mapping[str, Any] | None = None
+    seed: int = 1
+
+    def check(self) -> Asked:
+        """The run and its rungs.
+
+        Raises
+        ------
+        InputError
+            The run has no ratio to vary, or the numbers make no sense.
+        """
+        if not 1 <= self.replicas <= MAX_POINTS:
+            raise InputError(
+                f"--replicas {self.replicas} is out of range",
+                advice="Give at least 1. With fewer than 2 nothing is known of the scatter.",
+            )
+        if not 1 <= self.rungs <= _MOST_RUNGS:
+            raise InputError(
+                f"--rungs {self.rungs} is out of range", advice=f"Allowed: 1 to {_MOST_RUNGS}."
+            )
+        settings = dict(self.settings or {})
+        run = load_run(self.base, settings, origins=_origins(settings))
+        physical = physical_ratio_of(run)
+        own = run.acceleration.max_hops_per_strip_per_site
+        if self.ratios is None and own is None:
+            floor = run.acceleration.saddle_floor_eV
+            has = "no ratio" if floor is None else f"saddle_floor_eV = {floor:g}, not a ratio"
+            advice = "Say which rungs with --ratios, for example --ratios 1e4,1e5,1e6."
+            if floor is not None:
+                advice += (
+                    f" That floor is a ratio of {ratio_words(_ratio_of_floor(run, physical))}."
+                )
+            raise InputError(
+                f"{self.base} states {has}: where is the ladder to end?", advice=advice
+            )
+        ratios = self._rungs(own, physical)
+        top = {**self.fixed(run), RATIO: ratios[-1]}
+        return Asked(load_run(self.base, top, origins=_origins(settings)), ratios)
+
+    def fixed(self, run: RunFile) -> dict[str, Any]:
+        """Changes of the run that hold at every rung; a saddle floor gives way to the ratios."""
+        kept = {key: v for key, v in (self.settings or {}).items() if key not in (RATIO, FLOOR)}
+        if run.acceleration.saddle_floor_eV is not None:
+            kept[FLOOR] = None
+        return kept
+
+    def _rungs(self, own: float | None, physical: float) -> tuple[float, ...]:
+        if self.ratios is None:
+            # Three digits of something just below it are never above the physical ratio.
+            top = min(10.0 * own, float(f"{0.995 * physical:.3g}"))
+            ratios = [float(f"{top / 10.0**i:.6g}") for i in range(self.rungs)]
+        else:
+            ratios = [_number(value) for value in self.ratios]
+        for value in ratios:
+            if not (math.isfinite(value) and value >= 1):
+                raise InputError(
+                    f"a ratio of {value:g} is out of range",
+                    advice="Ratios are at least 1: hops for each atom that is stripped from a site."
+                    + (" Ask for fewer --rungs." if self.ratios is None else ""),
+                )
+            if value > physical * (1 + 1e-9):
+                raise InputError(
+                    f"a ratio of {ratio_words(value)} is beyond the physical one, "
+                    f"{ratio_words(physical)}",
+                    advice="There no hop is slowed any more; leave it out.",
+                )
+        if len(set(ratios)) < len(ratios) or not ratios:
+            raise InputError("--ratios needs different ratios", advice="Such as 1e4,1e5,1e6.")
+        return tuple(sorted(ratios))
+
+    def plan(self, folder: str | Path) -> Plan:
+        """The sweep, with the rungs and replicas that the folder has already.
+
+        Raises
+        ------
+        InputError
+            See `check`; or the folder holds something else.
+        """
+        asked = self.check()
+        ratios, replicas = {*asked.ratios}, self.replicas
+        if (Path(folder) / "index.json").exists():
+            plan = ladder_in(open_folder(folder))
+            ratios |= {float(value) for value in plan.axes[RATIO]}
+            replicas = max(replicas, plan.replicas)
+        return written_plan(
+            "ladder",
+            "Written by kmc converge: a ladder of ratios.",
+            self.base,
+            asked.run.origin,
+            vary=RATIO,
+            values=sorted(ratios),
+            replicas=replicas,
+            seed=self.seed,
+            fixed=self.fixed(load_run(self.base, self.settings)),
+        )
+
+
+def _number(value: Any) -> float:
+    """A ratio as a number; NaN, which is refused, for anything else."""
+    return float(value) if isinstance(value, int | float | np.number) else math.nan
+
+
+def _origins(settings: Mapping[str, Any]) -> dict[str, str]:
+    return {key: f"--set {key}={value}" for key, value in settings.items()}
+
+
+def physical_ratio_of(run: RunFile) -> float:
+    """Attempt frequency over strip rate of one site: from there on no hop is slowed.
+
+    Raises
+    ------
+    InputError
+        Nothing is stripped.
+    """
+    parameters, conditions = run.parameter_set(), run.conditions
+    if run.system.boundary != "interface":
+        raise InputError(
+            f"system.boundary = {run.system.boundary!r}: without an interface nothing is stripped",
+            advice='A ladder of ratios needs boundary = "interface" and a current.',
+        )
+    model = Model(
+        Lattice(
+            run.system.lattice, (4, 4), 8, "interface", parameters.value("lattice_parameter_A")
+        ),
+        parameters,
+        temperature_K=conditions.temperature_K,
+        current_density_mA_cm2=conditions.current_density_mA_cm2,
+        overpotential_V=conditions.overpotential_V,
+    )
+    if model.strip_rate_per_site_Hz <= 0:
+        raise InputError(
+            "without a current there is no ratio of hops to stripped atoms",
+            advice="Set conditions.current_density_mA_cm2 or overpotential_V above 0.",
+        )
+    return model.attempt_frequency_Hz / model.strip_rate_per_site_Hz
+
+
+def _ratio_of_floor(run: RunFile, physical: float) -> float:
+    from kmc.common.units import K_B_eV
+
+    kT_eV = K_B_eV * run.conditions.temperature_K
+    return physical * math.exp(-run.acceleration.saddle_floor_eV / kT_eV)
+
+
+# --- running --------------------------------------------------------------------------------------
+
+
+def climb(
+    plan: Plan, folder: str | Path, *, workers: int | None = None, progress: bool = False
+) -> Tally:
+    """Make the runs that the folder lacks.
+
+    Parameters
+    ----------
+    plan : Plan
+        From `Ladder.plan`.
+    folder : str or Path
+    workers : int, optional
+        Runs at a time; all cores by default.
+    progress : bool
+        Show it on stderr.
+    """
+    made = make_folder(folder, plan)
+    log = Path(folder) / "workers.log"
+    return run_sweep(
+        made,
+        lambda points: LocalWorkers(min(points, workers or cores()), log),
+        display_for(progress),
+    )
+
+
+def converge(
+    run: str | Path,
+    *,
+    ratios: Sequence[float] | None = None,
+    rungs: int = RUNGS,
+    replicas: int = REPLICAS,
+    settings: Mapping[str, Any] | None = None,
+    at: float | None = None,
+    tolerance: float = TOLERANCE,
+    seed: int = 1,
+    output: str | Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Convergence:
+    """Run a ladder of ratios and judge it; what is in the folder is not run again.
+
+    Parameters
+    ----------
+    run : str or Path
+        A shipped run, such as ``"strip_li"``, or the path of a run file.
+    ratios : sequence of float, optional
+        Values of ``acceleration.max_hops_per_strip_per_site``; by default `rungs` of them, ten
+        times apart, up to ten times that of the run.
+    rungs, replicas : int
+    settings : mapping, optional
+        Changes of the run: ``{"system.size": [24, 24, 16]}``; None removes a key.
+    at : float, optional
+        Capacity in monolayers at which contact and voids are read; the end of each run by default.
+    tolerance : float
+        Change that a tenfold ratio may make for a number to count as converged, as a share of it.
+    seed : int
+        Of the ladder; every run has its own from it.
+    output : str or Path, optional
+        Folder of the runs; NAME_converge by default.
+    workers : int, optional
+        Runs at a time; all cores by default.
+    progress : bool
+        Show on stderr how far the runs are.
+
+    Returns
+    -------
+    kmc.sweep.convergence.report.Convergence
+        `findings` has what the ladder says of each number; `table`, `to_json` and `plot` show it.
+
+    Raises
+    ------
+    kmc.errors.InputError
+        Anything that cannot be used; nothing has been run then.
+    kmc.errors.KmcError
+        Every run failed.
+    """
+    check_reading(at, tolerance)
+    chosen = None if ratios is None else tuple(ratios)
+    cleaned = {key: removed(value) for key, value in (settings or {}).items()}
+    asked = Ladder(str(run), chosen, rungs, replicas, cleaned, seed)
+    name = asked.check().run.name
+    folder = Path(f"{name}_converge" if output is None else output)
+    tally = climb(asked.plan(folder), folder, workers=workers, progress=progress)
+    if tally.interrupted:
+        raise KeyboardInterrupt
+    return read_ladder(folder, at=at, tolerance=tolerance, workers=workers)

@@ -1,0 +1,66 @@
+"""``contact_fraction<0.8``: a question about a run that is answered yes or no."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kmc.common.catalogue import nearest
+from kmc.errors import InputError
+from kmc.sweep.scalars import DERIVED
+from kmc.trajectory.schema import SAMPLE_COLUMNS
+
+_COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+NAMES = (*(entry.name for entry in SAMPLE_COLUMNS), *DERIVED)
+_EXAMPLE = 'Write NAME, one of < <= > >=, and a number, for example "contact_fraction<0.8".'
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A number of a run compared with a bound."""
+
+    name: str
+    sign: str
+    bound: float
+
+    def holds(self, row: Mapping[str, float]) -> bool:
+        """Whether it is met by the numbers of a run; NaN meets nothing."""
+        value = row.get(self.name, math.nan)
+        return bool(_COMPARE[self.sign](value, self.bound))
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.sign} {self.bound:g}"
+
+
+def parse_criterion(text: str) -> Criterion:
+    """Read ``NAME<NUMBER``.
+
+    Raises
+    ------
+    InputError
+        It is no comparison, names nothing that is measured, or compares with no finite number.
+
+    Examples
+    --------
+    >>> print(parse_criterion("contact_fraction<0.80"))
+    contact_fraction < 0.8
+    """
+    found = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(<=|>=|<|>)\s*(\S+)\s*", text)
+    if not found:
+        raise InputError(f"the criterion {text!r} is not a comparison", advice=_EXAMPLE)
+    name, sign, number = found.groups()
+    if name not in NAMES:
+        raise InputError(
+            f"the criterion {text!r} names {name!r}, which is not measured",
+            advice=f"{nearest(name, NAMES)}Measured: {', '.join(NAMES)}.",
+        )
+    try:
+        bound = float(number)
+    except ValueError:
+        bound = math.nan
+    if not math.isfinite(bound):
+        raise InputError(f"the criterion {text!r} compares with {number!r}", advice=_EXAMPLE)
+    return Criterion(name, sign, bound)

@@ -1,0 +1,266 @@
+"""Critical current, critical pressure: where a run begins to fail, with a confidence interval.
+
+Every value tried is a point of an ordinary sweep, whose grid grows as the search goes on: its runs
+are kept, `kmc.load_sweep` reads them, and a second call runs only what is missing.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kmc.errors import InputError, KmcError
+from kmc.sweep.critical.question import Critical, Question
+from kmc.sweep.critical.threshold import search
+from kmc.sweep.display import display_for
+from kmc.sweep.execute import run_sweep
+from kmc.sweep.folder import SweepFolder, make_folder, open_folder
+from kmc.sweep.local import LocalWorkers, cores
+from kmc.sweep.plan import Plan
+from kmc.sweep.scalars import ScalarCache
+from kmc.sweep.written import written_plan
+
+CONFIDENCE = 0.95
+
+
+# --- the search ---------------------------------------------------------------------------------
+
+
+def find(
+    question: Question,
+    folder: str | Path,
+    *,
+    workers: int | None = None,
+    tell: Callable[[str], None] | None = None,
+    progress: bool = False,
+) -> Critical:
+    """Search, in a folder that keeps the runs.
+
+    Parameters
+    ----------
+    question : Question
+    folder : str or Path
+        Folder of an earlier search of the same kind, whose runs count, or of none yet.
+    workers : int, optional
+        Runs at a time; all cores by default.
+    tell : callable, optional
+        Told one line for each round of the search.
+    progress : bool
+        Show the progress of the runs on stderr.
+
+    Raises
+    ------
+    InputError
+        See `Question.check`; or the folder holds something else.
+    KmcError
+        All runs at a value failed.
+    """
+    base = question.check().origin
+    runs = _Runs(question, Path(folder), base, workers, progress)
+
+    def evaluate(values: Sequence[float]) -> list[tuple[int, int]]:
+        outcomes = runs.at(values)
+        for value, (hits, n) in zip(values, outcomes, strict=True):
+            if tell is not None:
+                tell(f"{question.vary} = {value:<10g} {question.criterion} in {hits} of {n} runs")
+        return outcomes
+
+    try:
+        return _find(question, runs, evaluate)
+    finally:
+        runs.end()
+
+
+def _find(question: Question, runs: _Runs, evaluate: Callable) -> Critical:
+    earlier = [v for v in runs.earlier() if question.scale.low <= v <= question.scale.high]
+    known = dict(zip(earlier, evaluate(earlier), strict=True)) if earlier else {}
+    found = search(
+        evaluate,
+        question.scale,
+        replicas=question.replicas,
+        tolerance=question.tolerance,
+        most_runs=question.most_runs,
+        confidence=CONFIDENCE,
+        known=known,
+    )
+    return Critical(question, found, early=runs.early, failed=runs.failed, folder=runs.path)
+
+
+class _Runs:
+    """Runs of a question, made and kept as a sweep whose grid grows."""
+
+    def __init__(self, question: Question, path: Path, base, workers, progress: bool):
+        self.question, self.path = question, path
+        self._base, self._progress = base, progress
+        self._workers = _Kept(self.path / "workers.log", workers or cores())
+        self.early = self.failed = 0
+
+    def end(self) -> None:
+        """Let the workers go."""
+        self._workers.end()
+
+    def earlier(self) -> list[float]:
+        """Values of an earlier search in the folder."""
+        if not (self.path / "index.json").exists():
+            return []
+        axes = open_folder(self.path).plan.axes
+        if list(axes) != [self.question.vary]:
+            raise InputError(
+                f"{self.path} holds another sweep: {' and '.join(axes) or 'nothing'} varies there, "
+                f"{self.question.vary} here",
+                advice="Use another folder with -o.",
+            )
+        return [float(value) for value in axes[self.question.vary]]
+
+    def at(self, values: Sequence[float]) -> list[tuple[int, int]]:
+        """Runs that meet the criterion and runs made, at some values; what is there is not run."""
+        if not values:
+            return []
+        plan = self._plan(sorted({*self.earlier(), *values}))
+        folder = make_folder(self.path, plan)
+        wanted = {float(value) for value in values}
+        points = [p for p in plan.points if float(p.settings[self.question.vary]) in wanted]
+        tally = run_sweep(folder, self._workers, display_for(self._progress))
+        if tally.interrupted:
+            raise KeyboardInterrupt
+        return self._count(folder, points, values)
+
+    def _plan(self, values: Sequence[float]) -> Plan:
+        """The sweep with all values so far."""
+        question = self.question
+        return written_plan(
+            "critical",
+            f"Written by kmc critical: where {question.criterion} sets in.",
+            question.base,
+            self._base,
+            vary=question.vary,
+            values=values,
+            replicas=question.replicas,
+            seed=question.seed,
+            fixed=question.fixed(),
+        )
+
+    def _count(self, folder: SweepFolder, points, values) -> list[tuple[int, int]]:
+        cache, at = ScalarCache.of(folder.path), self.question.at
+        states = {row.name: row for row in folder.status()}
+        told = {float(value): [0, 0] for value in values}
+        errors: dict[float, str] = {}
+        for point in points:
+            value = float(point.settings[self.question.vary])
+            state = states[point.name]
+            if state.state != "done":
+                self.failed += 1
+                errors[value] = state.error or state.state
+                continue
+            path = folder.trajectory_path(point)
+            entry = cache.read(point.name, path, [] if at is None else [at])
+            numbers = entry["final"]
+            if at is not None:
+                reached = entry["at"][repr(float(at))]
+                self.early += not reached
+                numbers = reached or numbers
+            told[value][1] += 1
+            told[value][0] += self.question.criterion.holds(numbers)
+        cache.save()
+        for value, (_, runs) in told.items():
+            if not runs:
+                raise KmcError(
+                    f"every run at {self.question.vary} = {value:g} failed: {errors[value]}",
+                    advice=f"{self.path}/failures has the details.",
+                )
+        return [(told[float(value)][0], told[float(value)][1]) for value in values]
+
+
+class _Kept:
+    """Makes workers once, and gives the same to every round: starting them takes seconds."""
+
+    def __init__(self, log: Path, count: int):
+        self._log, self._count = log, count
+        self._made: LocalWorkers | None = None
+
+    def __call__(self, points: int) -> _Kept:
+        if self._made is None:
+            self._made = LocalWorkers(self._count, self._log)
+        return self
+
+    @property
+    def slots(self) -> int:
+        return self._made.slots
+
+    def submit(self, job) -> None:
+        self._made.submit(job)
+
+    def wait(self, timeout_s: float) -> list:
+        return self._made.wait(timeout_s)
+
+    def close(self) -> None:
+        """The end of a round: the next one goes on with the same workers."""
+
+    def end(self) -> None:
+        if self._made is not None:
+            self._made.close()
+
+
+# --- against a second key -----------------------------------------------------------------------
+
+
+def parse_against(text: str) -> tuple[str, list[float]]:
+    """Read ``KEY=[V1, V2, …]``.
+
+    Raises
+    ------
+    InputError
+        It is no list of two or more different numbers.
+    """
+    key, _, listed = (part.strip() for part in text.partition("="))
+    try:
+        values = tomllib.loads(f"values = {listed}").get("values")
+    except tomllib.TOMLDecodeError:
+        values = None
+    example = 'Write "parameters.formation_energy_L1_eV=[0.28, 0.4, 0.5]".'
+    numbers = values if isinstance(values, list) else []
+    plain = [isinstance(v, int | float) and not isinstance(v, bool) for v in numbers]
+    if len(numbers) < 2 or not all(plain) or len({float(v) for v in numbers}) < len(numbers):
+        raise InputError(
+            f"--against {text} gives no list of at least two different numbers", advice=example
+        )
+    return key, sorted(float(value) for value in numbers)
+
+
+def find_against(
+    question: Question,
+    key: str,
+    values: Sequence[float],
+    folder: str | Path,
+    *,
+    tell: Callable[[str], None] | None = None,
+    **options: Any,
+) -> list[Critical]:
+    """Search again for each value of a second key, in folders of their own.
+
+    Parameters
+    ----------
+    question, folder, tell, **options
+        As for `find`.
+    key : str
+        ``section.key``.
+    values : sequence of float
+    """
+    if key == question.vary:
+        raise InputError(f"{key} is varied and given with --against at once")
+    questions = [
+        replace(question, settings={**(question.settings or {}), key: value}) for value in values
+    ]
+    for one in questions:
+        one.check()
+    Path(folder).mkdir(exist_ok=True)
+    found = []
+    for value, one in zip(values, questions, strict=True):
+        if tell is not None:
+            tell(f"\n{key} = {value:g}")
+        place = Path(folder) / f"{key.rpartition('.')[2]}={value:g}"
+        found.append(find(one, place, tell=tell, **options))
+    return found

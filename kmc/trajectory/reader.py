@@ -1,0 +1,316 @@
+"""Reads trajectories.
+
+    t = load("strip_li.h5")
+    t.samples.contact_fraction          # named arrays, one value a row
+    t.frames[-1].occupancy              # every site of a frame, read when asked for
+    t.params["formation_energy_bulk_eV"], t.lattice, t.run["conditions"]
+
+The file may still be growing: what `load` returns is the state of that moment, and loading again
+shows more. Nothing keeps the file open. `SCHEMA` documents the file; `kmc.trajectory.writer` writes
+it.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from kmc.common.formatting import count, driven_by, duration, figure, scaled
+from kmc.errors import FileFormatError, InputError
+from kmc.model.lattice import Lattice
+from kmc.trajectory import integrity as guard
+from kmc.trajectory import schema
+from kmc.trajectory.integrity import read, root_number, schema_version
+from kmc.trajectory.tables import Frames, ParameterTable, Samples
+
+
+def load(path: str | Path) -> Trajectory:
+    """Open a trajectory, finished, interrupted or still being written.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file written by ``kmc run``.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it cannot be read.
+    FileFormatError
+        The file is not a kmc trajectory, is damaged, or is of a newer schema.
+
+    Examples
+    --------
+    >>> t = kmc.load("strip_li.h5")                                          # doctest: +SKIP
+    >>> t.samples.capacity_monolayers[-1], t.frames[-1].occupancy.shape      # doctest: +SKIP
+    (2.0, (24576,))
+    """
+    path = Path(path)
+    return read(path, lambda file: Trajectory(path, **_contents(file)))
+
+
+class Trajectory:
+    """A run as its file tells it; made by `load`.
+
+    Attributes
+    ----------
+    path : Path
+    samples : Samples
+        Rows of `/samples` as named arrays.
+    frames : Frames
+        Sequence of `Frame`, whose occupancy is read when asked for.
+    lattice : Lattice
+    box : dict
+        The file's own words on the lattice: name, boundary, cells, layers, lattice parameter, box.
+    params : mapping of str to ParameterValue
+        Parameters the run used, with unit and source.
+    run : dict
+        Run settings by section, defaults filled in.
+    resolved : dict
+        Everything the run used; `run` and `params` are parts of it.
+    acceleration : dict
+        Ratio, saddle floor, and the hop classes with barrier and factor.
+    species : list of str
+    seed : int
+    finished : bool
+    stop_reason : str
+        Empty while the run goes on, and after a kill.
+    run_file : str
+        Text of the run file.
+    provenance : dict
+        Versions, platform and time of the run.
+    kmc_version : str
+    schema_version : int
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        record: dict[str, Any],
+        schema_version: int,
+        finished: bool,
+        stop_reason: str,
+        samples: dict[str, np.ndarray],
+        frames: dict[str, np.ndarray],
+    ):
+        self.path = path
+        self.schema_version = schema_version
+        self.finished = finished
+        self.stop_reason = stop_reason
+        self.kmc_version: str = record["kmc_version"]
+        self.run_file: str = record["run_file"]
+        self.seed: int = record["seed"]
+        self.provenance: dict[str, str] = record["provenance"]
+        self.resolved: dict[str, Any] = record["resolved"]
+        self.run: dict[str, Any] = self.resolved.get("run", {})
+        self.acceleration: dict[str, Any] = self.resolved.get("acceleration", {})
+        self.species: list[str] = self.resolved.get("species", [])
+        self.params = ParameterTable(self.resolved.get("parameters", {}))
+        self.samples = Samples(samples, dict(record["columns"]))
+        self.frames = Frames(path, frames, self._read_occupancy)
+        self.box: dict[str, Any] = record["lattice"]
+
+    @cached_property
+    def lattice(self) -> Lattice:
+        """The box of the run.
+
+        Raises
+        ------
+        InputError
+            The run used a lattice file of the user's own that is not there any more.
+        """
+        keys = ("name", "cells", "layers", "boundary", "lattice_parameter_A")
+        lattice = Lattice(**{key: self.box[key] for key in keys})
+        if not np.allclose(lattice.box_A, self.box["box_A"], rtol=1e-9):
+            raise InputError(
+                f"lattice {lattice.name!r} is another one now than when {self.path} was written: "
+                f"box {lattice.box_A} Å instead of {self.box['box_A']} Å",
+                advice="Put the lattice file of that time back; /lattice holds the positions.",
+            )
+        return lattice
+
+    @property
+    def has_interface(self) -> bool:
+        """Whether the box has an electrolyte side; a periodic one has not."""
+        return self.box["boundary"] == "interface"
+
+    @cached_property
+    def chemistry(self) -> np.ndarray:
+        """Interface chemistry of each L1 site, uint8 of shape (sites_per_layer,).
+
+        0 is the run's parameter set; others are those of ``resolved["interface"]["chemistry"]``.
+        """
+        place = schema.CHEMISTRY.path
+
+        def stored_map(file) -> np.ndarray | None:
+            # Older files have one chemistry.
+            return guard.dataset(file, place)[:] if place in file else None
+
+        stored = read(self.path, stored_map)
+        none = np.zeros(self.lattice.sites_per_layer, dtype=np.uint8)
+        return none if stored is None else stored
+
+    @property
+    def chemistries(self) -> tuple[str, ...]:
+        """Names of the interface chemistries, in the order of the numbers in `chemistry`."""
+        listed = self.resolved.get("interface", {}).get("chemistry", [])
+        return tuple(Path(entry["params"]).stem for entry in listed)
+
+    def _read_occupancy(self, index: int) -> np.ndarray:
+        """Occupancy of one frame, read and checked."""
+
+        def read_one(file) -> np.ndarray:
+            occupancy = guard.dataset(file, schema.FRAME_OCCUPANCY.path, sized=False)[index]
+            row = np.empty((), schema.row_dtype(schema.FRAME_COLUMNS))
+            for name in row.dtype.names:
+                row[name] = guard.dataset(file, f"frames/{name}", sized=False)[index]
+            stored = int(guard.dataset(file, schema.FRAME_CHECKSUM.path, sized=False)[index])
+            if schema.frame_checksum(occupancy, row) != stored:
+                raise FileFormatError(f"{self.path} is damaged: frame {index} fails its checksum")
+            return occupancy
+
+        return read(self.path, read_one)
+
+    def __repr__(self) -> str:
+        return _described_text(self)
+
+    def _repr_html_(self) -> str:
+        return _described_html(self)
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def _contents(file: h5py.File) -> dict[str, Any]:
+    """Everything `Trajectory` keeps in memory. Reads no text from HDF5's heap, see the schema."""
+    version = schema_version(file)
+    dataset = guard.dataset(file, schema.RECORD.path)
+    record = json.loads(dataset[:].tobytes())
+    guard.check_record(record, schema.required_columns(version))
+    stop_reason = dataset.attrs[schema.RECORD_STOP_REASON.name]
+    if version > 1:  # schema 1 had it in the record
+        record["provenance"] = json.loads(bytes(dataset.attrs[schema.RECORD_PROVENANCE.name]))
+    return {
+        "record": record,
+        "schema_version": version,
+        "finished": bool(root_number(file, "finished")),
+        "stop_reason": bytes(stop_reason).decode(),
+        "samples": _samples(file, [name for name, _ in record["columns"]]),
+        "frames": _frames(file, record["lattice"]),
+    }
+
+
+def _table(file: h5py.File, group: str, names: list[str]) -> dict[str, np.ndarray]:
+    """Columns of a group, cut to the rows that are complete in each."""
+    columns = [guard.dataset(file, f"{group}/{name}") for name in names]
+    complete = min(len(column) for column in columns)
+    return {name: column[:complete] for name, column in zip(names, columns, strict=True)}
+
+
+def _samples(file: h5py.File, names: list[str]) -> dict[str, np.ndarray]:
+    table = _table(file, "samples", [*names, schema.CHECKSUM])
+    stored = table.pop(schema.CHECKSUM)
+    rows = np.empty(len(stored), [(name, column.dtype) for name, column in table.items()])
+    for name, column in table.items():
+        rows[name] = column
+    wrong = np.flatnonzero(schema.row_checksums(rows) != stored)
+    if len(wrong):
+        raise FileFormatError(
+            f"{file.filename} is damaged: {len(wrong)} of {len(rows)} sample rows fail their "
+            f"checksum, the first is row {wrong[0]}"
+        )
+    return table
+
+
+def _frames(file: h5py.File, box: dict[str, Any]) -> dict[str, np.ndarray]:
+    names = [entry.name for entry in schema.FRAME_COLUMNS]
+    complete = len(guard.occupancies(file, box))
+    table = _table(file, "frames", [*names, schema.CHECKSUM])
+    table.pop(schema.CHECKSUM)  # checked with the occupancy
+    return {name: column[:complete] for name, column in table.items()}
+
+
+# --- what a trajectory shows of itself in a terminal and in a notebook ---
+
+
+def state(trajectory: Trajectory) -> str:
+    """``finished: capacity reached``, or what is known of a run that has not finished."""
+    if trajectory.finished:
+        return f"finished: {trajectory.stop_reason}"
+    return f"not finished: {trajectory.stop_reason or 'still running, or stopped from outside'}"
+
+
+def _described_rows(trajectory: Trajectory) -> list[tuple[str, str]]:
+    """Label and text of what one wants to know first."""
+    samples, frames, box = trajectory.samples, trajectory.frames, trajectory.box
+    system = trajectory.run.get("system", {})
+    conditions = trajectory.run.get("conditions", {})
+    rows = [("run", state(trajectory))]
+    nx, ny = box["cells"]
+    rows.append(
+        (
+            "box",
+            f"{box['name']}, {nx} × {ny} cells, {box['layers']} layers, {box['boundary']}, "
+            f"{'–'.join(trajectory.species) or 'unknown species'}"
+            + (f" ({system['params']})" if "params" in system else ""),
+        )
+    )
+    if conditions:
+        rows.append(
+            (
+                "conditions",
+                f"{figure(conditions.get('temperature_K', float('nan')), 'K', 5)}, "
+                f"{driven_by(conditions)}, "
+                f"seed {trajectory.seed}",
+            )
+        )
+    if len(samples):
+        last = {name: samples[name][-1] for name in samples}
+        rows.append(
+            (
+                "samples",
+                f"{count(len(samples))} to {figure(last['capacity_monolayers'])} monolayers, "
+                f"{duration(last['time_s'])}, {count(last['events'])} events",
+            )
+        )
+        if trajectory.has_interface:
+            first = samples["contact_fraction"][0]
+            rows.append(("contact", f"{figure(first)} → {figure(last['contact_fraction'])}"))
+            volts = samples["overpotential_V"]
+            rows.append(("overpotential", f"{scaled(volts[0], 'V')} → {scaled(volts[-1], 'V')}"))
+        rows.append(("vacancies", count(last["vacancies"])))
+    else:
+        rows.append(("samples", "none yet"))
+    rows.append(("frames", count(len(frames)) if len(frames) else "none yet"))
+    created = trajectory.provenance.get("created", "")
+    rows.append(
+        ("written by", f"kmc {trajectory.kmc_version}" + (f", {created}" if created else ""))
+    )
+    return rows
+
+
+def _described_text(trajectory: Trajectory) -> str:
+    """Some lines of text."""
+    rows = _described_rows(trajectory)
+    width = max(len(label) for label, _ in rows)
+    lines = [f"  {label:<{width}}  {text}" for label, text in rows]
+    return "\n".join([f"Trajectory {trajectory.path}", *lines])
+
+
+def _described_html(trajectory: Trajectory) -> str:
+    """A table for a notebook."""
+    cells = "".join(
+        f"<tr><th style='text-align:left'>{escape(label)}</th>"
+        f"<td style='text-align:left'>{escape(text)}</td></tr>"
+        for label, text in _described_rows(trajectory)
+    )
+    return (
+        f"<table><caption>Trajectory <b>{escape(str(trajectory.path))}</b></caption>{cells}</table>"
+    )

@@ -1,0 +1,120 @@
+"""Columns of a trajectory held against one another and against the settings of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from kmc.model.creep import local_stress_MPa
+from kmc.model.lattice import Lattice
+from kmc.trajectory.schema import HOP_CLASSES, HOP_WAYS, HOPS_BY_WAY
+
+_ROUNDING = 1e-9
+Wrong = tuple[str, int, float, float]  # column, row, value, expected
+
+
+def wrong_rows(rows: np.ndarray, resolved: Mapping[str, Any], has_interface: bool) -> list[Wrong]:
+    """The first row of each column that does not follow from the others and the settings.
+
+    Parameters
+    ----------
+    rows : structured ndarray
+        `/samples`; a column that an older schema lacks is left out.
+    resolved : mapping
+        `resolved` of the file.
+    has_interface : bool
+    """
+    conditions = resolved.get("run", {}).get("conditions", {})
+    found = []
+    for column, expected in _expected(rows, resolved, conditions, has_interface):
+        values = rows[column].astype(float)
+        with np.errstate(invalid="ignore"):
+            close = np.abs(values - expected) <= _ROUNDING * np.maximum(1.0, np.abs(expected))
+        alike = close | (values == expected) | (np.isnan(values) & np.isnan(expected))
+        for row in np.flatnonzero(~alike)[:1]:
+            found.append((column, int(row), float(values[row]), float(expected[row])))
+    return found
+
+
+def _expected(rows, resolved, conditions, has_interface) -> Iterator[tuple[str, np.ndarray]]:
+    there = rows.dtype.names
+    resting = np.zeros(len(rows), dtype=bool)
+    if "phase" in there:
+        ever = any(resolved.get("run", {}).get("rest", {}).get(k) for k in ("time_s", "events"))
+        phase = np.maximum.accumulate(np.clip(rows["phase"], 0, int(ever)))
+        phase[:1] = 0
+        resting = phase == 1
+        yield "phase", phase.astype(float)
+    if "overpotential_charge_transfer_V" in there:
+        parts = rows["overpotential_charge_transfer_V"] + rows["overpotential_constriction_V"]
+        yield "overpotential_V", parts
+    if "current_density_mA_cm2" in there and conditions.get("overpotential_V") is None:
+        given = float(conditions.get("current_density_mA_cm2", 0.0))
+        yield "current_density_mA_cm2", np.where(resting, 0.0, given)
+    if "local_stress_MPa" in there:
+        pressure = float(conditions.get("stack_pressure_MPa", 0.0))
+        limit = resolved.get("parameters", {}).get("creep_stress_limit_MPa", {}).get("value", 0.0)
+        contact = rows["contact_fraction"] if has_interface else np.ones(len(rows))
+        yield "local_stress_MPa", np.array([local_stress_MPa(pressure, c, limit) for c in contact])
+
+
+def wrong_ways(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
+    """The first row of each count that does not follow from the others.
+
+    Parameters
+    ----------
+    rows : structured ndarray
+        `/samples`; nothing is checked where a file has no hops by way.
+    lattice : Lattice
+    """
+    if not len(rows) or any(name not in rows.dtype.names for name in HOPS_BY_WAY):
+        return
+    yield from _parts(rows, lattice)
+    if lattice.boundary == "interface":
+        yield from _first_layer(rows, lattice.sites_per_layer)
+
+
+def _parts(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
+    """Hops that change the layer are part of all; they are all where no neighbours share one."""
+    in_plane = bool((lattice.unit_cell.moves[0][..., 0] == 0).any())
+    for name in HOP_CLASSES.values():
+        part = sum(rows[f"{name}_{way}"] for way in HOP_WAYS)
+        wrong = part > rows[name] if in_plane else part != rows[name]
+        for row in np.flatnonzero(wrong)[:1]:
+            expected = f"{rows[name][row]}, as {name}"
+            if in_plane:
+                expected = f"at most {expected}"
+            yield f"{name}_{HOP_WAYS[0]} + …", int(row), part[row], expected
+
+
+def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Wrong]:
+    """Atoms of L1 are those at the start, less those gone up or stripped, with those come down.
+
+    Creep moves columns without hops: rows after the first closure say nothing here.
+    """
+    rows = rows[rows["closures"] == 0]
+    contact, by_li = (
+        np.rint(rows[name] * n_sites).astype(np.int64)
+        for name in ("contact_fraction", "contact_fraction_Li")
+    )
+    left = {
+        kind: rows[f"{name}_L1_up"] - rows[f"{name}_L1_down"] for kind, name in HOP_CLASSES.items()
+    }
+    mg = contact - by_li
+    for row in np.flatnonzero(mg != mg[0] - left["Mg"])[:1]:
+        expected = f"{mg[0] - left['Mg'][row]}, by the hops of Mg"
+        yield "contact_fraction_Li", int(row), f"that of {mg[row]} Mg in L1", expected
+    stripped = by_li[0] - left["Li"] - left["Li_near_Mg"] - by_li
+    wrong = (stripped < 0) | (stripped > rows["strips"])
+    if not (contact != by_li).any() and not rows["hops_Mg"].any():
+        wrong = stripped != rows["strips"]  # without Mg only L1 is stripped
+    for row in np.flatnonzero(wrong)[:1]:
+        expected = f"{rows['strips'][row]} as strips (L2 is stripped too beside Mg)"
+        yield (
+            "hops_Li_L1_up",
+            int(row),
+            f"such that {stripped[row]} Li of L1 are stripped",
+            expected,
+        )

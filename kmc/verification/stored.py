@@ -1,0 +1,109 @@
+"""Reads a trajectory for verification: everything as it is stored, nothing judged yet."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmc.trajectory import integrity as guard
+from kmc.trajectory import schema
+from kmc.trajectory.integrity import read, root_number, schema_version
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a file holds apart from its occupancies.
+
+    Attributes
+    ----------
+    record : dict
+        The JSON of `/record`.
+    finished : bool
+    seed : int
+        Attribute of the root; `record` has it too.
+    rows, frames : structured ndarray
+        `/samples` and the columns of `/frames`, cut to the rows that are complete in each column.
+    row_checksums, frame_checksums : ndarray of int64
+    lengths : dict of str to int
+        Length of each column, by its path.
+    """
+
+    record: dict[str, Any]
+    finished: bool
+    seed: int | None
+    rows: np.ndarray
+    row_checksums: np.ndarray
+    frames: np.ndarray
+    frame_checksums: np.ndarray
+    lengths: dict[str, int]
+
+
+def read_stored(path: Path) -> Stored:
+    """Rows, checksums and record of a file, whether they agree or not.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it cannot be read.
+    FileFormatError
+        It is not a trajectory, or so damaged that HDF5 cannot read it as one.
+    """
+    return read(path, _stored)
+
+
+def _stored(file) -> Stored:
+    version = schema_version(file)
+    record = json.loads(guard.dataset(file, schema.RECORD.path)[:].tobytes())
+    guard.check_record(record, schema.required_columns(version))
+    lengths: dict[str, int] = {}
+    rows, row_checksums = _rows(file, "samples", [name for name, _ in record["columns"]], lengths)
+    names = [entry.name for entry in schema.FRAME_COLUMNS]
+    frames, frame_checksums = _rows(file, "frames", names, lengths)
+    n_frames = len(guard.occupancies(file, record["lattice"]))
+    lengths[schema.FRAME_OCCUPANCY.path] = n_frames
+    return Stored(
+        record=record,
+        finished=bool(root_number(file, "finished")),
+        seed=root_number(file, "seed"),
+        rows=rows,
+        row_checksums=row_checksums,
+        frames=frames[:n_frames],
+        frame_checksums=frame_checksums[:n_frames],
+        lengths=lengths,
+    )
+
+
+def _rows(file, group: str, names: list[str], lengths: dict[str, int]):
+    columns = {name: guard.dataset(file, f"{group}/{name}") for name in (*names, schema.CHECKSUM)}
+    lengths.update({f"/{group}/{name}": len(column) for name, column in columns.items()})
+    complete = min(len(column) for column in columns.values())
+    rows = np.empty(complete, [(name, columns[name].dtype) for name in names])
+    for name in names:
+        rows[name] = columns[name][:complete]
+    return rows, columns[schema.CHECKSUM][:complete]
+
+
+def read_lattice(path: Path) -> dict[str, np.ndarray]:
+    """`/lattice`, name of the dataset to its numbers; HDF5 checks its checksums.
+
+    An older file has no chemistry.
+    """
+
+    def read_all(file) -> dict[str, np.ndarray]:
+        there = [entry for entry in schema.LATTICE_ENTRIES if entry.path in file]
+        return {entry.name: guard.dataset(file, entry.path)[:] for entry in there}
+
+    return read(path, read_all)
+
+
+def read_occupancy(path: Path, index: int) -> np.ndarray:
+    """Occupancy of one frame, uint8 of shape (n_sites,), without a look at its checksum."""
+
+    def read_one(file) -> np.ndarray:
+        return guard.dataset(file, schema.FRAME_OCCUPANCY.path, sized=False)[index]
+
+    return read(path, read_one)

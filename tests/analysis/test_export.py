@@ -1,0 +1,188 @@
+"""Export: what other programs read back is what the trajectory holds."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import fake
+import numpy as np
+import pandas as pd
+import pytest
+
+from kmc.analysis import voids
+from kmc.analysis.export import export_table, export_xyz, table_of
+from kmc.errors import InputError
+from kmc.trajectory.frame_selection import choose_frames
+from kmc.trajectory.reader import load
+
+BOXES = {
+    "bcc_100": fake.lattice(),
+    "bcc_111": fake.lattice("bcc_111", (6, 4), 12),
+    "periodic": fake.lattice(cells=(6, 6), layers=12, boundary="periodic"),
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return {
+        name: load(fake.write(folder / f"{name}.h5", box=box, species=("Li", "Mg"), n_frames=3))
+        for name, box in BOXES.items()
+    }
+
+
+def parsed(path) -> list[tuple[dict, pd.DataFrame]]:
+    """A plain reader of extended XYZ, so that ASE is not the only judge."""
+    lines, frames = path.read_text().splitlines(), []
+    while lines:
+        n, header = int(lines[0]), lines[1]
+        rows = [line.split() for line in lines[2 : 2 + n]]
+        table = pd.DataFrame(rows, columns=["species", "x", "y", "z", "layer", "void"])
+        frames.append((header, table.astype(dict.fromkeys(table.columns[1:], float))))
+        lines = lines[2 + n :]
+    return frames
+
+
+@pytest.mark.parametrize("name", BOXES)
+@pytest.mark.parametrize("vacancies", [False, True])
+def test_atoms_are_those_of_the_frame(runs, name, vacancies, tmp_path):
+    t, out = runs[name], tmp_path / "out.xyz"
+    assert export_xyz(t, out, vacancies=vacancies) == 3
+    frames = parsed(out)
+    assert len(frames) == 3
+    for frame, (header, table) in zip(t.frames, frames, strict=True):
+        shown = np.arange(t.lattice.n_sites) if vacancies else np.flatnonzero(frame.occupancy)
+        symbols = np.array(["X", "Li", "Mg"])[frame.occupancy[shown]]
+        assert list(table["species"]) == list(symbols)
+        np.testing.assert_allclose(
+            table[["x", "y", "z"]].to_numpy(), t.lattice.positions_A[shown], atol=1e-4
+        )
+        assert list(table["layer"]) == list(t.lattice.layer[shown])
+        assert 'pbc="T T T"' in header if name == "periodic" else 'pbc="T T F"' in header
+        assert f"capacity_monolayers={frame.capacity_monolayers:.9g} " in header
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_void_of_a_vacancy_and_of_the_atoms_around_it(runs, name, tmp_path):
+    t, out = runs[name], tmp_path / "out.xyz"
+    export_xyz(t, out, frames=-1, vacancies=True)
+    [(_, table)] = parsed(out)
+    frame, shown = t.frames[-1], table["void"].to_numpy(int)
+    labels = voids.find(frame.occupancy, t.lattice).labels
+    assert labels.any()
+    vacant = frame.occupancy == 0
+    assert list(shown[vacant]) == list(labels[vacant])
+    for site in np.flatnonzero(~vacant):
+        around = [labels[n] for n in t.lattice.neighbours(site, 1) if n >= 0 and labels[n]]
+        assert shown[site] == min(around, default=0)
+
+
+def test_ase_reads_it_back(runs, tmp_path):
+    ase_io = pytest.importorskip("ase.io")
+    for name, t in runs.items():
+        export_xyz(t, tmp_path / f"{name}.xyz", vacancies=True)
+        images = ase_io.read(tmp_path / f"{name}.xyz", index=":")
+        assert len(images) == 3
+        atoms, frame = images[-1], t.frames[-1]
+        np.testing.assert_allclose(atoms.cell.lengths(), t.lattice.box_A, atol=1e-5)
+        assert list(atoms.pbc) == [True, True, name == "periodic"]
+        assert (np.array(atoms.get_chemical_symbols()) == "X").sum() == (frame.occupancy == 0).sum()
+        assert set(atoms.arrays) == {"numbers", "positions", "layer", "void"}
+        np.testing.assert_array_equal(atoms.arrays["layer"], t.lattice.layer)
+        assert atoms.info["frame"] == 2
+        assert atoms.info["time_s"] == pytest.approx(frame.time_s)
+
+
+def test_samples_as_csv_keep_every_digit(runs, tmp_path):
+    t = runs["bcc_100"]
+    export_table(table_of(t, "samples"), tmp_path / "s.csv")
+    back = pd.read_csv(tmp_path / "s.csv")
+    for name in t.samples:
+        np.testing.assert_array_equal(back[name], t.samples[name])
+
+
+def test_samples_as_parquet(runs, tmp_path):
+    pytest.importorskip("pyarrow")
+    t = runs["bcc_100"]
+    export_table(table_of(t, "samples"), tmp_path / "s.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "s.parquet"), t.samples.to_dataframe())
+
+
+@pytest.mark.parametrize("what", ["voids", "events"])
+def test_tables_of_voids(runs, what, tmp_path):
+    table = table_of(runs["bcc_100"], what)
+    export_table(table, tmp_path / "v.csv")
+    back = pd.read_csv(tmp_path / "v.csv")
+    assert list(back.columns) == list(table.columns)
+    assert len(back) == len(table) > 0
+    assert {"frame", "capacity_monolayers", "time_s"} <= set(back.columns)
+    if importlib.util.find_spec("pyarrow"):
+        export_table(table, tmp_path / "v.parquet")
+        assert len(pd.read_parquet(tmp_path / "v.parquet")) == len(table)
+
+
+def test_parquet_without_pyarrow_names_the_install(runs, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: (n != "pyarrow" and find(n)) or None)
+    with pytest.raises(InputError, match="not installed") as told:
+        export_table(table_of(runs["bcc_100"], "samples"), tmp_path / "s.parquet")
+    assert 'pip install "kmc-voids[analysis]"' in told.value.advice
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten_unasked(runs, tmp_path):
+    out = tmp_path / "out.xyz"
+    out.write_text("precious")
+    with pytest.raises(InputError, match="exists already"):
+        export_xyz(runs["bcc_100"], out)
+    assert out.read_text() == "precious"
+    export_xyz(runs["bcc_100"], out, frames=0, overwrite=True)
+    assert out.read_text() != "precious"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("out.pdb", "ends in .pdb"),
+        ("out", "has no ending"),
+        ("no/out.xyz", "no folder"),
+        (".", "is a folder"),
+    ],
+)
+def test_refused_names(runs, tmp_path, name, part):
+    with pytest.raises(InputError, match=part):
+        export_xyz(runs["bcc_100"], tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("choice", "found"),
+    [
+        (None, [0, 1, 2, 3, 4]),
+        ("all", [0, 1, 2, 3, 4]),
+        ("last", [4]),
+        ("-1", [4]),
+        ("0,2,-1", [0, 2, 4]),
+        ("::2", [0, 2, 4]),
+        ("3:", [3, 4]),
+        ("1:4:2, last", [1, 3, 4]),
+        (2, [2]),
+        ([0, -2], [0, 3]),
+        (slice(None, None, 3), [0, 3]),
+    ],
+)
+def test_choice_of_frames(choice, found):
+    assert choose_frames(choice, 5) == found
+
+
+@pytest.mark.parametrize("choice", ["5", "-6", "x", "1:2:3:4", "::0", "3:3", "", "1,,2", [7]])
+def test_choices_refused(choice):
+    with pytest.raises(InputError) as told:
+        choose_frames(choice, 5)
+    assert told.value.advice
+
+
+def test_no_frames_yet():
+    with pytest.raises(InputError, match="no frame yet"):
+        choose_frames("all", 0)

@@ -1,0 +1,94 @@
+"""`kmc plot`, `kmc movie`, `kmc export`: what they write, say and refuse."""
+
+from __future__ import annotations
+
+import fake
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from kmc import plotting
+from kmc.cli import pictures
+from kmc.cli.app import main
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with two small trajectories."""
+    monkeypatch.chdir(tmp_path)
+    fake.write(tmp_path / "li.h5", n_frames=3)
+    fake.write(tmp_path / "limg.h5", n_frames=2, species=("Li", "Mg"))
+    return tmp_path
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def refused(*arguments) -> str:
+    result = call(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) >= 2  # what is wrong, and what to do
+    return result.stderr
+
+
+def files(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".h5")
+
+
+def test_names_of_pictures_are_those_that_are_drawn():
+    assert tuple(pictures.PICTURES) == plotting.PICTURES
+    text = call("plot", "--help").stdout
+    assert all(told in text for told in pictures.PICTURES.values())
+
+
+def test_plot_writes_beside_the_trajectory(folder):
+    result = call("plot", "li.h5", "limg.h5", "--what", "contact")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "Wrote li_limg_contact.png\n"
+    assert files(folder) == ["li_limg_contact.png"]
+
+
+def test_plot_asks_before_it_overwrites(folder):
+    (folder / "out.svg").write_text("precious")
+    assert "--force" in refused("plot", "li.h5", "-o", "out.svg")
+    assert (folder / "out.svg").read_text() == "precious"
+    result = call("plot", "li.h5", "--what", "contact", "-o", "out.svg", "--force", "--quiet")
+    assert result.exit_code == 0
+    assert result.output == ""
+    assert "</svg>" in (folder / "out.svg").read_text()
+
+
+def test_movie_and_export(folder):
+    assert call("movie", "li.h5", "--frames", "::2").stdout == "Wrote li.gif: 2 frames\n"
+    assert call("export", "li.h5", "--frames", "-1").stdout == "Wrote li.xyz: 1 frame\n"
+    assert call("export", "li.h5", "-o", "s.csv").stdout == "Wrote s.csv: 11 rows of samples\n"
+    assert call("export", "li.h5", "--what", "voids").exit_code == 0
+    assert {"void", "track", "frame"} <= set(pd.read_csv("li_voids.csv").columns)
+    assert call("export", "limg.h5", "--what", "events", "--min-size", "2").exit_code == 0
+    assert files(folder) == ["li.gif", "li.xyz", "li_voids.csv", "limg_events.csv", "s.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["plot", "nix.h5"], "nix.h5: no such file"),
+        (["plot", "li.h5", "--paper"], "--paper has no meaning"),
+        (["plot", "li.h5", "-o", "a.docx"], "a.docx ends in .docx"),
+        (["plot", "li.h5", "-o", "none/a.png"], "there is no folder none"),
+        (["plot", "li.h5", "--what", "map", "--frames", "7"], "there is no frame 7"),
+        (["plot", "li.h5", "--what", "sizes", "--frames", "x"], "'x' cannot be understood"),
+        (["plot", "li.h5", "--what", "mapp"], "mapp"),
+        (["plot"], "Missing argument"),
+        (["movie", "li.h5", "-o", "a.avi"], "a.avi ends in .avi"),
+        (["movie", "li.h5", "--fps", "1000"], "1000 frames per second"),
+        (["export", "li.h5", "--what", "voids", "-o", "a.xyz"], "a.xyz ends in .xyz"),
+        (["export", "li.h5", "-o", "a.csv", "--vacancies"], "--vacancies has no meaning"),
+        (["export", "li.h5", "-o", "a.csv", "--frames", "1"], "--frames has no meaning"),
+        (["export", "li.h5", "--min-size", "0"], "0 is not in the range"),
+    ],
+)
+def test_refused(folder, arguments, part):
+    assert part in refused(*arguments)
+    assert files(folder) == []

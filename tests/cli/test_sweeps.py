@@ -1,0 +1,153 @@
+"""`kmc sweep`: what it prints, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from kmc.cli.app import main
+from kmc.sweep.folder import open_folder
+
+TINY = """
+run = "strip_li"
+[grid]
+"conditions.temperature_K" = [298.15, 333.15]
+[set]
+"system.size" = [6, 6, 8]
+"stop.capacity_monolayers" = 0.3
+"acceleration.max_hops_per_strip_per_site" = 1e3
+"""
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A sweep file in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "study.toml"
+    path.write_text(TINY, encoding="utf-8")
+    return path
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, ["sweep", *map(str, arguments)])
+
+
+def refused(*arguments) -> str:
+    result = call(*arguments)
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+    return result.stderr
+
+
+def test_a_sweep_from_its_file_to_its_folder_and_again(study, tmp_path):
+    result = call("study.toml", "--workers", 2)
+    assert result.exit_code == 0, result.output
+    assert "2 of 2\u00a0points done in study" in result.stdout
+    folder = open_folder("study")
+    assert [row.state for row in folder.status()] == ["done", "done"]
+    times = [path.stat().st_mtime_ns for path in sorted((tmp_path / "study/points").glob("*.h5"))]
+
+    again = call("study.toml")
+    assert again.exit_code == 0
+    assert times == [
+        path.stat().st_mtime_ns for path in sorted((tmp_path / "study/points").glob("*.h5"))
+    ]
+
+    study.write_text("replicas = 2\n" + TINY, encoding="utf-8")
+    dry = call("study.toml", "--dry-run")
+    assert "4\u00a0points, 2\u00a0replicas each; 2 done" in dry.stdout
+    assert "temperature_K=298.15,r2" in dry.stdout
+    assert "temperature_K=298.15,r1" not in dry.stdout
+    assert "from 2 points that are done" in dry.stdout
+    assert len(open_folder("study").plan.points) == 2  # a dry run writes nothing
+
+
+def test_a_point_that_fails_is_told_with_its_file(study):
+    # A run that starts, and finds no room for its trajectory where a folder stands.
+    study.write_text(TINY, encoding="utf-8")
+    call("study.toml", "--workers", 1)
+    first, second = open_folder("study").plan.points
+    folder = open_folder("study")
+    folder.trajectory_path(first).unlink()
+    (folder.path / "points" / f"{first.name}.part.h5").mkdir()
+    result = call("study.toml", "--workers", 1)
+    assert result.exit_code == 1
+    assert f"points/{first.name}.toml" in result.stderr
+    assert "is a folder" in result.stderr
+    assert "Traceback" not in result.stderr
+    states = {row.name: row.state for row in open_folder("study").status()}
+    assert states == {first.name: "failed", second.name: "done"}
+
+
+def test_dry_run_estimates_and_writes_nothing(study, tmp_path):
+    result = call("study.toml", "--dry-run", "--workers", 2)
+    assert result.exit_code == 0, result.output
+    assert "conditions.temperature_K: 2\u00a0values" in result.stdout
+    assert "seed" in result.stdout
+    assert "Time    about" in result.stdout
+    assert "MB in study" in result.stdout
+    assert os.listdir(tmp_path) == ["study.toml"]
+
+
+def test_dry_run_of_many_points_shows_the_ends(study):
+    study.write_text("replicas = 5000\n" + TINY, encoding="utf-8")
+    lines = call("study.toml", "--dry-run").stdout.splitlines()
+    assert len(lines) < 25
+    assert sum(line.strip() == "…" for line in lines) == 1
+    assert any("r5000" in line for line in lines)
+
+
+def test_refusals(study):
+    assert "no such file" in refused("nowhere.toml")
+    assert "exclude each other" in refused("study.toml", "--dask", "x", "--dask-jobqueue", "slurm")
+    assert "needs --workers" in refused("study.toml", "--dask-jobqueue", "slurm")
+    assert "needs --dask-jobqueue" in refused("study.toml", "--cluster-option", "queue=a")
+    wrong = ("--dask-jobqueue", "slurm", "--workers", 1, "--cluster-option", "queue")
+    assert "is not KEY=VALUE" in refused("study.toml", *wrong)
+    study.write_text(TINY.replace("temperature_K", "temprature_K"), encoding="utf-8")
+    assert "Did you mean 'temperature_K'" in refused("study.toml")
+    assert not study.with_suffix("").exists()
+
+
+def test_a_wrong_option_of_the_queue_is_told(study):
+    wrong = ("--dask-jobqueue", "slurm", "--workers", 1, "--cluster-option", "qeue=a")
+    assert "a slurm cluster cannot be made" in refused("study.toml", *wrong)
+
+
+def test_a_second_sweep_on_the_folder_is_refused(study):
+    call("study.toml", "--workers", 1)
+    study.write_text("replicas = 2\n" + TINY, encoding="utf-8")
+    with open_folder("study").owned():
+        assert "another kmc sweep is at work in study" in refused("study.toml")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_by_a_signal_and_gone_on_with(study, number):
+    """As a real process: 130, a word on how to go on, and the same command does."""
+    text = TINY.replace("[6, 6, 8]", "[24, 24, 16]").replace("1e3", "1e6").replace("0.3", "3")
+    study.write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "kmc.cli.app", "sweep", "study.toml", "--workers", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        end = time.monotonic() + 120
+        while not list(study.parent.glob("study/running/*.json")):
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 130, errors
+    assert "The same command goes on" in errors
+    assert "Traceback" not in errors
+    assert not open_folder("study").is_locked()
+    assert list(study.parent.glob("study/running/*")) == []

@@ -1,0 +1,107 @@
+"""Finding and reading the TOML files that come with kmc, and the user's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from kmc.common import catalogue
+from kmc.errors import InputError
+
+
+def test_names_of_what_is_shipped():
+    assert catalogue.names("lattices") == ["bcc_100", "bcc_110", "bcc_111"]
+    family = ["li_neutral", "li_philic_008", "li_philic_015", "li_phobic_011", "li_phobic_022"]
+    assert catalogue.names("params") == ["lattice_gas", "li_li2s", *family, "limg_li2s"]
+    assert {"strip_li", "strip_limg"} <= set(catalogue.names("runs"))
+    assert "study_temperature" in catalogue.names("studies")
+    assert not set(catalogue.names("studies")) & set(catalogue.names("runs"))
+
+
+@pytest.mark.parametrize("kind", [*catalogue.KINDS, "studies"])
+def test_every_shipped_file_is_readable_and_found_by_its_name(kind):
+    for name in catalogue.names(kind):
+        path = catalogue.locate(kind, name)
+        assert path.stem == name
+        assert catalogue.read_toml(path)
+
+
+@pytest.mark.parametrize("kind", ["lattices", "params"])
+def test_a_shipped_file_carries_its_own_name(kind):
+    for name in catalogue.names(kind):
+        assert catalogue.read_toml(catalogue.locate(kind, name))["name"] == name
+
+
+def test_unknown_name_lists_what_there_is_and_the_nearest():
+    with pytest.raises(InputError) as caught:
+        catalogue.locate("params", "li_lis2")
+    assert "'li_lis2' is not among the shipped params" in caught.value.message
+    assert "Did you mean 'li_li2s'?" in caught.value.advice
+    assert "lattice_gas, li_li2s, " in caught.value.advice
+    assert caught.value.exit_code == 2
+
+
+def test_a_name_unlike_any_other_gets_no_guess():
+    with pytest.raises(InputError) as caught:
+        catalogue.locate("runs", "zzzzzz")
+    assert "Did you mean" not in caught.value.advice
+
+
+def test_own_file_by_path(tmp_path, monkeypatch):
+    own = tmp_path / "strip_li.toml"
+    own.write_text("[stop]\nevents = 1\n")
+    assert catalogue.locate("runs", own) == own
+    monkeypatch.chdir(tmp_path)
+    assert catalogue.locate("runs", "strip_li.toml").read_text() == own.read_text()
+    assert catalogue.locate("runs", "./strip_li.toml").samefile(own)
+
+
+def test_a_bare_name_is_the_shipped_file_even_beside_an_own_one(tmp_path, monkeypatch):
+    (tmp_path / "strip_li.toml").write_text("[stop]\nevents = 1\n")
+    monkeypatch.chdir(tmp_path)
+    assert catalogue.locate("runs", "strip_li").parent != tmp_path
+
+
+def test_missing_path_is_not_mistaken_for_a_name(tmp_path):
+    with pytest.raises(InputError, match="no such file") as caught:
+        catalogue.locate("runs", tmp_path / "strip_li.toml")
+    assert "shipped name" in caught.value.advice
+
+
+def test_syntax_error_names_file_and_line(tmp_path):
+    path = tmp_path / "broken.toml"
+    path.write_text("[system]\nsize = [32, 32,\n[stop]\nevents = = 1\n")
+    with pytest.raises(InputError) as caught:
+        catalogue.read_toml(path)
+    assert str(path) in caught.value.message
+    assert "line" in caught.value.message
+
+
+def test_a_key_given_twice_is_a_syntax_error(tmp_path):
+    path = tmp_path / "twice.toml"
+    path.write_text("[random]\nseed = 1\nseed = 2\n")
+    with pytest.raises(InputError, match="line 3"):
+        catalogue.read_toml(path)
+
+
+def test_a_file_that_is_not_text(tmp_path):
+    path = tmp_path / "binary.toml"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n\xff\xfe")
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        catalogue.read_toml(path)
+    assert "UTF-8" in caught.value.advice
+
+
+def test_a_folder_is_not_a_file(tmp_path):
+    folder = tmp_path / "folder.toml"
+    folder.mkdir()
+    with pytest.raises(InputError, match="no such file"):
+        catalogue.locate("runs", folder)
+
+
+@pytest.mark.parametrize("kind", ["runs", "studies"])
+def test_first_lines_are_sentences(kind):
+    """They are what `kmc runs list` shows."""
+    for name in catalogue.names(kind):
+        first = catalogue.read_text(catalogue.locate(kind, name)).splitlines()[0]
+        assert first.startswith("# ")
+        assert first.endswith("."), name

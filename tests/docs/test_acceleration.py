@@ -1,0 +1,100 @@
+"""docs/acceleration.md is true: its commands and Python run, and its figures agree with each other.
+
+The ladder of the page takes minutes; here it is run in a box of 36 sites at the interface.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kmc.runfile.load import load_run
+from kmc.sweep.convergence.study import physical_ratio_of
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "acceleration.md").read_text(encoding="utf-8")
+TEXT = " ".join(PAGE.split())
+KMC = "from kmc.cli.app import main; main()"
+SMALL = [
+    *("--set", "system.size=[6, 6, 8]", "--set", "stop.capacity_monolayers=0.25"),
+    *("--replicas", "2"),
+]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+
+
+def run(arguments: list[str], folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder in which the commands of the page have been run, in a small box."""
+    folder = tmp_path_factory.mktemp("acceleration")
+    for text in blocks("sh"):
+        for line in text.splitlines():
+            words = shlex.split(line)
+            assert words[0] == "kmc"
+            run(["-c", KMC, *words[1:], *SMALL], folder)
+    return folder
+
+
+def test_the_commands(folder):
+    made = folder / "ladder_li_converge"
+    assert (made / "converge.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list((made / "points").glob("*.h5"))) == 10
+
+
+def test_the_python(folder):
+    (text,) = blocks("python")
+    small = 'settings={"system.size": [6, 6, 8], "stop.capacity_monolayers": 0.25}, replicas=2'
+    assert text.count("at=0.2)") == 1
+    told = run(
+        ["-c", text.replace("at=0.2)", f"at=0.2, {small})") + "print(density.verdict)"], folder
+    )
+    assert told.split()[-1] in ("converged", "changing", "unclear", "unknown")
+    assert len(list((folder / "ladder_li_converge" / "points").glob("*.h5"))) == 10
+
+
+def test_the_physical_ratio():
+    assert f"{physical_ratio_of(load_run('ladder_li')):.1e}" == "6.8e+11"
+    assert "6.8e11 at 0.5 mA/cm² and 25 °C" in TEXT
+
+
+def test_the_picture():
+    picture = (ROOT / "docs" / "convergence.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) < 300_000
+
+
+def test_the_page_is_one_screen():
+    assert len(PAGE.splitlines()) < 90
+
+
+@pytest.mark.slow
+def test_the_figures_of_the_page(tmp_path):
+    """The ladder as the page has it. Equal seeds give equal runs, so its figures as printed."""
+    (commands,) = blocks("sh")
+    words = shlex.split(commands.splitlines()[-1])
+    told = " ".join(run(["-c", KMC, *words[1:]], tmp_path).replace("\u00a0", " ").split())
+    for figures in ("−20 %", "−69 %", "+63 %", "+44 %", "ratio^−0.62 (−0.72 to −0.53)"):
+        assert figures in told
+    for figures in (
+        "7.4 µm⁻² (95 %: 2 to 22; whichever rungs one trusts: 2 to 160)",
+        "32 nm (95 %: 29 to 36; whichever rungs one trusts: 19 to 36)",
+        "ratio^0.22",
+    ):
+        assert figures in told
+    assert told.count("Nothing is said about the physical ratio") == 2

@@ -1,0 +1,182 @@
+"""The pages in docs/ say what the code does.
+
+``python tests/test_docs.py`` writes the tables of docs/trajectory.md anew from the schema.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kmc
+from kmc.model.hamiltonian import LI, MG, calibrate
+from kmc.model.lattice import Lattice
+from kmc.model.model import Model
+from kmc.model.parameters import load_parameters
+from kmc.trajectory.schema import SCHEMA, SCHEMA_VERSION
+from kmc.verification.dft import check_rows
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = (
+    "README.md",
+    "CHANGELOG.md",
+    "docs/acceleration.md",
+    "docs/model.md",
+    "docs/promises.md",
+    "docs/runs.md",
+    "docs/sweeps.md",
+    "docs/trajectory.md",
+)
+MARK = "<!-- The tables are made from kmc/trajectory_schema.py: python tests/test_docs.py -->"
+TYPES = {"<f8": "float64", "<i8": "int64", "<i4": "int32", "|u1": "uint8"}
+TITLES = {
+    "samples": "Samples",
+    "frames": "Frames",
+    "lattice": "Lattice",
+    "record": "Record",
+    "checkpoint": "Checkpoint",
+    "": "Attributes of the file",
+}
+
+
+# --- docs/trajectory.md ---------------------------------------------------------------------------
+
+
+def schema_tables() -> str:
+    """The schema as Markdown, one table a group."""
+    groups: dict[str, list] = {}
+    for entry in SCHEMA:
+        groups.setdefault(re.split(r"[/@]", entry.path)[1], []).append(entry)
+    parts = []
+    for group, entries in groups.items():
+        parts += [f"## {TITLES[group]}", ""]
+        parts += ["| | type | shape | unit | meaning |", "|---|---|---|---|---|"]
+        for entry in entries:
+            name = entry.path if "@" not in entry.path else entry.path.replace("@", " @")
+            kind = TYPES.get(entry.dtype, entry.dtype.replace("|S", "bytes "))
+            shape = f"[{entry.shape}]" if entry.shape else ""
+            parts.append(f"| `{name}` | {kind} | {shape} | {entry.unit} | {entry.description} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def page_with_tables() -> str:
+    head, mark, _ = (DOCS / "trajectory.md").read_text(encoding="utf-8").partition(MARK)
+    assert mark
+    note = (
+        "A name behind @ is an attribute of the group before it. Unit 1: counts, shares and text."
+    )
+    return f"{head}{mark}\n\n{note}\n\n{schema_tables()}"
+
+
+def test_the_schema_page_is_the_schema():
+    text = (DOCS / "trajectory.md").read_text(encoding="utf-8")
+    assert text == page_with_tables(), "run: python tests/test_docs.py"
+    assert f"schema {SCHEMA_VERSION}" in text
+
+
+def test_the_example_with_plain_h5py_runs(tmp_path):
+    overrides = {"system.size": [8, 8, 12], "stop.capacity_monolayers": 0.5}
+    t = kmc.run("strip_li", overrides, output=tmp_path / "strip_li.h5", progress=False)
+    (code,) = re.findall(r"```python\n(.*?)```", page_with_tables(), flags=re.DOTALL)
+    code += "\nprint(contact[-1], unit, len(voids_by_height), ratio, finished, why, sep='|')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    last = {name: t.samples[name][-1] for name in t.samples}
+    assert done.stdout.strip().split("|") == [
+        str(last["contact_fraction"]),
+        "s",
+        str(last["vacancies"]),
+        str(t.acceleration["max_hops_per_strip_per_site"]),
+        "True",
+        t.stop_reason,
+    ]
+
+
+# --- docs/model.md --------------------------------------------------------------------------------
+
+MODEL = (DOCS / "model.md").read_text(encoding="utf-8")
+
+
+def cells(label: str) -> list[str]:
+    """Cells of the row of a table in docs/model.md that starts with this label."""
+    (line,) = [line for line in MODEL.splitlines() if line.startswith(f"| {label}")]
+    return [cell.strip().replace("−", "-") for cell in line.strip("| ").split("|")]
+
+
+@pytest.mark.parametrize("face", ["bcc_100", "bcc_110", "bcc_111"])
+def test_calibrated_energies(face):
+    box = Lattice(face, (6, 6), 12, "interface", 3.506)
+    h = calibrate(load_parameters("limg_li2s"), box)
+    energies = [h.phi[LI, 1], h.phi[LI, 2], h.phi[MG, 1], h.chi]
+    n1, n2 = h.n_neighbours[:, 1]
+    assert cells(face) == [face, f"{n1}, {n2}", *(f"{e / 1e6:.4f}" for e in energies)]
+    bonds = re.search(r"ε1 = (\S+), ε2 = (\S+); Li–Mg (\S+), (\S+)\)", MODEL).groups()
+    expected = (h.bond1[LI, LI], h.bond2[LI, LI], h.bond1[LI, MG], h.bond2[LI, MG])
+    assert [float(text) for text in bonds] == pytest.approx([e / 1e6 for e in expected], abs=6e-5)
+
+
+def test_known_misses():
+    rows = {row.name: row for row in check_rows(load_parameters("limg_li2s"))}
+    angle = rows["contact angle of Li on Li2S"]
+    assert cells("contact angle")[1:3] == [f"{angle.dft}°", f"{angle.model:.1f}°"]
+    adhesion = rows["work of adhesion of Li on Li2S"]
+    assert cells("work of adhesion")[1:3] == [f"{adhesion.dft} J/m²", f"{adhesion.model:.3f} J/m²"]
+    assert "γ = 0.296 J/m²; the DFT numbers imply 0.416" in adhesion.note
+    assert "0.296" in cells("work of adhesion")[3]
+    far = rows["L1 vacancy 5.0 Å from Mg, filled by Li"]
+    assert cells("L1 vacancy far from Mg, filled by Li |")[1:3] == [
+        f"{far.dft:+} eV",
+        f"{far.model:+.2f} eV",
+    ]
+    assert "2.51e12 Hz would meet it" in rows["D of Mg at 25 °C"].note
+    assert cells("attempt frequency")[1:3] == ["2.51e12 Hz", "2.6e12 Hz"]
+    missed = [row.name for row in rows.values() if row.ok is False]
+    assert missed == [adhesion.name, angle.name]
+
+
+@pytest.mark.parametrize(("thickness_um", "stated"), [(100.0, 5e2), (1.0, 5.0)])
+def test_supersaturation(thickness_um, stated):
+    """S − 1 = j L Ω/(e D_v c_eq), here from the rates of the model.
+
+    With c vacancies a site, c k_abs per top-layer site leave and k_abs exp(−E_f/kT) arrive; in the
+    steady state the difference is the strip rate of a site.
+    """
+    box = Lattice("bcc_100", (6, 6), 12, "interface", 3.506)
+    model = Model(box, load_parameters("li_li2s"), 298.15, 0.5, thickness_um)
+    excess = model.strip_rate_per_site_Hz / model.emission_rate_per_site_Hz
+    assert excess == pytest.approx(stated, rel=0.05)
+
+
+# --- all pages ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)|src=\"([^\"]+)\"", text)
+    for target in (a or b for a, b in targets):
+        if not target.startswith("https://"):
+            assert ((ROOT / page).parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_name_no_machine(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert not re.search(r"/(work|root|home|tmp)/", text)
+
+
+def test_the_changelog_has_the_version():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{kmc.__version__}]" in text
+
+
+if __name__ == "__main__":
+    (DOCS / "trajectory.md").write_text(page_with_tables(), encoding="utf-8")

@@ -1,0 +1,107 @@
+"""docs/promises.md lists what there is, and CITATION.cff says what the README says."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+import kmc
+from kmc import errors
+from kmc.cli.app import INTERRUPTED, main
+from kmc.cli.files import FAILED
+from kmc.trajectory.schema import SCHEMA, SCHEMA_VERSION
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+CITATION = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    return PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def commands(group: click.Group = main, prefix: str = "kmc") -> set[str]:
+    found = set()
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found |= commands(command, f"{prefix} {name}")
+        else:
+            found.add(f"{prefix} {name}")
+    return found
+
+
+def test_the_names_of_the_package():
+    listed = re.findall(r"^\| `kmc\.(\w+)` \|", section("Python"), flags=re.MULTILINE)
+    assert sorted(listed) == sorted(kmc.__all__)
+    assert all(getattr(kmc, name) for name in listed)
+
+
+@pytest.mark.parametrize("name", [name for name in kmc.__all__ if name != "__version__"])
+def test_a_name_stays_what_it_is_when_asked_again(name):
+    """A module of the same name would take the place of a function at its second use."""
+    assert callable(getattr(kmc, name))
+    assert getattr(kmc, name) is getattr(kmc, name)
+
+
+def test_the_commands():
+    text = section("Command line").partition("|")[0]
+    assert set(re.findall(r"`(kmc [a-z -]+)`", text)) == commands()
+
+
+def test_the_exit_codes():
+    listed = re.findall(r"^\| (\d+) \|", section("Command line"), flags=re.MULTILINE)
+    assert [int(code) for code in listed] == [
+        0,
+        errors.KmcError.exit_code,
+        errors.InputError.exit_code,
+        INTERRUPTED,
+    ]
+    assert errors.KmcError.exit_code == FAILED
+
+
+def test_every_dataset_is_documented_with_type_unit_and_meaning():
+    page = (ROOT / "docs" / "trajectory.md").read_text(encoding="utf-8")
+    assert f"schema {SCHEMA_VERSION}" in page
+    for entry in SCHEMA:
+        (line,) = [
+            row
+            for row in page.splitlines()
+            if row.startswith(f"| `{entry.path.replace('@', ' @')}`")
+        ]
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        assert len(cells) == 5
+        assert cells[1]
+        assert cells[3:] == [entry.unit, entry.description]
+
+
+def cff() -> dict[str, str]:
+    """Scalars at the top level; the file keeps to `key: value` lines and simple lists."""
+    pairs = re.findall(r"^([a-z-]+): +(.+)$", CITATION, flags=re.MULTILINE)
+    return {key: value.strip('"') for key, value in pairs}
+
+
+def test_the_citation_is_that_of_this_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    fields = cff()
+    # What CFF 1.2.0 requires: cff-version, message, title, authors.
+    assert fields["cff-version"] == "1.2.0"
+    assert fields["message"]
+    assert fields["version"] == kmc.__version__
+    assert fields["license"] == project["license"]
+    assert fields["title"].startswith(project["name"])
+    authors = re.findall(r"^  - name: (.+)$", CITATION, flags=re.MULTILINE)
+    assert authors == [author["name"] for author in project["authors"]]
+    keywords = CITATION.partition("keywords:\n")[2]
+    assert re.findall(r"^  - (.+)$", keywords, flags=re.MULTILINE) == project["keywords"]
+
+
+def test_the_readme_cites_the_same():
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").replace("> ", "").split())
+    fields = cff()
+    (author,) = re.findall(r"^  - name: (.+)$", CITATION, flags=re.MULTILINE)
+    name, what = fields["title"].split(": ")
+    assert f"{author}, {name} {fields['version']}: {what} (2" in readme

@@ -1,0 +1,95 @@
+"""docs/sweeps.md is true: its sweep file, commands and Python run in the order of the page."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kmc.common import catalogue
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
+FAST, _, FIELD = PAGE.partition("## The picture of the field")
+KMC = "from kmc.cli.app import main; main()"  # what the command `kmc` runs
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    return re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(text: str) -> list[list[str]]:
+    lines = text.replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.strip()]
+
+
+def run(arguments: list[str], folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder in which the page has been followed, up to the map that takes minutes."""
+    folder = tmp_path_factory.mktemp("sweeps")
+    for language, text in blocks(FAST):
+        if language == "toml":
+            (folder / "currents.toml").write_text(text, encoding="utf-8")
+        elif language == "python":
+            run(["-c", text], folder)
+        else:
+            for words in commands(text):
+                assert words[0] == "kmc"
+                run(["-c", KMC, *words[1:]], folder)
+    return folder
+
+
+def test_the_page_leaves_pictures_and_tables(folder):
+    written = {path.name for path in folder.iterdir()}
+    assert {"currents", "currents_contact_fraction.png", "widths.csv"} <= written
+    assert (folder / "strip_li_critical" / "critical.png").read_bytes().startswith(b"\x89PNG")
+    header, *rows = (folder / "widths.csv").read_text().splitlines()
+    assert header.split(",") == ["current_density_mA_cm2", "n", "mean", "std", "low", "high"]
+    assert len(rows) == 3
+
+
+def test_a_second_call_runs_nothing(folder):
+    before = sorted(p.stat().st_mtime_ns for p in folder.glob("*/points/*.h5"))
+    for words in commands(dict(blocks(FAST.partition("## Where")[2]))["sh"])[:1]:
+        assert "Critical current density" in run(["-c", KMC, *words[1:]], folder)
+    assert sorted(p.stat().st_mtime_ns for p in folder.glob("*/points/*.h5")) == before
+
+
+def test_every_study_is_listed():
+    for name in catalogue.names("studies"):
+        assert f"`{name}`" in FIELD
+
+
+def test_the_picture_is_small():
+    assert (ROOT / "docs" / "critical_current.png").stat().st_size < 200_000
+
+
+@pytest.mark.slow
+def test_the_picture_of_the_field(tmp_path):
+    """The map as the page has it: critical currents rise, by three decades up to 0.45 eV.
+
+    Intervals of the ends are a quarter of a decade wide; half a decade either way is allowed.
+    """
+    import pandas as pd
+
+    ((_, text),) = blocks(FIELD)
+    (words,) = commands(text)
+    run(["-c", KMC, *words[1:]], tmp_path)
+    table = pd.read_csv(tmp_path / "critical_current" / "critical.csv")
+    assert table["bracketed"].all()
+    assert table["critical_value"].is_monotonic_increasing
+    energy = table.set_index("parameters.formation_energy_L1_eV")["critical_value"]
+    assert 10**2.5 < energy[0.45] / energy[0.28] < 10**3.5

@@ -1,0 +1,262 @@
+"""The event loop does no more work than it did: counts, not times, so that noise cannot fail them.
+
+The same seed gives the same counts on any machine. Bounds stand a few per cent above what the loop
+needed when they were written (in brackets); whoever lowers a figure lowers its bound.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from kmc.kernels import loop, tables
+from kmc.simulation import benchmark
+
+ROOT = Path(__file__).resolve().parents[2]
+EVENTS = 50_000
+THINNING = 1.5  # rates fill at least two thirds of their bin's bound
+
+# Python counts the same but takes minutes; the rest is about compiled code.
+pytestmark = pytest.mark.skipif(
+    os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"), reason="wants compiled code"
+)
+
+
+class Work(NamedTuple):
+    """What the loop did for each event."""
+
+    attempts: float
+    refreshes: float
+
+
+def work_of(engine) -> Work:
+    events = engine.count(tables.EVENTS)
+    return Work(engine.count(tables.ATTEMPTS) / events, engine.count(tables.REFRESHES) / events)
+
+
+# Draws per event, and vacancies whose rates were recomputed besides the one that moved.
+MOST = {
+    "bulk_dilute": Work(1.01, 0.0075),  # [1.0006, 0.0070]
+    "bulk_1pct": Work(1.09, 0.74),  # [1.060, 0.716]
+    "bulk_5pct": Work(1.20, 2.92),  # [1.162, 2.836]
+    "strip_li": Work(1.29, 3.25),  # [1.253, 3.159]
+    "strip_limg": Work(1.32, 3.52),  # [1.279, 3.411]
+}
+
+
+def engine_of(name: str):
+    """A case of `kmc bench`; for runs a box that later changes of the shipped files leave alone."""
+    if not name.startswith("strip"):
+        return benchmark.CASES[name][1](1)
+    return benchmark.strip_engine(
+        name,
+        1,
+        system__size=[32, 32, 24],
+        system__vacancy_fraction=0.02,
+        conditions__current_density_mA_cm2=0.5,
+        acceleration__max_hops_per_strip_per_site=1e5,
+    )
+
+
+@pytest.mark.parametrize("name", MOST)
+def test_work_per_event(name):
+    engine = engine_of(name)
+    engine.advance(events=EVENTS)
+    work, most = work_of(engine), MOST[name]
+    assert 1 <= work.attempts <= most.attempts
+    assert work.attempts < THINNING
+    assert work.refreshes <= most.refreshes
+
+
+@pytest.mark.parametrize("fraction", [1e-3, 0.2, 0.5])
+def test_draws_per_event_stay_within_thinning(fraction):
+    """Whatever the rates: a draw fails with a chance of at most one third."""
+    engine = benchmark.bulk_engine(20, 40, round(fraction * 16_000))
+    engine.advance(events=EVENTS)
+    assert work_of(engine).attempts < THINNING
+
+
+def test_work_does_not_grow_with_the_box():
+    """9 826 and 986 078 sites, 1 % vacant, after the same 20 events for each vacancy."""
+
+    def bulk(n: int, seed: int) -> Work:
+        vacancies = round(0.01 * 2 * n**3)
+        engine = benchmark.bulk_engine(n, 2 * n, vacancies, seed=seed)
+        engine.advance(events=20 * vacancies)
+        return work_of(engine)
+
+    # A small box scatters: its mean over ten seeds, with five standard errors.
+    small = np.array([bulk(17, seed) for seed in range(1, 11)])
+    mean, error = small.mean(axis=0), small.std(axis=0, ddof=1) / np.sqrt(len(small))
+    large = np.array(bulk(79, 1))
+    assert np.all(np.abs(large - mean) < 5 * error + 0.01 * mean), (large, mean, error)
+    assert np.all(large < 1.1 * mean)
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+def test_memory_of_the_arrays():
+    """A million sites, 1 % vacant: a word and a place in the bins each, little besides."""
+    engine = benchmark.bulk_engine(79, 158, 9861)
+    engine.advance(events=EVENTS)
+    assert engine.state.site_state.itemsize == 4
+    assert engine.state.hops.where.itemsize == 4
+    # Rows of members are reserved for every bin; only those in use ever get memory.
+    rows = np.count_nonzero(engine.state.hops.count)
+    in_use = rows * engine.state.hops.members[0].nbytes
+    sites = engine.model.lattice.n_sites
+    words_and_places = engine.state.site_state.nbytes + engine.state.hops.where.nbytes
+    assert (words_and_places + in_use) / sites <= 16
+    assert benchmark.state_bytes(engine) / sites <= 9  # [8.3]
+
+
+_GROWTH = """
+import json, resource, sys
+from kmc import benchmark
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+benchmark.bulk_engine(6, 12, 4).advance(events=1000)
+benchmark.strip_engine("strip_li", system__size=[8, 8, 12]).advance(events=1000)
+makers = {
+    "strip_li": lambda: benchmark.strip_engine("strip_li"),
+    "bulk, 1 M sites": lambda: benchmark.bulk_engine(79, 158, 9861),
+}
+engines, grown = [], {}
+for name, make in makers.items():
+    before = resident()
+    engine = make()
+    engine.advance(events=50_000)
+    engines.append(engine)
+    grown[name] = (resident() - before) / engine.model.lattice.n_sites
+print(json.dumps(grown))
+"""
+
+
+def in_process(code: str, **options):
+    """What a Python process prints last, as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, **options
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc, of Linux only")
+def test_memory_of_the_process():
+    """Resident memory that a running box adds, with all that making it left behind."""
+    grown = in_process(_GROWTH, cwd=ROOT)
+    assert grown["strip_li"] <= 200
+    assert grown["bulk, 1 M sites"] <= 40  # [19]
+
+
+# --- compiled code is kept ------------------------------------------------------------------------
+
+_LOAD = """
+import json
+from kmc import benchmark
+from kmc.kernels import loop
+benchmark.bulk_engine(6, 12, 4).advance(events=10)
+stats = [f.stats for f in (loop.prepare, loop.advance)]
+print(json.dumps([[sum(s.cache_hits.values()), sum(s.cache_misses.values())] for s in stats]))
+"""
+
+
+def test_a_second_process_loads_the_compiled_loop():
+    benchmark.bulk_engine(6, 12, 4).advance(events=10)  # this process compiled it, or loaded it
+    assert in_process(_LOAD, cwd=ROOT) == [[1, 0], [1, 0]]
+
+
+# The smallest of the kernels stands for all: where numba keeps code depends on the file alone.
+_KEEP = """
+import json, os, sys
+import numpy as np
+import kmc
+from kmc.kernels import loop, tables
+from kmc.model.lattice import Lattice
+from kmc.model.model import Model
+from kmc.model.parameters import load_parameters
+
+folder = os.path.dirname(loop.__file__)
+try:
+    open(os.path.join(folder, "probe"), "w").close()
+    writable = True
+except OSError:
+    writable = False
+model = Model(Lattice("bcc_100", (6, 6), 12, "periodic", 3.5), load_parameters("lattice_gas"), 300)
+state = rate_tables.new_state(model, np.ones(model.lattice.n_sites, dtype=np.uint8), False)
+law, channels = rate_tables.law(model, False), rate_tables.channels(model)
+args = model.kernel_lattice.geometry(), law, channels, state.site_state
+loop.rates_of_vacancy(*args, model.kernel_lattice.kernel_site(100), np.zeros(10))
+stats = loop.rates_of_vacancy.stats
+print(json.dumps({
+    "package": os.path.dirname(kmc.__file__),
+    "writable": writable,
+    "kept_in": {f.stats.cache_path for f in (loop.advance, loop.rates_of_vacancy)}.pop(),
+    "hits": sum(stats.cache_hits.values()),
+    "misses": sum(stats.cache_misses.values()),
+}))
+"""
+
+
+def without_root_powers():
+    """Of a process about to start: root too obeys the permissions of files (Linux)."""
+    if os.geteuid() == 0:
+        cap_dac_override, pr_capbset_drop = 1, 24
+        ctypes.CDLL(None, use_errno=True).prctl(pr_capbset_drop, cap_dac_override, 0, 0, 0)
+
+
+@pytest.fixture
+def read_only_package(tmp_path):
+    """A copy of the package, without compiled code, in folders that nobody may write to."""
+    site = tmp_path / "site"
+    shutil.copytree(ROOT / "kmc", site / "kmc", ignore=shutil.ignore_patterns("__pycache__"))
+    for data in ("lattices", "params", "runs"):
+        shutil.copytree(ROOT / data, site / data)
+    folders = [site, *(path for path in site.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    yield site
+    for folder in folders:
+        folder.chmod(stat.S_IRWXU)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes root's powers away in Linux's way")
+def test_compiled_code_is_kept_beside_a_read_only_package(read_only_package, tmp_path):
+    """Where site-packages cannot be written, numba keeps the code in the user's cache folder."""
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    environment |= {
+        "PYTHONPATH": str(read_only_package),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    options = {"cwd": tmp_path, "env": environment, "preexec_fn": without_root_powers}
+    first = in_process(_KEEP, **options)
+    if first["writable"]:
+        pytest.skip("this root cannot be kept from writing: nothing to see")
+    assert Path(first["package"]) == read_only_package / "kmc"
+    assert Path(first["kept_in"]).is_relative_to(tmp_path / "cache")
+    assert (first["hits"], first["misses"]) == (0, 1)
+    second = in_process(_KEEP, **options)
+    assert (second["hits"], second["misses"]) == (1, 0)
+
+
+def test_the_cache_follows_the_sources():
+    """Each entry point carries the hash of all kernel sources, so none outlives a change."""
+    for function in (loop.prepare, loop.sum_of_strip_weights, loop.rates_of_vacancy, loop.advance):
+        names = function.py_func.__code__.co_freevars
+        cells = dict(zip(names, function.py_func.__closure__, strict=True))
+        assert cells["fingerprint"].cell_contents == loop.source_fingerprint()

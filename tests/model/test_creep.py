@@ -1,0 +1,68 @@
+"""Norton's law and what it makes of voids."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from naive import LATTICE_GAS, LI_LI2S
+from paired_engines import Setup, parameter_set
+
+from kmc.errors import InputError
+from kmc.model import creep, rate_tables
+from kmc.model.parameters import load_parameters
+
+LI = load_parameters("li_li2s")
+
+
+def test_the_anchor_and_the_exponent():
+    """1e-2 /s at 1 MPa and 25 °C; ten times the stress is 10^6.6 times the rate."""
+    assert creep.strain_rate_Hz(LI, 1.0, 298.15) == pytest.approx(0.01)
+    ratio = creep.strain_rate_Hz(LI, 10.0, 298.15) / creep.strain_rate_Hz(LI, 1.0, 298.15)
+    assert ratio == pytest.approx(10**6.6)
+
+
+def test_the_prefactor_is_that_of_the_usual_form():
+    """ε̇ = A σ^n exp(−Q/RT) with the A that `prefactor_per_s` gives; R = 8.314 J/(mol K)."""
+    expected = creep.prefactor_per_s(LI) * 1.7**6.6 * math.exp(-37000 / (8.314462618 * 330))
+    assert creep.strain_rate_Hz(LI, 1.7, 330.0) == pytest.approx(expected)
+
+
+def test_arrhenius_from_0_to_100_celsius():
+    """ln ε̇ against 1/T has the slope −Q/R."""
+    kelvin = np.linspace(273.15, 373.15, 11)
+    rates = [creep.strain_rate_Hz(LI, 1.0, T) for T in kelvin]
+    slope = np.polyfit(1 / kelvin, np.log(rates), 1)[0]
+    assert slope == pytest.approx(-37000 / 8.314462618, rel=1e-9)
+
+
+def test_local_stress_is_pressure_over_contact_up_to_the_limit():
+    stress = [creep.local_stress_MPa(1.0, contact, 4.0) for contact in (1, 0.5, 0.25, 0.1, 0)]
+    assert stress == [1.0, 2.0, 4.0, 4.0, 4.0]
+    assert creep.local_stress_MPa(0.0, 0.0, 4.0) == 0.0
+
+
+def test_no_pressure_no_channel():
+    setup = Setup(layers=9, stack_pressure_MPa=0.0)
+    assert rate_tables.channels(setup.model()).creep.size == 0
+    pressed = rate_tables.channels(replace(setup, stack_pressure_MPa=1.0).model()).creep
+    assert pressed.size == setup.box.sites_per_layer + 1
+    assert (np.diff(pressed) >= 0).all()  # less contact, more stress
+
+
+def test_a_set_without_a_creep_law_says_so():
+    with pytest.raises(InputError, match="no creep_reference_rate_per_s"):
+        creep.closure_rate_Hz(parameter_set(LATTICE_GAS), 1.0, 1.0, 298.15)
+
+
+def test_pressure_needs_an_interface():
+    with pytest.raises(InputError, match="needs an interface"):
+        Setup(boundary="periodic", stack_pressure_MPa=1.0).model()
+
+
+def test_the_oracle_has_the_numbers_of_the_files():
+    for name in ("li_li2s", "limg_li2s"):
+        shipped = load_parameters(name)
+        assert {key: shipped.value(key) for key in creep.KEYS} == {
+            key: LI_LI2S[key] for key in creep.KEYS
+        }

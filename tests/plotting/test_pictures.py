@@ -1,0 +1,336 @@
+"""The picture: that every kind of run has one, and that it shows what is in the file."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+
+import fake
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.contour import ContourSet
+from matplotlib.text import Text
+from PIL import Image
+
+from kmc import plotting
+from kmc.analysis import voids
+from kmc.errors import InputError, KmcError
+from kmc.plotting import maps, sections, style
+from kmc.plotting.movie import save_movie
+from kmc.trajectory.reader import load
+
+BULK = fake.lattice(cells=(6, 6), layers=12, boundary="periodic")
+REST = fake.lattice(cells=(6, 6))
+QUIET = {"current": 0.0, "ratio": None, "floor_eV": 0.0}
+RUNS = {
+    "smallest": {"box": fake.lattice(cells=(4, 4))},
+    "bcc_110": {"box": fake.lattice("bcc_110", (8, 6), 12)},
+    "bcc_111 with Mg": {"box": fake.lattice("bcc_111", (8, 6), 12), "species": ("Li", "Mg")},
+    "elongated": {"box": fake.lattice(cells=(4, 64))},
+    "one sample": {"n_frames": 1, "monolayers": 0.0},
+    "no sample": {"n_frames": 0, "finished": None},
+    "inf at the end": {"last": {"overpotential_V": math.inf}},
+    "inf alone": {"n_frames": 1, "last": {"overpotential_V": math.inf}},
+    "unfinished": {"finished": None},
+    "periodic": {
+        "box": BULK,
+        "settings": fake.resolved(BULK, **QUIET),
+        "monolayers": 0.0,
+        "time_s": 2e-9,
+    },
+    "no current": {
+        "box": REST,
+        "settings": fake.resolved(REST, **QUIET),
+        "monolayers": 0.0,
+        "time_s": 2e-9,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_every_kind_of_run_has_its_picture(kind, tmp_path):
+    t = load(fake.write(tmp_path / "run.h5", **RUNS[kind]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plotting.save_overview(t, tmp_path / "run.png")
+    assert (tmp_path / "run.png").stat().st_size > 5_000
+
+
+@pytest.mark.parametrize("ending", ["svg", "pdf"])
+def test_vector_formats(ending, tmp_path):
+    t = load(fake.write(tmp_path / "run.h5", n_frames=2, samples_per_frame=1))
+    plotting.save_overview(t, tmp_path / f"run.{ending}")
+    assert (tmp_path / f"run.{ending}").stat().st_size > 5_000
+
+
+def test_unwritable_pictures_are_told(tmp_path):
+    t = load(fake.write(tmp_path / "run.h5", n_frames=1))
+    with pytest.raises(InputError, match="cannot be written"):
+        plotting.save_overview(t, tmp_path / "missing" / "run.png")
+    with pytest.raises(InputError, match=r"\.docx"):
+        plotting.save_overview(t, tmp_path / "run.docx")
+
+
+def test_no_global_state(tmp_path):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    t = load(fake.write(tmp_path / "run.h5", n_frames=1))
+    plotting.save_overview(t, tmp_path / "run.png")
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("name", ["bcc_100", "bcc_110", "bcc_111"])
+def test_the_map_shows_contact_mg_and_gaps_in_their_places(name, tmp_path):
+    box = fake.lattice(name, (14, 10), 12)
+    t = load(fake.write(tmp_path / "run.h5", box=box, species=("Li", "Mg"), n_frames=2))
+    frame = t.frames[-1]
+    axes = [a for part in plotting.overview(t).subfigs for a in part.axes]
+    picture, _section = [image for a in axes for image in a.get_images()]
+    pixels = np.asarray(picture.get_array())[..., :3]
+    height, width = pixels.shape[:2]
+    places = box.positions_A[: box.sites_per_layer, :2]
+    size = box.box_A[:2]
+    if size[1] > size[0]:
+        places, size = places[:, ::-1], size[::-1]
+    assert width / height == pytest.approx(size[0] / size[1], rel=0.01)
+    column = np.minimum((places[:, 0] / size[0] * width).astype(int), width - 1)
+    row = np.minimum((places[:, 1] / size[1] * height).astype(int), height - 1)
+    shown = pixels[row, column]
+    first_layer = frame.occupancy[: box.sites_per_layer]
+    gap = voids.open_height_nm(frame.occupancy, box)
+    np.testing.assert_allclose(
+        shown[first_layer == 1], [to_rgb(plotting.METAL)] * sum(first_layer == 1)
+    )
+    np.testing.assert_allclose(
+        shown[first_layer == 2], [to_rgb(plotting.MAGNESIUM)] * sum(first_layer == 2)
+    )
+    brightness = shown[first_layer == 0] @ [0.299, 0.587, 0.114]
+    order = np.argsort(gap[first_layer == 0], kind="stable")
+    assert np.all(np.diff(brightness[order]) < 1e-6)  # deeper is darker, also in a grey print
+    assert brightness.max() < 0.75 < np.dot(to_rgb(plotting.METAL), [0.299, 0.587, 0.114])
+
+
+@pytest.mark.parametrize("name", ["bcc_100", "bcc_110", "bcc_111"])
+def test_the_map_shows_what_the_metal_stands_on(name, tmp_path):
+    box = fake.lattice(name, (14, 10), 12)
+    x = box.positions_A[: box.sites_per_layer, 0] / box.box_A[0]
+    chemistry = (3 * x).astype(np.uint8)
+    t = load(fake.write(tmp_path / "run.h5", box=box, n_frames=2, chemistry=chemistry))
+    frame, view = t.frames[-1], maps.view_of(t, t.frames[-1])
+    own = np.arange(len(view.places_nm))  # one pixel a place
+    pixels = maps.pixels_of(view, maps.scale_for(view.most, view.step), own)[..., :3]
+    metal = frame.occupancy[: box.sites_per_layer] > 0
+    colours = np.array([to_rgb(c) for c in (style.METAL, *style.CHEMISTRIES)])
+    np.testing.assert_allclose(pixels[metal], colours[chemistry[metal]])
+    for page in (plotting.overview(t), plotting.draw("map", t)):
+        labels = [text.get_text() for text in page.findobj(Text)]
+        assert {"on li_philic_015", "on li_neutral"} <= set(labels)
+        outlines = [c for c in page.findobj(ContourSet) if any(len(p) for p in c.get_paths())]
+        assert outlines
+
+
+def test_one_chemistry_is_not_outlined(tmp_path):
+    page = plotting.overview(load(fake.write(tmp_path / "run.h5", n_frames=2)))
+    assert not page.findobj(ContourSet)
+
+
+# --- cross-sections -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["bcc_100", "bcc_110", "bcc_111"])
+def test_the_section_shows_what_its_sites_hold(name, tmp_path):
+    box = fake.lattice(name, (14, 10), 12)
+    t = load(fake.write(tmp_path / "run.h5", box=box, species=("Li", "Mg"), n_frames=2))
+    frame = t.frames[-1]
+    cut = sections.cut_through(box, [frame])
+    assert len(cut.sites) == box.n_sites // box.cells[1 - maps.across(box)]
+    nearest = sections.nearest_site(cut, 1200)
+    pixels = sections.pixels_of(cut, frame, box, nearest)[..., :3]
+    column = (cut.places_nm[:, 0] / cut.size_nm[0] * nearest.shape[1]).astype(int)
+    row = (cut.places_nm[:, 1] / cut.size_nm[1] * nearest.shape[0]).astype(int)
+    np.testing.assert_array_equal(nearest[row, column], np.arange(len(cut.sites)))
+    in_void = voids.find(frame.occupancy, box).labels[cut.sites] > 0
+    held = frame.occupancy[cut.sites]
+    assert in_void.any()
+    for colour, where in (
+        (plotting.METAL, held == 1),
+        (plotting.MAGNESIUM, held == 2),
+        (sections.VOID, in_void),
+        (sections.LONE, (held == 0) & ~in_void),
+    ):
+        shown = pixels[row[where], column[where]]
+        np.testing.assert_allclose(shown, np.tile(to_rgb(colour), (where.sum(), 1)))
+    rows = box.positions_A[:, 1 - maps.across(box)] // 1e-3
+    most = max(np.sum(frame.occupancy[rows == r] == 0) for r in np.unique(rows))
+    assert np.sum(held == 0) >= most  # no line of sites holds more vacancies than the chosen slice
+
+
+def test_a_void_at_the_electrolyte_does_not_show_at_the_reservoir(tmp_path):
+    t = load(fake.write(tmp_path / "run.h5", n_frames=2))
+    frame = t.frames[-1]
+    cut = sections.cut_through(t.lattice, [frame])
+    pixels = sections.pixels_of(cut, frame, t.lattice, sections.nearest_site(cut, 400))
+    assert not np.all(frame.occupancy[: t.lattice.sites_per_layer])
+    top = frame.occupancy[-2 * t.lattice.sites_per_layer :]
+    if np.all(top):
+        np.testing.assert_allclose(pixels[-1, :, :3], np.tile(to_rgb(plotting.METAL), (400, 1)))
+
+
+# --- all pictures by name -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """A run of Li and one of Li-Mg on another lattice."""
+    folder = tmp_path_factory.mktemp("pair")
+    box = fake.lattice("bcc_110", (14, 10), 12)
+    one = fake.write(folder / "li.h5", box=fake.lattice(cells=(16, 16)), n_frames=4)
+    two = fake.write(folder / "limg.h5", box=box, species=("Li", "Mg"), n_frames=3)
+    return [load(one), load(two)]
+
+
+@pytest.mark.parametrize("what", plotting.PICTURES)
+@pytest.mark.parametrize("n", [1, 2])
+def test_every_picture_of_one_and_of_two_runs(what, n, pair, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        page = plotting.draw(what, pair[-n:])
+        plotting.save(page, tmp_path / "page.png")
+    assert (tmp_path / "page.png").stat().st_size > 5_000
+    assert page.get_size_inches()[0] == pytest.approx(3.4)
+    for axes in all_axes(page):
+        if axes.get_label() != "<colorbar>" and axes.axison and axes.get_xlabel():
+            assert "(" in axes.get_xlabel(), "an axis without its unit"
+
+
+@pytest.mark.parametrize("what", [p for p in plotting.PICTURES if p not in ("summary", "contact")])
+@pytest.mark.parametrize("kind", ["one sample", "periodic"])
+def test_every_picture_of_odd_runs(what, kind, tmp_path):
+    t = load(fake.write(tmp_path / "run.h5", **RUNS[kind]))
+    if kind == "periodic" and what in ("microscope", "profiles"):
+        with pytest.raises(InputError, match="without an interface"):
+            plotting.draw(what, t)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plotting.save(plotting.draw(what, t), tmp_path / "page.svg")
+
+
+def all_axes(page):
+    return [*page.axes] + [a for part in page.subfigs for a in all_axes(part)]
+
+
+def texts(page) -> str:
+    return " ".join(text.get_text() for axes in all_axes(page) for text in axes.texts)
+
+
+def test_numbers_of_the_paper_only_on_request(pair):
+    plain = plotting.draw("microscope", pair)
+    marked = plotting.draw("microscope", pair, paper=True)
+    assert marked.get_size_inches()[0] == pytest.approx(7.0)
+    for number in ("Li 16–18", "Li-Mg 2–3", "Li 2.2 ± 1.3", "Li-Mg 3.8 ± 1.0", "one gap"):
+        assert number in texts(marked)
+        assert number not in texts(plain)
+
+
+def test_frames_can_be_chosen(pair):
+    page = plotting.draw("map", pair[0], frames="0,2")
+    titles = [axes.get_title(loc="left") for axes in all_axes(page)]
+    assert [title for title in titles if title] == ["0 monolayers", "1.33 monolayers"]
+    with pytest.raises(InputError, match="there is no frame 9"):
+        plotting.draw("map", pair[0], frames="9")
+    with pytest.raises(InputError, match="no picture 'mapp'"):
+        plotting.draw("mapp", pair[0])
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path):
+    from kmc.plotting import style
+
+    made = []
+    for folder in ("cold", "warm"):
+        (tmp_path / folder).mkdir()
+        made.append(load(fake.write(tmp_path / folder / "run.h5", n_frames=1)))
+    assert style.run_names(made) == ["cold/run", "warm/run"]
+
+
+def test_pictures_show_themselves_in_a_notebook(pair):
+    assert plotting.draw("contact", pair)._repr_png_().startswith(b"\x89PNG")
+
+
+# --- movies ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["bcc_111 with Mg", "one sample", "periodic", "inf at the end"])
+def test_movies(kind, tmp_path):
+    t = load(
+        fake.write(
+            tmp_path / "run.h5", **(RUNS[kind] | {"n_frames": RUNS[kind].get("n_frames", 3)})
+        )
+    )
+    told = []
+    save_movie(t, tmp_path / "run.gif", per_second=10, progress=lambda *p: told.append(p))
+    n = len(t.frames)
+    assert told == [(i, n) for i in range(n + 1)]
+    film = Image.open(tmp_path / "run.gif")
+    assert film.n_frames == n
+    if n > 1:
+        assert film.info["duration"] == 100
+        assert film.info["loop"] == 0
+    assert film.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.gif", "run.h5"]
+
+
+def test_a_movie_shows_each_frame(tmp_path):
+    t = load(fake.write(tmp_path / "run.h5", n_frames=3))
+    save_movie(t, tmp_path / "run.gif", frames=[0, 2])
+    film = Image.open(tmp_path / "run.gif")
+    first = np.asarray(film.convert("RGB"))
+    film.seek(1)
+    assert np.mean(first != np.asarray(film.convert("RGB"))) > 0.005
+
+
+def test_movies_refused(tmp_path, monkeypatch):
+    t = load(fake.write(tmp_path / "run.h5", n_frames=1))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="needs the program ffmpeg"):
+        save_movie(t, tmp_path / "run.mp4")
+    with pytest.raises(InputError, match="is no movie"):
+        save_movie(t, tmp_path / "run.avi")
+    with pytest.raises(InputError, match="frames per second"):
+        save_movie(t, tmp_path / "run.gif", per_second=0)
+    with pytest.raises(InputError, match="cannot be written"):
+        save_movie(t, tmp_path / "missing" / "run.gif")
+
+
+def stand_in_for_ffmpeg(folder, monkeypatch, body: str) -> None:
+    script = folder / "bin" / "ffmpeg"
+    script.parent.mkdir()
+    script.write_text(f"#!{sys.executable}\nimport sys\n{body}\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(script.parent))
+
+
+def test_mp4_gives_ffmpeg_every_frame_whole(tmp_path, monkeypatch):
+    stand_in_for_ffmpeg(
+        tmp_path,
+        monkeypatch,
+        "size = sys.argv[sys.argv.index('-s') + 1]\n"
+        "open(sys.argv[-1], 'w').write(f'{size} {len(sys.stdin.buffer.read())}')",
+    )
+    t = load(fake.write(tmp_path / "run.h5", n_frames=2))
+    save_movie(t, tmp_path / "run.mp4")
+    size, n_bytes = (tmp_path / "run.mp4").read_text().split()
+    width, height = (int(edge) for edge in size.split("x"))
+    assert width % 2 == height % 2 == 0
+    assert int(n_bytes) == 2 * 3 * width * height
+
+
+def test_a_failure_of_ffmpeg_is_told(tmp_path, monkeypatch):
+    stand_in_for_ffmpeg(tmp_path, monkeypatch, "sys.exit('Unknown encoder')")
+    t = load(fake.write(tmp_path / "run.h5", n_frames=2))
+    with pytest.raises(KmcError, match="ffmpeg failed: Unknown encoder"):
+        save_movie(t, tmp_path / "run.mp4")
+    assert not (tmp_path / "run.mp4").exists()

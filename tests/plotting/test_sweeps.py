@@ -1,0 +1,197 @@
+"""Pictures of sweeps and thresholds, and the table behind them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.stats import t as student
+
+from kmc.errors import InputError
+from kmc.plotting import sweep_picture
+from kmc.plotting.sweeps import sweep_table
+from kmc.plotting.thresholds import threshold_map_picture, threshold_picture, wilson
+from kmc.sweep.critical.criterion import parse_criterion
+from kmc.sweep.critical.question import Critical, Question
+from kmc.sweep.critical.threshold import Scale, Search, fit
+
+
+def dataset(shape=(4, 3, 5), seed=1) -> xr.Dataset:
+    """Contact that falls with the current and with the temperature, with noise over replicas."""
+    rng = np.random.default_rng(seed)
+    currents = np.geomspace(0.1, 100, shape[0])
+    temperatures = np.linspace(280, 320, shape[1])
+    contact = 0.9 - 0.1 * np.log10(currents)[:, None, None] - 0.002 * (temperatures[:, None] - 280)
+    contact = contact + 0.02 * rng.standard_normal(shape)
+    dims = ["current_density_mA_cm2", "temperature_K", "replica"]
+    ds = xr.Dataset(
+        {
+            "contact_fraction": (dims, contact, {"units": "1"}),
+            "contact_fraction_at": ([*dims, "at_monolayers"], contact[..., None] + 0.01),
+            "onset_capacity_monolayers": (dims, np.where(contact > 0.7, np.nan, contact)),
+            "state": (dims, np.full(shape, "done", dtype=object)),
+        },
+        {"replica": np.arange(shape[2]), "at_monolayers": [0.5]},
+    )
+    for name, values in zip(dims[:2], (currents, temperatures), strict=True):
+        ds = ds.assign_coords({name: (name, values, {"key": f"conditions.{name}"})})
+    return ds
+
+
+def draws(figure) -> bool:
+    """Whether a figure can be drawn, which finds what only the renderer sees."""
+    figure.draw_without_rendering()
+    return len(figure.axes) > 0
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def test_table_has_the_interval_of_the_mean():
+    ds = dataset((4, 1, 5))
+    table = sweep_table(ds)
+    assert list(table.columns) == ["current_density_mA_cm2", "n", "mean", "std", "low", "high"]
+    values = ds.contact_fraction.values[2, 0]
+    low, high = student.interval(0.95, 4, values.mean(), values.std(ddof=1) / np.sqrt(5))
+    assert table.loc[2, ["mean", "low", "high"]].tolist() == pytest.approx(
+        [values.mean(), low, high]
+    )
+
+
+def test_replicas_without_a_number_are_left_out():
+    ds = dataset((3, 1, 4))
+    ds.contact_fraction[0, 0, 1:] = np.nan
+    ds.contact_fraction[1, 0, :] = np.nan
+    table = sweep_table(ds)
+    assert table["n"].tolist() == [1, 0, 4]
+    assert table["mean"].notna().tolist() == [True, False, True]
+    assert table["low"].notna().tolist() == [False, False, True]
+
+
+def test_axes_are_chosen_by_name_or_key():
+    ds = dataset()
+    table = sweep_table(ds, x="conditions.temperature_K", y="current_density_mA_cm2")
+    assert list(table.columns[:2]) == ["current_density_mA_cm2", "temperature_K"]
+    assert len(table) == 12
+    one = sweep_table(ds, where={"temperature_K": "300"})
+    assert list(one.columns[:1]) == ["current_density_mA_cm2"]
+    mean = float(ds.contact_fraction.sel(temperature_K=300)[0].mean())
+    assert one["mean"][0] == pytest.approx(mean)
+
+
+def test_at_a_capacity():
+    ds = dataset()
+    difference = sweep_table(ds, at=0.5)["mean"] - sweep_table(ds)["mean"]
+    assert difference.to_numpy() == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"what": "contact"}, "Did you mean 'contact_fraction'?"),
+        ({"what": "state"}, "there is no number 'state'"),
+        ({"x": "temperature"}, "Did you mean 'temperature_K'?"),
+        ({"x": "temperature_K", "y": "temperature_K"}, "one axis"),
+        ({"where": {"temperature_K": 5}}, "Values of temperature_K: 280.0, 300.0, 320.0."),
+        ({"what": "onset_capacity_monolayers", "at": 0.5}, "not a number at a capacity"),
+    ],
+)
+def test_what_cannot_be_drawn(options, said):
+    with pytest.raises(InputError) as caught:
+        sweep_table(dataset(), **options)
+    assert said in str(caught.value)
+
+
+def test_three_axes_need_a_choice():
+    ds = dataset().expand_dims(size=[1, 2])
+    ds = ds.assign_coords(size=("size", [1, 2], {"key": "system.size"}))
+    with pytest.raises(InputError, match="varies as well") as caught:
+        sweep_table(ds)
+    assert "--where" in caught.value.advice
+    assert len(sweep_table(ds, where={"size": 1})) == 12
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def test_lines_and_bands():
+    figure = sweep_picture(dataset())
+    (axes,) = figure.axes
+    assert draws(figure)
+    assert len(axes.lines) == 3
+    assert len(axes.collections) == 3  # bands
+    assert axes.get_xscale() == "log"
+    assert axes.get_xlabel() == "current density (mA/cm²)"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["280", "300", "320"]
+
+
+def test_names_as_values_stand_side_by_side():
+    ds = dataset((2, 1, 3))
+    names = ("current_density_mA_cm2", ["one", "two"], {"key": "system.params"})
+    figure = sweep_picture(ds.assign_coords(current_density_mA_cm2=names))
+    assert draws(figure)
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["one", "two"]
+
+
+def test_one_run_a_point_has_no_band():
+    figure = sweep_picture(dataset((4, 1, 1)))
+    assert draws(figure)
+    assert len(figure.axes[0].collections) == 0
+    assert "no interval" in figure.get_supxlabel()
+
+
+def test_heat_map():
+    figure = sweep_picture(dataset(), heatmap=True)
+    assert draws(figure)
+    assert figure.axes[0].get_xscale() == "log"
+    assert figure.axes[0].get_yscale() == "linear"
+    with pytest.raises(InputError, match="two axes"):
+        sweep_picture(dataset((4, 1, 2)), heatmap=True)
+
+
+def test_nothing_to_draw_says_why():
+    ds = dataset()
+    ds["contact_fraction"][:] = np.nan
+    with pytest.raises(InputError, match="no run of this sweep has a number"):
+        sweep_picture(ds)
+
+
+# --- thresholds -----------------------------------------------------------------------------------
+
+
+def found(values, hits, runs) -> Critical:
+    scale = Scale.between(0.1, 1000.0)
+    asked = Question("strip_li", "conditions.current_density_mA_cm2", scale,
+                     parse_criterion("contact_fraction<0.8"), at=1.0)  # fmt: skip
+    search = Search(fit(values, hits, runs, scale), tuple(values), tuple(hits), tuple(runs), True)
+    return Critical(asked, search)
+
+
+CLEAR = ([0.1, 5, 15, 1000], [0, 0, 8, 8], [8] * 4)
+NONE = ([0.1, 10, 1000], [0, 0, 0], [4] * 3)
+HIGH = ([0.1, 500, 1000], [0, 0, 3], [8, 8, 4])
+
+
+@pytest.mark.parametrize("outcome", [CLEAR, NONE, HIGH])
+def test_threshold(outcome):
+    figure = threshold_picture(found(*outcome))
+    assert draws(figure)
+    assert "contact fraction < 0.8" in figure.axes[0].get_ylabel()
+
+
+def test_threshold_map_shows_what_is_open():
+    figure = threshold_map_picture(
+        [found(*CLEAR), found(*HIGH), found(*NONE)],
+        "parameters.second_shell_ratio",
+        [0.4, 0.5, 0.6],
+    )
+    assert draws(figure)
+    assert "arrows" in figure.get_supxlabel()
+    assert figure.axes[0].get_ylabel() == "critical current density (mA/cm²)"
+
+
+def test_wilson_interval():
+    """5 of 10: 0.237 to 0.763; none of 10: 0 to 0.278 (Brown, Cai, DasGupta 2001, eq. 4)."""
+    low, high = wilson(np.array([5.0, 0.0]), np.array([10.0, 10.0]))
+    assert low == pytest.approx([0.2366, 0.0], abs=1e-4)
+    assert high == pytest.approx([0.7634, 0.2775], abs=1e-4)

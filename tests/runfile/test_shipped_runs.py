@@ -1,0 +1,26 @@
+"""Every run that comes with kmc, with all of its state rebuilt and compared on the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from kmc.common import catalogue
+from kmc.runfile.load import load_run
+from kmc.simulation.run import run_to_file
+
+NAMES = [name for name in catalogue.names("runs") if not name.startswith("study_")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_beginning_under_the_self_check(name, tmp_path):
+    run = load_run(name, {"stop.events": 100_000})
+    t = run_to_file(run, tmp_path / "run.h5", progress=False, check_every=20_000)
+    assert t.finished
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_whole_run_under_the_self_check(name, tmp_path):
+    t = run_to_file(load_run(name), tmp_path / "run.h5", progress=False, check_every=1_000_000)
+    assert t.finished
+    assert "events reached" not in t.stop_reason

@@ -1,0 +1,356 @@
+"""Runs that stop and go on: what they write is what an undisturbed run writes."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from kmc.common.progress import Silent
+from kmc.errors import InputError
+from kmc.runfile.load import load_run
+from kmc.simulation import resume, run
+from kmc.simulation.run import Simulation, run_to_file
+from kmc.trajectory import checkpoint
+from kmc.trajectory.checkpoint import checkpoint_of
+from kmc.trajectory.reader import load
+from kmc.trajectory.transaction import Transaction
+
+BASE = {
+    "system.size": [8, 8, 10],
+    "acceleration.max_hops_per_strip_per_site": 3e3,
+    "stop.capacity_monolayers": 1.0,
+    "output.sample_every_monolayers": 0.05,
+    "output.frame_every_monolayers": 0.2,
+}
+CLOSED = {
+    "conditions.current_density_mA_cm2": 0.0,
+    "acceleration.max_hops_per_strip_per_site": None,
+    "acceleration.saddle_floor_eV": 0.1,
+    "stop.capacity_monolayers": None,
+    "stop.events": 20_000,
+    "output.sample_every_monolayers": None,
+    "output.frame_every_monolayers": None,
+    "output.sample_every_s": 1e-8,
+    "output.frame_every_events": 3000,
+    "system.vacancy_fraction": 0.02,
+}
+KINDS = {
+    "li": ("strip_li", BASE),
+    "limg_110": ("strip_limg", {**BASE, "system.lattice": "bcc_110"}),
+    "limg_111": ("strip_limg", {**BASE, "system.lattice": "bcc_111"}),
+    "bulk": ("strip_limg", {**BASE, **CLOSED, "system.boundary": "periodic",
+                            "system.mg_coverage_L1": None}),
+    "held voltage under pressure": (
+        "strip_limg",
+        {**BASE, "conditions.current_density_mA_cm2": None, "conditions.overpotential_V": 0.02,
+         "conditions.stack_pressure_MPa": 3.0, "stop.capacity_monolayers": 0.5},
+    ),
+    "rest": ("strip_li", {**BASE, "stop.capacity_monolayers": 0.5, "rest.time_s": 0.1}),
+    "flaws": ("strip_li", {**BASE, "interface.patches": [[1.0, 1.0, 0.6]], "system.lattice":
+                           "bcc_111", "interface.void_density_per_um2": 1e5,
+                           "interface.void_radius_nm": 0.7, "interface.void_height_nm": 0.5}),
+    "superbasins": ("lithiophilic_exact", {**BASE, "acceleration.max_hops_per_strip_per_site": None,
+                                           "stop.capacity_monolayers": 3.0}),
+    "patchy": ("patchy", {**BASE, "interface.correlation_length_nm": 0.7}),
+}  # fmt: skip
+
+
+def contents(path) -> dict[str, bytes]:
+    """Type, shape and bytes of every dataset of a file."""
+    found = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset):
+            found[name] = (item.dtype.str, item.shape, item[()].tobytes())
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return found
+
+
+def assert_same(path, other) -> None:
+    one, two = contents(path), contents(other)
+    assert one.keys() == two.keys()
+    assert [name for name in one if one[name] != two[name]] == []
+
+
+@pytest.fixture(scope="module")
+def whole(request, tmp_path_factory):
+    """Path of an undisturbed run of a kind, computed once."""
+    done = {}
+
+    def get(kind):
+        if kind not in done:
+            done[kind] = tmp_path_factory.mktemp("whole") / f"{kind}.h5"
+            run_to_file(load_run(*KINDS[kind]), done[kind], progress=False)
+        return done[kind]
+
+    return get
+
+
+class StopAfter(Silent):
+    """Asks a run to stop after so many chunks of the loop."""
+
+    def __init__(self, interruption, chunks):
+        self.interruption, self.chunks = interruption, chunks
+
+    def update(self, fraction, text):
+        self.chunks -= 1
+        self.interruption.requested = self.chunks <= 0
+
+
+def run_in_pieces(monkeypatch, kind, path, chance) -> int:
+    """Run a kind to its end, interrupted at random; returns how often."""
+    monkeypatch.setattr(run, "_next_chunk", lambda *_: chance.randrange(1, 3000))
+    monkeypatch.setattr(run, "_FIRST_CHUNK", 500)
+    pieces = []
+
+    def progress_for(*_):
+        pieces.append(1)
+        return StopAfter(interruption, chance.randrange(1, 12))
+
+    class Captured(run.Interruption):
+        def __enter__(self):
+            nonlocal interruption
+            interruption = super().__enter__()
+            return interruption
+
+    interruption = None
+    for module in (run, resume):
+        monkeypatch.setattr(module, "Interruption", Captured)
+        monkeypatch.setattr(module, "progress_for", progress_for)
+    trajectory = run_to_file(load_run(*KINDS[kind]), path)
+    while not trajectory.finished:
+        assert trajectory.stop_reason == "interrupted"
+        trajectory = resume.resume(path, check_every=5000)
+    return len(pieces)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(kind, whole, tmp_path, monkeypatch):
+    path = tmp_path / "pieces.h5"
+    expected = whole(kind)
+    assert run_in_pieces(monkeypatch, kind, path, random.Random(7)) >= 3
+    assert_same(path, expected)
+
+
+def test_a_finished_run_is_not_resumed_but_extended(whole, tmp_path):
+    kind, path = "li", tmp_path / "short.h5"
+    base, overrides = KINDS[kind]
+    run_to_file(
+        load_run(base, {**overrides, "stop.capacity_monolayers": 0.33}), path, progress=False
+    )
+    with pytest.raises(InputError, match=r"short\.h5 is finished: capacity_mono"):
+        resume.resume(path)
+    with pytest.raises(InputError, match="there already"):
+        resume.extend(path, {"stop.capacity_monolayers": 0.2})
+    with pytest.raises(InputError, match=r"seed.*\n.*Only keys of \[stop\]"):
+        resume.extend(path, {"random.seed": 3})
+    with pytest.raises(InputError, match="no new end"):
+        resume.extend(path, {})
+    assert len(load(path).frames) == 3  # 0, 0.2 and the end
+    resume.extend(path, {"stop.capacity_monolayers": 1.0}, progress=False)
+    assert_same(path, whole(kind))
+    assert load(path).provenance["continued"].startswith("1 times")
+
+
+def test_a_run_stopped_by_its_wall_time_can_go_on(whole, tmp_path):
+    base, overrides = KINDS["li"]
+    path = tmp_path / "batch.h5"
+    first = run_to_file(
+        load_run(base, {**overrides, "stop.wall_time_s": 1e-9}), path, progress=False
+    )
+    assert first.stop_reason == "wall_time_s reached 1e-09"
+    resume.extend(path, {"stop.wall_time_s": None}, progress=False)
+    assert_same(path, whole("li"))
+
+
+def test_killed_between_the_end_and_saying_so(whole, tmp_path, monkeypatch):
+    """The end is on the disk as a checkpoint before the file is marked as finished."""
+    base, overrides = KINDS["li"]
+    path = tmp_path / "killed.h5"
+    monkeypatch.setattr(
+        run.TrajectoryWriter, "close", lambda self, checkpoint, **_: self.flush(checkpoint)
+    )
+    run_to_file(load_run(base, overrides), path, progress=False)
+    monkeypatch.undo()
+    assert not load(path).finished
+    trajectory = resume.resume(path, progress=False)
+    assert trajectory.stop_reason == "capacity_monolayers reached 1"
+    assert_same(path, whole("li"))
+
+
+def test_killed_before_the_first_checkpoint(whole, tmp_path):
+    """Then the run begins again, from the settings and the seed in the file."""
+    run = load_run(*KINDS["li"])
+    begun = Simulation(run)
+    path = tmp_path / "early.h5"
+    run.TrajectoryWriter(
+        path,
+        lattice=begun.model.lattice,
+        run_text=run.text,
+        resolved=begun.resolved(),
+        seed=run.random.seed,
+    )._hold.release()
+    resume.resume(path, progress=False)
+    assert_same(path, whole("li"))
+
+
+def test_two_processes_do_not_write_one_file(whole, tmp_path):
+    run = load_run(*KINDS["li"])
+    begun = Simulation(run)
+    path = tmp_path / "busy.h5"
+    writer = run.TrajectoryWriter(
+        path,
+        lattice=begun.model.lattice,
+        run_text=run.text,
+        resolved=begun.resolved(),
+        seed=run.random.seed,
+    )
+    with pytest.raises(InputError, match="being written by another process"):
+        resume.resume(path)
+    writer.close(finished=False, stop_reason="interrupted")
+    resume.resume(path, progress=False)
+    assert_same(path, whole("li"))
+
+
+def test_another_parameter_set_is_not_mixed_in(tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text(Path(load_run("strip_li").parameter_set().origin).read_text())
+    base, overrides = KINDS["li"]
+    path = tmp_path / "own.h5"
+    run_to_file(
+        load_run(base, {**overrides, "system.params": str(own), "stop.capacity_monolayers": 0.1}),
+        path,
+        progress=False,
+    )
+    own.write_text(own.read_text().replace("value = 0.055", "value = 0.056"))
+    with pytest.raises(InputError, match=r"cannot be continued.*0\.055"):
+        resume.extend(path, {"stop.capacity_monolayers": 0.2})
+    own.unlink()
+    with pytest.raises(InputError, match=r"own\.toml"):
+        resume.extend(path, {"stop.capacity_monolayers": 0.2})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"phase": {"phase": 0, "colour": "red"}},
+        {"recorded": [1]},
+        {"hop_bins": None},
+        {"clock": "late"},
+        {"occupancy": np.zeros(3, dtype=np.uint8)},
+        {"generator": {"bit_generator": "os"}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_checkpoint_that_makes_no_sense_is_refused(whole, tmp_path, change):
+    path = tmp_path / "odd.h5"
+    path.write_bytes(whole("li").read_bytes())
+    with h5py.File(path, "r+") as file:
+        slot = file["checkpoint/end"]
+        state = checkpoint.unpack(slot[:].tobytes())
+        data = np.frombuffer(checkpoint.pack(state | change), np.uint8)
+        slot.resize(data.size, axis=0)
+        slot[:] = data
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="checkpoint does not fit the run"):
+        resume.extend(path, {"stop.capacity_monolayers": 2.0}, progress=False)
+    assert path.read_bytes() == before
+
+
+# --- kill -9 --------------------------------------------------------------------------------------
+
+
+def test_fifty_files_as_kills_leave_them(whole, tmp_path, monkeypatch):
+    """After a kill the file is what the last writes left; each of these becomes the same run."""
+    run = load_run(*KINDS["limg_110"])
+    left = []
+    write = Transaction._write
+
+    def write_and_keep(self, offset, data):
+        write(self, offset, data)
+        left.append((tmp_path / "run.h5").read_bytes())
+
+    monkeypatch.setattr(Transaction, "_write", write_and_keep)
+    monkeypatch.setattr(run, "_FLUSH_EVERY_S", 0.0)
+    monkeypatch.setattr(run, "_next_chunk", lambda *_: 700)
+    monkeypatch.setattr(run, "_FIRST_CHUNK", 700)
+    run_to_file(run, tmp_path / "run.h5", progress=False)
+    monkeypatch.undo()
+    assert_same(tmp_path / "run.h5", whole("limg_110"))
+    assert len(left) > 200
+    path = tmp_path / "left.h5"
+    for content in random.Random(11).sample(left, 50):
+        path.write_bytes(content)
+        if not load(path).finished:
+            resume.resume(path, progress=False)
+        assert_same(path, tmp_path / "run.h5")
+
+
+LONG = {
+    **BASE,
+    **CLOSED,
+    "stop.events": 4_000_000,
+    "output.sample_every_s": None,
+    "output.sample_every_events": 20_000,
+    "output.frame_every_events": 300_000,
+}
+_CHILD = """
+import json, sys
+from kmc import checkpoint, continuation, simulation
+from kmc.runfile.load import load_run
+
+simulation._CHUNK_S, simulation._FLUSH_EVERY_S = 0.002, 0.01
+path, overrides, how = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
+print("ready", flush=True)
+if how == "run":
+    simulation.run_to_file(load_run("strip_li", overrides), path, progress=False)
+else:
+    continuation.resume(path, progress=False)
+"""
+
+
+def start(path, how: str) -> subprocess.Popen:
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHILD, str(path), json.dumps(LONG), how],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+def position(path) -> int:
+    """How far the run is that would go on from this file, in attempts; 0 for its beginning."""
+    state = checkpoint_of(load(path))
+    return state["attempts"] if state else 0
+
+
+def test_killed_ten_times(tmp_path):
+    """kill -9 at random moments of a run and of its continuations."""
+    expected, path = tmp_path / "expected.h5", tmp_path / "killed.h5"
+    run_to_file(load_run("strip_li", LONG), expected, progress=False)
+    chance, reached = random.Random(3), [0]
+    while len(reached) <= 10:
+        child = start(path, "resume" if path.exists() else "run")
+        while not path.exists():
+            time.sleep(0.005)
+        end = time.monotonic() + 60
+        while time.monotonic() < end and child.poll() is None and position(path) <= reached[-1]:
+            time.sleep(chance.uniform(0.0, 0.05))
+        assert child.poll() is None, "the run was over before it could be killed ten times"
+        child.kill()
+        child.wait()
+        reached.append(position(path))
+    assert reached == sorted(set(reached))
+    assert start(path, "resume").wait() == 0
+    assert_same(path, expected)

@@ -1,0 +1,286 @@
+"""Whole runs: what is recorded, when they stop, and that every record adds up."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+import kmc
+from kmc.common.units import E_C
+from kmc.errors import InputError
+from kmc.kernels import tables
+from kmc.runfile.load import load_run
+from kmc.simulation.engine import Engine
+from kmc.simulation.run import Simulation, run_to_file
+
+SMALL = {
+    "system.size": [8, 8, 12],
+    "acceleration.max_hops_per_strip_per_site": 1e4,
+    "stop.capacity_monolayers": 1.0,
+    "output.sample_every_monolayers": 0.1,
+    "output.frame_every_monolayers": 0.25,
+}
+RELAX = {
+    "conditions.current_density_mA_cm2": 0.0,
+    "acceleration.max_hops_per_strip_per_site": None,
+    "stop.capacity_monolayers": None,
+    "output.sample_every_monolayers": None,
+    "output.frame_every_monolayers": None,
+    "output.sample_every_events": 500,
+    "output.frame_every_events": 1000,
+    "system.vacancy_fraction": 0.02,
+    "stop.events": 5000,
+}
+RUNS = {
+    "li": ("strip_li", SMALL),
+    "limg": ("strip_limg", SMALL),
+    "limg_equilibrium": ("strip_limg", {**SMALL, "system.mg_coverage_L1": "equilibrium"}),
+    "li_110": ("strip_li", {**SMALL, "system.lattice": "bcc_110"}),
+    "limg_111": ("strip_limg", {**SMALL, "system.lattice": "bcc_111"}),
+    "exact_rates": (
+        "strip_li",
+        {**SMALL, "acceleration.max_hops_per_strip_per_site": None, "stop.events": 20_000},
+    ),
+    "relaxation": ("strip_limg", {**SMALL, **RELAX}),
+    "bulk": (
+        "strip_limg",
+        {**SMALL, **RELAX, "system.boundary": "periodic", "system.mg_coverage_L1": None},
+    ),
+    "closed": (
+        "strip_li",
+        {**SMALL, "conditions.electrode_thickness_um": float("inf")},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def trajectory(request, tmp_path_factory):
+    """Trajectory of one of RUNS, computed once."""
+    cache = request.config.stash.setdefault(_STASH, {})
+
+    def get(name):
+        if name not in cache:
+            base, overrides = RUNS[name]
+            path = tmp_path_factory.mktemp("runs") / f"{name}.h5"
+            cache[name] = run_to_file(load_run(base, overrides), path, progress=False)
+        return cache[name]
+
+    return get
+
+
+_STASH = pytest.StashKey[dict]()
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_energy_of_every_frame_is_that_of_its_occupancy(trajectory, name):
+    """To the last µeV, from scratch."""
+    t = trajectory(name)
+    base, overrides = RUNS[name]
+    model = Simulation(load_run(base, overrides)).model
+    sample_of = {events: i for i, events in enumerate(t.samples["events"])}
+    assert len(t.frames) >= 2
+    for frame in t.frames:
+        recorded = t.samples["energy_eV"][sample_of[frame.events]]
+        energy = model.hamiltonian.energy_ueV(frame.occupancy, model.lattice)
+        assert round(recorded * 1e6) == energy
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_atom_is_accounted_for(trajectory, name):
+    t = trajectory(name)
+    first, last = t.frames[0].occupancy, t.frames[-1].occupancy
+    change = {x: int((last == x).sum()) - int((first == x).sum()) for x in (0, 1, 2)}
+    s = {key: int(t.samples[key][-1]) for key in ("strips", "absorbed", "emitted")}
+    mg_gain = int(t.samples["absorbed_Mg"][-1] - t.samples["emitted_Mg"][-1])
+    assert change[2] == mg_gain
+    assert change[1] == s["absorbed"] - s["emitted"] - mg_gain - s["strips"]
+    assert t.samples["vacancies"][-1] == (last == 0).sum()
+    hops = sum(t.samples[f"hops_{c}"][-1] for c in ("Li", "Li_near_Mg", "Mg"))
+    assert hops == t.samples["hops"][-1]
+    assert t.samples["events"][-1] == hops + s["strips"] + s["absorbed"] + s["emitted"]
+
+
+@pytest.mark.parametrize("name", ["li", "limg", "li_110", "limg_111"])
+def test_contact_and_capacity_follow_from_the_frames(trajectory, name):
+    t = trajectory(name)
+    n_L1 = int((t.lattice.layer == 1).sum())
+    row = {events: i for i, events in enumerate(t.samples["events"])}
+    for frame in t.frames:
+        L1 = frame.occupancy[t.lattice.layer == 1]
+        i = row[frame.events]
+        assert t.samples["contact_fraction"][i] == pytest.approx((L1 > 0).mean())
+        assert t.samples["contact_fraction_Li"][i] == pytest.approx((L1 == 1).mean())
+    strips = t.samples["strips"]
+    assert t.samples["capacity_monolayers"] == pytest.approx(strips / n_L1)
+    area_cm2 = t.lattice.box_A[0] * t.lattice.box_A[1] * 1e-16
+    assert t.samples["capacity_mAh_cm2"] == pytest.approx(strips * E_C / area_cm2 / 3.6)
+
+
+def test_cadence(trajectory):
+    t = trajectory("li")
+    assert t.frames.capacity_monolayers == pytest.approx([0, 0.25, 0.5, 0.75, 1.0])
+    at_samples = np.setdiff1d(
+        np.round(t.samples["capacity_monolayers"], 3), [0.25, 0.75]
+    )  # frames bring a sample along
+    # 0.1 monolayers of 64 sites are 6.4 atoms: the next whole atom counts.
+    assert at_samples == pytest.approx(np.ceil(np.arange(11) * 6.4 - 1e-9) / 64, abs=1e-3)
+
+
+def test_same_seed_same_bytes(tmp_path):
+    base, overrides = RUNS["limg"]
+    files = [tmp_path / f"{i}.h5" for i in range(3)]
+    for path, seed in zip(files, (5, 5, 6), strict=True):
+        run_to_file(load_run(base, {**overrides, "random.seed": seed}), path, progress=False)
+    contents = []
+    for path in files:
+        with h5py.File(path, "r") as file:
+            contents.append(
+                [
+                    file[group][name][()].tobytes()
+                    for group in ("samples", "frames")
+                    for name in sorted(file[group])
+                ]
+            )
+    assert contents[0] == contents[1]
+    assert contents[0] != contents[2]
+
+
+@pytest.mark.parametrize(
+    ("stop", "reason"),
+    [
+        ({"stop.capacity_monolayers": 0.5}, "capacity_monolayers reached 0.5"),
+        ({"stop.capacity_mAh_cm2": 1e-5}, "capacity_mAh_cm2 reached 1e-05"),
+        ({"stop.contact_fraction": 0.9}, "contact_fraction fell to 0.9"),
+        ({"stop.events": 777}, "events reached 777"),
+        ({"stop.time_s": 0.01}, "time_s reached 0.01"),
+        ({"stop.overpotential_V": 0.001}, "overpotential_V reached 0.001"),
+        ({"stop.wall_time_s": 1e-6}, "wall_time_s reached 1e-06"),
+    ],
+)
+def test_stops(tmp_path, stop, reason):
+    run = load_run("strip_li", {**SMALL, **stop})
+    t = run_to_file(run, tmp_path / "t.h5", progress=False)
+    assert t.finished
+    assert t.stop_reason == reason
+    last = {key: t.samples[key][-1] for key in t.samples.keys()}  # noqa: SIM118
+    if "events" in reason:
+        assert last["events"] == 777
+    if reason == "time_s reached 0.01":
+        assert last["time_s"] == 0.01
+    if "contact" in reason:
+        assert last["contact_fraction"] <= 0.9 < t.samples["contact_fraction"][-2]
+    assert t.frames[-1].events == last["events"]
+
+
+def test_nothing_left_to_strip(tmp_path):
+    """An interface of Mg alone, with no Li below an Mg after the first few layers are gone."""
+    overrides = {
+        **SMALL,
+        "system.size": [4, 4, 8],
+        "stop.capacity_monolayers": 20.0,
+        "conditions.electrode_thickness_um": float("inf"),
+    }
+    t = run_to_file(load_run("strip_li", overrides), tmp_path / "t.h5", progress=False)
+    assert t.stop_reason == "no electroactive atom left at the interface"
+    assert t.samples["contact_fraction_Li"][-1] == 0
+    assert np.isinf(t.samples["overpotential_V"][-1])
+
+
+def test_a_held_voltage_without_any_contact_ends_the_run():
+    """The drop of no contact is infinite; what is left of the voltage must not be a standstill."""
+    overrides = {
+        **SMALL,
+        "conditions.current_density_mA_cm2": None,
+        "conditions.overpotential_V": 0.02,
+    }
+    model = Simulation(load_run("strip_li", overrides)).model
+    occupancy = np.ones(model.lattice.n_sites, dtype=np.uint8)
+    occupancy[: model.lattice.sites_per_layer] = 0
+    engine = Engine(model, occupancy, np.random.default_rng(1))
+    engine.split_voltage()
+    assert engine.advance(attempts=10) == tables.NO_ELECTROACTIVE
+    assert engine.count(tables.EVENTS) == 0
+
+
+def test_time_passes_where_next_to_nothing_happens(tmp_path):
+    """At 80 K the only hops left are rare: the clock jumps to the limit, no endless loop."""
+    overrides = {
+        **SMALL,
+        **RELAX,
+        "stop.events": None,
+        "conditions.temperature_K": 80.0,
+        "acceleration.saddle_floor_eV": 1.0,
+        "conditions.electrode_thickness_um": float("inf"),
+        "stop.time_s": 1.0,
+    }
+    t = run_to_file(load_run("strip_li", overrides), tmp_path / "t.h5", progress=False)
+    assert t.stop_reason == "time_s reached 1"
+    assert t.samples["time_s"][-1] == 1.0
+    assert t.samples["events"][-1] == 0
+
+
+def test_too_cold_is_refused(tmp_path):
+    run = load_run("strip_li", {**SMALL, "conditions.temperature_K": 1.0})
+    with pytest.raises(InputError, match="temperature_K = 1 is too low") as caught:
+        run_to_file(run, tmp_path / "t.h5", progress=False)
+    assert "Use at least" in caught.value.advice
+    assert not list(tmp_path.iterdir())
+
+
+def test_equilibrium_coverage_of_L1(trajectory):
+    """Segregation of −0.51 eV covers L1 almost whole at 298 K."""
+    first = trajectory("limg_equilibrium").frames[0]
+    L1 = first.occupancy[:64]
+    assert (L1 == 2).mean() > 0.98
+
+
+def test_run_from_python(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    t = kmc.run("strip_li", overrides={**SMALL, "stop.capacity_monolayers": 0.2}, progress=False)
+    assert (tmp_path / "strip_li.h5").exists()
+    assert t.samples.strips[-1] == 13
+    assert kmc.load("strip_li.h5").samples.strips[-1] == 13
+
+
+def start(tmp_path):
+    command = [sys.executable, "-m", "kmc.cli.app", "run", "strip_li", "-o", "t.h5"]
+    command += ["--set", "stop.capacity_monolayers=50", "--set", "system.size=[16, 16, 100]"]
+    return subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_a_readable_file_that_says_so(tmp_path, number):
+    process = start(tmp_path)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "t.h5").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in output + errors
+    t = kmc.load(tmp_path / "t.h5")
+    assert not t.finished
+    assert t.stop_reason == "interrupted"
+    assert t.frames[-1].events == t.samples.events[-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("delay_s", [0.3, 0.8, 1.2])
+def test_ctrl_c_while_the_run_is_being_prepared_is_not_lost(tmp_path, delay_s):
+    process = start(tmp_path)
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode in (130, -signal.SIGINT), errors  # or before kmc was imported
+    if process.returncode == 130:
+        assert "Traceback" not in output + errors

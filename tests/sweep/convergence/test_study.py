@@ -1,0 +1,348 @@
+"""Ladders of ratios: what is asked, what is run, what is read, and `kmc converge`."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+
+import fake
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import kmc
+from kmc.cli.app import main
+from kmc.cli.converge import parse_ratios
+from kmc.errors import InputError, KmcError
+from kmc.runfile.load import load_run
+from kmc.sweep.convergence.results import RATIO, read_ladder
+from kmc.sweep.convergence.study import Ladder, physical_ratio_of
+from kmc.sweep.folder import make_folder, open_folder
+
+TINY = {"system.size": [6, 6, 8], "stop.capacity_monolayers": 0.6}
+SET = ["--set", "system.size=[6, 6, 8]", "--set", "stop.capacity_monolayers=0.6"]
+PHYSICAL = 6.7778e11  # 2.6e12 Hz over 0.5 mA/cm² on a site of 3.506 Å squared
+
+
+def call(*arguments, code=0):
+    done = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert done.exit_code == code, done.output
+    assert "Traceback" not in done.output
+    return done.output.replace("\u00a0", " ")
+
+
+def files(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("points/*.h5")}
+
+
+# --- what is asked --------------------------------------------------------------------------------
+
+
+def test_the_default_ladder_ends_ten_times_above_the_run():
+    asked = Ladder("strip_li").check()
+    assert asked.ratios == (1e3, 1e4, 1e5, 1e6, 1e7)
+    assert asked.run.acceleration.max_hops_per_strip_per_site == 1e7
+    assert Ladder("strip_li", rungs=2).check().ratios == (1e6, 1e7)
+
+
+def test_a_set_ratio_is_that_of_the_run():
+    assert Ladder("strip_li", settings={RATIO: 2e4}, rungs=2).check().ratios == (2e4, 2e5)
+
+
+def test_the_ladder_ends_at_the_physical_ratio():
+    assert Ladder("strip_li", settings={RATIO: 5e11}, rungs=2).check().ratios == (6.74e10, 6.74e11)
+
+
+def test_the_physical_ratio_is_where_no_floor_is_left(tmp_path):
+    run = load_run("strip_li", TINY)
+    found = physical_ratio_of(run)
+    assert found == pytest.approx(PHYSICAL, rel=1e-3)
+    t = kmc.run("strip_li", {**TINY, RATIO: found * 1.0001, "stop.events": 1000},
+                output=tmp_path / "a.h5", progress=False)  # fmt: skip
+    assert t.acceleration["saddle_floor_eV"] == 0
+    held = load_run("strip_li", {
+        **TINY, "conditions.current_density_mA_cm2": None, "conditions.overpotential_V": 0.02,
+    })  # fmt: skip
+    assert found / 10 < physical_ratio_of(held) < found
+
+
+def test_a_floor_gives_way_to_ratios(tmp_path):
+    settings = {**TINY, RATIO: None, "acceleration.saddle_floor_eV": 0.4}
+    asked = Ladder("strip_li", (1e4, 1e5), settings=settings)
+    assert asked.check().run.acceleration.saddle_floor_eV is None
+    plan = asked.plan(tmp_path / "none")
+    assert plan.run_tables(plan.points[0])["acceleration"] == {"max_hops_per_strip_per_site": 1e4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"replicas": 0}, "--replicas 0 is out of range"),
+        ({"rungs": 0}, "--rungs 0 is out of range"),
+        ({"rungs": 10}, "Ask for fewer --rungs"),
+        ({"ratios": (1e4, 1e4)}, "needs different ratios"),
+        ({"ratios": ()}, "needs different ratios"),
+        ({"ratios": ("1e4",)}, "a ratio of nan is out of range"),
+        ({"ratios": (math.nan,)}, "a ratio of nan is out of range"),
+        ({"ratios": (-1e4,)}, "at least 1"),
+        ({"ratios": (1e4, 1e12)}, "beyond the physical one, 6.8e11"),
+        ({"base": "strip_lii"}, "Did you mean 'strip_li'?"),
+        ({"settings": {"system.sise": 3}}, "size"),
+        (
+            {"settings": {RATIO: None, "acceleration.saddle_floor_eV": 0.4}},
+            "saddle_floor_eV = 0.4, not a ratio",
+        ),
+        ({"settings": {RATIO: None}}, "states no ratio"),
+        (
+            {
+                "settings": {
+                    RATIO: None, "conditions.current_density_mA_cm2": 0, "stop.events": 1000
+                }
+            },
+            "without a current",
+        ),
+        (
+            {"settings": {RATIO: None, "system.boundary": "periodic", "stop.events": 1000,
+                          "system.vacancy_fraction": 0.01,
+                          "conditions.current_density_mA_cm2": 0,
+                          "conditions.electrode_thickness_um": None}},
+            "without an interface nothing is stripped",
+        ),
+    ],
+)  # fmt: skip
+def test_what_makes_no_ladder_is_refused(changes, said):
+    with pytest.raises(InputError) as caught:
+        Ladder(**{"base": "strip_li", **changes}).check()
+    assert said in str(caught.value)
+
+
+def test_a_floor_is_told_as_a_ratio():
+    settings = {RATIO: None, "acceleration.saddle_floor_eV": 0.4}
+    with pytest.raises(InputError) as caught:
+        Ladder("strip_li", settings=settings).check()
+    ratio = PHYSICAL * math.exp(-0.4 / (8.617333e-5 * 298.15))
+    assert f"is a ratio of {ratio:.1e}"[:-4] in caught.value.advice
+
+
+@pytest.mark.parametrize("text", ["", "1e4,", "a", "1e4;1e5"])
+def test_ratios_that_are_no_numbers(text):
+    with pytest.raises(InputError, match="no list of numbers"):
+        parse_ratios(text)
+    assert parse_ratios(None) is None
+    assert parse_ratios("1e4, 2e5") == (1e4, 2e5)
+
+
+# --- reading, with synthetic runs -----------------------------------------------------------------
+
+
+def made(folder, ratios=(1e4, 1e5, 1e6), replicas=2, **options):
+    made = make_folder(folder, Ladder("strip_li", ratios, replicas=replicas).plan(folder))
+    settings = fake.resolved(fake.lattice())
+    frequency = {"value": 2.6e12, "unit": "Hz", "source": [], "note": "", "assumed": False}
+    settings["parameters"]["attempt_frequency_Hz"] = frequency
+    for point in made.plan.points:
+        made.prepare(point)
+        fake.write(made.trajectory_path(point), n_frames=3, settings=settings, **options)
+        made.record_done(point, point.settings[RATIO] / 1e4)
+    return made
+
+
+def test_reading_a_folder(tmp_path):
+    made(tmp_path / "a")
+    found = read_ladder(tmp_path / "a", workers=1)
+    ds = kmc.load_sweep(tmp_path / "a")
+    loss = found.findings["contact_loss"]
+    assert [rung.mean for rung in loss.rungs] == pytest.approx(
+        1 - ds.contact_fraction.mean("replica").values
+    )
+    area_um2 = np.prod(fake.lattice().box_A[:2]) / 1e8
+    density = found.findings["void_density_per_um2"]
+    assert density.rungs[0].mean == pytest.approx(float(ds.voids[0].mean()) / area_um2)
+    assert found.physical_ratio > 1e10
+    assert (found.runs, found.missing, found.base) == (6, 0, "strip_li")
+
+
+def test_reading_at_a_capacity(tmp_path):
+    folder = tmp_path / "a"
+    made(folder, monolayers=1.0)
+    early, late = read_ladder(folder, at=0.5), read_ladder(folder)
+    first, last = (f.findings["contact_loss"].rungs[0].mean for f in (early, late))
+    assert first < last
+    assert early.findings["onset_capacity_monolayers"] == late.findings["onset_capacity_monolayers"]
+    beyond = read_ladder(folder, at=2.0)
+    assert beyond.early == 6
+    assert beyond.findings["contact_loss"].rungs[0].n == 0
+    assert "6 runs ended before 2 monolayers" in " ".join(beyond.lines()).replace("\u00a0", " ")
+
+
+def test_times_come_from_the_runs(tmp_path):
+    """1, 10 and 100 s a run: a further rung takes 2 runs of 1000 s, a third replica 111 s."""
+    from kmc.sweep.convergence.results import _Times
+
+    opened = made(tmp_path / "a")
+    times = _Times(opened, 2)
+    assert times((1e7,), 2) == pytest.approx(1000.0)
+    assert times((), 3) == pytest.approx(111 / 2)
+    assert times((), 2) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"at": 0.0}, "--at 0"),
+        ({"at": math.nan}, "--at nan"),
+        ({"tolerance": 1.0}, "--tolerance 1"),
+    ],
+)
+def test_readings_that_make_no_sense(tmp_path, options, said):
+    with pytest.raises(InputError, match=said):
+        read_ladder(tmp_path, **options)
+
+
+def test_folders_that_hold_no_ladder(tmp_path):
+    with pytest.raises(InputError, match="not the folder of a sweep"):
+        read_ladder(tmp_path)
+    folder = tmp_path / "sweep"
+    file = tmp_path / "s.toml"
+    file.write_text('run = "strip_li"\n[grid]\n"conditions.temperature_K" = [290, 300]\n')
+    from kmc.sweep.plan import read_plan
+
+    make_folder(folder, read_plan(file))
+    with pytest.raises(InputError, match="holds another sweep"):
+        read_ladder(folder)
+    with pytest.raises(InputError, match="holds another sweep"):
+        Ladder("strip_li").plan(folder)
+
+
+def test_a_ladder_without_a_run_that_is_done(tmp_path):
+    folder = tmp_path / "a"
+    opened = make_folder(folder, Ladder("strip_li", (1e4, 1e5)).plan(folder))
+    with pytest.raises(KmcError, match="none of the runs"):
+        read_ladder(folder)
+    opened.record_failure(opened.plan.points[0], "the disk is full", "", 1.0)
+    with pytest.raises(KmcError, match="the disk is full"):
+        read_ladder(folder)
+
+
+def test_a_failed_run_is_left_out_and_told(tmp_path):
+    opened = made(tmp_path / "a", replicas=3)
+    opened.trajectory_path(opened.plan.points[4]).write_bytes(b"nothing")
+    found = read_ladder(tmp_path / "a")
+    assert found.missing == 1
+    assert [rung.n for rung in found.findings["contact_loss"].rungs] == [3, 2, 3]
+
+
+# --- real runs, in a box of 36 sites at the interface ---------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ladders") / "tiny"
+    options = ["--ratios", "1e2,1e3,1e4", "--replicas", 2, "-j", 2, "-o", folder]
+    told = call("converge", "strip_li", *SET, *options)
+    return folder, told
+
+
+def test_a_real_ladder(real):
+    folder, told = real
+    assert "strip_li: contact and voids at the end of the runs" in told
+    assert "contact loss" in told
+    assert "6.8e11" in told
+    assert (folder / "converge.png").read_bytes().startswith(b"\x89PNG")
+    assert len(files(folder)) == 6
+    ds = kmc.load_sweep(folder)
+    assert ds.sizes == {"max_hops_per_strip_per_site": 3, "replica": 2}
+    assert (ds.state == "done").all()
+
+
+def test_a_second_call_runs_nothing(real, tmp_path):
+    folder, _ = real
+    before = files(folder)
+    options = ["--ratios", "1e3", "--replicas", 2, "-o", folder, "--no-plot", "-q"]
+    outputs = ["--json", tmp_path / "c.json", "--csv", tmp_path / "c.csv"]
+    assert call("converge", "strip_li", *SET, *options, *outputs) == ""
+    assert files(folder) == before
+    data = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
+    assert data["ratios"] == [1e2, 1e3, 1e4]
+    assert set(data["observables"]) == {
+        "contact_loss", "void_density_per_um2", "mean_void_width_nm", "onset_capacity_monolayers",
+    }  # fmt: skip
+    header = (tmp_path / "c.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert header.startswith("observable,unit,kind,ratio,n,mean,std,low,high")
+
+
+def test_a_dry_run_writes_nothing(real, tmp_path):
+    folder, _ = real
+    told = call("converge", "strip_li", *SET, "--dry-run", "--replicas", 3, "-o", folder)
+    assert "Time" in told
+    assert len(files(folder)) == 6
+    call("converge", "strip_li", "--dry-run", "-o", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_added_rungs_and_replicas_run_alone(real):
+    folder, _ = real
+    before = files(folder)
+    found = kmc.converge(
+        "strip_li", ratios=[1e5], replicas=3, settings=TINY, output=folder, progress=False
+    )
+    after = files(folder)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == 12
+    assert found.ratios == (1e2, 1e3, 1e4, 1e5)
+    assert found.replicas == 3
+    assert len(open_folder(folder).log()) == 12
+
+
+def test_another_run_in_the_same_folder_is_refused(real):
+    folder, _ = real
+    told = call("converge", "strip_li", "--ratios", "1e3", "-o", folder, code=2)
+    assert "holds another sweep" in told
+
+
+def test_as_a_process(real):
+    folder, _ = real
+    words = ["converge", "strip_li", *SET, "--ratios", "1e2", "--at", "0.3", "-o", str(folder)]
+    words += ["--replicas", "2", "--plot", str(folder / "p.svg"), "--tolerance", "0.5"]
+    done = subprocess.run(
+        [sys.executable, "-c", "from kmc.cli.app import main; main()", *words],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "contact and voids at 0.3 monolayers" in done.stdout
+    assert "<svg" in (folder / "p.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--ratios", "1e4", "--rungs", 3], "exclude each other"),
+        (["--plot", "a.png", "--no-plot"], "exclude each other"),
+        (["--plot", "a.jpeg"], "does not end in .png"),
+        (["--json", "a.txt"], "does not end in .json"),
+        (["--csv", "a.txt"], "does not end in .csv"),
+        (["--ratios", "many"], "Write --ratios 1e4,1e5,1e6."),
+        (["--at", -1], "--at -1"),
+        (["--tolerance", 2], "--tolerance 2"),
+        (["--set", "conditions.temperature_K=-1"], "--set conditions.temperature_K=-1"),
+    ],
+)
+def test_it_refuses(tmp_path, monkeypatch, options, said):
+    monkeypatch.chdir(tmp_path)
+    assert said in call("converge", "strip_li", *options, code=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_that_fail_are_reported(tmp_path, monkeypatch):
+    """The folder of one point cannot be written: the others count."""
+    folder = tmp_path / "a"
+    plan = Ladder("strip_li", (1e2, 1e3), replicas=2, settings=TINY).plan(folder)
+    opened = make_folder(folder, plan)
+    broken = opened.trajectory_path(plan.points[0]).with_suffix(".part.h5")
+    broken.mkdir()
+    options = ["--ratios", "1e2,1e3", "--replicas", 2, "-o", folder, "--no-plot"]
+    told = call("converge", "strip_li", *SET, *options, code=1)
+    assert "1 point failed" in told
+    assert "1 run failed or has not been run" in told
