@@ -65,7 +65,7 @@ def picture_of(path: Path) -> Path:
 
 def draw(trajectory: Any, picture: Path) -> bool:
     """Draw the picture; a failure must not hide that the trajectory is safe."""
-    from kmc.plotting.pages import save_overview
+    from kmc.plotting import save_overview
 
     try:
         save_overview(trajectory, picture)

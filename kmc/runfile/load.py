@@ -47,7 +47,7 @@ def load_run(
     origins = dict(origins or {})
     for key, value in (overrides or {}).items():
         origins.setdefault(key, f"overrides[{key!r}] = {show(value)}")
-    run = _checked(run_tables(path, overrides, origins), str(path), origins)
+    run = checked_run(run_tables(path, overrides, origins), str(path), origins)
     run._name, run._text, run._origin = path.stem, text, path
     return run
 
@@ -89,13 +89,32 @@ def restored_run(
     for key, value in (overrides or {}).items():
         origins.setdefault(key, f"overrides[{key!r}] = {show(value)}")
         _apply(given, key, value, origins[key])
-    run = _checked(given, str(path), origins)
+    run = checked_run(given, str(path), origins)
     run._name, run._text, run._origin = path.stem, text, None
     return run
 
 
-def _checked(tables: dict, source: str, origins: Mapping[str, str]) -> RunFile:
-    """Sections with overrides in place as a checked run."""
+def checked_run(
+    tables: Mapping[str, Mapping[str, Any]],
+    source: str = "the run",
+    origins: Mapping[str, str] | None = None,
+) -> RunFile:
+    """A run from its sections, with everything checked and defaults filled in.
+
+    Parameters
+    ----------
+    tables : mapping
+        Section → key → value.
+    source : str
+        Where the sections come from, for messages.
+    origins : mapping, optional
+        As for `load_run`.
+
+    Raises
+    ------
+    InputError
+        As for `load_run`.
+    """
     origin = Origin(source, origins)
     try:
         run = RunFile.model_validate(tables)

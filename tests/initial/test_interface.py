@@ -8,7 +8,6 @@ import sys
 
 import numpy as np
 import pytest
-from kmc.initial.interface_start import chemistry_sets
 from PIL import Image
 
 from kmc.cli.summary import summary
@@ -60,7 +59,7 @@ def test_values_of_the_metal_hold_for_all_chemistries_those_of_the_interface_for
         "fraction = 0.1, parameters.formation_energy_L1_eV = 0.45 }]\n"
         "[parameters]\nsecond_shell_ratio = 0.4\nformation_energy_L1_eV = 0.3\n"
     )
-    sets = chemistry_sets(load_run(write(text)))
+    sets = load_run(write(text)).chemistry_sets()
     assert [s.value("second_shell_ratio") for s in sets] == [0.4, 0.4, 0.4]
     assert [s.value("formation_energy_L1_eV") for s in sets] == [0.3, 0.65, 0.45]
 
@@ -75,7 +74,7 @@ def test_paths_are_those_seen_from_the_run_file(write, tmp_path, monkeypatch):
     path = write('chemistry = [{ params = "own.toml" }]\nmask = "map.npy"\n')
     monkeypatch.chdir("/")
     run = load_run(path)
-    assert chemistry_sets(run)[1].value("formation_energy_L1_eV") == 0.4
+    assert run.chemistry_sets()[1].value("formation_energy_L1_eV") == 0.4
     assert Simulation(run).interphase.chemistry.mean() == 0.25
 
 

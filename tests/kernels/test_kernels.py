@@ -12,7 +12,7 @@ import naive
 import numpy as np
 import pytest
 from naive import LI, MG, VACANCY
-from paired_engines import Setup, PairedEngines, all_rates, random_occupancy
+from paired_engines import PairedEngines, Setup, all_rates, random_occupancy
 
 from kmc.kernels import loop, selection, tables
 from kmc.model import rate_tables

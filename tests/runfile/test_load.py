@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from kmc.common import catalogue
 from kmc.errors import InputError
 from kmc.runfile import load
-from kmc.runfile.load import SECTIONS, RunFile, load_run, parse_override
+from kmc.runfile.load import SECTIONS, RunFile, checked_run, load_run, parse_override
 from kmc.runfile.sections import Cadence
 from kmc.runfile.template import template
 
@@ -603,7 +603,7 @@ def test_frames_of_a_large_box_weigh_more(write):
 
 def test_a_run_made_in_python_is_checked_the_same():
     with pytest.raises(InputError, match="would never end"):
-        RunFile()
+        checked_run({})
 
 
 # --- --set ----------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from checks import RIGHT, Estimate, Maker, NotConclusive, logs
 from naive import LI, MG, VACANCY
 from paired_engines import Setup, random_occupancy
 from sampler import SIZES, box_of, follow, metropolis, total_energy
-from test_validation_equilibrium import check_layer_occupation
+from test_equilibrium import check_layer_occupation
 
 from kmc.kernels import tables
 

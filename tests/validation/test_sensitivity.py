@@ -3,14 +3,7 @@
 import numpy as np
 import pytest
 from checks import FIVE_PERCENT, Maker, follow_atoms
-from test_validation_equilibrium import (
-    check_detailed_balance,
-    check_detailed_balance_along_a_run,
-    check_enumerated_box,
-    check_layer_occupation,
-    check_reservoir,
-)
-from test_validation_floor import (
+from test_barrier_raising import (
     FIVE_PERCENT_UPHILL,
     HIGH_eV,
     T_alloy,
@@ -22,7 +15,14 @@ from test_validation_floor import (
     raised_uphill_only,
     uphill,
 )
-from test_validation_kinetics import (
+from test_equilibrium import (
+    check_detailed_balance,
+    check_detailed_balance_along_a_run,
+    check_enumerated_box,
+    check_layer_occupation,
+    check_reservoir,
+)
+from test_kinetics import (
     check_constants,
     check_faraday,
     check_selection,
@@ -30,8 +30,8 @@ from test_validation_kinetics import (
     check_supersaturation,
     check_waiting_times,
 )
-from test_validation_lattice_gas import check_critical_temperature
-from test_validation_transport import (
+from test_lattice_gas import check_critical_temperature
+from test_transport import (
     check_magnesium_diffusion,
     check_tracer_diffusion,
     check_vacancy_diffusivity,
@@ -228,11 +228,11 @@ def correlation_factor(directions, size=24):
 
 def test_every_check_is_here():
     """No check of the validation files is left without a wrong model that it must notice."""
-    import test_validation_equilibrium as equilibrium
-    import test_validation_floor as floor
-    import test_validation_kinetics as kinetics
-    import test_validation_lattice_gas as lattice_gas
-    import test_validation_transport as transport
+    import test_barrier_raising as floor
+    import test_equilibrium as equilibrium
+    import test_kinetics as kinetics
+    import test_lattice_gas as lattice_gas
+    import test_transport as transport
 
     used = {check for check, _, _ in CASES.values()}
     for module in (equilibrium, floor, kinetics, lattice_gas, transport):
