@@ -7,14 +7,17 @@ After a kill at any moment the file holds everything up to the last flush and op
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import shutil
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from kmc.common.outputs import draft_of, put_in_place, remove_drafts
 from kmc.errors import InputError, KmcError
 from kmc.model.lattice import Lattice
 from kmc.trajectory import file as layout
@@ -95,11 +98,6 @@ class TrajectoryWriter:
     overwrite : bool
         Whether an existing file may be replaced.
 
-    Attributes
-    ----------
-    n_samples, n_frames : int
-        Rows and frames appended so far, flushed or not.
-
     Raises
     ------
     InputError
@@ -128,7 +126,7 @@ class TrajectoryWriter:
 
     @classmethod
     def filled(
-        cls, path: str | Path, head: layout.Head, fill: Callable[[h5py.File], tuple[int, int]]
+        cls, path: str | Path, head: layout.Head, steps: Iterable[Callable[[h5py.File], None]]
     ) -> TrajectoryWriter:
         """A writer of a file that takes the place of `path` with rows in it from the beginning.
 
@@ -136,14 +134,14 @@ class TrajectoryWriter:
         ----------
         path : str or Path
         head : trajectory_file.Head
-        fill : callable
-            Writes into the new file and returns how many samples and frames it has put there.
+        steps : iterable of callable
+            Each writes a part of the rows into the new file: as much as fits into memory.
         """
         writer = cls.__new__(cls)
-        writer._start(path, head, fill)
+        writer._start(path, head, steps)
         return writer
 
-    def _start(self, path, head, fill=lambda file: (0, 0)) -> None:
+    def _start(self, path, head, steps=()) -> None:
         self.path = Path(path)
         self._target = Path(os.path.realpath(path))
         self.columns = head.columns
@@ -154,17 +152,33 @@ class TrajectoryWriter:
         self._slots = schema.CHECKPOINT_SLOTS[1::-1]  # the next one to write stands first
         self._safe = "No sample"
         self._closed = False
-        self.n_samples, self.n_frames = self._create(head, fill)
+        self._totals = self._create(head, steps)
         self._hold = Hold(self._target)
         self._identity = self._look()
+
+    @property
+    def n_samples(self) -> int:
+        """Rows appended so far, flushed or not."""
+        return self._totals.n_samples
+
+    @property
+    def n_frames(self) -> int:
+        """Frames appended so far, flushed or not."""
+        return self._totals.n_frames
+
+    @property
+    def position(self) -> dict[str, int]:
+        """What a checkpoint says of the rows before it: how many, and their running checksums."""
+        return self._totals._asdict()
 
     def append_sample(self, row: Mapping[str, float]) -> None:
         """Add a row to `/samples`; it needs a value for every column and no other."""
         if row.keys() != set(self._row.names):
             missing, unknown = set(self._row.names) - row.keys(), row.keys() - set(self._row.names)
             raise ValueError(f"sample lacks {sorted(missing)}, has unknown {sorted(unknown)}")
-        self._samples.append(tuple(row[name] for name in self._row.names))
-        self.n_samples += 1
+        values = tuple(row[name] for name in self._row.names)
+        self._samples.append(values)
+        self._totals = self._totals.with_samples(np.array(values, self._row))
 
     def append_frame(
         self,
@@ -184,7 +198,8 @@ class TrajectoryWriter:
             raise ValueError(f"occupancy has shape {occupancy.shape}, not ({self.n_sites},)")
         row = (events, time_s, capacity_monolayers, capacity_mAh_cm2)
         self._frames.append((occupancy.astype(np.uint8), row))
-        self.n_frames += 1
+        checksum = schema.frame_checksum(self._frames[-1][0], np.array(row, layout.FRAME_DTYPE))
+        self._totals = self._totals.with_frames([checksum])
         if len(self._frames) * self.n_sites > _BUFFER_BYTES:
             self.flush()
 
@@ -232,7 +247,7 @@ class TrajectoryWriter:
                 layout.empty_checkpoint(file, first)
                 layout.empty_checkpoint(file, second)
 
-        self._change(state_end)
+        self._change(state_end, last=True)
         self._closed = True
         self._hold.release()
 
@@ -248,23 +263,50 @@ class TrajectoryWriter:
 
     # --- the file ---------------------------------------------------------------------------------
 
-    def _create(self, head, fill) -> tuple[int, int]:
-        """Write the file under a temporary name, then put it in place."""
-        draft = self._target.with_name(f".{self._target.name}.{os.getpid()}.part")
+    def _create(self, head, steps) -> schema.Totals:
+        """Write the file under a temporary name, then put it in place.
+
+        HDF5 ends the process where a disk is full, so it only ever writes to memory.
+        """
+        draft, folder = draft_of(self._target), self._target.parent
+        remove_drafts(folder, self._target.name)
+        memory = io.BytesIO()
+        with h5py.File(memory, "w", **layout.OPTIONS) as file:
+            layout.lay_out(file, head)
+            written = layout.totals(file)
+        needed = memory.getbuffer().nbytes
         try:
-            with h5py.File(draft, "w", locking=False, **layout.OPTIONS) as file:
-                layout.lay_out(file, head)
-                rows = fill(file)
-            os.replace(draft, self._target)
-            return rows
+            with open(draft, "wb", buffering=0) as file:
+                content = memory.getbuffer()
+                while content:
+                    content = content[file.write(content) :]
+            for step in steps:
+                with Transaction(draft) as transaction:
+                    needed = transaction.base_size
+                    with h5py.File(transaction, "r+", **layout.OPTIONS) as file:
+                        step(file)
+                        written = layout.totals(file)
+                        if written.n_samples:
+                            self._is_safe_to(file["samples/time_s"][-1])
+                    needed = transaction.size
+                    transaction.commit()
+                    transaction.settle()
+            put_in_place(draft, self._target)
+            return written
         except OSError as problem:
+            free = shutil.disk_usage(folder).free
+            kept = f" {self.path} is what it was before." if self._target.exists() else ""
             raise InputError(
-                f"output {self.path} cannot be written: {problem}",
-                advice="Give another place, or free space on the disk.",
+                f"output {self.path} cannot be written: {problem.strerror or problem}",
+                advice=f"It needs {needed / 1e6:.3g} MB or more to begin with; {free / 1e6:.3g} MB "
+                f"are free. Give another place, or free space on the disk.{kept}",
             ) from None
         finally:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
+
+    def _is_safe_to(self, time_s: float) -> None:
+        self._safe = f"Everything up to t = {time_s:.6g} s"
 
     def _write(self, slot: schema.Entry, checkpoint: bytes | None) -> bool:
         """Write what was gathered and a checkpoint; False if there was nothing to write."""
@@ -283,12 +325,12 @@ class TrajectoryWriter:
         self._change(append)
         if self._samples:
             last = dict(zip(self._row.names, self._samples[-1], strict=True))
-            self._safe = f"Everything up to t = {last.get('time_s', 0.0):.6g} s"
+            self._is_safe_to(last.get("time_s", 0.0))
         self._samples.clear()
         self._frames.clear()
         return True
 
-    def _change(self, change) -> None:
+    def _change(self, change, *, last: bool = False) -> None:
         """Apply ``change(file)`` as one transaction."""
         try:
             if self._look() != self._identity:
@@ -296,11 +338,15 @@ class TrajectoryWriter:
                     f"{self.path} was replaced or changed by something else while the run wrote it",
                     advice="Give each run an output of its own.",
                 )
-            with Transaction(self._target) as transaction:
-                with h5py.File(transaction, "r+", **layout.OPTIONS) as file:
-                    change(file)
-                transaction.commit()
-            self._identity = self._look()
+            try:
+                with Transaction(self._target) as transaction:
+                    with h5py.File(transaction, "r+", **layout.OPTIONS) as file:
+                        change(file)
+                    transaction.commit()
+                    if last:
+                        transaction.settle()
+            finally:
+                self._identity = self._look()
         except FileNotFoundError:
             raise KmcError(
                 f"{self.path} was moved or removed while the run wrote it",
