@@ -34,6 +34,10 @@ class KmcError(Exception):
         return self.message if self.advice is None else f"{self.message}\n{self.advice}"
 
 
+class KmcWarning(UserWarning):
+    """What a user should know although the work goes on."""
+
+
 class InputError(KmcError):
     """A run file, parameter file, argument or data file that cannot be used as given."""
 
