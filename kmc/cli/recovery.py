@@ -10,6 +10,7 @@ import click
 from kmc.cli.shared import (
     INTERRUPTED,
     check_every_option,
+    notes,
     quiet_option,
     quoted,
     read_settings,
@@ -36,7 +37,8 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
     """
     from kmc.simulation.resume import resume as go_on
 
-    trajectory = go_on(file, progress=not quiet, check_every=check_every)
+    with notes():
+        trajectory = go_on(file, progress=not quiet, check_every=check_every)
     show_result(trajectory, quiet=quiet, checked=check_every)
     if trajectory.stop_reason == "interrupted":
         sys.exit(INTERRUPTED)
@@ -66,9 +68,10 @@ def extend(file: Path, settings: tuple[str, ...], check_every: int | None, quiet
     from kmc.simulation.resume import extend as go_on
 
     overrides, origins = read_settings(settings)
-    trajectory = go_on(
-        file, overrides, origins=origins, progress=not quiet, check_every=check_every
-    )
+    with notes():
+        trajectory = go_on(
+            file, overrides, origins=origins, progress=not quiet, check_every=check_every
+        )
     show_result(trajectory, quiet=quiet, checked=check_every)
     if trajectory.stop_reason == "interrupted":
         sys.exit(INTERRUPTED)
@@ -90,7 +93,8 @@ def extend(file: Path, settings: tuple[str, ...], check_every: int | None, quiet
 def repair(file: Path, output: Path | None, force: bool) -> None:
     """Write a new trajectory with all of FILE that passes its checksums.
 
-    FILE may be cut short or damaged inside; it is not changed. Where a checkpoint survived behind
+    FILE may be cut short or damaged inside; it is not changed. Of rows that have lost one column
+    the others are kept, with nan or -1 in its place. Where a checkpoint survived behind
     unbroken rows, kmc resume computes again what was lost after it.
     """
     from kmc.trajectory.repair import repair as save

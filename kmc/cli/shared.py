@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kmc.errors import InputError, KmcError
+from kmc.errors import InputError, KmcError, KmcWarning
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 
@@ -33,6 +36,23 @@ workers_option = click.option(
     metavar="N",
     help="Runs at a time; all cores by default.",
 )
+
+
+@contextlib.contextmanager
+def notes() -> Iterator[None]:
+    """What kmc warns of while this lasts stands on standard error, as a sentence."""
+    with warnings.catch_warnings():
+        plain = warnings.showwarning
+
+        def show(message, category, *place: Any) -> None:
+            if issubclass(category, KmcWarning):
+                click.echo(f"Note: {message}", err=True)
+            else:
+                plain(message, category, *place)
+
+        warnings.simplefilter("always", KmcWarning)
+        warnings.showwarning = show
+        yield
 
 
 def console() -> Any:
