@@ -29,6 +29,7 @@ PAGES = (
     "docs/model.md",
     "docs/promises.md",
     "docs/runs.md",
+    "docs/security.md",
     "docs/sweeps.md",
     "docs/trajectory.md",
 )
@@ -40,6 +41,7 @@ TITLES = {
     "lattice": "Lattice",
     "record": "Record",
     "checkpoint": "Checkpoint",
+    "totals": "Totals",
     "": "Attributes of the file",
 }
 
