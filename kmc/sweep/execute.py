@@ -134,6 +134,8 @@ def run_sweep(
             workers = make_workers(len(todo))
             try:
                 with display:
+                    for note in tally.notes:
+                        display.say(note)
                     _Loop(folder, owner, workers, display, tally, todo).run(interruption)
             finally:
                 folder.disown()
