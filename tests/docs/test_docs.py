@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import kmc
 from kmc.model.hamiltonian import LI, MG, calibrate
@@ -181,6 +183,25 @@ def test_named_files_and_modules_exist(page):
 def test_pages_name_no_machine(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert not re.search(r"/(work|root|home|tmp)/", text)
+
+
+def test_the_picture_of_the_architecture_is_that_of_the_code():
+    path = DOCS / "dev" / "architecture.py"
+    spec = importlib.util.spec_from_file_location("architecture", path)
+    architecture = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(architecture)
+    with Image.open(path.with_suffix(".png")) as picture:
+        drawn = picture.info["Description"]
+    assert drawn == architecture.description(), "run: python docs/dev/architecture.py"
+
+
+def test_pictures_are_small():
+    for path in DOCS.rglob("*.png"):
+        limit = 150_000 if path.parent.name == "gallery" else 300_000
+        assert path.stat().st_size < limit, path.name
+    assert {path.stem for path in (DOCS / "gallery").iterdir()} == set(
+        re.findall(r'src="gallery/(\w+)\.png"', (DOCS / "gallery.md").read_text(encoding="utf-8"))
+    )
 
 
 def test_the_changelog_has_the_version():
