@@ -370,10 +370,10 @@ def _replace(file, where: str, what: tuple) -> None:
 def read_everything(path: Path) -> str:
     """What the commands that open a trajectory read of it."""
     from kmc.cli.summary import summary
-    from kmc.trajectory import reader
+    from kmc.trajectory import integrity, reader
     from kmc.verification.trajectory import verify
 
-    reader._ATTEMPTS = 1  # nobody is writing
+    integrity._ATTEMPTS = 1  # nobody is writing
     outcome = "refused"
     with refusals():
         t = reader.load(path)

@@ -116,7 +116,8 @@ def wheel(checkout, tmp_path_factory):
 def where_the_tables_are(path: Path, cwd: Path) -> dict[str, list[str]]:
     """Files that `catalogue` finds when kmc is imported from `path` by a process in `cwd`."""
     code = (
-        "import json, kmc; from kmc import catalogue as c; from kmc.runfile.load import load_run\n"
+        "import json, kmc; from kmc.common import catalogue as c\n"
+        "from kmc.runfile.load import load_run\n"
         "load_run('strip_limg')\n"
         "found = {k: [str(c.locate(k, n)) for n in c.names(k)] for k in (*c.KINDS, 'studies')}\n"
         "found['runs'] += found.pop('studies')\n"
