@@ -17,10 +17,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "kmc"
 
 # Ground floor first: a package imports itself and those before it.
-LEVELS = (
-    "_version errors common kernels model initial runfile trajectory simulation verification "
-    "analysis mesoscale sweep plotting cli"
-).split()
+LEVELS = [
+    *("_version", "errors", "common", "kernels", "model", "initial", "runfile", "trajectory"),
+    *("simulation", "verification", "analysis", "mesoscale", "sweep", "plotting", "cli"),
+]
 
 # Stricter than their level: all they may import of kmc besides themselves.
 ONLY = {
@@ -49,13 +49,13 @@ AT_HOME = {
 # Slow to import and seldom needed: imported inside the functions that need them.
 LATE = {"pandas", "xarray"}
 
-# Come with a library that is declared (pydantic, numba).
-PARTS = {"pydantic_core", "llvmlite"}
+# Come with a library that is declared (pydantic, numba, matplotlib).
+PARTS = {"pydantic_core", "llvmlite", "PIL"}
 
 # Come with an extra; imported by name in the functions that say so when they are missing.
 OPTIONAL = {"distributed", "dask_jobqueue"}
 
-HEAVY = "numpy numba llvmlite h5py pydantic rich matplotlib pandas scipy".split()
+HEAVY = ("numpy", "numba", "llvmlite", "h5py", "pydantic", "rich", "matplotlib", "pandas", "scipy")
 
 
 class Import(NamedTuple):
