@@ -152,7 +152,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert shipped == expected
     assert f"{info}licenses/LICENSE" in names
     archive = zipfile.ZipFile(wheel)
-    assert "kmc = kmc.cli.app:main" in archive.read(f"{info}entry_points.txt").decode()
+    assert "kmc = kmc.cli:main" in archive.read(f"{info}entry_points.txt").decode()
     metadata = archive.read(f"{info}METADATA").decode()
     assert f"\nVersion: {kmc.__version__}\n" in metadata
     assert "\nName: kmc-voids\n" in metadata

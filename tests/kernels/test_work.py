@@ -149,7 +149,7 @@ print(json.dumps(grown))
 def in_process(code: str, **options):
     """What a Python process prints last, as JSON."""
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, **options
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=3600, **options
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
