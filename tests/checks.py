@@ -1,7 +1,7 @@
 """Tools of the validation tests: runs to measure on, and runs with one thing 5 % wrong.
 
 A check builds its engines through a `Maker`. The default one builds them right; the others are for
-`test_validation_sensitivity.py`, which shows that every check notices physics that is 5 % wrong.
+`validation/test_sensitivity.py`, which shows that every check notices physics that is 5 % wrong.
 """
 
 from __future__ import annotations

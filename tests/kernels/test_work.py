@@ -123,7 +123,7 @@ def test_memory_of_the_arrays():
 
 _GROWTH = """
 import json, resource, sys
-from kmc import benchmark
+from kmc.simulation import benchmark
 
 def resident():
     with open("/proc/self/statm") as file:
@@ -149,7 +149,7 @@ print(json.dumps(grown))
 def in_process(code: str, **options):
     """What a Python process prints last, as JSON."""
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, **options
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=3600, **options
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -167,7 +167,7 @@ def test_memory_of_the_process():
 
 _LOAD = """
 import json
-from kmc import benchmark
+from kmc.simulation import benchmark
 from kmc.kernels import loop
 benchmark.bulk_engine(6, 12, 4).advance(events=10)
 stats = [f.stats for f in (loop.prepare, loop.advance)]
@@ -185,7 +185,8 @@ _KEEP = """
 import json, os, sys
 import numpy as np
 import kmc
-from kmc.kernels import loop, tables
+from kmc.kernels import loop
+from kmc.model import rate_tables
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import load_parameters

@@ -166,11 +166,14 @@ def test_the_second_owner_is_refused(folder):
 
 def test_the_lock_goes_with_a_killed_process(folder):
     code = (
-        "import sys, time; from kmc.sweep.folder import open_folder\n"
-        "with open_folder(sys.argv[1]).owned(): print('mine', flush=True); time.sleep(60)"
+        "import sys; from kmc.sweep.folder import open_folder\n"
+        "with open_folder(sys.argv[1]).owned(): print('mine', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(folder.path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(folder.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout.readline() == "mine\n"
@@ -178,6 +181,7 @@ def test_the_lock_goes_with_a_killed_process(folder):
     finally:
         process.kill()
         process.wait()
+        process.stdin.close()
         process.stdout.close()
     with folder.owned():
         pass

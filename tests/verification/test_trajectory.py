@@ -375,7 +375,7 @@ def test_several_files_and_one_that_is_none(original, tmp_path):
 
 def test_as_a_process(original):
     done = subprocess.run(
-        [sys.executable, "-m", "kmc.cli.app", "verify", original("li")],
+        [sys.executable, "-m", "kmc.cli", "verify", original("li")],
         capture_output=True,
         text=True,
     )
