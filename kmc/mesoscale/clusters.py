@@ -31,7 +31,8 @@ ENUMERATED = 7  # 1.4 million clusters
 SMALLEST_N_MAX, LARGEST_N_MAX = 8, 400
 WALKERS = 12
 STEPS_PER_SIZE = 80_000  # and walker; 5 million for n ≤ 60
-_LEARNED_SHARE = 0.25  # steps of the walk that learns the bias, over those of one walker
+_LEARNING_STEPS = 25_000  # for each size, of a walk that learns the bias, and of one that tests it
+_MOST_ROUNDS = 8
 _FIRST_FACTOR = 0.5  # ln f
 _CHUNKS = 4  # calls of the kernel for each walker, for the progress bar
 
@@ -210,17 +211,38 @@ def first_bias(ln_Z: np.ndarray, n_max: int) -> np.ndarray:
     return bias
 
 
-def learn_bias(geometry, ln_Z: np.ndarray, n_max: int, steps: int, rng) -> np.ndarray:
-    """A bias that makes all sizes about equally frequent, from a walk that learns it."""
+def learn_bias(geometry, ln_Z: np.ndarray, n_max: int, rng, start: int | None = None):
+    """A bias that makes all sizes about equally frequent, from a walk that learns it.
+
+    Parameters
+    ----------
+    geometry : kernels.clusters.Geometry
+    ln_Z : ndarray
+        What is known of ln Z_n, from n = 1.
+    n_max : int
+    rng : numpy.random.Generator
+    start : int, optional
+        L1 site where the walk begins.
+
+    Raises
+    ------
+    InputError
+        Some size was never left upwards or downwards.
+    """
     bias = first_bias(ln_Z, n_max)
-    walk = Walk(geometry, n_max, rng)
-    walk.go(bias, steps, _FIRST_FACTOR)
-    walk.forget()
-    walk.go(bias, steps)
-    ratios = walk.ln_ratios(bias)
-    if np.isfinite(ratios).all():
-        bias[1:-1] = -np.concatenate(([0.0], np.cumsum(ratios)))
-    return bias
+    walk = Walk(geometry, n_max, rng, start)
+    for _ in range(_MOST_ROUNDS):
+        walk.go(bias, _LEARNING_STEPS * n_max, _FIRST_FACTOR)
+        walk.forget()
+        walk.go(bias, _LEARNING_STEPS * n_max)
+        ratios = walk.ln_ratios(bias)
+        if np.isfinite(ratios).all():
+            bias[1:-1] = -np.concatenate(([0.0], np.cumsum(ratios)))
+            return bias
+    raise InputError(
+        f"clusters of {n_max} vacancies were not reached",
+        advice="Give a smaller n_max, or a higher temperature.",
+    )
 
 
 def cluster_free_energies(
@@ -266,18 +288,17 @@ def cluster_free_energies(
     weight, foot, layer, _ = enumerate_weights(surface, enumerated)
     exact = np.log(weight)
     learning = np.random.default_rng([seed, 0])
-    total = 2 * _LEARNED_SHARE + walkers
     bar = progress_for("clusters", progress)
     curves, shapes = [], np.zeros((n_max + 2, 5))
     with bar:
         bar.update(0.0, "learning the weights of the sizes")
-        bias = learn_bias(geometry, exact, n_max, int(_LEARNED_SHARE * steps), learning)
+        bias = learn_bias(geometry, exact, n_max, learning)
         for w in range(walkers):
             walk = Walk(geometry, n_max, np.random.default_rng([seed, w + 1]))
             walk.go(bias, steps // 10)  # forget the start
             walk.forget()
             for chunk in range(_CHUNKS):
-                share = (2 * _LEARNED_SHARE + w + chunk / _CHUNKS) / total
+                share = (w + chunk / _CHUNKS) / walkers
                 bar.update(share, f"walk {w + 1} of {walkers}")
                 walk.go(bias, steps // _CHUNKS)
             curves.append(np.concatenate(([exact[0]], exact[0] + np.cumsum(walk.ln_ratios(bias)))))
