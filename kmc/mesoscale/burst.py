@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kmc.errors import InputError
-from kmc.kernels.becker_doering import step as population_step
+from kmc.kernels import becker_doering as kernel
 from kmc.mesoscale.nucleation import NucleationModel
 from kmc.units import E_C
 
@@ -35,7 +35,7 @@ _FIRST_DEPTH = 1e-9  # of the first cell, in units of L
 _FIRST_STEP_S = 1e-10
 _STEP_LN_S = 0.004  # change of ln S in one step
 _STEP_TIME = 0.03  # growth of the time step
-_MOST_STEPS = 60_000
+_MOST_STEPS = 20_000
 HOUR_S = 3600.0
 
 
@@ -100,8 +100,8 @@ class Burst:
         )
 
 
-class Population:
-    """Numbers of clusters by size, from single vacancies to voids of `_LARGEST`.
+def population(model: NucleationModel, coarseness: float = 1.0) -> kernel.Sizes:
+    """Clusters of all sizes, from single vacancies to voids of `_LARGEST`, in equilibrium at S = 1.
 
     Parameters
     ----------
@@ -109,62 +109,35 @@ class Population:
     coarseness : float
         Widens the grid of sizes.
     """
-
-    def __init__(self, model: NucleationModel, coarseness: float = 1.0):
-        self.model = model
-        unit = max(UNIT_SIZES, model.free.n_max)
-        sizes = list(np.arange(1.0, unit + 1))
-        while sizes[-1] < _LARGEST:
-            gap = max(1.0, math.floor(sizes[-1] * _GROWTH * coarseness))
-            sizes.append(sizes[-1] + gap)
-        self.size = np.array(sizes)
-        self.gap = np.append(np.diff(self.size), 1.0)
-        self.width = np.empty_like(self.size)
-        self.width[1:-1] = (self.size[2:] - self.size[:-2]) / 2
-        self.width[0], self.width[-1] = 1.0, self.gap[-2]
-        self.ln_Z = model.ln_Z(self.size)
+    grid = list(np.arange(1.0, max(UNIT_SIZES, model.free.n_max) + 1))
+    while grid[-1] < _LARGEST:
+        grid.append(grid[-1] + max(1.0, math.floor(grid[-1] * _GROWTH * coarseness)))
+    size = np.array(grid)
+    gap = np.append(np.diff(size), 1.0)
+    width = np.ones_like(size)
+    width[1:-1] = (size[2:] - size[:-2]) / 2
+    width[-1] = gap[-2]
+    ln_Z = model.ln_Z(size)
+    sites = model.transport.L1_density_cm2
+    number = sites * np.exp(np.where(ln_Z > -600.0, ln_Z, -np.inf)) * width
+    return kernel.Sizes(
+        size=size,
+        gap=gap,
+        width=width,
+        ln_Z=ln_Z,
         # Growth of a wide class is that of the void in the middle of the step.
-        self.capture = model.capture_per_s(self.size + (self.gap - 1) / 2)
-        self.sites = model.transport.L1_density_cm2
-        self.number = self.sites * np.exp(np.maximum(self.ln_Z, -700.0)) * self.width
-        self.number[self.ln_Z < -700.0] = 0.0
-        self._after = np.empty_like(self.number)
-        self._flux = np.empty_like(self.number)
-        self._upper, self._forward = np.empty_like(self.number), np.empty_like(self.number)
-
-    def try_step(self, S: float, dt: float) -> float:
-        """Vacancies per cm² that clusters would bind in a step that ends at S."""
-        return population_step(
-            self.size,
-            self.gap,
-            self.width,
-            self.ln_Z,
-            self.capture,
-            self.sites,
-            S,
-            dt,
-            self.number,
-            self._after,
-            self._flux,
-            self._upper,
-            self._forward,
-        )
-
-    def accept(self) -> None:
-        """Make the last step tried the present."""
-        self.number, self._after = self._after, self.number
-
-    def voids(self, S: float) -> tuple[float, float]:
-        """Clusters per cm² beyond the critical size at S, and the vacancies in them."""
-        if S <= 1.0:
-            return 0.0, 0.0
-        top = int(np.argmax(-self.ln_Z - self.size * math.log(S)))
-        large = self.number[top + 1 :]
-        return float(large.sum()), float(large @ self.size[top + 1 :])
+        capture=model.capture_per_s(size + (gap - 1) / 2),
+        sites=sites,
+        number=number,
+        after=np.zeros_like(size),
+        flux=np.zeros_like(size),
+        upper=np.zeros_like(size),
+        forward=np.zeros_like(size),
+    )
 
 
-class Metal:
-    """Activity of vacancies against the depth, with a sink at L; implicit Euler.
+def metal(diffusivity_cm2_s: float, per_cm3: float, thickness_cm: float) -> kernel.Depths:
+    """Layers of the metal at S = 1, thin at the interface.
 
     Parameters
     ----------
@@ -173,41 +146,18 @@ class Metal:
         Vacancies per volume at S = 1.
     thickness_cm : float
     """
-
-    def __init__(self, diffusivity_cm2_s: float, per_cm3: float, thickness_cm: float):
-        edges = np.geomspace(_FIRST_DEPTH, 1.0, _DEPTH_POINTS) * thickness_cm
-        edges = np.concatenate(([0.0], edges))
-        centres = (edges[1:] + edges[:-1]) / 2
-        self.held = per_cm3 * np.diff(edges)  # vacancies per area and unit of S
-        apart = np.diff(np.concatenate(([0.0], centres, [thickness_cm])))
-        self.conductance = per_cm3 * diffusivity_cm2_s / apart
-        self.activity = np.ones_like(centres)
-        self._dt = 0.0
-
-    def prepare(self, dt: float) -> tuple[float, float]:
-        """Flux into the metal (1/cm²/s) at the end of a step, as a + b S of the interface."""
-        from scipy.linalg import solve_banded
-
-        if dt != self._dt:
-            below, above = self.conductance[:-1], self.conductance[1:]
-            bands = np.zeros((3, len(self.held)))
-            bands[1] = self.held / dt + below + above
-            bands[0, 1:] = -above[:-1]
-            bands[2, :-1] = -below[1:]
-            self._bands, self._dt = bands, dt
-        fixed = self.held / dt * self.activity
-        fixed[-1] += self.conductance[-1]  # S = 1 at the sink
-        free = np.zeros_like(fixed)
-        free[0] = self.conductance[0]
-        solved = solve_banded((1, 1), self._bands, np.column_stack((fixed, free)))
-        self._fixed, self._free = solved.T
-        return (
-            -self.conductance[0] * self._fixed[0],
-            self.conductance[0] * (1.0 - self._free[0]),
-        )
-
-    def accept(self, S: float) -> None:
-        self.activity = self._fixed + self._free * S
+    edges = np.geomspace(_FIRST_DEPTH, 1.0, _DEPTH_POINTS) * thickness_cm
+    edges = np.concatenate(([0.0], edges))
+    centres = (edges[1:] + edges[:-1]) / 2
+    apart = np.diff(np.concatenate(([0.0], centres, [thickness_cm])))
+    return kernel.Depths(
+        held=per_cm3 * np.diff(edges),
+        conductance=per_cm3 * diffusivity_cm2_s / apart,
+        activity=np.ones_like(centres),
+        fixed=np.zeros_like(centres),
+        free=np.zeros_like(centres),
+        upper=np.zeros_like(centres),
+    )
 
 
 def nucleation_burst(
@@ -241,41 +191,20 @@ def nucleation_burst(
     flux = current_mA_cm2 * 1e-3 / E_C
     per_cm3 = transport.site_density_cm3 * transport.bulk_vacancies
     thickness_cm = thickness_um * 1e-4
-    metal = Metal(transport.diffusivity_cm2_s, per_cm3, thickness_cm)
-    population = Population(model, coarseness)
-    single = population.sites * math.exp(population.ln_Z[0])
+    depths = metal(transport.diffusivity_cm2_s, per_cm3, thickness_cm)
+    rows = np.zeros((_MOST_STEPS, 4))
+    n_rows = kernel.follow(
+        population(model, coarseness),
+        depths,
+        flux,
+        _FIRST_STEP_S,
+        _STEP_LN_S * coarseness,
+        _STEP_TIME * coarseness,
+        float(longest_s),
+        rows,
+    )
     steady = transport.supersaturation(current_mA_cm2, thickness_cm)
-
-    S, time, dt = 1.0, 0.0, _FIRST_STEP_S
-    step_ln_S, step_time = _STEP_LN_S * coarseness, _STEP_TIME * coarseness
-    rows: list[tuple[float, float, float, float]] = []
-    for _ in range(_MOST_STEPS):
-        a, b = metal.prepare(dt)
-        new = _activity(population, S, dt, flux, single, a, b)
-        change = abs(math.log(new / S))
-        if change > 3 * step_ln_S and dt > _FIRST_STEP_S:
-            dt /= 2
-            continue
-        population.accept()
-        metal.accept(new)
-        S, time = new, time + dt
-        rows.append((time, S, *population.voids(S)))
-        if time >= longest_s or _is_over(rows):
-            break
-        wanted = step_ln_S / max(change, 1e-12)
-        dt *= min(max(wanted, 0.5), 1.0 + step_time)
-        dt = min(dt, longest_s - time + 1e-9)
-    return _burst_of(model, current_mA_cm2, thickness_um, steady, np.array(rows))
-
-
-def _is_over(rows) -> bool:
-    """Whether the voids have stopped becoming more, well after the largest S."""
-    count = np.array([row[2] for row in rows[-300:]])
-    if len(rows) < 300 or count[-1] <= 0.0:
-        return False
-    activity = np.array([row[1] for row in rows])
-    top = int(np.argmax(activity))
-    return bool(rows[-1][0] > 3 * rows[top][0] and count[-1] < 1.0001 * count[-40])
+    return _burst_of(model, current_mA_cm2, thickness_um, steady, rows[:n_rows])
 
 
 def _burst_of(model, current_mA_cm2, thickness_um, steady, rows) -> Burst:
@@ -299,23 +228,3 @@ def _burst_of(model, current_mA_cm2, thickness_um, steady, rows) -> Burst:
         voids_per_um2=count * 1e-8,
         mean_size=mean_size,
     )
-
-
-def _activity(population, S, dt, flux, single, a, b) -> float:
-    """S at the end of a step, from the balance of vacancies at the interface (secant)."""
-
-    def excess(new):
-        bound = population.try_step(new, dt)
-        return flux - (single * (new - S) + bound) / dt - (a + b * new)
-
-    low, high = S, S * (1 + 1e-6)
-    f_low, f_high = excess(low), excess(high)
-    for _ in range(30):
-        slope = (f_high - f_low) / (high - low)
-        new = high - f_high / slope
-        new = min(max(new, 0.5 * high), 2.0 * high)
-        low, f_low = high, f_high
-        high, f_high = new, excess(new)
-        if abs(high - low) <= 1e-10 * high or f_high == f_low:
-            break
-    return high
