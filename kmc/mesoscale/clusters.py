@@ -134,7 +134,9 @@ def enumerate_weights(surface: Surface, largest: int, geometry=None, root: int |
     counts : ndarray of int, shape (largest,)
         Clusters listed.
     """
-    geometry = surface.geometry(largest) if geometry is None else geometry
+    if geometry is None:
+        # Twice as wide: the root stays the first by number among all L1 sites in reach.
+        geometry = surface.geometry(2 * largest + 2)
     cluster = empty_cluster(geometry, largest)
     sums, counts = np.zeros((largest + 1, 3)), np.zeros(largest + 1, dtype=np.int64)
     root = root_site(geometry) if root is None else root

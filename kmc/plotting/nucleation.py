@@ -53,7 +53,7 @@ def _work_panel(axes: Axes, found: Nucleation) -> None:
     model = found.model
     drawn = [S for S in _S_DRAWN if np.isfinite(model.barrier_kT(S))]
     last = 1.8 * found.free.n_max
-    top = max(model.barrier_kT(S) for S in drawn) * 1.08
+    top = max(model.barrier_kT(S) for S in drawn) * 1.15
     for colour, S in zip(style.ramp(len(drawn)), drawn, strict=True):
         n = np.arange(1, found.free.n_max + 1)
         beyond = np.arange(found.free.n_max, last)
@@ -63,7 +63,6 @@ def _work_panel(axes: Axes, found: Nucleation) -> None:
         critical, barrier = model.critical_size(S), model.barrier_kT(S)
         if critical <= last:
             axes.plot(critical, barrier, "o", color=colour, ms=3.5, zorder=3)
-            # Below the curve's end of larger S there is room; the label sits above its maximum.
             axes.annotate(
                 f"S = {S:g}",
                 (critical, barrier),
@@ -81,11 +80,11 @@ def _work_panel(axes: Axes, found: Nucleation) -> None:
     axes.set_ylabel("work W(S, n) (kT)")
     axes.text(
         0.98,
-        0.03,
+        0.98,
         "dots: enumerated; line: sampled;\ndashed: cap law",
         transform=axes.transAxes,
         ha="right",
-        va="bottom",
+        va="top",
         fontsize=6,
         color=style.GREY,
     )
@@ -122,9 +121,11 @@ def _density_panel(axes: Axes, found: Nucleation) -> None:
     axes.set_ylim(lowest / 3, np.nanmax(scan.density_high) * 4)
     axes.annotate(
         f"below {figure(threshold, digits=2)} mA/cm²:\nnone per cm² and hour",
-        (threshold, lowest / 2),
-        xytext=(4, 2),
+        (threshold, 0.97),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, 0),
         textcoords="offset points",
+        va="top",
         fontsize=6,
         color=style.GREY,
     )
@@ -138,7 +139,7 @@ def _density_panel(axes: Axes, found: Nucleation) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("current density (mA/cm²)")
     axes.set_ylabel("voids of the burst (1/µm²)")
-    axes.legend(loc="upper left", fontsize=6)
+    axes.legend(loc="lower right", fontsize=6)
 
 
 def _coverage_panel(axes: Axes, found: Nucleation) -> None:
