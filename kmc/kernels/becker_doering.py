@@ -217,7 +217,7 @@ def _compile(fingerprint):
             for i in range(depths.held.size):
                 depths.activity[i] = depths.fixed[i] + depths.free[i] * new
             S, time = new, time + dt
-            if S > S_top:
+            if S_top < S:
                 S_top, time_top = S, time
             top, ln_S = 0, math.log(S)
             highest = -sizes.ln_Z[0] - ln_S

@@ -1,14 +1,14 @@
 """The burst of nucleation under a current: how many voids, at which S, and when.
 
 Vacancies made by the current j spread into the metal, ∂c/∂t = D_v ∂²c/∂z² with a sink at z = L,
-fill the sites of L1 (c_i N_s of them), and are taken up by clusters, whose numbers follow Becker and
-Döring's equations in time from single vacancies to the largest voids. When voids take up what the
-current makes, S falls and nucleation ends by itself:
+fill the sites of L1 (c_i N_s of them), and are taken up by clusters, whose numbers follow Becker
+and Döring's equations in time from single vacancies to the largest voids. When voids take up what
+the current makes, S falls and nucleation ends by itself:
 
     j/e = d(N_s Z_1 S)/dt − D_v ∂c/∂z + Σ_n (vacancies bound by clusters of n)      at z = 0.
 
-Nothing is assumed about a critical size; clusters of every size are captured by, and release to, the
-mean S of the interface.
+Nothing is assumed about a critical size; clusters of every size are captured by, and release to,
+the mean S of the interface.
 """
 
 from __future__ import annotations
@@ -87,7 +87,10 @@ class Burst:
             "mean_size": (self.mean_size, "1", "vacancies per void"),
         }
         return xr.Dataset(
-            {n: ("time", v, {"units": u, "long_name": text}) for n, (v, u, text) in columns.items()},
+            {
+                n: ("time", v, {"units": u, "long_name": text})
+                for n, (v, u, text) in columns.items()
+            },
             coords={"time": ("time", self.times_s, {"units": "s"})},
             attrs={
                 "current_mA_cm2": self.current_mA_cm2,

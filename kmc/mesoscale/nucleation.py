@@ -1,7 +1,7 @@
-"""Nucleation of voids at the true rates: work, critical size, rate, and the vacancy pressure of voids.
+"""Nucleation of voids at the true rates: work, critical size, rate, and vacancy pressure.
 
-In equilibrium with vacancies of activity S an interface has N_n = N_s Z_n S^n clusters of n vacancies
-per area; growth from n to n + 1 goes at the rate G_n S of each, with G_n the capture of
+In equilibrium with vacancies of activity S an interface has N_n = N_s Z_n S^n clusters of n
+vacancies per area; growth from n to n + 1 goes at the rate G_n S of each, with G_n the capture of
 `kmc.mesoscale.capture`. Becker and Döring's steady state (Ann. Phys. 416, 719 (1935),
 10.1002/andp.19354160806) then is
 
@@ -25,6 +25,7 @@ from kmc.mesoscale.capture import Transport
 from kmc.mesoscale.clusters import ClusterFreeEnergies
 from kmc.units import E_C, K_B_J
 
+ACTIVITIES = (10, 15, 20, 30, 50, 70, 100, 200, 500)  # S of the tables
 FITTED_FROM = 10  # smallest n of the fits
 LARGEST_CRITICAL = 100_000  # vacancies; S beyond which it lies nucleates nothing
 

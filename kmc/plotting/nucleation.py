@@ -53,7 +53,7 @@ def _work_panel(axes: Axes, found: Nucleation) -> None:
     model = found.model
     drawn = [S for S in _S_DRAWN if np.isfinite(model.barrier_kT(S))]
     last = 1.8 * found.free.n_max
-    top = max(model.barrier_kT(S) for S in drawn) * 1.15
+    top = max(model.barrier_kT(S) for S in drawn) * 1.28
     for colour, S in zip(style.ramp(len(drawn)), drawn, strict=True):
         n = np.arange(1, found.free.n_max + 1)
         beyond = np.arange(found.free.n_max, last)
@@ -131,7 +131,13 @@ def _density_panel(axes: Axes, found: Nucleation) -> None:
     )
     if not found.conditions.mg_coverage and not found.conditions.mg_fraction:
         axes.plot(
-            0.5, _PAPER_PER_UM2, "D", color=style.VERMILLION, ms=4, label="operando SEM, Li", zorder=4
+            0.5,
+            _PAPER_PER_UM2,
+            "D",
+            color=style.VERMILLION,
+            ms=4,
+            label="operando SEM, Li",
+            zorder=4,
         )
     style.plain_log_axis(axes.xaxis, *axes.get_xlim())
     axes.xaxis.set_major_formatter(lambda value, _: figure(value))
@@ -144,9 +150,7 @@ def _density_panel(axes: Axes, found: Nucleation) -> None:
 
 def _coverage_panel(axes: Axes, found: Nucleation) -> None:
     """Barrier at fixed S against the coverage of L1."""
-    studies = sorted(
-        {s.conditions.mg_coverage: s for s in [found, *found.by_coverage]}.items()
-    )
+    studies = sorted({s.conditions.mg_coverage: s for s in [found, *found.by_coverage]}.items())
     coverage = np.array([x for x, _ in studies])
     drawn = [S for S in (30, 50, 100, 200) if np.isfinite(found.model.barrier_kT(S))]
     for colour, S in zip(style.ramp(len(drawn)), drawn, strict=True):
@@ -170,6 +174,10 @@ def _coverage_panel(axes: Axes, found: Nucleation) -> None:
     shown = density > 0
     other.plot(coverage[shown], density[shown], "s--", color=style.VERMILLION, ms=3, lw=1.0)
     other.set_yscale("log")
+    low, high = density[shown].min(initial=1.0), density[shown].max(initial=1e-9)
+    other.set_ylim(min(low / 3, high / 30), high * 3)
+    other.yaxis.set_major_locator(LogLocator(numticks=8))
+    other.yaxis.set_minor_formatter(NullFormatter())
     other.set_ylabel(
         f"voids at {figure(found.conditions.current_mA_cm2)} mA/cm² (1/µm²)",
         color=style.VERMILLION,

@@ -38,9 +38,11 @@ def test_constants_of_lithium():
 @pytest.mark.parametrize(
     ("face", "expected"),
     [
-        # L1 to L1 by four first neighbours at (±a/2, ±a/√2), and by two of L2 at (±a/2, 0) and back.
+        # L1 to L1 by four first neighbours at (±a/2, ±a/√2), and by two of L2 at (±a/2, 0) and
+        # back.
         ("bcc_110", None),
-        # Three L2 neighbours, 0.8165 a away in plane, each there and back; straight up counts nothing.
+        # Three L2 neighbours, 0.8165 a away in plane, each there and back; straight up counts
+        # nothing.
         ("bcc_111", 2.6e12 * A_CM**2 * math.exp(-0.15 / KT)),
     ],
 )

@@ -119,7 +119,7 @@ def deviations():
 
 @pytest.mark.parametrize("case", CASES)
 def test_walk_matches_enumeration(case, deviations):
-    """Errors below 2 %, so that 5 % in one weight would be seen, and no ratio off by 4.5 of them."""
+    """Errors below 2 %, so that 5 % in one weight would be seen; no ratio off by 4.5 of them."""
     deviation, error = deviations[case]
     assert (error < 0.02).all()
     assert (np.abs(deviation) < 4.5).all()

@@ -110,7 +110,8 @@ def test_delay_and_rate_against_the_equations_in_time():
     late = np.array(times) > 8 * lag
     slope, offset = np.polyfit(np.array(times)[late], np.array(counts)[late], 1)
     assert slope == pytest.approx(rate, rel=0.03)
-    # The lag is defined at a size where the work has fallen by 3 kT; at the critical size about half.
+    # The lag is defined at a size where the work has fallen by 3 kT; at the critical size about
+    # half.
     assert 0.2 * lag < -offset / slope < 1.2 * lag
 
 
