@@ -62,7 +62,7 @@ def expected_ratio(case) -> float:
         for found in naive_clusters.clusters(box, n - 1)[-1]
     )
     if n == 2:
-        # Two lone vacancies, at least one of them in L1: pairs within L1 are counted from both ends.
+        # Two lone vacancies, at least one of them in L1: pairs within L1 count once.
         for i in range(box.n_sites):
             if box.layer[i] != 1:
                 continue
