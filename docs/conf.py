@@ -1,4 +1,4 @@
-"""The documentation site: ``sphinx-build -W docs site``, with ``pip install ".[docs]"``.
+"""The documentation site: ``sphinx-build -W docs site/html``, with ``pip install ".[docs]"``.
 
 Pages are the Markdown files of this folder, the tutorial, executed during the build, and the API
 from the docstrings. README, CHANGELOG and others beside this folder become pages as well, and links
