@@ -45,15 +45,27 @@ class Maker:
         model = replace(setup, overrides=overrides, **fields).model()
         for name, change in (("law", self.law), ("channels", self.channels)):
             if change is not None:
-                original = getattr(model, name)
-                object.__setattr__(
-                    model, name, lambda *args, f=original, g=change, **kw: g(f(*args, **kw))
-                )
+                object.__setattr__(model, f"wrong_{name}", change)
         return model
 
     def engine(self, setup, occupancy, seed, **arguments):
         return setup.engine(occupancy, seed, model=self.model(setup), **arguments)
 
+
+def _changeable(name: str) -> None:
+    """Let `rate_tables.law` and `.channels` make wrong tables of the models marked by a Maker."""
+    right = getattr(rate_tables, name)
+
+    def table(model, *arguments, **options):
+        made = right(model, *arguments, **options)
+        change = getattr(model, f"wrong_{name}", None)
+        return made if change is None else change(made)
+
+    setattr(rate_tables, name, table)
+
+
+for _name in ("law", "channels"):
+    _changeable(_name)
 
 RIGHT = Maker()
 

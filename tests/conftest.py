@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import zlib
 
 import pytest
-
-COMPILE_FIRST = "KMC_TESTS_COMPILE_FIRST"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -18,44 +18,52 @@ def pytest_cmdline_main(config) -> None:
     if not is_worker and on_its_own and getattr(option, "numprocesses", 0) is None:
         option.numprocesses = "auto"
         option.dist = "loadfile"
-        os.environ[COMPILE_FIRST] = "1"  # the processes inherit it
+        os.environ["KMC_TESTS_COMPILE_FIRST"] = "1"  # inherited by the processes
 
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once(tmp_path_factory):
-    """Of a whole run: each kind of kernel is compiled by one process, the others load it from disk.
+    """Processes that run side by side compile each kernel once, and share it through numba's cache.
 
-    They share numba's cache; its index is changed by one process at a time. Every process begins
-    with another kind, and waits for those that others are at work on.
+    Who needs a kernel that another process is compiling waits for it. A run of the whole suite
+    begins with another kernel in each process.
     """
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    if not (worker and os.environ.get(COMPILE_FIRST)):
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        yield
         return
     from filelock import FileLock
-    from numba.core.caching import IndexDataCacheFile
+    from numba.core.caching import IndexDataCacheFile, NullCache
+    from numba.core.dispatcher import Dispatcher
 
-    kinds = ("strip_li", "strip_limg")
     shared = tmp_path_factory.getbasetemp().parent  # of all processes
-    first = int(worker.removeprefix("gw")) % len(kinds)
-    save = IndexDataCacheFile.save
+    compile_, save = Dispatcher.compile, IndexDataCacheFile.save
+
+    def compile_once(self, signature):
+        if isinstance(self._cache, NullCache):
+            return compile_(self, signature)
+        name = f"{self.py_func.__name__}{zlib.crc32(str(signature).encode())}"
+        with FileLock(shared / f"{name}.lock"):
+            return compile_(self, signature)
 
     def save_alone(self, key, data):
         with FileLock(shared / "index.lock"):
             save(self, key, data)
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Dispatcher, "compile", compile_once)
         patch.setattr(IndexDataCacheFile, "save", save_alone)
-        for kind in kinds[first:] + kinds[:first]:
-            with FileLock(shared / f"{kind}.lock"):
-                _compile(kind)
+        if os.environ.get("KMC_TESTS_COMPILE_FIRST"):
+            kinds = ("strip_li", "strip_limg", "lithiophilic_exact")
+            _compile(kinds[int(re.sub(r"\D", "", worker)) % len(kinds)])
+        yield
 
 
-def _compile(kind: str) -> None:
-    """Compile the kernels of a run, or load them."""
+def _compile(name: str) -> None:
+    """Compile the kernels of a shipped run, or load them."""
     from kmc.runfile.load import load_run
     from kmc.simulation.run import Simulation
 
-    engine = Simulation(load_run(kind, {"system.size": [8, 8, 12]})).engine
+    engine = Simulation(load_run(name, {"system.size": [8, 8, 12]})).engine
     engine.advance(events=1)
     engine.sample()
-    engine.vacancy_rates_Hz(0)

@@ -160,7 +160,7 @@ def converge(
 
     from kmc.cli.sweeps import dry_run_of, tell_failures
     from kmc.common.formatting import plural
-    from kmc.sweep.convergence.report import study
+    from kmc.sweep.convergence import study
     from kmc.sweep.convergence.results import check_reading, read_ladder
     from kmc.sweep.folder import check_folder
 

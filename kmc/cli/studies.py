@@ -251,9 +251,9 @@ def critical(
     """
     from kmc.plotting.thresholds import threshold_map_picture, threshold_picture
     from kmc.runfile.load import parse_override
+    from kmc.sweep.critical import search as study
     from kmc.sweep.critical.criterion import parse_criterion
     from kmc.sweep.critical.question import Question, map_table
-    from kmc.sweep.critical.search import search as study
     from kmc.sweep.critical.threshold import Scale
 
     question = Question(
