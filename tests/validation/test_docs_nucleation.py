@@ -52,7 +52,7 @@ def test_burst(found):
         r"\*\*([\d.]+) voids per µm²\*\*, at a largest S of ([\d.]+) after ([\d.]+) ms", TEXT
     ).groups()
     assert found.burst.density_per_um2 == pytest.approx(float(density), rel=0.05)
-    assert found.burst.S == pytest.approx(float(S), rel=0.02)
+    assert pytest.approx(float(S), rel=0.02) == found.burst.S
     assert 1e3 * found.burst.time_s == pytest.approx(float(ms), rel=0.05)
     low, high = re.search(r"over 10: ([\d.]+) to ([\d.]+) per", TEXT).groups()
     assert found.scan.density_low[1] == pytest.approx(float(low), rel=0.08)
@@ -62,3 +62,20 @@ def test_burst(found):
     assert found.scan.density_per_um2[2] == pytest.approx(float(fast), rel=0.05)
     threshold = float(re.search(r"Below ([\d.]+) mA/cm²", TEXT).group(1))
     assert found.threshold_mA_cm2 == pytest.approx(threshold, rel=0.03)
+
+
+def test_nine_tenths_of_mg():
+    """The column of coverage 0.9: barrier, largest S and voids."""
+    found = kmc.nucleation(
+        "limg_li2s",
+        mg_coverage=0.9,
+        n_max=30,
+        walkers=4,
+        steps=1_000_000,
+        currents_mA_cm2=(0.5,),
+        maps=0,
+        progress=False,
+    )
+    assert found.model.barrier_kT(50) == pytest.approx(float(row("W(50, n*), kT")[4]), abs=0.3)
+    assert pytest.approx(float(row("largest S at 0.5 mA/cm²")[4]), rel=0.03) == found.burst.S
+    assert found.burst.density_per_um2 == pytest.approx(float(row("voids per µm²")[4]), rel=0.1)
