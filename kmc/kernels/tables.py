@@ -55,6 +55,7 @@ DIRTY = 1 << 30
 FRINGE = -(1 << 31)
 
 MASK_VACANCIES = 0x7F  # nv1, nv2
+ALONE = 16  # row of a vacancy with no other in its shells, less its class and chemistry
 MASK_FIRST = 0xF  # nv1, or nm1 once shifted
 MASK_HOP = 0xC77F  # nv1, nv2, class, blocked, chem
 MASK_SITE = 0xFB7F  # nv1, nv2, class, cx, chem
@@ -164,7 +165,9 @@ class OneSpecies(NamedTuple):
     Rates are in units of `Channels.unit_Hz`. The index of a hop is 128 + (bits of the atom:
     chem, blocked, class, nv2, nv1) - (nv2, nv1 of the vacancy); it is unique, as the counts of the
     two ends differ by less than 8 either way. A row is 4 * chemistry + class; one chemistry has 4
-    rows and 2048 columns.
+    rows and 2048 columns. In the tables of hops the rows from `ALONE` on are those of a vacancy
+    without another one around it: there the index tells whether the atom has another one, so that
+    a lone vacancy has a floor of its own.
     """
 
     hop_rate: np.ndarray  # float64[rows, columns]: of the vacancy, index; 0 where blocked
@@ -185,7 +188,8 @@ class TwoSpecies(NamedTuple):
     pair_ueV: np.ndarray  # int32[3, 16]: species, class of the vacancy and of the atom
     barrier_ueV: np.ndarray  # int32[6]: 2 * species + (1 beside Mg)
     floor_ueV: int
-    floor_rules: bool  # the floor lies above every barrier, so that it alone decides
+    lone_floor_ueV: np.ndarray  # int32[16]: for a lone vacancy, class of the vacancy, of the atom
+    floor_rules: bool  # every floor lies above every barrier, so that it alone decides
     rate_coarse: np.ndarray  # nu exp(-1024 i µeV / kT)
     rate_fine: np.ndarray  # exp(-i µeV / kT), i < 1024
     strip_reference_ueV: int
