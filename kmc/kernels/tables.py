@@ -97,6 +97,13 @@ N_KINDS, N_WAYS = 3, 7
 ) = range(18)
 N_COUNTERS = HOPS_BY_WAY + N_KINDS * N_WAYS
 
+# Entries of the clock, float64: the time in s; the two uniform numbers of the attempt to come; the
+# time integral of VACANCIES in s, up to the time of the last attempt, which follows; the time of an
+# attempt that a limit put off, −1 for none, and the total rate it was drawn with; whether a strip
+# is due: 0 no, −1 an atom drawn by its weight, else 1 + its site.
+TIME, PLACE, MEMBER, VACANCY_TIME, ATTEMPT_TIME, PUT_OFF, PUT_OFF_RATE, STRIP_DUE = range(8)
+N_CLOCK = 8
+
 # Why `advance` came back.
 PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL = range(5)
 
@@ -240,7 +247,7 @@ class State(NamedTuple):
     hops: Bins
     strips: Bins  # of 2 * column + (0 for L1, 1 for L2)
     counters: np.ndarray  # int64[N_COUNTERS]
-    clock: np.ndarray  # float64[3]: time in s, the two uniform numbers of the attempt to come
+    clock: np.ndarray  # float64[N_CLOCK]: TIME, PLACE, …
     dirty: np.ndarray  # int32: sites of L1 and L2 whose strip weight is out of date
 
 
@@ -260,8 +267,9 @@ class Limits(NamedTuple):
     strips: int
     attempts: int
     vacant_L1: int
-    time_s: float  # the clock stops exactly here
-    pause_time_s: float  # comes back after the first attempt that ends here or later
+    time_s: float  # the clock stops exactly here, and time is up
+    pause_time_s: float  # the clock stops exactly here, with the next attempt put off
+    before_strip: int  # comes back when an atom is about to leave after so many strips
 
 
 class EventLog(NamedTuple):

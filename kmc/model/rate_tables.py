@@ -223,9 +223,15 @@ def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None)
         hops=_empty_bins(site_state.size, capacity, _highest_rate(model) / model.unit_Hz),
         strips=_empty_bins(active, active, _highest_strip_weight(model)),
         counters=counters,
-        clock=np.zeros(3),
+        clock=_clock(),
         dirty=np.zeros(active, dtype=np.int32),
     )
+
+
+def _clock() -> np.ndarray:
+    clock = np.zeros(tables.N_CLOCK)
+    clock[tables.PUT_OFF] = -1.0
+    return clock
 
 
 def _perfect_energy_ueV(model: Model) -> int:

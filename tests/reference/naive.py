@@ -183,7 +183,10 @@ class NaiveSimulation:
         if not self.open:
             return self.floor
         height_um = self.box.layers * self.box.spacing * self.box.a_A * 1e-4
-        share, thickness = self.conditions.box_resistance_share, self.conditions.electrode_thickness_um
+        share, thickness = (
+            self.conditions.box_resistance_share,
+            self.conditions.electrode_thickness_um,
+        )
         if share * thickness <= height_um:
             return 0
         own = self.values["barrier_Li_eV"] + self.kT * math.log(share * thickness / height_um)
