@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kmc.analysis.history import voids
     from kmc.analysis.profiles import profiles
     from kmc.analysis.transport import transport
+    from kmc.mesoscale.study import nucleation
     from kmc.simulation.resume import extend, resume
     from kmc.simulation.run import Simulation
     from kmc.sweep.convergence.study import converge
@@ -35,6 +36,7 @@ __all__ = [
     "extend",
     "load",
     "load_sweep",
+    "nucleation",
     "profiles",
     "resume",
     "run",
@@ -56,6 +58,7 @@ _HOMES = {
     "profiles": "kmc.analysis.profiles",
     "transport": "kmc.analysis.transport",
     "verify": "kmc.verification.trajectory",
+    "nucleation": "kmc.mesoscale.study",
 }
 
 

@@ -42,7 +42,7 @@ AT_HOME = {
     "filelock": "sweep",
     "distributed": "sweep.cluster",
     "dask_jobqueue": "sweep.cluster",
-    "xarray": "plotting sweep",
+    "xarray": "mesoscale plotting sweep",
     "pandas": "analysis plotting sweep trajectory.tables",
 }
 

@@ -59,7 +59,7 @@ class Exchange:
 
     @property
     def index(self) -> float:
-        """|net| / gross: 0 in equilibrium, 1 where no hop is ever undone; NaN without hops."""
+        """``|net| / gross``: 0 in equilibrium, 1 where no hop is ever undone; NaN without hops."""
         return abs(self.net) / self.gross if self.gross else math.nan
 
     @property

@@ -208,7 +208,7 @@ class Channels(NamedTuple):
 
 
 class LoneVacancy(NamedTuple):
-    """The walk of a vacancy that is the only one of its box (see `lone`).
+    """The walk of a vacancy that is the only one of its box (see `lone_vacancy`).
 
     Rates in units of `Channels.unit_Hz`.
     """

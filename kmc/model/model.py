@@ -58,7 +58,7 @@ class Model:
         Rate that the selection's bins are counted from; no result depends on it. By default
         just above the total rate of a lone vacancy in the bulk, the commonest rate.
     superbasins : bool
-        Draw the walk of a vacancy that is alone in the box at once (`kernels.lone`).
+        Draw the walk of a vacancy that is alone in the box at once (`kernels.lone_vacancy`).
     """
 
     lattice: Lattice

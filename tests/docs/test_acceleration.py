@@ -19,7 +19,7 @@ from kmc.sweep.convergence.study import physical_ratio_of
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "acceleration.md").read_text(encoding="utf-8")
 TEXT = " ".join(PAGE.split())
-KMC = "from kmc.cli import main; main()"
+KMC = "from kmc.cli.app import main; main()"
 SMALL = [
     *("--set", "system.size=[6, 6, 8]", "--set", "stop.capacity_monolayers=0.25"),
     *("--replicas", "2"),

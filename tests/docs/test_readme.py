@@ -24,7 +24,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 INSTALL = "pip install . && kmc run strip_li"
 TEST = 'pip install ".[test]" && pytest'
-KMC = "from kmc.cli import main; main()"  # what the command `kmc` runs
+KMC = "from kmc.cli.app import main; main()"  # what the command `kmc` runs
 
 
 def commands(text: str) -> list[list[str]]:

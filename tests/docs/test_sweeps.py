@@ -15,7 +15,7 @@ from kmc.common import catalogue
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
 FAST, _, FIELD = PAGE.partition("## The picture of the field")
-KMC = "from kmc.cli import main; main()"  # what the command `kmc` runs
+KMC = "from kmc.cli.app import main; main()"  # what the command `kmc` runs
 
 
 def blocks(text: str) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ def perfect(setup):
 @pytest.mark.parametrize("values", [naive.LI_LI2S, naive.LIMG_LI2S, naive.LATTICE_GAS])
 @pytest.mark.parametrize("name", LATTICES)
 def test_rates_of_current_and_reservoir(name, values):
-    """Strip rate j A/e, absorption D_v/(d L), emission exp(−E_f/kT) of it (docs/model.md)."""
+    """Strip rate j A/e, absorption D_v/(d L), emission exp(−E_f/kT) of it (docs/model/)."""
     setup = Setup(
         name,
         (5, 6),
@@ -56,7 +56,7 @@ def test_no_reservoir(change):
 
 
 def test_the_interface_of_the_paper():
-    """3.8 monolayers a second at 0.5 mA/cm² (docs/model.md), η = 2kT/e asinh(j/2j0)."""
+    """3.8 monolayers a second at 0.5 mA/cm² (docs/model/), η = 2kT/e asinh(j/2j0)."""
     setup = Setup(current_density_mA_cm2=0.5, electrode_thickness_um=100.0)
     assert setup.model().strip_rate_per_site_Hz == pytest.approx(3.84, abs=0.02)
     eta = setup.engine(perfect(setup)).charge_transfer_overpotential_V()
@@ -165,7 +165,7 @@ def test_no_strip_weight_is_beyond_the_highest_bin():
 
 
 def test_rates_reservoir_and_creep_from_0_to_100_celsius():
-    """Hop rate, equilibrium concentration and closure rate follow Arrhenius (docs/model.md).
+    """Hop rate, equilibrium concentration and closure rate follow Arrhenius (docs/model/).
 
     Slopes of their logarithms in 1/kT: −E0 = −0.055 eV, −E_f = −0.50 eV, −Q = −37 kJ/mol.
     """

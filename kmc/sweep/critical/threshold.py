@@ -28,7 +28,7 @@ _WIDTHS = np.geomspace(1e-4, 3.0, 40)  # of the range; the narrowest is a step
 _WIDTH_STEP = _WIDTHS[1] / _WIDTHS[0]
 _FLAT = 0.01  # log-likelihoods that near to the highest are one plateau, of which the middle counts
 # Values chosen after looking at outcomes make the usual χ²₁ too narrow; χ²₂, of threshold and width
-# together, holds its level in tests/test_threshold.py.
+# together, holds its level in tests/sweep/critical/test_threshold.py.
 _DEGREES = 2
 _NEAR = 8  # runs beside the threshold, on either side, before an interval is believed
 _DIGITS = 4  # of the values tried: a file or a table shows them as they are
