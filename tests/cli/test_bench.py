@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from kmc.cli.app import bench, main
+from kmc.cli.app import main
+from kmc.cli.bench import _table
 from kmc.simulation import benchmark
 
 PROMISED = ("bulk_dilute", "bulk_1pct", "bulk_5pct", "bulk_1pct_1M", "strip_li", "strip_limg")
@@ -86,7 +87,7 @@ def test_one_case_alone(short, call):
 def test_the_longest_figures_fit_80_columns(monkeypatch):
     row = benchmark.Result("bulk_1pct_1M", 9999, 9999, 9999, 1, 16_000_000, 3_200_000, 1.25, 9.0)
     console = Console(width=80, record=True)
-    console.print(bench._table([row], 1.0))
+    console.print(_table([row], 1.0))
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= 80
     assert "16 000 000" in text

@@ -69,10 +69,12 @@ def test_a_file_of_schema_1_is_not_continued(folder, request):
     assert "cannot be continued by this version" in result.output
 
 
-ENDLESS = [*SMALL, "--set", "stop.capacity_monolayers=none", "--set", "stop.events=10000000000000"]
+ENDLESS = [*SMALL, "--set", "stop.capacity_monolayers=none", "--set", "stop.events=100000000000"]
 ENDLESS += ["--set", "conditions.current_density_mA_cm2=0", "--set", "system.vacancy_fraction=0.02"]
 ENDLESS += ["--set", "acceleration.max_hops_per_strip_per_site=none"]
 ENDLESS += ["--set", "acceleration.saddle_floor_eV=0.1", "--set", "system.boundary=periodic"]
+ENDLESS += ["--set", "output.sample_every_events=1000000"]
+ENDLESS += ["--set", "output.frame_every_events=100000000"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")

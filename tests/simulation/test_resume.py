@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from marks import slow, slow_but
 
 from kmc.common.progress import Silent
 from kmc.errors import InputError
@@ -134,7 +135,10 @@ def run_in_pieces(monkeypatch, kind, path, chance) -> int:
     return len(pieces)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+QUICK_KINDS = ("li", "limg_110", "bulk", "superbasins")
+
+
+@pytest.mark.parametrize("kind", slow_but(QUICK_KINDS, KINDS))
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(kind, whole, tmp_path, monkeypatch):
     path = tmp_path / "pieces.h5"
     expected = whole(kind)
@@ -270,7 +274,8 @@ def test_a_checkpoint_that_makes_no_sense_is_refused(whole, tmp_path, change):
 # --- kill -9 --------------------------------------------------------------------------------------
 
 
-def test_fifty_files_as_kills_leave_them(whole, tmp_path, monkeypatch):
+@pytest.mark.parametrize("files", [8, slow(50)])
+def test_files_as_kills_leave_them(files, whole, tmp_path, monkeypatch):
     """After a kill the file is what the last writes left; each of these becomes the same run."""
     run_file = load_run(*KINDS["limg_110"])
     left = []
@@ -289,7 +294,7 @@ def test_fifty_files_as_kills_leave_them(whole, tmp_path, monkeypatch):
     assert_same(tmp_path / "run.h5", whole("limg_110"))
     assert len(left) > 200
     path = tmp_path / "left.h5"
-    for content in random.Random(11).sample(left, 50):
+    for content in random.Random(11).sample(left, files):
         path.write_bytes(content)
         if not load(path).finished:
             resume.resume(path, progress=False)

@@ -269,6 +269,7 @@ def test_a_killed_worker_costs_only_its_own_point(tmp_path, undisturbed):
     assert results(folder) == undisturbed["long"]
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_takes_its_workers_along_and_goes_on(tmp_path, undisturbed):
     folder = folder_of(LONG, tmp_path / "out")
     command = [sys.executable, "-m", "kmc.cli", "sweep", f"{folder.path}.toml", "-o"]
@@ -317,6 +318,7 @@ def test_a_file_that_cannot_grow_is_a_clear_failure(folder, tmp_path, undisturbe
 # --- Dask -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_gives_the_same(folder, undisturbed):
     from distributed import LocalCluster
 
@@ -326,6 +328,7 @@ def test_a_dask_cluster_gives_the_same(folder, undisturbed):
     assert results(folder) == undisturbed["tiny"]
 
 
+@pytest.mark.slow
 def test_a_scheduler_and_workers_of_their_own_one_of_them_killed(tmp_path, undisturbed):
     folder = folder_of(LONG, tmp_path / "out")
     bin_ = Path(sys.executable).parent
@@ -363,6 +366,7 @@ def test_a_scheduler_and_workers_of_their_own_one_of_them_killed(tmp_path, undis
     assert results(folder) == undisturbed["long"]
 
 
+@pytest.mark.slow
 def test_jobs_of_a_queueing_system(folder, undisturbed, tmp_path, monkeypatch):
     """With an sbatch that starts the job script at once on this machine."""
     commands = {
@@ -385,6 +389,7 @@ def test_jobs_of_a_queueing_system(folder, undisturbed, tmp_path, monkeypatch):
     assert results(folder) == undisturbed["tiny"]
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_dies_is_told(folder):
     from distributed import LocalCluster
 

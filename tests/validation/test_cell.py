@@ -12,6 +12,7 @@ import naive
 import numpy as np
 import pytest
 from checks import Estimate, agrees, li_box, logs
+from marks import slow
 from naive import LI, MG, VACANCY
 from paired_engines import Setup, random_occupancy
 from scipy import stats
@@ -178,8 +179,16 @@ def patched(name, **changes) -> Setup:
     return Setup(name, (4, 4), layers, others=(PHILIC,), chemistry=chemistry, **changes)
 
 
-@pytest.mark.parametrize("floor_eV", [None, 0.15], ids=["exact", "floor"])
-@pytest.mark.parametrize("name", LATTICES)
+@pytest.mark.parametrize(
+    ("name", "floor_eV"),
+    [
+        ("bcc_100", 0.15),
+        ("bcc_111", None),
+        *(slow("bcc_110", floor_eV) for floor_eV in (None, 0.15)),
+        slow("bcc_100", None),
+        slow("bcc_111", 0.15),
+    ],
+)
 def test_patches_hold_vacancies_as_boltzmann_says(name, floor_eV):
     """Time of one vacancy in L1 of either chemistry against the rest of the box; 99.98 %.
 

@@ -7,6 +7,7 @@ import naive
 import numpy as np
 import pytest
 from checks import RIGHT, Estimate, agrees, li_box, logs
+from marks import slow
 from naive import LI, MG, VACANCY
 from numba import njit
 from paired_engines import Setup, random_occupancy
@@ -137,7 +138,7 @@ def check_detailed_balance(make=RIGHT, floor_eV=None, temperature_K=298.15, thic
 
 
 # 0.03 raises steep hops alone, 0.058 and 0.08 lie between the barriers of Li, Li beside Mg and Mg.
-FLOORS_eV = [None, 0.03, 0.058, 0.08, 0.3]
+FLOORS_eV = [None, slow(0.03), slow(0.058), 0.08, slow(0.3)]
 
 
 @pytest.mark.parametrize("floor_eV", FLOORS_eV)
@@ -271,7 +272,9 @@ def exact_classes(setup, group, beside):
     return share / share.sum()
 
 
-def check_enumerated_box(make=RIGHT, events=30_000_000, temperature_K=1200.0, floor_eV=None):
+def check_enumerated_box(
+    make=RIGHT, events=30_000_000, temperature_K=1200.0, floor_eV=None, resolution=0.015
+):
     # Mg likes L1 less than by DFT and hops faster than Li, so that it comes and goes often enough.
     setup = Setup(
         values=naive.LIMG_LI2S,
@@ -323,18 +326,19 @@ def check_enumerated_box(make=RIGHT, events=30_000_000, temperature_K=1200.0, fl
         for index in np.ndindex(wanted.shape):
             if wanted[index] > 0.005:
                 estimate = Estimate.of_blocks(found[(slice(None), *index)], total)
-                agrees(estimate, wanted[index], sigmas=4.5, resolution=0.015)
+                agrees(estimate, wanted[index], sigmas=4.5, resolution=resolution)
     assert worst < 4.5
     return worst, sharp
 
 
-def test_enumerated_box_with_magnesium():
+@pytest.mark.parametrize(("events", "resolution"), [(6_000_000, 0.035), slow(30_000_000, 0.015)])
+def test_enumerated_box_with_magnesium(events, resolution):
     """Two vacancies and one Mg in 128 sites: occupation by Boltzmann, all 1 024 128 states summed.
 
-    Time-weighted shares of classes by layers and adjacency; sharp to 1.5 % or better for every
-    marginal above 0.5 %. About 60 numbers within 5 standard errors: 99.9 %.
+    Time-weighted shares of classes by layers and adjacency; sharp to 1.5 % or better (3.5 % in the
+    short run) for every marginal above 0.5 %. About 60 numbers within 5 standard errors: 99.9 %.
     """
-    check_enumerated_box()
+    check_enumerated_box(events=events, resolution=resolution)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import naive
 import numpy as np
 import pytest
 from checks import RIGHT, Estimate, li_box
+from marks import slow
 from naive import VACANCY
 from numba import njit
 from paired_engines import Setup
@@ -63,7 +64,8 @@ def check_critical_temperature(make=RIGHT, events=11_000_000):
     return below, above, order_below, order_above
 
 
-def test_critical_temperature():
+@pytest.mark.parametrize("events", [3_000_000, slow(11_000_000)])
+def test_critical_temperature(events):
     """kT_c = 6.3545 ε/4 is bracketed: a slab persists at 0.955 and dissolves at 1.025 times T_c.
 
     First-neighbour correlation of a half-filled box of 16³ cells against its critical value, each
@@ -71,7 +73,7 @@ def test_critical_temperature():
     filling shift the correlation like 1 % of T_c, hence the asymmetric bracket. K_c of bcc: Butera
     and Comi, Phys. Rev. B 62, 14837 (2000), doi:10.1103/PhysRevB.62.14837.
     """
-    check_critical_temperature()
+    check_critical_temperature(events=events)
 
 
 @njit

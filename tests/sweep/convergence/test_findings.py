@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from marks import slow
 
 from kmc.sweep.convergence.assess import assess
 from kmc.sweep.convergence.findings import CONTACT_LOSS, ONSET_CAPACITY, VOID_DENSITY, WIDTH
@@ -347,7 +348,9 @@ def odd_ladder(rng, observable):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("observable", [CONTACT_LOSS, VOID_DENSITY, WIDTH, ONSET_CAPACITY])
+@pytest.mark.parametrize(
+    "observable", [slow(CONTACT_LOSS), VOID_DENSITY, slow(WIDTH), ONSET_CAPACITY]
+)
 def test_no_ladder_is_too_odd(observable):
     rng = np.random.default_rng(17)
     for _ in range(40):

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from marks import slow_but
 from scipy.stats import binom
 
 from kmc.sweep.convergence.power_law import (
@@ -84,7 +85,7 @@ TRUTHS = {
 
 
 @pytest.mark.validation
-@pytest.mark.parametrize("name", TRUTHS)
+@pytest.mark.parametrize("name", slow_but(("counts", "contact loss", "onsets"), TRUTHS))
 def test_the_interval_holds_the_truth(name):
     """At the physical ratio, five decades beyond the ladder, and of the exponent.
 
@@ -105,6 +106,7 @@ def test_the_interval_holds_the_truth(name):
         assert held >= 0.9 * len(laws)
 
 
+@pytest.mark.slow
 @pytest.mark.validation
 def test_the_test_of_goodness_refuses_one_true_law_in_twenty():
     """5 % are refused for the first time; within 3 standard errors of 300 ladders, 3.8 %."""
