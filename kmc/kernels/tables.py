@@ -1,4 +1,4 @@
-"""What the kernels work on: one packed state per site, and named tuples of arrays.
+"""Data of the kernels: one packed state per site, and named tuples of arrays.
 
 The state of a site is one packed int32. Its low bits count what surrounds it, so that a binding
 energy is one or two look-ups and no neighbour has to be visited to know one:
@@ -96,7 +96,7 @@ N_KINDS, N_WAYS = 3, 7
 ) = range(18)
 N_COUNTERS = HOPS_BY_WAY + N_KINDS * N_WAYS
 
-# Why `advance` came back.
+# Return values of `advance`.
 PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL = range(5)
 
 # Kinds of logged events.
@@ -185,7 +185,7 @@ class TwoSpecies(NamedTuple):
     pair_ueV: np.ndarray  # int32[3, 16]: species, class of the vacancy and of the atom
     barrier_ueV: np.ndarray  # int32[6]: 2 * species + (1 beside Mg)
     floor_ueV: int
-    floor_rules: bool  # the floor lies above every barrier, so that it alone decides
+    floor_rules: bool  # the lowest barrier lies above every barrier, so that it alone decides
     rate_coarse: np.ndarray  # nu exp(-1024 i µeV / kT)
     rate_fine: np.ndarray  # exp(-i µeV / kT), i < 1024
     strip_reference_ueV: int
@@ -208,7 +208,7 @@ class Channels(NamedTuple):
 
 
 class LoneVacancy(NamedTuple):
-    """The walk of a vacancy that is the only one of its box (see `lone`).
+    """The walk of a vacancy that is the only one of its box (see `lone_vacancy`).
 
     Rates in units of `Channels.unit_Hz`.
     """
@@ -230,7 +230,7 @@ class NoWalks(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything that changes while time goes on, except the generator."""
+    """Everything that changes in time, except the generator."""
 
     site_state: np.ndarray  # int32[sites with walls]
     hops: Bins
@@ -250,14 +250,14 @@ class Scratch(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Absolute values at which `advance` comes back."""
+    """Absolute values at which `advance` returns."""
 
     events: int
     strips: int
     attempts: int
     vacant_L1: int
     time_s: float  # the clock stops exactly here
-    pause_time_s: float  # comes back after the first attempt that ends here or later
+    pause_time_s: float  # returns after the first attempt that ends here or later
 
 
 class EventLog(NamedTuple):

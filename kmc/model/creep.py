@@ -1,7 +1,4 @@
-"""Creep of the metal: Norton's law and the rate at which it closes voids.
-
-Pure functions, units in the names. The law and its numbers are discussed in docs/model.md.
-"""
+"""Creep of the metal: Norton's law and the rate at which it closes voids."""
 
 from __future__ import annotations
 
