@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 # numba, numpy and h5py are imported with the first use, not with the package: `kmc --help` is fast.
-_HOMES = {
+_MODULES = {
     "load": "kmc.trajectory.reader",
     "load_sweep": "kmc.sweep.results",
     "converge": "kmc.sweep.convergence.study",
@@ -77,25 +77,25 @@ def run(
     name_or_path : str or Path
         A shipped run, such as ``"strip_li"``, or the path of a run file.
     overrides : mapping, optional
-        ``{"section.key": value}``, for example ``{"conditions.temperature_K": 333.15}``; None as
-        a value removes the key, so that its default holds.
+        ``{"section.key": value}``, for example ``{"conditions.temperature_K": 333.15}``; None
+        removes the key and restores its default.
     output : str or Path, optional
         HDF5 file to write; NAME.h5 in the current folder by default.
     overwrite : bool
         Replace `output` where it exists.
     progress : bool
-        Draw a progress bar.
+        Show progress on stderr.
 
     Raises
     ------
     kmc.errors.InputError
-        Anything in the run or its output that cannot be used; nothing has been written then.
+        The run or its output is invalid; nothing has been written then.
     """
     from pathlib import Path
 
+    from kmc.common.outputs import check_output
     from kmc.runfile.load import load_run
     from kmc.simulation.run import run_to_file
-    from kmc.trajectory.writer import check_output
 
     run_file = load_run(name_or_path, overrides)
     path = Path(f"{run_file.name}.h5" if output is None else output)
@@ -104,10 +104,10 @@ def run(
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
+    if name in _MODULES:
         from importlib import import_module
 
-        return getattr(import_module(_HOMES[name]), name)
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'kmc' has no attribute {name!r}")
 
 

@@ -1,7 +1,8 @@
-"""What several commands share."""
+"""Options and helpers of several commands."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ check_every_option = click.option(
     type=click.IntRange(min=1),
     metavar="N",
     help="Every N events rebuild all counts, rates and energies from scratch and compare them "
-    "exactly; a difference stops the run. 1000000 costs next to nothing.",
+    "exactly; a difference stops the run. The cost of 1000000 is negligible.",
 )
 every_run_option = click.option(
     "--set",
@@ -42,7 +43,7 @@ def console() -> Any:
 
 
 def read_settings(settings: tuple[str, ...], seed: int | None = None) -> tuple[dict, dict]:
-    """Overrides and where each was typed; a key set twice keeps the last, like any option."""
+    """Overrides and their origins; the last of several values of a key counts."""
     from kmc.runfile.load import parse_override
 
     overrides: dict[str, Any] = {}
@@ -64,7 +65,7 @@ def picture_of(path: Path) -> Path:
 
 
 def draw(trajectory: Any, picture: Path) -> bool:
-    """Draw the picture; a failure must not hide that the trajectory is safe."""
+    """Draw the picture; a failure is reported, as the trajectory is safe."""
     from kmc.plotting import save_overview
 
     try:
@@ -75,7 +76,7 @@ def draw(trajectory: Any, picture: Path) -> bool:
     return True
 
 
-def _say_next(path: Path, picture: Path | None) -> None:
+def _print_next(path: Path, picture: Path | None) -> None:
     click.echo(f"\nTrajectory  {path}")
     if picture is not None:
         click.echo(f"Picture     {picture}")
@@ -90,8 +91,15 @@ def quoted(path: Path) -> str:
     return shlex.quote(str(path))
 
 
-def show_result(trajectory: Any, *, quiet: bool, checked: int | None) -> None:
-    """Draw the picture beside a trajectory, print the summary, and say what to do next."""
+def finish(trajectory: Any, *, quiet: bool, checked: int | None) -> None:
+    """Show the result of a run; exits with `INTERRUPTED` after an interruption."""
+    _show_result(trajectory, quiet=quiet, checked=checked)
+    if trajectory.stop_reason == "interrupted":
+        sys.exit(INTERRUPTED)
+
+
+def _show_result(trajectory: Any, *, quiet: bool, checked: int | None) -> None:
+    """Draw the picture beside a trajectory, print the summary, and suggest commands."""
     path = trajectory.path
     picture = picture_of(path)
     drawn = draw(trajectory, picture)
@@ -102,4 +110,4 @@ def show_result(trajectory: Any, *, quiet: bool, checked: int | None) -> None:
     print_summary(trajectory, console())
     if checked:
         click.echo(f"\nSelf-check  every {checked} events and at the end: no difference")
-    _say_next(path, picture if drawn else None)
+    _print_next(path, picture if drawn else None)

@@ -1,4 +1,4 @@
-"""Physical constants and conversions, and the unit a key's name promises.
+"""Physical constants, conversions, and the unit at the end of a key's name.
 
 Constants are the exact values of the SI of 2019; `scipy.constants` holds the same numbers but takes
 longer to import than the whole command line.
@@ -45,16 +45,21 @@ _SUFFIXES = {
 DIMENSIONLESS = "1"
 
 
-def unit_of(key: str) -> str:
-    """Unit that the name of a key promises, ``"1"`` where it names none.
+def split_unit(key: str) -> tuple[str, str]:
+    """Stem and unit of a key; ``"1"`` where its name ends in no unit.
 
-    >>> unit_of("exchange_current_density_mA_cm2"), unit_of("second_shell_ratio")
-    ('mA/cm2', '1')
+    >>> split_unit("exchange_current_density_mA_cm2"), split_unit("second_shell_ratio")
+    (('exchange_current_density', 'mA/cm2'), ('second_shell_ratio', '1'))
     """
     for suffix, unit in _SUFFIXES.items():
-        if key.endswith(suffix):
-            return unit
-    return DIMENSIONLESS
+        if key.endswith(suffix) and key != suffix:
+            return key.removesuffix(suffix), unit
+    return key, DIMENSIONLESS
+
+
+def unit_of(key: str) -> str:
+    """Unit in the name of a key, ``"1"`` where it names none."""
+    return split_unit(key)[1]
 
 
 def same_unit(first: str, second: str) -> bool:

@@ -1,4 +1,4 @@
-"""The configuration a run starts from."""
+"""Initial configuration of a run."""
 
 from __future__ import annotations
 

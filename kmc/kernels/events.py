@@ -1,4 +1,4 @@
-"""What an event does to the lattice: species and counts change, rates nearby are refreshed."""
+"""Events: changes of species and neighbour counts, and the refresh of rates nearby."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def _shifted(state, site, step):
 
 @inner
 def _shift_pairs(state, near, layer, d_vacancy, d_mg):
-    """Tell L2 of a vacancy in L1, or L1 of an Mg in L2: the pairs that chi counts."""
+    """Update the count of pairs for chi: in L2 for a vacancy of L1, in L1 for an Mg of L2."""
     step = (d_vacancy if layer == 1 else d_mg) * CX
     if step != 0:
         for k in range(N_FIRST):
@@ -178,7 +178,7 @@ def _shift_pairs(state, near, layer, d_vacancy, d_mg):
 
 @inner
 def _shift_counts(geometry, state, near, layer, d_vacancy, d_mg):
-    """Tell the sites around a site of this class that its vacancy or Mg came or went."""
+    """Update the counts around a site of this class by the change of its vacancy or Mg."""
     step = d_vacancy * NV1 + d_mg * NM1
     for k in range(N_FIRST):
         _shifted(state, near[k], step)
@@ -240,7 +240,7 @@ def count_neighbours(geometry, law, state, near):
         _shift_counts(geometry, state, near, layer, is_vacancy, 1 - is_vacancy)
 
 
-# --- which vacancies feel an exchange ------------------------------------------------------------
+# --- vacancies affected by an exchange ------------------------------------------------------------
 
 
 @inner
@@ -294,7 +294,7 @@ def exchange(geometry, law, channels, state, scratch, site, new):
     _refresh(geometry, law, channels, state, scratch, n)
 
 
-# --- which vacancies feel a hop ------------------------------------------------------------------
+# --- vacancies affected by a hop ------------------------------------------------------------------
 
 
 @inner
@@ -357,7 +357,7 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
         gather(geometry, packed_from, site_from, scratch.near[1], N_FIRST)
         _shift_pairs(state, scratch.near[1], layer_from, 1, -is_mg)
 
-    first = is_mg * NM1 - NV1  # what filling site_to means to its first neighbours
+    first = is_mg * NM1 - NV1  # change of the first neighbours of site_to when it is filled
     second = is_mg * NM2 - NV2
     code = species * SPECIES - BLOCKED
     v = _shifted(state, site_to, code - first) & MASK_FIRST

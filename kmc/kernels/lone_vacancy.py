@@ -1,4 +1,4 @@
-"""All hops of the only vacancy of a box at once: an exact superbasin of one vacancy.
+"""All hops of the only vacancy of a box in one step: an exact superbasin of one vacancy.
 
 As long as nothing else happens, the vacancy walks through perfect metal, and what it does next
 depends on its layer alone. On bcc (100) each hop goes one layer up or down, so its layers are a
@@ -72,9 +72,9 @@ def _leave_rate(lone, others, layer):
 
 @inner
 def _eliminate(lone, others):
-    """Chances never to come back, and to come back, from layers beyond a start.
+    """Probabilities not to return, and to return, from layers beyond the start.
 
-    ``lone.lost[UP, m]`` is the chance that a vacancy in m ends before it goes down to m − 1,
+    ``lone.lost[UP, m]`` is the probability that a vacancy in m ends before it goes down to m − 1,
     ``lone.lost[DOWN, m]`` that it ends before it goes up to m + 1; ``lone.kept`` are the others.
     """
     rate, lost, kept, n = lone.rate, lone.lost, lone.kept, lone.layers
@@ -99,10 +99,10 @@ def _count(counters, lower, up, down):
 
 
 @inner
-def _wander(lone, others, side, layer, returning, ends, counters, rng):
-    """Walks beyond a layer: so many that come back to it, and one that does not if `ends`.
+def _walks_beyond(lone, others, side, layer, returning, ends, counters, rng):
+    """Walks beyond a layer: `returning` that come back to it, and one that does not if `ends`.
 
-    Returns where the latter ends (−1 without it), the hops of all and the time they take.
+    Returns the layer where the latter ends (−1 without it), the hops and the time of all.
     """
     step = 2 * side - 1
     end, hops, time = -1, 0, 0.0
@@ -150,10 +150,10 @@ def _draw_walk(lone, others, layer, counters, rng):
     x = rng.random() * until
     ends_down = 1 if leave <= x < leave + lost_down else 0
     ends_up = 1 if x >= leave + lost_down else 0
-    end_down, hops_down, time_down = _wander(
+    end_down, hops_down, time_down = _walks_beyond(
         lone, others, DOWN, layer, n_down, ends_down, counters, rng
     )
-    end_up, hops_up, time_up = _wander(lone, others, UP, layer, n_up, ends_up, counters, rng)
+    end_up, hops_up, time_up = _walks_beyond(lone, others, UP, layer, n_up, ends_up, counters, rng)
     end = end_down if ends_down else end_up if ends_up else layer
     return end, hops_down + hops_up, time + time_down + time_up
 

@@ -126,7 +126,9 @@ def _two_hop_energy(law, target, packed_from):
 
 @inner
 def activation_energy(barrier_ueV, energy_ueV, floor_ueV):
-    """Barrier of a hop with the saddle floor: max(E0 + dE/2, dE, 0), raised alike both ways.
+    """Activation energy with barrier raising (Chatterjee and Voter 2010, 10.1063/1.3409606).
+
+    max(E0 + dE/2, dE, 0), raised equally for the hop and its reverse.
 
     The floor division makes forward minus reverse equal dE to the last µeV.
     """

@@ -1,4 +1,4 @@
-"""What the kernels work on: one packed state per site, and named tuples of arrays.
+"""Data of the kernels: one packed state per site, and named tuples of arrays.
 
 The state of a site is one packed int32. Its low bits count what surrounds it, so that a binding
 energy is one or two look-ups and no neighbour has to be visited to know one:
@@ -104,7 +104,7 @@ N_COUNTERS = HOPS_BY_WAY + N_KINDS * N_WAYS
 TIME, PLACE, MEMBER, VACANCY_TIME, ATTEMPT_TIME, PUT_OFF, PUT_OFF_RATE, STRIP_DUE = range(8)
 N_CLOCK = 8
 
-# Why `advance` came back.
+# Return values of `advance`.
 PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL = range(5)
 
 # Kinds of logged events.
@@ -241,7 +241,7 @@ class NoWalks(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything that changes while time goes on, except the generator."""
+    """Everything that changes in time, except the generator."""
 
     site_state: np.ndarray  # int32[sites with walls]
     hops: Bins
@@ -261,7 +261,7 @@ class Scratch(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Absolute values at which `advance` comes back."""
+    """Absolute values at which `advance` returns."""
 
     events: int
     strips: int
@@ -269,7 +269,7 @@ class Limits(NamedTuple):
     vacant_L1: int
     time_s: float  # the clock stops exactly here, and time is up
     pause_time_s: float  # the clock stops exactly here, with the next attempt put off
-    before_strip: int  # comes back when an atom is about to leave after so many strips
+    before_strip: int  # returns when an atom is about to leave after so many strips
 
 
 class EventLog(NamedTuple):

@@ -1,11 +1,11 @@
 """Constriction of the current where the metal touches the electrolyte only in places.
 
-The current that enters the electrolyte evenly must crowd onto the sites of L1 that still hold
-metal. Holm's resistance of one round spot on a half-space is 1/(4 κ a); many spots in parallel feel
-each other (J. A. Greenwood, Br. J. Appl. Phys. 17, 1621 (1966), doi:10.1088/0508-3443/17/12/310),
-and once they meet, there are no spots any more but a sheet with holes. The problem behind all
-three, contacts of one potential on a conducting half-space, is solved here for the map as it is:
-every contact site is a source, the box is periodic, and full contact costs exactly nothing.
+The current is uniform far away in the electrolyte and enters the metal through the sites of L1 in
+contact. Holm's resistance of one round spot on a half-space is 1/(4 κ a); several spots interact
+(J. A. Greenwood, Br. J. Appl. Phys. 17, 1621 (1966), doi:10.1088/0508-3443/17/12/310), and large
+contacts are a sheet with holes. The common problem, contacts of one potential on a conducting
+half-space, is solved here for the actual map: every contact site is a source, the box is periodic,
+and the resistance of full contact is exactly 0.
 """
 
 from __future__ import annotations

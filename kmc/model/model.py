@@ -47,10 +47,12 @@ class Model:
     reservoir_mg_fraction : float
         Mg fraction of the metal that refills absorbed vacancies.
     saddle_floor_eV, max_hops_per_strip_per_site : float, optional
-        Acceleration (at most one of them); absent: exact rates.
+        Barrier raising (Chatterjee and Voter, J. Chem. Phys. 132, 194101 (2010),
+        doi:10.1063/1.3409606): lowest barrier of a hop and its reverse, or the ratio that it
+        follows from. At most one of them; exact rates without.
     box_resistance_share : float
-        Under acceleration, the largest share that the box may have in the resistance between the
-        interface and the sink of vacancies; it sets the floor of lone vacancies in the metal.
+        With raised barriers, the largest share that the box may have in the resistance between the
+        interface and the sink of vacancies; it sets the lowest barrier of lone vacancies.
     stack_pressure_MPa : float
         Pressure under which the metal creeps; 0 switches creep off.
     overpotential_V : float, optional
@@ -58,10 +60,10 @@ class Model:
     interphase : Interphase, optional
         Chemistries of the interface; by default all of it is that of `parameters`.
     bin_unit_Hz : float, optional
-        Rate that the selection's bins are counted from; no result depends on it. By default
-        just above the total rate of a lone vacancy in the bulk, the commonest rate.
+        Reference rate of the bins of the selection; no result depends on it. By default just above
+        the total rate of a lone vacancy in the bulk, the most frequent rate.
     superbasins : bool
-        Draw the walk of a vacancy that is alone in the box at once (`kernels.lone_vacancy`).
+        Draw the walk of the only vacancy of the box in one step (`kernels.lone_vacancy`).
     """
 
     lattice: Lattice
@@ -152,7 +154,7 @@ class Model:
     def absorption_rate_Hz(self) -> float:
         """Rate D_v/(d L) at which the reservoir fills an isolated vacancy of the top layer.
 
-        D_v = a² ν exp(−E0/kT) is never slowed by the saddle floor; d is the layer spacing. Where
+        D_v = a² ν exp(−E0/kT) is not subject to barrier raising; d is the layer spacing. Where
         lone vacancies cross the box more slowly than that, the reservoir makes up for it: the
         resistance between L3, where undisturbed metal begins, and the sink remains L/D_v.
         """
@@ -202,10 +204,10 @@ class Model:
 
     @cached_property
     def floor_ueV(self) -> int:
-        """Saddle floor in µeV; 0 leaves every rate exact.
+        """Lowest barrier of barrier raising in µeV; 0 leaves every rate exact.
 
-        From a ratio: the floor at which a hop limited by it is `max_hops_per_strip_per_site` times
-        as fast as the stripping of one interface site.
+        From a ratio: the barrier of a hop that is `max_hops_per_strip_per_site` times as fast as
+        the stripping of one interface site.
         """
         if self.max_hops_per_strip_per_site is not None:
             if self.strip_rate_per_site_Hz <= 0:
@@ -215,7 +217,7 @@ class Model:
                     advice="Set conditions.current_density_mA_cm2 or overpotential_V above 0, or "
                     "give acceleration.saddle_floor_eV instead.",
                 )
-            # Logarithms one by one: the product of extreme values leaves the range of numbers.
+            # Sum of logarithms: the product of extreme values could overflow.
             fastest = math.log(self.max_hops_per_strip_per_site)
             fastest += math.log(self.strip_rate_per_site_Hz)
             floor = self.kT_ueV * (math.log(self.attempt_frequency_Hz) - fastest)
@@ -251,11 +253,11 @@ class Model:
 
     @property
     def fastest_hop_Hz(self) -> float:
-        """Rate of a hop without a barrier of its own: ν, or what the saddle floor leaves of it."""
+        """Rate of a hop at the lowest barrier: ν without barrier raising."""
         return self.attempt_frequency_Hz * self._boltzmann(self.floor_ueV)
 
     def hop_classes(self) -> list[dict]:
-        """Hop classes with their barriers at ΔE = 0 and the factor the floor slows them by."""
+        """Hop classes with their barriers at ΔE = 0 and the factor by which raising slows them."""
         names = ("Li", "Li_near_Mg", "Mg")
         classes = []
         for name, barrier in zip(names, self.barriers_ueV, strict=False):
@@ -354,7 +356,7 @@ def activation_energy_ueV(barrier_ueV, energy_ueV, floor_ueV):
     return forward + np.maximum(0, floor_ueV - lower)
 
 
-# --- what cannot be computed is refused when a model is made ---
+# --- validation ---
 
 
 def _check(model: Model) -> None:

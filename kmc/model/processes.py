@@ -1,4 +1,4 @@
-"""The processes of the event loop: one row each, from which everything outside the kernels follows.
+"""Table of the processes of the event loop.
 
 Columns of a trajectory, counters that are summed and compared, the kinds in an event log, the
 conservation of atoms and charge that `kmc verify` recomputes, and the tables of the documentation
@@ -22,7 +22,7 @@ class Process:
     name : str
         Kind in an event log.
     plural : str
-        As it is listed in texts.
+        Name in lists.
     code : int
         Code of the kind in the kernels.
     column, counter : str, int
@@ -30,12 +30,11 @@ class Process:
     description : str
         Of that column.
     vacancies : int
-        What one event changes the number of vacancies in the box by; the number of atoms changes by
-        the opposite.
+        Change of the number of vacancies in the box by one event; that of atoms is the opposite.
     electrons : int
         Electrons that leave through the outer circuit with one event: 1 for an oxidation.
     column_Mg, counter_Mg, description_Mg : optional
-        Of those events in which the atom that came or went was Mg; by default it is Li.
+        The same for events in which the atom that enters or leaves is Mg; None for Li only.
     since_schema : int
         First schema of trajectories that has the columns.
     """
@@ -123,7 +122,7 @@ def listed() -> str:
 
 
 def gained(rows: Mapping, change: str, *, mg: bool = False):
-    """What all events so far have changed a quantity by.
+    """Total change of a quantity by all events so far.
 
     Parameters
     ----------

@@ -1,7 +1,6 @@
-"""What each key of a parameter file means, and which values it may take.
+"""Meaning and allowed values of each key of a parameter file.
 
-A key that is not here is refused: a misspelt energy must not be ignored in silence. A new quantity
-gets its line here first.
+Other keys are errors, so that a misspelt key is not ignored.
 """
 
 from __future__ import annotations
@@ -10,18 +9,18 @@ from typing import NamedTuple
 
 
 class Meaning(NamedTuple):
-    """One quantity a parameter file can hold; its unit is in the name of the key.
+    """One quantity of a parameter file; its unit is in the name of the key.
 
     Attributes
     ----------
     text : str
-        What it is.
+        Meaning.
     lowest, highest : float
         Allowed values, bounds included unless `positive`.
     positive : bool
         Zero is not allowed.
     role : {"input", "target"}
-        Whether the model is built from it, or results are compared with it.
+        Whether it is an input of the model, or a reference value for its results.
     """
 
     text: str
@@ -35,13 +34,13 @@ class Meaning(NamedTuple):
 
     @property
     def allowed(self) -> str:
-        """The range in words."""
+        """The range as text."""
         if self.positive:
             return f"above 0 and at most {self.highest:g}"
         return f"from {self.lowest:g} to {self.highest:g}"
 
 
-# No energy of this model is near 10 eV: a value beyond it was typed in meV or kJ/mol.
+# No energy of this model is near 10 eV: larger values are in meV or kJ/mol.
 _ENERGY = (-10.0, 10.0)
 _BARRIER = (0.0, 10.0)
 

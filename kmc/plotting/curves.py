@@ -13,36 +13,36 @@ from kmc.trajectory.reader import Trajectory
 
 
 def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool = False) -> None:
-    """Two panels: contact fraction and overpotential, or what a run without them has instead."""
+    """Two panels: contact fraction and overpotential, or energy and vacancies without them."""
     upper, lower = part.subplots(2, 1, sharex=True)
-    told = [t for t in trajectories if len(t.samples)]
-    if not told:
+    runs = [t for t in trajectories if len(t.samples)]
+    if not runs:
         for axes in (upper, lower):
             axes.set_axis_off()
         upper.text(0.5, 0.0, "no samples yet", ha="center", transform=upper.transAxes)
         return
-    with_current = all(style.has_current(t) for t in told)
-    by_charge = with_current and not any(style.rest_starts_s(t) for t in told)
-    interface = all(t.has_interface for t in told)
+    with_current = all(t.has_current for t in runs)
+    by_charge = with_current and not any(style.rest_starts_s(t) for t in runs)
+    interface = all(t.has_interface for t in runs)
     scale = 1.0
     if by_charge:
-        xs = [t.samples["capacity_monolayers"] for t in told]
+        xs = [t.samples["capacity_monolayers"] for t in runs]
         x_label = "capacity (monolayers)"
     else:
-        longest = max((t.samples["time_s"] for t in told), key=lambda time: time[-1])
+        longest = max((t.samples["time_s"] for t in runs), key=lambda time: time[-1])
         scale, x_label = style.scaled_axis(longest, "time", "s")
-        xs = [t.samples["time_s"] / scale for t in told]
+        xs = [t.samples["time_s"] / scale for t in runs]
     if interface:
-        _draw_contact(upper, xs, told)
+        _draw_contact(upper, xs, runs)
     else:
-        for index, (x, t) in enumerate(zip(xs, told, strict=True)):
+        for index, (x, t) in enumerate(zip(xs, runs, strict=True)):
             style.line(upper, x, t.samples["energy_eV"] - t.samples["energy_eV"][0], **_of(index))
         upper.set_ylabel("energy change (eV)")
     if interface and with_current:
-        _draw_overpotential(lower, xs, told)
+        _draw_overpotential(lower, xs, runs)
     else:
-        for index, (x, t) in enumerate(zip(xs, told, strict=True)):
-            colours = _of(index) if len(told) > 1 else {"colour": style.VERMILLION}
+        for index, (x, t) in enumerate(zip(xs, runs, strict=True)):
+            colours = _of(index) if len(runs) > 1 else {"colour": style.VERMILLION}
             style.line(lower, x, t.samples["vacancies"], **colours)
         lower.set_ylabel("vacancies")
         lower.locator_params(axis="y", integer=True)
@@ -50,14 +50,14 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
     style.span(lower, max(xs, key=lambda x: x[-1]))
     longest = max(x[-1] for x in xs)
     if by_charge and longest > 0:
-        row = next(t.samples for t, x in zip(told, xs, strict=True) if x[-1] == longest)
+        row = next(t.samples for t, x in zip(runs, xs, strict=True) if x[-1] == longest)
         style.charge_axis(upper, row["capacity_mAh_cm2"][-1] / longest, longest)
     part.align_ylabels([upper, lower])
-    if mark_frames and len(told) == 1 and len(told[0].frames) and by_charge:
-        _mark_frame((upper, lower), told[0].frames[-1].capacity_monolayers, longest)
-    for index, t in enumerate(told):
+    if mark_frames and len(runs) == 1 and len(runs[0].frames) and by_charge:
+        _mark_frame((upper, lower), runs[0].frames[-1].capacity_monolayers, longest)
+    for index, t in enumerate(runs):
         if start_s := style.rest_starts_s(t):
-            colour = style.BLACK if len(told) == 1 else style.run_colour(index)
+            colour = style.BLACK if len(runs) == 1 else style.run_colour(index)
             _mark_rest((upper, lower), start_s / scale, colour, label=index == 0)
 
 
@@ -111,7 +111,7 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
 
 
 def _draw_terms(axes: Axes, x, trajectory: Trajectory, scale: float) -> None:
-    """What the overpotential of a single run consists of, if its file says so."""
+    """Terms of the overpotential of a single run, if its file has them."""
     terms = {
         "charge transfer": ("overpotential_charge_transfer_V", style.BLUE, "--"),
         "constriction": ("overpotential_constriction_V", style.GREEN, "-."),
@@ -128,7 +128,7 @@ def _draw_terms(axes: Axes, x, trajectory: Trajectory, scale: float) -> None:
 
 
 def _mark_rest(axes_pair, start: float, colour: str, *, label: bool) -> None:
-    """Where the current was switched off."""
+    """Mark the end of the current."""
     for axes in axes_pair:
         axes.axvline(start, color=colour, lw=0.6, ls=":")
     if label:
@@ -142,7 +142,7 @@ def _mark_rest(axes_pair, start: float, colour: str, *, label: bool) -> None:
 
 
 def _mark_lost(axes: Axes, x, lost, colour: str) -> None:
-    """Where the overpotential has no limit, because no atom is left to strip."""
+    """Mark where the overpotential is infinite, because no atom is electroactive."""
     top = axes.get_xaxis_transform()
     axes.plot(lost, np.full(len(lost), 0.98), "^", color=colour, ms=4, transform=top, clip_on=False)
     side = "right" if lost[0] > 0.5 * (x[0] + x[-1]) else "left"
@@ -158,7 +158,7 @@ def _mark_lost(axes: Axes, x, lost, colour: str) -> None:
 
 
 def _mark_frame(axes_pair, capacity: float, last: float) -> None:
-    """Where the map below was taken, if that is not the end of the curves."""
+    """Mark the capacity of the map below, if that is not the end of the curves."""
     if capacity < last * (1 - 1e-3):
         for axes in axes_pair:
             axes.axvline(capacity, color=style.BLACK, lw=0.6, ls=":")

@@ -1,10 +1,10 @@
-"""The film of a run: the interface and a cross-section side by side, the curves below."""
+"""Movies: the interface and a cross-section side by side, the curves below."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kmc.common.outputs import replacing
+from kmc.common.outputs import MOVIE_ENDINGS, check_output, replacing
+from kmc.common.progress import FrameProgress
 from kmc.errors import InputError, KmcError
 from kmc.plotting import maps, sections, style
 from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.tables import Frame
 
-ENDINGS = (".gif", ".mp4")
 _DPI = 110
 _WIDTH_IN = 8.0
 _CURVES_IN = 1.75
@@ -28,7 +28,7 @@ _TYPE = {"font.size": 8, "axes.labelsize": 8.5, "axes.titlesize": 8.5, "legend.f
 _GIF_COLOURS = 192
 _EXACT = 32
 _STEP = 8
-_HOLD_S = 1.5  # of the last frame, before a GIF starts again
+_LAST_FRAME_S = 1.5  # duration of the last frame, before a GIF starts again
 
 
 def save_movie(
@@ -37,7 +37,7 @@ def save_movie(
     *,
     frames: Sequence[int] | None = None,
     per_second: float = 8.0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: FrameProgress | None = None,
 ) -> None:
     """Write a movie.
 
@@ -63,18 +63,17 @@ def save_movie(
     check_movie(path, per_second)
     if not chosen:
         raise InputError(
-            f"{trajectory.path} holds no frame yet", advice="Wait for the run to write one."
+            f"{trajectory.path} has no frames yet", advice="Wait for the run to write one."
         )
-    with style.styled(), rc_context(_TYPE), replacing(path) as beside:
+    with style.styled(), rc_context(_TYPE), replacing(path) as draft:
         reel = Reel(trajectory, [trajectory.frames[i] for i in chosen])
         write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
-        write(reel, beside, per_second, progress or (lambda done, of: None))
+        write(reel, draft, per_second, progress or (lambda done, of: None))
 
 
 def check_movie(path: Path, per_second: float) -> None:
-    """Tell in advance whether a movie of this kind can be made."""
-    if path.suffix.lower() not in ENDINGS:
-        raise InputError(f"{path} is no movie", advice="Use a name that ends in .gif or .mp4.")
+    """Check that a movie of this kind can be made."""
+    check_output(path, True, MOVIE_ENDINGS)
     if not 0.1 <= per_second <= 60:
         raise InputError(f"{per_second:g} frames per second", advice="Allowed: 0.1 to 60.")
     if path.suffix.lower() == ".mp4" and shutil.which("ffmpeg") is None:
@@ -90,7 +89,7 @@ class Reel:
     def __init__(self, trajectory: Trajectory, frames: Sequence[Frame]):
         self.trajectory, self.frames = trajectory, list(frames)
         lattice = trajectory.lattice
-        # One scale for all frames: colours must not change their meaning within a film.
+        # One scale for all frames, so that colours keep their meaning.
         self._most, step = 0, 1.0
         for frame in self.frames:
             view = maps.view_of(trajectory, frame)
@@ -142,12 +141,12 @@ class Reel:
         )
         self._curves(foot)
         self.page.canvas.draw()
-        self.page.set_layout_engine("none")  # settled; nothing may jump from frame to frame
+        self.page.set_layout_engine("none")  # the layout is the same for all frames
 
     def _curves(self, part) -> None:
         axes = part.subplots(1, 1)
         t, samples = self.trajectory, self.trajectory.samples
-        if style.has_current(t):
+        if t.has_current:
             key, scale, label = "capacity_monolayers", 1.0, "capacity (monolayers)"
         else:
             key = "time_s"
@@ -159,7 +158,7 @@ class Reel:
             style.empty(axes, "no samples yet")
         else:
             x = samples[key] / scale
-            if t.has_interface and style.has_current(t):
+            if t.has_interface and t.has_current:
                 volts = samples["overpotential_V"].copy()
                 volts[~np.isfinite(volts)] = np.nan
                 axes.plot(x, 1e3 * volts, color=style.VERMILLION, marker="o" * (len(x) == 1))
@@ -201,7 +200,7 @@ class Reel:
         canvas.draw()
         return Image.frombuffer("RGBA", self.size_px, canvas.buffer_rgba()).convert("RGB")
 
-    def pictures(self, progress: Callable[[int, int], None]) -> Iterator[Image.Image]:
+    def pictures(self, progress: FrameProgress) -> Iterator[Image.Image]:
         for index in range(len(self.frames)):
             progress(index, len(self.frames))
             yield self.picture(index)
@@ -217,18 +216,18 @@ def _write_gif(reel: Reel, path: Path, per_second: float, progress) -> None:
     )
     each_ms = round(1000 / per_second)
     durations = [each_ms] * len(reel.frames)
-    durations[-1] = max(each_ms, round(1000 * _HOLD_S))
+    durations[-1] = max(each_ms, round(1000 * _LAST_FRAME_S))
     first = next(pictures)
     duration = durations if len(durations) > 1 else durations[0]
     first.save(path, save_all=True, append_images=pictures, duration=duration, loop=0)
 
 
 def _palette(picture: Image.Image) -> Image.Image:
-    """The colours of a page: the commonest exactly, shades of type and lines as near as may be."""
+    """Palette of a page: the most frequent colours exactly, the others approximately."""
     counted = sorted(picture.getcolors(picture.width * picture.height), reverse=True)
     exact = np.array(_apart([colour for _, colour in counted])[:_EXACT])
     shades = np.array(picture.quantize(_GIF_COLOURS - len(exact)).getpalette()).reshape(-1, 3)
-    # A shade beside an exact colour would be taken for it: pillow looks in steps of a few.
+    # Pillow matches colours within a few units: shades near an exact colour would replace it.
     apart = np.abs(shades[:, None].astype(int) - exact).max(axis=2).min(axis=1) > _STEP
     palette = Image.new("P", (1, 1))
     palette.putpalette(np.concatenate((exact, shades[apart])).astype(int).ravel().tolist())
@@ -236,7 +235,7 @@ def _palette(picture: Image.Image) -> Image.Image:
 
 
 def _apart(colours: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """The first of the colours that are hardly different."""
+    """Colours without those similar to an earlier one."""
     kept: list[tuple[int, int, int]] = []
     for colour in colours[: 8 * _EXACT]:
         if all(max(abs(a - b) for a, b in zip(colour, k, strict=True)) > _STEP for k in kept):
@@ -257,9 +256,9 @@ def _write_mp4(reel: Reel, path: Path, per_second: float, progress) -> None:
                 encoder.stdin.write(picture.tobytes())
             encoder.stdin.close()
         except BrokenPipeError:
-            pass  # it says why below
-        words = encoder.stderr.read().decode(errors="replace").strip()
+            pass  # its error output is reported below
+        errors = encoder.stderr.read().decode(errors="replace").strip()
         encoder.stdin = None
     if encoder.returncode:
-        last = words.splitlines()[-1] if words else f"exit code {encoder.returncode}"
+        last = errors.splitlines()[-1] if errors else f"exit code {encoder.returncode}"
         raise KmcError(f"ffmpeg failed: {last}", advice="Give a name that ends in .gif instead.")

@@ -1,4 +1,4 @@
-"""Mg and vacancies by atomic layer, as a line scan across the interface would show them."""
+"""Profiles of Mg and vacancies by atomic layer, as in a line scan across the interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROW_IN = 1.35
 
 
 def profiles_picture(found: Sequence, names: Sequence[str] | None = None) -> Figure:
-    """Vacancy and Mg profiles at some moments of one run, or at the end of several.
+    """Vacancy and Mg profiles at several times of one run, or at the end of several runs.
 
     Below them, against capacity: the Mg coverage of the first layer and the roughness of the
     interface.

@@ -1,4 +1,4 @@
-"""The commented run file that `kmc init` writes, made from the sections themselves."""
+"""The commented run file of `kmc init`, generated from the sections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kmc.common.validation import allowed_range, toml_value
 from kmc.runfile.load import RunFile
 
 _HEAD = """\
-# A run of kmc. Every key is here with [unit; range] and its default; a key behind a # is off.
+# A run of kmc. Every key is here with [unit; range] and its default; keys after a # are not set.
 # Remove what you do not need: an absent key has its default.
 #
 #     kmc run {name}
@@ -21,8 +21,8 @@ _PARAMETERS = """\
 [parameters]
 # second_shell_ratio = 0.4
 """
-# Switched on, so that the template runs as it stands and does not take hours.
-_SWITCHED_ON = {
+# Set in the template, so that it runs unchanged and within minutes.
+_SET = {
     ("acceleration", "max_hops_per_strip_per_site"),
     ("stop", "capacity_monolayers"),
 }
@@ -30,12 +30,12 @@ _WIDTH = 98
 
 
 def template(name: str = "run.toml") -> str:
-    """A run file with every key, its unit, default and range, itself loadable.
+    """A valid run file with every key, its unit, default and range.
 
     Parameters
     ----------
     name : str
-        File name for the example at its head.
+        File name in the example at its head.
     """
     blocks = [
         _section(section, field.annotation)
@@ -56,7 +56,7 @@ def _section(section: str, model: type) -> str:
         text = f"{field.description[0].upper()}{field.description[1:]}"
         lines += _comment(f"{text} [{'; '.join(facts)}]" if facts else text)
         value = toml_value(field.examples[0] if optional else field.default)
-        off = "# " if optional and (section, key) not in _SWITCHED_ON else ""
+        off = "# " if optional and (section, key) not in _SET else ""
         lines += [f"{off}{key} = {value}", ""]
     return "\n".join(lines)
 

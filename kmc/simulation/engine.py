@@ -1,4 +1,4 @@
-"""A running configuration: kernel state, generator and what can be read off them."""
+"""The engine: kernel state, random generator, and the quantities computed from them."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ class Engine:
         Parameters
         ----------
         events, strips, attempts, vacant_L1 : int
-            Comes back once a counter has reached the value.
+            Returns once a counter has reached the value.
         time_s, pause_time_s : float
             The clock stops exactly here, before the event that comes later; with `time_s` the
             reason is that time is up.
         before_strip : int
-            Comes back when so many atoms have been stripped and the next is about to leave, the
+            Returns when so many atoms have been stripped and the next is about to leave, the
             clock at that moment. As strips come at random, the state then is that of any moment;
             right after a strip there is always one vacancy that has not moved yet.
         """
@@ -129,7 +129,7 @@ class Engine:
             self._grow()
 
     def _grow(self):
-        """Double the room for vacancies."""
+        """Double the capacity of the hop bins."""
         old = self.state.hops.members
         most = selection.POSITION_MASK + 1
         capacity = min(rate_tables.row_length(2 * old.shape[1]), most)
@@ -143,7 +143,7 @@ class Engine:
             members[b, :n] = old[b, :n]
         self.state = self.state._replace(hops=self.state.hops._replace(members=members))
 
-    # --- what can be read off -------------------------------------------------------------------
+    # --- quantities -----------------------------------------------------------------------------
 
     def count(self, counter: int) -> int:
         """Value of a counter of `kernels.tables`."""
@@ -346,25 +346,14 @@ class Engine:
             self.law,
             self.channels,
             self.state.site_state,
-            self.model.kernel_lattice.kernel_site(site),
+            self.model.kernel_lattice.kernel_sites(site),
             rates,
         )
         return rates * self.channels.unit_Hz
 
-    def kernel_sites(self, sites: np.ndarray) -> np.ndarray:
-        """Numbers that sites of the lattice have in the kernels."""
-        layer, column = np.divmod(sites, self.geometry.sites_per_layer)
-        return column * self.geometry.height + self.geometry.walls + layer
-
-    def lattice_sites(self, members: np.ndarray) -> np.ndarray:
-        """The reverse of `kernel_sites`."""
-        column, height = np.divmod(members, self.geometry.height)
-        return (height - self.geometry.walls) * self.geometry.sites_per_layer + column
-
     def bin_members(self, which: str = "hops") -> dict[int, np.ndarray]:
         """Sites of every occupied bin in their present order; `which` is "hops" or "strips"."""
-        bins, geometry = getattr(self.state, which), self.geometry
+        bins, lattice = getattr(self.state, which), self.model.kernel_lattice
         members = {int(b): bins.members[b, : bins.count[b]] for b in np.flatnonzero(bins.count)}
-        if which == "strips":
-            return {b: (m & 1) * geometry.sites_per_layer + (m >> 1) for b, m in members.items()}
-        return {b: self.lattice_sites(m) for b, m in members.items()}
+        sites = lattice.strip_sites if which == "strips" else lattice.lattice_sites
+        return {b: sites(m) for b, m in members.items()}

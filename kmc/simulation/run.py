@@ -30,17 +30,17 @@ from kmc.trajectory import checkpoint
 from kmc.trajectory.reader import Trajectory, load
 from kmc.trajectory.writer import TrajectoryWriter
 
-_CHUNK_S = 0.1  # the loop comes back this often for Ctrl-C, progress and flushes
-_FLUSH_EVERY_S = 3.0  # a crash costs at most this and a chunk: below the promised 5 s
+_CHUNK_S = 0.1  # interval at which the loop returns for Ctrl-C, progress and flushes
+_FLUSH_EVERY_S = 3.0  # a crash loses at most this and a chunk: below the promised 5 s
 _FIRST_CHUNK = 20_000  # attempts
 INTERRUPTED = "interrupted"
 
 
 class Interruption:
-    """Turns Ctrl-C and SIGTERM into a wish to stop, granted at the next safe moment.
+    """Turns Ctrl-C and SIGTERM into a request to stop, handled between two calls of the event loop.
 
-    An exception raised while the loop is being compiled would be lost inside the compiler. A second
-    signal interrupts at once, as if this were not here. Outside the main thread it does nothing.
+    An exception raised during the compilation of the loop would be lost inside the compiler. A
+    second signal interrupts at once. Outside the main thread this has no effect.
     """
 
     def __init__(self):
@@ -71,10 +71,9 @@ class Simulation:
     run : RunFile
         A checked run file (`kmc.runfile.load.load_run`).
     state : checkpoint.Table, optional
-        What `state` returned at an earlier time: the run goes on from there, or ends at once where
-        it had ended.
+        Earlier result of `state`: the run continues from it, or ends at once where it had ended.
     check_every : int, optional
-        Every so many events, and at the end, everything is rebuilt from scratch and compared.
+        Interval in events at which the state is compared with one rebuilt from scratch.
 
     Raises
     ------
@@ -107,7 +106,7 @@ class Simulation:
             self._start_vacant_L1 = state["start_vacant_L1"]
 
     def _begin(self, start, events) -> Engine:
-        """The configuration a run starts from, by the seeds of the start and of the events."""
+        """Engine in the initial configuration, by the seeds of the start and of the events."""
         system = self.run_file.system
         occupancy = initial_occupancy(
             self.model,
@@ -120,10 +119,13 @@ class Simulation:
         return Engine(self.model, occupancy, np.random.default_rng(events))
 
     def state(self, writer: TrajectoryWriter, ended: list | None = None) -> checkpoint.Table:
-        """Everything needed to go on behind the rows that `writer` has been given.
+        """Everything needed to continue after the rows that `writer` has received.
 
-        `ended` is the reason, if the run has come to its end, and whether the end coincides with a
-        sample and with a frame that were due.
+        Parameters
+        ----------
+        writer : TrajectoryWriter
+        ended : list, optional
+            At the end of a run: its stop reason, and whether a sample and a frame were due there.
         """
         return {
             "attempts": self.engine.count(tables.ATTEMPTS),
@@ -144,8 +146,8 @@ class Simulation:
     ) -> str:
         """Run to the first stop, recording into `writer`; returns why it stopped.
 
-        The writer is closed whatever happens: an exception leaves a readable file that says it is
-        not finished. A wish to stop comes through `interruption`, if there is one.
+        The writer is always closed: an exception leaves a readable, unfinished file. `interruption`
+        carries a request to stop.
 
         Raises
         ------
@@ -167,11 +169,11 @@ class Simulation:
         """Run to the end of the last phase; returns why it ended, and the state there."""
         engine = self.engine
         start = flushed = time.monotonic()
-        loaded = None  # when the first chunk was done, and with it compilation
+        loaded = None  # time and events after the first chunk, which includes the compilation
         chunk = _FIRST_CHUNK
         if self.restored is None:
             self._record(writer, sample=True, frame=True)
-        elif self.restored["ended"]:  # killed before the file could say so
+        elif self.restored["ended"]:  # killed between the last checkpoint and the end of the file
             return self._end(writer, *self.restored["ended"])
         next_check = engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
         while True:
@@ -221,10 +223,10 @@ class Simulation:
     def _end(
         self, writer: TrajectoryWriter, stop_reason: str, sample: bool, frame: bool
     ) -> tuple[str, bytes]:
-        """Record the end, unless it has been; returns why it is one, and the state there.
+        """Record the end, unless it is recorded already; returns the stop reason and the state.
 
-        The state is taken before the rows that are there only because the run ends here: a run that
-        goes on drops those, and so becomes the one that never stopped.
+        The state is taken before the rows that exist only because the run ends here: a run that
+        continues drops them, and so equals an uninterrupted one.
         """
         ended = None if stop_reason == INTERRUPTED else [stop_reason, sample, frame]
         state = self.state(writer, ended)
@@ -232,7 +234,7 @@ class Simulation:
         return stop_reason, checkpoint.pack(state)
 
     def _limits(self) -> dict[str, float]:
-        """Where the loop must come back, to stop or to record."""
+        """Limits of the event loop, to stop or to record."""
         limits = dict(self.phase.rules.limits)
         for recorder in (self.phase.samples, self.phase.frames):
             for key, value in recorder.limit().items():
@@ -251,12 +253,12 @@ class Simulation:
             )
 
     def _enter(self, beginning: Beginning) -> None:
-        """Begin a phase; `self.phase.beginning` is all there is to know about where a run is."""
+        """Begin a phase."""
         self.phase = Phase(self.run_file, self.model, beginning)
         self.phase.enter(self.engine)
 
     def _record(self, writer: TrajectoryWriter, *, sample: bool, frame: bool) -> dict:
-        """Append a sample and a frame of this moment, as wanted; returns the sample."""
+        """Append a sample and a frame of the present state, as wanted; returns the sample."""
         self.engine.split_voltage()
         row = self.engine.sample()
         if sample:
@@ -266,21 +268,21 @@ class Simulation:
         return row
 
     def _status(self, wall_s: float, events: int) -> str:
-        """How things stand, with the speed of so many events in this time."""
+        """One line on the state of the run, with the speed of `events` in `wall_s`."""
         engine, model = self.engine, self.model
         n_L1 = model.lattice.sites_per_layer
-        words = []
+        parts = []
         if model.has_interface:
-            words.append(f"{engine.count(tables.STRIPS) / n_L1:.2f} monolayers")
-            words.append(f"contact {1 - engine.count(tables.VACANT_L1) / n_L1:.2f}")
+            parts.append(f"{engine.count(tables.STRIPS) / n_L1:.2f} monolayers")
+            parts.append(f"contact {1 - engine.count(tables.VACANT_L1) / n_L1:.2f}")
         else:
-            words.append(f"{engine.time_s:.3g} s")
+            parts.append(f"{engine.time_s:.3g} s")
         if wall_s > 0:
-            words.append(f"{events / wall_s / 1e6:.2f} M events/s")
-        return "  ".join(words)
+            parts.append(f"{events / wall_s / 1e6:.2f} M events/s")
+        return "  ".join(parts)
 
     def resolved(self) -> dict:
-        """Everything the numbers of this run follow from, as plain JSON-able data."""
+        """Everything that determines this run, as plain JSON-able data."""
         h = self.model.hamiltonian
         acceleration = self.run_file.acceleration
         return {
@@ -379,7 +381,7 @@ def _frame_values(sample: dict) -> dict:
 
 
 def _next_chunk(chunk: int, seconds: float) -> int:
-    """Attempts that take about the time a chunk should."""
+    """Attempts that take about `_CHUNK_S`."""
     return max(1000, int(chunk * min(4.0, max(0.25, _CHUNK_S / max(seconds, 1e-6)))))
 
 
@@ -401,22 +403,21 @@ def run_to_file(
     overwrite : bool
         Replace an existing file.
     progress : bool or Progress
-        Show progress on stderr, or tell it to this object.
+        Show progress on stderr, or pass it to this object.
     check_every : int, optional
-        Every so many events, rebuild everything from scratch and compare.
+        Interval in events at which the state is compared with one rebuilt from scratch.
 
     Returns
     -------
     Trajectory
-        Of the file just written; unfinished with stop_reason "interrupted" after Ctrl-C.
+        Of the new file; unfinished with stop_reason "interrupted" after Ctrl-C.
 
     Raises
     ------
     InputError
         The output exists or cannot be written; nothing has been computed then.
     KmcError
-        Writing failed on the way, or a check found a difference; what was flushed before stays
-        readable.
+        Writing failed, or a check found a difference; earlier flushes stay readable.
     """
     with Interruption() as interruption:
         simulation = Simulation(run, check_every=check_every)

@@ -1,8 +1,8 @@
-"""The complete state of a running configuration: taken, put back, and checked from scratch.
+"""Snapshots of an engine: taken, restored, and compared with a state built from scratch.
 
-What a run will do follows from the species of every site, the order of the members in the bins,
-the list of strip weights that are out of date, the counters, the clock and the generator. All else
-is recomputed when a state is put back, and must agree.
+The future of a run is determined by the species of every site, the order of the members in the
+bins, the list of strip weights that are out of date, the counters, the clock and the generator. All
+else is recomputed when a snapshot is restored, and must agree.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SUMS = {
 
 
 def take(engine: Engine) -> dict:
-    """Everything that what comes next depends on, as plain numbers and arrays.
+    """The state of an engine as plain numbers and arrays.
 
     Returns
     -------
@@ -45,7 +45,6 @@ def take(engine: Engine) -> dict:
         ``charge_transfer_V``, None in a run at given current.
     """
     state = engine.state
-    n_dirty = engine.count(tables.N_DIRTY)
     return {
         "alloy": isinstance(engine.law, tables.TwoSpecies),
         "charge_transfer_V": engine.charge_transfer_V,
@@ -55,8 +54,14 @@ def take(engine: Engine) -> dict:
         "clock": state.clock.copy(),
         "hop_bins": _rows(engine.bin_members("hops")),
         "strip_bins": _rows(engine.bin_members("strips")),
-        "dirty": engine.lattice_sites(state.dirty[:n_dirty]).astype(np.int32),
+        "dirty": _dirty_sites(engine).astype(np.int32),
     }
+
+
+def _dirty_sites(engine: Engine) -> np.ndarray:
+    """Sites whose strip weight is out of date."""
+    listed = engine.state.dirty[: engine.count(tables.N_DIRTY)]
+    return engine.model.kernel_lattice.lattice_sites(listed)
 
 
 def _rows(members: dict[int, np.ndarray]) -> np.ndarray:
@@ -65,7 +70,7 @@ def _rows(members: dict[int, np.ndarray]) -> np.ndarray:
 
 
 def restore(model: Model, saved: dict) -> Engine:
-    """An engine that goes on where `take` left off.
+    """An engine in the state that `take` returned.
 
     Raises
     ------
@@ -76,7 +81,7 @@ def restore(model: Model, saved: dict) -> Engine:
         rng = np.random.Generator(getattr(np.random, _generator_name(saved))())
         engine = Engine(model, saved["occupancy"], rng, alloy=bool(saved["alloy"]))
         counters = np.asarray(saved["counters"], dtype=np.int64)
-        _put_back(engine, saved, counters)
+        _restore_order(engine, saved, counters)
         if saved["charge_transfer_V"] is not None:
             engine.set_charge_transfer_V(float(saved["charge_transfer_V"]))
         rng.bit_generator.state = saved["generator"]
@@ -95,9 +100,10 @@ def _generator_name(saved: dict) -> str:
     return name
 
 
-def _put_back(engine: Engine, saved: dict, counters: np.ndarray) -> None:
-    """Replace what the engine made up about order and history by what was saved."""
+def _restore_order(engine: Engine, saved: dict, counters: np.ndarray) -> None:
+    """Replace the order of the members, counters and clock of a new engine by the saved ones."""
     state, lattice = engine.state, engine.model.lattice
+    numbering = engine.model.kernel_lattice
     if counters.shape != state.counters.shape:
         raise ValueError(f"{counters.size} counters instead of {state.counters.size}")
     hop_bins, strip_bins, dirty = saved["hop_bins"], saved["strip_bins"], saved["dirty"]
@@ -107,12 +113,11 @@ def _put_back(engine: Engine, saved: dict, counters: np.ndarray) -> None:
         (dirty, 2 * lattice.sites_per_layer),
     ):
         if sites.size and not 0 <= sites.min() <= sites.max() < end:
-            raise ValueError("a site that is not there")
-    _fill(state.hops, hop_bins[:, 0], engine.kernel_sites(hop_bins[:, 1]))
-    layer, column = np.divmod(strip_bins[:, 1], lattice.sites_per_layer)
-    _fill(state.strips, strip_bins[:, 0], 2 * column + layer)
+            raise ValueError("a site outside the box")
+    _fill(state.hops, hop_bins[:, 0], numbering.kernel_sites(hop_bins[:, 1]))
+    _fill(state.strips, strip_bins[:, 0], numbering.strip_members(strip_bins[:, 1]))
     state.site_state[state.dirty[: engine.count(tables.N_DIRTY)]] &= ~tables.DIRTY
-    state.dirty[: dirty.size] = engine.kernel_sites(dirty)
+    state.dirty[: dirty.size] = numbering.kernel_sites(dirty)
     state.site_state[state.dirty[: dirty.size]] |= tables.DIRTY
     state.counters[:] = counters
     state.clock[:] = saved["clock"]
@@ -139,11 +144,11 @@ def _masses(bins: tables.Bins) -> np.ndarray:
     return mass.reshape(selection.N_WINDOWS, -1).sum(axis=1)
 
 
-# --- the check from scratch -----------------------------------------------------------------------
+# --- self-check from scratch ----------------------------------------------------------------------
 
 
 def differences(engine: Engine) -> list[str]:
-    """What of the state differs from one built anew from the species alone; empty if all is right.
+    """Differences of the state from one built from the species alone; empty if there are none.
 
     Counts around every site, counters and their sums, the energy (also summed bond by bond without
     the kernels), the bin of every vacancy's total rate and of every strip weight that is up to
@@ -160,13 +165,13 @@ def differences(engine: Engine) -> list[str]:
     problems = []
     for name, counter in _RECOUNTED.items():
         problems += _compare(name, engine.count(counter), fresh.count(counter))
-    for name, (whole, parts) in _SUMS.items():
-        problems += _compare(name, engine.count(whole), int(state.counters[parts].sum()))
+    for name, (total, parts) in _SUMS.items():
+        problems += _compare(name, engine.count(total), int(state.counters[parts].sum()))
     energy = model.energy_ueV(occupancy)
     problems += _compare("energy in µeV, bond by bond", engine.count(tables.ENERGY), energy)
     problems += _compare_sites(
         engine,
-        "word of a site",
+        "state of a site",
         state.site_state & ~tables.DIRTY,
         fresh.state.site_state & ~tables.DIRTY,
     )
@@ -175,9 +180,7 @@ def differences(engine: Engine) -> list[str]:
     )
     loop.update_strip_weights(fresh.geometry, fresh.law, fresh.state, fresh.scratch)
     clean = np.ones(state.strips.where.size, dtype=bool)
-    dirty = engine.lattice_sites(state.dirty[: engine.count(tables.N_DIRTY)])
-    layer, column = np.divmod(dirty, model.lattice.sites_per_layer)
-    clean[2 * column + layer] = False
+    clean[model.kernel_lattice.strip_members(_dirty_sites(engine))] = False
     wrong = clean & (_bins(state.strips) != _bins(fresh.state.strips))
     problems += [
         f"strip weight of column {member // 2} in L{1 + member % 2} is in the wrong bin"
@@ -194,20 +197,20 @@ def _compare(name: str, running: int, rebuilt: int) -> list[str]:
 
 def _compare_sites(engine: Engine, name: str, running, rebuilt) -> list[str]:
     wrong = np.flatnonzero(running != rebuilt)[:1]
+    site = engine.model.kernel_lattice.lattice_sites(wrong).tolist()
     return [
-        f"{name} ({int(engine.lattice_sites(wrong)[0])}): {running[place]} in the run, "
-        f"{rebuilt[place]} rebuilt"
+        f"{name} ({site[0]}): {running[place]} in the run, {rebuilt[place]} rebuilt"
         for place in wrong
     ]
 
 
 def _bins(bins: tables.Bins) -> np.ndarray:
-    """Bin of every member that there could be, −1 for those in none."""
+    """Bin of every possible member, −1 for none."""
     return bins.where >> selection.POSITION_BITS
 
 
 def _disorder(name: str, bins: tables.Bins) -> list[str]:
-    """Whether the lists of the bins, the places of the members and the masses agree."""
+    """Disagreements of the lists of the bins, the positions of the members and the masses."""
     for b in np.flatnonzero(bins.count):
         members = bins.members[b, : bins.count[b]]
         places = (int(b) << selection.POSITION_BITS) | np.arange(members.size)

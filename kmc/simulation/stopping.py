@@ -1,4 +1,4 @@
-"""When a run ends, and when something is due to be recorded."""
+"""Stop rules of a run, and the times at which samples and frames are due."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _ENDINGS = {
 
 @dataclass(frozen=True)
 class _Rule:
-    """The run ends when a counter of the loop reaches a value."""
+    """A stop at a value of a counter of the event loop."""
 
     counter: str
     value: int
-    words: str
+    reason: str
 
 
 class StopRules:
-    """The stops of a run file, in the terms of the event loop.
+    """The stops of a run file as limits of the event loop.
 
     Attributes
     ----------
     limits : dict
-        Arguments of `Engine.advance` for everything the loop itself can watch.
+        Arguments of `Engine.advance` for the stops that the loop itself checks.
     """
 
     def __init__(self, stop: Stop, model: Model):
@@ -53,30 +53,36 @@ class StopRules:
             self.limits["time_s"] = stop.time_s
 
     def reached(self, reason: int, engine: Engine) -> str:
-        """Why the loop has nothing more to do, in words; empty while it has."""
+        """Stop reason, empty while no stop is reached.
+
+        Parameters
+        ----------
+        reason : int
+            Returned by `Engine.advance`.
+        """
         if reason in _ENDINGS:
             return _ENDINGS[reason]
         if reason == tables.TIME_IS_UP:
             return f"time_s reached {self.stop.time_s:g}"
         for rule in self._rules:
             if _reached(rule.counter, rule.value, engine):
-                return rule.words
+                return rule.reason
         return ""
 
     def overpotential_reached(self, overpotential_V: float) -> str:
-        """The same for the overpotential, which is known whenever a sample is taken."""
+        """The same for the overpotential, which is computed with every sample."""
         limit = self.stop.overpotential_V
         if limit is not None and overpotential_V >= limit:
             return f"overpotential_V reached {limit:g}"
         return ""
 
     def wall_time_reached(self, wall_time_s: float) -> str:
-        """The same for the time on the wall."""
+        """The same for the wall time."""
         limit = self.stop.wall_time_s
         return f"wall_time_s reached {limit:g}" if limit and wall_time_s >= limit else ""
 
     def fraction(self, engine: Engine, start_vacant_L1: int, wall_time_s: float) -> float:
-        """How far the run is on its way to the nearest stop, 0 to 1."""
+        """Progress towards the nearest stop, 0 to 1."""
         done = [0.0]
         for counter, value in self.limits.items():
             if counter == "time_s":
@@ -120,7 +126,7 @@ def _reached(limit: str, value: float, engine: Engine) -> bool:
 
 
 class Recorder:
-    """Tells when the next sample or frame is due.
+    """Schedule of samples or of frames.
 
     A record shows the state at its time, at each multiple of a cadence in s. At a multiple of a
     cadence in charge it shows the state in which the next atom is about to leave: as atoms leave at
@@ -130,7 +136,7 @@ class Recorder:
     Attributes
     ----------
     passed : int
-        Multiples of the cadence that the run is beyond; all there is to know about its past.
+        Multiples of the cadence already recorded; the state of the schedule.
     """
 
     def __init__(self, cadence: Cadence, sites_per_layer: int, start: float = 0):
@@ -140,7 +146,7 @@ class Recorder:
         self._sites_per_layer = sites_per_layer
 
     def limit(self) -> dict[str, float]:
-        """Argument of `Engine.advance` that comes back when the next record is due."""
+        """Limit of `Engine.advance` at which the next record is due."""
         due = self._start + (self.passed + 1) * self.cadence.every
         if self.cadence.unit == "monolayers":
             return {"before_strip": math.ceil(due * self._sites_per_layer - _ROUNDING)}
@@ -157,7 +163,7 @@ class Recorder:
         per_unit = self._sites_per_layer if key == "before_strip" else 1
         multiples = math.floor((reached - self._start) / (per_unit * self.cadence.every))
         self.passed = max(self.passed, multiples - 1)
-        step = 1  # doubled, as one more of a tiny cadence may round to the same time
+        step = 1  # doubled: the next multiple of a tiny cadence may round to the same time
         while due <= reached:
             self.passed += step
             step *= 2

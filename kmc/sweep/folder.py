@@ -1,16 +1,16 @@
-"""The folder of a sweep: what is planned, what is done, what failed.
+"""The folder of a sweep: its plan, and the points that are done or have failed.
 
     sweep.toml              the sweep file
     index.json              the plan: axes, points, seeds, the base run as it was read
     points/NAME.toml        a point as a run file of its own
-    points/NAME.h5          its trajectory; it gets this name when it is finished, not before
+    points/NAME.h5          its trajectory, under this name when it is finished
     points/NAME.part.h5     an unfinished trajectory
     failures/NAME.json      why a point failed
-    running/NAME.json       how far a point is (while it runs)
+    running/NAME.json       progress of a running point
     log.jsonl               one line for each point that ended
-    lock, owner             one `kmc sweep` at a time works on the folder, and which
+    lock, owner             lock of the one `kmc sweep` that runs points here, and its identity
 
-Nothing here is written in place: a kill at any moment leaves each file as it was before or after.
+Files are replaced atomically: a kill at any moment leaves each as it was before or after a change.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from kmc._version import __version__
+from kmc.common.formatting import listed
 from kmc.common.outputs import replacing
 from kmc.errors import InputError, KmcError
 from kmc.sweep.plan import Plan, Point, canonical
@@ -34,18 +35,18 @@ from kmc.sweep.plan import Plan, Point, canonical
 INDEX_VERSION = 1
 _ELSEWHERE = "Use another folder with -o."
 
-_GO_ON = "Is the disk full? Points that are done are safe; the same command goes on."
+_REPEAT = "Is the disk full? Points that are done are safe; repeat the command to continue."
 
 
 class PointStatus(NamedTuple):
-    """Where a point stands.
+    """State of a point.
 
     Attributes
     ----------
     name : str
     state : {"done", "running", "failed", "missing"}
     error : str
-        Why it failed, empty otherwise.
+        Error of a failed point, else empty.
     point : Point
     """
 
@@ -76,27 +77,27 @@ class SweepFolder:
         self.path = Path(path)
         self.plan = plan
 
-    # --- where things are -------------------------------------------------------------------------
+    # --- paths ------------------------------------------------------------------------------------
 
     def trajectory_path(self, point: Point) -> Path:
-        """Trajectory of a point; the file is there once the point is done."""
+        """Trajectory of a point; the file exists once the point is done."""
         return self.path / "points" / f"{point.name}.h5"
 
     def run_file_path(self, point: Point) -> Path:
-        """A point as a run file; it is there once the point has been started."""
+        """Run file of a point; the file exists once the point has been started."""
         return self.path / "points" / f"{point.name}.toml"
 
     def failure_path(self, point: Point) -> Path:
-        """Why a point failed, as JSON."""
+        """Error report of a failed point, JSON."""
         return self.path / "failures" / f"{point.name}.json"
 
-    # --- where things stand -----------------------------------------------------------------------
+    # --- state ------------------------------------------------------------------------------------
 
     def done(self) -> set[str]:
         """Names of the points whose trajectory is finished.
 
-        A trajectory that the log does not know is opened to see whether it is: that happens once,
-        after a kill between the end of a point and its line in the log.
+        A trajectory without a line in the log is opened to check that it is finished: a kill
+        between the end of a point and its line in the log leaves one.
         """
         there = _stems(self.path / "points", ".h5")
         logged = {line.name for line in self.log() if line.state == "done"}
@@ -106,7 +107,7 @@ class SweepFolder:
         return there & {point.name for point in self.plan.points}
 
     def status(self) -> list[PointStatus]:
-        """Where every point stands, in the order of the plan."""
+        """State of every point, in the order of the plan."""
         done, failed = self.done(), _stems(self.path / "failures", ".json")
         running = _stems(self.path / "running", ".json") if self.is_locked() else set()
         rows = []
@@ -122,19 +123,19 @@ class SweepFolder:
         return rows
 
     def failure(self, point: Point) -> dict[str, Any]:
-        """What is known about a failed point; empty where there is nothing."""
+        """Error report of a failed point; empty without one."""
         return _read_json(self.failure_path(point)) or {}
 
     def progress(self, point: Point) -> tuple[float, str] | None:
-        """How far a running point is (0 to 1) and its own words; None before it has begun."""
+        """Fraction done and status line of a running point; None before its first report."""
         row = _read_json(self.path / "running" / f"{point.name}.json")
         try:
             return float(row["fraction"]), str(row["text"])
-        except (TypeError, KeyError, ValueError):  # not there, or just being written
+        except (TypeError, KeyError, ValueError):  # missing, or being written
             return None
 
     def log(self) -> list[Ended]:
-        """Points that ended, in the order in which they did; a line cut short is left out."""
+        """Points that ended, in that order; a truncated line is left out."""
         try:
             lines = (self.path / "log.jsonl").read_text(encoding="utf-8").splitlines()
         except OSError:
@@ -146,14 +147,14 @@ class SweepFolder:
                 ended.append(Ended(row["name"], row["state"], float(row["wall_s"])))
         return ended
 
-    # --- one at a time ----------------------------------------------------------------------------
+    # --- locking ----------------------------------------------------------------------------------
 
     @cached_property
     def _lock(self) -> FileLock:
         return FileLock(self.path / "lock", timeout=0)
 
     def is_locked(self) -> bool:
-        """Whether a `kmc sweep` works on the folder at this moment."""
+        """Whether a process has locked the folder."""
         other = FileLock(self.path / "lock", timeout=0)
         try:
             with other:
@@ -163,24 +164,24 @@ class SweepFolder:
 
     @contextlib.contextmanager
     def owned(self) -> Iterator[str]:
-        """The folder for oneself; the lock goes with the process, however it ends.
+        """Exclusive use of the folder; the lock ends with the process at the latest.
 
         Yields
         ------
         str
-            Who owns the folder now. Whoever still runs a point for an earlier owner sees that in
-            the file ``owner`` and stops.
+            Identity of the owner. A worker that still runs a point for an earlier owner reads the
+            file ``owner`` and stops.
 
         Raises
         ------
         InputError
-            Another process has it.
+            Another process has locked the folder.
         """
         try:
             self._lock.acquire()
         except Timeout:
             raise InputError(
-                f"another kmc sweep is at work in {self.path}",
+                f"another kmc sweep is running points of {self.path}",
                 advice="Wait for it, or stop it first. " + _ELSEWHERE,
             ) from None
         except OSError as problem:
@@ -196,14 +197,14 @@ class SweepFolder:
             self._lock.release()
 
     def disown(self) -> None:
-        """Tell whoever runs a point of the folder to stop."""
+        """Remove the owner, so that the workers of all points stop."""
         with contextlib.suppress(OSError):
             (self.path / "owner").unlink()
 
     # --- writing ----------------------------------------------------------------------------------
 
     def write(self, name: str, text: str) -> None:
-        """Write a file of the folder, whole or not at all.
+        """Write a file of the folder atomically.
 
         Raises
         ------
@@ -211,28 +212,28 @@ class SweepFolder:
             The disk is full or the folder is gone or read-only.
         """
         try:
-            with replacing(self.path / name) as beside:
-                beside.write_text(text, encoding="utf-8")
+            with replacing(self.path / name) as draft:
+                draft.write_text(text, encoding="utf-8")
         except InputError as problem:
-            raise KmcError(problem.message, advice=_GO_ON) from None
+            raise KmcError(problem.message, advice=_REPEAT) from None
 
     def prepare(self, point: Point) -> None:
-        """Write the run file of a point that is about to run; an earlier failure is forgotten."""
+        """Write the run file of a point, and remove the report of an earlier failure."""
         self.write(f"points/{point.name}.toml", self.plan.run_toml(point))
         self.failure_path(point).unlink(missing_ok=True)
 
     def forget_progress(self, point: Point) -> None:
-        """Remove what a point that ended has left besides its trajectory."""
+        """Remove the progress and lock files of a point that ended."""
         for name in (f"{point.name}.json", f".{point.name}.lock"):
             with contextlib.suppress(OSError):
                 (self.path / "running" / name).unlink()
 
     def record_done(self, point: Point, wall_s: float) -> None:
-        """Note that a point is done."""
+        """Log that a point is done."""
         self._append_log(Ended(point.name, "done", wall_s))
 
     def record_failure(self, point: Point, error: str, details: str, wall_s: float) -> None:
-        """Note why a point failed, with whatever helps to find the cause."""
+        """Write the error report of a point, with its settings, and log the failure."""
         report = {
             "name": point.name,
             "error": error,
@@ -251,19 +252,20 @@ class SweepFolder:
             with open(self.path / "log.jsonl", "a+b") as file:
                 end = file.seek(0, os.SEEK_END)
                 file.seek(max(0, end - 1))
-                cut_short = b"\n" if file.read(1) not in (b"", b"\n") else b""  # by a full disk
-                file.write(cut_short + json.dumps(ended._asdict()).encode() + b"\n")
+                # A full disk may have truncated the last line.
+                separator = b"\n" if file.read(1) not in (b"", b"\n") else b""
+                file.write(separator + json.dumps(ended._asdict()).encode() + b"\n")
         except OSError as problem:
             raise _unwritable(self.path, problem) from None
 
 
 def open_folder(path: str | Path) -> SweepFolder:
-    """The folder of a sweep, as it is at this moment.
+    """The folder of a sweep.
 
     Raises
     ------
     InputError
-        It is not the folder of a sweep, or one of a newer kmc.
+        It is not the folder of a sweep, or that of a newer kmc.
     """
     path = Path(path)
     index = _read_json(path / "index.json")
@@ -284,35 +286,36 @@ def open_folder(path: str | Path) -> SweepFolder:
 
 
 def check_folder(path: str | Path, plan: Plan) -> SweepFolder | None:
-    """The folder as it is, if it is there and can take the plan; None if it has yet to be made.
+    """The existing folder if it is compatible with the plan; None if there is none yet.
 
     Raises
     ------
     InputError
-        It is something else than the folder of a sweep, or that of a sweep that contradicts `plan`.
+        It is no folder of a sweep, or that of a sweep that contradicts `plan`.
     """
     path = Path(path)
     if not path.exists():
         if not path.parent.is_dir():
             raise InputError(f"{path}: there is no folder {path.parent}", advice="Make it first.")
         return None
-    if path.is_dir() and not any(item for item in os.listdir(path) if item not in _OURS_EARLY):
+    if path.is_dir() and not any(item for item in os.listdir(path) if item not in _MADE_FIRST):
         return None
     existing = open_folder(path)
     problem = _contradiction(existing.plan, plan)
     if problem:
         raise InputError(
             f"{path} holds another sweep: {problem}",
-            advice="A changed sweep file may add values and replicas, nothing else. " + _ELSEWHERE,
+            advice="A changed sweep file may only add values and replicas. " + _ELSEWHERE,
         )
     return existing
 
 
-_OURS_EARLY = ("points", "failures", "running", "lock", "owner", "sweep.toml")
+# Contents of a folder whose index has not been written yet.
+_MADE_FIRST = ("points", "failures", "running", "lock", "owner", "sweep.toml")
 
 
 def make_folder(path: str | Path, plan: Plan) -> SweepFolder:
-    """Make the folder of a sweep, or extend the one there by what `plan` adds.
+    """Make the folder of a sweep, or extend an existing one by the new points of `plan`.
 
     Raises
     ------
@@ -335,9 +338,9 @@ def make_folder(path: str | Path, plan: Plan) -> SweepFolder:
 
 
 def _contradiction(old: Plan, new: Plan) -> str:
-    """Why points of the old plan would be others in the new one; empty where they are the same."""
+    """Reason why points of the old plan differ in the new one; empty where they agree."""
     if sorted(old.keys) != sorted(new.keys):
-        return f"there {_listed(old.keys)} vary, here {_listed(new.keys)}"
+        return f"there {_keys(old.keys)} vary, here {_keys(new.keys)}"
     if old.seed != new.seed:
         return f"there seed = {old.seed}, here seed = {new.seed}"
     for section in sorted({*old.tables, *new.tables}):
@@ -347,8 +350,8 @@ def _contradiction(old: Plan, new: Plan) -> str:
                 continue
             if canonical(before.get(key)) != canonical(now.get(key)):
                 return (
-                    f"{section}.{key} is {_said(before.get(key))} there "
-                    f"and {_said(now.get(key))} here"
+                    f"{section}.{key} is {_shown(before.get(key))} there "
+                    f"and {_shown(now.get(key))} here"
                 )
     for name, digest in old.inputs.items():
         if new.inputs.get(name, digest) != digest:
@@ -359,16 +362,16 @@ def _contradiction(old: Plan, new: Plan) -> str:
     return ""
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     return "not given" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _listed(keys: list[str]) -> str:
-    return " and ".join(keys) if keys else "no keys"
+def _keys(keys: list[str]) -> str:
+    return listed(keys) if keys else "no keys"
 
 
 def _stems(folder: Path, ending: str) -> set[str]:
-    """Names in a folder without their ending; hidden and unfinished files do not count."""
+    """Names in a folder without their ending, except hidden and unfinished files."""
     try:
         names = os.listdir(folder)
     except OSError:
@@ -399,5 +402,5 @@ def _is_finished(path: Path) -> bool:
 def _unwritable(path: Path, problem: OSError) -> KmcError:
     return KmcError(
         f"{path} cannot be written: {problem.strerror or problem}",
-        advice=_GO_ON,
+        advice=_REPEAT,
     )

@@ -1,6 +1,6 @@
-"""Numbers that sum up one run: at its end, at chosen capacities, and when contact began to go.
+"""Summary numbers of a run: at its end, at chosen capacities, and at the onset of contact loss.
 
-`ScalarCache` keeps them beside the runs of a sweep, so that ten thousand points open at once.
+`ScalarCache` stores them beside the runs of a sweep, so that large sweeps open quickly.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _TEXTS = {entry.name: (entry.unit, entry.description) for entry in SAMPLE_COLUMN
 
 ONSET_CONTACT = 0.9  # the loss of a tenth of the contact is its onset
 _CACHE = "scalars.json"
-_VERSION = 1  # of what is kept; raised with the meaning of any number
-_SETTLED_NS = 2_000_000_000  # clocks of file systems are as coarse as that
+_VERSION = 1  # of the cache; raised when the meaning of a number changes
+_SETTLED_NS = 2_000_000_000  # coarsest resolution of the time stamps of file systems
 _SLACK = 1e-9  # a capacity of 2 monolayers is met by 2 − 1e-12
 
 
@@ -47,7 +47,7 @@ def meaning(name: str) -> tuple[str, str]:
 
 
 def final(t: Trajectory) -> dict[str, float]:
-    """Every column of the last sample, and what the last frame shows."""
+    """Every column of the last sample, and the voids of the last frame."""
     if not len(t.samples):
         return {}
     row = {name: float(t.samples[name][-1]) for name in t.samples}
@@ -55,9 +55,9 @@ def final(t: Trajectory) -> dict[str, float]:
 
 
 def at_capacity(t: Trajectory, monolayers: float) -> dict[str, float]:
-    """The same at a capacity, linear between two samples; nothing where the run did not get there.
+    """The same at a capacity, linear between two samples; empty where the run ended before it.
 
-    Voids are those of the frame nearest to it.
+    Voids are those of the nearest frame.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def at_capacity(t: Trajectory, monolayers: float) -> dict[str, float]:
     row = {}
     for name in t.samples:
         first, second = float(t.samples[name][before]), float(t.samples[name][after])
-        # Between a number and infinity there is no straight line: the later sample counts.
+        # No interpolation between a number and infinity: the later sample is used.
         straight = share < 1 and math.isfinite(first) and math.isfinite(second)
         row[name] = first + share * (second - first) if straight else second
     frames = np.abs(t.frames.capacity_monolayers - monolayers)
@@ -118,15 +118,15 @@ def onset(t: Trajectory, contact: float) -> float:
 
 
 class ScalarCache:
-    """Numbers of the runs of a folder, kept until the file of a run changes.
+    """Numbers of the runs of a folder, cached until the file of a run changes.
 
-    A run is known by size, time and inode of its file. Like git, it does not trust a file that was
-    changed within two seconds of being read: such a one is read again the next time.
+    A file is identified by size, time and inode. A file changed within two seconds before it was
+    read is not cached, as its time stamp may not show another change.
 
     Parameters
     ----------
     path : Path
-        A JSON file; it is made, replaced whole, and may be deleted at any time.
+        A JSON file, replaced atomically; it may be deleted at any time.
     """
 
     def __init__(self, path: Path):
@@ -173,10 +173,10 @@ class ScalarCache:
         return entry
 
     def save(self) -> None:
-        """Write what was read; a folder that cannot be written to is read again the next time."""
+        """Write the cache; nothing happens where the folder is read-only."""
         if not self._changed:
             return
         kept = {"version": _VERSION, "kmc": __version__, "runs": self._entries}
-        with suppress(InputError), replacing(self.path) as beside:
-            beside.write_text(json.dumps(kept), encoding="utf-8")
+        with suppress(InputError), replacing(self.path) as draft:
+            draft.write_text(json.dumps(kept), encoding="utf-8")
             self._changed = False

@@ -1,4 +1,4 @@
-"""The state of a run as bytes, from which it goes on as if it had never stopped.
+"""Checkpoints: the complete state of a run as bytes, from which it continues without a difference.
 
 A checkpoint is a table of numbers, texts and arrays. As bytes it is, little-endian::
 
@@ -7,8 +7,8 @@ A checkpoint is a table of numbers, texts and arrays. As bytes it is, little-end
     4 bytes  CRC-32 of the body
     body     zlib: a line of JSON, then the arrays one after the other
 
-The JSON line is an object; an array stands in it as ``{"dtype": …, "shape": …}``. Nothing of it is
-ever executed.
+The JSON line is an object; an array stands in it as ``{"dtype": …, "shape": …}``. Reading executes
+nothing from the file.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from kmc.trajectory import integrity as guard
 from kmc.trajectory import schema
 from kmc.trajectory.integrity import read
 from kmc.trajectory.reader import Trajectory, load
-from kmc.trajectory.writer import Hold, TrajectoryWriter
+from kmc.trajectory.writer import TrajectoryWriter, WriteLock
 
 _MAGIC = b"kmcstate"
 _HEAD = struct.Struct("<8sQI")
-_FASTEST = 1  # zlib's level: a large box must not hold the loop up
+_FASTEST = 1  # level of zlib: compression of a large box must not delay the event loop
 _DTYPES = ("|u1", "<i4", "<i8", "<f8")
 _MOST_BYTES = 2**40
 
@@ -61,9 +61,9 @@ def pack(table: Table) -> bytes:
 
 
 def unpack(data: bytes) -> Table | None:
-    """The table of these bytes; None where they hold no whole checkpoint.
+    """The table of these bytes; None where they hold no complete checkpoint.
 
-    What follows the checkpoint is ignored: a place in a file may be larger than what is in it.
+    Bytes behind the checkpoint are ignored: its dataset never shrinks.
     """
     if len(data) < _HEAD.size:
         return None
@@ -91,11 +91,11 @@ def _tables(data: bytes) -> Table:
     return table
 
 
-# --- checkpoints in a file, and a writer that appends behind one ---
+# --- checkpoints in a file, and a writer that appends after one ---
 
 
 def checkpoint_of(trajectory: Trajectory) -> Table | None:
-    """The latest whole state of the run whose rows the file holds.
+    """The latest complete state of the run whose rows the file holds.
 
     Returns
     -------
@@ -113,16 +113,16 @@ def checkpoint_of(trajectory: Trajectory) -> Table | None:
 
 
 def checkpoints_in(file: h5py.File) -> list[Table]:
-    """Every whole checkpoint of an open file."""
+    """Every complete checkpoint of an open file."""
     tables = []
     for slot in schema.CHECKPOINT_SLOTS:
         with contextlib.suppress(KeyError):  # schema 1 has none
             tables.append(unpack(guard.dataset(file, slot.path)[:].tobytes()))
-    return [table for table in tables if table is not None and _is_whole(table)]
+    return [table for table in tables if table is not None and _is_complete(table)]
 
 
-def _is_whole(table: Table) -> bool:
-    """Whether the numbers that are needed before the state itself are there."""
+def _is_complete(table: Table) -> bool:
+    """Whether the table has the numbers that are needed before the state itself."""
     return all(type(table.get(key)) is int for key in ("n_samples", "n_frames", "attempts"))
 
 
@@ -130,17 +130,17 @@ def reopen(
     path: str | Path,
     prepare: Callable[[Trajectory], tuple[Table | None, Mapping]],
 ) -> TrajectoryWriter:
-    """A writer that appends to a trajectory behind its checkpoint.
+    """A writer that appends to a trajectory after its checkpoint.
 
-    The rows up to there are copied into a new file, which then takes the place of the old one in
-    one step: a kill leaves one or the other, and rows that will come again are not there twice.
+    The rows up to the checkpoint are copied into a new file, which replaces the old one atomically:
+    a kill leaves one or the other, and no row is duplicated.
 
     Parameters
     ----------
     path : str or Path
     prepare : callable
-        Gets the trajectory, once nobody else can write to it; returns the checkpoint to go on
-        from, None for the very beginning, and what is to be recorded as `resolved`.
+        Called with the trajectory once it is locked; returns the checkpoint to continue from
+        (None for the beginning of the run), and `resolved` of the new file.
 
     Raises
     ------
@@ -148,8 +148,8 @@ def reopen(
         The file cannot be read or continued, or another process writes it.
     """
     path = Path(path)
-    load(path)  # says what is wrong with the path before it is held
-    hold = Hold(Path(os.path.realpath(path)))
+    load(path)  # an unreadable file is reported before it is locked
+    lock = WriteLock(Path(os.path.realpath(path)))
     try:
         trajectory = load(path)
         state, resolved = prepare(trajectory)
@@ -157,7 +157,7 @@ def reopen(
             path, _head(trajectory, resolved), lambda file: _copy(trajectory, state, file)
         )
     finally:
-        hold.release()
+        lock.release()
     return writer
 
 

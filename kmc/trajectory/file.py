@@ -1,6 +1,6 @@
-"""What is in an open trajectory file, and how it gets there: datasets, attributes, rows.
+"""Datasets, attributes and rows of an open trajectory file.
 
-`kmc.trajectory.schema` documents them; `kmc.trajectory.writer` brings them to the disk safely.
+`kmc.trajectory.schema` documents them; `kmc.trajectory.writer` writes them to disk safely.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ OPTIONS = {"libver": ("v110", "v110"), "alignment_threshold": 1, "alignment_inte
 _ROWS_PER_CHUNK = 512  # 4 kB a column: little for a short run, few chunks for a long one
 _GZIP_LEVEL = 4  # 1 M sites in 10 ms; level 1 takes half the time and a third more space
 _LEAST_CHUNK = 4096  # bytes of a checkpoint
+BOX_KEYS = ("name", "cells", "layers", "boundary", "lattice_parameter_A")
 _SITES_PER_CHECKPOINT_CHUNK = 16  # keeps the chunks of a checkpoint few, however large the box
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a file says once, before any row.
+    """What a file records once, before any row.
 
     Attributes
     ----------
@@ -41,10 +42,10 @@ class Head:
         Everything the run used; JSON-able.
     seed : int
     chemistry : ndarray of uint8, shape (sites_per_layer,), optional
-        Interface chemistry of each L1 site; without it all are 0.
+        Interface chemistry of each L1 site; all 0 by default.
     kmc_version : str
     provenance : mapping
-        Versions, platform and time of the run's beginning.
+        Versions, platform and time at the start of the run.
     """
 
     lattice: Lattice
@@ -64,8 +65,13 @@ class Head:
 FRAME_DTYPE = schema.row_dtype(schema.FRAME_COLUMNS)
 
 
+def lattice_of(box: Mapping) -> Lattice:
+    """The lattice that a file records as `lattice` in its ``/record``."""
+    return Lattice(**{key: box[key] for key in BOX_KEYS})
+
+
 def lay_out(file: h5py.File, head: Head) -> None:
-    """Give a new file all its datasets, without rows, and its attributes."""
+    """Create all datasets of a new file, without rows, and its attributes."""
     lattice = head.lattice
     origin = head.provenance or provenance.collect() | {"hdf5": h5py.version.hdf5_version}
     box = {
@@ -120,7 +126,7 @@ def lay_out(file: h5py.File, head: Head) -> None:
         schema.FRAME_OCCUPANCY,
     )
     for entry in schema.LATTICE_ENTRIES:
-        data = _of_the_box(head, entry.name).astype(entry.dtype)
+        data = _lattice_data(head, entry.name).astype(entry.dtype)
         dataset = file.create_dataset(
             entry.path, data=data, compression=_GZIP_LEVEL, shuffle=True, fletcher32=True
         )
@@ -136,7 +142,7 @@ def lay_out(file: h5py.File, head: Head) -> None:
         )
 
 
-def _of_the_box(head: Head, name: str) -> np.ndarray:
+def _lattice_data(head: Head, name: str) -> np.ndarray:
     if name != "chemistry":
         return getattr(head.lattice, name)
     return np.zeros(head.lattice.sites_per_layer) if head.chemistry is None else head.chemistry
@@ -166,7 +172,7 @@ def append_frames(file: h5py.File, rows: np.ndarray, occupancies: Sequence[np.nd
 
 
 def put_checkpoint(file: h5py.File, slot: schema.Entry, data: bytes) -> None:
-    """Replace what a slot holds. A slot never shrinks: that would lose space in the file."""
+    """Replace the content of a slot. A slot never shrinks: HDF5 would not reuse the space."""
     dataset = file[slot.path]
     if len(data) > len(dataset):
         dataset.resize(len(data), axis=0)
@@ -174,12 +180,12 @@ def put_checkpoint(file: h5py.File, slot: schema.Entry, data: bytes) -> None:
 
 
 def empty_checkpoint(file: h5py.File, slot: schema.Entry) -> None:
-    """Leave nothing in a slot."""
+    """Remove the content of a slot."""
     file[slot.path].resize(0, axis=0)
 
 
-def state_end(file: h5py.File, finished: bool, stop_reason: str) -> None:
-    """State whether and why the run came to its end."""
+def set_end(file: h5py.File, finished: bool, stop_reason: str) -> None:
+    """Record whether the run finished, and why it ended."""
     file.attrs.modify("finished", finished)
     file.attrs.modify("stop_reason", stop_reason)
     _modify_fixed(file[schema.RECORD.path], schema.RECORD_STOP_REASON, stop_reason)
@@ -210,7 +216,7 @@ def _modify_fixed(dataset, entry: schema.Entry, text: str) -> None:
 
 
 def _cut(text: str, size: int) -> bytes:
-    """UTF-8 of a text, cut to what a fixed-length attribute holds."""
+    """UTF-8 of a text, truncated to the length of an attribute."""
     return text.encode()[:size].decode(errors="ignore").encode()
 
 

@@ -1,12 +1,13 @@
-"""What is checked of a trajectory before anything of it is read: nothing in it is trusted.
+"""Checks of a trajectory file before its content is used; the file is not trusted.
 
-An HDF5 file can point to other files, name filters that load a library, and state sizes it does not
-hold. A trajectory does none of that, so a file that does is refused: reading one opens no other
-file, loads no code, and takes no more memory than its content can fill.
+An HDF5 file can link to other files, name filters that load a library, and state sizes larger than
+its content. A trajectory does none of that, and a file that does is refused: reading opens no other
+file, loads no code, and takes no more memory than the stored bytes can fill.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import stat
@@ -19,7 +20,14 @@ import h5py
 
 from kmc.errors import FileFormatError, InputError
 from kmc.model.lattice import MOST_SITES_A_CELL
-from kmc.trajectory.schema import FRAME_OCCUPANCY, LATTICE_ENTRIES, SCHEMA, SCHEMA_VERSION
+from kmc.trajectory.schema import (
+    FRAME_OCCUPANCY,
+    LATTICE_ENTRIES,
+    RECORD,
+    SCHEMA,
+    SCHEMA_VERSION,
+    required_columns,
+)
 from kmc.trajectory.transaction import SIGNATURE, stored_end
 
 _ENTRIES = {entry.path: entry for entry in SCHEMA}
@@ -38,13 +46,13 @@ def dataset(file: h5py.File, path: str, *, sized: bool = True) -> h5py.Dataset:
     path : str
         Such as ``"/samples/time_s"``.
     sized : bool
-        Whether it will be read whole: then its length must be one that its stored bytes can fill.
+        Whether all of it will be read: its length must then agree with its stored bytes.
 
     Raises
     ------
     FileFormatError
-        The dataset is a link or leads to another file, uses a filter or a type that a trajectory
-        has not, or states a size that it does not hold.
+        The dataset is a link, is stored in another file, has a filter or type that trajectories do
+        not use, or a size beyond its stored bytes.
     KeyError
         There is no such dataset.
     """
@@ -70,13 +78,13 @@ def dataset(file: h5py.File, path: str, *, sized: bool = True) -> h5py.Dataset:
         kinds, dimensions = (entry.dtype,), len(entry.shape.split(", "))
     if place.dtype.str not in kinds or place.ndim != dimensions:
         raise _refused(file, path, f"holds {place.dtype} in {place.ndim} dimensions")
-    whole = file.id.get_filesize()
-    stored = place.id.get_storage_size() if sized else whole
+    file_size = file.id.get_filesize()
+    stored = place.id.get_storage_size() if sized else file_size
     stated = place.dtype.itemsize * math.prod(place.shape if sized else place.shape[1:])
-    most = min(stored, whole) * (_MOST_PACKED if h5py.h5z.FILTER_DEFLATE in filters else 1)
+    most = min(stored, file_size) * (_MOST_PACKED if h5py.h5z.FILTER_DEFLATE in filters else 1)
     if stated > most + _SLACK_BYTES:
         raise FileFormatError(
-            f"{file.filename} is damaged: {path} states {stated} bytes and holds {stored}"
+            f"{file.filename} is damaged: {path} states {stated} bytes and has {stored}"
         )
     return place
 
@@ -89,7 +97,7 @@ def occupancies(file: h5py.File, box: dict[str, Any]) -> h5py.Dataset:
     FileFormatError, KeyError
         As for `dataset`.
     ValueError
-        They do not fit: whoever built the lattice of the record could run out of memory.
+        They do not fit: a lattice as large as the record states could exhaust the memory.
     """
     found = dataset(file, FRAME_OCCUPANCY.path)
     n_sites = len(dataset(file, LATTICE_ENTRIES[1].path, sized=False))
@@ -101,11 +109,11 @@ def occupancies(file: h5py.File, box: dict[str, Any]) -> h5py.Dataset:
 
 
 def _refused(file: h5py.File, path: str, what: str) -> FileFormatError:
-    return FileFormatError(f"{file.filename} is not a trajectory of kmc's: {path} {what}")
+    return FileFormatError(f"{file.filename} is not a kmc trajectory: {path} {what}")
 
 
 _TEXT, _NUMBER, _NUMBER_OR_NONE = (str,), (int, float), (int, float, type(None))
-# What the readers rely on in the JSON of /record. Keys that may be absent end in "?"; "*" is any.
+# Required layout of the JSON of /record. Keys that may be absent end in "?"; "*" is any.
 _RECORD = {
     "kmc_version": _TEXT,
     "run_file": _TEXT,
@@ -172,19 +180,19 @@ _LENGTHS = {"cells": 2, "box_A": 3}
 
 
 def check_record(record: Any, columns: tuple[str, ...]) -> None:
-    """Tell whether the JSON of `/record` has the layout that the readers rely on.
+    """Check that the JSON of `/record` has the layout that the readers rely on.
 
     Parameters
     ----------
     record : object
         As read.
     columns : tuple of str
-        Names that its list of sample columns must hold.
+        Names that its list of sample columns must contain.
 
     Raises
     ------
     ValueError
-        With the place that is wrong.
+        The message names the place.
     """
     _check_layout(record, _RECORD, "record")
     listed = record.get("columns")
@@ -226,7 +234,7 @@ def _check_layout(value: Any, layout: Any, place: str) -> None:
         raise ValueError(f"{place} is an enormous integer")
 
 
-# --- opening a file that may be damaged, foreign or still written ---
+# --- opening a file that may be damaged, of another program, or still being written ---
 
 _ATTEMPTS = 4  # a run that writes at this very moment is between two valid states for about 1 ms
 _PAUSE_S = 0.02
@@ -245,7 +253,7 @@ H5PY_ERRORS = (
 
 
 def read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
-    """Result of ``reader(file)``; whatever goes wrong is one sentence about the file."""
+    """Result of ``reader(file)``; any error is an `InputError` or `FileFormatError` on the file."""
     check_readable(path)
     for attempt in range(_ATTEMPTS):
         try:
@@ -254,15 +262,15 @@ def read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
         except FileFormatError as known:
             problem: FileFormatError = known
         except H5PY_ERRORS as damage:
-            said = words(damage)
-            if isinstance(damage, OSError) and _LOCKING in said:
+            reason = reason_of(damage)
+            if isinstance(damage, OSError) and _LOCKING in reason:
                 raise FileFormatError(
                     f"{path} is open elsewhere in this process, with file locking that does not "
-                    f"match: {said}",
+                    f"match: {reason}",
                     advice="Close that h5py.File first, or open it after kmc.load.",
                 ) from None
-            verdict = _NOT_OURS if "doesn't exist" in said else "is damaged"
-            problem = FileFormatError(f"{path} {verdict}: {said}")
+            verdict = _NOT_OURS if "doesn't exist" in reason else "is damaged"
+            problem = FileFormatError(f"{path} {verdict}: {reason}")
         if attempt + 1 < _ATTEMPTS:
             time.sleep(_PAUSE_S)
     raise problem from None
@@ -285,10 +293,10 @@ def open_to_read(path: Path) -> h5py.File:
 
 
 def check_readable(path: Path) -> None:
-    """Tell plainly what needs no HDF5: missing, folder, unreadable, empty, foreign, cut short."""
+    """Check what needs no HDF5: missing, a folder, unreadable, empty, not HDF5, truncated."""
     try:
         mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe would keep the reader waiting
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # reading from a pipe would block
             raise InputError(f"{path} is not a regular file", advice="Give a trajectory file.")
         with path.open("rb") as file:
             head = file.read(64)
@@ -298,8 +306,8 @@ def check_readable(path: Path) -> None:
     except IsADirectoryError:
         raise InputError(f"{path} is a folder", advice="Give a trajectory file.") from None
     except (OSError, ValueError) as problem:
-        said = getattr(problem, "strerror", None) or problem
-        raise InputError(f"{path} cannot be read: {said}") from None
+        reason = getattr(problem, "strerror", None) or problem
+        raise InputError(f"{path} cannot be read: {reason}") from None
     if not size:
         raise FileFormatError(f"{path} is empty")
     if not head.startswith(SIGNATURE):
@@ -309,15 +317,15 @@ def check_readable(path: Path) -> None:
         raise FileFormatError(f"{path} is cut short: {size} bytes are left of {end}")
 
 
-def words(problem: Exception) -> str:
-    """What h5py said: it puts the reason in parentheses behind the operation."""
+def reason_of(problem: Exception) -> str:
+    """Reason in a message of h5py, which has it in parentheses behind the operation."""
     text = " ".join(str(problem.args[0] if problem.args else "").split())
     reason = re.fullmatch(r"[^(]*\((.+)\)\.?", text)
     return (reason[1] if reason else text) or type(problem).__name__
 
 
 def schema_version(file: h5py.File) -> int:
-    """Schema of an open file; one that this kmc cannot read is a `FileFormatError`."""
+    """Schema of an open file; a newer one than this kmc reads is a `FileFormatError`."""
     path = file.filename
     version = root_number(file, "schema_version")
     if version is None:
@@ -328,6 +336,15 @@ def schema_version(file: h5py.File) -> int:
             "update kmc"
         )
     return version
+
+
+def read_record(file: h5py.File) -> tuple[int, dict[str, Any], h5py.AttributeManager]:
+    """Schema version, checked JSON of ``/record``, and the attributes of that dataset."""
+    version = schema_version(file)
+    found = dataset(file, RECORD.path)
+    record = json.loads(found[:].tobytes())
+    check_record(record, required_columns(version))
+    return version, record, found.attrs
 
 
 def root_number(file: h5py.File, name: str) -> int | None:

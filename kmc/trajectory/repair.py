@@ -1,4 +1,4 @@
-"""Saves what can be saved of a damaged trajectory."""
+"""Repair: a new trajectory from the undamaged rows and frames of a damaged one."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from kmc.common.outputs import check_output
 from kmc.errors import FileFormatError, KmcError
-from kmc.model.lattice import Lattice
 from kmc.trajectory import checkpoint, schema
 from kmc.trajectory import file as layout
 from kmc.trajectory import integrity as guard
 from kmc.trajectory.checkpoint import checkpoints_in
-from kmc.trajectory.integrity import H5PY_ERRORS, check_readable, schema_version, words
+from kmc.trajectory.integrity import H5PY_ERRORS, check_readable, read_record, reason_of
 from kmc.trajectory.transaction import stored_end
-from kmc.trajectory.writer import TrajectoryWriter, check_output
+from kmc.trajectory.writer import TrajectoryWriter
 
 REPAIRED = "repaired"
 
 
 @dataclass(frozen=True)
 class Repair:
-    """What `repair` found and kept.
+    """Result of `repair`.
 
     Attributes
     ----------
     path : Path
         The new file.
     samples, frames : tuple of int
-        How many were kept, and of how many.
+        Number kept, and number in the damaged file.
     problems : list of str
-        What was damaged, in words.
+        What is damaged, one line each.
     whole : bool
-        Nothing was lost.
+        Nothing is damaged.
     resumable : bool
-        The new file holds a checkpoint behind an unbroken run of rows.
+        The new file holds a checkpoint, and all rows before it are undamaged.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class Repair:
 
 @dataclass
 class _Salvage:
-    """What could be read."""
+    """Everything that could be read of a damaged file."""
 
     head: layout.Head
     finished: bool
@@ -62,13 +62,13 @@ class _Salvage:
     frame_rows: np.ndarray
     occupancies: list[np.ndarray]
     checkpoint: checkpoint.Table | None
-    listed: tuple[int, int]  # samples and frames there should be
-    unbroken: tuple[int, int]  # samples and frames before the first one that is damaged
+    expected: tuple[int, int]  # samples and frames, by the lengths of the datasets
+    undamaged: tuple[int, int]  # samples and frames before the first damaged one
     problems: list[str] = field(default_factory=list)
 
 
 def repair(path: str | Path, output: str | Path, *, overwrite: bool = False) -> Repair:
-    """Write a new trajectory with everything of a damaged one that passes its checksums.
+    """Write a new trajectory with all rows and frames of a damaged one that pass their checksums.
 
     Parameters
     ----------
@@ -84,17 +84,17 @@ def repair(path: str | Path, output: str | Path, *, overwrite: bool = False) -> 
     InputError
         There is no such file, or the output cannot be written.
     FileFormatError
-        Not a kmc trajectory, or damaged where nothing can be done: the settings of the run.
+        Not a kmc trajectory, or the settings of the run are damaged.
     """
     path = Path(path)
-    with contextlib.suppress(OSError, ValueError):  # the next lines say what is wrong with a name
+    with contextlib.suppress(OSError, ValueError):  # an invalid name is reported below
         if path.is_file():
             check_output(output, overwrite)
     with _openable(path) as (copy, problems):
         saved = _salvage(path, copy, problems)
     state = saved.checkpoint
     whole = not saved.problems
-    samples, frames = saved.unbroken
+    samples, frames = saved.undamaged
     if state and (state["n_samples"] > samples or state["n_frames"] > frames):
         state = None
 
@@ -112,8 +112,8 @@ def repair(path: str | Path, output: str | Path, *, overwrite: bool = False) -> 
     )
     return Repair(
         path=Path(output),
-        samples=(len(saved.rows), saved.listed[0]),
-        frames=(len(saved.frame_rows), saved.listed[1]),
+        samples=(len(saved.rows), saved.expected[0]),
+        frames=(len(saved.frame_rows), saved.expected[1]),
         problems=saved.problems,
         whole=whole,
         resumable=state is not None,
@@ -122,7 +122,7 @@ def repair(path: str | Path, output: str | Path, *, overwrite: bool = False) -> 
 
 @contextlib.contextmanager
 def _openable(path: Path):
-    """A file that HDF5 opens: this one, or a copy as long as its superblock says."""
+    """A file that HDF5 opens: this one, or a copy padded to the length in its superblock."""
     try:
         check_readable(path)
     except FileFormatError:
@@ -139,22 +139,22 @@ def _openable(path: Path):
         shutil.copyfile(path, copy)
         with copy.open("r+b") as file:
             file.truncate(end)
-        yield copy, [f"cut short: {size} bytes are left of {end}"]
+        yield copy, [f"truncated: {size} bytes are left of {end}"]
 
 
 def _salvage(path: Path, copy: Path, problems: list[str]) -> _Salvage:
     try:
         with h5py.File(copy, "r", locking=False) as file:
             head, finished, stop_reason = _head(file)
-            rows, listed_rows, good_rows = _samples(file, head, problems)
-            frames, listed_frames, good_frames = _frames(file, head.lattice.n_sites, problems)
+            rows, n_rows, good_rows = _samples(file, head, problems)
+            frames, n_frames, good_frames = _frames(file, head.lattice.n_sites, problems)
             states = _part(problems, "the checkpoints", lambda: checkpoints_in(file)) or []
     except FileFormatError as problem:
-        raise FileFormatError(f"it cannot be repaired: {problem.message}") from None
+        raise FileFormatError(f"repair is impossible: {problem.message}") from None
     except H5PY_ERRORS as problem:
         raise FileFormatError(
             f"{path} cannot be repaired: the table of contents or the settings of the run are "
-            f"damaged ({words(problem)})",
+            f"damaged ({reason_of(problem)})",
             advice="Start the run again.",
         ) from None
     return _Salvage(
@@ -165,26 +165,21 @@ def _salvage(path: Path, copy: Path, problems: list[str]) -> _Salvage:
         frame_rows=np.array([row for row, _ in frames if row is not None], layout.FRAME_DTYPE),
         occupancies=[occupancy for row, occupancy in frames if row is not None],
         checkpoint=max(states, key=lambda state: state["attempts"], default=None),
-        listed=(listed_rows, listed_frames),
-        unbroken=(_unbroken(good_rows), _unbroken(good_frames)),
+        expected=(n_rows, n_frames),
+        undamaged=(_undamaged(good_rows), _undamaged(good_frames)),
         problems=problems,
     )
 
 
 def _head(file: h5py.File) -> tuple[layout.Head, bool, str]:
-    """What the file says once."""
-    version = schema_version(file)
-    dataset = guard.dataset(file, schema.RECORD.path)
-    record = json.loads(dataset[:].tobytes())
-    guard.check_record(record, schema.required_columns(version))
+    """What the file records once, whether it is finished, and its stop_reason."""
+    _, record, attributes = read_record(file)
     origin = record.get("provenance") or json.loads(
-        bytes(dataset.attrs[schema.RECORD_PROVENANCE.name])
+        bytes(attributes[schema.RECORD_PROVENANCE.name])
     )
-    box = record["lattice"]
-    names = ("name", "cells", "layers", "boundary", "lattice_parameter_A")
     known = {entry.name: entry for entry in schema.SAMPLE_COLUMNS}
     head = layout.Head(
-        lattice=Lattice(**{name: box[name] for name in names}),
+        lattice=layout.lattice_of(record["lattice"]),
         columns=tuple(
             known.get(name) or schema.column(name, file[f"samples/{name}"].dtype.str, unit, "")
             for name, unit in record["columns"]
@@ -196,7 +191,7 @@ def _head(file: h5py.File) -> tuple[layout.Head, bool, str]:
         kmc_version=record["kmc_version"],
         provenance=origin,
     )
-    stop_reason = bytes(dataset.attrs[schema.RECORD_STOP_REASON.name]).decode()
+    stop_reason = bytes(attributes[schema.RECORD_STOP_REASON.name]).decode()
     return head, bool(file.attrs["finished"]), stop_reason
 
 
@@ -207,7 +202,7 @@ def _chemistry(file: h5py.File) -> np.ndarray | None:
 
 
 def _part(problems: list[str], name: str, reader):
-    """Result of a reader; None, and a line in `problems`, where the file is damaged."""
+    """Result of a reader; None and a line in `problems` where it fails."""
     try:
         return reader()
     except (*H5PY_ERRORS, KmcError):
@@ -218,7 +213,7 @@ def _part(problems: list[str], name: str, reader):
 def _samples(
     file: h5py.File, head: layout.Head, problems: list[str]
 ) -> tuple[np.ndarray, int, np.ndarray]:
-    """Rows of `/samples`, how many there should be, and which of them pass their checksum."""
+    """Rows of `/samples`, their expected number, and which of them pass their checksum."""
     names = [*head.row_dtype.names, schema.CHECKSUM]
     lost: list[str] = []
     columns = {
@@ -242,7 +237,7 @@ def _samples(
 
 
 def _frames(file: h5py.File, n_sites: int, problems: list[str]):
-    """Row and occupancy of each frame, how many there should be, and which are whole."""
+    """Row and occupancy of each frame, their expected number, and which are undamaged."""
     dataset = _part(problems, "/frames", lambda: guard.dataset(file, schema.FRAME_OCCUPANCY.path))
     if dataset is None or dataset.shape[1:] != (n_sites,):
         return [], 0, np.empty(0, bool)
@@ -266,6 +261,6 @@ def _frame(file: h5py.File, dataset: h5py.Dataset, index: int):
     return (row, occupancy) if schema.frame_checksum(occupancy, row) == stored else (None, None)
 
 
-def _unbroken(good: np.ndarray) -> int:
-    """How many come before the first that is damaged."""
+def _undamaged(good: np.ndarray) -> int:
+    """Number of rows before the first damaged one."""
     return int(np.argmin(good)) if not good.all() else len(good)

@@ -12,9 +12,9 @@ Shapes: ``sample`` rows are written often and hold a few numbers, ``frame`` rows
 every site. Files need HDF5 1.10 or newer. Text is UTF-8. Each row carries a checksum, so that
 damage is seen rather than analysed.
 
-The text attributes are for people. HDF5 keeps such text in a heap without a checksum, and damage
-there can mislead it or even keep it busy for ever; so kmc itself reads ``/record``, which says the
-same under a checksum.
+The text attributes are for people. HDF5 stores such text in a heap without a checksum, where damage
+can lead to wrong results or endless loops; kmc itself reads ``/record``, which has the same content
+under a checksum.
 """
 
 from __future__ import annotations
@@ -246,8 +246,8 @@ CHECKPOINT_SLOTS = tuple(
     )
 )
 
-# HDF5 keeps eight attributes of a group in its object header, which changes in one write, and moves
-# all of them into a heap with an index if there are more. The root has eight.
+# HDF5 stores up to eight attributes of a group in its object header, which changes in one write,
+# and moves all of them into an indexed heap if there are more. The root has eight.
 ATTRIBUTES = (
     Entry("/@schema_version", INTEGER, "1", "Version of this schema"),
     Entry("/@kmc_version", "text", "1", "Version of kmc that wrote the file"),

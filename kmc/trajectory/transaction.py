@@ -1,8 +1,8 @@
-"""Changes to an HDF5 file that become visible as a whole, whatever kills the process making them.
+"""Crash-safe changes of an HDF5 file.
 
-To append a little, HDF5 rewrites several places of a file. A process that dies among those writes
-leaves a file nobody can open. Here HDF5 writes into a `Transaction` instead: its writes stay in
-memory until `commit` brings them to the disk, in an order that leaves a valid file after every
+To append a row, HDF5 rewrites several places of a file, and a process that dies between those
+writes leaves a file that cannot be opened. Here HDF5 writes into a `Transaction` instead: its
+writes stay in memory until `commit` applies them, in an order that leaves a valid file after every
 single write:
 
 1. everything beyond the old end of the file, to which nothing points yet; then it is synchronised;
@@ -11,13 +11,13 @@ single write:
 4. object headers, which hold the lengths of the datasets and so make the new rows visible.
 
 So the file on disk is a complete, closed HDF5 file at every moment: no flag marks it as open, and
-any program reads it. HDF5's own answer, SWMR, orders its writes likewise but marks the file as open
-for writing: after a kill it needs repair before a plain reader, or the resumed run, can open it.
+any program reads it. SWMR of HDF5 orders its writes likewise but marks the file as open for
+writing: after a kill it needs repair before another program, or the resumed run, can open it.
 
-What this relies on: HDF5 hands every metadata object to a Python file object as one write, and rows
-once written stay where they are (rows of an uncompressed chunk are overwritten with the same bytes;
-a compressed chunk holds a whole frame and is written once). The tests check it by opening the file
-after each write of a commit.
+This relies on two properties of HDF5: it passes every metadata object to a Python file object in
+one write, and rows stay where they were written (rows of an uncompressed chunk are overwritten with
+the same bytes; a compressed chunk holds one frame and is written once). The tests check both by
+opening the file after each write of a commit.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def stored_end(head: bytes) -> int | None:
 
 
 class Transaction(io.RawIOBase):
-    """A file as it will look, for `h5py.File`; on the disk nothing changes before `commit`.
+    """A file with pending changes, for `h5py.File`; the disk changes in `commit` alone.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class Transaction(io.RawIOBase):
         return size
 
     def flush(self) -> None:
-        """Nothing: changes reach the disk in `commit` alone."""
+        """Does nothing: changes reach the disk in `commit` alone."""
 
     def close(self) -> None:
         self._file.close()
@@ -149,16 +149,16 @@ class Transaction(io.RawIOBase):
             data += piece
         return bytes(data) + bytes(count - len(data))
 
-    # --- to the disk ------------------------------------------------------------------------------
+    # --- commit -----------------------------------------------------------------------------------
 
     def steps(self) -> Iterator[tuple[int, bytes]]:
-        """Writes of a commit in order, as (offset, bytes): a kill falls between two of them."""
+        """Writes of a commit in order, as (offset, bytes)."""
         indices, headers = [], []
         for offset, patch in sorted(self._patches.items()):
             old, new = self._on_disk(offset, len(patch)), self._changed(offset, len(patch))
             if old == new:
                 continue
-            # The differing bytes alone: rows that readers may be looking at are not touched.
+            # Only the bytes that differ: rows that others may be reading are not rewritten.
             first, last = _span_of_difference(old, new)
             change = (offset + first, new[first:last])
             (headers if new.startswith(_OBJECT_HEADERS) else indices).append(change)
@@ -173,15 +173,15 @@ class Transaction(io.RawIOBase):
         Raises
         ------
         OSError
-            The disk is full or fails. A full disk shows while the file grows; then it is cut back
-            to what it was.
+            The disk is full or fails. A full disk fails while the file grows, which is then
+            truncated to its former length.
         """
         self._file.truncate(self.base_size)
         for offset, data in self.steps():
             try:
                 self._write(offset, data)
                 if offset == self.base_size:
-                    os.fsync(self._file.fileno())  # headers must not outlive a power cut alone
+                    os.fsync(self._file.fileno())  # new rows reach the disk before the headers do
             except OSError:
                 if offset == self.base_size:
                     self._file.truncate(self.base_size)

@@ -1,4 +1,4 @@
-"""Columns of a trajectory held against one another and against the settings of the run."""
+"""Consistency of the columns of a trajectory with one another and with the settings of the run."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def wrong_ways(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
     if not len(rows) or any(name not in rows.dtype.names for name in HOPS_BY_WAY):
         return
     yield from _parts(rows, lattice)
-    if lattice.boundary == "interface":
+    if lattice.has_interface:
         yield from _first_layer(rows, lattice.sites_per_layer)
 
 

@@ -1,8 +1,8 @@
-"""The DFT configurations behind a parameter set, rebuilt on a real lattice.
+"""The DFT configurations of a parameter set, rebuilt on a lattice and compared with the model.
 
-Every energy here is a difference of total energies H of whole configurations, summed bond by bond.
-No formula of the calibration is used, so a row that agrees shows that the calibration is right.
-A row that disagrees is a miss with its reason: a limit of the model, never hidden.
+Every energy is a difference of total energies H of two configurations, summed bond by bond. No
+formula of the calibration is used, so agreement is a test of the calibration. A row that disagrees
+is a miss, with its reason: a limit of the model.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Row:
     ok : bool or None
         None where there is nothing to compare.
     note : str
-        What the row rests on; for a miss the reason.
+        Basis of the row; for a miss the reason.
     instead : str
-        What the model says where it has no number, such as "does not wet".
+        Result of the model where it has no number, such as "does not wet".
     assumed : bool
         The value in the DFT column is an assumption of the set.
     """
@@ -110,12 +110,12 @@ class _Bench:
         if not self.parameters.has(key):
             return Row(name, unit, None, model, None, note)
         quantity = self.parameters[key]
-        # Half a µeV per rounded energy of the calibration must not turn a hit into a miss.
+        # The calibration rounds each energy to whole µeV.
         ok = None if model is None else abs(model - quantity.value) <= tolerance + 1e-5
         return Row(name, unit, quantity.value, model, ok, note, assumed=quantity.assumed)
 
     def _formation(self, lattice: Lattice, site: int, others: dict[int, int]) -> float:
-        """Vacancy formation energy: the atom taken off goes to a kink of the bulk."""
+        """Vacancy formation energy: the removed atom goes to a kink of the bulk."""
         before = self._energy(lattice, others)
         return self._energy(lattice, {**others, site: VACANCY}) - before + self.per_atom
 
@@ -214,7 +214,7 @@ class _Bench:
         ]
 
     def _in_plane_fill_rows(self, vacancy: int, magnesium: int) -> list[Row]:
-        """The way out that an L1 site has only where first neighbours lie in its own layer."""
+        """Filling from L1, on faces where first neighbours lie in the same layer."""
         box = self.interface
         beside = [int(s) for s in box.neighbours(vacancy, 1) if s >= 0 and box.layer[s] == 1]
         if not beside:
@@ -387,7 +387,7 @@ class _Bench:
         return self._row(name, key, _degrees(cosine), reason, unit, tolerance=1.0)
 
     def _repulsion_note(self) -> str:
-        """Why the site energies repel Li where they do."""
+        """Reason for site energies that repel Li."""
         h = self.h_interface
         energies = [int(h.phi[LI, layer]) / MICRO_eV for layer in (1, 2)]
         missing = [int(14 - h.n_neighbours[:, layer].sum()) for layer in (1, 2)]
@@ -398,7 +398,7 @@ class _Bench:
         )
 
     def _cosine_of_L1_alone(self) -> float:
-        """cos θ as it comes out when L2 is forgotten, to compare with numbers found that way."""
+        """cos θ without L2, for comparison with values computed that way."""
         h = self.h_interface
         n1, n2 = h.n_neighbours[:, 1]
         missing = (8 - n1) * h.bond1[LI, LI] + (6 - n2) * h.bond2[LI, LI]

@@ -41,7 +41,9 @@ def test_extend_and_what_it_refuses(folder):
     assert "capacity_monolayers" in result.output
     result = call("extend", "run.h5", "--set", "conditions.temperature_K=300")
     assert result.exit_code == 2
-    assert "--set conditions.temperature_K=300 would change what has been computed" in result.output
+    assert (
+        "--set conditions.temperature_K=300 would change what the run has computed" in result.output
+    )
     assert load("run.h5").samples.capacity_monolayers[-1] == 0.5
     (folder / "run.png").unlink()
     result = call("extend", "run.h5", "--set", "stop.capacity_monolayers=1", "--check-every", 500)

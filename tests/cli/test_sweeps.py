@@ -120,14 +120,14 @@ def test_refusals(study):
 
 def test_a_wrong_option_of_the_queue_is_told(study):
     wrong = ("--dask-jobqueue", "slurm", "--workers", 1, "--cluster-option", "qeue=a")
-    assert "a slurm cluster cannot be made" in refused("study.toml", *wrong)
+    assert "a SLURMCluster cannot be made" in refused("study.toml", *wrong)
 
 
 def test_a_second_sweep_on_the_folder_is_refused(study):
     call("study.toml", "--workers", 1)
     study.write_text("replicas = 2\n" + TINY, encoding="utf-8")
     with open_folder("study").owned():
-        assert "another kmc sweep is at work in study" in refused("study.toml")
+        assert "another kmc sweep is running points of study" in refused("study.toml")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -147,7 +147,7 @@ def test_stopped_by_a_signal_and_gone_on_with(study, number):
         process.kill()
         process.communicate()
     assert process.returncode == 130, errors
-    assert "The same command goes on" in errors
+    assert "Repeat the command to continue" in errors
     assert "Traceback" not in errors
     assert not open_folder("study").is_locked()
     assert list(study.parent.glob("study/running/*")) == []

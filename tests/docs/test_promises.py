@@ -12,7 +12,7 @@ import pytest
 import kmc
 from kmc import errors
 from kmc.cli.app import INTERRUPTED, main
-from kmc.cli.files import FAILED
+from kmc.cli.recovery import FAILED
 from kmc.trajectory.schema import SCHEMA, SCHEMA_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]

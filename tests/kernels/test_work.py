@@ -201,7 +201,7 @@ model = Model(Lattice("bcc_100", (6, 6), 12, "periodic", 3.5), load_parameters("
 state = rate_tables.new_state(model, np.ones(model.lattice.n_sites, dtype=np.uint8), False)
 law, channels = rate_tables.law(model, False), rate_tables.channels(model)
 args = model.kernel_lattice.geometry(), law, channels, state.site_state
-loop.rates_of_vacancy(*args, model.kernel_lattice.kernel_site(100), np.zeros(10))
+loop.rates_of_vacancy(*args, model.kernel_lattice.kernel_sites(100), np.zeros(10))
 stats = loop.rates_of_vacancy.stats
 print(json.dumps({
     "package": os.path.dirname(kmc.__file__),

@@ -315,7 +315,7 @@ def test_own_file(write):
         ("value = 0.055", "value = 55", "out of range", "from 0 to 10 eV"),
         ("value = 0.055", "", "has no 'value'", "value, unit, source"),
         ('note = "Table 1"', "", "has no 'note'", ""),
-        ('note = "Table 1"', 'note = " "', "empty note", "why it is assumed"),
+        ('note = "Table 1"', 'note = " "', "empty note", "reason for the assumption"),
         ('note = "Table 1"', "note = 1", "must be text, not a number", ""),
         ('source = "A"', "", "has no source", "assumed = true"),
         ('source = "A"', 'source = "B"', 'source = "B"', "Sources of the file: A"),
@@ -394,8 +394,8 @@ def test_a_base_is_found_beside_its_file(write, tmp_path):
     ("base", "message"),
     [
         ('"li_lis2"', "'li_lis2' is not among the shipped params"),
-        ('"mine.toml"', "builds on another set itself"),
-        ('"li_philic_015"', "builds on another set itself"),
+        ('"mine.toml"', "has a base itself"),
+        ('"li_philic_015"', "has a base itself"),
         ("3", "must be text, not a number"),
     ],
 )

@@ -255,7 +255,7 @@ REFUSED = [
     ("system", "mg_fraction", "0.8", "out of range", "bcc Li dissolves no more Mg"),
     ("system", "mg_fraction", "-0.1", "out of range", "at least 0"),
     ("system", "mg_coverage_L1", "1.1", "out of range", '"equilibrium"'),
-    ("system", "mg_coverage_L1", '"equilibrum"', "the word 'equilibrium'", ""),
+    ("system", "mg_coverage_L1", '"equilibrum"', "neither a number nor 'equilibrium'", ""),
     ("system", "mg_coverage_L1", '"0.6"', "neither a number", ""),
     ("system", "mg_coverage_L1", "true", "must be a number, not true or false", ""),
     ("system", "mg_coverage_L1", "nan", "is not a number", ""),
@@ -447,7 +447,7 @@ def test_overrides_leave_the_text_of_the_file_alone(write):
         (
             MINIMAL + '[acceleration]\nsuperbasins = true\n[system]\nlattice = "bcc_110"\n'
             "[conditions]\nstack_pressure_MPa = 1.0\n",
-            'does not go with lattice = "bcc_110"',
+            'cannot be combined with lattice = "bcc_110"',
             "acceleration.superbasins=false",
         ),
         (

@@ -49,7 +49,7 @@ def test_what_is_put_back_goes_on_in_the_same_way(engine):
 
 def _vacancy(engine) -> int:
     members = engine.bin_members("hops")
-    return int(engine.kernel_sites(next(iter(members.values())))[0])
+    return int(engine.model.kernel_lattice.kernel_sites(next(iter(members.values())))[0])
 
 
 def _swap_bin(engine):
@@ -76,9 +76,9 @@ def _wrong_strip_weight(engine):
     from kmc.kernels.selection import POSITION_BITS, insert, remove
 
     bins = engine.state.strips
-    dirty = engine.lattice_sites(engine.state.dirty[: engine.count(tables.N_DIRTY)])
-    layer, column = np.divmod(dirty, engine.model.lattice.sites_per_layer)
-    clean = np.setdiff1d(np.flatnonzero(bins.where >= 0), 2 * column + layer)
+    numbering = engine.model.kernel_lattice
+    dirty = numbering.lattice_sites(engine.state.dirty[: engine.count(tables.N_DIRTY)])
+    clean = np.setdiff1d(np.flatnonzero(bins.where >= 0), numbering.strip_members(dirty))
     b = int(bins.where[clean[0]]) >> POSITION_BITS
     remove(bins, int(clean[0]))
     insert(bins, int(clean[0]), b + 1)

@@ -155,7 +155,7 @@ def test_the_second_owner_is_refused(folder):
     with folder.owned() as owner:
         assert (folder.path / "owner").read_text() == owner
         with (
-            pytest.raises(InputError, match="another kmc sweep is at work"),
+            pytest.raises(InputError, match="another kmc sweep is running"),
             open_folder(folder.path).owned(),
         ):
             pass

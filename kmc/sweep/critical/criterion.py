@@ -1,4 +1,4 @@
-"""``contact_fraction<0.8``: a question about a run that is answered yes or no."""
+"""Criteria of failure, such as ``contact_fraction<0.8``."""
 
 from __future__ import annotations
 
