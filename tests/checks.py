@@ -201,7 +201,9 @@ class Frozen:
         """One event from the frozen state, and the time it took."""
         for array, saved in zip(self.arrays, self.saved, strict=True):
             array[...] = saved
-        self.engine.state.clock[1:] = self.engine.rng.random(2)  # drawn ahead, so part of the state
+        self.engine.state.clock[1:3] = self.engine.rng.random(
+            2
+        )  # drawn ahead, so part of the state
         self.engine.advance(events=1)
         log = self.engine.log
         kind = ("hop", "strip", "absorb", "emit")[log.kind[0]]

@@ -25,6 +25,7 @@ from kmc.kernels.jit import inner
 from kmc.kernels.rates import binding
 from kmc.kernels.selection import find_bin
 from kmc.kernels.tables import (
+    ATTEMPT_TIME,
     ATTEMPTS,
     ENERGY,
     EVENTS,
@@ -32,7 +33,9 @@ from kmc.kernels.tables import (
     HOPS,
     HOPS_BY_WAY,
     LI,
+    TIME,
     VACANCY,
+    VACANCY_TIME,
     LoneVacancy,
 )
 
@@ -180,7 +183,8 @@ def _walk(geometry, law, channels, state, scratch, lone, others, limits, rng):
     counters, clock = state.counters, state.clock
     if not 0.0 < others <= lone.most_others:
         return np.int64(-1), False
-    if clock[0] + _LONG / (others * channels.unit_Hz) >= limits.time_s:
+    stop = min(limits.time_s, limits.pause_time_s)
+    if clock[TIME] + _LONG / (others * channels.unit_Hz) >= stop:
         return np.int64(-1), False  # a walk cannot be stopped on its way
     b, _ = find_bin(state.hops, 0.0)
     site = np.int64(state.hops.members[b, 0])
@@ -194,7 +198,9 @@ def _walk(geometry, law, channels, state, scratch, lone, others, limits, rng):
     counters[EVENTS] += hops
     counters[HOPS] += hops
     counters[ATTEMPTS] += hops + 1
-    clock[0] += time / channels.unit_Hz
+    clock[TIME] += time / channels.unit_Hz
+    clock[VACANCY_TIME] += clock[TIME] - clock[ATTEMPT_TIME]
+    clock[ATTEMPT_TIME] = clock[TIME]
     return site_to, rng.random() * _leave_rate(lone, others, end) >= others
 
 

@@ -43,6 +43,7 @@ from kmc.kernels.tables import (
     ABSORBED,
     ABSORBED_MG,
     ABSORPTION,
+    ATTEMPT_TIME,
     ATTEMPTS,
     BINS_FULL,
     CLOSURE,
@@ -66,12 +67,17 @@ from kmc.kernels.tables import (
     NO_EVENT,
     NV1,
     PAUSED,
+    PUT_OFF,
+    PUT_OFF_RATE,
     SPECIES,
     STRIP,
+    STRIP_DUE,
     STRIPS,
+    TIME,
     TIME_IS_UP,
     VACANCIES,
     VACANCY,
+    VACANCY_TIME,
     VACANT_L1,
 )
 
@@ -84,7 +90,7 @@ def _record(geometry, log, state, kind, site_from, site_to, species):
         log.site_from[n] = site_from if site_from < 0 else lattice_site(geometry, site_from)
         log.site_to[n] = site_to if site_to < 0 else lattice_site(geometry, site_to)
         log.species[n] = species
-        log.time_s[n] = state.clock[0]
+        log.time_s[n] = state.clock[TIME]
         state.counters[LOGGED] = n + 1
 
 
@@ -121,13 +127,37 @@ def _strip(geometry, law, channels, state, scratch, rng, log):
 
 
 @inner
-def _strip_at_voltage(geometry, law, channels, state, scratch, rest, log):
-    """Oxidise the atom that holds `rest` in the sum of the weights' bounds, if its weight does."""
+def _site_at_voltage(geometry, law, state, rest):
+    """Atom that holds `rest` in the sum of the weights' bounds; −1 if its weight does not."""
     b, rest = find_bin(state.strips, rest)
     member, y = find_member(state.strips, b if b >= 0 else lowest_bin(state.strips), rest)
     site = strip_site(geometry, member)
     if y < strip_weight(law, state.site_state[site]):
-        _oxidise(geometry, law, channels, state, scratch, site, log)
+        return site
+    return np.int64(-1)
+
+
+@inner
+def _strip_due(geometry, law, channels, state, scratch, rng, log):
+    """The strip that a limit put off; False where no atom is electroactive any more."""
+    place = state.clock[STRIP_DUE]
+    state.clock[STRIP_DUE] = 0.0
+    if place < 0.0:
+        return _strip(geometry, law, channels, state, scratch, rng, log)
+    _oxidise(geometry, law, channels, state, scratch, np.int64(place) - 1, log)
+    return True
+
+
+@inner
+def _pass_time(state, time):
+    """Put the clock forward to the time of an attempt.
+
+    The integral grows at attempts alone, so that stops between them change no digit of it.
+    """
+    clock = state.clock
+    clock[VACANCY_TIME] += (time - clock[ATTEMPT_TIME]) * state.counters[VACANCIES]
+    clock[ATTEMPT_TIME] = time
+    clock[TIME] = time
 
 
 @inner
@@ -287,6 +317,11 @@ def _compile(fingerprint):
             takes. A vacancy then draws another of the latter as long as it names no member, a strip
             at a given current as many uniform numbers as its own selection takes, a closure one
             for the site and, where the reservoir has Mg, one for the species.
+
+        Notes
+        -----
+        Limits do not change what happens: an attempt that would come after a time at which the
+        clock stops is put off and carried out by the next call, an atom about to leave leaves then.
         """
         if fingerprint < 0:
             return -1
@@ -300,16 +335,23 @@ def _compile(fingerprint):
         creeps = channels.creep.size > 0
         at_voltage = channels.strip_per_weight > 0.0
         strip, creep = channels.strip, 0.0
+        stop = min(limits.time_s, limits.pause_time_s)
         others = strip + channels.emission
         while (
             counters[EVENTS] < limits.events
             and counters[STRIPS] < limits.strips
             and counters[ATTEMPTS] < limits.attempts
             and counters[VACANT_L1] < limits.vacant_L1
-            and clock[0] < limits.pause_time_s
+            and clock[TIME] < limits.pause_time_s
         ):
             if counters[VACANCIES] >= capacity:
                 return BINS_FULL
+            if clock[STRIP_DUE] != 0.0:
+                if counters[STRIPS] >= limits.before_strip:
+                    return PAUSED
+                if not _strip_due(geometry, law, channels, state, scratch, rng, log):
+                    return NO_ELECTROACTIVE
+                continue
             if creeps or at_voltage:
                 if at_voltage:
                     refresh_strip_weights(geometry, law, state, scratch)
@@ -324,7 +366,7 @@ def _compile(fingerprint):
                 return NO_EVENT
             u, v, choice = clock[1], clock[2], -1
             site, absorbed = np.int64(-1), False
-            if counters[VACANCIES] == 1:
+            if counters[VACANCIES] == 1 and clock[PUT_OFF] < 0.0:
                 site, absorbed = walk_alone(
                     geometry, law, channels, state, scratch, lone, others, limits, rng
                 )
@@ -335,11 +377,18 @@ def _compile(fingerprint):
                 if absorbed:
                     b, choice = 0, N_FIRST
             else:
-                time = clock[0] + rng.standard_exponential() / (total * channels.unit_Hz)
-                if time >= limits.time_s:
-                    clock[0] = limits.time_s
-                    return TIME_IS_UP
-                clock[0] = time
+                time = clock[PUT_OFF]
+                if time < 0.0:
+                    time = clock[TIME] + rng.standard_exponential() / (total * channels.unit_Hz)
+                elif total != clock[PUT_OFF_RATE]:  # the current was switched off, or its voltage
+                    left = (time - clock[TIME]) * clock[PUT_OFF_RATE]
+                    time = clock[TIME] + left / total
+                if time >= stop:
+                    clock[PUT_OFF], clock[PUT_OFF_RATE] = time, total
+                    clock[TIME] = stop
+                    return TIME_IS_UP if limits.time_s <= limits.pause_time_s else PAUSED
+                clock[PUT_OFF] = -1.0
+                _pass_time(state, time)
                 counters[ATTEMPTS] += 1
                 clock[1] = rng.random()
                 clock[2] = rng.random()
@@ -360,9 +409,18 @@ def _compile(fingerprint):
                 if choice >= 0:
                     _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
             elif rest < strip or channels.emission + creep == 0.0:
+                due, at = -1.0, np.int64(-1)
                 if at_voltage:
                     rest = rest / channels.strip_per_weight
-                    _strip_at_voltage(geometry, law, channels, state, scratch, rest, log)
+                    at = _site_at_voltage(geometry, law, state, rest)
+                    if at < 0:
+                        continue
+                    due = at + 1.0
+                if counters[STRIPS] >= limits.before_strip:
+                    clock[STRIP_DUE] = due
+                    return PAUSED
+                if at_voltage:
+                    _oxidise(geometry, law, channels, state, scratch, at, log)
                 elif not _strip(geometry, law, channels, state, scratch, rng, log):
                     return NO_ELECTROACTIVE
             elif rest < strip + channels.emission or creep == 0.0:

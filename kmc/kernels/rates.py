@@ -15,6 +15,7 @@ from numba.extending import overload
 
 from kmc.kernels.jit import index, inner
 from kmc.kernels.tables import (
+    ALONE,
     BLOCKED,
     CHEMISTRY_SHIFT,
     CLASS_SHIFT,
@@ -26,6 +27,7 @@ from kmc.kernels.tables import (
     MASK_VACANCIES,
     MG,
     MG_SHIFT,
+    NV1,
     SPECIES_SHIFT,
     OneSpecies,
     TwoSpecies,
@@ -53,7 +55,8 @@ def _row_of(packed):
 
 @inner
 def _one_target(law, packed_to):
-    return _row_of(packed_to), 128 - (packed_to & MASK_VACANCIES)
+    counts = packed_to & MASK_VACANCIES
+    return _row_of(packed_to) | (ALONE if counts == 0 else 0), 128 - counts
 
 
 @inner
@@ -106,13 +109,14 @@ def _two_target(law, packed_to):
         _two_binding(law, MG, packed_to),
         class_of(packed_to) << 2,
         (packed_to >> MG_SHIFT) & MASK_FIRST,
+        NV1 if packed_to & MASK_VACANCIES == 0 else -1,
     )
 
 
 @inner
 def _two_hop_energy(law, target, packed_from):
     species = species_of(packed_from)
-    binding_li, binding_mg, class_to, _ = target
+    binding_li, binding_mg, class_to, _, _ = target
     return (
         _two_binding(law, species, packed_from)
         - (binding_mg if species == MG else binding_li)
@@ -136,12 +140,15 @@ def _two_hop_rate(law, target, packed_from):
     if packed_from & BLOCKED:
         return 0.0
     energy = _two_hop_energy(law, target, packed_from)
+    floor_ueV = law.floor_ueV
+    if packed_from & MASK_VACANCIES == target[4]:  # of all vacancies the atom sees this one alone
+        floor_ueV = law.lone_floor_ueV[target[2] | class_of(packed_from)]
     if law.floor_rules:
-        activation = law.floor_ueV + max(energy, 0)
+        activation = floor_ueV + max(energy, 0)
     else:
         beside_mg = 1 if (target[3] | ((packed_from >> MG_SHIFT) & MASK_FIRST)) != 0 else 0
         barrier = law.barrier_ueV[2 * species_of(packed_from) + beside_mg]
-        activation = activation_energy(barrier, energy, law.floor_ueV)
+        activation = activation_energy(barrier, energy, floor_ueV)
     return law.rate_coarse[index(activation >> 10)] * law.rate_fine[activation & 1023]
 
 

@@ -55,6 +55,7 @@ DIRTY = 1 << 30
 FRINGE = -(1 << 31)
 
 MASK_VACANCIES = 0x7F  # nv1, nv2
+ALONE = 16  # row of a vacancy with no other in its shells, less its class and chemistry
 MASK_FIRST = 0xF  # nv1, or nm1 once shifted
 MASK_HOP = 0xC77F  # nv1, nv2, class, blocked, chem
 MASK_SITE = 0xFB7F  # nv1, nv2, class, cx, chem
@@ -95,6 +96,13 @@ N_KINDS, N_WAYS = 3, 7
     HOPS_BY_WAY,
 ) = range(18)
 N_COUNTERS = HOPS_BY_WAY + N_KINDS * N_WAYS
+
+# Entries of the clock, float64: the time in s; the two uniform numbers of the attempt to come; the
+# time integral of VACANCIES in s, up to the time of the last attempt, which follows; the time of an
+# attempt that a limit put off, −1 for none, and the total rate it was drawn with; whether a strip
+# is due: 0 no, −1 an atom drawn by its weight, else 1 + its site.
+TIME, PLACE, MEMBER, VACANCY_TIME, ATTEMPT_TIME, PUT_OFF, PUT_OFF_RATE, STRIP_DUE = range(8)
+N_CLOCK = 8
 
 # Why `advance` came back.
 PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL = range(5)
@@ -164,7 +172,9 @@ class OneSpecies(NamedTuple):
     Rates are in units of `Channels.unit_Hz`. The index of a hop is 128 + (bits of the atom:
     chem, blocked, class, nv2, nv1) - (nv2, nv1 of the vacancy); it is unique, as the counts of the
     two ends differ by less than 8 either way. A row is 4 * chemistry + class; one chemistry has 4
-    rows and 2048 columns.
+    rows and 2048 columns. In the tables of hops the rows from `ALONE` on are those of a vacancy
+    without another one around it: there the index tells whether the atom has another one, so that
+    a lone vacancy has a floor of its own.
     """
 
     hop_rate: np.ndarray  # float64[rows, columns]: of the vacancy, index; 0 where blocked
@@ -185,7 +195,8 @@ class TwoSpecies(NamedTuple):
     pair_ueV: np.ndarray  # int32[3, 16]: species, class of the vacancy and of the atom
     barrier_ueV: np.ndarray  # int32[6]: 2 * species + (1 beside Mg)
     floor_ueV: int
-    floor_rules: bool  # the floor lies above every barrier, so that it alone decides
+    lone_floor_ueV: np.ndarray  # int32[16]: for a lone vacancy, class of the vacancy, of the atom
+    floor_rules: bool  # every floor lies above every barrier, so that it alone decides
     rate_coarse: np.ndarray  # nu exp(-1024 i µeV / kT)
     rate_fine: np.ndarray  # exp(-i µeV / kT), i < 1024
     strip_reference_ueV: int
@@ -236,7 +247,7 @@ class State(NamedTuple):
     hops: Bins
     strips: Bins  # of 2 * column + (0 for L1, 1 for L2)
     counters: np.ndarray  # int64[N_COUNTERS]
-    clock: np.ndarray  # float64[3]: time in s, the two uniform numbers of the attempt to come
+    clock: np.ndarray  # float64[N_CLOCK]: TIME, PLACE, …
     dirty: np.ndarray  # int32: sites of L1 and L2 whose strip weight is out of date
 
 
@@ -256,8 +267,9 @@ class Limits(NamedTuple):
     strips: int
     attempts: int
     vacant_L1: int
-    time_s: float  # the clock stops exactly here
-    pause_time_s: float  # comes back after the first attempt that ends here or later
+    time_s: float  # the clock stops exactly here, and time is up
+    pause_time_s: float  # the clock stops exactly here, with the next attempt put off
+    before_strip: int  # comes back when an atom is about to leave after so many strips
 
 
 class EventLog(NamedTuple):

@@ -48,6 +48,9 @@ class Model:
         Mg fraction of the metal that refills absorbed vacancies.
     saddle_floor_eV, max_hops_per_strip_per_site : float, optional
         Acceleration (at most one of them); absent: exact rates.
+    box_resistance_share : float
+        Under acceleration, the largest share that the box may have in the resistance between the
+        interface and the sink of vacancies; it sets the floor of lone vacancies in the metal.
     stack_pressure_MPa : float
         Pressure under which the metal creeps; 0 switches creep off.
     overpotential_V : float, optional
@@ -70,6 +73,7 @@ class Model:
     reservoir_mg_fraction: float = 0.0
     saddle_floor_eV: float | None = None
     max_hops_per_strip_per_site: float | None = None
+    box_resistance_share: float = 0.2
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
     interphase: Interphase | None = None
@@ -148,13 +152,39 @@ class Model:
     def absorption_rate_Hz(self) -> float:
         """Rate D_v/(d L) at which the reservoir fills an isolated vacancy of the top layer.
 
-        D_v = a² ν exp(−E0/kT) is never slowed by the saddle floor; d is the layer spacing.
+        D_v = a² ν exp(−E0/kT) is never slowed by the saddle floor; d is the layer spacing. Where
+        lone vacancies cross the box more slowly than that, the reservoir makes up for it: the
+        resistance between L3, where undisturbed metal begins, and the sink remains L/D_v.
         """
         if not self.has_interface or math.isinf(self.electrode_thickness_um):
             return 0.0
+        return self.vacancy_diffusivity_A2_s / (
+            self.lattice.layer_spacing_A * self._thickness_A * (1.0 - self.box_share)
+        )
+
+    @property
+    def vacancy_diffusivity_A2_s(self) -> float:
+        """D_v = a² ν exp(−E0/kT) of a lone vacancy in Li, not slowed, Å²/s."""
         a_A = self.lattice.lattice_parameter_A
-        diffusivity = a_A**2 * self.attempt_frequency_Hz * self._boltzmann(self.barriers_ueV[0])
-        return diffusivity / (self.lattice.layer_spacing_A * self.electrode_thickness_um * A_per_um)
+        return a_A**2 * self.attempt_frequency_Hz * self._boltzmann(self.barriers_ueV[0])
+
+    @property
+    def _thickness_A(self) -> float:
+        return self.electrode_thickness_um * A_per_um
+
+    @property
+    def box_share(self) -> float:
+        """Share of the box in the resistance to vacancies from L3 to the sink, if it is slowed.
+
+        (H/D_box)/(L/D_v) with the height H of the layers above L3. A box in which lone vacancies
+        hop at their true rate counts as nothing.
+        """
+        barrier = int(self.barriers_ueV[0])
+        slowed = max(0, self.lone_floor_ueV - barrier)
+        if slowed == 0 or not self.has_interface or math.isinf(self.electrode_thickness_um):
+            return 0.0
+        height_A = max(0, self.lattice.layers - N_INTERFACE_LAYERS) * self.lattice.layer_spacing_A
+        return height_A / self._thickness_A / self._boltzmann(slowed)
 
     @property
     def emission_rate_per_site_Hz(self) -> float:
@@ -191,6 +221,33 @@ class Model:
             floor = self.kT_ueV * (math.log(self.attempt_frequency_Hz) - fastest)
             return max(0, round(floor))
         return round((self.saddle_floor_eV or 0.0) * MICRO_eV)
+
+    @cached_property
+    def lone_floor_ueV(self) -> int:
+        """Floor of a lone vacancy in the metal, µeV: never above `floor_ueV`.
+
+        E0 + kT ln(s L/H), at which the box of height H has the share s = `box_resistance_share` of
+        the resistance L/D_v; where the box has less than that without any floor, there is none. A
+        box without an open reservoir has one floor for all hops.
+        """
+        if not self.has_interface or math.isinf(self.electrode_thickness_um):
+            return self.floor_ueV
+        height_A = self.lattice.layers * self.lattice.layer_spacing_A
+        ratio = self.box_resistance_share * self._thickness_A / height_A
+        if ratio <= 1.0:
+            return 0
+        own = int(self.barriers_ueV[0]) + math.floor(self.kT_ueV * math.log(ratio))
+        return min(self.floor_ueV, own)
+
+    @cached_property
+    def lone_floors_ueV(self) -> np.ndarray:
+        """Floor of a hop of a lone vacancy by the classes of its ends, int64 of shape (4, 4).
+
+        Hops with no end in L1 and at least one in L3 or above have `lone_floor_ueV`.
+        """
+        floors = np.full((tables.N_CLASSES, tables.N_CLASSES), self.lone_floor_ueV, dtype=np.int64)
+        floors[1, :] = floors[:, 1] = floors[2, 2] = self.floor_ueV
+        return floors
 
     @property
     def fastest_hop_Hz(self) -> float:
@@ -245,14 +302,15 @@ class Model:
         h = self.hamiltonian
         if np.any(h.bond2):
             return 2
-        return 1 if np.any(h.bond1) or "Mg" in self.parameters.species else 0
+        floors_differ = self.lone_floor_ueV != self.floor_ueV
+        return 1 if np.any(h.bond1) or "Mg" in self.parameters.species or floors_differ else 0
 
     @property
     def unit_Hz(self) -> float:
         """Unit of the rates in the kernels' tables."""
         if self.bin_unit_Hz is not None:
             return self.bin_unit_Hz
-        barrier = int(activation_energy_ueV(int(self.barriers_ueV[0]), 0, self.floor_ueV))
+        barrier = int(activation_energy_ueV(int(self.barriers_ueV[0]), 0, self.lone_floor_ueV))
         alone = 8 * self.attempt_frequency_Hz * self._boltzmann(barrier)
         return alone * (1 + _UNIT_MARGIN)
 

@@ -32,15 +32,22 @@ def one_species(model: Model) -> tables.OneSpecies:
     d_nv2 = (packed - d_nv1) // 16
     n_chemistries = len(model.hamiltonians)
     columns = (n_chemistries - 1) * _CHEMISTRY + _HOPS
-    hop_rate = np.zeros((site.size, columns))
-    hop_energy = np.zeros((site.size, columns), dtype=np.int32)
+    rows = tables.ALONE + site.size
+    hop_rate = np.zeros((rows, columns))
+    hop_energy = np.zeros((rows, columns), dtype=np.int32)
+    barrier_ueV = int(model.barriers_ueV[0])
+    only_one = packed == tables.NV1  # the atom beside a lone vacancy sees that one only
     for chemistry in range(n_chemistries):
         pair = site[4 * chemistry + index // 256][None, :] - site[:, None]
         energy = pair - e1 * d_nv1 - e2 * d_nv2 + e1
-        activation = activation_energy_ueV(int(model.barriers_ueV[0]), energy, model.floor_ueV)
         here = slice(chemistry * _CHEMISTRY, chemistry * _CHEMISTRY + index.size)
-        hop_rate[:, here] = np.exp(-activation / kT) * (model.attempt_frequency_Hz / model.unit_Hz)
-        hop_energy[:, here] = energy
+        classes = np.arange(site.size)[:, None] % tables.N_CLASSES, index[None, :] // 256
+        lone_floor = np.where(only_one, model.lone_floors_ueV[classes], model.floor_ueV)
+        for first, floor in ((0, model.floor_ueV), (tables.ALONE, lone_floor)):
+            activation = activation_energy_ueV(barrier_ueV, energy, floor)
+            rate = np.exp(-activation / kT) * (model.attempt_frequency_Hz / model.unit_Hz)
+            hop_rate[first : first + site.size, here] = rate
+            hop_energy[first : first + site.size, here] = energy
     counts = np.arange(128)
     lost = e1 * (counts & 15) + e2 * (counts >> 4)
     binding = site[:, None] - lost
@@ -89,7 +96,8 @@ def two_species(model: Model) -> tables.TwoSpecies:
         pair_ueV=pair.reshape(3, 16).astype(np.int32),
         barrier_ueV=np.array([0, 0, *barriers[:2], *barriers[[2, 2]]], dtype=np.int32),
         floor_ueV=model.floor_ueV,
-        floor_rules=model.floor_ueV >= int(model.barriers_ueV.max()),
+        lone_floor_ueV=model.lone_floors_ueV.reshape(16).astype(np.int32),
+        floor_rules=model.lone_floors_ueV.min() >= int(model.barriers_ueV.max()),
         rate_coarse=coarse * (model.attempt_frequency_Hz / model.unit_Hz),
         rate_fine=np.exp(-np.arange(_FINE) / kT),
         strip_reference_ueV=model.strip_reference_ueV,
@@ -106,13 +114,15 @@ def lone_vacancy(model: Model, wanted: bool) -> tables.LoneVacancy | tables.NoWa
     if not wanted:
         return tables.NoWalks(layers=n)
     # What is left behind has lost the bonds of an atom: hops follow these differences.
-    site = model.site_binding_ueV(LI)[model.layer_class()]
+    classes = model.layer_class()
+    site = model.site_binding_ueV(LI)[classes]
+    floor = model.lone_floors_ueV[classes[:-1], classes[1:]]  # between a layer and the next
     rate = np.zeros((2, n))
     for side, layers, energy in (
         (0, slice(1, n), -np.diff(site)),
         (1, slice(n - 1), np.diff(site)),
     ):
-        activation = activation_energy_ueV(int(model.barriers_ueV[0]), energy, model.floor_ueV)
+        activation = activation_energy_ueV(int(model.barriers_ueV[0]), energy, floor)
         hop = np.exp(-activation / model.kT_ueV) * (model.attempt_frequency_Hz / model.unit_Hz)
         rate[side, layers] = _HOPS_TO_A_LAYER * hop
     nx, ny = model.lattice.cells
@@ -178,7 +188,9 @@ def _highest_rate(model: Model) -> float:
         gain1, gain2 = (np.max(b[1:, MG] - b[1:, LI], initial=0) for b in (h.bond1, h.bond2))
         gain = int(8 * gain1 + 6 * gain2)
     absorbed = model.absorption_rate_Hz * model._boltzmann(-gain)
-    return 8 * model.fastest_hop_Hz + 2 * absorbed
+    lowest = int(model.lone_floors_ueV.min())
+    fastest = model.attempt_frequency_Hz * model._boltzmann(min(model.floor_ueV, lowest))
+    return 8 * fastest + 2 * absorbed
 
 
 def _highest_strip_weight(model: Model) -> float:
@@ -211,9 +223,15 @@ def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None)
         hops=_empty_bins(site_state.size, capacity, _highest_rate(model) / model.unit_Hz),
         strips=_empty_bins(active, active, _highest_strip_weight(model)),
         counters=counters,
-        clock=np.zeros(3),
+        clock=_clock(),
         dirty=np.zeros(active, dtype=np.int32),
     )
+
+
+def _clock() -> np.ndarray:
+    clock = np.zeros(tables.N_CLOCK)
+    clock[tables.PUT_OFF] = -1.0
+    return clock
 
 
 def _perfect_energy_ueV(model: Model) -> int:

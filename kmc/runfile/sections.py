@@ -245,13 +245,25 @@ class Acceleration(Checked):
 
     max_hops_per_strip_per_site: Number | None = _key(
         None,
-        "rate of the fastest hop over the strip rate of one interface site; "
-        "faster hops are slowed down to it, equilibrium stays exact",
+        "rate of the fastest hop over the strip rate of one interface site; faster hops are "
+        "slowed down to it, those of lone vacancies in the metal less; equilibrium stays exact",
         example=1e5,
         gt=0,
     )
     saddle_floor_eV: Number | None = _key(
-        None, "lowest barrier of any hop and its reverse", example=0.25, ge=0, le=10
+        None,
+        "lowest barrier of any hop and its reverse, but for lone vacancies in the metal",
+        example=0.25,
+        ge=0,
+        le=10,
+    )
+    box_resistance_share: Number = _key(
+        0.2,
+        "lone vacancies in the metal are slowed only so far that the box keeps this share of the "
+        "resistance L/D_v between interface and sink",
+        gt=0,
+        le=0.9,
+        reason="the reservoir makes up the rest",
     )
     superbasins: Annotated[bool, BeforeValidator(_flag)] = _key(
         False,

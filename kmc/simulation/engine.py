@@ -74,7 +74,8 @@ class Engine:
             time_s=np.empty(log_events),
         )
         self.state = rate_tables.new_state(model, occupancy, alloy)
-        self.state.clock[1:] = rng.random(2)  # the loop draws one attempt ahead
+        drawn = slice(tables.PLACE, tables.MEMBER + 1)
+        self.state.clock[drawn] = rng.random(2)  # the loop draws one attempt ahead
         loop.prepare(self.geometry, self.law, self.channels, self.state, self.scratch)
 
     def advance(
@@ -86,6 +87,7 @@ class Engine:
         vacant_L1: int = UNLIMITED,
         time_s: float = np.inf,
         pause_time_s: float = np.inf,
+        before_strip: int = UNLIMITED,
     ) -> int:
         """Run until one of these absolute values is reached; returns the kernel's reason.
 
@@ -93,10 +95,13 @@ class Engine:
         ----------
         events, strips, attempts, vacant_L1 : int
             Comes back once a counter has reached the value.
-        time_s : float
-            The clock stops exactly here; the event that would have come later is not drawn.
-        pause_time_s : float
-            Comes back after the first attempt that ends here or later.
+        time_s, pause_time_s : float
+            The clock stops exactly here, before the event that comes later; with `time_s` the
+            reason is that time is up.
+        before_strip : int
+            Comes back when so many atoms have been stripped and the next is about to leave, the
+            clock at that moment. As strips come at random, the state then is that of any moment;
+            right after a strip there is always one vacancy that has not moved yet.
         """
         limits = tables.Limits(
             events=int(events),
@@ -105,6 +110,7 @@ class Engine:
             vacant_L1=int(vacant_L1),
             time_s=float(time_s),
             pause_time_s=float(pause_time_s),
+            before_strip=int(before_strip),
         )
         while True:
             reason = loop.advance(
@@ -145,7 +151,19 @@ class Engine:
 
     @property
     def time_s(self) -> float:
-        return float(self.state.clock[0])
+        return float(self.state.clock[tables.TIME])
+
+    @property
+    def vacancy_time_s(self) -> float:
+        """Time integral of the number of vacancies, up to now."""
+        clock = self.state.clock
+        since = clock[tables.TIME] - clock[tables.ATTEMPT_TIME]
+        return float(clock[tables.VACANCY_TIME] + since * self.count(tables.VACANCIES))
+
+    @property
+    def strip_is_due(self) -> bool:
+        """Whether the next event is a strip that `before_strip` put off."""
+        return bool(self.state.clock[tables.STRIP_DUE] != 0.0)
 
     @property
     def events(self) -> int:
@@ -180,6 +198,7 @@ class Engine:
     def rest(self) -> None:
         """Switch the current off; everything else goes on as before."""
         self.resting = True
+        self.state.clock[tables.STRIP_DUE] = 0.0
         self.channels = self.channels._replace(strip=0.0, strip_per_weight=0.0)
 
     def split_voltage(self) -> None:
@@ -278,6 +297,7 @@ class Engine:
             "events": count(tables.EVENTS),
             **{process.column: count(process.counter) for process in processes.PROCESSES},
             "vacancies": count(tables.VACANCIES),
+            "vacancy_time_s": self.vacancy_time_s,
             "time_s": self.time_s,
             "capacity_mAh_cm2": electrochemistry.capacity_mAh_cm2(strips, model.interface_area_A2),
             "capacity_monolayers": strips / n_L1,

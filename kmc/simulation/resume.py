@@ -72,8 +72,7 @@ def extend(
     """Go on with a run to another end.
 
     The trajectory becomes the one that a run with the new ``[stop]`` and ``[rest]`` from the
-    beginning would have written. (Where the old end was a time_s, it is as good a trajectory, with
-    other random numbers.)
+    beginning would have written.
 
     Parameters
     ----------

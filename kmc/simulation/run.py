@@ -17,6 +17,7 @@ from kmc.initial.chemistry_map import chemistries, interphase_of
 from kmc.initial.composition import initial_occupancy
 from kmc.initial.flaws import draw_flaws
 from kmc.kernels import tables
+from kmc.model import supersaturation
 from kmc.model.interphase import Interphase
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
@@ -314,6 +315,7 @@ class Simulation:
                 "strip_rate_per_site_Hz": self.model.strip_rate_per_site_Hz,
                 "fastest_hop_Hz": self.model.fastest_hop_Hz,
                 "classes": self.model.hop_classes(),
+                **_lone_vacancies(self.model),
             },
             "reservoir": {
                 "absorption_rate_Hz": self.model.absorption_rate_Hz,
@@ -349,9 +351,26 @@ def _model(
         reservoir_mg_fraction=run.system.mg_fraction,
         saddle_floor_eV=run.acceleration.saddle_floor_eV,
         max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,
+        box_resistance_share=run.acceleration.box_resistance_share,
         interphase=interphase,
         superbasins=run.acceleration.superbasins,
     )
+
+
+def _lone_vacancies(model: Model) -> dict:
+    """How far lone vacancies in the metal are slowed, and the supersaturation they build up."""
+    barrier = int(model.barriers_ueV[0])
+    slowed = max(0, model.lone_floor_ueV - barrier) / model.kT_ueV
+    facts = {
+        "lone_floor_eV": model.lone_floor_ueV / MICRO_eV,
+        "lone_slowed_by": float(np.exp(slowed)),
+        "box_resistance_share": model.box_share,
+    }
+    if model.absorption_rate_Hz > 0 and model.strip_rate_per_site_Hz > 0:
+        layers = supersaturation.of_layers(model)
+        facts["supersaturation"] = supersaturation.electrode(model)
+        facts["supersaturation_L1"], facts["supersaturation_L3"] = layers[0], layers[2]
+    return facts
 
 
 def _frame_values(sample: dict) -> dict:

@@ -39,7 +39,7 @@ def take(engine: Engine) -> dict:
     Returns
     -------
     dict
-        ``occupancy`` uint8 (n_sites,); ``counters`` int64; ``clock`` float64 (3,); ``hop_bins`` and
+        ``occupancy`` uint8 (n_sites,); ``counters`` int64; ``clock`` float64; ``hop_bins`` and
         ``strip_bins`` int32 (members, 2), rows of bin and site in the order within the bins;
         ``dirty`` int32, sites whose strip weight is out of date; ``alloy``; ``generator``;
         ``charge_transfer_V``, None in a run at given current.

@@ -14,7 +14,7 @@ from kmc.simulation.engine import UNLIMITED, Engine
 _ROUNDING = 1e-6  # keeps 2 monolayers of 1024 sites at 2048 atoms, not 2049
 
 _COUNTERS = {
-    "strips": tables.STRIPS,
+    "before_strip": tables.STRIPS,
     "events": tables.EVENTS,
     "vacant_L1": tables.VACANT_L1,
 }
@@ -59,7 +59,7 @@ class StopRules:
         if reason == tables.TIME_IS_UP:
             return f"time_s reached {self.stop.time_s:g}"
         for rule in self._rules:
-            if engine.count(_COUNTERS[rule.counter]) >= rule.value:
+            if _reached(rule.counter, rule.value, engine):
                 return rule.words
         return ""
 
@@ -95,12 +95,14 @@ def _rules(stop: Stop, model: Model):
     n_L1 = model.lattice.sites_per_layer
     if stop.capacity_monolayers is not None:
         atoms = math.ceil(stop.capacity_monolayers * n_L1 - _ROUNDING)
-        yield _Rule("strips", atoms, f"capacity_monolayers reached {stop.capacity_monolayers:g}")
+        yield _Rule(
+            "before_strip", atoms, f"capacity_monolayers reached {stop.capacity_monolayers:g}"
+        )
     if stop.capacity_mAh_cm2 is not None:
         area = model.interface_area_A2
         atoms = electrochemistry.atoms_of_capacity(stop.capacity_mAh_cm2, area)
         atoms = math.ceil(atoms - _ROUNDING)
-        yield _Rule("strips", atoms, f"capacity_mAh_cm2 reached {stop.capacity_mAh_cm2:g}")
+        yield _Rule("before_strip", atoms, f"capacity_mAh_cm2 reached {stop.capacity_mAh_cm2:g}")
     if stop.contact_fraction is not None:
         vacant = math.ceil(n_L1 * (1.0 - stop.contact_fraction) - _ROUNDING)
         yield _Rule("vacant_L1", vacant, f"contact_fraction fell to {stop.contact_fraction:g}")
@@ -108,11 +110,22 @@ def _rules(stop: Stop, model: Model):
         yield _Rule("events", stop.events, f"events reached {stop.events}")
 
 
+def _reached(limit: str, value: float, engine: Engine) -> bool:
+    """Whether the run stands at a limit of the loop, and has gone as far as it may there."""
+    if limit == "pause_time_s":
+        return engine.time_s >= value
+    if limit == "before_strip" and not engine.strip_is_due:
+        return False
+    return engine.count(_COUNTERS[limit]) >= value
+
+
 class Recorder:
     """Tells when the next sample or frame is due.
 
-    A record is taken at the first event that reaches a multiple of the cadence; multiples that a
-    long waiting time jumps over are not made up for.
+    A record shows the state at its time, at each multiple of a cadence in s. At a multiple of a
+    cadence in charge it shows the state in which the next atom is about to leave: as atoms leave at
+    random, that is the state of any moment, without a vacancy that has just come. At a multiple of
+    a cadence in events it shows the state right after that event.
 
     Attributes
     ----------
@@ -130,7 +143,7 @@ class Recorder:
         """Argument of `Engine.advance` that comes back when the next record is due."""
         due = self._start + (self.passed + 1) * self.cadence.every
         if self.cadence.unit == "monolayers":
-            return {"strips": math.ceil(due * self._sites_per_layer - _ROUNDING)}
+            return {"before_strip": math.ceil(due * self._sites_per_layer - _ROUNDING)}
         if self.cadence.unit == "events":
             return {"events": round(due)}
         return {"pause_time_s": due}
@@ -138,10 +151,10 @@ class Recorder:
     def is_due(self, engine: Engine) -> bool:
         """Whether a record is due now; if so, the one after it becomes the next."""
         ((key, due),) = self.limit().items()
-        reached = engine.time_s if key == "pause_time_s" else engine.count(_COUNTERS[key])
-        if reached < due:
+        if not _reached(key, due, engine):
             return False
-        per_unit = self._sites_per_layer if key == "strips" else 1
+        reached = engine.time_s if key == "pause_time_s" else engine.count(_COUNTERS[key])
+        per_unit = self._sites_per_layer if key == "before_strip" else 1
         multiples = math.floor((reached - self._start) / (per_unit * self.cadence.every))
         self.passed = max(self.passed, multiples - 1)
         step = 1  # doubled, as one more of a tiny cadence may round to the same time

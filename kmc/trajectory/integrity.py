@@ -158,6 +158,12 @@ _RECORD = {
             "superbasins?": (bool,),
             "strip_rate_per_site_Hz?": _NUMBER_OR_NONE,
             "fastest_hop_Hz?": _NUMBER,
+            "lone_floor_eV?": _NUMBER,
+            "lone_slowed_by?": _NUMBER,
+            "box_resistance_share?": _NUMBER,
+            "supersaturation?": _NUMBER,
+            "supersaturation_L1?": _NUMBER,
+            "supersaturation_L3?": _NUMBER,
             "classes?": [{"name": _TEXT, "barrier_eV": _NUMBER, "slowed_by?": _NUMBER}],
         },
     },
@@ -225,6 +231,7 @@ def _check_layout(value: Any, layout: Any, place: str) -> None:
 _ATTEMPTS = 4  # a run that writes at this very moment is between two valid states for about 1 ms
 _PAUSE_S = 0.02
 _NOT_OURS = "is not a kmc trajectory"
+_LOCKING = "file locking"  # in what HDF5 says of a file opened twice in one process, in two ways
 # What h5py and numpy raise over content they cannot make sense of.
 H5PY_ERRORS = (
     OSError,
@@ -242,17 +249,39 @@ def read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
     check_readable(path)
     for attempt in range(_ATTEMPTS):
         try:
-            with h5py.File(path, "r", locking=False) as file:
+            with open_to_read(path) as file:
                 return reader(file)
         except FileFormatError as known:
             problem: FileFormatError = known
         except H5PY_ERRORS as damage:
             said = words(damage)
+            if isinstance(damage, OSError) and _LOCKING in said:
+                raise FileFormatError(
+                    f"{path} is open elsewhere in this process, with file locking that does not "
+                    f"match: {said}",
+                    advice="Close that h5py.File first, or open it after kmc.load.",
+                ) from None
             verdict = _NOT_OURS if "doesn't exist" in said else "is damaged"
             problem = FileFormatError(f"{path} {verdict}: {said}")
         if attempt + 1 < _ATTEMPTS:
             time.sleep(_PAUSE_S)
     raise problem from None
+
+
+def open_to_read(path: Path) -> h5py.File:
+    """Open a trajectory without a lock, as a run may be writing to it.
+
+    A file that is open elsewhere in this process must be opened with the locking it has there.
+    """
+    problem = None
+    for locking in (False, None, True):
+        try:
+            return h5py.File(path, "r", locking=locking)
+        except OSError as refused:
+            if _LOCKING not in str(refused):
+                raise
+            problem = problem or refused
+    raise problem
 
 
 def check_readable(path: Path) -> None:

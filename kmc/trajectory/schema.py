@@ -87,6 +87,12 @@ SAMPLE_COLUMNS = (
     _count("events", f"Events so far: {processes.listed()}"),
     *(_count(process.column, process.description) for process in processes.PROCESSES),
     _count("vacancies", "Vacant sites in the box"),
+    column(
+        "vacancy_time_s",
+        FLOAT,
+        "s",
+        "Time integral of `vacancies` so far: differences of rows give exact averages",
+    ),
     column("time_s", FLOAT, "s", "Simulated time"),
     column("capacity_mAh_cm2", FLOAT, "mAh/cm2", "Charge stripped per interface area"),
     column("capacity_monolayers", FLOAT, "1", "Stripped atoms per L1 site"),
@@ -150,9 +156,9 @@ _SINCE_2 = (
 def required_columns(version: int) -> tuple[str, ...]:
     """Names of the columns that every file of this schema has.
 
-    Hops by way came later, without a new schema.
+    Hops by way and the time integral of the vacancies came later, without a new schema.
     """
-    later = HOPS_BY_WAY if version > 1 else (*HOPS_BY_WAY, *_SINCE_2)
+    later = (*HOPS_BY_WAY, "vacancy_time_s", *(_SINCE_2 if version == 1 else ()))
     return tuple(entry.name for entry in SAMPLE_COLUMNS if entry.name not in later)
 
 

@@ -90,7 +90,11 @@ def test_periodic_box_event_for_event(name, magnesium, floor_eV):
 @pytest.mark.parametrize("magnesium", [0, 20], ids=["Li", "LiMg"])
 @pytest.mark.parametrize("name", LATTICES)
 def test_real_conditions_event_for_event(name, magnesium, floor_eV):
-    """298.15 K, 0.5 mA/cm², 100 µm: rates over many powers of two, λ-weighted strips."""
+    """298.15 K, 0.5 mA/cm², 100 µm: rates over many powers of two, λ-weighted strips.
+
+    With the high floor the reservoir is closed, so that lone vacancies are as slow as all others
+    and leave some of the events to the strips.
+    """
     setup = Setup(
         lattice=name,
         cells=(5, 4),
@@ -98,11 +102,37 @@ def test_real_conditions_event_for_event(name, magnesium, floor_eV):
         values=naive.LIMG_LI2S if magnesium else naive.LI_LI2S,
         mg_fraction=0.03 if magnesium else 0.0,
         floor_eV=floor_eV,
-        **COLD,
+        **{**COLD, "electrode_thickness_um": math.inf if floor_eV > 0.5 else 100.0},
     )
     kinds = run_paired(setup, 4, 250, vacancies=8, magnesium=magnesium)
     if floor_eV > 0.5:
         assert kinds["strip"] >= 3, kinds
+
+
+@pytest.mark.parametrize("thickness_um", [2e-4, 0.1], ids=["no floor", "a floor"])
+@pytest.mark.parametrize("magnesium", [0, 20], ids=["Li", "LiMg"])
+@pytest.mark.parametrize("name", LATTICES)
+def test_lone_vacancies_in_the_metal_event_for_event(name, magnesium, thickness_um):
+    """Lone vacancies above L2 have no floor, or one of 0.2 eV, and the others 0.35 eV.
+
+    700 K, so that both kinds of hops compete; current and emission bring new vacancies.
+    """
+    setup = Setup(
+        lattice=name,
+        cells=(4, 4),
+        layers=9,
+        values=naive.LIMG_LI2S if magnesium else naive.LI_LI2S,
+        mg_fraction=0.1 if magnesium else 0.0,
+        temperature_K=700.0,
+        current_density_mA_cm2=1e8,
+        floor_eV=0.35,
+        electrode_thickness_um=thickness_um,
+    )
+    model = setup.model()
+    assert model.lone_floor_ueV < model.floor_ueV
+    assert (model.lone_floor_ueV > 0) == (thickness_um > 1e-3)
+    kinds = run_paired(setup, 6, 200, vacancies=6, magnesium=magnesium)
+    assert kinds["hop"] > 100, kinds
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0])

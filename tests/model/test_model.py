@@ -1,6 +1,7 @@
 """kmc.model.model: rates of every process against the oracle."""
 
 import math
+from dataclasses import replace
 
 import naive
 import numpy as np
@@ -189,3 +190,41 @@ def test_rates_reservoir_and_creep_from_0_to_100_celsius():
     slopes = np.polyfit(1 / (naive.K_B_EV * kelvin), np.log(found), 1)[0]
     joule_per_eV_mol = naive.E_C * 6.02214076e23
     assert -slopes == pytest.approx([0.055, 0.50, 37e3 / joule_per_eV_mol], abs=1e-4)
+
+
+def test_floor_of_lone_vacancies():
+    """E0 + kT ln(s L/H), not above the other floor, and none where the box is no hindrance.
+
+    0.273 eV for 24 layers, 100 µm and a share of 0.2 at 298.15 K.
+    """
+    kT = naive.K_B_EV * 298.15
+    setup = Setup(layers=24, electrode_thickness_um=100.0, floor_eV=0.345)
+    model = setup.model()
+    height_um = 24 * 3.506e-4 / 2
+    assert model.lone_floor_ueV == int((0.055 + kT * math.log(20 / height_um)) * 1e6)
+    assert model.lone_floor_ueV == pytest.approx(273_000, abs=1000)
+    assert model.box_share == pytest.approx(0.2 * 21 / 24, rel=1e-4)
+    d_m, L_m = 3.506e-10 / 2, 1e-4
+    D_v = (3.506e-10) ** 2 * 2.6e12 * math.exp(-0.055 / kT)
+    expected = D_v / (d_m * L_m * (1 - model.box_share))
+    assert model.absorption_rate_Hz == pytest.approx(expected, rel=1e-9)
+    for change, floor in (
+        ({"floor_eV": 0.2}, 200_000),
+        ({"floor_eV": None}, 0),
+        ({"electrode_thickness_um": math.inf}, 345_000),
+        ({"boundary": "periodic"}, 345_000),
+        ({"electrode_thickness_um": 0.02}, 0),
+    ):
+        changed = replace(setup, **change).model()
+        assert changed.lone_floor_ueV == floor, change
+    assert changed.box_share == 0.0  # lone vacancies cross the box at their true rate
+
+
+def test_which_hops_have_the_floor_of_lone_vacancies():
+    """No end in L1, one at least in L3 or above; the same in both directions."""
+    floors = Setup(layers=24, electrode_thickness_um=100.0, floor_eV=0.345).model().lone_floors_ueV
+    np.testing.assert_array_equal(floors, floors.T)
+    high = floors == 345_000
+    assert high[1].all()
+    assert high[2, 2]
+    assert high.sum() == 8

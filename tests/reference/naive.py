@@ -89,6 +89,7 @@ class Conditions:
     strip_weight_lambda: float = 0.5
     mg_fraction: float = 0.0
     saddle_floor_eV: float | None = None
+    box_resistance_share: float = 0.2
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
 
@@ -144,6 +145,7 @@ class NaiveSimulation:
         self.hops: Counter[str] = Counter()  # by class, and by class and way
         floor = conditions.saddle_floor_eV
         self.floor = 0 if floor is None else micro(floor)
+        self.lone_floor = self._lone_floor()
         self.barrier = {
             (LI, False): micro(values["barrier_Li_eV"]),
             (LI, True): micro(values.get("barrier_Li_near_Mg_eV", values["barrier_Li_eV"])),
@@ -172,8 +174,41 @@ class NaiveSimulation:
         near_mg = self.beside_mg(vacancy, atom)
         change = self.change({vacancy: species, atom: VACANCY})
         forward = max(self.barrier[species, near_mg] + change // 2, change, 0)
-        forward += max(0, self.floor - min(forward, forward - change))
+        floor = self.lone_floor if self.alone(vacancy, atom) else self.floor
+        forward += max(0, floor - min(forward, forward - change))
         return forward, change
+
+    def _lone_floor(self) -> int:
+        """Floor of a lone vacancy in the metal: E0 + kT ln(s L/H), or that of all hops."""
+        if not self.open:
+            return self.floor
+        height_um = self.box.layers * self.box.spacing * self.box.a_A * 1e-4
+        share, thickness = (
+            self.conditions.box_resistance_share,
+            self.conditions.electrode_thickness_um,
+        )
+        if share * thickness <= height_um:
+            return 0
+        own = self.values["barrier_Li_eV"] + self.kT * math.log(share * thickness / height_um)
+        return min(self.floor, math.floor(own * 1e6))
+
+    def alone(self, vacancy, atom) -> bool:
+        """Whether a hop is that of a lone vacancy in the metal.
+
+        No end of it in L1, one of them at least above L2, and no other vacancy around either: in
+        the second shell only if it counts for an energy.
+        """
+        if self.box.boundary == "interface":
+            layers = sorted((int(self.box.layer[vacancy]), int(self.box.layer[atom])))
+            if layers[0] == 1 or layers[1] == 2:
+                return False
+        shells = (1, 2) if self.energies.bond[1].any() else (1,)
+        return not any(
+            self.occupancy[j] == VACANCY and j != vacancy
+            for end in (vacancy, atom)
+            for shell in shells
+            for j in self.box.in_box(end, shell)
+        )
 
     def beside_mg(self, vacancy, atom) -> bool:
         """Whether an Mg is a first neighbour of either end of a hop."""
@@ -222,8 +257,13 @@ class NaiveSimulation:
             return 0.0
         a_m = self.box.a_A * 1e-10
         diffusivity = a_m**2 * self.nu * math.exp(-self.values["barrier_Li_eV"] / self.kT)
-        thickness = self.conditions.electrode_thickness_um * 1e-6
-        return diffusivity / (self.box.spacing * a_m * thickness)
+        d = self.box.spacing * a_m
+        resistance = self.conditions.electrode_thickness_um * 1e-6 / diffusivity
+        slowed = self.lone_floor - micro(self.values["barrier_Li_eV"])
+        if slowed > 0:  # what the layers above L3 make of it themselves
+            in_box = diffusivity * math.exp(-slowed * 1e-6 / self.kT)
+            resistance -= (self.box.layers - 3) * d / in_box
+        return 1.0 / (d * resistance)
 
     @property
     def k_emit(self) -> float:

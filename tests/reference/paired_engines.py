@@ -67,6 +67,7 @@ class Setup:
     strip_weight_lambda: float = 0.5
     mg_fraction: float = 0.0
     floor_eV: float | None = None
+    box_resistance_share: float = 0.2
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
     others: tuple[dict, ...] = field(default=(), hash=False)
@@ -100,6 +101,7 @@ class Setup:
             strip_weight_lambda=self.strip_weight_lambda,
             reservoir_mg_fraction=self.mg_fraction,
             saddle_floor_eV=self.floor_eV,
+            box_resistance_share=self.box_resistance_share,
             stack_pressure_MPa=self.stack_pressure_MPa,
             overpotential_V=self.overpotential_V,
             interphase=self.interphase(),
@@ -135,6 +137,7 @@ class Setup:
             strip_weight_lambda=self.strip_weight_lambda,
             mg_fraction=self.mg_fraction,
             saddle_floor_eV=self.floor_eV,
+            box_resistance_share=self.box_resistance_share,
             stack_pressure_MPa=self.stack_pressure_MPa,
             overpotential_V=self.overpotential_V,
         )

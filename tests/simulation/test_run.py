@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import sys
@@ -226,6 +227,70 @@ def test_time_passes_where_next_to_nothing_happens(tmp_path):
     assert t.stop_reason == "time_s reached 1"
     assert t.samples["time_s"][-1] == 1.0
     assert t.samples["events"][-1] == 0
+
+
+NEARLY_EMPTY = {
+    "system.size": [6, 6, 10],
+    "system.params": "li_philic_015",
+    "conditions.current_density_mA_cm2": 0.5,
+    "conditions.electrode_thickness_um": 1.0,
+    "acceleration.max_hops_per_strip_per_site": 1e5,
+    "stop.capacity_monolayers": None,
+    "output.sample_every_s": 0.001,
+    "output.frame_every_s": 0.5,
+    "stop.time_s": 3.0,
+}
+
+
+def test_samples_in_time_show_the_state_at_their_time(tmp_path):
+    """A row for every interval, at its time; vacancies come and go with hundreds of strips.
+
+    The mean over the rows agrees with the exact one, far below the one vacancy that a row right
+    after a strip would show.
+    """
+    t = run_to_file(load_run("strip_li", NEARLY_EMPTY), tmp_path / "t.h5", progress=False)
+    assert t.samples.strips[-1] > 200
+    np.testing.assert_allclose(t.samples.time_s, np.arange(3001) * 0.001, atol=1e-12)
+    np.testing.assert_allclose(t.frames.time_s, np.arange(7) * 0.5, atol=1e-12)
+    exact = t.mean("vacancies")
+    assert 0 < exact < 0.5
+    blocks = t.samples.vacancies[1:].reshape(30, 100).mean(axis=1)
+    assert abs(blocks.mean() - exact) < 4 * blocks.std(ddof=1) / math.sqrt(30)
+    assert t.mean("time_s") == pytest.approx(1.5)
+
+
+def test_the_cadence_of_samples_changes_nothing(tmp_path):
+    """Rows at other times, the same events: an attempt that a row comes before is put off."""
+    ends = []
+    for every in (0.001, 0.05):
+        run = load_run("strip_li", {**NEARLY_EMPTY, "output.sample_every_s": every})
+        t = run_to_file(run, tmp_path / f"{every}.h5", progress=False)
+        ends.append({name: t.samples[name][-1] for name in t.samples})
+    assert ends[0] == ends[1]
+
+
+def test_samples_in_charge_do_not_sit_on_a_fresh_vacancy(tmp_path):
+    """Rows at multiples of the charge see an empty box as often as rows in time do."""
+    overrides = {
+        **NEARLY_EMPTY,
+        "output.sample_every_s": None,
+        "output.sample_every_monolayers": 1 / 36,
+        "stop.time_s": None,
+        "stop.capacity_monolayers": 8,
+    }
+    t = run_to_file(load_run("strip_li", overrides), tmp_path / "t.h5", progress=False)
+    np.testing.assert_array_equal(t.samples.strips, np.arange(289))
+    blocks = t.samples.vacancies[1:].reshape(32, 9).mean(axis=1)
+    assert abs(blocks.mean() - t.mean("vacancies")) < 4 * blocks.std(ddof=1) / math.sqrt(32)
+    assert blocks.mean() < 0.6
+
+
+def test_an_average_needs_time(tmp_path):
+    run = load_run("strip_li", {**NEARLY_EMPTY, "stop.time_s": None, "stop.events": 1})
+    t = run_to_file(run, tmp_path / "t.h5", progress=False)
+    with pytest.raises(KeyError, match="vacancy"):
+        t.mean("vacancy")
+    assert t.mean("contact_fraction") == pytest.approx(1.0, abs=0.02)
 
 
 def test_too_cold_is_refused(tmp_path):

@@ -12,6 +12,8 @@ from naive import LI, MG, VACANCY
 from numba import njit
 from paired_engines import Setup, random_occupancy
 
+from kmc.kernels import tables
+
 pytestmark = pytest.mark.validation
 
 
@@ -66,13 +68,13 @@ def test_layer_occupation_of_other_faces(name, temperature_K):
 # ---- every pair of states ----------------------------------------------------------------------
 
 
-def check_detailed_balance(make=RIGHT, floor_eV=None, temperature_K=298.15):
+def check_detailed_balance(make=RIGHT, floor_eV=None, temperature_K=298.15, thickness_um=1e-3):
     """Rates both ways for all pairs of states of a box with one vacancy and one Mg."""
     setup = Setup(
         values=naive.LIMG_LI2S,
         temperature_K=temperature_K,
         floor_eV=floor_eV,
-        electrode_thickness_um=1e-3,
+        electrode_thickness_um=thickness_um,
         mg_fraction=0.2,
     )
     lattice = setup.kmc_lattice()
@@ -149,12 +151,17 @@ def test_detailed_balance_of_every_pair(floor_eV):
     check_detailed_balance(floor_eV=floor_eV)
 
 
-def check_detailed_balance_along_a_run(make=RIGHT, name="bcc_110", floor_eV=None, events=150):
+def check_detailed_balance_along_a_run(
+    make=RIGHT, name="bcc_110", floor_eV=None, events=150, vacancies=40, thickness_um=math.inf
+):
     """The same for each event of a crowded box: forward rate before it, reverse rate after it."""
-    setup = Setup(name, (4, 4), 12, values=naive.LIMG_LI2S, temperature_K=1200.0, floor_eV=floor_eV)
+    setup = Setup(
+        name, (4, 4), 12, values=naive.LIMG_LI2S, temperature_K=1200.0, floor_eV=floor_eV,
+        electrode_thickness_um=thickness_um, mg_fraction=0.2,
+    )  # fmt: skip
     lattice = setup.kmc_lattice()
     table = lattice.neighbour_table(1)
-    occupancy = random_occupancy(setup.n_sites, np.random.default_rng(302), 40, 80)
+    occupancy = random_occupancy(setup.n_sites, np.random.default_rng(302), vacancies, 80)
     engine = make.engine(setup, occupancy, 302, log_events=events)
     oracle = setup.naive(occupancy)
     for done in range(events):
@@ -162,6 +169,9 @@ def check_detailed_balance_along_a_run(make=RIGHT, name="bcc_110", floor_eV=None
         engine.advance(events=done + 1)
         log = engine.log
         source, target = int(log.site_from[done]), int(log.site_to[done])
+        if log.kind[done] != tables.HOP:
+            oracle.occupancy = engine.occupancy().tolist()
+            continue
         change = oracle.change({target: int(log.species[done]), source: VACANCY})
         forward = before[target][list(table[target]).index(source)]
         reverse = engine.vacancy_rates_Hz(source)[list(table[source]).index(target)]
@@ -175,6 +185,20 @@ def check_detailed_balance_along_a_run(make=RIGHT, name="bcc_110", floor_eV=None
 def test_detailed_balance_in_a_crowd(name, floor_eV):
     """w_ij/w_ji = exp(−ΔE/kT) along a run with a tenth vacant and a fifth Mg; exact."""
     check_detailed_balance_along_a_run(name=name, floor_eV=floor_eV)
+
+
+def test_detailed_balance_of_every_pair_with_two_floors():
+    """A lone vacancy has a floor of 0.12 eV above L2 and of 0.3 eV elsewhere; exact."""
+    check_detailed_balance(floor_eV=0.3, thickness_um=0.1)
+
+
+@pytest.mark.parametrize("name", naive.ORIENTATIONS)
+def test_detailed_balance_in_a_crowd_with_two_floors(name):
+    """Vacancies that meet and part: alone before and after, or on one side of a hop; exact."""
+    for vacancies in (3, 12, 40):
+        check_detailed_balance_along_a_run(
+            name=name, floor_eV=0.4, vacancies=vacancies, thickness_um=0.02
+        )
 
 
 # ---- an enumerated box -------------------------------------------------------------------------
