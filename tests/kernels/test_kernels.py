@@ -11,6 +11,7 @@ from pathlib import Path
 import naive
 import numpy as np
 import pytest
+from marks import slow
 from naive import LI, MG, VACANCY
 from paired_engines import PairedEngines, Setup, all_rates, random_occupancy
 
@@ -52,7 +53,7 @@ def run_paired(setup, seed, events, *, vacancies=6, magnesium=0, every=40, alloy
     return kinds
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, slow(2)])
 @pytest.mark.parametrize("magnesium", [0, 25], ids=["Li", "LiMg"])
 @pytest.mark.parametrize("name", LATTICES)
 def test_every_process_event_for_event(name, magnesium, seed):
@@ -148,11 +149,18 @@ def test_strip_weights_event_for_event(strength):
 
 
 # A creep law so fast that closures compete with the hops at 1500 K.
+QUICK = (("bcc_100", 0), ("bcc_110", 25))
 FAST_CREEP = {"creep_reference_rate_per_s": 1e6, "creep_closure_factor": 3.0, "creep_exponent": 2.0}
 
 
-@pytest.mark.parametrize("magnesium", [0, 25], ids=["Li", "LiMg"])
-@pytest.mark.parametrize("name", LATTICES)
+@pytest.mark.parametrize(
+    ("name", "magnesium"),
+    [
+        pytest.param(name, magnesium, marks=[] if (name, magnesium) in QUICK else pytest.mark.slow)
+        for name in LATTICES
+        for magnesium in (0, 25)
+    ],
+)
 def test_creep_event_for_event(name, magnesium):
     """Closures among all other events: the same columns sink, energies to the last µeV."""
     setup = Setup(
@@ -182,8 +190,8 @@ def test_voltage_event_for_event(name, magnesium):
     assert kinds[None] >= 5, kinds
 
 
-@pytest.mark.parametrize("floor_eV", [None, 0.2], ids=["exact", "floor"])
-@pytest.mark.parametrize("magnesium", [0, 25], ids=["Li", "LiMg"])
+@pytest.mark.parametrize("floor_eV", [None, slow(0.2)])
+@pytest.mark.parametrize("magnesium", [slow(0), 25])
 @pytest.mark.parametrize("name", LATTICES)
 def test_chemistries_event_for_event(name, magnesium, floor_eV):
     """Four chemistries in patches: every rate and energy with the site energies of its own."""
@@ -247,18 +255,18 @@ def test_other_sizes_event_for_event():
 
 
 @pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="this is that run")
-def test_the_same_without_compilation():
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        "(test_every_process_event_for_event and bcc_100-LiMg-1) or test_bins",
+        slow("(test_every_process_event_for_event and LiMg-1)"),
+        slow("(test_real_conditions_event_for_event and bcc_100-Li-high)"),
+        slow("test_lattice_gas_event_for_event or test_the_clock_stops"),
+    ],
+)
+def test_the_same_without_compilation(chosen):
     """Part of this file with NUMBA_DISABLE_JIT=1: what Python runs is what numba compiles."""
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    chosen = " or ".join(
-        [
-            "(test_every_process_event_for_event and LiMg-1)",
-            "(test_real_conditions_event_for_event and bcc_100-Li-high)",
-            "test_lattice_gas_event_for_event",
-            "test_bins",
-            "test_the_clock_stops",
-        ]
-    )
     here = Path(__file__)
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(here)]
     done = subprocess.run(

@@ -80,7 +80,7 @@ class Setup:
 
     @property
     def n_sites(self) -> int:
-        return self.box.n_sites
+        return self.kmc_lattice().n_sites  # a large `box` takes long to make
 
     @property
     def box(self) -> naive.NaiveLattice:
