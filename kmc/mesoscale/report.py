@@ -116,6 +116,13 @@ class Nucleation:
                 "without voids: none would nucleate."
             )
         transport = model.transport
+        film, layers = min((transport.surface.film_eV(k), k) for k in range(1, 9))
+        if film < 0:
+            lines.append(
+                f"This set does not wet {c.lattice}: {layers} vacant layers cost {film:.3f} eV per "
+                "L1 site. Voids spread as films; γ, aspect and the law beyond the sampled sizes "
+                "have no meaning there, and large voids are more stable than the law says."
+            )
         product = transport.diffusivity_cm2_s * transport.bulk_vacancies
         measured = 1 + (burst.S_steady - 1) * product / (_SELF_DIFFUSION_cm2_s / _CORRELATION)
         if abs(c.temperature_K - 298.15) < 0.5:

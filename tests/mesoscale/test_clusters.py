@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import naive
 import naive_clusters
 import numpy as np
 import pytest
@@ -237,6 +238,20 @@ def test_clusters_never_reach_around_the_plane():
         assert 1 << (geometry.shift // 2) > reach
         # A chain of 60 straight up may not fit on (111), but 40 layers are five times what is met.
         assert len(geometry.site) > min(60 * geometry.d_layer.max(), 120)
+
+
+def test_energy_of_vacant_layers():
+    """Layers vacated whole, against the oracle's H; on (110) two of them cost less than nothing."""
+    for face in FACES:
+        box = naive_clusters.box_of(face, 3)
+        energies = naive.calibrate(naive.LI_LI2S, box)
+        for layers in (1, 2, 3):
+            found = [i for i in range(box.n_sites) if box.layer[i] <= layers]
+            total = naive_clusters.energy_eV(box, energies, [naive.LI] * box.n_sites, found)
+            expected = total / box.sites_per_layer
+            assert surface(face).film_eV(layers) == pytest.approx(expected, abs=1e-5)
+    assert surface("bcc_110").film_eV(2) == pytest.approx(-0.017, abs=1e-3)
+    assert min(surface("bcc_100").film_eV(k) for k in range(1, 9)) > 0
 
 
 def test_out_of_range():

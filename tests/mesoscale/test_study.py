@@ -76,6 +76,19 @@ def test_what_must_stand_beside_the_results(found):
         assert piece in text
 
 
+@pytest.mark.parametrize("name", ["li_neutral", "li_philic_008"])
+def test_voids_that_barely_touch_the_interface(name):
+    """Sets that bind the metal well: clusters stay round, and everything is still a number."""
+    found = kmc.nucleation(name, currents_mA_cm2=(0.5,), **{**QUICK, "n_max": 20})
+    assert np.isfinite(found.model.radius_cm(np.geomspace(1, 1e9, 50))).all()
+    assert np.isfinite([found.burst.S, found.threshold_mA_cm2]).all()
+
+
+def test_a_face_that_is_not_wetted_is_told():
+    found = kmc.nucleation("li_li2s", lattice="bcc_110", currents_mA_cm2=(0.5,), **QUICK)
+    assert any("does not wet bcc_110" in line for line in found.statements())
+
+
 def test_numbers_as_json(found):
     data = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert data["temperature_K"] == 298.15
