@@ -64,14 +64,15 @@ def append(writer, box, step: int) -> None:
     writer.append_frame(occupancy_of(step, box), **{name: row[name] for name in FRAME})
 
 
-def verify(trajectory, box, at_least: int = 0) -> int:
+def verify(trajectory, box, at_least: int = 0, last_frames: int = 10**9) -> int:
     """Every row and frame there is holds what `append` gave it; returns how many there are."""
     n_rows, n_frames = len(trajectory.samples), len(trajectory.frames)
     assert n_rows >= at_least
     assert n_frames >= at_least
     for name, expected in row_of(np.arange(n_rows), box).items():
         assert np.array_equal(trajectory.samples[name], expected), name
-    for step, frame in enumerate(trajectory.frames):
+    for step in range(max(0, n_frames - last_frames), n_frames):
+        frame = trajectory.frames[step]
         np.testing.assert_array_equal(frame.occupancy, occupancy_of(step, box))
         assert frame.events == row_of(step, box)["events"]
     return n_rows
@@ -470,10 +471,9 @@ def test_reading_while_it_is_written(path, box, monkeypatch):
     monkeypatch.setattr(integrity, "_ATTEMPTS", 1000)  # a slow reader meets many writes
     lengths = []
     with _writing_process(path, box) as (_, listen):
-        for flushes in range(1, 101):
+        for flushes in range(1, 31):
             assert os.read(listen, 1)
-            lengths.append(verify(load(path), box))
-            assert lengths[-1] >= flushes
+            lengths.append(verify(load(path), box, flushes, last_frames=2))
     assert lengths == sorted(lengths)
 
 
