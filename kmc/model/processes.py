@@ -38,6 +38,8 @@ class Process:
         Of those events in which the atom that came or went was Mg; by default it is Li.
     since_schema : int
         First schema of trajectories that has the columns.
+    optional : bool
+        The columns came without a new schema: a file may lack them.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Process:
     counter_Mg: int | None = None
     description_Mg: str = ""
     since_schema: int = 1
+    optional: bool = False
 
 
 PROCESSES = (
@@ -109,6 +112,17 @@ PROCESSES = (
         counter_Mg=tables.CLOSURES_MG,
         description_Mg="Closures for which an Mg atom entered at the top, so far",
         since_schema=2,
+    ),
+    Process(
+        name="plate",
+        plural="plates",
+        code=tables.PLATE,
+        column="plates",
+        counter=tables.PLATES,
+        description="Li ions plated from the electrolyte onto the metal, so far",
+        vacancies=-1,
+        electrons=-1,
+        optional=True,
     ),
 )
 

@@ -278,6 +278,13 @@ class Simulation:
             words.append(f"{events / wall_s / 1e6:.2f} M events/s")
         return "  ".join(words)
 
+    def _charge_transfer(self) -> dict:
+        """What the overpotential follows from, where there is an interface to pass a current."""
+        there = self.parameters.has("exchange_current_density_mA_cm2")
+        if not (self.model.has_interface and there):
+            return {}
+        return {"charge_transfer": self.model.charge_transfer()}
+
     def resolved(self) -> dict:
         """Everything the numbers of this run follow from, as plain JSON-able data."""
         h = self.model.hamiltonian
@@ -315,6 +322,7 @@ class Simulation:
                 "fastest_hop_Hz": self.model.fastest_hop_Hz,
                 "classes": self.model.hop_classes(),
             },
+            **self._charge_transfer(),
             "reservoir": {
                 "absorption_rate_Hz": self.model.absorption_rate_Hz,
                 "emission_rate_per_site_Hz": self.model.emission_rate_per_site_Hz,
@@ -346,6 +354,9 @@ def _model(
         stack_pressure_MPa=conditions.stack_pressure_MPa,
         electrode_thickness_um=conditions.electrode_thickness_um,
         strip_weight_lambda=conditions.strip_weight_lambda,
+        pattern_um=conditions.contact_pattern_um,
+        series_resistance_ohm_cm2=conditions.series_resistance_ohm_cm2,
+        exchange=conditions.exchange,
         reservoir_mg_fraction=run.system.mg_fraction,
         saddle_floor_eV=run.acceleration.saddle_floor_eV,
         max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,

@@ -13,11 +13,13 @@ from kmc.simulation.engine import UNLIMITED, Engine
 
 _ROUNDING = 1e-6  # keeps 2 monolayers of 1024 sites at 2048 atoms, not 2049
 
-_COUNTERS = {
-    "strips": tables.STRIPS,
-    "events": tables.EVENTS,
-    "vacant_L1": tables.VACANT_L1,
-}
+_COUNTERS = {"events": tables.EVENTS, "vacant_L1": tables.VACANT_L1}
+
+
+def _count(engine: Engine, counter: str) -> int:
+    """What the loop compares with a limit: a counter, or the net charge in atoms."""
+    return engine.net_strips if counter == "strips" else engine.count(_COUNTERS[counter])
+
 
 _ENDINGS = {
     tables.NO_ELECTROACTIVE: "no electroactive atom left at the interface",
@@ -59,7 +61,7 @@ class StopRules:
         if reason == tables.TIME_IS_UP:
             return f"time_s reached {self.stop.time_s:g}"
         for rule in self._rules:
-            if engine.count(_COUNTERS[rule.counter]) >= rule.value:
+            if _count(engine, rule.counter) >= rule.value:
                 return rule.words
         return ""
 
@@ -85,7 +87,7 @@ class StopRules:
                 way = max(1, value - start_vacant_L1)
                 done.append((engine.count(tables.VACANT_L1) - start_vacant_L1) / way)
             else:
-                done.append(engine.count(_COUNTERS[counter]) / max(1, value))
+                done.append(_count(engine, counter) / max(1, value))
         if self.stop.wall_time_s:
             done.append(wall_time_s / self.stop.wall_time_s)
         return min(1.0, max(done))
@@ -138,7 +140,7 @@ class Recorder:
     def is_due(self, engine: Engine) -> bool:
         """Whether a record is due now; if so, the one after it becomes the next."""
         ((key, due),) = self.limit().items()
-        reached = engine.time_s if key == "pause_time_s" else engine.count(_COUNTERS[key])
+        reached = engine.time_s if key == "pause_time_s" else _count(engine, key)
         if reached < due:
             return False
         per_unit = self._sites_per_layer if key == "strips" else 1
