@@ -185,6 +185,34 @@ def net_rate_overpotential_V(
     return kT * (rest + _butler_volmer(ratio, alpha))
 
 
+def balance_of_sites(
+    overpotential_V: float, net: float, oxidation: float, temperature_K: float, alpha: float = 0.5
+) -> tuple[float, float]:
+    """Where nothing flows, and the exchange there, from an overpotential and its net rate.
+
+    Parameters
+    ----------
+    overpotential_V, net : float
+        η and the net rate a exp[α eη/kT] − b exp[−(1 − α) eη/kT] at it.
+    oxidation : float
+        a, in the unit of the net rate.
+
+    Returns
+    -------
+    rest_V : float
+        (kT/e) ln(b/a); −inf where nothing is reduced.
+    exchange : float
+        a^(1 − α) b^α, rate of oxidation and of reduction at that potential.
+    """
+    kT = K_B_eV * temperature_K
+    forward, backward = charge_transfer_factors(overpotential_V, temperature_K, alpha)
+    reduction = (oxidation * forward - net) / backward
+    if reduction <= 0.0 or oxidation <= 0.0:
+        return -math.inf, 0.0
+    rest_V = kT * math.log(reduction / oxidation)
+    return rest_V, oxidation ** (1 - alpha) * reduction**alpha
+
+
 def _butler_volmer(ratio: float, alpha: float) -> float:
     """y with exp(α y) − exp(−(1 − α) y) = ratio, by bracketing."""
     from scipy.optimize import brentq

@@ -364,6 +364,7 @@ class Engine:
         if not self.model.has_interface:
             return {
                 "vacancy_activity": 1.0,
+                "vacancies_seen": 0.0,
                 "vacancies_expected": 0.0,
                 "strip_weight": np.nan,
                 "rim_per_nm": np.nan,
@@ -371,6 +372,7 @@ class Engine:
         strips, _ = loop.sums_of_weights(self.geometry, self.law, self.state, self.scratch)
         return {
             "vacancy_activity": self.vacancy_activity(),
+            "vacancies_seen": float(self.state.activity[tables.SEEN]),
             "vacancies_expected": float(self.state.activity[tables.EXPECTED]),
             "strip_weight": strips / self.model.lattice.sites_per_layer,
             "rim_per_nm": self.rim_per_A() * A_per_nm,

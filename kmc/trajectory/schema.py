@@ -163,15 +163,20 @@ SAMPLE_COLUMNS = (
         "vacancy_activity",
         FLOAT,
         "1",
-        "Isolated vacancies in L1 and L2 over those expected in equilibrium, over the last 0.1 "
-        "monolayers; each counted with one more",
+        "`vacancies_seen` over `vacancies_expected`, each with one more",
+    ),
+    column(
+        "vacancies_seen",
+        FLOAT,
+        "1",
+        "Isolated vacancies in L1 and L2, summed over the strips of the last 0.1 monolayers",
     ),
     column(
         "vacancies_expected",
         FLOAT,
         "1",
-        "Those expected in equilibrium, summed over the strips of the last 0.1 monolayers: an "
-        "activity below the reciprocal is not resolved",
+        "Those expected there in equilibrium, summed alike: an activity below the reciprocal is "
+        "not resolved",
     ),
     column(
         "strip_weight",
@@ -191,6 +196,7 @@ _TERMS = (
     "overpotential_series_V",
     "overpotential_sites_V",
     "vacancy_activity",
+    "vacancies_seen",
     "vacancies_expected",
     "strip_weight",
     "rim_per_nm",

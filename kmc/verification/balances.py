@@ -53,6 +53,9 @@ def _expected(rows, resolved, conditions, has_interface) -> Iterator[tuple[str, 
         terms = ("concentration", "charge_transfer", "constriction", "series")
         columns = [f"overpotential_{term}_V" for term in terms]
         yield "overpotential_V", sum(rows[name] for name in columns if name in there)
+    if "vacancies_seen" in there:
+        activity = (rows["vacancies_seen"] + 1.0) / (rows["vacancies_expected"] + 1.0)
+        yield "vacancy_activity", activity
     if "overpotential_series_V" in there and "charge_transfer" in resolved:
         flows = ~resting & (rows["current_density_mA_cm2"] != 0.0)
         yield from _terms(rows, flows, resolved["charge_transfer"], conditions)
@@ -77,6 +80,10 @@ def _terms(rows, flows, settings, conditions) -> Iterator[tuple[str, np.ndarray]
     if conditions.get("overpotential_V") is not None:
         held = np.where(flows, conditions["overpotential_V"], rows["overpotential_V"])
         yield "overpotential_V", held
+        drops = rows["overpotential_constriction_V"] + rows["overpotential_series_V"]
+        touching = flows & (rows["contact_fraction"] > 0) & np.isfinite(drops)
+        sites = rows["overpotential_sites_V"]
+        yield "overpotential_sites_V", np.where(touching, held - drops, sites)
         return
     area = rows["contact_fraction"].copy()
     if settings["pattern_um"] is not None and settings["rim_exchange_weight"] is not None:

@@ -29,7 +29,7 @@ from kmc.verification.stored import Stored, read_lattice, read_occupancy, read_s
 
 _POSITION_A = 1e-6  # positions are stored as doubles
 _CAPACITY = 1e-12  # relative; a handful of roundings
-_VOLTS = 1e-6  # relative to 1 or the value: sums in another order, iterations that end elsewhere
+_VOLTS = 1e-9  # relative to 1 or the value: sums in another order
 # Counters that grow with every event of their kind, and those that `events` and `hops` sum up.
 _HOPS = tuple(schema.HOP_CLASSES.values())
 _EVENTS = tuple(process.column for process in processes.PROCESSES)

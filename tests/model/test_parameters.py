@@ -46,7 +46,6 @@ INPUTS = {
     "exchange_current_density_mA_cm2": 1.0,
     "electrolyte_conductivity_mS_cm": 3.5,
     "electrolyte_activation_eV": 0.309,
-    "contact_magnification": 4e6,
     "creep_reference_rate_per_s": 0.01,
     "creep_reference_stress_MPa": 1.0,
     "creep_exponent": 6.6,

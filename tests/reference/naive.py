@@ -590,26 +590,25 @@ class NaiveSimulation:
 
         At a given current the strip has its exact rate, and "plate" is the exchange beyond it.
         """
-        strips, plates = self._strip_bins(), self._plate_bins()
-        if self.conditions.overpotential_V is not None:
-            rates = self.voltage_rates
-            return rates[0] * self._mass(strips), rates[1] * self._mass(plates, plating=True)
-        exchange = 0.0
-        if self.conditions.exchange and self.strip_rate > 0:
-            exchange = self.exchange_rate(self._mass(strips), self._mass(plates, plating=True))
-        return self.strip_rate, exchange
-
-    def _strip_bins(self):
-        return self._bins(self.strip_weights(), self.weight_bounds, self.weight_order)
-
-    def _plate_bins(self):
-        if not self.conditions.exchange and self.conditions.overpotential_V is None:
-            return {}
-        return self._bins(self.plate_weights(), self.plate_bounds, self.plate_order)
-
-    def _mass(self, bins, plating=False) -> float:
-        bound = self.plate_bounds if plating else self.weight_bounds
-        return _sum(len(bins[b]) * bound[b] for b in sorted(bins))
+        held = self.conditions.overpotential_V is not None
+        if not (held or (self.conditions.exchange and self.strip_rate > 0)):
+            return self.strip_rate, 0.0
+        strips, plates = (
+            _sum(len(members) * bounds[b] for b, members in sorted(bins.items()))
+            for bounds, bins in (
+                (
+                    self.weight_bounds,
+                    self._bins(self.strip_weights(), self.weight_bounds, self.weight_order),
+                ),
+                (
+                    self.plate_bounds,
+                    self._bins(self.plate_weights(), self.plate_bounds, self.plate_order),
+                ),
+            )
+        )
+        if held:
+            return self.voltage_rates[0] * strips, self.voltage_rates[1] * plates
+        return self.strip_rate, self.exchange_rate(strips, plates)
 
     def _observe_at_voltage(self, bound) -> None:
         """Charge transfer is tried at a rate that varies: weighted by the time between."""
