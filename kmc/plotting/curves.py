@@ -108,7 +108,18 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
         if not k.all():
             _mark_lost(axes, x, x[~k], colours["colour"] if len(xs) > 1 else style.BLACK)
     room = 1.12
-    if axes.get_legend_handles_labels()[0]:
+    rest = [_without_concentration(t) for t in trajectories]
+    if len(xs) > 1 and any(r is not None for r in rest):
+        for index, (x, r, k) in enumerate(zip(xs, rest, known, strict=True)):
+            if r is not None and k.any():
+                axes.plot(x[k], r[k] * scale, lw=0.7, **_of_thin(index))
+        keys = [
+            Line2D([], [], color=style.BLACK, lw=1.3, label="total"),
+            Line2D([], [], color=style.BLACK, lw=0.7, label="without concentration"),
+        ]
+        axes.legend(handles=keys, loc="upper right", ncols=2, handlelength=1.8)
+        room = 1.4
+    elif axes.get_legend_handles_labels()[0]:
         axes.legend(
             loc="upper left", ncols=2, handlelength=1.2, columnspacing=1.0, handletextpad=0.5
         )
@@ -117,12 +128,12 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
     axes.set_ylabel(f"overpotential ({unit})")
 
 
-# From the electrode outwards: what the stack is built of, bottom to top.
+# What the stack is built of, bottom to top: what rises with lost contact stands at the bottom.
 _TERMS = {
-    "overpotential_concentration_V": ("vacancies (concentration)", style.SKY),
     "overpotential_charge_transfer_V": ("charge transfer", style.ORANGE),
     "overpotential_constriction_V": ("constriction", style.GREEN),
     "overpotential_series_V": ("series", style.GREY),
+    "overpotential_concentration_V": ("vacancies (concentration)", style.SKY),
 }
 _SHOWN = 0.002  # of the highest total: thinner layers of the stack are left out
 
@@ -138,6 +149,17 @@ def _terms(trajectory: Trajectory) -> dict[str, np.ndarray]:
         for name, volts in there.items()
         if highest > 0 and np.abs(finite[name]).max(initial=0.0) > _SHOWN * highest
     }
+
+
+def _without_concentration(trajectory: Trajectory) -> np.ndarray | None:
+    """The overpotential less what the vacancies cost; None where the file does not say."""
+    samples, name = trajectory.samples, "overpotential_concentration_V"
+    return samples["overpotential_V"] - samples[name] if name in samples else None
+
+
+def _of_thin(index: int) -> dict:
+    options = style.run_style(index)
+    return {"color": options["color"], "linestyle": options["linestyle"]}
 
 
 def _stack(axes: Axes, x, terms: dict[str, np.ndarray], known, scale: float) -> None:

@@ -97,6 +97,31 @@ def refusal(path, **kwargs) -> InputError:
     return caught.value
 
 
+def test_a_quantity_of_an_earlier_version_is_left_out_with_a_warning(write):
+    """The file loads; the warning names the key, the file, what changed and what to do."""
+    old = """
+[sources.B]
+citation = "B. Author, J. Tests 2 (2021)"
+title = "On magnified contacts"
+doi = "10.1000/2"
+
+[quantities.contact_magnification]
+value = 4e6
+unit = "1"
+source = "B"
+note = "chosen for a figure that has gone"
+"""
+    path = write(MINIMAL + old)
+    with pytest.warns(UserWarning, match="contact_pattern_um") as warned:
+        parameters = load_parameters(path)
+    assert "contact_magnification" in str(warned[0].message)
+    assert str(path) in str(warned[0].message)
+    assert "contact_magnification" not in parameters
+    assert "B" not in parameters.sources
+    with pytest.warns(UserWarning, match="contact_magnification in the overrides"):
+        load_parameters("li_li2s", {"contact_magnification": 1.0})
+
+
 # --- the shipped numbers --------------------------------------------------------------------------
 
 
