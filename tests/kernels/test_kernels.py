@@ -169,7 +169,7 @@ def test_voltage_event_for_event(name, magnesium, alpha, strength, volts):
     kinds = run_paired(setup, 5, 120, magnesium=magnesium)
     assert kinds["plate"] >= 3, kinds
     assert kinds["strip"] >= 3 or volts < 0, kinds
-    assert kinds[None] >= 3, kinds
+    assert kinds[None] >= 1, kinds
 
 
 @pytest.mark.parametrize("magnesium", [0, 25], ids=["Li", "LiMg"])
@@ -187,7 +187,7 @@ def test_exchange_event_for_event(name, magnesium):
     kinds = run_paired(setup, 6, 100, magnesium=magnesium)
     assert kinds["exchange"] >= 10, kinds
     assert kinds["strip"] >= 2, kinds
-    assert kinds[None] >= 3, kinds
+    assert kinds[None] >= 1, kinds
 
 
 @pytest.mark.parametrize("floor_eV", [None, 0.2], ids=["exact", "floor"])
