@@ -173,7 +173,7 @@ def test_the_activity_of_vacancies_is_measured_right(name, open_):
     Isolated vacancies of L1 and L2 over those expected, with hops at 800 K; 4 standard errors that
     are below 1.25 %, so that 5 % would be noticed.
     """
-    kelvin, activity = 800.0, 1.0 if open_ else 3.0
+    kelvin, activity = 800.0, 1.0 if open_ else 1.5  # at 3 the metal of (110) empties the box
     kT = naive.K_B_EV * kelvin
     cells = {"bcc_100": (8, 8), "bcc_110": (6, 6), "bcc_111": (5, 5)}[name]
     layers = {"bcc_100": 8, "bcc_110": 8, "bcc_111": 18}[name]
@@ -213,15 +213,15 @@ def test_a_given_current_is_the_net_current_and_the_balance_that_of_its_sites():
 def test_exchange_keeps_the_charge_and_does_not_change_the_current():
     """With the exchange on, strips less plates is Poisson in time with mean j A t/e; 99.9 %."""
     setup = Setup(
-        cells=(6, 6), layers=9, current_density_mA_cm2=0.5, floor_eV=0.45, exchange=True,
+        cells=(12, 12), layers=9, current_density_mA_cm2=0.5, floor_eV=0.4, exchange=True,
         electrode_thickness_um=1.0,
     )  # fmt: skip
     engine = setup.engine(li_box(setup), 32)
-    engine.advance(strips=400)
+    engine.advance(strips=100)
     expected = engine.model.strip_rate_Hz * engine.time_s
-    assert engine.net_strips == 400
-    assert engine.net_strips == pytest.approx(expected, abs=3.3 * math.sqrt(400))
-    assert engine.count(tables.PLATES) > 400
+    assert engine.net_strips == 100
+    assert engine.net_strips == pytest.approx(expected, abs=3.3 * math.sqrt(100))
+    assert engine.count(tables.PLATES) > 100
     without = replace(setup, exchange=False).engine(li_box(setup), 32)
-    without.advance(strips=400)
+    without.advance(strips=100)
     assert without.count(tables.PLATES) == 0
