@@ -7,6 +7,7 @@ imported by the command that needs them, so that `kmc --help` is fast.
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,9 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().main(*args, **kwargs)
+            with warnings.catch_warnings():
+                warnings.showwarning = _warn
+                return super().main(*args, **kwargs)
         except KmcError as error:
             _print_error(error)
             sys.exit(error.exit_code)
@@ -97,6 +100,12 @@ class _Group(click.Group):
             # click would turn it into "Aborted!" and exit code 1.
             click.echo("\nInterrupted.", err=True)
             ctx.exit(INTERRUPTED)
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning in one line on stderr, without the place in the code that raised it."""
+    click.secho("Warning: ", fg="yellow", nl=False, err=True)
+    click.echo(str(message), err=True)
 
 
 def _print_error(error: KmcError) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from kmc.analysis import balance, voids
 from kmc.common.conditions import driven_by
 from kmc.common.formatting import count, duration, figure, plural, scaled
+from kmc.model.electrochemistry import balance_of_sites
 from kmc.trajectory.reader import Trajectory
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _VERDICTS = {
     "unknown": "Too few to resolve a net flux",
 }
 _CLASS_NAMES = {"Li": "Li", "Li_near_Mg": "Li beside Mg", "Mg": "Mg"}
+_LATE = 0.2  # share of a run's charge over which its end is averaged
+_RESOLVED = 0.02  # expected vacancies below which no activity of a void-free metal is seen
 _BY_MORE_THAN = 1.001  # factors closer to 1 come from rounding to whole µeV
 
 
@@ -212,16 +215,80 @@ def _overpotentials(trajectory: Trajectory) -> list[tuple[str, str]]:
     samples = trajectory.samples
     flows = samples["phase"] == 0 if "phase" in samples else np.ones(len(samples), dtype=bool)
     rows = [("Overpotential", _overpotential(samples["overpotential_V"][flows]))]
-    if "overpotential_constriction_V" in samples:
-        for name in ("charge_transfer", "constriction"):
-            volts = samples[f"overpotential_{name}_V"][flows]
-            rows.append(("", f"{name.replace('_', ' ')}: {_overpotential(volts)}"))
+    for name in ("concentration", "charge_transfer", "constriction", "series"):
+        if (column := f"overpotential_{name}_V") in samples:
+            volts = samples[column][flows]
+            if name == "series" and not volts.any():
+                continue
+            about = _about(name, trajectory, flows)
+            rows.append(("", f"{name.replace('_', ' ')}: {_overpotential(volts)}{about}"))
+    rows += _site_by_site(trajectory, flows)
     if flows.any() and not flows.all():
         rested_s = samples["time_s"][-1] - samples["time_s"][flows][-1]
         contact = samples["contact_fraction"]
         text = f"{duration(rested_s)} without current; contact {_percent(contact[flows][-1])} "
         rows.append(("Rest", f"{text}{ARROW} {_percent(contact[-1])}"))
     return rows
+
+
+def _about(term: str, trajectory: Trajectory, flows: np.ndarray) -> str:
+    """What a term of the overpotential follows from."""
+    samples, settings = trajectory.samples, trajectory.resolved.get("charge_transfer", {})
+    if term == "concentration":
+        activity = samples["vacancy_activity"][flows]
+        if samples["vacancies_expected"][flows][-1] < _RESOLVED:
+            return "; too few vacancies to measure their activity"
+        return f" (vacancy activity {figure(activity[0])} {ARROW} {figure(activity[-1])})"
+    if term == "charge_transfer" and settings:
+        return " (through the contact that is left)"
+    if term == "constriction" and settings.get("wagner_length_um"):
+        length = settings["pattern_um"]
+        pattern = f"{figure(length, 'µm')}" if length else "the box as it is"
+        wagner = figure(settings["wagner_length_um"], "µm")
+        return f" (pattern: {pattern}; it matters above the Wagner length, {wagner})"
+    return ""
+
+
+def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> list[tuple[str, str]]:
+    """The balance of the sites beside the area, and what sets them apart, late in the run."""
+    samples, settings = trajectory.samples, trajectory.resolved.get("charge_transfer")
+    conditions = trajectory.run.get("conditions", {})
+    if not settings or "overpotential_sites_V" not in samples or conditions.get("overpotential_V"):
+        return []
+    capacity = samples["capacity_monolayers"][flows]
+    late = np.flatnonzero(flows)[capacity >= (1 - _LATE) * capacity[-1]]
+    late = late[np.isfinite(samples["overpotential_sites_V"][late])]
+    if not len(late):
+        return []
+    sites, area, net, weight, contact, activity = (
+        float(np.mean(samples[name][late]))
+        for name in (
+            "overpotential_sites_V",
+            "overpotential_V",
+            "current_density_mA_cm2",
+            "strip_weight",
+            "contact_fraction",
+            "vacancy_activity",
+        )
+    )
+    for name in ("constriction", "series"):
+        area -= float(np.mean(samples[f"overpotential_{name}_V"][late]))
+    _, exchange = balance_of_sites(
+        sites,
+        net / settings["exchange_current_density_mA_cm2"],
+        weight,
+        conditions["temperature_K"],
+        settings["alpha"],
+    )
+    text = (
+        f"site by site: {scaled(sites, 'V')}, by area {scaled(area, 'V')} (means of the last "
+        f"fifth). The sites of the box exchange {figure(exchange)} times j0, its contact "
+        f"{figure(contact)} times: atoms at rims are bound weakly (strip weight {figure(weight)}), "
+        f"and vacancies at activity {figure(activity)} take up what is reduced"
+    )
+    if any(c.get("slowed_by", 1.0) > _BY_MORE_THAN for c in trajectory.acceleration["classes"]):
+        text += "; slowed hops heal the rims late"
+    return [("", text)]
 
 
 def _overpotential(volts: np.ndarray) -> str:

@@ -27,6 +27,7 @@ _SUFFIXES = {
     "_cm3_mol": "cm3/mol",
     "_cm2_s": "cm2/s",
     "_per_um2": "1/µm2",
+    "_ohm_cm2": "Ω cm2",
     "_kJ_mol": "kJ/mol",
     "_per_s": "1/s",
     "_mS_cm": "mS/cm",

@@ -9,8 +9,10 @@ from kmc.kernels.rates import (
     absorption,
     binding,
     class_of,
+    expected_vacancies,
     hop_rate,
     hop_target,
+    plate_weight,
     species_of,
     strip_weight,
 )
@@ -23,8 +25,10 @@ from kmc.kernels.tables import (
     EDGE,
     ELECTROACTIVE_BITS,
     ENERGY,
+    EXPECTED,
     LI,
     MASK_FIRST,
+    MASK_VACANCIES,
     MG,
     MG_L1,
     MG_SHIFT,
@@ -36,6 +40,7 @@ from kmc.kernels.tables import (
     NV1,
     NV2,
     REFRESHES,
+    SEEN,
     SPECIES,
     SPECIES_BITS,
     TOP,
@@ -399,15 +404,13 @@ def hop(geometry, law, channels, state, scratch, k, site_to, site_from):
     _refresh(geometry, law, channels, state, scratch, n)
 
 
-# --- stripping ---------------------------------------------------------------------------------
+# --- charge transfer ----------------------------------------------------------------------------
 
 
 @inner
-def is_electroactive(geometry, site_state, site, near):
-    """Li in L1, or Li in L2 with an Mg among its first neighbours in L1."""
+def meets_electrolyte(geometry, site_state, site, near):
+    """L1, or L2 with an Mg among its first neighbours in L1: the ion passes the Mg layer."""
     packed = site_state[site]
-    if species_of(packed) != LI:
-        return False
     if class_of(packed) == 1:
         return True
     if (packed >> MG_SHIFT) & MASK_FIRST == 0:
@@ -427,15 +430,45 @@ def strip_site(geometry, member):
 
 
 @inner
-def refresh_strip_weights(geometry, law, state, scratch):
-    """Bring the strip weights of all sites listed as dirty up to date."""
+def _note_monomer(state, member, monomer):
+    """Note what an atom or vacancy among atoms adds to the vacancies expected and seen."""
+    before = state.monomer[member]
+    if before == monomer:
+        return
+    if before < 0:
+        state.isolated[SEEN] -= 1
+    else:
+        state.isolated[EXPECTED] -= before
+    if monomer < 0:
+        state.isolated[SEEN] += 1
+    else:
+        state.isolated[EXPECTED] += monomer
+    state.monomer[member] = monomer
+
+
+@inner
+def refresh_strip_weights(geometry, law, channels, state, scratch):
+    """Bring the strip and plate weights of all sites listed as dirty up to date."""
     site_state = state.site_state
     for i in range(state.counters[N_DIRTY]):
         site = state.dirty[i]
-        site_state[site] &= ~DIRTY
-        weight = 0.0
-        if is_electroactive(geometry, site_state, site, scratch.near[2]):
-            weight = strip_weight(law, site_state[site])
-        member = 2 * (site // geometry.height) + class_of(site_state[site]) - 1
-        assign(state.strips, member, weight)
+        packed = site_state[site] & ~DIRTY
+        site_state[site] = packed
+        strip, plate, monomer = 0.0, 0.0, np.int64(0)
+        species = species_of(packed)
+        if species == LI:
+            if meets_electrolyte(geometry, site_state, site, scratch.near[2]):
+                strip = strip_weight(law, packed)
+            if packed & MASK_VACANCIES == 0:
+                monomer = expected_vacancies(law, packed)
+        elif species == VACANCY:
+            if channels.plates and meets_electrolyte(geometry, site_state, site, scratch.near[2]):
+                plate = plate_weight(law, packed)
+            if packed & MASK_VACANCIES == 0:
+                monomer = np.int64(-1)
+        member = 2 * (site // geometry.height) + class_of(packed) - 1
+        assign(state.strips, member, strip)
+        if channels.plates:
+            assign(state.plates, member, plate)
+        _note_monomer(state, member, monomer)
     state.counters[N_DIRTY] = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kmc.kernels.creep import close_column, creep_bound, is_void
@@ -9,8 +11,8 @@ from kmc.kernels.events import (
     count_neighbours,
     exchange,
     hop,
-    is_electroactive,
     lattice_site,
+    meets_electrolyte,
     neighbour_row,
     refresh_strip_weights,
     strip_site,
@@ -27,6 +29,7 @@ from kmc.kernels.rates import (
     hop_energy,
     hop_rate,
     hop_target,
+    plate_weight,
     species_of,
     strip_weight,
 )
@@ -54,6 +57,8 @@ from kmc.kernels.tables import (
     EMITTED_MG,
     ENERGY,
     EVENTS,
+    EXPECTED,
+    EXPECTED_UNIT,
     HOP,
     HOPS,
     HOPS_BY_WAY,
@@ -67,8 +72,11 @@ from kmc.kernels.tables import (
     NO_EVENT,
     NV1,
     PAUSED,
+    PLATE,
+    PLATES,
     PUT_OFF,
     PUT_OFF_RATE,
+    SEEN,
     SPECIES,
     STRIP,
     STRIP_DUE,
@@ -116,11 +124,90 @@ def _oxidise(geometry, law, channels, state, scratch, site, log):
 
 
 @inner
+def _reduce(geometry, law, channels, state, scratch, site, log):
+    state.counters[ENERGY] -= binding(law, LI, state.site_state[site])
+    exchange(geometry, law, channels, state, scratch, site, LI)
+    state.counters[PLATES] += 1
+    state.counters[EVENTS] += 1
+    _record(geometry, log, state, PLATE, -1, site, LI)
+
+
+@inner
+def _sums_of_weights(geometry, law, state, near):
+    strips, plates = 0.0, 0.0
+    for member in range(geometry.active_layers * geometry.sites_per_layer):
+        site = strip_site(geometry, member)
+        packed = state.site_state[site]
+        species = species_of(packed)
+        if species != LI and species != VACANCY:
+            continue
+        if meets_electrolyte(geometry, state.site_state, site, near):
+            if species == LI:
+                strips += strip_weight(law, packed)
+            else:
+                plates += plate_weight(law, packed)
+    return strips, plates
+
+
+@inner
+def exchange_rate(net, product):
+    """Rate of reduction b/x where a x - b/x = net and product = a b (alpha = 1/2).
+
+    It rises with the product, so that bounds of a and b bound it.
+    """
+    return 2.0 * product / (math.sqrt(net * net + 4.0 * product) + net) if product > 0.0 else 0.0
+
+
+@inner
+def _plate_site(geometry, law, state, near, x):
+    """Vacant site that holds x in the running sum of the plate weights, member by member."""
+    last = -1
+    for member in range(geometry.active_layers * geometry.sites_per_layer):
+        site = strip_site(geometry, member)
+        packed = state.site_state[site]
+        if species_of(packed) != VACANCY:
+            continue
+        if meets_electrolyte(geometry, state.site_state, site, near):
+            weight = plate_weight(law, packed)
+            if weight > 0.0:
+                last = site
+                if x < weight:
+                    break
+                x -= weight
+    return last
+
+
+@inner
+def _exchange(geometry, law, channels, state, scratch, bound, rng, log):
+    """Oxidise an atom and reduce an ion at once, at the exact rate instead of its bound."""
+    strips, plates = _sums_of_weights(geometry, law, state, scratch.near[2])
+    rate = exchange_rate(channels.strip, channels.exchange * strips * plates)
+    if rng.random() * bound >= rate:
+        return
+    site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
+    _oxidise(geometry, law, channels, state, scratch, site, log)
+    _, plates = _sums_of_weights(geometry, law, state, scratch.near[2])
+    site = _plate_site(geometry, law, state, scratch.near[2], rng.random() * plates)
+    _reduce(geometry, law, channels, state, scratch, site, log)
+
+
+@inner
+def _observe(channels, state, weight):
+    """Add the isolated vacancies of this moment to those of the recent past."""
+    kept = 1.0 - channels.forgetting * weight
+    activity, isolated = state.activity, state.isolated
+    activity[SEEN] = activity[SEEN] * kept + isolated[SEEN] * weight
+    activity[EXPECTED] = activity[EXPECTED] * kept + isolated[EXPECTED] * EXPECTED_UNIT * weight
+
+
+@inner
 def _strip(geometry, law, channels, state, scratch, rng, log):
     """Oxidise one electroactive Li atom; False when there is none."""
-    refresh_strip_weights(geometry, law, state, scratch)
+    refresh_strip_weights(geometry, law, channels, state, scratch)
     if total_mass(state.strips) <= 0.0:
         return False
+    # At a given current strips come at a constant rate: what they meet is the mean over time.
+    _observe(channels, state, 1.0)
     site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
     _oxidise(geometry, law, channels, state, scratch, site, log)
     return True
@@ -158,6 +245,16 @@ def _pass_time(state, time):
     clock[VACANCY_TIME] += (time - clock[ATTEMPT_TIME]) * state.counters[VACANCIES]
     clock[ATTEMPT_TIME] = time
     clock[TIME] = time
+
+
+@inner
+def _plate_at_voltage(geometry, law, channels, state, scratch, rest, log):
+    """Reduce onto the vacant site that holds `rest` in the same way."""
+    b, rest = find_bin(state.plates, rest)
+    member, y = find_member(state.plates, b if b >= 0 else lowest_bin(state.plates), rest)
+    site = strip_site(geometry, member)
+    if y < plate_weight(law, state.site_state[site]):
+        _reduce(geometry, law, channels, state, scratch, site, log)
 
 
 @inner
@@ -280,22 +377,17 @@ def _compile(fingerprint):
         _sort_vacancies(geometry, law, channels, state, scratch)
 
     @entry
-    def sum_of_strip_weights(geometry, law, state, scratch):
-        """Sum of the strip weights of all electroactive atoms."""
-        total = 0.0
+    def sums_of_weights(geometry, law, state, scratch):
+        """Sums of the strip weights of all electroactive atoms and of all plate weights."""
         if fingerprint < 0:
-            return total
-        for member in range(geometry.active_layers * geometry.sites_per_layer):
-            site = strip_site(geometry, member)
-            if is_electroactive(geometry, state.site_state, site, scratch.near[2]):
-                total += strip_weight(law, state.site_state[site])
-        return total
+            return 0.0, 0.0
+        return _sums_of_weights(geometry, law, state, scratch.near[2])
 
     @entry
-    def update_strip_weights(geometry, law, state, scratch):
-        """Bring the strip weights of all sites listed as out of date up to date."""
+    def update_strip_weights(geometry, law, channels, state, scratch):
+        """Bring the weights of all sites listed as out of date up to date."""
         if fingerprint >= 0:
-            refresh_strip_weights(geometry, law, state, scratch)
+            refresh_strip_weights(geometry, law, channels, state, scratch)
 
     @entry
     def rates_of_vacancy(geometry, law, channels, site_state, site, rates):
@@ -315,7 +407,8 @@ def _compile(fingerprint):
             exponential), then two uniform numbers for the next attempt (its own were drawn by the
             one before): where in the sum of all bounds it falls, and which member of a bin it
             takes. A vacancy then draws another of the latter as long as it names no member, a strip
-            at a given current as many uniform numbers as its own selection takes, a closure one
+            at a given current as many uniform numbers as its own selection takes (an exchange
+            one more before to be accepted and one after for the site that is plated), a closure one
             for the site and, where the reservoir has Mg, one for the species.
 
         Notes
@@ -334,12 +427,13 @@ def _compile(fingerprint):
         capacity = hops.members.shape[1]
         creeps = channels.creep.size > 0
         at_voltage = channels.strip_per_weight > 0.0
-        strip, creep = channels.strip, 0.0
+        exchanges = channels.exchange > 0.0
+        strip, plate, creep = channels.strip, 0.0, 0.0
         stop = min(limits.time_s, limits.pause_time_s)
         others = strip + channels.emission
         while (
             counters[EVENTS] < limits.events
-            and counters[STRIPS] < limits.strips
+            and counters[STRIPS] - counters[PLATES] < limits.strips
             and counters[ATTEMPTS] < limits.attempts
             and counters[VACANT_L1] < limits.vacant_L1
             and clock[TIME] < limits.pause_time_s
@@ -347,20 +441,25 @@ def _compile(fingerprint):
             if counters[VACANCIES] >= capacity:
                 return BINS_FULL
             if clock[STRIP_DUE] != 0.0:
-                if counters[STRIPS] >= limits.before_strip:
+                if counters[STRIPS] - counters[PLATES] >= limits.before_strip:
                     return PAUSED
                 if not _strip_due(geometry, law, channels, state, scratch, rng, log):
                     return NO_ELECTROACTIVE
                 continue
-            if creeps or at_voltage:
+            if creeps or at_voltage or exchanges:
                 if at_voltage:
-                    refresh_strip_weights(geometry, law, state, scratch)
+                    refresh_strip_weights(geometry, law, channels, state, scratch)
                     strip = channels.strip_per_weight * total_mass(state.strips)
-                    if strip <= 0.0:
+                    plate = channels.plate_per_weight * total_mass(state.plates)
+                    if strip + plate <= 0.0:
                         return NO_ELECTROACTIVE
+                if exchanges:
+                    refresh_strip_weights(geometry, law, channels, state, scratch)
+                    product = total_mass(state.strips) * total_mass(state.plates)
+                    plate = exchange_rate(strip, channels.exchange * product)
                 if creeps:
                     creep = creep_bound(geometry, channels, state)
-                others = strip + channels.emission + creep
+                others = strip + plate + channels.emission + creep
             total = total_mass(hops) + others
             if total <= 0.0:
                 return NO_EVENT
@@ -408,31 +507,42 @@ def _compile(fingerprint):
             if b >= 0:
                 if choice >= 0:
                     _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
-            elif rest < strip or channels.emission + creep == 0.0:
+            elif rest < strip + plate or channels.emission + creep == 0.0:
                 due, at = -1.0, np.int64(-1)
                 if at_voltage:
+                    flat = channels.strip_per_weight * geometry.sites_per_layer
+                    # Weighted by the time between such attempts, which is the mean over time again.
+                    weight = min(flat / (strip + plate), 1.0 / channels.forgetting)
+                    _observe(channels, state, weight)
+                    if rest >= strip and plate > 0.0:
+                        rest = (rest - strip) / channels.plate_per_weight
+                        _plate_at_voltage(geometry, law, channels, state, scratch, rest, log)
+                        continue
                     rest = rest / channels.strip_per_weight
                     at = _site_at_voltage(geometry, law, state, rest)
                     if at < 0:
                         continue
                     due = at + 1.0
-                if counters[STRIPS] >= limits.before_strip:
+                elif exchanges and rest >= strip:
+                    _exchange(geometry, law, channels, state, scratch, plate, rng, log)
+                    continue
+                if counters[STRIPS] - counters[PLATES] >= limits.before_strip:
                     clock[STRIP_DUE] = due
                     return PAUSED
                 if at_voltage:
                     _oxidise(geometry, law, channels, state, scratch, at, log)
                 elif not _strip(geometry, law, channels, state, scratch, rng, log):
                     return NO_ELECTROACTIVE
-            elif rest < strip + channels.emission or creep == 0.0:
-                share = (rest - strip) / channels.emission
+            elif rest < strip + plate + channels.emission or creep == 0.0:
+                share = (rest - strip - plate) / channels.emission
                 _emit(geometry, law, channels, state, scratch, share, log)
             else:
                 _close(geometry, law, channels, state, scratch, rng, log)
         return PAUSED
 
-    return prepare, sum_of_strip_weights, update_strip_weights, rates_of_vacancy, advance
+    return prepare, sums_of_weights, update_strip_weights, rates_of_vacancy, advance
 
 
-prepare, sum_of_strip_weights, update_strip_weights, rates_of_vacancy, advance = _compile(
+prepare, sums_of_weights, update_strip_weights, rates_of_vacancy, advance = _compile(
     source_fingerprint()
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba.extending import overload
 
 from kmc.kernels.jit import index, inner
@@ -19,14 +20,17 @@ from kmc.kernels.tables import (
     BLOCKED,
     CHEMISTRY_SHIFT,
     CLASS_SHIFT,
+    EXPECTED_UNIT,
     LI,
     MASK_FIRST,
     MASK_HOP,
+    MASK_METAL,
     MASK_MG,
     MASK_SITE,
     MASK_VACANCIES,
     MG,
     MG_SHIFT,
+    MOST_EXPECTED,
     NV1,
     SPECIES_SHIFT,
     OneSpecies,
@@ -84,6 +88,16 @@ def _one_binding(law, species, packed):
 @inner
 def _one_strip_weight(law, packed):
     return law.strip_weight[_row_of(packed), packed & MASK_VACANCIES]
+
+
+@inner
+def _one_plate_weight(law, packed):
+    return law.plate_weight[_row_of(packed), packed & MASK_VACANCIES]
+
+
+@inner
+def _one_expected(law, packed):
+    return law.expected[_row_of(packed)]
 
 
 @inner
@@ -164,7 +178,20 @@ def _two_barrier_kind(law, packed_to, packed_from):
 @inner
 def _two_strip_weight(law, packed):
     excess = _two_binding(law, LI, packed) - law.strip_reference_ueV
-    return math.exp(-law.strip_exponent * excess)
+    return math.exp(-law.strip_exponent * excess) * law.metal[packed & MASK_METAL]
+
+
+@inner
+def _two_plate_weight(law, packed):
+    excess = _two_binding(law, LI, packed) - law.strip_reference_ueV
+    return math.exp(law.plate_exponent * excess) * law.metal[packed & MASK_METAL]
+
+
+@inner
+def _two_expected(law, packed):
+    excess = _two_binding(law, LI, packed) - law.kink_ueV
+    number = min(math.exp(-excess * law.inverse_kT), MOST_EXPECTED)
+    return np.int64(number / EXPECTED_UNIT + 0.5)
 
 
 @inner
@@ -246,6 +273,28 @@ def strip_weight(law, packed):
 @overload(strip_weight)
 def _strip_weight(law, packed):
     return _chosen(law, _one_strip_weight, _two_strip_weight)
+
+
+def plate_weight(law, packed):
+    """Rate of reduction onto this vacant site relative to one vacancy of a flat L1."""
+    version = _one_plate_weight if isinstance(law, OneSpecies) else _two_plate_weight
+    return version(law, packed)
+
+
+@overload(plate_weight)
+def _plate_weight(law, packed):
+    return _chosen(law, _one_plate_weight, _two_plate_weight)
+
+
+def expected_vacancies(law, packed):
+    """Equilibrium number of vacancies in place of this atom among atoms, in `EXPECTED_UNIT`."""
+    version = _one_expected if isinstance(law, OneSpecies) else _two_expected
+    return version(law, packed)
+
+
+@overload(expected_vacancies)
+def _expected_vacancies(law, packed):
+    return _chosen(law, _one_expected, _two_expected)
 
 
 def absorption(law, species, packed):

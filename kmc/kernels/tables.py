@@ -62,6 +62,7 @@ MASK_SITE = 0xFB7F  # nv1, nv2, class, cx, chem
 MASK_MG = 0x7F  # nm1, nm2 once shifted by MG_SHIFT
 MG_SHIFT = 16
 SPECIES_BITS = 3 * SPECIES
+MASK_METAL = (3 << CLASS_SHIFT) | MASK_VACANCIES  # class, nv2, nv1
 ELECTROACTIVE_BITS = (3 << CLASS_SHIFT) | DIRTY
 TOP_BITS = (3 << CLASS_SHIFT) | TOP  # equal to TOP in the top layer
 
@@ -74,7 +75,8 @@ N_CLASSES = 4
 IN_LAYER, FIRST_WAY = 0, 1
 N_KINDS, N_WAYS = 3, 7
 
-# Counters, int64. From HOPS_BY_WAY on come the hops by kind (see `rates.barrier_kind`) and way.
+# Counters, int64. From HOPS_BY_WAY on come the hops by kind (see `rates.barrier_kind`) and way, and
+# behind them what came later: a checkpoint with fewer counters is one from before.
 (
     EVENTS,
     HOPS,
@@ -95,7 +97,9 @@ N_KINDS, N_WAYS = 3, 7
     CLOSURES_MG,
     HOPS_BY_WAY,
 ) = range(18)
-N_COUNTERS = HOPS_BY_WAY + N_KINDS * N_WAYS
+HOPS_END = HOPS_BY_WAY + N_KINDS * N_WAYS
+PLATES = HOPS_END
+N_COUNTERS = HOPS_END + 1
 
 # Entries of the clock, float64: the time in s; the two uniform numbers of the attempt to come; the
 # time integral of VACANCIES in s, up to the time of the last attempt, which follows; the time of an
@@ -108,7 +112,12 @@ N_CLOCK = 8
 PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL = range(5)
 
 # Kinds of logged events.
-HOP, STRIP, ABSORPTION, EMISSION, CLOSURE = range(5)
+HOP, STRIP, ABSORPTION, EMISSION, CLOSURE, PLATE = range(6)
+
+# Of `State.isolated` and `State.activity`.
+SEEN, EXPECTED = range(2)
+EXPECTED_UNIT = 2.0**-36  # expected numbers of isolated vacancies are counted in whole units
+MOST_EXPECTED = 4.0  # of one site: beyond it no vacancy is isolated
 
 
 class Geometry(NamedTuple):
@@ -180,7 +189,9 @@ class OneSpecies(NamedTuple):
     hop_rate: np.ndarray  # float64[rows, columns]: of the vacancy, index; 0 where blocked
     hop_energy_ueV: np.ndarray  # int32[rows, columns]
     binding_ueV: np.ndarray  # int32[rows, 128]: row, (nv2, nv1)
-    strip_weight: np.ndarray  # float64[rows, 128]
+    strip_weight: np.ndarray  # float64[rows, 128]; 0 for an atom without metal beside it
+    plate_weight: np.ndarray  # float64[rows, 128], likewise
+    expected: np.ndarray  # int64[rows]: vacancies in place of an atom among atoms, in equilibrium
     absorption: np.ndarray  # float64[128]
 
 
@@ -201,6 +212,9 @@ class TwoSpecies(NamedTuple):
     rate_fine: np.ndarray  # exp(-i µeV / kT), i < 1024
     strip_reference_ueV: int
     strip_exponent: float  # lambda / kT in 1/µeV
+    plate_exponent: float  # (1 - lambda) / kT in 1/µeV
+    metal: np.ndarray  # float64[1024]: (class, nv2, nv1), 0 where all neighbours are vacant, or 1
+    kink_ueV: float  # binding of Li at a kink of the bulk
     absorption: np.ndarray  # float64[3]: k_abs times the reservoir's fraction of each species
     bulk_binding_ueV: np.ndarray  # int32[3]: species, in bulk Li
     inverse_kT: float  # 1/µeV
@@ -212,6 +226,10 @@ class Channels(NamedTuple):
     unit_Hz: float
     strip: float  # of the whole box, at a given current
     strip_per_weight: float  # at a given voltage: rate of an atom with strip weight 1
+    plate_per_weight: float  # at a given voltage: rate on a vacant site with plate weight 1
+    exchange: float  # at a given current: product of the two, if the exchange takes place, or 0
+    plates: bool  # whether there is reduction, so that plate weights are kept up to date
+    forgetting: float  # share of the measured activity that is forgotten with each strip
     emission: float  # of the whole box
     absorbs: bool
     creep: np.ndarray  # float64[L1 sites + 1]: closing of a void vacancy by VACANT_L1, or empty
@@ -246,9 +264,13 @@ class State(NamedTuple):
     site_state: np.ndarray  # int32[sites with walls]
     hops: Bins
     strips: Bins  # of 2 * column + (0 for L1, 1 for L2)
+    plates: Bins  # of the same members
     counters: np.ndarray  # int64[N_COUNTERS]
     clock: np.ndarray  # float64[N_CLOCK]: TIME, PLACE, …
     dirty: np.ndarray  # int32: sites of L1 and L2 whose strip weight is out of date
+    monomer: np.ndarray  # int64[members of strips]: expected vacancies of an atom, -1 a vacancy
+    isolated: np.ndarray  # int64[2]: isolated vacancies in L1 and L2, seen and expected (in units)
+    activity: np.ndarray  # float64[2]: the same, summed over the strips of the recent past
 
 
 class Scratch(NamedTuple):
@@ -264,7 +286,7 @@ class Limits(NamedTuple):
     """Absolute values at which `advance` returns."""
 
     events: int
-    strips: int
+    strips: int  # net charge in atoms: strips less plates
     attempts: int
     vacant_L1: int
     time_s: float  # the clock stops exactly here, and time is up
@@ -276,7 +298,7 @@ class EventLog(NamedTuple):
     """Record of every event; empty arrays when not wanted. Sites are the user's numbers."""
 
     kind: np.ndarray  # int8
-    site_from: np.ndarray  # int64, -1 for an absorption or closure: metal from the reservoir
+    site_from: np.ndarray  # int64, -1 for absorption, closure and plate: metal from outside
     site_to: np.ndarray  # int64, -1 for a strip or an emission
     species: np.ndarray  # int8; of a closure, the atom that entered at the top
     time_s: np.ndarray  # float64

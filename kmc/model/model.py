@@ -43,7 +43,7 @@ class Model:
     electrode_thickness_um : float
         Distance from the box to the sink of vacancies; infinite closes the reservoir.
     strip_weight_lambda : float
-        λ in w = exp(−λ (B − B_ref)/kT).
+        λ, share of the differences in binding that oxidation feels; reduction feels the rest.
     reservoir_mg_fraction : float
         Mg fraction of the metal that refills absorbed vacancies.
     saddle_floor_eV, max_hops_per_strip_per_site : float, optional
@@ -56,7 +56,15 @@ class Model:
     stack_pressure_MPa : float
         Pressure under which the metal creeps; 0 switches creep off.
     overpotential_V : float, optional
-        Charge-transfer overpotential held instead of a current.
+        Overpotential held instead of a current.
+    pattern_um : float, optional
+        Edge of the square of the cell that the box stands for in the constriction of the current;
+        by default it is the box as it is.
+    exchange : bool
+        At a given current, also strip and plate what oxidation and reduction exchange beyond it.
+    series_resistance_ohm_cm2 : float
+        Everything in series with the interface: the electrolyte's thickness over κ, the other
+        electrode.
     interphase : Interphase, optional
         Chemistries of the interface; by default all of it is that of `parameters`.
     bin_unit_Hz : float, optional
@@ -78,6 +86,9 @@ class Model:
     box_resistance_share: float = 0.2
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
+    pattern_um: float | None = None
+    series_resistance_ohm_cm2: float = 0.0
+    exchange: bool = False
     interphase: Interphase | None = None
     bin_unit_Hz: float | None = None
     superbasins: bool = False
@@ -130,21 +141,111 @@ class Model:
     def strip_rate_per_site_Hz(self) -> float:
         """Atoms stripped per second and L1 site: j A/e over the sites.
 
-        Where a voltage is held instead of a current it is what the flat, pure interface would pass.
+        Where a voltage is held instead of a current it is what the flat, pure interface would pass
+        in equilibrium with the metal's kinks.
         """
-        current = self.current_density_mA_cm2
-        if self.overpotential_V is not None:
-            current = self.current_density_at_mA_cm2(self.overpotential_V, 1.0)
-        return electrochemistry.strip_rate_Hz(current, self.lattice.site_area_A2)
-
-    def current_density_at_mA_cm2(self, charge_transfer_V: float, mean_weight: float) -> float:
-        """Current density of an interface with this mean strip weight at an overpotential."""
-        return electrochemistry.current_density_mA_cm2(
-            charge_transfer_V,
-            self.parameters.value("exchange_current_density_mA_cm2"),
-            mean_weight,
-            self.temperature_K,
+        if self.overpotential_V is None:
+            current = self.current_density_mA_cm2
+            return electrochemistry.strip_rate_Hz(current, self.lattice.site_area_A2)
+        forward, backward = electrochemistry.charge_transfer_factors(
+            self.overpotential_V, self.temperature_K, self.alpha
         )
+        return self.exchange_rate_per_site_Hz * (forward - backward)
+
+    @property
+    def exchange_current_density_mA_cm2(self) -> float:
+        return self.parameters.value("exchange_current_density_mA_cm2")
+
+    @property
+    def exchange_rate_per_site_Hz(self) -> float:
+        """Rate at which an atom of a flat, pure L1 is oxidised at η = 0: j0 A/e over the sites."""
+        return electrochemistry.strip_rate_Hz(
+            self.exchange_current_density_mA_cm2, self.lattice.site_area_A2
+        )
+
+    @property
+    def alpha(self) -> float:
+        """α, share of the overpotential that drives oxidation."""
+        key = "charge_transfer_coefficient"
+        return self.parameters.value(key) if self.parameters.has(key) else 0.5
+
+    def charge_transfer_rates_Hz(self, overpotential_V: float) -> tuple[float, float]:
+        """Rates of oxidation and of reduction at weight 1 (`sums_of_weights` of the kernels).
+
+        With w_i = exp[−λ (B_i − B_ref)/kT] and v_i = exp[(1 − λ)(B_i − B_ref)/kT] site i has
+        r_ox = k w_i exp[α eη/kT] and r_red = k v_i exp[(B_ref − B_k)/kT] exp[−(1 − α) eη/kT], so
+        that r_ox/r_red = exp[(eη − (B_i − B_k))/kT], B_k being the binding at a kink of the bulk.
+        """
+        forward, backward = electrochemistry.charge_transfer_factors(
+            overpotential_V, self.temperature_K, self.alpha
+        )
+        rate = self.exchange_rate_per_site_Hz
+        to_kink = math.exp((self.strip_reference_ueV - self.kink_ueV) / self.kT_ueV)
+        return rate * forward, rate * to_kink * backward
+
+    @property
+    def conductivity_mS_cm(self) -> float | None:
+        """κ of the electrolyte at this temperature; None where the set does not give it."""
+        values = self.parameters
+        if not values.has("electrolyte_conductivity_mS_cm"):
+            return None
+        activation_eV = 0.0
+        if values.has("electrolyte_activation_eV"):
+            activation_eV = values.value("electrolyte_activation_eV")
+        return electrochemistry.conductivity_mS_cm(
+            values.value("electrolyte_conductivity_mS_cm"), activation_eV, self.temperature_K
+        )
+
+    def charge_transfer(self) -> dict[str, float | None]:
+        """Everything the overpotential follows from besides the state of the box, JSON-able."""
+        values = self.parameters
+        exchange, conductivity = self.exchange_current_density_mA_cm2, self.conductivity_mS_cm
+        rim = "rim_exchange_weight"
+        wagner = None
+        if conductivity is not None:
+            wagner = electrochemistry.wagner_length_um(conductivity, exchange, self.temperature_K)
+        return {
+            "exchange_current_density_mA_cm2": exchange,
+            "alpha": self.alpha,
+            "lattice_parameter_A": self.lattice.lattice_parameter_A,
+            "strip_weight_lambda": self.strip_weight_lambda,
+            "kink_binding_eV": self.kink_ueV / MICRO_eV,
+            "flat_binding_eV": self.strip_reference_ueV / MICRO_eV,
+            "conductivity_mS_cm": conductivity,
+            "wagner_length_um": wagner,
+            "pattern_um": self.pattern_um,
+            "pattern_scale": self.pattern_scale,
+            "rim_exchange_weight": values.value(rim) if values.has(rim) else None,
+            "series_resistance_ohm_cm2": self.series_resistance_ohm_cm2,
+        }
+
+    @property
+    def pattern_scale(self) -> float:
+        """Length of the cell's contact pattern over that of the box, 1 unless it is given."""
+        if self.pattern_um is None:
+            return 1.0
+        return self.pattern_um * A_per_um / math.sqrt(self.interface_area_A2)
+
+    def effective_area(self, contact_fraction: float, rim_per_A: float) -> float:
+        """Share of the area that carries charge transfer: the contact, and its rim.
+
+        The rim counts where the length of the pattern is given; at the scale of the box, a few
+        nanometres, its weight is that of the box and of no cell.
+        """
+        key = "rim_exchange_weight"
+        if self.pattern_um is None or not self.parameters.has(key):
+            return contact_fraction
+        return electrochemistry.effective_area(
+            contact_fraction,
+            self.parameters.value(key),
+            self.lattice.lattice_parameter_A,
+            rim_per_A / self.pattern_scale,
+        )
+
+    @property
+    def kink_ueV(self) -> float:
+        """Binding of Li at a kink of the bulk, half that of a bulk atom."""
+        return self.hamiltonian.bulk_formation_ueV
 
     @property
     def strip_rate_Hz(self) -> float:
@@ -325,6 +426,18 @@ class Model:
             lowest += n * min(0, int(bond[LI, LI:].min()))
         return lowest
 
+    def strongest_strip_ueV(self) -> int:
+        """Above the binding of every electroactive atom, likewise."""
+        h = self.hamiltonian
+        strongest = self.strip_reference_ueV
+        for layer in (1, 2):
+            n1, n2 = h.n_neighbours[:, layer]
+            bonds = n1 * h.bond1[LI, LI:].max() + n2 * h.bond2[LI, LI:].max()
+            beside_mg = max(0, h.chi) * n1 if layer == 1 else 0
+            for other in self.hamiltonians:
+                strongest = max(strongest, int(bonds - other.phi[LI, layer] + beside_mg))
+        return strongest
+
     def closure_rate_Hz(self, contact_fraction: float) -> float:
         """Rate at which creep closes one void vacancy: c ε̇ at the stress of this contact."""
         return creep.closure_rate_Hz(
@@ -378,6 +491,12 @@ def _check(model: Model) -> None:
         )
     if model.superbasins:
         _check_superbasins(model)
+    if model.exchange and model.alpha != 0.5:
+        raise InputError(
+            "exchange = True is made for charge_transfer_coefficient = 0.5, and the parameter set "
+            f"{model.parameters.name!r} has {model.alpha:g}",
+            advice="Set exchange = False, or hold a voltage: there every coefficient goes.",
+        )
     _check_temperature(model)
     strips = model.current_density_mA_cm2 > 0 or model.overpotential_V is not None
     if model.has_interface and strips:
@@ -387,11 +506,11 @@ def _check(model: Model) -> None:
 def _check_superbasins(model: Model) -> None:
     lattice = model.lattice
     flat = lattice.unit_cell.name == "bcc_100" and model.has_interface and model.interphase is None
-    driven = model.stack_pressure_MPa > 0 or model.overpotential_V is not None
+    driven = model.stack_pressure_MPa > 0 or model.overpotential_V is not None or model.exchange
     if driven or not flat or model.reservoir_mg_fraction > 0:
         raise InputError(
             "superbasins = True is made for pure Li on one chemistry of bcc_100 at an interface, "
-            "with a given current and without pressure",
+            "with a given current and without pressure or exchange",
             advice="Set superbasins = False.",
         )
 
@@ -414,15 +533,10 @@ def _check_temperature(model: Model) -> None:
 
 def _check_strip_weights(model: Model) -> None:
     """Refuse weights that span more octaves than the bins: no draw might ever be accepted."""
-    h = model.hamiltonian
-    strongest = model.strip_reference_ueV
-    for layer in (1, 2):
-        n1, n2 = h.n_neighbours[:, layer]
-        bonds = n1 * h.bond1[LI, LI:].max() + n2 * h.bond2[LI, LI:].max()
-        beside_mg = max(0, h.chi) * n1 if layer == 1 else 0
-        for other in model.hamiltonians:
-            strongest = max(strongest, int(bonds - other.phi[LI, layer] + beside_mg))
-    span_eV = model.strip_weight_lambda * (strongest - model.weakest_strip_ueV()) / MICRO_eV
+    share = model.strip_weight_lambda
+    if model.overpotential_V is not None or model.exchange:
+        share = max(share, 1.0 - share)
+    span_eV = share * (model.strongest_strip_ueV() - model.weakest_strip_ueV()) / MICRO_eV
     octaves = span_eV / (K_B_eV * model.temperature_K * math.log(2))
     if octaves > _STRIP_OCTAVES:
         lowest_K = model.temperature_K * octaves / _STRIP_OCTAVES

@@ -24,6 +24,7 @@ file holds only the differences: it inherits the inputs of that set, not its ref
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,7 +52,7 @@ from kmc.common.validation import (
     show,
 )
 from kmc.errors import InputError
-from kmc.model.quantities import QUANTITIES
+from kmc.model.quantities import QUANTITIES, RETIRED
 
 SPECIES = (("Li",), ("Li", "Mg"))
 
@@ -283,7 +284,12 @@ def load_parameters(
         No such set, an invalid file, or an override of a quantity that the set does not have.
     """
     path = catalogue.locate("params", name_or_path)
-    tables = _with_base(catalogue.read_toml(path), path)
+    tables = _with_base(_without_retired(catalogue.read_toml(path), path), path)
+    overrides = {
+        key: value
+        for key, value in (overrides or {}).items()
+        if not (key in RETIRED and _warn(key, where(key) if where else "in the overrides"))
+    }
     try:
         parameters = ParameterSet.model_validate(tables, context={"source": str(path)})
     except ValidationError as error:
@@ -291,6 +297,30 @@ def load_parameters(
         raise
     parameters._origin = str(path)
     return _override(parameters, overrides, where, shown) if overrides else parameters
+
+
+def _warn(key: str, place: str) -> bool:
+    """Say that a quantity of an earlier version is left out; always True."""
+    warnings.warn(f"{key} {place} is ignored: {RETIRED[key]}", UserWarning, stacklevel=2)
+    return True
+
+
+def _without_retired(tables: dict, path: Path) -> dict:
+    """A file's tables without quantities of earlier versions, and without sources only they had."""
+    quantities = tables.get("quantities")
+    if not isinstance(quantities, dict) or not RETIRED.keys() & quantities.keys():
+        return tables
+    kept = {key: q for key, q in quantities.items() if key not in RETIRED}
+
+    def cited(some: dict) -> set[str]:
+        listed = (q.get("source", []) for q in some.values() if isinstance(q, dict))
+        return {key for s in listed for key in ([s] if isinstance(s, str) else s)}
+
+    gone = cited({key: q for key, q in quantities.items() if key in RETIRED}) - cited(kept)
+    for key in quantities.keys() - kept.keys():
+        _warn(key, f"in {path}")
+    sources = {k: s for k, s in tables.get("sources", {}).items() if k not in gone}
+    return {**tables, "quantities": kept, "sources": sources}
 
 
 def _with_base(tables: dict, path: Path) -> dict:

@@ -37,6 +37,8 @@ class Process:
         The same for events in which the atom that enters or leaves is Mg; None for Li only.
     since_schema : int
         First schema of trajectories that has the columns.
+    optional : bool
+        The columns came without a new schema: a file may lack them.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Process:
     counter_Mg: int | None = None
     description_Mg: str = ""
     since_schema: int = 1
+    optional: bool = False
 
 
 PROCESSES = (
@@ -108,6 +111,17 @@ PROCESSES = (
         counter_Mg=tables.CLOSURES_MG,
         description_Mg="Closures for which an Mg atom entered at the top, so far",
         since_schema=2,
+    ),
+    Process(
+        name="plate",
+        plural="plates",
+        code=tables.PLATE,
+        column="plates",
+        counter=tables.PLATES,
+        description="Li ions plated from the electrolyte onto the metal, so far",
+        vacancies=-1,
+        electrons=-1,
+        optional=True,
     ),
 )
 

@@ -44,6 +44,12 @@ class Meaning(NamedTuple):
 _ENERGY = (-10.0, 10.0)
 _BARRIER = (0.0, 10.0)
 
+# Quantities of earlier versions: a file that has one is read without it, and a warning says why.
+RETIRED: dict[str, str] = {
+    "contact_magnification": "constriction is now that of the true length of the contact pattern; "
+    "give conditions.contact_pattern_um in the run file, or leave it at the length of the box",
+}
+
 QUANTITIES: dict[str, Meaning] = {
     "lattice_parameter_A": Meaning("edge of the cubic bcc cell", 0, 100, positive=True),
     "molar_volume_cm3_mol": Meaning("molar volume of the metal", 0, 1000, True, "target"),
@@ -78,6 +84,17 @@ QUANTITIES: dict[str, Meaning] = {
     "exchange_current_density_mA_cm2": Meaning(
         "exchange current density of the flat interface", 0, 1e6, positive=True
     ),
+    "charge_transfer_coefficient": Meaning(
+        "share α of the overpotential that drives oxidation; 0.5 where a set does not give it",
+        0.01,
+        0.99,
+    ),
+    "rim_exchange_weight": Meaning(
+        "exchange of the rim of a contact beyond that of flat contact: flat sites to each lattice "
+        "parameter of rim",
+        0,
+        1e6,
+    ),
     "creep_reference_rate_per_s": Meaning(
         "strain rate of steady creep at the reference stress and 298.15 K", 0, 1e6, positive=True
     ),
@@ -98,9 +115,6 @@ QUANTITIES: dict[str, Meaning] = {
     ),
     "electrolyte_activation_eV": Meaning(
         "activation energy of the electrolyte's conductivity", *_BARRIER
-    ),
-    "contact_magnification": Meaning(
-        "how much larger the contact pattern of the cell is than that of the box", 0, 1e9
     ),
     "pair_bond_eV": Meaning("bond between first neighbours of the lattice gas", *_ENERGY),
     "work_of_adhesion_J_m2": Meaning("work of adhesion to the electrolyte", 0, 100, role="target"),

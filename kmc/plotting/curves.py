@@ -93,38 +93,85 @@ def _draw_contact(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:
 
 def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:
     volts = [t.samples["overpotential_V"] for t in trajectories]
+    terms = _terms(trajectories[0]) if len(xs) == 1 else {}
     known = [np.isfinite(v) for v in volts]
     highest = max((v[k].max(initial=0.0) for v, k in zip(volts, known, strict=True)), default=0.0)
     scale, unit = (1e3, "mV") if highest < 1 else (1.0, "V")
+    if terms and known[0].any():
+        _stack(axes, xs[0], terms, known[0], scale)
     for index, (x, v, k) in enumerate(zip(xs, volts, known, strict=True)):
         colours = _of(index) if len(xs) > 1 else {"colour": style.VERMILLION}
+        if terms:
+            colours = {"colour": style.BLACK}
         if k.any():
             style.line(axes, x[k], v[k] * scale, **colours)
         if not k.all():
             _mark_lost(axes, x, x[~k], colours["colour"] if len(xs) > 1 else style.BLACK)
     room = 1.12
-    if len(xs) == 1 and known[0].any():
-        _draw_terms(axes, xs[0], trajectories[0], scale)
-        room = 1.35 if axes.get_legend() else room
+    rest = [_without_concentration(t) for t in trajectories]
+    if len(xs) > 1 and any(r is not None for r in rest):
+        for index, (x, r, k) in enumerate(zip(xs, rest, known, strict=True)):
+            if r is not None and k.any():
+                axes.plot(x[k], r[k] * scale, lw=0.7, **_of_thin(index))
+        keys = [
+            Line2D([], [], color=style.BLACK, lw=1.3, label="total"),
+            Line2D([], [], color=style.BLACK, lw=0.7, label="without concentration"),
+        ]
+        axes.legend(handles=keys, loc="upper right", ncols=2, handlelength=1.8)
+        room = 1.4
+    elif axes.get_legend_handles_labels()[0]:
+        axes.legend(
+            loc="upper left", ncols=2, handlelength=1.2, columnspacing=1.0, handletextpad=0.5
+        )
+        room = 1.5
     axes.set_ylim(0, room * highest * scale if highest > 0 else 1.0)
     axes.set_ylabel(f"overpotential ({unit})")
 
 
-def _draw_terms(axes: Axes, x, trajectory: Trajectory, scale: float) -> None:
-    """Terms of the overpotential of a single run, if its file has them."""
-    terms = {
-        "charge transfer": ("overpotential_charge_transfer_V", style.BLUE, "--"),
-        "constriction": ("overpotential_constriction_V", style.GREEN, "-."),
+# What the stack is built of, bottom to top: what rises with lost contact stands at the bottom.
+_TERMS = {
+    "overpotential_charge_transfer_V": ("charge transfer", style.ORANGE),
+    "overpotential_constriction_V": ("constriction", style.GREEN),
+    "overpotential_series_V": ("series", style.GREY),
+    "overpotential_concentration_V": ("vacancies (concentration)", style.SKY),
+}
+_SHOWN = 0.002  # of the highest total: thinner layers of the stack are left out
+
+
+def _terms(trajectory: Trajectory) -> dict[str, np.ndarray]:
+    """Terms of the overpotential of a run that are thick enough to be seen."""
+    samples = trajectory.samples
+    there = {name: samples[name] for name in _TERMS if name in samples}
+    finite = {name: volts[np.isfinite(volts)] for name, volts in there.items()}
+    highest = max((np.abs(volts).max(initial=0.0) for volts in finite.values()), default=0.0)
+    return {
+        name: volts
+        for name, volts in there.items()
+        if highest > 0 and np.abs(finite[name]).max(initial=0.0) > _SHOWN * highest
     }
-    for label, (name, colour, dashes) in terms.items():
-        if name in trajectory.samples:
-            volts = trajectory.samples[name]
-            known = np.isfinite(volts)
-            style.line(
-                axes, x[known], volts[known] * scale, colour, linestyle=dashes, lw=0.9, label=label
-            )
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper left", ncols=2, handlelength=2.2, columnspacing=1.0)
+
+
+def _without_concentration(trajectory: Trajectory) -> np.ndarray | None:
+    """The overpotential less what the vacancies cost; None where the file does not say."""
+    samples, name = trajectory.samples, "overpotential_concentration_V"
+    return samples["overpotential_V"] - samples[name] if name in samples else None
+
+
+def _of_thin(index: int) -> dict:
+    options = style.run_style(index)
+    return {"color": options["color"], "linestyle": options["linestyle"]}
+
+
+def _stack(axes: Axes, x, terms: dict[str, np.ndarray], known, scale: float) -> None:
+    """The terms of the overpotential on top of each other."""
+    below = np.zeros(np.count_nonzero(known))
+    for name, volts in terms.items():
+        label, colour = _TERMS[name]
+        above = below + volts[known] * scale
+        axes.fill_between(
+            x[known], below, above, color=colour, alpha=0.55, linewidth=0, label=label
+        )
+        below = above
 
 
 def _mark_rest(axes_pair, start: float, colour: str, *, label: bool) -> None:

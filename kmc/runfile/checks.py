@@ -29,6 +29,7 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     current = conditions.current_density_mA_cm2
     periodic = run.system.boundary == "periodic"
     problems += _voltage(run, origin)
+    problems += _charge_exchange(run, origin)
     flows = run.has_current
     if periodic and conditions.stack_pressure_MPa:
         shown = origin.shown("conditions", "stack_pressure_MPa", conditions.stack_pressure_MPa)
@@ -79,6 +80,23 @@ def _voltage(run: RunFile, origin: Origin) -> list[Problem]:
             )
         ]
     return []
+
+
+def _charge_exchange(run: RunFile, origin: Origin) -> list[Problem]:
+    """Exchange beyond the net current goes with a given current, and with it alone."""
+    conditions = run.conditions
+    if not conditions.exchange or conditions.current_density_mA_cm2 > 0:
+        return []
+    said = origin.shown("conditions", "exchange", True)
+    if conditions.overpotential_V is not None:
+        return [
+            Problem(
+                f"{said} goes with a given current; a held voltage strips and plates anyway",
+                "Remove it (--set conditions.exchange=false).",
+            )
+        ]
+    advice = "Set current_density_mA_cm2 above 0, or exchange = false."
+    return [Problem(f"{said} needs a current above 0", advice)]
 
 
 def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
@@ -193,6 +211,7 @@ def _superbasins(run: RunFile, origin: Origin, flows: bool) -> list[Problem]:
         ("conditions", "overpotential_V", conditions.overpotential_V): (
             conditions.overpotential_V is not None
         ),
+        ("conditions", "exchange", conditions.exchange): conditions.exchange,
         ("conditions", "current_density_mA_cm2", conditions.current_density_mA_cm2): not flows,
         ("interface", "chemistry", "several"): bool(run.interface.chemistry),
     }
@@ -203,8 +222,8 @@ def _superbasins(run: RunFile, origin: Origin, flows: bool) -> list[Problem]:
     return [
         Problem(
             f"{shown} cannot be combined with {', '.join(found)}",
-            "Superbasins need pure Li on bcc_100 at an interface, a given current and no pressure. "
-            "Remove it (--set acceleration.superbasins=false).",
+            "Superbasins need pure Li on bcc_100 at an interface, a given current, and neither "
+            "pressure nor exchange. Remove it (--set acceleration.superbasins=false).",
         )
     ]
 

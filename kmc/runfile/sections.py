@@ -208,7 +208,7 @@ class Conditions(Checked):
     )
     overpotential_V: Number | None = _key(
         None,
-        "held instead of a current: the strip rate follows from the interface",
+        "held instead of a current: atoms are stripped and plated at the rates of their sites",
         example=0.02,
         gt=0,
         le=1,
@@ -227,6 +227,27 @@ class Conditions(Checked):
         "how strongly weakly bound atoms are stripped first; 0 is uniform",
         ge=0,
         le=1,
+    )
+    contact_pattern_um: Number | None = _key(
+        None,
+        "edge of the square of the cell whose contacts the box stands for: scales constriction and "
+        "rims; without it they are those of the box as it is, a few nanometres",
+        example=6.0,
+        gt=0,
+        le=1e6,
+    )
+    series_resistance_ohm_cm2: Number = _key(
+        0.0,
+        "in series with the interface: thickness of the electrolyte over its conductivity, the "
+        "other electrode",
+        ge=0,
+        le=1e9,
+    )
+    exchange: Annotated[bool, BeforeValidator(_flag)] = _key(
+        False,
+        "at a given current, also strip and plate what oxidation and reduction exchange beyond it, "
+        "in pairs; a held voltage always does",
+        allowed="true or false",
     )
 
     def model_post_init(self, context: Any) -> None:

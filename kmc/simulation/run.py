@@ -281,6 +281,13 @@ class Simulation:
             parts.append(f"{events / wall_s / 1e6:.2f} M events/s")
         return "  ".join(parts)
 
+    def _charge_transfer(self) -> dict:
+        """What the overpotential follows from, where there is an interface to pass a current."""
+        there = self.parameters.has("exchange_current_density_mA_cm2")
+        if not (self.model.has_interface and there):
+            return {}
+        return {"charge_transfer": self.model.charge_transfer()}
+
     def resolved(self) -> dict:
         """Everything that determines this run, as plain JSON-able data."""
         h = self.model.hamiltonian
@@ -319,6 +326,7 @@ class Simulation:
                 "classes": self.model.hop_classes(),
                 **_lone_vacancies(self.model),
             },
+            **self._charge_transfer(),
             "reservoir": {
                 "absorption_rate_Hz": self.model.absorption_rate_Hz,
                 "emission_rate_per_site_Hz": self.model.emission_rate_per_site_Hz,
@@ -350,6 +358,9 @@ def _model(
         stack_pressure_MPa=conditions.stack_pressure_MPa,
         electrode_thickness_um=conditions.electrode_thickness_um,
         strip_weight_lambda=conditions.strip_weight_lambda,
+        pattern_um=conditions.contact_pattern_um,
+        series_resistance_ohm_cm2=conditions.series_resistance_ohm_cm2,
+        exchange=conditions.exchange,
         reservoir_mg_fraction=run.system.mg_fraction,
         saddle_floor_eV=run.acceleration.saddle_floor_eV,
         max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,

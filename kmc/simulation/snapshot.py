@@ -24,7 +24,7 @@ _RECOUNTED = {
 _SUMS = {
     "hops, by class and way": (
         tables.HOPS,
-        list(range(tables.HOPS_BY_WAY, tables.N_COUNTERS)),
+        list(range(tables.HOPS_BY_WAY, tables.HOPS_END)),
     ),
     "events, by kind": (
         tables.EVENTS,
@@ -41,19 +41,24 @@ def take(engine: Engine) -> dict:
     dict
         ``occupancy`` uint8 (n_sites,); ``counters`` int64; ``clock`` float64; ``hop_bins`` and
         ``strip_bins`` int32 (members, 2), rows of bin and site in the order within the bins;
-        ``dirty`` int32, sites whose strip weight is out of date; ``alloy``; ``generator``;
-        ``charge_transfer_V``, None in a run at given current.
+        ``plate_bins`` likewise; ``dirty`` int32, sites whose strip weight is out of date;
+        ``monomer`` int64, what each member of the strip bins adds to the isolated vacancies;
+        ``activity`` float64 (2,); ``alloy``; ``generator``; ``interface_V``, None in a run at
+        given current.
     """
     state = engine.state
     return {
         "alloy": isinstance(engine.law, tables.TwoSpecies),
-        "charge_transfer_V": engine.charge_transfer_V,
+        "interface_V": engine.interface_V,
         "generator": engine.rng.bit_generator.state,
         "occupancy": engine.occupancy(),
         "counters": state.counters.copy(),
         "clock": state.clock.copy(),
         "hop_bins": _rows(engine.bin_members("hops")),
         "strip_bins": _rows(engine.bin_members("strips")),
+        "plate_bins": _rows(engine.bin_members("plates")),
+        "monomer": state.monomer.copy(),
+        "activity": state.activity.copy(),
         "dirty": _dirty_sites(engine).astype(np.int32),
     }
 
@@ -82,8 +87,8 @@ def restore(model: Model, saved: dict) -> Engine:
         engine = Engine(model, saved["occupancy"], rng, alloy=bool(saved["alloy"]))
         counters = np.asarray(saved["counters"], dtype=np.int64)
         _restore_order(engine, saved, counters)
-        if saved["charge_transfer_V"] is not None:
-            engine.set_charge_transfer_V(float(saved["charge_transfer_V"]))
+        if saved["interface_V"] is not None:
+            engine.set_interface_V(float(saved["interface_V"]))
         rng.bit_generator.state = saved["generator"]
         problems = differences(engine)
     except (KeyError, IndexError, ValueError, TypeError, OverflowError) as problem:
@@ -104,22 +109,32 @@ def _restore_order(engine: Engine, saved: dict, counters: np.ndarray) -> None:
     """Replace the order of the members, counters and clock of a new engine by the saved ones."""
     state, lattice = engine.state, engine.model.lattice
     numbering = engine.model.kernel_lattice
-    if counters.shape != state.counters.shape:
+    if counters.ndim != 1 or not tables.HOPS_END <= counters.size <= state.counters.size:
         raise ValueError(f"{counters.size} counters instead of {state.counters.size}")
     hop_bins, strip_bins, dirty = saved["hop_bins"], saved["strip_bins"], saved["dirty"]
+    plate_bins = saved["plate_bins"]
     for sites, end in (
         (hop_bins[:, 1], lattice.n_sites),
         (strip_bins[:, 1], 2 * lattice.sites_per_layer),
+        (plate_bins[:, 1], 2 * lattice.sites_per_layer),
         (dirty, 2 * lattice.sites_per_layer),
     ):
         if sites.size and not 0 <= sites.min() <= sites.max() < end:
             raise ValueError("a site outside the box")
     _fill(state.hops, hop_bins[:, 0], numbering.kernel_sites(hop_bins[:, 1]))
-    _fill(state.strips, strip_bins[:, 0], numbering.strip_members(strip_bins[:, 1]))
+    for bins, rows in ((state.strips, strip_bins), (state.plates, plate_bins)):
+        _fill(bins, rows[:, 0], numbering.strip_members(rows[:, 1]))
     state.site_state[state.dirty[: engine.count(tables.N_DIRTY)]] &= ~tables.DIRTY
     state.dirty[: dirty.size] = numbering.kernel_sites(dirty)
     state.site_state[state.dirty[: dirty.size]] |= tables.DIRTY
-    state.counters[:] = counters
+    state.counters[:] = 0
+    state.counters[: counters.size] = counters  # later ones count what was not there yet
+    monomer = np.asarray(saved["monomer"], dtype=np.int64)
+    if monomer.shape != state.monomer.shape:
+        raise ValueError(f"{monomer.size} sites at the interface instead of {state.monomer.size}")
+    state.monomer[:] = monomer
+    state.isolated[:] = _isolated(monomer)
+    state.activity[:] = saved["activity"]
     state.clock[:] = saved["clock"]
 
 
@@ -135,6 +150,11 @@ def _fill(bins: tables.Bins, numbers: np.ndarray, members: np.ndarray) -> None:
         bins.where[inside] = (int(b) << selection.POSITION_BITS) | np.arange(inside.size)
     bins.window[:] = _masses(bins)
     bins.top[:] = np.arange(1, selection.N_WINDOWS + 1) * (1 << selection.WINDOW_BITS) - 1
+
+
+def _isolated(monomer: np.ndarray) -> np.ndarray:
+    """Isolated vacancies seen and expected, from what each member adds to them."""
+    return np.array([np.count_nonzero(monomer < 0), monomer[monomer > 0].sum()])
 
 
 def _masses(bins: tables.Bins) -> np.ndarray:
@@ -178,7 +198,7 @@ def differences(engine: Engine) -> list[str]:
     problems += _compare_sites(
         engine, "bin of a vacancy", _bins(state.hops), _bins(fresh.state.hops)
     )
-    loop.update_strip_weights(fresh.geometry, fresh.law, fresh.state, fresh.scratch)
+    loop.update_strip_weights(fresh.geometry, fresh.law, fresh.channels, fresh.state, fresh.scratch)
     clean = np.ones(state.strips.where.size, dtype=bool)
     clean[model.kernel_lattice.strip_members(_dirty_sites(engine))] = False
     wrong = clean & (_bins(state.strips) != _bins(fresh.state.strips))
@@ -186,7 +206,23 @@ def differences(engine: Engine) -> list[str]:
         f"strip weight of column {member // 2} in L{1 + member % 2} is in the wrong bin"
         for member in np.flatnonzero(wrong)[:1]
     ]
-    for name, bins in (("hops", state.hops), ("strips", state.strips)):
+    if engine.channels.plates:
+        wrong = clean & (_bins(state.plates) != _bins(fresh.state.plates))
+        problems += [
+            f"plate weight of column {member // 2} in L{1 + member % 2} is in the wrong bin"
+            for member in np.flatnonzero(wrong)[:1]
+        ]
+    wrong = clean & (state.monomer != fresh.state.monomer)
+    problems += [
+        f"column {member // 2} in L{1 + member % 2} is not counted as the isolated vacancy, or "
+        "atom among atoms, that it is or is not"
+        for member in np.flatnonzero(wrong)[:1]
+    ]
+    for name, running, summed in zip(
+        ("seen", "expected"), state.isolated, _isolated(state.monomer), strict=True
+    ):
+        problems += _compare(f"isolated vacancies {name}", int(running), int(summed))
+    for name, bins in (("hops", state.hops), ("strips", state.strips), ("plates", state.plates)):
         problems += _disorder(name, bins)
     return problems
 

@@ -13,11 +13,13 @@ from kmc.simulation.engine import UNLIMITED, Engine
 
 _ROUNDING = 1e-6  # keeps 2 monolayers of 1024 sites at 2048 atoms, not 2049
 
-_COUNTERS = {
-    "before_strip": tables.STRIPS,
-    "events": tables.EVENTS,
-    "vacant_L1": tables.VACANT_L1,
-}
+_COUNTERS = {"events": tables.EVENTS, "vacant_L1": tables.VACANT_L1}
+
+
+def _count(engine: Engine, counter: str) -> int:
+    """What the loop compares with a limit: a counter, or the net charge in atoms."""
+    return engine.net_strips if counter == "before_strip" else engine.count(_COUNTERS[counter])
+
 
 _ENDINGS = {
     tables.NO_ELECTROACTIVE: "no electroactive atom left at the interface",
@@ -91,7 +93,7 @@ class StopRules:
                 way = max(1, value - start_vacant_L1)
                 done.append((engine.count(tables.VACANT_L1) - start_vacant_L1) / way)
             else:
-                done.append(engine.count(_COUNTERS[counter]) / max(1, value))
+                done.append(_count(engine, counter) / max(1, value))
         if self.stop.wall_time_s:
             done.append(wall_time_s / self.stop.wall_time_s)
         return min(1.0, max(done))
@@ -122,7 +124,7 @@ def _reached(limit: str, value: float, engine: Engine) -> bool:
         return engine.time_s >= value
     if limit == "before_strip" and not engine.strip_is_due:
         return False
-    return engine.count(_COUNTERS[limit]) >= value
+    return _count(engine, limit) >= value
 
 
 class Recorder:
@@ -159,7 +161,7 @@ class Recorder:
         ((key, due),) = self.limit().items()
         if not _reached(key, due, engine):
             return False
-        reached = engine.time_s if key == "pause_time_s" else engine.count(_COUNTERS[key])
+        reached = engine.time_s if key == "pause_time_s" else _count(engine, key)
         per_unit = self._sites_per_layer if key == "before_strip" else 1
         multiples = math.floor((reached - self._start) / (per_unit * self.cadence.every))
         self.passed = max(self.passed, multiples - 1)

@@ -134,6 +134,7 @@ _RECORD = {
                 "temperature_K?": _NUMBER,
                 "current_density_mA_cm2?": _NUMBER,
                 "overpotential_V?": _NUMBER_OR_NONE,
+                "exchange?": (bool,),
                 "stack_pressure_MPa?": _NUMBER,
             },
             "interface?": {
@@ -141,6 +142,20 @@ _RECORD = {
                 "void_density_per_um2?": _NUMBER_OR_NONE,
             },
             "rest?": {"time_s?": _NUMBER_OR_NONE, "events?": _NUMBER_OR_NONE},
+        },
+        "charge_transfer?": {
+            "exchange_current_density_mA_cm2": _NUMBER,
+            "alpha": _NUMBER,
+            "lattice_parameter_A": _NUMBER,
+            "strip_weight_lambda": _NUMBER,
+            "kink_binding_eV": _NUMBER,
+            "flat_binding_eV": _NUMBER,
+            "conductivity_mS_cm": _NUMBER_OR_NONE,
+            "wagner_length_um": _NUMBER_OR_NONE,
+            "pattern_um": _NUMBER_OR_NONE,
+            "pattern_scale": _NUMBER,
+            "rim_exchange_weight": _NUMBER_OR_NONE,
+            "series_resistance_ohm_cm2": _NUMBER,
         },
         "interface?": {
             "patches?": [[_NUMBER]],

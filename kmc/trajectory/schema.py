@@ -94,8 +94,10 @@ SAMPLE_COLUMNS = (
         "Time integral of `vacancies` so far: differences of rows give exact averages",
     ),
     column("time_s", FLOAT, "s", "Simulated time"),
-    column("capacity_mAh_cm2", FLOAT, "mAh/cm2", "Charge stripped per interface area"),
-    column("capacity_monolayers", FLOAT, "1", "Stripped atoms per L1 site"),
+    column(
+        "capacity_mAh_cm2", FLOAT, "mAh/cm2", "Net charge (strips less plates) per interface area"
+    ),
+    column("capacity_monolayers", FLOAT, "1", "The same in atoms per L1 site"),
     column(
         "contact_fraction", FLOAT, "1", "Share of L1 sites that hold metal; NaN without interface"
     ),
@@ -106,10 +108,14 @@ SAMPLE_COLUMNS = (
         "overpotential_V",
         FLOAT,
         "V",
-        "Overpotential, the sum of the next two; inf when no atom is electroactive",
+        "Overpotential, the sum of concentration, charge transfer, constriction and series; inf "
+        "when no atom is electroactive",
     ),
     column(
-        "overpotential_charge_transfer_V", FLOAT, "V", "Charge transfer at the electroactive atoms"
+        "overpotential_charge_transfer_V",
+        FLOAT,
+        "V",
+        "Charge transfer through the contacted area; at a held voltage what the other terms leave",
     ),
     column(
         "overpotential_constriction_V",
@@ -140,6 +146,73 @@ SAMPLE_COLUMNS = (
         for name in HOP_CLASSES.values()
         for way, text in _WAYS.items()
     ),
+    column(
+        "overpotential_concentration_V",
+        FLOAT,
+        "V",
+        "kT/e ln of `vacancy_activity`: what the vacancies left in the metal cost",
+    ),
+    column(
+        "overpotential_series_V",
+        FLOAT,
+        "V",
+        "Current times `series_resistance_ohm_cm2` of the run",
+    ),
+    column(
+        "overpotential_sites_V",
+        FLOAT,
+        "V",
+        "At the interface, from the balance of oxidation and reduction of every site of this "
+        "moment: concentration and charge transfer at the scale of the box",
+    ),
+    column(
+        "vacancy_activity",
+        FLOAT,
+        "1",
+        "`vacancies_seen` over `vacancies_expected`, each with one more",
+    ),
+    column(
+        "vacancies_seen",
+        FLOAT,
+        "1",
+        "Isolated vacancies in L1 and L2, summed over the strips of the last 0.1 monolayers",
+    ),
+    column(
+        "vacancies_expected",
+        FLOAT,
+        "1",
+        "Those expected there in equilibrium, summed alike: an activity below the reciprocal is "
+        "not resolved",
+    ),
+    column(
+        "strip_weight",
+        FLOAT,
+        "1",
+        "Oxidation rate of all electroactive atoms over that of a flat L1; NaN without interface",
+    ),
+    column(
+        "rim_per_nm",
+        FLOAT,
+        "1/nm",
+        "Length of the rims of the contact per interface area; NaN without interface",
+    ),
+)
+_TERMS = (
+    "overpotential_concentration_V",
+    "overpotential_series_V",
+    "overpotential_sites_V",
+    "vacancy_activity",
+    "vacancies_seen",
+    "vacancies_expected",
+    "strip_weight",
+    "rim_per_nm",
+)
+# Columns that came without a new schema.
+_OPTIONAL = (
+    *HOPS_BY_WAY,
+    "vacancy_time_s",
+    *_TERMS,
+    *(process.column for process in processes.PROCESSES if process.optional),
 )
 # Columns that files of schema 1 have not.
 _SINCE_2 = (
@@ -156,9 +229,9 @@ _SINCE_2 = (
 def required_columns(version: int) -> tuple[str, ...]:
     """Names of the columns that every file of this schema has.
 
-    Hops by way and the time integral of the vacancies came later, without a new schema.
+    Some columns came later, without a new schema.
     """
-    later = (*HOPS_BY_WAY, "vacancy_time_s", *(_SINCE_2 if version == 1 else ()))
+    later = _OPTIONAL if version > 1 else (*_OPTIONAL, *_SINCE_2)
     return tuple(entry.name for entry in SAMPLE_COLUMNS if entry.name not in later)
 
 
@@ -170,10 +243,8 @@ SAMPLE_CHECKSUM = _count(
 FRAME_COLUMNS = (
     Entry("/frames/events", INTEGER, "1", "Events so far", "frame"),
     Entry("/frames/time_s", FLOAT, "s", "Simulated time", "frame"),
-    Entry("/frames/capacity_monolayers", FLOAT, "1", "Stripped atoms per L1 site", "frame"),
-    Entry(
-        "/frames/capacity_mAh_cm2", FLOAT, "mAh/cm2", "Charge stripped per interface area", "frame"
-    ),
+    Entry("/frames/capacity_monolayers", FLOAT, "1", "Net charge in atoms per L1 site", "frame"),
+    Entry("/frames/capacity_mAh_cm2", FLOAT, "mAh/cm2", "Net charge per interface area", "frame"),
 )
 FRAME_OCCUPANCY = Entry(
     "/frames/occupancy", "|u1", "1", "What each site holds: 0 vacancy, 1 Li, 2 Mg", "frame, site"

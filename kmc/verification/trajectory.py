@@ -25,10 +25,12 @@ from kmc.model.lattice import Lattice
 from kmc.trajectory import schema
 from kmc.trajectory.file import lattice_of
 from kmc.verification.balances import wrong_rows, wrong_ways
+from kmc.verification.interface import Interface
 from kmc.verification.stored import Stored, read_lattice, read_occupancy, read_stored
 
 _POSITION_A = 1e-6  # positions are stored as doubles
 _CAPACITY = 1e-12  # relative; several roundings
+_VOLTS = 1e-9  # relative to 1 or the value: sums in another order
 # Counters that grow with every event of their kind, and those that `events` and `hops` sum up.
 _HOPS = tuple(schema.HOP_CLASSES.values())
 _EVENTS = tuple(process.column for process in processes.PROCESSES)
@@ -158,7 +160,7 @@ class _Audit:
             (f"{frames}: each belongs to a sample of the same time", self._moments),
             (
                 f"{frames}: checksums; vacancies, contact, Mg and energy, to the last µeV, "
-                "follow from every site",
+                "follow from every site; so do constriction, rims and the balance of the sites",
                 self._frames,
             ),
         ]
@@ -395,6 +397,7 @@ class _Audit:
                 expected = f"{mg_at_start + exchanged} by the balance of /samples, row {row}"
                 yield Breach("Mg", "/frames/occupancy", index, f"{mg} Mg atoms", expected)
             yield from self._sample_of(occupancy, index, row)
+            yield from self._interface_of(occupancy, index, row)
         self.progress(len(frames), len(frames))
 
     def _species(self, occupancy: np.ndarray, index: int) -> Iterator[Breach]:
@@ -422,6 +425,33 @@ class _Audit:
             value = f"{sample['energy_eV']:.6f} eV"
             expected = f"{energy / MICRO_eV:.6f} eV by frame {index}"
             yield Breach("energy", "/samples/energy_eV", row, value, expected)
+
+    @cached_property
+    def interface(self) -> Interface | None:
+        """What recomputes the interface of a frame; None where the file does not say enough."""
+        resolved = self.stored.record["resolved"]
+        settings = resolved.get("charge_transfer")
+        if not settings or not self._here(("overpotential_sites_V",)):
+            return None
+        kelvin = resolved["run"]["conditions"]["temperature_K"]
+        return Interface(self.lattice, self.hamiltonians, self.chemistry, settings, kelvin)
+
+    def _interface_of(self, occupancy: np.ndarray, index: int, row: int) -> Iterator[Breach]:
+        """Weights, rims and the terms of the overpotential that a frame decides."""
+        if self.interface is None:
+            return
+        sample = self.rows[row]
+        conditions = self.stored.record["resolved"]["run"]["conditions"]
+        held = conditions.get("overpotential_V") is not None
+        current = float(sample["current_density_mA_cm2"])
+        found = self.interface.columns(occupancy, current)
+        for name, expected in found.items():
+            if held and name == "overpotential_sites_V":
+                continue  # at a held voltage the sites pass what they pass
+            close = abs(sample[name] - expected) <= _VOLTS * max(1.0, abs(expected))
+            if not (close or sample[name] == expected):
+                said, follows = str(sample[name]), f"{expected} by frame {index}"
+                yield Breach("interface", f"/samples/{name}", row, said, follows)
 
 
 def _integers(value: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -43,9 +43,10 @@ def run_paired(setup, seed, events, *, vacancies=6, magnesium=0, every=40, alloy
             paired.compare_state()
     paired.compare_state()
     count = paired.engine.count
-    assert count(tables.EVENTS) == sum(kinds.values()) - kinds[None]
+    assert count(tables.EVENTS) == sum(kinds.values()) - kinds[None] + kinds["exchange"]
     assert count(tables.HOPS) == kinds["hop"]
-    assert count(tables.STRIPS) == kinds["strip"]
+    assert count(tables.STRIPS) == kinds["strip"] + kinds["exchange"]
+    assert count(tables.PLATES) == kinds["plate"] + kinds["exchange"]
     assert count(tables.ABSORBED) == kinds["absorb"]
     assert count(tables.EMITTED) == kinds["emit"]
     assert count(tables.CLOSURES) == kinds["close"]
@@ -175,19 +176,56 @@ def test_creep_event_for_event(name, magnesium):
     assert kinds["close"] >= 5, kinds
 
 
+# Hops slowed down and an exchange current so large that charge transfer keeps up with them.
+FAST_EXCHANGE = {
+    "temperature_K": 600.0,
+    "floor_eV": 0.65,
+    "electrode_thickness_um": 60.0,
+    "layers": 9,
+    "overrides": {"exchange_current_density_mA_cm2": 1e6},
+}
+
+
+@pytest.mark.parametrize(
+    ("alpha", "strength", "volts"),
+    [(0.5, 0.5, 0.05), (0.3, 0.8, 0.05), (0.5, 0.5, 0.0), (0.5, 0.5, -0.1)],
+    ids=["strip", "asymmetric", "equilibrium", "plate"],
+)
 @pytest.mark.parametrize("magnesium", [0, 25], ids=["Li", "LiMg"])
 @pytest.mark.parametrize("name", LATTICES)
-def test_voltage_event_for_event(name, magnesium):
-    """At a given voltage the rate of stripping follows the interface after every event."""
+def test_voltage_event_for_event(name, magnesium, alpha, strength, volts):
+    """At a given voltage every site is stripped and plated at its own rate, hops between."""
+    overrides = {**FAST_EXCHANGE["overrides"], "charge_transfer_coefficient": alpha}
     setup = Setup(
         lattice=name,
         values=naive.LIMG_LI2S if magnesium else naive.LI_LI2S,
-        overpotential_V=6.7,
-        **{**OPEN, "current_density_mA_cm2": 0.0},
+        mg_fraction=0.2 if magnesium else 0.0,
+        overpotential_V=volts,
+        strip_weight_lambda=strength,
+        **{**FAST_EXCHANGE, "overrides": overrides},
     )
-    kinds = run_paired(setup, 5, 200, magnesium=magnesium)
-    assert kinds["strip"] >= 5, kinds
-    assert kinds[None] >= 5, kinds
+    kinds = run_paired(setup, 5, 120, magnesium=magnesium)
+    assert kinds["plate"] >= 3, kinds
+    assert kinds["strip"] >= 3 or volts < 0, kinds
+    assert kinds[None] >= 1, kinds
+
+
+@pytest.mark.parametrize("magnesium", [0, 25], ids=["Li", "LiMg"])
+@pytest.mark.parametrize("name", LATTICES)
+def test_exchange_event_for_event(name, magnesium):
+    """At a given current: net strips, and pairs of a strip and a plate that keep the charge."""
+    setup = Setup(
+        lattice=name,
+        values=naive.LIMG_LI2S if magnesium else naive.LI_LI2S,
+        mg_fraction=0.2 if magnesium else 0.0,
+        current_density_mA_cm2=2e5,
+        exchange=True,
+        **FAST_EXCHANGE,
+    )
+    kinds = run_paired(setup, 6, 100, magnesium=magnesium)
+    assert kinds["exchange"] >= 10, kinds
+    assert kinds["strip"] >= 2, kinds
+    assert kinds[None] >= 1, kinds
 
 
 @pytest.mark.parametrize("floor_eV", [None, slow(0.2)])
@@ -313,8 +351,8 @@ def test_bookkeeping_after_many_events(name, magnesium):
     for b in ours:
         np.testing.assert_array_equal(np.sort(ours[b]), np.sort(theirs[b]))
     np.testing.assert_allclose(
-        engine.charge_transfer_overpotential_V(),
-        fresh.charge_transfer_overpotential_V(),
+        engine.interface_overpotential_V(),
+        fresh.interface_overpotential_V(),
         rtol=1e-12,
     )
 
@@ -421,7 +459,7 @@ def test_nothing_to_do_and_nothing_to_strip():
     occupancy[3 * 16 :] = LI
     engine = blocked.engine(occupancy)
     assert engine.advance(events=1) == tables.NO_ELECTROACTIVE
-    assert math.isinf(engine.charge_transfer_overpotential_V())
+    assert math.isinf(engine.interface_overpotential_V())
 
 
 def test_bins_grow_with_the_vacancies():
@@ -456,7 +494,7 @@ def test_rates_in_a_crowded_box(name):
             engine.vacancy_rates_Hz(vacancy), all_rates(oracle, vacancy), rtol=1e-11
         )
     np.testing.assert_allclose(
-        engine.charge_transfer_overpotential_V(), oracle.overpotential_V(), rtol=1e-11
+        engine.interface_overpotential_V(), oracle.overpotential_V(), rtol=1e-9
     )
 
 

@@ -257,7 +257,7 @@ def test_compiled_code_is_kept_beside_a_read_only_package(read_only_package, tmp
 
 def test_the_cache_follows_the_sources():
     """Each entry point carries the hash of all kernel sources, so none outlives a change."""
-    for function in (loop.prepare, loop.sum_of_strip_weights, loop.rates_of_vacancy, loop.advance):
+    for function in (loop.prepare, loop.sums_of_weights, loop.rates_of_vacancy, loop.advance):
         names = function.py_func.__code__.co_freevars
         cells = dict(zip(names, function.py_func.__closure__, strict=True))
         assert cells["fingerprint"].cell_contents == loop.source_fingerprint()

@@ -57,11 +57,18 @@ def test_no_reservoir(change):
 
 
 def test_the_interface_of_the_paper():
-    """3.8 monolayers a second at 0.5 mA/cm² (docs/model/), η = 2kT/e asinh(j/2j0)."""
+    """3.8 monolayers a second at 0.5 mA/cm² (docs/model/); η of the whole contact.
+
+    By area (2kT/e) asinh(j/2j0); site by site, without any vacancy to plate onto, (2kT/e) ln(j/j0).
+    """
     setup = Setup(current_density_mA_cm2=0.5, electrode_thickness_um=100.0)
     assert setup.model().strip_rate_per_site_Hz == pytest.approx(3.84, abs=0.02)
-    eta = setup.engine(perfect(setup)).charge_transfer_overpotential_V()
-    assert eta == pytest.approx(2 * naive.K_B_EV * 298.15 * math.asinh(0.25), rel=1e-12, abs=0)
+    row = setup.engine(perfect(setup)).sample()
+    thermal = 2 * naive.K_B_EV * 298.15
+    by_area, by_sites = thermal * math.asinh(0.25), thermal * math.log(0.5)
+    assert row["overpotential_V"] == pytest.approx(by_area, rel=1e-12, abs=0)
+    assert row["overpotential_charge_transfer_V"] == row["overpotential_V"]
+    assert row["overpotential_sites_V"] == pytest.approx(by_sites, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("ratio", [1e3, 1e5, 1e7, 1e15])

@@ -44,9 +44,9 @@ INPUTS = {
     "second_shell_ratio": 0.5,
     "formation_energy_Mg_shell2_eV": 0.515,
     "exchange_current_density_mA_cm2": 1.0,
+    "rim_exchange_weight": 39.0,
     "electrolyte_conductivity_mS_cm": 3.5,
     "electrolyte_activation_eV": 0.309,
-    "contact_magnification": 4e6,
     "creep_reference_rate_per_s": 0.01,
     "creep_reference_stress_MPa": 1.0,
     "creep_exponent": 6.6,
@@ -96,6 +96,31 @@ def refusal(path, **kwargs) -> InputError:
     assert caught.value.exit_code == 2
     assert "pydantic" not in str(caught.value).lower()
     return caught.value
+
+
+def test_a_quantity_of_an_earlier_version_is_left_out_with_a_warning(write):
+    """The file loads; the warning names the key, the file, what changed and what to do."""
+    old = """
+[sources.B]
+citation = "B. Author, J. Tests 2 (2021)"
+title = "On magnified contacts"
+doi = "10.1000/2"
+
+[quantities.contact_magnification]
+value = 4e6
+unit = "1"
+source = "B"
+note = "chosen for a figure that has gone"
+"""
+    path = write(MINIMAL + old)
+    with pytest.warns(UserWarning, match="contact_pattern_um") as warned:
+        parameters = load_parameters(path)
+    assert "contact_magnification" in str(warned[0].message)
+    assert str(path) in str(warned[0].message)
+    assert "contact_magnification" not in parameters
+    assert "B" not in parameters.sources
+    with pytest.warns(UserWarning, match="contact_magnification in the overrides"):
+        load_parameters("li_li2s", {"contact_magnification": 1.0})
 
 
 # --- the shipped numbers --------------------------------------------------------------------------

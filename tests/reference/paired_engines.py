@@ -21,6 +21,7 @@ KINDS = {
     "absorption": "absorb",
     "emission": "emit",
     "closure": "close",
+    "plate": "plate",
 }
 
 
@@ -70,6 +71,7 @@ class Setup:
     box_resistance_share: float = 0.2
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
+    exchange: bool = False
     others: tuple[dict, ...] = field(default=(), hash=False)
     chemistry: tuple[int, ...] = ()
     bin_unit_Hz: float | None = None
@@ -104,6 +106,7 @@ class Setup:
             box_resistance_share=self.box_resistance_share,
             stack_pressure_MPa=self.stack_pressure_MPa,
             overpotential_V=self.overpotential_V,
+            exchange=self.exchange,
             interphase=self.interphase(),
             bin_unit_Hz=self.bin_unit_Hz,
         )
@@ -140,6 +143,7 @@ class Setup:
             box_resistance_share=self.box_resistance_share,
             stack_pressure_MPa=self.stack_pressure_MPa,
             overpotential_V=self.overpotential_V,
+            exchange=self.exchange,
         )
 
     def naive(self, occupancy, **arguments) -> naive.NaiveSimulation:
@@ -169,6 +173,8 @@ class PairedEngines:
             weight_bounds=self.engine.state.strips.bound.tolist(),
             order=lambda b: self.order[b],
             weight_order=lambda b: self.engine.bin_members("strips")[b],
+            plate_bounds=self.engine.state.plates.bound.tolist(),
+            plate_order=lambda b: self.engine.bin_members("plates")[b],
             directions=lambda site: table[site],
         )
         self.rng = np.random.default_rng(seed)
@@ -190,6 +196,9 @@ class PairedEngines:
         self.logged += len(news)
         found = [(KINDS[e.kind], e.site_from, e.site_to, e.species) for e in news]
         expected = [] if event is None else [tuple(event)[:4]]
+        if event is not None and event.kind == "exchange":
+            _, stripped, plated, species, _ = event
+            expected = [("strip", stripped, -1, species), ("plate", -1, plated, species)]
         assert found == expected, f"attempt {self.attempts}: kmc {found}, oracle {expected}"
         if event is not None:
             self.oracle.apply(event)
@@ -209,7 +218,13 @@ class PairedEngines:
                 )
             if oracle.strip_rate > 0 and oracle.electroactive():
                 np.testing.assert_allclose(
-                    engine.charge_transfer_overpotential_V(), oracle.overpotential_V(), rtol=1e-11
+                    engine.interface_overpotential_V(),
+                    oracle.overpotential_V(),
+                    rtol=1e-9,
+                    atol=1e-14,
+                )
+                np.testing.assert_allclose(
+                    engine.state.activity, [oracle.seen, oracle.expected], rtol=1e-5, atol=1e-9
                 )
 
 

@@ -675,6 +675,25 @@ def test_a_voltage_and_a_current_exclude_each_other(write):
     assert run.conditions.current_density_mA_cm2 == 0.5
 
 
+def test_exchange_goes_with_a_given_current(write):
+    run = load_run(write("[conditions]\nexchange = true\n" + MINIMAL))
+    assert run.conditions.exchange
+    held = refusal(write("[conditions]\nexchange = true\noverpotential_V = 0.02\n" + MINIMAL))
+    assert "exchange = true" in str(held)
+    assert "a held voltage strips and plates anyway" in str(held)
+    idle = "[conditions]\nexchange = true\ncurrent_density_mA_cm2 = 0\n" + MINIMAL
+    assert "needs a current above 0" in str(refusal(write(idle)))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("contact_pattern_um", "0"), ("series_resistance_ohm_cm2", "-1")]
+)
+def test_what_lies_before_the_interface_is_checked(write, key, value):
+    error = refusal(write(f"[conditions]\n{key} = {value}\n" + MINIMAL))
+    assert f"{key} = {value}" in str(error)
+    assert "out of range" in str(error)
+
+
 def test_a_voltage_needs_an_interface(write):
     text = '[system]\nboundary = "periodic"\nvacancy_fraction = 0.01\n'
     error = refusal(write(text + "[conditions]\noverpotential_V = 0.02\n" + MINIMAL))

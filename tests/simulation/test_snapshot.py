@@ -42,7 +42,8 @@ def test_what_is_put_back_goes_on_in_the_same_way(engine):
     assert other.sample() == engine.sample()
     assert other.rng.bit_generator.state == engine.rng.bit_generator.state
     np.testing.assert_array_equal(other.occupancy(), engine.occupancy())
-    for which in ("hops", "strips"):
+    assert other.state.activity.tolist() == engine.state.activity.tolist()
+    for which in ("hops", "strips", "plates"):
         one, two = engine.bin_members(which), other.bin_members(which)
         assert {b: m.tolist() for b, m in one.items()} == {b: m.tolist() for b, m in two.items()}
 
