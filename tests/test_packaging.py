@@ -143,11 +143,12 @@ def test_a_checkout_that_is_not_installed_finds_its_tables(checkout, tmp_path):
         assert all(Path(path).parent == checkout / kind for path in paths)
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     info = f"kmc_voids-{kmc.__version__}.dist-info/"
     shipped = {name for name in names if not name.startswith(info)}
-    expected = {f"kmc/{name}" for name in modules(ROOT / "kmc")}
+    expected = {"kmc/py.typed"} | {f"kmc/{name}" for name in modules(ROOT / "kmc")}
     expected |= {f"kmc/{kind}/{name}" for kind in catalogue.KINDS for name in tables(ROOT / kind)}
     assert shipped == expected
     assert f"{info}licenses/LICENSE" in names
@@ -158,6 +159,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert "\nName: kmc-voids\n" in metadata
 
 
+@pytest.mark.slow
 def test_the_wheel_finds_its_tables(wheel, tmp_path):
     home = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(home)

@@ -38,7 +38,7 @@ def frame_columns(t: Trajectory, indices: Sequence[int]) -> dict[str, np.ndarray
 
 
 def each_frame(
-    t: Trajectory, indices: Sequence[int], progress: FrameProgress | None = None
+    t: Trajectory, indices: Sequence[int] | np.ndarray, progress: FrameProgress | None = None
 ) -> Iterator[Frame]:
     """The frames one after the other; `progress` is called after each."""
     for done, index in enumerate(indices):

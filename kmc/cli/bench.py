@@ -42,7 +42,7 @@ def run_and_print(
         check_output(json_file, overwrite=True)
     with console.status("preparing (the first run compiles the event loop)") as status:
         yardstick = benchmark.yardstick_ns()
-        results = []
+        results: list[benchmark.Result] = []
         for name in names or benchmark.CASES:
             status.update(f"{name}: {benchmark.CASES[name][0]}")
             results.extend(benchmark.run_cases([name], events))

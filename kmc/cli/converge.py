@@ -245,7 +245,7 @@ def _table(found: Any) -> Any:
         table.add_row(ratio_text(ratio), *(Text(cell) for cell in cells))
     if any(one.physical or one.bound for one in findings):
         table.add_section()
-        cells = [] if each else [Text("–")]
+        texts = [] if each else [Text("–")]
         for one in findings:
             end = one.physical
             text = "no law"
@@ -258,8 +258,8 @@ def _table(found: Any) -> Any:
                 if end.low == end.low:
                     ends = short(scale * end.widest_low), short(scale * end.widest_high)
                     text += "\n" + " – ".join(ends)
-            cells.append(Text(text))
-        table.add_row(f"{ratio_text(found.physical_ratio)}\nphysical", *cells)
+            texts.append(Text(text))
+        table.add_row(f"{ratio_text(found.physical_ratio)}\nphysical", *texts)
     marks = []
     if any(level.converged for one in findings for level in one.levels):
         marks.append("✓ converged")

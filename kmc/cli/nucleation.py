@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kmc.cli.shared import console, quiet_option
+from kmc.common.outputs import PICTURE_ENDINGS
 from kmc.errors import InputError
 
 if TYPE_CHECKING:
     from kmc.mesoscale.report import Nucleation
 
-_PICTURES = (".png", ".svg", ".pdf")
 _EPILOG = """\
 \b
 Examples:
@@ -127,14 +127,14 @@ def nucleation(
     and under the current the burst: how many voids, at which supersaturation S, and when. Takes
     about half a minute on one core; Mg, other coverages and temperatures take longer.
     """
-    from kmc.common.outputs import check_new, replacing
+    from kmc.common.outputs import check_output, replacing
     from kmc.mesoscale.conditions import conditions_of
     from kmc.mesoscale.study import nucleation as study
 
     name = conditions_of(run_or_params).name
-    picture = check_new(output or Path(f"{name}_nucleation.png"), _PICTURES, force=force)
+    picture = check_output(output or Path(f"{name}_nucleation.png"), force, PICTURE_ENDINGS)
     if json_file is not None:
-        check_new(json_file, (".json",), force=force)
+        check_output(json_file, force, (".json",))
     found = study(
         run_or_params,
         coverages=coverages,

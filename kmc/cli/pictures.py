@@ -36,7 +36,7 @@ _MIN_SIZE = click.option(
     help="Fewest connected vacancies that make a void.",
 )
 _FORCE = click.option("--force", is_flag=True, help="Overwrite the output.")
-_OUTPUT = {"type": click.Path(path_type=Path), "metavar": "FILE"}
+_OUTPUT: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 
 
 def _epilog(examples: str) -> str:
@@ -202,17 +202,23 @@ def export(
 
     if path.suffix.lower() == ".parquet":
         exporting.check_parquet(path)
-    options = {"overwrite": force}
     with frame_progress(path.name, not quiet) as progress:
         if what == "atoms":
-            some = {"frames": frames, "vacancies": vacancies, "min_size": min_size}
-            n = exporting.export_xyz(trajectory, path, progress=progress, **some, **options)
+            n = exporting.export_xyz(
+                trajectory,
+                path,
+                frames=frames,
+                vacancies=vacancies,
+                min_size=min_size,
+                overwrite=force,
+                progress=progress,
+            )
             content = _frames(n)
         else:
             table = exporting.table_of(
                 trajectory, what, frames=frames, min_size=min_size, progress=progress
             )
-            exporting.export_table(table, path, **options)
+            exporting.export_table(table, path, overwrite=force)
             content = f"{len(table)} rows of {what}"
     _report(f"Wrote {path}: {content}", quiet)
 

@@ -11,7 +11,7 @@ from kmc.cli.shared import every_run_option, quiet_option, workers_option
 from kmc.common.outputs import PICTURE_ENDINGS, check_output, replacing
 from kmc.errors import InputError
 
-_FILE = {"type": click.Path(path_type=Path), "metavar": "FILE"}
+_FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 _FORCE = click.option("--force", is_flag=True, help="Overwrite the output.")
 
 
@@ -266,7 +266,7 @@ def critical(
     name = question.check().name
     folder = output or Path(f"{name}_critical")
     report = (lambda text: None) if quiet else click.echo
-    options = {"workers": workers, "report": report, "progress": not quiet}
+    options: dict[str, Any] = {"workers": workers, "report": report, "progress": not quiet}
     if against is None:
         found = study.find(question, folder, **options)
         report("\n" + "\n".join(found.lines()))

@@ -170,8 +170,10 @@ def _workers(
         from kmc.sweep import cluster
 
         cluster.silence()
-        if queue is None:
+        if address is not None:
             return cluster.DaskWorkers(cluster.connect(address), most=count)
+        assert queue is not None
+        assert count is not None  # checked with the options
         jobs = cluster.queue_cluster(_QUEUES[queue], min(points, count), options)
         return cluster.DaskWorkers(jobs.get_client(), cluster=jobs)
 

@@ -143,7 +143,7 @@ def number_of(value: Any) -> tuple[float, str]:
     try:
         return _to_finite(value), ""
     except PydanticCustomError as error:
-        return math.nan, error.context["problem"]
+        return math.nan, (error.context or {})["problem"]
 
 
 Number = Annotated[float, BeforeValidator(_to_finite)]

@@ -26,17 +26,27 @@ _IMAGES = 4  # periodic images of a kernel on either side; it is narrower than h
 class ChemistrySettings(Protocol):
     """One entry of ``chemistry`` in the section [interface] of a run file."""
 
-    params: str
-    fraction: float | None
-    parameters: Mapping[str, float]
+    @property
+    def params(self) -> str: ...
+
+    @property
+    def fraction(self) -> float | None: ...
+
+    @property
+    def parameters(self) -> Mapping[str, float]: ...
 
 
 class MapSettings(Protocol):
     """Keys of the section [interface] of a run file that define the map."""
 
-    chemistry: Sequence[ChemistrySettings] | None
-    mask: str | None
-    correlation_length_nm: float
+    @property
+    def chemistry(self) -> Sequence[ChemistrySettings] | None: ...
+
+    @property
+    def mask(self) -> str | None: ...
+
+    @property
+    def correlation_length_nm(self) -> float: ...
 
 
 def random_map(
@@ -95,7 +105,7 @@ def random_field(
     spectrum = np.fft.rfft2(noise, axes=(0, 1))
     field = np.empty_like(noise)
     for to in range(columns):
-        total = 0.0
+        total = np.zeros_like(spectrum[:, :, 0])
         for start in range(columns):
             along_x, along_y = (
                 _kernel(n, edge, offset, width_A)

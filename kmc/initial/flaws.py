@@ -23,13 +23,26 @@ _METAL_ABOVE = 4  # layers left above a void: bonds reach three layers up on bcc
 class FlawSettings(Protocol):
     """Keys of the section [interface] of a run file that define flaws."""
 
-    patch_density_per_um2: float | None
-    patch_radius_nm: float | None
-    patches: Sequence[Sequence[float]] | None
-    void_density_per_um2: float | None
-    void_radius_nm: float | None
-    void_height_nm: float | None
-    voids: Sequence[Sequence[float]] | None
+    @property
+    def patch_density_per_um2(self) -> float | None: ...
+
+    @property
+    def patch_radius_nm(self) -> float | None: ...
+
+    @property
+    def void_density_per_um2(self) -> float | None: ...
+
+    @property
+    def void_radius_nm(self) -> float | None: ...
+
+    @property
+    def void_height_nm(self) -> float | None: ...
+
+    @property
+    def patches(self) -> Sequence[Sequence[float]] | None: ...
+
+    @property
+    def voids(self) -> Sequence[Sequence[float]] | None: ...
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ class Bins(NamedTuple):
     """Members grouped by the bound of their rate (see `selection`)."""
 
     members: np.ndarray  # int32[n_bins, capacity], site numbers
-    count: np.ndarray  # int64[n_bins]
+    count: np.ndarray  # type: ignore[assignment]  # int64[n_bins]; hides tuple.count, not needed
     bound: np.ndarray  # float64[n_bins]
     window: np.ndarray  # int64[windows], summed bounds of a window's members, in its own unit
     scale: np.ndarray  # float64[windows], that unit

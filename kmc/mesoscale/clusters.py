@@ -73,7 +73,7 @@ class ClusterFreeEnergies:
     walkers: int
     steps: int
     seed: int
-    curves: np.ndarray = field(repr=False, compare=False, default=None)
+    curves: np.ndarray | None = field(repr=False, compare=False, default=None)
 
     @property
     def n_max(self) -> int:

@@ -122,15 +122,15 @@ class Surface:
         """
         cell, spacing = self.probe.unit_cell, self.probe.unit_cell.edges[2]
         spacing = spacing / cell.n_layer_types
-        vectors, layers = [], []
+        steps_to, layers_to = [], []
         for moves in cell.moves:
             d_layer, d_x, d_y, column = moves[0].T
             target = (d_layer % cell.n_layer_types) * cell.sites_per_layer_cell + column
             plane = cell.in_plane[target] - cell.in_plane[0]
             plane = plane + np.column_stack((d_x, d_y)) * cell.edges[:2]
-            vectors.append(np.column_stack((plane, d_layer * spacing)))
-            layers.append(d_layer)
-        vectors, layers = np.concatenate(vectors), np.concatenate(layers)
+            steps_to.append(np.column_stack((plane, d_layer * spacing)))
+            layers_to.append(d_layer)
+        vectors, layers = np.concatenate(steps_to), np.concatenate(layers_to)
         first, second, up = self._primitive(vectors, layers)
         basis = np.column_stack((first, second, up))
         steps = np.linalg.solve(basis, vectors.T).T

@@ -83,11 +83,12 @@ class KernelLattice:
     def _affected(self, variant: int, k: int) -> list[list[Coordinates]]:
         """Groups A to F of `tables.Geometry`, then the other first neighbours of them all."""
         cell = self.lattice.unit_cell
-        p = (*divmod(variant, cell.sites_per_layer_cell),)
-        p = (p[0], 0, 0, p[1])
+        layer, column = divmod(variant, cell.sites_per_layer_cell)
+        p = (layer, 0, 0, column)
         q = self._neighbours(p, 1)[k]
         first_p, first_q = set(self._neighbours(p, 1)), set(self._neighbours(q, 1))
-        second_p, second_q = set(), set()
+        second_p: set[Coordinates] = set()
+        second_q: set[Coordinates] = set()
         if self.shells == 2:
             second_p, second_q = set(self._neighbours(p, 2)), set(self._neighbours(q, 2))
         groups = [
@@ -98,8 +99,8 @@ class KernelLattice:
             second_p - first_q,
             second_q - first_p,
         ]
-        changed = set().union({p, q}, *groups)
-        rest = set()
+        changed: set[Coordinates] = {p, q}.union(*groups)
+        rest: set[Coordinates] = set()
         if self.shells:
             rest = {n for site in changed for n in self._neighbours(site, 1)} - changed
         return [sorted(group) for group in (*groups, rest)]
@@ -125,11 +126,12 @@ class KernelLattice:
                 lists.append([(p[0] - layer, *p[1:]) for group in groups for p in group])
         shape = (cell.n_variants, tables.N_FIRST, -1)
         places = np.array(lists).reshape(*shape, 4)
+        d_layer, d_x, d_y = (int(r) for r in np.abs(places[..., :3]).max(axis=(0, 1, 2)))
         return _Around(
             places=places,
             beside=np.array(masks, dtype=np.int32).reshape(shape),
             group_end=ends,
-            reach=tuple(int(r) for r in np.abs(places[..., :3]).max(axis=(0, 1, 2))),
+            reach=(d_layer, d_x, d_y),
         )
 
     def _around_steps(self) -> tuple[np.ndarray, np.ndarray]:

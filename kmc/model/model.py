@@ -517,10 +517,10 @@ def _check_superbasins(model: Model) -> None:
 
 def _check_temperature(model: Model) -> None:
     h = model.hamiltonian
-    highest_eV = model.floor_ueV + int(model.barriers_ueV.max()) + 8 * abs(h.chi)
-    highest_eV += int(8 * np.abs(h.bond1).max() + 6 * np.abs(h.bond2).max())
-    highest_eV += max(int(np.abs(other.phi).max()) for other in model.hamiltonians)
-    highest_eV /= MICRO_eV
+    highest_ueV = model.floor_ueV + int(model.barriers_ueV.max()) + 8 * abs(h.chi)
+    highest_ueV += int(8 * np.abs(h.bond1).max() + 6 * np.abs(h.bond2).max())
+    highest_ueV += max(int(np.abs(other.phi).max()) for other in model.hamiltonians)
+    highest_eV = highest_ueV / MICRO_eV
     lowest_K = highest_eV / (_HIGHEST_EXPONENT * K_B_eV)
     if model.temperature_K < lowest_K:
         raise InputError(
@@ -552,6 +552,8 @@ def _check_strip_weights(model: Model) -> None:
 def _check_interphase(model: Model) -> None:
     """Refuse a map that does not fit the box, or chemistries that differ in more than φ."""
     interphase, n = model.interphase, model.lattice.sites_per_layer
+    if interphase is None:
+        return
     if not model.has_interface:
         raise InputError("chemistries of an interface need one, and the box is periodic")
     if interphase.chemistry.shape != (n,):

@@ -330,8 +330,8 @@ def _with_base(tables: dict, path: Path) -> dict:
     """
     base = tables.get("base")
     quantities, own_sources = (tables.get(key, {}) for key in ("quantities", "sources"))
-    if not all(
-        (isinstance(base, str), isinstance(quantities, dict), isinstance(own_sources, dict))
+    if not (
+        isinstance(base, str) and isinstance(quantities, dict) and isinstance(own_sources, dict)
     ):
         return tables  # without a base, or with errors that are reported later
     beside = path.parent / base

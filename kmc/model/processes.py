@@ -34,7 +34,7 @@ class Process:
     electrons : int
         Electrons that leave through the outer circuit with one event: 1 for an oxidation.
     column_Mg, counter_Mg, description_Mg : optional
-        The same for events in which the atom that enters or leaves is Mg; None for Li only.
+        The same for events in which the atom that enters or leaves is Mg; empty for Li only.
     since_schema : int
         First schema of trajectories that has the columns.
     optional : bool
@@ -49,8 +49,8 @@ class Process:
     description: str
     vacancies: int = 0
     electrons: int = 0
-    column_Mg: str | None = None
-    counter_Mg: int | None = None
+    column_Mg: str = ""
+    counter_Mg: int = -1
     description_Mg: str = ""
     since_schema: int = 1
     optional: bool = False
@@ -126,7 +126,7 @@ PROCESSES = (
 )
 
 KINDS = {process.code: process.name for process in PROCESSES}
-WITH_MG = tuple(process for process in PROCESSES if process.column_Mg is not None)
+WITH_MG = tuple(process for process in PROCESSES if process.column_Mg)
 
 
 def listed() -> str:
@@ -150,6 +150,6 @@ def gained(rows: Mapping, change: str, *, mg: bool = False):
     total = 0
     for process in PROCESSES:
         column = process.column_Mg if mg else process.column
-        if column is not None and column in rows:
+        if column in rows:
             total = total + getattr(process, change) * rows[column]
     return total

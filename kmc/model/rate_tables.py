@@ -293,8 +293,9 @@ def _clock() -> np.ndarray:
 def _perfect_energy_ueV(model: Model) -> int:
     """H of the box full of Li, without a look at every bond."""
     total = model.hamiltonian.perfect_energy_ueV(model.lattice)
+    chemistry = None if model.interphase is None else model.interphase.chemistry
     for k, h in enumerate(model.hamiltonians[1:], start=1):
-        sites = int(np.count_nonzero(model.interphase.chemistry == k))
+        sites = int(np.count_nonzero(chemistry == k))
         total += sites * int((h.phi - model.hamiltonian.phi)[LI, 1:3].sum())
     return total
 

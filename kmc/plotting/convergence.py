@@ -111,9 +111,11 @@ def _title(one: Finding) -> str:
 
 
 def _law(axes: Axes, one: Finding, physical: float) -> None:
-    ratios = np.geomspace(one.law.ratios[0], physical, 200)
-    values, low, high = one.law.at(ratios)
-    inside = ratios <= one.law.ratios[-1]
+    law = one.law
+    assert law is not None
+    ratios = np.geomspace(law.ratios[0], physical, 200)
+    values, low, high = law.at(ratios)
+    inside = ratios <= law.ratios[-1]
     axes.plot(ratios[inside], values[inside], color=style.BLUE, lw=1.0)
     axes.plot(ratios[~inside], values[~inside], color=style.BLUE, lw=0.8, ls=(0, (3, 2)))
     if not np.isnan(low).any():
@@ -123,6 +125,7 @@ def _law(axes: Axes, one: Finding, physical: float) -> None:
 def _end(axes: Axes, one: Finding, physical: float) -> None:
     """The physical ratio: value, interval, and the widest interval."""
     end = one.physical
+    assert end is not None
     axes.plot(physical, end.value, "D", color=style.VERMILLION, ms=4, zorder=4)
     if not math.isnan(end.low):
         wide, narrow = [end.widest_low, end.widest_high], [end.low, end.high]
@@ -132,11 +135,13 @@ def _end(axes: Axes, one: Finding, physical: float) -> None:
 
 def _bound(axes: Axes, one: Finding, physical: float) -> None:
     """An arrow at the physical ratio, from the bound in the direction of the number."""
-    axes.plot([physical], [one.bound.value], marker="_", color=style.VERMILLION, ms=7, mew=1.2)
+    bound = one.bound
+    assert bound is not None
+    axes.plot([physical], [bound.value], marker="_", color=style.VERMILLION, ms=7, mew=1.2)
     axes.annotate(
         "",
-        (physical, one.bound.value),
-        xytext=(0, -14 if one.bound.below else 14),
+        (physical, bound.value),
+        xytext=(0, -14 if bound.below else 14),
         textcoords="offset points",
         arrowprops={"arrowstyle": "<-", "color": style.VERMILLION, "lw": 1.0},
     )

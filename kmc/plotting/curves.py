@@ -48,13 +48,13 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
         lower.locator_params(axis="y", integer=True)
     lower.set_xlabel(x_label)
     style.span(lower, max(xs, key=lambda x: x[-1]))
-    longest = max(x[-1] for x in xs)
-    if by_charge and longest > 0:
-        row = next(t.samples for t, x in zip(runs, xs, strict=True) if x[-1] == longest)
-        style.charge_axis(upper, row["capacity_mAh_cm2"][-1] / longest, longest)
+    furthest = float(max(x[-1] for x in xs))
+    if by_charge and furthest > 0:
+        row = next(t.samples for t, x in zip(runs, xs, strict=True) if x[-1] == furthest)
+        style.charge_axis(upper, float(row["capacity_mAh_cm2"][-1]) / furthest, furthest)
     part.align_ylabels([upper, lower])
     if mark_frames and len(runs) == 1 and len(runs[0].frames) and by_charge:
-        _mark_frame((upper, lower), runs[0].frames[-1].capacity_monolayers, longest)
+        _mark_frame((upper, lower), runs[0].frames[-1].capacity_monolayers, furthest)
     for index, t in enumerate(runs):
         if start_s := style.rest_starts_s(t):
             colour = style.BLACK if len(runs) == 1 else style.run_colour(index)

@@ -96,9 +96,9 @@ def draw(
     if what == "sizes":  # selected frames restrict the picture, not the tracking
         histories = _each(voids, runs, [None] * len(runs), progress, min_size=min_size)
         areas = [t.lattice.area_A2 / A_per_nm**2 for t in runs]
-        chosen = None if frames is None else some
+        only = [indices for indices in some if indices is not None]
         with style.styled():
-            return statistics.sizes_picture(histories, areas, names, chosen)
+            return statistics.sizes_picture(histories, areas, names, only or None)
     histories = _each(voids, runs, some, progress, min_size=min_size)
     draw_them = {
         "voids": statistics.voids_picture,

@@ -155,10 +155,10 @@ def scale_for(most: int, step: float) -> Scale:
     if most < 1:
         return Scale(None, None, np.array([]))
     if most <= _MOST_STEPS:
-        colours = _DEPTHS(np.linspace(*_DEPTH_RANGE, max(most, 2)))[:most]
+        few = _DEPTHS(np.linspace(*_DEPTH_RANGE, max(most, 2)))[:most]
         edges = (np.arange(most + 1) + 0.5) * step
         ticks = np.arange(1, most + 1) * step
-        return Scale(ListedColormap(colours), BoundaryNorm(edges, most), ticks)
+        return Scale(ListedColormap(few), BoundaryNorm(edges, most), ticks)
     colours = ListedColormap(_DEPTHS(np.linspace(*_DEPTH_RANGE, 256)))
     spread = max(1, math.ceil(most / _MOST_STEPS))
     ticks = np.arange(1, most + 1, spread) * step
@@ -173,7 +173,7 @@ def pixels_of(view: View, scale: Scale, nearest: np.ndarray) -> np.ndarray:
         colour[view.chemistry == index] = to_rgba(tint)
     colour[view.mg] = to_rgba(style.MAGNESIUM)
     open_ = view.steps > 0
-    if scale.colours is not None and open_.any():
+    if scale.colours is not None and scale.norm is not None and open_.any():
         colour[open_] = scale.colours(scale.norm(view.steps[open_] * view.step))
     return colour[nearest]
 

@@ -6,6 +6,7 @@ The layout is that of Fig. 1b–e of the operando paper, for comparison side by 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -60,10 +61,10 @@ def microscope_picture(
     body = 4 * _ROW_IN + 0.75
     width = style.PAGE_IN if with_paper else style.COLUMN_IN
     page = style.new_figure(width, head + body + foot)
-    top, middle, bottom = page.subfigures(3, 1, height_ratios=[head, body, max(foot, 0.01)])
+    top, middle, bottom = style.stack(page, [head, body, max(foot, 0.01)])
     axes = middle.subplots(4, 2 if with_paper else 1, sharex="col", squeeze=False)
     colours = [style.run_colour(i) for i in range(len(sections))]
-    _runs(axes[:, 0], sections, colours)
+    _runs(list(axes[:, 0]), sections, colours)
     if named:
         keys = [
             Line2D([], [], lw=1.6, label=name, **style.run_style(i)) for i, name in enumerate(names)
@@ -81,7 +82,7 @@ def microscope_picture(
         )
     if with_paper:
         lithium, alloy = _colours_of_metals(alloys or [False] * len(sections), colours)
-        _paper(axes[:, 1], lithium, alloy)
+        _paper(list(axes[:, 1]), lithium, alloy)
         top.text(0.09, 0.12, "simulation", weight="bold", va="center")
         top.text(0.57, 0.12, f"operando, {_CITATION}", weight="bold", va="center")
         bottom.text(
@@ -104,7 +105,7 @@ def _runs(axes: Sequence[Axes], sections: Sequence, colours: Sequence[str]) -> N
     for i, table in enumerate(tables):
         x = table[x_key].to_numpy(float) / scale
         options = style.run_style(i) | {"clip_on": False}
-        few = {"marker": "o", "ms": 3} if len(x) < 4 else {}
+        few: dict[str, Any] = {"marker": "o", "ms": 3} if len(x) < 4 else {}
         axes[0].plot(x, 100 * table["contact_loss"], **options, **few)
         axes[1].plot(x, table["voids_per_100um"], **options, **few)
     axes[0].set_ylabel("contact loss (%)")

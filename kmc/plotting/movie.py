@@ -6,11 +6,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from kmc.common.outputs import MOVIE_ENDINGS, check_output, replacing
@@ -24,7 +26,12 @@ _DPI = 110
 _WIDTH_IN = 8.0
 _CURVES_IN = 1.75
 _FOOT_IN = 0.75  # colour bar
-_TYPE = {"font.size": 8, "axes.labelsize": 8.5, "axes.titlesize": 8.5, "legend.fontsize": 8}
+_TYPE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.labelsize": 8.5,
+    "axes.titlesize": 8.5,
+    "legend.fontsize": 8,
+}
 _GIF_COLOURS = 192
 _EXACT = 32
 _STEP = 8
@@ -109,10 +116,10 @@ class Reel:
         panels = min(5.0, max(1.0, half * max(view.shape, cut.shape)))
         heights = [0.3, panels + 0.85 + _FOOT_IN, _CURVES_IN]
         height = 2 * round(sum(heights) * _DPI / 2) / _DPI  # video wants even numbers of pixels
-        self.page = Figure(figsize=(_WIDTH_IN, height), dpi=_DPI, layout="constrained")
-        FigureCanvasAgg(self.page)
-        self.page.get_layout_engine().set(w_pad=0.06, h_pad=0.04, hspace=0.0, wspace=0.0)
-        head, body, foot = self.page.subfigures(3, 1, height_ratios=heights)
+        layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.04, hspace=0.0, wspace=0.0)
+        self.page = Figure(figsize=(_WIDTH_IN, height), dpi=_DPI, layout=layout)
+        self.canvas = FigureCanvasAgg(self.page)
+        head, body, foot = style.stack(self.page, heights)
         head.text(0.012, 0.45, t.path.stem, weight="bold", size=10, va="center")
         self._clock = head.text(0.988, 0.45, "", size=9, va="center", ha="right")
         left, right = body.subplots(1, 2)
@@ -196,9 +203,8 @@ class Reel:
         self._clock.set_text(f"{style.moment(t, frame)}   (frame {frame.index})")
         self._cursor.set_xdata([self._now[index]] * 2)
         self._head.set_xdata([self._now[index]])
-        canvas = self.page.canvas
-        canvas.draw()
-        return Image.frombuffer("RGBA", self.size_px, canvas.buffer_rgba()).convert("RGB")
+        self.canvas.draw()
+        return Image.frombuffer("RGBA", self.size_px, self.canvas.buffer_rgba()).convert("RGB")
 
     def pictures(self, progress: FrameProgress) -> Iterator[Image.Image]:
         for index in range(len(self.frames)):
@@ -224,8 +230,9 @@ def _write_gif(reel: Reel, path: Path, per_second: float, progress) -> None:
 
 def _palette(picture: Image.Image) -> Image.Image:
     """Palette of a page: the most frequent colours exactly, the others approximately."""
-    counted = sorted(picture.getcolors(picture.width * picture.height), reverse=True)
-    exact = np.array(_apart([colour for _, colour in counted])[:_EXACT])
+    colours: list[Any] = picture.getcolors(picture.width * picture.height) or []
+    counted = sorted(colours, reverse=True)
+    exact: np.ndarray = np.array(_apart([colour for _, colour in counted])[:_EXACT])
     shades = np.array(picture.quantize(_GIF_COLOURS - len(exact)).getpalette()).reshape(-1, 3)
     # Pillow matches colours within a few units: shades near an exact colour would replace it.
     apart = np.abs(shades[:, None].astype(int) - exact).max(axis=2).min(axis=1) > _STEP
@@ -251,6 +258,8 @@ def _write_mp4(reel: Reel, path: Path, per_second: float, progress) -> None:
         *("-pix_fmt", "yuv420p", "-movflags", "+faststart", str(path)),
     ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as encoder:
+        assert encoder.stdin is not None
+        assert encoder.stderr is not None
         try:
             for picture in reel.pictures(progress):
                 encoder.stdin.write(picture.tobytes())

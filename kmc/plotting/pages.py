@@ -55,7 +55,7 @@ def overview(trajectory: Trajectory) -> Figure:
         panels += 0.16 * len(maps.chemistry_keys([view]))
         heights.append(panels + 1.75)
     page = style.new_figure(style.COLUMN_IN, sum(heights))
-    parts = page.subfigures(len(heights), 1, height_ratios=heights)
+    parts = style.stack(page, heights)
     _heading(parts[0], trajectory)
     curves.draw_curves(parts[1], [trajectory], mark_frames=True)
     if view is not None:
@@ -125,7 +125,7 @@ def summary_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     tallest = [max(v.shape for v in row) * map_in + 0.3 for row in rows]
     heights = [_key_height(trajectories), 2.75, sum(tallest) + 0.95]
     page = style.new_figure(style.COLUMN_IN, sum(heights))
-    top, middle, below = page.subfigures(3, 1, height_ratios=heights)
+    top, middle, below = style.stack(page, heights)
     run_key(top, trajectories)
     curves.draw_curves(middle, trajectories)
     _map_grid(below, trajectories, rows, n_columns, tallest, map_in)
@@ -136,7 +136,7 @@ def contact_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     """Contact fraction and overpotential of one or several runs."""
     key = _key_height(trajectories)
     page = style.new_figure(style.COLUMN_IN, 2.75 + key)
-    top, below = page.subfigures(2, 1, height_ratios=[key, 2.75])
+    top, below = style.stack(page, [key, 2.75])
     run_key(top, trajectories)
     curves.draw_curves(below, trajectories)
     return page

@@ -26,7 +26,7 @@ def profiles_picture(found: Sequence, names: Sequence[str] | None = None) -> Fig
     rows = 4 if alloy else 2
     body_in = rows * _ROW_IN + 0.5
     page = style.new_figure(style.COLUMN_IN, head + body_in)
-    top, body = page.subfigures(2, 1, height_ratios=[head, body_in])
+    top, body = style.stack(page, [head, body_in])
     statistics.draw_key(top, names)
     axes = body.subplots(rows, 1)
     by_layer, by_time = axes[: rows // 2], axes[rows // 2 :]

@@ -41,7 +41,7 @@ def voids_picture(histories: Sequence, names: Sequence[str] | None = None) -> Fi
     names = list(names or [""] * len(histories))
     head = key_height(names)
     page = style.new_figure(style.COLUMN_IN, head + 3.7)
-    top, body = page.subfigures(2, 1, height_ratios=[head, 3.7])
+    top, body = style.stack(page, [head, 3.7])
     draw_key(top, names)
     _draw_numbers(body, histories)
     return page
@@ -51,7 +51,7 @@ def history_picture(history) -> Figure:
     """Numbers and lifelines of the voids of one run."""
     lives = _lifelines_height([_lanes(history)])
     page = style.new_figure(style.COLUMN_IN, 3.7 + lives)
-    upper, lower = page.subfigures(2, 1, height_ratios=[3.7, lives])
+    upper, lower = style.stack(page, [3.7, lives])
     _draw_numbers(upper, [history])
     _draw_lifelines(lower, [history], [""])
     return page
@@ -119,7 +119,7 @@ def sizes_picture(
         names = [f"{name}, {end}" for name, end in zip(names, ends, strict=True)]
     head, height = key_height(names), 2.85 if one else 2.5
     page = style.new_figure(style.COLUMN_IN, head + height)
-    top, body = page.subfigures(2, 1, height_ratios=[head, height])
+    top, body = style.stack(page, [head, height])
     draw_key(top, names)
     axes = body.subplots(1, 1)
     drawn = 0
@@ -221,7 +221,7 @@ def _draw_lifelines(page, histories: Sequence, names: Sequence[str]) -> None:
             shrink=0.9,
         )
         bar.set_label("void volume (nm³)")
-        style.plain_log_axis(bar.ax.xaxis, norm.vmin, norm.vmax)
+        style.plain_log_axis(bar.ax.xaxis, float(norm.vmin or 0), float(norm.vmax or 0))
         bar.outline.set_visible(False)
     page.legend(
         handles=[
@@ -245,7 +245,7 @@ def _lanes(history) -> dict[int, int]:
     lives = table.groupby("track").agg(first=("frame", "min"), most=("volume_sites", "max"))
     largest = lives.nlargest(_MOST_LINES, "most")
     shown = largest.sort_values(["first", "most"], ascending=[True, False])
-    into = {}
+    into: dict[int, int] = {}
     for kind, parents, children in _links(history):
         if kind == "coalescence":
             into |= {p: c for p in parents for c in children if p != c}
@@ -294,7 +294,7 @@ def _draw_tracks(axes, history, lane, x_key, scale, colours, norm) -> None:
         widths = 1.2 + 3.0 * np.cbrt(volume[1:] / largest)
         axes.add_collection(
             LineCollection(
-                parts, colors=colours(norm(volume[1:])), linewidths=widths, capstyle="round"
+                list(parts), colors=colours(norm(volume[1:])), linewidths=widths, capstyle="round"
             )
         )
     _draw_events(axes, history, lane, x_key, scale)

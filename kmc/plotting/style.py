@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from kmc.common.formatting import duration, figure, prefix_for
@@ -42,7 +44,7 @@ _RUN_DASHES = (
     "-",
 )
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 7,
     "axes.labelsize": 7.5,
@@ -92,10 +94,16 @@ class Picture(Figure):
 
 def new_figure(width_in: float, height_in: float) -> Picture:
     """An empty page with a tight constrained layout."""
-    page = Picture(figsize=(width_in, height_in), layout="constrained")
-    rect = (0, 0, 1, 1 - 0.05 / height_in)
-    page.get_layout_engine().set(w_pad=0.04, h_pad=0.03, hspace=0.0, wspace=0.0, rect=rect)
-    return page
+    layout = ConstrainedLayoutEngine(
+        w_pad=0.04, h_pad=0.03, hspace=0.0, wspace=0.0, rect=(0, 0, 1, 1 - 0.05 / height_in)
+    )
+    return Picture(figsize=(width_in, height_in), layout=layout)
+
+
+def stack(page: Figure, heights: Sequence[float]) -> list[SubFigure]:
+    """Parts of a page from top to bottom, with these relative heights."""
+    parts: Any = page.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)
+    return list(parts[:, 0])
 
 
 def save(picture: Figure, path: str | Path) -> None:
@@ -149,7 +157,7 @@ def run_colour(index: int) -> str:
     return _RUN_COLOURS[index % len(_RUN_COLOURS)]
 
 
-def run_style(index: int) -> dict:
+def run_style(index: int) -> dict[str, Any]:
     """Colour and dashes of the curve of the run number `index`."""
     return {"color": run_colour(index), "linestyle": _RUN_DASHES[index % len(_RUN_DASHES)]}
 
@@ -169,9 +177,14 @@ def charge_axis(axes: Axes, mAh_cm2_per_monolayer: float, monolayers: float) -> 
     charge = mAh_cm2_per_monolayer * monolayers
     scale, unit = next((pair for pair in units if charge * pair[0] >= 1), units[-1])
     per_monolayer = mAh_cm2_per_monolayer * scale
-    top = axes.secondary_xaxis(
-        "top", functions=(lambda x: x * per_monolayer, lambda charge: charge / per_monolayer)
-    )
+
+    def charge_of(monolayers: Any) -> Any:
+        return monolayers * per_monolayer
+
+    def monolayers_of(charge: Any) -> Any:
+        return charge / per_monolayer
+
+    top = axes.secondary_xaxis("top", functions=(charge_of, monolayers_of))
     top.set_xlabel(f"capacity ({unit}/cm²)")
     axes.spines["top"].set_visible(True)
 

@@ -103,8 +103,8 @@ def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
     """Keys that exclude each other."""
     groups = [
         ("acceleration", ("max_hops_per_strip_per_site", "saddle_floor_eV")),
-        ("output", "sample_every_"),
-        ("output", "frame_every_"),
+        ("output", ("sample_every_",)),
+        ("output", ("frame_every_",)),
     ]
     problems = []
     for section, prefixes in groups:
@@ -240,11 +240,11 @@ def _lattice(run: RunFile, origin: Origin) -> list[Problem]:
     sites = nx * ny * layers * cell.sites_per_layer_cell
     if sites > MAX_SITES:
         shown = origin.shown("system", "size", list(system.size))
-        memory, most = _bytes(sites * BYTES_PER_SITE), _bytes(MAX_SITES * BYTES_PER_SITE)
+        size, largest = _bytes(sites * BYTES_PER_SITE), _bytes(MAX_SITES * BYTES_PER_SITE)
         return [
             Problem(
-                f"{shown} is {sites} sites, about {memory} of memory",
-                f"At most {MAX_SITES} sites ({most}) can be numbered; 1000000 are a large run.",
+                f"{shown} is {sites} sites, about {size} of memory",
+                f"At most {MAX_SITES} sites ({largest}) can be numbered; 1000000 are a large run.",
             )
         ]
     memory, machine = sites * BYTES_PER_SITE, machine_bytes()

@@ -70,7 +70,7 @@ def _chemistry_keys(section: Interface, origin: Origin) -> list[Problem]:
     if any(entry.fraction is None for entry in entries):
         advice = "Give each entry a fraction of the L1 sites, or the interface a mask."
         return [*problems, Problem(f"chemistry {at} has an entry without fraction", advice)]
-    total = math.fsum(entry.fraction for entry in entries)
+    total = math.fsum(entry.fraction or 0.0 for entry in entries)
     if total > 1 + 1e-9:
         shown = f"the fractions of chemistry {at} add up to {total:g}"
         problems.append(Problem(shown, "Together at most 1; the rest is params of [system]."))

@@ -63,7 +63,8 @@ def _size(value: Any) -> tuple[int, int, int]:
         raise refuse(f"has too few cells in plane: {min(value[:2])}")
     if value[2] < MIN_LAYERS:
         raise refuse(f"has too few layers: {value[2]}")
-    return tuple(int(item) for item in value)
+    nx, ny, layers = (int(item) for item in value)
+    return nx, ny, layers
 
 
 _PATCH = ("x_nm", "y_nm", "radius_nm")
@@ -359,6 +360,7 @@ class Rest(Checked):
             return Cadence(every_s, "s")
         if self.time_s is not None:
             return Cadence(self.time_s / parts, "s")
+        assert self.events is not None, "a run without a rest has no cadence of one"
         return Cadence(max(1, self.events // parts), "events")
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import textwrap
+from typing import cast
 
 from kmc.common.units import DIMENSIONLESS, unit_of
 from kmc.common.validation import allowed_range, toml_value
 from kmc.runfile.load import RunFile
+from kmc.runfile.sections import Checked
 
 _HEAD = """\
 # A run of kmc. Every key is here with [unit; range] and its default; keys after a # are not set.
@@ -38,14 +40,14 @@ def template(name: str = "run.toml") -> str:
         File name in the example at its head.
     """
     blocks = [
-        _section(section, field.annotation)
+        _section(section, cast(type[Checked], field.annotation))
         for section, field in RunFile.model_fields.items()
         if section != "parameters"
     ]
     return _HEAD.format(name=name) + "\n".join(blocks) + "\n" + _PARAMETERS
 
 
-def _section(section: str, model: type) -> str:
+def _section(section: str, model: type[Checked]) -> str:
     summary = (model.__doc__ or "").strip().splitlines()[0]
     lines = [*_comment(summary), f"[{section}]"]
     for key, field in model.model_fields.items():
@@ -53,9 +55,11 @@ def _section(section: str, model: type) -> str:
         facts = [unit_of(key)] if unit_of(key) != DIMENSIONLESS else []
         facts += [limits] if (limits := allowed_range(field)) else []
         facts += ["no default"] if optional else []
+        assert field.description
         text = f"{field.description[0].upper()}{field.description[1:]}"
         lines += _comment(f"{text} [{'; '.join(facts)}]" if facts else text)
-        value = toml_value(field.examples[0] if optional else field.default)
+        example = field.examples[0] if field.examples else None
+        value = toml_value(example if optional else field.default)
         off = "# " if optional and (section, key) not in _SET else ""
         lines += [f"{off}{key} = {value}", ""]
     return "\n".join(lines)

@@ -89,13 +89,15 @@ def measure(
         Engine for a seed. The first is discarded after a few events, which compile the loop.
     """
     make(0).advance(events=10)
-    costs, engine = [], None
+    costs: list[float] = []
+    engine: Engine | None = None
     for seed in range(1, repeats + 1):
         engine = None  # frees the previous box: two of 16 million sites may not fit
         engine = make(seed)
         start = time.perf_counter()
         engine.advance(events=events)
         costs.append((time.perf_counter() - start) / max(1, engine.count(tables.EVENTS)) * 1e9)
+    assert engine is not None
     done = max(1, engine.count(tables.EVENTS))
     return Result(
         name=name,

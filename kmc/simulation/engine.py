@@ -430,7 +430,7 @@ class Engine:
             self.law,
             self.channels,
             self.state.site_state,
-            self.model.kernel_lattice.kernel_sites(site),
+            self.model.kernel_lattice.kernel_sites(np.array([site]))[0],
             rates,
         )
         return rates * self.channels.unit_Hz

@@ -14,7 +14,7 @@ from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
 from kmc.kernels import tables
 from kmc.runfile.load import RunFile, restored_run
-from kmc.runfile.sections import Rest, Stop
+from kmc.runfile.sections import Checked, Rest, Stop
 from kmc.simulation.phases import REST
 from kmc.simulation.run import Interruption, Simulation
 from kmc.trajectory import schema
@@ -22,7 +22,7 @@ from kmc.trajectory.checkpoint import Table, checkpoint_of, reopen
 from kmc.trajectory.reader import Trajectory, load
 
 _ENDED_BY_THE_CLOCK = "wall_time_s"
-_ENDS = {"stop": Stop, "rest": Rest}
+_ENDS: dict[str, type[Checked]] = {"stop": Stop, "rest": Rest}
 _KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.model_fields]
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -233,9 +234,9 @@ class Simulation:
         self._record(writer, sample=not sample, frame=not frame)
         return stop_reason, checkpoint.pack(state)
 
-    def _limits(self) -> dict[str, float]:
+    def _limits(self) -> dict[str, Any]:
         """Limits of the event loop, to stop or to record."""
-        limits = dict(self.phase.rules.limits)
+        limits: dict[str, Any] = dict(self.phase.rules.limits)
         for recorder in (self.phase.samples, self.phase.frames):
             for key, value in recorder.limit().items():
                 limits[key] = min(value, limits.get(key, UNLIMITED))
@@ -437,7 +438,7 @@ def run_to_file(
         writer = TrajectoryWriter(
             output,
             lattice=simulation.model.lattice,
-            chemistry=simulation.interphase and simulation.interphase.chemistry,
+            chemistry=None if simulation.interphase is None else simulation.interphase.chemistry,
             run_text=run.text,
             resolved=simulation.resolved(),
             seed=run.random.seed,

@@ -108,8 +108,8 @@ def _rules(stop: Stop, model: Model):
         )
     if stop.capacity_mAh_cm2 is not None:
         area = model.interface_area_A2
-        atoms = electrochemistry.atoms_of_capacity(stop.capacity_mAh_cm2, area)
-        atoms = math.ceil(atoms - _ROUNDING)
+        exact = electrochemistry.atoms_of_capacity(stop.capacity_mAh_cm2, area)
+        atoms = math.ceil(exact - _ROUNDING)
         yield _Rule("before_strip", atoms, f"capacity_mAh_cm2 reached {stop.capacity_mAh_cm2:g}")
     if stop.contact_fraction is not None:
         vacant = math.ceil(n_L1 * (1.0 - stop.contact_fraction) - _ROUNDING)

@@ -27,15 +27,11 @@ _STOPPED = "it was stopped from outside"
 
 
 class Workers(Protocol):
-    """Runs points: `LocalWorkers` or `DaskWorkers`.
+    """Runs points: `LocalWorkers` or `DaskWorkers`."""
 
-    Attributes
-    ----------
-    slots : int
-        Points that can run at once, at this moment.
-    """
-
-    slots: int
+    @property
+    def slots(self) -> int:
+        """Points that can run at once, at this moment."""
 
     def submit(self, job: Mapping[str, str]) -> None:
         """Start `run_point(**job)` somewhere."""

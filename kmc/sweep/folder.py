@@ -329,12 +329,12 @@ def make_folder(path: str | Path, plan: Plan) -> SweepFolder:
             folder.mkdir(exist_ok=True)
     except OSError as problem:
         raise _unwritable(path, problem) from None
-    folder = SweepFolder(path, plan)
+    made = SweepFolder(path, plan)
     if existing is None or canonical(existing.plan.to_json()) != canonical(plan.to_json()):
         index = {"version": INDEX_VERSION, "kmc_version": __version__, "plan": plan.to_json()}
-        folder.write("sweep.toml", plan.text)
-        folder.write("index.json", json.dumps(index, ensure_ascii=False))
-    return folder
+        made.write("sweep.toml", plan.text)
+        made.write("index.json", json.dumps(index, ensure_ascii=False))
+    return made
 
 
 def _contradiction(old: Plan, new: Plan) -> str:

@@ -16,7 +16,7 @@ def generated_plan(
     name: str,
     comment: str,
     base: str,
-    origin: Path,
+    origin: Path | None,
     *,
     vary: str,
     values: Sequence[float],
@@ -34,8 +34,8 @@ def generated_plan(
         Its first line.
     base : str
         Name of a shipped run, or path of a run file.
-    origin : Path
-        Path of that run.
+    origin : Path, optional
+        Path of that run; `base` is one by default.
     vary : str
         ``section.key``
     values : sequence of float
@@ -48,7 +48,7 @@ def generated_plan(
     InputError
         See `kmc.sweep.plan.read_plan`.
     """
-    run = base if base in catalogue.names("runs") else str(Path(origin).resolve())
+    run = base if base in catalogue.names("runs") else str(Path(origin or base).resolve())
     lines = [
         f"# {comment}",
         f"run = {toml_value(run)}",

@@ -44,6 +44,9 @@ class _Worker:
                 env={**os.environ, **_ONE_THREAD},
                 start_new_session=True,  # Ctrl-C reaches the sweep alone, which stops its workers
             )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._input, self.output = self.process.stdin, self.process.stdout
         self.job: str | None = None
         self.ready = False
 
@@ -51,13 +54,13 @@ class _Worker:
         self.job = job["name"]
         # `wait` detects a worker that has died.
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps(job) + "\n")
-            self.process.stdin.flush()
+            self._input.write(json.dumps(job) + "\n")
+            self._input.flush()
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
+        for pipe in (self._input, self.output):
             with contextlib.suppress(OSError):
                 pipe.close()
 
@@ -97,7 +100,7 @@ class LocalWorkers:
     def _start(self) -> None:
         worker = _Worker(self._log)
         self._workers.append(worker)
-        self._selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
+        self._selector.register(worker.output, selectors.EVENT_READ, worker)
 
     def submit(self, job: Mapping[str, str]) -> None:
         """Give a point to an idle worker."""
@@ -120,7 +123,7 @@ class LocalWorkers:
         return outcomes
 
     def _replace(self, worker: _Worker) -> list[dict[str, Any]]:
-        self._selector.unregister(worker.process.stdout)
+        self._selector.unregister(worker.output)
         self._workers.remove(worker)
         worker.kill()
         if not worker.ready:

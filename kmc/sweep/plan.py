@@ -33,6 +33,7 @@ from kmc.common.validation import Checked, Problem, kind, number_of, raise_probl
 from kmc.errors import InputError
 from kmc.model.quantities import QUANTITIES
 from kmc.runfile.load import SECTIONS, RunFile, load_run, run_tables
+from kmc.runfile.sections import System
 from kmc.sweep.points import (
     MAX_SEED,
     REMOVED,
@@ -357,7 +358,7 @@ def _hashes(plan: Plan) -> dict[str, str]:
     found = {}
     for key, catalogue_kind in (("params", "params"), ("lattice", "lattices")):
         full = f"system.{key}"
-        default = RunFile.model_fields["system"].annotation.model_fields[key].default
+        default = System.model_fields[key].default
         used = {str(plan.tables.get("system", {}).get(key, default))}
         for axis, values in plan.axes.items():
             if axis == full or (axis == ZIP and full in values[0]):

@@ -89,7 +89,7 @@ class Plan:
     def points(self) -> Sequence[Point]:
         """Every run, in the order of the grid."""
         labels = _labels(self.keys)
-        points = []
+        points: list[Point] = []
         for settings in combinations(self.axes):
             for replica in range(self.replicas):
                 index, name = len(points), _name(settings, labels, replica)

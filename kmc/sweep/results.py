@@ -239,7 +239,7 @@ def _read(
 
 def _row(folder: SweepFolder, point: PointStatus, cache: ScalarCache, capacities, contact) -> dict:
     """State and numbers of one point."""
-    row = {"final": {}, "at": {}, "onset": None, "stop_reason": "", "path": ""}
+    row: dict[str, Any] = {"final": {}, "at": {}, "onset": None, "stop_reason": "", "path": ""}
     row |= {"state": point.state, "error": point.error}
     if point.state != "done":
         return row

@@ -56,7 +56,9 @@ def pack(table: Table) -> bytes:
             plain[name] = value
     line = json.dumps(plain, separators=(",", ":")).encode() + b"\n"
     packer = zlib.compressobj(_FASTEST)
-    body = b"".join([packer.compress(line), *map(packer.compress, arrays), packer.flush()])
+    body = b"".join(
+        [packer.compress(line), *(packer.compress(array.data) for array in arrays), packer.flush()]
+    )
     return _HEAD.pack(_MAGIC, len(body), zlib.crc32(body)) + body
 
 
@@ -190,7 +192,8 @@ def _copy(trajectory: Trajectory, state: Table | None, file: h5py.File) -> tuple
     layout.append_samples(file, rows)
     for frame in trajectory.frames[:n_frames]:
         row = np.array(
-            [tuple(getattr(frame, name) for name in layout.FRAME_DTYPE.names)], layout.FRAME_DTYPE
+            [tuple(getattr(frame, name) for name in layout.FRAME_DTYPE.names or ())],
+            layout.FRAME_DTYPE,
         )
         layout.append_frames(file, row, [frame.occupancy])
     layout.put_checkpoint(file, schema.CHECKPOINT_SLOTS[0], pack(state))

@@ -150,7 +150,7 @@ def _lattice_data(head: Head, name: str) -> np.ndarray:
 
 def append_samples(file: h5py.File, rows: np.ndarray) -> None:
     """Add rows of `Head.row_dtype` to `/samples`."""
-    for name in rows.dtype.names:
+    for name in rows.dtype.names or ():
         _extend(file[f"samples/{name}"], rows[name])
     _extend(file[schema.SAMPLE_CHECKSUM.path], schema.row_checksums(rows))
 
@@ -166,7 +166,7 @@ def append_frames(file: h5py.File, rows: np.ndarray, occupancies: Sequence[np.nd
     dataset.resize(first + len(occupancies), axis=0)
     for index, occupancy in enumerate(occupancies):
         dataset[first + index] = occupancy
-    for name in rows.dtype.names:
+    for name in rows.dtype.names or ():
         _extend(file[f"frames/{name}"], rows[name])
     _extend(file[schema.FRAME_CHECKSUM.path], np.array(checksums, dtype=np.int64))
 

@@ -73,7 +73,8 @@ def dataset(file: h5py.File, path: str, *, sized: bool = True) -> h5py.Dataset:
     if not set(filters) <= set(_FILTERS):
         raise _refused(file, path, "is packed in a way that a trajectory is not")
     entry = _ENTRIES.get(f"/{path.strip('/')}")
-    kinds, dimensions = ("<i8", "<f8"), 1  # columns of the samples that the schema does not list
+    kinds: tuple[str, ...] = ("<i8", "<f8")
+    dimensions = 1  # columns of the samples that the schema does not list
     if entry is not None:
         kinds, dimensions = (entry.dtype,), len(entry.shape.split(", "))
     if place.dtype.str not in kinds or place.ndim != dimensions:
@@ -296,7 +297,7 @@ def open_to_read(path: Path) -> h5py.File:
 
     A file that is open elsewhere in this process must be opened with the locking it has there.
     """
-    problem = None
+    problem: OSError | None = None
     for locking in (False, None, True):
         try:
             return h5py.File(path, "r", locking=locking)
@@ -304,6 +305,7 @@ def open_to_read(path: Path) -> h5py.File:
             if _LOCKING not in str(refused):
                 raise
             problem = problem or refused
+    assert problem is not None
     raise problem
 
 

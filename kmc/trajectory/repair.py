@@ -214,7 +214,7 @@ def _samples(
     file: h5py.File, head: layout.Head, problems: list[str]
 ) -> tuple[np.ndarray, int, np.ndarray]:
     """Rows of `/samples`, their expected number, and which of them pass their checksum."""
-    names = [*head.row_dtype.names, schema.CHECKSUM]
+    names = [*(head.row_dtype.names or ()), schema.CHECKSUM]
     lost: list[str] = []
     columns = {
         name: _part(
@@ -228,7 +228,7 @@ def _samples(
         return np.empty(0, head.row_dtype), max(lengths, default=0), np.empty(0, bool)
     n = min(lengths)
     rows = np.empty(n, head.row_dtype)
-    for name in head.row_dtype.names:
+    for name in names[:-1]:
         rows[name] = columns[name][:n]
     good = schema.row_checksums(rows) == columns[schema.CHECKSUM][:n]
     if not good.all():

@@ -373,4 +373,4 @@ def row_checksums(rows: np.ndarray) -> np.ndarray:
 
 def frame_checksum(occupancy: np.ndarray, row: np.ndarray) -> int:
     """CRC-32 of one frame: its occupancy, then its row of `FRAME_COLUMNS`."""
-    return zlib.crc32(row.tobytes(), zlib.crc32(np.ascontiguousarray(occupancy)))
+    return zlib.crc32(row.tobytes(), zlib.crc32(np.ascontiguousarray(occupancy).data))

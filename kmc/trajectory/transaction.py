@@ -153,7 +153,8 @@ class Transaction(io.RawIOBase):
 
     def steps(self) -> Iterator[tuple[int, bytes]]:
         """Writes of a commit in order, as (offset, bytes)."""
-        indices, headers = [], []
+        indices: list[tuple[int, bytes]] = []
+        headers: list[tuple[int, bytes]] = []
         for offset, patch in sorted(self._patches.items()):
             old, new = self._on_disk(offset, len(patch)), self._changed(offset, len(patch))
             if old == new:

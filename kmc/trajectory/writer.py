@@ -24,8 +24,10 @@ from kmc.trajectory.transaction import Transaction
 
 try:
     from fcntl import F_OFD_SETLK, F_WRLCK, fcntl
+
+    _CAN_LOCK = True
 except ImportError:  # not on Linux: a second writer is detected at the next flush of the first
-    fcntl = None
+    _CAN_LOCK = False
 
 _BUFFER_BYTES = 64 * 2**20  # of frames; more are flushed at once
 
@@ -295,7 +297,7 @@ class WriteLock:
 
     def __init__(self, path: Path):
         self._file = open(path, "r+b")  # noqa: SIM115 - closed in release()
-        if fcntl is None:
+        if not _CAN_LOCK:
             return
         # Not flock, which HDF5 takes when the file is opened for reading. An open-file-description
         # lock belongs to this open file alone; it is on one byte far beyond the end.

@@ -14,7 +14,7 @@ from kmc.model.lattice import Lattice
 from kmc.trajectory.schema import HOP_CLASSES, HOP_WAYS, HOPS_BY_WAY
 
 _ROUNDING = 1e-9
-Wrong = tuple[str, int, float, float]  # column, row, value, expected
+Wrong = tuple[str, int, Any, Any]  # column, row, value, expected
 
 
 def wrong_rows(rows: np.ndarray, resolved: Mapping[str, Any], has_interface: bool) -> list[Wrong]:
@@ -109,7 +109,7 @@ def wrong_ways(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
         `/samples`; nothing is checked where a file has no hops by way.
     lattice : Lattice
     """
-    if not len(rows) or any(name not in rows.dtype.names for name in HOPS_BY_WAY):
+    if not len(rows) or any(name not in (rows.dtype.names or ()) for name in HOPS_BY_WAY):
         return
     yield from _parts(rows, lattice)
     if lattice.has_interface:
@@ -120,7 +120,7 @@ def _parts(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
     """Hops that change the layer are part of all; they are all where no neighbours share one."""
     in_plane = bool((lattice.unit_cell.moves[0][..., 0] == 0).any())
     for name in HOP_CLASSES.values():
-        part = sum(rows[f"{name}_{way}"] for way in HOP_WAYS)
+        part = np.sum([rows[f"{name}_{way}"] for way in HOP_WAYS], axis=0)
         wrong = part > rows[name] if in_plane else part != rows[name]
         for row in np.flatnonzero(wrong)[:1]:
             expected = f"{rows[name][row]}, as {name}"

@@ -280,9 +280,9 @@ class _Audit:
         rows = self.rows
         if not len(rows):
             return
-        events = sum(rows[name] for name in self._present(_EVENTS))
+        events = np.sum([rows[name] for name in self._present(_EVENTS)], axis=0)
         yield from _differences("sum of all events", "/samples/events", rows["events"], events)
-        hops = sum(rows[name] for name in _HOPS)
+        hops = np.sum([rows[name] for name in _HOPS], axis=0)
         yield from _differences("sum of the hop classes", "/samples/hops", rows["hops"], hops)
         for part, total in _PARTS:
             if not self._present((part,)):
@@ -302,10 +302,11 @@ class _Audit:
     def _capacity(self) -> Iterator[Breach]:
         rows, lattice = self.rows, self.lattice
         charged = processes.gained(self._columns(_EVENTS), "electrons")
-        for name, expected in (
-            ("capacity_monolayers", charged / lattice.sites_per_layer),
-            ("capacity_mAh_cm2", capacity_mAh_cm2(charged, lattice.area_A2)),
-        ):
+        capacities: dict[str, Any] = {
+            "capacity_monolayers": charged / lattice.sites_per_layer,
+            "capacity_mAh_cm2": capacity_mAh_cm2(charged, lattice.area_A2),
+        }
+        for name, expected in capacities.items():
             yield from _differences("capacity", f"/samples/{name}", rows[name], expected, _CAPACITY)
 
     def _cell(self) -> Iterator[Breach]:
@@ -335,7 +336,7 @@ class _Audit:
 
     def _present(self, names: tuple[str, ...]) -> list[str]:
         """Those of the named columns that the file has; an older schema has fewer."""
-        return [name for name in names if name in self.rows.dtype.names]
+        return [name for name in names if name in (self.rows.dtype.names or ())]
 
     def _columns(self, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         return {name: self.rows[name] for name in self._present(names)}
@@ -354,7 +355,7 @@ class _Audit:
                 moment = f"{frame['time_s']} with {frame['events']} events"
                 yield Breach("moment", "/frames/time_s", index, moment, "that of a sample")
                 return
-            for name in frames.dtype.names:
+            for name in frames.dtype.names or ():
                 if frame[name] != rows[name][row]:
                     expected = f"{rows[name][row]}, as in row {row} of /samples"
                     yield Breach("moment", f"/frames/{name}", index, str(frame[name]), expected)
@@ -389,6 +390,8 @@ class _Audit:
                 yield Breach("checksum", "/frames/crc32", index, stored, str(checksum))
             yield from self._species(occupancy, index)
             row = self._row_of(frame)
+            if row is None:
+                continue  # a breach of the moments
             mg = int(np.count_nonzero(occupancy == MG))
             moved = {name: int(self.rows[name][row]) for name in self._present(_WITH_MG)}
             exchanged = -processes.gained(moved, "vacancies", mg=True)

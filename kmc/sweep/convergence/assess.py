@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -119,10 +120,8 @@ def _level(level: Runs, observable: Observable, unit: float, converged: bool) ->
 
 
 def _scaled(last: Comparison, unit: float) -> Comparison:
-    ends = (last.difference, last.margin, last.low, last.high, last.change_low, last.change_high)
-    return Comparison(
-        last.lower, last.upper, *(end / unit for end in ends), last.verdict, last.replicas
-    )
+    names = ("difference", "margin", "low", "high", "change_low", "change_high")
+    return replace(last, **{name: getattr(last, name) / unit for name in names})
 
 
 def _extrapolate(levels: Sequence[Runs], law: Law, ratio: float) -> Extrapolation:

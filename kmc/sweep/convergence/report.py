@@ -87,7 +87,7 @@ class Convergence:
             first, *rest = found.sentences
             lines.append(" ".join([first[0].upper() + first[1:], *rest]))
         lines += self.advice()
-        if self.early:
+        if self.early and self.at is not None:
             lines.append(
                 f"{plural(self.early, 'run')} ended before {figure(self.at)} monolayers and are "
                 "left out of contact and voids."

@@ -122,11 +122,11 @@ def exponent_text(law: Law) -> str:
 def _value_texts(observable: Observable, end: Extrapolation) -> tuple[str, str, str]:
     """Value with its unit, its interval, and the widest one."""
     scale, unit = (100.0, "%") if observable.percent else (1.0, observable.unit)
-    ends = (
+    ends = [
         f"{short(scale * low)} to {short(scale * high)}"
         for low, high in ((end.low, end.high), (end.widest_low, end.widest_high))
-    )
-    return short(scale * end.value, unit), *ends
+    ]
+    return short(scale * end.value, unit), ends[0], ends[1]
 
 
 def _plateau_text(observable, top: float, end: Extrapolation, ratio: float) -> str:

@@ -94,9 +94,8 @@ class Study:
             has = "no ratio" if floor is None else f"saddle_floor_eV = {floor:g}, not a ratio"
             advice = "Give the levels with --ratios, for example --ratios 1e4,1e5,1e6."
             if floor is not None:
-                advice += (
-                    f" Those barriers are a ratio of {ratio_text(_ratio_of_floor(run, physical))}."
-                )
+                ratio = _ratio_of_floor(run, floor, physical)
+                advice += f" Those barriers are a ratio of {ratio_text(ratio)}."
             raise InputError(
                 f"{self.base} has {has}: the highest level is not given", advice=advice
             )
@@ -113,6 +112,7 @@ class Study:
 
     def _levels(self, own: float | None, physical: float) -> tuple[float, ...]:
         if self.ratios is None:
+            assert own is not None  # `check` has asked for it
             # Rounding to three digits must not exceed the physical ratio.
             top = min(10.0 * own, float(f"{0.995 * physical:.3g}"))
             ratios = [float(f"{top / 10.0**i:.6g}") for i in range(self.levels)]
@@ -202,11 +202,11 @@ def physical_ratio_of(run: RunFile) -> float:
     return model.attempt_frequency_Hz / model.strip_rate_per_site_Hz
 
 
-def _ratio_of_floor(run: RunFile, physical: float) -> float:
+def _ratio_of_floor(run: RunFile, floor_eV: float, physical: float) -> float:
     from kmc.common.units import K_B_eV
 
     kT_eV = K_B_eV * run.conditions.temperature_K
-    return physical * math.exp(-run.acceleration.saddle_floor_eV / kT_eV)
+    return physical * math.exp(-floor_eV / kT_eV)
 
 
 # --- running --------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ kept, `kmc.load_sweep` reads them, and a second call runs only what is missing.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -187,14 +187,19 @@ class _PersistentWorkers:
         return self
 
     @property
+    def _workers(self) -> LocalWorkers:
+        assert self._made is not None
+        return self._made
+
+    @property
     def slots(self) -> int:
-        return self._made.slots
+        return self._workers.slots
 
-    def submit(self, job) -> None:
-        self._made.submit(job)
+    def submit(self, job: Mapping[str, str]) -> None:
+        self._workers.submit(job)
 
-    def wait(self, timeout_s: float) -> list:
-        return self._made.wait(timeout_s)
+    def wait(self, timeout_s: float) -> list[dict[str, Any]]:
+        return self._workers.wait(timeout_s)
 
     def close(self) -> None:
         """Does nothing: the next round uses the same workers."""
