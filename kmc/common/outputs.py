@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -101,10 +103,10 @@ def check_output(
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, which replaces `path` atomically at the end of the block."""
     path = Path(path)
-    draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    draft = draft_of(path, path.suffix)
     try:
         yield draft
-        os.replace(draft, path)
+        put_in_place(draft, path)
     except OSError as problem:
         raise InputError(
             f"{path} cannot be written: {problem.strerror or problem}",
@@ -113,3 +115,68 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()
+
+
+def put_in_place(draft: Path, target: Path) -> None:
+    """Give a complete file its name; everything written as a whole goes this way.
+
+    A kill or a power cut leaves the old file or the new one: the content is on the disk before the
+    name changes, and the name before this returns. The permissions of a file that is replaced stay.
+
+    Raises
+    ------
+    OSError
+        The disk is full or fails; `target` is what it was.
+    """
+    with contextlib.suppress(OSError):
+        os.chmod(draft, stat.S_IMODE(os.stat(target).st_mode))
+    _sync(draft, os.O_RDWR)
+    os.replace(draft, target)
+    with contextlib.suppress(OSError):  # some file systems do not know it for folders
+        _sync(Path(target).parent, os.O_RDONLY)
+
+
+def _sync(path: Path, how: int) -> None:
+    number = os.open(path, how)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+_DRAFT = re.compile(r"\..+\.(\d+)\.part(\.[^.]+)?")
+
+
+def draft_of(target: Path, ending: str = "") -> Path:
+    """Name of a file of this process beside `target`, for what will take its place."""
+    stem = target.name.removesuffix(ending) if ending else target.name
+    return target.with_name(f".{stem}.{os.getpid()}.part{ending}")
+
+
+def remove_drafts(folder: Path, start: str = "") -> None:
+    """Remove drafts that processes left behind when they were killed.
+
+    Parameters
+    ----------
+    folder : Path
+    start : str
+        Name of the file they would have become; all files by default.
+    """
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            found = _DRAFT.fullmatch(name)
+            if found and name.startswith(f".{start}") and not _is_alive(int(found[1])):
+                with contextlib.suppress(OSError):
+                    os.unlink(Path(folder) / name)
+
+
+def _is_alive(process: int) -> bool:
+    if os.name == "nt":  # where signal 0 is Ctrl-C
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True

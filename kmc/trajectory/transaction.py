@@ -5,14 +5,19 @@ writes leaves a file that cannot be opened. Here HDF5 writes into a `Transaction
 writes stay in memory until `commit` applies them, in an order that leaves a valid file after every
 single write:
 
-1. everything beyond the old end of the file, to which nothing points yet; then it is synchronised;
+1. everything beyond the old end of the file, to which nothing points yet, and behind it a journal
+   of steps 2 to 4; then the file is synchronised;
 2. the superblock, which now admits the new end;
 3. changes inside the old file that are not object headers: chunk indices, unused rows of chunks;
-4. object headers, which hold the lengths of the datasets and so make the new rows visible.
+4. object headers, which hold the lengths of the datasets and so make the new rows visible; then the
+   file is synchronised again.
 
-So the file on disk is a complete, closed HDF5 file at every moment: no flag marks it as open, and
-any program reads it. SWMR of HDF5 orders its writes likewise but marks the file as open for
-writing: after a kill it needs repair before another program, or the resumed run, can open it.
+So after a kill the file on disk is a complete, closed HDF5 file: no flag marks it as open, and any
+program reads it. After a power cut any part of what was not synchronised may be missing, down to
+single sectors. Before the first synchronisation that is nothing the file needs; after it the
+journal, which has a checksum, holds all that may be missing, and `recovered` reads the file with
+it. HDF5's own answer, SWMR, orders its writes likewise but marks the file as open for writing:
+after a kill it needs repair before a plain reader, or the resumed run, can open it.
 
 This relies on two properties of HDF5: it passes every metadata object to a Python file object in
 one write, and rows stay where they were written (rows of an uncompressed chunk are overwritten with
@@ -22,16 +27,32 @@ opening the file after each write of a commit.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
-from collections.abc import Iterator
+import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _OBJECT_HEADERS = (b"OHDR", b"OCHK")
+# The journal of a commit: changes as offset, length and bytes; then at the very end of the file
+# the end of the HDF5 file before it, the length of the changes, their checksum, and this name.
+_CHANGE = struct.Struct("<QI")
+_FOOTER = struct.Struct("<QQI12s")
+_JOURNAL = b"kmc journal\n"
+_LARGEST_CHANGE = 2**16  # larger ones are numbers with checksums of their own: checkpoints
+
+
+class Change(NamedTuple):
+    """Bytes inside the file that a commit replaces."""
+
+    offset: int
+    new: bytes
+    old: bytes
 
 
 def stored_end(head: bytes) -> int | None:
@@ -54,6 +75,8 @@ class Transaction(io.RawIOBase):
     ----------
     path : Path
         An existing file.
+    writable : bool
+        Without it there is no `commit`.
 
     Attributes
     ----------
@@ -62,14 +85,19 @@ class Transaction(io.RawIOBase):
         superblock names do not count.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, *, writable: bool = True):
         super().__init__()
-        self._file = open(path, "r+b", buffering=0)  # noqa: SIM115 - closed in close()
+        self._path = path
+        how = "r+b" if writable else "rb"
+        self._file = open(path, how, buffering=0)  # noqa: SIM115 - closed in close()
         size = self._file.seek(0, os.SEEK_END)
         self.base_size = min(size, stored_end(self._on_disk(0, min(size, 64))) or size)
         self._patches: dict[int, bytes] = {}  # offset of a write inside the old file: its bytes
         self._tail = bytearray()  # the file beyond base_size
         self._position = 0
+
+    def __repr__(self) -> str:
+        return str(self._path)  # h5py takes it for the name of the file
 
     # --- the file as HDF5 sees it -----------------------------------------------------------------
 
@@ -151,22 +179,18 @@ class Transaction(io.RawIOBase):
 
     # --- commit -----------------------------------------------------------------------------------
 
-    def steps(self) -> Iterator[tuple[int, bytes]]:
-        """Writes of a commit in order, as (offset, bytes)."""
-        indices: list[tuple[int, bytes]] = []
-        headers: list[tuple[int, bytes]] = []
+    def changes(self) -> list[Change]:
+        """Changes inside the old file in the order of their writing."""
+        indices, headers = [], []
         for offset, patch in sorted(self._patches.items()):
             old, new = self._on_disk(offset, len(patch)), self._changed(offset, len(patch))
             if old == new:
                 continue
             # Only the bytes that differ: rows that others may be reading are not rewritten.
             first, last = _span_of_difference(old, new)
-            change = (offset + first, new[first:last])
+            change = Change(offset + first, new[first:last], old[first:last])
             (headers if new.startswith(_OBJECT_HEADERS) else indices).append(change)
-        if self._tail:
-            yield self.base_size, bytes(self._tail)
-        yield from indices  # sorted by offset: the superblock is the first
-        yield from headers
+        return [*indices, *headers]  # sorted by offset: the superblock is the first
 
     def commit(self) -> None:
         """Apply the changes.
@@ -174,22 +198,36 @@ class Transaction(io.RawIOBase):
         Raises
         ------
         OSError
-            The disk is full or fails. A full disk fails while the file grows, which is then
-            truncated to its former length.
+            The disk is full or fails; the file is then what it was.
         """
+        changes, done = self.changes(), []
+        if not (changes or self._tail):
+            return
         self._file.truncate(self.base_size)
-        for offset, data in self.steps():
-            try:
-                self._write(offset, data)
-                if offset == self.base_size:
-                    os.fsync(self._file.fileno())  # new rows reach the disk before the headers do
-            except OSError:
-                if offset == self.base_size:
-                    self._file.truncate(self.base_size)
-                raise
+        try:
+            self._write(self.base_size, bytes(self._tail) + _journal(self.size, changes))
+            self._sync()
+            for change in changes:
+                done.append(change)
+                self._write(change.offset, change.new)
+            self._sync()
+        except OSError:
+            with contextlib.suppress(OSError):
+                for change in reversed(done):
+                    self._write(change.offset, change.old)
+                self._file.truncate(self.base_size)
+            raise
         self.base_size = self.size
         self._patches.clear()
         self._tail.clear()
+
+    def settle(self) -> None:
+        """Cut off the journal, once no commit follows."""
+        self._file.truncate(self.base_size)
+        self._sync()
+
+    def _sync(self) -> None:
+        os.fsync(self._file.fileno())
 
     def _write(self, offset: int, data: bytes) -> None:
         self._file.seek(offset)
@@ -202,3 +240,37 @@ def _span_of_difference(old: bytes, new: bytes) -> tuple[int, int]:
     """First and one past the last place at which two different strings of one length differ."""
     places = np.flatnonzero(np.frombuffer(old, np.uint8) != np.frombuffer(new, np.uint8))
     return int(places[0]), int(places[-1]) + 1
+
+
+def _journal(end: int, changes: list[Change]) -> bytes:
+    body = b"".join(
+        _CHANGE.pack(change.offset, len(change.new)) + change.new
+        for change in changes
+        if len(change.new) <= _LARGEST_CHANGE
+    )
+    return body + _FOOTER.pack(end, len(body), zlib.crc32(body), _JOURNAL)
+
+
+def recovered(path: Path) -> Transaction | None:
+    """The file as its last commit would have left it; None where it is so or that is not known.
+
+    Nothing on the disk changes: the journal behind the end of the file is applied in memory.
+    """
+    file = Transaction(path, writable=False)
+    file.base_size = file._file.seek(0, os.SEEK_END)
+    start = file.base_size - _FOOTER.size
+    end, length, checksum, name = _FOOTER.unpack(file._on_disk(max(0, start), _FOOTER.size))
+    body = file._on_disk(start - length, length) if 0 <= length <= start else b""
+    if name != _JOURNAL or end + length != start or zlib.crc32(body) != checksum:
+        file.close()
+        return None
+    place = 0
+    while place < length:
+        offset, size = _CHANGE.unpack_from(body, place)
+        place += _CHANGE.size + size
+        file._patches[offset] = body[place - size : place]
+    file.base_size = end
+    if all(file._on_disk(offset, len(data)) == data for offset, data in file._patches.items()):
+        file.close()
+        return None
+    return file
