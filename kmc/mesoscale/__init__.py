@@ -1,0 +1,1 @@
+"""From atoms to micrometres: nucleation at the true rates, and the population of voids."""
