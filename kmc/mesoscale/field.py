@@ -261,8 +261,8 @@ class SurfaceField:
         tolerance : float
             Of the supersaturation at each void, relative to the largest excess.
         """
-        base = self._convolved(flux_per_s, mean[1]) + (1.0 + mean[0])
         n_cells, n_points = len(voids.cells), len(voids.x_um)
+        base = self._convolved(flux_per_s, mean[1]) + (1.0 + mean[0])
         if not n_cells + n_points:
             return Solution(base, np.zeros(0), np.zeros(0), 0)
         near = self._near(voids)

@@ -179,6 +179,7 @@ class Population:
             if expected <= 1.5 * most or dt < _LEAST_STEP * max(self.time_s, 1.0):
                 break
             dt *= max(0.2, 0.8 * most / expected)
+        self.cg = solved.steps
         per_void, per_lobe = self._shares(drawn, solved)
         self._grow(per_lobe, dt)
         flux = self.setting.strip_per_um2_s if self.flows else 0.0

@@ -33,12 +33,27 @@ def point_resistance_s(distance_um, bulk_per_um_s: float, interface_per_s: float
     far = 1.0 / (2 * math.pi * bulk_per_um_s * distance)
     if interface_per_s == 0.0:
         return far
-    reduced = distance * (bulk_per_um_s / interface_per_s)
-    with np.errstate(all="ignore"):
-        squared = 1.0 / reduced**2
-        series = far * (1 - squared * (1 - squared * (9 - 225 * squared)))
-        exact = (special.struve(0, reduced) - special.y0(reduced)) / (4 * interface_per_s)
-    return np.where(reduced > _ASYMPTOTIC, series, exact)
+    return far * _point_factor(distance * (bulk_per_um_s / interface_per_s))
+
+
+def _point_factor(reduced: np.ndarray) -> np.ndarray:
+    """2π κ_b r g(r) against u = r/λ: (π/2) u [H0(u) − Y0(u)]."""
+    table_log, table = _point_table()
+    inside = np.interp(np.log(np.maximum(reduced, 1e-300)), table_log, table)
+    with np.errstate(over="ignore"):
+        squared = 1.0 / np.maximum(reduced, 1.0) ** 2
+    series = 1 - squared * (1 - squared * (9 - 225 * squared))
+    nearest = math.exp(table_log[0])
+    log = np.log(2 / np.minimum(np.maximum(reduced, 1e-300), nearest)) - np.euler_gamma
+    return np.where(
+        reduced > _ASYMPTOTIC, series, np.where(reduced < nearest, reduced * log, inside)
+    )
+
+
+@lru_cache(maxsize=1)
+def _point_table() -> tuple[np.ndarray, np.ndarray]:
+    u = np.geomspace(1e-5, 1.01 * _ASYMPTOTIC, 2400)
+    return np.log(u), np.pi / 2 * u * (special.struve(0, u) - special.y0(u))
 
 
 def disc_resistance_s(radius_um, bulk_per_um_s: float, interface_per_s: float) -> np.ndarray:
