@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kmc.analysis.profiles import profiles
     from kmc.analysis.transport import transport
     from kmc.continuation import extend, resume
+    from kmc.mesoscale.study import nucleation
     from kmc.simulation import Simulation
     from kmc.sweep.ladder import converge
     from kmc.sweep.results import load_sweep
@@ -34,6 +35,7 @@ __all__ = [
     "extend",
     "load",
     "load_sweep",
+    "nucleation",
     "profiles",
     "resume",
     "run",
@@ -55,6 +57,7 @@ _HOMES = {
     "profiles": "kmc.analysis.profiles",
     "transport": "kmc.analysis.transport",
     "verify": "kmc.verification",
+    "nucleation": "kmc.mesoscale.study",
 }
 
 

@@ -15,6 +15,7 @@ import click
 from kmc import __version__
 from kmc.cli.files import verify
 from kmc.cli.ladders import converge
+from kmc.cli.nucleation import nucleation
 from kmc.cli.pictures import export, movie, plot
 from kmc.cli.recovery import extend, repair, resume
 from kmc.cli.shared import (
@@ -46,6 +47,7 @@ Examples:
   kmc sweep study_temperature         one of the studies of `kmc runs list` ...
   kmc sweep-plot study_temperature    ... and its picture
   kmc converge strip_li               do its numbers hold at other ratios of hops to strips?
+  kmc nucleation li_li2s              how voids nucleate at the true rates
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
   kmc params show li_li2s             every number with its unit and source
@@ -339,6 +341,6 @@ def params_cite(name: str, bibtex: bool) -> None:
 for _command in (
     *(resume, extend, verify, repair),
     *(plot, movie, export),
-    *(sweep, sweep_plot, critical, converge),
+    *(sweep, sweep_plot, critical, converge, nucleation),
 ):
     main.add_command(_command)

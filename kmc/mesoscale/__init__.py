@@ -1,1 +1,6 @@
-"""From atoms to micrometres: nucleation at the true rates, and the population of voids."""
+"""Beyond the box: free energies of clusters, nucleation at true rates, and populations of voids.
+
+Everything here follows from the model's energies and barriers by statistical mechanics and continuum
+transport; there is no event loop. It may import `common`, `kernels` and `model`; only `study`, which
+takes the conditions of a run, also reads run files.
+"""

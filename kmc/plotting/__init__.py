@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kmc.plotting.draw import PICTURES, draw, plot_cross_section, plot_profiles, plot_voids
 from kmc.plotting.ladders import ladder_picture
+from kmc.plotting.nucleation import nucleation_picture
 from kmc.plotting.pages import overview, save_overview
 from kmc.plotting.ripening import ripening_picture
 from kmc.plotting.style import MAGNESIUM, METAL, save
@@ -15,6 +16,7 @@ __all__ = [
     "PICTURES",
     "draw",
     "ladder_picture",
+    "nucleation_picture",
     "overview",
     "plot_cross_section",
     "plot_profiles",
