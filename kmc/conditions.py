@@ -29,6 +29,7 @@ from kmc.sections import (
     Stop,
     System,
 )
+from kmc.upscale_section import Upscale, upscale_checks
 from kmc.validation import Checked, Number, Problem, kind, problems_of, raise_problems, show
 
 
@@ -50,6 +51,7 @@ class RunFile(Checked):
     stop: Stop = Field(default_factory=Stop)
     rest: Rest = Field(default_factory=Rest)
     output: Output = Field(default_factory=Output)
+    upscale: Upscale = Field(default_factory=Upscale)
     random: Random = Field(default_factory=Random)
     parameters: dict[str, Number] = Field(default_factory=dict)
     _name: str = PrivateAttr("run")
@@ -92,11 +94,22 @@ class RunFile(Checked):
 
     def resolved(self) -> dict[str, dict[str, Any]]:
         """All sections with their defaults, as plain JSON-able data; infinity is ``"inf"``."""
-        return _plain(self.model_dump(mode="python"))
+        tables = self.model_dump(mode="python")
+        if not self.is_population:
+            del tables["upscale"]
+        return _plain(tables)
+
+    @property
+    def is_population(self) -> bool:
+        """Whether this is a run of a population of voids (`kmc upscale`), not of a box."""
+        return "upscale" in self.model_fields_set
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> RunFile:
         origin = (info.context or {}).get("origin") or Origin("the run")
+        if self.is_population:
+            raise_problems(upscale_checks(self, origin), origin.source)
+            return self
         raise_problems(cross_checks(self, origin), origin.source)
         defaults = {}
         for what, monolayers, events in (("sample", 0.02, 10_000), ("frame", 0.2, 100_000)):

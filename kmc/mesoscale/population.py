@@ -22,12 +22,12 @@ from kmc.mesoscale.voids import Shape, Voids
 
 _FIRST_STEP_S = 1e-7
 _STEP_SHARE = 0.04  # of the time since the current was switched, that a step may take
-_MOST_BORN = 4.0  # nuclei expected in a step, or this share of the voids there are:
+_MOST_BORN = 4.0  # nuclei expected in a step, or this share of the lobes there are:
 _MOST_BORN_SHARE = 0.04
+_LEAST_STEP_SHARE = 1e-3  # of the time since the switch: births do not make steps shorter
 _MOST_DYING_SHARE = 0.02  # of the voids, in a step
 _MOST_EXCHANGED = 0.05  # of the volume in voids, in a step
 _SMALLEST = 3.0  # vacancies of a void
-_LEAST_STEP = 1e-12  # of the time so far; a step this short means that something is wrong
 
 
 class Vapour(Protocol):
@@ -175,10 +175,14 @@ class Population:
             solved = self._solve(drawn, dt)
             rate = self._birth_rates(drawn, solved)
             expected = float(rate.sum()) * dt
-            most = max(_MOST_BORN, _MOST_BORN_SHARE * len(self.voids))
-            if expected <= 1.5 * most or dt < _LEAST_STEP * max(self.time_s, 1.0):
+            most = max(_MOST_BORN, _MOST_BORN_SHARE * self.voids.lobes)
+            shortest = max(_FIRST_STEP_S, _LEAST_STEP_SHARE * (self.time_s - self.switched_s))
+            if expected <= 1.5 * most or dt <= shortest:
                 break
-            dt *= max(0.2, 0.8 * most / expected)
+            dt = max(shortest, dt * max(0.2, 0.8 * most / expected))
+        if expected > 1.5 * most:  # so many would drink each other's vacancies within the step
+            rate *= 1.5 * most / expected
+            expected = 1.5 * most
         self.cg = solved.steps
         per_void, per_lobe = self._shares(drawn, solved)
         self._grow(per_lobe, dt)
@@ -382,9 +386,9 @@ class Population:
         """How long the next step may be."""
         since = self.time_s - self.switched_s
         limits = [max(_FIRST_STEP_S, _STEP_SHARE * since), 2.0 * dt]
-        most = max(_MOST_BORN, _MOST_BORN_SHARE * len(self.voids))
+        most = max(_MOST_BORN, _MOST_BORN_SHARE * self.voids.lobes)
         if births_per_s > 0:
-            limits.append(most / births_per_s)
+            limits.append(max(_LEAST_STEP_SHARE * since, most / births_per_s))
         if not self.flows and len(per_void):
             counts = self.voids.count.sum()
             exchanged = float(np.abs(per_void).sum())
