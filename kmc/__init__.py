@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from kmc.analysis.profiles import profiles
     from kmc.analysis.transport import transport
     from kmc.continuation import extend, resume
+    from kmc.mesoscale.opening import load, verify
     from kmc.mesoscale.study import nucleation
+    from kmc.mesoscale.upscale import upscale
     from kmc.simulation import Simulation
     from kmc.sweep.ladder import converge
     from kmc.sweep.results import load_sweep
-    from kmc.trajectory import Trajectory, load
-    from kmc.verification import verify
+    from kmc.trajectory import Trajectory
 
 __version__ = "0.1.0"
 __all__ = [
@@ -40,13 +41,14 @@ __all__ = [
     "resume",
     "run",
     "transport",
+    "upscale",
     "verify",
     "voids",
 ]
 
 # numba, numpy and h5py are imported with the first use, not with the package: `kmc --help` is fast.
 _HOMES = {
-    "load": "kmc.trajectory",
+    "load": "kmc.mesoscale.opening",
     "load_sweep": "kmc.sweep.results",
     "converge": "kmc.sweep.ladder",
     "Simulation": "kmc.simulation",
@@ -56,8 +58,9 @@ _HOMES = {
     "cross_section": "kmc.analysis.crosssection",
     "profiles": "kmc.analysis.profiles",
     "transport": "kmc.analysis.transport",
-    "verify": "kmc.verification",
+    "verify": "kmc.mesoscale.opening",
     "nucleation": "kmc.mesoscale.study",
+    "upscale": "kmc.mesoscale.upscale",
 }
 
 

@@ -14,7 +14,7 @@ from kmc import checkpoint, snapshot
 from kmc.composition import initial_occupancy
 from kmc.conditions import RunFile
 from kmc.engine import UNLIMITED, Engine
-from kmc.errors import KmcError
+from kmc.errors import InputError, KmcError
 from kmc.flaws import draw_flaws
 from kmc.interface_start import chemistries, interphase_of
 from kmc.interphase import Interphase
@@ -395,6 +395,11 @@ def run_to_file(
         Writing failed on the way, or a check found a difference; what was flushed before stays
         readable.
     """
+    if run.is_population:
+        raise InputError(
+            f"the run {run.name} has a section [upscale]: it is a population of voids, no box",
+            advice=f"kmc upscale {run.name} runs it.",
+        )
     with Interruption() as interruption:
         simulation = Simulation(run, check_every=check_every)
         if interruption.requested:

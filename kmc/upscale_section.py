@@ -77,10 +77,10 @@ class Upscale(Checked):
         100, "rows of numbers, evenly spaced in charge, up to the capacity", ge=1, le=100_000
     )
     samples_per_decade: Count = _key(
-        6, "rows in each decade of charge before the first of those", ge=0, le=1000
+        8, "more rows, so many in each power of ten of charge from 1e-7 mAh/cm²", ge=0, le=1000
     )
     frames: Count = _key(
-        20, "lists of all voids, evenly spaced in charge; some early ones beside", ge=1, le=10_000
+        20, "lists of all voids, evenly spaced in charge; beside them three in each power of ten", ge=1, le=10_000
     )
     @property
     def n_cells(self) -> int:

@@ -29,9 +29,10 @@ def verify(files: tuple[Path, ...], quiet: bool) -> None:
     Recomputes from every frame, without the event loop: the energy to the last µeV, vacancies,
     contact and Mg, and compares them with the sample of the same moment; adds up events, hops,
     vacancies and charge; looks at the order of the rows, at every checksum, and at the place of
-    every site. Names the first place that does not fit.
+    every site. Of a population of voids it balances the volumes, and recomputes footprints, charge
+    and overpotential. Names the first place that does not fit.
     """
-    from kmc.verification import verify as check
+    from kmc.mesoscale.opening import verify as check
 
     codes = []
     for file in files:

@@ -111,6 +111,11 @@ def plot(
     trajectories = _load(files)
     from kmc import plotting
 
+    if any(_is_population(found) for found in trajectories):
+        picture = _of_populations(what, trajectories, frames, paper)
+        plotting.save(picture, path)
+        _said(f"Wrote {path}", quiet)
+        return
     with telling(what, quiet) as tell:
         picture = plotting.draw(
             what, trajectories, frames=frames, min_size=min_size, paper=paper, progress=tell
@@ -150,6 +155,11 @@ def movie(
     path = output or file.with_suffix(".gif")
     check_new(path, _MOVIE_ENDINGS, force=force)
     (trajectory,) = _load([file])
+    if _is_population(trajectory):
+        raise InputError(
+            f"{file} is a population of voids: there is no movie of it yet",
+            advice=f"kmc plot {file} --what map draws its frames side by side.",
+        )
     from kmc.framechoice import choose_frames
     from kmc.plotting.movie import save_movie
 
@@ -211,6 +221,9 @@ def export(
     if vacancies and what != "atoms":
         raise InputError(f"--vacancies has no meaning for {what}", advice="It belongs to atoms.")
     (trajectory,) = _load([file])
+    if _is_population(trajectory):
+        _export_population(trajectory, what, path, force, quiet)
+        return
     from kmc import export as exporting
 
     if path.suffix.lower() == ".parquet":
@@ -234,9 +247,44 @@ def export(
 
 
 def _load(files: Any) -> list[Any]:
-    from kmc.trajectory import load
+    from kmc.mesoscale.opening import load
 
     return [load(file) for file in files]
+
+
+def _export_population(found: Any, what: str, path: Path, force: bool, quiet: bool) -> None:
+    """Samples or voids of a population as a table."""
+    if what not in ("samples", "voids"):
+        raise InputError(
+            f"{found.path} is a population of voids: it holds no {what}",
+            advice="Use --what samples or --what voids.",
+        )
+    from kmc import export as exporting
+
+    table = getattr(found, what).table
+    exporting.export_table(table, path, overwrite=force)
+    _said(f"Wrote {path}: {len(table)} rows of {what}", quiet)
+
+
+def _is_population(found: Any) -> bool:
+    from kmc.mesoscale.result import PopulationRun
+
+    return isinstance(found, PopulationRun)
+
+
+def _of_populations(what: str, found: Any, frames: str | None, paper: bool) -> Any:
+    """A picture of populations of voids; they do not mix with boxes of atoms."""
+    from kmc import plotting
+    from kmc.framechoice import choose_frames
+
+    for one in found:
+        if not _is_population(one):
+            raise InputError(
+                f"{one.path} is a trajectory, and others are populations of voids",
+                advice="Draw the two kinds by themselves.",
+            )
+    chosen = None if frames is None else choose_frames(frames, len(found[0].frames["time_s"]))
+    return plotting.population_picture(found, what=what, paper=paper, frames=chosen)
 
 
 def _beside(files: Any, what: str, ending: str) -> Path:

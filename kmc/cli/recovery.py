@@ -34,6 +34,14 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
     stop.wall_time_s, or killed: it goes on from the last checkpoint, which a run writes every three
     seconds, and the trajectory becomes the one of an undisturbed run, to the last byte.
     """
+    from kmc.mesoscale.opening import holds_population
+
+    if holds_population(file):
+        from kmc.cli.upscale import show_population
+        from kmc.mesoscale.upscale import resume as go_on_with_population
+
+        show_population(go_on_with_population(file, progress=not quiet), quiet=quiet)
+        return
     from kmc.continuation import resume as go_on
 
     trajectory = go_on(file, progress=not quiet, check_every=check_every)

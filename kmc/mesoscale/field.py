@@ -23,7 +23,7 @@ from kmc.mesoscale.spreading import (
     between_discs_s,
     disc_resistance_s,
     grid_resistance,
-    point_resistance_s,
+    smeared_s,
 )
 
 _WIDTH_CELLS = 1.0  # standard deviation of the Gaussian that stands for a point on the grid
@@ -206,9 +206,7 @@ class SurfaceField:
     def _smeared_s(self, waves: np.ndarray) -> float:
         """What the grid gives a point for its own flux, but for images: its smeared resistance."""
         b, i = self.medium.bulk_per_um_s, self.medium.interface_per_s
-        k = np.linspace(0, 9 / self._width_um, 20001)
-        smeared = np.exp(-((k * self._width_um) ** 2)) / (b + i * k) / (2 * np.pi)
-        endless = np.trapezoid(smeared, k)
+        endless = smeared_s(0.0, self._width_um, b, i)
         kx = 2 * np.pi * np.fft.rfftfreq(self.n_cells, self.pitch_um)
         ky = 2 * np.pi * np.fft.fftfreq(self.n_cells, self.pitch_um)
         weight = np.exp(-((kx[None, :] ** 2 + ky[:, None] ** 2) * self._width_um**2))
@@ -221,14 +219,9 @@ class SurfaceField:
 
     def _smeared_pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Supersaturation that one smeared point makes at another, by their distance."""
-        from scipy.special import j0
-
-        b, i = self.medium.bulk_per_um_s, self.medium.interface_per_s
         distance = np.linspace(0, _NEAR_CELLS * self.pitch_um, 141)
-        k = np.linspace(0, 9 / self._width_um, 6001)
-        smeared = np.exp(-((k * self._width_um) ** 2)) / (b + i * k) / (2 * np.pi)
-        values = [np.trapezoid(smeared * j0(k * d), k) for d in distance]
-        return distance, np.array(values)
+        b, i = self.medium.bulk_per_um_s, self.medium.interface_per_s
+        return distance, smeared_s(distance, self._width_um, b, i)
 
     @property
     def smear(self) -> tuple[float, int]:
@@ -363,6 +356,3 @@ class SurfaceField:
         coupling = true - np.interp(distance, *self._table)
         own = disc_resistance_s(voids.radius_um, b, i) - self._own_s
         return first, second, coupling, own
-
-
-__all__ = ["Drinkers", "MeanField", "Medium", "Solution", "SurfaceField", "point_resistance_s"]

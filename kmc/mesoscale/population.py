@@ -21,10 +21,11 @@ from kmc.mesoscale.field import Drinkers, MeanField, Medium, Solution, SurfaceFi
 from kmc.mesoscale.voids import Shape, Voids
 
 _FIRST_STEP_S = 1e-7
-_STEP_SHARE = 0.04  # of the time since the current was switched, that a step may take
+_STEP_SHARE = 0.04  # of the time since the current was switched on, that a step may take
+_REST_STEP_SHARE = 0.2  # since it was switched off; ripening has limits of its own
 _MOST_BORN = 4.0  # nuclei expected in a step, or this share of the lobes there are:
 _MOST_BORN_SHARE = 0.04
-_LEAST_STEP_SHARE = 1e-3  # of the time since the switch: births do not make steps shorter
+_LEAST_STEP_SHARE = 4e-3  # of the time since the switch: births do not make steps shorter
 _MOST_DYING_SHARE = 0.02  # of the voids, in a step
 _MOST_EXCHANGED = 0.05  # of the volume in voids, in a step
 _SMALLEST = 3.0  # vacancies of a void
@@ -385,7 +386,8 @@ class Population:
     def _next_step(self, dt: float, per_void: np.ndarray, births_per_s: float) -> float:
         """How long the next step may be."""
         since = self.time_s - self.switched_s
-        limits = [max(_FIRST_STEP_S, _STEP_SHARE * since), 2.0 * dt]
+        share = _STEP_SHARE if self.flows else _REST_STEP_SHARE
+        limits = [max(_FIRST_STEP_S, share * since), 2.0 * dt]
         most = max(_MOST_BORN, _MOST_BORN_SHARE * self.voids.lobes)
         if births_per_s > 0:
             limits.append(max(_LEAST_STEP_SHARE * since, most / births_per_s))

@@ -13,6 +13,7 @@ from kmc.electrochemistry import capacity_mAh_cm2
 _EARLIEST_mAh_cm2 = 1e-7  # 0.7 ms at 0.5 mA/cm²: before voids nucleate
 _REST_ROWS, _REST_FRAMES = 60, 9
 _REST_FIRST = 1e-4  # of the rest
+_FRAMES_PER_DECADE = 3
 _SAME = 1e-9
 
 
@@ -26,17 +27,14 @@ class Due:
 
 
 def schedule(run: RunFile, strip_per_um2_s: float) -> list[Due]:
-    """Rows of a run in order: early ones in powers of ten, then evenly in charge, then the rest."""
+    """Rows of a run in order: evenly in charge and in its logarithm, then those of the rest."""
     upscale = run.upscale
     per_s = capacity_mAh_cm2(strip_per_um2_s, 1e8)  # mAh/cm² each second
     end = upscale.capacity_mAh_cm2
     linear = np.linspace(0, end, upscale.samples + 1)
     marks = np.linspace(0, end, upscale.frames + 1)
-    first = linear[1]
-    decades = math.log10(first / _EARLIEST_mAh_cm2)
-    steps = np.arange(1, math.ceil(decades * upscale.samples_per_decade)) if decades > 0 else []
-    early = [first * 10.0 ** (-k / upscale.samples_per_decade) for k in steps]
-    early_marks = [first * 10.0**-k for k in range(1, math.ceil(decades))] if len(early) else []
+    early = _decades(end, upscale.samples_per_decade)
+    early_marks = _decades(end, _FRAMES_PER_DECADE) if early else []
     rows = _distinct([*linear, *marks, *early, *early_marks])
     frames = [*marks, *early_marks]
     due = [Due(c / per_s, False, _among(c, frames)) for c in rows]
@@ -46,6 +44,14 @@ def schedule(run: RunFile, strip_per_um2_s: float) -> list[Due]:
         marks = np.linspace(0, _REST_ROWS - 1, _REST_FRAMES).round()
         due += [Due(switched + length * t, True, i in marks) for i, t in enumerate(times)]
     return due
+
+
+def _decades(end: float, per_decade: int) -> list[float]:
+    """Charges from `_EARLIEST_mAh_cm2` to below `end`, so many in each power of ten."""
+    if not per_decade or end <= _EARLIEST_mAh_cm2:
+        return []
+    n = math.ceil(math.log10(end / _EARLIEST_mAh_cm2) * per_decade)
+    return [end * 10.0 ** (-k / per_decade) for k in range(1, n)]
 
 
 def _distinct(values: list[float]) -> list[float]:

@@ -74,7 +74,10 @@ def _shape_factor(reduced) -> np.ndarray:
     inside = np.exp(np.interp(log, table_log, table))
     # Below the table the layer adds its share in proportion to λ/R, but for a logarithm.
     small = 1 - (1 - math.exp(table[0])) * reduced / _LEAST
-    return np.where(reduced < _LEAST, small, inside)
+    # Above it the layer carries all: 1/(2π κ_i) (ln(2λ/R) − γ_E).
+    many = np.maximum(reduced, 1.0)
+    large = 2 / (math.pi * many) * (np.log(2 * many) - np.euler_gamma)
+    return np.where(reduced < _LEAST, small, np.where(reduced > _MOST, large, inside))
 
 
 @lru_cache(maxsize=1)
@@ -125,6 +128,20 @@ def between_discs_s(
     angle = np.arcsin(np.minimum(1.0, reach / np.maximum(distance_um, 1e-300)))
     effective = reach / angle
     return point_resistance_s(effective, bulk_per_um_s, interface_per_s)
+
+
+def smeared_s(
+    distance_um: np.ndarray, width_um: float, bulk_per_um_s: float, interface_per_s: float
+) -> np.ndarray:
+    """Supersaturation that one point makes at another, both smeared by Gaussians, s.
+
+    (1/2π) ∫ exp(−k² w²) J0(kd)/(κ_b + κ_i k) dk, w the standard deviation of either.
+    """
+    k = np.concatenate([np.geomspace(1e-12, 0.02, 400), np.linspace(0.02, 9.0, 4000)[1:]]) / width_um
+    weight = np.exp(-((k * width_um) ** 2)) / (bulk_per_um_s + interface_per_s * k) / (2 * np.pi)
+    waves = special.j0(np.multiply.outer(np.asarray(distance_um, dtype=float), k))
+    below = k[0] / (2 * np.pi * bulk_per_um_s)
+    return np.trapezoid(waves * weight, k) + below
 
 
 def grid_resistance(

@@ -30,7 +30,7 @@ from kmc.trajectory_writer import check_output
 INTERRUPTED = "interrupted"
 NO_CONTACT = "no contact is left"
 _SAVE_EVERY_S = 20.0
-_LEAST_CONTACT = 5e-3  # below it the contact is a few cells of the grid, and no pattern
+_LEAST_CONTACT = 0.01  # below it the contact is scattered cells of the grid, and no pattern
 
 
 def upscale(

@@ -9,11 +9,13 @@ from kmc.plotting.pages import overview, save_overview
 from kmc.plotting.ripening import ripening_picture
 from kmc.plotting.style import MAGNESIUM, METAL, save
 from kmc.plotting.sweeps import sweep_picture
+from kmc.plotting.upscale import POPULATION_PICTURES, population_picture
 
 __all__ = [
     "MAGNESIUM",
     "METAL",
     "PICTURES",
+    "POPULATION_PICTURES",
     "draw",
     "ladder_picture",
     "nucleation_picture",
@@ -21,6 +23,7 @@ __all__ = [
     "plot_cross_section",
     "plot_profiles",
     "plot_voids",
+    "population_picture",
     "ripening_picture",
     "save",
     "save_overview",
