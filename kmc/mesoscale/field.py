@@ -126,6 +126,11 @@ class MeanField:
         return out[:, 0], out[:, 1]
 
 
+def _dot(first: np.ndarray, second: np.ndarray) -> float:
+    """Scalar product; BLAS would spread it over threads, slower and in no fixed order."""
+    return float((first * second).sum())
+
+
 def _growing(first: float, total: float, n: int) -> np.ndarray:
     """n lengths that grow by one factor from `first` and add up to `total`."""
     from scipy.optimize import brentq
@@ -292,16 +297,16 @@ class SurfaceField:
         steps = 0
         if np.abs(residual).max() > tolerance * scale:
             step = direction = precondition(residual)
-            product = residual @ step
+            product = _dot(residual, step)
             for steps in range(1, _MOST_STEPS + 1):
                 image = apply(direction)
-                length = product / (direction @ image)
+                length = product / _dot(direction, image)
                 flux = flux + length * direction
                 residual = residual - length * image
                 if np.abs(residual).max() < tolerance * scale:
                     break
                 step = precondition(residual)
-                previous, product = product, residual @ step
+                previous, product = product, _dot(residual, step)
                 direction = step + (product / previous) * direction
         left = base - self._convolved(self._on_grid(flux, voids), mean[1])
         return Solution(left, flux[:n_cells], flux[n_cells:], steps)
