@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 CURRENTS_mA_cm2 = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 PREFACTORS = (0.1, 10.0)
 GAMMA_FACTORS = (0.9, 1.1)
-_COARSE = 2.0  # of the bursts of a scan
 _SELF_DIFFUSION_cm2_s = 5.7e-11  # of Li at 25 °C, measured; from memory
 _CORRELATION = 0.7272  # of the vacancy mechanism in bcc
 
@@ -331,7 +330,7 @@ def _scan(model: NucleationModel, conditions: Conditions, currents, bar) -> Scan
     def densities(varied):
         found = []
         for j in currents:
-            found.append(nucleation_burst(varied, j, conditions.thickness_um, coarseness=_COARSE))
+            found.append(nucleation_burst(varied, j, conditions.thickness_um))
         return found
 
     variations = {f"prefactor × {factor:g}": {"prefactor": factor} for factor in PREFACTORS}
