@@ -31,6 +31,7 @@ FLOORS = (
     "snapshot",
     "stopping phases progress simulation continuation verification*",
     "analysis.*",
+    "mesoscale.*",
     "sweep.*",
     "plotting.* report export parameter_tables",
     "benchmark bench_report",
@@ -49,9 +50,9 @@ AT_HOME = {
     "rich": "cli.* report progress parameter_tables bench_report sweep.display",
     "pydantic": "validation parameters sections conditions sweep.plan",
     "pandas": "trajectory_tables analysis.* sweep.* plotting.sweeps export",
-    "scipy": "analysis.* plotting.* electrochemistry sweep.threshold sweep.laws "
+    "scipy": "analysis.* mesoscale.* plotting.* electrochemistry sweep.threshold sweep.laws "
     "sweep.equivalence sweep.assess sweep.regression",
-    "xarray": "sweep.results",
+    "xarray": "sweep.results mesoscale.*",
 }
 
 # Slow to import, and most uses of kmc never need it: imported inside functions alone.

@@ -127,7 +127,8 @@ def nucleation(
     and under the current the burst: how many voids, at which supersaturation S, and when. Takes
     about half a minute on one core; Mg, other coverages and temperatures take longer.
     """
-    from kmc.mesoscale.study import conditions_of, nucleation as study
+    from kmc.mesoscale.conditions import conditions_of
+    from kmc.mesoscale.study import nucleation as study
     from kmc.outputs import check_new, replacing
 
     name = conditions_of(run_or_params).name
@@ -173,7 +174,9 @@ def print_nucleation(found: Nucleation) -> None:
 
     out = console()
     c, model, free = found.conditions, found.model, found.free
-    mg = f", Mg: {c.mg_coverage:g} of L1, {c.mg_fraction:g} elsewhere" if free.surface.has_mg else ""
+    mg = (
+        f", Mg: {c.mg_coverage:g} of L1, {c.mg_fraction:g} elsewhere" if free.surface.has_mg else ""
+    )
     out.print(f"[bold]{c.name}[/bold]  {c.lattice}, {c.temperature_K:g} K{mg}")
     out.print(
         f"ln Z_n per L1 site: n ≤ {free.enumerated} enumerated, n ≤ {free.n_max} sampled by "
@@ -208,7 +211,9 @@ def print_nucleation(found: Nucleation) -> None:
         f"scatter {model.law.rms:.2f}). Beyond n = {free.n_max} this law goes on."
     )
     out.print()
-    table = _table("Nucleation at the true rates", "S", "n*", "W (kT)", "I (1/µm² s)", "lag", "kT ln S/e")
+    table = _table(
+        "Nucleation at the true rates", "S", "n*", "W (kT)", "I (1/µm² s)", "lag", "kT ln S/e"
+    )
     for S in (10, 15, 20, 30, 50, 70, 100, 200):
         table.add_row(
             f"{S}",
@@ -244,7 +249,8 @@ def print_nucleation(found: Nucleation) -> None:
     out.print(
         f"At {figure(burst.current_mA_cm2, 'mA/cm²')}: "
         f"[bold]{figure(burst.density_per_um2, 'voids per µm²')}[/bold], largest S "
-        f"{figure(burst.S)} after {duration(burst.time_s)} (without voids {figure(burst.S_steady)}). "
+        f"{figure(burst.S)} after {duration(burst.time_s)} "
+        f"(without voids {figure(burst.S_steady)}). "
         f"Below {figure(found.threshold_mA_cm2, 'mA/cm²')} (S = {figure(found.threshold_S)}) less "
         "than one void per cm² nucleates in an hour. "
         "Band: γ ± 10 %, prefactor times and over 10."
@@ -252,11 +258,12 @@ def print_nucleation(found: Nucleation) -> None:
     _print_others(out, found)
     if maps is not None:
         out.print(
-            f"\nMg: ln Z_n is the mean over all places and arrangements of Mg, which is also that of "
-            f"Mg in equilibrium with the cluster. Single maps ({len(maps.ln_Z)} of "
-            f"{maps.sites} L1 sites, Mg held, two walks each from different places, which differ "
-            f"by {maps.start_difference[-1]:.2f} kT at n = {len(maps.start_difference)}) have none of "
-            "the rarest pockets of Li."
+            "\nMg: ln Z_n is that of the mean of Z_n over all places and arrangements of Mg; Mg in "
+            "equilibrium with the cluster has the same. The last columns are single maps "
+            f"({len(maps.ln_Z)} of {maps.sites} L1 sites, Mg held), which lack the rarest pockets "
+            "of Li: ln of their mean, and how they scatter. Two walks on one map that begin at "
+            f"different places differ by {maps.start_difference[-1]:.2f} kT at n = "
+            f"{len(maps.start_difference)}."
         )
     out.print()
     for line in found.statements():
@@ -273,7 +280,9 @@ def _print_others(out: Any, found: Nucleation) -> None:
     ):
         if not others:
             continue
-        table = _table("", key, "W(50) (kT)", "n*(50)", "voids per µm²", "largest S", "threshold mA/cm²")
+        table = _table(
+            "", key, "W(50) (kT)", "n*(50)", "voids per µm²", "largest S", "threshold mA/cm²"
+        )
         for one in sorted([found, *others], key=lambda s: getattr(s.conditions, column)):
             table.add_row(
                 f"{getattr(one.conditions, column):g}",

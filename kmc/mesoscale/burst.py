@@ -1,14 +1,14 @@
 """The burst of nucleation under a current: how many voids, at which S, and when.
 
 Vacancies made by the current j spread into the metal, ∂c/∂t = D_v ∂²c/∂z² with a sink at z = L,
-fill the sites of L1 (c_i N_s of them), and are taken up by clusters, whose numbers follow Becker and
-Döring's equations in time from single vacancies to the largest voids. When voids take up what the
-current makes, S falls and nucleation ends by itself:
+fill the sites of L1 (c_i N_s of them), and are taken up by clusters, whose numbers follow Becker
+and Döring's equations in time from single vacancies to the largest voids. When voids take up what
+the current makes, S falls and nucleation ends by itself:
 
     j/e = d(N_s Z_1 S)/dt − D_v ∂c/∂z + Σ_n (vacancies bound by clusters of n)      at z = 0.
 
-Nothing is assumed about a critical size; clusters of every size are captured by, and release to, the
-mean S of the interface.
+Nothing is assumed about a critical size; clusters of every size are captured by, and release to,
+the mean S of the interface.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ UNIT_SIZES = 120  # sizes 1, 2, 3, … before the grid widens
 _GROWTH = 0.03  # share by which sizes grow from one grid point to the next beyond
 _LARGEST = 1e12  # vacancies
 _DEPTH_POINTS = 160
-_FIRST_DEPTH = 1e-9  # of the first cell, in units of L
+_FIRST_DEPTH = 1e-6  # of the first cell, in units of L
 _FIRST_STEP_S = 1e-10
 _STEP_LN_S = 0.004  # change of ln S in one step
 _STEP_TIME = 0.03  # growth of the time step
@@ -87,7 +87,10 @@ class Burst:
             "mean_size": (self.mean_size, "1", "vacancies per void"),
         }
         return xr.Dataset(
-            {n: ("time", v, {"units": u, "long_name": text}) for n, (v, u, text) in columns.items()},
+            {
+                n: ("time", v, {"units": u, "long_name": text})
+                for n, (v, u, text) in columns.items()
+            },
             coords={"time": ("time", self.times_s, {"units": "s"})},
             attrs={
                 "current_mA_cm2": self.current_mA_cm2,

@@ -2,14 +2,15 @@
 
 Vacancies of activity S (S = 1 in equilibrium with kinks of the bulk) diffuse in the metal with the
 conductance per length K = ρ D_v c_eq and along the interface with the sheet conductance
-K_i = N_s D_i c_i. In Fourier space a source J(k) on the interface of a half-space raises the activity
-by J / (K k + K_i k²). A void that stands on a disc of radius R takes up
+K_i = N_s D_i c_i. In Fourier space a source J(k) on the interface of a half-space raises the
+activity by J / (K k + K_i k²). A void that stands on a disc of radius R takes up
 
     G(R) (S − S_eq)        vacancies per second,
 
 G → 4 K R for discs that are large against λ = K_i/K (a disc on a half-space, Weber's), and
-G → 2π K_i / ln(2λ/(e^γ R)) for small ones, which are fed along the interface: γ = 0.577. Diffusivities
-are the true ones: the saddle floor of the event loop plays no part unless it is asked for.
+G → 2π K_i / ln(2λ/(e^γ R)) for small ones, which are fed along the interface: γ = 0.577.
+Diffusivities are the true ones: the saddle floor of the event loop plays no part unless it is asked
+for.
 """
 
 from __future__ import annotations
@@ -126,9 +127,9 @@ class Transport:
     def interface_diffusivity_cm2_s(self) -> float:
         """D_i of a vacancy that lives in L1, the geometric mean of both directions.
 
-        Every hop with an end in L1 counts with its equilibrium rate and the square of its step along
-        the interface. At each site the steps of one kind cancel, so steps are uncorrelated and
-        D_i = Σ rate · step²/4 is exact; on bcc (100), by L2 and back, ν a² exp(−0.15 eV/kT).
+        Every hop with an end in L1 counts with its equilibrium rate and the square of its step
+        along the interface. At each site the steps of one kind cancel, so steps are uncorrelated
+        and D_i = Σ rate · step²/4 is exact; on bcc (100), by L2 and back, ν a² exp(−0.15 eV/kT).
         """
         tensor = np.zeros((2, 2))
         surface = self.surface
@@ -206,10 +207,10 @@ class Transport:
 def _conductance_table():
     """ln(R/λ) and ln G/(4KR): variational solution of the mixed boundary problem.
 
-    1/G is the smallest of ∬ q A q over sources q of unit strength on the disc, A the response of the
-    interface. Three sources: Weber's 1/√(R² − r²), uniform, and a ring at the rim; the transforms at
-    t = kR are sin t/t, 2 J1(t)/t and J0(t). With metal alone the first is exact, with the sheet alone
-    the last.
+    1/G is the smallest of ∬ q A q over sources q of unit strength on the disc, A the response of
+    the interface. Three sources: Weber's 1/√(R² − r²), uniform, and a ring at the rim; the
+    transforms at t = kR are sin t/t, 2 J1(t)/t and J0(t). With metal alone the first is exact, with
+    the sheet alone the last.
     """
     from scipy.special import j0, j1
 

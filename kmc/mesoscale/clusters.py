@@ -1,13 +1,13 @@
 """Z_n: the statistical weight of clusters of n vacancies at an interface.
 
-Z_n, per L1 site, is the sum of exp(−E/kT) over all clusters of n vacancies, each counted once modulo
-translation, that are connected by shells 1 and 2 and have at least one vacancy in L1. E is the energy
-of the model's Hamiltonian with the atoms taken out put on kinks of the bulk: a vacancy costs
-E_f(layer), a pair of vacancies gains one bond. No rate enters.
+Z_n, per L1 site, is the sum of exp(−E/kT) over all clusters of n vacancies, each counted once
+modulo translation, that are connected by shells 1 and 2 and have at least one vacancy in L1. E is
+the energy of the model's Hamiltonian with the atoms taken out put on kinks of the bulk: a vacancy
+costs E_f(layer), a pair of vacancies gains one bond. No rate enters.
 
 Small n are enumerated; beyond, a walk that adds, removes and moves vacancies with a bias that makes
-all sizes equally frequent (a flat histogram; Wang and Landau, 10.1103/PhysRevLett.86.2050) gives the
-ratios Z_(n+1)/Z_n from the mean acceptance of growth and shrinking (Wang, Tay and Swendsen,
+all sizes equally frequent (a flat histogram; Wang and Landau, 10.1103/PhysRevLett.86.2050) gives
+the ratios Z_(n+1)/Z_n from the mean acceptance of growth and shrinking (Wang, Tay and Swendsen,
 10.1103/PhysRevLett.82.476).
 """
 
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.errors import InputError
+from kmc.kernels import cluster_walk
 from kmc.kernels import clusters as kernel
 from kmc.mesoscale.surface import Surface, empty_cluster, root_site
 from kmc.progress import Progress, progress_for
@@ -134,7 +135,9 @@ def enumerate_weights(surface: Surface, largest: int, geometry=None, root: int |
     counts : ndarray of int, shape (largest,)
         Clusters listed.
     """
-    geometry = surface.geometry(largest) if geometry is None else geometry
+    if geometry is None:
+        # Twice as wide: the root stays the first by number among all L1 sites in reach.
+        geometry = surface.geometry(2 * largest + 2)
     cluster = empty_cluster(geometry, largest)
     sums, counts = np.zeros((largest + 1, 3)), np.zeros(largest + 1, dtype=np.int64)
     root = root_site(geometry) if root is None else root
@@ -148,7 +151,7 @@ def enumerate_weights(surface: Surface, largest: int, geometry=None, root: int |
 
 def list_clusters(geometry, cluster, root, largest, sums, counts) -> None:
     """The kernel's enumeration with its scratch arrays; adds to `sums` and `counts`."""
-    kernel.enumerate_clusters(
+    cluster_walk.enumerate_clusters(
         geometry,
         cluster,
         root,
@@ -176,7 +179,7 @@ class Walk:
     def __init__(self, geometry, n_max: int, rng: np.random.Generator, start: int | None = None):
         self.geometry, self.n_max, self.rng = geometry, n_max, rng
         self.cluster = empty_cluster(geometry, n_max)
-        kernel.vacate(geometry, self.cluster, root_site(geometry) if start is None else start)
+        cluster_walk.vacate(geometry, self.cluster, root_site(geometry) if start is None else start)
         self.forget()
 
     def forget(self) -> None:
@@ -188,7 +191,7 @@ class Walk:
     def go(self, bias: np.ndarray, steps: int, learn: float = 0.0) -> None:
         """Take so many steps; `bias`, float64[n_max + 2] by n, changes where `learn` > 0."""
         totals = self.visits, self.chances, self.shapes
-        kernel.walk(
+        cluster_walk.walk(
             self.geometry, self.cluster, bias, self.n_max, steps, learn, self.rng, *totals
         )
 

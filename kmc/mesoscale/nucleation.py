@@ -1,7 +1,7 @@
-"""Nucleation of voids at the true rates: work, critical size, rate, and the vacancy pressure of voids.
+"""Nucleation of voids at the true rates: work, critical size, rate, and vacancy pressure.
 
-In equilibrium with vacancies of activity S an interface has N_n = N_s Z_n S^n clusters of n vacancies
-per area; growth from n to n + 1 goes at the rate G_n S of each, with G_n the capture of
+In equilibrium with vacancies of activity S an interface has N_n = N_s Z_n S^n clusters of n
+vacancies per area; growth from n to n + 1 goes at the rate G_n S of each, with G_n the capture of
 `kmc.mesoscale.capture`. Becker and Döring's steady state (Ann. Phys. 416, 719 (1935),
 10.1002/andp.19354160806) then is
 
@@ -25,6 +25,7 @@ from kmc.mesoscale.capture import Transport
 from kmc.mesoscale.clusters import ClusterFreeEnergies
 from kmc.units import E_C, K_B_J
 
+ACTIVITIES = (10, 15, 20, 30, 50, 70, 100, 200, 500)  # S of the tables
 FITTED_FROM = 10  # smallest n of the fits
 LARGEST_CRITICAL = 100_000  # vacancies; S beyond which it lies nucleates nothing
 
@@ -57,6 +58,10 @@ class CapLaw:
         minus = -free.ln_Z[-len(n) :]
         (surface, line), *_ = np.linalg.lstsq(powers, minus, rcond=None)
         (p, q), *_ = np.linalg.lstsq(powers, free.footprint[-len(n) :], rcond=None)
+        if p <= 0:
+            # Round voids that barely touch the interface: take their mean over the last quarter.
+            last = free.n_max // 4
+            p, q = float(np.mean(free.footprint[-last:] / n[-last:] ** (2 / 3))), 0.0
         rms = float(np.sqrt(np.mean((minus - powers @ [surface, line]) ** 2)))
         return cls(float(surface), float(line), float(p), float(q), rms)
 
@@ -202,14 +207,20 @@ class NucleationModel:
     # --- rates ------------------------------------------------------------------------------------
 
     def radius_cm(self, n) -> np.ndarray:
-        """Radius of the circle with the mean footprint of n vacancies."""
+        """Radius of the circle with the mean footprint of n vacancies.
+
+        Where a sphere of n vacancies is wider than that, its radius: a void that barely touches the
+        interface is fed through the metal.
+        """
         n = np.asarray(n, dtype=float)
         known = np.interp(n, self.free.n, self.free.footprint)
         left = self.free.footprint[-1] - self.law.footprint(self.free.n_max)
         large = np.maximum(n, self.free.n_max)
         beyond = self.law.footprint(large) + left
         foot = np.where(n <= self.free.n_max, known, beyond)
-        return np.sqrt(foot * self.transport.surface.site_area_cm2 / math.pi)
+        surface = self.transport.surface
+        foot_cm = np.sqrt(np.maximum(foot, 0.0) * surface.site_area_cm2 / math.pi)
+        return np.maximum(foot_cm, np.cbrt(3 * n * surface.site_volume_cm3 / (4 * math.pi)))
 
     def capture_per_s(self, n) -> np.ndarray:
         """G_n: vacancies per second and unit of S that a void of n takes up."""

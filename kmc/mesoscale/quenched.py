@@ -1,7 +1,7 @@
 """Clusters among Mg atoms that do not move.
 
-The mean of Z_n over all places and arrangements of Mg is exact without any arrangement: the mean of a
-sum is the sum of the means, metals mix ideally, and so the mean Boltzmann factor of a shape is a
+The mean of Z_n over all places and arrangements of Mg is exact without any arrangement: the mean of
+a sum is the sum of the means, metals mix ideally, and so the mean Boltzmann factor of a shape is a
 product over the sites it covers and those beside it (`Surface.geometry`). For the same reason it is
 what Mg in equilibrium with the cluster gives at the same coverage.
 
@@ -23,6 +23,7 @@ from kmc.progress import Progress, progress_for
 
 MAPS = 6
 STEPS_PER_SIZE = 60_000
+_SMALLEST_SIDE = 64  # of a map, L1 sites
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,12 @@ def quenched_maps(
         raise InputError(f"maps = {maps}", advice="Two or more tell how maps differ.")
     n_max = free.n_max if n_max is None else min(n_max, free.n_max)
     steps = STEPS_PER_SIZE * n_max if steps is None else steps
+    wide = max(n_max, _SMALLEST_SIDE - 2)
     bar = progress_for("quenched Mg", progress)
     found = []
     with bar:
         for m in range(maps):
-            geometry = surface.quenched_geometry(n_max, np.random.default_rng([seed, 7, m]))
+            geometry = surface.quenched_geometry(wide, np.random.default_rng([seed, 7, m]))
             bar.update(m / maps, f"arrangement {m + 1} of {maps}")
             found.append([_walk(geometry, free, n_max, steps, [seed, 8, m, k]) for k in (0, 1)])
     sites = 1 << geometry.shift

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.mesoscale.clusters import as_json
+from kmc.mesoscale.nucleation import ACTIVITIES
 
 if TYPE_CHECKING:
     import xarray
@@ -42,8 +43,6 @@ def burst_json(burst) -> dict[str, Any]:
 
 def nucleation_json(found: Nucleation) -> dict[str, Any]:
     """Everything as plain data; the keys are those of docs/nucleation.md."""
-    from kmc.mesoscale.study import ACTIVITIES
-
     model, cap, transport = found.model, found.model.cap, found.model.transport
     out = as_json(found.free)
     out |= {
@@ -102,9 +101,6 @@ def nucleation_json(found: Nucleation) -> dict[str, Any]:
 
 def nucleation_dataset(found: Nucleation) -> xarray.Dataset:
     """ln Z_n, S_eq, W(S, n), barrier, rate and the scan of currents."""
-    import xarray as xr
-
-    from kmc.mesoscale.study import ACTIVITIES
 
     model, free = found.model, found.free
     S = np.array(ACTIVITIES, dtype=float)
@@ -120,7 +116,12 @@ def nucleation_dataset(found: Nucleation) -> xarray.Dataset:
             "nucleation rate",
         ),
         "density_per_um2": ("current", found.scan.density_per_um2, "1/µm2", "voids of the burst"),
-        "density_low_per_um2": ("current", found.scan.density_low, "1/µm2", "lower end of the band"),
+        "density_low_per_um2": (
+            "current",
+            found.scan.density_low,
+            "1/µm2",
+            "lower end of the band",
+        ),
         "density_high_per_um2": ("current", found.scan.density_high, "1/µm2", "upper end"),
         "S_burst": ("current", [b.S for b in found.scan.bursts], "1", "largest activity"),
         "time_s": ("current", [b.time_s for b in found.scan.bursts], "s", "time of the largest S"),

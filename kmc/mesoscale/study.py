@@ -10,50 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmc import catalogue
 from kmc.errors import InputError
 from kmc.mesoscale.burst import HOUR_S, Burst, nucleation_burst
 from kmc.mesoscale.capture import Transport
 from kmc.mesoscale.clusters import WALKERS, ClusterFreeEnergies, cluster_free_energies
+from kmc.mesoscale.conditions import Conditions, conditions_of
 from kmc.mesoscale.nucleation import NucleationModel, classical_barrier_kT
 from kmc.mesoscale.quenched import QuenchedMaps, quenched_maps
 from kmc.mesoscale.surface import Surface
-from kmc.parameters import ParameterSet, load_parameters
 from kmc.progress import Progress, progress_for
 
 if TYPE_CHECKING:
     import xarray
 
 CURRENTS_mA_cm2 = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-ACTIVITIES = (10, 15, 20, 30, 50, 70, 100, 200, 500)
 PREFACTORS = (0.1, 10.0)
 GAMMA_FACTORS = (0.9, 1.1)
-_COARSE = 2.0  # of the bursts of a scan
 _SELF_DIFFUSION_cm2_s = 5.7e-11  # of Li at 25 °C, measured; from memory
 _CORRELATION = 0.7272  # of the vacancy mechanism in bcc
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What nucleation is asked for, taken from a run or a parameter set.
-
-    Attributes
-    ----------
-    name : str
-    parameters : ParameterSet
-    lattice : str
-    temperature_K, mg_coverage, mg_fraction : float
-    current_mA_cm2, thickness_um : float
-    """
-
-    name: str
-    parameters: ParameterSet
-    lattice: str = "bcc_100"
-    temperature_K: float = 298.15
-    mg_coverage: float = 0.0
-    mg_fraction: float = 0.0
-    current_mA_cm2: float = 0.5
-    thickness_um: float = 100.0
 
 
 @dataclass(frozen=True)
@@ -150,6 +124,13 @@ class Nucleation:
                 "without voids: none would nucleate."
             )
         transport = model.transport
+        film, layers = min((transport.surface.film_eV(k), k) for k in range(1, 9))
+        if film < 0:
+            lines.append(
+                f"This set does not wet {c.lattice}: {layers} vacant layers cost {film:.3f} eV per "
+                "L1 site. Voids spread as films; γ, aspect and the law beyond the sampled sizes "
+                "have no meaning there, and large voids are more stable than the law says."
+            )
         product = transport.diffusivity_cm2_s * transport.bulk_vacancies
         measured = 1 + (burst.S_steady - 1) * product / (_SELF_DIFFUSION_cm2_s / _CORRELATION)
         if abs(c.temperature_K - 298.15) < 0.5:
@@ -187,82 +168,6 @@ class Nucleation:
 def _gamma_of_adhesion(work_J_m2: float, angle_deg: float) -> float:
     """γ of the metal by Young and Dupré, W = γ (1 + cos θ)."""
     return work_J_m2 / (1 + math.cos(math.radians(angle_deg)))
-
-
-# --- conditions -----------------------------------------------------------------------------------
-
-
-def conditions_of(source: str | Path) -> Conditions:
-    """Conditions of a run, or of a parameter set at 25 °C, 0.5 mA/cm² and 100 µm.
-
-    Parameters
-    ----------
-    source : str or Path
-        A shipped run or parameter set, or the path of a run or parameter file.
-
-    Raises
-    ------
-    InputError
-        No such run or set, or a run without an interface or with a closed reservoir.
-    """
-    text = str(source)
-    if text in catalogue.names("params"):
-        return Conditions(name=text, parameters=load_parameters(text))
-    if text in catalogue.names("runs"):
-        return _run_conditions(source)
-    if text.endswith(".toml") or "/" in text:
-        path = catalogue.locate("runs", source)
-        if "quantities" in catalogue.read_toml(path):
-            return Conditions(name=path.stem, parameters=load_parameters(path))
-        return _run_conditions(source)
-    known = [*catalogue.names("params"), *catalogue.names("runs")]
-    raise InputError(
-        f"{catalogue.shown(text)!r} is neither a shipped parameter set nor a shipped run",
-        advice=f"{catalogue.nearest(text, known)}Sets: {', '.join(catalogue.names('params'))}. "
-        "Runs: see `kmc runs list`. Or give the path of a TOML file.",
-    )
-
-
-def _run_conditions(source) -> Conditions:
-    from kmc.conditions import load_run
-
-    run = load_run(source)
-    system, conditions = run.system, run.conditions
-    if system.boundary != "interface":
-        raise InputError(
-            f"{run.name} has no interface: system.boundary = {system.boundary!r}",
-            advice="Nucleation is asked for at an interface.",
-        )
-    parameters = run.parameter_set()
-    coverage = system.mg_coverage_L1
-    if coverage is None:
-        coverage = system.mg_fraction
-    elif coverage == "equilibrium":
-        plain = Surface(parameters, system.lattice, conditions.temperature_K)
-        coverage = equilibrium_coverage(plain, system.mg_fraction)
-    current, thickness = conditions.current_density_mA_cm2, conditions.electrode_thickness_um
-    return Conditions(
-        name=run.name,
-        parameters=parameters,
-        lattice=system.lattice,
-        temperature_K=conditions.temperature_K,
-        mg_coverage=float(coverage),
-        mg_fraction=system.mg_fraction,
-        current_mA_cm2=current if current > 0 else 0.5,
-        thickness_um=thickness if math.isfinite(thickness) else 100.0,
-    )
-
-
-def equilibrium_coverage(surface: Surface, mg_fraction: float) -> float:
-    """Share of Mg in L1 in equilibrium with the bulk (Langmuir and McLean)."""
-    from kmc.hamiltonian import LI, MG
-
-    h = surface.hamiltonian
-    gain_ueV = (h.binding_ueV(MG, 1) - h.binding_ueV(LI, 1)) - (
-        h.bulk_binding_ueV(MG) - h.bulk_binding_ueV(LI)
-    )
-    odds = mg_fraction / (1 - mg_fraction) * math.exp(gain_ueV / surface.kT_ueV)
-    return min(odds / (1 + odds), 1 - 1e-9)
 
 
 class _Part:
@@ -425,9 +330,7 @@ def _scan(model: NucleationModel, conditions: Conditions, currents, bar) -> Scan
     def densities(varied):
         found = []
         for j in currents:
-            found.append(
-                nucleation_burst(varied, j, conditions.thickness_um, coarseness=_COARSE)
-            )
+            found.append(nucleation_burst(varied, j, conditions.thickness_um))
         return found
 
     variations = {f"prefactor × {factor:g}": {"prefactor": factor} for factor in PREFACTORS}

@@ -99,6 +99,21 @@ class Surface:
         bulk = h.bulk_formation_ueV
         return np.array([h.binding_ueV(LI, k) - bulk for k in layers] + [bulk])
 
+    def film_eV(self, layers: int) -> float:
+        """Energy per L1 site to vacate whole layers from the interface up, in pure Li.
+
+        Where some thickness makes it negative the metal does not wet this face: a flat void spreads
+        by itself, and no cap describes it.
+        """
+        h, up = self.hamiltonian, self.steps[:, 2]
+        bonds = [int(b[LI, LI]) for b in (h.bond1, h.bond2)]
+        energy = sum(self.formation_ueV[min(k, _INTERFACE_LAYERS)] for k in range(layers))
+        for j, d in enumerate(up):
+            if d >= 0:
+                pairs = (layers - d) if d else layers / 2
+                energy -= max(pairs, 0) * bonds[j >= kernel.N_FIRST]
+        return energy / MICRO_eV
+
     @cached_property
     def steps(self) -> np.ndarray:
         """Steps to the 14 neighbours, int of shape (14, 3): along two primitive vectors, layers.

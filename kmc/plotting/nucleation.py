@@ -53,7 +53,7 @@ def _work_panel(axes: Axes, found: Nucleation) -> None:
     model = found.model
     drawn = [S for S in _S_DRAWN if np.isfinite(model.barrier_kT(S))]
     last = 1.8 * found.free.n_max
-    top = max(model.barrier_kT(S) for S in drawn) * 1.08
+    top = max(model.barrier_kT(S) for S in drawn) * 1.28
     for colour, S in zip(style.ramp(len(drawn)), drawn, strict=True):
         n = np.arange(1, found.free.n_max + 1)
         beyond = np.arange(found.free.n_max, last)
@@ -63,7 +63,6 @@ def _work_panel(axes: Axes, found: Nucleation) -> None:
         critical, barrier = model.critical_size(S), model.barrier_kT(S)
         if critical <= last:
             axes.plot(critical, barrier, "o", color=colour, ms=3.5, zorder=3)
-            # Below the curve's end of larger S there is room; the label sits above its maximum.
             axes.annotate(
                 f"S = {S:g}",
                 (critical, barrier),
@@ -81,11 +80,11 @@ def _work_panel(axes: Axes, found: Nucleation) -> None:
     axes.set_ylabel("work W(S, n) (kT)")
     axes.text(
         0.98,
-        0.03,
+        0.98,
         "dots: enumerated; line: sampled;\ndashed: cap law",
         transform=axes.transAxes,
         ha="right",
-        va="bottom",
+        va="top",
         fontsize=6,
         color=style.GREY,
     )
@@ -122,15 +121,23 @@ def _density_panel(axes: Axes, found: Nucleation) -> None:
     axes.set_ylim(lowest / 3, np.nanmax(scan.density_high) * 4)
     axes.annotate(
         f"below {figure(threshold, digits=2)} mA/cm²:\nnone per cm² and hour",
-        (threshold, lowest / 2),
-        xytext=(4, 2),
+        (threshold, 0.97),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, 0),
         textcoords="offset points",
+        va="top",
         fontsize=6,
         color=style.GREY,
     )
     if not found.conditions.mg_coverage and not found.conditions.mg_fraction:
         axes.plot(
-            0.5, _PAPER_PER_UM2, "D", color=style.VERMILLION, ms=4, label="operando SEM, Li", zorder=4
+            0.5,
+            _PAPER_PER_UM2,
+            "D",
+            color=style.VERMILLION,
+            ms=4,
+            label="operando SEM, Li",
+            zorder=4,
         )
     style.plain_log_axis(axes.xaxis, *axes.get_xlim())
     axes.xaxis.set_major_formatter(lambda value, _: figure(value))
@@ -138,14 +145,12 @@ def _density_panel(axes: Axes, found: Nucleation) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("current density (mA/cm²)")
     axes.set_ylabel("voids of the burst (1/µm²)")
-    axes.legend(loc="upper left", fontsize=6)
+    axes.legend(loc="lower right", fontsize=6)
 
 
 def _coverage_panel(axes: Axes, found: Nucleation) -> None:
     """Barrier at fixed S against the coverage of L1."""
-    studies = sorted(
-        {s.conditions.mg_coverage: s for s in [found, *found.by_coverage]}.items()
-    )
+    studies = sorted({s.conditions.mg_coverage: s for s in [found, *found.by_coverage]}.items())
     coverage = np.array([x for x, _ in studies])
     drawn = [S for S in (30, 50, 100, 200) if np.isfinite(found.model.barrier_kT(S))]
     for colour, S in zip(style.ramp(len(drawn)), drawn, strict=True):
@@ -169,6 +174,10 @@ def _coverage_panel(axes: Axes, found: Nucleation) -> None:
     shown = density > 0
     other.plot(coverage[shown], density[shown], "s--", color=style.VERMILLION, ms=3, lw=1.0)
     other.set_yscale("log")
+    low, high = density[shown].min(initial=1.0), density[shown].max(initial=1e-9)
+    other.set_ylim(min(low / 3, high / 30), high * 3)
+    other.yaxis.set_major_locator(LogLocator(numticks=8))
+    other.yaxis.set_minor_formatter(NullFormatter())
     other.set_ylabel(
         f"voids at {figure(found.conditions.current_mA_cm2)} mA/cm² (1/µm²)",
         color=style.VERMILLION,
