@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from kmc.analysis.history import voids
     from kmc.analysis.profiles import profiles
     from kmc.analysis.transport import transport
+    from kmc.mesoscale.opening import load, verify
     from kmc.mesoscale.study import nucleation
+    from kmc.mesoscale.upscale import upscale
     from kmc.simulation.resume import extend, resume
     from kmc.simulation.run import Simulation
     from kmc.sweep.convergence.study import converge
     from kmc.sweep.results import load_sweep
-    from kmc.trajectory.reader import Trajectory, load
-    from kmc.verification.trajectory import verify
+    from kmc.trajectory.reader import Trajectory
 
 __all__ = [
     "Simulation",
@@ -41,13 +42,14 @@ __all__ = [
     "resume",
     "run",
     "transport",
+    "upscale",
     "verify",
     "voids",
 ]
 
 # numba, numpy and h5py are imported with the first use, not with the package: `kmc --help` is fast.
 _MODULES = {
-    "load": "kmc.trajectory.reader",
+    "load": "kmc.mesoscale.opening",
     "load_sweep": "kmc.sweep.results",
     "converge": "kmc.sweep.convergence.study",
     "Simulation": "kmc.simulation.run",
@@ -57,8 +59,9 @@ _MODULES = {
     "cross_section": "kmc.analysis.cross_section",
     "profiles": "kmc.analysis.profiles",
     "transport": "kmc.analysis.transport",
-    "verify": "kmc.verification.trajectory",
+    "verify": "kmc.mesoscale.opening",
     "nucleation": "kmc.mesoscale.study",
+    "upscale": "kmc.mesoscale.upscale",
 }
 
 

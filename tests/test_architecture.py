@@ -28,12 +28,15 @@ ONLY = {
     "common": {"_version", "errors"},
     "kernels": set(),
     "verification": {"_version", "errors", "common", "model", "runfile", "trajectory"},
-    "mesoscale": {"_version", "errors", "common", "kernels", "model", "runfile"},
+    "mesoscale": {
+        *("_version", "errors", "common", "kernels", "model", "runfile"),
+        *("trajectory", "simulation", "verification"),  # one door for files of both kinds
+    },
 }
 
 # Libraries that only these packages or modules import, in whatever way.
 AT_HOME = {
-    "h5py": "trajectory",
+    "h5py": "trajectory mesoscale.file mesoscale.result mesoscale.upscale mesoscale.verify",
     "matplotlib": "plotting",
     "numba": "kernels simulation.benchmark",
     "llvmlite": "kernels",
@@ -43,7 +46,7 @@ AT_HOME = {
     "distributed": "sweep.cluster",
     "dask_jobqueue": "sweep.cluster",
     "xarray": "mesoscale plotting sweep",
-    "pandas": "analysis plotting sweep trajectory.tables",
+    "pandas": "analysis mesoscale.result plotting sweep trajectory.tables",
 }
 
 # Slow to import and seldom needed: imported inside the functions that need them.

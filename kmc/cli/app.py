@@ -30,6 +30,7 @@ from kmc.cli.shared import (
 )
 from kmc.cli.studies import critical, sweep_plot
 from kmc.cli.sweeps import sweep
+from kmc.cli.upscale import upscale
 from kmc.common.outputs import check_output, replacing
 from kmc.errors import InputError, KmcError
 
@@ -48,6 +49,7 @@ Examples:
   kmc sweep-plot study_temperature    ... and its picture
   kmc converge strip_li               convergence with the ratio of hops to strips
   kmc nucleation li_li2s              how voids nucleate at the true rates
+  kmc upscale upscale_li              a population of voids, as a microscope sees it
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
   kmc params show li_li2s             every number with its unit and source
@@ -213,15 +215,35 @@ def init(file: Path, force: bool) -> None:
 
 
 @main.command(
-    short_help="Print the summary of a trajectory.", epilog="\b\nExample:\n  kmc info strip_li.h5"
+    short_help="Print the summary of a trajectory.",
+    epilog="\b\nExamples:\n  kmc info strip_li.h5\n  kmc info upscale_li.h5 --json",
 )
 @click.argument("file", type=click.Path(path_type=Path))
-def info(file: Path) -> None:
-    """Print the summary of the trajectory FILE, finished or still being written."""
-    from kmc.cli.summary import print_summary
-    from kmc.trajectory.reader import load
+@click.option("--json", "as_json", is_flag=True, help="The numbers as JSON, of a population.")
+def info(file: Path, as_json: bool) -> None:
+    """Print the summary of FILE, a trajectory or a population, finished or still being written."""
+    from kmc.mesoscale.opening import load
+    from kmc.mesoscale.result import PopulationRun
 
-    print_summary(load(file), console())
+    found = load(file)
+    if isinstance(found, PopulationRun):
+        from kmc.cli.upscale import print_summary as print_population
+
+        if as_json:
+            import json
+
+            click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
+        else:
+            print_population(found)
+        return
+    if as_json:
+        raise InputError(
+            f"{file} is a trajectory: kmc info has no JSON of it",
+            advice="kmc export writes its tables.",
+        )
+    from kmc.cli.summary import print_summary
+
+    print_summary(found, console())
 
 
 @main.command(epilog="\b\nExamples:\n  kmc bench\n  kmc bench --case strip_li --json here.json")
@@ -330,6 +352,6 @@ def params_cite(name: str, bibtex: bool) -> None:
 for _command in (
     *(resume, extend, verify, repair),
     *(plot, movie, export),
-    *(sweep, sweep_plot, critical, converge, nucleation),
+    *(sweep, sweep_plot, critical, converge, nucleation, upscale),
 ):
     main.add_command(_command)

@@ -102,6 +102,11 @@ def plot(
     trajectories = _load(files)
     from kmc import plotting
 
+    if any(_is_population(found) for found in trajectories):
+        picture = _of_populations(what, trajectories, frames, paper)
+        plotting.save(picture, path)
+        _report(f"Wrote {path}", quiet)
+        return
     with frame_progress(what, not quiet) as progress:
         picture = plotting.draw(
             what, trajectories, frames=frames, min_size=min_size, paper=paper, progress=progress
@@ -139,6 +144,11 @@ def movie(
     path = output or file.with_suffix(".gif")
     check_output(path, force, MOVIE_ENDINGS)
     (trajectory,) = _load([file])
+    if _is_population(trajectory):
+        raise InputError(
+            f"{file} is a population of voids: there is no movie of it yet",
+            advice=f"kmc plot {file} --what map draws its frames side by side.",
+        )
     from kmc.plotting.movie import save_movie
     from kmc.trajectory.frame_selection import choose_frames
 
@@ -198,6 +208,9 @@ def export(
     if vacancies and what != "atoms":
         raise InputError(f"--vacancies has no meaning for {what}", advice="It belongs to atoms.")
     (trajectory,) = _load([file])
+    if _is_population(trajectory):
+        _export_population(trajectory, what, path, force, quiet)
+        return
     from kmc.analysis import export as exporting
 
     if path.suffix.lower() == ".parquet":
@@ -227,9 +240,44 @@ def export(
 
 
 def _load(files: Any) -> list[Any]:
-    from kmc.trajectory.reader import load
+    from kmc.mesoscale.opening import load
 
     return [load(file) for file in files]
+
+
+def _is_population(found: Any) -> bool:
+    from kmc.mesoscale.result import PopulationRun
+
+    return isinstance(found, PopulationRun)
+
+
+def _of_populations(what: str, found: Any, frames: str | None, paper: bool) -> Any:
+    """A picture of populations of voids; they do not mix with boxes of atoms."""
+    from kmc import plotting
+    from kmc.trajectory.frame_selection import choose_frames
+
+    for one in found:
+        if not _is_population(one):
+            raise InputError(
+                f"{one.path} is a trajectory, and others are populations of voids",
+                advice="Draw the two kinds by themselves.",
+            )
+    chosen = None if frames is None else choose_frames(frames, len(found[0].frames["time_s"]))
+    return plotting.population_picture(found, what=what, paper=paper, frames=chosen)
+
+
+def _export_population(found: Any, what: str, path: Path, force: bool, quiet: bool) -> None:
+    """Samples or voids of a population as a table."""
+    if what not in ("samples", "voids"):
+        raise InputError(
+            f"{found.path} is a population of voids: it holds no {what}",
+            advice="Use --what samples or --what voids.",
+        )
+    from kmc.analysis.export import export_table
+
+    table = getattr(found, what).table
+    export_table(table, path, overwrite=force)
+    _report(f"Wrote {path}: {len(table)} rows of {what}", quiet)
 
 
 def _beside(files: Any, what: str, ending: str) -> Path:

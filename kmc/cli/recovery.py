@@ -31,6 +31,14 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
     stop.wall_time_s, or killed: it continues from the last checkpoint, which a run writes every
     three seconds, and the trajectory becomes that of an uninterrupted run, byte for byte.
     """
+    from kmc.mesoscale.opening import holds_population
+
+    if holds_population(file):
+        from kmc.cli.upscale import show_population
+        from kmc.mesoscale.upscale import resume as continue_population
+
+        show_population(continue_population(file, progress=not quiet), quiet=quiet)
+        return
     from kmc.simulation.resume import resume as continue_run
 
     trajectory = continue_run(file, progress=not quiet, check_every=check_every)
@@ -85,7 +93,7 @@ def verify(files: tuple[Path, ...], quiet: bool) -> None:
     and charge; checks the order of the rows, every checksum and the position of every site. Prints
     the first inconsistency.
     """
-    from kmc.verification.trajectory import verify as check
+    from kmc.mesoscale.opening import verify as check
 
     codes = []
     for file in files:

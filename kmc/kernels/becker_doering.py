@@ -19,6 +19,7 @@ _EMPTY = 1e-25  # clusters per cm² and grid point that count as none
 _AHEAD = 12  # grid points beyond the largest clusters that a step covers
 _ITERATIONS = 40
 _TOLERANCE = 1e-9  # of S
+_APART = 1e-6  # of S: least distance of the first two points of the secant
 
 
 class Sizes(NamedTuple):
@@ -138,6 +139,23 @@ def _spread(depths, dt):
 
 
 @inner
+def _intake(depths, dt):
+    """Vacancies per cm² and s that enter the metal, as a + b S of the interface.
+
+    What the layers gain and the sink takes: the difference across the first, thin layer would lose
+    all digits.
+    """
+    last = depths.held.size - 1
+    fixed = depths.conductance[last + 1] * (depths.fixed[last] - 1.0)
+    free = depths.conductance[last + 1] * depths.free[last]
+    for i in range(last + 1):
+        held = depths.held[i] / dt
+        fixed += held * (depths.fixed[i] - depths.activity[i])
+        free += held * depths.free[i]
+    return fixed, free
+
+
+@inner
 def _reach(sizes):
     """Grid points that a step has to cover."""
     k = sizes.size.size - 1
@@ -150,15 +168,15 @@ def _reach(sizes):
 def _activity(sizes, m, depths, source, S, guess, dt):
     """S of the interface at the end of a step, from the balance of vacancies (secant)."""
     lone = sizes.sites * math.exp(sizes.ln_Z[0])
-    leak = depths.conductance[0]
+    fixed, free = _intake(depths, dt)
     low, f_low, x = S, 0.0, S
     for iteration in range(_ITERATIONS):
         bound = _try(sizes, m, x, dt)
         f = source - (lone * (x - S) + bound) / dt
-        f -= leak * (x - depths.fixed[0] - depths.free[0] * x)
+        f -= fixed + free * x
         if iteration == 0:
             f_low = f
-            x = guess if abs(guess / S - 1.0) > 1e-9 else S * (1.0 + 1e-6)
+            x = guess if abs(guess / S - 1.0) > _APART else S * (1.0 + _APART)
             continue
         if f == f_low:
             break

@@ -13,11 +13,13 @@ from kmc.plotting.pages import overview, save_overview
 from kmc.plotting.statistics import ripening_picture
 from kmc.plotting.style import MAGNESIUM, METAL, save
 from kmc.plotting.sweeps import sweep_picture
+from kmc.plotting.upscale import POPULATION_PICTURES, population_picture
 
 __all__ = [
     "MAGNESIUM",
     "METAL",
     "PICTURES",
+    "POPULATION_PICTURES",
     "convergence_picture",
     "draw",
     "nucleation_picture",
@@ -25,6 +27,7 @@ __all__ = [
     "plot_cross_section",
     "plot_profiles",
     "plot_voids",
+    "population_picture",
     "ripening_picture",
     "save",
     "save_overview",

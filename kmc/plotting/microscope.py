@@ -19,16 +19,16 @@ _ROW_IN = 1.12
 _MOST_BOXES = 16
 # Operando microscopy of Zhao et al., Nature Communications (2025), 10.1038/s41467-025-59567-8: the
 # numbers stated in the text and in Fig. 1, at 0.2 MPa and 0.5 mA/cm², over 160 µm of interface.
-_CITATION = "Zhao et al., Nat. Commun. (2025)"
-_LAST_mAh_cm2 = 3.0
-_CONTACT_LOSS_OF_RISE = 90.0  # %, where the overpotential of Li rises steeply
-_COALESCENCE_mAh_cm2 = 0.25  # Li: voids coalesce from here
-_GAP_mAh_cm2 = 1.25  # Li: all voids have become one gap
-_FIRST_COUNT = {"Li": (16.0, 18.0), "Mg": (2.0, 3.0)}  # voids per 100 µm
-_FIRST_WIDTH_um = {"Li": (2.2, 1.3), "Mg": (3.8, 1.0)}  # mean and deviation
-_SPLIT = (0.5, 20.0)  # Li-Mg: mAh/cm² and width in µm at which voids split
-_WIDTH_FALLS_mAh_cm2 = (0.625, 1.0, 2.375)  # Li-Mg: the largest width drops
-_HEIGHT_FALLS_mAh_cm2 = (0.5, 1.0, 2.625)  # Li-Mg: the largest height drops
+CITATION = "Zhao et al., Nat. Commun. (2025)"
+LAST_mAh_cm2 = 3.0
+CONTACT_LOSS_OF_RISE = 90.0  # %, where the overpotential of Li rises steeply
+COALESCENCE_mAh_cm2 = 0.25  # Li: voids coalesce from here
+GAP_mAh_cm2 = 1.25  # Li: all voids have become one gap
+FIRST_COUNT = {"Li": (16.0, 18.0), "Mg": (2.0, 3.0)}  # voids per 100 µm
+FIRST_WIDTH_um = {"Li": (2.2, 1.3), "Mg": (3.8, 1.0)}  # mean and deviation
+SPLIT = (0.5, 20.0)  # Li-Mg: mAh/cm² and width in µm at which voids split
+WIDTH_FALLS_mAh_cm2 = (0.625, 1.0, 2.375)  # Li-Mg: the largest width drops
+HEIGHT_FALLS_mAh_cm2 = (0.5, 1.0, 2.625)  # Li-Mg: the largest height drops
 
 _QUANTITIES = (("width", "void width"), ("height", "void height"))
 
@@ -84,7 +84,7 @@ def microscope_picture(
         lithium, alloy = _colours_of_metals(alloys or [False] * len(sections), colours)
         _paper(list(axes[:, 1]), lithium, alloy)
         top.text(0.09, 0.12, "simulation", weight="bold", va="center")
-        top.text(0.57, 0.12, f"operando, {_CITATION}", weight="bold", va="center")
+        top.text(0.57, 0.12, f"operando, {CITATION}", weight="bold", va="center")
         bottom.text(
             0.5,
             0.5,
@@ -156,51 +156,51 @@ def _paper(axes: Sequence[Axes], lithium: str, alloy: str) -> None:
     """The numbers stated in the paper, in its units."""
     loss, number, width, height = axes
     for panel in axes:
-        panel.set_xlim(-0.08, _LAST_mAh_cm2)
-        panel.axvline(_GAP_mAh_cm2, color=lithium, lw=0.7, ls=":")
+        panel.set_xlim(-0.08, LAST_mAh_cm2)
+        panel.axvline(GAP_mAh_cm2, color=lithium, lw=0.7, ls=":")
     loss.set_ylim(0, 100)
     loss.set_ylabel("contact loss (%)")
-    loss.axhline(_CONTACT_LOSS_OF_RISE, color=style.GREY, lw=0.8, ls="--")
+    loss.axhline(CONTACT_LOSS_OF_RISE, color=style.GREY, lw=0.8, ls="--")
     _annotate(
         loss,
-        _LAST_mAh_cm2,
-        _CONTACT_LOSS_OF_RISE,
+        LAST_mAh_cm2,
+        CONTACT_LOSS_OF_RISE,
         "overpotential steep",
         (0, -6),
         ha="right",
     )
-    loss.plot(_GAP_mAh_cm2, 100, "s", color=lithium, ms=4.5, clip_on=False)
-    _annotate(loss, _GAP_mAh_cm2, 40, "Li: one gap", (4, 0), lithium)
+    loss.plot(GAP_mAh_cm2, 100, "s", color=lithium, ms=4.5, clip_on=False)
+    _annotate(loss, GAP_mAh_cm2, 40, "Li: one gap", (4, 0), lithium)
     number.set_ylim(0, 20)
     number.set_ylabel("voids per\n100 µm of line")
     for metal, colour, text in (
         ("Li", lithium, "Li 16–18"),
         ("Mg", alloy, "Li-Mg 2–3, then rises"),
     ):
-        low, high = _FIRST_COUNT[metal]
+        low, high = FIRST_COUNT[metal]
         number.errorbar(
             0, (low + high) / 2, (high - low) / 2, fmt="o", color=colour, ms=4, capsize=2.5, lw=1
         )
         _annotate(number, 0, (low + high) / 2, text, (7, 0), colour)
-    number.axvline(_COALESCENCE_mAh_cm2, color=lithium, lw=0.7, ls=":")
-    _annotate(number, _COALESCENCE_mAh_cm2, 10, "Li: voids coalesce", (3, 0), lithium)
+    number.axvline(COALESCENCE_mAh_cm2, color=lithium, lw=0.7, ls=":")
+    _annotate(number, COALESCENCE_mAh_cm2, 10, "Li: voids coalesce", (3, 0), lithium)
     width.set_ylim(0, 25)
     width.set_ylabel("void width (µm)")
     for metal, colour, text, shift in (
         ("Li", lithium, "Li 2.2 ± 1.3", (9, -4)),
         ("Mg", alloy, "Li-Mg 3.8 ± 1.0", (9, 5)),
     ):
-        mean, deviation = _FIRST_WIDTH_um[metal]
+        mean, deviation = FIRST_WIDTH_um[metal]
         x = 0.0 if metal == "Li" else 0.05
         width.errorbar(x, mean, deviation, fmt="o", color=colour, ms=4, capsize=2.5, lw=1)
         _annotate(width, 0, mean, text, shift, colour)
-    width.plot(*_SPLIT, "D", color=alloy, ms=4)
-    _annotate(width, *_SPLIT, "Li-Mg ≈ 20, splits", (6, 0), alloy)
-    _falls(width, _WIDTH_FALLS_mAh_cm2, 10, "Li-Mg: largest width falls", alloy)
+    width.plot(*SPLIT, "D", color=alloy, ms=4)
+    _annotate(width, *SPLIT, "Li-Mg ≈ 20, splits", (6, 0), alloy)
+    _falls(width, WIDTH_FALLS_mAh_cm2, 10, "Li-Mg: largest width falls", alloy)
     height.set_yticks([])
     height.set_ylim(0, 1)
     height.set_ylabel("void height\n(no number stated)")
-    _falls(height, _HEIGHT_FALLS_mAh_cm2, 0.5, "Li-Mg: largest height falls", alloy)
+    _falls(height, HEIGHT_FALLS_mAh_cm2, 0.5, "Li-Mg: largest height falls", alloy)
     height.set_xlabel("capacity (mAh/cm²)")
 
 

@@ -18,6 +18,7 @@ from kmc.common.validation import Problem, kind, problems_of, raise_problems, sh
 from kmc.errors import InputError
 from kmc.runfile.checks import cross_checks
 from kmc.runfile.run_file import SECTIONS, Origin, RunFile
+from kmc.runfile.upscale_checks import upscale_checks
 
 
 def load_run(
@@ -121,6 +122,9 @@ def checked_run(
     except ValidationError as error:
         raise_problems(_problems(error, origin), source)
         raise
+    if run.is_population:
+        raise_problems(upscale_checks(run, origin), source)
+        return run
     raise_problems(cross_checks(run, origin), source)
     return run.with_default_cadence()
 

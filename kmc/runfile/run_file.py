@@ -24,6 +24,7 @@ from kmc.runfile.sections import (
     Stop,
     System,
 )
+from kmc.runfile.upscale_section import Upscale
 
 
 class Origin:
@@ -72,6 +73,7 @@ class RunFile(Checked):
     rest: Rest = Field(default_factory=Rest)
     output: Output = Field(default_factory=Output)
     random: Random = Field(default_factory=Random)
+    upscale: Upscale = Field(default_factory=Upscale)
     parameters: dict[str, Number] = Field(default_factory=dict)
     _name: str = PrivateAttr("run")
     _text: str = PrivateAttr("")
@@ -113,7 +115,15 @@ class RunFile(Checked):
 
     def resolved(self) -> dict[str, dict[str, Any]]:
         """All sections with their defaults, as plain JSON-able data; infinity is ``"inf"``."""
-        return _plain(self.model_dump(mode="python"))
+        tables = self.model_dump(mode="python")
+        if not self.is_population:
+            del tables["upscale"]
+        return _plain(tables)
+
+    @property
+    def is_population(self) -> bool:
+        """Whether this is a run of a population of voids (`kmc upscale`), not of a box."""
+        return "upscale" in self.model_fields_set
 
     def chemistry_sets(
         self, shown: Callable[[str, Any], str] | None = None

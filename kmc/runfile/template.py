@@ -42,7 +42,7 @@ def template(name: str = "run.toml") -> str:
     blocks = [
         _section(section, cast(type[Checked], field.annotation))
         for section, field in RunFile.model_fields.items()
-        if section != "parameters"
+        if section not in ("parameters", "upscale")  # a population has a file of its own
     ]
     return _HEAD.format(name=name) + "\n".join(blocks) + "\n" + _PARAMETERS
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from kmc.common.progress import Progress, progress_for
 from kmc.common.units import MICRO_eV
-from kmc.errors import KmcError
+from kmc.errors import InputError, KmcError
 from kmc.initial.chemistry_map import chemistries, interphase_of
 from kmc.initial.composition import initial_occupancy
 from kmc.initial.flaws import draw_flaws
@@ -431,6 +431,11 @@ def run_to_file(
     KmcError
         Writing failed, or a check found a difference; earlier flushes stay readable.
     """
+    if run.is_population:
+        raise InputError(
+            f"the run {run.name} has a section [upscale]: it is a population of voids, no box",
+            advice=f"kmc upscale {run.name} runs it.",
+        )
     with Interruption() as interruption:
         simulation = Simulation(run, check_every=check_every)
         if interruption.requested:
