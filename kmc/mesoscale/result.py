@@ -187,9 +187,9 @@ class PopulationRun:
 
     def plot(self, what: str = "microscope", **options: Any) -> Any:
         """A picture, see `kmc plot`; a matplotlib figure."""
-        from kmc.analysis.pictures import draw
+        from kmc.plotting.upscale import population_picture
 
-        return draw("population_picture", self, what=what, **options)
+        return population_picture(self, what=what, **options)
 
     def __repr__(self) -> str:
         rows = self.summary()

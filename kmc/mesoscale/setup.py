@@ -9,14 +9,14 @@ from kmc.common.progress import Progress
 from kmc.common.units import E_C
 from kmc.errors import InputError
 from kmc.mesoscale.coalescence import Rounding
+from kmc.mesoscale.conditions import equilibrium_coverage
 from kmc.mesoscale.overpotential import Kinetics
 from kmc.mesoscale.population import Flaws, Setting
-from kmc.mesoscale.conditions import equilibrium_coverage
 from kmc.mesoscale.surface import Surface
 from kmc.mesoscale.vapour import ClusterVapour, medium_of, vapour_of
 from kmc.mesoscale.voids import Shape
-from kmc.model import creep
 from kmc.model.electrochemistry import conductivity_mS_cm
+from kmc.model.model import creep
 from kmc.model.parameters import ParameterSet
 from kmc.runfile.load import RunFile
 

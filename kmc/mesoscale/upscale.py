@@ -22,8 +22,8 @@ from kmc.mesoscale.result import PopulationRun, load
 from kmc.mesoscale.schedule import Due, schedule
 from kmc.mesoscale.setup import Prepared, prepare
 from kmc.mesoscale.voids import Voids
-from kmc.model import creep
 from kmc.model.electrochemistry import capacity_mAh_cm2
+from kmc.model.model import creep
 from kmc.runfile.load import RunFile, load_run, restored_run
 from kmc.simulation.run import Interruption
 
