@@ -147,7 +147,8 @@ def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Wrong]:
         expected = f"{mg[0] - left['Mg'][row]}, by the hops of Mg"
         yield "contact_fraction_Li", int(row), f"that of {mg[row]} Mg in L1", expected
     stripped = by_li[0] - left["Li"] - left["Li_near_Mg"] - by_li
-    plates = rows["plates"] if "plates" in rows.dtype.names else np.zeros(len(rows), np.int64)
+    names = rows.dtype.names or ()
+    plates = rows["plates"] if "plates" in names else np.zeros(len(rows), np.int64)
     wrong = (stripped < -plates) | (stripped > rows["strips"])
     if not (contact != by_li).any() and not rows["hops_Mg"].any():
         wrong = stripped != rows["strips"] - plates  # without Mg only L1 is stripped

@@ -434,7 +434,7 @@ class _Audit:
         """What recomputes the interface of a frame; None where the file does not say enough."""
         resolved = self.stored.record["resolved"]
         settings = resolved.get("charge_transfer")
-        if not settings or not self._here(("overpotential_sites_V",)):
+        if not settings or not self._present(("overpotential_sites_V",)):
             return None
         kelvin = resolved["run"]["conditions"]["temperature_K"]
         return Interface(self.lattice, self.hamiltonians, self.chemistry, settings, kelvin)

@@ -18,8 +18,8 @@ import naive_clusters
 import numpy as np
 import pytest
 from naive import LI, VACANCY
+from paired_engines import Setup
 from sampler import box_of, metropolis
-from twins import Setup
 
 from kmc.mesoscale.clusters import enumerate_weights
 from kmc.mesoscale.surface import Surface
