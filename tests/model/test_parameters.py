@@ -44,6 +44,7 @@ INPUTS = {
     "second_shell_ratio": 0.5,
     "formation_energy_Mg_shell2_eV": 0.515,
     "exchange_current_density_mA_cm2": 1.0,
+    "charge_transfer_coefficient": 0.5,
     "rim_exchange_weight": 39.0,
     "electrolyte_conductivity_mS_cm": 3.5,
     "electrolyte_activation_eV": 0.309,
