@@ -52,7 +52,7 @@ Examples:
   kmc sweep study.toml                    on all cores of this machine, into the folder study
   kmc sweep study.toml -o results --workers 4
   kmc sweep study.toml                    again: runs the points that are missing
-  kmc sweep study.toml --dask tcp://10.0.0.1:8786
+  kmc sweep study.toml --dask tls://10.0.0.1:8786 --dask-tls keys
   kmc sweep study.toml --dask-jobqueue slurm --workers 64 --cluster-option queue=short
 
 The folder holds a run file and a trajectory for each point; `kmc run` on that run file gives the
@@ -90,6 +90,19 @@ Exit codes: 0 all points done, 1 some failed (see failures/) or the folder could
     help="Run in jobs of a queueing system; --workers says in how many.",
 )
 @click.option(
+    "--dask-tls",
+    "tls",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Certificate and key that scheduler, workers and kmc share; made if it is not there.",
+)
+@click.option(
+    "--trusted-network",
+    is_flag=True,
+    help="Without certificates: nobody else can reach the network of the cluster. Who could would "
+    "run code as you.",
+)
+@click.option(
     "--cluster-option",
     "options",
     multiple=True,
@@ -104,6 +117,8 @@ def sweep(
     dry_run: bool,
     address: str | None,
     queue: str | None,
+    tls: Path | None,
+    trusted_network: bool,
     options: tuple[str, ...],
     quiet: bool,
 ) -> None:
@@ -122,6 +137,12 @@ def sweep(
         raise InputError(
             "--dask-jobqueue needs --workers", advice="Give the number of jobs to submit."
         )
+    if tls and not address:
+        raise InputError(
+            "--dask-tls needs --dask", advice="--dask-jobqueue makes certificates of its own."
+        )
+    if tls and trusted_network:
+        raise InputError("--dask-tls and --trusted-network exclude each other", advice="Give one.")
     given = dict(_option(text) for text in options)
 
     from kmc.sweep.folder import check_folder, make_folder
@@ -138,7 +159,7 @@ def sweep(
     from kmc.sweep.execute import run_sweep
 
     folder = make_folder(path, plan)
-    make = _workers(folder.path, workers, address, queue, given)
+    make = _workers(folder.path, workers, address, queue, given, tls, trusted_network)
     tally = run_sweep(folder, make, display_for(path.name, not quiet))
     _report(tally, path, quiet)
     if tally.interrupted:
@@ -158,7 +179,13 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def _workers(
-    folder: Path, count: int | None, address: str | None, queue: str | None, options: dict
+    folder: Path,
+    count: int | None,
+    address: str | None,
+    queue: str | None,
+    options: dict,
+    tls: Path | None,
+    trusted_network: bool,
 ) -> Callable[[int], Any]:
     """A function that starts workers for a number of points, called once the folder is locked."""
 
@@ -171,10 +198,17 @@ def _workers(
 
         cluster.silence()
         if address is not None:
-            return cluster.DaskWorkers(cluster.connect(address), most=count)
+            client = cluster.connect(address, tls=tls, trusted_network=trusted_network)
+            return cluster.DaskWorkers(client, most=count)
         assert queue is not None
         assert count is not None  # checked with the options
-        jobs = cluster.queue_cluster(_QUEUES[queue], min(points, count), options)
+        jobs = cluster.queue_cluster(
+            _QUEUES[queue],
+            min(points, count),
+            options,
+            shared=folder / "running",
+            trusted_network=trusted_network,
+        )
         return cluster.DaskWorkers(jobs.get_client(), cluster=jobs)
 
     return make
@@ -227,6 +261,8 @@ def print_failures(tally: Any, path: Path) -> None:
     """Print the failed and the missing points on standard error."""
     from kmc.common.formatting import plural
 
+    for note in tally.notes:
+        click.echo(f"Note: {note}", err=True)
     if tally.failures:
         click.echo(f"{plural(len(tally.failures), 'point')} failed:", err=True)
         for point, error in tally.failures[:_SHOWN]:

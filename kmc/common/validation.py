@@ -147,7 +147,8 @@ def number_of(value: Any) -> tuple[float, str]:
 
 
 Number = Annotated[float, BeforeValidator(_to_finite)]
-NumberOrInf = Annotated[float, BeforeValidator(_to_float)]
+INFINITE = BeforeValidator(_to_float)  # of a number that may be infinite
+NumberOrInf = Annotated[float, INFINITE]
 Integer = Annotated[int, BeforeValidator(_to_int)]
 Count = Annotated[int, BeforeValidator(_to_count)]
 

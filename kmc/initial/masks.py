@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -52,15 +51,16 @@ def read_mask(path: str | Path, n_chemistries: int) -> np.ndarray:
 
 
 def _read_png(path: Path, n_chemistries: int) -> np.ndarray:
-    from PIL import Image
+    from PIL.PngImagePlugin import PngImageFile
 
-    with path.open("rb") as file:
-        width, height = struct.unpack(">II", file.read(24)[16:].rjust(8, b"\0"))  # of the header
-    if width * height > MAX_PIXELS:
-        raise _too_large(path, width, height)
     try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            grey = _brightness(picture)
+        with PngImageFile(path) as picture:  # reads no more than stands before the pixels
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise _too_large(path, width, height)
+            grey, levels = _brightness(picture)
+    except InputError:
+        raise
     # Pillow does not document what damaged files raise; SyntaxError and struct.error occur.
     except Exception as problem:
         raise InputError(
@@ -72,18 +72,19 @@ def _read_png(path: Path, n_chemistries: int) -> np.ndarray:
             f"mask {path} has transparent pixels, which have no grey level",
             advice="Save it without transparency.",
         )
-    return np.rint(grey[::-1] * (n_chemistries - 1)).astype(np.uint8)
+    chemistry_of = np.rint(np.arange(levels) / (levels - 1) * (n_chemistries - 1))
+    return chemistry_of.astype(np.uint8)[grey[::-1]]
 
 
-def _brightness(picture) -> np.ndarray | None:
-    """Brightness from 0 to 1; None where the picture is transparent."""
+def _brightness(picture) -> tuple[np.ndarray | None, int]:
+    """Brightness of each pixel and its number of levels; None where the picture is transparent."""
     if picture.mode.startswith("I"):  # 16 bits a pixel, which convert("L") would cut off
-        return np.asarray(picture).astype(float) / 65535
+        return np.asarray(picture).astype(np.uint16), 65536
     if "transparency" in picture.info or picture.mode in ("LA", "PA", "RGBA"):
-        if np.asarray(picture.convert("RGBA"))[:, :, 3].min() < 255:
-            return None
+        if picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+            return None, 256
         picture = picture.convert("RGB")
-    return np.asarray(picture.convert("L")) / 255
+    return np.asarray(picture.convert("L")), 256
 
 
 def _read_npy(path: Path, n_chemistries: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from kmc.common import catalogue
 from kmc.common.validation import Problem, kind, problems_of, raise_problems, show
 from kmc.errors import InputError
 from kmc.runfile.checks import cross_checks
-from kmc.runfile.run_file import SECTIONS, Origin, RunFile
+from kmc.runfile.run_file import SECTIONS, Origin, RunFile, from_resolved
 from kmc.runfile.upscale_checks import upscale_checks
 
 
@@ -79,10 +79,7 @@ def restored_run(
     InputError
         As for `load_run`; also where a parameter or lattice file is missing now.
     """
-    given = {
-        section: {key: value for key, value in table.items() if value is not None}
-        for section, table in _sections(dict(tables), str(path)).items()
-    }
+    given = from_resolved(_sections(dict(tables), str(path)))
     conditions = given.get("conditions", {})
     if "overpotential_V" in conditions:  # the current is then a filled-in default
         conditions.pop("current_density_mA_cm2", None)

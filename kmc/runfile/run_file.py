@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field, PrivateAttr
 
 from kmc.common.conditions import has_current
-from kmc.common.validation import Checked, Number, show
+from kmc.common.validation import INFINITE, Checked, Number, show
 from kmc.initial.chemistry_map import chemistry_sets
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile.sections import (
@@ -152,6 +152,23 @@ class RunFile(Checked):
 
 
 SECTIONS = tuple(RunFile.model_fields)
+
+
+def from_resolved(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The sections again that `RunFile.resolved` returned, without the keys that had no value."""
+    return {
+        section: {
+            key: math.inf if value == "inf" and _may_be_infinite(section, key) else value
+            for key, value in table.items()
+            if value is not None
+        }
+        for section, table in tables.items()
+    }
+
+
+def _may_be_infinite(section: str, key: str) -> bool:
+    model = RunFile.model_fields[section].annotation
+    return INFINITE in getattr(model, "model_fields", {}).get(key, Field()).metadata
 
 
 def _plain(value: Any) -> Any:

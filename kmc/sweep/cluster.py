@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import logging
+import os
 import time
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from kmc.errors import InputError, KmcError
 from kmc.sweep.point import FAILED, LOST, run_point
@@ -15,6 +19,9 @@ from kmc.sweep.point import FAILED, LOST, run_point
 _LOOK_EVERY_S = 2.0  # interval of counting the workers
 _CONNECT_S = 10
 _DEFAULTS = {"cores": 1, "processes": 1, "memory": "2GB"}
+_LOOPBACK = "127.0.0.1:0"
+_NO_DASHBOARD = {"dashboard": False, "dashboard_address": _LOOPBACK}
+_CERTIFICATE, _KEY = "certificate.pem", "key.pem"
 
 
 def silence() -> None:
@@ -25,26 +32,128 @@ def silence() -> None:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
-def connect(address: str) -> Any:
+def connect(address: str, *, tls: Path | None = None, trusted_network: bool = False) -> Any:
     """A client of the Dask scheduler at `address`.
+
+    Parameters
+    ----------
+    address : str
+    tls : Path, optional
+        Folder of the certificate and key that scheduler, workers and client share; made if it is
+        not there.
+    trusted_network : bool
+        Whether the user vouches for everybody who can reach the network.
 
     Raises
     ------
     InputError
-        No scheduler there, or Dask is not installed.
+        No scheduler there, Dask is not installed, or the connection is open to strangers.
     """
     distributed = _library("distributed")
+    if not (tls or trusted_network or _is_loopback(address)):
+        raise InputError(
+            f"{address} is another machine, and whoever reaches its port can run code as you",
+            advice="Give the folder of a certificate: --dask-tls FOLDER (kmc makes it), or "
+            "--trusted-network where nobody else can reach the network. See docs/security.md.",
+        )
+    security = security_of(tls) if tls else None
     try:
-        return distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
-    except (OSError, ValueError, TypeError) as problem:
+        client = distributed.Client(
+            address, timeout=_CONNECT_S, set_as_default=False, security=security
+        )
+    except (OSError, ValueError, TypeError, RuntimeError) as problem:
         raise InputError(
             f"no Dask scheduler answers at {address}: {problem}",
-            advice="`dask scheduler` prints its address, such as tcp://192.168.0.1:8786.",
+            advice=_how_to_start(tls)
+            if tls
+            else "`dask scheduler --host 127.0.0.1 --no-dashboard` prints its address, such as "
+            "tcp://127.0.0.1:8786.",
         ) from None
+    return client
 
 
-def queue_cluster(queue: str, workers: int, options: Mapping[str, Any]) -> Any:
-    """A cluster of `workers` jobs of a queueing system.
+def _is_loopback(address: str) -> bool:
+    """Whether only processes of this machine can be meant."""
+    host = urlsplit(address if "://" in address else f"tcp://{address}").hostname or ""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost" or address.startswith("inproc://")
+
+
+def security_of(folder: Path) -> Any:
+    """Mutual TLS by the files of a folder; they are made if it is not there.
+
+    Whoever has the key takes part: scheduler, workers and client prove to each other that they do,
+    and nobody else is answered.
+
+    Raises
+    ------
+    InputError
+        The folder is something else, or cannot be made.
+    """
+    folder = Path(folder)
+    certificate, key = folder / _CERTIFICATE, folder / _KEY
+    if not folder.exists():
+        made = temporary_security()
+        try:
+            folder.mkdir(mode=0o700)
+            for path, text in ((certificate, made.tls_ca_file), (key, made.tls_client_key)):
+                with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                    file.write(text)
+        except OSError as problem:
+            raise InputError(
+                f"certificates cannot be written to {folder}: {problem.strerror}",
+                advice="Give another folder with --dask-tls.",
+            ) from None
+    for path in (certificate, key):
+        if not path.is_file():
+            raise InputError(
+                f"{folder} holds no {path.name}",
+                advice="Give a folder that is not there yet: kmc makes it, with certificate and "
+                "key in it.",
+            )
+    return _library("distributed").Security(
+        require_encryption=True,
+        tls_ca_file=str(certificate),
+        **{f"tls_{role}_cert": str(certificate) for role in ("client", "scheduler", "worker")},
+        **{f"tls_{role}_key": str(key) for role in ("client", "scheduler", "worker")},
+    )
+
+
+def temporary_security() -> Any:
+    """Mutual TLS by a certificate and a key that exist as long as this process.
+
+    Raises
+    ------
+    InputError
+        The library that makes certificates is not installed.
+    """
+    _library("cryptography")
+    return _library("distributed").Security.temporary()
+
+
+def _how_to_start(folder: Path) -> str:
+    files = f"--tls-ca-file {folder / _CERTIFICATE} --tls-cert {folder / _CERTIFICATE} "
+    files += f"--tls-key {folder / _KEY} --no-dashboard"
+    return (
+        "Start the scheduler and, on every node, workers with the same certificate:\n"
+        f"  dask scheduler --protocol tls {files}\n"
+        f"  dask worker tls://HOST:8786 --nthreads 1 {files}"
+    )
+
+
+def queue_cluster(
+    queue: str,
+    workers: int,
+    options: Mapping[str, Any],
+    *,
+    shared: Path | None = None,
+    trusted_network: bool = False,
+) -> Any:
+    """A cluster of `workers` jobs of a queueing system, under mutual TLS.
+
+    The certificate is made here and lives as long as the cluster: the jobs read it from `shared`,
+    where only the user can. No dashboard is open to other machines.
 
     Parameters
     ----------
@@ -54,15 +163,26 @@ def queue_cluster(queue: str, workers: int, options: Mapping[str, Any]) -> Any:
         Jobs to submit.
     options : mapping
         Arguments of the class of dask-jobqueue; one core and 2 GB a job unless given.
+    shared : Path, optional
+        Folder that this machine and the jobs share; the current one by default.
+    trusted_network : bool
+        Whether the user vouches for everybody who can reach the network: then there is no TLS.
 
     Raises
     ------
     InputError
-        dask-jobqueue is not installed or refuses the options.
+        dask-jobqueue is not installed or refuses the options, or no certificate can be made.
     """
     library = _library("dask_jobqueue")
+    secured: dict[str, Any] = {
+        "scheduler_options": _NO_DASHBOARD,
+        "worker_extra_args": ["--no-dashboard", "--dashboard-address", _LOOPBACK],
+    }
+    if not trusted_network:
+        secured["security"] = temporary_security()
+        secured["shared_temp_directory"] = str(Path(shared or ".").resolve())
     try:
-        cluster = getattr(library, queue)(**{**_DEFAULTS, **options})
+        cluster = getattr(library, queue)(**{**_DEFAULTS, **secured, **options})
     except (TypeError, ValueError, OSError, RuntimeError) as problem:
         raise InputError(
             f"a {queue} cannot be made with these options: {problem}",

@@ -96,9 +96,26 @@ def test_a_picture_that_claims_to_be_enormous_is_not_unpacked(tmp_path):
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
     chunk = struct.pack(">I", 13) + b"IHDR" + header
     chunk += struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    pixels = zlib.compress(bytes(1000))
+    data = struct.pack(">I", len(pixels)) + b"IDAT" + pixels + bytes(4)
     path = tmp_path / "bomb.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + data)
     assert "60000 × 60000 pixels" in refusal(path).message
+
+
+def test_a_size_that_stands_elsewhere_than_usual_is_read_as_well(tmp_path):
+    """A piece before the header, whose bytes look like a small picture."""
+
+    def piece(name: bytes, data: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + checksum
+
+    small = struct.pack(">II", 16, 16)
+    header = piece(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0))
+    pixels = piece(b"IDAT", zlib.compress(bytes(20_001 * 20_000), 9)) + piece(b"IEND", b"")
+    path = tmp_path / "bomb.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + piece(b"tEXt", small + b"k\0v") + header + pixels)
+    assert "20000 × 20000 pixels" in refusal(path).message
 
 
 def test_transparency_has_no_level(tmp_path):
