@@ -12,7 +12,7 @@ from kmc.errors import InputError
 from kmc.mesoscale.coalescence import Rounding
 from kmc.mesoscale.overpotential import Kinetics
 from kmc.mesoscale.population import Flaws, Setting
-from kmc.mesoscale.study import equilibrium_coverage
+from kmc.mesoscale.conditions import equilibrium_coverage
 from kmc.mesoscale.surface import Surface
 from kmc.mesoscale.vapour import ClusterVapour, medium_of, vapour_of
 from kmc.mesoscale.voids import Shape
