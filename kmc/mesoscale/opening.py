@@ -10,8 +10,10 @@ from kmc.mesoscale import file as schema
 from kmc.mesoscale import result
 from kmc.mesoscale.result import PopulationRun
 from kmc.mesoscale.verify import verify as verify_population
-from kmc.trajectory.reader import Trajectory, integrity, reader
-from kmc.verification.trajectory import Verification, trajectory
+from kmc.trajectory import integrity, reader
+from kmc.trajectory.reader import Trajectory
+from kmc.verification import trajectory
+from kmc.verification.trajectory import Verification
 
 
 def holds_population(path: str | Path) -> bool:

@@ -10,6 +10,7 @@ and creep shut. Every vacancy is counted:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -88,7 +89,7 @@ class Setting:
     strip_per_um2_s: float
     homogeneous: bool
     flaws: Flaws | None
-    closure: object
+    closure: Callable[[float], float]
     sharing: Literal["field", "equal"] = "field"
 
 
@@ -126,7 +127,7 @@ class Population:
         self.flows = True
         self.dt_s = _FIRST_STEP_S
         self._cell_flux = np.zeros((setting.n_cells, setting.n_cells))
-        self._point_flux = (np.zeros(0, np.int64), np.zeros(0))
+        self._point_flux: tuple[np.ndarray, np.ndarray] = (np.zeros(0, np.int64), np.zeros(0))
         self.surface = np.ones((setting.n_cells, setting.n_cells))
         self.on_contact = np.ones((setting.n_cells, setting.n_cells), bool)
         if setting.flaws is not None and setting.flaws.number:
@@ -302,6 +303,7 @@ class Population:
     def _remember(self, drawn: _Drawn, solved: Solution) -> None:
         self._cell_flux = np.zeros_like(self._cell_flux)
         self._cell_flux.flat[drawn.drinkers.cells] = solved.cell_per_s
+        assert drawn.numbers is not None
         self._point_flux = (drawn.numbers, solved.point_per_s)
 
     def _shares(self, drawn: _Drawn, solved: Solution) -> tuple[np.ndarray, np.ndarray]:

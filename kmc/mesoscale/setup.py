@@ -158,6 +158,7 @@ def _coverage(run: RunFile, parameters: ParameterSet) -> float:
 def _shape(run: RunFile, parameters: ParameterSet, coverage: float) -> tuple[Shape, float]:
     upscale = run.upscale
     if upscale.shape == "aspect":
+        assert upscale.aspect_ratio is not None, "checked with the run file"
         return Shape(2 * upscale.aspect_ratio), math.nan
     angle = upscale.contact_angle_deg
     if angle is None:
@@ -178,6 +179,8 @@ def _flaws(run: RunFile, vapour: ClusterVapour) -> Flaws | None:
     upscale = run.upscale
     if upscale.nucleation == "homogeneous":
         return None
+    assert upscale.flaw_density_per_um2 is not None, "checked with the run file"
+    assert upscale.flaw_radius_nm is not None, "checked with the run file"
     number = round(upscale.flaw_density_per_um2 * upscale.domain_um**2)
     radius = upscale.flaw_radius_nm * 1e-3
     sites = vapour.model.transport.L1_density_cm2 / _UM2_PER_CM2 * math.pi * radius**2

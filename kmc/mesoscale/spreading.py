@@ -131,7 +131,7 @@ def between_discs_s(
 
 
 def smeared_s(
-    distance_um: np.ndarray, width_um: float, bulk_per_um_s: float, interface_per_s: float
+    distance_um: np.ndarray | float, width_um: float, bulk_per_um_s: float, interface_per_s: float
 ) -> np.ndarray:
     """Supersaturation that one point makes at another, both smeared by Gaussians, s.
 

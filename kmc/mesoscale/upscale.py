@@ -143,10 +143,16 @@ class _Job:
             "voids": {name: [] for name in schema.VOIDS},
             "discs": {name: [] for name in schema.DISCS},
         }
-        self.population: Population | None = None
+        self._population: Population | None = None
         self.next_row = 0
         self.reasons: list[str] = []
         self.saved = time.monotonic()
+
+    @property
+    def population(self) -> Population:
+        """The replica that is running."""
+        assert self._population is not None
+        return self._population
 
     # --- the run ----------------------------------------------------------------------------------
 
@@ -154,19 +160,19 @@ class _Job:
         """To the end of the last replica, or until interrupted; writes the file."""
         replicas = self.run_file.upscale.replicas
         while len(self.reasons) < replicas:
-            if self.population is None:
+            if self._population is None:
                 self._begin(len(self.reasons))
             reason = self._replica(bar, interruption)
             if reason == INTERRUPTED:
                 self._write(False, INTERRUPTED, self._checkpoint())
                 return
             self.reasons.append(reason)
-            self.population = None
+            self._population = None
         self._write(True, "; ".join(dict.fromkeys(self.reasons)), None)
 
     def _begin(self, replica: int) -> None:
         seeds = np.random.SeedSequence(self.run_file.random.seed).spawn(replica + 1)
-        self.population = Population(self.prepared.setting, np.random.default_rng(seeds[replica]))
+        self._population = Population(self.prepared.setting, np.random.default_rng(seeds[replica]))
         self.rows.append([])
         self.next_row = 0
 
@@ -376,6 +382,7 @@ class _Job:
     def restore(self, found: PopulationRun) -> None:
         """Take up the state of a file's checkpoint."""
         stored = found.checkpoint
+        assert stored is not None
         state = json.loads(stored["state"].tobytes().decode("utf-8"))
         for i in range(len(found.replicas)):
             columns = found.replicas[i]
@@ -408,4 +415,4 @@ class _Job:
             **{name: stored[f"voids_{name}"] for name in names},
             named=int(state["named"]),
         )
-        self.population = p
+        self._population = p

@@ -162,9 +162,9 @@ def run_style(index: int) -> dict[str, Any]:
     return {"color": run_colour(index), "linestyle": _RUN_DASHES[index % len(_RUN_DASHES)]}
 
 
-def run_names(trajectories: Sequence[Trajectory]) -> list[str]:
-    """Names of files, with their folder where they are equal otherwise."""
-    paths = [Path(t.path) for t in trajectories]
+def run_names(files: Sequence[Any]) -> list[str]:
+    """Names of files (by their `path`), with their folder where they are equal otherwise."""
+    paths = [Path(file.path) for file in files]
     names = [path.stem for path in paths]
     if len(set(names)) < len(names):
         names = [f"{path.resolve().parent.name}/{path.stem}" for path in paths]

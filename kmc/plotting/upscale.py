@@ -74,7 +74,7 @@ def _page(names: Sequence[str], rows: int, columns: int, width: float, **shared)
     head = 0.1 + 0.16 * -(-len(names) // 2) if told else 0.05
     body = rows * _ROW_IN + 0.55
     page = style.new_figure(width, head + body)
-    top, bottom = page.subfigures(2, 1, height_ratios=[head, body])
+    top, bottom = style.stack(page, [head, body])
     axes = bottom.subplots(rows, columns, squeeze=False, **shared)
     if told:
         keys = [
@@ -345,7 +345,7 @@ def _summary(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
     """The first run from above, and its contact, voids, supersaturation and overpotential."""
     run = runs[0]
     page = style.new_figure(style.PAGE_IN, 4.9)
-    top, bottom = page.subfigures(2, 1, height_ratios=[2.3, 2.6])
+    top, bottom = style.stack(page, [2.3, 2.6])
     shown = _chosen(run, None, 3)
     maps = top.subplots(1, max(1, len(shown)), squeeze=False)[0]
     for panel, frame in zip(maps, shown, strict=False):

@@ -99,6 +99,8 @@ def _flaws(run: RunFile, origin: Origin) -> list[Problem]:
     if missing:
         said = origin.shown("upscale", "nucleation", upscale.nucleation)
         return [Problem(f"{said} needs {' and '.join(missing)}", "Give both in [upscale].")]
+    assert upscale.flaw_density_per_um2 is not None
+    assert upscale.flaw_radius_nm is not None
     number = upscale.flaw_density_per_um2 * upscale.domain_um**2
     said = origin.shown("upscale", "flaw_density_per_um2", upscale.flaw_density_per_um2)
     if number < 1:

@@ -181,7 +181,8 @@ class Transaction(io.RawIOBase):
 
     def changes(self) -> list[Change]:
         """Changes inside the old file in the order of their writing."""
-        indices, headers = [], []
+        indices: list[Change] = []
+        headers: list[Change] = []
         for offset, patch in sorted(self._patches.items()):
             old, new = self._on_disk(offset, len(patch)), self._changed(offset, len(patch))
             if old == new:
