@@ -67,7 +67,7 @@ class Upscale(Checked):
         allowed='"field" or "equal"',
     )
     grid_um: Number = _key(
-        0.2, "cells of the grid on which the diffusion field is solved, at most", gt=0, le=100
+        0.25, "cells of the grid on which the diffusion field is solved, at most", gt=0, le=100
     )
     series_resistance_ohm_cm2: Number = _key(
         0.0, "in series with the interface: pellet, counter electrode", ge=0, le=1e6
