@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from kmc.analysis.history import voids
     from kmc.analysis.profiles import profiles
     from kmc.analysis.transport import transport
-    from kmc.continuation import extend, resume
-    from kmc.mesoscale.opening import load, verify
+    from kmc.continuation import extend
+    from kmc.mesoscale.opening import load, resume, verify
     from kmc.mesoscale.study import nucleation
     from kmc.mesoscale.upscale import upscale
     from kmc.simulation import Simulation
@@ -52,7 +52,7 @@ _HOMES = {
     "load_sweep": "kmc.sweep.results",
     "converge": "kmc.sweep.ladder",
     "Simulation": "kmc.simulation",
-    "resume": "kmc.continuation",
+    "resume": "kmc.mesoscale.opening",
     "extend": "kmc.continuation",
     "voids": "kmc.analysis.history",
     "cross_section": "kmc.analysis.crosssection",

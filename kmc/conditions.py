@@ -29,7 +29,7 @@ from kmc.sections import (
     Stop,
     System,
 )
-from kmc.upscale_section import Upscale, upscale_checks
+from kmc.upscale_section import Upscale, upscale_checks, without_box
 from kmc.validation import Checked, Number, Problem, kind, problems_of, raise_problems, show
 
 
@@ -95,8 +95,9 @@ class RunFile(Checked):
     def resolved(self) -> dict[str, dict[str, Any]]:
         """All sections with their defaults, as plain JSON-able data; infinity is ``"inf"``."""
         tables = self.model_dump(mode="python")
-        if not self.is_population:
-            del tables["upscale"]
+        if self.is_population:
+            return _plain(without_box(tables))
+        del tables["upscale"]
         return _plain(tables)
 
     @property

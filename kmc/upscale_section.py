@@ -89,6 +89,15 @@ class Upscale(Checked):
         return next(n for n in range(wanted + wanted % 2, 4 * wanted + 2, 2) if _smooth(n))
 
 
+def without_box(tables: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The sections of a population's run without what only a box of atoms has."""
+    kept = {name: dict(table) for name, table in tables.items() if name not in _OF_A_BOX}
+    for section, keys in _KEYS_OF_A_BOX.items():
+        for key in keys:
+            kept[section].pop(key, None)
+    return kept
+
+
 def _smooth(n: int) -> bool:
     for factor in (2, 3, 5):
         while n % factor == 0:

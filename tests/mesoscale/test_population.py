@@ -16,6 +16,7 @@ from support import (
     stripped_to,
 )
 
+from kmc.kernels import discs
 from kmc.mesoscale import coalescence
 from kmc.mesoscale.coalescence import Rounding
 from kmc.mesoscale.cross_lines import cut
@@ -47,35 +48,27 @@ def test_caps_have_the_volume_and_height_of_spheres():
     )
 
 
-def test_chords_of_discs_have_the_mean_of_cauchy_and_crofton():
-    """π/2 R of mean chord, 2 n R of cuts per length: 1 % with 256 lines each way."""
+def test_cuts_are_counted_as_cauchy_and_crofton_say():
+    """Cuts per length are outline over π area, whatever overlaps: 1 % with 256 lines each way."""
     rng = np.random.default_rng(3)
-    shape = Shape(1.0)
-    voids = Voids(100.0, SITE_um3, shape)
-    x, y = rng.random((2, 300)) * 100
-    voids.add(x, y, np.full(300, shape.volume_factor / SITE_um3))
+    voids = Voids(100.0, SITE_um3, Shape(1.0))
+    voids.add(*rng.random((2, 300)) * 100, np.full(300, Shape(1.0).volume_factor * 27 / SITE_um3))
     voids.measure()
-    cuts = cut_apart = cut(voids)
-    alone = 2 * 300 / 100.0**2 * 100
-    assert cut_apart.per_100um == pytest.approx(alone, rel=0.06)  # a tenth overlap
-    assert cuts.contact_loss == pytest.approx(voids_area(voids), rel=0.01)
-    single = Voids(100.0, SITE_um3, shape, x_um=np.array([40.0]), y_um=np.array([1.0]),
-                   count=np.array([27 * shape.volume_factor / SITE_um3]), scale=np.ones(1),
-                   floor_um=np.zeros(1), owner=np.zeros(1, np.int64),
-                   number=np.zeros(1, np.int64), age=np.full(1, ROUND_AGE))
-    assert cut(single, 2000).mean_width_um == pytest.approx(math.pi / 2 * 3, rel=0.005)
-    assert cut(single, 2000).mean_height_um == pytest.approx(math.pi / 4 * 3, rel=0.005)
-
-
-def voids_area(voids: Voids) -> float:
-    from kmc.kernels import discs
-
-    n = voids.lobes
     pairs = discs.overlaps(*voids.wrapped(), voids.radius_um, voids.edge_um)
-    area, _ = discs.unions(
-        *voids.wrapped(), voids.radius_um, np.zeros(n, np.int64), 1, *pairs, voids.edge_um
-    )
-    return float(area[0]) / voids.edge_um**2
+    one = np.zeros(voids.lobes, np.int64)
+    area, rim = discs.unions(*voids.wrapped(), voids.radius_um, one, 1, *pairs, voids.edge_um)
+    cuts = cut(voids)
+    assert cuts.per_100um == pytest.approx(100 * rim[0] / (math.pi * 1e4), rel=0.01)
+    assert cuts.contact_loss == pytest.approx(area[0] / 1e4, rel=0.005)
+
+
+def test_a_round_void_has_a_chord_of_half_pi_radii():
+    voids = Voids(100.0, SITE_um3, Shape(1.0))
+    voids.add(np.array([40.013]), np.array([1.017]), 27 * Shape(1.0).volume_factor / SITE_um3)
+    voids.measure()
+    cuts = cut(voids, 2000)
+    assert cuts.mean_width_um == pytest.approx(math.pi / 2 * 3, rel=0.005)
+    assert cuts.mean_height_um == pytest.approx(math.pi / 4 * 3, rel=0.005)
 
 
 # --- limits ---------------------------------------------------------------------------------------
@@ -275,7 +268,10 @@ def test_nucleation_is_a_poisson_process_of_the_rate():
 
 @pytest.mark.validation
 def test_creep_holds_the_volume_where_it_closes_what_is_stripped():
-    """V = J/k in the steady state of dV/dt = J − k V, to 2 %; what is closed is booked."""
+    """V = J/k in the steady state of dV/dt = J − k V, to 2 %; what is closed is booked.
+
+    J is what does not go to the sink: 6 % do, past voids this small.
+    """
     rate = 2.0
     p = population(
         edge_um=10.0, n_cells=48, relaxation="instant", flaws=40, closure=lambda contact: rate
@@ -283,7 +279,7 @@ def test_creep_holds_the_volume_where_it_closes_what_is_stripped():
     stripped_to(p, 8 / rate * HEIGHT_um_s)
     ledger = p.ledger
     to_voids = (STRIP_per_um2_s * p.time_s - ledger.sink - p.mean.stored_per_um2) / p.time_s
-    assert p.in_voids_per_um2 == pytest.approx(STRIP_per_um2_s / rate, rel=0.03)
+    assert p.in_voids_per_um2 == pytest.approx(to_voids / rate, rel=0.02)
     assert ledger.creep == pytest.approx(to_voids * p.time_s - p.in_voids_per_um2 + ledger.initial)
     assert abs(p.imbalance) < 1e-12
 
