@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from kmc.analysis.history import voids
     from kmc.analysis.profiles import profiles
     from kmc.analysis.transport import transport
-    from kmc.mesoscale.opening import load, verify
+    from kmc.mesoscale.opening import load, resume, verify
     from kmc.mesoscale.study import nucleation
     from kmc.mesoscale.upscale import upscale
-    from kmc.simulation.resume import extend, resume
+    from kmc.simulation.resume import extend
     from kmc.simulation.run import Simulation
     from kmc.sweep.convergence.study import converge
     from kmc.sweep.results import load_sweep
@@ -53,7 +53,7 @@ _MODULES = {
     "load_sweep": "kmc.sweep.results",
     "converge": "kmc.sweep.convergence.study",
     "Simulation": "kmc.simulation.run",
-    "resume": "kmc.simulation.resume",
+    "resume": "kmc.mesoscale.opening",
     "extend": "kmc.simulation.resume",
     "voids": "kmc.analysis.history",
     "cross_section": "kmc.analysis.cross_section",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from kmc.errors import InputError
 from kmc.mesoscale import file as schema
@@ -48,6 +49,17 @@ def load(path: str | Path) -> Trajectory | PopulationRun:
     >>> p = kmc.load("upscale_li.h5")                                        # doctest: +SKIP
     """
     return result.load(path) if holds_population(path) else reader.load(path)
+
+
+def resume(path: str | Path, **options: Any) -> Trajectory | PopulationRun:
+    """Continue an interrupted run of a box or of a population (`kmc.simulation.resume`)."""
+    if holds_population(path):
+        from kmc.mesoscale.upscale import resume as go_on
+
+        return go_on(path, **options)
+    from kmc.simulation.resume import resume as go_on_with_box
+
+    return go_on_with_box(path, **options)
 
 
 def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Verification:

@@ -114,7 +114,6 @@ class Constriction:
         electrolyte = Medium(1.0, 0.0, 0.0, 0.0, math.inf, 1.0)
         self._field = SurfaceField(electrolyte, edge_um, self._n)
         self._shift = edge_um / self._n  # makes the matrix regular; taken off again
-        self._guess: np.ndarray | None = None
 
     def length_um(self, contact: np.ndarray) -> float:
         """κ R_c of a map, bool of shape (n_cells, n_cells); infinite without contact."""
@@ -127,9 +126,7 @@ class Constriction:
             return 0.0
         none = np.zeros(0)
         drinkers = Drinkers(cells, np.full(len(cells), -1.0), none, none, none, none)
-        guess = None if self._guess is None else (self._guess.flat[cells], none)
         still = np.zeros((self._n, self._n))
-        found = self._field.solve(still, (-1.0, self._shift), drinkers, guess, tolerance=1e-5)
-        self._guess = np.zeros((self._n, self._n))
-        self._guess.flat[cells] = found.cell_per_s
+        # From nothing each time: a resumed run must find the same to the last digit.
+        found = self._field.solve(still, (-1.0, self._shift), drinkers, tolerance=1e-5)
         return max(0.0, self._edge_um**2 / float(found.cell_per_s.sum()) - self._shift)

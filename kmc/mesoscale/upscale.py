@@ -105,6 +105,7 @@ def resume(path: str | Path, *, progress: bool | Progress = True) -> PopulationR
     if found.checkpoint is None:
         raise InputError(f"{path} has no checkpoint", advice="Run it again from its beginning.")
     run = restored_run(found.resolved["run"], path, found.run_file)
+    run._name = found.resolved["name"]  # of the run file, not of this one
     bar = progress_for(run.name, progress)
     with Interruption() as interruption, bar:
         bar.update(0.0, "free energies of clusters")

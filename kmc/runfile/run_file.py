@@ -24,7 +24,7 @@ from kmc.runfile.sections import (
     Stop,
     System,
 )
-from kmc.runfile.upscale_section import Upscale
+from kmc.runfile.upscale_section import Upscale, without_box
 
 
 class Origin:
@@ -116,8 +116,9 @@ class RunFile(Checked):
     def resolved(self) -> dict[str, dict[str, Any]]:
         """All sections with their defaults, as plain JSON-able data; infinity is ``"inf"``."""
         tables = self.model_dump(mode="python")
-        if not self.is_population:
-            del tables["upscale"]
+        if self.is_population:
+            return _plain(without_box(tables))
+        del tables["upscale"]
         return _plain(tables)
 
     @property

@@ -7,11 +7,8 @@ from typing import Any
 
 from kmc.common.validation import Problem
 from kmc.runfile.run_file import Origin, RunFile
-from kmc.runfile.upscale_section import MOST_CELLS
+from kmc.runfile.upscale_section import KEYS_OF_A_BOX, MOST_CELLS, OF_A_BOX
 
-# Sections that describe a box of atoms, and keys of others that do.
-_OF_A_BOX = ("interface", "acceleration", "output")
-_KEYS_OF_A_BOX = {"system": ("size", "vacancy_fraction"), "conditions": ("strip_weight_lambda",)}
 _STOPS = ("contact_fraction", "overpotential_V")
 
 
@@ -56,10 +53,10 @@ def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:
 def _no_box(run: RunFile, origin: Origin) -> list[Problem]:
     """Keys that only a box of atoms has."""
     found: list[tuple[str, str, Any]] = []
-    for section in _OF_A_BOX:
+    for section in OF_A_BOX:
         table = getattr(run, section)
         found += [(section, key, getattr(table, key)) for key in sorted(table.model_fields_set)]
-    for section, keys in _KEYS_OF_A_BOX.items():
+    for section, keys in KEYS_OF_A_BOX.items():
         table = getattr(run, section)
         found += [
             (section, key, getattr(table, key)) for key in keys if key in table.model_fields_set

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from kmc.common.validation import Checked, Count, Number
 from kmc.runfile.sections import _key
 
 MOST_CELLS = 4096  # of the grid along an edge: 1 GB
 FEWEST_CELLS = 16
+
+# Sections that describe a box of atoms, and keys of others that do.
+OF_A_BOX = ("interface", "acceleration", "output")
+KEYS_OF_A_BOX = {"system": ("size", "vacancy_fraction"), "conditions": ("strip_weight_lambda",)}
 
 
 class Upscale(Checked):
@@ -59,7 +63,7 @@ class Upscale(Checked):
         allowed='"field" or "equal"',
     )
     grid_um: Number = _key(
-        0.2, "cells of the grid on which the diffusion field is solved, at most", gt=0, le=100
+        0.25, "cells of the grid on which the diffusion field is solved, at most", gt=0, le=100
     )
     series_resistance_ohm_cm2: Number = _key(
         0.0, "in series with the interface: pellet, counter electrode", ge=0, le=1e6
@@ -90,3 +94,12 @@ def _smooth(n: int) -> bool:
         while n % factor == 0:
             n //= factor
     return n == 1
+
+
+def without_box(tables: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The sections of a population's run without what only a box of atoms has."""
+    kept = {name: dict(table) for name, table in tables.items() if name not in OF_A_BOX}
+    for section, keys in KEYS_OF_A_BOX.items():
+        for key in keys:
+            kept[section].pop(key, None)
+    return kept

@@ -1,7 +1,7 @@
 """Supersaturation of lone vacancies at an interface without voids, measured by occupation.
 
 S = 1 + j L/(e ρ D_v c_eq) at the interface, whatever the ratio, the height of the box, the
-thickness and the temperature; the resistor network of `kmc.model.supersaturation` layer by layer.
+thickness and the temperature; the resistor network of `kmc.model.supersaturation` by layer.
 Voids are kept from forming by a lithiophilic interface (`li_philic_015`).
 """
 
@@ -17,8 +17,7 @@ from numba import njit
 from paired_engines import Setup
 
 from kmc.kernels import tables
-from kmc.model import supersaturation
-from kmc.model.model import Model
+from kmc.model.model import Model, supersaturation
 
 pytestmark = pytest.mark.validation
 
