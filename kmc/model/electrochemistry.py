@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-from kmc.common.units import E_C, K_B_eV
+from kmc.common.units import E_C, K_B_eV, mAh_C
 
 _CM2_PER_A2 = 1e-16
 _CM_PER_A = 1e-8
 _UM_PER_CM = 1e4
-_C_PER_MAH = 3.6
 _T_25C_K = 298.15
 
 
@@ -20,12 +19,12 @@ def strip_rate_Hz(current_density_mA_cm2: float, area_A2: float) -> float:
 
 def capacity_mAh_cm2(n_atoms: float, area_A2: float) -> float:
     """Areal capacity of a number of stripped atoms (Faraday's law): N e / A."""
-    return n_atoms * E_C / (area_A2 * _CM2_PER_A2) / _C_PER_MAH
+    return n_atoms * E_C / (area_A2 * _CM2_PER_A2) / mAh_C
 
 
 def atoms_of_capacity(capacity_mAh_cm2: float, area_A2: float) -> float:
     """Stripped atoms of an areal capacity, the inverse of `capacity_mAh_cm2`."""
-    return capacity_mAh_cm2 * _C_PER_MAH * area_A2 * _CM2_PER_A2 / E_C
+    return capacity_mAh_cm2 * mAh_C * area_A2 * _CM2_PER_A2 / E_C
 
 
 # --- the interface as an area -----------------------------------------------------------------

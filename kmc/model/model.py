@@ -131,7 +131,7 @@ class Model:
 
     @property
     def has_interface(self) -> bool:
-        return self.lattice.boundary == "interface"
+        return self.lattice.has_interface
 
     @property
     def interface_area_A2(self) -> float:

@@ -87,16 +87,16 @@ def _charge_exchange(run: RunFile, origin: Origin) -> list[Problem]:
     conditions = run.conditions
     if not conditions.exchange or conditions.current_density_mA_cm2 > 0:
         return []
-    said = origin.shown("conditions", "exchange", True)
+    shown = origin.shown("conditions", "exchange", True)
     if conditions.overpotential_V is not None:
         return [
             Problem(
-                f"{said} goes with a given current; a held voltage strips and plates anyway",
+                f"{shown} goes with a given current; a held voltage strips and plates anyway",
                 "Remove it (--set conditions.exchange=false).",
             )
         ]
     advice = "Set current_density_mA_cm2 above 0, or exchange = false."
-    return [Problem(f"{said} needs a current above 0", advice)]
+    return [Problem(f"{shown} needs a current above 0", advice)]
 
 
 def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:

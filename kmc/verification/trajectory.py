@@ -453,8 +453,8 @@ class _Audit:
                 continue  # at a held voltage the sites pass what they pass
             close = abs(sample[name] - expected) <= _VOLTS * max(1.0, abs(expected))
             if not (close or sample[name] == expected):
-                said, follows = str(sample[name]), f"{expected} by frame {index}"
-                yield Breach("interface", f"/samples/{name}", row, said, follows)
+                value, follows = str(sample[name]), f"{expected} by frame {index}"
+                yield Breach("interface", f"/samples/{name}", row, value, follows)
 
 
 def _integers(value: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -103,7 +103,7 @@ def test_a_floor_gives_way_to_ratios(tmp_path):
             {"settings": {RATIO: None, "acceleration.saddle_floor_eV": 0.4}},
             "saddle_floor_eV = 0.4, not a ratio",
         ),
-        ({"settings": {RATIO: None}}, "states no ratio"),
+        ({"settings": {RATIO: None}}, "has no ratio"),
         (
             {
                 "settings": {
