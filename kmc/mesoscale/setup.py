@@ -140,7 +140,7 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
             parameters.value("electrolyte_activation_eV"),
             temperature,
         ),
-        upscale.series_resistance_ohm_cm2,
+        conditions.series_resistance_ohm_cm2,
     )
     return Prepared(run, parameters, setting, kinetics, vapour, coverage, angle)
 
