@@ -185,7 +185,6 @@ class Population:
         if expected > 1.5 * most:  # so many would drink each other's vacancies within the step
             rate *= 1.5 * most / expected
             expected = 1.5 * most
-        self.cg = solved.steps
         per_void, per_lobe = self._shares(drawn, solved)
         self._grow(per_lobe, dt)
         flux = self.setting.strip_per_um2_s if self.flows else 0.0

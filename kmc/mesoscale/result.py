@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.common.conditions import driven_by
-from kmc.common.formatting import duration, figure, plural, scaled
+from kmc.common.formatting import duration, figure, scaled
 from kmc.mesoscale import file as schema
 from kmc.trajectory.integrity import read
 
@@ -180,9 +180,7 @@ class PopulationRun:
             "facts": self.facts,
             "final": {name: plain(v[-1]) for name, v in s.items() if len(v)},
             "samples": {name: [plain(x) for x in v] for name, v in s.items()},
-            "voids": plural(len(self.of_frame(-1)[0]["x_um"]), "void")
-            if len(self.frames["time_s"])
-            else "0 voids",
+            "voids": len(self.of_frame(-1)[0]["x_um"]) if len(self.frames["time_s"]) else 0,
         }
 
     def plot(self, what: str = "microscope", **options: Any) -> Any:

@@ -15,12 +15,13 @@ from kmc.mesoscale.population import Flaws, Setting
 from kmc.mesoscale.surface import Surface
 from kmc.mesoscale.vapour import ClusterVapour, medium_of, vapour_of
 from kmc.mesoscale.voids import Shape
-from kmc.model.electrochemistry import conductivity_mS_cm
+from kmc.model.electrochemistry import capacity_mAh_cm2, conductivity_mS_cm
 from kmc.model.model import creep
 from kmc.model.parameters import ParameterSet
 from kmc.runfile.load import RunFile
 
 _UM2_PER_CM2 = 1e8
+_A2_PER_UM2 = 1e8
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,11 @@ class Prepared:
         medium, setting = self.setting.medium, self.setting
         rounding = setting.rounding
         thickness = medium.thickness_um
+        sites = self.vapour.model.transport.L1_density_cm2 / _UM2_PER_CM2
         steady = 1 + setting.strip_per_um2_s * thickness / medium.bulk_per_um_s
         out = {
             "site_volume_um3": medium.site_volume_um3,
+            "monolayer_mAh_cm2": capacity_mAh_cm2(sites, _A2_PER_UM2),
             "bulk_conductance_per_um_s": medium.bulk_per_um_s,
             "interface_conductance_per_s": medium.interface_per_s,
             "interface_length_um": medium.interface_per_s / medium.bulk_per_um_s,
@@ -137,7 +140,7 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
             parameters.value("electrolyte_activation_eV"),
             temperature,
         ),
-        upscale.series_resistance_ohm_cm2,
+        conditions.series_resistance_ohm_cm2,
     )
     return Prepared(run, parameters, setting, kinetics, vapour, coverage, angle)
 

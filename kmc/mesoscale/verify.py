@@ -121,7 +121,7 @@ def kinetics_of(run: PopulationRun) -> Kinetics:
             params["electrolyte_activation_eV"]["value"],
             temperature,
         ),
-        run.run["upscale"]["series_resistance_ohm_cm2"],
+        conditions["series_resistance_ohm_cm2"],
     )
 
 

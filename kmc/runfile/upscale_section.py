@@ -13,7 +13,10 @@ FEWEST_CELLS = 16
 
 # Sections that describe a box of atoms, and keys of others that do.
 OF_A_BOX = ("interface", "acceleration", "output")
-KEYS_OF_A_BOX = {"system": ("size", "vacancy_fraction"), "conditions": ("strip_weight_lambda",)}
+KEYS_OF_A_BOX = {
+    "system": ("size", "vacancy_fraction"),
+    "conditions": ("strip_weight_lambda", "contact_pattern_um"),
+}
 
 
 class Upscale(Checked):
@@ -64,9 +67,6 @@ class Upscale(Checked):
     )
     grid_um: Number = _key(
         0.25, "cells of the grid on which the diffusion field is solved, at most", gt=0, le=100
-    )
-    series_resistance_ohm_cm2: Number = _key(
-        0.0, "in series with the interface: pellet, counter electrode", ge=0, le=1e6
     )
     replicas: Count = _key(1, "independent populations, averaged over", ge=1, le=1000)
     samples: Count = _key(

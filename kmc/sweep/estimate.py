@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from kmc.common.units import K_B_eV
 from kmc.model.electrochemistry import atoms_of_capacity, strip_rate_Hz
 from kmc.runfile.sections import Conditions, System
+from kmc.runfile.upscale_section import Upscale
 from kmc.sweep.folder import SweepFolder
 from kmc.sweep.plan import Plan, Point
 
@@ -25,6 +26,7 @@ _LATTICE_BYTES_PER_SITE = 1.5
 _FRAME_BYTES_PER_SITE = (0.03, 0.1)
 _SAMPLE_BYTES = 160
 _FRAMES_UNKNOWN = 12
+_S_PER_POPULATION_um2, _BYTES_PER_POPULATION_um2 = 0.01, 600.0  # of upscale_li
 
 
 class Estimate(NamedTuple):
@@ -69,10 +71,20 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> E
 
 def work_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
     """Expected number of events, correct within a factor of about 3 for the shipped runs."""
+    if "upscale" in tables:
+        return _work_of_population(tables["upscale"])
     strips = _monolayers(tables) * _sites(tables)[1]
     if not math.isnan(strips):
         return strips * (1.0 + _HOPS_PER_STRIP_AND_RATIO * _ratio(tables))
     return float(tables.get("stop", {}).get("events") or math.nan)
+
+
+def _work_of_population(upscale: Mapping[str, Any]) -> float:
+    """Work of a population that takes as long as so many events: by its area and its replicas."""
+    defaults = {key: field.default for key, field in Upscale.model_fields.items()}
+    upscale = defaults | dict(upscale)
+    seconds = 10.0 + _S_PER_POPULATION_um2 * float(upscale["domain_um"]) ** 2
+    return seconds * float(upscale["replicas"]) / _S_PER_EVENT
 
 
 def _ratio(tables: Mapping[str, Mapping[str, Any]]) -> float:
@@ -103,7 +115,10 @@ def _sites(tables: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
 
 
 def _bytes_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Estimated size of a trajectory."""
+    """Estimated size of a trajectory or a population."""
+    if "upscale" in tables:
+        edge = float(tables["upscale"].get("domain_um", Upscale.model_fields["domain_um"].default))
+        return _FILE_BYTES + _BYTES_PER_POPULATION_um2 * edge**2
     output, system = tables.get("output", {}), tables.get("system", {})
     monolayers = _monolayers(tables)
     current = tables.get("conditions", {}).get(

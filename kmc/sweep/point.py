@@ -86,9 +86,12 @@ def _run(folder: Path, name: str, owner: str) -> bool:
 
 def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
     """Run into `part`, or continue it where it holds the same run; returns whether it finished."""
+    from kmc.mesoscale import upscale
     from kmc.simulation.resume import resume
     from kmc.simulation.run import run_to_file
 
+    if run.is_population:
+        resume, run_to_file = upscale.resume, upscale.run_to_file
     if _is_part_of(run, part):
         with contextlib.suppress(InputError):  # damaged, or of another version of kmc
             return resume(part, progress=heartbeat).finished
@@ -97,7 +100,7 @@ def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
 
 def _is_part_of(run: RunFile, part: Path) -> bool:
     """Whether a file holds the beginning of this run."""
-    from kmc.trajectory.reader import load
+    from kmc.mesoscale.opening import load
 
     try:
         begun = load(part)

@@ -19,7 +19,10 @@ from kmc._version import __version__
 from kmc.analysis import voids
 from kmc.common.outputs import replacing
 from kmc.errors import InputError
-from kmc.trajectory.reader import Trajectory, load
+from kmc.mesoscale import file as population
+from kmc.mesoscale.opening import load
+from kmc.mesoscale.result import PopulationRun
+from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.schema import SAMPLE_COLUMNS
 
 # Beside the columns of the samples: name → (unit, meaning).
@@ -32,7 +35,11 @@ DERIVED = {
     "max_void_height_nm": ("nm", "Height of the highest of these voids; NaN without any"),
     "frame_capacity_monolayers": ("1", "Capacity of the frame that the voids were counted in"),
 }
-_TEXTS = {entry.name: (entry.unit, entry.description) for entry in SAMPLE_COLUMNS} | DERIVED
+_TEXTS = (
+    population.SAMPLES
+    | {entry.name: (entry.unit, entry.description) for entry in SAMPLE_COLUMNS}
+    | DERIVED
+)
 
 ONSET_CONTACT = 0.9  # the loss of a tenth of the contact is its onset
 _CACHE = "scalars.json"
@@ -46,15 +53,24 @@ def meaning(name: str) -> tuple[str, str]:
     return _TEXTS.get(name, ("1", name.replace("_", " ")))
 
 
-def final(t: Trajectory) -> dict[str, float]:
-    """Every column of the last sample, and the voids of the last frame."""
-    if not len(t.samples):
+def final(t: Trajectory | PopulationRun) -> dict[str, float]:
+    """Every column of the last sample, and the voids of the last frame of a box."""
+    samples = _samples(t)
+    if not len(samples["time_s"]):
         return {}
-    row = {name: float(t.samples[name][-1]) for name in t.samples}
-    return row | _derived(t, row, len(t.frames) - 1)
+    row = {name: float(samples[name][-1]) for name in samples}
+    return row if isinstance(t, PopulationRun) else row | _derived(t, row, len(t.frames) - 1)
 
 
-def at_capacity(t: Trajectory, monolayers: float) -> dict[str, float]:
+def _samples(t: Trajectory | PopulationRun) -> Any:
+    """Columns of a run by name; of a population with its capacity in monolayers too."""
+    if not isinstance(t, PopulationRun):
+        return t.samples
+    monolayers = t.samples["capacity_mAh_cm2"] / t.facts["monolayer_mAh_cm2"]
+    return {**t.samples, "capacity_monolayers": monolayers}
+
+
+def at_capacity(t: Trajectory | PopulationRun, monolayers: float) -> dict[str, float]:
     """The same at a capacity, linear between two samples; empty where the run ended before it.
 
     Voids are those of the nearest frame.
@@ -65,7 +81,8 @@ def at_capacity(t: Trajectory, monolayers: float) -> dict[str, float]:
     monolayers : float
         Charge passed, in monolayers of the interface.
     """
-    capacity = t.samples["capacity_monolayers"] if len(t.samples) else np.zeros(0)
+    samples = _samples(t)
+    capacity = samples["capacity_monolayers"]
     if not len(capacity) or capacity[-1] < monolayers - _SLACK:
         return {}
     after = int(np.searchsorted(capacity, monolayers - _SLACK))
@@ -73,11 +90,13 @@ def at_capacity(t: Trajectory, monolayers: float) -> dict[str, float]:
     gap = capacity[after] - capacity[before]
     share = 1.0 if gap <= 0 else min(1.0, float(monolayers - capacity[before]) / gap)
     row = {}
-    for name in t.samples:
-        first, second = float(t.samples[name][before]), float(t.samples[name][after])
+    for name in samples:
+        first, second = float(samples[name][before]), float(samples[name][after])
         # No interpolation between a number and infinity: the later sample is used.
         straight = share < 1 and math.isfinite(first) and math.isfinite(second)
         row[name] = first + share * (second - first) if straight else second
+    if isinstance(t, PopulationRun):
+        return row
     frames = np.abs(t.frames.capacity_monolayers - monolayers)
     return row | _derived(t, row, int(frames.argmin()) if len(frames) else -1)
 
@@ -100,16 +119,17 @@ def _derived(t: Trajectory, row: dict[str, float], frame: int) -> dict[str, floa
     return found
 
 
-def onset(t: Trajectory, contact: float) -> float:
+def onset(t: Trajectory | PopulationRun, contact: float) -> float:
     """Capacity (monolayers) where contact first falls below a fraction, linear between samples.
 
     NaN where it never does: the run ended first, so the onset is censored.
     """
-    values = t.samples["contact_fraction"]
+    samples = _samples(t)
+    values = samples["contact_fraction"]
     below = np.flatnonzero(values < contact)
     if not len(below):
         return math.nan
-    capacity, after = t.samples["capacity_monolayers"], int(below[0])
+    capacity, after = samples["capacity_monolayers"], int(below[0])
     if not after:
         return float(capacity[0])
     above, under = values[after - 1], values[after]

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from kmc.common.catalogue import nearest
 from kmc.errors import InputError
+from kmc.mesoscale.file import SAMPLES as POPULATION
 from kmc.sweep.scalars import DERIVED
 from kmc.trajectory.schema import SAMPLE_COLUMNS
 
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
-NAMES = (*(entry.name for entry in SAMPLE_COLUMNS), *DERIVED)
+NAMES = tuple(dict.fromkeys((*(entry.name for entry in SAMPLE_COLUMNS), *DERIVED, *POPULATION)))
 _EXAMPLE = 'Write NAME, one of < <= > >=, and a number, for example "contact_fraction<0.8".'
 
 
