@@ -152,7 +152,7 @@ class Model:
 
     @property
     def exchange_rate_per_site_Hz(self) -> float:
-        """Rate at which each atom of a flat, pure L1 is oxidised at η = 0: j0 A/e over the sites."""
+        """Rate of oxidation of each atom of a flat, pure L1 at η = 0: j0 A/e over the sites."""
         return electrochemistry.strip_rate_Hz(
             self.exchange_current_density_mA_cm2, self.lattice.site_area_A2
         )

@@ -175,7 +175,8 @@ SAMPLE_COLUMNS = (
         "vacancies_expected",
         FLOAT,
         "1",
-        "Those expected there in equilibrium, summed alike; far below 1 the activity is not resolved",
+        "Those expected there in equilibrium, summed alike; far below 1 the activity is not "
+        "resolved",
     ),
     column(
         "strip_weight",
