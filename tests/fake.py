@@ -125,7 +125,7 @@ def sample(box: Lattice, occupancy: np.ndarray, step: int, monolayers: float, **
         "overpotential_concentration_V": concentration,
         "overpotential_sites_V": 0.7 * eta + concentration if interface else 0.0,
         "vacancy_activity": 40.0,
-        "vacancies_seen": 199.0,
+        "vacancies_seen": 160.78,
         "vacancies_expected": 4.0,
         "strip_weight": 1.0 + 4 * (1 - contact) if interface else math.nan,
         "rim_per_nm": 0.1 * (1 - contact) if interface else math.nan,

@@ -30,7 +30,7 @@ _VERDICTS = {
 }
 _CLASS_NAMES = {"Li": "Li", "Li_near_Mg": "Li beside Mg", "Mg": "Mg"}
 _LATE = 0.2  # share of a run's charge over which its end is averaged
-_RESOLVED = 0.02  # expected vacancies below which no activity of a void-free metal is seen
+_RESOLVED = 0.05  # expected vacancies below which no activity of a void-free metal is seen
 _BY_MORE_THAN = 1.001  # factors closer to 1 come from rounding to whole µeV
 
 

@@ -10,6 +10,7 @@ _CM2_PER_A2 = 1e-16
 _CM_PER_A = 1e-8
 _UM_PER_CM = 1e4
 _T_25C_K = 298.15
+_PRIOR = 0.02  # vacancies
 
 
 def strip_rate_Hz(current_density_mA_cm2: float, area_A2: float) -> float:
@@ -80,6 +81,21 @@ def charge_transfer_overpotential_V(
         return math.copysign(math.inf, current_density_mA_cm2)
     ratio = current_density_mA_cm2 / (exchange_current_density_mA_cm2 * contact_fraction_effective)
     return net_rate_overpotential_V(ratio, 1.0, 1.0, temperature_K, alpha)
+
+
+def vacancy_activity(seen, expected):
+    """Vacancy activity from the vacancies seen, over those expected in equilibrium.
+
+    A fiftieth of a vacancy is added to both, so that an interface of which nothing is known yet
+    counts as in equilibrium and the logarithm stays finite; where more than one vacancy is
+    expected it changes the activity by less than 2 %.
+
+    Parameters
+    ----------
+    seen, expected : float or array
+        Sums over the same moments.
+    """
+    return (seen + _PRIOR) / (expected + _PRIOR)
 
 
 def concentration_overpotential_V(vacancy_activity: float, temperature_K: float) -> float:

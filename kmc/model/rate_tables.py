@@ -17,7 +17,7 @@ _HOPS_TO_A_LAYER = 4  # of bcc (100)
 _LEAST_HOPS = 30.0  # of a walk worth drawing at once: it takes as long as so many hops
 _HOPS = 2048  # of them those that a hop of a pure metal can name
 _MEMORY_MONOLAYERS = 0.1  # charge over which the measured activity of vacancies forgets the past
-_LEAST_MEMORY = 50.0  # strips
+_LEAST_MEMORY = 100.0  # strips
 
 
 def one_species(model: Model) -> tables.OneSpecies:

@@ -213,11 +213,9 @@ class Engine:
 
         Where the metal is in equilibrium at vacancy activity S, a site among atoms is vacant
         S exp(−(B − B_k)/kT) times as often as it holds Li. Both numbers are summed over the strips
-        of the last 0.1 monolayers (with exponential forgetting); one vacancy more in each says
-        that before there was equilibrium.
+        of the last 0.1 monolayers (with exponential forgetting).
         """
-        seen, expected = self.state.activity
-        return float((seen + 1.0) / (expected + 1.0))
+        return float(electrochemistry.vacancy_activity(*self.state.activity))
 
     def rest(self) -> None:
         """Switch the current off; everything else goes on as before."""

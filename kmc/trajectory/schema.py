@@ -169,7 +169,7 @@ SAMPLE_COLUMNS = (
         "vacancy_activity",
         FLOAT,
         "1",
-        "`vacancies_seen` over `vacancies_expected`, each with one more",
+        "`vacancies_seen` over `vacancies_expected`, with 0.02 added to each",
     ),
     column(
         "vacancies_seen",
@@ -181,8 +181,8 @@ SAMPLE_COLUMNS = (
         "vacancies_expected",
         FLOAT,
         "1",
-        "Those expected there in equilibrium, summed alike: an activity below the reciprocal is "
-        "not resolved",
+        "Those expected there in equilibrium, summed alike; far below 1 the activity is not "
+        "resolved",
     ),
     column(
         "strip_weight",

@@ -54,8 +54,8 @@ def _expected(rows, resolved, conditions, has_interface) -> Iterator[tuple[str, 
         columns = [f"overpotential_{term}_V" for term in terms]
         yield "overpotential_V", sum(rows[name] for name in columns if name in there)
     if "vacancies_seen" in there:
-        activity = (rows["vacancies_seen"] + 1.0) / (rows["vacancies_expected"] + 1.0)
-        yield "vacancy_activity", activity
+        seen, expected = rows["vacancies_seen"], rows["vacancies_expected"]
+        yield "vacancy_activity", electrochemistry.vacancy_activity(seen, expected)
     if "overpotential_series_V" in there and "charge_transfer" in resolved:
         flows = ~resting & (rows["current_density_mA_cm2"] != 0.0)
         yield from _terms(rows, flows, resolved["charge_transfer"], conditions)

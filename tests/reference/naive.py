@@ -392,7 +392,7 @@ class NaiveSimulation:
 
     def observe(self, weight=1.0) -> None:
         """Add the isolated vacancies of this moment to those of the recent past."""
-        kept = 1.0 - weight / max(50.0, 0.1 * self.box.sites_per_layer)
+        kept = 1.0 - weight / max(100.0, 0.1 * self.box.sites_per_layer)
         seen, expected = self.isolated()
         self.seen = self.seen * kept + seen * weight
         self.expected = self.expected * kept + expected * weight
@@ -652,7 +652,7 @@ class NaiveSimulation:
 
     def _observe_at_voltage(self, bound) -> None:
         """Charge transfer is tried at a rate that varies: weighted by the time between."""
-        most = max(50.0, 0.1 * self.box.sites_per_layer)
+        most = max(100.0, 0.1 * self.box.sites_per_layer)
         self.observe(min(self.voltage_rates[0] * self.box.sites_per_layer / bound, most))
 
     def _plate_at_voltage(self, rest) -> Event | None:
