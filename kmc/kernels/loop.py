@@ -11,6 +11,7 @@ from kmc.kernels.events import (
     hop,
     is_electroactive,
     lattice_site,
+    list_mg,
     neighbour_row,
     refresh_strip_weights,
     strip_site,
@@ -24,6 +25,8 @@ from kmc.kernels.rates import (
     barrier_kind,
     binding,
     class_of,
+    exchange_energies,
+    exchange_share,
     hop_energy,
     hop_rate,
     hop_target,
@@ -54,6 +57,8 @@ from kmc.kernels.tables import (
     EMITTED_MG,
     ENERGY,
     EVENTS,
+    EXCHANGE,
+    EXCHANGES,
     HOP,
     HOPS,
     HOPS_BY_WAY,
@@ -181,6 +186,30 @@ def _close(geometry, law, channels, state, scratch, rng, log):
 
 
 @inner
+def _mix(geometry, law, channels, state, scratch, rest, log):
+    """Offer the Mg that holds `rest`, and one of its first neighbours, to change places."""
+    site_state, counters, mg = state.site_state, state.counters, state.mg
+    x = rest / channels.mg_exchange
+    pair = min(int(x), N_FIRST * mg.count[0] - 1)
+    site = np.int64(mg.sites[pair // N_FIRST])
+    packed = site_state[site]
+    row = neighbour_row(geometry, packed, site)
+    other = site + geometry.offsets[row, pair % N_FIRST]
+    packed_other = site_state[other]
+    if species_of(packed_other) != LI:
+        return
+    barrier_ueV, energy_ueV = exchange_energies(law, packed, packed_other)
+    if x - pair >= exchange_share(law, barrier_ueV):
+        return
+    counters[ENERGY] += energy_ueV
+    exchange(geometry, law, channels, state, scratch, site, LI)
+    exchange(geometry, law, channels, state, scratch, other, MG)
+    counters[EXCHANGES] += 1
+    counters[EVENTS] += 1
+    _record(geometry, log, state, EXCHANGE, site, other, MG)
+
+
+@inner
 def _emit(geometry, law, channels, state, scratch, share, log):
     """Offer the top-layer site at this share of the layer a vacancy from the reservoir."""
     column = min(int(share * geometry.sites_per_layer), geometry.sites_per_layer - 1)
@@ -262,6 +291,8 @@ def _sort_vacancies(geometry, law, channels, state, scratch):
         if species_of(site_state[site]) == VACANCY:
             rate = total_rate(geometry, law, channels, site_state, site, scratch.rates)
             assign(state.hops, site, rate)
+        elif species_of(site_state[site]) == MG:
+            list_mg(state, site, 1)
 
 
 def _compile(fingerprint):
@@ -334,7 +365,8 @@ def _compile(fingerprint):
         capacity = hops.members.shape[1]
         creeps = channels.creep.size > 0
         at_voltage = channels.strip_per_weight > 0.0
-        strip, creep = channels.strip, 0.0
+        mixes = channels.mg_exchange > 0.0
+        strip, creep, mixing = channels.strip, 0.0, 0.0
         stop = min(limits.time_s, limits.pause_time_s)
         others = strip + channels.emission
         while (
@@ -352,7 +384,7 @@ def _compile(fingerprint):
                 if not _strip_due(geometry, law, channels, state, scratch, rng, log):
                     return NO_ELECTROACTIVE
                 continue
-            if creeps or at_voltage:
+            if creeps or at_voltage or mixes:
                 if at_voltage:
                     refresh_strip_weights(geometry, law, state, scratch)
                     strip = channels.strip_per_weight * total_mass(state.strips)
@@ -360,7 +392,9 @@ def _compile(fingerprint):
                         return NO_ELECTROACTIVE
                 if creeps:
                     creep = creep_bound(geometry, channels, state)
-                others = strip + channels.emission + creep
+                if mixes:
+                    mixing = channels.mg_exchange * (N_FIRST * state.mg.count[0])
+                others = strip + channels.emission + creep + mixing
             total = total_mass(hops) + others
             if total <= 0.0:
                 return NO_EVENT
@@ -408,6 +442,9 @@ def _compile(fingerprint):
             if b >= 0:
                 if choice >= 0:
                     _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
+            elif mixing > 0.0 and rest >= strip + channels.emission + creep:
+                rest -= strip + channels.emission + creep
+                _mix(geometry, law, channels, state, scratch, rest, log)
             elif rest < strip or channels.emission + creep == 0.0:
                 due, at = -1.0, np.int64(-1)
                 if at_voltage:

@@ -95,7 +95,8 @@ N_KINDS, N_WAYS = 3, 7
     CLOSURES_MG,
     HOPS_BY_WAY,
 ) = range(18)
-N_COUNTERS = HOPS_BY_WAY + N_KINDS * N_WAYS
+EXCHANGES = HOPS_BY_WAY + N_KINDS * N_WAYS
+N_COUNTERS = EXCHANGES + 1
 
 # Entries of the clock, float64: the time in s; the two uniform numbers of the attempt to come; the
 # time integral of VACANCIES in s, up to the time of the last attempt, which follows; the time of an
@@ -108,7 +109,7 @@ N_CLOCK = 8
 PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL = range(5)
 
 # Kinds of logged events.
-HOP, STRIP, ABSORPTION, EMISSION, CLOSURE = range(5)
+HOP, STRIP, ABSORPTION, EMISSION, CLOSURE, EXCHANGE = range(6)
 
 
 class Geometry(NamedTuple):
@@ -203,6 +204,8 @@ class TwoSpecies(NamedTuple):
     strip_exponent: float  # lambda / kT in 1/µeV
     absorption: np.ndarray  # float64[3]: k_abs times the reservoir's fraction of each species
     bulk_binding_ueV: np.ndarray  # int32[3]: species, in bulk Li
+    kink_ueV: int  # energy that a kink of the bulk gives back for an atom
+    exchange_floor_ueV: int  # lowest barrier of Mg and Li that change places, that in bulk Li
     inverse_kT: float  # 1/µeV
 
 
@@ -216,6 +219,7 @@ class Channels(NamedTuple):
     absorbs: bool
     creep: np.ndarray  # float64[L1 sites + 1]: closing of a void vacancy by VACANT_L1, or empty
     mg_share: float  # Mg in the metal that creep draws from the reservoir
+    mg_exchange: float  # of an Mg and a Li beside it changing places in bulk Li; 0: never
 
 
 class LoneVacancy(NamedTuple):
@@ -240,6 +244,14 @@ class NoWalks(NamedTuple):
     layers: int
 
 
+class MgList(NamedTuple):
+    """The Mg atoms of the box, where they exchange places with Li; else empty arrays."""
+
+    sites: np.ndarray  # int32: the first ``count[0]`` are theirs
+    place: np.ndarray  # int32[sites with walls]: where in `sites`, -1 for no Mg
+    count: np.ndarray  # int64[1]
+
+
 class State(NamedTuple):
     """Everything that changes while time goes on, except the generator."""
 
@@ -249,6 +261,7 @@ class State(NamedTuple):
     counters: np.ndarray  # int64[N_COUNTERS]
     clock: np.ndarray  # float64[N_CLOCK]: TIME, PLACE, …
     dirty: np.ndarray  # int32: sites of L1 and L2 whose strip weight is out of date
+    mg: MgList
 
 
 class Scratch(NamedTuple):

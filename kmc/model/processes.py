@@ -110,6 +110,15 @@ PROCESSES = (
         description_Mg="Closures for which an Mg atom entered at the top, so far",
         since_schema=2,
     ),
+    Process(
+        name="exchange",
+        plural="exchanges",
+        code=tables.EXCHANGE,
+        column="exchanges",
+        counter=tables.EXCHANGES,
+        description="Exchanges of an Mg with a Li beside it by vacancies not followed, so far",
+        since_schema=3,
+    ),
 )
 
 KINDS = {process.code: process.name for process in PROCESSES}

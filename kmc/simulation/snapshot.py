@@ -24,7 +24,7 @@ _RECOUNTED = {
 _SUMS = {
     "hops, by class and way": (
         tables.HOPS,
-        list(range(tables.HOPS_BY_WAY, tables.N_COUNTERS)),
+        list(range(tables.HOPS_BY_WAY, tables.EXCHANGES)),
     ),
     "events, by kind": (
         tables.EVENTS,
@@ -55,6 +55,8 @@ def take(engine: Engine) -> dict:
         "clock": state.clock.copy(),
         "hop_bins": _rows(engine.bin_members("hops")),
         "strip_bins": _rows(engine.bin_members("strips")),
+        "mg_sites": engine.mg_sites().astype(np.int32),
+        "mixing": engine.mixing,
         "dirty": engine.lattice_sites(state.dirty[:n_dirty]).astype(np.int32),
     }
 
@@ -77,6 +79,7 @@ def restore(model: Model, saved: dict) -> Engine:
         engine = Engine(model, saved["occupancy"], rng, alloy=bool(saved["alloy"]))
         counters = np.asarray(saved["counters"], dtype=np.int64)
         _put_back(engine, saved, counters)
+        engine.set_mixing(tuple(saved["mixing"]))
         if saved["charge_transfer_V"] is not None:
             engine.set_charge_transfer_V(float(saved["charge_transfer_V"]))
         rng.bit_generator.state = saved["generator"]
@@ -114,6 +117,7 @@ def _put_back(engine: Engine, saved: dict, counters: np.ndarray) -> None:
     state.site_state[state.dirty[: engine.count(tables.N_DIRTY)]] &= ~tables.DIRTY
     state.dirty[: dirty.size] = engine.kernel_sites(dirty)
     state.site_state[state.dirty[: dirty.size]] |= tables.DIRTY
+    _fill_mg(engine, saved["mg_sites"])
     state.counters[:] = counters
     state.clock[:] = saved["clock"]
 
@@ -130,6 +134,15 @@ def _fill(bins: tables.Bins, numbers: np.ndarray, members: np.ndarray) -> None:
         bins.where[inside] = (int(b) << selection.POSITION_BITS) | np.arange(inside.size)
     bins.window[:] = _masses(bins)
     bins.top[:] = np.arange(1, selection.N_WINDOWS + 1) * (1 << selection.WINDOW_BITS) - 1
+
+
+def _fill_mg(engine: Engine, sites: np.ndarray) -> None:
+    """Put the Mg atoms into their list, in this order."""
+    mg = engine.state.mg
+    if sorted(sites.tolist()) != sorted(engine.mg_sites().tolist()):
+        raise ValueError("another list of Mg atoms than the sites hold")
+    mg.sites[: sites.size] = engine.kernel_sites(sites)
+    mg.place[mg.sites[: sites.size]] = np.arange(sites.size)
 
 
 def _masses(bins: tables.Bins) -> np.ndarray:
@@ -183,6 +196,8 @@ def differences(engine: Engine) -> list[str]:
         f"strip weight of column {member // 2} in L{1 + member % 2} is in the wrong bin"
         for member in np.flatnonzero(wrong)[:1]
     ]
+    if set(engine.mg_sites().tolist()) != set(fresh.mg_sites().tolist()):
+        problems.append("the list of Mg atoms is not that of the sites")
     for name, bins in (("hops", state.hops), ("strips", state.strips)):
         problems += _disorder(name, bins)
     return problems

@@ -156,9 +156,10 @@ _SINCE_2 = (
 def required_columns(version: int) -> tuple[str, ...]:
     """Names of the columns that every file of this schema has.
 
-    Hops by way and the time integral of the vacancies came later, without a new schema.
+    Hops by way, the time integral of the vacancies and exchanges of Mg came later, without a new
+    schema.
     """
-    later = (*HOPS_BY_WAY, "vacancy_time_s", *(_SINCE_2 if version == 1 else ()))
+    later = (*HOPS_BY_WAY, "vacancy_time_s", "exchanges", *(_SINCE_2 if version == 1 else ()))
     return tuple(entry.name for entry in SAMPLE_COLUMNS if entry.name not in later)
 
 

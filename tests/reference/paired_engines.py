@@ -21,6 +21,7 @@ KINDS = {
     "absorption": "absorb",
     "emission": "emit",
     "closure": "close",
+    "exchange": "mix",
 }
 
 
@@ -68,6 +69,8 @@ class Setup:
     mg_fraction: float = 0.0
     floor_eV: float | None = None
     box_resistance_share: float = 0.2
+    mg_exchange: bool = False
+    supersaturation: float = 1.0  # that moves Mg
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
     others: tuple[dict, ...] = field(default=(), hash=False)
@@ -102,6 +105,7 @@ class Setup:
             reservoir_mg_fraction=self.mg_fraction,
             saddle_floor_eV=self.floor_eV,
             box_resistance_share=self.box_resistance_share,
+            mg_exchange=self.mg_exchange,
             stack_pressure_MPa=self.stack_pressure_MPa,
             overpotential_V=self.overpotential_V,
             interphase=self.interphase(),
@@ -138,6 +142,7 @@ class Setup:
             mg_fraction=self.mg_fraction,
             saddle_floor_eV=self.floor_eV,
             box_resistance_share=self.box_resistance_share,
+            mg_exchange_Hz=self.model().mg_exchange_rate_Hz * self.supersaturation,
             stack_pressure_MPa=self.stack_pressure_MPa,
             overpotential_V=self.overpotential_V,
         )
@@ -161,6 +166,7 @@ class PairedEngines:
 
     def __init__(self, setup: Setup, occupancy, seed: int, *, attempts: int, alloy=None):
         self.engine = setup.engine(occupancy, seed, log_events=attempts, alloy=alloy)
+        self.engine.set_mixing((setup.supersaturation, 0, 0.0))
         table = setup.kmc_lattice().neighbour_table(1)
         self.order: dict = {}
         self.oracle = setup.naive(
@@ -170,6 +176,7 @@ class PairedEngines:
             order=lambda b: self.order[b],
             weight_order=lambda b: self.engine.bin_members("strips")[b],
             directions=lambda site: table[site],
+            mg_order=self.engine.mg_sites if setup.mg_exchange else None,
         )
         self.rng = np.random.default_rng(seed)
         self.next_uniforms = self.rng.random(2)  # the engine draws them one attempt ahead
