@@ -169,6 +169,7 @@ class PairedEngines:
         self.engine.set_mixing((setup.supersaturation, 0, 0.0))
         table = setup.kmc_lattice().neighbour_table(1)
         self.order: dict = {}
+        self.mg = self.engine.mg_sites()
         self.oracle = setup.naive(
             occupancy,
             bounds=(self.engine.state.hops.bound * self.engine.model.unit_Hz).tolist(),
@@ -176,7 +177,7 @@ class PairedEngines:
             order=lambda b: self.order[b],
             weight_order=lambda b: self.engine.bin_members("strips")[b],
             directions=lambda site: table[site],
-            mg_order=self.engine.mg_sites if setup.mg_exchange else None,
+            mg_order=(lambda: self.mg) if setup.mg_exchange else None,
         )
         self.rng = np.random.default_rng(seed)
         self.next_uniforms = self.rng.random(2)  # the engine draws them one attempt ahead
@@ -186,6 +187,7 @@ class PairedEngines:
     def attempt(self) -> naive.Event | None:
         """One attempt of both; they must agree on time and event. Returns the event."""
         self.order = {b: members.copy() for b, members in self.engine.bin_members("hops").items()}
+        self.mg = self.engine.mg_sites()
         self.attempts += 1
         self.engine.advance(attempts=self.attempts)
         exponential, uniforms = self.rng.standard_exponential(), self.next_uniforms
