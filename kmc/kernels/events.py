@@ -196,6 +196,36 @@ def _shift_counts(geometry, state, near, layer, d_vacancy, d_mg):
 
 
 @inner
+def list_mg(state, site, d_mg):
+    """An Mg has come to a site or left it."""
+    mg = state.mg
+    if mg.place.size == 0 or d_mg == 0:
+        return
+    n = mg.count[0]
+    if d_mg > 0:
+        mg.sites[n] = site
+        mg.place[site] = n
+        mg.count[0] = n + 1
+    else:
+        i, last = mg.place[site], mg.sites[n - 1]
+        mg.sites[i] = last
+        mg.place[last] = i
+        mg.place[site] = -1
+        mg.count[0] = n - 1
+
+
+@inner
+def _carry_mg(state, site_to, site_from):
+    """An Mg has hopped: it keeps its place in the list."""
+    mg = state.mg
+    if mg.place.size > 0:
+        i = mg.place[site_from]
+        mg.sites[i] = site_to
+        mg.place[site_to] = i
+        mg.place[site_from] = -1
+
+
+@inner
 def _blocked(species):
     return BLOCKED if species == VACANCY else 0
 
@@ -216,6 +246,7 @@ def set_species(geometry, state, site, near, old, new):
     layer = class_of(packed)
     state.counters[VACANCIES] += d_vacancy
     _count_L1(state, layer, d_vacancy, d_mg)
+    list_mg(state, site, d_mg)
     _shift_counts(geometry, state, near, layer, d_vacancy, d_mg)
 
 
@@ -352,6 +383,8 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
     packed_to, packed_from = site_state[site_to], site_state[site_from]
     layer_to, layer_from = class_of(packed_to), class_of(packed_from)
     is_mg = 1 if species == MG else 0
+    if is_mg:
+        _carry_mg(state, site_to, site_from)
     if is_mg or layer_to == 1 or layer_from == 1:
         _count_L1(state, layer_to, -1, is_mg)
         _count_L1(state, layer_from, 1, -is_mg)

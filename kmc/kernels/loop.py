@@ -12,6 +12,7 @@ from kmc.kernels.events import (
     exchange,
     hop,
     lattice_site,
+    list_mg,
     meets_electrolyte,
     neighbour_row,
     refresh_strip_weights,
@@ -26,6 +27,8 @@ from kmc.kernels.rates import (
     barrier_kind,
     binding,
     class_of,
+    exchange_energies,
+    exchange_share,
     hop_energy,
     hop_rate,
     hop_target,
@@ -65,6 +68,8 @@ from kmc.kernels.tables import (
     LI,
     LOGGED,
     MG,
+    MG_EXCHANGE,
+    MG_EXCHANGES,
     N_FIRST,
     N_NEAR,
     N_WAYS,
@@ -278,6 +283,30 @@ def _close(geometry, law, channels, state, scratch, rng, log):
 
 
 @inner
+def _mix(geometry, law, channels, state, scratch, rest, log):
+    """Offer the Mg that holds `rest`, and one of its first neighbours, to change places."""
+    site_state, counters, mg = state.site_state, state.counters, state.mg
+    x = rest / channels.mg_exchange
+    pair = min(int(x), N_FIRST * mg.count[0] - 1)
+    site = np.int64(mg.sites[pair // N_FIRST])
+    packed = site_state[site]
+    row = neighbour_row(geometry, packed, site)
+    other = site + geometry.offsets[row, pair % N_FIRST]
+    packed_other = site_state[other]
+    if species_of(packed_other) != LI:
+        return
+    barrier_ueV, energy_ueV = exchange_energies(law, packed, packed_other)
+    if x - pair >= exchange_share(law, barrier_ueV):
+        return
+    counters[ENERGY] += energy_ueV
+    exchange(geometry, law, channels, state, scratch, site, LI)
+    exchange(geometry, law, channels, state, scratch, other, MG)
+    counters[MG_EXCHANGES] += 1
+    counters[EVENTS] += 1
+    _record(geometry, log, state, MG_EXCHANGE, site, other, MG)
+
+
+@inner
 def _emit(geometry, law, channels, state, scratch, share, log):
     """Offer the top-layer site at this share of the layer a vacancy from the reservoir."""
     column = min(int(share * geometry.sites_per_layer), geometry.sites_per_layer - 1)
@@ -359,6 +388,8 @@ def _sort_vacancies(geometry, law, channels, state, scratch):
         if species_of(site_state[site]) == VACANCY:
             rate = total_rate(geometry, law, channels, site_state, site, scratch.rates)
             assign(state.hops, site, rate)
+        elif species_of(site_state[site]) == MG:
+            list_mg(state, site, 1)
 
 
 def _compile(fingerprint):
@@ -428,7 +459,8 @@ def _compile(fingerprint):
         creeps = channels.creep.size > 0
         at_voltage = channels.strip_per_weight > 0.0
         exchanges = channels.exchange > 0.0
-        strip, plate, creep = channels.strip, 0.0, 0.0
+        mixes = channels.mg_exchange > 0.0
+        strip, plate, creep, mixing = channels.strip, 0.0, 0.0, 0.0
         stop = min(limits.time_s, limits.pause_time_s)
         others = strip + channels.emission
         while (
@@ -446,7 +478,7 @@ def _compile(fingerprint):
                 if not _strip_due(geometry, law, channels, state, scratch, rng, log):
                     return NO_ELECTROACTIVE
                 continue
-            if creeps or at_voltage or exchanges:
+            if creeps or at_voltage or exchanges or mixes:
                 if at_voltage:
                     refresh_strip_weights(geometry, law, channels, state, scratch)
                     strip = channels.strip_per_weight * total_mass(state.strips)
@@ -459,7 +491,9 @@ def _compile(fingerprint):
                     plate = exchange_rate(strip, channels.exchange * product)
                 if creeps:
                     creep = creep_bound(geometry, channels, state)
-                others = strip + plate + channels.emission + creep
+                if mixes:
+                    mixing = channels.mg_exchange * (N_FIRST * state.mg.count[0])
+                others = strip + plate + channels.emission + creep + mixing
             total = total_mass(hops) + others
             if total <= 0.0:
                 return NO_EVENT
@@ -507,6 +541,9 @@ def _compile(fingerprint):
             if b >= 0:
                 if choice >= 0:
                     _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
+            elif mixing > 0.0 and rest >= strip + plate + channels.emission + creep:
+                rest -= strip + plate + channels.emission + creep
+                _mix(geometry, law, channels, state, scratch, rest, log)
             elif rest < strip + plate or channels.emission + creep == 0.0:
                 due, at = -1.0, np.int64(-1)
                 if at_voltage:

@@ -20,6 +20,7 @@ from kmc.kernels.tables import (
     BLOCKED,
     CHEMISTRY_SHIFT,
     CLASS_SHIFT,
+    CX,
     EXPECTED_UNIT,
     LI,
     MASK_FIRST,
@@ -31,6 +32,7 @@ from kmc.kernels.tables import (
     MG,
     MG_SHIFT,
     MOST_EXPECTED,
+    NM1,
     NV1,
     SPECIES_SHIFT,
     OneSpecies,
@@ -200,6 +202,40 @@ def _two_absorption(law, species, packed):
     return law.absorption[species] * math.exp(excess * law.inverse_kT)
 
 
+@inner
+def _two_exchange(law, packed_mg, packed_li):
+    """Activation energy and energy change of an Mg and a Li beside it changing places.
+
+    By way of a vacancy that comes to the place of the Li, takes the Mg there and leaves again. The
+    activation energy is that of the hop of the Mg in between; both directions are raised alike
+    until the faster one is as slow as in bulk Li.
+    """
+    class_mg, class_li = class_of(packed_mg), class_of(packed_li)
+    removal = _two_binding(law, LI, packed_li)
+    beside_vacancy = packed_mg + NV1 + (CX if class_mg == 2 and class_li == 1 else 0)
+    hop = _two_hop_energy(law, _two_target(law, packed_li), beside_vacancy)
+    beside_mg = packed_mg + NM1 + (CX if class_mg == 1 and class_li == 2 else 0)
+    energy = removal + hop - _two_binding(law, LI, beside_mg)
+    forward = removal - law.kink_ueV + activation_energy(law.barrier_ueV[2 * MG], hop, 0)
+    raised = max(0, law.exchange_floor_ueV - min(forward, forward - energy))
+    return forward + raised, energy
+
+
+@inner
+def _two_exchange_share(law, barrier_ueV):
+    return math.exp((law.exchange_floor_ueV - barrier_ueV) * law.inverse_kT)
+
+
+@inner
+def _one_exchange(law, packed_mg, packed_li):
+    return 0, 0
+
+
+@inner
+def _one_exchange_share(law, barrier_ueV):
+    return 0.0
+
+
 # --- one name for both, chosen by the type of the tables ---------------------------------------
 
 
@@ -306,3 +342,25 @@ def absorption(law, species, packed):
 @overload(absorption)
 def _absorption(law, species, packed):
     return _chosen(law, _one_absorption, _two_absorption)
+
+
+def exchange_energies(law, packed_mg, packed_li):
+    """Activation energy and energy change in µeV of Mg and Li beside it changing places."""
+    version = _one_exchange if isinstance(law, OneSpecies) else _two_exchange
+    return version(law, packed_mg, packed_li)
+
+
+@overload(exchange_energies)
+def _exchange_energies(law, packed_mg, packed_li):
+    return _chosen(law, _one_exchange, _two_exchange)
+
+
+def exchange_share(law, barrier_ueV):
+    """Rate of such an exchange over that in bulk Li, at most 1."""
+    version = _one_exchange_share if isinstance(law, OneSpecies) else _two_exchange_share
+    return version(law, barrier_ueV)
+
+
+@overload(exchange_share)
+def _exchange_share(law, barrier_ueV):
+    return _chosen(law, _one_exchange_share, _two_exchange_share)

@@ -98,8 +98,8 @@ N_KINDS, N_WAYS = 3, 7
     HOPS_BY_WAY,
 ) = range(18)
 HOPS_END = HOPS_BY_WAY + N_KINDS * N_WAYS
-PLATES = HOPS_END
-N_COUNTERS = HOPS_END + 1
+PLATES, MG_EXCHANGES = HOPS_END, HOPS_END + 1
+N_COUNTERS = HOPS_END + 2
 
 # Entries of the clock, float64: the time in s; the two uniform numbers of the attempt to come; the
 # time integral of VACANCIES in s, up to the time of the last attempt, which follows; the time of an
@@ -112,7 +112,7 @@ N_CLOCK = 8
 PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL = range(5)
 
 # Kinds of logged events.
-HOP, STRIP, ABSORPTION, EMISSION, CLOSURE, PLATE = range(6)
+HOP, STRIP, ABSORPTION, EMISSION, CLOSURE, PLATE, MG_EXCHANGE = range(7)
 
 # Of `State.isolated` and `State.activity`.
 SEEN, EXPECTED = range(2)
@@ -214,9 +214,10 @@ class TwoSpecies(NamedTuple):
     strip_exponent: float  # lambda / kT in 1/µeV
     plate_exponent: float  # (1 - lambda) / kT in 1/µeV
     metal: np.ndarray  # float64[1024]: (class, nv2, nv1), 0 where all neighbours are vacant, or 1
-    kink_ueV: float  # binding of Li at a kink of the bulk
+    kink_ueV: int  # binding of Li at a kink of the bulk
     absorption: np.ndarray  # float64[3]: k_abs times the reservoir's fraction of each species
     bulk_binding_ueV: np.ndarray  # int32[3]: species, in bulk Li
+    exchange_floor_ueV: int  # lowest barrier of Mg and Li that change places, that in bulk Li
     inverse_kT: float  # 1/µeV
 
 
@@ -234,6 +235,7 @@ class Channels(NamedTuple):
     absorbs: bool
     creep: np.ndarray  # float64[L1 sites + 1]: closing of a void vacancy by VACANT_L1, or empty
     mg_share: float  # Mg in the metal that creep draws from the reservoir
+    mg_exchange: float  # of an Mg and a Li beside it changing places in bulk Li; 0: never
 
 
 class LoneVacancy(NamedTuple):
@@ -258,6 +260,14 @@ class NoWalks(NamedTuple):
     layers: int
 
 
+class MgList(NamedTuple):
+    """The Mg atoms of the box, where they exchange places with Li; else empty arrays."""
+
+    sites: np.ndarray  # int32: the first ``count[0]`` are theirs
+    place: np.ndarray  # int32[sites with walls]: where in `sites`, -1 for no Mg
+    count: np.ndarray  # int64[1]
+
+
 class State(NamedTuple):
     """Everything that changes in time, except the generator."""
 
@@ -271,6 +281,7 @@ class State(NamedTuple):
     monomer: np.ndarray  # int64[members of strips]: expected vacancies of an atom, -1 a vacancy
     isolated: np.ndarray  # int64[2]: isolated vacancies in L1 and L2, seen and expected (in units)
     activity: np.ndarray  # float64[2]: the same, summed over the strips of the recent past
+    mg: MgList
 
 
 class Scratch(NamedTuple):

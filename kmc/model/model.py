@@ -14,6 +14,7 @@ from kmc.kernels import selection, tables
 from kmc.model import creep, electrochemistry
 from kmc.model.hamiltonian import (
     LI,
+    MG,
     N_INTERFACE_LAYERS,
     Hamiltonian,
     calibrate,
@@ -23,6 +24,7 @@ from kmc.model.interphase import Interphase
 from kmc.model.kernel_lattice import KernelLattice
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import ParameterSet
+from kmc.model.solute import activation_energy_ueV, solute_correlation
 
 _HIGHEST_EXPONENT = 500.0  # energies over kT; exp() leaves double precision beyond 700
 _STRIP_OCTAVES = selection.N_BINS // 2 - 4  # between the weakest and the strongest strip weight
@@ -53,6 +55,8 @@ class Model:
     box_resistance_share : float
         With raised barriers, the largest share that the box may have in the resistance between the
         interface and the sink of vacancies; it sets the lowest barrier of lone vacancies.
+    mg_exchange : bool
+        Let Mg and Li beside it change places at the rate that unslowed vacancies would give.
     stack_pressure_MPa : float
         Pressure under which the metal creeps; 0 switches creep off.
     overpotential_V : float, optional
@@ -84,6 +88,7 @@ class Model:
     saddle_floor_eV: float | None = None
     max_hops_per_strip_per_site: float | None = None
     box_resistance_share: float = 0.2
+    mg_exchange: bool = False
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
     pattern_um: float | None = None
@@ -243,9 +248,9 @@ class Model:
         )
 
     @property
-    def kink_ueV(self) -> float:
+    def kink_ueV(self) -> int:
         """Binding of Li at a kink of the bulk, half that of a bulk atom."""
-        return self.hamiltonian.bulk_formation_ueV
+        return round(self.hamiltonian.bulk_formation_ueV)
 
     @property
     def strip_rate_Hz(self) -> float:
@@ -352,6 +357,28 @@ class Model:
         floors[1, :] = floors[:, 1] = floors[2, 2] = self.floor_ueV
         return floors
 
+    # --- Mg moved by vacancies that are not followed ---------------------------------------------
+
+    @property
+    def exchange_floor_ueV(self) -> int:
+        """Energy of the saddle of an Mg in bulk Li over the state without the vacancy, µeV."""
+        h = self.hamiltonian
+        beside = h.bulk_binding_ueV(LI) + int(h.bond1[LI, MG] - h.bond1[LI, LI])
+        return int(beside - self.kink_ueV + self.barriers_ueV[2])
+
+    @cached_property
+    def mg_exchange_rate_Hz(self) -> float:
+        """Rate D_Mg/a² at which an Mg and one Li beside it change places in bulk Li at S = 1.
+
+        f ν exp(−(E_f,1 + E0)/kT), less what vacancies slowed in the box do of it themselves.
+        """
+        if not self.mg_exchange or "Mg" not in self.parameters.species:
+            return 0.0
+        f = solute_correlation(self.parameters, self.hamiltonian, self.temperature_K)
+        slowed = max(0, self.lone_floor_ueV - int(self.barriers_ueV[2]))
+        left = -math.expm1(-slowed / self.kT_ueV)
+        return f * left * self.attempt_frequency_Hz * self._boltzmann(self.exchange_floor_ueV)
+
     @property
     def fastest_hop_Hz(self) -> float:
         """Rate of a hop at the lowest barrier: ν without barrier raising."""
@@ -457,18 +484,6 @@ class Model:
         return KernelLattice(self.lattice, self.interaction_shells, self.hamiltonian.chi != 0)
 
 
-def activation_energy_ueV(barrier_ueV, energy_ueV, floor_ueV):
-    """Activation energy of a hop, integers in µeV (arrays welcome).
-
-    max(E0 + ΔE/2, ΔE, 0), raised by max(0, floor − the lower of forward and reverse). The floor
-    division makes forward minus reverse equal ΔE exactly, so detailed balance is exact.
-    """
-    energy = np.asarray(energy_ueV)
-    forward = np.maximum(np.maximum(barrier_ueV + (energy >> 1), energy), 0)
-    lower = np.minimum(forward, forward - energy)
-    return forward + np.maximum(0, floor_ueV - lower)
-
-
 # --- validation ---
 
 
@@ -496,6 +511,11 @@ def _check(model: Model) -> None:
             "exchange = True is made for charge_transfer_coefficient = 0.5, and the parameter set "
             f"{model.parameters.name!r} has {model.alpha:g}",
             advice="Set exchange = False, or hold a voltage: there every coefficient goes.",
+        )
+    if model.mg_exchange and "Mg" not in model.parameters.species:
+        raise InputError(
+            f"mg_exchange = True needs Mg, and the set {model.parameters.name!r} has none",
+            advice="Set mg_exchange = False, or use a set with Mg, such as limg_li2s.",
         )
     _check_temperature(model)
     strips = model.current_density_mA_cm2 > 0 or model.overpotential_V is not None

@@ -123,6 +123,15 @@ PROCESSES = (
         electrons=-1,
         optional=True,
     ),
+    Process(
+        name="mg_exchange",
+        plural="mg_exchanges",
+        code=tables.MG_EXCHANGE,
+        column="mg_exchanges",
+        counter=tables.MG_EXCHANGES,
+        description="Exchanges of an Mg with a Li beside it by vacancies not followed, so far",
+        optional=True,
+    ),
 )
 
 KINDS = {process.code: process.name for process in PROCESSES}

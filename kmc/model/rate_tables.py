@@ -9,7 +9,8 @@ import numpy as np
 from kmc.errors import InputError
 from kmc.kernels import selection, tables
 from kmc.model.hamiltonian import LI, MG, VACANCY
-from kmc.model.model import Model, activation_energy_ueV
+from kmc.model.model import Model
+from kmc.model.solute import activation_energy_ueV
 
 _FINE = 1024  # µeV per step of the coarse Boltzmann table
 _CHEMISTRY = 1 << tables.CHEMISTRY_SHIFT  # columns of a table for each chemistry
@@ -135,6 +136,7 @@ def two_species(model: Model) -> tables.TwoSpecies:
         kink_ueV=model.kink_ueV,
         absorption=np.array([0.0, 1.0 - share, share]) * (model.absorption_rate_Hz / model.unit_Hz),
         bulk_binding_ueV=np.array([0, h.bulk_binding_ueV(LI), h.bulk_binding_ueV(MG)]),
+        exchange_floor_ueV=model.exchange_floor_ueV,
         inverse_kT=1.0 / kT,
     )
 
@@ -218,6 +220,7 @@ def channels(model: Model, charge_transfer_V: float | None = None) -> tables.Cha
         absorbs=model.absorption_rate_Hz > 0.0,
         creep=creep_Hz / model.unit_Hz,
         mg_share=float(model.reservoir_mg_fraction),
+        mg_exchange=0.0,  # `Engine.set_mixing`
     )
 
 
@@ -281,6 +284,16 @@ def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None)
         monomer=np.zeros(active, dtype=np.int64),
         isolated=np.zeros(2, dtype=np.int64),
         activity=np.zeros(2),
+        mg=_mg_list(model, site_state.size, alloy),
+    )
+
+
+def _mg_list(model: Model, n_sites: int, alloy: bool) -> tables.MgList:
+    listed = alloy and model.mg_exchange
+    return tables.MgList(
+        sites=np.zeros(model.lattice.n_sites if listed else 0, dtype=np.int32),
+        place=np.full(n_sites if listed else 0, -1, dtype=np.int32),
+        count=np.zeros(1, dtype=np.int64),
     )
 
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 import numpy as np
 
 from kmc.model.hamiltonian import LI
-from kmc.model.model import Model, activation_energy_ueV
+from kmc.model.model import Model
+from kmc.model.solute import activation_energy_ueV
 
 
 def electrode(model: Model) -> float:

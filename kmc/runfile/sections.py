@@ -287,6 +287,12 @@ class Acceleration(Checked):
         le=0.9,
         reason="the reservoir makes up the rest",
     )
+    mg_exchange: Annotated[bool, BeforeValidator(_flag)] = _key(
+        False,
+        "Mg moves in the metal at its true rate, by exchange with Li beside it, instead of waiting "
+        "for slowed vacancies",
+        allowed="true or false",
+    )
     superbasins: Annotated[bool, BeforeValidator(_flag)] = _key(
         False,
         "draw the walk of the only vacancy of the box in one step, exactly; useful where the "

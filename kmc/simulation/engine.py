@@ -63,6 +63,7 @@ class Engine:
         self.geometry = model.kernel_lattice.geometry()
         self.law = rate_tables.law(model, alloy)
         self.interface_V = model.overpotential_V  # held at the interface, in a run at given voltage
+        self.mixing = (1.0, 0, 0.0)  # supersaturation that moves Mg; net absorbed and time then
         self.channels = rate_tables.channels(model)
         walks = model.superbasins and not alloy and log_events == 0
         self.lone = rate_tables.lone_vacancy(model, walks)
@@ -83,6 +84,7 @@ class Engine:
         self.state = rate_tables.new_state(model, occupancy, alloy)
         drawn = slice(tables.PLACE, tables.MEMBER + 1)
         self.state.clock[drawn] = rng.random(2)  # the loop draws one attempt ahead
+        self.set_mixing(self.mixing)
         loop.prepare(self.geometry, self.law, self.channels, self.state, self.scratch)
 
     def advance(
@@ -201,6 +203,38 @@ class Engine:
             raise ValueError(f"cannot hold {volts} V")
         self.interface_V = volts
         self.channels = rate_tables.channels(self.model, volts)
+        self.set_mixing(self.mixing)
+
+    def set_mixing(self, mixing: tuple[float, int, float]) -> None:
+        """Let Mg exchange with Li as vacancies of this supersaturation would make it."""
+        supersaturation, absorbed, time_s = mixing
+        self.mixing = (float(supersaturation), int(absorbed), float(time_s))
+        rate_Hz = self.model.mg_exchange_rate_Hz * supersaturation
+        if isinstance(self.law, tables.OneSpecies):
+            rate_Hz = 0.0
+        self.channels = self.channels._replace(mg_exchange=rate_Hz / self.model.unit_Hz)
+
+    def update_mixing(self) -> None:
+        """Take the supersaturation from what the reservoir has absorbed since the last call.
+
+        In the steady state the net rate of absorption is k' c_eq (S − 1) for each site of the top
+        layer; the box between it and L3 has its share of the resistance.
+        """
+        model = self.model
+        if not model.mg_exchange or model.absorption_rate_Hz == 0.0:
+            return
+        _, absorbed, time_s = self.mixing
+        now = self.count(tables.ABSORBED) - self.count(tables.EMITTED)
+        if self.time_s <= time_s:
+            return
+        per_s = (now - absorbed) / (self.time_s - time_s) / model.lattice.sites_per_layer
+        excess = per_s / model.emission_rate_per_site_Hz / (1.0 - model.box_share)
+        self.set_mixing((max(0.0, 1.0 + excess), now, self.time_s))
+
+    def mg_sites(self) -> np.ndarray:
+        """Sites of the Mg atoms in the order of the kernel's list, if it keeps one."""
+        mg = self.state.mg
+        return self.lattice_sites(mg.sites[: mg.count[0]].astype(np.int64))
 
     def exchange_rates_Hz(self) -> tuple[float, float]:
         """Rates of oxidation and of reduction of the whole box at η = 0, site by site, 1/s."""

@@ -261,6 +261,7 @@ class Simulation:
     def _record(self, writer: TrajectoryWriter, *, sample: bool, frame: bool) -> dict:
         """Append a sample and a frame of the present state, as wanted; returns the sample."""
         self.engine.split_voltage()
+        self.engine.update_mixing()
         row = self.engine.sample()
         if sample:
             writer.append_sample(row)
@@ -366,6 +367,7 @@ def _model(
         saddle_floor_eV=run.acceleration.saddle_floor_eV,
         max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,
         box_resistance_share=run.acceleration.box_resistance_share,
+        mg_exchange=run.acceleration.mg_exchange,
         interphase=interphase,
         superbasins=run.acceleration.superbasins,
     )

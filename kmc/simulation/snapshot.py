@@ -59,6 +59,8 @@ def take(engine: Engine) -> dict:
         "plate_bins": _rows(engine.bin_members("plates")),
         "monomer": state.monomer.copy(),
         "activity": state.activity.copy(),
+        "mg_sites": engine.mg_sites().astype(np.int32),
+        "mixing": engine.mixing,
         "dirty": _dirty_sites(engine).astype(np.int32),
     }
 
@@ -89,6 +91,7 @@ def restore(model: Model, saved: dict) -> Engine:
         _restore_order(engine, saved, counters)
         if saved["interface_V"] is not None:
             engine.set_interface_V(float(saved["interface_V"]))
+        engine.set_mixing(tuple(saved["mixing"]))
         rng.bit_generator.state = saved["generator"]
         problems = differences(engine)
     except (KeyError, IndexError, ValueError, TypeError, OverflowError) as problem:
@@ -135,6 +138,7 @@ def _restore_order(engine: Engine, saved: dict, counters: np.ndarray) -> None:
     state.monomer[:] = monomer
     state.isolated[:] = _isolated(monomer)
     state.activity[:] = saved["activity"]
+    _fill_mg(engine, saved["mg_sites"])
     state.clock[:] = saved["clock"]
 
 
@@ -155,6 +159,13 @@ def _fill(bins: tables.Bins, numbers: np.ndarray, members: np.ndarray) -> None:
 def _isolated(monomer: np.ndarray) -> np.ndarray:
     """Isolated vacancies seen and expected, from what each member adds to them."""
     return np.array([np.count_nonzero(monomer < 0), monomer[monomer > 0].sum()])
+def _fill_mg(engine: Engine, sites: np.ndarray) -> None:
+    """Put the Mg atoms into their list, in this order."""
+    mg = engine.state.mg
+    if sorted(sites.tolist()) != sorted(engine.mg_sites().tolist()):
+        raise ValueError("another list of Mg atoms than the sites hold")
+    mg.sites[: sites.size] = engine.kernel_sites(sites)
+    mg.place[mg.sites[: sites.size]] = np.arange(sites.size)
 
 
 def _masses(bins: tables.Bins) -> np.ndarray:
@@ -206,6 +217,8 @@ def differences(engine: Engine) -> list[str]:
         f"strip weight of column {member // 2} in L{1 + member % 2} is in the wrong bin"
         for member in np.flatnonzero(wrong)[:1]
     ]
+    if set(engine.mg_sites().tolist()) != set(fresh.mg_sites().tolist()):
+        problems.append("the list of Mg atoms is not that of the sites")
     if engine.channels.plates:
         wrong = clean & (_bins(state.plates) != _bins(fresh.state.plates))
         problems += [

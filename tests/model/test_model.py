@@ -12,7 +12,8 @@ from paired_engines import Setup, parameter_set
 from kmc.errors import InputError
 from kmc.model import rate_tables
 from kmc.model.lattice import Lattice
-from kmc.model.model import Model, activation_energy_ueV
+from kmc.model.model import Model
+from kmc.model.solute import activation_energy_ueV
 
 LATTICES = tuple(naive.ORIENTATIONS)
 

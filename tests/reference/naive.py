@@ -67,7 +67,7 @@ POWERS_OF_TWO = tuple(2.0**k for k in range(-60, 80))
 
 
 class Event(NamedTuple):
-    """One event. `kind` is hop, strip, plate, absorb, emit or close; a site outside the box is −1.
+    """One event. `kind` is hop, strip, plate, absorb, emit, close or mix; a site outside the box is −1.
 
     An exchange is a strip from `site_from` and, right after it, a plate onto `site_to`.
 
@@ -92,6 +92,7 @@ class Conditions:
     mg_fraction: float = 0.0
     saddle_floor_eV: float | None = None
     box_resistance_share: float = 0.2
+    mg_exchange_Hz: float = 0.0  # of an Mg and a Li beside it in bulk Li
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
     exchange: bool = False
@@ -138,6 +139,7 @@ class NaiveSimulation:
         plate_bounds=POWERS_OF_TWO,
         plate_order=None,
         directions=None,
+        mg_order=None,
         energies=None,
     ):
         self.box, self.values, self.conditions = box, dict(values), conditions
@@ -148,7 +150,7 @@ class NaiveSimulation:
         self.bounds, self.order = bounds, order
         self.weight_bounds, self.weight_order = weight_bounds, weight_order
         self.plate_bounds, self.plate_order = plate_bounds, plate_order
-        self.directions = directions
+        self.directions, self.mg_order = directions, mg_order
         self.time_s = 0.0
         self.seen = self.expected = 0.0  # isolated vacancies over the strips of the recent past
         self.hops: Counter[str] = Counter()  # by class, and by class and way
@@ -478,6 +480,48 @@ class NaiveSimulation:
         species = MG if share > 0 and rng.random() < share else LI
         return Event("close", -1, site, species, 0.0)
 
+    # ---- Mg moved by vacancies that are not followed -------------------------------------------
+    def magnesium(self) -> list[int]:
+        own = [site for site, species in enumerate(self.occupancy) if species == MG]
+        if self.mg_order is None:
+            return own
+        given = [int(site) for site in self.mg_order()]
+        assert sorted(given) == own
+        return given
+
+    def exchange_share(self, magnesium, lithium) -> float:
+        """Rate at which Mg and Li beside it change places, over that in bulk Li.
+
+        A vacancy comes to the place of the Li, which goes to a kink; the Mg hops into it; another
+        Li from a kink fills the place of the Mg. The highest point is the hop's saddle. Both ways
+        are raised alike until neither is faster than in bulk Li.
+        """
+        kink = round(self.formation_bulk)
+        before = self.energy()
+        without_li = self.change({lithium: VACANCY}) - kink
+        after_hop = self.change({lithium: MG, magnesium: VACANCY}) - kink
+        hop = after_hop - without_li
+        saddle = without_li + max(self.barrier[MG, True] + hop // 2, hop, 0)
+        end = self.change({lithium: MG, magnesium: LI})
+        assert before == self.energy()
+        bonds = self.energies.bond
+        bulk = 8 * bonds[0, LI, LI] + 6 * bonds[1, LI, LI] + bonds[0, LI, MG] - bonds[0, LI, LI]
+        floor = int(bulk) - kink + self.barrier[MG, True]
+        activation = saddle + max(0, floor - min(saddle, saddle - end))
+        return math.exp(-(activation - floor) * 1e-6 / self.kT)
+
+    def _choose_exchange(self, rest) -> Event | None:
+        """Mg and direction that hold `rest`, a place among pairs; None where they stay."""
+        listed = self.magnesium()
+        pair = min(int(rest), 8 * len(listed) - 1)
+        site = listed[pair // 8]
+        other = int(self.directions(site)[pair % 8])
+        if other < 0 or self.occupancy[other] != LI:
+            return None
+        if rest - pair >= self.exchange_share(site, other):
+            return None
+        return Event("mix", site, other, MG, 0.0)
+
     def overpotential_V(self) -> float:
         """η with Σ r_ox − Σ r_red = j A/e, by halving an interval."""
         if self.conditions.overpotential_V is not None:
@@ -551,6 +595,8 @@ class NaiveSimulation:
         if event.kind == "exchange":  # between two sites of the box, or back onto the same
             self.occupancy[event.site_from] = VACANCY
             self.occupancy[event.site_to] = event.species
+        if event.kind == "mix":
+            self.occupancy[event.site_from], self.occupancy[event.site_to] = LI, MG
             return
         if event.kind == "hop":
             self.count_hop(event.site_to, event.site_from)
@@ -584,8 +630,9 @@ class NaiveSimulation:
         emission = self.k_emit * self.box.sites_per_layer if self.open else 0.0
         strip, plate = self._charge_transfer_bounds()
         creep = self.closure_rate * self.box.n_sites if self.vacancies() else 0.0
+        mixing = 8 * self.conditions.mg_exchange_Hz * len(self.magnesium())
         total = _sum(len(bins[b]) * bound[b] for b in sorted(bins))
-        total += strip + plate + emission + creep
+        total += strip + plate + emission + creep + mixing
         if total == 0.0:
             raise NoEvent("no event is possible")
         exponential = rng.standard_exponential() if exponential is None else exponential
@@ -599,6 +646,7 @@ class NaiveSimulation:
         queue += [("plate", plate)] if plate > 0 else []
         queue += [("emit", emission)] if emission > 0 else []
         queue += [("close", creep)] if creep > 0 else []
+        queue += [("mix", mixing)] if mixing > 0 else []
         channel, rest = _pick(queue, uniform * total)
         if channel == "strip":
             if self.conditions.overpotential_V is not None:
@@ -612,6 +660,8 @@ class NaiveSimulation:
                 self._observe_at_voltage(strip + plate)
                 return dt, self._plate_at_voltage(rest / self.voltage_rates[1])
             return dt, self._choose_exchange(plate, rng)
+        if channel == "mix":
+            return dt, self._choose_exchange(rest / self.conditions.mg_exchange_Hz)
         if channel == "close":
             return dt, self._choose_closure(rng)
         if channel == "emit":

@@ -22,6 +22,7 @@ KINDS = {
     "emission": "emit",
     "closure": "close",
     "plate": "plate",
+    "mg_exchange": "mix",
 }
 
 
@@ -69,6 +70,8 @@ class Setup:
     mg_fraction: float = 0.0
     floor_eV: float | None = None
     box_resistance_share: float = 0.2
+    mg_exchange: bool = False
+    supersaturation: float = 1.0  # that moves Mg
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
     exchange: bool = False
@@ -104,6 +107,7 @@ class Setup:
             reservoir_mg_fraction=self.mg_fraction,
             saddle_floor_eV=self.floor_eV,
             box_resistance_share=self.box_resistance_share,
+            mg_exchange=self.mg_exchange,
             stack_pressure_MPa=self.stack_pressure_MPa,
             overpotential_V=self.overpotential_V,
             exchange=self.exchange,
@@ -141,6 +145,7 @@ class Setup:
             mg_fraction=self.mg_fraction,
             saddle_floor_eV=self.floor_eV,
             box_resistance_share=self.box_resistance_share,
+            mg_exchange_Hz=self.model().mg_exchange_rate_Hz * self.supersaturation,
             stack_pressure_MPa=self.stack_pressure_MPa,
             overpotential_V=self.overpotential_V,
             exchange=self.exchange,
@@ -165,8 +170,10 @@ class PairedEngines:
 
     def __init__(self, setup: Setup, occupancy, seed: int, *, attempts: int, alloy=None):
         self.engine = setup.engine(occupancy, seed, log_events=attempts, alloy=alloy)
+        self.engine.set_mixing((setup.supersaturation, 0, 0.0))
         table = setup.kmc_lattice().neighbour_table(1)
         self.order: dict = {}
+        self.mg = self.engine.mg_sites()
         self.oracle = setup.naive(
             occupancy,
             bounds=(self.engine.state.hops.bound * self.engine.model.unit_Hz).tolist(),
@@ -176,6 +183,7 @@ class PairedEngines:
             plate_bounds=self.engine.state.plates.bound.tolist(),
             plate_order=lambda b: self.engine.bin_members("plates")[b],
             directions=lambda site: table[site],
+            mg_order=(lambda: self.mg) if setup.mg_exchange else None,
         )
         self.rng = np.random.default_rng(seed)
         self.next_uniforms = self.rng.random(2)  # the engine draws them one attempt ahead
@@ -185,6 +193,7 @@ class PairedEngines:
     def attempt(self) -> naive.Event | None:
         """One attempt of both; they must agree on time and event. Returns the event."""
         self.order = {b: members.copy() for b, members in self.engine.bin_members("hops").items()}
+        self.mg = self.engine.mg_sites()
         self.attempts += 1
         self.engine.advance(attempts=self.attempts)
         exponential, uniforms = self.rng.standard_exponential(), self.next_uniforms
