@@ -67,7 +67,7 @@ POWERS_OF_TWO = tuple(2.0**k for k in range(-60, 80))
 
 
 class Event(NamedTuple):
-    """One event. `kind` is hop, strip, plate, absorb, emit, close or mix; a site outside the box is −1.
+    """One event. `kind` is hop, strip, plate, absorb, emit, close or mix; −1 is outside.
 
     An exchange is a strip from `site_from` and, right after it, a plate onto `site_to`.
 
