@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from kmc.analysis.history import voids
     from kmc.analysis.profiles import profiles
     from kmc.analysis.transport import transport
-    from kmc.simulation.resume import extend, resume
+    from kmc.mesoscale.opening import load, resume, verify
+    from kmc.mesoscale.study import nucleation
+    from kmc.mesoscale.upscale import upscale
+    from kmc.simulation.resume import extend
     from kmc.simulation.run import Simulation
     from kmc.sweep.convergence.study import converge
     from kmc.sweep.results import load_sweep
-    from kmc.trajectory.reader import Trajectory, load
-    from kmc.verification.trajectory import verify
+    from kmc.trajectory.reader import Trajectory
 
 __all__ = [
     "Simulation",
@@ -35,27 +37,31 @@ __all__ = [
     "extend",
     "load",
     "load_sweep",
+    "nucleation",
     "profiles",
     "resume",
     "run",
     "transport",
+    "upscale",
     "verify",
     "voids",
 ]
 
 # numba, numpy and h5py are imported with the first use, not with the package: `kmc --help` is fast.
-_HOMES = {
-    "load": "kmc.trajectory.reader",
+_MODULES = {
+    "load": "kmc.mesoscale.opening",
     "load_sweep": "kmc.sweep.results",
     "converge": "kmc.sweep.convergence.study",
     "Simulation": "kmc.simulation.run",
-    "resume": "kmc.simulation.resume",
+    "resume": "kmc.mesoscale.opening",
     "extend": "kmc.simulation.resume",
     "voids": "kmc.analysis.history",
     "cross_section": "kmc.analysis.cross_section",
     "profiles": "kmc.analysis.profiles",
     "transport": "kmc.analysis.transport",
-    "verify": "kmc.verification.trajectory",
+    "verify": "kmc.mesoscale.opening",
+    "nucleation": "kmc.mesoscale.study",
+    "upscale": "kmc.mesoscale.upscale",
 }
 
 
@@ -74,25 +80,25 @@ def run(
     name_or_path : str or Path
         A shipped run, such as ``"strip_li"``, or the path of a run file.
     overrides : mapping, optional
-        ``{"section.key": value}``, for example ``{"conditions.temperature_K": 333.15}``; None as
-        a value removes the key, so that its default holds.
+        ``{"section.key": value}``, for example ``{"conditions.temperature_K": 333.15}``; None
+        removes the key and restores its default.
     output : str or Path, optional
         HDF5 file to write; NAME.h5 in the current folder by default.
     overwrite : bool
         Replace `output` where it exists.
     progress : bool
-        Draw a progress bar.
+        Show progress on stderr.
 
     Raises
     ------
     kmc.errors.InputError
-        Anything in the run or its output that cannot be used; nothing has been written then.
+        The run or its output is invalid; nothing has been written then.
     """
     from pathlib import Path
 
+    from kmc.common.outputs import check_output
     from kmc.runfile.load import load_run
     from kmc.simulation.run import run_to_file
-    from kmc.trajectory.writer import check_output
 
     run_file = load_run(name_or_path, overrides)
     path = Path(f"{run_file.name}.h5" if output is None else output)
@@ -101,10 +107,10 @@ def run(
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
+    if name in _MODULES:
         from importlib import import_module
 
-        return getattr(import_module(_HOMES[name]), name)
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'kmc' has no attribute {name!r}")
 
 

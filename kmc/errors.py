@@ -1,10 +1,10 @@
-"""Exceptions that say what was wrong, where it came from and what to do."""
+"""Exceptions with the cause, its origin and advice."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """The text with every character that no screen shows replaced; line ends stay."""
+    """The text with unprintable characters replaced, except line ends."""
     return "".join(
         letter if letter.isprintable() or letter in "\n\u00a0" else "\N{REPLACEMENT CHARACTER}"
         for letter in text
@@ -12,12 +12,12 @@ def printable(text: str) -> str:
 
 
 class KmcError(Exception):
-    """Anything kmc reports to its user in one clear message.
+    """Base of all errors that kmc raises.
 
     Parameters
     ----------
     message : str
-        The value, where it came from and what is wrong with it.
+        The value, its origin and what is wrong with it.
     advice : str, optional
         What is allowed, or what to do next.
     """
@@ -25,7 +25,7 @@ class KmcError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, advice: str | None = None):
-        # Names and texts from files may hold what moves the cursor of a terminal, or worse.
+        # Texts from files may hold control sequences of terminals.
         self.message = printable(message)
         self.advice = None if advice is None else printable(advice)
         super().__init__(self.message)
@@ -35,13 +35,17 @@ class KmcError(Exception):
 
 
 class KmcWarning(UserWarning):
-    """What a user should know although the work goes on."""
+    """Something the user should know; the work continues."""
 
 
 class InputError(KmcError):
     """A run file, parameter file, argument or data file that cannot be used as given."""
 
     exit_code = 2
+
+
+class OutputError(InputError):
+    """An output that cannot be written: a full disk, or another process writes it."""
 
 
 class FileFormatError(InputError):

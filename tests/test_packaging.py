@@ -116,7 +116,8 @@ def wheel(checkout, tmp_path_factory):
 def where_the_tables_are(path: Path, cwd: Path) -> dict[str, list[str]]:
     """Files that `catalogue` finds when kmc is imported from `path` by a process in `cwd`."""
     code = (
-        "import json, kmc; from kmc import catalogue as c; from kmc.runfile.load import load_run\n"
+        "import json, kmc; from kmc.common import catalogue as c\n"
+        "from kmc.runfile.load import load_run\n"
         "load_run('strip_limg')\n"
         "found = {k: [str(c.locate(k, n)) for n in c.names(k)] for k in (*c.KINDS, 'studies')}\n"
         "found['runs'] += found.pop('studies')\n"
@@ -142,21 +143,23 @@ def test_a_checkout_that_is_not_installed_finds_its_tables(checkout, tmp_path):
         assert all(Path(path).parent == checkout / kind for path in paths)
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     info = f"kmc_voids-{kmc.__version__}.dist-info/"
     shipped = {name for name in names if not name.startswith(info)}
-    expected = {f"kmc/{name}" for name in modules(ROOT / "kmc")}
+    expected = {"kmc/py.typed"} | {f"kmc/{name}" for name in modules(ROOT / "kmc")}
     expected |= {f"kmc/{kind}/{name}" for kind in catalogue.KINDS for name in tables(ROOT / kind)}
     assert shipped == expected
     assert f"{info}licenses/LICENSE" in names
     archive = zipfile.ZipFile(wheel)
-    assert "kmc = kmc.cli.app:main" in archive.read(f"{info}entry_points.txt").decode()
+    assert "kmc = kmc.cli:main" in archive.read(f"{info}entry_points.txt").decode()
     metadata = archive.read(f"{info}METADATA").decode()
     assert f"\nVersion: {kmc.__version__}\n" in metadata
     assert "\nName: kmc-voids\n" in metadata
 
 
+@pytest.mark.slow
 def test_the_wheel_finds_its_tables(wheel, tmp_path):
     home = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(home)

@@ -1,9 +1,9 @@
-"""Net against gross flux of each class of hops: how far its slowing matters from layer to layer.
+"""Net and gross flux of each class of hops between layers: the effect of barrier raising on it.
 
-A class whose hops go up as often as down only flickers: the layers it joins stay in equilibrium
-with each other, however much slower the hops are made. Where every hop goes one way, slowing them
-delays what they carry, one for one. The index is the usual one of accelerated kinetic Monte Carlo
-(Chatterjee and Voter, J. Chem. Phys. 132, 194101 (2010), 10.1063/1.3409606).
+A class with equal numbers of hops up and down keeps the layers it connects in equilibrium with each
+other, however much slower the hops are. Where every hop goes one way, slowing delays the transport
+by the same factor. The index |net|/gross is that of barrier raising (Chatterjee and Voter, J. Chem.
+Phys. 132, 194101 (2010), doi:10.1063/1.3409606).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STAGES = ("L1", "L2", "deep")
 HARMLESS = 0.01
 HARMFUL = 0.1
-_SIGMAS = 3  # below so many standard deviations of chance a net flux is not called one
+_SIGMAS = 3  # standard deviations of noise that a net flux must exceed
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Exchange:
     up, down : int
         Hops of atoms away from the electrolyte, and towards it.
     steps : int
-        Layers above L2 that ``deep`` is the mean of; 1 for the others.
+        Layers above L2 that ``deep`` averages over; 1 for the others.
     """
 
     hop_class: str
@@ -54,41 +54,41 @@ class Exchange:
 
     @property
     def net(self) -> int:
-        """Atoms gone up; negative where they came down, as they do to fill what is stripped."""
+        """Net number of hops up; negative where atoms come down, as to fill stripped sites."""
         return self.up - self.down
 
     @property
     def index(self) -> float:
-        """|net| / gross: 0 in equilibrium, 1 where no hop is ever undone; NaN without hops."""
+        """``|net| / gross``: 0 in equilibrium, 1 where no hop is reversed; NaN without hops."""
         return abs(self.net) / self.gross if self.gross else math.nan
 
     @property
     def noise(self) -> float:
-        """Index that chance alone gives hops that do not know of each other: 1/√gross.
+        """Index of independent hops at equilibrium: 1/√gross.
 
-        Hops of one vacancy across the same plane alternate, so chance really gives less.
+        Hops of one vacancy across the same plane alternate, so the actual noise is smaller.
         """
         return 1 / math.sqrt(self.gross) if self.gross else math.nan
 
     @property
     def resolved(self) -> bool:
-        """Whether the net flux is more than chance would give."""
+        """Whether the net flux exceeds the noise."""
         return self.gross > 0 and self.index >= _SIGMAS * self.noise
 
     @property
     def at_most(self) -> float:
-        """The index where it is resolved, the largest that chance could hide where it is not."""
+        """The index where it is resolved, else its upper bound by the noise."""
         return self.index if self.resolved else min(1.0, _SIGMAS * self.noise)
 
     @property
     def verdict(self) -> str:
         """``equilibrium``, ``near`` or ``off``, by `at_most` over all steps; or ``unknown``."""
-        whole = self.at_most * self.steps
+        total = self.at_most * self.steps
         if not self.gross:
             return "unknown"
-        if whole <= HARMLESS:
+        if total <= HARMLESS:
             return "equilibrium"
-        if whole <= HARMFUL:
+        if total <= HARMFUL:
             return "near"
         return "off" if self.resolved else "unknown"
 
@@ -118,7 +118,7 @@ def exchanges(trajectory: Trajectory) -> list[Exchange]:
                 int(samples[f"{name}_{stage}_{way}"][last] - samples[f"{name}_{stage}_{way}"][0])
                 for way in ("up", "down")
             )
-            if min(up, down) >= 0 < up + down:  # a damaged file may say anything
+            if min(up, down) >= 0 < up + down:  # a damaged file may hold any number
                 steps = above if stage == "deep" else 1
                 found.append(Exchange(hop_class, stage, up, down, steps))
     return found

@@ -1,10 +1,9 @@
-"""Voids as a microscope sees them: on lines over the interface.
+"""Voids on cross-section lines over the interface, as in operando microscopy.
 
-A cut along the normal shows a strip of the interface, and what counts there is where the strip
-meets voids: the operando paper (Zhao et al., Nat. Commun. 2025, doi:10.1038/s41467-025-59567-8,
-Fig. 1b–e) reports contact loss, the number of voids, and box charts of their widths and heights. A
-void cut twice by one line is two voids there, one beside the line is none, and a wide void is met
-by more lines than a narrow one.
+A cut along the normal shows a line of the interface. The operando paper (Zhao et al., Nat. Commun.
+2025, doi:10.1038/s41467-025-59567-8, Fig. 1b–e) reports contact loss, the number of voids, and box
+charts of their widths and heights on such lines. A void that a line cuts twice counts twice, one
+beside the line does not count, and a wide void is on more lines than a narrow one.
 
     section = kmc.cross_section(t)
     section.table        # one row for each frame
@@ -20,10 +19,12 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from kmc.analysis.frames import Progress, chosen_frames, each_frame, frame_columns
+from kmc.analysis.frames import chosen_frames, each_frame, frame_columns
 from kmc.analysis.shapes import planes_spanned
 from kmc.analysis.voids import DEFAULT_MIN_SIZE, find
 from kmc.common.formatting import figure, plural
+from kmc.common.progress import FrameProgress
+from kmc.common.units import A_per_nm
 from kmc.errors import InputError
 from kmc.model.lattice import Lattice
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from kmc.trajectory.reader import Trajectory
 
 _nm_per_100_um = 1e5
-_A_per_nm = 10.0
 _QUARTILES = {"min": 0.0, "q1": 0.25, "median": 0.5, "q3": 0.75, "max": 1.0}
 
 
@@ -44,7 +44,7 @@ def cross_section(
     depth_nm: float | None = None,
     min_size: int = DEFAULT_MIN_SIZE,
     frames: slice | Sequence[int] | None = None,
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
 ) -> CrossSection:
     """Cut a trajectory, or one occupancy, along lines over the interface.
 
@@ -53,15 +53,15 @@ def cross_section(
     t : Trajectory or ndarray of uint8, shape (n_sites,)
         An occupancy needs its `lattice`.
     n_lines : int, optional
-        Evenly spaced lines; all rows of cells by default, which weighs the whole interface alike.
+        Number of evenly spaced lines; one for each row of cells by default.
     direction : {"x", "y"}
         Direction of the lines.
     depth_nm : float, optional
-        How deep the microscope sees into the cut; one row of cells by default, and whole rows at
-        any depth. A pixel, one cell of the lattice wide and one atomic layer high, is void where
-        at least half of its sites are.
+        Depth of the cut that is seen; one row of cells by default, rounded to whole rows. A pixel,
+        one cell of the lattice wide and one atomic layer high, is void where at least half of its
+        sites are.
     min_size : int
-        Fewest connected vacancies that make a void; smaller clusters are not seen.
+        Smallest number of connected vacancies of a void; smaller clusters are ignored.
     frames : slice or sequence of int, optional
         Frames to look at; all by default.
     progress : callable, optional
@@ -86,7 +86,7 @@ def cross_section(
         indices = chosen_frames(t, frames)
         columns = frame_columns(t, indices)
         occupancies = (frame.occupancy for frame in each_frame(t, indices, progress))
-    if lattice.boundary != "interface":
+    if not lattice.has_interface:
         raise InputError("a periodic box has no interface to cut", advice="Use kmc.voids(t).")
     if direction not in ("x", "y"):
         raise InputError(f"direction = {direction!r} is not known", advice='Choose "x" or "y".')
@@ -96,7 +96,7 @@ def cross_section(
 
 
 class _Cut:
-    """Which sites a line shows, and at what scale.
+    """Sites on each line, and the size of their pixels.
 
     Attributes
     ----------
@@ -112,10 +112,10 @@ class _Cut:
         self.lattice, self.direction = lattice, direction
         along = 0 if direction == "x" else 1
         n_rows = lattice.cells[1 - along]
-        row_nm = lattice.box_A[1 - along] / n_rows / _A_per_nm
-        self.length_nm = float(lattice.box_A[along] / _A_per_nm)
+        row_nm = lattice.box_A[1 - along] / n_rows / A_per_nm
+        self.length_nm = float(lattice.box_A[along] / A_per_nm)
         self.pixel_nm = self.length_nm / lattice.cells[along]
-        self.layer_nm = lattice.layer_spacing_A / _A_per_nm
+        self.layer_nm = lattice.layer_spacing_A / A_per_nm
         n_lines = n_rows if n_lines is None else n_lines
         if not 1 <= n_lines <= n_rows:
             raise InputError(
@@ -181,15 +181,15 @@ def voids_on_lines(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     highest = np.zeros(n_voids, dtype=int)
     np.minimum.at(lowest, void, layer)
     np.maximum.at(highest, void, layer)
-    home = np.zeros(n_voids, dtype=int)
-    home[void] = line
+    line_of = np.zeros(n_voids, dtype=int)
+    line_of[void] = line
     seen = np.flatnonzero(lowest == 0)
-    seen = seen[np.argsort(home[seen], kind="stable")]
-    return home[seen], planes_spanned(along[seen], periodic=True), highest[seen] + 1
+    seen = seen[np.argsort(line_of[seen], kind="stable")]
+    return line_of[seen], planes_spanned(along[seen], periodic=True), highest[seen] + 1
 
 
 class CrossSection:
-    """What lines over the interface show; made by `cross_section`.
+    """Voids on lines over the interface; made by `cross_section`.
 
     Attributes
     ----------

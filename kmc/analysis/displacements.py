@@ -29,10 +29,10 @@ class Estimate:
 
 
 def block_ratio(numerators, denominators, unit: str = "1", blocks: int = BLOCKS) -> Estimate:
-    """Ratio of two sums over consecutive stretches of a run, with its error.
+    """Ratio of two sums over consecutive intervals of a run, with its error.
 
-    The stretches are gathered into at most `blocks` equal blocks; the scatter of the blocks about
-    the ratio gives the error (delta method). Blocks must be longer than what the run remembers.
+    The intervals are grouped into at most `blocks` equal blocks; the scatter of the blocks about
+    the ratio gives the error (delta method). Blocks must be longer than the correlation time.
 
     Parameters
     ----------
@@ -64,9 +64,9 @@ def hop_vectors_nm(lattice: Lattice, site_from, site_to) -> np.ndarray:
 
 
 def identities(leaves: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which hops belong to one particle.
+    """Assign hops to particles.
 
-    Whoever leaves a site came with the last hop that arrived there, or was there from the start.
+    A particle that leaves a site arrived there with the last hop to it, or was there initially.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def identities(leaves: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, np.
     Returns
     -------
     particle : ndarray of int64, shape (n,)
-        First hop of the particle, which stands for it.
+        First hop of the particle, which identifies it.
     before : ndarray of int64, shape (n,)
         Its hop before this one; −1 for its first.
     """
@@ -88,7 +88,7 @@ def identities(leaves: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, np.
     known = (place >= 0) & (arrives[candidate] == leaves)
     before = np.where(known, candidate, -1)
     particle = np.where(known, candidate, np.arange(n))
-    while True:  # jump over twice as many hops each time
+    while True:  # pointer doubling
         further = particle[particle]
         if np.array_equal(further, particle):
             return particle, before

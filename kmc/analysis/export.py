@@ -1,8 +1,8 @@
-"""Trajectories for other programs: extended XYZ of the atoms, CSV and Parquet of the tables."""
+"""Export of trajectories: extended XYZ of the atoms, CSV and Parquet of the tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from kmc.analysis import voids
 from kmc.analysis.history import voids as void_history
-from kmc.common.outputs import check_new, replacing
+from kmc.common.outputs import ATOM_ENDINGS, TABLE_ENDINGS, check_output, replacing
+from kmc.common.progress import FrameProgress
 from kmc.errors import InputError
 from kmc.model.lattice import Lattice
 from kmc.trajectory.frame_selection import choose_frames
@@ -20,8 +21,6 @@ from kmc.trajectory.tables import Frame
 if TYPE_CHECKING:
     import pandas as pd
 
-ATOM_ENDINGS = (".xyz", ".extxyz")
-TABLE_ENDINGS = (".csv", ".parquet")
 _PROPERTIES = "species:S:1:pos:R:3:layer:I:1:void:I:1"
 _ROW = "%s %.4f %.4f %.4f %d %d"
 SYMBOLS = np.array(["X", "Li", "Mg"])  # X is ASE's and OVITO's name for what is no element
@@ -35,7 +34,7 @@ def export_xyz(
     vacancies: bool = False,
     min_size: int = voids.DEFAULT_MIN_SIZE,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: FrameProgress | None = None,
 ) -> int:
     """Write frames as extended XYZ, which OVITO and ASE read.
 
@@ -54,7 +53,7 @@ def export_xyz(
     vacancies : bool
         Write vacancies too, as particles of the species X.
     min_size : int
-        Fewest connected vacancies that make a void.
+        Smallest number of connected vacancies of a void.
     overwrite : bool
         Replace `path` where it exists.
     progress : callable, optional
@@ -70,9 +69,9 @@ def export_xyz(
     InputError
         There is no such frame, or the file cannot be written.
     """
-    path = check_new(Path(path), ATOM_ENDINGS, force=overwrite)
+    path = check_output(path, overwrite, ATOM_ENDINGS)
     chosen = choose_frames(frames, len(trajectory.frames))
-    with replacing(path) as beside, beside.open("w", encoding="utf-8") as file:
+    with replacing(path) as draft, draft.open("w", encoding="utf-8") as file:
         for done, index in enumerate(chosen):
             if progress:
                 progress(done, len(chosen))
@@ -86,7 +85,7 @@ def _xyz(trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int) -
     lattice, occupancy = trajectory.lattice, frame.occupancy
     shown = np.arange(lattice.n_sites) if vacancies else np.flatnonzero(occupancy)
     edges = lattice.box_A
-    closed = lattice.boundary == "interface"
+    closed = lattice.has_interface
     box = " ".join(f"{edges[i] if i == j else 0:.6f}" for i in range(3) for j in range(3))
     columns = [
         SYMBOLS[occupancy[shown]].tolist(),
@@ -122,9 +121,9 @@ def table_of(
     *,
     frames: str | int | slice | Iterable[int] | None = None,
     min_size: int = voids.DEFAULT_MIN_SIZE,
-    progress: Callable[[int, int], None] | None = None,
+    progress: FrameProgress | None = None,
 ) -> pd.DataFrame:
-    """The table of the samples, of the voids frame by frame, or of the events of their lives.
+    """The table of the samples, of the voids in each frame, or of the events between frames.
 
     Parameters
     ----------
@@ -153,19 +152,19 @@ def export_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = Fal
     InputError
         The ending is another one, the file cannot be written, or Parquet needs pyarrow.
     """
-    path = check_new(Path(path), TABLE_ENDINGS, force=overwrite)
+    path = check_output(path, overwrite, TABLE_ENDINGS)
     parquet = path.suffix.lower() == ".parquet"
     if parquet:
         check_parquet(path)
-    with replacing(path) as beside:
+    with replacing(path) as draft:
         if parquet:
-            table.to_parquet(beside, index=False)
+            table.to_parquet(draft, index=False)
         else:
-            table.to_csv(beside, index=False)
+            table.to_csv(draft, index=False)
 
 
 def check_parquet(path: Path) -> None:
-    """Tell in advance that Parquet can be written."""
+    """Check that Parquet can be written."""
     from importlib.util import find_spec
 
     if find_spec("pyarrow") is None:

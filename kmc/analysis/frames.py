@@ -1,52 +1,33 @@
-"""Which frames of a trajectory an analysis looks at, and when they were."""
+"""Frames of a trajectory that an analysis uses, and their times and capacities."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kmc.errors import InputError
+from kmc.common.progress import FrameProgress
+from kmc.trajectory.frame_selection import choose_frames
 
 if TYPE_CHECKING:
     from kmc.trajectory.reader import Trajectory
     from kmc.trajectory.tables import Frame
 
-Progress = Callable[[int, int], None]
-
 
 def chosen_frames(t: Trajectory, frames: slice | Sequence[int] | None) -> list[int]:
-    """Numbers of the frames asked for, ascending; all without a wish.
+    """Numbers of the selected frames, ascending and each once; all by default.
 
     Raises
     ------
     InputError
         The trajectory has no frames, or not these.
     """
-    n_frames = len(t.frames)
-    if not n_frames:
-        raise InputError(
-            f"{t.path} has no frames yet",
-            advice="A run writes its first frame at the start; output.frame_every_… sets the rest.",
-        )
-    if frames is None or isinstance(frames, slice):
-        indices = list(range(n_frames))[frames or slice(None)]
-    else:
-        asked = [int(index) for index in np.atleast_1d(np.asarray(frames))]
-        outside = [index for index in asked if not -n_frames <= index < n_frames]
-        if outside:
-            raise InputError(
-                f"frame {outside[0]}: {t.path} holds {n_frames} frames, 0 to {n_frames - 1}"
-            )
-        indices = sorted({index % n_frames for index in asked})
-    if not indices:
-        raise InputError(f"no frames are left of the {n_frames} in {t.path}: frames = {frames!r}")
-    return indices
+    return sorted(set(choose_frames(frames, len(t.frames), t.path)))
 
 
 def frame_columns(t: Trajectory, indices: Sequence[int]) -> dict[str, np.ndarray]:
-    """Frame number and the three clocks of these frames."""
+    """Number, capacity and time of the frames, as columns of a table."""
     chosen = np.asarray(indices, dtype=int)
     return {
         "frame": chosen,
@@ -57,9 +38,9 @@ def frame_columns(t: Trajectory, indices: Sequence[int]) -> dict[str, np.ndarray
 
 
 def each_frame(
-    t: Trajectory, indices: Sequence[int], progress: Progress | None = None
+    t: Trajectory, indices: Sequence[int] | np.ndarray, progress: FrameProgress | None = None
 ) -> Iterator[Frame]:
-    """These frames; `progress` is told how many are done, and of how many."""
+    """The frames one after the other; `progress` is called after each."""
     for done, index in enumerate(indices):
         yield t.frames[index]
         if progress is not None:

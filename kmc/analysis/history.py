@@ -1,4 +1,4 @@
-"""The voids of a whole trajectory: what they are, and what becomes of them.
+"""The voids of a trajectory, tracked from frame to frame.
 
 voids = kmc.voids(t)
 voids.table, voids.events, voids.counts, voids.tracks    # DataFrames
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.analysis import tracking
-from kmc.analysis.frames import Progress, chosen_frames, each_frame, frame_columns
+from kmc.analysis.frames import chosen_frames, each_frame, frame_columns
 from kmc.analysis.voids import DEFAULT_MIN_SIZE, Voids, find
 from kmc.common.formatting import plural
+from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
 from kmc.model.lattice import Lattice
@@ -47,17 +48,17 @@ def voids(
     *,
     overlap: float = tracking.OVERLAP,
     reach_nm: float = tracking.REACH_nm,
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
 ) -> VoidHistory:
-    """Find the voids of a trajectory and follow them from frame to frame.
+    """Find the voids of a trajectory and track them from frame to frame.
 
     Parameters
     ----------
     t : Trajectory
     min_size : int
-        Fewest connected vacant sites (first and second neighbours) that make a void.
+        Smallest number of connected vacant sites (first and second neighbours) of a void.
     frames : slice or sequence of int, optional
-        Frames to look at; all by default.
+        Frames to analyse; all by default.
     overlap, reach_nm : float
         When two voids of consecutive frames are one: see `kmc.analysis.tracking`.
     progress : callable, optional
@@ -66,7 +67,7 @@ def voids(
     Raises
     ------
     InputError
-        There are no such frames, or `min_size`, `overlap` or `reach_nm` make no sense.
+        There are no such frames, or `min_size`, `overlap` or `reach_nm` is out of range.
 
     Examples
     --------
@@ -98,18 +99,18 @@ class VoidHistory:
         height_nm, extent_x_nm, extent_y_nm, contact_sites, contact_area_nm2, aspect_ratio,
         wetting_angle_deg, x_nm, y_nm, z_nm. See `kmc.analysis.voids.Void` for the measures.
     events : DataFrame
-        What happened between two frames, given with the later one: kind (nucleation, growth,
+        Events between two frames, listed with the later one: kind (nucleation, growth,
         shrinkage, coalescence, split, collapse), frame, capacity_monolayers, capacity_mAh_cm2,
         time_s, parents and children (tuples of tracks), parent_voids and child_voids (the same by
         void number in the frame before and in this one), volume_change_sites, volume_change_nm3.
         Voids that are there in the first frame have no nucleation.
     counts : DataFrame
-        One row for each frame: frame, the three clocks, voids, lone_vacancies, small_clusters,
+        One row for each frame: frame, time and capacities, voids, lone_vacancies, small_clusters,
         vacancies, vacancies_in_voids, largest_sites, and mean, median and max of width and height.
     tracks : DataFrame
-        One row for each life: track, first_frame, last_frame, frames, born (start, nucleation or
-        split), died (end, coalescence, split or collapse), the clocks at both ends, max_sites,
-        max_width_nm.
+        One row for each track: track, first_frame, last_frame, frames, born (start, nucleation or
+        split), died (end, coalescence, split or collapse), times and capacities at both ends,
+        max_sites, max_width_nm.
     graph : DataFrame
         The links between frames: frame, void, next_frame, next_void, shared_sites,
         by (overlap or distance), track, next_track.
@@ -141,7 +142,7 @@ class VoidHistory:
         self._follow()
 
     def _take(self, found: Voids) -> None:
-        """Keep what is needed of a frame; its label array, as large as the box, is not."""
+        """Store the voids of a frame, without the label array of the box."""
         sites = np.flatnonzero(found.labels)
         self._snapshots.append(
             tracking.Snapshot(
@@ -173,9 +174,9 @@ class VoidHistory:
         self._counts.append(row)
 
     def _links(self, step: int = 1) -> list[tuple[int, int, tracking.Links]]:
-        """Places of each two frames `step` apart, and the links between their voids."""
+        """Indices of frames `step` apart, and the links between their voids."""
         box = self.lattice.box_A / A_per_nm
-        periodic = (True, True, self.lattice.boundary == "periodic")
+        periodic = (True, True, not self.lattice.has_interface)
         rules = {"overlap": self.overlap, "reach_nm": self.reach_nm}
         places = range(0, len(self._snapshots), step)
         return [
@@ -254,7 +255,7 @@ class VoidHistory:
     def events(self) -> pd.DataFrame:
         import pandas as pd
 
-        site_nm3 = self.lattice.site_area_A2 * self.lattice.layer_spacing_A / 1000
+        site_nm3 = self.lattice.site_area_A2 * self.lattice.layer_spacing_A / A_per_nm**3
         rows = []
         for a, b, links in self._edges:
             clocks = {name: values[b] for name, values in self._columns.items()}
@@ -315,7 +316,7 @@ class VoidHistory:
         )
         return rows.reset_index()
 
-    # --- questions -------------------------------------------------------------------------------
+    # --- single frames and cadence ---------------------------------------------------------------
 
     def labels(self, frame: int) -> np.ndarray:
         """Void of each site in a frame, int32 of shape (n_sites,): the void numbers of `table`.
@@ -328,7 +329,7 @@ class VoidHistory:
         Raises
         ------
         InputError
-            The frame is not among those looked at.
+            The frame is not part of the history.
         """
         number = self.frames[frame] if -len(self.frames) <= frame < 0 else frame
         if number not in self.frames:
@@ -342,10 +343,10 @@ class VoidHistory:
         return labels
 
     def cadence_report(self, every: Sequence[int] = (1, 2, 4)) -> pd.DataFrame:
-        """Events that the same run would show with fewer frames.
+        """Numbers of events as a function of the number of frames.
 
-        Counts that halve with half of the frames are made by the cadence; counts that stay are
-        properties of the run. A void that lives shorter than the time between frames is in none.
+        Counts that halve with half of the frames are artefacts of the cadence; constant counts are
+        properties of the run. Voids that exist only between two frames are not seen.
 
         Parameters
         ----------
@@ -403,8 +404,8 @@ class VoidHistory:
             f"in {plural(len(self), 'frame')}"
         ]
         kinds = self.events.kind.value_counts()
-        told = [f"{kind} {kinds[kind]}" for kind in tracking.KINDS if kind in kinds]
-        lines.append(f"  events   {', '.join(told) or 'none'}")
+        counts = [f"{kind} {kinds[kind]}" for kind in tracking.KINDS if kind in kinds]
+        lines.append(f"  events   {', '.join(counts) or 'none'}")
         if self._counts:
             last = self._counts[-1]
             lines.append(

@@ -1,4 +1,4 @@
-"""Mg and vacancies by atomic layer, and around each other.
+"""Profiles of Mg and vacancies by atomic layer, and their pair distribution.
 
 profiles = kmc.profiles(t)
 profiles.table        # by frame and layer, as a line scan across the interface shows it
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from kmc.analysis.frames import Progress, chosen_frames, each_frame, frame_columns
+from kmc.analysis.frames import chosen_frames, each_frame, frame_columns
 from kmc.analysis.voids import open_height_nm
 from kmc.common.formatting import figure, plural
+from kmc.common.progress import FrameProgress
+from kmc.common.units import A_per_nm
 from kmc.errors import InputError
 from kmc.model.hamiltonian import LI, MG, VACANCY
 from kmc.model.lattice import Lattice
@@ -26,15 +28,13 @@ if TYPE_CHECKING:
 
     from kmc.trajectory.reader import Trajectory
 
-_A_per_nm = 10.0
-
 
 def profiles(
     t: Trajectory,
     frames: slice | Sequence[int] | None = None,
     *,
     bulk_layers: tuple[int, int] | None = None,
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
 ) -> Profiles:
     """Composition of a trajectory by layer.
 
@@ -42,9 +42,9 @@ def profiles(
     ----------
     t : Trajectory
     frames : slice or sequence of int, optional
-        Frames to look at; all by default.
+        Frames to analyse; all by default.
     bulk_layers : (int, int), optional
-        First and last layer of what counts as bulk; the upper third of the box by default, all of
+        First and last layer of the bulk; the upper third of the box by default, all of
         it where there is no interface. The operando paper takes it 20 µm from the collector.
     progress : callable, optional
         Called with the number of frames done and to do.
@@ -83,11 +83,11 @@ def species_by_layer(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
 def vacancies_around_mg(
     occupancy: np.ndarray, lattice: Lattice, r_max_nm: float = 1.2
 ) -> pd.DataFrame:
-    """How many vacancies lie at each distance from Mg, against vacancies at random.
+    """Pair distribution of Mg and vacancies, relative to random positions of the vacancies.
 
-    Random means: the vacancies of each layer anywhere in that layer. So neither the layers that
-    vacancies prefer nor the edges of the box show, and ``g = 1`` is no preference; below 1 Mg
-    repels vacancies.
+    The reference has the vacancies of each layer at random within that layer, so that neither their
+    profile nor the edges of the box contribute: ``g = 1`` is no preference, below 1 Mg repels
+    vacancies.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def vacancies_around_mg(
         0 vacancy, 1 Li, 2 Mg.
     lattice : Lattice
     r_max_nm : float
-        Farthest distance.
+        Largest distance.
 
     Returns
     -------
@@ -112,14 +112,14 @@ def vacancies_around_mg(
     import pandas as pd
 
     occupancy = np.asarray(occupancy)
-    periodic = np.array([True, True, lattice.boundary == "periodic"])
-    most_nm = float(lattice.box_A[periodic].min()) / 2 / _A_per_nm
+    periodic = np.array([True, True, not lattice.has_interface])
+    most_nm = float(lattice.box_A[periodic].min()) / 2 / A_per_nm
     if not 0 < r_max_nm <= most_nm:
         raise InputError(
             f"r_max_nm = {r_max_nm}: half of the box is {figure(most_nm, 'nm')}",
             advice="Distances beyond it are not unique.",
         )
-    radii = _site_distances(r_max_nm * _A_per_nm / lattice.lattice_parameter_A)
+    radii = _site_distances(r_max_nm * A_per_nm / lattice.lattice_parameter_A)
     radii = radii * lattice.lattice_parameter_A
     between = np.concatenate(([radii[0] / 2], (radii[:-1] + radii[1:]) / 2, [radii[-1] + 0.01]))
     points = lattice.positions_A
@@ -143,7 +143,7 @@ def vacancies_around_mg(
         error = np.where(expected > 0, np.sqrt(pairs) / expected, np.nan)
     return pd.DataFrame(
         {
-            "r_nm": radii / _A_per_nm,
+            "r_nm": radii / A_per_nm,
             "pairs": pairs.astype(np.int64),
             "expected": expected,
             "g": g,
@@ -174,12 +174,12 @@ class Profiles:
         the metal), and, over the bulk of the same frame, vacancy_relative, mg_relative (per site:
         the intensity of a line scan) and mg_enrichment (of the metal). NaN where bulk has none.
     interface : DataFrame
-        One row for each frame: frame, the three clocks, mg_coverage, li_coverage and
+        One row for each frame: frame, time and capacities, mg_coverage, li_coverage and
         vacancy_coverage of L1 (of its sites), mg_enrichment_L1 (fraction in the metal of L1 over
         that of bulk), mg_excess_nm2 (Mg in the box beyond bulk composition of the metal there, for
         each nm² of interface), bulk_mg_fraction, bulk_vacancy_fraction, mean_gap_nm and
         roughness_nm (mean and root mean square of the height of the first metal over each L1 site).
-        In a periodic box what belongs to an interface is NaN.
+        In a periodic box the columns of the interface are NaN.
     counts : ndarray of int64, shape (n_frames, n_layers, 3)
         Vacancies, Li and Mg.
     bulk_layers : (int, int)
@@ -205,7 +205,7 @@ class Profiles:
         table = {name: np.repeat(values, n_layers) for name, values in columns.items()}
         layers = np.arange(1, n_layers + 1)
         table["layer"] = np.tile(layers, n_frames)
-        table["z_nm"] = (table["layer"] - 1) * lattice.layer_spacing_A / _A_per_nm
+        table["z_nm"] = (table["layer"] - 1) * lattice.layer_spacing_A / A_per_nm
         table["vacancy_fraction"] = per_site[..., VACANCY].ravel()
         table["mg_fraction"] = in_metal.ravel()
         table["mg_per_site"] = per_site[..., MG].ravel()
@@ -216,7 +216,7 @@ class Profiles:
         self.table: pd.DataFrame = pd.DataFrame(table)
 
         unknown = 1.0 if t.has_interface else np.nan
-        area_nm2 = lattice.box_A[0] * lattice.box_A[1] / _A_per_nm**2
+        area_nm2 = lattice.area_A2 / A_per_nm**2
         metal = counts[..., LI].sum(axis=1) + counts[..., MG].sum(axis=1)
         excess = counts[..., MG].sum(axis=1) - bulk_metal * metal
         self.interface: pd.DataFrame = pd.DataFrame(
@@ -246,7 +246,7 @@ class Profiles:
         return vacancies_around_mg(t.frames[frame].occupancy, t.lattice, r_max_nm)
 
     def plot(self, **options: Any) -> Any:
-        """Profiles at some moments, coverage and roughness; a matplotlib figure."""
+        """Profiles at several times, coverage and roughness; a matplotlib figure."""
         from kmc.plotting.draw import plot_profiles
 
         return plot_profiles(self, **options)

@@ -1,4 +1,4 @@
-"""Ripening of voids at rest: large ones grow at the expense of small ones (Gibbs–Thomson).
+"""Ripening of voids during a rest: large ones grow at the expense of small ones (Gibbs–Thomson).
 
 Lens-shaped voids on an interface that exchange vacancies along it have r³ ∝ t where the exchange
 across their rim is the slow step, since r² dr/dt ∝ r · (1/r), and r⁴ ∝ t where diffusion between
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kmc.analysis import voids
-from kmc.analysis.frames import Progress, each_frame
+from kmc.analysis.frames import each_frame
+from kmc.common.progress import FrameProgress
+from kmc.common.units import A_per_nm
 from kmc.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,13 +24,13 @@ if TYPE_CHECKING:
 
     from kmc.trajectory.reader import Trajectory
 
-_FEWEST = 3  # voids at the end, below which a mean size says nothing about ripening
-_LEAST_GROWTH = 1.5  # of the mean radius; r^n for n = 2, 3, 4 look alike below it
+_FEWEST = 3  # voids at the end that a mean size needs
+_LEAST_GROWTH = 1.5  # of the mean radius; r^n for n = 2, 3, 4 cannot be distinguished below it
 
 
 @dataclass(frozen=True)
 class Ripening:
-    """Void sizes through a rest; made by `measure`.
+    """Void sizes during a rest; made by `measure`.
 
     Attributes
     ----------
@@ -43,7 +45,7 @@ class Ripening:
     growth : float
         Mean radius at the end over that at the beginning.
     measurable : bool
-        Whether the mean radius grew enough, and enough voids are left, to speak of an exponent.
+        Whether the mean radius grew enough, and enough voids are left, for an exponent.
     scaling : bool
         Whether, besides, the exponent is within two standard errors of 1/4 or 1/3, or between them.
     """
@@ -66,34 +68,34 @@ class Ripening:
 
     def plot(self):
         """Void sizes and mean radius against the time of the rest; a figure."""
-        from kmc.plotting.ripening import ripening_picture
+        from kmc.plotting.statistics import ripening_picture
 
         return ripening_picture(self)
 
     def __repr__(self) -> str:
         first, last = self.table.iloc[0], self.table.iloc[-1]
-        said = f"exponent {self.exponent:.2f} ± {self.exponent_error:.2f}"
+        text = f"exponent {self.exponent:.2f} ± {self.exponent_error:.2f}"
         if not self.measurable:
-            said += ", which says nothing: too little growth or too few voids"
+            text += ", not significant: too little growth or too few voids"
         elif not self.scaling:
-            said += ", not the 1/4 to 1/3 of the scaling regime"
+            text += ", outside the 1/4 to 1/3 of the scaling regime"
         return (
             f"Ripening over {last.rest_s:.3g} s: {first.voids:.0f} voids to {last.voids:.0f}, mean "
-            f"radius {first.mean_radius_nm:.3g} nm to {last.mean_radius_nm:.3g} nm; {said}"
+            f"radius {first.mean_radius_nm:.3g} nm to {last.mean_radius_nm:.3g} nm; {text}"
         )
 
 
 def measure(
-    t: Trajectory, *, min_size: int = voids.DEFAULT_MIN_SIZE, progress: Progress | None = None
+    t: Trajectory, *, min_size: int = voids.DEFAULT_MIN_SIZE, progress: FrameProgress | None = None
 ) -> Ripening:
-    """Void sizes through the rest of a run.
+    """Void sizes during the rest of a run.
 
     Parameters
     ----------
     t : Trajectory
         Of a run with a ``[rest]``.
     min_size : int
-        Fewest connected vacancies that make a void.
+        Smallest number of connected vacancies of a void.
     progress : callable, optional
         Called with the number of frames done and to do.
 
@@ -113,7 +115,7 @@ def measure(
             advice="Give the run a [rest] with time_s, and frame_every_s where 10 are too few.",
         )
     rows, volumes = [], []
-    site_nm3 = float(np.prod(t.lattice.box_A)) / t.lattice.n_sites / 1e3
+    site_nm3 = float(np.prod(t.lattice.box_A)) / t.lattice.n_sites / A_per_nm**3
     for frame in each_frame(t, chosen, progress):
         sizes = np.array([v.volume for v in voids.find(frame.occupancy, t.lattice, min_size)])
         radii = np.cbrt(3 * sizes * site_nm3 / (4 * np.pi))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from kmc.common.units import A_per_nm
 from kmc.model.lattice import Lattice
 
-LEAST_CONTACT_SITES = 20  # of a void whose wetting angle means something: about 5 atoms across
-_A_per_nm = 10.0
+LEAST_CONTACT_SITES = 20  # that a wetting angle needs: about 5 atoms across
 _ANGLES = np.linspace(1e-3, np.pi - 1e-3, 4001)  # of the void, rad
 
 
 def planes_spanned(present: np.ndarray, periodic: bool) -> np.ndarray:
     """Planes from the lowest to the highest one present, for each row of (n_groups, n_planes).
 
-    In a periodic box all planes but the longest empty stretch, over the boundary.
+    In a periodic box all planes except the longest empty interval, over the boundary.
     """
     n_planes = present.shape[1]
     if periodic:
@@ -25,7 +25,7 @@ def planes_spanned(present: np.ndarray, periodic: bool) -> np.ndarray:
 
 
 def _span(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First plane behind the longest empty stretch of a ring, and planes from there on."""
+    """First plane after the longest empty interval of a ring, and the number of planes spanned."""
     n_planes = present.shape[1]
     if not len(present):
         return np.zeros(0, dtype=int), np.zeros(0, dtype=int)
@@ -60,10 +60,10 @@ def place_in_box(
     in_layer: np.ndarray,
     lattice: Lattice,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where groups of sites lie, and how far they reach, over the periodic boundaries.
+    """Centroids and extents of groups of sites, over the periodic boundaries.
 
-    A group is cut open at its longest empty stretch and averaged from there; one that leaves no
-    plane empty has no place of its own, and the direction of its mean phase stands for it.
+    A group is unwrapped at its longest empty interval and averaged; for one without an empty plane
+    the centroid is the phase of its mean on the unit circle.
 
     Parameters
     ----------
@@ -88,14 +88,14 @@ def place_in_box(
         count = np.bincount(members * len(planes) + index, minlength=n_groups * len(planes))
         count = count.reshape(n_groups, len(planes))
         spanned = planes_spanned(count > 0, periodic=True)
-        extents.append(spanned * reach / len(planes) / _A_per_nm)
+        extents.append(spanned * reach / len(planes) / A_per_nm)
         centroid[:, axis] = _mean_on_ring(count, planes, reach)
     planes, reach = planes_A(lattice, 2), lattice.box_A[2]
-    if lattice.boundary == "periodic":
+    if not lattice.has_interface:
         centroid[:, 2] = _mean_on_ring(in_layer, planes, reach)
     elif n_groups:
         centroid[:, 2] = in_layer @ planes / in_layer.sum(axis=1)
-    return centroid / _A_per_nm, extents[0], extents[1]
+    return centroid / A_per_nm, extents[0], extents[1]
 
 
 def _mean_on_ring(count: np.ndarray, planes: np.ndarray, reach: float) -> np.ndarray:
@@ -127,7 +127,7 @@ def wetting_angle_deg(
         V / A^(3/2) = (2 + cos α)(1 − cos α)² / (3 √π sin³ α)
 
     and the metal has θ = 180° − α, as in F(θ) = (2 − cos θ)(1 + cos θ)²/4 of a lens void. Voids of
-    a lattice have facets: the angle tells flat from tall, not the Young angle to a degree.
+    a lattice have facets: the angle distinguishes flat from tall, not Young angles of a degree.
 
     Parameters
     ----------

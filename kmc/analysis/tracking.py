@@ -1,12 +1,12 @@
-"""Life stories: which void of one frame is which void of the next.
+"""Tracking: matches the voids of consecutive frames.
 
 Voids are matched by the sites they share. Two voids are linked when they share at least `overlap`
-of the smaller one's sites, and a void that shares sites but with none enough is linked to the one
-it shares most with. Voids without a shared site, which diffusion may have carried away between two
-frames, are then paired with the nearest one left of the other frame, within `reach_nm` between
+of the smaller one's sites, and a void that shares fewer with every other is linked to the one it
+shares most with. Voids without a shared site, which may have moved by diffusion between two frames,
+are then paired with the nearest unpaired one of the other frame, within `reach_nm` between
 centroids over the periodic boundaries, nearest pairs first.
 
-The links of two frames tell the events:
+The links of two frames define the events:
 
 ==============  =================================================================================
 nucleation      a void without a parent: it reached ``min_size`` since the frame before
@@ -17,8 +17,8 @@ coalescence     a void with several parents
 split           a void with several children
 ==============  =================================================================================
 
-What happens and is undone between two frames leaves no trace, and several events of one void
-between two frames are seen as one: see `history.VoidHistory.cadence_report`.
+Events that are reversed between two frames are not seen, and several events of one void between two
+frames are seen as one: see `history.VoidHistory.cadence_report`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REACH_nm = 1.0
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The voids of one frame, as far as matching needs them.
+    """The voids of one frame, as used for matching.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Links:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened between two frames; voids are numbered from 0."""
+    """An event between two frames; voids are numbered from 0."""
 
     kind: str
     parents: tuple[int, ...]
@@ -107,7 +107,7 @@ def link(
     overlap : float
         Fraction of the smaller void's sites that two voids must share.
     reach_nm : float
-        Farthest that a void without shared sites may have moved; 0 for none.
+        Largest displacement of a void without shared sites; 0 for none.
     """
     _, i, j = np.intersect1d(before.sites, after.sites, assume_unique=True, return_indices=True)
     pairs, shared = np.unique(
@@ -116,7 +116,7 @@ def link(
     )
     parent, child = np.divmod(pairs, max(1, len(after)))
     enough = shared >= overlap * np.minimum(before.volume[parent], after.volume[child])
-    for one in (parent, child):  # a void that shares a little only belongs to its best match
+    for one in (parent, child):  # a void below the overlap is linked to its best match
         served = np.isin(one, one[enough])
         order = np.lexsort((-shared, one))
         best = order[np.unique(one[order], return_index=True)[1]]
@@ -134,7 +134,7 @@ def link(
 
 
 def _nearest(before, after, box_nm, periodic, reach_nm) -> list[tuple[int, int]]:
-    """Pairs of points at most so far apart, each point once, nearest first."""
+    """Pairs of points within `reach_nm`, each point once, nearest first."""
     if not (len(before) and len(after) and reach_nm > 0):
         return []
     ring = np.where(periodic, box_nm, 0.0)  # 0: not periodic
@@ -156,11 +156,11 @@ def _nearest(before, after, box_nm, periodic, reach_nm) -> list[tuple[int, int]]
 
 
 def events(before: Snapshot, after: Snapshot, links: Links) -> Iterator[Event]:
-    """What happened between two frames, in the order of `KINDS`.
+    """Events between two frames, in the order of `KINDS`.
 
-    ``volume_change`` is what the voids after the event have more than those before it, in sites. A
-    void that takes part in a coalescence and a split counts in both with its full volume. A void
-    that only keeps its volume makes no event.
+    ``volume_change`` is the volume of the voids after the event minus that before it, in sites. A
+    void that takes part in a coalescence and a split counts in both with its full volume. A void of
+    constant volume has no event.
     """
     children = _partners(links.parent, links.child, len(before))
     parents = _partners(links.child, links.parent, len(after))
@@ -194,11 +194,11 @@ def _partners(one: np.ndarray, other: np.ndarray, n: int) -> list[list[int]]:
 
 
 def heirs(before: Snapshot, after: Snapshot, links: Links) -> np.ndarray:
-    """The void of the earlier frame that each void goes on with.
+    """The void of the earlier frame whose track each void continues.
 
-    A void and a child go on as one track when each is the other's best match: most shared sites,
-    then the larger void. So the largest of coalescing voids goes on, and the largest piece of one
-    that splits.
+    A void and a child are one track when each is the other's best match: most shared sites, then
+    the larger void. So the track of the largest of coalescing voids continues, and that of a void
+    that splits continues in its largest piece.
 
     Returns
     -------

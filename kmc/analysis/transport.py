@@ -1,18 +1,17 @@
 """Diffusion and drift, with errors by block averaging.
 
-Two sources of different reach:
+From two sources:
 
-- `transport` reads a **trajectory**. Frames hold no atom identities, so tracer diffusion cannot be
-  told from them. What they do hold is collective: the positions of all atoms of a species add up to
-  the same sum, whichever atom is which, apart from whole edges of the periodic box. While that sum
-  moves by much less than half an edge between frames, its displacement is exact, and so are the
-  Onsager coefficients of vacancies and Mg, the drift of Mg along with them, and the diffusion of
-  vacancies where they do not interact.
+- `transport` reads a **trajectory**. Frames hold no atom identities and hence no tracer diffusion,
+  but collective displacements: the sum of the positions of all atoms of a species does not depend
+  on their identities, apart from whole edges of the periodic box. While that sum moves by much less
+  than half an edge between frames, its displacement is exact, and so are the Onsager coefficients
+  of vacancies and Mg, the drift of Mg, and the diffusion of vacancies that do not interact.
 - `diffusion` reads an **event log** (``Engine(…, log_events=N)``) with every hop: mean square
   displacements, tracer diffusion, and correlation factor.
 
-Both need a box at rest: periodic, without a current. Displacements are in nm, times in s, on the
-clock of the run: with a saddle floor hops are as slow as the floor makes them.
+Both need a periodic box without a current. Displacements are in nm, times in s of the simulated
+time: with raised barriers hops are slowed accordingly.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ _MOST_OF_BOX = 1 / 6  # rms of a sum of positions between frames; folded at rand
 
 @dataclass(frozen=True, repr=False)
 class Diffusion:
-    """What an event log tells; made by `diffusion`.
+    """Diffusion from an event log; made by `diffusion`.
 
     Attributes
     ----------
@@ -123,11 +122,11 @@ def diffusion(
     blocks : int
         Blocks for the errors.
     vacancy_windows : int, optional
-        Stretches in which the displacement of vacancies is measured; one for about 25 hops of each
-        by default. A vacancy forgets at once, so many short ones are sharpest.
+        Intervals over which the displacement of vacancies is measured; one for about 25 hops of
+        each by default. Their hops are nearly uncorrelated, so short intervals have least noise.
     tracer_windows : int
-        The same for atoms. An atom remembers its last hop as long as the vacancy stays near: with
-        one window D_tracer is that of the whole run, its error the scatter between atoms.
+        The same for atoms, whose hops are correlated as long as the vacancy stays near: with one
+        interval D_tracer is that of the whole run, its error the scatter between atoms.
 
     Raises
     ------
@@ -182,7 +181,7 @@ def _check_log(site_from, site_to, species, time_s, occupancy, lattice, start_s)
             "the log holds atoms that enter or leave the box",
             advice="Diffusion needs a closed box: periodic and without a current.",
         )
-    # The first hop at a site, out or in, tells what it held.
+    # The first hop at a site, out or in, determines its initial species.
     sites = np.concatenate((site_from, site_to))
     when = np.tile(np.arange(len(species)), 2)
     order = np.lexsort((when, sites))
@@ -265,7 +264,7 @@ def _msd_table(time_s, start_s, span, step, species, vacancy, atom, n_vacancies,
 
 
 class Transport:
-    """What frames tell about transport; made by `transport`.
+    """Collective transport from frames; made by `transport`.
 
     Attributes
     ----------
@@ -312,10 +311,10 @@ class Transport:
     def __repr__(self) -> str:
         lines = [f"Transport: {plural(len(self.interval_s), 'interval')} between frames"]
         for row in self.table.itertuples():
-            told = f"{Estimate(row.value, row.error, row.unit)}"
-            lines.append(
-                f"  {row.quantity:<18} {told if np.isfinite(row.value) else 'frames too far apart'}"
-            )
+            text = "frames too far apart"
+            if np.isfinite(row.value):
+                text = f"{Estimate(row.value, row.error, row.unit)}"
+            lines.append(f"  {row.quantity:<18} {text}")
         return "\n".join(lines)
 
 
@@ -324,7 +323,7 @@ def transport(
 ) -> Transport:
     """Collective transport from the frames of a run at rest.
 
-    Frames cannot tell tracer diffusion, see above; `diffusion` can, from an event log.
+    Frames hold no tracer diffusion, see above; `diffusion` computes it from an event log.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Voids: connected vacant sites.
 
-Two vacant sites belong to one void when they are first or second neighbours, over the periodic
-boundaries too. Fewer than ``min_size`` connected vacancies are not a void: lone vacancies and small
-clusters come and go in any metal at rest.
+Two vacant sites belong to one void when they are first or second neighbours, also over the periodic
+boundaries. Fewer than ``min_size`` connected vacancies are no void: lone vacancies and small
+clusters exist in any metal at equilibrium.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kmc.common.units import A_per_nm
 from kmc.model.lattice import Lattice
 
 DEFAULT_MIN_SIZE = 4
-_SITES_AT_ONCE = 100_000  # of which the neighbours are held in memory
+_SITES_AT_ONCE = 100_000  # whose neighbours are in memory at a time
 
 
 def label(occupancy: np.ndarray, lattice: Lattice) -> tuple[np.ndarray, int]:
@@ -84,8 +84,8 @@ class Void:
     height_nm : float
         Atomic layers it spans, times their distance, nm.
     extent_x_nm, extent_y_nm : float
-        Atomic planes it spans along x and y, times their mean distance; over the periodic
-        boundaries, the whole box where it closes around it.
+        Atomic planes it spans along x and y, times their mean distance, over the periodic
+        boundaries; the edge of the box where it spans all planes.
     x_nm, y_nm, z_nm : float
         Centroid, inside the box; z = 0 is L1.
     aspect_ratio : float
@@ -124,7 +124,7 @@ class Voids:
     labels : ndarray of int32, shape (n_sites,)
         Number of the void a site belongs to, from 1; 0 for metal and for vacancies outside voids.
     min_size : int
-        Fewest sites of a void.
+        Smallest number of sites of a void.
     n_vacancies : int
         Vacant sites in the box.
     n_outside : int
@@ -158,7 +158,7 @@ class Voids:
         ).reshape(n_voids, lattice.layers)
         self.volume = in_layer.sum(axis=1)
         self.volume_nm3 = self.volume * area_nm2 * spacing_nm
-        has_interface = lattice.boundary == "interface"
+        has_interface = lattice.has_interface
         self.contact_sites = in_layer[:, 0] * int(has_interface)
         self.contact_area_nm2 = self.contact_sites * area_nm2
         self.width_nm = 2 * np.sqrt(in_layer.max(axis=1, initial=0) * area_nm2 / np.pi)
@@ -227,7 +227,7 @@ def find(occupancy: np.ndarray, lattice: Lattice, min_size: int = DEFAULT_MIN_SI
     lattice : Lattice
         The box.
     min_size : int
-        Fewest connected vacant sites that make a void.
+        Smallest number of connected vacant sites of a void.
 
     Examples
     --------
@@ -256,7 +256,7 @@ def find(occupancy: np.ndarray, lattice: Lattice, min_size: int = DEFAULT_MIN_SI
 
 
 def open_height_nm(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
-    """Height of the gap over each L1 site: how far straight above it the first metal atom sits.
+    """Height of the gap over each L1 site: distance to the first metal atom straight above it.
 
     Parameters
     ----------
@@ -268,7 +268,7 @@ def open_height_nm(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
     Returns
     -------
     ndarray of float64, shape (sites_per_layer,)
-        nm; 0 where L1 holds metal. Metal of the reservoir above the box ends every gap.
+        nm; 0 where L1 holds metal. The reservoir above the box ends every gap.
     """
     metal = _checked(occupancy, lattice).reshape(lattice.layers, -1) != 0
     step = layers_to_same_place(lattice)

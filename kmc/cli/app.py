@@ -1,12 +1,13 @@
 """The command `kmc`.
 
-Only click and the standard library are imported here; numba, matplotlib and the rest come with the
-command that needs them, so that `kmc --help` answers at once.
+Only click and the standard library are imported here; numba, matplotlib and other libraries are
+imported by the command that needs them, so that `kmc --help` is fast.
 """
 
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,23 @@ import click
 
 from kmc._version import __version__
 from kmc.cli.converge import converge
-from kmc.cli.files import verify
+from kmc.cli.nucleation import nucleation
 from kmc.cli.pictures import export, movie, plot
-from kmc.cli.recovery import extend, repair, resume
+from kmc.cli.recovery import extend, repair, resume, verify
 from kmc.cli.shared import (
     INTERRUPTED,
     check_every_option,
     console,
+    finish,
     picture_of,
     quiet_option,
     quoted,
     read_settings,
-    show_result,
 )
 from kmc.cli.studies import critical, sweep_plot
 from kmc.cli.sweeps import sweep
-from kmc.common.outputs import replacing
+from kmc.cli.upscale import upscale
+from kmc.common.outputs import check_output, replacing
 from kmc.errors import InputError, KmcError
 
 _EPILOG = """\
@@ -40,12 +42,14 @@ Examples:
   kmc plot strip_li.h5 --what map     maps of the interface; kmc plot --help names all pictures
   kmc movie strip_li.h5               the run as a movie
   kmc export strip_li.h5              the atoms for OVITO and ASE
-  kmc verify strip_li.h5              does the file add up?
+  kmc verify strip_li.h5              is the file consistent?
   kmc run strip_li --set conditions.temperature_K=333.15 -o warm.h5
   kmc sweep study.toml                many runs from one file; kmc sweep --help shows one
   kmc sweep study_temperature         one of the studies of `kmc runs list` ...
   kmc sweep-plot study_temperature    ... and its picture
-  kmc converge strip_li               do its numbers hold at other ratios of hops to strips?
+  kmc converge strip_li               convergence with the ratio of hops to strips
+  kmc nucleation li_li2s              how voids nucleate at the true rates
+  kmc upscale upscale_li              a population of voids, as a microscope sees it
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
   kmc params show li_li2s             every number with its unit and source
@@ -77,16 +81,18 @@ Exit codes: 0 finished, 2 the input cannot be used (nothing was written), 1 the 
 
 
 class _Group(click.Group):
-    """A group whose commands report a `KmcError` in words, not as a traceback."""
+    """A group whose commands report a `KmcError` as a message, without a traceback."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().main(*args, **kwargs)
+            with warnings.catch_warnings():
+                warnings.showwarning = _warn
+                return super().main(*args, **kwargs)
         except KmcError as error:
-            _complain(error)
+            _print_error(error)
             sys.exit(error.exit_code)
         except MemoryError:
-            _complain(KmcError("not enough memory", advice="Use a smaller size in [system]."))
+            _print_error(KmcError("not enough memory", advice="Use a smaller size in [system]."))
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -98,7 +104,13 @@ class _Group(click.Group):
             ctx.exit(INTERRUPTED)
 
 
-def _complain(error: KmcError) -> None:
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning in one line on stderr, without the place in the code that raised it."""
+    click.secho("Warning: ", fg="yellow", nl=False, err=True)
+    click.echo(str(message), err=True)
+
+
+def _print_error(error: KmcError) -> None:
     click.secho("Error: ", fg="red", nl=False, err=True)
     click.echo(error.message, err=True)
     if error.advice:
@@ -149,7 +161,7 @@ def run(
     check_every: int | None,
     quiet: bool,
 ) -> None:
-    """Run NAME_OR_PATH: a run that comes with kmc, or a run file of your own.
+    """Run NAME_OR_PATH: a shipped run, or the path of a run file.
 
     Everything is checked before anything is computed. Writes a trajectory (HDF5) that can be read
     while the run goes on, a picture beside it, and prints a summary.
@@ -167,26 +179,17 @@ def run(
     trajectory = run_to_file(
         run_file, path, overwrite=force, progress=not quiet, check_every=check_every
     )
-    show_result(trajectory, quiet=quiet, checked=check_every)
-    if trajectory.stop_reason == "interrupted":
-        sys.exit(INTERRUPTED)
+    finish(trajectory, quiet=quiet, checked=check_every)
 
 
 def _check_outputs(path: Path, picture: Path, force: bool) -> None:
     if path == picture:
         raise InputError(
-            f"{path} would be the trajectory and its picture at once",
+            f"{path} would be both the trajectory and its picture",
             advice="Give the trajectory a name that ends in .h5; the picture goes beside it.",
         )
-    from kmc.trajectory.writer import check_output
-
     check_output(path, force)
-    if picture.is_dir() or (picture.exists() and not force):
-        what = "is a folder" if picture.is_dir() else "exists already"
-        raise InputError(
-            f"{picture}, the picture beside the trajectory, {what}",
-            advice="Choose another output with -o, or use --force to overwrite files.",
-        )
+    check_output(picture, force, what="picture")
 
 
 @main.command(
@@ -205,32 +208,42 @@ def init(file: Path, force: bool) -> None:
     if str(file) == "-":
         click.echo(template(), nl=False)
         return
-    if file.suffix != ".toml":
-        raise InputError(f"{file} does not end in .toml", advice=f"Use {file.name}.toml.")
-    _write_new(file, template(file.name), force)
+    check_output(file, force, (".toml",), "run file")
+    with replacing(file) as draft:
+        draft.write_text(template(file.name), encoding="utf-8")
     click.echo(f"Wrote {file}. Edit it, then: kmc run {quoted(file)}")
 
 
-def _write_new(file: Path, text: str, force: bool) -> None:
-    """Write a file whole or not at all."""
-    if file.is_dir():
-        raise InputError(f"{file} is a folder", advice="Give the name of a file.")
-    if file.exists() and not force:
-        raise InputError(f"{file} exists already", advice="Use --force to overwrite it.")
-    with replacing(file) as beside:
-        beside.write_text(text, encoding="utf-8")
-
-
 @main.command(
-    short_help="Print the summary of a trajectory.", epilog="\b\nExample:\n  kmc info strip_li.h5"
+    short_help="Print the summary of a trajectory.",
+    epilog="\b\nExamples:\n  kmc info strip_li.h5\n  kmc info upscale_li.h5 --json",
 )
 @click.argument("file", type=click.Path(path_type=Path))
-def info(file: Path) -> None:
-    """Print the summary of the trajectory FILE, finished or still being written."""
-    from kmc.cli.summary import print_summary
-    from kmc.trajectory.reader import load
+@click.option("--json", "as_json", is_flag=True, help="The numbers as JSON, of a population.")
+def info(file: Path, as_json: bool) -> None:
+    """Print the summary of FILE, a trajectory or a population, finished or still being written."""
+    from kmc.mesoscale.opening import load
+    from kmc.mesoscale.result import PopulationRun
 
-    print_summary(load(file), console())
+    found = load(file)
+    if isinstance(found, PopulationRun):
+        from kmc.cli.upscale import print_summary as print_population
+
+        if as_json:
+            import json
+
+            click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
+        else:
+            print_population(found)
+        return
+    if as_json:
+        raise InputError(
+            f"{file} is a trajectory: kmc info has no JSON of it",
+            advice="kmc export writes its tables.",
+        )
+    from kmc.cli.summary import print_summary
+
+    print_summary(found, console())
 
 
 @main.command(epilog="\b\nExamples:\n  kmc bench\n  kmc bench --case strip_li --json here.json")
@@ -239,10 +252,10 @@ def info(file: Path) -> None:
     "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Also write JSON."
 )
 def bench(cases: tuple[str, ...], json_file: Path | None) -> None:
-    """Measure what an event costs on this machine, on one core.
+    """Measure the cost of an event on this machine, on one core.
 
-    Prints nanoseconds per event (median and range of five runs) beside a yardstick, a fixed loop of
-    arithmetic and memory reads: costs in yardsticks compare between machines. Takes about half a
+    Prints nanoseconds per event (median and range of five runs), also in units of a yardstick, a
+    fixed loop of arithmetic and memory reads, for comparison between machines. Takes about half a
     minute.
     """
     from kmc.cli.bench import run_and_print
@@ -252,12 +265,12 @@ def bench(cases: tuple[str, ...], json_file: Path | None) -> None:
 
 @main.group()
 def runs() -> None:
-    """Runs that come with kmc."""
+    """Shipped runs."""
 
 
 @runs.command("list")
 def runs_list() -> None:
-    """List the runs that come with kmc, and the studies of many runs, for `kmc sweep`."""
+    """List the shipped runs, and the shipped sweeps of many runs, for `kmc sweep`."""
     from kmc.common import catalogue
 
     for kind in ("runs", "studies"):
@@ -276,7 +289,7 @@ def params() -> None:
 
 @params.command("list")
 def params_list() -> None:
-    """List the parameter sets that come with kmc."""
+    """List the shipped parameter sets."""
     from kmc.cli.parameter_tables import list_table
     from kmc.common import catalogue
     from kmc.model.parameters import load_parameters
@@ -290,7 +303,7 @@ def params_list() -> None:
 def params_show(name: str, notes: bool) -> None:
     """Show every number of the set NAME with its unit, source and note.
 
-    NAME is a set that comes with kmc or the path of a parameter file.
+    NAME is a shipped set or the path of a parameter file.
     """
     from kmc.cli.parameter_tables import show_table
     from kmc.model.parameters import load_parameters
@@ -305,15 +318,15 @@ def params_check(name: str, lattice: str) -> None:
     """Rebuild the DFT configurations of the set NAME on a lattice and compare energies.
 
     Each energy is the difference of two total energies of the calibrated model, summed bond by
-    bond, against the DFT value. What is farther off than 0.02 eV (or than the row's note says) is
-    marked as a miss, with the reason. Misses are information, not a failure: the exit code is 0.
+    bond, against the DFT value. A difference above 0.02 eV (or the limit in the note of the row) is
+    marked as a miss, with the reason. Misses are no failure: the exit code is 0.
     """
     from kmc.cli.parameter_tables import check_table
     from kmc.model.parameters import load_parameters
     from kmc.verification.dft import check_rows
 
     parameters = load_parameters(name)
-    # A lattice gas has no DFT behind it: its rows follow from counting bonds.
+    # The rows of a lattice gas follow from counting bonds, not from DFT.
     reference = "Exact" if parameters.has("pair_bond_eV") else "DFT"
     rows = check_rows(parameters, lattice)
     out = console()
@@ -325,7 +338,7 @@ def params_check(name: str, lattice: str) -> None:
 @click.argument("name")
 @click.option("--bibtex", is_flag=True, help="BibTeX entries.")
 def params_cite(name: str, bibtex: bool) -> None:
-    """Print the references of the set NAME, with links and what rests on each."""
+    """Print the references of the set NAME, with links and the quantities that use each."""
     from kmc.cli.parameter_tables import citations
     from kmc.model.parameters import load_parameters
 
@@ -339,6 +352,6 @@ def params_cite(name: str, bibtex: bool) -> None:
 for _command in (
     *(resume, extend, verify, repair),
     *(plot, movie, export),
-    *(sweep, sweep_plot, critical, converge),
+    *(sweep, sweep_plot, critical, converge, nucleation, upscale),
 ):
     main.add_command(_command)

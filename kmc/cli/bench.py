@@ -1,4 +1,4 @@
-"""What `kmc bench` prints and writes."""
+"""Output of `kmc bench`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kmc.common import catalogue
+from kmc.common.outputs import check_output
 from kmc.errors import InputError
 from kmc.simulation import benchmark
 
@@ -18,7 +19,7 @@ from kmc.simulation import benchmark
 def run_and_print(
     names: Sequence[str], json_file: Path | None, console: Console, events: int | None = None
 ) -> None:
-    """Measure the cases named (default: all), print a table, and write JSON if asked.
+    """Measure cases (default: all), print a table, and optionally write JSON.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ def run_and_print(
     Raises
     ------
     InputError
-        An unknown case, or a JSON file in a folder that does not exist.
+        An unknown case, or a JSON file that cannot be written.
     """
     for name in names:
         if name not in benchmark.CASES:
@@ -37,14 +38,11 @@ def run_and_print(
                 advice=f"{catalogue.nearest(name, benchmark.CASES)}"
                 f"Cases: {', '.join(benchmark.CASES)}.",
             )
-    if json_file is not None and not json_file.resolve().parent.is_dir():
-        raise InputError(
-            f"{json_file}: the folder {json_file.resolve().parent} does not exist",
-            advice="Create it first, or name a file in another folder.",
-        )
+    if json_file is not None:
+        check_output(json_file, overwrite=True)
     with console.status("preparing (the first run compiles the event loop)") as status:
         yardstick = benchmark.yardstick_ns()
-        results = []
+        results: list[benchmark.Result] = []
         for name in names or benchmark.CASES:
             status.update(f"{name}: {benchmark.CASES[name][0]}")
             results.extend(benchmark.run_cases([name], events))

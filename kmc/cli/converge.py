@@ -1,4 +1,4 @@
-"""`kmc converge`: do the numbers of a run hold at other ratios of hops to strips?"""
+"""`kmc converge`: convergence of the numbers of a run with the ratio of hops to strips."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from kmc.cli.shared import (
     read_settings,
     workers_option,
 )
+from kmc.common.outputs import PICTURE_ENDINGS, check_ending, check_output
 from kmc.errors import InputError
-
-_PICTURES = (".png", ".svg", ".pdf")
 
 _EPILOG = """\
 \b
@@ -29,17 +28,17 @@ Examples:
   kmc converge strip_li --dry-run             what would run, and how long
   kmc converge strip_li                       five ratios, 1e3 to 1e7, four runs each
   kmc converge strip_li --at 0.2              the same runs, read at 0.2 monolayers
-  kmc converge strip_li --ratios 1e8          one rung more; only that is run
-  kmc converge strip_li --replicas 8          more runs at each rung
+  kmc converge strip_li --ratios 1e8          one more level; only that is run
+  kmc converge strip_li --replicas 8          more runs at each level
   kmc converge my_run.toml --ratios 1e4,1e5,1e6 --set system.size="[64, 64, 24]" -o large
 
-A number has converged when the 90 % interval of the difference between the last two rungs lies
-within the tolerance (two one-sided tests). "Still changing" and "the scatter is too wide" are other
-answers, and both say what would be needed. Laws are fitted to the highest rungs that lie on one;
-intervals come from a bootstrap over the replicas.
+A number has converged when the 90 % interval of the difference between the last two levels lies
+within the tolerance (two one-sided tests). Otherwise it is still changing, or the scatter is too
+wide, with the levels or replicas that would decide. Power laws are fitted to the highest levels
+that follow one; intervals are those of a bootstrap over the replicas.
 
-The folder is that of a sweep: a second call runs only what is missing, rungs and replicas of
-earlier calls stay in the ladder, and kmc.load_sweep reads it.
+The folder is that of a sweep: a second call runs only what is missing, levels and replicas of
+earlier calls remain part of the study, and kmc.load_sweep reads it.
 
 \b
 In Python:
@@ -56,7 +55,7 @@ def parse_ratios(text: str | None) -> tuple[float, ...] | None:
     Raises
     ------
     InputError
-        It is no list of numbers.
+        The text is no list of numbers.
     """
     if text is None:
         return None
@@ -68,23 +67,23 @@ def parse_ratios(text: str | None) -> tuple[float, ...] | None:
         ) from None
 
 
-@click.command(
-    short_help="Do the numbers of a run hold at other ratios of hops to strips?", epilog=_EPILOG
-)
+@click.command(short_help="Convergence of a run with the ratio of hops to strips.", epilog=_EPILOG)
 @click.argument("name_or_path")
 @click.option(
     "--ratios",
     metavar="R1,R2,...",
-    help="Rungs: values of acceleration.max_hops_per_strip_per_site.",
+    help="Levels: values of acceleration.max_hops_per_strip_per_site.",
 )
 @click.option(
+    "--levels",
     "--rungs",
+    "levels",
     type=int,
     metavar="N",
-    help="Without --ratios: so many rungs, ten times apart, up to ten times the ratio of the run; "
-    "5 by default.",
+    help="Number of levels without --ratios: ten times apart, up to ten times the ratio of the "
+    "run; 5 by default. (--rungs is its former name.)",
 )
-@click.option("--replicas", type=int, default=4, show_default=True, help="Runs at each rung.")
+@click.option("--replicas", type=int, default=4, show_default=True, help="Runs at each level.")
 @click.option(
     "--at",
     type=float,
@@ -100,7 +99,7 @@ def parse_ratios(text: str | None) -> tuple[float, ...] | None:
     "tenth of that of the interface, if that is more).",
 )
 @every_run_option
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the ladder.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the study.")
 @workers_option
 @click.option(
     "-o",
@@ -130,7 +129,7 @@ def parse_ratios(text: str | None) -> tuple[float, ...] | None:
 def converge(
     name_or_path: str,
     ratios: str | None,
-    rungs: int | None,
+    levels: int | None,
     replicas: int,
     at: float | None,
     tolerance: float,
@@ -145,48 +144,54 @@ def converge(
     dry_run: bool,
     quiet: bool,
 ) -> None:
-    """Run NAME_OR_PATH at a ladder of ratios, and say which of its numbers hold.
+    """Run NAME_OR_PATH at several ratios of hops to strips, and test its numbers for convergence.
 
-    Fast hops are slowed until the fastest is RATIO times as frequent as stripping at one site. The
-    ladder shows contact loss, void density, mean void width and onset capacity against that ratio,
-    marks what has converged, fits power laws, and follows them to the physical ratio, where nothing
-    is slowed.
+    Barriers are raised until the fastest hop is RATIO times as frequent as stripping at one site.
+    The study shows contact loss, void density, mean void width and onset capacity against that
+    ratio, marks the numbers that have converged, fits power laws, and extrapolates them to the
+    physical ratio, where no barrier is raised.
     """
-    if ratios is not None and rungs is not None:
-        raise InputError("--ratios and --rungs exclude each other", advice="Give one.")
+    if ratios is not None and levels is not None:
+        raise InputError("--ratios and --levels exclude each other", advice="Give one.")
     if picture is not None and no_plot:
         raise InputError("--plot and --no-plot exclude each other", advice="Give one.")
-    _check_endings({picture: _PICTURES, csv: (".csv",), json_file: (".json",)})
+    outputs = {picture: PICTURE_ENDINGS, csv: (".csv",), json_file: (".json",)}
+    for file, endings in outputs.items():
+        if file is not None:
+            check_ending(file, endings)
 
-    from kmc.cli.sweeps import dry_run_of, tell_failures
+    from kmc.cli.sweeps import dry_run_of, print_failures
     from kmc.common.formatting import plural
-    from kmc.sweep.convergence.report import study
-    from kmc.sweep.convergence.results import check_reading, read_ladder
+    from kmc.sweep.convergence import study
+    from kmc.sweep.convergence.results import check_reading, read_study
     from kmc.sweep.folder import check_folder
 
     check_reading(at, tolerance)
-    asked = study.Ladder(
+    asked = study.Study(
         name_or_path,
         parse_ratios(ratios),
-        study.RUNGS if rungs is None else rungs,
+        study.LEVELS if levels is None else levels,
         replicas,
         read_settings(settings)[0],
         seed,
     )
     folder = output or Path(f"{asked.check().run.name}_converge")
+    for file in outputs:
+        if file is not None and file.parent.resolve() != folder.resolve():  # which is made below
+            check_output(file, True)
     plan = asked.plan(folder)
     existing = check_folder(folder, plan)
     if dry_run:
         dry_run_of(plan, existing, folder, workers)
         return
-    tally = study.climb(plan, folder, workers=workers, progress=not quiet)
-    tell_failures(tally, folder)
+    tally = study.run_levels(plan, folder, workers=workers, progress=not quiet)
+    print_failures(tally, folder)
     if tally.interrupted:
         sys.exit(INTERRUPTED)
-    found = read_ladder(folder, at=at, tolerance=tolerance, workers=workers)
+    found = read_study(folder, at=at, tolerance=tolerance, workers=workers)
     written = _write(found, None if no_plot else picture or folder / "converge.png", csv, json_file)
     if not quiet:
-        each = f", {plural(_runs_each(found), 'run')} a rung" if _runs_each(found) else ""
+        each = f", {plural(_runs_each(found), 'run')} a level" if _runs_each(found) else ""
         click.echo(f"{found.base}: contact and voids {found.moment}")
         click.echo(f"Means with 95 % intervals (Student's t){each}")
         console().print(_table(found))
@@ -194,24 +199,13 @@ def converge(
         for line in found.lines():
             click.echo(f"\n{textwrap.fill(line, width, break_on_hyphens=False)}")
         click.echo(f"\nWrote {', '.join([*written, f'the runs in {folder}'])}")
-        _say_next(found, folder)
+        _print_next(found, folder)
     if tally.failed:
         sys.exit(1)
 
 
-def _check_endings(files: dict[Path | None, tuple[str, ...]]) -> None:
-    for file, endings in files.items():
-        if file is not None and file.suffix.lower() not in endings:
-            raise InputError(
-                f"{file} does not end in {' or '.join(endings)}",
-                advice=f"Use a name that ends in {endings[0]}.",
-            )
-        if file is not None and file.is_dir():
-            raise InputError(f"{file} is a folder", advice="Give the name of a file.")
-
-
 def _write(found: Any, picture: Path | None, csv: Path | None, json_file: Path | None) -> list[str]:
-    """Picture, table and JSON, as far as they are wanted; their names."""
+    """Write picture, table and JSON where they are given; returns their names."""
     from kmc.common.outputs import replacing
 
     if picture is not None:
@@ -219,22 +213,22 @@ def _write(found: Any, picture: Path | None, csv: Path | None, json_file: Path |
 
         save(found.plot(), picture)
     if csv is not None:
-        with replacing(csv) as beside:
-            found.table().to_csv(beside, index=False)
+        with replacing(csv) as draft:
+            found.table().to_csv(draft, index=False)
     if json_file is not None:
-        with replacing(json_file) as beside:
+        with replacing(json_file) as draft:
             text = json.dumps(found.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
-            beside.write_text(text + "\n", encoding="utf-8")
+            draft.write_text(text + "\n", encoding="utf-8")
     return [str(file) for file in (picture, csv, json_file) if file is not None]
 
 
 def _table(found: Any) -> Any:
-    """One line a rung, and one for the physical ratio."""
+    """A line for each level, and one for the physical ratio."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    from kmc.sweep.convergence.sentences import ratio_words, short
+    from kmc.sweep.convergence.sentences import ratio_text, short
 
     findings = list(found.findings.values())
     each = _runs_each(found)
@@ -244,62 +238,62 @@ def _table(found: Any) -> Any:
         table.add_column("runs", justify="right")
     for one in findings:
         unit = "%" if one.observable.percent else one.observable.unit
-        table.add_column(f"{one.observable.words}\n{unit}", justify="right")
+        table.add_column(f"{one.observable.label}\n{unit}", justify="right")
     for i, ratio in enumerate(found.ratios):
-        cells = [] if each else [str(max(one.rungs[i].n for one in findings))]
-        cells += [_cell(one.rungs[i], 100.0 if one.observable.percent else 1.0) for one in findings]
-        table.add_row(ratio_words(ratio), *(Text(cell) for cell in cells))
+        cells = [] if each else [str(max(one.levels[i].n for one in findings))]
+        cells += [_cell(one.levels[i], one.observable.scale) for one in findings]
+        table.add_row(ratio_text(ratio), *(Text(cell) for cell in cells))
     if any(one.physical or one.bound for one in findings):
         table.add_section()
-        cells = [] if each else [Text("–")]
+        texts = [] if each else [Text("–")]
         for one in findings:
             end = one.physical
             text = "no law"
             if one.bound is not None:
-                scale = 100.0 if one.observable.percent else 1.0
+                scale = one.observable.scale
                 text = f"{'<' if one.bound.below else '>'} {short(scale * one.bound.value)}"
             if end is not None:
-                scale = 100.0 if one.observable.percent else 1.0
+                scale = one.observable.scale
                 text = short(scale * end.value)
                 if end.low == end.low:
                     ends = short(scale * end.widest_low), short(scale * end.widest_high)
                     text += "\n" + " – ".join(ends)
-            cells.append(Text(text))
-        table.add_row(f"{ratio_words(found.physical_ratio)}\nphysical", *cells)
+            texts.append(Text(text))
+        table.add_row(f"{ratio_text(found.physical_ratio)}\nphysical", *texts)
     marks = []
-    if any(rung.converged for one in findings for rung in one.rungs):
+    if any(level.converged for one in findings for level in one.levels):
         marks.append("✓ converged")
-    if any(rung.censored for one in findings for rung in one.rungs):
+    if any(level.censored for one in findings for level in one.levels):
         marks.append("≥ some runs ended before the onset")
     if any(one.physical for one in findings):
-        marks.append("physical: by the laws, with the range of all choices of rungs")
+        marks.append("physical: by the laws, with the range over all choices of levels")
     if any(one.bound for one in findings):
-        marks.append("< and >: no law, but a bound if the rungs go on bending")
+        marks.append("< and >: no law; a bound, if the curvature continues")
     table.caption = "; ".join(marks) or None
     table.caption_justify = "left"
     return table
 
 
 def _runs_each(found: Any) -> int:
-    """Runs at every rung; 0 where rungs have different numbers of them."""
+    """Runs at every level; 0 where levels differ in their number."""
     counts = {
-        max(one.rungs[i].n for one in found.findings.values()) for i in range(len(found.ratios))
+        max(one.levels[i].n for one in found.findings.values()) for i in range(len(found.ratios))
     }
     return counts.pop() if len(counts) == 1 else 0
 
 
-def _cell(rung: Any, scale: float) -> str:
+def _cell(level: Any, scale: float) -> str:
     from kmc.sweep.convergence.sentences import short
 
-    if not rung.n:
+    if not level.n:
         return "–"
-    text = ("≥ " if rung.censored else "") + f"{float(f'{scale * rung.mean:.3g}'):.7g}"
-    if rung.low == rung.low:
-        text += f" ± {short(scale * (rung.high - rung.mean))}"
-    return text + (" ✓" if rung.converged else "")
+    text = ("≥ " if level.censored else "") + f"{float(f'{scale * level.mean:.3g}'):.7g}"
+    if level.low == level.low:
+        text += f" ± {short(scale * (level.high - level.mean))}"
+    return text + (" ✓" if level.converged else "")
 
 
-def _say_next(found: Any, folder: Path) -> None:
+def _print_next(found: Any, folder: Path) -> None:
     click.echo("\nNext:")
     what = "voids" + ("" if found.at is None else f" --at {found.at:g}")
     click.echo(f"  kmc sweep-plot {shlex.quote(str(folder))} --what {what}")

@@ -48,8 +48,8 @@ def show_table(parameters: ParameterSet, notes: bool = True) -> RenderableType:
         Text(f"Species: {', '.join(parameters.species)}"),
     ]
     if parameters.base:
-        parts.append(Text(f"Builds on {parameters.base}: what its own file lacks is from there"))
-    for role, title in (("input", "What the model is built from"), ("target", "To compare with")):
+        parts.append(Text(f"Based on {parameters.base}, which supplies the other values"))
+    for role, title in (("input", "Inputs of the model"), ("target", "Reference values")):
         chosen = {
             key: quantity
             for key, quantity in parameters.quantities.items()
@@ -92,13 +92,13 @@ def _notes(quantities: dict[str, Quantity]) -> list[RenderableType]:
 
 
 def check_table(rows: Sequence[Row], reference: str = "DFT") -> RenderableType:
-    """Reference values beside those of the model; below them every miss with its reason.
+    """Reference values and those of the model; below them every miss with its reason.
 
     Parameters
     ----------
     rows : sequence of kmc.verification.dft.Row
     reference : str
-        What the model is compared with, for the head of the column.
+        Origin of the reference values, for the head of the column.
     """
     table = _table("Configuration", "Unit", reference, "Model", "Difference", "")
     for column in table.columns[2:5]:
@@ -168,7 +168,7 @@ def _number(value: float | None, unit: str, *, signed: bool = False) -> str:
 
 
 def citations(parameters: ParameterSet) -> str:
-    """References of a set as plain text, with what rests on each."""
+    """References of a set as plain text, with the quantities that use each."""
     blocks = []
     for key, source in parameters.sources.items():
         used = ", ".join(parameters.cited_by(key))

@@ -1,4 +1,4 @@
-"""`kmc plot`, `kmc movie` and `kmc export`: a trajectory for the eye and for other programs."""
+"""`kmc plot`, `kmc movie` and `kmc export`: pictures, and files for other programs."""
 
 from __future__ import annotations
 
@@ -8,31 +8,24 @@ from typing import Any
 import click
 
 from kmc.cli.shared import quiet_option
+from kmc.common.outputs import (
+    ATOM_ENDINGS,
+    MOVIE_ENDINGS,
+    PICTURE_ENDINGS,
+    PICTURES,
+    TABLE_ENDINGS,
+    check_output,
+)
+from kmc.common.progress import frame_progress
 from kmc.errors import InputError
+from kmc.trajectory.frame_selection import HELP
 
-# Names and one-line descriptions, here so that --help needs no matplotlib; kmc.plotting draws them.
-PICTURES = {
-    "summary": "curves, the last map and a cross-section",
-    "contact": "contact fraction and overpotential",
-    "map": "the interface, with the height of the gaps",
-    "section": "cross-sections: metal, voids, electrolyte",
-    "microscope": "what cross-section lines show: contact loss, voids per 100 µm, widths, heights",
-    "sizes": "void size distribution",
-    "voids": "number, volume and largest void",
-    "lifelines": "every void from birth to death, with coalescence and splitting",
-    "profiles": "Mg and vacancies by layer, and Mg at the interface",
-}
 EXPORTS = ("atoms", "samples", "voids", "events")
-_PICTURE_ENDINGS = (".png", ".svg", ".pdf")
-_MOVIE_ENDINGS = (".gif", ".mp4")
-_ATOM_ENDINGS = (".xyz", ".extxyz")
-_TABLE_ENDINGS = (".csv", ".parquet")
 
 _FRAMES = click.option(
     "--frames",
     metavar="WHICH",
-    help="Frames: all, last, a number from 0 (-1 is the last), a list 0,20,-1, or a range "
-    "FROM:TO:STEP such as ::5.",
+    help=f"Frames: {HELP}, such as ::5.",
 )
 _MIN_SIZE = click.option(
     "--min-size",
@@ -43,14 +36,14 @@ _MIN_SIZE = click.option(
     help="Fewest connected vacancies that make a void.",
 )
 _FORCE = click.option("--force", is_flag=True, help="Overwrite the output.")
-_OUTPUT = {"type": click.Path(path_type=Path), "metavar": "FILE"}
+_OUTPUT: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 
 
 def _epilog(examples: str) -> str:
     return "\b\nExamples:\n" + examples
 
 
-_PICTURE_LIST = "\n".join(f"  {name:<11} {told}" for name, told in PICTURES.items())
+_PICTURE_LIST = "\n".join(f"  {name:<11} {text}" for name, text in PICTURES.items())
 
 
 @click.command(
@@ -84,7 +77,7 @@ _PICTURE_LIST = "\n".join(f"  {name:<11} {told}" for name, told in PICTURES.item
 @click.option(
     "--paper",
     is_flag=True,
-    help="With microscope: the numbers that an operando microscope saw, with their own scales.",
+    help="With microscope: the operando data of Zhao et al. (2025) beside it, on their own scales.",
 )
 @_FORCE
 @quiet_option
@@ -98,25 +91,28 @@ def plot(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Draw a picture of the trajectories FILE..., several of them in one."""
-    from kmc.common.outputs import check_new
-
+    """Draw a picture of one or several trajectories FILE..."""
     if paper and what != "microscope":
         raise InputError(
             f"--paper has no meaning for the picture {what!r}",
             advice="It belongs to --what microscope.",
         )
     path = output or _beside(files, what, ".png")
-    check_new(path, _PICTURE_ENDINGS, force=force)
+    check_output(path, force, PICTURE_ENDINGS)
     trajectories = _load(files)
     from kmc import plotting
 
-    with telling(what, quiet) as tell:
+    if any(_is_population(found) for found in trajectories):
+        picture = _of_populations(what, trajectories, frames, paper)
+        plotting.save(picture, path)
+        _report(f"Wrote {path}", quiet)
+        return
+    with frame_progress(what, not quiet) as progress:
         picture = plotting.draw(
-            what, trajectories, frames=frames, min_size=min_size, paper=paper, progress=tell
+            what, trajectories, frames=frames, min_size=min_size, paper=paper, progress=progress
         )
         plotting.save(picture, path)
-    _said(f"Wrote {path}", quiet)
+    _report(f"Wrote {path}", quiet)
 
 
 @click.command(
@@ -141,22 +137,25 @@ def plot(
 def movie(
     file: Path, output: Path | None, frames: str | None, fps: float, force: bool, quiet: bool
 ) -> None:
-    """Show the trajectory FILE as a movie.
+    """Make a movie of the trajectory FILE.
 
     The interface and a cross-section side by side, overpotential and contact below.
     """
-    from kmc.common.outputs import check_new
-
     path = output or file.with_suffix(".gif")
-    check_new(path, _MOVIE_ENDINGS, force=force)
+    check_output(path, force, MOVIE_ENDINGS)
     (trajectory,) = _load([file])
+    if _is_population(trajectory):
+        raise InputError(
+            f"{file} is a population of voids: there is no movie of it yet",
+            advice=f"kmc plot {file} --what map draws its frames side by side.",
+        )
     from kmc.plotting.movie import save_movie
     from kmc.trajectory.frame_selection import choose_frames
 
     chosen = choose_frames(frames, len(trajectory.frames))
-    with telling(path.name, quiet) as tell:
-        save_movie(trajectory, path, frames=chosen, per_second=fps, progress=tell)
-    _said(f"Wrote {path}: {_frames(len(chosen))}", quiet)
+    with frame_progress(path.name, not quiet) as progress:
+        save_movie(trajectory, path, frames=chosen, per_second=fps, progress=progress)
+    _report(f"Wrote {path}: {_frames(len(chosen))}", quiet)
 
 
 @click.command(
@@ -198,49 +197,91 @@ def export(
     quiet: bool,
 ) -> None:
     """Write the trajectory FILE as extended XYZ (OVITO, ASE), or its tables as CSV or Parquet."""
-    from kmc.common.outputs import check_new
-
     if what is None:
-        table = output is not None and output.suffix.lower() in _TABLE_ENDINGS
+        table = output is not None and output.suffix.lower() in TABLE_ENDINGS
         what = "samples" if table else "atoms"
-    endings = _ATOM_ENDINGS if what == "atoms" else _TABLE_ENDINGS
+    endings = ATOM_ENDINGS if what == "atoms" else TABLE_ENDINGS
     path = output or _beside([file], "" if what == "atoms" else what, endings[0])
-    check_new(path, endings, force=force)
+    check_output(path, force, endings)
     if what == "samples" and frames is not None:
         raise InputError("--frames has no meaning for samples", advice="Samples are no frames.")
     if vacancies and what != "atoms":
         raise InputError(f"--vacancies has no meaning for {what}", advice="It belongs to atoms.")
     (trajectory,) = _load([file])
+    if _is_population(trajectory):
+        _export_population(trajectory, what, path, force, quiet)
+        return
     from kmc.analysis import export as exporting
 
     if path.suffix.lower() == ".parquet":
         exporting.check_parquet(path)
-    options = {"overwrite": force}
-    with telling(path.name, quiet) as tell:
+    with frame_progress(path.name, not quiet) as progress:
         if what == "atoms":
-            some = {"frames": frames, "vacancies": vacancies, "min_size": min_size}
-            n = exporting.export_xyz(trajectory, path, progress=tell, **some, **options)
-            told = _frames(n)
+            n = exporting.export_xyz(
+                trajectory,
+                path,
+                frames=frames,
+                vacancies=vacancies,
+                min_size=min_size,
+                overwrite=force,
+                progress=progress,
+            )
+            content = _frames(n)
         else:
             table = exporting.table_of(
-                trajectory, what, frames=frames, min_size=min_size, progress=tell
+                trajectory, what, frames=frames, min_size=min_size, progress=progress
             )
-            exporting.export_table(table, path, **options)
-            told = f"{len(table)} rows of {what}"
-    _said(f"Wrote {path}: {told}", quiet)
+            exporting.export_table(table, path, overwrite=force)
+            content = f"{len(table)} rows of {what}"
+    _report(f"Wrote {path}: {content}", quiet)
 
 
 # --- helpers --------------------------------------------------------------------------------------
 
 
 def _load(files: Any) -> list[Any]:
-    from kmc.trajectory.reader import load
+    from kmc.mesoscale.opening import load
 
     return [load(file) for file in files]
 
 
+def _is_population(found: Any) -> bool:
+    from kmc.mesoscale.result import PopulationRun
+
+    return isinstance(found, PopulationRun)
+
+
+def _of_populations(what: str, found: Any, frames: str | None, paper: bool) -> Any:
+    """A picture of populations of voids; they do not mix with boxes of atoms."""
+    from kmc import plotting
+    from kmc.trajectory.frame_selection import choose_frames
+
+    for one in found:
+        if not _is_population(one):
+            raise InputError(
+                f"{one.path} is a trajectory, and others are populations of voids",
+                advice="Draw the two kinds by themselves.",
+            )
+    chosen = None if frames is None else choose_frames(frames, len(found[0].frames["time_s"]))
+    return plotting.population_picture(found, what=what, paper=paper, frames=chosen)
+
+
+def _export_population(found: Any, what: str, path: Path, force: bool, quiet: bool) -> None:
+    """Samples or voids of a population as a table."""
+    if what not in ("samples", "voids"):
+        raise InputError(
+            f"{found.path} is a population of voids: it holds no {what}",
+            advice="Use --what samples or --what voids.",
+        )
+    from kmc.analysis.export import export_table
+
+    table = getattr(found, what).table
+    export_table(table, path, overwrite=force)
+    _report(f"Wrote {path}: {len(table)} rows of {what}", quiet)
+
+
 def _beside(files: Any, what: str, ending: str) -> Path:
-    """The name of an output: in the folder of the first file, with the names of the first three."""
+    """Default name of an output: in the folder of the first file, by the first three files."""
     stems = list(dict.fromkeys(Path(file).stem for file in files))
     more = [f"{len(stems) - 3}_more"] if len(stems) > 3 else []
     return Path(files[0]).with_name(
@@ -248,30 +289,10 @@ def _beside(files: Any, what: str, ending: str) -> Path:
     )
 
 
-class telling:
-    """Progress of something that may take longer than two seconds, as a callback."""
-
-    def __init__(self, title: str, quiet: bool):
-        from kmc.common.progress import progress_for
-
-        self._progress = progress_for(title, not quiet)
-
-    def __enter__(self) -> Any:
-        self._progress.__enter__()
-        self._progress.update(0.0, "")
-        return self._tell
-
-    def __exit__(self, *problem: object) -> None:
-        self._progress.__exit__(*problem)
-
-    def _tell(self, done: int, of: int) -> None:
-        self._progress.update(done / of if of else 1.0, f"frame {done} of {of}")
-
-
 def _frames(n: int) -> str:
     return "1 frame" if n == 1 else f"{n} frames"
 
 
-def _said(text: str, quiet: bool) -> None:
+def _report(text: str, quiet: bool) -> None:
     if not quiet:
         click.echo(text)

@@ -1,4 +1,4 @@
-"""Commands that go on with a run from its trajectory."""
+"""`kmc resume`, `kmc extend`, `kmc verify` and `kmc repair`: commands on existing trajectories."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from pathlib import Path
 import click
 
 from kmc.cli.shared import (
-    INTERRUPTED,
     check_every_option,
+    finish,
     notes,
     quiet_option,
     quoted,
     read_settings,
-    show_result,
 )
+from kmc.common.progress import frame_progress
+from kmc.errors import KmcError
+
+FAILED = 1
 
 _FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
 @click.command(
-    short_help="Go on with an interrupted or killed run.",
+    short_help="Continue an interrupted or killed run.",
     epilog="\b\nExamples:\n  kmc resume strip_li.h5\n"
     "  kmc resume strip_li.h5 --check-every 1000000",
 )
@@ -29,23 +32,29 @@ _FILE = click.argument("file", type=click.Path(path_type=Path))
 @check_every_option
 @quiet_option
 def resume(file: Path, check_every: int | None, quiet: bool) -> None:
-    """Go on with the run of the trajectory FILE, in place.
+    """Continue the run of the trajectory FILE, in place.
 
     For a run that was stopped by Ctrl-C or a batch system (SIGTERM), ended by its
-    stop.wall_time_s, or killed: it goes on from the last checkpoint, which a run writes every three
-    seconds, and the trajectory becomes the one of an undisturbed run, to the last byte.
+    stop.wall_time_s, or killed: it continues from the last checkpoint, which a run writes every
+    three seconds, and the trajectory becomes that of an uninterrupted run, byte for byte.
     """
-    from kmc.simulation.resume import resume as go_on
+    from kmc.mesoscale.opening import holds_population
+
+    if holds_population(file):
+        from kmc.cli.upscale import show_population
+        from kmc.mesoscale.upscale import resume as continue_population
+
+        show_population(continue_population(file, progress=not quiet), quiet=quiet)
+        return
+    from kmc.simulation.resume import resume as continue_run
 
     with notes():
-        trajectory = go_on(file, progress=not quiet, check_every=check_every)
-    show_result(trajectory, quiet=quiet, checked=check_every)
-    if trajectory.stop_reason == "interrupted":
-        sys.exit(INTERRUPTED)
+        trajectory = continue_run(file, progress=not quiet, check_every=check_every)
+    finish(trajectory, quiet=quiet, checked=check_every)
 
 
 @click.command(
-    short_help="Go on with a finished run to another end.",
+    short_help="Continue a finished run to another end.",
     epilog="\b\nExamples:\n  kmc extend strip_li.h5 --set stop.capacity_monolayers=4\n"
     "  kmc extend strip_li.h5 --set stop.capacity_monolayers=none --set stop.contact_fraction=0.3",
 )
@@ -60,25 +69,62 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
 @check_every_option
 @quiet_option
 def extend(file: Path, settings: tuple[str, ...], check_every: int | None, quiet: bool) -> None:
-    """Go on with the run of the trajectory FILE beyond its end, in place.
+    """Continue the run of the trajectory FILE beyond its end, in place.
 
-    The trajectory becomes the one that a run with the new [stop] from its beginning would have
-    written. Behind an end by time_s it is as good a one, with other random numbers.
+    The trajectory becomes that of a run with the new [stop] from its beginning. After an end by
+    time_s it is statistically equivalent, with other random numbers.
     """
-    from kmc.simulation.resume import extend as go_on
+    from kmc.simulation.resume import extend as continue_run
 
     overrides, origins = read_settings(settings)
     with notes():
-        trajectory = go_on(
+        trajectory = continue_run(
             file, overrides, origins=origins, progress=not quiet, check_every=check_every
         )
-    show_result(trajectory, quiet=quiet, checked=check_every)
-    if trajectory.stop_reason == "interrupted":
-        sys.exit(INTERRUPTED)
+    finish(trajectory, quiet=quiet, checked=check_every)
 
 
 @click.command(
-    short_help="Save what can be saved of a damaged trajectory.",
+    short_help="Check the consistency of a trajectory.",
+    epilog="\b\nExamples:\n  kmc verify strip_li.h5\n"
+    "  kmc verify *.h5 --quiet && echo consistent\n\n"
+    "Exit codes: 0 consistent, 1 not consistent, 2 not readable as a trajectory.",
+)
+@click.argument(
+    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print only inconsistencies.")
+def verify(files: tuple[Path, ...], quiet: bool) -> None:
+    """Check that the trajectories FILE..., finished or still being written, are consistent.
+
+    Recomputes from every frame, without the event loop, the energy to the last µeV, vacancies,
+    contact and Mg, and compares them with the sample of the same time; sums events, hops, vacancies
+    and charge; checks the order of the rows, every checksum and the position of every site. Prints
+    the first inconsistency.
+    """
+    from kmc.mesoscale.opening import verify as check
+
+    codes = []
+    for file in files:
+        try:
+            with frame_progress(file.name, not quiet) as progress:
+                found = check(file, progress=progress)
+        except KmcError as problem:
+            if len(files) == 1:
+                raise
+            click.echo(f"Error: {problem}", err=True)
+            codes.append(problem.exit_code)
+            continue
+        if not quiet:
+            click.echo(str(found))
+        elif not found.passed:
+            click.echo(f"{file}: {found.breach}")
+        codes.append(0 if found.passed else FAILED)
+    sys.exit(max(codes))
+
+
+@click.command(
+    short_help="Recover the undamaged part of a trajectory.",
     epilog="\b\nExample:\n  kmc repair strip_li.h5 -o saved.h5",
 )
 @_FILE
@@ -93,9 +139,9 @@ def extend(file: Path, settings: tuple[str, ...], check_every: int | None, quiet
 def repair(file: Path, output: Path | None, force: bool) -> None:
     """Write a new trajectory with all of FILE that passes its checksums.
 
-    FILE may be cut short or damaged inside; it is not changed. Of rows that have lost one column
-    the others are kept, with nan or -1 in its place. Where a checkpoint survived behind
-    unbroken rows, kmc resume computes again what was lost after it.
+    FILE may be truncated or damaged inside; it is not changed. Rows that have lost one column are
+    kept, with nan or -1 in its place. Where a checkpoint and all rows before it are undamaged, kmc
+    resume recomputes what is lost after it.
     """
     from kmc.trajectory.repair import repair as save
 
@@ -110,5 +156,5 @@ def repair(file: Path, output: Path | None, force: bool) -> None:
         f"{done.frames[1]} frames in {output}"
     )
     if not done.whole:
-        what = "goes on from its checkpoint" if done.resumable else "runs it from its beginning"
+        what = "from its checkpoint" if done.resumable else "from its beginning"
         click.echo(f"\nNext:\n  kmc info {quoted(output)}\n  kmc resume {quoted(output)}   {what}")

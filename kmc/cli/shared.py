@@ -1,8 +1,9 @@
-"""What several commands share."""
+"""Options and helpers of several commands."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ check_every_option = click.option(
     type=click.IntRange(min=1),
     metavar="N",
     help="Every N events rebuild all counts, rates and energies from scratch and compare them "
-    "exactly; a difference stops the run. 1000000 costs next to nothing.",
+    "exactly; a difference stops the run. The cost of 1000000 is negligible.",
 )
 every_run_option = click.option(
     "--set",
@@ -40,18 +41,18 @@ workers_option = click.option(
 
 @contextlib.contextmanager
 def notes() -> Iterator[None]:
-    """What kmc warns of while this lasts stands on standard error, as a sentence."""
+    """Print warnings of kmc in this block on standard error, one sentence each."""
     with warnings.catch_warnings():
-        plain = warnings.showwarning
+        default = warnings.showwarning
 
-        def show(message, category, *place: Any) -> None:
+        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
             if issubclass(category, KmcWarning):
                 click.echo(f"Note: {message}", err=True)
             else:
-                plain(message, category, *place)
+                default(message, category, *place)
 
         warnings.simplefilter("always", KmcWarning)
-        warnings.showwarning = show
+        warnings.showwarning = show  # type: ignore[assignment]
         yield
 
 
@@ -62,7 +63,7 @@ def console() -> Any:
 
 
 def read_settings(settings: tuple[str, ...], seed: int | None = None) -> tuple[dict, dict]:
-    """Overrides and where each was typed; a key set twice keeps the last, like any option."""
+    """Overrides and their origins; the last of several values of a key counts."""
     from kmc.runfile.load import parse_override
 
     overrides: dict[str, Any] = {}
@@ -84,7 +85,7 @@ def picture_of(path: Path) -> Path:
 
 
 def draw(trajectory: Any, picture: Path) -> bool:
-    """Draw the picture; a failure must not hide that the trajectory is safe."""
+    """Draw the picture; a failure is reported, as the trajectory is safe."""
     from kmc.plotting import save_overview
 
     try:
@@ -95,7 +96,7 @@ def draw(trajectory: Any, picture: Path) -> bool:
     return True
 
 
-def _say_next(path: Path, picture: Path | None) -> None:
+def _print_next(path: Path, picture: Path | None) -> None:
     click.echo(f"\nTrajectory  {path}")
     if picture is not None:
         click.echo(f"Picture     {picture}")
@@ -110,8 +111,15 @@ def quoted(path: Path) -> str:
     return shlex.quote(str(path))
 
 
-def show_result(trajectory: Any, *, quiet: bool, checked: int | None) -> None:
-    """Draw the picture beside a trajectory, print the summary, and say what to do next."""
+def finish(trajectory: Any, *, quiet: bool, checked: int | None) -> None:
+    """Show the result of a run; exits with `INTERRUPTED` after an interruption."""
+    _show_result(trajectory, quiet=quiet, checked=checked)
+    if trajectory.stop_reason == "interrupted":
+        sys.exit(INTERRUPTED)
+
+
+def _show_result(trajectory: Any, *, quiet: bool, checked: int | None) -> None:
+    """Draw the picture beside a trajectory, print the summary, and suggest commands."""
     path = trajectory.path
     picture = picture_of(path)
     drawn = draw(trajectory, picture)
@@ -122,4 +130,4 @@ def show_result(trajectory: Any, *, quiet: bool, checked: int | None) -> None:
     print_summary(trajectory, console())
     if checked:
         click.echo(f"\nSelf-check  every {checked} events and at the end: no difference")
-    _say_next(path, picture if drawn else None)
+    _print_next(path, picture if drawn else None)

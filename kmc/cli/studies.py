@@ -1,4 +1,4 @@
-"""`kmc sweep-plot` and `kmc critical`: what a sweep says."""
+"""`kmc sweep-plot` and `kmc critical`: results of sweeps."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 import click
 
 from kmc.cli.shared import every_run_option, quiet_option, workers_option
+from kmc.common.outputs import PICTURE_ENDINGS, check_output, replacing
 from kmc.errors import InputError
 
-_FILE = {"type": click.Path(path_type=Path), "metavar": "FILE"}
+_FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 _FORCE = click.option("--force", is_flag=True, help="Overwrite the output.")
-_PICTURES = (".png", ".svg", ".pdf")
-_TABLES = (".csv",)
 
 
 @click.command(
@@ -84,18 +83,16 @@ def sweep_plot(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Draw the results of the sweep in FOLDER, as far as it has come.
+    """Draw the results of the sweep in FOLDER, of the points that are done.
 
     Lines are means over replicas, bands 95 % intervals of the mean (Student's t).
     """
-    from kmc.common.outputs import check_new
-
     path = output or folder.resolve().parent / f"{folder.resolve().name}_{what}.png"
     if output is None and path.parent == Path.cwd():
         path = Path(path.name)
-    outputs = {path: _PICTURES, **{table: _TABLES for table in (csv, runs_csv) if table}}
+    outputs = {path: PICTURE_ENDINGS, **{table: (".csv",) for table in (csv, runs_csv) if table}}
     for file, endings in outputs.items():
-        check_new(file, endings, force=force)
+        check_output(file, force, endings)
     chosen = dict(_pair(text) for text in where)
 
     from kmc.sweep.results import load_sweep
@@ -120,7 +117,7 @@ def sweep_plot(
         written.append(str(runs_csv))
     if not quiet:
         click.echo(f"Wrote {', '.join(written)}")
-        _tell_gaps(ds, folder)
+        _print_gaps(ds, folder)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -133,20 +130,18 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _write_table(table: Any, path: Path) -> None:
-    from kmc.common.outputs import replacing
-
-    with replacing(path) as beside:
-        table.to_csv(beside, index=False)
+    with replacing(path) as draft:
+        table.to_csv(draft, index=False)
 
 
-def _tell_gaps(ds: Any, folder: Path) -> None:
-    """What the picture does not show, because it has not been run or has failed."""
+def _print_gaps(ds: Any, folder: Path) -> None:
+    """Print the number of runs that are not in the picture."""
     states = ds.state.values.ravel()
     gaps = [(state, int((states == state).sum())) for state in sorted(set(states) - {"done"})]
     if gaps:
-        told = ", ".join(f"{n} {state}" for state, n in gaps)
+        missing = ", ".join(f"{n} {state}" for state, n in gaps)
         click.echo(
-            f"{told} of {len(states)} runs are not in it: `kmc sweep` runs what is missing.",
+            f"{missing} of {len(states)} runs are not in it: `kmc sweep` runs what is missing.",
             err=True,
         )
 
@@ -163,7 +158,7 @@ Examples:
   kmc critical ... --against "parameters.formation_energy_L1_eV=[0.28, 0.4, 0.5]"
 
 Quote the criterion for the shell. The runs are kept in the folder: a second call runs only what is
-missing, and `kmc sweep-plot` and kmc.load_sweep read them like those of any sweep.
+missing, and `kmc sweep-plot` and kmc.load_sweep read them.
 """
 
 
@@ -251,9 +246,9 @@ def critical(
     """
     from kmc.plotting.thresholds import threshold_map_picture, threshold_picture
     from kmc.runfile.load import parse_override
+    from kmc.sweep.critical import search as study
     from kmc.sweep.critical.criterion import parse_criterion
     from kmc.sweep.critical.question import Question, map_table
-    from kmc.sweep.critical.search import search as study
     from kmc.sweep.critical.threshold import Scale
 
     question = Question(
@@ -270,18 +265,18 @@ def critical(
     )
     name = question.check().name
     folder = output or Path(f"{name}_critical")
-    tell = (lambda text: None) if quiet else click.echo
-    options = {"workers": workers, "tell": tell, "progress": not quiet}
+    report = (lambda text: None) if quiet else click.echo
+    options: dict[str, Any] = {"workers": workers, "report": report, "progress": not quiet}
     if against is None:
         found = study.find(question, folder, **options)
-        tell("\n" + "\n".join(found.lines()))
+        report("\n" + "\n".join(found.lines()))
         picture, table = threshold_picture(found), found.table()
     else:
         key, values = study.parse_against(against)
         several = study.find_against(question, key, values, folder, **options)
-        tell("")
+        report("")
         for value, one in zip(values, several, strict=True):
-            tell(f"{key} = {value:g}: {one.sentence}")
+            report(f"{key} = {value:g}: {one.sentence}")
         picture, table = (
             threshold_map_picture(several, key, values),
             map_table(several, key, values),
@@ -290,4 +285,6 @@ def critical(
 
     save(picture, folder / "critical.png")
     _write_table(table, folder / "critical.csv")
-    tell(f"Wrote {folder / 'critical.png'} and {folder / 'critical.csv'}; the runs are in {folder}")
+    report(
+        f"Wrote {folder / 'critical.png'} and {folder / 'critical.csv'}; the runs are in {folder}"
+    )

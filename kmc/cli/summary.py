@@ -1,4 +1,4 @@
-"""The summary of a run, for someone who knows batteries."""
+"""The summary of a run in the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kmc.analysis import balance, voids
-from kmc.common.formatting import count, driven_by, duration, figure, plural, scaled
+from kmc.common.conditions import driven_by
+from kmc.common.formatting import count, duration, figure, plural, scaled
+from kmc.model.electrochemistry import balance_of_sites
 from kmc.trajectory.reader import Trajectory
 
 if TYPE_CHECKING:
@@ -20,14 +22,16 @@ NO_BREAK = "\u00a0"
 _FRAME_WIDTH = 6  # a border and a space on either side, two spaces between the columns
 _STAGE_NAMES = {"L1": "at L1", "L2": "at L2", "deep": "above L2"}
 _VERDICTS = {
-    "equilibrium": "In equilibrium from layer to layer, so that slowing them is harmless to what "
-    "each layer holds",
+    "equilibrium": "In equilibrium from layer to layer, so that raised barriers do not change the "
+    "composition of the layers",
     "near": "Near equilibrium, layers off by a fifth at most",
-    "off": "Not in equilibrium, slowing them delays what they carry (see kmc converge)",
-    "unknown": "Too few to tell a net flux from chance",
+    "off": "Not in equilibrium, raised barriers delay their net transport (see kmc converge)",
+    "unknown": "Too few to resolve a net flux",
 }
 _CLASS_NAMES = {"Li": "Li", "Li_near_Mg": "Li beside Mg", "Mg": "Mg"}
-_BY_MORE_THAN = 1.001  # factors closer to 1 come from rounding the floor to whole µeV
+_LATE = 0.2  # share of a run's charge over which its end is averaged
+_RESOLVED = 0.05  # expected vacancies below which no activity of a void-free metal is seen
+_BY_MORE_THAN = 1.001  # factors closer to 1 come from rounding to whole µeV
 
 
 def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
@@ -42,7 +46,7 @@ def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
     if not len(samples):
         return [*rows, ("Samples", "none yet")]
     last = {name: samples[name][-1] for name in samples}
-    has_current = _has_current(trajectory)
+    has_current = trajectory.has_current
     if has_current:
         rows.append(("Capacity", _capacity(last)))
     if trajectory.has_interface:
@@ -61,7 +65,7 @@ def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
 
 
 def print_summary(trajectory: Trajectory, console: Console | None = None) -> None:
-    """Print what a run did.
+    """Print the summary of a run.
 
     Parameters
     ----------
@@ -76,7 +80,7 @@ def print_summary(trajectory: Trajectory, console: Console | None = None) -> Non
 
     console = console or Console(highlight=False)
     rows = summary(trajectory)
-    # Wrapped here, because rich would part numbers from their units at no-break spaces.
+    # Wrapped here, because rich breaks lines at no-break spaces.
     width = max(20, console.width - max(len(name) for name, _ in rows) - _FRAME_WIDTH)
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
@@ -103,10 +107,12 @@ def _end(trajectory: Trajectory) -> str:
         return trajectory.stop_reason or "no reason is stated"
     go_on = f"kmc resume {trajectory.path.name}"
     if trajectory.stop_reason:
-        return f"{trajectory.stop_reason}. What was written is whole; {go_on} goes on from there."
+        return (
+            f"{trajectory.stop_reason}. The file is complete up to here; {go_on} continues the run."
+        )
     return (
-        "still running, or killed. What was written up to here is whole; if nothing writes to it "
-        f"any more, {go_on} goes on from there."
+        "still running, or killed. The file is complete up to here; if the run was killed, "
+        f"{go_on} continues it."
     )
 
 
@@ -128,7 +134,7 @@ def _system(trajectory: Trajectory) -> str:
 
 
 def _interface(trajectory: Trajectory) -> list[tuple[str, str]]:
-    """Chemistries and flaws that the run started with, if any."""
+    """Chemistries and flaws of the initial interface, if any."""
     start, given = trajectory.resolved.get("interface", {}), trajectory.run.get("interface", {})
     parts = []
     for entry, name in zip(start.get("chemistry", []), trajectory.chemistries, strict=True):
@@ -147,12 +153,6 @@ def _interface(trajectory: Trajectory) -> list[tuple[str, str]]:
         vacant = plural(start.get("vacant_sites", 0), "vacant site")
         parts.append(f"{' and '.join(flaws)} at the start, {vacant}")
     return [("Interface", "; ".join(parts))] if parts else []
-
-
-def _has_current(trajectory: Trajectory) -> bool:
-    conditions = trajectory.run.get("conditions", {})
-    current = conditions.get("current_density_mA_cm2", 0.0) > 0
-    return current or bool(conditions.get("overpotential_V"))
 
 
 def _capacity(last: dict) -> str:
@@ -194,7 +194,7 @@ def _voids(trajectory: Trajectory) -> list[tuple[str, str]]:
 
 
 def _moment(trajectory: Trajectory, frame) -> str:
-    if _has_current(trajectory):
+    if trajectory.has_current:
         return f"{figure(frame.capacity_monolayers)} monolayers"
     return duration(frame.time_s)
 
@@ -215,16 +215,80 @@ def _overpotentials(trajectory: Trajectory) -> list[tuple[str, str]]:
     samples = trajectory.samples
     flows = samples["phase"] == 0 if "phase" in samples else np.ones(len(samples), dtype=bool)
     rows = [("Overpotential", _overpotential(samples["overpotential_V"][flows]))]
-    if "overpotential_constriction_V" in samples:
-        for name in ("charge_transfer", "constriction"):
-            volts = samples[f"overpotential_{name}_V"][flows]
-            rows.append(("", f"{name.replace('_', ' ')}: {_overpotential(volts)}"))
+    for name in ("concentration", "charge_transfer", "constriction", "series"):
+        if (column := f"overpotential_{name}_V") in samples:
+            volts = samples[column][flows]
+            if name == "series" and not volts.any():
+                continue
+            about = _about(name, trajectory, flows)
+            rows.append(("", f"{name.replace('_', ' ')}: {_overpotential(volts)}{about}"))
+    rows += _site_by_site(trajectory, flows)
     if flows.any() and not flows.all():
         rested_s = samples["time_s"][-1] - samples["time_s"][flows][-1]
         contact = samples["contact_fraction"]
         text = f"{duration(rested_s)} without current; contact {_percent(contact[flows][-1])} "
         rows.append(("Rest", f"{text}{ARROW} {_percent(contact[-1])}"))
     return rows
+
+
+def _about(term: str, trajectory: Trajectory, flows: np.ndarray) -> str:
+    """What a term of the overpotential follows from."""
+    samples, settings = trajectory.samples, trajectory.resolved.get("charge_transfer", {})
+    if term == "concentration":
+        activity = samples["vacancy_activity"][flows]
+        if samples["vacancies_expected"][flows][-1] < _RESOLVED:
+            return "; too few vacancies to measure their activity"
+        return f" (vacancy activity {figure(activity[0])} {ARROW} {figure(activity[-1])})"
+    if term == "charge_transfer" and settings:
+        return " (through the contact that is left)"
+    if term == "constriction" and settings.get("wagner_length_um"):
+        length = settings["pattern_um"]
+        pattern = f"{figure(length, 'µm')}" if length else "the box as it is"
+        wagner = figure(settings["wagner_length_um"], "µm")
+        return f" (pattern: {pattern}; it matters above the Wagner length, {wagner})"
+    return ""
+
+
+def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> list[tuple[str, str]]:
+    """The balance of the sites beside the area, and what sets them apart, late in the run."""
+    samples, settings = trajectory.samples, trajectory.resolved.get("charge_transfer")
+    conditions = trajectory.run.get("conditions", {})
+    if not settings or "overpotential_sites_V" not in samples or conditions.get("overpotential_V"):
+        return []
+    capacity = samples["capacity_monolayers"][flows]
+    late = np.flatnonzero(flows)[capacity >= (1 - _LATE) * capacity[-1]]
+    late = late[np.isfinite(samples["overpotential_sites_V"][late])]
+    if not len(late):
+        return []
+    sites, area, net, weight, contact, activity = (
+        float(np.mean(samples[name][late]))
+        for name in (
+            "overpotential_sites_V",
+            "overpotential_V",
+            "current_density_mA_cm2",
+            "strip_weight",
+            "contact_fraction",
+            "vacancy_activity",
+        )
+    )
+    for name in ("constriction", "series"):
+        area -= float(np.mean(samples[f"overpotential_{name}_V"][late]))
+    _, exchange = balance_of_sites(
+        sites,
+        net / settings["exchange_current_density_mA_cm2"],
+        weight,
+        conditions["temperature_K"],
+        settings["alpha"],
+    )
+    text = (
+        f"site by site: {scaled(sites, 'V')}, by area {scaled(area, 'V')} (means of the last "
+        f"fifth). The sites of the box exchange {figure(exchange)} times j0, its contact "
+        f"{figure(contact)} times: atoms at rims are bound weakly (strip weight {figure(weight)}), "
+        f"and vacancies at activity {figure(activity)} take up what is reduced"
+    )
+    if any(c.get("slowed_by", 1.0) > _BY_MORE_THAN for c in trajectory.acceleration["classes"]):
+        text += "; slowed hops heal the rims late"
+    return [("", text)]
 
 
 def _overpotential(volts: np.ndarray) -> str:
@@ -245,15 +309,15 @@ def _overpotential(volts: np.ndarray) -> str:
 
 
 def _acceleration(trajectory: Trajectory) -> list[tuple[str, str]]:
-    """How far the fast hops were slowed, and what that leaves untouched."""
+    """Barrier raising: the lowest barrier, and the factor of each class of hops."""
     table = trajectory.acceleration
     classes = [c for c in table.get("classes", []) if c.get("slowed_by", 1.0) > _BY_MORE_THAN]
     if not classes:
-        return [("Kinetics", "exact: no hop was slowed")]
-    floor, ratio = table.get("saddle_floor_eV", math.nan), _ratio(table)
-    text = f"fast hops were slowed by a saddle floor of {figure(floor, 'eV')}"
+        return [("Kinetics", "exact: no barrier was raised")]
+    lowest_eV, ratio = table.get("saddle_floor_eV", math.nan), _ratio(table)
+    text = f"barriers were raised to at least {figure(lowest_eV, 'eV')}"
     if ratio:
-        text += f"; none is more than {figure(ratio)} times as frequent as stripping at one site"
+        text += f"; no hop is more than {figure(ratio)} times as frequent as stripping at one site"
     rows = [("Kinetics", text)]
     slowed = [entry["name"] for entry in classes]
     for entry in classes:
@@ -261,19 +325,41 @@ def _acceleration(trajectory: Trajectory) -> list[tuple[str, str]]:
         text = f"{name}: true barrier {figure(entry['barrier_eV'], 'eV')}, slowed "
         text += f"{figure(entry['slowed_by'])} times"
         rows.append(("", text))
+    rows += _lone_vacancies(table)
     rows.append(
         (
             "",
-            "Equilibrium is unaffected. Kinetics faster than the floor are not: compare several "
-            "ratios (kmc converge) before trusting a rate or a void density.",
+            "Equilibrium is unaffected, fast kinetics are not: compare several ratios "
+            "(kmc converge) before using a rate or a void density.",
         )
     )
     counted = [e for e in balance.exchanges(trajectory) if e.hop_class in slowed]
     return rows + _net_flux(counted)
 
 
+def _lone_vacancies(table: dict) -> list[tuple[str, str]]:
+    """How far lone vacancies were slowed, and the supersaturation of a flat interface with it."""
+    rows = []
+    if table.get("lone_floor_eV", math.nan) < table.get("saddle_floor_eV", math.nan):
+        slowed, share = table.get("lone_slowed_by", 1.0), table.get("box_resistance_share", 0.0)
+        text = "lone vacancies above L2: slowed not at all"
+        if slowed > _BY_MORE_THAN:
+            text = f"lone vacancies above L2: floor {figure(table['lone_floor_eV'], 'eV')}, slowed "
+            text += f"{figure(slowed)} times; crossing the box is {_percent(share)} of their way "
+            text += "to the sink, and the reservoir is faster by as much"
+        rows.append(("", text))
+    if "supersaturation_L1" in table:
+        true, first = table["supersaturation"], table["supersaturation_L1"]
+        text = f"without voids the current holds {figure(true)} times the equilibrium vacancies in "
+        text += f"the metal at the interface (here {figure(table['supersaturation_L3'])})"
+        if first > 1.01 * true:
+            text += f" and, as the exchange of L1 with L2 is slowed, {figure(first)} times in L1"
+        rows.append(("", text))
+    return rows
+
+
 def _net_flux(exchanges: list[balance.Exchange]) -> list[tuple[str, str]]:
-    """How much of the hops from layer to layer is net, and what slowing them does."""
+    """Net share of the hops from layer to layer, and the effect of raised barriers on it."""
     texts = []
     for name in _CLASS_NAMES:
         shares = [_share(exchange) for exchange in exchanges if exchange.hop_class == name]
@@ -289,14 +375,14 @@ def _net_flux(exchanges: list[balance.Exchange]) -> list[tuple[str, str]]:
             texts.append(f"{sentence}: {'; '.join(listed)}")
     if texts:
         texts.append(
-            "Net flux sees layers, not ways along the interface: number and size of the voids "
-            "follow the ratio even where it is near 0."
+            "The net flux is between layers, not along the interface: number and size of the voids "
+            "depend on the ratio even where it is near 0."
         )
     return [("" if row else "Net flux", text) for row, text in enumerate(texts)]
 
 
 def _share(exchange: balance.Exchange) -> str:
-    """Such as ``0.18 % at L1``, or ``< 0.9 % at L1`` where chance could hide that much."""
+    """Such as ``0.18 % at L1``, or ``< 0.9 % at L1`` where noise could hide that much."""
     percent = figure(100 * exchange.at_most, "%", 2 if exchange.at_most < 0.1 else 3)
     share = percent if exchange.resolved else f"<{NO_BREAK}{percent}"
     a_layer = " a layer" if exchange.steps > 1 else ""
@@ -304,7 +390,7 @@ def _share(exchange: balance.Exchange) -> str:
 
 
 def _ratio(table: dict) -> float | None:
-    """Fastest hop over the strip rate of one site: as the user set it, or as the floor makes it."""
+    """Fastest hop over the strip rate of one site: as set, or by the lowest barrier."""
     if table.get("max_hops_per_strip_per_site"):
         return table["max_hops_per_strip_per_site"]
     strip_rate = table.get("strip_rate_per_site_Hz")

@@ -14,13 +14,22 @@ from kmc.cli.shared import INTERRUPTED
 from kmc.errors import InputError
 
 _SHOWN = 12  # points in a dry run, failures at the end
-_QUEUES = ("slurm", "pbs", "lsf", "sge", "oar", "moab", "htcondor")
+# Queueing systems and their classes in dask_jobqueue.
+_QUEUES = {
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "lsf": "LSFCluster",
+    "sge": "SGECluster",
+    "oar": "OARCluster",
+    "moab": "MoabCluster",
+    "htcondor": "HTCondorCluster",
+}
 
 _EPILOG = """\
 \b
 A sweep file:
-  run = "strip_li"                        # a run that comes with kmc, or the path of a run file
-  replicas = 3                            # runs a setting, each with a seed of its own
+  run = "strip_li"                        # a shipped run, or the path of a run file
+  replicas = 3                            # runs of each setting, with different seeds
   seed = 1                                # every seed follows from this one
 
 \b
@@ -42,17 +51,17 @@ Examples:
   kmc sweep study.toml --dry-run          what would run, how long, how much disk
   kmc sweep study.toml                    on all cores of this machine, into the folder study
   kmc sweep study.toml -o results --workers 4
-  kmc sweep study.toml                    again: goes on where it stopped
+  kmc sweep study.toml                    again: runs the points that are missing
   kmc sweep study.toml --dask tls://10.0.0.1:8786 --dask-tls keys
   kmc sweep study.toml --dask-jobqueue slurm --workers 64 --cluster-option queue=short
 
 The folder holds a run file and a trajectory for each point; `kmc run` on that run file gives the
-same trajectory. A point that is done is never run again; one that failed is tried again with the
-next call. The sweep file may grow (more values, more replicas): only what is new is run. On a
-cluster the folder must be on a disk that all workers share, and kmc installed where they are.
+same trajectory. A point that is done is never run again; one that failed is run again with the next
+call. The sweep file may be extended (more values, more replicas): only new points are run. On a
+cluster the folder must be on a disk that all workers share, and kmc must be installed there.
 
-Exit codes: 0 all points done, 1 some failed (failures/ says why) or the folder could not be
-written, 2 the input cannot be used, 130 interrupted; the same command goes on.
+Exit codes: 0 all points done, 1 some failed (see failures/) or the folder could not be written,
+2 the input cannot be used, 130 interrupted; repeat the command to continue.
 """
 
 
@@ -77,7 +86,7 @@ written, 2 the input cannot be used, 130 interrupted; the same command goes on.
 @click.option(
     "--dask-jobqueue",
     "queue",
-    type=click.Choice(_QUEUES),
+    type=click.Choice(list(_QUEUES)),
     help="Run in jobs of a queueing system; --workers says in how many.",
 )
 @click.option(
@@ -115,17 +124,19 @@ def sweep(
 ) -> None:
     """Run every point of the sweep FILE that is not done yet.
 
-    FILE is a sweep file of your own or one that comes with kmc. Everything that can be checked is
-    checked before anything is computed.
+    FILE is the path of a sweep file or the name of a shipped one. Everything that can be checked
+    is checked before anything is computed.
     """
     if address and queue:
         raise InputError("--dask and --dask-jobqueue exclude each other", advice="Give one.")
     if options and not queue:
         raise InputError(
-            "--cluster-option needs --dask-jobqueue", advice="Say which queueing system."
+            "--cluster-option needs --dask-jobqueue", advice="Name the queueing system."
         )
     if queue and not workers:
-        raise InputError("--dask-jobqueue needs --workers", advice="Say how many jobs to submit.")
+        raise InputError(
+            "--dask-jobqueue needs --workers", advice="Give the number of jobs to submit."
+        )
     if tls and not address:
         raise InputError(
             "--dask-tls needs --dask", advice="--dask-jobqueue makes certificates of its own."
@@ -144,12 +155,12 @@ def sweep(
         dry_run_of(plan, existing, path, workers)
         return
 
-    from kmc.sweep.display import display_for
+    from kmc.common.progress import display_for
     from kmc.sweep.execute import run_sweep
 
     folder = make_folder(path, plan)
     make = _workers(folder.path, workers, address, queue, given, tls, trusted_network)
-    tally = run_sweep(folder, make, display_for(not quiet))
+    tally = run_sweep(folder, make, display_for(path.name, not quiet))
     _report(tally, path, quiet)
     if tally.interrupted:
         sys.exit(INTERRUPTED)
@@ -176,7 +187,7 @@ def _workers(
     tls: Path | None,
     trusted_network: bool,
 ) -> Callable[[int], Any]:
-    """Makes the workers once the folder is locked, for a number of points."""
+    """A function that starts workers for a number of points, called once the folder is locked."""
 
     def make(points: int) -> Any:
         if address is None and queue is None:
@@ -186,11 +197,13 @@ def _workers(
         from kmc.sweep import cluster
 
         cluster.silence()
-        if queue is None:
+        if address is not None:
             client = cluster.connect(address, tls=tls, trusted_network=trusted_network)
             return cluster.DaskWorkers(client, most=count)
+        assert queue is not None
+        assert count is not None  # checked with the options
         jobs = cluster.queue_cluster(
-            queue,
+            _QUEUES[queue],
             min(points, count),
             options,
             shared=folder / "running",
@@ -226,15 +239,15 @@ def dry_run_of(plan: Any, existing: Any, path: Path, workers: int | None) -> Non
         left = f"about {duration(found.compute_s / count)} with {plural(count, 'worker')}"
         click.echo(f"\nTime    {left} ({found.basis})")
     else:
-        click.echo("\nTime    unknown: nothing in the sweep says how many events there will be")
+        click.echo("\nTime    unknown: no stop of the sweep gives the number of events")
     click.echo(f"Disk    about {found.disk_bytes / 1e6:.3g} MB in {path}")
 
 
 def _report(tally: Any, path: Path, quiet: bool) -> None:
-    """What came of it, and what to do next."""
+    """Print the result of a sweep, and suggest commands."""
     from kmc.common.formatting import plural
 
-    tell_failures(tally, path)
+    print_failures(tally, path)
     if quiet:
         return
     click.echo(f"{tally.done} of {plural(tally.total, 'point')} done in {path}")
@@ -244,8 +257,8 @@ def _report(tally: Any, path: Path, quiet: bool) -> None:
         click.echo(f'  python: import kmc; kmc.load_sweep("{path.as_posix()}")')
 
 
-def tell_failures(tally: Any, path: Path) -> None:
-    """Points that failed and points that are still to go, on standard error."""
+def print_failures(tally: Any, path: Path) -> None:
+    """Print the failed and the missing points on standard error."""
     from kmc.common.formatting import plural
 
     for note in tally.notes:
@@ -260,4 +273,4 @@ def tell_failures(tally: Any, path: Path) -> None:
     if tally.interrupted:
         left = tally.total - tally.done
         click.echo(f"Interrupted with {left} of {tally.total} points to go.", err=True)
-        click.echo("The same command goes on where this one stopped.", err=True)
+        click.echo("Repeat the command to continue.", err=True)

@@ -1,2 +1,2 @@
-"""What every part of kmc uses: units, number formatting, progress, output files, the catalogue of
+"""Used by every other package: units, number formatting, progress, output files, the catalogue of
 shipped TOML files, checks of user input. Imports nothing of kmc but `kmc.errors`."""

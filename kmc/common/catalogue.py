@@ -12,7 +12,7 @@ from kmc.errors import InputError
 KINDS = ("lattices", "params", "runs")
 _STUDY = "study_"  # sweep files stand in `runs/` as well, as the kind "studies"
 MOST_BYTES = 4 * 2**20  # of a TOML file; the largest shipped one has a thousandth of it
-MOST_DEEP = 20  # tables and lists inside one another; shipped files have three
+MOST_DEEP = 20  # levels of nested tables and lists; shipped files have three
 
 
 def _folder(kind: str) -> Path:
@@ -31,9 +31,9 @@ def names(kind: str) -> list[str]:
     return found
 
 
-def nearest(word: str, choices) -> str:
-    """A sentence fragment that names the closest valid choice, or an empty string."""
-    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+def nearest(name: str, choices) -> str:
+    """``Did you mean …?`` with the closest valid choice, or an empty string."""
+    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
     return f"Did you mean {close[0]!r}? " if close else ""
 
 
@@ -43,7 +43,7 @@ def locate(kind: str, name_or_path: str | Path) -> Path:
     Raises
     ------
     InputError
-        No such file; the message lists what there is.
+        No such file; the message lists the shipped ones.
     """
     text = str(name_or_path)
     if text.endswith(".toml") or "/" in text or "\\" in text:
@@ -70,7 +70,7 @@ def locate(kind: str, name_or_path: str | Path) -> Path:
 
 
 def shown(text: str, longest: int = 200) -> str:
-    """A text fit for a message: cut where it is very long."""
+    """A text for a message, truncated to a length."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 

@@ -1,9 +1,11 @@
-"""Numbers as people read them, for summaries and representations."""
+"""Numbers, quantities and lists as text, for summaries, messages and labels."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
+
+from kmc.common.units import DIMENSIONLESS, split_unit
 
 _SPACE = "\u00a0"  # digits of one number, and a number and its unit, stay on one line
 
@@ -24,8 +26,18 @@ def plural(number: int, noun: str) -> str:
     return f"{count(number)}{_SPACE}{noun}"
 
 
+def monolayers(number: float) -> str:
+    """A capacity: ``1 monolayer``, ``0.5 monolayers``."""
+    return f"{figure(number)} monolayer{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def figure(number: float, unit: str = "", digits: int = 3) -> str:
-    """A number of some significant digits with its unit; powers of ten as people write them."""
+    """A number of some significant digits with its unit; powers of ten as in 2.5e6."""
     if math.isnan(number):
         return "unknown"
     if math.isinf(number):
@@ -40,11 +52,17 @@ def figure(number: float, unit: str = "", digits: int = 3) -> str:
 _SCALES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 
 
+def prefix_for(number: float) -> tuple[float, str]:
+    """Divisor and SI prefix that suit a number: 1e-3 and ``m`` for 0.0123."""
+    fitting = (pair for pair in _SCALES if abs(number) >= pair[0] or not number)
+    return next(fitting, _SCALES[-1])
+
+
 def scaled(number: float, unit: str, digits: int = 3) -> str:
-    """A number with the prefix that suits it: 0.0123 V becomes 12.3 mV."""
-    if not math.isfinite(number) or number == 0:
+    """A number with the SI prefix that suits it: 0.0123 V becomes 12.3 mV."""
+    if not math.isfinite(number):
         return figure(number, unit, digits)
-    scale, prefix = next((s for s in _SCALES if abs(number) >= s[0]), _SCALES[-1])
+    scale, prefix = prefix_for(number)
     return figure(number / scale, prefix + unit, digits)
 
 
@@ -57,15 +75,24 @@ def duration(seconds: float, digits: int = 3) -> str:
     return figure(seconds / size, unit, digits)
 
 
-def driven_by(conditions: Mapping) -> str:
-    """What drives a run: "0.5 mA/cm²", "20 mV held" or "no current", and the pressure if any."""
-    words = []
-    if conditions.get("overpotential_V"):
-        words.append(f"{figure(1e3 * conditions['overpotential_V'], 'mV')} held")
-    elif conditions.get("current_density_mA_cm2"):
-        words.append(figure(conditions["current_density_mA_cm2"], "mA/cm²"))
+# --- names of keys and columns ---
+
+_SUPERSCRIPTS = str.maketrans("23", "²³")
+
+
+def quantity(key: str) -> tuple[str, str]:
+    """Name and unit of a key or column: ``temperature_K`` → ``("temperature", "K")``."""
+    bare = key.rpartition(".")[2]
+    if bare.endswith("_monolayers"):
+        stem, unit = bare.removesuffix("_monolayers"), "monolayers"
     else:
-        words.append("no current")
-    if conditions.get("stack_pressure_MPa"):
-        words.append(figure(conditions["stack_pressure_MPa"], "MPa"))
-    return ", ".join(words)
+        stem, unit = split_unit(bare)
+        unit = "" if unit == DIMENSIONLESS else unit.replace("deg", "°").translate(_SUPERSCRIPTS)
+    name = stem.replace("_", " ")
+    return (f"M{name[1:]}" if name.startswith("mg ") else name), unit
+
+
+def label(key: str) -> str:
+    """Label of an axis: ``current density (mA/cm²)``."""
+    name, unit = quantity(key)
+    return f"{name} ({unit})" if unit else name

@@ -1,27 +1,60 @@
-"""Progress of a run: a live bar on a terminal, a plain line now and then elsewhere."""
+"""Progress on standard error: a live display on a terminal, plain lines elsewhere.
+
+One display serves runs, sweeps and analyses: a bar for the whole, and a bar for each part that is
+running at the moment, such as a point of a sweep.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 _PLAIN_EVERY_S = 10.0
+_MOST_PARTS = 16  # bars of parts on a terminal
+_PREPARING = "preparing (the first run compiles the event loop)"
+
+FrameProgress = Callable[[int, int], None]
+"""Callback of an analysis: frames done, frames in all."""
+
+
+class Part(NamedTuple):
+    """Something that is running: its name, the fraction done (0 to 1), and a line on its state."""
+
+    name: str
+    fraction: float
+    text: str
 
 
 class Progress(Protocol):
-    """What a run tells while it goes on."""
+    """Receives the progress of a run."""
 
     def __enter__(self) -> Progress: ...
 
     def __exit__(self, *problem: object) -> None: ...
 
     def update(self, fraction: float, text: str) -> None:
-        """`fraction` of the way to the first stop, and one line on how things stand."""
+        """The fraction done (0 to 1), and one line on the state."""
+
+
+class Display(Protocol):
+    """Receives the progress of something with several parts."""
+
+    def __enter__(self) -> Display: ...
+
+    def __exit__(self, *problem: object) -> None: ...
+
+    def update(self, fraction: float, text: str, parts: Sequence[Part] = ()) -> None:
+        """The fraction done (0 to 1), one line on the state, and what is running."""
+
+    def message(self, text: str) -> None:
+        """An event worth a line of its own, such as a failure."""
 
 
 class Silent:
-    """Says nothing."""
+    """Prints nothing."""
 
     def __enter__(self) -> Silent:
         return self
@@ -29,12 +62,15 @@ class Silent:
     def __exit__(self, *problem: object) -> None:
         pass
 
-    def update(self, fraction: float, text: str) -> None:
+    def update(self, fraction: float, text: str, parts: Sequence[Part] = ()) -> None:
+        pass
+
+    def message(self, text: str) -> None:
         pass
 
 
 class PlainLines:
-    """One line every ten seconds, for logs and pipes."""
+    """One line every ten seconds, and every message, for logs and pipes."""
 
     def __init__(self, title: str):
         self.title = title
@@ -46,17 +82,27 @@ class PlainLines:
     def __exit__(self, *problem: object) -> None:
         pass
 
-    def update(self, fraction: float, text: str) -> None:
+    def update(self, fraction: float, text: str, parts: Sequence[Part] = ()) -> None:
         now = time.monotonic()
         if now - self._last >= _PLAIN_EVERY_S:
             self._last = now
-            print(f"{self.title} {100 * fraction:3.0f} %  {text}", file=sys.stderr, flush=True)
+            self.message(f"{self.title} {100 * fraction:3.0f} %  {text}")
+
+    def message(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
 
 
-class Bar:
-    """A live bar with the time that is left."""
+class Live:
+    """Bars with elapsed and remaining time, which change in place.
 
-    def __init__(self, title: str):
+    Parameters
+    ----------
+    title : str
+    console : rich.console.Console, optional
+        Standard error by default.
+    """
+
+    def __init__(self, title: str, console: Any = None):
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -68,37 +114,63 @@ class Bar:
             TimeRemainingColumn,
         )
 
-        self._bar = Progress(
+        self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console or Console(stderr=True, highlight=False),
             transient=True,
         )
-        self._task = self._bar.add_task(
-            title, total=1.0, text="preparing (the first run compiles the event loop)"
-        )
+        self._whole = self._bars.add_task(title, total=1.0, text=_PREPARING)
+        self._parts: dict[str, Any] = {}
 
-    def __enter__(self) -> Bar:
-        self._bar.start()
+    def __enter__(self) -> Live:
+        self._bars.start()
         return self
 
     def __exit__(self, *problem: object) -> None:
-        self._bar.stop()
+        self._bars.stop()
 
-    def update(self, fraction: float, text: str) -> None:
-        self._bar.update(self._task, completed=fraction, text=text)
+    def update(self, fraction: float, text: str, parts: Sequence[Part] = ()) -> None:
+        shown = {part.name: part for part in parts[:_MOST_PARTS]}
+        if len(parts) > len(shown):
+            text = f"{text} (and {len(parts) - len(shown)} more)"
+        self._bars.update(self._whole, completed=fraction, text=text)
+        for name in self._parts.keys() - shown.keys():
+            self._bars.remove_task(self._parts.pop(name))
+        for name, part in shown.items():
+            if name not in self._parts:
+                self._parts[name] = self._bars.add_task(name, total=1.0, text="")
+            self._bars.update(self._parts[name], completed=part.fraction, text=part.text)
+
+    def message(self, text: str) -> None:
+        self._bars.console.print(text, markup=False)
+
+
+def display_for(title: str, wanted: bool) -> Display:
+    """Bars on a terminal, lines elsewhere, nothing if not wanted."""
+    if not wanted:
+        return Silent()
+    return Live(title) if sys.stderr.isatty() else PlainLines(title)
 
 
 def progress_for(title: str, wanted: bool | Progress) -> Progress:
-    """A bar on a terminal, lines elsewhere, nothing if not wanted; or what the caller brings."""
-    if not isinstance(wanted, bool):
-        return wanted
-    if not wanted:
-        return Silent()
-    return Bar(title) if sys.stderr.isatty() else PlainLines(title)
+    """`display_for` a flag; an object that receives progress itself is returned as it is."""
+    return display_for(title, wanted) if isinstance(wanted, bool) else wanted
+
+
+@contextlib.contextmanager
+def frame_progress(title: str, wanted: bool) -> Iterator[FrameProgress]:
+    """A display of an analysis, as the callback that analyses take."""
+    with display_for(title, wanted) as display:
+        display.update(0.0, "")
+
+        def update(done: int, of: int) -> None:
+            display.update(done / of if of else 1.0, f"frame {done} of {of}")
+
+        yield update

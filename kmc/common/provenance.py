@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, platform and time."""
+"""Provenance of a result: versions, platform and time."""
 
 from __future__ import annotations
 

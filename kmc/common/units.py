@@ -1,4 +1,4 @@
-"""Physical constants and conversions, and the unit a key's name promises.
+"""Physical constants, conversions, and the unit at the end of a key's name.
 
 Constants are the exact values of the SI of 2019; `scipy.constants` holds the same numbers but takes
 longer to import than the whole command line.
@@ -27,9 +27,13 @@ _SUFFIXES = {
     "_cm3_mol": "cm3/mol",
     "_cm2_s": "cm2/s",
     "_per_um2": "1/µm2",
+    "_ohm_cm2": "Ω cm2",
     "_kJ_mol": "kJ/mol",
     "_per_s": "1/s",
     "_mS_cm": "mS/cm",
+    "_per_100um": "1/100 µm",
+    "_um3": "µm3",
+    "_um2": "µm2",
     "_J_m2": "J/m2",
     "_deg": "deg",
     "_MPa": "MPa",
@@ -45,16 +49,21 @@ _SUFFIXES = {
 DIMENSIONLESS = "1"
 
 
-def unit_of(key: str) -> str:
-    """Unit that the name of a key promises, ``"1"`` where it names none.
+def split_unit(key: str) -> tuple[str, str]:
+    """Stem and unit of a key; ``"1"`` where its name ends in no unit.
 
-    >>> unit_of("exchange_current_density_mA_cm2"), unit_of("second_shell_ratio")
-    ('mA/cm2', '1')
+    >>> split_unit("exchange_current_density_mA_cm2"), split_unit("second_shell_ratio")
+    (('exchange_current_density', 'mA/cm2'), ('second_shell_ratio', '1'))
     """
     for suffix, unit in _SUFFIXES.items():
-        if key.endswith(suffix):
-            return unit
-    return DIMENSIONLESS
+        if key.endswith(suffix) and key != suffix:
+            return key.removesuffix(suffix), unit
+    return key, DIMENSIONLESS
+
+
+def unit_of(key: str) -> str:
+    """Unit in the name of a key, ``"1"`` where it names none."""
+    return split_unit(key)[1]
 
 
 def same_unit(first: str, second: str) -> bool:

@@ -1,8 +1,8 @@
-"""Checks of what a user wrote, and their reports in plain sentences.
+"""Validation of user input, with error messages in plain sentences.
 
-The sections of a run file and the tables of a parameter file are pydantic models. This module holds
-the number types they share and turns pydantic's findings into an `InputError` that names the value,
-where it came from, and what is allowed.
+The sections of a run file and the tables of a parameter file are pydantic models. This module has
+the number types they share and turns pydantic's errors into an `InputError` that names the value,
+its origin, and what is allowed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def refuse(problem: str, allowed: str = "") -> PydanticCustomError:
 
 
 def kind(value: Any) -> str:
-    """What a TOML value is, in words."""
+    """Type of a TOML value, for messages."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -55,19 +55,19 @@ def kind(value: Any) -> str:
 
 
 def show(value: Any, longest: int = 60) -> str:
-    """A value as TOML spells it, cut where it is very long."""
+    """A value in TOML notation, truncated to a length."""
     text = toml_value(value)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def toml_value(value: Any) -> str:
-    """TOML spelling of a number, text, flag or list (floats short: ``1e5``)."""
+    """TOML notation of a number, text, flag or list (floats short: ``1e5``)."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        # What a shell hands over may hold half characters, which no message can be written with.
-        whole = value.encode("utf-8", "backslashreplace").decode("utf-8")
-        return json.dumps(whole, ensure_ascii=False)
+        # Arguments of a shell may hold lone surrogates, which UTF-8 cannot encode.
+        valid = value.encode("utf-8", "backslashreplace").decode("utf-8")
+        return json.dumps(valid, ensure_ascii=False)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
     if isinstance(value, dict):
@@ -143,7 +143,7 @@ def number_of(value: Any) -> tuple[float, str]:
     try:
         return _to_finite(value), ""
     except PydanticCustomError as error:
-        return math.nan, error.context["problem"]
+        return math.nan, (error.context or {})["problem"]
 
 
 Number = Annotated[float, BeforeValidator(_to_finite)]
@@ -157,7 +157,7 @@ _BOUNDS = (("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most
 
 
 def allowed_range(field) -> str:
-    """The range of a pydantic field in words, with its reason; empty where there is none.
+    """The range of a pydantic field as text, with its reason; empty where there is none.
 
     Parameters
     ----------
@@ -165,29 +165,24 @@ def allowed_range(field) -> str:
     """
     if field is None:
         return ""
-    words = []
-    for attribute, word in (
-        ("gt", "above"),
-        ("ge", "at least"),
-        ("lt", "below"),
-        ("le", "at most"),
-    ):
+    limits = []
+    for attribute, relation in _BOUNDS:
         for constraint in field.metadata:
             bound = getattr(constraint, attribute, None)
             if bound is not None:
-                words.append(f"{word} {_bound(bound)}")
+                limits.append(f"{relation} {_bound(bound)}")
     extra = field.json_schema_extra or {}
-    text = extra.get("allowed") or " and ".join(words)
+    text = extra.get("allowed") or " and ".join(limits)
     return f"{text} ({extra['reason']})" if extra.get("reason") else text
 
 
 def _bound(bound: float) -> str:
-    # The largest int64 says more as a power than in digits.
+    # The largest int64 is recognised as a power, not by its digits.
     return "2^63 - 1" if bound == 2**63 - 1 else toml_value(bound)
 
 
 class Problem(NamedTuple):
-    """One thing wrong with an input: the sentence, and what to do about it."""
+    """An error in an input: the sentence, and what to do about it."""
 
     message: str
     advice: str = ""
@@ -216,7 +211,7 @@ def problems_of(
     group: Callable[[tuple], str],
     source: str,
 ) -> list[Problem]:
-    """Plain sentences for what pydantic found.
+    """Messages for the errors that pydantic found.
 
     Parameters
     ----------
@@ -238,8 +233,8 @@ def problems_of(
         siblings = fields(location[:-1])
         table = group(location[:-1])
         if item["type"] == "missing":
-            said = f"{table} of {source} has no {location[-1]!r}"
-            found.append(Problem(said, f"Keys of {table}: {', '.join(siblings)}."))
+            message = f"{table} of {source} has no {location[-1]!r}"
+            found.append(Problem(message, f"Keys of {table}: {', '.join(siblings)}."))
         else:
             place = where(location), shown(location, item["input"])
             found.append(_problem(item, location, place, siblings, table))
@@ -248,7 +243,7 @@ def problems_of(
 
 def _problem(item, location, place, siblings, group) -> Problem:
     name = location[-1] if location else ""
-    at, said = place
+    at, shown = place
     value, category, context = item["input"], item["type"], item.get("ctx", {})
     field = siblings.get(name)
     if category == "extra_forbidden":
@@ -264,21 +259,21 @@ def _problem(item, location, place, siblings, group) -> Problem:
         choices = [part.strip().strip("'") for part in _choices(context["expected"])]
         close = nearest(value, choices) if isinstance(value, str) else ""
         return Problem(
-            f"{said} is not a valid choice", f"{close}Allowed: {', '.join(map(repr, choices))}."
+            f"{shown} is not a valid choice", f"{close}Allowed: {', '.join(map(repr, choices))}."
         )
     limits = allowed_range(field)
     if category == _OWN:
         hint = context["allowed"] or (f"Allowed: {limits}" if limits else "")
         if context["allowed"] and limits and limits not in context["allowed"]:
             hint = f"{context['allowed']}; allowed: {limits}"
-        return Problem(f"{said} {context['problem']}", _sentence(hint))
+        return Problem(f"{shown} {context['problem']}", _sentence(hint))
     if category == "string_type":
-        return Problem(f"{said} must be text, not {kind(value)}", "Put it in quotes.")
+        return Problem(f"{shown} must be text, not {kind(value)}", "Put it in quotes.")
     if category == "bool_type":
-        return Problem(f"{said} must be true or false, not {kind(value)}")
+        return Problem(f"{shown} must be true or false, not {kind(value)}")
     if category.startswith(("greater_than", "less_than")):
-        return Problem(f"{said} is out of range", _sentence(f"Allowed: {limits}"))
-    return Problem(f"{said} cannot be used: {item['msg']}")
+        return Problem(f"{shown} is out of range", _sentence(f"Allowed: {limits}"))
+    return Problem(f"{shown} cannot be used: {item['msg']}")
 
 
 def _choices(expected: str) -> list[str]:

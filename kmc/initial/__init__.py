@@ -1,2 +1,2 @@
-"""The state a run starts from: composition, flaws and the map of interface chemistries. Imports
-`common` and `model`."""
+"""Initial state of a run: composition, flaws and the map of interface chemistries. Imports `common`
+and `model`."""

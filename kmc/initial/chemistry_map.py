@@ -1,4 +1,4 @@
-"""Maps of interface chemistries: which L1 site stands on what.
+"""Maps of interface chemistries: the chemistry below each L1 site.
 
 A random map comes from a Gaussian random field over the periodic interface. The field is white
 noise smoothed with a Gaussian of width ξ/2, so that its two-point function is exp(−r²/ξ²); the
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from kmc.common.units import A_per_nm
 from kmc.initial.masks import read_mask
 from kmc.model.interphase import INTERFACE_KEYS, Interphase
 from kmc.model.lattice import Lattice
@@ -25,17 +26,27 @@ _IMAGES = 4  # periodic images of a kernel on either side; it is narrower than h
 class ChemistrySettings(Protocol):
     """One entry of ``chemistry`` in the section [interface] of a run file."""
 
-    params: str
-    fraction: float | None
-    parameters: Mapping[str, float]
+    @property
+    def params(self) -> str: ...
+
+    @property
+    def fraction(self) -> float | None: ...
+
+    @property
+    def parameters(self) -> Mapping[str, float]: ...
 
 
 class MapSettings(Protocol):
-    """What the section [interface] of a run file says of the map."""
+    """Keys of the section [interface] of a run file that define the map."""
 
-    chemistry: Sequence[ChemistrySettings] | None
-    mask: str | None
-    correlation_length_nm: float
+    @property
+    def chemistry(self) -> Sequence[ChemistrySettings] | None: ...
+
+    @property
+    def mask(self) -> str | None: ...
+
+    @property
+    def correlation_length_nm(self) -> float: ...
 
 
 def random_map(
@@ -81,12 +92,12 @@ def random_field(
     """Gaussian random field on the L1 sites with correlation exp(−r²/ξ²).
 
     White noise on the sites is convolved with a Gaussian, exactly periodic, by Fourier transforms
-    over the cells: one for each pair of columns of the cell, as a net of sites may have several.
+    over the cells: one for each pair of columns of the cell, which may have several.
     """
     nx, ny = lattice.cells
     columns = lattice.unit_cell.sites_per_layer_cell
     noise = rng.standard_normal((ny, nx, columns))
-    width_A = 10.0 * correlation_length_nm / 2
+    width_A = A_per_nm * correlation_length_nm / 2
     if width_A == 0:
         return noise.reshape(-1)
     edges = lattice.unit_cell.edges[:2] * lattice.lattice_parameter_A
@@ -94,7 +105,7 @@ def random_field(
     spectrum = np.fft.rfft2(noise, axes=(0, 1))
     field = np.empty_like(noise)
     for to in range(columns):
-        total = 0.0
+        total = np.zeros_like(spectrum[:, :, 0])
         for start in range(columns):
             along_x, along_y = (
                 _kernel(n, edge, offset, width_A)
@@ -114,17 +125,17 @@ def _kernel(n: int, edge_A: float, offset_A: float, width_A: float) -> np.ndarra
 
 
 def map_from_mask(lattice: Lattice, mask: np.ndarray) -> np.ndarray:
-    """Chemistry of each L1 site from a picture stretched over the box.
+    """Chemistry of each L1 site from an image scaled to the box.
 
     Parameters
     ----------
     lattice : Lattice
     mask : ndarray of uint8, shape (rows, columns)
-        Chemistry at ``[y, x]``; a site takes that of the pixel it lies in.
+        Chemistry at ``[y, x]``; a site takes that of its pixel.
     """
     place = lattice.positions_A[: lattice.sites_per_layer, :2] / lattice.box_A[:2]
     rows, columns = mask.shape
-    # A site on the edge between two pixels belongs to the later one, whatever its last bit says.
+    # A site on the edge between two pixels belongs to the later one, regardless of rounding.
     x = np.floor(place[:, 0] * columns + 1e-9).astype(int) % columns
     y = np.floor(place[:, 1] * rows + 1e-9).astype(int) % rows
     return mask[y, x].astype(np.uint8)
@@ -153,12 +164,12 @@ def chemistry_sets(
     overrides : mapping
         [parameters] of the run.
     shown : callable, optional
-        Key and value of an override → how messages show it.
+        Key and value of an override → its form in messages.
 
     Raises
     ------
     InputError
-        No such set, or an override of what it does not have.
+        No such set, or an override of a quantity that it does not have.
     """
     shared = {key: v for key, v in overrides.items() if key not in INTERFACE_KEYS}
     return base, *(
@@ -173,7 +184,7 @@ def interphase_of(
     lattice: Lattice,
     rng: np.random.Generator,
 ) -> Interphase | None:
-    """The chemistries of a run and which L1 site stands on which; None where there is but one."""
+    """The chemistries of a run and their map; None where there is only one."""
     if not settings.chemistry:
         return None
     if settings.mask is not None:

@@ -1,4 +1,4 @@
-"""The configuration a run starts from."""
+"""Initial configuration of a run."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def initial_occupancy(
     _place_mg(occupancy[first:], mg_fraction, rng)
     if mg_coverage_L1 == "equilibrium":
         _equilibrate_L1(model, occupancy, mg_fraction, rng)
-    elif apart:
-        _place_mg(occupancy[:first], mg_coverage_L1, rng)
+    elif mg_coverage_L1 is not None:
+        _place_mg(occupancy[:first], float(mg_coverage_L1), rng)
     return occupancy
 
 

@@ -1,4 +1,4 @@
-"""Flaws of the interface at the start: contactless patches and voids.
+"""Initial flaws of the interface: contactless patches and voids.
 
 A patch is a disc of vacant L1 sites. A void is a spherical cap of vacant sites. Metal fills the box
 from half a layer below L1, so that each site stands for its own volume: caps stand on that plane,
@@ -21,20 +21,33 @@ _METAL_ABOVE = 4  # layers left above a void: bonds reach three layers up on bcc
 
 
 class FlawSettings(Protocol):
-    """What the section [interface] of a run file says of flaws."""
+    """Keys of the section [interface] of a run file that define flaws."""
 
-    patch_density_per_um2: float | None
-    patch_radius_nm: float | None
-    patches: Sequence[Sequence[float]] | None
-    void_density_per_um2: float | None
-    void_radius_nm: float | None
-    void_height_nm: float | None
-    voids: Sequence[Sequence[float]] | None
+    @property
+    def patch_density_per_um2(self) -> float | None: ...
+
+    @property
+    def patch_radius_nm(self) -> float | None: ...
+
+    @property
+    def void_density_per_um2(self) -> float | None: ...
+
+    @property
+    def void_radius_nm(self) -> float | None: ...
+
+    @property
+    def void_height_nm(self) -> float | None: ...
+
+    @property
+    def patches(self) -> Sequence[Sequence[float]] | None: ...
+
+    @property
+    def voids(self) -> Sequence[Sequence[float]] | None: ...
 
 
 @dataclass(frozen=True)
 class Flaws:
-    """What the interface starts with.
+    """Flaws of an initial interface.
 
     Attributes
     ----------
@@ -43,7 +56,7 @@ class Flaws:
     voids_nm : ndarray, shape (n, 4)
         x, y, radius and height of each void.
     sites : ndarray of int
-        Sites that are vacant at the start because of them, each once.
+        Initially vacant sites of the flaws, each once.
     """
 
     patches_nm: np.ndarray
@@ -51,7 +64,7 @@ class Flaws:
     sites: np.ndarray
 
     def resolved(self) -> dict:
-        """What was drawn, as JSON-able data."""
+        """The flaws as JSON-able data."""
         return {
             "patches": self.patches_nm.tolist(),
             "voids": self.voids_nm.tolist(),
@@ -63,8 +76,8 @@ def draw_flaws(interface: FlawSettings, lattice: Lattice, seed: np.random.SeedSe
     """Draw the flaws of a run.
 
     The number of each kind is drawn from the Poisson distribution of its mean, density times area,
-    and each place is uniform: flaws may overlap. Patches and voids have generators of their own, so
-    that neither depends on how many there are of the other.
+    and each position is uniform: flaws may overlap. Patches and voids have separate generators, so
+    that neither depends on the number of the other.
 
     Parameters
     ----------
@@ -90,15 +103,14 @@ def draw_flaws(interface: FlawSettings, lattice: Lattice, seed: np.random.SeedSe
 
 
 def _drawn(rng: np.random.Generator, density_per_um2: float | None, lattice: Lattice):
-    """Places in nm, shape (n, 2), of a Poisson number of flaws."""
+    """Positions in nm, shape (n, 2), of a Poisson number of flaws."""
     edges = lattice.box_A[:2] / A_per_nm
     return rng.random((rng.poisson(expected(density_per_um2, lattice)), 2)) * edges
 
 
 def expected(density_per_um2: float | None, lattice: Lattice) -> float:
     """Mean number of flaws of this density in a box."""
-    area_nm2 = lattice.box_A[0] * lattice.box_A[1] / A_per_nm**2
-    return (density_per_um2 or 0.0) * area_nm2 / nm2_per_um2
+    return (density_per_um2 or 0.0) * (lattice.area_A2 / A_per_nm**2) / nm2_per_um2
 
 
 def disc_sites(lattice: Lattice, x_nm: float, y_nm: float, radius_nm: float) -> np.ndarray:
@@ -128,7 +140,7 @@ def cap_volume_nm3(radius_nm: float, height_nm: float) -> float:
 
 
 def widest_nm(radius_nm: float, height_nm: float) -> float:
-    """Largest radius of a cap: that of its sphere where it is higher than a hemisphere."""
+    """Largest radius of a cap: that of its sphere above half of the sphere."""
     if height_nm <= radius_nm:
         return radius_nm
     return (radius_nm**2 + height_nm**2) / (2 * height_nm)

@@ -1,4 +1,4 @@
-"""Reads masks of interface chemistries: PNG pictures and NPY arrays."""
+"""Reads masks of interface chemistries: PNG images and NPY arrays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from kmc.errors import InputError
 
-MAX_PIXELS = 2**24  # 4096 × 4096; what claims to be larger is not unpacked
+MAX_PIXELS = 2**24  # 4096 × 4096; larger images are not unpacked
 ENDINGS = (".png", ".npy")
 _SMALLER = f"At most {MAX_PIXELS} pixels, as in 4096 × 4096; the box has fewer sites by far."
 
@@ -33,7 +33,7 @@ def read_mask(path: str | Path, n_chemistries: int) -> np.ndarray:
     Raises
     ------
     InputError
-        No such file, neither PNG nor NPY, damaged, too large, or with numbers beyond the list.
+        No such file, neither PNG nor NPY, damaged, too large, or with numbers out of range.
     """
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
@@ -61,7 +61,7 @@ def _read_png(path: Path, n_chemistries: int) -> np.ndarray:
             grey, levels = _brightness(picture)
     except InputError:
         raise
-    # What Pillow raises over damaged files is nowhere listed; SyntaxError and struct.error are met.
+    # Pillow does not document what damaged files raise; SyntaxError and struct.error occur.
     except Exception as problem:
         raise InputError(
             f"mask {path} cannot be read as a PNG picture: {problem}",
@@ -89,7 +89,7 @@ def _brightness(picture) -> tuple[np.ndarray | None, int]:
 
 def _read_npy(path: Path, n_chemistries: int) -> np.ndarray:
     try:
-        # Mapped, so that a header that claims more than there is costs nothing.
+        # Memory-mapped: a header may state a size beyond that of the file.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as problem:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What an event does to the lattice: species and counts change, rates nearby are refreshed."""
+"""Events: changes of species and neighbour counts, and the refresh of rates nearby."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from kmc.kernels.rates import (
     absorption,
     binding,
     class_of,
+    expected_vacancies,
     hop_rate,
     hop_target,
+    plate_weight,
     species_of,
     strip_weight,
 )
@@ -23,8 +25,10 @@ from kmc.kernels.tables import (
     EDGE,
     ELECTROACTIVE_BITS,
     ENERGY,
+    EXPECTED,
     LI,
     MASK_FIRST,
+    MASK_VACANCIES,
     MG,
     MG_L1,
     MG_SHIFT,
@@ -36,6 +40,7 @@ from kmc.kernels.tables import (
     NV1,
     NV2,
     REFRESHES,
+    SEEN,
     SPECIES,
     SPECIES_BITS,
     TOP,
@@ -168,7 +173,7 @@ def _shifted(state, site, step):
 
 @inner
 def _shift_pairs(state, near, layer, d_vacancy, d_mg):
-    """Tell L2 of a vacancy in L1, or L1 of an Mg in L2: the pairs that chi counts."""
+    """Update the count of pairs for chi: in L2 for a vacancy of L1, in L1 for an Mg of L2."""
     step = (d_vacancy if layer == 1 else d_mg) * CX
     if step != 0:
         for k in range(N_FIRST):
@@ -178,7 +183,7 @@ def _shift_pairs(state, near, layer, d_vacancy, d_mg):
 
 @inner
 def _shift_counts(geometry, state, near, layer, d_vacancy, d_mg):
-    """Tell the sites around a site of this class that its vacancy or Mg came or went."""
+    """Update the counts around a site of this class by the change of its vacancy or Mg."""
     step = d_vacancy * NV1 + d_mg * NM1
     for k in range(N_FIRST):
         _shifted(state, near[k], step)
@@ -188,6 +193,36 @@ def _shift_counts(geometry, state, near, layer, d_vacancy, d_mg):
             _shifted(state, near[k], step)
     if geometry.pairs and (layer == 1 or layer == 2):
         _shift_pairs(state, near, layer, d_vacancy, d_mg)
+
+
+@inner
+def list_mg(state, site, d_mg):
+    """An Mg has come to a site or left it."""
+    mg = state.mg
+    if mg.place.size == 0 or d_mg == 0:
+        return
+    n = mg.length[0]
+    if d_mg > 0:
+        mg.sites[n] = site
+        mg.place[site] = n
+        mg.length[0] = n + 1
+    else:
+        i, last = mg.place[site], mg.sites[n - 1]
+        mg.sites[i] = last
+        mg.place[last] = i
+        mg.place[site] = -1
+        mg.length[0] = n - 1
+
+
+@inner
+def _carry_mg(state, site_to, site_from):
+    """An Mg has hopped: it keeps its place in the list."""
+    mg = state.mg
+    if mg.place.size > 0:
+        i = mg.place[site_from]
+        mg.sites[i] = site_to
+        mg.place[site_to] = i
+        mg.place[site_from] = -1
 
 
 @inner
@@ -211,6 +246,7 @@ def set_species(geometry, state, site, near, old, new):
     layer = class_of(packed)
     state.counters[VACANCIES] += d_vacancy
     _count_L1(state, layer, d_vacancy, d_mg)
+    list_mg(state, site, d_mg)
     _shift_counts(geometry, state, near, layer, d_vacancy, d_mg)
 
 
@@ -240,7 +276,7 @@ def count_neighbours(geometry, law, state, near):
         _shift_counts(geometry, state, near, layer, is_vacancy, 1 - is_vacancy)
 
 
-# --- which vacancies feel an exchange ------------------------------------------------------------
+# --- vacancies affected by an exchange ------------------------------------------------------------
 
 
 @inner
@@ -294,7 +330,7 @@ def exchange(geometry, law, channels, state, scratch, site, new):
     _refresh(geometry, law, channels, state, scratch, n)
 
 
-# --- which vacancies feel a hop ------------------------------------------------------------------
+# --- vacancies affected by a hop ------------------------------------------------------------------
 
 
 @inner
@@ -347,6 +383,8 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
     packed_to, packed_from = site_state[site_to], site_state[site_from]
     layer_to, layer_from = class_of(packed_to), class_of(packed_from)
     is_mg = 1 if species == MG else 0
+    if is_mg:
+        _carry_mg(state, site_to, site_from)
     if is_mg or layer_to == 1 or layer_from == 1:
         _count_L1(state, layer_to, -1, is_mg)
         _count_L1(state, layer_from, 1, -is_mg)
@@ -357,7 +395,7 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
         gather(geometry, packed_from, site_from, scratch.near[1], N_FIRST)
         _shift_pairs(state, scratch.near[1], layer_from, 1, -is_mg)
 
-    first = is_mg * NM1 - NV1  # what filling site_to means to its first neighbours
+    first = is_mg * NM1 - NV1  # change of the first neighbours of site_to when it is filled
     second = is_mg * NM2 - NV2
     code = species * SPECIES - BLOCKED
     v = _shifted(state, site_to, code - first) & MASK_FIRST
@@ -399,15 +437,13 @@ def hop(geometry, law, channels, state, scratch, k, site_to, site_from):
     _refresh(geometry, law, channels, state, scratch, n)
 
 
-# --- stripping ---------------------------------------------------------------------------------
+# --- charge transfer ----------------------------------------------------------------------------
 
 
 @inner
-def is_electroactive(geometry, site_state, site, near):
-    """Li in L1, or Li in L2 with an Mg among its first neighbours in L1."""
+def meets_electrolyte(geometry, site_state, site, near):
+    """L1, or L2 with an Mg among its first neighbours in L1: the ion passes the Mg layer."""
     packed = site_state[site]
-    if species_of(packed) != LI:
-        return False
     if class_of(packed) == 1:
         return True
     if (packed >> MG_SHIFT) & MASK_FIRST == 0:
@@ -427,15 +463,45 @@ def strip_site(geometry, member):
 
 
 @inner
-def refresh_strip_weights(geometry, law, state, scratch):
-    """Bring the strip weights of all sites listed as dirty up to date."""
+def _note_monomer(state, member, monomer):
+    """Note what an atom or vacancy among atoms adds to the vacancies expected and seen."""
+    before = state.monomer[member]
+    if before == monomer:
+        return
+    if before < 0:
+        state.isolated[SEEN] -= 1
+    else:
+        state.isolated[EXPECTED] -= before
+    if monomer < 0:
+        state.isolated[SEEN] += 1
+    else:
+        state.isolated[EXPECTED] += monomer
+    state.monomer[member] = monomer
+
+
+@inner
+def refresh_strip_weights(geometry, law, channels, state, scratch):
+    """Bring the strip and plate weights of all sites listed as dirty up to date."""
     site_state = state.site_state
     for i in range(state.counters[N_DIRTY]):
         site = state.dirty[i]
-        site_state[site] &= ~DIRTY
-        weight = 0.0
-        if is_electroactive(geometry, site_state, site, scratch.near[2]):
-            weight = strip_weight(law, site_state[site])
-        member = 2 * (site // geometry.height) + class_of(site_state[site]) - 1
-        assign(state.strips, member, weight)
+        packed = site_state[site] & ~DIRTY
+        site_state[site] = packed
+        strip, plate, monomer = 0.0, 0.0, np.int64(0)
+        species = species_of(packed)
+        if species == LI:
+            if meets_electrolyte(geometry, site_state, site, scratch.near[2]):
+                strip = strip_weight(law, packed)
+            if packed & MASK_VACANCIES == 0:
+                monomer = expected_vacancies(law, packed)
+        elif species == VACANCY:
+            if channels.plates and meets_electrolyte(geometry, site_state, site, scratch.near[2]):
+                plate = plate_weight(law, packed)
+            if packed & MASK_VACANCIES == 0:
+                monomer = np.int64(-1)
+        member = 2 * (site // geometry.height) + class_of(packed) - 1
+        assign(state.strips, member, strip)
+        if channels.plates:
+            assign(state.plates, member, plate)
+        _note_monomer(state, member, monomer)
     state.counters[N_DIRTY] = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -16,7 +17,7 @@ from numba.extending import intrinsic, overload
 # array at each of these hand-overs, which costs ten times what the physics does; kernels own no
 # memory, so the counting can go. The option is not part of numba's documented interface: should a
 # later version drop it, kernels stay right and become slow (`benchmarks` would tell).
-_NO_COUNTING = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
+_NO_COUNTING: dict[str, Any] = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
 
 inner = njit(forceinline=True, error_model="numpy", **_NO_COUNTING)
 """Decorator of functions that are compiled into the loop that calls them."""

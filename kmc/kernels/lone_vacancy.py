@@ -1,4 +1,4 @@
-"""All hops of the only vacancy of a box at once: an exact superbasin of one vacancy.
+"""All hops of the only vacancy of a box in one step: an exact superbasin of one vacancy.
 
 As long as nothing else happens, the vacancy walks through perfect metal, and what it does next
 depends on its layer alone. On bcc (100) each hop goes one layer up or down, so its layers are a
@@ -25,6 +25,7 @@ from kmc.kernels.jit import inner
 from kmc.kernels.rates import binding
 from kmc.kernels.selection import find_bin
 from kmc.kernels.tables import (
+    ATTEMPT_TIME,
     ATTEMPTS,
     ENERGY,
     EVENTS,
@@ -32,7 +33,9 @@ from kmc.kernels.tables import (
     HOPS,
     HOPS_BY_WAY,
     LI,
+    TIME,
     VACANCY,
+    VACANCY_TIME,
     LoneVacancy,
 )
 
@@ -69,9 +72,9 @@ def _leave_rate(lone, others, layer):
 
 @inner
 def _eliminate(lone, others):
-    """Chances never to come back, and to come back, from layers beyond a start.
+    """Probabilities not to return, and to return, from layers beyond the start.
 
-    ``lone.lost[UP, m]`` is the chance that a vacancy in m ends before it goes down to m − 1,
+    ``lone.lost[UP, m]`` is the probability that a vacancy in m ends before it goes down to m − 1,
     ``lone.lost[DOWN, m]`` that it ends before it goes up to m + 1; ``lone.kept`` are the others.
     """
     rate, lost, kept, n = lone.rate, lone.lost, lone.kept, lone.layers
@@ -96,10 +99,10 @@ def _count(counters, lower, up, down):
 
 
 @inner
-def _wander(lone, others, side, layer, returning, ends, counters, rng):
-    """Walks beyond a layer: so many that come back to it, and one that does not if `ends`.
+def _walks_beyond(lone, others, side, layer, returning, ends, counters, rng):
+    """Walks beyond a layer: `returning` that come back to it, and one that does not if `ends`.
 
-    Returns where the latter ends (−1 without it), the hops of all and the time they take.
+    Returns the layer where the latter ends (−1 without it), the hops and the time of all.
     """
     step = 2 * side - 1
     end, hops, time = -1, 0, 0.0
@@ -147,10 +150,10 @@ def _draw_walk(lone, others, layer, counters, rng):
     x = rng.random() * until
     ends_down = 1 if leave <= x < leave + lost_down else 0
     ends_up = 1 if x >= leave + lost_down else 0
-    end_down, hops_down, time_down = _wander(
+    end_down, hops_down, time_down = _walks_beyond(
         lone, others, DOWN, layer, n_down, ends_down, counters, rng
     )
-    end_up, hops_up, time_up = _wander(lone, others, UP, layer, n_up, ends_up, counters, rng)
+    end_up, hops_up, time_up = _walks_beyond(lone, others, UP, layer, n_up, ends_up, counters, rng)
     end = end_down if ends_down else end_up if ends_up else layer
     return end, hops_down + hops_up, time + time_down + time_up
 
@@ -180,7 +183,8 @@ def _walk(geometry, law, channels, state, scratch, lone, others, limits, rng):
     counters, clock = state.counters, state.clock
     if not 0.0 < others <= lone.most_others:
         return np.int64(-1), False
-    if clock[0] + _LONG / (others * channels.unit_Hz) >= limits.time_s:
+    stop = min(limits.time_s, limits.pause_time_s)
+    if clock[TIME] + _LONG / (others * channels.unit_Hz) >= stop:
         return np.int64(-1), False  # a walk cannot be stopped on its way
     b, _ = find_bin(state.hops, 0.0)
     site = np.int64(state.hops.members[b, 0])
@@ -194,7 +198,9 @@ def _walk(geometry, law, channels, state, scratch, lone, others, limits, rng):
     counters[EVENTS] += hops
     counters[HOPS] += hops
     counters[ATTEMPTS] += hops + 1
-    clock[0] += time / channels.unit_Hz
+    clock[TIME] += time / channels.unit_Hz
+    clock[VACANCY_TIME] += clock[TIME] - clock[ATTEMPT_TIME]
+    clock[ATTEMPT_TIME] = clock[TIME]
     return site_to, rng.random() * _leave_rate(lone, others, end) >= others
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kmc.kernels.creep import close_column, creep_bound, is_void
@@ -9,8 +11,9 @@ from kmc.kernels.events import (
     count_neighbours,
     exchange,
     hop,
-    is_electroactive,
     lattice_site,
+    list_mg,
+    meets_electrolyte,
     neighbour_row,
     refresh_strip_weights,
     strip_site,
@@ -24,9 +27,12 @@ from kmc.kernels.rates import (
     barrier_kind,
     binding,
     class_of,
+    exchange_energies,
+    exchange_share,
     hop_energy,
     hop_rate,
     hop_target,
+    plate_weight,
     species_of,
     strip_weight,
 )
@@ -43,6 +49,7 @@ from kmc.kernels.tables import (
     ABSORBED,
     ABSORBED_MG,
     ABSORPTION,
+    ATTEMPT_TIME,
     ATTEMPTS,
     BINS_FULL,
     CLOSURE,
@@ -53,12 +60,16 @@ from kmc.kernels.tables import (
     EMITTED_MG,
     ENERGY,
     EVENTS,
+    EXPECTED,
+    EXPECTED_UNIT,
     HOP,
     HOPS,
     HOPS_BY_WAY,
     LI,
     LOGGED,
     MG,
+    MG_EXCHANGE,
+    MG_EXCHANGES,
     N_FIRST,
     N_NEAR,
     N_WAYS,
@@ -66,12 +77,20 @@ from kmc.kernels.tables import (
     NO_EVENT,
     NV1,
     PAUSED,
+    PLATE,
+    PLATES,
+    PUT_OFF,
+    PUT_OFF_RATE,
+    SEEN,
     SPECIES,
     STRIP,
+    STRIP_DUE,
     STRIPS,
+    TIME,
     TIME_IS_UP,
     VACANCIES,
     VACANCY,
+    VACANCY_TIME,
     VACANT_L1,
 )
 
@@ -84,7 +103,7 @@ def _record(geometry, log, state, kind, site_from, site_to, species):
         log.site_from[n] = site_from if site_from < 0 else lattice_site(geometry, site_from)
         log.site_to[n] = site_to if site_to < 0 else lattice_site(geometry, site_to)
         log.species[n] = species
-        log.time_s[n] = state.clock[0]
+        log.time_s[n] = state.clock[TIME]
         state.counters[LOGGED] = n + 1
 
 
@@ -110,24 +129,137 @@ def _oxidise(geometry, law, channels, state, scratch, site, log):
 
 
 @inner
+def _reduce(geometry, law, channels, state, scratch, site, log):
+    state.counters[ENERGY] -= binding(law, LI, state.site_state[site])
+    exchange(geometry, law, channels, state, scratch, site, LI)
+    state.counters[PLATES] += 1
+    state.counters[EVENTS] += 1
+    _record(geometry, log, state, PLATE, -1, site, LI)
+
+
+@inner
+def _sums_of_weights(geometry, law, state, near):
+    strips, plates = 0.0, 0.0
+    for member in range(geometry.active_layers * geometry.sites_per_layer):
+        site = strip_site(geometry, member)
+        packed = state.site_state[site]
+        species = species_of(packed)
+        if species != LI and species != VACANCY:
+            continue
+        if meets_electrolyte(geometry, state.site_state, site, near):
+            if species == LI:
+                strips += strip_weight(law, packed)
+            else:
+                plates += plate_weight(law, packed)
+    return strips, plates
+
+
+@inner
+def exchange_rate(net, product):
+    """Rate of reduction b/x where a x - b/x = net and product = a b (alpha = 1/2).
+
+    It rises with the product, so that bounds of a and b bound it.
+    """
+    return 2.0 * product / (math.sqrt(net * net + 4.0 * product) + net) if product > 0.0 else 0.0
+
+
+@inner
+def _plate_site(geometry, law, state, near, x):
+    """Vacant site that holds x in the running sum of the plate weights, member by member."""
+    last = -1
+    for member in range(geometry.active_layers * geometry.sites_per_layer):
+        site = strip_site(geometry, member)
+        packed = state.site_state[site]
+        if species_of(packed) != VACANCY:
+            continue
+        if meets_electrolyte(geometry, state.site_state, site, near):
+            weight = plate_weight(law, packed)
+            if weight > 0.0:
+                last = site
+                if x < weight:
+                    break
+                x -= weight
+    return last
+
+
+@inner
+def _exchange(geometry, law, channels, state, scratch, bound, rng, log):
+    """Oxidise an atom and reduce an ion at once, at the exact rate instead of its bound."""
+    strips, plates = _sums_of_weights(geometry, law, state, scratch.near[2])
+    rate = exchange_rate(channels.strip, channels.exchange * strips * plates)
+    if rng.random() * bound >= rate:
+        return
+    site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
+    _oxidise(geometry, law, channels, state, scratch, site, log)
+    _, plates = _sums_of_weights(geometry, law, state, scratch.near[2])
+    site = _plate_site(geometry, law, state, scratch.near[2], rng.random() * plates)
+    _reduce(geometry, law, channels, state, scratch, site, log)
+
+
+@inner
+def _observe(channels, state, weight):
+    """Add the isolated vacancies of this moment to those of the recent past."""
+    kept = 1.0 - channels.forgetting * weight
+    activity, isolated = state.activity, state.isolated
+    activity[SEEN] = activity[SEEN] * kept + isolated[SEEN] * weight
+    activity[EXPECTED] = activity[EXPECTED] * kept + isolated[EXPECTED] * EXPECTED_UNIT * weight
+
+
+@inner
 def _strip(geometry, law, channels, state, scratch, rng, log):
     """Oxidise one electroactive Li atom; False when there is none."""
-    refresh_strip_weights(geometry, law, state, scratch)
+    refresh_strip_weights(geometry, law, channels, state, scratch)
     if total_mass(state.strips) <= 0.0:
         return False
+    # At a given current strips come at a constant rate: what they meet is the mean over time.
+    _observe(channels, state, 1.0)
     site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
     _oxidise(geometry, law, channels, state, scratch, site, log)
     return True
 
 
 @inner
-def _strip_at_voltage(geometry, law, channels, state, scratch, rest, log):
-    """Oxidise the atom that holds `rest` in the sum of the weights' bounds, if its weight does."""
+def _site_at_voltage(geometry, law, state, rest):
+    """Atom that holds `rest` in the sum of the weights' bounds; −1 if its weight does not."""
     b, rest = find_bin(state.strips, rest)
     member, y = find_member(state.strips, b if b >= 0 else lowest_bin(state.strips), rest)
     site = strip_site(geometry, member)
     if y < strip_weight(law, state.site_state[site]):
-        _oxidise(geometry, law, channels, state, scratch, site, log)
+        return site
+    return np.int64(-1)
+
+
+@inner
+def _strip_due(geometry, law, channels, state, scratch, rng, log):
+    """The strip that a limit put off; False where no atom is electroactive any more."""
+    place = state.clock[STRIP_DUE]
+    state.clock[STRIP_DUE] = 0.0
+    if place < 0.0:
+        return _strip(geometry, law, channels, state, scratch, rng, log)
+    _oxidise(geometry, law, channels, state, scratch, np.int64(place) - 1, log)
+    return True
+
+
+@inner
+def _pass_time(state, time):
+    """Put the clock forward to the time of an attempt.
+
+    The integral grows at attempts alone, so that stops between them change no digit of it.
+    """
+    clock = state.clock
+    clock[VACANCY_TIME] += (time - clock[ATTEMPT_TIME]) * state.counters[VACANCIES]
+    clock[ATTEMPT_TIME] = time
+    clock[TIME] = time
+
+
+@inner
+def _plate_at_voltage(geometry, law, channels, state, scratch, rest, log):
+    """Reduce onto the vacant site that holds `rest` in the same way."""
+    b, rest = find_bin(state.plates, rest)
+    member, y = find_member(state.plates, b if b >= 0 else lowest_bin(state.plates), rest)
+    site = strip_site(geometry, member)
+    if y < plate_weight(law, state.site_state[site]):
+        _reduce(geometry, law, channels, state, scratch, site, log)
 
 
 @inner
@@ -148,6 +280,30 @@ def _close(geometry, law, channels, state, scratch, rng, log):
         state.counters[CLOSURES_MG] += 1
     state.counters[EVENTS] += 1
     _record(geometry, log, state, CLOSURE, -1, site, species)
+
+
+@inner
+def _mix(geometry, law, channels, state, scratch, rest, log):
+    """Offer the Mg that holds `rest`, and one of its first neighbours, to change places."""
+    site_state, counters, mg = state.site_state, state.counters, state.mg
+    x = rest / channels.mg_exchange
+    pair = min(int(x), N_FIRST * mg.length[0] - 1)
+    site = np.int64(mg.sites[pair // N_FIRST])
+    packed = site_state[site]
+    row = neighbour_row(geometry, packed, site)
+    other = site + geometry.offsets[row, pair % N_FIRST]
+    packed_other = site_state[other]
+    if species_of(packed_other) != LI:
+        return
+    barrier_ueV, energy_ueV = exchange_energies(law, packed, packed_other)
+    if x - pair >= exchange_share(law, barrier_ueV):
+        return
+    counters[ENERGY] += energy_ueV
+    exchange(geometry, law, channels, state, scratch, site, LI)
+    exchange(geometry, law, channels, state, scratch, other, MG)
+    counters[MG_EXCHANGES] += 1
+    counters[EVENTS] += 1
+    _record(geometry, log, state, MG_EXCHANGE, site, other, MG)
 
 
 @inner
@@ -232,6 +388,8 @@ def _sort_vacancies(geometry, law, channels, state, scratch):
         if species_of(site_state[site]) == VACANCY:
             rate = total_rate(geometry, law, channels, site_state, site, scratch.rates)
             assign(state.hops, site, rate)
+        elif species_of(site_state[site]) == MG:
+            list_mg(state, site, 1)
 
 
 def _compile(fingerprint):
@@ -250,22 +408,17 @@ def _compile(fingerprint):
         _sort_vacancies(geometry, law, channels, state, scratch)
 
     @entry
-    def sum_of_strip_weights(geometry, law, state, scratch):
-        """Sum of the strip weights of all electroactive atoms."""
-        total = 0.0
+    def sums_of_weights(geometry, law, state, scratch):
+        """Sums of the strip weights of all electroactive atoms and of all plate weights."""
         if fingerprint < 0:
-            return total
-        for member in range(geometry.active_layers * geometry.sites_per_layer):
-            site = strip_site(geometry, member)
-            if is_electroactive(geometry, state.site_state, site, scratch.near[2]):
-                total += strip_weight(law, state.site_state[site])
-        return total
+            return 0.0, 0.0
+        return _sums_of_weights(geometry, law, state, scratch.near[2])
 
     @entry
-    def update_strip_weights(geometry, law, state, scratch):
-        """Bring the strip weights of all sites listed as out of date up to date."""
+    def update_strip_weights(geometry, law, channels, state, scratch):
+        """Bring the weights of all sites listed as out of date up to date."""
         if fingerprint >= 0:
-            refresh_strip_weights(geometry, law, state, scratch)
+            refresh_strip_weights(geometry, law, channels, state, scratch)
 
     @entry
     def rates_of_vacancy(geometry, law, channels, site_state, site, rates):
@@ -285,8 +438,14 @@ def _compile(fingerprint):
             exponential), then two uniform numbers for the next attempt (its own were drawn by the
             one before): where in the sum of all bounds it falls, and which member of a bin it
             takes. A vacancy then draws another of the latter as long as it names no member, a strip
-            at a given current as many uniform numbers as its own selection takes, a closure one
+            at a given current as many uniform numbers as its own selection takes (an exchange
+            one more before to be accepted and one after for the site that is plated), a closure one
             for the site and, where the reservoir has Mg, one for the species.
+
+        Notes
+        -----
+        Limits do not change what happens: an attempt that would come after a time at which the
+        clock stops is put off and carried out by the next call, an atom about to leave leaves then.
         """
         if fingerprint < 0:
             return -1
@@ -299,32 +458,48 @@ def _compile(fingerprint):
         capacity = hops.members.shape[1]
         creeps = channels.creep.size > 0
         at_voltage = channels.strip_per_weight > 0.0
-        strip, creep = channels.strip, 0.0
+        exchanges = channels.exchange > 0.0
+        mixes = channels.mg_exchange > 0.0
+        strip, plate, creep, mixing = channels.strip, 0.0, 0.0, 0.0
+        stop = min(limits.time_s, limits.pause_time_s)
         others = strip + channels.emission
         while (
             counters[EVENTS] < limits.events
-            and counters[STRIPS] < limits.strips
+            and counters[STRIPS] - counters[PLATES] < limits.strips
             and counters[ATTEMPTS] < limits.attempts
             and counters[VACANT_L1] < limits.vacant_L1
-            and clock[0] < limits.pause_time_s
+            and clock[TIME] < limits.pause_time_s
         ):
             if counters[VACANCIES] >= capacity:
                 return BINS_FULL
-            if creeps or at_voltage:
+            if clock[STRIP_DUE] != 0.0:
+                if counters[STRIPS] - counters[PLATES] >= limits.before_strip:
+                    return PAUSED
+                if not _strip_due(geometry, law, channels, state, scratch, rng, log):
+                    return NO_ELECTROACTIVE
+                continue
+            if creeps or at_voltage or exchanges or mixes:
                 if at_voltage:
-                    refresh_strip_weights(geometry, law, state, scratch)
+                    refresh_strip_weights(geometry, law, channels, state, scratch)
                     strip = channels.strip_per_weight * total_mass(state.strips)
-                    if strip <= 0.0:
+                    plate = channels.plate_per_weight * total_mass(state.plates)
+                    if strip + plate <= 0.0:
                         return NO_ELECTROACTIVE
+                if exchanges:
+                    refresh_strip_weights(geometry, law, channels, state, scratch)
+                    product = total_mass(state.strips) * total_mass(state.plates)
+                    plate = exchange_rate(strip, channels.exchange * product)
                 if creeps:
                     creep = creep_bound(geometry, channels, state)
-                others = strip + channels.emission + creep
+                if mixes:
+                    mixing = channels.mg_exchange * (N_FIRST * state.mg.length[0])
+                others = strip + plate + channels.emission + creep + mixing
             total = total_mass(hops) + others
             if total <= 0.0:
                 return NO_EVENT
             u, v, choice = clock[1], clock[2], -1
             site, absorbed = np.int64(-1), False
-            if counters[VACANCIES] == 1:
+            if counters[VACANCIES] == 1 and clock[PUT_OFF] < 0.0:
                 site, absorbed = walk_alone(
                     geometry, law, channels, state, scratch, lone, others, limits, rng
                 )
@@ -335,11 +510,18 @@ def _compile(fingerprint):
                 if absorbed:
                     b, choice = 0, N_FIRST
             else:
-                time = clock[0] + rng.standard_exponential() / (total * channels.unit_Hz)
-                if time >= limits.time_s:
-                    clock[0] = limits.time_s
-                    return TIME_IS_UP
-                clock[0] = time
+                time = clock[PUT_OFF]
+                if time < 0.0:
+                    time = clock[TIME] + rng.standard_exponential() / (total * channels.unit_Hz)
+                elif total != clock[PUT_OFF_RATE]:  # the current was switched off, or its voltage
+                    left = (time - clock[TIME]) * clock[PUT_OFF_RATE]
+                    time = clock[TIME] + left / total
+                if time >= stop:
+                    clock[PUT_OFF], clock[PUT_OFF_RATE] = time, total
+                    clock[TIME] = stop
+                    return TIME_IS_UP if limits.time_s <= limits.pause_time_s else PAUSED
+                clock[PUT_OFF] = -1.0
+                _pass_time(state, time)
                 counters[ATTEMPTS] += 1
                 clock[1] = rng.random()
                 clock[2] = rng.random()
@@ -359,22 +541,45 @@ def _compile(fingerprint):
             if b >= 0:
                 if choice >= 0:
                     _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
-            elif rest < strip or channels.emission + creep == 0.0:
+            elif mixing > 0.0 and rest >= strip + plate + channels.emission + creep:
+                rest -= strip + plate + channels.emission + creep
+                _mix(geometry, law, channels, state, scratch, rest, log)
+            elif rest < strip + plate or channels.emission + creep == 0.0:
+                due, at = -1.0, np.int64(-1)
                 if at_voltage:
+                    flat = channels.strip_per_weight * geometry.sites_per_layer
+                    # Weighted by the time between such attempts, which is the mean over time again.
+                    weight = min(flat / (strip + plate), 1.0 / channels.forgetting)
+                    _observe(channels, state, weight)
+                    if rest >= strip and plate > 0.0:
+                        rest = (rest - strip) / channels.plate_per_weight
+                        _plate_at_voltage(geometry, law, channels, state, scratch, rest, log)
+                        continue
                     rest = rest / channels.strip_per_weight
-                    _strip_at_voltage(geometry, law, channels, state, scratch, rest, log)
+                    at = _site_at_voltage(geometry, law, state, rest)
+                    if at < 0:
+                        continue
+                    due = at + 1.0
+                elif exchanges and rest >= strip:
+                    _exchange(geometry, law, channels, state, scratch, plate, rng, log)
+                    continue
+                if counters[STRIPS] - counters[PLATES] >= limits.before_strip:
+                    clock[STRIP_DUE] = due
+                    return PAUSED
+                if at_voltage:
+                    _oxidise(geometry, law, channels, state, scratch, at, log)
                 elif not _strip(geometry, law, channels, state, scratch, rng, log):
                     return NO_ELECTROACTIVE
-            elif rest < strip + channels.emission or creep == 0.0:
-                share = (rest - strip) / channels.emission
+            elif rest < strip + plate + channels.emission or creep == 0.0:
+                share = (rest - strip - plate) / channels.emission
                 _emit(geometry, law, channels, state, scratch, share, log)
             else:
                 _close(geometry, law, channels, state, scratch, rng, log)
         return PAUSED
 
-    return prepare, sum_of_strip_weights, update_strip_weights, rates_of_vacancy, advance
+    return prepare, sums_of_weights, update_strip_weights, rates_of_vacancy, advance
 
 
-prepare, sum_of_strip_weights, update_strip_weights, rates_of_vacancy, advance = _compile(
+prepare, sums_of_weights, update_strip_weights, rates_of_vacancy, advance = _compile(
     source_fingerprint()
 )

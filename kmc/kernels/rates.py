@@ -11,21 +11,29 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba.extending import overload
 
 from kmc.kernels.jit import index, inner
 from kmc.kernels.tables import (
+    ALONE,
     BLOCKED,
     CHEMISTRY_SHIFT,
     CLASS_SHIFT,
+    CX,
+    EXPECTED_UNIT,
     LI,
     MASK_FIRST,
     MASK_HOP,
+    MASK_METAL,
     MASK_MG,
     MASK_SITE,
     MASK_VACANCIES,
     MG,
     MG_SHIFT,
+    MOST_EXPECTED,
+    NM1,
+    NV1,
     SPECIES_SHIFT,
     OneSpecies,
     TwoSpecies,
@@ -53,7 +61,8 @@ def _row_of(packed):
 
 @inner
 def _one_target(law, packed_to):
-    return _row_of(packed_to), 128 - (packed_to & MASK_VACANCIES)
+    counts = packed_to & MASK_VACANCIES
+    return _row_of(packed_to) | (ALONE if counts == 0 else 0), 128 - counts
 
 
 @inner
@@ -84,6 +93,16 @@ def _one_strip_weight(law, packed):
 
 
 @inner
+def _one_plate_weight(law, packed):
+    return law.plate_weight[_row_of(packed), packed & MASK_VACANCIES]
+
+
+@inner
+def _one_expected(law, packed):
+    return law.expected[_row_of(packed)]
+
+
+@inner
 def _one_absorption(law, species, packed):
     return law.absorption[packed & MASK_VACANCIES] if species == LI else 0.0
 
@@ -106,13 +125,14 @@ def _two_target(law, packed_to):
         _two_binding(law, MG, packed_to),
         class_of(packed_to) << 2,
         (packed_to >> MG_SHIFT) & MASK_FIRST,
+        NV1 if packed_to & MASK_VACANCIES == 0 else -1,
     )
 
 
 @inner
 def _two_hop_energy(law, target, packed_from):
     species = species_of(packed_from)
-    binding_li, binding_mg, class_to, _ = target
+    binding_li, binding_mg, class_to, _, _ = target
     return (
         _two_binding(law, species, packed_from)
         - (binding_mg if species == MG else binding_li)
@@ -122,7 +142,9 @@ def _two_hop_energy(law, target, packed_from):
 
 @inner
 def activation_energy(barrier_ueV, energy_ueV, floor_ueV):
-    """Barrier of a hop with the saddle floor: max(E0 + dE/2, dE, 0), raised alike both ways.
+    """Activation energy with barrier raising (Chatterjee and Voter 2010, 10.1063/1.3409606).
+
+    max(E0 + dE/2, dE, 0), raised equally for the hop and its reverse.
 
     The floor division makes forward minus reverse equal dE to the last µeV.
     """
@@ -136,12 +158,15 @@ def _two_hop_rate(law, target, packed_from):
     if packed_from & BLOCKED:
         return 0.0
     energy = _two_hop_energy(law, target, packed_from)
+    floor_ueV = law.floor_ueV
+    if packed_from & MASK_VACANCIES == target[4]:  # of all vacancies the atom sees this one alone
+        floor_ueV = law.lone_floor_ueV[target[2] | class_of(packed_from)]
     if law.floor_rules:
-        activation = law.floor_ueV + max(energy, 0)
+        activation = floor_ueV + max(energy, 0)
     else:
         beside_mg = 1 if (target[3] | ((packed_from >> MG_SHIFT) & MASK_FIRST)) != 0 else 0
         barrier = law.barrier_ueV[2 * species_of(packed_from) + beside_mg]
-        activation = activation_energy(barrier, energy, law.floor_ueV)
+        activation = activation_energy(barrier, energy, floor_ueV)
     return law.rate_coarse[index(activation >> 10)] * law.rate_fine[activation & 1023]
 
 
@@ -155,13 +180,60 @@ def _two_barrier_kind(law, packed_to, packed_from):
 @inner
 def _two_strip_weight(law, packed):
     excess = _two_binding(law, LI, packed) - law.strip_reference_ueV
-    return math.exp(-law.strip_exponent * excess)
+    return math.exp(-law.strip_exponent * excess) * law.metal[packed & MASK_METAL]
+
+
+@inner
+def _two_plate_weight(law, packed):
+    excess = _two_binding(law, LI, packed) - law.strip_reference_ueV
+    return math.exp(law.plate_exponent * excess) * law.metal[packed & MASK_METAL]
+
+
+@inner
+def _two_expected(law, packed):
+    excess = _two_binding(law, LI, packed) - law.kink_ueV
+    number = min(math.exp(-excess * law.inverse_kT), MOST_EXPECTED)
+    return np.int64(number / EXPECTED_UNIT + 0.5)
 
 
 @inner
 def _two_absorption(law, species, packed):
     excess = _two_binding(law, species, packed) - law.bulk_binding_ueV[species]
     return law.absorption[species] * math.exp(excess * law.inverse_kT)
+
+
+@inner
+def _two_exchange(law, packed_mg, packed_li):
+    """Activation energy and energy change of an Mg and a Li beside it changing places.
+
+    By way of a vacancy that comes to the place of the Li, takes the Mg there and leaves again. The
+    activation energy is that of the hop of the Mg in between; both directions are raised alike
+    until the faster one is as slow as in bulk Li.
+    """
+    class_mg, class_li = class_of(packed_mg), class_of(packed_li)
+    removal = _two_binding(law, LI, packed_li)
+    beside_vacancy = packed_mg + NV1 + (CX if class_mg == 2 and class_li == 1 else 0)
+    hop = _two_hop_energy(law, _two_target(law, packed_li), beside_vacancy)
+    beside_mg = packed_mg + NM1 + (CX if class_mg == 1 and class_li == 2 else 0)
+    energy = removal + hop - _two_binding(law, LI, beside_mg)
+    forward = removal - law.kink_ueV + activation_energy(law.barrier_ueV[2 * MG], hop, 0)
+    raised = max(0, law.exchange_floor_ueV - min(forward, forward - energy))
+    return forward + raised, energy
+
+
+@inner
+def _two_exchange_share(law, barrier_ueV):
+    return math.exp((law.exchange_floor_ueV - barrier_ueV) * law.inverse_kT)
+
+
+@inner
+def _one_exchange(law, packed_mg, packed_li):
+    return 0, 0
+
+
+@inner
+def _one_exchange_share(law, barrier_ueV):
+    return 0.0
 
 
 # --- one name for both, chosen by the type of the tables ---------------------------------------
@@ -239,6 +311,28 @@ def _strip_weight(law, packed):
     return _chosen(law, _one_strip_weight, _two_strip_weight)
 
 
+def plate_weight(law, packed):
+    """Rate of reduction onto this vacant site relative to one vacancy of a flat L1."""
+    version = _one_plate_weight if isinstance(law, OneSpecies) else _two_plate_weight
+    return version(law, packed)
+
+
+@overload(plate_weight)
+def _plate_weight(law, packed):
+    return _chosen(law, _one_plate_weight, _two_plate_weight)
+
+
+def expected_vacancies(law, packed):
+    """Equilibrium number of vacancies in place of this atom among atoms, in `EXPECTED_UNIT`."""
+    version = _one_expected if isinstance(law, OneSpecies) else _two_expected
+    return version(law, packed)
+
+
+@overload(expected_vacancies)
+def _expected_vacancies(law, packed):
+    return _chosen(law, _one_expected, _two_expected)
+
+
 def absorption(law, species, packed):
     """Rate at which the reservoir fills this vacancy with this species."""
     version = _one_absorption if isinstance(law, OneSpecies) else _two_absorption
@@ -248,3 +342,25 @@ def absorption(law, species, packed):
 @overload(absorption)
 def _absorption(law, species, packed):
     return _chosen(law, _one_absorption, _two_absorption)
+
+
+def exchange_energies(law, packed_mg, packed_li):
+    """Activation energy and energy change in µeV of Mg and Li beside it changing places."""
+    version = _one_exchange if isinstance(law, OneSpecies) else _two_exchange
+    return version(law, packed_mg, packed_li)
+
+
+@overload(exchange_energies)
+def _exchange_energies(law, packed_mg, packed_li):
+    return _chosen(law, _one_exchange, _two_exchange)
+
+
+def exchange_share(law, barrier_ueV):
+    """Rate of such an exchange over that in bulk Li, at most 1."""
+    version = _one_exchange_share if isinstance(law, OneSpecies) else _two_exchange_share
+    return version(law, barrier_ueV)
+
+
+@overload(exchange_share)
+def _exchange_share(law, barrier_ueV):
+    return _chosen(law, _one_exchange_share, _two_exchange_share)

@@ -11,9 +11,9 @@ doi:10.1002/nav.3800260304; composition-rejection for kinetic Monte Carlo: Slepo
 Plimpton, J. Chem. Phys. 128, 205101 (2008), doi:10.1063/1.2919546).
 
 Where one uniform number draws a bin and a member (`find_bin`, `find_member`), it does so as in a
-linear scan over [0, total): every member owns a stretch of its bin's bound, and the first part of
-it, as long as the member's rate, is its events. Hops draw their member by a number of its own
-(`find_place`), so that what the next attempt needs can be fetched from memory ahead of time.
+linear scan over [0, total): every member has an interval of the length of its bin's bound, whose
+first part, of the length of the member's rate, is its events. Hops draw their member by a separate
+number (`find_place`), so that the memory of the next attempt can be prefetched.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the kernels work on: one packed state per site, and named tuples of arrays.
+"""Data of the kernels: one packed state per site, and named tuples of arrays.
 
 The state of a site is one packed int32. Its low bits count what surrounds it, so that a binding
 energy is one or two look-ups and no neighbour has to be visited to know one:
@@ -55,12 +55,14 @@ DIRTY = 1 << 30
 FRINGE = -(1 << 31)
 
 MASK_VACANCIES = 0x7F  # nv1, nv2
+ALONE = 16  # row of a vacancy with no other in its shells, less its class and chemistry
 MASK_FIRST = 0xF  # nv1, or nm1 once shifted
 MASK_HOP = 0xC77F  # nv1, nv2, class, blocked, chem
 MASK_SITE = 0xFB7F  # nv1, nv2, class, cx, chem
 MASK_MG = 0x7F  # nm1, nm2 once shifted by MG_SHIFT
 MG_SHIFT = 16
 SPECIES_BITS = 3 * SPECIES
+MASK_METAL = (3 << CLASS_SHIFT) | MASK_VACANCIES  # class, nv2, nv1
 ELECTROACTIVE_BITS = (3 << CLASS_SHIFT) | DIRTY
 TOP_BITS = (3 << CLASS_SHIFT) | TOP  # equal to TOP in the top layer
 
@@ -73,7 +75,8 @@ N_CLASSES = 4
 IN_LAYER, FIRST_WAY = 0, 1
 N_KINDS, N_WAYS = 3, 7
 
-# Counters, int64. From HOPS_BY_WAY on come the hops by kind (see `rates.barrier_kind`) and way.
+# Counters, int64. From HOPS_BY_WAY on come the hops by kind (see `rates.barrier_kind`) and way, and
+# behind them what came later: a checkpoint with fewer counters is one from before.
 (
     EVENTS,
     HOPS,
@@ -94,13 +97,27 @@ N_KINDS, N_WAYS = 3, 7
     CLOSURES_MG,
     HOPS_BY_WAY,
 ) = range(18)
-N_COUNTERS = HOPS_BY_WAY + N_KINDS * N_WAYS
+HOPS_END = HOPS_BY_WAY + N_KINDS * N_WAYS
+PLATES, MG_EXCHANGES = HOPS_END, HOPS_END + 1
+N_COUNTERS = HOPS_END + 2
 
-# Why `advance` came back.
+# Entries of the clock, float64: the time in s; the two uniform numbers of the attempt to come; the
+# time integral of VACANCIES in s, up to the time of the last attempt, which follows; the time of an
+# attempt that a limit put off, −1 for none, and the total rate it was drawn with; whether a strip
+# is due: 0 no, −1 an atom drawn by its weight, else 1 + its site.
+TIME, PLACE, MEMBER, VACANCY_TIME, ATTEMPT_TIME, PUT_OFF, PUT_OFF_RATE, STRIP_DUE = range(8)
+N_CLOCK = 8
+
+# Return values of `advance`.
 PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL = range(5)
 
 # Kinds of logged events.
-HOP, STRIP, ABSORPTION, EMISSION, CLOSURE = range(5)
+HOP, STRIP, ABSORPTION, EMISSION, CLOSURE, PLATE, MG_EXCHANGE = range(7)
+
+# Of `State.isolated` and `State.activity`.
+SEEN, EXPECTED = range(2)
+EXPECTED_UNIT = 2.0**-36  # expected numbers of isolated vacancies are counted in whole units
+MOST_EXPECTED = 4.0  # of one site: beyond it no vacancy is isolated
 
 
 class Geometry(NamedTuple):
@@ -149,7 +166,7 @@ class Bins(NamedTuple):
     """Members grouped by the bound of their rate (see `selection`)."""
 
     members: np.ndarray  # int32[n_bins, capacity], site numbers
-    count: np.ndarray  # int64[n_bins]
+    count: np.ndarray  # type: ignore[assignment]  # int64[n_bins]; hides tuple.count, not needed
     bound: np.ndarray  # float64[n_bins]
     window: np.ndarray  # int64[windows], summed bounds of a window's members, in its own unit
     scale: np.ndarray  # float64[windows], that unit
@@ -164,13 +181,17 @@ class OneSpecies(NamedTuple):
     Rates are in units of `Channels.unit_Hz`. The index of a hop is 128 + (bits of the atom:
     chem, blocked, class, nv2, nv1) - (nv2, nv1 of the vacancy); it is unique, as the counts of the
     two ends differ by less than 8 either way. A row is 4 * chemistry + class; one chemistry has 4
-    rows and 2048 columns.
+    rows and 2048 columns. In the tables of hops the rows from `ALONE` on are those of a vacancy
+    without another one around it: there the index tells whether the atom has another one, so that
+    a lone vacancy has a floor of its own.
     """
 
     hop_rate: np.ndarray  # float64[rows, columns]: of the vacancy, index; 0 where blocked
     hop_energy_ueV: np.ndarray  # int32[rows, columns]
     binding_ueV: np.ndarray  # int32[rows, 128]: row, (nv2, nv1)
-    strip_weight: np.ndarray  # float64[rows, 128]
+    strip_weight: np.ndarray  # float64[rows, 128]; 0 for an atom without metal beside it
+    plate_weight: np.ndarray  # float64[rows, 128], likewise
+    expected: np.ndarray  # int64[rows]: vacancies in place of an atom among atoms, in equilibrium
     absorption: np.ndarray  # float64[128]
 
 
@@ -185,13 +206,18 @@ class TwoSpecies(NamedTuple):
     pair_ueV: np.ndarray  # int32[3, 16]: species, class of the vacancy and of the atom
     barrier_ueV: np.ndarray  # int32[6]: 2 * species + (1 beside Mg)
     floor_ueV: int
-    floor_rules: bool  # the floor lies above every barrier, so that it alone decides
+    lone_floor_ueV: np.ndarray  # int32[16]: for a lone vacancy, class of the vacancy, of the atom
+    floor_rules: bool  # every floor lies above every barrier, so that it alone decides
     rate_coarse: np.ndarray  # nu exp(-1024 i µeV / kT)
     rate_fine: np.ndarray  # exp(-i µeV / kT), i < 1024
     strip_reference_ueV: int
     strip_exponent: float  # lambda / kT in 1/µeV
+    plate_exponent: float  # (1 - lambda) / kT in 1/µeV
+    metal: np.ndarray  # float64[1024]: (class, nv2, nv1), 0 where all neighbours are vacant, or 1
+    kink_ueV: int  # binding of Li at a kink of the bulk
     absorption: np.ndarray  # float64[3]: k_abs times the reservoir's fraction of each species
     bulk_binding_ueV: np.ndarray  # int32[3]: species, in bulk Li
+    exchange_floor_ueV: int  # lowest barrier of Mg and Li that change places, that in bulk Li
     inverse_kT: float  # 1/µeV
 
 
@@ -201,14 +227,19 @@ class Channels(NamedTuple):
     unit_Hz: float
     strip: float  # of the whole box, at a given current
     strip_per_weight: float  # at a given voltage: rate of an atom with strip weight 1
+    plate_per_weight: float  # at a given voltage: rate on a vacant site with plate weight 1
+    exchange: float  # at a given current: product of the two, if the exchange takes place, or 0
+    plates: bool  # whether there is reduction, so that plate weights are kept up to date
+    forgetting: float  # share of the measured activity that is forgotten with each strip
     emission: float  # of the whole box
     absorbs: bool
     creep: np.ndarray  # float64[L1 sites + 1]: closing of a void vacancy by VACANT_L1, or empty
     mg_share: float  # Mg in the metal that creep draws from the reservoir
+    mg_exchange: float  # of an Mg and a Li beside it changing places in bulk Li; 0: never
 
 
 class LoneVacancy(NamedTuple):
-    """The walk of a vacancy that is the only one of its box (see `lone`).
+    """The walk of a vacancy that is the only one of its box (see `lone_vacancy`).
 
     Rates in units of `Channels.unit_Hz`.
     """
@@ -229,15 +260,28 @@ class NoWalks(NamedTuple):
     layers: int
 
 
+class MgList(NamedTuple):
+    """The Mg atoms of the box, where they exchange places with Li; else empty arrays."""
+
+    sites: np.ndarray  # int32: the first ``length[0]`` are theirs
+    place: np.ndarray  # int32[sites with walls]: where in `sites`, -1 for no Mg
+    length: np.ndarray  # int64[1]
+
+
 class State(NamedTuple):
-    """Everything that changes while time goes on, except the generator."""
+    """Everything that changes in time, except the generator."""
 
     site_state: np.ndarray  # int32[sites with walls]
     hops: Bins
     strips: Bins  # of 2 * column + (0 for L1, 1 for L2)
+    plates: Bins  # of the same members
     counters: np.ndarray  # int64[N_COUNTERS]
-    clock: np.ndarray  # float64[3]: time in s, the two uniform numbers of the attempt to come
+    clock: np.ndarray  # float64[N_CLOCK]: TIME, PLACE, …
     dirty: np.ndarray  # int32: sites of L1 and L2 whose strip weight is out of date
+    monomer: np.ndarray  # int64[members of strips]: expected vacancies of an atom, -1 a vacancy
+    isolated: np.ndarray  # int64[2]: isolated vacancies in L1 and L2, seen and expected (in units)
+    activity: np.ndarray  # float64[2]: the same, summed over the strips of the recent past
+    mg: MgList
 
 
 class Scratch(NamedTuple):
@@ -250,21 +294,22 @@ class Scratch(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Absolute values at which `advance` comes back."""
+    """Absolute values at which `advance` returns."""
 
     events: int
-    strips: int
+    strips: int  # net charge in atoms: strips less plates
     attempts: int
     vacant_L1: int
-    time_s: float  # the clock stops exactly here
-    pause_time_s: float  # comes back after the first attempt that ends here or later
+    time_s: float  # the clock stops exactly here, and time is up
+    pause_time_s: float  # the clock stops exactly here, with the next attempt put off
+    before_strip: int  # returns when an atom is about to leave after so many strips
 
 
 class EventLog(NamedTuple):
     """Record of every event; empty arrays when not wanted. Sites are the user's numbers."""
 
     kind: np.ndarray  # int8
-    site_from: np.ndarray  # int64, -1 for an absorption or closure: metal from the reservoir
+    site_from: np.ndarray  # int64, -1 for absorption, closure and plate: metal from outside
     site_to: np.ndarray  # int64, -1 for a strip or an emission
     species: np.ndarray  # int8; of a closure, the atom that entered at the top
     time_s: np.ndarray  # float64

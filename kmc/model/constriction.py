@@ -1,11 +1,11 @@
 """Constriction of the current where the metal touches the electrolyte only in places.
 
-The current that enters the electrolyte evenly must crowd onto the sites of L1 that still hold
-metal. Holm's resistance of one round spot on a half-space is 1/(4 κ a); many spots in parallel feel
-each other (J. A. Greenwood, Br. J. Appl. Phys. 17, 1621 (1966), doi:10.1088/0508-3443/17/12/310),
-and once they meet, there are no spots any more but a sheet with holes. The problem behind all
-three, contacts of one potential on a conducting half-space, is solved here for the map as it is:
-every contact site is a source, the box is periodic, and full contact costs exactly nothing.
+The current is uniform far away in the electrolyte and enters the metal through the sites of L1 in
+contact. Holm's resistance of one round spot on a half-space is 1/(4 κ a); several spots interact
+(J. A. Greenwood, Br. J. Appl. Phys. 17, 1621 (1966), doi:10.1088/0508-3443/17/12/310), and large
+contacts are a sheet with holes. The common problem, contacts of one potential on a conducting
+half-space, is solved here for the actual map: every contact site is a source, the box is periodic,
+and the resistance of full contact is exactly 0.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from kmc.model.lattice import Lattice
 _IMAGES = 4  # reciprocal vectors to each side; what is left out is below 1e-3 of a site's own term
 _TOLERANCE = 1e-7  # of the residual; the resistance, which is stationary, is known far better
 _MOST_STEPS = 500
+_PIXEL = 0.25  # edge of a pixel in lattice parameters, for the length of rims
 
 
 class Spreading:
@@ -100,6 +101,43 @@ class Spreading:
         grid = np.zeros(self._shape)
         grid.flat[places] = values
         return np.fft.irfft2(np.fft.rfft2(grid) * kernel, s=self._shape).flat[places]
+
+
+class Rim:
+    """Length of the rims of contact maps on L1 of a lattice.
+
+    Each point of a fine grid belongs to the site nearest to it. Rims cross the lines of the grid;
+    their number along x and along y gives the length of rims that run every way alike (Crofton).
+    On straight rims along x or y it is π/4 of their length.
+
+    Parameters
+    ----------
+    lattice : Lattice
+    """
+
+    def __init__(self, lattice: Lattice):
+        from scipy.spatial import cKDTree
+
+        box = lattice.box_A[:2]
+        shape = np.ceil(box / (_PIXEL * lattice.lattice_parameter_A)).astype(int)
+        self._pixel_A = box / shape
+        self._area_A2 = float(box.prod())
+        x, y = ((np.arange(n) + 0.5) * edge / n for n, edge in zip(shape, box, strict=True))
+        points = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)
+        sites = lattice.positions_A[: lattice.sites_per_layer, :2] % box
+        self._site = cKDTree(sites, boxsize=box).query(points)[1]
+
+    def length_per_area_per_A(self, contact: np.ndarray) -> float:
+        """Length of rims over the area of the box, 1/Å.
+
+        Parameters
+        ----------
+        contact : array of bool, shape (sites_per_layer,)
+        """
+        grid = np.asarray(contact, dtype=bool)[self._site]
+        crossings = [np.count_nonzero(grid != np.roll(grid, 1, axis=axis)) for axis in (0, 1)]
+        length_A = crossings[0] * self._pixel_A[1] + crossings[1] * self._pixel_A[0]
+        return math.pi / 4 * float(length_A) / self._area_A2
 
 
 def _tile(edges: np.ndarray, per_cell: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Creep of the metal: Norton's law and the rate at which it closes voids.
 
-Pure functions, units in the names. The law and its numbers are discussed in docs/model.md.
+Pure functions, units in the names. docs/model/mechanics.md discusses the law and its numbers.
 """
 
 from __future__ import annotations

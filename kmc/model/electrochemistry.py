@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
-from kmc.common.units import E_C, K_B_eV
+from kmc.common.units import E_C, K_B_eV, mAh_C
 
 _CM2_PER_A2 = 1e-16
 _CM_PER_A = 1e-8
-_C_PER_MAH = 3.6
+_UM_PER_CM = 1e4
 _T_25C_K = 298.15
+_PRIOR = 0.02  # vacancies
 
 
 def strip_rate_Hz(current_density_mA_cm2: float, area_A2: float) -> float:
@@ -19,62 +20,229 @@ def strip_rate_Hz(current_density_mA_cm2: float, area_A2: float) -> float:
 
 def capacity_mAh_cm2(n_atoms: float, area_A2: float) -> float:
     """Areal capacity of a number of stripped atoms (Faraday's law): N e / A."""
-    return n_atoms * E_C / (area_A2 * _CM2_PER_A2) / _C_PER_MAH
+    return n_atoms * E_C / (area_A2 * _CM2_PER_A2) / mAh_C
 
 
 def atoms_of_capacity(capacity_mAh_cm2: float, area_A2: float) -> float:
     """Stripped atoms of an areal capacity, the inverse of `capacity_mAh_cm2`."""
-    return capacity_mAh_cm2 * _C_PER_MAH * area_A2 * _CM2_PER_A2 / E_C
+    return capacity_mAh_cm2 * mAh_C * area_A2 * _CM2_PER_A2 / E_C
 
 
-def charge_transfer_factors(overpotential_V: float, temperature_K: float) -> tuple[float, float]:
-    """Factors of the oxidation of Li and of its reduction: exp(eη/2kT) and exp(−eη/2kT).
-
-    The two balance in detail: their ratio is exp(eη/kT). The net current is j0 w̄ times their
-    difference, 2 sinh(eη/2kT).
-    """
-    exponent = overpotential_V / (2 * K_B_eV * temperature_K)
-    return math.exp(exponent), math.exp(-exponent)
+# --- the interface as an area -----------------------------------------------------------------
 
 
-def current_density_mA_cm2(
-    overpotential_V: float,
-    exchange_current_density_mA_cm2: float,
-    mean_weight: float,
-    temperature_K: float,
+def effective_area(
+    contact_fraction: float,
+    rim_weight: float = 0.0,
+    spacing_A: float = 0.0,
+    rim_length_per_area_per_A: float = 0.0,
 ) -> float:
-    """Net current density at a charge-transfer overpotential, the inverse of `overpotential_V`."""
-    oxidation, reduction = charge_transfer_factors(overpotential_V, temperature_K)
-    return exchange_current_density_mA_cm2 * mean_weight * (oxidation - reduction)
+    """Area that carries the charge transfer, over the area of the interface.
 
-
-def overpotential_V(
-    current_density_mA_cm2: float,
-    exchange_current_density_mA_cm2: float,
-    mean_weight: float,
-    temperature_K: float,
-) -> float:
-    """Charge-transfer overpotential of the electroactive atoms.
-
-    Solves j A/e = k0 Σ_i w_i · 2 sinh(e η / 2 k T) for η, with k0 such that a flat pure interface
-    (every L1 site with w = 1) has the exchange current density j0.
+    a_eff = θ + w̄_rim a l: the contact, and the atoms at its rim, which are bound more weakly than
+    those of a flat interface and exchange more often with the electrolyte.
 
     Parameters
     ----------
-    mean_weight : float
-        Σ_i w_i divided by the number of L1 sites; 1 for a flat interface of pure Li.
+    contact_fraction : float
+        θ, share of the interface in contact.
+    rim_weight : float
+        w̄_rim, exchange of the rim beyond that of flat contact: in sites of a flat interface, for
+        each lattice parameter of rim.
+    spacing_A : float
+        a, lattice parameter.
+    rim_length_per_area_per_A : float
+        l, length of rim per area of interface, 1/Å. It is the reciprocal of a length of the
+        pattern: at micrometres the rim is worth less than 1 % of the contact.
+    """
+    return contact_fraction + rim_weight * spacing_A * rim_length_per_area_per_A
+
+
+def charge_transfer_overpotential_V(
+    current_density_mA_cm2: float,
+    exchange_current_density_mA_cm2: float,
+    contact_fraction_effective: float,
+    temperature_K: float,
+    alpha: float = 0.5,
+) -> float:
+    """Overpotential of charge transfer through the contacted area (Butler and Volmer).
+
+    Solves j = j0 a_eff {exp[α eη/kT] − exp[−(1 − α) eη/kT]}; with α = 1/2 that is
+    η = (2kT/e) asinh[j/(2 j0 a_eff)].
 
     Returns
     -------
     float
-        η in V; infinite when current must flow and nothing is electroactive.
+        η in V, of the sign of j; infinite when current must flow and there is no contact.
     """
     if current_density_mA_cm2 == 0.0:
         return 0.0
-    if mean_weight <= 0.0:
+    if contact_fraction_effective <= 0.0:
+        return math.copysign(math.inf, current_density_mA_cm2)
+    ratio = current_density_mA_cm2 / (exchange_current_density_mA_cm2 * contact_fraction_effective)
+    return net_rate_overpotential_V(ratio, 1.0, 1.0, temperature_K, alpha)
+
+
+def vacancy_activity(seen, expected):
+    """Vacancy activity from the vacancies seen, over those expected in equilibrium.
+
+    A fiftieth of a vacancy is added to both, so that an interface of which nothing is known yet
+    counts as in equilibrium and the logarithm stays finite; where more than one vacancy is
+    expected it changes the activity by less than 2 %.
+
+    Parameters
+    ----------
+    seen, expected : float or array
+        Sums over the same moments.
+    """
+    return (seen + _PRIOR) / (expected + _PRIOR)
+
+
+def concentration_overpotential_V(vacancy_activity: float, temperature_K: float) -> float:
+    """Potential at which an interface with this vacancy activity passes no net current.
+
+    (kT/e) ln S: an atom taken out of the lattice leaves a vacancy, and where these are S times as
+    active as in equilibrium with the kinks of the metal, each costs kT ln S more.
+    """
+    return K_B_eV * temperature_K * math.log(vacancy_activity)
+
+
+def disc_constriction_ohm_cm2(
+    contact_fraction: float, discs_per_cm2: float, conductivity_mS_cm: float
+) -> float:
+    """Area-specific resistance of round contacts, spread evenly, on a half-space.
+
+    Holm's 1/(4 κ a) for each of n discs, with the correction (1 − √θ)^1.5 of a flux tube
+    (Cooper, Mikic and Yovanovich, "Thermal contact conductance", Int. J. Heat Mass Transfer, 1969),
+    good to a few per cent while discs do not touch.
+
+    Parameters
+    ----------
+    contact_fraction : float
+        θ, from above 0 to 1.
+    discs_per_cm2 : float
+        n.
+    conductivity_mS_cm : float
+        κ of the electrolyte.
+
+    Returns
+    -------
+    float
+        (1 − √θ)^1.5/(4 κ a n) with a = √(θ/πn), Ω cm²: proportional to the distance of the discs.
+    """
+    if contact_fraction <= 0.0:
         return math.inf
-    ratio = current_density_mA_cm2 / (exchange_current_density_mA_cm2 * mean_weight)
-    return 2 * K_B_eV * temperature_K * math.asinh(ratio / 2)
+    radius_cm = math.sqrt(contact_fraction / (math.pi * discs_per_cm2))
+    shape = (1.0 - math.sqrt(contact_fraction)) ** 1.5
+    return shape / (4 * conductivity_mS_cm * 1e-3 * radius_cm * discs_per_cm2)
+
+
+def wagner_length_um(
+    conductivity_mS_cm: float, exchange_current_density_mA_cm2: float, temperature_K: float
+) -> float:
+    """Length of a contact pattern above which constriction outweighs charge transfer, µm.
+
+    κ kT/(e j0): over it, at small currents, the electrolyte drops as much as charge transfer does
+    (Wagner number 1; IUPAC Gold Book, doi:10.1351/goldbook.C01456).
+    """
+    length_cm = conductivity_mS_cm * K_B_eV * temperature_K / exchange_current_density_mA_cm2
+    return length_cm * _UM_PER_CM
+
+
+# --- site by site -----------------------------------------------------------------------------
+
+
+def charge_transfer_factors(
+    overpotential_V: float, temperature_K: float, alpha: float = 0.5
+) -> tuple[float, float]:
+    """Factors of oxidation and of reduction: exp[α eη/kT] and exp[−(1 − α) eη/kT].
+
+    Their ratio is exp(eη/kT), whatever α.
+    """
+    exponent = overpotential_V / (K_B_eV * temperature_K)
+    return math.exp(alpha * exponent), math.exp(-(1 - alpha) * exponent)
+
+
+def net_rate_overpotential_V(
+    net: float, oxidation: float, reduction: float, temperature_K: float, alpha: float = 0.5
+) -> float:
+    """Overpotential at which oxidation outruns reduction by `net`.
+
+    Solves  a exp[α eη/kT] − b exp[−(1 − α) eη/kT] = net.
+
+    Parameters
+    ----------
+    net, oxidation, reduction : float
+        The net rate and the rates a and b at η = 0, in one unit.
+
+    Returns
+    -------
+    float
+        η in V; infinite when nothing can be oxidised for a positive net rate (or reduced for a
+        negative one), and 0 when there is neither a rate nor anything to react.
+    """
+    kT = K_B_eV * temperature_K
+    a, b = oxidation, reduction
+    if net == 0.0 and a == b:
+        return 0.0
+    if a <= 0.0 or b <= 0.0:
+        if a > 0.0 and net > 0.0:
+            return kT / alpha * math.log(net / a)
+        if b > 0.0 and net < 0.0:
+            return -kT / (1 - alpha) * math.log(-net / b)
+        return math.copysign(math.inf, net if net else b - a)
+    # From the potential at which nothing flows, with the exchange rate there: no overflow.
+    rest = math.log(b / a)
+    exchange = math.exp(alpha * math.log(b) + (1 - alpha) * math.log(a))
+    ratio = net / exchange
+    if alpha == 0.5:
+        return kT * (rest + 2 * math.asinh(ratio / 2))
+    return kT * (rest + _butler_volmer(ratio, alpha))
+
+
+def balance_of_sites(
+    overpotential_V: float, net: float, oxidation: float, temperature_K: float, alpha: float = 0.5
+) -> tuple[float, float]:
+    """Where nothing flows, and the exchange there, from an overpotential and its net rate.
+
+    Parameters
+    ----------
+    overpotential_V, net : float
+        η and the net rate a exp[α eη/kT] − b exp[−(1 − α) eη/kT] at it.
+    oxidation : float
+        a, in the unit of the net rate.
+
+    Returns
+    -------
+    rest_V : float
+        (kT/e) ln(b/a); −inf where nothing is reduced.
+    exchange : float
+        a^(1 − α) b^α, rate of oxidation and of reduction at that potential.
+    """
+    kT = K_B_eV * temperature_K
+    forward, backward = charge_transfer_factors(overpotential_V, temperature_K, alpha)
+    reduction = (oxidation * forward - net) / backward
+    if reduction <= 0.0 or oxidation <= 0.0:
+        return -math.inf, 0.0
+    rest_V = kT * math.log(reduction / oxidation)
+    return rest_V, oxidation ** (1 - alpha) * reduction**alpha
+
+
+def _butler_volmer(ratio: float, alpha: float) -> float:
+    """y with exp(α y) − exp(−(1 − α) y) = ratio, by bracketing."""
+    from scipy.optimize import brentq
+
+    if ratio == 0.0:
+        return 0.0
+    # Within these the faster of the two terms alone is enough to pass the ratio.
+    most = (math.log1p(abs(ratio)) + 1.0) / (alpha if ratio > 0 else 1 - alpha)
+    low, high = (0.0, most) if ratio > 0 else (-most, 0.0)
+    return brentq(
+        lambda y: math.exp(alpha * y) - math.exp(-(1 - alpha) * y) - ratio, low, high, xtol=1e-15
+    )
+
+
+# --- the electrolyte --------------------------------------------------------------------------
 
 
 def conductivity_mS_cm(at_25C_mS_cm: float, activation_eV: float, temperature_K: float) -> float:
@@ -87,54 +255,59 @@ def spreading_resistance_ohm_cm2(length_A: float, conductivity_mS_cm: float) -> 
     return length_A * _CM_PER_A / (conductivity_mS_cm * 1e-3)
 
 
-def constriction_V(current_density_mA_cm2: float, resistance_ohm_cm2: float) -> float:
-    """Drop of the current in the electrolyte on its way to the contacts: j R; 0 without current."""
+def drop_V(current_density_mA_cm2: float, resistance_ohm_cm2: float) -> float:
+    """Drop j R of the current in an area-specific resistance; 0 without current."""
     return current_density_mA_cm2 * 1e-3 * resistance_ohm_cm2 if current_density_mA_cm2 else 0.0
 
 
-def charge_transfer_part_V(
+def interface_part_V(
     applied_V: float,
-    exchange_current_density_mA_cm2: float,
-    mean_weight: float,
-    resistance_ohm_cm2: float,
+    oxidation: float,
+    reduction: float,
+    drop_V_per_rate: float,
     temperature_K: float,
+    alpha: float = 0.5,
 ) -> float:
-    """Part of an applied overpotential that drives charge transfer.
+    """Part of an applied overpotential that is left at the interface.
 
-    Solves η_ct + R j(η_ct) = η with j = j0 w̄ 2 sinh(e η_ct/2kT). The left side rises with η_ct,
-    so there is one solution, between 0 and η.
+    Solves η + R {a exp[α eη/kT] − b exp[−(1 − α) eη/kT]} = η_applied. The left side rises with η,
+    so there is one solution; it lies between the applied overpotential and the one at which nothing
+    flows, (kT/e) ln(b/a).
 
     Parameters
     ----------
     applied_V : float
-        η, of either sign.
-    mean_weight : float
-        As for `overpotential_V`.
-    resistance_ohm_cm2 : float
-        R of the present contact map, `spreading_resistance_ohm_cm2`.
+    oxidation, reduction : float
+        a and b, rates at η = 0.
+    drop_V_per_rate : float
+        R in V per unit of those rates: what electrolyte and series resistance drop.
 
     Returns
     -------
     float
-        η_ct in V; the rest of η drops in the electrolyte. With infinite R nothing flows: 0.
+        η in V; the rest drops before the interface. With infinite R nothing flows.
     """
     from scipy.optimize import brentq
 
-    if math.isinf(resistance_ohm_cm2):
-        return 0.0
-    resistance_V = resistance_ohm_cm2 * exchange_current_density_mA_cm2 * 1e-3 * mean_weight
-    if applied_V == 0.0 or resistance_V == 0.0:
+    kT = K_B_eV * temperature_K
+    if drop_V_per_rate == 0.0 or (oxidation <= 0.0 and reduction <= 0.0):
         return applied_V
-    thermal_V = 2 * K_B_eV * temperature_K
-    size = abs(applied_V)
-    # At most this much, or the drop alone would exceed η; it also keeps sinh from overflowing.
-    most = min(size, thermal_V * math.asinh(size / (2 * resistance_V)))
-    if most == 0.0:
-        return 0.0
+    if oxidation > 0.0 and reduction > 0.0:
+        rest_V = kT * math.log(reduction / oxidation)
+    else:  # far enough for the one reaction there is to stop
+        rest_V = math.copysign(abs(applied_V) + 200 * kT, -1.0 if oxidation > 0.0 else 1.0)
+    if math.isinf(drop_V_per_rate):
+        return rest_V
 
-    def excess(share: float) -> float:
-        part = share * most
-        return part + 2 * resistance_V * math.sinh(part / thermal_V) - size
+    def excess(eta: float) -> float:
+        forward, backward = charge_transfer_factors(eta, temperature_K, alpha)
+        return eta + drop_V_per_rate * (oxidation * forward - reduction * backward) - applied_V
 
-    root = 1.0 if excess(1.0) <= 0.0 else brentq(excess, 0.0, 1.0, xtol=1e-15)
-    return math.copysign(most * root, applied_V)
+    low, high = sorted((rest_V, applied_V))
+    # Beyond this either way the drop alone would exceed what there is; it keeps exp from overflow.
+    low, high = max(low, rest_V - 600 * kT), min(high, rest_V + 600 * kT)
+    if excess(low) >= 0.0:
+        return low
+    if excess(high) <= 0.0:
+        return high
+    return brentq(excess, low, high, xtol=1e-15)

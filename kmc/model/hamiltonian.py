@@ -92,7 +92,7 @@ class Hamiltonian:
             total -= int(energies[inside].sum()) // 2
             above = (~inside).sum(axis=1) * (lattice.layer > lattice.layers // 2)
             total -= int((bond[occupancy, LI] * above).sum())
-        if self.chi and lattice.boundary == "interface":
+        if self.chi and lattice.has_interface:
             vacant = np.flatnonzero((lattice.layer == 1) & (occupancy == VACANCY))
             table = lattice.neighbours(vacant, 1)
             pairs = (table >= 0) & (lattice.layer[table] == 2) & (occupancy[table] == MG)
@@ -160,7 +160,7 @@ def calibrate(parameters: ParameterSet, lattice: Lattice) -> Hamiltonian:
             repulsion = parameters.value(f"formation_energy_Mg_shell{shell}_eV") - bulk
             bond[LI, MG] = bond[MG, LI] = bond[LI, LI] + repulsion
             bond[MG, MG] = 2 * bond[LI, MG] - bond[LI, LI]
-    if lattice.boundary == "interface" and not parameters.has("pair_bond_eV"):
+    if lattice.has_interface and not parameters.has("pair_bond_eV"):
         formation_L1 = parameters.value("formation_energy_L1_eV")
         formation_L2 = formation_L1 + parameters.value("formation_energy_L1_to_L2_eV")
         for layer, formation in ((1, formation_L1), (2, formation_L2)):

@@ -1,7 +1,7 @@
-"""An interface of several chemistries: which one each column of sites stands on.
+"""An interface of several chemistries: the chemistry below each column of sites.
 
-A chemistry is a parameter set that differs from the run's own only in what ties the metal to the
-electrolyte: the site energies φ of L1 and L2. Bonds, χ, barriers and everything else are common.
+A chemistry is a parameter set that differs from that of the run in the site energies φ of L1 and L2
+only. Bonds, χ, barriers and everything else are common.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from kmc.errors import InputError
 from kmc.model.parameters import ParameterSet
 from kmc.model.quantities import QUANTITIES
 
-MAX_CHEMISTRIES = 4  # two bits of a site's word
+MAX_CHEMISTRIES = 4  # two bits of a site state
 
-# What may differ: it sets φ alone. (χ also follows from the step from L1 to L2 and from the fill by
-# Li; where it would differ, `Model` says so.)
+# Quantities that may differ: they determine φ. (χ also follows from the step from L1 to L2 and from
+# the fill by Li; `Model` raises an error where it would differ.)
 INTERFACE_KEYS = (
     "formation_energy_L1_eV",
     "formation_energy_L1_to_L2_eV",

@@ -1,4 +1,4 @@
-"""Lattices in the form the kernels walk on: neighbour steps and packed site states."""
+"""Lattices in the form of the kernels: neighbour steps and packed site states."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Around(NamedTuple):
 
 
 def _cases(n: int, reach: int) -> np.ndarray:
-    """Which of n cells in a row see their surroundings wrapped alike: 0 for those not at all."""
+    """Case of each of n cells in a row by how its surroundings wrap: 0 for those that do not."""
     cell = np.arange(n)
     case = np.zeros(n, dtype=np.int64)
     near = (cell < reach) | (cell >= n - reach)
@@ -63,7 +63,7 @@ class KernelLattice:
 
     @property
     def has_interface(self) -> bool:
-        return self.lattice.boundary == "interface"
+        return self.lattice.has_interface
 
     @cached_property
     def _moves(self) -> np.ndarray:
@@ -83,11 +83,12 @@ class KernelLattice:
     def _affected(self, variant: int, k: int) -> list[list[Coordinates]]:
         """Groups A to F of `tables.Geometry`, then the other first neighbours of them all."""
         cell = self.lattice.unit_cell
-        p = (*divmod(variant, cell.sites_per_layer_cell),)
-        p = (p[0], 0, 0, p[1])
+        layer, column = divmod(variant, cell.sites_per_layer_cell)
+        p = (layer, 0, 0, column)
         q = self._neighbours(p, 1)[k]
         first_p, first_q = set(self._neighbours(p, 1)), set(self._neighbours(q, 1))
-        second_p, second_q = set(), set()
+        second_p: set[Coordinates] = set()
+        second_q: set[Coordinates] = set()
         if self.shells == 2:
             second_p, second_q = set(self._neighbours(p, 2)), set(self._neighbours(q, 2))
         groups = [
@@ -98,8 +99,8 @@ class KernelLattice:
             second_p - first_q,
             second_q - first_p,
         ]
-        changed = set().union({p, q}, *groups)
-        rest = set()
+        changed: set[Coordinates] = {p, q}.union(*groups)
+        rest: set[Coordinates] = set()
         if self.shells:
             rest = {n for site in changed for n in self._neighbours(site, 1)} - changed
         return [sorted(group) for group in (*groups, rest)]
@@ -125,11 +126,12 @@ class KernelLattice:
                 lists.append([(p[0] - layer, *p[1:]) for group in groups for p in group])
         shape = (cell.n_variants, tables.N_FIRST, -1)
         places = np.array(lists).reshape(*shape, 4)
+        d_layer, d_x, d_y = (int(r) for r in np.abs(places[..., :3]).max(axis=(0, 1, 2)))
         return _Around(
             places=places,
             beside=np.array(masks, dtype=np.int32).reshape(shape),
             group_end=ends,
-            reach=tuple(int(r) for r in np.abs(places[..., :3]).max(axis=(0, 1, 2))),
+            reach=(d_layer, d_x, d_y),
         )
 
     def _around_steps(self) -> tuple[np.ndarray, np.ndarray]:
@@ -173,10 +175,27 @@ class KernelLattice:
         columns = site_state.reshape(self.lattice.sites_per_layer, self.height)
         return columns[:, self.wall_layers : self.height - self.wall_layers].T
 
-    def kernel_site(self, site: int) -> int:
-        """Number a site of the lattice has in the kernels."""
-        layer, column = divmod(site, self.lattice.sites_per_layer)
+    # Numbers of sites: the lattice numbers them layer by layer, the kernels column by column, and
+    # the strip bins as 2 * column + (0 for L1, 1 for L2).
+
+    def kernel_sites(self, sites: np.ndarray) -> np.ndarray:
+        """Kernel numbers of sites of the lattice."""
+        layer, column = np.divmod(sites, self.lattice.sites_per_layer)
         return column * self.height + self.wall_layers + layer
+
+    def lattice_sites(self, kernel_sites: np.ndarray) -> np.ndarray:
+        """Lattice numbers of kernel sites, the inverse of `kernel_sites`."""
+        column, height = np.divmod(kernel_sites, self.height)
+        return (height - self.wall_layers) * self.lattice.sites_per_layer + column
+
+    def strip_members(self, sites: np.ndarray) -> np.ndarray:
+        """Members of the strip bins of sites of L1 and L2."""
+        layer, column = np.divmod(sites, self.lattice.sites_per_layer)
+        return 2 * column + layer
+
+    def strip_sites(self, members: np.ndarray) -> np.ndarray:
+        """Sites of members of the strip bins, the inverse of `strip_members`."""
+        return (members & 1) * self.lattice.sites_per_layer + (members >> 1)
 
     # --- boundaries -------------------------------------------------------------------------------
 
@@ -224,7 +243,7 @@ class KernelLattice:
             to_layer = this_layer + step[..., 0]
             if not self.has_interface:
                 to_layer %= lattice.layers
-                # Away from the ends the layer that stands for its key must not wrap.
+                # Away from the ends the layer that represents its key must not wrap.
                 if not ends[this_layer]:
                     to_layer = this_layer + step[..., 0]
             target = (to_y * nx + to_x) * columns + step[..., 3] - in_plane[special, None]
@@ -276,7 +295,7 @@ class KernelLattice:
     def site_states(
         self, occupancy: np.ndarray, classes: np.ndarray, chemistry: np.ndarray | None = None
     ) -> np.ndarray:
-        """Site site states with species but without counts.
+        """Site states with species but without counts.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Lattices: sites, layers and neighbours, worked out from the geometry in `lattices/*.toml`."""
+"""Lattices: sites, layers and neighbours, computed from the geometry in `lattices/*.toml`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class UnitCell:
 
 
 def load_unit_cell(name: str) -> UnitCell:
-    """Read a lattice file and work out its layers and neighbours.
+    """Read a lattice file and compute its layers and neighbours.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def _reason(problem: Exception) -> str:
 
 
 def _check_shapes(path: Path, cell: np.ndarray, basis: np.ndarray, shells: object) -> None:
-    """Tell whether these can be a cell and its sites, before anything is computed from them."""
+    """Check the shapes and sizes of a cell and its sites, before anything is computed from them."""
     if (
         cell.shape != (3, 3)
         or basis.ndim != 2
@@ -236,6 +236,11 @@ class Lattice:
     def n_layers(self) -> int:
         return self.layers
 
+    @property
+    def has_interface(self) -> bool:
+        """Whether the box stands on an electrolyte; a periodic one does not."""
+        return self.boundary == "interface"
+
     @cached_property
     def sites_per_layer(self) -> int:
         return self.cells[0] * self.cells[1] * self.unit_cell.sites_per_layer_cell
@@ -258,9 +263,14 @@ class Lattice:
         return self.unit_cell.edges[2] * self.lattice_parameter_A / self.unit_cell.n_layer_types
 
     @property
+    def area_A2(self) -> float:
+        """Area of the box in plane, that of its interface, in Å²."""
+        return float(self.box_A[0] * self.box_A[1])
+
+    @property
     def site_area_A2(self) -> float:
         """Interface area of one L1 site in Å²."""
-        return float(self.box_A[0] * self.box_A[1] / self.sites_per_layer)
+        return self.area_A2 / self.sites_per_layer
 
     @cached_property
     def layer(self) -> np.ndarray:

@@ -14,6 +14,7 @@ from kmc.kernels import selection, tables
 from kmc.model import creep, electrochemistry
 from kmc.model.hamiltonian import (
     LI,
+    MG,
     N_INTERFACE_LAYERS,
     Hamiltonian,
     calibrate,
@@ -23,6 +24,7 @@ from kmc.model.interphase import Interphase
 from kmc.model.kernel_lattice import KernelLattice
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import ParameterSet
+from kmc.model.solute import activation_energy_ueV, solute_correlation
 
 _HIGHEST_EXPONENT = 500.0  # energies over kT; exp() leaves double precision beyond 700
 _STRIP_OCTAVES = selection.N_BINS // 2 - 4  # between the weakest and the strongest strip weight
@@ -43,22 +45,37 @@ class Model:
     electrode_thickness_um : float
         Distance from the box to the sink of vacancies; infinite closes the reservoir.
     strip_weight_lambda : float
-        λ in w = exp(−λ (B − B_ref)/kT).
+        λ, share of the differences in binding that oxidation feels; reduction feels the rest.
     reservoir_mg_fraction : float
         Mg fraction of the metal that refills absorbed vacancies.
     saddle_floor_eV, max_hops_per_strip_per_site : float, optional
-        Acceleration (at most one of them); absent: exact rates.
+        Barrier raising (Chatterjee and Voter, J. Chem. Phys. 132, 194101 (2010),
+        doi:10.1063/1.3409606): lowest barrier of a hop and its reverse, or the ratio that it
+        follows from. At most one of them; exact rates without.
+    box_resistance_share : float
+        With raised barriers, the largest share that the box may have in the resistance between the
+        interface and the sink of vacancies; it sets the lowest barrier of lone vacancies.
+    mg_exchange : bool
+        Let Mg and Li beside it change places at the rate that unslowed vacancies would give.
     stack_pressure_MPa : float
         Pressure under which the metal creeps; 0 switches creep off.
     overpotential_V : float, optional
-        Charge-transfer overpotential held instead of a current.
+        Overpotential held instead of a current.
+    pattern_um : float, optional
+        Edge of the square of the cell that the box stands for in the constriction of the current;
+        by default it is the box as it is.
+    exchange : bool
+        At a given current, also strip and plate what oxidation and reduction exchange beyond it.
+    series_resistance_ohm_cm2 : float
+        Everything in series with the interface: the electrolyte's thickness over κ, the other
+        electrode.
     interphase : Interphase, optional
         Chemistries of the interface; by default all of it is that of `parameters`.
     bin_unit_Hz : float, optional
-        Rate that the selection's bins are counted from; no result depends on it. By default
-        just above the total rate of a lone vacancy in the bulk, the commonest rate.
+        Reference rate of the bins of the selection; no result depends on it. By default just above
+        the total rate of a lone vacancy in the bulk, the most frequent rate.
     superbasins : bool
-        Draw the walk of a vacancy that is alone in the box at once (`kernels.lone`).
+        Draw the walk of the only vacancy of the box in one step (`kernels.lone_vacancy`).
     """
 
     lattice: Lattice
@@ -70,8 +87,13 @@ class Model:
     reservoir_mg_fraction: float = 0.0
     saddle_floor_eV: float | None = None
     max_hops_per_strip_per_site: float | None = None
+    box_resistance_share: float = 0.2
+    mg_exchange: bool = False
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
+    pattern_um: float | None = None
+    series_resistance_ohm_cm2: float = 0.0
+    exchange: bool = False
     interphase: Interphase | None = None
     bin_unit_Hz: float | None = None
     superbasins: bool = False
@@ -114,7 +136,7 @@ class Model:
 
     @property
     def has_interface(self) -> bool:
-        return self.lattice.boundary == "interface"
+        return self.lattice.has_interface
 
     @property
     def interface_area_A2(self) -> float:
@@ -124,21 +146,111 @@ class Model:
     def strip_rate_per_site_Hz(self) -> float:
         """Atoms stripped per second and L1 site: j A/e over the sites.
 
-        Where a voltage is held instead of a current it is what the flat, pure interface would pass.
+        Where a voltage is held instead of a current it is what the flat, pure interface would pass
+        in equilibrium with the metal's kinks.
         """
-        current = self.current_density_mA_cm2
-        if self.overpotential_V is not None:
-            current = self.current_density_at_mA_cm2(self.overpotential_V, 1.0)
-        return electrochemistry.strip_rate_Hz(current, self.lattice.site_area_A2)
-
-    def current_density_at_mA_cm2(self, charge_transfer_V: float, mean_weight: float) -> float:
-        """Current density of an interface with this mean strip weight at an overpotential."""
-        return electrochemistry.current_density_mA_cm2(
-            charge_transfer_V,
-            self.parameters.value("exchange_current_density_mA_cm2"),
-            mean_weight,
-            self.temperature_K,
+        if self.overpotential_V is None:
+            current = self.current_density_mA_cm2
+            return electrochemistry.strip_rate_Hz(current, self.lattice.site_area_A2)
+        forward, backward = electrochemistry.charge_transfer_factors(
+            self.overpotential_V, self.temperature_K, self.alpha
         )
+        return self.exchange_rate_per_site_Hz * (forward - backward)
+
+    @property
+    def exchange_current_density_mA_cm2(self) -> float:
+        return self.parameters.value("exchange_current_density_mA_cm2")
+
+    @property
+    def exchange_rate_per_site_Hz(self) -> float:
+        """Rate at which an atom of a flat, pure L1 is oxidised at η = 0: j0 A/e over the sites."""
+        return electrochemistry.strip_rate_Hz(
+            self.exchange_current_density_mA_cm2, self.lattice.site_area_A2
+        )
+
+    @property
+    def alpha(self) -> float:
+        """α, share of the overpotential that drives oxidation."""
+        key = "charge_transfer_coefficient"
+        return self.parameters.value(key) if self.parameters.has(key) else 0.5
+
+    def charge_transfer_rates_Hz(self, overpotential_V: float) -> tuple[float, float]:
+        """Rates of oxidation and of reduction at weight 1 (`sums_of_weights` of the kernels).
+
+        With w_i = exp[−λ (B_i − B_ref)/kT] and v_i = exp[(1 − λ)(B_i − B_ref)/kT] site i has
+        r_ox = k w_i exp[α eη/kT] and r_red = k v_i exp[(B_ref − B_k)/kT] exp[−(1 − α) eη/kT], so
+        that r_ox/r_red = exp[(eη − (B_i − B_k))/kT], B_k being the binding at a kink of the bulk.
+        """
+        forward, backward = electrochemistry.charge_transfer_factors(
+            overpotential_V, self.temperature_K, self.alpha
+        )
+        rate = self.exchange_rate_per_site_Hz
+        to_kink = math.exp((self.strip_reference_ueV - self.kink_ueV) / self.kT_ueV)
+        return rate * forward, rate * to_kink * backward
+
+    @property
+    def conductivity_mS_cm(self) -> float | None:
+        """κ of the electrolyte at this temperature; None where the set does not give it."""
+        values = self.parameters
+        if not values.has("electrolyte_conductivity_mS_cm"):
+            return None
+        activation_eV = 0.0
+        if values.has("electrolyte_activation_eV"):
+            activation_eV = values.value("electrolyte_activation_eV")
+        return electrochemistry.conductivity_mS_cm(
+            values.value("electrolyte_conductivity_mS_cm"), activation_eV, self.temperature_K
+        )
+
+    def charge_transfer(self) -> dict[str, float | None]:
+        """Everything the overpotential follows from besides the state of the box, JSON-able."""
+        values = self.parameters
+        exchange, conductivity = self.exchange_current_density_mA_cm2, self.conductivity_mS_cm
+        rim = "rim_exchange_weight"
+        wagner = None
+        if conductivity is not None:
+            wagner = electrochemistry.wagner_length_um(conductivity, exchange, self.temperature_K)
+        return {
+            "exchange_current_density_mA_cm2": exchange,
+            "alpha": self.alpha,
+            "lattice_parameter_A": self.lattice.lattice_parameter_A,
+            "strip_weight_lambda": self.strip_weight_lambda,
+            "kink_binding_eV": self.kink_ueV / MICRO_eV,
+            "flat_binding_eV": self.strip_reference_ueV / MICRO_eV,
+            "conductivity_mS_cm": conductivity,
+            "wagner_length_um": wagner,
+            "pattern_um": self.pattern_um,
+            "pattern_scale": self.pattern_scale,
+            "rim_exchange_weight": values.value(rim) if values.has(rim) else None,
+            "series_resistance_ohm_cm2": self.series_resistance_ohm_cm2,
+        }
+
+    @property
+    def pattern_scale(self) -> float:
+        """Length of the cell's contact pattern over that of the box, 1 unless it is given."""
+        if self.pattern_um is None:
+            return 1.0
+        return self.pattern_um * A_per_um / math.sqrt(self.interface_area_A2)
+
+    def effective_area(self, contact_fraction: float, rim_per_A: float) -> float:
+        """Share of the area that carries charge transfer: the contact, and its rim.
+
+        The rim counts where the length of the pattern is given; at the scale of the box, a few
+        nanometres, its weight is that of the box and of no cell.
+        """
+        key = "rim_exchange_weight"
+        if self.pattern_um is None or not self.parameters.has(key):
+            return contact_fraction
+        return electrochemistry.effective_area(
+            contact_fraction,
+            self.parameters.value(key),
+            self.lattice.lattice_parameter_A,
+            rim_per_A / self.pattern_scale,
+        )
+
+    @property
+    def kink_ueV(self) -> int:
+        """Binding of Li at a kink of the bulk, half that of a bulk atom."""
+        return round(self.hamiltonian.bulk_formation_ueV)
 
     @property
     def strip_rate_Hz(self) -> float:
@@ -148,13 +260,39 @@ class Model:
     def absorption_rate_Hz(self) -> float:
         """Rate D_v/(d L) at which the reservoir fills an isolated vacancy of the top layer.
 
-        D_v = a² ν exp(−E0/kT) is never slowed by the saddle floor; d is the layer spacing.
+        D_v = a² ν exp(−E0/kT) is not subject to barrier raising; d is the layer spacing. Where
+        lone vacancies cross the box more slowly than that, the reservoir makes up for it: the
+        resistance between L3, where undisturbed metal begins, and the sink remains L/D_v.
         """
         if not self.has_interface or math.isinf(self.electrode_thickness_um):
             return 0.0
+        return self.vacancy_diffusivity_A2_s / (
+            self.lattice.layer_spacing_A * self._thickness_A * (1.0 - self.box_share)
+        )
+
+    @property
+    def vacancy_diffusivity_A2_s(self) -> float:
+        """D_v = a² ν exp(−E0/kT) of a lone vacancy in Li, not slowed, Å²/s."""
         a_A = self.lattice.lattice_parameter_A
-        diffusivity = a_A**2 * self.attempt_frequency_Hz * self._boltzmann(self.barriers_ueV[0])
-        return diffusivity / (self.lattice.layer_spacing_A * self.electrode_thickness_um * A_per_um)
+        return a_A**2 * self.attempt_frequency_Hz * self._boltzmann(self.barriers_ueV[0])
+
+    @property
+    def _thickness_A(self) -> float:
+        return self.electrode_thickness_um * A_per_um
+
+    @property
+    def box_share(self) -> float:
+        """Share of the box in the resistance to vacancies from L3 to the sink, if it is slowed.
+
+        (H/D_box)/(L/D_v) with the height H of the layers above L3. A box in which lone vacancies
+        hop at their true rate counts as nothing.
+        """
+        barrier = int(self.barriers_ueV[0])
+        slowed = max(0, self.lone_floor_ueV - barrier)
+        if slowed == 0 or not self.has_interface or math.isinf(self.electrode_thickness_um):
+            return 0.0
+        height_A = max(0, self.lattice.layers - N_INTERFACE_LAYERS) * self.lattice.layer_spacing_A
+        return height_A / self._thickness_A / self._boltzmann(slowed)
 
     @property
     def emission_rate_per_site_Hz(self) -> float:
@@ -172,10 +310,10 @@ class Model:
 
     @cached_property
     def floor_ueV(self) -> int:
-        """Saddle floor in µeV; 0 leaves every rate exact.
+        """Lowest barrier of barrier raising in µeV; 0 leaves every rate exact.
 
-        From a ratio: the floor at which a hop limited by it is `max_hops_per_strip_per_site` times
-        as fast as the stripping of one interface site.
+        From a ratio: the barrier of a hop that is `max_hops_per_strip_per_site` times as fast as
+        the stripping of one interface site.
         """
         if self.max_hops_per_strip_per_site is not None:
             if self.strip_rate_per_site_Hz <= 0:
@@ -185,20 +323,69 @@ class Model:
                     advice="Set conditions.current_density_mA_cm2 or overpotential_V above 0, or "
                     "give acceleration.saddle_floor_eV instead.",
                 )
-            # Logarithms one by one: the product of extreme values leaves the range of numbers.
+            # Sum of logarithms: the product of extreme values could overflow.
             fastest = math.log(self.max_hops_per_strip_per_site)
             fastest += math.log(self.strip_rate_per_site_Hz)
             floor = self.kT_ueV * (math.log(self.attempt_frequency_Hz) - fastest)
             return max(0, round(floor))
         return round((self.saddle_floor_eV or 0.0) * MICRO_eV)
 
+    @cached_property
+    def lone_floor_ueV(self) -> int:
+        """Floor of a lone vacancy in the metal, µeV: never above `floor_ueV`.
+
+        E0 + kT ln(s L/H), at which the box of height H has the share s = `box_resistance_share` of
+        the resistance L/D_v; where the box has less than that without any floor, there is none. A
+        box without an open reservoir has one floor for all hops.
+        """
+        if not self.has_interface or math.isinf(self.electrode_thickness_um):
+            return self.floor_ueV
+        height_A = self.lattice.layers * self.lattice.layer_spacing_A
+        ratio = self.box_resistance_share * self._thickness_A / height_A
+        if ratio <= 1.0:
+            return 0
+        own = int(self.barriers_ueV[0]) + math.floor(self.kT_ueV * math.log(ratio))
+        return min(self.floor_ueV, own)
+
+    @cached_property
+    def lone_floors_ueV(self) -> np.ndarray:
+        """Floor of a hop of a lone vacancy by the classes of its ends, int64 of shape (4, 4).
+
+        Hops with no end in L1 and at least one in L3 or above have `lone_floor_ueV`.
+        """
+        floors = np.full((tables.N_CLASSES, tables.N_CLASSES), self.lone_floor_ueV, dtype=np.int64)
+        floors[1, :] = floors[:, 1] = floors[2, 2] = self.floor_ueV
+        return floors
+
+    # --- Mg moved by vacancies that are not followed ---------------------------------------------
+
+    @property
+    def exchange_floor_ueV(self) -> int:
+        """Energy of the saddle of an Mg in bulk Li over the state without the vacancy, µeV."""
+        h = self.hamiltonian
+        beside = h.bulk_binding_ueV(LI) + int(h.bond1[LI, MG] - h.bond1[LI, LI])
+        return int(beside - self.kink_ueV + self.barriers_ueV[2])
+
+    @cached_property
+    def mg_exchange_rate_Hz(self) -> float:
+        """Rate D_Mg/a² at which an Mg and one Li beside it change places in bulk Li at S = 1.
+
+        f ν exp(−(E_f,1 + E0)/kT), less what vacancies slowed in the box do of it themselves.
+        """
+        if not self.mg_exchange or "Mg" not in self.parameters.species:
+            return 0.0
+        f = solute_correlation(self.parameters, self.hamiltonian, self.temperature_K)
+        slowed = max(0, self.lone_floor_ueV - int(self.barriers_ueV[2]))
+        left = -math.expm1(-slowed / self.kT_ueV)
+        return f * left * self.attempt_frequency_Hz * self._boltzmann(self.exchange_floor_ueV)
+
     @property
     def fastest_hop_Hz(self) -> float:
-        """Rate of a hop without a barrier of its own: ν, or what the saddle floor leaves of it."""
+        """Rate of a hop at the lowest barrier: ν without barrier raising."""
         return self.attempt_frequency_Hz * self._boltzmann(self.floor_ueV)
 
     def hop_classes(self) -> list[dict]:
-        """Hop classes with their barriers at ΔE = 0 and the factor the floor slows them by."""
+        """Hop classes with their barriers at ΔE = 0 and the factor by which raising slows them."""
         names = ("Li", "Li_near_Mg", "Mg")
         classes = []
         for name, barrier in zip(names, self.barriers_ueV, strict=False):
@@ -245,14 +432,15 @@ class Model:
         h = self.hamiltonian
         if np.any(h.bond2):
             return 2
-        return 1 if np.any(h.bond1) or "Mg" in self.parameters.species else 0
+        floors_differ = self.lone_floor_ueV != self.floor_ueV
+        return 1 if np.any(h.bond1) or "Mg" in self.parameters.species or floors_differ else 0
 
     @property
     def unit_Hz(self) -> float:
         """Unit of the rates in the kernels' tables."""
         if self.bin_unit_Hz is not None:
             return self.bin_unit_Hz
-        barrier = int(activation_energy_ueV(int(self.barriers_ueV[0]), 0, self.floor_ueV))
+        barrier = int(activation_energy_ueV(int(self.barriers_ueV[0]), 0, self.lone_floor_ueV))
         alone = 8 * self.attempt_frequency_Hz * self._boltzmann(barrier)
         return alone * (1 + _UNIT_MARGIN)
 
@@ -264,6 +452,18 @@ class Model:
         for bond, n in ((h.bond1, 8), (h.bond2, 6)):
             lowest += n * min(0, int(bond[LI, LI:].min()))
         return lowest
+
+    def strongest_strip_ueV(self) -> int:
+        """Above the binding of every electroactive atom, likewise."""
+        h = self.hamiltonian
+        strongest = self.strip_reference_ueV
+        for layer in (1, 2):
+            n1, n2 = h.n_neighbours[:, layer]
+            bonds = n1 * h.bond1[LI, LI:].max() + n2 * h.bond2[LI, LI:].max()
+            beside_mg = max(0, h.chi) * n1 if layer == 1 else 0
+            for other in self.hamiltonians:
+                strongest = max(strongest, int(bonds - other.phi[LI, layer] + beside_mg))
+        return strongest
 
     def closure_rate_Hz(self, contact_fraction: float) -> float:
         """Rate at which creep closes one void vacancy: c ε̇ at the stress of this contact."""
@@ -284,19 +484,7 @@ class Model:
         return KernelLattice(self.lattice, self.interaction_shells, self.hamiltonian.chi != 0)
 
 
-def activation_energy_ueV(barrier_ueV, energy_ueV, floor_ueV):
-    """Activation energy of a hop, integers in µeV (arrays welcome).
-
-    max(E0 + ΔE/2, ΔE, 0), raised by max(0, floor − the lower of forward and reverse). The floor
-    division makes forward minus reverse equal ΔE exactly, so detailed balance is exact.
-    """
-    energy = np.asarray(energy_ueV)
-    forward = np.maximum(np.maximum(barrier_ueV + (energy >> 1), energy), 0)
-    lower = np.minimum(forward, forward - energy)
-    return forward + np.maximum(0, floor_ueV - lower)
-
-
-# --- what cannot be computed is refused when a model is made ---
+# --- validation ---
 
 
 def _check(model: Model) -> None:
@@ -318,6 +506,17 @@ def _check(model: Model) -> None:
         )
     if model.superbasins:
         _check_superbasins(model)
+    if model.exchange and model.alpha != 0.5:
+        raise InputError(
+            "exchange = True is made for charge_transfer_coefficient = 0.5, and the parameter set "
+            f"{model.parameters.name!r} has {model.alpha:g}",
+            advice="Set exchange = False, or hold a voltage: there every coefficient goes.",
+        )
+    if model.mg_exchange and "Mg" not in model.parameters.species:
+        raise InputError(
+            f"mg_exchange = True needs Mg, and the set {model.parameters.name!r} has none",
+            advice="Set mg_exchange = False, or use a set with Mg, such as limg_li2s.",
+        )
     _check_temperature(model)
     strips = model.current_density_mA_cm2 > 0 or model.overpotential_V is not None
     if model.has_interface and strips:
@@ -327,21 +526,21 @@ def _check(model: Model) -> None:
 def _check_superbasins(model: Model) -> None:
     lattice = model.lattice
     flat = lattice.unit_cell.name == "bcc_100" and model.has_interface and model.interphase is None
-    driven = model.stack_pressure_MPa > 0 or model.overpotential_V is not None
+    driven = model.stack_pressure_MPa > 0 or model.overpotential_V is not None or model.exchange
     if driven or not flat or model.reservoir_mg_fraction > 0:
         raise InputError(
             "superbasins = True is made for pure Li on one chemistry of bcc_100 at an interface, "
-            "with a given current and without pressure",
+            "with a given current and without pressure or exchange",
             advice="Set superbasins = False.",
         )
 
 
 def _check_temperature(model: Model) -> None:
     h = model.hamiltonian
-    highest_eV = model.floor_ueV + int(model.barriers_ueV.max()) + 8 * abs(h.chi)
-    highest_eV += int(8 * np.abs(h.bond1).max() + 6 * np.abs(h.bond2).max())
-    highest_eV += max(int(np.abs(other.phi).max()) for other in model.hamiltonians)
-    highest_eV /= MICRO_eV
+    highest_ueV = model.floor_ueV + int(model.barriers_ueV.max()) + 8 * abs(h.chi)
+    highest_ueV += int(8 * np.abs(h.bond1).max() + 6 * np.abs(h.bond2).max())
+    highest_ueV += max(int(np.abs(other.phi).max()) for other in model.hamiltonians)
+    highest_eV = highest_ueV / MICRO_eV
     lowest_K = highest_eV / (_HIGHEST_EXPONENT * K_B_eV)
     if model.temperature_K < lowest_K:
         raise InputError(
@@ -354,15 +553,10 @@ def _check_temperature(model: Model) -> None:
 
 def _check_strip_weights(model: Model) -> None:
     """Refuse weights that span more octaves than the bins: no draw might ever be accepted."""
-    h = model.hamiltonian
-    strongest = model.strip_reference_ueV
-    for layer in (1, 2):
-        n1, n2 = h.n_neighbours[:, layer]
-        bonds = n1 * h.bond1[LI, LI:].max() + n2 * h.bond2[LI, LI:].max()
-        beside_mg = max(0, h.chi) * n1 if layer == 1 else 0
-        for other in model.hamiltonians:
-            strongest = max(strongest, int(bonds - other.phi[LI, layer] + beside_mg))
-    span_eV = model.strip_weight_lambda * (strongest - model.weakest_strip_ueV()) / MICRO_eV
+    share = model.strip_weight_lambda
+    if model.overpotential_V is not None or model.exchange:
+        share = max(share, 1.0 - share)
+    span_eV = share * (model.strongest_strip_ueV() - model.weakest_strip_ueV()) / MICRO_eV
     octaves = span_eV / (K_B_eV * model.temperature_K * math.log(2))
     if octaves > _STRIP_OCTAVES:
         lowest_K = model.temperature_K * octaves / _STRIP_OCTAVES
@@ -378,6 +572,8 @@ def _check_strip_weights(model: Model) -> None:
 def _check_interphase(model: Model) -> None:
     """Refuse a map that does not fit the box, or chemistries that differ in more than φ."""
     interphase, n = model.interphase, model.lattice.sites_per_layer
+    if interphase is None:
+        return
     if not model.has_interface:
         raise InputError("chemistries of an interface need one, and the box is periodic")
     if interphase.chemistry.shape != (n,):

@@ -1,6 +1,6 @@
-"""Parameter sets: every number with its unit, its source and the reason it is there.
+"""Parameter sets: every number with its unit, its source and a note.
 
-A parameter file (`params/*.toml`, or one of the user's own) looks like this::
+A parameter file (`params/*.toml`, or a file of the user) looks like this::
 
     name = "li_li2s"
     description = "…"
@@ -19,11 +19,12 @@ A parameter file (`params/*.toml`, or one of the user's own) looks like this::
     assumed = false      # true: no source gives this value; the note says why it was chosen
 
 `model.quantities` lists the keys that a file may hold. With ``base = "li_li2s"`` at its head a
-file holds only what differs: the inputs of that set, not what it is compared with, come along.
+file holds only the differences: it inherits the inputs of that set, not its reference values.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,7 +52,7 @@ from kmc.common.validation import (
     show,
 )
 from kmc.errors import InputError
-from kmc.model.quantities import QUANTITIES
+from kmc.model.quantities import QUANTITIES, RETIRED
 
 SPECIES = (("Li",), ("Li", "Mg"))
 
@@ -122,7 +123,7 @@ class Source(Checked):
 
 
 class Quantity(Checked):
-    """One number with what a reader needs to judge it.
+    """One number with its unit, source and note.
 
     Attributes
     ----------
@@ -159,7 +160,7 @@ class ParameterSet(Checked):
     species : tuple of str
         ``("Li",)`` or ``("Li", "Mg")``.
     base : str
-        The set that its other inputs were taken from; empty where it stands alone.
+        The set that its other inputs are taken from; empty without one.
     quantities : dict of str to Quantity
     sources : dict of str to Source
     """
@@ -226,12 +227,12 @@ class ParameterSet(Checked):
         }
 
     def cited_by(self, source: str) -> list[str]:
-        """Keys of the quantities that rest on a source."""
+        """Keys of the quantities that cite a source."""
         return [key for key, quantity in self.quantities.items() if source in quantity.source]
 
 
 def _quantity_problems(key, quantity, sources, where) -> list[Problem]:
-    """What is wrong with one quantity beyond its types."""
+    """Problems of one quantity whose types are valid."""
     place = f"[quantities.{key}] in {where}"
     if key not in QUANTITIES:
         advice = f"{catalogue.nearest(key, QUANTITIES)}Known: {', '.join(QUANTITIES)}."
@@ -242,18 +243,18 @@ def _quantity_problems(key, quantity, sources, where) -> list[Problem]:
         advice = f'Give the value in {unit} and write unit = "{unit}".'
         problems.append(Problem(f'unit = "{quantity.unit}" {place} disagrees with the key', advice))
     if not meaning.allows(quantity.value):
-        said = f"value = {show(quantity.value)} {place} is out of range"
-        problems.append(Problem(said, f"Allowed: {meaning.allowed} {unit}."))
+        message = f"value = {show(quantity.value)} {place} is out of range"
+        problems.append(Problem(message, f"Allowed: {meaning.allowed} {unit}."))
     for source in quantity.source:
         if source not in sources:
             listed = ", ".join(sources) or "none"
             advice = f"{catalogue.nearest(source, sources)}Sources of the file: {listed}."
             problems.append(Problem(f'source = "{source}" {place} is not in [sources]', advice))
     if not quantity.source and not quantity.assumed:
-        advice = "Name a key of [sources], or write assumed = true and say why in the note."
+        advice = "Name a key of [sources], or write assumed = true with the reason in the note."
         problems.append(Problem(f"{place} has no source", advice))
     if not quantity.note:
-        advice = "Say where in the source the value stands, or why it is assumed."
+        advice = "Give the place in the source, or the reason for the assumption."
         problems.append(Problem(f"{place} has an empty note", advice))
     return problems
 
@@ -280,10 +281,15 @@ def load_parameters(
     Raises
     ------
     InputError
-        No such set, a file that is not one, or an override of what the set does not have.
+        No such set, an invalid file, or an override of a quantity that the set does not have.
     """
     path = catalogue.locate("params", name_or_path)
-    tables = _with_base(catalogue.read_toml(path), path)
+    tables = _with_base(_without_retired(catalogue.read_toml(path), path), path)
+    overrides = {
+        key: value
+        for key, value in (overrides or {}).items()
+        if not (key in RETIRED and _warn(key, where(key) if where else "in the overrides"))
+    }
     try:
         parameters = ParameterSet.model_validate(tables, context={"source": str(path)})
     except ValidationError as error:
@@ -293,25 +299,49 @@ def load_parameters(
     return _override(parameters, overrides, where, shown) if overrides else parameters
 
 
-def _with_base(tables: dict, path: Path) -> dict:
-    """A file's tables, completed with the inputs of the set it builds on.
+def _warn(key: str, place: str) -> bool:
+    """Say that a quantity of an earlier version is left out; always True."""
+    warnings.warn(f"{key} {place} is ignored: {RETIRED[key]}", UserWarning, stacklevel=2)
+    return True
 
-    What the base is compared with stays behind: it says nothing about another interface.
+
+def _without_retired(tables: dict, path: Path) -> dict:
+    """A file's tables without quantities of earlier versions, and without sources only they had."""
+    quantities = tables.get("quantities")
+    if not isinstance(quantities, dict) or not RETIRED.keys() & quantities.keys():
+        return tables
+    kept = {key: q for key, q in quantities.items() if key not in RETIRED}
+
+    def cited(some: dict) -> set[str]:
+        listed = (q.get("source", []) for q in some.values() if isinstance(q, dict))
+        return {key for s in listed for key in ([s] if isinstance(s, str) else s)}
+
+    gone = cited({key: q for key, q in quantities.items() if key in RETIRED}) - cited(kept)
+    for key in quantities.keys() - kept.keys():
+        _warn(key, f"in {path}")
+    sources = {k: s for k, s in tables.get("sources", {}).items() if k not in gone}
+    return {**tables, "quantities": kept, "sources": sources}
+
+
+def _with_base(tables: dict, path: Path) -> dict:
+    """Tables of a file, completed with the inputs of its base.
+
+    Reference values of the base are not inherited: they belong to its own interface.
     """
     base = tables.get("base")
     quantities, own_sources = (tables.get(key, {}) for key in ("quantities", "sources"))
-    if not all(
-        (isinstance(base, str), isinstance(quantities, dict), isinstance(own_sources, dict))
+    if not (
+        isinstance(base, str) and isinstance(quantities, dict) and isinstance(own_sources, dict)
     ):
-        return tables  # without a base, or with mistakes that are told later
+        return tables  # without a base, or with errors that are reported later
     beside = path.parent / base
     base_path = catalogue.locate(
         "params", beside if base.endswith(".toml") and beside.is_file() else base
     )
     if "base" in catalogue.read_toml(base_path):
         raise InputError(
-            f"base = {show(base)} in {path} builds on another set itself",
-            advice="Name a set that stands alone.",
+            f"base = {show(base)} in {path} has a base itself",
+            advice="Name a set without a base.",
         )
     below = load_parameters(base_path)
     inputs = {k: q for k, q in below.resolved().items() if QUANTITIES[k].role == "input"}
@@ -358,7 +388,7 @@ def _override(parameters, overrides, where, shown) -> ParameterSet:
 
 
 def _problems(error: ValidationError, path: Path) -> list[Problem]:
-    """Plain sentences for what pydantic found in a parameter file."""
+    """Messages for the errors that pydantic found in a parameter file."""
 
     def table(location: tuple) -> str:
         return f"[{'.'.join(location)}]" if location else "the top level"

@@ -1,4 +1,4 @@
-"""The processes of the event loop: one row each, from which everything outside the kernels follows.
+"""Table of the processes of the event loop.
 
 Columns of a trajectory, counters that are summed and compared, the kinds in an event log, the
 conservation of atoms and charge that `kmc verify` recomputes, and the tables of the documentation
@@ -22,7 +22,7 @@ class Process:
     name : str
         Kind in an event log.
     plural : str
-        As it is listed in texts.
+        Name in lists.
     code : int
         Code of the kind in the kernels.
     column, counter : str, int
@@ -30,14 +30,15 @@ class Process:
     description : str
         Of that column.
     vacancies : int
-        What one event changes the number of vacancies in the box by; the number of atoms changes by
-        the opposite.
+        Change of the number of vacancies in the box by one event; that of atoms is the opposite.
     electrons : int
         Electrons that leave through the outer circuit with one event: 1 for an oxidation.
     column_Mg, counter_Mg, description_Mg : optional
-        Of those events in which the atom that came or went was Mg; by default it is Li.
+        The same for events in which the atom that enters or leaves is Mg; empty for Li only.
     since_schema : int
         First schema of trajectories that has the columns.
+    optional : bool
+        The columns came without a new schema: a file may lack them.
     """
 
     name: str
@@ -48,10 +49,11 @@ class Process:
     description: str
     vacancies: int = 0
     electrons: int = 0
-    column_Mg: str | None = None
-    counter_Mg: int | None = None
+    column_Mg: str = ""
+    counter_Mg: int = -1
     description_Mg: str = ""
     since_schema: int = 1
+    optional: bool = False
 
 
 PROCESSES = (
@@ -110,10 +112,30 @@ PROCESSES = (
         description_Mg="Closures for which an Mg atom entered at the top, so far",
         since_schema=2,
     ),
+    Process(
+        name="plate",
+        plural="plates",
+        code=tables.PLATE,
+        column="plates",
+        counter=tables.PLATES,
+        description="Li ions plated from the electrolyte onto the metal, so far",
+        vacancies=-1,
+        electrons=-1,
+        optional=True,
+    ),
+    Process(
+        name="mg_exchange",
+        plural="mg_exchanges",
+        code=tables.MG_EXCHANGE,
+        column="mg_exchanges",
+        counter=tables.MG_EXCHANGES,
+        description="Exchanges of an Mg with a Li beside it by vacancies not followed, so far",
+        optional=True,
+    ),
 )
 
 KINDS = {process.code: process.name for process in PROCESSES}
-WITH_MG = tuple(process for process in PROCESSES if process.column_Mg is not None)
+WITH_MG = tuple(process for process in PROCESSES if process.column_Mg)
 
 
 def listed() -> str:
@@ -123,7 +145,7 @@ def listed() -> str:
 
 
 def gained(rows: Mapping, change: str, *, mg: bool = False):
-    """What all events so far have changed a quantity by.
+    """Total change of a quantity by all events so far.
 
     Parameters
     ----------
@@ -137,6 +159,6 @@ def gained(rows: Mapping, change: str, *, mg: bool = False):
     total = 0
     for process in PROCESSES:
         column = process.column_Mg if mg else process.column
-        if column is not None and column in rows:
+        if column in rows:
             total = total + getattr(process, change) * rows[column]
     return total

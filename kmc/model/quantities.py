@@ -1,7 +1,6 @@
-"""What each key of a parameter file means, and which values it may take.
+"""Meaning and allowed values of each key of a parameter file.
 
-A key that is not here is refused: a misspelt energy must not be ignored in silence. A new quantity
-gets its line here first.
+Other keys are errors, so that a misspelt key is not ignored.
 """
 
 from __future__ import annotations
@@ -10,18 +9,18 @@ from typing import NamedTuple
 
 
 class Meaning(NamedTuple):
-    """One quantity a parameter file can hold; its unit is in the name of the key.
+    """One quantity of a parameter file; its unit is in the name of the key.
 
     Attributes
     ----------
     text : str
-        What it is.
+        Meaning.
     lowest, highest : float
         Allowed values, bounds included unless `positive`.
     positive : bool
         Zero is not allowed.
     role : {"input", "target"}
-        Whether the model is built from it, or results are compared with it.
+        Whether it is an input of the model, or a reference value for its results.
     """
 
     text: str
@@ -35,15 +34,21 @@ class Meaning(NamedTuple):
 
     @property
     def allowed(self) -> str:
-        """The range in words."""
+        """The range as text."""
         if self.positive:
             return f"above 0 and at most {self.highest:g}"
         return f"from {self.lowest:g} to {self.highest:g}"
 
 
-# No energy of this model is near 10 eV: a value beyond it was typed in meV or kJ/mol.
+# No energy of this model is near 10 eV: larger values are in meV or kJ/mol.
 _ENERGY = (-10.0, 10.0)
 _BARRIER = (0.0, 10.0)
+
+# Quantities of earlier versions: a file that has one is read without it, and a warning says why.
+RETIRED: dict[str, str] = {
+    "contact_magnification": "constriction is now that of the true length of the contact pattern; "
+    "give conditions.contact_pattern_um in the run file, or leave it at the length of the box",
+}
 
 QUANTITIES: dict[str, Meaning] = {
     "lattice_parameter_A": Meaning("edge of the cubic bcc cell", 0, 100, positive=True),
@@ -79,6 +84,17 @@ QUANTITIES: dict[str, Meaning] = {
     "exchange_current_density_mA_cm2": Meaning(
         "exchange current density of the flat interface", 0, 1e6, positive=True
     ),
+    "charge_transfer_coefficient": Meaning(
+        "share α of the overpotential that drives oxidation; 0.5 where a set does not give it",
+        0.01,
+        0.99,
+    ),
+    "rim_exchange_weight": Meaning(
+        "exchange of the rim of a contact beyond that of flat contact: flat sites to each lattice "
+        "parameter of rim",
+        0,
+        1e6,
+    ),
     "creep_reference_rate_per_s": Meaning(
         "strain rate of steady creep at the reference stress and 298.15 K", 0, 1e6, positive=True
     ),
@@ -99,9 +115,6 @@ QUANTITIES: dict[str, Meaning] = {
     ),
     "electrolyte_activation_eV": Meaning(
         "activation energy of the electrolyte's conductivity", *_BARRIER
-    ),
-    "contact_magnification": Meaning(
-        "how much larger the contact pattern of the cell is than that of the box", 0, 1e9
     ),
     "pair_bond_eV": Meaning("bond between first neighbours of the lattice gas", *_ENERGY),
     "work_of_adhesion_J_m2": Meaning("work of adhesion to the electrolyte", 0, 100, role="target"),

@@ -8,15 +8,17 @@ import numpy as np
 
 from kmc.errors import InputError
 from kmc.kernels import selection, tables
-from kmc.model import electrochemistry
 from kmc.model.hamiltonian import LI, MG, VACANCY
-from kmc.model.model import Model, activation_energy_ueV
+from kmc.model.model import Model
+from kmc.model.solute import activation_energy_ueV
 
 _FINE = 1024  # µeV per step of the coarse Boltzmann table
 _CHEMISTRY = 1 << tables.CHEMISTRY_SHIFT  # columns of a table for each chemistry
 _HOPS_TO_A_LAYER = 4  # of bcc (100)
 _LEAST_HOPS = 30.0  # of a walk worth drawing at once: it takes as long as so many hops
 _HOPS = 2048  # of them those that a hop of a pure metal can name
+_MEMORY_MONOLAYERS = 0.1  # charge over which the measured activity of vacancies forgets the past
+_LEAST_MEMORY = 100.0  # strips
 
 
 def one_species(model: Model) -> tables.OneSpecies:
@@ -32,26 +34,60 @@ def one_species(model: Model) -> tables.OneSpecies:
     d_nv2 = (packed - d_nv1) // 16
     n_chemistries = len(model.hamiltonians)
     columns = (n_chemistries - 1) * _CHEMISTRY + _HOPS
-    hop_rate = np.zeros((site.size, columns))
-    hop_energy = np.zeros((site.size, columns), dtype=np.int32)
+    rows = tables.ALONE + site.size
+    hop_rate = np.zeros((rows, columns))
+    hop_energy = np.zeros((rows, columns), dtype=np.int32)
+    barrier_ueV = int(model.barriers_ueV[0])
+    only_one = packed == tables.NV1  # the atom beside a lone vacancy sees that one only
     for chemistry in range(n_chemistries):
         pair = site[4 * chemistry + index // 256][None, :] - site[:, None]
         energy = pair - e1 * d_nv1 - e2 * d_nv2 + e1
-        activation = activation_energy_ueV(int(model.barriers_ueV[0]), energy, model.floor_ueV)
         here = slice(chemistry * _CHEMISTRY, chemistry * _CHEMISTRY + index.size)
-        hop_rate[:, here] = np.exp(-activation / kT) * (model.attempt_frequency_Hz / model.unit_Hz)
-        hop_energy[:, here] = energy
+        classes = np.arange(site.size)[:, None] % tables.N_CLASSES, index[None, :] // 256
+        lone_floor = np.where(only_one, model.lone_floors_ueV[classes], model.floor_ueV)
+        for first, floor in ((0, model.floor_ueV), (tables.ALONE, lone_floor)):
+            activation = activation_energy_ueV(barrier_ueV, energy, floor)
+            rate = np.exp(-activation / kT) * (model.attempt_frequency_Hz / model.unit_Hz)
+            hop_rate[first : first + site.size, here] = rate
+            hop_energy[first : first + site.size, here] = energy
     counts = np.arange(128)
     lost = e1 * (counts & 15) + e2 * (counts >> 4)
     binding = site[:, None] - lost
     excess = (binding - model.strip_reference_ueV) / kT
+    # Rows are 4 * chemistry + class.
+    metal = np.tile(_has_metal(model), (n_chemistries, 1))
+    expected = np.exp(-(site - model.kink_ueV) / kT)
     return tables.OneSpecies(
         hop_rate=hop_rate,
         hop_energy_ueV=hop_energy,
         binding_ueV=binding.astype(np.int32),
-        strip_weight=np.exp(-model.strip_weight_lambda * excess),
+        strip_weight=np.exp(-model.strip_weight_lambda * excess) * metal,
+        plate_weight=np.exp((1.0 - model.strip_weight_lambda) * excess) * metal,
+        expected=_in_units(expected),
         absorption=np.exp(-lost / kT) * (model.absorption_rate_Hz / model.unit_Hz),
     )
+
+
+def _has_metal(model: Model) -> np.ndarray:
+    """By class and packed counts (nv2, nv1): 0 where every neighbour is vacant, else 1.
+
+    An atom without metal beside it has no way for its electron, so that it is not oxidised; nor is
+    an ion reduced there.
+    """
+    counts = np.arange(128)
+    nv1, nv2 = counts & 15, counts >> 4
+    metal = np.ones((tables.N_CLASSES, counts.size))
+    for layer in range(1, model.n_classes_used + 1):
+        n1, n2 = model.hamiltonian.n_neighbours[:, layer]
+        first, second = nv1 >= n1, nv2 >= n2
+        metal[layer, first & second if model.interaction_shells == 2 else first] = 0.0
+    return metal
+
+
+def _in_units(expected) -> np.ndarray:
+    """Expected numbers of vacancies as whole numbers of `tables.EXPECTED_UNIT`."""
+    most = np.minimum(expected, tables.MOST_EXPECTED)
+    return np.floor(most / tables.EXPECTED_UNIT + 0.5).astype(np.int64)
 
 
 def two_species(model: Model) -> tables.TwoSpecies:
@@ -89,15 +125,27 @@ def two_species(model: Model) -> tables.TwoSpecies:
         pair_ueV=pair.reshape(3, 16).astype(np.int32),
         barrier_ueV=np.array([0, 0, *barriers[:2], *barriers[[2, 2]]], dtype=np.int32),
         floor_ueV=model.floor_ueV,
-        floor_rules=model.floor_ueV >= int(model.barriers_ueV.max()),
+        lone_floor_ueV=model.lone_floors_ueV.reshape(16).astype(np.int32),
+        floor_rules=model.lone_floors_ueV.min() >= int(model.barriers_ueV.max()),
         rate_coarse=coarse * (model.attempt_frequency_Hz / model.unit_Hz),
         rate_fine=np.exp(-np.arange(_FINE) / kT),
         strip_reference_ueV=model.strip_reference_ueV,
         strip_exponent=model.strip_weight_lambda / kT,
+        plate_exponent=(1.0 - model.strip_weight_lambda) / kT,
+        metal=_metal_by_state(model),
+        kink_ueV=model.kink_ueV,
         absorption=np.array([0.0, 1.0 - share, share]) * (model.absorption_rate_Hz / model.unit_Hz),
         bulk_binding_ueV=np.array([0, h.bulk_binding_ueV(LI), h.bulk_binding_ueV(MG)]),
+        exchange_floor_ueV=model.exchange_floor_ueV,
         inverse_kT=1.0 / kT,
     )
+
+
+def _metal_by_state(model: Model) -> np.ndarray:
+    """`_has_metal` by the bits of `tables.MASK_METAL`."""
+    metal = np.ones((tables.N_CLASSES, 256))
+    metal[:, :128] = _has_metal(model)
+    return metal.reshape(-1)
 
 
 def lone_vacancy(model: Model, wanted: bool) -> tables.LoneVacancy | tables.NoWalks:
@@ -106,13 +154,15 @@ def lone_vacancy(model: Model, wanted: bool) -> tables.LoneVacancy | tables.NoWa
     if not wanted:
         return tables.NoWalks(layers=n)
     # What is left behind has lost the bonds of an atom: hops follow these differences.
-    site = model.site_binding_ueV(LI)[model.layer_class()]
+    classes = model.layer_class()
+    site = model.site_binding_ueV(LI)[classes]
+    floor = model.lone_floors_ueV[classes[:-1], classes[1:]]  # between a layer and the next
     rate = np.zeros((2, n))
     for side, layers, energy in (
         (0, slice(1, n), -np.diff(site)),
         (1, slice(n - 1), np.diff(site)),
     ):
-        activation = activation_energy_ueV(int(model.barriers_ueV[0]), energy, model.floor_ueV)
+        activation = activation_energy_ueV(int(model.barriers_ueV[0]), energy, floor)
         hop = np.exp(-activation / model.kT_ueV) * (model.attempt_frequency_Hz / model.unit_Hz)
         rate[side, layers] = _HOPS_TO_A_LAYER * hop
     nx, ny = model.lattice.cells
@@ -142,16 +192,18 @@ def channels(model: Model, charge_transfer_V: float | None = None) -> tables.Cha
     Parameters
     ----------
     charge_transfer_V : float, optional
-        Charge-transfer overpotential that is held; `overpotential_V` by default.
+        Overpotential of the interface that is held; `overpotential_V` by default.
     """
     emission_Hz = model.emission_rate_per_site_Hz * model.lattice.sites_per_layer
     strip_Hz = model.strip_rate_Hz if model.has_interface else 0.0
-    per_weight_Hz = 0.0
+    strip_per_weight_Hz, plate_per_weight_Hz = 0.0, 0.0
     if model.overpotential_V is not None:
         held = model.overpotential_V if charge_transfer_V is None else charge_transfer_V
-        current = model.current_density_at_mA_cm2(held, 1.0)
         strip_Hz = 0.0
-        per_weight_Hz = electrochemistry.strip_rate_Hz(current, model.lattice.site_area_A2)
+        strip_per_weight_Hz, plate_per_weight_Hz = model.charge_transfer_rates_Hz(held)
+    exchange_Hz2 = 0.0
+    if model.exchange and strip_Hz > 0.0:
+        exchange_Hz2 = math.prod(model.charge_transfer_rates_Hz(0.0))
     n_L1 = model.lattice.sites_per_layer
     creep_Hz = np.empty(0)
     if model.stack_pressure_MPa > 0:
@@ -159,11 +211,16 @@ def channels(model: Model, charge_transfer_V: float | None = None) -> tables.Cha
     return tables.Channels(
         unit_Hz=model.unit_Hz,
         strip=strip_Hz / model.unit_Hz,
-        strip_per_weight=per_weight_Hz / model.unit_Hz,
+        strip_per_weight=strip_per_weight_Hz / model.unit_Hz,
+        plate_per_weight=plate_per_weight_Hz / model.unit_Hz,
+        exchange=exchange_Hz2 / model.unit_Hz**2,
+        plates=plate_per_weight_Hz > 0.0 or exchange_Hz2 > 0.0,
+        forgetting=1.0 / max(_LEAST_MEMORY, _MEMORY_MONOLAYERS * n_L1),
         emission=emission_Hz / model.unit_Hz,
         absorbs=model.absorption_rate_Hz > 0.0,
         creep=creep_Hz / model.unit_Hz,
         mg_share=float(model.reservoir_mg_fraction),
+        mg_exchange=0.0,  # `Engine.set_mixing`
     )
 
 
@@ -178,12 +235,21 @@ def _highest_rate(model: Model) -> float:
         gain1, gain2 = (np.max(b[1:, MG] - b[1:, LI], initial=0) for b in (h.bond1, h.bond2))
         gain = int(8 * gain1 + 6 * gain2)
     absorbed = model.absorption_rate_Hz * model._boltzmann(-gain)
-    return 8 * model.fastest_hop_Hz + 2 * absorbed
+    lowest = int(model.lone_floors_ueV.min())
+    fastest = model.attempt_frequency_Hz * model._boltzmann(min(model.floor_ueV, lowest))
+    return 8 * fastest + 2 * absorbed
 
 
 def _highest_strip_weight(model: Model) -> float:
     """Above every strip weight."""
     exponent = model.strip_weight_lambda * (model.strip_reference_ueV - model.weakest_strip_ueV())
+    return math.exp(max(0.0, exponent) / model.kT_ueV)
+
+
+def _highest_plate_weight(model: Model) -> float:
+    """Above every plate weight."""
+    strongest = model.strongest_strip_ueV()
+    exponent = (1.0 - model.strip_weight_lambda) * (strongest - model.strip_reference_ueV)
     return math.exp(max(0.0, exponent) / model.kT_ueV)
 
 
@@ -204,23 +270,45 @@ def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None)
     if capacity is None:
         capacity = int(1.25 * (occupancy == VACANCY).sum()) + 1024
     active = 2 * model.lattice.sites_per_layer if model.has_interface else 1
+    plating = active if model.overpotential_V is not None or model.exchange else 1
     counters = np.zeros(tables.N_COUNTERS, dtype=np.int64)
     counters[tables.ENERGY] = _perfect_energy_ueV(model)
     return tables.State(
         site_state=site_state,
         hops=_empty_bins(site_state.size, capacity, _highest_rate(model) / model.unit_Hz),
         strips=_empty_bins(active, active, _highest_strip_weight(model)),
+        plates=_empty_bins(plating, plating, _highest_plate_weight(model)),
         counters=counters,
-        clock=np.zeros(3),
+        clock=_clock(),
         dirty=np.zeros(active, dtype=np.int32),
+        monomer=np.zeros(active, dtype=np.int64),
+        isolated=np.zeros(2, dtype=np.int64),
+        activity=np.zeros(2),
+        mg=_mg_list(model, site_state.size, alloy),
     )
+
+
+def _mg_list(model: Model, n_sites: int, alloy: bool) -> tables.MgList:
+    listed = alloy and model.mg_exchange
+    return tables.MgList(
+        sites=np.zeros(model.lattice.n_sites if listed else 0, dtype=np.int32),
+        place=np.full(n_sites if listed else 0, -1, dtype=np.int32),
+        length=np.zeros(1, dtype=np.int64),
+    )
+
+
+def _clock() -> np.ndarray:
+    clock = np.zeros(tables.N_CLOCK)
+    clock[tables.PUT_OFF] = -1.0
+    return clock
 
 
 def _perfect_energy_ueV(model: Model) -> int:
     """H of the box full of Li, without a look at every bond."""
     total = model.hamiltonian.perfect_energy_ueV(model.lattice)
+    chemistry = None if model.interphase is None else model.interphase.chemistry
     for k, h in enumerate(model.hamiltonians[1:], start=1):
-        sites = int(np.count_nonzero(model.interphase.chemistry == k))
+        sites = int(np.count_nonzero(chemistry == k))
         total += sites * int((h.phi - model.hamiltonian.phi)[LI, 1:3].sum())
     return total
 

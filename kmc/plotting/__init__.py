@@ -1,27 +1,33 @@
-"""All pictures, for the screen and for one column of print; matplotlib is imported here and nowhere
+"""Pictures for the screen and for one column of print; matplotlib is imported here and nowhere
 else. Imports every package but `cli`.
 
 >>> from kmc import plotting
 >>> plotting.draw("map", kmc.load("strip_li.h5"))       # doctest: +SKIP
 """
 
-from kmc.plotting.convergence import ladder_picture
-from kmc.plotting.draw import PICTURES, draw, plot_cross_section, plot_profiles, plot_voids
+from kmc.common.outputs import PICTURES
+from kmc.plotting.convergence import convergence_picture
+from kmc.plotting.draw import draw, plot_cross_section, plot_profiles, plot_voids
+from kmc.plotting.nucleation import nucleation_picture
 from kmc.plotting.pages import overview, save_overview
-from kmc.plotting.ripening import ripening_picture
+from kmc.plotting.statistics import ripening_picture
 from kmc.plotting.style import MAGNESIUM, METAL, save
 from kmc.plotting.sweeps import sweep_picture
+from kmc.plotting.upscale import POPULATION_PICTURES, population_picture
 
 __all__ = [
     "MAGNESIUM",
     "METAL",
     "PICTURES",
+    "POPULATION_PICTURES",
+    "convergence_picture",
     "draw",
-    "ladder_picture",
+    "nucleation_picture",
     "overview",
     "plot_cross_section",
     "plot_profiles",
     "plot_voids",
+    "population_picture",
     "ripening_picture",
     "save",
     "save_overview",

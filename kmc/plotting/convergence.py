@@ -1,4 +1,4 @@
-"""A ladder of ratios: four numbers against the ratio, their laws, and the physical ratio."""
+"""Picture of a convergence study: four numbers against the ratio, with their power laws."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from kmc.common.formatting import figure
 from kmc.plotting import style
 from kmc.sweep.convergence.findings import Finding
 from kmc.sweep.convergence.report import Convergence
-from kmc.sweep.convergence.sentences import exponent_words, ratio_words
+from kmc.sweep.convergence.sentences import exponent_text, ratio_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WORDS = {
+_VERDICTS = {
     "converged": "converged",
     "changing": "still changing",
     "unclear": "scatter too wide",
@@ -26,7 +26,7 @@ _WORDS = {
 }
 
 
-def ladder_picture(found: Convergence) -> Figure:
+def convergence_picture(found: Convergence) -> Figure:
     """Contact loss, void density, mean width and onset capacity against the ratio.
 
     Parameters
@@ -56,9 +56,9 @@ def ladder_picture(found: Convergence) -> Figure:
 
 
 def _panel(axes: Axes, one: Finding, physical: float) -> None:
-    positive = [rung for rung in one.rungs if rung.n and rung.mean > 0]
+    positive = [level for level in one.levels if level.n and level.mean > 0]
     unit = f" ({one.observable.unit or 'share of the interface'})"
-    axes.set_ylabel(one.observable.words + unit)
+    axes.set_ylabel(one.observable.label + unit)
     axes.set_title(_title(one), fontsize=6.5, loc="left")
     axes.axvline(physical, color=style.GREY, lw=0.6, ls=":")
     if not positive:
@@ -73,19 +73,19 @@ def _panel(axes: Axes, one: Finding, physical: float) -> None:
     if one.bound is not None:
         _bound(axes, one, physical)
     left_out = one.law.left_out if one.law else ()
-    for rung in positive:
-        off = rung.ratio in left_out
-        colour = style.GREEN if rung.converged else style.GREY if off else style.BLUE
-        if rung.censored:
-            axes.plot(rung.ratio, rung.mean, "^", color=colour, mfc="white", ms=4, zorder=3)
+    for level in positive:
+        off = level.ratio in left_out
+        colour = style.GREEN if level.converged else style.GREY if off else style.BLUE
+        if level.censored:
+            axes.plot(level.ratio, level.mean, "^", color=colour, mfc="white", ms=4, zorder=3)
             continue
-        if not math.isnan(rung.low):
+        if not math.isnan(level.low):
             # On a logarithmic axis an end at zero is below the panel.
-            below = rung.mean - max(rung.low, 1e-3 * rung.mean)
+            below = level.mean - max(level.low, 1e-3 * level.mean)
             axes.errorbar(
-                rung.ratio,
-                rung.mean,
-                [[below], [rung.high - rung.mean]],
+                level.ratio,
+                level.mean,
+                [[below], [level.high - level.mean]],
                 fmt="none",
                 ecolor=colour,
                 elinewidth=0.9,
@@ -93,27 +93,29 @@ def _panel(axes: Axes, one: Finding, physical: float) -> None:
                 zorder=2,
             )
         face = "white" if off else colour
-        marker = "s" if rung.converged else "o"
-        axes.plot(rung.ratio, rung.mean, marker, color=colour, mfc=face, ms=4, zorder=3)
-    for rung in one.rungs:
-        if rung.n and not rung.mean and rung.high > 0:
-            axes.plot(rung.ratio, rung.high, "v", color=style.BLUE, mfc="white", ms=4, zorder=3)
+        marker = "s" if level.converged else "o"
+        axes.plot(level.ratio, level.mean, marker, color=colour, mfc=face, ms=4, zorder=3)
+    for level in one.levels:
+        if level.n and not level.mean and level.high > 0:
+            axes.plot(level.ratio, level.high, "v", color=style.BLUE, mfc="white", ms=4, zorder=3)
     _limits(axes, one, positive)
 
 
 def _title(one: Finding) -> str:
-    words = _WORDS[one.verdict]
+    title = _VERDICTS[one.verdict]
     if one.verdict == "converged":
-        words += f" from {ratio_words(one.converged_from)} on"
+        title += f" from {ratio_text(one.converged_from)} on"
     if one.law is None:
-        return f"{words}; no power law"
-    return f"{words}; exponent {exponent_words(one.law)}"
+        return f"{title}; no power law"
+    return f"{title}; exponent {exponent_text(one.law)}"
 
 
 def _law(axes: Axes, one: Finding, physical: float) -> None:
-    ratios = np.geomspace(one.law.ratios[0], physical, 200)
-    values, low, high = one.law.at(ratios)
-    inside = ratios <= one.law.ratios[-1]
+    law = one.law
+    assert law is not None
+    ratios = np.geomspace(law.ratios[0], physical, 200)
+    values, low, high = law.at(ratios)
+    inside = ratios <= law.ratios[-1]
     axes.plot(ratios[inside], values[inside], color=style.BLUE, lw=1.0)
     axes.plot(ratios[~inside], values[~inside], color=style.BLUE, lw=0.8, ls=(0, (3, 2)))
     if not np.isnan(low).any():
@@ -123,6 +125,7 @@ def _law(axes: Axes, one: Finding, physical: float) -> None:
 def _end(axes: Axes, one: Finding, physical: float) -> None:
     """The physical ratio: value, interval, and the widest interval."""
     end = one.physical
+    assert end is not None
     axes.plot(physical, end.value, "D", color=style.VERMILLION, ms=4, zorder=4)
     if not math.isnan(end.low):
         wide, narrow = [end.widest_low, end.widest_high], [end.low, end.high]
@@ -131,21 +134,23 @@ def _end(axes: Axes, one: Finding, physical: float) -> None:
 
 
 def _bound(axes: Axes, one: Finding, physical: float) -> None:
-    """An arrow from what the number is below, or above, at the physical ratio."""
-    axes.plot([physical], [one.bound.value], marker="_", color=style.VERMILLION, ms=7, mew=1.2)
+    """An arrow at the physical ratio, from the bound in the direction of the number."""
+    bound = one.bound
+    assert bound is not None
+    axes.plot([physical], [bound.value], marker="_", color=style.VERMILLION, ms=7, mew=1.2)
     axes.annotate(
         "",
-        (physical, one.bound.value),
-        xytext=(0, -14 if one.bound.below else 14),
+        (physical, bound.value),
+        xytext=(0, -14 if bound.below else 14),
         textcoords="offset points",
         arrowprops={"arrowstyle": "<-", "color": style.VERMILLION, "lw": 1.0},
     )
 
 
 def _limits(axes: Axes, one: Finding, positive) -> None:
-    """All means, intervals that are not beyond reason, and the physical ratio."""
-    ends = [rung.mean for rung in positive] + [r.high for r in one.rungs if r.high > 0]
-    ends += [rung.low for rung in positive if rung.low > 0.1 * rung.mean]
+    """Limits of the y axis: all means, their intervals unless very wide, and the physical ratio."""
+    ends = [level.mean for level in positive] + [r.high for r in one.levels if r.high > 0]
+    ends += [level.low for level in positive if level.low > 0.1 * level.mean]
     if one.physical is not None:
         ends.append(one.physical.value)
         if not math.isnan(one.physical.low):
@@ -161,7 +166,7 @@ def _limits(axes: Axes, one: Finding, positive) -> None:
 
 
 def _legend(page: Figure, found: Convergence) -> None:
-    """What the marks mean, as far as they occur."""
+    """Legend of the marks that occur."""
     from matplotlib.lines import Line2D
 
     def mark(marker: str, colour: str, text: str, **more) -> Line2D:
@@ -169,24 +174,24 @@ def _legend(page: Figure, found: Convergence) -> None:
 
     ones = found.findings.values()
     laws = [one.law for one in ones if one.law]
-    rungs = [rung for one in ones for rung in one.rungs]
+    levels = [level for one in ones for level in one.levels]
     bars = found.replicas > 1
     handles = [mark("o", style.BLUE, "mean, 95 % (Student's t)" if bars else "one run")]
     if any(law.left_out for law in laws):
         handles.append(mark("o", style.GREY, "off the law, left out", mfc="white"))
-    if any(rung.converged for rung in rungs):
+    if any(level.converged for level in levels):
         handles.append(mark("s", style.GREEN, "converged"))
-    if any(rung.censored for rung in rungs):
+    if any(level.censored for level in levels):
         handles.append(mark("^", style.BLUE, "at least: some runs ended first", mfc="white"))
-    if any(rung.n and not rung.mean and rung.high > 0 for rung in rungs):
+    if any(level.n and not level.mean and level.high > 0 for level in levels):
         handles.append(mark("v", style.BLUE, "none seen: 95 % below", mfc="white"))
     if laws:
         shade = "; shade: 95 % (bootstrap)" if bars else ""
         handles.append(Line2D([], [], color=style.BLUE, lw=1.0, label=f"power law{shade}"))
     if any(one.physical for one in ones):
-        thin = "; thin: whichever rungs one trusts" if bars else ""
+        thin = "; thin: over all choices of levels" if bars else ""
         handles.append(mark("D", style.VERMILLION, f"physical ratio{thin}"))
     if any(one.bound for one in ones):
-        text = "physical ratio: a bound, if the rungs go on bending"
+        text = "physical ratio: a bound, if the curvature continues"
         handles.append(mark("_", style.VERMILLION, text))
     page.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=6)

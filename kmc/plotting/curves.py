@@ -13,51 +13,51 @@ from kmc.trajectory.reader import Trajectory
 
 
 def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool = False) -> None:
-    """Two panels: contact fraction and overpotential, or what a run without them has instead."""
+    """Two panels: contact fraction and overpotential, or energy and vacancies without them."""
     upper, lower = part.subplots(2, 1, sharex=True)
-    told = [t for t in trajectories if len(t.samples)]
-    if not told:
+    runs = [t for t in trajectories if len(t.samples)]
+    if not runs:
         for axes in (upper, lower):
             axes.set_axis_off()
         upper.text(0.5, 0.0, "no samples yet", ha="center", transform=upper.transAxes)
         return
-    with_current = all(style.has_current(t) for t in told)
-    by_charge = with_current and not any(style.rest_starts_s(t) for t in told)
-    interface = all(t.has_interface for t in told)
+    with_current = all(t.has_current for t in runs)
+    by_charge = with_current and not any(style.rest_starts_s(t) for t in runs)
+    interface = all(t.has_interface for t in runs)
     scale = 1.0
     if by_charge:
-        xs = [t.samples["capacity_monolayers"] for t in told]
+        xs = [t.samples["capacity_monolayers"] for t in runs]
         x_label = "capacity (monolayers)"
     else:
-        longest = max((t.samples["time_s"] for t in told), key=lambda time: time[-1])
+        longest = max((t.samples["time_s"] for t in runs), key=lambda time: time[-1])
         scale, x_label = style.scaled_axis(longest, "time", "s")
-        xs = [t.samples["time_s"] / scale for t in told]
+        xs = [t.samples["time_s"] / scale for t in runs]
     if interface:
-        _draw_contact(upper, xs, told)
+        _draw_contact(upper, xs, runs)
     else:
-        for index, (x, t) in enumerate(zip(xs, told, strict=True)):
+        for index, (x, t) in enumerate(zip(xs, runs, strict=True)):
             style.line(upper, x, t.samples["energy_eV"] - t.samples["energy_eV"][0], **_of(index))
         upper.set_ylabel("energy change (eV)")
     if interface and with_current:
-        _draw_overpotential(lower, xs, told)
+        _draw_overpotential(lower, xs, runs)
     else:
-        for index, (x, t) in enumerate(zip(xs, told, strict=True)):
-            colours = _of(index) if len(told) > 1 else {"colour": style.VERMILLION}
+        for index, (x, t) in enumerate(zip(xs, runs, strict=True)):
+            colours = _of(index) if len(runs) > 1 else {"colour": style.VERMILLION}
             style.line(lower, x, t.samples["vacancies"], **colours)
         lower.set_ylabel("vacancies")
         lower.locator_params(axis="y", integer=True)
     lower.set_xlabel(x_label)
     style.span(lower, max(xs, key=lambda x: x[-1]))
-    longest = max(x[-1] for x in xs)
-    if by_charge and longest > 0:
-        row = next(t.samples for t, x in zip(told, xs, strict=True) if x[-1] == longest)
-        style.charge_axis(upper, row["capacity_mAh_cm2"][-1] / longest, longest)
+    furthest = float(max(x[-1] for x in xs))
+    if by_charge and furthest > 0:
+        row = next(t.samples for t, x in zip(runs, xs, strict=True) if x[-1] == furthest)
+        style.charge_axis(upper, float(row["capacity_mAh_cm2"][-1]) / furthest, furthest)
     part.align_ylabels([upper, lower])
-    if mark_frames and len(told) == 1 and len(told[0].frames) and by_charge:
-        _mark_frame((upper, lower), told[0].frames[-1].capacity_monolayers, longest)
-    for index, t in enumerate(told):
+    if mark_frames and len(runs) == 1 and len(runs[0].frames) and by_charge:
+        _mark_frame((upper, lower), runs[0].frames[-1].capacity_monolayers, furthest)
+    for index, t in enumerate(runs):
         if start_s := style.rest_starts_s(t):
-            colour = style.BLACK if len(told) == 1 else style.run_colour(index)
+            colour = style.BLACK if len(runs) == 1 else style.run_colour(index)
             _mark_rest((upper, lower), start_s / scale, colour, label=index == 0)
 
 
@@ -93,42 +93,89 @@ def _draw_contact(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:
 
 def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:
     volts = [t.samples["overpotential_V"] for t in trajectories]
+    terms = _terms(trajectories[0]) if len(xs) == 1 else {}
     known = [np.isfinite(v) for v in volts]
     highest = max((v[k].max(initial=0.0) for v, k in zip(volts, known, strict=True)), default=0.0)
     scale, unit = (1e3, "mV") if highest < 1 else (1.0, "V")
+    if terms and known[0].any():
+        _stack(axes, xs[0], terms, known[0], scale)
     for index, (x, v, k) in enumerate(zip(xs, volts, known, strict=True)):
         colours = _of(index) if len(xs) > 1 else {"colour": style.VERMILLION}
+        if terms:
+            colours = {"colour": style.BLACK}
         if k.any():
             style.line(axes, x[k], v[k] * scale, **colours)
         if not k.all():
             _mark_lost(axes, x, x[~k], colours["colour"] if len(xs) > 1 else style.BLACK)
     room = 1.12
-    if len(xs) == 1 and known[0].any():
-        _draw_terms(axes, xs[0], trajectories[0], scale)
-        room = 1.35 if axes.get_legend() else room
+    rest = [_without_concentration(t) for t in trajectories]
+    if len(xs) > 1 and any(r is not None for r in rest):
+        for index, (x, r, k) in enumerate(zip(xs, rest, known, strict=True)):
+            if r is not None and k.any():
+                axes.plot(x[k], r[k] * scale, lw=0.7, **_of_thin(index))
+        keys = [
+            Line2D([], [], color=style.BLACK, lw=1.3, label="total"),
+            Line2D([], [], color=style.BLACK, lw=0.7, label="without concentration"),
+        ]
+        axes.legend(handles=keys, loc="upper right", ncols=2, handlelength=1.8)
+        room = 1.4
+    elif axes.get_legend_handles_labels()[0]:
+        axes.legend(
+            loc="upper left", ncols=2, handlelength=1.2, columnspacing=1.0, handletextpad=0.5
+        )
+        room = 1.5
     axes.set_ylim(0, room * highest * scale if highest > 0 else 1.0)
     axes.set_ylabel(f"overpotential ({unit})")
 
 
-def _draw_terms(axes: Axes, x, trajectory: Trajectory, scale: float) -> None:
-    """What the overpotential of a single run consists of, if its file says so."""
-    terms = {
-        "charge transfer": ("overpotential_charge_transfer_V", style.BLUE, "--"),
-        "constriction": ("overpotential_constriction_V", style.GREEN, "-."),
+# What the stack is built of, bottom to top: what rises with lost contact stands at the bottom.
+_TERMS = {
+    "overpotential_charge_transfer_V": ("charge transfer", style.ORANGE),
+    "overpotential_constriction_V": ("constriction", style.GREEN),
+    "overpotential_series_V": ("series", style.GREY),
+    "overpotential_concentration_V": ("vacancies (concentration)", style.SKY),
+}
+_SHOWN = 0.002  # of the highest total: thinner layers of the stack are left out
+
+
+def _terms(trajectory: Trajectory) -> dict[str, np.ndarray]:
+    """Terms of the overpotential of a run that are thick enough to be seen."""
+    samples = trajectory.samples
+    there = {name: samples[name] for name in _TERMS if name in samples}
+    finite = {name: volts[np.isfinite(volts)] for name, volts in there.items()}
+    highest = max((np.abs(volts).max(initial=0.0) for volts in finite.values()), default=0.0)
+    return {
+        name: volts
+        for name, volts in there.items()
+        if highest > 0 and np.abs(finite[name]).max(initial=0.0) > _SHOWN * highest
     }
-    for label, (name, colour, dashes) in terms.items():
-        if name in trajectory.samples:
-            volts = trajectory.samples[name]
-            known = np.isfinite(volts)
-            style.line(
-                axes, x[known], volts[known] * scale, colour, linestyle=dashes, lw=0.9, label=label
-            )
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper left", ncols=2, handlelength=2.2, columnspacing=1.0)
+
+
+def _without_concentration(trajectory: Trajectory) -> np.ndarray | None:
+    """The overpotential less what the vacancies cost; None where the file does not say."""
+    samples, name = trajectory.samples, "overpotential_concentration_V"
+    return samples["overpotential_V"] - samples[name] if name in samples else None
+
+
+def _of_thin(index: int) -> dict:
+    options = style.run_style(index)
+    return {"color": options["color"], "linestyle": options["linestyle"]}
+
+
+def _stack(axes: Axes, x, terms: dict[str, np.ndarray], known, scale: float) -> None:
+    """The terms of the overpotential on top of each other."""
+    below = np.zeros(np.count_nonzero(known))
+    for name, volts in terms.items():
+        label, colour = _TERMS[name]
+        above = below + volts[known] * scale
+        axes.fill_between(
+            x[known], below, above, color=colour, alpha=0.55, linewidth=0, label=label
+        )
+        below = above
 
 
 def _mark_rest(axes_pair, start: float, colour: str, *, label: bool) -> None:
-    """Where the current was switched off."""
+    """Mark the end of the current."""
     for axes in axes_pair:
         axes.axvline(start, color=colour, lw=0.6, ls=":")
     if label:
@@ -142,7 +189,7 @@ def _mark_rest(axes_pair, start: float, colour: str, *, label: bool) -> None:
 
 
 def _mark_lost(axes: Axes, x, lost, colour: str) -> None:
-    """Where the overpotential has no limit, because no atom is left to strip."""
+    """Mark where the overpotential is infinite, because no atom is electroactive."""
     top = axes.get_xaxis_transform()
     axes.plot(lost, np.full(len(lost), 0.98), "^", color=colour, ms=4, transform=top, clip_on=False)
     side = "right" if lost[0] > 0.5 * (x[0] + x[-1]) else "left"
@@ -158,7 +205,7 @@ def _mark_lost(axes: Axes, x, lost, colour: str) -> None:
 
 
 def _mark_frame(axes_pair, capacity: float, last: float) -> None:
-    """Where the map below was taken, if that is not the end of the curves."""
+    """Mark the capacity of the map below, if that is not the end of the curves."""
     if capacity < last * (1 - 1e-3):
         for axes in axes_pair:
             axes.axvline(capacity, color=style.BLACK, lw=0.6, ls=":")

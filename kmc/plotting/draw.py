@@ -1,4 +1,4 @@
-"""One door to all pictures: `draw` by name, and what results of the analysis draw themselves."""
+"""Pictures by name (`draw`), and the `plot` methods of the results of the analysis."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from kmc.analysis.cross_section import cross_section
 from kmc.analysis.history import voids
 from kmc.analysis.profiles import profiles as profiles_of
 from kmc.analysis.voids import DEFAULT_MIN_SIZE
+from kmc.common.outputs import PICTURES
+from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
 from kmc.plotting import microscope, pages, profiles, statistics, style
 from kmc.trajectory.frame_selection import choose_frames
 from kmc.trajectory.reader import Trajectory
-
-Progress = Callable[[int, int], None]
 
 _PLAIN = {
     "summary": pages.summary_picture,
@@ -27,7 +27,6 @@ _PLAIN = {
 }
 _OF_VOIDS = ("sizes", "voids", "lifelines")
 _WITH_INTERFACE = ("microscope", "profiles")
-PICTURES = (*_PLAIN, "microscope", *_OF_VOIDS, "profiles")
 
 
 def draw(
@@ -37,7 +36,7 @@ def draw(
     frames: str | Sequence[int] | None = None,
     min_size: int = DEFAULT_MIN_SIZE,
     paper: bool = False,
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
 ) -> Figure:
     """A picture of one or several trajectories.
 
@@ -46,13 +45,13 @@ def draw(
     what : str
         One of `PICTURES`.
     trajectories : Trajectory or sequence of Trajectory
-        Several are laid over each other, or side by side.
+        Several are drawn in the same panels, or side by side.
     frames : str or sequence of int, optional
-        Frames to use (`frame_selection.choose_frames`); by default those that suit the picture.
+        Frames to use (`frame_selection.choose_frames`); the default depends on the picture.
     min_size : int
-        Fewest connected vacancies that make a void.
+        Smallest number of connected vacancies of a void.
     paper : bool
-        With ``microscope``: the numbers of the operando paper beside the runs.
+        With ``microscope``: also the data of the operando paper.
     progress : callable, optional
         Called with the number of frames done and to do.
 
@@ -64,7 +63,7 @@ def draw(
     Raises
     ------
     InputError
-        There is no such picture or frame, or the runs have not what it shows.
+        There is no such picture or frame, or the runs lack the data for it.
     """
     runs = [trajectories] if isinstance(trajectories, Trajectory) else list(trajectories)
     if what not in PICTURES:
@@ -77,14 +76,14 @@ def draw(
             return _PLAIN[what](runs, chosen)
     for t in runs:
         if not len(t.frames):
-            raise InputError(f"{t.path} holds no frame yet", advice="Wait for the run to go on.")
+            raise InputError(f"{t.path} has no frames yet", advice="Wait for the run to continue.")
         if what in _WITH_INTERFACE and not t.has_interface:
             raise InputError(
                 f"{t.path} is a periodic box without an interface: there is no picture {what!r}",
                 advice="Use --what voids, sizes, lifelines, map or section.",
             )
     names = style.run_names(runs)
-    some = [None if frames is None else choose_frames(frames, len(t.frames)) for t in runs]
+    some = [None if frames is None else choose_frames(frames, len(t.frames), t.path) for t in runs]
     if what == "microscope":
         found = _each(cross_section, runs, some, progress, min_size=min_size)
         alloys = ["Mg" in t.species for t in runs]
@@ -94,12 +93,12 @@ def draw(
         found = _each(profiles_of, runs, some, progress)
         with style.styled():
             return profiles.profiles_picture(found, names)
-    if what == "sizes":  # only a size distribution can be of single frames
+    if what == "sizes":  # selected frames restrict the picture, not the tracking
         histories = _each(voids, runs, [None] * len(runs), progress, min_size=min_size)
-        areas = [t.lattice.box_A[0] * t.lattice.box_A[1] / A_per_nm**2 for t in runs]
-        chosen = None if frames is None else some
+        areas = [t.lattice.area_A2 / A_per_nm**2 for t in runs]
+        only = [indices for indices in some if indices is not None]
         with style.styled():
-            return statistics.sizes_picture(histories, areas, names, chosen)
+            return statistics.sizes_picture(histories, areas, names, only or None)
     histories = _each(voids, runs, some, progress, min_size=min_size)
     draw_them = {
         "voids": statistics.voids_picture,
@@ -110,7 +109,7 @@ def draw(
 
 
 def _each(analyse: Callable, runs: Sequence, frames: Sequence, progress, **options) -> list:
-    """What an analysis finds in each run, with progress from run to run."""
+    """Result of an analysis for each run, with progress over all runs."""
     found = []
     for i, (t, some) in enumerate(zip(runs, frames, strict=True)):
         part = None if progress is None else _part(progress, i, len(runs))
@@ -118,16 +117,16 @@ def _each(analyse: Callable, runs: Sequence, frames: Sequence, progress, **optio
     return found
 
 
-def _part(progress: Progress, index: int, of_runs: int) -> Progress:
-    """Progress of one of several runs, as a part of all."""
+def _part(progress: FrameProgress, index: int, of_runs: int) -> FrameProgress:
+    """FrameProgress of one of several runs, as a part of all."""
     return lambda done, of: progress(index * of + done, of_runs * of)
 
 
-# --- what the results of the analysis draw themselves ---------------------------------------------
+# --- pictures of results of the analysis ---------------------------------------------
 
 
 def plot_voids(history: Any) -> Figure:
-    """Number, volume and life stories of the voids of one run; `VoidHistory.plot`."""
+    """Number, volume and lifelines of the voids of one run; `VoidHistory.plot`."""
     with style.styled():
         return statistics.history_picture(history)
 

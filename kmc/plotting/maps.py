@@ -1,4 +1,4 @@
-"""The interface from below: where metal touches the electrolyte and how high the gaps are."""
+"""Maps of the interface: contact with the electrolyte, and the height of the gaps."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.tables import Frame
 
 _DEPTHS = matplotlib.colormaps["YlGnBu"]
-_DEPTH_RANGE = (0.42, 1.0)  # its light end would pass for metal in a grey print
+_DEPTH_RANGE = (0.42, 1.0)  # lighter colours resemble metal in a grey print
 _MOST_STEPS = 8  # of the colour bar; more depths than that share steps
 _EDGE = "#888888"
 
 
 @dataclass(frozen=True)
 class View:
-    """The box seen along z: a number for each place, and how to show it.
+    """The box seen along z: a number for each position, and its presentation.
 
     Attributes
     ----------
     places_nm : ndarray, shape (n, 2)
-        In the plane; each place is drawn as the area that is nearer to it than to any other.
+        Positions in the plane; each is drawn as its Voronoi cell.
     steps : ndarray of int, shape (n,)
-        What is shown as colour, in whole steps; 0 is metal.
+        Number shown as colour, in whole steps; 0 is metal.
     step : float
-        What one step stands for.
+        Value of one step.
     mg : ndarray of bool, shape (n,)
         Places with Mg, drawn in a colour of their own.
     chemistry : ndarray of int, shape (n,)
-        What the places stand on; patches of another chemistry than 0 are tinted and outlined.
+        Chemistry below; patches of another chemistry than 0 are tinted and outlined.
     chemistries : tuple of str
         Their names.
     axes : (str, str)
-        Which axis of the box runs across the page, and which up.
+        Axes of the box along the width and along the height.
     """
 
     places_nm: np.ndarray
@@ -75,7 +75,7 @@ class View:
 
 
 def view_of(trajectory: Trajectory, frame: Frame) -> View:
-    """The interface in a frame; of a periodic box, which has none, the vacancies along z."""
+    """The interface in a frame; for a periodic box the number of vacancies along z."""
     lattice, occupancy = trajectory.lattice, frame.occupancy
     when = style.moment(trajectory, frame)
     if trajectory.has_interface:
@@ -112,7 +112,7 @@ def view_of(trajectory: Trajectory, frame: Frame) -> View:
 
 
 def across(lattice: Lattice) -> int:
-    """Axis of the box that runs across the page: the longer one."""
+    """Axis of the box along the width of the page: the longer one."""
     return int(lattice.box_A[1] > lattice.box_A[0])
 
 
@@ -143,7 +143,7 @@ def nearest_place(
 
 @dataclass(frozen=True)
 class Scale:
-    """Colours for 1 to ``most`` steps, one colour each if they are few."""
+    """Colours for 1 to ``most`` steps, discrete if they are few."""
 
     colours: Colormap | None
     norm: Normalize | None
@@ -155,10 +155,10 @@ def scale_for(most: int, step: float) -> Scale:
     if most < 1:
         return Scale(None, None, np.array([]))
     if most <= _MOST_STEPS:
-        colours = _DEPTHS(np.linspace(*_DEPTH_RANGE, max(most, 2)))[:most]
+        few = _DEPTHS(np.linspace(*_DEPTH_RANGE, max(most, 2)))[:most]
         edges = (np.arange(most + 1) + 0.5) * step
         ticks = np.arange(1, most + 1) * step
-        return Scale(ListedColormap(colours), BoundaryNorm(edges, most), ticks)
+        return Scale(ListedColormap(few), BoundaryNorm(edges, most), ticks)
     colours = ListedColormap(_DEPTHS(np.linspace(*_DEPTH_RANGE, 256)))
     spread = max(1, math.ceil(most / _MOST_STEPS))
     ticks = np.arange(1, most + 1, spread) * step
@@ -173,7 +173,7 @@ def pixels_of(view: View, scale: Scale, nearest: np.ndarray) -> np.ndarray:
         colour[view.chemistry == index] = to_rgba(tint)
     colour[view.mg] = to_rgba(style.MAGNESIUM)
     open_ = view.steps > 0
-    if scale.colours is not None and open_.any():
+    if scale.colours is not None and scale.norm is not None and open_.any():
         colour[open_] = scale.colours(scale.norm(view.steps[open_] * view.step))
     return colour[nearest]
 
@@ -201,7 +201,7 @@ def draw_map(
 
 
 def _outline(axes: Axes, view: View, nearest: np.ndarray) -> None:
-    """Where one chemistry ends and another begins, visible across gaps as well."""
+    """Draw the outlines of the patches of other chemistries."""
     below = view.chemistry[nearest]
     x, y = (
         (np.arange(n) + 0.5) * size / n
@@ -214,7 +214,7 @@ def _outline(axes: Axes, view: View, nearest: np.ndarray) -> None:
 
 
 def chemistry_keys(views: Sequence[View]) -> list[Patch]:
-    """The key to the patches of other chemistries, empty where there is none."""
+    """Legend of the patches of other chemistries; empty without them."""
     names: dict[tuple[int, str], None] = {}
     for view in views:
         present = (i for i in range(1, len(view.chemistries)) if (view.chemistry == i).any())
@@ -231,7 +231,7 @@ def chemistry_keys(views: Sequence[View]) -> list[Patch]:
 
 
 def keys_of(views: Sequence[View]) -> list[Patch]:
-    """The key to the colours that are no depth."""
+    """Legend of the colours that show no depth."""
     metal = next((v.metal for v in views if v.mg.any()), views[0].metal)
     keys = [Patch(facecolor=style.METAL, edgecolor=_EDGE, linewidth=0.4, label=metal)]
     if any(v.mg.any() for v in views):

@@ -1,21 +1,35 @@
-"""The microscope's view: contact loss, number, width and height of voids on cross-section lines.
+"""Contact loss, number, width and height of voids on cross-section lines.
 
-Laid out like Fig. 1b–e of the operando paper, so that both can be laid side by side.
+The layout is that of Fig. 1b–e of the operando paper, for comparison side by side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from kmc.plotting import paper, style
+from kmc.plotting import style
 
 _ROW_IN = 1.12
 _MOST_BOXES = 16
+# Operando microscopy of Zhao et al., Nature Communications (2025), 10.1038/s41467-025-59567-8: the
+# numbers stated in the text and in Fig. 1, at 0.2 MPa and 0.5 mA/cm², over 160 µm of interface.
+CITATION = "Zhao et al., Nat. Commun. (2025)"
+LAST_mAh_cm2 = 3.0
+CONTACT_LOSS_OF_RISE = 90.0  # %, where the overpotential of Li rises steeply
+COALESCENCE_mAh_cm2 = 0.25  # Li: voids coalesce from here
+GAP_mAh_cm2 = 1.25  # Li: all voids have become one gap
+FIRST_COUNT = {"Li": (16.0, 18.0), "Mg": (2.0, 3.0)}  # voids per 100 µm
+FIRST_WIDTH_um = {"Li": (2.2, 1.3), "Mg": (3.8, 1.0)}  # mean and deviation
+SPLIT = (0.5, 20.0)  # Li-Mg: mAh/cm² and width in µm at which voids split
+WIDTH_FALLS_mAh_cm2 = (0.625, 1.0, 2.375)  # Li-Mg: the largest width drops
+HEIGHT_FALLS_mAh_cm2 = (0.5, 1.0, 2.625)  # Li-Mg: the largest height drops
+
 _QUANTITIES = (("width", "void width"), ("height", "void height"))
 
 
@@ -33,25 +47,25 @@ def microscope_picture(
     sections : sequence of CrossSection
         One for each run, from `kmc.cross_section`.
     names : sequence of str, optional
-        What to call the runs.
+        Names of the runs.
     alloys : sequence of bool, optional
-        Which runs hold Mg: the paper's marks take the colours of the first run of each metal.
+        Which runs contain Mg: data of the paper have the colour of the first run of each metal.
     with_paper : bool
-        Beside them the numbers of the operando paper, with scales of their own: a box of
-        nanometres makes no voids of micrometres, but ranks, ratios and trends compare.
+        Also draw the data of the operando paper, on their own scales: a box of nanometres has no
+        voids of micrometres, but ranks, ratios and trends can be compared.
     """
     names = list(names or [""] * len(sections))
-    told = any(names)
-    head = (0.1 + 0.16 * -(-len(names) // 2) if told else 0.05) + (0.3 if with_paper else 0.0)
+    named = any(names)
+    head = (0.1 + 0.16 * -(-len(names) // 2) if named else 0.05) + (0.3 if with_paper else 0.0)
     foot = 0.3 if with_paper else 0.0
     body = 4 * _ROW_IN + 0.75
     width = style.PAGE_IN if with_paper else style.COLUMN_IN
     page = style.new_figure(width, head + body + foot)
-    top, middle, bottom = page.subfigures(3, 1, height_ratios=[head, body, max(foot, 0.01)])
+    top, middle, bottom = style.stack(page, [head, body, max(foot, 0.01)])
     axes = middle.subplots(4, 2 if with_paper else 1, sharex="col", squeeze=False)
     colours = [style.run_colour(i) for i in range(len(sections))]
-    _runs(axes[:, 0], sections, colours)
-    if told:
+    _runs(list(axes[:, 0]), sections, colours)
+    if named:
         keys = [
             Line2D([], [], lw=1.6, label=name, **style.run_style(i)) for i, name in enumerate(names)
         ]
@@ -68,13 +82,13 @@ def microscope_picture(
         )
     if with_paper:
         lithium, alloy = _colours_of_metals(alloys or [False] * len(sections), colours)
-        _paper(axes[:, 1], lithium, alloy)
+        _paper(list(axes[:, 1]), lithium, alloy)
         top.text(0.09, 0.12, "simulation", weight="bold", va="center")
-        top.text(0.57, 0.12, f"operando, {paper.CITATION}", weight="bold", va="center")
+        top.text(0.57, 0.12, f"operando, {CITATION}", weight="bold", va="center")
         bottom.text(
             0.5,
             0.5,
-            "Scales differ: nanometres of lattice make no voids of micrometres. Compare ranks, "
+            "Scales differ: a box of nanometres has no voids of micrometres. Compare ranks, "
             "ratios and trends, not sizes.",
             ha="center",
             va="center",
@@ -91,7 +105,7 @@ def _runs(axes: Sequence[Axes], sections: Sequence, colours: Sequence[str]) -> N
     for i, table in enumerate(tables):
         x = table[x_key].to_numpy(float) / scale
         options = style.run_style(i) | {"clip_on": False}
-        few = {"marker": "o", "ms": 3} if len(x) < 4 else {}
+        few: dict[str, Any] = {"marker": "o", "ms": 3} if len(x) < 4 else {}
         axes[0].plot(x, 100 * table["contact_loss"], **options, **few)
         axes[1].plot(x, table["voids_per_100um"], **options, **few)
     axes[0].set_ylabel("contact loss (%)")
@@ -109,7 +123,7 @@ def _runs(axes: Sequence[Axes], sections: Sequence, colours: Sequence[str]) -> N
 
 
 def _boxes(panel, table, quantity, x_key, scale, last, index, of, colour) -> None:
-    """Horizontal lines at largest, median and smallest; the box holds the middle half."""
+    """Box charts: lines at the extremes and the median, a box from the first to third quartile."""
     rows = table[np.isfinite(table[f"{quantity}_median_nm"].to_numpy(float))]
     if not len(rows):
         return
@@ -139,63 +153,63 @@ def _colours_of_metals(alloys: Sequence[bool], colours: Sequence[str]) -> tuple[
 
 
 def _paper(axes: Sequence[Axes], lithium: str, alloy: str) -> None:
-    """Marks at the numbers the paper states, in its own units."""
+    """The numbers stated in the paper, in its units."""
     loss, number, width, height = axes
     for panel in axes:
-        panel.set_xlim(-0.08, paper.LAST_mAh_cm2)
-        panel.axvline(paper.GAP_mAh_cm2, color=lithium, lw=0.7, ls=":")
+        panel.set_xlim(-0.08, LAST_mAh_cm2)
+        panel.axvline(GAP_mAh_cm2, color=lithium, lw=0.7, ls=":")
     loss.set_ylim(0, 100)
     loss.set_ylabel("contact loss (%)")
-    loss.axhline(paper.CONTACT_LOSS_OF_RISE, color=style.GREY, lw=0.8, ls="--")
-    _say(
+    loss.axhline(CONTACT_LOSS_OF_RISE, color=style.GREY, lw=0.8, ls="--")
+    _annotate(
         loss,
-        paper.LAST_mAh_cm2,
-        paper.CONTACT_LOSS_OF_RISE,
+        LAST_mAh_cm2,
+        CONTACT_LOSS_OF_RISE,
         "overpotential steep",
         (0, -6),
         ha="right",
     )
-    loss.plot(paper.GAP_mAh_cm2, 100, "s", color=lithium, ms=4.5, clip_on=False)
-    _say(loss, paper.GAP_mAh_cm2, 40, "Li: one gap", (4, 0), lithium)
+    loss.plot(GAP_mAh_cm2, 100, "s", color=lithium, ms=4.5, clip_on=False)
+    _annotate(loss, GAP_mAh_cm2, 40, "Li: one gap", (4, 0), lithium)
     number.set_ylim(0, 20)
     number.set_ylabel("voids per\n100 µm of line")
     for metal, colour, text in (
         ("Li", lithium, "Li 16–18"),
         ("Mg", alloy, "Li-Mg 2–3, then rises"),
     ):
-        low, high = paper.FIRST_COUNT[metal]
+        low, high = FIRST_COUNT[metal]
         number.errorbar(
             0, (low + high) / 2, (high - low) / 2, fmt="o", color=colour, ms=4, capsize=2.5, lw=1
         )
-        _say(number, 0, (low + high) / 2, text, (7, 0), colour)
-    number.axvline(paper.COALESCENCE_mAh_cm2, color=lithium, lw=0.7, ls=":")
-    _say(number, paper.COALESCENCE_mAh_cm2, 10, "Li: voids coalesce", (3, 0), lithium)
+        _annotate(number, 0, (low + high) / 2, text, (7, 0), colour)
+    number.axvline(COALESCENCE_mAh_cm2, color=lithium, lw=0.7, ls=":")
+    _annotate(number, COALESCENCE_mAh_cm2, 10, "Li: voids coalesce", (3, 0), lithium)
     width.set_ylim(0, 25)
     width.set_ylabel("void width (µm)")
     for metal, colour, text, shift in (
         ("Li", lithium, "Li 2.2 ± 1.3", (9, -4)),
         ("Mg", alloy, "Li-Mg 3.8 ± 1.0", (9, 5)),
     ):
-        mean, deviation = paper.FIRST_WIDTH_um[metal]
+        mean, deviation = FIRST_WIDTH_um[metal]
         x = 0.0 if metal == "Li" else 0.05
         width.errorbar(x, mean, deviation, fmt="o", color=colour, ms=4, capsize=2.5, lw=1)
-        _say(width, 0, mean, text, shift, colour)
-    width.plot(*paper.SPLIT, "D", color=alloy, ms=4)
-    _say(width, *paper.SPLIT, "Li-Mg ≈ 20, splits", (6, 0), alloy)
-    _falls(width, paper.WIDTH_FALLS_mAh_cm2, 10, "Li-Mg: largest width falls", alloy)
+        _annotate(width, 0, mean, text, shift, colour)
+    width.plot(*SPLIT, "D", color=alloy, ms=4)
+    _annotate(width, *SPLIT, "Li-Mg ≈ 20, splits", (6, 0), alloy)
+    _falls(width, WIDTH_FALLS_mAh_cm2, 10, "Li-Mg: largest width falls", alloy)
     height.set_yticks([])
     height.set_ylim(0, 1)
     height.set_ylabel("void height\n(no number stated)")
-    _falls(height, paper.HEIGHT_FALLS_mAh_cm2, 0.5, "Li-Mg: largest height falls", alloy)
+    _falls(height, HEIGHT_FALLS_mAh_cm2, 0.5, "Li-Mg: largest height falls", alloy)
     height.set_xlabel("capacity (mAh/cm²)")
 
 
 def _falls(panel: Axes, at: Sequence[float], y: float, text: str, colour: str) -> None:
     panel.plot(at, [y] * len(at), "v", color=colour, ms=5)
-    _say(panel, at[1], y, text, (0, 10), colour, ha="left")
+    _annotate(panel, at[1], y, text, (0, 10), colour, ha="left")
 
 
-def _say(panel: Axes, x, y, text, shift, colour=None, ha: str = "left") -> None:
+def _annotate(panel: Axes, x, y, text, shift, colour=None, ha: str = "left") -> None:
     panel.annotate(
         text,
         (x, y),

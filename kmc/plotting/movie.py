@@ -1,34 +1,41 @@
-"""The film of a run: the interface and a cross-section side by side, the curves below."""
+"""Movies: the interface and a cross-section side by side, the curves below."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
-from kmc.common.outputs import replacing
+from kmc.common.outputs import MOVIE_ENDINGS, check_output, replacing
+from kmc.common.progress import FrameProgress
 from kmc.errors import InputError, KmcError
 from kmc.plotting import maps, sections, style
 from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.tables import Frame
 
-ENDINGS = (".gif", ".mp4")
 _DPI = 110
 _WIDTH_IN = 8.0
 _CURVES_IN = 1.75
 _FOOT_IN = 0.75  # colour bar
-_TYPE = {"font.size": 8, "axes.labelsize": 8.5, "axes.titlesize": 8.5, "legend.fontsize": 8}
+_TYPE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.labelsize": 8.5,
+    "axes.titlesize": 8.5,
+    "legend.fontsize": 8,
+}
 _GIF_COLOURS = 192
 _EXACT = 32
 _STEP = 8
-_HOLD_S = 1.5  # of the last frame, before a GIF starts again
+_LAST_FRAME_S = 1.5  # duration of the last frame, before a GIF starts again
 
 
 def save_movie(
@@ -37,7 +44,7 @@ def save_movie(
     *,
     frames: Sequence[int] | None = None,
     per_second: float = 8.0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: FrameProgress | None = None,
 ) -> None:
     """Write a movie.
 
@@ -63,18 +70,17 @@ def save_movie(
     check_movie(path, per_second)
     if not chosen:
         raise InputError(
-            f"{trajectory.path} holds no frame yet", advice="Wait for the run to write one."
+            f"{trajectory.path} has no frames yet", advice="Wait for the run to write one."
         )
-    with style.styled(), rc_context(_TYPE), replacing(path) as beside:
+    with style.styled(), rc_context(_TYPE), replacing(path) as draft:
         reel = Reel(trajectory, [trajectory.frames[i] for i in chosen])
         write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
-        write(reel, beside, per_second, progress or (lambda done, of: None))
+        write(reel, draft, per_second, progress or (lambda done, of: None))
 
 
 def check_movie(path: Path, per_second: float) -> None:
-    """Tell in advance whether a movie of this kind can be made."""
-    if path.suffix.lower() not in ENDINGS:
-        raise InputError(f"{path} is no movie", advice="Use a name that ends in .gif or .mp4.")
+    """Check that a movie of this kind can be made."""
+    check_output(path, True, MOVIE_ENDINGS)
     if not 0.1 <= per_second <= 60:
         raise InputError(f"{per_second:g} frames per second", advice="Allowed: 0.1 to 60.")
     if path.suffix.lower() == ".mp4" and shutil.which("ffmpeg") is None:
@@ -90,7 +96,7 @@ class Reel:
     def __init__(self, trajectory: Trajectory, frames: Sequence[Frame]):
         self.trajectory, self.frames = trajectory, list(frames)
         lattice = trajectory.lattice
-        # One scale for all frames: colours must not change their meaning within a film.
+        # One scale for all frames, so that colours keep their meaning.
         self._most, step = 0, 1.0
         for frame in self.frames:
             view = maps.view_of(trajectory, frame)
@@ -110,10 +116,10 @@ class Reel:
         panels = min(5.0, max(1.0, half * max(view.shape, cut.shape)))
         heights = [0.3, panels + 0.85 + _FOOT_IN, _CURVES_IN]
         height = 2 * round(sum(heights) * _DPI / 2) / _DPI  # video wants even numbers of pixels
-        self.page = Figure(figsize=(_WIDTH_IN, height), dpi=_DPI, layout="constrained")
-        FigureCanvasAgg(self.page)
-        self.page.get_layout_engine().set(w_pad=0.06, h_pad=0.04, hspace=0.0, wspace=0.0)
-        head, body, foot = self.page.subfigures(3, 1, height_ratios=heights)
+        layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.04, hspace=0.0, wspace=0.0)
+        self.page = Figure(figsize=(_WIDTH_IN, height), dpi=_DPI, layout=layout)
+        self.canvas = FigureCanvasAgg(self.page)
+        head, body, foot = style.stack(self.page, heights)
         head.text(0.012, 0.45, t.path.stem, weight="bold", size=10, va="center")
         self._clock = head.text(0.988, 0.45, "", size=9, va="center", ha="right")
         left, right = body.subplots(1, 2)
@@ -142,12 +148,12 @@ class Reel:
         )
         self._curves(foot)
         self.page.canvas.draw()
-        self.page.set_layout_engine("none")  # settled; nothing may jump from frame to frame
+        self.page.set_layout_engine("none")  # the layout is the same for all frames
 
     def _curves(self, part) -> None:
         axes = part.subplots(1, 1)
         t, samples = self.trajectory, self.trajectory.samples
-        if style.has_current(t):
+        if t.has_current:
             key, scale, label = "capacity_monolayers", 1.0, "capacity (monolayers)"
         else:
             key = "time_s"
@@ -159,7 +165,7 @@ class Reel:
             style.empty(axes, "no samples yet")
         else:
             x = samples[key] / scale
-            if t.has_interface and style.has_current(t):
+            if t.has_interface and t.has_current:
                 volts = samples["overpotential_V"].copy()
                 volts[~np.isfinite(volts)] = np.nan
                 axes.plot(x, 1e3 * volts, color=style.VERMILLION, marker="o" * (len(x) == 1))
@@ -197,11 +203,10 @@ class Reel:
         self._clock.set_text(f"{style.moment(t, frame)}   (frame {frame.index})")
         self._cursor.set_xdata([self._now[index]] * 2)
         self._head.set_xdata([self._now[index]])
-        canvas = self.page.canvas
-        canvas.draw()
-        return Image.frombuffer("RGBA", self.size_px, canvas.buffer_rgba()).convert("RGB")
+        self.canvas.draw()
+        return Image.frombuffer("RGBA", self.size_px, self.canvas.buffer_rgba()).convert("RGB")
 
-    def pictures(self, progress: Callable[[int, int], None]) -> Iterator[Image.Image]:
+    def pictures(self, progress: FrameProgress) -> Iterator[Image.Image]:
         for index in range(len(self.frames)):
             progress(index, len(self.frames))
             yield self.picture(index)
@@ -217,18 +222,19 @@ def _write_gif(reel: Reel, path: Path, per_second: float, progress) -> None:
     )
     each_ms = round(1000 / per_second)
     durations = [each_ms] * len(reel.frames)
-    durations[-1] = max(each_ms, round(1000 * _HOLD_S))
+    durations[-1] = max(each_ms, round(1000 * _LAST_FRAME_S))
     first = next(pictures)
     duration = durations if len(durations) > 1 else durations[0]
     first.save(path, save_all=True, append_images=pictures, duration=duration, loop=0)
 
 
 def _palette(picture: Image.Image) -> Image.Image:
-    """The colours of a page: the commonest exactly, shades of type and lines as near as may be."""
-    counted = sorted(picture.getcolors(picture.width * picture.height), reverse=True)
-    exact = np.array(_apart([colour for _, colour in counted])[:_EXACT])
+    """Palette of a page: the most frequent colours exactly, the others approximately."""
+    colours: list[Any] = picture.getcolors(picture.width * picture.height) or []
+    counted = sorted(colours, reverse=True)
+    exact: np.ndarray = np.array(_apart([colour for _, colour in counted])[:_EXACT])
     shades = np.array(picture.quantize(_GIF_COLOURS - len(exact)).getpalette()).reshape(-1, 3)
-    # A shade beside an exact colour would be taken for it: pillow looks in steps of a few.
+    # Pillow matches colours within a few units: shades near an exact colour would replace it.
     apart = np.abs(shades[:, None].astype(int) - exact).max(axis=2).min(axis=1) > _STEP
     palette = Image.new("P", (1, 1))
     palette.putpalette(np.concatenate((exact, shades[apart])).astype(int).ravel().tolist())
@@ -236,7 +242,7 @@ def _palette(picture: Image.Image) -> Image.Image:
 
 
 def _apart(colours: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """The first of the colours that are hardly different."""
+    """Colours without those similar to an earlier one."""
     kept: list[tuple[int, int, int]] = []
     for colour in colours[: 8 * _EXACT]:
         if all(max(abs(a - b) for a, b in zip(colour, k, strict=True)) > _STEP for k in kept):
@@ -252,14 +258,16 @@ def _write_mp4(reel: Reel, path: Path, per_second: float, progress) -> None:
         *("-pix_fmt", "yuv420p", "-movflags", "+faststart", str(path)),
     ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as encoder:
+        assert encoder.stdin is not None
+        assert encoder.stderr is not None
         try:
             for picture in reel.pictures(progress):
                 encoder.stdin.write(picture.tobytes())
             encoder.stdin.close()
         except BrokenPipeError:
-            pass  # it says why below
-        words = encoder.stderr.read().decode(errors="replace").strip()
+            pass  # its error output is reported below
+        errors = encoder.stderr.read().decode(errors="replace").strip()
         encoder.stdin = None
     if encoder.returncode:
-        last = words.splitlines()[-1] if words else f"exit code {encoder.returncode}"
+        last = errors.splitlines()[-1] if errors else f"exit code {encoder.returncode}"
         raise KmcError(f"ffmpeg failed: {last}", advice="Give a name that ends in .gif instead.")

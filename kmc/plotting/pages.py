@@ -1,4 +1,4 @@
-"""The first picture of a run, and the plain ones: curves, maps and cross-sections."""
+"""The overview of a run, and pictures of curves, maps and cross-sections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from kmc.common.formatting import driven_by, figure
+from kmc.common.conditions import driven_by
+from kmc.common.formatting import figure
 from kmc.errors import InputError
 from kmc.plotting import curves, maps, sections, style
 from kmc.trajectory.reader import Trajectory
@@ -20,12 +21,11 @@ _MOST_PANELS = 24
 
 
 def save_overview(trajectory: Trajectory, path: str | Path) -> None:
-    """Save the first picture of a run.
+    """Save the overview of a run.
 
-    Two curves against capacity, or against time without a current: contact fraction and
-    overpotential where there is an interface with a current. Below them the map of the interface in
-    the last frame, with the height of the gap over each L1 site as colour, and a cross-section
-    through most of its voids; of a periodic box, which has no interface, the vacancies along z.
+    Contact fraction and overpotential against capacity (against time without a current). Below them
+    the map of the interface in the last frame, with the height of the gap over each L1 site as
+    colour, and the cross-section with most vacancies; for a periodic box the vacancies along z.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def save_overview(trajectory: Trajectory, path: str | Path) -> None:
     Raises
     ------
     InputError
-        The file cannot be written, or its ending is no picture's.
+        The file cannot be written, or its ending is not that of a picture.
     """
     with style.styled():
         picture = overview(trajectory)
@@ -55,7 +55,7 @@ def overview(trajectory: Trajectory) -> Figure:
         panels += 0.16 * len(maps.chemistry_keys([view]))
         heights.append(panels + 1.75)
     page = style.new_figure(style.COLUMN_IN, sum(heights))
-    parts = page.subfigures(len(heights), 1, height_ratios=heights)
+    parts = style.stack(page, heights)
     _heading(parts[0], trajectory)
     curves.draw_curves(parts[1], [trajectory], mark_frames=True)
     if view is not None:
@@ -65,21 +65,21 @@ def overview(trajectory: Trajectory) -> Figure:
 
 def _heading(part, trajectory: Trajectory) -> None:
     conditions = trajectory.run.get("conditions", {})
-    words = [trajectory.run.get("system", {}).get("params", "–".join(trajectory.species))]
-    words.append(trajectory.box["name"])
+    parts = [trajectory.run.get("system", {}).get("params", "–".join(trajectory.species))]
+    parts.append(trajectory.box["name"])
     if conditions.get("temperature_K"):
-        words.append(figure(conditions["temperature_K"], "K", 5))
-    if style.has_current(trajectory) or conditions.get("stack_pressure_MPa"):
-        words.append(driven_by(conditions))
+        parts.append(figure(conditions["temperature_K"], "K", 5))
+    if trajectory.has_current or conditions.get("stack_pressure_MPa"):
+        parts.append(driven_by(conditions))
     ratio = trajectory.acceleration.get("max_hops_per_strip_per_site")
     if ratio:
-        words.append(f"hops/strips ≤ {figure(ratio)}")
+        parts.append(f"hops/strips ≤ {figure(ratio)}")
     part.text(0.02, 0.72, trajectory.path.stem, weight="bold", size=8.5, va="center")
-    part.text(0.02, 0.25, "   ".join(word for word in words if word), va="center")
+    part.text(0.02, 0.25, "   ".join(text for text in parts if text), va="center")
 
 
 def _map_over_section(part, trajectory: Trajectory, view: maps.View, cut, frame: Frame) -> None:
-    """The map and, below it on the same scale, what the dashed line in it cuts."""
+    """The map and, below it on the same scale, the cross-section at its dashed line."""
     upper, lower = part.subplots(2, 1, height_ratios=[max(0.1, view.shape), max(0.1, cut.shape)])
     scale = maps.scale_for(view.most, view.step)
     maps.draw_map(upper, view, scale)
@@ -111,7 +111,7 @@ def _section_key(part, trajectories: Sequence[Trajectory], more: Sequence[Patch]
     )
 
 
-# --- one kind of panel, of one or several files ---------------------------------------------------
+# --- panels of one kind, of one or several files --------------------------------------------------
 
 
 def summary_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
@@ -125,7 +125,7 @@ def summary_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     tallest = [max(v.shape for v in row) * map_in + 0.3 for row in rows]
     heights = [_key_height(trajectories), 2.75, sum(tallest) + 0.95]
     page = style.new_figure(style.COLUMN_IN, sum(heights))
-    top, middle, below = page.subfigures(3, 1, height_ratios=heights)
+    top, middle, below = style.stack(page, heights)
     run_key(top, trajectories)
     curves.draw_curves(middle, trajectories)
     _map_grid(below, trajectories, rows, n_columns, tallest, map_in)
@@ -136,7 +136,7 @@ def contact_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     """Contact fraction and overpotential of one or several runs."""
     key = _key_height(trajectories)
     page = style.new_figure(style.COLUMN_IN, 2.75 + key)
-    top, below = page.subfigures(2, 1, height_ratios=[key, 2.75])
+    top, below = style.stack(page, [key, 2.75])
     run_key(top, trajectories)
     curves.draw_curves(below, trajectories)
     return page
@@ -192,7 +192,7 @@ def _chosen(trajectories: Sequence[Trajectory], frames, default: int) -> list[li
         n = len(t.frames)
         if not n:
             raise InputError(
-                f"{t.path} holds no frame yet",
+                f"{t.path} has no frames yet",
                 advice="Wait for the run to write one; `kmc plot --what contact` needs none.",
             )
         if frames is not None:
@@ -260,7 +260,7 @@ def _map_grid(part, trajectories, rows, n_columns, heights, map_in) -> None:
 
 
 def _panel_names(trajectories, rows) -> list[str]:
-    """What stands over each map: the file where there are several, and when."""
+    """Title of each map: the file where there are several, and the time or capacity."""
     views = [view for row in rows for view in row]
     whens = [view.title.partition(" at ")[2] for view in views]
     if len(trajectories) == 1:
@@ -280,19 +280,19 @@ def _key_height(trajectories: Sequence[Trajectory]) -> float:
 
 
 def run_key(part, trajectories: Sequence[Trajectory]) -> None:
-    """Which curve belongs to which file, with what tells the runs apart."""
+    """Legend of the curves: the name of each run and its settings."""
     names = style.run_names(trajectories)
     keys = []
     for index, (t, name) in enumerate(zip(trajectories, names, strict=True)):
-        keys.append(Line2D([], [], lw=1.5, label=_told(t, name), **style.run_style(index)))
+        keys.append(Line2D([], [], lw=1.5, label=_run_label(t, name), **style.run_style(index)))
     part.legend(handles=keys, loc="center left", handlelength=2.6, borderaxespad=0.2)
 
 
-def _told(trajectory: Trajectory, name: str) -> str:
+def _run_label(trajectory: Trajectory, name: str) -> str:
     system, conditions = (trajectory.run.get(k, {}) for k in ("system", "conditions"))
-    words = [system.get("params", ""), trajectory.box["name"]]
+    parts = [system.get("params", ""), trajectory.box["name"]]
     if conditions.get("temperature_K"):
-        words.append(figure(conditions["temperature_K"], "K", 5))
+        parts.append(figure(conditions["temperature_K"], "K", 5))
     if conditions.get("stack_pressure_MPa"):
-        words.append(figure(conditions["stack_pressure_MPa"], "MPa"))
-    return f"{name}: {', '.join(word for word in words if word)}"
+        parts.append(figure(conditions["stack_pressure_MPa"], "MPa"))
+    return f"{name}: {', '.join(text for text in parts if text)}"

@@ -1,4 +1,4 @@
-"""Mg and vacancies by atomic layer, as a line scan across the interface would show them."""
+"""Profiles of Mg and vacancies by atomic layer, as in a line scan across the interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROW_IN = 1.35
 
 
 def profiles_picture(found: Sequence, names: Sequence[str] | None = None) -> Figure:
-    """Vacancy and Mg profiles at some moments of one run, or at the end of several.
+    """Vacancy and Mg profiles at several times of one run, or at the end of several runs.
 
     Below them, against capacity: the Mg coverage of the first layer and the roughness of the
     interface.
@@ -26,7 +26,7 @@ def profiles_picture(found: Sequence, names: Sequence[str] | None = None) -> Fig
     rows = 4 if alloy else 2
     body_in = rows * _ROW_IN + 0.5
     page = style.new_figure(style.COLUMN_IN, head + body_in)
-    top, body = page.subfigures(2, 1, height_ratios=[head, body_in])
+    top, body = style.stack(page, [head, body_in])
     statistics.draw_key(top, names)
     axes = body.subplots(rows, 1)
     by_layer, by_time = axes[: rows // 2], axes[rows // 2 :]

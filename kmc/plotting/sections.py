@@ -1,4 +1,4 @@
-"""The cross-section, as a cut and polished electrode shows it: metal above, electrolyte below."""
+"""Cross-sections of the box: metal above, electrolyte below."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Cut:
     size_nm : ndarray, shape (2,)
         Length of the cut, and height of the box.
     at_nm : float
-        Where it was cut, along the axis across it.
+        Position of the cut, on the axis perpendicular to it.
     axis : str
         The axis along the cut.
     """
@@ -66,7 +66,7 @@ class Cut:
 
 
 def cut_through(lattice: Lattice, frames: Sequence[Frame]) -> Cut:
-    """The slice along the longer edge of the box that holds most vacancies in the frames."""
+    """The slice along the longer edge of the box with most vacancies in the frames."""
     along = maps.across(lattice)
     other = 1 - along
     edge = lattice.unit_cell.edges[other] * lattice.lattice_parameter_A
@@ -88,7 +88,7 @@ def cut_through(lattice: Lattice, frames: Sequence[Frame]) -> Cut:
         at_nm=(chosen + 0.5) * edge / A_per_nm,
         axis="xy"[along],
         other="xy"[other],
-        has_electrolyte=lattice.boundary == "interface",
+        has_electrolyte=lattice.has_interface,
     )
 
 
@@ -100,10 +100,10 @@ def nearest_site(cut: Cut, width_px: int) -> np.ndarray:
 def pixels_of(cut: Cut, frame: Frame, lattice: Lattice, nearest: np.ndarray) -> np.ndarray:
     """The section as RGBA, shape (height, width, 4)."""
     found = voids.find(frame.occupancy, lattice)
-    held = frame.occupancy[cut.sites]
-    state = np.full(len(held), _LI)
-    state[held == 2] = _MG
-    state[held == 0] = np.where(found.labels[cut.sites][held == 0] > 0, _VOID, _LONE)
+    species = frame.occupancy[cut.sites]
+    state = np.full(len(species), _LI)
+    state[species == 2] = _MG
+    state[species == 0] = np.where(found.labels[cut.sites][species == 0] > 0, _VOID, _LONE)
     return _COLOURS[state][nearest]
 
 
@@ -153,7 +153,7 @@ def draw_section(
 
 
 def keys(*, mg: bool, electrolyte: bool, min_size: int = voids.DEFAULT_MIN_SIZE) -> list[Patch]:
-    """The key to the colours of cross-sections."""
+    """Legend of the colours of cross-sections."""
     found = [Patch(facecolor=style.METAL, edgecolor="#888888", linewidth=0.4, label="Li")]
     if mg:
         found.append(Patch(facecolor=style.MAGNESIUM, label="Mg"))

@@ -1,4 +1,4 @@
-"""Voids in numbers: how many, how large, and their life stories."""
+"""Statistics of voids: numbers, sizes, lifelines, and ripening."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def voids_picture(histories: Sequence, names: Sequence[str] | None = None) -> Fi
     names = list(names or [""] * len(histories))
     head = key_height(names)
     page = style.new_figure(style.COLUMN_IN, head + 3.7)
-    top, body = page.subfigures(2, 1, height_ratios=[head, 3.7])
+    top, body = style.stack(page, [head, 3.7])
     draw_key(top, names)
     _draw_numbers(body, histories)
     return page
 
 
 def history_picture(history) -> Figure:
-    """Numbers and life stories of one run below each other."""
-    lives = _lives_height([_lanes(history)])
+    """Numbers and lifelines of the voids of one run."""
+    lives = _lifelines_height([_lanes(history)])
     page = style.new_figure(style.COLUMN_IN, 3.7 + lives)
-    upper, lower = page.subfigures(2, 1, height_ratios=[3.7, lives])
+    upper, lower = style.stack(page, [3.7, lives])
     _draw_numbers(upper, [history])
     _draw_lifelines(lower, [history], [""])
     return page
@@ -83,7 +83,7 @@ def _draw_numbers(body, histories: Sequence) -> None:
 
 
 def _per_frame(history):
-    """Voids of each frame in numbers, zeros where a frame has none."""
+    """Number and volumes of the voids of each frame."""
     counts = history.counts
     moments = counts[["frame", "capacity_monolayers", "time_s"]].set_index("frame")
     groups = history.table.groupby("frame")["volume_nm3"]
@@ -100,10 +100,10 @@ def sizes_picture(
     names: Sequence[str] | None = None,
     frames: Sequence[Sequence[int]] | None = None,
 ) -> Figure:
-    """How many voids are at least so large, per area of interface, at some moments of each run.
+    """Cumulative size distribution of voids per area of interface, at several times of each run.
 
-    The cumulated distribution needs no bins, which a few voids could not fill. Of one run four
-    moments are shown, of several the last frame of each.
+    A cumulative distribution needs no bins, which few voids would not fill. For one run four times
+    are shown, for several the last frame of each.
     """
     names = list(names or [""] * len(histories))
     one = len(histories) == 1
@@ -119,7 +119,7 @@ def sizes_picture(
         names = [f"{name}, {end}" for name, end in zip(names, ends, strict=True)]
     head, height = key_height(names), 2.85 if one else 2.5
     page = style.new_figure(style.COLUMN_IN, head + height)
-    top, body = page.subfigures(2, 1, height_ratios=[head, height])
+    top, body = style.stack(page, [head, height])
     draw_key(top, names)
     axes = body.subplots(1, 1)
     drawn = 0
@@ -131,7 +131,7 @@ def sizes_picture(
             volumes = history.table.loc[history.table["frame"] == frame, "volume_nm3"]
             drawn += len(volumes) > 0
             label = style.moment_of(counts.loc[frame], x_key)
-            _cumulated(axes, np.sort(volumes.to_numpy()), 1e6 / area, colour, label, dashes)
+            _cumulative(axes, np.sort(volumes.to_numpy()), 1e6 / area, colour, label, dashes)
     axes.set_xlabel("void volume V (nm³)")
     axes.set_ylabel("voids of volume ≥ V\n(per µm² of interface)")
     if not drawn:
@@ -156,7 +156,7 @@ def _moments(history, most: int) -> list[int]:
     return [int(with_voids[i]) for i in style.evenly(len(with_voids), most + 1)[-most:]]
 
 
-def _cumulated(axes: Axes, volumes, per_um2: float, colour, label: str, dashes: dict) -> None:
+def _cumulative(axes: Axes, volumes, per_um2: float, colour, label: str, dashes: dict) -> None:
     if not len(volumes):
         axes.plot([], [], color=colour, label=f"{label} (no void)", **dashes)
         return
@@ -172,13 +172,13 @@ def _cumulated(axes: Axes, volumes, per_um2: float, colour, label: str, dashes: 
 
 
 def lifelines_picture(histories: Sequence, names: Sequence[str] | None = None) -> Figure:
-    """Each void as a line from birth to death, its volume as colour and width.
+    """Each void as a line from its first to its last frame, with its volume as colour and width.
 
-    Where a void ends in another one, or comes from it, a thin line leads there. Beyond forty voids
-    those with the largest volume in their life are shown.
+    Thin lines connect voids that coalesce or split. Of more than forty voids those with the largest
+    maximum volume are shown.
     """
     names = list(names or [""] * len(histories))
-    page = style.new_figure(style.COLUMN_IN, _lives_height([_lanes(h) for h in histories]))
+    page = style.new_figure(style.COLUMN_IN, _lifelines_height([_lanes(h) for h in histories]))
     _draw_lifelines(page, histories, names)
     return page
 
@@ -187,7 +187,7 @@ def _panel_heights(lanes: Sequence[dict]) -> list[float]:
     return [0.4 + 0.085 * max(8, len(lane)) for lane in lanes]
 
 
-def _lives_height(lanes: Sequence[dict]) -> float:
+def _lifelines_height(lanes: Sequence[dict]) -> float:
     return sum(_panel_heights(lanes)) + 1.2
 
 
@@ -203,7 +203,7 @@ def _draw_lifelines(page, histories: Sequence, names: Sequence[str]) -> None:
     colours = ListedColormap(style.depths(np.linspace(_LIGHT, _DARK, 256)))
     for axes, history, lane, name in zip(all_axes, histories, lanes, names, strict=True):
         total = history.table["track"].nunique()
-        _draw_lives(axes, history, lane, x_key, scale, colours, norm)
+        _draw_tracks(axes, history, lane, x_key, scale, colours, norm)
         text = plural(total, "void")
         if total > len(lane):
             text = f"the {len(lane)} largest of {text}"
@@ -221,7 +221,7 @@ def _draw_lifelines(page, histories: Sequence, names: Sequence[str]) -> None:
             shrink=0.9,
         )
         bar.set_label("void volume (nm³)")
-        style.plain_log_axis(bar.ax.xaxis, norm.vmin, norm.vmax)
+        style.plain_log_axis(bar.ax.xaxis, float(norm.vmin or 0), float(norm.vmax or 0))
         bar.outline.set_visible(False)
     page.legend(
         handles=[
@@ -238,14 +238,14 @@ def _draw_lifelines(page, histories: Sequence, names: Sequence[str]) -> None:
 
 
 def _lanes(history) -> dict[int, int]:
-    """The height at which each void is drawn: in the order of birth, those that merge together."""
+    """Row of each void: in the order of the first frame, coalescing ones beside each other."""
     table = history.table
     if not len(table):
         return {}
-    lives = table.groupby("track").agg(birth=("frame", "min"), most=("volume_sites", "max"))
+    lives = table.groupby("track").agg(first=("frame", "min"), most=("volume_sites", "max"))
     largest = lives.nlargest(_MOST_LINES, "most")
-    shown = largest.sort_values(["birth", "most"], ascending=[True, False])
-    into = {}
+    shown = largest.sort_values(["first", "most"], ascending=[True, False])
+    into: dict[int, int] = {}
     for kind, parents, children in _links(history):
         if kind == "coalescence":
             into |= {p: c for p in parents for c in children if p != c}
@@ -272,7 +272,7 @@ def _links(history):
         yield row.kind, list(row.parents), list(row.children)
 
 
-def _draw_lives(axes, history, lane, x_key, scale, colours, norm) -> None:
+def _draw_tracks(axes, history, lane, x_key, scale, colours, norm) -> None:
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_ylim(max(8, len(lane)) - 0.3, -0.9)
@@ -294,7 +294,7 @@ def _draw_lives(axes, history, lane, x_key, scale, colours, norm) -> None:
         widths = 1.2 + 3.0 * np.cbrt(volume[1:] / largest)
         axes.add_collection(
             LineCollection(
-                parts, colors=colours(norm(volume[1:])), linewidths=widths, capstyle="round"
+                list(parts), colors=colours(norm(volume[1:])), linewidths=widths, capstyle="round"
             )
         )
     _draw_events(axes, history, lane, x_key, scale)
@@ -336,3 +336,39 @@ def _draw_events(axes, history, lane, x_key, scale) -> None:
                             ls="--",
                             zorder=1,
                         )
+
+
+# --- ripening -------------------------------------------------------------------------------------
+
+
+def ripening_picture(found) -> Figure:
+    """Size of every void against the time of the rest; below it the mean radius and the number.
+
+    Parameters
+    ----------
+    found : kmc.analysis.ripening.Ripening
+    """
+    with style.styled():
+        table = found.table
+        page = style.new_figure(style.COLUMN_IN, 3.6)
+        upper, lower = page.subplots(2, 1, sharex=True)
+        scale, label = style.scaled_axis(table["rest_s"].to_numpy(), "time of rest", "s")
+        x = table["rest_s"].to_numpy() / scale
+        times = np.concatenate([np.full(len(v), t) for t, v in zip(x, found.volumes, strict=True)])
+        upper.plot(
+            times, np.concatenate(found.volumes), ".", color=style.BLUE, ms=2.5, clip_on=False
+        )
+        upper.set_yscale("log")
+        upper.set_ylabel("size of each void\n(vacancies)")
+        style.line(lower, x, table["mean_radius_nm"], style.VERMILLION)
+        lower.set_ylabel("mean radius (nm)", color=style.VERMILLION)
+        lower.set_ylim(0, 1.15 * table["mean_radius_nm"].max())
+        number = lower.twinx()
+        style.line(number, x, table["voids"], style.BLUE, linestyle="--")
+        number.set_ylabel("voids", color=style.BLUE)
+        number.set_ylim(0, 1.15 * max(1, table["voids"].max()))
+        number.spines["right"].set_visible(True)
+        number.locator_params(axis="y", integer=True)
+        lower.set_xlabel(label)
+        style.span(lower, x)
+        return page

@@ -1,18 +1,20 @@
-"""What all pictures share: colours, type, scales, and how they are saved."""
+"""Colours, fonts, scales and saving, common to all pictures."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from kmc.common.formatting import duration, figure
+from kmc.common.formatting import duration, figure, prefix_for
 from kmc.errors import InputError
 from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.tables import Frame
@@ -20,9 +22,8 @@ from kmc.trajectory.tables import Frame
 COLUMN_IN = 3.4  # one column of most journals, 86 mm
 PAGE_IN = 7.0  # two columns, 178 mm
 DPI = 300
-ENDINGS = (".png", ".svg", ".pdf")
 
-# Okabe and Ito's colours, which every kind of colour vision tells apart.
+# Colours of Okabe and Ito, distinguishable by every kind of colour vision.
 BLUE, SKY, VERMILLION, BLACK = "#0072B2", "#56B4E9", "#D55E00", "#222222"
 GREEN, PURPLE, ORANGE, GREY = "#009E73", "#CC79A7", "#E69F00", "#777777"
 MAGNESIUM = "#F0B44C"
@@ -31,7 +32,7 @@ ELECTROLYTE = "#F6EFD2"
 CHEMISTRIES = ("#F4CEDD", "#DCCDF0", "#E6DDB4")  # metal on the second, third, fourth chemistry
 OUTLINE = "#B0307A"
 
-# Of several trajectories; the dashes tell them apart without colour too.
+# Of several trajectories; the dashes distinguish them without colour.
 _RUN_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, BLACK, SKY)
 _RUN_DASHES = (
     "-",
@@ -43,7 +44,7 @@ _RUN_DASHES = (
     "-",
 )
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 7,
     "axes.labelsize": 7.5,
@@ -77,7 +78,7 @@ STYLE = {
 
 
 def styled():
-    """A context in which figures are made and saved; nothing of it stays behind."""
+    """A context with the style of kmc for making and saving figures."""
     return matplotlib.rc_context(STYLE)
 
 
@@ -93,10 +94,16 @@ class Picture(Figure):
 
 def new_figure(width_in: float, height_in: float) -> Picture:
     """An empty page with a tight constrained layout."""
-    page = Picture(figsize=(width_in, height_in), layout="constrained")
-    rect = (0, 0, 1, 1 - 0.05 / height_in)
-    page.get_layout_engine().set(w_pad=0.04, h_pad=0.03, hspace=0.0, wspace=0.0, rect=rect)
-    return page
+    layout = ConstrainedLayoutEngine(
+        w_pad=0.04, h_pad=0.03, hspace=0.0, wspace=0.0, rect=(0, 0, 1, 1 - 0.05 / height_in)
+    )
+    return Picture(figsize=(width_in, height_in), layout=layout)
+
+
+def stack(page: Figure, heights: Sequence[float]) -> list[SubFigure]:
+    """Parts of a page from top to bottom, with these relative heights."""
+    parts: Any = page.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)
+    return list(parts[:, 0])
 
 
 def save(picture: Figure, path: str | Path) -> None:
@@ -105,7 +112,7 @@ def save(picture: Figure, path: str | Path) -> None:
     Raises
     ------
     InputError
-        The file cannot be written, or its ending is no picture's.
+        The file cannot be written, or its ending is not that of a picture.
     """
     try:
         with styled():
@@ -120,14 +127,8 @@ def save(picture: Figure, path: str | Path) -> None:
 # --- trajectories and their axes ------------------------------------------------------------------
 
 
-def has_current(trajectory: Trajectory) -> bool:
-    conditions = trajectory.run.get("conditions", {})
-    current = conditions.get("current_density_mA_cm2", 0.0) > 0
-    return current or bool(conditions.get("overpotential_V"))
-
-
 def rest_starts_s(trajectory: Trajectory) -> float:
-    """When the current was switched off; 0 where it never was."""
+    """Time at which the current was switched off; 0 where it never was."""
     if "phase" not in trajectory.samples:
         return 0.0
     running = trajectory.samples["phase"] == 0
@@ -135,16 +136,16 @@ def rest_starts_s(trajectory: Trajectory) -> float:
 
 
 def moment(trajectory: Trajectory, frame: Frame) -> str:
-    """When a frame was taken: its capacity, or its time where no current flows."""
+    """Capacity of a frame, or its time where no current flows."""
     if rest_starts_s(trajectory) and frame.time_s > rest_starts_s(trajectory):
         return f"{duration(frame.time_s - rest_starts_s(trajectory))} of rest"
-    if has_current(trajectory):
+    if trajectory.has_current:
         return f"{figure(frame.capacity_monolayers)} monolayers"
     return f"t = {duration(frame.time_s)}"
 
 
 def moment_of(row, x_key: str) -> str:
-    """When a row of a table was taken; `x_key` as from `table_axis`."""
+    """Capacity or time of a row of a table; `x_key` as from `table_axis`."""
     if x_key == "frame":
         return f"frame {row[x_key]}"
     if x_key == "capacity_monolayers":
@@ -156,14 +157,14 @@ def run_colour(index: int) -> str:
     return _RUN_COLOURS[index % len(_RUN_COLOURS)]
 
 
-def run_style(index: int) -> dict:
+def run_style(index: int) -> dict[str, Any]:
     """Colour and dashes of the curve of the run number `index`."""
     return {"color": run_colour(index), "linestyle": _RUN_DASHES[index % len(_RUN_DASHES)]}
 
 
-def run_names(trajectories: Sequence[Trajectory]) -> list[str]:
-    """Names of files, with as much of their folder as tells them apart."""
-    paths = [Path(t.path) for t in trajectories]
+def run_names(files: Sequence[Any]) -> list[str]:
+    """Names of files (by their `path`), with their folder where they are equal otherwise."""
+    paths = [Path(file.path) for file in files]
     names = [path.stem for path in paths]
     if len(set(names)) < len(names):
         names = [f"{path.resolve().parent.name}/{path.stem}" for path in paths]
@@ -176,36 +177,38 @@ def charge_axis(axes: Axes, mAh_cm2_per_monolayer: float, monolayers: float) -> 
     charge = mAh_cm2_per_monolayer * monolayers
     scale, unit = next((pair for pair in units if charge * pair[0] >= 1), units[-1])
     per_monolayer = mAh_cm2_per_monolayer * scale
-    top = axes.secondary_xaxis(
-        "top", functions=(lambda x: x * per_monolayer, lambda charge: charge / per_monolayer)
-    )
+
+    def charge_of(monolayers: Any) -> Any:
+        return monolayers * per_monolayer
+
+    def monolayers_of(charge: Any) -> Any:
+        return charge / per_monolayer
+
+    top = axes.secondary_xaxis("top", functions=(charge_of, monolayers_of))
     top.set_xlabel(f"capacity ({unit}/cm²)")
     axes.spines["top"].set_visible(True)
 
 
 def scaled_axis(values: np.ndarray, name: str, unit: str) -> tuple[float, str]:
-    """Divisor that makes the largest value readable, and the label of the axis."""
-    largest = np.abs(values).max(initial=0.0)
-    prefixes = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
-    fitting = (pair for pair in prefixes if largest >= pair[0] or not largest)
-    scale, prefix = next(fitting, prefixes[-1])
+    """Divisor and label with the SI prefix that suits the largest value."""
+    scale, prefix = prefix_for(np.abs(values).max(initial=0.0))
     return scale, f"{name} ({prefix}{unit})"
 
 
 def line(axes: Axes, x, y, colour: str, **style) -> None:
-    """A curve; a dot as well where there are too few points for a line."""
+    """A curve, with dots where it has few points."""
     marker = "o" if len(x) < 4 else None
     axes.plot(x, y, color=colour, marker=marker, markersize=3, clip_on=False, **style)
 
 
 def span(axes: Axes, x) -> None:
-    """Limits of the x axis from first to last value, also where these are one."""
+    """Limits of the x axis from the first to the last value, also where these are equal."""
     if len(x):
         axes.set_xlim(x[0], x[-1] if x[-1] > x[0] else x[0] + 1)
 
 
 def plain_log_axis(axis, low: float, high: float) -> None:
-    """Ticks of a logarithmic axis as plain numbers, as many as have room."""
+    """Ticks of a logarithmic axis as plain numbers, by the number of decades."""
     decades = np.log10(high / low)
     subs = (1, 2, 5) if decades < 1.5 else (1, 3) if decades < 2.5 else (1,)
     axis.set_major_locator(LogLocator(subs=subs))
@@ -214,7 +217,7 @@ def plain_log_axis(axis, low: float, high: float) -> None:
 
 
 def empty(axes: Axes, text: str) -> None:
-    """Say in the middle of a panel why nothing is drawn there."""
+    """Print in an empty panel why nothing is drawn."""
     axes.text(
         0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=GREY, wrap=True
     )
@@ -226,12 +229,12 @@ def depths(share) -> np.ndarray:
 
 
 def ramp(n: int) -> list:
-    """n colours from light to dark, for a sequence in time; the lightest is still seen in print."""
+    """n colours from light to dark, for a sequence in time; all are visible in print."""
     return list(depths(np.linspace(0.4, 1.0, max(n, 2))))[-n:]
 
 
 def evenly(n: int, most: int) -> list[int]:
-    """Indices of at most `most` of n things, first and last included."""
+    """At most `most` evenly spaced indices of n, with the first and the last."""
     if n <= most:
         return list(range(n))
     return sorted({round(i) for i in np.linspace(0, n - 1, most)})

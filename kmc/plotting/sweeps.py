@@ -10,10 +10,9 @@ import numpy as np
 from matplotlib.colors import LogNorm
 
 from kmc.common.catalogue import nearest
-from kmc.common.formatting import figure
+from kmc.common.formatting import figure, label, monolayers, quantity
 from kmc.errors import InputError
 from kmc.plotting import style
-from kmc.sweep.names import label, quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 DEFAULT = "contact_fraction"
-_LOG_FROM = 20.0  # values whose ends differ by this factor stand on a logarithmic axis
+_LOG_FROM = 20.0  # values whose ends differ by this factor have a logarithmic axis
 _MOST_LINES = 12
 
 
@@ -201,9 +200,9 @@ def sweep_picture(
             advice="Are its runs done? Call `kmc sweep` again to run what is missing.",
         )
     axes_names = [str(name) for name in table.columns[: list(table.columns).index("n")]]
-    unit, words = ds[what].attrs.get("units", "1"), quantity(what)[0]
-    named = f"{words} ({unit})" if unit != "1" else label(what)
-    moment = "at the end of the run" if at is None else f"at {capacity_words(at)}"
+    unit, name = ds[what].attrs.get("units", "1"), quantity(what)[0]
+    named = f"{name} ({unit})" if unit != "1" else label(what)
+    moment = "at the end of the run" if at is None else f"at {monolayers(at)}"
     title = named if what.startswith("onset") else f"{named}\n{moment}"
     with style.styled():
         if heatmap:
@@ -218,7 +217,7 @@ def _lines(table, names: Sequence[str], title: str, what: str) -> Figure:
     groups = [("", table)] if len(names) == 1 else list(table.groupby(names[0], sort=False))
     if len(groups) > _MOST_LINES:
         raise InputError(
-            f"{names[0]} has {len(groups)} values: too many lines to tell apart",
+            f"{names[0]} has {len(groups)} values: too many lines to distinguish",
             advice="Draw it as x, choose some values with --where, or use --heatmap.",
         )
     numeric = _numeric(table[x_name])
@@ -228,9 +227,11 @@ def _lines(table, names: Sequence[str], title: str, what: str) -> Figure:
         rows = rows.sort_values(x_name) if numeric else rows
         at = rows[x_name].to_numpy(float) if numeric else np.arange(len(rows))
         look = {"color": ramp[i], "linestyle": "-"} if ordered else style.run_style(i)
-        told = rows["mean"].notna().to_numpy()
+        known = rows["mean"].notna().to_numpy()
         text = "" if value == "" else _shown(value, names[0])
-        axes.plot(at[told], rows["mean"][told], marker="o", ms=3, label=text, clip_on=False, **look)
+        axes.plot(
+            at[known], rows["mean"][known], marker="o", ms=3, label=text, clip_on=False, **look
+        )
         band = rows["low"].notna().to_numpy()
         if band.sum() > 1 and numeric:
             axes.fill_between(
@@ -270,10 +271,6 @@ def _lines(table, names: Sequence[str], title: str, what: str) -> Figure:
         page.set_size_inches(style.COLUMN_IN + 1.0, 2.5)
     page.supxlabel(_note(table, what), fontsize=6, color=style.GREY, x=0.02, ha="left")
     return page
-
-
-def capacity_words(monolayers: float) -> str:
-    return f"{figure(monolayers)} monolayer{'' if monolayers == 1 else 's'}"
 
 
 def _note(table, what: str) -> str:

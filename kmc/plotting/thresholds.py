@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kmc.common.formatting import figure
+from kmc.common.formatting import figure, label, monolayers, quantity
 from kmc.plotting import style, sweeps
 from kmc.sweep.critical.question import Critical
-from kmc.sweep.names import label, quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +54,7 @@ def threshold_picture(found: Critical) -> Figure:
             axes.set_xlim(scale.low / 1.1, scale.high * 1.1)
         axes.set_ylim(0, 1.02)
         axes.set_xlabel(label(found.vary))
-        axes.set_ylabel("share of runs with\n" + _criterion_words(found).replace(" at ", "\nat "))
+        axes.set_ylabel("share of runs with\n" + _criterion_text(found).replace(" at ", "\nat "))
         axes.set_title(found.sentence.replace(" (", "\n(", 1), fontsize=7, loc="left")
         page.supxlabel(
             f"{int(runs.sum())} runs; bars: 95 % (Wilson); line: logistic fit; shade: its interval",
@@ -110,7 +109,7 @@ def threshold_map_picture(
         sweeps.scale_axis(axes, "x", np.array(values, float))
         axes.set_xlabel(label(against))
         axes.set_ylabel(f"critical {label(found[0].vary)}")
-        axes.set_title(f"half of the runs: {_criterion_words(found[0])}", fontsize=7, loc="left")
+        axes.set_title(f"half of the runs: {_criterion_text(found[0])}", fontsize=7, loc="left")
         open_ones = len(known) < len(found)
         runs = sum(sum(f.search.runs) for f in found)
         page.supxlabel(
@@ -125,7 +124,7 @@ def threshold_map_picture(
 
 
 def _mark_open(axes: Axes, value: float, one: Critical) -> None:
-    """An arrow that starts at what is known of a threshold outside the range."""
+    """An arrow from the bound of a threshold outside the range."""
     side = one.side
     if side is None:
         return
@@ -140,11 +139,11 @@ def _mark_open(axes: Axes, value: float, one: Critical) -> None:
     )
 
 
-def _criterion_words(found: Critical) -> str:
+def _criterion_text(found: Critical) -> str:
     name = quantity(found.criterion.name)
     sign = {"<=": "≤", ">=": "≥"}.get(found.criterion.sign, found.criterion.sign)
     unit = f" {name[1]}" if name[1] else ""
-    at = "" if found.at is None else f" at {sweeps.capacity_words(found.at)}"
+    at = "" if found.at is None else f" at {monolayers(found.at)}"
     return f"{name[0]} {sign} {figure(found.criterion.bound)}{unit}{at}"
 
 

@@ -1,4 +1,4 @@
-"""Checks of a run that take more than one value, or a lattice or parameter file, to see."""
+"""Checks of a run that involve several values, or a lattice or parameter file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from kmc.runfile.interface_checks import interface_geometry, interface_keys
 from kmc.runfile.run_file import Origin, RunFile, given_keys
 from kmc.runfile.sections import MAX_SITES, Stop
 
-# Peak of a process while a box is set up and its first frame written, measured from 2 to 8 million
-# sites; the event loop itself keeps some 14 of them.
+# Peak memory of a process while a box is set up and its first frame written, measured from 2 to 8
+# million sites; the event loop itself needs about 14 of them.
 BYTES_PER_SITE = 90
 MOST_SAMPLES = 10**8  # 15 GB
 MOST_FRAMES = 10**7
@@ -23,19 +23,20 @@ MOST_SITES_IN_FRAMES = 10**13  # a byte each before they are packed
 
 
 def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
-    """What is wrong with a run whose single values are all in order."""
+    """Problems of a run whose single values are all valid."""
     problems = [*_exclusive(run, origin)]
     conditions = run.conditions
     current = conditions.current_density_mA_cm2
     periodic = run.system.boundary == "periodic"
     problems += _voltage(run, origin)
+    problems += _charge_exchange(run, origin)
     flows = run.has_current
     if periodic and conditions.stack_pressure_MPa:
-        said = origin.shown("conditions", "stack_pressure_MPa", conditions.stack_pressure_MPa)
+        shown = origin.shown("conditions", "stack_pressure_MPa", conditions.stack_pressure_MPa)
         problems.append(
             Problem(
-                f'{said} needs an interface, and boundary is "periodic": there is no metal above '
-                "the box that could sink into its voids",
+                f'{shown} needs an interface, and boundary is "periodic": there is no metal above '
+                "the box that could creep into its voids",
                 'Set stack_pressure_MPa = 0, or boundary = "interface".',
             )
         )
@@ -61,19 +62,19 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
 
 
 def _voltage(run: RunFile, origin: Origin) -> list[Problem]:
-    """A voltage excludes a current, and needs an interface."""
+    """A voltage excludes a current and needs an interface."""
     voltage = run.conditions.overpotential_V
     if voltage is None:
         return []
-    said = origin.shown("conditions", "overpotential_V", voltage)
+    shown = origin.shown("conditions", "overpotential_V", voltage)
     if run.system.boundary == "periodic":
-        return [Problem(f'{said} needs an interface, and boundary is "periodic"', "Remove it.")]
+        return [Problem(f'{shown} needs an interface, and boundary is "periodic"', "Remove it.")]
     if run.conditions.current_is_given:
         current = run.conditions.current_density_mA_cm2
         other = origin.shown("conditions", "current_density_mA_cm2", current)
         return [
             Problem(
-                f"{said} and {other} exclude each other",
+                f"{shown} and {other} exclude each other",
                 "Keep one: --set conditions.current_density_mA_cm2=none removes the current, "
                 "--set conditions.overpotential_V=none the voltage.",
             )
@@ -81,12 +82,29 @@ def _voltage(run: RunFile, origin: Origin) -> list[Problem]:
     return []
 
 
+def _charge_exchange(run: RunFile, origin: Origin) -> list[Problem]:
+    """Exchange beyond the net current goes with a given current, and with it alone."""
+    conditions = run.conditions
+    if not conditions.exchange or conditions.current_density_mA_cm2 > 0:
+        return []
+    shown = origin.shown("conditions", "exchange", True)
+    if conditions.overpotential_V is not None:
+        return [
+            Problem(
+                f"{shown} goes with a given current; a held voltage strips and plates anyway",
+                "Remove it (--set conditions.exchange=false).",
+            )
+        ]
+    advice = "Set current_density_mA_cm2 above 0, or exchange = false."
+    return [Problem(f"{shown} needs a current above 0", advice)]
+
+
 def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
     """Keys that exclude each other."""
     groups = [
         ("acceleration", ("max_hops_per_strip_per_site", "saddle_floor_eV")),
-        ("output", "sample_every_"),
-        ("output", "frame_every_"),
+        ("output", ("sample_every_",)),
+        ("output", ("frame_every_",)),
     ]
     problems = []
     for section, prefixes in groups:
@@ -106,16 +124,16 @@ def _drop(section: str, key: str) -> str:
 
 
 def _without_current(run: RunFile, origin: Origin) -> list[Problem]:
-    """What a run without current cannot have."""
+    """Settings that need a current, in a run without one."""
     problems = []
     ratio = run.acceleration.max_hops_per_strip_per_site
     if ratio is not None:
-        said = origin.shown("acceleration", "max_hops_per_strip_per_site", ratio)
+        shown = origin.shown("acceleration", "max_hops_per_strip_per_site", ratio)
         advice = (
             "There is no strip rate without a current. Use saddle_floor_eV, or remove the key "
             "(--set acceleration.max_hops_per_strip_per_site=none)."
         )
-        problems.append(Problem(f"{said} needs a current above 0", advice))
+        problems.append(Problem(f"{shown} needs a current above 0", advice))
     for what in ("sample", "frame"):
         key = f"{what}_every_monolayers"
         value = getattr(run.output, key)
@@ -124,8 +142,8 @@ def _without_current(run: RunFile, origin: Origin) -> list[Problem]:
                 f"No charge passes. Use {what}_every_events or {what}_every_s, or remove the key "
                 f"(--set output.{key}=none)."
             )
-            said = f"{origin.shown('output', key, value)} needs a current above 0"
-            problems.append(Problem(said, advice))
+            shown = f"{origin.shown('output', key, value)} needs a current above 0"
+            problems.append(Problem(shown, advice))
     closed = run.system.boundary == "periodic" or math.isinf(run.conditions.electrode_thickness_um)
     if closed and not run.system.vacancy_fraction and not run.interface.has_flaws:
         problems.append(
@@ -139,7 +157,7 @@ def _without_current(run: RunFile, origin: Origin) -> list[Problem]:
 
 
 def _stops(run: RunFile, origin: Origin, current: bool, periodic: bool) -> list[Problem]:
-    """Whether the run can end."""
+    """Whether the run has an end."""
     given = given_keys(run.stop)
     if not given:
         return [
@@ -148,37 +166,37 @@ def _stops(run: RunFile, origin: Origin, current: bool, periodic: bool) -> list[
                 f"Give at least one of {', '.join(Stop.model_fields)}.",
             )
         ]
-    sure = ("events", "time_s", "wall_time_s")
+    certain = ("events", "time_s", "wall_time_s")
     if periodic and "contact_fraction" in given:
-        said = origin.shown("stop", "contact_fraction", run.stop.contact_fraction)
-        return [Problem(f'{said} needs an interface, and boundary is "periodic"', "Remove it.")]
-    if not current and not set(given) & set(sure):
+        shown = origin.shown("stop", "contact_fraction", run.stop.contact_fraction)
+        return [Problem(f'{shown} needs an interface, and boundary is "periodic"', "Remove it.")]
+    if not current and not set(given) & set(certain):
         return [
             Problem(
                 f"the run of {origin.source} may never end: no current flows, and [stop] has only "
                 f"{', '.join(given)}",
-                f"Add one of {', '.join(sure)}.",
+                f"Add one of {', '.join(certain)}.",
             )
         ]
     return []
 
 
 def _rest(run: RunFile, origin: Origin, current: bool) -> list[Problem]:
-    """Whether the rest follows a current, and has an end."""
+    """Whether the rest follows a current and has an end."""
     given = given_keys(run.rest)
     if not given:
         return []
-    said = origin.shown("rest", given[0], getattr(run.rest, given[0]))
+    shown = origin.shown("rest", given[0], getattr(run.rest, given[0]))
     if not run.rest.wanted:
-        return [Problem(f"{said} without a rest", "Give rest.time_s or rest.events.")]
+        return [Problem(f"{shown} without a rest", "Give rest.time_s or rest.events.")]
     if not current:
         advice = "Without a current the whole run is a rest: use [stop], and remove [rest]."
-        return [Problem(f"{said} needs a current above 0 to rest from", advice)]
+        return [Problem(f"{shown} needs a current above 0 to rest from", advice)]
     return []
 
 
 def _superbasins(run: RunFile, origin: Origin, flows: bool) -> list[Problem]:
-    """Walks of a lone vacancy are drawn through perfect lithium under a given current only."""
+    """Superbasins are implemented for a lone vacancy in pure Li under a given current only."""
     if not run.acceleration.superbasins:
         return []
     system, conditions = run.system, run.conditions
@@ -193,18 +211,19 @@ def _superbasins(run: RunFile, origin: Origin, flows: bool) -> list[Problem]:
         ("conditions", "overpotential_V", conditions.overpotential_V): (
             conditions.overpotential_V is not None
         ),
+        ("conditions", "exchange", conditions.exchange): conditions.exchange,
         ("conditions", "current_density_mA_cm2", conditions.current_density_mA_cm2): not flows,
         ("interface", "chemistry", "several"): bool(run.interface.chemistry),
     }
     found = [origin.shown(*where) for where, excluded in against.items() if excluded]
     if not found:
         return []
-    said = origin.shown("acceleration", "superbasins", True)
+    shown = origin.shown("acceleration", "superbasins", True)
     return [
         Problem(
-            f"{said} does not go with {', '.join(found)}",
-            "It is made for one vacancy in pure Li on bcc_100 at an interface with a given current "
-            "and without pressure. Remove it (--set acceleration.superbasins=false).",
+            f"{shown} cannot be combined with {', '.join(found)}",
+            "Superbasins need pure Li on bcc_100 at an interface, a given current, and neither "
+            "pressure nor exchange. Remove it (--set acceleration.superbasins=false).",
         )
     ]
 
@@ -215,36 +234,36 @@ def _lattice(run: RunFile, origin: Origin) -> list[Problem]:
     try:
         cell = load_unit_cell(system.lattice)
     except InputError as error:
-        said = origin.shown("system", "lattice", system.lattice)
-        return [Problem(f"{said}: {error.message}", error.advice or "")]
+        shown = origin.shown("system", "lattice", system.lattice)
+        return [Problem(f"{shown}: {error.message}", error.advice or "")]
     nx, ny, layers = system.size
     sites = nx * ny * layers * cell.sites_per_layer_cell
     if sites > MAX_SITES:
-        said = origin.shown("system", "size", list(system.size))
-        memory, most = _bytes(sites * BYTES_PER_SITE), _bytes(MAX_SITES * BYTES_PER_SITE)
+        shown = origin.shown("system", "size", list(system.size))
+        size, largest = _bytes(sites * BYTES_PER_SITE), _bytes(MAX_SITES * BYTES_PER_SITE)
         return [
             Problem(
-                f"{said} is {sites} sites, about {memory} of memory",
-                f"At most {MAX_SITES} sites ({most}) can be numbered; 1000000 are a large run.",
+                f"{shown} is {sites} sites, about {size} of memory",
+                f"At most {MAX_SITES} sites ({largest}) can be numbered; 1000000 are a large run.",
             )
         ]
     memory, machine = sites * BYTES_PER_SITE, machine_bytes()
     if machine is not None and memory > machine:
-        said = origin.shown("system", "size", list(system.size))
+        shown = origin.shown("system", "size", list(system.size))
         most = machine // BYTES_PER_SITE
         return [
             Problem(
-                f"{said} is {sites} sites, about {_bytes(memory)} of memory, and this machine has "
+                f"{shown} is {sites} sites, about {_bytes(memory)} of memory, and this machine has "
                 f"{_bytes(machine)}",
                 f"About {most} sites fit here; 1000000 are a large run.",
             )
         ]
     vacancies = system.vacancy_fraction * sites
     if 0 < vacancies < 0.5:
-        said = origin.shown("system", "vacancy_fraction", system.vacancy_fraction)
+        shown = origin.shown("system", "vacancy_fraction", system.vacancy_fraction)
         return [
             Problem(
-                f"{said} leaves no vacancy among {sites} sites", f"Use {1 / sites:.2g} or more."
+                f"{shown} leaves no vacancy among {sites} sites", f"Use {1 / sites:.2g} or more."
             )
         ]
     try:
@@ -255,7 +274,7 @@ def _lattice(run: RunFile, origin: Origin) -> list[Problem]:
 
 
 def machine_bytes() -> int | None:
-    """Memory of this machine; None where the system does not tell."""
+    """Memory of this machine; None where the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -263,9 +282,9 @@ def machine_bytes() -> int | None:
 
 
 def _records(run: RunFile, origin: Origin) -> list[Problem]:
-    """Whether what is recorded up to the stop fits on a disk.
+    """Whether the samples and frames up to the stop fit on a disk.
 
-    Only where cadence and stop are in the same unit and no time on the clock ends the run first.
+    Checked where cadence and stop have the same unit and there is no limit of wall time.
     """
     stop, problems = run.stop, []
     if stop.wall_time_s is not None:
@@ -281,11 +300,11 @@ def _records(run: RunFile, origin: Origin) -> list[Problem]:
             every = getattr(run.output, key)
             if every is None or end is None or end / most <= every:
                 continue
-            said = origin.shown("output", key, every)
+            shown = origin.shown("output", key, every)
             least = toml_value(float(f"{end / most:.1g}"))
             problems.append(
                 Problem(
-                    f"{said} makes {end / every:.1e} {what}s until the run stops at "
+                    f"{shown} makes {end / every:.1e} {what}s until the run stops at "
                     f"{toml_value(end)}, and a file should not hold more than {most}",
                     f"Use {least} or more.",
                 )
@@ -298,13 +317,13 @@ def _bytes(count: int) -> str:
 
 
 def _composition(run: RunFile, origin: Origin) -> list[Problem]:
-    """Whether the parameter set exists and knows the metals of the run."""
+    """Whether the parameter set exists and has the metals of the run."""
     system = run.system
     try:
         path = catalogue.locate("params", system.params)
     except InputError as error:
-        said = origin.shown("system", "params", system.params)
-        return [Problem(f"{said}: {error.message}", error.advice or "")]
+        shown = origin.shown("system", "params", system.params)
+        return [Problem(f"{shown}: {error.message}", error.advice or "")]
     parameters = load_parameters(
         path,
         run.parameters,
@@ -324,12 +343,12 @@ def _composition(run: RunFile, origin: Origin) -> list[Problem]:
                     )
                 )
     elif coverage == "equilibrium" and not system.mg_fraction:
-        said = origin.shown("system", "mg_coverage_L1", coverage)
-        problems.append(Problem(f"{said} needs Mg in the bulk", "Set mg_fraction above 0."))
+        shown = origin.shown("system", "mg_coverage_L1", coverage)
+        problems.append(Problem(f"{shown} needs Mg in the bulk", "Set mg_fraction above 0."))
     if coverage is not None and system.boundary == "periodic" and not problems:
-        said = origin.shown("system", "mg_coverage_L1", coverage)
+        shown = origin.shown("system", "mg_coverage_L1", coverage)
         advice = 'Remove it, or set boundary = "interface".'
-        problems.append(Problem(f'{said} needs an interface, and boundary is "periodic"', advice))
+        problems.append(Problem(f'{shown} needs an interface, and boundary is "periodic"', advice))
     return problems
 
 

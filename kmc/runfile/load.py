@@ -1,7 +1,7 @@
-"""Run files: what is simulated, under which conditions, until when, and how often it is recorded.
+"""Reads run files: TOML with the sections of `RunFile`.
 
-A run file is TOML with the sections of `RunFile`. `load_run` reads one, applies overrides, and
-checks everything that can be checked before anything is computed. Every key carries its unit.
+`load_run` reads a file, applies overrides, and checks everything that can be checked before
+anything is computed. The name of every key ends in its unit.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from kmc.common.validation import Problem, kind, problems_of, raise_problems, sh
 from kmc.errors import InputError
 from kmc.runfile.checks import cross_checks
 from kmc.runfile.run_file import SECTIONS, Origin, RunFile, from_resolved
+from kmc.runfile.upscale_checks import upscale_checks
 
 
 def load_run(
@@ -33,14 +34,14 @@ def load_run(
     name_or_path : str or Path
         A shipped run (``strip_li``) or the path of a run file.
     overrides : mapping, optional
-        ``"section.key"`` → value; None removes the key, so that its default holds.
+        ``"section.key"`` → value; None removes the key and restores its default.
     origins : mapping, optional
         ``"section.key"`` → where the override was typed, for messages.
 
     Raises
     ------
     InputError
-        Anything that cannot be used as given; nothing has been computed or written then.
+        The input is invalid; nothing has been computed or written then.
     """
     path = catalogue.locate("runs", name_or_path)
     text = catalogue.read_text(path)
@@ -60,7 +61,7 @@ def restored_run(
     *,
     origins: Mapping[str, str] | None = None,
 ) -> RunFile:
-    """A run again from what its trajectory says of it.
+    """The run file of a trajectory.
 
     Parameters
     ----------
@@ -76,11 +77,11 @@ def restored_run(
     Raises
     ------
     InputError
-        As for `load_run`; also where a parameter or lattice file is not there any more.
+        As for `load_run`; also where a parameter or lattice file is missing now.
     """
     given = from_resolved(_sections(dict(tables), str(path)))
     conditions = given.get("conditions", {})
-    if "overpotential_V" in conditions:  # then the current that stands there was nobody's choice
+    if "overpotential_V" in conditions:  # the current is then a filled-in default
         conditions.pop("current_density_mA_cm2", None)
     origins = dict(origins or {})
     for key, value in (overrides or {}).items():
@@ -118,6 +119,9 @@ def checked_run(
     except ValidationError as error:
         raise_problems(_problems(error, origin), source)
         raise
+    if run.is_population:
+        raise_problems(upscale_checks(run, origin), source)
+        return run
     raise_problems(cross_checks(run, origin), source)
     return run.with_default_cadence()
 
@@ -125,7 +129,7 @@ def checked_run(
 def run_tables(
     path: Path, overrides: Mapping[str, Any] | None, origins: Mapping[str, str]
 ) -> dict[str, dict]:
-    """Sections of a run file with overrides in place; only that they are sections is checked.
+    """Sections of a run file with overrides applied; their content is not checked.
 
     Parameters
     ----------
@@ -155,12 +159,14 @@ def _sections(tables: dict, source: str) -> dict[str, dict]:
             section = isinstance(table, dict)
             what = f"section [{name}]" if section else f"key {name!r} outside a section"
             advice = f"{catalogue.nearest(name, SECTIONS)}Sections: {listed}."
-            if not section and (home := _home(name)):
-                advice = f"Put it below [{home}]."
+            if not section and (owner := _section_of(name)):
+                advice = f"Put it below [{owner}]."
             problems.append(Problem(f"{what} in {source} is not known", advice))
         elif not isinstance(table, dict):
-            said = f"{name!r} in {source} must be a section, not {kind(table)}"
-            problems.append(Problem(said, f"Write [{name}] on a line of its own, its keys below."))
+            message = f"{name!r} in {source} must be a section, not {kind(table)}"
+            problems.append(
+                Problem(message, f"Write [{name}] on a line of its own, its keys below.")
+            )
     raise_problems(problems, source)
     return {name: dict(table) for name, table in tables.items()}
 
@@ -171,20 +177,20 @@ def _fields(section: str) -> dict:
     return getattr(model, "model_fields", {})
 
 
-def _home(key: str) -> str:
+def _section_of(key: str) -> str:
     """Section a key belongs to, empty where there is none."""
     return next((section for section in SECTIONS if key in _fields(section)), "")
 
 
 def _resolve_paths(tables: dict, folder: Path) -> None:
-    """Paths in a run file are those seen from its own folder, where that file exists."""
+    """Resolve paths in a run file relative to its own folder, where that file exists."""
     system, interface = tables.get("system", {}), tables.get("interface", {})
-    holders = [(system, "params"), (system, "lattice"), (interface, "mask")]
+    references = [(system, "params"), (system, "lattice"), (interface, "mask")]
     listed = interface.get("chemistry")
     for item in listed if isinstance(listed, list) else ():
         if isinstance(item, dict):
-            holders.append((item, "params"))
-    for table, key in holders:
+            references.append((item, "params"))
+    for table, key in references:
         value = table.get(key)
         is_path = isinstance(value, str) and (value.endswith(".toml") or key == "mask")
         if is_path and (folder / value).is_file():
@@ -192,11 +198,11 @@ def _resolve_paths(tables: dict, folder: Path) -> None:
 
 
 def _apply(tables: dict, key: Any, value: Any, origin: str) -> None:
-    """Put one override into the sections."""
+    """Apply one override to the sections."""
     parts = key.split(".") if isinstance(key, str) else []
     if len(parts) != 2 or not all(parts):
-        home = _home(parts[0]) if len(parts) == 1 else ""
-        hint = f"Did you mean {home}.{parts[0]}? " if home else ""
+        section = _section_of(parts[0]) if len(parts) == 1 else ""
+        hint = f"Did you mean {section}.{parts[0]}? " if section else ""
         raise InputError(
             f"{key!r} in {origin} does not name a section and a key",
             advice=f"{hint}Write section.key, for example conditions.temperature_K.",
@@ -214,7 +220,7 @@ def _apply(tables: dict, key: Any, value: Any, origin: str) -> None:
 
 
 def _problems(error: ValidationError, origin: Origin) -> list[Problem]:
-    """Plain sentences for what pydantic found in a run file."""
+    """Messages for the errors that pydantic found in a run file."""
 
     def where(location: tuple) -> str:
         return origin.where(*location[:2])

@@ -1,4 +1,4 @@
-"""A run file as checked data: its sections, and where each value came from."""
+"""A run file as checked data: its sections, and the origin of each value."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr
 
+from kmc.common.conditions import has_current
 from kmc.common.validation import INFINITE, Checked, Number, show
 from kmc.initial.chemistry_map import chemistry_sets
 from kmc.model.parameters import ParameterSet, load_parameters
@@ -23,10 +24,11 @@ from kmc.runfile.sections import (
     Stop,
     System,
 )
+from kmc.runfile.upscale_section import Upscale, without_box
 
 
 class Origin:
-    """Where each value of a run came from, for messages."""
+    """Origin of each value of a run, for messages."""
 
     def __init__(self, source: str, overrides: Mapping[str, str] | None = None):
         self.source = source
@@ -44,7 +46,7 @@ class Origin:
 
 
 def given_keys(section: Checked, prefixes: str | tuple[str, ...] = "") -> list[str]:
-    """Keys of a section that begin so and have a value."""
+    """Keys of a section that begin with a prefix and have a value."""
     return [
         key
         for key in type(section).model_fields
@@ -71,6 +73,7 @@ class RunFile(Checked):
     rest: Rest = Field(default_factory=Rest)
     output: Output = Field(default_factory=Output)
     random: Random = Field(default_factory=Random)
+    upscale: Upscale = Field(default_factory=Upscale)
     parameters: dict[str, Number] = Field(default_factory=dict)
     _name: str = PrivateAttr("run")
     _text: str = PrivateAttr("")
@@ -83,7 +86,7 @@ class RunFile(Checked):
 
     @property
     def text(self) -> str:
-        """The run file as it was written, without overrides."""
+        """Text of the run file, without overrides."""
         return self._text
 
     @property
@@ -104,7 +107,7 @@ class RunFile(Checked):
             every = getattr(self.output, f"{what}_every_{unit}")
             if every is not None:
                 return Cadence(every, unit)
-        raise AssertionError(f"no cadence for {what}")  # the validator fills it in
+        raise AssertionError(f"no cadence for {what}")  # `with_default_cadence` sets one
 
     def parameter_set(self) -> ParameterSet:
         """The parameter set of the run, with its overrides."""
@@ -112,7 +115,16 @@ class RunFile(Checked):
 
     def resolved(self) -> dict[str, dict[str, Any]]:
         """All sections with their defaults, as plain JSON-able data; infinity is ``"inf"``."""
-        return _plain(self.model_dump(mode="python"))
+        tables = self.model_dump(mode="python")
+        if self.is_population:
+            return _plain(without_box(tables))
+        del tables["upscale"]
+        return _plain(tables)
+
+    @property
+    def is_population(self) -> bool:
+        """Whether this is a run of a population of voids (`kmc upscale`), not of a box."""
+        return "upscale" in self.model_fields_set
 
     def chemistry_sets(
         self, shown: Callable[[str, Any], str] | None = None
@@ -137,8 +149,7 @@ class RunFile(Checked):
     @property
     def has_current(self) -> bool:
         """Whether charge passes: a current is given, or a voltage is held."""
-        conditions = self.conditions
-        return conditions.current_density_mA_cm2 > 0 or conditions.overpotential_V is not None
+        return has_current(dict(self.conditions))
 
 
 SECTIONS = tuple(RunFile.model_fields)
@@ -162,7 +173,7 @@ def _may_be_infinite(section: str, key: str) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON knows it: lists for tuples, the text "inf" for infinity."""
+    """A value as JSON: lists for tuples, the text "inf" for infinity."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

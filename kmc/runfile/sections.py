@@ -1,6 +1,6 @@
 """The sections of a run file: their keys, defaults, ranges and meaning.
 
-`kmc init`, the error messages and the documentation all take their text from here.
+`kmc init`, the error messages and the documentation take their texts from here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MG_SOLUBILITY = 0.7  # atomic fraction, S4 (10.1038/s41467-025-59567-8)
 
 
 class Cadence(NamedTuple):
-    """How often something is recorded: `every` so many of `unit`."""
+    """Interval between two records: `every`, in units of `unit`."""
 
     every: float
     unit: Literal["monolayers", "events", "s"]
@@ -63,7 +63,8 @@ def _size(value: Any) -> tuple[int, int, int]:
         raise refuse(f"has too few cells in plane: {min(value[:2])}")
     if value[2] < MIN_LAYERS:
         raise refuse(f"has too few layers: {value[2]}")
-    return tuple(int(item) for item in value)
+    nx, ny, layers = (int(item) for item in value)
+    return nx, ny, layers
 
 
 _PATCH = ("x_nm", "y_nm", "radius_nm")
@@ -75,7 +76,7 @@ def _coverage(value: Any) -> float | str:
         return value
     number, problem = number_of(value)
     if isinstance(value, str):
-        raise refuse("is neither a number nor the word 'equilibrium'")
+        raise refuse("is neither a number nor 'equilibrium'")
     if problem:
         raise refuse(problem)
     if not 0 <= number <= 1:
@@ -90,7 +91,7 @@ def _flag(value: Any) -> bool:
 
 
 class System(Checked):
-    """What is simulated: metal, lattice, size and composition at the start."""
+    """Metal, lattice, size and initial composition."""
 
     params: str = _key("li_li2s", "parameter set: a shipped name or the path of a parameter file")
     lattice: str = _key("bcc_100", "lattice and its face on the electrolyte: name or path")
@@ -114,7 +115,7 @@ class System(Checked):
     )
     mg_coverage_L1: Annotated[float | str | None, BeforeValidator(_coverage)] = _key(
         None,
-        "share of L1 that is Mg at the start; without it L1 is as random as the rest",
+        "initial share of Mg in L1; without it L1 is as random as the rest",
         example=0.6,
         allowed='from 0 to 1, or "equilibrium"',
     )
@@ -124,7 +125,7 @@ class System(Checked):
 
 
 class Interface(Checked):
-    """What the interface is like at the start: flaws, and patches of other chemistries."""
+    """Initial state of the interface: flaws, and patches of other chemistries."""
 
     patch_density_per_um2: Number | None = _key(
         None,
@@ -208,7 +209,7 @@ class Conditions(Checked):
     )
     overpotential_V: Number | None = _key(
         None,
-        "held instead of a current: the strip rate follows from the interface",
+        "held instead of a current: atoms are stripped and plated at the rates of their sites",
         example=0.02,
         gt=0,
         le=1,
@@ -228,6 +229,27 @@ class Conditions(Checked):
         ge=0,
         le=1,
     )
+    contact_pattern_um: Number | None = _key(
+        None,
+        "edge of the square of the cell whose contacts the box stands for: scales constriction and "
+        "rims; without it they are those of the box as it is, a few nanometres",
+        example=6.0,
+        gt=0,
+        le=1e6,
+    )
+    series_resistance_ohm_cm2: Number = _key(
+        0.0,
+        "in series with the interface: thickness of the electrolyte over its conductivity, the "
+        "other electrode",
+        ge=0,
+        le=1e9,
+    )
+    exchange: Annotated[bool, BeforeValidator(_flag)] = _key(
+        False,
+        "at a given current, also strip and plate what oxidation and reduction exchange beyond it, "
+        "in pairs; a held voltage always does",
+        allowed="true or false",
+    )
 
     def model_post_init(self, context: Any) -> None:
         """Without a current of its own, a run at a held voltage has none."""
@@ -241,28 +263,46 @@ class Conditions(Checked):
 
 
 class Acceleration(Checked):
-    """How the time-scale gap is bridged: a ratio or a floor; without either the rates are exact."""
+    """Barrier raising by a ratio or to a lowest barrier; without either the rates are exact."""
 
     max_hops_per_strip_per_site: Number | None = _key(
         None,
-        "rate of the fastest hop over the strip rate of one interface site; "
-        "faster hops are slowed down to it, equilibrium stays exact",
+        "rate of the fastest hop over the strip rate of one interface site; faster hops are "
+        "slowed down to it, those of lone vacancies in the metal less; equilibrium stays exact",
         example=1e5,
         gt=0,
     )
     saddle_floor_eV: Number | None = _key(
-        None, "lowest barrier of any hop and its reverse", example=0.25, ge=0, le=10
+        None,
+        "lowest barrier of any hop and its reverse, but for lone vacancies in the metal",
+        example=0.25,
+        ge=0,
+        le=10,
+    )
+    box_resistance_share: Number = _key(
+        0.2,
+        "lone vacancies in the metal are slowed only so far that the box keeps this share of the "
+        "resistance L/D_v between interface and sink",
+        gt=0,
+        le=0.9,
+        reason="the reservoir makes up the rest",
+    )
+    mg_exchange: Annotated[bool, BeforeValidator(_flag)] = _key(
+        False,
+        "Mg moves in the metal at its true rate, by exchange with Li beside it, instead of waiting "
+        "for slowed vacancies",
+        allowed="true or false",
     )
     superbasins: Annotated[bool, BeforeValidator(_flag)] = _key(
         False,
-        "draw the whole walk of a vacancy that is alone in the box at once, exactly; pays where "
-        "the interface stays flat (pure Li, bcc_100)",
+        "draw the walk of the only vacancy of the box in one step, exactly; useful where the "
+        "interface stays flat (pure Li, bcc_100)",
         allowed="true or false",
     )
 
 
 class Stop(Checked):
-    """When the run ends: whichever comes first. At least one key."""
+    """End of the run: whichever comes first. At least one key."""
 
     capacity_monolayers: Number | None = _key(
         None, "charge passed, in monolayers of the interface", example=2.0, gt=0
@@ -292,7 +332,7 @@ class Stop(Checked):
 
 
 class Rest(Checked):
-    """After the first stop the current can be switched off and the run go on: give time or events.
+    """After the first stop the run can continue without current: give time or events.
 
     Without either, the run ends at its first stop.
     """
@@ -316,21 +356,22 @@ class Rest(Checked):
 
     @property
     def wanted(self) -> bool:
-        """Whether there is a rest at all."""
+        """Whether the run has a rest."""
         return self.time_s is not None or self.events is not None
 
     def cadence(self, what: Literal["sample", "frame"]) -> Cadence:
-        """How often a sample or a frame is recorded in the rest."""
+        """Interval of samples or of frames in the rest."""
         every_s, parts = getattr(self, f"{what}_every_s"), {"sample": 100, "frame": 10}[what]
         if every_s is not None:
             return Cadence(every_s, "s")
         if self.time_s is not None:
             return Cadence(self.time_s / parts, "s")
+        assert self.events is not None, "a run without a rest has no cadence of one"
         return Cadence(max(1, self.events // parts), "events")
 
 
 class Output(Checked):
-    """How often a row of numbers (sample) and the whole box (frame) are recorded: one key each."""
+    """Intervals of samples (a row of numbers) and frames (every site of the box): one key each."""
 
     sample_every_monolayers: Number | None = _key(
         None,

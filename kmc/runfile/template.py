@@ -1,15 +1,17 @@
-"""The commented run file that `kmc init` writes, made from the sections themselves."""
+"""The commented run file of `kmc init`, generated from the sections."""
 
 from __future__ import annotations
 
 import textwrap
+from typing import cast
 
 from kmc.common.units import DIMENSIONLESS, unit_of
 from kmc.common.validation import allowed_range, toml_value
 from kmc.runfile.load import RunFile
+from kmc.runfile.sections import Checked
 
 _HEAD = """\
-# A run of kmc. Every key is here with [unit; range] and its default; a key behind a # is off.
+# A run of kmc. Every key is here with [unit; range] and its default; keys after a # are not set.
 # Remove what you do not need: an absent key has its default.
 #
 #     kmc run {name}
@@ -21,8 +23,8 @@ _PARAMETERS = """\
 [parameters]
 # second_shell_ratio = 0.4
 """
-# Switched on, so that the template runs as it stands and does not take hours.
-_SWITCHED_ON = {
+# Set in the template, so that it runs unchanged and within minutes.
+_SET = {
     ("acceleration", "max_hops_per_strip_per_site"),
     ("stop", "capacity_monolayers"),
 }
@@ -30,22 +32,22 @@ _WIDTH = 98
 
 
 def template(name: str = "run.toml") -> str:
-    """A run file with every key, its unit, default and range, itself loadable.
+    """A valid run file with every key, its unit, default and range.
 
     Parameters
     ----------
     name : str
-        File name for the example at its head.
+        File name in the example at its head.
     """
     blocks = [
-        _section(section, field.annotation)
+        _section(section, cast(type[Checked], field.annotation))
         for section, field in RunFile.model_fields.items()
-        if section != "parameters"
+        if section not in ("parameters", "upscale")  # a population has a file of its own
     ]
     return _HEAD.format(name=name) + "\n".join(blocks) + "\n" + _PARAMETERS
 
 
-def _section(section: str, model: type) -> str:
+def _section(section: str, model: type[Checked]) -> str:
     summary = (model.__doc__ or "").strip().splitlines()[0]
     lines = [*_comment(summary), f"[{section}]"]
     for key, field in model.model_fields.items():
@@ -53,10 +55,12 @@ def _section(section: str, model: type) -> str:
         facts = [unit_of(key)] if unit_of(key) != DIMENSIONLESS else []
         facts += [limits] if (limits := allowed_range(field)) else []
         facts += ["no default"] if optional else []
+        assert field.description
         text = f"{field.description[0].upper()}{field.description[1:]}"
         lines += _comment(f"{text} [{'; '.join(facts)}]" if facts else text)
-        value = toml_value(field.examples[0] if optional else field.default)
-        off = "# " if optional and (section, key) not in _SWITCHED_ON else ""
+        example = field.examples[0] if field.examples else None
+        value = toml_value(example if optional else field.default)
+        off = "# " if optional and (section, key) not in _SET else ""
         lines += [f"{off}{key} = {value}", ""]
     return "\n".join(lines)
 

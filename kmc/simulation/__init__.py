@@ -1,2 +1,2 @@
-"""Running: the engine around the kernels, the phases of a run, when it stops, how it is resumed.
+"""Running: the engine around the kernels, the phases of a run, its stops, and how it is resumed.
 Imports `common`, `kernels`, `model`, `initial`, `runfile` and `trajectory`."""

@@ -1,7 +1,7 @@
-"""What an event costs: the short set of `kmc bench`, and the pieces of the scripts in benchmarks/.
+"""Cost of an event: the cases of `kmc bench`, and functions for the scripts in benchmarks/.
 
 Bulk cases are the plain lattice gas at kT = E0/2 = pair_bond/2, half the bond energy: random
-vacancies that cluster as they go, the job that other codes were measured on.
+vacancies that cluster during the run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Result:
     ns_per_event, ns_lowest, ns_highest : float
         Median and range over the repeats, after compilation, one core.
     attempts_per_event, refreshes_per_event : float
-        Work that does not depend on the machine: draws, and vacancies whose rates were recomputed.
+        Work independent of the machine: draws, and vacancies whose rates were recomputed.
     """
 
     name: str
@@ -86,16 +86,18 @@ def measure(
     Parameters
     ----------
     make : callable
-        Engine for a seed. The first is thrown away after a few events: it pays for compilation.
+        Engine for a seed. The first is discarded after a few events, which compile the loop.
     """
     make(0).advance(events=10)
-    costs, engine = [], None
+    costs: list[float] = []
+    engine: Engine | None = None
     for seed in range(1, repeats + 1):
-        engine = None  # the box before goes first: two of 16 million sites need not fit
+        engine = None  # frees the previous box: two of 16 million sites may not fit
         engine = make(seed)
         start = time.perf_counter()
         engine.advance(events=events)
         costs.append((time.perf_counter() - start) / max(1, engine.count(tables.EVENTS)) * 1e9)
+    assert engine is not None
     done = max(1, engine.count(tables.EVENTS))
     return Result(
         name=name,

@@ -1,4 +1,4 @@
-"""A running configuration: kernel state, generator and what can be read off them."""
+"""The engine: kernel state, random generator, and the quantities computed from them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ from functools import cached_property
 
 import numpy as np
 
-from kmc.common.units import MICRO_eV
+from kmc.common.units import A_per_nm, MICRO_eV
 from kmc.errors import KmcError
 from kmc.kernels import loop, selection, tables
 from kmc.model import electrochemistry, processes, rate_tables
-from kmc.model.constriction import Spreading
+from kmc.model.constriction import Rim, Spreading
 from kmc.model.model import Model
 from kmc.trajectory.schema import HOP_CLASSES, HOP_WAYS
 
 UNLIMITED = sys.maxsize
-_MAGNIFICATION = "contact_magnification"
+_WITHOUT_CURRENT = {
+    "overpotential_V": 0.0,
+    "overpotential_concentration_V": 0.0,
+    "overpotential_charge_transfer_V": 0.0,
+    "overpotential_constriction_V": 0.0,
+    "overpotential_series_V": 0.0,
+    "overpotential_sites_V": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,8 @@ class Engine:
         self.rng = rng
         self.geometry = model.kernel_lattice.geometry()
         self.law = rate_tables.law(model, alloy)
-        self.charge_transfer_V = model.overpotential_V
+        self.interface_V = model.overpotential_V  # held at the interface, in a run at given voltage
+        self.mixing = (1.0, 0, 0.0)  # supersaturation that moves Mg; net absorbed and time then
         self.channels = rate_tables.channels(model)
         walks = model.superbasins and not alloy and log_events == 0
         self.lone = rate_tables.lone_vacancy(model, walks)
@@ -74,7 +82,9 @@ class Engine:
             time_s=np.empty(log_events),
         )
         self.state = rate_tables.new_state(model, occupancy, alloy)
-        self.state.clock[1:] = rng.random(2)  # the loop draws one attempt ahead
+        drawn = slice(tables.PLACE, tables.MEMBER + 1)
+        self.state.clock[drawn] = rng.random(2)  # the loop draws one attempt ahead
+        self.set_mixing(self.mixing)
         loop.prepare(self.geometry, self.law, self.channels, self.state, self.scratch)
 
     def advance(
@@ -86,17 +96,21 @@ class Engine:
         vacant_L1: int = UNLIMITED,
         time_s: float = np.inf,
         pause_time_s: float = np.inf,
+        before_strip: int = UNLIMITED,
     ) -> int:
         """Run until one of these absolute values is reached; returns the kernel's reason.
 
         Parameters
         ----------
         events, strips, attempts, vacant_L1 : int
-            Comes back once a counter has reached the value.
-        time_s : float
-            The clock stops exactly here; the event that would have come later is not drawn.
-        pause_time_s : float
-            Comes back after the first attempt that ends here or later.
+            Returns once a counter has reached the value.
+        time_s, pause_time_s : float
+            The clock stops exactly here, before the event that comes later; with `time_s` the
+            reason is that time is up.
+        before_strip : int
+            Returns when so many atoms have been stripped and the next is about to leave, the
+            clock at that moment. As strips come at random, the state then is that of any moment;
+            right after a strip there is always one vacancy that has not moved yet.
         """
         limits = tables.Limits(
             events=int(events),
@@ -105,6 +119,7 @@ class Engine:
             vacant_L1=int(vacant_L1),
             time_s=float(time_s),
             pause_time_s=float(pause_time_s),
+            before_strip=int(before_strip),
         )
         while True:
             reason = loop.advance(
@@ -123,7 +138,7 @@ class Engine:
             self._grow()
 
     def _grow(self):
-        """Double the room for vacancies."""
+        """Double the capacity of the hop bins."""
         old = self.state.hops.members
         most = selection.POSITION_MASK + 1
         capacity = min(rate_tables.row_length(2 * old.shape[1]), most)
@@ -137,7 +152,7 @@ class Engine:
             members[b, :n] = old[b, :n]
         self.state = self.state._replace(hops=self.state.hops._replace(members=members))
 
-    # --- what can be read off -------------------------------------------------------------------
+    # --- quantities -----------------------------------------------------------------------------
 
     def count(self, counter: int) -> int:
         """Value of a counter of `kernels.tables`."""
@@ -145,7 +160,19 @@ class Engine:
 
     @property
     def time_s(self) -> float:
-        return float(self.state.clock[0])
+        return float(self.state.clock[tables.TIME])
+
+    @property
+    def vacancy_time_s(self) -> float:
+        """Time integral of the number of vacancies, up to now."""
+        clock = self.state.clock
+        since = clock[tables.TIME] - clock[tables.ATTEMPT_TIME]
+        return float(clock[tables.VACANCY_TIME] + since * self.count(tables.VACANCIES))
+
+    @property
+    def strip_is_due(self) -> bool:
+        """Whether the next event is a strip that `before_strip` put off."""
+        return bool(self.state.clock[tables.STRIP_DUE] != 0.0)
 
     @property
     def events(self) -> int:
@@ -159,31 +186,82 @@ class Engine:
         """Species of every site, uint8 of shape (n_sites,)."""
         return rate_tables.occupancy_of(self.model, self.state)
 
-    def set_charge_transfer_V(self, volts: float) -> None:
-        """Hold this charge-transfer overpotential from now on (a run at given voltage only).
+    @property
+    def net_strips(self) -> int:
+        """Atoms stripped less atoms plated."""
+        return self.count(tables.STRIPS) - self.count(tables.PLATES)
+
+    def set_interface_V(self, volts: float) -> None:
+        """Hold this overpotential at the interface from now on (a run at given voltage only).
 
         Raises
         ------
         ValueError
-            The run has a current instead of a voltage, or the voltage is negative.
+            The run has a current instead of a voltage, or this is no voltage.
         """
-        if self.model.overpotential_V is None or volts < 0:
+        if self.model.overpotential_V is None or not np.isfinite(volts):
             raise ValueError(f"cannot hold {volts} V")
-        self.charge_transfer_V = volts
+        self.interface_V = volts
         self.channels = rate_tables.channels(self.model, volts)
+        self.set_mixing(self.mixing)
 
-    def mean_strip_weight(self) -> float:
-        """Σ w_i over the sites of L1: 1 for a flat interface of pure Li."""
-        weights = loop.sum_of_strip_weights(self.geometry, self.law, self.state, self.scratch)
-        return weights / self.model.lattice.sites_per_layer
+    def set_mixing(self, mixing: tuple[float, int, float]) -> None:
+        """Let Mg exchange with Li as vacancies of this supersaturation would make it."""
+        supersaturation, absorbed, time_s = mixing
+        self.mixing = (float(supersaturation), int(absorbed), float(time_s))
+        rate_Hz = self.model.mg_exchange_rate_Hz * supersaturation
+        if isinstance(self.law, tables.OneSpecies):
+            rate_Hz = 0.0
+        self.channels = self.channels._replace(mg_exchange=rate_Hz / self.model.unit_Hz)
+
+    def update_mixing(self) -> None:
+        """Take the supersaturation from what the reservoir has absorbed since the last call.
+
+        In the steady state the net rate of absorption is k' c_eq (S − 1) for each site of the top
+        layer; the box between it and L3 has its share of the resistance.
+        """
+        model = self.model
+        if not model.mg_exchange or model.absorption_rate_Hz == 0.0:
+            return
+        _, absorbed, time_s = self.mixing
+        now = self.count(tables.ABSORBED) - self.count(tables.EMITTED)
+        if self.time_s <= time_s:
+            return
+        per_s = (now - absorbed) / (self.time_s - time_s) / model.lattice.sites_per_layer
+        excess = per_s / model.emission_rate_per_site_Hz / (1.0 - model.box_share)
+        self.set_mixing((max(0.0, 1.0 + excess), now, self.time_s))
+
+    def mg_sites(self) -> np.ndarray:
+        """Sites of the Mg atoms in the order of the kernel's list, if it keeps one."""
+        mg = self.state.mg
+        listed = mg.sites[: mg.length[0]].astype(np.int64)
+        return self.model.kernel_lattice.lattice_sites(listed)
+
+    def exchange_rates_Hz(self) -> tuple[float, float]:
+        """Rates of oxidation and of reduction of the whole box at η = 0, site by site, 1/s."""
+        strips, plates = loop.sums_of_weights(self.geometry, self.law, self.state, self.scratch)
+        per_strip, per_plate = self.model.charge_transfer_rates_Hz(0.0)
+        return strips * per_strip, plates * per_plate
+
+    def vacancy_activity(self) -> float:
+        """Isolated vacancies in L1 and L2 over those of equilibrium, in the recent past.
+
+        Where the metal is in equilibrium at vacancy activity S, a site among atoms is vacant
+        S exp(−(B − B_k)/kT) times as often as it holds Li. Both numbers are summed over the strips
+        of the last 0.1 monolayers (with exponential forgetting).
+        """
+        return float(electrochemistry.vacancy_activity(*self.state.activity))
 
     def rest(self) -> None:
         """Switch the current off; everything else goes on as before."""
         self.resting = True
-        self.channels = self.channels._replace(strip=0.0, strip_per_weight=0.0)
+        self.state.clock[tables.STRIP_DUE] = 0.0
+        self.channels = self.channels._replace(
+            strip=0.0, strip_per_weight=0.0, plate_per_weight=0.0, exchange=0.0
+        )
 
     def split_voltage(self) -> None:
-        """Leave to charge transfer what the electrolyte leaves of the voltage that is held.
+        """Leave to the interface what electrolyte and series resistance leave of the voltage held.
 
         What drops there follows from the contact of this moment and stays until the next call.
         Nothing happens in a run at given current, nor without any contact: what is electroactive
@@ -192,13 +270,14 @@ class Engine:
         model = self.model
         if model.overpotential_V is None or self.resting or not self.contact().any():
             return
-        self.set_charge_transfer_V(
-            electrochemistry.charge_transfer_part_V(
+        resistance = self.spreading_resistance_ohm_cm2() + model.series_resistance_ohm_cm2
+        self.set_interface_V(
+            electrochemistry.interface_part_V(
                 model.overpotential_V,
-                model.parameters.value("exchange_current_density_mA_cm2"),
-                self.mean_strip_weight(),
-                self.spreading_resistance_ohm_cm2(),
+                *self.exchange_rates_Hz(),
+                electrochemistry.drop_V(self._current_density_mA_cm2(1.0), resistance),
                 model.temperature_K,
+                model.alpha,
             )
         )
 
@@ -216,48 +295,92 @@ class Engine:
 
         0 for a parameter set that says nothing of the electrolyte's conductivity.
         """
-        values = self.model.parameters
-        if not (values.has("electrolyte_conductivity_mS_cm") and values.has(_MAGNIFICATION)):
+        conductivity = self.model.conductivity_mS_cm
+        if conductivity is None:
             return 0.0
-        activation_eV = 0.0
-        if values.has("electrolyte_activation_eV"):
-            activation_eV = values.value("electrolyte_activation_eV")
-        conductivity = electrochemistry.conductivity_mS_cm(
-            values.value("electrolyte_conductivity_mS_cm"), activation_eV, self.model.temperature_K
-        )
-        length_A = self._spreading.length_A(self.contact()) * values.value(_MAGNIFICATION)
+        length_A = self._spreading.length_A(self.contact()) * self.model.pattern_scale
         return electrochemistry.spreading_resistance_ohm_cm2(length_A, conductivity)
 
-    def constriction_V(self) -> float:
-        """Overpotential of that resistance, V."""
-        current = self.current_density_mA_cm2()
-        if not self.model.has_interface or current == 0.0:
-            return 0.0
-        return electrochemistry.constriction_V(current, self.spreading_resistance_ohm_cm2())
+    @cached_property
+    def _rim(self) -> Rim:
+        return Rim(self.model.lattice)
 
-    def charge_transfer_overpotential_V(self) -> float:
-        """Charge-transfer overpotential of the present interface, V."""
+    def rim_per_A(self) -> float:
+        """Length of the rims of the contact per area of the box, 1/Å."""
+        return self._rim.length_per_area_per_A(self.contact())
+
+    def _current_density_mA_cm2(self, rate_Hz: float) -> float:
+        """Current density of so many atoms a second from the whole box."""
+        return rate_Hz / electrochemistry.strip_rate_Hz(1.0, self.model.interface_area_A2)
+
+    def interface_overpotential_V(self) -> float:
+        """η at which the sites of this moment pass the current: Σ (r_ox − r_red) = j A/e."""
         model = self.model
         if self.resting or not model.has_interface:
             return 0.0
-        if self.charge_transfer_V is not None:
-            return self.charge_transfer_V
-        return electrochemistry.overpotential_V(
-            model.current_density_mA_cm2,
-            model.parameters.value("exchange_current_density_mA_cm2"),
-            self.mean_strip_weight(),
-            model.temperature_K,
+        if self.interface_V is not None:
+            return self.interface_V
+        return electrochemistry.net_rate_overpotential_V(
+            model.strip_rate_Hz, *self.exchange_rates_Hz(), model.temperature_K, model.alpha
         )
 
     def current_density_mA_cm2(self) -> float:
         """Current density of this moment: the one given, or what the voltage held drives."""
         if self.resting:
             return 0.0
-        if self.charge_transfer_V is None:
+        if self.interface_V is None:
             return self.model.current_density_mA_cm2
-        return self.model.current_density_at_mA_cm2(
-            self.charge_transfer_V, self.mean_strip_weight()
+        oxidation, reduction = self.exchange_rates_Hz()
+        forward, backward = electrochemistry.charge_transfer_factors(
+            self.interface_V, self.model.temperature_K, self.model.alpha
         )
+        return self._current_density_mA_cm2(oxidation * forward - reduction * backward)
+
+    def overpotentials(self) -> dict[str, float]:
+        """Columns of a sample: the overpotential and its terms, V.
+
+        The terms are those of an area of which a share is in contact. At a held voltage charge
+        transfer is what the other terms leave of it.
+        """
+        model = self.model
+        current = self.current_density_mA_cm2()
+        idle = self.interface_V is None and current == 0.0
+        if self.resting or idle or not model.has_interface:
+            return dict(_WITHOUT_CURRENT)
+        temperature_K, contact = model.temperature_K, self.contact_fraction()
+        concentration = electrochemistry.concentration_overpotential_V(
+            self.vacancy_activity(), temperature_K
+        )
+        resistance = self.spreading_resistance_ohm_cm2()
+        constriction = electrochemistry.drop_V(current, resistance)
+        series = electrochemistry.drop_V(current, model.series_resistance_ohm_cm2)
+        sites = self.interface_overpotential_V()
+        if model.overpotential_V is not None:
+            total = model.overpotential_V
+            charge_transfer = total - concentration - constriction - series
+        else:
+            charge_transfer = electrochemistry.charge_transfer_overpotential_V(
+                current,
+                model.exchange_current_density_mA_cm2,
+                model.effective_area(contact, self.rim_per_A()) if np.isfinite(sites) else 0.0,
+                temperature_K,
+                model.alpha,
+            )
+            total = concentration + charge_transfer + constriction + series
+        return {
+            "overpotential_V": total,
+            "overpotential_concentration_V": concentration,
+            "overpotential_charge_transfer_V": charge_transfer,
+            "overpotential_constriction_V": constriction,
+            "overpotential_series_V": series,
+            "overpotential_sites_V": sites,
+        }
+
+    def contact_fraction(self) -> float:
+        """Share of L1 that holds metal; NaN without interface."""
+        if not self.model.has_interface:
+            return float("nan")
+        return 1.0 - self.count(tables.VACANT_L1) / self.model.lattice.sites_per_layer
 
     def local_stress_MPa(self) -> float:
         """Stress that the remaining contact bears: stack pressure over contact, up to the limit."""
@@ -267,36 +390,50 @@ class Engine:
         """One row of `/samples`."""
         model, count = self.model, self.count
         n_L1 = model.lattice.sites_per_layer
-        vacant, mg = count(tables.VACANT_L1), count(tables.MG_L1)
-        strips = count(tables.STRIPS)
-        contact = 1.0 - vacant / n_L1 if model.has_interface else np.nan
-        charge_transfer_V, constriction_V = (
-            self.charge_transfer_overpotential_V(),
-            self.constriction_V(),
-        )
+        mg = count(tables.MG_L1)
+        strips, contact = self.net_strips, self.contact_fraction()
         return {
             "events": count(tables.EVENTS),
             **{process.column: count(process.counter) for process in processes.PROCESSES},
             "vacancies": count(tables.VACANCIES),
+            "vacancy_time_s": self.vacancy_time_s,
             "time_s": self.time_s,
             "capacity_mAh_cm2": electrochemistry.capacity_mAh_cm2(strips, model.interface_area_A2),
             "capacity_monolayers": strips / n_L1,
             "contact_fraction": contact,
             "contact_fraction_Li": contact - mg / n_L1,
-            "overpotential_V": charge_transfer_V + constriction_V,
-            "overpotential_charge_transfer_V": charge_transfer_V,
-            "overpotential_constriction_V": constriction_V,
+            **self.overpotentials(),
             "current_density_mA_cm2": self.current_density_mA_cm2(),
             "local_stress_MPa": self.local_stress_MPa(),
             "phase": int(self.resting),
             "energy_eV": self.energy_ueV / MICRO_eV,
             **{process.column_Mg: count(process.counter_Mg) for process in processes.WITH_MG},
             **self._hops_by_class(),
+            **self._interface(),
+        }
+
+    def _interface(self) -> dict[str, float]:
+        """Columns of what the terms of the overpotential follow from."""
+        if not self.model.has_interface:
+            return {
+                "vacancy_activity": 1.0,
+                "vacancies_seen": 0.0,
+                "vacancies_expected": 0.0,
+                "strip_weight": np.nan,
+                "rim_per_nm": np.nan,
+            }
+        strips, _ = loop.sums_of_weights(self.geometry, self.law, self.state, self.scratch)
+        return {
+            "vacancy_activity": self.vacancy_activity(),
+            "vacancies_seen": float(self.state.activity[tables.SEEN]),
+            "vacancies_expected": float(self.state.activity[tables.EXPECTED]),
+            "strip_weight": strips / self.model.lattice.sites_per_layer,
+            "rim_per_nm": self.rim_per_A() * A_per_nm,
         }
 
     def _hops_by_class(self) -> dict[str, int]:
         """Columns of the hops of each class: all of them, and those that change the layer."""
-        by_way = self.state.counters[tables.HOPS_BY_WAY : tables.N_COUNTERS].reshape(
+        by_way = self.state.counters[tables.HOPS_BY_WAY : tables.HOPS_END].reshape(
             tables.N_KINDS, tables.N_WAYS
         )
         columns = {}
@@ -326,25 +463,14 @@ class Engine:
             self.law,
             self.channels,
             self.state.site_state,
-            self.model.kernel_lattice.kernel_site(site),
+            self.model.kernel_lattice.kernel_sites(np.array([site]))[0],
             rates,
         )
         return rates * self.channels.unit_Hz
 
-    def kernel_sites(self, sites: np.ndarray) -> np.ndarray:
-        """Numbers that sites of the lattice have in the kernels."""
-        layer, column = np.divmod(sites, self.geometry.sites_per_layer)
-        return column * self.geometry.height + self.geometry.walls + layer
-
-    def lattice_sites(self, members: np.ndarray) -> np.ndarray:
-        """The reverse of `kernel_sites`."""
-        column, height = np.divmod(members, self.geometry.height)
-        return (height - self.geometry.walls) * self.geometry.sites_per_layer + column
-
     def bin_members(self, which: str = "hops") -> dict[int, np.ndarray]:
-        """Sites of every occupied bin in their present order; `which` is "hops" or "strips"."""
-        bins, geometry = getattr(self.state, which), self.geometry
+        """Sites of every occupied bin in their order; `which` is "hops", "strips" or "plates"."""
+        bins, lattice = getattr(self.state, which), self.model.kernel_lattice
         members = {int(b): bins.members[b, : bins.count[b]] for b in np.flatnonzero(bins.count)}
-        if which == "strips":
-            return {b: (m & 1) * geometry.sites_per_layer + (m >> 1) for b, m in members.items()}
-        return {b: self.lattice_sites(m) for b, m in members.items()}
+        sites = lattice.lattice_sites if which == "hops" else lattice.strip_sites
+        return {b: sites(m) for b, m in members.items()}

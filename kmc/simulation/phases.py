@@ -1,6 +1,6 @@
-"""The parts of a run, one after the other: each has its current, its stops and its cadence.
+"""Phases of a run: each has its current, its stops and its cadence.
 
-A run strips until the first stop of its file, and may rest after that.
+A run strips until the first stop of its file, and may rest without current after it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STRIP, REST = 0, 1
 
 @dataclass(frozen=True)
 class Beginning:
-    """Where a phase began, in numbers that a checkpoint can hold.
+    """Start of a phase, as stored in checkpoints.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Beginning:
 
 
 class Phase:
-    """What one part of a run is watched for.
+    """Stops and records of one phase of a run.
 
     Attributes
     ----------
@@ -67,13 +67,13 @@ class Phase:
             engine.rest()
 
     def next(self, engine: Engine, reason: str) -> Beginning | None:
-        """What follows when this phase has ended for a reason; None where the run is over."""
+        """The next phase after this one has ended for a reason; None at the end of the run."""
         if self.beginning.phase == STRIP and self._run.rest.wanted:
             return Beginning(REST, engine.time_s, engine.events, reason)
         return None
 
     def ending(self, reason: str, engine: Engine) -> str:
-        """Why the run ended, in words for its file."""
+        """Stop reason of a run that ends in this phase."""
         if self.beginning.phase == STRIP:
             return reason
         rested_s = engine.time_s - self.beginning.time_s

@@ -1,4 +1,4 @@
-"""Goes on with a run from its trajectory: after an interruption or a kill, or beyond its end."""
+"""Continues a run from its trajectory: after an interruption or a kill, or beyond its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
 from kmc.kernels import tables
 from kmc.runfile.load import RunFile, restored_run
-from kmc.runfile.sections import Rest, Stop
+from kmc.runfile.sections import Checked, Rest, Stop
 from kmc.simulation.phases import REST
 from kmc.simulation.run import Interruption, Simulation
 from kmc.trajectory import schema
@@ -22,32 +22,31 @@ from kmc.trajectory.checkpoint import Table, checkpoint_of, reopen
 from kmc.trajectory.reader import Trajectory, load
 
 _ENDED_BY_THE_CLOCK = "wall_time_s"
-_ENDS = {"stop": Stop, "rest": Rest}
+_ENDS: dict[str, type[Checked]] = {"stop": Stop, "rest": Rest}
 _KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.model_fields]
 
 
 def resume(
     path: str | Path, *, progress: bool | Progress = True, check_every: int | None = None
 ) -> Trajectory:
-    """Go on with a run that was interrupted, killed, or ended by its wall_time_s.
+    """Continue a run that was interrupted, killed, or ended by its wall_time_s.
 
-    The trajectory becomes the one that an undisturbed run would have written, to the last byte of
-    every dataset.
+    The trajectory becomes that of an uninterrupted run, byte for byte in every dataset.
 
     Parameters
     ----------
     path : str or Path
         The trajectory; it is continued in place.
     progress : bool or Progress
-        Show progress on stderr, or tell it to this object.
+        Show progress on stderr, or pass it to this object.
     check_every : int, optional
-        Every so many events, rebuild everything from scratch and compare.
+        Interval in events at which the state is compared with one rebuilt from scratch.
 
     Raises
     ------
     InputError
         The file cannot be read or written, the run is finished or still going on, or its
-        parameters are not those of that time any more.
+        parameters have changed.
     """
 
     def check(trajectory: Trajectory, simulation: Simulation) -> None:
@@ -55,10 +54,10 @@ def resume(
         if trajectory.finished and not by_the_clock:
             raise InputError(
                 f"{path} is finished: {trajectory.stop_reason}",
-                advice="To go on beyond that: kmc extend FILE --set stop.KEY=VALUE.",
+                advice="To continue beyond that: kmc extend FILE --set stop.KEY=VALUE.",
             )
 
-    return _go_on(Path(path), {}, {}, check, progress, check_every)
+    return _continue(Path(path), {}, {}, check, progress, check_every)
 
 
 def extend(
@@ -69,11 +68,10 @@ def extend(
     progress: bool = True,
     check_every: int | None = None,
 ) -> Trajectory:
-    """Go on with a run to another end.
+    """Continue a run to another end.
 
     The trajectory becomes the one that a run with the new ``[stop]`` and ``[rest]`` from the
-    beginning would have written. (Where the old end was a time_s, it is as good a trajectory, with
-    other random numbers.)
+    beginning would have written.
 
     Parameters
     ----------
@@ -82,21 +80,21 @@ def extend(
     overrides : mapping
         ``{"stop.key": value}`` or ``{"rest.key": value}``; None removes a stop.
     origins : mapping, optional
-        ``"stop.key"`` → where it was typed, for messages.
+        ``"stop.key"`` → its origin, for messages.
     progress, check_every
         As for `resume`.
 
     Raises
     ------
     InputError
-        As for `resume`; also for other sections and for an end that is reached already.
+        As for `resume`; also for keys of other sections and for an end already reached.
     """
     origins = dict(origins or {})
     for key in overrides:
         if str(key).partition(".")[0] not in _ENDS:
             raise InputError(
-                f"{origins.get(key, key)} would change what has been computed already",
-                advice="Only keys of [stop] and [rest] can change in a run that goes on: "
+                f"{origins.get(key, key)} would change what the run has computed already",
+                advice="Only keys of [stop] and [rest] can change in a run that continues: "
                 f"{nearest(str(key), _KEYS)}{', '.join(_KEYS)}.",
             )
 
@@ -111,20 +109,20 @@ def extend(
         if phase.beginning.phase == REST:
             raise InputError(
                 f"{path} rests already: {phase.beginning.before}",
-                advice="Its stripping is over and its rest has its cadence; run it again with "
-                "other [stop] and [rest].",
+                advice="A run cannot be extended during its rest; start it again with other [stop] "
+                "and [rest].",
             )
         reached = phase.rules.reached(tables.PAUSED, simulation.engine)
         if reached and phase.next(simulation.engine, reached) is None:
             raise InputError(
                 f"{path} is there already: {reached}",
-                advice="Give an end that lies beyond what the run has done.",
+                advice="Give an end beyond that.",
             )
 
-    return _go_on(Path(path), overrides, origins, check, progress, check_every)
+    return _continue(Path(path), overrides, origins, check, progress, check_every)
 
 
-def _go_on(path, overrides, origins, check, progress, check_every) -> Trajectory:
+def _continue(path, overrides, origins, check, progress, check_every) -> Trajectory:
     with Interruption() as interruption:
         simulations = []
 
@@ -149,7 +147,7 @@ def _go_on(path, overrides, origins, check, progress, check_every) -> Trajectory
 def _simulation(
     trajectory: Trajectory, run: RunFile, state: Table | None, check_every: int | None
 ) -> Simulation:
-    """The run of a trajectory as it stood at its checkpoint."""
+    """The run of a trajectory in the state of its checkpoint."""
     path = trajectory.path
     try:
         simulation = Simulation(run, state=state, check_every=check_every)
@@ -167,8 +165,8 @@ def _simulation(
         if difference:
             raise InputError(
                 f"{path} cannot be continued: {difference}",
-                advice="Put the parameter file of that time back, or use the version of kmc that "
-                f"wrote the file ({trajectory.kmc_version}).",
+                advice="Restore the parameter file, or use the version of kmc that wrote the "
+                f"trajectory ({trajectory.kmc_version}).",
             )
     return simulation
 
@@ -187,14 +185,14 @@ def _check_map(trajectory: Trajectory, simulation: Simulation) -> None:
     interphase = simulation.interphase
     if interphase and np.any(interphase.chemistry != trajectory.chemistry):
         raise InputError(
-            f"{trajectory.path} cannot be continued: its map of interface chemistries was another "
-            "one when the run began",
-            advice="Put the mask of that time back.",
+            f"{trajectory.path} cannot be continued: its map of interface chemistries has changed "
+            "since the run began",
+            advice="Restore the mask.",
         )
 
 
 def _difference(now: Any, then: Any, name: str) -> str:
-    """The first number that is another one than when the run began; empty if there is none."""
+    """The first value that has changed since the run began; empty if there is none."""
     if isinstance(now, dict) and isinstance(then, dict):
         for key in sorted(now.keys() | then.keys()):
             if found := _difference(now.get(key), then.get(key), f"{name}.{key}"):

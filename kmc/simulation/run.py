@@ -7,16 +7,18 @@ import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kmc.common.progress import Progress, progress_for
 from kmc.common.units import MICRO_eV
-from kmc.errors import KmcError
+from kmc.errors import InputError, KmcError
 from kmc.initial.chemistry_map import chemistries, interphase_of
 from kmc.initial.composition import initial_occupancy
 from kmc.initial.flaws import draw_flaws
 from kmc.kernels import tables
+from kmc.model import supersaturation
 from kmc.model.interphase import Interphase
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
@@ -29,17 +31,17 @@ from kmc.trajectory import checkpoint
 from kmc.trajectory.reader import Trajectory, load
 from kmc.trajectory.writer import TrajectoryWriter
 
-_CHUNK_S = 0.1  # the loop comes back this often for Ctrl-C, progress and flushes
-_FLUSH_EVERY_S = 3.0  # a crash costs at most this and a chunk: below the promised 5 s
+_CHUNK_S = 0.1  # interval at which the loop returns for Ctrl-C, progress and flushes
+_FLUSH_EVERY_S = 3.0  # a crash loses at most this and a chunk: below the promised 5 s
 _FIRST_CHUNK = 20_000  # attempts
 INTERRUPTED = "interrupted"
 
 
 class Interruption:
-    """Turns Ctrl-C and SIGTERM into a wish to stop, granted at the next safe moment.
+    """Turns Ctrl-C and SIGTERM into a request to stop, handled between two calls of the event loop.
 
-    An exception raised while the loop is being compiled would be lost inside the compiler. A second
-    signal interrupts at once, as if this were not here. Outside the main thread it does nothing.
+    An exception raised during the compilation of the loop would be lost inside the compiler. A
+    second signal interrupts at once. Outside the main thread this has no effect.
     """
 
     def __init__(self):
@@ -70,10 +72,9 @@ class Simulation:
     run : RunFile
         A checked run file (`kmc.runfile.load.load_run`).
     state : checkpoint.Table, optional
-        What `state` returned at an earlier time: the run goes on from there, or ends at once where
-        it had ended.
+        Earlier result of `state`: the run continues from it, or ends at once where it had ended.
     check_every : int, optional
-        Every so many events, and at the end, everything is rebuilt from scratch and compared.
+        Interval in events at which the state is compared with one rebuilt from scratch.
 
     Raises
     ------
@@ -107,7 +108,7 @@ class Simulation:
             self._start_vacant_L1 = state["start_vacant_L1"]
 
     def _begin(self, start, events) -> Engine:
-        """The configuration a run starts from, by the seeds of the start and of the events."""
+        """Engine in the initial configuration, by the seeds of the start and of the events."""
         system = self.run_file.system
         occupancy = initial_occupancy(
             self.model,
@@ -120,10 +121,13 @@ class Simulation:
         return Engine(self.model, occupancy, np.random.default_rng(events))
 
     def state(self, writer: TrajectoryWriter, ended: list | None = None) -> checkpoint.Table:
-        """Everything needed to go on behind the rows that `writer` has been given.
+        """Everything needed to continue after the rows that `writer` has received.
 
-        `ended` is the reason, if the run has come to its end, and whether the end coincides with a
-        sample and with a frame that were due.
+        Parameters
+        ----------
+        writer : TrajectoryWriter
+        ended : list, optional
+            At the end of a run: its stop reason, and whether a sample and a frame were due there.
         """
         return {
             "attempts": self.engine.count(tables.ATTEMPTS),
@@ -143,8 +147,8 @@ class Simulation:
     ) -> str:
         """Run to the first stop, recording into `writer`; returns why it stopped.
 
-        The writer is closed whatever happens: an exception leaves a readable file that says it is
-        not finished. A wish to stop comes through `interruption`, if there is one.
+        The writer is always closed: an exception leaves a readable, unfinished file. `interruption`
+        carries a request to stop.
 
         Raises
         ------
@@ -166,12 +170,12 @@ class Simulation:
         """Run to the end of the last phase; returns why it ended, and the state there."""
         engine = self.engine
         start = flushed = time.monotonic()
-        check_s = _FLUSH_EVERY_S  # what the last check took
-        loaded = None  # when the first chunk was done, and with it compilation
+        check_s = _FLUSH_EVERY_S  # duration of the last check
+        loaded = None  # time and events after the first chunk, which includes the compilation
         chunk = _FIRST_CHUNK
         if self.restored is None:
             self._record(writer, sample=True, frame=True)
-        elif self.restored["ended"]:  # killed before the file could say so
+        elif self.restored["ended"]:  # killed between the last checkpoint and the end of the file
             return self._end(writer, *self.restored["ended"])
         next_check = engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
         while True:
@@ -207,14 +211,14 @@ class Simulation:
                 self._record(writer, sample=not sample, frame=not frame)
                 self._enter(following)
                 continue
-            check = self.check_every and engine.count(tables.EVENTS) >= next_check
-            # Nothing is computed during a check: all is safe before a long one begins.
-            if now - flushed + (check_s if check else 0.0) >= _FLUSH_EVERY_S:
+            due = engine.count(tables.EVENTS) >= next_check
+            # A long check delays the next flush, so the flush comes before it.
+            if now - flushed + (check_s if due else 0.0) >= _FLUSH_EVERY_S:
                 writer.flush(checkpoint.pack(self.state(writer)))
                 flushed = time.monotonic()
-            if check:
+            if due:
                 check_s = self._check()
-                next_check = engine.count(tables.EVENTS) + self.check_every
+                next_check = engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
             progress.update(
                 rules.fraction(engine, self._start_vacant_L1, now - start),
                 self._status(now - loaded[0], engine.count(tables.EVENTS) - loaded[1]),
@@ -223,10 +227,10 @@ class Simulation:
     def _end(
         self, writer: TrajectoryWriter, stop_reason: str, sample: bool, frame: bool
     ) -> tuple[str, bytes]:
-        """Record the end, unless it has been; returns why it is one, and the state there.
+        """Record the end, unless it is recorded already; returns the stop reason and the state.
 
-        The state is taken before the rows that are there only because the run ends here: a run that
-        goes on drops those, and so becomes the one that never stopped.
+        The state is taken before the rows that exist only because the run ends here: a run that
+        continues drops them, and so equals an uninterrupted one.
         """
         ended = None if stop_reason == INTERRUPTED else [stop_reason, sample, frame]
         state = checkpoint.pack(self.state(writer, ended))
@@ -236,9 +240,9 @@ class Simulation:
         self._record(writer, sample=not sample, frame=not frame)
         return stop_reason, state
 
-    def _limits(self) -> dict[str, float]:
-        """Where the loop must come back, to stop or to record."""
-        limits = dict(self.phase.rules.limits)
+    def _limits(self) -> dict[str, Any]:
+        """Limits of the event loop, to stop or to record."""
+        limits: dict[str, Any] = dict(self.phase.rules.limits)
         for recorder in (self.phase.samples, self.phase.frames):
             for key, value in recorder.limit().items():
                 limits[key] = min(value, limits.get(key, UNLIMITED))
@@ -261,13 +265,14 @@ class Simulation:
         return time.monotonic() - start
 
     def _enter(self, beginning: Beginning) -> None:
-        """Begin a phase; `self.phase.beginning` is all there is to know about where a run is."""
+        """Begin a phase."""
         self.phase = Phase(self.run_file, self.model, beginning)
         self.phase.enter(self.engine)
 
     def _record(self, writer: TrajectoryWriter, *, sample: bool, frame: bool) -> dict:
-        """Append a sample and a frame of this moment, as wanted; returns the sample."""
+        """Append a sample and a frame of the present state, as wanted; returns the sample."""
         self.engine.split_voltage()
+        self.engine.update_mixing()
         row = self.engine.sample()
         if sample:
             writer.append_sample(row)
@@ -276,21 +281,28 @@ class Simulation:
         return row
 
     def _status(self, wall_s: float, events: int) -> str:
-        """How things stand, with the speed of so many events in this time."""
+        """One line on the state of the run, with the speed of `events` in `wall_s`."""
         engine, model = self.engine, self.model
         n_L1 = model.lattice.sites_per_layer
-        words = []
+        parts = []
         if model.has_interface:
-            words.append(f"{engine.count(tables.STRIPS) / n_L1:.2f} monolayers")
-            words.append(f"contact {1 - engine.count(tables.VACANT_L1) / n_L1:.2f}")
+            parts.append(f"{engine.count(tables.STRIPS) / n_L1:.2f} monolayers")
+            parts.append(f"contact {1 - engine.count(tables.VACANT_L1) / n_L1:.2f}")
         else:
-            words.append(f"{engine.time_s:.3g} s")
+            parts.append(f"{engine.time_s:.3g} s")
         if wall_s > 0:
-            words.append(f"{events / wall_s / 1e6:.2f} M events/s")
-        return "  ".join(words)
+            parts.append(f"{events / wall_s / 1e6:.2f} M events/s")
+        return "  ".join(parts)
+
+    def _charge_transfer(self) -> dict:
+        """What the overpotential follows from, where there is an interface to pass a current."""
+        there = self.parameters.has("exchange_current_density_mA_cm2")
+        if not (self.model.has_interface and there):
+            return {}
+        return {"charge_transfer": self.model.charge_transfer()}
 
     def resolved(self) -> dict:
-        """Everything the numbers of this run follow from, as plain JSON-able data."""
+        """Everything that determines this run, as plain JSON-able data."""
         h = self.model.hamiltonian
         acceleration = self.run_file.acceleration
         return {
@@ -325,7 +337,9 @@ class Simulation:
                 "strip_rate_per_site_Hz": self.model.strip_rate_per_site_Hz,
                 "fastest_hop_Hz": self.model.fastest_hop_Hz,
                 "classes": self.model.hop_classes(),
+                **_lone_vacancies(self.model),
             },
+            **self._charge_transfer(),
             "reservoir": {
                 "absorption_rate_Hz": self.model.absorption_rate_Hz,
                 "emission_rate_per_site_Hz": self.model.emission_rate_per_site_Hz,
@@ -357,12 +371,33 @@ def _model(
         stack_pressure_MPa=conditions.stack_pressure_MPa,
         electrode_thickness_um=conditions.electrode_thickness_um,
         strip_weight_lambda=conditions.strip_weight_lambda,
+        pattern_um=conditions.contact_pattern_um,
+        series_resistance_ohm_cm2=conditions.series_resistance_ohm_cm2,
+        exchange=conditions.exchange,
         reservoir_mg_fraction=run.system.mg_fraction,
         saddle_floor_eV=run.acceleration.saddle_floor_eV,
         max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,
+        box_resistance_share=run.acceleration.box_resistance_share,
+        mg_exchange=run.acceleration.mg_exchange,
         interphase=interphase,
         superbasins=run.acceleration.superbasins,
     )
+
+
+def _lone_vacancies(model: Model) -> dict:
+    """How far lone vacancies in the metal are slowed, and the supersaturation they build up."""
+    barrier = int(model.barriers_ueV[0])
+    slowed = max(0, model.lone_floor_ueV - barrier) / model.kT_ueV
+    facts = {
+        "lone_floor_eV": model.lone_floor_ueV / MICRO_eV,
+        "lone_slowed_by": float(np.exp(slowed)),
+        "box_resistance_share": model.box_share,
+    }
+    if model.absorption_rate_Hz > 0 and model.strip_rate_per_site_Hz > 0:
+        layers = supersaturation.of_layers(model)
+        facts["supersaturation"] = supersaturation.electrode(model)
+        facts["supersaturation_L1"], facts["supersaturation_L3"] = layers[0], layers[2]
+    return facts
 
 
 def _frame_values(sample: dict) -> dict:
@@ -371,7 +406,7 @@ def _frame_values(sample: dict) -> dict:
 
 
 def _next_chunk(chunk: int, seconds: float) -> int:
-    """Attempts that take about the time a chunk should."""
+    """Attempts that take about `_CHUNK_S`."""
     return max(1000, int(chunk * min(4.0, max(0.25, _CHUNK_S / max(seconds, 1e-6)))))
 
 
@@ -393,23 +428,27 @@ def run_to_file(
     overwrite : bool
         Replace an existing file.
     progress : bool or Progress
-        Show progress on stderr, or tell it to this object.
+        Show progress on stderr, or pass it to this object.
     check_every : int, optional
-        Every so many events, rebuild everything from scratch and compare.
+        Interval in events at which the state is compared with one rebuilt from scratch.
 
     Returns
     -------
     Trajectory
-        Of the file just written; unfinished with stop_reason "interrupted" after Ctrl-C.
+        Of the new file; unfinished with stop_reason "interrupted" after Ctrl-C.
 
     Raises
     ------
     InputError
         The output exists or cannot be written; nothing has been computed then.
     KmcError
-        Writing failed on the way, or a check found a difference; what was flushed before stays
-        readable.
+        Writing failed, or a check found a difference; earlier flushes stay readable.
     """
+    if run.is_population:
+        raise InputError(
+            f"the run {run.name} has a section [upscale]: it is a population of voids, no box",
+            advice=f"kmc upscale {run.name} runs it.",
+        )
     with Interruption() as interruption:
         simulation = Simulation(run, check_every=check_every)
         if interruption.requested:
@@ -417,7 +456,7 @@ def run_to_file(
         writer = TrajectoryWriter(
             output,
             lattice=simulation.model.lattice,
-            chemistry=simulation.interphase and simulation.interphase.chemistry,
+            chemistry=None if simulation.interphase is None else simulation.interphase.chemistry,
             run_text=run.text,
             resolved=simulation.resolved(),
             seed=run.random.seed,

@@ -1,8 +1,8 @@
-"""The complete state of a running configuration: taken, put back, and checked from scratch.
+"""Snapshots of an engine: taken, restored, and compared with a state built from scratch.
 
-What a run will do follows from the species of every site, the order of the members in the bins,
-the list of strip weights that are out of date, the counters, the clock and the generator. All else
-is recomputed when a state is put back, and must agree.
+The future of a run is determined by the species of every site, the order of the members in the
+bins, the list of strip weights that are out of date, the counters, the clock and the generator. All
+else is recomputed when a snapshot is restored, and must agree.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _RECOUNTED = {
 _SUMS = {
     "hops, by class and way": (
         tables.HOPS,
-        list(range(tables.HOPS_BY_WAY, tables.N_COUNTERS)),
+        list(range(tables.HOPS_BY_WAY, tables.HOPS_END)),
     ),
     "events, by kind": (
         tables.EVENTS,
@@ -34,29 +34,41 @@ _SUMS = {
 
 
 def take(engine: Engine) -> dict:
-    """Everything that what comes next depends on, as plain numbers and arrays.
+    """The state of an engine as plain numbers and arrays.
 
     Returns
     -------
     dict
-        ``occupancy`` uint8 (n_sites,); ``counters`` int64; ``clock`` float64 (3,); ``hop_bins`` and
+        ``occupancy`` uint8 (n_sites,); ``counters`` int64; ``clock`` float64; ``hop_bins`` and
         ``strip_bins`` int32 (members, 2), rows of bin and site in the order within the bins;
-        ``dirty`` int32, sites whose strip weight is out of date; ``alloy``; ``generator``;
-        ``charge_transfer_V``, None in a run at given current.
+        ``plate_bins`` likewise; ``dirty`` int32, sites whose strip weight is out of date;
+        ``monomer`` int64, what each member of the strip bins adds to the isolated vacancies;
+        ``activity`` float64 (2,); ``alloy``; ``generator``; ``interface_V``, None in a run at
+        given current.
     """
     state = engine.state
-    n_dirty = engine.count(tables.N_DIRTY)
     return {
         "alloy": isinstance(engine.law, tables.TwoSpecies),
-        "charge_transfer_V": engine.charge_transfer_V,
+        "interface_V": engine.interface_V,
         "generator": engine.rng.bit_generator.state,
         "occupancy": engine.occupancy(),
         "counters": state.counters.copy(),
         "clock": state.clock.copy(),
         "hop_bins": _rows(engine.bin_members("hops")),
         "strip_bins": _rows(engine.bin_members("strips")),
-        "dirty": engine.lattice_sites(state.dirty[:n_dirty]).astype(np.int32),
+        "plate_bins": _rows(engine.bin_members("plates")),
+        "monomer": state.monomer.copy(),
+        "activity": state.activity.copy(),
+        "mg_sites": engine.mg_sites().astype(np.int32),
+        "mixing": engine.mixing,
+        "dirty": _dirty_sites(engine).astype(np.int32),
     }
+
+
+def _dirty_sites(engine: Engine) -> np.ndarray:
+    """Sites whose strip weight is out of date."""
+    listed = engine.state.dirty[: engine.count(tables.N_DIRTY)]
+    return engine.model.kernel_lattice.lattice_sites(listed)
 
 
 def _rows(members: dict[int, np.ndarray]) -> np.ndarray:
@@ -65,7 +77,7 @@ def _rows(members: dict[int, np.ndarray]) -> np.ndarray:
 
 
 def restore(model: Model, saved: dict) -> Engine:
-    """An engine that goes on where `take` left off.
+    """An engine in the state that `take` returned.
 
     Raises
     ------
@@ -76,9 +88,10 @@ def restore(model: Model, saved: dict) -> Engine:
         rng = np.random.Generator(getattr(np.random, _generator_name(saved))())
         engine = Engine(model, saved["occupancy"], rng, alloy=bool(saved["alloy"]))
         counters = np.asarray(saved["counters"], dtype=np.int64)
-        _put_back(engine, saved, counters)
-        if saved["charge_transfer_V"] is not None:
-            engine.set_charge_transfer_V(float(saved["charge_transfer_V"]))
+        _restore_order(engine, saved, counters)
+        if saved["interface_V"] is not None:
+            engine.set_interface_V(float(saved["interface_V"]))
+        engine.set_mixing(tuple(saved["mixing"]))
         rng.bit_generator.state = saved["generator"]
         problems = differences(engine)
     except (KeyError, IndexError, ValueError, TypeError, OverflowError) as problem:
@@ -95,26 +108,37 @@ def _generator_name(saved: dict) -> str:
     return name
 
 
-def _put_back(engine: Engine, saved: dict, counters: np.ndarray) -> None:
-    """Replace what the engine made up about order and history by what was saved."""
+def _restore_order(engine: Engine, saved: dict, counters: np.ndarray) -> None:
+    """Replace the order of the members, counters and clock of a new engine by the saved ones."""
     state, lattice = engine.state, engine.model.lattice
-    if counters.shape != state.counters.shape:
+    numbering = engine.model.kernel_lattice
+    if counters.ndim != 1 or not tables.HOPS_END <= counters.size <= state.counters.size:
         raise ValueError(f"{counters.size} counters instead of {state.counters.size}")
     hop_bins, strip_bins, dirty = saved["hop_bins"], saved["strip_bins"], saved["dirty"]
+    plate_bins = saved["plate_bins"]
     for sites, end in (
         (hop_bins[:, 1], lattice.n_sites),
         (strip_bins[:, 1], 2 * lattice.sites_per_layer),
+        (plate_bins[:, 1], 2 * lattice.sites_per_layer),
         (dirty, 2 * lattice.sites_per_layer),
     ):
         if sites.size and not 0 <= sites.min() <= sites.max() < end:
-            raise ValueError("a site that is not there")
-    _fill(state.hops, hop_bins[:, 0], engine.kernel_sites(hop_bins[:, 1]))
-    layer, column = np.divmod(strip_bins[:, 1], lattice.sites_per_layer)
-    _fill(state.strips, strip_bins[:, 0], 2 * column + layer)
+            raise ValueError("a site outside the box")
+    _fill(state.hops, hop_bins[:, 0], numbering.kernel_sites(hop_bins[:, 1]))
+    for bins, rows in ((state.strips, strip_bins), (state.plates, plate_bins)):
+        _fill(bins, rows[:, 0], numbering.strip_members(rows[:, 1]))
     state.site_state[state.dirty[: engine.count(tables.N_DIRTY)]] &= ~tables.DIRTY
-    state.dirty[: dirty.size] = engine.kernel_sites(dirty)
+    state.dirty[: dirty.size] = numbering.kernel_sites(dirty)
     state.site_state[state.dirty[: dirty.size]] |= tables.DIRTY
-    state.counters[:] = counters
+    state.counters[:] = 0
+    state.counters[: counters.size] = counters  # later ones count what was not there yet
+    monomer = np.asarray(saved["monomer"], dtype=np.int64)
+    if monomer.shape != state.monomer.shape:
+        raise ValueError(f"{monomer.size} sites at the interface instead of {state.monomer.size}")
+    state.monomer[:] = monomer
+    state.isolated[:] = _isolated(monomer)
+    state.activity[:] = saved["activity"]
+    _fill_mg(engine, saved["mg_sites"])
     state.clock[:] = saved["clock"]
 
 
@@ -132,6 +156,20 @@ def _fill(bins: tables.Bins, numbers: np.ndarray, members: np.ndarray) -> None:
     bins.top[:] = np.arange(1, selection.N_WINDOWS + 1) * (1 << selection.WINDOW_BITS) - 1
 
 
+def _isolated(monomer: np.ndarray) -> np.ndarray:
+    """Isolated vacancies seen and expected, from what each member adds to them."""
+    return np.array([np.count_nonzero(monomer < 0), monomer[monomer > 0].sum()])
+
+
+def _fill_mg(engine: Engine, sites: np.ndarray) -> None:
+    """Put the Mg atoms into their list, in this order."""
+    mg = engine.state.mg
+    if sorted(sites.tolist()) != sorted(engine.mg_sites().tolist()):
+        raise ValueError("another list of Mg atoms than the sites hold")
+    mg.sites[: sites.size] = engine.model.kernel_lattice.kernel_sites(sites)
+    mg.place[mg.sites[: sites.size]] = np.arange(sites.size)
+
+
 def _masses(bins: tables.Bins) -> np.ndarray:
     """Summed bounds of each window's members, in its own unit."""
     scale = np.repeat(bins.scale, 1 << selection.WINDOW_BITS)
@@ -139,11 +177,11 @@ def _masses(bins: tables.Bins) -> np.ndarray:
     return mass.reshape(selection.N_WINDOWS, -1).sum(axis=1)
 
 
-# --- the check from scratch -----------------------------------------------------------------------
+# --- self-check from scratch ----------------------------------------------------------------------
 
 
 def differences(engine: Engine) -> list[str]:
-    """What of the state differs from one built anew from the species alone; empty if all is right.
+    """Differences of the state from one built from the species alone; empty if there are none.
 
     Counts around every site, counters and their sums, the energy (also summed bond by bond without
     the kernels), the bin of every vacancy's total rate and of every strip weight that is up to
@@ -160,30 +198,46 @@ def differences(engine: Engine) -> list[str]:
     problems = []
     for name, counter in _RECOUNTED.items():
         problems += _compare(name, engine.count(counter), fresh.count(counter))
-    for name, (whole, parts) in _SUMS.items():
-        problems += _compare(name, engine.count(whole), int(state.counters[parts].sum()))
+    for name, (total, parts) in _SUMS.items():
+        problems += _compare(name, engine.count(total), int(state.counters[parts].sum()))
     energy = model.energy_ueV(occupancy)
     problems += _compare("energy in µeV, bond by bond", engine.count(tables.ENERGY), energy)
     problems += _compare_sites(
         engine,
-        "word of a site",
+        "state of a site",
         state.site_state & ~tables.DIRTY,
         fresh.state.site_state & ~tables.DIRTY,
     )
     problems += _compare_sites(
         engine, "bin of a vacancy", _bins(state.hops), _bins(fresh.state.hops)
     )
-    loop.update_strip_weights(fresh.geometry, fresh.law, fresh.state, fresh.scratch)
+    loop.update_strip_weights(fresh.geometry, fresh.law, fresh.channels, fresh.state, fresh.scratch)
     clean = np.ones(state.strips.where.size, dtype=bool)
-    dirty = engine.lattice_sites(state.dirty[: engine.count(tables.N_DIRTY)])
-    layer, column = np.divmod(dirty, model.lattice.sites_per_layer)
-    clean[2 * column + layer] = False
+    clean[model.kernel_lattice.strip_members(_dirty_sites(engine))] = False
     wrong = clean & (_bins(state.strips) != _bins(fresh.state.strips))
     problems += [
         f"strip weight of column {member // 2} in L{1 + member % 2} is in the wrong bin"
         for member in np.flatnonzero(wrong)[:1]
     ]
-    for name, bins in (("hops", state.hops), ("strips", state.strips)):
+    if set(engine.mg_sites().tolist()) != set(fresh.mg_sites().tolist()):
+        problems.append("the list of Mg atoms is not that of the sites")
+    if engine.channels.plates:
+        wrong = clean & (_bins(state.plates) != _bins(fresh.state.plates))
+        problems += [
+            f"plate weight of column {member // 2} in L{1 + member % 2} is in the wrong bin"
+            for member in np.flatnonzero(wrong)[:1]
+        ]
+    wrong = clean & (state.monomer != fresh.state.monomer)
+    problems += [
+        f"column {member // 2} in L{1 + member % 2} is not counted as the isolated vacancy, or "
+        "atom among atoms, that it is or is not"
+        for member in np.flatnonzero(wrong)[:1]
+    ]
+    for name, running, summed in zip(
+        ("seen", "expected"), state.isolated, _isolated(state.monomer), strict=True
+    ):
+        problems += _compare(f"isolated vacancies {name}", int(running), int(summed))
+    for name, bins in (("hops", state.hops), ("strips", state.strips), ("plates", state.plates)):
         problems += _disorder(name, bins)
     return problems
 
@@ -194,20 +248,20 @@ def _compare(name: str, running: int, rebuilt: int) -> list[str]:
 
 def _compare_sites(engine: Engine, name: str, running, rebuilt) -> list[str]:
     wrong = np.flatnonzero(running != rebuilt)[:1]
+    site = engine.model.kernel_lattice.lattice_sites(wrong).tolist()
     return [
-        f"{name} ({int(engine.lattice_sites(wrong)[0])}): {running[place]} in the run, "
-        f"{rebuilt[place]} rebuilt"
+        f"{name} ({site[0]}): {running[place]} in the run, {rebuilt[place]} rebuilt"
         for place in wrong
     ]
 
 
 def _bins(bins: tables.Bins) -> np.ndarray:
-    """Bin of every member that there could be, −1 for those in none."""
+    """Bin of every possible member, −1 for none."""
     return bins.where >> selection.POSITION_BITS
 
 
 def _disorder(name: str, bins: tables.Bins) -> list[str]:
-    """Whether the lists of the bins, the places of the members and the masses agree."""
+    """Disagreements of the lists of the bins, the positions of the members and the masses."""
     for b in np.flatnonzero(bins.count):
         members = bins.members[b, : bins.count[b]]
         places = (int(b) << selection.POSITION_BITS) | np.arange(members.size)

@@ -1,4 +1,4 @@
-"""When a run ends, and when something is due to be recorded."""
+"""Stop rules of a run, and the times at which samples and frames are due."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from kmc.simulation.engine import UNLIMITED, Engine
 
 _ROUNDING = 1e-6  # keeps 2 monolayers of 1024 sites at 2048 atoms, not 2049
 
-_COUNTERS = {
-    "strips": tables.STRIPS,
-    "events": tables.EVENTS,
-    "vacant_L1": tables.VACANT_L1,
-}
+_COUNTERS = {"events": tables.EVENTS, "vacant_L1": tables.VACANT_L1}
+
+
+def _count(engine: Engine, counter: str) -> int:
+    """What the loop compares with a limit: a counter, or the net charge in atoms."""
+    return engine.net_strips if counter == "before_strip" else engine.count(_COUNTERS[counter])
+
 
 _ENDINGS = {
     tables.NO_ELECTROACTIVE: "no electroactive atom left at the interface",
@@ -27,20 +29,20 @@ _ENDINGS = {
 
 @dataclass(frozen=True)
 class _Rule:
-    """The run ends when a counter of the loop reaches a value."""
+    """A stop at a value of a counter of the event loop."""
 
     counter: str
     value: int
-    words: str
+    reason: str
 
 
 class StopRules:
-    """The stops of a run file, in the terms of the event loop.
+    """The stops of a run file as limits of the event loop.
 
     Attributes
     ----------
     limits : dict
-        Arguments of `Engine.advance` for everything the loop itself can watch.
+        Arguments of `Engine.advance` for the stops that the loop itself checks.
     """
 
     def __init__(self, stop: Stop, model: Model):
@@ -53,30 +55,36 @@ class StopRules:
             self.limits["time_s"] = stop.time_s
 
     def reached(self, reason: int, engine: Engine) -> str:
-        """Why the loop has nothing more to do, in words; empty while it has."""
+        """Stop reason, empty while no stop is reached.
+
+        Parameters
+        ----------
+        reason : int
+            Returned by `Engine.advance`.
+        """
         if reason in _ENDINGS:
             return _ENDINGS[reason]
         if reason == tables.TIME_IS_UP:
             return f"time_s reached {self.stop.time_s:g}"
         for rule in self._rules:
-            if engine.count(_COUNTERS[rule.counter]) >= rule.value:
-                return rule.words
+            if _reached(rule.counter, rule.value, engine):
+                return rule.reason
         return ""
 
     def overpotential_reached(self, overpotential_V: float) -> str:
-        """The same for the overpotential, which is known whenever a sample is taken."""
+        """The same for the overpotential, which is computed with every sample."""
         limit = self.stop.overpotential_V
         if limit is not None and overpotential_V >= limit:
             return f"overpotential_V reached {limit:g}"
         return ""
 
     def wall_time_reached(self, wall_time_s: float) -> str:
-        """The same for the time on the wall."""
+        """The same for the wall time."""
         limit = self.stop.wall_time_s
         return f"wall_time_s reached {limit:g}" if limit and wall_time_s >= limit else ""
 
     def fraction(self, engine: Engine, start_vacant_L1: int, wall_time_s: float) -> float:
-        """How far the run is on its way to the nearest stop, 0 to 1."""
+        """Progress towards the nearest stop, 0 to 1."""
         done = [0.0]
         for counter, value in self.limits.items():
             if counter == "time_s":
@@ -85,7 +93,7 @@ class StopRules:
                 way = max(1, value - start_vacant_L1)
                 done.append((engine.count(tables.VACANT_L1) - start_vacant_L1) / way)
             else:
-                done.append(engine.count(_COUNTERS[counter]) / max(1, value))
+                done.append(_count(engine, counter) / max(1, value))
         if self.stop.wall_time_s:
             done.append(wall_time_s / self.stop.wall_time_s)
         return min(1.0, max(done))
@@ -95,12 +103,14 @@ def _rules(stop: Stop, model: Model):
     n_L1 = model.lattice.sites_per_layer
     if stop.capacity_monolayers is not None:
         atoms = math.ceil(stop.capacity_monolayers * n_L1 - _ROUNDING)
-        yield _Rule("strips", atoms, f"capacity_monolayers reached {stop.capacity_monolayers:g}")
+        yield _Rule(
+            "before_strip", atoms, f"capacity_monolayers reached {stop.capacity_monolayers:g}"
+        )
     if stop.capacity_mAh_cm2 is not None:
         area = model.interface_area_A2
-        atoms = electrochemistry.atoms_of_capacity(stop.capacity_mAh_cm2, area)
-        atoms = math.ceil(atoms - _ROUNDING)
-        yield _Rule("strips", atoms, f"capacity_mAh_cm2 reached {stop.capacity_mAh_cm2:g}")
+        exact = electrochemistry.atoms_of_capacity(stop.capacity_mAh_cm2, area)
+        atoms = math.ceil(exact - _ROUNDING)
+        yield _Rule("before_strip", atoms, f"capacity_mAh_cm2 reached {stop.capacity_mAh_cm2:g}")
     if stop.contact_fraction is not None:
         vacant = math.ceil(n_L1 * (1.0 - stop.contact_fraction) - _ROUNDING)
         yield _Rule("vacant_L1", vacant, f"contact_fraction fell to {stop.contact_fraction:g}")
@@ -108,16 +118,27 @@ def _rules(stop: Stop, model: Model):
         yield _Rule("events", stop.events, f"events reached {stop.events}")
 
 
-class Recorder:
-    """Tells when the next sample or frame is due.
+def _reached(limit: str, value: float, engine: Engine) -> bool:
+    """Whether the run stands at a limit of the loop, and has gone as far as it may there."""
+    if limit == "pause_time_s":
+        return engine.time_s >= value
+    if limit == "before_strip" and not engine.strip_is_due:
+        return False
+    return _count(engine, limit) >= value
 
-    A record is taken at the first event that reaches a multiple of the cadence; multiples that a
-    long waiting time jumps over are not made up for.
+
+class Recorder:
+    """Schedule of samples or of frames.
+
+    A record shows the state at its time, at each multiple of a cadence in s. At a multiple of a
+    cadence in charge it shows the state in which the next atom is about to leave: as atoms leave at
+    random, that is the state of any moment, without a vacancy that has just come. At a multiple of
+    a cadence in events it shows the state right after that event.
 
     Attributes
     ----------
     passed : int
-        Multiples of the cadence that the run is beyond; all there is to know about its past.
+        Multiples of the cadence already recorded; the state of the schedule.
     """
 
     def __init__(self, cadence: Cadence, sites_per_layer: int, start: float = 0):
@@ -127,10 +148,10 @@ class Recorder:
         self._sites_per_layer = sites_per_layer
 
     def limit(self) -> dict[str, float]:
-        """Argument of `Engine.advance` that comes back when the next record is due."""
+        """Limit of `Engine.advance` at which the next record is due."""
         due = self._start + (self.passed + 1) * self.cadence.every
         if self.cadence.unit == "monolayers":
-            return {"strips": math.ceil(due * self._sites_per_layer - _ROUNDING)}
+            return {"before_strip": math.ceil(due * self._sites_per_layer - _ROUNDING)}
         if self.cadence.unit == "events":
             return {"events": round(due)}
         return {"pause_time_s": due}
@@ -138,13 +159,13 @@ class Recorder:
     def is_due(self, engine: Engine) -> bool:
         """Whether a record is due now; if so, the one after it becomes the next."""
         ((key, due),) = self.limit().items()
-        reached = engine.time_s if key == "pause_time_s" else engine.count(_COUNTERS[key])
-        if reached < due:
+        if not _reached(key, due, engine):
             return False
-        per_unit = self._sites_per_layer if key == "strips" else 1
+        reached = engine.time_s if key == "pause_time_s" else _count(engine, key)
+        per_unit = self._sites_per_layer if key == "before_strip" else 1
         multiples = math.floor((reached - self._start) / (per_unit * self.cadence.every))
         self.passed = max(self.passed, multiples - 1)
-        step = 1  # doubled, as one more of a tiny cadence may round to the same time
+        step = 1  # doubled: the next multiple of a tiny cadence may round to the same time
         while due <= reached:
             self.passed += step
             step *= 2

@@ -1,4 +1,4 @@
-"""Runs points on a Dask cluster; its workers write into the folder, which they must share."""
+"""Runs points on a Dask cluster whose workers share the folder of the sweep."""
 
 from __future__ import annotations
 
@@ -16,17 +16,8 @@ from urllib.parse import urlsplit
 from kmc.errors import InputError, KmcError
 from kmc.sweep.point import FAILED, LOST, run_point
 
-_LOOK_EVERY_S = 2.0  # for workers that have come or gone
+_LOOK_EVERY_S = 2.0  # interval of counting the workers
 _CONNECT_S = 10
-QUEUES = {
-    "slurm": "SLURMCluster",
-    "pbs": "PBSCluster",
-    "lsf": "LSFCluster",
-    "sge": "SGECluster",
-    "oar": "OARCluster",
-    "moab": "MoabCluster",
-    "htcondor": "HTCondorCluster",
-}
 _DEFAULTS = {"cores": 1, "processes": 1, "memory": "2GB"}
 _LOOPBACK = "127.0.0.1:0"
 _NO_DASHBOARD = {"dashboard": False, "dashboard_address": _LOOPBACK}
@@ -34,7 +25,7 @@ _CERTIFICATE, _KEY = "certificate.pem", "key.pem"
 
 
 def silence() -> None:
-    """Leave it to kmc to say what is wrong: Dask logs tracebacks where a connection ends."""
+    """Silence the loggers of Dask, which print tracebacks where a connection ends."""
     _library("distributed")  # sets the levels of its loggers when it is imported
     for name in [*logging.root.manager.loggerDict, "asyncio"]:
         if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
@@ -167,7 +158,7 @@ def queue_cluster(
     Parameters
     ----------
     queue : str
-        One of `QUEUES`.
+        Class of dask_jobqueue, such as ``SLURMCluster``.
     workers : int
         Jobs to submit.
     options : mapping
@@ -191,11 +182,11 @@ def queue_cluster(
         secured["security"] = temporary_security()
         secured["shared_temp_directory"] = str(Path(shared or ".").resolve())
     try:
-        cluster = getattr(library, QUEUES[queue])(**{**_DEFAULTS, **secured, **options})
+        cluster = getattr(library, queue)(**{**_DEFAULTS, **secured, **options})
     except (TypeError, ValueError, OSError, RuntimeError) as problem:
         raise InputError(
-            f"a {queue} cluster cannot be made with these options: {problem}",
-            advice=f"--cluster-option takes the arguments of dask_jobqueue.{QUEUES[queue]}.",
+            f"a {queue} cannot be made with these options: {problem}",
+            advice=f"--cluster-option takes the arguments of dask_jobqueue.{queue}.",
         ) from None
     cluster.scale(jobs=workers)
     return cluster
@@ -215,8 +206,8 @@ def _library(name: str) -> Any:
 class DaskWorkers:
     """The workers of a Dask cluster, one point a thread.
 
-    Dask itself gives the point of a worker that dies to another one; what dies everywhere comes
-    back as failed.
+    Dask gives the point of a worker that dies to another worker; a point that kills several is
+    returned as failed.
 
     Parameters
     ----------
@@ -238,7 +229,7 @@ class DaskWorkers:
 
     @property
     def slots(self) -> int:
-        """Points that can run at once; changes as workers come and go."""
+        """Points that can run at once; changes with the number of workers."""
         now = time.monotonic()
         if now - self._looked >= _LOOK_EVERY_S:
             self._looked = now
@@ -249,20 +240,20 @@ class DaskWorkers:
         return min(self._threads, self._most or self._threads)
 
     def submit(self, job: Mapping[str, str]) -> None:
-        """Hand a point to the scheduler."""
+        """Submit a point to the scheduler."""
         self._submitted += 1
         key = f"kmc-{job['owner']}-{self._submitted}"
         future = self._client.submit(run_point, **job, key=key, pure=False)
         self._futures[future] = job["name"]
 
     def wait(self, timeout_s: float) -> list[dict[str, Any]]:
-        """What ended within this time."""
+        """Results of the points that ended within this time."""
         from distributed import wait
 
         if not self._futures:
             time.sleep(timeout_s)
             return []
-        # A future that is cancelled, with a scheduler that died for example, shows in its status.
+        # The status of a future shows a cancellation, as by the death of the scheduler.
         with contextlib.suppress(TimeoutError, CancelledError), self._client.as_current():
             wait(list(self._futures), timeout=timeout_s, return_when="FIRST_COMPLETED")
         ended = [future for future in self._futures if future.status != "pending"]
@@ -281,8 +272,8 @@ class DaskWorkers:
         return {"name": name, "state": state, "error": error, "details": "", "wall_s": 0.0}
 
     def close(self) -> None:
-        """Withdraw what has not begun; what runs sees for itself that it is not wanted any more."""
-        with contextlib.suppress(Exception):  # the scheduler may be gone, which is no harm now
+        """Cancel waiting points; running ones stop by the file ``owner`` of the folder."""
+        with contextlib.suppress(Exception):  # the scheduler may be gone already
             self._client.cancel(list(self._futures), force=True)
         for part in (self._client, self._cluster):
             if part is not None:

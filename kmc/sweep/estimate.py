@@ -1,4 +1,4 @@
-"""What a sweep will take, before it is run: time on the clock and room on the disk."""
+"""Estimates of the wall time and disk space of a sweep before it is run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from kmc.common.units import K_B_eV
 from kmc.model.electrochemistry import atoms_of_capacity, strip_rate_Hz
 from kmc.runfile.sections import Conditions, System
+from kmc.runfile.upscale_section import Upscale
 from kmc.sweep.folder import SweepFolder
 from kmc.sweep.plan import Plan, Point
 
@@ -25,18 +26,19 @@ _LATTICE_BYTES_PER_SITE = 1.5
 _FRAME_BYTES_PER_SITE = (0.03, 0.1)
 _SAMPLE_BYTES = 160
 _FRAMES_UNKNOWN = 12
+_S_PER_POPULATION_um2, _BYTES_PER_POPULATION_um2 = 0.01, 600.0  # of upscale_li
 
 
 class Estimate(NamedTuple):
-    """What the points that are not done will take.
+    """Estimated cost of the points that are not done.
 
     Attributes
     ----------
     compute_s : float
-        Time on one core; NaN where it could not be measured.
+        Time on one core; NaN where the number of events is unknown.
     disk_bytes : float
     basis : str
-        What the time was taken from, as a phrase.
+        Source of the estimate of the time, as a phrase.
     """
 
     compute_s: float
@@ -48,8 +50,8 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> E
     """Time and disk of the points `todo`.
 
     Time per unit of work, which is stripped atoms times hops per atom, comes from the points of the
-    folder that are done, else from the shipped runs. Work is not all there is to it: voids change
-    the number of hops, so that the result is a guess.
+    folder that are done, else from the shipped runs. Voids change the number of hops, so the result
+    is a rough estimate.
     """
     disk = sum(_bytes_of(plan.run_tables(point)) for point in todo)
     if not todo:
@@ -68,27 +70,37 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> E
 
 
 def work_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Events to expect, about: right within a factor of some for the shipped runs."""
+    """Expected number of events, correct within a factor of about 3 for the shipped runs."""
+    if "upscale" in tables:
+        return _work_of_population(tables["upscale"])
     strips = _monolayers(tables) * _sites(tables)[1]
     if not math.isnan(strips):
         return strips * (1.0 + _HOPS_PER_STRIP_AND_RATIO * _ratio(tables))
     return float(tables.get("stop", {}).get("events") or math.nan)
 
 
+def _work_of_population(upscale: Mapping[str, Any]) -> float:
+    """Work of a population that takes as long as so many events: by its area and its replicas."""
+    defaults = {key: field.default for key, field in Upscale.model_fields.items()}
+    upscale = defaults | dict(upscale)
+    seconds = 10.0 + _S_PER_POPULATION_um2 * float(upscale["domain_um"]) ** 2
+    return seconds * float(upscale["replicas"]) / _S_PER_EVENT
+
+
 def _ratio(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Rate of the fastest hop over the strip rate of a site: given, or by the saddle floor."""
+    """Rate of the fastest hop over the strip rate of a site: given, or by the lowest barrier."""
     acceleration = tables.get("acceleration", {})
     if given := acceleration.get("max_hops_per_strip_per_site"):
         return float(given)
     conditions = {key: field.default for key, field in Conditions.model_fields.items()}
     conditions |= tables.get("conditions", {})
     per_site_Hz = strip_rate_Hz(conditions["current_density_mA_cm2"] or math.nan, _A2_PER_CELL)
-    floor = acceleration.get("saddle_floor_eV") or 0.0
-    return _FASTEST_Hz * math.exp(-floor / (K_B_eV * conditions["temperature_K"])) / per_site_Hz
+    lowest_eV = acceleration.get("saddle_floor_eV") or 0.0
+    return _FASTEST_Hz * math.exp(-lowest_eV / (K_B_eV * conditions["temperature_K"])) / per_site_Hz
 
 
 def _monolayers(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Monolayers to be stripped; NaN where something else ends the run."""
+    """Monolayers to be stripped; NaN where no stop is a capacity."""
     stop = tables.get("stop", {})
     monolayers = [float(stop["capacity_monolayers"])] if "capacity_monolayers" in stop else []
     if "capacity_mAh_cm2" in stop:
@@ -97,13 +109,16 @@ def _monolayers(tables: Mapping[str, Mapping[str, Any]]) -> float:
 
 
 def _sites(tables: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
-    """Sites of the box and of one layer, those of (100) for every face."""
+    """Sites of the box and of one layer, with one site per cell and layer as on (100)."""
     size = tables.get("system", {}).get("size", System.model_fields["size"].default)
     return math.prod(size), size[0] * size[1]
 
 
 def _bytes_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Size of a trajectory, about."""
+    """Estimated size of a trajectory or a population."""
+    if "upscale" in tables:
+        edge = float(tables["upscale"].get("domain_um", Upscale.model_fields["domain_um"].default))
+        return _FILE_BYTES + _BYTES_PER_POPULATION_um2 * edge**2
     output, system = tables.get("output", {}), tables.get("system", {})
     monolayers = _monolayers(tables)
     current = tables.get("conditions", {}).get(

@@ -1,4 +1,4 @@
-"""Runs what is missing in the folder of a sweep, on whatever workers there are."""
+"""Runs the missing points of a sweep on local or cluster workers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from kmc.common.formatting import duration
+from kmc.common.progress import Display, Part
 from kmc.errors import KmcError, KmcWarning
 from kmc.simulation.run import Interruption
 from kmc.sweep.estimate import work_of
@@ -20,82 +22,69 @@ from kmc.sweep.point import BUSY, DONE, FAILED, LOST, STOPPED
 
 MAX_ATTEMPTS = 3  # of a point whose worker dies under it
 _WAIT_S = 0.25
-_STOP_S = 10.0  # what running points may take to notice that they have to stop
+_STOP_S = 10.0  # time that running points have to stop
 _LEAST_FREE_BYTES = 2 * 2**20
+_STOPPED = "it was stopped from outside"
 
 
 class Workers(Protocol):
-    """Whoever runs points: `LocalWorkers` or `DaskWorkers`.
+    """Runs points: `LocalWorkers` or `DaskWorkers`."""
 
-    Attributes
-    ----------
-    slots : int
-        Points that can run at once, at this moment.
-    """
-
-    slots: int
+    @property
+    def slots(self) -> int:
+        """Points that can run at once, at this moment."""
 
     def submit(self, job: Mapping[str, str]) -> None:
         """Start `run_point(**job)` somewhere."""
 
     def wait(self, timeout_s: float) -> list[dict[str, Any]]:
-        """What `run_point` returned for points that ended; ``state`` "lost" if it never did."""
+        """Results of `run_point` for points that ended; ``state`` "lost" without one."""
 
     def close(self) -> None:
         """End everything."""
 
 
-class Running(NamedTuple):
-    """A running point: how far it is (0 to 1), and its own words."""
-
-    name: str
-    fraction: float
-    text: str
-
-
 @dataclass
 class Tally:
-    """Where a sweep stands.
+    """State of a sweep.
 
     Attributes
     ----------
     total, done, failed : int
         Points; those done by earlier calls of the same command included.
-    running : list of Running
+    running : list of Part
     slots : int
         Points that could run at once.
     left_s : float
-        Time left, NaN where nothing is known yet.
+        Estimated time left; NaN before the first estimate.
     interrupted : bool
     failures : list of (Point, str)
-        What failed now, and why.
+        Points that failed in this call, with the error.
     notes : list of str
-        What else the user should know, such as files that were set aside.
+        Messages for the user, such as names of files that were set aside.
     """
 
     total: int
     done: int = 0
     failed: int = 0
-    running: list[Running] = field(default_factory=list)
+    running: list[Part] = field(default_factory=list)
     slots: int = 0
     left_s: float = float("nan")
     interrupted: bool = False
     failures: list[tuple[Point, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-
-class Display(Protocol):
-    """Who tells the user how things stand."""
-
-    def __enter__(self) -> Display: ...
-
-    def __exit__(self, *problem: object) -> None: ...
-
-    def update(self, tally: Tally) -> None:
-        """How things stand now."""
-
-    def say(self, text: str) -> None:
-        """Something that happened."""
+    def __str__(self) -> str:
+        """``12 of 40 done, 1 failed, 2 running, about 5 min left``."""
+        parts = [f"{self.done} of {self.total} done"]
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        parts.append(f"{len(self.running)} running")
+        if not self.slots:
+            parts.append("waiting for workers")
+        elif not math.isnan(self.left_s):
+            parts.append(f"about {duration(max(1.0, float(f'{self.left_s:.2g}')))} left")
+        return ", ".join(parts)
 
 
 def run_sweep(
@@ -107,8 +96,8 @@ def run_sweep(
     ----------
     folder : SweepFolder
     make_workers : callable
-        Number of points to run → workers. Called once the folder is locked, and not at all if
-        everything is done.
+        Number of points to run → workers. Called once the folder is locked, unless every point is
+        done.
     display : Display
 
     Returns
@@ -119,7 +108,7 @@ def run_sweep(
     Raises
     ------
     InputError
-        Another process is at work on the folder.
+        Another process has locked the folder.
     KmcError
         The folder cannot be written any more, or no worker can be started.
     """
@@ -135,7 +124,7 @@ def run_sweep(
             try:
                 with display:
                     for note in tally.notes:
-                        display.say(note)
+                        display.message(note)
                     _Loop(folder, owner, workers, display, tally, todo).run(interruption)
             finally:
                 folder.disown()
@@ -144,7 +133,7 @@ def run_sweep(
 
 
 class _Loop:
-    """The bookkeeping: the same for processes of this machine and for a cluster."""
+    """Scheduling of points, the same for local processes and for a cluster."""
 
     def __init__(
         self,
@@ -169,7 +158,7 @@ class _Loop:
         self.spent: list[tuple[float, float]] = []  # work and seconds of each point that ended
 
     def run(self, interruption: Interruption) -> None:
-        """Until nothing is left to do, or the user has had enough."""
+        """Run points until all are done, or the user interrupts."""
         while self.running or any(self.waiting.values()):
             if interruption.requested:
                 self._stop()
@@ -183,8 +172,8 @@ class _Loop:
     def _next(self) -> Point | None:
         """The first point that may start.
 
-        The event loop is compiled once for each kind of run and then found on disk: until the first
-        of a kind has got going, the others of that kind wait for it.
+        The event loop is compiled once for each kind of run and then cached on disk: the first
+        point of a kind starts alone, and the others of that kind wait until it has compiled.
         """
         compiling = {kind for _, kind, _ in self.running.values()} - self.compiled
         ready = [
@@ -206,7 +195,7 @@ class _Loop:
         self.folder.forget_progress(point)
         for note in outcome.get("notes", ()):
             self.tally.notes.append(note)
-            self.display.say(note)
+            self.display.message(note)
         state, error = outcome["state"], outcome["error"]
         if state == DONE:
             self.compiled.add(kind)
@@ -215,28 +204,28 @@ class _Loop:
             self.tally.done += 1
             return
         if state in (LOST, BUSY, STOPPED) and self.attempts[point.name] < MAX_ATTEMPTS:
-            self.display.say(f"{point.name}: {error or 'it was stopped from outside'}; once more")
+            self.display.message(f"{point.name}: {error or _STOPPED}; it is run again")
             self.waiting[kind].appendleft(point)
             return
         if state != FAILED:
-            error = f"{error or 'it was stopped from outside'}, {MAX_ATTEMPTS} times in a row"
+            error = f"{error or _STOPPED}, {MAX_ATTEMPTS} times in a row"
         self.folder.record_failure(point, error, outcome["details"], outcome["wall_s"])
         self.tally.failed += 1
         self.tally.failures.append((point, error))
-        self.display.say(f"failed: {point.name}: {error}")
+        self.display.message(f"failed: {point.name}: {error}")
         free = shutil.disk_usage(self.folder.path).free
         if free < _LEAST_FREE_BYTES:
             raise KmcError(
                 f"the disk of {self.folder.path} is full: {free} bytes are left",
-                advice="Points that are done are safe. Free space, then the same command goes on.",
+                advice="Points that are done are safe. Free space, then repeat the command.",
             )
 
     def _look(self) -> None:
-        """See how far the running points are, and tell."""
+        """Update the state of the running points, the time left, and the display."""
         tally = self.tally
         tally.running = []
         now = time.monotonic()
-        begun = []  # work of the running points, and what they will have taken, if they know
+        begun = []  # work of the running points, and the time they take by their progress
         for point, kind, start in self.running.values():
             progress = self.folder.progress(point)
             fraction, text = 0.0, "preparing"
@@ -245,17 +234,17 @@ class _Loop:
                 fraction, text = progress
                 if fraction > 0.05:
                     begun.append((self.work[point.name], (now - start) / fraction))
-            tally.running.append(Running(point.name, fraction, text))
+            tally.running.append(Part(point.name, fraction, text))
         tally.slots = self.workers.slots
         waiting = sum(self.work[point.name] for queue in self.waiting.values() for point in queue)
         waiting += sum(self.work[row.name] * (1 - row.fraction) for row in tally.running)
         if self.spent or begun:
             tally.left_s = waiting * _pace([*self.spent, *begun]) / max(1, tally.slots)
-        self.display.update(tally)
+        self.display.update(tally.done / tally.total, str(tally), tally.running)
 
     def _stop(self) -> None:
-        """Let running points close their files; those that were just finished count."""
-        self.display.say("stopping; a second Ctrl-C stops at once")
+        """Wait until running points have closed their files; those that finish count as done."""
+        self.display.message("stopping; a second Ctrl-C stops at once")
         self.folder.disown()
         end = time.monotonic() + _STOP_S
         while self.running and time.monotonic() < end:
@@ -270,7 +259,7 @@ class _Loop:
 
 
 def _pace(known: list[tuple[float, float]]) -> float:
-    """Seconds for a unit of work, by the larger points: small ones are mostly their preparation."""
+    """Seconds for a unit of work, by the larger points: small ones are mostly preparation."""
     large = max(work for work, _ in known)
     work, spent = zip(*(row for row in known if row[0] >= 0.5 * large), strict=True)
     return sum(spent) / sum(work)

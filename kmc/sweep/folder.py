@@ -1,17 +1,17 @@
-"""The folder of a sweep: what is planned, what is done, what failed.
+"""The folder of a sweep: its plan, and the points that are done or have failed.
 
     sweep.toml              the sweep file
     index.json              the plan: axes, points, seeds, the base run as it was read
     points/NAME.toml        a point as a run file of its own
-    points/NAME.h5          its trajectory; it gets this name when it is finished, not before
+    points/NAME.h5          its trajectory, under this name when it is finished
     points/NAME.part.h5     an unfinished trajectory
-    points/NAME.aside-1.h5  one that was of no use to the sweep: damaged, or of other settings
+    points/NAME.aside-1.h5  a trajectory that the sweep cannot use: damaged, or of other settings
     failures/NAME.json      why a point failed
-    running/NAME.json       how far a point is (while it runs)
+    running/NAME.json       progress of a running point
     log.jsonl               one line for each point that ended
-    lock, owner             one `kmc sweep` at a time works on the folder, and which
+    lock, owner             lock of the one `kmc sweep` that runs points here, and its identity
 
-Nothing here is written in place: a kill at any moment leaves each file as it was before or after.
+Files are replaced atomically: a kill at any moment leaves each as it was before or after a change.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from kmc._version import __version__
+from kmc.common.formatting import listed
 from kmc.common.outputs import remove_drafts, replacing
 from kmc.errors import InputError, KmcError, KmcWarning
 from kmc.sweep.plan import Plan, Point, canonical
@@ -38,18 +39,18 @@ from kmc.sweep.point_files import Ended, Log, is_finished, looks_complete, set_a
 INDEX_VERSION = 1
 _ELSEWHERE = "Use another folder with -o."
 
-_GO_ON = "Is the disk full? Points that are done are safe; the same command goes on."
+_REPEAT = "Is the disk full? Points that are done are safe; repeat the command to continue."
 
 
 class PointStatus(NamedTuple):
-    """Where a point stands.
+    """State of a point.
 
     Attributes
     ----------
     name : str
     state : {"done", "running", "failed", "missing"}
     error : str
-        Why it failed, empty otherwise.
+        Error of a failed point, else empty.
     point : Point
     """
 
@@ -72,21 +73,21 @@ class SweepFolder:
         self.path = Path(path)
         self.plan = plan
 
-    # --- where things are -------------------------------------------------------------------------
+    # --- paths ------------------------------------------------------------------------------------
 
     def trajectory_path(self, point: Point) -> Path:
-        """Trajectory of a point; the file is there once the point is done."""
+        """Trajectory of a point; the file exists once the point is done."""
         return self.path / "points" / f"{point.name}.h5"
 
     def run_file_path(self, point: Point) -> Path:
-        """A point as a run file; it is there once the point has been started."""
+        """Run file of a point; the file exists once the point has been started."""
         return self.path / "points" / f"{point.name}.toml"
 
     def failure_path(self, point: Point) -> Path:
-        """Why a point failed, as JSON."""
+        """Error report of a failed point, JSON."""
         return self.path / "failures" / f"{point.name}.json"
 
-    # --- where things stand -----------------------------------------------------------------------
+    # --- state ------------------------------------------------------------------------------------
 
     def done(self, *, look_inside: bool = False) -> set[str]:
         """Names of the points whose trajectory is finished.
@@ -94,9 +95,9 @@ class SweepFolder:
         Parameters
         ----------
         look_inside : bool
-            Read every trajectory. Otherwise only those are read that the log does not know, after a
-            kill between the end of a point and its line in the log; the others must be neither
-            empty nor cut short.
+            Read every trajectory. By default only those without a line in the log are read, which a
+            kill between the end of a point and its line leaves; the others must be neither empty
+            nor truncated.
         """
         there = stems(self.path / "points", ".h5")
         logged = {line.name for line in self.log() if line.state == "done"}
@@ -109,10 +110,10 @@ class SweepFolder:
         return found
 
     def clean_up(self) -> set[str]:
-        """Names of the points that are done, once what is of no use is out of their way.
+        """Names of the points that are done, after unusable files were set aside or removed.
 
-        A damaged trajectory is set aside with a warning; drafts that kills left behind, and what
-        there is of a point besides its finished trajectory, are removed.
+        A damaged trajectory is set aside with a warning; drafts that kills left behind, and
+        unfinished trajectories of points that are done, are removed.
         """
         for folder in (self.path, self.path / "points", self.path / "failures"):
             remove_drafts(folder)
@@ -125,15 +126,15 @@ class SweepFolder:
                 set_aside(self.trajectory_path(point), "it is empty, damaged or unfinished")
         if damaged := self._log.lines().count(None):
             warnings.warn(
-                f"{self._log.path} has {damaged} lines that cannot be read; "
-                "they are left out, and the points themselves were looked into",
+                f"{self._log.path} has {damaged} lines that cannot be read; they are left out, and "
+                "every trajectory was checked instead",
                 KmcWarning,
                 stacklevel=2,
             )
         return done
 
     def status(self) -> list[PointStatus]:
-        """Where every point stands, in the order of the plan."""
+        """State of every point, in the order of the plan."""
         done, failed = self.done(), stems(self.path / "failures", ".json")
         running = stems(self.path / "running", ".json") if self.is_locked() else set()
         rows = []
@@ -149,33 +150,33 @@ class SweepFolder:
         return rows
 
     def failure(self, point: Point) -> dict[str, Any]:
-        """What is known about a failed point; empty where there is nothing."""
+        """Error report of a failed point; empty without one."""
         return _read_json(self.failure_path(point)) or {}
 
     def progress(self, point: Point) -> tuple[float, str] | None:
-        """How far a running point is (0 to 1) and its own words; None before it has begun."""
+        """Fraction done and status line of a running point; None before its first report."""
         row = _read_json(self.path / "running" / f"{point.name}.json")
         try:
             return float(row["fraction"]), str(row["text"])
-        except (TypeError, KeyError, ValueError):  # not there, or just being written
+        except (TypeError, KeyError, ValueError):  # missing, or being written
             return None
 
     def log(self) -> list[Ended]:
-        """Points that ended, in the order in which they did; a line cut short is left out."""
+        """Points that ended, in that order; a truncated line is left out."""
         return [line for line in self._log.lines() if line is not None]
 
     @property
     def _log(self) -> Log:
         return Log(self.path / "log.jsonl")
 
-    # --- one at a time ----------------------------------------------------------------------------
+    # --- locking ----------------------------------------------------------------------------------
 
     @cached_property
     def _lock(self) -> FileLock:
         return FileLock(self.path / "lock", timeout=0)
 
     def is_locked(self) -> bool:
-        """Whether a `kmc sweep` works on the folder at this moment."""
+        """Whether a process has locked the folder."""
         other = FileLock(self.path / "lock", timeout=0)
         try:
             with other:
@@ -185,24 +186,24 @@ class SweepFolder:
 
     @contextlib.contextmanager
     def owned(self) -> Iterator[str]:
-        """The folder for oneself; the lock goes with the process, however it ends.
+        """Exclusive use of the folder; the lock ends with the process at the latest.
 
         Yields
         ------
         str
-            Who owns the folder now. Whoever still runs a point for an earlier owner sees that in
-            the file ``owner`` and stops.
+            Identity of the owner. A worker that still runs a point for an earlier owner reads the
+            file ``owner`` and stops.
 
         Raises
         ------
         InputError
-            Another process has it.
+            Another process has locked the folder.
         """
         try:
             self._lock.acquire()
         except Timeout:
             raise InputError(
-                f"another kmc sweep is at work in {self.path}",
+                f"another kmc sweep is running points of {self.path}",
                 advice="Wait for it, or stop it first. " + _ELSEWHERE,
             ) from None
         except OSError as problem:
@@ -218,14 +219,14 @@ class SweepFolder:
             self._lock.release()
 
     def disown(self) -> None:
-        """Tell whoever runs a point of the folder to stop."""
+        """Remove the owner, so that the workers of all points stop."""
         with contextlib.suppress(OSError):
             (self.path / "owner").unlink()
 
     # --- writing ----------------------------------------------------------------------------------
 
     def write(self, name: str, text: str) -> None:
-        """Write a file of the folder, whole or not at all.
+        """Write a file of the folder atomically.
 
         Raises
         ------
@@ -233,28 +234,28 @@ class SweepFolder:
             The disk is full or the folder is gone or read-only.
         """
         try:
-            with replacing(self.path / name) as beside:
-                beside.write_text(text, encoding="utf-8")
+            with replacing(self.path / name) as draft:
+                draft.write_text(text, encoding="utf-8")
         except InputError as problem:
-            raise KmcError(problem.message, advice=_GO_ON) from None
+            raise KmcError(problem.message, advice=_REPEAT) from None
 
     def prepare(self, point: Point) -> None:
-        """Write the run file of a point that is about to run; an earlier failure is forgotten."""
+        """Write the run file of a point, and remove the report of an earlier failure."""
         self.write(f"points/{point.name}.toml", self.plan.run_toml(point))
         self.failure_path(point).unlink(missing_ok=True)
 
     def forget_progress(self, point: Point) -> None:
-        """Remove what a point that ended has left besides its trajectory."""
+        """Remove the progress and lock files of a point that ended."""
         for name in (f"{point.name}.json", f".{point.name}.lock"):
             with contextlib.suppress(OSError):
                 (self.path / "running" / name).unlink()
 
     def record_done(self, point: Point, wall_s: float) -> None:
-        """Note that a point is done."""
+        """Log that a point is done."""
         self._append(Ended(point.name, "done", wall_s))
 
     def record_failure(self, point: Point, error: str, details: str, wall_s: float) -> None:
-        """Note why a point failed, with whatever helps to find the cause."""
+        """Write the error report of a point, with its settings, and log the failure."""
         report = {
             "name": point.name,
             "error": error,
@@ -276,12 +277,12 @@ class SweepFolder:
 
 
 def open_folder(path: str | Path) -> SweepFolder:
-    """The folder of a sweep, as it is at this moment.
+    """The folder of a sweep.
 
     Raises
     ------
     InputError
-        It is not the folder of a sweep, or one of a newer kmc.
+        It is not the folder of a sweep, or that of a newer kmc.
     """
     path = Path(path)
     index = _read_json(path / "index.json")
@@ -315,18 +316,18 @@ def _is_usable(plan: Plan, point: Point) -> bool:
 def _damaged(path: Path, why: str) -> InputError:
     return InputError(
         f"{path / 'index.json'} is damaged: {why}",
-        advice=f"Remove that file alone: then `kmc sweep FILE -o {path}` with the sweep file of "
-        "that time writes it again and goes on; points that are done stay.",
+        advice=f"Remove that file only, then repeat `kmc sweep FILE -o {path}` with the sweep file "
+        "of that time: it writes the index again and continues; points that are done stay done.",
     )
 
 
 def check_folder(path: str | Path, plan: Plan) -> SweepFolder | None:
-    """The folder as it is, if it is there and can take the plan; None if it has yet to be made.
+    """The existing folder if it is compatible with the plan; None if there is none yet.
 
     Raises
     ------
     InputError
-        It is something else than the folder of a sweep, or that of a sweep that contradicts `plan`.
+        It is no folder of a sweep, or that of a sweep that contradicts `plan`.
     """
     path = Path(path)
     if not path.exists():
@@ -342,16 +343,17 @@ def check_folder(path: str | Path, plan: Plan) -> SweepFolder | None:
     if problem:
         raise InputError(
             f"{path} holds another sweep: {problem}",
-            advice="A changed sweep file may add values and replicas, nothing else. " + _ELSEWHERE,
+            advice="A changed sweep file may only add values and replicas. " + _ELSEWHERE,
         )
     return existing
 
 
-_OURS_EARLY = ("points", "failures", "running", "lock", "owner", "sweep.toml")
+# Contents of a folder whose index has not been written yet.
+_MADE_FIRST = ("points", "failures", "running", "lock", "owner", "sweep.toml")
 
 
 def _is_ours(name: str) -> bool:
-    return name in _OURS_EARLY or (name.startswith(".") and ".part" in name)
+    return name in _MADE_FIRST or (name.startswith(".") and ".part" in name)
 
 
 def _check_same_file(path: Path, plan: Plan) -> None:
@@ -362,13 +364,13 @@ def _check_same_file(path: Path, plan: Plan) -> None:
         if (path / "sweep.toml").read_text(encoding="utf-8") == plan.text:
             return
     raise InputError(
-        f"{path} has no index.json, and its sweep.toml is another one than the sweep file given",
+        f"{path} has no index.json, and its sweep.toml differs from the sweep file given",
         advice="Give the sweep file of that time. " + _ELSEWHERE,
     )
 
 
 def make_folder(path: str | Path, plan: Plan) -> SweepFolder:
-    """Make the folder of a sweep, or extend the one there by what `plan` adds.
+    """Make the folder of a sweep, or extend an existing one by the new points of `plan`.
 
     Raises
     ------
@@ -382,18 +384,18 @@ def make_folder(path: str | Path, plan: Plan) -> SweepFolder:
             folder.mkdir(exist_ok=True)
     except OSError as problem:
         raise _unwritable(path, problem) from None
-    folder = SweepFolder(path, plan)
+    made = SweepFolder(path, plan)
     if existing is None or canonical(existing.plan.to_json()) != canonical(plan.to_json()):
         index = {"version": INDEX_VERSION, "kmc_version": __version__, "plan": plan.to_json()}
-        folder.write("sweep.toml", plan.text)
-        folder.write("index.json", json.dumps(index, ensure_ascii=False))
-    return folder
+        made.write("sweep.toml", plan.text)
+        made.write("index.json", json.dumps(index, ensure_ascii=False))
+    return made
 
 
 def _contradiction(old: Plan, new: Plan) -> str:
-    """Why points of the old plan would be others in the new one; empty where they are the same."""
+    """Reason why points of the old plan differ in the new one; empty where they agree."""
     if sorted(old.keys) != sorted(new.keys):
-        return f"there {_listed(old.keys)} vary, here {_listed(new.keys)}"
+        return f"there {_keys(old.keys)} vary, here {_keys(new.keys)}"
     if old.seed != new.seed:
         return f"there seed = {old.seed}, here seed = {new.seed}"
     for section in sorted({*old.tables, *new.tables}):
@@ -403,8 +405,8 @@ def _contradiction(old: Plan, new: Plan) -> str:
                 continue
             if canonical(before.get(key)) != canonical(now.get(key)):
                 return (
-                    f"{section}.{key} is {_said(before.get(key))} there "
-                    f"and {_said(now.get(key))} here"
+                    f"{section}.{key} is {_shown(before.get(key))} there "
+                    f"and {_shown(now.get(key))} here"
                 )
     for name, digest in old.inputs.items():
         if new.inputs.get(name, digest) != digest:
@@ -415,12 +417,12 @@ def _contradiction(old: Plan, new: Plan) -> str:
     return ""
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     return "not given" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _listed(keys: list[str]) -> str:
-    return " and ".join(keys) if keys else "no keys"
+def _keys(keys: list[str]) -> str:
+    return listed(keys) if keys else "no keys"
 
 
 def _read_json(path: Path) -> Any:
@@ -433,5 +435,5 @@ def _read_json(path: Path) -> Any:
 def _unwritable(path: Path, problem: OSError) -> KmcError:
     return KmcError(
         f"{path} cannot be written: {problem.strerror or problem}",
-        advice=_GO_ON,
+        advice=_REPEAT,
     )

@@ -1,4 +1,4 @@
-"""Runs points in processes of this machine."""
+"""Runs points in local processes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kmc.sweep.point import LOST
 _ONE_THREAD = dict.fromkeys(
     ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
-# The package is found where it is found here, also when it is not installed; last, so that nothing
-# beside it is taken for something else.
+# Workers import the package from the same place, also where it is not installed; it comes last on
+# the path, so that files beside the package shadow no library.
 _ROOT = str(Path(__file__).resolve().parents[2])
 _START = f"import sys; sys.path.append({_ROOT!r}); from kmc.sweep.worker import main; main()"
-_STARTS = 3  # for each worker; when all end before they are ready, something is wrong
+_STARTS = 3  # attempts to start each worker
 
 
 def cores() -> int:
@@ -42,38 +42,41 @@ class _Worker:
                 stderr=errors,
                 encoding="utf-8",
                 env={**os.environ, **_ONE_THREAD},
-                start_new_session=True,  # Ctrl-C is for the sweep, which stops its workers in order
+                start_new_session=True,  # Ctrl-C reaches the sweep alone, which stops its workers
             )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._input, self.output = self.process.stdin, self.process.stdout
         self.job: str | None = None
         self.ready = False
 
     def send(self, job: Mapping[str, str]) -> None:
         self.job = job["name"]
-        # A worker that has just died is noticed by `wait`, as one that dies later.
+        # `wait` detects a worker that has died.
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps(job) + "\n")
-            self.process.stdin.flush()
+            self._input.write(json.dumps(job) + "\n")
+            self._input.flush()
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
+        for pipe in (self._input, self.output):
             with contextlib.suppress(OSError):
                 pipe.close()
 
 
 class LocalWorkers:
-    """Processes of this machine, each running one point at a time on one thread.
+    """Local processes, each running one point at a time on one thread.
 
-    A worker that dies is replaced, and its point comes back as "lost". Only workers that have said
-    that they are ready get a point.
+    A worker that dies is replaced, and its point is returned as "lost". A worker gets points once
+    it has reported that it is ready.
 
     Parameters
     ----------
     count : int
         Processes.
     log : Path
-        File for what they print, which is nothing unless something is wrong.
+        File for their standard error.
     """
 
     def __init__(self, count: int, log: Path):
@@ -97,15 +100,15 @@ class LocalWorkers:
     def _start(self) -> None:
         worker = _Worker(self._log)
         self._workers.append(worker)
-        self._selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
+        self._selector.register(worker.output, selectors.EVENT_READ, worker)
 
     def submit(self, job: Mapping[str, str]) -> None:
-        """Give a point to a worker that has none."""
+        """Give a point to an idle worker."""
         free = next(w for w in self._workers if w.ready and w.job is None)
         free.send(job)
 
     def wait(self, timeout_s: float) -> list[dict[str, Any]]:
-        """What ended within this time: the results of `run_point`, and points that got lost."""
+        """Results of the points that ended within this time, and of those lost with a worker."""
         outcomes = []
         for key, _ in self._selector.select(timeout_s):
             worker = key.data
@@ -120,15 +123,15 @@ class LocalWorkers:
         return outcomes
 
     def _replace(self, worker: _Worker) -> list[dict[str, Any]]:
-        self._selector.unregister(worker.process.stdout)
+        self._selector.unregister(worker.output)
         self._workers.remove(worker)
         worker.kill()
         if not worker.ready:
             self._deaths_at_start += 1
             if self._deaths_at_start >= _STARTS * self._count:
                 raise KmcError(
-                    "the processes that should run the points end at once",
-                    advice=f"{self._log} holds what they said.",
+                    "the worker processes end before they are ready",
+                    advice=f"Their output is in {self._log}.",
                 )
         self._start()
         if worker.job is None:
@@ -137,11 +140,11 @@ class LocalWorkers:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         error = f"the process that ran it ended with {how}"
         if code == -9:
-            error += " (killed, perhaps for want of memory)"
+            error += " (killed, perhaps because memory ran out)"
         return [{"name": worker.job, "state": LOST, "error": error, "details": "", "wall_s": 0.0}]
 
     def close(self) -> None:
-        """End all workers at once; a trajectory on disk is valid at every moment."""
+        """Kill all workers; a trajectory on disk is valid at every moment."""
         for worker in self._workers:
             worker.kill()
         self._workers.clear()

@@ -1,4 +1,4 @@
-"""Sweep files: a run, what changes in it, how often it is repeated.
+"""Sweep files: a run, the settings that vary, and the number of replicas.
 
     run = "strip_li"                                   # a shipped run, or a path from this file
     replicas = 3                                       # runs a setting, with different seeds
@@ -15,9 +15,7 @@
     [set]                                              # the same in every run
     "system.size" = [24, 24, 24]
 
-`read_plan` checks the file and lists the points. A point's name and its seed follow from its own
-settings, its replica and the seed of the sweep, not from the points around it: a longer list of
-values leaves the points that were there as they were.
+`read_plan` checks the file and lists the points.
 """
 
 from __future__ import annotations
@@ -35,6 +33,7 @@ from kmc.common.validation import Checked, Problem, kind, number_of, raise_probl
 from kmc.errors import InputError
 from kmc.model.quantities import QUANTITIES
 from kmc.runfile.load import SECTIONS, RunFile, load_run, run_tables
+from kmc.runfile.sections import System
 from kmc.sweep.points import (
     MAX_SEED,
     REMOVED,
@@ -52,7 +51,7 @@ __all__ = ["MAX_SEED", "REMOVED", "ZIP", "Plan", "Point", "canonical", "read_pla
 
 MAX_POINTS = 100_000
 KEYS = ("run", "replicas", "seed", "grid", "zip", "set")
-_CHECKED_WHOLE = 200  # points checked with everything that can be seen before a run; 3 ms each
+_FULLY_CHECKED = 200  # points checked as complete runs; 3 ms each
 _MOST_PROBLEMS = 5
 _SEED_KEY = "random.seed"
 
@@ -63,9 +62,9 @@ _SEED_KEY = "random.seed"
 def read_plan(file: str | Path) -> Plan:
     """Read and check a sweep file.
 
-    Every value is checked by itself, and whole runs where there are few; in a large grid a spread
-    of runs in which every value occurs. Combinations that nobody looked at are checked when their
-    turn comes.
+    Every value is checked by itself. Complete runs are checked for every point of a small sweep,
+    and in a large one for a selection in which every value occurs; the other combinations are
+    checked when they are run.
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ def read_plan(file: str | Path) -> Plan:
     Raises
     ------
     InputError
-        Anything in it that cannot be used; nothing has been computed or written then.
+        The file is invalid; nothing has been computed or written then.
     """
     path = catalogue.locate("studies", file)
     text = catalogue.read_text(path)
@@ -88,8 +87,8 @@ def read_plan(file: str | Path) -> Plan:
         )
     _only_known_keys(given, source)
     base, base_path = _base(given.get("run"), path)
-    replicas = _whole(given, "replicas", 1, 1, MAX_POINTS, source)
-    seed = _whole(given, "seed", 1, 0, MAX_SEED, source)
+    replicas = _integer(given, "replicas", 1, 1, MAX_POINTS, source)
+    seed = _integer(given, "seed", 1, 0, MAX_SEED, source)
     changes = {
         name: _settings(given.get(name, {}), name, source) for name in ("grid", "zip", "set")
     }
@@ -117,7 +116,7 @@ def read_plan(file: str | Path) -> Plan:
         tables=run_tables(base_path, without_removed(fixed), origins),
         text=text,
     )
-    check.whole_runs(plan)
+    check.complete_runs(plan)
     plan.inputs.update(_hashes(plan))
     _distinct_names(plan, source)
     return plan
@@ -136,10 +135,10 @@ def _only_known_keys(given: Mapping, source: str) -> None:
 
 
 def _base(run: Any, path: Path) -> tuple[str, Path]:
-    """The base run as it was written, and its path."""
+    """The base run as the file names it, and its path."""
     if not isinstance(run, str) or not run:
-        said = f"{path} does not name a run" if run is None else f"run in {path} must be text"
-        raise InputError(said, advice='Write run = "strip_li", or the path of a run file.')
+        message = f"{path} does not name a run" if run is None else f"run in {path} must be text"
+        raise InputError(message, advice='Write run = "strip_li", or the path of a run file.')
     beside = path.parent / run
     if run.endswith(".toml") and beside.is_file():
         return run, beside.resolve()
@@ -152,7 +151,7 @@ def _base(run: Any, path: Path) -> tuple[str, Path]:
     return run, found.resolve()
 
 
-def _whole(given: Mapping, key: str, default: int, low: int, high: int, source: str) -> int:
+def _integer(given: Mapping, key: str, default: int, low: int, high: int, source: str) -> int:
     value = given.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InputError(
@@ -186,8 +185,8 @@ def _each_key_once(changes: Mapping[str, Mapping], source: str) -> None:
         for key in table:
             where = f"in [{name}] of {source}"
             if key in places:
-                said = f"{key!r} is in [{places[key]}] and in [{name}] of {source}"
-                problems.append(Problem(said, "Keep one of them."))
+                message = f"{key!r} is in [{places[key]}] and in [{name}] of {source}"
+                problems.append(Problem(message, "Keep one of them."))
             places[key] = name
             if key == _SEED_KEY:
                 advice = "Every point has a seed of its own: set seed and replicas of the sweep."
@@ -234,14 +233,14 @@ def _repeated(values: Sequence, where: str) -> list[Problem]:
     for value in values:
         spelt = canonical(value)
         if spelt in seen:
-            said = f"{where} has {toml_text(value)} twice"
-            problems.append(Problem(said, "More runs of one setting: replicas."))
+            message = f"{where} has {toml_text(value)} twice"
+            problems.append(Problem(message, "For several runs of one setting give replicas."))
         seen.add(spelt)
     return problems
 
 
 def _found(value: Any, key: str, folder: Path) -> Any:
-    """A value, with the path of a parameter or lattice file as seen from the sweep file."""
+    """A value, with the path of a parameter or lattice file resolved from the sweep file."""
     if key == ZIP:
         return {name: _found(item, name, folder) for name, item in value.items()}
     beside = isinstance(value, str) and value.endswith(".toml") and folder / value
@@ -258,7 +257,7 @@ def _many(total: int) -> str:
 
 
 class _Check:
-    """Checks the runs of a sweep through `load_run`, so that messages are those of `kmc run`."""
+    """Checks the runs of a sweep by `load_run`, with the messages of `kmc run`."""
 
     def __init__(self, base: Path, fixed: Mapping[str, Any], source: str):
         self._base, self._fixed, self._source = base, dict(fixed), source
@@ -267,7 +266,7 @@ class _Check:
         return f"{key} = {show(value)} of {self._source}"
 
     def base(self) -> None:
-        """The base run with [set]; what the axes supply may be missing, so only keys count."""
+        """The base run with [set]; values that the axes supply may be missing."""
         for key, value in self._fixed.items():
             section, name = key.split(".")
             if not _fits(section, name, value):
@@ -289,7 +288,7 @@ class _Check:
                     raise_problems(problems, self._source)
         raise_problems(problems, self._source)
 
-    def whole_runs(self, plan: Plan) -> None:
+    def complete_runs(self, plan: Plan) -> None:
         """All runs of a small sweep; of a large one some in which every value occurs."""
         problems: list[Problem] = []
         for settings in _spread(plan.axes):
@@ -312,7 +311,7 @@ class _Check:
 
 
 def _fits(section: str, name: str, value: Any) -> bool:
-    """Whether a value is sure to suit its key by itself; what is not sure is looked at in a run."""
+    """Whether a value is valid for its key by itself; other values are checked in a run."""
     if section not in SECTIONS:
         return False
     value = removed(value)
@@ -332,12 +331,12 @@ def _fits(section: str, name: str, value: Any) -> bool:
 
 
 def _spread(axes: Mapping[str, list]) -> Iterator[dict[str, Any]]:
-    """Settings of all points if they are few, else of some that show every value if they can."""
-    if math.prod(len(values) for values in axes.values()) <= _CHECKED_WHOLE:
+    """Settings of all points if they are few, else of a selection with every value."""
+    if math.prod(len(values) for values in axes.values()) <= _FULLY_CHECKED:
         yield from combinations(axes)
         return
     longest = max(len(values) for values in axes.values())
-    step = max(1, math.ceil(longest / _CHECKED_WHOLE))
+    step = max(1, math.ceil(longest / _FULLY_CHECKED))
     for k in range(0, longest, step):
         chosen = {axis: [values[k % len(values)]] for axis, values in axes.items()}
         yield next(combinations(chosen))
@@ -347,7 +346,7 @@ def _distinct_names(plan: Plan, source: str) -> None:
     if len({point.name.casefold() for point in plan.points}) < len(plan.points):
         raise InputError(
             f"some points of {source} would have the same file name",
-            advice="Use texts that differ in more than capitals and punctuation.",
+            advice="Use texts that differ in more than case and punctuation.",
         )
 
 
@@ -355,11 +354,11 @@ def _distinct_names(plan: Plan, source: str) -> None:
 
 
 def _hashes(plan: Plan) -> dict[str, str]:
-    """Contents of the parameter and lattice files that the points use, as hashes."""
+    """SHA-256 of the parameter and lattice files that the points use."""
     found = {}
     for key, catalogue_kind in (("params", "params"), ("lattice", "lattices")):
         full = f"system.{key}"
-        default = RunFile.model_fields["system"].annotation.model_fields[key].default
+        default = System.model_fields[key].default
         used = {str(plan.tables.get("system", {}).get(key, default))}
         for axis, values in plan.axes.items():
             if axis == full or (axis == ZIP and full in values[0]):

@@ -1,4 +1,4 @@
-"""Runs one point of a sweep, in whatever process and on whatever machine."""
+"""Runs one point of a sweep, in a local or remote process."""
 
 from __future__ import annotations
 
@@ -6,47 +6,48 @@ import json
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from kmc.common.outputs import put_in_place
-from kmc.errors import InputError, KmcError, KmcWarning
+from kmc.errors import InputError, KmcError, KmcWarning, OutputError
 from kmc.sweep.point_files import is_finished, set_aside
 
 if TYPE_CHECKING:
     from kmc.runfile.load import RunFile
 
-_TELL_EVERY_S = 0.5
-_WAIT_FOR_LOCK_S = 30.0  # a worker of an earlier sweep sees within a second that it has to stop
+_REPORT_EVERY_S = 0.5
+_WAIT_FOR_LOCK_S = 30.0  # a worker of an earlier sweep stops within a second
 
 DONE, FAILED, STOPPED, BUSY, LOST = "done", "failed", "stopped", "busy", "lost"
 
 
 class _Stopped(Exception):
-    """The sweep that this point was run for is no longer at work on the folder."""
+    """The sweep that this point is run for no longer owns the folder."""
 
 
 def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
-    """Run one point to its end and give its trajectory its name.
+    """Run one point to its end and rename its trajectory.
 
     Parameters
     ----------
     folder : str
-        The folder of the sweep, as this machine sees it.
+        The folder of the sweep, as a path on this machine.
     name : str
         Name of the point; its run file is there.
     owner : str
-        Whom it is run for. As soon as the file ``owner`` says otherwise the run stops: a sweep that
-        was killed leaves nobody behind who disturbs the next one.
+        Identity of the sweep. The run stops as soon as the file ``owner`` differs: workers of a
+        killed sweep do not disturb the next one.
 
     Returns
     -------
     dict
         ``name``, ``state`` ("done", "failed", "stopped", "busy"), ``error``, ``details``,
-        ``wall_s``, and ``notes``, what the user should know. Nothing is raised: an error that
-        cannot be pickled would hide what it was.
+        ``wall_s``, and ``notes``, messages for the user. Nothing is raised: the scheduler could not
+        pickle some errors.
     """
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", KmcWarning)
@@ -78,7 +79,7 @@ def _outcome(place: Path, name: str, owner: str) -> dict[str, Any]:
 
 
 def _run(folder: Path, name: str, owner: str) -> bool:
-    """Whether the trajectory of the point is complete now."""
+    """Run the point; returns whether its trajectory is complete."""
     from kmc.runfile.load import load_run
 
     trajectory = folder / "points" / f"{name}.h5"
@@ -96,25 +97,28 @@ def _run(folder: Path, name: str, owner: str) -> bool:
 
 
 def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
-    """Run into `part`, or go on with what is there of this very run; whether it finished."""
-    from kmc.simulation.resume import resume
+    """Run into `part`, or continue it where it holds the same run; returns whether it finished."""
+    from kmc.mesoscale import upscale
+    from kmc.mesoscale.opening import load, resume
     from kmc.simulation.run import run_to_file
-    from kmc.trajectory.reader import load
 
     if part.is_file():
         try:
             begun = load(part)
             if begun.run == run.resolved():
                 return begun.finished or resume(part, progress=heartbeat).finished
-            set_aside(part, "it is of other settings")
+            set_aside(part, "it has other settings")
+        except OutputError:  # the part itself is good
+            raise
         except InputError as problem:  # damaged, or of another version of kmc
             if part.is_file():
                 set_aside(part, problem.message)
-    return run_to_file(run, part, overwrite=True, progress=heartbeat).finished
+    start: Callable[..., Any] = upscale.run_to_file if run.is_population else run_to_file
+    return start(run, part, overwrite=True, progress=heartbeat).finished
 
 
 class Heartbeat:
-    """Progress of a point, left in a small file for whoever watches; stops what nobody wants."""
+    """Writes the progress of a point to a file, and stops the point when the owner changes."""
 
     def __init__(self, folder: Path, name: str, owner: str):
         self._file = folder / "running" / f"{name}.json"
@@ -132,21 +136,21 @@ class Heartbeat:
         now = time.monotonic()
         if now < self._next:
             return
-        self._next = now + _TELL_EVERY_S
+        self._next = now + _REPORT_EVERY_S
         self.check_owner()
         try:
             row = json.dumps({"fraction": fraction, "text": text}, ensure_ascii=False)
             self._file.write_text(row, encoding="utf-8")
-        except OSError:  # a full disk is reported by what has to be written
+        except OSError:  # a full disk is reported when the trajectory is written
             pass
 
     def check_owner(self) -> None:
-        """Stop if somebody else, or nobody, has the folder now."""
+        """Raise `_Stopped` if the folder has another owner, or none."""
         try:
             owner = self._owner_file.read_text(encoding="utf-8")
         except FileNotFoundError:
             owner = ""
-        except OSError:  # a shared disk that does not answer for a moment is no reason to stop
+        except OSError:  # a shared disk may fail for a moment
             return
         if owner != self._owner:
             raise _Stopped

@@ -34,12 +34,13 @@ class Log:
         return [_ended(line) for line in text.splitlines()]
 
     def append(self, ended: Ended) -> None:
-        """Add a line; it is on the disk when this returns."""
+        """Add a line, and wait until it is on the disk."""
         with open(self.path, "a+b") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(0, end - 1))
-            cut_short = b"\n" if file.read(1) not in (b"", b"\n") else b""  # by a full disk
-            file.write(cut_short + json.dumps(ended._asdict()).encode() + b"\n")
+            # A full disk may have truncated the last line.
+            separator = b"\n" if file.read(1) not in (b"", b"\n") else b""
+            file.write(separator + json.dumps(ended._asdict()).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -54,7 +55,7 @@ def _ended(line: str) -> Ended | None:
 
 
 def stems(folder: Path, ending: str) -> set[str]:
-    """Names in a folder without their ending; hidden and unfinished files do not count."""
+    """Names in a folder without their ending, except hidden and unfinished files."""
     try:
         names = os.listdir(folder)
     except OSError:
@@ -67,8 +68,8 @@ def stems(folder: Path, ending: str) -> set[str]:
 
 
 def is_finished(path: Path) -> bool:
-    """Whether a trajectory is there, can be read, and came to its end."""
-    from kmc.trajectory.reader import load
+    """Whether the file of a point exists, can be read, and is that of a finished run."""
+    from kmc.mesoscale.opening import load
 
     try:
         return load(path).finished
@@ -77,21 +78,21 @@ def is_finished(path: Path) -> bool:
 
 
 def set_aside(path: Path, why: str) -> None:
-    """Give a trajectory that is of no use to a sweep another name, and say so in a warning."""
+    """Rename a trajectory that a sweep cannot use, with a warning."""
     stem = path.name.removesuffix(".h5").removesuffix(".part")
     number = 1
     while (aside := path.with_name(f"{stem}.aside-{number}.h5")).exists():
         number += 1
     os.replace(path, aside)
     warnings.warn(
-        f"{path.name} was set aside as {aside.name}, and the point begins again: {why}",
+        f"{path.name} was set aside as {aside.name}, and the point starts again: {why}",
         KmcWarning,
         stacklevel=2,
     )
 
 
 def looks_complete(path: Path) -> bool:
-    """Whether a trajectory is neither empty nor cut short nor something else: a quick look."""
+    """Whether a file is an HDF5 file that is neither empty nor truncated; a quick check."""
     from kmc.trajectory.integrity import check_readable
 
     try:

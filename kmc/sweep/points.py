@@ -20,9 +20,9 @@ import numpy as np
 
 from kmc.common.validation import toml_value
 
-MAX_SEED = 2**53 - 1  # whole numbers that every reader of JSON and of tables keeps exactly
+MAX_SEED = 2**53 - 1  # JSON and table readers represent integers exactly up to here
 ZIP = "zip"  # name of the axis whose values change side by side
-REMOVED = "none"  # as a value: the key is removed, so that its default holds
+REMOVED = "none"  # as a value: the key is removed and has its default
 _LONGEST_NAME = 100
 _SEED_KEY = "random.seed"
 
@@ -54,7 +54,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep file asks for, checked.
+    """A checked sweep.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class Plan:
     def points(self) -> Sequence[Point]:
         """Every run, in the order of the grid."""
         labels = _labels(self.keys)
-        points = []
+        points: list[Point] = []
         for settings in combinations(self.axes):
             for replica in range(self.replicas):
                 index, name = len(points), _name(settings, labels, replica)
@@ -112,7 +112,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], text: str) -> Plan:
-        """The plan that `to_json` wrote down; nothing of it is checked again."""
+        """The plan of `to_json`, without checking it again."""
         rest = {key: value for key, value in data.items() if key != "points"}
         plan = cls(**rest, text=text)
         plan.__dict__["points"] = [Point(**row) for row in data["points"]]
@@ -153,7 +153,7 @@ def combinations(axes: Mapping[str, list]) -> Iterator[dict[str, Any]]:
 
 
 def canonical(value: Any) -> str:
-    """One spelling for equal values, whatever order and form they were written in."""
+    """Canonical text of a value, independent of the order of keys and the form of numbers."""
 
     def plain(item: Any) -> Any:
         if isinstance(item, bool):
@@ -170,8 +170,8 @@ def canonical(value: Any) -> str:
 def _seed(sweep_seed: int, settings: Mapping[str, Any], replica: int) -> int:
     """Seed of a point, from the seed of the sweep, the point's settings and its replica alone."""
     key = hashlib.sha256(f"{canonical(settings)}#{replica}".encode()).digest()
-    words = [int.from_bytes(key[i : i + 4], "big") for i in range(0, 16, 4)]
-    state = np.random.SeedSequence(sweep_seed, spawn_key=words).generate_state(1, np.uint64)
+    spawn_key = [int.from_bytes(key[i : i + 4], "big") for i in range(0, 16, 4)]
+    state = np.random.SeedSequence(sweep_seed, spawn_key=spawn_key).generate_state(1, np.uint64)
     return int(state[0]) & MAX_SEED
 
 

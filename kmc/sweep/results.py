@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.common.catalogue import nearest
+from kmc.common.formatting import quantity
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
 from kmc.sweep.folder import PointStatus, SweepFolder, open_folder
-from kmc.sweep.names import quantity, short_names
 from kmc.sweep.plan import ZIP, Plan
 from kmc.sweep.scalars import DERIVED, ONSET_CONTACT, ScalarCache, meaning
 from kmc.trajectory.reader import Trajectory, load
@@ -69,10 +69,20 @@ class Axis:
 
 
 def _canonical(value: Any) -> str:
-    """Text by which a value is found again: 1 and 1.0 are one, a list is its numbers."""
+    """Text that is equal for equal values, such as 1 and 1.0."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     return json.dumps(value)
+
+
+def short_names(keys: Sequence[str], taken: Iterable[str] = ()) -> dict[str, str]:
+    """``conditions.temperature_K`` → ``temperature_K``, with its section where that is taken."""
+    last = [key.rpartition(".")[2] for key in keys]
+    reserved = set(taken)
+    return {
+        key: key.replace(".", "_") if last.count(name) > 1 or name in reserved else name
+        for key, name in zip(keys, last, strict=True)
+    }
 
 
 def axes_of(plan: Plan) -> list[Axis]:
@@ -110,11 +120,11 @@ def load_sweep(
     folder : str or Path
         Made by ``kmc sweep`` or ``kmc critical``; may still be growing.
     at_monolayers : float or sequence of float
-        Capacities at which every number is wanted as well: variables that end in ``_at``.
+        Capacities at which every number is read as well, into variables that end in ``_at``.
     onset_contact : float
         `onset_capacity_monolayers` is where the contact fraction first falls below this.
     progress : bool
-        Show on stderr how far the reading is; what was read once is read at once again.
+        Show the progress of reading on stderr; numbers are cached in the folder.
 
     Returns
     -------
@@ -127,7 +137,7 @@ def load_sweep(
     Raises
     ------
     InputError
-        This is no folder of a sweep, or a capacity or fraction makes no sense.
+        This is no folder of a sweep, or a capacity or fraction is out of range.
     """
     import xarray as xr
 
@@ -135,8 +145,8 @@ def load_sweep(
     if not 0 < onset_contact <= 1:
         raise InputError(f"onset_contact = {onset_contact}: a fraction above 0 and at most 1")
     opened = open_folder(folder)
-    with progress_for(Path(folder).name, progress) as tell:
-        rows = _read(opened, capacities, onset_contact, tell)
+    with progress_for(Path(folder).name, progress) as shown:
+        rows = _read(opened, capacities, onset_contact, shown)
     axes = axes_of(opened.plan)
     dims = [axis.dim for axis in axes] + ["replica"]
     shape = (*map(len, axes), opened.plan.replicas)
@@ -158,7 +168,7 @@ def load_sweep(
     variables: dict[str, Any] = {}
     for name in names:
         values = array(lambda row, _, name=name: row["final"].get(name), np.nan, float)
-        # An axis goes by its own name, and a sample column of that name by another.
+        # A sample column with the name of an axis is renamed.
         free = f"{name}_end" if name in known else name
         variables[free] = variable(name, values)
     for name in names if capacities else ():
@@ -169,11 +179,11 @@ def load_sweep(
         variables[f"{name}_at"] = variable(name, np.stack(at, axis=-1), ["at_monolayers"])
     onset = array(lambda row, _: row["onset"], np.nan, float)
     states = array(lambda row, _: row["state"], "missing", object)
-    words = f"contact first falls below {onset_contact:g}"
-    attrs = {"units": "1", "long_name": f"Capacity in monolayers where {words}"}
+    crossing = f"contact first falls below {onset_contact:g}"
+    attrs = {"units": "1", "long_name": f"Capacity in monolayers where {crossing}"}
     variables["onset_capacity_monolayers"] = (dims, onset, attrs)
     censored = (states == "done") & np.isnan(onset)
-    variables["onset_censored"] = (dims, censored, {"long_name": f"Ended before {words}"})
+    variables["onset_censored"] = (dims, censored, {"long_name": f"Ended before {crossing}"})
     texts = {
         "state": (states, "done, running, failed, missing or unreadable"),
         "error": (array(lambda row, _: row["error"], "", object), "Why a run failed"),
@@ -206,7 +216,7 @@ def _capacities(given: float | Sequence[float]) -> list[float]:
 
 
 def _order(name: str) -> tuple:
-    """Contact and voids first, as a reader wants them; counters after."""
+    """Order of variables: contact and voids first, then counters."""
     first = ("contact_fraction", "contact_fraction_Li", "overpotential_V", *DERIVED)
     return (first.index(name), "") if name in first else (len(first), name)
 
@@ -219,24 +229,24 @@ def _read(
     rows: dict[str, dict] = {}
     status = folder.status()
     try:
-        for i, told in enumerate(status):
-            rows[told.name] = _row(folder, told, cache, capacities, contact)
+        for i, point in enumerate(status):
+            rows[point.name] = _row(folder, point, cache, capacities, contact)
             progress.update((i + 1) / len(status), f"run {i + 1} of {len(status)}")
     finally:
-        cache.save()  # also after Ctrl-C: the first look at a large sweep takes minutes
+        cache.save()  # also after Ctrl-C: the first reading of a large sweep takes minutes
     return rows
 
 
-def _row(folder: SweepFolder, told: PointStatus, cache: ScalarCache, capacities, contact) -> dict:
+def _row(folder: SweepFolder, point: PointStatus, cache: ScalarCache, capacities, contact) -> dict:
     """State and numbers of one point."""
-    row = {"final": {}, "at": {}, "onset": None, "stop_reason": "", "path": ""}
-    row |= {"state": told.state, "error": told.error}
-    if told.state != "done":
+    row: dict[str, Any] = {"final": {}, "at": {}, "onset": None, "stop_reason": "", "path": ""}
+    row |= {"state": point.state, "error": point.error}
+    if point.state != "done":
         return row
-    path = folder.trajectory_path(told.point)
+    path = folder.trajectory_path(point.point)
     row["path"] = str(path)
     try:
-        entry = cache.read(told.name, path, capacities, contact)
+        entry = cache.read(point.name, path, capacities, contact)
     except (KmcError, OSError) as problem:
         return row | {"state": _UNREADABLE, "error": str(problem)}
     row |= {key: entry[key] for key in ("final", "at", "stop_reason")}
@@ -259,8 +269,8 @@ def _coordinates(axes: Sequence[Axis]) -> dict[str, Any]:
     coordinates: dict[str, Any] = {}
     for axis in axes:
         for key, values in axis.members.items():
-            words, unit = quantity(key)
-            attrs = {"long_name": words, "units": unit or "1", "key": key}
+            name, unit = quantity(key)
+            attrs = {"long_name": name, "units": unit or "1", "key": key}
             coordinates[axis.names[key]] = (axis.dim, coordinate(values), attrs)
         if axis.dim == ZIP:
             text = {"long_name": "place along the zipped keys"}
@@ -281,18 +291,18 @@ class SweepAccessor:
         self._dataset = dataset
 
     def trajectory(self, **where: Any) -> Trajectory:
-        """The trajectory of one run, chosen by its coordinates; every axis of length 1 is known.
+        """The trajectory of one run, chosen by its coordinates; axes of length 1 may be left out.
 
         Raises
         ------
         InputError
-            No run or several runs are there, or the run is not done.
+            No run or several runs match, or the run is not done.
         """
         rows = self._chosen(where)
         if rows.path.size != 1:
             left = ", ".join(f"{dim} ({n})" for dim, n in rows.path.sizes.items() if n > 1)
             raise InputError(
-                f"{rows.path.size} runs are there, not one",
+                f"{rows.path.size} runs match, not one",
                 advice=f"Choose one of {left}.",
             )
         state = rows.state.values.item()
@@ -350,7 +360,7 @@ class SweepAccessor:
 
 
 def _same(asked: Any, value: Any) -> bool:
-    """Whether a value asked for is one of an axis; numbers need not agree to the last bit."""
+    """Whether a value equals one of an axis; numbers within a relative 1e-9."""
     if isinstance(asked, int | float) and isinstance(value, int | float | np.number):
         return math.isclose(asked, value, rel_tol=1e-9)
     return str(asked) == str(value) or (not isinstance(asked, str) and json.dumps(asked) == value)

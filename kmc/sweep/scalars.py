@@ -1,6 +1,6 @@
-"""Numbers that sum up one run: at its end, at chosen capacities, and when contact began to go.
+"""Summary numbers of a run: at its end, at chosen capacities, and at the onset of contact loss.
 
-`ScalarCache` keeps them beside the runs of a sweep, so that ten thousand points open at once.
+`ScalarCache` stores them beside the runs of a sweep, so that large sweeps open quickly.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from kmc._version import __version__
 from kmc.analysis import voids
 from kmc.common.outputs import replacing
 from kmc.errors import InputError
-from kmc.trajectory.reader import Trajectory, load
+from kmc.mesoscale import file as population
+from kmc.mesoscale.opening import load
+from kmc.mesoscale.result import PopulationRun
+from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.schema import SAMPLE_COLUMNS
 
 # Beside the columns of the samples: name → (unit, meaning).
@@ -32,12 +35,16 @@ DERIVED = {
     "max_void_height_nm": ("nm", "Height of the highest of these voids; NaN without any"),
     "frame_capacity_monolayers": ("1", "Capacity of the frame that the voids were counted in"),
 }
-_TEXTS = {entry.name: (entry.unit, entry.description) for entry in SAMPLE_COLUMNS} | DERIVED
+_TEXTS = (
+    population.SAMPLES
+    | {entry.name: (entry.unit, entry.description) for entry in SAMPLE_COLUMNS}
+    | DERIVED
+)
 
 ONSET_CONTACT = 0.9  # the loss of a tenth of the contact is its onset
 _CACHE = "scalars.json"
-_VERSION = 1  # of what is kept; raised with the meaning of any number
-_SETTLED_NS = 2_000_000_000  # clocks of file systems are as coarse as that
+_VERSION = 1  # of the cache; raised when the meaning of a number changes
+_SETTLED_NS = 2_000_000_000  # coarsest resolution of the time stamps of file systems
 _SLACK = 1e-9  # a capacity of 2 monolayers is met by 2 − 1e-12
 
 
@@ -46,18 +53,27 @@ def meaning(name: str) -> tuple[str, str]:
     return _TEXTS.get(name, ("1", name.replace("_", " ")))
 
 
-def final(t: Trajectory) -> dict[str, float]:
-    """Every column of the last sample, and what the last frame shows."""
-    if not len(t.samples):
+def final(t: Trajectory | PopulationRun) -> dict[str, float]:
+    """Every column of the last sample, and the voids of the last frame of a box."""
+    samples = _samples(t)
+    if not len(samples["time_s"]):
         return {}
-    row = {name: float(t.samples[name][-1]) for name in t.samples}
-    return row | _derived(t, row, len(t.frames) - 1)
+    row = {name: float(samples[name][-1]) for name in samples}
+    return row if isinstance(t, PopulationRun) else row | _derived(t, row, len(t.frames) - 1)
 
 
-def at_capacity(t: Trajectory, monolayers: float) -> dict[str, float]:
-    """The same at a capacity, linear between two samples; nothing where the run did not get there.
+def _samples(t: Trajectory | PopulationRun) -> Any:
+    """Columns of a run by name; of a population with its capacity in monolayers too."""
+    if not isinstance(t, PopulationRun):
+        return t.samples
+    monolayers = t.samples["capacity_mAh_cm2"] / t.facts["monolayer_mAh_cm2"]
+    return {**t.samples, "capacity_monolayers": monolayers}
 
-    Voids are those of the frame nearest to it.
+
+def at_capacity(t: Trajectory | PopulationRun, monolayers: float) -> dict[str, float]:
+    """The same at a capacity, linear between two samples; empty where the run ended before it.
+
+    Voids are those of the nearest frame.
 
     Parameters
     ----------
@@ -65,7 +81,8 @@ def at_capacity(t: Trajectory, monolayers: float) -> dict[str, float]:
     monolayers : float
         Charge passed, in monolayers of the interface.
     """
-    capacity = t.samples["capacity_monolayers"] if len(t.samples) else np.zeros(0)
+    samples = _samples(t)
+    capacity = samples["capacity_monolayers"]
     if not len(capacity) or capacity[-1] < monolayers - _SLACK:
         return {}
     after = int(np.searchsorted(capacity, monolayers - _SLACK))
@@ -73,11 +90,13 @@ def at_capacity(t: Trajectory, monolayers: float) -> dict[str, float]:
     gap = capacity[after] - capacity[before]
     share = 1.0 if gap <= 0 else min(1.0, float(monolayers - capacity[before]) / gap)
     row = {}
-    for name in t.samples:
-        first, second = float(t.samples[name][before]), float(t.samples[name][after])
-        # Between a number and infinity there is no straight line: the later sample counts.
+    for name in samples:
+        first, second = float(samples[name][before]), float(samples[name][after])
+        # No interpolation between a number and infinity: the later sample is used.
         straight = share < 1 and math.isfinite(first) and math.isfinite(second)
         row[name] = first + share * (second - first) if straight else second
+    if isinstance(t, PopulationRun):
+        return row
     frames = np.abs(t.frames.capacity_monolayers - monolayers)
     return row | _derived(t, row, int(frames.argmin()) if len(frames) else -1)
 
@@ -100,16 +119,17 @@ def _derived(t: Trajectory, row: dict[str, float], frame: int) -> dict[str, floa
     return found
 
 
-def onset(t: Trajectory, contact: float) -> float:
+def onset(t: Trajectory | PopulationRun, contact: float) -> float:
     """Capacity (monolayers) where contact first falls below a fraction, linear between samples.
 
     NaN where it never does: the run ended first, so the onset is censored.
     """
-    values = t.samples["contact_fraction"]
+    samples = _samples(t)
+    values = samples["contact_fraction"]
     below = np.flatnonzero(values < contact)
     if not len(below):
         return math.nan
-    capacity, after = t.samples["capacity_monolayers"], int(below[0])
+    capacity, after = samples["capacity_monolayers"], int(below[0])
     if not after:
         return float(capacity[0])
     above, under = values[after - 1], values[after]
@@ -118,15 +138,15 @@ def onset(t: Trajectory, contact: float) -> float:
 
 
 class ScalarCache:
-    """Numbers of the runs of a folder, kept until the file of a run changes.
+    """Numbers of the runs of a folder, cached until the file of a run changes.
 
-    A run is known by size, time and inode of its file. Like git, it does not trust a file that was
-    changed within two seconds of being read: such a one is read again the next time.
+    A file is identified by size, time and inode. A file changed within two seconds before it was
+    read is not cached, as its time stamp may not show another change.
 
     Parameters
     ----------
     path : Path
-        A JSON file; it is made, replaced whole, and may be deleted at any time.
+        A JSON file, replaced atomically; it may be deleted at any time.
     """
 
     def __init__(self, path: Path):
@@ -173,10 +193,10 @@ class ScalarCache:
         return entry
 
     def save(self) -> None:
-        """Write what was read; a folder that cannot be written to is read again the next time."""
+        """Write the cache; nothing happens where the folder is read-only."""
         if not self._changed:
             return
         kept = {"version": _VERSION, "kmc": __version__, "runs": self._entries}
-        with suppress(InputError), replacing(self.path) as beside:
-            beside.write_text(json.dumps(kept), encoding="utf-8")
+        with suppress(InputError), replacing(self.path) as draft:
+            draft.write_text(json.dumps(kept), encoding="utf-8")
             self._changed = False

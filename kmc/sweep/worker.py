@@ -1,7 +1,6 @@
-"""A local worker: takes points from its standard input, one JSON object a line, until it closes.
+"""A local worker: reads points from standard input, one JSON object a line, until it closes.
 
-When the sweep that started it dies, however it dies, the operating system closes the pipe, and the
-worker ends at once.
+When the sweep that started it dies, the operating system closes the pipe, and the worker ends.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from kmc.sweep.point import run_point
 
 
 def main() -> None:
-    """Run points until there are no more."""
+    """Run points until standard input closes."""
     results = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints must not get among the results
+    os.dup2(2, 1)  # output of libraries must not mix with the results
     jobs: queue.SimpleQueue = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
-    import kmc.simulation.run  # noqa: F401 - while the first worker compiles, the others get ready
+    import kmc.simulation.run  # noqa: F401 - loaded while the first worker compiles
 
     results.write("ready\n")
     while True:

@@ -1,4 +1,4 @@
-"""The state of a run as bytes, from which it goes on as if it had never stopped.
+"""Checkpoints: the complete state of a run as bytes, from which it continues without a difference.
 
 A checkpoint is a table of numbers, texts and arrays. As bytes it is, little-endian::
 
@@ -7,13 +7,14 @@ A checkpoint is a table of numbers, texts and arrays. As bytes it is, little-end
     4 bytes  CRC-32 of the body
     body     zlib: a line of JSON, then the arrays one after the other
 
-The JSON line is an object; an array stands in it as ``{"dtype": …, "shape": …}``. Nothing of it is
-ever executed.
+The JSON line is an object; an array stands in it as ``{"dtype": …, "shape": …}``. Reading executes
+nothing from the file.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import os
@@ -36,14 +37,15 @@ from kmc.trajectory import integrity as guard
 from kmc.trajectory import schema
 from kmc.trajectory.integrity import read
 from kmc.trajectory.reader import Trajectory, load
-from kmc.trajectory.writer import Hold, TrajectoryWriter
+from kmc.trajectory.writer import TrajectoryWriter, WriteLock
 
 _MAGIC = b"kmcstate"
 _HEAD = struct.Struct("<8sQI")
-_FASTEST = 1  # zlib's level: a large box must not hold the loop up
+_FASTEST = 1  # level of zlib: compression of a large box must not delay the event loop
 _DTYPES = ("|u1", "<i4", "<i8", "<f8")
 _COPIED_BYTES = 2**26  # of frames, held in memory at a time
-# A state holds a byte a site, 8 for each vacancy, 20 for each site of L1, which has few of all.
+# A state has 1 byte for each site, 8 for each vacancy, 4 for each Mg and 56 for each site of L1,
+# which is at most one site in 8 (`MIN_LAYERS` of the lattice).
 _BYTES_PER_SITE, _BYTES_BESIDES = 16, 2**20
 
 Table = dict[str, Any]
@@ -61,25 +63,27 @@ def pack(table: Table) -> bytes:
             plain[name] = value
     line = json.dumps(plain, separators=(",", ":")).encode() + b"\n"
     packer = zlib.compressobj(_FASTEST)
-    body = b"".join([packer.compress(line), *map(packer.compress, arrays), packer.flush()])
+    body = b"".join(
+        [packer.compress(line), *(packer.compress(array.data) for array in arrays), packer.flush()]
+    )
     return _HEAD.pack(_MAGIC, len(body), zlib.crc32(body)) + body
 
 
 def most_bytes(n_sites: int) -> int:
-    """Bytes that the state of a box of so many sites has at most, packed or not."""
+    """Largest number of bytes of the state of a box with this number of sites, packed or not."""
     return _BYTES_PER_SITE * n_sites + _BYTES_BESIDES
 
 
 def unpack(data: bytes, most: int = 0) -> Table | None:
     """The table of these bytes; None where they hold no complete checkpoint.
 
-    What follows the checkpoint is ignored: a place in a file may be larger than what is in it.
+    Bytes behind the checkpoint are ignored: its dataset never shrinks.
 
     Parameters
     ----------
     data : bytes
     most : int
-        Bytes it may unpack to; 0 for any number, where kmc itself packed it a moment ago.
+        Largest number of bytes it may unpack to; 0 for any, where kmc itself has packed it.
     """
     if len(data) < _HEAD.size:
         return None
@@ -109,11 +113,11 @@ def _tables(data: bytes) -> Table:
     return table
 
 
-# --- checkpoints in a file, and a writer that appends behind one ---
+# --- checkpoints in a file, and a writer that appends after one ---
 
 
 def checkpoint_of(trajectory: Trajectory) -> Table | None:
-    """The latest whole state of the run whose rows the file holds.
+    """The latest complete state of the run whose rows the file holds.
 
     Returns
     -------
@@ -131,15 +135,15 @@ def checkpoint_of(trajectory: Trajectory) -> Table | None:
     samples, checksums = trajectory.samples, trajectory.frames.checksums
     if found and not (state and follows(state, samples.rows(state["n_samples"]), checksums)):
         raise FileFormatError(
-            f"{trajectory.path} lacks rows that its checkpoint stands behind",
-            advice="`kmc verify` says what is missing. Take a copy from before that, or start the "
-            "run again.",
+            f"{trajectory.path} lacks rows that it had when its checkpoint was written",
+            advice="`kmc verify` reports what is missing. Use an earlier copy, or start the run "
+            "again.",
         )
     return state
 
 
 def follows(state: Table, rows: np.ndarray, frame_checksums: np.ndarray) -> bool:
-    """Whether a checkpoint was taken behind these rows and frames, or rather the first of them."""
+    """Whether a checkpoint was taken after the first of these rows and frames, undamaged."""
     if len(rows) < state["n_samples"] or len(frame_checksums) < state["n_frames"]:
         return False
     if "crc_samples" not in state:  # of an earlier kmc
@@ -157,11 +161,11 @@ def checkpoints_in(file: h5py.File, box: Table) -> list[Table]:
             dataset = guard.dataset(file, slot.path)
             if len(dataset) <= most_bytes(n_sites):
                 tables.append(unpack(dataset[:].tobytes(), most_bytes(n_sites)))
-    return [table for table in tables if table is not None and _is_whole(table)]
+    return [table for table in tables if table is not None and _is_complete(table)]
 
 
-def _is_whole(table: Table) -> bool:
-    """Whether the numbers that are needed before the state itself are there."""
+def _is_complete(table: Table) -> bool:
+    """Whether the table has the numbers that are needed before the state itself."""
     return all(type(table.get(key)) is int for key in ("n_samples", "n_frames", "attempts"))
 
 
@@ -169,17 +173,17 @@ def reopen(
     path: str | Path,
     prepare: Callable[[Trajectory], tuple[Table | None, Mapping]],
 ) -> TrajectoryWriter:
-    """A writer that appends to a trajectory behind its checkpoint.
+    """A writer that appends to a trajectory after its checkpoint.
 
-    The rows up to there are copied into a new file, which then takes the place of the old one in
-    one step: a kill leaves one or the other, and rows that will come again are not there twice.
+    The rows up to the checkpoint are copied into a new file, which replaces the old one atomically:
+    a kill leaves one or the other, and no row is duplicated.
 
     Parameters
     ----------
     path : str or Path
     prepare : callable
-        Gets the trajectory, once nobody else can write to it; returns the checkpoint to go on
-        from, None for the very beginning, and what is to be recorded as `resolved`.
+        Called with the trajectory once it is locked; returns the checkpoint to continue from
+        (None for the beginning of the run), and `resolved` of the new file.
 
     Raises
     ------
@@ -187,15 +191,15 @@ def reopen(
         The file cannot be read or continued, or another process writes it.
     """
     path = Path(path)
-    load(path)  # says what is wrong with the path before it is held
-    hold = Hold(Path(os.path.realpath(path)))
+    load(path)  # an unreadable file is reported before it is locked
+    lock = WriteLock(Path(os.path.realpath(path)))
     try:
         trajectory = load(path)
         state, resolved = prepare(trajectory)
         steps = _copies(trajectory, state)
         writer = TrajectoryWriter.filled(path, _head(trajectory, resolved), steps)
     finally:
-        hold.release()
+        lock.release()
     return writer
 
 
@@ -209,8 +213,8 @@ def _head(trajectory: Trajectory, resolved: Mapping) -> layout.Head:
     if versions != before:
         provenance["continued_with"] = versions
         warnings.warn(
-            f"{trajectory.path} was written with {before} and goes on with {versions}: it may "
-            "differ in the last bits from a run that never stopped",
+            f"{trajectory.path} was written with {before} and is continued with {versions}: it may "
+            "differ in the last bits from an uninterrupted run",
             KmcWarning,
             stacklevel=2,
         )
@@ -233,15 +237,15 @@ def _copies(trajectory: Trajectory, state: Table | None) -> Iterator[Callable[[h
     n_samples, n_frames = state["n_samples"], state["n_frames"]
     rows = trajectory.samples.rows(n_samples)
     yield lambda file: layout.append_samples(file, rows)
-    together = max(1, _COPIED_BYTES // trajectory.lattice.n_sites)
-    for first in range(0, n_frames, together):
-        frames = trajectory.frames[first : min(first + together, n_frames)]
-        yield lambda file, frames=frames: layout.append_frames(
-            file,
-            np.array(
-                [tuple(getattr(frame, name) for name in layout.FRAME_DTYPE.names)
-                 for frame in frames], layout.FRAME_DTYPE,
-            ),
-            [frame.occupancy for frame in frames],
-        )  # fmt: skip
+    at_once = max(1, _COPIED_BYTES // trajectory.lattice.n_sites)
+    names = layout.FRAME_DTYPE.names or ()
+
+    def append(file: h5py.File, first: int) -> None:
+        frames = trajectory.frames[first : min(first + at_once, n_frames)]
+        values = [tuple(getattr(frame, name) for name in names) for frame in frames]
+        occupancies = [frame.occupancy for frame in frames]
+        layout.append_frames(file, np.array(values, layout.FRAME_DTYPE), occupancies)
+
+    for first in range(0, n_frames, at_once):
+        yield functools.partial(append, first=first)
     yield lambda file: layout.put_checkpoint(file, schema.CHECKPOINT_SLOTS[0], pack(state))

@@ -1,6 +1,6 @@
-"""What is in an open trajectory file, and how it gets there: datasets, attributes, rows.
+"""Datasets, attributes and rows of an open trajectory file.
 
-`kmc.trajectory.schema` documents them; `kmc.trajectory.writer` brings them to the disk safely.
+`kmc.trajectory.schema` documents them; `kmc.trajectory.writer` writes them to disk safely.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ OPTIONS = {"libver": ("v110", "v110"), "alignment_threshold": 1, "alignment_inte
 _ROWS_PER_CHUNK = 512  # 4 kB a column: little for a short run, few chunks for a long one
 _GZIP_LEVEL = 4  # 1 M sites in 10 ms; level 1 takes half the time and a third more space
 _LEAST_CHUNK = 4096  # bytes of a checkpoint
+BOX_KEYS = ("name", "cells", "layers", "boundary", "lattice_parameter_A")
 _SITES_PER_CHECKPOINT_CHUNK = 16  # keeps the chunks of a checkpoint few, however large the box
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a file says once, before any row.
+    """What a file records once, before any row.
 
     Attributes
     ----------
@@ -41,10 +42,10 @@ class Head:
         Everything the run used; JSON-able.
     seed : int
     chemistry : ndarray of uint8, shape (sites_per_layer,), optional
-        Interface chemistry of each L1 site; without it all are 0.
+        Interface chemistry of each L1 site; all 0 by default.
     kmc_version : str
     provenance : mapping
-        Versions, platform and time of the run's beginning.
+        Versions, platform and time at the start of the run.
     """
 
     lattice: Lattice
@@ -64,8 +65,13 @@ class Head:
 FRAME_DTYPE = schema.row_dtype(schema.FRAME_COLUMNS)
 
 
+def lattice_of(box: Mapping) -> Lattice:
+    """The lattice that a file records as `lattice` in its ``/record``."""
+    return Lattice(**{key: box[key] for key in BOX_KEYS})
+
+
 def lay_out(file: h5py.File, head: Head) -> None:
-    """Give a new file all its datasets, without rows, and its attributes."""
+    """Create all datasets of a new file, without rows, and its attributes."""
     lattice = head.lattice
     origin = head.provenance or provenance.collect() | {"hdf5": h5py.version.hdf5_version}
     box = {
@@ -86,7 +92,7 @@ def lay_out(file: h5py.File, head: Head) -> None:
         "totals": True,
     }
     text = np.frombuffer(_utf8(json.dumps(record, ensure_ascii=False)), np.uint8)
-    arrays = [_of_the_box(head, entry) for entry in schema.LATTICE_ENTRIES]
+    arrays = [_lattice_data(head, entry) for entry in schema.LATTICE_ENTRIES]
     attributes = texts(record, origin, "") | {
         "/@schema_version": schema.SCHEMA_VERSION,
         "/@finished": False,
@@ -136,7 +142,7 @@ def lay_out(file: h5py.File, head: Head) -> None:
 
 
 def texts(record: Mapping, origin: Mapping, stop_reason: str) -> dict[str, object]:
-    """The attributes that repeat for people what `/record` says; none holds a zero byte.
+    """The attributes that repeat `/record` as text for readers; none has a zero byte.
 
     Parameters
     ----------
@@ -144,7 +150,7 @@ def texts(record: Mapping, origin: Mapping, stop_reason: str) -> dict[str, objec
         JSON of `/record` and of its provenance.
     stop_reason : str
     """
-    said = {
+    values = {
         "/@kmc_version": record["kmc_version"],
         "/@run_file": record["run_file"],
         "/@resolved": json.dumps(record["resolved"], ensure_ascii=False),
@@ -153,21 +159,23 @@ def texts(record: Mapping, origin: Mapping, stop_reason: str) -> dict[str, objec
         "/@provenance": json.dumps(origin, ensure_ascii=False),
         **{f"/lattice@{name}": value for name, value in record["lattice"].items()},
     }
-    return {path: _printed(value) if isinstance(value, str) else value
-            for path, value in said.items()}  # fmt: skip
+    return {
+        path: _printable(value) if isinstance(value, str) else value
+        for path, value in values.items()
+    }
 
 
-def _printed(text: str) -> str:
+def _printable(text: str) -> str:
     """The text without what an attribute cannot hold: zero bytes and lone surrogates."""
     return _utf8(text.replace("\0", "\N{REPLACEMENT CHARACTER}")).decode()
 
 
 def _utf8(text: str) -> bytes:
-    """UTF-8 of JSON; names of files that are no UTF-8 come as lone surrogates, and are escaped."""
+    """UTF-8 of JSON; lone surrogates, in file names that are not UTF-8, are escaped."""
     return text.encode("utf-8", "backslashreplace")
 
 
-def _of_the_box(head: Head, entry: schema.Entry) -> np.ndarray:
+def _lattice_data(head: Head, entry: schema.Entry) -> np.ndarray:
     if entry is not schema.CHEMISTRY:
         data = getattr(head.lattice, entry.name)
     elif head.chemistry is None:
@@ -179,7 +187,7 @@ def _of_the_box(head: Head, entry: schema.Entry) -> np.ndarray:
 
 def append_samples(file: h5py.File, rows: np.ndarray) -> None:
     """Add rows of `Head.row_dtype` to `/samples`."""
-    for name in rows.dtype.names:
+    for name in rows.dtype.names or ():
         _extend(file[f"samples/{name}"], rows[name])
     _extend(file[schema.SAMPLE_CHECKSUM.path], schema.row_checksums(rows))
     _put_totals(file, totals(file).with_samples(rows))
@@ -196,14 +204,14 @@ def append_frames(file: h5py.File, rows: np.ndarray, occupancies: Sequence[np.nd
     dataset.resize(first + len(occupancies), axis=0)
     for index, occupancy in enumerate(occupancies):
         dataset[first + index] = occupancy
-    for name in rows.dtype.names:
+    for name in rows.dtype.names or ():
         _extend(file[f"frames/{name}"], rows[name])
     _extend(file[schema.FRAME_CHECKSUM.path], np.array(checksums, dtype=np.int64))
     _put_totals(file, totals(file).with_frames(checksums))
 
 
 def totals(file: h5py.File) -> schema.Totals:
-    """How many rows and frames there are, and their running checksums."""
+    """Number of rows and frames, and their running checksums."""
     return schema.Totals(*file[schema.TOTALS].attrs[schema.TOTALS_ROWS.name].tolist())
 
 
@@ -213,7 +221,7 @@ def _put_totals(file: h5py.File, numbers: schema.Totals) -> None:
 
 
 def put_checkpoint(file: h5py.File, slot: schema.Entry, data: bytes) -> None:
-    """Replace what a slot holds. A slot never shrinks: that would lose space in the file."""
+    """Replace the content of a slot. A slot never shrinks: HDF5 would not reuse the space."""
     dataset = file[slot.path]
     if len(data) > len(dataset):
         dataset.resize(len(data), axis=0)
@@ -221,14 +229,14 @@ def put_checkpoint(file: h5py.File, slot: schema.Entry, data: bytes) -> None:
 
 
 def empty_checkpoint(file: h5py.File, slot: schema.Entry) -> None:
-    """Leave nothing in a slot."""
+    """Remove the content of a slot."""
     file[slot.path].resize(0, axis=0)
 
 
-def state_end(file: h5py.File, finished: bool, stop_reason: str) -> None:
-    """State whether and why the run came to its end."""
+def set_end(file: h5py.File, finished: bool, stop_reason: str) -> None:
+    """Record whether the run finished, and why it ended."""
     file.attrs.modify("finished", finished)
-    file.attrs.modify("stop_reason", _printed(stop_reason))
+    file.attrs.modify("stop_reason", _printable(stop_reason))
     _modify_fixed(file[schema.RECORD.path], schema.RECORD_STOP_REASON, stop_reason)
 
 
@@ -246,19 +254,19 @@ def _describe(dataset, entry: schema.Entry) -> None:
 
 def _create_fixed(dataset, entry: schema.Entry, text: str) -> None:
     size = int(entry.dtype[2:])
-    dataset.attrs.create(entry.name, cut(text, size), dtype=h5py.string_dtype("utf-8", size))
+    dataset.attrs.create(entry.name, truncated(text, size), dtype=h5py.string_dtype("utf-8", size))
 
 
 def _modify_fixed(dataset, entry: schema.Entry, text: str) -> None:
     size = int(entry.dtype[2:])
     dataset.attrs.modify(
-        entry.name, np.array(cut(text, size), dtype=h5py.string_dtype("utf-8", size))
+        entry.name, np.array(truncated(text, size), dtype=h5py.string_dtype("utf-8", size))
     )
 
 
-def cut(text: str, size: int) -> bytes:
-    """UTF-8 of a text, cut to what a fixed-length attribute holds."""
-    return _printed(text).encode()[:size].decode(errors="ignore").encode()
+def truncated(text: str, size: int) -> bytes:
+    """UTF-8 of a text, truncated to the length of an attribute."""
+    return _printable(text).encode()[:size].decode(errors="ignore").encode()
 
 
 def _extend(dataset, values: np.ndarray) -> None:

@@ -1,9 +1,10 @@
-"""Which frames of a trajectory are meant: ``all``, ``-1``, ``0,20,-1``, ``10:``, ``::5``."""
+"""Selections of frames: ``all``, ``-1``, ``0,20,-1``, ``10:``, ``::5``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from kmc.errors import InputError
 
@@ -11,8 +12,10 @@ HELP = "all, last, a number (from 0; -1 is the last), a list 0,20,-1, or a range
 _NUMBER = re.compile(r"[+-]?\d+")
 
 
-def choose_frames(choice: str | int | slice | Iterable[int] | None, n: int) -> list[int]:
-    """Indices of the frames that a choice stands for.
+def choose_frames(
+    choice: str | int | slice | Iterable[int] | None, n: int, path: Path | None = None
+) -> list[int]:
+    """Indices of the selected frames.
 
     Parameters
     ----------
@@ -20,49 +23,55 @@ def choose_frames(choice: str | int | slice | Iterable[int] | None, n: int) -> l
         Text as typed on the command line, or indices as in Python; None means all.
     n : int
         Frames of the trajectory.
+    path : Path, optional
+        The trajectory, for messages.
 
     Raises
     ------
     InputError
-        The text cannot be understood, there is no such frame, or none is left.
+        The text is no selection, there is no such frame, or none is selected.
     """
+    name = "the trajectory" if path is None else str(path)
     if not n:
-        raise InputError("the trajectory holds no frame yet", advice="Wait for the run to go on.")
+        raise InputError(
+            f"{name} has no frames yet",
+            advice="A run writes its first frame at the start; output.frame_every_… sets the rest.",
+        )
     if choice is None:
         return list(range(n))
     if isinstance(choice, slice):
         found = list(range(n)[choice])
     elif isinstance(choice, str):
-        found = [i for part in choice.split(",") for i in _part(part.strip(), choice, n)]
+        found = [i for part in choice.split(",") for i in _part(part.strip(), choice, n, name)]
     elif isinstance(choice, Iterable):
-        found = [_index(int(i), n) for i in choice]
+        found = [_index(int(i), n, name) for i in choice]
     else:
-        found = [_index(int(choice), n)]
+        found = [_index(int(choice), n, name)]
     if not found:
         raise InputError(
-            f"frames {choice!r}: none of the {n} frames is meant", advice=f"Give {HELP}."
+            f"frames {choice!r} select none of the {n} frames of {name}", advice=f"Give {HELP}."
         )
     return found
 
 
-def _part(text: str, whole: str, n: int) -> list[int]:
+def _part(text: str, choice: str, n: int, name: str) -> list[int]:
     if text in ("all", "last"):
         return list(range(n)) if text == "all" else [n - 1]
     if _NUMBER.fullmatch(text):
-        return [_index(int(text), n)]
+        return [_index(int(text), n, name)]
     bounds = [bound.strip() for bound in text.split(":")]
     if len(bounds) not in (2, 3) or not all(b == "" or _NUMBER.fullmatch(b) for b in bounds):
-        raise InputError(f"frames {whole!r} cannot be understood", advice=f"Give {HELP}.")
+        raise InputError(f"frames {choice!r} are no selection", advice=f"Give {HELP}.")
     numbers = [int(b) if b else None for b in bounds]
     if len(numbers) == 3 and numbers[2] == 0:
-        raise InputError(f"frames {whole!r}: a step of 0 leads nowhere", advice=f"Give {HELP}.")
+        raise InputError(f"frames {choice!r} have a step of 0", advice=f"Give {HELP}.")
     return list(range(n)[slice(*numbers)])
 
 
-def _index(i: int, n: int) -> int:
+def _index(i: int, n: int, name: str) -> int:
     if not -n <= i < n:
         raise InputError(
-            f"there is no frame {i}: the trajectory holds {n}",
+            f"there is no frame {i}: {name} holds {n}",
             advice=f"Frames count from 0 to {n - 1}; -1 is the last.",
         )
     return i % n

@@ -1,8 +1,8 @@
-"""What is checked of a trajectory before anything of it is read: nothing in it is trusted.
+"""Checks of a trajectory file before its content is used; the file is not trusted.
 
-An HDF5 file can point to other files, name filters that load a library, and state sizes it does not
-hold. A trajectory does none of that, so a file that does is refused: reading one opens no other
-file, loads no code, and takes no more memory than its content can fill.
+An HDF5 file can link to other files, name filters that load a library, and state sizes larger than
+its content. A trajectory does none of that, and a file that does is refused: reading opens no other
+file, loads no code, and takes no more memory than the stored bytes can fill.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ def dataset(file: h5py.File, path: str, *, sized: bool = True) -> h5py.Dataset:
     path : str
         Such as ``"/samples/time_s"``.
     sized : bool
-        Whether it will be read whole: then its length must be one that its stored bytes can fill.
+        Whether all of it will be read: its length must then agree with its stored bytes.
 
     Raises
     ------
     FileFormatError
-        The dataset is a link or leads to another file, uses a filter or a type that a trajectory
-        has not, or states a size that it does not hold.
+        The dataset is a link, is stored in another file, has a filter or type that trajectories do
+        not use, or a size beyond its stored bytes.
     KeyError
         There is no such dataset.
     """
@@ -78,19 +78,20 @@ def dataset(file: h5py.File, path: str, *, sized: bool = True) -> h5py.Dataset:
     if not set(filters) <= set(_FILTERS) or len(set(filters)) < len(filters):
         raise _refused(file, path, "is packed in a way that a trajectory is not")
     entry = _ENTRIES.get(f"/{path.strip('/')}")
-    kinds, dimensions = ("<i8", "<f8"), 1  # columns of the samples that the schema does not list
+    kinds: tuple[str, ...] = ("<i8", "<f8")
+    dimensions = 1  # columns of the samples that the schema does not list
     if entry is not None:
         kinds, dimensions = (entry.dtype,), len(entry.shape.split(", "))
     if place.dtype.str not in kinds or place.ndim != dimensions:
         raise _refused(file, path, f"holds {place.dtype} in {place.ndim} dimensions")
-    whole = _bytes_on_disk(file)
-    stored = place.id.get_storage_size() if sized else whole
+    file_size = _bytes_on_disk(file)
+    stored = place.id.get_storage_size() if sized else file_size
     row = place.dtype.itemsize * math.prod(place.shape[1:])
     stated = row * (place.shape[0] if sized else 1)
     packed = h5py.h5z.FILTER_DEFLATE in filters
-    if stated > min(stored, whole) * (_MOST_PACKED if packed else 1) + _SLACK_BYTES:
+    if stated > min(stored, file_size) * (_MOST_PACKED if packed else 1) + _SLACK_BYTES:
         raise FileFormatError(
-            f"{file.filename} is damaged: {path} states {stated} bytes and holds {stored}"
+            f"{file.filename} is damaged: {path} states {stated} bytes and has {stored}"
         )
     if packed and place.dtype.itemsize * math.prod(place.chunks) > max(_CHUNK_BYTES, row):
         raise _refused(file, path, f"is packed in pieces of {place.chunks}")
@@ -139,25 +140,6 @@ def table(file: h5py.File, group: str, names: Sequence[str]) -> dict[str, h5py.D
     if stated > _TABLE_BYTES_A_BYTE * _bytes_on_disk(file) + _TABLE_BYTES:
         raise FileFormatError(f"{file.filename} is damaged: /{group} states {stated} bytes")
     return columns
-
-
-def record(file: h5py.File, version: int) -> dict[str, Any]:
-    """The JSON of `/record`, with the layout that the readers rely on.
-
-    Raises
-    ------
-    FileFormatError, KeyError, ValueError
-        It is not there, not JSON, enormous, or laid out otherwise.
-    """
-    found = dataset(file, schema.RECORD.path)
-    if len(found) > _RECORD_BYTES:
-        raise FileFormatError(
-            f"{file.filename} is damaged: /record states {len(found)} bytes; {_RECORD_BYTES} are "
-            "the most there can be"
-        )
-    table_ = json.loads(found[:].tobytes())
-    check_record(table_, schema.required_columns(version))
-    return table_
 
 
 def fixed_text(file: h5py.File, entry: schema.Entry) -> str:
@@ -212,7 +194,7 @@ def occupancies(file: h5py.File, box: dict[str, Any], *, sized: bool = True) -> 
     FileFormatError, KeyError
         As for `dataset`.
     ValueError
-        They do not fit: whoever built the lattice of the record could run out of memory.
+        They do not fit: a lattice as large as the record states could exhaust the memory.
     """
     found = dataset(file, FRAME_OCCUPANCY.path, sized=sized)
     n_sites = len(dataset(file, LATTICE_ENTRIES[1].path, sized=False))
@@ -235,15 +217,16 @@ def check_box(file: h5py.File, box: dict[str, Any], n_sites: int = 0) -> None:
 
 
 def _refused(file: h5py.File, path: str, what: str) -> FileFormatError:
-    return FileFormatError(f"{file.filename} is not a trajectory of kmc's: {path} {what}")
+    return FileFormatError(f"{file.filename} is not a kmc trajectory: {path} {what}")
 
 
-# --- opening a file that may be damaged, foreign or still written ---
+# --- opening a file that may be damaged, of another program, or still being written ---
 
 _ATTEMPTS = 4  # a run that writes at this very moment is between two valid states for about 1 ms
 _PAUSE_S = 0.02
 _RECENT_S = 3600.0  # clocks of a network may differ
 _NOT_OURS = "is not a kmc trajectory"
+_LOCKING = "file locking"  # in what HDF5 says of a file opened twice in one process, in two ways
 # What h5py and numpy raise over content they cannot make sense of.
 H5PY_ERRORS = (
     OSError,
@@ -258,18 +241,24 @@ H5PY_ERRORS = (
 
 
 def read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
-    """Result of ``reader(file)``; whatever goes wrong is one sentence about the file."""
+    """Result of ``reader(file)``; any error is an `InputError` or `FileFormatError` on the file."""
     check_readable(path)
     for attempt in range(_ATTEMPTS):
         try:
-            with opened(path) as file:
+            with open_to_read(path) as file:
                 return reader(file)
         except FileFormatError as known:
             problem: FileFormatError = known
         except H5PY_ERRORS as damage:
-            said = words(damage)
-            verdict = _NOT_OURS if "doesn't exist" in said else "is damaged"
-            problem = FileFormatError(f"{path} {verdict}: {said}")
+            reason = reason_of(damage)
+            if isinstance(damage, OSError) and _LOCKING in reason:
+                raise FileFormatError(
+                    f"{path} is open elsewhere in this process, with file locking that does not "
+                    f"match: {reason}",
+                    advice="Close that h5py.File first, or open it after kmc.load.",
+                ) from None
+            verdict = _NOT_OURS if "doesn't exist" in reason else "is damaged"
+            problem = FileFormatError(f"{path} {verdict}: {reason}")
         if attempt + 1 == _ATTEMPTS or not _may_be_written(path):
             break
         time.sleep(_PAUSE_S)
@@ -277,29 +266,45 @@ def read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
 
 
 def _may_be_written(path: Path) -> bool:
-    """Whether somebody wrote the file a moment ago, by a clock that may be a little off."""
+    """Whether the file was written recently, by a clock that may be a little off."""
     with contextlib.suppress(OSError):
         return abs(time.time() - os.stat(path).st_mtime) < _RECENT_S
     return False
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
-    """A file open for reading; after a power cut as its last commit would have left it."""
+def open_to_read(path: Path) -> Iterator[h5py.File]:
+    """A file open for reading; after a power cut in the state that its last commit would have left.
+
+    It is opened without a lock, as a run may be writing to it. A file that is open elsewhere in
+    this process must be opened with the locking it has there.
+    """
     content = recovered(path)
-    if content is None:
-        with h5py.File(path, "r", locking=False) as file:
-            yield file
-    else:
+    if content is not None:
         with content, h5py.File(content, "r") as file:
             yield file
+        return
+    problem: OSError | None = None
+    for locking in (False, None, True):
+        try:
+            file = h5py.File(path, "r", locking=locking)
+            break
+        except OSError as refused:
+            if _LOCKING not in str(refused):
+                raise
+            problem = problem or refused
+    else:
+        assert problem is not None
+        raise problem
+    with file:
+        yield file
 
 
 def check_readable(path: Path) -> None:
-    """Tell plainly what needs no HDF5: missing, folder, unreadable, empty, foreign, cut short."""
+    """Check what needs no HDF5: missing, a folder, unreadable, empty, not HDF5, truncated."""
     try:
         mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe would keep the reader waiting
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # reading from a pipe would block
             raise InputError(f"{path} is not a regular file", advice="Give a trajectory file.")
         with path.open("rb") as file:
             head = file.read(64)
@@ -309,8 +314,8 @@ def check_readable(path: Path) -> None:
     except IsADirectoryError:
         raise InputError(f"{path} is a folder", advice="Give a trajectory file.") from None
     except (OSError, ValueError) as problem:
-        said = getattr(problem, "strerror", None) or problem
-        raise InputError(f"{path} cannot be read: {said}") from None
+        reason = getattr(problem, "strerror", None) or problem
+        raise InputError(f"{path} cannot be read: {reason}") from None
     if not size:
         raise FileFormatError(f"{path} is empty")
     if not head.startswith(SIGNATURE):
@@ -320,15 +325,15 @@ def check_readable(path: Path) -> None:
         raise FileFormatError(f"{path} is cut short: {size} bytes are left of {end}")
 
 
-def words(problem: Exception) -> str:
-    """What h5py said: it puts the reason in parentheses behind the operation."""
+def reason_of(problem: Exception) -> str:
+    """Reason in a message of h5py, which has it in parentheses behind the operation."""
     text = " ".join(str(problem.args[0] if problem.args else "").split())
     reason = re.fullmatch(r"[^(]*\((.+)\)\.?", text)
     return (reason[1] if reason else text) or type(problem).__name__
 
 
 def schema_version(file: h5py.File) -> int:
-    """Schema of an open file; one that this kmc cannot read is a `FileFormatError`."""
+    """Schema of an open file; a newer one than this kmc reads is a `FileFormatError`."""
     path = file.filename
     version = root_number(file, "schema_version")
     if version is None:
@@ -339,6 +344,26 @@ def schema_version(file: h5py.File) -> int:
             "update kmc"
         )
     return version
+
+
+def read_record(file: h5py.File) -> tuple[int, dict[str, Any]]:
+    """Schema version and the JSON of ``/record``, with the layout that the readers rely on.
+
+    Raises
+    ------
+    FileFormatError, KeyError, ValueError
+        It is missing, not JSON, larger than any run's, or has another layout.
+    """
+    version = schema_version(file)
+    found = dataset(file, schema.RECORD.path)
+    if len(found) > _RECORD_BYTES:
+        raise FileFormatError(
+            f"{file.filename} is damaged: /record states {len(found)} bytes; at most "
+            f"{_RECORD_BYTES} are allowed"
+        )
+    record = json.loads(found[:].tobytes())
+    check_record(record, schema.required_columns(version))
+    return version, record
 
 
 def root_number(file: h5py.File, name: str) -> int | None:

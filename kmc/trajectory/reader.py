@@ -5,9 +5,8 @@
     t.frames[-1].occupancy              # every site of a frame, read when asked for
     t.params["formation_energy_bulk_eV"], t.lattice, t.run["conditions"]
 
-The file may still be growing: what `load` returns is the state of that moment, and loading again
-shows more. Nothing keeps the file open. `SCHEMA` documents the file; `kmc.trajectory.writer` writes
-it.
+The file may still be growing: `load` returns its state at that moment. The file is not kept open.
+`kmc.trajectory.schema` documents it; `kmc.trajectory.writer` writes it.
 """
 
 from __future__ import annotations
@@ -21,12 +20,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from kmc.common.formatting import count, driven_by, duration, figure, scaled
+from kmc.common.conditions import driven_by, has_current
+from kmc.common.formatting import count, duration, figure, scaled
 from kmc.errors import FileFormatError, InputError
 from kmc.model.lattice import Lattice
 from kmc.trajectory import integrity as guard
 from kmc.trajectory import schema
-from kmc.trajectory.integrity import read, root_number, schema_version
+from kmc.trajectory.file import lattice_of
+from kmc.trajectory.integrity import read, read_record, root_number
 from kmc.trajectory.tables import Frames, ParameterTable, Samples
 
 
@@ -56,7 +57,7 @@ def load(path: str | Path) -> Trajectory:
 
 
 class Trajectory:
-    """A run as its file tells it; made by `load`.
+    """A recorded run; made by `load`.
 
     Attributes
     ----------
@@ -67,7 +68,7 @@ class Trajectory:
         Sequence of `Frame`, whose occupancy is read when asked for.
     lattice : Lattice
     box : dict
-        The file's own words on the lattice: name, boundary, cells, layers, lattice parameter, box.
+        The lattice as the file records it: name, boundary, cells, layers, lattice parameter, box.
     params : mapping of str to ParameterValue
         Parameters the run used, with unit and source.
     run : dict
@@ -75,12 +76,12 @@ class Trajectory:
     resolved : dict
         Everything the run used; `run` and `params` are parts of it.
     acceleration : dict
-        Ratio, saddle floor, and the hop classes with barrier and factor.
+        Ratio, lowest barrier, and the hop classes with barrier and factor.
     species : list of str
     seed : int
     finished : bool
     stop_reason : str
-        Empty while the run goes on, and after a kill.
+        Empty while the run is going on, and after a kill.
     run_file : str
         Text of the run file.
     provenance : dict
@@ -124,22 +125,26 @@ class Trajectory:
         Raises
         ------
         InputError
-            The run used a lattice file of the user's own that is not there any more.
+            The run used a lattice file that is missing now, or has changed.
         """
-        keys = ("name", "cells", "layers", "boundary", "lattice_parameter_A")
-        lattice = Lattice(**{key: self.box[key] for key in keys})
+        lattice = lattice_of(self.box)
         if not np.allclose(lattice.box_A, self.box["box_A"], rtol=1e-9):
             raise InputError(
-                f"lattice {lattice.name!r} is another one now than when {self.path} was written: "
+                f"lattice {lattice.name!r} has changed since {self.path} was written: "
                 f"box {lattice.box_A} Å instead of {self.box['box_A']} Å",
-                advice="Put the lattice file of that time back; /lattice holds the positions.",
+                advice="Restore the lattice file; /lattice holds the positions.",
             )
         return lattice
 
     @property
     def has_interface(self) -> bool:
-        """Whether the box has an electrolyte side; a periodic one has not."""
+        """Whether the box stands on an electrolyte; a periodic one does not."""
         return self.box["boundary"] == "interface"
+
+    @property
+    def has_current(self) -> bool:
+        """Whether charge passes in the run: a current is given, or a voltage is held."""
+        return has_current(self.run.get("conditions", {}))
 
     @cached_property
     def chemistry(self) -> np.ndarray:
@@ -161,6 +166,33 @@ class Trajectory:
         """Names of the interface chemistries, in the order of the numbers in `chemistry`."""
         listed = self.resolved.get("interface", {}).get("chemistry", [])
         return tuple(Path(entry["params"]).stem for entry in listed)
+
+    def mean(self, name: str) -> float:
+        """Average of a column of `/samples` over the simulated time of the run.
+
+        Exact for ``"vacancies"``, from their time integral, whatever the cadence. Other columns are
+        known at the rows alone: their mean weights each row with half the time to its neighbours.
+
+        Parameters
+        ----------
+        name : str
+            A column that describes a state, such as ``"vacancies"`` or ``"contact_fraction"``.
+
+        Raises
+        ------
+        KeyError
+            There is no such column.
+        ValueError
+            There are no two rows at different times.
+        """
+        values, time_s = self.samples[name], self.samples["time_s"]
+        span = time_s[-1] - time_s[0] if len(time_s) else 0.0
+        if not span > 0.0:
+            raise ValueError(f"{self.path} has no two samples at different times to average over")
+        if name == "vacancies" and "vacancy_time_s" in self.samples:
+            integral = self.samples["vacancy_time_s"]
+            return float((integral[-1] - integral[0]) / span)
+        return float((values[1:] + values[:-1]) @ np.diff(time_s) / (2 * span))
 
     def _read_occupancy(self, index: int) -> np.ndarray:
         """Occupancy of one frame, read and checked."""
@@ -189,8 +221,7 @@ class Trajectory:
 
 def _contents(file: h5py.File) -> dict[str, Any]:
     """Everything `Trajectory` keeps in memory. Reads no text from HDF5's heap, see the schema."""
-    version = schema_version(file)
-    record = guard.record(file, version)
+    version, record = read_record(file)
     if version > 1:  # schema 1 had it in the record
         record["provenance"] = json.loads(guard.fixed_text(file, schema.RECORD_PROVENANCE))
     return {
@@ -204,7 +235,7 @@ def _contents(file: h5py.File) -> dict[str, Any]:
 
 
 def _table(file: h5py.File, group: str, names: list[str]) -> dict[str, np.ndarray]:
-    """Columns of a group, cut to the rows that are complete in each."""
+    """Columns of a group, truncated to the rows that every column has."""
     columns = guard.table(file, group, names)
     complete = min(len(column) for column in columns.values())
     return {name: column[:complete] for name, column in columns.items()}
@@ -232,18 +263,18 @@ def _frames(file: h5py.File, box: dict[str, Any]) -> dict[str, np.ndarray]:
     return {name: column[:complete] for name, column in table.items()}
 
 
-# --- what a trajectory shows of itself in a terminal and in a notebook ---
+# --- representation in a terminal and in a notebook ---
 
 
 def state(trajectory: Trajectory) -> str:
-    """``finished: capacity reached``, or what is known of a run that has not finished."""
+    """``finished: capacity reached``, or the state of a run that has not finished."""
     if trajectory.finished:
         return f"finished: {trajectory.stop_reason}"
     return f"not finished: {trajectory.stop_reason or 'still running, or stopped from outside'}"
 
 
 def _described_rows(trajectory: Trajectory) -> list[tuple[str, str]]:
-    """Label and text of what one wants to know first."""
+    """Label and text of each line of the representation."""
     samples, frames, box = trajectory.samples, trajectory.frames, trajectory.box
     system = trajectory.run.get("system", {})
     conditions = trajectory.run.get("conditions", {})
@@ -292,7 +323,7 @@ def _described_rows(trajectory: Trajectory) -> list[tuple[str, str]]:
 
 
 def _described_text(trajectory: Trajectory) -> str:
-    """Some lines of text."""
+    """The representation as lines of text."""
     rows = _described_rows(trajectory)
     width = max(len(label) for label, _ in rows)
     lines = [f"  {label:<{width}}  {text}" for label, text in rows]
@@ -300,7 +331,7 @@ def _described_text(trajectory: Trajectory) -> str:
 
 
 def _described_html(trajectory: Trajectory) -> str:
-    """A table for a notebook."""
+    """The representation as a table for a notebook."""
     cells = "".join(
         f"<tr><th style='text-align:left'>{escape(label)}</th>"
         f"<td style='text-align:left'>{escape(text)}</td></tr>"

@@ -1,11 +1,11 @@
-"""The layout of the JSON in `/record`, as far as the readers rely on it."""
+"""Layout of the JSON in `/record`, as far as the readers rely on it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 _TEXT, _NUMBER, _NUMBER_OR_NONE = (str,), (int, float), (int, float, type(None))
-# What the readers rely on in the JSON of /record. Keys that may be absent end in "?"; "*" is any.
+# Required layout of the JSON of /record. Keys that may be absent end in "?"; "*" is any.
 _RECORD = {
     "kmc_version": _TEXT,
     "run_file": _TEXT,
@@ -26,6 +26,7 @@ _RECORD = {
                 "temperature_K?": _NUMBER,
                 "current_density_mA_cm2?": _NUMBER,
                 "overpotential_V?": _NUMBER_OR_NONE,
+                "exchange?": (bool,),
                 "stack_pressure_MPa?": _NUMBER,
             },
             "interface?": {
@@ -33,6 +34,20 @@ _RECORD = {
                 "void_density_per_um2?": _NUMBER_OR_NONE,
             },
             "rest?": {"time_s?": _NUMBER_OR_NONE, "events?": _NUMBER_OR_NONE},
+        },
+        "charge_transfer?": {
+            "exchange_current_density_mA_cm2": _NUMBER,
+            "alpha": _NUMBER,
+            "lattice_parameter_A": _NUMBER,
+            "strip_weight_lambda": _NUMBER,
+            "kink_binding_eV": _NUMBER,
+            "flat_binding_eV": _NUMBER,
+            "conductivity_mS_cm": _NUMBER_OR_NONE,
+            "wagner_length_um": _NUMBER_OR_NONE,
+            "pattern_um": _NUMBER_OR_NONE,
+            "pattern_scale": _NUMBER,
+            "rim_exchange_weight": _NUMBER_OR_NONE,
+            "series_resistance_ohm_cm2": _NUMBER,
         },
         "interface?": {
             "patches?": [[_NUMBER]],
@@ -58,6 +73,12 @@ _RECORD = {
             "superbasins?": (bool,),
             "strip_rate_per_site_Hz?": _NUMBER_OR_NONE,
             "fastest_hop_Hz?": _NUMBER,
+            "lone_floor_eV?": _NUMBER,
+            "lone_slowed_by?": _NUMBER,
+            "box_resistance_share?": _NUMBER,
+            "supersaturation?": _NUMBER,
+            "supersaturation_L1?": _NUMBER,
+            "supersaturation_L3?": _NUMBER,
             "classes?": [{"name": _TEXT, "barrier_eV": _NUMBER, "slowed_by?": _NUMBER}],
         },
     },
@@ -66,19 +87,19 @@ _LENGTHS = {"cells": 2, "box_A": 3}
 
 
 def check_record(record: Any, columns: tuple[str, ...]) -> None:
-    """Tell whether the JSON of `/record` has the layout that the readers rely on.
+    """Check that the JSON of `/record` has the layout that the readers rely on.
 
     Parameters
     ----------
     record : object
         As read.
     columns : tuple of str
-        Names that its list of sample columns must hold.
+        Names that its list of sample columns must contain.
 
     Raises
     ------
     ValueError
-        With the place that is wrong.
+        The message names the place.
     """
     _check_layout(record, _RECORD, "record")
     listed = record.get("columns")

@@ -1,8 +1,9 @@
-"""Saves what can be saved of a damaged trajectory."""
+"""Repair: a new trajectory from the undamaged rows and frames of a damaged one."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -15,9 +16,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from kmc.common.outputs import check_output
 from kmc.errors import FileFormatError, InputError, KmcError
 from kmc.model import processes
-from kmc.model.lattice import Lattice
 from kmc.trajectory import checkpoint, schema
 from kmc.trajectory import file as layout
 from kmc.trajectory import integrity as guard
@@ -25,12 +26,12 @@ from kmc.trajectory.checkpoint import checkpoints_in
 from kmc.trajectory.integrity import (
     H5PY_ERRORS,
     check_readable,
-    opened,
-    schema_version,
-    words,
+    open_to_read,
+    read_record,
+    reason_of,
 )
 from kmc.trajectory.transaction import stored_end
-from kmc.trajectory.writer import TrajectoryWriter, check_output
+from kmc.trajectory.writer import TrajectoryWriter
 
 REPAIRED = "repaired"
 _LONGER = 100  # times that a file may have been longer than what is left of it
@@ -38,20 +39,20 @@ _LONGER = 100  # times that a file may have been longer than what is left of it
 
 @dataclass(frozen=True)
 class Repair:
-    """What `repair` found and kept.
+    """Result of `repair`.
 
     Attributes
     ----------
     path : Path
         The new file.
     samples, frames : tuple of int
-        How many were kept, and of how many.
+        Number kept, and number in the damaged file.
     problems : list of str
-        What was damaged, in words.
+        What is damaged, one line each.
     whole : bool
-        Nothing was lost.
+        Nothing is damaged.
     resumable : bool
-        The new file holds a checkpoint behind an unbroken run of rows.
+        The new file holds a checkpoint, and all rows before it are undamaged.
     """
 
     path: Path
@@ -62,14 +63,20 @@ class Repair:
     resumable: bool
 
 
-_NOTHING = {"f": np.nan, "i": -1}  # stands where a value is lost: no count is negative
-# A column that is lost where the others are there: the first is the sum of the others.
+_LOST = {"f": np.nan, "i": -1}  # in place of a lost value: no count is negative
+# Sums: where one of these columns is lost, it follows from the others. The first is the sum.
 _SUMS = (
     ("events", tuple(process.column for process in processes.PROCESSES)),
     ("hops", tuple(schema.HOP_CLASSES.values())),
-    ("overpotential_V", ("overpotential_charge_transfer_V", "overpotential_constriction_V")),
+    (
+        "overpotential_V",
+        tuple(
+            f"overpotential_{term}_V"
+            for term in ("concentration", "charge_transfer", "constriction", "series")
+        ),
+    ),
 )
-_TOGETHER_BYTES = 2**26  # of frames, held in memory at a time
+_COPIED_BYTES = 2**26  # of frames, held in memory at a time
 
 
 @dataclass
@@ -78,13 +85,13 @@ class _Rows:
 
     rows: np.ndarray
     checksums: np.ndarray
-    places: np.ndarray  # of the kept ones, in the damaged file
-    listed: int  # how many there should be
-    unbroken: int  # how many there are before the first that is not what was written
+    places: np.ndarray  # of the kept rows, in the damaged file
+    expected: int  # number of rows that were written
+    undamaged: int  # number of rows before the first damaged one
 
 
 def repair(path: str | Path, output: str | Path, *, overwrite: bool = False) -> Repair:
-    """Write a new trajectory with everything of a damaged one that passes its checksums.
+    """Write a new trajectory with all rows and frames of a damaged one that pass their checksums.
 
     Parameters
     ----------
@@ -100,24 +107,24 @@ def repair(path: str | Path, output: str | Path, *, overwrite: bool = False) -> 
     InputError
         There is no such file, or the output cannot be written.
     FileFormatError
-        Not a kmc trajectory, or damaged where nothing can be done: the settings of the run.
+        Not a kmc trajectory, or the settings of the run are damaged.
     """
     path = Path(path)
-    with contextlib.suppress(OSError, ValueError):  # the next lines say what is wrong with a name
+    with contextlib.suppress(OSError, ValueError):  # an invalid name is reported below
         if path.is_file():
             check_output(output, overwrite)
     with _openable(path) as (copy, problems):
         try:
-            with opened(copy) as file:
+            with open_to_read(copy) as file:
                 return _repair(file, output, problems)
         except FileFormatError as problem:
             raise FileFormatError(
-                f"it cannot be repaired: {problem.message}", advice="Start the run again."
+                f"repair is impossible: {problem.message}", advice="Start the run again."
             ) from None
         except H5PY_ERRORS as problem:
             raise FileFormatError(
                 f"{path} cannot be repaired: the table of contents or the settings of the run are "
-                f"damaged ({words(problem)})",
+                f"damaged ({reason_of(problem)})",
                 advice="Start the run again.",
             ) from None
 
@@ -133,24 +140,26 @@ def _repair(file: h5py.File, output: str | Path, problems: list[str]) -> Repair:
         if found != written[0] and (finished or found.n_samples <= written[0].n_samples):
             lost = [getattr(written[0], n) - getattr(found, n) for n in ("n_samples", "n_frames")]
             problems.append(f"{lost[0]} sample rows and {lost[1]} frames are missing")
-            samples.listed = max(samples.listed, written[0].n_samples)
-            frames.listed = max(frames.listed, written[0].n_frames)
+            samples.expected = max(samples.expected, written[0].n_samples)
+            frames.expected = max(frames.expected, written[0].n_frames)
     states = _part(problems, "the checkpoints", lambda: checkpoints_in(file, box)) or []
-    unbroken = samples.rows[: samples.unbroken], frames.checksums[: frames.unbroken]
-    states = [state for state in states if checkpoint.follows(state, *unbroken)]
+    undamaged = samples.rows[: samples.undamaged], frames.checksums[: frames.undamaged]
+    states = [state for state in states if checkpoint.follows(state, *undamaged)]
     state = max(states, key=lambda state: state["attempts"], default=None)
     whole = not problems
 
+    at_once = max(1, _COPIED_BYTES // head.lattice.n_sites)
+
+    def append(new: h5py.File, first: int) -> None:
+        part = slice(first, first + at_once)
+        places = frames.places[part].tolist()
+        occupancies = [guard.occupancy(file, box, index) for index in places]
+        layout.append_frames(new, frames.rows[part], occupancies)
+
     def steps() -> Iterator[Callable[[h5py.File], None]]:
         yield lambda new: layout.append_samples(new, samples.rows)
-        together = max(1, _TOGETHER_BYTES // head.lattice.n_sites)
-        for first in range(0, len(frames.rows), together):
-            part = slice(first, first + together)
-            yield lambda new, part=part: layout.append_frames(
-                new,
-                frames.rows[part],
-                [guard.occupancy(file, box, int(index)) for index in frames.places[part]],
-            )
+        for first in range(0, len(frames.rows), at_once):
+            yield functools.partial(append, first=first)
 
     writer = TrajectoryWriter.filled(output, head, steps())
     writer.close(
@@ -160,8 +169,8 @@ def _repair(file: h5py.File, output: str | Path, problems: list[str]) -> Repair:
     )
     return Repair(
         path=Path(output),
-        samples=(len(samples.rows), samples.listed),
-        frames=(len(frames.rows), frames.listed),
+        samples=(len(samples.rows), samples.expected),
+        frames=(len(frames.rows), frames.expected),
         problems=problems,
         whole=whole,
         resumable=state is not None,
@@ -170,7 +179,7 @@ def _repair(file: h5py.File, output: str | Path, problems: list[str]) -> Repair:
 
 @contextlib.contextmanager
 def _openable(path: Path):
-    """A file that HDF5 opens: this one, or a copy as long as its superblock says."""
+    """A file that HDF5 opens: this one, or a copy padded to the length in its superblock."""
     try:
         check_readable(path)
     except FileFormatError:
@@ -192,22 +201,20 @@ def _openable(path: Path):
                 f"no copy of {path} can be made in {folder}: {problem.strerror}",
                 advice="Free space there, or set TMPDIR to another folder.",
             ) from None
-        yield copy, [f"cut short: {size} bytes are left of {end}"]
+        yield copy, [f"truncated: {size} bytes are left of {end}"]
 
 
 def _head(file: h5py.File) -> tuple[dict, layout.Head, bool, str]:
-    """The record, what a new file says once, and whether and why the run ended."""
-    version = schema_version(file)
-    record = guard.record(file, version)
+    """The record, what the file records once, whether the run finished, and its stop reason."""
+    _, record = read_record(file)
     box = record["lattice"]
     guard.check_box(file, box)  # before its sites take memory
     origin = record.get("provenance") or json.loads(
         guard.fixed_text(file, schema.RECORD_PROVENANCE)
     )
-    names = ("name", "cells", "layers", "boundary", "lattice_parameter_A")
     known = {entry.name: entry for entry in schema.SAMPLE_COLUMNS}
     head = layout.Head(
-        lattice=Lattice(**{name: box[name] for name in names}),
+        lattice=layout.lattice_of(record["lattice"]),
         columns=tuple(
             known.get(name) or schema.column(name, schema.FLOAT, unit, "")
             for name, unit in record["columns"]
@@ -224,7 +231,7 @@ def _head(file: h5py.File) -> tuple[dict, layout.Head, bool, str]:
 
 
 def _part(problems: list[str], name: str, reader):
-    """Result of a reader; None, and a line in `problems`, where the file is damaged."""
+    """Result of a reader; None and a line in `problems` where it fails."""
     try:
         return reader()
     except (*H5PY_ERRORS, KmcError):
@@ -233,24 +240,26 @@ def _part(problems: list[str], name: str, reader):
 
 
 def _columns(file: h5py.File, group: str, dtype: np.dtype, least: int) -> tuple[np.ndarray, ...]:
-    """Rows of a group with their checksums as one more column, and which value of which is there.
+    """Rows of a group with their checksums as a further column, and which values could be read.
 
     Parameters
     ----------
     least : int
-        Rows there should be, as far as that is known; if any column has them, all should.
+        Number of rows that were written, as far as it is known; rows that any column has are kept.
     """
-    dtype = np.dtype([*((name, dtype[name]) for name in dtype.names), (schema.CHECKSUM, "<i8")])
+    names = dtype.names or ()
+    dtype = np.dtype([*((name, dtype[name]) for name in names), (schema.CHECKSUM, "<i8")])
+    names = (*names, schema.CHECKSUM)
     there = {}
-    for name in dtype.names:
+    for name in names:
         with contextlib.suppress(*H5PY_ERRORS, KmcError):
             there[name] = guard.dataset(file, f"{group}/{name}")
     guard.table(file, group, list(there))
     lengths = [len(column) for column in there.values()] or [0]
     n = max(min(lengths), min(least, max(lengths)))
-    rows, known = np.empty(n, dtype), np.zeros(n, [(name, bool) for name in dtype.names])
-    for name in dtype.names:
-        rows[name] = _NOTHING[dtype[name].kind]
+    rows, known = np.empty(n, dtype), np.zeros(n, [(name, bool) for name in names])
+    for name in names:
+        rows[name] = _LOST[dtype[name].kind]
         if name not in there:
             continue
         step = there[name].chunks[0] if there[name].chunks else n
@@ -263,45 +272,50 @@ def _columns(file: h5py.File, group: str, dtype: np.dtype, least: int) -> tuple[
 
 
 def _samples(file: h5py.File, head: layout.Head, finished: bool, problems: list[str]) -> _Rows:
-    """Rows that pass their checksum, and those of which only a part could be read."""
-    names = list(head.row_dtype.names)
+    """Rows that pass their checksum, and rows of which only a part could be read."""
+    names = list(head.row_dtype.names or ())
     written = _part([], "", lambda: guard.totals(file))
     least = written[0].n_samples if written else 2**62 if finished else 0
     table, known = _columns(file, "samples", head.row_dtype, least)
     rows = table[names].astype(head.row_dtype)
     good = np.ones(len(rows), bool)
-    for name in names:
+    for name in (*names, schema.CHECKSUM):
         good &= known[name]
-    good &= known[schema.CHECKSUM]
-    partly = ~good
+    partial = ~good
     good &= schema.row_checksums(rows) == table[schema.CHECKSUM]
-    if partly.any():
-        good |= _summed(rows, known, table[schema.CHECKSUM])
+    if partial.any():
+        good |= _restored(rows, known, table[schema.CHECKSUM])
     for name in (*names, schema.CHECKSUM):
         lost = int(np.count_nonzero(~known[name] & ~good))
         if lost:
-            instead = "" if name == schema.CHECKSUM else f": {_NOTHING[table[name].dtype.kind]}"
-            instead = f"{instead} stands in its place" if instead else ": nothing vouches for them"
-            problems.append(f"/samples/{name} is lost in {lost} of {len(rows)} rows{instead}")
-    kept = good | partly
+            instead = f"{_LOST[table[name].dtype.kind]} is written instead"
+            if name == schema.CHECKSUM:
+                instead = "these rows cannot be checked"
+            problems.append(f"/samples/{name} is lost in {lost} of {len(rows)} rows: {instead}")
+    kept = good | partial
     if not kept.all():
         problems.append(f"{np.count_nonzero(~kept)} of {len(kept)} sample rows are damaged")
     return _Rows(
-        rows[kept], table[schema.CHECKSUM][kept], np.flatnonzero(kept), len(kept), _unbroken(good)
+        rows[kept], table[schema.CHECKSUM][kept], np.flatnonzero(kept), len(kept), _undamaged(good)
     )
 
 
-def _summed(rows: np.ndarray, known: np.ndarray, checksums: np.ndarray) -> np.ndarray:
-    """Put sums and differences of other columns in place of one; which rows that made whole."""
+def _restored(rows: np.ndarray, known: np.ndarray, checksums: np.ndarray) -> np.ndarray:
+    """Restore lost values that are sums or differences of others; returns which rows are whole."""
     good = np.zeros(len(rows), bool)
-    for whole, parts in _SUMS:
-        group = (whole, *parts)
-        if not set(group) <= set(rows.dtype.names):
-            continue
-        for name in group:
+    for whole, terms in _SUMS:
+        parts = [name for name in terms if name in (rows.dtype.names or ())]
+        for name in (whole, *parts):
             trial = rows.copy()
-            others = sum(rows[part] for part in parts if part != name)
-            trial[name] = others if name == whole else rows[whole] - others
+            # In the order in which the engine adds and subtracts: floating point depends on it.
+            with np.errstate(invalid="ignore"):
+                if name == whole:
+                    trial[name] = sum(rows[part] for part in parts)
+                else:
+                    trial[name] = rows[whole]
+                    for part in parts:
+                        if part != name:
+                            trial[name] -= rows[part]
             lost = ~known[name] & known[schema.CHECKSUM]
             found = lost & (schema.row_checksums(trial) == checksums)
             rows[name][found] = trial[name][found]
@@ -319,7 +333,7 @@ def _frames(file: h5py.File, box: dict, samples: _Rows, problems: list[str]) -> 
     rows, checksums, places = [], [], []
     for index in range(n):
         with contextlib.suppress(*H5PY_ERRORS, KmcError):
-            checksum = zlib.crc32(guard.occupancy(file, box, index))
+            checksum = zlib.crc32(guard.occupancy(file, box, index).data)
             stored = table[schema.CHECKSUM][index] if known[schema.CHECKSUM][index] else None
             for row in _candidates(table[index], known[index], samples.rows):
                 total = zlib.crc32(row.tobytes(), checksum)
@@ -330,19 +344,22 @@ def _frames(file: h5py.File, box: dict, samples: _Rows, problems: list[str]) -> 
                     break
     if len(rows) < n:
         problems.append(f"{n - len(rows)} of {n} frames are damaged")
-    for name in known.dtype.names:
+    for name in known.dtype.names or ():
         if not known[name].all():
-            problems.append(f"/frames/{name} is lost; /samples says the same")
+            problems.append(f"/frames/{name} is lost; its values are taken from /samples")
     good = np.isin(np.arange(n), places)
     return _Rows(
-        np.array(rows, dtype), np.array(checksums, np.int64), np.array(places, int), n,
-        _unbroken(good),
-    )  # fmt: skip
+        rows=np.array(rows, dtype),
+        checksums=np.array(checksums, np.int64),
+        places=np.array(places, int),
+        expected=n,
+        undamaged=_undamaged(good),
+    )
 
 
 def _candidates(row: np.void, known: np.void, samples: np.ndarray) -> Iterator[np.ndarray]:
-    """What the columns of a frame can be: as they are, or those of a sample that agrees."""
-    names = layout.FRAME_DTYPE.names
+    """Possible columns of a frame: those stored, or those of a sample that agrees."""
+    names = layout.FRAME_DTYPE.names or ()
     if all(known[name] for name in names):
         yield np.array(tuple(row[name] for name in names), layout.FRAME_DTYPE)
         return
@@ -354,6 +371,6 @@ def _candidates(row: np.void, known: np.void, samples: np.ndarray) -> Iterator[n
         yield np.array(tuple(samples[name][place] for name in names), layout.FRAME_DTYPE)
 
 
-def _unbroken(good: np.ndarray) -> int:
-    """How many come before the first that is damaged."""
+def _undamaged(good: np.ndarray) -> int:
+    """Number of rows before the first damaged one."""
     return int(np.argmin(good)) if not good.all() else len(good)

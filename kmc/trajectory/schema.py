@@ -12,9 +12,9 @@ Shapes: ``sample`` rows are written often and hold a few numbers, ``frame`` rows
 every site. Files need HDF5 1.10 or newer. Text is UTF-8. Each row carries a checksum, so that
 damage is seen rather than analysed.
 
-The text attributes are for people. HDF5 keeps such text in a heap without a checksum, and damage
-there can mislead it or even keep it busy for ever; so kmc itself reads ``/record``, which says the
-same under a checksum.
+The text attributes are for people. HDF5 stores such text in a heap without a checksum, where damage
+can lead to wrong results or endless loops; kmc itself reads ``/record``, which has the same content
+under a checksum.
 """
 
 from __future__ import annotations
@@ -89,9 +89,17 @@ SAMPLE_COLUMNS = (
     _count("events", f"Events so far: {processes.listed()}"),
     *(_count(process.column, process.description) for process in processes.PROCESSES),
     _count("vacancies", "Vacant sites in the box"),
+    column(
+        "vacancy_time_s",
+        FLOAT,
+        "s",
+        "Time integral of `vacancies` so far: differences of rows give exact averages",
+    ),
     column("time_s", FLOAT, "s", "Simulated time"),
-    column("capacity_mAh_cm2", FLOAT, "mAh/cm2", "Charge stripped per interface area"),
-    column("capacity_monolayers", FLOAT, "1", "Stripped atoms per L1 site"),
+    column(
+        "capacity_mAh_cm2", FLOAT, "mAh/cm2", "Net charge (strips less plates) per interface area"
+    ),
+    column("capacity_monolayers", FLOAT, "1", "The same in atoms per L1 site"),
     column(
         "contact_fraction", FLOAT, "1", "Share of L1 sites that hold metal; NaN without interface"
     ),
@@ -102,10 +110,14 @@ SAMPLE_COLUMNS = (
         "overpotential_V",
         FLOAT,
         "V",
-        "Overpotential, the sum of the next two; inf when no atom is electroactive",
+        "Overpotential, the sum of concentration, charge transfer, constriction and series; inf "
+        "when no atom is electroactive",
     ),
     column(
-        "overpotential_charge_transfer_V", FLOAT, "V", "Charge transfer at the electroactive atoms"
+        "overpotential_charge_transfer_V",
+        FLOAT,
+        "V",
+        "Charge transfer through the contacted area; at a held voltage what the other terms leave",
     ),
     column(
         "overpotential_constriction_V",
@@ -136,6 +148,73 @@ SAMPLE_COLUMNS = (
         for name in HOP_CLASSES.values()
         for way, text in _WAYS.items()
     ),
+    column(
+        "overpotential_concentration_V",
+        FLOAT,
+        "V",
+        "kT/e ln of `vacancy_activity`: what the vacancies left in the metal cost",
+    ),
+    column(
+        "overpotential_series_V",
+        FLOAT,
+        "V",
+        "Current times `series_resistance_ohm_cm2` of the run",
+    ),
+    column(
+        "overpotential_sites_V",
+        FLOAT,
+        "V",
+        "At the interface, from the balance of oxidation and reduction of every site of this "
+        "moment: concentration and charge transfer at the scale of the box",
+    ),
+    column(
+        "vacancy_activity",
+        FLOAT,
+        "1",
+        "`vacancies_seen` over `vacancies_expected`, with 0.02 added to each",
+    ),
+    column(
+        "vacancies_seen",
+        FLOAT,
+        "1",
+        "Isolated vacancies in L1 and L2, summed over the strips of the last 0.1 monolayers",
+    ),
+    column(
+        "vacancies_expected",
+        FLOAT,
+        "1",
+        "Those expected there in equilibrium, summed alike; far below 1 the activity is not "
+        "resolved",
+    ),
+    column(
+        "strip_weight",
+        FLOAT,
+        "1",
+        "Oxidation rate of all electroactive atoms over that of a flat L1; NaN without interface",
+    ),
+    column(
+        "rim_per_nm",
+        FLOAT,
+        "1/nm",
+        "Length of the rims of the contact per interface area; NaN without interface",
+    ),
+)
+_TERMS = (
+    "overpotential_concentration_V",
+    "overpotential_series_V",
+    "overpotential_sites_V",
+    "vacancy_activity",
+    "vacancies_seen",
+    "vacancies_expected",
+    "strip_weight",
+    "rim_per_nm",
+)
+# Columns that came without a new schema.
+_OPTIONAL = (
+    *HOPS_BY_WAY,
+    "vacancy_time_s",
+    *_TERMS,
+    *(process.column for process in processes.PROCESSES if process.optional),
 )
 # Columns that files of schema 1 have not.
 _SINCE_2 = (
@@ -152,9 +231,9 @@ _SINCE_2 = (
 def required_columns(version: int) -> tuple[str, ...]:
     """Names of the columns that every file of this schema has.
 
-    Hops by way came later, without a new schema.
+    Some columns came later, without a new schema.
     """
-    later = HOPS_BY_WAY if version > 1 else (*HOPS_BY_WAY, *_SINCE_2)
+    later = _OPTIONAL if version > 1 else (*_OPTIONAL, *_SINCE_2)
     return tuple(entry.name for entry in SAMPLE_COLUMNS if entry.name not in later)
 
 
@@ -166,10 +245,8 @@ SAMPLE_CHECKSUM = _count(
 FRAME_COLUMNS = (
     Entry("/frames/events", INTEGER, "1", "Events so far", "frame"),
     Entry("/frames/time_s", FLOAT, "s", "Simulated time", "frame"),
-    Entry("/frames/capacity_monolayers", FLOAT, "1", "Stripped atoms per L1 site", "frame"),
-    Entry(
-        "/frames/capacity_mAh_cm2", FLOAT, "mAh/cm2", "Charge stripped per interface area", "frame"
-    ),
+    Entry("/frames/capacity_monolayers", FLOAT, "1", "Net charge in atoms per L1 site", "frame"),
+    Entry("/frames/capacity_mAh_cm2", FLOAT, "mAh/cm2", "Net charge per interface area", "frame"),
 )
 FRAME_OCCUPANCY = Entry(
     "/frames/occupancy", "|u1", "1", "What each site holds: 0 vacancy, 1 Li, 2 Mg", "frame, site"
@@ -242,7 +319,7 @@ CHECKPOINT_SLOTS = tuple(
     )
 )
 
-# The group stands last in the file, so that its object header is the last that a commit writes.
+# The group is last in the file, so that its object header is the last that a commit writes.
 TOTALS = "/totals"
 TOTALS_ROWS = Entry(
     "/totals@rows",
@@ -260,8 +337,8 @@ TOTALS_CONSTANTS = Entry(
     "/lattice",
 )
 
-# HDF5 keeps eight attributes of a group in its object header, which changes in one write, and moves
-# all of them into a heap with an index if there are more. The root has eight.
+# HDF5 stores up to eight attributes of a group in its object header, which changes in one write,
+# and moves all of them into an indexed heap if there are more. The root has eight.
 ATTRIBUTES = (
     Entry("/@schema_version", INTEGER, "1", "Version of this schema"),
     Entry("/@kmc_version", "text", "1", "Version of kmc that wrote the file"),
@@ -326,24 +403,24 @@ class Totals(NamedTuple):
 
     def with_samples(self, rows: np.ndarray) -> Totals:
         """These and further rows of /samples."""
-        crc = zlib.crc32(np.ascontiguousarray(rows).view(np.uint8), self.crc_samples)
+        crc = zlib.crc32(rows.tobytes(), self.crc_samples)
         return self._replace(n_samples=self.n_samples + rows.size, crc_samples=crc)
 
     def with_frames(self, checksums: Iterable[int]) -> Totals:
-        """These and frames of such `frame_checksum`."""
+        """These and further frames, by their `frame_checksum`."""
         data = np.array(list(checksums), dtype=INTEGER)
         crc = zlib.crc32(data.tobytes(), self.crc_frames)
         return self._replace(n_frames=self.n_frames + data.size, crc_frames=crc)
 
 
 def constants_checksum(version: int, record: bytes, lattice: Iterable[np.ndarray]) -> int:
-    """CRC-32 of what a file says once: see `TOTALS_CONSTANTS`."""
+    """CRC-32 of what a file records once: see `TOTALS_CONSTANTS`."""
     checksum = zlib.crc32(record, zlib.crc32(np.array(version, INTEGER).tobytes()))
     for array in lattice:
-        checksum = zlib.crc32(np.ascontiguousarray(array), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
     return checksum
 
 
 def frame_checksum(occupancy: np.ndarray, row: np.ndarray) -> int:
     """CRC-32 of one frame: its occupancy, then its row of `FRAME_COLUMNS`."""
-    return zlib.crc32(row.tobytes(), zlib.crc32(np.ascontiguousarray(occupancy)))
+    return zlib.crc32(row.tobytes(), zlib.crc32(np.ascontiguousarray(occupancy).data))

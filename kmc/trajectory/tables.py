@@ -1,4 +1,4 @@
-"""What a trajectory is made of: samples, frames and parameters, as a user meets them."""
+"""Samples, frames and parameters of a trajectory, as the Python interface presents them."""
 
 from __future__ import annotations
 

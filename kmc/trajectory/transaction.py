@@ -1,8 +1,8 @@
-"""Changes to an HDF5 file that become visible as a whole, whatever kills the process making them.
+"""Crash-safe changes of an HDF5 file.
 
-To append a little, HDF5 rewrites several places of a file. A process that dies among those writes
-leaves a file nobody can open. Here HDF5 writes into a `Transaction` instead: its writes stay in
-memory until `commit` brings them to the disk, in an order that leaves a valid file after every
+To append a row, HDF5 rewrites several places of a file, and a process that dies between those
+writes leaves a file that cannot be opened. Here HDF5 writes into a `Transaction` instead: its
+writes stay in memory until `commit` applies them, in an order that leaves a valid file after every
 single write:
 
 1. everything beyond the old end of the file, to which nothing points yet, and behind it a journal
@@ -19,10 +19,10 @@ journal, which has a checksum, holds all that may be missing, and `recovered` re
 it. HDF5's own answer, SWMR, orders its writes likewise but marks the file as open for writing:
 after a kill it needs repair before a plain reader, or the resumed run, can open it.
 
-What this relies on: HDF5 hands every metadata object to a Python file object as one write, and rows
-once written stay where they are (rows of an uncompressed chunk are overwritten with the same bytes;
-a compressed chunk holds a whole frame and is written once). The tests check it by opening the file
-after each write of a commit.
+This relies on two properties of HDF5: it passes every metadata object to a Python file object in
+one write, and rows stay where they were written (rows of an uncompressed chunk are overwritten with
+the same bytes; a compressed chunk holds one frame and is written once). The tests check both by
+opening the file after each write of a commit.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def stored_end(head: bytes) -> int | None:
 
 
 class Transaction(io.RawIOBase):
-    """A file as it will look, for `h5py.File`; on the disk nothing changes before `commit`.
+    """A file with pending changes, for `h5py.File`; the disk changes in `commit` alone.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ class Transaction(io.RawIOBase):
         return size
 
     def flush(self) -> None:
-        """Nothing: changes reach the disk in `commit` alone."""
+        """Does nothing: changes reach the disk in `commit` alone."""
 
     def close(self) -> None:
         self._file.close()
@@ -177,16 +177,17 @@ class Transaction(io.RawIOBase):
             data += piece
         return bytes(data) + bytes(count - len(data))
 
-    # --- to the disk ------------------------------------------------------------------------------
+    # --- commit -----------------------------------------------------------------------------------
 
     def changes(self) -> list[Change]:
         """Changes inside the old file in the order of their writing."""
-        indices, headers = [], []
+        indices: list[Change] = []
+        headers: list[Change] = []
         for offset, patch in sorted(self._patches.items()):
             old, new = self._on_disk(offset, len(patch)), self._changed(offset, len(patch))
             if old == new:
                 continue
-            # The differing bytes alone: rows that readers may be looking at are not touched.
+            # Only the bytes that differ: rows that others may be reading are not rewritten.
             first, last = _span_of_difference(old, new)
             change = Change(offset + first, new[first:last], old[first:last])
             (headers if new.startswith(_OBJECT_HEADERS) else indices).append(change)

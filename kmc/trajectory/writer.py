@@ -1,7 +1,7 @@
-"""Writes trajectories: rows and frames are gathered in memory and appended by `flush`.
+"""Writes trajectories: rows and frames are buffered in memory and appended by `flush`.
 
-After a kill at any moment the file holds everything up to the last flush and opens with plain h5py:
-`kmc.trajectory.transaction` says how. `kmc.trajectory.schema` documents what is in it.
+After a kill at any moment the file holds everything up to the last flush and opens with plain h5py,
+see `kmc.trajectory.transaction`. `kmc.trajectory.schema` documents its content.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from kmc.common.outputs import draft_of, put_in_place, remove_drafts
-from kmc.errors import InputError, KmcError
+from kmc.common.outputs import check_output, draft_of, put_in_place, remove_drafts
+from kmc.errors import KmcError, OutputError
 from kmc.model.lattice import Lattice
 from kmc.trajectory import file as layout
 from kmc.trajectory import schema
@@ -26,63 +26,21 @@ from kmc.trajectory.transaction import Transaction
 
 try:
     from fcntl import F_OFD_SETLK, F_WRLCK, fcntl
-except ImportError:  # not on Linux: a second writer is noticed later, at the first one's next flush
-    fcntl = None
 
-_BUFFER_BYTES = 64 * 2**20  # of frames; a flush comes early rather than hold more
+    _CAN_LOCK = True
+except ImportError:  # not on Linux: a second writer is detected at the next flush of the first
+    _CAN_LOCK = False
 
-
-def check_output(path: str | Path, overwrite: bool = False) -> None:
-    """Refuse an output that could not be written, before any work is done.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file to be.
-    overwrite : bool
-        Whether an existing file may be replaced.
-
-    Raises
-    ------
-    InputError
-        The path is a folder, its folder is missing or not writable, or the file exists already.
-    """
-    path = Path(path)
-    target = Path(os.path.realpath(path))  # a link stays a link, to a larger disk for example
-    folder = target.parent
-    if target.is_dir():
-        raise InputError(
-            f"output {path} is a folder", advice="Give the name of a file, such as run.h5."
-        )
-    if target.exists() and not target.is_file():
-        raise InputError(f"output {path} is not a regular file", advice="Give another name.")
-    if not folder.is_dir():
-        raise InputError(
-            f"output {path}: there is no folder {folder}",
-            advice="Create the folder first, or give another place.",
-        )
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(
-            f"output {path}: the folder {folder} is not writable", advice="Give another place."
-        )
-    if target.exists() and not overwrite:
-        raise InputError(
-            f"output {path} exists already",
-            advice="Give another name, or replace it: --force (kmc run), overwrite=True (Python).",
-        )
-    if target.exists() and not os.access(target, os.W_OK):
-        raise InputError(
-            f"output {path} exists and is write-protected", advice="Give another name."
-        )
+_BUFFER_BYTES = 64 * 2**20  # of frames; more are flushed at once
 
 
 class TrajectoryWriter:
-    """A trajectory being written; also a context manager, which flushes at its end.
+    """A trajectory being written; as a context manager it flushes at its end.
 
     Parameters
     ----------
     path : str or Path
-        The file; it appears complete, with all datasets empty.
+        The file; it is created atomically, with all datasets empty.
     lattice : Lattice
         The box.
     columns : sequence of Entry
@@ -94,14 +52,14 @@ class TrajectoryWriter:
     seed : int
         Seed of the random numbers.
     chemistry : ndarray of uint8, shape (sites_per_layer,), optional
-        Interface chemistry of each L1 site; without it all are 0.
+        Interface chemistry of each L1 site; all 0 by default.
     overwrite : bool
         Whether an existing file may be replaced.
 
     Raises
     ------
     InputError
-        See `check_output`; also where another process is writing the file.
+        See `kmc.common.outputs.check_output`; also where another process is writing the file.
     """
 
     def __init__(
@@ -118,7 +76,7 @@ class TrajectoryWriter:
     ):
         check_output(path, overwrite)
         if Path(path).is_file():
-            Hold(Path(os.path.realpath(path))).release()  # not from under a run that still writes
+            WriteLock(Path(os.path.realpath(path))).release()  # another run may be writing it
         head = layout.Head(
             lattice, tuple(columns), run_text, resolved, int(seed), chemistry=chemistry
         )
@@ -128,14 +86,14 @@ class TrajectoryWriter:
     def filled(
         cls, path: str | Path, head: layout.Head, steps: Iterable[Callable[[h5py.File], None]]
     ) -> TrajectoryWriter:
-        """A writer of a file that takes the place of `path` with rows in it from the beginning.
+        """A writer of a new file that replaces `path` and has rows from the beginning.
 
         Parameters
         ----------
         path : str or Path
-        head : trajectory_file.Head
+        head : file.Head
         steps : iterable of callable
-            Each writes a part of the rows into the new file: as much as fits into memory.
+            Each writes a part of the rows, of a size that fits into memory, into the new file.
         """
         writer = cls.__new__(cls)
         writer._start(path, head, steps)
@@ -150,29 +108,29 @@ class TrajectoryWriter:
         self._samples: list[tuple] = []
         self._frames: list[tuple[np.ndarray, tuple]] = []
         self._slots = schema.CHECKPOINT_SLOTS[1::-1]  # the next one to write stands first
-        self._safe = "No sample"
+        self._flushed = "No sample"
         self._closed = False
         self._totals = self._create(head, steps)
-        self._hold = Hold(self._target)
-        self._identity = self._look()
+        self._lock = WriteLock(self._target)
+        self._identity = self._file_identity()
 
     @property
     def n_samples(self) -> int:
-        """Rows appended so far, flushed or not."""
+        """Number of rows appended, flushed or not."""
         return self._totals.n_samples
 
     @property
     def n_frames(self) -> int:
-        """Frames appended so far, flushed or not."""
+        """Number of frames appended, flushed or not."""
         return self._totals.n_frames
 
     @property
     def position(self) -> dict[str, int]:
-        """What a checkpoint says of the rows before it: how many, and their running checksums."""
+        """Number and running checksums of the rows and frames, as a checkpoint records them."""
         return self._totals._asdict()
 
     def append_sample(self, row: Mapping[str, float]) -> None:
-        """Add a row to `/samples`; it needs a value for every column and no other."""
+        """Add a row to `/samples`, with a value for every column."""
         if row.keys() != set(self._row.names):
             missing, unknown = set(self._row.names) - row.keys(), row.keys() - set(self._row.names)
             raise ValueError(f"sample lacks {sorted(missing)}, has unknown {sorted(unknown)}")
@@ -191,7 +149,7 @@ class TrajectoryWriter:
     ) -> None:
         """Add a frame; the occupancy, uint8 of shape (n_sites,), is copied.
 
-        Flushes by itself when much has been gathered.
+        Flushes when the buffer is full.
         """
         occupancy = np.asarray(occupancy)
         if occupancy.shape != (self.n_sites,):
@@ -204,18 +162,18 @@ class TrajectoryWriter:
             self.flush()
 
     def flush(self, checkpoint: bytes | None = None) -> None:
-        """Bring everything gathered so far to the disk.
+        """Write the buffered rows and frames to the disk.
 
         Parameters
         ----------
         checkpoint : bytes, optional
-            State of the run (`checkpoint.pack`) from which it can go on behind these rows.
+            State of the run (`checkpoint.pack`) after these rows.
 
         Raises
         ------
         KmcError
-            The disk is full or fails, or the file was moved, removed or replaced while the run went
-            on. What earlier flushes wrote is safe; what was gathered is kept for another try.
+            The disk is full or fails, or the file was moved, removed or replaced meanwhile. Earlier
+            flushes are safe in the file; the buffer is kept for another attempt.
         """
         self._closed_check()
         slot = self._slots[0]
@@ -223,7 +181,7 @@ class TrajectoryWriter:
             self._slots = self._slots[::-1]
 
     def close(self, *, finished: bool, stop_reason: str, checkpoint: bytes | None = None) -> None:
-        """Flush, and state whether and why the run came to its end.
+        """Flush, and record whether the run finished and why it ended.
 
         Parameters
         ----------
@@ -232,7 +190,7 @@ class TrajectoryWriter:
         stop_reason : str
             A phrase for people, such as ``"capacity of 2 monolayers reached"``.
         checkpoint : bytes, optional
-            State of the run. That of a finished run is the only one its file keeps.
+            State of the run. The file of a finished run keeps this one only.
         """
         first, second, end = schema.CHECKPOINT_SLOTS
         if finished and checkpoint:
@@ -241,15 +199,15 @@ class TrajectoryWriter:
         else:
             self.flush(checkpoint)
 
-        def state_end(file):
-            layout.state_end(file, bool(finished), stop_reason)
+        def set_end(file):
+            layout.set_end(file, bool(finished), stop_reason)
             if finished:
                 layout.empty_checkpoint(file, first)
                 layout.empty_checkpoint(file, second)
 
-        self._change(state_end, last=True)
+        self._change(set_end, last=True)
         self._closed = True
-        self._hold.release()
+        self._lock.release()
 
     def __enter__(self) -> TrajectoryWriter:
         return self
@@ -257,16 +215,16 @@ class TrajectoryWriter:
     def __exit__(self, kind, problem, trace) -> None:
         if not self._closed:
             with contextlib.suppress(KmcError) if kind else contextlib.nullcontext():
-                self.flush()  # must not hide what went wrong before
+                self.flush()  # an error here must not replace the one before
             self._closed = True
-            self._hold.release()
+            self._lock.release()
 
     # --- the file ---------------------------------------------------------------------------------
 
     def _create(self, head, steps) -> schema.Totals:
-        """Write the file under a temporary name, then put it in place.
+        """Write the file under a temporary name, then move it in place.
 
-        HDF5 ends the process where a disk is full, so it only ever writes to memory.
+        HDF5 aborts the process where a disk is full, so it writes to memory only.
         """
         draft, folder = draft_of(self._target), self._target.parent
         remove_drafts(folder, self._target.name)
@@ -287,7 +245,7 @@ class TrajectoryWriter:
                         step(file)
                         written = layout.totals(file)
                         if written.n_samples:
-                            self._is_safe_to(file["samples/time_s"][-1])
+                            self._note_flushed(file["samples/time_s"][-1])
                     needed = transaction.size
                     transaction.commit()
                     transaction.settle()
@@ -296,7 +254,7 @@ class TrajectoryWriter:
         except OSError as problem:
             free = shutil.disk_usage(folder).free
             kept = f" {self.path} is what it was before." if self._target.exists() else ""
-            raise InputError(
+            raise OutputError(
                 f"output {self.path} cannot be written: {problem.strerror or problem}",
                 advice=f"It needs {needed / 1e6:.3g} MB or more to begin with; {free / 1e6:.3g} MB "
                 f"are free. Give another place, or free space on the disk.{kept}",
@@ -305,11 +263,11 @@ class TrajectoryWriter:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
 
-    def _is_safe_to(self, time_s: float) -> None:
-        self._safe = f"Everything up to t = {time_s:.6g} s"
+    def _note_flushed(self, time_s: float) -> None:
+        self._flushed = f"Everything up to t = {time_s:.6g} s"
 
     def _write(self, slot: schema.Entry, checkpoint: bytes | None) -> bool:
-        """Write what was gathered and a checkpoint; False if there was nothing to write."""
+        """Write the buffer and a checkpoint; False if both are empty."""
         if not (self._samples or self._frames or checkpoint):
             return False
 
@@ -325,7 +283,7 @@ class TrajectoryWriter:
         self._change(append)
         if self._samples:
             last = dict(zip(self._row.names, self._samples[-1], strict=True))
-            self._is_safe_to(last.get("time_s", 0.0))
+            self._note_flushed(last.get("time_s", 0.0))
         self._samples.clear()
         self._frames.clear()
         return True
@@ -333,9 +291,9 @@ class TrajectoryWriter:
     def _change(self, change, *, last: bool = False) -> None:
         """Apply ``change(file)`` as one transaction."""
         try:
-            if self._look() != self._identity:
+            if self._file_identity() != self._identity:
                 raise KmcError(
-                    f"{self.path} was replaced or changed by something else while the run wrote it",
+                    f"{self.path} was replaced or changed by another process during the run",
                     advice="Give each run an output of its own.",
                 )
             try:
@@ -346,20 +304,20 @@ class TrajectoryWriter:
                     if last:
                         transaction.settle()
             finally:
-                self._identity = self._look()
+                self._identity = self._file_identity()
         except FileNotFoundError:
             raise KmcError(
-                f"{self.path} was moved or removed while the run wrote it",
-                advice="Leave the output where it is until the run has ended.",
+                f"{self.path} was moved or removed during the run",
+                advice="Leave the output in place until the run has ended.",
             ) from None
         except (OSError, RuntimeError) as problem:
             raise KmcError(
                 f"{self.path} cannot be written further: {problem}",
-                advice=f"Is the disk full? {self._safe} is safe in the file.",
+                advice=f"Is the disk full? {self._flushed} is safe in the file.",
             ) from None
 
-    def _look(self) -> tuple[int, int, int]:
-        """What tells this file from another at the same path."""
+    def _file_identity(self) -> tuple[int, int, int]:
+        """Device, inode and size of the file at the path."""
         status = os.stat(self._target)
         return status.st_dev, status.st_ino, status.st_size
 
@@ -368,8 +326,8 @@ class TrajectoryWriter:
             raise ValueError(f"{self.path} is closed")
 
 
-class Hold:
-    """Keeps other processes from continuing a file while this one writes it; ends with the process.
+class WriteLock:
+    """Exclusive lock of a file for writing, released at the latest when the process ends.
 
     Parameters
     ----------
@@ -378,22 +336,22 @@ class Hold:
 
     Raises
     ------
-    InputError
-        Another process holds the file.
+    OutputError
+        Another process has locked the file.
     """
 
     def __init__(self, path: Path):
         self._file = open(path, "r+b")  # noqa: SIM115 - closed in release()
-        if fcntl is None:
+        if not _CAN_LOCK:
             return
-        # Not flock: HDF5 asks for that when anybody opens the file to read. A lock of this kind
-        # belongs to this open file alone, and one byte far beyond the end stands for all of it.
+        # Not flock, which HDF5 takes when the file is opened for reading. An open-file-description
+        # lock belongs to this open file alone; it is on one byte far beyond the end.
         lock = struct.pack("hhqqi", F_WRLCK, os.SEEK_SET, 2**62, 1, 0)
         try:
             fcntl(self._file, F_OFD_SETLK, lock)
         except (BlockingIOError, PermissionError):
             self.release()
-            raise InputError(
+            raise OutputError(
                 f"{path} is being written by another process",
                 advice="Wait until that run has ended, or stop it with Ctrl-C.",
             ) from None
@@ -401,5 +359,5 @@ class Hold:
             pass
 
     def release(self) -> None:
-        """Let others write."""
+        """Release the lock."""
         self._file.close()

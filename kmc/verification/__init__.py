@@ -1,3 +1,3 @@
-"""Checks by independent means: trajectories recomputed from their frames, and parameter sets
-against the DFT configurations behind them. Imports `common`, `model` and `trajectory`; never the
+"""Independent checks: trajectories recomputed from their frames, and parameter sets compared with
+their DFT configurations. Imports `common`, `model` and `trajectory`; never the
 kernels."""

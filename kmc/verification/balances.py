@@ -1,4 +1,4 @@
-"""Columns of a trajectory held against one another and against the settings of the run."""
+"""Consistency of the columns of a trajectory with one another and with the settings of the run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from kmc.common.units import A_per_nm
+from kmc.model import electrochemistry
 from kmc.model.creep import local_stress_MPa
 from kmc.model.lattice import Lattice
 from kmc.trajectory.schema import HOP_CLASSES, HOP_WAYS, HOPS_BY_WAY
 
 _ROUNDING = 1e-9
-Wrong = tuple[str, int, float, float]  # column, row, value, expected
+Wrong = tuple[str, int, Any, Any]  # column, row, value, expected
 
 
 def wrong_rows(rows: np.ndarray, resolved: Mapping[str, Any], has_interface: bool) -> list[Wrong]:
@@ -48,8 +50,15 @@ def _expected(rows, resolved, conditions, has_interface) -> Iterator[tuple[str, 
         resting = phase == 1
         yield "phase", phase.astype(float)
     if "overpotential_charge_transfer_V" in there:
-        parts = rows["overpotential_charge_transfer_V"] + rows["overpotential_constriction_V"]
-        yield "overpotential_V", parts
+        terms = ("concentration", "charge_transfer", "constriction", "series")
+        columns = [f"overpotential_{term}_V" for term in terms]
+        yield "overpotential_V", sum(rows[name] for name in columns if name in there)
+    if "vacancies_seen" in there:
+        seen, expected = rows["vacancies_seen"], rows["vacancies_expected"]
+        yield "vacancy_activity", electrochemistry.vacancy_activity(seen, expected)
+    if "overpotential_series_V" in there and "charge_transfer" in resolved:
+        flows = ~resting & (rows["current_density_mA_cm2"] != 0.0)
+        yield from _terms(rows, flows, resolved["charge_transfer"], conditions)
     if "current_density_mA_cm2" in there and conditions.get("overpotential_V") is None:
         given = float(conditions.get("current_density_mA_cm2", 0.0))
         yield "current_density_mA_cm2", np.where(resting, 0.0, given)
@@ -58,6 +67,37 @@ def _expected(rows, resolved, conditions, has_interface) -> Iterator[tuple[str, 
         limit = resolved.get("parameters", {}).get("creep_stress_limit_MPa", {}).get("value", 0.0)
         contact = rows["contact_fraction"] if has_interface else np.ones(len(rows))
         yield "local_stress_MPa", np.array([local_stress_MPa(pressure, c, limit) for c in contact])
+
+
+def _terms(rows, flows, settings, conditions) -> Iterator[tuple[str, np.ndarray]]:
+    """Terms of the overpotential that follow from other columns, while current flows."""
+    kelvin, current = conditions["temperature_K"], rows["current_density_mA_cm2"]
+    activity = np.where(rows["vacancy_activity"] > 0, rows["vacancy_activity"], np.nan)
+    concentration = [electrochemistry.concentration_overpotential_V(s, kelvin) for s in activity]
+    yield "overpotential_concentration_V", np.where(flows, concentration, 0.0)
+    series = settings["series_resistance_ohm_cm2"] * 1e-3 * current
+    yield "overpotential_series_V", np.where(flows, series, 0.0)
+    if conditions.get("overpotential_V") is not None:
+        held = np.where(flows, conditions["overpotential_V"], rows["overpotential_V"])
+        yield "overpotential_V", held
+        drops = rows["overpotential_constriction_V"] + rows["overpotential_series_V"]
+        touching = flows & (rows["contact_fraction"] > 0) & np.isfinite(drops)
+        sites = rows["overpotential_sites_V"]
+        yield "overpotential_sites_V", np.where(touching, held - drops, sites)
+        return
+    area = rows["contact_fraction"].copy()
+    if settings["pattern_um"] is not None and settings["rim_exchange_weight"] is not None:
+        spacing_nm = settings["lattice_parameter_A"] / A_per_nm
+        rims = rows["rim_per_nm"] / settings["pattern_scale"]
+        area += settings["rim_exchange_weight"] * spacing_nm * rims
+    area[np.isinf(rows["overpotential_sites_V"])] = 0.0  # nothing to oxidise
+    volts = [
+        electrochemistry.charge_transfer_overpotential_V(
+            j, settings["exchange_current_density_mA_cm2"], a, kelvin, settings["alpha"]
+        )
+        for j, a in zip(current, area, strict=True)
+    ]
+    yield "overpotential_charge_transfer_V", np.where(flows, volts, 0.0)
 
 
 def wrong_ways(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
@@ -69,10 +109,10 @@ def wrong_ways(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
         `/samples`; nothing is checked where a file has no hops by way.
     lattice : Lattice
     """
-    if not len(rows) or any(name not in rows.dtype.names for name in HOPS_BY_WAY):
+    if not len(rows) or any(name not in (rows.dtype.names or ()) for name in HOPS_BY_WAY):
         return
     yield from _parts(rows, lattice)
-    if lattice.boundary == "interface":
+    if lattice.has_interface:
         yield from _first_layer(rows, lattice.sites_per_layer)
 
 
@@ -80,7 +120,7 @@ def _parts(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
     """Hops that change the layer are part of all; they are all where no neighbours share one."""
     in_plane = bool((lattice.unit_cell.moves[0][..., 0] == 0).any())
     for name in HOP_CLASSES.values():
-        part = sum(rows[f"{name}_{way}"] for way in HOP_WAYS)
+        part = np.sum([rows[f"{name}_{way}"] for way in HOP_WAYS], axis=0)
         wrong = part > rows[name] if in_plane else part != rows[name]
         for row in np.flatnonzero(wrong)[:1]:
             expected = f"{rows[name][row]}, as {name}"
@@ -107,11 +147,14 @@ def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Wrong]:
         expected = f"{mg[0] - left['Mg'][row]}, by the hops of Mg"
         yield "contact_fraction_Li", int(row), f"that of {mg[row]} Mg in L1", expected
     stripped = by_li[0] - left["Li"] - left["Li_near_Mg"] - by_li
-    wrong = (stripped < 0) | (stripped > rows["strips"])
+    names = rows.dtype.names or ()
+    plates = rows["plates"] if "plates" in names else np.zeros(len(rows), np.int64)
+    wrong = (stripped < -plates) | (stripped > rows["strips"])
     if not (contact != by_li).any() and not rows["hops_Mg"].any():
-        wrong = stripped != rows["strips"]  # without Mg only L1 is stripped
+        wrong = stripped != rows["strips"] - plates  # without Mg only L1 is stripped
     for row in np.flatnonzero(wrong)[:1]:
-        expected = f"{rows['strips'][row]} as strips (L2 is stripped too beside Mg)"
+        expected = f"{rows['strips'][row] - plates[row]} as strips less plates"
+        expected += " (L2 is stripped too beside Mg)"
         yield (
             "hops_Li_L1_up",
             int(row),

@@ -95,7 +95,7 @@ def _texts(file: h5py.File, record: dict[str, Any], version: int) -> Iterator[Wr
         place, _, name = path.partition("@")
         there = guard.attribute(file[place], name)
         if path == "/@stop_reason" and isinstance(there, str):  # that of the record may be cut
-            there = layout.cut(there, schema.STOP_REASON_BYTES).decode()
+            there = layout.truncated(there, schema.STOP_REASON_BYTES).decode()
         if there != value and not _same_json(there, value):
             yield Wrong(path, _shown(there), _shown(value))
 

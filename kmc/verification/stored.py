@@ -1,4 +1,4 @@
-"""Reads a trajectory for verification: everything as it is stored, nothing judged yet."""
+"""Reads a trajectory for verification, as it is stored and without consistency checks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from kmc.trajectory import integrity as guard
 from kmc.trajectory import schema
-from kmc.trajectory.integrity import read, root_number, schema_version
+from kmc.trajectory.integrity import read, root_number
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file holds apart from its occupancies.
+    """Content of a file except its occupancies.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Stored:
     seed : int
         Attribute of the root; `record` has it too.
     rows, frames : structured ndarray
-        `/samples` and the columns of `/frames`, cut to the rows that are complete in each column.
+        `/samples` and the columns of `/frames`, truncated to the rows that every column has.
     row_checksums, frame_checksums : ndarray of int64
     lengths : dict of str to int
         Length of each column, by its path.
@@ -45,7 +45,7 @@ class Stored:
 
 
 def read_stored(path: Path) -> Stored:
-    """Rows, checksums and record of a file, whether they agree or not.
+    """Rows, checksums and record of a file, consistent or not.
 
     Raises
     ------
@@ -58,8 +58,7 @@ def read_stored(path: Path) -> Stored:
 
 
 def _stored(file) -> Stored:
-    version = schema_version(file)
-    record = guard.record(file, version)
+    _, record = guard.read_record(file)
     lengths: dict[str, int] = {}
     rows, row_checksums = _rows(file, "samples", [name for name, _ in record["columns"]], lengths)
     names = [entry.name for entry in schema.FRAME_COLUMNS]
@@ -96,5 +95,5 @@ def read_lattice(path: Path, box: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def read_occupancy(path: Path, box: dict[str, Any], index: int) -> np.ndarray:
-    """Occupancy of one frame, uint8 of shape (n_sites,), without a look at its checksum."""
+    """Occupancy of one frame, uint8 of shape (n_sites,); its checksum is not compared."""
     return read(path, lambda file: guard.occupancy(file, box, index))

@@ -75,8 +75,8 @@ def test_summary_says_what_is_harmless(tmp_path):
     t = counted(tmp_path / "a.h5", hops_Li_L1_up=4_990_000, hops_Li_L1_down=5_010_000)
     text = words(t)
     assert "Net flux: of the hops of Li 0.2 % at L1" in text
-    assert "harmless to what each layer holds: Li (at L1)" in text
-    assert "number and size of the voids follow the ratio even where it is near 0" in text
+    assert "do not change the composition of the layers: Li (at L1)" in text
+    assert "number and size of the voids depend on the ratio even where it is near 0" in text
 
 
 def test_summary_says_what_is_not(tmp_path):
@@ -93,7 +93,7 @@ def test_summary_says_what_is_not(tmp_path):
     assert "of the hops of Li beside Mg 12 % at L1" in text
     assert "of the hops of Mg 100 % at L1, < 80.2 % a layer above L2" in text
     assert "(see kmc converge): Li beside Mg (at L1); Mg (at L1)" in text
-    assert "Too few to tell a net flux from chance: Mg (above L2)" in text
+    assert "Too few to resolve a net flux: Mg (above L2)" in text
     assert "harmless" not in text
 
 

@@ -184,5 +184,5 @@ def test_choices_refused(choice):
 
 
 def test_no_frames_yet():
-    with pytest.raises(InputError, match="no frame yet"):
+    with pytest.raises(InputError, match="no frames yet"):
         choose_frames("all", 0)

@@ -41,7 +41,9 @@ def test_extend_and_what_it_refuses(folder):
     assert "capacity_monolayers" in result.output
     result = call("extend", "run.h5", "--set", "conditions.temperature_K=300")
     assert result.exit_code == 2
-    assert "--set conditions.temperature_K=300 would change what has been computed" in result.output
+    assert (
+        "--set conditions.temperature_K=300 would change what the run has computed" in result.output
+    )
     assert load("run.h5").samples.capacity_monolayers[-1] == 0.5
     (folder / "run.png").unlink()
     result = call("extend", "run.h5", "--set", "stop.capacity_monolayers=1", "--check-every", 500)
@@ -69,31 +71,35 @@ def test_a_file_of_schema_1_is_not_continued(folder, request):
     assert "cannot be continued by this version" in result.output
 
 
-LONG = [*SMALL, "--set", "stop.capacity_monolayers=none", "--set", "stop.events=3000000"]
-LONG += ["--set", "conditions.current_density_mA_cm2=0", "--set", "system.vacancy_fraction=0.02"]
-LONG += ["--set", "acceleration.max_hops_per_strip_per_site=none"]
-LONG += ["--set", "acceleration.saddle_floor_eV=0.1", "--set", "system.boundary=periodic"]
+ENDLESS = [*SMALL, "--set", "stop.capacity_monolayers=none", "--set", "stop.events=100000000000"]
+ENDLESS += ["--set", "conditions.current_density_mA_cm2=0", "--set", "system.vacancy_fraction=0.02"]
+ENDLESS += ["--set", "acceleration.max_hops_per_strip_per_site=none"]
+ENDLESS += ["--set", "acceleration.saddle_floor_eV=0.1", "--set", "system.boundary=periodic"]
+ENDLESS += ["--set", "output.sample_every_events=1000000"]
+ENDLESS += ["--set", "output.frame_every_events=100000000"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_by_a_signal_and_resumed(folder, number):
-    """As a user or a batch system does it; the process answers with exit code 130."""
-    command = [sys.executable, "-m", "kmc.cli.app"]
-    child = subprocess.Popen([*command, "run", "strip_li", *LONG, "-o", "run.h5", "-q"], cwd=folder)
+def test_stopped_by_a_signal_resumed_and_stopped_again(folder, number):
+    """As a user or a batch system does it; the processes answer with exit code 130."""
     path = folder / "run.h5"
-    while child.poll() is None and not (path.exists() and len(load(path).samples)):
-        time.sleep(0.01)
-        if path.exists() and path.stat().st_size:
-            time.sleep(0.3)
-            break
-    child.send_signal(number)
-    assert child.wait() == 130
-    stopped = load(path)
-    assert (stopped.finished, stopped.stop_reason) == (False, "interrupted")
-    done = subprocess.run(
-        [*command, "resume", "run.h5"], cwd=folder, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "events reached 3000000" in done.stdout
+    run = ["run", "strip_li", *ENDLESS, "-o", "run.h5", "-q"]
+    events = []
+    for command in (run, ["resume", "run.h5", "-q"]):
+        started = path.read_bytes() if path.exists() else b""
+        child = subprocess.Popen([sys.executable, "-m", "kmc.cli", *command], cwd=folder)
+        while not path.exists() or path.read_bytes() == started:  # signals are waited for before
+            assert child.poll() is None
+            time.sleep(0.05)
+        child.send_signal(number)
+        assert child.wait() == 130
+        stopped = load(path)
+        assert (stopped.finished, stopped.stop_reason) == (False, "interrupted")
+        events.append(stopped.samples.events[-1])
+    assert events[1] > events[0] > 0
+    end = events[1] + 1000
+    result = call("extend", "run.h5", "--set", f"stop.events={end}")
+    assert result.exit_code == 0, result.output
+    assert f"events reached {end}" in result.output
     assert load(path).finished

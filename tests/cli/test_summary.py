@@ -44,10 +44,10 @@ def test_says_what_a_battery_scientist_asks(stripped):
     assert f"{1e3 * samples.overpotential_V[-1]:.3g} mV" in text
     assert "520 ms, 25 000 events" in text
     assert "21.5 for each stripped atom" in text
-    assert "saddle floor of 0.2 eV" in text
+    assert "barriers were raised to at least 0.2 eV" in text
     assert "1e5 times as frequent" in text
     assert "Li: true barrier 0.055 eV, slowed 282 times" in text
-    assert "Equilibrium is unaffected. Kinetics faster than the floor are not" in text
+    assert "Equilibrium is unaffected, fast kinetics are not" in text
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -76,9 +76,9 @@ def test_magnesium(tmp_path):
 def test_unfinished_says_how_to_go_on(tmp_path):
     text = words(load(fake.write(tmp_path / "a.h5", finished=None)))
     assert "Not finished: still running, or killed." in text
-    assert "kmc resume a.h5 goes on from there" in text
+    assert "kmc resume a.h5 continues it" in text
     text = words(load(fake.write(tmp_path / "b.h5", finished=False, stop_reason="interrupted")))
-    assert "Not finished: interrupted. What was written is whole" in text
+    assert "Not finished: interrupted. The file is complete" in text
 
 
 def test_no_electroactive_atom(tmp_path):
@@ -96,7 +96,7 @@ def test_no_current_and_no_interface(tmp_path):
     assert "no current" in text
     assert "Contact:" in text
     assert "Simulated: 3 ns" in text
-    assert "Kinetics: exact: no hop was slowed" in text
+    assert "Kinetics: exact: no barrier was raised" in text
     for absent in ("Capacity", "Overpotential", "stripped atom"):
         assert absent not in text
 

@@ -1,6 +1,6 @@
 """docs/acceleration.md is true: its commands and Python run, and its figures agree with each other.
 
-The ladder of the page takes minutes; here it is run in a box of 36 sites at the interface.
+The study of the page takes minutes; here it is run in a box of 36 sites at the interface.
 """
 
 from __future__ import annotations
@@ -51,12 +51,14 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_commands(folder):
     made = folder / "ladder_li_converge"
     assert (made / "converge.png").read_bytes().startswith(b"\x89PNG")
     assert len(list((made / "points").glob("*.h5"))) == 10
 
 
+@pytest.mark.slow
 def test_the_python(folder):
     (text,) = blocks("python")
     small = 'settings={"system.size": [6, 6, 8], "stop.capacity_monolayers": 0.25}, replicas=2'
@@ -73,28 +75,18 @@ def test_the_physical_ratio():
     assert "6.8e11 at 0.5 mA/cm² and 25 °C" in TEXT
 
 
-def test_the_picture():
-    picture = (ROOT / "docs" / "convergence.png").read_bytes()
-    assert picture.startswith(b"\x89PNG")
-    assert len(picture) < 300_000
-
-
-def test_the_page_is_one_screen():
-    assert len(PAGE.splitlines()) < 90
-
-
 @pytest.mark.slow
 def test_the_figures_of_the_page(tmp_path):
-    """The ladder as the page has it. Equal seeds give equal runs, so its figures as printed."""
+    """The study as the page has it. Equal seeds give equal runs, so its figures as printed."""
     (commands,) = blocks("sh")
     words = shlex.split(commands.splitlines()[-1])
     told = " ".join(run(["-c", KMC, *words[1:]], tmp_path).replace("\u00a0", " ").split())
     for figures in ("−20 %", "−69 %", "+63 %", "+44 %", "ratio^−0.62 (−0.72 to −0.53)"):
         assert figures in told
     for figures in (
-        "7.4 µm⁻² (95 %: 2 to 22; whichever rungs one trusts: 2 to 160)",
-        "32 nm (95 %: 29 to 36; whichever rungs one trusts: 19 to 36)",
+        "7.4 µm⁻² (95 %: 2 to 22; over all choices of levels: 2 to 160)",
+        "32 nm (95 %: 29 to 36; over all choices of levels: 19 to 36)",
         "ratio^0.22",
     ):
         assert figures in told
-    assert told.count("Nothing is said about the physical ratio") == 2
+    assert told.count("The value at the physical ratio is open") == 2

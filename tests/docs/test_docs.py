@@ -1,16 +1,18 @@
 """The pages in docs/ say what the code does.
 
-``python tests/test_docs.py`` writes the tables of docs/trajectory.md anew from the schema.
+``python tests/docs/test_docs.py`` writes the tables of docs/trajectory.md anew from the schema.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import kmc
 from kmc.model.hamiltonian import LI, MG, calibrate
@@ -23,17 +25,10 @@ from kmc.verification.dft import check_rows
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = (
-    "README.md",
-    "CHANGELOG.md",
-    "docs/acceleration.md",
-    "docs/model.md",
-    "docs/promises.md",
-    "docs/runs.md",
-    "docs/security.md",
-    "docs/sweeps.md",
-    "docs/trajectory.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("*.md")),
+    *sorted(path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md")),
 )
-MARK = "<!-- The tables are made from kmc/trajectory_schema.py: python tests/test_docs.py -->"
+MARK = "<!-- The tables are made from kmc/trajectory/schema.py: python tests/docs/test_docs.py -->"
 TYPES = {"<f8": "float64", "<i8": "int64", "<i4": "int32", "|u1": "uint8"}
 TITLES = {
     "samples": "Samples",
@@ -78,7 +73,7 @@ def page_with_tables() -> str:
 
 def test_the_schema_page_is_the_schema():
     text = (DOCS / "trajectory.md").read_text(encoding="utf-8")
-    assert text == page_with_tables(), "run: python tests/test_docs.py"
+    assert text == page_with_tables(), "run: python tests/docs/test_docs.py"
     assert f"schema {SCHEMA_VERSION}" in text
 
 
@@ -102,13 +97,15 @@ def test_the_example_with_plain_h5py_runs(tmp_path):
     ]
 
 
-# --- docs/model.md --------------------------------------------------------------------------------
+# --- docs/model -----------------------------------------------------------------------------------
 
-MODEL = (DOCS / "model.md").read_text(encoding="utf-8")
+MODEL = "\n".join(
+    path.read_text(encoding="utf-8") for path in sorted((DOCS / "model").glob("*.md"))
+)
 
 
 def cells(label: str) -> list[str]:
-    """Cells of the row of a table in docs/model.md that starts with this label."""
+    """Cells of the row of a table in docs/model/ that starts with this label."""
     (line,) = [line for line in MODEL.splitlines() if line.startswith(f"| {label}")]
     return [cell.strip().replace("−", "-") for cell in line.strip("| ").split("|")]
 
@@ -138,7 +135,7 @@ def test_known_misses():
         f"{far.dft:+} eV",
         f"{far.model:+.2f} eV",
     ]
-    assert "2.51e12 Hz would meet it" in rows["D of Mg at 25 °C"].note
+    assert "8.4e12 Hz would meet it" in rows["D of Mg at 25 °C"].note
     assert cells("attempt frequency")[1:3] == ["2.51e12 Hz", "2.6e12 Hz"]
     missed = [row.name for row in rows.values() if row.ok is False]
     assert missed == [adhesion.name, angle.name]
@@ -169,10 +166,43 @@ def test_links_lead_somewhere(page):
             assert ((ROOT / page).parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_named_files_and_modules_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:kmc|tests|docs|benchmarks)/[\w/]+\.\w+)`", text):
+        assert (ROOT / path).exists(), path
+    for name in re.findall(r"`kmc\.([a-z_.]+)`", text):
+        first, *rest = name.split(".")
+        if not (ROOT / "kmc" / first).is_dir():
+            assert first in (*kmc.__all__, "__all__", "errors"), name
+        elif rest:
+            place = ROOT / "kmc" / first / rest[0]
+            assert place.is_dir() or place.with_suffix(".py").exists(), name
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_pages_name_no_machine(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert not re.search(r"/(work|root|home|tmp)/", text)
+
+
+def test_the_picture_of_the_architecture_is_that_of_the_code():
+    path = DOCS / "dev" / "architecture.py"
+    spec = importlib.util.spec_from_file_location("architecture", path)
+    architecture = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(architecture)
+    with Image.open(path.with_suffix(".png")) as picture:
+        drawn = picture.info["Description"]
+    assert drawn == architecture.description(), "run: python docs/dev/architecture.py"
+
+
+def test_pictures_are_small():
+    for path in DOCS.rglob("*.png"):
+        limit = 150_000 if path.parent.name == "gallery" else 300_000
+        assert path.stat().st_size < limit, path.name
+    assert {path.stem for path in (DOCS / "gallery").iterdir()} == set(
+        re.findall(r'src="gallery/(\w+)\.png"', (DOCS / "gallery.md").read_text(encoding="utf-8"))
+    )
 
 
 def test_the_changelog_has_the_version():

@@ -12,7 +12,7 @@ import pytest
 import kmc
 from kmc import errors
 from kmc.cli.app import INTERRUPTED, main
-from kmc.cli.files import FAILED
+from kmc.cli.recovery import FAILED
 from kmc.trajectory.schema import SCHEMA, SCHEMA_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,8 +36,13 @@ def commands(group: click.Group = main, prefix: str = "kmc") -> set[str]:
 
 def test_the_names_of_the_package():
     listed = re.findall(r"^\| `kmc\.(\w+)` \|", section("Python"), flags=re.MULTILINE)
-    assert sorted(listed) == sorted(kmc.__all__)
+    assert sorted(listed) == dir(kmc) == sorted(kmc.__all__)
     assert all(getattr(kmc, name) for name in listed)
+
+
+def test_the_packages_below_it():
+    packages = {path.parent.name for path in (ROOT / "kmc").glob("*/__init__.py")}
+    assert packages <= set(re.findall(r"`kmc\.(\w+)`", section("Python")))
 
 
 @pytest.mark.parametrize("name", [name for name in kmc.__all__ if name != "__version__"])

@@ -1,6 +1,7 @@
 """The README is true: every command and every Python block in it runs, and its numbers hold.
 
-The lines that install and test kmc are run by `.ci/run`, in a fresh environment.
+The lines that install and test kmc are run by `.ci/run`, in a fresh environment. Running the others
+takes a minute or two and waits for the slow suite.
 """
 
 from __future__ import annotations
@@ -11,19 +12,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
+import numpy as np
 import pytest
 
 import kmc
 from kmc.analysis import voids
-from kmc.common import catalogue
+from kmc.cli import main
 from kmc.model.electrochemistry import capacity_mAh_cm2
+from kmc.model.lattice import Lattice
 from kmc.model.model import Model
+from kmc.model.parameters import load_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-INSTALL = "pip install . && kmc run strip_li"
-TEST = 'pip install ".[test]" && pytest'
 KMC = "from kmc.cli.app import main; main()"  # what the command `kmc` runs
 
 
@@ -32,6 +35,20 @@ def commands(text: str) -> list[list[str]]:
     parts = [part for line in text.splitlines() for part in line.split("&&")]
     words = [shlex.split(part, comments=True) for part in parts]
     return [w for w in words if w and w[0] not in ("pip", "pytest")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [words for language, text in BLOCKS if language == "sh" for words in commands(text)],
+    ids=" ".join,
+)
+def test_every_command_is_one(words):
+    """Its name and options exist, and the values of the options are possible."""
+    assert words[0] == "kmc"
+    command, arguments = main, words[1:]
+    while isinstance(command, click.Group):
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+    command.make_parser(click.Context(command)).parse_args(arguments)
 
 
 @pytest.fixture(scope="module")
@@ -58,38 +75,10 @@ def table_row(label: str) -> list[str]:
     return [cell.strip() for cell in line.strip("| ").split("|")][1:]
 
 
-# --- what stands there ----------------------------------------------------------------------------
-
-
-def test_the_two_commands_stand_there():
-    assert [language for language, _ in BLOCKS if language not in ("sh", "python")] == []
-    lines = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
-    assert lines[0] == INSTALL
-    assert TEST in lines
-    programs = {words[0] for line in lines for words in [shlex.split(line)]}
-    assert programs <= {"pip", "kmc"}
-
-
-def test_the_pictures_are_there():
-    sources = re.findall(r'<img src="([^"]+)"', README)
-    assert sources
-    for source in sources:
-        picture = (ROOT / source).read_bytes()
-        assert picture.startswith(b"\x89PNG")
-        assert len(picture) < 400_000
-
-
-def test_every_shipped_run_and_set_is_mentioned():
-    for name in ("strip_li", "strip_limg", "docs/runs.md", "li_li2s", "limg_li2s"):
-        assert name in README
-    page = (ROOT / "docs" / "runs.md").read_text(encoding="utf-8")
-    for name in catalogue.names("runs"):
-        assert f"`{name}`" in page
-
-
 # --- what it says ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_everything_in_it_runs(folder):
     written = {path.name for path in folder.iterdir()}
     for name in ("strip_li", "my_run", "warm", "strip_limg", "second"):
@@ -97,11 +86,12 @@ def test_everything_in_it_runs(folder):
     assert {"my_run.toml", "strip_li.png", "warm.png"} <= written
 
 
+@pytest.mark.slow
 def test_numbers_of_the_shipped_ratio(folder):
     """Voids and contact of strip_li.
 
-    The README has means of 12 seeds; single runs scatter around them by 0.9 and 0.8 voids, 0.015 of
-    contact and 0.3 mV (standard deviations).
+    The README has means of 12 seeds; single runs scatter around them by 1.2 and 0.6 voids, 0.034 of
+    contact and 1.4 mV (standard deviations).
     """
     t = kmc.load(folder / "strip_li.h5")
     _, early, late, contact = table_row("1e6")
@@ -113,14 +103,22 @@ def test_numbers_of_the_shipped_ratio(folder):
     assert t.samples.contact_fraction[-1] == pytest.approx(float(contact), abs=0.06)
 
 
+@pytest.mark.slow
 def test_what_it_says_of_overpotential_and_size(folder):
     t = kmc.load(folder / "strip_li.h5")
     start, end = re.search(r"from (\d+) mV to about\s+(\d+) mV", README).groups()
     volts = t.samples.overpotential_charge_transfer_V
-    total = float(re.search(r"total rise, to about (\d+) mV", README)[1])
-    assert 1e3 * t.samples.overpotential_V[-20:].mean() == pytest.approx(total, rel=0.1)
     assert 1e3 * volts[0] == pytest.approx(float(start), abs=0.5)
-    assert 1e3 * volts[-50:].mean() == pytest.approx(float(end), abs=1.0)
+    assert 1e3 * volts[-1] == pytest.approx(float(end), abs=1.5)
+    by_contact = np.argsort(-t.samples.contact_fraction)
+    assert np.all(np.diff(volts[by_contact]) >= 0)  # what the contact costs never falls
+    peak = float(re.search(r"peak of\s+about (\d+) mV", README)[1])
+    concentration = t.samples.overpotential_concentration_V
+    assert 1e3 * concentration.max() == pytest.approx(peak, abs=10)
+    assert concentration[-1] < concentration.max() - 0.02
+    wagner_mm = float(re.search(r"matters above (\S+) mm", README)[1])
+    settings = t.resolved["charge_transfer"]
+    assert settings["wagner_length_um"] / 1e3 == pytest.approx(wagner_mm, abs=0.05)
     width = re.search(r"The box is (\d+) nm wide", README)[1]
     assert t.lattice.box_A[0] / 10 == pytest.approx(float(width), abs=0.5)
     charge = re.search(r"strips (\S+) mAh/cm²", README)[1]
@@ -131,11 +129,9 @@ def test_what_it_says_of_overpotential_and_size(folder):
     )
 
 
-def test_how_far_the_true_ratio_is_away(folder):
+def test_how_far_the_true_ratio_is_away():
     """Rate of a hop of Li over the strip rate of a site, without any floor."""
-    from kmc.model.parameters import load_parameters
-
-    lattice = kmc.load(folder / "strip_li.h5").lattice
+    lattice = Lattice("bcc_100", (6, 6), 12, "interface", 3.506)
     model = Model(lattice, load_parameters("li_li2s"), 298.15, current_density_mA_cm2=0.5)
     (hop,) = model.hop_classes()
     rate = model.attempt_frequency_Hz * 10 ** (
@@ -143,4 +139,3 @@ def test_how_far_the_true_ratio_is_away(folder):
     )
     true = rate / model.strip_rate_per_site_Hz
     assert true == pytest.approx(8e10, rel=0.02)
-    assert README.count("8e10") == 2

@@ -52,6 +52,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_page_leaves_pictures_and_tables(folder):
     written = {path.name for path in folder.iterdir()}
     assert {"currents", "currents_contact_fraction.png", "widths.csv"} <= written
@@ -61,6 +62,7 @@ def test_the_page_leaves_pictures_and_tables(folder):
     assert len(rows) == 3
 
 
+@pytest.mark.slow
 def test_a_second_call_runs_nothing(folder):
     before = sorted(p.stat().st_mtime_ns for p in folder.glob("*/points/*.h5"))
     for words in commands(dict(blocks(FAST.partition("## Where")[2]))["sh"])[:1]:
@@ -71,10 +73,6 @@ def test_a_second_call_runs_nothing(folder):
 def test_every_study_is_listed():
     for name in catalogue.names("studies"):
         assert f"`{name}`" in FIELD
-
-
-def test_the_picture_is_small():
-    assert (ROOT / "docs" / "critical_current.png").stat().st_size < 200_000
 
 
 @pytest.mark.slow

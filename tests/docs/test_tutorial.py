@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from matplotlib.figure import Figure
 
 from kmc.trajectory.reader import Trajectory
@@ -38,6 +39,7 @@ def test_it_is_small_and_holds_no_outputs():
     assert not any(isinstance(p, ast.FunctionDef | ast.ClassDef | ast.For | ast.If) for p in parts)
 
 
+@pytest.mark.slow
 def test_it_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict = {}

@@ -123,7 +123,7 @@ def test_memory_of_the_arrays():
 
 _GROWTH = """
 import json, resource, sys
-from kmc import benchmark
+from kmc.simulation import benchmark
 
 def resident():
     with open("/proc/self/statm") as file:
@@ -149,7 +149,7 @@ print(json.dumps(grown))
 def in_process(code: str, **options):
     """What a Python process prints last, as JSON."""
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, **options
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=3600, **options
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -167,7 +167,7 @@ def test_memory_of_the_process():
 
 _LOAD = """
 import json
-from kmc import benchmark
+from kmc.simulation import benchmark
 from kmc.kernels import loop
 benchmark.bulk_engine(6, 12, 4).advance(events=10)
 stats = [f.stats for f in (loop.prepare, loop.advance)]
@@ -185,7 +185,8 @@ _KEEP = """
 import json, os, sys
 import numpy as np
 import kmc
-from kmc.kernels import loop, tables
+from kmc.kernels import loop
+from kmc.model import rate_tables
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
@@ -200,7 +201,7 @@ model = Model(Lattice("bcc_100", (6, 6), 12, "periodic", 3.5), load_parameters("
 state = rate_tables.new_state(model, np.ones(model.lattice.n_sites, dtype=np.uint8), False)
 law, channels = rate_tables.law(model, False), rate_tables.channels(model)
 args = model.kernel_lattice.geometry(), law, channels, state.site_state
-loop.rates_of_vacancy(*args, model.kernel_lattice.kernel_site(100), np.zeros(10))
+loop.rates_of_vacancy(*args, model.kernel_lattice.kernel_sites(100), np.zeros(10))
 stats = loop.rates_of_vacancy.stats
 print(json.dumps({
     "package": os.path.dirname(kmc.__file__),
@@ -256,7 +257,7 @@ def test_compiled_code_is_kept_beside_a_read_only_package(read_only_package, tmp
 
 def test_the_cache_follows_the_sources():
     """Each entry point carries the hash of all kernel sources, so none outlives a change."""
-    for function in (loop.prepare, loop.sum_of_strip_weights, loop.rates_of_vacancy, loop.advance):
+    for function in (loop.prepare, loop.sums_of_weights, loop.rates_of_vacancy, loop.advance):
         names = function.py_func.__code__.co_freevars
         cells = dict(zip(names, function.py_func.__closure__, strict=True))
         assert cells["fingerprint"].cell_contents == loop.source_fingerprint()

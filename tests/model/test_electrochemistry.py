@@ -1,4 +1,4 @@
-"""Overpotential: its parts, and how an applied one divides among them."""
+"""Overpotential: its terms, and how an applied one divides among them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,114 @@ import pytest
 
 from kmc.common.units import K_B_eV
 from kmc.model import electrochemistry as ec
+from kmc.model.constriction import Spreading
+from kmc.model.lattice import Lattice
 from kmc.model.parameters import load_parameters
 
 T = 298.15
+KT = K_B_eV * T
+KAPPA = 3.5  # mS/cm
+CURRENT, EXCHANGE = 0.5, 1.0  # mA/cm²
 
 
-def current(eta_V: float, exchange: float, weight: float) -> float:
-    return exchange * weight * 2 * math.sinh(eta_V / (2 * K_B_eV * T))
+# ---- the interface as an area ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("contact", "millivolts"),
+    [(1.0, 12.7), (0.8, 15.8), (0.5, 24.7), (0.2, 53.8), (0.1, 84.6), (0.05, 118.8)],
+)
+def test_charge_transfer_of_the_contact_that_is_left(contact, millivolts):
+    """(2kT/e) asinh[j/(2 j0 θ)] at 298.15 K, to the last digit of the table in docs/model.md."""
+    volts = ec.charge_transfer_overpotential_V(CURRENT, EXCHANGE, contact, T)
+    assert volts == pytest.approx(2 * KT * math.asinh(CURRENT / (2 * EXCHANGE * contact)))
+    assert 1e3 * volts == pytest.approx(millivolts, abs=0.05)
+
+
+def test_a_fifth_of_the_contact_lost():
+    """+24 % of charge transfer, +10 % of the total with 36 Ω cm² in series (Feng et al., 2024)."""
+    whole, left = (
+        ec.charge_transfer_overpotential_V(CURRENT, EXCHANGE, theta, T) for theta in (1.0, 0.8)
+    )
+    assert left / whole == pytest.approx(1.24, abs=0.005)
+    series = ec.drop_V(CURRENT, 36.0)
+    assert series == pytest.approx(0.018)
+    assert (left + series) / (whole + series) == pytest.approx(1.10, abs=0.005)
+
+
+def test_concentration_term():
+    """160 mV at S = 507, 70 mV at 15, nothing in equilibrium (docs/model.md)."""
+    for activity, millivolts in ((507, 160.0), (15, 69.6), (1, 0.0)):
+        volts = ec.concentration_overpotential_V(activity, T)
+        assert 1e3 * volts == pytest.approx(millivolts, abs=0.05)
+
+
+def test_effective_area_counts_the_rim_by_its_length():
+    """Rims of a pattern of micrometres are worth less than 1 % of the contact."""
+    assert ec.effective_area(0.7) == 0.7
+    per_A = 2e-4 / 1e4  # 2e-4 per Å at 1e4 times the length
+    assert ec.effective_area(0.7, 20.0, 3.506, 2e-4) == pytest.approx(0.7 + 20 * 3.506 * 2e-4)
+    assert ec.effective_area(0.7, 20.0, 3.506, per_A) == pytest.approx(0.7, rel=0.01)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("current", [-5.0, -0.01, 0.3, 40.0])
+def test_the_overpotential_passes_the_current(alpha, current):
+    """j = j0 a {exp[α eη/kT] − exp[−(1 − α) eη/kT]} at the η found."""
+    eta = ec.charge_transfer_overpotential_V(current, 2.0, 0.6, T, alpha)
+    net = 2.0 * 0.6 * (math.exp(alpha * eta / KT) - math.exp(-(1 - alpha) * eta / KT))
+    assert net == pytest.approx(current, rel=1e-9)
+
+
+def test_limits_of_the_contacted_area():
+    assert ec.charge_transfer_overpotential_V(0.5, 1.0, 0.0, T) == math.inf
+    assert ec.charge_transfer_overpotential_V(-0.5, 1.0, 0.0, T) == -math.inf
+    assert ec.charge_transfer_overpotential_V(0.0, 1.0, 0.0, T) == 0.0
+
+
+# ---- constriction ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spacing_um", "ohm_cm2"), [(1000.0, 22.6), (1 / math.sqrt(0.061), 0.09), (6.0, 0.136)]
+)
+def test_discs_at_a_tenth_of_the_contact(spacing_um, ohm_cm2):
+    """22.6 Ω cm² where discs are 1 mm apart; 0.09 at the 0.061 per µm² of the operando paper.
+
+    0.061 per µm² (4.0 µm apart) is what 16 to 18 voids per 100 µm of line, 6 µm apart on the line,
+    mean as areal density. On a square grid of 6 µm it is 0.136.
+    """
+    found = ec.disc_constriction_ohm_cm2(0.1, (1e4 / spacing_um) ** 2, KAPPA)
+    assert found == pytest.approx(ohm_cm2, rel=0.02)
+
+
+@pytest.mark.parametrize("contact", [0.03, 0.1, 0.2])
+def test_the_solver_has_the_resistance_of_discs(contact):
+    """(1 − √θ)^1.5/(4 κ a n), a = √(θ/πn), within 5 %, scaled to discs 1 mm apart."""
+    lattice = Lattice("bcc_100", (60, 60), 12, "interface", 3.506)
+    box = lattice.box_A[:2]
+    d = lattice.positions_A[: lattice.sites_per_layer, :2] - 0.5 * box
+    inside = np.hypot(*d.T) < math.sqrt(contact / math.pi) * box[0]
+    scale = 1e7 / box[0]  # 1 mm in Å
+    length_A = Spreading(lattice).length_A(inside) * scale
+    found = ec.spreading_resistance_ohm_cm2(length_A, KAPPA)
+    expected = ec.disc_constriction_ohm_cm2(float(inside.mean()), 100.0, KAPPA)
+    assert found == pytest.approx(expected, rel=0.05)
+
+
+def test_limits_of_discs():
+    assert ec.disc_constriction_ohm_cm2(1.0, 1e6, KAPPA) == 0.0
+    assert ec.disc_constriction_ohm_cm2(0.0, 1e6, KAPPA) == math.inf
+
+
+def test_wagner_length():
+    """κ kT/(e j0) = 0.9 mm: constriction at that length costs what charge transfer does."""
+    length_um = ec.wagner_length_um(KAPPA, EXCHANGE, T)
+    assert length_um == pytest.approx(899.25, abs=0.01)
+    resistance = ec.spreading_resistance_ohm_cm2(length_um * 1e4, KAPPA)
+    small = 1e-6
+    charge_transfer = ec.charge_transfer_overpotential_V(small, EXCHANGE, 1.0, T)
+    assert ec.drop_V(small, resistance) == pytest.approx(charge_transfer, rel=1e-6)
 
 
 def test_conductivity_of_the_paper_at_both_temperatures():
@@ -33,35 +134,63 @@ def test_conductivity_of_the_paper_at_both_temperatures():
 def test_units_of_the_spreading_resistance():
     """1 cm of electrolyte at 1 mS/cm is 1000 Ω cm², and drops 0.5 V at 0.5 mA/cm²."""
     assert ec.spreading_resistance_ohm_cm2(1e8, 1.0) == pytest.approx(1000.0)
-    assert ec.constriction_V(0.5, 1000.0) == pytest.approx(0.5)
-    assert ec.constriction_V(0.0, math.inf) == 0.0
+    assert ec.drop_V(0.5, 1000.0) == pytest.approx(0.5)
+    assert ec.drop_V(0.0, math.inf) == 0.0
 
 
-@pytest.mark.parametrize("applied", [1e-9, 1e-3, 0.02, 0.3, 1.0, 5.0])
-@pytest.mark.parametrize("resistance", [0.0, 1e-3, 16.0, 1e4, 1e12])
-@pytest.mark.parametrize("weight", [1e-6, 1.0, 1e3])
-def test_an_applied_overpotential_divides_into_its_parts(applied, resistance, weight):
-    part = ec.charge_transfer_part_V(applied, 1.0, weight, resistance, T)
-    assert 0 <= part <= applied
-    if part < 2.0:
-        drop = ec.constriction_V(current(part, 1.0, weight), resistance)
-        assert part + drop == pytest.approx(applied, rel=1e-6)
+# ---- site by site ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.5])
+def test_no_net_rate_at_the_activity_of_the_vacancies(alpha):
+    """a exp(αy) = b exp(−(1 − α)y) at eη = kT ln(b/a), whatever α."""
+    for ratio in (507.0, 1.0, 1e-3):
+        eta = ec.net_rate_overpotential_V(0.0, 3.0, 3.0 * ratio, T, alpha)
+        assert eta == pytest.approx(KT * math.log(ratio))
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.5])
+@pytest.mark.parametrize("rates", [(1.0, 1.0), (5.0, 1e6), (1e-7, 1e3), (2.0, 0.0)])
+@pytest.mark.parametrize("net", [1e-9, 0.5, 1e5])
+def test_the_overpotential_of_a_net_rate(alpha, rates, net):
+    a, b = rates
+    eta = ec.net_rate_overpotential_V(net, a, b, T, alpha)
+    forward, backward = ec.charge_transfer_factors(eta, T, alpha)
+    assert forward / backward == pytest.approx(math.exp(eta / KT))
+    gross = a * forward + b * backward
+    assert a * forward - b * backward == pytest.approx(net, rel=1e-8, abs=1e-12 * gross)
+
+
+def test_nothing_to_react():
+    assert ec.net_rate_overpotential_V(1.0, 0.0, 3.0, T) == math.inf
+    assert ec.net_rate_overpotential_V(-1.0, 3.0, 0.0, T) == -math.inf
+    assert ec.net_rate_overpotential_V(0.0, 0.0, 0.0, T) == 0.0
+
+
+# ---- an applied overpotential ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("applied", [-0.1, 1e-9, 1e-3, 0.02, 0.3, 1.0, 5.0])
+@pytest.mark.parametrize("resistance", [0.0, 1e-6, 1.6e-2, 1e1, 1e4])
+@pytest.mark.parametrize("rates", [(1e-6, 1e-6), (1.0, 1.0), (1e3, 1e-2), (1.0, 500.0)])
+def test_an_applied_overpotential_divides_into_its_parts(applied, resistance, rates):
+    part = ec.interface_part_V(applied, *rates, resistance, T)
+    rest = KT * math.log(rates[1] / rates[0])
+    assert min(applied, rest) - 1e-12 <= part <= max(applied, rest) + 1e-12
+    if abs(part) < 2.0:
+        forward, backward = ec.charge_transfer_factors(part, T)
+        drop = resistance * (rates[0] * forward - rates[1] * backward)
+        assert part + drop == pytest.approx(applied, rel=1e-6, abs=1e-6)
 
 
 def test_the_part_is_that_of_the_galvanostatic_run():
-    weight, resistance = 2.5, 16.4
-    eta = ec.overpotential_V(0.5, 1.0, weight, T)
-    total = eta + ec.constriction_V(0.5, resistance)
-    assert ec.charge_transfer_part_V(total, 1.0, weight, resistance, T) == pytest.approx(eta)
+    a, b, resistance = 2.5, 70.0, 0.016
+    eta = ec.net_rate_overpotential_V(0.5, a, b, T)
+    assert ec.interface_part_V(eta + 0.5 * resistance, a, b, resistance, T) == pytest.approx(eta)
 
 
-def test_it_falls_with_resistance_and_changes_sign_with_the_overpotential():
-    resistances = np.geomspace(1e-3, 1e9, 40)
-    parts = [ec.charge_transfer_part_V(0.05, 1.0, 1.0, r, T) for r in resistances]
+def test_it_falls_with_resistance():
+    parts = [ec.interface_part_V(0.05, 1.0, 1.0, r, T) for r in np.geomspace(1e-6, 1e6, 40)]
     assert np.all(np.diff(parts) < 0)
-    assert ec.charge_transfer_part_V(-0.05, 1.0, 1.0, 16.0, T) == pytest.approx(
-        -ec.charge_transfer_part_V(0.05, 1.0, 1.0, 16.0, T)
-    )
-    assert ec.charge_transfer_part_V(0.05, 1.0, 1.0, math.inf, T) == 0.0
-    assert ec.charge_transfer_part_V(0.0, 1.0, 1.0, 16.0, T) == 0.0
-    assert ec.charge_transfer_part_V(0.05, 1.0, 0.0, 16.0, T) == 0.05
+    assert ec.interface_part_V(0.05, 1.0, 1.0, math.inf, T) == 0.0
+    assert ec.interface_part_V(0.05, 0.0, 0.0, 16.0, T) == 0.05

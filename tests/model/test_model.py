@@ -1,6 +1,7 @@
 """kmc.model.model: rates of every process against the oracle."""
 
 import math
+from dataclasses import replace
 
 import naive
 import numpy as np
@@ -11,7 +12,8 @@ from paired_engines import Setup, parameter_set
 from kmc.errors import InputError
 from kmc.model import rate_tables
 from kmc.model.lattice import Lattice
-from kmc.model.model import Model, activation_energy_ueV
+from kmc.model.model import Model
+from kmc.model.solute import activation_energy_ueV
 
 LATTICES = tuple(naive.ORIENTATIONS)
 
@@ -23,7 +25,7 @@ def perfect(setup):
 @pytest.mark.parametrize("values", [naive.LI_LI2S, naive.LIMG_LI2S, naive.LATTICE_GAS])
 @pytest.mark.parametrize("name", LATTICES)
 def test_rates_of_current_and_reservoir(name, values):
-    """Strip rate j A/e, absorption D_v/(d L), emission exp(−E_f/kT) of it (docs/model.md)."""
+    """Strip rate j A/e, absorption D_v/(d L), emission exp(−E_f/kT) of it (docs/model/)."""
     setup = Setup(
         name,
         (5, 6),
@@ -56,11 +58,18 @@ def test_no_reservoir(change):
 
 
 def test_the_interface_of_the_paper():
-    """3.8 monolayers a second at 0.5 mA/cm² (docs/model.md), η = 2kT/e asinh(j/2j0)."""
+    """3.8 monolayers a second at 0.5 mA/cm² (docs/model/); η of the whole contact.
+
+    By area (2kT/e) asinh(j/2j0); site by site, without any vacancy to plate onto, (2kT/e) ln(j/j0).
+    """
     setup = Setup(current_density_mA_cm2=0.5, electrode_thickness_um=100.0)
     assert setup.model().strip_rate_per_site_Hz == pytest.approx(3.84, abs=0.02)
-    eta = setup.engine(perfect(setup)).charge_transfer_overpotential_V()
-    assert eta == pytest.approx(2 * naive.K_B_EV * 298.15 * math.asinh(0.25), rel=1e-12, abs=0)
+    row = setup.engine(perfect(setup)).sample()
+    thermal = 2 * naive.K_B_EV * 298.15
+    by_area, by_sites = thermal * math.asinh(0.25), thermal * math.log(0.5)
+    assert row["overpotential_V"] == pytest.approx(by_area, rel=1e-12, abs=0)
+    assert row["overpotential_charge_transfer_V"] == row["overpotential_V"]
+    assert row["overpotential_sites_V"] == pytest.approx(by_sites, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("ratio", [1e3, 1e5, 1e7, 1e15])
@@ -165,7 +174,7 @@ def test_no_strip_weight_is_beyond_the_highest_bin():
 
 
 def test_rates_reservoir_and_creep_from_0_to_100_celsius():
-    """Hop rate, equilibrium concentration and closure rate follow Arrhenius (docs/model.md).
+    """Hop rate, equilibrium concentration and closure rate follow Arrhenius (docs/model/).
 
     Slopes of their logarithms in 1/kT: −E0 = −0.055 eV, −E_f = −0.50 eV, −Q = −37 kJ/mol.
     """
@@ -189,3 +198,41 @@ def test_rates_reservoir_and_creep_from_0_to_100_celsius():
     slopes = np.polyfit(1 / (naive.K_B_EV * kelvin), np.log(found), 1)[0]
     joule_per_eV_mol = naive.E_C * 6.02214076e23
     assert -slopes == pytest.approx([0.055, 0.50, 37e3 / joule_per_eV_mol], abs=1e-4)
+
+
+def test_floor_of_lone_vacancies():
+    """E0 + kT ln(s L/H), not above the other floor, and none where the box is no hindrance.
+
+    0.273 eV for 24 layers, 100 µm and a share of 0.2 at 298.15 K.
+    """
+    kT = naive.K_B_EV * 298.15
+    setup = Setup(layers=24, electrode_thickness_um=100.0, floor_eV=0.345)
+    model = setup.model()
+    height_um = 24 * 3.506e-4 / 2
+    assert model.lone_floor_ueV == int((0.055 + kT * math.log(20 / height_um)) * 1e6)
+    assert model.lone_floor_ueV == pytest.approx(273_000, abs=1000)
+    assert model.box_share == pytest.approx(0.2 * 21 / 24, rel=1e-4)
+    d_m, L_m = 3.506e-10 / 2, 1e-4
+    D_v = (3.506e-10) ** 2 * 2.6e12 * math.exp(-0.055 / kT)
+    expected = D_v / (d_m * L_m * (1 - model.box_share))
+    assert model.absorption_rate_Hz == pytest.approx(expected, rel=1e-9)
+    for change, floor in (
+        ({"floor_eV": 0.2}, 200_000),
+        ({"floor_eV": None}, 0),
+        ({"electrode_thickness_um": math.inf}, 345_000),
+        ({"boundary": "periodic"}, 345_000),
+        ({"electrode_thickness_um": 0.02}, 0),
+    ):
+        changed = replace(setup, **change).model()
+        assert changed.lone_floor_ueV == floor, change
+    assert changed.box_share == 0.0  # lone vacancies cross the box at their true rate
+
+
+def test_which_hops_have_the_floor_of_lone_vacancies():
+    """No end in L1, one at least in L3 or above; the same in both directions."""
+    floors = Setup(layers=24, electrode_thickness_um=100.0, floor_eV=0.345).model().lone_floors_ueV
+    np.testing.assert_array_equal(floors, floors.T)
+    high = floors == 345_000
+    assert high[1].all()
+    assert high[2, 2]
+    assert high.sum() == 8

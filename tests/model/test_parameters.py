@@ -44,9 +44,10 @@ INPUTS = {
     "second_shell_ratio": 0.5,
     "formation_energy_Mg_shell2_eV": 0.515,
     "exchange_current_density_mA_cm2": 1.0,
+    "charge_transfer_coefficient": 0.5,
+    "rim_exchange_weight": 39.0,
     "electrolyte_conductivity_mS_cm": 3.5,
     "electrolyte_activation_eV": 0.309,
-    "contact_magnification": 4e6,
     "creep_reference_rate_per_s": 0.01,
     "creep_reference_stress_MPa": 1.0,
     "creep_exponent": 6.6,
@@ -96,6 +97,31 @@ def refusal(path, **kwargs) -> InputError:
     assert caught.value.exit_code == 2
     assert "pydantic" not in str(caught.value).lower()
     return caught.value
+
+
+def test_a_quantity_of_an_earlier_version_is_left_out_with_a_warning(write):
+    """The file loads; the warning names the key, the file, what changed and what to do."""
+    old = """
+[sources.B]
+citation = "B. Author, J. Tests 2 (2021)"
+title = "On magnified contacts"
+doi = "10.1000/2"
+
+[quantities.contact_magnification]
+value = 4e6
+unit = "1"
+source = "B"
+note = "chosen for a figure that has gone"
+"""
+    path = write(MINIMAL + old)
+    with pytest.warns(UserWarning, match="contact_pattern_um") as warned:
+        parameters = load_parameters(path)
+    assert "contact_magnification" in str(warned[0].message)
+    assert str(path) in str(warned[0].message)
+    assert "contact_magnification" not in parameters
+    assert "B" not in parameters.sources
+    with pytest.warns(UserWarning, match="contact_magnification in the overrides"):
+        load_parameters("li_li2s", {"contact_magnification": 1.0})
 
 
 # --- the shipped numbers --------------------------------------------------------------------------
@@ -315,7 +341,7 @@ def test_own_file(write):
         ("value = 0.055", "value = 55", "out of range", "from 0 to 10 eV"),
         ("value = 0.055", "", "has no 'value'", "value, unit, source"),
         ('note = "Table 1"', "", "has no 'note'", ""),
-        ('note = "Table 1"', 'note = " "', "empty note", "why it is assumed"),
+        ('note = "Table 1"', 'note = " "', "empty note", "reason for the assumption"),
         ('note = "Table 1"', "note = 1", "must be text, not a number", ""),
         ('source = "A"', "", "has no source", "assumed = true"),
         ('source = "A"', 'source = "B"', 'source = "B"', "Sources of the file: A"),
@@ -394,8 +420,8 @@ def test_a_base_is_found_beside_its_file(write, tmp_path):
     ("base", "message"),
     [
         ('"li_lis2"', "'li_lis2' is not among the shipped params"),
-        ('"mine.toml"', "builds on another set itself"),
-        ('"li_philic_015"', "builds on another set itself"),
+        ('"mine.toml"', "has a base itself"),
+        ('"li_philic_015"', "has a base itself"),
         ("3", "must be text, not a number"),
     ],
 )

@@ -67,7 +67,9 @@ POWERS_OF_TWO = tuple(2.0**k for k in range(-60, 80))
 
 
 class Event(NamedTuple):
-    """One event. `kind` is hop, strip, absorb, emit or close; a site outside the box is −1.
+    """One event. `kind` is hop, strip, plate, absorb, emit, close or mix; −1 is outside.
+
+    An exchange is a strip from `site_from` and, right after it, a plate onto `site_to`.
 
     A closure names the vacancy (`site_to`) and the atom that enters at the top of its column.
     """
@@ -89,8 +91,11 @@ class Conditions:
     strip_weight_lambda: float = 0.5
     mg_fraction: float = 0.0
     saddle_floor_eV: float | None = None
+    box_resistance_share: float = 0.2
+    mg_exchange_Hz: float = 0.0  # of an Mg and a Li beside it in bulk Li
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
+    exchange: bool = False
 
 
 class NoEvent(Exception):
@@ -112,7 +117,9 @@ class NaiveSimulation:
         bound before. Powers of two by default.
     weight_bounds : array, optional
         The same for the weights of the strip.
-    order, weight_order : callable, optional
+    plate_bounds : array, optional
+        The same for the weights of the plate.
+    order, weight_order, plate_order : callable, optional
         Members of a bin in the order of whoever is compared; ascending by default.
     directions : callable, optional
         First neighbours of a site in the order of whoever is compared; ascending by default.
@@ -129,7 +136,10 @@ class NaiveSimulation:
         weight_bounds=POWERS_OF_TWO,
         order=None,
         weight_order=None,
+        plate_bounds=POWERS_OF_TWO,
+        plate_order=None,
         directions=None,
+        mg_order=None,
         energies=None,
     ):
         self.box, self.values, self.conditions = box, dict(values), conditions
@@ -139,11 +149,14 @@ class NaiveSimulation:
         self.nu = values["attempt_frequency_Hz"]
         self.bounds, self.order = bounds, order
         self.weight_bounds, self.weight_order = weight_bounds, weight_order
-        self.directions = directions
+        self.plate_bounds, self.plate_order = plate_bounds, plate_order
+        self.directions, self.mg_order = directions, mg_order
         self.time_s = 0.0
+        self.seen = self.expected = 0.0  # isolated vacancies over the strips of the recent past
         self.hops: Counter[str] = Counter()  # by class, and by class and way
         floor = conditions.saddle_floor_eV
         self.floor = 0 if floor is None else micro(floor)
+        self.lone_floor = self._lone_floor()
         self.barrier = {
             (LI, False): micro(values["barrier_Li_eV"]),
             (LI, True): micro(values.get("barrier_Li_near_Mg_eV", values["barrier_Li_eV"])),
@@ -172,8 +185,41 @@ class NaiveSimulation:
         near_mg = self.beside_mg(vacancy, atom)
         change = self.change({vacancy: species, atom: VACANCY})
         forward = max(self.barrier[species, near_mg] + change // 2, change, 0)
-        forward += max(0, self.floor - min(forward, forward - change))
+        floor = self.lone_floor if self.alone(vacancy, atom) else self.floor
+        forward += max(0, floor - min(forward, forward - change))
         return forward, change
+
+    def _lone_floor(self) -> int:
+        """Floor of a lone vacancy in the metal: E0 + kT ln(s L/H), or that of all hops."""
+        if not self.open:
+            return self.floor
+        height_um = self.box.layers * self.box.spacing * self.box.a_A * 1e-4
+        share, thickness = (
+            self.conditions.box_resistance_share,
+            self.conditions.electrode_thickness_um,
+        )
+        if share * thickness <= height_um:
+            return 0
+        own = self.values["barrier_Li_eV"] + self.kT * math.log(share * thickness / height_um)
+        return min(self.floor, math.floor(own * 1e6))
+
+    def alone(self, vacancy, atom) -> bool:
+        """Whether a hop is that of a lone vacancy in the metal.
+
+        No end of it in L1, one of them at least above L2, and no other vacancy around either: in
+        the second shell only if it counts for an energy.
+        """
+        if self.box.boundary == "interface":
+            layers = sorted((int(self.box.layer[vacancy]), int(self.box.layer[atom])))
+            if layers[0] == 1 or layers[1] == 2:
+                return False
+        shells = (1, 2) if self.energies.bond[1].any() else (1,)
+        return not any(
+            self.occupancy[j] == VACANCY and j != vacancy
+            for end in (vacancy, atom)
+            for shell in shells
+            for j in self.box.in_box(end, shell)
+        )
 
     def beside_mg(self, vacancy, atom) -> bool:
         """Whether an Mg is a first neighbour of either end of a hop."""
@@ -222,8 +268,13 @@ class NaiveSimulation:
             return 0.0
         a_m = self.box.a_A * 1e-10
         diffusivity = a_m**2 * self.nu * math.exp(-self.values["barrier_Li_eV"] / self.kT)
-        thickness = self.conditions.electrode_thickness_um * 1e-6
-        return diffusivity / (self.box.spacing * a_m * thickness)
+        d = self.box.spacing * a_m
+        resistance = self.conditions.electrode_thickness_um * 1e-6 / diffusivity
+        slowed = self.lone_floor - micro(self.values["barrier_Li_eV"])
+        if slowed > 0:  # what the layers above L3 make of it themselves
+            in_box = diffusivity * math.exp(-slowed * 1e-6 / self.kT)
+            resistance -= (self.box.layers - 3) * d / in_box
+        return 1.0 / (d * resistance)
 
     @property
     def k_emit(self) -> float:
@@ -256,19 +307,104 @@ class NaiveSimulation:
                 break
             if self.occupancy[site] != LI:
                 continue
-            below_mg = any(
-                self.box.layer[j] == 1 and self.occupancy[j] == MG for j in self.box.in_box(site, 1)
-            )
-            if layer == 1 or below_mg:
+            if self._meets_electrolyte(site) and self._has_metal(site):
                 active.append(site)
         return active
+
+    def plateable(self) -> list[int]:
+        """Vacant sites that an ion can be reduced on: at the electrolyte, with metal beside."""
+        return [
+            site
+            for site in range(2 * self.box.sites_per_layer)
+            if self.occupancy[site] == VACANCY
+            and self._meets_electrolyte(site)
+            and self._has_metal(site)
+        ]
+
+    def _meets_electrolyte(self, site) -> bool:
+        """L1, or L2 above an Mg of L1."""
+        if self.box.layer[site] == 1:
+            return True
+        return any(
+            self.box.layer[j] == 1 and self.occupancy[j] == MG for j in self.box.in_box(site, 1)
+        )
+
+    def _shells(self) -> tuple[int, ...]:
+        return (1, 2) if self.energies.bond[1].any() else (1,)
+
+    def _has_metal(self, site) -> bool:
+        """Whether an atom stands beside a site; the reservoir above the box is metal."""
+        return any(
+            j >= self.box.n_sites or self.occupancy[j] != VACANCY
+            for shell in self._shells()
+            for j in self.box.neighbours[shell - 1][site]
+        )
+
+    def binding(self, site) -> int:
+        """Energy to take a Li atom off this site, µeV, whether or not it is there now."""
+        if self.occupancy[site] == VACANCY:
+            return -self.change({site: LI})
+        return self.change({site: VACANCY})
+
+    def plate_weights(self) -> dict[int, float]:
+        """Rate of reduction at η = 0 over k0, of every site that can take an atom."""
+        strength = self.conditions.strip_weight_lambda
+        return {
+            site: math.exp(
+                (1 - strength) * (self.binding(site) - self.binding_reference) * 1e-6 / self.kT
+            )
+            for site in self.plateable()
+        }
+
+    @property
+    def exchange_rates(self) -> tuple[float, float]:
+        """k0 of oxidation at weight 1 and of reduction at weight 1, η = 0, 1/s."""
+        exchange = self.values["exchange_current_density_mA_cm2"] * 1e-3 * self.area_cm2 / E_C
+        k0 = exchange / self.box.sites_per_layer
+        to_kink = (self.binding_reference - self.formation_bulk) * 1e-6 / self.kT
+        return k0, k0 * math.exp(to_kink)
+
+    @property
+    def voltage_rates(self) -> tuple[float, float]:
+        """The same at the voltage that is held."""
+        oxidation, reduction = self.exchange_rates
+        eta, alpha = self.conditions.overpotential_V, self.alpha
+        return (
+            oxidation * math.exp(alpha * eta / self.kT),
+            reduction * math.exp(-(1 - alpha) * eta / self.kT),
+        )
+
+    @property
+    def alpha(self) -> float:
+        return self.values.get("charge_transfer_coefficient", 0.5)
+
+    def isolated(self) -> tuple[int, float]:
+        """Vacancies of L1 and L2 among atoms, and how many equilibrium would have there."""
+        seen, expected = 0, 0.0
+        for site in range(2 * self.box.sites_per_layer):
+            near = [j for shell in self._shells() for j in self.box.in_box(site, shell)]
+            if any(self.occupancy[j] == VACANCY for j in near):
+                continue
+            if self.occupancy[site] == VACANCY:
+                seen += 1
+            elif self.occupancy[site] == LI:
+                above_kink = (self.binding(site) - self.formation_bulk) * 1e-6
+                expected += min(math.exp(-above_kink / self.kT), 4.0)
+        return seen, expected
+
+    def observe(self, weight=1.0) -> None:
+        """Add the isolated vacancies of this moment to those of the recent past."""
+        kept = 1.0 - weight / max(100.0, 0.1 * self.box.sites_per_layer)
+        seen, expected = self.isolated()
+        self.seen = self.seen * kept + seen * weight
+        self.expected = self.expected * kept + expected * weight
 
     def strip_weights(self) -> dict[int, float]:
         """Weight of every electroactive site."""
         strength = self.conditions.strip_weight_lambda
         return {
             site: math.exp(
-                -strength * (self.change({site: VACANCY}) - self.binding_reference) * 1e-6 / self.kT
+                -strength * (self.binding(site) - self.binding_reference) * 1e-6 / self.kT
             )
             for site in self.electroactive()
         }
@@ -283,15 +419,26 @@ class NaiveSimulation:
         if self.box.boundary == "periodic":
             return 0.0
         if self.conditions.overpotential_V is not None:
-            return self.rate_per_weight * sum(self.strip_weights().values())
+            return self.voltage_rates[0] * sum(self.strip_weights().values())
         return self.conditions.current_density_mA_cm2 * 1e-3 * self.area_cm2 / E_C
 
     @property
-    def rate_per_weight(self) -> float:
-        """k0 2 sinh(e η / 2 k T): what an atom of weight 1 is oxidised at when η is held."""
-        exchange = self.values["exchange_current_density_mA_cm2"] * 1e-3 * self.area_cm2 / E_C
-        eta = self.conditions.overpotential_V
-        return exchange / self.box.sites_per_layer * 2 * math.sinh(eta / (2 * self.kT))
+    def plate_rate(self) -> float:
+        """Ions a second that are reduced onto the whole interface, at a held voltage."""
+        if self.box.boundary == "periodic" or self.conditions.overpotential_V is None:
+            return 0.0
+        return self.voltage_rates[1] * sum(self.plate_weights().values())
+
+    def exchange_rate(self, strips=None, plates=None) -> float:
+        """Reduction b/x with a x − b/x = j A/e, a and b from sums of weights (exact by default)."""
+        strips = sum(self.strip_weights().values()) if strips is None else strips
+        plates = sum(self.plate_weights().values()) if plates is None else plates
+        k_ox, k_red = self.exchange_rates
+        a, b = k_ox * strips, k_red * plates
+        if a * b == 0.0:
+            return 0.0
+        x = (self.strip_rate + math.sqrt(self.strip_rate**2 + 4 * a * b)) / (2 * a)
+        return b / x
 
     # ---- creep --------------------------------------------------------------------------------
     @property
@@ -333,14 +480,62 @@ class NaiveSimulation:
         species = MG if share > 0 and rng.random() < share else LI
         return Event("close", -1, site, species, 0.0)
 
+    # ---- Mg moved by vacancies that are not followed -------------------------------------------
+    def magnesium(self) -> list[int]:
+        own = [site for site, species in enumerate(self.occupancy) if species == MG]
+        if self.mg_order is None:
+            return own
+        given = [int(site) for site in self.mg_order()]
+        assert sorted(given) == own
+        return given
+
+    def exchange_share(self, magnesium, lithium) -> float:
+        """Rate at which Mg and Li beside it change places, over that in bulk Li.
+
+        A vacancy comes to the place of the Li, which goes to a kink; the Mg hops into it; another
+        Li from a kink fills the place of the Mg. The highest point is the hop's saddle. Both ways
+        are raised alike until neither is faster than in bulk Li.
+        """
+        kink = round(self.formation_bulk)
+        before = self.energy()
+        without_li = self.change({lithium: VACANCY}) - kink
+        after_hop = self.change({lithium: MG, magnesium: VACANCY}) - kink
+        hop = after_hop - without_li
+        saddle = without_li + max(self.barrier[MG, True] + hop // 2, hop, 0)
+        end = self.change({lithium: MG, magnesium: LI})
+        assert before == self.energy()
+        bonds = self.energies.bond
+        bulk = 8 * bonds[0, LI, LI] + 6 * bonds[1, LI, LI] + bonds[0, LI, MG] - bonds[0, LI, LI]
+        floor = int(bulk) - kink + self.barrier[MG, True]
+        activation = saddle + max(0, floor - min(saddle, saddle - end))
+        return math.exp(-(activation - floor) * 1e-6 / self.kT)
+
+    def _choose_exchange(self, rest) -> Event | None:
+        """Mg and direction that hold `rest`, a place among pairs; None where they stay."""
+        listed = self.magnesium()
+        pair = min(int(rest), 8 * len(listed) - 1)
+        site = listed[pair // 8]
+        other = int(self.directions(site)[pair % 8])
+        if other < 0 or self.occupancy[other] != LI:
+            return None
+        if rest - pair >= self.exchange_share(site, other):
+            return None
+        return Event("mix", site, other, MG, 0.0)
+
     def overpotential_V(self) -> float:
-        """η with j A/e = k0 Σ w_i 2 sinh(e η / 2 k T)."""
+        """η with Σ r_ox − Σ r_red = j A/e, by halving an interval."""
         if self.conditions.overpotential_V is not None:
             return self.conditions.overpotential_V
-        exchange = self.values["exchange_current_density_mA_cm2"] * 1e-3 * self.area_cm2 / E_C
-        k0 = exchange / self.box.sites_per_layer
-        weight = sum(self.strip_weights().values())
-        return 2.0 * self.kT * math.asinh(self.strip_rate / (2 * k0 * weight))
+        k_ox, k_red = self.exchange_rates
+        a, b = k_ox * sum(self.strip_weights().values()), k_red * sum(self.plate_weights().values())
+        low, high, alpha = -600 * self.kT, 600 * self.kT, self.alpha
+        while high > low:
+            eta = (low + high) / 2
+            if eta in (low, high):
+                break
+            net = a * math.exp(alpha * eta / self.kT) - b * math.exp(-(1 - alpha) * eta / self.kT)
+            low, high = (low, eta) if net > self.strip_rate else (eta, high)
+        return (low + high) / 2
 
     def vacancies(self) -> list[int]:
         return [site for site, species in enumerate(self.occupancy) if species == VACANCY]
@@ -368,6 +563,11 @@ class NaiveSimulation:
                 (Event("strip", site, -1, LI, 0.0), self.strip_rate * weight / total)
                 for site, weight in weights.items()
             ]
+        if self.plate_rate > 0:
+            listed += [
+                (Event("plate", -1, site, LI, 0.0), self.voltage_rates[1] * weight)
+                for site, weight in self.plate_weights().items()
+            ]
         if self.open:
             listed += [
                 (Event("emit", site, -1, self.occupancy[site], 0.0), self.k_emit)
@@ -391,6 +591,12 @@ class NaiveSimulation:
             sunk = [self.occupancy[site] for site in column[1:]] + [event.species]
             for site, species in zip(column, sunk, strict=True):
                 self.occupancy[site] = species
+            return
+        if event.kind == "exchange":  # between two sites of the box, or back onto the same
+            self.occupancy[event.site_from] = VACANCY
+            self.occupancy[event.site_to] = event.species
+        if event.kind == "mix":
+            self.occupancy[event.site_from], self.occupancy[event.site_to] = LI, MG
             return
         if event.kind == "hop":
             self.count_hop(event.site_to, event.site_from)
@@ -422,9 +628,11 @@ class NaiveSimulation:
         rates = {vacancy: _sum(rate for _, rate in listed) for vacancy, listed in channels.items()}
         bins, bound = self._bins(rates, self.bounds, self.order), self.bounds
         emission = self.k_emit * self.box.sites_per_layer if self.open else 0.0
-        strip = self._strip_bound()
+        strip, plate = self._charge_transfer_bounds()
         creep = self.closure_rate * self.box.n_sites if self.vacancies() else 0.0
-        total = _sum(len(bins[b]) * bound[b] for b in sorted(bins)) + strip + emission + creep
+        mixing = 8 * self.conditions.mg_exchange_Hz * len(self.magnesium())
+        total = _sum(len(bins[b]) * bound[b] for b in sorted(bins))
+        total += strip + plate + emission + creep + mixing
         if total == 0.0:
             raise NoEvent("no event is possible")
         exponential = rng.standard_exponential() if exponential is None else exponential
@@ -435,13 +643,25 @@ class NaiveSimulation:
         # the first has left, scaled to one bound, falls on the member's channels or behind them.
         queue = [(b, len(bins[b]) * bound[b]) for b in sorted(bins, reverse=True)]
         queue += [("strip", strip)] if strip > 0 else []
+        queue += [("plate", plate)] if plate > 0 else []
         queue += [("emit", emission)] if emission > 0 else []
         queue += [("close", creep)] if creep > 0 else []
+        queue += [("mix", mixing)] if mixing > 0 else []
         channel, rest = _pick(queue, uniform * total)
         if channel == "strip":
             if self.conditions.overpotential_V is not None:
-                return dt, self._strip_at_voltage(rest / self.rate_per_weight)
+                self._observe_at_voltage(strip + plate)
+                return dt, self._strip_at_voltage(rest / self.voltage_rates[0])
+            if self.strip_weights():
+                self.observe()
             return dt, self._choose_strip(rng)
+        if channel == "plate":
+            if self.conditions.overpotential_V is not None:
+                self._observe_at_voltage(strip + plate)
+                return dt, self._plate_at_voltage(rest / self.voltage_rates[1])
+            return dt, self._choose_exchange(plate, rng)
+        if channel == "mix":
+            return dt, self._choose_exchange(rest / self.conditions.mg_exchange_Hz)
         if channel == "close":
             return dt, self._choose_closure(rng)
         if channel == "emit":
@@ -455,13 +675,54 @@ class NaiveSimulation:
             return dt, None
         return dt, _pick(channels[vacancy], y)[0]
 
-    def _strip_bound(self) -> float:
-        """Share of the strip in an attempt: at given voltage every weight counts as its bound."""
-        if self.conditions.overpotential_V is None:
-            return self.strip_rate
-        bins = self._bins(self.strip_weights(), self.weight_bounds, self.weight_order)
-        bound = self.weight_bounds
-        return self.rate_per_weight * _sum(len(bins[b]) * bound[b] for b in sorted(bins))
+    def _charge_transfer_bounds(self) -> tuple[float, float]:
+        """Shares of strip and plate in an attempt, each weight counting as its bound.
+
+        At a given current the strip has its exact rate, and "plate" is the exchange beyond it.
+        """
+        held = self.conditions.overpotential_V is not None
+        if not (held or (self.conditions.exchange and self.strip_rate > 0)):
+            return self.strip_rate, 0.0
+        strips, plates = (
+            _sum(len(members) * bounds[b] for b, members in sorted(bins.items()))
+            for bounds, bins in (
+                (
+                    self.weight_bounds,
+                    self._bins(self.strip_weights(), self.weight_bounds, self.weight_order),
+                ),
+                (
+                    self.plate_bounds,
+                    self._bins(self.plate_weights(), self.plate_bounds, self.plate_order),
+                ),
+            )
+        )
+        if held:
+            return self.voltage_rates[0] * strips, self.voltage_rates[1] * plates
+        return self.strip_rate, self.exchange_rate(strips, plates)
+
+    def _observe_at_voltage(self, bound) -> None:
+        """Charge transfer is tried at a rate that varies: weighted by the time between."""
+        most = max(100.0, 0.1 * self.box.sites_per_layer)
+        self.observe(min(self.voltage_rates[0] * self.box.sites_per_layer / bound, most))
+
+    def _plate_at_voltage(self, rest) -> Event | None:
+        weights, bound = self.plate_weights(), self.plate_bounds
+        bins = self._bins(weights, bound, self.plate_order)
+        b, rest = _pick([(b, len(bins[b]) * bound[b]) for b in sorted(bins, reverse=True)], rest)
+        site, y = _member(bins[b], bound[b], rest)
+        return Event("plate", -1, site, LI, 0.0) if y < weights[site] else None
+
+    def _choose_exchange(self, bound, rng) -> Event | None:
+        """A strip, and a plate onto a site drawn by its weight once the atom is gone."""
+        if rng.random() * bound >= self.exchange_rate():
+            return None
+        strip = self._choose_strip(rng)
+        self.occupancy[strip.site_from] = VACANCY
+        weights, n = self.plate_weights(), self.box.sites_per_layer
+        queue = sorted(weights.items(), key=lambda item: (item[0] % n, item[0]))  # by column
+        site, _ = _pick(queue, rng.random() * _sum(weight for _, weight in queue))
+        self.occupancy[strip.site_from] = LI
+        return Event("exchange", strip.site_from, site, LI, 0.0)
 
     def _strip_at_voltage(self, rest) -> Event | None:
         weights, bound = self.strip_weights(), self.weight_bounds

@@ -21,6 +21,8 @@ KINDS = {
     "absorption": "absorb",
     "emission": "emit",
     "closure": "close",
+    "plate": "plate",
+    "mg_exchange": "mix",
 }
 
 
@@ -67,8 +69,12 @@ class Setup:
     strip_weight_lambda: float = 0.5
     mg_fraction: float = 0.0
     floor_eV: float | None = None
+    box_resistance_share: float = 0.2
+    mg_exchange: bool = False
+    supersaturation: float = 1.0  # that moves Mg
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
+    exchange: bool = False
     others: tuple[dict, ...] = field(default=(), hash=False)
     chemistry: tuple[int, ...] = ()
     bin_unit_Hz: float | None = None
@@ -79,7 +85,7 @@ class Setup:
 
     @property
     def n_sites(self) -> int:
-        return self.box.n_sites
+        return self.kmc_lattice().n_sites  # a large `box` takes long to make
 
     @property
     def box(self) -> naive.NaiveLattice:
@@ -100,8 +106,11 @@ class Setup:
             strip_weight_lambda=self.strip_weight_lambda,
             reservoir_mg_fraction=self.mg_fraction,
             saddle_floor_eV=self.floor_eV,
+            box_resistance_share=self.box_resistance_share,
+            mg_exchange=self.mg_exchange,
             stack_pressure_MPa=self.stack_pressure_MPa,
             overpotential_V=self.overpotential_V,
+            exchange=self.exchange,
             interphase=self.interphase(),
             bin_unit_Hz=self.bin_unit_Hz,
         )
@@ -135,8 +144,11 @@ class Setup:
             strip_weight_lambda=self.strip_weight_lambda,
             mg_fraction=self.mg_fraction,
             saddle_floor_eV=self.floor_eV,
+            box_resistance_share=self.box_resistance_share,
+            mg_exchange_Hz=self.model().mg_exchange_rate_Hz * self.supersaturation,
             stack_pressure_MPa=self.stack_pressure_MPa,
             overpotential_V=self.overpotential_V,
+            exchange=self.exchange,
         )
 
     def naive(self, occupancy, **arguments) -> naive.NaiveSimulation:
@@ -158,15 +170,20 @@ class PairedEngines:
 
     def __init__(self, setup: Setup, occupancy, seed: int, *, attempts: int, alloy=None):
         self.engine = setup.engine(occupancy, seed, log_events=attempts, alloy=alloy)
+        self.engine.set_mixing((setup.supersaturation, 0, 0.0))
         table = setup.kmc_lattice().neighbour_table(1)
         self.order: dict = {}
+        self.mg = self.engine.mg_sites()
         self.oracle = setup.naive(
             occupancy,
             bounds=(self.engine.state.hops.bound * self.engine.model.unit_Hz).tolist(),
             weight_bounds=self.engine.state.strips.bound.tolist(),
             order=lambda b: self.order[b],
             weight_order=lambda b: self.engine.bin_members("strips")[b],
+            plate_bounds=self.engine.state.plates.bound.tolist(),
+            plate_order=lambda b: self.engine.bin_members("plates")[b],
             directions=lambda site: table[site],
+            mg_order=(lambda: self.mg) if setup.mg_exchange else None,
         )
         self.rng = np.random.default_rng(seed)
         self.next_uniforms = self.rng.random(2)  # the engine draws them one attempt ahead
@@ -176,6 +193,7 @@ class PairedEngines:
     def attempt(self) -> naive.Event | None:
         """One attempt of both; they must agree on time and event. Returns the event."""
         self.order = {b: members.copy() for b, members in self.engine.bin_members("hops").items()}
+        self.mg = self.engine.mg_sites()
         self.attempts += 1
         self.engine.advance(attempts=self.attempts)
         exponential, uniforms = self.rng.standard_exponential(), self.next_uniforms
@@ -187,6 +205,9 @@ class PairedEngines:
         self.logged += len(news)
         found = [(KINDS[e.kind], e.site_from, e.site_to, e.species) for e in news]
         expected = [] if event is None else [tuple(event)[:4]]
+        if event is not None and event.kind == "exchange":
+            _, stripped, plated, species, _ = event
+            expected = [("strip", stripped, -1, species), ("plate", -1, plated, species)]
         assert found == expected, f"attempt {self.attempts}: kmc {found}, oracle {expected}"
         if event is not None:
             self.oracle.apply(event)
@@ -206,7 +227,13 @@ class PairedEngines:
                 )
             if oracle.strip_rate > 0 and oracle.electroactive():
                 np.testing.assert_allclose(
-                    engine.charge_transfer_overpotential_V(), oracle.overpotential_V(), rtol=1e-11
+                    engine.interface_overpotential_V(),
+                    oracle.overpotential_V(),
+                    rtol=1e-9,
+                    atol=1e-14,
+                )
+                np.testing.assert_allclose(
+                    engine.state.activity, [oracle.seen, oracle.expected], rtol=1e-5, atol=1e-9
                 )
 
 

@@ -77,7 +77,7 @@ def test_formation_energies(name, values):
 
 
 def test_calibration_of_bcc_100_is_the_one_of_the_design():
-    """The numbers that docs/model.md quotes."""
+    """The numbers that docs/model/energy.md quotes."""
     box = naive.lattice("bcc_100", (5, 5), 12, "interface")
     energies = naive.calibrate(naive.LI_LI2S, box)
     assert energies.bond[:, LI, LI] * 1e-6 == pytest.approx([0.0909, 0.0455], abs=5e-5)
@@ -113,7 +113,7 @@ def test_fill_energies_and_mg_repulsion(name):
 
 
 def test_magnesium_mixes_ideally_in_the_bulk():
-    """Two Mg side by side cost what two Mg far apart cost (docs/model.md)."""
+    """Two Mg side by side cost what two Mg far apart cost (docs/model/energy.md)."""
     box = naive.lattice("bcc_100", (5, 5), 12, "periodic")
     energies = naive.calibrate(naive.LIMG_LI2S, box)
     occupancy = perfect(box)
@@ -170,7 +170,7 @@ def test_lattice_gas_has_first_neighbour_bonds_only():
 @pytest.mark.parametrize("boundary", ["interface", "periodic"])
 @pytest.mark.parametrize("name", LATTICES)
 def test_detailed_balance_of_hops(name, boundary, floor):
-    """k(i→j)/k(j→i) = exp(−ΔE/kT) and one barrier seen from both sides (docs/model.md)."""
+    """k(i→j)/k(j→i) = exp(−ΔE/kT) and one barrier seen from both sides (docs/model/events.md)."""
     box = naive.lattice(name, (4, 4), 12, boundary)
     conditions = naive.Conditions(temperature_K=HOT, saddle_floor_eV=floor)
     occupancy = mixed_occupancy(box, 21)
@@ -221,7 +221,7 @@ def test_reservoir_is_in_detailed_balance(name):
 
 
 def test_isolated_vacancy_is_absorbed_at_the_diffusion_rate():
-    """D_v/(d L) with D_v = a² ν exp(−E0/kT) (docs/model.md)."""
+    """D_v/(d L) with D_v = a² ν exp(−E0/kT) (docs/model/events.md)."""
     box = naive.lattice("bcc_100", (4, 4), 9, "interface")
     occupancy = perfect(box)
     occupancy[-1] = VACANCY
@@ -244,7 +244,7 @@ def test_strip_weights_and_overpotential_of_the_flat_interface():
     assert list(weights.values()) == pytest.approx([1.0] * box.sites_per_layer)
     kT = naive.K_B_EV * 298.15
     assert simulation.overpotential_V() == pytest.approx(2 * kT * math.asinh(0.25))
-    # 0.5 mA/cm² strips 3.8 monolayers a second (docs/model.md).
+    # 0.5 mA/cm² strips 3.8 monolayers a second (docs/model/electrochemistry.md).
     assert simulation.strip_rate / box.sites_per_layer == pytest.approx(3.84, abs=0.02)
 
 
@@ -365,7 +365,7 @@ def simulation_rates(simulation, occupancy):
 
 
 def test_floor_from_ratio():
-    """ν exp(−E_floor/kT) is `ratio` times the strip rate of one site (docs/model.md)."""
+    """ν exp(−E_floor/kT) is `ratio` times the strip rate of one site (docs/model/events.md)."""
     box = naive.lattice("bcc_100", (4, 4), 8, "interface")
     conditions = naive.Conditions(298.15, 0.5)
     floor = naive.floor_from_ratio_eV(box, naive.LI_LI2S, conditions, 1e5)

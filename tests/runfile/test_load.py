@@ -82,7 +82,7 @@ def test_a_run_cannot_be_changed(write):
 
 def test_resolved_is_complete_and_json(write):
     resolved = load_run(write(MINIMAL)).resolved()
-    assert list(resolved) == list(SECTIONS)
+    assert list(resolved) == [name for name in SECTIONS if name != "upscale"]
     assert json.loads(json.dumps(resolved, allow_nan=False)) == resolved
     assert resolved["system"]["size"] == [32, 32, 24]
     assert resolved["output"]["sample_every_monolayers"] == 0.02
@@ -167,7 +167,7 @@ def test_template_loads_and_is_the_defaults(write):
 
 def test_template_has_every_key_once():
     text = template()
-    for section in SECTIONS[:-1]:
+    for section in set(SECTIONS) - {"parameters", "upscale"}:  # a population has its own runs
         part = text.split(f"\n[{section}]\n")[1].split("\n[")[0]
         for key in RunFile.model_fields[section].annotation.model_fields:
             assert len(re.findall(rf"^(?:# )?{key} = ", part, re.MULTILINE)) == 1, key
@@ -255,7 +255,7 @@ REFUSED = [
     ("system", "mg_fraction", "0.8", "out of range", "bcc Li dissolves no more Mg"),
     ("system", "mg_fraction", "-0.1", "out of range", "at least 0"),
     ("system", "mg_coverage_L1", "1.1", "out of range", '"equilibrium"'),
-    ("system", "mg_coverage_L1", '"equilibrum"', "the word 'equilibrium'", ""),
+    ("system", "mg_coverage_L1", '"equilibrum"', "neither a number nor 'equilibrium'", ""),
     ("system", "mg_coverage_L1", '"0.6"', "neither a number", ""),
     ("system", "mg_coverage_L1", "true", "must be a number, not true or false", ""),
     ("system", "mg_coverage_L1", "nan", "is not a number", ""),
@@ -447,7 +447,7 @@ def test_overrides_leave_the_text_of_the_file_alone(write):
         (
             MINIMAL + '[acceleration]\nsuperbasins = true\n[system]\nlattice = "bcc_110"\n'
             "[conditions]\nstack_pressure_MPa = 1.0\n",
-            'does not go with lattice = "bcc_110"',
+            'cannot be combined with lattice = "bcc_110"',
             "acceleration.superbasins=false",
         ),
         (
@@ -673,6 +673,25 @@ def test_a_voltage_and_a_current_exclude_each_other(write):
     assert "exclude each other" in str(error)
     run = load_run(write(text), {"conditions.overpotential_V": None})
     assert run.conditions.current_density_mA_cm2 == 0.5
+
+
+def test_exchange_goes_with_a_given_current(write):
+    run = load_run(write("[conditions]\nexchange = true\n" + MINIMAL))
+    assert run.conditions.exchange
+    held = refusal(write("[conditions]\nexchange = true\noverpotential_V = 0.02\n" + MINIMAL))
+    assert "exchange = true" in str(held)
+    assert "a held voltage strips and plates anyway" in str(held)
+    idle = "[conditions]\nexchange = true\ncurrent_density_mA_cm2 = 0\n" + MINIMAL
+    assert "needs a current above 0" in str(refusal(write(idle)))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("contact_pattern_um", "0"), ("series_resistance_ohm_cm2", "-1")]
+)
+def test_what_lies_before_the_interface_is_checked(write, key, value):
+    error = refusal(write(f"[conditions]\n{key} = {value}\n" + MINIMAL))
+    assert f"{key} = {value}" in str(error)
+    assert "out of range" in str(error)
 
 
 def test_a_voltage_needs_an_interface(write):

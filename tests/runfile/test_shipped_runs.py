@@ -13,8 +13,10 @@ NAMES = [name for name in catalogue.names("runs") if not name.startswith("study_
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_beginning_under_the_self_check(name, tmp_path):
-    run = load_run(name, {"stop.events": 100_000})
-    t = run_to_file(run, tmp_path / "run.h5", progress=False, check_every=20_000)
+    end = {"stop.events": 20_000}
+    if load_run(name).rest.time_s is not None:
+        end |= {"rest.time_s": 0.01, "rest.frame_every_s": 0.002}
+    t = run_to_file(load_run(name, end), tmp_path / "run.h5", progress=False, check_every=5_000)
     assert t.finished
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import os
 import random
-import subprocess
+import signal
 import sys
-import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from marks import slow, slow_but
 
 from kmc.common.progress import Silent
 from kmc.errors import InputError
@@ -22,6 +22,7 @@ from kmc.trajectory import checkpoint
 from kmc.trajectory.checkpoint import checkpoint_of
 from kmc.trajectory.reader import load
 from kmc.trajectory.transaction import Transaction
+from kmc.trajectory.writer import TrajectoryWriter
 
 BASE = {
     "system.size": [8, 8, 10],
@@ -134,7 +135,10 @@ def run_in_pieces(monkeypatch, kind, path, chance) -> int:
     return len(pieces)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+QUICK_KINDS = ("li", "limg_110", "bulk", "superbasins")
+
+
+@pytest.mark.parametrize("kind", slow_but(QUICK_KINDS, KINDS))
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(kind, whole, tmp_path, monkeypatch):
     path = tmp_path / "pieces.h5"
     expected = whole(kind)
@@ -190,30 +194,30 @@ def test_killed_between_the_end_and_saying_so(whole, tmp_path, monkeypatch):
 
 def test_killed_before_the_first_checkpoint(whole, tmp_path):
     """Then the run begins again, from the settings and the seed in the file."""
-    run = load_run(*KINDS["li"])
-    begun = Simulation(run)
+    run_file = load_run(*KINDS["li"])
+    begun = Simulation(run_file)
     path = tmp_path / "early.h5"
-    run.TrajectoryWriter(
+    TrajectoryWriter(
         path,
         lattice=begun.model.lattice,
-        run_text=run.text,
+        run_text=run_file.text,
         resolved=begun.resolved(),
-        seed=run.random.seed,
+        seed=run_file.random.seed,
     )._hold.release()
     resume.resume(path, progress=False)
     assert_same(path, whole("li"))
 
 
 def test_two_processes_do_not_write_one_file(whole, tmp_path):
-    run = load_run(*KINDS["li"])
-    begun = Simulation(run)
+    run_file = load_run(*KINDS["li"])
+    begun = Simulation(run_file)
     path = tmp_path / "busy.h5"
-    writer = run.TrajectoryWriter(
+    writer = TrajectoryWriter(
         path,
         lattice=begun.model.lattice,
-        run_text=run.text,
+        run_text=run_file.text,
         resolved=begun.resolved(),
-        seed=run.random.seed,
+        seed=run_file.random.seed,
     )
     with pytest.raises(InputError, match="being written by another process"):
         resume.resume(path)
@@ -270,9 +274,10 @@ def test_a_checkpoint_that_makes_no_sense_is_refused(whole, tmp_path, change):
 # --- kill -9 --------------------------------------------------------------------------------------
 
 
-def test_fifty_files_as_kills_leave_them(whole, tmp_path, monkeypatch):
+@pytest.mark.parametrize("files", [8, slow(50)])
+def test_files_as_kills_leave_them(files, whole, tmp_path, monkeypatch):
     """After a kill the file is what the last writes left; each of these becomes the same run."""
-    run = load_run(*KINDS["limg_110"])
+    run_file = load_run(*KINDS["limg_110"])
     left = []
     write = Transaction._write
 
@@ -284,12 +289,12 @@ def test_fifty_files_as_kills_leave_them(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "_FLUSH_EVERY_S", 0.0)
     monkeypatch.setattr(run, "_next_chunk", lambda *_: 700)
     monkeypatch.setattr(run, "_FIRST_CHUNK", 700)
-    run_to_file(run, tmp_path / "run.h5", progress=False)
+    run_to_file(run_file, tmp_path / "run.h5", progress=False)
     monkeypatch.undo()
     assert_same(tmp_path / "run.h5", whole("limg_110"))
     assert len(left) > 200
     path = tmp_path / "left.h5"
-    for content in random.Random(11).sample(left, 50):
+    for content in random.Random(11).sample(left, files):
         path.write_bytes(content)
         if not load(path).finished:
             resume.resume(path, progress=False)
@@ -299,34 +304,50 @@ def test_fifty_files_as_kills_leave_them(whole, tmp_path, monkeypatch):
 LONG = {
     **BASE,
     **CLOSED,
-    "stop.events": 4_000_000,
+    "stop.events": 3_000_000,
     "output.sample_every_s": None,
     "output.sample_every_events": 20_000,
     "output.frame_every_events": 300_000,
 }
-_CHILD = """
-import json, sys
-from kmc import checkpoint, continuation, simulation
-from kmc.runfile.load import load_run
-
-simulation._CHUNK_S, simulation._FLUSH_EVERY_S = 0.002, 0.01
-path, overrides, how = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
-print("ready", flush=True)
-if how == "run":
-    simulation.run_to_file(load_run("strip_li", overrides), path, progress=False)
-else:
-    continuation.resume(path, progress=False)
-"""
 
 
-def start(path, how: str) -> subprocess.Popen:
-    child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, str(path), json.dumps(LONG), how],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout.readline() == "ready\n"
-    return child
+def until_killed(path, kill_after: int, calls: int) -> int:
+    """Signal that ended a process which runs, or resumes, and kills itself on the way; 0: none did.
+
+    It writes a checkpoint after every 20 000 attempts; behind its checkpoint number `kill_after` it
+    calls so many more functions.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            _run_and_die(path, kill_after, calls)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _run_and_die(path, kill_after: int, calls: int) -> None:
+    left = {"checkpoints": kill_after, "calls": calls}
+    flush = TrajectoryWriter.flush
+
+    def die(frame, event, argument):
+        left["calls"] -= 1
+        if left["calls"] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def counted(writer, *arguments):
+        flush(writer, *arguments)
+        left["checkpoints"] -= 1
+        if left["checkpoints"] == 0:
+            sys.setprofile(die)
+
+    TrajectoryWriter.flush = counted
+    run._FLUSH_EVERY_S, run._next_chunk = 0.0, lambda *_: 20_000
+    if path.exists():
+        resume.resume(path, progress=False)
+    else:
+        run_to_file(load_run("strip_li", LONG), path, progress=False)
 
 
 def position(path) -> int:
@@ -335,22 +356,21 @@ def position(path) -> int:
     return state["attempts"] if state else 0
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 def test_killed_ten_times(tmp_path):
-    """kill -9 at random moments of a run and of its continuations."""
+    """kill -9 of a run and of its continuations, in the midst of whatever follows a checkpoint.
+
+    The moment is counted in checkpoints and calls of functions: the speed of the machine plays no
+    part.
+    """
     expected, path = tmp_path / "expected.h5", tmp_path / "killed.h5"
     run_to_file(load_run("strip_li", LONG), expected, progress=False)
     chance, reached = random.Random(3), [0]
     while len(reached) <= 10:
-        child = start(path, "resume" if path.exists() else "run")
-        while not path.exists():
-            time.sleep(0.005)
-        end = time.monotonic() + 60
-        while time.monotonic() < end and child.poll() is None and position(path) <= reached[-1]:
-            time.sleep(chance.uniform(0.0, 0.05))
-        assert child.poll() is None, "the run was over before it could be killed ten times"
-        child.kill()
-        child.wait()
+        code = until_killed(path, chance.randint(1, 12), chance.randrange(3000))
+        assert code == -signal.SIGKILL
         reached.append(position(path))
     assert reached == sorted(set(reached))
-    assert start(path, "resume").wait() == 0
+    assert not load(path).finished
+    resume.resume(path, progress=False)
     assert_same(path, expected)

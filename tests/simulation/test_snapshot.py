@@ -42,14 +42,15 @@ def test_what_is_put_back_goes_on_in_the_same_way(engine):
     assert other.sample() == engine.sample()
     assert other.rng.bit_generator.state == engine.rng.bit_generator.state
     np.testing.assert_array_equal(other.occupancy(), engine.occupancy())
-    for which in ("hops", "strips"):
+    assert other.state.activity.tolist() == engine.state.activity.tolist()
+    for which in ("hops", "strips", "plates"):
         one, two = engine.bin_members(which), other.bin_members(which)
         assert {b: m.tolist() for b, m in one.items()} == {b: m.tolist() for b, m in two.items()}
 
 
 def _vacancy(engine) -> int:
     members = engine.bin_members("hops")
-    return int(engine.kernel_sites(next(iter(members.values())))[0])
+    return int(engine.model.kernel_lattice.kernel_sites(next(iter(members.values())))[0])
 
 
 def _swap_bin(engine):
@@ -76,9 +77,9 @@ def _wrong_strip_weight(engine):
     from kmc.kernels.selection import POSITION_BITS, insert, remove
 
     bins = engine.state.strips
-    dirty = engine.lattice_sites(engine.state.dirty[: engine.count(tables.N_DIRTY)])
-    layer, column = np.divmod(dirty, engine.model.lattice.sites_per_layer)
-    clean = np.setdiff1d(np.flatnonzero(bins.where >= 0), 2 * column + layer)
+    numbering = engine.model.kernel_lattice
+    dirty = numbering.lattice_sites(engine.state.dirty[: engine.count(tables.N_DIRTY)])
+    clean = np.setdiff1d(np.flatnonzero(bins.where >= 0), numbering.strip_members(dirty))
     b = int(bins.where[clean[0]]) >> POSITION_BITS
     remove(bins, int(clean[0]))
     insert(bins, int(clean[0]), b + 1)

@@ -232,7 +232,7 @@ def test_the_second_owner_is_refused(folder):
     with folder.owned() as owner:
         assert (folder.path / "owner").read_text() == owner
         with (
-            pytest.raises(InputError, match="another kmc sweep is at work"),
+            pytest.raises(InputError, match="another kmc sweep is running"),
             open_folder(folder.path).owned(),
         ):
             pass
@@ -243,11 +243,14 @@ def test_the_second_owner_is_refused(folder):
 
 def test_the_lock_goes_with_a_killed_process(folder):
     code = (
-        "import sys, time; from kmc.sweep.folder import open_folder\n"
-        "with open_folder(sys.argv[1]).owned(): print('mine', flush=True); time.sleep(60)"
+        "import sys; from kmc.sweep.folder import open_folder\n"
+        "with open_folder(sys.argv[1]).owned(): print('mine', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(folder.path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(folder.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout.readline() == "mine\n"
@@ -255,6 +258,7 @@ def test_the_lock_goes_with_a_killed_process(folder):
     finally:
         process.kill()
         process.wait()
+        process.stdin.close()
         process.stdout.close()
     with folder.owned():
         pass

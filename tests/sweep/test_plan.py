@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import tomllib
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from kmc.errors import InputError
 from kmc.runfile.load import load_run
+from kmc.sweep import plan as plan_module
 from kmc.sweep.plan import MAX_SEED, Plan, read_plan
 
 GRID = """
@@ -149,12 +149,19 @@ def test_files_are_those_beside_the_sweep_file(plan_of, tmp_path, monkeypatch):
     assert tomllib.loads(plan.run_toml(plan.points[0]))["system"]["params"] == used
 
 
-def test_ten_thousand_points_are_planned_quickly(plan_of):
+def test_ten_thousand_points_take_little_work(plan_of, monkeypatch):
+    """Whole runs are checked for some of them only; the other values by themselves."""
+    checked = []
+
+    def counted(*arguments, **options):
+        checked.append(arguments)
+        return load_run(*arguments, **options)
+
+    monkeypatch.setattr(plan_module, "load_run", counted)
     values = ", ".join(f"{300 + k / 100}" for k in range(1000))
-    start = time.perf_counter()
     plan = plan_of(grid(f'"conditions.temperature_K" = [{values}]', "replicas = 10"))
     assert len(plan.points) == 10_000
-    assert time.perf_counter() - start < 4  # promised are 2 s on a machine of one's own
+    assert 0 < len(checked) <= plan_module._CHECKED_WHOLE + 10
 
 
 def test_json_and_back(plan_of):

@@ -17,6 +17,7 @@ import naive
 import numpy as np
 import pytest
 from checks import RIGHT, Estimate, Maker, NotConclusive, logs
+from marks import slow
 from naive import LI, MG, VACANCY
 from paired_engines import Setup, random_occupancy
 from sampler import SIZES, box_of, follow, metropolis, total_energy
@@ -176,6 +177,7 @@ def test_the_walk_has_the_energies_of_the_model(face):
         assert total_energy(box_of(setup), state.astype(np.int64)) == setup.naive(state).energy()
 
 
+@pytest.mark.slow
 def test_exact_runs_are_in_equilibrium():
     """Without a floor the runs agree with the walk: about twenty numbers within 4 sigma."""
     for name in ("pure", "alloy"):
@@ -188,7 +190,7 @@ def test_exact_runs_are_in_equilibrium():
 # ---- the floor -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("floor_eV", [0.03, HIGH_eV])
+@pytest.mark.parametrize("floor_eV", [slow(0.03), HIGH_eV])
 def test_layers_and_voids_of_a_pure_metal(floor_eV):
     """Share of 8 vacancies in L1, L2 and deeper, and in voids of each size, at 900 K.
 
@@ -199,6 +201,12 @@ def test_layers_and_voids_of_a_pure_metal(floor_eV):
     check_void_sizes(floor_eV=floor_eV)
 
 
+def test_enrichment_of_an_alloy():
+    """The next test in short: the share of the Mg in each layer to 5 %; 99.98 %."""
+    check_enrichment(events=2_000_000, resolution=0.05)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("floor_eV", [0.08, HIGH_eV])
 def test_layers_voids_and_enrichment_of_an_alloy(floor_eV):
     """20 Mg and 6 vacancies at 1200 K: also the share of the Mg in L1, which it prefers.

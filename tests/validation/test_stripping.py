@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from marks import slow
 
 from kmc.analysis import voids
 from kmc.kernels import tables
@@ -108,7 +109,7 @@ def contact_under_mg(coverage, ratio) -> float:
 
 @pytest.mark.parametrize(
     ("coverage", "prototype", "bound"),
-    [(None, 0.28, 0.15), (0.3, 0.59, 0.09), (0.6, 0.81, 0.04), (0.95, 0.99, 0.02)],
+    [slow(None, 0.28, 0.15), (0.3, 0.59, 0.09), slow(0.6, 0.81, 0.04), (0.95, 0.99, 0.02)],
 )
 def test_mg_keeps_contact_the_more_it_covers_L1(coverage, prototype, bound):
     """Ratio 1e5; the prototype's figures."""

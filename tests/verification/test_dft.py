@@ -10,7 +10,10 @@ from click.testing import CliRunner
 
 from kmc.cli.app import main
 from kmc.cli.parameter_tables import _number
+from kmc.model import supersaturation
 from kmc.model.hamiltonian import LI, MG, calibrate
+from kmc.model.lattice import Lattice
+from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
 from kmc.verification import dft
 
@@ -23,6 +26,7 @@ LITHIUM = {
     "L1 vacancy moved to L2": ("eV", 0.15),
     "vacancy in L2": ("eV", None),
     "hop of Li in the bulk": ("eV", 0.055),
+    "self-diffusion of Li at 25 °C": ("cm²/s", None),
     "molar volume": ("cm³/mol", 12.97),
     "work of adhesion of Li on Li2S": ("J/m²", 0.39),
     "contact angle of Li on Li2S": ("°", 93.6),
@@ -43,6 +47,7 @@ ALLOY = LITHIUM | {
 EXPECTED = {"li_li2s": LITHIUM, "limg_li2s": ALLOY}
 # The energies the calibration is not made to hit.
 NOT_FITTED = {"L1 vacancy 5.0 Å from Mg, filled by Li": 0.15}
+D_MG = ("D of Mg at 25 °C", "D of Mg at 60 °C")
 WETTING = ("work of adhesion of Li on Li2S", "contact angle of Li on Li2S")
 
 
@@ -104,10 +109,10 @@ def test_L3_of_bcc_111_is_told_apart():
 
 @pytest.mark.parametrize("lattice", LATTICES)
 @pytest.mark.parametrize("name", EXPECTED)
-def test_wetting_is_missed_with_a_reason(name, lattice):
+def test_wetting_and_diffusion_of_Mg_are_missed_with_a_reason(name, lattice):
     """A miss that is known: it must neither vanish nor lose its reason unnoticed."""
     missed = [row for row in rows_of(name, lattice).values() if row.ok is False]
-    assert [row.name for row in missed] == list(WETTING)
+    assert [row.name for row in missed] == [*(D_MG if name == "limg_li2s" else ()), *WETTING]
     assert all(len(row.note) > 40 for row in missed)
 
 
@@ -245,12 +250,57 @@ def test_a_model_of_other_energies_misses(monkeypatch, key, missed):
 
 
 def test_a_diffusivity_off_by_five_percent_is_missed():
-    """2.6e12 Hz is 3.5 % above what the paper's D gives; 2.7e12 is 7.5 % above."""
-    for frequency, ok in ((2.6e12, True), (2.7e12, False)):
+    """The repulsion of Mg and vacancy counts: 2.6e12 Hz gives 0.31 of the paper's D at 25 °C."""
+    for frequency, ok in ((2.6e12, False), (8.42e12, True), (8.9e12, False)):
         parameters = load_parameters("limg_li2s", {"attempt_frequency_Hz": frequency})
-        rows = {row.name: row for row in dft.check_rows(parameters)}
-        assert rows["D of Mg at 25 °C"].ok is ok
-        assert "2.51e12 Hz would meet it" in rows["D of Mg at 25 °C"].note
+        row = {row.name: row for row in dft.check_rows(parameters)}["D of Mg at 25 °C"]
+        assert row.ok is ok
+        assert row.model / row.dft == pytest.approx(0.309 * frequency / 2.6e12, rel=2e-3)
+        assert ok or "ν = 8.4e12 Hz would meet it" in row.note
+    assert "2.13e-13" in rows_of("limg_li2s")["D of Mg at 25 °C"].note
+
+
+@pytest.mark.validation
+def test_correlation_factor_of_a_solute():
+    """0.7272 where the solute is like the metal; 0.960 for Mg at 298.15 K."""
+    parameters = load_parameters("limg_li2s")
+    same = load_parameters("limg_li2s", {"barrier_Mg_eV": 0.055, "barrier_Li_near_Mg_eV": 0.055})
+    box = Lattice("bcc_100", (4, 4), 8, "periodic", 3.506)
+    hamiltonian = calibrate(parameters, box)
+    flat = dataclasses.replace(hamiltonian, bond1=hamiltonian.bond1.copy())
+    flat.bond1[LI, MG] = flat.bond1[LI, LI]
+    flat = dataclasses.replace(flat, bond2=hamiltonian.bond2.copy())
+    flat.bond2[LI, MG] = flat.bond2[LI, LI]
+    assert dft.solute_correlation(same, flat, 298.15) == pytest.approx(0.7272, abs=5e-4)
+    found = dft.solute_correlation(parameters, hamiltonian, 298.15)
+    assert found == pytest.approx(0.960, abs=1e-3)
+    slower = load_parameters("limg_li2s", {"barrier_Mg_eV": 0.102 - 0.0257 * 0.3})
+    assert abs(dft.solute_correlation(slower, hamiltonian, 298.15) - found) > 5e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "D_cm2_s", "S"),
+    [
+        ("li_li2s", 9.66e-13, 507),
+        ("li_self_diffusion", 5.7e-11, 9.6),
+        ("li_dilatometry", 4.9e-10, 2.0),
+    ],
+)
+def test_sets_with_measured_vacancies(name, D_cm2_s, S):
+    """Self-diffusion at 25 °C, and the supersaturation at 0.5 mA/cm² and 100 µm that it leaves."""
+    row = rows_of(name)["self-diffusion of Li at 25 °C"]
+    assert row.model == pytest.approx(D_cm2_s, rel=0.02)
+    parameters = load_parameters(name)
+    model = Model(
+        Lattice("bcc_100", (4, 4), 8, "interface", 3.506),
+        parameters,
+        temperature_K=298.15,
+        current_density_mA_cm2=0.5,
+        electrode_thickness_um=100.0,
+    )
+    assert supersaturation.electrode(model) == pytest.approx(S, rel=0.02)
+    step = parameters.value("formation_energy_bulk_eV") - parameters.value("formation_energy_L1_eV")
+    assert step == pytest.approx(0.22)
 
 
 # --- the lattice gas ------------------------------------------------------------------------------
@@ -283,7 +333,7 @@ def test_table_has_unit_value_model_difference_and_verdict():
 
     assert cells("vacancy in L1 at Li2S") == ["eV", "0.2800", "0.2800", "+0.0000", "ok"]
     assert cells("vacancy in L2") == ["eV", "–", "0.4300", "–", "–"]
-    assert cells("D of Mg at 25 °C") == ["cm²/s", "2.06e-13", "2.13e-13", "+7.1e-15", "ok"]
+    assert cells("D of Mg at 25 °C") == ["cm²/s", "2.06e-13", "6.36e-14", "-1.4e-13", "MISS"]
     assert cells("contact angle of Li on Li2S") == ["°", "93.6", "106.0", "+12.4", "MISS"]
     assert cells("contact angle of Li-Mg on Li2S") == ["°", "87.1", "–", "–", "–"]
     shell2 = cells("vacancy 3.5 Å from Mg in the bulk (shell 2)")

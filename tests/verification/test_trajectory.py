@@ -143,7 +143,7 @@ def test_an_unfinished_run_and_one_without_rows_pass(copy, tmp_path):
     recount(path)
     found = kmc.verify(path)
     assert found.passed, found.breach
-    assert "not finished: what it has written so far adds up" in str(found)
+    assert "not finished; its rows so far are consistent" in str(found)
     with h5py.File(path, "r+") as file:
         for group in ("samples", "frames"):
             for column in file[group].values():
@@ -573,7 +573,7 @@ def test_several_files_and_one_that_is_none(original, tmp_path):
 
 def test_as_a_process(original):
     done = subprocess.run(
-        [sys.executable, "-m", "kmc.cli.app", "verify", original("li")],
+        [sys.executable, "-m", "kmc.cli", "verify", original("li")],
         capture_output=True,
         text=True,
     )

@@ -1,9 +1,9 @@
-"""Whether two rungs of a ladder give the same number, within a tolerance.
+"""Whether two levels of a convergence study give the same number, within a tolerance.
 
 Two one-sided tests (Schuirmann, J. Pharmacokinet. Biopharm. 15, 657 (1987), 10.1007/BF01068419):
-the numbers are the same when the 90 % interval of their difference lies within ± the margin, so
-that a difference larger than the margin is taken for none in at most 5 % of cases. A wide interval
-is no sign of agreement. The intervals are those of Welch's t.
+two numbers are equivalent when the 90 % interval of their difference lies within ± the margin, so
+that a difference larger than the margin is accepted in at most 5 % of cases. A wide interval is no
+evidence of agreement. The intervals are those of Welch's t.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kmc.sweep.convergence.power_law import Family, Runs
+from kmc.sweep.convergence.observables import Family, Runs
+from kmc.sweep.convergence.power_law import CONFIDENCE
 
 CONVERGED, CHANGING, UNCLEAR, UNKNOWN = "converged", "changing", "unclear", "unknown"
-_RISK = 0.05  # of calling a difference none, on either side
-_CONFIDENCE = 0.95  # that a change is one
+_RISK = 0.05  # of accepting a difference beyond the margin, on either side
 # Normal quantiles for the number of runs: risk 5 %, and 90 % power where there is no difference
 # (both sides have to hold); 95 % two-sided and 80 % power where there is one.
 _Z_SAME, _Z_DIFFERENT = 1.645 + 1.645, 1.960 + 0.842
@@ -25,14 +25,14 @@ _Z_SAME, _Z_DIFFERENT = 1.645 + 1.645, 1.960 + 0.842
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference of two rungs.
+    """The difference of two levels.
 
     Attributes
     ----------
     lower, upper : float
         Their ratios.
     difference : float
-        Mean at the upper rung minus that at the lower one.
+        Mean at the upper level minus that at the lower one.
     margin : float
         What counts as no difference.
     low, high : float
@@ -40,10 +40,10 @@ class Comparison:
     change_low, change_high : float
         Its 95 % interval.
     verdict : {"converged", "changing", "unclear", "unknown"}
-        Same within the margin; different with 95 % confidence; neither; or nothing can be said,
-        also where all numbers are zero.
+        Same within the margin; different with 95 % confidence; neither; or undecidable, as where
+        all numbers are zero or censored.
     replicas : int or None
-        Where unclear: runs at each rung that would decide, about.
+        Where unclear: estimated runs at each level that would decide.
     """
 
     lower: float
@@ -59,7 +59,7 @@ class Comparison:
 
 
 def compare(lower: Runs, upper: Runs, margin: float, family: Family) -> Comparison:
-    """Judge the difference of two rungs.
+    """Judge the difference of two levels.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def compare(lower: Runs, upper: Runs, margin: float, family: Family) -> Comparis
     margin : float
         In the unit of the numbers.
     family : Family
-        Its `least_variance` keeps whole numbers that agree by chance from looking exact.
+        Its `least_variance` is a lower bound for counts that agree by chance.
     """
     nan = math.nan
     if not lower.n or not upper.n or lower.censored.any() or upper.censored.any():
@@ -79,16 +79,16 @@ def compare(lower: Runs, upper: Runs, margin: float, family: Family) -> Comparis
     from scipy.stats import t as student
 
     variances = [
-        max(float(rung.values.var(ddof=1)), family.least_variance) for rung in (lower, upper)
+        max(float(level.values.var(ddof=1)), family.least_variance) for level in (lower, upper)
     ]
-    shares = [v / rung.n for v, rung in zip(variances, (lower, upper), strict=True)]
+    shares = [v / level.n for v, level in zip(variances, (lower, upper), strict=True)]
     error = math.sqrt(sum(shares))
     free = lower.n + upper.n - 2.0
     if error > 0:
-        spread = [s**2 / (rung.n - 1) for s, rung in zip(shares, (lower, upper), strict=True)]
+        spread = [s**2 / (level.n - 1) for s, level in zip(shares, (lower, upper), strict=True)]
         free = sum(shares) ** 2 / sum(spread)  # Welch and Satterthwaite
     judged = float(student.ppf(1 - _RISK, free)) * error
-    wide = float(student.ppf(0.5 + _CONFIDENCE / 2, free)) * error
+    wide = float(student.ppf(0.5 + CONFIDENCE / 2, free)) * error
     verdict = UNCLEAR
     if abs(difference) + judged <= margin:
         verdict = CONVERGED
@@ -112,7 +112,7 @@ def compare(lower: Runs, upper: Runs, margin: float, family: Family) -> Comparis
 
 
 def _needed(variance: float, difference: float, margin: float, have: int) -> int:
-    """Runs at each rung with which the difference would be told from none, or from the margin."""
+    """Runs at each level that would separate the difference from zero, or from the margin."""
     small = abs(difference) <= margin
     size, z = (margin, _Z_SAME) if small else (abs(difference), _Z_DIFFERENT)
     return max(have + 1, math.ceil(2 * variance * (z / size) ** 2))

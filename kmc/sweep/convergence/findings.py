@@ -1,4 +1,4 @@
-"""What a ladder of ratios says about one number."""
+"""Result of a convergence study for one number."""
 
 from __future__ import annotations
 
@@ -6,43 +6,12 @@ import math
 from dataclasses import dataclass
 
 from kmc.sweep.convergence.equivalence import Comparison
-from kmc.sweep.convergence.power_law import COUNT, ONSET, SHARE, SIZE, Family, Law
+from kmc.sweep.convergence.observables import Observable
+from kmc.sweep.convergence.power_law import Law
 
 
 @dataclass(frozen=True)
-class Observable:
-    """A number of a run that a ladder follows.
-
-    Attributes
-    ----------
-    name, words, unit : str
-    family : Family
-    least_margin : float
-        Of a difference that matters, for a tolerance of 1: contact loss near zero is compared with
-        a tenth of the interface, not with itself.
-    """
-
-    name: str
-    words: str
-    unit: str
-    family: Family
-    least_margin: float = 0.0
-
-    @property
-    def percent(self) -> bool:
-        """Whether people read it in percent."""
-        return self.family is SHARE
-
-
-CONTACT_LOSS = Observable("contact_loss", "contact loss", "", SHARE, 0.1)
-VOID_DENSITY = Observable("void_density_per_um2", "void density", "µm⁻²", COUNT)
-WIDTH = Observable("mean_void_width_nm", "mean void width", "nm", SIZE)
-ONSET_CAPACITY = Observable("onset_capacity_monolayers", "onset capacity", "monolayers", ONSET)
-OBSERVABLES = (CONTACT_LOSS, VOID_DENSITY, WIDTH, ONSET_CAPACITY)
-
-
-@dataclass(frozen=True)
-class Rung:
+class Level:
     """One number at one ratio.
 
     Attributes
@@ -51,13 +20,13 @@ class Rung:
     n : int
         Runs that gave the number.
     mean, std : float
-        Over the runs. With onsets that were not reached it is a lower bound.
+        Over the runs; a lower bound where onsets were not reached.
     low, high : float
         95 % interval of the mean, Student's t over the replicas; NaN with one, or with a bound.
     censored : int
         Runs that ended before the onset.
     converged : bool
-        Whether this rung and all above it agree with the last one within the tolerance.
+        Whether this level and all above it agree with the last one within the tolerance.
     """
 
     ratio: float
@@ -77,12 +46,12 @@ class Extrapolation:
     Attributes
     ----------
     value : float
-        Of the law; of a number that has converged without one, the mean of the rungs that agree.
+        By the law; for a converged number without one, the mean of the levels that agree.
     low, high : float
         95 % interval: bootstrap over the replicas, given that the law holds, or Student's t.
     widest_low, widest_high : float
-        The same, widened to what the lines through all rungs, all but the lowest, … and the highest
-        two say; without a law, to what the tolerance leaves open, decade by decade.
+        The same, widened to the lines through all levels, all but the lowest, … and the highest
+        two; without a law, by the tolerance for every decade.
     """
 
     value: float
@@ -94,16 +63,16 @@ class Extrapolation:
 
 @dataclass(frozen=True)
 class Bound:
-    """A number at the physical ratio where the rungs follow no law but bend one way.
+    """Bound at the physical ratio for levels that follow no law but curve one way.
 
     Attributes
     ----------
     value : float
-        Where the line through the two highest rungs ends, within its error of 95 %.
+        End of the line through the two highest levels, plus or minus its error of 95 %.
     below : bool
-        Whether the number is below it if the rungs go on bending, or above.
+        Whether it is an upper bound, if the curvature continues, or a lower one.
     exponents : tuple of float
-        From rung to rung.
+        Local exponents between consecutive levels.
     """
 
     value: float
@@ -113,16 +82,16 @@ class Bound:
 
 @dataclass(frozen=True)
 class Needed:
-    """A ladder that would decide what this one left open.
+    """Runs that would decide what is open.
 
     Attributes
     ----------
     ratios : tuple of float
-        Further rungs.
+        Further levels.
     replicas : int
-        Runs at each rung.
+        Runs at each level.
     time_s : float
-        It would take, about; NaN where the runs so far do not tell.
+        Estimated wall time; NaN without a run to estimate it from.
     """
 
     ratios: tuple[float, ...]
@@ -132,17 +101,17 @@ class Needed:
 
 @dataclass(frozen=True)
 class Finding:
-    """What the ladder says about one number.
+    """Result for one number.
 
     Attributes
     ----------
     observable : Observable
-    rungs : tuple of Rung
+    levels : tuple of Level
         In ascending order of their ratios.
     verdict : {"converged", "changing", "unclear", "unknown"}
-        See `kmc.sweep.convergence.equivalence.Comparison`, of the last two rungs.
+        See `kmc.sweep.convergence.equivalence.Comparison`, of the last two levels.
     last : Comparison or None
-        These two compared, in the unit of the observable.
+        Comparison of these two, in the unit of the observable.
     law : Law or None
     physical : Extrapolation or None
     bound : Bound or None
@@ -152,7 +121,7 @@ class Finding:
     """
 
     observable: Observable
-    rungs: tuple[Rung, ...]
+    levels: tuple[Level, ...]
     verdict: str
     last: Comparison | None
     law: Law | None
@@ -162,6 +131,11 @@ class Finding:
     sentences: tuple[str, ...]
 
     @property
+    def rungs(self) -> tuple[Level, ...]:
+        """`levels` under the name it had before."""
+        return self.levels
+
+    @property
     def converged_from(self) -> float:
-        """Lowest ratio of the rungs that have converged; NaN where none has."""
-        return next((rung.ratio for rung in self.rungs if rung.converged), math.nan)
+        """Lowest ratio of the levels that have converged; NaN where none has."""
+        return next((level.ratio for level in self.levels if level.converged), math.nan)

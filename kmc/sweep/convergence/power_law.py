@@ -1,4 +1,4 @@
-"""How a number of a run depends on the ratio: a power law, its errors, and where it leads.
+"""Power law of a number against the ratio: fit, errors and extrapolation.
 
 The mean of each number is taken as a straight line in ln(ratio), on the scale that suits the number
 (generalised linear models; McCullagh and Nelder, Generalized Linear Models, 1989):
@@ -8,12 +8,12 @@ The mean of each number is taken as a straight line in ln(ratio), on the scale t
     sizes    ln μ = a + b x          variance φ μ²           widths
     onsets   ln t = a + b x + σ ε    median; a run that ended first counts as "later than its end"
 
-so that a rung without voids is one count among others. φ comes from the scatter of the replicas.
-Whether the line holds is tested by the scatter of the rungs about it against that of the replicas
-about their rung (F test of lack of fit). Where it does not, the lowest rungs are left out one by
+so that a level without voids enters as a count of zero. φ comes from the scatter of the replicas.
+Whether the line holds is tested by the scatter of the levels about it against that of the replicas
+about their level (F test of lack of fit). Where it does not, the lowest levels are left out one by
 one: the law is that of many hops per stripped atom.
 
-Errors: bootstrap over the replicas of each rung. n − 1 of n replicas are drawn, so that the
+Errors: bootstrap over the replicas of each level. n − 1 of n replicas are drawn, so that the
 variance of a mean comes out right for few of them too (Rao and Wu, J. Am. Stat. Assoc. 83, 231
 (1988), 10.1080/01621459.1988.10478591), and the percentiles are widened by Student's t over the
 normal.
@@ -28,8 +28,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kmc.sweep.convergence.observables import COUNT, ONSET, SHARE, Family, Runs
 from kmc.sweep.convergence.regression import (
-    FAR,
     ROUNDS,
     TINY,
     censored_line,
@@ -38,83 +38,11 @@ from kmc.sweep.convergence.regression import (
     log_likelihood,
 )
 
-CONFIDENCE = 0.95
-LEAST_RUNGS = 3  # two always lie on a line
+CONFIDENCE = 0.95  # of every interval of a convergence study
+LEAST_LEVELS = 3  # two always lie on a line
 _DRAWS = 1000
 _SEED = 20_261_121  # of the bootstrap: the same runs give the same interval
-_ALL = 1 - 1e-12  # a share of one has no finite logit
 _STEP = 4.0  # of a linear predictor in one round; further steps overshoot
-
-
-@dataclass(frozen=True)
-class Family:
-    """Scale and scatter of a kind of number.
-
-    Attributes
-    ----------
-    name : {"count", "share", "size", "onset"}
-    least_variance : float
-        Of single runs: whole numbers that happen to agree may still differ by one next time.
-    """
-
-    name: str
-    least_variance: float = 0.0
-
-    def link(self, mean):
-        """Linear predictor of a mean."""
-        mean = np.maximum(mean, TINY)
-        if self.name == "share":
-            mean = np.minimum(mean, _ALL)
-            return np.log(mean) - np.log1p(-mean)
-        return np.log(mean)
-
-    def mean(self, eta):
-        """Mean of a linear predictor."""
-        eta = np.clip(eta, -FAR, FAR)
-        return 1 / (1 + np.exp(-eta)) if self.name == "share" else np.exp(eta)
-
-    def slope(self, mean):
-        """dμ/dη."""
-        return mean * (1 - mean) if self.name == "share" else mean
-
-    def variance(self, mean):
-        """Variance of a single run over φ."""
-        return self.slope(mean) if self.name in ("count", "share") else mean**2
-
-
-COUNT = Family("count", least_variance=0.25)  # as of a number that is n or n + 1 with equal chances
-SHARE = Family("share")
-SIZE = Family("size")
-ONSET = Family("onset")
-
-
-class Runs(NamedTuple):
-    """Numbers of the runs of one rung.
-
-    Attributes
-    ----------
-    ratio : float
-    values : ndarray of float, shape (n,)
-        For an onset that was not reached: the capacity at which the run ended.
-    censored : ndarray of bool, shape (n,)
-        Whether it was not reached; nothing but onsets can be.
-    """
-
-    ratio: float
-    values: np.ndarray
-    censored: np.ndarray
-
-    @classmethod
-    def of(cls, ratio: float, values: Sequence[float], censored: Sequence[bool] = ()) -> Runs:
-        """From numbers that may be NaN: runs that did not give the number are left out."""
-        numbers = np.asarray(values, dtype=float)
-        late = np.asarray(censored, dtype=bool) if len(censored) else np.zeros(len(numbers), bool)
-        there = np.isfinite(numbers)
-        return cls(float(ratio), numbers[there], late[there])
-
-    @property
-    def n(self) -> int:
-        return len(self.values)
 
 
 class Predicted(NamedTuple):
@@ -127,7 +55,7 @@ class Predicted(NamedTuple):
 
 @dataclass(frozen=True)
 class Law:
-    """A line that the rungs follow.
+    """A line that the levels follow.
 
     Attributes
     ----------
@@ -137,7 +65,7 @@ class Law:
     p_value : float
         Of the lack of fit; NaN where it cannot be tested.
     ratios, left_out : tuple of float
-        Rungs that it rests on, and lower ones that are off it.
+        Levels that it rests on, and lower ones that are off it.
     unit : float
         Divides a mean: the area of the box for counts that become densities.
     """
@@ -171,19 +99,19 @@ class Law:
         return Predicted(*(self.family.mean(e) / self.unit for e in (eta, low, high)))
 
 
-def fit_law(rungs: Sequence[Runs], family: Family, unit: float = 1.0) -> Law | None:
-    """The law that the highest rungs follow, as many of them as do; None where no three do.
+def fit_law(levels: Sequence[Runs], family: Family, unit: float = 1.0) -> Law | None:
+    """The law that the highest levels follow, as many of them as do; None where no three do.
 
     Parameters
     ----------
-    rungs : sequence of Runs
+    levels : sequence of Runs
     family : Family
     unit : float
         See `Law`.
     """
-    some = sorted((rung for rung in rungs if rung.n), key=lambda rung: rung.ratio)
-    for first in range(len(some) - LEAST_RUNGS + 1):
-        law = _law(some[first:], family, unit, tuple(rung.ratio for rung in some[:first]))
+    some = sorted((level for level in levels if level.n), key=lambda level: level.ratio)
+    for first in range(len(some) - LEAST_LEVELS + 1):
+        law = _law(some[first:], family, unit, tuple(level.ratio for level in some[:first]))
         if law is None:
             return None
         if not law.p_value < 1 - CONFIDENCE:
@@ -191,18 +119,18 @@ def fit_law(rungs: Sequence[Runs], family: Family, unit: float = 1.0) -> Law | N
     return None
 
 
-def line_of_two(rungs: Sequence[Runs], family: Family, unit: float = 1.0) -> Law | None:
-    """The line through the two highest rungs: no law, but a bound where a curve bends one way."""
-    return _law(sorted(rungs, key=lambda rung: rung.ratio)[-2:], family, unit, ())
+def line_of_two(levels: Sequence[Runs], family: Family, unit: float = 1.0) -> Law | None:
+    """The line through the two highest levels: no law, but a bound where a curve bends one way."""
+    return _law(sorted(levels, key=lambda level: level.ratio)[-2:], family, unit, ())
 
 
-def values_of_other_lines(rungs: Sequence[Runs], law: Law, ratio: float) -> list[float]:
-    """Means at a ratio by the lines through all rungs, all but the lowest, … and the highest two.
+def values_of_other_lines(levels: Sequence[Runs], law: Law, ratio: float) -> list[float]:
+    """Means at a ratio by the lines through all levels, all but the lowest, … and the highest two.
 
-    Their spread shows what the choice of rungs makes of the answer: those that the law leaves out
+    Their spread shows what the choice of levels makes of the answer: those that the law leaves out
     count as well.
     """
-    some = sorted((rung for rung in rungs if rung.n), key=lambda rung: rung.ratio)
+    some = sorted((level for level in levels if level.n), key=lambda level: level.ratio)
     lines = [_line(some[first:], law.family) for first in range(len(some) - 1)]
     x = math.log(ratio)
     return [
@@ -212,12 +140,12 @@ def values_of_other_lines(rungs: Sequence[Runs], law: Law, ratio: float) -> list
     ]
 
 
-def _law(rungs: list[Runs], family: Family, unit: float, left_out: tuple) -> Law | None:
-    line = _line(rungs, family)
+def _law(levels: list[Runs], family: Family, unit: float, left_out: tuple) -> Law | None:
+    line = _line(levels, family)
     if line is None:
         return None
     a, b = line
-    free = sum(rung.n for rung in rungs) - len(rungs)
+    free = sum(level.n for level in levels) - len(levels)
     low = high = math.nan
     draws, widening = np.zeros((0, 2)), math.nan
     if free > 0:
@@ -226,7 +154,7 @@ def _law(rungs: list[Runs], family: Family, unit: float, left_out: tuple) -> Law
 
         upper = 0.5 + CONFIDENCE / 2
         widening = float(student.ppf(upper, free) / norm.ppf(upper))
-        draws = _bootstrap(rungs, family, line)
+        draws = _bootstrap(levels, family, line)
         low, high = (float(end[0]) for end in _interval(np.array([b]), draws[:, 1:], widening))
     return Law(
         family=family,
@@ -234,8 +162,8 @@ def _law(rungs: list[Runs], family: Family, unit: float, left_out: tuple) -> Law
         exponent=b,
         exponent_low=low,
         exponent_high=high,
-        p_value=_lack_of_fit(rungs, family, line) if free > 0 else math.nan,
-        ratios=tuple(rung.ratio for rung in rungs),
+        p_value=_lack_of_fit(levels, family, line) if free > 0 else math.nan,
+        ratios=tuple(level.ratio for level in levels),
         left_out=left_out,
         unit=unit,
         draws=draws,
@@ -254,34 +182,34 @@ def _interval(centre, draws, widening: float) -> tuple[np.ndarray, np.ndarray]:
 # --- one line -------------------------------------------------------------------------------------
 
 
-def _line(rungs: Sequence[Runs], family: Family) -> tuple[float, float] | None:
+def _line(levels: Sequence[Runs], family: Family) -> tuple[float, float] | None:
     """a and b of the runs as they are; None where no finite line is the likeliest."""
     if family is ONSET:
-        if sum(not rung.censored.all() for rung in rungs) < 2 or _least(rungs) <= 0:
+        if sum(not level.censored.all() for level in levels) < 2 or _least(levels) <= 0:
             return None
-        x, times, late, weights = _as_runs(rungs)
+        x, times, late, weights = _as_runs(levels)
         a, b, _ = censored_line(x, times[None], late[None], weights)
         return float(a[0]), float(b[0])
-    means, n = _means(rungs)
+    means, n = _means(levels)
     edge = (means > 0) & (means < 1) if family is SHARE else means > 0
     if edge.sum() < 2:
         return None
-    a, b = _weighted_line(_x(rungs), means[None], n, family)
+    a, b = _weighted_line(_x(levels), means[None], n, family)
     return float(a[0]), float(b[0])
 
 
-def _least(rungs: Sequence[Runs]) -> float:
-    return min(float(rung.values.min()) for rung in rungs)
+def _least(levels: Sequence[Runs]) -> float:
+    return min(float(level.values.min()) for level in levels)
 
 
-def _x(rungs: Sequence[Runs]) -> np.ndarray:
-    return np.log([rung.ratio for rung in rungs])
+def _x(levels: Sequence[Runs]) -> np.ndarray:
+    return np.log([level.ratio for level in levels])
 
 
-def _means(rungs: Sequence[Runs]) -> tuple[np.ndarray, np.ndarray]:
+def _means(levels: Sequence[Runs]) -> tuple[np.ndarray, np.ndarray]:
     return (
-        np.array([rung.values.mean() for rung in rungs]),
-        np.array([float(rung.n) for rung in rungs]),
+        np.array([level.values.mean() for level in levels]),
+        np.array([float(level.n) for level in levels]),
     )
 
 
@@ -317,96 +245,96 @@ def _weighted_line(x, means, n, family: Family) -> tuple[np.ndarray, np.ndarray]
     return a - b * centre, b
 
 
-def _as_runs(rungs: Sequence[Runs]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    x = np.repeat(_x(rungs), [rung.n for rung in rungs])
-    times = np.concatenate([rung.values for rung in rungs])
-    return x, times, np.concatenate([rung.censored for rung in rungs]), np.ones(len(x))
+def _as_runs(levels: Sequence[Runs]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    x = np.repeat(_x(levels), [level.n for level in levels])
+    times = np.concatenate([level.values for level in levels])
+    return x, times, np.concatenate([level.censored for level in levels]), np.ones(len(x))
 
 
 # --- errors and goodness --------------------------------------------------------------------------
 
 
-def _scatter(rungs: Sequence[Runs], family: Family) -> np.ndarray:
-    """Variance of single runs in each rung; NaN where a rung has one."""
-    found = [rung.values.var(ddof=1) if rung.n > 1 else math.nan for rung in rungs]
+def _scatter(levels: Sequence[Runs], family: Family) -> np.ndarray:
+    """Variance of single runs in each level; NaN where a level has one."""
+    found = [level.values.var(ddof=1) if level.n > 1 else math.nan for level in levels]
     return np.maximum(found, family.least_variance)
 
 
-def _dispersion(rungs: Sequence[Runs], family: Family, fitted) -> float:
-    """φ, pooled over the rungs."""
-    free = np.array([rung.n - 1 for rung in rungs])
+def _dispersion(levels: Sequence[Runs], family: Family, fitted) -> float:
+    """φ, pooled over the levels."""
+    free = np.array([level.n - 1 for level in levels])
     some = free > 0
-    share = _scatter(rungs, family)[some] / np.maximum(family.variance(fitted)[some], TINY)
+    share = _scatter(levels, family)[some] / np.maximum(family.variance(fitted)[some], TINY)
     return float((free[some] * share).sum() / free.sum())
 
 
-def _bootstrap(rungs: Sequence[Runs], family: Family, line: tuple[float, float]) -> np.ndarray:
+def _bootstrap(levels: Sequence[Runs], family: Family, line: tuple[float, float]) -> np.ndarray:
     """a and b of resampled runs, shape (draws, 2)."""
     rng = np.random.default_rng(_SEED)
-    picked = [rng.integers(rung.n, size=(_DRAWS, max(1, rung.n - 1))) for rung in rungs]
+    picked = [rng.integers(level.n, size=(_DRAWS, max(1, level.n - 1))) for level in levels]
     if family is ONSET:
-        x = np.repeat(_x(rungs), [chosen.shape[1] for chosen in picked])
+        x = np.repeat(_x(levels), [chosen.shape[1] for chosen in picked])
         weights = np.repeat(
-            [rung.n / c.shape[1] for rung, c in zip(rungs, picked, strict=True)],
+            [level.n / c.shape[1] for level, c in zip(levels, picked, strict=True)],
             [chosen.shape[1] for chosen in picked],
         )
-        pairs = list(zip(rungs, picked, strict=True))
-        times = np.concatenate([rung.values[c] for rung, c in pairs], axis=1)
-        late = np.concatenate([rung.censored[c] for rung, c in pairs], axis=1)
+        pairs = list(zip(levels, picked, strict=True))
+        times = np.concatenate([level.values[c] for level, c in pairs], axis=1)
+        late = np.concatenate([level.censored[c] for level, c in pairs], axis=1)
         a, b, _ = censored_line(x, times, late, weights)
         return np.stack([a, b], axis=1)
-    fitted = family.mean(line[0] + line[1] * _x(rungs))
-    phi = _dispersion(rungs, family, fitted)
-    means = np.empty((_DRAWS, len(rungs)))
-    for i, (rung, chosen) in enumerate(zip(rungs, picked, strict=True)):
-        means[:, i] = rung.values[chosen].mean(axis=1)
-        # What the replicas of this rung cannot show: whole numbers that agree, or a single run.
-        seen = rung.values.var(ddof=1) if rung.n > 1 else 0.0
-        least = family.least_variance if rung.n > 1 else phi * float(family.variance(fitted[i]))
+    fitted = family.mean(line[0] + line[1] * _x(levels))
+    phi = _dispersion(levels, family, fitted)
+    means = np.empty((_DRAWS, len(levels)))
+    for i, (level, chosen) in enumerate(zip(levels, picked, strict=True)):
+        means[:, i] = level.values[chosen].mean(axis=1)
+        # What the replicas of this level cannot show: whole numbers that agree, or a single run.
+        seen = level.values.var(ddof=1) if level.n > 1 else 0.0
+        least = family.least_variance if level.n > 1 else phi * float(family.variance(fitted[i]))
         if least > seen:
-            means[:, i] += rng.normal(0.0, math.sqrt((least - seen) / rung.n), _DRAWS)
+            means[:, i] += rng.normal(0.0, math.sqrt((least - seen) / level.n), _DRAWS)
     top = 1.0 if family is SHARE else math.inf
-    least = 1e-6 * float(np.mean([rung.values.mean() for rung in rungs]))
+    least = 1e-6 * float(np.mean([level.values.mean() for level in levels]))
     means = np.clip(means, 0.0 if family in (COUNT, SHARE) else least, top)
-    a, b = _weighted_line(_x(rungs), means, _means(rungs)[1], family)
+    a, b = _weighted_line(_x(levels), means, _means(levels)[1], family)
     return np.stack([a, b], axis=1)
 
 
-def _lack_of_fit(rungs: Sequence[Runs], family: Family, line: tuple[float, float]) -> float:
-    """Probability that rungs on the line scatter about it as much as these."""
+def _lack_of_fit(levels: Sequence[Runs], family: Family, line: tuple[float, float]) -> float:
+    """Probability that levels on the line scatter about it as much as these."""
     from scipy.stats import f as fisher
 
-    if len(rungs) < LEAST_RUNGS:
+    if len(levels) < LEAST_LEVELS:
         return math.nan
     if family is ONSET:
-        return _lack_of_fit_of_onsets(rungs)
-    fitted = family.mean(line[0] + line[1] * _x(rungs))
-    means, n = _means(rungs)
+        return _lack_of_fit_of_onsets(levels)
+    fitted = family.mean(line[0] + line[1] * _x(levels))
+    means, n = _means(levels)
     off = float((n * (means - fitted) ** 2 / np.maximum(family.variance(fitted), TINY)).sum())
-    phi = _dispersion(rungs, family, fitted)
-    between, within = len(rungs) - 2, int(n.sum()) - len(rungs)
+    phi = _dispersion(levels, family, fitted)
+    between, within = len(levels) - 2, int(n.sum()) - len(levels)
     if phi <= 0:
         return 1.0 if off < 1e-12 else 0.0
     return float(fisher.sf(off / between / phi, between, within))
 
 
-def _lack_of_fit_of_onsets(rungs: Sequence[Runs]) -> float:
-    """The same by the likelihood ratio of the line and of a mean for each rung.
+def _lack_of_fit_of_onsets(levels: Sequence[Runs]) -> float:
+    """The same by the likelihood ratio of the line and of a mean for each level.
 
-    Turned into F as it is exactly without censored runs. A rung without any onset is as likely as
+    Turned into F as it is exactly without censored runs. A level without any onset is as likely as
     can be when its mean is late enough: its likelihood is 1.
     """
     from scipy.stats import f as fisher
 
-    x, times, late, weights = _as_runs(rungs)
+    x, times, late, weights = _as_runs(levels)
     a, b, sigma = censored_line(x, times[None], late[None], weights)
     on_line = log_likelihood(times, late, a[0] + b[0] * x, float(sigma[0]))
-    seen = [rung for rung in rungs if not rung.censored.all()]
+    seen = [level for level in levels if not level.censored.all()]
     _, some, some_late, _ = _as_runs(seen)
-    group = np.repeat(np.arange(len(seen)), [rung.n for rung in seen])
+    group = np.repeat(np.arange(len(seen)), [level.n for level in seen])
     means, width = censored_means(some, some_late, group, float(sigma[0]))
     free = log_likelihood(some, some_late, means[group], width)
-    n, k = len(times), len(rungs)
+    n, k = len(times), len(levels)
     ratio = max(0.0, free - on_line)
     statistic = math.expm1(min(2 * ratio / n, 700.0)) * (n - k) / (k - 2)
     return float(fisher.sf(statistic, k - 2, n - k))

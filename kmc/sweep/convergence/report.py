@@ -1,4 +1,4 @@
-"""The answer of a ladder of ratios: as words, as a table, as JSON, as a picture."""
+"""The result of a convergence study as text, table, JSON and picture."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kmc.common.formatting import duration, figure, plural
-from kmc.sweep.convergence.findings import Extrapolation, Finding, Needed, Rung
-from kmc.sweep.convergence.sentences import ratio_words
+from kmc.common.formatting import duration, figure, listed, monolayers, plural
+from kmc.sweep.convergence.findings import Extrapolation, Finding, Level, Needed
+from kmc.sweep.convergence.sentences import ratio_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_NEAR = 0.05  # of a capacity: a frame as near to it counts as there
+_NEAR = 0.05  # relative distance of a frame's capacity from the one asked for
 _SAME_END = 0.02  # monolayers; runs end at the event that reaches their capacity
 
 
@@ -28,7 +28,7 @@ class Convergence:
     base : str
         The run.
     ratios : tuple of float
-        Rungs, ascending: rate of the fastest hop over the strip rate of a site.
+        Levels, ascending: rate of the fastest hop over the strip rate of a site.
     replicas : int
     at : float or None
         Capacity in monolayers at which contact and voids were read; None for the end of each run.
@@ -78,55 +78,55 @@ class Convergence:
         """Where contact and voids were read."""
         if self.at is None:
             return "at the end of the runs"
-        return f"at {figure(self.at)} monolayer{'' if self.at == 1 else 's'}"
+        return f"at {monolayers(self.at)}"
 
     def lines(self) -> list[str]:
         """The verdicts in sentences, one paragraph a number."""
-        told = []
+        lines = []
         for found in self.findings.values():
             first, *rest = found.sentences
-            told.append(" ".join([first[0].upper() + first[1:], *rest]))
-        told += self.advice()
-        if self.early:
-            told.append(
-                f"{plural(self.early, 'run')} ended before {figure(self.at)} monolayers: "
-                "contact and voids of these do not count."
+            lines.append(" ".join([first[0].upper() + first[1:], *rest]))
+        lines += self.advice()
+        if self.early and self.at is not None:
+            lines.append(
+                f"{plural(self.early, 'run')} ended before {figure(self.at)} monolayers and are "
+                "left out of contact and voids."
             )
         if self.at is not None and abs(self.frames_at - self.at) > _NEAR * self.at:
-            told.append(
+            lines.append(
                 f"Voids were counted in the frames nearest to {figure(self.at)} monolayers, at "
-                f"{figure(self.frames_at)} on average; --set output.frame_every_monolayers decides "
-                "where there are frames."
+                f"{figure(self.frames_at)} on average; --set output.frame_every_monolayers sets "
+                "where frames are recorded."
             )
         if self.at is None and self.ends[1] - self.ends[0] > _SAME_END:
-            told.append(
+            lines.append(
                 f"The runs end at capacities from {figure(self.ends[0])} to "
                 f"{figure(self.ends[1])} monolayers: compare them at one with --at."
             )
         if self.missing:
             have = "has" if self.missing == 1 else "have"
-            told.append(f"{plural(self.missing, 'run')} failed or {have} not been run.")
-        return told
+            lines.append(f"{plural(self.missing, 'run')} failed or {have} not been run.")
+        return lines
 
     def advice(self) -> list[str]:
-        """Which further rungs or replicas would decide what is open, and how long they take."""
+        """Further levels or replicas that would decide what is open, with their estimated time."""
         asked: dict[Needed, list[str]] = {}
         for found in self.findings.values():
             if found.needed is not None:
-                asked.setdefault(found.needed, []).append(found.observable.words)
-        told = []
+                asked.setdefault(found.needed, []).append(found.observable.label)
+        lines = []
         for needed, names in asked.items():
             what = f"--replicas {needed.replicas}"
             if needed.ratios:
-                what = f"--ratios {','.join(ratio_words(ratio) for ratio in needed.ratios)}"
+                what = f"--ratios {','.join(ratio_text(ratio) for ratio in needed.ratios)}"
             takes = ""
             if not math.isnan(needed.time_s):
                 takes = f", about {duration(needed.time_s, 2)} more"
-            told.append(f"To know more of {listed(names)}: {what} in the same folder{takes}.")
-        return told
+            lines.append(f"To decide {listed(names)}: {what} in the same folder{takes}.")
+        return lines
 
     def table(self) -> pd.DataFrame:
-        """One row for each number and ratio, also for the physical one where a law leads there.
+        """One row for each number and ratio, and for the physical one where it is extrapolated.
 
         Returns
         -------
@@ -139,13 +139,13 @@ class Convergence:
         rows = []
         for found in self.findings.values():
             named = {"observable": found.observable.name, "unit": found.observable.unit or "1"}
-            rows += [{**named, "kind": "measured", **asdict(rung)} for rung in found.rungs]
+            rows += [{**named, "kind": "measured", **asdict(level)} for level in found.levels]
             if found.physical is not None:
                 rows.append({**named, "kind": "extrapolated", **self._at_the_end(found.physical)})
         return pd.DataFrame(rows)
 
     def _at_the_end(self, found: Extrapolation) -> dict[str, Any]:
-        ends = Rung(
+        ends = Level(
             self.physical_ratio,
             0,
             found.value,
@@ -177,15 +177,10 @@ class Convergence:
         return _plain({**top, "observables": {n: _json(f) for n, f in self.findings.items()}})
 
     def plot(self) -> Any:
-        """The picture of `kmc converge`; shows itself in a notebook."""
-        from kmc.plotting.convergence import ladder_picture
+        """The picture of `kmc converge`, a matplotlib figure."""
+        from kmc.plotting.convergence import convergence_picture
 
-        return ladder_picture(self)
-
-
-def listed(names: list[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        return convergence_picture(self)
 
 
 def _json(found: Finding) -> dict[str, Any]:
@@ -194,7 +189,7 @@ def _json(found: Finding) -> dict[str, Any]:
         "unit": found.observable.unit or "1",
         "verdict": found.verdict,
         "converged_from": found.converged_from,
-        "rungs": [asdict(rung) for rung in found.rungs],
+        "rungs": [asdict(level) for level in found.levels],  # key of the file format
         "last_two": None if found.last is None else asdict(found.last),
         "law": None
         if law is None

@@ -1,4 +1,4 @@
-"""The runs of a ladder of ratios, read from its folder and judged."""
+"""Reads the runs of a convergence study from their folder and evaluates them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from statistics import median
 
 import numpy as np
 
+from kmc.common.units import A_per_um
 from kmc.errors import InputError, KmcError
 from kmc.sweep.convergence.assess import assess
-from kmc.sweep.convergence.findings import CONTACT_LOSS, ONSET_CAPACITY, VOID_DENSITY, WIDTH
-from kmc.sweep.convergence.power_law import Runs
+from kmc.sweep.convergence.observables import (
+    CONTACT_LOSS,
+    ONSET_CAPACITY,
+    VOID_DENSITY,
+    WIDTH,
+    Runs,
+)
 from kmc.sweep.convergence.report import Convergence
 from kmc.sweep.folder import SweepFolder, open_folder
 from kmc.sweep.local import cores
@@ -23,11 +29,10 @@ from kmc.trajectory.reader import Trajectory, load
 RATIO = "acceleration.max_hops_per_strip_per_site"
 TOLERANCE = 0.1
 _AXIS = "max_hops_per_strip_per_site"
-_A2_PER_um2 = 1e8
 
 
-def ladder_in(opened: SweepFolder) -> Plan:
-    """The plan of a folder that holds a ladder.
+def study_in(opened: SweepFolder) -> Plan:
+    """The plan of the folder of a convergence study.
 
     Raises
     ------
@@ -37,13 +42,14 @@ def ladder_in(opened: SweepFolder) -> Plan:
     if list(opened.plan.axes) != [RATIO]:
         varies = " and ".join(opened.plan.axes) or "nothing"
         raise InputError(
-            f"{opened.path} holds another sweep: {varies} varies there, {RATIO} in a ladder",
+            f"{opened.path} holds another sweep: {varies} varies there, and {RATIO} in a "
+            "convergence study",
             advice="Use another folder with -o.",
         )
     return opened.plan
 
 
-def read_ladder(
+def read_study(
     folder: str | Path,
     *,
     at: float | None = None,
@@ -51,7 +57,7 @@ def read_ladder(
     workers: int | None = None,
     progress: bool = False,
 ) -> Convergence:
-    """Judge the runs of a ladder, as far as they are done.
+    """Evaluate the runs of a convergence study that are done.
 
     Parameters
     ----------
@@ -62,18 +68,18 @@ def read_ladder(
     tolerance : float
         Change that a tenfold ratio may make for a number to count as converged, as a share of it.
     workers : int, optional
-        Runs at a time that times to go are estimated for.
+        Parallel runs that the remaining time is estimated for.
     progress : bool
-        Show on stderr how far the reading is.
+        Show the progress of reading on stderr.
 
     Raises
     ------
     InputError
-        This is no ladder, none of its runs is done, or a number is out of range.
+        The folder holds another sweep, none of its runs is done, or a number is out of range.
     """
     check_reading(at, tolerance)
     opened = open_folder(folder)
-    plan = ladder_in(opened)
+    plan = study_in(opened)
     ds = load_sweep(folder, at_monolayers=() if at is None else at, progress=progress)
     ds = ds.transpose(_AXIS, "replica", ...)
     ds = ds.sortby(_AXIS)
@@ -85,7 +91,7 @@ def read_ladder(
             advice=f"{folder}/failures has the details." if errors else "Call kmc converge again.",
         )
     first = load(paths[0])
-    area_um2 = first.box["box_A"][0] * first.box["box_A"][1] / _A2_PER_um2
+    area_um2 = first.box["box_A"][0] * first.box["box_A"][1] / A_per_um**2
     physical = _physical_ratio_in(first)
 
     def numbers(name: str):
@@ -142,12 +148,12 @@ def _mean_of_known(values: np.ndarray) -> float:
 
 
 def check_reading(at: float | None, tolerance: float) -> None:
-    """Refuse what cannot be read at.
+    """Check the capacity and the tolerance of a reading.
 
     Raises
     ------
     InputError
-        A capacity or tolerance that makes no sense.
+        The capacity or the tolerance is out of range.
     """
     if at is not None and not (math.isfinite(at) and at > 0):
         raise InputError(f"--at {at:g}: a capacity above 0 monolayers is needed")
@@ -164,7 +170,7 @@ def _physical_ratio_in(trajectory: Trajectory) -> float:
 
 
 class _Times:
-    """What more rungs or replicas would take, from what the runs so far took."""
+    """Estimates the time of further levels or replicas from the runs that are done."""
 
     def __init__(self, folder: SweepFolder, workers: int):
         spent: dict[float, list[float]] = {}
@@ -177,11 +183,11 @@ class _Times:
         self._workers = workers
 
     def __call__(self, ratios: Sequence[float], replicas: int) -> float:
-        """Seconds, with some more ratios and so many replicas at every rung."""
+        """Seconds, with some more ratios and so many replicas at every level."""
         if not self._one_s:
             return math.nan
         top = max(self._one_s)
         total = sum(s * max(0, replicas - self._have[r]) for r, s in self._one_s.items())
-        # Beyond the highest rung nearly all events are hops, and these grow with the ratio.
+        # Beyond the highest level nearly all events are hops, and these grow with the ratio.
         total += sum(self._one_s[top] * ratio / top * replicas for ratio in ratios)
         return total / self._workers

@@ -1,4 +1,4 @@
-"""What a ladder says about one number, in sentences."""
+"""Sentences on one number of a convergence study."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from collections.abc import Sequence
 
 from kmc.common.formatting import figure, plural
 from kmc.sweep.convergence.equivalence import CHANGING, CONVERGED, UNKNOWN, Comparison
-from kmc.sweep.convergence.findings import Bound, Extrapolation, Observable
-from kmc.sweep.convergence.power_law import COUNT, LEAST_RUNGS, SHARE, Law, Runs
+from kmc.sweep.convergence.findings import Bound, Extrapolation
+from kmc.sweep.convergence.observables import COUNT, SHARE, Observable, Runs
+from kmc.sweep.convergence.power_law import LEAST_LEVELS, Law
 
-_FEW_VOIDS = 2.0  # a box with fewer cannot show how their density goes on
+_FEW_VOIDS = 2.0  # mean number below which the box limits their density
 
 
 def short(value: float, unit: str = "") -> str:
-    """Two digits, and plain as long as that is readable: 0.0057, 39, 1600, 2.2e6."""
+    """Two significant digits, without an exponent from 1 to 1e6: 0.0057, 39, 1600, 2.2e6."""
     rounded = float(f"{value:.2g}")
     return figure(rounded, unit, digits=6 if 1 <= abs(rounded) < 1e6 else 2)
 
 
-def ratio_words(value: float) -> str:
-    """Ratios as powers of ten, as they are typed."""
+def ratio_text(value: float) -> str:
+    """A ratio in the form of the option --ratios: 1e6, 2.5e7."""
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
 
@@ -36,28 +37,28 @@ def _change(last: Comparison, base: float) -> str:
     return f"{percent(last.difference)}\u00a0% (95\u00a0%: {ends})"
 
 
-def verdict_words(observable, rungs, last, shown, tolerance: float) -> str:
-    """Whether it has converged, and by how much the last step changed it."""
-    name = observable.words
+def verdict_text(observable, levels, last, shown, tolerance: float) -> str:
+    """Whether the number has converged, and the change over the last step."""
+    name = observable.label
     if last is None:
-        return f"{name}: one rung alone does not tell what another ratio would give."
-    between = f"from {ratio_words(last.lower)} to {ratio_words(last.upper)}"
+        return f"{name}: one level alone does not show the dependence on the ratio."
+    between = f"from {ratio_text(last.lower)} to {ratio_text(last.upper)}"
     lower = shown[-2].mean
     if lower == shown[-1].mean == 0:
         return (
             f"{name}: none at the two highest ratios; a larger box or a longer run may have some."
         )
     if last.verdict == UNKNOWN:
-        return f"{name}: not known {between}: {_unknown(rungs)}."
+        return f"{name}: not known {between}: {_unknown(levels)}."
     change = _change(last, lower) if lower else figure(last.difference, observable.unit)
     if last.verdict == CONVERGED:
-        first = next(rung.ratio for rung in shown if rung.converged)
+        first = next(level.ratio for level in shown if level.converged)
         within = f"within {100 * tolerance:.3g}\u00a0%"
         if tolerance * shown[-1].mean < tolerance * observable.least_margin:
             within = (
                 f"within {100 * tolerance * observable.least_margin:.3g}\u00a0% of the interface"
             )
-        return f"{name}: converged {within} from {ratio_words(first)} on; {change} {between}."
+        return f"{name}: converged {within} from {ratio_text(first)} on; {change} {between}."
     if last.verdict == CHANGING:
         return f"{name}: still changing, {change} {between}."
     return (
@@ -66,49 +67,49 @@ def verdict_words(observable, rungs, last, shown, tolerance: float) -> str:
     )
 
 
-def _unknown(rungs: Sequence[Runs]) -> str:
-    two = rungs[-2:]
-    if any(rung.censored.any() for rung in two):
-        early = sum(int(rung.censored.sum()) for rung in two)
+def _unknown(levels: Sequence[Runs]) -> str:
+    two = levels[-2:]
+    if any(level.censored.any() for level in two):
+        early = sum(int(level.censored.sum()) for level in two)
         return (
-            f"{early} of {plural(sum(rung.n for rung in two), 'run')} ended before it; "
+            f"{early} of {plural(sum(level.n for level in two), 'run')} ended before it; "
             "a larger stop.capacity_monolayers lets them go on"
         )
-    if any(not rung.n for rung in two):
+    if any(not level.n for level in two):
         return "no run has it there"
-    return "with one run a rung nobody knows the scatter"
+    return "with one run a level the scatter is unknown"
 
 
-def law_words(observable, rungs, law, physical, physical_ratio: float) -> list[str]:
-    """Its law and where that leads; without one what else is known of the physical ratio."""
+def law_text(observable, levels, law, physical, physical_ratio: float) -> list[str]:
+    """The law and its extrapolation; without a law, the plateau or bound at the physical ratio."""
     if law is None:
-        some = [rung for rung in rungs if rung.n and not rung.censored.all()]
-        if len(some) < LEAST_RUNGS:
-            return [f"No law: {LEAST_RUNGS} rungs are needed to test one, {len(some)} have it."]
+        some = [level for level in levels if level.n and not level.censored.all()]
+        if len(some) < LEAST_LEVELS:
+            return [f"No law: {LEAST_LEVELS} levels are needed to test one, {len(some)} have it."]
         if isinstance(physical, Extrapolation):
-            return [_plateau_words(observable, rungs[-1].ratio, physical, physical_ratio)]
-        return [_no_law_words(observable, physical, physical_ratio)]
+            return [_plateau_text(observable, levels[-1].ratio, physical, physical_ratio)]
+        return [_no_law_text(observable, physical, physical_ratio)]
     what = "Loss/(1 − loss) goes" if observable.family is SHARE else "It goes"
-    span = f"from {ratio_words(law.ratios[0])} to {ratio_words(law.ratios[-1])}"
-    told = f"{what} as ratio^{exponent_words(law)} {span}"
+    span = f"from {ratio_text(law.ratios[0])} to {ratio_text(law.ratios[-1])}"
+    text = f"{what} as ratio^{exponent_text(law)} {span}"
     if math.isnan(law.p_value):
-        told += ", not tested: one run a rung"
+        text += ", not tested: one run a level"
     if law.left_out:
-        names = ", ".join(ratio_words(r) for r in law.left_out)
-        told += f"; off that line and left out: {names}"
-    value, ends, widest = _values_in_words(observable, physical)
-    end = f"At the physical ratio {ratio_words(physical_ratio)}: {value}"
+        names = ", ".join(ratio_text(r) for r in law.left_out)
+        text += f"; off that line and left out: {names}"
+    value, ends, widest = _value_texts(observable, physical)
+    end = f"At the physical ratio {ratio_text(physical_ratio)}: {value}"
     if math.isnan(physical.low):
-        return [f"{told}.", f"{end}, with an unknown error."]
+        return [f"{text}.", f"{end}, with an unknown error."]
     decades = math.log10(physical_ratio / law.ratios[-1])
     return [
-        f"{told}.",
-        f"{end} (95\u00a0%: {ends}; whichever rungs one trusts: {widest}), if the law goes on for "
-        f"another {decades:.1f} decades, which no run here shows.",
+        f"{text}.",
+        f"{end} (95\u00a0%: {ends}; over all choices of levels: {widest}), if the law continues "
+        f"for another {decades:.1f} decades, which no run here shows.",
     ]
 
 
-def exponent_words(law: Law) -> str:
+def exponent_text(law: Law) -> str:
     """``−0.48 (−0.57 to −0.42)``."""
 
     def text(value: float) -> str:
@@ -118,48 +119,48 @@ def exponent_words(law: Law) -> str:
     return text(law.exponent) + ("" if math.isnan(law.exponent_low) else ends)
 
 
-def _values_in_words(observable: Observable, end: Extrapolation) -> tuple[str, str, str]:
+def _value_texts(observable: Observable, end: Extrapolation) -> tuple[str, str, str]:
     """Value with its unit, its interval, and the widest one."""
     scale, unit = (100.0, "%") if observable.percent else (1.0, observable.unit)
-    ends = (
+    ends = [
         f"{short(scale * low)} to {short(scale * high)}"
         for low, high in ((end.low, end.high), (end.widest_low, end.widest_high))
-    )
-    return short(scale * end.value, unit), *ends
+    ]
+    return short(scale * end.value, unit), ends[0], ends[1]
 
 
-def _plateau_words(observable, top: float, end: Extrapolation, ratio: float) -> str:
-    value, ends, widest = _values_in_words(observable, end)
+def _plateau_text(observable, top: float, end: Extrapolation, ratio: float) -> str:
+    value, ends, widest = _value_texts(observable, end)
     return (
-        f"The rungs that agree have {value} (95\u00a0%: {ends}). If nothing changes above "
-        f"{ratio_words(top)} that is so at the physical ratio {ratio_words(ratio)}; the tolerance "
-        f"at every decade would leave {widest}."
+        f"The levels that agree have {value} (95\u00a0%: {ends}). If nothing changes above "
+        f"{ratio_text(top)} this holds at the physical ratio {ratio_text(ratio)}; the tolerance "
+        f"at every decade would allow {widest}."
     )
 
 
-def _no_law_words(observable, bound: Bound | None, ratio: float) -> str:
-    told = f"No power law: the {LEAST_RUNGS} highest rungs do not lie on one"
+def _no_law_text(observable, bound: Bound | None, ratio: float) -> str:
+    text = f"No power law: the {LEAST_LEVELS} highest levels do not lie on one"
     if bound is None:
-        return f"{told}. Nothing is said about the physical ratio."
+        return f"{text}. The value at the physical ratio is open."
     listed = ", ".join(f"{exponent:.2f}" for exponent in bound.exponents).replace("-", "−")
     scale, unit = (100.0, "%") if observable.percent else (1.0, observable.unit)
+    side = "below" if bound.below else "above"
     return (
-        f"{told}; from rung to rung the exponent is {listed}, ever steeper. If that goes on it is "
-        f"{'below' if bound.below else 'above'} {short(scale * bound.value, unit)} at the physical "
-        f"ratio {ratio_words(ratio)}: there the line through the two highest rungs ends, within "
-        "its error."
+        f"{text}; from level to level the exponent is {listed}, ever steeper. If that continues it "
+        f"is {side} {short(scale * bound.value, unit)} at the physical ratio {ratio_text(ratio)}, "
+        "the end of the line through the two highest levels with its error."
     )
 
 
-def box_words(observable: Observable, rungs: Sequence[Runs]) -> list[str]:
+def box_text(observable: Observable, levels: Sequence[Runs]) -> list[str]:
     """A warning where a box is too small for a density of voids."""
     if observable.family is not COUNT:
         return []
-    few = [rung for rung in rungs if rung.n and 0 < rung.values.mean() < _FEW_VOIDS]
+    few = [level for level in levels if level.n and 0 < level.values.mean() < _FEW_VOIDS]
     if not few:
         return []
-    names = ", ".join(ratio_words(rung.ratio) for rung in few)
+    names = ", ".join(ratio_text(level.ratio) for level in few)
     return [
-        f"At {names} the box holds fewer than {_FEW_VOIDS:g} voids: where metal is lost one is the "
-        "fewest it can show. There the box decides, not the ratio; use a larger system.size."
+        f"At {names} the box holds fewer than {_FEW_VOIDS:g} voids, and one is the fewest where "
+        "contact is lost: the box limits the density, not the ratio. Use a larger system.size."
     ]

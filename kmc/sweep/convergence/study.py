@@ -1,12 +1,13 @@
-"""`kmc converge`: a run at several ratios of hops to strips, and what follows for the physical one.
+"""Convergence studies: a run at several ratios of hops to strips, extrapolated to the physical one.
 
-The rungs are the points of an ordinary sweep over ``acceleration.max_hops_per_strip_per_site``:
+The levels are the points of an ordinary sweep over ``acceleration.max_hops_per_strip_per_site``:
 their runs are kept, `kmc.load_sweep` reads them, and a second call runs only what is missing.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,46 +15,46 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kmc.common.progress import display_for
 from kmc.errors import InputError
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.runfile.load import RunFile, load_run
 from kmc.sweep.convergence.report import Convergence
-from kmc.sweep.convergence.results import RATIO, TOLERANCE, check_reading, ladder_in, read_ladder
-from kmc.sweep.convergence.sentences import ratio_words
-from kmc.sweep.display import display_for
+from kmc.sweep.convergence.results import RATIO, TOLERANCE, check_reading, read_study, study_in
+from kmc.sweep.convergence.sentences import ratio_text
 from kmc.sweep.execute import Tally, run_sweep
 from kmc.sweep.folder import make_folder, open_folder
+from kmc.sweep.generated import generated_plan
 from kmc.sweep.local import LocalWorkers, cores
 from kmc.sweep.plan import MAX_POINTS, Plan
 from kmc.sweep.points import removed
-from kmc.sweep.written import written_plan
 
 FLOOR = "acceleration.saddle_floor_eV"
-RUNGS, REPLICAS = 5, 4
-_MOST_RUNGS = 20
+LEVELS, REPLICAS = 5, 4
+_MOST_LEVELS = 20
 
 
 class Asked(NamedTuple):
-    """A ladder that has been checked: a run at its highest ratio, and all of them, ascending."""
+    """A study that has been checked: the run at the highest ratio, and all ratios, ascending."""
 
     run: RunFile
     ratios: tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Ladder:
-    """What is asked for.
+class Study:
+    """Settings of a convergence study.
 
     Attributes
     ----------
     base : str
         Name of a shipped run, or path of a run file.
     ratios : tuple of float, optional
-        Rungs; by default `rungs` of them, ten times apart, up to ten times the ratio of the run.
-    rungs : int
+        Levels; by default `levels` of them, ten times apart, up to ten times the ratio of the run.
+    levels : int
     replicas : int
-        Runs at each rung.
+        Runs at each level.
     settings : dict
         Changes of the run, ``section.key`` → value.
     seed : int
@@ -62,27 +63,27 @@ class Ladder:
 
     base: str
     ratios: tuple[float, ...] | None = None
-    rungs: int = RUNGS
+    levels: int = LEVELS
     replicas: int = REPLICAS
     settings: Mapping[str, Any] | None = None
     seed: int = 1
 
     def check(self) -> Asked:
-        """The run and its rungs.
+        """The run and its levels.
 
         Raises
         ------
         InputError
-            The run has no ratio to vary, or the numbers make no sense.
+            The run has no ratio to vary, or a number is out of range.
         """
         if not 1 <= self.replicas <= MAX_POINTS:
             raise InputError(
                 f"--replicas {self.replicas} is out of range",
-                advice="Give at least 1. With fewer than 2 nothing is known of the scatter.",
+                advice="Give at least 1; the scatter needs 2 or more.",
             )
-        if not 1 <= self.rungs <= _MOST_RUNGS:
+        if not 1 <= self.levels <= _MOST_LEVELS:
             raise InputError(
-                f"--rungs {self.rungs} is out of range", advice=f"Allowed: 1 to {_MOST_RUNGS}."
+                f"--levels {self.levels} is out of range", advice=f"Allowed: 1 to {_MOST_LEVELS}."
             )
         settings = dict(self.settings or {})
         run = load_run(self.base, settings, origins=_origins(settings))
@@ -91,30 +92,30 @@ class Ladder:
         if self.ratios is None and own is None:
             floor = run.acceleration.saddle_floor_eV
             has = "no ratio" if floor is None else f"saddle_floor_eV = {floor:g}, not a ratio"
-            advice = "Say which rungs with --ratios, for example --ratios 1e4,1e5,1e6."
+            advice = "Give the levels with --ratios, for example --ratios 1e4,1e5,1e6."
             if floor is not None:
-                advice += (
-                    f" That floor is a ratio of {ratio_words(_ratio_of_floor(run, physical))}."
-                )
+                ratio = _ratio_of_floor(run, floor, physical)
+                advice += f" Those barriers are a ratio of {ratio_text(ratio)}."
             raise InputError(
-                f"{self.base} states {has}: where is the ladder to end?", advice=advice
+                f"{self.base} has {has}: the highest level is not given", advice=advice
             )
-        ratios = self._rungs(own, physical)
+        ratios = self._levels(own, physical)
         top = {**self.fixed(run), RATIO: ratios[-1]}
         return Asked(load_run(self.base, top, origins=_origins(settings)), ratios)
 
     def fixed(self, run: RunFile) -> dict[str, Any]:
-        """Changes of the run that hold at every rung; a saddle floor gives way to the ratios."""
+        """Changes of the run at every level; the ratios replace ``saddle_floor_eV``."""
         kept = {key: v for key, v in (self.settings or {}).items() if key not in (RATIO, FLOOR)}
         if run.acceleration.saddle_floor_eV is not None:
             kept[FLOOR] = None
         return kept
 
-    def _rungs(self, own: float | None, physical: float) -> tuple[float, ...]:
+    def _levels(self, own: float | None, physical: float) -> tuple[float, ...]:
         if self.ratios is None:
-            # Three digits of something just below it are never above the physical ratio.
+            assert own is not None  # `check` has asked for it
+            # Rounding to three digits must not exceed the physical ratio.
             top = min(10.0 * own, float(f"{0.995 * physical:.3g}"))
-            ratios = [float(f"{top / 10.0**i:.6g}") for i in range(self.rungs)]
+            ratios = [float(f"{top / 10.0**i:.6g}") for i in range(self.levels)]
         else:
             ratios = [_number(value) for value in self.ratios]
         for value in ratios:
@@ -122,20 +123,20 @@ class Ladder:
                 raise InputError(
                     f"a ratio of {value:g} is out of range",
                     advice="Ratios are at least 1: hops for each atom that is stripped from a site."
-                    + (" Ask for fewer --rungs." if self.ratios is None else ""),
+                    + (" Ask for fewer --levels." if self.ratios is None else ""),
                 )
             if value > physical * (1 + 1e-9):
                 raise InputError(
-                    f"a ratio of {ratio_words(value)} is beyond the physical one, "
-                    f"{ratio_words(physical)}",
-                    advice="There no hop is slowed any more; leave it out.",
+                    f"a ratio of {ratio_text(value)} is beyond the physical one, "
+                    f"{ratio_text(physical)}",
+                    advice="No barrier is raised from there on; leave it out.",
                 )
         if len(set(ratios)) < len(ratios) or not ratios:
             raise InputError("--ratios needs different ratios", advice="Such as 1e4,1e5,1e6.")
         return tuple(sorted(ratios))
 
     def plan(self, folder: str | Path) -> Plan:
-        """The sweep, with the rungs and replicas that the folder has already.
+        """The sweep, with the levels and replicas that the folder has already.
 
         Raises
         ------
@@ -145,12 +146,12 @@ class Ladder:
         asked = self.check()
         ratios, replicas = {*asked.ratios}, self.replicas
         if (Path(folder) / "index.json").exists():
-            plan = ladder_in(open_folder(folder))
+            plan = study_in(open_folder(folder))
             ratios |= {float(value) for value in plan.axes[RATIO]}
             replicas = max(replicas, plan.replicas)
-        return written_plan(
-            "ladder",
-            "Written by kmc converge: a ladder of ratios.",
+        return generated_plan(
+            "converge",
+            "Written by kmc converge: a convergence study over ratios of hops to strips.",
             self.base,
             asked.run.origin,
             vary=RATIO,
@@ -171,7 +172,7 @@ def _origins(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def physical_ratio_of(run: RunFile) -> float:
-    """Attempt frequency over strip rate of one site: from there on no hop is slowed.
+    """Attempt frequency over strip rate of one site: the ratio at which no barrier is raised.
 
     Raises
     ------
@@ -182,7 +183,7 @@ def physical_ratio_of(run: RunFile) -> float:
     if run.system.boundary != "interface":
         raise InputError(
             f"system.boundary = {run.system.boundary!r}: without an interface nothing is stripped",
-            advice='A ladder of ratios needs boundary = "interface" and a current.',
+            advice='A convergence study needs boundary = "interface" and a current.',
         )
     model = Model(
         Lattice(
@@ -201,37 +202,37 @@ def physical_ratio_of(run: RunFile) -> float:
     return model.attempt_frequency_Hz / model.strip_rate_per_site_Hz
 
 
-def _ratio_of_floor(run: RunFile, physical: float) -> float:
+def _ratio_of_floor(run: RunFile, floor_eV: float, physical: float) -> float:
     from kmc.common.units import K_B_eV
 
     kT_eV = K_B_eV * run.conditions.temperature_K
-    return physical * math.exp(-run.acceleration.saddle_floor_eV / kT_eV)
+    return physical * math.exp(-floor_eV / kT_eV)
 
 
 # --- running --------------------------------------------------------------------------------------
 
 
-def climb(
+def run_levels(
     plan: Plan, folder: str | Path, *, workers: int | None = None, progress: bool = False
 ) -> Tally:
-    """Make the runs that the folder lacks.
+    """Run the points of a study that the folder lacks.
 
     Parameters
     ----------
     plan : Plan
-        From `Ladder.plan`.
+        From `Study.plan`.
     folder : str or Path
     workers : int, optional
         Runs at a time; all cores by default.
     progress : bool
-        Show it on stderr.
+        Show progress on stderr.
     """
     made = make_folder(folder, plan)
     log = Path(folder) / "workers.log"
     return run_sweep(
         made,
         lambda points: LocalWorkers(min(points, workers or cores()), log),
-        display_for(progress),
+        display_for(made.path.name, progress),
     )
 
 
@@ -239,7 +240,7 @@ def converge(
     run: str | Path,
     *,
     ratios: Sequence[float] | None = None,
-    rungs: int = RUNGS,
+    levels: int = LEVELS,
     replicas: int = REPLICAS,
     settings: Mapping[str, Any] | None = None,
     at: float | None = None,
@@ -248,17 +249,21 @@ def converge(
     output: str | Path | None = None,
     workers: int | None = None,
     progress: bool = True,
+    rungs: int | None = None,
 ) -> Convergence:
-    """Run a ladder of ratios and judge it; what is in the folder is not run again.
+    """Run a convergence study over ratios; runs that the folder has are not repeated.
 
     Parameters
     ----------
     run : str or Path
         A shipped run, such as ``"strip_li"``, or the path of a run file.
     ratios : sequence of float, optional
-        Values of ``acceleration.max_hops_per_strip_per_site``; by default `rungs` of them, ten
+        Values of ``acceleration.max_hops_per_strip_per_site``; by default `levels` of them, ten
         times apart, up to ten times that of the run.
-    rungs, replicas : int
+    levels : int
+        Number of levels without `ratios`.
+    replicas : int
+        Runs at each level.
     settings : mapping, optional
         Changes of the run: ``{"system.size": [24, 24, 16]}``; None removes a key.
     at : float, optional
@@ -266,33 +271,40 @@ def converge(
     tolerance : float
         Change that a tenfold ratio may make for a number to count as converged, as a share of it.
     seed : int
-        Of the ladder; every run has its own from it.
+        Of the study; the seed of every run follows from it.
     output : str or Path, optional
         Folder of the runs; NAME_converge by default.
     workers : int, optional
         Runs at a time; all cores by default.
     progress : bool
-        Show on stderr how far the runs are.
+        Show the progress of the runs on stderr.
+    rungs : int, optional
+        `levels` under its former name; deprecated.
 
     Returns
     -------
     kmc.sweep.convergence.report.Convergence
-        `findings` has what the ladder says of each number; `table`, `to_json` and `plot` show it.
+        `findings` has the result for each number; `table`, `to_json` and `plot` present it.
 
     Raises
     ------
     kmc.errors.InputError
-        Anything that cannot be used; nothing has been run then.
+        Invalid input; nothing has been run then.
     kmc.errors.KmcError
         Every run failed.
     """
+    if rungs is not None:
+        warnings.warn(
+            "kmc.converge(rungs=…) is deprecated: write levels=…", DeprecationWarning, stacklevel=2
+        )
+        levels = rungs
     check_reading(at, tolerance)
     chosen = None if ratios is None else tuple(ratios)
     cleaned = {key: removed(value) for key, value in (settings or {}).items()}
-    asked = Ladder(str(run), chosen, rungs, replicas, cleaned, seed)
+    asked = Study(str(run), chosen, levels, replicas, cleaned, seed)
     name = asked.check().run.name
     folder = Path(f"{name}_converge" if output is None else output)
-    tally = climb(asked.plan(folder), folder, workers=workers, progress=progress)
+    tally = run_levels(asked.plan(folder), folder, workers=workers, progress=progress)
     if tally.interrupted:
         raise KeyboardInterrupt
-    return read_ladder(folder, at=at, tolerance=tolerance, workers=workers)
+    return read_study(folder, at=at, tolerance=tolerance, workers=workers)

@@ -1,4 +1,4 @@
-"""``contact_fraction<0.8``: a question about a run that is answered yes or no."""
+"""Criteria of failure, such as ``contact_fraction<0.8``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from kmc.common.catalogue import nearest
 from kmc.errors import InputError
+from kmc.mesoscale.file import SAMPLES as POPULATION
 from kmc.sweep.scalars import DERIVED
 from kmc.trajectory.schema import SAMPLE_COLUMNS
 
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
-NAMES = (*(entry.name for entry in SAMPLE_COLUMNS), *DERIVED)
+NAMES = tuple(dict.fromkeys((*(entry.name for entry in SAMPLE_COLUMNS), *DERIVED, *POPULATION)))
 _EXAMPLE = 'Write NAME, one of < <= > >=, and a number, for example "contact_fraction<0.8".'
 
 

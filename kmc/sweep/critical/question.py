@@ -1,4 +1,4 @@
-"""What `kmc critical` asks and what it answers."""
+"""Settings and result of a search for a critical value."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kmc.common.formatting import figure, plural
+from kmc.common.formatting import figure, monolayers, plural, quantity
 from kmc.errors import InputError
 from kmc.runfile.load import RunFile, load_run
 from kmc.sweep.critical.criterion import Criterion
 from kmc.sweep.critical.threshold import Scale, Search
-from kmc.sweep.names import quantity
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LEAST_REPLICAS = 2  # one outcome at each end does not tell a threshold from chance
+LEAST_REPLICAS = 2  # one outcome at each end does not separate a threshold from scatter
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is looked for.
+    """Settings of a search.
 
     Attributes
     ----------
@@ -39,7 +38,7 @@ class Question:
     replicas : int
         Runs at each value.
     tolerance : float
-        Wanted half of the interval, see `kmc.sweep.critical.threshold.Fit.precision`.
+        Required half width of the interval, see `kmc.sweep.critical.threshold.Fit.precision`.
     most_runs : int
     settings : dict
         Fixed changes of the base run, ``section.key`` → value.
@@ -63,13 +62,13 @@ class Question:
         Raises
         ------
         InputError
-            The key takes no such numbers, or the numbers of the search make no sense.
+            The key does not allow these values, or a setting of the search is out of range.
         """
         if self.replicas < LEAST_REPLICAS:
             raise InputError(
                 f"--replicas {self.replicas}: at least {LEAST_REPLICAS} runs at each value are "
                 "needed",
-                advice="Without repeats, chance cannot be told from a threshold. 4 is usual.",
+                advice="Without replicas the scatter is unknown. 4 is usual.",
             )
         if not 0 < self.tolerance < 1:
             raise InputError(
@@ -103,7 +102,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Critical:
-    """What a search found.
+    """Result of a search.
 
     Attributes
     ----------
@@ -156,54 +155,54 @@ class Critical:
     @property
     def sentence(self) -> str:
         """The result in one line."""
-        words, unit = quantity(self.vary)
+        name, unit = quantity(self.vary)
         found, scale = self.search.fit, self.search.fit.scale
         if found.bracketed:
             return (
-                f"critical {words}: {figure(found.value, unit)} "
+                f"critical {name}: {figure(found.value, unit)} "
                 f"({found.confidence:.0%} interval {figure(found.low)} to {figure(found.high)})"
             ).replace("%", " %", 1)
         between = f"{figure(scale.low)} and {figure(scale.high, unit)}"
         if self.side is not None:
             bound, up = self.side
             return (
-                f"critical {words}: {'above' if up else 'below'} {figure(bound, unit)} "
+                f"critical {name}: {'above' if up else 'below'} {figure(bound, unit)} "
                 f"({found.confidence:.0%}); no {'upper' if up else 'lower'} end between {between}"
             ).replace("%", " %", 1)
-        return f"critical {words}: not bracketed between {between}"
+        return f"critical {name}: not bracketed between {between}"
 
     def lines(self) -> list[str]:
-        """The result and how sure it is, for the terminal."""
+        """The result and its uncertainty, for the terminal."""
         found, question, tried = self.search.fit, self.question, self.search
         n, hits = sum(tried.runs), sum(tried.hits)
         sentence = self.sentence
-        told = [sentence[0].upper() + sentence[1:]]
-        moment = "at the end" if self.at is None else f"at {_capacity(self.at)}"
+        lines = [sentence[0].upper() + sentence[1:]]
+        moment = "at the end" if self.at is None else f"at {monolayers(self.at)}"
         if found.rising is not None:
             often = "above" if found.rising else "below"
-            told.append(
+            lines.append(
                 f"There half of the runs have {self.criterion} {moment}; more do {often} it."
             )
         else:
-            told.append(f"{hits} of {n} runs have {self.criterion} {moment}.")
+            lines.append(f"{hits} of {n} runs have {self.criterion} {moment}.")
             if hits in (0, n):
-                word = "less" if not hits else "more"
+                relation = "less" if not hits else "more"
                 bound = 1 - 0.05 ** (1 / n) if not hits else 0.05 ** (1 / n)
-                told.append(
-                    f"So the share is {word} than {figure(100 * bound, '%', 2)} over the values "
-                    "tried (95 %): the threshold, if there is one, is outside. Widen --between."
+                lines.append(
+                    f"So the share is {relation} than {figure(100 * bound, '%', 2)} over the "
+                    "values tried (95 %): a threshold can only be outside. Widen --between."
                 )
             else:
-                told.append(
-                    "That does not tell on which side of a threshold they lie. Widen --between, "
+                lines.append(
+                    "The side of the threshold cannot be determined. Widen --between, "
                     "or give more --replicas."
                 )
-        told.append(f"{plural(n, 'run')} at {plural(len(tried.values), 'value')} of {self.vary}.")
+        lines.append(f"{plural(n, 'run')} at {plural(len(tried.values), 'value')} of {self.vary}.")
         if found.bracketed:
             kind = "of the value" if found.scale.log else "of the range"
             reach = figure(100 * found.precision, "%", 2)
             wanted = figure(100 * question.tolerance, "%", 2)
-            told.append(
+            lines.append(
                 f"The interval is ±{reach} {kind}"
                 + (
                     "."
@@ -213,15 +212,15 @@ class Critical:
                 )
             )
         elif found.rising is not None:
-            told.append("The interval leaves the range searched: widen --between.")
+            lines.append("The interval leaves the range searched: widen --between.")
         if self.early:
-            told.append(
-                f"{plural(self.early, 'run')} ended before {_capacity(self.at or 0)} and were "
-                " judged by their last sample."
+            lines.append(
+                f"{plural(self.early, 'run')} ended before {monolayers(self.at or 0)} and were "
+                "judged by their last sample."
             )
         if self.failed:
-            told.append(f"{plural(self.failed, 'run')} failed and were left out.")
-        return told
+            lines.append(f"{plural(self.failed, 'run')} failed and were left out.")
+        return lines
 
     def table(self) -> pd.DataFrame:
         """Values tried, runs that met the criterion, runs made, and the probability of the fit."""
@@ -233,10 +232,6 @@ class Critical:
         return pd.DataFrame(rows).assign(
             probability=fitted.probability(self.search.values) if known else math.nan
         )
-
-
-def _capacity(monolayers: float) -> str:
-    return f"{figure(monolayers)} monolayer{'' if monolayers == 1 else 's'}"
 
 
 def map_table(found: Sequence[Critical], key: str, values: Sequence[float]) -> pd.DataFrame:

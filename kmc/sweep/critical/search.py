@@ -1,27 +1,27 @@
-"""Critical current, critical pressure: where a run begins to fail, with a confidence interval.
+"""Searches for a critical value, such as the current at which runs begin to fail.
 
-Every value tried is a point of an ordinary sweep, whose grid grows as the search goes on: its runs
-are kept, `kmc.load_sweep` reads them, and a second call runs only what is missing.
+Every value tried is a point of an ordinary sweep, whose grid grows during the search: its runs are
+kept, `kmc.load_sweep` reads them, and a second call runs only what is missing.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kmc.common.progress import display_for
 from kmc.errors import InputError, KmcError
 from kmc.sweep.critical.question import Critical, Question
 from kmc.sweep.critical.threshold import search
-from kmc.sweep.display import display_for
 from kmc.sweep.execute import run_sweep
 from kmc.sweep.folder import SweepFolder, make_folder, open_folder
+from kmc.sweep.generated import generated_plan
 from kmc.sweep.local import LocalWorkers, cores
 from kmc.sweep.plan import Plan
 from kmc.sweep.scalars import ScalarCache
-from kmc.sweep.written import written_plan
 
 CONFIDENCE = 0.95
 
@@ -34,7 +34,7 @@ def find(
     folder: str | Path,
     *,
     workers: int | None = None,
-    tell: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
     progress: bool = False,
 ) -> Critical:
     """Search, in a folder that keeps the runs.
@@ -43,11 +43,11 @@ def find(
     ----------
     question : Question
     folder : str or Path
-        Folder of an earlier search of the same kind, whose runs count, or of none yet.
+        A new folder, or that of an earlier search of the same kind, whose runs count.
     workers : int, optional
         Runs at a time; all cores by default.
-    tell : callable, optional
-        Told one line for each round of the search.
+    report : callable, optional
+        Called with a line of text for each value tried.
     progress : bool
         Show the progress of the runs on stderr.
 
@@ -64,14 +64,14 @@ def find(
     def evaluate(values: Sequence[float]) -> list[tuple[int, int]]:
         outcomes = runs.at(values)
         for value, (hits, n) in zip(values, outcomes, strict=True):
-            if tell is not None:
-                tell(f"{question.vary} = {value:<10g} {question.criterion} in {hits} of {n} runs")
+            if report is not None:
+                report(f"{question.vary} = {value:<10g} {question.criterion} in {hits} of {n} runs")
         return outcomes
 
     try:
         return _find(question, runs, evaluate)
     finally:
-        runs.end()
+        runs.close()
 
 
 def _find(question: Question, runs: _Runs, evaluate: Callable) -> Critical:
@@ -90,16 +90,16 @@ def _find(question: Question, runs: _Runs, evaluate: Callable) -> Critical:
 
 
 class _Runs:
-    """Runs of a question, made and kept as a sweep whose grid grows."""
+    """Runs of a search, kept as a sweep whose grid grows."""
 
     def __init__(self, question: Question, path: Path, base, workers, progress: bool):
         self.question, self.path = question, path
         self._base, self._progress = base, progress
-        self._workers = _Kept(self.path / "workers.log", workers or cores())
+        self._workers = _PersistentWorkers(self.path / "workers.log", workers or cores())
         self.early = self.failed = 0
 
-    def end(self) -> None:
-        """Let the workers go."""
+    def close(self) -> None:
+        """End the workers."""
         self._workers.end()
 
     def earlier(self) -> list[float]:
@@ -116,14 +116,14 @@ class _Runs:
         return [float(value) for value in axes[self.question.vary]]
 
     def at(self, values: Sequence[float]) -> list[tuple[int, int]]:
-        """Runs that meet the criterion and runs made, at some values; what is there is not run."""
+        """Runs that meet the criterion and runs made at each value; existing runs are reused."""
         if not values:
             return []
         plan = self._plan(sorted({*self.earlier(), *values}))
         folder = make_folder(self.path, plan)
         wanted = {float(value) for value in values}
         points = [p for p in plan.points if float(p.settings[self.question.vary]) in wanted]
-        tally = run_sweep(folder, self._workers, display_for(self._progress))
+        tally = run_sweep(folder, self._workers, display_for(self.path.name, self._progress))
         if tally.interrupted:
             raise KeyboardInterrupt
         return self._count(folder, points, values)
@@ -131,7 +131,7 @@ class _Runs:
     def _plan(self, values: Sequence[float]) -> Plan:
         """The sweep with all values so far."""
         question = self.question
-        return written_plan(
+        return generated_plan(
             "critical",
             f"Written by kmc critical: where {question.criterion} sets in.",
             question.base,
@@ -146,7 +146,7 @@ class _Runs:
     def _count(self, folder: SweepFolder, points, values) -> list[tuple[int, int]]:
         cache, at = ScalarCache.of(folder.path), self.question.at
         states = {row.name: row for row in folder.status()}
-        told = {float(value): [0, 0] for value in values}
+        counts = {float(value): [0, 0] for value in values}
         errors: dict[float, str] = {}
         for point in points:
             value = float(point.settings[self.question.vary])
@@ -162,42 +162,47 @@ class _Runs:
                 reached = entry["at"][repr(float(at))]
                 self.early += not reached
                 numbers = reached or numbers
-            told[value][1] += 1
-            told[value][0] += self.question.criterion.holds(numbers)
+            counts[value][1] += 1
+            counts[value][0] += self.question.criterion.holds(numbers)
         cache.save()
-        for value, (_, runs) in told.items():
+        for value, (_, runs) in counts.items():
             if not runs:
                 raise KmcError(
                     f"every run at {self.question.vary} = {value:g} failed: {errors[value]}",
                     advice=f"{self.path}/failures has the details.",
                 )
-        return [(told[float(value)][0], told[float(value)][1]) for value in values]
+        return [(counts[float(value)][0], counts[float(value)][1]) for value in values]
 
 
-class _Kept:
-    """Makes workers once, and gives the same to every round: starting them takes seconds."""
+class _PersistentWorkers:
+    """Workers that are started once and shared by all rounds: starting them takes seconds."""
 
     def __init__(self, log: Path, count: int):
         self._log, self._count = log, count
         self._made: LocalWorkers | None = None
 
-    def __call__(self, points: int) -> _Kept:
+    def __call__(self, points: int) -> _PersistentWorkers:
         if self._made is None:
             self._made = LocalWorkers(self._count, self._log)
         return self
 
     @property
+    def _workers(self) -> LocalWorkers:
+        assert self._made is not None
+        return self._made
+
+    @property
     def slots(self) -> int:
-        return self._made.slots
+        return self._workers.slots
 
-    def submit(self, job) -> None:
-        self._made.submit(job)
+    def submit(self, job: Mapping[str, str]) -> None:
+        self._workers.submit(job)
 
-    def wait(self, timeout_s: float) -> list:
-        return self._made.wait(timeout_s)
+    def wait(self, timeout_s: float) -> list[dict[str, Any]]:
+        return self._workers.wait(timeout_s)
 
     def close(self) -> None:
-        """The end of a round: the next one goes on with the same workers."""
+        """Does nothing: the next round uses the same workers."""
 
     def end(self) -> None:
         if self._made is not None:
@@ -236,14 +241,14 @@ def find_against(
     values: Sequence[float],
     folder: str | Path,
     *,
-    tell: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
     **options: Any,
 ) -> list[Critical]:
     """Search again for each value of a second key, in folders of their own.
 
     Parameters
     ----------
-    question, folder, tell, **options
+    question, folder, report, **options
         As for `find`.
     key : str
         ``section.key``.
@@ -259,8 +264,8 @@ def find_against(
     Path(folder).mkdir(exist_ok=True)
     found = []
     for value, one in zip(values, questions, strict=True):
-        if tell is not None:
-            tell(f"\n{key} = {value:g}")
+        if report is not None:
+            report(f"\n{key} = {value:g}")
         place = Path(folder) / f"{key.rpartition('.')[2]}={value:g}"
-        found.append(find(one, place, tell=tell, **options))
+        found.append(find(one, place, report=report, **options))
     return found

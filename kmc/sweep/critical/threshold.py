@@ -1,4 +1,4 @@
-"""Where a yes-or-no outcome of random runs turns from rare to usual: fit and search.
+"""Threshold of a binary outcome of random runs: fit and search.
 
 The probability of "yes" is taken as a logistic function of one variable x or of its logarithm,
 
@@ -7,8 +7,8 @@ The probability of "yes" is taken as a logistic function of one variable x or of
 rising or falling. The threshold x_c is where half of the runs say yes. Its estimate is that of
 maximum likelihood, its interval that of the profile likelihood: every x_c for which some width w
 makes the outcomes no less likely than χ² allows (Venzon and Moolgavkar, J. R. Stat. Soc. C 37, 87
-(1988), 10.2307/2347496). It needs no spread between the values: where all runs below say no and all
-above say yes, as they do while one bisects, the interval reaches as far as the outcomes allow.
+(1988), 10.2307/2347496). It needs no values with mixed outcomes: where all runs below say no and
+all above say yes, as during bisection, the interval extends as far as the outcomes allow.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ _MARGIN = 1.0  # how far beyond the range the likelihood is followed, in lengths
 _GRID = 241
 _WIDTHS = np.geomspace(1e-4, 3.0, 40)  # of the range; the narrowest is a step
 _WIDTH_STEP = _WIDTHS[1] / _WIDTHS[0]
-_FLAT = 0.01  # log-likelihoods that near to the highest are one plateau, of which the middle counts
-# Values chosen after looking at outcomes make the usual χ²₁ too narrow; χ²₂, of threshold and width
-# together, holds its level in tests/test_threshold.py.
+_FLAT = (
+    0.01  # log-likelihoods this close to the highest are one plateau; its middle is the estimate
+)
+# Values chosen by earlier outcomes make the usual χ²₁ too narrow; χ²₂, of threshold and width
+# together, has the nominal coverage in tests/sweep/critical/test_threshold.py.
 _DEGREES = 2
-_NEAR = 8  # runs beside the threshold, on either side, before an interval is believed
-_DIGITS = 4  # of the values tried: a file or a table shows them as they are
+_NEAR = 8  # runs beside the threshold, on either side, that an interval needs
+_DIGITS = 4  # significant digits of the values tried
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,13 @@ class Fit:
     Attributes
     ----------
     value : float
-        Where half of the runs say yes; NaN where the outcomes do not tell.
+        Where half of the runs say yes; NaN where it cannot be determined.
     low, high : float
         Ends of the interval; −inf or inf where it goes on beyond the range searched.
     confidence : float
         Of the interval, such as 0.95.
     rising : bool or None
-        Whether yes becomes more frequent with the variable; None where the outcomes do not tell.
+        Whether yes becomes more frequent with the variable; None where it cannot be determined.
     width : float
         w of P, in units of the variable, or of its natural logarithm; 0 for a step.
     scale : Scale
@@ -155,7 +157,7 @@ def fit(
     u = np.asarray(scale.place(values), dtype=float)
     yes, total = np.asarray(hits, dtype=float), np.asarray(runs, dtype=float)
     unknown = Fit(math.nan, -math.inf, math.inf, confidence, None, math.nan, scale)
-    # Without a yes and a no, any threshold far outside explains everything.
+    # Without a yes and a no, any threshold far outside fits.
     if not 0 < yes.sum() < total.sum() or len(np.unique(u[total > 0])) < 2:
         return unknown
     fall = 0.5 * chi2.ppf(confidence, _DEGREES)
@@ -214,7 +216,7 @@ Evaluate = Callable[[Sequence[float]], Sequence[tuple[int, int]]]
 
 @dataclass(frozen=True)
 class Search:
-    """What a search tried and found.
+    """Values tried by a search, and its fit.
 
     Attributes
     ----------
@@ -222,7 +224,7 @@ class Search:
     values, hits, runs : tuple
         Values tried, in ascending order, with the runs that said yes and those that were made.
     reached : bool
-        Whether the interval is as narrow as wanted.
+        Whether the interval is as narrow as required.
     """
 
     fit: Fit
@@ -244,10 +246,10 @@ def search(
 ) -> Search:
     """Find a threshold by bisection that goes on as a fit.
 
-    The ends and the middle of the range come first. Then each value is put where the threshold is
-    thought to be: the middle of the gap while all outcomes are clear-cut, which is bisection; later
-    on both sides of the fitted threshold. It ends when the interval is narrow enough, when no more
-    runs are allowed, or when neither the ends nor the middle differ.
+    The ends and the middle of the range come first. Further values are placed by the fit: in the
+    middle of the gap while no value has mixed outcomes, which is bisection, and later on both sides
+    of the fitted threshold. The search ends when the interval is narrow enough, when no more runs
+    are allowed, or when the ends and the middle have the same outcome.
 
     Parameters
     ----------
@@ -257,49 +259,49 @@ def search(
     replicas : int
         Runs that `evaluate` makes at a value.
     tolerance : float
-        Wanted `Fit.precision`.
+        Required `Fit.precision`.
     most_runs : int
         Runs after which the search ends; those of `known` count.
     known : dict, optional
-        Value → (yes, runs) of runs there are already.
+        Value → (yes, runs) of existing runs.
     """
-    told = dict(known or {})
+    outcomes = dict(known or {})
     wanted = [scale.low, scale.high]
     while True:
-        new = [value for value in dict.fromkeys(wanted) if value not in told]
+        new = [value for value in dict.fromkeys(wanted) if value not in outcomes]
         for value, outcome in zip(new, evaluate(new) if new else (), strict=True):
-            told[value] = (int(outcome[0]), int(outcome[1]))
-        found = _fit_of(told, scale, confidence)
-        spent = sum(runs for _, runs in told.values())
+            outcomes[value] = (int(outcome[0]), int(outcome[1]))
+        found = _fit_of(outcomes, scale, confidence)
+        spent = sum(runs for _, runs in outcomes.values())
         narrow = found.precision <= tolerance
-        done = narrow and _supported(told, found, scale)
-        wanted = _next(told, found, scale, tolerance)
-        fresh = [value for value in wanted if value not in told]
+        done = narrow and _supported(outcomes, found, scale)
+        wanted = _next(outcomes, found, scale, tolerance)
+        fresh = [value for value in wanted if value not in outcomes]
         if done or not fresh or spent + replicas * len(fresh) > most_runs:
-            values = tuple(sorted(told))
-            hits, runs = zip(*(told[value] for value in values), strict=True)
+            values = tuple(sorted(outcomes))
+            hits, runs = zip(*(outcomes[value] for value in values), strict=True)
             return Search(found, values, hits, runs, done)
 
 
-def _fit_of(told: dict, scale: Scale, confidence: float) -> Fit:
-    values = sorted(told)
-    hits, runs = zip(*(told[value] for value in values), strict=True)
+def _fit_of(outcomes: dict, scale: Scale, confidence: float) -> Fit:
+    values = sorted(outcomes)
+    hits, runs = zip(*(outcomes[value] for value in values), strict=True)
     return fit(values, hits, runs, scale, confidence)
 
 
-def _next(told: dict, found: Fit, scale: Scale, tolerance: float) -> list[float]:
-    """Values to try next; none where nothing would be learned."""
-    missing = [value for value in (scale.low, scale.high) if value not in told]
+def _next(outcomes: dict, found: Fit, scale: Scale, tolerance: float) -> list[float]:
+    """Values to try next; none where the search is over."""
+    missing = [value for value in (scale.low, scale.high) if value not in outcomes]
     if missing:
         return missing
-    shares = {value: hits / runs for value, (hits, runs) in told.items() if runs}
+    shares = {value: hits / runs for value, (hits, runs) in outcomes.items() if runs}
     if found.rising is None:
         middle = scale.rounded(0.5)
-        if middle not in told:
+        if middle not in outcomes:
             return [middle]
         if len({share > 0.5 for share in shares.values()}) < 2:
             return []
-        # Both outcomes, but too few runs to say which way: the quarters add to both sides.
+        # Both outcomes, but too few runs for the direction: the quarters add to both sides.
         return [scale.rounded(0.25), scale.rounded(0.75)]
     place = float(scale.place(found.value))
     low, high = (
@@ -307,30 +309,32 @@ def _next(told: dict, found: Fit, scale: Scale, tolerance: float) -> list[float]
         for end, edge in ((found.low, 0.0), (found.high, 1.0))
     )
     if found.width == 0 and found.precision > tolerance:
-        return [_untried(place, told, scale, 0.05 * (high - low))]
+        return [_untried(place, outcomes, scale, 0.05 * (high - low))]
     reach = 0.25 * (high - low)
-    return [_untried(place + side * reach, told, scale, 0.05 * (high - low)) for side in (-1, 1)]
+    return [
+        _untried(place + side * reach, outcomes, scale, 0.05 * (high - low)) for side in (-1, 1)
+    ]
 
 
-def _supported(told: dict, found: Fit, scale: Scale) -> bool:
-    """Whether enough runs near the threshold, on both sides, bear the interval out.
+def _supported(outcomes: dict, found: Fit, scale: Scale) -> bool:
+    """Whether enough runs near the threshold, on both sides, support the interval.
 
-    Bisection by single runs always ends in a narrow gap, also where P is broad: each outcome only
-    chooses a side. Further runs beside the gap tell the two apart.
+    Bisection by single runs always ends in a narrow gap, also where P is broad; further runs beside
+    the gap distinguish the two.
     """
     centre = float(scale.place(found.value))
     low, high = float(scale.place(found.low)), float(scale.place(found.high))
-    near = {float(scale.place(v)): runs for v, (_, runs) in told.items()}
+    near = {float(scale.place(v)): runs for v, (_, runs) in outcomes.items()}
     below = sum(n for u, n in near.items() if low - (high - low) <= u <= centre)
     above = sum(n for u, n in near.items() if centre <= u <= high + (high - low))
     return min(below, above) >= _NEAR
 
 
-def _untried(place: float, told: dict, scale: Scale, step: float) -> float:
-    """The value at a place, or the nearest beside it that has not been tried."""
+def _untried(place: float, outcomes: dict, scale: Scale, step: float) -> float:
+    """The value at a place, or the nearest one that has not been tried."""
     for shift in range(40):
         for side in (1, -1):
             value = scale.rounded(place + side * shift * step)
-            if value not in told:
+            if value not in outcomes:
                 return value
     return scale.rounded(place)

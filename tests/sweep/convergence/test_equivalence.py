@@ -1,4 +1,4 @@
-"""Two rungs compared: same, changing, or not known, at known truths."""
+"""Two levels compared: same, changing, or not known, at known truths."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kmc.sweep.convergence.equivalence import CHANGING, CONVERGED, UNCLEAR, UNKNOWN, compare
-from kmc.sweep.convergence.power_law import COUNT, SIZE, Runs
+from kmc.sweep.convergence.observables import COUNT, SIZE, Runs
 
 MARGIN = 0.1
 

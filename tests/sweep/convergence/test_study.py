@@ -1,4 +1,4 @@
-"""Ladders of ratios: what is asked, what is run, what is read, and `kmc converge`."""
+"""Studies of ratios: what is asked, what is run, what is read, and `kmc converge`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from kmc.cli.app import main
 from kmc.cli.converge import parse_ratios
 from kmc.errors import InputError, KmcError
 from kmc.runfile.load import load_run
-from kmc.sweep.convergence.results import RATIO, read_ladder
-from kmc.sweep.convergence.study import Ladder, physical_ratio_of
+from kmc.sweep.convergence import study
+from kmc.sweep.convergence.results import RATIO, read_study
+from kmc.sweep.convergence.study import Study, physical_ratio_of
 from kmc.sweep.folder import make_folder, open_folder
 
 TINY = {"system.size": [6, 6, 8], "stop.capacity_monolayers": 0.6}
@@ -40,19 +41,27 @@ def files(folder):
 # --- what is asked --------------------------------------------------------------------------------
 
 
-def test_the_default_ladder_ends_ten_times_above_the_run():
-    asked = Ladder("strip_li").check()
+def test_the_former_name_of_levels_is_deprecated(monkeypatch):
+    monkeypatch.setattr(study, "check_reading", lambda at, tolerance: 1 / 0)
+    with pytest.warns(DeprecationWarning, match="levels"), pytest.raises(ZeroDivisionError):
+        study.converge("strip_li", rungs=2)
+    text = call("converge", "strip_li", "--rungs", 0, code=2)
+    assert "--levels 0 is out of range" in text
+
+
+def test_the_default_study_ends_ten_times_above_the_run():
+    asked = Study("strip_li").check()
     assert asked.ratios == (1e3, 1e4, 1e5, 1e6, 1e7)
     assert asked.run.acceleration.max_hops_per_strip_per_site == 1e7
-    assert Ladder("strip_li", rungs=2).check().ratios == (1e6, 1e7)
+    assert Study("strip_li", levels=2).check().ratios == (1e6, 1e7)
 
 
 def test_a_set_ratio_is_that_of_the_run():
-    assert Ladder("strip_li", settings={RATIO: 2e4}, rungs=2).check().ratios == (2e4, 2e5)
+    assert Study("strip_li", settings={RATIO: 2e4}, levels=2).check().ratios == (2e4, 2e5)
 
 
-def test_the_ladder_ends_at_the_physical_ratio():
-    assert Ladder("strip_li", settings={RATIO: 5e11}, rungs=2).check().ratios == (6.74e10, 6.74e11)
+def test_the_study_ends_at_the_physical_ratio():
+    assert Study("strip_li", settings={RATIO: 5e11}, levels=2).check().ratios == (6.74e10, 6.74e11)
 
 
 def test_the_physical_ratio_is_where_no_floor_is_left(tmp_path):
@@ -70,18 +79,18 @@ def test_the_physical_ratio_is_where_no_floor_is_left(tmp_path):
 
 def test_a_floor_gives_way_to_ratios(tmp_path):
     settings = {**TINY, RATIO: None, "acceleration.saddle_floor_eV": 0.4}
-    asked = Ladder("strip_li", (1e4, 1e5), settings=settings)
+    asked = Study("strip_li", (1e4, 1e5), settings=settings)
     assert asked.check().run.acceleration.saddle_floor_eV is None
     plan = asked.plan(tmp_path / "none")
     assert plan.run_tables(plan.points[0])["acceleration"] == {"max_hops_per_strip_per_site": 1e4}
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"replicas": 0}, "--replicas 0 is out of range"),
-        ({"rungs": 0}, "--rungs 0 is out of range"),
-        ({"rungs": 10}, "Ask for fewer --rungs"),
+        ({"levels": 0}, "--levels 0 is out of range"),
+        ({"levels": 10}, "Ask for fewer --levels"),
         ({"ratios": (1e4, 1e4)}, "needs different ratios"),
         ({"ratios": ()}, "needs different ratios"),
         ({"ratios": ("1e4",)}, "a ratio of nan is out of range"),
@@ -94,7 +103,7 @@ def test_a_floor_gives_way_to_ratios(tmp_path):
             {"settings": {RATIO: None, "acceleration.saddle_floor_eV": 0.4}},
             "saddle_floor_eV = 0.4, not a ratio",
         ),
-        ({"settings": {RATIO: None}}, "states no ratio"),
+        ({"settings": {RATIO: None}}, "has no ratio"),
         (
             {
                 "settings": {
@@ -112,18 +121,18 @@ def test_a_floor_gives_way_to_ratios(tmp_path):
         ),
     ],
 )  # fmt: skip
-def test_what_makes_no_ladder_is_refused(changes, said):
+def test_what_makes_no_study_is_refused(changes, message):
     with pytest.raises(InputError) as caught:
-        Ladder(**{"base": "strip_li", **changes}).check()
-    assert said in str(caught.value)
+        Study(**{"base": "strip_li", **changes}).check()
+    assert message in str(caught.value)
 
 
-def test_a_floor_is_told_as_a_ratio():
+def test_lowest_barrier_as_a_ratio():
     settings = {RATIO: None, "acceleration.saddle_floor_eV": 0.4}
     with pytest.raises(InputError) as caught:
-        Ladder("strip_li", settings=settings).check()
+        Study("strip_li", settings=settings).check()
     ratio = PHYSICAL * math.exp(-0.4 / (8.617333e-5 * 298.15))
-    assert f"is a ratio of {ratio:.1e}"[:-4] in caught.value.advice
+    assert f"are a ratio of {ratio:.1e}"[:-4] in caught.value.advice
 
 
 @pytest.mark.parametrize("text", ["", "1e4,", "a", "1e4;1e5"])
@@ -138,7 +147,7 @@ def test_ratios_that_are_no_numbers(text):
 
 
 def made(folder, ratios=(1e4, 1e5, 1e6), replicas=2, **options):
-    made = make_folder(folder, Ladder("strip_li", ratios, replicas=replicas).plan(folder))
+    made = make_folder(folder, Study("strip_li", ratios, replicas=replicas).plan(folder))
     settings = fake.resolved(fake.lattice())
     frequency = {"value": 2.6e12, "unit": "Hz", "source": [], "note": "", "assumed": False}
     settings["parameters"]["attempt_frequency_Hz"] = frequency
@@ -151,15 +160,15 @@ def made(folder, ratios=(1e4, 1e5, 1e6), replicas=2, **options):
 
 def test_reading_a_folder(tmp_path):
     made(tmp_path / "a")
-    found = read_ladder(tmp_path / "a", workers=1)
+    found = read_study(tmp_path / "a", workers=1)
     ds = kmc.load_sweep(tmp_path / "a")
     loss = found.findings["contact_loss"]
-    assert [rung.mean for rung in loss.rungs] == pytest.approx(
+    assert [level.mean for level in loss.levels] == pytest.approx(
         1 - ds.contact_fraction.mean("replica").values
     )
     area_um2 = np.prod(fake.lattice().box_A[:2]) / 1e8
     density = found.findings["void_density_per_um2"]
-    assert density.rungs[0].mean == pytest.approx(float(ds.voids[0].mean()) / area_um2)
+    assert density.levels[0].mean == pytest.approx(float(ds.voids[0].mean()) / area_um2)
     assert found.physical_ratio > 1e10
     assert (found.runs, found.missing, found.base) == (6, 0, "strip_li")
 
@@ -167,18 +176,18 @@ def test_reading_a_folder(tmp_path):
 def test_reading_at_a_capacity(tmp_path):
     folder = tmp_path / "a"
     made(folder, monolayers=1.0)
-    early, late = read_ladder(folder, at=0.5), read_ladder(folder)
-    first, last = (f.findings["contact_loss"].rungs[0].mean for f in (early, late))
+    early, late = read_study(folder, at=0.5), read_study(folder)
+    first, last = (f.findings["contact_loss"].levels[0].mean for f in (early, late))
     assert first < last
     assert early.findings["onset_capacity_monolayers"] == late.findings["onset_capacity_monolayers"]
-    beyond = read_ladder(folder, at=2.0)
+    beyond = read_study(folder, at=2.0)
     assert beyond.early == 6
-    assert beyond.findings["contact_loss"].rungs[0].n == 0
+    assert beyond.findings["contact_loss"].levels[0].n == 0
     assert "6 runs ended before 2 monolayers" in " ".join(beyond.lines()).replace("\u00a0", " ")
 
 
 def test_times_come_from_the_runs(tmp_path):
-    """1, 10 and 100 s a run: a further rung takes 2 runs of 1000 s, a third replica 111 s."""
+    """1, 10 and 100 s a run: a further level takes 2 runs of 1000 s, a third replica 111 s."""
     from kmc.sweep.convergence.results import _Times
 
     opened = made(tmp_path / "a")
@@ -189,21 +198,21 @@ def test_times_come_from_the_runs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"at": 0.0}, "--at 0"),
         ({"at": math.nan}, "--at nan"),
         ({"tolerance": 1.0}, "--tolerance 1"),
     ],
 )
-def test_readings_that_make_no_sense(tmp_path, options, said):
-    with pytest.raises(InputError, match=said):
-        read_ladder(tmp_path, **options)
+def test_readings_that_make_no_sense(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        read_study(tmp_path, **options)
 
 
-def test_folders_that_hold_no_ladder(tmp_path):
+def test_folders_that_hold_no_study(tmp_path):
     with pytest.raises(InputError, match="not the folder of a sweep"):
-        read_ladder(tmp_path)
+        read_study(tmp_path)
     folder = tmp_path / "sweep"
     file = tmp_path / "s.toml"
     file.write_text('run = "strip_li"\n[grid]\n"conditions.temperature_K" = [290, 300]\n')
@@ -211,27 +220,27 @@ def test_folders_that_hold_no_ladder(tmp_path):
 
     make_folder(folder, read_plan(file))
     with pytest.raises(InputError, match="holds another sweep"):
-        read_ladder(folder)
+        read_study(folder)
     with pytest.raises(InputError, match="holds another sweep"):
-        Ladder("strip_li").plan(folder)
+        Study("strip_li").plan(folder)
 
 
-def test_a_ladder_without_a_run_that_is_done(tmp_path):
+def test_a_study_without_a_run_that_is_done(tmp_path):
     folder = tmp_path / "a"
-    opened = make_folder(folder, Ladder("strip_li", (1e4, 1e5)).plan(folder))
+    opened = make_folder(folder, Study("strip_li", (1e4, 1e5)).plan(folder))
     with pytest.raises(KmcError, match="none of the runs"):
-        read_ladder(folder)
+        read_study(folder)
     opened.record_failure(opened.plan.points[0], "the disk is full", "", 1.0)
     with pytest.raises(KmcError, match="the disk is full"):
-        read_ladder(folder)
+        read_study(folder)
 
 
-def test_a_failed_run_is_left_out_and_told(tmp_path):
+def test_a_failed_run_is_left_out_and_output(tmp_path):
     opened = made(tmp_path / "a", replicas=3)
     opened.trajectory_path(opened.plan.points[4]).write_bytes(b"nothing")
-    found = read_ladder(tmp_path / "a")
+    found = read_study(tmp_path / "a")
     assert found.missing == 1
-    assert [rung.n for rung in found.findings["contact_loss"].rungs] == [3, 2, 3]
+    assert [level.n for level in found.findings["contact_loss"].levels] == [3, 2, 3]
 
 
 # --- real runs, in a box of 36 sites at the interface ---------------------------------------------
@@ -239,17 +248,17 @@ def test_a_failed_run_is_left_out_and_told(tmp_path):
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ladders") / "tiny"
+    folder = tmp_path_factory.mktemp("studies") / "tiny"
     options = ["--ratios", "1e2,1e3,1e4", "--replicas", 2, "-j", 2, "-o", folder]
-    told = call("converge", "strip_li", *SET, *options)
-    return folder, told
+    output = call("converge", "strip_li", *SET, *options)
+    return folder, output
 
 
-def test_a_real_ladder(real):
-    folder, told = real
-    assert "strip_li: contact and voids at the end of the runs" in told
-    assert "contact loss" in told
-    assert "6.8e11" in told
+def test_a_real_study(real):
+    folder, output = real
+    assert "strip_li: contact and voids at the end of the runs" in output
+    assert "contact loss" in output
+    assert "6.8e11" in output
     assert (folder / "converge.png").read_bytes().startswith(b"\x89PNG")
     assert len(files(folder)) == 6
     ds = kmc.load_sweep(folder)
@@ -275,14 +284,14 @@ def test_a_second_call_runs_nothing(real, tmp_path):
 
 def test_a_dry_run_writes_nothing(real, tmp_path):
     folder, _ = real
-    told = call("converge", "strip_li", *SET, "--dry-run", "--replicas", 3, "-o", folder)
-    assert "Time" in told
+    output = call("converge", "strip_li", *SET, "--dry-run", "--replicas", 3, "-o", folder)
+    assert "Time" in output
     assert len(files(folder)) == 6
     call("converge", "strip_li", "--dry-run", "-o", tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
-def test_added_rungs_and_replicas_run_alone(real):
+def test_added_levels_and_replicas_run_alone(real):
     folder, _ = real
     before = files(folder)
     found = kmc.converge(
@@ -298,8 +307,8 @@ def test_added_rungs_and_replicas_run_alone(real):
 
 def test_another_run_in_the_same_folder_is_refused(real):
     folder, _ = real
-    told = call("converge", "strip_li", "--ratios", "1e3", "-o", folder, code=2)
-    assert "holds another sweep" in told
+    output = call("converge", "strip_li", "--ratios", "1e3", "-o", folder, code=2)
+    assert "holds another sweep" in output
 
 
 def test_as_a_process(real):
@@ -316,33 +325,33 @@ def test_as_a_process(real):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        (["--ratios", "1e4", "--rungs", 3], "exclude each other"),
+        (["--ratios", "1e4", "--levels", 3], "exclude each other"),
         (["--plot", "a.png", "--no-plot"], "exclude each other"),
-        (["--plot", "a.jpeg"], "does not end in .png"),
-        (["--json", "a.txt"], "does not end in .json"),
-        (["--csv", "a.txt"], "does not end in .csv"),
+        (["--plot", "a.jpeg"], "ends in .jpeg"),
+        (["--json", "a.txt"], "Use a name that ends in .json"),
+        (["--csv", "a.txt"], "Use a name that ends in .csv"),
         (["--ratios", "many"], "Write --ratios 1e4,1e5,1e6."),
         (["--at", -1], "--at -1"),
         (["--tolerance", 2], "--tolerance 2"),
         (["--set", "conditions.temperature_K=-1"], "--set conditions.temperature_K=-1"),
     ],
 )
-def test_it_refuses(tmp_path, monkeypatch, options, said):
+def test_it_refuses(tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
-    assert said in call("converge", "strip_li", *options, code=2)
+    assert message in call("converge", "strip_li", *options, code=2)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_runs_that_fail_are_reported(tmp_path, monkeypatch):
     """The folder of one point cannot be written: the others count."""
     folder = tmp_path / "a"
-    plan = Ladder("strip_li", (1e2, 1e3), replicas=2, settings=TINY).plan(folder)
+    plan = Study("strip_li", (1e2, 1e3), replicas=2, settings=TINY).plan(folder)
     opened = make_folder(folder, plan)
     broken = opened.trajectory_path(plan.points[0]).with_suffix(".part.h5")
     broken.mkdir()
     options = ["--ratios", "1e2,1e3", "--replicas", 2, "-o", folder, "--no-plot"]
-    told = call("converge", "strip_li", *SET, *options, code=1)
-    assert "1 point failed" in told
-    assert "1 run failed or has not been run" in told
+    output = call("converge", "strip_li", *SET, *options, code=1)
+    assert "1 point failed" in output
+    assert "1 run failed or has not been run" in output

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from marks import slow
 from scipy.stats import binom
 
 from kmc.errors import InputError
@@ -149,7 +150,7 @@ def test_a_search_keeps_to_its_runs():
 
 
 @pytest.mark.validation
-@pytest.mark.parametrize(("width", "replicas"), [(0.001, 4), (0.02, 4), (0.1, 4)])
+@pytest.mark.parametrize(("width", "replicas"), [slow(0.001, 4), (0.02, 4), slow(0.1, 4)])
 def test_intervals_cover_the_threshold(width, replicas):
     """95 % intervals of whole searches hold the true threshold in 95 % of synthetic studies.
 

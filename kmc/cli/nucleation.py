@@ -1,0 +1,295 @@
+"""`kmc nucleation`: free energies of clusters, nucleation at the true rates, and its burst."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kmc.cli.shared import console, quiet_option
+from kmc.common.outputs import PICTURE_ENDINGS
+from kmc.errors import InputError
+
+if TYPE_CHECKING:
+    from kmc.mesoscale.report import Nucleation
+
+_EPILOG = """\
+\b
+Examples:
+  kmc nucleation li_li2s
+  kmc nucleation strip_li --json strip_li_nucleation.json
+  kmc nucleation li_li2s --lattice bcc_110 --temperature 333.15
+  kmc nucleation li_li2s --temperatures 273.15,333.15
+  kmc nucleation limg_li2s --mg-coverage 0.3
+  kmc nucleation limg_li2s --coverages 0.2,0.4,0.6 --current 0.5
+\b
+In Python:
+  r = kmc.nucleation("li_li2s")
+  r.free.ln_Z, r.model.barrier_kT(50), r.burst.density_per_um2
+  r.to_xarray(), r.plot()
+
+What the numbers mean, and what they rest on: docs/nucleation.md.
+"""
+
+
+def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[float, ...]:
+    """A list such as 0.2,0.4,0.6."""
+    if text is None:
+        return ()
+    try:
+        return tuple(float(item) for item in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"{option.opts[0]} {text} is not a list of numbers",
+            advice="Separate them by commas, as in 0.2,0.4,0.6.",
+        ) from None
+
+
+@click.command(
+    "nucleation",
+    short_help="Nucleation of voids at the true rates, without an event loop.",
+    epilog=_EPILOG,
+)
+@click.argument("run_or_params")
+@click.option("--lattice", metavar="NAME", help="Lattice and its face; the run's, or bcc_100.")
+@click.option(
+    "--temperature", "temperature_K", type=float, metavar="K", help="The run's, or 298.15."
+)
+@click.option(
+    "--mg-coverage", type=float, metavar="X", help="Share of Mg in L1 alone; the run's, or 0."
+)
+@click.option(
+    "--mg-fraction", type=float, metavar="X", help="Share of Mg in all other layers; or 0."
+)
+@click.option(
+    "--current", "current_mA_cm2", type=float, metavar="MA_CM2", help="The run's, or 0.5 mA/cm²."
+)
+@click.option(
+    "--thickness", "thickness_um", type=float, metavar="UM", help="The run's, or 100 µm of metal."
+)
+@click.option(
+    "--n-max",
+    type=int,
+    default=60,
+    show_default=True,
+    metavar="N",
+    help="Largest cluster that is sampled; beyond, a cap law goes on.",
+)
+@click.option(
+    "--capture",
+    type=click.Choice(["field", "sum"]),
+    default="field",
+    show_default=True,
+    help="How a void takes up vacancies: the field of metal and interface together, or the sum of "
+    "the two side by side.",
+)
+@click.option(
+    "--coverages",
+    callback=_numbers,
+    metavar="X,X,...",
+    help="Again at these coverages of L1, with a picture of the barrier against the coverage.",
+)
+@click.option(
+    "--temperatures", callback=_numbers, metavar="K,K,...", help="Again at these temperatures."
+)
+@click.option("--seed", type=int, default=1, show_default=True, metavar="N")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Also write JSON."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Picture (.png, .svg or .pdf); NAME_nucleation.png by default.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the picture and the JSON file.")
+@quiet_option
+def nucleation(
+    run_or_params: str,
+    json_file: Path | None,
+    output: Path | None,
+    force: bool,
+    quiet: bool,
+    coverages: tuple[float, ...],
+    temperatures: tuple[float, ...],
+    **options: Any,
+) -> None:
+    """Nucleation of voids at the interface of RUN_OR_PARAMS, at the true rates.
+
+    RUN_OR_PARAMS is a parameter set (li_li2s), or a run, whose temperature, lattice, current,
+    thickness and Mg are taken.
+
+    Sums the weights Z_n of all clusters of n vacancies (enumerated for small n, sampled beyond),
+    and from them works out the work of a void W(S, n), its critical size, the rate of nucleation,
+    and under the current the burst: how many voids, at which supersaturation S, and when. Takes
+    about half a minute on one core; Mg, other coverages and temperatures take longer.
+    """
+    from kmc.common.outputs import check_output, replacing
+    from kmc.mesoscale.conditions import conditions_of
+    from kmc.mesoscale.study import nucleation as study
+
+    name = conditions_of(run_or_params).name
+    picture = check_output(output or Path(f"{name}_nucleation.png"), force, PICTURE_ENDINGS)
+    if json_file is not None:
+        check_output(json_file, force, (".json",))
+    found = study(
+        run_or_params,
+        coverages=coverages,
+        temperatures_K=temperatures,
+        progress=not quiet,
+        **options,
+    )
+    from kmc.plotting.style import save
+
+    save(found.plot(), picture)
+    written = [str(picture)]
+    if json_file is not None:
+        with replacing(json_file) as beside:
+            beside.write_text(json.dumps(found.to_json(), indent=1, allow_nan=False))
+        written.append(str(json_file))
+    if not quiet:
+        print_nucleation(found)
+        click.echo(f"\nWrote {', '.join(written)}")
+
+
+# --- what is printed ------------------------------------------------------------------------------
+
+
+def _table(title: str, *columns: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def print_nucleation(found: Nucleation) -> None:
+    """Tables of ln Z_n, of the work by S and of the burst, and what they rest on."""
+    from kmc.common.formatting import count, duration, figure
+
+    out = console()
+    c, model, free = found.conditions, found.model, found.free
+    mg = (
+        f", Mg: {c.mg_coverage:g} of L1, {c.mg_fraction:g} elsewhere" if free.surface.has_mg else ""
+    )
+    out.print(f"[bold]{c.name}[/bold]  {c.lattice}, {c.temperature_K:g} K{mg}")
+    out.print(
+        f"ln Z_n per L1 site: n ≤ {free.enumerated} enumerated, n ≤ {free.n_max} sampled by "
+        f"{free.walkers} walks of {count(free.steps)} steps"
+    )
+    shown = [n for n in (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80, 100) if n <= free.n_max]
+    if free.n_max not in shown:
+        shown.append(free.n_max)
+    columns = ["n", "ln Z_n", "error", "S_eq(n)", "vacancies in L1"]
+    maps = found.quenched
+    if maps is not None:
+        columns += ["on single maps", "spread"]
+    table = _table("Clusters", *columns)
+    for n in shown:
+        error = free.ln_Z_error[n - 1]
+        row = [
+            str(n),
+            f"{free.ln_Z[n - 1]:.3f}",
+            f"{error:.3f}" if n > free.enumerated else "exact",
+            figure(float(model.S_eq(n))),
+            f"{free.footprint[n - 1]:.1f}",
+        ]
+        if maps is not None:
+            row += [f"{maps.mean[n - 1]:.2f}", f"{maps.spread[n - 1]:.2f}"]
+        table.add_row(*row)
+    out.print(table)
+    cap = model.cap
+    out.print(
+        f"As caps: γ = {cap.gamma_J_m2:.3f} J/m², height over width {cap.aspect:.2f}, angle inside "
+        f"the void {cap.angle_deg:.0f}°; γ F^(1/3) = {cap.gamma_F_J_m2:.4f} J/m² rests on ln Z_n "
+        f"alone (−ln Z_n = {model.law.surface:.2f} n^(2/3) {model.law.line:+.2f} n^(1/3), "
+        f"scatter {model.law.rms:.2f}). Beyond n = {free.n_max} this law goes on."
+    )
+    out.print()
+    table = _table(
+        "Nucleation at the true rates", "S", "n*", "W (kT)", "I (1/µm² s)", "lag", "kT ln S/e"
+    )
+    for S in (10, 15, 20, 30, 50, 70, 100, 200):
+        table.add_row(
+            f"{S}",
+            figure(model.critical_size(S)),
+            figure(model.barrier_kT(S)),
+            figure(1e-8 * model.rate_per_cm2_s(S)),
+            duration(model.time_lag_s(S)),
+            f"{1e3 * model.voltage_V(S):.0f} mV",
+        )
+    out.print(table)
+    table = _table(
+        f"The burst, {figure(c.thickness_um, 'µm')} of metal",
+        "mA/cm²",
+        "voids per µm²",
+        "band",
+        "largest S",
+        "at",
+        "n* there",
+    )
+    scan = found.scan
+    rows = zip(scan.bursts, scan.density_low, scan.density_high, strict=True)
+    for burst, low, high in rows:
+        table.add_row(
+            figure(burst.current_mA_cm2),
+            figure(burst.density_per_um2, digits=2),
+            f"{figure(low, digits=2)} – {figure(high, digits=2)}",
+            figure(burst.S),
+            duration(burst.time_s),
+            figure(burst.critical_size),
+        )
+    out.print(table)
+    burst = found.burst
+    out.print(
+        f"At {figure(burst.current_mA_cm2, 'mA/cm²')}: "
+        f"[bold]{figure(burst.density_per_um2, 'voids per µm²')}[/bold], largest S "
+        f"{figure(burst.S)} after {duration(burst.time_s)} "
+        f"(without voids {figure(burst.S_steady)}). "
+        f"Below {figure(found.threshold_mA_cm2, 'mA/cm²')} (S = {figure(found.threshold_S)}) less "
+        "than one void per cm² nucleates in an hour. "
+        "Band: γ ± 10 %, prefactor times and over 10."
+    )
+    _print_others(out, found)
+    if maps is not None:
+        out.print(
+            "\nMg: ln Z_n is that of the mean of Z_n over all places and arrangements of Mg; Mg in "
+            "equilibrium with the cluster has the same. The last columns are single maps "
+            f"({len(maps.ln_Z)} of {maps.sites} L1 sites, Mg held), which lack the rarest pockets "
+            "of Li: ln of their mean, and how they scatter. Two walks on one map that begin at "
+            f"different places differ by {maps.start_difference[-1]:.2f} kT at n = "
+            f"{len(maps.start_difference)}."
+        )
+    out.print()
+    for line in found.statements():
+        out.print(f"• {line}")
+
+
+def _print_others(out: Any, found: Nucleation) -> None:
+    """Other coverages and temperatures, one row each."""
+    from kmc.common.formatting import figure
+
+    for key, others, column in (
+        ("Mg in L1", found.by_coverage, "mg_coverage"),
+        ("K", found.by_temperature, "temperature_K"),
+    ):
+        if not others:
+            continue
+        table = _table(
+            "", key, "W(50) (kT)", "n*(50)", "voids per µm²", "largest S", "threshold mA/cm²"
+        )
+        for one in sorted([found, *others], key=lambda s: getattr(s.conditions, column)):
+            table.add_row(
+                f"{getattr(one.conditions, column):g}",
+                figure(one.model.barrier_kT(50)),
+                figure(one.model.critical_size(50)),
+                figure(one.burst.density_per_um2, digits=2),
+                figure(one.burst.S),
+                figure(one.threshold_mA_cm2, digits=2),
+            )
+        out.print(table)

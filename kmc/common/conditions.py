@@ -1,0 +1,28 @@
+"""What the conditions of a run mean: settings of [conditions], of a run file or of a trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kmc.common.formatting import figure
+
+
+def has_current(conditions: Mapping[str, Any]) -> bool:
+    """Whether charge passes: a current is given, or a voltage is held."""
+    current = conditions.get("current_density_mA_cm2", 0.0)
+    return current > 0 or conditions.get("overpotential_V") is not None
+
+
+def driven_by(conditions: Mapping[str, Any]) -> str:
+    """What drives a run: "0.5 mA/cm²", "20 mV held" or "no current", and the pressure if any."""
+    parts = []
+    if conditions.get("overpotential_V"):
+        parts.append(f"{figure(1e3 * conditions['overpotential_V'], 'mV')} held")
+    elif conditions.get("current_density_mA_cm2"):
+        parts.append(figure(conditions["current_density_mA_cm2"], "mA/cm²"))
+    else:
+        parts.append("no current")
+    if conditions.get("stack_pressure_MPa"):
+        parts.append(figure(conditions["stack_pressure_MPa"], "MPa"))
+    return ", ".join(parts)

@@ -1,0 +1,278 @@
+"""Clusters of vacancies at an interface: their sites, weights and the sites beside them.
+
+A lattice site is numbered ``s = layer << shift | column``: the columns of a layer form a periodic
+plane of ``2**shift`` sites, so that every neighbour is a fixed step away in layer and column.
+Layers below the interface and above the last one are closed (`CLOSED`), as are sites that hold a
+quenched Mg atom.
+
+The weight of a cluster C is
+
+    ln w(C) = Σ_{v∈C} ln site(v) + Σ_{pairs in C} ε/kT + Σ_{q beside C} lf(q)
+
+with ``site = exp(−E_f/kT)`` times the probability that the site holds Li, and lf the logarithm of
+the mean Boltzmann factor of a metal site beside the cluster over Li and Mg (0 where there is no
+Mg).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from kmc.kernels.jit import inner
+
+N_NEAR = 14  # 8 first and 6 second neighbours
+N_FIRST = 8
+METAL, VACANT, CLOSED = 0, 1, 2
+
+# How a site counts its vacant neighbours in one integer: first shell, second shell, and first
+# neighbours in L1 (which alone matter for χ).
+FIRST, SECOND, INTERFACE = 1, 16, 128
+N_CODES = 1024
+
+
+class Geometry(NamedTuple):
+    """The lattice and the weights of its sites.
+
+    Attributes
+    ----------
+    d_column, d_layer : int64[14]
+        Steps to the neighbours, first shell first.
+    shift : int
+        Columns per layer are ``2**shift``.
+    base : int
+        Layer index of L1; the layers below are closed.
+    by_site : int
+        1: `site` has one entry for each site; 0: one for each layer.
+    site : float64[:]
+        exp(−E_f/kT) times the probability of Li.
+    bond : float64[3, N_CODES]
+        Factor of vacating a site whose counts are `code`, for a site of L1, of L2 and above.
+    log_beside : float64[3, N_CODES]
+        lf of a metal site with these counts; zeros without Mg in equilibrium.
+    with_beside : int
+        Whether `log_beside` is used at all.
+    together : uint8[2**14]
+        For each set of vacant neighbours, whether they hang together without the site itself.
+    """
+
+    d_column: np.ndarray
+    d_layer: np.ndarray
+    shift: int
+    base: int
+    by_site: int
+    site: np.ndarray
+    bond: np.ndarray
+    log_beside: np.ndarray
+    with_beside: int
+    together: np.ndarray
+
+
+class Cluster(NamedTuple):
+    """A cluster and the metal sites beside it.
+
+    Attributes
+    ----------
+    occupancy : uint8[n_sites]
+    code : int16[n_sites]
+        Counts of vacant neighbours.
+    place : int32[n_sites]
+        Position of a site in `vacant` or `beside`; −1 for neither.
+    vacant, beside : int64[:]
+        Sites of the cluster, and metal sites that touch it.
+    weight : float64[:]
+        Factor of vacating each site of `beside`.
+    number : int64[4]
+        Vacancies, sites beside, vacancies in L1, sum of layers above L1 over the vacancies.
+    stack : int64[:]
+        Scratch of the connectivity search.
+    mark : uint8[n_sites]
+        Scratch of the same.
+    """
+
+    occupancy: np.ndarray
+    code: np.ndarray
+    place: np.ndarray
+    vacant: np.ndarray
+    beside: np.ndarray
+    weight: np.ndarray
+    number: np.ndarray
+    stack: np.ndarray
+    mark: np.ndarray
+
+
+@inner
+def near(geometry, site, j):
+    """Neighbour number j of a site."""
+    mask = (1 << geometry.shift) - 1
+    column = ((site & mask) + geometry.d_column[j]) & mask
+    return (((site >> geometry.shift) + geometry.d_layer[j]) << geometry.shift) | column
+
+
+@inner
+def height(geometry, site):
+    """Layers above L1."""
+    return (site >> geometry.shift) - geometry.base
+
+
+@inner
+def step_of(j, from_height):
+    """What a vacancy so high adds to the counts of its neighbour j."""
+    if j >= N_FIRST:
+        return SECOND
+    return FIRST + INTERFACE if from_height == 0 else FIRST
+
+
+@inner
+def site_weight(geometry, site):
+    """Factor of vacating a metal site whose neighbours are all metal."""
+    return geometry.site[site if geometry.by_site else site >> geometry.shift]
+
+
+@inner
+def weight_of(geometry, site, code):
+    """Factor of vacating a site, its own lf left behind and those of its neighbours left out."""
+    kind = min(height(geometry, site), 2)
+    return site_weight(geometry, site) * geometry.bond[kind, code]
+
+
+@inner
+def change_beside(geometry, cluster, site):
+    """Change of Σ lf over the neighbours of a site that becomes vacant."""
+    if not geometry.with_beside:
+        return 0.0
+    total = 0.0
+    h = height(geometry, site)
+    for j in range(N_NEAR):
+        q = near(geometry, site, j)
+        if cluster.occupancy[q] == METAL:
+            kind = min(height(geometry, q), 2)
+            code = cluster.code[q]
+            total += geometry.log_beside[kind, code + step_of(j, h)]
+            total -= geometry.log_beside[kind, code]
+    return total
+
+
+@inner
+def _join_beside(geometry, cluster, site):
+    i = cluster.number[1]
+    cluster.beside[i] = site
+    cluster.weight[i] = weight_of(geometry, site, cluster.code[site])
+    cluster.place[site] = i
+    cluster.number[1] = i + 1
+
+
+@inner
+def _leave_beside(cluster, site):
+    i, last = cluster.place[site], cluster.number[1] - 1
+    other = cluster.beside[last]
+    cluster.beside[i] = other
+    cluster.weight[i] = cluster.weight[last]
+    cluster.place[other] = i
+    cluster.place[site] = -1
+    cluster.number[1] = last
+
+
+@inner
+def add(geometry, cluster, site):
+    """Vacate a metal site."""
+    if cluster.place[site] >= 0:
+        _leave_beside(cluster, site)
+    cluster.occupancy[site] = VACANT
+    n = cluster.number[0]
+    cluster.vacant[n] = site
+    cluster.place[site] = n
+    h = height(geometry, site)
+    cluster.number[0] = n + 1
+    cluster.number[2] += 1 if h == 0 else 0
+    cluster.number[3] += h
+    for j in range(N_NEAR):
+        q = near(geometry, site, j)
+        cluster.code[q] += step_of(j, h)
+        if cluster.occupancy[q] == METAL:
+            i = cluster.place[q]
+            if i < 0:
+                _join_beside(geometry, cluster, q)
+            else:
+                cluster.weight[i] = weight_of(geometry, q, cluster.code[q])
+
+
+@inner
+def remove(geometry, cluster, site):
+    """Fill a vacancy again."""
+    i, last = cluster.place[site], cluster.number[0] - 1
+    other = cluster.vacant[last]
+    cluster.vacant[i] = other
+    cluster.place[other] = i
+    cluster.place[site] = -1
+    cluster.occupancy[site] = METAL
+    h = height(geometry, site)
+    cluster.number[0] = last
+    cluster.number[2] -= 1 if h == 0 else 0
+    cluster.number[3] -= h
+    for j in range(N_NEAR):
+        q = near(geometry, site, j)
+        cluster.code[q] -= step_of(j, h)
+        if cluster.occupancy[q] == METAL:
+            if cluster.code[q] == 0:
+                _leave_beside(cluster, q)
+            else:
+                cluster.weight[cluster.place[q]] = weight_of(geometry, q, cluster.code[q])
+    if cluster.code[site]:
+        _join_beside(geometry, cluster, site)
+
+
+@inner
+def is_spare(geometry, cluster, site):
+    """Whether the cluster without this vacancy still hangs together."""
+    around, count, start = 0, 0, site
+    for j in range(N_NEAR):
+        q = near(geometry, site, j)
+        if cluster.occupancy[q] == VACANT:
+            around |= 1 << j
+            count += 1
+            start = q
+    if count == 0:
+        return False
+    if geometry.together[around]:
+        return True
+    # The neighbours may still be joined farther away: search from one of them.
+    cluster.mark[site] = 1
+    cluster.mark[start] = 1
+    cluster.stack[0] = start
+    found = 1
+    done = 0
+    while done < found:
+        here = cluster.stack[done]
+        done += 1
+        for j in range(N_NEAR):
+            q = near(geometry, here, j)
+            if cluster.occupancy[q] == VACANT and not cluster.mark[q]:
+                cluster.mark[q] = 1
+                cluster.stack[found] = q
+                found += 1
+    for i in range(found):
+        cluster.mark[cluster.stack[i]] = 0
+    cluster.mark[site] = 0
+    return found == cluster.number[0] - 1
+
+
+@inner
+def total_weight(cluster):
+    """Sum of the factors of all sites beside the cluster."""
+    total = 0.0
+    for i in range(cluster.number[1]):
+        total += cluster.weight[i]
+    return total
+
+
+@inner
+def draw(cluster, target):
+    """Site beside the cluster at this place of the cumulated factors."""
+    last = cluster.number[1] - 1
+    for i in range(last):
+        target -= cluster.weight[i]
+        if target < 0.0:
+            return cluster.beside[i]
+    return cluster.beside[last]

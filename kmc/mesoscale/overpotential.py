@@ -1,0 +1,132 @@
+"""Overpotential of the contact that is left under a population of voids, term by term.
+
+    η = (kT/e) ln S_c + (2kT/e) asinh[j/(2 j0 θ)] + j R_c + j R_series
+
+S_c is the mean supersaturation at the contact, θ the contact fraction, R_c the constriction of the
+current in the electrolyte at the true size of the pattern. Where the kinetics are slow against the
+conduction between contacts, that is below the Wagner length κ kT/(e j0), the current density is
+even
+over the contact.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from kmc.common.units import K_B_eV
+from kmc.mesoscale.field import Drinkers, Medium, SurfaceField
+
+_MOST_CELLS = 256
+_FEWEST_CELLS = 1  # of contact, below which there is no pattern to compute with
+
+
+@dataclass(frozen=True)
+class Overpotential:
+    """Terms in V; `total_V` is their sum."""
+
+    concentration_V: float
+    charge_transfer_V: float
+    constriction_V: float
+    series_V: float
+
+    @property
+    def total_V(self) -> float:
+        terms = (self.concentration_V, self.charge_transfer_V, self.constriction_V, self.series_V)
+        return float(sum(terms))
+
+
+@dataclass(frozen=True)
+class Kinetics:
+    """What the overpotential of a contact follows from.
+
+    Attributes
+    ----------
+    temperature_K, current_density_mA_cm2, exchange_current_density_mA_cm2 : float
+    conductivity_mS_cm : float
+        κ of the electrolyte at this temperature.
+    series_resistance_ohm_cm2 : float
+    """
+
+    temperature_K: float
+    current_density_mA_cm2: float
+    exchange_current_density_mA_cm2: float
+    conductivity_mS_cm: float
+    series_resistance_ohm_cm2: float = 0.0
+
+    @property
+    def thermal_V(self) -> float:
+        """kT/e."""
+        return K_B_eV * self.temperature_K
+
+    @property
+    def wagner_length_um(self) -> float:
+        """κ kT/(e j0): patterns smaller than this are charged evenly."""
+        return 1e4 * self.conductivity_mS_cm * self.thermal_V / self.exchange_current_density_mA_cm2
+
+    def terms(
+        self, supersaturation: float, contact_fraction: float, constriction_um: float, flows: bool
+    ) -> Overpotential:
+        """The terms at a moment; without current only the first is left.
+
+        Parameters
+        ----------
+        supersaturation : float
+            S_c.
+        contact_fraction : float
+        constriction_um : float
+            κ R_c, a length.
+        flows : bool
+        """
+        concentration = self.thermal_V * math.log(max(supersaturation, 1e-300))
+        if not flows:
+            return Overpotential(concentration, 0.0, 0.0, 0.0)
+        j = self.current_density_mA_cm2
+        if contact_fraction <= 0:
+            return Overpotential(concentration, math.inf, math.inf, 0.0)
+        ratio = j / (2 * self.exchange_current_density_mA_cm2 * contact_fraction)
+        resistance = constriction_um * 1e-4 / (self.conductivity_mS_cm * 1e-3)
+        return Overpotential(
+            concentration,
+            2 * self.thermal_V * math.asinh(ratio),
+            j * 1e-3 * resistance,
+            j * 1e-3 * self.series_resistance_ohm_cm2,
+        )
+
+
+class Constriction:
+    """κ R_c of contact maps: contacts of one potential on a conducting half-space.
+
+    Parameters
+    ----------
+    edge_um : float
+    n_cells : int
+        Of the maps; they are made coarser where they are finer than needed.
+    """
+
+    def __init__(self, edge_um: float, n_cells: int):
+        self._stride = max(1, n_cells // _MOST_CELLS)
+        while n_cells % self._stride:
+            self._stride -= 1
+        self._edge_um, self._n = edge_um, n_cells // self._stride
+        electrolyte = Medium(1.0, 0.0, 0.0, 0.0, math.inf, 1.0)
+        self._field = SurfaceField(electrolyte, edge_um, self._n)
+        self._shift = edge_um / self._n  # makes the matrix regular; taken off again
+
+    def length_um(self, contact: np.ndarray) -> float:
+        """κ R_c of a map, bool of shape (n_cells, n_cells); infinite without contact."""
+        offset = self._stride // 2
+        contact = contact[offset :: self._stride, offset :: self._stride]
+        cells = np.flatnonzero(contact.ravel())
+        if len(cells) < _FEWEST_CELLS:
+            return math.inf
+        if len(cells) == contact.size:
+            return 0.0
+        none = np.zeros(0)
+        drinkers = Drinkers(cells, np.full(len(cells), -1.0), none, none, none, none)
+        still = np.zeros((self._n, self._n))
+        # From nothing each time: a resumed run must find the same to the last digit.
+        found = self._field.solve(still, (-1.0, self._shift), drinkers, tolerance=1e-5)
+        return max(0.0, self._edge_um**2 / float(found.cell_per_s.sum()) - self._shift)

@@ -1,0 +1,309 @@
+"""The half-space of sites that clusters live on, and the weights of its sites."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+
+from kmc.common.units import K_B_eV, MICRO_eV
+from kmc.errors import InputError
+from kmc.kernels import clusters as kernel
+from kmc.model.hamiltonian import LI, MG, Hamiltonian, calibrate
+from kmc.model.lattice import Lattice
+from kmc.model.parameters import ParameterSet
+
+_PROBE = (6, 6, 12)  # cells and layers of the box that energies and steps are taken from
+_INTERFACE_LAYERS = 6  # of it: layers whose sites may differ from the bulk
+_TOLERANCE = 1e-6  # units of a
+_WIDEST, _HIGHEST = 128, 132  # columns and layers; clusters that reach so far have no weight
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Sites and energies of the metal above one interface, in plane and upwards without end.
+
+    Parameters
+    ----------
+    parameters : ParameterSet
+    lattice : str
+        Name or path of a lattice file.
+    temperature_K : float
+    mg_coverage : float
+        Share of Mg in L1, at random.
+    mg_fraction : float
+        Share of Mg in all other layers, at random.
+    """
+
+    parameters: ParameterSet
+    lattice: str
+    temperature_K: float
+    mg_coverage: float = 0.0
+    mg_fraction: float = 0.0
+
+    def __post_init__(self):
+        if not (math.isfinite(self.temperature_K) and self.temperature_K > 0):
+            raise InputError(
+                f"temperature_K = {self.temperature_K} is out of range",
+                advice="Give a temperature above 0 K.",
+            )
+        for key in ("mg_coverage", "mg_fraction"):
+            value = getattr(self, key)
+            if not 0 <= value < 1:
+                raise InputError(
+                    f"{key} = {value:g} is out of range",
+                    advice="Give a share from 0 to below 1: without Li there is no vacancy.",
+                )
+            if value > 0 and "Mg" not in self.parameters.species:
+                raise InputError(
+                    f"{key} = {value:g}, but the parameter set {self.parameters.name} has no Mg",
+                    advice="Use limg_li2s, or another set with Mg.",
+                )
+
+    @property
+    def kT_ueV(self) -> float:
+        return K_B_eV * self.temperature_K * MICRO_eV
+
+    @property
+    def has_mg(self) -> bool:
+        return self.mg_coverage > 0 or self.mg_fraction > 0
+
+    @cached_property
+    def probe(self) -> Lattice:
+        """A small box of the same lattice, for energies and neighbours."""
+        a = self.parameters.value("lattice_parameter_A")
+        return Lattice(self.lattice, _PROBE[:2], _PROBE[2], "interface", a)
+
+    @cached_property
+    def hamiltonian(self) -> Hamiltonian:
+        return calibrate(self.parameters, self.probe)
+
+    @property
+    def site_area_cm2(self) -> float:
+        """Interface area of one L1 site."""
+        return self.probe.site_area_A2 * 1e-16
+
+    @property
+    def site_volume_cm3(self) -> float:
+        """Volume of an atom, a³/2."""
+        return self.probe.lattice_parameter_A**3 * 0.5e-24
+
+    @cached_property
+    def formation_ueV(self) -> np.ndarray:
+        """E_f of a lone vacancy in pure Li by layer from L1, the last entry that of the bulk."""
+        h = self.hamiltonian
+        layers = range(1, _INTERFACE_LAYERS + 1)
+        bulk = h.bulk_formation_ueV
+        return np.array([h.binding_ueV(LI, k) - bulk for k in layers] + [bulk])
+
+    def film_eV(self, layers: int) -> float:
+        """Energy per L1 site to vacate whole layers from the interface up, in pure Li.
+
+        Where some thickness makes it negative the metal does not wet this face: a flat void spreads
+        by itself, and no cap describes it.
+        """
+        h, up = self.hamiltonian, self.steps[:, 2]
+        bonds = [int(b[LI, LI]) for b in (h.bond1, h.bond2)]
+        energy = sum(self.formation_ueV[min(k, _INTERFACE_LAYERS)] for k in range(layers))
+        for j, d in enumerate(up):
+            if d >= 0:
+                pairs = (layers - d) if d else layers / 2
+                energy -= max(pairs, 0) * bonds[j >= kernel.N_FIRST]
+        return energy / MICRO_eV
+
+    @cached_property
+    def steps(self) -> np.ndarray:
+        """Steps to the 14 neighbours, int of shape (14, 3): along two primitive vectors, layers.
+
+        The vectors are the shortest that span L1, so every site of every layer has the same steps.
+        """
+        cell, spacing = self.probe.unit_cell, self.probe.unit_cell.edges[2]
+        spacing = spacing / cell.n_layer_types
+        steps_to, layers_to = [], []
+        for moves in cell.moves:
+            d_layer, d_x, d_y, column = moves[0].T
+            target = (d_layer % cell.n_layer_types) * cell.sites_per_layer_cell + column
+            plane = cell.in_plane[target] - cell.in_plane[0]
+            plane = plane + np.column_stack((d_x, d_y)) * cell.edges[:2]
+            steps_to.append(np.column_stack((plane, d_layer * spacing)))
+            layers_to.append(d_layer)
+        vectors, layers = np.concatenate(steps_to), np.concatenate(layers_to)
+        first, second, up = self._primitive(vectors, layers)
+        basis = np.column_stack((first, second, up))
+        steps = np.linalg.solve(basis, vectors.T).T
+        whole = np.rint(steps).astype(np.int64)
+        assert np.abs(steps - whole).max() < 1e-4
+        return whole
+
+    @staticmethod
+    def _primitive(vectors, layers):
+        """Two shortest lattice vectors within a layer, and the shortest one to the next layer."""
+        reach = np.array(list(product(range(-3, 4), repeat=3)))
+        # Three first neighbours that span the lattice: any with the smallest volume.
+        first = vectors[: kernel.N_FIRST]
+        triples = [(a, b, c) for a in range(8) for b in range(a) for c in range(b)]
+        volume = [abs(np.linalg.det(first[list(t)])) for t in triples]
+        chosen = next(
+            first[list(t)] for t, v in zip(triples, volume, strict=True) if abs(v - 0.5) < 1e-6
+        )
+        points = reach @ chosen
+        height = points[:, 2] / min(abs(v[2]) for v, d in zip(vectors, layers, strict=True) if d)
+        unit = min(abs(points[np.abs(points[:, 2]) > _TOLERANCE, 2]))
+        height = points[:, 2] / unit
+        length = np.linalg.norm(points, axis=1)
+        order = np.argsort(length, kind="stable")
+        plane = [i for i in order if abs(height[i]) < _TOLERANCE and length[i] > _TOLERANCE]
+        a = points[plane[0]]
+        b = next(
+            points[i] for i in plane if abs(a[0] * points[i, 1] - a[1] * points[i, 0]) > _TOLERANCE
+        )
+        up = next(points[i] for i in order if abs(height[i] - 1) < _TOLERANCE)
+        return a, b, up
+
+    # --- arrays of the kernels --------------------------------------------------------------------
+
+    def _log_beside(self) -> np.ndarray:
+        """ln[(1−x) + x exp(−e/kT)] of a metal site of L1, of L2 and above, by its counts."""
+        h, table = self.hamiltonian, np.zeros((3, kernel.N_CODES))
+        if not self.has_mg:
+            return table
+        code = np.arange(kernel.N_CODES)
+        first, second, facing = code & 15, code >> 4 & 7, code >> 7
+        extra1, extra2 = (int(b[LI, MG] - b[LI, LI]) for b in (h.bond1, h.bond2))
+        for kind, share in enumerate((self.mg_coverage, self.mg_fraction, self.mg_fraction)):
+            energy = first * extra1 + second * extra2 + (facing * h.chi if kind == 1 else 0)
+            table[kind] = np.log1p(share * np.expm1(-energy / self.kT_ueV))
+        return table
+
+    def geometry(self, largest: int) -> kernel.Geometry:
+        """Lattice and weights for clusters of up to `largest` vacancies, Mg averaged over.
+
+        Every shape C has the mean over all arrangements of Mg of its Boltzmann factor: no Mg on its
+        sites, and beside it Li or Mg each with its own energy. Metals mix ideally in this
+        Hamiltonian, so the mean is a product over sites and exact.
+        """
+        steps = self.steps
+        side = 2 ** math.ceil(math.log2(largest * np.abs(steps[:, :2]).max() + 2))
+        side = min(side, _WIDEST)
+        pad = int(np.abs(steps[:, 2]).max())
+        layers = min(pad * largest, _HIGHEST) + 2 * pad
+        energy = np.full(layers, self.formation_ueV[-1], dtype=float)
+        n = min(len(self.formation_ueV), layers - pad)
+        energy[pad : pad + n] = self.formation_ueV[:n]
+        lithium = np.full(layers, 1.0 - self.mg_fraction)
+        lithium[pad] = 1.0 - self.mg_coverage
+        h, log_beside = self.hamiltonian, self._log_beside()
+        code = np.arange(kernel.N_CODES)
+        bonds = (code & 15) * int(h.bond1[LI, LI]) + (code >> 4 & 7) * int(h.bond2[LI, LI])
+        with np.errstate(over="ignore"):  # counts that no site has
+            bond = np.exp(bonds / self.kT_ueV - log_beside)
+        return kernel.Geometry(
+            d_column=steps[:, 0] + side * steps[:, 1],
+            d_layer=steps[:, 2].copy(),
+            shift=round(2 * math.log2(side)),
+            base=pad,
+            by_site=0,
+            site=lithium * np.exp(-energy / self.kT_ueV),
+            bond=bond,
+            log_beside=log_beside,
+            with_beside=int(self.has_mg),
+            together=hanging_together(steps),
+        )
+
+    def quenched_geometry(self, largest: int, rng: np.random.Generator) -> kernel.Geometry:
+        """The same with one arrangement of Mg drawn; sites that hold Mg have the weight 0."""
+        plain = self.geometry(largest)
+        n_columns, n_layers = 1 << plain.shift, plain.site.size
+        shares = np.full((n_layers, 1), self.mg_fraction)
+        shares[plain.base] = self.mg_coverage
+        shares[: plain.base] = 0.0
+        mg = rng.random((n_layers, n_columns)) < shares
+        h, kT = self.hamiltonian, self.kT_ueV
+        extra = np.zeros((n_layers, n_columns))
+        column = np.arange(n_columns)
+        for j in range(kernel.N_NEAR):
+            shell = (h.bond1, h.bond2)[j >= kernel.N_FIRST]
+            cost = float(shell[LI, MG] - shell[LI, LI])
+            beside = mg[:, (column + plain.d_column[j]) % n_columns]
+            up = int(plain.d_layer[j])
+            beside = np.roll(beside, -up, axis=0)
+            extra += cost * beside
+            if h.chi and j < kernel.N_FIRST and up == 1:
+                extra[plain.base] += h.chi * beside[plain.base]
+        pure = plain.site / (1.0 - shares[:, 0])
+        site = np.where(mg, 0.0, pure[:, None] * np.exp(-extra / kT))
+        code = np.arange(kernel.N_CODES)
+        bonds = (code & 15) * int(h.bond1[LI, LI]) + (code >> 4 & 7) * int(h.bond2[LI, LI])
+        with np.errstate(over="ignore"):
+            bond = np.tile(np.exp(bonds / kT), (3, 1))
+        return plain._replace(
+            by_site=1,
+            site=site.ravel(),
+            bond=bond,
+            log_beside=np.zeros((3, kernel.N_CODES)),
+            with_beside=0,
+        )
+
+
+def hanging_together(steps: np.ndarray) -> np.ndarray:
+    """For every set of neighbours of a site, whether they are one cluster without the site.
+
+    Parameters
+    ----------
+    steps : ndarray of int, shape (14, 3)
+
+    Returns
+    -------
+    ndarray of uint8, shape (2**14,)
+    """
+    known = {tuple(step) for step in steps}
+    touching = np.zeros(len(steps), dtype=np.int64)
+    for i, a in enumerate(steps):
+        for j, b in enumerate(steps):
+            if tuple(b - a) in known:
+                touching[i] |= 1 << j
+    sets = np.arange(1 << len(steps))
+    reached = sets & -sets  # the lowest member of each set
+    while True:
+        wider = reached.copy()
+        for i in range(len(steps)):
+            wider |= np.where(reached >> i & 1, touching[i], 0)
+        wider &= sets
+        if np.array_equal(wider, reached):
+            return (reached == sets).astype(np.uint8)
+        reached = wider
+
+
+def empty_cluster(geometry: kernel.Geometry, largest: int) -> kernel.Cluster:
+    """No vacancies yet, in a box with room for `largest`."""
+    n_columns = 1 << geometry.shift
+    n_layers = len(geometry.site) // (n_columns if geometry.by_site else 1)
+    n_sites = n_layers * n_columns
+    occupancy = np.zeros(n_sites, dtype=np.uint8)
+    pad = geometry.base * n_columns
+    occupancy[:pad] = kernel.CLOSED
+    occupancy[-pad:] = kernel.CLOSED
+    if geometry.by_site:
+        occupancy[geometry.site == 0.0] = kernel.CLOSED
+    room = kernel.N_NEAR * (largest + 1)
+    return kernel.Cluster(
+        occupancy=occupancy,
+        code=np.zeros(n_sites, dtype=np.int16),
+        place=np.full(n_sites, -1, dtype=np.int32),
+        vacant=np.zeros(largest + 2, dtype=np.int64),
+        beside=np.zeros(room, dtype=np.int64),
+        weight=np.zeros(room),
+        number=np.zeros(4, dtype=np.int64),
+        stack=np.zeros(largest + 2, dtype=np.int64),
+        mark=np.zeros(n_sites, dtype=np.uint8),
+    )
+
+
+def root_site(geometry: kernel.Geometry) -> int:
+    """The L1 site in the middle of the plane."""
+    n_columns = 1 << geometry.shift
+    side = 1 << (geometry.shift // 2)
+    return (geometry.base << geometry.shift) | (n_columns // 2 + side // 2)

@@ -1,0 +1,419 @@
+"""`kmc upscale`: runs a population of voids, records it, and goes on with an interrupted one."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmc.common.outputs import check_output
+from kmc.common.progress import Progress, progress_for
+from kmc.errors import InputError
+from kmc.mesoscale import file as schema
+from kmc.mesoscale.cross_lines import cut
+from kmc.mesoscale.overpotential import Constriction
+from kmc.mesoscale.population import Ledger, Population
+from kmc.mesoscale.result import PopulationRun, load
+from kmc.mesoscale.schedule import Due, schedule
+from kmc.mesoscale.setup import Prepared, prepare
+from kmc.mesoscale.voids import Voids
+from kmc.model.electrochemistry import capacity_mAh_cm2
+from kmc.model.model import creep
+from kmc.runfile.load import RunFile, load_run, restored_run
+from kmc.simulation.run import Interruption
+
+INTERRUPTED = "interrupted"
+NO_CONTACT = "no contact is left"
+_SAVE_EVERY_S = 20.0
+_LEAST_CONTACT = 0.01  # below it the contact is scattered cells of the grid, and no pattern
+
+
+def upscale(
+    name_or_path: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    progress: bool | Progress = True,
+) -> PopulationRun:
+    """Run a population of voids and return what its file says.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A shipped run, such as ``"upscale_li"``, or the path of a run file with [upscale].
+    overrides : mapping, optional
+        ``{"section.key": value}``, as for `kmc.run`.
+    output : str or Path, optional
+        HDF5 file to write; NAME.h5 in the current folder by default.
+    overwrite : bool
+        Replace `output` where it exists.
+    progress : bool or Progress
+
+    Raises
+    ------
+    InputError
+        Anything in the run or its output that cannot be used; nothing has been written then.
+    """
+    run = load_run(name_or_path, overrides)
+    path = Path(f"{run.name}.h5" if output is None else output)
+    return run_to_file(run, path, overwrite=overwrite, progress=progress)
+
+
+def run_to_file(
+    run: RunFile,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: bool | Progress = True,
+) -> PopulationRun:
+    """Run a checked run file; Ctrl-C leaves a file from which `resume` goes on."""
+    path = Path(output)
+    if not run.is_population:
+        raise InputError(
+            f"the run {run.name} has no section [upscale]: it is a box of atoms",
+            advice=f"kmc run {run.name} runs it; a population needs [upscale] in its run file.",
+        )
+    check_output(path, overwrite)
+    bar = progress_for(run.name, progress)
+    with Interruption() as interruption, bar:
+        bar.update(0.0, "free energies of clusters")
+        job = _Job(path, prepare(run, _Part(bar, 0.0, 0.05)))
+        job.run(bar, interruption)
+    return load(path)
+
+
+def resume(path: str | Path, *, progress: bool | Progress = True) -> PopulationRun:
+    """Go on with an interrupted run, in place; the file becomes that of an undisturbed one.
+
+    Raises
+    ------
+    InputError
+        The run is finished, or the file holds nothing to go on from.
+    """
+    path = Path(path)
+    found = load(path, checkpoint=True)
+    if found.finished:
+        raise InputError(
+            f"{path} is finished: {found.stop_reason}", advice="Nothing is left to do."
+        )
+    if found.checkpoint is None:
+        raise InputError(f"{path} has no checkpoint", advice="Run it again from its beginning.")
+    run = restored_run(found.resolved["run"], path, found.run_file)
+    run._name = found.resolved["name"]  # of the run file, not of this one
+    bar = progress_for(run.name, progress)
+    with Interruption() as interruption, bar:
+        bar.update(0.0, "free energies of clusters")
+        job = _Job(path, prepare(run, _Part(bar, 0.0, 0.05)))
+        job.restore(found)
+        job.run(bar, interruption)
+    return load(path)
+
+
+class _Part:
+    """A share of a progress bar."""
+
+    def __init__(self, bar: Progress, low: float, high: float):
+        self.bar, self.low, self.high = bar, low, high
+
+    def __enter__(self) -> _Part:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        pass
+
+    def update(self, fraction: float, text: str) -> None:
+        self.bar.update(self.low + (self.high - self.low) * fraction, text)
+
+
+class _Job:
+    """All replicas of a run, and what has been recorded of them."""
+
+    def __init__(self, path: Path, prepared: Prepared):
+        self.path, self.prepared, self.run_file = path, prepared, prepared.run
+        self.due = schedule(prepared.run, prepared.setting.strip_per_um2_s)
+        self.constriction = Constriction(prepared.setting.edge_um, prepared.setting.n_cells)
+        self.rows: list[list[dict[str, float]]] = []  # by replica
+        self.tables: dict[str, dict[str, list]] = {
+            "frames": {name: [] for name in schema.FRAMES},
+            "voids": {name: [] for name in schema.VOIDS},
+            "discs": {name: [] for name in schema.DISCS},
+        }
+        self._population: Population | None = None
+        self.next_row = 0
+        self.reasons: list[str] = []
+        self.saved = time.monotonic()
+
+    @property
+    def population(self) -> Population:
+        """The replica that is running."""
+        assert self._population is not None
+        return self._population
+
+    # --- the run ----------------------------------------------------------------------------------
+
+    def run(self, bar: Progress, interruption: Interruption) -> None:
+        """To the end of the last replica, or until interrupted; writes the file."""
+        replicas = self.run_file.upscale.replicas
+        while len(self.reasons) < replicas:
+            if self._population is None:
+                self._begin(len(self.reasons))
+            reason = self._replica(bar, interruption)
+            if reason == INTERRUPTED:
+                self._write(False, INTERRUPTED, self._checkpoint())
+                return
+            self.reasons.append(reason)
+            self._population = None
+        self._write(True, "; ".join(dict.fromkeys(self.reasons)), None)
+
+    def _begin(self, replica: int) -> None:
+        seeds = np.random.SeedSequence(self.run_file.random.seed).spawn(replica + 1)
+        self._population = Population(self.prepared.setting, np.random.default_rng(seeds[replica]))
+        self.rows.append([])
+        self.next_row = 0
+
+    def _replica(self, bar: Progress, interruption: Interruption) -> str:
+        population = self.population
+        while self.next_row < len(self.due):
+            due = self.due[self.next_row]
+            if due.rest and population.flows:
+                population.switch_off()
+            while population.time_s < due.time_s * (1 - 1e-12):
+                alive = population.step(due.time_s)
+                ended = self._ended(alive)
+                if ended:
+                    self._record(Due(population.time_s, False, True))
+                    return ended
+                self._tell(bar)
+                if interruption.requested:
+                    return INTERRUPTED
+                if time.monotonic() - self.saved > _SAVE_EVERY_S:
+                    self._write(False, "", self._checkpoint())
+            self._record(due)
+            self.next_row += 1
+            ended = self._voltage_reached()
+            if ended:
+                return ended
+        return "rest over" if self.due[-1].rest else "capacity_mAh_cm2"
+
+    def _ended(self, alive: bool) -> str:
+        """Why the current ends here; empty while it flows."""
+        population = self.population
+        if not population.flows:
+            return ""
+        contact, least = population.contact_fraction, self.run_file.stop.contact_fraction
+        if least is not None and contact <= least:
+            return "contact_fraction"
+        return NO_CONTACT if not alive or contact < _LEAST_CONTACT else ""
+
+    def _voltage_reached(self) -> str:
+        most = self.run_file.stop.overpotential_V
+        reached = most is not None and self.rows[-1][-1]["overpotential_V"] >= most
+        return "overpotential_V" if reached else ""
+
+    def _tell(self, bar: Progress) -> None:
+        population, end = self.population, self.due[-1].time_s
+        done = population.time_s / end
+        share = (len(self.reasons) + done) / self.run_file.upscale.replicas
+        charge = self._capacity()
+        bar.update(
+            0.05 + 0.95 * share,
+            f"{charge:.3g} mAh/cm²  {len(population.voids)} voids  "
+            f"contact {population.contact_fraction:.3f}",
+        )
+
+    # --- records ----------------------------------------------------------------------------------
+
+    def _capacity(self) -> float:
+        return capacity_mAh_cm2(self.population.ledger.stripped, 1e8)
+
+    def _record(self, due: Due) -> None:
+        self.rows[-1].append(self._row(due))
+        if due.frame:
+            self._frame()
+
+    def _row(self, due: Due) -> dict[str, float]:
+        population, setting = self.population, self.prepared.setting
+        voids, ledger = population.voids, population.ledger
+        cuts = cut(voids)
+        contact = population.contact_fraction
+        on = population.on_contact
+        surface = population.surface[on] if on.any() else np.ones(1)
+        mean_S = float(surface.mean())
+        length = self.constriction.length_um(on) if population.flows else 0.0
+        terms = self.prepared.kinetics.terms(mean_S, contact, length, population.flows)
+        conditions, parameters = self.run_file.conditions, self.prepared.parameters
+        stress = 0.0
+        if conditions.stack_pressure_MPa > 0:
+            limit = parameters.value("creep_stress_limit_MPa")
+            stress = creep.local_stress_MPa(conditions.stack_pressure_MPa, contact, limit)
+        height = setting.medium.site_volume_um3  # µm of height for a vacancy per µm²
+        area = population.area_um2
+        radius = setting.shape.radius_um(voids.counts * height)
+        wide, high = cuts.width_um, cuts.height_um
+        return {
+            "time_s": population.time_s,
+            "capacity_mAh_cm2": self._capacity(),
+            "phase": float(due.rest),
+            "contact_fraction": contact,
+            "voids_per_um2": len(voids) / area,
+            "voids_per_100um": cuts.per_100um,
+            "mean_width_um": cuts.mean_width_um,
+            "max_width_um": float(wide.max()) if len(wide) else math.nan,
+            "mean_height_um": cuts.mean_height_um,
+            "max_height_um": float(high.max()) if len(high) else math.nan,
+            "mean_radius_um": float(radius.mean()) if len(voids) else math.nan,
+            "supersaturation": mean_S,
+            "max_supersaturation": float(surface.max()),
+            "overpotential_V": terms.total_V,
+            "concentration_V": terms.concentration_V,
+            "charge_transfer_V": terms.charge_transfer_V,
+            "constriction_V": terms.constriction_V,
+            "series_V": terms.series_V,
+            "stress_MPa": stress,
+            "stripped_um": ledger.stripped * height,
+            "initial_um": ledger.initial * height,
+            "voids_um": population.in_voids_per_um2 * height,
+            "sink_um": ledger.sink * height,
+            "creep_um": ledger.creep * height,
+            "storage_um": population.mean.stored_per_um2 * height,
+            "rim_per_um": float(voids.rim_um.sum()) / area,
+            "nucleated_per_um2": ledger.born / area,
+            "met_per_um2": ledger.met / area,
+            "dissolved_per_um2": ledger.dissolved / area,
+        }
+
+    def _frame(self) -> None:
+        population, voids = self.population, self.population.voids
+        n = sum(len(part) for part in self.tables["frames"]["time_s"])
+        height = self.prepared.setting.medium.site_volume_um3
+        x, y = voids.centres()
+        lx, ly = voids.wrapped()
+        frame = {
+            "time_s": [population.time_s],
+            "capacity_mAh_cm2": [self._capacity()],
+            "sample": [len(self.rows[-1]) - 1],
+            "replica": [len(self.reasons)],
+        }
+        listed = {
+            "frame": np.full(len(voids), n),
+            "number": voids.number,
+            "x_um": x,
+            "y_um": y,
+            "volume_um3": voids.counts * height,
+            "footprint_um2": voids.area_um2,
+        }
+        lobes = {
+            "frame": np.full(voids.lobes, n),
+            "void": voids.number[voids.owner],
+            "x_um": lx,
+            "y_um": ly,
+            "radius_um": voids.radius_um,
+            "volume_um3": voids.count * height,
+        }
+        for group, columns in (("frames", frame), ("voids", listed), ("discs", lobes)):
+            for name, values in columns.items():
+                self.tables[group][name].append(np.array(values))
+
+    # --- the file ---------------------------------------------------------------------------------
+
+    def _write(self, finished: bool, stop_reason: str, checkpoint: dict[str, Any] | None) -> None:
+        columns = {
+            group: {
+                name: np.concatenate(parts) if parts else np.zeros(0)
+                for name, parts in table.items()
+            }
+            for group, table in self.tables.items()
+        }
+        replicas = [
+            {name: np.array([row[name] for row in rows], dtype=float) for name in schema.SAMPLES}
+            for rows in self.rows
+        ]
+        head = {
+            "run_file": self.run_file.text,
+            "resolved": {
+                "run": self.run_file.resolved(),
+                "name": self.run_file.name,
+                "parameter_set": self.prepared.parameters.name,
+                "parameters": self.prepared.parameters.resolved(),
+                "species": list(self.prepared.parameters.species),
+                "facts": self.prepared.facts(),
+            },
+            "seed": self.run_file.random.seed,
+        }
+        schema.write(
+            self.path,
+            head=head,
+            finished=finished,
+            stop_reason=stop_reason,
+            replicas=replicas,
+            **columns,
+            checkpoint=checkpoint,
+        )
+        self.saved = time.monotonic()
+
+    def _checkpoint(self) -> dict[str, Any]:
+        p = self.population
+        state = {
+            "rng": p.rng.bit_generator.state,
+            "ledger": vars(p.ledger),
+            "reasons": self.reasons,
+            "next_row": self.next_row,
+            "named": p.voids.named,
+            "flows": p.flows,
+        }
+        clock = np.array([p.time_s, p.switched_s, p.dt_s])
+        return {
+            "state": json.dumps(state),
+            "clock": clock,
+            "mean": p.mean.excess,
+            "cell_flux": p._cell_flux,
+            "point_number": p._point_flux[0],
+            "point_flux": p._point_flux[1],
+            "surface": p.surface,
+            "on_contact": p.on_contact.astype(np.uint8),
+            **{f"voids_{name}": values for name, values in p.voids.arrays().items()},
+        }
+
+    def restore(self, found: PopulationRun) -> None:
+        """Take up the state of a file's checkpoint."""
+        stored = found.checkpoint
+        assert stored is not None
+        state = json.loads(stored["state"].tobytes().decode("utf-8"))
+        for i in range(len(found.replicas)):
+            columns = found.replicas[i]
+            n = len(columns["time_s"])
+            self.rows.append([{k: float(v[row]) for k, v in columns.items()} for row in range(n)])
+        for group, table in (
+            ("frames", found.frames),
+            ("voids", found.voids),
+            ("discs", found.discs),
+        ):
+            for name in self.tables[group]:
+                if len(table[name]):
+                    self.tables[group][name].append(table[name])
+        self.reasons, self.next_row = list(state["reasons"]), int(state["next_row"])
+        setting = self.prepared.setting
+        p = Population(setting, np.random.default_rng(0))
+        p.rng.bit_generator.state = state["rng"]
+        p.ledger = Ledger(**state["ledger"])
+        p.time_s, p.switched_s, p.dt_s = (float(value) for value in stored["clock"])
+        p.flows = bool(state["flows"])
+        p.mean.excess = stored["mean"]
+        p._cell_flux = stored["cell_flux"]
+        p._point_flux = (stored["point_number"], stored["point_flux"])
+        p.surface, p.on_contact = stored["surface"], stored["on_contact"].astype(bool)
+        names = ("x_um", "y_um", "count", "scale", "floor_um", "owner", "number", "age")
+        p.voids = Voids(
+            setting.edge_um,
+            setting.medium.site_volume_um3,
+            setting.shape,
+            **{name: stored[f"voids_{name}"] for name in names},
+            named=int(state["named"]),
+        )
+        self._population = p

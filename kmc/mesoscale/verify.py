@@ -1,0 +1,214 @@
+"""Recomputes what the file of a population says, and tells whether it adds up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kmc.kernels import discs
+from kmc.mesoscale.overpotential import Kinetics
+from kmc.mesoscale.result import Columns, PopulationRun, load
+from kmc.model.electrochemistry import capacity_mAh_cm2, conductivity_mS_cm
+from kmc.verification.trajectory import Breach, Verification
+
+BALANCE = 1e-9  # of the volume stripped
+_ROUNDING = 1e-9
+_AREA = 1e-7  # of the square: footprints are sums of arcs
+
+
+def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Verification:
+    """Check a population, finished or not, against itself.
+
+    Volumes are balanced in every row, charge follows from current and time, footprints and volumes
+    are recomputed from the discs of every frame, the terms of the overpotential from contact and
+    supersaturation.
+
+    Raises
+    ------
+    InputError
+        There is no such file.
+    FileFormatError
+        It cannot be read as a population; a checksum fails.
+    """
+    path = Path(path)
+    run = load(path)
+    n_rows = sum(len(columns["time_s"]) for columns in run.replicas)
+    found = Verification(path, run.finished, n_rows, len(run.frames["time_s"]))
+    tell = progress or (lambda done, of: None)
+    checks = (
+        ("checksums of all datasets", lambda: iter(())),
+        ("volume stripped = voids + sink + creep + storage", lambda: _each(run, _balance)),
+        ("charge follows from the current", lambda: _each(run, _charge)),
+        ("rows are in order", lambda: _each(run, _order)),
+        ("overpotential follows from contact and S", lambda: _each(run, _voltage)),
+        ("the mean over the replicas", lambda: _mean(run)),
+        ("voids and discs of every frame", lambda: _frames(run, tell)),
+    )
+    for claim, check in checks:
+        for breach in check():
+            found.breach = breach
+            return found
+        found.checks.append(claim)
+    return found
+
+
+def _each(run: PopulationRun, check: Callable) -> Iterator[Breach]:
+    for i, columns in enumerate(run.replicas):
+        place = "/samples" if len(run.replicas) == 1 else f"/replicas/{i}"
+        if len(columns["time_s"]):
+            yield from check(run, columns, place)
+
+
+def _first(check, place, wrong, values, expected) -> Iterator[Breach]:
+    rows = np.flatnonzero(wrong)
+    if len(rows):
+        row = int(rows[0])
+        value, wanted = np.broadcast_to(values, wrong.shape), np.broadcast_to(expected, wrong.shape)
+        yield Breach(check, place, row, f"{value[row]:.12g}", f"{wanted[row]:.12g}")
+
+
+def _balance(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
+    made = s["stripped_um"] + s["initial_um"]
+    gone = s["voids_um"] + s["sink_um"] + s["creep_um"]
+    if run.run["upscale"]["sharing"] == "field":
+        gone = gone + s["storage_um"]
+    wrong = ~(np.abs(made - gone) <= BALANCE * np.maximum(made, 1e-30))
+    yield from _first("balance of volume", f"{place}/voids_um", wrong, gone, made)
+
+
+def _charge(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
+    current = run.run["conditions"]["current_density_mA_cm2"]
+    stripping = s["phase"] == 0
+    expected = current * s["time_s"] / 3600
+    wrong = stripping & (np.abs(s["capacity_mAh_cm2"] - expected) > _ROUNDING * expected + 1e-18)
+    yield from _first("charge", f"{place}/capacity_mAh_cm2", wrong, s["capacity_mAh_cm2"], expected)
+    resting = np.flatnonzero(~stripping)
+    if len(resting):
+        last = s["capacity_mAh_cm2"][resting[0]]
+        wrong = ~stripping & (s["capacity_mAh_cm2"] != last)
+        yield from _first(
+            "charge in the rest", f"{place}/capacity_mAh_cm2", wrong, s["capacity_mAh_cm2"], last
+        )
+    height = run.facts["site_volume_um3"]
+    per_charge = height / capacity_mAh_cm2(1.0, 1e8)  # µm for each mAh/cm²
+    expected = s["capacity_mAh_cm2"] * per_charge
+    wrong = np.abs(s["stripped_um"] - expected) > _ROUNDING * expected + 1e-18
+    yield from _first("height stripped", f"{place}/stripped_um", wrong, s["stripped_um"], expected)
+
+
+def _order(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
+    for name in ("time_s", "capacity_mAh_cm2", "nucleated_per_um2", "met_per_um2", "creep_um"):
+        values = s[name]
+        wrong = np.concatenate([[False], np.diff(values) < 0])
+        yield from _first("order of the rows", f"{place}/{name}", wrong, values, np.roll(values, 1))
+    wrong = (s["contact_fraction"] < 0) | (s["contact_fraction"] > 1)
+    yield from _first("range", f"{place}/contact_fraction", wrong, s["contact_fraction"], math.nan)
+
+
+def kinetics_of(run: PopulationRun) -> Kinetics:
+    """The electrochemistry that a file states."""
+    params, conditions = run.params, run.run["conditions"]
+    temperature = conditions["temperature_K"]
+    return Kinetics(
+        temperature,
+        conditions["current_density_mA_cm2"],
+        params["exchange_current_density_mA_cm2"]["value"],
+        conductivity_mS_cm(
+            params["electrolyte_conductivity_mS_cm"]["value"],
+            params["electrolyte_activation_eV"]["value"],
+            temperature,
+        ),
+        conditions["series_resistance_ohm_cm2"],
+    )
+
+
+def _voltage(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
+    kinetics = kinetics_of(run)
+    terms = [
+        kinetics.terms(S, contact, 0.0, phase == 0)
+        for S, contact, phase in zip(
+            s["supersaturation"], s["contact_fraction"], s["phase"], strict=True
+        )
+    ]
+    for name in ("concentration_V", "charge_transfer_V", "series_V"):
+        expected = np.array([getattr(term, name) for term in terms])
+        with np.errstate(invalid="ignore"):
+            wrong = (np.abs(s[name] - expected) > 1e-12) & (s[name] != expected)
+        yield from _first("overpotential", f"{place}/{name}", wrong, s[name], expected)
+    parts = ("concentration_V", "charge_transfer_V", "constriction_V", "series_V")
+    total = sum(s[name] for name in parts)
+    with np.errstate(invalid="ignore"):
+        wrong = (np.abs(s["overpotential_V"] - total) > 1e-12) & (s["overpotential_V"] != total)
+    yield from _first(
+        "overpotential", f"{place}/overpotential_V", wrong, s["overpotential_V"], total
+    )
+
+
+def _mean(run: PopulationRun) -> Iterator[Breach]:
+    from kmc.mesoscale.file import mean_of
+
+    expected = mean_of(run.replicas)
+    for name, values in run.samples.items():
+        if len(values) != len(expected[name]):
+            yield Breach(
+                "mean", f"/samples/{name}", None, f"{len(values)} rows", f"{len(expected[name])}"
+            )
+            return
+        wrong = ~(np.isclose(values, expected[name], rtol=1e-12, atol=0, equal_nan=True))
+        yield from _first("mean", f"/samples/{name}", wrong, values, expected[name])
+
+
+def _frames(run: PopulationRun, tell: Callable[[int, int], None]) -> Iterator[Breach]:
+    edge, n = run.edge_um, len(run.frames["time_s"])
+    for frame in range(n):
+        voids, lobes = run.of_frame(frame)
+        samples = run.replicas[int(run.frames["replica"][frame])]
+        row = int(run.frames["sample"][frame])
+        for name in ("time_s", "capacity_mAh_cm2"):
+            if samples[name][row] != run.frames[name][frame]:
+                value, wanted = run.frames[name][frame], samples[name][row]
+                yield Breach("frame", f"/frames/{name}", frame, f"{value:g}", f"{wanted:g}")
+                return
+        height = voids["volume_um3"].sum() / edge**2
+        if abs(height - samples["voids_um"][row]) > _ROUNDING * max(height, 1e-30):
+            wanted = f"{samples['voids_um'][row]:.12g}"
+            yield Breach("volume", f"/voids, frame {frame}", None, f"{height:.12g}", wanted)
+            return
+        lost = min(1.0, voids["footprint_um2"].sum() / edge**2)
+        contact = samples["contact_fraction"][row]
+        if abs(1 - lost - contact) > _ROUNDING:
+            wanted = f"{contact:.12g}"
+            yield Breach("contact", f"/voids, frame {frame}", None, f"{1 - lost:.12g}", wanted)
+            return
+        yield from _discs(voids, lobes, edge, frame)
+        tell(frame + 1, n)
+
+
+def _discs(voids: Columns, lobes: Columns, edge: float, frame: int) -> Iterator[Breach]:
+    """Footprints and volumes of voids from their discs."""
+    order = np.argsort(voids["number"])
+    numbers = voids["number"][order]
+    owner = np.searchsorted(numbers, lobes["void"])
+    if len(numbers) == 0 and len(lobes["void"]) == 0:
+        return
+    known = owner < len(numbers)
+    if not known.all() or not np.array_equal(numbers[owner], lobes["void"]):
+        yield Breach("discs", f"/discs, frame {frame}", None, "a void that is not listed", "none")
+        return
+    volume = np.bincount(owner, lobes["volume_um3"], minlength=len(numbers))
+    x, y, radius = lobes["x_um"], lobes["y_um"], lobes["radius_um"]
+    first, second = discs.overlaps(x, y, radius, edge)
+    area, _ = discs.unions(x, y, radius, owner, len(numbers), first, second, edge)
+    for name, values, slack in (
+        ("volume_um3", volume, _ROUNDING * np.maximum(volume, 1e-30)),
+        ("footprint_um2", area, _AREA * np.maximum(area, 1e-6 * edge**2)),
+    ):
+        stored = voids[name][order]
+        wrong = np.abs(stored - values) > slack
+        yield from _first("discs", f"/voids/{name}, frame {frame}", wrong, stored, values)
+
+
+__all__ = ["BALANCE", "kinetics_of", "verify"]

@@ -1,0 +1,186 @@
+"""Nucleation: work against size, density of voids against current, and both against Mg in L1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from kmc.common.formatting import figure
+from kmc.plotting import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from kmc.mesoscale.report import Nucleation
+
+_S_DRAWN = (15, 20, 30, 50, 100)
+_PAPER_PER_UM2 = 0.061  # Li | argyrodite at 0.5 mA/cm², 10.1038/s41467-025-59567-8
+
+
+def nucleation_picture(found: Nucleation) -> Figure:
+    """Work against size and density against current; a third panel where coverages were scanned.
+
+    Parameters
+    ----------
+    found : kmc.mesoscale.study.Nucleation
+    """
+    third = bool(found.by_coverage)
+    with style.styled():
+        page = style.new_figure((2.75 if third else 1.95) * style.COLUMN_IN, 2.75)
+        panels = page.subplots(1, 3 if third else 2)
+        _work_panel(panels[0], found)
+        _density_panel(panels[1], found)
+        if third:
+            _coverage_panel(panels[2], found)
+        page.suptitle(_title(found), fontsize=7.5, x=0.02, ha="left")
+        return page
+
+
+def _title(found: Nucleation) -> str:
+    c = found.conditions
+    words = [c.name, c.lattice.replace("bcc_", "bcc (") + ")", f"{c.temperature_K:g} K"]
+    if c.mg_coverage:
+        words.append(f"{100 * c.mg_coverage:.3g} % Mg in L1")
+    if c.mg_fraction:
+        words.append(f"{100 * c.mg_fraction:.3g} % Mg elsewhere")
+    return ", ".join(words)
+
+
+def _work_panel(axes: Axes, found: Nucleation) -> None:
+    model = found.model
+    drawn = [S for S in _S_DRAWN if np.isfinite(model.barrier_kT(S))]
+    last = 1.8 * found.free.n_max
+    top = max(model.barrier_kT(S) for S in drawn) * 1.28
+    for colour, S in zip(style.ramp(len(drawn)), drawn, strict=True):
+        n = np.arange(1, found.free.n_max + 1)
+        beyond = np.arange(found.free.n_max, last)
+        work = model.work_kT(S, n)
+        axes.plot(n, work, color=colour)
+        axes.plot(beyond, model.work_kT(S, beyond), color=colour, ls=(0, (3, 2)), lw=1.0)
+        critical, barrier = model.critical_size(S), model.barrier_kT(S)
+        if critical <= last:
+            axes.plot(critical, barrier, "o", color=colour, ms=3.5, zorder=3)
+            axes.annotate(
+                f"S = {S:g}",
+                (critical, barrier),
+                xytext=(3, 4),
+                textcoords="offset points",
+                color=colour,
+                fontsize=6.5,
+            )
+    exact = np.arange(1, found.free.enumerated + 1)
+    for S in (drawn[0], drawn[-1]):
+        axes.plot(exact, model.work_kT(S, exact), ".", color=style.BLACK, ms=2.5, zorder=4)
+    axes.set_xlim(0, last)
+    axes.set_ylim(0, top)
+    axes.set_xlabel("vacancies in the cluster n")
+    axes.set_ylabel("work W(S, n) (kT)")
+    axes.text(
+        0.98,
+        0.98,
+        "dots: enumerated; line: sampled;\ndashed: cap law",
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize=6,
+        color=style.GREY,
+    )
+
+
+def _density_panel(axes: Axes, found: Nucleation) -> None:
+    scan = found.scan
+    current, density = scan.current_mA_cm2, scan.density_per_um2
+    label = f"{found.conditions.temperature_K:g} K"
+    if not (density > 0).any():
+        style.empty(axes, "nothing nucleates")
+        return
+    floor = 1e-6 * density.max()
+    axes.fill_between(
+        current,
+        np.maximum(scan.density_low, floor),
+        np.maximum(scan.density_high, floor),
+        color=style.BLUE,
+        alpha=0.15,
+        lw=0,
+        label="γ ± 10 %, prefactor × 10, ÷ 10",
+    )
+    axes.plot(current, np.maximum(density, floor), "o-", color=style.BLUE, ms=3, label=label)
+    for k, other in enumerate(found.by_temperature, start=1):
+        values = np.maximum(other.scan.density_per_um2, floor)
+        name = f"{other.conditions.temperature_K:g} K"
+        axes.plot(current, values, ms=2.5, marker="s", label=name, **style.run_style(k))
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    threshold = found.threshold_mA_cm2
+    axes.axvline(threshold, color=style.GREY, lw=0.8, ls=":")
+    axes.set_xlim(min(threshold, current[0]) / 1.6, current[-1] * 1.3)
+    lowest = np.maximum(scan.density_low, floor).min()
+    axes.set_ylim(lowest / 3, np.nanmax(scan.density_high) * 4)
+    axes.annotate(
+        f"below {figure(threshold, digits=2)} mA/cm²:\nnone per cm² and hour",
+        (threshold, 0.97),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="top",
+        fontsize=6,
+        color=style.GREY,
+    )
+    if not found.conditions.mg_coverage and not found.conditions.mg_fraction:
+        axes.plot(
+            0.5,
+            _PAPER_PER_UM2,
+            "D",
+            color=style.VERMILLION,
+            ms=4,
+            label="operando SEM, Li",
+            zorder=4,
+        )
+    style.plain_log_axis(axes.xaxis, *axes.get_xlim())
+    axes.xaxis.set_major_formatter(lambda value, _: figure(value))
+    axes.yaxis.set_major_locator(LogLocator(numticks=8))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("current density (mA/cm²)")
+    axes.set_ylabel("voids of the burst (1/µm²)")
+    axes.legend(loc="lower right", fontsize=6)
+
+
+def _coverage_panel(axes: Axes, found: Nucleation) -> None:
+    """Barrier at fixed S against the coverage of L1."""
+    studies = sorted({s.conditions.mg_coverage: s for s in [found, *found.by_coverage]}.items())
+    coverage = np.array([x for x, _ in studies])
+    drawn = [S for S in (30, 50, 100, 200) if np.isfinite(found.model.barrier_kT(S))]
+    for colour, S in zip(style.ramp(len(drawn)), drawn, strict=True):
+        barrier = [s.model.barrier_kT(S) for _, s in studies]
+        axes.plot(coverage, barrier, "o-", color=colour, ms=3)
+        axes.annotate(
+            f"S = {S:g}",
+            (coverage[-1], barrier[-1]),
+            xytext=(4, -2),
+            textcoords="offset points",
+            color=colour,
+            fontsize=6.5,
+            annotation_clip=False,
+        )
+    axes.set_xlim(0, coverage[-1] * 1.22 if coverage[-1] else 1)
+    axes.set_ylim(0, None)
+    axes.set_xlabel("Mg coverage of L1")
+    axes.set_ylabel("barrier W(S, n*) (kT)")
+    other = axes.twinx()
+    density = np.array([s.burst.density_per_um2 for _, s in studies])
+    shown = density > 0
+    other.plot(coverage[shown], density[shown], "s--", color=style.VERMILLION, ms=3, lw=1.0)
+    other.set_yscale("log")
+    low, high = density[shown].min(initial=1.0), density[shown].max(initial=1e-9)
+    other.set_ylim(min(low / 3, high / 30), high * 3)
+    other.yaxis.set_major_locator(LogLocator(numticks=8))
+    other.yaxis.set_minor_formatter(NullFormatter())
+    other.set_ylabel(
+        f"voids at {figure(found.conditions.current_mA_cm2)} mA/cm² (1/µm²)",
+        color=style.VERMILLION,
+    )
+    other.spines["right"].set_visible(True)
+    other.tick_params(axis="y", colors=style.VERMILLION)

@@ -1,0 +1,413 @@
+"""Pictures of a population of voids: as the microscope sees it, from above, sizes, and a
+summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import EllipseCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from kmc.common.formatting import duration, figure
+from kmc.errors import InputError
+from kmc.mesoscale.result import PopulationRun
+from kmc.plotting import microscope as seen
+from kmc.plotting import style
+
+POPULATION_PICTURES = ("summary", "microscope", "map", "sizes")
+_ROW_IN = 1.12
+_LEFT_mAh_cm2 = 1e-5
+_MOST_MAPS = 6
+
+
+def population_picture(
+    runs: PopulationRun | Sequence[PopulationRun],
+    *,
+    what: str = "microscope",
+    paper: bool = False,
+    frames: Sequence[int] | None = None,
+) -> Figure:
+    """A picture of one or several populations.
+
+    Parameters
+    ----------
+    runs : PopulationRun or sequence of PopulationRun
+    what : str
+        One of `POPULATION_PICTURES`.
+    paper : bool
+        With ``microscope``: the numbers of the operando paper in the same axes.
+    frames : sequence of int, optional
+        Frames of ``map`` and ``sizes``.
+
+    Raises
+    ------
+    InputError
+        There is no such picture, or nothing to draw.
+    """
+    runs = [runs] if isinstance(runs, PopulationRun) else list(runs)
+    if what not in POPULATION_PICTURES:
+        raise InputError(
+            f"there is no picture {what!r} of a population of voids",
+            advice=f"Choose {', '.join(POPULATION_PICTURES)}.",
+        )
+    for run in runs:
+        if not len(run.samples["time_s"]):
+            raise InputError(f"{run.path} holds no sample yet", advice="Wait for the run to go on.")
+    names = style.run_names(runs)
+    with style.styled():
+        if what == "microscope":
+            return _microscope(runs, names, paper)
+        if what == "map":
+            return _maps(runs, names, frames)
+        if what == "sizes":
+            return _sizes(runs, names, frames)
+        return _summary(runs, names)
+
+
+def _page(names: Sequence[str], rows: int, columns: int, width: float, **shared):
+    """A page with a legend above panels; returns the page and its panels."""
+    told = len(names) > 1
+    head = 0.1 + 0.16 * -(-len(names) // 2) if told else 0.05
+    body = rows * _ROW_IN + 0.55
+    page = style.new_figure(width, head + body)
+    top, bottom = style.stack(page, [head, body])
+    axes = bottom.subplots(rows, columns, squeeze=False, **shared)
+    if told:
+        keys = [
+            Line2D([], [], lw=1.6, label=name, **style.run_style(i)) for i, name in enumerate(names)
+        ]
+        top.legend(handles=keys, loc="upper left", ncols=2, handlelength=2.4, borderaxespad=0.3)
+    return page, bottom, axes
+
+
+def _stripping(run: PopulationRun) -> dict[str, np.ndarray]:
+    """Rows with a charge to show on a logarithmic axis, of the stripping alone."""
+    s = run.samples
+    kept = (s["phase"] == 0) & (s["capacity_mAh_cm2"] >= _LEFT_mAh_cm2)
+    return {name: values[kept] for name, values in s.items()}
+
+
+# --- the microscope -------------------------------------------------------------------------------
+
+
+def _microscope(runs: Sequence[PopulationRun], names: Sequence[str], paper: bool) -> Figure:
+    """Contact loss, cuts per 100 µm, width, height and overpotential against capacity."""
+    page, body, axes = _page(names, 5, 1, 4.6 if paper else style.COLUMN_IN + 0.6, sharex="col")
+    panels = axes[:, 0]
+    labels = (
+        "contact loss (%)",
+        "voids per\n100 µm of line",
+        "void width (µm)",
+        "void height (µm)",
+        "overpotential (mV)",
+    )
+    last = 0.0
+    for i, run in enumerate(runs):
+        s, look = _stripping(run), style.run_style(i)
+        x = s["capacity_mAh_cm2"]
+        if not len(x):
+            continue
+        last = max(last, float(x[-1]))
+        panels[0].plot(x, 100 * (1 - s["contact_fraction"]), **look)
+        panels[1].plot(x, s["voids_per_100um"], **look)
+        for panel, what in ((panels[2], "width"), (panels[3], "height")):
+            panel.plot(x, s[f"mean_{what}_um"], **look)
+            panel.plot(x, s[f"max_{what}_um"], **look | {"linewidth": 0.6, "alpha": 0.7})
+        panels[4].plot(x, 1e3 * s["overpotential_V"], **look)
+        panels[4].plot(x, 1e3 * s["concentration_V"], **look | {"linewidth": 0.6, "alpha": 0.7})
+    for panel, label in zip(panels, labels, strict=True):
+        panel.set_ylabel(label)
+    panels[0].set_ylim(0, 100)
+    panels[1].set_ylim(bottom=0)
+    panels[4].set_ylim(0, _top(panels[4], 400))
+    for panel in panels[2:4]:
+        panel.set_yscale("log")
+        style.plain_log_axis(panel.yaxis, *panel.get_ylim())
+    panels[0].set_xscale("log")
+    panels[0].set_xlim(_LEFT_mAh_cm2, max(2.0 if paper else 0.0, 1.05 * last, 10 * _LEFT_mAh_cm2))
+    panels[-1].set_xlabel("capacity (mAh/cm²)")
+    panels[2].text(
+        0.02, 0.86, "mean; thin: largest", transform=panels[2].transAxes, color=style.GREY
+    )
+    panels[4].text(
+        0.02, 0.86, "total; thin: (kT/e) ln S", transform=panels[4].transAxes, color=style.GREY
+    )
+    if paper:
+        _marks(panels, [_alloy(run) for run in runs])
+    for letter, panel in zip("abcde", panels, strict=True):
+        panel.text(-0.17, 1.0, letter, weight="bold", size=8.5, transform=panel.transAxes)
+    body.align_ylabels(panels)
+    return page
+
+
+def _top(panel: Axes, most: float) -> float:
+    return min(most, panel.get_ylim()[1])
+
+
+def _alloy(run: PopulationRun) -> bool:
+    return bool(run.facts.get("mg_coverage"))
+
+
+def _marks(panels: Sequence[Axes], alloys: Sequence[bool]) -> None:
+    """What the paper states in words, in the colours of the first run of each metal."""
+    colours = {
+        "Li": next((style.run_colour(i) for i, mg in enumerate(alloys) if not mg), style.BLACK),
+        "Mg": next((style.run_colour(i) for i, mg in enumerate(alloys) if mg), style.VERMILLION),
+    }
+    loss, number, width, _, voltage = panels
+    for metal, colour in colours.items():
+        low, high = seen.FIRST_COUNT[metal]
+        number.axhspan(low, high, color=colour, alpha=0.18, lw=0)
+        mean, deviation = seen.FIRST_WIDTH_um[metal]
+        width.axhspan(mean - deviation, mean + deviation, color=colour, alpha=0.14, lw=0)
+        name = "Li" if metal == "Li" else "Li-Mg"
+        _say(number, 1.2 * _LEFT_mAh_cm2, (low + high) / 2, f"{name}, first images", colour)
+    for panel in panels:
+        panel.axvline(seen.COALESCENCE_mAh_cm2, color=style.GREY, lw=0.7, ls=":")
+        panel.axvline(seen.GAP_mAh_cm2, color=style.GREY, lw=0.7, ls="--")
+    loss.plot(seen.GAP_mAh_cm2, 100, "s", color=colours["Li"], ms=4.5, clip_on=False)
+    _say(loss, seen.COALESCENCE_mAh_cm2, 108, "Li: voids coalesce", style.GREY, ha="right")
+    _say(loss, seen.GAP_mAh_cm2, 108, "one gap", style.GREY, ha="center")
+    _say(width, 1.2 * _LEFT_mAh_cm2, 4.2, "first images", style.GREY)
+    voltage.text(
+        0.02,
+        0.68,
+        "bands, lines: " + seen.CITATION,
+        transform=voltage.transAxes,
+        color=style.GREY,
+        fontsize=6.5,
+    )
+
+
+def _say(panel: Axes, x, y, text, colour, ha: str = "left") -> None:
+    panel.text(x, y, text, color=colour, ha=ha, va="center", fontsize=6.5)
+
+
+# --- from above -----------------------------------------------------------------------------------
+
+
+def _chosen(run: PopulationRun, frames: Sequence[int] | None, most: int) -> list[int]:
+    """Frames to draw: those asked for, or some whose contact differs."""
+    n = len(run.frames["time_s"])
+    if frames is not None:
+        return list(frames)[: 3 * most]
+    first = np.flatnonzero(run.frames["replica"] == 0)
+    if not len(first):
+        return []
+    samples = run.replicas[0]
+    loss = 1 - samples["contact_fraction"][run.frames["sample"][first]]
+    shown = [int(first[np.argmin(np.abs(loss - share))]) for share in np.linspace(0.05, 0.95, most)]
+    rest = [int(i) for i in first if samples["phase"][run.frames["sample"][i]] > 0]
+    if rest:
+        shown = [*shown[: most // 2], *(rest[i] for i in style.evenly(len(rest), most // 2))]
+    picked = sorted(dict.fromkeys(shown))
+    return picked or style.evenly(n, most)
+
+
+def _maps(
+    runs: Sequence[PopulationRun], names: Sequence[str], frames: Sequence[int] | None
+) -> Figure:
+    """Footprints seen from above, dark where contact is lost."""
+    columns = 3
+    shown = [_chosen(run, frames, _MOST_MAPS if len(runs) == 1 else columns) for run in runs]
+    panels = [(run, frame) for run, some in zip(runs, shown, strict=True) for frame in some]
+    if not panels:
+        raise InputError("there is no frame to draw", advice="Wait for the run to go on.")
+    rows = -(-len(panels) // columns)
+    page = style.new_figure(style.PAGE_IN, 2.45 * rows)
+    axes = page.subplots(rows, columns, squeeze=False)
+    for panel in axes.ravel()[len(panels) :]:
+        panel.set_axis_off()
+    for panel, (run, frame) in zip(axes.ravel(), panels, strict=False):
+        _map(panel, run, frame)
+        if len(runs) > 1:
+            panel.set_ylabel(names[runs.index(run)])
+    return page
+
+
+def _map(panel: Axes, run: PopulationRun, frame: int) -> None:
+    edge = run.edge_um
+    _, discs = run.of_frame(frame)
+    panel.add_patch(Rectangle((0, 0), edge, edge, color=style.METAL, lw=0))
+    x, y, radius = discs["x_um"], discs["y_um"], discs["radius_um"]
+    places, sizes = [], []
+    for dx in (-edge, 0.0, edge):
+        for dy in (-edge, 0.0, edge):
+            near = (np.abs(x + dx - edge / 2) < edge / 2 + radius) & (
+                np.abs(y + dy - edge / 2) < edge / 2 + radius
+            )
+            places.append(np.column_stack((x[near] + dx, y[near] + dy)))
+            sizes.append(radius[near])
+    offsets, diameter = np.concatenate(places), 2 * np.concatenate(sizes)
+    if len(offsets):
+        discs_drawn = EllipseCollection(
+            diameter,
+            diameter,
+            np.zeros(len(diameter)),
+            units="xy",
+            offsets=offsets,
+            transOffset=panel.transData,
+            facecolor=style.BLUE,
+            edgecolor="none",
+        )
+        discs_drawn.set_clip_path(Rectangle((0, 0), edge, edge, transform=panel.transData))
+        panel.add_collection(discs_drawn)
+    panel.set_xlim(0, edge)
+    panel.set_ylim(0, edge)
+    panel.set_aspect("equal")
+    panel.set_xticks([])
+    panel.set_yticks([])
+    for spine in panel.spines.values():
+        spine.set_visible(True)
+    samples = run.replicas[int(run.frames["replica"][frame])]
+    row = int(run.frames["sample"][frame])
+    charge = run.frames["capacity_mAh_cm2"][frame]
+    when = figure(charge, "mAh/cm²")
+    if samples["phase"][row] > 0:
+        stripped_s = samples["time_s"][samples["phase"] == 0][-1]
+        when = f"{duration(run.frames['time_s'][frame] - stripped_s)} of rest"
+    contact = 100 * samples["contact_fraction"][row]
+    panel.set_title(f"{when}: contact {contact:.3g} %", pad=3)
+    bar = _nice(edge / 4)
+    panel.plot([0.05 * edge, 0.05 * edge + bar], [0.05 * edge] * 2, color=style.BLACK, lw=2)
+    panel.text(
+        0.05 * edge + bar / 2,
+        0.075 * edge,
+        f"{bar:g} µm",
+        ha="center",
+        va="bottom",
+        bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1},
+    )
+
+
+def _nice(length: float) -> float:
+    """A round length not above one."""
+    power = 10.0 ** np.floor(np.log10(length))
+    return next(float(f * power) for f in (5, 2, 1) if f * power <= length * 1.0001)
+
+
+# --- sizes ----------------------------------------------------------------------------------------
+
+
+def _sizes(
+    runs: Sequence[PopulationRun], names: Sequence[str], frames: Sequence[int] | None
+) -> Figure:
+    """Distribution of the footprints' width, √(4A/π), in some frames."""
+    page = style.new_figure(style.COLUMN_IN + 0.3, 2.3 * len(runs) + 0.2)
+    axes = page.subplots(len(runs), 1, squeeze=False)[:, 0]
+    for panel, run, name in zip(axes, runs, names, strict=True):
+        shown = _chosen(run, frames, 5)
+        for frame, colour in zip(shown, style.ramp(len(shown)), strict=False):
+            voids, _ = run.of_frame(frame)
+            width = np.sqrt(4 * voids["footprint_um2"] / np.pi)
+            width = width[width > 0]
+            if len(width) < 5:
+                continue
+            bins = np.geomspace(width.min() * 0.9, width.max() * 1.1, 26)
+            density, _ = np.histogram(width, bins)
+            density = density / np.diff(np.log10(bins)) / run.edge_um**2
+            samples = run.replicas[int(run.frames["replica"][frame])]
+            resting = samples["phase"][int(run.frames["sample"][frame])] > 0
+            charge = figure(run.frames["capacity_mAh_cm2"][frame], "mAh/cm²")
+            stripped_s = samples["time_s"][samples["phase"] == 0][-1]
+            since = run.frames["time_s"][frame] - stripped_s
+            label = f"{duration(since)} of rest" if resting else charge
+            panel.stairs(density, bins, color=colour, lw=1.2, label=label)
+        panel.set_xscale("log")
+        style.plain_log_axis(panel.xaxis, *panel.get_xlim())
+        panel.set_ylim(bottom=0)
+        panel.set_ylabel("voids per µm²\nand decade of width")
+        if panel.get_legend_handles_labels()[0]:
+            panel.legend(fontsize=6, handlelength=1.4)
+        else:
+            style.empty(panel, "fewer than five voids in each frame")
+        if len(runs) > 1:
+            panel.set_title(name, loc="left")
+    axes[-1].set_xlabel("width of the footprint, √(4A/π) (µm)")
+    return page
+
+
+# --- summary --------------------------------------------------------------------------------------
+
+_TERMS = (
+    ("concentration_V", "(kT/e) ln S", style.SKY),
+    ("charge_transfer_V", "charge transfer", style.ORANGE),
+    ("constriction_V", "constriction", style.GREEN),
+    ("series_V", "series", style.GREY),
+)
+
+
+def _summary(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
+    """The first run from above, and its contact, voids, supersaturation and overpotential."""
+    run = runs[0]
+    page = style.new_figure(style.PAGE_IN, 4.9)
+    top, bottom = style.stack(page, [2.3, 2.6])
+    shown = _chosen(run, None, 3)
+    maps = top.subplots(1, max(1, len(shown)), squeeze=False)[0]
+    for panel, frame in zip(maps, shown, strict=False):
+        _map(panel, run, frame)
+    if not shown:
+        style.empty(maps[0], "no frame yet")
+        maps[0].set_axis_off()
+    axes = bottom.subplots(2, 2, sharex="col")
+    resting = run.samples["phase"] > 0
+    s = run.samples if resting.any() else _stripping(run)
+    x = s["time_s"] if resting.any() else s["capacity_mAh_cm2"]
+    some = x > 0
+    x = x[some]
+    contact, lines, voltage, budget = axes.ravel()
+    contact.plot(x, 100 * s["contact_fraction"][some], color=style.BLUE)
+    contact.set_ylim(0, 101)
+    contact.set_ylabel("contact (%)")
+    lines.plot(x, s["voids_per_100um"][some], color=style.BLUE)
+    lines.set_ylim(bottom=0)
+    lines.set_ylabel("voids per 100 µm")
+    twin = lines.twinx()
+    twin.plot(x, s["mean_width_um"][some], color=style.VERMILLION, ls="--")
+    twin.set_yscale("log")
+    twin.set_ylabel("mean width (µm)", color=style.VERMILLION)
+    twin.spines["right"].set_visible(True)
+    style.plain_log_axis(twin.yaxis, *twin.get_ylim())
+    lower = np.zeros(len(x))
+    for name, label, colour in _TERMS:
+        upper = lower + np.nan_to_num(1e3 * s[name][some], posinf=1e3)
+        if (upper - lower).max(initial=0) > 0.5:
+            voltage.fill_between(x, lower, upper, color=colour, lw=0, label=label)
+        lower = upper
+    voltage.set_ylabel("overpotential (mV)")
+    voltage.set_ylim(0, min(500.0, 1.05 * lower.max(initial=1.0)))
+    voltage.legend(fontsize=6, loc="upper left", handlelength=1.0)
+    lower = np.zeros(len(x))
+    made = np.maximum((s["stripped_um"] + s["initial_um"])[some], 1e-30)
+    for name, colour in (
+        ("voids_um", style.BLUE),
+        ("creep_um", style.GREEN),
+        ("sink_um", style.ORANGE),
+        ("storage_um", style.SKY),
+    ):
+        share = 100 * s[name][some] / made
+        budget.fill_between(
+            x, lower, lower + share, color=colour, lw=0, label=name.removesuffix("_um")
+        )
+        lower = lower + share
+    budget.set_ylim(0, 100)
+    budget.set_ylabel("stripped volume (%)")
+    budget.legend(
+        fontsize=6,
+        loc="lower right",
+        handlelength=1.0,
+        frameon=True,
+        framealpha=0.85,
+        edgecolor="w",
+    )
+    for panel in axes.ravel():
+        panel.set_xscale("log")
+        if len(x) > 1:
+            panel.set_xlim(x[0], x[-1])
+    for panel in axes[1]:
+        panel.set_xlabel("time (s)" if resting.any() else "capacity (mAh/cm²)")
+    return page

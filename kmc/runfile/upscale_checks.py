@@ -1,0 +1,135 @@
+"""Checks of a run with a section [upscale]."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from kmc.common.validation import Problem
+from kmc.runfile.run_file import Origin, RunFile
+from kmc.runfile.upscale_section import KEYS_OF_A_BOX, MOST_CELLS, OF_A_BOX
+
+_STOPS = ("contact_fraction", "overpotential_V")
+
+
+def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:
+    """What is wrong with a run of a population whose single values are all in order."""
+    problems = [*_no_box(run, origin), *_flaws(run, origin), *_shape(run, origin)]
+    conditions, upscale = run.conditions, run.upscale
+    if run.system.boundary == "periodic":
+        said = origin.shown("system", "boundary", "periodic")
+        problems.append(
+            Problem(f"{said}: [upscale] needs an interface", 'Set boundary = "interface".')
+        )
+    if conditions.overpotential_V is not None:
+        said = origin.shown("conditions", "overpotential_V", conditions.overpotential_V)
+        problems.append(
+            Problem(f"{said}: a population of voids has no held voltage", "Give a current.")
+        )
+    elif conditions.current_density_mA_cm2 <= 0:
+        said = origin.shown("conditions", "current_density_mA_cm2", 0)
+        problems.append(
+            Problem(
+                f"{said}: without a current no voids begin",
+                "Give a current above 0; a [rest] with time_s follows it.",
+            )
+        )
+    if run.rest.events is not None:
+        said = origin.shown("rest", "events", run.rest.events)
+        problems.append(Problem(f"{said}: a population has no events", "Give rest.time_s."))
+    most = upscale.domain_um / MOST_CELLS
+    if upscale.n_cells > MOST_CELLS:
+        said = origin.shown("upscale", "grid_um", upscale.grid_um)
+        problems.append(
+            Problem(
+                f"{said} makes {upscale.n_cells} × {upscale.n_cells} cells of a square of "
+                f"{upscale.domain_um:g} µm, more than memory should hold",
+                f"Use {most:.2g} or more, or a smaller domain_um.",
+            )
+        )
+    return problems
+
+
+def _no_box(run: RunFile, origin: Origin) -> list[Problem]:
+    """Keys that only a box of atoms has."""
+    found: list[tuple[str, str, Any]] = []
+    for section in OF_A_BOX:
+        table = getattr(run, section)
+        found += [(section, key, getattr(table, key)) for key in sorted(table.model_fields_set)]
+    for section, keys in KEYS_OF_A_BOX.items():
+        table = getattr(run, section)
+        found += [
+            (section, key, getattr(table, key)) for key in keys if key in table.model_fields_set
+        ]
+    for key in sorted(run.stop.model_fields_set - set(_STOPS)):
+        if getattr(run.stop, key) is not None:
+            found.append(("stop", key, getattr(run.stop, key)))
+    return [
+        Problem(
+            f"{origin.shown(section, key, value)} belongs to a box of atoms, and this run has a "
+            "section [upscale]",
+            "Remove it; the end of the current is upscale.capacity_mAh_cm2, or [stop] with "
+            f"{' or '.join(_STOPS)}."
+            if section == "stop"
+            else "Remove it.",
+        )
+        for section, key, value in found
+        if value is not None
+    ]
+
+
+def _flaws(run: RunFile, origin: Origin) -> list[Problem]:
+    """Flaws have a density and a radius, and room."""
+    upscale = run.upscale
+    keys = ("flaw_density_per_um2", "flaw_radius_nm")
+    given = [key for key in keys if getattr(upscale, key) is not None]
+    if upscale.nucleation == "homogeneous":
+        return [
+            Problem(
+                f"{origin.shown('upscale', key, getattr(upscale, key))} has no meaning with "
+                'nucleation = "homogeneous"',
+                'Set nucleation = "flaws" or "both", or remove the key.',
+            )
+            for key in given
+        ]
+    missing = [key for key in keys if key not in given]
+    if missing:
+        said = origin.shown("upscale", "nucleation", upscale.nucleation)
+        return [Problem(f"{said} needs {' and '.join(missing)}", "Give both in [upscale].")]
+    assert upscale.flaw_density_per_um2 is not None
+    assert upscale.flaw_radius_nm is not None
+    number = upscale.flaw_density_per_um2 * upscale.domain_um**2
+    said = origin.shown("upscale", "flaw_density_per_um2", upscale.flaw_density_per_um2)
+    if number < 1:
+        return [
+            Problem(
+                f"{said} is no flaw in a square of {upscale.domain_um:g} µm",
+                f"Use {1 / upscale.domain_um**2:.2g} or more, or a larger domain_um.",
+            )
+        ]
+    if number > 2_000_000:
+        return [Problem(f"{said} is {number:.2g} flaws in the square", "Use at most 2000000.")]
+    covered = upscale.flaw_density_per_um2 * math.pi * (upscale.flaw_radius_nm * 1e-3) ** 2
+    if covered > 0.5:
+        return [
+            Problem(
+                f"{said} with {origin.shown('upscale', 'flaw_radius_nm', upscale.flaw_radius_nm)} "
+                f"covers {100 * covered:.3g} % of the interface before it begins",
+                "Use smaller or fewer flaws: at most half of the interface.",
+            )
+        ]
+    return []
+
+
+def _shape(run: RunFile, origin: Origin) -> list[Problem]:
+    """A cap has an angle, another shape an aspect ratio, and not both."""
+    upscale = run.upscale
+    if upscale.shape == "aspect" and upscale.aspect_ratio is None:
+        said = origin.shown("upscale", "shape", "aspect")
+        return [Problem(f"{said} needs aspect_ratio", "Give upscale.aspect_ratio.")]
+    wrong = "contact_angle_deg" if upscale.shape == "aspect" else "aspect_ratio"
+    value = getattr(upscale, wrong)
+    if value is None:
+        return []
+    said = origin.shown("upscale", wrong, value)
+    return [Problem(f'{said} has no meaning with shape = "{upscale.shape}"', "Remove it.")]

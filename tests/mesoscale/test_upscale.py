@@ -1,0 +1,299 @@
+"""Populations and their files: equal bytes, resume, interruption, verification, bad input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import kmc
+from kmc import plotting
+from kmc.cli.app import main
+from kmc.errors import FileFormatError, InputError
+from kmc.mesoscale import file as schema
+from kmc.mesoscale import upscale as module
+from kmc.mesoscale import vapour
+from kmc.runfile.load import load_run
+
+SMALL = {
+    "upscale.domain_um": 6.0,
+    "upscale.capacity_mAh_cm2": 0.004,
+    "upscale.samples": 8,
+    "upscale.samples_per_decade": 3,
+    "upscale.frames": 2,
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_walks():
+    """Free energies from walks a twentieth as long: their error does not matter here."""
+    kept = vapour.WALKERS, vapour.STEPS
+    vapour.WALKERS, vapour.STEPS = 2, 150_000
+    vapour._known.clear()
+    yield
+    vapour.WALKERS, vapour.STEPS = kept
+    vapour._known.clear()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("population") / "small.h5"
+    kmc.upscale("upscale_li", SMALL, output=path, progress=False)
+    return path
+
+
+def test_the_file_says_what_the_schema_says(small):
+    found = kmc.load(small)
+    assert found.finished
+    assert found.stop_reason == "capacity_mAh_cm2"
+    with h5py.File(small) as file:
+        assert file.attrs["format"] == schema.FORMAT
+        for name, (unit, _) in schema.SAMPLES.items():
+            assert file[f"samples/{name}"].attrs["unit"] == unit
+        for group, table in (("voids", schema.VOIDS), ("frames", schema.FRAMES)):
+            for name, (dtype, unit, _) in table.items():
+                assert file[f"{group}/{name}"].attrs["unit"] == unit
+                assert file[f"{group}/{name}"].dtype == np.dtype(dtype)
+    s = found.samples
+    assert s.capacity_mAh_cm2[-1] == pytest.approx(0.004)
+    assert 0.2 < s.voids_per_um2.max() < 2.0
+    assert np.all(np.diff(s.contact_fraction) <= 1e-12)
+    voids, discs = found.of_frame(-1)
+    assert voids.volume_um3.sum() / 36 == pytest.approx(s.voids_um[-1], rel=1e-12)
+    assert set(discs.void) == set(voids.number)
+    assert "contact" in repr(found).lower()
+
+
+@pytest.mark.validation
+def test_volume_stripped_is_that_of_voids_sink_and_storage(small):
+    s = kmc.load(small).samples
+    left = s.stripped_um + s.initial_um - s.voids_um - s.sink_um - s.creep_um - s.storage_um
+    assert np.abs(left).max() <= 1e-9 * s.stripped_um.max()
+    # Faraday: 4.84 µm for each mAh/cm².
+    assert s.stripped_um[-1] == pytest.approx(4.842 * 0.004, rel=1e-3)
+
+
+def test_equal_seeds_give_equal_bytes_and_others_do_not(small, tmp_path):
+    again, other = tmp_path / "again.h5", tmp_path / "other.h5"
+    kmc.upscale("upscale_li", SMALL, output=again, progress=False)
+    assert again.read_bytes() == small.read_bytes()
+    kmc.upscale("upscale_li", SMALL | {"random.seed": 2}, output=other, progress=False)
+    assert other.read_bytes() != small.read_bytes()
+
+
+class Interrupted:
+    """Stands in for `Interruption`: asks to stop once the run has asked so many times."""
+
+    def __init__(self, after: int):
+        self.left = after
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *problem):
+        pass
+
+    @property
+    def requested(self) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+
+@pytest.mark.parametrize("after", [3, 330])
+def test_an_interrupted_run_resumes_to_the_same_bytes(small, tmp_path, monkeypatch, after):
+    path = tmp_path / "small.h5"
+    monkeypatch.setattr(module, "Interruption", lambda: Interrupted(after))
+    part = kmc.upscale("upscale_li", SMALL, output=path, progress=False)
+    assert not part.finished
+    assert part.stop_reason == "interrupted"
+    assert kmc.verify(path).passed
+    monkeypatch.undo()
+    vapour.WALKERS, vapour.STEPS = 2, 150_000
+    assert kmc.resume(path, progress=False).finished
+    assert path.read_bytes() == small.read_bytes()
+    with pytest.raises(InputError, match="finished"):
+        kmc.resume(path, progress=False)
+
+
+def test_replicas_are_averaged(tmp_path):
+    path = tmp_path / "two.h5"
+    found = kmc.upscale("upscale_li", SMALL | {"upscale.replicas": 2}, output=path, progress=False)
+    first, second = found.replicas
+    assert not np.array_equal(first.voids_per_um2, second.voids_per_um2)
+    np.testing.assert_allclose(
+        found.samples.contact_fraction, (first.contact_fraction + second.contact_fraction) / 2
+    )
+    assert set(found.frames.replica) == {0, 1}
+    assert kmc.verify(path).passed
+
+
+def test_a_rest_follows_the_current(tmp_path):
+    path = tmp_path / "rest.h5"
+    changes = SMALL | {"upscale.capacity_mAh_cm2": 1e-5, "rest.time_s": 30.0}
+    found = kmc.upscale("upscale_li", changes, output=path, progress=False)
+    s, resting = found.samples, found.samples.phase > 0
+    assert s.time_s[-1] == pytest.approx(s.time_s[~resting][-1] + 30)
+    assert np.all(s.charge_transfer_V[resting] == 0)
+    assert s.supersaturation[-1] < s.supersaturation[~resting][-1]
+    assert kmc.verify(path).passed
+
+
+# --- verification ---------------------------------------------------------------------------------
+
+
+def test_a_sound_file_passes(small):
+    found = kmc.verify(small)
+    assert found.passed, found
+    assert any("stripped = voids + sink" in check for check in found.checks)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("samples/voids_um", "balance"),
+        ("samples/capacity_mAh_cm2", "charge"),
+        ("samples/charge_transfer_V", "overpotential"),
+        ("voids/volume_um3", "volume"),
+        ("voids/footprint_um2", "contact"),
+        ("discs/radius_um", "discs"),
+    ],
+)
+def test_a_number_that_was_changed_is_found(small, tmp_path, place, said):
+    """By a thousandth, in the last row, with its checksum made right again."""
+    path = tmp_path / "changed.h5"
+    shutil.copy(small, path)
+    with h5py.File(path, "r+") as file:
+        values = file[place][...]
+        values[-1] *= 1.001
+        file[place][...] = values
+        file[place].attrs["crc32"] = schema.checksum(values)
+    found = kmc.verify(path)
+    assert not found.passed
+    assert said in str(found.breach)
+
+
+def test_damage_is_told_as_damage(small, tmp_path):
+    path = tmp_path / "damaged.h5"
+    shutil.copy(small, path)
+    with h5py.File(path, "r+") as file:
+        file["samples/contact_fraction"][3] = 0.5
+    with pytest.raises(FileFormatError, match="contact_fraction fails its checksum"):
+        kmc.load(path)
+    with h5py.File(path, "r+") as file:
+        del file["voids/x_um"]
+        file.attrs["population_schema"] = 99
+    with pytest.raises(FileFormatError, match="schema 99"):
+        kmc.load(path)
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+def settings() -> list[str]:
+    return [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
+
+
+def test_the_command_writes_file_picture_and_summary(tmp_path):
+    path = tmp_path / "here.h5"
+    done = run("upscale", "upscale_li", "-o", str(path), *settings())
+    assert done.exit_code == 0, done.output
+    assert path.exists()
+    assert path.with_suffix(".png").exists()
+    assert "Contact" in done.output
+    told = run("info", str(path))
+    assert "voids begin" in told.output.lower()
+    told = json.loads(run("info", str(path), "--json").output)
+    assert told["final"]["capacity_mAh_cm2"] == pytest.approx(0.004)
+    assert told["finished"]
+    assert run("verify", str(path)).exit_code == 0
+    again = run("upscale", "upscale_li", "-o", str(path))
+    assert again.exit_code == 2
+
+
+@pytest.mark.parametrize("what", plotting.POPULATION_PICTURES)
+def test_every_picture_is_drawn(small, tmp_path, what):
+    picture = tmp_path / f"{what}.png"
+    done = run("plot", str(small), "--what", what, "-o", str(picture))
+    assert done.exit_code == 0, done.output
+    assert picture.stat().st_size > 10_000
+
+
+def test_the_paper_stands_beside_the_run(small, tmp_path):
+    picture = tmp_path / "paper.svg"
+    done = run("plot", str(small), "--what", "microscope", "--paper", "-o", str(picture))
+    assert done.exit_code == 0
+    assert "one gap" in picture.read_text(encoding="utf-8")
+
+
+def test_tables_are_exported(small, tmp_path):
+    table = tmp_path / "voids.csv"
+    assert run("export", str(small), "--what", "voids", "-o", str(table)).exit_code == 0
+    assert table.read_text(encoding="utf-8").startswith("frame,number,x_um")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"upscale.domain_um": -1}, "domain_um'] = -1 is out of range"),
+        ({"upscale.relaxation": "instnat"}, "Did you mean 'instant'"),
+        ({"upscale.nucleation": "flaws"}, "needs flaw_density_per_um2 and flaw_radius_nm"),
+        ({"upscale.flaw_radius_nm": 5}, "no meaning with"),
+        ({"upscale.shape": "aspect"}, "needs aspect_ratio"),
+        ({"upscale.grid_um": 1e-3}, "more than memory should hold"),
+        ({"stop.events": 5}, "belongs to a box of atoms"),
+        ({"system.size": [16, 16, 16]}, "belongs to a box of atoms"),
+        ({"conditions.current_density_mA_cm2": 0}, "without a current"),
+        ({"conditions.overpotential_V": 0.1, "conditions.current_density_mA_cm2": None}, "no held"),
+        ({"system.boundary": "periodic"}, "needs an interface"),
+        ({"upscale.domain": 5}, "'domain'"),
+    ],
+)
+def test_what_cannot_be_run_is_told_before(changes, said):
+    with pytest.raises(InputError) as problem:
+        load_run("upscale_li", changes)
+    assert said in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"system.params": "lattice_gas"}, "interface"),
+        ({"system.mg_fraction": 0.1}, "has no"),
+        ({"system.params": "li_neutral", "conditions.stack_pressure_MPa": 1}, ""),
+    ],
+)
+def test_what_its_parameters_lack_is_told_and_nothing_is_written(tmp_path, changes, said):
+    path = tmp_path / "never.h5"
+    try:
+        kmc.upscale("upscale_li", SMALL | changes, output=path, progress=False)
+    except InputError as problem:
+        assert said in str(problem)  # noqa: PT017 - either a refusal or a run that adds up
+        assert not path.exists()
+    else:
+        assert kmc.verify(path).passed
+
+
+def test_boxes_and_populations_are_told_apart(small, tmp_path):
+    with pytest.raises(InputError, match="kmc upscale upscale_li runs it"):
+        kmc.run("upscale_li", output=tmp_path / "box.h5", progress=False)
+    with pytest.raises(InputError, match="no section"):
+        kmc.upscale("strip_li", output=tmp_path / "box.h5", progress=False)
+    done = CliRunner().invoke(main, ["movie", str(small)])
+    assert done.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["li", "limg", "flaws", "pressure", "rest"])
+def test_shipped_runs_load(name):
+    run_file = load_run(f"upscale_{name}")
+    assert run_file.is_population
+    assert "upscale" in run_file.resolved()
+    assert "upscale" not in load_run("strip_li").resolved()

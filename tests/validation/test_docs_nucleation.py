@@ -1,0 +1,81 @@
+"""The figures of docs/nucleation.md, from a run of a third of its length."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import kmc
+
+pytestmark = pytest.mark.validation
+TEXT = " ".join(
+    (Path(__file__).parents[2] / "docs" / "nucleation.md").read_text(encoding="utf-8").split()
+).replace("−", "-")
+
+
+@pytest.fixture(scope="module")
+def found():
+    return kmc.nucleation(
+        "li_li2s", seed=1, walkers=4, currents_mA_cm2=(0.05, 0.5, 5.0), progress=False
+    )
+
+
+def row(name: str, after: str = "") -> list[str]:
+    """Cells of a row of a table of the page."""
+    start = TEXT.index(f"| {name} |", TEXT.index(after))
+    return [cell.strip() for cell in TEXT[start:].split("|")[2:11]]
+
+
+def test_ln_Z(found):
+    for n, text in zip((1, 2, 3, 5, 7, 10, 20, 40, 60), row("ln Z_n"), strict=True):
+        assert found.free.ln_Z[n - 1] == pytest.approx(
+            float(text), abs=0.006 + 4 * found.free.ln_Z_error[n - 1]
+        )
+
+
+def test_work(found):
+    for S, text in zip((15, 20, 30, 50, 100, 200), row("W(S, n*), kT")[:6], strict=True):
+        assert found.model.barrier_kT(S) == pytest.approx(float(text), abs=0.5)
+
+
+def test_cap(found):
+    assert found.model.law.surface == pytest.approx(16.17, rel=0.01)
+    assert found.model.cap.gamma_F_J_m2 == pytest.approx(0.178, rel=0.01)
+    assert found.model.cap.gamma_J_m2 == pytest.approx(0.26, rel=0.02)
+    assert found.model.cap.aspect == pytest.approx(0.39, abs=0.01)
+
+
+def test_burst(found):
+    density, S, ms = re.search(
+        r"\*\*([\d.]+) voids per µm²\*\*, at a largest S of ([\d.]+) after ([\d.]+) ms", TEXT
+    ).groups()
+    assert found.burst.density_per_um2 == pytest.approx(float(density), rel=0.05)
+    assert pytest.approx(float(S), rel=0.02) == found.burst.S
+    assert 1e3 * found.burst.time_s == pytest.approx(float(ms), rel=0.05)
+    low, high = re.search(r"over 10: ([\d.]+) to ([\d.]+) per", TEXT).groups()
+    assert found.scan.density_low[1] == pytest.approx(float(low), rel=0.08)
+    assert found.scan.density_high[1] == pytest.approx(float(high), rel=0.08)
+    slow, fast = re.search(r"([\d.]+) per µm² at 0.05 mA/cm², ([\d.]+) at 5", TEXT).groups()
+    assert found.scan.density_per_um2[0] == pytest.approx(float(slow), rel=0.1)
+    assert found.scan.density_per_um2[2] == pytest.approx(float(fast), rel=0.05)
+    threshold = float(re.search(r"Below ([\d.]+) mA/cm²", TEXT).group(1))
+    assert found.threshold_mA_cm2 == pytest.approx(threshold, rel=0.03)
+
+
+def test_nine_tenths_of_mg():
+    """The column of coverage 0.9: barrier, largest S and voids."""
+    found = kmc.nucleation(
+        "limg_li2s",
+        mg_coverage=0.9,
+        n_max=30,
+        walkers=4,
+        steps=1_000_000,
+        currents_mA_cm2=(0.5,),
+        maps=0,
+        progress=False,
+    )
+    assert found.model.barrier_kT(50) == pytest.approx(float(row("W(50, n*), kT")[4]), abs=0.3)
+    assert pytest.approx(float(row("largest S at 0.5 mA/cm²")[4]), rel=0.03) == found.burst.S
+    assert found.burst.density_per_um2 == pytest.approx(float(row("voids per µm²")[4]), rel=0.1)
