@@ -230,7 +230,7 @@ def unions(x, y, radius, owner, n_owners, first, second, edge):
         if covered:
             continue
         starts, ends = _open_arcs(low[:n_low], high[:n_low])
-        for a, b in zip(starts, ends):
+        for a, b in zip(starts, ends):  # noqa: B905 (numba has no strict)
             rim[owner[i]] += radius[i] * (b - a)
             area[owner[i]] += _under_arc(x[i], radius[i], a, b, edge)
     # The line x = 0, where coordinates jump, bounds every union that crosses it.
