@@ -159,6 +159,8 @@ def _fill(bins: tables.Bins, numbers: np.ndarray, members: np.ndarray) -> None:
 def _isolated(monomer: np.ndarray) -> np.ndarray:
     """Isolated vacancies seen and expected, from what each member adds to them."""
     return np.array([np.count_nonzero(monomer < 0), monomer[monomer > 0].sum()])
+
+
 def _fill_mg(engine: Engine, sites: np.ndarray) -> None:
     """Put the Mg atoms into their list, in this order."""
     mg = engine.state.mg
