@@ -1,7 +1,7 @@
-"""Whether all that was written to a trajectory is still there, and as it was written.
+"""Whether everything that was written to a trajectory is still there and unchanged.
 
-Rows and frames are counted and checksummed one behind the other, so one that was taken out is
-missed; what a file says once has a checksum, and the texts for people must say what kmc reads.
+Running checksums over all rows and frames show that one was removed; what a file records once has a
+checksum, and the attributes for readers must agree with the record that kmc reads.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import h5py
 
 from kmc.errors import FileFormatError
 from kmc.trajectory import file as layout
@@ -23,7 +21,7 @@ _INTERRUPTED = ("", "interrupted", "repaired")  # why a run that is not finished
 
 
 class Wrong(NamedTuple):
-    """Place, what is there, and what was written."""
+    """Place, stored value, and value that was written."""
 
     place: str
     value: str
@@ -31,9 +29,9 @@ class Wrong(NamedTuple):
 
 
 def missing_rows(stored: Stored) -> Iterator[Wrong]:
-    """What is wrong with the number and the order of rows and frames.
+    """Errors in the number and the order of rows and frames.
 
-    A run that is killed while it writes may leave some rows behind those that are counted.
+    A run that is killed while it writes may leave some rows after those that are counted.
     """
     totals, rows, frame_checksums = stored.totals, stored.rows, stored.frame_checksums
     if totals is None:  # an older file
@@ -52,7 +50,7 @@ def missing_rows(stored: Stored) -> Iterator[Wrong]:
 
 
 def altered(path: Path, record: dict[str, Any]) -> Iterator[Wrong]:
-    """What of all that a file says once is not what was written.
+    """Settings, texts, units and lattice that are not those that were written.
 
     Parameters
     ----------
@@ -67,7 +65,7 @@ def altered(path: Path, record: dict[str, Any]) -> Iterator[Wrong]:
         yield Wrong("/", f"unreadable ({damage.message})", "texts and units")
 
 
-def _altered(file: h5py.File, record: dict[str, Any]) -> Iterator[Wrong]:
+def _altered(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:
     version = guard.schema_version(file)
     stored = guard.totals(file)
     if stored is None and record.get("totals"):
@@ -85,8 +83,8 @@ def _altered(file: h5py.File, record: dict[str, Any]) -> Iterator[Wrong]:
     yield from _units(file, record)
 
 
-def _texts(file: h5py.File, record: dict[str, Any], version: int) -> Iterator[Wrong]:
-    """The attributes for people that do not say what `/record` says."""
+def _texts(file: Any, record: dict[str, Any], version: int) -> Iterator[Wrong]:
+    """Attributes that do not agree with `/record`."""
     origin, stop_reason = record.get("provenance", {}), schema.RECORD_STOP_REASON
     if version > 1:
         origin = json.loads(guard.fixed_text(file, schema.RECORD_PROVENANCE))
@@ -107,15 +105,15 @@ def _same_json(one: Any, other: Any) -> bool:
         return False
 
 
-def _end(file: h5py.File) -> Iterator[Wrong]:
-    """Whether what the file says of the run's end fits together."""
+def _end(file: Any) -> Iterator[Wrong]:
+    """Whether the attributes on the end of the run agree."""
     finished = bool(guard.root_number(file, "finished"))
     reason = guard.fixed_text(file, schema.RECORD_STOP_REASON)
     if finished and reason in _INTERRUPTED:
         yield Wrong("/@finished", f"true with stop_reason {reason!r}", "false")
 
 
-def _units(file: h5py.File, record: dict[str, Any]) -> Iterator[Wrong]:
+def _units(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:
     listed = {f"/samples/{name}": unit for name, unit in record["columns"]}
     known = {entry.path: entry.unit for entry in schema.SCHEMA if "@" not in entry.path}
     for path, unit in {**listed, **known}.items():

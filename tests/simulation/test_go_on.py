@@ -138,7 +138,7 @@ def test_other_versions_are_said_once(of_yesterday):
         changes = {"stop.wall_time_s": None, "stop.capacity_monolayers": monolayers}
         resume.extend(of_yesterday, changes, progress=False)
 
-    with pytest.warns(KmcWarning, match=r"written with numpy 1\.0\.0, .* goes on with numpy"):
+    with pytest.warns(KmcWarning, match=r"written with numpy 1\.0\.0, .* is continued with numpy"):
         go_on(0.1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -54,7 +54,15 @@ def assert_told(done, *parts: str) -> None:
 SETTINGS = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
 
 
-@pytest.mark.parametrize("limit", [0, 100, 3000, 60_000])
+@pytest.mark.parametrize(
+    "limit",
+    [
+        pytest.param(0, marks=pytest.mark.slow),
+        100,
+        pytest.param(3000, marks=pytest.mark.slow),
+        60_000,
+    ],
+)
 def test_at_creation(tmp_path, limit):
     done = kmc_with(limit, "run", "strip_li", *SETTINGS, "-o", tmp_path / "run.h5", "-q")
     assert_told(done, "cannot be written", "MB are free")

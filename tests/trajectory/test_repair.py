@@ -126,12 +126,13 @@ def test_what_was_lost_behind_a_checkpoint_is_computed_again(tmp_path, whole, mo
     assert_same(tmp_path / "new.h5", whole)
 
 
-def test_cut_short_or_spoilt_anywhere(whole, tmp_path):
+@pytest.mark.parametrize("attempts", [10, pytest.param(60, marks=pytest.mark.slow)])
+def test_cut_short_or_spoilt_anywhere(whole, tmp_path, attempts):
     """Each is repaired to a file that opens, or refused in one sentence; the original stays."""
     content, chance = whole.read_bytes(), random.Random(5)
     path, new = tmp_path / "bad.h5", tmp_path / "new.h5"
     repaired = 0
-    for attempt in range(60):
+    for attempt in range(attempts):
         spoilt = bytearray(content)
         if attempt % 2:
             del spoilt[chance.randrange(len(spoilt)) :]
@@ -149,7 +150,7 @@ def test_cut_short_or_spoilt_anywhere(whole, tmp_path):
             assert [frame.occupancy.size for frame in t.frames] == [640] * done.frames[0]
             repaired += 1
         assert path.read_bytes() == spoilt
-    assert repaired > 20
+    assert repaired > attempts // 3
 
 
 def test_outputs_are_not_overwritten(whole, tmp_path):
@@ -189,9 +190,9 @@ def test_a_column_that_others_sum_up_to_is_computed(damaged, whole, tmp_path, na
     break_column(damaged, f"samples/{name}")
     done = repair(damaged, tmp_path / "new.h5")
     assert done.samples == (21, 21)
-    saved = load(tmp_path / "new.h5")
-    for column in saved.samples:
-        np.testing.assert_array_equal(saved.samples[column], load(whole).samples[column])
+    saved, before = load(tmp_path / "new.h5").samples, load(whole).samples
+    for column in saved:
+        np.testing.assert_array_equal(saved[column], before[column])
     assert done.frames == (11, 11)
     assert done.resumable
 
@@ -205,10 +206,10 @@ def test_rows_without_one_column_are_kept(damaged, whole, tmp_path, name, instea
     assert done.samples == (21, 21)
     assert f"/samples/{name} is lost in 21 of 21 rows: {instead}" in done.problems[0]
     assert not done.resumable
-    saved = load(tmp_path / "new.h5").samples
+    saved, before = load(tmp_path / "new.h5").samples, load(whole).samples
     np.testing.assert_array_equal(saved[name], [instead] * 21)
     for column in set(saved) - {name}:
-        np.testing.assert_array_equal(saved[column], load(whole).samples[column])
+        np.testing.assert_array_equal(saved[column], before[column])
 
 
 def test_a_column_that_is_too_short(damaged, whole, tmp_path):

@@ -192,7 +192,14 @@ def test_files_of_schema_1_pass():
 
 
 @pytest.mark.parametrize("column", [entry.name for entry in schema.SAMPLE_COLUMNS])
-@pytest.mark.parametrize("which", ["first", "middle", "last"])
+@pytest.mark.parametrize(
+    "which",
+    [
+        pytest.param("first", marks=pytest.mark.slow),
+        "middle",
+        pytest.param("last", marks=pytest.mark.slow),
+    ],
+)
 def test_every_column_of_the_samples_is_guarded(copy, column, which):
     """Of time, order and the frames' moments are; of the overpotential, the sum of its parts."""
     path = copy()
@@ -272,10 +279,10 @@ def test_contact_follows_from_hops_and_strips(copy, name):
 
 def test_an_atom_that_moved_one_site_is_noticed(copy):
     """Counts stay as they are; the energy does not."""
-    path = copy("li")
+    path = copy("bulk")
     with h5py.File(path, "r+") as file:
         occupancy = file["frames/occupancy"][-1]
-        vacant, full = np.flatnonzero(occupancy[72:] == 0)[0] + 72, 300
+        vacant, full = np.flatnonzero(occupancy == 0)[0], np.flatnonzero(occupancy == 1)[-1]
         occupancy[[vacant, full]] = occupancy[[full, vacant]]
         file["frames/occupancy"][-1] = occupancy
     seal(path)
@@ -416,8 +423,9 @@ def another(value):
     return {str: f"{value}x", type(None): 0.5, list: [1], dict: {"a": 1}}[type(value)]
 
 
-def test_no_setting_can_be_changed_unnoticed(copy):
-    """Each value of the record by itself, and then in the text for people."""
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 29])
+def test_no_setting_can_be_changed_unnoticed(copy, every):
+    """Each value of the record by itself, and then in the attribute that repeats it."""
     import fuzz
 
     path = copy("limg")
@@ -426,6 +434,7 @@ def test_no_setting_can_be_changed_unnoticed(copy):
         text = file["record"][:].tobytes()
     places = list(leaves(json.loads(text)))
     assert len(places) > 170
+    places = places[::every]
     unnoticed = []
     for place in places:
         record = json.loads(text)
@@ -442,7 +451,7 @@ def test_no_setting_can_be_changed_unnoticed(copy):
         except InputError:
             pass
     assert unnoticed == []
-    for place in leaves(json.loads(text)["resolved"]):
+    for place in list(leaves(json.loads(text)["resolved"]))[::every]:
         resolved = json.loads(text)["resolved"]
         inner = resolved
         for key in place[:-1]:
@@ -488,17 +497,15 @@ def test_no_attribute_can_be_changed_unnoticed(copy, entry):
 
 def test_no_unit_can_be_changed_unnoticed(copy):
     path = copy("li")
-    whole = path.read_bytes()
     with h5py.File(path) as file:
         places = [
             e.path for e in schema.SCHEMA if "@" not in e.path and "unit" in file[e.path].attrs
         ]
     assert len(places) > 50
-    for place in places:
-        path.write_bytes(whole)
-        with h5py.File(path, "r+") as file:
+    with h5py.File(path, "r+") as file:
+        for place in places:
             file[place].attrs["unit"] = "furlong"
-        assert altered_places(path) == [f"{place}@unit"]
+    assert sorted(set(altered_places(path))) == sorted(f"{place}@unit" for place in places)
     assert not kmc.verify(path).passed
 
 
@@ -527,7 +534,7 @@ def test_a_run_does_not_go_on_behind_rows_that_are_missing(tmp_path):
         path.write_bytes(whole)
         without(path, "samples", index)
         before = path.read_bytes()
-        with pytest.raises(FileFormatError, match=r"lacks rows that its checkpoint stands behind"):
+        with pytest.raises(FileFormatError, match=r"lacks rows that it had when its checkpoint"):
             kmc.extend(path, {"stop.capacity_monolayers": 0.6}, progress=False)
         assert path.read_bytes() == before
 
