@@ -13,6 +13,7 @@ bytes.
 
 from __future__ import annotations
 
+import io
 import json
 import zlib
 from collections.abc import Mapping, Sequence
@@ -115,7 +116,8 @@ def write(
     checkpoint : mapping, optional
         Arrays and one text, from which an unfinished run goes on.
     """
-    with replacing(Path(path)) as beside, h5py.File(beside, "w", **_OPTIONS) as file:
+    memory = io.BytesIO()  # HDF5 aborts the process where a disk is full
+    with h5py.File(memory, "w", **_OPTIONS) as file:
         file.attrs["format"] = FORMAT
         file.attrs["population_schema"] = SCHEMA_VERSION
         file.attrs["kmc_version"] = __version__
@@ -144,6 +146,8 @@ def write(
                     _text(file, f"checkpoint/{name}", value, "State of the run")
                 else:
                     _dataset(file, f"checkpoint/{name}", value, "1", "State of the run")
+    with replacing(Path(path)) as draft:
+        draft.write_bytes(memory.getbuffer())
 
 
 def mean_of(replicas: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -300,17 +300,18 @@ def open_folder(path: str | Path) -> SweepFolder:
     try:
         text = (path / "sweep.toml").read_text(encoding="utf-8")
         plan = Plan.from_json(index["plan"], text)
-        if not (plan.keys and all(_is_usable(plan, point) for point in plan.points)):
-            raise ValueError("a point has an impossible name or no settings")
+        if not (plan.points and all(_is_usable(plan, point) for point in plan.points)):
+            raise ValueError("a point has an impossible name or other settings than the plan")
         return SweepFolder(path, plan)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
         raise _damaged(path, f"{type(problem).__name__}: {problem}") from None
 
 
 def _is_usable(plan: Plan, point: Point) -> bool:
-    """Whether a point has settings, and a name that is that of a file in the folder."""
+    """Whether a point has the settings of the plan, and a name that is that of a file here."""
     safe = isinstance(point.name, str) and re.fullmatch(r"[^/\\\0.][^/\\\0]{0,239}", point.name)
-    return bool(safe) and isinstance(plan.run_tables(point), dict)
+    planned = set(point.settings) == set(plan.keys)
+    return bool(safe) and planned and isinstance(plan.run_tables(point), dict)
 
 
 def _damaged(path: Path, why: str) -> InputError:

@@ -485,7 +485,7 @@ def test_an_unfinished_file_that_cannot_go_on_is_set_aside(folder):
         fake.write(part, box=fake.lattice(cells=(6, 6)), n_frames=2, finished=False)
         outcome = run_point(str(folder.path), point.name, owner)
     assert outcome["state"] == "done"
-    assert "it is of other settings" in outcome["notes"][0]
+    assert "it has other settings" in outcome["notes"][0]
     aside = part.with_name(f"{point.name}.aside-1.h5")
     assert len(kmc.load(aside).frames) == 2
     assert not part.exists()
@@ -520,19 +520,15 @@ def test_notes_reach_the_user(folder, monkeypatch):
     assert "log.jsonl has 1 lines" in done.stderr
 
 
-def test_closed_boxes_go_on_in_a_sweep(tmp_path, monkeypatch):
-    """They were begun again in silence, because infinity did not come back from the file."""
+def interrupt(folder, point, monkeypatch) -> Path:
+    """The file of a point whose run was interrupted after its first chunk."""
     from kmc.common.progress import Silent as NoProgress
     from kmc.runfile.load import load_run
     from kmc.simulation import run as simulation
 
-    text = TINY.replace('"system.size"', '"conditions.electrode_thickness_um" = inf\n"system.size"')
-    folder = folder_of(text, tmp_path / "closed")
-    point = folder.plan.points[0]
     part = folder.path / "points" / f"{point.name}.part.h5"
-    with folder.owned() as owner:
-        folder.prepare(point)
-        monkeypatch.setattr(simulation, "_FIRST_CHUNK", 500)
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation, "_FIRST_CHUNK", 500)
         begun = simulation.Simulation(load_run(folder.run_file_path(point)))
         writer = simulation.TrajectoryWriter(
             part,
@@ -544,8 +540,62 @@ def test_closed_boxes_go_on_in_a_sweep(tmp_path, monkeypatch):
         asked = simulation.Interruption()
         asked.requested = True
         assert begun.run(writer, NoProgress(), asked) == "interrupted"
-        monkeypatch.undo()
+    return part
+
+
+def test_closed_boxes_go_on_in_a_sweep(tmp_path, monkeypatch):
+    """They were begun again in silence, because infinity did not come back from the file."""
+    text = TINY.replace('"system.size"', '"conditions.electrode_thickness_um" = inf\n"system.size"')
+    folder = folder_of(text, tmp_path / "closed")
+    point = folder.plan.points[0]
+    with folder.owned() as owner:
+        folder.prepare(point)
+        interrupt(folder, point, monkeypatch)
         monkeypatch.setattr("kmc.simulation.run.run_to_file", None)
         outcome = run_point(str(folder.path), point.name, owner)
     assert outcome["state"] == "done", outcome
     assert outcome["notes"] == []
+
+
+def test_an_unfinished_file_stays_in_place_when_the_disk_is_full(folder, monkeypatch):
+    point = folder.plan.points[0]
+
+    def full(draft, target):
+        raise OSError(28, "No space left on device")
+
+    with folder.owned() as owner:
+        folder.prepare(point)
+        part = interrupt(folder, point, monkeypatch)
+        left = part.read_bytes()
+        monkeypatch.setattr("kmc.trajectory.writer.put_in_place", full)
+        outcome = run_point(str(folder.path), point.name, owner)
+    assert outcome["state"] == "failed"
+    assert "No space left on device" in outcome["error"]
+    assert outcome["notes"] == []
+    assert part.read_bytes() == left
+
+
+def test_finished_populations_are_known(tmp_path):
+    from kmc.mesoscale import file as population
+    from kmc.sweep.point_files import is_finished
+
+    columns = {
+        name: {column: np.zeros(1) for column in table}
+        for name, table in (
+            ("samples", population.SAMPLES),
+            ("frames", population.FRAMES),
+            ("voids", population.VOIDS),
+            ("discs", population.DISCS),
+        )
+    }
+    samples = columns.pop("samples")
+    resolved = {"run": {}, "parameters": {}, "facts": {}}
+    head = {"run_file": "", "resolved": resolved, "seed": 1}
+    path = tmp_path / "a.h5"
+    for finished in (False, True):
+        population.write(
+            path, head=head, finished=finished, stop_reason="", replicas=[samples], **columns
+        )
+        assert is_finished(path) == finished
+    path.write_bytes(path.read_bytes()[:-100])
+    assert not is_finished(path)

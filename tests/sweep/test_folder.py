@@ -83,7 +83,7 @@ def test_a_damaged_trajectory_is_set_aside_and_said(folder):
     point = folder.plan.points[0]
     folder.record_done(point, 1.0)
     folder.trajectory_path(point).write_bytes(WHOLE)
-    with pytest.warns(KmcWarning, match=r"was set aside as .*\.aside-1\.h5, and the point begins"):
+    with pytest.warns(KmcWarning, match=r"was set aside as .*\.aside-1\.h5, and the point starts"):
         assert folder.clean_up() == set()
     assert not folder.trajectory_path(point).exists()
     aside = folder.path / "points" / f"{point.name}.aside-1.h5"
@@ -128,10 +128,10 @@ def test_a_folder_without_its_index_goes_on_with_the_same_sweep_file(folder, pla
     fake.write(folder.trajectory_path(first), box=fake.lattice(cells=(4, 4)), n_frames=1)
     folder.record_done(first, 1.0)
     (folder.path / "index.json").write_bytes(b"\0" * 100)
-    with pytest.raises(InputError, match=r"index\.json is damaged(.|\n)*Remove that file alone"):
+    with pytest.raises(InputError, match=r"index\.json is damaged(.|\n)*Remove that file only"):
         make_folder(folder.path, plan_of(TWO))
     (folder.path / "index.json").unlink()
-    with pytest.raises(InputError, match="another one than the sweep file given"):
+    with pytest.raises(InputError, match="differs from the sweep file given"):
         make_folder(folder.path, plan_of(TWO.replace("310", "320")))
     again = make_folder(folder.path, plan_of(TWO))
     assert again.clean_up() == {first.name}
