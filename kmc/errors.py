@@ -34,10 +34,18 @@ class KmcError(Exception):
         return self.message if self.advice is None else f"{self.message}\n{self.advice}"
 
 
+class KmcWarning(UserWarning):
+    """Something the user should know; the work continues."""
+
+
 class InputError(KmcError):
     """A run file, parameter file, argument or data file that cannot be used as given."""
 
     exit_code = 2
+
+
+class OutputError(InputError):
+    """An output that cannot be written: a full disk, or another process writes it."""
 
 
 class FileFormatError(InputError):

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import click
 
-from kmc.cli.shared import check_every_option, finish, quiet_option, quoted, read_settings
+from kmc.cli.shared import (
+    check_every_option,
+    finish,
+    notes,
+    quiet_option,
+    quoted,
+    read_settings,
+)
 from kmc.common.progress import frame_progress
 from kmc.errors import KmcError
 
@@ -41,7 +48,8 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
         return
     from kmc.simulation.resume import resume as continue_run
 
-    trajectory = continue_run(file, progress=not quiet, check_every=check_every)
+    with notes():
+        trajectory = continue_run(file, progress=not quiet, check_every=check_every)
     finish(trajectory, quiet=quiet, checked=check_every)
 
 
@@ -69,9 +77,10 @@ def extend(file: Path, settings: tuple[str, ...], check_every: int | None, quiet
     from kmc.simulation.resume import extend as continue_run
 
     overrides, origins = read_settings(settings)
-    trajectory = continue_run(
-        file, overrides, origins=origins, progress=not quiet, check_every=check_every
-    )
+    with notes():
+        trajectory = continue_run(
+            file, overrides, origins=origins, progress=not quiet, check_every=check_every
+        )
     finish(trajectory, quiet=quiet, checked=check_every)
 
 
@@ -130,8 +139,9 @@ def verify(files: tuple[Path, ...], quiet: bool) -> None:
 def repair(file: Path, output: Path | None, force: bool) -> None:
     """Write a new trajectory with all of FILE that passes its checksums.
 
-    FILE may be truncated or damaged inside; it is not changed. Where a checkpoint and all rows
-    before it are undamaged, kmc resume recomputes what is lost after it.
+    FILE may be truncated or damaged inside; it is not changed. Rows that have lost one column are
+    kept, with nan or -1 in its place. Where a checkpoint and all rows before it are undamaged, kmc
+    resume recomputes what is lost after it.
     """
     from kmc.trajectory.repair import repair as save
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kmc.errors import InputError, KmcError
+from kmc.errors import InputError, KmcError, KmcWarning
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 
@@ -34,6 +37,23 @@ workers_option = click.option(
     metavar="N",
     help="Runs at a time; all cores by default.",
 )
+
+
+@contextlib.contextmanager
+def notes() -> Iterator[None]:
+    """Print warnings of kmc in this block on standard error, one sentence each."""
+    with warnings.catch_warnings():
+        default = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if issubclass(category, KmcWarning):
+                click.echo(f"Note: {message}", err=True)
+            else:
+                default(message, category, *place)
+
+        warnings.simplefilter("always", KmcWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def console() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -10,6 +11,7 @@ from kmc._version import __version__
 
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "h5py", "pydantic")
 _UNKNOWN = "unknown"
+NUMERICAL = ("numpy", "scipy", "numba")  # on whose versions the last bits of a run depend
 
 
 def collect() -> dict[str, str]:
@@ -33,3 +35,8 @@ def collect() -> dict[str, str]:
     found["machine"] = platform.machine()
     found["created"] = datetime.now(UTC).isoformat(timespec="seconds")
     return found
+
+
+def numerical_versions(known: Mapping[str, str]) -> str:
+    """``numpy 2.4.6, scipy 1.17.1, numba 0.68.1`` from what `collect` returned."""
+    return ", ".join(f"{package} {known.get(package, _UNKNOWN)}" for package in NUMERICAL)

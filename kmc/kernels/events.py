@@ -201,17 +201,17 @@ def list_mg(state, site, d_mg):
     mg = state.mg
     if mg.place.size == 0 or d_mg == 0:
         return
-    n = mg.count[0]
+    n = mg.length[0]
     if d_mg > 0:
         mg.sites[n] = site
         mg.place[site] = n
-        mg.count[0] = n + 1
+        mg.length[0] = n + 1
     else:
         i, last = mg.place[site], mg.sites[n - 1]
         mg.sites[i] = last
         mg.place[last] = i
         mg.place[site] = -1
-        mg.count[0] = n - 1
+        mg.length[0] = n - 1
 
 
 @inner

@@ -287,7 +287,7 @@ def _mix(geometry, law, channels, state, scratch, rest, log):
     """Offer the Mg that holds `rest`, and one of its first neighbours, to change places."""
     site_state, counters, mg = state.site_state, state.counters, state.mg
     x = rest / channels.mg_exchange
-    pair = min(int(x), N_FIRST * mg.count[0] - 1)
+    pair = min(int(x), N_FIRST * mg.length[0] - 1)
     site = np.int64(mg.sites[pair // N_FIRST])
     packed = site_state[site]
     row = neighbour_row(geometry, packed, site)
@@ -492,7 +492,7 @@ def _compile(fingerprint):
                 if creeps:
                     creep = creep_bound(geometry, channels, state)
                 if mixes:
-                    mixing = channels.mg_exchange * (N_FIRST * state.mg.count[0])
+                    mixing = channels.mg_exchange * (N_FIRST * state.mg.length[0])
                 others = strip + plate + channels.emission + creep + mixing
             total = total_mass(hops) + others
             if total <= 0.0:

@@ -263,9 +263,9 @@ class NoWalks(NamedTuple):
 class MgList(NamedTuple):
     """The Mg atoms of the box, where they exchange places with Li; else empty arrays."""
 
-    sites: np.ndarray  # int32: the first ``count[0]`` are theirs
+    sites: np.ndarray  # int32: the first ``length[0]`` are theirs
     place: np.ndarray  # int32[sites with walls]: where in `sites`, -1 for no Mg
-    count: np.ndarray  # int64[1]
+    length: np.ndarray  # int64[1]
 
 
 class State(NamedTuple):

@@ -293,7 +293,7 @@ def _mg_list(model: Model, n_sites: int, alloy: bool) -> tables.MgList:
     return tables.MgList(
         sites=np.zeros(model.lattice.n_sites if listed else 0, dtype=np.int32),
         place=np.full(n_sites if listed else 0, -1, dtype=np.int32),
-        count=np.zeros(1, dtype=np.int64),
+        length=np.zeros(1, dtype=np.int64),
     )
 
 

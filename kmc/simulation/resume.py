@@ -127,6 +127,7 @@ def _continue(path, overrides, origins, check, progress, check_every) -> Traject
         simulations = []
 
         def prepare(trajectory: Trajectory):
+            _check_columns(trajectory)
             run = restored_run(
                 trajectory.run, path, trajectory.run_file, overrides, origins=origins
             )
@@ -148,13 +149,6 @@ def _simulation(
 ) -> Simulation:
     """The run of a trajectory in the state of its checkpoint."""
     path = trajectory.path
-    columns = [entry.name for entry in schema.SAMPLE_COLUMNS]
-    if trajectory.schema_version != schema.SCHEMA_VERSION or list(trajectory.samples) != columns:
-        raise InputError(
-            f"{path} was written by kmc {trajectory.kmc_version} with another set of columns, and "
-            "cannot be continued by this version",
-            advice="Continue it with that version, or start the run again: kmc run … --force.",
-        )
     try:
         simulation = Simulation(run, state=state, check_every=check_every)
     except InputError:
@@ -175,6 +169,16 @@ def _simulation(
                 f"trajectory ({trajectory.kmc_version}).",
             )
     return simulation
+
+
+def _check_columns(trajectory: Trajectory) -> None:
+    columns = [entry.name for entry in schema.SAMPLE_COLUMNS]
+    if trajectory.schema_version != schema.SCHEMA_VERSION or list(trajectory.samples) != columns:
+        raise InputError(
+            f"{trajectory.path} was written by kmc {trajectory.kmc_version} with another set of "
+            "columns, and cannot be continued by this version",
+            advice="Continue it with that version, or start the run again: kmc run … --force.",
+        )
 
 
 def _check_map(trajectory: Trajectory, simulation: Simulation) -> None:

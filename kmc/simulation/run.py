@@ -87,6 +87,7 @@ class Simulation:
     ):
         self.run_file = run
         self.check_every = check_every
+        self._sound = 0  # events up to which a check found no difference
         self.restored = state
         self.parameters = run.parameter_set()
         start, events, for_flaws, for_map = np.random.SeedSequence(run.random.seed).spawn(4)
@@ -130,8 +131,7 @@ class Simulation:
         """
         return {
             "attempts": self.engine.count(tables.ATTEMPTS),
-            "n_samples": writer.n_samples,
-            "n_frames": writer.n_frames,
+            **writer.position,
             "phase": asdict(self.phase.beginning),
             "recorded": [self.phase.samples.passed, self.phase.frames.passed],
             "start_vacant_L1": self._start_vacant_L1,
@@ -170,6 +170,7 @@ class Simulation:
         """Run to the end of the last phase; returns why it ended, and the state there."""
         engine = self.engine
         start = flushed = time.monotonic()
+        check_s = _FLUSH_EVERY_S  # duration of the last check
         loaded = None  # time and events after the first chunk, which includes the compilation
         chunk = _FIRST_CHUNK
         if self.restored is None:
@@ -199,23 +200,25 @@ class Simulation:
             pausing = "" if reached else rules.wall_time_reached(now - start)
             if interruption.requested and not reached:
                 pausing = pausing or INTERRUPTED
-            if self.check_every and (
-                reached or pausing or engine.count(tables.EVENTS) >= next_check
-            ):
-                self._check()
-                next_check = engine.count(tables.EVENTS) + self.check_every
             if pausing:
                 return self._end(writer, pausing, sample, frame)
             if reached:
                 following = phase.next(engine, reached)
                 if following is None:
                     return self._end(writer, phase.ending(reached, engine), sample, frame)
+                if self.check_every:
+                    self._check()
                 self._record(writer, sample=not sample, frame=not frame)
                 self._enter(following)
                 continue
-            if now - flushed >= _FLUSH_EVERY_S:
+            due = engine.count(tables.EVENTS) >= next_check
+            # A long check delays the next flush, so the flush comes before it.
+            if now - flushed + (check_s if due else 0.0) >= _FLUSH_EVERY_S:
                 writer.flush(checkpoint.pack(self.state(writer)))
                 flushed = time.monotonic()
+            if due:
+                check_s = self._check()
+                next_check = engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
             progress.update(
                 rules.fraction(engine, self._start_vacant_L1, now - start),
                 self._status(now - loaded[0], engine.count(tables.EVENTS) - loaded[1]),
@@ -230,9 +233,12 @@ class Simulation:
         continues drops them, and so equals an uninterrupted one.
         """
         ended = None if stop_reason == INTERRUPTED else [stop_reason, sample, frame]
-        state = self.state(writer, ended)
+        state = checkpoint.pack(self.state(writer, ended))
+        if self.check_every:
+            writer.flush(state)
+            self._check()
         self._record(writer, sample=not sample, frame=not frame)
-        return stop_reason, checkpoint.pack(state)
+        return stop_reason, state
 
     def _limits(self) -> dict[str, Any]:
         """Limits of the event loop, to stop or to record."""
@@ -242,16 +248,21 @@ class Simulation:
                 limits[key] = min(value, limits.get(key, UNLIMITED))
         return limits
 
-    def _check(self) -> None:
+    def _check(self) -> float:
+        """Compare the state with one rebuilt from scratch; returns the seconds that took."""
+        start = time.monotonic()
         problems = snapshot.differences(self.engine)
         if problems:
             events = self.engine.count(tables.EVENTS)
             raise KmcError(
                 f"self-check after {events} events: the running state differs from one rebuilt "
                 f"from scratch: {'; '.join(problems)}",
-                advice="Do not use this run beyond its last checkpoint. Please report it with the "
-                "run file, the seed and the output of kmc --version.",
+                advice=f"Do not use this run beyond {self._sound} events, where the last check "
+                "found no difference. Please report it with the run file, the seed and the output "
+                "of kmc --version.",
             )
+        self._sound = self.engine.count(tables.EVENTS)
+        return time.monotonic() - start
 
     def _enter(self, beginning: Beginning) -> None:
         """Begin a phase."""

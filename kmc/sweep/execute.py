@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 
 from kmc.common.formatting import duration
 from kmc.common.progress import Display, Part
-from kmc.errors import KmcError
+from kmc.errors import KmcError, KmcWarning
 from kmc.simulation.run import Interruption
 from kmc.sweep.estimate import work_of
 from kmc.sweep.folder import SweepFolder
@@ -59,6 +60,8 @@ class Tally:
     interrupted : bool
     failures : list of (Point, str)
         Points that failed in this call, with the error.
+    notes : list of str
+        Messages for the user, such as names of files that were set aside.
     """
 
     total: int
@@ -69,6 +72,7 @@ class Tally:
     left_s: float = float("nan")
     interrupted: bool = False
     failures: list[tuple[Point, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         """``12 of 40 done, 1 failed, 2 running, about 5 min left``."""
@@ -109,13 +113,18 @@ def run_sweep(
         The folder cannot be written any more, or no worker can be started.
     """
     with Interruption() as interruption, folder.owned() as owner:
-        done = folder.done()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", KmcWarning)
+            done = folder.clean_up()
         todo = [point for point in folder.plan.points if point.name not in done]
         tally = Tally(total=len(folder.plan.points), done=len(done))
+        tally.notes += [str(item.message) for item in told]
         if todo:
             workers = make_workers(len(todo))
             try:
                 with display:
+                    for note in tally.notes:
+                        display.message(note)
                     _Loop(folder, owner, workers, display, tally, todo).run(interruption)
             finally:
                 folder.disown()
@@ -184,6 +193,9 @@ class _Loop:
     def _ended(self, outcome: Mapping[str, Any]) -> None:
         point, kind, _ = self.running.pop(outcome["name"])
         self.folder.forget_progress(point)
+        for note in outcome.get("notes", ()):
+            self.tally.notes.append(note)
+            self.display.message(note)
         state, error = outcome["state"], outcome["error"]
         if state == DONE:
             self.compiled.add(kind)
@@ -239,6 +251,7 @@ class _Loop:
             for outcome in self.workers.wait(_WAIT_S):
                 point, _, _ = self.running.pop(outcome["name"])
                 self.folder.forget_progress(point)
+                self.tally.notes += outcome.get("notes", ())
                 if outcome["state"] == DONE:
                     self.folder.record_done(point, outcome["wall_s"])
                     self.tally.done += 1

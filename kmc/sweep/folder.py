@@ -5,6 +5,7 @@
     points/NAME.toml        a point as a run file of its own
     points/NAME.h5          its trajectory, under this name when it is finished
     points/NAME.part.h5     an unfinished trajectory
+    points/NAME.aside-1.h5  a trajectory that the sweep cannot use: damaged, or of other settings
     failures/NAME.json      why a point failed
     running/NAME.json       progress of a running point
     log.jsonl               one line for each point that ended
@@ -18,7 +19,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import uuid
+import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -28,9 +31,10 @@ from filelock import FileLock, Timeout
 
 from kmc._version import __version__
 from kmc.common.formatting import listed
-from kmc.common.outputs import replacing
-from kmc.errors import InputError, KmcError
+from kmc.common.outputs import remove_drafts, replacing
+from kmc.errors import InputError, KmcError, KmcWarning
 from kmc.sweep.plan import Plan, Point, canonical
+from kmc.sweep.point_files import Ended, Log, is_finished, looks_complete, set_aside, stems
 
 INDEX_VERSION = 1
 _ELSEWHERE = "Use another folder with -o."
@@ -54,14 +58,6 @@ class PointStatus(NamedTuple):
     state: str
     error: str
     point: Point
-
-
-class Ended(NamedTuple):
-    """A line of the log: a point that ended, and the time it took."""
-
-    name: str
-    state: str
-    wall_s: float
 
 
 class SweepFolder:
@@ -93,23 +89,54 @@ class SweepFolder:
 
     # --- state ------------------------------------------------------------------------------------
 
-    def done(self) -> set[str]:
+    def done(self, *, look_inside: bool = False) -> set[str]:
         """Names of the points whose trajectory is finished.
 
-        A trajectory without a line in the log is opened to check that it is finished: a kill
-        between the end of a point and its line in the log leaves one.
+        Parameters
+        ----------
+        look_inside : bool
+            Read every trajectory. By default only those without a line in the log are read, which a
+            kill between the end of a point and its line leaves; the others must be neither empty
+            nor truncated.
         """
-        there = _stems(self.path / "points", ".h5")
+        there = stems(self.path / "points", ".h5")
         logged = {line.name for line in self.log() if line.state == "done"}
+        found = set()
         for point in self.plan.points:
-            if point.name in there - logged and not _is_finished(self.trajectory_path(point)):
-                there.discard(point.name)
-        return there & {point.name for point in self.plan.points}
+            if point.name in there:
+                known = point.name in logged and not look_inside
+                if (looks_complete if known else is_finished)(self.trajectory_path(point)):
+                    found.add(point.name)
+        return found
+
+    def clean_up(self) -> set[str]:
+        """Names of the points that are done, after unusable files were set aside or removed.
+
+        A damaged trajectory is set aside with a warning; drafts that kills left behind, and
+        unfinished trajectories of points that are done, are removed.
+        """
+        for folder in (self.path, self.path / "points", self.path / "failures"):
+            remove_drafts(folder)
+        done = self.done(look_inside=True)
+        there = stems(self.path / "points", ".h5")
+        for point in self.plan.points:
+            if point.name in done:
+                (self.path / "points" / f"{point.name}.part.h5").unlink(missing_ok=True)
+            elif point.name in there:
+                set_aside(self.trajectory_path(point), "it is empty, damaged or unfinished")
+        if damaged := self._log.lines().count(None):
+            warnings.warn(
+                f"{self._log.path} has {damaged} lines that cannot be read; they are left out, and "
+                "every trajectory was checked instead",
+                KmcWarning,
+                stacklevel=2,
+            )
+        return done
 
     def status(self) -> list[PointStatus]:
         """State of every point, in the order of the plan."""
-        done, failed = self.done(), _stems(self.path / "failures", ".json")
-        running = _stems(self.path / "running", ".json") if self.is_locked() else set()
+        done, failed = self.done(), stems(self.path / "failures", ".json")
+        running = stems(self.path / "running", ".json") if self.is_locked() else set()
         rows = []
         for point in self.plan.points:
             state, error = "missing", ""
@@ -136,16 +163,11 @@ class SweepFolder:
 
     def log(self) -> list[Ended]:
         """Points that ended, in that order; a truncated line is left out."""
-        try:
-            lines = (self.path / "log.jsonl").read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return []
-        ended = []
-        for line in lines:
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                row = json.loads(line)
-                ended.append(Ended(row["name"], row["state"], float(row["wall_s"])))
-        return ended
+        return [line for line in self._log.lines() if line is not None]
+
+    @property
+    def _log(self) -> Log:
+        return Log(self.path / "log.jsonl")
 
     # --- locking ----------------------------------------------------------------------------------
 
@@ -189,7 +211,7 @@ class SweepFolder:
         owner = uuid.uuid4().hex
         try:
             self.write("owner", owner)
-            for name in _stems(self.path / "running", ".json"):
+            for name in stems(self.path / "running", ".json"):
                 (self.path / "running" / f"{name}.json").unlink(missing_ok=True)
             yield owner
         finally:
@@ -230,7 +252,7 @@ class SweepFolder:
 
     def record_done(self, point: Point, wall_s: float) -> None:
         """Log that a point is done."""
-        self._append_log(Ended(point.name, "done", wall_s))
+        self._append(Ended(point.name, "done", wall_s))
 
     def record_failure(self, point: Point, error: str, details: str, wall_s: float) -> None:
         """Write the error report of a point, with its settings, and log the failure."""
@@ -245,16 +267,11 @@ class SweepFolder:
         }
         text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
         self.write(f"failures/{point.name}.json", text)
-        self._append_log(Ended(point.name, "failed", wall_s))
+        self._append(Ended(point.name, "failed", wall_s))
 
-    def _append_log(self, ended: Ended) -> None:
+    def _append(self, ended: Ended) -> None:
         try:
-            with open(self.path / "log.jsonl", "a+b") as file:
-                end = file.seek(0, os.SEEK_END)
-                file.seek(max(0, end - 1))
-                # A full disk may have truncated the last line.
-                separator = b"\n" if file.read(1) not in (b"", b"\n") else b""
-                file.write(separator + json.dumps(ended._asdict()).encode() + b"\n")
+            self._log.append(ended)
         except OSError as problem:
             raise _unwritable(self.path, problem) from None
 
@@ -270,6 +287,8 @@ def open_folder(path: str | Path) -> SweepFolder:
     path = Path(path)
     index = _read_json(path / "index.json")
     if not isinstance(index, dict) or "plan" not in index:
+        if (path / "index.json").exists():
+            raise _damaged(path, "it cannot be read")
         what = "is not the folder of a sweep" if path.is_dir() else "is no folder"
         raise InputError(f"{path} {what}", advice="`kmc sweep FILE -o FOLDER` makes one.")
     if index.get("version") != INDEX_VERSION:
@@ -280,9 +299,26 @@ def open_folder(path: str | Path) -> SweepFolder:
         )
     try:
         text = (path / "sweep.toml").read_text(encoding="utf-8")
-        return SweepFolder(path, Plan.from_json(index["plan"], text))
-    except (OSError, ValueError, TypeError, KeyError) as problem:
-        raise InputError(f"{path} is damaged: {type(problem).__name__}: {problem}") from None
+        plan = Plan.from_json(index["plan"], text)
+        if not (plan.keys and all(_is_usable(plan, point) for point in plan.points)):
+            raise ValueError("a point has an impossible name or no settings")
+        return SweepFolder(path, plan)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+        raise _damaged(path, f"{type(problem).__name__}: {problem}") from None
+
+
+def _is_usable(plan: Plan, point: Point) -> bool:
+    """Whether a point has settings, and a name that is that of a file in the folder."""
+    safe = isinstance(point.name, str) and re.fullmatch(r"[^/\\\0.][^/\\\0]{0,239}", point.name)
+    return bool(safe) and isinstance(plan.run_tables(point), dict)
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    return InputError(
+        f"{path / 'index.json'} is damaged: {why}",
+        advice=f"Remove that file only, then repeat `kmc sweep FILE -o {path}` with the sweep file "
+        "of that time: it writes the index again and continues; points that are done stay done.",
+    )
 
 
 def check_folder(path: str | Path, plan: Plan) -> SweepFolder | None:
@@ -298,7 +334,9 @@ def check_folder(path: str | Path, plan: Plan) -> SweepFolder | None:
         if not path.parent.is_dir():
             raise InputError(f"{path}: there is no folder {path.parent}", advice="Make it first.")
         return None
-    if path.is_dir() and not any(item for item in os.listdir(path) if item not in _MADE_FIRST):
+    begun = path.is_dir() and not (path / "index.json").exists()
+    if begun and ((path / "sweep.toml").is_file() or all(map(_is_ours, os.listdir(path)))):
+        _check_same_file(path, plan)
         return None
     existing = open_folder(path)
     problem = _contradiction(existing.plan, plan)
@@ -312,6 +350,23 @@ def check_folder(path: str | Path, plan: Plan) -> SweepFolder | None:
 
 # Contents of a folder whose index has not been written yet.
 _MADE_FIRST = ("points", "failures", "running", "lock", "owner", "sweep.toml")
+
+
+def _is_ours(name: str) -> bool:
+    return name in _MADE_FIRST or (name.startswith(".") and ".part" in name)
+
+
+def _check_same_file(path: Path, plan: Plan) -> None:
+    """Without an index it must be the same sweep file, if there are points already."""
+    if not stems(path / "points", ".h5"):
+        return
+    with contextlib.suppress(OSError, ValueError):
+        if (path / "sweep.toml").read_text(encoding="utf-8") == plan.text:
+            return
+    raise InputError(
+        f"{path} has no index.json, and its sweep.toml differs from the sweep file given",
+        advice="Give the sweep file of that time. " + _ELSEWHERE,
+    )
 
 
 def make_folder(path: str | Path, plan: Plan) -> SweepFolder:
@@ -370,33 +425,11 @@ def _keys(keys: list[str]) -> str:
     return listed(keys) if keys else "no keys"
 
 
-def _stems(folder: Path, ending: str) -> set[str]:
-    """Names in a folder without their ending, except hidden and unfinished files."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return set()
-    return {
-        name.removesuffix(ending)
-        for name in names
-        if name.endswith(ending) and name[0] != "." and not name.endswith(f".part{ending}")
-    }
-
-
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-
-
-def _is_finished(path: Path) -> bool:
-    from kmc.trajectory.reader import load
-
-    try:
-        return load(path).finished
-    except KmcError:
-        return False
 
 
 def _unwritable(path: Path, problem: OSError) -> KmcError:

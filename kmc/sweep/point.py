@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import time
 import traceback
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from kmc.errors import InputError, KmcError
+from kmc.common.outputs import put_in_place
+from kmc.errors import InputError, KmcError, KmcWarning, OutputError
+from kmc.sweep.point_files import is_finished, set_aside
 
 if TYPE_CHECKING:
     from kmc.runfile.load import RunFile
@@ -44,11 +46,19 @@ def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
     -------
     dict
         ``name``, ``state`` ("done", "failed", "stopped", "busy"), ``error``, ``details``,
-        ``wall_s``. Nothing is raised: the scheduler could not pickle some errors.
+        ``wall_s``, and ``notes``, messages for the user. Nothing is raised: the scheduler could not
+        pickle some errors.
     """
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", KmcWarning)
+        outcome = _outcome(Path(folder), name, owner)
+    notes = [str(item.message) for item in told if issubclass(item.category, KmcWarning)]
+    return {**outcome, "notes": notes}
+
+
+def _outcome(place: Path, name: str, owner: str) -> dict[str, Any]:
     start = time.monotonic()
     state, error, details = DONE, "", ""
-    place = Path(folder)
     try:
         with FileLock(place / "running" / f".{name}.lock", timeout=_WAIT_FOR_LOCK_S):
             finished = _run(place, name, owner)
@@ -73,40 +83,38 @@ def _run(folder: Path, name: str, owner: str) -> bool:
     from kmc.runfile.load import load_run
 
     trajectory = folder / "points" / f"{name}.h5"
-    if trajectory.exists():  # finished for an earlier sweep while this one was starting
-        return True
+    if trajectory.exists():
+        if is_finished(trajectory):  # for an earlier sweep while this one was starting
+            return True
+        set_aside(trajectory, "it is damaged")
     heartbeat = Heartbeat(folder, name, owner)
     heartbeat.check_owner()
     part = folder / "points" / f"{name}.part.h5"
     if not _run_or_resume(load_run(folder / "points" / f"{name}.toml"), part, heartbeat):
         return False
-    os.replace(part, trajectory)
+    put_in_place(part, trajectory)
     return True
 
 
 def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
     """Run into `part`, or continue it where it holds the same run; returns whether it finished."""
     from kmc.mesoscale import upscale
-    from kmc.simulation.resume import resume
+    from kmc.mesoscale.opening import load, resume
     from kmc.simulation.run import run_to_file
 
-    if run.is_population:
-        resume, run_to_file = upscale.resume, upscale.run_to_file
-    if _is_part_of(run, part):
-        with contextlib.suppress(InputError):  # damaged, or of another version of kmc
-            return resume(part, progress=heartbeat).finished
-    return run_to_file(run, part, overwrite=True, progress=heartbeat).finished
-
-
-def _is_part_of(run: RunFile, part: Path) -> bool:
-    """Whether a file holds the beginning of this run."""
-    from kmc.mesoscale.opening import load
-
-    try:
-        begun = load(part)
-    except InputError:
-        return False
-    return not begun.finished and begun.run == run.resolved()
+    if part.is_file():
+        try:
+            begun = load(part)
+            if begun.run == run.resolved():
+                return begun.finished or resume(part, progress=heartbeat).finished
+            set_aside(part, "it has other settings")
+        except OutputError:  # the part itself is good
+            raise
+        except InputError as problem:  # damaged, or of another version of kmc
+            if part.is_file():
+                set_aside(part, problem.message)
+    start: Callable[..., Any] = upscale.run_to_file if run.is_population else run_to_file
+    return start(run, part, overwrite=True, progress=heartbeat).finished
 
 
 class Heartbeat:

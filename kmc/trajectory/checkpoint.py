@@ -14,12 +14,14 @@ nothing from the file.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import os
 import struct
+import warnings
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ import h5py
 import numpy as np
 
 from kmc._version import __version__
+from kmc.common.provenance import collect, numerical_versions
+from kmc.errors import FileFormatError, KmcWarning
 from kmc.trajectory import file as layout
 from kmc.trajectory import integrity as guard
 from kmc.trajectory import schema
@@ -39,7 +43,10 @@ _MAGIC = b"kmcstate"
 _HEAD = struct.Struct("<8sQI")
 _FASTEST = 1  # level of zlib: compression of a large box must not delay the event loop
 _DTYPES = ("|u1", "<i4", "<i8", "<f8")
-_MOST_BYTES = 2**40
+_COPIED_BYTES = 2**26  # of frames, held in memory at a time
+# A state has 1 byte for each site, 8 for each vacancy, 4 for each Mg and 56 for each site of L1,
+# which is at most one site in 8 (`MIN_LAYERS` of the lattice).
+_BYTES_PER_SITE, _BYTES_BESIDES = 16, 2**20
 
 Table = dict[str, Any]
 
@@ -62,10 +69,21 @@ def pack(table: Table) -> bytes:
     return _HEAD.pack(_MAGIC, len(body), zlib.crc32(body)) + body
 
 
-def unpack(data: bytes) -> Table | None:
+def most_bytes(n_sites: int) -> int:
+    """Largest number of bytes of the state of a box with this number of sites, packed or not."""
+    return _BYTES_PER_SITE * n_sites + _BYTES_BESIDES
+
+
+def unpack(data: bytes, most: int = 0) -> Table | None:
     """The table of these bytes; None where they hold no complete checkpoint.
 
     Bytes behind the checkpoint are ignored: its dataset never shrinks.
+
+    Parameters
+    ----------
+    data : bytes
+    most : int
+        Largest number of bytes it may unpack to; 0 for any, where kmc itself has packed it.
     """
     if len(data) < _HEAD.size:
         return None
@@ -74,7 +92,9 @@ def unpack(data: bytes) -> Table | None:
     if magic != _MAGIC or len(body) != length or zlib.crc32(body) != checksum:
         return None
     try:
-        return _tables(zlib.decompress(body))
+        unpacker = zlib.decompressobj()
+        content = unpacker.decompress(body, most)
+        return _tables(content) if unpacker.eof else None
     except (ValueError, KeyError, TypeError, zlib.error, MemoryError):
         return None
 
@@ -85,7 +105,7 @@ def _tables(data: bytes) -> Table:
     for name, value in table.items():
         if not (isinstance(value, dict) and value.keys() == {"dtype", "shape"}):
             continue
-        if value["dtype"] not in _DTYPES or math.prod(value["shape"]) > _MOST_BYTES:
+        if value["dtype"] not in _DTYPES or not 0 <= math.prod(value["shape"]) <= len(data):
             raise ValueError(value)
         array = np.frombuffer(data, value["dtype"], math.prod(value["shape"]), end)
         end += array.nbytes
@@ -104,22 +124,43 @@ def checkpoint_of(trajectory: Trajectory) -> Table | None:
     Table or None
         None where the run was killed before its first flush.
     """
-    found = read(trajectory.path, checkpoints_in)
+    found = read(trajectory.path, lambda file: checkpoints_in(file, trajectory.box))
     usable = [
         table
         for table in found
         if 0 <= table["n_samples"] <= len(trajectory.samples)
         and 0 <= table["n_frames"] <= len(trajectory.frames)
     ]
-    return max(usable, key=lambda table: table["attempts"], default=None)
+    state = max(usable, key=lambda table: table["attempts"], default=None)
+    samples, checksums = trajectory.samples, trajectory.frames.checksums
+    if found and not (state and follows(state, samples.rows(state["n_samples"]), checksums)):
+        raise FileFormatError(
+            f"{trajectory.path} lacks rows that it had when its checkpoint was written",
+            advice="`kmc verify` reports what is missing. Use an earlier copy, or start the run "
+            "again.",
+        )
+    return state
 
 
-def checkpoints_in(file: h5py.File) -> list[Table]:
-    """Every complete checkpoint of an open file."""
-    tables = []
+def follows(state: Table, rows: np.ndarray, frame_checksums: np.ndarray) -> bool:
+    """Whether a checkpoint was taken after the first of these rows and frames, undamaged."""
+    if len(rows) < state["n_samples"] or len(frame_checksums) < state["n_frames"]:
+        return False
+    if "crc_samples" not in state:  # of an earlier kmc
+        return True
+    found = schema.Totals().with_samples(rows[: state["n_samples"]])
+    found = found.with_frames(frame_checksums[: state["n_frames"]])
+    return all(state.get(name) == number for name, number in found._asdict().items())
+
+
+def checkpoints_in(file: h5py.File, box: Table) -> list[Table]:
+    """Every complete checkpoint of an open file with this box."""
+    n_sites, tables = guard.occupancies(file, box).shape[1], []
     for slot in schema.CHECKPOINT_SLOTS:
         with contextlib.suppress(KeyError):  # schema 1 has none
-            tables.append(unpack(guard.dataset(file, slot.path)[:].tobytes()))
+            dataset = guard.dataset(file, slot.path)
+            if len(dataset) <= most_bytes(n_sites):
+                tables.append(unpack(dataset[:].tobytes(), most_bytes(n_sites)))
     return [table for table in tables if table is not None and _is_complete(table)]
 
 
@@ -155,9 +196,8 @@ def reopen(
     try:
         trajectory = load(path)
         state, resolved = prepare(trajectory)
-        writer = TrajectoryWriter.filled(
-            path, _head(trajectory, resolved), lambda file: _copy(trajectory, state, file)
-        )
+        steps = _copies(trajectory, state)
+        writer = TrajectoryWriter.filled(path, _head(trajectory, resolved), steps)
     finally:
         lock.release()
     return writer
@@ -168,6 +208,16 @@ def _head(trajectory: Trajectory, resolved: Mapping) -> layout.Head:
     times = int(provenance.get("continued", "0").split()[0]) + 1
     now = datetime.now(UTC).isoformat(timespec="seconds")
     provenance["continued"] = f"{times} times, last by kmc {__version__} at {now}"
+    before = provenance.get("continued_with", numerical_versions(provenance))
+    versions = numerical_versions(collect())
+    if versions != before:
+        provenance["continued_with"] = versions
+        warnings.warn(
+            f"{trajectory.path} was written with {before} and is continued with {versions}: it may "
+            "differ in the last bits from an uninterrupted run",
+            KmcWarning,
+            stacklevel=2,
+        )
     return layout.Head(
         lattice=trajectory.lattice,
         columns=schema.SAMPLE_COLUMNS,
@@ -180,21 +230,22 @@ def _head(trajectory: Trajectory, resolved: Mapping) -> layout.Head:
     )
 
 
-def _copy(trajectory: Trajectory, state: Table | None, file: h5py.File) -> tuple[int, int]:
-    """Copy rows and frames up to a checkpoint, and the checkpoint itself."""
+def _copies(trajectory: Trajectory, state: Table | None) -> Iterator[Callable[[h5py.File], None]]:
+    """Steps that copy rows and frames up to a checkpoint, and the checkpoint itself."""
     if state is None:
-        return 0, 0
+        return
     n_samples, n_frames = state["n_samples"], state["n_frames"]
-    samples = trajectory.samples
-    rows = np.empty(n_samples, [(name, samples[name].dtype) for name in samples])
-    for name in samples:
-        rows[name] = samples[name][:n_samples]
-    layout.append_samples(file, rows)
-    for frame in trajectory.frames[:n_frames]:
-        row = np.array(
-            [tuple(getattr(frame, name) for name in layout.FRAME_DTYPE.names or ())],
-            layout.FRAME_DTYPE,
-        )
-        layout.append_frames(file, row, [frame.occupancy])
-    layout.put_checkpoint(file, schema.CHECKPOINT_SLOTS[0], pack(state))
-    return n_samples, n_frames
+    rows = trajectory.samples.rows(n_samples)
+    yield lambda file: layout.append_samples(file, rows)
+    at_once = max(1, _COPIED_BYTES // trajectory.lattice.n_sites)
+    names = layout.FRAME_DTYPE.names or ()
+
+    def append(file: h5py.File, first: int) -> None:
+        frames = trajectory.frames[first : min(first + at_once, n_frames)]
+        values = [tuple(getattr(frame, name) for name in names) for frame in frames]
+        occupancies = [frame.occupancy for frame in frames]
+        layout.append_frames(file, np.array(values, layout.FRAME_DTYPE), occupancies)
+
+    for first in range(0, n_frames, at_once):
+        yield functools.partial(append, first=first)
+    yield lambda file: layout.put_checkpoint(file, schema.CHECKPOINT_SLOTS[0], pack(state))

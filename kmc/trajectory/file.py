@@ -89,19 +89,18 @@ def lay_out(file: h5py.File, head: Head) -> None:
         "seed": int(head.seed),
         "lattice": box,
         "columns": [[entry.name, entry.unit] for entry in head.columns],
+        "totals": True,
     }
-    attributes = {
+    text = np.frombuffer(_utf8(json.dumps(record, ensure_ascii=False)), np.uint8)
+    arrays = [_lattice_data(head, entry) for entry in schema.LATTICE_ENTRIES]
+    attributes = texts(record, origin, "") | {
         "/@schema_version": schema.SCHEMA_VERSION,
-        "/@kmc_version": head.kmc_version,
-        "/@run_file": head.run_text,
-        "/@resolved": json.dumps(head.resolved, ensure_ascii=False),
-        "/@seed": head.seed,
         "/@finished": False,
-        "/@stop_reason": "",
-        "/@provenance": json.dumps(origin, ensure_ascii=False),
-        **{f"/lattice@{name}": value for name, value in box.items()},
+        schema.TOTALS_ROWS.path: schema.Totals(),
+        schema.TOTALS_CONSTANTS.path: schema.constants_checksum(
+            schema.SCHEMA_VERSION, text.tobytes(), arrays
+        ),
     }
-    text = np.frombuffer(json.dumps(record, ensure_ascii=False).encode(), np.uint8)
     dataset = file.create_dataset(
         schema.RECORD.path, data=text, compression=_GZIP_LEVEL, fletcher32=True
     )
@@ -125,8 +124,7 @@ def lay_out(file: h5py.File, head: Head) -> None:
         ),
         schema.FRAME_OCCUPANCY,
     )
-    for entry in schema.LATTICE_ENTRIES:
-        data = _lattice_data(head, entry.name).astype(entry.dtype)
+    for entry, data in zip(schema.LATTICE_ENTRIES, arrays, strict=True):
         dataset = file.create_dataset(
             entry.path, data=data, compression=_GZIP_LEVEL, shuffle=True, fletcher32=True
         )
@@ -134,6 +132,7 @@ def lay_out(file: h5py.File, head: Head) -> None:
     chunk = max(_LEAST_CHUNK, lattice.n_sites // _SITES_PER_CHECKPOINT_CHUNK)
     for entry in schema.CHECKPOINT_SLOTS:
         _create_column(file, entry, chunk)
+    file.create_group(schema.TOTALS)
     for entry in schema.ATTRIBUTES:
         place = file[entry.path.partition("@")[0]]
         value = attributes[entry.path]
@@ -142,10 +141,48 @@ def lay_out(file: h5py.File, head: Head) -> None:
         )
 
 
-def _lattice_data(head: Head, name: str) -> np.ndarray:
-    if name != "chemistry":
-        return getattr(head.lattice, name)
-    return np.zeros(head.lattice.sites_per_layer) if head.chemistry is None else head.chemistry
+def texts(record: Mapping, origin: Mapping, stop_reason: str) -> dict[str, object]:
+    """The attributes that repeat `/record` as text for readers; none has a zero byte.
+
+    Parameters
+    ----------
+    record, origin : mapping
+        JSON of `/record` and of its provenance.
+    stop_reason : str
+    """
+    values = {
+        "/@kmc_version": record["kmc_version"],
+        "/@run_file": record["run_file"],
+        "/@resolved": json.dumps(record["resolved"], ensure_ascii=False),
+        "/@seed": record["seed"],
+        "/@stop_reason": stop_reason,
+        "/@provenance": json.dumps(origin, ensure_ascii=False),
+        **{f"/lattice@{name}": value for name, value in record["lattice"].items()},
+    }
+    return {
+        path: _printable(value) if isinstance(value, str) else value
+        for path, value in values.items()
+    }
+
+
+def _printable(text: str) -> str:
+    """The text without what an attribute cannot hold: zero bytes and lone surrogates."""
+    return _utf8(text.replace("\0", "\N{REPLACEMENT CHARACTER}")).decode()
+
+
+def _utf8(text: str) -> bytes:
+    """UTF-8 of JSON; lone surrogates, in file names that are not UTF-8, are escaped."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _lattice_data(head: Head, entry: schema.Entry) -> np.ndarray:
+    if entry is not schema.CHEMISTRY:
+        data = getattr(head.lattice, entry.name)
+    elif head.chemistry is None:
+        data = np.zeros(head.lattice.sites_per_layer)
+    else:
+        data = head.chemistry
+    return data.astype(entry.dtype)
 
 
 def append_samples(file: h5py.File, rows: np.ndarray) -> None:
@@ -153,6 +190,7 @@ def append_samples(file: h5py.File, rows: np.ndarray) -> None:
     for name in rows.dtype.names or ():
         _extend(file[f"samples/{name}"], rows[name])
     _extend(file[schema.SAMPLE_CHECKSUM.path], schema.row_checksums(rows))
+    _put_totals(file, totals(file).with_samples(rows))
 
 
 def append_frames(file: h5py.File, rows: np.ndarray, occupancies: Sequence[np.ndarray]) -> None:
@@ -169,6 +207,17 @@ def append_frames(file: h5py.File, rows: np.ndarray, occupancies: Sequence[np.nd
     for name in rows.dtype.names or ():
         _extend(file[f"frames/{name}"], rows[name])
     _extend(file[schema.FRAME_CHECKSUM.path], np.array(checksums, dtype=np.int64))
+    _put_totals(file, totals(file).with_frames(checksums))
+
+
+def totals(file: h5py.File) -> schema.Totals:
+    """Number of rows and frames, and their running checksums."""
+    return schema.Totals(*file[schema.TOTALS].attrs[schema.TOTALS_ROWS.name].tolist())
+
+
+def _put_totals(file: h5py.File, numbers: schema.Totals) -> None:
+    value = np.array(numbers, schema.TOTALS_ROWS.dtype)
+    file[schema.TOTALS].attrs.modify(schema.TOTALS_ROWS.name, value)
 
 
 def put_checkpoint(file: h5py.File, slot: schema.Entry, data: bytes) -> None:
@@ -187,7 +236,7 @@ def empty_checkpoint(file: h5py.File, slot: schema.Entry) -> None:
 def set_end(file: h5py.File, finished: bool, stop_reason: str) -> None:
     """Record whether the run finished, and why it ended."""
     file.attrs.modify("finished", finished)
-    file.attrs.modify("stop_reason", stop_reason)
+    file.attrs.modify("stop_reason", _printable(stop_reason))
     _modify_fixed(file[schema.RECORD.path], schema.RECORD_STOP_REASON, stop_reason)
 
 
@@ -205,19 +254,19 @@ def _describe(dataset, entry: schema.Entry) -> None:
 
 def _create_fixed(dataset, entry: schema.Entry, text: str) -> None:
     size = int(entry.dtype[2:])
-    dataset.attrs.create(entry.name, _cut(text, size), dtype=h5py.string_dtype("utf-8", size))
+    dataset.attrs.create(entry.name, truncated(text, size), dtype=h5py.string_dtype("utf-8", size))
 
 
 def _modify_fixed(dataset, entry: schema.Entry, text: str) -> None:
     size = int(entry.dtype[2:])
     dataset.attrs.modify(
-        entry.name, np.array(_cut(text, size), dtype=h5py.string_dtype("utf-8", size))
+        entry.name, np.array(truncated(text, size), dtype=h5py.string_dtype("utf-8", size))
     )
 
 
-def _cut(text: str, size: int) -> bytes:
+def truncated(text: str, size: int) -> bytes:
     """UTF-8 of a text, truncated to the length of an attribute."""
-    return text.encode()[:size].decode(errors="ignore").encode()
+    return _printable(text).encode()[:size].decode(errors="ignore").encode()
 
 
 def _extend(dataset, values: np.ndarray) -> None:

@@ -7,34 +7,39 @@ file, loads no code, and takes no more memory than the stored bytes can fill.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import mmap
+import os
 import re
 import stat
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from kmc.errors import FileFormatError, InputError
 from kmc.model.lattice import MOST_SITES_A_CELL
-from kmc.trajectory.schema import (
-    FRAME_OCCUPANCY,
-    LATTICE_ENTRIES,
-    RECORD,
-    SCHEMA,
-    SCHEMA_VERSION,
-    required_columns,
-)
-from kmc.trajectory.transaction import SIGNATURE, stored_end
+from kmc.trajectory import schema
+from kmc.trajectory.record import check_record
+from kmc.trajectory.schema import FRAME_OCCUPANCY, LATTICE_ENTRIES, SCHEMA, SCHEMA_VERSION
+from kmc.trajectory.transaction import SIGNATURE, recovered, stored_end
 
 _ENTRIES = {entry.path: entry for entry in SCHEMA}
 # gzip, shuffle, fletcher32: what kmc writes. Others may be plugins, which HDF5 would load.
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 _MOST_PACKED = 1100  # bytes that one byte of gzip can unpack to; 1032 by its format
 _SLACK_BYTES = 4096  # very short datasets, checksums included
+# What a file of some size can take: see `table`, `record` and `occupancies`.
+_TABLE_BYTES_A_BYTE, _TABLE_BYTES = 16, 2**25  # columns of rows, which kmc itself does not pack
+_SITES_A_BYTE, _SITES = 2, 2**22  # kmc's own boxes have at most 1.7, by their positions alone
+_RECORD_BYTES = 2**24  # of JSON, which takes up to 30 times as much as Python objects
+_CHUNK_BYTES = 2**24  # that are unpacked at once, unless a frame has more sites
 
 
 def dataset(file: h5py.File, path: str, *, sized: bool = True) -> h5py.Dataset:
@@ -70,7 +75,7 @@ def dataset(file: h5py.File, path: str, *, sized: bool = True) -> h5py.Dataset:
     if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count():
         raise _refused(file, path, "keeps its numbers in another file")
     filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
-    if not set(filters) <= set(_FILTERS):
+    if not set(filters) <= set(_FILTERS) or len(set(filters)) < len(filters):
         raise _refused(file, path, "is packed in a way that a trajectory is not")
     entry = _ENTRIES.get(f"/{path.strip('/')}")
     kinds: tuple[str, ...] = ("<i8", "<f8")
@@ -79,18 +84,109 @@ def dataset(file: h5py.File, path: str, *, sized: bool = True) -> h5py.Dataset:
         kinds, dimensions = (entry.dtype,), len(entry.shape.split(", "))
     if place.dtype.str not in kinds or place.ndim != dimensions:
         raise _refused(file, path, f"holds {place.dtype} in {place.ndim} dimensions")
-    file_size = file.id.get_filesize()
+    file_size = _bytes_on_disk(file)
     stored = place.id.get_storage_size() if sized else file_size
-    stated = place.dtype.itemsize * math.prod(place.shape if sized else place.shape[1:])
-    most = min(stored, file_size) * (_MOST_PACKED if h5py.h5z.FILTER_DEFLATE in filters else 1)
-    if stated > most + _SLACK_BYTES:
+    row = place.dtype.itemsize * math.prod(place.shape[1:])
+    stated = row * (place.shape[0] if sized else 1)
+    packed = h5py.h5z.FILTER_DEFLATE in filters
+    if stated > min(stored, file_size) * (_MOST_PACKED if packed else 1) + _SLACK_BYTES:
         raise FileFormatError(
             f"{file.filename} is damaged: {path} states {stated} bytes and has {stored}"
         )
+    if packed and place.dtype.itemsize * math.prod(place.chunks) > max(_CHUNK_BYTES, row):
+        raise _refused(file, path, f"is packed in pieces of {place.chunks}")
+    if packed and sized and path.strip("/") != FRAME_OCCUPANCY.path.strip("/"):
+        places: list[tuple[int, ...]] = []
+        place.id.chunk_iter(lambda info: places.append(info.chunk_offset))
+        for offset in places:
+            _check_chunk(file, place, path, offset)
     return place
 
 
-def occupancies(file: h5py.File, box: dict[str, Any]) -> h5py.Dataset:
+def _bytes_on_disk(file: h5py.File) -> int:
+    """Size of a file; little for one that is mostly holes, unless its disk packs it."""
+    size = file.id.get_filesize()
+    with contextlib.suppress(OSError, TypeError, ValueError, AttributeError):
+        return min(size, 2**26 + 32 * 512 * os.stat(file.filename).st_blocks)
+    return size
+
+
+def _check_chunk(file: h5py.File, place: h5py.Dataset, path: str, offset: tuple[int, ...]) -> None:
+    """Refuse a packed piece that holds more than its size: HDF5 would unpack all of it."""
+    size = place.dtype.itemsize * math.prod(place.chunks)
+    info = place.id.get_chunk_info_by_coord(offset)
+    if info.size is None or info.size * _MOST_PACKED <= size + 2**26:
+        return
+    if info.size <= 2 * size + _SLACK_BYTES:
+        _, data = place.id.read_direct_chunk(offset)
+        if not zlib.decompressobj().decompress(data, size + _SLACK_BYTES)[size + 4 :]:
+            return
+    raise FileFormatError(f"{file.filename} is damaged: a piece of {path} holds more than {size}")
+
+
+def table(file: h5py.File, group: str, names: Sequence[str]) -> dict[str, h5py.Dataset]:
+    """Columns of a group that together can fill no more memory than their file warrants.
+
+    Raises
+    ------
+    FileFormatError, KeyError
+        As for `dataset`; also where two columns are one and the same dataset, or the columns state
+        more than the file can hold.
+    """
+    columns = {name: dataset(file, f"{group}/{name}") for name in names}
+    if len({h5py.h5o.get_info(column.id).addr for column in columns.values()}) < len(columns):
+        raise _refused(file, f"/{group}", "gives one column several names")
+    stated = sum(column.dtype.itemsize * len(column) for column in columns.values())
+    if stated > _TABLE_BYTES_A_BYTE * _bytes_on_disk(file) + _TABLE_BYTES:
+        raise FileFormatError(f"{file.filename} is damaged: /{group} states {stated} bytes")
+    return columns
+
+
+def fixed_text(file: h5py.File, entry: schema.Entry) -> str:
+    """An attribute of `/record` of fixed length."""
+    attribute = dataset(file, schema.RECORD.path).attrs.get_id(entry.name)
+    if attribute.dtype.kind != "S" or attribute.shape or attribute.dtype.itemsize > 2**16:
+        raise ValueError(f"{entry.path} is not a text")
+    value = bytes(file[schema.RECORD.path].attrs[entry.name])
+    return value.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def lattice(file: h5py.File, box: dict[str, Any]) -> dict[str, np.ndarray]:
+    """`/lattice`, name of the dataset to its numbers; HDF5 checks its checksums.
+
+    An older file has no chemistry.
+
+    Raises
+    ------
+    FileFormatError, KeyError, ValueError
+        As for `occupancies`; also where a dataset is longer than the box.
+    """
+    n_sites = occupancies(file, box).shape[1]
+    found = {}
+    for entry in LATTICE_ENTRIES:
+        if entry.path not in file:
+            continue
+        values = dataset(file, entry.path)
+        if math.prod(values.shape) > 3 * n_sites:
+            raise FileFormatError(
+                f"{file.filename} is damaged: {entry.path} has shape {values.shape}, and the box "
+                f"{n_sites} sites"
+            )
+        found[entry.name] = values[:]
+    return found
+
+
+def occupancy(file: h5py.File, box: dict[str, Any], index: int) -> np.ndarray:
+    """Occupancy of one frame, without a look at its checksum."""
+    found = occupancies(file, box, sized=False)
+    if found.compression == "gzip":
+        frames, sites = found.chunks
+        for site in range(0, found.shape[1], sites):
+            _check_chunk(file, found, FRAME_OCCUPANCY.path, (index // frames * frames, site))
+    return found[index]
+
+
+def occupancies(file: h5py.File, box: dict[str, Any], *, sized: bool = True) -> h5py.Dataset:
     """The occupancies of the frames; they must have as many sites as the lattice of the record.
 
     Raises
@@ -100,160 +196,35 @@ def occupancies(file: h5py.File, box: dict[str, Any]) -> h5py.Dataset:
     ValueError
         They do not fit: a lattice as large as the record states could exhaust the memory.
     """
-    found = dataset(file, FRAME_OCCUPANCY.path)
+    found = dataset(file, FRAME_OCCUPANCY.path, sized=sized)
     n_sites = len(dataset(file, LATTICE_ENTRIES[1].path, sized=False))
     unit_cells = math.prod(box["cells"]) * box["layers"]
     most = MOST_SITES_A_CELL * unit_cells
     if found.shape[1:] != (n_sites,) or unit_cells < 1 or n_sites % unit_cells or n_sites > most:
         raise ValueError(f"frames of shape {found.shape[1:]} do not fit the lattice")
+    check_box(file, box, n_sites)
     return found
+
+
+def check_box(file: h5py.File, box: dict[str, Any], n_sites: int = 0) -> None:
+    """Refuse a box with more sites than a file of this size can hold."""
+    n_sites = max(n_sites, math.prod(box["cells"]) * box["layers"])
+    if n_sites > max(_SITES, _SITES_A_BYTE * _bytes_on_disk(file)):
+        raise FileFormatError(
+            f"{file.filename} is damaged: it states {n_sites} sites, more than a file of its size "
+            "can hold"
+        )
 
 
 def _refused(file: h5py.File, path: str, what: str) -> FileFormatError:
     return FileFormatError(f"{file.filename} is not a kmc trajectory: {path} {what}")
 
 
-_TEXT, _NUMBER, _NUMBER_OR_NONE = (str,), (int, float), (int, float, type(None))
-# Required layout of the JSON of /record. Keys that may be absent end in "?"; "*" is any.
-_RECORD = {
-    "kmc_version": _TEXT,
-    "run_file": _TEXT,
-    "provenance?": {"created?": _TEXT},
-    "seed": (int,),
-    "lattice": {
-        "name": _TEXT,
-        "boundary": ("interface", "periodic"),
-        "cells": [(int,)],
-        "layers": (int,),
-        "lattice_parameter_A": _NUMBER,
-        "box_A": [_NUMBER],
-    },
-    "resolved": {
-        "run?": {
-            "system?": {"params?": _TEXT},
-            "conditions?": {
-                "temperature_K?": _NUMBER,
-                "current_density_mA_cm2?": _NUMBER,
-                "overpotential_V?": _NUMBER_OR_NONE,
-                "exchange?": (bool,),
-                "stack_pressure_MPa?": _NUMBER,
-            },
-            "interface?": {
-                "patch_density_per_um2?": _NUMBER_OR_NONE,
-                "void_density_per_um2?": _NUMBER_OR_NONE,
-            },
-            "rest?": {"time_s?": _NUMBER_OR_NONE, "events?": _NUMBER_OR_NONE},
-        },
-        "charge_transfer?": {
-            "exchange_current_density_mA_cm2": _NUMBER,
-            "alpha": _NUMBER,
-            "lattice_parameter_A": _NUMBER,
-            "strip_weight_lambda": _NUMBER,
-            "kink_binding_eV": _NUMBER,
-            "flat_binding_eV": _NUMBER,
-            "conductivity_mS_cm": _NUMBER_OR_NONE,
-            "wagner_length_um": _NUMBER_OR_NONE,
-            "pattern_um": _NUMBER_OR_NONE,
-            "pattern_scale": _NUMBER,
-            "rim_exchange_weight": _NUMBER_OR_NONE,
-            "series_resistance_ohm_cm2": _NUMBER,
-        },
-        "interface?": {
-            "patches?": [[_NUMBER]],
-            "voids?": [[_NUMBER]],
-            "vacant_sites?": (int,),
-            "chemistry?": [
-                {
-                    "params": _TEXT,
-                    "sites?": (int,),
-                    "fraction": _NUMBER,
-                    "phi_L1?": [(int,)],
-                    "phi_L2?": [(int,)],
-                }
-            ],
-        },
-        "species?": [_TEXT],
-        "parameters?": {
-            "*": {"value": _NUMBER, "unit?": _TEXT, "note?": _TEXT, "assumed?": (bool,)}
-        },
-        "acceleration?": {
-            "max_hops_per_strip_per_site?": _NUMBER_OR_NONE,
-            "saddle_floor_eV?": _NUMBER,
-            "superbasins?": (bool,),
-            "strip_rate_per_site_Hz?": _NUMBER_OR_NONE,
-            "fastest_hop_Hz?": _NUMBER,
-            "lone_floor_eV?": _NUMBER,
-            "lone_slowed_by?": _NUMBER,
-            "box_resistance_share?": _NUMBER,
-            "supersaturation?": _NUMBER,
-            "supersaturation_L1?": _NUMBER,
-            "supersaturation_L3?": _NUMBER,
-            "classes?": [{"name": _TEXT, "barrier_eV": _NUMBER, "slowed_by?": _NUMBER}],
-        },
-    },
-}
-_LENGTHS = {"cells": 2, "box_A": 3}
-
-
-def check_record(record: Any, columns: tuple[str, ...]) -> None:
-    """Check that the JSON of `/record` has the layout that the readers rely on.
-
-    Parameters
-    ----------
-    record : object
-        As read.
-    columns : tuple of str
-        Names that its list of sample columns must contain.
-
-    Raises
-    ------
-    ValueError
-        The message names the place.
-    """
-    _check_layout(record, _RECORD, "record")
-    listed = record.get("columns")
-    _check_layout(listed, [[_TEXT]], "record.columns")
-    if any(len(pair) != 2 for pair in listed):
-        raise ValueError("record.columns holds more than names and units")
-    names = [name for name, _ in listed]
-    if missing := [name for name in columns if name not in names]:
-        raise ValueError(f"record.columns lacks {missing[0]!r}")
-    if len(set(names)) < len(names):
-        raise ValueError("record.columns names a column twice")
-
-
-def _check_layout(value: Any, layout: Any, place: str) -> None:
-    if isinstance(layout, dict):
-        if not isinstance(value, dict):
-            raise ValueError(f"{place} is not a table")
-        some = {key: inner for key, inner in layout.items() if key != "*"}
-        some |= dict.fromkeys(value if "*" in layout else (), layout.get("*"))
-        for key, inner in some.items():
-            name = key.rstrip("?")
-            if name in value:
-                _check_layout(value[name], inner, f"{place}.{name}")
-            elif name == key:
-                raise ValueError(f"{place} lacks {name!r}")
-    elif isinstance(layout, list):
-        if not isinstance(value, list):
-            raise ValueError(f"{place} is not a list")
-        if len(value) != _LENGTHS.get(place.rpartition(".")[2], len(value)):
-            raise ValueError(f"{place} has {len(value)} entries")
-        for item in value:
-            _check_layout(item, layout[0], place)
-    elif isinstance(layout[0], str):
-        if value not in layout:
-            raise ValueError(f"{place} is none of {', '.join(layout)}")
-    elif not isinstance(value, layout) or (isinstance(value, bool) and bool not in layout):
-        raise ValueError(f"{place} is not {'text' if layout == _TEXT else 'a number'}")
-    elif isinstance(value, int) and value.bit_length() > 63:
-        raise ValueError(f"{place} is an enormous integer")
-
-
 # --- opening a file that may be damaged, of another program, or still being written ---
 
 _ATTEMPTS = 4  # a run that writes at this very moment is between two valid states for about 1 ms
 _PAUSE_S = 0.02
+_RECENT_S = 3600.0  # clocks of a network may differ
 _NOT_OURS = "is not a kmc trajectory"
 _LOCKING = "file locking"  # in what HDF5 says of a file opened twice in one process, in two ways
 # What h5py and numpy raise over content they cannot make sense of.
@@ -265,6 +236,7 @@ H5PY_ERRORS = (
     TypeError,
     AttributeError,
     MemoryError,
+    ArithmeticError,
 )
 
 
@@ -287,26 +259,45 @@ def read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
                 ) from None
             verdict = _NOT_OURS if "doesn't exist" in reason else "is damaged"
             problem = FileFormatError(f"{path} {verdict}: {reason}")
-        if attempt + 1 < _ATTEMPTS:
-            time.sleep(_PAUSE_S)
+        if attempt + 1 == _ATTEMPTS or not _may_be_written(path):
+            break
+        time.sleep(_PAUSE_S)
     raise problem from None
 
 
-def open_to_read(path: Path) -> h5py.File:
-    """Open a trajectory without a lock, as a run may be writing to it.
+def _may_be_written(path: Path) -> bool:
+    """Whether the file was written recently, by a clock that may be a little off."""
+    with contextlib.suppress(OSError):
+        return abs(time.time() - os.stat(path).st_mtime) < _RECENT_S
+    return False
 
-    A file that is open elsewhere in this process must be opened with the locking it has there.
+
+@contextlib.contextmanager
+def open_to_read(path: Path) -> Iterator[h5py.File]:
+    """A file open for reading; after a power cut in the state that its last commit would have left.
+
+    It is opened without a lock, as a run may be writing to it. A file that is open elsewhere in
+    this process must be opened with the locking it has there.
     """
+    content = recovered(path)
+    if content is not None:
+        with content, h5py.File(content, "r") as file:
+            yield file
+        return
     problem: OSError | None = None
     for locking in (False, None, True):
         try:
-            return h5py.File(path, "r", locking=locking)
+            file = h5py.File(path, "r", locking=locking)
+            break
         except OSError as refused:
             if _LOCKING not in str(refused):
                 raise
             problem = problem or refused
-    assert problem is not None
-    raise problem
+    else:
+        assert problem is not None
+        raise problem
+    with file:
+        yield file
 
 
 def check_readable(path: Path) -> None:
@@ -355,17 +346,98 @@ def schema_version(file: h5py.File) -> int:
     return version
 
 
-def read_record(file: h5py.File) -> tuple[int, dict[str, Any], h5py.AttributeManager]:
-    """Schema version, checked JSON of ``/record``, and the attributes of that dataset."""
+def read_record(file: h5py.File) -> tuple[int, dict[str, Any]]:
+    """Schema version and the JSON of ``/record``, with the layout that the readers rely on.
+
+    Raises
+    ------
+    FileFormatError, KeyError, ValueError
+        It is missing, not JSON, larger than any run's, or has another layout.
+    """
     version = schema_version(file)
-    found = dataset(file, RECORD.path)
+    found = dataset(file, schema.RECORD.path)
+    if len(found) > _RECORD_BYTES:
+        raise FileFormatError(
+            f"{file.filename} is damaged: /record states {len(found)} bytes; at most "
+            f"{_RECORD_BYTES} are allowed"
+        )
     record = json.loads(found[:].tobytes())
-    check_record(record, required_columns(version))
-    return version, record, found.attrs
+    check_record(record, schema.required_columns(version))
+    return version, record
 
 
 def root_number(file: h5py.File, name: str) -> int | None:
     """An integer or boolean attribute of the root; None if there is no such number."""
-    if name not in file.attrs or file.attrs.get_id(name).dtype.kind not in "iub":
+    value = _small(file, name, "iub")
+    return None if value is None or np.ndim(value) else int(value)
+
+
+def totals(file: h5py.File) -> tuple[schema.Totals, int] | None:
+    """Counts and running checksums, and the checksum of what is constant; None in an older file."""
+    if schema.TOTALS not in file:
         return None
-    return int(file.attrs[name])
+    group = file[schema.TOTALS]
+    rows, constants = (
+        _small(group, entry.name, "i") for entry in (schema.TOTALS_ROWS, schema.TOTALS_CONSTANTS)
+    )
+    if np.shape(rows) != (len(schema.Totals()),) or np.shape(constants):
+        raise ValueError(f"{schema.TOTALS} holds something else than counts and checksums")
+    return schema.Totals(*rows.tolist()), int(constants)
+
+
+def _small(place: Any, name: str, kinds: str) -> Any:
+    """An attribute of a few numbers; None if there is none such."""
+    if name not in place.attrs:
+        return None
+    attribute = place.attrs.get_id(name)
+    if attribute.dtype.kind not in kinds or math.prod(attribute.shape) > 16:
+        return None
+    return place.attrs[name]
+
+
+# --- the text attributes, which HDF5 keeps in heaps without a checksum ---
+
+_HEAP = b"GCOL\x01\0\0\0"
+
+
+def check_heaps(path: Path) -> None:
+    """Refuse a file in whose heaps HDF5 would go round for ever; `attribute` is for files without.
+
+    Raises
+    ------
+    FileFormatError
+        A heap is damaged.
+    """
+    with (
+        Path(path).open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        place = content.find(_HEAP)
+        while place >= 0:
+            end = place + int.from_bytes(content[place + 8 : place + 16], "little")
+            if end > len(content) or not _is_heap(content, place + 16, end):
+                raise FileFormatError(f"{path} is damaged: the texts at byte {place}")
+            place = content.find(_HEAP, end)
+
+
+def _is_heap(content: mmap.mmap, place: int, end: int) -> bool:
+    """Whether the objects of a heap fill it one after the other, none of them without an end."""
+    while place + 16 <= end:
+        index = int.from_bytes(content[place : place + 2], "little")
+        length = int.from_bytes(content[place + 8 : place + 16], "little")
+        if index == 0:  # what is free, up to the end, its own head included
+            return place + length == end
+        place += 16 + (length + 7) // 8 * 8
+    return place <= end
+
+
+def attribute(place: Any, name: str) -> Any:
+    """Text or numbers of an attribute as Python has them; None if there is none."""
+    if name not in place.attrs:
+        return None
+    if math.prod(place.attrs.get_id(name).shape) > 16:
+        raise ValueError(f"attribute {name} is a large array")
+    value = place.attrs[name]
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -152,11 +152,10 @@ class Trajectory:
 
         0 is the run's parameter set; others are those of ``resolved["interface"]["chemistry"]``.
         """
-        place = schema.CHEMISTRY.path
 
         def stored_map(file) -> np.ndarray | None:
             # Older files have one chemistry.
-            return guard.dataset(file, place)[:] if place in file else None
+            return guard.lattice(file, self.box).get(schema.CHEMISTRY.name)
 
         stored = read(self.path, stored_map)
         none = np.zeros(self.lattice.sites_per_layer, dtype=np.uint8)
@@ -199,7 +198,7 @@ class Trajectory:
         """Occupancy of one frame, read and checked."""
 
         def read_one(file) -> np.ndarray:
-            occupancy = guard.dataset(file, schema.FRAME_OCCUPANCY.path, sized=False)[index]
+            occupancy = guard.occupancy(file, self.box, index)
             row = np.empty((), schema.row_dtype(schema.FRAME_COLUMNS))
             for name in row.dtype.names:
                 row[name] = guard.dataset(file, f"frames/{name}", sized=False)[index]
@@ -222,15 +221,14 @@ class Trajectory:
 
 def _contents(file: h5py.File) -> dict[str, Any]:
     """Everything `Trajectory` keeps in memory. Reads no text from HDF5's heap, see the schema."""
-    version, record, attributes = read_record(file)
-    stop_reason = attributes[schema.RECORD_STOP_REASON.name]
+    version, record = read_record(file)
     if version > 1:  # schema 1 had it in the record
-        record["provenance"] = json.loads(bytes(attributes[schema.RECORD_PROVENANCE.name]))
+        record["provenance"] = json.loads(guard.fixed_text(file, schema.RECORD_PROVENANCE))
     return {
         "record": record,
         "schema_version": version,
         "finished": bool(root_number(file, "finished")),
-        "stop_reason": bytes(stop_reason).decode(),
+        "stop_reason": guard.fixed_text(file, schema.RECORD_STOP_REASON),
         "samples": _samples(file, [name for name, _ in record["columns"]]),
         "frames": _frames(file, record["lattice"]),
     }
@@ -238,9 +236,9 @@ def _contents(file: h5py.File) -> dict[str, Any]:
 
 def _table(file: h5py.File, group: str, names: list[str]) -> dict[str, np.ndarray]:
     """Columns of a group, truncated to the rows that every column has."""
-    columns = [guard.dataset(file, f"{group}/{name}") for name in names]
-    complete = min(len(column) for column in columns)
-    return {name: column[:complete] for name, column in zip(names, columns, strict=True)}
+    columns = guard.table(file, group, names)
+    complete = min(len(column) for column in columns.values())
+    return {name: column[:complete] for name, column in columns.items()}
 
 
 def _samples(file: h5py.File, names: list[str]) -> dict[str, np.ndarray]:
@@ -261,8 +259,7 @@ def _samples(file: h5py.File, names: list[str]) -> dict[str, np.ndarray]:
 def _frames(file: h5py.File, box: dict[str, Any]) -> dict[str, np.ndarray]:
     names = [entry.name for entry in schema.FRAME_COLUMNS]
     complete = len(guard.occupancies(file, box))
-    table = _table(file, "frames", [*names, schema.CHECKSUM])
-    table.pop(schema.CHECKSUM)  # checked with the occupancy
+    table = _table(file, "frames", [*names, schema.CHECKSUM])  # checked with the occupancy
     return {name: column[:complete] for name, column in table.items()}
 
 

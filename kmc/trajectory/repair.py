@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+import os
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from kmc.common.outputs import check_output
-from kmc.errors import FileFormatError, KmcError
+from kmc.errors import FileFormatError, InputError, KmcError
+from kmc.model import processes
 from kmc.trajectory import checkpoint, schema
 from kmc.trajectory import file as layout
 from kmc.trajectory import integrity as guard
 from kmc.trajectory.checkpoint import checkpoints_in
-from kmc.trajectory.integrity import H5PY_ERRORS, check_readable, read_record, reason_of
+from kmc.trajectory.integrity import (
+    H5PY_ERRORS,
+    check_readable,
+    open_to_read,
+    read_record,
+    reason_of,
+)
 from kmc.trajectory.transaction import stored_end
 from kmc.trajectory.writer import TrajectoryWriter
 
 REPAIRED = "repaired"
+_LONGER = 100  # times that a file may have been longer than what is left of it
 
 
 @dataclass(frozen=True)
@@ -51,20 +63,31 @@ class Repair:
     resumable: bool
 
 
-@dataclass
-class _Salvage:
-    """Everything that could be read of a damaged file."""
+_LOST = {"f": np.nan, "i": -1}  # in place of a lost value: no count is negative
+# Sums: where one of these columns is lost, it follows from the others. The first is the sum.
+_SUMS = (
+    ("events", tuple(process.column for process in processes.PROCESSES)),
+    ("hops", tuple(schema.HOP_CLASSES.values())),
+    (
+        "overpotential_V",
+        tuple(
+            f"overpotential_{term}_V"
+            for term in ("concentration", "charge_transfer", "constriction", "series")
+        ),
+    ),
+)
+_COPIED_BYTES = 2**26  # of frames, held in memory at a time
 
-    head: layout.Head
-    finished: bool
-    stop_reason: str
+
+@dataclass
+class _Rows:
+    """Rows of a table that are kept."""
+
     rows: np.ndarray
-    frame_rows: np.ndarray
-    occupancies: list[np.ndarray]
-    checkpoint: checkpoint.Table | None
-    expected: tuple[int, int]  # samples and frames, by the lengths of the datasets
-    undamaged: tuple[int, int]  # samples and frames before the first damaged one
-    problems: list[str] = field(default_factory=list)
+    checksums: np.ndarray
+    places: np.ndarray  # of the kept rows, in the damaged file
+    expected: int  # number of rows that were written
+    undamaged: int  # number of rows before the first damaged one
 
 
 def repair(path: str | Path, output: str | Path, *, overwrite: bool = False) -> Repair:
@@ -91,30 +114,64 @@ def repair(path: str | Path, output: str | Path, *, overwrite: bool = False) -> 
         if path.is_file():
             check_output(output, overwrite)
     with _openable(path) as (copy, problems):
-        saved = _salvage(path, copy, problems)
-    state = saved.checkpoint
-    whole = not saved.problems
-    samples, frames = saved.undamaged
-    if state and (state["n_samples"] > samples or state["n_frames"] > frames):
-        state = None
+        try:
+            with open_to_read(copy) as file:
+                return _repair(file, output, problems)
+        except FileFormatError as problem:
+            raise FileFormatError(
+                f"repair is impossible: {problem.message}", advice="Start the run again."
+            ) from None
+        except H5PY_ERRORS as problem:
+            raise FileFormatError(
+                f"{path} cannot be repaired: the table of contents or the settings of the run are "
+                f"damaged ({reason_of(problem)})",
+                advice="Start the run again.",
+            ) from None
 
-    def fill(file) -> tuple[int, int]:
-        layout.append_samples(file, saved.rows)
-        for row, occupancy in zip(saved.frame_rows, saved.occupancies, strict=True):
-            layout.append_frames(file, row[None], [occupancy])
-        return len(saved.rows), len(saved.frame_rows)
 
-    writer = TrajectoryWriter.filled(output, saved.head, fill)
+def _repair(file: h5py.File, output: str | Path, problems: list[str]) -> Repair:
+    record, head, finished, stop_reason = _head(file)
+    box = record["lattice"]
+    samples = _samples(file, head, finished, problems)
+    frames = _frames(file, box, samples, problems)
+    written = _part(problems, "the counts of rows", lambda: guard.totals(file))
+    if written and not problems:
+        found = schema.Totals().with_samples(samples.rows).with_frames(frames.checksums)
+        if found != written[0] and (finished or found.n_samples <= written[0].n_samples):
+            lost = [getattr(written[0], n) - getattr(found, n) for n in ("n_samples", "n_frames")]
+            problems.append(f"{lost[0]} sample rows and {lost[1]} frames are missing")
+            samples.expected = max(samples.expected, written[0].n_samples)
+            frames.expected = max(frames.expected, written[0].n_frames)
+    states = _part(problems, "the checkpoints", lambda: checkpoints_in(file, box)) or []
+    undamaged = samples.rows[: samples.undamaged], frames.checksums[: frames.undamaged]
+    states = [state for state in states if checkpoint.follows(state, *undamaged)]
+    state = max(states, key=lambda state: state["attempts"], default=None)
+    whole = not problems
+
+    at_once = max(1, _COPIED_BYTES // head.lattice.n_sites)
+
+    def append(new: h5py.File, first: int) -> None:
+        part = slice(first, first + at_once)
+        places = frames.places[part].tolist()
+        occupancies = [guard.occupancy(file, box, index) for index in places]
+        layout.append_frames(new, frames.rows[part], occupancies)
+
+    def steps() -> Iterator[Callable[[h5py.File], None]]:
+        yield lambda new: layout.append_samples(new, samples.rows)
+        for first in range(0, len(frames.rows), at_once):
+            yield functools.partial(append, first=first)
+
+    writer = TrajectoryWriter.filled(output, head, steps())
     writer.close(
-        finished=whole and saved.finished,
-        stop_reason=saved.stop_reason if whole else REPAIRED,
+        finished=whole and finished,
+        stop_reason=stop_reason if whole else REPAIRED,
         checkpoint=checkpoint.pack(state) if state else None,
     )
     return Repair(
         path=Path(output),
-        samples=(len(saved.rows), saved.expected[0]),
-        frames=(len(saved.frame_rows), saved.expected[1]),
-        problems=saved.problems,
+        samples=(len(samples.rows), samples.expected),
+        frames=(len(frames.rows), frames.expected),
+        problems=problems,
         whole=whole,
         resumable=state is not None,
     )
@@ -129,76 +186,48 @@ def _openable(path: Path):
         with path.open("rb") as file:
             head, size = file.read(64), file.seek(0, 2)
         end = stored_end(head)
-        if end is None or size >= end:
+        if end is None or size >= end or end > _LONGER * size + 2**20:
             raise
     else:
         yield path, []
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "padded.h5"
-        shutil.copyfile(path, copy)
-        with copy.open("r+b") as file:
-            file.truncate(end)
+        try:
+            shutil.copyfile(path, copy)
+            os.truncate(copy, end)
+        except OSError as problem:
+            raise InputError(
+                f"no copy of {path} can be made in {folder}: {problem.strerror}",
+                advice="Free space there, or set TMPDIR to another folder.",
+            ) from None
         yield copy, [f"truncated: {size} bytes are left of {end}"]
 
 
-def _salvage(path: Path, copy: Path, problems: list[str]) -> _Salvage:
-    try:
-        with h5py.File(copy, "r", locking=False) as file:
-            head, finished, stop_reason = _head(file)
-            rows, n_rows, good_rows = _samples(file, head, problems)
-            frames, n_frames, good_frames = _frames(file, head.lattice.n_sites, problems)
-            states = _part(problems, "the checkpoints", lambda: checkpoints_in(file)) or []
-    except FileFormatError as problem:
-        raise FileFormatError(f"repair is impossible: {problem.message}") from None
-    except H5PY_ERRORS as problem:
-        raise FileFormatError(
-            f"{path} cannot be repaired: the table of contents or the settings of the run are "
-            f"damaged ({reason_of(problem)})",
-            advice="Start the run again.",
-        ) from None
-    return _Salvage(
-        head=head,
-        finished=finished,
-        stop_reason=stop_reason,
-        rows=rows[good_rows],
-        frame_rows=np.array([row for row, _ in frames if row is not None], layout.FRAME_DTYPE),
-        occupancies=[occupancy for row, occupancy in frames if row is not None],
-        checkpoint=max(states, key=lambda state: state["attempts"], default=None),
-        expected=(n_rows, n_frames),
-        undamaged=(_undamaged(good_rows), _undamaged(good_frames)),
-        problems=problems,
-    )
-
-
-def _head(file: h5py.File) -> tuple[layout.Head, bool, str]:
-    """What the file records once, whether it is finished, and its stop_reason."""
-    _, record, attributes = read_record(file)
+def _head(file: h5py.File) -> tuple[dict, layout.Head, bool, str]:
+    """The record, what the file records once, whether the run finished, and its stop reason."""
+    _, record = read_record(file)
+    box = record["lattice"]
+    guard.check_box(file, box)  # before its sites take memory
     origin = record.get("provenance") or json.loads(
-        bytes(attributes[schema.RECORD_PROVENANCE.name])
+        guard.fixed_text(file, schema.RECORD_PROVENANCE)
     )
     known = {entry.name: entry for entry in schema.SAMPLE_COLUMNS}
     head = layout.Head(
         lattice=layout.lattice_of(record["lattice"]),
         columns=tuple(
-            known.get(name) or schema.column(name, file[f"samples/{name}"].dtype.str, unit, "")
+            known.get(name) or schema.column(name, schema.FLOAT, unit, "")
             for name, unit in record["columns"]
         ),
         run_text=record["run_file"],
         resolved=record["resolved"],
         seed=record["seed"],
-        chemistry=_chemistry(file),
+        chemistry=_part([], "/lattice", lambda: guard.lattice(file, box).get("chemistry")),
         kmc_version=record["kmc_version"],
         provenance=origin,
     )
-    stop_reason = bytes(attributes[schema.RECORD_STOP_REASON.name]).decode()
-    return head, bool(file.attrs["finished"]), stop_reason
-
-
-def _chemistry(file: h5py.File) -> np.ndarray | None:
-    with contextlib.suppress(KeyError):  # older files have one chemistry
-        return guard.dataset(file, schema.CHEMISTRY.path)[:]
-    return None
+    stop_reason = guard.fixed_text(file, schema.RECORD_STOP_REASON)
+    return record, head, bool(guard.root_number(file, "finished")), stop_reason
 
 
 def _part(problems: list[str], name: str, reader):
@@ -210,55 +239,136 @@ def _part(problems: list[str], name: str, reader):
         return None
 
 
-def _samples(
-    file: h5py.File, head: layout.Head, problems: list[str]
-) -> tuple[np.ndarray, int, np.ndarray]:
-    """Rows of `/samples`, their expected number, and which of them pass their checksum."""
-    names = [*(head.row_dtype.names or ()), schema.CHECKSUM]
-    lost: list[str] = []
-    columns = {
-        name: _part(
-            lost, f"/samples/{name}", lambda name=name: guard.dataset(file, f"samples/{name}")[:]
-        )
-        for name in names
-    }
-    lengths = [len(column) for column in columns.values() if column is not None]
-    if lost:
-        problems.append(f"{len(lost)} of {len(names)} columns of samples: {lost[0]}")
-        return np.empty(0, head.row_dtype), max(lengths, default=0), np.empty(0, bool)
-    n = min(lengths)
-    rows = np.empty(n, head.row_dtype)
-    for name in names[:-1]:
-        rows[name] = columns[name][:n]
-    good = schema.row_checksums(rows) == columns[schema.CHECKSUM][:n]
-    if not good.all():
-        problems.append(f"{np.count_nonzero(~good)} of {n} sample rows are damaged")
-    return rows, n, good
+def _columns(file: h5py.File, group: str, dtype: np.dtype, least: int) -> tuple[np.ndarray, ...]:
+    """Rows of a group with their checksums as a further column, and which values could be read.
+
+    Parameters
+    ----------
+    least : int
+        Number of rows that were written, as far as it is known; rows that any column has are kept.
+    """
+    names = dtype.names or ()
+    dtype = np.dtype([*((name, dtype[name]) for name in names), (schema.CHECKSUM, "<i8")])
+    names = (*names, schema.CHECKSUM)
+    there = {}
+    for name in names:
+        with contextlib.suppress(*H5PY_ERRORS, KmcError):
+            there[name] = guard.dataset(file, f"{group}/{name}")
+    guard.table(file, group, list(there))
+    lengths = [len(column) for column in there.values()] or [0]
+    n = max(min(lengths), min(least, max(lengths)))
+    rows, known = np.empty(n, dtype), np.zeros(n, [(name, bool) for name in names])
+    for name in names:
+        rows[name] = _LOST[dtype[name].kind]
+        if name not in there:
+            continue
+        step = there[name].chunks[0] if there[name].chunks else n
+        for first in range(0, min(n, len(there[name])), max(1, step)):
+            part = slice(first, min(n, len(there[name]), first + step))
+            with contextlib.suppress(*H5PY_ERRORS):
+                rows[name][part] = there[name][part]
+                known[name][part] = True
+    return rows, known
 
 
-def _frames(file: h5py.File, n_sites: int, problems: list[str]):
-    """Row and occupancy of each frame, their expected number, and which are undamaged."""
-    dataset = _part(problems, "/frames", lambda: guard.dataset(file, schema.FRAME_OCCUPANCY.path))
-    if dataset is None or dataset.shape[1:] != (n_sites,):
-        return [], 0, np.empty(0, bool)
-    found = [_frame(file, dataset, index) for index in range(len(dataset))]
-    good = np.array([row is not None for row, _ in found], dtype=bool)
-    if not good.all():
-        problems.append(f"{np.count_nonzero(~good)} of {len(good)} frames are damaged")
-    return found, len(found), good
+def _samples(file: h5py.File, head: layout.Head, finished: bool, problems: list[str]) -> _Rows:
+    """Rows that pass their checksum, and rows of which only a part could be read."""
+    names = list(head.row_dtype.names or ())
+    written = _part([], "", lambda: guard.totals(file))
+    least = written[0].n_samples if written else 2**62 if finished else 0
+    table, known = _columns(file, "samples", head.row_dtype, least)
+    rows = table[names].astype(head.row_dtype)
+    good = np.ones(len(rows), bool)
+    for name in (*names, schema.CHECKSUM):
+        good &= known[name]
+    partial = ~good
+    good &= schema.row_checksums(rows) == table[schema.CHECKSUM]
+    if partial.any():
+        good |= _restored(rows, known, table[schema.CHECKSUM])
+    for name in (*names, schema.CHECKSUM):
+        lost = int(np.count_nonzero(~known[name] & ~good))
+        if lost:
+            instead = f"{_LOST[table[name].dtype.kind]} is written instead"
+            if name == schema.CHECKSUM:
+                instead = "these rows cannot be checked"
+            problems.append(f"/samples/{name} is lost in {lost} of {len(rows)} rows: {instead}")
+    kept = good | partial
+    if not kept.all():
+        problems.append(f"{np.count_nonzero(~kept)} of {len(kept)} sample rows are damaged")
+    return _Rows(
+        rows[kept], table[schema.CHECKSUM][kept], np.flatnonzero(kept), len(kept), _undamaged(good)
+    )
 
 
-def _frame(file: h5py.File, dataset: h5py.Dataset, index: int):
-    """Row and occupancy of one frame; Nones if it is damaged."""
-    try:
-        row = np.empty((), layout.FRAME_DTYPE)
-        for name in row.dtype.names:
-            row[name] = guard.dataset(file, f"frames/{name}", sized=False)[index]
-        occupancy = dataset[index]
-        stored = int(guard.dataset(file, schema.FRAME_CHECKSUM.path, sized=False)[index])
-    except H5PY_ERRORS:
-        return None, None
-    return (row, occupancy) if schema.frame_checksum(occupancy, row) == stored else (None, None)
+def _restored(rows: np.ndarray, known: np.ndarray, checksums: np.ndarray) -> np.ndarray:
+    """Restore lost values that are sums or differences of others; returns which rows are whole."""
+    good = np.zeros(len(rows), bool)
+    for whole, terms in _SUMS:
+        parts = [name for name in terms if name in (rows.dtype.names or ())]
+        for name in (whole, *parts):
+            trial = rows.copy()
+            # In the order in which the engine adds and subtracts: floating point depends on it.
+            with np.errstate(invalid="ignore"):
+                if name == whole:
+                    trial[name] = sum(rows[part] for part in parts)
+                else:
+                    trial[name] = rows[whole]
+                    for part in parts:
+                        if part != name:
+                            trial[name] -= rows[part]
+            lost = ~known[name] & known[schema.CHECKSUM]
+            found = lost & (schema.row_checksums(trial) == checksums)
+            rows[name][found] = trial[name][found]
+            good |= found
+    return good
+
+
+def _frames(file: h5py.File, box: dict, samples: _Rows, problems: list[str]) -> _Rows:
+    """Frames that pass their checksum; a column that is lost is taken from the samples."""
+    dtype, empty = layout.FRAME_DTYPE, np.empty(0, np.int64)
+    n = _part(problems, "/frames", lambda: len(guard.occupancies(file, box)))
+    if not n:
+        return _Rows(np.empty(0, dtype), empty, empty, 0, 0)
+    table, known = _columns(file, "frames", dtype, n)
+    rows, checksums, places = [], [], []
+    for index in range(n):
+        with contextlib.suppress(*H5PY_ERRORS, KmcError):
+            checksum = zlib.crc32(guard.occupancy(file, box, index).data)
+            stored = table[schema.CHECKSUM][index] if known[schema.CHECKSUM][index] else None
+            for row in _candidates(table[index], known[index], samples.rows):
+                total = zlib.crc32(row.tobytes(), checksum)
+                if stored in (None, total):
+                    rows.append(row)
+                    checksums.append(total)
+                    places.append(index)
+                    break
+    if len(rows) < n:
+        problems.append(f"{n - len(rows)} of {n} frames are damaged")
+    for name in known.dtype.names or ():
+        if not known[name].all():
+            problems.append(f"/frames/{name} is lost; its values are taken from /samples")
+    good = np.isin(np.arange(n), places)
+    return _Rows(
+        rows=np.array(rows, dtype),
+        checksums=np.array(checksums, np.int64),
+        places=np.array(places, int),
+        expected=n,
+        undamaged=_undamaged(good),
+    )
+
+
+def _candidates(row: np.void, known: np.void, samples: np.ndarray) -> Iterator[np.ndarray]:
+    """Possible columns of a frame: those stored, or those of a sample that agrees."""
+    names = layout.FRAME_DTYPE.names or ()
+    if all(known[name] for name in names):
+        yield np.array(tuple(row[name] for name in names), layout.FRAME_DTYPE)
+        return
+    same = np.ones(len(samples), bool)
+    for name in names:
+        if known[name]:
+            same &= samples[name] == row[name]
+    for place in np.flatnonzero(same) if any(known[name] for name in names) else ():
+        yield np.array(tuple(samples[name][place] for name in names), layout.FRAME_DTYPE)
 
 
 def _undamaged(good: np.ndarray) -> int:

@@ -20,7 +20,9 @@ under a checksum.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -289,8 +291,8 @@ RECORD = Entry(
     "|u1",
     "1",
     "What kmc reads instead of the text attributes: UTF-8 bytes of a JSON object with run_file, "
-    "resolved, kmc_version, seed, lattice, and columns: name and unit of those of /samples in the "
-    "order of the checksum",
+    "resolved, kmc_version, seed, lattice, columns: name and unit of those of /samples in the "
+    "order of the checksum, and totals: whether the file has that group",
     "byte",
 )
 PROVENANCE_BYTES = 1024
@@ -317,6 +319,24 @@ CHECKPOINT_SLOTS = tuple(
     )
 )
 
+# The group is last in the file, so that its object header is the last that a commit writes.
+TOTALS = "/totals"
+TOTALS_ROWS = Entry(
+    "/totals@rows",
+    INTEGER,
+    "1",
+    "Rows of /samples so far; CRC-32 of the bytes of all of them in their order; frames so far; "
+    "CRC-32 of their crc32, 8 bytes each, little-endian",
+    "total",
+)
+TOTALS_CONSTANTS = Entry(
+    "/totals@constants",
+    INTEGER,
+    "1",
+    "CRC-32 of schema_version, 8 bytes, then /record, then positions_A, layer and chemistry of "
+    "/lattice",
+)
+
 # HDF5 stores up to eight attributes of a group in its object header, which changes in one write,
 # and moves all of them into an indexed heap if there are more. The root has eight.
 ATTRIBUTES = (
@@ -340,6 +360,8 @@ ATTRIBUTES = (
     Entry("/lattice@layers", INTEGER, "1", "Atomic layers of the box"),
     Entry("/lattice@lattice_parameter_A", FLOAT, "Å", "Lattice parameter"),
     Entry("/lattice@box_A", FLOAT, "Å", "Edges of the box", "xyz"),
+    TOTALS_CONSTANTS,
+    TOTALS_ROWS,
 )
 
 SCHEMA = (
@@ -364,11 +386,39 @@ def row_dtype(columns) -> np.dtype:
 
 def row_checksums(rows: np.ndarray) -> np.ndarray:
     """CRC-32 of each row of a table of `row_dtype`, int64 of shape (rows,)."""
-    data, width = memoryview(rows.tobytes()), rows.dtype.itemsize
+    data, width = np.ascontiguousarray(rows).view(np.uint8).data, rows.dtype.itemsize
     return np.array(
         [zlib.crc32(data[start : start + width]) for start in range(0, len(data), width)],
         dtype=np.int64,
     )
+
+
+class Totals(NamedTuple):
+    """Counts and running checksums of rows and frames, as in `/totals`."""
+
+    n_samples: int = 0
+    crc_samples: int = 0
+    n_frames: int = 0
+    crc_frames: int = 0
+
+    def with_samples(self, rows: np.ndarray) -> Totals:
+        """These and further rows of /samples."""
+        crc = zlib.crc32(rows.tobytes(), self.crc_samples)
+        return self._replace(n_samples=self.n_samples + rows.size, crc_samples=crc)
+
+    def with_frames(self, checksums: Iterable[int]) -> Totals:
+        """These and further frames, by their `frame_checksum`."""
+        data = np.array(list(checksums), dtype=INTEGER)
+        crc = zlib.crc32(data.tobytes(), self.crc_frames)
+        return self._replace(n_frames=self.n_frames + data.size, crc_frames=crc)
+
+
+def constants_checksum(version: int, record: bytes, lattice: Iterable[np.ndarray]) -> int:
+    """CRC-32 of what a file records once: see `TOTALS_CONSTANTS`."""
+    checksum = zlib.crc32(record, zlib.crc32(np.array(version, INTEGER).tobytes()))
+    for array in lattice:
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    return checksum
 
 
 def frame_checksum(occupancy: np.ndarray, row: np.ndarray) -> int:

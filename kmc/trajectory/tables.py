@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.common.catalogue import nearest
+from kmc.trajectory.schema import CHECKSUM
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,13 @@ class Samples:
 
     def __dir__(self):
         return [*super().__dir__(), *self._columns]
+
+    def rows(self, n: int) -> np.ndarray:
+        """The first n rows as a structured array."""
+        table = np.empty(n, [(name, values.dtype) for name, values in self._columns.items()])
+        for name, values in self._columns.items():
+            table[name] = values[:n]
+        return table
 
     def to_dataframe(self) -> pd.DataFrame:
         """A pandas DataFrame of all columns; units are in ``frame.attrs["units"]``."""
@@ -123,6 +131,7 @@ class Frames(Sequence):
         self._path, self._read = path, read
         for values in columns.values():
             values.flags.writeable = False
+        self.checksums = columns[CHECKSUM]
         self.events = columns["events"]
         self.time_s = columns["time_s"]
         self.capacity_monolayers = columns["capacity_monolayers"]

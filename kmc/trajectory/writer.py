@@ -7,16 +7,18 @@ see `kmc.trajectory.transaction`. `kmc.trajectory.schema` documents its content.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import shutil
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from kmc.common.outputs import check_output
-from kmc.errors import InputError, KmcError
+from kmc.common.outputs import check_output, draft_of, put_in_place, remove_drafts
+from kmc.errors import KmcError, OutputError
 from kmc.model.lattice import Lattice
 from kmc.trajectory import file as layout
 from kmc.trajectory import schema
@@ -54,11 +56,6 @@ class TrajectoryWriter:
     overwrite : bool
         Whether an existing file may be replaced.
 
-    Attributes
-    ----------
-    n_samples, n_frames : int
-        Rows and frames appended so far, flushed or not.
-
     Raises
     ------
     InputError
@@ -87,7 +84,7 @@ class TrajectoryWriter:
 
     @classmethod
     def filled(
-        cls, path: str | Path, head: layout.Head, fill: Callable[[h5py.File], tuple[int, int]]
+        cls, path: str | Path, head: layout.Head, steps: Iterable[Callable[[h5py.File], None]]
     ) -> TrajectoryWriter:
         """A writer of a new file that replaces `path` and has rows from the beginning.
 
@@ -95,14 +92,14 @@ class TrajectoryWriter:
         ----------
         path : str or Path
         head : file.Head
-        fill : callable
-            Writes into the new file and returns its numbers of samples and frames.
+        steps : iterable of callable
+            Each writes a part of the rows, of a size that fits into memory, into the new file.
         """
         writer = cls.__new__(cls)
-        writer._start(path, head, fill)
+        writer._start(path, head, steps)
         return writer
 
-    def _start(self, path, head, fill=lambda file: (0, 0)) -> None:
+    def _start(self, path, head, steps=()) -> None:
         self.path = Path(path)
         self._target = Path(os.path.realpath(path))
         self.columns = head.columns
@@ -113,17 +110,33 @@ class TrajectoryWriter:
         self._slots = schema.CHECKPOINT_SLOTS[1::-1]  # the next one to write stands first
         self._flushed = "No sample"
         self._closed = False
-        self.n_samples, self.n_frames = self._create(head, fill)
+        self._totals = self._create(head, steps)
         self._lock = WriteLock(self._target)
         self._identity = self._file_identity()
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows appended, flushed or not."""
+        return self._totals.n_samples
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames appended, flushed or not."""
+        return self._totals.n_frames
+
+    @property
+    def position(self) -> dict[str, int]:
+        """Number and running checksums of the rows and frames, as a checkpoint records them."""
+        return self._totals._asdict()
 
     def append_sample(self, row: Mapping[str, float]) -> None:
         """Add a row to `/samples`, with a value for every column."""
         if row.keys() != set(self._row.names):
             missing, unknown = set(self._row.names) - row.keys(), row.keys() - set(self._row.names)
             raise ValueError(f"sample lacks {sorted(missing)}, has unknown {sorted(unknown)}")
-        self._samples.append(tuple(row[name] for name in self._row.names))
-        self.n_samples += 1
+        values = tuple(row[name] for name in self._row.names)
+        self._samples.append(values)
+        self._totals = self._totals.with_samples(np.array(values, self._row))
 
     def append_frame(
         self,
@@ -143,7 +156,8 @@ class TrajectoryWriter:
             raise ValueError(f"occupancy has shape {occupancy.shape}, not ({self.n_sites},)")
         row = (events, time_s, capacity_monolayers, capacity_mAh_cm2)
         self._frames.append((occupancy.astype(np.uint8), row))
-        self.n_frames += 1
+        checksum = schema.frame_checksum(self._frames[-1][0], np.array(row, layout.FRAME_DTYPE))
+        self._totals = self._totals.with_frames([checksum])
         if len(self._frames) * self.n_sites > _BUFFER_BYTES:
             self.flush()
 
@@ -191,7 +205,7 @@ class TrajectoryWriter:
                 layout.empty_checkpoint(file, first)
                 layout.empty_checkpoint(file, second)
 
-        self._change(set_end)
+        self._change(set_end, last=True)
         self._closed = True
         self._lock.release()
 
@@ -207,23 +221,50 @@ class TrajectoryWriter:
 
     # --- the file ---------------------------------------------------------------------------------
 
-    def _create(self, head, fill) -> tuple[int, int]:
-        """Write the file under a temporary name, then move it in place."""
-        draft = self._target.with_name(f".{self._target.name}.{os.getpid()}.part")
+    def _create(self, head, steps) -> schema.Totals:
+        """Write the file under a temporary name, then move it in place.
+
+        HDF5 aborts the process where a disk is full, so it writes to memory only.
+        """
+        draft, folder = draft_of(self._target), self._target.parent
+        remove_drafts(folder, self._target.name)
+        memory = io.BytesIO()
+        with h5py.File(memory, "w", **layout.OPTIONS) as file:
+            layout.lay_out(file, head)
+            written = layout.totals(file)
+        needed = memory.getbuffer().nbytes
         try:
-            with h5py.File(draft, "w", locking=False, **layout.OPTIONS) as file:
-                layout.lay_out(file, head)
-                rows = fill(file)
-            os.replace(draft, self._target)
-            return rows
+            with open(draft, "wb", buffering=0) as file:
+                content = memory.getbuffer()
+                while content:
+                    content = content[file.write(content) :]
+            for step in steps:
+                with Transaction(draft) as transaction:
+                    needed = transaction.base_size
+                    with h5py.File(transaction, "r+", **layout.OPTIONS) as file:
+                        step(file)
+                        written = layout.totals(file)
+                        if written.n_samples:
+                            self._note_flushed(file["samples/time_s"][-1])
+                    needed = transaction.size
+                    transaction.commit()
+                    transaction.settle()
+            put_in_place(draft, self._target)
+            return written
         except OSError as problem:
-            raise InputError(
-                f"output {self.path} cannot be written: {problem}",
-                advice="Give another place, or free space on the disk.",
+            free = shutil.disk_usage(folder).free
+            kept = f" {self.path} is what it was before." if self._target.exists() else ""
+            raise OutputError(
+                f"output {self.path} cannot be written: {problem.strerror or problem}",
+                advice=f"It needs {needed / 1e6:.3g} MB or more to begin with; {free / 1e6:.3g} MB "
+                f"are free. Give another place, or free space on the disk.{kept}",
             ) from None
         finally:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
+
+    def _note_flushed(self, time_s: float) -> None:
+        self._flushed = f"Everything up to t = {time_s:.6g} s"
 
     def _write(self, slot: schema.Entry, checkpoint: bytes | None) -> bool:
         """Write the buffer and a checkpoint; False if both are empty."""
@@ -242,12 +283,12 @@ class TrajectoryWriter:
         self._change(append)
         if self._samples:
             last = dict(zip(self._row.names, self._samples[-1], strict=True))
-            self._flushed = f"Everything up to t = {last.get('time_s', 0.0):.6g} s"
+            self._note_flushed(last.get("time_s", 0.0))
         self._samples.clear()
         self._frames.clear()
         return True
 
-    def _change(self, change) -> None:
+    def _change(self, change, *, last: bool = False) -> None:
         """Apply ``change(file)`` as one transaction."""
         try:
             if self._file_identity() != self._identity:
@@ -255,11 +296,15 @@ class TrajectoryWriter:
                     f"{self.path} was replaced or changed by another process during the run",
                     advice="Give each run an output of its own.",
                 )
-            with Transaction(self._target) as transaction:
-                with h5py.File(transaction, "r+", **layout.OPTIONS) as file:
-                    change(file)
-                transaction.commit()
-            self._identity = self._file_identity()
+            try:
+                with Transaction(self._target) as transaction:
+                    with h5py.File(transaction, "r+", **layout.OPTIONS) as file:
+                        change(file)
+                    transaction.commit()
+                    if last:
+                        transaction.settle()
+            finally:
+                self._identity = self._file_identity()
         except FileNotFoundError:
             raise KmcError(
                 f"{self.path} was moved or removed during the run",
@@ -291,7 +336,7 @@ class WriteLock:
 
     Raises
     ------
-    InputError
+    OutputError
         Another process has locked the file.
     """
 
@@ -306,7 +351,7 @@ class WriteLock:
             fcntl(self._file, F_OFD_SETLK, lock)
         except (BlockingIOError, PermissionError):
             self.release()
-            raise InputError(
+            raise OutputError(
                 f"{path} is being written by another process",
                 advice="Wait until that run has ended, or stop it with Ctrl-C.",
             ) from None

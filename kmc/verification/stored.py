@@ -29,6 +29,8 @@ class Stored:
     row_checksums, frame_checksums : ndarray of int64
     lengths : dict of str to int
         Length of each column, by its path.
+    totals : Totals or None
+        Counts and running checksums; None in an older file.
     """
 
     record: dict[str, Any]
@@ -39,6 +41,7 @@ class Stored:
     frames: np.ndarray
     frame_checksums: np.ndarray
     lengths: dict[str, int]
+    totals: schema.Totals | None
 
 
 def read_stored(path: Path) -> Stored:
@@ -55,13 +58,14 @@ def read_stored(path: Path) -> Stored:
 
 
 def _stored(file) -> Stored:
-    _, record, _ = guard.read_record(file)
+    _, record = guard.read_record(file)
     lengths: dict[str, int] = {}
     rows, row_checksums = _rows(file, "samples", [name for name, _ in record["columns"]], lengths)
     names = [entry.name for entry in schema.FRAME_COLUMNS]
     frames, frame_checksums = _rows(file, "frames", names, lengths)
     n_frames = len(guard.occupancies(file, record["lattice"]))
     lengths[schema.FRAME_OCCUPANCY.path] = n_frames
+    totals = guard.totals(file)
     return Stored(
         record=record,
         finished=bool(root_number(file, "finished")),
@@ -71,11 +75,12 @@ def _stored(file) -> Stored:
         frames=frames[:n_frames],
         frame_checksums=frame_checksums[:n_frames],
         lengths=lengths,
+        totals=totals[0] if totals else None,
     )
 
 
 def _rows(file, group: str, names: list[str], lengths: dict[str, int]):
-    columns = {name: guard.dataset(file, f"{group}/{name}") for name in (*names, schema.CHECKSUM)}
+    columns = guard.table(file, group, (*names, schema.CHECKSUM))
     lengths.update({f"/{group}/{name}": len(column) for name, column in columns.items()})
     complete = min(len(column) for column in columns.values())
     rows = np.empty(complete, [(name, columns[name].dtype) for name in names])
@@ -84,23 +89,11 @@ def _rows(file, group: str, names: list[str], lengths: dict[str, int]):
     return rows, columns[schema.CHECKSUM][:complete]
 
 
-def read_lattice(path: Path) -> dict[str, np.ndarray]:
-    """`/lattice`, name of the dataset to its numbers; HDF5 checks its checksums.
-
-    An older file has no chemistry.
-    """
-
-    def read_all(file) -> dict[str, np.ndarray]:
-        there = [entry for entry in schema.LATTICE_ENTRIES if entry.path in file]
-        return {entry.name: guard.dataset(file, entry.path)[:] for entry in there}
-
-    return read(path, read_all)
+def read_lattice(path: Path, box: dict[str, Any]) -> dict[str, np.ndarray]:
+    """`/lattice` of a file with this box: see `kmc.trajectory.integrity.lattice`."""
+    return read(path, lambda file: guard.lattice(file, box))
 
 
-def read_occupancy(path: Path, index: int) -> np.ndarray:
+def read_occupancy(path: Path, box: dict[str, Any], index: int) -> np.ndarray:
     """Occupancy of one frame, uint8 of shape (n_sites,); its checksum is not compared."""
-
-    def read_one(file) -> np.ndarray:
-        return guard.dataset(file, schema.FRAME_OCCUPANCY.path, sized=False)[index]
-
-    return read(path, read_one)
+    return read(path, lambda file: guard.occupancy(file, box, index))

@@ -25,6 +25,7 @@ from kmc.model.lattice import Lattice
 from kmc.trajectory import schema
 from kmc.trajectory.file import lattice_of
 from kmc.verification.balances import wrong_rows, wrong_ways
+from kmc.verification.completeness import altered, missing_rows
 from kmc.verification.interface import Interface
 from kmc.verification.stored import Stored, read_lattice, read_occupancy, read_stored
 
@@ -163,6 +164,8 @@ class _Audit:
                 "follow from every site; so do constriction, rims and the balance of the sites",
                 self._frames,
             ),
+            ("settings, texts, units and lattice are those that were written", self._settings),
+            (f"{rows} and {frames}: none is missing", self._missing),
         ]
 
     @cached_property
@@ -201,7 +204,7 @@ class _Audit:
     def chemistry(self) -> np.ndarray:
         """Chemistry below each column, from the file."""
         none = np.zeros(self.lattice.sites_per_layer, dtype=np.uint8)
-        return read_lattice(self.path).get("chemistry", none)
+        return read_lattice(self.path, self.stored.record["lattice"]).get("chemistry", none)
 
     # --- record and lattice -----------------------------------------------------------------------
 
@@ -227,7 +230,7 @@ class _Audit:
             expected = f"{lattice.box_A.tolist()} of {lattice.name}"
             yield Breach(check, "/record (box_A)", None, str(box["box_A"]), expected)
         try:
-            stored = read_lattice(self.path)
+            stored = read_lattice(self.path, box)
         except FileFormatError as damage:
             yield Breach(check, "/lattice", None, f"unreadable ({damage.message})", "numbers")
             return
@@ -253,6 +256,14 @@ class _Audit:
         if found != sites:
             place = "/lattice/chemistry"
             yield Breach("lattice", place, None, f"{found} sites by chemistry", str(sites))
+
+    def _settings(self) -> Iterator[Breach]:
+        for wrong in altered(self.path, self.stored.record):
+            yield Breach("settings", wrong.place, None, wrong.value, wrong.expected)
+
+    def _missing(self) -> Iterator[Breach]:
+        for wrong in missing_rows(self.stored):
+            yield Breach("completeness", wrong.place, None, wrong.value, wrong.expected)
 
     # --- rows -------------------------------------------------------------------------------------
 
@@ -360,10 +371,8 @@ class _Audit:
                     expected = f"{rows[name][row]}, as in row {row} of /samples"
                     yield Breach("moment", f"/frames/{name}", index, str(frame[name]), expected)
         if self.stored.finished and len(frames) and frames["events"][-1] != rows["events"][-1]:
-            last = f"{rows['events'][-1]}: a finished run ends with a frame"
-            yield Breach(
-                "moment", "/frames/events", len(frames) - 1, str(frames["events"][-1]), last
-            )
+            last, there = f"{rows['events'][-1]}: a finished run ends with a frame", frames[-1]
+            yield Breach("moment", "/frames/events", len(frames) - 1, str(there["events"]), last)
 
     def _row_of(self, frame) -> int | None:
         """The sample of the same time: several can have the same number of events."""
@@ -379,7 +388,7 @@ class _Audit:
         for index, frame in enumerate(frames):
             self.progress(index, len(frames))
             try:
-                occupancy = read_occupancy(self.path, index)
+                occupancy = read_occupancy(self.path, self.stored.record["lattice"], index)
             except FileFormatError as damage:
                 where = "/frames/occupancy"
                 yield Breach("frame", where, index, f"unreadable ({damage.message})", "a frame")

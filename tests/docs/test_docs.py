@@ -36,6 +36,7 @@ TITLES = {
     "lattice": "Lattice",
     "record": "Record",
     "checkpoint": "Checkpoint",
+    "totals": "Totals",
     "": "Attributes of the file",
 }
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from pathlib import Path
 
+import fake
+import h5py
 import numpy as np
 import pytest
 
@@ -101,8 +105,13 @@ class Recorded(Silent):
 
 
 def touch(folder, job):
-    (Path(job["folder"]) / "points" / f"{job['name']}.h5").write_bytes(b"whole")
+    shutil.copy(some_trajectory(), Path(job["folder"]) / "points" / f"{job['name']}.h5")
     return "done", ""
+
+
+@functools.cache
+def some_trajectory() -> Path:
+    return fake.write(Path(tempfile.mkdtemp()) / "some.h5", box=fake.lattice(cells=(4, 4)))
 
 
 # --- bookkeeping ----------------------------------------------------------------------------------
@@ -445,3 +454,98 @@ def test_the_time_left_goes_by_work():
 
     assert _pace([(1.0, 30.0), (100.0, 10.0), (60.0, 6.0)]) == pytest.approx(0.1)
     assert _pace([(1.0, 2.0), (1.0, 4.0)]) == pytest.approx(3.0)
+
+
+# --- what cannot be used is set aside, and said ---------------------------------------------------
+
+
+def test_done_points_whose_files_are_damaged_are_run_again(folder, undisturbed):
+    assert run_sweep(folder, local(folder), Silent()).done == 4
+    empty, damaged, cut = (folder.trajectory_path(point) for point in folder.plan.points[:3])
+    empty.write_bytes(b"")
+    data = bytearray(damaged.read_bytes())
+    with h5py.File(damaged) as file:
+        place = file["record"].id.get_chunk_info(0).byte_offset
+    data[place : place + 100] = bytes(100)
+    damaged.write_bytes(data)
+    cut.write_bytes(cut.read_bytes()[:20_000])
+    tally = run_sweep(folder, local(folder), Silent())
+    assert (tally.done, tally.failed) == (4, 0)
+    assert len([note for note in tally.notes if "was set aside as" in note]) == 3
+    assert results(folder) == undisturbed["tiny"]
+    kept = sorted(path.name for path in (folder.path / "points").glob("*.aside-1.h5"))
+    assert len(kept) == 3
+
+
+def test_an_unfinished_file_that_cannot_go_on_is_set_aside(folder):
+    point = folder.plan.points[0]
+    part = folder.path / "points" / f"{point.name}.part.h5"
+    with folder.owned() as owner:
+        folder.prepare(point)
+        fake.write(part, box=fake.lattice(cells=(6, 6)), n_frames=2, finished=False)
+        outcome = run_point(str(folder.path), point.name, owner)
+    assert outcome["state"] == "done"
+    assert "it is of other settings" in outcome["notes"][0]
+    aside = part.with_name(f"{point.name}.aside-1.h5")
+    assert len(kmc.load(aside).frames) == 2
+    assert not part.exists()
+
+
+def test_an_unfinished_file_that_is_finished_only_gets_its_name(folder, monkeypatch):
+    """Killed between the end of the run and the name of its file."""
+    point = folder.plan.points[0]
+    part = folder.path / "points" / f"{point.name}.part.h5"
+    with folder.owned() as owner:
+        folder.prepare(point)
+        kmc.run(folder.run_file_path(point), output=part, progress=False)
+        before = part.read_bytes()
+        monkeypatch.setattr("kmc.simulation.run.run_to_file", None)
+        assert run_point(str(folder.path), point.name, owner)["state"] == "done"
+    assert folder.trajectory_path(point).read_bytes() == before
+
+
+def test_notes_reach_the_user(folder, monkeypatch):
+    from click.testing import CliRunner
+
+    from kmc.cli.app import main
+
+    (folder.path / "log.jsonl").write_bytes(b"\xff\n")
+    point = folder.plan.points[0]
+    folder.trajectory_path(point).write_bytes(b"")
+    arguments = ["sweep", f"{folder.path}.toml", "-o", str(folder.path), "-q"]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("Note: ") == 2
+    assert f"{point.name}.h5 was set aside" in done.stderr
+    assert "log.jsonl has 1 lines" in done.stderr
+
+
+def test_closed_boxes_go_on_in_a_sweep(tmp_path, monkeypatch):
+    """They were begun again in silence, because infinity did not come back from the file."""
+    from kmc.common.progress import Silent as NoProgress
+    from kmc.runfile.load import load_run
+    from kmc.simulation import run as simulation
+
+    text = TINY.replace('"system.size"', '"conditions.electrode_thickness_um" = inf\n"system.size"')
+    folder = folder_of(text, tmp_path / "closed")
+    point = folder.plan.points[0]
+    part = folder.path / "points" / f"{point.name}.part.h5"
+    with folder.owned() as owner:
+        folder.prepare(point)
+        monkeypatch.setattr(simulation, "_FIRST_CHUNK", 500)
+        begun = simulation.Simulation(load_run(folder.run_file_path(point)))
+        writer = simulation.TrajectoryWriter(
+            part,
+            lattice=begun.model.lattice,
+            run_text="",
+            resolved=begun.resolved(),
+            seed=point.seed,
+        )
+        asked = simulation.Interruption()
+        asked.requested = True
+        assert begun.run(writer, NoProgress(), asked) == "interrupted"
+        monkeypatch.undo()
+        monkeypatch.setattr("kmc.simulation.run.run_to_file", None)
+        outcome = run_point(str(folder.path), point.name, owner)
+    assert outcome["state"] == "done", outcome
+    assert outcome["notes"] == []

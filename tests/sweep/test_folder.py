@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 
+import fake
 import pytest
 
-from kmc.errors import InputError, KmcError
+from kmc.errors import InputError, KmcError, KmcWarning
 from kmc.sweep.folder import check_folder, make_folder, open_folder
 from kmc.sweep.plan import read_plan
 
+WHOLE = b"\x89HDF\r\n\x1a\n" + bytes(100)  # what a quick look takes for complete
 TWO = 'run = "strip_li"\n[grid]\n"conditions.temperature_K" = [300, 310]\n'
 
 
@@ -45,7 +47,7 @@ def test_opened_again_it_is_the_same(folder):
 
 def test_states_of_points(folder):
     first, second = folder.plan.points
-    folder.trajectory_path(first).write_bytes(b"whole")
+    folder.trajectory_path(first).write_bytes(WHOLE)
     folder.record_done(first, 1.5)
     folder.record_failure(second, "it broke", "somewhere", 0.5)
     assert states(folder) == ["done", "failed"]
@@ -69,6 +71,81 @@ def test_unfinished_files_are_not_points(folder):
     assert states(folder) == ["missing", "missing"]
 
 
+def test_a_finished_point_whose_file_is_empty_or_cut_short_is_not_done(folder):
+    point = folder.plan.points[0]
+    folder.record_done(point, 1.0)
+    for content in (b"", b"not a trajectory", WHOLE[:7]):
+        folder.trajectory_path(point).write_bytes(content)
+        assert states(folder) == ["missing", "missing"]
+
+
+def test_a_damaged_trajectory_is_set_aside_and_said(folder):
+    point = folder.plan.points[0]
+    folder.record_done(point, 1.0)
+    folder.trajectory_path(point).write_bytes(WHOLE)
+    with pytest.warns(KmcWarning, match=r"was set aside as .*\.aside-1\.h5, and the point begins"):
+        assert folder.clean_up() == set()
+    assert not folder.trajectory_path(point).exists()
+    aside = folder.path / "points" / f"{point.name}.aside-1.h5"
+    assert aside.read_bytes() == WHOLE
+    assert states(folder) == ["missing", "missing"]
+
+
+def test_drafts_that_kills_left_behind_are_removed(folder):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    dead = [folder.path / f".index.{process.pid}.part.json",
+            folder.path / "points" / f".a.h5.{process.pid}.part"]  # fmt: skip
+    alive = folder.path / "points" / f".b.h5.{os.getpid()}.part"
+    for path in (*dead, alive):
+        path.write_bytes(b"half")
+    folder.clean_up()
+    assert [path.exists() for path in (*dead, alive)] == [False, False, True]
+
+
+def test_permissions_of_a_file_survive(folder):
+    for name in ("index.json", "sweep.toml"):
+        (folder.path / name).chmod(0o640)
+        folder.write(name, "new")
+        assert (folder.path / name).stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\x00", b"{}\n[]\n3\n", b'{"name": {}, "state": 1, "wall_s": []}\n']
+)
+def test_a_damaged_log_is_said_and_left_out(folder, content):
+    (folder.path / "log.jsonl").write_bytes(content)
+    assert folder.log() == []
+    with pytest.warns(KmcWarning, match=r"log\.jsonl has \d lines that cannot be read"):
+        assert folder.clean_up() == set()
+    folder.record_done(folder.plan.points[0], 1.0)
+    assert [line.name for line in folder.log()] == [folder.plan.points[0].name]
+
+
+def test_a_folder_without_its_index_goes_on_with_the_same_sweep_file(folder, plan_of):
+    """What the message about a damaged index says to do."""
+    first = folder.plan.points[0]
+    fake.write(folder.trajectory_path(first), box=fake.lattice(cells=(4, 4)), n_frames=1)
+    folder.record_done(first, 1.0)
+    (folder.path / "index.json").write_bytes(b"\0" * 100)
+    with pytest.raises(InputError, match=r"index\.json is damaged(.|\n)*Remove that file alone"):
+        make_folder(folder.path, plan_of(TWO))
+    (folder.path / "index.json").unlink()
+    with pytest.raises(InputError, match="another one than the sweep file given"):
+        make_folder(folder.path, plan_of(TWO.replace("310", "320")))
+    again = make_folder(folder.path, plan_of(TWO))
+    assert again.clean_up() == {first.name}
+    assert open_folder(folder.path).plan.points == again.plan.points
+
+
+def test_names_of_points_in_an_index_stay_in_the_folder(folder):
+    index = json.loads((folder.path / "index.json").read_text())
+    index["plan"]["points"][0]["name"] = "../../outside"
+    (folder.path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match="impossible name"):
+        open_folder(folder.path)
+
+
 def test_a_log_cut_short_is_read_as_far_as_it_goes(folder):
     folder.record_done(folder.plan.points[0], 1.0)
     with open(folder.path / "log.jsonl", "a", encoding="utf-8") as file:
@@ -80,7 +157,7 @@ def test_a_log_cut_short_is_read_as_far_as_it_goes(folder):
 
 def test_more_values_and_replicas_extend_it(folder, plan_of):
     first = folder.plan.points[0]
-    folder.trajectory_path(first).write_bytes(b"whole")
+    folder.trajectory_path(first).write_bytes(WHOLE)
     folder.record_done(first, 1.0)
     more = 'run = "strip_li"\nreplicas = 2\n[grid]\n"conditions.temperature_K" = [290, 300, 310]\n'
     make_folder(folder.path, plan_of(more))

@@ -37,30 +37,38 @@ def disk(monkeypatch):
     return Disk(monkeypatch)
 
 
+COLUMNS = [e for e in schema.SAMPLE_COLUMNS if e.name in schema.required_columns(2)]
+
+
 def new_writer(path, box):
     return TrajectoryWriter(
-        path, lattice=box, run_text=fake.RUN_TEXT, resolved=fake.resolved(box), seed=7
+        path,
+        lattice=box,
+        columns=COLUMNS,
+        run_text=fake.RUN_TEXT,
+        resolved=fake.resolved(box),
+        seed=7,
     )
 
 
 def append(writer, box, step: int) -> None:
-    row = {entry.name: step * 100 + n for n, entry in enumerate(schema.SAMPLE_COLUMNS)}
+    row = {entry.name: step * 100 + n for n, entry in enumerate(COLUMNS)}
     writer.append_sample(row)
     occupancy = np.random.default_rng(step).integers(0, 3, box.n_sites).astype(np.uint8)
     names = ("events", "time_s", "capacity_monolayers", "capacity_mAh_cm2")
     writer.append_frame(occupancy, **{name: row[name] for name in names})
 
 
-def check(path, box, at_least: int) -> int:
-    """Rows and frames of a file as `append` gave them; how many there are."""
+def check(path, box, at_least: int, last_frames: int = 10**9) -> int:
+    """Rows and (the last) frames of a file as `append` gave them; how many there are."""
     t = load(path)
     n = len(t.samples)
     assert min(n, len(t.frames)) >= at_least
-    for place, entry in enumerate(schema.SAMPLE_COLUMNS):
+    for place, entry in enumerate(COLUMNS):
         assert np.array_equal(t.samples[entry.name], np.arange(n) * 100 + place), entry.name
-    for step, frame in enumerate(t.frames):
+    for step in range(max(0, len(t.frames) - last_frames), len(t.frames)):
         expected = np.random.default_rng(step).integers(0, 3, box.n_sites)
-        assert np.array_equal(frame.occupancy, expected)
+        assert np.array_equal(t.frames[step].occupancy, expected)
     return n
 
 
@@ -75,21 +83,21 @@ def test_whatever_a_cut_during_a_commit_leaves_is_read(disk, tmp_path, monkeypat
     def write_and_cut(self, offset, data):
         nonlocal looked
         write(self, offset, data)
-        if chance.random() < 0.12 or (looked < 20 and offset == self.base_size):
+        if chance.random() < 0.2 or (looked < 20 and offset == self.base_size):
             cut.write_bytes(disk.layers[-1].after_a_cut(chance))
-            check(cut, box, flushed)
+            check(cut, box, flushed, last_frames=3)
             looked += 1
             journals.append(recovered(cut) is not None)
 
     monkeypatch.setattr(Transaction, "_write", write_and_cut)
-    for count in (1, 2, 1, 30, 1, 40):
+    for count in (1, 2, 1, 36):
         for step in range(flushed, flushed + count):
             append(writer, box, step)
         writer.flush()
         flushed += count
         disk.layers = disk.layers[-1:]
     writer.close(finished=True, stop_reason="done")
-    assert looked > 60
+    assert looked > 40
     assert check(path, box, flushed) == flushed
     assert len(disk.layers[-1].pending) == 0
     assert any(journals), "no cut left a file that needs its journal: the test is blind"
@@ -112,11 +120,11 @@ def test_after_a_cut_a_run_goes_on_and_a_file_is_repaired(disk, tmp_path, monkey
     run_to_file(load_run("strip_li", SMALL), path, progress=False)
     monkeypatch.undo()
     whole = load(path)
-    assert len(left) > 50
+    assert len(left) > 20
     cut, chosen = tmp_path / "cut.h5", 0
     for content in random.Random(4).sample(left, len(left)):
         cut.write_bytes(content)
-        if recovered(cut) is None or chosen == 6:
+        if recovered(cut) is None or chosen == 2:
             continue
         chosen += 1
         assert verify(cut).passed, verify(cut).breach
@@ -125,7 +133,7 @@ def test_after_a_cut_a_run_goes_on_and_a_file_is_repaired(disk, tmp_path, monkey
         if not load(cut).finished:
             resume.resume(cut, progress=False)
         assert np.array_equal(load(cut).samples.time_s, whole.samples.time_s)
-    assert chosen == 6
+    assert chosen == 2
 
 
 def test_a_journal_that_is_damaged_or_done_is_not_used(disk, tmp_path):

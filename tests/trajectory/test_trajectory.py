@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import json
 import os
 import random
 import shutil
@@ -60,7 +61,7 @@ def occupancy_of(step: int, box) -> np.ndarray:
 
 def append(writer, box, step: int) -> None:
     row = row_of(step, box)
-    writer.append_sample(row)
+    writer.append_sample({entry.name: row[entry.name] for entry in writer.columns})
     writer.append_frame(occupancy_of(step, box), **{name: row[name] for name in FRAME})
 
 
@@ -83,8 +84,10 @@ def verify_with_plain_h5py(path, box, at_least: int = 0) -> None:
         n_rows = min(len(column) for column in file["samples"].values())
         n_frames = min(len(column) for column in file["frames"].values())
         assert min(n_rows, n_frames) >= at_least
-        for name, expected in row_of(np.arange(n_rows), box).items():
-            assert np.array_equal(file["samples"][name][:n_rows], expected), name
+        columns = json.loads(file["record"][:].tobytes())["columns"]
+        expected = row_of(np.arange(n_rows), box)
+        for name, _ in columns:
+            assert np.array_equal(file["samples"][name][:n_rows], expected[name]), name
         for step in range(n_frames):
             assert np.array_equal(file["frames/occupancy"][step], occupancy_of(step, box))
 
@@ -364,8 +367,15 @@ def test_a_file_that_is_being_written_is_not_overwritten(path, box):
 # --- sudden death ---------------------------------------------------------------------------------
 
 
-def test_file_is_valid_after_every_single_write(path, box, monkeypatch):
+@pytest.mark.parametrize(
+    "names",
+    [FRAME, pytest.param(tuple(NAMES), marks=pytest.mark.slow)],
+    ids=["few", "all"],
+)
+def test_file_is_valid_after_every_single_write(path, box, monkeypatch, names):
     """The states a kill can leave: after each write of a commit, and within the large one."""
+    monkeypatch.setattr(schema, "required_columns", lambda version: names)
+    columns = [entry for entry in schema.SAMPLE_COLUMNS if entry.name in names]
     write = Transaction._write
     states = []
 
@@ -385,14 +395,14 @@ def test_file_is_valid_after_every_single_write(path, box, monkeypatch):
 
     monkeypatch.setattr(Transaction, "_write", write_and_look)
     flushed = 0
-    with new_writer(path, box) as writer:
-        for count in (1, 1, 2, 7, 1, 20, 3):  # the chunk index grows through all its kinds of block
+    with new_writer(path, box, columns=columns) as writer:
+        for count in (1, 1, 8, 26):  # the chunk index grows through all its kinds of block
             for step in range(flushed, flushed + count):
                 append(writer, box, step)
             writer.flush()
             flushed += count
         writer.close(finished=True, stop_reason="done")
-    assert len(states) > 150
+    assert len(states) > 10 * len(names)
     assert states == sorted(states)
 
 
@@ -403,7 +413,7 @@ def test_what_a_killed_commit_left_behind_does_not_matter_to_the_next(path, box,
     with path.open("ab") as file:
         file.write(b"\xff" * 5000)
     assert verify(load(path), box) == 1
-    writer._identity = writer._look()
+    writer._identity = writer._file_identity()
     append(writer, box, 1)
     writer.close(finished=True, stop_reason="done")
     assert verify(load(path), box) == 2
@@ -444,10 +454,11 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKI
 
 
 @forks
-def test_kill_at_random_moments(tmp_path, box):
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
+def test_kill_at_random_moments(tmp_path, box, kills):
     chance = random.Random(1)
     reached = []
-    for attempt in range(20):
+    for attempt in range(kills):
         path = tmp_path / f"{attempt}.h5"
         with _writing_process(path, box) as (child, listen):
             flushes = 0
@@ -471,7 +482,7 @@ def test_reading_while_it_is_written(path, box, monkeypatch):
     monkeypatch.setattr(integrity, "_ATTEMPTS", 1000)  # a slow reader meets many writes
     lengths = []
     with _writing_process(path, box) as (_, listen):
-        for flushes in range(1, 31):
+        for flushes in range(1, 16):
             assert os.read(listen, 1)
             lengths.append(verify(load(path), box, flushes, last_frames=2))
     assert lengths == sorted(lengths)
@@ -619,15 +630,16 @@ def test_cut_short_anywhere(whole, tmp_path):
         verify_one_sentence(caught.value, cut)
 
 
-def test_flipped_bits_never_change_numbers_silently(whole, tmp_path, box, monkeypatch):
-    monkeypatch.setattr("kmc.trajectory.reader._ATTEMPTS", 1)
+@pytest.mark.parametrize("flips", [80, pytest.param(250, marks=pytest.mark.slow)])
+def test_flipped_bits_never_change_numbers_silently(whole, tmp_path, box, monkeypatch, flips):
+    monkeypatch.setattr("kmc.trajectory.integrity._ATTEMPTS", 1)
     data = bytearray(whole.read_bytes())
     flipped = tmp_path / "flipped.h5"
     shutil.copy(whole, flipped)
     chance = random.Random(5)
     noticed = 0
     used = [place for place, byte in enumerate(data) if byte]
-    for _ in range(250):
+    for _ in range(flips):
         place, bit = chance.choice(used), 1 << chance.randrange(8)
         with flipped.open("r+b") as file:
             file.seek(place)
@@ -645,4 +657,4 @@ def test_flipped_bits_never_change_numbers_silently(whole, tmp_path, box, monkey
             with flipped.open("r+b") as file:
                 file.seek(place)
                 file.write(bytes([data[place]]))
-    assert noticed > 30
+    assert noticed > flips // 9

@@ -93,6 +93,20 @@ def seal(path) -> None:
             file["frames/crc32"][index] = zlib.crc32(row.tobytes(), zlib.crc32(occupancy))
 
 
+def recount(path) -> None:
+    """Make the file what a run of so many rows would have left, had it been killed there."""
+    with h5py.File(path, "r+") as file:
+        names = [entry.name for entry in schema.SAMPLE_COLUMNS]
+        n = min(len(file[f"samples/{name}"]) for name in names)
+        rows = np.empty(n, schema.row_dtype(schema.SAMPLE_COLUMNS))
+        for name in names:
+            rows[name] = file[f"samples/{name}"][:n]
+        n_frames = min(len(column) for column in file["frames"].values())
+        totals = schema.Totals().with_samples(rows)
+        totals = totals.with_frames(file["frames/crc32"][:n_frames])
+        file["totals"].attrs.modify("rows", np.array(totals, np.int64))
+
+
 def first_frame_rows(path) -> list[int]:
     """Rows of /samples that have a frame."""
     with h5py.File(path) as file:
@@ -126,6 +140,7 @@ def test_an_unfinished_run_and_one_without_rows_pass(copy, tmp_path):
         file["samples/energy_eV"].resize(len(file["samples/energy_eV"]) - 1, axis=0)
         for column in file["frames"].values():
             column.resize(len(column) - 2, axis=0)
+    recount(path)
     found = kmc.verify(path)
     assert found.passed, found.breach
     assert "not finished; its rows so far are consistent" in str(found)
@@ -133,6 +148,7 @@ def test_an_unfinished_run_and_one_without_rows_pass(copy, tmp_path):
         for group in ("samples", "frames"):
             for column in file[group].values():
                 column.resize(0, axis=0)
+    recount(path)
     assert kmc.verify(path).passed
 
 
@@ -142,9 +158,10 @@ def without_ways(path) -> None:
         record = json.loads(file["record"][:].tobytes())
         names = [name for name, _ in record["columns"] if name not in schema.HOPS_BY_WAY]
         record["columns"] = [pair for pair in record["columns"] if pair[0] in names]
+        del record["totals"]
         data = np.frombuffer(json.dumps(record).encode(), dtype=np.uint8)
         attributes = dict(file["record"].attrs)
-        del file["record"]
+        del file["record"], file["totals"]
         file.create_dataset("record", data=data, fletcher32=True, chunks=data.shape)
         file["record"].attrs.update(attributes)
         for name in schema.HOPS_BY_WAY:
@@ -175,7 +192,14 @@ def test_files_of_schema_1_pass():
 
 
 @pytest.mark.parametrize("column", [entry.name for entry in schema.SAMPLE_COLUMNS])
-@pytest.mark.parametrize("which", ["first", "middle", "last"])
+@pytest.mark.parametrize(
+    "which",
+    [
+        pytest.param("first", marks=pytest.mark.slow),
+        "middle",
+        pytest.param("last", marks=pytest.mark.slow),
+    ],
+)
 def test_every_column_of_the_samples_is_guarded(copy, column, which):
     """Of time, order and the frames' moments are; of the overpotential, the sum of its parts."""
     path = copy()
@@ -255,10 +279,10 @@ def test_contact_follows_from_hops_and_strips(copy, name):
 
 def test_an_atom_that_moved_one_site_is_noticed(copy):
     """Counts stay as they are; the energy does not."""
-    path = copy("li")
+    path = copy("bulk")
     with h5py.File(path, "r+") as file:
         occupancy = file["frames/occupancy"][-1]
-        vacant, full = np.flatnonzero(occupancy[72:] == 0)[0] + 72, 300
+        vacant, full = np.flatnonzero(occupancy == 0)[0], np.flatnonzero(occupancy == 1)[-1]
         occupancy[[vacant, full]] = occupancy[[full, vacant]]
         file["frames/occupancy"][-1] = occupancy
     seal(path)
@@ -332,6 +356,187 @@ def test_seed_of_root_and_record(copy):
     with h5py.File(path, "r+") as file:
         file.attrs["seed"] = np.int64(99)
     assert kmc.verify(path).breach.dataset == "/@seed"
+
+
+# --- nothing is missing, and nothing that the file says once is another ---------------------------
+
+
+def without(path, group: str, index: int) -> None:
+    """Take a row out of every column of a group, its checksum included."""
+    with h5py.File(path, "r+") as file:
+        for column in file[group].values():
+            rest = np.delete(column[:], index, axis=0)
+            column.resize(len(rest), axis=0)
+            column[...] = rest
+
+
+@pytest.mark.parametrize("index", [1, -1])
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_row_or_a_frame_that_was_taken_out_is_missed(copy, index, finished):
+    for group in ("samples", "frames"):
+        path = copy("bulk")
+        with h5py.File(path, "r+") as file:
+            file.attrs.modify("finished", finished)
+        before = len(kmc.load(path).samples)
+        frame_rows = first_frame_rows(path)
+        where = index if group == "frames" else frame_rows[-1] - 1 if index > 0 else -1
+        without(path, group, where)
+        assert len(kmc.load(path).samples) == before - (group == "samples")
+        assert not kmc.verify(path).passed, (group, where)
+
+
+def test_a_row_that_no_frame_and_no_order_depends_on_is_missed(copy):
+    path = copy("bulk")
+    row = next(n for n in range(1, 99) if n not in first_frame_rows(path))
+    without(path, "samples", row)
+    breach = kmc.verify(path).breach
+    assert (breach.check, breach.dataset) == ("completeness", "/samples")
+    assert breach.expected == f"{len(kmc.load(path).samples) + 1}, as many as were written"
+
+
+def test_rows_in_another_order_are_noticed(copy):
+    path = copy("bulk")
+    recount(path)
+    with h5py.File(path, "r+") as file:
+        totals = file["totals"].attrs["rows"]
+        totals[1] ^= 1
+        file["totals"].attrs.modify("rows", totals)
+    assert kmc.verify(path).breach.value == "another sequence of rows"
+
+
+def leaves(value, path=()):
+    """Places of all that is no table or list in a JSON value; empty ones count."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in items:
+        if isinstance(inner, dict | list) and inner:
+            yield from leaves(inner, (*path, key))
+        else:
+            yield (*path, key)
+
+
+def another(value):
+    """A value of the same kind."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1 if value < 2**62 else value - 1
+    return {str: f"{value}x", type(None): 0.5, list: [1], dict: {"a": 1}}[type(value)]
+
+
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 29])
+def test_no_setting_can_be_changed_unnoticed(copy, every):
+    """Each value of the record by itself, and then in the attribute that repeats it."""
+    import fuzz
+
+    path = copy("limg")
+    whole = path.read_bytes()
+    with h5py.File(path) as file:
+        text = file["record"][:].tobytes()
+    places = list(leaves(json.loads(text)))
+    assert len(places) > 170
+    places = places[::every]
+    unnoticed = []
+    for place in places:
+        record = json.loads(text)
+        inner = record
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = another(inner[place[-1]])
+        path.write_bytes(whole)
+        with h5py.File(path, "r+") as file:
+            fuzz.replace_record(file, record)
+        try:
+            if kmc.verify(path).passed:
+                unnoticed.append(place)
+        except InputError:
+            pass
+    assert unnoticed == []
+    for place in list(leaves(json.loads(text)["resolved"]))[::every]:
+        resolved = json.loads(text)["resolved"]
+        inner = resolved
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = another(inner[place[-1]])
+        path.write_bytes(whole)
+        with h5py.File(path, "r+") as file:
+            file.attrs["resolved"] = json.dumps(resolved, ensure_ascii=False)
+        if altered_places(path) != ["/@resolved"]:
+            unnoticed.append(("@resolved", *place))
+    assert unnoticed == []
+
+
+def altered_places(path) -> list[str]:
+    """What of the settings, texts and units is not as it was written: a part of `kmc.verify`."""
+    from kmc.verification.completeness import altered
+    from kmc.verification.stored import read_stored
+
+    return [wrong.place for wrong in altered(path, read_stored(path).record)]
+
+
+@pytest.mark.parametrize("entry", schema.ATTRIBUTES, ids=lambda entry: entry.path)
+def test_no_attribute_can_be_changed_unnoticed(copy, entry):
+    path = copy("li")
+    place, _, name = entry.path.partition("@")
+    with h5py.File(path, "r+") as file:
+        attributes = file[place].attrs
+        value = attributes[name]
+        new = (
+            value + "x"
+            if isinstance(value, str)
+            else value ^ (value == value)
+            if value.dtype.kind == "b"
+            else value - 1
+        )
+        attributes.modify(name, new)
+    if entry.path == "/@finished":
+        with h5py.File(path, "r+") as file:  # a run that is not finished says so
+            file.attrs.modify("finished", True)
+            file["record"].attrs.modify("stop_reason", np.bytes_(b"interrupted"))
+    assert not kmc.verify(path).passed
+
+
+def test_no_unit_can_be_changed_unnoticed(copy):
+    path = copy("li")
+    with h5py.File(path) as file:
+        places = [
+            e.path for e in schema.SCHEMA if "@" not in e.path and "unit" in file[e.path].attrs
+        ]
+    assert len(places) > 50
+    with h5py.File(path, "r+") as file:
+        for place in places:
+            file[place].attrs["unit"] = "furlong"
+    assert sorted(set(altered_places(path))) == sorted(f"{place}@unit" for place in places)
+    assert not kmc.verify(path).passed
+
+
+def test_totals_that_were_removed_are_missed(copy):
+    path = copy("li")
+    with h5py.File(path, "r+") as file:
+        del file["totals"]
+    assert kmc.verify(path).breach.dataset == "/totals"
+
+
+def test_texts_in_which_hdf5_would_go_round_for_ever_are_told(copy):
+    path = copy("li")
+    data = bytearray(path.read_bytes())
+    places = [place for place in range(0, len(data), 512) if data[place : place + 4] == b"GCOL"]
+    data[places[0] + 16 : places[0] + 512] = bytes(496)
+    path.write_bytes(data)
+    assert "the texts at byte" in kmc.verify(path).breach.value
+
+
+def test_a_run_does_not_go_on_behind_rows_that_are_missing(tmp_path):
+    path = tmp_path / "run.h5"
+    run_to_file(load_run("strip_li", {**SMALL, "stop.wall_time_s": 1e-9}), path, progress=False)
+    kmc.extend(path, {"stop.capacity_monolayers": 0.5, "stop.wall_time_s": None}, progress=False)
+    whole = path.read_bytes()
+    for index in (2, 0):
+        path.write_bytes(whole)
+        without(path, "samples", index)
+        before = path.read_bytes()
+        with pytest.raises(FileFormatError, match=r"lacks rows that it had when its checkpoint"):
+            kmc.extend(path, {"stop.capacity_monolayers": 0.6}, progress=False)
+        assert path.read_bytes() == before
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -1,0 +1,102 @@
+"""The files of the points of a sweep, and the log of those that ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+from kmc.errors import KmcError, KmcWarning
+
+
+class Ended(NamedTuple):
+    """A line of the log: a point that ended, and the time it took."""
+
+    name: str
+    state: str
+    wall_s: float
+
+
+class Log:
+    """One line of JSON for each point that ended, in the order in which they did."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def lines(self) -> list[Ended | None]:
+        """Lines of the log, None for each that cannot be read."""
+        try:
+            text = self.path.read_bytes().decode("utf-8", "replace")
+        except OSError:
+            return []
+        return [_ended(line) for line in text.splitlines()]
+
+    def append(self, ended: Ended) -> None:
+        """Add a line, and wait until it is on the disk."""
+        with open(self.path, "a+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - 1))
+            # A full disk may have truncated the last line.
+            separator = b"\n" if file.read(1) not in (b"", b"\n") else b""
+            file.write(separator + json.dumps(ended._asdict()).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _ended(line: str) -> Ended | None:
+    try:
+        row = json.loads(line)
+        ended = Ended(str(row["name"]), str(row["state"]), float(row["wall_s"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return ended
+
+
+def stems(folder: Path, ending: str) -> set[str]:
+    """Names in a folder without their ending, except hidden and unfinished files."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return set()
+    return {
+        name.removesuffix(ending)
+        for name in names
+        if name.endswith(ending) and name[0] != "." and not name.endswith(f".part{ending}")
+    }
+
+
+def is_finished(path: Path) -> bool:
+    """Whether the file of a point exists, can be read, and is that of a finished run."""
+    from kmc.mesoscale.opening import load
+
+    try:
+        return load(path).finished
+    except KmcError:
+        return False
+
+
+def set_aside(path: Path, why: str) -> None:
+    """Rename a trajectory that a sweep cannot use, with a warning."""
+    stem = path.name.removesuffix(".h5").removesuffix(".part")
+    number = 1
+    while (aside := path.with_name(f"{stem}.aside-{number}.h5")).exists():
+        number += 1
+    os.replace(path, aside)
+    warnings.warn(
+        f"{path.name} was set aside as {aside.name}, and the point starts again: {why}",
+        KmcWarning,
+        stacklevel=2,
+    )
+
+
+def looks_complete(path: Path) -> bool:
+    """Whether a file is an HDF5 file that is neither empty nor truncated; a quick check."""
+    from kmc.trajectory.integrity import check_readable
+
+    try:
+        check_readable(path)
+    except KmcError:
+        return False
+    return True

@@ -1,0 +1,141 @@
+"""Layout of the JSON in `/record`, as far as the readers rely on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_TEXT, _NUMBER, _NUMBER_OR_NONE = (str,), (int, float), (int, float, type(None))
+# Required layout of the JSON of /record. Keys that may be absent end in "?"; "*" is any.
+_RECORD = {
+    "kmc_version": _TEXT,
+    "run_file": _TEXT,
+    "provenance?": {"created?": _TEXT},
+    "seed": (int,),
+    "lattice": {
+        "name": _TEXT,
+        "boundary": ("interface", "periodic"),
+        "cells": [(int,)],
+        "layers": (int,),
+        "lattice_parameter_A": _NUMBER,
+        "box_A": [_NUMBER],
+    },
+    "resolved": {
+        "run?": {
+            "system?": {"params?": _TEXT},
+            "conditions?": {
+                "temperature_K?": _NUMBER,
+                "current_density_mA_cm2?": _NUMBER,
+                "overpotential_V?": _NUMBER_OR_NONE,
+                "exchange?": (bool,),
+                "stack_pressure_MPa?": _NUMBER,
+            },
+            "interface?": {
+                "patch_density_per_um2?": _NUMBER_OR_NONE,
+                "void_density_per_um2?": _NUMBER_OR_NONE,
+            },
+            "rest?": {"time_s?": _NUMBER_OR_NONE, "events?": _NUMBER_OR_NONE},
+        },
+        "charge_transfer?": {
+            "exchange_current_density_mA_cm2": _NUMBER,
+            "alpha": _NUMBER,
+            "lattice_parameter_A": _NUMBER,
+            "strip_weight_lambda": _NUMBER,
+            "kink_binding_eV": _NUMBER,
+            "flat_binding_eV": _NUMBER,
+            "conductivity_mS_cm": _NUMBER_OR_NONE,
+            "wagner_length_um": _NUMBER_OR_NONE,
+            "pattern_um": _NUMBER_OR_NONE,
+            "pattern_scale": _NUMBER,
+            "rim_exchange_weight": _NUMBER_OR_NONE,
+            "series_resistance_ohm_cm2": _NUMBER,
+        },
+        "interface?": {
+            "patches?": [[_NUMBER]],
+            "voids?": [[_NUMBER]],
+            "vacant_sites?": (int,),
+            "chemistry?": [
+                {
+                    "params": _TEXT,
+                    "sites?": (int,),
+                    "fraction": _NUMBER,
+                    "phi_L1?": [(int,)],
+                    "phi_L2?": [(int,)],
+                }
+            ],
+        },
+        "species?": [_TEXT],
+        "parameters?": {
+            "*": {"value": _NUMBER, "unit?": _TEXT, "note?": _TEXT, "assumed?": (bool,)}
+        },
+        "acceleration?": {
+            "max_hops_per_strip_per_site?": _NUMBER_OR_NONE,
+            "saddle_floor_eV?": _NUMBER,
+            "superbasins?": (bool,),
+            "strip_rate_per_site_Hz?": _NUMBER_OR_NONE,
+            "fastest_hop_Hz?": _NUMBER,
+            "lone_floor_eV?": _NUMBER,
+            "lone_slowed_by?": _NUMBER,
+            "box_resistance_share?": _NUMBER,
+            "supersaturation?": _NUMBER,
+            "supersaturation_L1?": _NUMBER,
+            "supersaturation_L3?": _NUMBER,
+            "classes?": [{"name": _TEXT, "barrier_eV": _NUMBER, "slowed_by?": _NUMBER}],
+        },
+    },
+}
+_LENGTHS = {"cells": 2, "box_A": 3}
+
+
+def check_record(record: Any, columns: tuple[str, ...]) -> None:
+    """Check that the JSON of `/record` has the layout that the readers rely on.
+
+    Parameters
+    ----------
+    record : object
+        As read.
+    columns : tuple of str
+        Names that its list of sample columns must contain.
+
+    Raises
+    ------
+    ValueError
+        The message names the place.
+    """
+    _check_layout(record, _RECORD, "record")
+    listed = record.get("columns")
+    _check_layout(listed, [[_TEXT]], "record.columns")
+    if any(len(pair) != 2 for pair in listed):
+        raise ValueError("record.columns holds more than names and units")
+    names = [name for name, _ in listed]
+    if missing := [name for name in columns if name not in names]:
+        raise ValueError(f"record.columns lacks {missing[0]!r}")
+    if len(set(names)) < len(names):
+        raise ValueError("record.columns names a column twice")
+
+
+def _check_layout(value: Any, layout: Any, place: str) -> None:
+    if isinstance(layout, dict):
+        if not isinstance(value, dict):
+            raise ValueError(f"{place} is not a table")
+        some = {key: inner for key, inner in layout.items() if key != "*"}
+        some |= dict.fromkeys(value if "*" in layout else (), layout.get("*"))
+        for key, inner in some.items():
+            name = key.rstrip("?")
+            if name in value:
+                _check_layout(value[name], inner, f"{place}.{name}")
+            elif name == key:
+                raise ValueError(f"{place} lacks {name!r}")
+    elif isinstance(layout, list):
+        if not isinstance(value, list):
+            raise ValueError(f"{place} is not a list")
+        if len(value) != _LENGTHS.get(place.rpartition(".")[2], len(value)):
+            raise ValueError(f"{place} has {len(value)} entries")
+        for item in value:
+            _check_layout(item, layout[0], place)
+    elif isinstance(layout[0], str):
+        if value not in layout:
+            raise ValueError(f"{place} is none of {', '.join(layout)}")
+    elif not isinstance(value, layout) or (isinstance(value, bool) and bool not in layout):
+        raise ValueError(f"{place} is not {'text' if layout == _TEXT else 'a number'}")
+    elif isinstance(value, int) and value.bit_length() > 63:
+        raise ValueError(f"{place} is an enormous integer")
