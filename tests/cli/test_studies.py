@@ -117,6 +117,7 @@ def test_critical_as_a_process(tmp_path):
     assert len((folder / "critical.csv").read_text().splitlines()) >= 3
 
 
+@pytest.mark.slow
 def test_critical_against_a_second_key(tmp_path):
     options = ["--against", "parameters.formation_energy_L1_eV=[0.28, 0.5]", "-o", tmp_path / "map"]
     told = call("critical", "strip_li", *ASKED, "--max-runs", 4, *options)

@@ -127,6 +127,7 @@ def worst_mean(chain: Chain, start: int, times, ways) -> float:
     return float(np.abs(deviations).max())
 
 
+@pytest.mark.slow
 @compiled
 @pytest.mark.validation
 @pytest.mark.parametrize("start", [0, 1, 4, 7])
@@ -231,6 +232,7 @@ def run_of(setup: Setup, superbasins: bool, seed: int, strips: int, start=None):
     return engine
 
 
+@pytest.mark.slow
 @compiled
 @pytest.mark.validation
 @pytest.mark.parametrize("values", [slow({}), FLAT])

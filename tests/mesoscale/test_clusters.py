@@ -62,6 +62,7 @@ def test_number_of_clusters(face):
     assert counts.tolist() == [1, 7, 67, 734, 8716]
 
 
+@pytest.mark.slow
 def test_mean_over_mg_matches_maps_listed_plainly():
     """Mean of Z_n over drawn maps, by the oracle: within 3 standard errors of 3 % or less."""
     rng = np.random.default_rng(5)

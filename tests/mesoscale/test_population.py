@@ -122,6 +122,7 @@ def breath_figure(density: float, sharing: str, n: int, seed: int) -> dict[str, 
     return {"width": width, "loss": loss, "product": product}
 
 
+@pytest.mark.slow
 @pytest.mark.validation
 def test_instant_rounding_is_a_breath_figure_of_any_density():
     """Width over height 4.9, loss 0.52, cuts × width 52: equal within 6 % for densities 16 apart.

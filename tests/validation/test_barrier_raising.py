@@ -190,6 +190,7 @@ def test_exact_runs_are_in_equilibrium():
 # ---- the floor -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("floor_eV", [slow(0.03), HIGH_eV])
 def test_layers_and_voids_of_a_pure_metal(floor_eV):
     """Share of 8 vacancies in L1, L2 and deeper, and in voids of each size, at 900 K.
@@ -201,6 +202,7 @@ def test_layers_and_voids_of_a_pure_metal(floor_eV):
     check_void_sizes(floor_eV=floor_eV)
 
 
+@pytest.mark.slow
 def test_enrichment_of_an_alloy():
     """The next test in short: the share of the Mg in each layer to 5 %; 99.98 %."""
     check_enrichment(events=2_000_000, resolution=0.05)
@@ -222,6 +224,7 @@ def test_layers_voids_and_enrichment_of_an_alloy(floor_eV):
     check_void_sizes(floor_eV=floor_eV, name="alloy", resolution=0.03)
 
 
+@pytest.mark.slow
 def test_one_vacancy_at_room_temperature():
     """298.15 K under the floor of `strip_li`: L1 : L2 : bulk still as 5233 : 15.2 : 1; 99.98 %.
 

@@ -141,6 +141,7 @@ def check_detailed_balance(make=RIGHT, floor_eV=None, temperature_K=298.15, thic
 FLOORS_eV = [None, slow(0.03), slow(0.058), 0.08, slow(0.3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("floor_eV", FLOORS_eV)
 def test_detailed_balance_of_every_pair(floor_eV):
     """w_ij/w_ji = exp(−ΔE/kT) for all 7 112 pairs of a 4×4×8 box with one vacancy and one Mg.
@@ -187,6 +188,7 @@ def test_detailed_balance_in_a_crowd(name, floor_eV):
     check_detailed_balance_along_a_run(name=name, floor_eV=floor_eV)
 
 
+@pytest.mark.slow
 def test_detailed_balance_of_every_pair_with_two_floors():
     """A lone vacancy has a floor of 0.12 eV above L2 and of 0.3 eV elsewhere; exact."""
     check_detailed_balance(floor_eV=0.3, thickness_um=0.1)
@@ -331,6 +333,7 @@ def check_enumerated_box(
     return worst, sharp
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("events", "resolution"), [(6_000_000, 0.035), slow(30_000_000, 0.015)])
 def test_enumerated_box_with_magnesium(events, resolution):
     """Two vacancies and one Mg in 128 sites: occupation by Boltzmann, all 1 024 128 states summed.
@@ -396,6 +399,7 @@ def check_reservoir(make=RIGHT, events=14_000_000, temperature_K=800.0):
         agrees(Estimate.of_blocks(times[:, 1 + k], times[:, 0]), expected)
 
 
+@pytest.mark.slow
 def test_equilibrium_with_the_reservoir():
     """P(one vacancy in a layer)/P(none) = n exp(−E_f/kT): the reservoir fixes c_eq of the bulk.
 

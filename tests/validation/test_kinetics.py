@@ -151,6 +151,7 @@ def check_selection(make=RIGHT, kind="LiMg", draws=120_000, unit_factor=1.0, spo
 SLOW_KINDS = [slow(kind) for kind in ("Li", "cold LiMg", "strips", "emission")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["LiMg", *SLOW_KINDS])
 def test_selection(kind):
     """χ² of 120 000 events drawn from one state against the oracle's list of rates.
@@ -300,6 +301,7 @@ def check_steady_state(make=RIGHT, strips=45_000, resolution=0.0125):
     return measured, expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strips", "resolution"), [(9_000, 0.03), slow(45_000, 0.0125)])
 def test_supersaturation_under_current(strips, resolution):
     """S − 1 = j L Ω/(e D_v c_eq) in the steady state of an open box, S the vacancies' activity.

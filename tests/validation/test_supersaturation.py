@@ -112,6 +112,7 @@ CASES = {
 STRIPS = {"10 µm": 8000, "72 layers": 8000}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_supersaturation_of_a_real_electrode(name):
     """Mean over L2 to L6 within 5 % of 1 + jL/(eρD_v c_eq), known to 2 %; 4 standard errors."""
@@ -122,6 +123,7 @@ def test_supersaturation_of_a_real_electrode(name):
     assert abs(found.value - true) < 0.05 * true + SIGMAS * found.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["1e6", "1e7", "12 layers"])
 def test_layer_by_layer(name):
     """L1 with its slowed exchange, L2, …: each layer as the network predicts, 4 standard errors."""
@@ -202,6 +204,7 @@ def stripped(layers: int, thickness_um: float, seed: int) -> tuple[float, float]
     return 1 - count(tables.VACANT_L1) / sites, net / count(tables.STRIPS)
 
 
+@pytest.mark.slow
 def test_contact_does_not_depend_on_the_height_of_the_box_but_on_the_electrode():
     """12 against 72 layers: contact and absorbed share within 4 standard errors of six seeds.
 
