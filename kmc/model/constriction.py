@@ -107,9 +107,9 @@ class Rim:
 
     Pairs of neighbouring sites of which one is in contact, each with the length that a rim crossing
     it stands for: A Δφ/(2 d), A the area of a site, d the distance of the pair and Δφ the range of
-    angles nearest to its direction. That is the formula of Cauchy and Crofton on a lattice (Boykov and
-    Kolmogorov, Proc. ICCV 2003, 26, doi:10.1109/ICCV.2003.1238310); it is exact for rims that run
-    every way alike.
+    angles nearest to its direction. That is the formula of Cauchy and Crofton on a lattice, exact
+    for rims that run every way alike (Boykov and Kolmogorov, Proc. ICCV 2003, 26,
+    doi:10.1109/ICCV.2003.1238310).
 
     Parameters
     ----------

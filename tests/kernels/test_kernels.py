@@ -177,7 +177,7 @@ def test_creep_event_for_event(name, magnesium):
 
 
 # Hops slowed down and an exchange current so large that charge transfer keeps up with them.
-# So thick that hops of lone vacancies, with the same lowest barrier as others, do not crowd out charge.
+# So thick that lone vacancies have the lowest barrier of the others, and do not crowd out charge.
 FAST_EXCHANGE = {
     "temperature_K": 600.0,
     "floor_eV": 0.65,
