@@ -241,14 +241,17 @@ def _row(folder: SweepFolder, point: PointStatus, cache: ScalarCache, capacities
     """State and numbers of one point."""
     row: dict[str, Any] = {"final": {}, "at": {}, "onset": None, "stop_reason": "", "path": ""}
     row |= {"state": point.state, "error": point.error}
-    if point.state != "done":
-        return row
     path = folder.trajectory_path(point.point)
+    damaged = point.state == "missing" and path.is_file()  # `kmc sweep` runs the point again
+    if point.state != "done" and not damaged:
+        return row
     row["path"] = str(path)
     try:
         entry = cache.read(point.name, path, capacities, contact)
     except (KmcError, OSError) as problem:
         return row | {"state": _UNREADABLE, "error": str(problem)}
+    if damaged:
+        return row
     row |= {key: entry[key] for key in ("final", "at", "stop_reason")}
     return row | {"onset": entry["onset"][repr(float(contact))]}
 

@@ -31,7 +31,7 @@ def jobs(tmp_path, monkeypatch):
     def make(**more):
         shared = tmp_path / "shared"
         shared.mkdir(exist_ok=True)
-        made.append(queue_cluster("slurm", 1, {"interface": "lo"}, shared=shared, **more))
+        made.append(queue_cluster("SLURMCluster", 1, {"interface": "lo"}, shared=shared, **more))
         return made[-1]
 
     yield make
@@ -104,7 +104,7 @@ def test_without_the_library_that_makes_certificates_it_is_refused(monkeypatch):
         module, "_library", lambda name: missing(name) if name == "cryptography" else library(name)
     )
     with pytest.raises(InputError, match="cryptography is not installed"):
-        queue_cluster("slurm", 1, {})
+        queue_cluster("SLURMCluster", 1, {})
 
 
 def test_only_a_user_who_says_so_goes_without(jobs):
