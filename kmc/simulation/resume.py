@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -154,21 +155,28 @@ def _simulation(
     except InputError:
         raise
     except (KmcError, LookupError, TypeError, ValueError, AttributeError) as problem:
+        with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):
+            _check_settings(trajectory, Simulation(run))  # other settings are the likely reason
         raise InputError(
             f"{path} cannot be continued: its checkpoint does not fit the run ({problem})",
             advice="Start the run again: kmc run … --force.",
         ) from None
+    _check_settings(trajectory, simulation)
+    return simulation
+
+
+def _check_settings(trajectory: Trajectory, simulation: Simulation) -> None:
+    """Refuse a run whose parameters, model or map differ from those in the file."""
     _check_map(trajectory, simulation)
     now, then = simulation.resolved(), trajectory.resolved
     for key in sorted(now.keys() | then.keys()):
         difference = "" if key == "run" else _difference(now.get(key), then.get(key), key)
         if difference:
             raise InputError(
-                f"{path} cannot be continued: {difference}",
+                f"{trajectory.path} cannot be continued: {difference}",
                 advice="Restore the parameter file, or use the version of kmc that wrote the "
                 f"trajectory ({trajectory.kmc_version}).",
             )
-    return simulation
 
 
 def _check_columns(trajectory: Trajectory) -> None:

@@ -203,7 +203,7 @@ def test_killed_before_the_first_checkpoint(whole, tmp_path):
         run_text=run_file.text,
         resolved=begun.resolved(),
         seed=run_file.random.seed,
-    )._hold.release()
+    )._lock.release()
     resume.resume(path, progress=False)
     assert_same(path, whole("li"))
 
