@@ -274,7 +274,7 @@ def test_a_checkpoint_that_makes_no_sense_is_refused(whole, tmp_path, change):
 # --- kill -9 --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("files", [8, slow(50)])
+@pytest.mark.parametrize("files", [4, slow(50)])
 def test_files_as_kills_leave_them(files, whole, tmp_path, monkeypatch):
     """After a kill the file is what the last writes left; each of these becomes the same run."""
     run_file = load_run(*KINDS["limg_110"])
@@ -357,7 +357,8 @@ def position(path) -> int:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
-def test_killed_ten_times(tmp_path):
+@pytest.mark.parametrize("kills", [4, slow(10)])
+def test_killed_several_times(tmp_path, kills):
     """kill -9 of a run and of its continuations, in the midst of whatever follows a checkpoint.
 
     The moment is counted in checkpoints and calls of functions: the speed of the machine plays no
@@ -366,7 +367,7 @@ def test_killed_ten_times(tmp_path):
     expected, path = tmp_path / "expected.h5", tmp_path / "killed.h5"
     run_to_file(load_run("strip_li", LONG), expected, progress=False)
     chance, reached = random.Random(3), [0]
-    while len(reached) <= 10:
+    while len(reached) <= kills:
         code = until_killed(path, chance.randint(1, 12), chance.randrange(3000))
         assert code == -signal.SIGKILL
         reached.append(position(path))
