@@ -73,10 +73,6 @@ def _compile(name: str) -> None:
 OPEN = (
     "test_known_misses",
     "test_voids_open_beside_lithiophilic_patches[bcc_111]",
-    "test_a_rest_follows_the_current",
-    "test_replicas_are_averaged",
-    "test_the_command_writes_file_picture_and_summary",
-    "test_movies_refused",
     "test_cadence",
     "test_a_held_voltage_without_any_contact_ends_the_run",
     "test_runs_that_fail_are_reported",

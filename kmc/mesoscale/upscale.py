@@ -30,6 +30,7 @@ from kmc.simulation.run import Interruption
 INTERRUPTED = "interrupted"
 NO_CONTACT = "no contact is left"
 _SAVE_EVERY_S = 20.0
+_FADED = 0.1  # of contact between two frames, at most but for the spacing of rows
 _LEAST_CONTACT = 0.01  # below it the contact is scattered cells of the grid, and no pattern
 
 
@@ -234,8 +235,16 @@ class _Job:
 
     def _record(self, due: Due) -> None:
         self.rows[-1].append(self._row(due))
-        if due.frame:
+        if due.frame or self._faded():
             self._frame()
+
+    def _faded(self) -> bool:
+        """Whether a tenth of the contact has gone since the last frame of this replica."""
+        frames = self.tables["frames"]
+        if not frames["replica"] or frames["replica"][-1][-1] != len(self.reasons):
+            return False
+        then = self.rows[-1][int(frames["sample"][-1][-1])]["contact_fraction"]
+        return then - self.rows[-1][-1]["contact_fraction"] >= _FADED
 
     def _row(self, due: Due) -> dict[str, float]:
         population, setting = self.population, self.prepared.setting

@@ -7,6 +7,7 @@ import json
 import os
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,11 +88,11 @@ def _run(folder: Path, name: str, owner: str) -> bool:
 def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
     """Run into `part`, or continue it where it holds the same run; returns whether it finished."""
     from kmc.mesoscale import upscale
-    from kmc.simulation.resume import resume
-    from kmc.simulation.run import run_to_file
+    from kmc.simulation.resume import resume as resume_box
+    from kmc.simulation.run import run_to_file as run_box
 
-    if run.is_population:
-        resume, run_to_file = upscale.resume, upscale.run_to_file
+    resume: Callable[..., Any] = upscale.resume if run.is_population else resume_box
+    run_to_file: Callable[..., Any] = upscale.run_to_file if run.is_population else run_box
     if _is_part_of(run, part):
         with contextlib.suppress(InputError):  # damaged, or of another version of kmc
             return resume(part, progress=heartbeat).finished
