@@ -214,6 +214,8 @@ def _overpotentials(trajectory: Trajectory) -> list[tuple[str, str]]:
     """The overpotential while current flowed, and its terms if the file has them."""
     samples = trajectory.samples
     flows = samples["phase"] == 0 if "phase" in samples else np.ones(len(samples), dtype=bool)
+    if not flows.any():
+        return []
     rows = [("Overpotential", _overpotential(samples["overpotential_V"][flows]))]
     for name in ("concentration", "charge_transfer", "constriction", "series"):
         if (column := f"overpotential_{name}_V") in samples:
@@ -223,7 +225,7 @@ def _overpotentials(trajectory: Trajectory) -> list[tuple[str, str]]:
             about = _about(name, trajectory, flows)
             rows.append(("", f"{name.replace('_', ' ')}: {_overpotential(volts)}{about}"))
     rows += _site_by_site(trajectory, flows)
-    if flows.any() and not flows.all():
+    if not flows.all():
         rested_s = samples["time_s"][-1] - samples["time_s"][flows][-1]
         contact = samples["contact_fraction"]
         text = f"{duration(rested_s)} without current; contact {_percent(contact[flows][-1])} "

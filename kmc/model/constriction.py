@@ -19,7 +19,6 @@ from kmc.model.lattice import Lattice
 _IMAGES = 4  # reciprocal vectors to each side; what is left out is below 1e-3 of a site's own term
 _TOLERANCE = 1e-7  # of the residual; the resistance, which is stationary, is known far better
 _MOST_STEPS = 500
-_PIXEL = 0.25  # edge of a pixel in lattice parameters, for the length of rims
 
 
 class Spreading:
@@ -106,9 +105,11 @@ class Spreading:
 class Rim:
     """Length of the rims of contact maps on L1 of a lattice.
 
-    Each point of a fine grid belongs to the site nearest to it. Rims cross the lines of the grid;
-    their number along x and along y gives the length of rims that run every way alike (Crofton).
-    On straight rims along x or y it is π/4 of their length.
+    Pairs of neighbouring sites of which one is in contact, each with the length that a rim crossing
+    it stands for: A Δφ/(2 d), A the area of a site, d the distance of the pair and Δφ the angle that
+    is nearest to its direction. That is the formula of Cauchy and Crofton on a lattice (Boykov and
+    Kolmogorov, Proc. ICCV 2003, 26, doi:10.1109/ICCV.2003.1238310); it is exact for rims that run
+    every way alike.
 
     Parameters
     ----------
@@ -118,14 +119,16 @@ class Rim:
     def __init__(self, lattice: Lattice):
         from scipy.spatial import cKDTree
 
-        box = lattice.box_A[:2]
-        shape = np.ceil(box / (_PIXEL * lattice.lattice_parameter_A)).astype(int)
-        self._pixel_A = box / shape
-        self._area_A2 = float(box.prod())
-        x, y = ((np.arange(n) + 0.5) * edge / n for n, edge in zip(shape, box, strict=True))
-        points = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)
-        sites = lattice.positions_A[: lattice.sites_per_layer, :2] % box
-        self._site = cKDTree(sites, boxsize=box).query(points)[1]
+        self._box_A = lattice.box_A[:2]
+        n = lattice.sites_per_layer
+        sites = lattice.positions_A[:n, :2] % self._box_A
+        tree = cKDTree(sites, boxsize=self._box_A)
+        steps = _steps_to_neighbours(sites, self._box_A, lattice.lattice_parameter_A)
+        angles = np.arctan2(steps[:, 1], steps[:, 0])
+        gaps = np.diff(angles, append=angles[0] + np.pi)
+        nearest = (gaps + np.roll(gaps, 1)) / 2
+        self._length_A = self._box_A.prod() / n * nearest / (2 * np.hypot(*steps.T))
+        self._neighbour = [tree.query((sites + step) % self._box_A)[1] for step in steps]
 
     def length_per_area_per_A(self, contact: np.ndarray) -> float:
         """Length of rims over the area of the box, 1/Å.
@@ -134,10 +137,27 @@ class Rim:
         ----------
         contact : array of bool, shape (sites_per_layer,)
         """
-        grid = np.asarray(contact, dtype=bool)[self._site]
-        crossings = [np.count_nonzero(grid != np.roll(grid, 1, axis=axis)) for axis in (0, 1)]
-        length_A = crossings[0] * self._pixel_A[1] + crossings[1] * self._pixel_A[0]
-        return math.pi / 4 * float(length_A) / self._area_A2
+        contact = np.asarray(contact, dtype=bool)
+        pairs = [np.count_nonzero(contact != contact[other]) for other in self._neighbour]
+        return float(self._length_A @ pairs / self._box_A.prod())
+
+
+def _steps_to_neighbours(sites: np.ndarray, box: np.ndarray, parameter_A: float) -> np.ndarray:
+    """Steps to the sites whose cells (of all points nearest to them) share an edge with a site's.
+
+    One of each pair of opposite steps, by angle from 0 up to π.
+    """
+    steps = sites - sites[0]
+    steps -= box * np.round(steps / box)
+    steps = steps[(np.hypot(*steps.T) > 0) & (np.hypot(*steps.T) < 2 * parameter_A)]
+    half = steps[:, None, :] / 2
+    others = np.hypot(*np.moveaxis(half - steps[None, :, :], -1, 0))
+    np.fill_diagonal(others, np.inf)
+    own = np.hypot(*steps.T) / 2
+    steps = steps[own < others.min(axis=1) - 1e-6 * parameter_A]
+    angles = np.arctan2(steps[:, 1], steps[:, 0])
+    order = np.argsort(angles)
+    return steps[order][(angles[order] > -1e-9) & (angles[order] < np.pi - 1e-9)]
 
 
 def _tile(edges: np.ndarray, per_cell: int) -> np.ndarray:

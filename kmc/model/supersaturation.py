@@ -39,8 +39,6 @@ def of_layers(model: Model) -> np.ndarray:
     """
     if model.absorption_rate_Hz == 0.0:
         raise ValueError("no steady state: vacancies have no way out of the box")
-    from scipy.linalg import solveh_banded
-
     lattice, n = model.lattice, model.lattice.layers
     classes = model.layer_class()
     binding = model.site_binding_ueV(LI)[classes]
@@ -61,14 +59,21 @@ def of_layers(model: Model) -> np.ndarray:
         exponent = -(formation[: n - m] + activation) / model.kT_ueV
         conductance[m, : n - m] = ways * model.attempt_frequency_Hz * np.exp(exponent)
     sink = model.absorption_rate_Hz * np.exp(-formation[-1] / model.kT_ueV)
-    # Upper form of solveh_banded: row reach − m holds the m-th diagonal, shifted right by m.
-    scale = conductance.max()
-    matrix, source = np.zeros((reach + 1, n)), np.zeros(n)
-    for m in range(1, reach + 1):
-        link = conductance[m, : n - m] / scale
-        matrix[reach, : n - m] += link
-        matrix[reach, m:] += link
-        matrix[reach - m, m:] = -link
-    matrix[reach, -1] += sink / scale
-    source[0] = model.strip_rate_per_site_Hz / scale
-    return 1.0 + solveh_banded(matrix, source)
+    # Layers are eliminated from L1 to the sink (star-mesh transform) and put back. Nothing is ever
+    # subtracted, so that conductances may differ by any power of ten.
+    current_Hz = np.zeros(n)
+    current_Hz[0] = model.strip_rate_per_site_Hz
+    totals = np.zeros(n)
+    for a in range(n - 1):
+        own = conductance[1:, a]
+        totals[a] = own.sum()
+        for m in range(1, min(reach, n - 1 - a) + 1):
+            share = conductance[m, a] / totals[a]
+            current_Hz[a + m] += current_Hz[a] * share
+            conductance[1 : reach + 1 - m, a + m] += share * conductance[m + 1 :, a]
+    found = np.zeros(n + reach)
+    found[n - 1] = current_Hz[-1] / sink
+    for a in range(n - 2, -1, -1):
+        above = conductance[1:, a] @ found[a + 1 : a + 1 + reach]
+        found[a] = (current_Hz[a] + above) / totals[a]
+    return 1.0 + found[:n]

@@ -234,7 +234,7 @@ class Engine:
     def mg_sites(self) -> np.ndarray:
         """Sites of the Mg atoms in the order of the kernel's list, if it keeps one."""
         mg = self.state.mg
-        return self.lattice_sites(mg.sites[: mg.count[0]].astype(np.int64))
+        return self.model.kernel_lattice.lattice_sites(mg.sites[: mg.count[0]].astype(np.int64))
 
     def exchange_rates_Hz(self) -> tuple[float, float]:
         """Rates of oxidation and of reduction of the whole box at η = 0, site by site, 1/s."""

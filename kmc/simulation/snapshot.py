@@ -166,7 +166,7 @@ def _fill_mg(engine: Engine, sites: np.ndarray) -> None:
     mg = engine.state.mg
     if sorted(sites.tolist()) != sorted(engine.mg_sites().tolist()):
         raise ValueError("another list of Mg atoms than the sites hold")
-    mg.sites[: sites.size] = engine.kernel_sites(sites)
+    mg.sites[: sites.size] = engine.model.kernel_lattice.kernel_sites(sites)
     mg.place[mg.sites[: sites.size]] = np.arange(sites.size)
 
 

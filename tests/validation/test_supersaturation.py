@@ -17,7 +17,8 @@ from numba import njit
 from paired_engines import Setup
 
 from kmc.kernels import tables
-from kmc.model.model import Model, supersaturation
+from kmc.model import supersaturation
+from kmc.model.model import Model
 
 pytestmark = pytest.mark.validation
 

@@ -156,7 +156,7 @@ def test_map_table():
 def searched(tmp_path_factory):
     told = []
     folder = tmp_path_factory.mktemp("critical") / "found"
-    return find(question(), folder, workers=2, tell=told.append), told
+    return find(question(), folder, workers=2, report=told.append), told
 
 
 def test_a_real_search_brackets_the_current(searched):
