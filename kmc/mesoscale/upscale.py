@@ -29,6 +29,7 @@ from kmc.simulation.run import Interruption
 
 INTERRUPTED = "interrupted"
 NO_CONTACT = "no contact is left"
+NO_CELL = "contact is narrower than a cell of the grid; a smaller upscale.grid_um goes on"
 _SAVE_EVERY_S = 20.0
 _FADED = 0.1  # of contact between two frames, at most but for the spacing of rows
 _LEAST_CONTACT = 0.01  # below it the contact is scattered cells of the grid, and no pattern
@@ -210,7 +211,9 @@ class _Job:
         contact, least = population.contact_fraction, self.run_file.stop.contact_fraction
         if least is not None and contact <= least:
             return "contact_fraction"
-        return NO_CONTACT if not alive or contact < _LEAST_CONTACT else ""
+        if contact < _LEAST_CONTACT:
+            return NO_CONTACT
+        return "" if alive else NO_CELL
 
     def _voltage_reached(self) -> str:
         most = self.run_file.stop.overpotential_V

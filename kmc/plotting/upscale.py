@@ -214,11 +214,13 @@ def _chosen(run: PopulationRun, frames: Sequence[int] | None, most: int) -> list
     if not len(first):
         return []
     samples = run.replicas[0]
+    resting = samples["phase"][run.frames["sample"][first]] > 0
+    if resting.any():
+        rest, ended = first[resting], first[~resting][-1:]
+        some = [int(rest[i]) for i in style.evenly(len(rest), most - len(ended))]
+        return [*(int(i) for i in ended), *some]
     loss = 1 - samples["contact_fraction"][run.frames["sample"][first]]
     shown = [int(first[np.argmin(np.abs(loss - share))]) for share in np.linspace(0.05, 0.95, most)]
-    rest = [int(i) for i in first if samples["phase"][run.frames["sample"][i]] > 0]
-    if rest:
-        shown = [*shown[: most // 2], *(rest[i] for i in style.evenly(len(rest), most // 2))]
     picked = sorted(dict.fromkeys(shown))
     return picked or style.evenly(n, most)
 
@@ -331,7 +333,7 @@ def _sizes(
             area.step(*up, where="post", label=when(run, frame), **look)
         number.set_yscale("log")
         number.set_ylabel("voids per µm²\nand decade of width")
-        area.set_ylim(0, 100)
+        area.set_ylim(0, min(100.0, area.get_ylim()[1]))
         area.set_ylabel("interface under voids\nthat are narrower (%)")
         if area.get_legend_handles_labels()[0]:
             number.set_xscale("log")
@@ -405,7 +407,7 @@ def _summary(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
             voltage.fill_between(x, lower, upper, color=colour, lw=0, label=label)
         lower = upper
     voltage.set_ylabel("overpotential (mV)")
-    voltage.set_ylim(0, min(500.0, 1.05 * lower.max(initial=1.0)))
+    voltage.set_ylim(0, min(500.0, 1.4 * lower.max(initial=1.0)))  # room for the key
     voltage.legend(fontsize=6, loc="upper left", handlelength=1.0)
     lower = np.zeros(len(x))
     made = np.maximum((s["stripped_um"] + s["initial_um"])[some], 1e-30)
@@ -416,6 +418,8 @@ def _summary(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
         ("storage_um", style.SKY),
     ):
         share = 100 * s[name][some] / made
+        if share.max(initial=0) < 0.1:
+            continue
         budget.fill_between(
             x, lower, lower + share, color=colour, lw=0, label=name.removesuffix("_um")
         )
