@@ -24,7 +24,7 @@ from kmc.runfile.load import load_run
 from kmc.simulation.run import Simulation
 
 SMALLEST_VOID = 4  # vacancies, as in kmc.analysis.voids
-READ_AT = (0.05, 0.1, 0.2, 0.3)  # monolayers
+READ_AT = (0.05, 0.1, 0.2)  # monolayers
 ROUND_nm = 1.5  # radius of a void at which the slow last hop is weighed against the way to it
 
 
@@ -135,7 +135,7 @@ def width_nm(voids_per_um2: float, contact: float) -> float:
 
 
 def box_numbers(trajectory) -> list[float]:
-    """The same of a trajectory: voids of at least four vacancies that touch L1."""
+    """The same of a trajectory; contact that voids cover, without single vacancies of L1."""
     from kmc.analysis import voids
 
     s, row = trajectory.samples, []
@@ -145,9 +145,8 @@ def box_numbers(trajectory) -> list[float]:
         frame = trajectory.frames[int(np.argmin(np.abs(charge - wanted)))]
         found = voids.find(frame.occupancy, trajectory.lattice, min_size=SMALLEST_VOID)
         n = len(found) / area
-        contact = float(
-            np.interp(frame.capacity_monolayers, s.capacity_monolayers, s.contact_fraction)
-        )
+        vacant = np.count_nonzero(found.labels[: trajectory.lattice.sites_per_layer])
+        contact = 1.0 - vacant / trajectory.lattice.sites_per_layer
         row += [n, width_nm(n, contact), contact]
     return [*row, float(np.nanmax(s.vacancy_activity))]
 
@@ -173,8 +172,9 @@ if __name__ == "__main__":
             print(f"boxes at {text}, {len(files)} runs")
             print(told([box_numbers(kmc.load(f)) for f in files]), flush=True)
         for name, setting in Box(float(text)).settings().items():
+            m = setting.medium
             print(
-                f"population at {text}, metal {name}: K {setting.medium.bulk_per_um_s:.4g}, "
-                f"K_i {setting.medium.interface_per_s:.4g}, thickness {1e3 * setting.medium.thickness_um:.4g} nm"
+                f"population at {text}, metal {name}: K {m.bulk_per_um_s:.4g}, "
+                f"K_i {m.interface_per_s:.4g}, thickness {1e3 * m.thickness_um:.4g} nm"
             )
             print(told(populations(setting, range(8))), flush=True)

@@ -83,9 +83,9 @@ CASES = {
 def measure(case: Case) -> dict[str, float]:
     """Run a case; its numbers, NaN where nothing of the kind happened.
 
-    `voids`: most voids per µm². `S`, `S_mV`: the largest mean S on contact, of the burst. `met`: charge at which
-    a tenth of the voids has met another. `half`, `ninety`, `end`: charge where so much of the
-    contact is gone. `cuts`, `width`: most cuts per 100 µm of line, and their mean width in µm.
+    `voids`: most voids per µm². `S`, `S_mV`: the largest mean S on contact, of the burst. `met`:
+    charge at which a tenth of the voids has met another. `half`, `ninety`, `end`: where so much of
+    the contact is gone. `cuts`, `width`: most cuts per 100 µm of line, and their mean width in µm.
     """
     grid = {"upscale.grid_um": max(0.25, case.edge_um / 400)}
     changes = {"upscale.domain_um": case.edge_um, **grid, **case.changes}
