@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,24 +138,29 @@ def plot(
 def movie(
     file: Path, output: Path | None, frames: str | None, fps: float, force: bool, quiet: bool
 ) -> None:
-    """Make a movie of the trajectory FILE.
+    """Make a movie of the trajectory or population of voids FILE.
 
-    The interface and a cross-section side by side, overpotential and contact below.
+    The interface and a cross-section side by side, overpotential and contact beside them.
     """
     path = output or file.with_suffix(".gif")
     check_output(path, force, MOVIE_ENDINGS)
     (trajectory,) = _load([file])
-    if _is_population(trajectory):
-        raise InputError(
-            f"{file} is a population of voids: there is no movie of it yet",
-            advice=f"kmc plot {file} --what map draws its frames side by side.",
-        )
-    from kmc.plotting.movie import save_movie
     from kmc.trajectory.frame_selection import choose_frames
 
-    chosen = choose_frames(frames, len(trajectory.frames))
+    save: Callable[..., None]
+    if _is_population(trajectory):
+        from kmc.plotting.upscale_movie import save_population_movie as save
+
+        table = trajectory.frames
+        chosen = choose_frames(frames, len(table["time_s"]))
+        if frames is None:  # of one replica: a movie goes on in time
+            chosen = [i for i in chosen if table["replica"][i] == 0]
+    else:
+        from kmc.plotting.movie import save_movie as save
+
+        chosen = choose_frames(frames, len(trajectory.frames))
     with frame_progress(path.name, not quiet) as progress:
-        save_movie(trajectory, path, frames=chosen, per_second=fps, progress=progress)
+        save(trajectory, path, frames=chosen, per_second=fps, progress=progress)
     _report(f"Wrote {path}: {_frames(len(chosen))}", quiet)
 
 

@@ -167,7 +167,8 @@ class NucleationModel:
             Central differences up to n_max, the cap law beyond.
         """
         n = np.asarray(n, dtype=float)
-        low, high = np.maximum(n - 0.5, 1.0), np.maximum(n + 0.5, 1.5)
+        small = np.minimum(n, self.free.n_max)  # 1e16 ± 0.5 would be one number
+        low, high = np.maximum(small - 0.5, 1.0), np.maximum(small + 0.5, 1.5)
         inside = -(self.ln_Z(high) - self.ln_Z(low)) / (high - low)
         large = np.maximum(n, self.free.n_max)
         extra = (self.gamma_factor - 1) * 2 / 3 * self.law.surface * large ** (-1 / 3)

@@ -142,9 +142,11 @@ class PopulationRun:
         rows.append(("Contact", f"{100 * last['contact_fraction']:.3g} % at the end"))
         for share in (0.5, 0.1):
             below = np.flatnonzero(s["contact_fraction"] < share)
-            if len(below):
-                charge = figure(s["capacity_mAh_cm2"][below[0]], "mAh/cm²")
-                rows.append(("", f"below {100 * share:.0f} % at {charge}"))
+            if len(below) and below[0]:
+                two = slice(below[0] - 1, below[0] + 1)
+                loss, charge = -s["contact_fraction"][two], s["capacity_mAh_cm2"][two]
+                at = figure(float(np.interp(-share, loss, charge)), "mAh/cm²")
+                rows.append(("", f"below {100 * share:.0f} % at {at}"))
         if np.isfinite(last["mean_width_um"]):
             rows.append(
                 (

@@ -29,7 +29,9 @@ from kmc.simulation.run import Interruption
 
 INTERRUPTED = "interrupted"
 NO_CONTACT = "no contact is left"
+NO_CELL = "contact is narrower than a cell of the grid; a smaller upscale.grid_um goes on"
 _SAVE_EVERY_S = 20.0
+_FADED = 0.1  # of contact between two frames, at most but for the spacing of rows
 _LEAST_CONTACT = 0.01  # below it the contact is scattered cells of the grid, and no pattern
 
 
@@ -209,7 +211,9 @@ class _Job:
         contact, least = population.contact_fraction, self.run_file.stop.contact_fraction
         if least is not None and contact <= least:
             return "contact_fraction"
-        return NO_CONTACT if not alive or contact < _LEAST_CONTACT else ""
+        if contact < _LEAST_CONTACT:
+            return NO_CONTACT
+        return "" if alive else NO_CELL
 
     def _voltage_reached(self) -> str:
         most = self.run_file.stop.overpotential_V
@@ -234,8 +238,16 @@ class _Job:
 
     def _record(self, due: Due) -> None:
         self.rows[-1].append(self._row(due))
-        if due.frame:
+        if due.frame or self._faded():
             self._frame()
+
+    def _faded(self) -> bool:
+        """Whether a tenth of the contact has gone since the last frame of this replica."""
+        frames = self.tables["frames"]
+        if not frames["replica"] or frames["replica"][-1][-1] != len(self.reasons):
+            return False
+        then = self.rows[-1][int(frames["sample"][-1][-1])]["contact_fraction"]
+        return then - self.rows[-1][-1]["contact_fraction"] >= _FADED
 
     def _row(self, due: Due) -> dict[str, float]:
         population, setting = self.population, self.prepared.setting

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib import rc_context
@@ -26,7 +26,7 @@ _DPI = 110
 _WIDTH_IN = 8.0
 _CURVES_IN = 1.75
 _FOOT_IN = 0.75  # colour bar
-_TYPE: dict[Any, Any] = {
+MOVIE_TYPE: dict[Any, Any] = {
     "font.size": 8,
     "axes.labelsize": 8.5,
     "axes.titlesize": 8.5,
@@ -72,10 +72,9 @@ def save_movie(
         raise InputError(
             f"{trajectory.path} has no frames yet", advice="Wait for the run to write one."
         )
-    with style.styled(), rc_context(_TYPE), replacing(path) as draft:
+    with style.styled(), rc_context(MOVIE_TYPE):
         reel = Reel(trajectory, [trajectory.frames[i] for i in chosen])
-        write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
-        write(reel, draft, per_second, progress or (lambda done, of: None))
+        write_reel(reel, path, per_second, progress)
 
 
 def check_movie(path: Path, per_second: float) -> None:
@@ -88,6 +87,28 @@ def check_movie(path: Path, per_second: float) -> None:
             f"{path}: an MP4 needs the program ffmpeg, which is not on the PATH",
             advice="Install ffmpeg, or give a name that ends in .gif.",
         )
+
+
+class AnyReel(Protocol):
+    """Pages of a movie, one for each frame."""
+
+    frames: list[Any]
+
+    @property
+    def size_px(self) -> tuple[int, int]: ...
+
+    def picture(self, index: int) -> Image.Image: ...
+
+    def pictures(self, progress: FrameProgress) -> Iterator[Image.Image]: ...
+
+
+def write_reel(
+    reel: AnyReel, path: Path, per_second: float, progress: FrameProgress | None
+) -> None:
+    """Write the pages of a movie to a file, by its ending."""
+    with replacing(path) as draft:
+        write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
+        write(reel, draft, per_second, progress or (lambda done, of: None))
 
 
 class Reel:
@@ -213,7 +234,7 @@ class Reel:
         progress(len(self.frames), len(self.frames))
 
 
-def _write_gif(reel: Reel, path: Path, per_second: float, progress) -> None:
+def _write_gif(reel: AnyReel, path: Path, per_second: float, progress) -> None:
     # One palette for all frames keeps colours steady and the file small.
     palette = _palette(reel.picture(len(reel.frames) - 1))
     pictures = (
@@ -250,7 +271,7 @@ def _apart(colours: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]
     return kept
 
 
-def _write_mp4(reel: Reel, path: Path, per_second: float, progress) -> None:
+def _write_mp4(reel: AnyReel, path: Path, per_second: float, progress) -> None:
     width, height = reel.size_px
     command = [
         *("ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"),

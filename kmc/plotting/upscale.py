@@ -11,6 +11,7 @@ from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 from kmc.common.formatting import duration, figure
 from kmc.errors import InputError
@@ -22,6 +23,7 @@ POPULATION_PICTURES = ("summary", "microscope", "map", "sizes")
 _ROW_IN = 1.12
 _LEFT_mAh_cm2 = 1e-5
 _MOST_MAPS = 6
+_BINS = 12  # of a decade of width
 
 
 def population_picture(
@@ -136,6 +138,8 @@ def _microscope(runs: Sequence[PopulationRun], names: Sequence[str], paper: bool
     panels[4].text(
         0.02, 0.86, "total; thin: (kT/e) ln S", transform=panels[4].transAxes, color=style.GREY
     )
+    if len(runs) == 1:
+        _tell_peak(panels[4], runs[0])
     if paper:
         _marks(panels, [_alloy(run) for run in runs])
     for letter, panel in zip("abcde", panels, strict=True):
@@ -146,6 +150,16 @@ def _microscope(runs: Sequence[PopulationRun], names: Sequence[str], paper: bool
 
 def _top(panel: Axes, most: float) -> float:
     return min(most, panel.get_ylim()[1])
+
+
+def _tell_peak(panel: Axes, run: PopulationRun) -> None:
+    """The largest (kT/e) ln S, where it lies left of the axis: voids nucleate that early."""
+    s = run.samples
+    at = int(np.argmax(np.where(s["phase"] == 0, s["concentration_V"], -np.inf)))
+    if s["capacity_mAh_cm2"][at] < _LEFT_mAh_cm2:
+        charge = figure(s["capacity_mAh_cm2"][at], "mAh/cm²")
+        text = f"largest (kT/e) ln S: {1e3 * s['concentration_V'][at]:.0f} mV at {charge}"
+        panel.text(0.02, 0.06, text, transform=panel.transAxes, color=style.GREY, fontsize=6.5)
 
 
 def _alloy(run: PopulationRun) -> bool:
@@ -159,13 +173,14 @@ def _marks(panels: Sequence[Axes], alloys: Sequence[bool]) -> None:
         "Mg": next((style.run_colour(i) for i, mg in enumerate(alloys) if mg), style.VERMILLION),
     }
     loss, number, width, _, voltage = panels
-    for metal, colour in colours.items():
+    for (metal, colour), x in zip(colours.items(), (1.2e-5, 2e-4), strict=True):
         low, high = seen.FIRST_COUNT[metal]
         number.axhspan(low, high, color=colour, alpha=0.18, lw=0)
         mean, deviation = seen.FIRST_WIDTH_um[metal]
         width.axhspan(mean - deviation, mean + deviation, color=colour, alpha=0.14, lw=0)
         name = "Li" if metal == "Li" else "Li-Mg"
-        _say(number, 1.2 * _LEFT_mAh_cm2, (low + high) / 2, f"{name}, first images", colour)
+        text = _say(number, x, high, f"{name}, first images", colour, va="bottom")
+        text.set_bbox({"facecolor": "white", "alpha": 0.7, "lw": 0, "pad": 0.5})
     for panel in panels:
         panel.axvline(seen.COALESCENCE_mAh_cm2, color=style.GREY, lw=0.7, ls=":")
         panel.axvline(seen.GAP_mAh_cm2, color=style.GREY, lw=0.7, ls="--")
@@ -183,8 +198,8 @@ def _marks(panels: Sequence[Axes], alloys: Sequence[bool]) -> None:
     )
 
 
-def _say(panel: Axes, x, y, text, colour, ha: str = "left") -> None:
-    panel.text(x, y, text, color=colour, ha=ha, va="center", fontsize=6.5)
+def _say(panel: Axes, x, y, text, colour, ha: str = "left", va: str = "center") -> Text:
+    return panel.text(x, y, text, color=colour, ha=ha, va=va, fontsize=6.5)
 
 
 # --- from above -----------------------------------------------------------------------------------
@@ -199,11 +214,13 @@ def _chosen(run: PopulationRun, frames: Sequence[int] | None, most: int) -> list
     if not len(first):
         return []
     samples = run.replicas[0]
+    resting = samples["phase"][run.frames["sample"][first]] > 0
+    if resting.any():
+        rest, ended = first[resting], first[~resting][-1:]
+        some = [int(rest[i]) for i in style.evenly(len(rest), most - len(ended))]
+        return [*(int(i) for i in ended), *some]
     loss = 1 - samples["contact_fraction"][run.frames["sample"][first]]
     shown = [int(first[np.argmin(np.abs(loss - share))]) for share in np.linspace(0.05, 0.95, most)]
-    rest = [int(i) for i in first if samples["phase"][run.frames["sample"][i]] > 0]
-    if rest:
-        shown = [*shown[: most // 2], *(rest[i] for i in style.evenly(len(rest), most // 2))]
     picked = sorted(dict.fromkeys(shown))
     return picked or style.evenly(n, most)
 
@@ -211,7 +228,7 @@ def _chosen(run: PopulationRun, frames: Sequence[int] | None, most: int) -> list
 def _maps(
     runs: Sequence[PopulationRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
-    """Footprints seen from above, dark where contact is lost."""
+    """Footprints seen from above, blue where contact is lost."""
     columns = 3
     shown = [_chosen(run, frames, _MOST_MAPS if len(runs) == 1 else columns) for run in runs]
     panels = [(run, frame) for run, some in zip(runs, shown, strict=True) for frame in some]
@@ -223,13 +240,14 @@ def _maps(
     for panel in axes.ravel()[len(panels) :]:
         panel.set_axis_off()
     for panel, (run, frame) in zip(axes.ravel(), panels, strict=False):
-        _map(panel, run, frame)
+        draw_map(panel, run, frame)
         if len(runs) > 1:
             panel.set_ylabel(names[runs.index(run)])
     return page
 
 
-def _map(panel: Axes, run: PopulationRun, frame: int) -> None:
+def draw_map(panel: Axes, run: PopulationRun, frame: int) -> None:
+    """Footprints of a frame from above, blue on the grey of contact."""
     edge = run.edge_um
     _, discs = run.of_frame(frame)
     panel.add_patch(Rectangle((0, 0), edge, edge, color=style.METAL, lw=0))
@@ -265,13 +283,8 @@ def _map(panel: Axes, run: PopulationRun, frame: int) -> None:
         spine.set_visible(True)
     samples = run.replicas[int(run.frames["replica"][frame])]
     row = int(run.frames["sample"][frame])
-    charge = run.frames["capacity_mAh_cm2"][frame]
-    when = figure(charge, "mAh/cm²")
-    if samples["phase"][row] > 0:
-        stripped_s = samples["time_s"][samples["phase"] == 0][-1]
-        when = f"{duration(run.frames['time_s'][frame] - stripped_s)} of rest"
     contact = 100 * samples["contact_fraction"][row]
-    panel.set_title(f"{when}: contact {contact:.3g} %", pad=3)
+    panel.set_title(f"{when(run, frame)}: contact {contact:.3g} %", pad=3)
     bar = _nice(edge / 4)
     panel.plot([0.05 * edge, 0.05 * edge + bar], [0.05 * edge] * 2, color=style.BLACK, lw=2)
     panel.text(
@@ -296,39 +309,54 @@ def _nice(length: float) -> float:
 def _sizes(
     runs: Sequence[PopulationRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
-    """Distribution of the footprints' width, √(4A/π), in some frames."""
-    page = style.new_figure(style.COLUMN_IN + 0.3, 2.3 * len(runs) + 0.2)
-    axes = page.subplots(len(runs), 1, squeeze=False)[:, 0]
-    for panel, run, name in zip(axes, runs, names, strict=True):
+    """Distribution of the footprints' width, √(4A/π), in some frames: number, and area."""
+    page = style.new_figure(style.PAGE_IN, 2.4 * len(runs) + 0.2)
+    axes = page.subplots(len(runs), 2, squeeze=False, sharex="row")
+    for (number, area), run, name in zip(axes, runs, names, strict=True):
         shown = _chosen(run, frames, 5)
         for frame, colour in zip(shown, style.ramp(len(shown)), strict=False):
             voids, _ = run.of_frame(frame)
-            width = np.sqrt(4 * voids["footprint_um2"] / np.pi)
-            width = width[width > 0]
-            if len(width) < 5:
+            footprint = voids["footprint_um2"][voids["footprint_um2"] > 0]
+            if not len(footprint):
                 continue
-            bins = np.geomspace(width.min() * 0.9, width.max() * 1.1, 26)
-            density, _ = np.histogram(width, bins)
-            density = density / np.diff(np.log10(bins)) / run.edge_um**2
-            samples = run.replicas[int(run.frames["replica"][frame])]
-            resting = samples["phase"][int(run.frames["sample"][frame])] > 0
-            charge = figure(run.frames["capacity_mAh_cm2"][frame], "mAh/cm²")
-            stripped_s = samples["time_s"][samples["phase"] == 0][-1]
-            since = run.frames["time_s"][frame] - stripped_s
-            label = f"{duration(since)} of rest" if resting else charge
-            panel.stairs(density, bins, color=colour, lw=1.2, label=label)
-        panel.set_xscale("log")
-        style.plain_log_axis(panel.xaxis, *panel.get_xlim())
-        panel.set_ylim(bottom=0)
-        panel.set_ylabel("voids per µm²\nand decade of width")
-        if panel.get_legend_handles_labels()[0]:
-            panel.legend(fontsize=6, handlelength=1.4)
+            width = np.sqrt(4 * footprint / np.pi)
+            low, high = np.log10([width.min() * 0.99, width.max() * 1.01])
+            edges = np.arange(np.floor(low * _BINS), np.ceil(high * _BINS) + 1) / _BINS
+            per_decade = _BINS / run.edge_um**2
+            counts, _ = np.histogram(width, 10**edges)
+            order = np.argsort(width)
+            covered = 100 * np.cumsum(footprint[order]) / run.edge_um**2
+            look = {"color": colour, "lw": 1.2}
+            density = np.where(counts, counts * per_decade, np.nan)
+            number.stairs(density, 10**edges, baseline=None, **look)
+            up = np.append(width[order], width.max() * 1e3), np.append(covered, covered[-1])
+            area.step(*up, where="post", label=when(run, frame), **look)
+        number.set_yscale("log")
+        number.set_ylabel("voids per µm²\nand decade of width")
+        area.set_ylim(0, min(100.0, area.get_ylim()[1]))
+        area.set_ylabel("interface under voids\nthat are narrower (%)")
+        if area.get_legend_handles_labels()[0]:
+            number.set_xscale("log")
+            number.relim()
+            area.set_xlim(number.dataLim.x0 / 1.2, number.dataLim.x1 * 1.2)
+            style.plain_log_axis(area.xaxis, *area.get_xlim())
+            area.legend(fontsize=6, handlelength=1.4, loc="upper left")
         else:
-            style.empty(panel, "fewer than five voids in each frame")
+            style.empty(area, "no voids in these frames")
         if len(runs) > 1:
-            panel.set_title(name, loc="left")
-    axes[-1].set_xlabel("width of the footprint, √(4A/π) (µm)")
+            number.set_title(name, loc="left")
+    for panel in axes[-1]:
+        panel.set_xlabel("width of the footprint, √(4A/π) (µm)")
     return page
+
+
+def when(run: PopulationRun, frame: int) -> str:
+    """Charge of a frame, or how long the current has been off."""
+    samples = run.replicas[int(run.frames["replica"][frame])]
+    if samples["phase"][int(run.frames["sample"][frame])] == 0:
+        return figure(run.frames["capacity_mAh_cm2"][frame], "mAh/cm²")
+    switched_s = samples["time_s"][samples["phase"] == 0][-1]
+    return f"{duration(run.frames['time_s'][frame] - switched_s)} of rest"
 
 
 # --- summary --------------------------------------------------------------------------------------
@@ -349,7 +377,7 @@ def _summary(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
     shown = _chosen(run, None, 3)
     maps = top.subplots(1, max(1, len(shown)), squeeze=False)[0]
     for panel, frame in zip(maps, shown, strict=False):
-        _map(panel, run, frame)
+        draw_map(panel, run, frame)
     if not shown:
         style.empty(maps[0], "no frame yet")
         maps[0].set_axis_off()
@@ -379,7 +407,7 @@ def _summary(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
             voltage.fill_between(x, lower, upper, color=colour, lw=0, label=label)
         lower = upper
     voltage.set_ylabel("overpotential (mV)")
-    voltage.set_ylim(0, min(500.0, 1.05 * lower.max(initial=1.0)))
+    voltage.set_ylim(0, min(500.0, 1.4 * lower.max(initial=1.0)))  # room for the key
     voltage.legend(fontsize=6, loc="upper left", handlelength=1.0)
     lower = np.zeros(len(x))
     made = np.maximum((s["stripped_um"] + s["initial_um"])[some], 1e-30)
@@ -390,6 +418,8 @@ def _summary(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
         ("storage_um", style.SKY),
     ):
         share = 100 * s[name][some] / made
+        if share.max(initial=0) < 0.1:
+            continue
         budget.fill_between(
             x, lower, lower + share, color=colour, lw=0, label=name.removesuffix("_um")
         )

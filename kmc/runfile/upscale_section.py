@@ -77,7 +77,8 @@ class Upscale(Checked):
     )
     frames: Count = _key(
         20,
-        "lists of all voids, evenly spaced in charge; beside them three in each power of ten",
+        "lists of all voids, evenly spaced in charge; beside them three in each power of ten, and "
+        "one whenever a tenth of the contact has gone",
         ge=1,
         le=10_000,
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import naive
 import naive_clusters
 import numpy as np
 import pytest
+from marks import slow_but
 
 from kmc.common.units import K_B_eV
 from kmc.errors import InputError
@@ -75,6 +77,7 @@ def test_mean_over_mg_matches_maps_listed_plainly():
         assert (np.abs(ratio - 1) < 3 * error).all(), (face, ratio, error)
 
 
+@pytest.mark.slow
 def test_mean_over_mg_matches_single_maps_of_the_kernel():
     """n ≤ 4 enumerated around every L1 site of drawn maps: within 3 standard errors of 3 %."""
     plain = surface(coverage=0.4, fraction=0.05)
@@ -103,38 +106,38 @@ def test_mean_over_mg_matches_single_maps_of_the_kernel():
 # --- the walk -------------------------------------------------------------------------------------
 
 CASES = [(face, x, y) for face in FACES for x, y in ((0.0, 0.0), (0.3, 0.0), (0.6, 0.03))]
+QUICK = [("bcc_100", 0.0, 0.0), ("bcc_111", 0.6, 0.03)]
 
 
-@pytest.fixture(scope="module")
-def deviations():
+@cache
+def deviation_of(case):
     """Sampled less enumerated ln(Z_(n+1)/Z_n), n = 1 … 6, in standard errors, and these."""
-    found = {}
-    for case in CASES:
-        free = cluster_free_energies(
-            surface(case[0], T_K, *case[1:]), n_max=8, steps=250_000, walkers=16, seed=3
-        )
-        steps = np.diff(free.curves[:, :7], axis=1)
-        error = steps.std(axis=0, ddof=1) / math.sqrt(len(steps))
-        found[case] = (steps.mean(axis=0) - np.diff(free.ln_Z[:7])) / error, error
-    return found
+    free = cluster_free_energies(
+        surface(case[0], T_K, *case[1:]), n_max=8, steps=250_000, walkers=16, seed=3
+    )
+    steps = np.diff(free.curves[:, :7], axis=1)
+    error = steps.std(axis=0, ddof=1) / math.sqrt(len(steps))
+    return (steps.mean(axis=0) - np.diff(free.ln_Z[:7])) / error, error
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_walk_matches_enumeration(case, deviations):
+@pytest.mark.parametrize("case", slow_but(QUICK, CASES))
+def test_walk_matches_enumeration(case):
     """Errors below 2 %, so that 5 % in one weight would be seen; no ratio off by 4.5 of them."""
-    deviation, error = deviations[case]
+    deviation, error = deviation_of(case)
     assert (error < 0.02).all()
     assert (np.abs(deviation) < 4.5).all()
 
 
-def test_error_bars_of_the_walk_are_honest(deviations):
+@pytest.mark.slow
+def test_error_bars_of_the_walk_are_honest():
     """Over all cases: as many within 2 standard errors as Student's t of 15 has, and their mean
     square its variance, 15/13 ± 0.22."""
-    deviation = np.concatenate([d for d, _ in deviations.values()])
+    deviation = np.concatenate([deviation_of(case)[0] for case in CASES])
     assert np.mean(np.abs(deviation) > 2) < 0.15
     assert 0.6 < np.mean(deviation**2) < 1.9
 
 
+@pytest.mark.slow
 def test_runs_with_other_seeds_agree():
     """Error bars are honest: two runs differ by no more than they say, up to n = 30."""
     runs = [

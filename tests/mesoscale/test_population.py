@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from marks import slow
 from support import (
     LITHIUM,
     CAPILLARY_um,
@@ -75,7 +76,7 @@ def test_a_round_void_has_a_chord_of_half_pi_radii():
 
 
 @pytest.mark.validation
-@pytest.mark.parametrize("density", [0.5, 8.0])
+@pytest.mark.parametrize("density", [0.5, slow(8.0)])
 def test_without_rounding_equal_shares_lose_contact_as_random_caps(density):
     """1 − exp(−π n (h/(n s))^(2/3)) to 2 %, from a tenth to 90 % of the contact.
 
@@ -124,6 +125,7 @@ def breath_figure(density: float, sharing: str, n: int, seed: int) -> dict[str, 
 
 @pytest.mark.slow
 @pytest.mark.validation
+@pytest.mark.slow
 def test_instant_rounding_is_a_breath_figure_of_any_density():
     """Width over height 4.9, loss 0.52, cuts × width 52: equal within 6 % for densities 16 apart.
 

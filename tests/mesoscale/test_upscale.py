@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import kmc
 from kmc import plotting
@@ -234,6 +235,18 @@ def test_the_paper_stands_beside_the_run(small, tmp_path):
     assert "one gap" in picture.read_text(encoding="utf-8")
 
 
+def test_a_movie_shows_each_frame(small, tmp_path):
+    film = tmp_path / "small.gif"
+    done = run("movie", str(small), "--frames", "0,5,-1", "-o", str(film))
+    assert done.exit_code == 0, done.output
+    with Image.open(film) as movie:
+        assert movie.n_frames == 3
+        first = np.asarray(movie.convert("RGB"))
+        movie.seek(2)
+        assert np.mean(first != np.asarray(movie.convert("RGB"))) > 0.01
+    assert run("movie", str(small), "-o", str(film)).exit_code == 2
+
+
 def test_tables_are_exported(small, tmp_path):
     table = tmp_path / "voids.csv"
     assert run("export", str(small), "--what", "voids", "-o", str(table)).exit_code == 0
@@ -287,8 +300,6 @@ def test_boxes_and_populations_are_told_apart(small, tmp_path):
         kmc.run("upscale_li", output=tmp_path / "box.h5", progress=False)
     with pytest.raises(InputError, match="no section"):
         kmc.upscale("strip_li", output=tmp_path / "box.h5", progress=False)
-    done = CliRunner().invoke(main, ["movie", str(small)])
-    assert done.exit_code == 2
 
 
 @pytest.mark.parametrize("name", ["li", "limg", "flaws", "pressure", "rest"])

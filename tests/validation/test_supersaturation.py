@@ -134,6 +134,7 @@ def test_layer_by_layer(name):
         assert abs(one.value - expected) < SIGMAS * one.error, (layer, one, expected)
 
 
+@pytest.mark.slow
 def test_a_reservoir_five_percent_off_is_noticed():
     """Absorption 5 % too fast lowers S of the metal by 4 %: seen at 4 standard errors."""
     setup, ratio = CASES["1 µm"]
@@ -156,7 +157,8 @@ def test_the_network_has_the_resistance_of_the_electrode(
     )
     model = model_of(setup, ratio)
     true = exact(setup)
-    assert supersaturation.electrode(model) == pytest.approx(true, rel=1e-9)
+    # Bonds are whole µeV, so that the formation energy is up to 1 µeV off: 4e-5 of S at 273 K.
+    assert supersaturation.electrode(model) == pytest.approx(true, rel=5e-5)
     found = supersaturation.of_layers(model)
     assert found[2] == pytest.approx(true, rel=1e-3)
     assert found[1:6].mean() == pytest.approx(true, rel=0.02)
@@ -179,7 +181,7 @@ def test_true_rates_have_one_resistance_in_series():
     per_um = (exact(setup) - 1) / setup.electrode_thickness_um
     above = setup.electrode_thickness_um + spacing_um * (setup.layers - np.arange(3, 25))
     found = supersaturation.of_layers(model)
-    np.testing.assert_allclose(found[2:], 1 + per_um * above, rtol=1e-6)
+    np.testing.assert_allclose(found[2:], 1 + per_um * above, rtol=5e-5)
 
 
 def test_no_steady_state_without_a_way_out():

@@ -15,7 +15,8 @@ from kmc.sweep.scalars import DERIVED
 from kmc.trajectory.schema import SAMPLE_COLUMNS
 
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
-NAMES = tuple(dict.fromkeys((*(entry.name for entry in SAMPLE_COLUMNS), *DERIVED, *POPULATION)))
+BOX = (*(entry.name for entry in SAMPLE_COLUMNS), *DERIVED)
+NAMES = tuple(dict.fromkeys((*BOX, *POPULATION)))
 _EXAMPLE = 'Write NAME, one of < <= > >=, and a number, for example "contact_fraction<0.8".'
 
 
@@ -31,6 +32,22 @@ class Criterion:
         """Whether it is met by the numbers of a run; NaN meets nothing."""
         value = row.get(self.name, math.nan)
         return bool(_COMPARE[self.sign](value, self.bound))
+
+    def check(self, population: bool) -> None:
+        """Whether runs of this kind measure it.
+
+        Raises
+        ------
+        InputError
+            Only the other kind does, boxes of atoms or populations of voids.
+        """
+        names = (*POPULATION, "capacity_monolayers") if population else BOX
+        if self.name not in names:
+            kind, other = ("a population of voids", "a box of atoms")[:: 1 if population else -1]
+            raise InputError(
+                f"the criterion names {self.name!r}, which {kind} does not measure: {other} does",
+                advice=f"{nearest(self.name, names)}Measured: {', '.join(names)}.",
+            )
 
     def __str__(self) -> str:
         return f"{self.name} {self.sign} {self.bound:g}"

@@ -84,6 +84,11 @@ class Question:
                 else "random.seed is no physical quantity: replicas vary it",
                 advice="Vary a key that is not fixed otherwise.",
             )
+        if self.at is not None and load_run(self.base).is_population:
+            raise InputError(
+                f"--at {self.at:g} counts monolayers, and {self.base} is a population of voids",
+                advice="Say when it ends with --set upscale.capacity_mAh_cm2=..., in mAh/cm².",
+            )
         low, _ = (
             load_run(
                 self.base,
@@ -92,6 +97,7 @@ class Question:
             )
             for value in (self.scale.low, self.scale.high)
         )
+        self.criterion.check(low.is_population)
         return low
 
     def fixed(self) -> dict[str, Any]:

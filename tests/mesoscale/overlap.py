@@ -1,0 +1,180 @@
+"""The box of the event loop and a population under the box's own rates, reservoir and size.
+
+`python tests/mesoscale/overlap.py` prints the population's side, and that of the boxes whose files
+are named.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kmc.mesoscale.capture import Transport
+from kmc.mesoscale.coalescence import Rounding
+from kmc.mesoscale.field import Medium
+from kmc.mesoscale.nucleation import NucleationModel
+from kmc.mesoscale.population import Population, Setting
+from kmc.mesoscale.setup import prepare
+from kmc.mesoscale.vapour import ClusterVapour
+from kmc.mesoscale.voids import Shape
+from kmc.runfile.load import load_run
+from kmc.simulation.run import Simulation
+
+SMALLEST_VOID = 4  # vacancies, as in kmc.analysis.voids
+READ_AT = (0.05, 0.1, 0.2)  # monolayers
+ROUND_nm = 1.5  # radius of a void at which the slow last hop is weighed against the way to it
+
+
+@dataclass(frozen=True)
+class RaisedTransport(Transport):
+    """Transport with the raised barriers of an event loop.
+
+    Hops with an end in L1 have the barrier `floor_eV` at least; hops in the metal are slower than
+    the true ones by `slowed_by`.
+    """
+
+    slowed_by: float = 1.0
+
+    @property
+    def diffusivity_cm2_s(self) -> float:
+        return super().diffusivity_cm2_s / self.slowed_by
+
+
+@dataclass(frozen=True)
+class Box:
+    """What the event loop's box at a ratio says of its rates."""
+
+    ratio: float
+    cells: int = 64
+    layers: int = 32
+
+    def model(self):
+        changes = {
+            "acceleration.max_hops_per_strip_per_site": self.ratio,
+            "system.size": [self.cells, self.cells, self.layers],
+        }
+        return Simulation(load_run("ladder_li", changes)).model
+
+    def settings(self) -> dict[str, Setting]:
+        """Populations with the metal at the lone vacancies' rate, the raised one, and between.
+
+        Between: the way through the metal at the rate of lone vacancies and the last hop to a void
+        at the raised rate, one after the other, for a half sphere of `ROUND_nm`.
+        """
+        model = self.model()
+        kT = model.kT_ueV
+        barrier = float(model.barriers_ueV[0])
+        lone = math.exp(max(0.0, model.lone_floor_ueV - barrier) / kT)
+        raised = math.exp(max(0.0, model.floor_ueV - barrier) / kT)
+        a_nm = model.lattice.lattice_parameter_A / 10
+        # 4 K R against 2π R² · 4 k/a² in series, K = (2/a³) a² k: ratio π (R/a) k_raised/k_lone.
+        weight = math.pi * (ROUND_nm / a_nm) * lone / raised
+        slowed = {"lone": lone, "between": lone * (1 + 1 / weight), "raised": raised}
+        height_um = self.layers * model.lattice.layer_spacing_A * 1e-4
+        return {name: self._setting(model, by, height_um) for name, by in slowed.items()}
+
+    def _setting(self, model, slowed_by: float, height_um: float) -> Setting:
+        run = load_run("upscale_li", {"upscale.domain_um": 30.0})
+        shipped = prepare(run)
+        free = shipped.vapour.model.free
+        true = shipped.vapour.model.transport
+        transport = RaisedTransport(
+            true.surface, floor_eV=model.floor_ueV * 1e-6, slowed_by=slowed_by
+        )
+        nucleation = NucleationModel(free, transport)
+        vapour = ClusterVapour(nucleation)
+        old = shipped.setting.medium
+        # The box and the reservoir above it have the electrode's resistance L/K together.
+        thickness = max(old.thickness_um / slowed_by, 2 * height_um)
+        medium = Medium(
+            transport.bulk_conductance_per_cm_s * 1e-4,
+            transport.sheet_conductance_per_s,
+            old.bulk_storage_per_um3 * min(1.0, height_um / thickness),
+            old.interface_storage_per_um2,
+            thickness,
+            old.site_volume_um3,
+        )
+        shape = Shape(2 * nucleation.cap.aspect)
+        edge_um = self.cells * model.lattice.lattice_parameter_A * 1e-4
+        return replace(
+            shipped.setting,
+            edge_um=edge_um,
+            n_cells=64,
+            medium=medium,
+            vapour=vapour,
+            shape=shape,
+            rounding=Rounding("kinetic", medium, vapour.capillary_um, 10.0),
+        )
+
+
+def populations(setting: Setting, seeds) -> np.ndarray:
+    """Voids per µm², width in nm and contact at `READ_AT`, and the largest S, by seed."""
+    per_monolayer = setting.vapour.model.transport.L1_density_cm2 * 1e-8
+    rows = []
+    for seed in seeds:
+        p = Population(setting, np.random.default_rng(seed))
+        most, row = 0.0, []
+        for charge in READ_AT:
+            end = charge * per_monolayer / setting.strip_per_um2_s
+            while p.time_s < end * (1 - 1e-12) and p.step(end):
+                most = max(most, float(p.surface[p.on_contact].mean()))
+            n = np.count_nonzero(p.voids.counts >= SMALLEST_VOID) / p.area_um2
+            row += [n, width_nm(n, p.contact_fraction), p.contact_fraction]
+        rows.append([*row, most])
+    return np.array(rows)
+
+
+def width_nm(voids_per_um2: float, contact: float) -> float:
+    """Diameter of a disc with the mean footprint of the voids."""
+    if not voids_per_um2:
+        return math.nan
+    return 1e3 * math.sqrt(4 * (1 - contact) / (math.pi * voids_per_um2))
+
+
+def box_numbers(trajectory) -> list[float]:
+    """The same of a trajectory; contact that voids cover, without single vacancies of L1."""
+    from kmc.analysis import voids
+
+    s, row = trajectory.samples, []
+    area = trajectory.lattice.area_A2 * 1e-8
+    charge = np.array([f.capacity_monolayers for f in trajectory.frames])
+    for wanted in READ_AT:
+        frame = trajectory.frames[int(np.argmin(np.abs(charge - wanted)))]
+        found = voids.find(frame.occupancy, trajectory.lattice, min_size=SMALLEST_VOID)
+        n = len(found) / area
+        vacant = np.count_nonzero(found.labels[: trajectory.lattice.sites_per_layer])
+        contact = 1.0 - vacant / trajectory.lattice.sites_per_layer
+        row += [n, width_nm(n, contact), contact]
+    return [*row, float(np.nanmax(s.vacancy_activity))]
+
+
+def told(rows) -> str:
+    """Means and standard errors."""
+    rows = np.atleast_2d(rows)
+    mean = np.nanmean(rows, axis=0)
+    error = np.nanstd(rows, axis=0, ddof=1) / math.sqrt(len(rows)) if len(rows) > 1 else 0 * mean
+    parts = []
+    for i, charge in enumerate(READ_AT):
+        n, w, c = (f"{mean[3 * i + k]:.4g} ± {error[3 * i + k]:.2g}" for k in range(3))
+        parts.append(f"  {charge:g} ML: {n} per µm², {w} nm, contact {c}")
+    return "\n".join([*parts, f"  largest S {mean[-1]:.3g} ± {error[-1]:.2g}"])
+
+
+if __name__ == "__main__":
+    import kmc
+
+    for text in sys.argv[1].split(","):
+        files = [f for f in sys.argv[2:] if f"_{text}_" in f]
+        if files:
+            print(f"boxes at {text}, {len(files)} runs")
+            print(told([box_numbers(kmc.load(f)) for f in files]), flush=True)
+        for name, setting in Box(float(text)).settings().items():
+            m = setting.medium
+            print(
+                f"population at {text}, metal {name}: K {m.bulk_per_um_s:.4g}, "
+                f"K_i {m.interface_per_s:.4g}, thickness {1e3 * m.thickness_um:.4g} nm"
+            )
+            print(told(populations(setting, range(8))), flush=True)
