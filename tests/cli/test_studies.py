@@ -98,6 +98,7 @@ ASKED = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_critical_as_a_process(tmp_path):
     command = [
         "-c",

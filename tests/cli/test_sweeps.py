@@ -123,6 +123,7 @@ def test_a_wrong_option_of_the_queue_is_told(study):
     assert "a SLURMCluster cannot be made" in refused("study.toml", *wrong)
 
 
+@pytest.mark.slow
 def test_a_second_sweep_on_the_folder_is_refused(study):
     call("study.toml", "--workers", 1)
     study.write_text("replicas = 2\n" + TINY, encoding="utf-8")

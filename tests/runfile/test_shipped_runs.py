@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from marks import slow
 
 from kmc.common import catalogue
 from kmc.runfile.load import load_run
@@ -15,7 +16,9 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [slow(name) if name == "lithiophilic_exact" else name for name in NAMES]
+)
 def test_the_beginning_under_the_self_check(name, tmp_path):
     end = {"stop.events": 20_000}
     if load_run(name).rest.time_s is not None:

@@ -304,6 +304,7 @@ def test_workers_that_cannot_start_are_reported(folder, monkeypatch):
     assert "no numba here" in (folder.path / "workers.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_grow_is_a_clear_failure(folder, tmp_path, undisturbed):
     """As on a full disk: the point fails in words, and runs once there is room."""
     code = (
@@ -459,6 +460,7 @@ def test_the_time_left_goes_by_work():
 # --- what cannot be used is set aside, and said ---------------------------------------------------
 
 
+@pytest.mark.slow
 def test_done_points_whose_files_are_damaged_are_run_again(folder, undisturbed):
     assert run_sweep(folder, local(folder), Silent()).done == 4
     empty, damaged, cut = (folder.trajectory_path(point) for point in folder.plan.points[:3])

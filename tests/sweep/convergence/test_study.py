@@ -291,6 +291,7 @@ def test_a_dry_run_writes_nothing(real, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_added_levels_and_replicas_run_alone(real):
     folder, _ = real
     before = files(folder)
@@ -344,6 +345,7 @@ def test_it_refuses(tmp_path, monkeypatch, options, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_runs_that_fail_are_reported(tmp_path, monkeypatch):
     """The folder of one point cannot be written: the others count."""
     folder = tmp_path / "a"
