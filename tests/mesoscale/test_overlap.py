@@ -1,0 +1,47 @@
+"""Nucleation and population under the box's own rates against boxes of the event loop."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import overlap
+import pytest
+
+import kmc
+
+SEEDS = {1e6: (1, 2, 3, 4), 1e7: (1, 2, 3, 4)}
+
+
+@pytest.mark.validation
+@pytest.mark.slow
+@pytest.mark.parametrize("ratio", [1e6, 1e7])
+def test_voids_of_the_box_and_of_a_population_under_its_rates(ratio, tmp_path):
+    """After 0.2 monolayers of 22 nm × 22 nm: void density, contact lost and width.
+
+    Within 3 standard errors of the two means, and a tenth of the model's value beside them: the
+    way to a void and its shape are those of a continuum.
+    """
+    boxes = []
+    for seed in SEEDS[ratio]:
+        changes = {
+            "acceleration.max_hops_per_strip_per_site": ratio,
+            "stop.capacity_monolayers": 0.2,
+            "output.frame_every_monolayers": 0.05,
+            "output.sample_every_monolayers": 0.005,
+            "random.seed": seed,
+        }
+        path = tmp_path / f"{seed}.h5"
+        boxes.append(
+            overlap.box_numbers(kmc.run("ladder_li", changes, output=path, progress=False))
+        )
+    boxes = np.array(boxes)
+    model = overlap.populations(overlap.Box(ratio).settings()["lone"], range(8))
+    at = 3 * overlap.READ_AT.index(0.2)
+    for column, name in ((at, "density"), (at + 1, "width"), (at + 2, "contact")):
+        both = boxes[:, column], model[:, column]
+        if name == "contact":
+            both = tuple(1 - values for values in both)
+        error = math.hypot(*(values.std(ddof=1) / math.sqrt(len(values)) for values in both))
+        first, second = (float(values.mean()) for values in both)
+        assert abs(first - second) < 3 * error + 0.1 * second, (name, first, second, error)
