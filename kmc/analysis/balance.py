@@ -2,8 +2,8 @@
 
 A class with equal numbers of hops up and down keeps the layers it connects in equilibrium with each
 other, however much slower the hops are. Where every hop goes one way, slowing delays the transport
-by the same factor. The index |net|/gross is that of barrier raising (Chatterjee and Voter, J. Chem.
-Phys. 132, 194101 (2010), doi:10.1063/1.3409606).
+by the same factor. The index, net over gross without its sign, is that of barrier raising
+(Chatterjee and Voter, J. Chem. Phys. 132, 194101 (2010), doi:10.1063/1.3409606).
 """
 
 from __future__ import annotations
