@@ -39,10 +39,19 @@ def jobs(tmp_path, monkeypatch):
         one.close()
 
 
-def ask_for_code(address: str, **more) -> None:
-    """What a stranger would do: connect, and have the scheduler run a function."""
-    with distributed.Client(address, timeout=5, set_as_default=False, **more) as client:
-        client.run_on_scheduler(lambda: None)
+def ask(address: str, security=None) -> dict:
+    """What a stranger would do first: connect, and ask the scheduler who it is.
+
+    Without `distributed.Client`: one that could not connect is collected at any later moment, and
+    waits for ever if that happens while the next one starts.
+    """
+
+    async def identity() -> dict:
+        options = security.get_connection_args("client") if security else {}
+        async with distributed.rpc(address, timeout=5, connection_args=options) as scheduler:
+            return await scheduler.identity()
+
+    return asyncio.run(identity())
 
 
 def test_a_stranger_is_turned_away_and_the_owner_is_not(jobs):
@@ -52,12 +61,13 @@ def test_a_stranger_is_turned_away_and_the_owner_is_not(jobs):
     with cluster.get_client() as client:
         assert client.run_on_scheduler(lambda: 3) == 3
     plain = address.replace("tls://", "tcp://")
+    assert ask(address, cluster.security)["type"] == "Scheduler"
     with pytest.raises((OSError, ValueError, TypeError, RuntimeError)):
-        ask_for_code(plain)
+        ask(plain)
     with pytest.raises((OSError, ValueError, TypeError, RuntimeError)):
-        ask_for_code(address)  # encrypted, without a certificate
+        ask(address)  # encrypted, without a certificate
     with pytest.raises((OSError, ValueError, TypeError, RuntimeError)):
-        ask_for_code(address, security=distributed.Security.temporary())  # with one of its own
+        ask(address, distributed.Security.temporary())  # with one of its own
     with cluster.get_client() as client:
         assert client.run_on_scheduler(lambda: 3) == 3
 
