@@ -102,7 +102,7 @@ def _charge_exchange(run: RunFile, origin: Origin) -> list[Problem]:
 def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
     """Keys that exclude each other."""
     groups = [
-        ("acceleration", ("max_hops_per_strip_per_site", "saddle_floor_eV")),
+        ("acceleration", ("max_hops_per_strip_per_site", "saddle_floor_eV", "slow_down_by")),
         ("output", ("sample_every_",)),
         ("output", ("frame_every_",)),
     ]
@@ -130,8 +130,8 @@ def _without_current(run: RunFile, origin: Origin) -> list[Problem]:
     if ratio is not None:
         shown = origin.shown("acceleration", "max_hops_per_strip_per_site", ratio)
         advice = (
-            "There is no strip rate without a current. Use saddle_floor_eV, or remove the key "
-            "(--set acceleration.max_hops_per_strip_per_site=none)."
+            "There is no strip rate without a current. Use slow_down_by or saddle_floor_eV, or "
+            "remove the key (--set acceleration.max_hops_per_strip_per_site=none)."
         )
         problems.append(Problem(f"{shown} needs a current above 0", advice))
     for what in ("sample", "frame"):

@@ -332,6 +332,7 @@ class Simulation:
             },
             "acceleration": {
                 "max_hops_per_strip_per_site": acceleration.max_hops_per_strip_per_site,
+                "slow_down_by": acceleration.slow_down_by,
                 "saddle_floor_eV": self.model.floor_ueV / MICRO_eV,
                 "superbasins": acceleration.superbasins,
                 "strip_rate_per_site_Hz": self.model.strip_rate_per_site_Hz,
@@ -377,6 +378,7 @@ def _model(
         reservoir_mg_fraction=run.system.mg_fraction,
         saddle_floor_eV=run.acceleration.saddle_floor_eV,
         max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,
+        slow_down_by=run.acceleration.slow_down_by,
         box_resistance_share=run.acceleration.box_resistance_share,
         mg_exchange=run.acceleration.mg_exchange,
         interphase=interphase,

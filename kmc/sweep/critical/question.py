@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmc.common.formatting import figure, monolayers, plural, quantity
-from kmc.errors import InputError
+from kmc.errors import InputError, KmcWarning
 from kmc.runfile.load import RunFile, load_run
+from kmc.runfile.run_file import from_resolved
 from kmc.sweep.critical.criterion import Criterion
 from kmc.sweep.critical.threshold import Scale, Search
+from kmc.sweep.slowing import hidden_effects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,6 +96,13 @@ class Question:
             for value in (self.scale.low, self.scale.high)
         )
         return low
+
+    def warn_of_hidden_effects(self) -> None:
+        """Warn (`KmcWarning`) where the acceleration of the run hides the effect of `vary`."""
+        run = self.check()
+        ends = [{self.vary: value} for value in (self.scale.low, self.scale.high)]
+        for text in hidden_effects(from_resolved(run.resolved()), ends):
+            warnings.warn(text, KmcWarning, stacklevel=3)
 
     def fixed(self) -> dict[str, Any]:
         """Changes of the base run that hold at every value."""
