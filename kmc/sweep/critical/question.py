@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kmc.common.formatting import figure, monolayers, plural, quantity
+from kmc.common.formatting import figure, html_table, monolayers, plural, quantity
 from kmc.errors import InputError, KmcWarning
 from kmc.runfile.load import RunFile, load_run
 from kmc.runfile.run_file import from_resolved
@@ -146,6 +146,17 @@ class Critical:
         return self.question.at
 
     @property
+    def value(self) -> float:
+        """The critical value; NaN where the range holds no threshold or one side is open."""
+        return self.search.fit.value if self.bracketed else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of the 95 % interval of the value; NaN where they are not known."""
+        fit = self.search.fit
+        return (fit.low, fit.high) if self.bracketed else (math.nan, math.nan)
+
+    @property
     def bracketed(self) -> bool:
         """Whether both ends of the interval are known."""
         return self.search.fit.bracketed
@@ -231,6 +242,16 @@ class Critical:
         if self.failed:
             lines.append(f"{plural(self.failed, 'run')} failed and were left out.")
         return lines
+
+    def plot(self) -> Any:
+        """The picture of `kmc critical`, a matplotlib figure."""
+        from kmc.plotting.thresholds import threshold_picture
+
+        return threshold_picture(self)
+
+    def _repr_html_(self) -> str:
+        rows = [(line,) for line in self.lines()]
+        return html_table(rows, caption=f"{self.vary} where {self.criterion}")
 
     def table(self) -> pd.DataFrame:
         """Values tried, runs that met the criterion, runs made, and the probability of the fit."""
