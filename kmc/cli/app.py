@@ -216,10 +216,10 @@ def init(file: Path, force: bool) -> None:
 
 @main.command(
     short_help="Print the summary of a trajectory.",
-    epilog="\b\nExamples:\n  kmc info strip_li.h5\n  kmc info upscale_li.h5 --json",
+    epilog="\b\nExamples:\n  kmc info strip_li.h5\n  kmc info strip_li.h5 --json",
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="The numbers as JSON, of a population.")
+@click.option("--json", "as_json", is_flag=True, help="The numbers as JSON, for programs.")
 def info(file: Path, as_json: bool) -> None:
     """Print the summary of FILE, a trajectory or a population, finished or still being written."""
     from kmc.mesoscale.opening import load
@@ -230,20 +230,24 @@ def info(file: Path, as_json: bool) -> None:
         from kmc.cli.upscale import print_summary as print_population
 
         if as_json:
-            import json
-
-            click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
+            _echo_json(found.to_json())
         else:
             print_population(found)
         return
     if as_json:
-        raise InputError(
-            f"{file} is a trajectory: kmc info has no JSON of it",
-            advice="kmc export writes its tables.",
-        )
+        from kmc.cli.facts import facts
+
+        _echo_json(facts(found))
+        return
     from kmc.cli.summary import print_summary
 
     print_summary(found, console())
+
+
+def _echo_json(data: dict[str, Any]) -> None:
+    import json
+
+    click.echo(json.dumps(data, indent=2, ensure_ascii=True, allow_nan=False))
 
 
 @main.command(epilog="\b\nExamples:\n  kmc bench\n  kmc bench --case strip_li --json here.json")
