@@ -107,12 +107,13 @@ def run(
     """
     from pathlib import Path
 
-    from kmc.common.outputs import check_output
+    from kmc.common.outputs import check_output, check_trajectory_name
     from kmc.runfile.load import load_run
     from kmc.simulation.run import run_to_file
 
     run_file = load_run(name_or_path, overrides)
     path = Path(f"{run_file.name}.h5" if output is None else output)
+    check_trajectory_name(path)
     check_output(path, overwrite)
     observer = None
     if callback is not None:

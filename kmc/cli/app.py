@@ -6,6 +6,7 @@ imported by the command that needs them, so that `kmc --help` is fast.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
 from pathlib import Path
@@ -31,7 +32,7 @@ from kmc.cli.shared import (
 from kmc.cli.studies import critical, sweep_plot
 from kmc.cli.sweeps import sweep
 from kmc.cli.upscale import upscale
-from kmc.common.outputs import check_output, replacing
+from kmc.common.outputs import check_output, check_trajectory_name, replacing
 from kmc.errors import InputError, KmcError
 
 _EPILOG = """\
@@ -84,6 +85,7 @@ class _Group(click.Group):
     """A group whose commands report a `KmcError` as a message, without a traceback."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        _print_everywhere()
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _warn
@@ -102,6 +104,15 @@ class _Group(click.Group):
             # click would turn it into "Aborted!" and exit code 1.
             click.echo("\nInterrupted.", err=True)
             ctx.exit(INTERRUPTED)
+
+
+def _print_everywhere() -> None:
+    """Print ? for what the encoding of the terminal lacks (cp1252 has no →), not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        encoding = (getattr(stream, "encoding", None) or "").lower()
+        if not encoding.startswith("utf"):
+            with contextlib.suppress(AttributeError, ValueError, OSError):
+                stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -188,6 +199,7 @@ def _check_outputs(path: Path, picture: Path, force: bool) -> None:
             f"{path} would be both the trajectory and its picture",
             advice="Give the trajectory a name that ends in .h5; the picture goes beside it.",
         )
+    check_trajectory_name(path)
     check_output(path, force)
     check_output(picture, force, what="picture")
 

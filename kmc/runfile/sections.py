@@ -269,7 +269,7 @@ class Acceleration(Checked):
         None,
         "rate of the fastest hop over the strip rate of one interface site; faster hops are "
         "slowed down to it, those of lone vacancies in the metal less; equilibrium stays exact",
-        example=1e5,
+        example=1e6,
         gt=0,
     )
     saddle_floor_eV: Number | None = _key(

@@ -36,11 +36,15 @@ _CHUNK_S = 0.1  # interval at which the loop returns for Ctrl-C, progress and fl
 _FLUSH_EVERY_S = 3.0  # a crash loses at most this and a chunk: below the promised 5 s
 _FIRST_CHUNK = 20_000  # attempts
 INTERRUPTED = "interrupted"
+# SIGHUP, where there is one, comes with the end of a terminal or of a connection.
+_STOPPING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 STOPPED_BY_CALLBACK = "stopped by the callback"
 
 
 class Interruption:
-    """Turns Ctrl-C and SIGTERM into a request to stop, handled between two calls of the event loop.
+    """Turns Ctrl-C, SIGTERM and SIGHUP into a request to stop, between two calls of the event loop.
 
     An exception raised during the compilation of the loop would be lost inside the compiler. A
     second signal interrupts at once. Outside the main thread this has no effect.
@@ -52,8 +56,10 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._handle)
+            for number in _STOPPING:
+                ignored = signal.getsignal(number) is signal.SIG_IGN
+                if not (ignored and number not in (signal.SIGINT, signal.SIGTERM)):  # nohup
+                    self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *problem: object) -> None:

@@ -300,7 +300,8 @@ def open_folder(path: str | Path) -> SweepFolder:
     try:
         text = (path / "sweep.toml").read_text(encoding="utf-8")
         plan = Plan.from_json(index["plan"], text)
-        if not (plan.keys and all(_is_usable(plan, point) for point in plan.points)):
+        keys = set(plan.keys)  # none where replicas alone differ
+        if not all(_is_usable(plan, p) and set(p.settings) == keys for p in plan.points):
             raise ValueError("a point has an impossible name or no settings")
         return SweepFolder(path, plan)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:

@@ -17,6 +17,7 @@ TINY = {
 CURRENT = "conditions.current_density_mA_cm2"
 
 
+@pytest.mark.slow
 def test_a_sweep_from_a_dict(tmp_path):
     study = {
         "run": "strip_li",
