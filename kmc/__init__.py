@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kmc.mesoscale.opening import load, resume, verify
     from kmc.mesoscale.study import nucleation
     from kmc.mesoscale.upscale import upscale
+    from kmc.model.parameter_file import write_parameters
     from kmc.simulation.resume import extend
     from kmc.sweep.convergence.study import converge
     from kmc.sweep.critical.study import critical
@@ -48,6 +49,7 @@ __all__ = [
     "upscale",
     "verify",
     "voids",
+    "write_parameters",
 ]
 
 # numba, numpy and h5py are imported with the first use, not with the package: `kmc --help` is fast.
@@ -64,6 +66,7 @@ _MODULES = {
     "profiles": "kmc.analysis.profiles",
     "transport": "kmc.analysis.transport",
     "verify": "kmc.mesoscale.opening",
+    "write_parameters": "kmc.model.parameter_file",
     "nucleation": "kmc.mesoscale.study",
     "upscale": "kmc.mesoscale.upscale",
 }

@@ -313,6 +313,31 @@ def params_list() -> None:
     console().print(list_table([load_parameters(name) for name in catalogue.names("params")]))
 
 
+@params.command(
+    "init",
+    short_help="Write a commented parameter file to start from.",
+    epilog="\b\nExamples:\n  kmc params init my_set.toml\n  kmc params init - --base limg_li2s",
+)
+@click.argument("file", default="my_set.toml", type=click.Path(path_type=Path))
+@click.option("--base", default="li_li2s", show_default=True, help="Shipped set to start from.")
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+def params_init(file: Path, base: str, force: bool) -> None:
+    """Write a commented parameter file with every quantity, its unit, range and value in a set.
+
+    FILE is my_set.toml by default; - prints it.
+    """
+    from kmc.model.parameter_file import template
+
+    if str(file) == "-":
+        click.echo(template(base=base), nl=False)
+        return
+    check_output(file, force, (".toml",), "parameter file")
+    text = template(file.name, base)
+    with replacing(file) as draft:
+        draft.write_text(text, encoding="utf-8")
+    click.echo(f"Wrote {file}. Edit it, then: kmc params check {quoted(file)}")
+
+
 @params.command("show")
 @click.argument("name")
 @click.option("--notes/--no-notes", default=True, help="The note of each number, or only a table.")
