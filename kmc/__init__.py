@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING, Any
 from kmc._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from kmc.analysis.cross_section import cross_section
     from kmc.analysis.history import voids
     from kmc.analysis.profiles import profiles
+    from kmc.analysis.stepping import LiveSample, Simulation
     from kmc.analysis.transport import transport
     from kmc.mesoscale.opening import load, resume, verify
     from kmc.mesoscale.study import nucleation
     from kmc.mesoscale.upscale import upscale
+    from kmc.model.parameter_file import write_parameters
     from kmc.simulation.resume import extend
-    from kmc.simulation.run import Simulation
     from kmc.sweep.convergence.study import converge
+    from kmc.sweep.critical.study import critical
     from kmc.sweep.results import load_sweep
     from kmc.trajectory.reader import Trajectory
 
@@ -33,6 +35,7 @@ __all__ = [
     "Simulation",
     "__version__",
     "converge",
+    "critical",
     "cross_section",
     "extend",
     "load",
@@ -41,10 +44,12 @@ __all__ = [
     "profiles",
     "resume",
     "run",
+    "sweep",
     "transport",
     "upscale",
     "verify",
     "voids",
+    "write_parameters",
 ]
 
 # numba, numpy and h5py are imported with the first use, not with the package: `kmc --help` is fast.
@@ -52,7 +57,8 @@ _MODULES = {
     "load": "kmc.mesoscale.opening",
     "load_sweep": "kmc.sweep.results",
     "converge": "kmc.sweep.convergence.study",
-    "Simulation": "kmc.simulation.run",
+    "critical": "kmc.sweep.critical.study",
+    "Simulation": "kmc.analysis.stepping",
     "resume": "kmc.mesoscale.opening",
     "extend": "kmc.simulation.resume",
     "voids": "kmc.analysis.history",
@@ -60,25 +66,28 @@ _MODULES = {
     "profiles": "kmc.analysis.profiles",
     "transport": "kmc.analysis.transport",
     "verify": "kmc.mesoscale.opening",
+    "write_parameters": "kmc.model.parameter_file",
     "nucleation": "kmc.mesoscale.study",
     "upscale": "kmc.mesoscale.upscale",
 }
 
 
 def run(
-    name_or_path: str | Path,
+    name_or_path: str | Path | Mapping[str, Any],
     overrides: Mapping[str, Any] | None = None,
     *,
     output: str | Path | None = None,
     overwrite: bool = False,
     progress: bool = True,
+    callback: Callable[[LiveSample], Any] | None = None,
 ) -> Trajectory:
     """Run a run file and return its trajectory.
 
     Parameters
     ----------
-    name_or_path : str or Path
-        A shipped run, such as ``"strip_li"``, or the path of a run file.
+    name_or_path : str, Path or mapping
+        A shipped run, such as ``"strip_li"``, the path of a run file, or its sections as a dict:
+        ``{"conditions": {"temperature_K": 333.15}, "stop": {"capacity_monolayers": 1}}``.
     overrides : mapping, optional
         ``{"section.key": value}``, for example ``{"conditions.temperature_K": 333.15}``; None
         removes the key and restores its default.
@@ -88,6 +97,11 @@ def run(
         Replace `output` where it exists.
     progress : bool
         Show progress on stderr.
+    callback : callable, optional
+        Called with each sample as it is taken: its columns (``sample.contact_fraction``), the box
+        at that moment (``sample.occupancy``, ``sample.lattice``, ``sample.voids()``). Returns True
+        to end the run there; `kmc.resume` goes on with such a run. What it raises ends the run too,
+        and leaves a readable, unfinished file.
 
     Raises
     ------
@@ -96,20 +110,28 @@ def run(
     """
     from pathlib import Path
 
-    from kmc.common.outputs import check_output
+    from kmc.common.outputs import check_output, check_trajectory_name
     from kmc.runfile.load import load_run
     from kmc.simulation.run import run_to_file
 
     run_file = load_run(name_or_path, overrides)
     path = Path(f"{run_file.name}.h5" if output is None else output)
+    check_trajectory_name(path)
     check_output(path, overwrite)
-    return run_to_file(run_file, path, overwrite=overwrite, progress=progress)
+    observer = None
+    if callback is not None:
+        from kmc.analysis.stepping import observer_of
+
+        observer = observer_of(callback)
+    return run_to_file(run_file, path, overwrite=overwrite, progress=progress, observer=observer)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        from importlib import import_module
+    from importlib import import_module
 
+    if name == "sweep":  # a package that can be called
+        return import_module("kmc.sweep")
+    if name in _MODULES:
         return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'kmc' has no attribute {name!r}")
 

@@ -45,7 +45,8 @@ AT_HOME = {
     "filelock": "sweep",
     "distributed": "sweep.cluster",
     "dask_jobqueue": "sweep.cluster",
-    "xarray": "mesoscale plotting sweep",
+    "xarray": "mesoscale plotting sweep trajectory.reader",
+    "ase": "trajectory.tables",
     "pandas": "analysis mesoscale.result plotting sweep trajectory.tables",
 }
 
@@ -56,7 +57,7 @@ LATE = {"pandas", "xarray"}
 PARTS = {"pydantic_core", "llvmlite", "PIL"}
 
 # Come with an extra; imported by name in the functions that say so when they are missing.
-OPTIONAL = {"distributed", "dask_jobqueue"}
+OPTIONAL = {"distributed", "dask_jobqueue", "ase"}
 
 HEAVY = ("numpy", "numba", "llvmlite", "h5py", "pydantic", "rich", "matplotlib", "pandas", "scipy")
 

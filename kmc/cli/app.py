@@ -6,6 +6,7 @@ imported by the command that needs them, so that `kmc --help` is fast.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
 from pathlib import Path
@@ -31,7 +32,7 @@ from kmc.cli.shared import (
 from kmc.cli.studies import critical, sweep_plot
 from kmc.cli.sweeps import sweep
 from kmc.cli.upscale import upscale
-from kmc.common.outputs import check_output, replacing
+from kmc.common.outputs import check_output, check_trajectory_name, replacing
 from kmc.errors import InputError, KmcError
 
 _EPILOG = """\
@@ -84,6 +85,7 @@ class _Group(click.Group):
     """A group whose commands report a `KmcError` as a message, without a traceback."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        _print_everywhere()
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _warn
@@ -102,6 +104,15 @@ class _Group(click.Group):
             # click would turn it into "Aborted!" and exit code 1.
             click.echo("\nInterrupted.", err=True)
             ctx.exit(INTERRUPTED)
+
+
+def _print_everywhere() -> None:
+    """Print ? for what the encoding of the terminal lacks (cp1252 has no →), not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        encoding = (getattr(stream, "encoding", None) or "").lower()
+        if not encoding.startswith("utf"):
+            with contextlib.suppress(AttributeError, ValueError, OSError):
+                stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -188,6 +199,7 @@ def _check_outputs(path: Path, picture: Path, force: bool) -> None:
             f"{path} would be both the trajectory and its picture",
             advice="Give the trajectory a name that ends in .h5; the picture goes beside it.",
         )
+    check_trajectory_name(path)
     check_output(path, force)
     check_output(picture, force, what="picture")
 
@@ -216,10 +228,10 @@ def init(file: Path, force: bool) -> None:
 
 @main.command(
     short_help="Print the summary of a trajectory.",
-    epilog="\b\nExamples:\n  kmc info strip_li.h5\n  kmc info upscale_li.h5 --json",
+    epilog="\b\nExamples:\n  kmc info strip_li.h5\n  kmc info strip_li.h5 --json",
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="The numbers as JSON, of a population.")
+@click.option("--json", "as_json", is_flag=True, help="The numbers as JSON, for programs.")
 def info(file: Path, as_json: bool) -> None:
     """Print the summary of FILE, a trajectory or a population, finished or still being written."""
     from kmc.mesoscale.opening import load
@@ -230,20 +242,24 @@ def info(file: Path, as_json: bool) -> None:
         from kmc.cli.upscale import print_summary as print_population
 
         if as_json:
-            import json
-
-            click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
+            _echo_json(found.to_json())
         else:
             print_population(found)
         return
     if as_json:
-        raise InputError(
-            f"{file} is a trajectory: kmc info has no JSON of it",
-            advice="kmc export writes its tables.",
-        )
+        from kmc.cli.facts import facts
+
+        _echo_json(facts(found))
+        return
     from kmc.cli.summary import print_summary
 
     print_summary(found, console())
+
+
+def _echo_json(data: dict[str, Any]) -> None:
+    import json
+
+    click.echo(json.dumps(data, indent=2, ensure_ascii=True, allow_nan=False))
 
 
 @main.command(epilog="\b\nExamples:\n  kmc bench\n  kmc bench --case strip_li --json here.json")
@@ -295,6 +311,31 @@ def params_list() -> None:
     from kmc.model.parameters import load_parameters
 
     console().print(list_table([load_parameters(name) for name in catalogue.names("params")]))
+
+
+@params.command(
+    "init",
+    short_help="Write a commented parameter file to start from.",
+    epilog="\b\nExamples:\n  kmc params init my_set.toml\n  kmc params init - --base limg_li2s",
+)
+@click.argument("file", default="my_set.toml", type=click.Path(path_type=Path))
+@click.option("--base", default="li_li2s", show_default=True, help="Shipped set to start from.")
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+def params_init(file: Path, base: str, force: bool) -> None:
+    """Write a commented parameter file with every quantity, its unit, range and value in a set.
+
+    FILE is my_set.toml by default; - prints it.
+    """
+    from kmc.model.parameter_file import template
+
+    if str(file) == "-":
+        click.echo(template(base=base), nl=False)
+        return
+    check_output(file, force, (".toml",), "parameter file")
+    text = template(file.name, base)
+    with replacing(file) as draft:
+        draft.write_text(text, encoding="utf-8")
+    click.echo(f"Wrote {file}. Edit it, then: kmc params check {quoted(file)}")
 
 
 @params.command("show")

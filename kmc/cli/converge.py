@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import textwrap
@@ -217,7 +216,7 @@ def _write(found: Any, picture: Path | None, csv: Path | None, json_file: Path |
             found.table().to_csv(draft, index=False)
     if json_file is not None:
         with replacing(json_file) as draft:
-            text = json.dumps(found.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+            text = found.to_json()
             draft.write_text(text + "\n", encoding="utf-8")
     return [str(file) for file in (picture, csv, json_file) if file is not None]
 

@@ -34,9 +34,10 @@ _FILE = click.argument("file", type=click.Path(path_type=Path))
 def resume(file: Path, check_every: int | None, quiet: bool) -> None:
     """Continue the run of the trajectory FILE, in place.
 
-    For a run that was stopped by Ctrl-C or a batch system (SIGTERM), ended by its
-    stop.wall_time_s, or killed: it continues from the last checkpoint, which a run writes every
-    three seconds, and the trajectory becomes that of an uninterrupted run, byte for byte.
+    For a run that was stopped by Ctrl-C, a batch system (SIGTERM) or the end of its terminal
+    (SIGHUP), ended by its stop.wall_time_s, or killed: it continues from the last checkpoint, which
+    a run writes every three seconds, and the trajectory becomes that of an uninterrupted run, byte
+    for byte.
     """
     from kmc.mesoscale.opening import holds_population
 

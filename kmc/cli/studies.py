@@ -152,7 +152,7 @@ Examples:
   kmc critical strip_li --vary conditions.current_density_mA_cm2 --between 0.1 100 \\
       --criterion "contact_fraction<0.7" --at 1 --set system.size="[20, 20, 16]" \\
       --set acceleration.max_hops_per_strip_per_site=none \\
-      --set acceleration.saddle_floor_eV=0.40
+      --set acceleration.slow_down_by=7e5
   kmc critical my_run.toml --vary conditions.temperature_K --between 270 370 \\
       --criterion "voids>=3" --at 0.5 --replicas 8
   kmc critical ... --against "parameters.formation_energy_L1_eV=[0.28, 0.4, 0.5]"
@@ -264,6 +264,7 @@ def critical(
         seed=seed,
     )
     name = question.check().name
+    question.warn_of_hidden_effects()
     folder = output or Path(f"{name}_critical")
     report = (lambda text: None) if quiet else click.echo
     options: dict[str, Any] = {"workers": workers, "report": report, "progress": not quiet}

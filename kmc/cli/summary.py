@@ -43,6 +43,7 @@ def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
     rows = [("Ended" if trajectory.finished else "Not finished", _end(trajectory))]
     rows.append(("System", _system(trajectory)))
     rows += _interface(trajectory)
+    rows += _alloy(trajectory)
     if not len(samples):
         return [*rows, ("Samples", "none yet")]
     last = {name: samples[name][-1] for name in samples}
@@ -153,6 +154,23 @@ def _interface(trajectory: Trajectory) -> list[tuple[str, str]]:
         vacant = plural(start.get("vacant_sites", 0), "vacant site")
         parts.append(f"{' and '.join(flaws)} at the start, {vacant}")
     return [("Interface", "; ".join(parts))] if parts else []
+
+
+def _alloy(trajectory: Trajectory) -> list[tuple[str, str]]:
+    """The input that decides what an alloy's interface does, unless L1 began in equilibrium."""
+    system = trajectory.run.get("system", {})
+    given = system.get("mg_coverage_L1")
+    if not (system.get("mg_fraction") and trajectory.has_interface) or given == "equilibrium":
+        return []
+    start = "as random as the bulk" if given is None else f"with {_percent(given)} Mg"
+    return [
+        (
+            "Alloy",
+            f"L1 began {start}, an input that nobody has "
+            "measured and that decides how much contact is kept: compare values of "
+            "system.mg_coverage_L1 (kmc sweep study_mg_fraction)",
+        )
+    ]
 
 
 def _capacity(last: dict) -> str:

@@ -147,9 +147,11 @@ def sweep(
 
     from kmc.sweep.folder import check_folder, make_folder
     from kmc.sweep.plan import read_plan
+    from kmc.sweep.slowing import warn_of_hidden_effects
 
     plan = read_plan(file)
     path = Path(plan.name) if output is None else output
+    warn_of_hidden_effects(plan)
     existing = check_folder(path, plan)
     if dry_run:
         dry_run_of(plan, existing, path, workers)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from html import escape
 
 from kmc.common.units import DIMENSIONLESS, split_unit
 
@@ -96,3 +97,28 @@ def label(key: str) -> str:
     """Label of an axis: ``current density (mA/cm²)``."""
     name, unit = quantity(key)
     return f"{name} ({unit})" if unit else name
+
+
+def html_table(
+    rows: Iterable[Sequence[object]], header: Sequence[str] = (), caption: str = ""
+) -> str:
+    """A table for a notebook; every text is escaped, the first cell of a row is its head.
+
+    Parameters
+    ----------
+    rows : iterable of sequence
+    header : sequence of str, optional
+        Names of the columns.
+    caption : str, optional
+    """
+    left = "style='text-align:left'"
+    head = "".join(f"<th {left}>{escape(name)}</th>" for name in header)
+    body = "".join(
+        "<tr>"
+        + f"<th {left}>{escape(str(first))}</th>"
+        + "".join(f"<td {left}>{escape(str(cell))}</td>" for cell in cells)
+        + "</tr>"
+        for first, *cells in rows
+    )
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}{f'<tr>{head}</tr>' if head else ''}{body}</table>"

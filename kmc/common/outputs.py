@@ -41,6 +41,29 @@ def check_ending(path: Path, endings: Sequence[str], what: str = "output") -> No
         raise InputError(f"{what} {path} {found}", advice=f"Use a name that ends in {allowed}.")
 
 
+# Endings of files that are no HDF5: a trajectory with such a name would mislead.
+_NOT_HDF5 = (
+    *(".txt", ".csv", ".json", ".toml", ".dat", ".log", ".md", ".py", ".npy", ".npz"),
+    *(".parquet", ".xlsx", ".zip", *PICTURE_ENDINGS, *MOVIE_ENDINGS, *ATOM_ENDINGS),
+)
+
+
+def check_trajectory_name(path: str | Path) -> None:
+    """Check that the name of a trajectory does not say that it is something else.
+
+    Raises
+    ------
+    InputError
+        Its ending is that of another format.
+    """
+    path = Path(path)
+    if path.suffix.lower() in _NOT_HDF5:
+        raise InputError(
+            f"output {path} ends in {path.suffix}, and a trajectory is an HDF5 file",
+            advice=f"Use {path.with_suffix('.h5')}; kmc export writes tables and atoms from it.",
+        )
+
+
 def check_output(
     path: str | Path, overwrite: bool = False, endings: Sequence[str] = (), what: str = "output"
 ) -> Path:

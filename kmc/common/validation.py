@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Annotated, Any, NamedTuple
 
@@ -78,6 +78,15 @@ def toml_value(value: Any) -> str:
     if isinstance(value, Real):
         return _toml_float(float(value))
     return str(value)
+
+
+def toml_document(tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """A TOML file of sections, each with its keys; tables inside a section stand in one line."""
+    blocks = [
+        "\n".join([f"[{name}]", *(f"{key} = {toml_value(value)}" for key, value in table.items())])
+        for name, table in tables.items()
+    ]
+    return "\n\n".join(blocks) + "\n"
 
 
 def _toml_float(value: float) -> str:

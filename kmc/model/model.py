@@ -51,7 +51,10 @@ class Model:
     saddle_floor_eV, max_hops_per_strip_per_site : float, optional
         Barrier raising (Chatterjee and Voter, J. Chem. Phys. 132, 194101 (2010),
         doi:10.1063/1.3409606): lowest barrier of a hop and its reverse, or the ratio that it
-        follows from. At most one of them; exact rates without.
+        follows from. Exact rates without.
+    slow_down_by : float, optional
+        The third way to state the lowest barrier: the factor by which hops of the lowest barrier E0
+        of the set are slowed at ΔE = 0. At most one of the three.
     box_resistance_share : float
         With raised barriers, the largest share that the box may have in the resistance between the
         interface and the sink of vacancies; it sets the lowest barrier of lone vacancies.
@@ -87,6 +90,7 @@ class Model:
     reservoir_mg_fraction: float = 0.0
     saddle_floor_eV: float | None = None
     max_hops_per_strip_per_site: float | None = None
+    slow_down_by: float | None = None
     box_resistance_share: float = 0.2
     mg_exchange: bool = False
     stack_pressure_MPa: float = 0.0
@@ -313,8 +317,12 @@ class Model:
         """Lowest barrier of barrier raising in µeV; 0 leaves every rate exact.
 
         From a ratio: the barrier of a hop that is `max_hops_per_strip_per_site` times as fast as
-        the stripping of one interface site.
+        the stripping of one interface site. From a factor: E0 + kT ln(`slow_down_by`) with the
+        lowest E0 of the set, so that neither current nor temperature changes the factor.
         """
+        if self.slow_down_by is not None:
+            raised = self.kT_ueV * math.log(self.slow_down_by)
+            return max(0, round(int(self.barriers_ueV.min()) + raised))
         if self.max_hops_per_strip_per_site is not None:
             if self.strip_rate_per_site_Hz <= 0:
                 raise InputError(

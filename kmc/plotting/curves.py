@@ -102,7 +102,7 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
     for index, (x, v, k) in enumerate(zip(xs, volts, known, strict=True)):
         colours = _of(index) if len(xs) > 1 else {"colour": style.VERMILLION}
         if terms:
-            colours = {"colour": style.BLACK}
+            colours = {"colour": style.BLACK, "label": "total"}
         if k.any():
             style.line(axes, x[k], v[k] * scale, **colours)
         if not k.all():

@@ -70,7 +70,8 @@ def microscope_picture(
             Line2D([], [], lw=1.6, label=name, **style.run_style(i)) for i, name in enumerate(names)
         ]
         top.legend(handles=keys, loc="upper left", ncols=2, handlelength=2.4, borderaxespad=0.3)
-    for letter, panel in zip("bcde", axes[:, 0], strict=True):
+    # With the paper the letters are those of its figure.
+    for letter, panel in zip("bcde" if with_paper else "abcd", axes[:, 0], strict=True):
         panel.text(
             -0.21 if with_paper else -0.25,
             1.0,

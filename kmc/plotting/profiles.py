@@ -48,7 +48,9 @@ def profiles_picture(found: Sequence, names: Sequence[str] | None = None) -> Fig
     by_layer[0].set_ylabel("vacancies (%)")
     by_layer[0].set_ylim(bottom=0)
     if one:
-        by_layer[0].legend(loc="upper right", handlelength=1.6, title="after")
+        by_layer[0].legend(
+            loc="upper right", handlelength=1.6, title="at" if x_key == "time_s" else "after"
+        )
     if alloy:
         by_layer[1].axhline(1, color=style.GREY, lw=0.6, ls=":")
         by_layer[1].set_ylabel("Mg\n(relative to bulk)")

@@ -124,6 +124,8 @@ def save(picture: Figure, path: str | Path) -> None:
         ) from None
 
 
+_RESTS = 0.1  # share of the time without current from which the axis is the time
+
 # --- trajectories and their axes ------------------------------------------------------------------
 
 
@@ -240,11 +242,20 @@ def evenly(n: int, most: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, n - 1, most)})
 
 
+def _rests(table) -> bool:
+    """Whether the capacity of a table stands still over more than a tenth of its time."""
+    moments = table[["time_s", "capacity_monolayers"]].drop_duplicates().sort_values("time_s")
+    steps_s = np.diff(moments["time_s"].to_numpy(float))
+    still = np.diff(moments["capacity_monolayers"].to_numpy(float)) == 0.0
+    return bool(steps_s[still].sum() > _RESTS * steps_s.sum())
+
+
 def table_axis(tables: Sequence) -> tuple[str, float, str]:
-    """Column, divisor and label of the x axis: capacity, or the time where none was stripped."""
+    """Column, divisor and label of the x axis: capacity, or the time where it stands still."""
     if any("time_s" not in t for t in tables):
         return "frame", 1.0, "frame (1)"
-    if any(len(t) and t["capacity_monolayers"].max() > 0 for t in tables):
+    strips = any(len(t) and t["capacity_monolayers"].max() > 0 for t in tables)
+    if strips and not any(_rests(t) for t in tables):
         return "capacity_monolayers", 1.0, "capacity (monolayers)"
     times = np.array([t["time_s"].max() for t in tables if len(t)])
     return ("time_s", *scaled_axis(times, "time", "s"))

@@ -354,4 +354,4 @@ def _numeric(column) -> bool:
 
 
 def _shown(value: Any, name: str) -> str:
-    return figure(float(value), digits=4) if isinstance(value, int | float) else str(value)
+    return figure(float(value), digits=5) if isinstance(value, int | float) else str(value)

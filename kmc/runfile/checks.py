@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 
 from kmc.common import catalogue
 from kmc.common.validation import Problem, toml_value
-from kmc.errors import InputError
+from kmc.errors import InputError, KmcWarning
 from kmc.model.lattice import Lattice, load_unit_cell
 from kmc.model.parameters import load_parameters
 from kmc.runfile.interface_checks import interface_geometry, interface_keys
@@ -17,6 +18,8 @@ from kmc.runfile.sections import MAX_SITES, Stop
 # Peak memory of a process while a box is set up and its first frame written, measured from 2 to 8
 # million sites; the event loop itself needs about 14 of them.
 BYTES_PER_SITE = 90
+CELSIUS_K = 273.15  # 0 °C
+_COLD_K = 150.0  # colder than any cell, and warmer than any cell in °C
 MOST_SAMPLES = 10**8  # 15 GB
 MOST_FRAMES = 10**7
 MOST_SITES_IN_FRAMES = 10**13  # a byte each before they are packed
@@ -28,6 +31,7 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     conditions = run.conditions
     current = conditions.current_density_mA_cm2
     periodic = run.system.boundary == "periodic"
+    _warn_of_celsius(run, origin)
     problems += _voltage(run, origin)
     problems += _charge_exchange(run, origin)
     flows = run.has_current
@@ -59,6 +63,19 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     lattice = _lattice(run, origin)
     problems = [*(lattice or _records(run, origin)), *_composition(run, origin)]
     return problems or interface_geometry(run, origin)
+
+
+def _warn_of_celsius(run: RunFile, origin: Origin) -> None:
+    """Warn of a temperature in K that looks like one in °C."""
+    kelvin = run.conditions.temperature_K
+    if kelvin < _COLD_K:
+        shown = origin.shown("conditions", "temperature_K", kelvin)
+        warnings.warn(
+            f"{shown} is {kelvin - CELSIUS_K:g} °C. Did you mean {kelvin:g} °C? That is "
+            f"temperature_K = {kelvin + CELSIUS_K:g}",
+            KmcWarning,
+            stacklevel=2,
+        )
 
 
 def _voltage(run: RunFile, origin: Origin) -> list[Problem]:
@@ -102,7 +119,7 @@ def _charge_exchange(run: RunFile, origin: Origin) -> list[Problem]:
 def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
     """Keys that exclude each other."""
     groups = [
-        ("acceleration", ("max_hops_per_strip_per_site", "saddle_floor_eV")),
+        ("acceleration", ("max_hops_per_strip_per_site", "saddle_floor_eV", "slow_down_by")),
         ("output", ("sample_every_",)),
         ("output", ("frame_every_",)),
     ]
@@ -130,8 +147,8 @@ def _without_current(run: RunFile, origin: Origin) -> list[Problem]:
     if ratio is not None:
         shown = origin.shown("acceleration", "max_hops_per_strip_per_site", ratio)
         advice = (
-            "There is no strip rate without a current. Use saddle_floor_eV, or remove the key "
-            "(--set acceleration.max_hops_per_strip_per_site=none)."
+            "There is no strip rate without a current. Use slow_down_by or saddle_floor_eV, or "
+            "remove the key (--set acceleration.max_hops_per_strip_per_site=none)."
         )
         problems.append(Problem(f"{shown} needs a current above 0", advice))
     for what in ("sample", "frame"):

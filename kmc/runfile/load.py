@@ -14,7 +14,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from kmc.common import catalogue
-from kmc.common.validation import Problem, kind, problems_of, raise_problems, show
+from kmc.common.validation import (
+    Problem,
+    kind,
+    problems_of,
+    raise_problems,
+    show,
+    toml_document,
+)
 from kmc.errors import InputError
 from kmc.runfile.checks import cross_checks
 from kmc.runfile.run_file import SECTIONS, Origin, RunFile, from_resolved
@@ -22,7 +29,7 @@ from kmc.runfile.upscale_checks import upscale_checks
 
 
 def load_run(
-    name_or_path: str | Path,
+    name_or_path: str | Path | Mapping[str, Any],
     overrides: Mapping[str, Any] | None = None,
     *,
     origins: Mapping[str, str] | None = None,
@@ -31,8 +38,9 @@ def load_run(
 
     Parameters
     ----------
-    name_or_path : str or Path
-        A shipped run (``strip_li``) or the path of a run file.
+    name_or_path : str, Path or mapping
+        A shipped run (``strip_li``), the path of a run file, or its sections: section → key →
+        value, None for a key that is not set. Paths in it are relative to the current folder.
     overrides : mapping, optional
         ``"section.key"`` → value; None removes the key and restores its default.
     origins : mapping, optional
@@ -43,13 +51,34 @@ def load_run(
     InputError
         The input is invalid; nothing has been computed or written then.
     """
-    path = catalogue.locate("runs", name_or_path)
-    text = catalogue.read_text(path)
     origins = dict(origins or {})
     for key, value in (overrides or {}).items():
         origins.setdefault(key, f"overrides[{key!r}] = {show(value)}")
+    if isinstance(name_or_path, Mapping):
+        return _run_of_tables(name_or_path, overrides, origins)
+    path = catalogue.locate("runs", name_or_path)
+    text = catalogue.read_text(path)
     run = checked_run(run_tables(path, overrides, origins), str(path), origins)
     run._name, run._text, run._origin = path.stem, text, path
+    return run
+
+
+def _run_of_tables(
+    given: Mapping[str, Any], overrides: Mapping[str, Any] | None, origins: Mapping[str, str]
+) -> RunFile:
+    """A run from its sections, with a run file of the same meaning as its text."""
+    source = "the dict of the run"
+    tables = _sections(dict(given), source)
+    tables = {
+        name: {key: value for key, value in table.items() if value is not None}
+        for name, table in tables.items()
+    }
+    _resolve_paths(tables, Path.cwd())
+    text = toml_document(tables)
+    for key, value in (overrides or {}).items():
+        _apply(tables, key, value, origins[key])
+    run = checked_run(tables, source, origins)
+    run._name, run._text, run._origin = "run", text, None
     return run
 
 

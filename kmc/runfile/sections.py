@@ -263,13 +263,13 @@ class Conditions(Checked):
 
 
 class Acceleration(Checked):
-    """Barrier raising by a ratio or to a lowest barrier; without either the rates are exact."""
+    """Barrier raising by a ratio, to a lowest barrier or by a factor; without, rates are exact."""
 
     max_hops_per_strip_per_site: Number | None = _key(
         None,
         "rate of the fastest hop over the strip rate of one interface site; faster hops are "
         "slowed down to it, those of lone vacancies in the metal less; equilibrium stays exact",
-        example=1e5,
+        example=1e6,
         gt=0,
     )
     saddle_floor_eV: Number | None = _key(
@@ -278,6 +278,15 @@ class Acceleration(Checked):
         example=0.25,
         ge=0,
         le=10,
+    )
+    slow_down_by: Number | None = _key(
+        None,
+        "factor by which hops of the lowest barrier of the set are slowed (at ΔE = 0), the same at "
+        "every current and temperature; no hop is faster than these, lone vacancies in the metal "
+        "are slowed less",
+        example=7e5,
+        gt=1,
+        le=1e30,
     )
     box_resistance_share: Number = _key(
         0.2,

@@ -17,12 +17,13 @@ from kmc.kernels import tables
 from kmc.runfile.load import RunFile, restored_run
 from kmc.runfile.sections import Checked, Rest, Stop
 from kmc.simulation.phases import REST
-from kmc.simulation.run import Interruption, Simulation
+from kmc.simulation.run import STOPPED_BY_CALLBACK, Interruption, Simulation
 from kmc.trajectory import schema
 from kmc.trajectory.checkpoint import Table, checkpoint_of, reopen
 from kmc.trajectory.reader import Trajectory, load
 
-_ENDED_BY_THE_CLOCK = "wall_time_s"
+# Stop reasons, or their beginnings, of runs that `kmc resume` continues to their stop.
+_ENDED_BY_THE_CLOCK = ("wall_time_s", STOPPED_BY_CALLBACK)
 _ENDS: dict[str, type[Checked]] = {"stop": Stop, "rest": Rest}
 _KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.model_fields]
 
@@ -30,7 +31,7 @@ _KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.m
 def resume(
     path: str | Path, *, progress: bool | Progress = True, check_every: int | None = None
 ) -> Trajectory:
-    """Continue a run that was interrupted, killed, or ended by its wall_time_s.
+    """Continue a run that was interrupted, killed, or ended by its wall_time_s or a callback.
 
     The trajectory becomes that of an uninterrupted run, byte for byte in every dataset.
 

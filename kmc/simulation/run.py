@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,15 @@ _CHUNK_S = 0.1  # interval at which the loop returns for Ctrl-C, progress and fl
 _FLUSH_EVERY_S = 3.0  # a crash loses at most this and a chunk: below the promised 5 s
 _FIRST_CHUNK = 20_000  # attempts
 INTERRUPTED = "interrupted"
+# SIGHUP, where there is one, comes with the end of a terminal or of a connection.
+_STOPPING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+STOPPED_BY_CALLBACK = "stopped by the callback"
 
 
 class Interruption:
-    """Turns Ctrl-C and SIGTERM into a request to stop, handled between two calls of the event loop.
+    """Turns Ctrl-C, SIGTERM and SIGHUP into a request to stop, between two calls of the event loop.
 
     An exception raised during the compilation of the loop would be lost inside the compiler. A
     second signal interrupts at once. Outside the main thread this has no effect.
@@ -50,8 +56,10 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._handle)
+            for number in _STOPPING:
+                ignored = signal.getsignal(number) is signal.SIG_IGN
+                if not (ignored and number not in (signal.SIGINT, signal.SIGTERM)):  # nohup
+                    self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *problem: object) -> None:
@@ -87,6 +95,8 @@ class Simulation:
     ):
         self.run_file = run
         self.check_every = check_every
+        self.observer: Callable[[dict, Simulation], bool] | None = None  # of every sample
+        self._asked_to_stop = ""
         self._sound = 0  # events up to which a check found no difference
         self.restored = state
         self.parameters = run.parameter_set()
@@ -175,6 +185,8 @@ class Simulation:
         chunk = _FIRST_CHUNK
         if self.restored is None:
             self._record(writer, sample=True, frame=True)
+            if self._asked_to_stop:
+                return self._end(writer, self._asked_to_stop, True, True)
         elif self.restored["ended"]:  # killed between the last checkpoint and the end of the file
             return self._end(writer, *self.restored["ended"])
         next_check = engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
@@ -198,6 +210,7 @@ class Simulation:
                 row = self._record(writer, sample=True, frame=frame)
                 reached = reached or rules.overpotential_reached(row["overpotential_V"])
             pausing = "" if reached else rules.wall_time_reached(now - start)
+            pausing = pausing or ("" if reached else self._asked_to_stop)
             if interruption.requested and not reached:
                 pausing = pausing or INTERRUPTED
             if pausing:
@@ -276,6 +289,8 @@ class Simulation:
         row = self.engine.sample()
         if sample:
             writer.append_sample(row)
+            if self.observer is not None and self.observer(row, self):
+                self._asked_to_stop = STOPPED_BY_CALLBACK
         if frame:
             writer.append_frame(self.engine.occupancy(), **_frame_values(row))
         return row
@@ -332,6 +347,7 @@ class Simulation:
             },
             "acceleration": {
                 "max_hops_per_strip_per_site": acceleration.max_hops_per_strip_per_site,
+                "slow_down_by": acceleration.slow_down_by,
                 "saddle_floor_eV": self.model.floor_ueV / MICRO_eV,
                 "superbasins": acceleration.superbasins,
                 "strip_rate_per_site_Hz": self.model.strip_rate_per_site_Hz,
@@ -377,6 +393,7 @@ def _model(
         reservoir_mg_fraction=run.system.mg_fraction,
         saddle_floor_eV=run.acceleration.saddle_floor_eV,
         max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,
+        slow_down_by=run.acceleration.slow_down_by,
         box_resistance_share=run.acceleration.box_resistance_share,
         mg_exchange=run.acceleration.mg_exchange,
         interphase=interphase,
@@ -417,6 +434,7 @@ def run_to_file(
     overwrite: bool = False,
     progress: bool | Progress = True,
     check_every: int | None = None,
+    observer: Callable[[dict, Simulation], bool] | None = None,
 ) -> Trajectory:
     """Run a checked run file and write its trajectory.
 
@@ -431,6 +449,8 @@ def run_to_file(
         Show progress on stderr, or pass it to this object.
     check_every : int, optional
         Interval in events at which the state is compared with one rebuilt from scratch.
+    observer : callable, optional
+        Called with each sample and the simulation; True ends the run there.
 
     Returns
     -------
@@ -451,6 +471,7 @@ def run_to_file(
         )
     with Interruption() as interruption:
         simulation = Simulation(run, check_every=check_every)
+        simulation.observer = observer
         if interruption.requested:
             raise KeyboardInterrupt
         writer = TrajectoryWriter(

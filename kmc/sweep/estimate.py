@@ -18,6 +18,7 @@ _S_PER_EVENT = 4e-7
 _HOPS_PER_STRIP_AND_RATIO = 5e-3
 _SETUP_S = 0.25  # for each point before its first event
 _FASTEST_Hz = 2.6e12  # the attempt frequency of the shipped sets
+_BARRIER_eV = 0.055  # the lowest of the shipped sets
 _A2_PER_CELL = 12.3  # 3.506 Å squared: good enough to count atoms for an estimate
 # Measured on shipped runs: the empty file, its lattice, a compressed frame without and with Mg,
 # a row of samples.
@@ -95,8 +96,11 @@ def _ratio(tables: Mapping[str, Mapping[str, Any]]) -> float:
     conditions = {key: field.default for key, field in Conditions.model_fields.items()}
     conditions |= tables.get("conditions", {})
     per_site_Hz = strip_rate_Hz(conditions["current_density_mA_cm2"] or math.nan, _A2_PER_CELL)
+    kT_eV = K_B_eV * conditions["temperature_K"]
     lowest_eV = acceleration.get("saddle_floor_eV") or 0.0
-    return _FASTEST_Hz * math.exp(-lowest_eV / (K_B_eV * conditions["temperature_K"])) / per_site_Hz
+    if factor := acceleration.get("slow_down_by"):
+        lowest_eV = _BARRIER_eV + kT_eV * math.log(factor)
+    return _FASTEST_Hz * math.exp(-lowest_eV / kT_eV) / per_site_Hz
 
 
 def _monolayers(tables: Mapping[str, Mapping[str, Any]]) -> float:

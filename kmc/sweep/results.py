@@ -26,7 +26,7 @@ from kmc.common.formatting import quantity
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
 from kmc.sweep.folder import PointStatus, SweepFolder, open_folder
-from kmc.sweep.plan import ZIP, Plan
+from kmc.sweep.plan import REMOVED, ZIP, Plan
 from kmc.sweep.scalars import DERIVED, ONSET_CONTACT, ScalarCache, meaning
 from kmc.trajectory.reader import Trajectory, load
 
@@ -274,11 +274,25 @@ def _coordinates(axes: Sequence[Axis]) -> dict[str, Any]:
         for key, values in axis.members.items():
             name, unit = quantity(key)
             attrs = {"long_name": name, "units": unit or "1", "key": key}
+            if axis.dim == ZIP and (numbers := _with_removed(values)):
+                values, attrs["nan"] = numbers, f"{key} = none: the key was removed"
             coordinates[axis.names[key]] = (axis.dim, coordinate(values), attrs)
         if axis.dim == ZIP:
             text = {"long_name": "place along the zipped keys"}
             coordinates[ZIP] = (ZIP, np.arange(len(axis)), text)
     return coordinates
+
+
+def _with_removed(values: Sequence[Any]) -> list[float]:
+    """Numbers among which some keys were removed, which are NaN; empty for anything else.
+
+    A coordinate along the zipped keys may hold NaN: their place, `zip`, is the index.
+    """
+    kept = [value for value in values if value != REMOVED]
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in kept)
+    if not kept or len(kept) == len(values) or not numbers:
+        return []
+    return [math.nan if value == REMOVED else value for value in values]
 
 
 class SweepAccessor:
@@ -364,6 +378,8 @@ class SweepAccessor:
 
 def _same(asked: Any, value: Any) -> bool:
     """Whether a value equals one of an axis; numbers within a relative 1e-9."""
+    if isinstance(value, float) and math.isnan(value):
+        return asked is None or asked == REMOVED or asked != asked
     if isinstance(asked, int | float) and isinstance(value, int | float | np.number):
         return math.isclose(asked, value, rel_tol=1e-9)
     return str(asked) == str(value) or (not isinstance(asked, str) and json.dumps(asked) == value)

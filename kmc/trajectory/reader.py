@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
 from kmc.common.conditions import driven_by, has_current
-from kmc.common.formatting import count, duration, figure, scaled
+from kmc.common.formatting import count, duration, figure, html_table, scaled
 from kmc.errors import FileFormatError, InputError
 from kmc.model.lattice import Lattice
 from kmc.trajectory import integrity as guard
@@ -29,6 +28,9 @@ from kmc.trajectory import schema
 from kmc.trajectory.file import lattice_of
 from kmc.trajectory.integrity import read, read_record, root_number
 from kmc.trajectory.tables import Frames, ParameterTable, Samples
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def load(path: str | Path) -> Trajectory:
@@ -115,7 +117,7 @@ class Trajectory:
         self.species: list[str] = self.resolved.get("species", [])
         self.params = ParameterTable(self.resolved.get("parameters", {}))
         self.samples = Samples(samples, dict(record["columns"]))
-        self.frames = Frames(path, frames, self._read_occupancy)
+        self.frames = Frames(path, frames, self._read_occupancy, lambda: self.lattice)
         self.box: dict[str, Any] = record["lattice"]
 
     @cached_property
@@ -193,6 +195,70 @@ class Trajectory:
             integral = self.samples["vacancy_time_s"]
             return float((integral[-1] - integral[0]) / span)
         return float((values[1:] + values[:-1]) @ np.diff(time_s) / (2 * span))
+
+    def plot(self, what: str = "summary", **options: Any) -> Any:
+        """A picture of the run, a matplotlib figure that shows itself in a notebook.
+
+        Parameters
+        ----------
+        what : str
+            As for ``kmc plot --what``: summary, contact, map, section, microscope, sizes, voids,
+            lifelines or profiles.
+        **options
+            ``frames``, ``min_size``, ``paper``; see `kmc.plotting.draw`.
+
+        Raises
+        ------
+        InputError
+            There is no such picture, or the run lacks the data for it.
+        """
+        from kmc.plotting import draw
+
+        return draw(what, self, **options)
+
+    def to_xarray(self, *, occupancy: bool = False) -> xr.Dataset:
+        """The samples and the moments of the frames as an xarray Dataset.
+
+        Each column of `/samples` is a variable over the dimension ``sample``, with its unit in
+        ``attrs["units"]``; ``time_s`` and ``capacity_monolayers`` are coordinates. Those of the
+        frames are ``frame_time_s`` and so on, over ``frame``. ``attrs`` has the path, the seed, the
+        state and the run file.
+
+        Parameters
+        ----------
+        occupancy : bool
+            Also read what each site holds in every frame: ``occupancy``, uint8 of shape (frame,
+            site), 0 vacancy, 1 Li, 2 Mg.
+        """
+        import xarray as xr
+
+        samples, frames = self.samples, self.frames
+        variables: dict[str, Any] = {
+            name: ("sample", np.array(samples[name]), {"units": samples.units.get(name, "1")})
+            for name in samples
+        }
+        units = {"events": "1", "time_s": "s", "capacity_monolayers": "1"}
+        units["capacity_mAh_cm2"] = "mAh/cm2"
+        for name, unit in units.items():
+            values = np.array(getattr(frames, name))
+            variables[f"frame_{name}"] = ("frame", values, {"units": unit})
+        if occupancy:
+            shape = (len(frames), self.lattice.n_sites)
+            sites = np.empty(shape, dtype=np.uint8)
+            for index, frame in enumerate(frames):
+                sites[index] = self._read_occupancy(frame.index)
+            variables["occupancy"] = (("frame", "site"), sites)
+        attrs = {
+            "path": str(self.path),
+            "kmc_version": self.kmc_version,
+            "seed": self.seed,
+            "finished": int(self.finished),
+            "stop_reason": self.stop_reason,
+            "run_file": self.run_file,
+        }
+        dataset = xr.Dataset(variables, attrs=attrs)
+        coordinates = [n for n in ("time_s", "capacity_monolayers") if n in samples]
+        return dataset.set_coords([*coordinates, *(f"frame_{name}" for name in units)])
 
     def _read_occupancy(self, index: int) -> np.ndarray:
         """Occupancy of one frame, read and checked."""
@@ -332,11 +398,4 @@ def _described_text(trajectory: Trajectory) -> str:
 
 def _described_html(trajectory: Trajectory) -> str:
     """The representation as a table for a notebook."""
-    cells = "".join(
-        f"<tr><th style='text-align:left'>{escape(label)}</th>"
-        f"<td style='text-align:left'>{escape(text)}</td></tr>"
-        for label, text in _described_rows(trajectory)
-    )
-    return (
-        f"<table><caption>Trajectory <b>{escape(str(trajectory.path))}</b></caption>{cells}</table>"
-    )
+    return html_table(_described_rows(trajectory), caption=f"Trajectory {trajectory.path}")

@@ -70,6 +70,7 @@ _RECORD = {
         "acceleration?": {
             "max_hops_per_strip_per_site?": _NUMBER_OR_NONE,
             "saddle_floor_eV?": _NUMBER,
+            "slow_down_by?": _NUMBER_OR_NONE,
             "superbasins?": (bool,),
             "strip_rate_per_site_Hz?": _NUMBER_OR_NONE,
             "fastest_hop_Hz?": _NUMBER,

@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.common.catalogue import nearest
+from kmc.common.formatting import html_table
+from kmc.errors import InputError
+from kmc.model.lattice import Lattice
 from kmc.trajectory.schema import CHECKSUM
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_ATOMIC_NUMBERS = np.array([0, 3, 12])  # of vacancies (the element X of ASE), Li and Mg
 
 
 class Samples:
@@ -80,6 +86,17 @@ class Samples:
             lines.append(f"  {name:<{width}}  {span}")
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                name,
+                self.units.get(name, "1"),
+                *((f"{values[0]:.6g}", f"{values[-1]:.6g}") if len(values) else ("", "")),
+            )
+            for name, values in self._columns.items()
+        ]
+        return html_table(rows, ("column", "unit", "first", "last"), f"{len(self)} samples")
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -101,6 +118,7 @@ class Frame:
     capacity_monolayers: float
     capacity_mAh_cm2: float
     _read: Callable[[int], np.ndarray] = field(repr=False, compare=False)
+    _lattice: Callable[[], Lattice] = field(repr=False, compare=False)
 
     @cached_property
     def occupancy(self) -> np.ndarray:
@@ -115,6 +133,47 @@ class Frame:
         occupancy.flags.writeable = False
         return occupancy
 
+    def to_ase(self, *, vacancies: bool = False) -> Any:
+        """This frame as an `ase.Atoms`.
+
+        Positions and cell are in Å; along the interface, and in a periodic box in all directions,
+        the boundary is periodic. ``arrays["layer"]`` is the atomic layer (1 at the electrolyte),
+        ``arrays["site"]`` the place in `occupancy`; ``info`` has events, time_s,
+        capacity_monolayers and capacity_mAh_cm2.
+
+        Parameters
+        ----------
+        vacancies : bool
+            Vacancies too, as the element X.
+
+        Raises
+        ------
+        InputError
+            ASE is not installed.
+        FileFormatError
+            The frame is damaged.
+        """
+        try:
+            from ase import Atoms
+        except ImportError:
+            raise InputError(
+                "ASE is not installed, which Frame.to_ase needs",
+                advice="pip install ase, or write extended XYZ: kmc export FILE.",
+            ) from None
+        lattice, occupancy = self._lattice(), self.occupancy
+        sites = np.arange(lattice.n_sites) if vacancies else np.flatnonzero(occupancy)
+        atoms = Atoms(
+            numbers=_ATOMIC_NUMBERS[occupancy[sites]],
+            positions=lattice.positions_A[sites],
+            cell=lattice.box_A,
+            pbc=(True, True, not lattice.has_interface),
+        )
+        atoms.set_array("layer", lattice.layer[sites])
+        atoms.set_array("site", sites)
+        names = ("events", "time_s", "capacity_monolayers", "capacity_mAh_cm2")
+        atoms.info.update({name: getattr(self, name) for name in names})
+        return atoms
+
     def __repr__(self) -> str:
         return (
             f"Frame {self.index}: {self.capacity_monolayers:.4g} monolayers, "
@@ -126,9 +185,13 @@ class Frames(Sequence):
     """The frames of a trajectory; their columns are arrays, such as ``frames.time_s``."""
 
     def __init__(
-        self, path: Path, columns: dict[str, np.ndarray], read: Callable[[int], np.ndarray]
+        self,
+        path: Path,
+        columns: dict[str, np.ndarray],
+        read: Callable[[int], np.ndarray],
+        lattice: Callable[[], Lattice],
     ):
-        self._path, self._read = path, read
+        self._path, self._read, self._lattice = path, read, lattice
         for values in columns.values():
             values.flags.writeable = False
         self.checksums = columns[CHECKSUM]
@@ -154,6 +217,7 @@ class Frames(Sequence):
             capacity_monolayers=float(self.capacity_monolayers[place]),
             capacity_mAh_cm2=float(self.capacity_mAh_cm2[place]),
             _read=self._read,
+            _lattice=self._lattice,
         )
 
     def __repr__(self) -> str:
@@ -211,6 +275,19 @@ class ParameterTable(Mapping):
         width = max((len(key) for key in self._table), default=0)
         lines = [f"  {key:<{width}}  {value!r}" for key, value in self._table.items()]
         return "\n".join([f"Parameters: {len(self)}", *lines])
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                key,
+                f"{item.value:g}",
+                item.unit,
+                "assumed" if item.assumed else ", ".join(item.source),
+                item.note,
+            )
+            for key, item in self._table.items()
+        ]
+        return html_table(rows, ("parameter", "value", "unit", "source", "note"))
 
 
 def _parameter(entry: Mapping[str, Any]) -> ParameterValue:

@@ -337,11 +337,17 @@ class WriteLock:
     Raises
     ------
     OutputError
-        Another process has locked the file.
+        Another process has locked the file, or it may not be written.
     """
 
     def __init__(self, path: Path):
-        self._file = open(path, "r+b")  # noqa: SIM115 - closed in release()
+        try:
+            self._file = open(path, "r+b")  # noqa: SIM115 - closed in release()
+        except OSError as problem:
+            raise OutputError(
+                f"{path} cannot be written: {problem.strerror or problem}",
+                advice="Make it writable (chmod u+w), or continue a copy in a folder of yours.",
+            ) from None
         if not _CAN_LOCK:
             return
         # Not flock, which HDF5 takes when the file is opened for reading. An open-file-description

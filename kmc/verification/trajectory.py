@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.common.formatting import plural
+from kmc.common.formatting import html_table, plural
 from kmc.common.units import MICRO_eV
 from kmc.errors import FileFormatError
 from kmc.model import processes
@@ -102,6 +102,14 @@ class Verification:
         elif not self.finished:
             lines.append("  The run is not finished; its rows so far are consistent.")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [("ok", text) for text in self.checks]
+        if self.breach is not None:
+            rows.append(("FAIL", str(self.breach)))
+        elif not self.finished:
+            rows.append(("", "The run is not finished; its rows so far are consistent."))
+        return html_table(rows, caption=f"{self.path} {'passes' if self.passed else 'FAILS'}")
 
 
 def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Verification:

@@ -71,6 +71,17 @@ def test_magnesium(tmp_path):
     assert "; by Li " in text
     assert "Li beside Mg: true barrier 0.061 eV" in text
     assert "Mg: true barrier 0.102 eV" in text
+    assert "L1 began as random as the bulk, an input that nobody has measured" in text
+    assert "compare values of system.mg_coverage_L1" in text
+
+
+@pytest.mark.parametrize(("coverage", "said"), [(0.6, "with 60 % Mg"), ("equilibrium", None)])
+def test_the_first_layer_of_an_alloy(tmp_path, coverage, said):
+    settings = fake.resolved(fake.lattice(), species=("Li", "Mg"))
+    settings["run"]["system"]["mg_coverage_L1"] = coverage
+    text = words(load(fake.write(tmp_path / "mg.h5", species=("Li", "Mg"), settings=settings)))
+    assert ("Alloy: L1 began" in text) == (said is not None)
+    assert said is None or said in text
 
 
 def test_unfinished_says_how_to_go_on(tmp_path):

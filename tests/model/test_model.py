@@ -13,6 +13,7 @@ from kmc.errors import InputError
 from kmc.model import rate_tables
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
+from kmc.model.parameters import load_parameters
 from kmc.model.solute import activation_energy_ueV
 
 LATTICES = tuple(naive.ORIENTATIONS)
@@ -101,6 +102,26 @@ def test_a_ratio_needs_a_current():
             temperature_K=298.15,
             max_hops_per_strip_per_site=1e5,
         )
+
+
+@pytest.mark.parametrize("temperature_K", [273.15, 298.15, 373.15])
+@pytest.mark.parametrize("current_density_mA_cm2", [0.1, 50.0])
+@pytest.mark.parametrize("factor", [3.0, 7e5])
+def test_a_constant_factor(temperature_K, current_density_mA_cm2, factor):
+    """The lowest class by the factor, others down to the same rate; exact rates are not touched."""
+    model = Model(
+        Lattice("bcc_100", (4, 4), 8, "interface", 3.506),
+        load_parameters("limg_li2s"),
+        temperature_K=temperature_K,
+        current_density_mA_cm2=current_density_mA_cm2,
+        slow_down_by=factor,
+    )
+    kT_eV = naive.K_B_EV * temperature_K
+    for entry in model.hop_classes():
+        expected = max(1.0, factor * math.exp(-(entry["barrier_eV"] - 0.055) / kT_eV))
+        assert entry["slowed_by"] == pytest.approx(expected, rel=1e-4)
+    exact = Model(model.lattice, model.parameters, temperature_K=temperature_K)
+    assert model.vacancy_diffusivity_A2_s == exact.vacancy_diffusivity_A2_s
 
 
 def test_floor_in_eV_and_no_floor():

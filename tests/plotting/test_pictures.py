@@ -337,3 +337,22 @@ def test_a_failure_of_ffmpeg_is_told(tmp_path, monkeypatch):
     with pytest.raises(KmcError, match="ffmpeg failed: Unknown encoder"):
         save_movie(t, tmp_path / "run.mp4")
     assert not (tmp_path / "run.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("capacity", "time_s", "key"),
+    [
+        ([0.0, 0.1, 0.2, 0.3], [0, 1, 2, 3], "capacity_monolayers"),
+        ([0.0, 0.1, 0.1, 0.1], [0, 1, 5, 9], "time_s"),  # a rest
+        ([0.0, 0.1, 0.2, 0.2], [0, 1, 2, 2.1], "capacity_monolayers"),  # the end, recorded twice
+        ([0.0, 0.0, 0.0, 0.0], [0, 1, 2, 3], "time_s"),  # no current at all
+    ],
+)
+def test_the_axis_of_a_table_is_the_time_where_capacity_stands_still(capacity, time_s, key):
+    import pandas as pd
+
+    from kmc.plotting.style import table_axis
+
+    rows = pd.DataFrame({"capacity_monolayers": capacity, "time_s": time_s, "frame": range(4)})
+    twice = pd.concat([rows, rows])  # several rows a frame
+    assert table_axis([rows])[0] == table_axis([twice])[0] == key

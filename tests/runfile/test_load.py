@@ -200,7 +200,7 @@ def test_every_key_of_the_template_has_an_example_that_is_accepted(write, tmp_pa
         key = lines[i][2:].partition(" ")[0]
         overrides = {"system.params": "limg_li2s" if "mg_" in key else "li_li2s"}
         overrides |= companions.get(key, {})
-        if "saddle_floor_eV" in lines[i]:
+        if "saddle_floor_eV" in lines[i] or "slow_down_by" in lines[i]:
             overrides["acceleration.max_hops_per_strip_per_site"] = None
         if next(line for line in reversed(lines[:i]) if line.startswith("[")) == "[rest]":
             overrides["rest.time_s"] = 1.0  # its cadences are refused without a rest
@@ -263,6 +263,7 @@ REFUSED = [
     ("system", "vacancy_fraction", "1e-9", "leaves no vacancy among 24576 sites", "or more"),
     ("acceleration", "max_hops_per_strip_per_site", "0", "out of range", "above 0"),
     ("acceleration", "saddle_floor_eV", "-0.1", "out of range", "at least 0"),
+    ("acceleration", "slow_down_by", "1", "out of range", "above 1"),
     ("stop", "capacity_monolayers", "0", "out of range", "above 0"),
     ("stop", "contact_fraction", "1", "out of range", "below 1"),
     ("stop", "events", "1.5", "must be a whole number", "at least 1"),
@@ -436,6 +437,11 @@ def test_overrides_leave_the_text_of_the_file_alone(write):
         ),
         (
             MINIMAL + "[acceleration]\nmax_hops_per_strip_per_site = 1e5\nsaddle_floor_eV = 0.2\n",
+            "exclude each other",
+            "Keep one",
+        ),
+        (
+            MINIMAL + "[acceleration]\nslow_down_by = 1e5\nsaddle_floor_eV = 0.2\n",
             "exclude each other",
             "Keep one",
         ),

@@ -57,6 +57,7 @@ SECTIONS = {
     ),
     "acceleration": one_of("max_hops_per_strip_per_site", values=POSITIVE)
     | one_of("saddle_floor_eV", values=number(0, 2))
+    | one_of("slow_down_by", values=number(1.01, 1e9))
     | some(superbasins=st.just(False)),
     "stop": both(
         st.fixed_dictionaries({"wall_time_s": POSITIVE}),

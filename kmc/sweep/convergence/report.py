@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kmc.common.formatting import duration, figure, listed, monolayers, plural
+from kmc.common.formatting import duration, figure, html_table, listed, monolayers, plural
 from kmc.sweep.convergence.findings import Extrapolation, Finding, Level, Needed
 from kmc.sweep.convergence.sentences import ratio_text
 
@@ -157,7 +158,11 @@ class Convergence:
         )
         return asdict(ends)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> str:
+        """Everything as JSON text, which ``--json FILE`` writes; what is not known is null."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+
+    def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON-able data; what is not known is None."""
         top = {
             "kind": "kmc converge",
@@ -175,6 +180,19 @@ class Convergence:
             "converged": self.converged,
         }
         return _plain({**top, "observables": {n: _json(f) for n, f in self.findings.items()}})
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                found.observable.label,
+                found.verdict,
+                " ".join(str(sentence) for sentence in found.sentences),
+            )
+            for found in self.findings.values()
+        ]
+        ratios = ", ".join(ratio_text(ratio) for ratio in self.ratios)
+        title = f"{self.base} at the ratios {ratios}, read {self.moment}"
+        return html_table(rows, ("number", "verdict", ""), title)
 
     def plot(self) -> Any:
         """The picture of `kmc converge`, a matplotlib figure."""

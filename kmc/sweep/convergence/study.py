@@ -17,8 +17,6 @@ import numpy as np
 
 from kmc.common.progress import display_for
 from kmc.errors import InputError
-from kmc.model.lattice import Lattice
-from kmc.model.model import Model
 from kmc.runfile.load import RunFile, load_run
 from kmc.sweep.convergence.report import Convergence
 from kmc.sweep.convergence.results import RATIO, TOLERANCE, check_reading, read_study, study_in
@@ -29,8 +27,9 @@ from kmc.sweep.generated import generated_plan
 from kmc.sweep.local import LocalWorkers, cores
 from kmc.sweep.plan import MAX_POINTS, Plan
 from kmc.sweep.points import removed
+from kmc.sweep.slowing import FACTOR, FLOOR, small_model
 
-FLOOR = "acceleration.saddle_floor_eV"
+_INSTEAD = (FLOOR, FACTOR)  # keys that state the lowest barrier without a ratio
 LEVELS, REPLICAS = 5, 4
 _MOST_LEVELS = 20
 
@@ -90,11 +89,12 @@ class Study:
         physical = physical_ratio_of(run)
         own = run.acceleration.max_hops_per_strip_per_site
         if self.ratios is None and own is None:
-            floor = run.acceleration.saddle_floor_eV
-            has = "no ratio" if floor is None else f"saddle_floor_eV = {floor:g}, not a ratio"
+            given = {key: getattr(run.acceleration, key) for key in _INSTEAD}
+            stated = [f"{key} = {value:g}" for key, value in given.items() if value is not None]
+            has = f"{stated[0]}, not a ratio" if stated else "no ratio"
             advice = "Give the levels with --ratios, for example --ratios 1e4,1e5,1e6."
-            if floor is not None:
-                ratio = _ratio_of_floor(run, floor, physical)
+            if stated:
+                ratio = _ratio_of_floor(run, physical)
                 advice += f" Those barriers are a ratio of {ratio_text(ratio)}."
             raise InputError(
                 f"{self.base} has {has}: the highest level is not given", advice=advice
@@ -104,11 +104,11 @@ class Study:
         return Asked(load_run(self.base, top, origins=_origins(settings)), ratios)
 
     def fixed(self, run: RunFile) -> dict[str, Any]:
-        """Changes of the run at every level; the ratios replace ``saddle_floor_eV``."""
-        kept = {key: v for key, v in (self.settings or {}).items() if key not in (RATIO, FLOOR)}
-        if run.acceleration.saddle_floor_eV is not None:
-            kept[FLOOR] = None
-        return kept
+        """Changes of the run at every level; the ratios replace any other lowest barrier."""
+        replaced = {f"acceleration.{key}": getattr(run.acceleration, key) for key in _INSTEAD}
+        settings = self.settings or {}
+        kept = {key: v for key, v in settings.items() if key not in (RATIO, *replaced)}
+        return kept | {key: None for key, value in replaced.items() if value is not None}
 
     def _levels(self, own: float | None, physical: float) -> tuple[float, ...]:
         if self.ratios is None:
@@ -179,21 +179,12 @@ def physical_ratio_of(run: RunFile) -> float:
     InputError
         Nothing is stripped.
     """
-    parameters, conditions = run.parameter_set(), run.conditions
     if run.system.boundary != "interface":
         raise InputError(
             f"system.boundary = {run.system.boundary!r}: without an interface nothing is stripped",
             advice='A convergence study needs boundary = "interface" and a current.',
         )
-    model = Model(
-        Lattice(
-            run.system.lattice, (4, 4), 8, "interface", parameters.value("lattice_parameter_A")
-        ),
-        parameters,
-        temperature_K=conditions.temperature_K,
-        current_density_mA_cm2=conditions.current_density_mA_cm2,
-        overpotential_V=conditions.overpotential_V,
-    )
+    model = small_model(run)
     if model.strip_rate_per_site_Hz <= 0:
         raise InputError(
             "without a current there is no ratio of hops to stripped atoms",
@@ -202,11 +193,10 @@ def physical_ratio_of(run: RunFile) -> float:
     return model.attempt_frequency_Hz / model.strip_rate_per_site_Hz
 
 
-def _ratio_of_floor(run: RunFile, floor_eV: float, physical: float) -> float:
-    from kmc.common.units import K_B_eV
-
-    kT_eV = K_B_eV * run.conditions.temperature_K
-    return physical * math.exp(-floor_eV / kT_eV)
+def _ratio_of_floor(run: RunFile, physical: float) -> float:
+    """The ratio of a run whose lowest barrier is stated in another way."""
+    model = small_model(run)
+    return physical * model.fastest_hop_Hz / model.attempt_frequency_Hz
 
 
 # --- running --------------------------------------------------------------------------------------

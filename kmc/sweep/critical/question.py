@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kmc.common.formatting import figure, monolayers, plural, quantity
-from kmc.errors import InputError
+from kmc.common.formatting import figure, html_table, monolayers, plural, quantity
+from kmc.errors import InputError, KmcWarning
 from kmc.runfile.load import RunFile, load_run
+from kmc.runfile.run_file import from_resolved
 from kmc.sweep.critical.criterion import Criterion
 from kmc.sweep.critical.threshold import Scale, Search
+from kmc.sweep.slowing import hidden_effects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,6 +103,13 @@ class Question:
         self.criterion.check(low.is_population)
         return low
 
+    def warn_of_hidden_effects(self) -> None:
+        """Warn (`KmcWarning`) where the acceleration of the run hides the effect of `vary`."""
+        run = self.check()
+        ends = [{self.vary: value} for value in (self.scale.low, self.scale.high)]
+        for text in hidden_effects(from_resolved(run.resolved()), ends):
+            warnings.warn(text, KmcWarning, stacklevel=3)
+
     def fixed(self) -> dict[str, Any]:
         """Changes of the base run that hold at every value."""
         stop = {} if self.at is None else {"stop.capacity_monolayers": float(self.at)}
@@ -140,6 +150,17 @@ class Critical:
     @property
     def at(self) -> float | None:
         return self.question.at
+
+    @property
+    def value(self) -> float:
+        """The critical value; NaN where the range holds no threshold or one side is open."""
+        return self.search.fit.value if self.bracketed else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of the 95 % interval of the value; NaN where they are not known."""
+        fit = self.search.fit
+        return (fit.low, fit.high) if self.bracketed else (math.nan, math.nan)
 
     @property
     def bracketed(self) -> bool:
@@ -227,6 +248,16 @@ class Critical:
         if self.failed:
             lines.append(f"{plural(self.failed, 'run')} failed and were left out.")
         return lines
+
+    def plot(self) -> Any:
+        """The picture of `kmc critical`, a matplotlib figure."""
+        from kmc.plotting.thresholds import threshold_picture
+
+        return threshold_picture(self)
+
+    def _repr_html_(self) -> str:
+        rows = [(line,) for line in self.lines()]
+        return html_table(rows, caption=f"{self.vary} where {self.criterion}")
 
     def table(self) -> pd.DataFrame:
         """Values tried, runs that met the criterion, runs made, and the probability of the fit."""

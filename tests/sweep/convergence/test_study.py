@@ -103,6 +103,10 @@ def test_a_floor_gives_way_to_ratios(tmp_path):
             {"settings": {RATIO: None, "acceleration.saddle_floor_eV": 0.4}},
             "saddle_floor_eV = 0.4, not a ratio",
         ),
+        (
+            {"settings": {RATIO: None, "acceleration.slow_down_by": 8e5}},
+            "slow_down_by = 800000, not a ratio",
+        ),
         ({"settings": {RATIO: None}}, "has no ratio"),
         (
             {

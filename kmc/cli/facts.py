@@ -1,0 +1,81 @@
+"""`kmc info FILE --json`: a trajectory in numbers; docs/trajectory.md lists the keys."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from kmc.analysis import voids
+from kmc.trajectory.reader import Trajectory
+
+FORMAT = "kmc trajectory"
+
+
+def facts(trajectory: Trajectory) -> dict[str, Any]:
+    """The state of a run as JSON-able data; what is not known (NaN, infinity) is None.
+
+    Keys end in their units, as columns of `/samples` and keys of a run file do.
+    """
+    samples = trajectory.samples
+    known = len(samples) > 0
+    return _plain(
+        {
+            "format": FORMAT,
+            "schema_version": trajectory.schema_version,
+            "kmc_version": trajectory.kmc_version,
+            "created": trajectory.provenance.get("created"),
+            "path": str(trajectory.path),
+            "finished": trajectory.finished,
+            "stop_reason": trajectory.stop_reason,
+            "seed": trajectory.seed,
+            "species": list(trajectory.species),
+            "run": trajectory.run,
+            "box": trajectory.box,
+            "acceleration": trajectory.acceleration,
+            "parameters": {key: item.value for key, item in trajectory.params.items()},
+            "units": {name: samples.units.get(name, "1") for name in samples},
+            "n_samples": len(samples),
+            "first": {name: samples[name][0] for name in samples} if known else None,
+            "final": {name: samples[name][-1] for name in samples} if known else None,
+            "n_frames": len(trajectory.frames),
+            "last_frame": _last_frame(trajectory),
+        }
+    )
+
+
+def _last_frame(trajectory: Trajectory) -> dict[str, Any] | None:
+    """Moment and voids of the last frame; None without one."""
+    if not len(trajectory.frames):
+        return None
+    frame = trajectory.frames[-1]
+    found = voids.find(frame.occupancy, trajectory.lattice)
+    rows = [
+        {
+            "vacancies": void.volume,
+            "width_nm": void.width_nm,
+            "height_nm": void.height_nm,
+            "contact_sites": void.contact_sites,
+        }
+        for void in found
+    ]
+    return {
+        "index": frame.index,
+        "events": frame.events,
+        "time_s": frame.time_s,
+        "capacity_monolayers": frame.capacity_monolayers,
+        "capacity_mAh_cm2": frame.capacity_mAh_cm2,
+        "void_min_vacancies": found.min_size,
+        "voids": rows,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,103 @@
+"""Mistakes and terminals that ended in a traceback, or in a file nobody expected."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import fake
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import kmc
+from kmc.cli.app import main
+from kmc.errors import InputError, KmcWarning, OutputError
+from kmc.runfile.load import checked_run
+from kmc.sweep.results import _with_removed
+from kmc.trajectory import writer
+
+SMALL = ["--set", "system.size=[8, 8, 10]", "--set", "acceleration.max_hops_per_strip_per_site=1e3"]
+KMC = [sys.executable, "-m", "kmc.cli"]
+
+
+def test_a_file_that_may_not_be_written(tmp_path, monkeypatch):
+    path = fake.write(tmp_path / "run.h5")
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(writer, "open", refused, raising=False)
+    with pytest.raises(
+        OutputError, match=r"run\.h5 cannot be written: Permission denied"
+    ) as caught:
+        writer.WriteLock(path)
+    assert "chmod u+w" in caught.value.advice
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", pytest.param("ascii", marks=pytest.mark.slow)])
+def test_terminals_that_lack_some_signs(tmp_path, encoding):
+    path = fake.write(tmp_path / "run.h5")
+    for words in (
+        ["info", path],
+        ["info", path, "--json"],
+        ["init", "-"],
+        ["params", "show", "li_li2s"],
+    ):
+        done = subprocess.run([*KMC, *map(str, words)], capture_output=True, check=False,
+                              env={**os.environ, "PYTHONIOENCODING": encoding})  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["out.txt", "out.csv", "out.PNG", "run.xyz"])
+def test_a_trajectory_is_not_named_like_something_else(name, tmp_path):
+    done = CliRunner().invoke(main, ["run", "strip_li", *SMALL, "-o", str(tmp_path / name)])
+    assert done.exit_code == 2
+    with pytest.raises(InputError, match="a trajectory is an HDF5 file") as caught:
+        kmc.run("strip_li", output=tmp_path / name)
+    assert f"{tmp_path / name}"[:-4] + ".h5" in caught.value.advice
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("temperature", [25, 60.0])
+def test_a_temperature_in_celsius(temperature):
+    tables = {"conditions": {"temperature_K": temperature}, "stop": {"events": 10}}
+    with pytest.warns(
+        KmcWarning, match=rf"Did you mean {temperature:g} °C\? That is temperature_K"
+    ):
+        checked_run(tables)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        checked_run({**tables, "conditions": {"temperature_K": 200}})
+
+
+def test_numbers_of_which_some_are_removed():
+    assert np.array_equal(_with_removed([1.0, "none", 3]), [1.0, np.nan, 3], equal_nan=True)
+    for values in ([1.0, 2.0], ["none"], ["none", "bcc_100"], ["none", [8, 8, 8]], ["none", True]):
+        assert _with_removed(values) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signal here")
+@pytest.mark.parametrize("ignored", [False, True])
+def test_the_end_of_the_terminal(tmp_path, ignored):
+    """SIGHUP ends a run as SIGTERM does, and not at all under nohup."""
+    words = ["run", "strip_li", "--set", "stop.capacity_monolayers=none"]
+    words += ["--set", f"stop.wall_time_s={6 if ignored else 60}", "-o", "run.h5", "-q"]
+    start = ["nohup", *KMC] if ignored else KMC
+    running = subprocess.Popen([*start, *words], cwd=tmp_path, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+    deadline = time.monotonic() + 90
+    while not (tmp_path / "run.h5").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(0.5)
+    running.send_signal(signal.SIGHUP)
+    said, _ = running.communicate(timeout=90)
+    assert running.returncode == (0 if ignored else 130), said
+    reason = kmc.load(tmp_path / "run.h5").stop_reason
+    assert reason.startswith("wall_time_s") if ignored else reason == "interrupted"
