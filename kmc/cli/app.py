@@ -219,7 +219,7 @@ def init(file: Path, force: bool) -> None:
     epilog="\b\nExamples:\n  kmc info strip_li.h5\n  kmc info upscale_li.h5 --json",
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="The numbers as JSON, of a population.")
+@click.option("--json", "as_json", is_flag=True, help="The numbers as JSON.")
 def info(file: Path, as_json: bool) -> None:
     """Print the summary of FILE, a trajectory or a population, finished or still being written."""
     from kmc.mesoscale.opening import load
@@ -237,10 +237,12 @@ def info(file: Path, as_json: bool) -> None:
             print_population(found)
         return
     if as_json:
-        raise InputError(
-            f"{file} is a trajectory: kmc info has no JSON of it",
-            advice="kmc export writes its tables.",
-        )
+        import json
+
+        from kmc.analysis import coulombic
+
+        click.echo(json.dumps(coulombic.to_json(found), indent=2, ensure_ascii=False))
+        return
     from kmc.cli.summary import print_summary
 
     print_summary(found, console())

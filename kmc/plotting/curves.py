@@ -22,7 +22,8 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
         upper.text(0.5, 0.0, "no samples yet", ha="center", transform=upper.transAxes)
         return
     with_current = all(t.has_current for t in runs)
-    by_charge = with_current and not any(style.rest_starts_s(t) for t in runs)
+    cycled = any("step" in t.samples and t.samples["step"].any() for t in runs)
+    by_charge = with_current and not cycled and not any(style.rest_starts_s(t) for t in runs)
     interface = all(t.has_interface for t in runs)
     scale = 1.0
     if by_charge:
@@ -56,7 +57,7 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
     if mark_frames and len(runs) == 1 and len(runs[0].frames) and by_charge:
         _mark_frame((upper, lower), runs[0].frames[-1].capacity_monolayers, furthest)
     for index, t in enumerate(runs):
-        if start_s := style.rest_starts_s(t):
+        if not cycled and (start_s := style.rest_starts_s(t)):
             colour = style.BLACK if len(runs) == 1 else style.run_colour(index)
             _mark_rest((upper, lower), start_s / scale, colour, label=index == 0)
 
