@@ -97,6 +97,7 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
     terms = _terms(trajectories[0]) if len(xs) == 1 else {}
     known = [np.isfinite(v) for v in volts]
     highest = max((v[k].max(initial=0.0) for v, k in zip(volts, known, strict=True)), default=0.0)
+    lowest = min((v[k].min(initial=0.0) for v, k in zip(volts, known, strict=True)), default=0.0)
     scale, unit = (1e3, "mV") if highest < 1 else (1.0, "V")
     if terms and known[0].any():
         _stack(axes, xs[0], terms, known[0], scale)
@@ -125,7 +126,7 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
             loc="upper left", ncols=2, handlelength=1.2, columnspacing=1.0, handletextpad=0.5
         )
         room = 1.5
-    axes.set_ylim(0, room * highest * scale if highest > 0 else 1.0)
+    axes.set_ylim(1.1 * lowest * scale, room * highest * scale if highest > 0 else 1.0)
     axes.set_ylabel(f"overpotential ({unit})")
 
 
