@@ -25,12 +25,13 @@ _PARAMETERS = """\
 """
 _PROTOCOL = """\
 # Steps of a cycler instead of [stop], [rest] and the current of [conditions]; see docs/cycling.md.
-# [[protocol]]
-# steps = ["Strip at 0.5 mA/cm2 until 1 monolayer", "Plate at 0.5 mA/cm2 until 1 monolayer"]
-# repeat = 10
 #
-# [[protocol]]
-# step = "Rest for 1 s"
+#     [[protocol]]
+#     steps = ["Strip at 0.5 mA/cm2 until 1 monolayer", "Plate at 0.5 mA/cm2 until 1 monolayer"]
+#     repeat = 10
+#
+#     [[protocol]]
+#     step = "Rest for 1 s"
 """
 # Set in the template, so that it runs unchanged and within minutes.
 _SET = {
