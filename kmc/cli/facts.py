@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.analysis import voids
+from kmc.analysis import coulombic, voids
 from kmc.trajectory.reader import Trajectory
 
 FORMAT = "kmc trajectory"
@@ -41,6 +41,7 @@ def facts(trajectory: Trajectory) -> dict[str, Any]:
             "final": {name: samples[name][-1] for name in samples} if known else None,
             "n_frames": len(trajectory.frames),
             "last_frame": _last_frame(trajectory),
+            **coulombic.facts(trajectory),
         }
     )
 

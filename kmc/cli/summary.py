@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kmc.analysis import balance, voids
-from kmc.common.conditions import driven_by
+from kmc.analysis import balance, coulombic, voids
+from kmc.common.conditions import driven_by_run
 from kmc.common.formatting import count, duration, figure, plural, scaled
 from kmc.model.electrochemistry import balance_of_sites
 from kmc.trajectory.reader import Trajectory
@@ -52,7 +52,9 @@ def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
         rows.append(("Capacity", _capacity(last)))
     if trajectory.has_interface:
         rows.append(("Contact", _contact(trajectory)))
+    rows += _cycles(trajectory)
     rows += _voids(trajectory)
+    rows += _dead(samples, last)
     rows.append(("Vacancies", _vacancies(samples, last)))
     if trajectory.has_interface and has_current:
         rows += _overpotentials(trajectory)
@@ -130,7 +132,7 @@ def _system(trajectory: Trajectory) -> str:
         parts.append("periodic (no interface)")
     if "temperature_K" in conditions:
         parts.append(figure(conditions["temperature_K"], "K", 5))
-    parts.append(driven_by(conditions))
+    parts.append(driven_by_run(trajectory.run))
     return ", ".join(parts)
 
 
@@ -174,10 +176,11 @@ def _alloy(trajectory: Trajectory) -> list[tuple[str, str]]:
 
 
 def _capacity(last: dict) -> str:
-    return (
+    text = (
         f"{figure(last['capacity_monolayers'])} monolayers stripped, "
         f"{figure(last['capacity_mAh_cm2'], 'mAh/cm²')}"
     )
+    return f"{text} (net of what was plated)" if last.get("step") else text
 
 
 def _contact(trajectory: Trajectory) -> str:
@@ -187,6 +190,32 @@ def _contact(trajectory: Trajectory) -> str:
         lithium = trajectory.samples["contact_fraction_Li"]
         text += f"; by Li {_percent(lithium[0])} {ARROW} {_percent(lithium[-1])}"
     return text
+
+
+def _cycles(trajectory: Trajectory) -> list[tuple[str, str]]:
+    """Charge and efficiency of the cycles of a protocol, the first and the last."""
+    found = coulombic.cycles(trajectory)
+    if not found:
+        return []
+    known = [(cycle.cycle, cycle.efficiency) for cycle in found if cycle.efficiency is not None]
+    text = f"{plural(len(found), 'cycle')} completed"
+    if known:
+        shown = known if len(known) <= 3 else [known[0], known[-1]]
+        listed = ", ".join(f"{_percent(value)} in cycle {number}" for number, value in shown)
+        text += f"; stripped over plated charge: {listed}"
+    rows = [("Cycles", text)]
+    if (aurbach := coulombic.aurbach_of(trajectory)) is not None:
+        rows.append(("", f"Coulombic efficiency by Aurbach's protocol: {_percent(aurbach)}"))
+    return rows
+
+
+def _dead(samples, last: dict) -> list[tuple[str, str]]:
+    """Lithium without connection to the current collector, where there ever was any."""
+    if "dead_Li" not in samples or not samples["dead_Li"].any():
+        return []
+    most = int(samples["dead_Li"].max())
+    text = f"{plural(int(last['dead_Li']), 'Li atom')} not connected to the metal behind the box"
+    return [("Dead lithium", f"{text} (at most {count(most)} at once)")]
 
 
 def _voids(trajectory: Trajectory) -> list[tuple[str, str]]:
@@ -274,6 +303,8 @@ def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> list[tuple[str, 
     samples, settings = trajectory.samples, trajectory.resolved.get("charge_transfer")
     conditions = trajectory.run.get("conditions", {})
     if not settings or "overpotential_sites_V" not in samples or conditions.get("overpotential_V"):
+        return []
+    if "step" in samples and samples["step"].any():  # currents of several kinds
         return []
     capacity = samples["capacity_monolayers"][flows]
     late = np.flatnonzero(flows)[capacity >= (1 - _LATE) * capacity[-1]]

@@ -14,6 +14,16 @@ def has_current(conditions: Mapping[str, Any]) -> bool:
     return current > 0 or conditions.get("overpotential_V") is not None
 
 
+def driven_by_run(run: Mapping[str, Any]) -> str:
+    """The same for all settings of a run: one that follows a protocol names that first."""
+    blocks = run.get("protocol", {}).get("blocks")
+    text = driven_by(run.get("conditions", {}))
+    if not blocks:
+        return text
+    steps = sum(block["repeat"] * len(block["steps"]) for block in blocks)
+    return f"a protocol of {steps} steps, largest current {text}"
+
+
 def driven_by(conditions: Mapping[str, Any]) -> str:
     """What drives a run: "0.5 mA/cm²", "20 mV held" or "no current", and the pressure if any."""
     parts = []

@@ -75,6 +75,7 @@ from kmc.kernels.tables import (
     N_WAYS,
     NO_ELECTROACTIVE,
     NO_EVENT,
+    NO_SITE,
     NV1,
     PAUSED,
     PLATE,
@@ -92,6 +93,7 @@ from kmc.kernels.tables import (
     VACANCY,
     VACANCY_TIME,
     VACANT_L1,
+    WAITING,
 )
 
 
@@ -116,6 +118,18 @@ def draw_strip_site(geometry, bins, law, site_state, rng):
         member, y = find_member(bins, b if b >= 0 else lowest_bin(bins), rest)
         site = strip_site(geometry, member)
         if y < strip_weight(law, site_state[site]):
+            return site
+
+
+@inner
+def draw_plate_site(geometry, bins, law, site_state, rng):
+    """Vacant site that an ion can be reduced on, drawn by its weight."""
+    mass = total_mass(bins)
+    while True:
+        b, rest = find_bin(bins, rng.random() * mass)
+        member, y = find_member(bins, b if b >= 0 else lowest_bin(bins), rest)
+        site = strip_site(geometry, member)
+        if y < plate_weight(law, site_state[site]):
             return site
 
 
@@ -230,13 +244,43 @@ def _site_at_voltage(geometry, law, state, rest):
 
 
 @inner
-def _strip_due(geometry, law, channels, state, scratch, rng, log):
-    """The strip that a limit put off; False where no atom is electroactive any more."""
+def _plate(geometry, law, channels, state, scratch, rng, log):
+    """Reduce one ion at a given current; without a vacant site it waits for one."""
+    refresh_strip_weights(geometry, law, channels, state, scratch)
+    _observe(channels, state, 1.0)
+    if total_mass(state.plates) <= 0.0:
+        state.clock[STRIP_DUE] = WAITING
+        return
+    site = draw_plate_site(geometry, state.plates, law, state.site_state, rng)
+    _reduce(geometry, law, channels, state, scratch, site, log)
+
+
+@inner
+def _plate_waiting(geometry, law, channels, state, scratch, rng, log):
+    """Reduce the ion that waits, if there is a vacant site by now; whether there was."""
+    refresh_strip_weights(geometry, law, channels, state, scratch)
+    if total_mass(state.plates) <= 0.0:
+        return False
+    state.clock[STRIP_DUE] = 0.0
+    site = draw_plate_site(geometry, state.plates, law, state.site_state, rng)
+    _reduce(geometry, law, channels, state, scratch, site, log)
+    return True
+
+
+@inner
+def _charge_due(geometry, law, channels, state, scratch, rng, log):
+    """The strip or plate that a limit put off; False where no atom is electroactive any more."""
     place = state.clock[STRIP_DUE]
     state.clock[STRIP_DUE] = 0.0
     if place < 0.0:
+        if channels.plating:
+            _plate(geometry, law, channels, state, scratch, rng, log)
+            return True
         return _strip(geometry, law, channels, state, scratch, rng, log)
-    _oxidise(geometry, law, channels, state, scratch, np.int64(place) - 1, log)
+    if channels.plating:
+        _reduce(geometry, law, channels, state, scratch, np.int64(place) - 1, log)
+    else:
+        _oxidise(geometry, law, channels, state, scratch, np.int64(place) - 1, log)
     return True
 
 
@@ -253,13 +297,14 @@ def _pass_time(state, time):
 
 
 @inner
-def _plate_at_voltage(geometry, law, channels, state, scratch, rest, log):
-    """Reduce onto the vacant site that holds `rest` in the same way."""
+def _plate_at_voltage(geometry, law, state, rest):
+    """Vacant site that holds `rest` in the same way."""
     b, rest = find_bin(state.plates, rest)
     member, y = find_member(state.plates, b if b >= 0 else lowest_bin(state.plates), rest)
     site = strip_site(geometry, member)
     if y < plate_weight(law, state.site_state[site]):
-        _reduce(geometry, law, channels, state, scratch, site, log)
+        return site
+    return np.int64(-1)
 
 
 @inner
@@ -438,7 +483,8 @@ def _compile(fingerprint):
             exponential), then two uniform numbers for the next attempt (its own were drawn by the
             one before): where in the sum of all bounds it falls, and which member of a bin it
             takes. A vacancy then draws another of the latter as long as it names no member, a strip
-            at a given current as many uniform numbers as its own selection takes (an exchange
+            or plate at a given current as many uniform numbers as its own selection takes (of an
+            ion that waited, before the numbers of the attempt that follows; an exchange
             one more before to be accepted and one after for the site that is plated), a closure one
             for the site and, where the reservoir has Mg, one for the species.
 
@@ -446,6 +492,9 @@ def _compile(fingerprint):
         -----
         Limits do not change what happens: an attempt that would come after a time at which the
         clock stops is put off and carried out by the next call, an atom about to leave leaves then.
+
+        An ion that comes at a given current and finds no vacant site waits, and takes the first
+        one there is, at once. When the next ion comes before that, the reason is `NO_SITE`.
         """
         if fingerprint < 0:
             return -1
@@ -460,12 +509,16 @@ def _compile(fingerprint):
         at_voltage = channels.strip_per_weight > 0.0
         exchanges = channels.exchange > 0.0
         mixes = channels.mg_exchange > 0.0
+        plating = channels.plating
+        forward, backward = STRIPS, PLATES
+        if plating:
+            forward, backward = PLATES, STRIPS
         strip, plate, creep, mixing = channels.strip, 0.0, 0.0, 0.0
         stop = min(limits.time_s, limits.pause_time_s)
         others = strip + channels.emission
         while (
             counters[EVENTS] < limits.events
-            and counters[STRIPS] - counters[PLATES] < limits.strips
+            and counters[forward] - counters[backward] < limits.strips
             and counters[ATTEMPTS] < limits.attempts
             and counters[VACANT_L1] < limits.vacant_L1
             and clock[TIME] < limits.pause_time_s
@@ -473,11 +526,15 @@ def _compile(fingerprint):
             if counters[VACANCIES] >= capacity:
                 return BINS_FULL
             if clock[STRIP_DUE] != 0.0:
-                if counters[STRIPS] - counters[PLATES] >= limits.before_strip:
+                if clock[STRIP_DUE] == WAITING:
+                    if _plate_waiting(geometry, law, channels, state, scratch, rng, log):
+                        continue
+                elif counters[forward] - counters[backward] >= limits.before_strip:
                     return PAUSED
-                if not _strip_due(geometry, law, channels, state, scratch, rng, log):
+                elif _charge_due(geometry, law, channels, state, scratch, rng, log):
+                    continue
+                else:
                     return NO_ELECTROACTIVE
-                continue
             if creeps or at_voltage or exchanges or mixes:
                 if at_voltage:
                     refresh_strip_weights(geometry, law, channels, state, scratch)
@@ -553,20 +610,33 @@ def _compile(fingerprint):
                     _observe(channels, state, weight)
                     if rest >= strip and plate > 0.0:
                         rest = (rest - strip) / channels.plate_per_weight
-                        _plate_at_voltage(geometry, law, channels, state, scratch, rest, log)
+                        at = _plate_at_voltage(geometry, law, state, rest)
+                        if at < 0:
+                            continue
+                        if plating and (counters[PLATES] - counters[STRIPS] >= limits.before_strip):
+                            clock[STRIP_DUE] = at + 1.0
+                            return PAUSED
+                        _reduce(geometry, law, channels, state, scratch, at, log)
                         continue
                     rest = rest / channels.strip_per_weight
                     at = _site_at_voltage(geometry, law, state, rest)
                     if at < 0:
                         continue
+                    if plating:
+                        _oxidise(geometry, law, channels, state, scratch, at, log)
+                        continue
                     due = at + 1.0
                 elif exchanges and rest >= strip:
                     _exchange(geometry, law, channels, state, scratch, plate, rng, log)
                     continue
-                if counters[STRIPS] - counters[PLATES] >= limits.before_strip:
+                if clock[STRIP_DUE] == WAITING:
+                    return NO_SITE
+                if counters[forward] - counters[backward] >= limits.before_strip:
                     clock[STRIP_DUE] = due
                     return PAUSED
-                if at_voltage:
+                if plating:
+                    _plate(geometry, law, channels, state, scratch, rng, log)
+                elif at_voltage:
                     _oxidise(geometry, law, channels, state, scratch, at, log)
                 elif not _strip(geometry, law, channels, state, scratch, rng, log):
                     return NO_ELECTROACTIVE

@@ -103,13 +103,15 @@ N_COUNTERS = HOPS_END + 2
 
 # Entries of the clock, float64: the time in s; the two uniform numbers of the attempt to come; the
 # time integral of VACANCIES in s, up to the time of the last attempt, which follows; the time of an
-# attempt that a limit put off, −1 for none, and the total rate it was drawn with; whether a strip
-# is due: 0 no, −1 an atom drawn by its weight, else 1 + its site.
+# attempt that a limit put off, −1 for none, and the total rate it was drawn with; whether a charge
+# transfer in the direction of the current is due: 0 no, −1 at a site drawn by its weight, −2
+# (`WAITING`) an ion waits for a vacant site, else 1 + its site.
 TIME, PLACE, MEMBER, VACANCY_TIME, ATTEMPT_TIME, PUT_OFF, PUT_OFF_RATE, STRIP_DUE = range(8)
 N_CLOCK = 8
+WAITING = -2.0
 
 # Return values of `advance`.
-PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL = range(5)
+PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL, NO_SITE = range(6)
 
 # Kinds of logged events.
 HOP, STRIP, ABSORPTION, EMISSION, CLOSURE, PLATE, MG_EXCHANGE = range(7)
@@ -225,11 +227,12 @@ class Channels(NamedTuple):
     """Processes other than hops. Rates in units of `unit_Hz`."""
 
     unit_Hz: float
-    strip: float  # of the whole box, at a given current
+    strip: float  # of the whole box, at a given current: of the plate if that plates
+    plating: bool  # whether the current, given or driven, plates: the direction limits count
     strip_per_weight: float  # at a given voltage: rate of an atom with strip weight 1
     plate_per_weight: float  # at a given voltage: rate on a vacant site with plate weight 1
     exchange: float  # at a given current: product of the two, if the exchange takes place, or 0
-    plates: bool  # whether there is reduction, so that plate weights are kept up to date
+    plates: bool  # whether the run ever plates, so that plate weights are kept up to date
     forgetting: float  # share of the measured activity that is forgotten with each strip
     emission: float  # of the whole box
     absorbs: bool
@@ -294,15 +297,19 @@ class Scratch(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Absolute values at which `advance` returns."""
+    """Absolute values at which `advance` returns.
+
+    Net charge counts in the direction of the current: strips less plates or, while the current
+    plates, plates less strips.
+    """
 
     events: int
-    strips: int  # net charge in atoms: strips less plates
+    strips: int  # net charge in atoms
     attempts: int
     vacant_L1: int
     time_s: float  # the clock stops exactly here, and time is up
     pause_time_s: float  # the clock stops exactly here, with the next attempt put off
-    before_strip: int  # returns when an atom is about to leave after so many strips
+    before_strip: int  # returns when the next atom of the current is due after so much net charge
 
 
 class EventLog(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from kmc.common.units import E_C, K_B_eV, mAh_C
 
@@ -11,6 +12,33 @@ _CM_PER_A = 1e-8
 _UM_PER_CM = 1e4
 _T_25C_K = 298.15
 _PRIOR = 0.02  # vacancies
+
+
+class Drive(NamedTuple):
+    """What drives the charge transfer of an interface: a current, a voltage, or nothing.
+
+    Attributes
+    ----------
+    current_density_mA_cm2 : float
+        Given current: above 0 atoms are stripped, below 0 ions are plated.
+    overpotential_V : float or None
+        Overpotential held instead, above 0 to strip and below 0 to plate.
+    """
+
+    current_density_mA_cm2: float = 0.0
+    overpotential_V: float | None = None
+
+    @property
+    def flows(self) -> bool:
+        """Whether charge passes."""
+        return self.overpotential_V is not None or self.current_density_mA_cm2 != 0.0
+
+    @property
+    def plates(self) -> bool:
+        """Whether its direction is that of plating."""
+        if self.overpotential_V is not None:
+            return self.overpotential_V < 0.0
+        return self.current_density_mA_cm2 < 0.0
 
 
 def strip_rate_Hz(current_density_mA_cm2: float, area_A2: float) -> float:

@@ -41,7 +41,7 @@ class Model:
     parameters : ParameterSet
     temperature_K : float
     current_density_mA_cm2 : float
-        0 switches stripping off.
+        Above 0 atoms are stripped, below 0 ions are plated, 0 switches both off.
     electrode_thickness_um : float
         Distance from the box to the sink of vacancies; infinite closes the reservoir.
     strip_weight_lambda : float
@@ -79,6 +79,9 @@ class Model:
         the total rate of a lone vacancy in the bulk, the most frequent rate.
     superbasins : bool
         Draw the walk of the only vacancy of the box in one step (`kernels.lone_vacancy`).
+    plating : bool
+        Keep the weights of plating although the drive at the start does not plate: an engine is
+        then free to change its drive (`Engine.set_drive`).
     """
 
     lattice: Lattice
@@ -101,6 +104,7 @@ class Model:
     interphase: Interphase | None = None
     bin_unit_Hz: float | None = None
     superbasins: bool = False
+    plating: bool = False
 
     def __post_init__(self):
         _check(self)
@@ -148,7 +152,7 @@ class Model:
 
     @property
     def strip_rate_per_site_Hz(self) -> float:
-        """Atoms stripped per second and L1 site: j A/e over the sites.
+        """Atoms stripped per second and L1 site: j A/e over the sites, negative if plated.
 
         Where a voltage is held instead of a current it is what the flat, pure interface would pass
         in equilibrium with the metal's kinks.
@@ -160,6 +164,17 @@ class Model:
             self.overpotential_V, self.temperature_K, self.alpha
         )
         return self.exchange_rate_per_site_Hz * (forward - backward)
+
+    @property
+    def drive(self) -> electrochemistry.Drive:
+        """What drives charge transfer at the start."""
+        return electrochemistry.Drive(self.current_density_mA_cm2, self.overpotential_V)
+
+    @property
+    def plates(self) -> bool:
+        """Whether ions are ever reduced, so that the weights of vacant sites are needed."""
+        given = self.plating or self.exchange or self.current_density_mA_cm2 < 0
+        return self.has_interface and (given or self.overpotential_V is not None)
 
     @property
     def exchange_current_density_mA_cm2(self) -> float:
@@ -324,7 +339,8 @@ class Model:
             raised = self.kT_ueV * math.log(self.slow_down_by)
             return max(0, round(int(self.barriers_ueV.min()) + raised))
         if self.max_hops_per_strip_per_site is not None:
-            if self.strip_rate_per_site_Hz <= 0:
+            per_site_Hz = abs(self.strip_rate_per_site_Hz)
+            if per_site_Hz == 0:
                 raise InputError(
                     "acceleration.max_hops_per_strip_per_site = "
                     f"{self.max_hops_per_strip_per_site:g} needs a current to compare hops with",
@@ -333,7 +349,7 @@ class Model:
                 )
             # Sum of logarithms: the product of extreme values could overflow.
             fastest = math.log(self.max_hops_per_strip_per_site)
-            fastest += math.log(self.strip_rate_per_site_Hz)
+            fastest += math.log(per_site_Hz)
             floor = self.kT_ueV * (math.log(self.attempt_frequency_Hz) - fastest)
             return max(0, round(floor))
         return round((self.saddle_floor_eV or 0.0) * MICRO_eV)
@@ -514,6 +530,11 @@ def _check(model: Model) -> None:
         )
     if model.superbasins:
         _check_superbasins(model)
+    if model.exchange and (model.plating or model.current_density_mA_cm2 < 0):
+        raise InputError(
+            "exchange = True is made for a current that strips and does not change its direction",
+            advice="Set exchange = False; a held voltage strips and plates at once.",
+        )
     if model.exchange and model.alpha != 0.5:
         raise InputError(
             "exchange = True is made for charge_transfer_coefficient = 0.5, and the parameter set "
@@ -526,15 +547,15 @@ def _check(model: Model) -> None:
             advice="Set mg_exchange = False, or use a set with Mg, such as limg_li2s.",
         )
     _check_temperature(model)
-    strips = model.current_density_mA_cm2 > 0 or model.overpotential_V is not None
-    if model.has_interface and strips:
+    strips = model.current_density_mA_cm2 != 0 or model.overpotential_V is not None
+    if model.has_interface and (strips or model.plates):
         _check_strip_weights(model)
 
 
 def _check_superbasins(model: Model) -> None:
     lattice = model.lattice
     flat = lattice.unit_cell.name == "bcc_100" and model.has_interface and model.interphase is None
-    driven = model.stack_pressure_MPa > 0 or model.overpotential_V is not None or model.exchange
+    driven = model.stack_pressure_MPa > 0 or model.plates
     if driven or not flat or model.reservoir_mg_fraction > 0:
         raise InputError(
             "superbasins = True is made for pure Li on one chemistry of bcc_100 at an interface, "
@@ -562,7 +583,7 @@ def _check_temperature(model: Model) -> None:
 def _check_strip_weights(model: Model) -> None:
     """Refuse weights that span more octaves than the bins: no draw might ever be accepted."""
     share = model.strip_weight_lambda
-    if model.overpotential_V is not None or model.exchange:
+    if model.plates:
         share = max(share, 1.0 - share)
     span_eV = share * (model.strongest_strip_ueV() - model.weakest_strip_ueV()) / MICRO_eV
     octaves = span_eV / (K_B_eV * model.temperature_K * math.log(2))

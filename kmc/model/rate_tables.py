@@ -8,6 +8,7 @@ import numpy as np
 
 from kmc.errors import InputError
 from kmc.kernels import selection, tables
+from kmc.model.electrochemistry import Drive, strip_rate_Hz
 from kmc.model.hamiltonian import LI, MG, VACANCY
 from kmc.model.model import Model
 from kmc.model.solute import activation_energy_ueV
@@ -186,21 +187,27 @@ def law(model: Model, alloy: bool) -> tables.OneSpecies | tables.TwoSpecies:
 # --- processes other than hops ---
 
 
-def channels(model: Model, charge_transfer_V: float | None = None) -> tables.Channels:
+def channels(
+    model: Model, drive: Drive | None = None, charge_transfer_V: float | None = None
+) -> tables.Channels:
     """Processes other than hops.
 
     Parameters
     ----------
+    drive : Drive, optional
+        What drives charge transfer; that of the model by default.
     charge_transfer_V : float, optional
-        Overpotential of the interface that is held; `overpotential_V` by default.
+        Overpotential of the interface that is held; that of the drive by default.
     """
+    drive = model.drive if drive is None else drive
     emission_Hz = model.emission_rate_per_site_Hz * model.lattice.sites_per_layer
-    strip_Hz = model.strip_rate_Hz if model.has_interface else 0.0
-    strip_per_weight_Hz, plate_per_weight_Hz = 0.0, 0.0
-    if model.overpotential_V is not None:
-        held = model.overpotential_V if charge_transfer_V is None else charge_transfer_V
-        strip_Hz = 0.0
+    strip_Hz, strip_per_weight_Hz, plate_per_weight_Hz = 0.0, 0.0, 0.0
+    if drive.overpotential_V is not None:
+        held = drive.overpotential_V if charge_transfer_V is None else charge_transfer_V
         strip_per_weight_Hz, plate_per_weight_Hz = model.charge_transfer_rates_Hz(held)
+    elif model.has_interface:
+        per_site_Hz = strip_rate_Hz(drive.current_density_mA_cm2, model.lattice.site_area_A2)
+        strip_Hz = abs(per_site_Hz * model.lattice.sites_per_layer)
     exchange_Hz2 = 0.0
     if model.exchange and strip_Hz > 0.0:
         exchange_Hz2 = math.prod(model.charge_transfer_rates_Hz(0.0))
@@ -214,7 +221,8 @@ def channels(model: Model, charge_transfer_V: float | None = None) -> tables.Cha
         strip_per_weight=strip_per_weight_Hz / model.unit_Hz,
         plate_per_weight=plate_per_weight_Hz / model.unit_Hz,
         exchange=exchange_Hz2 / model.unit_Hz**2,
-        plates=plate_per_weight_Hz > 0.0 or exchange_Hz2 > 0.0,
+        plating=drive.plates,
+        plates=model.plates,
         forgetting=1.0 / max(_LEAST_MEMORY, _MEMORY_MONOLAYERS * n_L1),
         emission=emission_Hz / model.unit_Hz,
         absorbs=model.absorption_rate_Hz > 0.0,
@@ -270,7 +278,7 @@ def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None)
     if capacity is None:
         capacity = int(1.25 * (occupancy == VACANCY).sum()) + 1024
     active = 2 * model.lattice.sites_per_layer if model.has_interface else 1
-    plating = active if model.overpotential_V is not None or model.exchange else 1
+    plating = active if model.plates else 1
     counters = np.zeros(tables.N_COUNTERS, dtype=np.int64)
     counters[tables.ENERGY] = _perfect_energy_ueV(model)
     return tables.State(

@@ -22,7 +22,8 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
         upper.text(0.5, 0.0, "no samples yet", ha="center", transform=upper.transAxes)
         return
     with_current = all(t.has_current for t in runs)
-    by_charge = with_current and not any(style.rest_starts_s(t) for t in runs)
+    cycled = any("step" in t.samples and t.samples["step"].any() for t in runs)
+    by_charge = with_current and not cycled and not any(style.rest_starts_s(t) for t in runs)
     interface = all(t.has_interface for t in runs)
     scale = 1.0
     if by_charge:
@@ -56,7 +57,7 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
     if mark_frames and len(runs) == 1 and len(runs[0].frames) and by_charge:
         _mark_frame((upper, lower), runs[0].frames[-1].capacity_monolayers, furthest)
     for index, t in enumerate(runs):
-        if start_s := style.rest_starts_s(t):
+        if not cycled and (start_s := style.rest_starts_s(t)):
             colour = style.BLACK if len(runs) == 1 else style.run_colour(index)
             _mark_rest((upper, lower), start_s / scale, colour, label=index == 0)
 
@@ -96,6 +97,7 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
     terms = _terms(trajectories[0]) if len(xs) == 1 else {}
     known = [np.isfinite(v) for v in volts]
     highest = max((v[k].max(initial=0.0) for v, k in zip(volts, known, strict=True)), default=0.0)
+    lowest = min((v[k].min(initial=0.0) for v, k in zip(volts, known, strict=True)), default=0.0)
     scale, unit = (1e3, "mV") if highest < 1 else (1.0, "V")
     if terms and known[0].any():
         _stack(axes, xs[0], terms, known[0], scale)
@@ -124,7 +126,7 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
             loc="upper left", ncols=2, handlelength=1.2, columnspacing=1.0, handletextpad=0.5
         )
         room = 1.5
-    axes.set_ylim(0, room * highest * scale if highest > 0 else 1.0)
+    axes.set_ylim(1.1 * lowest * scale, room * highest * scale if highest > 0 else 1.0)
     axes.set_ylabel(f"overpotential ({unit})")
 
 

@@ -156,7 +156,9 @@ class Reel:
         right.set_title(f"{cut.title} (dashed line)", loc="left")
         if self._scale.colours is not None:
             maps.depth_bar(body, left, view, self._scale, aspect=22)
-        keys = sections.keys(mg="Mg" in t.species, electrolyte=t.has_interface)
+        keys = sections.keys(
+            mg="Mg" in t.species, electrolyte=t.has_interface, dead=sections.has_dead(t)
+        )
         keys += maps.chemistry_keys([view])
         right.legend(
             handles=keys,

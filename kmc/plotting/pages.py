@@ -99,6 +99,7 @@ def _section_key(part, trajectories: Sequence[Trajectory], more: Sequence[Patch]
     keys = sections.keys(
         mg=any("Mg" in t.species for t in trajectories),
         electrolyte=any(t.has_interface for t in trajectories),
+        dead=any(sections.has_dead(t) for t in trajectories),
     )
     keys += more
     part.legend(

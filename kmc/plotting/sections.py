@@ -13,13 +13,15 @@ from matplotlib.patches import Patch, Rectangle
 
 from kmc.analysis import voids
 from kmc.common.units import A_per_nm
+from kmc.model.connectivity import Collector
 from kmc.model.lattice import Lattice
 from kmc.plotting import maps, style
+from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.tables import Frame
 
-VOID, LONE = "#1B4F8F", "#41A6C4"
-_LI, _MG, _LONE, _VOID = range(4)
-_COLOURS = np.array([to_rgba(c) for c in (style.METAL, style.MAGNESIUM, LONE, VOID)])
+VOID, LONE, DEAD = "#1B4F8F", "#41A6C4", "#C0392B"
+_LI, _MG, _LONE, _VOID, _DEAD = range(5)
+_COLOURS = np.array([to_rgba(c) for c in (style.METAL, style.MAGNESIUM, LONE, VOID, DEAD)])
 _BAND = 0.35  # height of the electrolyte drawn below, nm, for a box 10 nm wide
 
 
@@ -103,6 +105,8 @@ def pixels_of(cut: Cut, frame: Frame, lattice: Lattice, nearest: np.ndarray) -> 
     species = frame.occupancy[cut.sites]
     state = np.full(len(species), _LI)
     state[species == 2] = _MG
+    if lattice.has_interface:
+        state[(species == 1) & ~Collector(lattice).connected(frame.occupancy)[cut.sites]] = _DEAD
     state[species == 0] = np.where(found.labels[cut.sites][species == 0] > 0, _VOID, _LONE)
     return _COLOURS[state][nearest]
 
@@ -152,11 +156,25 @@ def draw_section(
     return image
 
 
-def keys(*, mg: bool, electrolyte: bool, min_size: int = voids.DEFAULT_MIN_SIZE) -> list[Patch]:
+def has_dead(trajectory: Trajectory) -> bool:
+    """Whether a run ever had lithium that the current collector does not reach."""
+    samples = trajectory.samples
+    return "dead_Li" in samples and bool(samples["dead_Li"].any())
+
+
+def keys(
+    *,
+    mg: bool,
+    electrolyte: bool,
+    dead: bool = False,
+    min_size: int = voids.DEFAULT_MIN_SIZE,
+) -> list[Patch]:
     """Legend of the colours of cross-sections."""
     found = [Patch(facecolor=style.METAL, edgecolor="#888888", linewidth=0.4, label="Li")]
     if mg:
         found.append(Patch(facecolor=style.MAGNESIUM, label="Mg"))
+    if dead:
+        found.append(Patch(facecolor=DEAD, label="dead Li (not connected)"))
     found.append(Patch(facecolor=VOID, label=f"void (≥ {min_size} vacancies)"))
     found.append(Patch(facecolor=LONE, label="other vacancy"))
     if electrolyte:

@@ -78,10 +78,42 @@ def _warn_of_celsius(run: RunFile, origin: Origin) -> None:
         )
 
 
+def protocol_checks(run: RunFile, origin: Origin) -> list[Problem]:
+    """What a run with [[protocol]] must leave to its steps."""
+    conditions, system = run.conditions, run.system
+    against = {
+        ("conditions", "current_density_mA_cm2", conditions.current_density_mA_cm2): (
+            conditions.current_is_given
+        ),
+        ("conditions", "overpotential_V", conditions.overpotential_V): (
+            conditions.overpotential_V is not None
+        ),
+        ("conditions", "exchange", conditions.exchange): conditions.exchange,
+        ("acceleration", "superbasins", run.acceleration.superbasins): run.acceleration.superbasins,
+        ("system", "boundary", system.boundary): system.boundary == "periodic",
+        **{("rest", key, getattr(run.rest, key)): True for key in given_keys(run.rest)},
+        **{
+            ("stop", key, getattr(run.stop, key)): True
+            for key in given_keys(run.stop)
+            if key not in ("events", "wall_time_s")
+        },
+    }
+    found = [origin.shown(*where) for where, excluded in against.items() if excluded]
+    if not found:
+        return []
+    return [
+        Problem(
+            f"{', '.join(found)} cannot be combined with [[protocol]]",
+            "Steps have their own current or voltage and their own end, on an interface; [stop] "
+            "may have events and wall_time_s.",
+        )
+    ]
+
+
 def _voltage(run: RunFile, origin: Origin) -> list[Problem]:
     """A voltage excludes a current and needs an interface."""
     voltage = run.conditions.overpotential_V
-    if voltage is None:
+    if voltage is None or run.has_protocol:
         return []
     shown = origin.shown("conditions", "overpotential_V", voltage)
     if run.system.boundary == "periodic":
@@ -176,6 +208,8 @@ def _without_current(run: RunFile, origin: Origin) -> list[Problem]:
 def _stops(run: RunFile, origin: Origin, current: bool, periodic: bool) -> list[Problem]:
     """Whether the run has an end."""
     given = given_keys(run.stop)
+    if run.has_protocol:
+        return []
     if not given:
         return [
             Problem(

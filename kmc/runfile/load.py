@@ -23,7 +23,7 @@ from kmc.common.validation import (
     toml_document,
 )
 from kmc.errors import InputError
-from kmc.runfile.checks import cross_checks
+from kmc.runfile.checks import cross_checks, protocol_checks
 from kmc.runfile.run_file import SECTIONS, Origin, RunFile, from_resolved
 from kmc.runfile.upscale_checks import upscale_checks
 
@@ -110,8 +110,10 @@ def restored_run(
     """
     given = from_resolved(_sections(dict(tables), str(path)))
     conditions = given.get("conditions", {})
-    if "overpotential_V" in conditions:  # the current is then a filled-in default
+    if "overpotential_V" in conditions or "protocol" in given:  # the current is filled in then
         conditions.pop("current_density_mA_cm2", None)
+    if "protocol" in given:
+        conditions.pop("overpotential_V", None)
     origins = dict(origins or {})
     for key, value in (overrides or {}).items():
         origins.setdefault(key, f"overrides[{key!r}] = {show(value)}")
@@ -151,6 +153,9 @@ def checked_run(
     if run.is_population:
         raise_problems(upscale_checks(run, origin), source)
         return run
+    if run.has_protocol:
+        raise_problems(protocol_checks(run, origin), source)
+        run = run.with_reference_current()
     raise_problems(cross_checks(run, origin), source)
     return run.with_default_cadence()
 
@@ -182,6 +187,8 @@ def _sections(tables: dict, source: str) -> dict[str, dict]:
             advice=f"It describes many runs: kmc sweep {source}",
         )
     problems = []
+    if isinstance(tables.get("protocol"), list):  # [[protocol]]
+        tables = {**tables, "protocol": {"blocks": tables["protocol"]}}
     listed = ", ".join(f"[{name}]" for name in SECTIONS)
     for name, table in tables.items():
         if name not in SECTIONS:
@@ -255,6 +262,8 @@ def _problems(error: ValidationError, origin: Origin) -> list[Problem]:
         return origin.where(*location[:2])
 
     def shown(location: tuple, value: Any) -> str:
+        if location[0] == "protocol" and "protocol.blocks" not in origin.overrides:
+            return f"[[protocol]] of {origin.source}"
         return origin.shown(location[0], location[-1], value)
 
     def fields(location: tuple) -> dict:

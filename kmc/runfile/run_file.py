@@ -13,6 +13,7 @@ from kmc.common.conditions import has_current
 from kmc.common.validation import INFINITE, Checked, Number, show
 from kmc.initial.chemistry_map import chemistry_sets
 from kmc.model.parameters import ParameterSet, load_parameters
+from kmc.runfile.protocol import HOLD, Protocol
 from kmc.runfile.sections import (
     Acceleration,
     Cadence,
@@ -59,7 +60,7 @@ class RunFile(Checked):
 
     Attributes
     ----------
-    system, interface, conditions, acceleration, stop, rest, output, random
+    system, interface, conditions, acceleration, stop, rest, protocol, output, random
         The sections.
     parameters : dict of str to float
         Overrides of values of the parameter set.
@@ -71,6 +72,7 @@ class RunFile(Checked):
     acceleration: Acceleration = Field(default_factory=Acceleration)
     stop: Stop = Field(default_factory=Stop)
     rest: Rest = Field(default_factory=Rest)
+    protocol: Protocol = Field(default_factory=Protocol)
     output: Output = Field(default_factory=Output)
     random: Random = Field(default_factory=Random)
     upscale: Upscale = Field(default_factory=Upscale)
@@ -119,6 +121,8 @@ class RunFile(Checked):
         if self.is_population:
             return _plain(without_box(tables))
         del tables["upscale"]
+        if not self.has_protocol:
+            del tables["protocol"]
         return _plain(tables)
 
     @property
@@ -145,6 +149,28 @@ class RunFile(Checked):
                 name = f"{what}_every_{'monolayers' if self.has_current else 'events'}"
                 defaults[name] = monolayers if self.has_current else events
         return self.model_copy(update={"output": self.output.model_copy(update=defaults)})
+
+    @property
+    def has_protocol(self) -> bool:
+        """Whether the run follows the steps of [[protocol]]."""
+        return bool(self.protocol.blocks)
+
+    def with_reference_current(self) -> RunFile:
+        """This run with the largest current of its protocol, if it has one, as that of the run.
+
+        Barrier raising by a ratio compares hops with it; where every step holds a voltage, with
+        what the largest of them drives.
+        """
+        if not self.has_protocol:
+            return self
+        steps = [planned.step for planned in self.protocol.plan]
+        current = max(step.current_density_mA_cm2 or 0.0 for step in steps)
+        held = [abs(step.overpotential_V or 0.0) for step in steps if step.do == HOLD]
+        update = {
+            "current_density_mA_cm2": current,
+            "overpotential_V": max(held) if held and not current else None,
+        }
+        return self.model_copy(update={"conditions": self.conditions.model_copy(update=update)})
 
     @property
     def has_current(self) -> bool:

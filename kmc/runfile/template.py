@@ -23,6 +23,16 @@ _PARAMETERS = """\
 [parameters]
 # second_shell_ratio = 0.4
 """
+_PROTOCOL = """\
+# Steps of a cycler instead of [stop], [rest] and the current of [conditions]; see docs/cycling.md.
+#
+#     [[protocol]]
+#     steps = ["Strip at 0.5 mA/cm2 until 1 monolayer", "Plate at 0.5 mA/cm2 until 1 monolayer"]
+#     repeat = 10
+#
+#     [[protocol]]
+#     step = "Rest for 1 s"
+"""
 # Set in the template, so that it runs unchanged and within minutes.
 _SET = {
     ("acceleration", "max_hops_per_strip_per_site"),
@@ -42,9 +52,10 @@ def template(name: str = "run.toml") -> str:
     blocks = [
         _section(section, cast(type[Checked], field.annotation))
         for section, field in RunFile.model_fields.items()
-        if section not in ("parameters", "upscale")  # a population has a file of its own
+        # A population has a file of its own.
+        if section not in ("parameters", "protocol", "upscale")
     ]
-    return _HEAD.format(name=name) + "\n".join(blocks) + "\n" + _PARAMETERS
+    return _HEAD.format(name=name) + "\n".join([*blocks, _PROTOCOL, _PARAMETERS])
 
 
 def _section(section: str, model: type[Checked]) -> str:

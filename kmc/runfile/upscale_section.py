@@ -12,7 +12,7 @@ MOST_CELLS = 4096  # of the grid along an edge: 1 GB
 FEWEST_CELLS = 16
 
 # Sections that describe a box of atoms, and keys of others that do.
-OF_A_BOX = ("interface", "acceleration", "output")
+OF_A_BOX = ("interface", "acceleration", "output", "protocol")
 KEYS_OF_A_BOX = {
     "system": ("size", "vacancy_fraction"),
     "conditions": ("strip_weight_lambda", "contact_pattern_um"),

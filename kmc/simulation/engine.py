@@ -12,7 +12,9 @@ from kmc.common.units import A_per_nm, MICRO_eV
 from kmc.errors import KmcError
 from kmc.kernels import loop, selection, tables
 from kmc.model import electrochemistry, processes, rate_tables
+from kmc.model.connectivity import Collector
 from kmc.model.constriction import Rim, Spreading
+from kmc.model.electrochemistry import Drive
 from kmc.model.model import Model
 from kmc.trajectory.schema import HOP_CLASSES, HOP_WAYS
 
@@ -62,7 +64,9 @@ class Engine:
         self.rng = rng
         self.geometry = model.kernel_lattice.geometry()
         self.law = rate_tables.law(model, alloy)
-        self.interface_V = model.overpotential_V  # held at the interface, in a run at given voltage
+        self.drive = model.drive  # of this moment; `set_drive` changes it
+        self.interface_V = model.overpotential_V  # held at the interface, where a voltage is held
+        self.place = (0, 0)  # step and cycle of a protocol, for the samples
         self.mixing = (1.0, 0, 0.0)  # supersaturation that moves Mg; net absorbed and time then
         self.channels = rate_tables.channels(model)
         walks = model.superbasins and not alloy and log_events == 0
@@ -103,14 +107,16 @@ class Engine:
         Parameters
         ----------
         events, strips, attempts, vacant_L1 : int
-            Returns once a counter has reached the value.
+            Returns once a counter has reached the value. Charge, here and in `before_strip`, is
+            `net_charge`: it counts in the direction of the current.
         time_s, pause_time_s : float
             The clock stops exactly here, before the event that comes later; with `time_s` the
             reason is that time is up.
         before_strip : int
-            Returns when so many atoms have been stripped and the next is about to leave, the
-            clock at that moment. As strips come at random, the state then is that of any moment;
-            right after a strip there is always one vacancy that has not moved yet.
+            Returns when so many atoms have been stripped and the next is about to leave (or as
+            many plated and the next is about to arrive), the clock at that moment. As strips come
+            at random, the state then is that of any moment; right after a strip there is always
+            one vacancy that has not moved yet.
         """
         limits = tables.Limits(
             events=int(events),
@@ -171,8 +177,8 @@ class Engine:
 
     @property
     def strip_is_due(self) -> bool:
-        """Whether the next event is a strip that `before_strip` put off."""
-        return bool(self.state.clock[tables.STRIP_DUE] != 0.0)
+        """Whether the next event is a strip or plate that `before_strip` put off."""
+        return bool(self.state.clock[tables.STRIP_DUE] not in (0.0, tables.WAITING))
 
     @property
     def events(self) -> int:
@@ -191,6 +197,29 @@ class Engine:
         """Atoms stripped less atoms plated."""
         return self.count(tables.STRIPS) - self.count(tables.PLATES)
 
+    @property
+    def net_charge(self) -> int:
+        """Net charge in atoms in the direction of the current: plated atoms while it plates."""
+        return -self.net_strips if self.drive.plates else self.net_strips
+
+    def set_drive(self, drive: Drive) -> None:
+        """Change current or voltage; everything else goes on as before.
+
+        A strip or plate that was due, or waited, under the drive before does not happen.
+
+        Raises
+        ------
+        ValueError
+            The drive plates and the model keeps no weights for that (`Model.plating`).
+        """
+        if (drive.plates or drive.overpotential_V is not None) and not self.model.plates:
+            raise ValueError(f"{drive} needs a model with plating = True")
+        self.drive, self.interface_V = drive, drive.overpotential_V
+        self.resting = not drive.flows
+        self.state.clock[tables.STRIP_DUE] = 0.0
+        self.channels = rate_tables.channels(self.model, drive)
+        self.set_mixing(self.mixing)
+
     def set_interface_V(self, volts: float) -> None:
         """Hold this overpotential at the interface from now on (a run at given voltage only).
 
@@ -199,10 +228,10 @@ class Engine:
         ValueError
             The run has a current instead of a voltage, or this is no voltage.
         """
-        if self.model.overpotential_V is None or not np.isfinite(volts):
+        if self.drive.overpotential_V is None or not np.isfinite(volts):
             raise ValueError(f"cannot hold {volts} V")
         self.interface_V = volts
-        self.channels = rate_tables.channels(self.model, volts)
+        self.channels = rate_tables.channels(self.model, self.drive, volts)
         self.set_mixing(self.mixing)
 
     def set_mixing(self, mixing: tuple[float, int, float]) -> None:
@@ -254,11 +283,7 @@ class Engine:
 
     def rest(self) -> None:
         """Switch the current off; everything else goes on as before."""
-        self.resting = True
-        self.state.clock[tables.STRIP_DUE] = 0.0
-        self.channels = self.channels._replace(
-            strip=0.0, strip_per_weight=0.0, plate_per_weight=0.0, exchange=0.0
-        )
+        self.set_drive(Drive())
 
     def split_voltage(self) -> None:
         """Leave to the interface what electrolyte and series resistance leave of the voltage held.
@@ -268,12 +293,13 @@ class Engine:
         then, if anything, goes on as before, and the loop sees when nothing is.
         """
         model = self.model
-        if model.overpotential_V is None or self.resting or not self.contact().any():
+        applied_V = self.drive.overpotential_V
+        if applied_V is None or not self.contact().any():
             return
         resistance = self.spreading_resistance_ohm_cm2() + model.series_resistance_ohm_cm2
         self.set_interface_V(
             electrochemistry.interface_part_V(
-                model.overpotential_V,
+                applied_V,
                 *self.exchange_rates_Hz(),
                 electrochemistry.drop_V(self._current_density_mA_cm2(1.0), resistance),
                 model.temperature_K,
@@ -305,6 +331,10 @@ class Engine:
     def _rim(self) -> Rim:
         return Rim(self.model.lattice)
 
+    @cached_property
+    def _collector(self) -> Collector:
+        return Collector(self.model.lattice)
+
     def rim_per_A(self) -> float:
         """Length of the rims of the contact per area of the box, 1/Å."""
         return self._rim.length_per_area_per_A(self.contact())
@@ -320,8 +350,14 @@ class Engine:
             return 0.0
         if self.interface_V is not None:
             return self.interface_V
+        per_site_Hz = electrochemistry.strip_rate_Hz(
+            self.drive.current_density_mA_cm2, model.lattice.site_area_A2
+        )
         return electrochemistry.net_rate_overpotential_V(
-            model.strip_rate_Hz, *self.exchange_rates_Hz(), model.temperature_K, model.alpha
+            per_site_Hz * model.lattice.sites_per_layer,
+            *self.exchange_rates_Hz(),
+            model.temperature_K,
+            model.alpha,
         )
 
     def current_density_mA_cm2(self) -> float:
@@ -329,7 +365,7 @@ class Engine:
         if self.resting:
             return 0.0
         if self.interface_V is None:
-            return self.model.current_density_mA_cm2
+            return self.drive.current_density_mA_cm2
         oxidation, reduction = self.exchange_rates_Hz()
         forward, backward = electrochemistry.charge_transfer_factors(
             self.interface_V, self.model.temperature_K, self.model.alpha
@@ -354,15 +390,15 @@ class Engine:
         resistance = self.spreading_resistance_ohm_cm2()
         constriction = electrochemistry.drop_V(current, resistance)
         series = electrochemistry.drop_V(current, model.series_resistance_ohm_cm2)
-        sites = self.interface_overpotential_V()
-        if model.overpotential_V is not None:
-            total = model.overpotential_V
+        sites = self.interface_overpotential_V()  # inf where nothing is left to oxidise
+        if self.drive.overpotential_V is not None:
+            total = self.drive.overpotential_V
             charge_transfer = total - concentration - constriction - series
         else:
             charge_transfer = electrochemistry.charge_transfer_overpotential_V(
                 current,
                 model.exchange_current_density_mA_cm2,
-                model.effective_area(contact, self.rim_per_A()) if np.isfinite(sites) else 0.0,
+                model.effective_area(contact, self.rim_per_A()) if sites < np.inf else 0.0,
                 temperature_K,
                 model.alpha,
             )
@@ -406,6 +442,8 @@ class Engine:
             "current_density_mA_cm2": self.current_density_mA_cm2(),
             "local_stress_MPa": self.local_stress_MPa(),
             "phase": int(self.resting),
+            "step": self.place[0],
+            "cycle": self.place[1],
             "energy_eV": self.energy_ueV / MICRO_eV,
             **{process.column_Mg: count(process.counter_Mg) for process in processes.WITH_MG},
             **self._hops_by_class(),
@@ -421,6 +459,7 @@ class Engine:
                 "vacancies_expected": 0.0,
                 "strip_weight": np.nan,
                 "rim_per_nm": np.nan,
+                "dead_Li": 0,
             }
         strips, _ = loop.sums_of_weights(self.geometry, self.law, self.state, self.scratch)
         return {
@@ -429,6 +468,7 @@ class Engine:
             "vacancies_expected": float(self.state.activity[tables.EXPECTED]),
             "strip_weight": strips / self.model.lattice.sites_per_layer,
             "rim_per_nm": self.rim_per_A() * A_per_nm,
+            "dead_Li": self._collector.dead_li(self.occupancy()),
         }
 
     def _hops_by_class(self) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Phases of a run: each has its current, its stops and its cadence.
 
-A run strips until the first stop of its file, and may rest without current after it.
+A run strips until the first stop of its file, and may rest without current after it. With a
+protocol, each of its steps is a phase.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from dataclasses import dataclass
 
 from kmc.model.model import Model
 from kmc.runfile.load import RunFile
-from kmc.runfile.sections import Stop
+from kmc.runfile.protocol import Step
+from kmc.runfile.sections import Cadence, Stop
 from kmc.simulation.engine import Engine
-from kmc.simulation.stopping import Recorder, StopRules
+from kmc.simulation.stopping import EARLY, Recorder, StepRules, StopRules
 
 STRIP, REST = 0, 1
 
@@ -27,13 +29,23 @@ class Beginning:
     time_s : float
     events : int
     before : str
-        Why the phase before it ended; empty for the first.
+        Why the phase before it ended; empty for the first. In a protocol, why the first of the
+        steps that ended early did so.
+    step : int
+        Number of the step of the protocol, from 1; 0 without one.
+    strips : int
+        Strips less plates.
+    early : int
+        Steps of the protocol that ended before any of the ends they were given.
     """
 
     phase: int = STRIP
     time_s: float = 0.0
     events: int = 0
     before: str = ""
+    step: int = 0
+    strips: int = 0
+    early: int = 0
 
 
 class Phase:
@@ -50,7 +62,18 @@ class Phase:
         n_L1 = model.lattice.sites_per_layer
         self.beginning = beginning
         self._run = run
-        if beginning.phase == STRIP:
+        self._plan = run.protocol.plan
+        self.step = self._plan[beginning.step - 1] if beginning.step else None
+        if self.step is not None:
+            step = self.step.step
+            charge = -beginning.strips if step.drive.plates else beginning.strips
+            self.rules: StopRules = StepRules(run.stop, model, step, charge, beginning.time_s)
+            starts = {"s": beginning.time_s, "events": beginning.events}
+            self.samples, self.frames = (
+                Recorder(cadence, n_L1, starts.get(cadence.unit, charge / n_L1))
+                for cadence in _cadences(run, step)
+            )
+        elif beginning.phase == STRIP:
             self.rules = StopRules(run.stop, model)
             self.samples = Recorder(run.sample_cadence, n_L1)
             self.frames = Recorder(run.frame_cadence, n_L1)
@@ -63,23 +86,99 @@ class Phase:
 
     def enter(self, engine: Engine) -> None:
         """Set the engine's rates to those of this phase."""
-        if self.beginning.phase == REST:
+        if self.step is not None:
+            engine.set_drive(self.step.step.drive)
+        elif self.beginning.phase == REST:
             engine.rest()
+        self.label(engine)
+
+    def label(self, engine: Engine) -> None:
+        """Write number and cycle of this step into the samples from now on."""
+        if self.step is not None:
+            engine.place = (self.step.number, self.step.cycle)
 
     def next(self, engine: Engine, reason: str) -> Beginning | None:
         """The next phase after this one has ended for a reason; None at the end of the run."""
+        if self.step is not None:
+            return self._next_step(engine, reason)
         if self.beginning.phase == STRIP and self._run.rest.wanted:
             return Beginning(REST, engine.time_s, engine.events, reason)
         return None
 
+    def _next_step(self, engine: Engine, reason: str) -> Beginning | None:
+        number = self.beginning.step + 1
+        if self.rules.ends_the_run(reason) or number > len(self._plan):
+            return None
+        before, early = self._early(reason)
+        return Beginning(
+            phase=_phase_of(self._plan[number - 1].step),
+            time_s=engine.time_s,
+            events=engine.events,
+            before=before,
+            step=number,
+            strips=engine.net_strips,
+            early=early,
+        )
+
+    def _early(self, reason: str) -> tuple[str, int]:
+        """Why the first step that ended early did so, and how many there are by now."""
+        begun = self.beginning
+        if reason not in EARLY:
+            return begun.before, begun.early
+        assert self.step is not None
+        first = begun.before or f"step {self.step.number} ({self.step.step}): {reason}"
+        return first, begun.early + 1
+
+    def fraction(self, engine: Engine, start_vacant_L1: int, wall_time_s: float) -> float:
+        """Progress of the run, 0 to 1."""
+        done = self.rules.fraction(engine, start_vacant_L1, wall_time_s)
+        if self.step is None:
+            return done
+        return (self.step.number - 1 + done) / len(self._plan)
+
     def ending(self, reason: str, engine: Engine) -> str:
         """Stop reason of a run that ends in this phase."""
+        if self.step is not None:
+            return self._ending_of_protocol(reason)
         if self.beginning.phase == STRIP:
             return reason
         rested_s = engine.time_s - self.beginning.time_s
         if reason.startswith(("time_s", "events")):
             reason = f"rested for {rested_s:.4g} s"
         return f"{self.beginning.before}; then {reason}"
+
+    def _ending_of_protocol(self, reason: str) -> str:
+        assert self.step is not None
+        first, early = self._early(reason)
+        if self.rules.ends_the_run(reason):
+            text = f"{reason} in step {self.step.number} of {len(self._plan)}"
+        else:
+            text = f"all {len(self._plan)} steps of the protocol are done"
+        if early:
+            text += f"; {early} ended early, the first was {first}"
+        return text
+
+
+def first_beginning(run: RunFile) -> Beginning:
+    """The start of a run."""
+    if not run.has_protocol:
+        return Beginning()
+    return Beginning(phase=_phase_of(run.protocol.plan[0].step), step=1)
+
+
+def _phase_of(step: Step) -> int:
+    return STRIP if step.drive.flows else REST
+
+
+def _cadences(run: RunFile, step: Step) -> tuple[Cadence, Cadence]:
+    """Intervals of samples and frames of a step; a rest passes no charge to count."""
+    found = []
+    for cadence, parts in ((run.sample_cadence, 20), (run.frame_cadence, 2)):
+        if cadence.unit == "monolayers" and not step.drive.flows:
+            assert step.until.time_s is not None, "a rest has a time"
+            cadence = Cadence(step.until.time_s / parts, "s")
+        found.append(cadence)
+    return found[0], found[1]
 
 
 def _end_of_rest(run: RunFile, beginning: Beginning) -> Stop:

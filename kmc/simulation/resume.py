@@ -108,7 +108,7 @@ def extend(
                 "stop).",
             )
         phase = simulation.phase
-        if phase.beginning.phase == REST:
+        if phase.step is None and phase.beginning.phase == REST:
             raise InputError(
                 f"{path} rests already: {phase.beginning.before}",
                 advice="A run cannot be extended during its rest; start it again with other [stop] "

@@ -27,7 +27,7 @@ from kmc.model.parameters import ParameterSet
 from kmc.runfile.load import RunFile
 from kmc.simulation import snapshot
 from kmc.simulation.engine import UNLIMITED, Engine
-from kmc.simulation.phases import Beginning, Phase
+from kmc.simulation.phases import Beginning, Phase, first_beginning
 from kmc.trajectory import checkpoint
 from kmc.trajectory.reader import Trajectory, load
 from kmc.trajectory.writer import TrajectoryWriter
@@ -109,11 +109,12 @@ class Simulation:
         self.flaws = draw_flaws(run.interface, lattice, for_flaws)
         if state is None:
             self.engine = self._begin(start, events)
-            self._enter(Beginning())
+            self._enter(first_beginning(run))
             self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
         else:
             self.engine = snapshot.restore(self.model, state)
-            self._enter(Beginning(**state["phase"]))
+            self.phase = Phase(run, self.model, Beginning(**state["phase"]))
+            self.phase.label(self.engine)
             self.phase.samples.passed, self.phase.frames.passed = state["recorded"]
             self._start_vacant_L1 = state["start_vacant_L1"]
 
@@ -209,6 +210,7 @@ class Simulation:
             if sample:
                 row = self._record(writer, sample=True, frame=frame)
                 reached = reached or rules.overpotential_reached(row["overpotential_V"])
+                reached = reached or rules.contact_reached(row["contact_fraction"])
             pausing = "" if reached else rules.wall_time_reached(now - start)
             pausing = pausing or ("" if reached else self._asked_to_stop)
             if interruption.requested and not reached:
@@ -233,7 +235,7 @@ class Simulation:
                 check_s = self._check()
                 next_check = engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
             progress.update(
-                rules.fraction(engine, self._start_vacant_L1, now - start),
+                phase.fraction(engine, self._start_vacant_L1, now - start),
                 self._status(now - loaded[0], engine.count(tables.EVENTS) - loaded[1]),
             )
 
@@ -398,6 +400,10 @@ def _model(
         mg_exchange=run.acceleration.mg_exchange,
         interphase=interphase,
         superbasins=run.acceleration.superbasins,
+        plating=any(
+            planned.step.drive.plates or planned.step.drive.overpotential_V is not None
+            for planned in run.protocol.plan
+        ),
     )
 
 

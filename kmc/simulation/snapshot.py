@@ -11,6 +11,7 @@ import numpy as np
 
 from kmc.errors import KmcError
 from kmc.kernels import loop, selection, tables
+from kmc.model.electrochemistry import Drive
 from kmc.model.model import Model
 from kmc.model.processes import PROCESSES
 from kmc.simulation.engine import Engine
@@ -43,12 +44,13 @@ def take(engine: Engine) -> dict:
         ``strip_bins`` int32 (members, 2), rows of bin and site in the order within the bins;
         ``plate_bins`` likewise; ``dirty`` int32, sites whose strip weight is out of date;
         ``monomer`` int64, what each member of the strip bins adds to the isolated vacancies;
-        ``activity`` float64 (2,); ``alloy``; ``generator``; ``interface_V``, None in a run at
-        given current.
+        ``activity`` float64 (2,); ``alloy``; ``generator``; ``drive``, current density in
+        mA/cm² and voltage in V or None; ``interface_V``, None where a current is given.
     """
     state = engine.state
     return {
         "alloy": isinstance(engine.law, tables.TwoSpecies),
+        "drive": list(engine.drive),
         "interface_V": engine.interface_V,
         "generator": engine.rng.bit_generator.state,
         "occupancy": engine.occupancy(),
@@ -87,6 +89,9 @@ def restore(model: Model, saved: dict) -> Engine:
     try:
         rng = np.random.Generator(getattr(np.random, _generator_name(saved))())
         engine = Engine(model, saved["occupancy"], rng, alloy=bool(saved["alloy"]))
+        drive = Drive(*saved["drive"])
+        if drive != engine.drive:
+            engine.set_drive(drive)
         counters = np.asarray(saved["counters"], dtype=np.int64)
         _restore_order(engine, saved, counters)
         if saved["interface_V"] is not None:

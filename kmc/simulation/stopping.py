@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kmc.kernels import tables
 from kmc.model import electrochemistry
 from kmc.model.model import Model
+from kmc.runfile.protocol import Step
 from kmc.runfile.sections import Cadence, Stop
 from kmc.simulation.engine import UNLIMITED, Engine
 
@@ -18,13 +19,17 @@ _COUNTERS = {"events": tables.EVENTS, "vacant_L1": tables.VACANT_L1}
 
 def _count(engine: Engine, counter: str) -> int:
     """What the loop compares with a limit: a counter, or the net charge in atoms."""
-    return engine.net_strips if counter == "before_strip" else engine.count(_COUNTERS[counter])
+    return engine.net_charge if counter == "before_strip" else engine.count(_COUNTERS[counter])
 
 
 _ENDINGS = {
     tables.NO_ELECTROACTIVE: "no electroactive atom left at the interface",
     tables.NO_EVENT: "no event is possible any more",
+    tables.NO_SITE: "no vacant site left to plate on",
 }
+
+
+EARLY = tuple(_ENDINGS.values())  # ends of a step of a protocol that were not asked for
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,14 @@ class StopRules:
             return f"overpotential_V reached {limit:g}"
         return ""
 
+    def contact_reached(self, contact_fraction: float) -> str:
+        """The same for a contact that rises, which is compared with every sample."""
+        return ""
+
+    def ends_the_run(self, reason: str) -> bool:
+        """Whether a stop ends the whole run, not only a step of its protocol."""
+        return True
+
     def wall_time_reached(self, wall_time_s: float) -> str:
         """The same for the wall time."""
         limit = self.stop.wall_time_s
@@ -96,6 +109,77 @@ class StopRules:
                 done.append(_count(engine, counter) / max(1, value))
         if self.stop.wall_time_s:
             done.append(wall_time_s / self.stop.wall_time_s)
+        return min(1.0, max(done))
+
+
+class StepRules(StopRules):
+    """The ends of a step of a protocol, and those of the whole run that hold beside them.
+
+    Parameters
+    ----------
+    stop : Stop
+        Of the run: events, wall time.
+    model : Model
+    step : Step
+    charge : int
+        Net charge in atoms at the start of the step, in its direction.
+    start_s : float
+        Time at the start of the step.
+    """
+
+    def __init__(self, stop: Stop, model: Model, step: Step, charge: int, start_s: float):
+        until = step.until
+        self._start_charge = charge
+        self._start_s = start_s
+        self._duration_s = until.time_s
+        self._sign = -1.0 if step.drive.plates else 1.0
+        self._rising = until.contact_fraction
+        falling = None
+        if step.drive.flows and not step.drive.plates:
+            self._rising, falling = None, until.contact_fraction
+        if falling == 1.0:
+            falling = math.nextafter(1.0, 0.0)  # one vacant site is below
+        own = Stop(
+            capacity_monolayers=until.capacity_monolayers,
+            capacity_mAh_cm2=until.capacity_mAh_cm2,
+            contact_fraction=falling,
+            overpotential_V=until.overpotential_V,
+            events=stop.events,
+            wall_time_s=stop.wall_time_s,
+        )
+        super().__init__(own, model)
+        self._rules = [
+            replace(rule, value=rule.value + charge) if rule.counter == "before_strip" else rule
+            for rule in self._rules
+        ]
+        if "before_strip" in self.limits:
+            self.limits["before_strip"] += charge
+        if until.time_s is not None:
+            self.limits["time_s"] = start_s + until.time_s
+
+    def reached(self, reason: int, engine: Engine) -> str:
+        if reason == tables.TIME_IS_UP:
+            return f"time_s reached {self._duration_s:g}"
+        return super().reached(reason, engine)
+
+    def overpotential_reached(self, overpotential_V: float) -> str:
+        return super().overpotential_reached(self._sign * overpotential_V)
+
+    def contact_reached(self, contact_fraction: float) -> str:
+        if self._rising is not None and contact_fraction >= self._rising:
+            return f"contact_fraction rose to {self._rising:g}"
+        return ""
+
+    def ends_the_run(self, reason: str) -> bool:
+        return reason.startswith("events")
+
+    def fraction(self, engine: Engine, start_vacant_L1: int, wall_time_s: float) -> float:
+        done = [0.0]
+        if "before_strip" in self.limits:
+            way = max(1, self.limits["before_strip"] - self._start_charge)
+            done.append((engine.net_charge - self._start_charge) / way)
+        if self._duration_s:
+            done.append((engine.time_s - self._start_s) / self._duration_s)
         return min(1.0, max(done))
 
 
@@ -144,7 +228,7 @@ class Recorder:
     def __init__(self, cadence: Cadence, sites_per_layer: int, start: float = 0):
         self.cadence = cadence
         self.passed = 0
-        self._start = start  # time or events from which the multiples are counted
+        self._start = start  # time, events or monolayers from which the multiples are counted
         self._sites_per_layer = sites_per_layer
 
     def limit(self) -> dict[str, float]:
@@ -163,7 +247,8 @@ class Recorder:
             return False
         reached = engine.time_s if key == "pause_time_s" else _count(engine, key)
         per_unit = self._sites_per_layer if key == "before_strip" else 1
-        multiples = math.floor((reached - self._start) / (per_unit * self.cadence.every))
+        passed = reached - per_unit * self._start
+        multiples = math.floor(passed / (per_unit * self.cadence.every))
         self.passed = max(self.passed, multiples - 1)
         step = 1  # doubled: the next multiple of a tiny cadence may round to the same time
         while due <= reached:

@@ -137,7 +137,7 @@ SAMPLE_COLUMNS = (
         "MPa",
         "Stack pressure over contact fraction, up to the set's limit; drives creep",
     ),
-    _count("phase", "0 while current flows, 1 during the rest after it"),
+    _count("phase", "0 while current flows, 1 during a rest"),
     column("energy_eV", FLOAT, "eV", "Energy of the box by the Hamiltonian in `resolved`"),
     _count("hops_Li", "Hops of Li without Mg among the first neighbours of either end, so far"),
     _count("hops_Li_near_Mg", "Hops of Li with Mg among the first neighbours of an end, so far"),
@@ -198,6 +198,12 @@ SAMPLE_COLUMNS = (
         "1/nm",
         "Length of the rims of the contact per interface area; NaN without interface",
     ),
+    _count("step", "Number of the step of the protocol, from 1, repeats counted; 0 without one"),
+    _count("cycle", "Pass of a block of the protocol, from 1; 0 without a protocol"),
+    _count(
+        "dead_Li",
+        "Li not connected to the metal above the box over first and second neighbours; 0 in bulk",
+    ),
 )
 _TERMS = (
     "overpotential_concentration_V",
@@ -214,6 +220,9 @@ _OPTIONAL = (
     *HOPS_BY_WAY,
     "vacancy_time_s",
     *_TERMS,
+    "step",
+    "cycle",
+    "dead_Li",
     *(process.column for process in processes.PROCESSES if process.optional),
 )
 # Columns that files of schema 1 have not.

@@ -10,7 +10,9 @@ import numpy as np
 from kmc.common.units import A_per_nm
 from kmc.model import electrochemistry
 from kmc.model.creep import local_stress_MPa
+from kmc.model.electrochemistry import Drive
 from kmc.model.lattice import Lattice
+from kmc.runfile.protocol import Planned, Step, plan_of, stored_blocks
 from kmc.trajectory.schema import HOP_CLASSES, HOP_WAYS, HOPS_BY_WAY
 
 _ROUNDING = 1e-9
@@ -30,7 +32,10 @@ def wrong_rows(rows: np.ndarray, resolved: Mapping[str, Any], has_interface: boo
     """
     conditions = resolved.get("run", {}).get("conditions", {})
     found = []
-    for column, expected in _expected(rows, resolved, conditions, has_interface):
+    plan = plan_of(stored_blocks(resolved.get("run", {})))
+    if plan and not {"step", "cycle", "phase"} <= set(rows.dtype.names or ()):
+        return [("step", 0, "not there", "a column, as the run has a protocol")]
+    for column, expected in _expected(rows, resolved, conditions, has_interface, plan):
         values = rows[column].astype(float)
         with np.errstate(invalid="ignore"):
             close = np.abs(values - expected) <= _ROUNDING * np.maximum(1.0, np.abs(expected))
@@ -40,10 +45,20 @@ def wrong_rows(rows: np.ndarray, resolved: Mapping[str, Any], has_interface: boo
     return found
 
 
-def _expected(rows, resolved, conditions, has_interface) -> Iterator[tuple[str, np.ndarray]]:
+def _expected(
+    rows, resolved, conditions, has_interface, plan: tuple[Planned, ...]
+) -> Iterator[tuple[str, np.ndarray]]:
     there = rows.dtype.names
     resting = np.zeros(len(rows), dtype=bool)
-    if "phase" in there:
+    given, held = _driven(rows, conditions, plan)
+    if plan:
+        steps = np.maximum.accumulate(np.clip(rows["step"], 1, len(plan)))
+        yield "step", steps.astype(float)
+        yield "cycle", np.array([float(plan[n - 1].cycle) for n in steps])
+        resting = np.array([not plan[n - 1].step.drive.flows for n in steps], dtype=bool)
+        yield "phase", resting.astype(float)
+        yield from _charge_by_step(rows, steps, plan)
+    elif "phase" in there:
         ever = any(resolved.get("run", {}).get("rest", {}).get(k) for k in ("time_s", "events"))
         phase = np.maximum.accumulate(np.clip(rows["phase"], 0, int(ever)))
         phase[:1] = 0
@@ -58,10 +73,10 @@ def _expected(rows, resolved, conditions, has_interface) -> Iterator[tuple[str, 
         yield "vacancy_activity", electrochemistry.vacancy_activity(seen, expected)
     if "overpotential_series_V" in there and "charge_transfer" in resolved:
         flows = ~resting & (rows["current_density_mA_cm2"] != 0.0)
-        yield from _terms(rows, flows, resolved["charge_transfer"], conditions)
-    if "current_density_mA_cm2" in there and conditions.get("overpotential_V") is None:
-        given = float(conditions.get("current_density_mA_cm2", 0.0))
-        yield "current_density_mA_cm2", np.where(resting, 0.0, given)
+        yield from _terms(rows, flows, resolved["charge_transfer"], conditions, held)
+    if "current_density_mA_cm2" in there:
+        driven = np.where(np.isnan(held) | resting, given, rows["current_density_mA_cm2"])
+        yield "current_density_mA_cm2", np.where(resting, 0.0, driven)
     if "local_stress_MPa" in there:
         pressure = float(conditions.get("stack_pressure_MPa", 0.0))
         limit = resolved.get("parameters", {}).get("creep_stress_limit_MPa", {}).get("value", 0.0)
@@ -69,7 +84,45 @@ def _expected(rows, resolved, conditions, has_interface) -> Iterator[tuple[str, 
         yield "local_stress_MPa", np.array([local_stress_MPa(pressure, c, limit) for c in contact])
 
 
-def _terms(rows, flows, settings, conditions) -> Iterator[tuple[str, np.ndarray]]:
+def _driven(rows, conditions, plan: tuple[Planned, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Current density given and voltage held in each row, NaN where none is held."""
+    if plan:
+        places = np.clip(rows["step"], 1, len(plan)) - 1
+        drives = [planned.step.drive for planned in plan]
+    else:
+        current, volts = (
+            conditions.get(key) for key in ("current_density_mA_cm2", "overpotential_V")
+        )
+        places = np.zeros(len(rows), dtype=np.int64)
+        drives = [Drive(float(current or 0.0), volts)]
+    given = np.array([drive.current_density_mA_cm2 for drive in drives])
+    held = np.array(
+        [np.nan if d.overpotential_V is None else float(d.overpotential_V) for d in drives]
+    )
+    return given[places], held[places]
+
+
+def _charge_by_step(
+    rows, steps: np.ndarray, plan: tuple[Planned, ...]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """A step at a given current strips or plates, a rest does neither."""
+    before = np.maximum(np.arange(len(rows)) - 1, 0)
+    for column, plates in (("strips", False), ("plates", True)):
+        if column not in rows.dtype.names:
+            continue
+        still = np.array([_excludes(plan[n - 1].step, plates) for n in steps], dtype=bool)
+        yield column, np.where(still, rows[column][before], rows[column]).astype(float)
+
+
+def _excludes(step: Step, plates: bool) -> bool:
+    """Whether a step has no plates, or no strips: at a held voltage there are both."""
+    drive = step.drive
+    if drive.overpotential_V is not None:
+        return False
+    return not drive.flows or drive.plates != plates
+
+
+def _terms(rows, flows, settings, conditions, held) -> Iterator[tuple[str, np.ndarray]]:
     """Terms of the overpotential that follow from other columns, while current flows."""
     kelvin, current = conditions["temperature_K"], rows["current_density_mA_cm2"]
     activity = np.where(rows["vacancy_activity"] > 0, rows["vacancy_activity"], np.nan)
@@ -77,27 +130,29 @@ def _terms(rows, flows, settings, conditions) -> Iterator[tuple[str, np.ndarray]
     yield "overpotential_concentration_V", np.where(flows, concentration, 0.0)
     series = settings["series_resistance_ohm_cm2"] * 1e-3 * current
     yield "overpotential_series_V", np.where(flows, series, 0.0)
-    if conditions.get("overpotential_V") is not None:
-        held = np.where(flows, conditions["overpotential_V"], rows["overpotential_V"])
-        yield "overpotential_V", held
+    holds = flows & ~np.isnan(held)
+    if holds.any():
+        yield "overpotential_V", np.where(holds, held, rows["overpotential_V"])
         drops = rows["overpotential_constriction_V"] + rows["overpotential_series_V"]
-        touching = flows & (rows["contact_fraction"] > 0) & np.isfinite(drops)
+        touching = holds & (rows["contact_fraction"] > 0) & np.isfinite(drops)
         sites = rows["overpotential_sites_V"]
         yield "overpotential_sites_V", np.where(touching, held - drops, sites)
+    if np.all(holds | ~flows) and holds.any():
         return
     area = rows["contact_fraction"].copy()
     if settings["pattern_um"] is not None and settings["rim_exchange_weight"] is not None:
         spacing_nm = settings["lattice_parameter_A"] / A_per_nm
         rims = rows["rim_per_nm"] / settings["pattern_scale"]
         area += settings["rim_exchange_weight"] * spacing_nm * rims
-    area[np.isinf(rows["overpotential_sites_V"])] = 0.0  # nothing to oxidise
+    area[rows["overpotential_sites_V"] == np.inf] = 0.0  # nothing to oxidise
     volts = [
         electrochemistry.charge_transfer_overpotential_V(
             j, settings["exchange_current_density_mA_cm2"], a, kelvin, settings["alpha"]
         )
         for j, a in zip(current, area, strict=True)
     ]
-    yield "overpotential_charge_transfer_V", np.where(flows, volts, 0.0)
+    stored = rows["overpotential_charge_transfer_V"]
+    yield "overpotential_charge_transfer_V", np.where(holds, stored, np.where(flows, volts, 0.0))
 
 
 def wrong_ways(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:

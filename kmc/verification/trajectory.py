@@ -19,9 +19,11 @@ from kmc.common.formatting import html_table, plural
 from kmc.common.units import MICRO_eV
 from kmc.errors import FileFormatError
 from kmc.model import processes
+from kmc.model.connectivity import Collector
 from kmc.model.electrochemistry import capacity_mAh_cm2
 from kmc.model.hamiltonian import LI, MG, VACANCY, Hamiltonian, total_energy_ueV
 from kmc.model.lattice import Lattice
+from kmc.runfile.protocol import Planned, plan_of, stored_blocks
 from kmc.trajectory import schema
 from kmc.trajectory.file import lattice_of
 from kmc.verification.balances import wrong_rows, wrong_ways
@@ -436,6 +438,8 @@ class _Audit:
         if lattice.has_interface:
             counted["contact_fraction"] = np.count_nonzero(first) / first.size
             counted["contact_fraction_Li"] = np.count_nonzero(first == LI) / first.size
+            if self._present(("dead_Li",)):
+                counted["dead_Li"] = self._collector.dead_li(occupancy)
         for name, expected in counted.items():
             if not abs(sample[name] - expected) <= 1e-12 * max(1, expected):
                 value, counts = str(sample[name]), f"{expected} by frame {index}"
@@ -445,6 +449,15 @@ class _Audit:
             value = f"{sample['energy_eV']:.6f} eV"
             expected = f"{energy / MICRO_eV:.6f} eV by frame {index}"
             yield Breach("energy", "/samples/energy_eV", row, value, expected)
+
+    @cached_property
+    def _collector(self) -> Collector:
+        return Collector(self.lattice)
+
+    @cached_property
+    def plan(self) -> tuple[Planned, ...]:
+        """Steps of the protocol, none for a run without one."""
+        return plan_of(stored_blocks(self.stored.record["resolved"].get("run", {})))
 
     @cached_property
     def interface(self) -> Interface | None:
@@ -463,13 +476,17 @@ class _Audit:
         sample = self.rows[row]
         conditions = self.stored.record["resolved"]["run"]["conditions"]
         held = conditions.get("overpotential_V") is not None
+        if self.plan:
+            step = self.plan[min(max(int(sample["step"]), 1), len(self.plan)) - 1].step
+            held = step.drive.overpotential_V is not None
         current = float(sample["current_density_mA_cm2"])
         found = self.interface.columns(occupancy, current)
         for name, expected in found.items():
             if held and name == "overpotential_sites_V":
                 continue  # at a held voltage the sites pass what they pass
-            close = abs(sample[name] - expected) <= _VOLTS * max(1.0, abs(expected))
-            if not (close or sample[name] == expected):
+            if sample[name] == expected:  # may be infinite
+                continue
+            if not abs(sample[name] - expected) <= _VOLTS * max(1.0, abs(expected)):
                 value, follows = str(sample[name]), f"{expected} by frame {index}"
                 yield Breach("interface", f"/samples/{name}", row, value, follows)
 

@@ -1,5 +1,6 @@
 """The compiled event loop against the oracle, event for event, and against itself."""
 
+import contextlib
 import math
 import os
 import subprocess
@@ -60,6 +61,7 @@ def run_paired(setup, seed, events, *, vacancies=6, magnesium=0, every=40, alloy
             paired.compare_state()
     paired.compare_state()
     count = paired.engine.count
+    kinds["plate"] += paired.waited
     assert count(tables.EVENTS) == sum(kinds.values()) - kinds[None] + kinds["exchange"]
     assert count(tables.HOPS) == kinds["hop"]
     assert count(tables.STRIPS) == kinds["strip"] + kinds["exchange"]
@@ -225,6 +227,59 @@ def test_voltage_event_for_event(name, magnesium, alpha, strength, volts):
     assert kinds["plate"] >= 3, kinds
     assert kinds["strip"] >= 3 or volts < 0, kinds
     assert kinds[None] >= 1, kinds
+
+
+@pytest.mark.parametrize(("name", "magnesium"), faces(25))
+def test_plating_event_for_event(name, magnesium):
+    """A given current that plates: each ion onto a vacant site drawn by its weight."""
+    setup = Setup(
+        lattice=name,
+        values=naive.LIMG_LI2S if magnesium else naive.LI_LI2S,
+        mg_fraction=0.2 if magnesium else 0.0,
+        strip_weight_lambda=0.4,
+        current_density_mA_cm2=-6e5,
+        **FAST_EXCHANGE,
+    )
+    occupancy = random_occupancy(setup.n_sites, np.random.default_rng([7, 99]), 60, magnesium)
+    paired = PairedEngines(setup, occupancy, 7, attempts=2000)
+    kinds = Counter()
+    with contextlib.suppress(naive.NoEvent):  # the interface may be full before
+        for _ in range(80):
+            event = paired.attempt()
+            kinds[event and event.kind] += 1
+    if sum(kinds.values()) < 80:
+        assert paired.engine.advance() == tables.NO_SITE
+    else:
+        paired.compare_state()
+    assert kinds["plate"] >= 2, kinds
+    assert kinds["strip"] == 0, kinds
+    assert kinds["hop"] >= 3, kinds
+    assert paired.engine.count(tables.PLATES) == kinds["plate"] + paired.waited
+
+
+def test_an_ion_waits_for_a_vacant_site():
+    """Few vacancies, fast hops: ions wait until one comes to L1, and are plated at once there."""
+    setup = Setup(current_density_mA_cm2=-3e9, temperature_K=1500.0)
+    occupancy = np.ones(setup.n_sites, dtype=np.uint8)
+    occupancy[-4:] = VACANCY
+    paired = PairedEngines(setup, occupancy, 3, attempts=20_000)
+    ended = ""
+    while not ended:
+        try:
+            paired.attempt()
+        except naive.NoEvent as end:
+            ended = str(end)
+    assert ended == "no vacant site left to plate on"
+    assert paired.waited >= 1
+    assert paired.engine.advance() == tables.NO_SITE
+
+
+def test_a_box_that_is_full_is_not_plated():
+    """The second ion finds the first waiting: no charge has passed, and the reason says why."""
+    setup = Setup(current_density_mA_cm2=-0.5)
+    engine = setup.engine(np.ones(setup.n_sites, dtype=np.uint8))
+    assert engine.advance() == tables.NO_SITE
+    assert engine.net_charge == 0
 
 
 @pytest.mark.parametrize(("name", "magnesium"), faces(25))

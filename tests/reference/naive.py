@@ -152,6 +152,7 @@ class NaiveSimulation:
         self.plate_bounds, self.plate_order = plate_bounds, plate_order
         self.directions, self.mg_order = directions, mg_order
         self.time_s = 0.0
+        self.waiting = False  # an ion for a vacant site, at a given current that plates
         self.seen = self.expected = 0.0  # isolated vacancies over the strips of the recent past
         self.hops: Counter[str] = Counter()  # by class, and by class and way
         floor = conditions.saddle_floor_eV
@@ -415,12 +416,22 @@ class NaiveSimulation:
 
     @property
     def strip_rate(self) -> float:
-        """Atoms a second the current takes from the whole interface."""
+        """Atoms a second the current takes from the whole interface, or brings if it plates."""
         if self.box.boundary == "periodic":
             return 0.0
         if self.conditions.overpotential_V is not None:
             return self.voltage_rates[0] * sum(self.strip_weights().values())
+        return abs(self.net_rate)
+
+    @property
+    def net_rate(self) -> float:
+        """Atoms a second that the given current takes away, less those it brings."""
         return self.conditions.current_density_mA_cm2 * 1e-3 * self.area_cm2 / E_C
+
+    @property
+    def plating(self) -> bool:
+        """Whether a given current plates."""
+        return self.conditions.overpotential_V is None and self.net_rate < 0
 
     @property
     def plate_rate(self) -> float:
@@ -534,7 +545,7 @@ class NaiveSimulation:
             if eta in (low, high):
                 break
             net = a * math.exp(alpha * eta / self.kT) - b * math.exp(-(1 - alpha) * eta / self.kT)
-            low, high = (low, eta) if net > self.strip_rate else (eta, high)
+            low, high = (low, eta) if net > self.net_rate else (eta, high)
         return (low + high) / 2
 
     def vacancies(self) -> list[int]:
@@ -556,11 +567,18 @@ class NaiveSimulation:
         listed = []
         for vacancy in self.vacancies():
             listed += self.vacancy_channels(vacancy)
-        if self.strip_rate > 0:
+        if self.strip_rate > 0 and not self.plating:
             weights = self.strip_weights()
             total = sum(weights.values())
             listed += [
                 (Event("strip", site, -1, LI, 0.0), self.strip_rate * weight / total)
+                for site, weight in weights.items()
+            ]
+        if self.plating:
+            weights = self.plate_weights()
+            total = sum(weights.values())
+            listed += [
+                (Event("plate", -1, site, LI, 0.0), self.strip_rate * weight / total)
                 for site, weight in weights.items()
             ]
         if self.plate_rate > 0:
@@ -652,6 +670,8 @@ class NaiveSimulation:
             if self.conditions.overpotential_V is not None:
                 self._observe_at_voltage(strip + plate)
                 return dt, self._strip_at_voltage(rest / self.voltage_rates[0])
+            if self.plating:
+                return dt, self._plate_arriving(rng)
             if self.strip_weights():
                 self.observe()
             return dt, self._choose_strip(rng)
@@ -723,6 +743,32 @@ class NaiveSimulation:
         site, _ = _pick(queue, rng.random() * _sum(weight for _, weight in queue))
         self.occupancy[strip.site_from] = LI
         return Event("exchange", strip.site_from, site, LI, 0.0)
+
+    def _plate_arriving(self, rng) -> Event | None:
+        """An ion of a given current: it is reduced, or waits for a vacant site."""
+        if self.waiting:
+            raise NoEvent("no vacant site left to plate on")
+        self.observe()
+        self.waiting = not self.plate_weights()
+        return None if self.waiting else self._choose_plate(rng)
+
+    def plate_waiting(self, rng) -> Event | None:
+        """The ion that waits takes a vacant site as soon as there is one, before all else."""
+        if not (self.waiting and self.plate_weights()):
+            return None
+        self.waiting = False
+        return self._choose_plate(rng)
+
+    def _choose_plate(self, rng) -> Event:
+        weights = self.plate_weights()
+        bins, bound = self._bins(weights, self.plate_bounds, self.plate_order), self.plate_bounds
+        queue = [(b, len(bins[b]) * bound[b]) for b in sorted(bins, reverse=True)]
+        total = _sum(share for _, share in queue)
+        while True:
+            b, rest = _pick(queue, rng.random() * total)
+            site, y = _member(bins[b], bound[b], rest)
+            if y < weights[site]:
+                return Event("plate", -1, site, LI, 0.0)
 
     def _strip_at_voltage(self, rest) -> Event | None:
         weights, bound = self.strip_weights(), self.weight_bounds

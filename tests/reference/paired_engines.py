@@ -189,9 +189,33 @@ class PairedEngines:
         self.next_uniforms = self.rng.random(2)  # the engine draws them one attempt ahead
         self.attempts = 0
         self.logged = 0
+        self.waited = 0  # ions that had to wait for a vacant site, and were plated
+
+    def _plate_waiting(self):
+        """An ion that waits is plated, as soon as it can be, before the attempt that follows."""
+        event = self.oracle.plate_waiting(self.rng) if self._site_is_free() else None
+        if event is None:
+            return
+        (found,) = self._news()
+        assert found == tuple(event)[:4]
+        self.oracle.apply(event)
+        self.waited += 1
+
+    def _site_is_free(self) -> bool:
+        if not (self.oracle.waiting and self.oracle.plate_weights()):
+            return False
+        self.engine.advance(events=self.engine.events + 1)
+        return True
+
+    def _news(self) -> list[tuple]:
+        """Events of the engine since the last call."""
+        news = self.engine.logged()[self.logged :]
+        self.logged += len(news)
+        return [(KINDS[e.kind], e.site_from, e.site_to, e.species) for e in news]
 
     def attempt(self) -> naive.Event | None:
         """One attempt of both; they must agree on time and event. Returns the event."""
+        self._plate_waiting()
         self.order = {b: members.copy() for b, members in self.engine.bin_members("hops").items()}
         self.mg = self.engine.mg_sites()
         self.attempts += 1
@@ -201,9 +225,7 @@ class PairedEngines:
         dt, event = self.oracle.attempt(self.rng, exponential, uniforms)
         self.oracle.time_s += dt
         np.testing.assert_allclose(self.engine.time_s, self.oracle.time_s, rtol=1e-11)
-        news = self.engine.logged()[self.logged :]
-        self.logged += len(news)
-        found = [(KINDS[e.kind], e.site_from, e.site_to, e.species) for e in news]
+        found = self._news()
         expected = [] if event is None else [tuple(event)[:4]]
         if event is not None and event.kind == "exchange":
             _, stripped, plated, species, _ = event
@@ -225,7 +247,8 @@ class PairedEngines:
                 np.testing.assert_allclose(
                     engine.vacancy_rates_Hz(vacancy), all_rates(oracle, vacancy), rtol=1e-11
                 )
-            if oracle.strip_rate > 0 and oracle.electroactive():
+            reacts = oracle.plateable() if oracle.plating else oracle.electroactive()
+            if oracle.strip_rate > 0 and reacts:
                 np.testing.assert_allclose(
                     engine.interface_overpotential_V(),
                     oracle.overpotential_V(),

@@ -1,0 +1,93 @@
+"""Metal that is connected to the current collector, and metal that is not.
+
+The metal above the box is connected. An atom is connected if a neighbour of its first or second
+shell is; the rest is dead: no electron reaches it.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from kmc.model.hamiltonian import LI, VACANCY
+from kmc.model.lattice import Lattice
+
+
+class Collector:
+    """Finds the dead metal of a box on an interface.
+
+    Layer by layer from above, everything with a connected atom above it is connected; the few
+    atoms under an overhang are then joined until nothing changes. The result is that of a flood
+    fill, the cost that of one look at the neighbours above each site.
+
+    Parameters
+    ----------
+    lattice : Lattice
+        With an interface.
+    """
+
+    def __init__(self, lattice: Lattice):
+        self.lattice = lattice
+        self._n = lattice.sites_per_layer
+
+    @cached_property
+    def _above(self) -> list[np.ndarray]:
+        """By type of layer: steps in site number to the neighbours above, from its first site.
+
+        int64 of shape (sites_per_layer, k) each.
+        """
+        n, period = self._n, self.lattice.unit_cell.n_layer_types
+        found = []
+        for kind in range(period):
+            sites = kind * n + np.arange(n)
+            near = np.concatenate([self.lattice.neighbours(sites, shell) for shell in (1, 2)], 1)
+            higher = near >= (kind + 1) * n
+            width = int(higher.sum(axis=1)[0])
+            found.append(near[higher].reshape(n, width) - kind * n)
+        return found
+
+    @cached_property
+    def _reach(self) -> int:
+        """Layers between the farthest neighbours."""
+        return max(int(steps.max()) // self._n for steps in self._above)
+
+    def connected(self, occupancy: np.ndarray) -> np.ndarray:
+        """Which sites hold connected metal.
+
+        Parameters
+        ----------
+        occupancy : array of uint8, shape (n_sites,)
+            0 vacancy, 1 Li, 2 Mg.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_sites,)
+        """
+        n, layers = self._n, self.lattice.layers
+        metal = np.asarray(occupancy) != VACANCY
+        reached = np.zeros(metal.size + 1, dtype=bool)  # the last one stands for no neighbour
+        top = max(0, layers - self._reach)
+        reached[top * n : -1] = metal[top * n :]  # beside the metal above the box
+        period = len(self._above)
+        for layer in range(top - 1, -1, -1):
+            here = slice(layer * n, (layer + 1) * n)
+            above = self._above[layer % period] + layer * n
+            reached[here] = metal[here] & reached[above].any(axis=1)
+        left = np.flatnonzero(metal & ~reached[:-1])
+        while left.size:
+            near = np.concatenate([self.lattice.neighbours(left, shell) for shell in (1, 2)], 1)
+            joined = reached[near].any(axis=1)
+            if not joined.any():
+                break
+            reached[left[joined]] = True
+            left = left[~joined]
+        return reached[:-1]
+
+    def dead(self, occupancy: np.ndarray) -> np.ndarray:
+        """Sites of the metal that is not connected, int64, ascending."""
+        return np.flatnonzero((np.asarray(occupancy) != VACANCY) & ~self.connected(occupancy))
+
+    def dead_li(self, occupancy: np.ndarray) -> int:
+        """Number of Li atoms in the metal that is not connected."""
+        return int(np.count_nonzero(np.asarray(occupancy)[self.dead(occupancy)] == LI))

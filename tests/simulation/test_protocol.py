@@ -1,0 +1,271 @@
+"""Protocols of a cycler: steps, their ends, resume in the middle of one, balance of charge."""
+
+from __future__ import annotations
+
+import signal
+
+import h5py
+import numpy as np
+import pytest
+from marks import slow
+
+import kmc
+from kmc.errors import InputError
+from kmc.kernels import tables
+from kmc.model.electrochemistry import Drive
+from kmc.runfile.load import checked_run, load_run, restored_run
+from kmc.runfile.protocol import blocks_of, plan_of
+from kmc.simulation.resume import extend, resume
+from kmc.simulation.run import Simulation, run_to_file
+
+TEXT = """
+[system]
+params = "{params}"
+size = [8, 8, 12]
+[conditions]
+electrode_thickness_um = inf
+[acceleration]
+max_hops_per_strip_per_site = 1e3
+[output]
+sample_every_monolayers = 0.1
+frame_every_monolayers = 0.5
+{more}
+"""
+CYCLES = """
+[[protocol]]
+steps = [
+    "Strip at 0.5 mA/cm2 until 0.5 monolayers",
+    "Rest for 20 ms",
+    {{ do = "plate", current_density_mA_cm2 = 0.25, until = {{ capacity_monolayers = 0.3 }} }},
+]
+repeat = {n}
+"""
+
+
+def run_of(folder, blocks, params="li_li2s", **overrides):
+    path = folder / "cycled.toml"
+    path.write_text(TEXT.format(params=params, more=blocks))
+    return load_run(path, {key.replace("__", "."): value for key, value in overrides.items()})
+
+
+@pytest.fixture(scope="module")
+def cycled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("protocol")
+    run = run_of(folder, CYCLES.format(n=3))
+    return run_to_file(run, folder / "cycled.h5", progress=False, check_every=5_000)
+
+
+def contents(path) -> dict[str, bytes]:
+    """Bytes of every dataset of a file."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: (
+                found.update({name: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return found
+
+
+def ends(samples):
+    """The last row of each step."""
+    return [np.flatnonzero(samples["step"] == n)[-1] for n in np.unique(samples["step"])]
+
+
+def test_every_step_passes_its_charge_to_the_atom(cycled):
+    s = cycled.samples
+    assert cycled.stop_reason == "all 9 steps of the protocol are done"
+    last = ends(s)
+    assert s["cycle"][last].tolist() == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert s["phase"][last].tolist() == [0, 1, 0] * 3
+    n = 64
+    stripped, plated = np.ceil(0.5 * n), np.ceil(0.3 * n)
+    assert np.diff(s["strips"][last], prepend=0).tolist() == [stripped, 0, 0] * 3
+    assert np.diff(s["plates"][last], prepend=0).tolist() == [0, 0, plated] * 3
+    # Nothing else makes or fills a vacancy in a closed box.
+    assert np.array_equal(s["vacancies"], s["strips"] - s["plates"])
+    rest = s["step"] == 2
+    assert np.ptp(s["time_s"][rest]) == pytest.approx(0.019, abs=2e-3)
+    assert kmc.verify(cycled.path).passed
+
+
+def test_current_has_the_sign_of_its_direction(cycled):
+    s = cycled.samples
+    current = s["current_density_mA_cm2"]
+    expected = np.array([0.5, 0.0, -0.25])[(s["step"] - 1) % 3]
+    assert np.array_equal(current, expected)
+    plating = current < 0
+    assert np.all(s["overpotential_charge_transfer_V"][plating] < 0)
+
+
+def test_resume_in_a_plate_step_gives_the_same_bytes(cycled, tmp_path, monkeypatch):
+    run = run_of(tmp_path, CYCLES.format(n=3))
+    path = tmp_path / "resumed.h5"
+    seen = []
+
+    def stop(simulation):
+        return simulation.phase.step.number == 6 and simulation.engine.count(tables.PLATES) >= 30
+
+    original = Simulation._limits
+
+    def limits(self):
+        if not seen and stop(self):
+            seen.append(self.phase.step.number)
+            signal.raise_signal(signal.SIGINT)
+        return original(self)
+
+    monkeypatch.setattr(Simulation, "_limits", limits)
+    monkeypatch.setattr("kmc.simulation.run._FIRST_CHUNK", 50)
+    monkeypatch.setattr("kmc.simulation.run._next_chunk", lambda chunk, seconds: 50)
+    run_to_file(run, path, progress=False)
+    assert seen == [6]
+    assert not kmc.load(path).finished
+    resume(path, progress=False)
+    assert contents(path) == contents(cycled.path)
+
+
+def test_a_step_ends_where_there_is_no_site_left(tmp_path):
+    blocks = """
+[[protocol]]
+steps = ["Strip at 0.5 mA/cm2 until 0.2 monolayers", "Plate at 0.5 mA/cm2 until 1 monolayer"]
+repeat = 2
+"""
+    t = run_to_file(run_of(tmp_path, blocks), tmp_path / "full.h5", progress=False)
+    assert t.stop_reason == (
+        "all 4 steps of the protocol are done; 2 ended early, the first was step 2 (plate at "
+        "0.5 mA/cm²): no vacant site left to plate on"
+    )
+    s = t.samples
+    assert s["strips"][-1] == s["plates"][-1] == 26
+    # Strip then plate gives the flat interface back, to the last µeV.
+    assert s["contact_fraction"][-1] == 1.0
+    assert s["energy_eV"][-1] == s["energy_eV"][0]
+    assert kmc.verify(t.path).passed
+
+
+def test_holds_and_ends_by_voltage_and_contact(tmp_path):
+    blocks = (
+        """
+[[protocol]]
+step = "Strip at 0.5 mA/cm2 until 0.5 monolayers or contact 0.9"
+""".replace("contact 0.9", "0.9 contact")
+        + """
+[[protocol]]
+step = "Hold at -0.1 V until 0.05 monolayers or 10 s"
+[[protocol]]
+step = "Plate at 0.5 mA/cm2 until 1 monolayer or 0.98 contact"
+[[protocol]]
+step = "Strip at 0.5 mA/cm2 until 0.01 V or 1 monolayer"
+"""
+    )
+    t = run_to_file(run_of(tmp_path, blocks), tmp_path / "held.h5", progress=False)
+    s, last = t.samples, ends(t.samples)
+    assert s["contact_fraction"][last[0]] <= 0.9
+    assert s["capacity_monolayers"][last[0]] < 0.5
+    held = s["step"] == 2
+    assert np.all(s["overpotential_V"][held] == -0.1)
+    assert s["capacity_monolayers"][last[0]] - s["capacity_monolayers"][last[1]] == pytest.approx(
+        np.ceil(0.05 * 64) / 64
+    )
+    assert s["contact_fraction"][last[2]] >= 0.98
+    assert s["overpotential_V"][last[3]] >= 0.01
+    assert kmc.verify(t.path).passed
+
+
+def test_stop_of_the_whole_run_and_extend(cycled, tmp_path):
+    run = run_of(tmp_path, CYCLES.format(n=3), stop__events=2000)
+    t = run_to_file(run, tmp_path / "cut.h5", progress=False)
+    assert t.stop_reason.startswith("events reached 2000 in step ")
+    t = extend(tmp_path / "cut.h5", {"stop.events": None}, progress=False)
+    assert t.stop_reason == cycled.stop_reason
+    for name in t.samples:
+        assert np.array_equal(t.samples[name], cycled.samples[name], equal_nan=True), name
+
+
+def test_a_run_without_protocol_has_no_steps():
+    run = load_run("strip_li")
+    assert not run.has_protocol
+    assert "protocol" not in run.resolved()
+    row = Simulation(load_run("strip_li", {"system.size": [8, 8, 12]})).engine.sample()
+    assert (row["step"], row["cycle"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "drive", "key", "value"),
+    [
+        ("Strip at 0.5 mA/cm2 until 1 monolayer", Drive(0.5), "capacity_monolayers", 1.0),
+        ("plate at 500 µA/cm² until 1e-3 mAh/cm2", Drive(-0.5), "capacity_mAh_cm2", 1e-3),
+        ("Rest for 2 minutes", Drive(), "time_s", 120.0),
+        ("Hold at -20 mV for 1 s", Drive(0.0, -0.02), "time_s", 1.0),
+        ("Strip at 1 mA/cm2 for 5 s or until 50 mV", Drive(1.0), "overpotential_V", 0.05),
+        (
+            "Strip at 1 mA/cm2 until 2 monolayers or 0.5 contact",
+            Drive(1.0),
+            "contact_fraction",
+            0.5,
+        ),
+    ],
+)
+def test_texts(text, drive, key, value):
+    (planned,) = plan_of(blocks_of([text]))
+    assert planned.step.drive == drive
+    assert getattr(planned.step.until, key) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("Strp at 1 mA/cm2 for 1 s", "'Strp' is no step"),
+        ("Strip at 1 V for 1 s", "a strip has no overpotential_V"),
+        ("Strip at 1 mA/cm2", "a strip may never end"),
+        ("Rest until 0.9 contact", "a rest may never end"),
+        ("Plate at 1 mA/cm2 until 3 apples", "unit 'apples' is not known here"),
+        ("Strip at -1 mA/cm2 for 1 s", "current_density_mA_cm2 = -1.0 is out of range"),
+        ("Strip at 1 mA/cm2 for 1 s or 2 s", "has two ends by time_s"),
+        ({"do": "melt"}, 'do = "melt" is not a valid choice'),
+        ({"do": "rest", "untli": {}}, "'untli' is not a known key"),
+        ({"do": "rest", "temperature_K": 300.0}, "temperature_K of a step is not possible"),
+    ],
+)
+def test_messages(step, message):
+    with pytest.raises(InputError) as refused:
+        checked_run({"protocol": {"blocks": [{"steps": [step]}]}}, "my.toml")
+    assert str(refused.value).startswith("[[protocol]] of my.toml entry 1: step 1: ")
+    assert message in str(refused.value)
+
+
+def test_what_a_protocol_excludes():
+    tables_ = {"protocol": {"blocks": ["Rest for 1 s"]}}
+    for section, key, value in (
+        ("stop", "time_s", 1.0),
+        ("rest", "time_s", 1.0),
+        ("conditions", "current_density_mA_cm2", 0.5),
+        ("conditions", "exchange", True),
+        ("system", "boundary", "periodic"),
+    ):
+        with pytest.raises(InputError, match="cannot be combined with"):
+            checked_run({**tables_, section: {key: value}})
+
+
+def test_a_protocol_is_restored_from_its_record(tmp_path):
+    run = run_of(tmp_path, CYCLES.format(n=2))
+    assert restored_run(run.resolved(), tmp_path, run.text).resolved() == run.resolved()
+
+
+@slow
+@pytest.mark.parametrize("params", ["li_li2s", "limg_li2s"])
+def test_a_hundred_short_cycles_without_drift(params, tmp_path):
+    """Each cycle strips and plates as much: charge to the atom, the state under the self-check."""
+    blocks = """
+[[protocol]]
+steps = ["Strip at 0.5 mA/cm2 until 0.1 monolayers", "Plate at 0.5 mA/cm2 until 0.09 monolayers"]
+repeat = 100
+"""
+    more = {"system__mg_fraction": 0.03} if params == "limg_li2s" else {}
+    run = run_of(tmp_path, blocks, params, **more)
+    t = run_to_file(run, tmp_path / "many.h5", progress=False, check_every=2_000)
+    s = t.samples
+    assert s["cycle"][-1] == 100
+    assert s["strips"][-1] == 700
+    assert s["vacancies"][-1] == s["strips"][-1] - s["plates"][-1]
+    assert kmc.verify(t.path).passed
