@@ -145,8 +145,8 @@ class PopulationRun:
             if len(below) and below[0]:
                 two = slice(below[0] - 1, below[0] + 1)
                 loss, charge = -s["contact_fraction"][two], s["capacity_mAh_cm2"][two]
-                at = figure(float(np.interp(-share, loss, charge)), "mAh/cm²")
-                rows.append(("", f"below {100 * share:.0f} % at {at}"))
+                capacity = figure(float(np.interp(-share, loss, charge)), "mAh/cm²")
+                rows.append(("", f"below {100 * share:.0f} % at {capacity}"))
         if np.isfinite(last["mean_width_um"]):
             rows.append(
                 (
