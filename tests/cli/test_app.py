@@ -51,7 +51,7 @@ def stand_ins(monkeypatch):
     calls = []
     finished = types.SimpleNamespace(stop_reason="capacity_monolayers reached 2", finished=True)
 
-    def run_to_file(run, output, *, overwrite, progress, check_every=None, callback=None):
+    def run_to_file(run, output, *, overwrite, progress, check_every=None, observer=None):
         calls.append(("run", run, output, overwrite, progress))
         Path(output).write_text("trajectory")
         finished.path = Path(output)
