@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import waiting
 
-RUNS = 60
-CASES = [(floor_eV, S) for floor_eV in (0.12, 0.18) for S in (280.0, 350.0, 450.0)]
+RUNS = 50
+CASES = [(floor_eV, S) for floor_eV in (0.12, 0.18) for S in (280.0, 320.0, 350.0)]
 
 
 def exponential_chance(waits: np.ndarray) -> float:
@@ -31,9 +31,15 @@ def exponential_chance(waits: np.ndarray) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize(("floor_eV", "S"), CASES)
 def test_first_voids_come_at_the_rate_of_theory(floor_eV, S):
-    """Exponential, and the mean within 2 standard errors of 1/(I A) with the uptake in the box."""
+    """Beyond two time lags: exponential, and 1/(I A) on average within 2 standard errors.
+
+    β is the uptake of clusters in the box with its raised barriers. The delay of the start is not
+    part of I, so waiting times are counted from two time lags on; exponential ones do not mind.
+    """
     case = waiting.Case(waiting.Box(floor_eV), S, RUNS)
-    waits = case.waits_s()
-    expected = case.expected_s()["box"]
-    assert exponential_chance(waits) > 0.01
-    assert abs(waits.mean() - expected) < 2 * expected / math.sqrt(RUNS)
+    start_s = 2 * waiting.theories(case.box)["box"].time_lag_s(S)
+    waits_s = case.waits_s()
+    waits_s = waits_s[waits_s > start_s] - start_s
+    expected_s = case.expected_s()["box"]
+    assert exponential_chance(waits_s) > 0.01
+    assert abs(waits_s.mean() - expected_s) < 2 * expected_s / math.sqrt(len(waits_s))

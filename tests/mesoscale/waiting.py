@@ -1,7 +1,7 @@
 """Waiting times for the first supercritical void in the event loop, and what theory says of them.
 
-The box is open to a reservoir of vacancies of fixed activity S above its top layer. `python
-tests/mesoscale/waiting.py` prints the table of docs/nucleation.md.
+The box is open to a reservoir of vacancies of fixed activity S above its top layer.
+docs/nucleation.md has the table.
 """
 
 from __future__ import annotations
