@@ -135,7 +135,7 @@ def run_in_pieces(monkeypatch, kind, path, chance) -> int:
     return len(pieces)
 
 
-QUICK_KINDS = ("li", "limg_110", "bulk", "superbasins")
+QUICK_KINDS = ("li", "limg_110", "bulk")
 
 
 @pytest.mark.parametrize("kind", slow_but(QUICK_KINDS, KINDS))
