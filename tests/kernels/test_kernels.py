@@ -369,7 +369,7 @@ def test_other_sizes_event_for_event():
     [
         "(test_every_process_event_for_event and bcc_100-LiMg-1) or test_bins",
         slow("(test_every_process_event_for_event and LiMg-1)"),
-        slow("(test_real_conditions_event_for_event and bcc_100-Li-high)"),
+        slow("(test_real_conditions_event_for_event and bcc_100-LiMg-high)"),
         slow("test_lattice_gas_event_for_event or test_the_clock_stops"),
     ],
 )
