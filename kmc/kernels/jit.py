@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, typeof
+from numba import typeof
 from numba.core import cgutils, types
 from numba.core.options import DefaultOptions
 from numba.extending import intrinsic, overload
@@ -19,6 +20,8 @@ from numba.extending import intrinsic, overload
 # memory, so the counting can go. The option is not part of numba's documented interface: should a
 # later version drop it, kernels stay right and become slow (`benchmarks` would tell).
 _NO_COUNTING: dict[str, Any] = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
+
+_numba: Any = numba  # its published types know neither all options nor the settings
 
 
 class _Part:
@@ -30,7 +33,7 @@ class _Part:
 
     def __init__(self, function: Callable, options: dict[str, Any]) -> None:
         self.py_func = function
-        self.dispatcher = njit(
+        self.dispatcher = _numba.njit(
             error_model="numpy",
             no_cpython_wrapper=True,
             no_cfunc_wrapper=True,
@@ -45,7 +48,7 @@ class _Part:
 
 def inner(function: Callable) -> Callable:
     """Decorator of functions that are compiled into the loop that calls them."""
-    return function if config.DISABLE_JIT else _Part(function, {"forceinline": True})
+    return function if _numba.config.DISABLE_JIT else _Part(function, {"forceinline": True})
 
 
 def rare(function: Callable) -> Callable:
@@ -53,10 +56,12 @@ def rare(function: Callable) -> Callable:
 
     Pass whole numbers as ``np.int64(...)``: numba compiles a function anew for every literal.
     """
-    return function if config.DISABLE_JIT else _Part(function, {})
+    return function if _numba.config.DISABLE_JIT else _Part(function, {})
 
 
-entry = njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, **_NO_COUNTING)
+entry = _numba.njit(
+    cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, **_NO_COUNTING
+)
 """Decorator of functions called from Python; compiled code is kept on disk."""
 
 
