@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import typeof
-from numba.core import cgutils, types
+from numba.core import cgutils, event, types
 from numba.core.options import DefaultOptions
 from numba.extending import intrinsic, overload
 
@@ -44,6 +45,43 @@ class _Part:
 
     def __call__(self, *arguments):
         return self.py_func(*arguments)
+
+
+def _called_by(function: Callable, found: dict[str, _Part]) -> dict[str, _Part]:
+    """Parts that a function calls by name, and those that these call."""
+    for name in function.__code__.co_names:
+        part = function.__globals__.get(name)
+        if isinstance(part, _Part) and name not in found:
+            found[name] = part
+            _called_by(part.py_func, found)
+    return found
+
+
+@contextlib.contextmanager
+def reported_compilation(function: Any, report: Callable[[int, int], None]) -> Iterator[None]:
+    """Report the compilation of an entry point that is called meanwhile.
+
+    Parameters
+    ----------
+    function : compiled function
+    report : callable
+        Called with the number of functions compiled, and of all that it calls. Not at all if
+        compiled code is found on disk.
+    """
+    if getattr(function, "overloads", True):  # compiled before, or not compiled at all
+        yield
+        return
+    parts = _called_by(function.py_func, {}).values()
+
+    class Listener(event.Listener):
+        def on_start(self, _: Any) -> None:
+            pass
+
+        def on_end(self, _: Any) -> None:
+            report(sum(bool(part.dispatcher.overloads) for part in parts), len(parts))
+
+    with event.install_listener("numba:compile", Listener()):
+        yield
 
 
 def inner(function: Callable) -> Callable:

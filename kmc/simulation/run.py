@@ -18,7 +18,8 @@ from kmc.errors import InputError, KmcError
 from kmc.initial.chemistry_map import chemistries, interphase_of
 from kmc.initial.composition import initial_occupancy
 from kmc.initial.flaws import draw_flaws
-from kmc.kernels import tables
+from kmc.kernels import loop, tables
+from kmc.kernels.jit import reported_compilation
 from kmc.model import supersaturation
 from kmc.model.interphase import Interphase
 from kmc.model.lattice import Lattice
@@ -191,13 +192,18 @@ class Simulation:
         elif self.restored["ended"]:  # killed between the last checkpoint and the end of the file
             return self._end(writer, *self.restored["ended"])
         next_check = engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
+
+        def compiling(done: int, of: int) -> None:
+            progress.update(0.0, f"compiling the event loop, once: {done} of {of} functions")
+
         while True:
             phase, rules = self.phase, self.phase.rules
             limits = self._limits()
             limits["events"] = min(next_check, limits.get("events", UNLIMITED))
             attempts = engine.count(tables.ATTEMPTS)
             before = time.monotonic()
-            reason = engine.advance(**limits, attempts=attempts + chunk)
+            with reported_compilation(loop.advance, compiling):
+                reason = engine.advance(**limits, attempts=attempts + chunk)
             now = time.monotonic()
             if loaded is None:
                 loaded = (now, engine.count(tables.EVENTS))

@@ -1,0 +1,48 @@
+"""Decorators of the kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numba import config, njit
+
+from kmc.kernels.jit import inner, rare, reported_compilation
+
+
+@inner
+def double(x):
+    return 2 * x
+
+
+@rare
+def plus_one(x):
+    return double(x) + 1
+
+
+def sum_of(values):
+    total = 0.0
+    for value in values:
+        total += plus_one(value)
+    return total
+
+
+def test_parts_run_as_python_where_python_calls_them():
+    assert double("ab") == "abab"  # no compiled function takes text
+    assert plus_one(3.0) == 7.0
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_compilation_is_reported_once():
+    compiled, reports = njit(sum_of), []
+
+    def report(done, of):
+        reports.append((done, of))
+
+    with reported_compilation(compiled, report):
+        assert compiled(np.arange(3.0)) == 9.0
+    assert reports[0][1] == 2  # double and plus_one
+    assert reports[-1] == (2, 2)
+    before = len(reports)
+    with reported_compilation(compiled, report):
+        compiled(np.arange(3.0))
+    assert len(reports) == before
