@@ -18,8 +18,13 @@ HERE = Path(__file__).resolve().parent
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def arguments(what: str) -> argparse.Namespace:
-    """Command line of every script: ``quick`` and ``out``, a folder that exists afterwards."""
+def arguments(
+    what: str, more: Callable[[argparse.ArgumentParser], object] | None = None
+) -> argparse.Namespace:
+    """Command line of every script: ``quick`` and ``out``, a folder that exists afterwards.
+
+    `more` adds what one script takes besides.
+    """
     parser = argparse.ArgumentParser(description=what)
     parser.add_argument("--quick", action="store_true", help="fewer points, shorter runs")
     parser.add_argument(
@@ -29,6 +34,8 @@ def arguments(what: str) -> argparse.Namespace:
         metavar="FOLDER",
         help="where JSON and pictures go (default: results/ beside the scripts)",
     )
+    if more is not None:
+        more(parser)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     return given
