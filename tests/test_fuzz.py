@@ -1,4 +1,4 @@
-"""Some thousand cases of `fuzz`, and every finding it ever made, by itself."""
+"""Some hundred cases of `fuzz`, thousands in the slow suite, and every finding it ever made."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import fuzz
 import h5py
 import pytest
+from marks import slow
 
 import kmc
 from kmc.common import catalogue
@@ -18,7 +19,7 @@ from kmc.model.parameters import load_parameters
 from kmc.runfile.load import load_run, parse_override
 from kmc.simulation.run import Simulation
 
-CASES = 2200
+CASES, MORE_CASES = 700, 3000
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,10 +33,11 @@ def test_the_shares_make_all():
     assert sum(target.share for target in fuzz.TARGETS.values()) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(("cases", "start"), [(CASES, 2026), slow(MORE_CASES, 2027)])
 @pytest.mark.parametrize("name", fuzz.TARGETS)
-def test_generated_input_is_used_or_refused_in_words(name):
-    cases = round(CASES * fuzz.TARGETS[name].share)
-    outcomes = fuzz.run_target(name, cases, start=2026)
+def test_generated_input_is_used_or_refused_in_words(name, cases, start):
+    cases = round(cases * fuzz.TARGETS[name].share)
+    outcomes = fuzz.run_target(name, cases, start=start)
     assert outcomes.total() >= 0.9 * cases  # hypothesis may count a few duplicates as cases
     assert set(outcomes) - {"refused", "not made"}, "nothing was accepted: it tests only refusals"
     assert outcomes["refused"]

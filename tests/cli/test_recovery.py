@@ -9,6 +9,7 @@ import time
 
 import pytest
 from click.testing import CliRunner
+from marks import slow
 
 from kmc.cli.app import main
 from kmc.trajectory.reader import load
@@ -80,7 +81,7 @@ ENDLESS += ["--set", "output.frame_every_events=100000000"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT)])
 def test_stopped_by_a_signal_resumed_and_stopped_again(folder, number):
     """As a user or a batch system does it; the processes answer with exit code 130."""
     path = folder / "run.h5"

@@ -10,6 +10,7 @@ import time
 
 import pytest
 from click.testing import CliRunner
+from marks import slow
 
 from kmc.cli.app import main
 from kmc.sweep.folder import open_folder
@@ -131,7 +132,7 @@ def test_a_second_sweep_on_the_folder_is_refused(study):
         assert "another kmc sweep is running points of study" in refused("study.toml")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT)])
 def test_stopped_by_a_signal_and_gone_on_with(study, number):
     """As a real process, in the midst of a run without end: 130, and a word on how to go on."""
     text = TINY.replace("[6, 6, 8]", "[24, 24, 64]").replace("1e3", "1e8").replace("0.3", "30")

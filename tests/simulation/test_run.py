@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from marks import slow
 
 import kmc
 from kmc.cli.app import main
@@ -329,7 +330,7 @@ HANGS_S = 3600  # nothing waits for so long, however slow the machine
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT)])
 def test_an_interrupted_run_leaves_a_readable_file_that_says_so(tmp_path, number):
     process = subprocess.Popen(
         [sys.executable, "-m", "kmc.cli", "run", "strip_li", *ENDLESS],

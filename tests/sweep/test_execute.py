@@ -257,6 +257,7 @@ def undisturbed(tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_only_its_own_point(tmp_path, undisturbed):
     folder = folder_of(LONG, tmp_path / "out")
     made = []
