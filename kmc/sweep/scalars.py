@@ -37,7 +37,7 @@ DERIVED = {
     "max_void_height_nm": ("nm", "Height of the highest of these voids; NaN without any"),
     "frame_capacity_monolayers": ("1", "Capacity of the frame that the voids were counted in"),
 }
-_Run = Trajectory | PopulationRun | SystemRun
+Run = Trajectory | PopulationRun | SystemRun
 
 _TEXTS = (
     {name: text for kind in KINDS.values() for name, text in kind.samples.items()}
@@ -58,7 +58,7 @@ def meaning(name: str) -> tuple[str, str]:
     return _TEXTS.get(name, ("1", name.replace("_", " ")))
 
 
-def final(t: _Run) -> dict[str, float]:
+def final(t: Run) -> dict[str, float]:
     """Every column of the last sample, and the voids of the last frame of a box."""
     samples = _samples(t)
     if not len(samples["time_s"]):
@@ -67,7 +67,7 @@ def final(t: _Run) -> dict[str, float]:
     return row | _derived(t, row, len(t.frames) - 1) if isinstance(t, Trajectory) else row
 
 
-def _samples(t: _Run) -> Any:
+def _samples(t: Run) -> Any:
     """Columns of a run by name; of a population with its capacity in monolayers too."""
     if not isinstance(t, PopulationRun):
         return t.samples
@@ -75,7 +75,7 @@ def _samples(t: _Run) -> Any:
     return {**t.samples, "capacity_monolayers": monolayers}
 
 
-def at_capacity(t: _Run, monolayers: float) -> dict[str, float]:
+def at_capacity(t: Run, monolayers: float) -> dict[str, float]:
     """The same at a capacity, linear between two samples; empty where the run ended before it.
 
     Voids are those of the nearest frame.
@@ -124,7 +124,7 @@ def _derived(t: Trajectory, row: dict[str, float], frame: int) -> dict[str, floa
     return found
 
 
-def onset(t: _Run, contact: float) -> float:
+def onset(t: Run, contact: float) -> float:
     """Capacity (monolayers) where contact first falls below a fraction, linear between samples.
 
     NaN where it never does: the run ended first, so the onset is censored.
