@@ -25,7 +25,6 @@ SURFACES = {
 
 def marked_map(folder: Path):
     """The map of study_deposition with the surfaces of the paper on it."""
-    lowest = 0.34  # barriers below it are raised to it in this study
     study = kmc.sweep("study_deposition", output=folder / "study_deposition", progress=False)
     picture = plotting.sweep_picture(
         study, "coverage", x="adsorption_energy_eV", y="surface_barrier_eV", heatmap=True
@@ -35,15 +34,14 @@ def marked_map(folder: Path):
         parameters = load_parameters(name)
         x = parameters.value("adsorption_energy_eV")
         y = parameters.value("surface_barrier_eV")
-        below = y < lowest
         axes.plot(x, y, "o", ms=4, mfc="white", mec="black", mew=0.8)
         axes.annotate(
-            f"{label}{' ↓' if below else ''}",
+            label,
             (x, y),
             xytext=(0, 5),
             textcoords="offset points",
             fontsize=6,
-            ha="right" if x > 4 else "center",
+            ha="right" if x > 4 else "left" if x < 1.5 else "center",
             bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1},
         )
     return picture

@@ -1,11 +1,13 @@
-"""The numbers of docs/deposition.md: ``python tests/systems/deposition_page.py`` prints its tables.
+"""The numbers of docs/deposition.md: ``python tests/systems/deposition_page.py FOLDER``.
 
 Means over seeds with 95 % confidence intervals (Student's t). A test compares them with the page.
 """
 
 from __future__ import annotations
 
-import tempfile
+import sys
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -39,41 +41,37 @@ def interval(values) -> str:
     return f"{values.mean():.2f} ± {half:.2f}"
 
 
-def shapes(folder: Path, seeds=range(1, 6)) -> list[str]:
+def shapes(folder: Path, seeds=range(1, 4)) -> Iterator[str]:
     """Rows of the first table: coverage at one monolayer; the deposit at four."""
-    rows = []
     for label, params in SUBSTRATES.items():
         first, last = [], {name: [] for name in COLUMNS}
         for seed in seeds:
             changes = {**PLATED, "system.params": params, "random.seed": seed}
             path = folder / f"{params}_{seed}.h5"
-            s = kmc.run("plate_zno_002", changes, output=path, progress=False).samples
+            s = kmc.run(
+                "plate_zno_002", changes, output=path, overwrite=True, progress=False
+            ).samples
             first.append(np.interp(1.0, s["capacity_monolayers"], s["coverage"]))
             for name in COLUMNS:
                 last[name].append(s[name][-1])
         told = " | ".join(interval(values) for values in (first, *last.values()))
-        rows.append(f"| {label} | {told} |")
-    return rows
+        yield f"| {label} | {told} |"
 
 
-def efficiencies(folder: Path, seeds=range(1, 4)) -> list[str]:
+def efficiencies(folder: Path) -> Iterator[str]:
     """Rows of the second table: atoms dead over plated (%), and the efficiency without them."""
-    rows = []
+    study = kmc.sweep("study_efficiency", output=folder / "study_efficiency", progress=False)
     for label, params in SUBSTRATES.items():
-        dead, efficiency = [], []
-        for seed in seeds:
-            changes = {"system.params": params, "random.seed": seed}
-            path = folder / f"aurbach_{params}_{seed}.h5"
-            found = kmc.run("aurbach_zno_002", changes, output=path, progress=False)
-            dead.append(100 * found.samples["dead_per_plated"][-1])
-            efficiency.append(aurbach_of(found))
+        runs = [found for _, found in study.sweep.trajectories(params=params)]
+        dead = [100 * found.samples["dead_per_plated"][-1] for found in runs]
+        efficiency = [aurbach_of(found) for found in runs]
         known = [value for value in efficiency if value is not None]
         told = f"{100 * np.mean(known):.2f}" if len(known) == len(efficiency) else "–"
-        rows.append(f"| {label} | {MEASURED.get(label, '–')} | {told} | {interval(dead)} |")
-    return rows
+        yield f"| {label} | {MEASURED.get(label, '–')} | {told} | {interval(dead)} |"
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name:
-        for row in (*shapes(Path(name)), *efficiencies(Path(name))):
-            print(row, flush=True)
+    place = Path(sys.argv[1])
+    place.mkdir(exist_ok=True)
+    for row in chain(shapes(place), efficiencies(place)):
+        print(row, flush=True)
