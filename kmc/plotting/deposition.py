@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from kmc.plotting import style
 from kmc.systems.deposition.shape import heights
@@ -60,7 +61,7 @@ def _maps(runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int]
         n = len(run.frames["sample"])
         rows.append(list(frames)[:_MOST_MAPS] if frames else style.evenly(n, 4))
     wide = max(len(row) for row in rows)
-    page = style.new_figure(1.75 * wide + 0.4, 2.0 * len(runs))
+    page = style.new_figure(2.3 * wide, 2.1 * len(runs))
     axes = page.subplots(len(runs), wide, squeeze=False)
     for i, (run, row) in enumerate(zip(runs, rows, strict=True)):
         for axis in axes[i]:
@@ -68,7 +69,7 @@ def _maps(runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int]
         for axis, frame in zip(axes[i], row, strict=False):
             axis.set_visible(True)
             charge = run.samples["capacity_monolayers"][run.frames["sample"][frame]]
-            _map(axis, run, frame, f"{names[i]}, {charge:.3g} monolayers")
+            _map(axis, run, frame, f"{names[i]}\nafter {charge:.3g} monolayers")
     return page
 
 
@@ -107,7 +108,9 @@ def _map(axis: Axes, run: SystemRun, frame: int, title: str) -> None:
     axis.set_title(title, fontsize=7)
     axis.set_xlabel("x (nm)")
     axis.set_ylabel("y (nm)")
-    axis.figure.colorbar(image, ax=axis, shrink=0.8, label="layers")
+    bar = axis.figure.colorbar(image, ax=axis, shrink=0.7, label="layers")
+    bar.locator = MaxNLocator(integer=True, nbins=5)
+    bar.update_ticks()
 
 
 def _section(axis: Axes, run: SystemRun, frame: int) -> None:

@@ -123,6 +123,8 @@ class RunFile(Checked):
         tables = self.model_dump(mode="python")
         if self.is_system:
             uses = {**SYSTEMS[self.kind].uses, self.kind: tuple(tables[self.kind])}
+            if not self.has_protocol:
+                uses.pop("protocol", None)
             kept = {name: {key: tables[name][key] for key in keys} for name, keys in uses.items()}
             return _plain({**kept, "parameters": tables["parameters"]})
         for name in SYSTEMS:

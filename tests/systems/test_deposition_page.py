@@ -42,3 +42,13 @@ def test_adsorption_decides_whether_the_first_layer_closes(tmp_path):
         assert max(covered[1.1, barrier], covered[1.25, barrier]) < 0.8
         assert min(covered[1.61, barrier], covered[4.32, barrier]) > 0.97
     assert covered[1.1, 0.1] < covered[1.1, 0.6]
+
+
+@pytest.mark.slow
+@pytest.mark.validation
+def test_islands_of_zno_are_covered_first(tmp_path):
+    one = {"stop.capacity_monolayers": 1}
+    found = kmc.run("plate_zno_on_carbon", one, output=tmp_path / "map.h5", progress=False)
+    first, islands = found.frames["occupied"][-1][0] > 0, found.constants["substrate"] == 1
+    assert first[islands].all()
+    assert f"{100 * first[~islands].mean():.0f} % of the carbon" in PAGE.read_text(encoding="utf-8")
