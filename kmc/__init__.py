@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from kmc.analysis.profiles import profiles
     from kmc.analysis.stepping import LiveSample, Simulation
     from kmc.analysis.transport import transport
-    from kmc.mesoscale.opening import load, resume, verify
     from kmc.mesoscale.study import nucleation
     from kmc.mesoscale.upscale import upscale
     from kmc.model.parameter_file import write_parameters
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from kmc.sweep.convergence.study import converge
     from kmc.sweep.critical.study import critical
     from kmc.sweep.results import load_sweep
+    from kmc.systems.opening import load, resume, verify
+    from kmc.systems.result import SystemRun
     from kmc.trajectory.reader import Trajectory
 
 __all__ = [
@@ -54,18 +55,18 @@ __all__ = [
 
 # numba, numpy and h5py are imported with the first use, not with the package: `kmc --help` is fast.
 _MODULES = {
-    "load": "kmc.mesoscale.opening",
+    "load": "kmc.systems.opening",
     "load_sweep": "kmc.sweep.results",
     "converge": "kmc.sweep.convergence.study",
     "critical": "kmc.sweep.critical.study",
     "Simulation": "kmc.analysis.stepping",
-    "resume": "kmc.mesoscale.opening",
+    "resume": "kmc.systems.opening",
     "extend": "kmc.simulation.resume",
     "voids": "kmc.analysis.history",
     "cross_section": "kmc.analysis.cross_section",
     "profiles": "kmc.analysis.profiles",
     "transport": "kmc.analysis.transport",
-    "verify": "kmc.mesoscale.opening",
+    "verify": "kmc.systems.opening",
     "write_parameters": "kmc.model.parameter_file",
     "nucleation": "kmc.mesoscale.study",
     "upscale": "kmc.mesoscale.upscale",
@@ -80,7 +81,7 @@ def run(
     overwrite: bool = False,
     progress: bool = True,
     callback: Callable[[LiveSample], Any] | None = None,
-) -> Trajectory:
+) -> Trajectory | SystemRun:
     """Run a run file and return its trajectory.
 
     Parameters
@@ -101,7 +102,11 @@ def run(
         Called with each sample as it is taken: its columns (``sample.contact_fraction``), the box
         at that moment (``sample.occupancy``, ``sample.lattice``, ``sample.voids()``). Returns True
         to end the run there; `kmc.resume` goes on with such a run. What it raises ends the run too,
-        and leaves a readable, unfinished file.
+        and leaves a readable, unfinished file. Boxes of atoms alone have it.
+
+    Returns
+    -------
+    Trajectory, or SystemRun for a run with the section of another system, such as [deposition].
 
     Raises
     ------
@@ -112,12 +117,17 @@ def run(
 
     from kmc.common.outputs import check_output, check_trajectory_name
     from kmc.runfile.load import load_run
-    from kmc.simulation.run import run_to_file
 
     run_file = load_run(name_or_path, overrides)
     path = Path(f"{run_file.name}.h5" if output is None else output)
     check_trajectory_name(path)
     check_output(path, overwrite)
+    if run_file.is_system and callback is None:
+        from kmc.systems.run import run_to_file as run_system
+
+        return run_system(run_file, path, overwrite=overwrite, progress=progress)
+    from kmc.simulation.run import run_to_file
+
     observer = None
     if callback is not None:
         from kmc.analysis.stepping import observer_of

@@ -19,7 +19,8 @@ PACKAGE = ROOT / "kmc"
 # Ground floor first: a package imports itself and those before it.
 LEVELS = [
     *("_version", "errors", "common", "kernels", "model", "initial", "runfile", "trajectory"),
-    *("simulation", "verification", "analysis", "mesoscale", "sweep", "plotting", "cli"),
+    *("simulation", "verification", "analysis", "mesoscale", "systems"),
+    *("sweep", "plotting", "cli"),
 ]
 
 # Stricter than their level: all they may import of kmc besides themselves.
@@ -30,13 +31,13 @@ ONLY = {
     "verification": {"_version", "errors", "common", "model", "runfile", "trajectory"},
     "mesoscale": {
         *("_version", "errors", "common", "kernels", "model", "runfile"),
-        *("trajectory", "simulation", "verification"),  # one door for files of both kinds
+        *("trajectory", "simulation", "verification"),
     },
 }
 
 # Libraries that only these packages or modules import, in whatever way.
 AT_HOME = {
-    "h5py": "trajectory mesoscale.file mesoscale.result mesoscale.upscale mesoscale.verify",
+    "h5py": "trajectory mesoscale.file systems.record systems.result",
     "matplotlib": "plotting",
     "numba": "kernels simulation.benchmark",
     "llvmlite": "kernels",

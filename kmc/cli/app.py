@@ -51,6 +51,7 @@ Examples:
   kmc converge strip_li               convergence with the ratio of hops to strips
   kmc nucleation li_li2s              how voids nucleate at the true rates
   kmc upscale upscale_li              a population of voids, as a microscope sees it
+  kmc run plate_zno_002               lithium plated on a substrate: islands, films
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
   kmc params show li_li2s             every number with its unit and source
@@ -184,7 +185,11 @@ def run(
     path = Path(f"{run_file.name}.h5") if output is None else output
     picture = picture_of(path)
     _check_outputs(path, picture, force)
+    if run_file.is_system:
+        from kmc.cli.systems import run_and_show
 
+        run_and_show(run_file, path, force=force, quiet=quiet)
+        return
     from kmc.simulation.run import run_to_file
 
     trajectory = run_to_file(
@@ -234,15 +239,19 @@ def init(file: Path, force: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The numbers as JSON, for programs.")
 def info(file: Path, as_json: bool) -> None:
     """Print the summary of FILE, a trajectory or a population, finished or still being written."""
-    from kmc.mesoscale.opening import load
     from kmc.mesoscale.result import PopulationRun
+    from kmc.systems.opening import load
+    from kmc.systems.result import SystemRun
 
     found = load(file)
-    if isinstance(found, PopulationRun):
+    if isinstance(found, PopulationRun | SystemRun):
+        from kmc.cli.systems import print_system
         from kmc.cli.upscale import print_summary as print_population
 
         if as_json:
             _echo_json(found.to_json())
+        elif isinstance(found, SystemRun):
+            print_system(found)
         else:
             print_population(found)
         return
@@ -364,9 +373,15 @@ def params_check(name: str, lattice: str) -> None:
     """
     from kmc.cli.parameter_tables import check_table
     from kmc.model.parameters import load_parameters
+    from kmc.verification.adatoms import adatom_rows
     from kmc.verification.dft import check_rows
 
     parameters = load_parameters(name)
+    if parameters.has("adsorption_energy_eV"):  # of a substrate: no vacancies at an interface
+        out = console()
+        out.print(f"{parameters.name} on the simple cubic lattice of a deposition\n")
+        out.print(check_table(adatom_rows(parameters), "Given"))
+        return
     # The rows of a lattice gas follow from counting bonds, not from DFT.
     reference = "Exact" if parameters.has("pair_bond_eV") else "DFT"
     rows = check_rows(parameters, lattice)

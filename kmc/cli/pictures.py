@@ -103,6 +103,10 @@ def plot(
     trajectories = _load(files)
     from kmc import plotting
 
+    if any(_is_system(found) for found in trajectories):
+        plotting.save(plotting.system_picture(trajectories, what=what, frames=frames), path)
+        _report(f"Wrote {path}", quiet)
+        return
     if any(_is_population(found) for found in trajectories):
         picture = _of_populations(what, trajectories, frames, paper)
         plotting.save(picture, path)
@@ -148,6 +152,11 @@ def movie(
     from kmc.trajectory.frame_selection import choose_frames
 
     save: Callable[..., None]
+    if _is_system(trajectory):
+        raise InputError(
+            f"{file} is of a system ({trajectory.kind}), of which there are no movies",
+            advice=f"kmc plot {file} --what map shows its frames.",
+        )
     if _is_population(trajectory):
         from kmc.plotting.upscale_movie import save_population_movie as save
 
@@ -214,8 +223,8 @@ def export(
     if vacancies and what != "atoms":
         raise InputError(f"--vacancies has no meaning for {what}", advice="It belongs to atoms.")
     (trajectory,) = _load([file])
-    if _is_population(trajectory):
-        _export_population(trajectory, what, path, force, quiet)
+    if _is_population(trajectory) or _is_system(trajectory):
+        _export_columns(trajectory, what, path, force, quiet)
         return
     from kmc.analysis import export as exporting
 
@@ -246,7 +255,7 @@ def export(
 
 
 def _load(files: Any) -> list[Any]:
-    from kmc.mesoscale.opening import load
+    from kmc.systems.opening import load
 
     return [load(file) for file in files]
 
@@ -255,6 +264,12 @@ def _is_population(found: Any) -> bool:
     from kmc.mesoscale.result import PopulationRun
 
     return isinstance(found, PopulationRun)
+
+
+def _is_system(found: Any) -> bool:
+    from kmc.systems.result import SystemRun
+
+    return isinstance(found, SystemRun)
 
 
 def _of_populations(what: str, found: Any, frames: str | None, paper: bool) -> Any:
@@ -272,12 +287,14 @@ def _of_populations(what: str, found: Any, frames: str | None, paper: bool) -> A
     return plotting.population_picture(found, what=what, paper=paper, frames=chosen)
 
 
-def _export_population(found: Any, what: str, path: Path, force: bool, quiet: bool) -> None:
-    """Samples or voids of a population as a table."""
-    if what not in ("samples", "voids"):
+def _export_columns(found: Any, what: str, path: Path, force: bool, quiet: bool) -> None:
+    """Samples of a population or system, or voids of a population, as a table."""
+    allowed = ("samples",) if _is_system(found) else ("samples", "voids")
+    if what not in allowed:
+        noun = f"of a system ({found.kind})" if _is_system(found) else "a population of voids"
         raise InputError(
-            f"{found.path} is a population of voids: it holds no {what}",
-            advice="Use --what samples or --what voids.",
+            f"{found.path} is {noun}: it holds no {what}",
+            advice=f"Use {' or '.join(f'--what {name}' for name in allowed)}.",
         )
     from kmc.analysis.export import export_table
 

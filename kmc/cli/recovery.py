@@ -39,7 +39,7 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
     a run writes every three seconds, and the trajectory becomes that of an uninterrupted run, byte
     for byte.
     """
-    from kmc.mesoscale.opening import holds_population
+    from kmc.systems.opening import holds_population
 
     if holds_population(file):
         from kmc.cli.upscale import show_population
@@ -103,7 +103,7 @@ def verify(files: tuple[Path, ...], quiet: bool) -> None:
     and charge; checks the order of the rows, every checksum and the position of every site. Prints
     the first inconsistency.
     """
-    from kmc.mesoscale.opening import verify as check
+    from kmc.systems.opening import verify as check
 
     codes = []
     for file in files:

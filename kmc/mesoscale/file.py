@@ -124,28 +124,28 @@ def write(
         file.attrs["finished"] = bool(finished)
         file.attrs["stop_reason"] = stop_reason
         file.attrs["seed"] = int(head["seed"])
-        _text(file, "run_file", head["run_file"], "The run file as it was written")
+        write_text(file, "run_file", head["run_file"], "The run file as it was written")
         resolved = json.dumps(head["resolved"], ensure_ascii=False, sort_keys=True)
-        _text(file, "resolved", resolved, "Everything the run used, as JSON")
+        write_text(file, "resolved", resolved, "Everything the run used, as JSON")
         for name, values in mean_of(replicas).items():
-            _dataset(file, f"samples/{name}", values, *SAMPLES[name])
+            write_array(file, f"samples/{name}", values, *SAMPLES[name])
         if len(replicas) > 1:
             for i, columns in enumerate(replicas):
                 for name, values in columns.items():
-                    _dataset(file, f"replicas/{i}/{name}", values, *SAMPLES[name])
+                    write_array(file, f"replicas/{i}/{name}", values, *SAMPLES[name])
         for group, table, columns in (
             ("frames", FRAMES, frames),
             ("voids", VOIDS, voids),
             ("discs", DISCS, discs),
         ):
             for name, (dtype, unit, text) in table.items():
-                _dataset(file, f"{group}/{name}", columns[name].astype(dtype), unit, text)
+                write_array(file, f"{group}/{name}", columns[name].astype(dtype), unit, text)
         if checkpoint is not None:
             for name, value in checkpoint.items():
                 if isinstance(value, str):
-                    _text(file, f"checkpoint/{name}", value, "State of the run")
+                    write_text(file, f"checkpoint/{name}", value, "State of the run")
                 else:
-                    _dataset(file, f"checkpoint/{name}", value, "1", "State of the run")
+                    write_array(file, f"checkpoint/{name}", value, "1", "State of the run")
     with replacing(Path(path)) as draft:
         draft.write_bytes(memory.getbuffer())
 
@@ -171,7 +171,7 @@ def mean_of(replicas: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarra
     return out
 
 
-def _dataset(file: h5py.File, path: str, values, unit: str, text: str) -> None:
+def write_array(file: h5py.File, path: str, values, unit: str, text: str) -> None:
     values = np.asarray(values)
     options = {}
     if values.size > 64:
@@ -182,7 +182,7 @@ def _dataset(file: h5py.File, path: str, values, unit: str, text: str) -> None:
     made.attrs["crc32"] = checksum(values)
 
 
-def _text(file: h5py.File, path: str, text: str, meaning: str) -> None:
+def write_text(file: h5py.File, path: str, text: str, meaning: str) -> None:
     """Text as bytes, under a checksum."""
     values = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
     made = file.create_dataset(path, data=values, track_times=False)
@@ -234,19 +234,21 @@ def contents(file: h5py.File, *, checkpoint: bool = False) -> dict[str, Any]:
         out["replicas"] = [_columns(file, name, SAMPLES) for name in names]
     if checkpoint:
         group = file.get("checkpoint")
-        out["checkpoint"] = None if group is None else {name: _read(group, name) for name in group}
+        out["checkpoint"] = (
+            None if group is None else {name: read_array(group, name) for name in group}
+        )
     return out
 
 
 def _columns(file: h5py.File, group: str, table: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    columns = {name: _read(file, f"{group}/{name}") for name in table}
+    columns = {name: read_array(file, f"{group}/{name}") for name in table}
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
         raise FileFormatError(f"{file.filename} is damaged: columns of /{group} differ in length")
     return columns
 
 
-def _read(file: h5py.Group, path: str) -> np.ndarray:
+def read_array(file: h5py.Group, path: str) -> np.ndarray:
     name = file.file.filename
     if path not in file:
         raise FileFormatError(f"{name} is damaged: {path} is missing")
@@ -259,4 +261,4 @@ def _read(file: h5py.Group, path: str) -> np.ndarray:
 
 def read_text(file: h5py.Group, path: str) -> str:
     """A text written by `write`."""
-    return _read(file, path).tobytes().decode("utf-8")
+    return read_array(file, path).tobytes().decode("utf-8")

@@ -116,6 +116,19 @@ QUANTITIES: dict[str, Meaning] = {
     "electrolyte_activation_eV": Meaning(
         "activation energy of the electrolyte's conductivity", *_BARRIER
     ),
+    "cohesive_energy_eV": Meaning(
+        "binding of an atom of the metal, against the free atom", 0, 10, True
+    ),
+    "adsorption_energy_eV": Meaning(
+        "binding of a lone metal atom on the substrate, against the free atom", 0, 10
+    ),
+    "surface_barrier_eV": Meaning("hop barrier of a lone metal atom on the substrate", *_BARRIER),
+    "metal_surface_barrier_eV": Meaning(
+        "hop barrier of a lone atom on a terrace of the metal", *_BARRIER
+    ),
+    "step_barrier_eV": Meaning(
+        "Ehrlich-Schwoebel barrier: what a hop to another layer costs beyond", *_BARRIER
+    ),
     "pair_bond_eV": Meaning("bond between first neighbours of the lattice gas", *_ENERGY),
     "work_of_adhesion_J_m2": Meaning("work of adhesion to the electrolyte", 0, 100, role="target"),
     "contact_angle_deg": Meaning("contact angle on the electrolyte", 0, 180, role="target"),

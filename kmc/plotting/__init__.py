@@ -13,6 +13,7 @@ from kmc.plotting.pages import overview, save_overview
 from kmc.plotting.statistics import ripening_picture
 from kmc.plotting.style import MAGNESIUM, METAL, save
 from kmc.plotting.sweeps import sweep_picture
+from kmc.plotting.systems import SYSTEM_PICTURES, system_picture
 from kmc.plotting.upscale import POPULATION_PICTURES, population_picture
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "METAL",
     "PICTURES",
     "POPULATION_PICTURES",
+    "SYSTEM_PICTURES",
     "convergence_picture",
     "draw",
     "nucleation_picture",
@@ -32,4 +34,5 @@ __all__ = [
     "save",
     "save_overview",
     "sweep_picture",
+    "system_picture",
 ]

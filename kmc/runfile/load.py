@@ -25,6 +25,7 @@ from kmc.common.validation import (
 from kmc.errors import InputError
 from kmc.runfile.checks import cross_checks, protocol_checks
 from kmc.runfile.run_file import SECTIONS, Origin, RunFile, from_resolved
+from kmc.runfile.system_checks import system_checks
 from kmc.runfile.upscale_checks import upscale_checks
 
 
@@ -150,6 +151,9 @@ def checked_run(
     except ValidationError as error:
         raise_problems(_problems(error, origin), source)
         raise
+    if run.is_system:
+        raise_problems(system_checks(run, origin), source)
+        return run.with_reference_current().with_default_cadence()
     if run.is_population:
         raise_problems(upscale_checks(run, origin), source)
         return run
@@ -222,6 +226,7 @@ def _resolve_paths(tables: dict, folder: Path) -> None:
     """Resolve paths in a run file relative to its own folder, where that file exists."""
     system, interface = tables.get("system", {}), tables.get("interface", {})
     references = [(system, "params"), (system, "lattice"), (interface, "mask")]
+    references.append((tables.get("deposition", {}), "island_params"))
     listed = interface.get("chemistry")
     for item in listed if isinstance(listed, list) else ():
         if isinstance(item, dict):

@@ -13,6 +13,7 @@ from kmc.common.conditions import has_current
 from kmc.common.validation import INFINITE, Checked, Number, show
 from kmc.initial.chemistry_map import chemistry_sets
 from kmc.model.parameters import ParameterSet, load_parameters
+from kmc.runfile.deposition_section import Deposition
 from kmc.runfile.protocol import HOLD, Protocol
 from kmc.runfile.sections import (
     Acceleration,
@@ -25,6 +26,7 @@ from kmc.runfile.sections import (
     Stop,
     System,
 )
+from kmc.runfile.system_sections import SYSTEMS
 from kmc.runfile.upscale_section import Upscale, without_box
 
 
@@ -76,6 +78,7 @@ class RunFile(Checked):
     output: Output = Field(default_factory=Output)
     random: Random = Field(default_factory=Random)
     upscale: Upscale = Field(default_factory=Upscale)
+    deposition: Deposition = Field(default_factory=Deposition)
     parameters: dict[str, Number] = Field(default_factory=dict)
     _name: str = PrivateAttr("run")
     _text: str = PrivateAttr("")
@@ -118,6 +121,14 @@ class RunFile(Checked):
     def resolved(self) -> dict[str, dict[str, Any]]:
         """All sections with their defaults, as plain JSON-able data; infinity is ``"inf"``."""
         tables = self.model_dump(mode="python")
+        if self.is_system:
+            uses = {**SYSTEMS[self.kind].uses, self.kind: tuple(tables[self.kind])}
+            if not self.has_protocol:
+                uses.pop("protocol", None)
+            kept = {name: {key: tables[name][key] for key in keys} for name, keys in uses.items()}
+            return _plain({**kept, "parameters": tables["parameters"]})
+        for name in SYSTEMS:
+            del tables[name]
         if self.is_population:
             return _plain(without_box(tables))
         del tables["upscale"]
@@ -129,6 +140,16 @@ class RunFile(Checked):
     def is_population(self) -> bool:
         """Whether this is a run of a population of voids (`kmc upscale`), not of a box."""
         return "upscale" in self.model_fields_set
+
+    @property
+    def kind(self) -> str:
+        """Section that makes this a run of a system, such as "deposition"; empty for others."""
+        return next((name for name in SYSTEMS if name in self.model_fields_set), "")
+
+    @property
+    def is_system(self) -> bool:
+        """Whether this is a run of another system (`kmc.systems`)."""
+        return bool(self.kind)
 
     def chemistry_sets(
         self, shown: Callable[[str, Any], str] | None = None

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Integral
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
@@ -65,6 +66,18 @@ def _size(value: Any) -> tuple[int, int, int]:
         raise refuse(f"has too few layers: {value[2]}")
     nx, ny, layers = (int(item) for item in value)
     return nx, ny, layers
+
+
+class SystemSection(Checked):
+    """A section that makes a run one of another system (`kmc.systems`).
+
+    Attributes
+    ----------
+    uses : dict of str to tuple of str
+        Section → keys of it that such runs use; others are refused, and not stored.
+    """
+
+    uses: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
 
 _PATCH = ("x_nm", "y_nm", "radius_nm")

@@ -9,6 +9,7 @@ from kmc.common.units import DIMENSIONLESS, unit_of
 from kmc.common.validation import allowed_range, toml_value
 from kmc.runfile.load import RunFile
 from kmc.runfile.sections import Checked
+from kmc.runfile.system_sections import SYSTEMS
 
 _HEAD = """\
 # A run of kmc. Every key is here with [unit; range] and its default; keys after a # are not set.
@@ -52,8 +53,8 @@ def template(name: str = "run.toml") -> str:
     blocks = [
         _section(section, cast(type[Checked], field.annotation))
         for section, field in RunFile.model_fields.items()
-        # A population has a file of its own.
-        if section not in ("parameters", "protocol", "upscale")
+        # A population and other systems have a file of their own.
+        if section not in ("parameters", "protocol", "upscale", *SYSTEMS)
     ]
     return _HEAD.format(name=name) + "\n".join([*blocks, _PROTOCOL, _PARAMETERS])
 

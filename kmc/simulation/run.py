@@ -481,6 +481,11 @@ def run_to_file(
             f"the run {run.name} has a section [upscale]: it is a population of voids, no box",
             advice=f"kmc upscale {run.name} runs it.",
         )
+    if run.is_system:
+        raise InputError(
+            f"the run {run.name} has a section [{run.kind}]: it is another system, no box",
+            advice=f"kmc run {run.name} and kmc.run run it.",
+        )
     with Interruption() as interruption:
         simulation = Simulation(run, check_every=check_every)
         simulation.observer = observer

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from kmc.common.units import K_B_eV
 from kmc.model.electrochemistry import atoms_of_capacity, strip_rate_Hz
 from kmc.runfile.sections import Conditions, System
+from kmc.runfile.system_sections import SYSTEMS
 from kmc.runfile.upscale_section import Upscale
 from kmc.sweep.folder import SweepFolder
 from kmc.sweep.plan import Plan, Point
@@ -27,6 +28,7 @@ _LATTICE_BYTES_PER_SITE = 1.5
 _FRAME_BYTES_PER_SITE = (0.03, 0.1)
 _SAMPLE_BYTES = 160
 _FRAMES_UNKNOWN = 12
+_S_PER_SYSTEM_RUN, _BYTES_PER_SYSTEM_RUN = 30.0, 1e6  # of the shipped ones, within a factor of 4
 _S_PER_POPULATION_um2, _BYTES_PER_POPULATION_um2 = 0.01, 600.0  # of upscale_li
 
 
@@ -74,6 +76,8 @@ def work_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
     """Expected number of events, correct within a factor of about 3 for the shipped runs."""
     if "upscale" in tables:
         return _work_of_population(tables["upscale"])
+    if any(name in tables for name in SYSTEMS):
+        return _S_PER_SYSTEM_RUN / _S_PER_EVENT
     strips = _monolayers(tables) * _sites(tables)[1]
     if not math.isnan(strips):
         return strips * (1.0 + _HOPS_PER_STRIP_AND_RATIO * _ratio(tables))
@@ -123,6 +127,8 @@ def _bytes_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
     if "upscale" in tables:
         edge = float(tables["upscale"].get("domain_um", Upscale.model_fields["domain_um"].default))
         return _FILE_BYTES + _BYTES_PER_POPULATION_um2 * edge**2
+    if any(name in tables for name in SYSTEMS):
+        return _BYTES_PER_SYSTEM_RUN
     output, system = tables.get("output", {}), tables.get("system", {})
     monolayers = _monolayers(tables)
     current = tables.get("conditions", {}).get(

@@ -6,7 +6,6 @@ import json
 import time
 import traceback
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,9 +97,7 @@ def _run(folder: Path, name: str, owner: str) -> bool:
 
 def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
     """Run into `part`, or continue it where it holds the same run; returns whether it finished."""
-    from kmc.mesoscale import upscale
-    from kmc.mesoscale.opening import load, resume
-    from kmc.simulation.run import run_to_file
+    from kmc.systems.opening import load, resume, run_to_file
 
     if part.is_file():
         try:
@@ -113,8 +110,7 @@ def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
         except InputError as problem:  # damaged, or of another version of kmc
             if part.is_file():
                 set_aside(part, problem.message)
-    start: Callable[..., Any] = upscale.run_to_file if run.is_population else run_to_file
-    return start(run, part, overwrite=True, progress=heartbeat).finished
+    return run_to_file(run, part, overwrite=True, progress=heartbeat).finished
 
 
 class Heartbeat:

@@ -27,8 +27,8 @@ from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
 from kmc.sweep.folder import PointStatus, SweepFolder, open_folder
 from kmc.sweep.plan import REMOVED, ZIP, Plan
-from kmc.sweep.scalars import DERIVED, ONSET_CONTACT, ScalarCache, meaning
-from kmc.trajectory.reader import Trajectory, load
+from kmc.sweep.scalars import DERIVED, ONSET_CONTACT, Run, ScalarCache, meaning
+from kmc.systems.opening import load
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -307,7 +307,7 @@ class SweepAccessor:
     def __init__(self, dataset: xr.Dataset):
         self._dataset = dataset
 
-    def trajectory(self, **where: Any) -> Trajectory:
+    def trajectory(self, **where: Any) -> Run:
         """The trajectory of one run, chosen by its coordinates; axes of length 1 may be left out.
 
         Raises
@@ -328,7 +328,7 @@ class SweepAccessor:
             raise InputError(f"that run is {state}" + (f": {error}" if error else ""))
         return load(rows.path.values.item())
 
-    def trajectories(self, **where: Any) -> Iterator[tuple[dict[str, Any], Trajectory]]:
+    def trajectories(self, **where: Any) -> Iterator[tuple[dict[str, Any], Run]]:
         """Coordinates and trajectory of each run that is done, opened one after the other."""
         stacked = self._chosen(where)
         dims = list(stacked.path.dims)

@@ -20,8 +20,10 @@ from kmc.analysis import voids
 from kmc.common.outputs import replacing
 from kmc.errors import InputError
 from kmc.mesoscale import file as population
-from kmc.mesoscale.opening import load
 from kmc.mesoscale.result import PopulationRun
+from kmc.systems import KINDS
+from kmc.systems.opening import load
+from kmc.systems.result import SystemRun
 from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.schema import SAMPLE_COLUMNS
 
@@ -35,8 +37,11 @@ DERIVED = {
     "max_void_height_nm": ("nm", "Height of the highest of these voids; NaN without any"),
     "frame_capacity_monolayers": ("1", "Capacity of the frame that the voids were counted in"),
 }
+Run = Trajectory | PopulationRun | SystemRun
+
 _TEXTS = (
-    population.SAMPLES
+    {name: text for kind in KINDS.values() for name, text in kind.samples.items()}
+    | population.SAMPLES
     | {entry.name: (entry.unit, entry.description) for entry in SAMPLE_COLUMNS}
     | DERIVED
 )
@@ -53,16 +58,16 @@ def meaning(name: str) -> tuple[str, str]:
     return _TEXTS.get(name, ("1", name.replace("_", " ")))
 
 
-def final(t: Trajectory | PopulationRun) -> dict[str, float]:
+def final(t: Run) -> dict[str, float]:
     """Every column of the last sample, and the voids of the last frame of a box."""
     samples = _samples(t)
     if not len(samples["time_s"]):
         return {}
     row = {name: float(samples[name][-1]) for name in samples}
-    return row if isinstance(t, PopulationRun) else row | _derived(t, row, len(t.frames) - 1)
+    return row | _derived(t, row, len(t.frames) - 1) if isinstance(t, Trajectory) else row
 
 
-def _samples(t: Trajectory | PopulationRun) -> Any:
+def _samples(t: Run) -> Any:
     """Columns of a run by name; of a population with its capacity in monolayers too."""
     if not isinstance(t, PopulationRun):
         return t.samples
@@ -70,7 +75,7 @@ def _samples(t: Trajectory | PopulationRun) -> Any:
     return {**t.samples, "capacity_monolayers": monolayers}
 
 
-def at_capacity(t: Trajectory | PopulationRun, monolayers: float) -> dict[str, float]:
+def at_capacity(t: Run, monolayers: float) -> dict[str, float]:
     """The same at a capacity, linear between two samples; empty where the run ended before it.
 
     Voids are those of the nearest frame.
@@ -82,7 +87,7 @@ def at_capacity(t: Trajectory | PopulationRun, monolayers: float) -> dict[str, f
         Charge passed, in monolayers of the interface.
     """
     samples = _samples(t)
-    capacity = samples["capacity_monolayers"]
+    capacity = samples.get("capacity_monolayers", ())
     if not len(capacity) or capacity[-1] < monolayers - _SLACK:
         return {}
     after = int(np.searchsorted(capacity, monolayers - _SLACK))
@@ -95,7 +100,7 @@ def at_capacity(t: Trajectory | PopulationRun, monolayers: float) -> dict[str, f
         # No interpolation between a number and infinity: the later sample is used.
         straight = share < 1 and math.isfinite(first) and math.isfinite(second)
         row[name] = first + share * (second - first) if straight else second
-    if isinstance(t, PopulationRun):
+    if not isinstance(t, Trajectory):
         return row
     frames = np.abs(t.frames.capacity_monolayers - monolayers)
     return row | _derived(t, row, int(frames.argmin()) if len(frames) else -1)
@@ -119,12 +124,14 @@ def _derived(t: Trajectory, row: dict[str, float], frame: int) -> dict[str, floa
     return found
 
 
-def onset(t: Trajectory | PopulationRun, contact: float) -> float:
+def onset(t: Run, contact: float) -> float:
     """Capacity (monolayers) where contact first falls below a fraction, linear between samples.
 
     NaN where it never does: the run ended first, so the onset is censored.
     """
     samples = _samples(t)
+    if isinstance(t, SystemRun):  # no contact is lost there
+        return math.nan
     values = samples["contact_fraction"]
     below = np.flatnonzero(values < contact)
     if not len(below):

@@ -1,4 +1,4 @@
-"""Opens and checks a file of kmc, whichever kind it is: a box of atoms or a population of voids."""
+"""Runs, opens and checks a box of atoms, a population of voids or another system alike."""
 
 from __future__ import annotations
 
@@ -6,26 +6,52 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kmc.common.progress import Progress
 from kmc.errors import InputError
 from kmc.mesoscale import file as schema
-from kmc.mesoscale import result
+from kmc.mesoscale import result, upscale
 from kmc.mesoscale.result import PopulationRun
 from kmc.mesoscale.verify import verify as verify_population
+from kmc.runfile.run_file import RunFile
+from kmc.simulation import run as box
+from kmc.systems import run as systems
+from kmc.systems.result import SystemRun, is_system
+from kmc.systems.result import load as load_system
 from kmc.trajectory import integrity, reader
 from kmc.trajectory.reader import Trajectory
 from kmc.verification import trajectory
 from kmc.verification.trajectory import Verification
 
 
+def run_to_file(
+    run: RunFile, output: str | Path, *, overwrite: bool = False, progress: bool | Progress = True
+) -> Trajectory | PopulationRun | SystemRun:
+    """Run a checked run file of any kind; see `kmc.run`."""
+    if run.is_population:
+        return upscale.run_to_file(run, output, overwrite=overwrite, progress=progress)
+    if run.is_system:
+        return systems.run_to_file(run, output, overwrite=overwrite, progress=progress)
+    return box.run_to_file(run, output, overwrite=overwrite, progress=progress)
+
+
 def holds_population(path: str | Path) -> bool:
     """Whether a file is one of `kmc upscale`; what cannot be read as one is not."""
+    return _holds(path, schema.is_population)
+
+
+def holds_system(path: str | Path) -> bool:
+    """Whether a file is of a run with the section of a system, such as [deposition]."""
+    return _holds(path, is_system)
+
+
+def _holds(path: str | Path, question: Callable[[Any], bool]) -> bool:
     try:
-        return integrity.read(Path(path), schema.is_population)
+        return integrity.read(Path(path), question)
     except InputError:
         return False
 
 
-def load(path: str | Path) -> Trajectory | PopulationRun:
+def load(path: str | Path) -> Trajectory | PopulationRun | SystemRun:
     """Open a file written by ``kmc run`` or ``kmc upscale``.
 
     Parameters
@@ -34,7 +60,7 @@ def load(path: str | Path) -> Trajectory | PopulationRun:
 
     Returns
     -------
-    Trajectory or PopulationRun
+    Trajectory, PopulationRun or SystemRun
 
     Raises
     ------
@@ -48,15 +74,21 @@ def load(path: str | Path) -> Trajectory | PopulationRun:
     >>> t = kmc.load("strip_li.h5")                                          # doctest: +SKIP
     >>> p = kmc.load("upscale_li.h5")                                        # doctest: +SKIP
     """
+    if holds_system(path):
+        return load_system(path)
     return result.load(path) if holds_population(path) else reader.load(path)
 
 
 def resume(path: str | Path, **options: Any) -> Trajectory | PopulationRun:
     """Continue an interrupted run of a box or of a population (`kmc.simulation.resume`)."""
+    if holds_system(path):
+        found = load_system(path)
+        raise InputError(
+            f"{path} is of a system ({found.kind}), whose runs take minutes and keep no checkpoint",
+            advice=f"Run it again: kmc run {found.resolved['name']} --force",
+        )
     if holds_population(path):
-        from kmc.mesoscale.upscale import resume as go_on
-
-        return go_on(path, **options)
+        return upscale.resume(path, **options)
     from kmc.simulation.resume import resume as go_on_with_box
 
     return go_on_with_box(path, **options)
@@ -81,5 +113,7 @@ def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = No
     >>> kmc.verify("strip_li.h5").passed                                     # doctest: +SKIP
     True
     """
+    if holds_system(path):
+        return systems.verify(path, progress=progress)
     check = verify_population if holds_population(path) else trajectory.verify
     return check(path, progress=progress)

@@ -1,0 +1,409 @@
+"""Event loop of a deposition: plating, stripping and hops on a simple cubic lattice, compiled.
+
+Sites are numbered (z ny + y) nx + x, periodic along x and y; below z = 0 is the substrate, which
+conducts. Atoms are sorted into bins by place and number of neighbours; all of a bin have the same
+bound on their rate. An attempt takes a bin by its mass, a member of it, one of 18 directions, and
+rejects what is not possible or happens less often: rejected attempts pass time like others, which
+keeps waiting times exact (Lewis and Shedler, doi:10.1002/nav.3800260304).
+
+An atom that changes its bin is taken out, the last member of the bin filling its place, and put at
+the end of the other. Bins change in a fixed order: the site itself, then its neighbours in the
+order of `STEPS`. An atom is connected if a path of neighbours leads from it to the substrate;
+others are dead: they cannot be stripped, do not hop, and nothing is plated on them. A hop that
+would cut atoms off, or join dead ones, is rejected, so that detailed balance holds.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from kmc.kernels.jit import entry, inner
+
+# The six neighbours, the lowest last; then the second neighbours.
+STEPS = np.array(
+    [
+        *([1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]),
+        *([1, 1, 0], [1, -1, 0], [-1, 1, 0], [-1, -1, 0]),
+        *([1, 0, 1], [-1, 0, 1], [0, 1, 1], [0, -1, 1]),
+        *([1, 0, -1], [-1, 0, -1], [0, 1, -1], [0, -1, -1]),
+    ],
+    dtype=np.int64,
+)
+DIRECTIONS = 18
+PER_PLACE = 7  # 0 to 6 neighbours
+PLATED, STRIPPED, HOPS, ATTEMPTS, DEAD, ATOMS = range(6)  # counts
+TIME = 0  # of the clock
+CHARGE, TIME_UP, PAUSE, FULL, EXHAUSTED, BLOCKED, FROZEN = range(7)  # why `advance` returned
+REST, PLATE, STRIP = range(3)
+
+
+class Box(NamedTuple):
+    """What does not change: size, and the place of the first layer of each column."""
+
+    nx: int
+    ny: int
+    nz: int
+    metal: int  # number of the place above the first layer
+    substrate: np.ndarray  # uint8 [ny nx]
+
+
+class Law(NamedTuple):
+    """Rates, at one current.
+
+    bound: rate in one direction that no atom of a bin exceeds, Hz [bin]; ratio: share of it in
+    which a hop happens [from, to, layer changes]; weight: of an atom of a bin in stripping [bin].
+    """
+
+    bound: np.ndarray
+    ratio: np.ndarray
+    weight: np.ndarray
+    drive: int  # REST, PLATE or STRIP
+    drive_Hz: float  # of the whole box
+
+
+class State(NamedTuple):
+    """What changes."""
+
+    occupied: np.ndarray  # uint8 [site]
+    neighbours: np.ndarray  # int8 [site], of vacant sites too
+    connected: np.ndarray  # uint8 [site], 1 for connected atoms
+    top: np.ndarray  # int32 [column], layers up to the highest atom
+    members: np.ndarray  # int32 [bin, site]
+    size: np.ndarray  # int64 [bin], members
+    alive: np.ndarray  # int64 [bin], connected members
+    where: np.ndarray  # int32 [site], place in the bin
+    stack: np.ndarray  # int32 [site], scratch
+    seen: np.ndarray  # int64 [site], scratch: number of the search
+    searches: np.ndarray  # int64 [1]
+    counts: np.ndarray  # int64, see PLATED and so on
+    clock: np.ndarray  # float64 [1], s
+
+
+@inner
+def _shifted(box, site, d):
+    """Site one step away, and its layer; the layer is −1 or nz outside."""
+    z = site // (box.ny * box.nx)
+    y = (site // box.nx) % box.ny
+    x = site % box.nx
+    x = (x + STEPS[d, 0]) % box.nx
+    y = (y + STEPS[d, 1]) % box.ny
+    z = z + STEPS[d, 2]
+    return (z * box.ny + y) * box.nx + x, z
+
+
+@inner
+def _place(box, site):
+    columns = box.ny * box.nx
+    return np.int64(box.substrate[site]) if site < columns else box.metal
+
+
+@inner
+def _bin(box, state, site):
+    return _place(box, site) * PER_PLACE + state.neighbours[site]
+
+
+@entry
+def _insert(box, state, site):
+    b = _bin(box, state, site)
+    state.members[b, state.size[b]] = site
+    state.where[site] = state.size[b]
+    state.size[b] += 1
+    state.alive[b] += state.connected[site]
+
+
+@entry
+def _take_out(box, state, site):
+    b = _bin(box, state, site)
+    last = state.members[b, state.size[b] - 1]
+    state.members[b, state.where[site]] = last
+    state.where[last] = state.where[site]
+    state.size[b] -= 1
+    state.alive[b] -= state.connected[site]
+
+
+@entry
+def _set_connected(box, state, site, value):
+    if state.connected[site] != value:
+        b = _bin(box, state, site)
+        state.alive[b] += 1 if value else -1
+        state.counts[DEAD] += -1 if value else 1
+        state.connected[site] = value
+
+
+@entry
+def _reaches_substrate(box, state, start):
+    """Whether neighbours lead from an atom to the substrate; if not, all it reaches are dead."""
+    columns = box.ny * box.nx
+    state.searches[0] += 1
+    number = state.searches[0]
+    depth = 1
+    state.stack[0] = start
+    state.seen[start] = number
+    while depth > 0:
+        depth -= 1
+        site = np.int64(state.stack[depth])
+        if site < columns:
+            return True
+        for d in range(6):
+            other, z = _shifted(box, site, d)
+            if z < box.nz and state.occupied[other] and state.seen[other] != number:
+                state.seen[other] = number
+                state.stack[depth] = other
+                depth += 1
+    # Nothing led down: walk over the piece again and mark it.
+    _set_connected(box, state, start, 0)
+    state.stack[0] = start
+    depth = 1
+    while depth > 0:
+        depth -= 1
+        site = np.int64(state.stack[depth])
+        for d in range(6):
+            other, z = _shifted(box, site, d)
+            if z < box.nz and state.occupied[other] and state.seen[other] == number:
+                state.seen[other] = -number
+                _set_connected(box, state, other, 0)
+                state.stack[depth] = other
+                depth += 1
+    return False
+
+
+@entry
+def _connect(box, state, start):
+    """Mark all that an atom reaches through dead atoms as connected."""
+    state.stack[0] = start
+    depth = 1
+    while depth > 0:
+        depth -= 1
+        site = np.int64(state.stack[depth])
+        for d in range(6):
+            other, z = _shifted(box, site, d)
+            if 0 <= z < box.nz and state.occupied[other] and not state.connected[other]:
+                _set_connected(box, state, other, 1)
+                state.stack[depth] = other
+                depth += 1
+
+
+@entry
+def remove(box, state, site):
+    """Take an atom away: its bin, those of its neighbours, connection, top of the column."""
+    columns = box.ny * box.nx
+    _take_out(box, state, site)
+    state.occupied[site] = 0
+    if not state.connected[site]:
+        state.counts[DEAD] -= 1
+    state.connected[site] = 0
+    state.counts[ATOMS] -= 1
+    for d in range(6):
+        other, z = _shifted(box, site, d)
+        if 0 <= z < box.nz:
+            if state.occupied[other]:
+                _take_out(box, state, other)
+                state.neighbours[other] -= 1
+                _insert(box, state, other)
+            else:
+                state.neighbours[other] -= 1
+    if state.neighbours[site] + (1 if site < columns else 0) > 1:
+        for d in range(6):
+            other, z = _shifted(box, site, d)
+            if 0 < z < box.nz and state.occupied[other] and state.connected[other]:
+                _reaches_substrate(box, state, other)
+    column = site % columns
+    top = state.top[column]
+    if site // columns == top - 1:
+        while top > 0 and not state.occupied[(top - 1) * columns + column]:
+            top -= 1
+        state.top[column] = top
+
+
+@entry
+def add(box, state, site):
+    """Put an atom on a vacant site."""
+    columns = box.ny * box.nx
+    state.occupied[site] = 1
+    held, dead = site < columns, False
+    for d in range(6):
+        other, z = _shifted(box, site, d)
+        if 0 <= z < box.nz and state.occupied[other]:
+            if state.connected[other]:
+                held = True
+            else:
+                dead = True
+    state.connected[site] = 1 if held else 0
+    if not held:
+        state.counts[DEAD] += 1
+    _insert(box, state, site)
+    state.counts[ATOMS] += 1
+    for d in range(6):
+        other, z = _shifted(box, site, d)
+        if 0 <= z < box.nz:
+            if state.occupied[other]:
+                _take_out(box, state, other)
+                state.neighbours[other] += 1
+                _insert(box, state, other)
+            else:
+                state.neighbours[other] += 1
+    if held and dead:
+        _connect(box, state, site)
+    column = site % columns
+    state.top[column] = max(state.top[column], site // columns + 1)
+
+
+@inner
+def _target(box, state, site, d):
+    """Site of a hop in a direction, −1 where it is not possible."""
+    columns = box.ny * box.nx
+    other, z = _shifted(box, site, d)
+    if z < 0 or z >= box.nz or state.occupied[other]:
+        return -1
+    if d < 6:
+        # The atom itself is a neighbour of the site it goes to.
+        return other if state.neighbours[other] > 1 or other < columns else -1
+    between = 0
+    for e in range(6):  # the two sites that are neighbours of both
+        along = STEPS[d, 0] * STEPS[e, 0] + STEPS[d, 1] * STEPS[e, 1] + STEPS[d, 2] * STEPS[e, 2]
+        if along == 1:
+            middle, _ = _shifted(box, site, e)
+            between += state.occupied[middle]
+    return other if between == 1 else -1
+
+
+@inner
+def _may_join(box, state, site):
+    """Whether an atom at a site is connected, and touches no dead atom."""
+    held = site < box.ny * box.nx
+    for d in range(6):
+        other, z = _shifted(box, site, d)
+        if 0 <= z < box.nz and state.occupied[other]:
+            if not state.connected[other]:
+                return False
+            held = True
+    return held
+
+
+@entry
+def _hop(box, law, state, mass, rng):
+    """One attempt at a hop; `mass` is the sum over the bins."""
+    u = rng.random() * mass
+    b = 0
+    chosen = -1
+    for b in range(state.size.size):
+        part = state.size[b] * law.bound[b]
+        if part > 0.0:
+            chosen = b
+            if u < part:
+                break
+            u -= part
+    b = chosen
+    member = min(np.int64(rng.random() * state.size[b]), state.size[b] - 1)
+    site = np.int64(state.members[b, member])
+    d = min(np.int64(rng.random() * DIRECTIONS), DIRECTIONS - 1)
+    target = _target(box, state, site, d)
+    if target < 0:
+        return
+    ratio = law.ratio[_place(box, site), _place(box, target), 1 if STEPS[d, 2] != 0 else 0]
+    if ratio < 1.0 and rng.random() >= ratio:
+        return
+    if not state.connected[site]:
+        return
+    dead = state.counts[DEAD]
+    remove(box, state, site)
+    if state.counts[DEAD] != dead or not _may_join(box, state, target):
+        add(box, state, site)
+        return
+    add(box, state, target)
+    state.counts[HOPS] += 1
+
+
+@entry
+def _plate(box, state, rng):
+    """Reduce an ion on the highest atom of a column, or on the bare substrate."""
+    columns = box.ny * box.nx
+    for _ in range(64 * columns):
+        column = min(np.int64(rng.random() * columns), columns - 1)
+        top = state.top[column]
+        if top == box.nz:
+            return FULL
+        if top == 0 or state.connected[(top - 1) * columns + column]:
+            add(box, state, top * columns + column)
+            state.counts[PLATED] += 1
+            return CHARGE
+    return BLOCKED
+
+
+@entry
+def _strip(law, box, state, rng):
+    """Oxidise a connected atom, weakly bound ones first."""
+    total = 0.0
+    for b in range(state.size.size):
+        total += state.alive[b] * law.weight[b]
+    if total == 0.0:
+        return EXHAUSTED
+    u = rng.random() * total
+    chosen = -1
+    for b in range(state.size.size):
+        part = state.alive[b] * law.weight[b]
+        if part > 0.0:
+            chosen = b
+            if u < part:
+                break
+            u -= part
+    while True:
+        member = min(np.int64(rng.random() * state.size[chosen]), state.size[chosen] - 1)
+        site = np.int64(state.members[chosen, member])
+        if state.connected[site]:
+            remove(box, state, site)
+            state.counts[STRIPPED] += 1
+            return CHARGE
+
+
+@entry
+def advance(box, law, state, charge, time_s, attempts, rng):
+    """Go on until a charge has passed, a time is up, or a number of attempts was made.
+
+    Parameters
+    ----------
+    charge : int
+        Atoms plated and stripped in all, of ``counts``.
+    time_s : float
+        End, infinity without one.
+    attempts : int
+        Attempts of this call.
+    rng : numpy.random.Generator
+        The only source of randomness. An attempt draws its waiting time (standard exponential),
+        then a number for its kind; a hop then bin, member, direction and, where its rate may
+        reject it, one more; plating a column until it is connected; stripping a bin, and members
+        until one is connected.
+
+    Returns
+    -------
+    int
+        CHARGE, TIME_UP, PAUSE, FULL, EXHAUSTED, BLOCKED or FROZEN (nothing can happen any more).
+    """
+    counts = state.counts
+    for _ in range(attempts):
+        if counts[PLATED] + counts[STRIPPED] >= charge:
+            return CHARGE
+        mass = 0.0
+        for b in range(state.size.size):
+            mass += state.size[b] * law.bound[b]
+        total = law.drive_Hz + DIRECTIONS * mass
+        if total == 0.0:
+            if time_s < np.inf:
+                state.clock[TIME] = time_s
+                return TIME_UP
+            return FROZEN
+        time = state.clock[TIME] + rng.standard_exponential() / total
+        if time >= time_s:
+            state.clock[TIME] = time_s
+            return TIME_UP
+        state.clock[TIME] = time
+        counts[ATTEMPTS] += 1
+        if rng.random() * total < law.drive_Hz:
+            code = _plate(box, state, rng) if law.drive == PLATE else _strip(law, box, state, rng)
+            if code != CHARGE:
+                return code
+        else:
+            _hop(box, law, state, mass, rng)
+    return PAUSE

@@ -1,0 +1,54 @@
+"""docs/deposition.md prints what its runs say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from deposition_page import efficiencies, shapes
+
+import kmc
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "deposition.md"
+
+
+@pytest.mark.slow
+@pytest.mark.validation
+@pytest.mark.parametrize("rows", [shapes, efficiencies])
+def test_the_tables_are_those_of_the_runs(rows, tmp_path):
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    for row in rows(tmp_path):
+        assert row in lines
+
+
+@pytest.mark.slow
+@pytest.mark.validation
+def test_adsorption_decides_whether_the_first_layer_closes(tmp_path):
+    """Corners of study_deposition: the rank printed on the page, not its exact values."""
+    changes = {
+        "system.size": [24, 24, 16],
+        "stop.capacity_monolayers": 1,
+        "output.sample_every_monolayers": 0.5,
+    }
+    covered = {}
+    for adsorption in (1.1, 1.25, 1.61, 4.32):
+        for barrier in (0.1, 0.6):
+            changes["parameters.adsorption_energy_eV"] = adsorption
+            changes["parameters.surface_barrier_eV"] = barrier
+            path = tmp_path / f"{adsorption}_{barrier}.h5"
+            found = kmc.run("plate_carbon", changes, output=path, progress=False)
+            covered[adsorption, barrier] = found.samples["coverage"][-1]
+    for barrier in (0.1, 0.6):
+        assert max(covered[1.1, barrier], covered[1.25, barrier]) < 0.8
+        assert min(covered[1.61, barrier], covered[4.32, barrier]) > 0.97
+    assert covered[1.1, 0.1] < covered[1.1, 0.6]
+
+
+@pytest.mark.slow
+@pytest.mark.validation
+def test_islands_of_zno_are_covered_first(tmp_path):
+    one = {"stop.capacity_monolayers": 1}
+    found = kmc.run("plate_zno_on_carbon", one, output=tmp_path / "map.h5", progress=False)
+    first, islands = found.frames["occupied"][-1][0] > 0, found.constants["substrate"] == 1
+    assert first[islands].all()
+    assert f"{100 * first[~islands].mean():.0f} % of the carbon" in PAGE.read_text(encoding="utf-8")
