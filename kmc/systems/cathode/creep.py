@@ -28,7 +28,7 @@ import numpy as np
 from kmc.systems.cathode.elastic import PlaneStrain, area_modulus_GPa, shear_modulus_GPa
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, Microstructure
 
-PORTIONS = 1000
+PORTIONS = 10_000
 OPEN_STIFFNESS = 1e-4  # of the active material: what an open site keeps of its moduli
 COHESION = 1e-3  # area strain beyond φ at which a site that bears load parts
 _TRIES = 4  # at finding which sites bear load; in the second half no site parts any more
