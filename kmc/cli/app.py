@@ -373,9 +373,15 @@ def params_check(name: str, lattice: str) -> None:
     """
     from kmc.cli.parameter_tables import check_table
     from kmc.model.parameters import load_parameters
+    from kmc.verification.adatoms import adatom_rows
     from kmc.verification.dft import check_rows
 
     parameters = load_parameters(name)
+    if parameters.has("adsorption_energy_eV"):  # of a substrate: no vacancies at an interface
+        out = console()
+        out.print(f"{parameters.name} on the simple cubic lattice of a deposition\n")
+        out.print(check_table(adatom_rows(parameters), "Given"))
+        return
     # The rows of a lattice gas follow from counting bonds, not from DFT.
     reference = "Exact" if parameters.has("pair_bond_eV") else "DFT"
     rows = check_rows(parameters, lattice)

@@ -9,7 +9,8 @@ keeps waiting times exact (Lewis and Shedler, doi:10.1002/nav.3800260304).
 An atom that changes its bin is taken out, the last member of the bin filling its place, and put at
 the end of the other. Bins change in a fixed order: the site itself, then its neighbours in the
 order of `STEPS`. An atom is connected if a path of neighbours leads from it to the substrate;
-others are dead: they cannot be stripped, and nothing is plated on them.
+others are dead: they cannot be stripped, do not hop, and nothing is plated on them. A hop that
+would cut atoms off, or join dead ones, is rejected, so that detailed balance holds.
 """
 
 from __future__ import annotations
@@ -268,6 +269,19 @@ def _target(box, state, site, d):
     return other if between == 1 else -1
 
 
+@inner
+def _may_join(box, state, site):
+    """Whether an atom at a site is connected, and touches no dead atom."""
+    held = site < box.ny * box.nx
+    for d in range(6):
+        other, z = _shifted(box, site, d)
+        if 0 <= z < box.nz and state.occupied[other]:
+            if not state.connected[other]:
+                return False
+            held = True
+    return held
+
+
 @entry
 def _hop(box, law, state, mass, rng):
     """One attempt at a hop; `mass` is the sum over the bins."""
@@ -291,7 +305,13 @@ def _hop(box, law, state, mass, rng):
     ratio = law.ratio[_place(box, site), _place(box, target), 1 if STEPS[d, 2] != 0 else 0]
     if ratio < 1.0 and rng.random() >= ratio:
         return
+    if not state.connected[site]:
+        return
+    dead = state.counts[DEAD]
     remove(box, state, site)
+    if state.counts[DEAD] != dead or not _may_join(box, state, target):
+        add(box, state, site)
+        return
     add(box, state, target)
     state.counts[HOPS] += 1
 

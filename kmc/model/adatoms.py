@@ -13,7 +13,8 @@ first layer, an atom is bound by
 
 An atom hops to a first or second neighbour that is vacant and touches the substrate or another
 atom; to a second neighbour only along metal: of the two sites between, one is occupied and one
-vacant. The saddle of a hop from site i to site j lies at
+vacant. Hops that would cut atoms off from the substrate are not made, nor are hops of atoms that
+are cut off. The saddle of a hop from site i to site j lies at
 
     T = max(b_i − r_i, b_j − r_j) + E_ES (where the layer changes),
 

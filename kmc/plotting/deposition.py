@@ -42,7 +42,10 @@ def _summary(
         axis.set_xlabel("charge passed (monolayers)" if passed else "plated (monolayers)")
     if len(runs) > 1:
         axes[0, 0].legend(fontsize=6)
-    panels = bottom.subplots(2, len(shown), squeeze=False, height_ratios=[2, 1])
+    if len(shown) == 1:
+        panels = bottom.subplots(1, 2, squeeze=False).T
+    else:
+        panels = bottom.subplots(2, len(shown), squeeze=False, height_ratios=[2, 1])
     for i, run in enumerate(shown):
         frame = len(run.frames["sample"]) - 1 if frames is None else frames[-1]
         _map(panels[0, i], run, frame, names[i])

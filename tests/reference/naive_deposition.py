@@ -85,8 +85,8 @@ class NaiveDeposition:
 
         return max(top(here), top(there)) + (self.step if here[2] != there[2] else 0.0)
 
-    def rate(self, here, there):
-        """Rate of a hop, 0 where it is not possible."""
+    def rate(self, here, there, connection=True):
+        """Rate of a hop, 0 where it is not possible, or changes what is connected."""
         d = [there[k] - here[k] for k in range(3)]
         for k in range(2):
             d[k] = (d[k] + 1) % self.size[k] - 1
@@ -104,8 +104,21 @@ class NaiveDeposition:
                 return 0.0
         else:
             return 0.0
+        if connection and not self.keeps_connection(here, there):
+            return 0.0
         barrier = self.saddle(here, there) + self.binding(here)
         return self.attempt_Hz * math.exp(-barrier / self.kT)
+
+    def keeps_connection(self, here, there):
+        """Whether a hop of a connected atom leaves all others as they were."""
+        atoms, before = self.atoms, self.connected()
+        self.atoms = (atoms - {here}) | {there}
+        after = self.connected()
+        alone = self.atoms - {there}
+        self.atoms = alone
+        between = self.connected()
+        self.atoms = atoms
+        return here in before and between == before - {here} and after == between | {there}
 
     def hops_from(self, here):
         """Every possible hop of an atom: target and rate."""
@@ -192,14 +205,17 @@ class NaiveDeposition:
         members = self.bins[b]
         here = members[int(rng.random() * len(members))]
         there = self.away(here, (*NEIGHBOURS, *SECOND)[int(rng.random() * 18)])
-        rate = self.rate(here, there)
+        rate = self.rate(here, there, connection=False)
         if rate == 0.0:
             return
         if rate < self.bound(b) * (1 - 1e-12) and rng.random() >= rate / self.bound(b):
             return
+        if here not in self.connected():
+            return
+        kept = self.keeps_connection(here, there)
         self.remove(here)
-        self.add(there)
-        self.hops += 1
+        self.add(there if kept else here)
+        self.hops += kept
 
     def _plate(self, rng):
         nx, ny, _ = self.size

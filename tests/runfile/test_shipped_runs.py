@@ -13,6 +13,7 @@ NAMES = [
     name
     for name in catalogue.names("runs")
     if not name.startswith(("study_", "upscale_"))  # populations: tests/mesoscale
+    and not load_run(name).is_system  # tests/systems
 ]
 
 

@@ -22,6 +22,19 @@ def _atoms(run: SystemRun) -> Iterator[Breach]:
         yield Breach("atoms", "/samples/atoms", int(row), f"{s['atoms'][row]:g}", f"{made[row]:g}")
 
 
+def _dead(run: SystemRun) -> Iterator[Breach]:
+    s = run.samples
+    share = s["dead_Li"] / np.maximum(1, s["plated"])
+    for row in np.flatnonzero(s["dead_per_plated"] != share)[:1]:
+        yield Breach(
+            "dead atoms over plated ones",
+            "/samples/dead_per_plated",
+            int(row),
+            f"{s['dead_per_plated'][row]:.12g}",
+            f"{share[row]:.12g}",
+        )
+
+
 def _order(run: SystemRun) -> Iterator[Breach]:
     for name in ("time_s", "plated", "stripped", "hops", "attempts", "step"):
         falls = np.flatnonzero(np.diff(run.samples[name]) < 0)
@@ -82,6 +95,7 @@ def _charge(run: SystemRun) -> Iterator[Breach]:
 
 CHECKS = (
     ("atoms = plated − stripped", _atoms),
+    ("dead atoms over plated ones", _dead),
     ("rows are in order", _order),
     ("charge follows from the current, within its shot noise", _charge),
     ("coverage, heights, islands and dead atoms of every frame", _frames),

@@ -29,6 +29,7 @@ SAMPLES: dict[str, tuple[str, str]] = {
     "largest_island_share": ("1", "Largest island over the area of all; NaN without any"),
     "dead_Li": ("1", "Atoms without a path of neighbours to the substrate"),
     "dead_fraction": ("1", "The same over all atoms; 0 without any"),
+    "dead_per_plated": ("1", "The same over all atoms plated so far: what lost contact has cost"),
 }
 FRAMES: dict[str, tuple[str, str]] = {
     "sample": ("1", "Row of /samples at the same time"),

@@ -82,6 +82,7 @@ class Deposition:
     def row(self, step: int, phase: int) -> dict[str, float]:
         """A row of `/samples`."""
         net = self.count(kernel.PLATED) - self.count(kernel.STRIPPED)
+        shape = describe(self.occupied, self.energies.spacing_A / A_per_nm)
         return {
             "time_s": float(self.state.clock[kernel.TIME]),
             "capacity_monolayers": net / self.columns,
@@ -92,7 +93,8 @@ class Deposition:
             "stripped": self.count(kernel.STRIPPED),
             "hops": self.count(kernel.HOPS),
             "attempts": self.count(kernel.ATTEMPTS),
-            **describe(self.occupied, self.energies.spacing_A / A_per_nm),
+            "dead_per_plated": shape["dead_Li"] / max(1, self.count(kernel.PLATED)),
+            **shape,
         }
 
     def law(self, step: Step) -> kernel.Law:
