@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from kmc.plotting import style
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE
@@ -58,10 +59,11 @@ def _summary(
             axis.plot(*zip(*shown, strict=True), "kx", label="Xiong et al. (Se)")
         axis.set_ylabel(label)
         axis.set_xlabel("cycle")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         if column.startswith("stress") and len(runs) > 1:
             axis.set_yscale("log")
         else:
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(0, 1.08 * axis.get_ylim()[1])
     axes[-1].axis("off")
     handles, labels = axes[0].get_legend_handles_labels()
     axes[-1].legend(handles, labels, loc="center", fontsize=7)
@@ -94,7 +96,7 @@ def _maps(runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int]
 
 
 def _chosen(run: SystemRun, frames: Sequence[int] | None, most: int) -> list[int]:
-    """Frames to show: the start, then lithiated and delithiated ones of the first and last cycle."""
+    """Frames to show: the start, and the ends of the halves of the first and last cycle."""
     if frames:
         return list(frames)[:most]
     n = len(run.frames["sample"])

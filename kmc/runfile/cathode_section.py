@@ -1,4 +1,4 @@
-"""Section [cathode]: active material in a porous frame swells, creeps and shrinks, cycle by cycle."""
+"""Section [cathode]: active material in a porous frame swells, creeps and shrinks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kmc.runfile.sections import SystemSection, _key
 
 
 class Cathode(SystemSection):
-    """A composite cathode is cycled; params of [system] is its active material before lithiation."""
+    """A composite cathode is cycled; params of [system] is its active material, delithiated."""
 
     uses: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "system": ("params",),
@@ -24,7 +24,9 @@ class Cathode(SystemSection):
         example="li2se",
     )
     frame_params: str = _key("mo6se8", "parameter set of the frame")
-    edge_sites: Integer = _key(48, "sites along an edge of the representative volume", ge=16, le=256)
+    edge_sites: Integer = _key(
+        48, "sites along an edge of the representative volume", ge=16, le=256
+    )
     grain_sites: Number = _key(
         10.0, "mean distance between the middles of neighbouring grains, in sites", ge=5, le=40
     )

@@ -1,9 +1,9 @@
 """What a state of the cathode looks like: contact ratios, pores, stress.
 
 A surface of active material is a side of a site in a grain whose neighbour is a pore or in another
-grain. It looks along its normal, through pores, at the next grain, of active material or of the frame.
-The contact ratio of a pair is the share of the surfaces looking at that kind whose open width is below
-`TOUCHING`. Surfaces that look at a wall belong to neither.
+grain. It looks along its normal, through pores, at the next grain, of active material or of the
+frame. The contact ratio of a pair is the share of the surfaces looking at that kind whose open
+width is at most `TOUCHING`. Surfaces that look at a wall belong to neither.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TOUCHING = 0.1  # open width, in sites, up to which two surfaces are in contact
 def contact_ratio(
     material: np.ndarray, grain: np.ndarray, open_area: np.ndarray
 ) -> dict[int, float]:
-    """Share of the active surfaces looking at `ACTIVE` and at `FRAME` that touch it; NaN without any.
+    """Share of the active surfaces looking at `ACTIVE` and at `FRAME` that touch; NaN without any.
 
     Parameters
     ----------

@@ -1,22 +1,23 @@
 """Swelling, contact and creep of the active material on the lattice of sites.
 
-Each site of active material or pore holds an integer number of *portions* of active material; a full
-site holds `PORTIONS` of them before lithiation. At an area swelling s they cover, without stress, the
-share φ = portions · (1 + s) / PORTIONS of a site, and the site itself has the area J = 1 + t (t: its
-area strain). A site bears load where J < φ and is open, in part or as a whole, where J > φ: active
-material carries no tension across a gap. Between open sites and symmetry planes, grains that shrink
-come loose, and with the next lithiation meet again where they were.
+Each site of active material or pore holds an integer number of *portions* of active material; a
+full site holds `PORTIONS` of them before lithiation. At an area swelling s they cover, without
+stress, the share φ = portions · (1 + s) / PORTIONS of a site, and the site itself has the area
+J = 1 + t (t: its area strain). A site bears load where J < φ and is open, in part or as a whole,
+where J > φ: active material carries no tension across a gap. Grains that shrink come loose, and
+with the next lithiation meet again where they were.
 
-Norton's law of steady creep, ε̇ = A (σ_e/σ_ref)^n, is a rate of events. One event shortens a site by the
-area of one portion, δ = (1 + s) / PORTIONS, along its axis of compression; in plane strain the rate is
+Norton's law of steady creep, ε̇ = A (σ_e/σ_ref)^n, is a rate of events. One event shortens a site by
+the area of one portion, δ = (1 + s) / PORTIONS, along its axis of compression; in plane strain the
+rate is
 
     √3/2 · A (σ_e/σ_ref)^n / δ        (σ_e = √3 τ: creep without strain out of the plane).
 
-What the site loses along that axis it gains along the other. Where the neighbour on that side is open,
-the portion moves into it; elsewhere the site itself becomes wider and its surroundings give way.
-Events are drawn in leaps, a Poisson number a site (Gillespie, J. Chem. Phys. 115, 1716 (2001),
-10.1063/1.1378322). Within a leap the stress of a site falls as at fixed strain (`relaxed_GPa`), so that
-a leap takes out no more strain than the stress drives.
+What the site loses along that axis it gains along the other. Where the neighbour on that side is
+open, the portion moves into it; elsewhere the site itself becomes wider and its surroundings give
+way. Events are drawn in leaps, a Poisson number a site (Gillespie, J. Chem. Phys. 115, 1716 (2001),
+doi:10.1063/1.1378322). Within a leap the stress of a site falls as at fixed strain (`relaxed_GPa`),
+so that a leap takes out no more strain than the stress drives.
 """
 
 from __future__ import annotations

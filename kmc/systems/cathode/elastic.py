@@ -1,9 +1,9 @@
 """Stress equilibrium of a square lattice of sites in plane strain: one bilinear element a site.
 
-Site (i, j) is the unit square between the nodes (i, j) and (i+1, j+1); lengths are in sites. The walls
-of the square are symmetry planes: no displacement normal to them, no shear. The area strain of a site
-is its mean over the site (selective reduced integration), so that the area strains of all sites add up
-to zero exactly.
+Site (i, j) is the unit square between the nodes (i, j) and (i+1, j+1); lengths are in sites. The
+walls of the square are symmetry planes: no displacement normal to them, no shear. The area strain
+of a site is its mean over the site (selective reduced integration), so that the area strains of all
+sites add up to zero exactly.
 
 With the area strain t = ε_xx + ε_yy, the stress in the plane is
 
@@ -144,7 +144,7 @@ class PlaneStrain:
 
 
 def _gradient(x: float, y: float) -> np.ndarray:
-    """ε_xx, ε_yy and γ_xy from the 8 displacements of the corners, at a point of the unit square."""
+    """ε_xx, ε_yy and γ_xy of the 8 displacements of the corners, at a point of the site."""
     along_x = np.array([-(1 - y), 1 - y, y, -y])
     along_y = np.array([-(1 - x), -x, x, 1 - x])
     out = np.zeros((3, 8))

@@ -1,4 +1,4 @@
-"""The representative volume: round grains of active material and of the frame, pores between them."""
+"""The representative volume: round grains of active material and frame, with pores between."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def build(
 ) -> Microstructure:
     """Grains of nearly equal size at random, which touch at single sites.
 
-    Cells of a relaxed Voronoi pattern (mirrored at the walls) are shared out between the two materials
-    in the ratio of their fractions. In each cell the sites that are farthest from its middle or next to
-    its boundary are pores, just so many that the counts of sites are exact; at the middle of each
-    boundary between two cells that is longer than a site, the sites nearest to it stay solid: there the
+    Cells of a relaxed Voronoi pattern (mirrored at the walls) are shared out between the two
+    materials in the ratio of their fractions. In each cell the sites that are farthest from its
+    middle or next to its boundary are pores, just so many that the counts of sites are exact; at
+    the middle of each boundary longer than two sites, the sites nearest to it stay solid: there the
     grains touch.
 
     Parameters

@@ -40,10 +40,10 @@ def summary(run: SystemRun) -> list[tuple[str, str]]:
         text = f"pores {change('pore_area', 100, 1)} % of their first area"
         if phase == LITHIATED:
             text = (
-                f"contact active-active {change('contact_active_active', 100, 1)} %, active-frame "
-                f"{change('contact_active_frame', 100, 1)} %; stress active "
-                f"{change('stress_active_GPa', 1, 3)}, frame {change('stress_frame_GPa', 1, 3)} GPa; "
-                + text
+                f"contact active-active {change('contact_active_active', 100, 1)} %, "
+                f"active-frame {change('contact_active_frame', 100, 1)} %; "
+                f"stress active {change('stress_active_GPa', 1, 3)}, "
+                f"frame {change('stress_frame_GPa', 1, 3)} GPa; {text}"
             )
         rows.append((f"{label}, cycle 1 → {s['cycle'][at[-1]]:.0f}", text))
     if len(s["time_s"]):
