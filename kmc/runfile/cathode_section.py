@@ -46,6 +46,12 @@ class Cathode(SystemSection):
         ge=0,
         le=1,
     )
+    creep_stress_factor: Number = _key(
+        1.0,
+        "factor on the reference stress of creep, of the active material in both states",
+        gt=0,
+        le=1000,
+    )
     steps: Count = _key(
         20,
         "searches for the sites that bear load in a lithiation, four leaps of creep each",

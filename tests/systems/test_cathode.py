@@ -44,12 +44,11 @@ def test_the_volume_has_its_fractions_to_the_site_and_grains_of_both_kinds(seed)
 
 
 def test_contact_of_a_row_of_sites_by_hand():
-    material = np.full((3, 6), FRAME)
+    material = np.full((6, 6), PORE)  # surfaces up and down look at a wall
     material[1] = [ACTIVE, PORE, PORE, ACTIVE, PORE, FRAME]
-    grain = np.where(material == FRAME, 9, 0)
+    grain = np.zeros((6, 6), dtype=int)
     grain[1] = [0, 0, 1, 1, 1, 9]
-    material[[0, 2]] = PORE  # surfaces up and down look at a wall
-    opened = np.zeros((3, 6))
+    opened = np.zeros((6, 6))
     opened[1, 1:5] = [0.04, 0.05, 0.0, 0.2]
     found = contact_ratio(material, grain, opened)
     assert found == {ACTIVE: 1.0, FRAME: 0.0}  # 0.09 and 0.2 of a site open
@@ -93,7 +92,8 @@ def test_a_run_conserves_portions_and_verifies(small):
     assert small.samples.moved[-1] > 0
     assert small.samples.time_s[-1] == pytest.approx(36000 * (1 + 3 * 0.78))
     found = kmc.verify(small.path)
-    assert found.passed and len(found.checks) == 6
+    assert found.passed
+    assert len(found.checks) == 6
 
 
 @pytest.mark.parametrize("name", ["portions", "open_area", "area_strain"])
@@ -156,6 +156,8 @@ def test_swelling_of_the_shipped_materials():
     assert selenium.swelling(1.0) == (pytest.approx(1.98 ** (2 / 3) - 1), 0.0)
     assert selenium.first.exponent == pytest.approx(1 / 0.15)
     assert selenium.active(1.0).exponent == pytest.approx(5.0)
+    hard = materials_of(load_run("cathode_se", {"cathode.creep_stress_factor": 2}))
+    assert hard.active(0.5).stress_GPa == pytest.approx(2 * selenium.active(0.5).stress_GPa)
     oxide = materials_of(load_run("cathode_licoo2"))
     strain = 1.02 ** (1 / 3) - 1
     assert oxide.swelling(1.0) == (pytest.approx(2.5 * strain), pytest.approx(strain))
@@ -177,3 +179,13 @@ def test_what_cannot_be_used_is_refused_before_anything_runs(settings, said, tmp
     with pytest.raises(InputError, match=said):
         kmc.run("cathode_se", settings, output=tmp_path / "a.h5", progress=False)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["se", "li2se", "fes", "licoo2", "mo6se8"])
+def test_the_numbers_of_a_material_are_found_again(name):
+    from kmc.model.parameters import load_parameters
+    from kmc.systems.cathode.bench import material_rows
+
+    rows = material_rows(load_parameters(name))
+    assert all(row.ok for row in rows if row.model is not None)
+    assert len(rows) == {"se": 4, "li2se": 3, "fes": 4, "licoo2": 2, "mo6se8": 1}[name]

@@ -67,7 +67,7 @@ def test_a_round_inclusion_that_swells_in_a_frame(wrong):
 
 
 def test_area_strain_of_one_solid_is_local():
-    """With equal moduli t = K/(K + G) (o − mean of o): dilatation is local; edges of sites blur it."""
+    """With equal moduli t = K/(K + G) (o − mean of o): dilatation is local but for edges."""
     edge = 48
     *_, inside = disc(edge, 12.0)
     K, G = area_modulus_GPa(10.0, 0.25), shear_modulus_GPa(10.0, 0.25)

@@ -16,7 +16,7 @@ def solid_of(parameters: ParameterSet) -> Solid:
     """Elastic constants of a set, and Norton's law (S3, Eq. 8) where it has one.
 
     n = 1/m (S3, Eq. 7); A and σ_ref are the strain rate and a third of the hardness of one
-    indentation (S3, Eq. 5 and 6; Tabor's factor). Eq. 4 is the same power law with its dependence on
+    indentation (S3, Eq. 5 and 6; Tabor). Eq. 4 is the same power law with its dependence on
     temperature and grain size, which one temperature does not show.
     """
     value = parameters.value
@@ -81,8 +81,10 @@ def materials_of(run: RunFile) -> Materials:
     frame = load_parameters(section.frame_params)
     return Materials(
         (first, lithiated, frame),
-        solid_of(first),
-        solid_of(lithiated),
+        *(
+            solid._replace(stress_GPa=solid.stress_GPa * section.creep_stress_factor)
+            for solid in (solid_of(first), solid_of(lithiated))
+        ),
         solid_of(frame),
         first.value("lithiation_volume_change"),
         section.plane_share,
