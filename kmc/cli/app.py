@@ -382,6 +382,13 @@ def params_check(name: str, lattice: str) -> None:
         out.print(f"{parameters.name} on the simple cubic lattice of a deposition\n")
         out.print(check_table(adatom_rows(parameters), "Given"))
         return
+    if parameters.has("youngs_modulus_GPa"):
+        from kmc.systems.cathode.bench import material_rows
+
+        out = console()
+        out.print(f"{parameters.name} on the lattice of a cathode\n")
+        out.print(check_table(material_rows(parameters), "Given"))
+        return
     # The rows of a lattice gas follow from counting bonds, not from DFT.
     reference = "Exact" if parameters.has("pair_bond_eV") else "DFT"
     rows = check_rows(parameters, lattice)

@@ -37,6 +37,8 @@ _SUFFIXES = {
     "_J_m2": "J/m2",
     "_deg": "deg",
     "_MPa": "MPa",
+    "_GPa": "GPa",
+    "_per_h": "1/h",
     "_eV": "eV",
     "_Hz": "Hz",
     "_um": "µm",

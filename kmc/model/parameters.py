@@ -54,7 +54,9 @@ from kmc.common.validation import (
 from kmc.errors import InputError
 from kmc.model.quantities import QUANTITIES, RETIRED
 
-SPECIES = (("Li",), ("Li", "Mg"))
+METALS = (("Li",), ("Li", "Mg"))
+CATHODES = (("Se",), ("Li", "Se"), ("Fe", "S"), ("Li", "Co", "O"), ("Mo", "Se"))
+SPECIES = (*METALS, *CATHODES)
 
 
 def _source_keys(value: Any) -> tuple[str, ...]:

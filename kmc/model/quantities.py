@@ -129,6 +129,14 @@ QUANTITIES: dict[str, Meaning] = {
     "step_barrier_eV": Meaning(
         "Ehrlich-Schwoebel barrier: what a hop to another layer costs beyond", *_BARRIER
     ),
+    "youngs_modulus_GPa": Meaning("Young's modulus", 0, 2000, positive=True),
+    "poisson_ratio": Meaning("Poisson's ratio", 0, 0.45),
+    "strain_rate_sensitivity": Meaning(
+        "m = d ln σ / d ln(strain rate); Norton's exponent is n = 1/m", 0.01, 1
+    ),
+    "lithiation_volume_change": Meaning(
+        "relative change of volume from the delithiated to the lithiated state", 0, 3
+    ),
     "pair_bond_eV": Meaning("bond between first neighbours of the lattice gas", *_ENERGY),
     "work_of_adhesion_J_m2": Meaning("work of adhesion to the electrolyte", 0, 100, role="target"),
     "contact_angle_deg": Meaning("contact angle on the electrolyte", 0, 180, role="target"),

@@ -9,12 +9,14 @@ from matplotlib.figure import Figure
 
 from kmc.errors import InputError
 from kmc.plotting import style
+from kmc.plotting.cathode import CATHODE_PICTURES
 from kmc.plotting.deposition import DEPOSITION_PICTURES
 from kmc.systems.result import SystemRun
 from kmc.trajectory.frame_selection import choose_frames
 
 SYSTEM_PICTURES: dict[str, Mapping[str, Callable[..., Figure]]] = {
     "deposition": DEPOSITION_PICTURES,
+    "cathode": CATHODE_PICTURES,
 }
 """Section of a run file → name of a picture → function of runs, their names, and frames or None."""
 

@@ -13,6 +13,7 @@ from kmc.common.conditions import has_current
 from kmc.common.validation import INFINITE, Checked, Number, show
 from kmc.initial.chemistry_map import chemistry_sets
 from kmc.model.parameters import ParameterSet, load_parameters
+from kmc.runfile.cathode_section import Cathode
 from kmc.runfile.deposition_section import Deposition
 from kmc.runfile.protocol import HOLD, Protocol
 from kmc.runfile.sections import (
@@ -79,6 +80,7 @@ class RunFile(Checked):
     random: Random = Field(default_factory=Random)
     upscale: Upscale = Field(default_factory=Upscale)
     deposition: Deposition = Field(default_factory=Deposition)
+    cathode: Cathode = Field(default_factory=Cathode)
     parameters: dict[str, Number] = Field(default_factory=dict)
     _name: str = PrivateAttr("run")
     _text: str = PrivateAttr("")

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kmc.common.validation import Problem
+from kmc.runfile.cathode_checks import cathode_checks
 from kmc.runfile.deposition_checks import deposition_checks
 from kmc.runfile.run_file import Origin, RunFile
 from kmc.runfile.system_sections import SYSTEMS
 
-_CHECKS: dict[str, Callable[[RunFile, Origin], list[Problem]]] = {"deposition": deposition_checks}
+_CHECKS: dict[str, Callable[[RunFile, Origin], list[Problem]]] = {
+    "deposition": deposition_checks,
+    "cathode": cathode_checks,
+}
 
 
 def system_checks(run: RunFile, origin: Origin) -> list[Problem]:

@@ -7,7 +7,8 @@ here, `kmc.runfile.system_sections.SYSTEMS`, `RunFile`, `kmc.runfile.system_chec
 `kmc export`, `kmc.load` and sweeps know it.
 """
 
+from kmc.systems.cathode.kind import CATHODE
 from kmc.systems.deposition.kind import DEPOSITION
 from kmc.systems.kind import Kind
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (DEPOSITION,)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (DEPOSITION, CATHODE)}

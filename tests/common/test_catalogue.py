@@ -12,8 +12,9 @@ def test_names_of_what_is_shipped():
     assert catalogue.names("lattices") == ["bcc_100", "bcc_110", "bcc_111"]
     family = ["li_neutral", "li_philic_008", "li_philic_015", "li_phobic_011", "li_phobic_022"]
     substrates = ["li_carbon", "li_lizn", "li_zno_002", "li_zno_020", "li_zno_202"]
+    cathode = ["fes", "li2se", "licoo2", "mo6se8", "se"]
     sets = ["lattice_gas", "li_dilatometry", "li_li2s", *family, "li_self_diffusion", "limg_li2s"]
-    assert catalogue.names("params") == sorted([*sets, *substrates])
+    assert catalogue.names("params") == sorted([*sets, *substrates, *cathode])
     assert {"strip_li", "strip_limg"} <= set(catalogue.names("runs"))
     assert "study_temperature" in catalogue.names("studies")
     assert not set(catalogue.names("studies")) & set(catalogue.names("runs"))
@@ -38,7 +39,7 @@ def test_unknown_name_lists_what_there_is_and_the_nearest():
         catalogue.locate("params", "li_lis2")
     assert "'li_lis2' is not among the shipped params" in caught.value.message
     assert "Did you mean 'li_li2s'?" in caught.value.advice
-    assert "lattice_gas, li_carbon, li_dilatometry, li_li2s, " in caught.value.advice
+    assert "lattice_gas, li2se, li_carbon, li_dilatometry, li_li2s, " in caught.value.advice
     assert caught.value.exit_code == 2
 
 

@@ -1,0 +1,155 @@
+"""Pictures of cathodes: contact, pores and stress against the cycle, maps of the microstructure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from kmc.plotting import style
+from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE
+from kmc.systems.cathode.run import DELITHIATED, LITHIATED
+from kmc.systems.result import SystemRun
+
+# X. Xiong et al., Nat. Commun. 15 (2024), doi:10.1038/s41467-024-48174-8: cycles 1 and 20 of its
+# simulation of selenium; pores of Fig. 3c without creep.
+PUBLISHED = {
+    "contact_active_active": (0.705, 0.844),
+    "contact_active_frame": (0.670, 0.795),
+    "stress_active_GPa": (0.099, 0.067),
+    "stress_frame_GPa": (0.171, 0.156),
+    "pore_area": (0.78, 0.78),
+}
+_CURVES = {
+    "contact_active_active": (LITHIATED, "contact active–active"),
+    "contact_active_frame": (LITHIATED, "contact active–frame"),
+    "pore_area": (DELITHIATED, "pores, delithiated"),
+    "stress_active_GPa": (LITHIATED, "stress, active (GPa)"),
+    "stress_frame_GPa": (LITHIATED, "stress, frame (GPa)"),
+}
+_COLOURS = {PORE: "#ffffff", FRAME: "#5b6770", ACTIVE: "#e0a03a"}
+_CREPT = "#b2402e"
+_MOST_MAPS = 6
+
+
+def _summary(
+    runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int] | None
+) -> Figure:
+    """Curves against the cycle beside published values; below, maps of the first run."""
+    page = style.new_figure(6.9, 3.4 + 2.3)
+    top, bottom = style.stack(page, [3.4, 2.3])
+    axes = top.subplots(2, 3).ravel()
+    selenium = any(run.facts["materials"][0] == "se" for run in runs)
+    for axis, (column, (phase, label)) in zip(axes, _CURVES.items(), strict=False):
+        for i, run in enumerate(runs):
+            at = run.samples["phase"] == phase
+            axis.plot(
+                run.samples["cycle"][at],
+                run.samples[column][at],
+                label=names[i],
+                **style.run_style(i),
+            )
+        if selenium:
+            last = max(run.run["cathode"]["cycles"] for run in runs)
+            shown = [(c, v) for c, v in zip((1, 20), PUBLISHED[column], strict=True) if c <= last]
+            axis.plot(*zip(*shown, strict=True), "kx", label="Xiong et al. (Se)")
+        axis.set_ylabel(label)
+        axis.set_xlabel("cycle")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if column.startswith("stress") and len(runs) > 1:
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(0, 1.08 * axis.get_ylim()[1])
+    axes[-1].axis("off")
+    handles, labels = axes[0].get_legend_handles_labels()
+    axes[-1].legend(handles, labels, loc="center", fontsize=7)
+    run = runs[0]
+    chosen = _chosen(run, frames, 3)
+    panels = bottom.subplots(1, 4)
+    for axis, frame in zip(panels, chosen[:3], strict=False):
+        _map(axis, run, frame)
+    for axis in panels[len(chosen[:3]) : 3]:
+        axis.axis("off")
+    _stress(panels[3], run, chosen[min(2, len(chosen)) - 1])
+    return page
+
+
+def _maps(runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int] | None) -> Figure:
+    """Microstructure above, equivalent stress below, frame by frame, for each run."""
+    rows = [_chosen(run, frames, _MOST_MAPS) for run in runs]
+    wide = max(len(row) for row in rows)
+    page = style.new_figure(1.75 * wide + 0.5, 3.9 * len(runs))
+    axes = page.subplots(2 * len(runs), wide, squeeze=False)
+    for i, (run, row) in enumerate(zip(runs, rows, strict=True)):
+        for k in range(wide):
+            if k < len(row):
+                _map(axes[2 * i, k], run, row[k], names[i] if k == 0 and len(runs) > 1 else "")
+                _stress(axes[2 * i + 1, k], run, row[k])
+            else:
+                axes[2 * i, k].axis("off")
+                axes[2 * i + 1, k].axis("off")
+    return page
+
+
+def _chosen(run: SystemRun, frames: Sequence[int] | None, most: int) -> list[int]:
+    """Frames to show: the start, and the ends of the halves of the first and last cycle."""
+    if frames:
+        return list(frames)[:most]
+    n = len(run.frames["sample"])
+    wanted = [0, n - 2, n - 1] if most < 5 else [0, 1, 2, n - 2, n - 1]
+    return sorted({frame for frame in wanted if 0 <= frame < n})
+
+
+def _title(run: SystemRun, frame: int) -> str:
+    row = run.frames["sample"][frame]
+    cycle, phase = int(run.samples["cycle"][row]), run.samples["phase"][row]
+    if phase == LITHIATED:
+        return f"cycle {cycle}, lithiated"
+    return f"cycle {cycle}, delithiated" if phase == DELITHIATED else "start"
+
+
+def _map(axis: Axes, run: SystemRun, frame: int, name: str = "") -> None:
+    """Materials; white is open, red what has crept into sites that began as pores."""
+    material = run.constants["material"]
+    rgb = np.zeros((*material.shape, 3))
+    for kind, colour in _COLOURS.items():
+        rgb[material == kind] = to_rgb(colour)
+    row = run.frames["sample"][frame]
+    fill = run.frames["portions"][frame] * (1.0 + run.samples["swelling"][row])
+    fill = np.clip(fill / run.facts["portions_per_site"], 0.0, 1.0)[..., None]
+    opened = np.clip(run.frames["open_area"][frame], 0.0, 1.0)[..., None]
+    pore = (material == PORE)[..., None]
+    pushed = (1.0 - opened - fill).clip(0.0, 1.0)
+    inside = fill * np.array(to_rgb(_CREPT)) + pushed * np.array(to_rgb(_COLOURS[ACTIVE])) + opened
+    shown = np.where(pore, inside, rgb * (1.0 - opened) + opened)
+    axis.imshow(shown.clip(0, 1).swapaxes(0, 1), origin="lower", interpolation="nearest")
+    axis.set_title(f"{name}\n{_title(run, frame)}" if name else _title(run, frame), fontsize=7)
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def _stress(axis: Axes, run: SystemRun, frame: int) -> None:
+    """Equivalent stress; white is open."""
+    shown = np.ma.masked_where(
+        run.frames["bears_load"][frame] == 0, run.frames["equivalent_GPa"][frame]
+    )
+    high = max(float(np.quantile(run.frames["equivalent_GPa"], 0.98)), 1e-3)
+    image = axis.imshow(
+        shown.swapaxes(0, 1),
+        origin="lower",
+        cmap="viridis",
+        vmin=0,
+        vmax=high,
+        interpolation="nearest",
+    )
+    axis.set_title(f"stress, {_title(run, frame)}", fontsize=7)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.figure.colorbar(image, ax=axis, shrink=0.8, label="GPa")
+
+
+CATHODE_PICTURES: Mapping[str, Callable[..., Figure]] = {"summary": _summary, "map": _maps}

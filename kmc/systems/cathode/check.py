@@ -1,0 +1,83 @@
+"""What `kmc verify` recomputes of a cathode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from kmc.systems.cathode.contact import describe
+from kmc.systems.cathode.microstructure import ACTIVE, FRAME, counts
+from kmc.systems.result import SystemRun
+from kmc.verification.trajectory import Breach
+
+_CLOSED = 1e-9  # of edge²: the area strains of all sites add up to zero but for rounding
+
+
+def _fractions(run: SystemRun) -> Iterator[Breach]:
+    section, material = run.run["cathode"], run.constants["material"]
+    wanted = counts(len(material), section["active_fraction"], section["frame_fraction"])
+    for kind, sites in zip((ACTIVE, FRAME), wanted, strict=True):
+        found = int((material == kind).sum())
+        if found != sites:
+            yield Breach("sites of a material", "/constants/material", None, f"{found}", f"{sites}")
+
+
+def _portions(run: SystemRun) -> Iterator[Breach]:
+    material = run.constants["material"]
+    total = int((material == ACTIVE).sum()) * run.facts["portions_per_site"]
+    for row in np.flatnonzero(run.samples["portions"] != total)[:1]:
+        stored = f"{run.samples['portions'][row]:g}"
+        yield Breach("portions", "/samples/portions", int(row), stored, f"{total}")
+    for i, portions in enumerate(run.frames["portions"]):
+        if portions.sum() != total:
+            where = f"/frames/portions, frame {i}"
+            yield Breach("portions", where, None, f"{portions.sum()}", f"{total}")
+        if (portions < 0).any() or portions[material == FRAME].any():
+            where = f"/frames/portions, frame {i}"
+            yield Breach("portions", where, None, "below 0, or on the frame", "neither")
+
+
+def _area(run: SystemRun) -> Iterator[Breach]:
+    for i, strain in enumerate(run.frames["area_strain"]):
+        if abs(strain.sum()) > _CLOSED * strain.size:
+            where = f"/frames/area_strain, frame {i}"
+            yield Breach("area between the walls", where, None, f"{strain.sum():.3g}", "0")
+        row = run.frames["sample"][i]
+        fill = run.frames["portions"][i] * (1.0 + run.samples["swelling"][row])
+        fill /= run.facts["portions_per_site"]
+        loaded = run.frames["bears_load"][i].astype(bool)
+        room = np.where(loaded, 0.0, np.maximum(1.0 + strain - fill, 0.0))
+        wrong = np.abs(room - run.frames["open_area"][i]) > 1e-9
+        for x, y in np.argwhere(wrong)[:1]:
+            where = f"/frames/open_area, frame {i}, site {x}, {y}"
+            stored = f"{run.frames['open_area'][i][x, y]:.9g}"
+            yield Breach("open area", where, None, stored, f"{room[x, y]:.9g}")
+
+
+def _rows(run: SystemRun) -> Iterator[Breach]:
+    constants = run.constants["material"], run.constants["grain"]
+    for i, row in enumerate(run.frames["sample"]):
+        maps = (run.frames[name][i] for name in ("portions", "open_area", "equivalent_GPa"))
+        for name, value in describe(*constants, *maps).items():
+            stored = run.samples[name][row]
+            if not np.isclose(stored, value, rtol=1e-12, atol=0, equal_nan=True):
+                where = f"/samples/{name}"
+                yield Breach(f"{name}", where, int(row), f"{stored:.12g}", f"{value:.12g}")
+
+
+def _order(run: SystemRun) -> Iterator[Breach]:
+    for name in ("time_s", "cycle", "events", "moved", "factorizations"):
+        for row in np.flatnonzero(np.diff(run.samples[name]) < 0)[:1]:
+            later, before = run.samples[name][row + 1], run.samples[name][row]
+            where = f"/samples/{name}"
+            yield Breach("order of the rows", where, int(row) + 1, f"{later:g}", f">= {before:g}")
+
+
+CHECKS = (
+    ("sites of each material are those of the run file", _fractions),
+    ("portions of active material are conserved, to the last one", _portions),
+    ("area between the walls is conserved, and shared between material and openings", _area),
+    ("contact ratios, pores and stresses of every frame", _rows),
+    ("rows are in order", _order),
+)

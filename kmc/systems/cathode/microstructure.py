@@ -1,0 +1,127 @@
+"""The representative volume: round grains of active material and frame, with pores between."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import Voronoi, cKDTree
+
+PORE, FRAME, ACTIVE = 0, 1, 2
+
+
+class Microstructure(NamedTuple):
+    """What stands on each site before the first cycle, arrays of shape (edge, edge).
+
+    Attributes
+    ----------
+    material : ndarray of int8
+        `PORE`, `FRAME` or `ACTIVE`.
+    grain : ndarray of int16
+        Number of the grain whose cell the site is in, from 0.
+    """
+
+    material: np.ndarray
+    grain: np.ndarray
+
+
+def counts(edge: int, active_fraction: float, frame_fraction: float) -> tuple[int, int]:
+    """Sites of active material and of the frame: fractions of edge², rounded."""
+    return round(active_fraction * edge**2), round(frame_fraction * edge**2)
+
+
+def build(
+    rng: np.random.Generator,
+    edge: int,
+    grain_sites: float,
+    active_fraction: float,
+    frame_fraction: float,
+) -> Microstructure:
+    """Grains of nearly equal size at random, which touch at single sites.
+
+    Cells of a relaxed Voronoi pattern (mirrored at the walls) are shared out between the two
+    materials in the ratio of their fractions. In each cell the sites that are farthest from its
+    middle or next to its boundary are pores, just so many that the counts of sites are exact; at
+    the middle of each boundary longer than two sites, the sites nearest to it stay solid: there the
+    grains touch.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    edge : int
+        Sites along an edge.
+    grain_sites : float
+        Mean distance of the middles of neighbouring grains, in sites.
+    active_fraction, frame_fraction : float
+        Area fractions.
+    """
+    number = max(4, round(edge**2 / (np.sqrt(0.75) * grain_sites**2)))
+    sites = np.stack(np.meshgrid(np.arange(edge), np.arange(edge), indexing="ij"), -1) + 0.5
+    sites = sites.reshape(-1, 2)
+    middle = rng.uniform(0, edge, (number, 2))
+    for _ in range(8):  # Lloyd's iteration
+        cell = _mirrored(middle, edge).query(sites)[1] % number
+        middle = (
+            np.stack([np.bincount(cell, sites[:, k], number) for k in (0, 1)], -1)
+            / np.maximum(np.bincount(cell, minlength=number), 1)[:, None]
+        )
+    distance, index = _mirrored(middle, edge).query(sites, k=min(8, 5 * number))
+    index %= number
+    cell, near = index[:, 0], distance[:, 0]
+    other = np.where(index == cell[:, None], np.inf, distance).min(axis=1)
+    need_active, need_frame = counts(edge, active_fraction, frame_fraction)
+    active = _share_out(rng, np.bincount(cell, minlength=number), need_active, need_frame)
+    score = near + grain_sites * np.maximum(0.0, 1.0 - (other - near) / 2)
+    score[_touching(middle, sites, edge)] = -1.0
+    material = np.full(edge**2, PORE, dtype=np.int8)
+    for kind, need in ((ACTIVE, need_active), (FRAME, need_frame)):
+        own = np.flatnonzero(active[cell] == (kind == ACTIVE))
+        material[own[np.argsort(score[own], kind="stable")[:need]]] = kind
+    return Microstructure(material.reshape(edge, edge), cell.astype(np.int16).reshape(edge, edge))
+
+
+def _images(middle: np.ndarray, edge: int) -> np.ndarray:
+    parts = [middle]
+    for k in (0, 1):
+        for wall in (0.0, edge):
+            image = middle.copy()
+            image[:, k] = 2 * wall - image[:, k]
+            parts.append(image)
+    return np.concatenate(parts)
+
+
+def _mirrored(middle: np.ndarray, edge: int) -> cKDTree:
+    """Tree of the middles and their images at the four walls; an index modulo their number."""
+    return cKDTree(_images(middle, edge))
+
+
+def _share_out(rng, areas: np.ndarray, need_active: int, need_frame: int) -> np.ndarray:
+    """Which cells are active material: random, cells added until both have the same surplus."""
+    active = np.zeros(len(areas), dtype=bool)
+    target = areas.sum() * need_active / (need_active + need_frame)
+    for cell in rng.permutation(len(areas)):
+        if areas[active].sum() + areas[cell] / 2 <= target:
+            active[cell] = True
+    return active
+
+
+def _touching(middle: np.ndarray, sites: np.ndarray, edge: int) -> np.ndarray:
+    """Sites beside the middle of the line between neighbouring grains, one on each side of it."""
+    number = len(middle)
+    points = _images(middle, edge)
+    tree = cKDTree(sites)
+    found = []
+    pattern = Voronoi(points)
+    for (a, b), ridge in zip(pattern.ridge_points, pattern.ridge_vertices, strict=True):
+        if -1 in ridge or (a >= number and b >= number) or a % number == b % number:
+            continue
+        p, q = pattern.vertices[ridge]
+        if np.hypot(*(p - q)) < 2.0:
+            continue
+        at = (points[a] + points[b]) / 2
+        along = (points[b] - points[a]) / np.hypot(*(points[b] - points[a]))
+        for shift in (-1.5, -0.5, 0.5, 1.5):
+            place = at + shift * along
+            if (place > 0).all() and (place < edge).all():
+                found.append(tree.query(place)[1])
+    return np.unique(np.array(found, dtype=int))

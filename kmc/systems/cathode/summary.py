@@ -1,0 +1,53 @@
+"""The summary of a cathode."""
+
+from __future__ import annotations
+
+from kmc.common.formatting import duration, figure
+from kmc.systems.cathode.run import DELITHIATED, LITHIATED
+from kmc.systems.result import SystemRun
+
+
+def summary(run: SystemRun) -> list[tuple[str, str]]:
+    """Pairs of label and text, for `kmc info`."""
+    ended = run.stop_reason or "still being written"
+    rows = [("Ended" if run.finished else "Not finished", ended)]
+    section, facts, s = run.run["cathode"], run.facts, run.samples
+    first, lithiated, frame = facts["materials"]
+    active = first if lithiated == first else f"{first} to {lithiated}"
+    edge = section["edge_sites"]
+    rows.append(
+        ("Cathode", f"{active} in {frame}, {edge} × {edge} sites, {facts['grains']} grains")
+    )
+    sites = edge**2
+    shares = (facts[f"{name}_sites"] / sites * 100 for name in ("active", "frame", "pore"))
+    rows.append(("Volume", "active {:.1f}, frame {:.1f}, pores {:.1f} %".format(*shares)))
+    law = [n for n in dict.fromkeys(facts["norton_exponent"]) if n]
+    creep = f"Norton, n = {' to '.join(f'{n:.3g}' for n in law)}" if law else "none: elastic"
+    rows.append(("Creep", creep))
+    grows = 100 * facts["swelling_lithiated"]
+    rows.append(
+        ("Swelling", f"{grows:.3g} % of area in the plane, at {section['c_rate_per_h']:g} C")
+    )
+    for phase, label in ((LITHIATED, "Lithiated"), (DELITHIATED, "Delithiated")):
+        at = [i for i in range(len(s["time_s"])) if s["phase"][i] == phase]
+        if not at:
+            continue
+
+        def change(name: str, scale: float, digits: int, at: list[int] = at) -> str:
+            ends = (f"{scale * s[name][i]:.{digits}f}" for i in (at[0], at[-1]))
+            return " → ".join(ends)
+
+        text = f"pores {change('pore_area', 100, 1)} % of their first area"
+        if phase == LITHIATED:
+            text = (
+                f"contact active-active {change('contact_active_active', 100, 1)} %, "
+                f"active-frame {change('contact_active_frame', 100, 1)} %; "
+                f"stress active {change('stress_active_GPa', 1, 3)}, "
+                f"frame {change('stress_frame_GPa', 1, 3)} GPa; {text}"
+            )
+        rows.append((f"{label}, cycle 1 → {s['cycle'][at[-1]]:.0f}", text))
+    if len(s["time_s"]):
+        moved = f"{figure(s['moved'][-1])} moved a portion"
+        rows.append(("Events", f"{figure(s['events'][-1])} of creep, {moved}"))
+        rows.append(("Simulated", duration(float(s["time_s"][-1]))))
+    return rows

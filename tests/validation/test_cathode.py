@@ -1,0 +1,182 @@
+"""Elasticity and creep of a cathode against closed forms (kmc.systems.cathode)."""
+
+import numpy as np
+import pytest
+
+from kmc.systems.cathode.creep import Body, Solid, relaxed_GPa
+from kmc.systems.cathode.elastic import PlaneStrain, area_modulus_GPa, shear_modulus_GPa
+from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE, Microstructure
+
+pytestmark = pytest.mark.validation
+
+
+def body_of(material, frame=None):
+    return Body(Microstructure(material, np.zeros_like(material)), frame or Solid(80.0, 0.25))
+
+
+def test_layers_that_swell_between_the_walls():
+    """σ_xx is the same in all layers, ε_yy = 0, and the strains add up to 0: exact."""
+    edge = 12
+    E = np.repeat([10.0, 80.0, 25.0], 4)
+    o = np.repeat([0.03, 0.0, 0.01], 4)
+    creep = np.repeat([0.004, 0.0, 0.0], 4)
+    K, G = area_modulus_GPa(E, 0.25), shear_modulus_GPa(E, 0.25)
+    stress = -np.mean((K * o + G * creep) / (K + G)) / np.mean(1 / (K + G))
+    expected = (stress + K * o + G * creep) / (K + G)
+    elements = PlaneStrain(edge)
+
+    def spread(values):
+        return np.repeat(values[:, None], edge, axis=1)
+
+    elements.factorize(spread(K), spread(G))
+    field = elements.solve(spread(o), spread(creep))
+    assert field.area_strain == pytest.approx(spread(expected), abs=1e-12)
+    assert field.difference == pytest.approx(spread(expected), abs=1e-12)
+    assert np.abs(field.shear).max() < 1e-12
+
+
+def disc(edge, radius):
+    x, y = np.meshgrid(*2 * [np.arange(edge) + 0.5 - edge / 2], indexing="ij")
+    return x, y, np.hypot(x, y) < radius
+
+
+@pytest.mark.parametrize("wrong", [1.0, 1.05])
+def test_a_round_inclusion_that_swells_in_a_frame(wrong):
+    """Area strain of a cylinder that swells in another solid, in plane strain.
+
+    Inside, t = o K / (K + G_m) [Eshelby, Proc. R. Soc. A 241, 376 (1957); Lamé's cylinder]; a wall
+    at the radius b, here that of the square's area, takes off the mean strain. With K 5 % too
+    large the field is off by more than the tolerance.
+    """
+    edge, radius = 64, 10.0
+    *_, inside = disc(edge, radius)
+    E, E_m, o, nu = 10.0, 20.0, 0.02, 0.25
+    K, G_m = area_modulus_GPa(E, nu), shear_modulus_GPa(E_m, nu)
+    K_m = area_modulus_GPa(E_m, nu)
+    a2, b2 = inside.sum() / np.pi, edge**2 / np.pi
+    # u = A r inside, B r + C / r outside, u(b) = 0: B = −C/b².
+    # Continuity at a: A = B + C/a²; stress: K (2A − o) = 2 K_m B − 2 G_m C/a².
+    C = K * o / (2 * K * (1 / a2 - 1 / b2) + 2 * K_m / b2 + 2 * G_m / a2)
+    expected = 2 * C * (1 / a2 - 1 / b2)
+    elements = PlaneStrain(edge)
+    modulus = np.where(inside, E * wrong, E_m)
+    elements.factorize(area_modulus_GPa(modulus, nu), shear_modulus_GPa(modulus, nu))
+    found = elements.solve(np.where(inside, o, 0.0)).area_strain[inside].mean()
+    close = abs(found / expected - 1) < 0.008
+    assert close == (wrong == 1.0), found / expected
+
+
+def test_area_strain_of_one_solid_is_local():
+    """With equal moduli t = K/(K + G) (o − mean of o): dilatation is local but for edges."""
+    edge = 48
+    *_, inside = disc(edge, 12.0)
+    K, G = area_modulus_GPa(10.0, 0.25), shear_modulus_GPa(10.0, 0.25)
+    elements = PlaneStrain(edge)
+    elements.factorize(np.full((edge, edge), K), np.full((edge, edge), G))
+    o = np.where(inside, 0.02, 0.0)
+    t = elements.solve(o).area_strain
+    *_, core = disc(edge, 6.0)
+    expected = K / (K + G) * (0.02 - o.mean())
+    assert t[core].mean() == pytest.approx(expected, rel=0.01)
+    assert abs(t.sum()) < 1e-10
+
+
+@pytest.mark.parametrize("n", [1.0, 6.6])
+def test_relaxation_at_fixed_strain_is_the_closed_form(n):
+    """dσ/dt = −3 G A (σ/σ_ref)^n, integrated in small steps."""
+    solid = Solid(10.0, 0.25, rate_per_s=0.05, stress_GPa=0.133, exponent=n)
+    stress, steps, time_s = 0.2, 20_000, 0.5
+    for _ in range(steps):
+        stress -= 3 * 4.0 * 0.05 * (stress / 0.133) ** n * time_s / steps
+    assert relaxed_GPa(np.array([0.2]), solid, time_s)[0] == pytest.approx(stress, rel=1e-3)
+
+
+@pytest.mark.parametrize("wrong", [1.0, 1.05])
+def test_rate_of_events_is_nortons_law(wrong):
+    """√3/2 A (σ_e/σ_ref)^n / δ per site, in a leap so short that the stress stays."""
+    edge, swelling = 32, 0.02
+    material = np.full((edge, edge), PORE)
+    material[: edge // 2] = ACTIVE
+    body = body_of(material)
+    solid = Solid(10.0, 0.25, rate_per_s=0.05, stress_GPa=0.133, exponent=6.6)
+    body.find_load(solid, swelling)
+    body.equilibrate(solid, swelling)
+    K, G = area_modulus_GPa(10.0, 0.25), shear_modulus_GPa(10.0, 0.25)
+    stress = np.sqrt(3) * G * K / (K + G) * swelling  # a bar that is free along x
+    inner = body.equivalent_GPa[: edge // 2]
+    assert inner == pytest.approx(stress, rel=1e-3)
+    per_s = edge * edge / 2 * np.sqrt(3) / 2 * 0.05 * (stress / 0.133) ** 6.6
+    rate = per_s / ((1 + swelling) / 10_000)
+    rng = np.random.default_rng(1)
+    time_s, repeats = 0.3 / rate * edge * edge / 2, 300
+    events = sum(body.creep(rng, solid, swelling, time_s * wrong)[0] for _ in range(repeats))
+    expected = rate * time_s * repeats
+    # the creep so far does not change the stress that a leap uses, until the next equilibrium
+    close = abs(events / expected - 1) < 4 / np.sqrt(expected) + 0.01
+    assert close == (wrong == 1.0), events / expected
+
+
+def test_a_bar_between_walls_relaxes_by_nortons_law():
+    """Uniaxial creep: dσ_e/dt = −3 G K/(K + G) A (σ_e/σ_ref)^n of a bar with free sides."""
+    edge, swelling, n = 24, 0.02, 6.6
+    material = np.full((edge, edge), PORE)
+    material[: edge // 2] = ACTIVE
+    body = body_of(material)
+    solid = Solid(10.0, 0.25, rate_per_s=0.05, stress_GPa=0.133, exponent=n)
+    K, G = area_modulus_GPa(10.0, 0.25), shear_modulus_GPa(10.0, 0.25)
+    first = np.sqrt(3) * G * K / (K + G) * swelling
+    rng = np.random.default_rng(2)
+    body.find_load(solid, swelling)
+    time_s, step = 0.0, 0.02
+    for _ in range(40):
+        body.equilibrate(solid, swelling)
+        body.creep(rng, solid, swelling, step)
+        time_s += step
+        step *= 1.15
+    body.equilibrate(solid, swelling)
+    rate = 3 * G * K / (K + G) * 0.05 * (first / 0.133) ** n * time_s / first
+    expected = first * (1 + (n - 1) * rate) ** (-1 / (n - 1))
+    assert expected < 0.5 * first
+    inner = body.equivalent_GPa[: edge // 2 - 2].mean()
+    assert inner == pytest.approx(expected, rel=0.02)
+
+
+def test_a_round_pore_closes_at_nyes_rate():
+    """Pore of radius a in a viscous solid (n = 1) inside a wall of radius b.
+
+    Nye (Proc. R. Soc. A 219, 477 (1953)): ȧ/a = −(√3/2) A (√3 p / n σ_ref)^n. Within the wall the
+    first of it is, with D = 2κ/r² of creep and p a²/r² of shear stress, κ = (3/2)(A/σ_ref) p a²,
+    u(a) = −G κ (b² − a²) / (a (K a² + G b²)). A pore of sites is round to about a tenth.
+    """
+    edge, radius, swelling = 48, 7.0, 0.01
+    *_, hole = disc(edge, radius)
+    material = np.where(hole, PORE, ACTIVE)
+    body = body_of(material)
+    solid = Solid(10.0, 0.25, rate_per_s=1e-4, stress_GPa=0.1, exponent=1.0)
+    K, G = area_modulus_GPa(10.0, 0.25), shear_modulus_GPa(10.0, 0.25)
+    body.find_load(solid, swelling)
+    body.equilibrate(solid, swelling)
+    before = body.open_area(swelling)[hole].sum()
+    a2, b2 = hole.sum() / np.pi, edge**2 / np.pi
+    # elastic: u = αr + β/r, u(b) = 0, σ_rr(a) = 0: K(2α − o) = 2Gβ/a², β = −αb²
+    alpha = K * swelling / (2 * K + 2 * G * b2 / a2)
+    shear = 2 * G * alpha * b2 / a2  # at the wall of the pore
+    kappa = 1.5 * 1e-4 / 0.1 * shear * a2
+    rate = 2 * np.pi * G * kappa * (b2 - a2) / (K * a2 + G * b2)  # area a second
+    rng, time_s = np.random.default_rng(4), 0.2
+    for _ in range(10):
+        body.creep(rng, solid, swelling, time_s)
+        body.equilibrate(solid, swelling)
+    closed = before - body.open_area(swelling)[hole].sum()
+    assert closed == pytest.approx(rate * 10 * time_s, rel=0.1)
+
+
+def test_the_frame_does_not_creep():
+    material = np.full((16, 16), FRAME)
+    material[4:12, 4:12] = ACTIVE
+    body = body_of(material)
+    solid = Solid(10.0, 0.25, rate_per_s=0.05, stress_GPa=0.133, exponent=6.6)
+    body.find_load(solid, 0.01)
+    body.equilibrate(solid, 0.01)
+    body.creep(np.random.default_rng(0), solid, 0.01, 1.0)
+    assert not body.creep_difference[body.is_frame].any()
