@@ -34,14 +34,15 @@ Examples:
 A number has converged when the 90 % interval of the difference between the last two levels lies
 within the tolerance (two one-sided tests). Otherwise it is still changing, or the scatter is too
 wide, with the levels or replicas that would decide. Power laws are fitted to the highest levels
-that follow one; intervals are those of a bootstrap over the replicas.
+that follow one; intervals are those of a bootstrap over the replicas. No law is continued to the
+true rates: kmc nucleation and kmc upscale work there.
 
 The folder is that of a sweep: a second call runs only what is missing, levels and replicas of
 earlier calls remain part of the study, and kmc.load_sweep reads it.
 
 \b
 In Python:
-  c = kmc.converge("strip_li", at=0.2); c.findings["void_density_per_um2"].physical
+  c = kmc.converge("strip_li", at=0.2); c.findings["void_density_per_um2"].verdict
 
 Exit codes: 0 all runs done (converged or not), 1 some failed, 2 the input cannot be used,
 130 interrupted; the same command goes on.
@@ -147,8 +148,7 @@ def converge(
 
     Barriers are raised until the fastest hop is RATIO times as frequent as stripping at one site.
     The study shows contact loss, void density, mean void width and onset capacity against that
-    ratio, marks the numbers that have converged, fits power laws, and extrapolates them to the
-    physical ratio, where no barrier is raised.
+    ratio, marks the numbers that have converged, and fits power laws to the others.
     """
     if ratios is not None and levels is not None:
         raise InputError("--ratios and --levels exclude each other", advice="Give one.")
@@ -222,7 +222,7 @@ def _write(found: Any, picture: Path | None, csv: Path | None, json_file: Path |
 
 
 def _table(found: Any) -> Any:
-    """A line for each level, and one for the physical ratio."""
+    """A line for each level, and one for the physical ratio where a number has converged."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -242,21 +242,16 @@ def _table(found: Any) -> Any:
         cells = [] if each else [str(max(one.levels[i].n for one in findings))]
         cells += [_cell(one.levels[i], one.observable.scale) for one in findings]
         table.add_row(ratio_text(ratio), *(Text(cell) for cell in cells))
-    if any(one.physical or one.bound for one in findings):
+    if any(one.physical for one in findings):
         table.add_section()
         texts = [] if each else [Text("–")]
         for one in findings:
             end = one.physical
-            text = "no law"
-            if one.bound is not None:
-                scale = one.observable.scale
-                text = f"{'<' if one.bound.below else '>'} {short(scale * one.bound.value)}"
+            text = "open"
             if end is not None:
                 scale = one.observable.scale
-                text = short(scale * end.value)
-                if end.low == end.low:
-                    ends = short(scale * end.widest_low), short(scale * end.widest_high)
-                    text += "\n" + " – ".join(ends)
+                ends = short(scale * end.widest_low), short(scale * end.widest_high)
+                text = f"{short(scale * end.value)}\n{ends[0]} – {ends[1]}"
             texts.append(Text(text))
         table.add_row(f"{ratio_text(found.physical_ratio)}\nphysical", *texts)
     marks = []
@@ -265,9 +260,7 @@ def _table(found: Any) -> Any:
     if any(level.censored for one in findings for level in one.levels):
         marks.append("≥ some runs ended before the onset")
     if any(one.physical for one in findings):
-        marks.append("physical: by the laws, with the range over all choices of levels")
-    if any(one.bound for one in findings):
-        marks.append("< and >: no law; a bound, if the curvature continues")
+        marks.append("physical: of the levels that agree, with the tolerance for every decade")
     table.caption = "; ".join(marks) or None
     table.caption_justify = "left"
     return table

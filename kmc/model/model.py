@@ -24,7 +24,7 @@ from kmc.model.interphase import Interphase
 from kmc.model.kernel_lattice import KernelLattice
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import ParameterSet
-from kmc.model.solute import activation_energy_ueV, solute_correlation
+from kmc.model.solute import activation_energy_ueV, solute_correlation, solute_drag
 
 _HIGHEST_EXPONENT = 500.0  # energies over kT; exp() leaves double precision beyond 700
 _STRIP_OCTAVES = selection.N_BINS // 2 - 4  # between the weakest and the strongest strip weight
@@ -47,7 +47,10 @@ class Model:
     strip_weight_lambda : float
         λ, share of the differences in binding that oxidation feels; reduction feels the rest.
     reservoir_mg_fraction : float
-        Mg fraction of the metal that refills absorbed vacancies.
+        Mg fraction of the metal above the box, which refills absorbed vacancies and closed voids.
+    dragged_mg : bool
+        Refill absorbed vacancies with the share of Mg that they move on a way to a distant sink,
+        `mg_drag` times that fraction, instead of with the metal as it is.
     saddle_floor_eV, max_hops_per_strip_per_site : float, optional
         Barrier raising (Chatterjee and Voter, J. Chem. Phys. 132, 194101 (2010),
         doi:10.1063/1.3409606): lowest barrier of a hop and its reverse, or the ratio that it
@@ -91,6 +94,7 @@ class Model:
     electrode_thickness_um: float = math.inf
     strip_weight_lambda: float = 0.5
     reservoir_mg_fraction: float = 0.0
+    dragged_mg: bool = False
     saddle_floor_eV: float | None = None
     max_hops_per_strip_per_site: float | None = None
     slow_down_by: float | None = None
@@ -402,6 +406,18 @@ class Model:
         slowed = max(0, self.lone_floor_ueV - int(self.barriers_ueV[2]))
         left = -math.expm1(-slowed / self.kT_ueV)
         return f * left * self.attempt_frequency_Hz * self._boltzmann(self.exchange_floor_ueV)
+
+    @cached_property
+    def mg_drag(self) -> float:
+        """R: Mg that a flux of vacancies moves the other way, over its share (`solute_drag`)."""
+        return solute_drag(self.parameters, self.hamiltonian, self.temperature_K)
+
+    @property
+    def refill_mg_fraction(self) -> float:
+        """Share of Mg in what fills absorbed vacancies."""
+        if not self.dragged_mg or self.reservoir_mg_fraction == 0.0:
+            return self.reservoir_mg_fraction
+        return self.mg_drag * self.reservoir_mg_fraction
 
     @property
     def fastest_hop_Hz(self) -> float:

@@ -118,7 +118,7 @@ def two_species(model: Model) -> tables.TwoSpecies:
     pair[MG, 2, 1] += h.chi
     highest = model.floor_ueV + int(model.barriers_ueV.max())
     highest += 2 * int(np.abs(site).max() + np.abs(mg_bonds).max())
-    barriers, share = model.barriers_ueV, model.reservoir_mg_fraction
+    barriers, share = model.barriers_ueV, model.refill_mg_fraction
     coarse = np.exp(-_FINE * np.arange(highest // _FINE + 2) / kT)
     return tables.TwoSpecies(
         site_ueV=site.astype(np.int32),

@@ -10,7 +10,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from kmc.common.formatting import figure
 from kmc.plotting import style
-from kmc.sweep.convergence.findings import Finding
+from kmc.sweep.convergence.findings import Finding, Plateau
+from kmc.sweep.convergence.power_law import Law
 from kmc.sweep.convergence.report import Convergence
 from kmc.sweep.convergence.sentences import exponent_text, ratio_text
 
@@ -38,10 +39,11 @@ def convergence_picture(found: Convergence) -> Figure:
         panels = page.subplots(2, 2, sharex=True)
         for axes, one in zip(panels.flat, found.findings.values(), strict=True):
             _panel(axes, one, found.physical_ratio)
-        low, high = min(found.ratios), found.physical_ratio
+        plateau = any(one.physical for one in found.findings.values())
+        low, high = min(found.ratios), found.physical_ratio if plateau else max(found.ratios)
         for axes in panels.flat:
             axes.set_xscale("log")
-            axes.set_xlim(low / 3, high * 5)
+            axes.set_xlim(low / 3, high * (5 if plateau else 3))
             axes.xaxis.set_major_locator(LogLocator(numticks=20))
             axes.xaxis.set_minor_locator(NullLocator())
             labels = [tick for tick in axes.get_xticks() if low / 2 < tick < high * 5]
@@ -60,18 +62,17 @@ def _panel(axes: Axes, one: Finding, physical: float) -> None:
     unit = f" ({one.observable.unit or 'share of the interface'})"
     axes.set_ylabel(one.observable.label + unit)
     axes.set_title(_title(one), fontsize=6.5, loc="left")
-    axes.axvline(physical, color=style.GREY, lw=0.6, ls=":")
+    if one.physical is not None:
+        axes.axvline(physical, color=style.GREY, lw=0.6, ls=":")
     if not positive:
         style.empty(axes, "no run has any")
         axes.set_yticks([])
         return
     axes.set_yscale("log")
     if one.law is not None:
-        _law(axes, one, physical)
+        _law(axes, one.law)
     if one.physical is not None:
-        _end(axes, one, physical)
-    if one.bound is not None:
-        _bound(axes, one, physical)
+        _end(axes, one.physical, physical)
     left_out = one.law.left_out if one.law else ()
     for level in positive:
         off = level.ratio in left_out
@@ -110,41 +111,21 @@ def _title(one: Finding) -> str:
     return f"{title}; exponent {exponent_text(one.law)}"
 
 
-def _law(axes: Axes, one: Finding, physical: float) -> None:
-    law = one.law
-    assert law is not None
-    ratios = np.geomspace(law.ratios[0], physical, 200)
+def _law(axes: Axes, law: Law) -> None:
+    """The law over the levels that it rests on; no run supports it beyond."""
+    ratios = np.geomspace(law.ratios[0], law.ratios[-1], 100)
     values, low, high = law.at(ratios)
-    inside = ratios <= law.ratios[-1]
-    axes.plot(ratios[inside], values[inside], color=style.BLUE, lw=1.0)
-    axes.plot(ratios[~inside], values[~inside], color=style.BLUE, lw=0.8, ls=(0, (3, 2)))
+    axes.plot(ratios, values, color=style.BLUE, lw=1.0)
     if not np.isnan(low).any():
         axes.fill_between(ratios, low, high, color=style.BLUE, alpha=0.15, lw=0)
 
 
-def _end(axes: Axes, one: Finding, physical: float) -> None:
-    """The physical ratio: value, interval, and the widest interval."""
-    end = one.physical
-    assert end is not None
+def _end(axes: Axes, end: Plateau, physical: float) -> None:
+    """The physical ratio of a converged number: value, interval, and the widest interval."""
     axes.plot(physical, end.value, "D", color=style.VERMILLION, ms=4, zorder=4)
-    if not math.isnan(end.low):
-        wide, narrow = [end.widest_low, end.widest_high], [end.low, end.high]
-        axes.plot([physical] * 2, wide, color=style.VERMILLION, lw=0.8)
-        axes.plot([physical] * 2, narrow, color=style.VERMILLION, lw=2.2, solid_capstyle="butt")
-
-
-def _bound(axes: Axes, one: Finding, physical: float) -> None:
-    """An arrow at the physical ratio, from the bound in the direction of the number."""
-    bound = one.bound
-    assert bound is not None
-    axes.plot([physical], [bound.value], marker="_", color=style.VERMILLION, ms=7, mew=1.2)
-    axes.annotate(
-        "",
-        (physical, bound.value),
-        xytext=(0, -14 if bound.below else 14),
-        textcoords="offset points",
-        arrowprops={"arrowstyle": "<-", "color": style.VERMILLION, "lw": 1.0},
-    )
+    wide, narrow = [end.widest_low, end.widest_high], [end.low, end.high]
+    axes.plot([physical] * 2, wide, color=style.VERMILLION, lw=0.8)
+    axes.plot([physical] * 2, narrow, color=style.VERMILLION, lw=2.2, solid_capstyle="butt")
 
 
 def _limits(axes: Axes, one: Finding, positive) -> None:
@@ -152,11 +133,7 @@ def _limits(axes: Axes, one: Finding, positive) -> None:
     ends = [level.mean for level in positive] + [r.high for r in one.levels if r.high > 0]
     ends += [level.low for level in positive if level.low > 0.1 * level.mean]
     if one.physical is not None:
-        ends.append(one.physical.value)
-        if not math.isnan(one.physical.low):
-            ends += [one.physical.widest_low, one.physical.widest_high]
-    if one.bound is not None:  # room for the arrow
-        ends.append(one.bound.value / 4 if one.bound.below else one.bound.value * 2)
+        ends += [one.physical.value, one.physical.widest_low, one.physical.widest_high]
     low = max(min(ends), 1e-6 * max(ends))
     high = max(ends)
     axes.set_ylim(low / 1.4, high * 1.4)
@@ -189,9 +166,6 @@ def _legend(page: Figure, found: Convergence) -> None:
         shade = "; shade: 95 % (bootstrap)" if bars else ""
         handles.append(Line2D([], [], color=style.BLUE, lw=1.0, label=f"power law{shade}"))
     if any(one.physical for one in ones):
-        thin = "; thin: over all choices of levels" if bars else ""
-        handles.append(mark("D", style.VERMILLION, f"physical ratio{thin}"))
-    if any(one.bound for one in ones):
-        text = "physical ratio: a bound, if the curvature continues"
-        handles.append(mark("_", style.VERMILLION, text))
+        text = "physical ratio, if nothing changes; thin: with the tolerance"
+        handles.append(mark("D", style.VERMILLION, text))
     page.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=6)

@@ -382,9 +382,14 @@ def _composition(run: RunFile, origin: Origin) -> list[Problem]:
         shown=lambda key, value: origin.shown("parameters", key, value),
     )
     coverage = system.mg_coverage_L1
+    supply = None if system.mg_supply == "metal" else system.mg_supply
     problems = []
     if "Mg" not in parameters.species:
-        for key, value in (("mg_fraction", system.mg_fraction), ("mg_coverage_L1", coverage)):
+        for key, value in (
+            ("mg_fraction", system.mg_fraction),
+            ("mg_coverage_L1", coverage),
+            ("mg_supply", supply),
+        ):
             if value:
                 problems.append(
                     Problem(

@@ -132,6 +132,13 @@ class System(Checked):
         example=0.6,
         allowed='from 0 to 1, or "equilibrium"',
     )
+    mg_supply: Literal["metal", "vacancies"] = _key(
+        "metal",
+        "what fills a vacancy that leaves at the top: the metal above, which follows as a whole "
+        "with its Mg (mg_fraction), or the little Mg that vacancies on their way to a distant sink "
+        "bring past",
+        allowed='"metal" or "vacancies"',
+    )
     vacancy_fraction: Number = _key(
         0.0, "fraction of sites vacant at the start, random over all sites", ge=0, lt=1
     )

@@ -399,6 +399,7 @@ def _model(
         series_resistance_ohm_cm2=conditions.series_resistance_ohm_cm2,
         exchange=conditions.exchange,
         reservoir_mg_fraction=run.system.mg_fraction,
+        dragged_mg=run.system.mg_supply == "vacancies",
         saddle_floor_eV=run.acceleration.saddle_floor_eV,
         max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,
         slow_down_by=run.acceleration.slow_down_by,

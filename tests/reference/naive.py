@@ -90,6 +90,7 @@ class Conditions:
     electrode_thickness_um: float = math.inf
     strip_weight_lambda: float = 0.5
     mg_fraction: float = 0.0
+    refill_mg_fraction: float | None = None  # of what fills absorbed vacancies; the same if None
     saddle_floor_eV: float | None = None
     box_resistance_share: float = 0.2
     mg_exchange_Hz: float = 0.0  # of an Mg and a Li beside it in bulk Li
@@ -288,7 +289,9 @@ class NaiveSimulation:
         """(species, rate) of filling a vacant site of the top layer from the reservoir."""
         if not self.open or self.box.layer[site] != self.box.layers:
             return []
-        fraction = self.conditions.mg_fraction
+        fraction = self.conditions.refill_mg_fraction
+        if fraction is None:
+            fraction = self.conditions.mg_fraction
         rates = []
         for species, share in ((LI, 1.0 - fraction), (MG, fraction)):
             if share == 0.0:

@@ -68,6 +68,7 @@ class Setup:
     electrode_thickness_um: float = math.inf
     strip_weight_lambda: float = 0.5
     mg_fraction: float = 0.0
+    dragged_mg: bool = False
     floor_eV: float | None = None
     box_resistance_share: float = 0.2
     mg_exchange: bool = False
@@ -105,6 +106,7 @@ class Setup:
             electrode_thickness_um=self.electrode_thickness_um,
             strip_weight_lambda=self.strip_weight_lambda,
             reservoir_mg_fraction=self.mg_fraction,
+            dragged_mg=self.dragged_mg,
             saddle_floor_eV=self.floor_eV,
             box_resistance_share=self.box_resistance_share,
             mg_exchange=self.mg_exchange,
@@ -143,6 +145,7 @@ class Setup:
             electrode_thickness_um=self.electrode_thickness_um,
             strip_weight_lambda=self.strip_weight_lambda,
             mg_fraction=self.mg_fraction,
+            refill_mg_fraction=self.model().refill_mg_fraction if self.dragged_mg else None,
             saddle_floor_eV=self.floor_eV,
             box_resistance_share=self.box_resistance_share,
             mg_exchange_Hz=self.model().mg_exchange_rate_Hz * self.supersaturation,

@@ -44,6 +44,7 @@ SECTIONS = {
         boundary=st.just("interface"),
         mg_fraction=number(0.01, 0.5),
         mg_coverage_L1=st.one_of(st.just("equilibrium"), number(0, 1)),
+        mg_supply=st.sampled_from(["metal", "vacancies"]),
         vacancy_fraction=number(0, 0.05),
     ),
     "conditions": both(

@@ -16,15 +16,12 @@ from kmc.sweep.convergence.equivalence import (
     Comparison,
     compare,
 )
-from kmc.sweep.convergence.findings import Bound, Extrapolation, Finding, Level, Needed
+from kmc.sweep.convergence.findings import Finding, Level, Needed, Plateau
 from kmc.sweep.convergence.observables import SHARE, Family, Observable, Runs
 from kmc.sweep.convergence.power_law import (
     CONFIDENCE,
-    LEAST_LEVELS,
     Law,
     fit_law,
-    line_of_two,
-    values_of_other_lines,
 )
 from kmc.sweep.convergence.sentences import box_text, law_text, verdict_text
 
@@ -72,24 +69,18 @@ def assess(
     verdict = last.verdict if last else UNKNOWN
     law = fit_law(levels, observable.family, unit)
     shown = tuple(_level(level, observable, unit, i >= agree) for i, level in enumerate(levels))
-    physical = bound = None
-    if law is not None:
-        # Lines through levels below the converged ones say nothing about the physical ratio.
-        choice = levels[agree:] if verdict == CONVERGED else levels
-        physical = _extrapolate(choice, law, physical_ratio)
-    elif verdict == CONVERGED:
+    physical = None
+    if verdict == CONVERGED:
         most = 1.0 if observable.family is SHARE else math.inf
         physical = _plateau(levels[agree:], unit, tolerance, physical_ratio, most)
-    else:
-        bound = _bound(levels, observable.family, unit, physical_ratio)
     needed = _needed(levels, last, law, observable, tolerance, physical_ratio, time_s)
     scaled = _scaled(last, unit) if last else None
     sentences = (
         verdict_text(observable, levels, scaled, shown, tolerance),
-        *law_text(observable, levels, law, physical or bound, physical_ratio),
+        *law_text(observable, levels, law, physical, physical_ratio),
         *box_text(observable, levels),
     )
-    return Finding(observable, shown, verdict, scaled, law, physical, bound, needed, sentences)
+    return Finding(observable, shown, verdict, scaled, law, physical, needed, sentences)
 
 
 def _margin(observable: Observable, lower: Runs, upper: Runs, tolerance: float) -> float:
@@ -124,17 +115,9 @@ def _scaled(last: Comparison, unit: float) -> Comparison:
     return replace(last, **{name: getattr(last, name) / unit for name in names})
 
 
-def _extrapolate(levels: Sequence[Runs], law: Law, ratio: float) -> Extrapolation:
-    value, low, high = (float(part[0]) for part in law.at(ratio))
-    others = values_of_other_lines(levels, law, ratio)
-    known = not math.isnan(low)
-    widest = (min([low, *others]), max([high, *others])) if known else (math.nan, math.nan)
-    return Extrapolation(value, low, high, *widest)
-
-
 def _plateau(
     levels: Sequence[Runs], unit: float, tolerance: float, ratio: float, most: float
-) -> Extrapolation:
+) -> Plateau:
     """Mean of the levels that agree; the widest interval adds the tolerance for every decade."""
     from scipy.stats import t as student
 
@@ -144,31 +127,7 @@ def _plateau(
     low, high = max(0.0, value - half), min(most, value + half)
     decades = max(0.0, math.log10(ratio / levels[-1].ratio))
     widest = low * (1 - tolerance) ** decades, min(most, high * (1 + tolerance) ** decades)
-    return Extrapolation(value, low, high, *widest)
-
-
-def _bound(levels: Sequence[Runs], family: Family, unit: float, ratio: float) -> Bound | None:
-    """Bound at the physical ratio, where every step is steeper than the one before."""
-    some = [level for level in levels if level.n and not level.censored.all()]
-    means = np.array([level.values.mean() for level in some])
-    late = any(level.censored.any() for level in some)
-    if (
-        len(some) < LEAST_LEVELS
-        or late
-        or (means <= 0).any()
-        or (family is SHARE and (means >= 1).any())
-    ):
-        return None
-    steps = np.diff(family.link(means)) / np.diff(np.log([level.ratio for level in some]))
-    if not ((steps > 0).all() or (steps < 0).all()) or not (np.diff(np.abs(steps)) > 0).all():
-        return None
-    line = line_of_two(some, family, unit)
-    if line is None:
-        return None
-    end = line.at(ratio)
-    below = bool(steps[-1] < 0)
-    value = float((end.high if below else end.low)[0])
-    return None if math.isnan(value) else Bound(value, below, tuple(float(s) for s in steps))
+    return Plateau(value, low, high, *widest)
 
 
 # --- what is needed -------------------------------------------------------------------------------

@@ -40,18 +40,17 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Extrapolation:
-    """A number at the physical ratio.
+class Plateau:
+    """A converged number at the physical ratio, if nothing changes above the highest level.
 
     Attributes
     ----------
     value : float
-        By the law; for a converged number without one, the mean of the levels that agree.
+        Mean of the levels that agree.
     low, high : float
-        95 % interval: bootstrap over the replicas, given that the law holds, or Student's t.
+        95 % interval, Student's t.
     widest_low, widest_high : float
-        The same, widened to the lines through all levels, all but the lowest, … and the highest
-        two; without a law, by the tolerance for every decade.
+        The same, widened by the tolerance for every decade.
     """
 
     value: float
@@ -59,25 +58,6 @@ class Extrapolation:
     high: float
     widest_low: float
     widest_high: float
-
-
-@dataclass(frozen=True)
-class Bound:
-    """Bound at the physical ratio for levels that follow no law but curve one way.
-
-    Attributes
-    ----------
-    value : float
-        End of the line through the two highest levels, plus or minus its error of 95 %.
-    below : bool
-        Whether it is an upper bound, if the curvature continues, or a lower one.
-    exponents : tuple of float
-        Local exponents between consecutive levels.
-    """
-
-    value: float
-    below: bool
-    exponents: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -113,9 +93,9 @@ class Finding:
     last : Comparison or None
         Comparison of these two, in the unit of the observable.
     law : Law or None
-    physical : Extrapolation or None
-    bound : Bound or None
-        Where there is no law.
+        Of the levels; it is not continued beyond them.
+    physical : Plateau or None
+        Of a converged number; None for all others.
     needed : Needed or None
     sentences : tuple of str
     """
@@ -125,8 +105,7 @@ class Finding:
     verdict: str
     last: Comparison | None
     law: Law | None
-    physical: Extrapolation | None
-    bound: Bound | None
+    physical: Plateau | None
     needed: Needed | None
     sentences: tuple[str, ...]
 

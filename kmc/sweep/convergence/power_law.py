@@ -1,4 +1,4 @@
-"""Power law of a number against the ratio: fit, errors and extrapolation.
+"""Power law of a number against the ratio: fit, errors and goodness.
 
 The mean of each number is taken as a straight line in ln(ratio), on the scale that suits the number
 (generalised linear models; McCullagh and Nelder, Generalized Linear Models, 1989):
@@ -11,7 +11,8 @@ The mean of each number is taken as a straight line in ln(ratio), on the scale t
 so that a level without voids enters as a count of zero. φ comes from the scatter of the replicas.
 Whether the line holds is tested by the scatter of the levels about it against that of the replicas
 about their level (F test of lack of fit). Where it does not, the lowest levels are left out one by
-one: the law is that of many hops per stripped atom.
+one: the law is that of many hops per stripped atom. It is not continued beyond the levels: the
+exponent follows from the size of the critical nucleus, which changes with the ratio.
 
 Errors: bootstrap over the replicas of each level. n − 1 of n replicas are drawn, so that the
 variance of a mean comes out right for few of them too (Rao and Wu, J. Am. Stat. Assoc. 83, 231
@@ -117,27 +118,6 @@ def fit_law(levels: Sequence[Runs], family: Family, unit: float = 1.0) -> Law | 
         if not law.p_value < 1 - CONFIDENCE:
             return law
     return None
-
-
-def line_of_two(levels: Sequence[Runs], family: Family, unit: float = 1.0) -> Law | None:
-    """The line through the two highest levels: no law, but a bound where a curve bends one way."""
-    return _law(sorted(levels, key=lambda level: level.ratio)[-2:], family, unit, ())
-
-
-def values_of_other_lines(levels: Sequence[Runs], law: Law, ratio: float) -> list[float]:
-    """Means at a ratio by the lines through all levels, all but the lowest, … and the highest two.
-
-    Their spread shows what the choice of levels makes of the answer: those that the law leaves out
-    count as well.
-    """
-    some = sorted((level for level in levels if level.n), key=lambda level: level.ratio)
-    lines = [_line(some[first:], law.family) for first in range(len(some) - 1)]
-    x = math.log(ratio)
-    return [
-        float(law.family.mean(line[0] + line[1] * x)) / law.unit
-        for line in lines
-        if line is not None
-    ]
 
 
 def _law(levels: list[Runs], family: Family, unit: float, left_out: tuple) -> Law | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmc.common.formatting import duration, figure, html_table, listed, monolayers, plural
-from kmc.sweep.convergence.findings import Extrapolation, Finding, Level, Needed
-from kmc.sweep.convergence.sentences import ratio_text
+from kmc.sweep.convergence.findings import Finding, Level, Needed, Plateau
+from kmc.sweep.convergence.sentences import open_text, ratio_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +87,11 @@ class Convergence:
         for found in self.findings.values():
             first, *rest = found.sentences
             lines.append(" ".join([first[0].upper() + first[1:], *rest]))
+        still_open = [
+            found.observable.label for found in self.findings.values() if found.physical is None
+        ]
+        if still_open:
+            lines.append(open_text(still_open, self.physical_ratio))
         lines += self.advice()
         if self.early and self.at is not None:
             lines.append(
@@ -127,12 +132,12 @@ class Convergence:
         return lines
 
     def table(self) -> pd.DataFrame:
-        """One row for each number and ratio, and for the physical one where it is extrapolated.
+        """One row for each number and ratio, and for the physical one of a converged number.
 
         Returns
         -------
         DataFrame
-            ``observable``, ``unit``, ``kind`` ("measured" or "extrapolated"), ``ratio``, ``n``,
+            ``observable``, ``unit``, ``kind`` ("measured" or "plateau"), ``ratio``, ``n``,
             ``mean``, ``std``, ``low`` and ``high`` (95 %), ``censored``, ``converged``.
         """
         import pandas as pd
@@ -142,10 +147,10 @@ class Convergence:
             named = {"observable": found.observable.name, "unit": found.observable.unit or "1"}
             rows += [{**named, "kind": "measured", **asdict(level)} for level in found.levels]
             if found.physical is not None:
-                rows.append({**named, "kind": "extrapolated", **self._at_the_end(found.physical)})
+                rows.append({**named, "kind": "plateau", **self._at_the_end(found.physical)})
         return pd.DataFrame(rows)
 
-    def _at_the_end(self, found: Extrapolation) -> dict[str, Any]:
+    def _at_the_end(self, found: Plateau) -> dict[str, Any]:
         ends = Level(
             self.physical_ratio,
             0,
@@ -221,7 +226,6 @@ def _json(found: Finding) -> dict[str, Any]:
             "left_out": list(law.left_out),
         },
         "physical": None if found.physical is None else asdict(found.physical),
-        "bound": None if found.bound is None else asdict(found.bound),
         "needed": None if found.needed is None else asdict(found.needed),
         "sentences": list(found.sentences),
     }

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from kmc.common.formatting import figure, plural
+from kmc.common.formatting import figure, listed, plural
 from kmc.sweep.convergence.equivalence import CHANGING, CONVERGED, UNKNOWN, Comparison
-from kmc.sweep.convergence.findings import Bound, Extrapolation
+from kmc.sweep.convergence.findings import Plateau
 from kmc.sweep.convergence.observables import COUNT, SHARE, Observable, Runs
 from kmc.sweep.convergence.power_law import LEAST_LEVELS, Law
 
@@ -80,15 +80,25 @@ def _unknown(levels: Sequence[Runs]) -> str:
     return "with one run a level the scatter is unknown"
 
 
-def law_text(observable, levels, law, physical, physical_ratio: float) -> list[str]:
-    """The law and its extrapolation; without a law, the plateau or bound at the physical ratio."""
+def law_text(observable, levels, law, physical: Plateau | None, physical_ratio: float) -> list[str]:
+    """The law of the levels, and the plateau of a converged number at the physical ratio."""
+    texts = []
     if law is None:
         some = [level for level in levels if level.n and not level.censored.all()]
         if len(some) < LEAST_LEVELS:
-            return [f"No law: {LEAST_LEVELS} levels are needed to test one, {len(some)} have it."]
-        if isinstance(physical, Extrapolation):
-            return [_plateau_text(observable, levels[-1].ratio, physical, physical_ratio)]
-        return [_no_law_text(observable, physical, physical_ratio)]
+            texts.append(
+                f"No law: {LEAST_LEVELS} levels are needed to test one, {len(some)} have it."
+            )
+        elif physical is None:
+            texts.append(f"No power law: the {LEAST_LEVELS} highest levels do not lie on one.")
+    else:
+        texts.append(_law_of_levels_text(observable, law))
+    if physical is not None:
+        texts.append(_plateau_text(observable, levels[-1].ratio, physical, physical_ratio))
+    return texts
+
+
+def _law_of_levels_text(observable, law: Law) -> str:
     what = "Loss/(1 − loss) goes" if observable.family is SHARE else "It goes"
     span = f"from {ratio_text(law.ratios[0])} to {ratio_text(law.ratios[-1])}"
     text = f"{what} as ratio^{exponent_text(law)} {span}"
@@ -97,16 +107,19 @@ def law_text(observable, levels, law, physical, physical_ratio: float) -> list[s
     if law.left_out:
         names = ", ".join(ratio_text(r) for r in law.left_out)
         text += f"; off that line and left out: {names}"
-    value, ends, widest = _value_texts(observable, physical)
-    end = f"At the physical ratio {ratio_text(physical_ratio)}: {value}"
-    if math.isnan(physical.low):
-        return [f"{text}.", f"{end}, with an unknown error."]
-    decades = math.log10(physical_ratio / law.ratios[-1])
-    return [
-        f"{text}.",
-        f"{end} (95\u00a0%: {ends}; over all choices of levels: {widest}), if the law continues "
-        f"for another {decades:.1f} decades, which no run here shows.",
-    ]
+    return f"{text}."
+
+
+def open_text(labels: Sequence[str], physical_ratio: float) -> str:
+    """Why no value at the physical ratio follows for numbers that have not converged."""
+    names = listed(labels)
+    verb = "is" if len(labels) == 1 else "are"
+    return (
+        f"At the physical ratio {ratio_text(physical_ratio)} {names} {verb} open. No power law "
+        "leads there: its exponent follows from the size of the critical void, which grows as the "
+        "supersaturation falls with the ratio. kmc nucleation and kmc upscale work at the true "
+        "rates (docs/upscaling.md)."
+    )
 
 
 def exponent_text(law: Law) -> str:
@@ -119,7 +132,7 @@ def exponent_text(law: Law) -> str:
     return text(law.exponent) + ("" if math.isnan(law.exponent_low) else ends)
 
 
-def _value_texts(observable: Observable, end: Extrapolation) -> tuple[str, str, str]:
+def _value_texts(observable: Observable, end: Plateau) -> tuple[str, str, str]:
     """Value with its unit, its interval, and the widest one."""
     scale, unit = (100.0, "%") if observable.percent else (1.0, observable.unit)
     ends = [
@@ -129,26 +142,12 @@ def _value_texts(observable: Observable, end: Extrapolation) -> tuple[str, str, 
     return short(scale * end.value, unit), ends[0], ends[1]
 
 
-def _plateau_text(observable, top: float, end: Extrapolation, ratio: float) -> str:
+def _plateau_text(observable, top: float, end: Plateau, ratio: float) -> str:
     value, ends, widest = _value_texts(observable, end)
     return (
         f"The levels that agree have {value} (95\u00a0%: {ends}). If nothing changes above "
         f"{ratio_text(top)} this holds at the physical ratio {ratio_text(ratio)}; the tolerance "
         f"at every decade would allow {widest}."
-    )
-
-
-def _no_law_text(observable, bound: Bound | None, ratio: float) -> str:
-    text = f"No power law: the {LEAST_LEVELS} highest levels do not lie on one"
-    if bound is None:
-        return f"{text}. The value at the physical ratio is open."
-    listed = ", ".join(f"{exponent:.2f}" for exponent in bound.exponents).replace("-", "−")
-    scale, unit = (100.0, "%") if observable.percent else (1.0, observable.unit)
-    side = "below" if bound.below else "above"
-    return (
-        f"{text}; from level to level the exponent is {listed}, ever steeper. If that continues it "
-        f"is {side} {short(scale * bound.value, unit)} at the physical ratio {ratio_text(ratio)}, "
-        "the end of the line through the two highest levels with its error."
     )
 
 

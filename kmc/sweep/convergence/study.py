@@ -1,4 +1,4 @@
-"""Convergence studies: a run at several ratios of hops to strips, extrapolated to the physical one.
+"""Convergence studies: a run at several ratios of hops to strips.
 
 The levels are the points of an ordinary sweep over ``acceleration.max_hops_per_strip_per_site``:
 their runs are kept, `kmc.load_sweep` reads them, and a second call runs only what is missing.

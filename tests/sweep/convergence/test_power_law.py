@@ -10,7 +10,7 @@ from marks import slow_but
 from scipy.stats import binom
 
 from kmc.sweep.convergence.observables import COUNT, ONSET, SHARE, SIZE, Runs
-from kmc.sweep.convergence.power_law import fit_law, values_of_other_lines
+from kmc.sweep.convergence.power_law import fit_law
 
 RATIOS = 10.0 ** np.arange(3, 8)
 PHYSICAL = 6.8e11
@@ -216,12 +216,3 @@ def test_onsets_reached_nowhere_or_at_the_start_are_no_law():
     ends = [[2.0, 2.0]] * 4
     assert fit_law(levels_of(ends, [[True, True]] * 4), ONSET) is None
     assert fit_law(levels_of([[0.0, 0.1], [0.2, 0.2], [0.3, 0.3]]), ONSET) is None
-
-
-def test_other_choices_of_levels():
-    """All five, four, three, two: the slope of a curved study depends on them."""
-    levels = levels_of([[v, v] for v in (10.0, 9.0, 7.0, 4.0, 1.5)])
-    law = fit_law(levels_of([[v, v * 1.01] for v in (10.0, 9.0, 8.1, 7.29, 6.561)]), SIZE)
-    values = values_of_other_lines(levels, law, 1e9)
-    assert len(values) == 4
-    assert values == sorted(values, reverse=True)
