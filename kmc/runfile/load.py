@@ -152,7 +152,7 @@ def checked_run(
         raise
     if run.is_population:
         raise_problems(upscale_checks(run, origin), source)
-        return run
+        return run.with_reference_current()
     if run.has_protocol:
         raise_problems(protocol_checks(run, origin), source)
         run = run.with_reference_current()
