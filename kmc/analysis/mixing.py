@@ -6,8 +6,8 @@ and then time passed (`film_share`), or it is plated at a steady rate all the ti
 (`growing_share`). Vacancies are in equilibrium, and the diffusivity is that of dilute Mg.
 
 Sources: images (J. Crank, The Mathematics of Diffusion, 2nd ed. (1975), section 2.2) for the first;
-for the second, with v = h/t and D ∂c/∂z = v c at z = 0, which is the inlet problem for 1 − c, M. Th.
-van Genuchten and W. J. Alves, USDA Technical Bulletin 1661 (1982), A2.
+for the second, with v = h/t and D ∂c/∂z = v c at z = 0, which is the inlet problem for 1 − c,
+M. Th. van Genuchten and W. J. Alves, USDA Technical Bulletin 1661 (1982), A2.
 """
 
 from __future__ import annotations
