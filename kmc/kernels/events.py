@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kmc.kernels.jit import index, inner
+from kmc.kernels.jit import index, inner, rare
 from kmc.kernels.rates import (
     absorption,
     binding,
@@ -313,7 +313,7 @@ def _unmark(site_state, touched, n):
         site_state[touched[i]] |= BLOCKED
 
 
-@inner
+@rare
 def exchange(geometry, law, channels, state, scratch, site, new):
     """Change the species of a site: `new` comes from outside, what was there leaves."""
     site_state, touched = state.site_state, scratch.touched
@@ -479,7 +479,7 @@ def _note_monomer(state, member, monomer):
     state.monomer[member] = monomer
 
 
-@inner
+@rare
 def refresh_strip_weights(geometry, law, channels, state, scratch):
     """Bring the strip and plate weights of all sites listed as dirty up to date."""
     site_state = state.site_state

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 from llvmlite import ir
-from numba import njit
+from numba import typeof
 from numba.core import cgutils, types
 from numba.core.options import DefaultOptions
 from numba.extending import intrinsic, overload
@@ -19,10 +21,47 @@ from numba.extending import intrinsic, overload
 # later version drop it, kernels stay right and become slow (`benchmarks` would tell).
 _NO_COUNTING: dict[str, Any] = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
 
-inner = njit(forceinline=True, error_model="numpy", **_NO_COUNTING)
-"""Decorator of functions that are compiled into the loop that calls them."""
+_numba: Any = numba  # its published types know neither all options nor the settings
 
-entry = njit(cache=True, nogil=True, error_model="numpy", **_NO_COUNTING)
+
+class _Part:
+    """Function that compiled functions call; called from Python, it runs as Python.
+
+    What Python can call has a wrapper that unpacks every array of every tuple passed. Without it a
+    kernel compiles in two thirds of the time, and a call from Python would end the process.
+    """
+
+    def __init__(self, function: Callable, options: dict[str, Any]) -> None:
+        self.py_func = function
+        self.dispatcher = _numba.njit(
+            error_model="numpy",
+            no_cpython_wrapper=True,
+            no_cfunc_wrapper=True,
+            **options,
+            **_NO_COUNTING,
+        )(function)
+        self._numba_type_ = typeof(self.dispatcher)
+
+    def __call__(self, *arguments):
+        return self.py_func(*arguments)
+
+
+def inner(function: Callable) -> Callable:
+    """Decorator of functions that are compiled into the loop that calls them."""
+    return function if _numba.config.DISABLE_JIT else _Part(function, {"forceinline": True})
+
+
+def rare(function: Callable) -> Callable:
+    """Decorator of functions that few events need: compiled once, called from the loop.
+
+    Pass whole numbers as ``np.int64(...)``: numba compiles a function anew for every literal.
+    """
+    return function if _numba.config.DISABLE_JIT else _Part(function, {})
+
+
+entry = _numba.njit(
+    cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, **_NO_COUNTING
+)
 """Decorator of functions called from Python; compiled code is kept on disk."""
 
 

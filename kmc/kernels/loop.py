@@ -21,7 +21,7 @@ from kmc.kernels.events import (
     vacancy_rates,
     variant_of,
 )
-from kmc.kernels.jit import entry, index, inner, prefetch, source_fingerprint
+from kmc.kernels.jit import entry, index, inner, prefetch, rare, source_fingerprint
 from kmc.kernels.lone_vacancy import walk_alone
 from kmc.kernels.rates import (
     barrier_kind,
@@ -70,6 +70,7 @@ from kmc.kernels.tables import (
     MG,
     MG_EXCHANGE,
     MG_EXCHANGES,
+    N_DIRTY,
     N_FIRST,
     N_NEAR,
     N_WAYS,
@@ -133,25 +134,25 @@ def draw_plate_site(geometry, bins, law, site_state, rng):
             return site
 
 
-@inner
+@rare
 def _oxidise(geometry, law, channels, state, scratch, site, log):
     state.counters[ENERGY] += binding(law, LI, state.site_state[site])
-    exchange(geometry, law, channels, state, scratch, site, VACANCY)
+    exchange(geometry, law, channels, state, scratch, site, np.int64(VACANCY))
     state.counters[STRIPS] += 1
     state.counters[EVENTS] += 1
     _record(geometry, log, state, STRIP, site, -1, LI)
 
 
-@inner
+@rare
 def _reduce(geometry, law, channels, state, scratch, site, log):
     state.counters[ENERGY] -= binding(law, LI, state.site_state[site])
-    exchange(geometry, law, channels, state, scratch, site, LI)
+    exchange(geometry, law, channels, state, scratch, site, np.int64(LI))
     state.counters[PLATES] += 1
     state.counters[EVENTS] += 1
     _record(geometry, log, state, PLATE, -1, site, LI)
 
 
-@inner
+@rare
 def _sums_of_weights(geometry, law, state, near):
     strips, plates = 0.0, 0.0
     for member in range(geometry.active_layers * geometry.sites_per_layer):
@@ -196,7 +197,7 @@ def _plate_site(geometry, law, state, near, x):
     return last
 
 
-@inner
+@rare
 def _exchange(geometry, law, channels, state, scratch, bound, rng, log):
     """Oxidise an atom and reduce an ion at once, at the exact rate instead of its bound."""
     strips, plates = _sums_of_weights(geometry, law, state, scratch.near[2])
@@ -219,7 +220,7 @@ def _observe(channels, state, weight):
     activity[EXPECTED] = activity[EXPECTED] * kept + isolated[EXPECTED] * EXPECTED_UNIT * weight
 
 
-@inner
+@rare
 def _strip(geometry, law, channels, state, scratch, rng, log):
     """Oxidise one electroactive Li atom; False when there is none."""
     refresh_strip_weights(geometry, law, channels, state, scratch)
@@ -243,7 +244,7 @@ def _site_at_voltage(geometry, law, state, rest):
     return np.int64(-1)
 
 
-@inner
+@rare
 def _plate(geometry, law, channels, state, scratch, rng, log):
     """Reduce one ion at a given current; without a vacant site it waits for one."""
     refresh_strip_weights(geometry, law, channels, state, scratch)
@@ -255,7 +256,7 @@ def _plate(geometry, law, channels, state, scratch, rng, log):
     _reduce(geometry, law, channels, state, scratch, site, log)
 
 
-@inner
+@rare
 def _plate_waiting(geometry, law, channels, state, scratch, rng, log):
     """Reduce the ion that waits, if there is a vacant site by now; whether there was."""
     refresh_strip_weights(geometry, law, channels, state, scratch)
@@ -267,7 +268,7 @@ def _plate_waiting(geometry, law, channels, state, scratch, rng, log):
     return True
 
 
-@inner
+@rare
 def _charge_due(geometry, law, channels, state, scratch, rng, log):
     """The strip or plate that a limit put off; False where no atom is electroactive any more."""
     place = state.clock[STRIP_DUE]
@@ -307,18 +308,12 @@ def _plate_at_voltage(geometry, law, state, rest):
     return np.int64(-1)
 
 
-@inner
-def _close(geometry, law, channels, state, scratch, rng, log):
-    """Offer a site of the box, drawn uniformly, to creep: a void vacancy there is closed."""
-    n_layers = geometry.n_layers
-    n_sites = geometry.sites_per_layer * n_layers
-    place = min(int(rng.random() * n_sites), n_sites - 1)
-    site = (place // n_layers) * geometry.height + geometry.walls + place % n_layers
-    if not is_void(state.site_state[site]):
-        return
-    species = LI
+@rare
+def _sink(geometry, law, channels, state, scratch, site, rng, log):
+    """Close a void vacancy; what enters at the top is drawn from the reservoir."""
+    species = np.int64(LI)
     if channels.mg_share > 0.0 and rng.random() < channels.mg_share:
-        species = MG
+        species = np.int64(MG)
     close_column(geometry, law, channels, state, scratch, site, species)
     state.counters[CLOSURES] += 1
     if species == MG:
@@ -328,9 +323,32 @@ def _close(geometry, law, channels, state, scratch, rng, log):
 
 
 @inner
+def _close(geometry, law, channels, state, scratch, rng, log):
+    """Offer a site of the box, drawn uniformly, to creep: a void vacancy there is closed."""
+    n_layers = geometry.n_layers
+    n_sites = geometry.sites_per_layer * n_layers
+    place = min(int(rng.random() * n_sites), n_sites - 1)
+    site = (place // n_layers) * geometry.height + geometry.walls + place % n_layers
+    if is_void(state.site_state[site]):
+        _sink(geometry, law, channels, state, scratch, site, rng, log)
+
+
+@rare
+def _change_places(geometry, law, channels, state, scratch, site, other, energy_ueV, log):
+    """An Mg and the Li beside it change places."""
+    counters = state.counters
+    counters[ENERGY] += energy_ueV
+    exchange(geometry, law, channels, state, scratch, site, np.int64(LI))
+    exchange(geometry, law, channels, state, scratch, other, np.int64(MG))
+    counters[MG_EXCHANGES] += 1
+    counters[EVENTS] += 1
+    _record(geometry, log, state, MG_EXCHANGE, site, other, MG)
+
+
+@inner
 def _mix(geometry, law, channels, state, scratch, rest, log):
     """Offer the Mg that holds `rest`, and one of its first neighbours, to change places."""
-    site_state, counters, mg = state.site_state, state.counters, state.mg
+    site_state, mg = state.site_state, state.mg
     x = rest / channels.mg_exchange
     pair = min(int(x), N_FIRST * mg.length[0] - 1)
     site = np.int64(mg.sites[pair // N_FIRST])
@@ -341,17 +359,11 @@ def _mix(geometry, law, channels, state, scratch, rest, log):
     if species_of(packed_other) != LI:
         return
     barrier_ueV, energy_ueV = exchange_energies(law, packed, packed_other)
-    if x - pair >= exchange_share(law, barrier_ueV):
-        return
-    counters[ENERGY] += energy_ueV
-    exchange(geometry, law, channels, state, scratch, site, LI)
-    exchange(geometry, law, channels, state, scratch, other, MG)
-    counters[MG_EXCHANGES] += 1
-    counters[EVENTS] += 1
-    _record(geometry, log, state, MG_EXCHANGE, site, other, MG)
+    if x - pair < exchange_share(law, barrier_ueV):
+        _change_places(geometry, law, channels, state, scratch, site, other, energy_ueV, log)
 
 
-@inner
+@rare
 def _emit(geometry, law, channels, state, scratch, share, log):
     """Offer the top-layer site at this share of the layer a vacancy from the reservoir."""
     column = min(int(share * geometry.sites_per_layer), geometry.sites_per_layer - 1)
@@ -360,7 +372,7 @@ def _emit(geometry, law, channels, state, scratch, share, log):
     if species == VACANCY:
         return
     state.counters[ENERGY] += binding(law, species, state.site_state[site])
-    exchange(geometry, law, channels, state, scratch, site, VACANCY)
+    exchange(geometry, law, channels, state, scratch, site, np.int64(VACANCY))
     state.counters[EMITTED] += 1
     if species == MG:
         state.counters[EMITTED_MG] += 1
@@ -536,14 +548,14 @@ def _compile(fingerprint):
                 else:
                     return NO_ELECTROACTIVE
             if creeps or at_voltage or exchanges or mixes:
-                if at_voltage:
+                if (at_voltage or exchanges) and counters[N_DIRTY] > 0:
                     refresh_strip_weights(geometry, law, channels, state, scratch)
+                if at_voltage:
                     strip = channels.strip_per_weight * total_mass(state.strips)
                     plate = channels.plate_per_weight * total_mass(state.plates)
                     if strip + plate <= 0.0:
                         return NO_ELECTROACTIVE
                 if exchanges:
-                    refresh_strip_weights(geometry, law, channels, state, scratch)
                     product = total_mass(state.strips) * total_mass(state.plates)
                     plate = exchange_rate(strip, channels.exchange * product)
                 if creeps:
