@@ -24,7 +24,7 @@ MOST_STEPS = 100_000  # of a protocol, all repeats counted
 STRIP, PLATE, REST, HOLD = "strip", "plate", "rest", "hold"
 KINDS = (STRIP, PLATE, REST, HOLD)
 _CHARGE = ("capacity_monolayers", "capacity_mAh_cm2")
-_UNTIL = (*_CHARGE, "time_s", "overpotential_V", "contact_fraction")
+ENDS = (*_CHARGE, "time_s", "overpotential_V", "contact_fraction")
 _CONDITIONS: dict[str, tuple[float, float]] = {  # of a step, with the range of [conditions]
     "temperature_K": (1.0, 1e6),
     "stack_pressure_MPa": (0.0, 1000.0),
@@ -70,11 +70,12 @@ class Step:
 
     @property
     def drive(self) -> Drive:
-        """Current, above 0 to strip and below 0 to plate, or voltage."""
+        """Current, above 0 to strip and below 0 to plate, or voltage; pressure."""
+        pressure = self.stack_pressure_MPa
         if self.do == HOLD:
-            return Drive(0.0, self.overpotential_V)
+            return Drive(0.0, self.overpotential_V, pressure)
         current = self.current_density_mA_cm2 or 0.0
-        return Drive(-current if self.do == PLATE else current, None)
+        return Drive(-current if self.do == PLATE else current, None, pressure)
 
     def __str__(self) -> str:
         text = self.do
@@ -227,11 +228,11 @@ def _until(item: Any, do: str, at: str) -> Until:
         )
     ends: dict[str, float] = {}
     for key, value in item.items():
-        if key not in _UNTIL:
-            close = nearest(key, _UNTIL)
+        if key not in ENDS:
+            close = nearest(key, ENDS)
             raise refuse(
                 f"{at}{key!r} in until is not a known key",
-                f"{close}Keys of until: {', '.join(_UNTIL)}",
+                f"{close}Keys of until: {', '.join(ENDS)}",
             )
         if value is None:
             continue

@@ -203,8 +203,9 @@ class Conditions(Checked):
     temperature_K: Number = _key(298.15, "temperature", gt=0, le=1_000_000)
     current_density_mA_cm2: Number = _key(
         0.5,
-        "stripping current density; 0 lets the electrode relax; leave it out to hold a voltage",
-        ge=0,
+        "stripping current density, below 0 to plate; 0 lets the electrode relax; leave it out to "
+        "hold a voltage",
+        ge=-1e6,
         le=1e6,
     )
     overpotential_V: Number | None = _key(

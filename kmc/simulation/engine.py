@@ -16,6 +16,7 @@ from kmc.model.connectivity import Collector
 from kmc.model.constriction import Rim, Spreading
 from kmc.model.electrochemistry import Drive
 from kmc.model.model import Model
+from kmc.simulation.growth import push_back
 from kmc.trajectory.schema import HOP_CLASSES, HOP_WAYS
 
 UNLIMITED = sys.maxsize
@@ -66,6 +67,7 @@ class Engine:
         self.law = rate_tables.law(model, alloy)
         self.drive = model.drive  # of this moment; `set_drive` changes it
         self.interface_V = model.overpotential_V  # held at the interface, where a voltage is held
+        self.pushes = False  # whether plated ions push the metal back where no site is vacant
         self.place = (0, 0)  # step and cycle of a protocol, for the samples
         self.mixing = (1.0, 0, 0.0)  # supersaturation that moves Mg; net absorbed and time then
         self.channels = rate_tables.channels(model)
@@ -139,9 +141,10 @@ class Engine:
                 self.log,
                 self.rng,
             )
-            if reason != tables.BINS_FULL:
+            if reason == tables.BINS_FULL:
+                self._grow()
+            elif reason != tables.NO_SITE or not (self.pushes and push_back(self)):
                 return reason
-            self._grow()
 
     def _grow(self):
         """Double the capacity of the hop bins."""
@@ -283,7 +286,7 @@ class Engine:
 
     def rest(self) -> None:
         """Switch the current off; everything else goes on as before."""
-        self.set_drive(Drive())
+        self.set_drive(Drive(stack_pressure_MPa=self.drive.stack_pressure_MPa))
 
     def split_voltage(self) -> None:
         """Leave to the interface what electrolyte and series resistance leave of the voltage held.
@@ -420,7 +423,7 @@ class Engine:
 
     def local_stress_MPa(self) -> float:
         """Stress that the remaining contact bears: stack pressure over contact, up to the limit."""
-        return self.model.local_stress_MPa(self.count(tables.VACANT_L1))
+        return self.model.local_stress_MPa(self.count(tables.VACANT_L1), self.drive)
 
     def sample(self) -> dict:
         """One row of `/samples`."""

@@ -93,9 +93,11 @@ class Phase:
         self.label(engine)
 
     def label(self, engine: Engine) -> None:
-        """Write number and cycle of this step into the samples from now on."""
+        """Write number and cycle of this step into the samples, and let plating go on where the
+        interface is full."""
         if self.step is not None:
             engine.place = (self.step.number, self.step.cycle)
+            engine.pushes = True
 
     def next(self, engine: Engine, reason: str) -> Beginning | None:
         """The next phase after this one has ended for a reason; None at the end of the run."""

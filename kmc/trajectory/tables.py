@@ -13,6 +13,7 @@ import numpy as np
 from kmc.common.catalogue import nearest
 from kmc.common.formatting import html_table
 from kmc.errors import InputError
+from kmc.model.connectivity import Collector
 from kmc.model.lattice import Lattice
 from kmc.trajectory.schema import CHECKSUM
 
@@ -133,13 +134,31 @@ class Frame:
         occupancy.flags.writeable = False
         return occupancy
 
+    @cached_property
+    def dead(self) -> np.ndarray:
+        """Which sites hold metal that is not connected to that above the box, bool (n_sites,).
+
+        Over first and second neighbours (`kmc.model.connectivity`); none in a periodic box.
+
+        Raises
+        ------
+        FileFormatError
+            The frame is damaged.
+        """
+        lattice = self._lattice()
+        dead = np.zeros(lattice.n_sites, dtype=bool)
+        if lattice.has_interface:
+            dead[Collector(lattice).dead(self.occupancy)] = True
+        dead.flags.writeable = False
+        return dead
+
     def to_ase(self, *, vacancies: bool = False) -> Any:
         """This frame as an `ase.Atoms`.
 
         Positions and cell are in Å; along the interface, and in a periodic box in all directions,
         the boundary is periodic. ``arrays["layer"]`` is the atomic layer (1 at the electrolyte),
-        ``arrays["site"]`` the place in `occupancy`; ``info`` has events, time_s,
-        capacity_monolayers and capacity_mAh_cm2.
+        ``arrays["site"]`` the place in `occupancy`, ``arrays["dead"]`` 1 for metal that is not
+        connected; ``info`` has events, time_s, capacity_monolayers and capacity_mAh_cm2.
 
         Parameters
         ----------
@@ -170,6 +189,7 @@ class Frame:
         )
         atoms.set_array("layer", lattice.layer[sites])
         atoms.set_array("site", sites)
+        atoms.set_array("dead", self.dead[sites].astype(np.int64))
         names = ("events", "time_s", "capacity_monolayers", "capacity_mAh_cm2")
         atoms.info.update({name: getattr(self, name) for name in names})
         return atoms
