@@ -6,7 +6,7 @@ no void is left. No source gives the resistance of that way, and none is charged
 
 How the metal grows there, with nothing that rounds the void off: by the same thickness in all
 directions from the rim, until the metal meets in the middle of the footprint. What is left above
-is cut off from the electrolyte, and dead: for a cap of 93.6°, 7 % of the void (`cut_off_share`).
+is cut off from the electrolyte, and dead: for a cap of 93.6°, 6.4 % of the void (`cut_off_share`).
 In between footprint and cap's footprint fall together, dA = dA_cap/(1 − d^(2/3)) with that share d,
 while rounding (`coalescence`) brings A back to A_cap: a void that rounds off faster than it is
 filled stays a cap and vanishes whole.

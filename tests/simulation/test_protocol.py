@@ -226,7 +226,10 @@ def test_texts(text, drive, key, value):
         ("Strip at 1 mA/cm2 for 1 s or 2 s", "has two ends by time_s"),
         ({"do": "melt"}, 'do = "melt" is not a valid choice'),
         ({"do": "rest", "untli": {}}, "'untli' is not a known key"),
-        ({"do": "rest", "temperature_K": 0.5, "until": {"time_s": 1}}, "temperature_K = 0.5 is out of range"),
+        (
+            {"do": "rest", "temperature_K": 0.5, "until": {"time_s": 1}},
+            "temperature_K = 0.5 is out of range",
+        ),
         ({"step": "Rest for 1 s", "until": {}}, "must be a text, alone or with its conditions"),
     ],
 )
