@@ -52,6 +52,9 @@ def _diffusion(panel: Axes, parameters: Mapping[str, Any]) -> None:
     panel.set_ylim(0, 1.45)
     panel.set_xlabel("distance from the electrolyte (µm); grey: plated")
     panel.set_ylabel("Mg (relative to the alloy)")
+    if not at:
+        style.empty(panel, "the parameter set has no diffusivity of Mg")
+        return
     panel.legend(fontsize=6, loc="upper left", title="share mixed after 10 h", title_fontsize=6)
     text = "line: plated at once; dashed: steadily; squares: means, Zhao et al."
     panel.text(0.98, 0.03, text, fontsize=5.5, color=style.GREY, ha="right",
@@ -70,7 +73,7 @@ def _layers(panel: Axes, found: Sequence, names: Sequence[str]) -> None:
             rows = profile.table[profile.table["frame"] == frame].sort_values("layer")
             label = f"{name} {moment}" if len(found) > 1 else moment
             panel.plot(rows["layer"], 100 * rows["mg_per_site"], color=colour, label=label, **look)
-    panel.set_xlabel("layer of the box, from the electrolyte")
+    panel.set_xlabel("layer of the box (1 at the electrolyte)")
     panel.set_ylabel("Mg (% of the sites)")
     panel.set_ylim(bottom=0)
     panel.set_xlim(left=0.5)
