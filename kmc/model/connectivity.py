@@ -52,6 +52,11 @@ class Collector:
         """Layers between the farthest neighbours."""
         return max(int(steps.max()) // self._n for steps in self._above)
 
+    @property
+    def first_beside_top(self) -> int:
+        """First site whose metal is beside the metal above the box."""
+        return max(0, self.lattice.layers - self._reach) * self._n
+
     def connected(self, occupancy: np.ndarray) -> np.ndarray:
         """Which sites hold connected metal.
 

@@ -97,7 +97,7 @@ class Phase:
         interface is full."""
         if self.step is not None:
             engine.place = (self.step.number, self.step.cycle)
-            engine.pushes = True
+            engine.pushes = engine.spares = True
 
     def next(self, engine: Engine, reason: str) -> Beginning | None:
         """The next phase after this one has ended for a reason; None at the end of the run."""
