@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from kmc.analysis import mixing
 from kmc.plotting import style
@@ -56,7 +57,7 @@ def _diffusion(panel: Axes, parameters: Mapping[str, Any]) -> None:
         style.empty(panel, "the parameter set has no diffusivity of Mg")
         return
     panel.legend(fontsize=6, loc="upper left", title="share mixed after 10 h", title_fontsize=6)
-    text = "line: plated at once; dashed: steadily; squares: means, Zhao et al."
+    text = "line: plated at once\ndashed: steadily\nsquares: means, Zhao et al."
     panel.text(0.98, 0.03, text, fontsize=5.5, color=style.GREY, ha="right",
                transform=panel.transAxes)  # fmt: skip
 
@@ -77,4 +78,5 @@ def _layers(panel: Axes, found: Sequence, names: Sequence[str]) -> None:
     panel.set_ylabel("Mg (% of the sites)")
     panel.set_ylim(bottom=0)
     panel.set_xlim(left=0.5)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.legend(fontsize=6)

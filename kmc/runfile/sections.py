@@ -173,9 +173,10 @@ class Interface(Checked):
     chemistry: Annotated[tuple[Chemistry, ...] | None, BeforeValidator(chemistries)] = _key(
         None,
         "chemistries of parts of the interface, the rest being params of [system]: a parameter "
-        "set, its fraction of the L1 sites (met to the site), and values of it to replace",
+        "set, its fraction of the L1 sites (met to the site), values of it to replace, and whether "
+        "it is a conductive scaffold that keeps metal on it connected",
         example=[{"params": "li_philic_015", "fraction": 0.2}],
-        allowed="a list of one to three tables with params, fraction, parameters",
+        allowed="a list of one to three tables with params, fraction, parameters, conductive",
     )
     correlation_length_nm: Number = _key(
         0.0,

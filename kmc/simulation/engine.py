@@ -68,6 +68,7 @@ class Engine:
         self.law = rate_tables.law(model, alloy)
         self.drive = model.drive  # of this moment; `set_drive` changes it
         self.interface_V = model.overpotential_V  # held at the interface, where a voltage is held
+        self.conductive: np.ndarray | None = None  # columns above a scaffold (`Collector`)
         self.spares = False  # whether a given current leaves dead lithium alone
         self._nothing_left = False
         self.pushes = False  # whether plated ions push the metal back where no site is vacant
@@ -176,7 +177,7 @@ class Engine:
 
     @cached_property
     def _spared(self) -> Spared:
-        return Spared(self.model)
+        return Spared(self.model, self._collector)
 
     def _grow(self):
         """Double the capacity of the hop bins."""
@@ -368,7 +369,7 @@ class Engine:
 
     @cached_property
     def _collector(self) -> Collector:
-        return Collector(self.model.lattice)
+        return Collector(self.model.lattice, self.conductive)
 
     def rim_per_A(self) -> float:
         """Length of the rims of the contact per area of the box, 1/Å."""

@@ -29,11 +29,12 @@ class Spared:
     ----------
     model : Model
         With an interface.
+    collector : Collector
     """
 
-    def __init__(self, model: Model):
+    def __init__(self, model: Model, collector: Collector):
         lattice = model.lattice
-        self.collector = Collector(lattice)
+        self.collector = collector
         self._lattice_sites = model.kernel_lattice.lattice_sites
         self._numbers = model.kernel_lattice.kernel_sites(np.arange(lattice.n_sites))
         self._near = np.concatenate([lattice.neighbour_table(shell) for shell in (1, 2)], axis=1)
@@ -61,7 +62,7 @@ class Spared:
         seen, waiting = {site}, [site]
         while waiting:
             here = waiting.pop()  # the highest of those that were found last
-            if here >= self._top:
+            if here >= self._top or self._on_scaffold(here):
                 return True
             near = self._near[here]
             near = near[near >= 0]
@@ -71,6 +72,10 @@ class Spared:
                     seen.add(other)
                     waiting.append(other)
         return False
+
+    def _on_scaffold(self, site: int) -> bool:
+        conductive = self.collector.conductive
+        return conductive is not None and site < len(conductive) and bool(conductive[site])
 
     def _among_all(self, engine: Engine) -> int:
         """The same by the list of all weights."""

@@ -120,6 +120,7 @@ class Frame:
     capacity_mAh_cm2: float
     _read: Callable[[int], np.ndarray] = field(repr=False, compare=False)
     _lattice: Callable[[], Lattice] = field(repr=False, compare=False)
+    _collector: Callable[[], Collector] = field(repr=False, compare=False)
 
     @cached_property
     def occupancy(self) -> np.ndarray:
@@ -148,7 +149,7 @@ class Frame:
         lattice = self._lattice()
         dead = np.zeros(lattice.n_sites, dtype=bool)
         if lattice.has_interface:
-            dead[Collector(lattice).dead(self.occupancy)] = True
+            dead[self._collector().dead(self.occupancy)] = True
         dead.flags.writeable = False
         return dead
 
@@ -210,8 +211,10 @@ class Frames(Sequence):
         columns: dict[str, np.ndarray],
         read: Callable[[int], np.ndarray],
         lattice: Callable[[], Lattice],
+        collector: Callable[[], Collector],
     ):
         self._path, self._read, self._lattice = path, read, lattice
+        self._collector = collector
         for values in columns.values():
             values.flags.writeable = False
         self.checksums = columns[CHECKSUM]
@@ -238,6 +241,7 @@ class Frames(Sequence):
             capacity_mAh_cm2=float(self.capacity_mAh_cm2[place]),
             _read=self._read,
             _lattice=self._lattice,
+            _collector=self._collector,
         )
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ import pytest
 from kmc.analysis import voids
 from kmc.analysis.export import export_table, export_xyz, table_of
 from kmc.errors import InputError
+from kmc.model.connectivity import Collector
 from kmc.trajectory.frame_selection import choose_frames
 from kmc.trajectory.reader import load
 from kmc.trajectory.tables import Frame
@@ -86,11 +87,20 @@ def test_dead_metal_is_labelled():
     alone = 5
     around = np.concatenate([box.neighbours(alone, shell) for shell in (1, 2)])
     occupancy[around[around >= 0]] = 0
-    frame = Frame(0, 0, 0.0, 0.0, 0.0, lambda index: occupancy.copy(), lambda: box)
+    frame = Frame(
+        0, 0, 0.0, 0.0, 0.0, lambda index: occupancy.copy(), lambda: box, lambda: Collector(box)
+    )
     assert np.flatnonzero(frame.dead).tolist() == [alone]
     endless = BOXES["periodic"]
     frame = Frame(
-        0, 0, 0.0, 0.0, 0.0, lambda index: np.zeros(endless.n_sites, np.uint8), lambda: endless
+        0,
+        0,
+        0.0,
+        0.0,
+        0.0,
+        lambda index: np.zeros(endless.n_sites, np.uint8),
+        lambda: endless,
+        lambda: Collector(endless),
     )
     assert not frame.dead.any()
 

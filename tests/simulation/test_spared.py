@@ -54,9 +54,12 @@ def test_connected_is_what_the_flood_fill_finds(lattice):
     for share in (0.2, 0.3, 0.5, 0.9):
         occupancy = (rng.random(box.n_sites) < share).astype(np.uint8)
         engine = Engine(model, occupancy, rng)
-        spared, alive = Spared(model), Collector(box).connected(occupancy)
-        for site in np.flatnonzero(occupancy[: 4 * box.sites_per_layer]):
-            assert spared.connected(int(site), engine.state.site_state) == alive[site]
+        columns = rng.random(box.sites_per_layer) < 0.1
+        for conductive in (None, columns):
+            collector = Collector(box, conductive)
+            spared, alive = Spared(model, collector), collector.connected(occupancy)
+            for site in np.flatnonzero(occupancy[: 4 * box.sites_per_layer]):
+                assert spared.connected(int(site), engine.state.site_state) == alive[site]
 
 
 @pytest.mark.validation
@@ -65,7 +68,7 @@ def test_an_atom_is_drawn_by_its_weight_among_connected_ones():
     engine = Engine(model_of(), patchy(), np.random.default_rng(3))
     alive = Collector(BOX).connected(engine.occupancy())
     assert not alive[ISLAND].any()
-    spared = Spared(engine.model)
+    spared = Spared(engine.model, Collector(BOX))
     n, drawn = 1500, []
     for _ in range(n):
         site = spared.draw(engine)
