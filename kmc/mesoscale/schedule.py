@@ -95,6 +95,7 @@ def stages(run: RunFile, monolayer_mAh_cm2: float) -> list[Stage]:
         )
     ]
     if run.rest.wanted:
+        assert run.rest.time_s is not None, "checked with the run file"
         rows = _resting(run.rest.time_s, _REST_ROWS, _REST_FRAMES)
         found.append(Stage(0, 0, 0.0, rows, "rest over", None, None, pressure, True))
     return found

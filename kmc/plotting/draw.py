@@ -94,13 +94,13 @@ def draw(
         with style.styled():
             return profiles.profiles_picture(found, names)
     if what == "mixing":
-        alloys = [i for i, t in enumerate(runs) if "Mg" in t.species]
-        if not alloys:
+        with_mg = [i for i, t in enumerate(runs) if "Mg" in t.species]
+        if not with_mg:
             raise InputError(f"{runs[0].path} has no Mg", advice="Use a run of limg_li2s.")
-        chosen_runs, frames_of = [runs[i] for i in alloys], [some[i] for i in alloys]
+        chosen_runs, frames_of = [runs[i] for i in with_mg], [some[i] for i in with_mg]
         found = _each(profiles_of, chosen_runs, frames_of, progress)
         with style.styled():
-            return mixing.mixing_picture(found, [names[i] for i in alloys], chosen_runs[0].params)
+            return mixing.mixing_picture(found, [names[i] for i in with_mg], chosen_runs[0].params)
     if what == "sizes":  # selected frames restrict the picture, not the tracking
         histories = _each(voids, runs, [None] * len(runs), progress, min_size=min_size)
         areas = [t.lattice.area_A2 / A_per_nm**2 for t in runs]

@@ -67,13 +67,16 @@ def _layers(panel: Axes, found: Sequence, names: Sequence[str]) -> None:
     for i, (profile, name) in enumerate(zip(found, names, strict=True)):
         frames = np.unique(profile.table["frame"])
         colour = style.run_colour(i)
-        for frame, moment, look in (
-            (frames[0], "at the start", {"ls": ":", "lw": 0.9}),
-            (frames[-1], "at the end", {"ls": "-", "marker": "o", "ms": 2.5}),
+        for frame, moment, line, marker in (
+            (frames[0], "at the start", ":", ""),
+            (frames[-1], "at the end", "-", "o"),
         ):
             rows = profile.table[profile.table["frame"] == frame].sort_values("layer")
             label = f"{name} {moment}" if len(found) > 1 else moment
-            panel.plot(rows["layer"], 100 * rows["mg_per_site"], color=colour, label=label, **look)
+            share = 100 * rows["mg_per_site"]
+            panel.plot(
+                rows["layer"], share, color=colour, ls=line, marker=marker, ms=2.5, label=label
+            )
     panel.set_xlabel("layer of the box (1 at the electrolyte)")
     panel.set_ylabel("Mg (% of the sites)")
     panel.set_ylim(bottom=0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from typing import Annotated, Any, NamedTuple
@@ -172,7 +172,10 @@ def _step(item: Mapping, at: str, more: tuple[str, ...] = ()) -> Step:
                 f"{at}step = {show(text)} must be a text, alone or with its conditions",
                 f"Such as {_EXAMPLE}; beside it: {', '.join(_CONDITIONS)}",
             )
-        return replace(_text_step(text, at), **_conditions(given, at))
+        plain, own = _text_step(text, at), _conditions(given, at)
+        return Step(
+            plain.do, plain.current_density_mA_cm2, plain.overpotential_V, plain.until, **own
+        )
     keys = (*_STEP, "step", *more)
     for key in given:
         if key not in _STEP:

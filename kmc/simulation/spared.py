@@ -39,6 +39,11 @@ class Spared:
         self._numbers = model.kernel_lattice.kernel_sites(np.arange(lattice.n_sites))
         self._near = np.concatenate([lattice.neighbour_table(shell) for shell in (1, 2)], axis=1)
         self._top = self.collector.first_beside_top
+        n = lattice.sites_per_layer
+        self._per_layer = n
+        # Where the sites of a column are neighbours, metal all the way up is soon seen.
+        above = np.arange(self._top) + n
+        self._joined = bool((self._near[: self._top] == above[:, None]).any(axis=1).all())
 
     def draw(self, engine: Engine) -> int:
         """Kernel number of the atom that leaves, −1 where no connected one is electroactive."""
@@ -59,6 +64,10 @@ class Spared:
 
     def connected(self, site: int, site_state: np.ndarray) -> bool:
         """Whether metal leads from a site (of the lattice) to the metal above the box."""
+        if self._joined:
+            column = site_state[self._numbers[site : self._top + self._per_layer : self._per_layer]]
+            if ((column >> tables.SPECIES_SHIFT) & 3 != tables.VACANCY).all():
+                return True
         seen, waiting = {site}, [site]
         while waiting:
             here = waiting.pop()  # the highest of those that were found last
