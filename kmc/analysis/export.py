@@ -21,8 +21,8 @@ from kmc.trajectory.tables import Frame
 if TYPE_CHECKING:
     import pandas as pd
 
-_PROPERTIES = "species:S:1:pos:R:3:layer:I:1:void:I:1"
-_ROW = "%s %.4f %.4f %.4f %d %d"
+_PROPERTIES = "species:S:1:pos:R:3:layer:I:1:void:I:1:dead:I:1"
+_ROW = "%s %.4f %.4f %.4f %d %d %d"
 SYMBOLS = np.array(["X", "Li", "Mg"])  # X is ASE's and OVITO's name for what is no element
 
 
@@ -39,8 +39,9 @@ def export_xyz(
     """Write frames as extended XYZ, which OVITO and ASE read.
 
     Each particle has a species, a position in Å, the atomic layer it is in (``layer``, 1 at the
-    electrolyte) and a void (``void``, 0 for none; 1 is the largest of its frame): the void a
-    vacancy belongs to, or the one whose surface an atom is part of. The header of a frame has the
+    electrolyte), a void (``void``, 0 for none; 1 is the largest of its frame): the void a
+    vacancy belongs to, or the one whose surface an atom is part of; and ``dead``, 1 for metal that
+    is not connected to that above the box. The header of a frame has the
     box (``Lattice``), the periodic directions (``pbc``), the time and the capacity.
 
     Parameters
@@ -92,6 +93,7 @@ def _xyz(trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int) -
         *lattice.positions_A[shown].T.tolist(),
         lattice.layer[shown].tolist(),
         _void_of_each_site(frame, lattice, min_size)[shown].tolist(),
+        frame.dead[shown].tolist(),
     ]
     yield f"{len(shown)}\n"
     yield (

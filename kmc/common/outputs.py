@@ -26,6 +26,7 @@ PICTURES = {
     "voids": "number, volume and largest void",
     "lifelines": "every void from nucleation to collapse, with coalescence and splitting",
     "profiles": "Mg and vacancies by layer, and Mg at the interface",
+    "mixing": "Mg in plated lithium: diffusion beside the paper, and the layers of the box",
 }
 PICTURE_ENDINGS = (".png", ".svg", ".pdf")
 MOVIE_ENDINGS = (".gif", ".mp4")

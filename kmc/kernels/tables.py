@@ -98,8 +98,8 @@ N_KINDS, N_WAYS = 3, 7
     HOPS_BY_WAY,
 ) = range(18)
 HOPS_END = HOPS_BY_WAY + N_KINDS * N_WAYS
-PLATES, MG_EXCHANGES = HOPS_END, HOPS_END + 1
-N_COUNTERS = HOPS_END + 2
+PLATES, MG_EXCHANGES, PUSHES, PUSHED_OUT, PUSHED_OUT_MG = range(HOPS_END, HOPS_END + 5)
+N_COUNTERS = HOPS_END + 5
 
 # Entries of the clock, float64: the time in s; the two uniform numbers of the attempt to come; the
 # time integral of VACANCIES in s, up to the time of the last attempt, which follows; the time of an
@@ -114,7 +114,7 @@ WAITING = -2.0
 PAUSED, TIME_IS_UP, NO_EVENT, NO_ELECTROACTIVE, BINS_FULL, NO_SITE = range(6)
 
 # Kinds of logged events.
-HOP, STRIP, ABSORPTION, EMISSION, CLOSURE, PLATE, MG_EXCHANGE = range(7)
+HOP, STRIP, ABSORPTION, EMISSION, CLOSURE, PLATE, MG_EXCHANGE, PUSH, PUSH_OUT = range(9)
 
 # Of `State.isolated` and `State.activity`.
 SEEN, EXPECTED = range(2)

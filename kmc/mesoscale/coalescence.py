@@ -153,11 +153,12 @@ def relax(voids: Voids, rounding: Rounding, dt_s: float) -> None:
     """Let footprints round off for a while; `measure` has been called, and is at the end.
 
     A footprint keeps its outline while it shrinks (or spreads, where its lobes have grown over one
-    another) about its centre, and becomes the disc of its cap once nothing of its excess is left.
+    another, or plated metal has grown under it) about its centre, and becomes the disc of its cap
+    once nothing of its excess is left.
     """
     if rounding.relaxation != "kinetic":
         return
-    loose = np.flatnonzero(voids.lobes_of > 1)
+    loose = np.flatnonzero((voids.lobes_of > 1) | (voids.age < ROUND_AGE))
     if not len(loose):
         return
     cap, area = voids.cap_area_um2[loose], voids.area_um2[loose]

@@ -16,7 +16,7 @@ from __future__ import annotations
 import io
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,11 @@ _OPTIONS = {"libver": ("v110", "v110")}
 
 SAMPLES: dict[str, tuple[str, str]] = {
     "time_s": ("s", "Time since the current was switched on"),
-    "capacity_mAh_cm2": ("mAh/cm2", "Charge passed per area"),
-    "phase": ("1", "0 stripping, 1 rest"),
+    "capacity_mAh_cm2": ("mAh/cm2", "Charge stripped less charge plated, per area"),
+    "phase": ("1", "0 with current, 1 rest"),
+    "step": ("1", "Number of the step of the protocol, from 1; 0 without one"),
+    "cycle": ("1", "Pass of a block of the protocol, from 1; 0 without one"),
+    "current_density_mA_cm2": ("mA/cm2", "Current density, below 0 while plating"),
     "contact_fraction": ("1", "Share of the interface that is not under a void"),
     "voids_per_um2": ("1/µm2", "Voids per area"),
     "voids_per_100um": ("1/100 µm", "Cuts of voids per 100 µm of cross-section line"),
@@ -57,11 +60,27 @@ SAMPLES: dict[str, tuple[str, str]] = {
     "sink_um": ("µm", "Vacancies gone to the sink behind the metal, as a height"),
     "creep_um": ("µm", "Volume closed by creep, as a height"),
     "storage_um": ("µm", "Vacancies beyond equilibrium in the metal, as a height"),
+    "plated_um": ("µm", "Height of the metal plated so far"),
+    "filled_um": ("µm", "Of it in voids"),
+    "pushed_back_um": ("µm", "Of it where no void was left: it pushes the metal back"),
+    "dead_um": ("µm", "Volume of voids that plating cut off, as a height"),
     "rim_per_um": ("1/µm", "Outline of the voids per area"),
     "nucleated_per_um2": ("1/µm2", "Voids nucleated so far"),
     "met_per_um2": ("1/µm2", "Voids that became part of another so far"),
     "dissolved_per_um2": ("1/µm2", "Voids that dissolved so far"),
+    "closed_per_um2": ("1/µm2", "Voids, or lobes of them, that plating closed so far"),
 }
+# Columns that files written before plating do not have.
+LATER = (
+    "step",
+    "cycle",
+    "current_density_mA_cm2",
+    "plated_um",
+    "filled_um",
+    "pushed_back_um",
+    "dead_um",
+    "closed_per_um2",
+)
 FRAMES: dict[str, tuple[str, str, str]] = {
     "time_s": ("<f8", "s", "Time of the frame"),
     "capacity_mAh_cm2": ("<f8", "mAh/cm2", "Charge passed per area"),
@@ -221,7 +240,7 @@ def contents(file: h5py.File, *, checkpoint: bool = False) -> dict[str, Any]:
         "seed": int(file.attrs["seed"]),
         "run_file": read_text(file, "run_file"),
         "resolved": json.loads(read_text(file, "resolved")),
-        "samples": _columns(file, "samples", SAMPLES),
+        "samples": _samples(file, "samples"),
         "frames": _columns(file, "frames", FRAMES),
         "voids": _columns(file, "voids", VOIDS),
         "discs": _columns(file, "discs", DISCS),
@@ -231,7 +250,11 @@ def contents(file: h5py.File, *, checkpoint: bool = False) -> dict[str, Any]:
         out["replicas"] = [out["samples"]]
     else:
         names = [f"replicas/{i}" for i in range(len(replicas))]
-        out["replicas"] = [_columns(file, name, SAMPLES) for name in names]
+        out["replicas"] = [_samples(file, name) for name in names]
+    if "samples/current_density_mA_cm2" not in file:  # of a strip, and a rest perhaps
+        current = out["resolved"]["run"]["conditions"]["current_density_mA_cm2"]
+        for columns in [out["samples"], *out["replicas"]]:
+            columns["current_density_mA_cm2"] = current * (columns["phase"] == 0)
     if checkpoint:
         group = file.get("checkpoint")
         out["checkpoint"] = (
@@ -240,7 +263,14 @@ def contents(file: h5py.File, *, checkpoint: bool = False) -> dict[str, Any]:
     return out
 
 
-def _columns(file: h5py.File, group: str, table: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _samples(file: h5py.File, group: str) -> dict[str, np.ndarray]:
+    """Columns of `SAMPLES`; those of `LATER` are zero where the file has none of them."""
+    old = f"{group}/step" not in file
+    columns = _columns(file, group, [name for name in SAMPLES if not (old and name in LATER)])
+    return {name: columns.get(name, np.zeros(len(columns["time_s"]))) for name in SAMPLES}
+
+
+def _columns(file: h5py.File, group: str, table: Iterable[str]) -> dict[str, np.ndarray]:
     columns = {name: read_array(file, f"{group}/{name}") for name in table}
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:

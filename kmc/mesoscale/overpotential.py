@@ -44,14 +44,13 @@ class Kinetics:
 
     Attributes
     ----------
-    temperature_K, current_density_mA_cm2, exchange_current_density_mA_cm2 : float
+    temperature_K, exchange_current_density_mA_cm2 : float
     conductivity_mS_cm : float
         κ of the electrolyte at this temperature.
     series_resistance_ohm_cm2 : float
     """
 
     temperature_K: float
-    current_density_mA_cm2: float
     exchange_current_density_mA_cm2: float
     conductivity_mS_cm: float
     series_resistance_ohm_cm2: float = 0.0
@@ -67,7 +66,11 @@ class Kinetics:
         return 1e4 * self.conductivity_mS_cm * self.thermal_V / self.exchange_current_density_mA_cm2
 
     def terms(
-        self, supersaturation: float, contact_fraction: float, constriction_um: float, flows: bool
+        self,
+        supersaturation: float,
+        contact_fraction: float,
+        constriction_um: float,
+        current_density_mA_cm2: float,
     ) -> Overpotential:
         """The terms at a moment; without current only the first is left.
 
@@ -78,14 +81,16 @@ class Kinetics:
         contact_fraction : float
         constriction_um : float
             κ R_c, a length.
-        flows : bool
+        current_density_mA_cm2 : float
+            Below 0 while plating; all terms but the first have its sign.
         """
         concentration = self.thermal_V * math.log(max(supersaturation, 1e-300))
-        if not flows:
+        j = current_density_mA_cm2
+        if j == 0:
             return Overpotential(concentration, 0.0, 0.0, 0.0)
-        j = self.current_density_mA_cm2
         if contact_fraction <= 0:
-            return Overpotential(concentration, math.inf, math.inf, 0.0)
+            endless = math.copysign(math.inf, j)
+            return Overpotential(concentration, endless, endless, 0.0)
         ratio = j / (2 * self.exchange_current_density_mA_cm2 * contact_fraction)
         resistance = constriction_um * 1e-4 / (self.conductivity_mS_cm * 1e-3)
         return Overpotential(

@@ -4,7 +4,10 @@ Stripping leaves vacancies on contact. They go to the voids, to the sink behind 
 in the metal; voids nucleate where the supersaturation is high, exchange vacancies, meet, round off
 and creep shut. Every vacancy is counted:
 
-    stripped + at the start = in voids + gone to the sink + closed by creep + stored in the metal.
+    stripped + at the start = in voids + gone to the sink + closed by creep + stored in the metal
+                              + filled by plated metal + cut off by it.
+
+Plating (`plating`) fills voids from their rims; what finds no void pushes the metal back.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from kmc.mesoscale import coalescence
+from kmc.mesoscale import coalescence, plating
 from kmc.mesoscale.coalescence import Rounding
 from kmc.mesoscale.field import Drinkers, MeanField, Medium, Solution, SurfaceField
 from kmc.mesoscale.voids import Shape, Voids
@@ -29,6 +32,7 @@ _MOST_BORN_SHARE = 0.04
 _LEAST_STEP_SHARE = 4e-3  # of the time since the switch: births do not make steps shorter
 _MOST_DYING_SHARE = 0.02  # of the voids, in a step
 _MOST_EXCHANGED = 0.05  # of the volume in voids, in a step
+_MOST_FILLED = 0.02  # of the volume in voids when plating began, in a step of it
 _SMALLEST = 3.0  # vacancies of a void
 
 
@@ -70,7 +74,7 @@ class Setting:
     shape : Shape
     rounding : Rounding
     strip_per_um2_s : float
-        Vacancies that stripping leaves per area and second, j/e.
+        Vacancies that stripping leaves per area and second, j/e, at the beginning.
     homogeneous : bool
         Whether voids nucleate on contact.
     flaws : Flaws, optional
@@ -78,6 +82,8 @@ class Setting:
         Contact fraction → rate at which creep closes voids, 1/s.
     sharing : {"field", "equal"}
         Who gets the vacancies: whom the field leads them to, or every lobe the same share.
+    cut_off_share : float
+        Share of a round void that plating cuts off where nothing rounds it (`plating`).
     """
 
     edge_um: float
@@ -91,16 +97,26 @@ class Setting:
     flaws: Flaws | None
     closure: Callable[[float], float]
     sharing: Literal["field", "equal"] = "field"
+    cut_off_share: float = 0.0
 
 
 @dataclass
 class Ledger:
-    """Vacancies per µm² since the beginning, and events."""
+    """Vacancies, or plated atoms, per µm² since the beginning, and events.
+
+    `plated` atoms have `filled` vacancies of voids or pushed the metal back, `grown`; `dead` are
+    the vacancies of what plating cut off.
+    """
 
     stripped: float = 0.0
     initial: float = 0.0
     sink: float = 0.0
     creep: float = 0.0
+    plated: float = 0.0
+    filled: float = 0.0
+    grown: float = 0.0
+    dead: float = 0.0
+    closed: int = 0
     born: int = 0
     met: int = 0
     dissolved: int = 0
@@ -124,8 +140,10 @@ class Population:
         self.ledger = Ledger()
         self.time_s = 0.0
         self.switched_s = 0.0  # when the current was switched on or off
-        self.flows = True
+        self.flux_per_um2_s = setting.strip_per_um2_s  # below 0 while plating
+        self.at_switch = 0.0  # vacancies in voids then
         self.dt_s = _FIRST_STEP_S
+        self.closure = setting.closure
         self._cell_flux = np.zeros((setting.n_cells, setting.n_cells))
         self._point_flux: tuple[np.ndarray, np.ndarray] = (np.zeros(0, np.int64), np.zeros(0))
         self.surface = np.ones((setting.n_cells, setting.n_cells))
@@ -153,12 +171,24 @@ class Population:
         """What the vacancies' ledger misses, relative to all that were made."""
         ledger = self.ledger
         gone = self.in_voids_per_um2 + ledger.sink + ledger.creep + self.mean.stored_per_um2
+        gone += ledger.filled + ledger.dead
         made = ledger.stripped + ledger.initial
         return (made - gone) / made if made else 0.0
 
-    def switch_off(self) -> None:
-        """End of the current: a rest begins."""
-        self.flows, self.switched_s, self.dt_s = False, self.time_s, 1e-3 * self.dt_s
+    @property
+    def flows(self) -> bool:
+        """Whether a current flows, in either direction."""
+        return self.flux_per_um2_s != 0
+
+    @property
+    def strips(self) -> bool:
+        return self.flux_per_um2_s > 0
+
+    def switch(self, flux_per_um2_s: float) -> None:
+        """Another current from now on: vacancies per area and second, below 0 to plate."""
+        self.flux_per_um2_s, self.switched_s = flux_per_um2_s, self.time_s
+        self.dt_s = _FIRST_STEP_S if self.strips else 1e-3 * self.dt_s
+        self.at_switch = float(self.voids.count.sum())
 
     # --- a step -----------------------------------------------------------------------------------
 
@@ -171,7 +201,7 @@ class Population:
         if self.setting.sharing == "equal":
             return self._step_equal(dt)
         drawn = self._draw()
-        if self.flows and not drawn.contact.any():
+        if self.strips and not drawn.contact.any():
             return False
         while True:
             solved = self._solve(drawn, dt)
@@ -187,11 +217,12 @@ class Population:
             expected = 1.5 * most
         per_void, per_lobe = self._shares(drawn, solved)
         self._grow(per_lobe, dt)
-        flux = self.setting.strip_per_um2_s if self.flows else 0.0
+        flux = max(self.flux_per_um2_s, 0.0)
         taken = float(per_void.sum()) / self.area_um2
         self.ledger.stripped += flux * dt
         self.ledger.sink += self.mean.advance(dt, flux - taken)
         self._bury()
+        self._plate(dt)
         self._bear(rate * dt, solved)
         self._meet(dt)
         self.surface = solved.supersaturation
@@ -204,11 +235,12 @@ class Population:
 
     def _step_equal(self, dt: float) -> bool:
         """All that is stripped, in equal parts to the lobes; no field, no sink, no storage."""
-        flux = self.setting.strip_per_um2_s * self.area_um2 if self.flows else 0.0
-        if self.flows and (self.contact_fraction <= 0 or not self.voids.lobes):
+        flux = max(self.flux_per_um2_s, 0.0) * self.area_um2
+        if self.strips and (self.contact_fraction <= 0 or not self.voids.lobes):
             return False
         self._grow(np.full(self.voids.lobes, flux / max(1, self.voids.lobes)), dt)
         self.ledger.stripped += flux * dt / self.area_um2
+        self._plate(dt)
         self._meet(dt)
         self.time_s += dt
         self.ledger.steps += 1
@@ -250,8 +282,8 @@ class Population:
     def _solve(self, drawn: _Drawn, dt: float) -> Solution:
         mean = self.mean.step(dt)
         flux = np.zeros(drawn.contact.shape)
-        if self.flows:
-            total = self.setting.strip_per_um2_s * self.area_um2
+        if self.strips:
+            total = self.flux_per_um2_s * self.area_um2
             flux[drawn.contact] = total / np.count_nonzero(drawn.contact)
         guess = self._guess(drawn)
         solved = self.field.solve(flux, mean, drawn.drinkers, guess)
@@ -329,7 +361,7 @@ class Population:
     def _grow(self, per_lobe: np.ndarray, dt: float) -> None:
         """dV/dt = q − k V over a step, k by creep; what creep closed is booked."""
         voids = self.voids
-        rate = float(self.setting.closure(self.contact_fraction))
+        rate = float(self.closure(self.contact_fraction))
         if rate > 0:
             decay = -math.expm1(-rate * dt)
             grown = voids.count - voids.count * decay + per_lobe * (decay / rate)
@@ -383,6 +415,22 @@ class Population:
         self.voids.add(x, y, count)
         self.ledger.born += born
 
+    def _plate(self, dt: float) -> None:
+        """Metal plated in a step: into voids from their rims, the rest pushes the metal back."""
+        if self.flux_per_um2_s >= 0:
+            return
+        voids, ledger, area = self.voids, self.ledger, self.area_um2
+        flaw = self.setting.flaws.count if self.setting.flaws is not None else 0.0
+        share = 0.0 if self.setting.rounding.relaxation == "instant" else self.setting.cut_off_share
+        voids.measure()
+        least = np.where(voids.floor_um > 0, flaw, 0.0)
+        done = plating.plate(voids, -self.flux_per_um2_s * dt * area, share, least)
+        ledger.plated += -self.flux_per_um2_s * dt
+        ledger.filled += done.filled / area
+        ledger.dead += done.cut_off / area
+        ledger.grown += done.pushed / area
+        ledger.closed += done.closed
+
     def _meet(self, dt: float) -> None:
         rounding = self.setting.rounding
         self.ledger.met += coalescence.meet(self.voids, rounding)
@@ -391,15 +439,17 @@ class Population:
     def _next_step(self, dt: float, per_void: np.ndarray, births_per_s: float) -> float:
         """How long the next step may be."""
         since = self.time_s - self.switched_s
-        share = _STEP_SHARE if self.flows else _REST_STEP_SHARE
+        share = _STEP_SHARE if self.strips else _REST_STEP_SHARE
         limits = [max(_FIRST_STEP_S, share * since), 2.0 * dt]
         most = max(_MOST_BORN, _MOST_BORN_SHARE * self.voids.lobes)
         if births_per_s > 0:
             limits.append(max(_LEAST_STEP_SHARE * since, most / births_per_s))
-        if not self.flows and len(per_void):
+        if self.flux_per_um2_s < 0 and self.at_switch > 0:
+            limits.append(_MOST_FILLED * self.at_switch / (-self.flux_per_um2_s * self.area_um2))
+        if not self.strips and len(per_void):
             counts = self.voids.count.sum()
             exchanged = float(np.abs(per_void).sum())
-            if exchanged > 0:
+            if exchanged > 0 and counts > 0:
                 limits.append(_MOST_EXCHANGED * counts / exchanged)
         return min(limits)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmc.common.conditions import driven_by
+from kmc.common.conditions import driven_by_run
 from kmc.common.formatting import duration, figure, scaled
 from kmc.mesoscale import file as schema
 from kmc.trajectory.integrity import read
@@ -101,7 +101,7 @@ class PopulationRun:
             ("System", f"{metal}, {system['lattice']}, {edge:g} µm × {edge:g} µm{replicas}")
         )
         kelvin = f"{conditions['temperature_K']:g} K"
-        rows.append(("Conditions", f"{kelvin}, {driven_by(conditions)}"))
+        rows.append(("Conditions", f"{kelvin}, {driven_by_run(self.run)}"))
         where = {
             "homogeneous": "anywhere on contact",
             "flaws": "on flaws",
@@ -140,6 +140,8 @@ class PopulationRun:
         )
         last = {name: values[-1] for name, values in s.items()}
         rows.append(("Contact", f"{100 * last['contact_fraction']:.3g} % at the end"))
+        if last["step"]:
+            rows += self._cycles()
         for share in (0.5, 0.1):
             below = np.flatnonzero(s["contact_fraction"] < share)
             if len(below) and below[0]:
@@ -162,6 +164,22 @@ class PopulationRun:
         parts = ("voids", "sink", "creep", "storage")
         shares = ", ".join(f"{p} {figure(last[f'{p}_um'], 'µm')}" for p in parts)
         rows.append(("Stripped", f"{figure(last['stripped_um'], 'µm')} of height: {shares}"))
+        return rows
+
+    def _cycles(self) -> list[tuple[str, str]]:
+        """Contact at the end of the first and of the last strip, and what plating did."""
+        s = self.samples
+        last_rows = np.flatnonzero(np.diff(s["step"], append=np.inf))
+        ends = [row for row in last_rows if s["current_density_mA_cm2"][row] > 0]
+        rows = []
+        for row in dict.fromkeys([*ends[:1], *ends[-1:]]):
+            contact = 100 * s["contact_fraction"][row]
+            rows.append(("", f"{contact:.3g} % after stripping in cycle {s['cycle'][row]:.0f}"))
+        if s["plated_um"][-1] > 0:
+            parts = ("filled_um", "pushed_back_um", "dead_um")
+            filled, pushed, dead = (figure(s[name][-1], "µm") for name in parts)
+            text = f"{figure(s['plated_um'][-1], 'µm')} of height: {filled} into voids, {pushed}"
+            rows.append(("Plated", f"{text} pushed the metal back; {dead} of voids were cut off"))
         return rows
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""When the rows and frames of a population are written."""
+"""Stages of a population's run, each with its current and its ends, and when rows are written.
+
+A run without [[protocol]] has one stage with current, and a rest where it asks for one; with a
+protocol each step is a stage.
+"""
 
 from __future__ import annotations
 
@@ -9,41 +13,146 @@ import numpy as np
 
 from kmc.model.electrochemistry import capacity_mAh_cm2
 from kmc.runfile.load import RunFile
+from kmc.runfile.protocol import Planned
 
 _EARLIEST_mAh_cm2 = 1e-7  # 0.7 ms at 0.5 mA/cm²: before voids nucleate
 _REST_ROWS, _REST_FRAMES = 60, 9
 _REST_FIRST = 1e-4  # of the rest
 _FRAMES_PER_DECADE = 3
 _SAME = 1e-9
+_S_PER_H = 3600.0
 
 
 @dataclass(frozen=True)
 class Due:
-    """A row to be written: when, whether in the rest, and whether with a list of voids."""
+    """A row to be written: when, from the beginning of its stage, and whether with all voids."""
 
     time_s: float
-    rest: bool
     frame: bool
 
 
-def schedule(run: RunFile, strip_per_um2_s: float) -> list[Due]:
-    """Rows of a run in order: evenly in charge and in its logarithm, then those of the rest."""
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run with one current.
+
+    Attributes
+    ----------
+    number, cycle : int
+        Of the step of the protocol, from 1; 0 without one.
+    current_density_mA_cm2 : float
+        Above 0 to strip, below 0 to plate.
+    due : tuple of Due
+        Rows; the last is the end of the stage.
+    reason : str
+        What that end is.
+    contact_fraction, overpotential_V : float or None
+        Ends before it.
+    stack_pressure_MPa : float
+    ends_run : bool
+        Whether the run ends with a stage that ends before its last row.
+    """
+
+    number: int
+    cycle: int
+    current_density_mA_cm2: float
+    due: tuple[Due, ...]
+    reason: str
+    contact_fraction: float | None
+    overpotential_V: float | None
+    stack_pressure_MPa: float
+    ends_run: bool
+
+    @property
+    def rests(self) -> bool:
+        return self.current_density_mA_cm2 == 0
+
+
+def stages(run: RunFile, monolayer_mAh_cm2: float) -> list[Stage]:
+    """The stages of a run in order.
+
+    Parameters
+    ----------
+    run : RunFile
+    monolayer_mAh_cm2 : float
+        Charge of a layer of atoms, for steps that end by monolayers.
+    """
+    if run.has_protocol:
+        return [_step(run, planned, monolayer_mAh_cm2) for planned in run.protocol.plan]
+    conditions, pressure = run.conditions, run.conditions.stack_pressure_MPa
+    current, end = conditions.current_density_mA_cm2, run.upscale.capacity_mAh_cm2
+    stop = run.stop
+    found = [
+        Stage(
+            0,
+            0,
+            current,
+            _with_current(run, end, current, early=True, start=True),
+            "capacity_mAh_cm2",
+            stop.contact_fraction,
+            stop.overpotential_V,
+            pressure,
+            True,
+        )
+    ]
+    if run.rest.wanted:
+        assert run.rest.time_s is not None, "checked with the run file"
+        rows = _resting(run.rest.time_s, _REST_ROWS, _REST_FRAMES)
+        found.append(Stage(0, 0, 0.0, rows, "rest over", None, None, pressure, True))
+    return found
+
+
+def _step(run: RunFile, planned: Planned, monolayer_mAh_cm2: float) -> Stage:
+    step, until = planned.step, planned.step.until
+    current = step.drive.current_density_mA_cm2
+    pressure = step.stack_pressure_MPa
+    if pressure is None:
+        pressure = run.conditions.stack_pressure_MPa
+    if current == 0:
+        assert until.time_s is not None, "a rest has a time"
+        n = min(_REST_ROWS, run.upscale.samples)
+        rows, reason = _resting(until.time_s, n, min(_REST_FRAMES, run.upscale.frames)), "time_s"
+    else:
+        ends = {
+            "capacity_monolayers": (until.capacity_monolayers, monolayer_mAh_cm2),
+            "capacity_mAh_cm2": (until.capacity_mAh_cm2, 1.0),
+            "time_s": (until.time_s, abs(current) / _S_PER_H),
+        }
+        charges = {key: value * unit for key, (value, unit) in ends.items() if value is not None}
+        reason = min(charges, key=lambda key: charges[key])
+        first = planned.number == 1
+        rows = _with_current(run, charges[reason], abs(current), early=current > 0, start=first)
+    return Stage(
+        planned.number,
+        planned.cycle,
+        current,
+        rows,
+        reason,
+        until.contact_fraction,
+        until.overpotential_V,
+        pressure,
+        False,
+    )
+
+
+def _with_current(
+    run: RunFile, end: float, current: float, *, early: bool, start: bool
+) -> tuple[Due, ...]:
+    """Rows evenly in charge, and in its logarithm where voids may begin."""
     upscale = run.upscale
-    per_s = capacity_mAh_cm2(strip_per_um2_s, 1e8)  # mAh/cm² each second
-    end = upscale.capacity_mAh_cm2
+    per_s = current / _S_PER_H
     linear = np.linspace(0, end, upscale.samples + 1)
     marks = np.linspace(0, end, upscale.frames + 1)
-    early = _decades(end, upscale.samples_per_decade)
-    early_marks = _decades(end, _FRAMES_PER_DECADE) if early else []
-    rows = _distinct([*linear, *marks, *early, *early_marks])
-    frames = [*marks, *early_marks]
-    due = [Due(c / per_s, False, _among(c, frames)) for c in rows]
-    if run.rest.wanted:
-        switched, length = end / per_s, run.rest.time_s
-        times = np.geomspace(_REST_FIRST, 1.0, _REST_ROWS)
-        marks = np.linspace(0, _REST_ROWS - 1, _REST_FRAMES).round()
-        due += [Due(switched + length * t, True, i in marks) for i, t in enumerate(times)]
-    return due
+    rows_early = _decades(end, upscale.samples_per_decade) if early else []
+    marks_early = _decades(end, _FRAMES_PER_DECADE) if rows_early else []
+    rows = _distinct([*linear, *marks, *rows_early, *marks_early])
+    frames = [*marks, *marks_early]
+    return tuple(Due(c / per_s, _among(c, frames)) for c in rows if start or c > 0)
+
+
+def _resting(length_s: float, rows: int, frames: int) -> tuple[Due, ...]:
+    times = np.geomspace(_REST_FIRST, 1.0, rows) if rows > 1 else np.ones(1)
+    marks = np.linspace(0, rows - 1, frames).round()
+    return tuple(Due(length_s * t, i in marks) for i, t in enumerate(times))
 
 
 def _decades(end: float, per_decade: int) -> list[float]:
@@ -65,3 +174,8 @@ def _distinct(values: list[float]) -> list[float]:
 
 def _among(value: float, others: list[float]) -> bool:
     return any(abs(value - other) <= _SAME * max(value, other) for other in others)
+
+
+def flux_per_um2_s(current_density_mA_cm2: float) -> float:
+    """Atoms per µm² and second of a current density."""
+    return current_density_mA_cm2 / _S_PER_H / capacity_mAh_cm2(1.0, 1e8)

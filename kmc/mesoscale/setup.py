@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kmc.common.progress import Progress
@@ -11,6 +12,7 @@ from kmc.errors import InputError
 from kmc.mesoscale.coalescence import Rounding
 from kmc.mesoscale.conditions import equilibrium_coverage
 from kmc.mesoscale.overpotential import Kinetics
+from kmc.mesoscale.plating import cut_off_share
 from kmc.mesoscale.population import Flaws, Setting
 from kmc.mesoscale.surface import Surface
 from kmc.mesoscale.vapour import ClusterVapour, medium_of, vapour_of
@@ -48,16 +50,25 @@ class Prepared:
     mg_coverage: float
     contact_angle_deg: float
 
+    @property
+    def monolayer_mAh_cm2(self) -> float:
+        """Charge of a layer of atoms."""
+        sites = self.vapour.model.transport.L1_density_cm2 / _UM2_PER_CM2
+        return capacity_mAh_cm2(sites, _A2_PER_UM2)
+
+    def closure_at(self, stack_pressure_MPa: float) -> Callable[[float], float]:
+        """Rate at which creep closes voids, 1/s, as a function of the contact fraction."""
+        return _closure(self.parameters, stack_pressure_MPa, self.run.conditions.temperature_K)
+
     def facts(self) -> dict[str, float]:
         """Numbers that follow from the input before anything is run, with units in their names."""
         medium, setting = self.setting.medium, self.setting
         rounding = setting.rounding
         thickness = medium.thickness_um
-        sites = self.vapour.model.transport.L1_density_cm2 / _UM2_PER_CM2
         steady = 1 + setting.strip_per_um2_s * thickness / medium.bulk_per_um_s
         out = {
             "site_volume_um3": medium.site_volume_um3,
-            "monolayer_mAh_cm2": capacity_mAh_cm2(sites, _A2_PER_UM2),
+            "monolayer_mAh_cm2": self.monolayer_mAh_cm2,
             "bulk_conductance_per_um_s": medium.bulk_per_um_s,
             "interface_conductance_per_s": medium.interface_per_s,
             "interface_length_um": medium.interface_per_s / medium.bulk_per_um_s,
@@ -66,6 +77,7 @@ class Prepared:
             "volume_factor": setting.shape.volume_factor,
             "height_over_radius": setting.shape.height_over_radius,
             "contact_angle_deg": self.contact_angle_deg,
+            "cut_off_share": setting.cut_off_share,
             "gamma_J_m2": self.vapour.model.cap.gamma_J_m2,
             "capillary_length_um": rounding.capillary_um,
             "relaxation_time_50nm_s": float(rounding.time_s(0.05)),
@@ -73,6 +85,12 @@ class Prepared:
             "wagner_length_um": self.kinetics.wagner_length_um,
         }
         return {key: value for key, value in out.items() if math.isfinite(value)}
+
+
+def pressures_of(run: RunFile) -> set[float]:
+    """Stack pressures of the run and of its steps, MPa."""
+    own = (planned.step.stack_pressure_MPa for planned in run.protocol.plan)
+    return {run.conditions.stack_pressure_MPa, *(p for p in own if p is not None)}
 
 
 def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
@@ -97,7 +115,8 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
             advice="Use a set with interface energies, such as li_li2s.",
         )
     coverage = _coverage(run, parameters)
-    creep.closure_rate_Hz(parameters, conditions.stack_pressure_MPa, 1.0, temperature)
+    for pressure in pressures_of(run):
+        creep.closure_rate_Hz(parameters, pressure, 1.0, temperature)
     vapour = vapour_of(
         parameters,
         run.system.lattice,
@@ -112,11 +131,6 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
         upscale.relaxation, medium, vapour.capillary_um, upscale.relaxation_constant
     )
 
-    def closure(contact_fraction: float) -> float:
-        return creep.closure_rate_Hz(
-            parameters, conditions.stack_pressure_MPa, contact_fraction, temperature
-        )
-
     current = conditions.current_density_mA_cm2
     setting = Setting(
         edge_um=upscale.domain_um,
@@ -128,12 +142,12 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
         strip_per_um2_s=current * 1e-3 / E_C / _UM2_PER_CM2,
         homogeneous=upscale.nucleation != "flaws",
         flaws=_flaws(run, vapour),
-        closure=closure,
+        closure=_closure(parameters, conditions.stack_pressure_MPa, temperature),
         sharing=upscale.sharing,
+        cut_off_share=cut_off_share(shape),
     )
     kinetics = Kinetics(
         temperature,
-        current,
         parameters.value("exchange_current_density_mA_cm2"),
         conductivity_mS_cm(
             parameters.value("electrolyte_conductivity_mS_cm"),
@@ -143,6 +157,13 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
         conditions.series_resistance_ohm_cm2,
     )
     return Prepared(run, parameters, setting, kinetics, vapour, coverage, angle)
+
+
+def _closure(parameters: ParameterSet, pressure_MPa: float, temperature_K: float):
+    def closure(contact_fraction: float) -> float:
+        return creep.closure_rate_Hz(parameters, pressure_MPa, contact_fraction, temperature_K)
+
+    return closure
 
 
 def _coverage(run: RunFile, parameters: ParameterSet) -> float:

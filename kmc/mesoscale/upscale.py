@@ -19,7 +19,7 @@ from kmc.mesoscale.cross_lines import cut
 from kmc.mesoscale.overpotential import Constriction
 from kmc.mesoscale.population import Ledger, Population
 from kmc.mesoscale.result import PopulationRun, load
-from kmc.mesoscale.schedule import Due, schedule
+from kmc.mesoscale.schedule import Due, Stage, flux_per_um2_s, stages
 from kmc.mesoscale.setup import Prepared, prepare
 from kmc.mesoscale.voids import Voids
 from kmc.model.electrochemistry import capacity_mAh_cm2
@@ -138,7 +138,7 @@ class _Job:
 
     def __init__(self, path: Path, prepared: Prepared):
         self.path, self.prepared, self.run_file = path, prepared, prepared.run
-        self.due = schedule(prepared.run, prepared.setting.strip_per_um2_s)
+        self.stages = stages(prepared.run, prepared.monolayer_mAh_cm2)
         self.constriction = Constriction(prepared.setting.edge_um, prepared.setting.n_cells)
         self.rows: list[list[dict[str, float]]] = []  # by replica
         self.tables: dict[str, dict[str, list]] = {
@@ -147,7 +147,8 @@ class _Job:
             "discs": {name: [] for name in schema.DISCS},
         }
         self._population: Population | None = None
-        self.next_row = 0
+        self.at_stage, self.next_row = 0, 0
+        self.began_s, self.early = 0.0, 0
         self.reasons: list[str] = []
         self.saved = time.monotonic()
 
@@ -177,52 +178,87 @@ class _Job:
         seeds = np.random.SeedSequence(self.run_file.random.seed).spawn(replica + 1)
         self._population = Population(self.prepared.setting, np.random.default_rng(seeds[replica]))
         self.rows.append([])
-        self.next_row = 0
+        self.early = 0
+        self._enter(0)
+
+    def _enter(self, number: int) -> None:
+        """Begin a stage: its current and its pressure."""
+        self.at_stage, self.next_row, self.began_s = number, 0, self.population.time_s
+        stage = self.stage
+        flux = flux_per_um2_s(stage.current_density_mA_cm2)
+        if number or flux != self.population.flux_per_um2_s:
+            self.population.switch(flux)
+        self.population.closure = self.prepared.closure_at(stage.stack_pressure_MPa)
+
+    @property
+    def stage(self) -> Stage:
+        return self.stages[self.at_stage]
 
     def _replica(self, bar: Progress, interruption: Interruption) -> str:
-        population = self.population
-        while self.next_row < len(self.due):
-            due = self.due[self.next_row]
-            if due.rest and population.flows:
-                population.switch_off()
-            while population.time_s < due.time_s * (1 - 1e-12):
-                alive = population.step(due.time_s)
+        """All stages of a replica; returns why it ended."""
+        while True:
+            reason, complete = self._run_stage(bar, interruption)
+            if reason == INTERRUPTED:
+                return reason
+            if not complete:
+                self.early += reason in (NO_CONTACT, NO_CELL)
+                if self.stage.ends_run:
+                    return reason
+            if self.at_stage + 1 == len(self.stages):
+                return self._ending(reason)
+            self._enter(self.at_stage + 1)
+
+    def _ending(self, reason: str) -> str:
+        if not self.run_file.has_protocol:
+            return reason
+        text = f"all {len(self.stages)} steps of the protocol are done"
+        return f"{text}; {self.early} ended early as contact was lost" if self.early else text
+
+    def _run_stage(self, bar: Progress, interruption: Interruption) -> tuple[str, bool]:
+        """To the end of a stage: why it ended, and whether with its last row."""
+        population, stage = self.population, self.stage
+        while self.next_row < len(stage.due):
+            due = stage.due[self.next_row]
+            end_s = self.began_s + due.time_s
+            while population.time_s < end_s * (1 - 1e-12):
+                alive = population.step(end_s)
                 ended = self._ended(alive)
                 if ended:
-                    self._record(Due(population.time_s, False, True))
-                    return ended
+                    self._record(Due(population.time_s, True))
+                    return ended, False
                 self._tell(bar)
                 if interruption.requested:
-                    return INTERRUPTED
+                    return INTERRUPTED, False
                 if time.monotonic() - self.saved > _SAVE_EVERY_S:
                     self._write(False, "", self._checkpoint())
             self._record(due)
             self.next_row += 1
-            ended = self._voltage_reached()
-            if ended:
-                return ended
-        return "rest over" if self.due[-1].rest else "capacity_mAh_cm2"
+            if self._voltage_reached():
+                return "overpotential_V", False
+        return stage.reason, True
 
     def _ended(self, alive: bool) -> str:
         """Why the current ends here; empty while it flows."""
-        population = self.population
-        if not population.flows:
+        population, stage = self.population, self.stage
+        if stage.rests:
             return ""
-        contact, least = population.contact_fraction, self.run_file.stop.contact_fraction
-        if least is not None and contact <= least:
+        contact, least = population.contact_fraction, stage.contact_fraction
+        if least is not None and (contact - least) * stage.current_density_mA_cm2 <= 0:
             return "contact_fraction"
+        if stage.current_density_mA_cm2 < 0:
+            return ""
         if contact < _LEAST_CONTACT:
             return NO_CONTACT
         return "" if alive else NO_CELL
 
-    def _voltage_reached(self) -> str:
-        most = self.run_file.stop.overpotential_V
-        reached = most is not None and self.rows[-1][-1]["overpotential_V"] >= most
-        return "overpotential_V" if reached else ""
+    def _voltage_reached(self) -> bool:
+        most, current = self.stage.overpotential_V, self.stage.current_density_mA_cm2
+        return most is not None and self.rows[-1][-1]["overpotential_V"] * np.sign(current) >= most
 
     def _tell(self, bar: Progress) -> None:
-        population, end = self.population, self.due[-1].time_s
-        done = population.time_s / end
+        population, stage = self.population, self.stage
+        done = (population.time_s - self.began_s) / stage.due[-1].time_s
+        done = (self.at_stage + done) / len(self.stages)
         share = (len(self.reasons) + done) / self.run_file.upscale.replicas
         charge = self._capacity()
         bar.update(
@@ -234,10 +270,11 @@ class _Job:
     # --- records ----------------------------------------------------------------------------------
 
     def _capacity(self) -> float:
-        return capacity_mAh_cm2(self.population.ledger.stripped, 1e8)
+        ledger = self.population.ledger
+        return capacity_mAh_cm2(ledger.stripped - ledger.plated, 1e8)
 
     def _record(self, due: Due) -> None:
-        self.rows[-1].append(self._row(due))
+        self.rows[-1].append(self._row())
         if due.frame or self._faded():
             self._frame()
 
@@ -249,8 +286,8 @@ class _Job:
         then = self.rows[-1][int(frames["sample"][-1][-1])]["contact_fraction"]
         return then - self.rows[-1][-1]["contact_fraction"] >= _FADED
 
-    def _row(self, due: Due) -> dict[str, float]:
-        population, setting = self.population, self.prepared.setting
+    def _row(self) -> dict[str, float]:
+        population, setting, stage = self.population, self.prepared.setting, self.stage
         voids, ledger = population.voids, population.ledger
         cuts = cut(voids)
         contact = population.contact_fraction
@@ -258,12 +295,12 @@ class _Job:
         surface = population.surface[on] if on.any() else np.ones(1)
         mean_S = float(surface.mean())
         length = self.constriction.length_um(on) if population.flows else 0.0
-        terms = self.prepared.kinetics.terms(mean_S, contact, length, population.flows)
-        conditions, parameters = self.run_file.conditions, self.prepared.parameters
+        current = stage.current_density_mA_cm2
+        terms = self.prepared.kinetics.terms(mean_S, contact, length, current)
         stress = 0.0
-        if conditions.stack_pressure_MPa > 0:
-            limit = parameters.value("creep_stress_limit_MPa")
-            stress = creep.local_stress_MPa(conditions.stack_pressure_MPa, contact, limit)
+        if stage.stack_pressure_MPa > 0:
+            limit = self.prepared.parameters.value("creep_stress_limit_MPa")
+            stress = creep.local_stress_MPa(stage.stack_pressure_MPa, contact, limit)
         height = setting.medium.site_volume_um3  # µm of height for a vacancy per µm²
         area = population.area_um2
         radius = setting.shape.radius_um(voids.counts * height)
@@ -271,7 +308,10 @@ class _Job:
         return {
             "time_s": population.time_s,
             "capacity_mAh_cm2": self._capacity(),
-            "phase": float(due.rest),
+            "phase": float(stage.rests),
+            "step": float(stage.number),
+            "cycle": float(stage.cycle),
+            "current_density_mA_cm2": current,
             "contact_fraction": contact,
             "voids_per_um2": len(voids) / area,
             "voids_per_100um": cuts.per_100um,
@@ -294,10 +334,15 @@ class _Job:
             "sink_um": ledger.sink * height,
             "creep_um": ledger.creep * height,
             "storage_um": population.mean.stored_per_um2 * height,
+            "plated_um": ledger.plated * height,
+            "filled_um": ledger.filled * height,
+            "pushed_back_um": ledger.grown * height,
+            "dead_um": ledger.dead * height,
             "rim_per_um": float(voids.rim_um.sum()) / area,
             "nucleated_per_um2": ledger.born / area,
             "met_per_um2": ledger.met / area,
             "dissolved_per_um2": ledger.dissolved / area,
+            "closed_per_um2": ledger.closed / area,
         }
 
     def _frame(self) -> None:
@@ -375,11 +420,12 @@ class _Job:
             "rng": p.rng.bit_generator.state,
             "ledger": vars(p.ledger),
             "reasons": self.reasons,
+            "stage": self.at_stage,
             "next_row": self.next_row,
+            "early": self.early,
             "named": p.voids.named,
-            "flows": p.flows,
         }
-        clock = np.array([p.time_s, p.switched_s, p.dt_s])
+        clock = np.array([p.time_s, p.switched_s, p.dt_s, self.began_s, p.at_switch])
         return {
             "state": json.dumps(state),
             "clock": clock,
@@ -397,6 +443,12 @@ class _Job:
         stored = found.checkpoint
         assert stored is not None
         state = json.loads(stored["state"].tobytes().decode("utf-8"))
+        if "stage" not in state:
+            raise InputError(
+                f"{found.path} was begun by kmc {found.kmc_version}, whose checkpoints this "
+                "version cannot continue",
+                advice="Run it again from its beginning, or go on with that version.",
+            )
         for i in range(len(found.replicas)):
             columns = found.replicas[i]
             n = len(columns["time_s"])
@@ -414,8 +466,11 @@ class _Job:
         p = Population(setting, np.random.default_rng(0))
         p.rng.bit_generator.state = state["rng"]
         p.ledger = Ledger(**state["ledger"])
-        p.time_s, p.switched_s, p.dt_s = (float(value) for value in stored["clock"])
-        p.flows = bool(state["flows"])
+        clock = (float(value) for value in stored["clock"])
+        p.time_s, p.switched_s, p.dt_s, self.began_s, p.at_switch = clock
+        self.at_stage, self.early = int(state["stage"]), int(state["early"])
+        p.flux_per_um2_s = flux_per_um2_s(self.stage.current_density_mA_cm2)
+        p.closure = self.prepared.closure_at(self.stage.stack_pressure_MPa)
         p.mean.excess = stored["mean"]
         p._cell_flux = stored["cell_flux"]
         p._point_flux = (stored["point_number"], stored["point_flux"])

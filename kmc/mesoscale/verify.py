@@ -12,6 +12,7 @@ from kmc.kernels import discs
 from kmc.mesoscale.overpotential import Kinetics
 from kmc.mesoscale.result import Columns, PopulationRun, load
 from kmc.model.electrochemistry import capacity_mAh_cm2, conductivity_mS_cm
+from kmc.runfile.protocol import plan_of, stored_blocks
 from kmc.verification.trajectory import Breach, Verification
 
 BALANCE = 1e-9  # of the volume stripped
@@ -40,7 +41,10 @@ def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = No
     tell = progress or (lambda done, of: None)
     checks = (
         ("checksums of all datasets", lambda: iter(())),
-        ("volume stripped = voids + sink + creep + storage", lambda: _each(run, _balance)),
+        (
+            "volume stripped = voids + sink + creep + storage + filled + cut off",
+            lambda: _each(run, _balance),
+        ),
         ("charge follows from the current", lambda: _each(run, _charge)),
         ("rows are in order", lambda: _each(run, _order)),
         ("overpotential follows from contact and S", lambda: _each(run, _voltage)),
@@ -72,35 +76,56 @@ def _first(check, place, wrong, values, expected) -> Iterator[Breach]:
 
 def _balance(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     made = s["stripped_um"] + s["initial_um"]
-    gone = s["voids_um"] + s["sink_um"] + s["creep_um"]
+    gone = s["voids_um"] + s["sink_um"] + s["creep_um"] + s["filled_um"] + s["dead_um"]
     if run.run["upscale"]["sharing"] == "field":
         gone = gone + s["storage_um"]
     wrong = ~(np.abs(made - gone) <= BALANCE * np.maximum(made, 1e-30))
     yield from _first("balance of volume", f"{place}/voids_um", wrong, gone, made)
+    placed = s["filled_um"] + s["pushed_back_um"]
+    wrong = ~(np.abs(s["plated_um"] - placed) <= BALANCE * np.maximum(s["plated_um"], 1e-30))
+    yield from _first(
+        "balance of plated metal", f"{place}/filled_um", wrong, placed, s["plated_um"]
+    )
 
 
 def _charge(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
-    current = run.run["conditions"]["current_density_mA_cm2"]
-    stripping = s["phase"] == 0
-    expected = current * s["time_s"] / 3600
-    wrong = stripping & (np.abs(s["capacity_mAh_cm2"] - expected) > _ROUNDING * expected + 1e-18)
+    yield from _currents(run, s, place)
+    # The row at a change of current belongs to the step that ends.
+    passed = s["current_density_mA_cm2"] * np.diff(s["time_s"], prepend=0.0) / 3600
+    expected, most = np.cumsum(passed), np.cumsum(np.abs(passed))
+    wrong = np.abs(s["capacity_mAh_cm2"] - expected) > _ROUNDING * most + 1e-18
     yield from _first("charge", f"{place}/capacity_mAh_cm2", wrong, s["capacity_mAh_cm2"], expected)
-    resting = np.flatnonzero(~stripping)
-    if len(resting):
-        last = s["capacity_mAh_cm2"][resting[0]]
-        wrong = ~stripping & (s["capacity_mAh_cm2"] != last)
-        yield from _first(
-            "charge in the rest", f"{place}/capacity_mAh_cm2", wrong, s["capacity_mAh_cm2"], last
-        )
-    height = run.facts["site_volume_um3"]
-    per_charge = height / capacity_mAh_cm2(1.0, 1e8)  # µm for each mAh/cm²
-    expected = s["capacity_mAh_cm2"] * per_charge
-    wrong = np.abs(s["stripped_um"] - expected) > _ROUNDING * expected + 1e-18
-    yield from _first("height stripped", f"{place}/stripped_um", wrong, s["stripped_um"], expected)
+    per_charge = run.facts["site_volume_um3"] / capacity_mAh_cm2(1.0, 1e8)  # µm for each mAh/cm²
+    for name, charge in (("stripped_um", passed > 0), ("plated_um", passed < 0)):
+        expected = np.cumsum(np.abs(passed) * charge) * per_charge
+        wrong = np.abs(s[name] - expected) > _ROUNDING * expected + 1e-18
+        yield from _first("height", f"{place}/{name}", wrong, s[name], expected)
+
+
+def _currents(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
+    """The current of every row is that of its step, or of the run."""
+    current = s["current_density_mA_cm2"]
+    plan = plan_of(stored_blocks(run.run))
+    if plan:
+        wrong = (s["step"] < 1) | (s["step"] > len(plan))
+        yield from _first("step", f"{place}/step", wrong, s["step"], math.nan)
+        if wrong.any():
+            return
+        steps = s["step"].astype(int) - 1
+        expected = np.array([plan[n].step.drive.current_density_mA_cm2 for n in steps])
+        cycles = np.array([plan[n].cycle for n in steps])
+        wrong = s["cycle"] != cycles
+        yield from _first("cycle", f"{place}/cycle", wrong, s["cycle"], cycles)
+    else:
+        given = run.run["conditions"]["current_density_mA_cm2"]
+        expected = given * (s["phase"] == 0)
+    yield from _first(
+        "current", f"{place}/current_density_mA_cm2", current != expected, current, expected
+    )
 
 
 def _order(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
-    for name in ("time_s", "capacity_mAh_cm2", "nucleated_per_um2", "met_per_um2", "creep_um"):
+    for name in ("time_s", "step", "nucleated_per_um2", "met_per_um2", "creep_um", "dead_um"):
         values = s[name]
         wrong = np.concatenate([[False], np.diff(values) < 0])
         yield from _first("order of the rows", f"{place}/{name}", wrong, values, np.roll(values, 1))
@@ -114,7 +139,6 @@ def kinetics_of(run: PopulationRun) -> Kinetics:
     temperature = conditions["temperature_K"]
     return Kinetics(
         temperature,
-        conditions["current_density_mA_cm2"],
         params["exchange_current_density_mA_cm2"]["value"],
         conductivity_mS_cm(
             params["electrolyte_conductivity_mS_cm"]["value"],
@@ -128,9 +152,12 @@ def kinetics_of(run: PopulationRun) -> Kinetics:
 def _voltage(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     kinetics = kinetics_of(run)
     terms = [
-        kinetics.terms(S, contact, 0.0, phase == 0)
-        for S, contact, phase in zip(
-            s["supersaturation"], s["contact_fraction"], s["phase"], strict=True
+        kinetics.terms(S, contact, 0.0, current)
+        for S, contact, current in zip(
+            s["supersaturation"],
+            s["contact_fraction"],
+            s["current_density_mA_cm2"],
+            strict=True,
         )
     ]
     for name in ("concentration_V", "charge_transfer_V", "series_V"):

@@ -218,6 +218,17 @@ class Voids:
         self.owner = renumbered[self.owner[lobes]]
         self.number, self.age = self.number[kept], self.age[kept]
 
+    def drop(self, lobes: np.ndarray) -> None:
+        """Take away lobes (a mask of them), and voids that have none left; `measure` afterwards."""
+        if not lobes.any():
+            return
+        for name in _LOBES:
+            setattr(self, name, getattr(self, name)[~lobes])
+        owner = self.owner[~lobes]
+        left = np.bincount(owner, minlength=len(self)) > 0
+        self.owner = (np.cumsum(left) - 1)[owner]
+        self.number, self.age = self.number[left], self.age[left]
+
     def round_off(self, voids: np.ndarray) -> None:
         """Make these voids (their indices) caps at their centres; `measure` afterwards."""
         if not len(voids):

@@ -1,17 +1,39 @@
 """Metal that is connected to the current collector, and metal that is not.
 
-The metal above the box is connected. An atom is connected if a neighbour of its first or second
-shell is; the rest is dead: no electron reaches it.
+The metal above the box is connected, and what stands in L1 on a conductive scaffold. An atom is
+connected if a neighbour of its first or second shell is; the rest is dead: no electron reaches it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from kmc.model.hamiltonian import LI, VACANCY
 from kmc.model.lattice import Lattice
+
+
+def conductive_columns(flags: Sequence[bool], chemistry: np.ndarray) -> np.ndarray | None:
+    """Columns above a conductive chemistry; None where there is none.
+
+    Parameters
+    ----------
+    flags : sequence of bool
+        Whether chemistries 1, 2, … of the interface are conductive; that of [system] never is.
+    chemistry : ndarray of uint8, shape (sites_per_layer,)
+    """
+    if not any(flags):
+        return None
+    return np.array([False, *flags])[chemistry]
+
+
+def conductive_flags(run: Mapping[str, Any]) -> list[bool]:
+    """The flags of a run's settings, as a trajectory stores them."""
+    entries = run.get("interface", {}).get("chemistry") or []
+    return [bool(entry.get("conductive", False)) for entry in entries]
 
 
 class Collector:
@@ -25,10 +47,12 @@ class Collector:
     ----------
     lattice : Lattice
         With an interface.
+    conductive : ndarray of bool, shape (sites_per_layer,), optional
+        Columns above a conductive scaffold in the interface (`conductive_columns`).
     """
 
-    def __init__(self, lattice: Lattice):
-        self.lattice = lattice
+    def __init__(self, lattice: Lattice, conductive: np.ndarray | None = None):
+        self.lattice, self.conductive = lattice, conductive
         self._n = lattice.sites_per_layer
 
     @cached_property
@@ -52,6 +76,11 @@ class Collector:
         """Layers between the farthest neighbours."""
         return max(int(steps.max()) // self._n for steps in self._above)
 
+    @property
+    def first_beside_top(self) -> int:
+        """First site whose metal is beside the metal above the box."""
+        return max(0, self.lattice.layers - self._reach) * self._n
+
     def connected(self, occupancy: np.ndarray) -> np.ndarray:
         """Which sites hold connected metal.
 
@@ -74,6 +103,8 @@ class Collector:
             here = slice(layer * n, (layer + 1) * n)
             above = self._above[layer % period] + layer * n
             reached[here] = metal[here] & reached[above].any(axis=1)
+        if self.conductive is not None:
+            reached[:n] |= metal[:n] & self.conductive
         left = np.flatnonzero(metal & ~reached[:-1])
         while left.size:
             near = np.concatenate([self.lattice.neighbours(left, shell) for shell in (1, 2)], 1)

@@ -23,10 +23,13 @@ class Drive(NamedTuple):
         Given current: above 0 atoms are stripped, below 0 ions are plated.
     overpotential_V : float or None
         Overpotential held instead, above 0 to strip and below 0 to plate.
+    stack_pressure_MPa : float or None
+        Pressure meanwhile; that of the run where None.
     """
 
     current_density_mA_cm2: float = 0.0
     overpotential_V: float | None = None
+    stack_pressure_MPa: float | None = None
 
     @property
     def flows(self) -> bool:

@@ -505,19 +505,29 @@ class Model:
                 strongest = max(strongest, int(bonds - other.phi[LI, layer] + beside_mg))
         return strongest
 
-    def closure_rate_Hz(self, contact_fraction: float) -> float:
+    def closure_rate_Hz(
+        self, contact_fraction: float, drive: electrochemistry.Drive | None = None
+    ) -> float:
         """Rate at which creep closes one void vacancy: c ε̇ at the stress of this contact."""
         return creep.closure_rate_Hz(
-            self.parameters, self.stack_pressure_MPa, contact_fraction, self.temperature_K
+            self.parameters, self.pressure_MPa(drive), contact_fraction, self.temperature_K
         )
 
-    def local_stress_MPa(self, vacant_L1: int) -> float:
+    def local_stress_MPa(
+        self, vacant_L1: int, drive: electrochemistry.Drive | None = None
+    ) -> float:
         """Stress in the metal left in contact when so many sites of L1 are vacant."""
-        if self.stack_pressure_MPa == 0.0:
+        pressure_MPa = self.pressure_MPa(drive)
+        if pressure_MPa == 0.0:
             return 0.0
         contact = 1.0 - vacant_L1 / self.lattice.sites_per_layer
         limit = self.parameters.value("creep_stress_limit_MPa")
-        return creep.local_stress_MPa(self.stack_pressure_MPa, contact, limit)
+        return creep.local_stress_MPa(pressure_MPa, contact, limit)
+
+    def pressure_MPa(self, drive: electrochemistry.Drive | None = None) -> float:
+        """Stack pressure under a drive: its own, or that of the run."""
+        own = None if drive is None else drive.stack_pressure_MPa
+        return self.stack_pressure_MPa if own is None else own
 
     @cached_property
     def kernel_lattice(self) -> KernelLattice:

@@ -132,6 +132,28 @@ PROCESSES = (
         description="Exchanges of an Mg with a Li beside it by vacancies not followed, so far",
         optional=True,
     ),
+    Process(
+        name="push",
+        plural="pushes",
+        code=tables.PUSH,
+        column="pushes",
+        counter=tables.PUSHES,
+        description="Ions plated where no site was vacant: each pushed a column up by one layer",
+        optional=True,
+    ),
+    Process(
+        name="push_out",
+        plural="atoms pushed out",
+        code=tables.PUSH_OUT,
+        column="pushed_out",
+        counter=tables.PUSHED_OUT,
+        description="Atoms that such columns pushed into the reservoir, so far",
+        vacancies=1,
+        column_Mg="pushed_out_Mg",
+        counter_Mg=tables.PUSHED_OUT_MG,
+        description_Mg="Mg among the atoms pushed into the reservoir, so far",
+        optional=True,
+    ),
 )
 
 KINDS = {process.code: process.name for process in PROCESSES}

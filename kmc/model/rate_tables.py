@@ -213,8 +213,8 @@ def channels(
         exchange_Hz2 = math.prod(model.charge_transfer_rates_Hz(0.0))
     n_L1 = model.lattice.sites_per_layer
     creep_Hz = np.empty(0)
-    if model.stack_pressure_MPa > 0:
-        creep_Hz = np.array([model.closure_rate_Hz(1 - n / n_L1) for n in range(n_L1 + 1)])
+    if model.pressure_MPa(drive) > 0:
+        creep_Hz = np.array([model.closure_rate_Hz(1 - n / n_L1, drive) for n in range(n_L1 + 1)])
     return tables.Channels(
         unit_Hz=model.unit_Hz,
         strip=strip_Hz / model.unit_Hz,

@@ -15,7 +15,7 @@ from kmc.common.outputs import PICTURES
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
-from kmc.plotting import microscope, pages, profiles, statistics, style
+from kmc.plotting import microscope, mixing, pages, profiles, statistics, style
 from kmc.trajectory.frame_selection import choose_frames
 from kmc.trajectory.reader import Trajectory
 
@@ -26,7 +26,7 @@ _PLAIN = {
     "section": pages.section_picture,
 }
 _OF_VOIDS = ("sizes", "voids", "lifelines")
-_WITH_INTERFACE = ("microscope", "profiles")
+_WITH_INTERFACE = ("microscope", "profiles", "mixing")
 
 
 def draw(
@@ -93,6 +93,14 @@ def draw(
         found = _each(profiles_of, runs, some, progress)
         with style.styled():
             return profiles.profiles_picture(found, names)
+    if what == "mixing":
+        with_mg = [i for i, t in enumerate(runs) if "Mg" in t.species]
+        if not with_mg:
+            raise InputError(f"{runs[0].path} has no Mg", advice="Use a run of limg_li2s.")
+        chosen_runs, frames_of = [runs[i] for i in with_mg], [some[i] for i in with_mg]
+        found = _each(profiles_of, chosen_runs, frames_of, progress)
+        with style.styled():
+            return mixing.mixing_picture(found, [names[i] for i in with_mg], chosen_runs[0].params)
     if what == "sizes":  # selected frames restrict the picture, not the tracking
         histories = _each(voids, runs, [None] * len(runs), progress, min_size=min_size)
         areas = [t.lattice.area_A2 / A_per_nm**2 for t in runs]

@@ -13,7 +13,6 @@ from matplotlib.patches import Patch, Rectangle
 
 from kmc.analysis import voids
 from kmc.common.units import A_per_nm
-from kmc.model.connectivity import Collector
 from kmc.model.lattice import Lattice
 from kmc.plotting import maps, style
 from kmc.trajectory.reader import Trajectory
@@ -106,7 +105,7 @@ def pixels_of(cut: Cut, frame: Frame, lattice: Lattice, nearest: np.ndarray) -> 
     state = np.full(len(species), _LI)
     state[species == 2] = _MG
     if lattice.has_interface:
-        state[(species == 1) & ~Collector(lattice).connected(frame.occupancy)[cut.sites]] = _DEAD
+        state[(species == 1) & frame.dead[cut.sites]] = _DEAD
     state[species == 0] = np.where(found.labels[cut.sites][species == 0] > 0, _VOID, _LONE)
     return _COLOURS[state][nearest]
 

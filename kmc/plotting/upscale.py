@@ -18,6 +18,7 @@ from kmc.errors import InputError
 from kmc.mesoscale.result import PopulationRun
 from kmc.plotting import microscope as seen
 from kmc.plotting import style
+from kmc.plotting.upscale_cycles import cycles_picture, ends_of_steps
 
 POPULATION_PICTURES = ("summary", "microscope", "map", "sizes")
 _ROW_IN = 1.12
@@ -67,6 +68,8 @@ def population_picture(
             return _maps(runs, names, frames)
         if what == "sizes":
             return _sizes(runs, names, frames)
+        if runs[0].run.get("protocol"):
+            return cycles_picture(runs[0], draw_map)
         return _summary(runs, names)
 
 
@@ -87,9 +90,10 @@ def _page(names: Sequence[str], rows: int, columns: int, width: float, **shared)
 
 
 def _stripping(run: PopulationRun) -> dict[str, np.ndarray]:
-    """Rows with a charge to show on a logarithmic axis, of the stripping alone."""
+    """Rows with a charge to show on a logarithmic axis, of the (first) stripping alone."""
     s = run.samples
     kept = (s["phase"] == 0) & (s["capacity_mAh_cm2"] >= _LEFT_mAh_cm2)
+    kept &= np.cumsum(s["current_density_mA_cm2"] <= 0) == 0
     return {name: values[kept] for name, values in s.items()}
 
 
@@ -213,6 +217,8 @@ def _chosen(run: PopulationRun, frames: Sequence[int] | None, most: int) -> list
     first = np.flatnonzero(run.frames["replica"] == 0)
     if not len(first):
         return []
+    if run.run.get("protocol"):
+        return ends_of_steps(run)
     samples = run.replicas[0]
     resting = samples["phase"][run.frames["sample"][first]] > 0
     if resting.any():
@@ -353,6 +359,11 @@ def _sizes(
 def when(run: PopulationRun, frame: int) -> str:
     """Charge of a frame, or how long the current has been off."""
     samples = run.replicas[int(run.frames["replica"][frame])]
+    row = int(run.frames["sample"][frame])
+    if samples["step"][row]:
+        current = samples["current_density_mA_cm2"][row]
+        did = "stripped" if current > 0 else "plated" if current < 0 else "rested"
+        return f"cycle {samples['cycle'][row]:.0f}, {did}"
     if samples["phase"][int(run.frames["sample"][frame])] == 0:
         return figure(run.frames["capacity_mAh_cm2"][frame], "mAh/cm²")
     switched_s = samples["time_s"][samples["phase"] == 0][-1]

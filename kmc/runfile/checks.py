@@ -78,6 +78,24 @@ def _warn_of_celsius(run: RunFile, origin: Origin) -> None:
         )
 
 
+def plating_checks(run: RunFile, origin: Origin) -> list[Problem]:
+    """What a run at a current below 0 needs: an interface, and an end by charge or time."""
+    current = run.conditions.current_density_mA_cm2
+    shown = origin.shown("conditions", "current_density_mA_cm2", current)
+    problems = []
+    if run.system.boundary == "periodic":
+        problems.append(Problem(f"{shown} plates, which needs an interface", "Give 0."))
+    if run.conditions.overpotential_V is not None:
+        volts = origin.shown("conditions", "overpotential_V", run.conditions.overpotential_V)
+        problems.append(Problem(f"{shown} and {volts} exclude each other", "Remove one of them."))
+    ends = ("capacity_monolayers", "capacity_mAh_cm2", "time_s")
+    if all(getattr(run.stop, key) is None for key in ends):
+        problems.append(
+            Problem(f"{shown} plates, and may never end", f"Give [stop] one of {', '.join(ends)}.")
+        )
+    return problems
+
+
 def protocol_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """What a run with [[protocol]] must leave to its steps."""
     conditions, system = run.conditions, run.system
@@ -99,14 +117,25 @@ def protocol_checks(run: RunFile, origin: Origin) -> list[Problem]:
         },
     }
     found = [origin.shown(*where) for where, excluded in against.items() if excluded]
+    hot = next((p for p in run.protocol.plan if p.step.temperature_K is not None), None)
+    problems = []
+    if hot is not None:
+        problems.append(
+            Problem(
+                f"step {hot.number} of [[protocol]] has temperature_K = "
+                f"{hot.step.temperature_K:g}: a run has one temperature",
+                "Raised barriers follow from it. Give conditions.temperature_K for the whole run.",
+            )
+        )
     if not found:
-        return []
+        return problems
     return [
+        *problems,
         Problem(
             f"{', '.join(found)} cannot be combined with [[protocol]]",
             "Steps have their own current or voltage and their own end, on an interface; [stop] "
             "may have events and wall_time_s.",
-        )
+        ),
     ]
 
 

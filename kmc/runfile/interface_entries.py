@@ -10,7 +10,7 @@ from kmc.common.catalogue import nearest
 from kmc.common.validation import kind, number_of, refuse, show
 from kmc.model.interphase import MAX_CHEMISTRIES
 
-_KEYS = ("params", "fraction", "parameters")
+_KEYS = ("params", "fraction", "parameters", "conductive")
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,14 @@ class Chemistry:
         Share of the L1 sites; None where a mask says which.
     parameters : dict of str to float
         Overrides of values of that set.
+    conductive : bool
+        Whether electrons reach metal on it: a scaffold of the current collector.
     """
 
     params: str
     fraction: float | None = None
     parameters: dict[str, float] = field(default_factory=dict)
+    conductive: bool = False
 
 
 def chemistries(value: Any) -> tuple[Chemistry, ...]:
@@ -66,7 +69,10 @@ def _chemistry(item: Any, entry: str) -> Chemistry:
         values[key], problem = number_of(given)
         if problem:
             raise refuse(f"{entry}parameters.{key} = {show(given)} {problem}")
-    return Chemistry(item["params"], fraction, values)
+    conductive = item.get("conductive", False)
+    if not isinstance(conductive, bool):
+        raise refuse(f"{entry}conductive = {show(conductive)} is not true or false")
+    return Chemistry(item["params"], fraction, values, conductive)
 
 
 def places(value: Any, names: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:

@@ -23,7 +23,8 @@ from kmc.common.validation import (
     toml_document,
 )
 from kmc.errors import InputError
-from kmc.runfile.checks import cross_checks, protocol_checks
+from kmc.runfile.checks import cross_checks, plating_checks, protocol_checks
+from kmc.runfile.protocol import ENDS
 from kmc.runfile.run_file import SECTIONS, Origin, RunFile, from_resolved
 from kmc.runfile.system_checks import system_checks
 from kmc.runfile.upscale_checks import upscale_checks
@@ -156,12 +157,32 @@ def checked_run(
         return run.with_reference_current().with_default_cadence()
     if run.is_population:
         raise_problems(upscale_checks(run, origin), source)
-        return run
+        return run.with_reference_current()
+    if run.conditions.current_density_mA_cm2 < 0 and not run.has_protocol:
+        raise_problems(plating_checks(run, origin), source)
+        run = RunFile.model_validate(_as_protocol(tables, run))
     if run.has_protocol:
         raise_problems(protocol_checks(run, origin), source)
         run = run.with_reference_current()
     raise_problems(cross_checks(run, origin), source)
     return run.with_default_cadence()
+
+
+def _as_protocol(tables: Mapping[str, Mapping[str, Any]], run: RunFile) -> dict[str, Any]:
+    """The sections of a run that plates, with a protocol instead of its current, stop and rest."""
+    given = {name: dict(table) for name, table in tables.items()}
+    current = -run.conditions.current_density_mA_cm2
+    del given["conditions"]["current_density_mA_cm2"]
+    until = {key: getattr(run.stop, key) for key in ENDS if getattr(run.stop, key) is not None}
+    for key in ENDS:
+        given.get("stop", {}).pop(key, None)
+    steps: list[dict[str, Any]] = [
+        {"do": "plate", "current_density_mA_cm2": current, "until": until}
+    ]
+    if run.rest.time_s is not None:
+        steps.append({"do": "rest", "until": {"time_s": given["rest"].pop("time_s")}})
+    given["protocol"] = {"blocks": steps}
+    return given
 
 
 def run_tables(

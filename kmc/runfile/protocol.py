@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import Annotated, Any, NamedTuple
 
@@ -23,12 +24,12 @@ MOST_STEPS = 100_000  # of a protocol, all repeats counted
 STRIP, PLATE, REST, HOLD = "strip", "plate", "rest", "hold"
 KINDS = (STRIP, PLATE, REST, HOLD)
 _CHARGE = ("capacity_monolayers", "capacity_mAh_cm2")
-_UNTIL = (*_CHARGE, "time_s", "overpotential_V", "contact_fraction")
-_STEP = ("do", "current_density_mA_cm2", "overpotential_V", "until")
-_ONE_VALUE = {
-    "temperature_K": "[conditions] has one temperature for the whole run",
-    "stack_pressure_MPa": "[conditions] has one stack pressure for the whole run",
+ENDS = (*_CHARGE, "time_s", "overpotential_V", "contact_fraction")
+_CONDITIONS: dict[str, tuple[float, float]] = {  # of a step, with the range of [conditions]
+    "temperature_K": (1.0, 1e6),
+    "stack_pressure_MPa": (0.0, 1000.0),
 }
+_STEP = ("do", "current_density_mA_cm2", "overpotential_V", "until", *_CONDITIONS)
 _EXAMPLE = '"Strip at 0.5 mA/cm2 until 1 monolayer", "Rest for 10 s" or "Hold at 0.05 V for 1 s"'
 
 
@@ -56,20 +57,25 @@ class Step:
     overpotential_V : float or None
         Of a hold: above 0 it strips, below 0 it plates.
     until : Until
+    temperature_K, stack_pressure_MPa : float or None
+        Those of [conditions] where None.
     """
 
     do: str
     current_density_mA_cm2: float | None
     overpotential_V: float | None
     until: Until
+    temperature_K: float | None = None
+    stack_pressure_MPa: float | None = None
 
     @property
     def drive(self) -> Drive:
-        """Current, above 0 to strip and below 0 to plate, or voltage."""
+        """Current, above 0 to strip and below 0 to plate, or voltage; pressure."""
+        pressure = self.stack_pressure_MPa
         if self.do == HOLD:
-            return Drive(0.0, self.overpotential_V)
+            return Drive(0.0, self.overpotential_V, pressure)
         current = self.current_density_mA_cm2 or 0.0
-        return Drive(-current if self.do == PLATE else current, None)
+        return Drive(-current if self.do == PLATE else current, None, pressure)
 
     def __str__(self) -> str:
         text = self.do
@@ -77,6 +83,10 @@ class Step:
             text += f" at {self.current_density_mA_cm2:g} mA/cm²"
         if self.overpotential_V is not None:
             text += f" at {self.overpotential_V:g} V"
+        if self.temperature_K is not None:
+            text += f", {self.temperature_K:g} K"
+        if self.stack_pressure_MPa is not None:
+            text += f", {self.stack_pressure_MPa:g} MPa"
         return text
 
 
@@ -157,13 +167,17 @@ def _step(item: Mapping, at: str, more: tuple[str, ...] = ()) -> Step:
     given = {key: value for key, value in item.items() if value is not None}
     if "step" in given:
         text = given.pop("step")
-        if given or not isinstance(text, str):
-            raise refuse(f"{at}step = {show(text)} must be a text, alone", f"Such as {_EXAMPLE}")
-        return _text_step(text, at)
+        if not set(given) <= set(_CONDITIONS) or not isinstance(text, str):
+            raise refuse(
+                f"{at}step = {show(text)} must be a text, alone or with its conditions",
+                f"Such as {_EXAMPLE}; beside it: {', '.join(_CONDITIONS)}",
+            )
+        plain, own = _text_step(text, at), _conditions(given, at)
+        return Step(
+            plain.do, plain.current_density_mA_cm2, plain.overpotential_V, plain.until, **own
+        )
     keys = (*_STEP, "step", *more)
     for key in given:
-        if key in _ONE_VALUE:
-            raise refuse(f"{at}{key} of a step is not possible", _ONE_VALUE[key])
         if key not in _STEP:
             close = nearest(key, keys)
             raise refuse(
@@ -175,7 +189,22 @@ def _step(item: Mapping, at: str, more: tuple[str, ...] = ()) -> Step:
         what = "there is no do" if do is None else f"do = {show(do)} is not a valid choice"
         raise refuse(f"{at}{what}", f"{close}Allowed: {', '.join(map(repr, KINDS))}")
     current, voltage = _drive(given, do, at)
-    return Step(do, current, voltage, _until(given.get("until", {}), do, at))
+    until = _until(given.get("until", {}), do, at)
+    return Step(do, current, voltage, until, **_conditions(given, at))
+
+
+def _conditions(given: Mapping, at: str) -> dict[str, float]:
+    """Temperature and stack pressure of a step that has its own."""
+    found = {}
+    for key, (low, high) in _CONDITIONS.items():
+        if key in given:
+            fits = partial(_between, low, high)
+            found[key] = _number(given[key], key, at, f"from {low:g} to {high:g}", fits)
+    return found
+
+
+def _between(low: float, high: float, value: float) -> bool:
+    return low <= value <= high
 
 
 def _drive(given: Mapping, do: str, at: str) -> tuple[float | None, float | None]:
@@ -202,11 +231,11 @@ def _until(item: Any, do: str, at: str) -> Until:
         )
     ends: dict[str, float] = {}
     for key, value in item.items():
-        if key not in _UNTIL:
-            close = nearest(key, _UNTIL)
+        if key not in ENDS:
+            close = nearest(key, ENDS)
             raise refuse(
                 f"{at}{key!r} in until is not a known key",
-                f"{close}Keys of until: {', '.join(_UNTIL)}",
+                f"{close}Keys of until: {', '.join(ENDS)}",
             )
         if value is None:
             continue

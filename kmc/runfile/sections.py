@@ -193,9 +193,10 @@ class Interface(Checked):
     chemistry: Annotated[tuple[Chemistry, ...] | None, BeforeValidator(chemistries)] = _key(
         None,
         "chemistries of parts of the interface, the rest being params of [system]: a parameter "
-        "set, its fraction of the L1 sites (met to the site), and values of it to replace",
+        "set, its fraction of the L1 sites (met to the site), values of it to replace, and whether "
+        "it is a conductive scaffold that keeps metal on it connected",
         example=[{"params": "li_philic_015", "fraction": 0.2}],
-        allowed="a list of one to three tables with params, fraction, parameters",
+        allowed="a list of one to three tables with params, fraction, parameters, conductive",
     )
     correlation_length_nm: Number = _key(
         0.0,
@@ -223,8 +224,9 @@ class Conditions(Checked):
     temperature_K: Number = _key(298.15, "temperature", gt=0, le=1_000_000)
     current_density_mA_cm2: Number = _key(
         0.5,
-        "stripping current density; 0 lets the electrode relax; leave it out to hold a voltage",
-        ge=0,
+        "stripping current density, below 0 to plate; 0 lets the electrode relax; leave it out to "
+        "hold a voltage",
+        ge=-1e6,
         le=1e6,
     )
     overpotential_V: Number | None = _key(

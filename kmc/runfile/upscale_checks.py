@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from kmc.common.validation import Problem
-from kmc.runfile.run_file import Origin, RunFile
+from kmc.runfile.protocol import HOLD, STRIP
+from kmc.runfile.run_file import Origin, RunFile, given_keys
 from kmc.runfile.upscale_section import KEYS_OF_A_BOX, MOST_CELLS, OF_A_BOX
 
 _STOPS = ("contact_fraction", "overpotential_V")
@@ -16,12 +17,16 @@ def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """What is wrong with a run of a population whose single values are all in order."""
     problems = [*_no_box(run, origin), *_flaws(run, origin), *_shape(run, origin)]
     conditions, upscale = run.conditions, run.upscale
+    if run.has_protocol:
+        problems += _protocol(run, origin)
     if run.system.boundary == "periodic":
         said = origin.shown("system", "boundary", "periodic")
         problems.append(
             Problem(f"{said}: [upscale] needs an interface", 'Set boundary = "interface".')
         )
-    if conditions.overpotential_V is not None:
+    if run.has_protocol:
+        pass
+    elif conditions.overpotential_V is not None:
         said = origin.shown("conditions", "overpotential_V", conditions.overpotential_V)
         problems.append(
             Problem(f"{said}: a population of voids has no held voltage", "Give a current.")
@@ -76,6 +81,52 @@ def _no_box(run: RunFile, origin: Origin) -> list[Problem]:
         for section, key, value in found
         if value is not None
     ]
+
+
+def _protocol(run: RunFile, origin: Origin) -> list[Problem]:
+    """What the steps have instead, and what a population cannot do in a step."""
+    conditions = run.conditions
+    given = [("rest", key, getattr(run.rest, key)) for key in given_keys(run.rest)]
+    given += [
+        ("stop", key, getattr(run.stop, key)) for key in _STOPS if key in given_keys(run.stop)
+    ]
+    if conditions.current_is_given:
+        given.append(("conditions", "current_density_mA_cm2", conditions.current_density_mA_cm2))
+    if conditions.overpotential_V is not None:
+        given.append(("conditions", "overpotential_V", conditions.overpotential_V))
+    if "capacity_mAh_cm2" in run.upscale.model_fields_set:
+        given.append(("upscale", "capacity_mAh_cm2", run.upscale.capacity_mAh_cm2))
+    problems = [
+        Problem(
+            f"{origin.shown(*where)} cannot be combined with [[protocol]]",
+            "Steps have their own current and their own end.",
+        )
+        for where in given
+    ]
+    for planned in run.protocol.plan:
+        step = planned.step
+        if step.do == HOLD:
+            problems.append(
+                Problem(
+                    f"step {planned.number} of [[protocol]] ({step}): a population of voids has no "
+                    "held voltage",
+                    "Strip or plate with a current, until an overpotential_V where wanted.",
+                )
+            )
+        elif step.temperature_K is not None:
+            problems.append(
+                Problem(
+                    f"step {planned.number} of [[protocol]] has temperature_K = "
+                    f"{step.temperature_K:g}: a population of voids has one temperature",
+                    "Give conditions.temperature_K for the whole run.",
+                )
+            )
+        else:
+            continue
+        break
+    if not any(planned.step.do == STRIP for planned in run.protocol.plan):
+        problems.append(Problem("no step of [[protocol]] strips", "Without it no voids begin."))
+    return problems
 
 
 def _flaws(run: RunFile, origin: Origin) -> list[Problem]:

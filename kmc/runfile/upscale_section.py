@@ -12,7 +12,7 @@ MOST_CELLS = 4096  # of the grid along an edge: 1 GB
 FEWEST_CELLS = 16
 
 # Sections that describe a box of atoms, and keys of others that do.
-OF_A_BOX = ("interface", "acceleration", "output", "protocol")
+OF_A_BOX = ("interface", "acceleration", "output")
 KEYS_OF_A_BOX = {
     "system": ("size", "vacancy_fraction"),
     "conditions": ("strip_weight_lambda", "contact_pattern_um"),
@@ -70,7 +70,10 @@ class Upscale(Checked):
     )
     replicas: Count = _key(1, "independent populations, averaged over", ge=1, le=1000)
     samples: Count = _key(
-        100, "rows of numbers, evenly spaced in charge, up to the capacity", ge=1, le=100_000
+        100,
+        "rows of numbers, evenly spaced in charge, up to the capacity or in each step",
+        ge=1,
+        le=100_000,
     )
     samples_per_decade: Count = _key(
         8, "more rows, so many in each power of ten of charge from 1e-7 mAh/cm²", ge=0, le=1000
@@ -100,6 +103,10 @@ def _smooth(n: int) -> bool:
 def without_box(tables: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The sections of a population's run without what only a box of atoms has."""
     kept = {name: dict(table) for name, table in tables.items() if name not in OF_A_BOX}
+    if not kept["protocol"].get("blocks"):
+        del kept["protocol"]
+    else:
+        del kept["upscale"]["capacity_mAh_cm2"]  # the steps have their own
     for section, keys in KEYS_OF_A_BOX.items():
         for key in keys:
             kept[section].pop(key, None)

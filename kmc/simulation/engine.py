@@ -16,6 +16,8 @@ from kmc.model.connectivity import Collector
 from kmc.model.constriction import Rim, Spreading
 from kmc.model.electrochemistry import Drive
 from kmc.model.model import Model
+from kmc.simulation.growth import push_back
+from kmc.simulation.spared import Spared
 from kmc.trajectory.schema import HOP_CLASSES, HOP_WAYS
 
 UNLIMITED = sys.maxsize
@@ -66,6 +68,10 @@ class Engine:
         self.law = rate_tables.law(model, alloy)
         self.drive = model.drive  # of this moment; `set_drive` changes it
         self.interface_V = model.overpotential_V  # held at the interface, where a voltage is held
+        self.conductive: np.ndarray | None = None  # columns above a scaffold (`Collector`)
+        self.spares = False  # whether a given current leaves dead lithium alone
+        self._nothing_left = False
+        self.pushes = False  # whether plated ions push the metal back where no site is vacant
         self.place = (0, 0)  # step and cycle of a protocol, for the samples
         self.mixing = (1.0, 0, 0.0)  # supersaturation that moves Mg; net absorbed and time then
         self.channels = rate_tables.channels(model)
@@ -128,6 +134,7 @@ class Engine:
             before_strip=int(before_strip),
         )
         while True:
+            held = self._held(limits)
             reason = loop.advance(
                 self.geometry,
                 self.law,
@@ -135,13 +142,42 @@ class Engine:
                 self.state,
                 self.scratch,
                 self.lone,
-                limits,
+                held,
                 self.log,
                 self.rng,
             )
-            if reason != tables.BINS_FULL:
-                return reason
-            self._grow()
+            if reason == tables.BINS_FULL:
+                self._grow()
+            elif reason == tables.NO_SITE and self.pushes and push_back(self):
+                continue
+            elif held is limits or not self._drawn_strip(limits):
+                if held is limits or not self._nothing_left:
+                    return reason
+                return tables.NO_ELECTROACTIVE
+
+    def _held(self, limits: tables.Limits) -> tables.Limits:
+        """Limits with a stop before each strip, where dead metal is spared."""
+        strips = self.drive.overpotential_V is None and self.drive.current_density_mA_cm2 > 0
+        if not (self.spares and strips):
+            return limits
+        drawn = self.state.clock[tables.STRIP_DUE] > 0.0
+        next_strip = self.net_charge + int(drawn)
+        return limits._replace(before_strip=min(limits.before_strip, next_strip))
+
+    def _drawn_strip(self, limits: tables.Limits) -> bool:
+        """Whether a strip was due within the limits, and has its atom now."""
+        self._nothing_left = False
+        due = self.state.clock[tables.STRIP_DUE] == -1.0
+        if not due or self.net_charge >= limits.before_strip:
+            return False
+        site = self._spared.draw(self)
+        self._nothing_left = site < 0
+        self.state.clock[tables.STRIP_DUE] = 0.0 if site < 0 else site + 1.0
+        return site >= 0
+
+    @cached_property
+    def _spared(self) -> Spared:
+        return Spared(self.model, self._collector)
 
     def _grow(self):
         """Double the capacity of the hop bins."""
@@ -283,7 +319,7 @@ class Engine:
 
     def rest(self) -> None:
         """Switch the current off; everything else goes on as before."""
-        self.set_drive(Drive())
+        self.set_drive(Drive(stack_pressure_MPa=self.drive.stack_pressure_MPa))
 
     def split_voltage(self) -> None:
         """Leave to the interface what electrolyte and series resistance leave of the voltage held.
@@ -333,7 +369,7 @@ class Engine:
 
     @cached_property
     def _collector(self) -> Collector:
-        return Collector(self.model.lattice)
+        return Collector(self.model.lattice, self.conductive)
 
     def rim_per_A(self) -> float:
         """Length of the rims of the contact per area of the box, 1/Å."""
@@ -420,7 +456,7 @@ class Engine:
 
     def local_stress_MPa(self) -> float:
         """Stress that the remaining contact bears: stack pressure over contact, up to the limit."""
-        return self.model.local_stress_MPa(self.count(tables.VACANT_L1))
+        return self.model.local_stress_MPa(self.count(tables.VACANT_L1), self.drive)
 
     def sample(self) -> dict:
         """One row of `/samples`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kmc.model.connectivity import conductive_columns
 from kmc.model.model import Model
 from kmc.runfile.load import RunFile
 from kmc.runfile.protocol import Step
@@ -63,6 +64,10 @@ class Phase:
         self.beginning = beginning
         self._run = run
         self._plan = run.protocol.plan
+        self._conductive = None
+        if model.interphase is not None:
+            flags = [entry.conductive for entry in run.interface.chemistry or ()]
+            self._conductive = conductive_columns(flags, model.interphase.chemistry)
         self.step = self._plan[beginning.step - 1] if beginning.step else None
         if self.step is not None:
             step = self.step.step
@@ -93,9 +98,12 @@ class Phase:
         self.label(engine)
 
     def label(self, engine: Engine) -> None:
-        """Write number and cycle of this step into the samples from now on."""
+        """Write number and cycle of this step into the samples, let plating go on where the
+        interface is full, spare dead lithium."""
+        engine.conductive = self._conductive
         if self.step is not None:
             engine.place = (self.step.number, self.step.cycle)
+            engine.pushes = engine.spares = True
 
     def next(self, engine: Engine, reason: str) -> Beginning | None:
         """The next phase after this one has ended for a reason; None at the end of the run."""

@@ -20,7 +20,7 @@ from kmc.initial.composition import initial_occupancy
 from kmc.initial.flaws import draw_flaws
 from kmc.kernels import loop, tables
 from kmc.kernels.jit import reported_compilation
-from kmc.model import supersaturation
+from kmc.model import creep, supersaturation
 from kmc.model.interphase import Interphase
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
@@ -386,6 +386,10 @@ def _model(
     run: RunFile, parameters: ParameterSet, lattice: Lattice, interphase: Interphase | None
 ) -> Model:
     conditions = run.conditions
+    for planned in run.protocol.plan:  # a set without a creep law says so before anything runs
+        pressure = planned.step.stack_pressure_MPa
+        if pressure:
+            creep.closure_rate_Hz(parameters, pressure, 1.0, conditions.temperature_K)
     return Model(
         lattice,
         parameters,

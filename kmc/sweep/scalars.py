@@ -76,9 +76,10 @@ def _samples(t: Run) -> Any:
 
 
 def at_capacity(t: Run, monolayers: float) -> dict[str, float]:
-    """The same at a capacity, linear between two samples; empty where the run ended before it.
+    """The same at a capacity, linear between two samples; empty where the run did not reach it.
 
-    Voids are those of the nearest frame.
+    Voids are those of the nearest frame. With a protocol the capacity, strips less plates, rises
+    and falls: what counts is the first time that it is reached.
 
     Parameters
     ----------
@@ -87,10 +88,13 @@ def at_capacity(t: Run, monolayers: float) -> dict[str, float]:
         Charge passed, in monolayers of the interface.
     """
     samples = _samples(t)
-    capacity = samples.get("capacity_monolayers", ())
-    if not len(capacity) or capacity[-1] < monolayers - _SLACK:
+    capacity = samples.get("capacity_monolayers")
+    if capacity is None:
         return {}
-    after = int(np.searchsorted(capacity, monolayers - _SLACK))
+    reached = np.flatnonzero(capacity >= monolayers - _SLACK)
+    if not len(reached):
+        return {}
+    after = int(reached[0])
     before = max(0, after - 1)
     gap = capacity[after] - capacity[before]
     share = 1.0 if gap <= 0 else min(1.0, float(monolayers - capacity[before]) / gap)
@@ -102,7 +106,9 @@ def at_capacity(t: Run, monolayers: float) -> dict[str, float]:
         row[name] = first + share * (second - first) if straight else second
     if not isinstance(t, Trajectory):
         return row
-    frames = np.abs(t.frames.capacity_monolayers - monolayers)
+    frames = t.frames.capacity_monolayers
+    beyond = np.flatnonzero(frames >= monolayers - _SLACK)
+    frames = np.abs(frames[: beyond[0] + 1 if len(beyond) else None] - monolayers)
     return row | _derived(t, row, int(frames.argmin()) if len(frames) else -1)
 
 

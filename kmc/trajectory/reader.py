@@ -22,6 +22,7 @@ import numpy as np
 from kmc.common.conditions import driven_by, has_current
 from kmc.common.formatting import count, duration, figure, html_table, scaled
 from kmc.errors import FileFormatError, InputError
+from kmc.model.connectivity import Collector, conductive_columns, conductive_flags
 from kmc.model.lattice import Lattice
 from kmc.trajectory import integrity as guard
 from kmc.trajectory import schema
@@ -117,7 +118,9 @@ class Trajectory:
         self.species: list[str] = self.resolved.get("species", [])
         self.params = ParameterTable(self.resolved.get("parameters", {}))
         self.samples = Samples(samples, dict(record["columns"]))
-        self.frames = Frames(path, frames, self._read_occupancy, lambda: self.lattice)
+        self.frames = Frames(
+            path, frames, self._read_occupancy, lambda: self.lattice, lambda: self.collector
+        )
         self.box: dict[str, Any] = record["lattice"]
 
     @cached_property
@@ -162,6 +165,12 @@ class Trajectory:
         stored = read(self.path, stored_map)
         none = np.zeros(self.lattice.sites_per_layer, dtype=np.uint8)
         return none if stored is None else stored
+
+    @cached_property
+    def collector(self) -> Collector:
+        """Finds metal that is connected to the current collector, also by a scaffold."""
+        conductive = conductive_columns(conductive_flags(self.run), self.chemistry)
+        return Collector(self.lattice, conductive)
 
     @property
     def chemistries(self) -> tuple[str, ...]:

@@ -224,6 +224,7 @@ _OPTIONAL = (
     "cycle",
     "dead_Li",
     *(process.column for process in processes.PROCESSES if process.optional),
+    *(process.column_Mg for process in processes.WITH_MG if process.optional),
 )
 # Columns that files of schema 1 have not.
 _SINCE_2 = (

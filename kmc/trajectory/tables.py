@@ -13,6 +13,7 @@ import numpy as np
 from kmc.common.catalogue import nearest
 from kmc.common.formatting import html_table
 from kmc.errors import InputError
+from kmc.model.connectivity import Collector
 from kmc.model.lattice import Lattice
 from kmc.trajectory.schema import CHECKSUM
 
@@ -119,6 +120,7 @@ class Frame:
     capacity_mAh_cm2: float
     _read: Callable[[int], np.ndarray] = field(repr=False, compare=False)
     _lattice: Callable[[], Lattice] = field(repr=False, compare=False)
+    _collector: Callable[[], Collector] = field(repr=False, compare=False)
 
     @cached_property
     def occupancy(self) -> np.ndarray:
@@ -133,13 +135,31 @@ class Frame:
         occupancy.flags.writeable = False
         return occupancy
 
+    @cached_property
+    def dead(self) -> np.ndarray:
+        """Which sites hold metal that is not connected to that above the box, bool (n_sites,).
+
+        Over first and second neighbours (`kmc.model.connectivity`); none in a periodic box.
+
+        Raises
+        ------
+        FileFormatError
+            The frame is damaged.
+        """
+        lattice = self._lattice()
+        dead = np.zeros(lattice.n_sites, dtype=bool)
+        if lattice.has_interface:
+            dead[self._collector().dead(self.occupancy)] = True
+        dead.flags.writeable = False
+        return dead
+
     def to_ase(self, *, vacancies: bool = False) -> Any:
         """This frame as an `ase.Atoms`.
 
         Positions and cell are in Å; along the interface, and in a periodic box in all directions,
         the boundary is periodic. ``arrays["layer"]`` is the atomic layer (1 at the electrolyte),
-        ``arrays["site"]`` the place in `occupancy`; ``info`` has events, time_s,
-        capacity_monolayers and capacity_mAh_cm2.
+        ``arrays["site"]`` the place in `occupancy`, ``arrays["dead"]`` 1 for metal that is not
+        connected; ``info`` has events, time_s, capacity_monolayers and capacity_mAh_cm2.
 
         Parameters
         ----------
@@ -170,6 +190,7 @@ class Frame:
         )
         atoms.set_array("layer", lattice.layer[sites])
         atoms.set_array("site", sites)
+        atoms.set_array("dead", self.dead[sites].astype(np.int64))
         names = ("events", "time_s", "capacity_monolayers", "capacity_mAh_cm2")
         atoms.info.update({name: getattr(self, name) for name in names})
         return atoms
@@ -190,8 +211,10 @@ class Frames(Sequence):
         columns: dict[str, np.ndarray],
         read: Callable[[int], np.ndarray],
         lattice: Callable[[], Lattice],
+        collector: Callable[[], Collector],
     ):
         self._path, self._read, self._lattice = path, read, lattice
+        self._collector = collector
         for values in columns.values():
             values.flags.writeable = False
         self.checksums = columns[CHECKSUM]
@@ -218,6 +241,7 @@ class Frames(Sequence):
             capacity_mAh_cm2=float(self.capacity_mAh_cm2[place]),
             _read=self._read,
             _lattice=self._lattice,
+            _collector=self._collector,
         )
 
     def __repr__(self) -> str:

@@ -81,7 +81,13 @@ def _expected(
         pressure = float(conditions.get("stack_pressure_MPa", 0.0))
         limit = resolved.get("parameters", {}).get("creep_stress_limit_MPa", {}).get("value", 0.0)
         contact = rows["contact_fraction"] if has_interface else np.ones(len(rows))
-        yield "local_stress_MPa", np.array([local_stress_MPa(pressure, c, limit) for c in contact])
+        pressures = np.full(len(rows), pressure)
+        if plan:
+            own = [planned.step.stack_pressure_MPa for planned in plan]
+            by_step = np.array([pressure if p is None else p for p in own])
+            pressures = by_step[np.clip(rows["step"], 1, len(plan)) - 1]
+        stresses = zip(pressures, contact, strict=True)
+        yield "local_stress_MPa", np.array([local_stress_MPa(p, c, limit) for p, c in stresses])
 
 
 def _driven(rows, conditions, plan: tuple[Planned, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -187,9 +193,12 @@ def _parts(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
 def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Wrong]:
     """Atoms of L1 are those at the start, less those gone up or stripped, with those come down.
 
-    Creep moves columns without hops: rows after the first closure say nothing here.
+    Creep and growth at a full interface move columns without hops: rows after the first closure or
+    push say nothing here.
     """
     rows = rows[rows["closures"] == 0]
+    if "pushes" in (rows.dtype.names or ()):
+        rows = rows[rows["pushes"] == 0]
     contact, by_li = (
         np.rint(rows[name] * n_sites).astype(np.int64)
         for name in ("contact_fraction", "contact_fraction_Li")

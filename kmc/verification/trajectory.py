@@ -19,7 +19,7 @@ from kmc.common.formatting import html_table, plural
 from kmc.common.units import MICRO_eV
 from kmc.errors import FileFormatError
 from kmc.model import processes
-from kmc.model.connectivity import Collector
+from kmc.model.connectivity import Collector, conductive_columns, conductive_flags
 from kmc.model.electrochemistry import capacity_mAh_cm2
 from kmc.model.hamiltonian import LI, MG, VACANCY, Hamiltonian, total_energy_ueV
 from kmc.model.lattice import Lattice
@@ -452,7 +452,8 @@ class _Audit:
 
     @cached_property
     def _collector(self) -> Collector:
-        return Collector(self.lattice)
+        run = self.stored.record["resolved"].get("run", {})
+        return Collector(self.lattice, conductive_columns(conductive_flags(run), self.chemistry))
 
     @cached_property
     def plan(self) -> tuple[Planned, ...]:

@@ -12,8 +12,10 @@ import pytest
 from kmc.analysis import voids
 from kmc.analysis.export import export_table, export_xyz, table_of
 from kmc.errors import InputError
+from kmc.model.connectivity import Collector
 from kmc.trajectory.frame_selection import choose_frames
 from kmc.trajectory.reader import load
+from kmc.trajectory.tables import Frame
 
 BOXES = {
     "bcc_100": fake.lattice(),
@@ -37,7 +39,7 @@ def parsed(path) -> list[tuple[dict, pd.DataFrame]]:
     while lines:
         n, header = int(lines[0]), lines[1]
         rows = [line.split() for line in lines[2 : 2 + n]]
-        table = pd.DataFrame(rows, columns=["species", "x", "y", "z", "layer", "void"])
+        table = pd.DataFrame(rows, columns=["species", "x", "y", "z", "layer", "void", "dead"])
         frames.append((header, table.astype(dict.fromkeys(table.columns[1:], float))))
         lines = lines[2 + n :]
     return frames
@@ -58,6 +60,7 @@ def test_atoms_are_those_of_the_frame(runs, name, vacancies, tmp_path):
             table[["x", "y", "z"]].to_numpy(), t.lattice.positions_A[shown], atol=1e-4
         )
         assert list(table["layer"]) == list(t.lattice.layer[shown])
+        assert list(table["dead"]) == list(frame.dead[shown])
         assert 'pbc="T T T"' in header if name == "periodic" else 'pbc="T T F"' in header
         assert f"capacity_monolayers={frame.capacity_monolayers:.9g} " in header
 
@@ -77,6 +80,31 @@ def test_void_of_a_vacancy_and_of_the_atoms_around_it(runs, name, tmp_path):
         assert shown[site] == min(around, default=0)
 
 
+def test_dead_metal_is_labelled():
+    """A lithium atom among vacancies; nothing is dead in a periodic box."""
+    box = fake.lattice()
+    occupancy = np.ones(box.n_sites, dtype=np.uint8)
+    alone = 5
+    around = np.concatenate([box.neighbours(alone, shell) for shell in (1, 2)])
+    occupancy[around[around >= 0]] = 0
+    frame = Frame(
+        0, 0, 0.0, 0.0, 0.0, lambda index: occupancy.copy(), lambda: box, lambda: Collector(box)
+    )
+    assert np.flatnonzero(frame.dead).tolist() == [alone]
+    endless = BOXES["periodic"]
+    frame = Frame(
+        0,
+        0,
+        0.0,
+        0.0,
+        0.0,
+        lambda index: np.zeros(endless.n_sites, np.uint8),
+        lambda: endless,
+        lambda: Collector(endless),
+    )
+    assert not frame.dead.any()
+
+
 def test_ase_reads_it_back(runs, tmp_path):
     ase_io = pytest.importorskip("ase.io")
     for name, t in runs.items():
@@ -87,7 +115,7 @@ def test_ase_reads_it_back(runs, tmp_path):
         np.testing.assert_allclose(atoms.cell.lengths(), t.lattice.box_A, atol=1e-5)
         assert list(atoms.pbc) == [True, True, name == "periodic"]
         assert (np.array(atoms.get_chemical_symbols()) == "X").sum() == (frame.occupancy == 0).sum()
-        assert set(atoms.arrays) == {"numbers", "positions", "layer", "void"}
+        assert set(atoms.arrays) == {"numbers", "positions", "layer", "void", "dead"}
         np.testing.assert_array_equal(atoms.arrays["layer"], t.lattice.layer)
         assert atoms.info["frame"] == 2
         assert atoms.info["time_s"] == pytest.approx(frame.time_s)

@@ -14,7 +14,7 @@ import numpy as np
 
 from kmc.mesoscale.cross_lines import cut
 from kmc.mesoscale.population import Population
-from kmc.mesoscale.schedule import schedule
+from kmc.mesoscale.schedule import stages
 from kmc.mesoscale.setup import prepare
 from kmc.mesoscale.vapour import ClusterVapour
 from kmc.model.electrochemistry import capacity_mAh_cm2
@@ -104,7 +104,7 @@ def measure(case: Case) -> dict[str, float]:
     found["voids"] = len(population.voids) / population.area_um2
     found["S"] = found["cuts"] = 0.0
     charge, contact = 0.0, population.contact_fraction
-    for due in schedule(run, setting.strip_per_um2_s):
+    for due in stages(run, prepared.monolayer_mAh_cm2)[0].due:
         alive = True
         while alive and population.time_s < due.time_s * (1 - 1e-12):
             alive = population.step(due.time_s)

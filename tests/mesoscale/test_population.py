@@ -176,7 +176,7 @@ def rested(medium: Medium, n: int, edge: float) -> np.ndarray:
     p.voids.add(x, y, p.setting.shape.volume_factor * radius**3 / SITE_um3)
     coalescence.meet(p.voids, p.setting.rounding)
     p.ledger.initial = p.in_voids_per_um2
-    p.switch_off()
+    p.switch(0.0)
     rows, start = [], len(p.voids)
     while len(p.voids) > start / 40:
         p.step(math.inf)

@@ -144,6 +144,119 @@ def test_a_rest_follows_the_current(tmp_path):
     assert kmc.verify(path).passed
 
 
+CYCLE = [
+    "Strip at 0.5 mA/cm2 until 2e-4 mAh/cm2",
+    "Rest for 1 s",
+    "Plate at 0.5 mA/cm2 until 3e-4 mAh/cm2",
+]
+CYCLED = {key: value for key, value in SMALL.items() if "capacity" not in key} | {
+    "upscale.samples": 4,
+    "protocol.blocks": [{"steps": CYCLE, "repeat": 2}],
+}
+
+
+@pytest.fixture(scope="module")
+def cycled(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("cycled") / "cycled.h5"
+    source = path.with_name("source.toml")
+    source.write_text(
+        '[system]\nparams = "li_li2s"\n[conditions]\nelectrode_thickness_um = 100.0\n[upscale]\n'
+    )
+    kmc.upscale(source, CYCLED, output=path, progress=False)
+    return path
+
+
+@pytest.mark.validation
+def test_cycles_of_a_population(cycled):
+    """Charge of each step; what was plated is in voids or pushed the metal back."""
+    found = kmc.load(cycled)
+    assert found.stop_reason == "all 6 steps of the protocol are done"
+    s = found.samples
+    last = np.flatnonzero(np.diff(s.step, append=np.inf))
+    assert s.step[last].tolist() == [1, 2, 3, 4, 5, 6]
+    assert s.cycle[last].tolist() == [1, 1, 1, 2, 2, 2]
+    expected = np.cumsum([2, 0, -3, 2, 0, -3]) * 1e-4
+    np.testing.assert_allclose(s.capacity_mAh_cm2[last], expected, rtol=1e-9)
+    assert s.contact_fraction[last][[0, 3]].max() < 1.0
+    assert s.contact_fraction[last][[2, 5]].tolist() == [1.0, 1.0]
+    np.testing.assert_allclose(s.plated_um, s.filled_um + s.pushed_back_um, rtol=1e-9, atol=1e-15)
+    made = s.stripped_um
+    gone = s.voids_um + s.sink_um + s.storage_um + s.filled_um + s.dead_um
+    assert np.abs(made - gone).max() <= 1e-9 * made.max()
+    plating = s.current_density_mA_cm2 < 0
+    assert np.all(s.charge_transfer_V[plating] < 0)
+    assert kmc.verify(cycled).passed
+    assert "Plated" in repr(found)
+
+
+@pytest.mark.parametrize("column", ["filled_um", "plated_um", "dead_um", "current_density_mA_cm2"])
+def test_a_changed_number_of_plating_is_found(cycled, tmp_path, column):
+    path = tmp_path / "changed.h5"
+    shutil.copy(cycled, path)
+    with h5py.File(path, "r+") as file:
+        values = file[f"samples/{column}"][...]
+        values[-1] = 1.001 * values[-1] + 1e-6 * (column == "dead_um")
+        file[f"samples/{column}"][...] = values
+        file[f"samples/{column}"].attrs["crc32"] = schema.checksum(values)
+    assert not kmc.verify(path).passed
+
+
+def test_a_cycled_run_resumes_to_the_same_bytes(cycled, tmp_path, monkeypatch):
+    path = tmp_path / "cycled.h5"
+    source = cycled.with_name("source.toml")
+    monkeypatch.setattr(module, "Interruption", lambda: Interrupted(600))
+    part = kmc.upscale(source, CYCLED, output=path, progress=False)
+    assert not part.finished
+    assert part.samples.step[-1] >= 2
+    monkeypatch.undo()
+    vapour.WALKERS, vapour.STEPS = 2, 150_000
+    kmc.resume(path, progress=False)
+    assert path.read_bytes() == cycled.read_bytes()
+
+
+def test_a_file_from_before_plating_is_read(small, tmp_path):
+    path = tmp_path / "old.h5"
+    shutil.copy(small, path)
+    with h5py.File(path, "r+") as file:
+        for name in schema.LATER:
+            del file[f"samples/{name}"]
+    found = kmc.load(path)
+    assert np.all(found.samples.current_density_mA_cm2 == 0.5)
+    assert not found.samples.dead_um.any()
+    assert kmc.verify(path).passed
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"upscale.capacity_mAh_cm2": 0.1}, "cannot be combined with"),
+        ({"conditions.current_density_mA_cm2": 0.1}, "cannot be combined with"),
+        ({"rest.time_s": 1.0}, "cannot be combined with"),
+        ({"protocol.blocks": ["Hold at 0.1 V for 1 s"]}, "no held voltage"),
+        ({"protocol.blocks": ["Plate at 1 mA/cm2 for 1 s"]}, "strips"),
+        (
+            {"protocol.blocks": [{"step": CYCLE[0], "temperature_K": 300}]},
+            "a population of voids has one temperature",
+        ),
+    ],
+)
+def test_what_a_cycled_population_cannot_have(cycled, changes, said):
+    with pytest.raises(InputError, match=said):
+        load_run(cycled.with_name("source.toml"), CYCLED | changes)
+
+
+@pytest.mark.slow
+def test_the_shipped_cycles_are_those_of_the_page(tmp_path):
+    """docs/cycling.md: contact after each strip, volume cut off, metal pushed back."""
+    s = kmc.upscale("upscale_cycle", output=tmp_path / "cycle.h5", progress=False).samples
+    last = np.flatnonzero(np.diff(s.step, append=np.inf))
+    assert 1 - s.contact_fraction[last][::2] == pytest.approx(np.full(10, 0.58), abs=0.015)
+    assert np.all(s.contact_fraction[last][1::2] == 1.0)
+    assert s.dead_um[-1] == pytest.approx(0.15, abs=0.01)
+    assert s.pushed_back_um[-1] == pytest.approx(0.16, abs=0.01)
+    assert s.dead_um[-1] / s.stripped_um[-1] == pytest.approx(0.06, abs=0.005)
+
+
 # --- verification ---------------------------------------------------------------------------------
 
 

@@ -211,7 +211,11 @@ def test_every_picture_of_one_and_of_two_runs(what, n, pair, tmp_path):
 @pytest.mark.parametrize("kind", ["one sample", slow("periodic")])
 def test_every_picture_of_odd_runs(what, kind, tmp_path):
     t = load(fake.write(tmp_path / "run.h5", **RUNS[kind]))
-    if kind == "periodic" and what in ("microscope", "profiles"):
+    if what == "mixing" and "Mg" not in t.species:
+        with pytest.raises(InputError, match="has no Mg" if t.has_interface else "interface"):
+            plotting.draw(what, t)
+        return
+    if kind == "periodic" and what in ("microscope", "profiles", "mixing"):
         with pytest.raises(InputError, match="without an interface"):
             plotting.draw(what, t)
         return

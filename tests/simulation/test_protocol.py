@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from marks import slow
 
 import kmc
+from kmc.analysis import coulombic
 from kmc.errors import InputError
 from kmc.kernels import tables
 from kmc.model.electrochemistry import Drive
@@ -124,19 +126,19 @@ def test_resume_in_a_plate_step_gives_the_same_bytes(cycled, tmp_path, monkeypat
     assert contents(path) == contents(cycled.path)
 
 
-def test_a_step_ends_where_there_is_no_site_left(tmp_path):
+def test_plating_goes_on_where_there_is_no_site_left(tmp_path):
+    """Each step passes its charge; what finds no vacancy pushes as much metal out at the top."""
     blocks = """
 [[protocol]]
 steps = ["Strip at 0.5 mA/cm2 until 0.2 monolayers", "Plate at 0.5 mA/cm2 until 1 monolayer"]
 repeat = 2
 """
     t = run_to_file(run_of(tmp_path, blocks), tmp_path / "full.h5", progress=False)
-    assert t.stop_reason == (
-        "all 4 steps of the protocol are done; 2 ended early, the first was step 2 (plate at "
-        "0.5 mA/cm²): no vacant site left to plate on"
-    )
+    assert t.stop_reason == "all 4 steps of the protocol are done"
     s = t.samples
-    assert s["strips"][-1] == s["plates"][-1] == 26
+    assert (s["strips"][-1], s["plates"][-1]) == (26, 128)
+    assert s["pushes"][-1] == s["pushed_out"][-1] == 128 - 26
+    assert [c.efficiency for c in coulombic.cycles(t)] == [13 / 64] * 2
     # Strip then plate gives the flat interface back, to the last µeV.
     assert s["contact_fraction"][-1] == 1.0
     assert s["energy_eV"][-1] == s["energy_eV"][0]
@@ -224,7 +226,11 @@ def test_texts(text, drive, key, value):
         ("Strip at 1 mA/cm2 for 1 s or 2 s", "has two ends by time_s"),
         ({"do": "melt"}, 'do = "melt" is not a valid choice'),
         ({"do": "rest", "untli": {}}, "'untli' is not a known key"),
-        ({"do": "rest", "temperature_K": 300.0}, "temperature_K of a step is not possible"),
+        (
+            {"do": "rest", "temperature_K": 0.5, "until": {"time_s": 1}},
+            "temperature_K = 0.5 is out of range",
+        ),
+        ({"step": "Rest for 1 s", "until": {}}, "must be a text, alone or with its conditions"),
     ],
 )
 def test_messages(step, message):
@@ -232,6 +238,53 @@ def test_messages(step, message):
         checked_run({"protocol": {"blocks": [{"steps": [step]}]}}, "my.toml")
     assert str(refused.value).startswith("[[protocol]] of my.toml entry 1: step 1: ")
     assert message in str(refused.value)
+
+
+def test_a_run_has_one_temperature():
+    step = {"step": "Rest for 1 s", "temperature_K": 300.0}
+    with pytest.raises(InputError, match="has temperature_K = 300: a run has one temperature"):
+        checked_run({"protocol": {"blocks": [step]}})
+
+
+def test_a_current_below_zero_plates():
+    """It is a plate step, and a rest after it; what has no end is refused."""
+    conditions = {"conditions": {"current_density_mA_cm2": -0.25}}
+    run = checked_run({**conditions, "stop": {"time_s": 2.0, "events": 9}, "rest": {"time_s": 1.0}})
+    plate, rest = (planned.step for planned in run.protocol.plan)
+    assert plate.drive == Drive(-0.25)
+    assert (plate.until.time_s, rest.until.time_s) == (2.0, 1.0)
+    assert (run.stop.time_s, run.stop.events) == (None, 9)
+    assert run.conditions.current_density_mA_cm2 == 0.25  # the reference of raised barriers
+    restored = restored_run(run.resolved(), Path("p.h5"), "")
+    assert restored.resolved() == run.resolved()
+    with pytest.raises(InputError, match="plates, and may never end"):
+        checked_run({**conditions, "stop": {"contact_fraction": 0.5}})
+    with pytest.raises(InputError, match="plates, which needs an interface"):
+        checked_run({**conditions, "stop": {"time_s": 1.0}, "system": {"boundary": "periodic"}})
+
+
+def test_each_step_has_its_pressure(tmp_path):
+    """Creep closes voids in the pressed step alone; the stress is that of the step."""
+    blocks = """
+[[protocol]]
+steps = [
+    "Strip at 0.5 mA/cm2 until 0.5 monolayers",
+    { step = "Rest for 5 s", stack_pressure_MPa = 5.0 },
+    "Plate at 0.5 mA/cm2 until 0.05 monolayers",
+]
+"""
+    t = run_to_file(run_of(tmp_path, blocks), tmp_path / "pressed.h5", progress=False)
+    s = t.samples
+    last = ends(s)
+    closed = np.diff(s["closures"][last], prepend=0)
+    assert closed[0] == closed[2] == 0
+    assert closed[1] > 0
+    assert np.array_equal(s["local_stress_MPa"] > 0, s["step"] == 2)
+    assert kmc.verify(t.path).passed
+    plain = run_to_file(
+        run_of(tmp_path, blocks.replace("5.0", "0.0")), tmp_path / "plain.h5", progress=False
+    )
+    assert plain.samples["closures"][-1] == 0
 
 
 def test_what_a_protocol_excludes():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from types import SimpleNamespace
 
 import fake
 import numpy as np
@@ -93,6 +94,30 @@ def test_numbers_at_a_sample_are_its_own(run):
     for row in (0, 7, len(run.samples) - 1):
         found = scalars.at_capacity(run, run.samples.capacity_monolayers[row])
         assert found["overpotential_V"] == pytest.approx(run.samples.overpotential_V[row])
+
+
+def test_a_cycled_run_counts_the_first_time_a_capacity_is_reached(run):
+    """Strips less plates rises, falls and rises again; the last row is below what is asked for."""
+    n = len(run.samples)
+    up = run.samples.capacity_monolayers
+    columns = {name: np.concatenate([run.samples[name], run.samples[name][::-1]]) for name in
+               run.samples}  # fmt: skip
+    columns["overpotential_V"] = np.arange(2 * n, dtype=float)
+    frames = SimpleNamespace(
+        capacity_monolayers=np.concatenate(
+            [run.frames.capacity_monolayers, run.frames.capacity_monolayers[::-1]]
+        )
+    )
+    asked = []
+    frames = type("Frames", (), {
+        "capacity_monolayers": frames.capacity_monolayers,
+        "__getitem__": lambda self, i: asked.append(i) or run.frames[i],
+    })()  # fmt: skip
+    cycled = SimpleNamespace(samples=columns, frames=frames, lattice=run.lattice)
+    found = scalars.at_capacity(cycled, up[7])
+    assert found["overpotential_V"] == 7.0
+    assert asked[0] < len(run.frames)
+    assert scalars.at_capacity(cycled, 2.01) == {}
 
 
 def test_a_capacity_that_was_not_reached_has_no_numbers(run):

@@ -17,6 +17,10 @@ from naive import LI, MG, VACANCY
 from paired_engines import Setup
 
 from kmc.kernels import events, rates, tables
+from kmc.model.lattice import Lattice
+from kmc.model.model import Model
+from kmc.model.parameters import load_parameters
+from kmc.simulation.engine import Engine
 
 pytestmark = pytest.mark.validation
 
@@ -211,6 +215,36 @@ def test_a_given_current_is_the_net_current_and_the_balance_that_of_its_sites():
         there, back = (sum(rates.values()) for rates in site_rates_Hz(engine, volts))
         assert there - back == pytest.approx(engine.model.strip_rate_Hz, rel=1e-6)
     assert engine.count(tables.PLATES) == 0
+
+
+@pytest.mark.parametrize("current", [0.5, 0.0, -0.5])
+def test_the_potential_does_not_depend_on_the_size_of_the_box(current):
+    """The same interface twice as wide either way: the same η to 1e-12 V, 0 mA/cm² included.
+
+    Without current it is that at which Σ r_ox = Σ r_red, the equilibrium of these sites.
+    """
+    found = []
+    rng = np.random.default_rng(5)
+    small = np.where(rng.random((12, 6, 6)) < 0.05, 0, 1).astype(np.uint8)
+    for times in (1, 2):
+        box = Lattice("bcc_100", (6 * times, 6 * times), 12, "interface", 3.506)
+        model = Model(
+            box,
+            load_parameters("li_li2s"),
+            temperature_K=298.15,
+            current_density_mA_cm2=current or 0.5,
+            max_hops_per_strip_per_site=1e3,
+            plating=True,
+        )
+        occupancy = np.tile(small, (1, times, times)).ravel()
+        engine = Engine(model, occupancy, np.random.default_rng(0))
+        if current:
+            found.append(engine.interface_overpotential_V())
+        else:
+            oxidation, reduction = engine.exchange_rates_Hz()
+            found.append(model.kT_ueV * 1e-6 * np.log(reduction / oxidation))
+    assert found[0] == pytest.approx(found[1], abs=1e-12)
+    assert np.isfinite(found[0])
 
 
 def test_exchange_keeps_the_charge_and_does_not_change_the_current():

@@ -1,0 +1,178 @@
+"""Mg that diffuses into lithium plated under an alloy: one dimension, closed forms.
+
+z is the distance from the electrolyte, through which no Mg passes; the alloy behind the plated
+metal is endless and has the composition 1. Two limits of the history: the metal was plated at once,
+and then time passed (`film_share`), or it is plated at a steady rate all the time
+(`growing_share`). Vacancies are in equilibrium, and the diffusivity is that of dilute Mg.
+
+Sources: images (J. Crank, The Mathematics of Diffusion, 2nd ed. (1975), section 2.2) for the first;
+for the second, with v = h/t and D ∂c/∂z = v c at z = 0, which is the inlet problem for 1 − c,
+M. Th. van Genuchten and W. J. Alves, USDA Technical Bulletin 1661 (1982), A2.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import erfc, erfcx
+
+from kmc.errors import InputError
+
+PLATED_um = 13.0  # S4: 2.6 mAh/cm² of Li, ex situ
+HOURS = 10.0  # S4: "for a 10-h interdiffusion"; 2.6 mAh/cm² at 0.28 mA/cm² take 9.3 h
+# S4, Fig. 4f: Mg intensity over the plated metal relative to that of the bulk, by °C.
+MEASURED = {25: 0.5, 60: 0.8}
+CITATION = "Zhao et al., 10.1038/s41467-025-59567-8"
+_um2_per_cm2 = 1e8
+_POINTS = 4001
+
+
+def length_um(diffusivity_cm2_s: float, time_s: float) -> float:
+    """√(4Dt)."""
+    return math.sqrt(4 * diffusivity_cm2_s * _um2_per_cm2 * time_s)
+
+
+def film_profile(z_um, plated_um: float, diffusivity_cm2_s: float, time_s: float) -> np.ndarray:
+    """Mg relative to the alloy, where the metal was plated at once a time ago.
+
+    c(z) = ½ erfc[(h − z)/√(4Dt)] + ½ erfc[(h + z)/√(4Dt)]
+
+    Parameters
+    ----------
+    z_um : array_like
+        Distance from the electrolyte.
+    plated_um : float
+        h.
+    diffusivity_cm2_s, time_s : float
+    """
+    reach, z = _checked(plated_um, diffusivity_cm2_s, time_s), np.asarray(z_um, dtype=float)
+    return 0.5 * (erfc((plated_um - z) / reach) + erfc((plated_um + z) / reach))
+
+
+def film_share(plated_um: float, diffusivity_cm2_s: float, time_s: float) -> float:
+    """Mean of `film_profile` over the plated metal, the share that has mixed.
+
+    √(Dt)/h [1/√π − ierfc(2h/√(4Dt))]
+    """
+    reach = _checked(plated_um, diffusivity_cm2_s, time_s)
+    x = 2 * plated_um / reach
+    ierfc = math.exp(-x * x) / math.sqrt(math.pi) - x * math.erfc(x)
+    return reach / (2 * plated_um) * (1 / math.sqrt(math.pi) - ierfc)
+
+
+def growing_profile(z_um, plated_um: float, diffusivity_cm2_s: float, time_s: float) -> np.ndarray:
+    """Mg relative to the alloy, where the metal is plated at the rate v = h/t all the time.
+
+    1 − c = ½ erfc[(z − h)/l] + 2h/(l√π) exp[−(z − h)²/l²]
+            − ½ (1 + 4hz/l² + 4h²/l²) exp(4hz/l²) erfc[(z + h)/l],   l = √(4Dt)
+
+    Parameters as for `film_profile`.
+    """
+    reach, z = _checked(plated_um, diffusivity_cm2_s, time_s), np.asarray(z_um, dtype=float)
+    h = plated_um / reach
+    x = z / reach
+    gauss = np.exp(-((x - h) ** 2))
+    # exp(4hz/l²) erfc[(z + h)/l] without overflow
+    last = 0.5 * (1 + 4 * h * x + 4 * h * h) * gauss * erfcx(x + h)
+    return 1 - (0.5 * erfc(x - h) + 2 * h / math.sqrt(math.pi) * gauss - last)
+
+
+def growing_share(plated_um: float, diffusivity_cm2_s: float, time_s: float) -> float:
+    """Mean of `growing_profile` over the plated metal, by Simpson's rule."""
+    from scipy.integrate import simpson
+
+    z = np.linspace(0.0, plated_um, _POINTS)
+    profile = growing_profile(z, plated_um, diffusivity_cm2_s, time_s)
+    return float(simpson(profile, x=z)) / plated_um
+
+
+def diffusivity_for(share: float, plated_um: float, time_s: float) -> float:
+    """Diffusivity with which `film_share` is a given one, cm²/s.
+
+    Raises
+    ------
+    InputError
+        The share is not between 0 and 1.
+    """
+    from scipy.optimize import brentq
+
+    if not 0 < share < 1:
+        raise InputError(f"share = {share:g} is out of range", advice="Give one between 0 and 1.")
+    unit = plated_um**2 / time_s / _um2_per_cm2
+    return unit * 10 ** brentq(
+        lambda log: film_share(plated_um, unit * 10**log, time_s) - share, -12, 12
+    )
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """The paper's plated film beside the closed forms.
+
+    Attributes
+    ----------
+    celsius : int
+    diffusivity_cm2_s : float
+        Of the parameter set, at that temperature.
+    film, growing : float
+        Share mixed: plated at once, or at a steady rate over the whole time.
+    measured : float
+    needed_cm2_s : float
+        Diffusivity with which `film` is what was measured.
+    """
+
+    celsius: int
+    diffusivity_cm2_s: float
+    film: float
+    growing: float
+    measured: float
+    needed_cm2_s: float
+
+
+def beside_paper(diffusivities_cm2_s: dict[int, float]) -> list[Mixing]:
+    """Both limits for 13 µm and 10 h, at the temperatures that were measured.
+
+    Parameters
+    ----------
+    diffusivities_cm2_s : dict
+        By °C.
+    """
+    time_s = 3600 * HOURS
+    return [
+        Mixing(
+            celsius,
+            D,
+            film_share(PLATED_um, D, time_s),
+            growing_share(PLATED_um, D, time_s),
+            MEASURED[celsius],
+            diffusivity_for(MEASURED[celsius], PLATED_um, time_s),
+        )
+        for celsius, D in diffusivities_cm2_s.items()
+        if celsius in MEASURED
+    ]
+
+
+def share_of_layers(mg_relative, layers: int) -> float:
+    """Mg of the first layers of a box relative to its bulk: the share that has mixed there.
+
+    Parameters
+    ----------
+    mg_relative : float64 array
+        `Profiles.table["mg_relative"]` of one frame, by layer.
+    layers : int
+        Layers that were plated.
+    """
+    return float(np.mean(np.asarray(mg_relative, dtype=float)[:layers]))
+
+
+def _checked(plated_um: float, diffusivity_cm2_s: float, time_s: float) -> float:
+    values = {
+        "plated_um": plated_um,
+        "diffusivity_cm2_s": diffusivity_cm2_s,
+        "time_s": time_s,
+    }
+    for name, value in values.items():
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name} = {value:g} is out of range", advice="Give one above 0.")
+    return length_um(diffusivity_cm2_s, time_s)

@@ -1,0 +1,46 @@
+"""Figures of docs/cycling.md, repeated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import kmc
+from kmc.analysis import coulombic
+
+pytestmark = pytest.mark.slow
+
+
+def ends(samples) -> np.ndarray:
+    """The last row of each step."""
+    return np.flatnonzero(np.diff(samples["step"], append=np.inf))
+
+
+def test_a_scaffold_keeps_lithium_connected(tmp_path):
+    """The same spots without and with conduction: dead lithium, and contact after each strip."""
+    found = {}
+    for name in ("dead_lithium", "scaffold"):
+        t = kmc.run(name, output=tmp_path / f"{name}.h5", progress=False)
+        assert kmc.verify(t.path).passed
+        s = t.samples
+        strips = ends(s)[::2]
+        found[name] = (s["dead_Li"].max(), s["dead_Li"][strips], s["contact_fraction"][strips])
+        assert coulombic.facts(t)["coulombic_efficiency"] == [1.0, 1.0]
+    assert found["dead_lithium"][0] == 30
+    assert found["dead_lithium"][1].tolist() == [19, 16]
+    assert found["dead_lithium"][2] == pytest.approx([0.563, 0.521], abs=1e-3)
+    assert found["scaffold"][0] == 1
+    assert found["scaffold"][1].tolist() == [0, 0]
+    assert found["scaffold"][2] == pytest.approx([0.583, 0.556], abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["cycle_li", "cycle_limg", "aurbach"])
+def test_plate_steps_pass_their_charge(name, tmp_path):
+    """Every plate step with an end by charge passes it: no efficiency above 1."""
+    t = kmc.run(name, output=tmp_path / "run.h5", progress=False)
+    facts = coulombic.facts(t)
+    assert all(value is None or value <= 1.0 for value in facts["coulombic_efficiency"])
+    if name != "aurbach":
+        assert facts["coulombic_efficiency"] == [1.0] * 3
+    else:
+        assert facts["aurbach_efficiency"] <= 1.0
