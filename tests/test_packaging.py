@@ -148,7 +148,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     info = f"kmc_voids-{kmc.__version__}.dist-info/"
     shipped = {name for name in names if not name.startswith(info)}
-    expected = {"kmc/py.typed"} | {f"kmc/{name}" for name in modules(ROOT / "kmc")}
+    expected = {"kmc/py.typed", "kmc/analysis/zhao_2025.csv"} | {
+        f"kmc/{name}" for name in modules(ROOT / "kmc")
+    }
     expected |= {f"kmc/{kind}/{name}" for kind in catalogue.KINDS for name in tables(ROOT / kind)}
     assert shipped == expected
     assert f"{info}licenses/LICENSE" in names

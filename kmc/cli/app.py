@@ -16,6 +16,7 @@ import click
 
 from kmc._version import __version__
 from kmc.cli.converge import converge
+from kmc.cli.image import image
 from kmc.cli.nucleation import nucleation
 from kmc.cli.pictures import export, movie, plot
 from kmc.cli.recovery import extend, repair, resume, verify
@@ -392,7 +393,7 @@ def params_cite(name: str, bibtex: bool) -> None:
 
 for _command in (
     *(resume, extend, verify, repair),
-    *(plot, movie, export),
+    *(plot, movie, export, image),
     *(sweep, sweep_plot, critical, converge, nucleation, upscale),
 ):
     main.add_command(_command)

@@ -54,6 +54,7 @@ _PICTURE_LIST = "\n".join(f"  {name:<11} {text}" for name, text in PICTURES.item
         "  kmc plot strip_li.h5\n"
         "  kmc plot strip_li.h5 --what map --frames 0,5,10 -o maps.pdf\n"
         "  kmc plot strip_li.h5 strip_limg.h5 --what microscope --paper\n"
+        "  kmc plot strip_li.h5 --what microscope --data mine.csv\n"
     ),
 )
 @click.argument(
@@ -80,6 +81,14 @@ _PICTURE_LIST = "\n".join(f"  {name:<11} {text}" for name, text in PICTURES.item
     is_flag=True,
     help="With microscope: the operando data of Zhao et al. (2025) beside it, on their own scales.",
 )
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With microscope: your measured data beside it, a CSV table; may be repeated. "
+    "docs/measured.md has its columns.",
+)
 @_FORCE
 @quiet_option
 def plot(
@@ -89,13 +98,14 @@ def plot(
     frames: str | None,
     min_size: int,
     paper: bool,
+    data: tuple[Path, ...],
     force: bool,
     quiet: bool,
 ) -> None:
     """Draw a picture of one or several trajectories FILE..."""
-    if paper and what != "microscope":
+    if (paper or data) and what != "microscope":
         raise InputError(
-            f"--paper has no meaning for the picture {what!r}",
+            f"{'--paper' if paper else '--data'} has no meaning for the picture {what!r}",
             advice="It belongs to --what microscope.",
         )
     path = output or _beside(files, what, ".png")
@@ -104,13 +114,19 @@ def plot(
     from kmc import plotting
 
     if any(_is_population(found) for found in trajectories):
-        picture = _of_populations(what, trajectories, frames, paper)
+        picture = _of_populations(what, trajectories, frames, paper, data)
         plotting.save(picture, path)
         _report(f"Wrote {path}", quiet)
         return
     with frame_progress(what, not quiet) as progress:
         picture = plotting.draw(
-            what, trajectories, frames=frames, min_size=min_size, paper=paper, progress=progress
+            what,
+            trajectories,
+            frames=frames,
+            min_size=min_size,
+            paper=paper,
+            data=data,
+            progress=progress,
         )
         plotting.save(picture, path)
     _report(f"Wrote {path}", quiet)
@@ -257,7 +273,9 @@ def _is_population(found: Any) -> bool:
     return isinstance(found, PopulationRun)
 
 
-def _of_populations(what: str, found: Any, frames: str | None, paper: bool) -> Any:
+def _of_populations(
+    what: str, found: Any, frames: str | None, paper: bool, data: tuple[Path, ...]
+) -> Any:
     """A picture of populations of voids; they do not mix with boxes of atoms."""
     from kmc import plotting
     from kmc.trajectory.frame_selection import choose_frames
@@ -269,7 +287,7 @@ def _of_populations(what: str, found: Any, frames: str | None, paper: bool) -> A
                 advice="Draw the two kinds by themselves.",
             )
     chosen = None if frames is None else choose_frames(frames, len(found[0].frames["time_s"]))
-    return plotting.population_picture(found, what=what, paper=paper, frames=chosen)
+    return plotting.population_picture(found, what=what, paper=paper, data=data, frames=chosen)
 
 
 def _export_population(found: Any, what: str, path: Path, force: bool, quiet: bool) -> None:
