@@ -21,6 +21,7 @@ from kmc.common.progress import frame_progress
 from kmc.errors import InputError
 from kmc.trajectory.frame_selection import HELP
 
+_FEW_FRAMES = 20  # of a movie or a lifeline: fewer look coarse
 EXPORTS = ("atoms", "samples", "voids", "events")
 
 _FRAMES = click.option(
@@ -130,6 +131,9 @@ def plot(
         )
         plotting.save(picture, path)
     _report(f"Wrote {path}", quiet)
+    if what in ("voids", "lifelines"):
+        for one in trajectories:
+            _hint_at_frames(one, quiet)
 
 
 @click.command(
@@ -178,6 +182,7 @@ def movie(
     with frame_progress(path.name, not quiet) as progress:
         save(trajectory, path, frames=chosen, per_second=fps, progress=progress)
     _report(f"Wrote {path}: {_frames(len(chosen))}", quiet)
+    _hint_at_frames(trajectory, quiet)
 
 
 @click.command(
@@ -265,6 +270,19 @@ def _load(files: Any) -> list[Any]:
     from kmc.mesoscale.opening import load
 
     return [load(file) for file in files]
+
+
+def _hint_at_frames(found: Any, quiet: bool) -> None:
+    """Name the key that gives a run more frames, where it has few."""
+    population = _is_population(found)
+    count = len(found.frames["time_s"]) if population else len(found.frames)
+    if count >= _FEW_FRAMES:
+        return
+    output = found.run.get("output", {}) if not population else {}
+    given = [key for key in output if key.startswith("frame_every_") and output[key]]
+    key = "upscale.frames" if population else f"output.{(given or ['frame_every_monolayers'])[0]}"
+    how = "a larger" if population else "a smaller"
+    _report(f"{found.path} has {_frames(count)}: {how} {key} gives a run more.", quiet)
 
 
 def _is_population(found: Any) -> bool:

@@ -26,7 +26,7 @@ DPI = 300
 # Colours of Okabe and Ito, distinguishable by every kind of colour vision.
 BLUE, SKY, VERMILLION, BLACK = "#0072B2", "#56B4E9", "#D55E00", "#222222"
 GREEN, PURPLE, ORANGE, GREY = "#009E73", "#CC79A7", "#E69F00", "#777777"
-MAGNESIUM = "#F0B44C"
+MAGNESIUM = "#F5C368"  # in a grey print between the metal and the lowest gap
 METAL = "#E4E4E4"
 ELECTROLYTE = "#F6EFD2"
 CHEMISTRIES = ("#F4CEDD", "#DCCDF0", "#E6DDB4")  # metal on the second, third, fourth chemistry
@@ -124,6 +124,7 @@ def save(picture: Figure, path: str | Path) -> None:
         ) from None
 
 
+_LETTER_IN = 0.062  # mean width of a letter of a title
 _RESTS = 0.1  # share of the time without current from which the axis is the time
 
 # --- trajectories and their axes ------------------------------------------------------------------
@@ -171,6 +172,17 @@ def run_names(files: Sequence[Any]) -> list[str]:
     if len(set(names)) < len(names):
         names = [f"{path.resolve().parent.name}/{path.stem}" for path in paths]
     return names
+
+
+def panel_title(name: str, when: str, width_in: float) -> str:
+    """Name of a run and the moment of a panel, on two lines and shortened where they are long."""
+    letters = max(8, int(width_in / _LETTER_IN))
+    if len(name) + len(when) + 2 <= letters:
+        return f"{name}, {when}"
+    if len(name) > letters:  # both ends of a name tell runs apart
+        half = (letters - 1) // 2
+        name = f"{name[:half]}…{name[-half:]}"
+    return f"{name}\n{when}"
 
 
 def charge_axis(axes: Axes, mAh_cm2_per_monolayer: float, monolayers: float) -> None:
