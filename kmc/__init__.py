@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kmc.mesoscale.opening import load, resume, verify
     from kmc.mesoscale.study import nucleation
     from kmc.mesoscale.upscale import upscale
+    from kmc.model.dft_energies import parameters_from_dft
     from kmc.model.parameter_file import write_parameters
     from kmc.simulation.resume import extend
     from kmc.sweep.convergence.study import converge
@@ -41,6 +42,7 @@ __all__ = [
     "load",
     "load_sweep",
     "nucleation",
+    "parameters_from_dft",
     "profiles",
     "resume",
     "run",
@@ -67,6 +69,7 @@ _MODULES = {
     "transport": "kmc.analysis.transport",
     "verify": "kmc.mesoscale.opening",
     "write_parameters": "kmc.model.parameter_file",
+    "parameters_from_dft": "kmc.model.dft_energies",
     "nucleation": "kmc.mesoscale.study",
     "upscale": "kmc.mesoscale.upscale",
 }

@@ -48,6 +48,8 @@ AT_HOME = {
     "xarray": "mesoscale plotting sweep trajectory.reader",
     "ase": "trajectory.tables",
     "skimage": "analysis.image",
+    "IPython": "plotting.notebook",
+    "ipywidgets": "plotting.notebook",
     "pandas": "analysis mesoscale.result plotting sweep trajectory.tables",
 }
 
@@ -58,7 +60,7 @@ LATE = {"pandas", "xarray"}
 PARTS = {"pydantic_core", "llvmlite", "PIL"}
 
 # Come with an extra; imported by name in the functions that say so when they are missing.
-OPTIONAL = {"distributed", "dask_jobqueue", "ase", "skimage"}
+OPTIONAL = {"distributed", "dask_jobqueue", "ase", "skimage", "IPython", "ipywidgets"}
 
 HEAVY = ("numpy", "numba", "llvmlite", "h5py", "pydantic", "rich", "matplotlib", "pandas", "scipy")
 

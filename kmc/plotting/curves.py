@@ -125,7 +125,7 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
         axes.legend(
             loc="upper left", ncols=2, handlelength=1.2, columnspacing=1.0, handletextpad=0.5
         )
-        room = 1.5
+        room = 1.7
     axes.set_ylim(1.1 * lowest * scale, room * highest * scale if highest > 0 else 1.0)
     axes.set_ylabel(f"overpotential ({unit})")
 

@@ -12,6 +12,7 @@ from kmc.analysis.measured import CAPACITY, QUANTITIES, Measured
 from kmc.plotting import style
 
 _MARKERS = "osD^vP"
+_FAR = 0.7  # of an axis: notes stand to the left of what lies beyond
 _BEHIND = {"facecolor": "white", "alpha": 0.7, "lw": 0, "pad": 0.5}  # above lines, below points
 
 
@@ -66,8 +67,9 @@ def draw_measured(
                 axes, at = panels[panel], row[CAPACITY]
                 if not np.isfinite(at):
                     axes.axhline(value, lw=0.8, ls="--", color=style.GREY, zorder=1)
-                    right = axes.get_xlim()[1]
-                    _say(axes, right, value, row["note"], (0, -6), style.BLACK, "right")
+                    end = axes.get_xlim()[0 if logarithmic else 1]
+                    ha = "left" if logarithmic else "right"
+                    _say(axes, end, value, row["note"], (0, -6), style.BLACK, ha)
                 elif logarithmic and at <= axes.get_xlim()[0]:
                     _band(axes, value, error, row, look, rank)
                 else:
@@ -76,9 +78,9 @@ def draw_measured(
                         at, value, bar, zorder=3, ms=4, capsize=2.5, lw=1, clip_on=False, **look
                     )
                     # Notes of two samples at one place stand above each other.
-                    _say(
-                        axes, at, value, row["note"], (8, -4 if rank % 2 == 0 else 5), look["color"]
-                    )
+                    ha = _side(axes, at)
+                    shift = (8 if ha == "left" else -8, -4 if rank % 2 == 0 else 5)
+                    _say(axes, at, value, row["note"], shift, look["color"], ha)
 
 
 def legend(
@@ -137,18 +139,26 @@ def _event(panels: Mapping[str, Axes], row, colour: str, rank: int, told: set) -
         told.add((there[0], row["note"]))
         axes = panels[there[0]]
         height = 0.4 if rank % 2 == 0 else 0.48
+        ha = _side(axes, row[CAPACITY])
         axes.annotate(
             row["note"],
             (row[CAPACITY], height),
             xycoords=axes.get_xaxis_transform(),
-            xytext=(3, 0),
+            xytext=(3 if ha == "left" else -3, 0),
             textcoords="offset points",
+            ha=ha,
             va="center",
             color=colour,
             fontsize=6.5,
             bbox=_BEHIND,
             zorder=1.5,
         )
+
+
+def _side(axes: Axes, x: float) -> str:
+    """Side of a text that begins at x: the one with more room."""
+    along = axes.transAxes.inverted().transform(axes.transData.transform((x, 0.0)))[0]
+    return "left" if along < _FAR else "right"
 
 
 def _band(axes: Axes, value: float, error: float, row, look: dict, rank: int) -> None:

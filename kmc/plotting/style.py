@@ -124,7 +124,7 @@ def save(picture: Figure, path: str | Path) -> None:
         ) from None
 
 
-_LETTER_IN = 0.062  # mean width of a letter of a title
+_LETTER_IN = 0.066  # mean width of a letter of a title
 _RESTS = 0.1  # share of the time without current from which the axis is the time
 
 # --- trajectories and their axes ------------------------------------------------------------------
@@ -142,6 +142,8 @@ def moment(trajectory: Trajectory, frame: Frame) -> str:
     """Capacity of a frame, or its time where no current flows."""
     if rest_starts_s(trajectory) and frame.time_s > rest_starts_s(trajectory):
         return f"{duration(frame.time_s - rest_starts_s(trajectory))} of rest"
+    if "step" in trajectory.samples and trajectory.samples["step"].any():
+        return f"t = {duration(frame.time_s)}"  # a capacity is passed several times
     if trajectory.has_current:
         return f"{figure(frame.capacity_monolayers)} monolayers"
     return f"t = {duration(frame.time_s)}"
@@ -255,15 +257,15 @@ def evenly(n: int, most: int) -> list[int]:
 
 
 def _rests(table) -> bool:
-    """Whether the capacity of a table stands still over more than a tenth of its time."""
+    """Whether the capacity of a table stands still over a tenth of its time, or falls."""
     moments = table[["time_s", "capacity_monolayers"]].drop_duplicates().sort_values("time_s")
     steps_s = np.diff(moments["time_s"].to_numpy(float))
-    still = np.diff(moments["capacity_monolayers"].to_numpy(float)) == 0.0
-    return bool(steps_s[still].sum() > _RESTS * steps_s.sum())
+    steps = np.diff(moments["capacity_monolayers"].to_numpy(float))
+    return bool((steps < 0).any() or steps_s[steps == 0].sum() > _RESTS * steps_s.sum())
 
 
 def table_axis(tables: Sequence) -> tuple[str, float, str]:
-    """Column, divisor and label of the x axis: capacity, or the time where it stands still."""
+    """Column, divisor and label of the x axis: capacity, or time where it stands still or falls."""
     if any("time_s" not in t for t in tables):
         return "frame", 1.0, "frame (1)"
     strips = any(len(t) and t["capacity_monolayers"].max() > 0 for t in tables)

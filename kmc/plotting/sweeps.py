@@ -282,7 +282,7 @@ def _lines(
     else:
         some = list(dict.fromkeys(table[x_name]))
         axes.set_xticks(range(len(some)), [str(item) for item in some])
-        axes.set_xlabel(label(x_name))
+        axes.set_xlabel(", ".join(map(label, (x_name, *zipped))))
     if what.startswith("contact_fraction"):
         axes.set_ylim(0, 1.05)
     elif table["mean"].min() >= 0:
@@ -295,13 +295,13 @@ def _lines(
         page.set_size_inches(style.COLUMN_IN + 1.0, 2.5)
     note = _note(table, what)
     if numeric and zipped:
-        note += f"; with {label(names[-1])} change {listed(zipped)}"
+        note += f";\nnot joined: {listed(zipped)} change too"
     page.supxlabel(note, fontsize=6, color=style.GREY, x=0.02, ha="left")
     return page
 
 
 def _note(table, what: str) -> str:
-    left_out = "; runs without onset left out" if what.startswith("onset_capacity") else ""
+    left_out = ";\nruns without onset left out" if what.startswith("onset_capacity") else ""
     n = table["n"][table["n"] > 0]
     runs = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
     if n.max() < 2:
@@ -309,7 +309,7 @@ def _note(table, what: str) -> str:
     band = "band or bar: 95 % interval of the mean (Student's t)"
     if (table["low"].isna() & (table["n"] > 1)).any():
         band += ", none where all runs agree"
-    return f"mean of {runs} runs a point; {band}{left_out}"
+    return f"mean of {runs} runs a point;\n{band}{left_out}"
 
 
 def _heat_map(table, names: Sequence[str], title: str) -> Figure:
@@ -376,10 +376,11 @@ def _write_cells(axes: Axes, xs, ys, values: np.ndarray, half: np.ndarray, mesh:
     for row, y in enumerate(ys):
         for column, x in enumerate(xs):
             value, error = values[row, column], half[row, column]
-            if np.isfinite(value) and np.isfinite(error):
+            if np.isfinite(value):
+                scatter = f"\n± {figure(error, digits=1)}" if np.isfinite(error) else ""
                 dark = np.dot(mesh.to_rgba(value)[:3], [0.299, 0.587, 0.114]) < 0.5
                 axes.text(
-                    *(x, y, f"{figure(value)}\n± {figure(error, digits=1)}"),
+                    *(x, y, figure(value) + scatter),
                     ha="center",
                     va="center",
                     fontsize=5,

@@ -18,7 +18,7 @@ from kmc.common.formatting import duration, figure
 from kmc.errors import InputError
 from kmc.mesoscale.result import PopulationRun
 from kmc.plotting import style
-from kmc.plotting.measured import draw_measured, last_capacity, title
+from kmc.plotting.measured import draw_measured, last_capacity, legend, title
 
 POPULATION_PICTURES = ("summary", "microscope", "map", "sizes")
 _ROW_IN = 1.12
@@ -156,9 +156,18 @@ def _microscope(
         alloys = [_alloy(run) for run in runs]
         named = dict(zip(QUANTITIES, panels, strict=True))
         draw_measured(named, tables, alloys, colours, logarithmic=True)
-        source = f"points, bands, dotted: {title(tables)}"
-        panels[4].text(
-            0.02, 0.68, source, transform=panels[4].transAxes, color=style.GREY, fontsize=6.5
+        panels[0].legend(
+            handles=legend(tables, alloys, colours),
+            loc="upper left",
+            bbox_to_anchor=(0.0, 0.88),
+            handlelength=1.0,
+        )
+        page.supxlabel(
+            f"Points, bands and dotted lines are measured: {title(tables)}.",
+            fontsize=6,
+            color=style.GREY,
+            x=0.02,
+            ha="left",
         )
     for letter, panel in zip("abcde", panels, strict=True):
         panel.text(-0.17, 1.0, letter, weight="bold", size=8.5, transform=panel.transAxes)
