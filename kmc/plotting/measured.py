@@ -59,7 +59,7 @@ def draw_measured(
         for row in rows.to_dict("records"):
             values = {p: row[q] for p, q in QUANTITIES.items() if np.isfinite(row[q])}
             if not values:
-                _event(panels, row, look["color"], rank, told)
+                _event(panels, row, look["color"], rank, told, logarithmic)
             for panel, value in values.items():
                 if panel not in panels:
                     continue
@@ -129,7 +129,9 @@ def _series(tables, alloys, colours) -> Iterator[tuple]:
             number += 1
 
 
-def _event(panels: Mapping[str, Axes], row, colour: str, rank: int, told: set) -> None:
+def _event(
+    panels: Mapping[str, Axes], row, colour: str, rank: int, told: set, logarithmic: bool
+) -> None:
     """A dotted line in the panel of an event, or in all; its note once in each panel."""
     there = [row["panel"]] if row["panel"] else list(panels)
     for panel in there:
@@ -138,7 +140,7 @@ def _event(panels: Mapping[str, Axes], row, colour: str, rank: int, told: set) -
     if there[0] in panels and (there[0], row["note"]) not in told:
         told.add((there[0], row["note"]))
         axes = panels[there[0]]
-        height = 0.4 if rank % 2 == 0 else 0.48
+        height = (0.1 if logarithmic else 0.4) + 0.08 * (rank % 2)
         ha = _side(axes, row[CAPACITY])
         axes.annotate(
             row["note"],

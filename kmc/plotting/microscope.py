@@ -6,6 +6,7 @@ The layout is that of Fig. 1b–e of the operando paper, for comparison side by 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ def microscope_picture(
     notes = _notes(sections, names)
     if beside:
         notes += [f"Measured: {title(measured)}.", _SCALES_DIFFER]
+    notes = [line for note in notes for line in wrap(note, 135 if beside else 64)]
     foot = 0.05 + 0.12 * len(notes)
     body = len(shown) * _ROW_IN + 0.75
     width = style.PAGE_IN if beside else style.COLUMN_IN

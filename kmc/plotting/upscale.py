@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -159,11 +160,11 @@ def _microscope(
         panels[0].legend(
             handles=legend(tables, alloys, colours),
             loc="upper left",
-            bbox_to_anchor=(0.0, 0.88),
+            bbox_to_anchor=(0.0, 0.78),
             handlelength=1.0,
         )
         page.supxlabel(
-            f"Points, bands and dotted lines are measured: {title(tables)}.",
+            fill(f"Points, bands and dotted lines are measured: {title(tables)}.", 95),
             fontsize=6,
             color=style.GREY,
             x=0.02,

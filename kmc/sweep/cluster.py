@@ -198,26 +198,36 @@ def queue_cluster(
             f"a {queue} cannot be made with these options: {problem}",
             advice=f"--cluster-option takes the arguments of dask_jobqueue.{queue}.",
         ) from None
-    cluster.scale(jobs=workers)
     try:
-        submit_missing(cluster)
+        submit_missing(cluster, workers)
     except KmcError as problem:
         cluster.close()
         raise InputError(problem.message, advice=problem.advice) from None
     return cluster
 
 
-def submit_missing(cluster: Any) -> None:
+def submit_missing(cluster: Any, jobs: int) -> None:
     """Submit the jobs that the cluster lacks, and wait until the queueing system has taken them.
+
+    Parameters
+    ----------
+    cluster : dask_jobqueue.JobQueueCluster
+    jobs : int
+        Jobs that it should have.
 
     Raises
     ------
     KmcError
         It refuses one, with its message.
     """
+
+    async def submit() -> None:
+        cluster.scale(jobs=jobs)
+        # Scale does this in the background, where a refusal reaches nobody.
+        await cluster._correct_state()
+
     try:
-        # Dask's scale does this in the background, where a refusal reaches nobody.
-        cluster.sync(cluster._correct_state)
+        cluster.sync(submit)
     except (RuntimeError, OSError) as problem:
         raise KmcError(
             f"the queueing system refuses the job: {_refusal(str(problem))}",
@@ -318,7 +328,7 @@ class DaskWorkers:
             return
         if self._again + lost <= AGAIN * self._jobs:
             self._again += lost
-            submit_missing(self._cluster)
+            submit_missing(self._cluster, self._jobs)
         elif not self._threads:
             raise KmcError(
                 f"all jobs ended before the sweep was done; {self._again} were submitted again",
