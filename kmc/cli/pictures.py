@@ -205,8 +205,8 @@ def movie(
     "-o",
     "--output",
     **_OUTPUT,
-    help="Its ending decides the format: .xyz, .extxyz; .csv, .parquet. By default FILE.xyz or "
-    "FILE_WHAT.csv beside the trajectory.",
+    help="Its ending decides the format: .xyz, .extxyz, .xyz.gz (compressed); .csv, .parquet. By "
+    "default FILE.xyz or FILE_WHAT.csv beside the trajectory.",
 )
 @_FRAMES
 @click.option("--vacancies", is_flag=True, help="Atoms: vacancies too, as particles X.")
