@@ -201,6 +201,7 @@ def queue_cluster(
     try:
         submit_missing(cluster, workers)
     except KmcError as problem:
+        cluster._created.clear()  # close asserts that each job was submitted
         cluster.close()
         raise InputError(problem.message, advice=problem.advice) from None
     return cluster

@@ -108,10 +108,17 @@ def slurm(tmp_path_factory):
             pytest.skip(f"Slurm does not start here: {found.stdout}{found.stderr}\n{told}")
         yield environment
     finally:
+        # A slurmd waits for its jobs, and goes on after SIGTERM as long as they do.
+        subprocess.run(["scancel", "--user=root"], env=environment, capture_output=True)
+        time.sleep(5)
         for process in reversed(processes):
             process.terminate()
         for process in processes:
-            process.wait(timeout=60)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 @pytest.fixture
