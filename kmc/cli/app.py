@@ -44,6 +44,7 @@ Examples:
   kmc plot strip_li.h5 --what map     maps of the interface; kmc plot --help names all pictures
   kmc movie strip_li.h5               the run as a movie
   kmc export strip_li.h5              the atoms for OVITO and ASE
+  kmc image cut.png --scale 12.5      voids in a segmented SEM image, to lay beside a run
   kmc verify strip_li.h5              is the file consistent?
   kmc run strip_li --set conditions.temperature_K=333.15 -o warm.h5
   kmc sweep study.toml                many runs from one file; kmc sweep --help shows one
