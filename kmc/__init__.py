@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kmc.analysis.transport import transport
     from kmc.mesoscale.study import nucleation
     from kmc.mesoscale.upscale import upscale
+    from kmc.model.dft_energies import parameters_from_dft
     from kmc.model.parameter_file import write_parameters
     from kmc.simulation.resume import extend
     from kmc.sweep.convergence.study import converge
@@ -42,6 +43,7 @@ __all__ = [
     "load",
     "load_sweep",
     "nucleation",
+    "parameters_from_dft",
     "profiles",
     "resume",
     "run",
@@ -68,6 +70,7 @@ _MODULES = {
     "transport": "kmc.analysis.transport",
     "verify": "kmc.systems.opening",
     "write_parameters": "kmc.model.parameter_file",
+    "parameters_from_dft": "kmc.model.dft_energies",
     "nucleation": "kmc.mesoscale.study",
     "upscale": "kmc.mesoscale.upscale",
 }

@@ -48,6 +48,9 @@ AT_HOME = {
     "dask_jobqueue": "sweep.cluster",
     "xarray": "mesoscale plotting sweep trajectory.reader",
     "ase": "trajectory.tables",
+    "skimage": "analysis.image",
+    "IPython": "plotting.notebook",
+    "ipywidgets": "plotting.notebook",
     "pandas": "analysis mesoscale.result plotting sweep trajectory.tables",
 }
 
@@ -58,7 +61,7 @@ LATE = {"pandas", "xarray"}
 PARTS = {"pydantic_core", "llvmlite", "PIL"}
 
 # Come with an extra; imported by name in the functions that say so when they are missing.
-OPTIONAL = {"distributed", "dask_jobqueue", "ase"}
+OPTIONAL = {"distributed", "dask_jobqueue", "ase", "skimage", "IPython", "ipywidgets"}
 
 HEAVY = ("numpy", "numba", "llvmlite", "h5py", "pydantic", "rich", "matplotlib", "pandas", "scipy")
 

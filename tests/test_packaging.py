@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -73,6 +74,39 @@ def test_what_is_imported_is_what_is_here():
     for kind in catalogue.KINDS:
         folder = catalogue.locate(kind, catalogue.names(kind)[0]).parent
         assert tables(folder) == tables(ROOT / kind), "remove build/ and install again"
+
+
+def test_the_conda_recipe_says_what_pyproject_says():
+    """The recipe is YAML, read here line by line: no library for it is needed otherwise."""
+    text = (ROOT / "docs" / "install" / "conda" / "meta.yaml").read_text(encoding="utf-8")
+    run = text.partition("  run:\n")[2].partition("\ntest:")[0]
+    listed = {line.strip(" -").replace(" ", "") for line in run.splitlines() if "- " in line}
+    project = PYPROJECT["project"]
+    wanted = {f"python{project['requires-python']}"} | set(project["dependencies"])
+    assert listed == {name.replace("matplotlib", "matplotlib-base") for name in wanted}
+    assert f'version: "{project["version"]}"' in text
+    assert "- kmc = kmc.cli:main" in text
+    assert project["scripts"] == {"kmc": "kmc.cli:main"}
+
+
+def test_containers_install_extras_that_there_are():
+    for name in ("Dockerfile", "kmc.def"):
+        text = (ROOT / "docs" / "install" / name).read_text(encoding="utf-8")
+        (extras,) = re.findall(r"/src\[([a-z,]+)\]", text)
+        assert set(extras.split(",")) <= set(PYPROJECT["project"]["optional-dependencies"])
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete(shell):
+    environment = os.environ | {"_KMC_COMPLETE": f"{shell}_source", "PYTHONPATH": str(ROOT)}
+    if shell == "bash" and shutil.which("bash") is None:
+        pytest.skip("bash is asked for its version")
+    code = "from kmc.cli import main; main(prog_name='kmc')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "_KMC_COMPLETE" in done.stdout
 
 
 # --- a checkout and a wheel -----------------------------------------------------------------------
@@ -148,7 +182,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     info = f"kmc_voids-{kmc.__version__}.dist-info/"
     shipped = {name for name in names if not name.startswith(info)}
-    expected = {"kmc/py.typed"} | {f"kmc/{name}" for name in modules(ROOT / "kmc")}
+    expected = {"kmc/py.typed", "kmc/analysis/zhao_2025.csv"} | {
+        f"kmc/{name}" for name in modules(ROOT / "kmc")
+    }
     expected |= {f"kmc/{kind}/{name}" for kind in catalogue.KINDS for name in tables(ROOT / kind)}
     assert shipped == expected
     assert f"{info}licenses/LICENSE" in names
@@ -166,3 +202,53 @@ def test_the_wheel_finds_its_tables(wheel, tmp_path):
     for kind, paths in where_the_tables_are(home, tmp_path).items():
         assert {Path(path).name for path in paths} == tables(ROOT / kind)
         assert all(Path(path).parent == home / "kmc" / kind for path in paths)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_it_installs_into_an_empty_environment(kind, checkout, tmp_path):
+    """Built as for the index, installed with its dependencies by pip, away from the checkout."""
+    hook = f"b.build_{kind}(sys.argv[1])"
+    code = f"import sys; from setuptools import build_meta as b; {hook}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=checkout, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (file,) = (path for path in tmp_path.iterdir() if path.suffix in (".whl", ".gz"))
+    home = tmp_path / "home"
+    subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+    folder = home / ("Scripts" if os.name == "nt" else "bin")
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [str(folder / "python"), "-m", "pip", "install", "--quiet", str(file)],
+        capture_output=True,
+        text=True,
+        env=clean,
+    )
+    if "Could not find a version" in done.stderr or "Failed to establish" in done.stderr:
+        pytest.skip("no package index can be reached")
+    assert done.returncode == 0, done.stderr
+    for arguments, part in (
+        (["--version"], kmc.__version__),
+        (["runs", "list"], "strip_li"),
+        (["params", "show", "li_li2s"], "formation_energy_L1_eV"),
+        (["init", "-"], "[system]"),
+    ):
+        done = subprocess.run(
+            [str(folder / "kmc"), *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=clean,
+        )
+        assert done.returncode == 0, done.stderr
+        assert part in done.stdout
+    code = "from kmc.analysis.measured import PAPER, read_measured; print(read_measured(PAPER))"
+    done = subprocess.run(
+        [str(folder / "python"), "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=clean,
+    )
+    assert done.returncode == 0, done.stderr

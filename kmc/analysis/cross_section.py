@@ -91,7 +91,8 @@ def cross_section(
     if direction not in ("x", "y"):
         raise InputError(f"direction = {direction!r} is not known", advice='Choose "x" or "y".')
     cut = _Cut(lattice, direction, n_lines, depth_nm)
-    images = (cut.image(find(one, lattice, min_size).labels > 0) for one in occupancies)
+    found = (find(one, lattice, min_size) for one in occupancies)
+    images = ((cut.image(these.labels > 0), len(these)) for these in found)
     return CrossSection(images, columns, cut, min_size)
 
 
@@ -188,6 +189,48 @@ def voids_on_lines(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return line_of[seen], planes_spanned(along[seen], periodic=True), highest[seen] + 1
 
 
+def line_statistics(
+    open_: np.ndarray,
+    line: np.ndarray,
+    width_nm: np.ndarray,
+    height_nm: np.ndarray,
+    length_nm: float,
+) -> dict[str, float]:
+    """What a microscope reports of some lines along an interface.
+
+    Parameters
+    ----------
+    open_ : ndarray of bool, shape (n_lines, n_pixels)
+        Pixels without contact.
+    line : ndarray of int, shape (n_voids,)
+        Line of each void.
+    width_nm, height_nm : ndarray, shape (n_voids,)
+    length_nm : float
+        Of one line.
+
+    Returns
+    -------
+    dict
+        Columns of `CrossSection.table`: contact_loss, voids, densities, widths, heights and gaps.
+    """
+    n_lines = len(open_)
+    per_line = np.bincount(line, minlength=n_lines) / length_nm
+    row = {
+        "contact_loss": float(open_.mean()),
+        "voids": len(line),
+        "voids_per_nm": len(line) / (n_lines * length_nm),
+        "voids_per_100um": len(line) / (n_lines * length_nm) * _nm_per_100_um,
+        "voids_per_100um_sd": float(per_line.std()) * _nm_per_100_um,
+        "gaps": int(np.sum(open_.all(axis=1))),
+    }
+    for name, values in (("width", width_nm), ("height", height_nm)):
+        row[f"{name}_mean_nm"] = float(values.mean()) if len(values) else np.nan
+        for quartile, share in _QUARTILES.items():
+            key = f"{name}_{quartile}_nm"
+            row[key] = float(np.quantile(values, share)) if len(values) else np.nan
+    return row
+
+
 class CrossSection:
     """Voids on lines over the interface; made by `cross_section`.
 
@@ -198,7 +241,8 @@ class CrossSection:
         for a bare occupancy), contact_loss (fraction of the line without metal in L1), voids (on
         all lines), voids_per_nm and voids_per_100um of line, voids_per_100um_sd (scatter of single
         lines), width_mean_nm and width_min_nm, _q1_, _median_, _q3_, _max_, the same of height, and
-        gaps (lines that are one void from end to end). NaN where there are no voids.
+        gaps (lines that are one void from end to end), and voids_in_box, the voids of the whole
+        box. NaN where there are no voids.
     voids : DataFrame
         One row for each void on a line: frame, line, width_nm, height_nm.
     length_nm : float
@@ -219,7 +263,7 @@ class CrossSection:
         self.min_size = min_size
         self.pixel_nm, self.layer_nm = cut.pixel_nm, cut.layer_nm
         rows, seen, self._images = [], [], []
-        for frame, image in zip(columns["frame"], images, strict=True):
+        for frame, (image, voids_in_box) in zip(columns["frame"], images, strict=True):
             line, width, height = voids_on_lines(image)
             width_nm, height_nm = width * cut.pixel_nm, height * cut.layer_nm
             seen.append(
@@ -227,29 +271,13 @@ class CrossSection:
                     {"frame": frame, "line": line, "width_nm": width_nm, "height_nm": height_nm}
                 )
             )
-            rows.append(self._row(image, line, width_nm, height_nm))
+            row = line_statistics(image[:, 0], line, width_nm, height_nm, cut.length_nm)
+            rows.append(row | {"voids_in_box": voids_in_box})
             self._images.append(np.packbits(image))
             self._shape = image.shape
         self.table = pd.concat([pd.DataFrame(columns), pd.DataFrame(rows)], axis=1)
         full = [part for part in seen if len(part)] or seen[:1]
         self.voids = pd.concat(full, ignore_index=True)
-
-    def _row(self, image, line, width_nm, height_nm) -> dict[str, float]:
-        per_line = np.bincount(line, minlength=self.n_lines) / self.line_length_nm
-        row = {
-            "contact_loss": float(image[:, 0].mean()),
-            "voids": len(line),
-            "voids_per_nm": len(line) / self.length_nm,
-            "voids_per_100um": len(line) / self.length_nm * _nm_per_100_um,
-            "voids_per_100um_sd": float(per_line.std()) * _nm_per_100_um,
-            "gaps": int(np.sum(image[:, 0].all(axis=1))),
-        }
-        for name, values in (("width", width_nm), ("height", height_nm)):
-            row[f"{name}_mean_nm"] = float(values.mean()) if len(values) else np.nan
-            for quartile, share in _QUARTILES.items():
-                key = f"{name}_{quartile}_nm"
-                row[key] = float(np.quantile(values, share)) if len(values) else np.nan
-        return row
 
     def image(self, frame: int, line: int) -> np.ndarray:
         """Void pixels of one line, bool of shape (n_layers, n_pixels); row 0 is L1.

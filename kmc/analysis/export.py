@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def export_xyz(
     ----------
     trajectory : Trajectory
     path : str or Path
-        Ends in ``.xyz`` or ``.extxyz``.
+        Ends in ``.xyz`` or ``.extxyz``; with ``.gz`` behind it is compressed.
     frames : str, int, slice or iterable of int, optional
         All by default; see `kmc.trajectory.frame_selection.choose_frames`.
     vacancies : bool
@@ -72,7 +73,7 @@ def export_xyz(
     """
     path = check_output(path, overwrite, ATOM_ENDINGS)
     chosen = choose_frames(frames, len(trajectory.frames))
-    with replacing(path) as draft, draft.open("w", encoding="utf-8") as file:
+    with replacing(path) as draft, _opened(draft) as file:
         for done, index in enumerate(chosen):
             if progress:
                 progress(done, len(chosen))
@@ -80,6 +81,13 @@ def export_xyz(
         if progress:
             progress(len(chosen), len(chosen))
     return len(chosen)
+
+
+def _opened(path: Path) -> TextIO:
+    """A file to write text to, compressed where its name ends in .gz."""
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "wt", encoding="utf-8", compresslevel=6)
+    return path.open("w", encoding="utf-8")
 
 
 def _xyz(trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int) -> Iterable[str]:

@@ -16,6 +16,7 @@ import click
 
 from kmc._version import __version__
 from kmc.cli.converge import converge
+from kmc.cli.image import image
 from kmc.cli.nucleation import nucleation
 from kmc.cli.pictures import export, movie, plot
 from kmc.cli.recovery import extend, repair, resume, verify
@@ -43,6 +44,7 @@ Examples:
   kmc plot strip_li.h5 --what map     maps of the interface; kmc plot --help names all pictures
   kmc movie strip_li.h5               the run as a movie
   kmc export strip_li.h5              the atoms for OVITO and ASE
+  kmc image cut.png --scale 12.5      voids in a segmented SEM image, to lay beside a run
   kmc verify strip_li.h5              is the file consistent?
   kmc run strip_li --set conditions.temperature_K=333.15 -o warm.h5
   kmc sweep study.toml                many runs from one file; kmc sweep --help shows one
@@ -414,7 +416,7 @@ def params_cite(name: str, bibtex: bool) -> None:
 
 for _command in (
     *(resume, extend, verify, repair),
-    *(plot, movie, export),
+    *(plot, movie, export, image),
     *(sweep, sweep_plot, critical, converge, nucleation, upscale),
 ):
     main.add_command(_command)

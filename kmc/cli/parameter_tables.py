@@ -60,6 +60,10 @@ def show_table(parameters: ParameterSet, notes: bool = True) -> RenderableType:
             if notes:
                 parts += [Text(), *_notes(chosen)]
     assumed = sum(quantity.assumed for quantity in parameters.quantities.values())
+    if parameters.sources:
+        parts += [Text(), Text("Sources", style="bold underline")]
+    for key, cited in parameters.sources.items():
+        parts.append(Text.assemble((key, "cyan"), f": {cited.citation}"))
     parts += [
         Text(),
         Text.assemble(
@@ -78,6 +82,8 @@ def _values(quantities: dict[str, Quantity]) -> Table:
         source = Text(", ".join(quantity.source))
         if quantity.assumed:
             source = Text(", ").join([Text(text) for text in quantity.source] + [ASSUMED])
+        if quantity.from_memory:
+            source.append(", from memory")
         table.add_row(key, f"{quantity.value:g}".replace("e+", "e"), quantity.unit, source)
     return table
 

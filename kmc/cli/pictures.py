@@ -21,6 +21,7 @@ from kmc.common.progress import frame_progress
 from kmc.errors import InputError
 from kmc.trajectory.frame_selection import HELP
 
+_FEW_FRAMES = 20  # of a movie or a lifeline: fewer look coarse
 EXPORTS = ("atoms", "samples", "voids", "events")
 
 _FRAMES = click.option(
@@ -54,6 +55,7 @@ _PICTURE_LIST = "\n".join(f"  {name:<11} {text}" for name, text in PICTURES.item
         "  kmc plot strip_li.h5\n"
         "  kmc plot strip_li.h5 --what map --frames 0,5,10 -o maps.pdf\n"
         "  kmc plot strip_li.h5 strip_limg.h5 --what microscope --paper\n"
+        "  kmc plot strip_li.h5 --what microscope --data mine.csv\n"
     ),
 )
 @click.argument(
@@ -80,6 +82,14 @@ _PICTURE_LIST = "\n".join(f"  {name:<11} {text}" for name, text in PICTURES.item
     is_flag=True,
     help="With microscope: the operando data of Zhao et al. (2025) beside it, on their own scales.",
 )
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With microscope: your measured data beside it, a CSV table; may be repeated. "
+    "docs/measured.md has its columns.",
+)
 @_FORCE
 @quiet_option
 def plot(
@@ -89,13 +99,14 @@ def plot(
     frames: str | None,
     min_size: int,
     paper: bool,
+    data: tuple[Path, ...],
     force: bool,
     quiet: bool,
 ) -> None:
     """Draw a picture of one or several trajectories FILE..."""
-    if paper and what != "microscope":
+    if (paper or data) and what != "microscope":
         raise InputError(
-            f"--paper has no meaning for the picture {what!r}",
+            f"{'--paper' if paper else '--data'} has no meaning for the picture {what!r}",
             advice="It belongs to --what microscope.",
         )
     path = output or _beside(files, what, ".png")
@@ -108,16 +119,25 @@ def plot(
         _report(f"Wrote {path}", quiet)
         return
     if any(_is_population(found) for found in trajectories):
-        picture = _of_populations(what, trajectories, frames, paper)
+        picture = _of_populations(what, trajectories, frames, paper, data)
         plotting.save(picture, path)
         _report(f"Wrote {path}", quiet)
         return
     with frame_progress(what, not quiet) as progress:
         picture = plotting.draw(
-            what, trajectories, frames=frames, min_size=min_size, paper=paper, progress=progress
+            what,
+            trajectories,
+            frames=frames,
+            min_size=min_size,
+            paper=paper,
+            data=data,
+            progress=progress,
         )
         plotting.save(picture, path)
     _report(f"Wrote {path}", quiet)
+    if what in ("voids", "lifelines"):
+        for one in trajectories:
+            _hint_at_frames(one, quiet)
 
 
 @click.command(
@@ -171,6 +191,7 @@ def movie(
     with frame_progress(path.name, not quiet) as progress:
         save(trajectory, path, frames=chosen, per_second=fps, progress=progress)
     _report(f"Wrote {path}: {_frames(len(chosen))}", quiet)
+    _hint_at_frames(trajectory, quiet)
 
 
 @click.command(
@@ -193,8 +214,8 @@ def movie(
     "-o",
     "--output",
     **_OUTPUT,
-    help="Its ending decides the format: .xyz, .extxyz; .csv, .parquet. By default FILE.xyz or "
-    "FILE_WHAT.csv beside the trajectory.",
+    help="Its ending decides the format: .xyz, .extxyz, .xyz.gz (compressed); .csv, .parquet. By "
+    "default FILE.xyz or FILE_WHAT.csv beside the trajectory.",
 )
 @_FRAMES
 @click.option("--vacancies", is_flag=True, help="Atoms: vacancies too, as particles X.")
@@ -260,6 +281,19 @@ def _load(files: Any) -> list[Any]:
     return [load(file) for file in files]
 
 
+def _hint_at_frames(found: Any, quiet: bool) -> None:
+    """Name the key that gives a run more frames, where it has few."""
+    population = _is_population(found)
+    count = len(found.frames["time_s"]) if population else len(found.frames)
+    if count >= _FEW_FRAMES:
+        return
+    output = found.run.get("output", {}) if not population else {}
+    given = [key for key in output if key.startswith("frame_every_") and output[key]]
+    key = "upscale.frames" if population else f"output.{(given or ['frame_every_monolayers'])[0]}"
+    how = "a larger" if population else "a smaller"
+    _report(f"{found.path} has {_frames(count)}: {how} {key} gives a run more.", quiet)
+
+
 def _is_population(found: Any) -> bool:
     from kmc.mesoscale.result import PopulationRun
 
@@ -272,7 +306,9 @@ def _is_system(found: Any) -> bool:
     return isinstance(found, SystemRun)
 
 
-def _of_populations(what: str, found: Any, frames: str | None, paper: bool) -> Any:
+def _of_populations(
+    what: str, found: Any, frames: str | None, paper: bool, data: tuple[Path, ...]
+) -> Any:
     """A picture of populations of voids; they do not mix with boxes of atoms."""
     from kmc import plotting
     from kmc.trajectory.frame_selection import choose_frames
@@ -284,7 +320,7 @@ def _of_populations(what: str, found: Any, frames: str | None, paper: bool) -> A
                 advice="Draw the two kinds by themselves.",
             )
     chosen = None if frames is None else choose_frames(frames, len(found[0].frames["time_s"]))
-    return plotting.population_picture(found, what=what, paper=paper, frames=chosen)
+    return plotting.population_picture(found, what=what, paper=paper, data=data, frames=chosen)
 
 
 def _export_columns(found: Any, what: str, path: Path, force: bool, quiet: bool) -> None:

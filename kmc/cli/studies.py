@@ -36,7 +36,8 @@ _FORCE = click.option("--force", is_flag=True, help="Overwrite the output.")
     show_default=True,
     metavar="NUMBER",
     help="What is drawn: a column of the samples, voids, mean_void_width_nm, max_void_width_nm, "
-    "mean_void_height_nm, max_void_height_nm, hops_per_strip or onset_capacity_monolayers.",
+    "mean_void_height_nm, max_void_height_nm, voids_per_um2, void_area_nm2, mean_void_area_nm2, "
+    "hops_per_strip or onset_capacity_monolayers.",
 )
 @click.option(
     "--at",

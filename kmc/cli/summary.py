@@ -10,7 +10,7 @@ import numpy as np
 
 from kmc.analysis import balance, coulombic, voids
 from kmc.common.conditions import driven_by_run
-from kmc.common.formatting import count, duration, figure, plural, scaled
+from kmc.common.formatting import count, duration, figure, listed, plural, scaled
 from kmc.model.electrochemistry import balance_of_sites
 from kmc.trajectory.reader import Trajectory
 
@@ -43,7 +43,7 @@ def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
     rows = [("Ended" if trajectory.finished else "Not finished", _end(trajectory))]
     rows.append(("System", _system(trajectory)))
     rows += _interface(trajectory)
-    rows += _alloy(trajectory)
+    rows += _alloy(trajectory) + _from_memory(trajectory)
     if not len(samples):
         return [*rows, ("Samples", "none yet")]
     last = {name: samples[name][-1] for name in samples}
@@ -158,6 +158,20 @@ def _interface(trajectory: Trajectory) -> list[tuple[str, str]]:
     return [("Interface", "; ".join(parts))] if parts else []
 
 
+def _from_memory(trajectory: Trajectory) -> list[tuple[str, str]]:
+    """Inputs of the run that nobody has looked up; those of creep where there is pressure."""
+    pressed = trajectory.run.get("conditions", {}).get("stack_pressure_MPa")
+    driven = trajectory.has_interface and trajectory.has_current
+    keys = [
+        key
+        for key, value in trajectory.params.items()
+        if value.from_memory and (pressed if key.startswith("creep_") else driven)
+    ]
+    if not keys:
+        return []
+    return [("Inputs", f"from memory, not looked up: {listed(keys)} (kmc params show)")]
+
+
 def _alloy(trajectory: Trajectory) -> list[tuple[str, str]]:
     """The input that decides what an alloy's interface does, unless L1 began in equilibrium."""
     system = trajectory.run.get("system", {})
@@ -201,8 +215,8 @@ def _cycles(trajectory: Trajectory) -> list[tuple[str, str]]:
     text = f"{plural(len(found), 'cycle')} completed"
     if known:
         shown = known if len(known) <= 3 else [known[0], known[-1]]
-        listed = ", ".join(f"{_percent(value)} in cycle {number}" for number, value in shown)
-        text += f"; stripped over plated charge: {listed}"
+        ratios = ", ".join(f"{_percent(value)} in cycle {number}" for number, value in shown)
+        text += f"; stripped over plated charge: {ratios}"
     rows = [("Cycles", text)]
     if (aurbach := coulombic.aurbach_of(trajectory)) is not None:
         rows.append(("", f"Coulombic efficiency by Aurbach's protocol: {_percent(aurbach)}"))

@@ -13,6 +13,7 @@ import click
 from kmc.cli.shared import INTERRUPTED
 from kmc.errors import InputError
 
+_MOST_TASKS = 1000  # of a job array unless told otherwise: the limit of many clusters
 _SHOWN = 12  # points in a dry run, failures at the end
 # Queueing systems and their classes in dask_jobqueue.
 _QUEUES = {
@@ -54,11 +55,13 @@ Examples:
   kmc sweep study.toml                    again: runs the points that are missing
   kmc sweep study.toml --dask tls://10.0.0.1:8786 --dask-tls keys
   kmc sweep study.toml --dask-jobqueue slurm --workers 64 --cluster-option queue=short
+  kmc sweep study.toml --job-array --workers 64 --cluster-option walltime=12:00:00
 
 The folder holds a run file and a trajectory for each point; `kmc run` on that run file gives the
 same trajectory. A point that is done is never run again; one that failed is run again with the next
 call. The sweep file may be extended (more values, more replicas): only new points are run. On a
-cluster the folder must be on a disk that all workers share, and kmc must be installed there.
+cluster the folder must be on a disk that all workers share, and kmc must be installed there; jobs
+print into its folder logs. Lost jobs are submitted again, three times each on average.
 
 Exit codes: 0 all points done, 1 some failed (see failures/) or the folder could not be written,
 2 the input cannot be used, 130 interrupted; repeat the command to continue.
@@ -107,7 +110,14 @@ Exit codes: 0 all points done, 1 some failed (see failures/) or the folder could
     "options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Option of the dask-jobqueue cluster, such as queue=short or walltime=12:00:00.",
+    help="Option of the jobs, such as queue=short, memory=4GB or walltime=12:00:00: of the "
+    "dask-jobqueue cluster, or of sbatch with --job-array.",
+)
+@click.option(
+    "--job-array",
+    is_flag=True,
+    help="Run nothing: write a script for sbatch that runs the points as tasks of a job array, "
+    "--workers of them, without a process that schedules.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def sweep(
@@ -120,6 +130,7 @@ def sweep(
     tls: Path | None,
     trusted_network: bool,
     options: tuple[str, ...],
+    job_array: bool,
     quiet: bool,
 ) -> None:
     """Run every point of the sweep FILE that is not done yet.
@@ -129,9 +140,12 @@ def sweep(
     """
     if address and queue:
         raise InputError("--dask and --dask-jobqueue exclude each other", advice="Give one.")
-    if options and not queue:
+    if job_array and (address or queue):
+        raise InputError("--job-array takes no Dask cluster", advice="Leave --dask… away.")
+    if options and not (queue or job_array):
         raise InputError(
-            "--cluster-option needs --dask-jobqueue", advice="Name the queueing system."
+            "--cluster-option needs --dask-jobqueue or --job-array",
+            advice="Name the queueing system.",
         )
     if queue and not workers:
         raise InputError(
@@ -155,12 +169,17 @@ def sweep(
     existing = check_folder(path, plan)
     if dry_run:
         dry_run_of(plan, existing, path, workers)
+        if queue or job_array:
+            _describe_jobs(queue, given)
         return
 
     from kmc.common.progress import display_for
     from kmc.sweep.execute import run_sweep
 
     folder = make_folder(path, plan)
+    if job_array:
+        _write_job_array(folder, workers, given, quiet)
+        return
     make = _workers(folder.path, workers, address, queue, given, tls, trusted_network)
     tally = run_sweep(folder, make, display_for(path.name, not quiet))
     _report(tally, path, quiet)
@@ -209,11 +228,46 @@ def _workers(
             min(points, count),
             options,
             shared=folder / "running",
+            logs=folder / "logs",
             trusted_network=trusted_network,
         )
-        return cluster.DaskWorkers(jobs.get_client(), cluster=jobs)
+        return cluster.DaskWorkers(jobs.get_client(), cluster=jobs, jobs=min(points, count))
 
     return make
+
+
+def _describe_jobs(queue: str | None, options: dict) -> None:
+    """Print what each job asks for."""
+    if queue:
+        from kmc.sweep.cluster import AGAIN, job_defaults
+
+        asked = job_defaults(queue, options)
+        click.echo(f"Lost    jobs are submitted again, {AGAIN} times each on average")
+    else:
+        from kmc.sweep.array import DEFAULTS
+
+        asked = {k: f"{v} (default)" for k, v in DEFAULTS.items()}
+    asked |= {key: str(value) for key, value in options.items()}
+    click.echo("Jobs    " + ", ".join(f"{key} {value}" for key, value in asked.items()))
+
+
+def _write_job_array(folder: Any, workers: int | None, options: dict, quiet: bool) -> None:
+    """Write the script of a job array, and say how to submit it."""
+    from kmc.common.formatting import plural
+    from kmc.sweep.array import write_script
+
+    points = len(folder.plan.points) - len(folder.done())
+    if not points:
+        click.echo("Nothing to run.")
+        return
+    tasks = min(points, workers or _MOST_TASKS)
+    script = write_script(folder, tasks, options)
+    if not quiet:
+        click.echo(f"Wrote {script}: {plural(tasks, 'task')} for {plural(points, 'point')}")
+        _describe_jobs(None, options)
+        click.echo("\nNext:")
+        click.echo(f"  sbatch {shlex.quote(str(script))}      again: what is missing then")
+        click.echo(f'  python: import kmc; kmc.load_sweep("{folder.path.as_posix()}")')
 
 
 def dry_run_of(plan: Any, existing: Any, path: Path, workers: int | None) -> None:

@@ -30,13 +30,13 @@ PICTURES = {
 }
 PICTURE_ENDINGS = (".png", ".svg", ".pdf")
 MOVIE_ENDINGS = (".gif", ".mp4")
-ATOM_ENDINGS = (".xyz", ".extxyz")
+ATOM_ENDINGS = (".xyz", ".extxyz", ".xyz.gz", ".extxyz.gz")
 TABLE_ENDINGS = (".csv", ".parquet")
 
 
 def check_ending(path: Path, endings: Sequence[str], what: str = "output") -> None:
     """Check that a file has one of some endings (lower case); any is allowed if there are none."""
-    if endings and path.suffix.lower() not in endings:
+    if endings and not path.name.lower().endswith(tuple(endings)):
         allowed = ", ".join(endings[:-1]) + (" or " if endings[:-1] else "") + endings[-1]
         found = f"ends in {path.suffix}" if path.suffix else "has no ending"
         raise InputError(f"{what} {path} {found}", advice=f"Use a name that ends in {allowed}.")
@@ -45,7 +45,7 @@ def check_ending(path: Path, endings: Sequence[str], what: str = "output") -> No
 # Endings of files that are no HDF5: a trajectory with such a name would mislead.
 _NOT_HDF5 = (
     *(".txt", ".csv", ".json", ".toml", ".dat", ".log", ".md", ".py", ".npy", ".npz"),
-    *(".parquet", ".xlsx", ".zip", *PICTURE_ENDINGS, *MOVIE_ENDINGS, *ATOM_ENDINGS),
+    *(".parquet", ".xlsx", ".zip", ".gz", *PICTURE_ENDINGS, *MOVIE_ENDINGS, *ATOM_ENDINGS),
 )
 
 

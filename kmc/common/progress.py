@@ -10,6 +10,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
 _PLAIN_EVERY_S = 10.0
@@ -152,10 +153,22 @@ class Live:
         self._bars.console.print(text, markup=False)
 
 
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this, with the widgets that bars need."""
+    if "IPython" not in sys.modules or find_spec("ipywidgets") is None:
+        return False
+    shell = sys.modules["IPython"].get_ipython()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
 def display_for(title: str, wanted: bool) -> Display:
-    """Bars on a terminal, lines elsewhere, nothing if not wanted."""
+    """Bars on a terminal and in a notebook, lines elsewhere, nothing if not wanted."""
     if not wanted:
         return Silent()
+    if in_notebook():
+        from rich.console import Console
+
+        return Live(title, Console(force_jupyter=True))
     return Live(title) if sys.stderr.isatty() else PlainLines(title)
 
 

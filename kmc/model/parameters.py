@@ -137,6 +137,8 @@ class Quantity(Checked):
         Where in the source it stands, and what to know about it.
     assumed : bool
         No source gives this value; the note says why it was chosen.
+    from_memory : bool
+        It was typed from memory and not looked up again; summaries of runs say so.
     """
 
     value: Number
@@ -144,6 +146,7 @@ class Quantity(Checked):
     source: Annotated[tuple[str, ...], BeforeValidator(_source_keys)] = ()
     note: Annotated[str, BeforeValidator(_note)]
     assumed: bool = False
+    from_memory: bool = False
 
     def __str__(self) -> str:
         unit = "" if self.unit == "1" else f" {self.unit}"
@@ -222,9 +225,15 @@ class ParameterSet(Checked):
             ) from None
 
     def resolved(self) -> dict[str, dict[str, Any]]:
-        """Every quantity as plain, JSON-able data: key → value, unit, source, note, assumed."""
+        """Every quantity as plain, JSON-able data: key → value, unit, source, note, assumed.
+
+        ``from_memory`` stands where it is true alone.
+        """
         return {
-            key: {**quantity.model_dump(), "source": list(quantity.source)}
+            key: {
+                **quantity.model_dump(exclude=None if quantity.from_memory else {"from_memory"}),
+                "source": list(quantity.source),
+            }
             for key, quantity in self.quantities.items()
         }
 

@@ -8,6 +8,7 @@ else. Imports every package but `cli`.
 from kmc.common.outputs import PICTURES
 from kmc.plotting.convergence import convergence_picture
 from kmc.plotting.draw import draw, plot_cross_section, plot_profiles, plot_voids
+from kmc.plotting.notebook import slider, watch
 from kmc.plotting.nucleation import nucleation_picture
 from kmc.plotting.pages import overview, save_overview
 from kmc.plotting.statistics import ripening_picture
@@ -33,6 +34,8 @@ __all__ = [
     "ripening_picture",
     "save",
     "save_overview",
+    "slider",
     "sweep_picture",
     "system_picture",
+    "watch",
 ]

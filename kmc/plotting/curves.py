@@ -125,7 +125,7 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
         axes.legend(
             loc="upper left", ncols=2, handlelength=1.2, columnspacing=1.0, handletextpad=0.5
         )
-        room = 1.5
+        room = 1.7
     axes.set_ylim(1.1 * lowest * scale, room * highest * scale if highest > 0 else 1.0)
     axes.set_ylabel(f"overpotential ({unit})")
 
@@ -193,7 +193,7 @@ def _mark_rest(axes_pair, start: float, colour: str, *, label: bool) -> None:
 def _mark_lost(axes: Axes, x, lost, colour: str) -> None:
     """Mark where the overpotential is infinite, because no atom is electroactive."""
     top = axes.get_xaxis_transform()
-    axes.plot(lost, np.full(len(lost), 0.98), "^", color=colour, ms=4, transform=top, clip_on=False)
+    axes.plot(lost, np.full(len(lost), 0.98), "|", color=colour, ms=6, transform=top, clip_on=False)
     side = "right" if lost[0] > 0.5 * (x[0] + x[-1]) else "left"
     axes.annotate(
         "no electroactive atom",

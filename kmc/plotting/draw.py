@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from kmc.analysis.cross_section import cross_section
 from kmc.analysis.history import voids
+from kmc.analysis.measured import measured_tables
 from kmc.analysis.profiles import profiles as profiles_of
 from kmc.analysis.voids import DEFAULT_MIN_SIZE
 from kmc.common.outputs import PICTURES
@@ -36,6 +38,7 @@ def draw(
     frames: str | Sequence[int] | None = None,
     min_size: int = DEFAULT_MIN_SIZE,
     paper: bool = False,
+    data: str | Path | Sequence[str | Path] = (),
     progress: FrameProgress | None = None,
 ) -> Figure:
     """A picture of one or several trajectories.
@@ -52,6 +55,8 @@ def draw(
         Smallest number of connected vacancies of a void.
     paper : bool
         With ``microscope``: also the data of the operando paper.
+    data : str, Path or sequence of them
+        With ``microscope``: CSV files of measured data (`kmc.analysis.measured`).
     progress : callable, optional
         Called with the number of frames done and to do.
 
@@ -70,6 +75,11 @@ def draw(
         raise InputError(f"there is no picture {what!r}", advice=f"Choose {', '.join(PICTURES)}.")
     if not runs:
         raise InputError("no trajectory was given", advice="Give at least one.")
+    if (paper or data) and what != "microscope":
+        raise InputError(
+            f"measured data have no place in the picture {what!r}", advice="Draw microscope."
+        )
+    tables = measured_tables(data, paper)
     if what in _PLAIN:
         chosen = None if frames is None else (lambda n: choose_frames(frames, n))
         with style.styled():
@@ -88,7 +98,13 @@ def draw(
         found = _each(cross_section, runs, some, progress, min_size=min_size)
         alloys = ["Mg" in t.species for t in runs]
         with style.styled():
-            return microscope.microscope_picture(found, names, alloys, with_paper=paper)
+            return microscope.microscope_picture(
+                found,
+                names,
+                alloys,
+                measured=tables,
+                overpotentials=_overpotentials(runs, found),
+            )
     if what == "profiles":
         found = _each(profiles_of, runs, some, progress)
         with style.styled():
@@ -114,6 +130,16 @@ def draw(
     }[what]
     with style.styled():
         return draw_them(histories, names)
+
+
+def _overpotentials(runs: Sequence[Trajectory], sections: Sequence) -> list[tuple]:
+    """Capacity or time, whichever is the axis, and overpotential of each run."""
+    x_key, _, _ = style.table_axis([section.table for section in sections])
+    return [
+        (t.samples[x_key], t.samples["overpotential_V"])
+        for t in runs
+        if x_key in t.samples and "overpotential_V" in t.samples
+    ]
 
 
 def _each(analyse: Callable, runs: Sequence, frames: Sequence, progress, **options) -> list:

@@ -23,7 +23,7 @@ from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.tables import Frame
 
 _DEPTHS = matplotlib.colormaps["YlGnBu"]
-_DEPTH_RANGE = (0.42, 1.0)  # lighter colours resemble metal in a grey print
+_DEPTH_RANGE = (0.5, 1.0)  # lighter colours resemble Mg and metal in a grey print
 _MOST_STEPS = 8  # of the colour bar; more depths than that share steps
 _EDGE = "#888888"
 

@@ -6,6 +6,7 @@ The layout is that of Fig. 1b–e of the operando paper, for comparison side by 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from kmc.analysis.measured import Measured
+from kmc.common.formatting import figure, plural
 from kmc.plotting import style
+from kmc.plotting.measured import draw_measured, has, last_capacity, legend, title
 
 _ROW_IN = 1.12
 _MOST_BOXES = 16
-# Operando microscopy of Zhao et al., Nature Communications (2025), 10.1038/s41467-025-59567-8: the
-# numbers stated in the text and in Fig. 1, at 0.2 MPa and 0.5 mA/cm², over 160 µm of interface.
-CITATION = "Zhao et al., Nat. Commun. (2025)"
-LAST_mAh_cm2 = 3.0
-CONTACT_LOSS_OF_RISE = 90.0  # %, where the overpotential of Li rises steeply
-COALESCENCE_mAh_cm2 = 0.25  # Li: voids coalesce from here
-GAP_mAh_cm2 = 1.25  # Li: all voids have become one gap
-FIRST_COUNT = {"Li": (16.0, 18.0), "Mg": (2.0, 3.0)}  # voids per 100 µm
-FIRST_WIDTH_um = {"Li": (2.2, 1.3), "Mg": (3.8, 1.0)}  # mean and deviation
-SPLIT = (0.5, 20.0)  # Li-Mg: mAh/cm² and width in µm at which voids split
-WIDTH_FALLS_mAh_cm2 = (0.625, 1.0, 2.375)  # Li-Mg: the largest width drops
-HEIGHT_FALLS_mAh_cm2 = (0.5, 1.0, 2.625)  # Li-Mg: the largest height drops
-
+_SCALES_DIFFER = (
+    "Scales differ: a box of nanometres has no voids of micrometres. Compare ranks, ratios and "
+    "trends, not sizes."
+)
+_PANELS = ("contact_loss", "voids", "width", "height")
 _QUANTITIES = (("width", "void width"), ("height", "void height"))
 
 
@@ -38,7 +34,8 @@ def microscope_picture(
     names: Sequence[str] | None = None,
     alloys: Sequence[bool] | None = None,
     *,
-    with_paper: bool = False,
+    measured: Sequence[Measured] = (),
+    overpotentials: Sequence[tuple] = (),
 ) -> Figure:
     """Contact loss, voids per 100 µm, and box charts of width and height against capacity.
 
@@ -49,31 +46,41 @@ def microscope_picture(
     names : sequence of str, optional
         Names of the runs.
     alloys : sequence of bool, optional
-        Which runs contain Mg: data of the paper have the colour of the first run of each metal.
-    with_paper : bool
-        Also draw the data of the operando paper, on their own scales: a box of nanometres has no
-        voids of micrometres, but ranks, ratios and trends can be compared.
+        Which runs contain Mg: measured data have the colour of the first run of their metal.
+    measured : sequence of Measured
+        Measured data in a second column, on their own scales: a box of nanometres has no voids of
+        micrometres, but ranks, ratios and trends can be compared.
+    overpotentials : sequence of (ndarray, ndarray)
+        Capacity in monolayers or time in s, and overpotential in V, of each run: drawn where
+        measured data have an overpotential.
     """
     names = list(names or [""] * len(sections))
-    named = any(names)
-    head = (0.1 + 0.16 * -(-len(names) // 2) if named else 0.05) + (0.3 if with_paper else 0.0)
-    foot = 0.3 if with_paper else 0.0
-    body = 4 * _ROW_IN + 0.75
-    width = style.PAGE_IN if with_paper else style.COLUMN_IN
-    page = style.new_figure(width, head + body + foot)
-    top, middle, bottom = style.stack(page, [head, body, max(foot, 0.01)])
-    axes = middle.subplots(4, 2 if with_paper else 1, sharex="col", squeeze=False)
+    named, beside = any(names), bool(measured)
+    mg = alloys or [False] * len(sections)
     colours = [style.run_colour(i) for i in range(len(sections))]
-    _runs(list(axes[:, 0]), sections, colours)
+    shown = [*_PANELS, *(["overpotential"] if has(measured, "overpotential") else [])]
+    keys_measured = legend(measured, mg, colours) if beside else []
+    lines = max(-(-len(names) // 2) if named else 0, -(-len(keys_measured) // 3))
+    head = (0.1 + 0.16 * lines if lines else 0.05) + (0.2 if beside else 0.0)
+    notes = _notes(sections, names)
+    if beside:
+        notes += [f"Measured: {title(measured)}.", _SCALES_DIFFER]
+    notes = [line for note in notes for line in wrap(note, 135 if beside else 64)]
+    foot = 0.05 + 0.12 * len(notes)
+    body = len(shown) * _ROW_IN + 0.75
+    width = style.PAGE_IN if beside else style.COLUMN_IN
+    page = style.new_figure(width, head + body + foot)
+    top, middle, bottom = style.stack(page, [head, body, foot])
+    axes = middle.subplots(len(shown), 2 if beside else 1, sharex="col", squeeze=False)
+    _runs(list(axes[:, 0]), sections, colours, overpotentials if len(shown) > len(_PANELS) else ())
     if named:
         keys = [
             Line2D([], [], lw=1.6, label=name, **style.run_style(i)) for i, name in enumerate(names)
         ]
         top.legend(handles=keys, loc="upper left", ncols=2, handlelength=2.4, borderaxespad=0.3)
-    # With the paper the letters are those of its figure.
-    for letter, panel in zip("bcde" if with_paper else "abcd", axes[:, 0], strict=True):
+    for letter, panel in zip("abcde", axes[:, 0], strict=False):
         panel.text(
-            -0.21 if with_paper else -0.25,
+            -0.21 if beside else -0.25,
             1.0,
             letter,
             weight="bold",
@@ -81,25 +88,40 @@ def microscope_picture(
             va="center",
             transform=panel.transAxes,
         )
-    if with_paper:
-        lithium, alloy = _colours_of_metals(alloys or [False] * len(sections), colours)
-        _paper(list(axes[:, 1]), lithium, alloy)
-        top.text(0.09, 0.12, "simulation", weight="bold", va="center")
-        top.text(0.57, 0.12, f"operando, {CITATION}", weight="bold", va="center")
-        bottom.text(
-            0.5,
-            0.5,
-            "Scales differ: a box of nanometres has no voids of micrometres. Compare ranks, "
-            "ratios and trends, not sizes.",
-            ha="center",
-            va="center",
-            color=style.GREY,
+    if beside:
+        _measured_column(dict(zip(shown, axes[:, 1], strict=True)), measured, mg, colours)
+        top.add_artist(
+            top.legend(
+                handles=keys_measured,
+                loc="upper left",
+                bbox_to_anchor=(0.55, 1.0),
+                ncols=3,
+                handlelength=1.0,
+                borderaxespad=0.3,
+            )
         )
+        top.text(0.09, 0.02, "simulation", weight="bold", va="bottom")
+        top.text(0.57, 0.02, "measured", weight="bold", va="bottom")
+    bottom.text(0.02, 0.98, "\n".join(notes), va="top", color=style.GREY, fontsize=6)
     middle.align_ylabels(axes[:, 0])
     return page
 
 
-def _runs(axes: Sequence[Axes], sections: Sequence, colours: Sequence[str]) -> None:
+def _notes(sections: Sequence, names: Sequence[str]) -> list[str]:
+    """What the last frame of each run rests on: lines, cuts and the voids that they cut."""
+    notes = []
+    for section, name in zip(sections, names, strict=True):
+        last = section.table.iloc[-1]
+        cuts, voids = int(last["voids"]), int(last["voids_in_box"])
+        text = f"{plural(section.n_lines, 'line')} of {figure(section.line_length_nm, 'nm')}; "
+        text += f"last frame: {plural(cuts, 'cut')} of {plural(voids, 'void')}"
+        notes.append(f"{name}: {text}" if name else text)
+    return notes
+
+
+def _runs(
+    axes: Sequence[Axes], sections: Sequence, colours: Sequence[str], overpotentials: Sequence
+) -> None:
     tables = [section.table for section in sections]
     x_key, scale, x_label = style.table_axis(tables)
     last = max((t[x_key].max() / scale for t in tables if len(t)), default=0.0)
@@ -114,13 +136,16 @@ def _runs(axes: Sequence[Axes], sections: Sequence, colours: Sequence[str]) -> N
     axes[1].set_ylabel("voids per\n100 µm of line")
     axes[1].set_ylim(bottom=0)
     axes[1].yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace(",", "\u2009"))
-    for panel, (quantity, label) in zip(axes[2:], _QUANTITIES, strict=True):
+    for panel, (quantity, label) in zip(axes[2:4], _QUANTITIES, strict=True):
         for i, table in enumerate(tables):
             _boxes(panel, table, quantity, x_key, scale, last, i, len(tables), colours[i])
         panel.set_ylabel(f"{label} (nm)")
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(0, 1.04 * panel.get_ylim()[1])
+    for i, (at, volts) in enumerate(overpotentials):
+        axes[4].plot(at / scale, 1e3 * volts, **style.run_style(i))
+        axes[4].set_ylabel("overpotential\n(mV)")
     axes[-1].set_xlabel(x_label)
-    axes[-1].set_xlim(0, 1.02 * last if last > 0 else 1.0)
+    axes[-1].set_xlim(0, 1.04 * last if last > 0 else 1.0)
 
 
 def _boxes(panel, table, quantity, x_key, scale, last, index, of, colour) -> None:
@@ -144,80 +169,24 @@ def _boxes(panel, table, quantity, x_key, scale, last, index, of, colour) -> Non
         panel.hlines(ends, x - half, x + half, color=colour, lw=0.8)
 
 
-def _colours_of_metals(alloys: Sequence[bool], colours: Sequence[str]) -> tuple[str, str]:
-    """Colours of the first run of Li and of the first of Li-Mg, or such as no run has."""
-    free = [c for c in (style.BLUE, style.VERMILLION, style.GREEN) if c not in colours]
-    lithium = next((c for mg, c in zip(alloys, colours, strict=True) if not mg), None)
-    alloy = next((c for mg, c in zip(alloys, colours, strict=True) if mg), None)
-    lithium = lithium or free.pop(0)
-    return lithium, alloy or next(c for c in free if c != lithium)
-
-
-def _paper(axes: Sequence[Axes], lithium: str, alloy: str) -> None:
-    """The numbers stated in the paper, in its units."""
-    loss, number, width, height = axes
-    for panel in axes:
-        panel.set_xlim(-0.08, LAST_mAh_cm2)
-        panel.axvline(GAP_mAh_cm2, color=lithium, lw=0.7, ls=":")
-    loss.set_ylim(0, 100)
-    loss.set_ylabel("contact loss (%)")
-    loss.axhline(CONTACT_LOSS_OF_RISE, color=style.GREY, lw=0.8, ls="--")
-    _annotate(
-        loss,
-        LAST_mAh_cm2,
-        CONTACT_LOSS_OF_RISE,
-        "overpotential steep",
-        (0, -6),
-        ha="right",
-    )
-    loss.plot(GAP_mAh_cm2, 100, "s", color=lithium, ms=4.5, clip_on=False)
-    _annotate(loss, GAP_mAh_cm2, 40, "Li: one gap", (4, 0), lithium)
-    number.set_ylim(0, 20)
-    number.set_ylabel("voids per\n100 µm of line")
-    for metal, colour, text in (
-        ("Li", lithium, "Li 16–18"),
-        ("Mg", alloy, "Li-Mg 2–3, then rises"),
-    ):
-        low, high = FIRST_COUNT[metal]
-        number.errorbar(
-            0, (low + high) / 2, (high - low) / 2, fmt="o", color=colour, ms=4, capsize=2.5, lw=1
-        )
-        _annotate(number, 0, (low + high) / 2, text, (7, 0), colour)
-    number.axvline(COALESCENCE_mAh_cm2, color=lithium, lw=0.7, ls=":")
-    _annotate(number, COALESCENCE_mAh_cm2, 10, "Li: voids coalesce", (3, 0), lithium)
-    width.set_ylim(0, 25)
-    width.set_ylabel("void width (µm)")
-    for metal, colour, text, shift in (
-        ("Li", lithium, "Li 2.2 ± 1.3", (9, -4)),
-        ("Mg", alloy, "Li-Mg 3.8 ± 1.0", (9, 5)),
-    ):
-        mean, deviation = FIRST_WIDTH_um[metal]
-        x = 0.0 if metal == "Li" else 0.05
-        width.errorbar(x, mean, deviation, fmt="o", color=colour, ms=4, capsize=2.5, lw=1)
-        _annotate(width, 0, mean, text, shift, colour)
-    width.plot(*SPLIT, "D", color=alloy, ms=4)
-    _annotate(width, *SPLIT, "Li-Mg ≈ 20, splits", (6, 0), alloy)
-    _falls(width, WIDTH_FALLS_mAh_cm2, 10, "Li-Mg: largest width falls", alloy)
-    height.set_yticks([])
-    height.set_ylim(0, 1)
-    height.set_ylabel("void height\n(no number stated)")
-    _falls(height, HEIGHT_FALLS_mAh_cm2, 0.5, "Li-Mg: largest height falls", alloy)
-    height.set_xlabel("capacity (mAh/cm²)")
-
-
-def _falls(panel: Axes, at: Sequence[float], y: float, text: str, colour: str) -> None:
-    panel.plot(at, [y] * len(at), "v", color=colour, ms=5)
-    _annotate(panel, at[1], y, text, (0, 10), colour, ha="left")
-
-
-def _annotate(panel: Axes, x, y, text, shift, colour=None, ha: str = "left") -> None:
-    panel.annotate(
-        text,
-        (x, y),
-        xytext=shift,
-        textcoords="offset points",
-        ha=ha,
-        va="center",
-        color=colour or style.BLACK,
-        fontsize=6.5,
-    )
+def _measured_column(panels: dict, tables: Sequence[Measured], alloys, colours) -> None:
+    """Measured data in their own units."""
+    last = last_capacity(tables) or 1.0
+    labels = {
+        "contact_loss": "contact loss (%)",
+        "voids": "voids per\n100 µm of line",
+        "width": "void width (µm)",
+        "height": "void height (µm)",
+        "overpotential": "overpotential\n(mV)",
+    }
+    for name, panel in panels.items():
+        panel.set_xlim(-0.03 * last, 1.1 * last)
+        panel.set_ylabel(labels[name])
+    draw_measured(panels, tables, alloys, colours)
+    for name, panel in panels.items():
+        if has(tables, name):
+            panel.set_ylim(0, 100 if name == "contact_loss" else 1.1 * panel.get_ylim()[1])
+        else:
+            panel.set_yticks([])
+            panel.set_ylabel(f"{labels[name].rpartition(' (')[0] or labels[name]}\n(no number)")
+    panels[next(reversed(panels))].set_xlabel("capacity (mAh/cm²)")

@@ -123,7 +123,7 @@ def summary_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     views = _views(trajectories, chosen)
     n_columns, rows = _grid(views)
     map_in = 2.9 / n_columns
-    tallest = [max(v.shape for v in row) * map_in + 0.3 for row in rows]
+    tallest = [max(v.shape for v in row) * map_in + 0.4 for row in rows]
     heights = [_key_height(trajectories), 2.75, sum(tallest) + 0.95]
     page = style.new_figure(style.COLUMN_IN, sum(heights))
     top, middle, below = style.stack(page, heights)
@@ -177,7 +177,9 @@ def section_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
         sections.draw_section(axes, cut, frame, t.lattice)
         when = style.moment(t, frame)
         where = f"{cut.other} = {cut.at_nm:.1f} nm"
-        title = f"{name}, {when}" if len(trajectories) > 1 else f"{when}, {where}"
+        title = f"{when}, {where}"
+        if len(trajectories) > 1:
+            title = style.panel_title(name, when, 2.75)
         axes.set_title(title, loc="left", pad=3)
         if axes is not all_axes[-1] and alike:  # the axis of the last panel serves them all
             axes.set_xlabel("")
@@ -230,7 +232,7 @@ def _grid(views: list[list[maps.View]]) -> tuple[int, list[list[maps.View]]]:
 
 
 def _map_grid(part, trajectories, rows, n_columns, heights, map_in) -> None:
-    names = iter(_panel_names(trajectories, rows))
+    names = iter(_panel_names(trajectories, rows, map_in))
     views = [view for row in rows for view in row]
     highest = max(views, key=lambda v: v.most * v.step)
     scale = maps.scale_for(highest.most, highest.step)
@@ -260,7 +262,7 @@ def _map_grid(part, trajectories, rows, n_columns, heights, map_in) -> None:
     )
 
 
-def _panel_names(trajectories, rows) -> list[str]:
+def _panel_names(trajectories, rows, width_in: float) -> list[str]:
     """Title of each map: the file where there are several, and the time or capacity."""
     views = [view for row in rows for view in row]
     whens = [view.title.partition(" at ")[2] for view in views]
@@ -269,9 +271,10 @@ def _panel_names(trajectories, rows) -> list[str]:
     each = len(views) // len(trajectories)
     names = [name for name in style.run_names(trajectories) for _ in range(each)]
     if each == 1:
-        return [f"{name}, {when}" for name, when in zip(names, whens, strict=True)]
+        pairs = zip(names, whens, strict=True)
+        return [style.panel_title(name, when, width_in) for name, when in pairs]
     return [
-        f"{name}, {when}" if not i % each else when
+        style.panel_title(name, when, width_in) if not i % each else when
         for i, (name, when) in enumerate(zip(names, whens, strict=True))
     ]
 

@@ -18,7 +18,8 @@ from kmc.plotting import maps, style
 from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.tables import Frame
 
-VOID, LONE, DEAD = "#1B4F8F", "#41A6C4", "#C0392B"
+# No blues and greens: beside a section these are heights of the gap.
+VOID, LONE, DEAD = "#5B2A86", "#B48BD0", "#C0392B"
 _LI, _MG, _LONE, _VOID, _DEAD = range(5)
 _COLOURS = np.array([to_rgba(c) for c in (style.METAL, style.MAGNESIUM, LONE, VOID, DEAD)])
 _BAND = 0.35  # height of the electrolyte drawn below, nm, for a box 10 nm wide

@@ -26,7 +26,7 @@ DPI = 300
 # Colours of Okabe and Ito, distinguishable by every kind of colour vision.
 BLUE, SKY, VERMILLION, BLACK = "#0072B2", "#56B4E9", "#D55E00", "#222222"
 GREEN, PURPLE, ORANGE, GREY = "#009E73", "#CC79A7", "#E69F00", "#777777"
-MAGNESIUM = "#F0B44C"
+MAGNESIUM = "#F5C368"  # in a grey print between the metal and the lowest gap
 METAL = "#E4E4E4"
 ELECTROLYTE = "#F6EFD2"
 CHEMISTRIES = ("#F4CEDD", "#DCCDF0", "#E6DDB4")  # metal on the second, third, fourth chemistry
@@ -124,6 +124,7 @@ def save(picture: Figure, path: str | Path) -> None:
         ) from None
 
 
+_LETTER_IN = 0.066  # mean width of a letter of a title
 _RESTS = 0.1  # share of the time without current from which the axis is the time
 
 # --- trajectories and their axes ------------------------------------------------------------------
@@ -141,6 +142,8 @@ def moment(trajectory: Trajectory, frame: Frame) -> str:
     """Capacity of a frame, or its time where no current flows."""
     if rest_starts_s(trajectory) and frame.time_s > rest_starts_s(trajectory):
         return f"{duration(frame.time_s - rest_starts_s(trajectory))} of rest"
+    if "step" in trajectory.samples and trajectory.samples["step"].any():
+        return f"t = {duration(frame.time_s)}"  # a capacity is passed several times
     if trajectory.has_current:
         return f"{figure(frame.capacity_monolayers)} monolayers"
     return f"t = {duration(frame.time_s)}"
@@ -171,6 +174,17 @@ def run_names(files: Sequence[Any]) -> list[str]:
     if len(set(names)) < len(names):
         names = [f"{path.resolve().parent.name}/{path.stem}" for path in paths]
     return names
+
+
+def panel_title(name: str, when: str, width_in: float) -> str:
+    """Name of a run and the moment of a panel, on two lines and shortened where they are long."""
+    letters = max(8, int(width_in / _LETTER_IN))
+    if len(name) + len(when) + 2 <= letters:
+        return f"{name}, {when}"
+    if len(name) > letters:  # both ends of a name tell runs apart
+        half = (letters - 1) // 2
+        name = f"{name[:half]}…{name[-half:]}"
+    return f"{name}\n{when}"
 
 
 def charge_axis(axes: Axes, mAh_cm2_per_monolayer: float, monolayers: float) -> None:
@@ -243,15 +257,15 @@ def evenly(n: int, most: int) -> list[int]:
 
 
 def _rests(table) -> bool:
-    """Whether the capacity of a table stands still over more than a tenth of its time."""
+    """Whether the capacity of a table stands still over a tenth of its time, or falls."""
     moments = table[["time_s", "capacity_monolayers"]].drop_duplicates().sort_values("time_s")
     steps_s = np.diff(moments["time_s"].to_numpy(float))
-    still = np.diff(moments["capacity_monolayers"].to_numpy(float)) == 0.0
-    return bool(steps_s[still].sum() > _RESTS * steps_s.sum())
+    steps = np.diff(moments["capacity_monolayers"].to_numpy(float))
+    return bool((steps < 0).any() or steps_s[steps == 0].sum() > _RESTS * steps_s.sum())
 
 
 def table_axis(tables: Sequence) -> tuple[str, float, str]:
-    """Column, divisor and label of the x axis: capacity, or the time where it stands still."""
+    """Column, divisor and label of the x axis: capacity, or time where it stands still or falls."""
     if any("time_s" not in t for t in tables):
         return "frame", 1.0, "frame (1)"
     strips = any(len(t) and t["capacity_monolayers"].max() > 0 for t in tables)

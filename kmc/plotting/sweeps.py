@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, Normalize
 
 from kmc.common.catalogue import nearest
-from kmc.common.formatting import figure, label, monolayers, quantity
+from kmc.common.formatting import figure, label, listed, monolayers, quantity
 from kmc.errors import InputError
 from kmc.plotting import style
 
@@ -24,6 +24,7 @@ CONFIDENCE = 0.95
 DEFAULT = "contact_fraction"
 _LOG_FROM = 20.0  # values whose ends differ by this factor have a logarithmic axis
 _MOST_LINES = 12
+_MOST_TEXTS = 30  # cells of a heat map with their numbers
 
 
 def sweep_table(
@@ -54,7 +55,8 @@ def sweep_table(
     -------
     DataFrame
         The axes, `n` (replicas with a number), `mean`, `std`, and `low`, `high`: Student's t
-        interval of 95 % over the replicas, NaN with fewer than two.
+        interval of 95 % over the replicas, NaN with fewer than two or where all are equal: that is
+        no sign of certainty. Of zipped keys whose values repeat, texts that name them all.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def sweep_table(
     numbers = np.asarray(stacked.values, dtype=float).reshape(-1, stacked.sizes["replica"])
     numbers = np.where(np.isfinite(numbers), numbers, np.nan)
     n = np.sum(~np.isnan(numbers), axis=1)
-    grid = pd.MultiIndex.from_product([list(ds[name].values) for name in axes], names=axes)
+    grid = pd.MultiIndex.from_product([_settings(ds, name) for name in axes], names=axes)
     table = grid.to_frame(index=False)
     some, two = n > 0, n > 1
     mean, std, half = (np.full(len(table), np.nan) for _ in range(3))
@@ -79,8 +81,24 @@ def sweep_table(
     std[two] = np.nanstd(numbers[two], axis=1, ddof=1)
     half[two] = student.ppf(0.5 + CONFIDENCE / 2, n[two] - 1) * std[two] / np.sqrt(n[two])
     table["n"], table["mean"], table["std"] = n, mean, std
+    half[half == 0.0] = np.nan
     table["low"], table["high"] = mean - half, mean + half
     return table
+
+
+def _zipped(ds: xr.Dataset, name: str) -> list[str]:
+    """Other keys that change along the axis of a key."""
+    dim = ds[name].dims[0]
+    return [str(n) for n, c in ds.coords.items() if c.dims == (dim,) and n not in (name, dim)]
+
+
+def _settings(ds: xr.Dataset, name: str) -> list:
+    """Values of an axis; with those of the keys zipped with it where they would be ambiguous."""
+    own = list(ds[name].values)
+    if len({str(value) for value in own}) == len(own):
+        return own
+    rows = zip(own, *(ds[other].values for other in _zipped(ds, name)), strict=True)
+    return [", ".join(_shown(value, name) for value in row) for row in rows]
 
 
 def _values(ds: xr.Dataset, what: str, at: float | None) -> xr.DataArray:
@@ -204,13 +222,17 @@ def sweep_picture(
     named = f"{name} ({unit})" if unit != "1" else label(what)
     moment = "at the end of the run" if at is None else f"at {monolayers(at)}"
     title = named if what.startswith("onset") else f"{named}\n{moment}"
+    zipped = _zipped(ds, axes_names[-1])
     with style.styled():
         if heatmap:
             return _heat_map(table, axes_names, title)
-        return _lines(table, axes_names, title, what)
+        return _lines(table, axes_names, title, what, zipped)
 
 
-def _lines(table, names: Sequence[str], title: str, what: str) -> Figure:
+def _lines(
+    table, names: Sequence[str], title: str, what: str, zipped: Sequence[str] = ()
+) -> Figure:
+    """Points, joined along x where nothing else changes between them."""
     page = style.new_figure(style.COLUMN_IN, 2.5)
     axes = page.subplots()
     x_name = names[-1]
@@ -227,13 +249,15 @@ def _lines(table, names: Sequence[str], title: str, what: str) -> Figure:
         rows = rows.sort_values(x_name) if numeric else rows
         at = rows[x_name].to_numpy(float) if numeric else np.arange(len(rows))
         look = {"color": ramp[i], "linestyle": "-"} if ordered else style.run_style(i)
+        if not numeric or zipped:
+            look = look | {"linestyle": ""}
         known = rows["mean"].notna().to_numpy()
         text = "" if value == "" else _shown(value, names[0])
         axes.plot(
             at[known], rows["mean"][known], marker="o", ms=3, label=text, clip_on=False, **look
         )
         band = rows["low"].notna().to_numpy()
-        if band.sum() > 1 and numeric:
+        if band.sum() > 1 and band[known].all() and numeric and not zipped:
             axes.fill_between(
                 at[band],
                 rows["low"][band],
@@ -258,7 +282,7 @@ def _lines(table, names: Sequence[str], title: str, what: str) -> Figure:
     else:
         some = list(dict.fromkeys(table[x_name]))
         axes.set_xticks(range(len(some)), [str(item) for item in some])
-        axes.set_xlabel(label(x_name))
+        axes.set_xlabel(", ".join(map(label, (x_name, *zipped))))
     if what.startswith("contact_fraction"):
         axes.set_ylim(0, 1.05)
     elif table["mean"].min() >= 0:
@@ -269,18 +293,23 @@ def _lines(table, names: Sequence[str], title: str, what: str) -> Figure:
             title=label(names[0]), title_fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5)
         )
         page.set_size_inches(style.COLUMN_IN + 1.0, 2.5)
-    page.supxlabel(_note(table, what), fontsize=6, color=style.GREY, x=0.02, ha="left")
+    note = _note(table, what)
+    if numeric and zipped:
+        note += f";\nnot joined: {listed(zipped)} change too"
+    page.supxlabel(note, fontsize=6, color=style.GREY, x=0.02, ha="left")
     return page
 
 
 def _note(table, what: str) -> str:
-    left_out = "; runs without onset left out" if what.startswith("onset_capacity") else ""
+    left_out = ";\nruns without onset left out" if what.startswith("onset_capacity") else ""
     n = table["n"][table["n"] > 0]
     runs = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
     if n.max() < 2:
         return f"one run a point: no interval{left_out}"
-    band = "band: 95 % interval of the mean (Student's t)"
-    return f"mean of {runs} runs a point; {band}{left_out}"
+    band = "band or bar: 95 % interval of the mean (Student's t)"
+    if (table["low"].isna() & (table["n"] > 1)).any():
+        band += ", none where all runs agree"
+    return f"mean of {runs} runs a point;\n{band}{left_out}"
 
 
 def _heat_map(table, names: Sequence[str], title: str) -> Figure:
@@ -297,12 +326,16 @@ def _heat_map(table, names: Sequence[str], title: str) -> Figure:
     values = grid.to_numpy(float)
     positive = values[np.isfinite(values) & (values > 0)]
     logarithmic = len(positive) and np.nanmin(values) > 0 and positive.max() / positive.min() > 100
+    half = table.assign(half=table["high"] - table["mean"])
+    half = half.pivot(index=y_name, columns=x_name, values="half")
+    half = half.sort_index().sort_index(axis=1).to_numpy(float)
+    norm = LogNorm() if logarithmic else _range_beyond_noise(values, half)
     mesh = axes.pcolormesh(
         _edges(xs),
         _edges(ys),
         np.ma.masked_invalid(values),
         cmap="YlGnBu_r",
-        norm=LogNorm() if logarithmic else None,
+        norm=norm,
         edgecolors="white",
         linewidth=0.4,
     )
@@ -317,10 +350,42 @@ def _heat_map(table, names: Sequence[str], title: str) -> Figure:
     n = table["n"]
     runs = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
     blank = "; grey: no number" if np.isnan(values).any() else ""
+    if np.isfinite(half).any():
+        blank += f"; 95 % interval of a mean: ± {figure(float(np.nanmedian(half)))} (median)"
+        if values.size <= _MOST_TEXTS:
+            _write_cells(axes, xs, ys, values, half, mesh)
     page.supxlabel(
         f"mean of {runs} runs a point{blank}", fontsize=6, color=style.GREY, x=0.02, ha="left"
     )
     return page
+
+
+def _range_beyond_noise(values: np.ndarray, half: np.ndarray) -> Normalize:
+    """Colours from the least to the largest mean, or over four intervals where these are wider.
+
+    Otherwise the scatter of equal settings would fill the whole scale.
+    """
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    least = 4 * float(np.nanmedian(half)) if np.isfinite(half).any() else 0.0
+    more = max(0.0, (least - (high - low)) / 2)
+    return Normalize(low - more, high + more)
+
+
+def _write_cells(axes: Axes, xs, ys, values: np.ndarray, half: np.ndarray, mesh: Any) -> None:
+    """Mean and half interval in each cell of a heat map."""
+    for row, y in enumerate(ys):
+        for column, x in enumerate(xs):
+            value, error = values[row, column], half[row, column]
+            if np.isfinite(value):
+                scatter = f"\n± {figure(error, digits=1)}" if np.isfinite(error) else ""
+                dark = np.dot(mesh.to_rgba(value)[:3], [0.299, 0.587, 0.114]) < 0.5
+                axes.text(
+                    *(x, y, figure(value) + scatter),
+                    ha="center",
+                    va="center",
+                    fontsize=5,
+                    color="white" if dark else style.BLACK,
+                )
 
 
 def _edges(values: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ summary."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,13 +13,13 @@ from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
 
+from kmc.analysis.measured import QUANTITIES, Measured, measured_tables
 from kmc.common.formatting import duration, figure
 from kmc.errors import InputError
 from kmc.mesoscale.result import PopulationRun
-from kmc.plotting import microscope as seen
 from kmc.plotting import style
+from kmc.plotting.measured import draw_measured, last_capacity, legend, title
 from kmc.plotting.upscale_cycles import cycles_picture, ends_of_steps
 
 POPULATION_PICTURES = ("summary", "microscope", "map", "sizes")
@@ -32,6 +34,7 @@ def population_picture(
     *,
     what: str = "microscope",
     paper: bool = False,
+    data: str | Path | Sequence[str | Path] = (),
     frames: Sequence[int] | None = None,
 ) -> Figure:
     """A picture of one or several populations.
@@ -43,6 +46,8 @@ def population_picture(
         One of `POPULATION_PICTURES`.
     paper : bool
         With ``microscope``: the numbers of the operando paper in the same axes.
+    data : str, Path or sequence of them
+        With ``microscope``: CSV files of measured data (`kmc.analysis.measured`).
     frames : sequence of int, optional
         Frames of ``map`` and ``sizes``.
 
@@ -60,10 +65,14 @@ def population_picture(
     for run in runs:
         if not len(run.samples["time_s"]):
             raise InputError(f"{run.path} holds no sample yet", advice="Wait for the run to go on.")
-    names = style.run_names(runs)
+    if (paper or data) and what != "microscope":
+        raise InputError(
+            f"measured data have no place in the picture {what!r}", advice="Draw microscope."
+        )
+    names, tables = style.run_names(runs), measured_tables(data, paper)
     with style.styled():
         if what == "microscope":
-            return _microscope(runs, names, paper)
+            return _microscope(runs, names, tables)
         if what == "map":
             return _maps(runs, names, frames)
         if what == "sizes":
@@ -100,9 +109,11 @@ def _stripping(run: PopulationRun) -> dict[str, np.ndarray]:
 # --- the microscope -------------------------------------------------------------------------------
 
 
-def _microscope(runs: Sequence[PopulationRun], names: Sequence[str], paper: bool) -> Figure:
+def _microscope(
+    runs: Sequence[PopulationRun], names: Sequence[str], tables: Sequence[Measured]
+) -> Figure:
     """Contact loss, cuts per 100 µm, width, height and overpotential against capacity."""
-    page, body, axes = _page(names, 5, 1, 4.6 if paper else style.COLUMN_IN + 0.6, sharex="col")
+    page, body, axes = _page(names, 5, 1, 4.6 if tables else style.COLUMN_IN + 0.6, sharex="col")
     panels = axes[:, 0]
     labels = (
         "contact loss (%)",
@@ -134,7 +145,8 @@ def _microscope(runs: Sequence[PopulationRun], names: Sequence[str], paper: bool
         panel.set_yscale("log")
         style.plain_log_axis(panel.yaxis, *panel.get_ylim())
     panels[0].set_xscale("log")
-    panels[0].set_xlim(_LEFT_mAh_cm2, max(2.0 if paper else 0.0, 1.05 * last, 10 * _LEFT_mAh_cm2))
+    furthest = max(1.3 * last_capacity(tables), 1.05 * last, 10 * _LEFT_mAh_cm2)
+    panels[0].set_xlim(_LEFT_mAh_cm2, furthest)
     panels[-1].set_xlabel("capacity (mAh/cm²)")
     panels[2].text(
         0.02, 0.86, "mean; thin: largest", transform=panels[2].transAxes, color=style.GREY
@@ -144,8 +156,24 @@ def _microscope(runs: Sequence[PopulationRun], names: Sequence[str], paper: bool
     )
     if len(runs) == 1:
         _tell_peak(panels[4], runs[0])
-    if paper:
-        _marks(panels, [_alloy(run) for run in runs])
+    if tables:
+        colours = [style.run_colour(i) for i in range(len(runs))]
+        alloys = [_alloy(run) for run in runs]
+        named = dict(zip(QUANTITIES, panels, strict=True))
+        draw_measured(named, tables, alloys, colours, logarithmic=True)
+        panels[0].legend(
+            handles=legend(tables, alloys, colours),
+            loc="upper left",
+            bbox_to_anchor=(0.0, 0.78),
+            handlelength=1.0,
+        )
+        page.supxlabel(
+            fill(f"Points, bands and dotted lines are measured: {title(tables)}.", 95),
+            fontsize=6,
+            color=style.GREY,
+            x=0.02,
+            ha="left",
+        )
     for letter, panel in zip("abcde", panels, strict=True):
         panel.text(-0.17, 1.0, letter, weight="bold", size=8.5, transform=panel.transAxes)
     body.align_ylabels(panels)
@@ -168,42 +196,6 @@ def _tell_peak(panel: Axes, run: PopulationRun) -> None:
 
 def _alloy(run: PopulationRun) -> bool:
     return bool(run.facts.get("mg_coverage"))
-
-
-def _marks(panels: Sequence[Axes], alloys: Sequence[bool]) -> None:
-    """What the paper states in words, in the colours of the first run of each metal."""
-    colours = {
-        "Li": next((style.run_colour(i) for i, mg in enumerate(alloys) if not mg), style.BLACK),
-        "Mg": next((style.run_colour(i) for i, mg in enumerate(alloys) if mg), style.VERMILLION),
-    }
-    loss, number, width, _, voltage = panels
-    for (metal, colour), x in zip(colours.items(), (1.2e-5, 2e-4), strict=True):
-        low, high = seen.FIRST_COUNT[metal]
-        number.axhspan(low, high, color=colour, alpha=0.18, lw=0)
-        mean, deviation = seen.FIRST_WIDTH_um[metal]
-        width.axhspan(mean - deviation, mean + deviation, color=colour, alpha=0.14, lw=0)
-        name = "Li" if metal == "Li" else "Li-Mg"
-        text = _say(number, x, high, f"{name}, first images", colour, va="bottom")
-        text.set_bbox({"facecolor": "white", "alpha": 0.7, "lw": 0, "pad": 0.5})
-    for panel in panels:
-        panel.axvline(seen.COALESCENCE_mAh_cm2, color=style.GREY, lw=0.7, ls=":")
-        panel.axvline(seen.GAP_mAh_cm2, color=style.GREY, lw=0.7, ls="--")
-    loss.plot(seen.GAP_mAh_cm2, 100, "s", color=colours["Li"], ms=4.5, clip_on=False)
-    _say(loss, seen.COALESCENCE_mAh_cm2, 108, "Li: voids coalesce", style.GREY, ha="right")
-    _say(loss, seen.GAP_mAh_cm2, 108, "one gap", style.GREY, ha="center")
-    _say(width, 1.2 * _LEFT_mAh_cm2, 4.2, "first images", style.GREY)
-    voltage.text(
-        0.02,
-        0.68,
-        "bands, lines: " + seen.CITATION,
-        transform=voltage.transAxes,
-        color=style.GREY,
-        fontsize=6.5,
-    )
-
-
-def _say(panel: Axes, x, y, text, colour, ha: str = "left", va: str = "center") -> Text:
-    return panel.text(x, y, text, color=colour, ha=ha, va=va, fontsize=6.5)
 
 
 # --- from above -----------------------------------------------------------------------------------

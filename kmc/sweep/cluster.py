@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import subprocess
 import time
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
@@ -18,6 +19,8 @@ from kmc.sweep.point import FAILED, LOST, run_point
 
 _LOOK_EVERY_S = 2.0  # interval of counting the workers
 _CONNECT_S = 10
+_LOST_AFTER_S = 2  # a job whose worker has gone this long is lost
+AGAIN = 3  # times that a lost job is submitted again, on average over the jobs
 _DEFAULTS = {"cores": 1, "processes": 1, "memory": "2GB"}
 _LOOPBACK = "127.0.0.1:0"
 _NO_DASHBOARD = {"dashboard": False, "dashboard_address": _LOOPBACK}
@@ -148,6 +151,7 @@ def queue_cluster(
     options: Mapping[str, Any],
     *,
     shared: Path | None = None,
+    logs: Path | None = None,
     trusted_network: bool = False,
 ) -> Any:
     """A cluster of `workers` jobs of a queueing system, under mutual TLS.
@@ -165,19 +169,25 @@ def queue_cluster(
         Arguments of the class of dask-jobqueue; one core and 2 GB a job unless given.
     shared : Path, optional
         Folder that this machine and the jobs share; the current one by default.
+    logs : Path, optional
+        Folder for what the jobs print.
     trusted_network : bool
         Whether the user vouches for everybody who can reach the network: then there is no TLS.
 
     Raises
     ------
     InputError
-        dask-jobqueue is not installed or refuses the options, or no certificate can be made.
+        dask-jobqueue is not installed or refuses the options, the queueing system refuses the
+        jobs, or no certificate can be made.
     """
     library = _library("dask_jobqueue")
+    _library("dask").config.set({"distributed.deploy.lost-worker-timeout": f"{_LOST_AFTER_S}s"})
     secured: dict[str, Any] = {
         "scheduler_options": _NO_DASHBOARD,
         "worker_extra_args": ["--no-dashboard", "--dashboard-address", _LOOPBACK],
     }
+    if logs is not None:
+        secured["log_directory"] = str(Path(logs).resolve())
     if not trusted_network:
         secured["security"] = temporary_security()
         secured["shared_temp_directory"] = str(Path(shared or ".").resolve())
@@ -188,8 +198,73 @@ def queue_cluster(
             f"a {queue} cannot be made with these options: {problem}",
             advice=f"--cluster-option takes the arguments of dask_jobqueue.{queue}.",
         ) from None
-    cluster.scale(jobs=workers)
+    try:
+        submit_missing(cluster, workers)
+    except KmcError as problem:
+        cluster._created.clear()  # close asserts that each job was submitted
+        cluster.close()
+        raise InputError(problem.message, advice=problem.advice) from None
     return cluster
+
+
+def submit_missing(cluster: Any, jobs: int) -> None:
+    """Submit the jobs that the cluster lacks, and wait until the queueing system has taken them.
+
+    Parameters
+    ----------
+    cluster : dask_jobqueue.JobQueueCluster
+    jobs : int
+        Jobs that it should have.
+
+    Raises
+    ------
+    KmcError
+        It refuses one, with its message.
+    """
+
+    async def submit() -> None:
+        cluster.scale(jobs=jobs)
+        # Scale does this in the background, where a refusal reaches nobody.
+        await cluster._correct_state()
+
+    try:
+        cluster.sync(submit)
+    except (RuntimeError, OSError) as problem:
+        raise KmcError(
+            f"the queueing system refuses the job: {_refusal(str(problem))}",
+            advice="Change --cluster-option, such as queue=short, memory=2GB or "
+            "walltime=12:00:00; --dry-run shows what is asked for.",
+        ) from None
+
+
+def _refusal(text: str) -> str:
+    """What the command that submits a job printed, from the message of dask-jobqueue."""
+    _, found, printed = text.partition("stderr:")
+    told = " ".join((printed if found else text).split())
+    return told or "it gives no reason"
+
+
+def job_defaults(queue: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """Cores, memory and wall time of a job of `queue_cluster`, with their source.
+
+    Parameters
+    ----------
+    queue : str
+        Name of the queueing system in dask_jobqueue's configuration, such as ``slurm``.
+    options : mapping
+        As given by the user.
+    """
+    found = {}
+    for name in ("cores", "memory", "walltime"):
+        if name in options:
+            found[name] = str(options[name])
+        elif name in _DEFAULTS:
+            found[name] = f"{_DEFAULTS[name]} (default)"
+        else:
+            _library("dask_jobqueue")
+            value = _library("dask").config.get(f"jobqueue.{queue}.{name}", None)
+            found[name] = f"{value or 'not stated'} (default of dask-jobqueue)"
+    return found
 
 
 def _library(name: str) -> Any:
@@ -215,12 +290,17 @@ class DaskWorkers:
     most : int, optional
         Points at once; as many as the cluster has threads by default.
     cluster : optional
-        Closed with the workers.
+        Closed with the workers. Its jobs that end before the sweep does, as by their wall time, are
+        submitted again, `AGAIN` times each on average.
+    jobs : int
+        Jobs of the cluster.
     """
 
-    def __init__(self, client: Any, most: int | None = None, cluster: Any = None):
+    def __init__(self, client: Any, most: int | None = None, cluster: Any = None, jobs: int = 0):
         self._client = client
         self._cluster = cluster
+        self._jobs = jobs
+        self._again = 0
         self._most = most
         self._futures: dict[Any, str] = {}
         self._looked = -_LOOK_EVERY_S
@@ -237,7 +317,25 @@ class DaskWorkers:
                 self._threads = sum(self._client.nthreads().values())
             except (OSError, TimeoutError, RuntimeError) as problem:
                 raise _gone(problem) from None
+            if self._cluster is not None:
+                self._submit_lost_jobs()
         return min(self._threads, self._most or self._threads)
+
+    def _submit_lost_jobs(self) -> None:
+        """Submit jobs again that ended too early."""
+        _forget_vanished(self._cluster)
+        lost = self._jobs - len(self._cluster.workers)
+        if lost <= 0:
+            return
+        if self._again + lost <= AGAIN * self._jobs:
+            self._again += lost
+            submit_missing(self._cluster, self._jobs)
+        elif not self._threads:
+            raise KmcError(
+                f"all jobs ended before the sweep was done; {self._again} were submitted again",
+                advice="What they printed is in the folder logs of the sweep. Is kmc installed on "
+                "the nodes, and are memory and walltime large enough?",
+            )
 
     def submit(self, job: Mapping[str, str]) -> None:
         """Submit a point to the scheduler."""
@@ -279,6 +377,23 @@ class DaskWorkers:
             if part is not None:
                 with contextlib.suppress(Exception):
                     part.close()
+
+
+def _forget_vanished(cluster: Any) -> None:
+    """Forget jobs of Slurm that ended before their worker connected: Dask does not notice them."""
+    if type(cluster).__name__ != "SLURMCluster":
+        return
+    connected = {worker["name"] for worker in cluster.scheduler_info["workers"].values()}
+    waiting = {n: w for n, w in cluster.workers.items() if n not in connected and w.job_id}
+    if not waiting:
+        return
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["squeue", "--noheader", "--format=%A"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        queued = set(done.stdout.split())
+        for name, worker in waiting.items():
+            if str(worker.job_id) not in queued:
+                del cluster.workers[name]
 
 
 def _gone(problem: object) -> KmcError:

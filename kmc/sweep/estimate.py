@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from kmc.common.units import K_B_eV
+from kmc.errors import KmcError
 from kmc.model.electrochemistry import atoms_of_capacity, strip_rate_Hz
+from kmc.model.lattice import load_unit_cell
 from kmc.runfile.sections import Conditions, System
 from kmc.runfile.system_sections import SYSTEMS
 from kmc.runfile.upscale_section import Upscale
@@ -17,6 +20,7 @@ from kmc.sweep.plan import Plan, Point
 # Of strip_li on a slow core.
 _S_PER_EVENT = 4e-7
 _HOPS_PER_STRIP_AND_RATIO = 5e-3
+_ALLOY = 0.35  # of strip_limg over strip_li: Mg at the interface keeps vacancies away
 _SETUP_S = 0.25  # for each point before its first event
 _FASTEST_Hz = 2.6e12  # the attempt frequency of the shipped sets
 _BARRIER_eV = 0.055  # the lowest of the shipped sets
@@ -78,9 +82,16 @@ def work_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
         return _work_of_population(tables["upscale"])
     if any(name in tables for name in SYSTEMS):
         return _S_PER_SYSTEM_RUN / _S_PER_EVENT
-    strips = _monolayers(tables) * _sites(tables)[1]
-    if not math.isnan(strips):
-        return strips * (1.0 + _HOPS_PER_STRIP_AND_RATIO * _ratio(tables))
+    monolayers, sites = _monolayers(tables), _sites(tables)[1]
+    hops = _HOPS_PER_STRIP_AND_RATIO * _ratio(tables)
+    if tables.get("system", {}).get("mg_fraction"):
+        hops *= _ALLOY
+    rest = tables.get("rest", {})
+    if not math.isnan(monolayers):
+        # Voids hop on in a rest, at the rate that they had under current.
+        stripping = monolayers * sites * (1.0 + hops)
+        resting = float(rest.get("time_s") or 0.0) * _strip_rate_Hz(tables) * sites * hops
+        return stripping + (resting if math.isfinite(resting) else 0.0) + (rest.get("events") or 0)
     return float(tables.get("stop", {}).get("events") or math.nan)
 
 
@@ -97,14 +108,21 @@ def _ratio(tables: Mapping[str, Mapping[str, Any]]) -> float:
     acceleration = tables.get("acceleration", {})
     if given := acceleration.get("max_hops_per_strip_per_site"):
         return float(given)
-    conditions = {key: field.default for key, field in Conditions.model_fields.items()}
-    conditions |= tables.get("conditions", {})
-    per_site_Hz = strip_rate_Hz(conditions["current_density_mA_cm2"] or math.nan, _A2_PER_CELL)
-    kT_eV = K_B_eV * conditions["temperature_K"]
+    kT_eV = K_B_eV * _conditions(tables)["temperature_K"]
     lowest_eV = acceleration.get("saddle_floor_eV") or 0.0
     if factor := acceleration.get("slow_down_by"):
         lowest_eV = _BARRIER_eV + kT_eV * math.log(factor)
-    return _FASTEST_Hz * math.exp(-lowest_eV / kT_eV) / per_site_Hz
+    return _FASTEST_Hz * math.exp(-lowest_eV / kT_eV) / _strip_rate_Hz(tables)
+
+
+def _conditions(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    defaults = {key: field.default for key, field in Conditions.model_fields.items()}
+    return defaults | dict(tables.get("conditions", {}))
+
+
+def _strip_rate_Hz(tables: Mapping[str, Mapping[str, Any]]) -> float:
+    """Strips of a site in a second; NaN without a current."""
+    return strip_rate_Hz(_conditions(tables)["current_density_mA_cm2"] or math.nan, _A2_PER_CELL)
 
 
 def _monolayers(tables: Mapping[str, Mapping[str, Any]]) -> float:
@@ -117,9 +135,20 @@ def _monolayers(tables: Mapping[str, Mapping[str, Any]]) -> float:
 
 
 def _sites(tables: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
-    """Sites of the box and of one layer, with one site per cell and layer as on (100)."""
-    size = tables.get("system", {}).get("size", System.model_fields["size"].default)
-    return math.prod(size), size[0] * size[1]
+    """Sites of the box and of one layer."""
+    system = tables.get("system", {})
+    size = system.get("size", System.model_fields["size"].default)
+    per_cell = _sites_of_cell(system.get("lattice", System.model_fields["lattice"].default))
+    return math.prod(size) * per_cell, size[0] * size[1] * per_cell
+
+
+@cache
+def _sites_of_cell(lattice: str) -> int:
+    """Sites of one layer of one cell; 1 where the lattice cannot be read, which a run tells."""
+    try:
+        return load_unit_cell(lattice).sites_per_layer_cell
+    except KmcError:
+        return 1
 
 
 def _bytes_of(tables: Mapping[str, Mapping[str, Any]]) -> float:

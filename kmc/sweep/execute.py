@@ -200,7 +200,7 @@ class _Loop:
         if state == DONE:
             self.compiled.add(kind)
             self.spent.append((self.work[point.name], outcome["wall_s"]))
-            self.folder.record_done(point, outcome["wall_s"])
+            self.folder.record_done(point, outcome["wall_s"], outcome.get("numbers"))
             self.tally.done += 1
             return
         if state in (LOST, BUSY, STOPPED) and self.attempts[point.name] < MAX_ATTEMPTS:
@@ -253,7 +253,7 @@ class _Loop:
                 self.folder.forget_progress(point)
                 self.tally.notes += outcome.get("notes", ())
                 if outcome["state"] == DONE:
-                    self.folder.record_done(point, outcome["wall_s"])
+                    self.folder.record_done(point, outcome["wall_s"], outcome.get("numbers"))
                     self.tally.done += 1
         self.tally.interrupted = self.tally.done < self.tally.total
 

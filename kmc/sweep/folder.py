@@ -9,6 +9,8 @@
     failures/NAME.json      why a point failed
     running/NAME.json       progress of a running point
     log.jsonl               one line for each point that ended
+    scalars.jsonl           summary numbers of each point that is done
+    scalars.json            the same with more capacities, as `kmc.load_sweep` asked for them
     lock, owner             lock of the one `kmc sweep` that runs points here, and its identity
 
 Files are replaced atomically: a kill at any moment leaves each as it was before or after a change.
@@ -250,8 +252,14 @@ class SweepFolder:
             with contextlib.suppress(OSError):
                 (self.path / "running" / name).unlink()
 
-    def record_done(self, point: Point, wall_s: float) -> None:
-        """Log that a point is done."""
+    def record_done(
+        self, point: Point, wall_s: float, numbers: dict[str, Any] | None = None
+    ) -> None:
+        """Log that a point is done, with its summary numbers (`kmc.sweep.scalars.entry_of`)."""
+        if numbers:
+            from kmc.sweep.scalars import append_entry
+
+            append_entry(self.path, point.name, numbers)
         self._append(Ended(point.name, "done", wall_s))
 
     def record_failure(self, point: Point, error: str, details: str, wall_s: float) -> None:

@@ -45,7 +45,8 @@ def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
     -------
     dict
         ``name``, ``state`` ("done", "failed", "stopped", "busy"), ``error``, ``details``,
-        ``wall_s``, and ``notes``, messages for the user. Nothing is raised: the scheduler could not
+        ``wall_s``, ``numbers`` (for `SweepFolder.record_done`), and ``notes``, messages for the
+        user. Nothing is raised: the scheduler could not
         pickle some errors.
     """
     with warnings.catch_warnings(record=True) as told:
@@ -57,10 +58,12 @@ def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
 
 def _outcome(place: Path, name: str, owner: str) -> dict[str, Any]:
     start = time.monotonic()
-    state, error, details = DONE, "", ""
+    state, error, details, numbers = DONE, "", "", None
     try:
         with FileLock(place / "running" / f".{name}.lock", timeout=_WAIT_FOR_LOCK_S):
             finished = _run(place, name, owner)
+            if finished:
+                numbers = _numbers(place / "points" / f"{name}.h5")
         state = DONE if finished else STOPPED
     except _Stopped:
         state = STOPPED
@@ -74,7 +77,19 @@ def _outcome(place: Path, name: str, owner: str) -> dict[str, Any]:
         state, error = FAILED, f"{type(problem).__name__}: {problem}"
         details = traceback.format_exc()
     wall_s = time.monotonic() - start
-    return {"name": name, "state": state, "error": error, "details": details, "wall_s": wall_s}
+    outcome = {"name": name, "state": state, "error": error, "details": details, "wall_s": wall_s}
+    return outcome | {"numbers": numbers}
+
+
+def _numbers(trajectory: Path) -> dict[str, Any] | None:
+    """Summary numbers of a finished point, so that `kmc.load_sweep` need not open its file."""
+    from kmc.mesoscale.opening import load
+    from kmc.sweep.scalars import entry_of
+
+    try:
+        return entry_of(trajectory, load(trajectory))
+    except (KmcError, OSError):
+        return None
 
 
 def _run(folder: Path, name: str, owner: str) -> bool:

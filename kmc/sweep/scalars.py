@@ -18,6 +18,7 @@ import numpy as np
 from kmc._version import __version__
 from kmc.analysis import voids
 from kmc.common.outputs import replacing
+from kmc.common.units import A_per_nm
 from kmc.errors import InputError
 from kmc.mesoscale import file as population
 from kmc.mesoscale.result import PopulationRun
@@ -35,6 +36,9 @@ DERIVED = {
     "max_void_width_nm": ("nm", "Width of the widest of these voids; NaN without any"),
     "mean_void_height_nm": ("nm", "Mean height of these voids; NaN without any"),
     "max_void_height_nm": ("nm", "Height of the highest of these voids; NaN without any"),
+    "voids_per_um2": ("1/um2", "Voids per area of interface"),
+    "void_area_nm2": ("nm2", "Area of the interface under these voids, all together"),
+    "mean_void_area_nm2": ("nm2", "Mean area under one of these voids; NaN without any"),
     "frame_capacity_monolayers": ("1", "Capacity of the frame that the voids were counted in"),
 }
 Run = Trajectory | PopulationRun | SystemRun
@@ -48,7 +52,9 @@ _TEXTS = (
 
 ONSET_CONTACT = 0.9  # the loss of a tenth of the contact is its onset
 _CACHE = "scalars.json"
-_VERSION = 1  # of the cache; raised when the meaning of a number changes
+_NEW = "scalars.jsonl"  # a line for each point, written when it ends
+_nm2_per_um2 = 1e6
+_VERSION = 2  # of the cache; raised when the meaning of a number changes
 _SETTLED_NS = 2_000_000_000  # coarsest resolution of the time stamps of file systems
 _SLACK = 1e-9  # a capacity of 2 monolayers is met by 2 − 1e-12
 
@@ -122,7 +128,10 @@ def _derived(t: Trajectory, row: dict[str, float], frame: int) -> dict[str, floa
     these = voids.find(shown.occupancy, t.lattice)
     found["frame_capacity_monolayers"] = shown.capacity_monolayers
     found["voids"] = float(len(these))
+    found["voids_per_um2"] = len(these) / (t.lattice.area_A2 / A_per_nm**2) * _nm2_per_um2
+    found["void_area_nm2"] = float(these.contact_area_nm2.sum())
     if len(these):
+        found["mean_void_area_nm2"] = float(these.contact_area_nm2.mean())
         for name in ("width_nm", "height_nm"):
             values = getattr(these, name)
             found[f"mean_void_{name}"] = float(values.mean())
@@ -150,6 +159,32 @@ def onset(t: Run, contact: float) -> float:
     return float(capacity[after - 1] + share * (capacity[after] - capacity[after - 1]))
 
 
+def entry_of(file: Path, t: Trajectory | PopulationRun) -> dict[str, Any]:
+    """What `ScalarCache` stores of a finished run, without capacities."""
+    return {
+        "file": _mark(file),
+        "at": {},
+        "onset": {repr(ONSET_CONTACT): onset(t, ONSET_CONTACT)},
+        "final": final(t),
+        "stop_reason": t.stop_reason,
+    }
+
+
+def append_entry(folder: Path, name: str, entry: dict[str, Any]) -> None:
+    """Add the numbers of a point that ended; `ScalarCache` then need not open its file.
+
+    Nothing happens where the disk is full: the numbers are read from the file then.
+    """
+    row = {"version": _VERSION, "kmc": __version__, "name": name, "entry": entry}
+    with suppress(OSError), open(Path(folder) / _NEW, "a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def _mark(file: Path) -> list[int]:
+    status = file.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
 class ScalarCache:
     """Numbers of the runs of a folder, cached until the file of a run changes.
 
@@ -170,6 +205,19 @@ class ScalarCache:
             kept = json.loads(path.read_text(encoding="utf-8"))
             if kept["version"] == _VERSION and kept["kmc"] == __version__:
                 self._entries = dict(kept["runs"])
+        with suppress(OSError):
+            text = path.with_name(_NEW).read_text(encoding="utf-8", errors="replace")
+            for line in text.splitlines():
+                self._add(line)
+
+    def _add(self, line: str) -> None:
+        """Numbers that a point left when it ended, unless there are newer ones of its file."""
+        with suppress(ValueError, TypeError, LookupError):  # a truncated line is left out
+            row = json.loads(line)
+            if row["version"] == _VERSION and row["kmc"] == __version__:
+                known = self._entries.get(row["name"])
+                if known is None or known["file"] != row["entry"]["file"]:
+                    self._entries[row["name"]] = row["entry"]
 
     @classmethod
     def of(cls, folder: Path) -> ScalarCache:
@@ -186,8 +234,7 @@ class ScalarCache:
         KmcError
             The file cannot be read.
         """
-        status = file.stat()
-        mark = [status.st_size, status.st_mtime_ns, status.st_ino]
+        mark = _mark(file)
         entry = self._entries.get(name)
         if entry is None or not isinstance(entry, dict) or entry.get("file") != mark:
             entry = {"file": mark, "at": {}, "onset": {}}
@@ -200,7 +247,7 @@ class ScalarCache:
             entry |= {"final": final(t), "stop_reason": t.stop_reason}
         entry["at"] |= {text: at_capacity(t, float(text)) for text in wanted}
         entry["onset"][crossing] = onset(t, contact)
-        if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+        if time.time_ns() - mark[1] > _SETTLED_NS:
             self._entries[name] = entry
             self._changed = True
         return entry

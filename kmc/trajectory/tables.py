@@ -259,6 +259,7 @@ class ParameterValue:
     source: tuple[str, ...] = ()
     note: str = ""
     assumed: bool = False
+    from_memory: bool = False
 
     def __float__(self) -> float:
         return float(self.value)
@@ -322,6 +323,7 @@ def _parameter(entry: Mapping[str, Any]) -> ParameterValue:
         source=(source,) if isinstance(source, str) else tuple(source),
         note=entry.get("note") or "",
         assumed=bool(entry.get("assumed", False)),
+        from_memory=bool(entry.get("from_memory", False)),
     )
 
 

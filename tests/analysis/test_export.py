@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 
 import fake
@@ -119,6 +120,14 @@ def test_ase_reads_it_back(runs, tmp_path):
         np.testing.assert_array_equal(atoms.arrays["layer"], t.lattice.layer)
         assert atoms.info["frame"] == 2
         assert atoms.info["time_s"] == pytest.approx(frame.time_s)
+
+
+def test_compressed_on_request(runs, tmp_path):
+    plain, packed = tmp_path / "out.xyz", tmp_path / "out.xyz.gz"
+    export_xyz(runs["bcc_100"], plain, frames=-1)
+    export_xyz(runs["bcc_100"], packed, frames=-1)
+    assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
+    assert packed.stat().st_size < plain.stat().st_size / 2
 
 
 def test_samples_as_csv_keep_every_digit(runs, tmp_path):

@@ -59,7 +59,11 @@ def test_plot_asks_before_it_overwrites(folder):
 
 
 def test_movie_and_export(folder):
-    assert call("movie", "li.h5", "--frames", "::2").stdout == "Wrote li.gif: 2 frames\n"
+    told = call("movie", "li.h5", "--frames", "::2").stdout.splitlines()
+    assert told == [
+        "Wrote li.gif: 2 frames",
+        "li.h5 has 3 frames: a smaller output.frame_every_monolayers gives a run more.",
+    ]
     assert call("export", "li.h5", "--frames", "-1").stdout == "Wrote li.xyz: 1 frame\n"
     assert call("export", "li.h5", "-o", "s.csv").stdout == "Wrote s.csv: 11 rows of samples\n"
     assert call("export", "li.h5", "--what", "voids").exit_code == 0

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from kmc.cli.summary import print_summary, summary
+from kmc.model.parameters import load_parameters
 from kmc.trajectory.reader import load
 
 QUIET = {"current": 0.0, "ratio": None, "floor_eV": 0.0}
@@ -48,6 +49,19 @@ def test_says_what_a_battery_scientist_asks(stripped):
     assert "1e5 times as frequent" in text
     assert "Li: true barrier 0.055 eV, slowed 282 times" in text
     assert "Equilibrium is unaffected, fast kinetics are not" in text
+
+
+def test_inputs_from_memory_are_named_where_they_act(tmp_path):
+    box = fake.lattice()
+    settings = fake.resolved(box)
+    values = load_parameters("li_li2s").resolved()
+    assert values["creep_exponent"]["from_memory"]
+    assert "from_memory" not in values["barrier_Li_eV"]
+    t = load(fake.write(tmp_path / "a.h5", box=box, settings=settings | {"parameters": values}))
+    assert "Inputs: from memory, not looked up: exchange_current_density_mA_cm2 (" in words(t)
+    settings["run"]["conditions"]["stack_pressure_MPa"] = 1.0
+    t = load(fake.write(tmp_path / "b.h5", box=box, settings=settings | {"parameters": values}))
+    assert "creep_reference_rate_per_s, creep_exponent and creep_activation" in words(t)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

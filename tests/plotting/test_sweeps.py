@@ -195,3 +195,61 @@ def test_wilson_interval():
     low, high = wilson(np.array([5.0, 0.0]), np.array([10.0, 10.0]))
     assert low == pytest.approx([0.2366, 0.0], abs=1e-4)
     assert high == pytest.approx([0.7634, 0.2775], abs=1e-4)
+
+
+# --- settings that differ, and noise --------------------------------------------------------------
+
+
+def zipped(values, currents, lattices) -> xr.Dataset:
+    names = np.array(lattices, dtype=object)
+    return xr.Dataset(
+        {"contact_fraction": (("zip", "replica"), values, {"units": "1"})},
+        {
+            "zip": np.arange(len(currents)),
+            "current_density_mA_cm2": (
+                "zip",
+                currents,
+                {"key": "conditions.current_density_mA_cm2"},
+            ),
+            "lattice": ("zip", names, {"key": "system.lattice"}),
+            "replica": np.arange(values.shape[1]),
+        },
+    )
+
+
+@pytest.mark.parametrize("currents", [[0.5, 1.0, 2.0], [0.5, 0.5, 2.0]])
+def test_settings_that_change_together_are_not_joined(currents):
+    values = np.random.default_rng(1).random((3, 4))
+    ds = zipped(values, currents, ["bcc_100", "bcc_110", "bcc_111"])
+    page = sweep_picture(ds)
+    (axes,) = page.axes
+    assert {line.get_linestyle() for line in axes.lines} <= {"None", "none", ""}
+    assert not axes.collections or all(len(c.get_paths()) != 1 for c in axes.collections)
+    if len(set(currents)) < 3:
+        labels = [text.get_text() for text in axes.get_xticklabels()]
+        assert labels == ["0.5, bcc_100", "0.5, bcc_110", "2, bcc_111"]
+    else:
+        assert "lattice change too" in page._supxlabel.get_text()
+
+
+def test_equal_results_have_no_interval():
+    values = np.array([[0.5, 0.5], [0.4, 0.6], [0.2, 0.3]])
+    ds = dataset((3, 1, 2))
+    ds["contact_fraction"] = (ds["contact_fraction"].dims, values.reshape(3, 1, 2), {"units": "1"})
+    table = sweep_table(ds)
+    assert table["low"].notna().tolist() == [False, True, True]
+    assert "none where all runs agree" in sweep_picture(ds)._supxlabel.get_text()
+
+
+def test_colours_of_a_heat_map_span_more_than_the_noise():
+    """Of means that differ by less than their intervals none gets the end of the scale."""
+    ds = dataset((4, 3, 4))
+    noise = 0.5 + 0.01 * np.random.default_rng(1).normal(size=(4, 3, 4))
+    ds["contact_fraction"] = (ds["contact_fraction"].dims, noise, {"units": "1"})
+    page = sweep_picture(ds, heatmap=True)
+    table = sweep_table(ds)
+    (mesh,) = page.axes[0].collections
+    half = (table["high"] - table["mean"]).median()
+    assert mesh.norm.vmax - mesh.norm.vmin >= 4 * half * (1 - 1e-9)
+    assert f"± {half:.3g}" in page._supxlabel.get_text()
+    assert sum("±" in text.get_text() for text in page.axes[0].texts) == 12

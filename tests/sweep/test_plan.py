@@ -254,3 +254,24 @@ def test_the_time_of_a_shipped_run_is_guessed_within_a_factor_of_three(tmp_path)
     assert 1 / 3 < estimate.work_of(plan.run_tables(point)) / 16.5e6 < 3
     found = estimate.estimate(plan, plan.points, None)
     assert found.compute_s == pytest.approx(0.25 + 4e-7 * 16.5e6, rel=0.5)
+
+
+# Events of shipped runs in smaller boxes, counted in such runs: whatever the machine.
+EVENTS = {
+    "strip_limg": ("[24, 24, 16]", 1.67e6),  # Mg at the interface keeps vacancies away
+    "face_111": ("[14, 8, 40]", 2.81e6),  # two sites a cell and layer
+    "pressure_1": ("[24, 24, 16]", 9.94e6),
+    "lithiophilic": ("[20, 20, 16]", 1.53e6),
+    "rest_li": ("[32, 32, 12]", 6.19e6),  # nearly all of them in the rest
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_so_is_that_of_alloys_faces_and_rests(name, tmp_path):
+    from kmc.sweep import estimate
+
+    size, events = EVENTS[name]
+    file = tmp_path / "one.toml"
+    file.write_text(f'run = "{name}"\n[set]\n"system.size" = {size}\n', encoding="utf-8")
+    plan = read_plan(file)
+    assert 1 / 3 < estimate.work_of(plan.run_tables(plan.points[0])) / events < 3

@@ -35,6 +35,7 @@ replicas = 2
 
 def sweep(tmp_path, text=SWEEP, *, skip=(), **options):
     """A folder whose points were written by `fake`, but for some; how far each is, by its index."""
+    tmp_path.mkdir(exist_ok=True)
     file = tmp_path / "study.toml"
     file.write_text(text)
     folder = make_folder(tmp_path / "study", read_plan(file))
@@ -60,6 +61,31 @@ def ds(folder):
     return kmc.load_sweep(folder.path, at_monolayers=[0.5, 1.5])
 
 
+def test_numbers_that_points_left_are_used_without_opening_their_files(tmp_path, monkeypatch):
+    """A first reading of thousands of points takes no longer than the table of their numbers."""
+    left, plain = (sweep(tmp_path / name) for name in ("left", "plain"))
+    for point in left.plan.points:
+        path = left.trajectory_path(point)
+        left.record_done(point, 1.0, scalars.entry_of(path, kmc.load(path)))
+    read = kmc.load_sweep(plain.path).drop_vars("path")
+    monkeypatch.setattr(scalars, "load", None)
+    found = kmc.load_sweep(left.path).drop_vars("path")
+    xr.testing.assert_identical(found.assign_attrs(folder=""), read.assign_attrs(folder=""))
+
+
+def test_numbers_of_a_file_that_changed_since_are_read_again(tmp_path):
+    folder = sweep(tmp_path)
+    first, second = folder.plan.points[:2]
+    path = folder.trajectory_path(first)
+    folder.record_done(first, 1.0, scalars.entry_of(path, kmc.load(path)))
+    with open(folder.path / "scalars.jsonl", "a") as file:
+        file.write('{"version": 2, "na')
+    os.replace(folder.trajectory_path(second), path)
+    fake.write(folder.trajectory_path(second), monolayers=2.0, n_frames=2)
+    ds = kmc.load_sweep(folder.path)
+    assert ds.capacity_monolayers.values.flat[0] == pytest.approx(1.1)
+
+
 # --- scalars of one run ---------------------------------------------------------------------------
 
 
@@ -75,6 +101,10 @@ def test_final_numbers_are_those_of_the_last_row_and_frame(run):
     these = voids.find(run.frames[-1].occupancy, run.lattice)
     assert found["voids"] == len(these) > 0
     assert found["max_void_width_nm"] == these.width_nm.max()
+    area_um2 = run.lattice.box_A[0] * run.lattice.box_A[1] * 1e-8
+    assert found["voids_per_um2"] == pytest.approx(len(these) / area_um2)
+    assert found["void_area_nm2"] == pytest.approx(sum(these.contact_area_nm2))
+    assert found["mean_void_area_nm2"] == pytest.approx(found["void_area_nm2"] / len(these))
     assert found["mean_void_height_nm"] == pytest.approx(these.height_nm.mean())
     assert found["hops_per_strip"] == run.samples.hops[-1] / run.samples.strips[-1]
 

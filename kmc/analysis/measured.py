@@ -1,0 +1,201 @@
+"""Measured data to lay beside runs: a CSV table with a row for each image or reading.
+
+A first line that begins with # is the title; further such lines are comments. Columns, of which
+those without a measurement are left out or left empty:
+
+    series                  name of the sample; the name of the file by default
+    metal                   "Li" or "Li-Mg": drawn in the colour of the first run of that metal
+    capacity_mAh_cm2        charge passed; empty for a value that holds at every capacity
+    contact_loss_percent    share of the interface without contact
+    voids_per_100um         voids per 100 µm of a cross-section line
+    width_um, height_um     mean width and height of the voids
+    overpotential_mV
+    NAME_error              half length of the error bar of the column NAME, in its unit
+    note                    text beside the point; a row with a note and no number is an event
+    panel                   panel of an event: contact_loss, voids, width, height or overpotential
+
+The numbers of the operando paper are such a file, ``kmc/analysis/zhao_2025.csv``.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kmc.common.catalogue import nearest
+from kmc.common.formatting import listed
+from kmc.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAPER = Path(__file__).with_name("zhao_2025.csv")
+# Panel of the picture → its column.
+QUANTITIES = {
+    "contact_loss": "contact_loss_percent",
+    "voids": "voids_per_100um",
+    "width": "width_um",
+    "height": "height_um",
+    "overpotential": "overpotential_mV",
+}
+CAPACITY = "capacity_mAh_cm2"
+METALS = ("Li", "Li-Mg")
+_ERRORS = [f"{column}_error" for column in QUANTITIES.values()]
+_NUMBERS = [CAPACITY, *QUANTITIES.values(), *_ERRORS]
+_TEXTS = ["series", "metal", "panel", "note"]
+_NOT_NEGATIVE = [name for name in _NUMBERS if name != QUANTITIES["overpotential"]]
+_MOST_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A table of measured data, from `read_measured`.
+
+    Attributes
+    ----------
+    title : str
+        First comment of the file, or its name.
+    table : DataFrame
+        All columns of this module; NaN and empty text where the file has nothing.
+    """
+
+    title: str
+    table: pd.DataFrame
+
+    @property
+    def series(self) -> list[str]:
+        """Names of the samples, in the order of the file."""
+        return list(dict.fromkeys(self.table["series"]))
+
+
+def measured_tables(data: str | Path | Sequence[str | Path], paper: bool) -> list[Measured]:
+    """The tables of some files, behind that of the operando paper where it is wanted."""
+    files = [data] if isinstance(data, str | Path) else list(data)
+    return [read_measured(file) for file in ([PAPER] if paper else []) + files]
+
+
+def read_measured(path: str | Path) -> Measured:
+    """Read a CSV file of measured data; commas, or semicolons with decimal commas.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, has no such columns, or a value is no number or out of range.
+    """
+    import pandas as pd
+
+    path = Path(path)
+    text = _text_of(path)
+    lines = text.splitlines()
+    head = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    title = lines[0].lstrip("# ").strip() if lines and lines[0].startswith("#") else ""
+    semicolons = head.count(";") > head.count(",")
+    body = "\n".join("" if line.startswith("#") else line for line in lines)
+    try:
+        table = pd.read_csv(
+            io.StringIO(body),
+            sep=";" if semicolons else ",",
+            dtype=str,
+            keep_default_na=False,
+            skipinitialspace=True,
+            skip_blank_lines=True,
+        )
+    except (ValueError, pd.errors.ParserError) as problem:
+        raise InputError(
+            f"{path} is no CSV table: {str(problem).strip()}",
+            advice="Its first line names the columns, such as capacity_mAh_cm2,width_um.",
+        ) from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise InputError(
+            f"{path} is no CSV table: a row has more fields than the first line names",
+            advice="A text with a comma in it needs quotes.",
+        )
+    table.columns = [str(name).strip() for name in table.columns]
+    _check_columns(path, list(table.columns))
+    found = pd.DataFrame(index=table.index)
+    for name in _TEXTS:
+        found[name] = table[name].str.strip() if name in table else ""
+    for name in _NUMBERS:
+        found[name] = [
+            _number(path, name, row, value, semicolons)
+            for row, value in enumerate(table[name] if name in table else [""] * len(table), 1)
+        ]
+    found.loc[found["series"] == "", "series"] = path.stem
+    _check_rows(path, found)
+    return Measured(title or path.stem, found)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(
+                f"{path} is larger than {_MOST_BYTES // 1_000_000} MB", advice="Is it a CSV table?"
+            )
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as problem:
+        raise InputError(
+            f"{path} cannot be read: {problem.strerror or problem}",
+            advice="Give a CSV file of measured data.",
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no UTF-8 text", advice="Save it as CSV in UTF-8.") from None
+
+
+def _check_columns(path: Path, names: list[str]) -> None:
+    known = [*_TEXTS[:2], *_NUMBERS, *_TEXTS[2:]]
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"{path}: there is no column {name!r}",
+                advice=f"{nearest(name, known)}Columns: {', '.join(known)}.",
+            )
+    if CAPACITY not in names or not set(names) & set(QUANTITIES.values()):
+        raise InputError(
+            f"{path} lacks the columns of measured data",
+            advice=f"It needs {CAPACITY} and at least one of {', '.join(QUANTITIES.values())}.",
+        )
+
+
+def _number(path: Path, name: str, row: int, text: str, decimal_comma: bool) -> float:
+    text = text.strip()
+    if not text:
+        return float("nan")
+    try:
+        value = float(text.replace(",", ".") if decimal_comma else text)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < float("inf"):
+        raise InputError(
+            f"{path}, row {row}: {name} = {text!r} is no number",
+            advice="Leave the field empty where nothing was measured.",
+        )
+    if name in _NOT_NEGATIVE and value < 0:
+        raise InputError(f"{path}, row {row}: {name} = {text} is negative", advice="Is it a typo?")
+    return value
+
+
+def _check_rows(path: Path, table: pd.DataFrame) -> None:
+    if not len(table):
+        raise InputError(f"{path} has no rows", advice="Give a row for each image or reading.")
+    for name, allowed in (("metal", METALS), ("panel", tuple(QUANTITIES))):
+        strange = [value for value in table[name] if value and value not in allowed]
+        if strange:
+            raise InputError(
+                f"{path}: {name} = {strange[0]!r} is not known",
+                advice=f"Use {listed([*map(repr, allowed)])}, or leave it empty.",
+            )
+    loss = QUANTITIES["contact_loss"]
+    if (table[loss] > 100).any():
+        raise InputError(
+            f"{path}: {loss} = {table[loss].max():g} is above 100", advice="It is a percentage."
+        )
+    values = table[list(QUANTITIES.values())]
+    empty = values.isna().all(axis=1) & ((table["note"] == "") | table[CAPACITY].isna())
+    if empty.any():
+        raise InputError(
+            f"{path}, row {int(empty.to_numpy().argmax()) + 1} holds no number",
+            advice="Give a measured value, or a capacity and a note for an event.",
+        )

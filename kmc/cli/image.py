@@ -1,0 +1,149 @@
+"""`kmc image`: voids in segmented images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kmc.cli.shared import quiet_option
+from kmc.common.outputs import check_output
+from kmc.errors import InputError
+
+_EPILOG = """\
+\b
+Examples:
+  kmc image cut.png --scale 12.5 --electrolyte 128
+  kmc image ct.tif --scale 650 --void 1 --electrolyte 2 --metal below
+  kmc image a.png b.png --scale 12.5 --capacity 0.1 --capacity 0.5 -o mine.csv
+  kmc plot strip_li.h5 --what microscope --data mine.csv
+
+An image is segmented: one grey value for each phase. The interface is the edge of the electrolyte,
+column by column; without --electrolyte it is the lower edge of the image (with --metal below the
+upper one). Each slice of a TIFF stack is a line. Widths and heights of the table are means, and
+their errors standard deviations. docs/measured.md has the columns.
+"""
+
+
+@click.command(epilog=_EPILOG, short_help="Measure voids in segmented SEM or CT images.")
+@click.argument(
+    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
+)
+@click.option("--scale", type=float, required=True, metavar="NM", help="Width of a pixel in nm.")
+@click.option(
+    "--void", type=float, default=0, show_default=True, metavar="VALUE", help="Grey value of voids."
+)
+@click.option("--electrolyte", type=float, metavar="VALUE", help="Grey value of the electrolyte.")
+@click.option(
+    "--metal",
+    type=click.Choice(["above", "below"]),
+    default="above",
+    show_default=True,
+    help="Where the metal lies, seen from the electrolyte.",
+)
+@click.option(
+    "--min-size",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Fewest connected pixels that make a void.",
+)
+@click.option(
+    "--capacity",
+    "capacities",
+    type=float,
+    multiple=True,
+    metavar="mAh/cm2",
+    help="Charge passed at an image; once for each FILE, in their order.",
+)
+@click.option("--series", metavar="NAME", help="Name of the sample; the first FILE by default.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="Write a row for each image, for `kmc plot --data`; needs --capacity.",
+)
+@click.option(
+    "--voids",
+    "single",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="Write a row for each void.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the outputs.")
+@quiet_option
+def image(
+    files: tuple[Path, ...],
+    scale: float,
+    void: float,
+    electrolyte: float | None,
+    metal: str,
+    min_size: int,
+    capacities: tuple[float, ...],
+    series: str | None,
+    output: Path | None,
+    single: Path | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Measure voids along the interface of the segmented images FILE..."""
+    if (output or capacities) and len(capacities) != len(files):
+        raise InputError(
+            f"--capacity was given {len(capacities)} times for {len(files)} images",
+            advice="Give it once for each image, in mAh/cm².",
+        )
+    if any(not 0 <= capacity < float("inf") for capacity in capacities):
+        raise InputError("a --capacity is negative or infinite", advice="Give mAh/cm².")
+    for path in (output, single):
+        if path is not None:
+            check_output(path, force, (".csv",))
+    from kmc.analysis import export
+    from kmc.analysis import image as images
+    from kmc.common.progress import frame_progress
+
+    options: dict[str, Any] = {"void": void, "electrolyte": electrolyte}
+    options |= {"metal": metal, "min_size": min_size}
+    found = []
+    with frame_progress("images", not quiet) as progress:
+        for number, path in enumerate(files, 1):
+            try:
+                found.append(images.measure_image(images.read_image(path), scale, **options))
+            except InputError as problem:
+                text = problem.message
+                named = text if str(path) in text else f"{path}: {text}"
+                raise InputError(named, advice=problem.advice) from None
+            progress(number, len(files))
+    if not quiet:
+        for path, one in zip(files, found, strict=True):
+            click.echo(f"{path}: {_summary(one)}")
+    if output is not None:
+        name = series or files[0].stem
+        table = images.measured_table(found, [name] * len(files), capacities)
+        export.export_table(table, output, overwrite=force)
+    if single is not None:
+        export.export_table(images.voids_table(found, files), single, overwrite=force)
+    for written in (output, single):
+        if written is not None and not quiet:
+            click.echo(f"Wrote {written}")
+
+
+def _summary(one: Any) -> str:
+    """Number, contact loss, widths and heights of an image in one or two lines."""
+    from kmc.common.formatting import figure, plural
+
+    lines = plural(one.n_lines, "line")
+    text = f"{lines} of {figure(one.line_length_nm / 1e3, 'µm')}, "
+    text += f"{plural(int(one.row['voids']), 'void')} "
+    text += f"({figure(one.row['voids_per_100um'])} per 100 µm), "
+    text += f"contact loss {100 * one.row['contact_loss']:.1f} %"
+    if len(one.voids):
+        for name in ("width", "height"):
+            mean, most = (one.row[f"{name}_{what}_nm"] / 1e3 for what in ("mean", "max"))
+            text += f"\n  {name} {figure(mean, 'µm')} on average, {figure(most, 'µm')} at most"
+    if edges := int(one.voids["at_edge"].sum()):
+        verb = "reaches" if edges == 1 else "reach"
+        text += f"\n  {edges} of them {verb} the edge of the image and may be wider than seen"
+    return text

@@ -1,0 +1,212 @@
+"""Quantities of a parameter set from the total energies of named DFT configurations.
+
+A configuration is an ``ase.Atoms`` with an energy, an entry of pymatgen (``ComputedEntry``,
+``ComputedStructureEntry``), or a pair of an energy in eV and the atoms by element, such as
+``(-101.2, {"Li": 53})``. Which energies are needed for which quantity stands in `QUANTITIES_OF`;
+what cannot be computed is left to the set that the new one is based on.
+
+A removed Li goes to the bulk: E_f = E(vacancy) − E(perfect) + E(bulk)/N(bulk), the definition of
+the sets that come with kmc (docs/model/energy.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kmc.common.catalogue import nearest
+from kmc.errors import InputError
+from kmc.model.parameter_file import write_parameters
+from kmc.model.parameters import ParameterSet
+
+_METAL = "Li"
+
+
+class Difference(NamedTuple):
+    """A quantity as the energy of one configuration less that of another.
+
+    Attributes
+    ----------
+    end, start : str
+        Configurations.
+    removed : int
+        Li atoms that `end` lacks; they count with their energy in the bulk.
+    """
+
+    end: str
+    start: str
+    removed: int = 0
+
+
+QUANTITIES_OF = {
+    "formation_energy_bulk_eV": Difference("bulk_vacancy", "bulk", 1),
+    "barrier_Li_eV": Difference("bulk_hop_saddle", "bulk_vacancy"),
+    "formation_energy_L1_eV": Difference("interface_vacancy_L1", "interface", 1),
+    "formation_energy_L1_to_L2_eV": Difference("interface_vacancy_L2", "interface_vacancy_L1"),
+    "formation_energy_Mg_shell1_eV": Difference("bulk_Mg_vacancy_shell1", "bulk_Mg", 1),
+    "formation_energy_Mg_shell2_eV": Difference("bulk_Mg_vacancy_shell2", "bulk_Mg", 1),
+    "formation_energy_Mg_shell3_eV": Difference("bulk_Mg_vacancy_shell3", "bulk_Mg", 1),
+    "barrier_Mg_eV": Difference("bulk_Mg_hop_saddle", "bulk_Mg_vacancy_shell1"),
+    "barrier_Li_near_Mg_eV": Difference("bulk_Li_hop_near_Mg_saddle", "bulk_Mg_vacancy_shell1"),
+    "fill_Li_near_Mg_eV": Difference("filled_by_Li_near_Mg", "interface_vacancy_L1_Mg_L2"),
+    "fill_Mg_near_Mg_eV": Difference("filled_by_Mg", "interface_vacancy_L1_Mg_L2"),
+    "fill_Li_far_from_Mg_eV": Difference("filled_by_Li_far_from_Mg", "interface_vacancy_L1_Mg_L2"),
+}
+CONFIGURATIONS = tuple(dict.fromkeys(n for d in QUANTITIES_OF.values() for n in (d.end, d.start)))
+
+
+class Configuration(NamedTuple):
+    """Energy in eV, atoms by element, and volume in Å³ (None where it is not known)."""
+
+    energy_eV: float
+    atoms: dict[str, int]
+    volume_A3: float | None
+
+
+def configuration(name: str, given: Any) -> Configuration:
+    """A configuration from an object of ASE or pymatgen, or from a pair.
+
+    Raises
+    ------
+    InputError
+        It has no energy, or no atoms.
+    """
+    volume = None
+    try:
+        if hasattr(given, "get_potential_energy"):
+            symbols = given.get_chemical_symbols()
+            energy, atoms = given.get_potential_energy(), {s: symbols.count(s) for s in symbols}
+            volume = float(given.get_volume()) if all(given.pbc) else None
+        elif hasattr(given, "composition"):
+            energy, atoms = given.energy, given.composition.get_el_amt_dict()
+            structure = getattr(given, "structure", None)
+            volume = None if structure is None else float(structure.volume)
+        else:
+            energy, atoms = given
+        energy = float(energy)
+        atoms = {str(element): round(float(n)) for element, n in dict(atoms).items()}
+    except Exception as problem:  # calculators raise errors of their own
+        raise InputError(
+            f"configuration {name!r} has no energy and atoms: {problem}",
+            advice="Give an ase.Atoms with its energy, an entry of pymatgen, or a pair such as "
+            '(-101.2, {"Li": 53}).',
+        ) from None
+    if not (np.isfinite(energy) and sum(atoms.values()) > 0):
+        raise InputError(f"configuration {name!r} has the energy {energy} and atoms {atoms}")
+    return Configuration(energy, atoms, volume)
+
+
+def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Quantities that follow from some configurations, each with its value and note.
+
+    Parameters
+    ----------
+    configurations : mapping
+        Name, one of `CONFIGURATIONS` → object with energy and atoms.
+
+    Returns
+    -------
+    dict
+        Key of a quantity → ``value`` and ``note``; with the lattice parameter where the volume of
+        the bulk is known.
+
+    Raises
+    ------
+    InputError
+        A name is not known, the atoms of two configurations do not fit, or nothing follows.
+    """
+    for name in configurations:
+        if name not in CONFIGURATIONS:
+            raise InputError(
+                f"there is no configuration {name!r}",
+                advice=f"{nearest(str(name), CONFIGURATIONS)}Known: {', '.join(CONFIGURATIONS)}.",
+            )
+    given = {name: configuration(name, one) for name, one in configurations.items()}
+    bulk = given.get("bulk")
+    if bulk is not None and set(bulk.atoms) != {_METAL}:
+        raise InputError(f"configuration 'bulk' holds {bulk.atoms}, not Li alone")
+    found: dict[str, dict[str, Any]] = {}
+    for key, (end, start, removed) in QUANTITIES_OF.items():
+        if end not in given or start not in given or (removed and bulk is None):
+            continue
+        _check_atoms(given, end, start, removed)
+        value, note = given[end].energy_eV - given[start].energy_eV, f"E({end}) − E({start})"
+        if removed and bulk is not None:
+            value += bulk.energy_eV / bulk.atoms[_METAL]
+            note += f" + E(bulk)/{bulk.atoms[_METAL]}"
+        found[key] = {"value": round(value, 6), "note": f"{note}, from total energies."}
+    if bulk is not None and bulk.volume_A3:
+        edge = (2 * bulk.volume_A3 / bulk.atoms[_METAL]) ** (1 / 3)
+        note = "(2 V/N)^(1/3) of the configuration bulk, two atoms to a bcc cell."
+        found["lattice_parameter_A"] = {"value": round(edge, 6), "note": note}
+    if not found:
+        raise InputError(
+            "no quantity follows from these configurations",
+            advice="The least is bulk and bulk_vacancy, or bulk, interface and "
+            "interface_vacancy_L1.",
+        )
+    return found
+
+
+def _check_atoms(given: Mapping[str, Configuration], end: str, start: str, removed: int) -> None:
+    """Check that two configurations differ by so many Li atoms and nothing else."""
+    after, before = given[end].atoms, dict(given[start].atoms)
+    before[_METAL] = before.get(_METAL, 0) - removed
+    if {e: n for e, n in before.items() if n} != {e: n for e, n in after.items() if n}:
+        wanted = f"{removed} Li less than" if removed else "the atoms of"
+        raise InputError(
+            f"configuration {end!r} has the atoms {after}, and {start!r} {given[start].atoms}",
+            advice=f"{end} must have {wanted} {start}; use one supercell for both.",
+        )
+
+
+def parameters_from_dft(
+    path: str | Path,
+    configurations: Mapping[str, Any],
+    *,
+    base: str = "li_li2s",
+    source: Mapping[str, str] | None = None,
+    description: str = "",
+    overwrite: bool = False,
+) -> ParameterSet:
+    """Write a parameter set from the total energies of named DFT configurations, and return it.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends in ``.toml``.
+    configurations : mapping
+        Name → ``ase.Atoms`` with an energy, entry of pymatgen, or ``(energy_eV, {"Li": 53})``; see
+        `QUANTITIES_OF` and docs/parameters.md for the names.
+    base : str
+        Set of which everything else is taken: ``limg_li2s`` for configurations with Mg.
+    source : mapping, optional
+        ``citation``, ``title`` and ``doi``; without it the values count as assumed.
+    description : str, optional
+    overwrite : bool
+        Replace `path` where it exists.
+
+    Raises
+    ------
+    InputError
+        A configuration is not valid, or the set is not; nothing has been written then.
+
+    Examples
+    --------
+    >>> kmc.parameters_from_dft("mine.toml", {"bulk": bulk, "bulk_vacancy": vacancy})
+    ... # doctest: +SKIP
+    """
+    found = quantities_of(configurations)
+    if source is not None:
+        found = {key: entry | {"source": "DFT"} for key, entry in found.items()}
+    return write_parameters(
+        path,
+        found,
+        base=base,
+        description=description or f"{base} with energies of other DFT configurations",
+        sources=None if source is None else {"DFT": source},
+        overwrite=overwrite,
+    )

@@ -1,0 +1,187 @@
+"""Measured data in the panels of a picture: points, events and levels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from kmc.analysis.measured import CAPACITY, QUANTITIES, Measured
+from kmc.plotting import style
+
+_MARKERS = "osD^vP"
+_FAR = 0.7  # of an axis: notes stand to the left of what lies beyond
+_BEHIND = {"facecolor": "white", "alpha": 0.7, "lw": 0, "pad": 0.5}  # above lines, below points
+
+
+def has(tables: Sequence[Measured], panel: str) -> bool:
+    """Whether any of the tables has a number for a panel."""
+    return any(m.table[QUANTITIES[panel]].notna().any() for m in tables)
+
+
+def last_capacity(tables: Sequence[Measured]) -> float:
+    """Largest capacity of the tables, mAh/cm²."""
+    return max((float(m.table[CAPACITY].fillna(0.0).max()) for m in tables), default=0.0)
+
+
+def title(tables: Sequence[Measured]) -> str:
+    return "; ".join(m.title for m in tables)
+
+
+def draw_measured(
+    panels: Mapping[str, Axes],
+    tables: Sequence[Measured],
+    alloys: Sequence[bool],
+    colours: Sequence[str],
+    *,
+    logarithmic: bool = False,
+) -> None:
+    """Draw measured data.
+
+    A row with a capacity and a value is a point with its error bar, one without a capacity a dashed
+    level, one with a note alone a dotted line. On a logarithmic axis, which has no 0, a value at
+    the capacity 0 is a band.
+
+    Parameters
+    ----------
+    panels : mapping of str to Axes
+        Names of `kmc.analysis.measured.QUANTITIES` → axes, whose limits are set already.
+    tables : sequence of Measured
+    alloys, colours : sequence
+        Whether each run holds Mg, and its colour: data have that of the first run of their metal.
+    logarithmic : bool
+        Whether the capacity has a logarithmic axis.
+    """
+    for rank, (rows, look) in enumerate(_series(tables, alloys, colours)):
+        told: set[tuple[str, str]] = set()
+        for row in rows.to_dict("records"):
+            values = {p: row[q] for p, q in QUANTITIES.items() if np.isfinite(row[q])}
+            if not values:
+                _event(panels, row, look["color"], rank, told, logarithmic)
+            for panel, value in values.items():
+                if panel not in panels:
+                    continue
+                error = row[f"{QUANTITIES[panel]}_error"]
+                axes, at = panels[panel], row[CAPACITY]
+                if not np.isfinite(at):
+                    axes.axhline(value, lw=0.8, ls="--", color=style.GREY, zorder=1)
+                    end = axes.get_xlim()[0 if logarithmic else 1]
+                    ha = "left" if logarithmic else "right"
+                    _say(axes, end, value, row["note"], (0, -6), style.BLACK, ha)
+                elif logarithmic and at <= axes.get_xlim()[0]:
+                    _band(axes, value, error, row, look, rank)
+                else:
+                    bar = error if np.isfinite(error) else None
+                    axes.errorbar(
+                        at, value, bar, zorder=3, ms=4, capsize=2.5, lw=1, clip_on=False, **look
+                    )
+                    # Notes of two samples at one place stand above each other.
+                    ha = _side(axes, at)
+                    shift = (8 if ha == "left" else -8, -4 if rank % 2 == 0 else 5)
+                    _say(axes, at, value, row["note"], shift, look["color"], ha)
+
+
+def legend(
+    tables: Sequence[Measured], alloys: Sequence[bool], colours: Sequence[str]
+) -> list[Line2D]:
+    """Marker and name of each sample."""
+    return [
+        Line2D(
+            [],
+            [],
+            ls="",
+            ms=4,
+            marker=look["fmt"],
+            color=look["color"],
+            mfc=look["mfc"],
+            label=name,
+        )
+        for name, (_, look) in zip(
+            [name for m in tables for name in m.series],
+            _series(tables, alloys, colours),
+            strict=True,
+        )
+    ]
+
+
+def _series(tables, alloys, colours) -> Iterator[tuple]:
+    """Rows of each sample, with its colour and marker."""
+    taken = {
+        "Li": next((c for mg, c in zip(alloys, colours, strict=True) if not mg), None),
+        "Li-Mg": next((c for mg, c in zip(alloys, colours, strict=True) if mg), None),
+    }
+    order = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE, style.ORANGE, style.BLACK)
+    free = [c for c in order if c not in colours]
+    number, drawn = 0, set()
+    for measured in tables:
+        for _, rows in measured.table.groupby("series", sort=False):
+            metal = rows["metal"].iloc[0]
+            if not (colour := taken.get(metal)):
+                colour = free.pop(0) if free else style.GREY
+                if metal in taken:
+                    taken[metal] = colour
+            # Filled once in each colour: a second sample of a metal has open markers.
+            inside = "white" if colour in drawn else colour
+            drawn.add(colour)
+            yield rows, {"color": colour, "fmt": _MARKERS[number % len(_MARKERS)], "mfc": inside}
+            number += 1
+
+
+def _event(
+    panels: Mapping[str, Axes], row, colour: str, rank: int, told: set, logarithmic: bool
+) -> None:
+    """A dotted line in the panel of an event, or in all; its note once in each panel."""
+    there = [row["panel"]] if row["panel"] else list(panels)
+    for panel in there:
+        if panel in panels:
+            panels[panel].axvline(row[CAPACITY], color=colour, lw=0.8, ls=":", zorder=1)
+    if there[0] in panels and (there[0], row["note"]) not in told:
+        told.add((there[0], row["note"]))
+        axes = panels[there[0]]
+        height = (0.1 if logarithmic else 0.4) + 0.08 * (rank % 2)
+        ha = _side(axes, row[CAPACITY])
+        axes.annotate(
+            row["note"],
+            (row[CAPACITY], height),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(3 if ha == "left" else -3, 0),
+            textcoords="offset points",
+            ha=ha,
+            va="center",
+            color=colour,
+            fontsize=6.5,
+            bbox=_BEHIND,
+            zorder=1.5,
+        )
+
+
+def _side(axes: Axes, x: float) -> str:
+    """Side of a text that begins at x: the one with more room."""
+    along = axes.transAxes.inverted().transform(axes.transData.transform((x, 0.0)))[0]
+    return "left" if along < _FAR else "right"
+
+
+def _band(axes: Axes, value: float, error: float, row, look: dict, rank: int) -> None:
+    """A value at the capacity 0 on a logarithmic axis."""
+    half = error if np.isfinite(error) and error > 0 else 0.01 * value
+    axes.axhspan(value - half, value + half, color=look["color"], alpha=0.16, lw=0)
+    left, right = axes.get_xlim()
+    at = left * (right / left) ** (0.01 + 0.27 * (rank % 2))
+    _say(axes, at, value, row["note"], (2, 0), look["color"])
+
+
+def _say(axes: Axes, x, y, note: str, shift, colour: str, ha: str = "left") -> None:
+    axes.annotate(
+        note,
+        (x, y),
+        xytext=shift,
+        textcoords="offset points",
+        ha=ha,
+        va="center",
+        color=colour,
+        fontsize=6.5,
+        bbox=_BEHIND if note else None,
+        zorder=1.5,
+    )

@@ -1,0 +1,174 @@
+"""`kmc image` on drawn images whose voids are known."""
+
+from __future__ import annotations
+
+import fake
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from kmc import plotting
+from kmc.analysis.image import measure_image, read_image
+from kmc.analysis.measured import read_measured
+from kmc.cli.app import main
+from kmc.errors import InputError
+from kmc.trajectory.reader import load
+
+pytest.importorskip("skimage")
+
+METAL, ELECTROLYTE, VOID = 255, 128, 0
+SCALE = 50.0  # nm per pixel
+
+
+def drawn(*blocks, tilt=0.0, shape=(60, 200)) -> np.ndarray:
+    """Metal over electrolyte, and voids (x, height of the base, width, height) above its edge.
+
+    The edge rises by `tilt` pixels from left to right.
+    """
+    image = np.full(shape, METAL, np.uint8)
+    edge = 40 - np.round(np.linspace(0, tilt, shape[1])).astype(int)
+    rows = np.arange(shape[0])[:, None]
+    image[rows >= edge] = ELECTROLYTE
+    for x, base, width, height in blocks:
+        for column in range(x, x + width):
+            top = edge[column] - base - height
+            image[top : top + height, column] = VOID
+    return image
+
+
+# Three voids at the interface, one of them at the left edge; one in the metal; one of 2 pixels.
+BLOCKS = ((0, 0, 10, 4), (50, 0, 20, 8), (120, 0, 6, 5), (80, 10, 8, 8), (160, 0, 2, 1))
+
+
+@pytest.mark.parametrize("tilt", [0.0, 12.0])
+def test_known_voids(tilt):
+    found = measure_image(drawn(*BLOCKS, tilt=tilt), SCALE, electrolyte=ELECTROLYTE)
+    voids = found.voids.sort_values("width_nm")
+    assert (voids["width_nm"] / SCALE).tolist() == [6, 10, 20]
+    assert (voids["height_nm"] / SCALE).tolist() == [5, 4, 8]
+    assert (voids["area_nm2"] / SCALE**2).tolist() == [30, 40, 160]
+    assert voids["at_edge"].tolist() == [False, True, False]
+    assert found.row["voids"] == 3
+    assert found.row["contact_loss"] == pytest.approx(36 / 200)
+    assert found.row["voids_per_100um"] == pytest.approx(3 / (200 * SCALE / 1e3) * 100)
+    assert found.row["width_median_nm"] == pytest.approx(10 * SCALE)
+    assert found.row["gaps"] == 0
+    row = found.measured_row()
+    assert row["contact_loss_percent"] == pytest.approx(18)
+    assert row["width_um"] == pytest.approx(12 * SCALE / 1e3)
+    assert row["width_um_error"] == pytest.approx(np.std([6, 10, 20], ddof=1) * SCALE / 1e3)
+
+
+def test_metal_below_and_an_edge_as_interface():
+    image = drawn(*BLOCKS)
+    upside_down = measure_image(image[::-1], SCALE, electrolyte=ELECTROLYTE, metal="below")
+    cropped = measure_image(image[:40], SCALE)
+    plain = measure_image(image, SCALE, electrolyte=ELECTROLYTE)
+    for other in (upside_down, cropped):
+        assert other.row == plain.row
+        pd.testing.assert_frame_equal(other.voids, plain.voids)
+
+
+def test_slices_are_lines_and_a_gap_is_one():
+    gap = drawn((0, 0, 200, 3))
+    found = measure_image(np.stack([drawn(*BLOCKS), gap]), SCALE, electrolyte=ELECTROLYTE)
+    assert found.n_lines == 2
+    assert found.row["voids"] == 4
+    assert found.row["gaps"] == 1
+    assert found.row["contact_loss"] == pytest.approx((36 / 200 + 1) / 2)
+    assert found.row["voids_per_100um"] == pytest.approx(4 / (2 * 200 * SCALE / 1e3) * 100)
+
+
+def test_small_ones_are_left_out_on_request():
+    found = measure_image(drawn(*BLOCKS), SCALE, electrolyte=ELECTROLYTE, min_size=1)
+    assert found.row["voids"] == 4
+    assert found.row["contact_loss"] == pytest.approx(38 / 200)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"void": 7}, "no pixel has the value 7"),
+        ({"electrolyte": 7}, "no pixel has the value 7"),
+        ({"electrolyte": VOID}, "have one value"),
+        ({"metal": "left"}, "metal = 'left'"),
+        ({"nm_per_pixel": 0}, "is no length"),
+    ],
+)
+def test_refused(change, part):
+    options = {"nm_per_pixel": SCALE, "electrolyte": ELECTROLYTE} | change
+    with pytest.raises(InputError, match=part):
+        measure_image(drawn(*BLOCKS), options.pop("nm_per_pixel"), **options)
+
+
+def test_what_is_not_segmented_is_refused():
+    noise = np.random.default_rng(1).integers(0, 255, (20, 30))
+    with pytest.raises(InputError, match="not segmented"):
+        measure_image(noise, SCALE)
+    image = drawn(*BLOCKS)
+    image[:, 9] = METAL
+    with pytest.raises(InputError, match="column 9 of the image has no electrolyte"):
+        measure_image(image, SCALE, electrolyte=ELECTROLYTE)
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_the_command_writes_what_plot_reads(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(drawn(*BLOCKS)).save("a.png")
+    Image.fromarray(np.repeat(drawn((30, 0, 50, 6))[..., None], 3, axis=2)).save("b.tif")
+    result = call(
+        *("image", "a.png", "b.tif", "--scale", SCALE, "--electrolyte", ELECTROLYTE),
+        *("--capacity", 0.1, "--capacity", 0.5, "-o", "mine.csv", "--voids", "each.csv"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "a.png: 1 line of 10 µm, 3 voids (30 per 100 µm), contact loss 18.0 %" in (
+        result.stdout.replace("\u00a0", " ")
+    )
+    assert "1 of them reaches the edge" in result.stdout
+    table = read_measured("mine.csv").table
+    assert table["capacity_mAh_cm2"].tolist() == [0.1, 0.5]
+    assert table["voids_per_100um"].tolist() == pytest.approx([30, 10])
+    assert table["contact_loss_percent"].tolist() == pytest.approx([18, 25])
+    assert len(pd.read_csv("each.csv")) == 4
+    t = load(fake.write(tmp_path / "run.h5", n_frames=2))
+    page = plotting.draw("microscope", t, data="mine.csv")
+    points = [line for axes in _axes(page) for line in axes.lines if line.get_marker() == "o"]
+    assert {0.1, 0.5} <= {float(x) for line in points for x in line.get_xdata()}
+
+
+def _axes(page):
+    return [*page.axes] + [a for part in page.subfigs for a in _axes(part)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["nix.png", "--scale", 1], "no such file"),
+        (["text.png", "--scale", 1], "cannot be read as an image"),
+        (["red.png", "--scale", 1], "is in colour"),
+        (["a.png", "--scale", 1, "-o", "x.csv"], "--capacity was given 0 times for 1 images"),
+        (["a.png", "--scale", 1, "--capacity", -1], "negative"),
+        (["a.png", "--scale", 1, "--voids", "x.txt"], "ends in .txt"),
+        (["a.png", "--scale", -1], "is no length"),
+        (["a.png"], "--scale"),
+    ],
+)
+def test_the_command_refuses(tmp_path, monkeypatch, arguments, part):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.png").write_text("no image")
+    Image.fromarray(drawn(*BLOCKS)).save("a.png")
+    Image.fromarray(np.full((4, 4, 3), (255, 0, 0), np.uint8)).save("red.png")
+    result = call("image", *arguments)
+    assert result.exit_code == 2, result.output
+    assert part in result.stderr
+    assert not list(tmp_path.glob("*.csv"))
+
+
+def test_a_file_is_read_as_slices(tmp_path):
+    Image.fromarray(drawn()).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").shape == (1, 60, 200)

@@ -1,0 +1,54 @@
+"""Axes, titles and colours that all pictures share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+
+from kmc.plotting import maps, sections, style
+
+
+def table(times, capacities) -> pd.DataFrame:
+    return pd.DataFrame({"time_s": times, "capacity_monolayers": capacities})
+
+
+@pytest.mark.parametrize(
+    ("capacities", "key"),
+    [
+        ([0.0, 1.0, 2.0, 3.0], "capacity_monolayers"),
+        ([0.0, 1.0, 1.0, 1.0], "time_s"),  # a rest
+        ([0.0, 1.0, 0.5, 1.5], "time_s"),  # plating: a capacity is passed several times
+        ([0.0, 0.0, 0.0, 0.0], "time_s"),
+    ],
+)
+def test_the_axis_is_the_time_where_capacity_does_not_rise(capacities, key):
+    assert style.table_axis([table([0.0, 1.0, 2.0, 3.0], capacities)])[0] == key
+
+
+def test_long_titles_go_on_a_second_line_and_keep_both_ends_of_a_name():
+    assert style.panel_title("run", "2 monolayers", 2.0) == "run, 2 monolayers"
+    short = style.panel_title("a_run_of_lithium_at_60_C", "2 monolayers", 2.0)
+    assert short == "a_run_of_lithium_at_60_C\n2 monolayers"
+    first, second = style.panel_title("a" * 40 + "_hot", "2 monolayers", 1.45).split("\n")
+    assert first.startswith("aaa")
+    assert first.endswith("_hot")
+    assert len(first) <= 1.45 / 0.066
+    assert second == "2 monolayers"
+
+
+def grey(colour) -> float:
+    return float(np.dot(to_rgb(colour), [0.299, 0.587, 0.114]))
+
+
+def test_metal_mg_and_gaps_are_distinguishable_in_a_grey_print():
+    lowest = maps.scale_for(5, 0.35).colours(0)[:3]
+    levels = [grey(style.METAL), grey(style.MAGNESIUM), grey(lowest)]
+    assert np.all(np.diff(levels) < -0.1)
+
+
+def test_voids_of_sections_have_no_colour_of_a_gap():
+    gaps = maps.scale_for(50, 0.35).colours(np.linspace(0, 1, 256))[:, :3]
+    for colour in (sections.VOID, sections.LONE):
+        assert np.abs(gaps - to_rgb(colour)).max(axis=1).min() > 0.15
