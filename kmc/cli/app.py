@@ -25,6 +25,7 @@ from kmc.cli.shared import (
     console,
     finish,
     picture_of,
+    print_summary,
     quiet_option,
     quoted,
     read_settings,
@@ -251,8 +252,6 @@ def info(file: Path, as_json: bool) -> None:
 
         _echo_json(facts(found))
         return
-    from kmc.cli.summary import print_summary
-
     print_summary(found, console())
 
 
