@@ -19,7 +19,17 @@ PACKAGE = ROOT / "kmc"
 # Ground floor first: a package imports itself and those before it.
 LEVELS = [
     *("_version", "errors", "common", "kernels", "model", "initial", "runfile", "trajectory"),
-    *("simulation", "verification", "analysis", "mesoscale", "sweep", "plotting", "cli"),
+    *(
+        "simulation",
+        "verification",
+        "analysis",
+        "mesoscale",
+        "sweep",
+        "study",
+        "plotting",
+        "report",
+        "cli",
+    ),
 ]
 
 # Stricter than their level: all they may import of kmc besides themselves.
@@ -41,6 +51,7 @@ AT_HOME = {
     "numba": "kernels simulation.benchmark",
     "llvmlite": "kernels",
     "click": "cli",
+    "jinja2": "report",
     "rich": "cli common.progress sweep.display",
     "filelock": "sweep",
     "distributed": "sweep.cluster",
@@ -59,7 +70,18 @@ PARTS = {"pydantic_core", "llvmlite", "PIL"}
 # Come with an extra; imported by name in the functions that say so when they are missing.
 OPTIONAL = {"distributed", "dask_jobqueue", "ase"}
 
-HEAVY = ("numpy", "numba", "llvmlite", "h5py", "pydantic", "rich", "matplotlib", "pandas", "scipy")
+HEAVY = (
+    "numpy",
+    "jinja2",
+    "numba",
+    "llvmlite",
+    "h5py",
+    "pydantic",
+    "rich",
+    "matplotlib",
+    "pandas",
+    "scipy",
+)
 
 
 class Import(NamedTuple):

@@ -19,6 +19,7 @@ from kmc.cli.converge import converge
 from kmc.cli.nucleation import nucleation
 from kmc.cli.pictures import export, movie, plot
 from kmc.cli.recovery import extend, repair, resume, verify
+from kmc.cli.report import report
 from kmc.cli.shared import (
     INTERRUPTED,
     check_every_option,
@@ -31,6 +32,7 @@ from kmc.cli.shared import (
     read_settings,
 )
 from kmc.cli.studies import critical, sweep_plot
+from kmc.cli.study import study
 from kmc.cli.sweeps import sweep
 from kmc.cli.upscale import upscale
 from kmc.common.outputs import check_output, check_trajectory_name, replacing
@@ -52,6 +54,8 @@ Examples:
   kmc converge strip_li               convergence with the ratio of hops to strips
   kmc nucleation li_li2s              how voids nucleate at the true rates
   kmc upscale upscale_li              a population of voids, as a microscope sees it
+  kmc study operando                  Li and Li-Mg beside the operando paper, with a table of claims
+  kmc report strip_li.h5              inputs, figures and results as one HTML page
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
   kmc params show li_li2s             every number with its unit and source
@@ -392,6 +396,6 @@ def params_cite(name: str, bibtex: bool) -> None:
 for _command in (
     *(resume, extend, verify, repair),
     *(plot, movie, export),
-    *(sweep, sweep_plot, critical, converge, nucleation, upscale),
+    *(sweep, sweep_plot, critical, converge, nucleation, upscale, study, report),
 ):
     main.add_command(_command)
