@@ -15,8 +15,8 @@ not run
     the runs that would show it are not there
 
 An order holds where the 95 % intervals of the two means do not overlap (where one is of a single
-run: where they differ by a fifth). The range of a figure is the paper's, ± its scatter where it states one; a bare
-number has ± 20 %, unless the claim says otherwise.
+run: where they differ by a fifth). The range of a figure is the paper's, ± its scatter where it
+states one; a bare number has ± 20 %, unless the claim says otherwise.
 """
 
 from __future__ import annotations
