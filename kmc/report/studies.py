@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kmc import plotting
-from kmc.common.formatting import figure
+from kmc.common.formatting import figure, label
 from kmc.errors import InputError, KmcError
 from kmc.mesoscale.opening import load
 from kmc.mesoscale.result import PopulationRun
@@ -37,10 +37,12 @@ def study_page(folder: Path) -> Page:
     page = Page(
         folder.resolve().name, f"Study {head.get('study', '')} (kmc study), plan {head.get('plan')}"
     )
-    claims = _claims(folder)
+    content = _content(folder)
+    claims = [claim for claim in content.get("claims", []) if isinstance(claim, dict)]
     if claims:
         page.add("Claims", _tally(claims), _overview(claims))
     page.add("Figures", *_figures(folder))
+    page.add("Conditions", *_conditions(content))
     for paper in dict.fromkeys(str(claim.get("paper")) for claim in claims):
         chosen = [claim for claim in claims if str(claim.get("paper")) == paper]
         page.add(f"Claims of the paper {paper!r}, one by one", *map(claim_part, chosen))
@@ -56,14 +58,26 @@ def study_page(folder: Path) -> Page:
     return page
 
 
-def _claims(folder: Path) -> list[dict[str, Any]]:
+def _content(folder: Path) -> dict[str, Any]:
+    """What claims.json holds; empty where the study has not come so far."""
     path = folder / "claims.json"
     if not path.is_file():
-        return []
+        return {}
     found = common.read_json(path)
     if not isinstance(found, dict) or not isinstance(found.get("claims"), list):
         raise InputError(f"{path} is not a table of claims")
-    return [claim for claim in found["claims"] if isinstance(claim, dict)]
+    return found
+
+
+def _conditions(content: Mapping[str, Any]) -> list[Table]:
+    """Means at each condition, a table for each paper."""
+    tables = []
+    for paper, rows in dict(content.get("conditions", {})).items():
+        if rows:
+            head = [label(str(key)) for key in rows[0]]
+            cells = [[_value(value) for value in row.values()] for row in rows]
+            tables.append(Table(cells, head, f"Means of the runs of {paper} at each condition"))
+    return tables
 
 
 def _tally(claims: Sequence[Mapping[str, Any]]) -> Text:
@@ -108,7 +122,9 @@ def figure_text(one: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    return "unknown" if value is None else figure(value) if isinstance(value, float) else str(value)
+    if value is None:
+        return "unknown"
+    return figure(value) if isinstance(value, float) else str(value)
 
 
 def claim_part(claim: Mapping[str, Any]) -> Claim:

@@ -159,11 +159,11 @@ def _plain(evidence: Evidence) -> dict[str, Any]:
             {
                 "label": figure.label,
                 "unit": figure.unit,
-                "value": None if m is None else _number(m.value),
-                "low": None if m is None else _number(m.low),
-                "high": None if m is None else _number(m.high),
+                "value": None if m is None else number_of(m.value),
+                "low": None if m is None else number_of(m.low),
+                "high": None if m is None else number_of(m.high),
                 "runs": 0 if m is None else m.n,
-                "paper": None if figure.paper is None else [_number(x) for x in figure.paper],
+                "paper": None if figure.paper is None else [number_of(x) for x in figure.paper],
                 "inside": figure.inside,
             }
         )
@@ -173,7 +173,7 @@ def _plain(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _number(value: float) -> float | str | None:
+def number_of(value: float) -> float | str | None:
     """Four digits are more than any interval here allows; infinite is text, as JSON has none."""
     if math.isnan(value):
         return None

@@ -26,7 +26,8 @@ from kmc.errors import InputError
 from kmc.study import operando
 from kmc.study.claims import Claim
 from kmc.study.operando import PLANS, Size
-from kmc.study.operando_claims import CLAIMS, PAPER, Runs
+from kmc.study.operando_claims import CLAIMS, PAPER
+from kmc.study.operando_evidence import Runs, conditions
 from kmc.study.readings import read_step
 from kmc.sweep.convergence.sentences import ratio_text
 from kmc.sweep.convergence.study import Study as Levels
@@ -55,12 +56,15 @@ class Paper:
     claims : sequence of Claim
     read : callable
         From the folder of the study to what the judges of the claims take.
+    conditions : callable, optional
+        From that to rows of plain data, one for each condition that was run.
     """
 
     name: str
     reference: str
     claims: Sequence[Claim]
     read: Callable[[Path], Any]
+    conditions: Callable[[Any], list[dict[str, Any]]] = lambda runs: []
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def read_operando(folder: Path) -> Runs:
 
 
 # Another paper adds its entry here; its runs are steps of its own, or any files in the folder.
-PAPERS = (Paper("operando", PAPER, CLAIMS, read_operando),)
+PAPERS = (Paper("operando", PAPER, CLAIMS, read_operando, conditions),)
 
 
 # --- steps ----------------------------------------------------------------------------------------
@@ -339,9 +343,10 @@ def judge(folder: str | Path) -> list[dict[str, Any]]:
         raise InputError(
             f"{path} is not the folder of a study", advice="kmc study operando makes one."
         )
-    found = []
+    found, rows = [], {}
     for paper in PAPERS:
         runs = paper.read(path)
+        rows[paper.name] = paper.conditions(runs)
         for claim in paper.claims:
             found.append({"paper": paper.name, **claim.judged(runs)})
     head = json.loads((path / STUDY_FILE).read_text(encoding="utf-8"))
@@ -353,6 +358,7 @@ def judge(folder: str | Path) -> list[dict[str, Any]]:
         "kmc": head["kmc"],
         "papers": {paper.name: paper.reference for paper in PAPERS},
         "claims": found,
+        "conditions": rows,
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     _write(path / CLAIMS_FILE, text + "\n")

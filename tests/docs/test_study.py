@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from kmc.common.formatting import label
 from kmc.report.studies import figure_text
 from kmc.study import PLANS, run_study
 from kmc.study import run as module
@@ -54,6 +55,13 @@ def tables() -> str:
         carried = ", ".join(entry["input"] for entry in claim["inputs"] if entry["carries"])
         cells = (claim["title"], claim["statement"], _figures(claim), f"**{claim['verdict']}**")
         lines.append(f"| {' | '.join(map(_cell, cells))} | {_cell(carried) or '–'} |")
+    rows = found["conditions"]["operando"]
+    lines += ["", "Means of the populations at each condition:", ""]
+    lines.append(f"| {' | '.join(label(key) for key in rows[0])} |")
+    lines.append("|---" * len(rows[0]) + "|")
+    for row in rows:
+        cells = ("–" if v is None else f"{v:.3g}" if v != "never" else v for v in row.values())
+        lines.append(f"| {' | '.join(cells)} |")
     for claim in found["claims"]:
         lines += ["", f"### {claim['title']}", "", f"{claim['where']}. {claim['analysis']}"]
         orders = [f"{o['text']}: {'yes' if o['holds'] else 'no'}" for o in claim["orders"]]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kmc.study import operando_claims
+from kmc.study import operando_claims, operando_evidence
 from kmc.study.claims import (
     NOT_ADDRESSABLE,
     NOT_REPRODUCED,
@@ -25,7 +25,8 @@ from kmc.study.claims import (
     about,
 )
 from kmc.study.operando import BOX_VARIANTS, METALS, OPERANDO, VARIANTS
-from kmc.study.operando_claims import CLAIMS, Runs, mixed
+from kmc.study.operando_claims import CLAIMS
+from kmc.study.operando_evidence import Runs, mixed
 from kmc.study.readings import Measured, Reading, crossing, voids_of
 
 YES, NO = Order("a", True), Order("b", False)
@@ -166,7 +167,7 @@ def test_runs_are_found_by_metal_and_condition():
     assert len(runs.population("Li-Mg", "Mg coverage 0.9")) == 1
     assert len(runs.population("Li", "Mg coverage 0.9")) == 2  # it does not apply to lithium
     assert runs.population("Li", pressure=7.0) == []
-    found = operando_claims.first_voids(runs, None)
+    found = operando_evidence.first_voids(runs, None)
     assert [f.measured.value for f in found.figures] == [17.0, 2.5]
 
 
@@ -184,7 +185,7 @@ def test_the_first_claim(li, limg, verdict):
         [reading("Li", numbers={"most_cuts_per_100um": n}) for n in li]
         + [reading("Li-Mg", numbers={"most_cuts_per_100um": n}) for n in limg]
     )
-    assert operando_claims.first_voids(runs, None).verdict == verdict
+    assert operando_evidence.first_voids(runs, None).verdict == verdict
 
 
 def test_every_claim_says_where_it_stands_and_what_shows_it():
