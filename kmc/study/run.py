@@ -199,7 +199,7 @@ def _nucleation(metal: str, params: str, given: Mapping[str, Any]) -> Step:
         if not path.is_file():
             from kmc.mesoscale.study import nucleation
 
-            found = nucleation(params, **given, maps=0, progress=progress)
+            found = nucleation(params, **given, progress=progress)
             _write(path, json.dumps(found.to_json(), indent=1, allow_nan=False))
         return False
 
