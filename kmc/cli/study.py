@@ -100,23 +100,29 @@ _STYLES = {"reproduced": "green", "rank only": "yellow", "not reproduced": "red"
 
 
 def print_claims(claims: list[dict[str, Any]]) -> None:
-    """Print the table of claims."""
+    """Print the claims with what the runs say, and how many have which verdict."""
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
     from kmc.report.studies import figure_text
 
-    table = Table(show_edge=False, pad_edge=False, box=None, padding=(0, 2, 1, 0))
-    for name in ("Claim", "Paper", "Runs (95 %)", "Verdict", "Changed by"):
-        table.add_column(name, header_style="bold")
+    out = console()
     for claim in claims:
-        changed = [entry["input"] for entry in claim["inputs"] if entry["carries"]]
         verdict = claim["verdict"]
-        table.add_row(
-            Text(claim["title"]),
-            Text(claim["statement"]),
-            Text("\n".join(figure_text(one) for one in claim["figures"])),
-            Text(verdict, style=_STYLES.get(verdict, "")),
-            Text(", ".join(changed)),
+        changed = [entry["input"] for entry in claim["inputs"] if entry["carries"]]
+        out.print(
+            Text.assemble((claim["title"], "bold"), "  ", (verdict, _STYLES.get(verdict, "dim")))
         )
-    console().print(table)
+        table = Table.grid(padding=(0, 2))
+        for name, text in (
+            ("paper", claim["statement"]),
+            ("runs", "; ".join(figure_text(one) for one in claim["figures"])),
+            ("changed by", ", ".join(changed)),
+        ):
+            if text:
+                table.add_row(Text(name), Text(text))
+        out.print(Padding(table, (0, 0, 1, 2)))
+    verdicts = [claim["verdict"] for claim in claims]
+    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+    out.print(f"{len(claims)} claims: {counts}")

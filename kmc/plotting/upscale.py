@@ -32,6 +32,7 @@ def population_picture(
     what: str = "microscope",
     paper: bool = False,
     frames: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Figure:
     """A picture of one or several populations.
 
@@ -44,6 +45,8 @@ def population_picture(
         With ``microscope``: the numbers of the operando paper in the same axes.
     frames : sequence of int, optional
         Frames of ``map`` and ``sizes``.
+    names : sequence of str, optional
+        Of the runs; those of their files by default.
 
     Raises
     ------
@@ -59,7 +62,7 @@ def population_picture(
     for run in runs:
         if not len(run.samples["time_s"]):
             raise InputError(f"{run.path} holds no sample yet", advice="Wait for the run to go on.")
-    names = style.run_names(runs)
+    names = style.run_names(runs) if names is None else list(names)
     with style.styled():
         if what == "microscope":
             return _microscope(runs, names, paper)
@@ -133,10 +136,20 @@ def _microscope(runs: Sequence[PopulationRun], names: Sequence[str], paper: bool
     panels[0].set_xlim(_LEFT_mAh_cm2, max(2.0 if paper else 0.0, 1.05 * last, 10 * _LEFT_mAh_cm2))
     panels[-1].set_xlabel("capacity (mAh/cm²)")
     panels[2].text(
-        0.02, 0.86, "mean; thin: largest", transform=panels[2].transAxes, color=style.GREY
+        0.98,
+        0.06,
+        "mean; thin: largest",
+        ha="right",
+        transform=panels[2].transAxes,
+        color=style.GREY,
     )
     panels[4].text(
-        0.02, 0.86, "total; thin: (kT/e) ln S", transform=panels[4].transAxes, color=style.GREY
+        0.98,
+        0.06,
+        "total; thin: (kT/e) ln S",
+        ha="right",
+        transform=panels[4].transAxes,
+        color=style.GREY,
     )
     if len(runs) == 1:
         _tell_peak(panels[4], runs[0])
@@ -190,7 +203,7 @@ def _marks(panels: Sequence[Axes], alloys: Sequence[bool]) -> None:
     _say(width, 1.2 * _LEFT_mAh_cm2, 4.2, "first images", style.GREY)
     voltage.text(
         0.02,
-        0.68,
+        0.06,
         "bands, lines: " + seen.CITATION,
         transform=voltage.transAxes,
         color=style.GREY,

@@ -134,6 +134,7 @@ class Claim:
     title: str
     verdict: Badge
     rows: Sequence[Sequence[Any]]
+    notes: bool = False
     kind: str = "claim"
 
 

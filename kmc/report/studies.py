@@ -45,7 +45,7 @@ def study_page(folder: Path) -> Page:
     page.add("Conditions", *_conditions(content))
     for paper in dict.fromkeys(str(claim.get("paper")) for claim in claims):
         chosen = [claim for claim in claims if str(claim.get("paper")) == paper]
-        page.add(f"Claims of the paper {paper!r}, one by one", *map(claim_part, chosen))
+        page.add(f"One by one: {paper}", *map(claim_part, chosen))
     page.add("Convergence", *_convergence(folder))
     steps = [
         (step.get("name", ""), _state(folder, str(step.get("name", ""))), step.get("command", ""),
@@ -113,7 +113,7 @@ def badge(claim: Mapping[str, Any]) -> Badge:
 
 def figure_text(one: Mapping[str, Any]) -> str:
     """``Li 47.7 (45.6 to 49.8) 1/100 µm``."""
-    unit = "" if one.get("unit") == "1" else f" {one.get('unit')}"
+    unit = "" if one.get("unit") == "1" else f" {one.get('unit')}".replace(" °", "°")
     value, low, high = (one.get(key) for key in ("value", "low", "high"))
     text = f"{one.get('label')}: {_value(value)}"
     if one.get("runs", 0) > 1 and isinstance(value, float) and low != high:
@@ -123,7 +123,7 @@ def figure_text(one: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     if value is None:
-        return "unknown"
+        return "not run"
     return figure(value) if isinstance(value, float) else str(value)
 
 
@@ -166,13 +166,13 @@ def _figures(folder: Path) -> list[Any]:
             found = load(opened.trajectory_path(point))
             if isinstance(found, PopulationRun):
                 first[metal] = found
-    runs = list(first.values())
+    runs, names = list(first.values()), ["Li" if m == "li_li2s" else "Li-Mg" for m in first]
     if not runs:
         return []
     return [
         common.picture(
             lambda what=what: plotting.population_picture(  # type: ignore[misc]
-                runs, what=what, paper=what == "microscope"
+                runs, what=what, paper=what == "microscope", names=names
             ),
             text,
         )
@@ -203,7 +203,7 @@ def _convergence(folder: Path) -> list[Any]:
 def _state(folder: Path, name: str) -> str:
     """How far a step is; a name of the study file that leads elsewhere is not followed."""
     if not name or Path(name).name != name:
-        return "unknown"
+        return "not run"
     if (folder / name / "index.json").is_file():
         opened = open_folder(folder / name)
         return f"{len(opened.done())} of {len(opened.plan.points)} runs"

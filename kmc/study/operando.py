@@ -10,7 +10,7 @@ and the study folder holds the sweep files that `kmc sweep` takes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -61,6 +61,8 @@ class Size:
     box_replicas : int
     monolayers : float
         Stripped from a box.
+    random_replicas : int
+        Boxes that begin with a random first layer, for the growth of its Mg, three monolayers.
     slow_down_by : float
         Factor by which every hop of a box is slowed, the same at every current and temperature.
     ratios : tuple of float
@@ -78,15 +80,18 @@ class Size:
     box: tuple[int, int, int]
     box_replicas: int
     monolayers: float
+    random_replicas: int
     slow_down_by: float
     ratios: tuple[float, ...]
 
 
 PLANS = {
-    "reduced": Size(20, 40, 1.5, 3, 2, 1, False, False, (20, 20, 16), 3, 1.0, 7e6, (1e4, 1e5)),
-    "default": Size(30, 60, 1.5, 4, 2, 2, True, False, (24, 24, 16), 4, 2.0, 7e6, (1e4, 1e5, 1e6)),
+    "reduced": Size(20, 40, 1.5, 3, 2, 1, False, False, (24, 24, 16), 4, 2.0, 8, 7e6, (1e4, 1e5)),
+    "default": Size(
+        30, 60, 1.5, 4, 2, 2, True, False, (24, 24, 16), 6, 2.0, 12, 7e6, (1e4, 1e5, 1e6)
+    ),
     "full": Size(
-        60, 120, 4.0, 8, 4, 4, True, True, (32, 32, 24), 6, 2.0, 7e5, (1e4, 1e5, 1e6, 1e7)
+        60, 120, 4.0, 8, 4, 4, True, True, (32, 32, 24), 8, 2.0, 24, 7e5, (1e4, 1e5, 1e6, 1e7)
     ),
 }
 
@@ -210,14 +215,11 @@ def _voids(size: Size, metal: Row, changed: Row | None = None) -> dict[str, Any]
 
 
 def box_rows(size: Size) -> list[Row]:
-    """Boxes of atoms: alloys, currents, pressures and temperatures.
-
-    The foil also with a first layer as random as its bulk, for the growth of its Mg.
-    """
-    metals = [LI, *(alloy(x) for x in MG_FRACTIONS), alloy(FOIL, NONE)]
+    """Boxes of atoms: alloys, currents, pressures and temperatures."""
+    metals = [LI, *(alloy(x) for x in MG_FRACTIONS)]
     currents = CURRENTS_mA_cm2 if size.whole_grid else CURRENTS_mA_cm2[:2]
     temperatures = TEMPERATURES_K if size.whole_grid else TEMPERATURES_K[:1]
-    # Creep at 14 and 50 MPa is faster than every hop, and would cost hours.
+    # Creep faster than every hop costs hours: 14 and 50 MPa, and 7 MPa at the lowest current.
     pressures = (0.2, *PRESSURES_MPa["Li"]) if size.whole_grid else (0.2,)
     return [
         {
@@ -229,7 +231,17 @@ def box_rows(size: Size) -> list[Row]:
         for metal, current, pressure, temperature in product(
             metals, currents, pressures, temperatures
         )
-        if size.whole_grid or current == 0.5 or metal["system.mg_fraction"] in (0.0, FOIL)
+        if (size.whole_grid or current == 0.5 or metal["system.mg_fraction"] in (0.0, FOIL))
+        and (pressure < 7 or current > 0.05)
+    ]
+
+
+def random_rows() -> list[Row]:
+    """The foil with a first layer as random as its bulk, at the two rates of the paper."""
+    random = alloy(FOIL, NONE)
+    return [
+        {**OPERANDO, **random, "conditions.current_density_mA_cm2": current}
+        for current in CURRENTS_mA_cm2[:2]
     ]
 
 
@@ -281,6 +293,12 @@ def population_text(title: str, rows: Sequence[Row], replicas: int, size: Size) 
     """A sweep of populations."""
     fixed = {"upscale.capacity_mAh_cm2": size.capacity_mAh_cm2, "upscale.frames": 6}
     return sweep_text(title, "upscale_li", rows, replicas, fixed)
+
+
+def random_text(title: str, rows: Sequence[Row], size: Size) -> str:
+    """A sweep of boxes that begin with a random first layer."""
+    more = replace(size, monolayers=3.0, box_replicas=size.random_replicas)
+    return box_text(title, rows, more)
 
 
 def box_text(title: str, rows: Sequence[Row], size: Size) -> str:

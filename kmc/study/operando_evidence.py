@@ -45,7 +45,6 @@ class Runs:
     def box(self, metal: Mapping[str, Any], variant: str | None = None, **changed: Any):
         """Boxes of a metal; with a variant those of the step that changes inputs."""
         row = {**OPERANDO, **metal, **{_key(k): v for k, v in changed.items()}}
-        step = "box" if variant is None else "box_inputs"
         slow = False
         if variant is not None:
             settings = BOX_VARIANTS[variant]
@@ -53,7 +52,12 @@ class Runs:
             needs_mg = any("mg_" in key or "_Mg_" in key for key in settings)
             if not (needs_mg and metal is operando.LI):
                 row |= {k: v for k, v in settings.items() if k not in _SIZES}
-        found = [r for r in self.boxes if r.step == step and _same(r.settings, row)]
+        changed_step = variant is not None
+        found = [
+            reading
+            for reading in self.boxes
+            if (reading.step == "box_inputs") == changed_step and _same(reading.settings, row)
+        ]
         if variant is None or not found:
             return found
         factors = {float(r.settings["acceleration.slow_down_by"]) for r in found}
@@ -123,8 +127,8 @@ def first_voids(runs: Runs, variant: str | None) -> Evidence:
     li, limg = (mean(runs.population(metal, variant), "most_cuts_per_100um") for metal in METALS)
     return Evidence(
         [
-            Figure("Li", "1/100 µm", li, (16, 18)),
-            Figure("Li-Mg", "1/100 µm", limg, (2, 3)),
+            Figure("Li", "per 100 µm", li, (16, 18)),
+            Figure("Li-Mg", "per 100 µm", limg, (2, 3)),
         ],
         [_less(limg, li, "fewer voids in Li-Mg than in Li")],
     )

@@ -40,7 +40,7 @@ STUDY_FILE, CLAIMS_FILE, CHECKS_FILE = "study.json", "claims.json", "checks.json
 FORMAT = "kmc study"
 VERSION = 1
 
-POPULATIONS, BOXES = ("operando", "conditions", "inputs"), ("box", "box_inputs")
+POPULATIONS, BOXES = ("operando", "conditions", "inputs"), ("box", "box_random", "box_inputs")
 
 MakeWorkers = Callable[[Path], Callable[[int], Workers]]
 """From the folder of a sweep to a function that starts workers for a number of points."""
@@ -139,6 +139,11 @@ def steps_of(size: Size) -> list[Step]:
                     "box",
                     "Boxes of atoms in their first monolayers",
                     lambda what: operando.box_text(what, operando.box_rows(size), size),
+                ),
+                (
+                    "box_random",
+                    "Boxes of atoms whose first layer begins as random as the bulk",
+                    lambda what: operando.random_text(what, operando.random_rows(), size),
                 ),
                 (
                     "box_inputs",
