@@ -240,11 +240,11 @@ def pressure(metal: str, number: str, unit: str, falls: bool) -> Callable[..., E
 
 
 def enrichment(runs: Runs, variant: str | None) -> Evidence:
-    """Mg in the metal of L1 over that of the bulk, from a random first layer, at two rates."""
+    """Mg per site of L1 over that of the alloy, from a random first layer, at two rates."""
     random = operando.alloy(FOIL, NONE)
     slow, fast = (runs.box(random, None, current=j) for j in (0.05, 0.5))
     one = Measured.exact(1.0)
-    ends = [mean(some, "mg_enrichment_end") for some in (slow, fast)]
+    ends = [mean(some, "mg_intensity_end") for some in (slow, fast)]
     same = None not in ends and ends[0].overlaps(ends[1].low, ends[1].high)  # type: ignore[union-attr]
     return Evidence(
         [Figure(f"{j:g} mA/cm²", "1", m) for j, m in zip((0.05, 0.5), ends, strict=True)],

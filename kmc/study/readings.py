@@ -180,8 +180,8 @@ def box_of(t: Trajectory) -> dict[str, float]:
     dict
         ``contact_end``, ``contact_Li_end``, ``overpotential_start_V`` and ``_end_V``; ``splits``,
         ``collapses``, ``coalescences`` and ``nucleations`` of voids in the run;
-        ``mg_enrichment_start`` and ``_end``: Mg in the metal of L1 over that of the bulk;
-        ``mg_coverage_end``, share of the sites of L1. NaN where there is no Mg.
+        ``mg_intensity_end``, Mg per site of L1 over that of the alloy, as a line scan sees it, and
+        ``mg_coverage_end``, share of the sites of L1. Both only where there is Mg.
     """
     samples = t.samples
     events = voids(t).events
@@ -197,11 +197,8 @@ def box_of(t: Trajectory) -> dict[str, float]:
         "nucleations": float(kinds.get("nucleation", 0)),
     }
     if "Mg" in t.species:
-        interface = profiles(t).interface
-        enrichment = interface["mg_enrichment_L1"]
-        out |= {
-            "mg_enrichment_start": float(enrichment.iloc[0]),
-            "mg_enrichment_end": float(enrichment.iloc[-1]),
-            "mg_coverage_end": float(interface["mg_coverage"].iloc[-1]),
-        }
+        coverage = float(profiles(t).interface["mg_coverage"].iloc[-1])
+        out["mg_coverage_end"] = coverage
+        alloy = t.run.get("system", {}).get("mg_fraction", 0.0)
+        out["mg_intensity_end"] = coverage / alloy if alloy else math.nan
     return out

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kmc.study import operando_claims, operando_evidence
+from kmc.study import operando, operando_claims, operando_evidence
 from kmc.study.claims import (
     NOT_ADDRESSABLE,
     NOT_REPRODUCED,
@@ -219,3 +219,90 @@ def test_a_study_is_judged_from_its_folder(tmp_path):
     assert first["figures"][0]["runs"] == 2
     assert first["verdict"] == NOT_REPRODUCED
     assert found["papers"] == {"operando": operando_claims.PAPER}
+
+
+def boxes(metal, step="box", numbers=None, **settings):
+    settings = {**OPERANDO, **metal, "acceleration.slow_down_by": 7e6, **settings}
+    return Reading(step, settings, numbers or {})
+
+
+@pytest.mark.parametrize(
+    ("volts", "verdict"),
+    [((0.3, 0.2, 0.1, 0.05), REPRODUCED), ((0.05, 0.1, 0.2, 0.3), NOT_REPRODUCED)],
+)
+def test_the_order_in_pressure(volts, verdict):
+    runs = Runs(
+        [
+            reading("Li", numbers={"overpotential_end_V": v * (1 + 0.01 * i)},
+                    **{"conditions.stack_pressure_MPa": p})
+            for v, p in zip(volts, (0.2, 1.0, 1.5, 7.0), strict=True)
+            for i in range(3)
+        ]
+    )  # fmt: skip
+    judge = operando_evidence.pressure("Li", "overpotential_end_V", "V", falls=True)
+    assert judge(runs, None).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast", "verdict"),
+    [(1.4, 1.5, REPRODUCED), (1.4, 2.5, NOT_REPRODUCED), (1.0, 1.0, NOT_REPRODUCED)],
+)
+def test_enrichment_is_above_one_and_the_same(slow, fast, verdict):
+    random = operando.alloy(operando.FOIL, operando.NONE)
+    runs = Runs(
+        boxes=[
+            boxes(random, "box_random", {"mg_intensity_end": value + shift},
+                  **{"conditions.current_density_mA_cm2": j})
+            for value, j in ((slow, 0.05), (fast, 0.5))
+            for shift in (-0.1, 0.0, 0.1)
+        ]
+    )  # fmt: skip
+    assert operando_evidence.enrichment(runs, None).verdict == verdict
+
+
+def test_boxes_with_a_changed_input_are_those_of_their_step():
+    slow = {"acceleration.slow_down_by": 7e7}
+    li = METALS["Li"]
+    runs = Runs(
+        boxes=[
+            boxes(li, numbers={"splits": 1.0}),
+            boxes(li, "box_inputs", {"splits": 2.0}),
+            boxes(li, "box_inputs", {"splits": 3.0}, **slow),
+            boxes(li, "box_inputs", {"splits": 4.0}, **BOX_VARIANTS["λ 0"]),
+        ]
+    )
+
+    def found(variant):
+        return [r.numbers["splits"] for r in runs.box(li, variant)]
+
+    assert found(None) == [1.0]
+    assert found("λ 0") == [4.0]
+    assert found("hops slowed ten times more") == [3.0]
+    assert found("Mg coverage 0.3") == [2.0]  # lithium has none: it is unchanged
+
+
+def test_the_steep_rise_needs_the_loss():
+    def verdict(lost, slope):
+        numbers = {"lost90_mAh_cm2": lost, "steepness": slope}
+        runs = Runs([reading("Li", numbers=numbers | {"steepness": slope + 0.1 * i})
+                     for i in range(3)])  # fmt: skip
+        return operando_evidence.steep(runs, None).verdict
+
+    assert verdict(0.9, 5.0) == REPRODUCED
+    assert verdict(0.9, 2.0) == NOT_REPRODUCED
+    assert verdict(math.inf, 5.0) == NOT_REPRODUCED
+
+
+def test_splits_are_counted_against_those_of_lithium():
+    def verdict(li, limg):
+        runs = Runs(
+            boxes=[
+                boxes(METALS[metal], numbers={"splits": n + shift, "collapses": 2.0 + shift})
+                for metal, n in (("Li", li), ("Li-Mg", limg))
+                for shift in (-0.1, 0.0, 0.1)
+            ]
+        )
+        return operando_evidence.splits(runs, None).verdict
+
+    assert verdict(0.5, 3.0) == REPRODUCED
+    assert verdict(3.0, 0.5) == NOT_REPRODUCED
