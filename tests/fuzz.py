@@ -370,7 +370,7 @@ def _replace(file, where: str, what: tuple) -> None:
 
 def read_everything(path: Path) -> str:
     """What the commands that open a trajectory read of it."""
-    from kmc.cli.summary import summary
+    from kmc.analysis.summary import summary
     from kmc.trajectory import integrity, reader
     from kmc.verification.trajectory import verify
 

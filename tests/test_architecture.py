@@ -20,7 +20,7 @@ PACKAGE = ROOT / "kmc"
 LEVELS = [
     *("_version", "errors", "common", "kernels", "model", "initial", "runfile", "trajectory"),
     *("simulation", "verification", "analysis", "mesoscale", "systems"),
-    *("sweep", "plotting", "cli"),
+    *("sweep", "study", "plotting", "report", "cli"),
 ]
 
 # Stricter than their level: all they may import of kmc besides themselves.
@@ -42,6 +42,7 @@ AT_HOME = {
     "numba": "kernels simulation.benchmark",
     "llvmlite": "kernels",
     "click": "cli",
+    "jinja2": "report",
     "rich": "cli common.progress sweep.display",
     "filelock": "sweep",
     "distributed": "sweep.cluster",
@@ -63,7 +64,18 @@ PARTS = {"pydantic_core", "llvmlite", "PIL"}
 # Come with an extra; imported by name in the functions that say so when they are missing.
 OPTIONAL = {"distributed", "dask_jobqueue", "ase", "skimage", "IPython", "ipywidgets"}
 
-HEAVY = ("numpy", "numba", "llvmlite", "h5py", "pydantic", "rich", "matplotlib", "pandas", "scipy")
+HEAVY = (
+    "numpy",
+    "jinja2",
+    "numba",
+    "llvmlite",
+    "h5py",
+    "pydantic",
+    "rich",
+    "matplotlib",
+    "pandas",
+    "scipy",
+)
 
 
 class Import(NamedTuple):

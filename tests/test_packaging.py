@@ -186,6 +186,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
         f"kmc/{name}" for name in modules(ROOT / "kmc")
     }
     expected |= {f"kmc/{kind}/{name}" for kind in catalogue.KINDS for name in tables(ROOT / kind)}
+    templates = (ROOT / "kmc" / "report" / "templates").glob("*.j2")
+    expected |= {f"kmc/report/templates/{path.name}" for path in templates}
     assert shipped == expected
     assert f"{info}licenses/LICENSE" in names
     archive = zipfile.ZipFile(wheel)
@@ -193,6 +195,28 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     metadata = archive.read(f"{info}METADATA").decode()
     assert f"\nVersion: {kmc.__version__}\n" in metadata
     assert "\nName: kmc-voids\n" in metadata
+
+
+@pytest.mark.slow
+def test_the_wheel_makes_a_report(wheel, tmp_path):
+    """Its templates are in it."""
+    home = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(home)
+    code = (
+        "import kmc; from kmc.report.page import Page, Table\n"
+        "page = Page('<b>', 'a test'); page.add('Part', Table([('a', 'b')]))\n"
+        "print(kmc.__file__); print(page.html())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(home)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(home))
+    assert "&lt;b&gt;" in done.stdout
 
 
 @pytest.mark.slow

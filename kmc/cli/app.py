@@ -20,17 +20,20 @@ from kmc.cli.image import image
 from kmc.cli.nucleation import nucleation
 from kmc.cli.pictures import export, movie, plot
 from kmc.cli.recovery import extend, repair, resume, verify
+from kmc.cli.report import report
 from kmc.cli.shared import (
     INTERRUPTED,
     check_every_option,
     console,
     finish,
     picture_of,
+    print_summary,
     quiet_option,
     quoted,
     read_settings,
 )
 from kmc.cli.studies import critical, sweep_plot
+from kmc.cli.study import study
 from kmc.cli.sweeps import sweep
 from kmc.cli.upscale import upscale
 from kmc.common.outputs import check_output, check_trajectory_name, replacing
@@ -54,6 +57,8 @@ Examples:
   kmc nucleation li_li2s              how voids nucleate at the true rates
   kmc upscale upscale_li              a population of voids, as a microscope sees it
   kmc run plate_zno_002               lithium plated on a substrate: islands, films
+  kmc study operando                  Li and Li-Mg beside the operando paper, with a table of claims
+  kmc report strip_li.h5              inputs, figures and results as one HTML page
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
   kmc params show li_li2s             every number with its unit and source
@@ -262,8 +267,6 @@ def info(file: Path, as_json: bool) -> None:
 
         _echo_json(facts(found))
         return
-    from kmc.cli.summary import print_summary
-
     print_summary(found, console())
 
 
@@ -417,6 +420,6 @@ def params_cite(name: str, bibtex: bool) -> None:
 for _command in (
     *(resume, extend, verify, repair),
     *(plot, movie, export, image),
-    *(sweep, sweep_plot, critical, converge, nucleation, upscale),
+    *(sweep, sweep_plot, critical, converge, nucleation, upscale, study, report),
 ):
     main.add_command(_command)

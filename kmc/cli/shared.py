@@ -14,6 +14,7 @@ import click
 from kmc.errors import InputError, KmcError, KmcWarning
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+_FRAME_WIDTH = 6  # a border and a space on either side, two spaces between the columns
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 check_every_option = click.option(
@@ -111,6 +112,42 @@ def quoted(path: Path) -> str:
     return shlex.quote(str(path))
 
 
+def print_summary(trajectory: Any, out: Any = None) -> None:
+    """Print the summary of a trajectory; piped, the output has no colour."""
+    from kmc.analysis.summary import summary
+
+    print_panel(trajectory, summary(trajectory), out)
+
+
+def print_panel(found: Any, rows: list[tuple[str, str]], out: Any = None) -> None:
+    """Print pairs of label and text in a frame with the name of the file.
+
+    Parameters
+    ----------
+    found : Trajectory or PopulationRun
+    rows : list of tuple of str
+    out : rich.console.Console, optional
+        Where to; standard output if not given.
+    """
+    import textwrap
+
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    out = out or console()
+    # Wrapped here, because rich breaks lines at no-break spaces.
+    width = max(20, out.width - max(len(name) for name, _ in rows) - _FRAME_WIDTH)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for name, text in rows:
+        table.add_row(name, Text(textwrap.fill(text, width, break_on_hyphens=False)))
+    colour = "green" if found.finished else "yellow"
+    title = Text(found.path.name, style="bold")
+    out.print(Panel(table, title=title, title_align="left", border_style=colour, expand=False))
+
+
 def finish(trajectory: Any, *, quiet: bool, checked: int | None) -> None:
     """Show the result of a run; exits with `INTERRUPTED` after an interruption."""
     _show_result(trajectory, quiet=quiet, checked=checked)
@@ -125,8 +162,6 @@ def _show_result(trajectory: Any, *, quiet: bool, checked: int | None) -> None:
     drawn = draw(trajectory, picture)
     if quiet:
         return
-    from kmc.cli.summary import print_summary
-
     print_summary(trajectory, console())
     if checked:
         click.echo(f"\nSelf-check  every {checked} events and at the end: no difference")

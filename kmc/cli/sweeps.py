@@ -68,6 +68,45 @@ Exit codes: 0 all points done, 1 some failed (see failures/) or the folder could
 """
 
 
+_CLUSTER = (
+    click.option("--dask", "address", metavar="ADDRESS", help="Run on this Dask scheduler."),
+    click.option(
+        "--dask-jobqueue",
+        "queue",
+        type=click.Choice(list(_QUEUES)),
+        help="Run in jobs of a queueing system; --workers says in how many.",
+    ),
+    click.option(
+        "--dask-tls",
+        "tls",
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="Certificate and key that scheduler, workers and kmc share; made if it is not there.",
+    ),
+    click.option(
+        "--trusted-network",
+        is_flag=True,
+        help="Without certificates: nobody else can reach the network of the cluster. Who could "
+        "would run code as you.",
+    ),
+    click.option(
+        "--cluster-option",
+        "options",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Option of the jobs, such as queue=short, memory=4GB or walltime=12:00:00: of the "
+        "dask-jobqueue cluster, or of sbatch with --job-array.",
+    ),
+)
+
+
+def cluster_options(command: Callable) -> Callable:
+    """The options of commands whose runs may go to a Dask cluster; `workers_of` takes them."""
+    for option in reversed(_CLUSTER):
+        command = option(command)
+    return command
+
+
 @click.command(epilog=_EPILOG, short_help="Run every point of a sweep file, on all cores.")
 @click.argument("file")
 @click.option(
@@ -85,34 +124,7 @@ Exit codes: 0 all points done, 1 some failed (see failures/) or the folder could
     help="Points at once; all cores by default, or as many threads as the Dask cluster has.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would run, how long and how much disk.")
-@click.option("--dask", "address", metavar="ADDRESS", help="Run on this Dask scheduler.")
-@click.option(
-    "--dask-jobqueue",
-    "queue",
-    type=click.Choice(list(_QUEUES)),
-    help="Run in jobs of a queueing system; --workers says in how many.",
-)
-@click.option(
-    "--dask-tls",
-    "tls",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="Certificate and key that scheduler, workers and kmc share; made if it is not there.",
-)
-@click.option(
-    "--trusted-network",
-    is_flag=True,
-    help="Without certificates: nobody else can reach the network of the cluster. Who could would "
-    "run code as you.",
-)
-@click.option(
-    "--cluster-option",
-    "options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Option of the jobs, such as queue=short, memory=4GB or walltime=12:00:00: of the "
-    "dask-jobqueue cluster, or of sbatch with --job-array.",
-)
+@cluster_options
 @click.option(
     "--job-array",
     is_flag=True,
@@ -138,11 +150,79 @@ def sweep(
     FILE is the path of a sweep file or the name of a shipped one. Everything that can be checked
     is checked before anything is computed.
     """
-    if address and queue:
-        raise InputError("--dask and --dask-jobqueue exclude each other", advice="Give one.")
     if job_array and (address or queue):
         raise InputError("--job-array takes no Dask cluster", advice="Leave --dask… away.")
-    if options and not (queue or job_array):
+    jobs = job_options(options) if job_array else {}
+    make = workers_of(workers, address, queue, tls, trusted_network, () if job_array else options)
+
+    from kmc.sweep.folder import check_folder, make_folder
+    from kmc.sweep.plan import read_plan
+    from kmc.sweep.slowing import warn_of_hidden_effects
+
+    plan = read_plan(file)
+    path = Path(plan.name) if output is None else output
+    warn_of_hidden_effects(plan)
+    existing = check_folder(path, plan)
+    if dry_run:
+        dry_run_of(plan, existing, path, workers)
+        if queue or job_array:
+            _describe_jobs(queue, jobs or job_options(options))
+        return
+
+    from kmc.common.progress import display_for
+    from kmc.sweep.execute import run_sweep
+
+    folder = make_folder(path, plan)
+    if job_array:
+        _write_job_array(folder, workers, jobs, quiet)
+        return
+    tally = run_sweep(folder, make(folder.path), display_for(path.name, not quiet))
+    _report(tally, path, quiet)
+    if tally.interrupted:
+        sys.exit(INTERRUPTED)
+    if tally.failed:
+        sys.exit(1)
+
+
+def job_options(options: tuple[str, ...]) -> dict[str, Any]:
+    """Options of the jobs of a queueing system, by name."""
+    return dict(_option(text) for text in options)
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """An option of the cluster; whole numbers as such, everything else as text."""
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise InputError(
+            f"--cluster-option {text} is not KEY=VALUE", advice="For example queue=short."
+        )
+    return key, int(value) if value.isdecimal() else value
+
+
+def workers_of(
+    workers: int | None,
+    address: str | None,
+    queue: str | None,
+    tls: Path | None,
+    trusted_network: bool,
+    options: tuple[str, ...],
+) -> Callable[[Path], Callable[[int], Any]]:
+    """Where the points of a sweep run, from the options of a command.
+
+    Returns
+    -------
+    callable
+        From the folder of a sweep to a function that starts workers for a number of points, called
+        once the folder is locked.
+
+    Raises
+    ------
+    InputError
+        Options that exclude or need each other.
+    """
+    if address and queue:
+        raise InputError("--dask and --dask-jobqueue exclude each other", advice="Give one.")
+    if options and not queue:
         raise InputError(
             "--cluster-option needs --dask-jobqueue or --job-array",
             advice="Name the queueing system.",
@@ -157,49 +237,18 @@ def sweep(
         )
     if tls and trusted_network:
         raise InputError("--dask-tls and --trusted-network exclude each other", advice="Give one.")
-    given = dict(_option(text) for text in options)
+    given = job_options(options)
 
-    from kmc.sweep.folder import check_folder, make_folder
-    from kmc.sweep.plan import read_plan
-    from kmc.sweep.slowing import warn_of_hidden_effects
-
-    plan = read_plan(file)
-    path = Path(plan.name) if output is None else output
-    warn_of_hidden_effects(plan)
-    existing = check_folder(path, plan)
-    if dry_run:
-        dry_run_of(plan, existing, path, workers)
-        if queue or job_array:
-            _describe_jobs(queue, given)
-        return
-
-    from kmc.common.progress import display_for
-    from kmc.sweep.execute import run_sweep
-
-    folder = make_folder(path, plan)
-    if job_array:
-        _write_job_array(folder, workers, given, quiet)
-        return
-    make = _workers(folder.path, workers, address, queue, given, tls, trusted_network)
-    tally = run_sweep(folder, make, display_for(path.name, not quiet))
-    _report(tally, path, quiet)
-    if tally.interrupted:
-        sys.exit(INTERRUPTED)
-    if tally.failed:
-        sys.exit(1)
-
-
-def _option(text: str) -> tuple[str, Any]:
-    """An option of the cluster; whole numbers as such, everything else as text."""
-    key, equals, value = text.partition("=")
-    if not (key and equals and value):
-        raise InputError(
-            f"--cluster-option {text} is not KEY=VALUE", advice="For example queue=short."
+    def for_folder(folder: Path) -> Callable[[int], Any]:
+        return lambda points: _start(
+            points, folder, workers, address, queue, given, tls, trusted_network
         )
-    return key, int(value) if value.isdecimal() else value
+
+    return for_folder
 
 
-def _workers(
+def _start(
+    points: int,
     folder: Path,
     count: int | None,
     address: str | None,
@@ -207,33 +256,29 @@ def _workers(
     options: dict,
     tls: Path | None,
     trusted_network: bool,
-) -> Callable[[int], Any]:
-    """A function that starts workers for a number of points, called once the folder is locked."""
+) -> Any:
+    """Workers on this machine or on a cluster."""
+    if address is None and queue is None:
+        from kmc.sweep.local import LocalWorkers, cores
 
-    def make(points: int) -> Any:
-        if address is None and queue is None:
-            from kmc.sweep.local import LocalWorkers, cores
+        return LocalWorkers(min(points, count or cores()), folder / "workers.log")
+    from kmc.sweep import cluster
 
-            return LocalWorkers(min(points, count or cores()), folder / "workers.log")
-        from kmc.sweep import cluster
-
-        cluster.silence()
-        if address is not None:
-            client = cluster.connect(address, tls=tls, trusted_network=trusted_network)
-            return cluster.DaskWorkers(client, most=count)
-        assert queue is not None
-        assert count is not None  # checked with the options
-        jobs = cluster.queue_cluster(
-            _QUEUES[queue],
-            min(points, count),
-            options,
-            shared=folder / "running",
-            logs=folder / "logs",
-            trusted_network=trusted_network,
-        )
-        return cluster.DaskWorkers(jobs.get_client(), cluster=jobs, jobs=min(points, count))
-
-    return make
+    cluster.silence()
+    if address is not None:
+        client = cluster.connect(address, tls=tls, trusted_network=trusted_network)
+        return cluster.DaskWorkers(client, most=count)
+    assert queue is not None
+    assert count is not None  # checked with the options
+    jobs = cluster.queue_cluster(
+        _QUEUES[queue],
+        min(points, count),
+        options,
+        shared=folder / "running",
+        logs=folder / "logs",
+        trusted_network=trusted_network,
+    )
+    return cluster.DaskWorkers(jobs.get_client(), cluster=jobs, jobs=min(points, count))
 
 
 def _describe_jobs(queue: str | None, options: dict) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kmc.cli.shared import INTERRUPTED, picture_of, quoted
-from kmc.cli.upscale import print_rows
+from kmc.cli.shared import INTERRUPTED, picture_of, print_panel, quoted
 from kmc.errors import KmcError
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def print_system(found: SystemRun) -> None:
     """Print what a run of a system did."""
     from kmc.systems.run import kind_of
 
-    print_rows(found.path.name, found.finished, kind_of(found).summary(found))
+    print_panel(found, kind_of(found).summary(found))
 
 
 def _draw(found: SystemRun, picture: Path) -> bool:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kmc.cli.shared import INTERRUPTED, console, picture_of, quiet_option, quoted, read_settings
+from kmc.cli.shared import (
+    INTERRUPTED,
+    picture_of,
+    print_panel,
+    quiet_option,
+    quoted,
+    read_settings,
+)
 from kmc.errors import InputError, KmcError
 
 if TYPE_CHECKING:
@@ -129,24 +136,4 @@ def _draw(found: PopulationRun, picture: Path) -> bool:
 
 def print_summary(found: PopulationRun, out: Any = None) -> None:
     """Print what a population did."""
-    print_rows(found.path.name, found.finished, found.summary(), out)
-
-
-def print_rows(name: str, finished: bool, rows: list[tuple[str, str]], out: Any = None) -> None:
-    """Print a summary, pairs of label and text, in a frame."""
-    import textwrap
-
-    from rich.panel import Panel
-    from rich.table import Table
-    from rich.text import Text
-
-    out = out or console()
-    width = max(20, out.width - max(len(name) for name, _ in rows) - 6)
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for label, text in rows:
-        table.add_row(label, Text(textwrap.fill(text, width, break_on_hyphens=False)))
-    colour = "green" if finished else "yellow"
-    title = Text(name, style="bold")
-    out.print(Panel(table, title=title, title_align="left", border_style=colour, expand=False))
+    print_panel(found, found.summary(), out)

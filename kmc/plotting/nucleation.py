@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -184,3 +185,41 @@ def _coverage_panel(axes: Axes, found: Nucleation) -> None:
     )
     other.spines["right"].set_visible(True)
     other.tick_params(axis="y", colors=style.VERMILLION)
+
+
+def file_picture(found: Mapping[str, Any]) -> Figure:
+    """ln Z_n and the density of voids against the current, from the JSON of `kmc nucleation`.
+
+    Parameters
+    ----------
+    found : mapping
+        The file's content: ``ln_Z``, ``n_enumerated``, ``burst_by_current``, ``band``.
+    """
+    ln_Z = np.array(found["ln_Z"], dtype=float)
+    bursts = found["burst_by_current"]
+    current = np.array([one["current_mA_cm2"] for one in bursts], dtype=float)
+    density = np.array([one["density_per_um2"] for one in bursts], dtype=float)
+    low, high = (
+        np.array(found["band"][f"density_{end}_per_um2"], dtype=float) for end in ("low", "high")
+    )
+    with style.styled():
+        page = style.new_figure(style.COLUMN_IN, 4.6)
+        top, bottom = page.subplots(2, 1)
+        n, exact = np.arange(1, len(ln_Z) + 1), int(found["n_enumerated"])
+        top.plot(n, -ln_Z, color=style.BLUE)
+        top.plot(n[:exact], -ln_Z[:exact], "o", color=style.BLACK, ms=3, label="enumerated")
+        top.set_xlabel("vacancies in the cluster n")
+        top.set_ylabel("−ln Z$_n$ per L1 site")
+        top.legend()
+        if (density > 0).any():
+            floor = 1e-6 * density.max()
+            drawn = [np.maximum(values, floor) for values in (density, low, high)]
+            bottom.plot(current, drawn[0], "o-", color=style.BLUE, ms=3)
+            bottom.fill_between(current, *drawn[1:], color=style.BLUE, alpha=0.15, lw=0)
+            bottom.set_xscale("log")
+            bottom.set_yscale("log")
+        else:
+            style.empty(bottom, "nothing nucleates")
+        bottom.set_xlabel("current density (mA/cm²)")
+        bottom.set_ylabel("voids of the burst (1/µm²)")
+        return page

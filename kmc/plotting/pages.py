@@ -74,8 +74,8 @@ def _heading(part, trajectory: Trajectory) -> None:
     ratio = trajectory.acceleration.get("max_hops_per_strip_per_site")
     if ratio:
         parts.append(f"hops/strips ≤ {figure(ratio)}")
-    part.text(0.02, 0.72, trajectory.path.stem, weight="bold", size=8.5, va="center")
-    part.text(0.02, 0.25, "   ".join(text for text in parts if text), va="center")
+    part.text(0.02, 0.72, style.plain(trajectory.path.stem), weight="bold", size=8.5, va="center")
+    part.text(0.02, 0.25, style.plain("   ".join(text for text in parts if text)), va="center")
 
 
 def _map_over_section(part, trajectory: Trajectory, view: maps.View, cut, frame: Frame) -> None:
@@ -299,4 +299,4 @@ def _run_label(trajectory: Trajectory, name: str) -> str:
         parts.append(figure(conditions["temperature_K"], "K", 5))
     if conditions.get("stack_pressure_MPa"):
         parts.append(figure(conditions["stack_pressure_MPa"], "MPa"))
-    return f"{name}: {', '.join(text for text in parts if text)}"
+    return f"{name}: {style.plain(', '.join(text for text in parts if text))}"

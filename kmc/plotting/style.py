@@ -173,7 +173,17 @@ def run_names(files: Sequence[Any]) -> list[str]:
     names = [path.stem for path in paths]
     if len(set(names)) < len(names):
         names = [f"{path.resolve().parent.name}/{path.stem}" for path in paths]
-    return names
+    return [plain(name) for name in names]
+
+
+def plain(text: str) -> str:
+    """A text from a file or its name, without control characters, and without formulas.
+
+    matplotlib would read what stands between two dollars as one.
+    """
+    return "".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in text).replace(
+        "$", r"\$"
+    )
 
 
 def panel_title(name: str, when: str, width_in: float) -> str:

@@ -36,6 +36,7 @@ def population_picture(
     paper: bool = False,
     data: str | Path | Sequence[str | Path] = (),
     frames: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Figure:
     """A picture of one or several populations.
 
@@ -50,6 +51,8 @@ def population_picture(
         With ``microscope``: CSV files of measured data (`kmc.analysis.measured`).
     frames : sequence of int, optional
         Frames of ``map`` and ``sizes``.
+    names : sequence of str, optional
+        Of the runs; those of their files by default.
 
     Raises
     ------
@@ -69,7 +72,8 @@ def population_picture(
         raise InputError(
             f"measured data have no place in the picture {what!r}", advice="Draw microscope."
         )
-    names, tables = style.run_names(runs), measured_tables(data, paper)
+    names = style.run_names(runs) if names is None else list(names)
+    tables = measured_tables(data, paper)
     with style.styled():
         if what == "microscope":
             return _microscope(runs, names, tables)
@@ -149,10 +153,20 @@ def _microscope(
     panels[0].set_xlim(_LEFT_mAh_cm2, furthest)
     panels[-1].set_xlabel("capacity (mAh/cm²)")
     panels[2].text(
-        0.02, 0.86, "mean; thin: largest", transform=panels[2].transAxes, color=style.GREY
+        0.98,
+        0.06,
+        "mean; thin: largest",
+        ha="right",
+        transform=panels[2].transAxes,
+        color=style.GREY,
     )
     panels[4].text(
-        0.02, 0.86, "total; thin: (kT/e) ln S", transform=panels[4].transAxes, color=style.GREY
+        0.98,
+        0.06,
+        "total; thin: (kT/e) ln S",
+        ha="right",
+        transform=panels[4].transAxes,
+        color=style.GREY,
     )
     if len(runs) == 1:
         _tell_peak(panels[4], runs[0])

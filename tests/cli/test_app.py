@@ -72,10 +72,11 @@ def stand_ins(monkeypatch):
         monkeypatch.setitem(sys.modules, name, made)
         return made
 
+    for place in ("kmc.cli.shared", "kmc.cli.app"):
+        monkeypatch.setattr(f"{place}.print_summary", print_summary)
     modules = types.SimpleNamespace(
         simulation=module("kmc.simulation.run", run_to_file=run_to_file),
         plotting=module("kmc.plotting", save_overview=save_overview),
-        report=module("kmc.cli.summary", print_summary=print_summary),
         trajectory=module("kmc.trajectory.reader", load=lambda path: f"trajectory of {path}"),
     )
     return types.SimpleNamespace(calls=calls, finished=finished, modules=modules)

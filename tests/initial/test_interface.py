@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kmc.cli.summary import summary
+from kmc.analysis.summary import summary
 from kmc.errors import InputError
 from kmc.model.interphase import INTERFACE_KEYS
 from kmc.runfile.load import load_run

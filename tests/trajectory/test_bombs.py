@@ -32,14 +32,14 @@ _CHILD = """
 import json, os, resource, sys
 import numpy, h5py, kmc
 import kmc.trajectory.checkpoint, kmc.trajectory.repair, kmc.verification.trajectory
-import kmc.cli.summary
+import kmc.analysis.summary
 from kmc.errors import KmcError
 
 limit = int(sys.argv[1])
 
 def read():
     t = kmc.load(path)
-    kmc.cli.summary.summary(t)
+    kmc.analysis.summary.summary(t)
     t.lattice.positions_A, t.chemistry
     for frame in t.frames:
         frame.occupancy.sum()

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 import pytest
 
-from kmc.cli.summary import summary
+from kmc.analysis.summary import summary
 from kmc.errors import FileFormatError, InputError, KmcError
 from kmc.trajectory import integrity, schema
 from kmc.trajectory.reader import load

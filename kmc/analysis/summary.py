@@ -1,10 +1,8 @@
-"""The summary of a run in the terminal."""
+"""The summary of a run as pairs of label and text, for the terminal and for reports."""
 
 from __future__ import annotations
 
 import math
-import textwrap
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,12 +12,8 @@ from kmc.common.formatting import count, duration, figure, listed, plural, scale
 from kmc.model.electrochemistry import balance_of_sites
 from kmc.trajectory.reader import Trajectory
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 ARROW = "→"
 NO_BREAK = "\u00a0"
-_FRAME_WIDTH = 6  # a border and a space on either side, two spaces between the columns
 _STAGE_NAMES = {"L1": "at L1", "L2": "at L2", "deep": "above L2"}
 _VERDICTS = {
     "equilibrium": "In equilibrium from layer to layer, so that raised barriers do not change the "
@@ -35,7 +29,7 @@ _BY_MORE_THAN = 1.001  # factors closer to 1 come from rounding to whole µeV
 
 
 def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
-    """The summary as pairs of label and text; print_summary lays it out.
+    """The summary as pairs of label and text; `kmc info` lays it out.
 
     A pair with an empty label continues the one before it.
     """
@@ -65,41 +59,6 @@ def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
         per_atom = last["hops"] / last["strips"]
         rows.append(("Hops", f"{figure(per_atom)} for each stripped atom"))
     return rows + _acceleration(trajectory)
-
-
-def print_summary(trajectory: Trajectory, console: Console | None = None) -> None:
-    """Print the summary of a run.
-
-    Parameters
-    ----------
-    trajectory : Trajectory
-    console : rich.console.Console, optional
-        Where to; standard output if not given. Piped, the output has no colour.
-    """
-    from rich.console import Console
-    from rich.panel import Panel
-    from rich.table import Table
-    from rich.text import Text
-
-    console = console or Console(highlight=False)
-    rows = summary(trajectory)
-    # Wrapped here, because rich breaks lines at no-break spaces.
-    width = max(20, console.width - max(len(name) for name, _ in rows) - _FRAME_WIDTH)
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for name, text in rows:
-        table.add_row(name, Text(textwrap.fill(text, width, break_on_hyphens=False)))
-    colour = "green" if trajectory.finished else "yellow"
-    console.print(
-        Panel(
-            table,
-            title=Text(trajectory.path.name, style="bold"),
-            title_align="left",
-            border_style=colour,
-            expand=False,
-        )
-    )
 
 
 # --- the lines ------------------------------------------------------------------------------------

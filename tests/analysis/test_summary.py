@@ -9,7 +9,8 @@ import fake
 import pytest
 from rich.console import Console
 
-from kmc.cli.summary import print_summary, summary
+from kmc.analysis.summary import summary
+from kmc.cli.shared import print_summary
 from kmc.model.parameters import load_parameters
 from kmc.trajectory.reader import load
 

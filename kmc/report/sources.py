@@ -1,0 +1,377 @@
+"""What a report shows of each kind of result: `report` finds out which it is.
+
+A new kind of result gets a function here that fills a `Page`, and a line in `_FOLDERS` or `_page`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kmc import plotting
+from kmc.analysis.summary import summary
+from kmc.common.formatting import figure
+from kmc.common.outputs import check_output, replacing
+from kmc.errors import InputError
+from kmc.mesoscale.opening import load
+from kmc.mesoscale.result import PopulationRun
+from kmc.report import common
+from kmc.report.page import Listing, Page, Table, Text
+from kmc.report.studies import study_page
+from kmc.sweep.convergence.results import RATIO, read_study
+from kmc.sweep.folder import open_folder
+from kmc.sweep.results import load_sweep
+from kmc.trajectory.reader import Trajectory
+
+STUDY_FILE = "study.json"
+_SWEEP_NUMBERS = ("contact_fraction", "voids", "mean_void_width_nm", "overpotential_V")
+_POPULATION_NUMBERS = ("contact_fraction", "voids_per_100um", "mean_width_um", "overpotential_V")
+_MOST_ROWS = 200
+
+
+def report(
+    source: str | Path, output: str | Path | None = None, *, overwrite: bool = False
+) -> Path:
+    """Write one self-contained HTML page of a result.
+
+    Parameters
+    ----------
+    source : str or Path
+        A trajectory, a population, the JSON of `kmc nucleation`, or the folder of a sweep, a
+        convergence study, a search for a critical value or a study.
+    output : str or Path, optional
+        A .html file; NAME_report.html beside `source` by default.
+    overwrite : bool
+        Replace `output` where it exists.
+
+    Returns
+    -------
+    Path
+        The file that was written.
+
+    Raises
+    ------
+    InputError
+        The source is nothing of kmc, or the output cannot be written.
+    """
+    path = Path(source)
+    target = default_output(path) if output is None else Path(output)
+    check_output(target, overwrite, (".html", ".htm"), "report")
+    text = page_of(path).html()
+    with replacing(target) as draft:
+        draft.write_text(text, encoding="utf-8")
+    return target
+
+
+def default_output(path: Path) -> Path:
+    """NAME_report.html beside a file or a folder."""
+    full = path.resolve()
+    name = f"{full.name if full.is_dir() else full.stem}_report.html"
+    beside = path.with_name(name) if path.name not in ("", ".", "..") else full.with_name(name)
+    return beside
+
+
+def page_of(path: Path) -> Page:
+    """The page of a result.
+
+    Raises
+    ------
+    InputError
+        It is nothing that kmc writes.
+    """
+    if path.is_dir():
+        if (path / STUDY_FILE).is_file():
+            return study_page(path)
+        return _sweep_page(path)
+    if path.suffix.lower() == ".json":
+        return _nucleation_page(path)
+    found = load(path)
+    return _population_page(found) if isinstance(found, PopulationRun) else _run_page(found)
+
+
+# --- one run --------------------------------------------------------------------------------------
+
+
+def _run_page(t: Trajectory) -> Page:
+    page = Page(t.path.name, "Trajectory of a kinetic Monte Carlo run (kmc run)")
+    rows = summary(t)
+    page.add("Summary", Table(rows))
+    if len(t.samples):
+        parts = [
+            common.picture(
+                lambda: plotting.draw("summary", t),
+                "Contact fraction and overpotential; the interface in the last frame, and a "
+                "cross-section through it",
+            )
+        ]
+        if len(t.frames) > 1:
+            parts.append(
+                common.picture(lambda: plotting.draw("voids", t), "Number, volume and largest void")
+            )
+            parts.append(
+                common.picture(
+                    lambda: plotting.draw("lifelines", t),
+                    "Every void from nucleation to collapse, with coalescence and splitting",
+                )
+            )
+            if t.has_interface:
+                parts.append(
+                    common.picture(
+                        lambda: plotting.draw("profiles", t), "Mg and vacancies by layer"
+                    )
+                )
+        page.add("Figures", *parts)
+    page.add("Convergence", *_slowing(t.acceleration, t.run))
+    common.add_inputs(
+        page, t.run, t.resolved.get("parameters", {}), Listing("The run file", t.run_file)
+    )
+    provenance = {key: value for key, value in t.provenance.items() if isinstance(value, str)}
+    common.add_versions(
+        page, {"written by": f"kmc {t.kmc_version}", "seed": t.seed,
+               "schema": t.schema_version, **provenance},
+    )  # fmt: skip
+    return page
+
+
+def _slowing(acceleration: Mapping[str, Any], run: Mapping[str, Any]) -> list[Any]:
+    """How far hops were slowed, and what that leaves open."""
+    classes = [c for c in acceleration.get("classes", []) if c.get("slowed_by", 1.0) > 1.001]
+    if not classes:
+        return [Text(["No barrier was raised: the kinetics are exact for the parameter set."])]
+    rows = [
+        (
+            str(c["name"]).replace("_", " "),
+            figure(c["barrier_eV"], "eV"),
+            figure(c["floored_barrier_eV"], "eV"),
+            figure(c["slowed_by"]),
+        )
+        for c in classes
+    ]
+    text = (
+        "Equilibrium is untouched by raised barriers, kinetics are not. One run cannot show what "
+        "that changes: kmc converge repeats it at several ratios of hops to stripped atoms."
+    )
+    return [Text([text]), Table(rows, ("hops", "barrier", "raised to", "slowed by"))]
+
+
+# --- a population ---------------------------------------------------------------------------------
+
+
+def _population_page(found: PopulationRun) -> Page:
+    page = Page(found.path.name, "Population of voids (kmc upscale)")
+    page.add("Summary", Table(found.summary()))
+    pictures = {
+        "summary": "Contact, voids, their width and height, and the overpotential against charge",
+        "microscope": "The same numbers beside those of the operando images of Zhao et al. (2025), "
+        "10.1038/s41467-025-59567-8, on their scales",
+        "map": "The interface from above: contact in grey, voids in blue",
+        "sizes": "Sizes of the voids",
+    }
+    parts = [
+        common.picture(
+            lambda what=what: plotting.population_picture(  # type: ignore[misc]
+                [found], what=what, paper=what == "microscope"
+            ),
+            text,
+        )
+        for what, text in pictures.items()
+        if len(found.samples["time_s"])
+    ]
+    page.add("Figures", *parts)
+    page.add(
+        "Convergence",
+        Text(
+            [
+                "Rates are those of the parameter set, nothing is slowed. Number and size of the "
+                "voids do not depend on the size of the square above some tens of micrometres, nor "
+                "on the grid: docs/upscaling.md has the figures."
+            ]
+        ),
+        Table([(key.replace("_", " "), common.number(v)) for key, v in found.facts.items()]),
+    )
+    common.add_inputs(page, found.run, found.params, Listing("The run file", found.run_file))
+    common.add_versions(
+        page,
+        {
+            "written by": f"kmc {found.kmc_version}",
+            "seed": found.seed,
+            "schema": found.schema_version,
+        },
+    )
+    return page
+
+
+# --- many runs ------------------------------------------------------------------------------------
+
+
+def _sweep_page(folder: Path) -> Page:
+    opened = open_folder(folder)
+    plan = opened.plan
+    study = list(plan.axes) == [RATIO]
+    kind = "Convergence study (kmc converge)" if study else "Sweep (kmc sweep)"
+    if (folder / "critical.csv").is_file():
+        kind = "Search for a critical value (kmc critical)"
+    page = Page(folder.resolve().name, kind)
+    ds = load_sweep(folder, progress=False)
+    states = ds.state.values.ravel()
+    axes = [
+        (axis, f"{len(values)} values", ", ".join(common.number(value) for value in values[:12]))
+        for axis, values in plan.axes.items()
+    ]
+    counts = [(state, f"{int((states == state).sum())} runs") for state in sorted(set(states))]
+    page.add(
+        "Summary",
+        Table([("run", plan.base), ("replicas", str(plan.replicas)), *counts]),
+        Table(axes, ("varied", "", "values")) if axes else None,
+    )
+    first = _first_done(ds)
+    if study and first is not None:
+        found = read_study(folder)
+        page.add(
+            "Convergence",
+            Text(found.lines()),
+            common.picture(
+                lambda: plotting.convergence_picture(found),
+                "Each number against the ratio of hops to stripped atoms, with 95 % intervals",
+            ),
+        )
+    if first is not None:
+        page.add("Figures", *_sweep_pictures(ds, first), _critical_picture(folder))
+        page.add("Results", *_sweep_tables(ds))
+    failures = [(row["error"], row["seed"]) for _, row in ds.sweep.status().iterrows()
+                if row["state"] == "failed"]  # fmt: skip
+    if failures:
+        page.add("Failures", Table(failures[:_MOST_ROWS], ("error", "seed")))
+    if not study and isinstance(first, Trajectory):
+        page.add("Convergence", *_slowing(first.acceleration, first.run))
+    parameters = {} if first is None else first.resolved.get("parameters", {})
+    common.add_inputs(page, plan.tables, parameters, Listing("The sweep file", plan.text))
+    made = "unknown" if first is None else f"kmc {first.kmc_version}"
+    common.add_versions(page, {"first run written by": made, "seed of the sweep": plan.seed})
+    return page
+
+
+def _first_done(ds: Any) -> Any:
+    for path, state in zip(ds.path.values.ravel(), ds.state.values.ravel(), strict=True):
+        if state == "done":
+            return load(path)
+    return None
+
+
+def _sweep_pictures(ds: Any, first: Any) -> list[Any]:
+    """The first two axes that vary, at the first value of any other."""
+    numbers = _POPULATION_NUMBERS if isinstance(first, PopulationRun) else _SWEEP_NUMBERS
+    varying = [str(d) for d in ds.path.dims if d != "replica" and ds.sizes[d] > 1]
+    if not varying:
+        return []
+    where = {name: ds[name].values[0] for name in varying[2:]}
+    held = ", ".join(f"{name} = {value}" for name, value in where.items())
+    return [
+        common.picture(
+            lambda name=name: plotting.sweep_picture(  # type: ignore[misc]
+                ds, name, x=varying[0], y=varying[1] if len(varying) > 1 else None, where=where
+            ),
+            f"{name.replace('_', ' ')} at the end of the runs, means and 95 % intervals"
+            + (f"; {held}" if held else ""),
+        )
+        for name in numbers
+        if name in ds
+    ]
+
+
+def _sweep_tables(ds: Any) -> list[Any]:
+    """Means over the replicas, one row a setting."""
+    names = [name for name in (*_SWEEP_NUMBERS, *_POPULATION_NUMBERS[1:]) if name in ds]
+    names = list(dict.fromkeys(names))
+    dims = [str(d) for d in ds.path.dims if d != "replica"]
+    if not dims:
+        rows = [("all runs", *(figure(float(ds[n].mean())) for n in names))]
+        return [Table(rows, ("", *names))]
+    stacked = ds[names].mean("replica").stack(point=dims)
+    rows = []
+    for i in range(min(stacked.sizes["point"], _MOST_ROWS)):
+        one = stacked.isel(point=i)
+        labels = ", ".join(f"{d} = {common.number(one[d].values.item())}" for d in dims)
+        rows.append((labels, *(figure(float(one[name])) for name in names)))
+    heads = ("setting", *(name.replace("_", " ") for name in names))
+    return [Table(rows, heads, "Means over the replicas at the end of the runs")]
+
+
+def _critical_picture(folder: Path) -> Any:
+    return common.picture_file(folder / "critical.png", "Where runs begin to fail (kmc critical)")
+
+
+# --- nucleation -----------------------------------------------------------------------------------
+
+
+def _nucleation_page(path: Path) -> Page:
+    found = common.read_json(path)
+    if not isinstance(found, dict) or not {"ln_Z", "burst", "law"} <= set(found):
+        raise InputError(
+            f"{path} is not the JSON of `kmc nucleation`",
+            advice="kmc report also takes trajectories, populations and folders of sweeps.",
+        )
+    page = Page(path.name, "Nucleation of voids at the true rates (kmc nucleation)")
+    try:
+        _fill_nucleation(page, found, path)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as problem:
+        raise InputError(
+            f"{path} is damaged: {type(problem).__name__} {problem}",
+            advice="Write it again: kmc nucleation ... --json FILE.",
+        ) from None
+    return page
+
+
+def _fill_nucleation(page: Page, found: dict[str, Any], path: Path) -> None:
+    burst, law = found["burst"], found["law"]
+    rows = [
+        ("parameter set", found.get("parameters", found.get("name", "–"))),
+        ("voids of the burst", _some(burst["density_per_um2"], "per µm²")),
+        ("largest activity S", _some(burst["S"])),
+        ("after", _some(burst["time_s"], "s")),
+        ("current", _some(burst["current_mA_cm2"], "mA/cm²")),
+        ("threshold current", _some(found.get("threshold_current_mA_cm2"), "mA/cm²")),
+        ("γ of the cap law", _some(law["gamma_J_m2"], "J/m²")),
+    ]
+    page.add("Summary", Table(rows), Text(list(found.get("statements", []))))
+    pictures = [
+        common.picture_file(path.with_name(f"{path.stem}{end}.png"), "Picture of kmc nucleation")
+        for end in ("", "_nucleation")
+    ]
+    from kmc.plotting.nucleation import file_picture
+
+    page.add(
+        "Figures",
+        common.picture(
+            lambda: file_picture(found),
+            "ln Z_n against the size of a cluster; voids per µm² against the current, with the "
+            "band of γ ± 10 % and a prefactor times and over ten",
+        ),
+        *pictures,
+    )
+    bursts = [
+        (
+            _some(one["current_mA_cm2"]),
+            _some(one["density_per_um2"]),
+            _some(one["S"]),
+            _some(one["time_s"]),
+        )
+        for one in found.get("burst_by_current", [])
+    ]
+    page.add(
+        "Results",
+        Table(
+            [(S, *(_some(found[key].get(S)) for key in ("critical_size", "barrier_kT")))
+             for S in found["barrier_kT"]],
+            ("S", "critical size", "W (kT)"),
+        ),
+        Table(bursts, ("mA/cm²", "voids per µm²", "largest S", "at (s)")),
+    )  # fmt: skip
+    scalars = {k: v for k, v in found.items() if isinstance(v, str | int | float | bool)}
+    page.add("Settings", Table([(key, common.number(value)) for key, value in scalars.items()]))
+    common.add_versions(page, {"written by": f"kmc {found.get('kmc_version', 'unknown')}"})
+
+
+def _some(value: Any, unit: str = "") -> str:
+    return "–" if value is None else figure(float(value), unit)

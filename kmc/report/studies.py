@@ -1,0 +1,220 @@
+"""The report of a study: its claims, its figures and its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kmc import plotting
+from kmc.common.formatting import figure, label
+from kmc.errors import InputError, KmcError
+from kmc.mesoscale.opening import load
+from kmc.mesoscale.result import PopulationRun
+from kmc.report import common
+from kmc.report.page import Badge, Claim, Page, Table, Text
+from kmc.sweep.convergence.results import read_study
+from kmc.sweep.folder import open_folder
+
+_KINDS = {
+    "reproduced": "good",
+    "rank only": "half",
+    "not reproduced": "bad",
+}
+_PICTURES = {
+    "microscope": "Contact loss, cuts of voids on 100 µm of line, widths, heights and "
+    "overpotential of the first population of each metal, beside the operando images of Zhao et "
+    "al. (2025), 10.1038/s41467-025-59567-8",
+    "map": "The interface from above: contact in grey, voids in blue",
+}
+
+
+def study_page(folder: Path) -> Page:
+    """The page of a study folder, finished or not."""
+    head = common.read_json(folder / "study.json")
+    if not isinstance(head, dict) or head.get("format") != "kmc study":
+        raise InputError(f"{folder / 'study.json'} is not that of a study of kmc")
+    page = Page(
+        folder.resolve().name, f"Study {head.get('study', '')} (kmc study), plan {head.get('plan')}"
+    )
+    content = _content(folder)
+    claims = [claim for claim in content.get("claims", []) if isinstance(claim, dict)]
+    if claims:
+        page.add("Claims", _tally(claims), _overview(claims))
+    page.add("Figures", *_figures(folder))
+    page.add("Conditions", *_conditions(content))
+    for paper in dict.fromkeys(str(claim.get("paper")) for claim in claims):
+        chosen = [claim for claim in claims if str(claim.get("paper")) == paper]
+        page.add(f"One by one: {paper}", *map(claim_part, chosen))
+    page.add("Convergence", *_convergence(folder))
+    steps = [
+        (step.get("name", ""), _state(folder, str(step.get("name", ""))), step.get("command", ""),
+         step.get("what", ""))
+        for step in head.get("steps", [])
+    ]  # fmt: skip
+    page.add("Steps", Table(steps, ("step", "state", "by hand, in the folder", "what"), notes=True))
+    _inputs(page, folder)
+    common.add_versions(page, {"study by": f"kmc {head.get('kmc', 'unknown')}"})
+    return page
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    """What claims.json holds; empty where the study has not come so far."""
+    path = folder / "claims.json"
+    if not path.is_file():
+        return {}
+    found = common.read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("claims"), list):
+        raise InputError(f"{path} is not a table of claims")
+    return found
+
+
+def _conditions(content: Mapping[str, Any]) -> list[Table]:
+    """Means at each condition, a table for each paper."""
+    tables = []
+    for paper, rows in dict(content.get("conditions", {})).items():
+        if rows:
+            head = [label(str(key)) for key in rows[0]]
+            cells = [[_value(value) for value in row.values()] for row in rows]
+            tables.append(Table(cells, head, f"Means of the runs of {paper} at each condition"))
+    return tables
+
+
+def _tally(claims: Sequence[Mapping[str, Any]]) -> Text:
+    verdicts = [str(claim.get("verdict")) for claim in claims]
+    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+    return Text(
+        [
+            f"{len(claims)} claims: {counts}.",
+            "A verdict follows from the figures by a rule: reproduced where each 95 % interval "
+            "meets the paper's range and each order holds, rank only where the orders alone hold.",
+        ]
+    )
+
+
+def _overview(claims: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        (
+            claim.get("title", ""),
+            badge(claim),
+            claim.get("statement", ""),
+            "; ".join(figure_text(one) for one in claim.get("figures", [])),
+        )
+        for claim in claims
+    ]
+    return Table(rows, ("claim", "verdict", "paper", "runs"), notes=True)
+
+
+def badge(claim: Mapping[str, Any]) -> Badge:
+    """The verdict of a claim."""
+    verdict = str(claim.get("verdict"))
+    return Badge(verdict, _KINDS.get(verdict, "none"))
+
+
+def figure_text(one: Mapping[str, Any]) -> str:
+    """``Li 47.7 (45.6 to 49.8) 1/100 µm``."""
+    unit = "" if one.get("unit") == "1" else f" {one.get('unit')}".replace(" °", "°")
+    value, low, high = (one.get(key) for key in ("value", "low", "high"))
+    text = f"{one.get('label')}: {_value(value)}"
+    if one.get("runs", 0) > 1 and isinstance(value, float) and low != high:
+        text += f" ({_value(low)} to {_value(high)})"
+    return text + (unit if isinstance(value, float) else "")
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "not run"
+    return figure(value) if isinstance(value, float) else str(value)
+
+
+def claim_part(claim: Mapping[str, Any]) -> Claim:
+    """A claim with everything that belongs to it."""
+    orders = [
+        f"{order.get('text')}: {'yes' if order.get('holds') else 'no'}"
+        for order in claim.get("orders", [])
+    ]
+    inputs = claim.get("inputs", [])
+    carrying = [entry for entry in inputs if entry.get("carries")]
+    rows = [
+        ("paper", claim.get("statement", "")),
+        ("where", claim.get("where", "")),
+        ("runs", "; ".join(figure_text(one) for one in claim.get("figures", []))),
+        ("order", "; ".join(orders)),
+        ("inputs that change the verdict", "; ".join(map(_carried, carrying))),
+        ("inputs that do not", ", ".join(str(e.get("input")) for e in inputs if e not in carrying)),
+        ("shown by", claim.get("command", "")),
+        ("why", claim.get("analysis", "")),
+    ]
+    return Claim(str(claim.get("title", "")), badge(claim), [row for row in rows if row[1]])
+
+
+def _carried(entry: Mapping[str, Any]) -> str:
+    figures = ", ".join(figure_text(one) for one in entry.get("figures", []))
+    return f"{entry.get('input')}: {entry.get('verdict')} ({figures})"
+
+
+def _figures(folder: Path) -> list[Any]:
+    """The first population of each metal at the operando conditions."""
+    if not (folder / "operando" / "index.json").is_file():
+        return []
+    opened = open_folder(folder / "operando")
+    done = opened.done()
+    first: dict[str, PopulationRun] = {}
+    for point in opened.plan.points:
+        metal = str(point.settings.get("system.params"))
+        if point.name in done and metal not in first:
+            found = load(opened.trajectory_path(point))
+            if isinstance(found, PopulationRun):
+                first[metal] = found
+    runs, names = list(first.values()), ["Li" if m == "li_li2s" else "Li-Mg" for m in first]
+    if not runs:
+        return []
+    return [
+        common.picture(
+            lambda what=what: plotting.population_picture(  # type: ignore[misc]
+                runs, what=what, paper=what == "microscope", names=names
+            ),
+            text,
+        )
+        for what, text in _PICTURES.items()
+    ]
+
+
+def _convergence(folder: Path) -> list[Any]:
+    parts: list[Any] = []
+    for path in sorted(folder.glob("convergence_*")):
+        if not (path / "index.json").is_file():
+            continue
+        try:
+            found = read_study(path)
+        except KmcError as problem:
+            parts.append(Text([f"{path.name}: {problem.message}"]))
+            continue
+        parts.append(Text([f"{path.name}:", *found.lines()]))
+        parts.append(
+            common.picture(
+                lambda found=found: plotting.convergence_picture(found),  # type: ignore[misc]
+                f"{path.name}: each number against the ratio of hops to stripped atoms",
+            )
+        )
+    return parts
+
+
+def _state(folder: Path, name: str) -> str:
+    """How far a step is; a name of the study file that leads elsewhere is not followed."""
+    if not name or Path(name).name != name:
+        return "not run"
+    if (folder / name / "index.json").is_file():
+        opened = open_folder(folder / name)
+        return f"{len(opened.done())} of {len(opened.plan.points)} runs"
+    return "done" if (folder / f"{name}.json").is_file() else "not run"
+
+
+def _inputs(page: Page, folder: Path) -> None:
+    """Settings and parameters of the alloy, whose set holds those of lithium too."""
+    from kmc.model.parameters import load_parameters
+
+    if (folder / "operando" / "index.json").is_file():
+        tables = dict(open_folder(folder / "operando").plan.tables)
+        tables["system"] = {**tables.get("system", {}), "params": "limg_li2s"}
+        common.add_inputs(page, tables, load_parameters("limg_li2s").resolved())

@@ -1,0 +1,141 @@
+"""The plan of the study, its folder, and the command."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from click.testing import CliRunner
+
+from kmc.cli.app import main
+from kmc.errors import InputError
+from kmc.study import PLANS, operando, run_study
+from kmc.study import run as module
+from kmc.study.operando import Size
+from kmc.sweep.plan import read_plan
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_every_sweep_of_a_plan_is_valid(plan, tmp_path):
+    """Each by itself, with the checks of `kmc sweep`: no run of hours ends at its first point."""
+    size = PLANS[plan]
+    texts = {
+        "operando": operando.population_text("a", operando.operando_rows(size), 2, size),
+        "conditions": operando.population_text("a", operando.condition_rows(size), 1, size),
+        "inputs": operando.population_text("a", operando.variant_rows(size), 1, size),
+        "box": operando.box_text("a", operando.box_rows(size), size),
+        "box_random": operando.random_text("a", operando.random_rows(), size),
+        "box_inputs": operando.box_text("a", operando.box_variant_rows(size), size),
+    }
+    for name, text in texts.items():
+        file = tmp_path / f"{name}.toml"
+        file.write_text(text, encoding="utf-8")
+        assert read_plan(file).points
+
+
+def test_the_conditions_asked_for_are_in_the_plan():
+    """Li and 1, 3, 10, 20 % Mg; 0.05, 0.5, 2 mA/cm²; 0.2 to 7 MPa; 25 and 60 °C."""
+
+    def values(rows, key):
+        return {row[key] for row in rows if key in row}
+
+    full = operando.condition_rows(PLANS["full"])
+    assert values(full, "system.mg_fraction") == {0.0, 0.01, 0.03, 0.1, 0.2}
+    assert values(full, "conditions.current_density_mA_cm2") == {0.05, 0.5, 2.0}
+    assert values(full, "conditions.stack_pressure_MPa") >= {0.2, 1.0, 1.5, 7.0, 14.0, 50.0}
+    assert values(full, "conditions.temperature_K") == {298.15, 333.15}
+    whole = operando.box_rows(PLANS["default"])
+    assert len(whole) == 5 * 2 * (3 * 4 - 1)  # 7 MPa not at 0.05 mA/cm²
+    for plan in PLANS.values():
+        rows = operando.condition_rows(plan)
+        assert all(row not in rows[i + 1 :] for i, row in enumerate(rows))
+        assert all(row not in rows for row in operando.operando_rows(plan))
+
+
+def test_steps_name_the_commands_that_repeat_them():
+    steps = module.steps_of(PLANS["default"])
+    names = [step.name for step in steps]
+    assert len(set(names)) == len(names)
+    known = set(main.commands)
+    assert all(step.command.split()[1] in known for step in steps)
+    assert "--ratios 1e4,1e5,1e6 " in steps[-1].command
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match=r"thesis\.tex"):
+        run_study(tmp_path)
+    with pytest.raises(InputError, match="no plan"):
+        run_study(tmp_path / "new", "quick")
+    assert not (tmp_path / "new").exists()
+    head = tmp_path / "study"
+    head.mkdir()
+    (head / "study.json").write_text('{"plan": "full"}')
+    with pytest.raises(InputError, match="'full', not 'reduced'"):
+        run_study(head, "reduced")
+    (head / "study.json").write_text("[1")
+    with pytest.raises(InputError, match="cannot be read"):
+        run_study(head, "reduced")
+
+
+def test_an_interruption_keeps_what_is_done_and_goes_on(tmp_path, monkeypatch):
+    calls = []
+
+    def steps(size):
+        def run(name):
+            def step(folder, make, progress):
+                calls.append(name)
+                return name == "second" and calls.count(name) == 1
+
+            return step
+
+        return [module.Step(n, n, "kmc sweep x", run(n)) for n in ("first", "second", "third")]
+
+    monkeypatch.setattr(module, "steps_of", steps)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(tmp_path / "s", "reduced", progress=False)
+    assert not (tmp_path / "s" / "claims.json").exists()
+    claims = run_study(tmp_path / "s", "reduced", progress=False)
+    assert calls == ["first", "second", "first", "second", "third"]
+    assert {claim["verdict"] for claim in claims} == {"not run", "not addressable"}
+
+
+def test_the_command_prints_the_claims(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "steps_of", lambda size: module_steps[:1])
+    module_steps = [module.Step("checks", "Checks", "kmc params check", module._check)]
+    folder = tmp_path / "s"
+    done = CliRunner().invoke(main, ["study", "operando", "--plan", "reduced", "-o", str(folder)])
+    assert done.exit_code == 0, done.output
+    for text in ("Contact angle", "not addressable", "kmc report", "106"):
+        assert text in done.output
+    again = CliRunner().invoke(main, ["study", "operando", "--judge-only", "-q", "-o", str(folder)])
+    assert (again.exit_code, again.output) == (0, "")
+    claims = json.loads((folder / "claims.json").read_text("utf-8"))["claims"]
+    angle = next(claim for claim in claims if claim["name"] == "contact_angle")
+    assert angle["verdict"] == "rank only"
+    assert angle["figures"][0]["value"] == pytest.approx(106.0, abs=0.05)
+    refused = CliRunner().invoke(main, ["study", "operando", "--judge-only", "-o", str(tmp_path)])
+    assert refused.exit_code == 2
+
+
+TINY = Size(4, 6, 0.005, 2, 1, 1, False, False, (8, 8, 10), 2, 0.5, 2, 7e7, (1e2, 1e3))
+
+
+@pytest.mark.slow
+def test_a_whole_study(tmp_path, monkeypatch):
+    """Every step at its smallest; what is done is not run again."""
+    monkeypatch.setitem(PLANS, "reduced", TINY)
+    claims = run_study(tmp_path / "s", "reduced", progress=False)
+    missing = [c["name"] for c in claims if c["verdict"] == "not run"]
+    assert missing == []
+    for claim in claims:
+        for figure in claim["figures"]:
+            assert figure["value"] is not None, claim["name"]
+            if isinstance(figure["value"], float):
+                assert math.isfinite(figure["value"])
+    first = (tmp_path / "s" / "claims.json").read_bytes()
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("points/*.h5")}
+    run_study(tmp_path / "s", "reduced", progress=False)
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert (tmp_path / "s" / "claims.json").read_bytes() == first
