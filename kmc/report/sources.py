@@ -14,7 +14,6 @@ from kmc.analysis.summary import summary
 from kmc.common.formatting import figure
 from kmc.common.outputs import check_output, replacing
 from kmc.errors import InputError
-from kmc.mesoscale.opening import load
 from kmc.mesoscale.result import PopulationRun
 from kmc.report import common
 from kmc.report.page import Listing, Page, Table, Text
@@ -22,6 +21,7 @@ from kmc.report.studies import study_page
 from kmc.sweep.convergence.results import RATIO, read_study
 from kmc.sweep.folder import open_folder
 from kmc.sweep.results import load_sweep
+from kmc.systems.opening import load
 from kmc.trajectory.reader import Trajectory
 
 STUDY_FILE = "study.json"

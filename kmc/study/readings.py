@@ -13,9 +13,9 @@ from scipy import stats
 
 from kmc.analysis.history import voids
 from kmc.analysis.profiles import profiles
-from kmc.mesoscale.opening import load
 from kmc.mesoscale.result import PopulationRun
 from kmc.sweep.folder import open_folder
+from kmc.systems.opening import load
 from kmc.trajectory.reader import Trajectory
 
 CONFIDENCE = 0.95

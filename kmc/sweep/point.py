@@ -83,8 +83,8 @@ def _outcome(place: Path, name: str, owner: str) -> dict[str, Any]:
 
 def _numbers(trajectory: Path) -> dict[str, Any] | None:
     """Summary numbers of a finished point, so that `kmc.load_sweep` need not open its file."""
-    from kmc.mesoscale.opening import load
     from kmc.sweep.scalars import entry_of
+    from kmc.systems.opening import load
 
     try:
         return entry_of(trajectory, load(trajectory))
