@@ -71,10 +71,10 @@ class PlaneStrain:
         corners = np.stack([node[:-1, :-1], node[1:, :-1], node[1:, 1:], node[:-1, 1:]], axis=-1)
         corners = corners.reshape(-1, 4)
         self._degrees = np.stack([2 * corners, 2 * corners + 1], axis=2).reshape(-1, 8)
-        free = np.ones((edge + 1, edge + 1, 2), dtype=bool)
-        free[[0, -1], :, 0] = False
-        free[:, [0, -1], 1] = False
-        free = free.ravel()
+        inner = np.ones((edge + 1, edge + 1, 2), dtype=bool)
+        inner[[0, -1], :, 0] = False
+        inner[:, [0, -1], 1] = False
+        free = inner.ravel()
         self._free = np.flatnonzero(free)
         number = np.full(free.size, -1)
         number[self._free] = np.arange(len(self._free))

@@ -79,12 +79,15 @@ def materials_of(run: RunFile) -> Materials:
     if section.lithiated_params is not None:
         lithiated = load_parameters(section.lithiated_params)
     frame = load_parameters(section.frame_params)
+    factor = section.creep_stress_factor
+    scaled = [
+        solid._replace(stress_GPa=factor * solid.stress_GPa)
+        for solid in (solid_of(first), solid_of(lithiated))
+    ]
     return Materials(
         (first, lithiated, frame),
-        *(
-            solid._replace(stress_GPa=solid.stress_GPa * section.creep_stress_factor)
-            for solid in (solid_of(first), solid_of(lithiated))
-        ),
+        scaled[0],
+        scaled[1],
         solid_of(frame),
         first.value("lithiation_volume_change"),
         section.plane_share,
