@@ -187,9 +187,12 @@ def _parts(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
 def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Wrong]:
     """Atoms of L1 are those at the start, less those gone up or stripped, with those come down.
 
-    Creep moves columns without hops: rows after the first closure say nothing here.
+    Creep and the exchange of Mg with Li move atoms without hops: rows after the first say nothing.
     """
-    rows = rows[rows["closures"] == 0]
+    moved = rows["closures"].copy()
+    if "mg_exchanges" in (rows.dtype.names or ()):
+        moved += rows["mg_exchanges"]
+    rows = rows[moved == 0]
     contact, by_li = (
         np.rint(rows[name] * n_sites).astype(np.int64)
         for name in ("contact_fraction", "contact_fraction_Li")
