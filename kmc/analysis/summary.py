@@ -138,6 +138,12 @@ def _alloy(trajectory: Trajectory) -> list[tuple[str, str]]:
     if not (system.get("mg_fraction") and trajectory.has_interface) or given == "equilibrium":
         return []
     start = "as random as the bulk" if given is None else f"with {_percent(given)} Mg"
+    samples = trajectory.samples
+    if trajectory.run.get("acceleration", {}).get("mg_exchange") and len(samples):
+        now = float(samples["contact_fraction"][-1] - samples["contact_fraction_Li"][-1])
+        return [
+            ("Alloy", f"L1 began {start}; with Mg at its true rate it ends with {_percent(now)}")
+        ]
     return [
         (
             "Alloy",

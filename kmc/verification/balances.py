@@ -193,12 +193,14 @@ def _parts(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
 def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Wrong]:
     """Atoms of L1 are those at the start, less those gone up or stripped, with those come down.
 
-    Creep and growth at a full interface move columns without hops: rows after the first closure or
-    push say nothing here.
+    Creep, growth at a full interface and the exchange of Mg with Li move atoms without hops: rows
+    after the first say nothing.
     """
-    rows = rows[rows["closures"] == 0]
-    if "pushes" in (rows.dtype.names or ()):
-        rows = rows[rows["pushes"] == 0]
+    moved = rows["closures"].copy()
+    for name in ("pushes", "mg_exchanges"):
+        if name in (rows.dtype.names or ()):
+            moved += rows[name]
+    rows = rows[moved == 0]
     contact, by_li = (
         np.rint(rows[name] * n_sites).astype(np.int64)
         for name in ("contact_fraction", "contact_fraction_Li")

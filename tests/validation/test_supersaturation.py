@@ -6,8 +6,10 @@ Voids are kept from forming by a lithiophilic interface (`li_philic_015`).
 """
 
 import math
+import re
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import naive
 import numpy as np
@@ -219,3 +221,19 @@ def test_contact_does_not_depend_on_the_height_of_the_box_but_on_the_electrode()
     assert np.all(np.abs(low.mean(axis=0) - high.mean(axis=0)) < 4 * error + 1e-9)
     assert thin[:, 0].min() > 0.97 > low[:, 0].mean() + 0.1
     assert thin[:, 1].min() > 0.9
+
+
+@pytest.mark.slow
+def test_the_table_of_the_page():
+    """docs/model/transport.md prints what these runs measure, with equal seeds."""
+    page = (Path(__file__).resolve().parents[2] / "docs/model/transport.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| ([\d.]+) \| ([\d.]+) ± ([\d.]+) \|$", page, re.M)
+    assert len(rows) >= 4
+    for name, true, value, error in rows:
+        setup, ratio = CASES[name]
+        found = right(setup, ratio, STRIPS.get(name, 20_000), 800)[-1]
+        assert f"{exact(setup):.2f}" == true
+        assert (f"{found.value:.2f}", f"{found.error:.2f}") == (value, error), name
+    first = right(FLAT, 1e6, 20_000, 800)[0]
+    assert f"holds more: {first.value:.0f} ± {first.error:.0f} in the first row" in page
+    assert f"{supersaturation.of_layers(model_of(FLAT, 1e6))[0]:.0f} by the network" in page

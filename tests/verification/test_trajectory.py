@@ -605,3 +605,26 @@ def test_a_lattice_file_that_has_gone(tmp_path):
     os.unlink(lattice)
     with pytest.raises(InputError, match=r"mine\.toml"):
         kmc.verify(path)
+
+
+def test_mg_at_its_true_rate(tmp_path):
+    """Mg that comes to L1 without hops is no breach, and a run that is extended is the same."""
+    settings = {
+        **SMALL,
+        "system.mg_coverage_L1": None,
+        "system.mg_supply": "vacancies",
+        "acceleration.mg_exchange": True,
+        "stop.capacity_monolayers": 0.4,
+    }
+    whole = run_to_file(load_run("strip_limg", settings), tmp_path / "whole.h5", progress=False)
+    assert whole.samples.mg_exchanges[-1] > 100
+    found = kmc.verify(whole.path)
+    assert found.passed, found
+    settings["stop.capacity_monolayers"] = 0.2
+    run_to_file(load_run("strip_limg", settings), tmp_path / "part.h5", progress=False)
+    arguments = ["extend", str(tmp_path / "part.h5"), "--set", "stop.capacity_monolayers=0.4"]
+    assert CliRunner().invoke(main, [*arguments, "-q"]).exit_code == 0
+    part = kmc.load(tmp_path / "part.h5")
+    for name in whole.samples:
+        np.testing.assert_array_equal(part.samples[name], whole.samples[name], err_msg=name)
+    np.testing.assert_array_equal(part.frames[-1].occupancy, whole.frames[-1].occupancy)
