@@ -32,7 +32,8 @@ def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:
             Problem(f"{said}: a population of voids has no held voltage", "Give a current.")
         )
     elif conditions.current_density_mA_cm2 <= 0:
-        said = origin.shown("conditions", "current_density_mA_cm2", 0)
+        current = conditions.current_density_mA_cm2
+        said = origin.shown("conditions", "current_density_mA_cm2", current)
         problems.append(
             Problem(
                 f"{said}: without a current no voids begin",

@@ -13,21 +13,23 @@ each ion between two calls of the event loop, and the state is built again from 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from kmc.kernels import loop, tables
 from kmc.model import rate_tables
 
-if TYPE_CHECKING:
-    from kmc.simulation.engine import Engine
-
 _RECOUNTED = (tables.VACANCIES, tables.VACANT_L1, tables.MG_L1, tables.ENERGY, tables.N_DIRTY)
 
 
-def push_back(engine: Engine) -> bool:
+def push_back(engine: Any) -> bool:
     """Plate the ion that waits under an atom; the one that has come since is due.
+
+    Parameters
+    ----------
+    engine : kmc.simulation.engine.Engine
+        Its state is replaced.
 
     Returns
     -------
@@ -110,7 +112,7 @@ def raise_column(occupancy: np.ndarray, site: int, sites_per_layer: int) -> int:
     return out
 
 
-def _log(engine: Engine, kind: int, site: int, species: int) -> None:
+def _log(engine: Any, kind: int, site: int, species: int) -> None:
     log, n = engine.log, engine.count(tables.LOGGED)
     if n >= log.kind.size:
         return

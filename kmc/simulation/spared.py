@@ -8,16 +8,13 @@ loop chooses when it strips, nothing is spared.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from kmc.kernels import loop, rates, tables
 from kmc.model.connectivity import Collector
 from kmc.model.model import Model
-
-if TYPE_CHECKING:
-    from kmc.simulation.engine import Engine
 
 _TRIES = 50  # draws by rejection, before all weights are listed
 
@@ -45,8 +42,9 @@ class Spared:
         above = np.arange(self._top) + n
         self._joined = bool((self._near[: self._top] == above[:, None]).any(axis=1).all())
 
-    def draw(self, engine: Engine) -> int:
-        """Kernel number of the atom that leaves, −1 where no connected one is electroactive."""
+    def draw(self, engine: Any) -> int:
+        """Kernel number of the atom of an `Engine` that leaves, −1 where no connected one is
+        electroactive."""
         state = engine.state
         loop.update_strip_weights(
             engine.geometry, engine.law, engine.channels, state, engine.scratch
@@ -86,7 +84,7 @@ class Spared:
         conductive = self.collector.conductive
         return conductive is not None and site < len(conductive) and bool(conductive[site])
 
-    def _among_all(self, engine: Engine) -> int:
+    def _among_all(self, engine: Any) -> int:
         """The same by the list of all weights."""
         alive = self.collector.connected(engine.occupancy())
         members = np.concatenate([*engine.bin_members("strips").values()]).astype(np.int64)

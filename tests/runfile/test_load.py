@@ -231,7 +231,7 @@ REFUSED = [
     ("conditions", "temperature_K", "-5", "out of range", "above 0"),
     ("conditions", "temperature_K", "[300]", "must be a number, not a list", ""),
     ("conditions", "temperature_K", "2024-01-01", "must be a number, not a date", ""),
-    ("conditions", "current_density_mA_cm2", "-0.5", "out of range", "at least 0"),
+    ("conditions", "current_density_mA_cm2", "-2e6", "out of range", "at least -1e6"),
     ("conditions", "current_density_mA_cm2", "inf", "must be finite", ""),
     ("conditions", "electrode_thickness_um", "0", "out of range", "at least 1e-6, or inf"),
     ("conditions", "electrode_thickness_um", "-inf", "out of range", "at least 1e-6, or inf"),
