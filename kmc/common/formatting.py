@@ -29,7 +29,8 @@ def plural(number: int, noun: str) -> str:
 
 def monolayers(number: float) -> str:
     """A capacity: ``1 monolayer``, ``0.5 monolayers``."""
-    return f"{figure(number)} monolayer{'' if number == 1 else 's'}"
+    text = figure(number)
+    return f"{text} monolayer{'' if text == '1' else 's'}"
 
 
 def listed(names: Sequence[str]) -> str:

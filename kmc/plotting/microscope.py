@@ -65,7 +65,9 @@ def microscope_picture(
     notes = _notes(sections, names)
     if beside:
         notes += [f"Measured: {title(measured)}.", _SCALES_DIFFER]
-    notes = [line for note in notes for line in wrap(note, 135 if beside else 64)]
+    notes = [
+        line for note in notes for line in wrap(note, 135 if beside else 64, break_on_hyphens=False)
+    ]
     foot = 0.05 + 0.12 * len(notes)
     body = len(shown) * _ROW_IN + 0.75
     width = style.PAGE_IN if beside else style.COLUMN_IN

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from kmc.common.formatting import duration, figure, prefix_for
+from kmc.common.formatting import duration, monolayers, prefix_for
 from kmc.errors import InputError
 from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.tables import Frame
@@ -145,7 +145,7 @@ def moment(trajectory: Trajectory, frame: Frame) -> str:
     if "step" in trajectory.samples and trajectory.samples["step"].any():
         return f"t = {duration(frame.time_s)}"  # a capacity is passed several times
     if trajectory.has_current:
-        return f"{figure(frame.capacity_monolayers)} monolayers"
+        return monolayers(frame.capacity_monolayers)
     return f"t = {duration(frame.time_s)}"
 
 
@@ -154,7 +154,7 @@ def moment_of(row, x_key: str) -> str:
     if x_key == "frame":
         return f"frame {row[x_key]}"
     if x_key == "capacity_monolayers":
-        return f"{figure(row['capacity_monolayers'])} monolayers"
+        return monolayers(row["capacity_monolayers"])
     return f"t = {duration(row['time_s'])}"
 
 

@@ -15,8 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from kmc.analysis.measured import QUANTITIES, Measured, measured_tables
-from kmc.common.formatting import duration, figure
+from kmc.common.formatting import duration, figure, plural
 from kmc.errors import InputError
+from kmc.mesoscale.cross_lines import LINES
 from kmc.mesoscale.result import PopulationRun
 from kmc.plotting import style
 from kmc.plotting.measured import draw_measured, last_capacity, legend, title
@@ -181,13 +182,15 @@ def _microscope(
             bbox_to_anchor=(0.0, 0.78),
             handlelength=1.0,
         )
-        page.supxlabel(
-            fill(f"Points, bands and dotted lines are measured: {title(tables)}.", 95),
-            fontsize=6,
-            color=style.GREY,
-            x=0.02,
-            ha="left",
-        )
+    notes = [
+        f"{name}: {plural(len(run.replicas), 'square')} of {figure(run.edge_um, 'µm')} with "
+        f"{plural(2 * LINES, 'line')} each"
+        for name, run in zip(names, runs, strict=True)
+    ]
+    if tables:
+        notes.append(f"Points, bands and dotted lines are measured: {title(tables)}.")
+    text = "\n".join(fill(note, 95, break_on_hyphens=False) for note in notes)
+    page.supxlabel(text, fontsize=6, color=style.GREY, x=0.02, ha="left")
     for letter, panel in zip("abcde", panels, strict=True):
         panel.text(-0.17, 1.0, letter, weight="bold", size=8.5, transform=panel.transAxes)
     body.align_ylabels(panels)
