@@ -14,7 +14,7 @@ from kmc.cli.sweeps import cluster_options, workers_of
 _EPILOG = """\
 \b
 Examples:
-  kmc study operando                      about 30 minutes on 2 cores; again: goes on
+  kmc study operando                      sized for 30 minutes on 2 cores; again: goes on
   kmc study operando --full -o study_full --dask tls://10.0.0.1:8786 --dask-tls keys
   kmc study operando --plan reduced -o small
   kmc study operando --judge-only         the claims from what the folder has

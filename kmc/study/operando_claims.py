@@ -171,7 +171,7 @@ CLAIMS = (
         "Boxes that begin with a random first layer, three monolayers stripped, the Mg of L1 per "
         "site as a line scan counts it (a mean over one layer, the paper's over about a "
         "micrometre). Lithium fills a vacancy of L1 far more often than Mg, and hops are slowed: "
-        "the layer keeps what it began with for so short a time.",
+        "little builds up in so short a time.",
         (),
     ),
     Claim(

@@ -46,7 +46,8 @@ def test_the_conditions_asked_for_are_in_the_plan():
     assert values(full, "conditions.stack_pressure_MPa") >= {0.2, 1.0, 1.5, 7.0, 14.0, 50.0}
     assert values(full, "conditions.temperature_K") == {298.15, 333.15}
     whole = operando.box_rows(PLANS["default"])
-    assert len(whole) == 5 * 2 * (3 * 4 - 1)  # 7 MPa not at 0.05 mA/cm²
+    assert len(whole) == 5 * (3 * 2 * 3 + 2)  # 7 MPa at 25 °C and 0.5, 2 mA/cm² alone
+    assert len(operando.box_rows(PLANS["full"])) == 5 * 3 * 2 * 4
     for plan in PLANS.values():
         rows = operando.condition_rows(plan)
         assert all(row not in rows[i + 1 :] for i, row in enumerate(rows))
