@@ -21,7 +21,9 @@ from kmc.report.studies import study_page
 from kmc.sweep.convergence.results import RATIO, read_study
 from kmc.sweep.folder import open_folder
 from kmc.sweep.results import load_sweep
+from kmc.systems import KINDS
 from kmc.systems.opening import load
+from kmc.systems.result import SystemRun
 from kmc.trajectory.reader import Trajectory
 
 STUDY_FILE = "study.json"
@@ -87,6 +89,8 @@ def page_of(path: Path) -> Page:
     if path.suffix.lower() == ".json":
         return _nucleation_page(path)
     found = load(path)
+    if isinstance(found, SystemRun):
+        return _system_page(found)
     return _population_page(found) if isinstance(found, PopulationRun) else _run_page(found)
 
 
@@ -190,6 +194,12 @@ def _population_page(found: PopulationRun) -> Page:
         ),
         Table([(key.replace("_", " "), common.number(v)) for key, v in found.facts.items()]),
     )
+    _add_file(page, found)
+    return page
+
+
+def _add_file(page: Page, found: PopulationRun | SystemRun) -> None:
+    """Inputs and provenance of a file."""
     common.add_inputs(page, found.run, found.params, Listing("The run file", found.run_file))
     common.add_versions(
         page,
@@ -199,6 +209,32 @@ def _population_page(found: PopulationRun) -> Page:
             "schema": found.schema_version,
         },
     )
+
+
+# --- another system -------------------------------------------------------------------------------
+
+
+def _system_page(found: SystemRun) -> Page:
+    kind = KINDS[found.kind]
+    page = Page(found.path.name, f"{kind.noun.capitalize()} (kmc run)")
+    page.add("Summary", Table(kind.summary(found)))
+    if len(found.samples["time_s"]) and len(found.frames["sample"]):
+        parts = [
+            common.picture(
+                lambda what=what: plotting.system_picture([found], what=what),  # type: ignore[misc]
+                what.replace("-", " ").capitalize(),
+            )
+            for what in plotting.SYSTEM_PICTURES[found.kind]
+        ]
+        page.add("Figures", *parts)
+    units = kind.samples
+    last = [
+        (f"{name.replace('_', ' ')}, {units[name][0]}", common.number(float(values[-1])))
+        for name, values in found.samples.items()
+        if len(values) and name in units
+    ]
+    page.add("Last sample", Table(last))
+    _add_file(page, found)
     return page
 
 

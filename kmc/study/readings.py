@@ -89,11 +89,12 @@ def read_step(folder: Path, step: str, progress: Callable[[], None] | None = Non
     for point in opened.plan.points:
         if point.name in done:
             run = load(opened.trajectory_path(point))
-            numbers = (
-                voids_of(run.samples, run.stop_reason)
-                if isinstance(run, PopulationRun)
-                else box_of(run)
-            )
+            if isinstance(run, PopulationRun):
+                numbers = voids_of(run.samples, run.stop_reason)
+            elif isinstance(run, Trajectory):
+                numbers = box_of(run)
+            else:
+                numbers = {name: float(values[-1]) for name, values in run.samples.items()}
             found.append(Reading(step, point.settings, numbers))
         if progress is not None:
             progress()

@@ -159,7 +159,7 @@ def onset(t: Run, contact: float) -> float:
     return float(capacity[after - 1] + share * (capacity[after] - capacity[after - 1]))
 
 
-def entry_of(file: Path, t: Trajectory | PopulationRun) -> dict[str, Any]:
+def entry_of(file: Path, t: Run) -> dict[str, Any]:
     """What `ScalarCache` stores of a finished run, without capacities."""
     return {
         "file": _mark(file),

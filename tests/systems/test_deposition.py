@@ -22,6 +22,8 @@ from kmc.model.parameters import load_parameters
 from kmc.plotting.systems import SYSTEM_PICTURES
 from kmc.runfile.load import load_run
 from kmc.runfile.protocol import plan_of, stored_blocks
+from kmc.plotting.deposition import DEPOSITION_PICTURES
+from kmc.report import report
 from kmc.simulation import run as box
 from kmc.systems import KINDS
 from kmc.systems.deposition import shape
@@ -268,3 +270,11 @@ def test_the_whole_run(name, tmp_path):
     found = run_to_file(load_run(name), tmp_path / "run.h5", progress=False)
     assert found.finished
     assert kmc.verify(found.path).passed
+
+
+def test_a_report_shows_its_pictures_and_numbers(plated, tmp_path):
+    page = report(plated.path, tmp_path / "page.html").read_text("utf-8")
+    assert "A deposition (kmc run)" in page
+    assert page.count("<img") == len(DEPOSITION_PICTURES)
+    assert "Not drawn" not in page
+    assert "coverage" in page
