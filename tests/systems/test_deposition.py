@@ -19,11 +19,11 @@ from kmc.errors import InputError
 from kmc.mesoscale.file import checksum
 from kmc.model.electrochemistry import strip_rate_Hz
 from kmc.model.parameters import load_parameters
+from kmc.plotting.deposition import DEPOSITION_PICTURES
 from kmc.plotting.systems import SYSTEM_PICTURES
+from kmc.report import report
 from kmc.runfile.load import load_run
 from kmc.runfile.protocol import plan_of, stored_blocks
-from kmc.plotting.deposition import DEPOSITION_PICTURES
-from kmc.report import report
 from kmc.simulation import run as box
 from kmc.systems import KINDS
 from kmc.systems.deposition import shape
