@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from kmc.common import catalogue
 from kmc.model.quantities import QUANTITIES
 from kmc.runfile.load import RunFile
+from kmc.runfile.system_sections import SYSTEMS
 
 # --- values ---------------------------------------------------------------------------------------
 
@@ -85,7 +86,8 @@ PLAUSIBLE: dict[str, st.SearchStrategy] = {
     "mg_coverage_L1": st.one_of(number(0, 1), st.just("equilibrium")),
     "vacancy_fraction": number(0, 1),
     "temperature_K": number(1, 3000),
-    "current_density_mA_cm2": st.one_of(st.just(0.0), number(0, 100)),
+    "current_density_mA_cm2": st.one_of(st.just(0.0), number(0, 100), number(-100, 0)),
+    "mg_supply": st.sampled_from(["metal", "vacancies"]),
     "electrode_thickness_um": st.one_of(st.just(math.inf), number(0.001, 1e4)),
     "seed": st.integers(0, 2**63 - 1),
     "strip_weight_lambda": number(0, 1),
@@ -120,8 +122,13 @@ def run_text(draw) -> str:
     """A run file: mostly the right keys with likely values, some of everything else."""
     base = {"stop": {"events": 100}} if draw(st.integers(0, 15)) else {}
     lines = []
+    kinds = ["upscale", *SYSTEMS]
+    kind = draw(st.sampled_from([None] * 3 * len(kinds) + kinds))
     for name, keys in sections().items():
-        if draw(st.integers(0, 3 if name == "parameters" else 1)) and name not in base:
+        if name in kinds and name != kind:
+            continue
+        seldom = {"parameters": 3, "protocol": 15}.get(name, 1)
+        if draw(st.integers(0, seldom)) and name not in (*base, kind):
             continue
         # Keys of these sections exclude each other, or belong to another parameter set.
         most = {"acceleration": 1, "output": 1, "parameters": 1}.get(name, 3)

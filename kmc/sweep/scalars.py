@@ -94,9 +94,9 @@ def at_capacity(t: Run, monolayers: float) -> dict[str, float]:
         Charge passed, in monolayers of the interface.
     """
     samples = _samples(t)
-    capacity = samples.get("capacity_monolayers")
-    if capacity is None:
+    if "capacity_monolayers" not in samples:
         return {}
+    capacity = samples["capacity_monolayers"]
     reached = np.flatnonzero(capacity >= monolayers - _SLACK)
     if not len(reached):
         return {}

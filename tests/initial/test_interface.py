@@ -49,7 +49,9 @@ def test_resolved_is_json(write):
     resolved = load_run(write(text)).resolved()
     assert json.loads(json.dumps(resolved, allow_nan=False)) == resolved
     assert resolved["interface"]["voids"] == [[3, 4, 1, 0.5]]
-    entry = {"params": "li_philic_015", "fraction": 0.2, "parameters": {}}
+    entry = {
+        "params": "li_philic_015", "fraction": 0.2, "parameters": {}, "conductive": False
+    }  # fmt: skip
     assert resolved["interface"]["chemistry"] == [entry]
 
 

@@ -25,6 +25,8 @@ from kmc.simulation.run import Simulation
 
 SMALLEST_VOID = 4  # vacancies, as in kmc.analysis.voids
 READ_AT = (0.05, 0.1, 0.2)  # monolayers
+FIRST_VOID = 12  # vacancies: larger than the critical size, so that it stays
+APPROACH = (0.008, 0.018)  # monolayers: S rises to its highest value
 ROUND_nm = 1.5  # radius of a void at which the slow last hop is weighed against the way to it
 
 
@@ -125,6 +127,46 @@ def populations(setting: Setting, seeds) -> np.ndarray:
             row += [n, width_nm(n, p.contact_fraction), p.contact_fraction]
         rows.append([*row, most])
     return np.array(rows)
+
+
+def approach(setting: Setting, seeds) -> np.ndarray:
+    """Monolayers until the first void of `FIRST_VOID`, and mean S over `APPROACH`, by seed."""
+    per_monolayer = setting.vapour.model.transport.L1_density_cm2 * 1e-8
+    rows = []
+    for seed in seeds:
+        p = Population(setting, np.random.default_rng(seed))
+        seen, first, charge = [], math.nan, 0.0
+        while charge < APPROACH[1] or math.isnan(first):
+            p.step(math.inf)
+            charge = p.time_s * setting.strip_per_um2_s / per_monolayer
+            seen.append((charge, float(p.surface[p.on_contact].mean())))
+            if math.isnan(first) and p.voids.counts.max(initial=0) >= FIRST_VOID:
+                first = charge
+        grid = np.linspace(*APPROACH, 50)
+        rows.append((first, float(np.interp(grid, *np.transpose(seen)).mean())))
+    return np.array(rows)
+
+
+def box_approach(trajectory) -> tuple[float, float]:
+    """The same of a trajectory: first frame with such a void, S from counts of `APPROACH` alone.
+
+    `vacancy_activity` is a mean over the last 0.1 monolayers and lags behind a rise in a tenth of
+    that; differences of its two counts, which begin with the run, do not.
+    """
+    from kmc.analysis import voids
+
+    s, first = trajectory.samples, math.nan
+    before = 0.0
+    for frame in trajectory.frames:
+        if len(voids.find(frame.occupancy, trajectory.lattice, min_size=FIRST_VOID)):
+            first = 0.5 * (before + frame.capacity_monolayers)
+            break
+        before = frame.capacity_monolayers
+    seen, expected = (
+        np.diff(np.interp(APPROACH, s.capacity_monolayers, counts))[0]
+        for counts in (s.vacancies_seen, s.vacancies_expected)
+    )
+    return first, float(seen / expected)
 
 
 def width_nm(voids_per_um2: float, contact: float) -> float:

@@ -15,6 +15,7 @@ TINY = {
     "stop.capacity_monolayers": 0.3,
 }
 CURRENT = "conditions.current_density_mA_cm2"
+PRESSURE = "conditions.stack_pressure_MPa"
 
 
 @pytest.mark.slow
@@ -38,8 +39,8 @@ def test_a_sweep_from_a_dict(tmp_path):
         ({"run": "strip_li", "gird": {}}, "Did you mean 'grid'"),
         ({"run": "strip_li", "grid": [1]}, "must be a dict"),
         ({"run": "strip_lii"}, "strip_li"),
-        ({"run": "strip_li", "grid": {CURRENT: [-1.0]}}, "at least 0"),
-        ({"run": "strip_li", "grid": {CURRENT: [-1.0]}}, "of the dict of the sweep"),
+        ({"run": "strip_li", "grid": {PRESSURE: [-1.0]}}, "at least 0"),
+        ({"run": "strip_li", "grid": {PRESSURE: [-1.0]}}, "of the dict of the sweep"),
     ],
 )
 def test_a_dict_that_is_no_sweep(study, says, tmp_path):
