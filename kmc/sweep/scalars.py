@@ -110,7 +110,7 @@ def at_capacity(t: Run, monolayers: float) -> dict[str, float]:
         # No interpolation between a number and infinity: the later sample is used.
         straight = share < 1 and math.isfinite(first) and math.isfinite(second)
         row[name] = first + share * (second - first) if straight else second
-    if not isinstance(t, Trajectory):
+    if isinstance(t, PopulationRun | SystemRun):
         return row
     frames = t.frames.capacity_monolayers
     beyond = np.flatnonzero(frames >= monolayers - _SLACK)
