@@ -136,15 +136,17 @@ def _verdict(rows: Sequence[Row]) -> str:
 
     compared = [row for row in rows if row.ok is not None]
     energies = [row for row in compared if row.unit == "eV"]
-    good = sum(bool(row.ok) for row in energies)
-    text = f"{good} of {len(energies)} energies are within {TOLERANCE_eV:g} eV"
-    assumed = sum(row.assumed for row in energies)
-    if assumed:
-        text += f" ({assumed} compared with an assumed value)"
-    others = len(compared) - len(energies)
+    others = [row for row in compared if row.unit != "eV"]
+    parts = []
+    if energies:
+        good = sum(bool(row.ok) for row in energies)
+        text = f"{good} of {len(energies)} energies are within {TOLERANCE_eV:g} eV"
+        assumed = sum(row.assumed for row in energies)
+        parts.append(text + f" ({assumed} compared with an assumed value)" * bool(assumed))
     if others:
-        good = sum(bool(row.ok) for row in compared) - good
-        text += f"; {good} of {others} other rows agree"
+        noun = "other rows" if energies else "rows"
+        parts.append(f"{sum(bool(row.ok) for row in others)} of {len(others)} {noun} agree")
+    text = "; ".join(parts) or "Nothing was compared"
     misses = sum(row.ok is False for row in rows)
     text += f". {misses or 'No'} miss{'' if misses == 1 else 'es'}"
     alone = len(rows) - len(compared)

@@ -1,4 +1,4 @@
-"""Other systems than an electrode that is stripped: deposition on a substrate, and others.
+"""Other systems than an electrode that is stripped: lithium on substrates, creeping cathodes.
 
 A system is a section of a run file (`kmc.runfile.system_sections`) and a `Kind`: what it records,
 how it runs, how its file is checked and summed up. It is registered by a line in each of `KINDS`
