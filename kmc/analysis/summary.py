@@ -356,6 +356,14 @@ def _acceleration(trajectory: Trajectory) -> list[tuple[str, str]]:
         text += f"{figure(entry['slowed_by'])} times"
         rows.append(("", text))
     rows += _lone_vacancies(table)
+    rows += [
+        (
+            "",
+            f"steps at {figure(entry['temperature_K'], 'K', 5)}: at least "
+            f"{figure(entry['saddle_floor_eV'], 'eV')}",
+        )
+        for entry in trajectory.resolved.get("temperatures", [])
+    ]
     rows.append(
         (
             "",

@@ -223,6 +223,13 @@ def _sections(tables: dict, source: str) -> dict[str, dict]:
             if not section and (owner := _section_of(name)):
                 advice = f"Put it below [{owner}]."
             problems.append(Problem(f"{what} in {source} is not known", advice))
+        elif name == "protocol" and isinstance(table, dict) and "blocks" not in table:
+            problems.append(
+                Problem(
+                    f"[protocol] in {source} has no steps of its own",
+                    "Write [[protocol]], with two brackets, above each step or list of steps.",
+                )
+            )
         elif not isinstance(table, dict):
             message = f"{name!r} in {source} must be a section, not {kind(table)}"
             problems.append(
