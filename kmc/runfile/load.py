@@ -295,7 +295,8 @@ def _problems(error: ValidationError, origin: Origin) -> list[Problem]:
         return origin.where(*location[:2])
 
     def shown(location: tuple, value: Any) -> str:
-        if location[0] == "protocol" and "protocol.blocks" not in origin.overrides:
+        of_blocks = location[:2] == ("protocol", "blocks")
+        if of_blocks and "protocol.blocks" not in origin.overrides:
             return f"[[protocol]] of {origin.source}"
         return origin.shown(location[0], location[-1], value)
 

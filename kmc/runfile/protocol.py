@@ -361,7 +361,10 @@ def _current_of_all(value: Any) -> float | None:
     if value is None:
         return None
     range_ = "above 0 and at most 1e6 (each step says whether it strips or plates)"
-    return _number(value, "current_density_mA_cm2", "", range_, lambda x: 0 < x <= 1e6)
+    number, problem = number_of(value)
+    if problem or not 0 < number <= 1e6:
+        raise refuse(problem or "is out of range", f"Allowed: {range_}")
+    return number
 
 
 def _at_current(step: Step, current_density_mA_cm2: float) -> Step:
