@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from kmc.analysis import balance, coulombic, voids
-from kmc.common.conditions import driven_by_run
+from kmc.common.conditions import driven_by_run, temperatures
 from kmc.common.formatting import count, duration, figure, listed, plural, scaled
 from kmc.model.electrochemistry import balance_of_sites
 from kmc.trajectory.reader import Trajectory
@@ -90,7 +90,7 @@ def _system(trajectory: Trajectory) -> str:
     if not trajectory.has_interface:
         parts.append("periodic (no interface)")
     if "temperature_K" in conditions:
-        parts.append(figure(conditions["temperature_K"], "K", 5))
+        parts.append(temperatures(trajectory.run))
     parts.append(driven_by_run(trajectory.run))
     return ", ".join(parts)
 
@@ -180,7 +180,8 @@ def _cycles(trajectory: Trajectory) -> list[tuple[str, str]]:
     text = f"{plural(len(found), 'cycle')} completed"
     if known:
         shown = known if len(known) <= 3 else [known[0], known[-1]]
-        ratios = ", ".join(f"{_percent(value)} in cycle {number}" for number, value in shown)
+        between = ", " if len(known) <= 3 else " … "
+        ratios = between.join(f"{_percent(value)} in cycle {number}" for number, value in shown)
         text += f"; stripped over plated charge: {ratios}"
     rows = [("Cycles", text)]
     if (aurbach := coulombic.aurbach_of(trajectory)) is not None:
@@ -252,6 +253,11 @@ def _overpotentials(trajectory: Trajectory) -> list[tuple[str, str]]:
             rows.append(("", f"{name.replace('_', ' ')}: {_overpotential(volts)}{about}"))
     rows += _site_by_site(trajectory, flows)
     if not flows.all():
+        if "step" in samples and samples["step"].any():
+            # A row at a change belongs to the step that ends, so that its interval does.
+            rested_s = np.diff(samples["time_s"])[~flows[1:]].sum()
+            rests = len(np.unique(samples["step"][~flows]))
+            return [*rows, ("Rest", f"{plural(rests, 'rest')}, {duration(rested_s)} in all")]
         rested_s = samples["time_s"][-1] - samples["time_s"][flows][-1]
         contact = samples["contact_fraction"]
         text = f"{duration(rested_s)} without current; contact {_percent(contact[flows][-1])} "
@@ -356,6 +362,14 @@ def _acceleration(trajectory: Trajectory) -> list[tuple[str, str]]:
         text += f"{figure(entry['slowed_by'])} times"
         rows.append(("", text))
     rows += _lone_vacancies(table)
+    rows += [
+        (
+            "",
+            f"steps at {figure(entry['temperature_K'], 'K', 5)}: at least "
+            f"{figure(entry['saddle_floor_eV'], 'eV')}",
+        )
+        for entry in trajectory.resolved.get("temperatures", [])
+    ]
     rows.append(
         (
             "",

@@ -39,8 +39,11 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
     a run writes every three seconds, and the trajectory becomes that of an uninterrupted run, byte
     for byte.
     """
-    from kmc.systems.opening import holds_population
+    from kmc.systems.opening import holds_population, holds_system
+    from kmc.systems.opening import resume as continue_any
 
+    if holds_system(file):
+        continue_any(file)  # says what to do instead
     if holds_population(file):
         from kmc.cli.upscale import show_population
         from kmc.mesoscale.upscale import resume as continue_population
@@ -76,7 +79,9 @@ def extend(file: Path, settings: tuple[str, ...], check_every: int | None, quiet
     time_s it is statistically equivalent, with other random numbers.
     """
     from kmc.simulation.resume import extend as continue_run
+    from kmc.systems.opening import refuse_other_than_box
 
+    refuse_other_than_box(file, "extend")
     overrides, origins = read_settings(settings)
     with notes():
         trajectory = continue_run(
@@ -144,8 +149,10 @@ def repair(file: Path, output: Path | None, force: bool) -> None:
     kept, with nan or -1 in its place. Where a checkpoint and all rows before it are undamaged, kmc
     resume recomputes what is lost after it.
     """
+    from kmc.systems.opening import refuse_other_than_box
     from kmc.trajectory.repair import repair as save
 
+    refuse_other_than_box(file, "repair")
     output = output or file.parent / f"{file.stem}.repaired{file.suffix}"
     done = save(file, output, overwrite=force)
     for problem in done.problems:

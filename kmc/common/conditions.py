@@ -24,6 +24,20 @@ def driven_by_run(run: Mapping[str, Any]) -> str:
     return f"a protocol of {steps} steps, largest current {text}"
 
 
+def temperatures(run: Mapping[str, Any]) -> str:
+    """Temperature of a run, and those of single steps of its protocol: "298.15, 333.15 K"."""
+    kelvin = run.get("conditions", {}).get("temperature_K")
+    if kelvin is None:
+        return ""
+    own = {
+        step.get("temperature_K")
+        for block in run.get("protocol", {}).get("blocks") or []
+        for step in block["steps"]
+    }
+    *others, last = [kelvin, *sorted(own - {None, kelvin})]
+    return ", ".join([*(figure(one, digits=5) for one in others), figure(last, "K", 5)])
+
+
 def driven_by(conditions: Mapping[str, Any]) -> str:
     """What drives a run: "0.5 mA/cm²", "20 mV held" or "no current", and the pressure if any."""
     parts = []

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from kmc.common.conditions import driven_by
+from kmc.common.conditions import driven_by, temperatures
 from kmc.common.formatting import figure
 from kmc.errors import InputError
 from kmc.plotting import curves, maps, sections, style
@@ -49,8 +50,9 @@ def overview(trajectory: Trajectory) -> Figure:
     heights = [0.34, 2.75]
     view = cut = None
     if len(frames):
-        view = maps.view_of(trajectory, frames[-1])
-        cut = sections.cut_through(trajectory.lattice, [frames[-1]])
+        shown = _shown(trajectory)
+        view = maps.view_of(trajectory, shown)
+        cut = sections.cut_through(trajectory.lattice, [shown])
         panels = max(0.35, _MAP_IN * view.shape) + max(0.35, _MAP_IN * cut.shape)
         panels += 0.16 * len(maps.chemistry_keys([view]))
         heights.append(panels + 1.75)
@@ -59,16 +61,27 @@ def overview(trajectory: Trajectory) -> Figure:
     _heading(parts[0], trajectory)
     curves.draw_curves(parts[1], [trajectory], mark_frames=True)
     if view is not None:
-        _map_over_section(parts[2], trajectory, view, cut, frames[-1])
+        _map_over_section(parts[2], trajectory, view, cut, shown)
     return page
+
+
+def _shown(trajectory: Trajectory) -> Frame:
+    """The last frame; of cycles that end in full contact, that of least contact in the last one."""
+    frames, s = trajectory.frames, trajectory.samples
+    cycles = s["cycle"] if "cycle" in s else np.zeros(0)
+    if not len(cycles) or cycles[-1] == 0 or s["contact_fraction"][-1] < 1.0:
+        return frames[-1]
+    rows = np.searchsorted(s["time_s"], [frame.time_s for frame in frames])
+    rows = np.minimum(rows, len(cycles) - 1)
+    contact = np.where(cycles[rows] == cycles[-1], s["contact_fraction"][rows], np.inf)
+    return frames[int(np.argmin(contact))]
 
 
 def _heading(part, trajectory: Trajectory) -> None:
     conditions = trajectory.run.get("conditions", {})
     parts = [trajectory.run.get("system", {}).get("params", "–".join(trajectory.species))]
     parts.append(trajectory.box["name"])
-    if conditions.get("temperature_K"):
-        parts.append(figure(conditions["temperature_K"], "K", 5))
+    parts.append(temperatures(trajectory.run))
     if trajectory.has_current or conditions.get("stack_pressure_MPa"):
         parts.append(driven_by(conditions))
     ratio = trajectory.acceleration.get("max_hops_per_strip_per_site")

@@ -12,6 +12,7 @@ from kmc.errors import InputError, KmcWarning
 from kmc.model.lattice import Lattice, load_unit_cell
 from kmc.model.parameters import load_parameters
 from kmc.runfile.interface_checks import interface_geometry, interface_keys
+from kmc.runfile.protocol import PLATE
 from kmc.runfile.run_file import Origin, RunFile, given_keys
 from kmc.runfile.sections import MAX_SITES, Stop
 
@@ -33,6 +34,8 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     periodic = run.system.boundary == "periodic"
     _warn_of_celsius(run, origin)
     problems += _voltage(run, origin)
+    problems += _void_surfaces(run, origin)
+    problems += _without_protocol(run, origin)
     problems += _charge_exchange(run, origin)
     flows = run.has_current
     if periodic and conditions.stack_pressure_MPa:
@@ -68,8 +71,15 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
 def _warn_of_celsius(run: RunFile, origin: Origin) -> None:
     """Warn of a temperature in K that looks like one in °C."""
     kelvin = run.conditions.temperature_K
-    if kelvin < _COLD_K:
-        shown = origin.shown("conditions", "temperature_K", kelvin)
+    given = [(kelvin, origin.shown("conditions", "temperature_K", kelvin))]
+    given += [
+        (step.temperature_K, f"temperature_K = {step.temperature_K:g} in step {n} of [[protocol]]")
+        for n, _, step in run.protocol.plan
+        if step.temperature_K is not None
+    ]
+    for kelvin, shown in given:
+        if kelvin >= _COLD_K:
+            continue
         warnings.warn(
             f"{shown} is {kelvin - CELSIUS_K:g} °C. Did you mean {kelvin:g} °C? That is "
             f"temperature_K = {kelvin + CELSIUS_K:g}",
@@ -96,6 +106,19 @@ def plating_checks(run: RunFile, origin: Origin) -> list[Problem]:
     return problems
 
 
+def _without_protocol(run: RunFile, origin: Origin) -> list[Problem]:
+    current = run.protocol.current_density_mA_cm2
+    if run.has_protocol or current is None:
+        return []
+    shown = origin.shown("protocol", "current_density_mA_cm2", current)
+    return [
+        Problem(
+            f"{shown} is the current of the steps of [[protocol]], and the run has none",
+            "Give conditions.current_density_mA_cm2.",
+        )
+    ]
+
+
 def protocol_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """What a run with [[protocol]] must leave to its steps."""
     conditions, system = run.conditions, run.system
@@ -117,25 +140,29 @@ def protocol_checks(run: RunFile, origin: Origin) -> list[Problem]:
         },
     }
     found = [origin.shown(*where) for where, excluded in against.items() if excluded]
-    hot = next((p for p in run.protocol.plan if p.step.temperature_K is not None), None)
-    problems = []
-    if hot is not None:
-        problems.append(
-            Problem(
-                f"step {hot.number} of [[protocol]] has temperature_K = "
-                f"{hot.step.temperature_K:g}: a run has one temperature",
-                "Raised barriers follow from it. Give conditions.temperature_K for the whole run.",
-            )
-        )
     if not found:
-        return problems
+        return []
     return [
-        *problems,
         Problem(
             f"{', '.join(found)} cannot be combined with [[protocol]]",
             "Steps have their own current or voltage and their own end, on an interface; [stop] "
             "may have events and wall_time_s.",
         ),
+    ]
+
+
+def _void_surfaces(run: RunFile, origin: Origin) -> list[Problem]:
+    """Plating on voids needs a step that plates at a given current."""
+    plates = any(planned.step.do == PLATE for planned in run.protocol.plan)
+    if not run.conditions.plate_on_void_surfaces or plates:
+        return []
+    return [
+        Problem(
+            f"{origin.shown('conditions', 'plate_on_void_surfaces', True)} needs a step that "
+            "plates at a given current",
+            "Add one to [[protocol]], or remove the key; a held voltage plates at the interface "
+            "alone.",
+        )
     ]
 
 

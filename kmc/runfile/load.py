@@ -223,6 +223,13 @@ def _sections(tables: dict, source: str) -> dict[str, dict]:
             if not section and (owner := _section_of(name)):
                 advice = f"Put it below [{owner}]."
             problems.append(Problem(f"{what} in {source} is not known", advice))
+        elif name == "protocol" and isinstance(table, dict) and "blocks" not in table:
+            problems.append(
+                Problem(
+                    f"[protocol] in {source} has no steps of its own",
+                    "Write [[protocol]], with two brackets, above each step or list of steps.",
+                )
+            )
         elif not isinstance(table, dict):
             message = f"{name!r} in {source} must be a section, not {kind(table)}"
             problems.append(
@@ -288,7 +295,8 @@ def _problems(error: ValidationError, origin: Origin) -> list[Problem]:
         return origin.where(*location[:2])
 
     def shown(location: tuple, value: Any) -> str:
-        if location[0] == "protocol" and "protocol.blocks" not in origin.overrides:
+        of_blocks = location[:2] == ("protocol", "blocks")
+        if of_blocks and "protocol.blocks" not in origin.overrides:
             return f"[[protocol]] of {origin.source}"
         return origin.shown(location[0], location[-1], value)
 

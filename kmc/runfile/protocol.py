@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral
 from typing import Annotated, Any, NamedTuple
@@ -30,6 +30,10 @@ _CONDITIONS: dict[str, tuple[float, float]] = {  # of a step, with the range of 
     "stack_pressure_MPa": (0.0, 1000.0),
 }
 _STEP = ("do", "current_density_mA_cm2", "overpotential_V", "until", *_CONDITIONS)
+_GRAMMAR = (
+    "Write it like \"Strip at 0.5 mA/cm2 until 1 monolayer or 0.1 V\": what to do, 'at' and "
+    "current or voltage, 'for' or 'until' and an end, more ends after 'or'"
+)
 _EXAMPLE = '"Strip at 0.5 mA/cm2 until 1 monolayer", "Rest for 10 s" or "Hold at 0.05 V for 1 s"'
 
 
@@ -126,7 +130,10 @@ def blocks_of(value: Any) -> tuple[Block, ...] | None:
     found = tuple(_block(item, f"entry {n}: ") for n, item in enumerate(value, 1))
     number = sum(block.repeat * len(block.steps) for block in found)
     if number > MOST_STEPS:
-        raise refuse(f"has {number} steps with all repeats; at most {MOST_STEPS} are possible")
+        raise refuse(
+            f"has {number} steps with all repeats; at most {MOST_STEPS} are possible",
+            "Repeat less often",
+        )
     return found
 
 
@@ -140,7 +147,10 @@ def _block(item: Any, at: str) -> Block:
     given = dict(item)
     repeat: Any = given.pop("repeat", 1)
     if isinstance(repeat, bool) or not isinstance(repeat, Integral) or repeat < 1:
-        raise refuse(f"{at}repeat = {show(repeat)} is no whole number of at least 1")
+        raise refuse(
+            f"{at}repeat = {show(repeat)} is no whole number of at least 1",
+            "Leave the entry out if it is not wanted, and repeat out to carry it out once",
+        )
     if "steps" not in given:
         return Block((_step(given, at, ("repeat",)),), int(repeat))
     steps = given.pop("steps")
@@ -186,8 +196,13 @@ def _step(item: Mapping, at: str, more: tuple[str, ...] = ()) -> Step:
     do = given.get("do")
     if do not in KINDS:
         close = nearest(do, KINDS) if isinstance(do, str) else ""
-        what = "there is no do" if do is None else f"do = {show(do)} is not a valid choice"
-        raise refuse(f"{at}{what}", f"{close}Allowed: {', '.join(map(repr, KINDS))}")
+        if do is None:
+            raise refuse(
+                f"{at}there is no step, nor steps, nor do",
+                f"Write step = {_EXAMPLE}, or do = one of {', '.join(map(repr, KINDS))}",
+            )
+        allowed = f"{close}Allowed: {', '.join(map(repr, KINDS))}"
+        raise refuse(f"{at}do = {show(do)} is not a valid choice", allowed)
     current, voltage = _drive(given, do, at)
     until = _until(given.get("until", {}), do, at)
     return Step(do, current, voltage, until, **_conditions(given, at))
@@ -216,7 +231,7 @@ def _drive(given: Mapping, do: str, at: str) -> tuple[float | None, float | None
     if not wanted:
         return None, None
     if wanted not in given:
-        raise refuse(f"{at}a {do} needs {wanted}")
+        raise refuse(f"{at}a {do} needs {wanted}", f"Such as {_EXAMPLE}")
     if do == HOLD:
         volts = _number(given[wanted], wanted, at, "from -1 to 1, not 0", lambda x: 0 < abs(x) <= 1)
         return None, volts
@@ -296,7 +311,7 @@ def _text_step(text: str, at: str) -> Step:
     plain = " ".join(text.replace("²", "2").replace("µ", "u").replace("μ", "u").split())
     match = _TEXT.fullmatch(plain)
     if match is None:
-        raise refuse(f"{at}cannot be read as a step", f"Write it like {_EXAMPLE}")
+        raise refuse(f"{at}cannot be read as a step", _GRAMMAR)
     do = match["do"].lower()
     if do not in KINDS:
         names = [name.capitalize() for name in KINDS]
@@ -329,7 +344,7 @@ def _quantity(text: str, units: Mapping[str, tuple[str, float]], at: str) -> tup
         except ValueError:
             problem = "?"
     if match is None or problem:
-        raise refuse(f"{at}{text!r} is not a number and its unit", f"Write it like {_EXAMPLE}")
+        raise refuse(f"{at}{text!r} is not a number and its unit", _GRAMMAR)
     if match["unit"] not in units:
         close = nearest(match["unit"], units)
         raise refuse(
@@ -340,6 +355,22 @@ def _quantity(text: str, units: Mapping[str, tuple[str, float]], at: str) -> tup
 
 
 # --- section --------------------------------------------------------------------------------------
+
+
+def _current_of_all(value: Any) -> float | None:
+    if value is None:
+        return None
+    range_ = "above 0 and at most 1e6 (each step says whether it strips or plates)"
+    number, problem = number_of(value)
+    if problem or not 0 < number <= 1e6:
+        raise refuse(problem or "is out of range", f"Allowed: {range_}")
+    return number
+
+
+def _at_current(step: Step, current_density_mA_cm2: float) -> Step:
+    if step.current_density_mA_cm2 is None:
+        return step
+    return replace(step, current_density_mA_cm2=current_density_mA_cm2)
 
 
 class Protocol(Checked):
@@ -362,6 +393,24 @@ class Protocol(Checked):
         ],
         json_schema_extra={"reason": "", "allowed": ""},
     )
+
+    current_density_mA_cm2: Annotated[float | None, BeforeValidator(_current_of_all)] = Field(
+        None,
+        description="current of every strip and plate step in place of its own, for --set and "
+        "the grid of a sweep",
+        examples=[1.0],
+        json_schema_extra={"reason": "", "allowed": "above 0 and at most 1e6"},
+    )
+
+    def model_post_init(self, context: Any) -> None:
+        """Give the current to the steps, which alone are stored."""
+        current = self.current_density_mA_cm2
+        if current is None or not self.blocks:
+            return
+        self.__dict__["blocks"] = tuple(
+            replace(block, steps=tuple(_at_current(step, current) for step in block.steps))
+            for block in self.blocks
+        )
 
     @property
     def plan(self) -> tuple[Planned, ...]:

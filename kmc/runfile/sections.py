@@ -272,6 +272,11 @@ class Conditions(Checked):
         "in pairs; a held voltage always does",
         allowed="true or false",
     )
+    plate_on_void_surfaces: Annotated[bool, BeforeValidator(_flag)] = _key(
+        False,
+        "at a given current, also plate on the metal around voids that are open to the interface",
+        allowed="true or false",
+    )
 
     def model_post_init(self, context: Any) -> None:
         """Without a current of its own, a run at a held voltage has none."""

@@ -15,7 +15,7 @@ FEWEST_CELLS = 16
 OF_A_BOX = ("interface", "acceleration", "output")
 KEYS_OF_A_BOX = {
     "system": ("size", "vacancy_fraction"),
-    "conditions": ("strip_weight_lambda", "contact_pattern_um"),
+    "conditions": ("strip_weight_lambda", "contact_pattern_um", "plate_on_void_surfaces"),
 }
 
 

@@ -10,17 +10,18 @@ import numpy as np
 
 from kmc.common.units import A_per_nm, MICRO_eV
 from kmc.errors import KmcError
-from kmc.kernels import loop, selection, tables
+from kmc.kernels import connection, loop, selection, tables
 from kmc.model import electrochemistry, processes, rate_tables
 from kmc.model.connectivity import Collector
 from kmc.model.constriction import Rim, Spreading
 from kmc.model.electrochemistry import Drive
 from kmc.model.model import Model
+from kmc.simulation.charge_sites import ChargeSites
 from kmc.simulation.growth import push_back
-from kmc.simulation.spared import Spared
 from kmc.trajectory.schema import HOP_CLASSES, HOP_WAYS
 
 UNLIMITED = sys.maxsize
+_RECOUNTED = [tables.VACANCIES, tables.VACANT_L1, tables.MG_L1, tables.ENERGY, tables.N_DIRTY]
 _WITHOUT_CURRENT = {
     "overpotential_V": 0.0,
     "overpotential_concentration_V": 0.0,
@@ -69,8 +70,8 @@ class Engine:
         self.drive = model.drive  # of this moment; `set_drive` changes it
         self.interface_V = model.overpotential_V  # held at the interface, where a voltage is held
         self.conductive: np.ndarray | None = None  # columns above a scaffold (`Collector`)
-        self.spares = False  # whether a given current leaves dead lithium alone
-        self._nothing_left = False
+        self.spares = False  # whether a given current strips and plates connected metal alone
+        self.void_surfaces = False  # whether ions also reach the metal around open voids
         self.pushes = False  # whether plated ions push the metal back where no site is vacant
         self.place = (0, 0)  # step and cycle of a protocol, for the samples
         self.mixing = (1.0, 0, 0.0)  # supersaturation that moves Mg; net absorbed and time then
@@ -134,50 +135,32 @@ class Engine:
             before_strip=int(before_strip),
         )
         while True:
-            held = self._held(limits)
-            reason = loop.advance(
-                self.geometry,
-                self.law,
-                self.channels,
-                self.state,
-                self.scratch,
-                self.lone,
-                held,
-                self.log,
-                self.rng,
-            )
+            reason = self._advance(limits)
             if reason == tables.BINS_FULL:
                 self._grow()
-            elif reason == tables.NO_SITE and self.pushes and push_back(self):
-                continue
-            elif held is limits or not self._drawn_strip(limits):
-                if held is limits or not self._nothing_left:
-                    return reason
-                return tables.NO_ELECTROACTIVE
+            elif reason != tables.NO_SITE or not self._push_back():
+                return reason
 
-    def _held(self, limits: tables.Limits) -> tables.Limits:
-        """Limits with a stop before each strip, where dead metal is spared."""
-        strips = self.drive.overpotential_V is None and self.drive.current_density_mA_cm2 > 0
-        if not (self.spares and strips):
-            return limits
-        drawn = self.state.clock[tables.STRIP_DUE] > 0.0
-        next_strip = self.net_charge + int(drawn)
-        return limits._replace(before_strip=min(limits.before_strip, next_strip))
+    def _advance(self, limits: tables.Limits) -> int:
+        tables_ = (self.geometry, self.law, self.channels, self.state, self.scratch, self.lone)
+        given = self.drive.overpotential_V is None and self.drive.flows
+        if self.spares and given:
+            net = self._charge_sites.net
+            return connection.advance_connected(*tables_, limits, self.log, net, self.rng)
+        return loop.advance(*tables_, limits, self.log, self.rng)
 
-    def _drawn_strip(self, limits: tables.Limits) -> bool:
-        """Whether a strip was due within the limits, and has its atom now."""
-        self._nothing_left = False
-        due = self.state.clock[tables.STRIP_DUE] == -1.0
-        if not due or self.net_charge >= limits.before_strip:
+    def _push_back(self) -> bool:
+        """Plate under an atom where no vacant site is left; whether that was possible."""
+        waits = self.state.clock[tables.STRIP_DUE] == tables.WAITING  # and the next has come
+        if not (self.pushes and push_back(self)):
             return False
-        site = self._spared.draw(self)
-        self._nothing_left = site < 0
-        self.state.clock[tables.STRIP_DUE] = 0.0 if site < 0 else site + 1.0
-        return site >= 0
+        if not waits:
+            self.state.clock[tables.STRIP_DUE] = 0.0
+        return True
 
     @cached_property
-    def _spared(self) -> Spared:
-        return Spared(self.model, self._collector)
+    def _charge_sites(self) -> ChargeSites:
+        return ChargeSites(self.model, self.collector, self.void_surfaces)
 
     def _grow(self):
         """Double the capacity of the hop bins."""
@@ -255,6 +238,42 @@ class Engine:
         self.state.clock[tables.STRIP_DUE] = 0.0
         self.channels = rate_tables.channels(self.model, drive)
         self.set_mixing(self.mixing)
+
+    def set_model(self, model: Model) -> None:
+        """Go on at the rates of another model of the same box, such as at another temperature.
+
+        Waiting times have no memory; the activity of vacancies is measured anew, as other numbers
+        are expected.
+        """
+        if model is self.model:
+            return
+        occupancy = self.occupancy()
+        self.law = rate_tables.law(model, isinstance(self.law, tables.TwoSpecies))
+        self.model, self.geometry = model, model.kernel_lattice.geometry()
+        self.lone = rate_tables.lone_vacancy(model, False)
+        self.channels = rate_tables.channels(model, self.drive, self.interface_V)
+        self.__dict__.pop("_charge_sites", None)
+        self.rebuild(occupancy)
+        self.state.clock[tables.PUT_OFF] = -1.0
+        self.state.activity[:] = 0.0
+        self.set_mixing(self.mixing)
+
+    def rebuild(self, occupancy: np.ndarray) -> None:
+        """Count and sort another configuration; counters, clock and activity go on."""
+        old = self.state
+        fresh = rate_tables.new_state(
+            self.model,
+            occupancy,
+            isinstance(self.law, tables.TwoSpecies),
+            capacity=old.hops.members.shape[1],
+        )
+        loop.prepare(self.geometry, self.law, self.channels, fresh, self.scratch)
+        recounted = fresh.counters[_RECOUNTED]
+        fresh.counters[:] = old.counters
+        fresh.counters[_RECOUNTED] = recounted
+        fresh.clock[:] = old.clock
+        fresh.activity[:] = old.activity
+        self.state = fresh
 
     def set_interface_V(self, volts: float) -> None:
         """Hold this overpotential at the interface from now on (a run at given voltage only).
@@ -368,7 +387,8 @@ class Engine:
         return Rim(self.model.lattice)
 
     @cached_property
-    def _collector(self) -> Collector:
+    def collector(self) -> Collector:
+        """Finds the metal that is not connected."""
         return Collector(self.model.lattice, self.conductive)
 
     def rim_per_A(self) -> float:
@@ -504,7 +524,7 @@ class Engine:
             "vacancies_expected": float(self.state.activity[tables.EXPECTED]),
             "strip_weight": strips / self.model.lattice.sites_per_layer,
             "rim_per_nm": self.rim_per_A() * A_per_nm,
-            "dead_Li": self._collector.dead_li(self.occupancy()),
+            "dead_Li": self.collector.dead_li(self.occupancy()),
         }
 
     def _hops_by_class(self) -> dict[str, int]:

@@ -17,10 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.kernels import loop, tables
-from kmc.model import rate_tables
-
-_RECOUNTED = (tables.VACANCIES, tables.VACANT_L1, tables.MG_L1, tables.ENERGY, tables.N_DIRTY)
+from kmc.kernels import tables
 
 
 def push_back(engine: Any) -> bool:
@@ -39,26 +36,15 @@ def push_back(engine: Any) -> bool:
     lattice = engine.model.lattice
     occupancy = engine.occupancy()
     places = replaceable(occupancy, lattice)
+    if engine.spares:
+        places = places[engine.collector.connected(occupancy)[places]]
     if not len(places):
         return False
     site = int(places[min(int(engine.rng.random() * len(places)), len(places) - 1)])
     out = raise_column(occupancy, site, lattice.sites_per_layer)
-    fresh = rate_tables.new_state(
-        engine.model,
-        occupancy,
-        isinstance(engine.law, tables.TwoSpecies),
-        capacity=engine.state.hops.members.shape[1],
-    )
-    loop.prepare(engine.geometry, engine.law, engine.channels, fresh, engine.scratch)
-    old = engine.state
-    recounted = fresh.counters[list(_RECOUNTED)]
-    fresh.counters[:] = old.counters
-    fresh.counters[list(_RECOUNTED)] = recounted
-    fresh.clock[:] = old.clock
-    fresh.activity[:] = old.activity
-    fresh.clock[tables.STRIP_DUE] = -1.0
-    engine.state = fresh
-    counters = fresh.counters
+    engine.rebuild(occupancy)
+    engine.state.clock[tables.STRIP_DUE] = -1.0
+    counters = engine.state.counters
     counters[[tables.PLATES, tables.PUSHES]] += 1
     counters[tables.EVENTS] += 2
     _log(engine, tables.PLATE, site, tables.LI)

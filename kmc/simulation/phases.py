@@ -57,6 +57,7 @@ class Phase:
     beginning : Beginning
     rules : StopRules
     samples, frames : Recorder
+    temperature_K : float
     """
 
     def __init__(self, run: RunFile, model: Model, beginning: Beginning):
@@ -64,13 +65,17 @@ class Phase:
         self.beginning = beginning
         self._run = run
         self._plan = run.protocol.plan
+        self._void_surfaces = run.conditions.plate_on_void_surfaces
         self._conductive = None
         if model.interphase is not None:
             flags = [entry.conductive for entry in run.interface.chemistry or ()]
             self._conductive = conductive_columns(flags, model.interphase.chemistry)
         self.step = self._plan[beginning.step - 1] if beginning.step else None
+        self.temperature_K = run.conditions.temperature_K
         if self.step is not None:
             step = self.step.step
+            if step.temperature_K is not None:
+                self.temperature_K = step.temperature_K
             charge = -beginning.strips if step.drive.plates else beginning.strips
             self.rules: StopRules = StepRules(run.stop, model, step, charge, beginning.time_s)
             starts = {"s": beginning.time_s, "events": beginning.events}
@@ -104,6 +109,7 @@ class Phase:
         if self.step is not None:
             engine.place = (self.step.number, self.step.cycle)
             engine.pushes = engine.spares = True
+            engine.void_surfaces = self._void_surfaces
 
     def next(self, engine: Engine, reason: str) -> Beginning | None:
         """The next phase after this one has ended for a reason; None at the end of the run."""

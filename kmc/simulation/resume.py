@@ -28,6 +28,18 @@ _ENDS: dict[str, type[Checked]] = {"stop": Stop, "rest": Rest}
 _KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.model_fields]
 
 
+_LONGER = (
+    "The steps of a protocol do not change in a run that continues: write it longer in its run "
+    "file (repeat), and start it again with kmc run."
+)
+
+
+def _has_done_its_steps(trajectory: Trajectory, simulation: Simulation) -> bool:
+    """Whether a run with a protocol ended with its last step."""
+    with_steps = simulation.phase.step is not None and trajectory.finished
+    return with_steps and trajectory.stop_reason.startswith("all ")
+
+
 def resume(
     path: str | Path, *, progress: bool | Progress = True, check_every: int | None = None
 ) -> Trajectory:
@@ -54,10 +66,10 @@ def resume(
     def check(trajectory: Trajectory, simulation: Simulation) -> None:
         by_the_clock = trajectory.stop_reason.startswith(_ENDED_BY_THE_CLOCK)
         if trajectory.finished and not by_the_clock:
-            raise InputError(
-                f"{path} is finished: {trajectory.stop_reason}",
-                advice="To continue beyond that: kmc extend FILE --set stop.KEY=VALUE.",
-            )
+            beyond = "To continue beyond that: kmc extend FILE --set stop.KEY=VALUE."
+            if _has_done_its_steps(trajectory, simulation):
+                beyond = _LONGER
+            raise InputError(f"{path} is finished: {trajectory.stop_reason}", advice=beyond)
 
     return _continue(Path(path), {}, {}, check, progress, check_every)
 
@@ -93,7 +105,13 @@ def extend(
     """
     origins = dict(origins or {})
     for key in overrides:
-        if str(key).partition(".")[0] not in _ENDS:
+        section = str(key).partition(".")[0]
+        if section == "protocol":
+            raise InputError(
+                f"{origins.get(key, key)} would change the steps of a run that continues",
+                advice=_LONGER,
+            )
+        if section not in _ENDS:
             raise InputError(
                 f"{origins.get(key, key)} would change what the run has computed already",
                 advice="Only keys of [stop] and [rest] can change in a run that continues: "
@@ -101,6 +119,8 @@ def extend(
             )
 
     def check(trajectory: Trajectory, simulation: Simulation) -> None:
+        if _has_done_its_steps(trajectory, simulation):
+            raise InputError(f"{path} is finished: {trajectory.stop_reason}", advice=_LONGER)
         if not overrides:
             raise InputError(
                 f"no new end is given for {path}",

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,17 +107,27 @@ class Simulation:
             run.interface, run.chemistry_sets(), lattice, np.random.default_rng(for_map)
         )
         self.model = _model(run, self.parameters, lattice, self.interphase)
+        self._models = self._models_by_temperature()
         self.flaws = draw_flaws(run.interface, lattice, for_flaws)
         if state is None:
             self.engine = self._begin(start, events)
             self._enter(first_beginning(run))
             self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
         else:
-            self.engine = snapshot.restore(self.model, state)
             self.phase = Phase(run, self.model, Beginning(**state["phase"]))
+            self.engine = snapshot.restore(self._models[self.phase.temperature_K], state)
             self.phase.label(self.engine)
             self.phase.samples.passed, self.phase.frames.passed = state["recorded"]
             self._start_vacant_L1 = state["start_vacant_L1"]
+
+    def _models_by_temperature(self) -> dict[float, Model]:
+        """The model of [conditions], and those of the steps with a temperature of their own."""
+        models = {self.model.temperature_K: self.model}
+        for planned in self.run_file.protocol.plan:
+            kelvin = planned.step.temperature_K
+            if kelvin is not None and kelvin not in models:
+                models[kelvin] = replace(self.model, temperature_K=kelvin)
+        return models
 
     def _begin(self, start, events) -> Engine:
         """Engine in the initial configuration, by the seeds of the start and of the events."""
@@ -288,6 +298,7 @@ class Simulation:
     def _enter(self, beginning: Beginning) -> None:
         """Begin a phase."""
         self.phase = Phase(self.run_file, self.model, beginning)
+        self.engine.set_model(self._models[self.phase.temperature_K])
         self.phase.enter(self.engine)
 
     def _record(self, writer: TrajectoryWriter, *, sample: bool, frame: bool) -> dict:
@@ -323,6 +334,24 @@ class Simulation:
         if not (self.model.has_interface and there):
             return {}
         return {"charge_transfer": self.model.charge_transfer()}
+
+    def _temperatures(self) -> dict:
+        """The same, and how far barriers are raised, at the temperatures of single steps."""
+        others = [model for model in self._models.values() if model is not self.model]
+        if not others:
+            return {}
+        return {
+            "temperatures": [
+                {
+                    "temperature_K": model.temperature_K,
+                    "saddle_floor_eV": model.floor_ueV / MICRO_eV,
+                    "lone_floor_eV": model.lone_floor_ueV / MICRO_eV,
+                    "classes": model.hop_classes(),
+                    "charge_transfer": model.charge_transfer(),
+                }
+                for model in others
+            ]
+        }
 
     def resolved(self) -> dict:
         """Everything that determines this run, as plain JSON-able data."""
@@ -364,6 +393,7 @@ class Simulation:
                 **_lone_vacancies(self.model),
             },
             **self._charge_transfer(),
+            **self._temperatures(),
             "reservoir": {
                 "absorption_rate_Hz": self.model.absorption_rate_Hz,
                 "emission_rate_per_site_Hz": self.model.emission_rate_per_site_Hz,
@@ -387,9 +417,10 @@ def _model(
 ) -> Model:
     conditions = run.conditions
     for planned in run.protocol.plan:  # a set without a creep law says so before anything runs
-        pressure = planned.step.stack_pressure_MPa
+        pressure, kelvin = planned.step.stack_pressure_MPa, planned.step.temperature_K
         if pressure:
-            creep.closure_rate_Hz(parameters, pressure, 1.0, conditions.temperature_K)
+            kelvin = conditions.temperature_K if kelvin is None else kelvin
+            creep.closure_rate_Hz(parameters, pressure, 1.0, kelvin)
     return Model(
         lattice,
         parameters,

@@ -11,6 +11,7 @@ from kmc.common.units import K_B_eV
 from kmc.errors import KmcError
 from kmc.model.electrochemistry import atoms_of_capacity, strip_rate_Hz
 from kmc.model.lattice import load_unit_cell
+from kmc.runfile.protocol import REST, Step, plan_of, stored_blocks
 from kmc.runfile.sections import Conditions, System
 from kmc.runfile.system_sections import SYSTEMS
 from kmc.runfile.upscale_section import Upscale
@@ -126,12 +127,29 @@ def _strip_rate_Hz(tables: Mapping[str, Mapping[str, Any]]) -> float:
 
 
 def _monolayers(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Monolayers to be stripped; NaN where no stop is a capacity."""
+    """Monolayers to be stripped or plated; NaN where no stop is a capacity."""
+    plan = plan_of(stored_blocks(tables))
+    if plan:
+        return sum(_monolayers_of(planned.step) for planned in plan)
     stop = tables.get("stop", {})
     monolayers = [float(stop["capacity_monolayers"])] if "capacity_monolayers" in stop else []
     if "capacity_mAh_cm2" in stop:
         monolayers.append(atoms_of_capacity(float(stop["capacity_mAh_cm2"]), _A2_PER_CELL))
     return min(monolayers, default=math.nan)
+
+
+def _monolayers_of(step: Step) -> float:
+    """The least of the charges that may end a step; NaN for a hold that ends by its time."""
+    until, found = step.until, []
+    if step.do == REST:
+        return 0.0
+    if until.capacity_monolayers is not None:
+        found.append(until.capacity_monolayers)
+    if until.capacity_mAh_cm2 is not None:
+        found.append(atoms_of_capacity(until.capacity_mAh_cm2, _A2_PER_CELL))
+    if until.time_s is not None and step.current_density_mA_cm2 is not None:
+        found.append(until.time_s * strip_rate_Hz(step.current_density_mA_cm2, _A2_PER_CELL))
+    return min(found, default=math.nan)
 
 
 def _sites(tables: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:

@@ -94,6 +94,34 @@ def resume(path: str | Path, **options: Any) -> Trajectory | PopulationRun:
     return go_on_with_box(path, **options)
 
 
+def refuse_other_than_box(path: str | Path, command: str) -> None:
+    """Say what to do instead where `kmc extend` or `kmc repair` knows boxes of atoms alone.
+
+    Raises
+    ------
+    InputError
+        The file is a population of voids or of another system.
+    """
+    if holds_system(path):
+        found = load_system(path)
+        name = found.resolved["name"]
+        raise InputError(
+            f"{path} is of a system ({found.kind}): kmc {command} is for boxes of atoms",
+            advice=f"Its runs take minutes: change the run file and run it again, kmc run {name} "
+            "--force.",
+        )
+    if not holds_population(path):
+        return
+    name = result.load(path).resolved.get("name", "RUN")
+    again = f"kmc upscale {name} --force"
+    advice = f"Change capacity or steps in its run file and run it again: {again}."
+    if command == "repair":
+        advice = f"kmc verify {path} checks it; one that fails is run again: {again}."
+    raise InputError(
+        f"{path} is a population of voids: kmc {command} is for boxes of atoms", advice=advice
+    )
+
+
 def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Verification:
     """Check a file written by ``kmc run`` or ``kmc upscale`` against itself.
 

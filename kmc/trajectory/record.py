@@ -6,6 +6,20 @@ from typing import Any
 
 _TEXT, _NUMBER, _NUMBER_OR_NONE = (str,), (int, float), (int, float, type(None))
 # Required layout of the JSON of /record. Keys that may be absent end in "?"; "*" is any.
+_CHARGE_TRANSFER = {
+    "exchange_current_density_mA_cm2": _NUMBER,
+    "alpha": _NUMBER,
+    "lattice_parameter_A": _NUMBER,
+    "strip_weight_lambda": _NUMBER,
+    "kink_binding_eV": _NUMBER,
+    "flat_binding_eV": _NUMBER,
+    "conductivity_mS_cm": _NUMBER_OR_NONE,
+    "wagner_length_um": _NUMBER_OR_NONE,
+    "pattern_um": _NUMBER_OR_NONE,
+    "pattern_scale": _NUMBER,
+    "rim_exchange_weight": _NUMBER_OR_NONE,
+    "series_resistance_ohm_cm2": _NUMBER,
+}
 _RECORD = {
     "kmc_version": _TEXT,
     "run_file": _TEXT,
@@ -35,20 +49,7 @@ _RECORD = {
             },
             "rest?": {"time_s?": _NUMBER_OR_NONE, "events?": _NUMBER_OR_NONE},
         },
-        "charge_transfer?": {
-            "exchange_current_density_mA_cm2": _NUMBER,
-            "alpha": _NUMBER,
-            "lattice_parameter_A": _NUMBER,
-            "strip_weight_lambda": _NUMBER,
-            "kink_binding_eV": _NUMBER,
-            "flat_binding_eV": _NUMBER,
-            "conductivity_mS_cm": _NUMBER_OR_NONE,
-            "wagner_length_um": _NUMBER_OR_NONE,
-            "pattern_um": _NUMBER_OR_NONE,
-            "pattern_scale": _NUMBER,
-            "rim_exchange_weight": _NUMBER_OR_NONE,
-            "series_resistance_ohm_cm2": _NUMBER,
-        },
+        "charge_transfer?": _CHARGE_TRANSFER,
         "interface?": {
             "patches?": [[_NUMBER]],
             "voids?": [[_NUMBER]],
@@ -67,6 +68,13 @@ _RECORD = {
         "parameters?": {
             "*": {"value": _NUMBER, "unit?": _TEXT, "note?": _TEXT, "assumed?": (bool,)}
         },
+        "temperatures?": [
+            {
+                "temperature_K": _NUMBER,
+                "saddle_floor_eV": _NUMBER,
+                "charge_transfer": _CHARGE_TRANSFER,
+            }
+        ],
         "acceleration?": {
             "max_hops_per_strip_per_site?": _NUMBER_OR_NONE,
             "saddle_floor_eV?": _NUMBER,

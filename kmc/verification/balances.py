@@ -73,7 +73,8 @@ def _expected(
         yield "vacancy_activity", electrochemistry.vacancy_activity(seen, expected)
     if "overpotential_series_V" in there and "charge_transfer" in resolved:
         flows = ~resting & (rows["current_density_mA_cm2"] != 0.0)
-        yield from _terms(rows, flows, resolved["charge_transfer"], conditions, held)
+        kelvins = temperatures(rows, conditions, plan)
+        yield from _terms(rows, flows, resolved["charge_transfer"], kelvins, held)
     if "current_density_mA_cm2" in there:
         driven = np.where(np.isnan(held) | resting, given, rows["current_density_mA_cm2"])
         yield "current_density_mA_cm2", np.where(resting, 0.0, driven)
@@ -108,6 +109,24 @@ def _driven(rows, conditions, plan: tuple[Planned, ...]) -> tuple[np.ndarray, np
     return given[places], held[places]
 
 
+def temperatures(rows, conditions, plan: tuple[Planned, ...]) -> np.ndarray:
+    """Temperature of each row, K: that of its step, or of the run."""
+    kelvin = float(conditions["temperature_K"])
+    if not plan:
+        return np.full(len(rows), kelvin)
+    own = [planned.step.temperature_K for planned in plan]
+    by_step = np.array([kelvin if one is None else one for one in own])
+    return by_step[np.clip(rows["step"], 1, len(plan)) - 1]
+
+
+def settings_by_temperature(resolved: Mapping[str, Any]) -> dict[float, Mapping[str, Any]]:
+    """`charge_transfer` of the file at the temperature of the run and at those of single steps."""
+    found = {float(resolved["run"]["conditions"]["temperature_K"]): resolved["charge_transfer"]}
+    for entry in resolved.get("temperatures", []):
+        found[float(entry["temperature_K"])] = entry["charge_transfer"]
+    return found
+
+
 def _charge_by_step(
     rows, steps: np.ndarray, plan: tuple[Planned, ...]
 ) -> Iterator[tuple[str, np.ndarray]]:
@@ -128,11 +147,14 @@ def _excludes(step: Step, plates: bool) -> bool:
     return not drive.flows or drive.plates != plates
 
 
-def _terms(rows, flows, settings, conditions, held) -> Iterator[tuple[str, np.ndarray]]:
+def _terms(rows, flows, settings, kelvins, held) -> Iterator[tuple[str, np.ndarray]]:
     """Terms of the overpotential that follow from other columns, while current flows."""
-    kelvin, current = conditions["temperature_K"], rows["current_density_mA_cm2"]
+    current = rows["current_density_mA_cm2"]
     activity = np.where(rows["vacancy_activity"] > 0, rows["vacancy_activity"], np.nan)
-    concentration = [electrochemistry.concentration_overpotential_V(s, kelvin) for s in activity]
+    concentration = [
+        electrochemistry.concentration_overpotential_V(s, kelvin)
+        for s, kelvin in zip(activity, kelvins, strict=True)
+    ]
     yield "overpotential_concentration_V", np.where(flows, concentration, 0.0)
     series = settings["series_resistance_ohm_cm2"] * 1e-3 * current
     yield "overpotential_series_V", np.where(flows, series, 0.0)
@@ -155,13 +177,13 @@ def _terms(rows, flows, settings, conditions, held) -> Iterator[tuple[str, np.nd
         electrochemistry.charge_transfer_overpotential_V(
             j, settings["exchange_current_density_mA_cm2"], a, kelvin, settings["alpha"]
         )
-        for j, a in zip(current, area, strict=True)
+        for j, a, kelvin in zip(current, area, kelvins, strict=True)
     ]
     stored = rows["overpotential_charge_transfer_V"]
     yield "overpotential_charge_transfer_V", np.where(holds, stored, np.where(flows, volts, 0.0))
 
 
-def wrong_ways(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
+def wrong_ways(rows: np.ndarray, lattice: Lattice, first_layer: bool = True) -> Iterator[Wrong]:
     """The first row of each count that does not follow from the others.
 
     Parameters
@@ -169,11 +191,13 @@ def wrong_ways(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
     rows : structured ndarray
         `/samples`; nothing is checked where a file has no hops by way.
     lattice : Lattice
+    first_layer : bool
+        Whether ions are plated at the electrolyte alone, so that hops balance the atoms of L1.
     """
     if not len(rows) or any(name not in (rows.dtype.names or ()) for name in HOPS_BY_WAY):
         return
     yield from _parts(rows, lattice)
-    if lattice.has_interface:
+    if lattice.has_interface and first_layer:
         yield from _first_layer(rows, lattice.sites_per_layer)
 
 

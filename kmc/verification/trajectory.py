@@ -26,7 +26,7 @@ from kmc.model.lattice import Lattice
 from kmc.runfile.protocol import Planned, plan_of, stored_blocks
 from kmc.trajectory import schema
 from kmc.trajectory.file import lattice_of
-from kmc.verification.balances import wrong_rows, wrong_ways
+from kmc.verification.balances import settings_by_temperature, wrong_rows, wrong_ways
 from kmc.verification.completeness import altered, missing_rows
 from kmc.verification.interface import Interface
 from kmc.verification.stored import Stored, read_lattice, read_occupancy, read_stored
@@ -317,7 +317,9 @@ class _Audit:
         )
 
     def _ways(self) -> Iterator[Breach]:
-        for wrong in wrong_ways(self.rows, self.lattice):
+        conditions = self.stored.record["resolved"].get("run", {}).get("conditions", {})
+        elsewhere = bool(conditions.get("plate_on_void_surfaces"))
+        for wrong in wrong_ways(self.rows, self.lattice, not elsewhere):
             yield Breach("layers", f"/samples/{wrong[0]}", wrong[1], *map(str, wrong[2:]))
 
     def _capacity(self) -> Iterator[Breach]:
@@ -461,27 +463,34 @@ class _Audit:
         return plan_of(stored_blocks(self.stored.record["resolved"].get("run", {})))
 
     @cached_property
-    def interface(self) -> Interface | None:
-        """What recomputes the interface of a frame; None where the file does not say enough."""
+    def interfaces(self) -> dict[float, Interface]:
+        """What recomputes the interface of a frame, by temperature in K.
+
+        Empty where the file does not say enough.
+        """
         resolved = self.stored.record["resolved"]
         settings = resolved.get("charge_transfer")
         if not settings or not self._present(("overpotential_sites_V",)):
-            return None
-        kelvin = resolved["run"]["conditions"]["temperature_K"]
-        return Interface(self.lattice, self.hamiltonians, self.chemistry, settings, kelvin)
+            return {}
+        return {
+            kelvin: Interface(self.lattice, self.hamiltonians, self.chemistry, own, kelvin)
+            for kelvin, own in settings_by_temperature(resolved).items()
+        }
 
     def _interface_of(self, occupancy: np.ndarray, index: int, row: int) -> Iterator[Breach]:
         """Weights, rims and the terms of the overpotential that a frame decides."""
-        if self.interface is None:
+        if not self.interfaces:
             return
         sample = self.rows[row]
         conditions = self.stored.record["resolved"]["run"]["conditions"]
+        kelvin = conditions["temperature_K"]
         held = conditions.get("overpotential_V") is not None
         if self.plan:
             step = self.plan[min(max(int(sample["step"]), 1), len(self.plan)) - 1].step
             held = step.drive.overpotential_V is not None
+            kelvin = kelvin if step.temperature_K is None else step.temperature_K
         current = float(sample["current_density_mA_cm2"])
-        found = self.interface.columns(occupancy, current)
+        found = self.interfaces[kelvin].columns(occupancy, current)
         for name, expected in found.items():
             if held and name == "overpotential_sites_V":
                 continue  # at a held voltage the sites pass what they pass

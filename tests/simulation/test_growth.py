@@ -109,5 +109,7 @@ def test_an_engine_pushes(params):
 def test_nothing_happens_without_li_at_the_electrolyte():
     lattice = Lattice("bcc_100", (4, 4), 8, "interface", A)
     occupancy = np.full(lattice.n_sites, tables.MG, dtype=np.uint8)
-    engine = SimpleNamespace(model=SimpleNamespace(lattice=lattice), occupancy=lambda: occupancy)
+    engine = SimpleNamespace(
+        model=SimpleNamespace(lattice=lattice), occupancy=lambda: occupancy, spares=False
+    )
     assert not growth.push_back(engine)

@@ -17,8 +17,10 @@ from kmc.kernels import tables
 from kmc.model.electrochemistry import Drive
 from kmc.runfile.load import checked_run, load_run, restored_run
 from kmc.runfile.protocol import blocks_of, plan_of
+from kmc.simulation.engine import Engine
 from kmc.simulation.resume import extend, resume
 from kmc.simulation.run import Simulation, run_to_file
+from kmc.simulation.snapshot import differences
 
 TEXT = """
 [system]
@@ -240,10 +242,57 @@ def test_messages(step, message):
     assert message in str(refused.value)
 
 
-def test_a_run_has_one_temperature():
-    step = {"step": "Rest for 1 s", "temperature_K": 300.0}
-    with pytest.raises(InputError, match="has temperature_K = 300: a run has one temperature"):
-        checked_run({"protocol": {"blocks": [step]}})
+HOT = """
+[[protocol]]
+steps = [
+    "Strip at 0.5 mA/cm2 until 0.3 monolayers",
+    {{ step = "Rest for 20 ms", temperature_K = {kelvin} }},
+    {{ step = "Plate at 0.5 mA/cm2 until 0.2 monolayers", temperature_K = {kelvin} }},
+]
+repeat = 2
+"""
+
+
+def test_each_step_has_its_temperature(tmp_path):
+    """Rates are those of a run at that temperature; what is stopped there goes on as it was."""
+    blocks = HOT.format(kelvin=360.0)
+    more = {"conditions__electrode_thickness_um": 100.0}
+    whole = run_to_file(
+        run_of(tmp_path, blocks, **more), tmp_path / "hot.h5", progress=False, check_every=2_000
+    )
+    assert kmc.verify(whole.path).passed
+    (other,) = whole.resolved["temperatures"]
+    assert other["temperature_K"] == 360.0
+    # kT ln(ν/(ratio · strips per site)): the floor follows from the temperature.
+    floor = whole.acceleration["saddle_floor_eV"] * 360.0 / 298.15
+    assert other["saddle_floor_eV"] == pytest.approx(floor, abs=2e-6)
+    plating = whole.samples["events"][whole.samples["step"] == 3]
+    middle = int(plating[0] + plating[-1]) // 2
+    run = run_of(tmp_path, blocks, stop__events=middle, **more)
+    t = run_to_file(run, tmp_path / "cut.h5", progress=False)
+    assert t.samples["step"][-1] == 3
+    t = extend(tmp_path / "cut.h5", {"stop.events": None}, progress=False)
+    assert t.stop_reason == whole.stop_reason
+    for name in t.samples:
+        assert np.array_equal(t.samples[name], whole.samples[name], equal_nan=True), name
+
+
+def test_rates_at_another_temperature(tmp_path):
+    """An engine that was warmed has the rates of one that was built warm."""
+    simulation = Simulation(run_of(tmp_path, HOT.format(kelvin=360.0)))
+    engine, warm = simulation.engine, simulation._models[360.0]
+    engine.advance(strips=15)
+    cold = engine.state.clock[tables.TIME]
+    engine.set_model(warm)
+    fresh = Engine(warm, engine.occupancy(), np.random.default_rng(1))
+    fresh.set_drive(engine.drive)
+    for site in np.flatnonzero(engine.occupancy() == 0):
+        rates = engine.vacancy_rates_Hz(site)
+        assert rates.any()
+        assert np.array_equal(rates, fresh.vacancy_rates_Hz(site))
+    assert np.array_equal(engine.exchange_rates_Hz(), fresh.exchange_rates_Hz())
+    assert (engine.count(tables.STRIPS), engine.time_s) == (15, cold)
+    assert differences(engine) == []
 
 
 def test_a_current_below_zero_plates():
@@ -321,4 +370,47 @@ repeat = 100
     assert s["cycle"][-1] == 100
     assert s["strips"][-1] == 700
     assert s["vacancies"][-1] == s["strips"][-1] - s["plates"][-1]
+    assert kmc.verify(t.path).passed
+
+
+def test_strip_then_plate_at_an_infinitesimal_current(tmp_path):
+    """The flat interface comes back: every ion finds a vacancy, and no metal is pushed back."""
+    blocks = """
+[[protocol]]
+steps = ["Strip at 1e-9 mA/cm2 until 0.25 monolayers", "Plate at 1e-9 mA/cm2 until 0.25 monolayers"]
+"""
+    t = run_to_file(run_of(tmp_path, blocks), tmp_path / "slow.h5", progress=False)
+    s = t.samples
+    assert (s["strips"][-1], s["plates"][-1], s["pushes"][-1]) == (16, 16, 0)
+    assert np.array_equal(t.frames[-1].occupancy, t.frames[0].occupancy)
+    assert s["energy_eV"][-1] == s["energy_eV"][0]
+
+
+@slow
+@pytest.mark.parametrize("params", ["li_li2s", "limg_li2s"])
+def test_ten_cycles_balance_each_species_to_the_atom(params, tmp_path):
+    """Strips, plates, growth, creep and the reservoir account for every Li and Mg of the box."""
+    blocks = """
+[[protocol]]
+steps = [
+    "Strip at 0.5 mA/cm2 until 0.5 monolayers",
+    { step = "Rest for 50 ms", stack_pressure_MPa = 7.0 },
+    "Plate at 0.5 mA/cm2 until 0.5 monolayers",
+]
+repeat = 10
+"""
+    more = {"conditions__electrode_thickness_um": 100.0}
+    if params == "limg_li2s":
+        more |= {"system__mg_fraction": 0.1}
+    t = run_to_file(run_of(tmp_path, blocks, params, **more), tmp_path / "ten.h5", progress=False)
+    s = {name: int(t.samples[name][-1]) for name in (
+        "strips", "plates", "absorbed", "absorbed_Mg", "emitted", "emitted_Mg", "closures",
+        "closures_Mg", "pushed_out", "pushed_out_Mg",
+    )}  # fmt: skip
+    first, last = (np.bincount(t.frames[k].occupancy, minlength=3) for k in (0, -1))
+    mg = s["absorbed_Mg"] - s["emitted_Mg"] + s["closures_Mg"] - s["pushed_out_Mg"]
+    both = s["absorbed"] - s["emitted"] + s["closures"] - s["pushed_out"]
+    assert s["strips"] == s["plates"] == 320
+    assert last[tables.MG] - first[tables.MG] == mg
+    assert last[tables.LI] - first[tables.LI] == both - mg
     assert kmc.verify(t.path).passed

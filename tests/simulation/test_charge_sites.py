@@ -1,18 +1,19 @@
-"""Strips that spare dead lithium: who is connected, who is drawn, and when nobody is left."""
+"""Strips and plates at connected metal alone: what is connected, what is drawn, what is left."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from kmc.kernels import rates, tables
+from kmc.kernels import connection, rates, tables
 from kmc.model.connectivity import Collector
+from kmc.model.electrochemistry import Drive
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
 from kmc.simulation import snapshot
+from kmc.simulation.charge_sites import ChargeSites
 from kmc.simulation.engine import Engine
-from kmc.simulation.spared import Spared
 
 BOX = Lattice("bcc_100", (8, 8), 10, "interface", 3.506)
 ISLAND = [1, 2, 9, 10]  # of L1
@@ -57,9 +58,11 @@ def test_connected_is_what_the_flood_fill_finds(lattice):
         columns = rng.random(box.sites_per_layer) < 0.1
         for conductive in (None, columns):
             collector = Collector(box, conductive)
-            spared, alive = Spared(model, collector), collector.connected(occupancy)
-            for site in np.flatnonzero(occupancy[: 4 * box.sites_per_layer]):
-                assert spared.connected(int(site), engine.state.site_state) == alive[site]
+            net, alive = ChargeSites(model, collector).net, collector.connected(occupancy)
+            for site in np.flatnonzero(occupancy):
+                number = model.kernel_lattice.kernel_sites(site)
+                found = connection.connected(engine.geometry, engine.state, net, number)
+                assert found == alive[site]
 
 
 @pytest.mark.validation
@@ -68,10 +71,10 @@ def test_an_atom_is_drawn_by_its_weight_among_connected_ones():
     engine = Engine(model_of(), patchy(), np.random.default_rng(3))
     alive = Collector(BOX).connected(engine.occupancy())
     assert not alive[ISLAND].any()
-    spared = Spared(engine.model, Collector(BOX))
+    sites = ChargeSites(engine.model, Collector(BOX))
     n, drawn = 1500, []
     for _ in range(n):
-        site = spared.draw(engine)
+        site = sites.draw(engine)
         drawn.append(rates.strip_weight(engine.law, engine.state.site_state[site]))
         assert alive[int(engine.model.kernel_lattice.lattice_sites(site))]
     members = np.concatenate([*engine.bin_members("strips").values()])
@@ -84,8 +87,6 @@ def test_an_atom_is_drawn_by_its_weight_among_connected_ones():
         share = weights[weights == weight].sum() / weights.sum()
         found = np.isclose(drawn, weight).sum()
         assert abs(found - n * share) < 3.9 * np.sqrt(n * share * (1 - share))
-    # The list of all weights draws from the same atoms.
-    assert alive[int(engine.model.kernel_lattice.lattice_sites(spared._among_all(engine)))]
 
 
 @pytest.mark.parametrize("spares", [True, False])
@@ -116,3 +117,59 @@ def test_limits_and_restoring_change_nothing():
     assert parts.count(tables.STRIPS) == whole.count(tables.STRIPS) == 25
     assert np.array_equal(parts.occupancy(), whole.occupancy())
     assert snapshot.differences(whole) == []
+
+
+def vacant_reached(occupancy, void_surfaces: bool) -> np.ndarray:
+    """Vacant sites that an ion reaches beside connected metal, by plain searches."""
+    n, alive = BOX.sites_per_layer, Collector(BOX).connected(occupancy)
+    near = np.concatenate([BOX.neighbour_table(shell) for shell in (1, 2)], axis=1)
+    reached = {int(site) for site in np.flatnonzero(occupancy[:n] == 0)}
+    waiting = list(reached) if void_surfaces else []
+    while waiting:
+        for other in near[waiting.pop()].tolist():
+            if other >= 0 and occupancy[other] == 0 and other not in reached:
+                reached.add(other)
+                waiting.append(other)
+    beside = [s for s in reached if any(k >= 0 and alive[k] for k in near[s].tolist())]
+    return np.array(sorted(beside))
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize("void_surfaces", [False, True])
+def test_a_site_is_drawn_by_its_weight_beside_connected_metal(void_surfaces):
+    """An island under a gap and a closed void take no ion; with void surfaces open voids do."""
+    occupancy = patchy().reshape(10, 8, 8)
+    occupancy[:5, 2:4, 5:7] = 0  # an open void in the metal
+    occupancy[7, 6, 6] = 0  # a closed one
+    occupancy = occupancy.ravel()
+    engine = Engine(model_of(), occupancy, np.random.default_rng(4))
+    engine.set_drive(Drive(-0.5))
+    sites = ChargeSites(engine.model, Collector(BOX), void_surfaces)
+    expected = vacant_reached(occupancy, void_surfaces)
+    assert (expected >= 2 * BOX.sites_per_layer).any() == void_surfaces
+    numbers = engine.model.kernel_lattice.kernel_sites(expected)
+    weights = np.array(
+        [rates.plate_weight(engine.law, engine.state.site_state[site]) for site in numbers]
+    )
+    n = 1500
+    drawn = np.array([sites.draw(engine) for _ in range(n)])
+    assert np.isin(drawn, numbers).all()
+    found = np.array([rates.plate_weight(engine.law, engine.state.site_state[s]) for s in drawn])
+    for weight in np.unique(weights):
+        share = weights[weights == weight].sum() / weights.sum()
+        count = np.isclose(found, weight).sum()
+        assert abs(count - n * share) < 3.9 * np.sqrt(n * share * (1 - share)) + 1e-9
+
+
+def test_void_surfaces_are_plated_to_the_end():
+    """A box with an open void is filled from all of its surface; the state stays sound."""
+    occupancy = np.ones(BOX.n_sites, dtype=np.uint8).reshape(10, 8, 8)
+    occupancy[:5, 2:6, 2:6] = 0
+    engine = Engine(model_of(), occupancy.ravel(), np.random.default_rng(4), log_events=4000)
+    engine.set_drive(Drive(-0.5))
+    engine.spares = engine.void_surfaces = True
+    engine.advance(strips=40, events=3000)
+    plated = [event.site_to for event in engine.logged() if event.kind == "plate"]
+    assert max(plated) >= 2 * BOX.sites_per_layer
+    assert snapshot.differences(engine) == []
+    assert engine.count(tables.VACANCIES) == 80 - len(plated)
