@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kmc.kernels.jit import index, inner, rare
+from kmc.kernels.jit import count_bits, index, inner, lowest_bit, rare
 from kmc.kernels.rates import (
     absorption,
     binding,
@@ -13,17 +13,18 @@ from kmc.kernels.rates import (
     hop_rate,
     hop_target,
     plate_weight,
+    remembers_rates,
     species_of,
     strip_weight,
 )
-from kmc.kernels.selection import assign, reassign
+from kmc.kernels.selection import assign, bin_or_none, put, reassign
 from kmc.kernels.tables import (
     BLOCKED,
+    BLOCKED_SHIFT,
     CLASS_SHIFT,
     CX,
     DIRTY,
     EDGE,
-    ELECTROACTIVE_BITS,
     ENERGY,
     EXPECTED,
     LI,
@@ -34,6 +35,7 @@ from kmc.kernels.tables import (
     MG_SHIFT,
     N_DIRTY,
     N_FIRST,
+    N_KEPT,
     N_NEAR,
     NM1,
     NM2,
@@ -52,8 +54,8 @@ from kmc.kernels.tables import (
     WALL,
 )
 
-L1_CLEAN = 1 << CLASS_SHIFT
-L2_CLEAN = 2 << CLASS_SHIFT
+CLASS_STEP = 1 << CLASS_SHIFT
+CLASS_TOP = 2 << CLASS_SHIFT
 
 
 # --- neighbours --------------------------------------------------------------------------------
@@ -69,9 +71,9 @@ def neighbour_row(geometry, packed, site):
     """Row of ``geometry.offsets`` that serves a site."""
     if packed & EDGE == 0:
         return index(variant_of(packed))
-    column = site // geometry.height
-    layer = site - column * geometry.height - geometry.walls
-    return index(geometry.row[geometry.layer_key[index(layer)], index(column)])
+    column = index(site) // index(geometry.height)
+    layer = index(site) - column * index(geometry.height) - index(geometry.walls)
+    return index(geometry.row[index(geometry.layer_key[layer]), column])
 
 
 @inner
@@ -102,6 +104,14 @@ def _absorption_rates(law, packed, rates):
 
 
 @inner
+def _sum_of_rates(rates):
+    hops = ((rates[0] + rates[1]) + (rates[2] + rates[3])) + (
+        (rates[4] + rates[5]) + (rates[6] + rates[7])
+    )
+    return hops + (rates[N_FIRST] + rates[N_FIRST + 1])
+
+
+@inner
 def vacancy_rates(geometry, law, channels, site_state, site, rates):
     """Rates of everything that can fill a vacancy, and their sum.
 
@@ -113,20 +123,17 @@ def vacancy_rates(geometry, law, channels, site_state, site, rates):
     target = hop_target(law, packed)
     for k in range(N_FIRST):
         rates[k] = hop_rate(law, target, site_state[index(site + steps[k])])
-    total = ((rates[0] + rates[1]) + (rates[2] + rates[3])) + (
-        (rates[4] + rates[5]) + (rates[6] + rates[7])
-    )
     if channels.absorbs and packed & TOP_BITS == TOP:
-        total += _absorption_rates(law, packed, rates)
+        _absorption_rates(law, packed, rates)
     else:
         rates[N_FIRST] = 0.0
         rates[N_FIRST + 1] = 0.0
-    return total
+    return _sum_of_rates(rates)
 
 
 @inner
-def total_rate(geometry, law, channels, site_state, site, rates):
-    """Total rate of a vacancy, to the last bit the sum that `vacancy_rates` returns."""
+def _sum_of_hops(geometry, law, site_state, site):
+    """Sum of the first eight of `vacancy_rates`, to the last bit."""
     packed = site_state[index(site)]
     row = neighbour_row(geometry, packed, site)
     target = hop_target(law, packed)
@@ -139,19 +146,48 @@ def total_rate(geometry, law, channels, site_state, site, rates):
     rate_5 = hop_rate(law, target, site_state[index(site + steps[5])])
     rate_6 = hop_rate(law, target, site_state[index(site + steps[6])])
     rate_7 = hop_rate(law, target, site_state[index(site + steps[7])])
-    total = ((rate_0 + rate_1) + (rate_2 + rate_3)) + ((rate_4 + rate_5) + (rate_6 + rate_7))
+    return ((rate_0 + rate_1) + (rate_2 + rate_3)) + ((rate_4 + rate_5) + (rate_6 + rate_7))
+
+
+@inner
+def total_rate(geometry, law, channels, scratch, site_state, site):
+    """Total rate of a vacancy; of an alloy, its rates are kept for the attempts to come."""
+    slot = index(site & (N_KEPT - 1))
+    if remembers_rates(law):
+        scratch.owner[slot] = site
+        return vacancy_rates(geometry, law, channels, site_state, site, scratch.rates[slot])
+    total = _sum_of_hops(geometry, law, site_state, site)
+    packed = site_state[index(site)]
     if channels.absorbs and packed & TOP_BITS == TOP:
-        total += _absorption_rates(law, packed, rates)
+        total += _absorption_rates(law, packed, scratch.rates[slot])
     return total
 
 
 @inner
+def rates_now(geometry, law, channels, scratch, site_state, site):
+    """`vacancy_rates` of a vacancy in its row of ``scratch.rates``, and their sum."""
+    slot = index(site & (N_KEPT - 1))
+    rates = scratch.rates[slot]
+    if remembers_rates(law):
+        if scratch.owner[slot] == site:
+            return _sum_of_rates(rates)
+        scratch.owner[slot] = site
+    return vacancy_rates(geometry, law, channels, site_state, site, rates)
+
+
+@inner
 def _refresh(geometry, law, channels, state, scratch, n):
-    """Recompute the rates of the first n vacancies listed."""
+    """Recompute the rates of the first n vacancies listed.
+
+    All their bins are found before any changes its bin: the processor then overlaps either.
+    """
+    bins = state.hops
     for i in range(n):
-        site = scratch.touched[i]
-        rate = total_rate(geometry, law, channels, state.site_state, site, scratch.rates)
-        assign(state.hops, site, rate)
+        site = scratch.touched[index(i)]
+        rate = total_rate(geometry, law, channels, scratch, state.site_state, site)
+        scratch.bins[index(i)] = bin_or_none(bins, rate)
+    for i in range(n):
+        put(bins, scratch.touched[index(i)], scratch.bins[index(i)])
     state.counters[REFRESHES] += n
 
 
@@ -162,8 +198,8 @@ def _refresh(geometry, law, channels, state, scratch, n):
 def _shifted(state, site, step):
     """Add to the packed state of a site, mark its strip weight out of date; the new state."""
     packed = state.site_state[index(site)] + step
-    clean = packed & ELECTROACTIVE_BITS
-    if clean == L1_CLEAN or clean == L2_CLEAN:  # noqa: SIM109 - a tuple compiles worse
+    # Class 1 or 2, not dirty, in one comparison: one more than its class has the upper bit alone.
+    if (packed + CLASS_STEP) & (CLASS_TOP | DIRTY) == CLASS_TOP:
         state.dirty[state.counters[N_DIRTY]] = site
         state.counters[N_DIRTY] += 1
         packed |= DIRTY
@@ -342,37 +378,60 @@ def _wrap_along_z(geometry, site, column, inside, layers, steps):
 
 
 @inner
-def _shift_group(state, site, steps, first, end, step, vacancies, atoms):
-    """Shift the states of a stretch of the list; adds up their nv1 and notes which are atoms."""
-    for i in range(first, end):
-        packed = _shifted(state, site + steps[index(i)], step)
+def _shift_around(state, site, steps, shift, vacancies):
+    """Shift the states that a hop changes; adds up their nv1, notes which hold no atom."""
+    blocked = 0
+    for i in range(shift.size):
+        packed = _shifted(state, site + steps[index(i)], shift[index(i)])
         vacancies += packed & MASK_FIRST
-        atoms |= (1 if packed & BLOCKED == 0 else 0) << i
-    return vacancies, atoms
+        blocked |= ((packed >> BLOCKED_SHIFT) & 1) << i
+    return vacancies, blocked
 
 
 @inner
-def _list_changed(site_state, site, steps, first, end, touched, n, enclosed):
-    """Append the vacancies of a stretch of the list; fully enclosed ones only on request."""
-    for i in range(first, end):
+def _list_changed(site_state, site, steps, blocked, beside_from, touched):
+    """List the vacancies whose counts have changed, those without atoms only next to site_from.
+
+    Returns how many are listed, and which of the sites are vacancies.
+    """
+    n, vacant = 0, 0
+    while blocked != 0:
+        i = lowest_bit(blocked)
+        blocked &= blocked - 1
         other = site + steps[index(i)]
         packed = site_state[index(other)]
-        touched[index(n)] = other  # kept only if the next line counts it: nothing to mispredict
+        touched[index(n)] = other  # kept only if it counts: nothing to mispredict
         is_vacancy = 1 if packed & SPECIES_BITS == 0 else 0
         has_atoms = 1 if packed & MASK_FIRST != N_FIRST else 0
-        n += is_vacancy & (has_atoms | enclosed)
-    return n
+        vacant |= is_vacancy << i
+        n += is_vacancy & (has_atoms | (beside_from >> i))
+    return n, vacant
 
 
 @inner
-def _list_beside(site_state, site, steps, beside, first, atoms, touched, n):
-    """Append the vacancies of the rest of the list that stand beside a changed atom."""
-    for i in range(first, steps.size):
+def _list_beside(
+    geometry, site_state, site, steps, direction, atoms, vacant, beside_from, touched, n
+):
+    """Append the vacancies whose counts stay, beside an atom whose counts have changed.
+
+    Most atoms see no vacancies but those already known: their surroundings need no look.
+    """
+    variant, k = direction
+    candidates = 0
+    while atoms != 0:
+        i = lowest_bit(atoms)
+        atoms &= atoms - 1
+        known = count_bits(vacant & geometry.beside[variant, k, index(i)]) + (beside_from >> i & 1)
+        seen = np.int64(site_state[index(site + steps[index(i)])]) & MASK_FIRST
+        # The sign of the difference as a mask: a branch would often be mispredicted.
+        candidates |= geometry.beyond[variant, k, index(i)] & ((known - seen) >> 63)
+    first = geometry.group_end[5]
+    while candidates != 0:
+        i = lowest_bit(candidates) + first
+        candidates &= candidates - 1
         other = site + steps[index(i)]
-        packed = site_state[index(other)]
         touched[index(n)] = other
-        is_vacancy = 1 if packed & SPECIES_BITS == 0 else 0
-        n += is_vacancy & (1 if beside[index(i)] & atoms != 0 else 0)
+        n += 1 if site_state[index(other)] & SPECIES_BITS == 0 else 0
     return n
 
 
@@ -396,7 +455,6 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
         _shift_pairs(state, scratch.near[1], layer_from, 1, -is_mg)
 
     first = is_mg * NM1 - NV1  # change of the first neighbours of site_to when it is filled
-    second = is_mg * NM2 - NV2
     code = species * SPECIES - BLOCKED
     v = _shifted(state, site_to, code - first) & MASK_FIRST
     v += _shifted(state, site_from, first - code) & MASK_FIRST
@@ -409,30 +467,25 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
             layers = geometry.around_layers[variant, k]
             _wrap_along_z(geometry, site_to, np.int64(column), steps, layers, scratch.steps)
             steps = scratch.steps
-    v, atoms = _shift_group(state, site_to, steps, 0, end[0], first - second, v, 0)
-    v, atoms = _shift_group(state, site_to, steps, end[0], end[1], first, v, atoms)
-    v, atoms = _shift_group(state, site_to, steps, end[1], end[2], second - first, v, atoms)
-    v, atoms = _shift_group(state, site_to, steps, end[2], end[3], -first, v, atoms)
-    v, atoms = _shift_group(state, site_to, steps, end[3], end[4], second, v, atoms)
-    v, atoms = _shift_group(state, site_to, steps, end[4], end[5], -second, v, atoms)
+    v, blocked = _shift_around(state, site_to, steps, geometry.shift[is_mg], v)
     if v == N_FIRST:
         return 0  # only the first neighbours of the vacancy itself see one: it is alone
     touched = scratch.touched
     # A vacancy without atoms beside it has no rate; only next to site_from can it have had one.
-    n = _list_changed(site_state, site_to, steps, 0, end[1], touched, 0, 0)
-    n = _list_changed(site_state, site_to, steps, end[1], end[3], touched, n, 1)
-    n = _list_changed(site_state, site_to, steps, end[3], end[5], touched, n, 0)
-    beside = geometry.beside[variant, k]
-    return _list_beside(site_state, site_to, steps, beside, end[5], atoms, touched, n)
+    beside_from = (1 << end[3]) - (1 << end[1])
+    n, vacant = _list_changed(site_state, site_to, steps, blocked, beside_from, touched)
+    atoms = (1 << end[5]) - 1 - blocked
+    return _list_beside(
+        geometry, site_state, site_to, steps, (variant, k), atoms, vacant, beside_from, touched, n
+    )
 
 
 @inner
 def hop(geometry, law, channels, state, scratch, k, site_to, site_from):
     """Move the atom on `site_from` into the vacancy on `site_to`, its neighbour number k."""
-    site_state = state.site_state
-    species = species_of(site_state[site_from])
+    species = species_of(state.site_state[site_from])
     n = _move(geometry, state, scratch, k, site_to, site_from, species)
-    rate = total_rate(geometry, law, channels, site_state, site_from, scratch.rates)
+    rate = total_rate(geometry, law, channels, scratch, state.site_state, site_from)
     reassign(state.hops, site_to, site_from, rate)
     _refresh(geometry, law, channels, state, scratch, n)
 

@@ -15,6 +15,7 @@ from kmc.kernels.events import (
     list_mg,
     meets_electrolyte,
     neighbour_row,
+    rates_now,
     refresh_strip_weights,
     strip_site,
     total_rate,
@@ -72,6 +73,7 @@ from kmc.kernels.tables import (
     MG_EXCHANGES,
     N_DIRTY,
     N_FIRST,
+    N_KEPT,
     N_NEAR,
     N_WAYS,
     NO_ELECTROACTIVE,
@@ -443,7 +445,7 @@ def _sort_vacancies(geometry, law, channels, state, scratch):
     site_state = state.site_state
     for site in range(site_state.size):
         if species_of(site_state[site]) == VACANCY:
-            rate = total_rate(geometry, law, channels, site_state, site, scratch.rates)
+            rate = total_rate(geometry, law, channels, scratch, site_state, site)
             assign(state.hops, site, rate)
         elif species_of(site_state[site]) == MG:
             list_mg(state, site, 1)
@@ -516,6 +518,7 @@ def _compile(fingerprint):
             state.counters,
             state.clock,
         )
+        scratch.owner[:] = -1  # rates may have changed since the last call
         capacity = hops.members.shape[1]
         creeps = channels.creep.size > 0
         at_voltage = channels.strip_per_weight > 0.0
@@ -605,8 +608,8 @@ def _compile(fingerprint):
                     while place >= count:
                         place = find_place(count, rng.random())
                     site, y = np.int64(hops.members[b, place]), rest / count
-                    if y < vacancy_rates(geometry, law, channels, site_state, site, scratch.rates):
-                        choice = find_choice(scratch.rates, y)
+                    if y < rates_now(geometry, law, channels, scratch, site_state, site):
+                        choice = find_choice(scratch.rates[index(site & (N_KEPT - 1))], y)
             if b >= 0:
                 if choice >= 0:
                     _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
