@@ -110,7 +110,9 @@ class KernelLattice:
     def _around(self) -> _Around:
         """The sites that feel a hop, for every variant and direction."""
         cell = self.lattice.unit_cell
-        lists, beside, beyond, ends = [], [], [], np.zeros(6, dtype=np.int64)
+        lists, ends = [], np.zeros(6, dtype=np.int64)
+        beside: list[int] = []
+        beyond: list[int] = []
         for variant in range(cell.n_variants):
             layer = variant // cell.sites_per_layer_cell
             for k in range(tables.N_FIRST):

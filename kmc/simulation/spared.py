@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.kernels import loop, rates, tables
+from kmc.kernels import charge, loop, rates, tables
 from kmc.model.connectivity import Collector
 from kmc.model.model import Model
 
@@ -51,9 +51,9 @@ class Spared:
         )
         if not state.strips.count.any():
             return -1
-        loop._observe(engine.channels, state, 1.0)  # as the loop does before each strip
+        charge.observe(engine.channels, state, 1.0)  # as the loop does before each strip
         for _ in range(_TRIES):
-            site = loop.draw_strip_site(
+            site = charge.draw_strip_site(
                 engine.geometry, state.strips, engine.law, state.site_state, engine.rng
             )
             if self.connected(int(self._lattice_sites(site)), state.site_state):

@@ -37,6 +37,8 @@ from test_transport import (
     check_vacancy_diffusivity,
 )
 
+from kmc.kernels import tables
+
 pytestmark = [pytest.mark.validation, pytest.mark.slow]
 
 
