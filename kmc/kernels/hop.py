@@ -70,15 +70,13 @@ def _list_beside(
     Most atoms see no vacancies but those already known: their surroundings need no look.
     """
     variant, k = direction
-    candidates = 0
-    while atoms != 0:
-        i = lowest_bit(atoms)
-        atoms &= atoms - 1
+    candidates, first = 0, geometry.group_end[5]
+    for i in range(first):
         known = count_bits(vacant & geometry.beside[variant, k, index(i)]) + (beside_from >> i & 1)
         seen = np.int64(site_state[index(site + steps[index(i)])]) & MASK_FIRST
-        # The sign of the difference as a mask: a branch would often be mispredicted.
-        candidates |= geometry.beyond[variant, k, index(i)] & ((known - seen) >> 63)
-    first = geometry.group_end[5]
+        # Signs as masks: branches would often be mispredicted.
+        sees_more = ((known - seen) >> 63) & -((atoms >> i) & 1)
+        candidates |= geometry.beyond[variant, k, index(i)] & sees_more
     while candidates != 0:
         i = lowest_bit(candidates) + first
         candidates &= candidates - 1

@@ -184,11 +184,12 @@ def find_place(count, v):
 @inner
 def find_choice(rates, y):
     """Index of the rate that holds y in their running sum, or of the last one above zero."""
-    last = 0
-    for i in range(rates.size):
-        if rates[i] > 0.0:
-            if y < rates[i]:
-                return i
-            y -= rates[i]
-            last = i
-    return last
+    choice = 0
+    for k in range(rates.size):  # without branches: past the rate that holds y, y is negative
+        choice += 1 if y >= rates[k] else 0
+        y -= rates[k]
+    if choice == rates.size:
+        choice -= 1
+        while choice > 0 and rates[choice] <= 0.0:
+            choice -= 1
+    return choice
