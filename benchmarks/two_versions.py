@@ -27,10 +27,12 @@ STRETCH = 50_000  # events
 
 def serve() -> None:
     """In a process of its own: make the engines that are asked for and run stretches of events."""
+    import kmc
     from kmc.kernels import tables
     from kmc.runfile.load import load_run
     from kmc.simulation import benchmark
 
+    print(json.dumps(str(Path(kmc.__file__).resolve().parents[1])), flush=True)
     if hasattr(os, "sched_setaffinity"):  # the same core for both (Linux)
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     for line in sys.stdin:
@@ -100,7 +102,13 @@ def main() -> None:
     given = arguments(__doc__, more)
     if not (given.other / "kmc" / "kernels").is_dir():
         raise SystemExit(f"--other {given.other}: no kmc/kernels in it. Give a checkout of kmc.")
-    processes = [start(serve, PYTHONPATH=str(tree)) for tree in (given.other, HERE.parent)]
+    processes = []
+    for tree in (given.other.resolve(), HERE.parent):
+        # Nothing of the folder it is started in.
+        processes.append(start(serve, PYTHONPATH=str(tree), PYTHONSAFEPATH="1"))
+        imported = json.loads(processes[-1].stdout.readline())
+        if imported != str(tree):
+            raise SystemExit(f"{imported} was imported instead of {tree}")
     rows = []
     for name in (*RUNS, *BULK):
         most = BULK_EVENTS if name in BULK else sys.maxsize
