@@ -13,9 +13,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kmc.kernels.events import meets_electrolyte, neighbour_row, refresh_strip_weights, strip_site
+from kmc.kernels.charge import (
+    draw_plate_site,
+    draw_strip_site,
+    meets_electrolyte,
+    observe,
+    refresh_strip_weights,
+    strip_site,
+)
+from kmc.kernels.counts import neighbour_row
 from kmc.kernels.jit import entry, inner, rare, source_fingerprint
-from kmc.kernels.loop import _observe, advance, draw_plate_site, draw_strip_site
+from kmc.kernels.loop import advance
 from kmc.kernels.rates import plate_weight, species_of, strip_weight
 from kmc.kernels.selection import total_mass
 from kmc.kernels.tables import (
@@ -204,7 +212,7 @@ def _draw_strip(geometry, law, channels, state, scratch, net, rng):
     refresh_strip_weights(geometry, law, channels, state, scratch)
     if total_mass(state.strips) <= 0.0:
         return np.int64(-1)
-    _observe(channels, state, 1.0)
+    observe(channels, state, 1.0)
     site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
     if is_connected(geometry, state.site_state, net, site):
         return site
@@ -218,7 +226,7 @@ def _draw_plate(geometry, law, channels, state, scratch, net, rng):
     With void surfaces always by its place in the sum over all sites.
     """
     refresh_strip_weights(geometry, law, channels, state, scratch)
-    _observe(channels, state, 1.0)
+    observe(channels, state, 1.0)
     if not net.void_surfaces:
         if total_mass(state.plates) <= 0.0:
             return np.int64(-1)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from kmc.kernels.events import exchange
-from kmc.kernels.jit import inner
+import numpy as np
+
+from kmc.kernels.events import exchange, record
+from kmc.kernels.jit import inner, rare
 from kmc.kernels.rates import binding, species_of
 from kmc.kernels.tables import (
+    CLOSURE,
+    CLOSURES,
+    CLOSURES_MG,
     ENERGY,
+    EVENTS,
+    LI,
     MASK_FIRST,
     MASK_VACANCIES,
+    MG,
     NV2,
     SPECIES_BITS,
     VACANCIES,
@@ -50,3 +58,28 @@ def creep_bound(geometry, channels, state):
         return 0.0
     rate = channels.creep[state.counters[VACANT_L1]]
     return rate * geometry.sites_per_layer * geometry.n_layers
+
+
+@rare
+def _sink(geometry, law, channels, state, scratch, site, rng, log):
+    """Close a void vacancy; what enters at the top is drawn from the reservoir."""
+    species = np.int64(LI)
+    if channels.mg_share > 0.0 and rng.random() < channels.mg_share:
+        species = np.int64(MG)
+    close_column(geometry, law, channels, state, scratch, site, species)
+    state.counters[CLOSURES] += 1
+    if species == MG:
+        state.counters[CLOSURES_MG] += 1
+    state.counters[EVENTS] += 1
+    record(geometry, log, state, CLOSURE, -1, site, species)
+
+
+@inner
+def close_void(geometry, law, channels, state, scratch, rng, log):
+    """Offer a site of the box, drawn uniformly, to creep: a void vacancy there is closed."""
+    n_layers = geometry.n_layers
+    n_sites = geometry.sites_per_layer * n_layers
+    place = min(int(rng.random() * n_sites), n_sites - 1)
+    site = (place // n_layers) * geometry.height + geometry.walls + place % n_layers
+    if is_void(state.site_state[site]):
+        _sink(geometry, law, channels, state, scratch, site, rng, log)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from kmc.kernels.creep import close_column, creep_bound, is_void
-from kmc.kernels.events import (
-    count_neighbours,
-    exchange,
-    hop,
-    lattice_site,
-    list_mg,
-    meets_electrolyte,
-    neighbour_row,
+from kmc.kernels.charge import (
+    exchange_rate,
+    observe,
+    oxidise,
+    oxidise_and_reduce,
+    plate_at_current,
+    plate_site_at_voltage,
+    plate_waiting,
+    reduce,
     refresh_strip_weights,
-    strip_site,
-    total_rate,
-    vacancy_rates,
-    variant_of,
+    strip_at_current,
+    strip_site_at_voltage,
+    sums_over_box,
+    transfer_due,
 )
+from kmc.kernels.counts import count_neighbours, list_mg, neighbour_row, variant_of
+from kmc.kernels.creep import close_void, creep_bound
+from kmc.kernels.events import exchange, rates_now, record, total_rate, vacancy_rates
+from kmc.kernels.hop import hop
 from kmc.kernels.jit import entry, index, inner, prefetch, rare, source_fingerprint
 from kmc.kernels.lone_vacancy import walk_alone
 from kmc.kernels.rates import (
@@ -32,19 +34,9 @@ from kmc.kernels.rates import (
     hop_energy,
     hop_rate,
     hop_target,
-    plate_weight,
     species_of,
-    strip_weight,
 )
-from kmc.kernels.selection import (
-    assign,
-    find_bin,
-    find_choice,
-    find_member,
-    find_place,
-    lowest_bin,
-    total_mass,
-)
+from kmc.kernels.selection import assign, find_bin, find_choice, find_place, lowest_bin, total_mass
 from kmc.kernels.tables import (
     ABSORBED,
     ABSORBED_MG,
@@ -52,26 +44,21 @@ from kmc.kernels.tables import (
     ATTEMPT_TIME,
     ATTEMPTS,
     BINS_FULL,
-    CLOSURE,
-    CLOSURES,
-    CLOSURES_MG,
     EMISSION,
     EMITTED,
     EMITTED_MG,
     ENERGY,
     EVENTS,
-    EXPECTED,
-    EXPECTED_UNIT,
     HOP,
     HOPS,
     HOPS_BY_WAY,
     LI,
-    LOGGED,
     MG,
     MG_EXCHANGE,
     MG_EXCHANGES,
     N_DIRTY,
     N_FIRST,
+    N_KEPT,
     N_NEAR,
     N_WAYS,
     NO_ELECTROACTIVE,
@@ -79,13 +66,10 @@ from kmc.kernels.tables import (
     NO_SITE,
     NV1,
     PAUSED,
-    PLATE,
     PLATES,
     PUT_OFF,
     PUT_OFF_RATE,
-    SEEN,
     SPECIES,
-    STRIP,
     STRIP_DUE,
     STRIPS,
     TIME,
@@ -96,193 +80,6 @@ from kmc.kernels.tables import (
     VACANT_L1,
     WAITING,
 )
-
-
-@inner
-def _record(geometry, log, state, kind, site_from, site_to, species):
-    n = state.counters[LOGGED]
-    if n < log.kind.size:
-        log.kind[n] = kind
-        log.site_from[n] = site_from if site_from < 0 else lattice_site(geometry, site_from)
-        log.site_to[n] = site_to if site_to < 0 else lattice_site(geometry, site_to)
-        log.species[n] = species
-        log.time_s[n] = state.clock[TIME]
-        state.counters[LOGGED] = n + 1
-
-
-@inner
-def draw_strip_site(geometry, bins, law, site_state, rng):
-    """Electroactive site drawn by its weight."""
-    mass = total_mass(bins)
-    while True:
-        b, rest = find_bin(bins, rng.random() * mass)
-        member, y = find_member(bins, b if b >= 0 else lowest_bin(bins), rest)
-        site = strip_site(geometry, member)
-        if y < strip_weight(law, site_state[site]):
-            return site
-
-
-@inner
-def draw_plate_site(geometry, bins, law, site_state, rng):
-    """Vacant site that an ion can be reduced on, drawn by its weight."""
-    mass = total_mass(bins)
-    while True:
-        b, rest = find_bin(bins, rng.random() * mass)
-        member, y = find_member(bins, b if b >= 0 else lowest_bin(bins), rest)
-        site = strip_site(geometry, member)
-        if y < plate_weight(law, site_state[site]):
-            return site
-
-
-@rare
-def _oxidise(geometry, law, channels, state, scratch, site, log):
-    state.counters[ENERGY] += binding(law, LI, state.site_state[site])
-    exchange(geometry, law, channels, state, scratch, site, np.int64(VACANCY))
-    state.counters[STRIPS] += 1
-    state.counters[EVENTS] += 1
-    _record(geometry, log, state, STRIP, site, -1, LI)
-
-
-@rare
-def _reduce(geometry, law, channels, state, scratch, site, log):
-    state.counters[ENERGY] -= binding(law, LI, state.site_state[site])
-    exchange(geometry, law, channels, state, scratch, site, np.int64(LI))
-    state.counters[PLATES] += 1
-    state.counters[EVENTS] += 1
-    _record(geometry, log, state, PLATE, -1, site, LI)
-
-
-@rare
-def _sums_of_weights(geometry, law, state, near):
-    strips, plates = 0.0, 0.0
-    for member in range(geometry.active_layers * geometry.sites_per_layer):
-        site = strip_site(geometry, member)
-        packed = state.site_state[site]
-        species = species_of(packed)
-        if species != LI and species != VACANCY:
-            continue
-        if meets_electrolyte(geometry, state.site_state, site, near):
-            if species == LI:
-                strips += strip_weight(law, packed)
-            else:
-                plates += plate_weight(law, packed)
-    return strips, plates
-
-
-@inner
-def exchange_rate(net, product):
-    """Rate of reduction b/x where a x - b/x = net and product = a b (alpha = 1/2).
-
-    It rises with the product, so that bounds of a and b bound it.
-    """
-    return 2.0 * product / (math.sqrt(net * net + 4.0 * product) + net) if product > 0.0 else 0.0
-
-
-@inner
-def _plate_site(geometry, law, state, near, x):
-    """Vacant site that holds x in the running sum of the plate weights, member by member."""
-    last = -1
-    for member in range(geometry.active_layers * geometry.sites_per_layer):
-        site = strip_site(geometry, member)
-        packed = state.site_state[site]
-        if species_of(packed) != VACANCY:
-            continue
-        if meets_electrolyte(geometry, state.site_state, site, near):
-            weight = plate_weight(law, packed)
-            if weight > 0.0:
-                last = site
-                if x < weight:
-                    break
-                x -= weight
-    return last
-
-
-@rare
-def _exchange(geometry, law, channels, state, scratch, bound, rng, log):
-    """Oxidise an atom and reduce an ion at once, at the exact rate instead of its bound."""
-    strips, plates = _sums_of_weights(geometry, law, state, scratch.near[2])
-    rate = exchange_rate(channels.strip, channels.exchange * strips * plates)
-    if rng.random() * bound >= rate:
-        return
-    site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
-    _oxidise(geometry, law, channels, state, scratch, site, log)
-    _, plates = _sums_of_weights(geometry, law, state, scratch.near[2])
-    site = _plate_site(geometry, law, state, scratch.near[2], rng.random() * plates)
-    _reduce(geometry, law, channels, state, scratch, site, log)
-
-
-@inner
-def _observe(channels, state, weight):
-    """Add the isolated vacancies of this moment to those of the recent past."""
-    kept = 1.0 - channels.forgetting * weight
-    activity, isolated = state.activity, state.isolated
-    activity[SEEN] = activity[SEEN] * kept + isolated[SEEN] * weight
-    activity[EXPECTED] = activity[EXPECTED] * kept + isolated[EXPECTED] * EXPECTED_UNIT * weight
-
-
-@rare
-def _strip(geometry, law, channels, state, scratch, rng, log):
-    """Oxidise one electroactive Li atom; False when there is none."""
-    refresh_strip_weights(geometry, law, channels, state, scratch)
-    if total_mass(state.strips) <= 0.0:
-        return False
-    # At a given current strips come at a constant rate: what they meet is the mean over time.
-    _observe(channels, state, 1.0)
-    site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
-    _oxidise(geometry, law, channels, state, scratch, site, log)
-    return True
-
-
-@inner
-def _site_at_voltage(geometry, law, state, rest):
-    """Atom that holds `rest` in the sum of the weights' bounds; −1 if its weight does not."""
-    b, rest = find_bin(state.strips, rest)
-    member, y = find_member(state.strips, b if b >= 0 else lowest_bin(state.strips), rest)
-    site = strip_site(geometry, member)
-    if y < strip_weight(law, state.site_state[site]):
-        return site
-    return np.int64(-1)
-
-
-@rare
-def _plate(geometry, law, channels, state, scratch, rng, log):
-    """Reduce one ion at a given current; without a vacant site it waits for one."""
-    refresh_strip_weights(geometry, law, channels, state, scratch)
-    _observe(channels, state, 1.0)
-    if total_mass(state.plates) <= 0.0:
-        state.clock[STRIP_DUE] = WAITING
-        return
-    site = draw_plate_site(geometry, state.plates, law, state.site_state, rng)
-    _reduce(geometry, law, channels, state, scratch, site, log)
-
-
-@rare
-def _plate_waiting(geometry, law, channels, state, scratch, rng, log):
-    """Reduce the ion that waits, if there is a vacant site by now; whether there was."""
-    refresh_strip_weights(geometry, law, channels, state, scratch)
-    if total_mass(state.plates) <= 0.0:
-        return False
-    state.clock[STRIP_DUE] = 0.0
-    site = draw_plate_site(geometry, state.plates, law, state.site_state, rng)
-    _reduce(geometry, law, channels, state, scratch, site, log)
-    return True
-
-
-@rare
-def _charge_due(geometry, law, channels, state, scratch, rng, log):
-    """The strip or plate that a limit put off; False where no atom is electroactive any more."""
-    place = state.clock[STRIP_DUE]
-    state.clock[STRIP_DUE] = 0.0
-    if place < 0.0:
-        if channels.plating:
-            _plate(geometry, law, channels, state, scratch, rng, log)
-            return True
-        return _strip(geometry, law, channels, state, scratch, rng, log)
-    if channels.plating:
-        _reduce(geometry, law, channels, state, scratch, np.int64(place) - 1, log)
-    else:
-        _oxidise(geometry, law, channels, state, scratch, np.int64(place) - 1, log)
-    return True
 
 
 @inner
@@ -297,42 +94,6 @@ def _pass_time(state, time):
     clock[TIME] = time
 
 
-@inner
-def _plate_at_voltage(geometry, law, state, rest):
-    """Vacant site that holds `rest` in the same way."""
-    b, rest = find_bin(state.plates, rest)
-    member, y = find_member(state.plates, b if b >= 0 else lowest_bin(state.plates), rest)
-    site = strip_site(geometry, member)
-    if y < plate_weight(law, state.site_state[site]):
-        return site
-    return np.int64(-1)
-
-
-@rare
-def _sink(geometry, law, channels, state, scratch, site, rng, log):
-    """Close a void vacancy; what enters at the top is drawn from the reservoir."""
-    species = np.int64(LI)
-    if channels.mg_share > 0.0 and rng.random() < channels.mg_share:
-        species = np.int64(MG)
-    close_column(geometry, law, channels, state, scratch, site, species)
-    state.counters[CLOSURES] += 1
-    if species == MG:
-        state.counters[CLOSURES_MG] += 1
-    state.counters[EVENTS] += 1
-    _record(geometry, log, state, CLOSURE, -1, site, species)
-
-
-@inner
-def _close(geometry, law, channels, state, scratch, rng, log):
-    """Offer a site of the box, drawn uniformly, to creep: a void vacancy there is closed."""
-    n_layers = geometry.n_layers
-    n_sites = geometry.sites_per_layer * n_layers
-    place = min(int(rng.random() * n_sites), n_sites - 1)
-    site = (place // n_layers) * geometry.height + geometry.walls + place % n_layers
-    if is_void(state.site_state[site]):
-        _sink(geometry, law, channels, state, scratch, site, rng, log)
-
-
 @rare
 def _change_places(geometry, law, channels, state, scratch, site, other, energy_ueV, log):
     """An Mg and the Li beside it change places."""
@@ -342,7 +103,7 @@ def _change_places(geometry, law, channels, state, scratch, site, other, energy_
     exchange(geometry, law, channels, state, scratch, other, np.int64(MG))
     counters[MG_EXCHANGES] += 1
     counters[EVENTS] += 1
-    _record(geometry, log, state, MG_EXCHANGE, site, other, MG)
+    record(geometry, log, state, MG_EXCHANGE, site, other, MG)
 
 
 @inner
@@ -377,7 +138,7 @@ def _emit(geometry, law, channels, state, scratch, share, log):
     if species == MG:
         state.counters[EMITTED_MG] += 1
     state.counters[EVENTS] += 1
-    _record(geometry, log, state, EMISSION, site, -1, species)
+    record(geometry, log, state, EMISSION, site, -1, species)
 
 
 @inner
@@ -426,7 +187,7 @@ def _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log):
         counters[HOPS_BY_WAY + N_WAYS * kind + way] += 1
         hop(geometry, law, channels, state, scratch, choice, site, site_from)
         counters[EVENTS] += 1
-        _record(geometry, log, state, HOP, site_from, site, species_of(packed_from))
+        record(geometry, log, state, HOP, site_from, site, species_of(packed_from))
     else:
         species = choice - N_FIRST + 1
         counters[ENERGY] -= binding(law, species, site_state[site])
@@ -435,7 +196,7 @@ def _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log):
         if species == MG:
             counters[ABSORBED_MG] += 1
         counters[EVENTS] += 1
-        _record(geometry, log, state, ABSORPTION, -1, site, species)
+        record(geometry, log, state, ABSORPTION, -1, site, species)
 
 
 @inner
@@ -443,7 +204,7 @@ def _sort_vacancies(geometry, law, channels, state, scratch):
     site_state = state.site_state
     for site in range(site_state.size):
         if species_of(site_state[site]) == VACANCY:
-            rate = total_rate(geometry, law, channels, site_state, site, scratch.rates)
+            rate = total_rate(geometry, law, channels, scratch, site_state, site)
             assign(state.hops, site, rate)
         elif species_of(site_state[site]) == MG:
             list_mg(state, site, 1)
@@ -469,7 +230,7 @@ def _compile(fingerprint):
         """Sums of the strip weights of all electroactive atoms and of all plate weights."""
         if fingerprint < 0:
             return 0.0, 0.0
-        return _sums_of_weights(geometry, law, state, scratch.near[2])
+        return sums_over_box(geometry, law, state, scratch.near[2])
 
     @entry
     def update_strip_weights(geometry, law, channels, state, scratch):
@@ -516,6 +277,7 @@ def _compile(fingerprint):
             state.counters,
             state.clock,
         )
+        scratch.owner[:] = -1  # rates may have changed since the last call
         capacity = hops.members.shape[1]
         creeps = channels.creep.size > 0
         at_voltage = channels.strip_per_weight > 0.0
@@ -539,11 +301,11 @@ def _compile(fingerprint):
                 return BINS_FULL
             if clock[STRIP_DUE] != 0.0:
                 if clock[STRIP_DUE] == WAITING:
-                    if _plate_waiting(geometry, law, channels, state, scratch, rng, log):
+                    if plate_waiting(geometry, law, channels, state, scratch, rng, log):
                         continue
                 elif counters[forward] - counters[backward] >= limits.before_strip:
                     return PAUSED
-                elif _charge_due(geometry, law, channels, state, scratch, rng, log):
+                elif transfer_due(geometry, law, channels, state, scratch, rng, log):
                     continue
                 else:
                     return NO_ELECTROACTIVE
@@ -605,8 +367,8 @@ def _compile(fingerprint):
                     while place >= count:
                         place = find_place(count, rng.random())
                     site, y = np.int64(hops.members[b, place]), rest / count
-                    if y < vacancy_rates(geometry, law, channels, site_state, site, scratch.rates):
-                        choice = find_choice(scratch.rates, y)
+                    if y < rates_now(geometry, law, channels, scratch, site_state, site):
+                        choice = find_choice(scratch.rates[index(site & (N_KEPT - 1))], y)
             if b >= 0:
                 if choice >= 0:
                     _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
@@ -619,27 +381,27 @@ def _compile(fingerprint):
                     flat = channels.strip_per_weight * geometry.sites_per_layer
                     # Weighted by the time between such attempts, which is the mean over time again.
                     weight = min(flat / (strip + plate), 1.0 / channels.forgetting)
-                    _observe(channels, state, weight)
+                    observe(channels, state, weight)
                     if rest >= strip and plate > 0.0:
                         rest = (rest - strip) / channels.plate_per_weight
-                        at = _plate_at_voltage(geometry, law, state, rest)
+                        at = plate_site_at_voltage(geometry, law, state, rest)
                         if at < 0:
                             continue
                         if plating and (counters[PLATES] - counters[STRIPS] >= limits.before_strip):
                             clock[STRIP_DUE] = at + 1.0
                             return PAUSED
-                        _reduce(geometry, law, channels, state, scratch, at, log)
+                        reduce(geometry, law, channels, state, scratch, at, log)
                         continue
                     rest = rest / channels.strip_per_weight
-                    at = _site_at_voltage(geometry, law, state, rest)
+                    at = strip_site_at_voltage(geometry, law, state, rest)
                     if at < 0:
                         continue
                     if plating:
-                        _oxidise(geometry, law, channels, state, scratch, at, log)
+                        oxidise(geometry, law, channels, state, scratch, at, log)
                         continue
                     due = at + 1.0
                 elif exchanges and rest >= strip:
-                    _exchange(geometry, law, channels, state, scratch, plate, rng, log)
+                    oxidise_and_reduce(geometry, law, channels, state, scratch, plate, rng, log)
                     continue
                 if clock[STRIP_DUE] == WAITING:
                     return NO_SITE
@@ -647,16 +409,16 @@ def _compile(fingerprint):
                     clock[STRIP_DUE] = due
                     return PAUSED
                 if plating:
-                    _plate(geometry, law, channels, state, scratch, rng, log)
+                    plate_at_current(geometry, law, channels, state, scratch, rng, log)
                 elif at_voltage:
-                    _oxidise(geometry, law, channels, state, scratch, at, log)
-                elif not _strip(geometry, law, channels, state, scratch, rng, log):
+                    oxidise(geometry, law, channels, state, scratch, at, log)
+                elif not strip_at_current(geometry, law, channels, state, scratch, rng, log):
                     return NO_ELECTROACTIVE
             elif rest < strip + plate + channels.emission or creep == 0.0:
                 share = (rest - strip - plate) / channels.emission
                 _emit(geometry, law, channels, state, scratch, share, log)
             else:
-                _close(geometry, law, channels, state, scratch, rng, log)
+                close_void(geometry, law, channels, state, scratch, rng, log)
         return PAUSED
 
     return prepare, sums_of_weights, update_strip_weights, rates_of_vacancy, advance

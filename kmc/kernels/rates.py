@@ -16,12 +16,12 @@ from numba.extending import overload
 
 from kmc.kernels.jit import index, inner
 from kmc.kernels.tables import (
-    ALONE,
     BLOCKED,
     CHEMISTRY_SHIFT,
     CLASS_SHIFT,
     CX,
     EXPECTED_UNIT,
+    HOP_MG_SHIFT,
     LI,
     MASK_FIRST,
     MASK_HOP,
@@ -61,20 +61,17 @@ def _row_of(packed):
 
 @inner
 def _one_target(law, packed_to):
-    counts = packed_to & MASK_VACANCIES
-    return _row_of(packed_to) | (ALONE if counts == 0 else 0), 128 - counts
+    return law.first_hop[packed_to & MASK_HOP]
 
 
 @inner
 def _one_hop_rate(law, target, packed_from):
-    row, shift = target
-    return law.hop_rate[row, index(shift + (packed_from & MASK_HOP))]
+    return law.hop_rate[index(target + (packed_from & MASK_HOP))]
 
 
 @inner
 def _one_hop_energy(law, target, packed_from):
-    row, shift = target
-    return law.hop_energy_ueV[row, index(shift + (packed_from & MASK_HOP))]
+    return law.hop_energy_ueV[index(target + (packed_from & MASK_HOP))]
 
 
 @inner
@@ -123,7 +120,7 @@ def _two_target(law, packed_to):
     return (
         _two_binding(law, LI, packed_to),
         _two_binding(law, MG, packed_to),
-        class_of(packed_to) << 2,
+        class_of(packed_to),
         (packed_to >> MG_SHIFT) & MASK_FIRST,
         NV1 if packed_to & MASK_VACANCIES == 0 else -1,
     )
@@ -131,12 +128,12 @@ def _two_target(law, packed_to):
 
 @inner
 def _two_hop_energy(law, target, packed_from):
-    species = species_of(packed_from)
+    is_mg = (packed_from >> (SPECIES_SHIFT + 1)) & 1
     binding_li, binding_mg, class_to, _, _ = target
     return (
-        _two_binding(law, species, packed_from)
-        - (binding_mg if species == MG else binding_li)
-        + law.pair_ueV[species, class_to | class_of(packed_from)]
+        law.hop_ueV[class_to, index((packed_from & MASK_HOP) | is_mg << HOP_MG_SHIFT)]
+        + law.mg_bonds_ueV[LI + is_mg, index((packed_from >> MG_SHIFT) & MASK_MG)]
+        - (binding_mg if is_mg else binding_li)
     )
 
 
@@ -158,16 +155,16 @@ def _two_hop_rate(law, target, packed_from):
     if packed_from & BLOCKED:
         return 0.0
     energy = _two_hop_energy(law, target, packed_from)
-    floor_ueV = law.floor_ueV
-    if packed_from & MASK_VACANCIES == target[4]:  # of all vacancies the atom sees this one alone
-        floor_ueV = law.lone_floor_ueV[target[2] | class_of(packed_from)]
+    # Whether the atom sees this vacancy alone, and it no other.
+    lone = packed_from & MASK_VACANCIES == target[4]
+    floor_ueV = law.floors_ueV[index(target[2] << 2 | class_of(packed_from) if lone else 16)]
     if law.floor_rules:
         activation = floor_ueV + max(energy, 0)
     else:
         beside_mg = 1 if (target[3] | ((packed_from >> MG_SHIFT) & MASK_FIRST)) != 0 else 0
         barrier = law.barrier_ueV[2 * species_of(packed_from) + beside_mg]
         activation = activation_energy(barrier, energy, floor_ueV)
-    return law.rate_coarse[index(activation >> 10)] * law.rate_fine[activation & 1023]
+    return law.rate_coarse[index(activation >> 10)] * law.rate_fine[index(activation & 1023)]
 
 
 @inner
@@ -364,3 +361,14 @@ def exchange_share(law, barrier_ueV):
 @overload(exchange_share)
 def _exchange_share(law, barrier_ueV):
     return _chosen(law, _one_exchange_share, _two_exchange_share)
+
+
+def remembers_rates(law):
+    """Whether a rate takes so long that those of a vacancy are worth keeping."""
+    return isinstance(law, TwoSpecies)
+
+
+@overload(remembers_rates)
+def _remembers_rates(law):
+    alloy = getattr(law, "instance_class", None) is TwoSpecies
+    return (lambda law: True) if alloy else (lambda law: False)

@@ -28,6 +28,7 @@ N_WINDOWS = N_BINS >> WINDOW_BITS
 POSITION_BITS = 23
 POSITION_MASK = (1 << POSITION_BITS) - 1
 NONE = -1
+_ALL = 2 * N_BINS - 1  # bits that tell the bins and `NONE` apart
 
 
 @inner
@@ -39,67 +40,81 @@ def bin_of(bins, rate):
 
 
 @inner
-def _weight(b):
-    """Bound of a bin as an integer, in units of its window."""
-    return (2 + (b & 1)) << ((b >> 1) & 31)
+def bin_or_none(bins, rate):
+    """Bin of a rate; a rate of zero belongs nowhere (`NONE`)."""
+    b = bin_of(bins, rate)
+    return b if rate > 0.0 else np.int64(NONE)
 
 
 @inner
-def insert(bins, site, b):
-    b = index(b)
-    position = bins.count[b]
-    bins.members[b, index(position)] = site
-    bins.where[index(site)] = (np.int64(b) << POSITION_BITS) | position
-    bins.count[b] = position + 1
-    w = b >> WINDOW_BITS
-    bins.window[w] += _weight(np.int64(b))
-    bins.top[w] = max(bins.top[w], np.int64(b))
-
-
-@inner
-def _take_out(bins, site, place):
-    """Take a site out of its place; the last member of the bin moves there."""
+def _leave(bins, place):
+    """Empty a place; the last member of the bin moves there. What was there keeps its `where`."""
     b = index(place >> POSITION_BITS)
     last = bins.count[b] - 1
     moved = bins.members[b, index(last)]
     bins.members[b, index(place & POSITION_MASK)] = moved
     bins.where[index(moved)] = place
-    bins.where[index(site)] = NONE
     bins.count[b] = last
-    bins.window[b >> WINDOW_BITS] -= _weight(np.int64(b))
 
 
 @inner
-def remove(bins, site):
-    """Take a site out of its bin, if it is in one."""
-    place = bins.where[index(site)]
+def _enter(bins, site, b):
+    """Put a site at the end of a bin."""
+    position = bins.count[index(b)]
+    bins.members[index(b), index(position)] = site
+    bins.where[index(site)] = (b << POSITION_BITS) | position
+    bins.count[index(b)] = position + 1
+    if b > bins.top[index(b >> WINDOW_BITS)]:
+        bins.top[index(b >> WINDOW_BITS)] = b
+
+
+@inner
+def _move(bins, site, place, b):
+    """Move a site from its place to another bin, either of them perhaps none."""
     if place != NONE:
-        _take_out(bins, site, place)
+        _leave(bins, place)
+    if b != NONE:
+        _enter(bins, site, b)
+    else:
+        bins.where[index(site)] = NONE
+
+
+@inner
+def _weigh(bins, old, new):
+    """Bring the sums of the windows up to date with a member that changes its bin."""
+    # Without branches, which would often be mispredicted: `NONE` takes nothing from a window.
+    bins.window[index(old >> WINDOW_BITS & N_WINDOWS - 1)] -= bins.weight[index(old & _ALL)]
+    bins.window[index(new >> WINDOW_BITS & N_WINDOWS - 1)] += bins.weight[index(new & _ALL)]
 
 
 @inner
 def assign(bins, site, rate):
-    """Put a site where its rate belongs; a rate of zero belongs nowhere."""
-    place = bins.where[index(site)]
-    b = bin_of(bins, rate) if rate > 0.0 else NONE
-    if place >> POSITION_BITS != b:  # both are −1 where the site was and stays out
-        if place != NONE:
-            _take_out(bins, site, place)
-        if b != NONE:
-            insert(bins, site, b)
+    """Put a site where its rate belongs."""
+    put(bins, site, bin_or_none(bins, rate))
+
+
+@inner
+def put(bins, site, b):
+    """Put a site into a bin, or into none."""
+    place = np.int64(bins.where[index(site)])
+    old = place >> POSITION_BITS
+    if old != b:  # both are −1 where the site was and stays out
+        _weigh(bins, old, b)
+        _move(bins, site, place, b)
 
 
 @inner
 def reassign(bins, old, new, rate):
     """The member `old` has become `new` with this rate: in place where the bin stays the same."""
-    place = bins.where[index(old)]
-    if place != NONE and rate > 0.0 and place >> POSITION_BITS == bin_of(bins, rate):
-        bins.where[index(old)] = NONE
+    place, b = np.int64(bins.where[index(old)]), bin_or_none(bins, rate)
+    if place != NONE and place >> POSITION_BITS == b:
         bins.where[index(new)] = place
-        bins.members[place >> POSITION_BITS, place & POSITION_MASK] = new
+        bins.members[index(b), index(place & POSITION_MASK)] = new
     else:
-        remove(bins, old)
-        assign(bins, new, rate)
+        _weigh(bins, place >> POSITION_BITS, b)
+        _move(bins, old, place, np.int64(NONE))
+        _move(bins, new, np.int64(NONE), b)
+    bins.where[index(old)] = NONE
 
 
 @inner
@@ -157,7 +172,8 @@ def find_place(count, v):
     there is no member, once with those that follow. So the place depends on the count only through
     that power, and stays the same when members come and go.
     """
-    exponent = (np.float64(count - 1).view(np.int64) >> 52) + 1  # of the power, as stored
+    # The exponent of the power as it is stored; that of 1 for a single member.
+    exponent = max((np.float64(count - 1).view(np.int64) >> 52) + 1, 1023)
     cells = np.int64(exponent << 52).view(np.float64)
     place = int(v * cells)
     if place >= count:
@@ -168,11 +184,12 @@ def find_place(count, v):
 @inner
 def find_choice(rates, y):
     """Index of the rate that holds y in their running sum, or of the last one above zero."""
-    last = 0
-    for i in range(rates.size):
-        if rates[i] > 0.0:
-            if y < rates[i]:
-                return i
-            y -= rates[i]
-            last = i
-    return last
+    choice = 0
+    for k in range(rates.size):  # without branches: past the rate that holds y, y is negative
+        choice += 1 if y >= rates[k] else 0
+        y -= rates[k]
+    if choice == rates.size:
+        choice -= 1
+        while choice > 0 and rates[choice] <= 0.0:
+            choice -= 1
+    return choice

@@ -41,7 +41,8 @@ VACANCY, LI, MG, WALL = 0, 1, 2, 3
 NV1 = 1
 NV2 = 1 << 4
 CLASS_SHIFT = 8
-BLOCKED = 1 << 10
+BLOCKED_SHIFT = 10
+BLOCKED = 1 << BLOCKED_SHIFT
 CX = 1 << 11
 CHEMISTRY_SHIFT = 14
 NM1 = 1 << 16
@@ -57,18 +58,19 @@ FRINGE = -(1 << 31)
 MASK_VACANCIES = 0x7F  # nv1, nv2
 ALONE = 16  # row of a vacancy with no other in its shells, less its class and chemistry
 MASK_FIRST = 0xF  # nv1, or nm1 once shifted
-MASK_HOP = 0xC77F  # nv1, nv2, class, blocked, chem
+MASK_HOP = 0xFFFF  # nv1, nv2, class, blocked, cx, chem
+HOP_MG_SHIFT = 7  # bit of a hop's index that tells Mg from Li: not taken in the state
 MASK_SITE = 0xFB7F  # nv1, nv2, class, cx, chem
 MASK_MG = 0x7F  # nm1, nm2 once shifted by MG_SHIFT
 MG_SHIFT = 16
 SPECIES_BITS = 3 * SPECIES
 MASK_METAL = (3 << CLASS_SHIFT) | MASK_VACANCIES  # class, nv2, nv1
-ELECTROACTIVE_BITS = (3 << CLASS_SHIFT) | DIRTY
 TOP_BITS = (3 << CLASS_SHIFT) | TOP  # equal to TOP in the top layer
 
 N_FIRST, N_SECOND = 8, 6
 N_NEAR = N_FIRST + N_SECOND
 N_CLASSES = 4
+N_KEPT = 256  # vacancies whose rates may be kept, a power of two
 
 # Ways of a hop: in its layer, or up or down (the atom, from or to the electrolyte) with its lower
 # end in L1, in L2 or deeper. Number 1 + 2 * stage + (0 up, 1 down).
@@ -132,9 +134,11 @@ class Geometry(NamedTuple):
     ``around[pattern, variant, k]`` lists, as steps from p, the sites that feel a hop from q,
     neighbour k of p, into p; the two themselves are left out. First come, in groups that end at
     ``group_end``, those whose counts change: A first of p and second of q, B first of p only, C
-    second of p and first of q, D first of q only, E second of p only, F second of q only. Then come
-    the first neighbours of all these, which as vacancies see their atoms changed; for them
-    ``beside`` has bit i set if site i of the list is a first neighbour. Pattern 0 holds away from
+    second of p and first of q, D first of q only, E second of p only, F second of q only;
+    ``shift`` is what a Li or an Mg that hops adds to the states of each. Then come
+    the first neighbours of all these, which as vacancies see their atoms changed. Of the sites of
+    the list, ``beside`` has bit j set if site j of the groups is a first neighbour, ``beyond`` of
+    those in the groups bit j if site j behind the groups is one. Pattern 0 holds away from
     the boundaries in plane; ``pattern[column]`` names the one that a column near one needs. Where z
     is periodic, ``wrap_layer[layer]`` brings back a step that ends beyond the last layer or below
     the first, a negative layer.
@@ -157,8 +161,10 @@ class Geometry(NamedTuple):
     layer_key: np.ndarray  # int32[n_layers]
     around: np.ndarray  # int32[patterns, variants, 8, candidates]
     around_layers: np.ndarray  # int64[variants, 8, candidates]: layers that a step goes up
-    beside: np.ndarray  # int32[variants, 8, candidates]
+    beside: np.ndarray  # int64[variants, 8, sites of the groups]
+    beyond: np.ndarray  # int64[variants, 8, sites of the groups]
     group_end: np.ndarray  # int64[6]
+    shift: np.ndarray  # int64[2, sites of the groups]: for Li, for Mg
     pattern: np.ndarray  # int32[sites_per_layer]
     wrap_layer: np.ndarray  # int32; empty unless z is periodic
     way: np.ndarray  # int8[variants, 8, 16]
@@ -170,6 +176,7 @@ class Bins(NamedTuple):
     members: np.ndarray  # int32[n_bins, capacity], site numbers
     count: np.ndarray  # type: ignore[assignment]  # int64[n_bins]; hides tuple.count, not needed
     bound: np.ndarray  # float64[n_bins]
+    weight: np.ndarray  # int64[2 * n_bins], the bound in the unit of the bin's window; 0 beyond
     window: np.ndarray  # int64[windows], summed bounds of a window's members, in its own unit
     scale: np.ndarray  # float64[windows], that unit
     top: np.ndarray  # int64[windows], no bin of the window above this one is occupied
@@ -185,11 +192,13 @@ class OneSpecies(NamedTuple):
     two ends differ by less than 8 either way. A row is 4 * chemistry + class; one chemistry has 4
     rows and 2048 columns. In the tables of hops the rows from `ALONE` on are those of a vacancy
     without another one around it: there the index tells whether the atom has another one, so that
-    a lone vacancy has a floor of its own.
+    a lone vacancy has a floor of its own. They are stored row behind row, and ``first_hop`` names
+    where the hops into a vacancy begin. Without Mg there are no pairs for chi to count: cx is 0.
     """
 
-    hop_rate: np.ndarray  # float64[rows, columns]: of the vacancy, index; 0 where blocked
-    hop_energy_ueV: np.ndarray  # int32[rows, columns]
+    first_hop: np.ndarray  # int32[bits of the vacancy]: 128 - (nv2, nv1) in its row
+    hop_rate: np.ndarray  # float64[rows * columns]: row of the vacancy, index; 0 where blocked
+    hop_energy_ueV: np.ndarray  # int32[rows * columns]
     binding_ueV: np.ndarray  # int32[rows, 128]: row, (nv2, nv1)
     strip_weight: np.ndarray  # float64[rows, 128]; 0 for an atom without metal beside it
     plate_weight: np.ndarray  # float64[rows, 128], likewise
@@ -205,10 +214,9 @@ class TwoSpecies(NamedTuple):
 
     site_ueV: np.ndarray  # int32[3, 16384 * chemistries]: species, (chem, cx, class, nv2, nv1)
     mg_bonds_ueV: np.ndarray  # int32[3, 128]: species, (nm2, nm1)
-    pair_ueV: np.ndarray  # int32[3, 16]: species, class of the vacancy and of the atom
+    hop_ueV: np.ndarray  # int32[4, columns]: class of the vacancy, bits of the atom (see `rates`)
     barrier_ueV: np.ndarray  # int32[6]: 2 * species + (1 beside Mg)
-    floor_ueV: int
-    lone_floor_ueV: np.ndarray  # int32[16]: for a lone vacancy, class of the vacancy, of the atom
+    floors_ueV: np.ndarray  # int32[17]: of a lone vacancy (its class, the atom's), of all others
     floor_rules: bool  # every floor lies above every barrier, so that it alone decides
     rate_coarse: np.ndarray  # nu exp(-1024 i µeV / kT)
     rate_fine: np.ndarray  # exp(-i µeV / kT), i < 1024
@@ -293,7 +301,9 @@ class Scratch(NamedTuple):
     near: np.ndarray  # int64[3, 14]
     steps: np.ndarray  # int32[candidates]
     touched: np.ndarray  # int64[256]
-    rates: np.ndarray  # float64[10]
+    bins: np.ndarray  # int64[256], where they belong
+    rates: np.ndarray  # float64[slots, 10]: of vacancies whose rates are kept (see `events`)
+    owner: np.ndarray  # int64[slots]: the vacancy that a row of `rates` belongs to, or -1
 
 
 class Limits(NamedTuple):

@@ -25,6 +25,7 @@ class _Around(NamedTuple):
 
     places: np.ndarray
     beside: np.ndarray
+    beyond: np.ndarray
     group_end: np.ndarray
     reach: tuple[int, int, int]
 
@@ -109,27 +110,26 @@ class KernelLattice:
     def _around(self) -> _Around:
         """The sites that feel a hop, for every variant and direction."""
         cell = self.lattice.unit_cell
-        lists, masks, ends = [], [], np.zeros(6, dtype=np.int64)
+        lists, ends = [], np.zeros(6, dtype=np.int64)
+        beside: list[int] = []
+        beyond: list[int] = []
         for variant in range(cell.n_variants):
             layer = variant // cell.sites_per_layer_cell
             for k in range(tables.N_FIRST):
                 groups = self._affected(variant, k)
                 ends = np.cumsum([len(group) for group in groups[:6]])
-                changed = {p: i for i, p in enumerate(p for g in groups[:6] for p in g)}
-                masks.append(
-                    [
-                        sum(1 << changed[n] for n in self._neighbours(p, 1) if n in changed)
-                        for group in groups
-                        for p in group
-                    ]
-                )
-                lists.append([(p[0] - layer, *p[1:]) for group in groups for p in group])
+                changed = [p for group in groups[:6] for p in group]
+                for masks, others in ((beside, changed), (beyond, groups[6])):
+                    bit = {p: 1 << i for i, p in enumerate(others)}
+                    masks += [sum(bit.get(n, 0) for n in self._neighbours(p, 1)) for p in changed]
+                lists.append([(p[0] - layer, *p[1:]) for p in (*changed, *groups[6])])
         shape = (cell.n_variants, tables.N_FIRST, -1)
         places = np.array(lists).reshape(*shape, 4)
         d_layer, d_x, d_y = (int(r) for r in np.abs(places[..., :3]).max(axis=(0, 1, 2)))
         return _Around(
             places=places,
-            beside=np.array(masks, dtype=np.int32).reshape(shape),
+            beside=np.array(beside, dtype=np.int64).reshape(shape),
+            beyond=np.array(beyond, dtype=np.int64).reshape(shape),
             group_end=ends,
             reach=(d_layer, d_x, d_y),
         )
@@ -268,11 +268,21 @@ class KernelLattice:
             around=steps,
             around_layers=np.ascontiguousarray(self._around.places[..., 0]),
             beside=self._around.beside,
+            beyond=self._around.beyond,
             group_end=self._around.group_end,
+            shift=self._shifts(),
             pattern=pattern,
             wrap_layer=self._wrap_layer(),
             way=self._ways(),
         )
+
+    def _shifts(self) -> np.ndarray:
+        """Change of the states around a Li or an Mg that hops, int64 of shape (2, changed)."""
+        sizes = np.diff(self._around.group_end, prepend=0)
+        first = np.repeat([1, 1, -1, -1, 0, 0], sizes)
+        second = np.repeat([-1, 0, 1, 0, 1, -1], sizes)
+        li = -tables.NV1 * first - tables.NV2 * second
+        return np.array([li, li + tables.NM1 * first + tables.NM2 * second])
 
     def _ways(self) -> np.ndarray:
         """Way of every hop (see `tables.Geometry`), int8 of shape (n_variants, 8, 16)."""

@@ -58,15 +58,24 @@ def one_species(model: Model) -> tables.OneSpecies:
     # Rows are 4 * chemistry + class.
     metal = np.tile(_has_metal(model), (n_chemistries, 1))
     expected = np.exp(-(site - model.kink_ueV) / kT)
+    bits = np.arange(n_chemistries * _CHEMISTRY)
+    counts_to = bits & tables.MASK_VACANCIES
+    row = _row_of(bits) + np.where(counts_to == 0, tables.ALONE, 0)
     return tables.OneSpecies(
-        hop_rate=hop_rate,
-        hop_energy_ueV=hop_energy,
+        first_hop=(row * columns + 128 - counts_to).astype(np.int32),
+        hop_rate=hop_rate.reshape(-1),
+        hop_energy_ueV=hop_energy.reshape(-1),
         binding_ueV=binding.astype(np.int32),
         strip_weight=np.exp(-model.strip_weight_lambda * excess) * metal,
         plate_weight=np.exp((1.0 - model.strip_weight_lambda) * excess) * metal,
         expected=_in_units(expected),
         absorption=np.exp(-lost / kT) * (model.absorption_rate_Hz / model.unit_Hz),
     )
+
+
+def _row_of(bits: np.ndarray) -> np.ndarray:
+    """Row 4 * chemistry + class of the lowest 16 bits of a state."""
+    return 4 * (bits >> tables.CHEMISTRY_SHIFT) + ((bits >> tables.CLASS_SHIFT) & 3)
 
 
 def _has_metal(model: Model) -> np.ndarray:
@@ -101,7 +110,7 @@ def two_species(model: Model) -> tables.TwoSpecies:
         )
     bits = np.arange(len(model.hamiltonians) * _CHEMISTRY)
     nv1, nv2, classes, cx = bits & 15, (bits >> 4) & 7, (bits >> 8) & 3, (bits >> 11) & 7
-    rows = 4 * (bits >> tables.CHEMISTRY_SHIFT) + classes
+    rows = _row_of(bits)
     counts = np.arange(tables.MASK_MG + 1)
     nm1, nm2 = counts & 15, counts >> 4
     site = np.zeros((3, bits.size), dtype=np.int64)
@@ -123,10 +132,9 @@ def two_species(model: Model) -> tables.TwoSpecies:
     return tables.TwoSpecies(
         site_ueV=site.astype(np.int32),
         mg_bonds_ueV=mg_bonds.astype(np.int32),
-        pair_ueV=pair.reshape(3, 16).astype(np.int32),
+        hop_ueV=_hop_energies(site, pair),
         barrier_ueV=np.array([0, 0, *barriers[:2], *barriers[[2, 2]]], dtype=np.int32),
-        floor_ueV=model.floor_ueV,
-        lone_floor_ueV=model.lone_floors_ueV.reshape(16).astype(np.int32),
+        floors_ueV=np.append(model.lone_floors_ueV, model.floor_ueV).astype(np.int32),
         floor_rules=model.lone_floors_ueV.min() >= int(model.barriers_ueV.max()),
         rate_coarse=coarse * (model.attempt_frequency_Hz / model.unit_Hz),
         rate_fine=np.exp(-np.arange(_FINE) / kT),
@@ -140,6 +148,18 @@ def two_species(model: Model) -> tables.TwoSpecies:
         exchange_floor_ueV=model.exchange_floor_ueV,
         inverse_kT=1.0 / kT,
     )
+
+
+def _hop_energies(site: np.ndarray, pair: np.ndarray) -> np.ndarray:
+    """Binding of an atom and what its class and that of the vacancy add, int32 (4, columns).
+
+    A column is the lowest 16 bits of the atom's state, with bit `tables.HOP_MG_SHIFT` for Mg.
+    """
+    bits = np.arange(site.shape[1])
+    classes = (bits >> tables.CLASS_SHIFT) & 3
+    species = np.where(bits >> tables.HOP_MG_SHIFT & 1, MG, LI)
+    own = site[species, bits & ~(1 << tables.HOP_MG_SHIFT)]
+    return (own + pair[species, np.arange(tables.N_CLASSES)[:, None], classes]).astype(np.int32)
 
 
 def _metal_by_state(model: Model) -> np.ndarray:
@@ -350,6 +370,7 @@ def _empty_bins(n_sites: int, capacity: int, highest: float) -> tables.Bins:
         members=np.empty((n, row_length(capacity)), dtype=np.int32),
         count=np.zeros(n, dtype=np.int64),
         bound=np.where(b % 2 == 0, 1.0, 1.5) * np.exp2(exponent),
+        weight=np.append((2 + b % 2) << (b // 2 % window_octaves), np.zeros(n, dtype=np.int64)),
         window=np.zeros(selection.N_WINDOWS, dtype=np.int64),
         scale=np.exp2(window_octaves * np.arange(selection.N_WINDOWS) - unit_bin // 2 - 1),
         top=np.arange(selection.N_WINDOWS) << selection.WINDOW_BITS,

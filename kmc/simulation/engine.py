@@ -65,7 +65,8 @@ class Engine:
             alloy = bool((occupancy == tables.MG).any()) or model.reservoir_mg_fraction > 0
         self.model = model
         self.rng = rng
-        self.geometry = model.kernel_lattice.geometry()
+        geometry = model.kernel_lattice.geometry()
+        self.geometry = geometry._replace(pairs=geometry.pairs and alloy)
         self.law = rate_tables.law(model, alloy)
         self.drive = model.drive  # of this moment; `set_drive` changes it
         self.interface_V = model.overpotential_V  # held at the interface, where a voltage is held
@@ -83,7 +84,9 @@ class Engine:
             near=np.empty((3, tables.N_NEAR), dtype=np.int64),
             steps=np.empty(self.geometry.around.shape[-1], dtype=np.int32),
             touched=np.empty(256, dtype=np.int64),
-            rates=np.zeros(tables.N_FIRST + 2),
+            bins=np.empty(256, dtype=np.int64),
+            rates=np.zeros((tables.N_KEPT, tables.N_FIRST + 2)),
+            owner=np.full(tables.N_KEPT, -1, dtype=np.int64),
         )
         self.log = tables.EventLog(
             kind=np.empty(log_events, dtype=np.int8),

@@ -26,7 +26,7 @@ from kmc.simulation.run import Simulation
 SMALLEST_VOID = 4  # vacancies, as in kmc.analysis.voids
 READ_AT = (0.05, 0.1, 0.2)  # monolayers
 FIRST_VOID = 12  # vacancies: larger than the critical size, so that it stays
-APPROACH = (0.008, 0.018)  # monolayers: S rises to its highest value
+APPROACH = (0.008, 0.013)  # monolayers: S nears its highest value, and voids are still rare
 ROUND_nm = 1.5  # radius of a void at which the slow last hop is weighed against the way to it
 
 

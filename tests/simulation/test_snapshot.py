@@ -56,11 +56,10 @@ def _vacancy(engine) -> int:
 def _swap_bin(engine):
     """A vacancy in the bin below its own."""
     bins, site = engine.state.hops, _vacancy(engine)
-    from kmc.kernels.selection import POSITION_BITS, insert, remove
+    from kmc.kernels.selection import POSITION_BITS, put
 
     b = int(bins.where[site]) >> POSITION_BITS
-    remove(bins, site)
-    insert(bins, site, b - 1)
+    put(bins, site, b - 1)
 
 
 def _wrong_mass(engine):
@@ -74,15 +73,14 @@ def _wrong_place(engine):
 
 
 def _wrong_strip_weight(engine):
-    from kmc.kernels.selection import POSITION_BITS, insert, remove
+    from kmc.kernels.selection import POSITION_BITS, put
 
     bins = engine.state.strips
     numbering = engine.model.kernel_lattice
     dirty = numbering.lattice_sites(engine.state.dirty[: engine.count(tables.N_DIRTY)])
     clean = np.setdiff1d(np.flatnonzero(bins.where >= 0), numbering.strip_members(dirty))
     b = int(bins.where[clean[0]]) >> POSITION_BITS
-    remove(bins, int(clean[0]))
-    insert(bins, int(clean[0]), b + 1)
+    put(bins, int(clean[0]), b + 1)
 
 
 DAMAGE = {

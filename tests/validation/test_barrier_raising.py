@@ -261,8 +261,8 @@ def uphill(factor) -> Maker:
             energy = np.maximum(law.hop_energy_ueV, 0) * 1e-6
             return law._replace(hop_rate=law.hop_rate * np.where(energy > 0, factor(energy), 1.0))
         assert law.floor_rules
-        energy = (np.arange(law.rate_coarse.size) * 1024 + 512 - law.floor_ueV) * 1e-6
-        higher = np.arange(law.rate_coarse.size) > law.floor_ueV >> 10
+        energy = (np.arange(law.rate_coarse.size) * 1024 + 512 - law.floors_ueV[-1]) * 1e-6
+        higher = np.arange(law.rate_coarse.size) > law.floors_ueV[-1] >> 10
         factors = np.where(higher, factor(np.maximum(energy, 0.0)), 1.0)
         return law._replace(rate_coarse=law.rate_coarse * factors)
 

@@ -16,7 +16,7 @@ from checks import Estimate, agrees, li_box
 from naive import LI, MG, VACANCY
 from paired_engines import Setup
 
-from kmc.kernels import events, rates, tables
+from kmc.kernels import charge, rates, tables
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
@@ -35,7 +35,7 @@ def site_rates_Hz(engine, volts) -> tuple[dict[int, float], dict[int, float]]:
     strips, plates = {}, {}
     for site in range(2 * engine.geometry.sites_per_layer):
         here = int(engine.model.kernel_lattice.kernel_sites(np.array([site]))[0])
-        if not events.meets_electrolyte(engine.geometry, state, here, near):
+        if not charge.meets_electrolyte(engine.geometry, state, here, near):
             continue
         species = rates.species_of(state[here])
         if species == LI:

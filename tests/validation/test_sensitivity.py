@@ -37,6 +37,8 @@ from test_transport import (
     check_vacancy_diffusivity,
 )
 
+from kmc.kernels import tables
+
 pytestmark = [pytest.mark.validation, pytest.mark.slow]
 
 
@@ -53,9 +55,9 @@ def channel(name):
 
 def _hops_out_of_L1(law):
     """Vacancies leave L1 5 % too fast, the way back untouched: no detailed balance."""
-    rates = law.hop_rate.copy()
+    rates = law.hop_rate.reshape(tables.ALONE + len(law.binding_ueV), -1).copy()
     rates[1] *= FIVE_PERCENT
-    return law._replace(hop_rate=rates)
+    return law._replace(hop_rate=rates.reshape(-1))
 
 
 def _bonds_to_magnesium(law):

@@ -1,0 +1,295 @@
+"""Charge transfer: weights of electroactive sites, strips and plates."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from kmc.kernels.counts import gather
+from kmc.kernels.events import exchange, record
+from kmc.kernels.jit import inner, rare
+from kmc.kernels.rates import (
+    binding,
+    class_of,
+    expected_vacancies,
+    plate_weight,
+    species_of,
+    strip_weight,
+)
+from kmc.kernels.selection import assign, find_bin, find_member, lowest_bin, total_mass
+from kmc.kernels.tables import (
+    DIRTY,
+    ENERGY,
+    EVENTS,
+    EXPECTED,
+    EXPECTED_UNIT,
+    LI,
+    MASK_FIRST,
+    MASK_VACANCIES,
+    MG,
+    MG_SHIFT,
+    N_DIRTY,
+    N_FIRST,
+    PLATE,
+    PLATES,
+    SEEN,
+    STRIP,
+    STRIP_DUE,
+    STRIPS,
+    VACANCY,
+    WAITING,
+)
+
+
+@inner
+def meets_electrolyte(geometry, site_state, site, near):
+    """L1, or L2 with an Mg among its first neighbours in L1: the ion passes the Mg layer."""
+    packed = site_state[site]
+    if class_of(packed) == 1:
+        return True
+    if (packed >> MG_SHIFT) & MASK_FIRST == 0:
+        return False
+    gather(geometry, packed, site, near, N_FIRST)
+    for k in range(N_FIRST):
+        other = site_state[near[k]]
+        if class_of(other) == 1 and species_of(other) == MG:
+            return True
+    return False
+
+
+@inner
+def strip_site(geometry, member):
+    """Site of a member of the strip bins: 2 * column + (0 for L1, 1 for L2)."""
+    return (member >> 1) * geometry.height + geometry.walls + (member & 1)
+
+
+@inner
+def _note_monomer(state, member, monomer):
+    """Note what an atom or vacancy among atoms adds to the vacancies expected and seen."""
+    before = state.monomer[member]
+    if before == monomer:
+        return
+    if before < 0:
+        state.isolated[SEEN] -= 1
+    else:
+        state.isolated[EXPECTED] -= before
+    if monomer < 0:
+        state.isolated[SEEN] += 1
+    else:
+        state.isolated[EXPECTED] += monomer
+    state.monomer[member] = monomer
+
+
+@rare
+def refresh_strip_weights(geometry, law, channels, state, scratch):
+    """Bring the strip and plate weights of all sites listed as dirty up to date."""
+    site_state = state.site_state
+    for i in range(state.counters[N_DIRTY]):
+        site = state.dirty[i]
+        packed = site_state[site] & ~DIRTY
+        site_state[site] = packed
+        strip, plate, monomer = 0.0, 0.0, np.int64(0)
+        species = species_of(packed)
+        if species == LI:
+            if meets_electrolyte(geometry, site_state, site, scratch.near[2]):
+                strip = strip_weight(law, packed)
+            if packed & MASK_VACANCIES == 0:
+                monomer = expected_vacancies(law, packed)
+        elif species == VACANCY:
+            if channels.plates and meets_electrolyte(geometry, site_state, site, scratch.near[2]):
+                plate = plate_weight(law, packed)
+            if packed & MASK_VACANCIES == 0:
+                monomer = np.int64(-1)
+        member = 2 * (site // geometry.height) + class_of(packed) - 1
+        assign(state.strips, member, strip)
+        if channels.plates:
+            assign(state.plates, member, plate)
+        _note_monomer(state, member, monomer)
+    state.counters[N_DIRTY] = 0
+
+
+@rare
+def sums_over_box(geometry, law, state, near):
+    strips, plates = 0.0, 0.0
+    for member in range(geometry.active_layers * geometry.sites_per_layer):
+        site = strip_site(geometry, member)
+        packed = state.site_state[site]
+        species = species_of(packed)
+        if species != LI and species != VACANCY:
+            continue
+        if meets_electrolyte(geometry, state.site_state, site, near):
+            if species == LI:
+                strips += strip_weight(law, packed)
+            else:
+                plates += plate_weight(law, packed)
+    return strips, plates
+
+
+@inner
+def exchange_rate(net, product):
+    """Rate of reduction b/x where a x - b/x = net and product = a b (alpha = 1/2).
+
+    It rises with the product, so that bounds of a and b bound it.
+    """
+    return 2.0 * product / (math.sqrt(net * net + 4.0 * product) + net) if product > 0.0 else 0.0
+
+
+@inner
+def observe(channels, state, weight):
+    """Add the isolated vacancies of this moment to those of the recent past."""
+    kept = 1.0 - channels.forgetting * weight
+    activity, isolated = state.activity, state.isolated
+    activity[SEEN] = activity[SEEN] * kept + isolated[SEEN] * weight
+    activity[EXPECTED] = activity[EXPECTED] * kept + isolated[EXPECTED] * EXPECTED_UNIT * weight
+
+
+@inner
+def draw_strip_site(geometry, bins, law, site_state, rng):
+    """Electroactive site drawn by its weight."""
+    mass = total_mass(bins)
+    while True:
+        b, rest = find_bin(bins, rng.random() * mass)
+        member, y = find_member(bins, b if b >= 0 else lowest_bin(bins), rest)
+        site = strip_site(geometry, member)
+        if y < strip_weight(law, site_state[site]):
+            return site
+
+
+@inner
+def draw_plate_site(geometry, bins, law, site_state, rng):
+    """Vacant site that an ion can be reduced on, drawn by its weight."""
+    mass = total_mass(bins)
+    while True:
+        b, rest = find_bin(bins, rng.random() * mass)
+        member, y = find_member(bins, b if b >= 0 else lowest_bin(bins), rest)
+        site = strip_site(geometry, member)
+        if y < plate_weight(law, site_state[site]):
+            return site
+
+
+@rare
+def oxidise(geometry, law, channels, state, scratch, site, log):
+    state.counters[ENERGY] += binding(law, LI, state.site_state[site])
+    exchange(geometry, law, channels, state, scratch, site, np.int64(VACANCY))
+    state.counters[STRIPS] += 1
+    state.counters[EVENTS] += 1
+    record(geometry, log, state, STRIP, site, -1, LI)
+
+
+@rare
+def reduce(geometry, law, channels, state, scratch, site, log):
+    state.counters[ENERGY] -= binding(law, LI, state.site_state[site])
+    exchange(geometry, law, channels, state, scratch, site, np.int64(LI))
+    state.counters[PLATES] += 1
+    state.counters[EVENTS] += 1
+    record(geometry, log, state, PLATE, -1, site, LI)
+
+
+@inner
+def _plate_site(geometry, law, state, near, x):
+    """Vacant site that holds x in the running sum of the plate weights, member by member."""
+    last = -1
+    for member in range(geometry.active_layers * geometry.sites_per_layer):
+        site = strip_site(geometry, member)
+        packed = state.site_state[site]
+        if species_of(packed) != VACANCY:
+            continue
+        if meets_electrolyte(geometry, state.site_state, site, near):
+            weight = plate_weight(law, packed)
+            if weight > 0.0:
+                last = site
+                if x < weight:
+                    break
+                x -= weight
+    return last
+
+
+@rare
+def oxidise_and_reduce(geometry, law, channels, state, scratch, bound, rng, log):
+    """Oxidise an atom and reduce an ion at once, at the exact rate instead of its bound."""
+    strips, plates = sums_over_box(geometry, law, state, scratch.near[2])
+    rate = exchange_rate(channels.strip, channels.exchange * strips * plates)
+    if rng.random() * bound >= rate:
+        return
+    site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
+    oxidise(geometry, law, channels, state, scratch, site, log)
+    _, plates = sums_over_box(geometry, law, state, scratch.near[2])
+    site = _plate_site(geometry, law, state, scratch.near[2], rng.random() * plates)
+    reduce(geometry, law, channels, state, scratch, site, log)
+
+
+@rare
+def strip_at_current(geometry, law, channels, state, scratch, rng, log):
+    """Oxidise one electroactive Li atom; False when there is none."""
+    refresh_strip_weights(geometry, law, channels, state, scratch)
+    if total_mass(state.strips) <= 0.0:
+        return False
+    # At a given current strips come at a constant rate: what they meet is the mean over time.
+    observe(channels, state, 1.0)
+    site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
+    oxidise(geometry, law, channels, state, scratch, site, log)
+    return True
+
+
+@inner
+def strip_site_at_voltage(geometry, law, state, rest):
+    """Atom that holds `rest` in the sum of the weights' bounds; −1 if its weight does not."""
+    b, rest = find_bin(state.strips, rest)
+    member, y = find_member(state.strips, b if b >= 0 else lowest_bin(state.strips), rest)
+    site = strip_site(geometry, member)
+    if y < strip_weight(law, state.site_state[site]):
+        return site
+    return np.int64(-1)
+
+
+@rare
+def plate_at_current(geometry, law, channels, state, scratch, rng, log):
+    """Reduce one ion at a given current; without a vacant site it waits for one."""
+    refresh_strip_weights(geometry, law, channels, state, scratch)
+    observe(channels, state, 1.0)
+    if total_mass(state.plates) <= 0.0:
+        state.clock[STRIP_DUE] = WAITING
+        return
+    site = draw_plate_site(geometry, state.plates, law, state.site_state, rng)
+    reduce(geometry, law, channels, state, scratch, site, log)
+
+
+@rare
+def plate_waiting(geometry, law, channels, state, scratch, rng, log):
+    """Reduce the ion that waits, if there is a vacant site by now; whether there was."""
+    refresh_strip_weights(geometry, law, channels, state, scratch)
+    if total_mass(state.plates) <= 0.0:
+        return False
+    state.clock[STRIP_DUE] = 0.0
+    site = draw_plate_site(geometry, state.plates, law, state.site_state, rng)
+    reduce(geometry, law, channels, state, scratch, site, log)
+    return True
+
+
+@rare
+def transfer_due(geometry, law, channels, state, scratch, rng, log):
+    """The strip or plate that a limit put off; False where no atom is electroactive any more."""
+    place = state.clock[STRIP_DUE]
+    state.clock[STRIP_DUE] = 0.0
+    if place < 0.0:
+        if channels.plating:
+            plate_at_current(geometry, law, channels, state, scratch, rng, log)
+            return True
+        return strip_at_current(geometry, law, channels, state, scratch, rng, log)
+    if channels.plating:
+        reduce(geometry, law, channels, state, scratch, np.int64(place) - 1, log)
+    else:
+        oxidise(geometry, law, channels, state, scratch, np.int64(place) - 1, log)
+    return True
+
+
+@inner
+def plate_site_at_voltage(geometry, law, state, rest):
+    """Vacant site that holds `rest` in the same way."""
+    b, rest = find_bin(state.plates, rest)
+    member, y = find_member(state.plates, b if b >= 0 else lowest_bin(state.plates), rest)
+    site = strip_site(geometry, member)
+    if y < plate_weight(law, state.site_state[site]):
+        return site
+    return np.int64(-1)
