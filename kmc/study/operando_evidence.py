@@ -222,7 +222,7 @@ def voltage_start(runs: Runs, variant: str | None) -> Evidence:
 
 def pressure(metal: str, number: str, unit: str, falls: bool) -> Callable[..., Evidence]:
     """A number at the end against pressure, which is to fall or to rise with it."""
-    pressures = (0.2, *operando.PRESSURES_MPa[metal])
+    pressures = (0.2, *operando.PAPER_PRESSURES_MPa[metal])
 
     def judge(runs: Runs, variant: str | None) -> Evidence:
         found = [mean(runs.population(metal, variant, pressure=p), number) for p in pressures]

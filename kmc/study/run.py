@@ -40,7 +40,10 @@ STUDY_FILE, CLAIMS_FILE, CHECKS_FILE = "study.json", "claims.json", "checks.json
 FORMAT = "kmc study"
 VERSION = 1
 
-POPULATIONS, BOXES = ("operando", "conditions", "inputs"), ("box", "box_random", "box_inputs")
+POPULATIONS, BOXES = (
+    ("operando", "conditions", "inputs"),
+    ("box_first", "box", "box_random", "box_inputs"),
+)
 
 MakeWorkers = Callable[[Path], Callable[[int], Workers]]
 """From the folder of a sweep to a function that starts workers for a number of points."""
@@ -108,8 +111,47 @@ PAPERS = (Paper("operando", PAPER, CLAIMS, read_operando, conditions),)
 
 
 def steps_of(size: Size) -> list[Step]:
-    """The steps of the operando study, cheap ones first."""
+    """The steps of the operando study: what most claims are judged from comes first."""
     voids = operando.population_text
+    populations = (
+        (
+            "operando",
+            "Populations of voids, Li and Li0.97Mg0.03 as in the operando cell",
+            lambda what: voids(what, operando.operando_rows(size), size.replicas, size),
+        ),
+        (
+            "inputs",
+            "Populations of voids with one input changed",
+            lambda what: voids(what, operando.variant_rows(size), size.variants, size),
+        ),
+        (
+            "conditions",
+            "Populations of voids at other compositions, currents, pressures, temperatures",
+            lambda what: voids(what, operando.condition_rows(size), size.others, size),
+        ),
+    )
+    boxes = (
+        (
+            "box_first",
+            "Boxes of atoms, Li and Li0.97Mg0.03 as in the operando cell",
+            lambda what: operando.first_box_text(what, operando.first_box_rows(), size),
+        ),
+        (
+            "box_inputs",
+            "Boxes of atoms with one input changed",
+            lambda what: operando.first_box_text(what, operando.box_variant_rows(size), size),
+        ),
+        (
+            "box_random",
+            "Boxes of atoms whose first layer begins as random as the bulk",
+            lambda what: operando.random_text(what, operando.random_rows(), size),
+        ),
+    )
+    grid = (
+        "box",
+        "Boxes of atoms at other compositions, currents, pressures, temperatures",
+        lambda what: operando.box_text(what, operando.box_rows(size), size),
+    )
     return [
         Step(
             "checks",
@@ -117,49 +159,17 @@ def steps_of(size: Size) -> list[Step]:
             "kmc params check limg_li2s",
             _check,
         ),
-        *(
-            _sweep(name, what, text)
-            for name, what, text in (
-                (
-                    "operando",
-                    "Populations of voids, Li and Li0.97Mg0.03 as in the operando cell",
-                    lambda what: voids(what, operando.operando_rows(size), size.replicas, size),
-                ),
-                (
-                    "conditions",
-                    "Populations of voids at other compositions, currents, pressures, temperatures",
-                    lambda what: voids(what, operando.condition_rows(size), size.others, size),
-                ),
-                (
-                    "inputs",
-                    "Populations of voids with one input changed",
-                    lambda what: voids(what, operando.variant_rows(size), size.variants, size),
-                ),
-                (
-                    "box",
-                    "Boxes of atoms in their first monolayers",
-                    lambda what: operando.box_text(what, operando.box_rows(size), size),
-                ),
-                (
-                    "box_random",
-                    "Boxes of atoms whose first layer begins as random as the bulk",
-                    lambda what: operando.random_text(what, operando.random_rows(), size),
-                ),
-                (
-                    "box_inputs",
-                    "Boxes of atoms with one input changed",
-                    lambda what: operando.box_text(what, operando.box_variant_rows(size), size),
-                ),
-            )
-        ),
+        *(_sweep(*entry) for entry in boxes),
+        _levels("strip_li", size),
+        _levels("strip_limg", size),
+        *(_sweep(*entry) for entry in populations),
         _nucleation("li", "li_li2s", {}),
         _nucleation(
             "limg",
             "limg_li2s",
             {"mg_coverage": operando.COVERAGE, "mg_fraction": operando.FOIL},
         ),
-        _levels("strip_li", size),
-        _levels("strip_limg", size),
+        _sweep(*grid),
     ]
 
 
@@ -177,12 +187,12 @@ def _levels(run_name: str, size: Size) -> Step:
 
     def run(folder: Path, make: MakeWorkers, progress: bool) -> bool:
         target = folder / f"convergence_{run_name}"
-        asked = Levels(run_name, size.ratios, replicas=size.box_replicas, settings=settings)
+        asked = Levels(run_name, size.ratios, replicas=size.first_boxes, settings=settings)
         return _run_plan(asked.plan(target), target, make, progress)
 
     ratios = ",".join(map(ratio_text, size.ratios))
     command = (
-        f"kmc converge {run_name} --ratios {ratios} --replicas {size.box_replicas} "
+        f"kmc converge {run_name} --ratios {ratios} --replicas {size.first_boxes} "
         f'--set system.size="{list(size.box)}" --set stop.capacity_monolayers=1 '
         f"-o convergence_{run_name}"
     )
