@@ -9,13 +9,12 @@ and the study folder holds the sweep files that `kmc sweep` takes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-NONE = "none"  # removes a key in a sweep file
-Row = Mapping[str, Any]
+from kmc.study.steps import NONE, Row, sweep_text
 
 # Shares of Mg in the bulk; the foil of the paper is Li0.97Mg0.03.
 MG_FRACTIONS = (0.01, 0.03, 0.1, 0.2)
@@ -288,27 +287,10 @@ def _distinct(rows: Sequence[Row], without: Sequence[Row]) -> list[Row]:
 # --- sweep files ----------------------------------------------------------------------------------
 
 
-def sweep_text(
-    title: str, run: str, rows: Sequence[Row], replicas: int, fixed: Row, seed: int = 1
-) -> str:
-    """A sweep file in which the rows stand side by side in [zip]."""
-    from kmc.common.validation import toml_value
-
-    keys = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [f"# {title}", f"run = {toml_value(run)}", f"replicas = {replicas}", f"seed = {seed}"]
-    lines += ["", "[zip]"]
-    for key in keys:
-        values = [row.get(key, DEFAULTS.get(key, NONE)) for row in rows]
-        lines.append(f'"{key}" = [{", ".join(toml_value(value) for value in values)}]')
-    lines += ["", "[set]"]
-    lines += [f'"{key}" = {toml_value(value)}' for key, value in fixed.items()]
-    return "\n".join(lines) + "\n"
-
-
 def population_text(title: str, rows: Sequence[Row], replicas: int, size: Size) -> str:
     """A sweep of populations."""
     fixed = {"upscale.capacity_mAh_cm2": size.capacity_mAh_cm2, "upscale.frames": 6}
-    return sweep_text(title, "upscale_li", rows, replicas, fixed)
+    return sweep_text(title, "upscale_li", rows, replicas, fixed, DEFAULTS)
 
 
 def first_box_text(title: str, rows: Sequence[Row], size: Size) -> str:
@@ -331,4 +313,4 @@ def box_text(title: str, rows: Sequence[Row], size: Size) -> str:
     }
     if not any("acceleration.slow_down_by" in row for row in rows):
         fixed["acceleration.slow_down_by"] = size.slow_down_by
-    return sweep_text(title, "strip_li", rows, size.box_replicas, fixed)
+    return sweep_text(title, "strip_li", rows, size.box_replicas, fixed, DEFAULTS)
