@@ -189,7 +189,8 @@ def box_of(t: Trajectory) -> dict[str, float]:
     Returns
     -------
     dict
-        ``contact_end``, ``contact_Li_end``, ``overpotential_start_V`` and ``_end_V``; ``splits``,
+        ``contact_end``, ``contact_Li_end``, ``overpotential_start_V``,
+        ``_tenth_V`` (at a tenth of a monolayer) and ``_end_V``; ``splits``,
         ``collapses``, ``coalescences`` and ``nucleations`` of voids in the run;
         ``voids_end``, voids of the last frame; ``dead_Li_most``, the most dead atoms of a sample;
         ``mg_intensity_end``, Mg per site of L1 over that of the alloy, as a line scan sees it, and
@@ -202,6 +203,9 @@ def box_of(t: Trajectory) -> dict[str, float]:
         "contact_end": float(samples["contact_fraction"][-1]),
         "contact_Li_end": float(samples["contact_fraction_Li"][-1]),
         "overpotential_start_V": float(samples["overpotential_V"][0]),
+        "overpotential_tenth_V": float(
+            np.interp(0.1, samples["capacity_monolayers"], samples["overpotential_V"])
+        ),
         "overpotential_end_V": float(samples["overpotential_V"][-1]),
         "splits": float(kinds.get("split", 0)),
         "collapses": float(kinds.get("collapse", 0)),

@@ -256,9 +256,13 @@ def judge(folder: str | Path, *, progress: bool = False) -> list[dict[str, Any]]
 
 
 def _done(path: Path) -> dict[str, list[int]]:
-    """Runs that are done and planned of each sweep of a study folder."""
+    """Runs that are done and planned of each step that is a sweep; [0, 0] where none has begun."""
+    known = json.loads((path / STUDY_FILE).read_text(encoding="utf-8")).get("steps", [])
     found = {}
-    for index in sorted(path.glob("*/index.json")):
-        opened = open_folder(index.parent)
-        found[index.parent.name] = [len(opened.done()), len(opened.plan.points)]
+    for name in (str(step.get("name", "")) for step in known):
+        if name in {entry.name for entry in path.iterdir() if (entry / "index.json").is_file()}:
+            opened = open_folder(path / name)
+            found[name] = [len(opened.done()), len(opened.plan.points)]
+        elif not (path / f"{Path(name).name}.json").is_file():
+            found[name] = [0, 0]
     return found
