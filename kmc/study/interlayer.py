@@ -60,8 +60,9 @@ class Runs:
         return self.of("efficiency", row)
 
     def of(self, step: str, row: Row | None = None) -> list[Reading]:
-        """Readings of a step whose settings are those of a row, and defaults otherwise."""
-        return [r for r in self.readings if r.step == step and _same(r.settings, row or {})]
+        """Readings of a step; with a row those with its settings, and defaults otherwise."""
+        found = [reading for reading in self.readings if reading.step == step]
+        return found if row is None else [r for r in found if _same(r.settings, row)]
 
 
 def _same(settings: Mapping[str, Any], row: Row) -> bool:
