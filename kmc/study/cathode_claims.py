@@ -211,8 +211,8 @@ CLAIMS = (
     ),
     Claim(
         "sulphide",
-        "FeS fails where Se holds",
-        "35 % capacity after 1000 cycles against 81.8 %; breakage and pulverization",
+        "More stress in FeS than in Se",
+        "accumulated stress fragments FeS, which does not creep; Se holds",
         "the section on FeS: “the accumulated stress would eventually cause the particles to "
         "fragment”; Fig. 5",
         sulphide,

@@ -91,7 +91,7 @@ def _conditions(found: dict) -> list[str]:
              for v in row.values()]
             for row in rows
         ]  # fmt: skip
-        lines += ["", f"Means of {title}:", "", *_table(map(label, rows[0]), cells)]
+        lines += ["", f"Means of {title}:", "", *_table([*map(label, rows[0])], cells)]
     return lines
 
 
