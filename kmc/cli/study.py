@@ -1,4 +1,4 @@
-"""`kmc study`: a plan of many runs in one folder, and the claims of a paper judged from them."""
+"""`kmc study`: plans of many runs, one for each paper, and its claims judged from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ import click
 from kmc.cli.shared import INTERRUPTED, console, quiet_option, quoted, workers_option
 from kmc.cli.sweeps import cluster_options, workers_of
 
-_EPILOG = """\
+_TABLE = """
+The folder holds the sweep file of each step; what a step needs is skipped where it is done. The
+table of claims is printed and written to claims.json: each claim of the paper with what the runs
+say, the verdict by a stated rule, and which input changes it.
+
+Exit codes: 0 done (a claim that is not reproduced is a result, not a failure), 2 the input cannot
+be used, 130 interrupted; repeat the command to continue.
+"""
+
+_OPERANDO = """\
 \b
 Examples:
   kmc study operando                      sized for 30 minutes on 2 cores; again: goes on
@@ -19,32 +28,43 @@ Examples:
   kmc study operando --plan reduced -o small
   kmc study operando --judge-only         the claims from what the folder has
   kmc report study_operando               the page of the study
+"""
 
-The folder holds the sweep file of each step; what a step needs is skipped where it is done. The
-table of claims is printed and written to claims.json: each claim of the operando paper (Zhao et
-al., 10.1038/s41467-025-59567-8) with what the runs say, the verdict by a stated rule, and which
-input changes it.
-
-Exit codes: 0 done (a claim that is not reproduced is a result, not a failure), 2 the input cannot
-be used, 130 interrupted; repeat the command to continue.
+_OTHER = """\
+\b
+Examples:
+  kmc study {name}
+  kmc study {name} --judge-only         the claims from what the folder has
+  kmc report study_{name}               the page of the study
 """
 
 
 @click.group()
 def study() -> None:
-    """Studies of many runs that are laid beside a paper."""
+    """Studies of many runs that are laid beside a paper, and its claims."""
 
 
-@study.command("operando", short_help="Li and Li-Mg beside the operando paper.", epilog=_EPILOG)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("study_operando"),
-    show_default=True,
-    metavar="FOLDER",
-    help="Folder of the study.",
+def _output(name: str) -> Any:
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(f"study_{name}"),
+        show_default=True,
+        metavar="FOLDER",
+        help="Folder of the study.",
+    )
+
+
+_JUDGE_ONLY = click.option(
+    "--judge-only", is_flag=True, help="Run nothing; judge what the folder has."
 )
+
+
+@study.command(
+    "operando", short_help="Li and Li-Mg beside the operando paper.", epilog=_OPERANDO + _TABLE
+)
+@_output("operando")
 @click.option("--full", is_flag=True, help="The same as --plan full: hours.")
 @click.option(
     "--plan",
@@ -53,39 +73,80 @@ def study() -> None:
     show_default=True,
     help="How much is run.",
 )
-@click.option("--judge-only", is_flag=True, help="Run nothing; judge what the folder has.")
+@_JUDGE_ONLY
 @workers_option
 @cluster_options
 @quiet_option
-def operando(
-    output: Path,
-    full: bool,
+def operando(full: bool, plan: str, **options: Any) -> None:
+    """Run the study of Li and Li-Mg, and print the claims of the operando paper.
+
+    Zhao et al., 10.1038/s41467-025-59567-8. Populations of voids and boxes of atoms of Li and of
+    Li-Mg with 1, 3, 10 and 20 % Mg, at several currents, stack pressures and temperatures, with one
+    input changed at a time, nucleation at the true rates, and convergence.
+    """
+    _run("operando", "full" if full else plan, **options)
+
+
+@study.command(
+    "interlayer",
+    short_help="Lithium on carbon and ZnO beside the interlayer paper.",
+    epilog=_OTHER.format(name="interlayer") + _TABLE,
+)
+@_output("interlayer")
+@_JUDGE_ONLY
+@workers_option
+@cluster_options
+@quiet_option
+def interlayer(**options: Any) -> None:
+    """Run the study of substrates, and print the claims of the interlayer paper.
+
+    Shen et al., 10.1038/s41467-025-60609-4. Aurbach's protocol on ZnO, LiZn and carbon, a map over
+    adsorption energy and barrier, islands of ZnO on carbon, dead lithium with and without a
+    scaffold, and one input changed at a time: half an hour on 2 cores at most.
+    """
+    _run("interlayer", "default", **options)
+
+
+@study.command(
+    "cathode",
+    short_help="Creeping selenium beside the cathode paper.",
+    epilog=_OTHER.format(name="cathode") + _TABLE,
+)
+@_output("cathode")
+@_JUDGE_ONLY
+@workers_option
+@cluster_options
+@quiet_option
+def cathode(**options: Any) -> None:
+    """Run the study of a selenium cathode, and print the claims of the cathode paper.
+
+    Xiong et al., 10.1038/s41467-024-48174-8. Selenium, LiCoO2 and FeS in a frame of Mo6Se8, and
+    selenium with one input changed at a time: half an hour on 2 cores at most.
+    """
+    _run("cathode", "default", **options)
+
+
+def _run(
+    name: str,
     plan: str,
+    *,
+    output: Path,
     judge_only: bool,
     workers: int | None,
     quiet: bool,
     **cluster: Any,
 ) -> None:
-    """Run the study of Li and Li-Mg, and print the claims of the operando paper.
-
-    Populations of voids and boxes of atoms of Li and of Li-Mg with 1, 3, 10 and 20 % Mg, at several
-    currents, stack pressures and temperatures, with one input changed at a time, nucleation at the
-    true rates, and convergence.
-    """
+    """Run a study, or judge what its folder has, and print the claims."""
     from kmc.study import judge, run_study
 
     if judge_only:
-        claims = judge(output)
+        claims = judge(output, progress=not quiet)
     else:
         make = workers_of(workers, **cluster)
         say = (lambda text: None) if quiet else (lambda text: click.echo(text, err=True))
         try:
             claims = run_study(
-                output,
-                "full" if full else plan,
-                make_workers=make,
-                progress=not quiet,
-                report=say,
+                output, plan, study=name, make_workers=make, progress=not quiet, report=say
             )
         except KeyboardInterrupt:
             click.echo("Interrupted; repeat the command to continue.", err=True)

@@ -22,7 +22,11 @@ SYSTEM_PICTURES: dict[str, Mapping[str, Callable[..., Figure]]] = {
 
 
 def system_picture(
-    runs: Sequence[Any], *, what: str = "summary", frames: str | None = None
+    runs: Sequence[Any],
+    *,
+    what: str = "summary",
+    frames: str | None = None,
+    names: Sequence[str] | None = None,
 ) -> Figure:
     """A picture of one or several runs of one system.
 
@@ -33,6 +37,8 @@ def system_picture(
         One of the pictures of their system in `SYSTEM_PICTURES`.
     frames : str, optional
         Frames of pictures that show some, as in `kmc plot --frames`; chosen by the picture without.
+    names : sequence of str, optional
+        Names of the runs in the picture; those of the files by default.
 
     Raises
     ------
@@ -57,4 +63,4 @@ def system_picture(
             raise InputError(f"{run.path} holds no sample yet", advice="Wait for the run to go on.")
     chosen = None if frames is None else choose_frames(frames, len(runs[0].frames["sample"]))
     with style.styled():
-        return pictures[what](runs, style.run_names(runs), chosen)
+        return pictures[what](runs, names or style.run_names(runs), chosen)

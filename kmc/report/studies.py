@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +17,75 @@ from kmc.report.page import Badge, Claim, Page, Table, Text
 from kmc.sweep.convergence.results import read_study
 from kmc.sweep.folder import open_folder
 from kmc.systems.opening import load
+from kmc.systems.result import SystemRun
 
 _KINDS = {
     "reproduced": "good",
     "rank only": "half",
     "not reproduced": "bad",
 }
-_PICTURES = {
-    "microscope": "Contact loss, cuts of voids on 100 µm of line, widths, heights and "
-    "overpotential of the first population of each metal, beside the operando images of Zhao et "
-    "al. (2025), 10.1038/s41467-025-59567-8",
-    "map": "The interface from above: contact in grey, voids in blue",
+_MICROSCOPE = (
+    "Contact loss, cuts of voids on 100 µm of line, widths, heights and overpotential of the first "
+    "population of each metal, beside the operando images of Zhao et al. (2025), "
+    "10.1038/s41467-025-59567-8"
+)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What the page of a study shows of its runs.
+
+    Attributes
+    ----------
+    step, params : str
+        The sweep whose settings are listed, and the parameter set.
+    runs : mapping of str to tuple of str
+        Name in the pictures → step and parameter set of a run; the first replica is drawn.
+    pictures : mapping of str to tuple
+        Picture → its caption, and the names of the runs that are in it.
+    """
+
+    step: str
+    params: str
+    runs: Mapping[str, tuple[str, str]]
+    pictures: Mapping[str, tuple[str, Sequence[str]]]
+
+
+_SHOWN = {
+    "operando": _Shown(
+        "operando",
+        "limg_li2s",
+        {"Li": ("operando", "li_li2s"), "Li-Mg": ("operando", "limg_li2s")},
+        {
+            "microscope": (_MICROSCOPE, ("Li", "Li-Mg")),
+            "map": ("The interface from above: contact in grey, voids in blue", ("Li", "Li-Mg")),
+        },
+    ),
+    "interlayer": _Shown(
+        "efficiency",
+        "li_carbon",
+        {"ZnO (002)": ("efficiency", "li_zno_002"), "carbon": ("efficiency", "li_carbon")},
+        {
+            "summary": (
+                "Lithium on ZnO (002) and on carbon by Aurbach's protocol, the first run of each",
+                ("ZnO (002)", "carbon"),
+            ),
+            "map": ("The deposits from above", ("ZnO (002)", "carbon")),
+        },
+    ),
+    "cathode": _Shown(
+        "selenium",
+        "se",
+        {"Se": ("selenium", "se"), "FeS": ("fes", "fes"), "LiCoO2": ("licoo2", "licoo2")},
+        {
+            "summary": (
+                "Contact, pores and stress at the end of each lithiation and delithiation, the "
+                "first run of each active material",
+                ("Se", "FeS", "LiCoO2"),
+            ),
+            "map": ("The microstructure with selenium, and its stress", ("Se",)),
+        },
+    ),
 }
 
 
@@ -41,7 +101,9 @@ def study_page(folder: Path) -> Page:
     claims = [claim for claim in content.get("claims", []) if isinstance(claim, dict)]
     if claims:
         page.add("Claims", _tally(claims), _overview(claims))
-    page.add("Figures", *_figures(folder))
+    shown = _SHOWN.get(str(head.get("study")))
+    if shown is not None:
+        page.add("Figures", *_figures(folder, shown))
     page.add("Conditions", *_conditions(content))
     for paper in dict.fromkeys(str(claim.get("paper")) for claim in claims):
         chosen = [claim for claim in claims if str(claim.get("paper")) == paper]
@@ -53,7 +115,8 @@ def study_page(folder: Path) -> Page:
         for step in head.get("steps", [])
     ]  # fmt: skip
     page.add("Steps", Table(steps, ("step", "state", "by hand, in the folder", "what"), notes=True))
-    _inputs(page, folder)
+    if shown is not None:
+        _inputs(page, folder, shown)
     common.add_versions(page, {"study by": f"kmc {head.get('kmc', 'unknown')}"})
     return page
 
@@ -70,13 +133,13 @@ def _content(folder: Path) -> dict[str, Any]:
 
 
 def _conditions(content: Mapping[str, Any]) -> list[Table]:
-    """Means at each condition, a table for each paper."""
+    """Means at each condition, a table for each kind of run."""
     tables = []
-    for paper, rows in dict(content.get("conditions", {})).items():
+    for title, rows in dict(content.get("conditions", {})).items():
         if rows:
             head = [label(str(key)) for key in rows[0]]
             cells = [[_value(value) for value in row.values()] for row in rows]
-            tables.append(Table(cells, head, f"Means of the runs of {paper} at each condition"))
+            tables.append(Table(cells, head, f"{title}: means at each condition"))
     return tables
 
 
@@ -153,31 +216,38 @@ def _carried(entry: Mapping[str, Any]) -> str:
     return f"{entry.get('input')}: {entry.get('verdict')} ({figures})"
 
 
-def _figures(folder: Path) -> list[Any]:
-    """The first population of each metal at the operando conditions."""
-    if not (folder / "operando" / "index.json").is_file():
-        return []
-    opened = open_folder(folder / "operando")
+def _figures(folder: Path, shown: _Shown) -> list[Any]:
+    """Pictures of the first run of each name."""
+    found = {name: _first(folder, *place) for name, place in shown.runs.items()}
+    parts = []
+    for what, (text, wanted) in shown.pictures.items():
+        names = [name for name in wanted if found[name] is not None]
+        runs = [found[name] for name in names]
+        if runs:
+            parts.append(common.picture(partial(_draw, runs, names, what), text))
+    return parts
+
+
+def _draw(runs: Sequence[Any], names: Sequence[str], what: str) -> Any:
+    if isinstance(runs[0], PopulationRun):
+        paper = what == "microscope"
+        return plotting.population_picture(runs, what=what, paper=paper, names=names)
+    return plotting.system_picture(runs, what=what, names=names)
+
+
+def _first(folder: Path, step: str, params: str) -> Any:
+    """The first run of a step with a parameter set; None where it is not done."""
+    if not (folder / step / "index.json").is_file():
+        return None
+    opened = open_folder(folder / step)
     done = opened.done()
-    first: dict[str, PopulationRun] = {}
+    base = dict(opened.plan.tables).get("system", {}).get("params")
     for point in opened.plan.points:
-        metal = str(point.settings.get("system.params"))
-        if point.name in done and metal not in first:
+        if point.name in done and point.settings.get("system.params", base) == params:
             found = load(opened.trajectory_path(point))
-            if isinstance(found, PopulationRun):
-                first[metal] = found
-    runs, names = list(first.values()), ["Li" if m == "li_li2s" else "Li-Mg" for m in first]
-    if not runs:
-        return []
-    return [
-        common.picture(
-            lambda what=what: plotting.population_picture(  # type: ignore[misc]
-                runs, what=what, paper=what == "microscope", names=names
-            ),
-            text,
-        )
-        for what, text in _PICTURES.items()
-    ]
+            if isinstance(found, PopulationRun | SystemRun):
+                return found
+    return None
 
 
 def _convergence(folder: Path) -> list[Any]:
@@ -210,11 +280,11 @@ def _state(folder: Path, name: str) -> str:
     return "done" if (folder / f"{name}.json").is_file() else "not run"
 
 
-def _inputs(page: Page, folder: Path) -> None:
-    """Settings and parameters of the alloy, whose set holds those of lithium too."""
+def _inputs(page: Page, folder: Path, shown: _Shown) -> None:
+    """Settings and parameters; the alloy's set holds those of lithium too."""
     from kmc.model.parameters import load_parameters
 
-    if (folder / "operando" / "index.json").is_file():
-        tables = dict(open_folder(folder / "operando").plan.tables)
-        tables["system"] = {**tables.get("system", {}), "params": "limg_li2s"}
-        common.add_inputs(page, tables, load_parameters("limg_li2s").resolved())
+    if (folder / shown.step / "index.json").is_file():
+        tables = dict(open_folder(folder / shown.step).plan.tables)
+        tables["system"] = {**tables.get("system", {}), "params": shown.params}
+        common.add_inputs(page, tables, load_parameters(shown.params).resolved())

@@ -1,7 +1,7 @@
-"""Studies: named plans of sweeps, nucleation and convergence in one folder, and the claims of a
-paper judged from what they gave."""
+"""Studies, one for each paper: plans of sweeps, nucleation and convergence in one folder, and the
+claims of the paper judged from what they gave."""
 
 from kmc.study.operando import PLANS
-from kmc.study.run import judge, run_study
+from kmc.study.run import STUDIES, judge, run_study
 
-__all__ = ["PLANS", "judge", "run_study"]
+__all__ = ["PLANS", "STUDIES", "judge", "run_study"]

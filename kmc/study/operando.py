@@ -9,13 +9,12 @@ and the study folder holds the sweep files that `kmc sweep` takes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-NONE = "none"  # removes a key in a sweep file
-Row = Mapping[str, Any]
+from kmc.study.steps import NONE, Row, sweep_text
 
 # Shares of Mg in the bulk; the foil of the paper is Li0.97Mg0.03.
 MG_FRACTIONS = (0.01, 0.03, 0.1, 0.2)
@@ -29,7 +28,9 @@ OPERANDO = {
     "conditions.temperature_K": 298.15,
 }
 CURRENTS_mA_cm2 = (0.05, 0.5, 2.0)
-PRESSURES_MPa = {"Li": (1.0, 1.5, 7.0), "Li-Mg": (1.0, 14.0, 50.0)}  # beside 0.2; Fig. 3l, m
+PRESSURES_MPa = (1.0, 1.5, 7.0)  # beside 0.2
+# Those of the paper's voltage profiles, beside 0.2: Fig. 3l, m.
+PAPER_PRESSURES_MPa = {"Li": (1.0, 1.5, 7.0), "Li-Mg": (1.0, 14.0, 50.0)}
 TEMPERATURES_K = (298.15, 333.15)
 
 
@@ -53,12 +54,16 @@ class Size:
         Populations with each changed input.
     whole_grid : bool
         Boxes of every alloy at every current, pressure and temperature. Otherwise lithium and the
-        foil at the two rates of the paper's Mg profiles, other alloys at one.
+        foil at two rates, other alloys at one.
     factorial : bool
         Every combination of alloy, current, pressure and temperature as a population.
     box : tuple of int
         Cells, cells and layers of a box of atoms.
     box_replicas : int
+        Boxes at each other condition.
+    first_boxes : int
+        Boxes of lithium and of the foil at the conditions of the operando cell, with each changed
+        input, and at each ratio of the convergence study: splits and voids are rare in them.
     monolayers : float
         Stripped from a box.
     random_replicas : int
@@ -79,19 +84,23 @@ class Size:
     factorial: bool
     box: tuple[int, int, int]
     box_replicas: int
+    first_boxes: int
     monolayers: float
     random_replicas: int
     slow_down_by: float
     ratios: tuple[float, ...]
 
 
+# "default" was sized by the processor time of its runs: half an hour on two idle cores.
 PLANS = {
-    "reduced": Size(20, 40, 1.5, 3, 2, 1, False, False, (24, 24, 16), 4, 2.0, 24, 7e6, (1e4, 1e5)),
+    "reduced": Size(
+        20, 40, 1.5, 3, 2, 1, False, False, (24, 24, 16), 4, 4, 2.0, 24, 7e6, (1e4, 1e5)
+    ),
     "default": Size(
-        30, 60, 1.5, 4, 2, 1, True, False, (24, 24, 16), 3, 2.0, 24, 7e6, (1e4, 1e5, 1e6)
+        20, 40, 1.5, 4, 2, 3, True, False, (24, 24, 16), 2, 8, 2.0, 24, 7e6, (1e4, 1e5, 1e6)
     ),
     "full": Size(
-        60, 120, 4.0, 8, 4, 4, True, True, (32, 32, 24), 8, 2.0, 24, 7e5, (1e4, 1e5, 1e6, 1e7)
+        60, 120, 4.0, 8, 4, 4, True, True, (32, 32, 24), 8, 8, 2.0, 24, 7e5, (1e4, 1e5, 1e6, 1e7)
     ),
 }
 
@@ -181,11 +190,11 @@ def condition_rows(size: Size) -> list[Row]:
         for current in CURRENTS_mA_cm2:
             if current != OPERANDO["conditions.current_density_mA_cm2"]:
                 rows.append(_voids(size, metal, {"conditions.current_density_mA_cm2": current}))
-        for pressure in PRESSURES_MPa[name]:
+        for pressure in sorted({*PRESSURES_MPa, *PAPER_PRESSURES_MPa[name]}):
             rows.append(_voids(size, metal, {"conditions.stack_pressure_MPa": pressure}))
         rows.append(_voids(size, metal, {"conditions.temperature_K": TEMPERATURES_K[1]}))
     if size.factorial:
-        pressures = (0.2, *PRESSURES_MPa["Li"])
+        pressures = (0.2, *PRESSURES_MPa)
         fractions = (0.0, *MG_FRACTIONS)
         for x, j, p, T in product(fractions, CURRENTS_mA_cm2, pressures, TEMPERATURES_K):
             changed = {
@@ -214,14 +223,19 @@ def _voids(size: Size, metal: Row, changed: Row | None = None) -> dict[str, Any]
     return {**row, "upscale.domain_um": size.wide_um if rare else size.domain_um}
 
 
+def first_box_rows() -> list[Row]:
+    """Boxes of lithium and of the foil at the conditions of the operando cell."""
+    return [{**OPERANDO, **metal} for metal in METALS.values()]
+
+
 def box_rows(size: Size) -> list[Row]:
-    """Boxes of atoms: alloys, currents, pressures and temperatures."""
+    """Boxes of atoms: alloys, currents, pressures and temperatures, but for the first boxes."""
     metals = [LI, *(alloy(x) for x in MG_FRACTIONS)]
     currents = CURRENTS_mA_cm2 if size.whole_grid else CURRENTS_mA_cm2[:2]
     temperatures = TEMPERATURES_K if size.whole_grid else TEMPERATURES_K[:1]
     # Creep faster than every hop costs hours: 14 and 50 MPa; and 7 MPa when slow or warm.
-    pressures = (0.2, *PRESSURES_MPa["Li"]) if size.whole_grid else (0.2,)
-    return [
+    pressures = (0.2, *PRESSURES_MPa) if size.whole_grid else (0.2,)
+    rows = [
         {
             **metal,
             "conditions.current_density_mA_cm2": current,
@@ -234,6 +248,7 @@ def box_rows(size: Size) -> list[Row]:
         if (size.whole_grid or current == 0.5 or metal["system.mg_fraction"] in (0.0, FOIL))
         and (pressure < 7 or size.factorial or (current > 0.05 and temperature < 300))
     ]
+    return _distinct(rows, first_box_rows())
 
 
 def random_rows() -> list[Row]:
@@ -247,7 +262,7 @@ def random_rows() -> list[Row]:
 
 def box_variant_rows(size: Size) -> list[Row]:
     """One input of the box changed, for lithium and the foil; the first two rows are unchanged."""
-    rows: list[Row] = [{**OPERANDO, **metal} for metal in METALS.values()]
+    rows = first_box_rows()
     for settings in BOX_VARIANTS.values():
         for metal in METALS.values():
             needs_mg = any("mg_" in key or "_Mg_" in key for key in settings)
@@ -272,27 +287,15 @@ def _distinct(rows: Sequence[Row], without: Sequence[Row]) -> list[Row]:
 # --- sweep files ----------------------------------------------------------------------------------
 
 
-def sweep_text(
-    title: str, run: str, rows: Sequence[Row], replicas: int, fixed: Row, seed: int = 1
-) -> str:
-    """A sweep file in which the rows stand side by side in [zip]."""
-    from kmc.common.validation import toml_value
-
-    keys = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [f"# {title}", f"run = {toml_value(run)}", f"replicas = {replicas}", f"seed = {seed}"]
-    lines += ["", "[zip]"]
-    for key in keys:
-        values = [row.get(key, DEFAULTS.get(key, NONE)) for row in rows]
-        lines.append(f'"{key}" = [{", ".join(toml_value(value) for value in values)}]')
-    lines += ["", "[set]"]
-    lines += [f'"{key}" = {toml_value(value)}' for key, value in fixed.items()]
-    return "\n".join(lines) + "\n"
-
-
 def population_text(title: str, rows: Sequence[Row], replicas: int, size: Size) -> str:
     """A sweep of populations."""
     fixed = {"upscale.capacity_mAh_cm2": size.capacity_mAh_cm2, "upscale.frames": 6}
-    return sweep_text(title, "upscale_li", rows, replicas, fixed)
+    return sweep_text(title, "upscale_li", rows, replicas, fixed, DEFAULTS)
+
+
+def first_box_text(title: str, rows: Sequence[Row], size: Size) -> str:
+    """A sweep of the boxes at the conditions of the operando cell."""
+    return box_text(title, rows, replace(size, box_replicas=size.first_boxes))
 
 
 def random_text(title: str, rows: Sequence[Row], size: Size) -> str:
@@ -310,4 +313,4 @@ def box_text(title: str, rows: Sequence[Row], size: Size) -> str:
     }
     if not any("acceleration.slow_down_by" in row for row in rows):
         fixed["acceleration.slow_down_by"] = size.slow_down_by
-    return sweep_text(title, "strip_li", rows, size.box_replicas, fixed)
+    return sweep_text(title, "strip_li", rows, size.box_replicas, fixed, DEFAULTS)

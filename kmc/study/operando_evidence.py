@@ -12,10 +12,13 @@ from scipy.special import erfc
 
 from kmc.study import operando
 from kmc.study.claims import Evidence, Figure, Order, about, number_of
-from kmc.study.operando import BOX_VARIANTS, FOIL, METALS, NONE, OPERANDO, VARIANTS
-from kmc.study.readings import Measured, Reading
+from kmc.study.operando import BOX_VARIANTS, FOIL, METALS, OPERANDO, VARIANTS
+from kmc.study.readings import Measured, Reading, mean
+from kmc.study.steps import NONE
+from kmc.sweep.convergence.sentences import ratio_text
 
 _PRESSURE, _CURRENT = "conditions.stack_pressure_MPa", "conditions.current_density_mA_cm2"
+_RATIO = "acceleration.max_hops_per_strip_per_site"
 _SIZES = ("upscale.domain_um", "acceleration.slow_down_by")  # of a plan, not of a condition
 
 
@@ -27,6 +30,8 @@ class Runs:
     ----------
     voids, boxes : sequence of Reading
         Of all steps with populations, and with boxes of atoms.
+    ratios : sequence of Reading
+        Of both convergence studies; the step tells the metal.
     checks : mapping of str to float
         The model's value for each row of `kmc params check`; NaN where it has none.
     """
@@ -34,6 +39,7 @@ class Runs:
     voids: Sequence[Reading] = ()
     boxes: Sequence[Reading] = ()
     checks: Mapping[str, float] = field(default_factory=dict)
+    ratios: Sequence[Reading] = ()
 
     def population(self, metal: str, variant: str | None = None, **changed: Any) -> list[Reading]:
         """Populations of a metal at the operando conditions, but for what is changed."""
@@ -80,23 +86,26 @@ def _value(settings: Mapping[str, Any], key: str) -> Any:
     return float(value) if isinstance(value, int | float) else value
 
 
-def mean(readings: Sequence[Reading], name: str) -> Measured | None:
-    """Mean of a number over runs; None without any run that has it."""
-    return Measured.of([r.numbers[name] for r in readings if name in r.numbers])
-
-
 def _less(low: Measured | None, high: Measured | None, text: str) -> Order:
     return Order(text, low is not None and high is not None and low.below(high))
 
 
 def conditions(runs: Runs) -> list[dict[str, Any]]:
     """Means of the populations at each condition, as plain data for claims.json."""
+    return _means([r for r in runs.voids if r.step in ("operando", "conditions")], _TABLE)
+
+
+def box_conditions(runs: Runs) -> list[dict[str, Any]]:
+    """Means of the boxes at each condition, as plain data for claims.json."""
+    return _means([r for r in runs.boxes if r.step in ("box_first", "box")], _BOX_TABLE)
+
+
+def _means(readings: Sequence[Reading], columns: Sequence[str]) -> list[dict[str, Any]]:
     groups: dict[tuple, list[Reading]] = {}
-    for reading in runs.voids:
-        if reading.step in ("operando", "conditions"):
-            keys = ("system.mg_fraction", _CURRENT, _PRESSURE, "conditions.temperature_K")
-            place = tuple(float(_value(reading.settings, key)) for key in keys)
-            groups.setdefault(place, []).append(reading)
+    for reading in readings:
+        keys = ("system.mg_fraction", _CURRENT, _PRESSURE, "conditions.temperature_K")
+        place = tuple(float(_value(reading.settings, key)) for key in keys)
+        groups.setdefault(place, []).append(reading)
     rows = []
     for (mg, current, stress, kelvin), some in sorted(groups.items()):
         row = {
@@ -106,7 +115,7 @@ def conditions(runs: Runs) -> list[dict[str, Any]]:
             "temperature_K": kelvin,
             "runs": len(some),
         }
-        for name in _TABLE:
+        for name in columns:
             found = mean(some, name)
             row[name] = None if found is None else number_of(found.value)
         rows.append(row)
@@ -116,6 +125,10 @@ def conditions(runs: Runs) -> list[dict[str, Any]]:
 _TABLE = (
     *("most_cuts_per_100um", "width_um", "contact_end", "lost90_mAh_cm2"),
     *("overpotential_end_V", "concentration_max_V"),
+)
+_BOX_TABLE = (
+    *("contact_end", "contact_Li_end", "mg_coverage_end", "voids_end", "splits", "collapses"),
+    *("coalescences", "overpotential_start_V", "overpotential_end_V"),
 )
 
 
@@ -132,6 +145,40 @@ def first_voids(runs: Runs, variant: str | None) -> Evidence:
         ],
         [_less(limg, li, "fewer voids in Li-Mg than in Li")],
     )
+
+
+def box_voids(runs: Runs, variant: str | None) -> Evidence:
+    """Voids of a box after one monolayer, at each ratio of hops to stripped atoms.
+
+    The order counts at the highest ratio, that of the hops that are slowed least.
+    """
+    figures: list[Figure] = []
+    orders: list[Order] = []
+    for ratio in sorted({float(r.settings[_RATIO]) for r in runs.ratios}):
+        li, limg = (
+            mean(
+                [r for r in runs.ratios if r.step == step and float(r.settings[_RATIO]) == ratio],
+                "voids_end",
+            )
+            for step in ("convergence_strip_li", "convergence_strip_limg")
+        )
+        told = ratio_text(ratio)
+        figures += [Figure(f"Li, {told}", "1", li), Figure(f"Li-Mg, {told}", "1", limg)]
+        orders = [_less(limg, li, f"fewer voids in Li-Mg at the highest ratio, {told}")]
+    return Evidence(figures or [Figure("Li", "1", None)], orders)
+
+
+def voltage_order(runs: Runs, variant: str | None) -> Evidence:
+    """Overpotential of a box, at the start and once vacancies have been made."""
+    figures, orders = [], []
+    for name, when in (("start", "at the start"), ("tenth", "after 0.1 monolayers")):
+        li, limg = (
+            mean(runs.box(METALS[metal], variant), f"overpotential_{name}_V") for metal in METALS
+        )
+        above = li is not None and limg is not None and li.below(limg)
+        figures += [Figure(f"Li, {when}", "V", li), Figure(f"Li-Mg, {when}", "V", limg)]
+        orders.append(Order(f"Li-Mg is not above Li {when}", not above))
+    return Evidence(figures, orders)
 
 
 def width(runs: Runs, variant: str | None) -> Evidence:
@@ -222,7 +269,7 @@ def voltage_start(runs: Runs, variant: str | None) -> Evidence:
 
 def pressure(metal: str, number: str, unit: str, falls: bool) -> Callable[..., Evidence]:
     """A number at the end against pressure, which is to fall or to rise with it."""
-    pressures = (0.2, *operando.PRESSURES_MPa[metal])
+    pressures = (0.2, *operando.PAPER_PRESSURES_MPa[metal])
 
     def judge(runs: Runs, variant: str | None) -> Evidence:
         found = [mean(runs.population(metal, variant, pressure=p), number) for p in pressures]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,13 @@ from scipy import stats
 
 from kmc.analysis.history import voids
 from kmc.analysis.profiles import profiles
+from kmc.analysis.voids import find
+from kmc.common.progress import progress_for
 from kmc.mesoscale.result import PopulationRun
 from kmc.sweep.folder import open_folder
+from kmc.systems.deposition.cycles import aurbach_of
 from kmc.systems.opening import load
+from kmc.systems.result import SystemRun
 from kmc.trajectory.reader import Trajectory
 
 CONFIDENCE = 0.95
@@ -79,25 +83,31 @@ class Reading:
     numbers: Mapping[str, float]
 
 
-def read_step(folder: Path, step: str, progress: Callable[[], None] | None = None) -> list[Reading]:
-    """Numbers of the runs of a step that are done; empty where it has not begun."""
-    if not (folder / step / "index.json").is_file():
-        return []
-    opened = open_folder(folder / step)
-    done = opened.done()
+def mean(readings: Sequence[Reading], name: str) -> Measured | None:
+    """Mean of a number over runs; None without any run that has it."""
+    return Measured.of([r.numbers[name] for r in readings if name in r.numbers])
+
+
+def read_steps(folder: Path, steps: Sequence[str], progress: bool = False) -> list[Reading]:
+    """Numbers of the runs of some steps that are done; none of a step that has not begun."""
+    todo = []
+    for step in steps:
+        if (folder / step / "index.json").is_file():
+            opened = open_folder(folder / step)
+            done = opened.done()
+            todo += [(step, opened, point) for point in opened.plan.points if point.name in done]
     found = []
-    for point in opened.plan.points:
-        if point.name in done:
+    with progress_for("reading", progress) as shown:
+        for number, (step, opened, point) in enumerate(todo, start=1):
             run = load(opened.trajectory_path(point))
             if isinstance(run, PopulationRun):
                 numbers = voids_of(run.samples, run.stop_reason)
             elif isinstance(run, Trajectory):
                 numbers = box_of(run)
             else:
-                numbers = {name: float(values[-1]) for name, values in run.samples.items()}
+                numbers = _OF_SYSTEM[run.kind](run)
             found.append(Reading(step, point.settings, numbers))
-        if progress is not None:
-            progress()
+            shown.update(number / len(todo), f"run {number} of {len(todo)}")
     return found
 
 
@@ -179,8 +189,10 @@ def box_of(t: Trajectory) -> dict[str, float]:
     Returns
     -------
     dict
-        ``contact_end``, ``contact_Li_end``, ``overpotential_start_V`` and ``_end_V``; ``splits``,
+        ``contact_end``, ``contact_Li_end``, ``overpotential_start_V``,
+        ``_tenth_V`` (at a tenth of a monolayer) and ``_end_V``; ``splits``,
         ``collapses``, ``coalescences`` and ``nucleations`` of voids in the run;
+        ``voids_end``, voids of the last frame; ``dead_Li_most``, the most dead atoms of a sample;
         ``mg_intensity_end``, Mg per site of L1 over that of the alloy, as a line scan sees it, and
         ``mg_coverage_end``, share of the sites of L1. Both only where there is Mg.
     """
@@ -191,15 +203,96 @@ def box_of(t: Trajectory) -> dict[str, float]:
         "contact_end": float(samples["contact_fraction"][-1]),
         "contact_Li_end": float(samples["contact_fraction_Li"][-1]),
         "overpotential_start_V": float(samples["overpotential_V"][0]),
+        "overpotential_tenth_V": float(
+            np.interp(0.1, samples["capacity_monolayers"], samples["overpotential_V"])
+        ),
         "overpotential_end_V": float(samples["overpotential_V"][-1]),
         "splits": float(kinds.get("split", 0)),
         "collapses": float(kinds.get("collapse", 0)),
         "coalescences": float(kinds.get("coalescence", 0)),
         "nucleations": float(kinds.get("nucleation", 0)),
     }
+    last = len(t.frames) - 1
+    out["voids_end"] = float(len(find(t.frames[last].occupancy, t.lattice)))
+    if "dead_Li" in samples:
+        out["dead_Li_most"] = float(samples["dead_Li"].max())
     if "Mg" in t.species:
         coverage = float(profiles(t).interface["mg_coverage"].iloc[-1])
         out["mg_coverage_end"] = coverage
         alloy = t.run.get("system", {}).get("mg_fraction", 0.0)
         out["mg_intensity_end"] = coverage / alloy if alloy else math.nan
     return out
+
+
+# --- other systems --------------------------------------------------------------------------------
+
+
+def deposition_of(run: SystemRun) -> dict[str, float]:
+    """Numbers of a deposition.
+
+    Returns
+    -------
+    dict
+        ``coverage_1`` and ``coverage_3``, ``roughness_3`` and ``highest_3`` (layers), at one and at
+        three monolayers of the first plating; NaN where it ends before. ``dead_percent``, dead
+        atoms over all plated at the end; ``efficiency_percent`` by Aurbach's protocol, NaN where a
+        run does not reach its end. ``covered_islands`` and ``covered_between``, shares of the
+        islands and of the substrate between them that are covered at the end.
+    """
+    s = run.samples
+    first = s["step"] == s["step"][0]
+    thickness = s["capacity_monolayers"][first]
+
+    def at(monolayers: float, column: str) -> float:
+        if thickness.max() < monolayers - 1e-6:
+            return math.nan
+        return float(np.interp(monolayers, thickness, s[column][first]))
+
+    efficiency = aurbach_of(run) if "protocol" in run.run else None
+    out = {
+        "coverage_1": at(1.0, "coverage"),
+        "coverage_3": at(3.0, "coverage"),
+        "roughness_3": at(3.0, "roughness_layers"),
+        "highest_3": at(3.0, "max_height_layers"),
+        "dead_percent": 100 * float(s["dead_per_plated"][-1]),
+        "efficiency_percent": math.nan if efficiency is None else 100 * efficiency,
+    }
+    islands = run.constants["substrate"] == 1
+    if islands.any():
+        covered = run.frames["occupied"][-1][0] > 0
+        out["covered_islands"] = float(covered[islands].mean())
+        out["covered_between"] = float(covered[~islands].mean())
+    return out
+
+
+def cathode_of(run: SystemRun) -> dict[str, float]:
+    """Numbers of a cathode.
+
+    Returns
+    -------
+    dict
+        ``cycles``; each of the contact ratios and stresses, lithiated, in the first and in the last
+        cycle (``_first``, ``_last``), and the last less the first (``_change``); the first pores
+        still open, over their area at the start, lithiated and delithiated in the first cycle
+        (``pores_lithiated``, ``pores_delithiated``), and their difference (``pores_change``).
+    """
+    s = run.samples
+    lithiated, delithiated = s["phase"] == 1, s["phase"] == 2
+    out = {"cycles": float(s["cycle"].max())}
+    for name in _CATHODE:
+        values = s[name][lithiated]
+        first, last = float(values[0]), float(values[-1])
+        out |= {f"{name}_first": first, f"{name}_last": last, f"{name}_change": last - first}
+    full, empty = (float(s["pore_area"][phase][0]) for phase in (lithiated, delithiated))
+    return out | {
+        "pores_lithiated": full,
+        "pores_delithiated": empty,
+        "pores_change": empty - full,
+    }
+
+
+_CATHODE = (
+    *("contact_active_active", "contact_active_frame"),
+    *("stress_active_GPa", "stress_frame_GPa", "stress_active_99_GPa"),
+)
+_OF_SYSTEM = {"deposition": deposition_of, "cathode": cathode_of}

@@ -1,6 +1,7 @@
-"""Runs a study: its steps one after the other, each skipped where it is done, then its claims.
+"""The studies, one for each paper: `run_study` runs the steps of one, one after the other, each
+skipped where it is done, and judges the claims of its paper.
 
-    study.json            what the study is: plan, steps, versions
+    study.json            what the study is: paper, plan, steps, versions
     NAME.toml, NAME/      a sweep: its file as `kmc sweep` takes it, and its folder
     convergence_*/        convergence studies, as of `kmc converge`
     nucleation_*.json     as of `kmc nucleation --json`
@@ -8,227 +9,91 @@
     claims.json           the table of claims
 
 Interrupted, it goes on with the same call: what a sweep has is never run again.
+
+A study has one paper, as the papers are of different systems and share no run: each is run, resumed
+and reported by itself. Another paper is a `Study` in `STUDIES`.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kmc.common.outputs import replacing
-from kmc.common.progress import display_for
 from kmc.common.provenance import collect
 from kmc.errors import InputError
-from kmc.study import operando
+from kmc.study import cathode, cathode_claims, interlayer, interlayer_claims, operando_claims
 from kmc.study.claims import Claim
-from kmc.study.operando import PLANS, Size
-from kmc.study.operando_claims import CLAIMS, PAPER
-from kmc.study.operando_evidence import Runs, conditions
-from kmc.study.readings import read_step
-from kmc.sweep.convergence.sentences import ratio_text
-from kmc.sweep.convergence.study import Study as Levels
-from kmc.sweep.execute import Workers, run_sweep
-from kmc.sweep.folder import check_folder, make_folder
+from kmc.study.operando import PLANS
+from kmc.study.operando_evidence import box_conditions, conditions
+from kmc.study.operando_steps import read_operando, steps_of
+from kmc.study.steps import MakeWorkers, Step, write
+from kmc.sweep.execute import Workers
+from kmc.sweep.folder import open_folder
 from kmc.sweep.local import LocalWorkers, cores
-from kmc.sweep.plan import Plan, read_plan
 
-STUDY_FILE, CLAIMS_FILE, CHECKS_FILE = "study.json", "claims.json", "checks.json"
+STUDY_FILE, CLAIMS_FILE = "study.json", "claims.json"
 FORMAT = "kmc study"
 VERSION = 1
 
-POPULATIONS, BOXES = ("operando", "conditions", "inputs"), ("box", "box_random", "box_inputs")
-
-MakeWorkers = Callable[[Path], Callable[[int], Workers]]
-"""From the folder of a sweep to a function that starts workers for a number of points."""
-
 
 @dataclass(frozen=True)
-class Paper:
-    """A paper whose claims are judged.
+class Study:
+    """A paper, the runs that are laid beside it, and its claims.
 
     Attributes
     ----------
-    name, reference : str
+    name, paper : str
+        Name of the study, and the reference of the paper.
     claims : sequence of Claim
+    plans : mapping of str to callable
+        The steps of each plan; "default" is always there.
     read : callable
-        From the folder of the study to what the judges of the claims take.
-    conditions : callable, optional
-        From that to rows of plain data, one for each condition that was run.
+        From the folder of the study, and whether to show progress, to what the judges take.
+    conditions : mapping of str to callable, optional
+        Tables of means: from what `read` gives to rows of plain data, by the title of the table.
     """
 
     name: str
-    reference: str
+    paper: str
     claims: Sequence[Claim]
-    read: Callable[[Path], Any]
-    conditions: Callable[[Any], list[dict[str, Any]]] = lambda runs: []
+    plans: Mapping[str, Callable[[], list[Step]]]
+    read: Callable[[Path, bool], Any]
+    conditions: Mapping[str, Callable[[Any], list[dict[str, Any]]]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Step:
-    """A part of a study.
-
-    Attributes
-    ----------
-    name : str
-        Of its files in the study folder.
-    what : str
-    command : str
-        The same by hand, in the study folder.
-    run : callable
-        Does what is missing; called with the folder, workers and whether to show progress.
-        Returns whether it was interrupted.
-    """
-
-    name: str
-    what: str
-    command: str
-    run: Callable[[Path, MakeWorkers, bool], bool]
-
-
-def read_operando(folder: Path) -> Runs:
-    """The runs that the claims of the operando paper are judged from."""
-    checks = folder / CHECKS_FILE
-    rows = json.loads(checks.read_text(encoding="utf-8")) if checks.is_file() else []
-    return Runs(
-        [reading for step in POPULATIONS for reading in read_step(folder, step)],
-        [reading for step in BOXES for reading in read_step(folder, step)],
-        {row["name"]: math.nan if row["model"] is None else row["model"] for row in rows},
-    )
-
-
-# Another paper adds its entry here; its runs are steps of its own, or any files in the folder.
-PAPERS = (Paper("operando", PAPER, CLAIMS, read_operando, conditions),)
-
-
-# --- steps ----------------------------------------------------------------------------------------
-
-
-def steps_of(size: Size) -> list[Step]:
-    """The steps of the operando study, cheap ones first."""
-    voids = operando.population_text
-    return [
-        Step(
-            "checks",
-            "Energies, adhesion, contact angle and diffusivities of the parameter set",
-            "kmc params check limg_li2s",
-            _check,
+STUDIES = {
+    study.name: study
+    for study in (
+        Study(
+            "operando",
+            operando_claims.PAPER,
+            operando_claims.CLAIMS,
+            {name: partial(steps_of, size) for name, size in PLANS.items()},
+            read_operando,
+            {"populations of voids": conditions, "boxes of atoms": box_conditions},
         ),
-        *(
-            _sweep(name, what, text)
-            for name, what, text in (
-                (
-                    "operando",
-                    "Populations of voids, Li and Li0.97Mg0.03 as in the operando cell",
-                    lambda what: voids(what, operando.operando_rows(size), size.replicas, size),
-                ),
-                (
-                    "conditions",
-                    "Populations of voids at other compositions, currents, pressures, temperatures",
-                    lambda what: voids(what, operando.condition_rows(size), size.others, size),
-                ),
-                (
-                    "inputs",
-                    "Populations of voids with one input changed",
-                    lambda what: voids(what, operando.variant_rows(size), size.variants, size),
-                ),
-                (
-                    "box",
-                    "Boxes of atoms in their first monolayers",
-                    lambda what: operando.box_text(what, operando.box_rows(size), size),
-                ),
-                (
-                    "box_random",
-                    "Boxes of atoms whose first layer begins as random as the bulk",
-                    lambda what: operando.random_text(what, operando.random_rows(), size),
-                ),
-                (
-                    "box_inputs",
-                    "Boxes of atoms with one input changed",
-                    lambda what: operando.box_text(what, operando.box_variant_rows(size), size),
-                ),
-            )
+        Study(
+            "interlayer",
+            interlayer_claims.PAPER,
+            interlayer_claims.CLAIMS,
+            {"default": interlayer.steps},
+            interlayer.read,
+            {"deposits": interlayer.conditions},
         ),
-        _nucleation("li", "li_li2s", {}),
-        _nucleation(
-            "limg",
-            "limg_li2s",
-            {"mg_coverage": operando.COVERAGE, "mg_fraction": operando.FOIL},
+        Study(
+            "cathode",
+            cathode_claims.PAPER,
+            cathode_claims.CLAIMS,
+            {"default": cathode.steps},
+            cathode.read,
+            {"cathodes": cathode.conditions},
         ),
-        _levels("strip_li", size),
-        _levels("strip_limg", size),
-    ]
-
-
-def _sweep(name: str, what: str, text: Callable[[str], str]) -> Step:
-    def run(folder: Path, make: MakeWorkers, progress: bool) -> bool:
-        file = folder / f"{name}.toml"
-        _write(file, text(what))
-        return _run_plan(read_plan(file), folder / name, make, progress)
-
-    return Step(name, what, f"kmc sweep {name}.toml", run)
-
-
-def _levels(run_name: str, size: Size) -> Step:
-    settings = {"system.size": list(size.box), "stop.capacity_monolayers": 1.0}
-
-    def run(folder: Path, make: MakeWorkers, progress: bool) -> bool:
-        target = folder / f"convergence_{run_name}"
-        asked = Levels(run_name, size.ratios, replicas=size.box_replicas, settings=settings)
-        return _run_plan(asked.plan(target), target, make, progress)
-
-    ratios = ",".join(map(ratio_text, size.ratios))
-    command = (
-        f"kmc converge {run_name} --ratios {ratios} --replicas {size.box_replicas} "
-        f'--set system.size="{list(size.box)}" --set stop.capacity_monolayers=1 '
-        f"-o convergence_{run_name}"
     )
-    return Step(
-        f"convergence_{run_name}", f"How {run_name} depends on the slowing of hops", command, run
-    )
-
-
-def _run_plan(plan: Plan, folder: Path, make: MakeWorkers, progress: bool) -> bool:
-    check_folder(folder, plan)
-    opened = make_folder(folder, plan)
-    tally = run_sweep(opened, make(opened.path), display_for(folder.name, progress))
-    return tally.interrupted
-
-
-def _nucleation(metal: str, params: str, given: Mapping[str, Any]) -> Step:
-    def run(folder: Path, make: MakeWorkers, progress: bool) -> bool:
-        path = folder / f"nucleation_{metal}.json"
-        if not path.is_file():
-            from kmc.mesoscale.study import nucleation
-
-            found = nucleation(params, **given, progress=progress)
-            _write(path, json.dumps(found.to_json(), indent=1, allow_nan=False))
-        return False
-
-    options = "".join(f" --{key.replace('_', '-')} {value:g}" for key, value in given.items())
-    return Step(
-        f"nucleation_{metal}",
-        f"Nucleation at the true rates, {params}",
-        f"kmc nucleation {params}{options} --json nucleation_{metal}.json",
-        run,
-    )
-
-
-def _check(folder: Path, make: MakeWorkers, progress: bool) -> bool:
-    from kmc.model.parameters import load_parameters
-    from kmc.verification.dft import check_rows
-
-    path = folder / CHECKS_FILE
-    if not path.is_file():
-        rows = [
-            {"name": row.name, "unit": row.unit, "paper": row.dft, "model": row.model}
-            for row in check_rows(load_parameters("limg_li2s"))
-        ]
-        _write(path, json.dumps(rows, indent=1, ensure_ascii=False))
-    return False
+}
 
 
 # --- the study ------------------------------------------------------------------------------------
@@ -238,6 +103,7 @@ def run_study(
     folder: str | Path,
     plan: str = "default",
     *,
+    study: str = "operando",
     make_workers: MakeWorkers | None = None,
     workers: int | None = None,
     progress: bool = True,
@@ -250,7 +116,9 @@ def run_study(
     folder : str or Path
         Made if it is not there; a study of the same plan is gone on with.
     plan : str
-        One of `PLANS`.
+        How much is run: "reduced", "default" or "full" for the operando paper, else "default".
+    study : str
+        One of `STUDIES`.
     make_workers : callable, optional
         Where runs are carried out; local processes by default.
     workers : int, optional
@@ -268,16 +136,21 @@ def run_study(
     Raises
     ------
     InputError
-        There is no such plan, or the folder holds something else.
+        There is no such study or plan, or the folder holds something else.
     KeyboardInterrupt
         Ctrl-C; what is done is kept, and the next call goes on.
     """
-    if plan not in PLANS:
-        raise InputError(f"there is no plan {plan!r}", advice=f"Choose {', '.join(PLANS)}.")
-    size, path = PLANS[plan], Path(folder)
-    _open(path, plan)
-    steps = steps_of(size)
-    _write(path / STUDY_FILE, json.dumps(_head(plan, steps), indent=1, ensure_ascii=False))
+    if study not in STUDIES:
+        raise InputError(f"there is no study {study!r}", advice=f"Choose {', '.join(STUDIES)}.")
+    chosen, path = STUDIES[study], Path(folder)
+    if plan not in chosen.plans:
+        raise InputError(
+            f"there is no plan {plan!r} of {study}", advice=f"Choose {', '.join(chosen.plans)}."
+        )
+    _open(path, study, plan)
+    steps = chosen.plans[plan]()
+    head = json.dumps(_head(study, plan, steps), indent=1, ensure_ascii=False)
+    write(path / STUDY_FILE, head)
 
     def local(sweep_folder: Path) -> Callable[[int], Workers]:
         return lambda points: LocalWorkers(
@@ -288,22 +161,17 @@ def run_study(
         report(f"[{number}/{len(steps)}] {step.what}")
         if step.run(path, make_workers or local, progress):
             raise KeyboardInterrupt
-    return judge(path)
+    return judge(path, progress=progress)
 
 
-def _open(path: Path, plan: str) -> None:
-    """Make the folder, or check that it holds a study of this plan."""
-    file = path / STUDY_FILE
-    if file.is_file():
-        try:
-            known = json.loads(file.read_text(encoding="utf-8"))["plan"]
-        except (OSError, ValueError, KeyError, TypeError):
+def _open(path: Path, study: str, plan: str) -> None:
+    """Make the folder, or check that it holds this study with this plan."""
+    if (path / STUDY_FILE).is_file():
+        known = _read_head(path)
+        if (known["study"], known["plan"]) != (study, plan):
             raise InputError(
-                f"{file} cannot be read", advice="Use another folder with -o."
-            ) from None
-        if known != plan:
-            raise InputError(
-                f"{path} holds the plan {known!r}, not {plan!r}",
+                f"{path} holds the study {known['study']!r} with the plan {known['plan']!r}, not "
+                f"{study!r} with {plan!r}",
                 advice="Use another folder with -o, or the plan it holds.",
             )
         return
@@ -322,11 +190,21 @@ def _open(path: Path, plan: str) -> None:
         )
 
 
-def _head(plan: str, steps: Sequence[Step]) -> dict[str, Any]:
+def _read_head(path: Path) -> dict[str, str]:
+    """Study, plan and version of kmc of a study folder."""
+    file = path / STUDY_FILE
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return {key: str(found[key]) for key in ("study", "plan", "kmc")}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{file} cannot be read", advice="Use another folder with -o.") from None
+
+
+def _head(study: str, plan: str, steps: Sequence[Step]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": VERSION,
-        "study": "operando",
+        "study": study,
         "plan": plan,
         "kmc": collect()["kmc"],
         "steps": [
@@ -335,8 +213,14 @@ def _head(plan: str, steps: Sequence[Step]) -> dict[str, Any]:
     }
 
 
-def judge(folder: str | Path) -> list[dict[str, Any]]:
-    """Judge the claims of every paper from the runs in a study folder, and write claims.json.
+def judge(folder: str | Path, *, progress: bool = False) -> list[dict[str, Any]]:
+    """Judge the claims of the paper from the runs in a study folder, and write claims.json.
+
+    Parameters
+    ----------
+    folder : str or Path
+    progress : bool
+        Show the progress of reading the runs on stderr.
 
     Raises
     ------
@@ -348,28 +232,37 @@ def judge(folder: str | Path) -> list[dict[str, Any]]:
         raise InputError(
             f"{path} is not the folder of a study", advice="kmc study operando makes one."
         )
-    found, rows = [], {}
-    for paper in PAPERS:
-        runs = paper.read(path)
-        rows[paper.name] = paper.conditions(runs)
-        for claim in paper.claims:
-            found.append({"paper": paper.name, **claim.judged(runs)})
-    head = json.loads((path / STUDY_FILE).read_text(encoding="utf-8"))
+    head = _read_head(path)
+    if head["study"] not in STUDIES:
+        raise InputError(
+            f"{path} holds the study {head['study']!r}, which this kmc does not know",
+            advice=f"It knows {', '.join(STUDIES)}.",
+        )
+    study = STUDIES[head["study"]]
+    runs = study.read(path, progress)
+    found = [{"paper": study.name, **claim.judged(runs)} for claim in study.claims]
     content = {
         "format": "kmc claims",
         "version": VERSION,
-        "study": head["study"],
-        "plan": head["plan"],
-        "kmc": head["kmc"],
-        "papers": {paper.name: paper.reference for paper in PAPERS},
+        **head,
+        "papers": {study.name: study.paper},
+        "runs": _done(path),
         "claims": found,
-        "conditions": rows,
+        "conditions": {title: rows(runs) for title, rows in study.conditions.items()},
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    _write(path / CLAIMS_FILE, text + "\n")
+    write(path / CLAIMS_FILE, text + "\n")
     return found
 
 
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+def _done(path: Path) -> dict[str, list[int]]:
+    """Runs that are done and planned of each step that is a sweep; [0, 0] where none has begun."""
+    known = json.loads((path / STUDY_FILE).read_text(encoding="utf-8")).get("steps", [])
+    found = {}
+    for name in (str(step.get("name", "")) for step in known):
+        if name in {entry.name for entry in path.iterdir() if (entry / "index.json").is_file()}:
+            opened = open_folder(path / name)
+            found[name] = [len(opened.done()), len(opened.plan.points)]
+        elif not (path / f"{Path(name).name}.json").is_file():
+            found[name] = [0, 0]
+    return found

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kmc.study import operando, operando_claims, operando_evidence
+from kmc.study import (
+    STUDIES,
+    cathode,
+    cathode_claims,
+    interlayer,
+    interlayer_claims,
+    operando,
+    operando_claims,
+    operando_evidence,
+)
 from kmc.study.claims import (
     NOT_ADDRESSABLE,
     NOT_REPRODUCED,
@@ -25,9 +34,15 @@ from kmc.study.claims import (
     about,
 )
 from kmc.study.operando import BOX_VARIANTS, METALS, OPERANDO, VARIANTS
-from kmc.study.operando_claims import CLAIMS
 from kmc.study.operando_evidence import Runs, mixed
-from kmc.study.readings import Measured, Reading, crossing, voids_of
+from kmc.study.readings import (
+    Measured,
+    Reading,
+    cathode_of,
+    crossing,
+    deposition_of,
+    voids_of,
+)
 
 YES, NO = Order("a", True), Order("b", False)
 
@@ -188,19 +203,29 @@ def test_the_first_claim(li, limg, verdict):
     assert operando_evidence.first_voids(runs, None).verdict == verdict
 
 
-def test_every_claim_says_where_it_stands_and_what_shows_it():
-    assert len({claim.name for claim in CLAIMS}) == len(CLAIMS)
-    for claim in CLAIMS:
+_KNOWN = {
+    "operando": {*VARIANTS, *BOX_VARIANTS},
+    "interlayer": set(interlayer.VARIANTS),
+    "cathode": set(cathode.VARIANTS),
+}
+_NO_RUNS = {"operando": Runs(), "interlayer": interlayer.Runs(), "cathode": cathode.Runs()}
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_claim_says_where_it_stands_and_what_shows_it(study):
+    claims = STUDIES[study].claims
+    assert len({claim.name for claim in claims}) == len(claims)
+    for claim in claims:
         assert claim.statement, claim.name
-        assert re.search("Fig|“|Table", claim.where), claim.name
+        assert re.search("Fig|“|Table|Abstract", claim.where), claim.name
         assert claim.analysis, claim.name
         assert claim.command or claim.judge is None, claim.name
-        known = {*VARIANTS, *BOX_VARIANTS}
-        assert set(claim.variants) <= known, claim.name
+        assert set(claim.variants) <= _KNOWN[study], claim.name
 
 
-def test_without_runs_nothing_is_claimed():
-    verdicts = {claim.judged(Runs())["verdict"] for claim in CLAIMS}
+@pytest.mark.parametrize("study", STUDIES)
+def test_without_runs_nothing_is_claimed(study):
+    verdicts = {claim.judged(_NO_RUNS[study])["verdict"] for claim in STUDIES[study].claims}
     assert verdicts == {NOT_RUN, NOT_ADDRESSABLE}
 
 
@@ -306,3 +331,152 @@ def test_splits_are_counted_against_those_of_lithium():
 
     assert verdict(0.5, 3.0) == REPRODUCED
     assert verdict(3.0, 0.5) == NOT_REPRODUCED
+
+
+def test_the_rank_of_voids_is_judged_at_the_highest_ratio():
+    def counted(step, ratio, n):
+        settings = {"acceleration.max_hops_per_strip_per_site": ratio}
+        return [Reading(step, settings, {"voids_end": n + shift}) for shift in (-0.1, 0.0, 0.1)]
+
+    li, limg = "convergence_strip_li", "convergence_strip_limg"
+    runs = [*counted(li, 1e4, 3), *counted(limg, 1e4, 5)]
+    judge = operando_evidence.box_voids
+    assert judge(Runs(ratios=runs), None).verdict == NOT_REPRODUCED
+    runs += [*counted(li, 1e5, 2), *counted(limg, 1e5, 1)]
+    found = judge(Runs(ratios=runs), None)
+    assert [figure.measured.value for figure in found.figures] == pytest.approx([3, 5, 2, 1])
+    assert found.verdict == REPRODUCED
+
+
+def test_the_first_voltage_is_that_of_boxes():
+    def verdict(li, limg):
+        runs = Runs(boxes=[
+            boxes(METALS[metal], "box_first",
+                  {"overpotential_start_V": 0.013, "overpotential_tenth_V": v + 0.001 * i})
+            for metal, v in (("Li", li), ("Li-Mg", limg)) for i in range(3)
+        ])  # fmt: skip
+        return operando_evidence.voltage_order(runs, None).verdict
+
+    assert verdict(0.18, 0.18) == REPRODUCED
+    assert verdict(0.18, 0.22) == NOT_REPRODUCED
+
+
+# --- the claims of the interlayer paper -----------------------------------------------------------
+
+
+def deposits(losses, step="efficiency", **settings):
+    """Three runs on each substrate, with their dead lithium."""
+    return [
+        Reading(step, {"system.params": interlayer.SUBSTRATES[name], **settings},
+                {"dead_percent": loss * (1 + 0.01 * i)})
+        for name, loss in losses.items() for i in (-1, 0, 1)
+    ]  # fmt: skip
+
+
+_MEASURED = {"ZnO (002)": 0.11, "ZnO (202)": 3.52, "ZnO (020)": 4.47, "carbon": 8.38}
+
+
+@pytest.mark.parametrize(
+    ("changed", "efficiency", "faces"),
+    [
+        ({}, REPRODUCED, REPRODUCED),
+        ({"carbon": 60.0}, RANK_ONLY, REPRODUCED),
+        ({"ZnO (202)": 0.11, "ZnO (020)": 0.11}, RANK_ONLY, NOT_REPRODUCED),
+        ({"carbon": 0.1}, NOT_REPRODUCED, REPRODUCED),
+    ],
+)
+def test_loss_by_aurbachs_protocol(changed, efficiency, faces):
+    runs = interlayer.Runs(deposits(_MEASURED | changed))
+    assert interlayer_claims.efficiency(runs, None).verdict == efficiency
+    assert interlayer_claims.faces(runs, None).verdict == faces
+
+
+def test_a_changed_input_applies_to_its_substrates():
+    weak = interlayer.VARIANTS["adsorption on carbon 0.9 eV"][0]
+    runs = interlayer.Runs(
+        deposits(_MEASURED) + deposits({"carbon": 70.0}, "inputs", **weak)
+        + deposits({"carbon": 5.0}, "inputs", **interlayer.VARIANTS["λ 0"][0])
+    )  # fmt: skip
+
+    def loss(name, variant=None):
+        return [round(r.numbers["dead_percent"]) for r in runs.substrate(name, variant)]
+
+    assert loss("carbon")[1] == 8
+    assert loss("carbon", "adsorption on carbon 0.9 eV")[1] == 70
+    assert loss("carbon", "λ 0")[1] == 5
+    assert loss("ZnO (002)", "adsorption on carbon 0.9 eV") == loss("ZnO (002)")
+
+
+# --- the claims of the cathode paper --------------------------------------------------------------
+
+
+def selenium(first, last, step="selenium", **settings):
+    name = "contact_active_frame"
+    return [
+        Reading(step, settings, {f"{name}_first": first + 0.01 * i, f"{name}_last": last + 0.01 * i,
+                                 f"{name}_change": last - first + 0.001 * i})
+        for i in (-1, 0, 1)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "verdict"),
+    [(0.67, 0.795, REPRODUCED), (0.3, 0.4, RANK_ONLY), (0.67, 0.66, NOT_REPRODUCED)],
+)
+def test_contact_that_grows_with_cycles(first, last, verdict):
+    judge = {claim.name: claim for claim in cathode_claims.CLAIMS}["contact_frame"].judge
+    assert judge(cathode.Runs(selenium(first, last)), None).verdict == verdict
+
+
+def test_selenium_with_a_changed_input():
+    runs = cathode.Runs(
+        selenium(0.6, 0.7)
+        + selenium(0.5, 0.6, "inputs", **cathode.DEFAULTS | cathode.VARIANTS["plane_share 0.6"])
+        + selenium(0.9, 0.95, "inputs", **cathode.DEFAULTS | cathode.VARIANTS["σ_ref × 2"])
+    )  # fmt: skip
+    for variant, value in ((None, 0.6), ("plane_share 0.6", 0.5), ("σ_ref × 2", 0.9)):
+        found = [r.numbers["contact_active_frame_first"] for r in runs.selenium(variant)]
+        assert found[1] == value
+
+
+# --- numbers of the runs of systems ---------------------------------------------------------------
+
+
+class _System:
+    def __init__(self, samples, constants=None, frames=None):
+        self.samples = {key: np.asarray(values, dtype=float) for key, values in samples.items()}
+        self.constants, self.frames, self.run = constants, frames, {}
+
+
+def test_numbers_of_a_deposition():
+    samples = {
+        "step": [1, 1, 1, 2],
+        "capacity_monolayers": [0, 1, 3, 2],
+        "coverage": [0, 0.6, 0.9, 0.8],
+        "roughness_layers": [0, 0.5, 0.7, 0.7],
+        "max_height_layers": [0, 2, 4, 4],
+        "dead_per_plated": [0, 0, 0, 0.25],
+    }
+    substrate = np.array([[1, 0], [0, 0]])
+    occupied = np.array([[[[1, 1], [0, 0]]]])
+    run = _System(samples, {"substrate": substrate}, {"occupied": occupied})
+    found = deposition_of(run)
+    assert (found["coverage_1"], found["coverage_3"], found["highest_3"]) == (0.6, 0.9, 4)
+    assert found["dead_percent"] == 25
+    assert math.isnan(found["efficiency_percent"])
+    assert found["covered_islands"] == 1
+    assert found["covered_between"] == pytest.approx(1 / 3)
+    run.samples["capacity_monolayers"] *= 0.5
+    assert math.isnan(deposition_of(run)["coverage_3"])
+
+
+def test_numbers_of_a_cathode():
+    names = ("contact_active_active", "contact_active_frame", "stress_active_GPa",
+             "stress_frame_GPa", "stress_active_99_GPa")  # fmt: skip
+    samples = {name: [0, 0.5, 0.1, 0.7, 0.2] for name in names}
+    samples |= {"cycle": [0, 1, 1, 2, 2], "phase": [0, 1, 2, 1, 2],
+                "pore_area": [1, 0.3, 0.6, 0.2, 0.5]}  # fmt: skip
+    found = cathode_of(_System(samples))
+    assert (found["cycles"], found["stress_active_GPa_last"]) == (2, 0.7)
+    assert found["contact_active_frame_change"] == pytest.approx(0.2)
+    assert found["pores_change"] == pytest.approx(0.3)

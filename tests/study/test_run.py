@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
+from functools import partial
 
 import pytest
 from click.testing import CliRunner
 
 from kmc.cli.app import main
 from kmc.errors import InputError
-from kmc.study import PLANS, operando, run_study
-from kmc.study import run as module
+from kmc.study import PLANS, STUDIES, operando, operando_steps, run_study
+from kmc.study import steps as steps_module
 from kmc.study.operando import Size
+from kmc.study.steps import Step
 from kmc.sweep.plan import read_plan
 
 
@@ -25,6 +28,7 @@ def test_every_sweep_of_a_plan_is_valid(plan, tmp_path):
         "conditions": operando.population_text("a", operando.condition_rows(size), 1, size),
         "inputs": operando.population_text("a", operando.variant_rows(size), 1, size),
         "box": operando.box_text("a", operando.box_rows(size), size),
+        "box_first": operando.first_box_text("a", operando.first_box_rows(), size),
         "box_random": operando.random_text("a", operando.random_rows(), size),
         "box_inputs": operando.box_text("a", operando.box_variant_rows(size), size),
     }
@@ -32,6 +36,21 @@ def test_every_sweep_of_a_plan_is_valid(plan, tmp_path):
         file = tmp_path / f"{name}.toml"
         file.write_text(text, encoding="utf-8")
         assert read_plan(file).points
+
+
+@pytest.mark.parametrize("study", ["interlayer", "cathode"])
+def test_every_sweep_of_the_other_studies_is_valid(study, tmp_path, monkeypatch):
+    found = {}
+
+    def note(plan, folder, make, progress):
+        found[folder.name] = len(plan.points)
+        return False
+
+    monkeypatch.setattr(steps_module, "_run_plan", note)
+    for step in STUDIES[study].plans["default"]():
+        assert not step.run(tmp_path, None, False)
+    assert min(found.values()) >= 3
+    assert set(found) >= {"interlayer": {"efficiency", "map"}, "cathode": {"selenium"}}[study]
 
 
 def test_the_conditions_asked_for_are_in_the_plan():
@@ -46,44 +65,56 @@ def test_the_conditions_asked_for_are_in_the_plan():
     assert values(full, "conditions.stack_pressure_MPa") >= {0.2, 1.0, 1.5, 7.0, 14.0, 50.0}
     assert values(full, "conditions.temperature_K") == {298.15, 333.15}
     whole = operando.box_rows(PLANS["default"])
-    assert len(whole) == 5 * (3 * 2 * 3 + 2)  # 7 MPa at 25 °C and 0.5, 2 mA/cm² alone
-    assert len(operando.box_rows(PLANS["full"])) == 5 * 3 * 2 * 4
+    # 7 MPa at 25 °C and 0.5, 2 mA/cm² alone; lithium and the foil at the first conditions apart.
+    assert len(whole) == 5 * (3 * 2 * 3 + 2) - 2
+    assert len(operando.box_rows(PLANS["full"])) == 5 * 3 * 2 * 4 - 2
     for plan in PLANS.values():
         rows = operando.condition_rows(plan)
         assert all(row not in rows[i + 1 :] for i, row in enumerate(rows))
         assert all(row not in rows for row in operando.operando_rows(plan))
 
 
-def test_steps_name_the_commands_that_repeat_them():
-    steps = module.steps_of(PLANS["default"])
-    names = [step.name for step in steps]
-    assert len(set(names)) == len(names)
+@pytest.mark.parametrize("study", STUDIES)
+def test_steps_name_the_commands_that_repeat_them(study):
+    steps = {step.name: step for step in STUDIES[study].plans["default"]()}
+    assert len(steps) == len(STUDIES[study].plans["default"]())
     known = set(main.commands)
-    assert all(step.command.split()[1] in known for step in steps)
-    assert "--ratios 1e4,1e5,1e6 " in steps[-1].command
+    assert all(step.command.split()[1] in known for step in steps.values())
+    if study == "operando":
+        assert "--ratios 1e4,1e5,1e6 " in steps["convergence_strip_li"].command
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(InputError, match=r"thesis\.tex"):
         run_study(tmp_path)
-    with pytest.raises(InputError, match="no plan"):
+    with pytest.raises(InputError, match="no plan 'quick' of operando"):
         run_study(tmp_path / "new", "quick")
+    with pytest.raises(InputError, match="no study 'anode'"):
+        run_study(tmp_path / "new", study="anode")
     assert not (tmp_path / "new").exists()
     head = tmp_path / "study"
     head.mkdir()
-    (head / "study.json").write_text('{"plan": "full"}')
-    with pytest.raises(InputError, match="'full', not 'reduced'"):
+    (head / "study.json").write_text('{"study": "operando", "plan": "full", "kmc": "0"}')
+    with pytest.raises(InputError, match="'full', not 'operando' with 'reduced'"):
         run_study(head, "reduced")
+    with pytest.raises(InputError, match=r"'operando'.*not 'cathode'"):
+        run_study(head, study="cathode")
     (head / "study.json").write_text("[1")
     with pytest.raises(InputError, match="cannot be read"):
         run_study(head, "reduced")
 
 
+def planned(monkeypatch, steps):
+    """The operando study with a reduced plan of some steps."""
+    changed = replace(STUDIES["operando"], plans={"reduced": steps})
+    monkeypatch.setitem(STUDIES, "operando", changed)
+
+
 def test_an_interruption_keeps_what_is_done_and_goes_on(tmp_path, monkeypatch):
     calls = []
 
-    def steps(size):
+    def steps():
         def run(name):
             def step(folder, make, progress):
                 calls.append(name)
@@ -91,9 +122,9 @@ def test_an_interruption_keeps_what_is_done_and_goes_on(tmp_path, monkeypatch):
 
             return step
 
-        return [module.Step(n, n, "kmc sweep x", run(n)) for n in ("first", "second", "third")]
+        return [Step(n, n, "kmc sweep x", run(n)) for n in ("first", "second", "third")]
 
-    monkeypatch.setattr(module, "steps_of", steps)
+    planned(monkeypatch, steps)
     with pytest.raises(KeyboardInterrupt):
         run_study(tmp_path / "s", "reduced", progress=False)
     assert not (tmp_path / "s" / "claims.json").exists()
@@ -103,8 +134,8 @@ def test_an_interruption_keeps_what_is_done_and_goes_on(tmp_path, monkeypatch):
 
 
 def test_the_command_prints_the_claims(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "steps_of", lambda size: module_steps[:1])
-    module_steps = [module.Step("checks", "Checks", "kmc params check", module._check)]
+    only = Step("checks", "Checks", "kmc params check", operando_steps._check)
+    planned(monkeypatch, lambda: [only])
     folder = tmp_path / "s"
     done = CliRunner().invoke(main, ["study", "operando", "--plan", "reduced", "-o", str(folder)])
     assert done.exit_code == 0, done.output
@@ -120,13 +151,13 @@ def test_the_command_prints_the_claims(tmp_path, monkeypatch):
     assert refused.exit_code == 2
 
 
-TINY = Size(4, 6, 0.005, 2, 1, 1, False, False, (8, 8, 10), 2, 0.5, 2, 7e7, (1e2, 1e3))
+TINY = Size(4, 6, 0.005, 2, 1, 1, False, False, (8, 8, 10), 2, 2, 0.5, 2, 7e7, (1e2, 1e3))
 
 
 @pytest.mark.slow
 def test_a_whole_study(tmp_path, monkeypatch):
     """Every step at its smallest; what is done is not run again."""
-    monkeypatch.setitem(PLANS, "reduced", TINY)
+    planned(monkeypatch, partial(operando_steps.steps_of, TINY))
     claims = run_study(tmp_path / "s", "reduced", progress=False)
     missing = [c["name"] for c in claims if c["verdict"] == "not run"]
     assert missing == []
