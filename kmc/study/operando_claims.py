@@ -57,8 +57,8 @@ CLAIMS = (
         "Voids of a box of 8.4 nm after one monolayer, at each ratio of hops to stripped atoms; "
         "judged at the highest, whose hops are slowed least: a rule chosen after the counts were "
         "seen. By the first rule, one order at every ratio, it is not reproduced. The rank depends "
-        "on the ratio, and counts still fall with it: it is that of the last level, not a converged "
-        "one. At the true rates, where S rises until voids nucleate, the populations above have "
+        "on the ratio, and counts still fall with it: it is that of the last level, not a "
+        "converged one. At the true rates, where S rises until voids nucleate, the populations above have "
         "equal numbers.",
     ),
     Claim(
