@@ -58,8 +58,8 @@ CLAIMS = (
         "judged at the highest, whose hops are slowed least: a rule chosen after the counts were "
         "seen. By the first rule, one order at every ratio, it is not reproduced. The rank depends "
         "on the ratio, and counts still fall with it: it is that of the last level, not a "
-        "converged one. At the true rates, where S rises until voids nucleate, the populations above have "
-        "equal numbers.",
+        "converged one. At the true rates, where S rises until voids nucleate, the populations "
+        "above have equal numbers.",
     ),
     Claim(
         "width",
