@@ -484,7 +484,7 @@ class Target(NamedTuple):
 TARGETS = {
     "run": Target(run_text(), examine_run, 0.25),
     "override": Target(override_text(), examine_override, 0.1),
-    "sweep": Target(sweep_text(), examine_sweep, 0.15),
+    "sweep": Target(sweep_text(), examine_sweep, 0.4),
     "params": Target(altered_file("params", True), examine_parameters, 0.1),
     "lattice": Target(altered_file("lattices", False), examine_lattice, 0.17),
     "hdf5_bytes": Target(DAMAGE, partial(READER.examine, damaged), 0.15),

@@ -243,7 +243,7 @@ def sweep_text(draw) -> str:
             continue
         lines.append(f"[{table}]")
         for _ in range(draw(st.integers(0 if table != "grid" else 1, 2))):
-            section, key = draw(st.one_of(*[st.sampled_from(USUAL_AXES)] * 3, any_key()))
+            section, key = draw(st.one_of(*[st.sampled_from(USUAL_AXES)] * 6, any_key()))
             values = st.lists(value_of(key), min_size=1, max_size=3)
             value = draw(value_of(key) if table == "set" else st.one_of(values, values, ODD))
             lines.append(f'"{section}.{key}" = {toml(value)}')

@@ -43,6 +43,7 @@ def test_generated_input_is_used_or_refused_in_words(name, cases, start):
     assert outcomes["refused"]
 
 
+@pytest.mark.medium
 def test_a_crash_a_hang_and_a_traceback_are_findings(monkeypatch):
     """The harness notices what it is there to notice."""
     reader = fuzz.Reader()
@@ -72,6 +73,7 @@ def _hang(case, path):
     time.sleep(2 * fuzz.HANGS_S)
 
 
+@pytest.mark.medium
 def test_the_command_runs():
     script = Path(fuzz.__file__)
     done = subprocess.run(
@@ -209,6 +211,7 @@ def test_a_record_of_another_layout(tmp_path, keys, value):
         kmc.load(path)
 
 
+@pytest.mark.medium
 def test_control_characters_of_a_file_stay_out_of_messages(tmp_path):
     path = tmp_path / "set.toml"
     text = catalogue.locate("params", "lattice_gas").read_text(encoding="utf-8")

@@ -35,6 +35,7 @@ def call(monkeypatch, tmp_path):
     return lambda *arguments: CliRunner().invoke(main, ["bench", *map(str, arguments)])
 
 
+@pytest.mark.medium
 def test_all_cases_are_measured_and_shown(short, call, tmp_path):
     result = call("--json", "here.json")
     assert result.exit_code == 0, result.output

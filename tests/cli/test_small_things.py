@@ -39,6 +39,7 @@ def test_a_file_that_may_not_be_written(tmp_path, monkeypatch):
     assert "chmod u+w" in caught.value.advice
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("encoding", ["cp1252", pytest.param("ascii", marks=pytest.mark.slow)])
 def test_terminals_that_lack_some_signs(tmp_path, encoding):
     path = fake.write(tmp_path / "run.h5")

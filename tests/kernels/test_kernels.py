@@ -105,6 +105,7 @@ def test_periodic_box_event_for_event(name, magnesium, floor_eV):
     assert kinds["hop"] == 300
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("floor_eV", [0.45, 0.57], ids=["low floor", "high floor"])
 @pytest.mark.parametrize(("name", "magnesium"), faces(20))
 def test_real_conditions_event_for_event(name, magnesium, floor_eV):
@@ -127,6 +128,7 @@ def test_real_conditions_event_for_event(name, magnesium, floor_eV):
         assert kinds["strip"] >= 3, kinds
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("thickness_um", [2e-4, 0.1], ids=["no floor", "a floor"])
 @pytest.mark.parametrize(("name", "magnesium"), faces(20))
 def test_lone_vacancies_in_the_metal_event_for_event(name, magnesium, thickness_um):
@@ -202,6 +204,7 @@ FAST_EXCHANGE = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("alpha", "strength", "volts"),
     [
@@ -299,6 +302,7 @@ def test_exchange_event_for_event(name, magnesium):
     assert kinds[None] >= 1, kinds
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("floor_eV", [None, slow(0.2)])
 @pytest.mark.parametrize("magnesium", [slow(0), 25])
 @pytest.mark.parametrize("name", ["bcc_100", slow("bcc_110"), slow("bcc_111")])
@@ -336,6 +340,7 @@ def test_one_chemistry_by_name_is_the_plain_interface(name):
     assert runs[0].count(tables.CLOSURES) > 10
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", LATTICES)
 def test_tables_of_the_alloy_give_the_pure_metal(name):
     """Without Mg the alloy's tables run the same events as the oracle."""
@@ -363,6 +368,7 @@ def test_other_sizes_event_for_event():
     run_paired(setup, 8, 150, vacancies=10, magnesium=60)
 
 
+@pytest.mark.medium
 @pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="this is that run")
 @pytest.mark.parametrize(
     "chosen",

@@ -163,6 +163,7 @@ def test_walks_follow_the_absorbing_chain(values, start, share):
     assert worst_mean(chain, start, times, ways) < 4.5
 
 
+@pytest.mark.medium
 @compiled
 @pytest.mark.validation
 @pytest.mark.parametrize(

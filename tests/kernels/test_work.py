@@ -155,6 +155,7 @@ def in_process(code: str, **options):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.medium
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc, of Linux only")
 def test_memory_of_the_process():
     """Resident memory that a running box adds, with all that making it left behind."""
@@ -175,6 +176,7 @@ print(json.dumps([[sum(s.cache_hits.values()), sum(s.cache_misses.values())] for
 """
 
 
+@pytest.mark.medium
 def test_a_second_process_loads_the_compiled_loop():
     benchmark.bulk_engine(6, 12, 4).advance(events=10)  # this process compiled it, or loaded it
     assert in_process(_LOAD, cwd=ROOT) == [[1, 0], [1, 0]]
@@ -235,6 +237,7 @@ def read_only_package(tmp_path):
         folder.chmod(stat.S_IRWXU)
 
 
+@pytest.mark.medium
 @pytest.mark.skipif(sys.platform != "linux", reason="takes root's powers away in Linux's way")
 def test_compiled_code_is_kept_beside_a_read_only_package(read_only_package, tmp_path):
     """Where site-packages cannot be written, numba keeps the code in the user's cache folder."""

@@ -75,6 +75,7 @@ def test_a_round_void_has_a_chord_of_half_pi_radii():
 # --- limits ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.medium
 @pytest.mark.validation
 @pytest.mark.parametrize("density", [0.5, slow(8.0)])
 def test_without_rounding_equal_shares_lose_contact_as_random_caps(density):
@@ -252,6 +253,7 @@ def test_a_void_below_its_vapour_pressure_dissolves_and_nothing_is_lost():
 # --- nucleation, creep, balance -------------------------------------------------------------------
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("relaxation", ["kinetic", "none", "instant"])
 def test_every_vacancy_is_counted(relaxation):
     p = population(edge_um=8.0, n_cells=40, relaxation=relaxation, homogeneous=True, flaws=3)

@@ -52,6 +52,7 @@ def test_first_voids_come_at_the_rate_of_theory(floor_eV):
     assert abs(pooled - 1) < 2 / math.sqrt(weight.sum()), (rates, errors)
 
 
+@pytest.mark.medium
 @pytest.mark.validation
 def test_pairs_on_the_interface():
     """Z_2 of the pairs equals that of the clusters; at S = 300 they carry the 19 % of the page."""

@@ -17,6 +17,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "name", [slow(name) if name == "lithiophilic_exact" else name for name in NAMES]
 )

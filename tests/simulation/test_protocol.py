@@ -312,6 +312,7 @@ def test_a_current_below_zero_plates():
         checked_run({**conditions, "stop": {"time_s": 1.0}, "system": {"boundary": "periodic"}})
 
 
+@pytest.mark.medium
 def test_each_step_has_its_pressure(tmp_path):
     """Creep closes voids in the pressed step alone; the stress is that of the step."""
     blocks = """

@@ -19,6 +19,7 @@ from kmc.study.steps import Step
 from kmc.sweep.plan import read_plan
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("plan", PLANS)
 def test_every_sweep_of_a_plan_is_valid(plan, tmp_path):
     """Each by itself, with the checks of `kmc sweep`: no run of hours ends at its first point."""

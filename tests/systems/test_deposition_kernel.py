@@ -55,6 +55,7 @@ def charge_law(law, drive, rate_Hz):
     return law._replace(drive=WHAT[drive], drive_Hz=rate_Hz)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("seed", [1, 2])
 def test_attempt_for_attempt_with_plain_python(seed):
     """Plating on two substrates, a rest, stripping with a cutoff, plating on what is left."""
@@ -119,6 +120,7 @@ def test_detailed_balance_of_every_hop_of_a_small_box():
     assert pairs > 10_000
 
 
+@pytest.mark.medium
 @pytest.mark.validation
 def test_a_closed_box_has_boltzmann_occupancies():
     """Two atoms, without current: the time in each state is its Boltzmann weight."""

@@ -262,6 +262,7 @@ def test_a_bomb_is_refused_in_little_memory(tmp_path, bomb, readers):
         assert BOMBS[bomb] in " ".join(said for _, said, _ in outcomes.values())
 
 
+@pytest.mark.medium
 def test_what_other_tools_packed_is_still_read(tmp_path):
     """The same file with every column packed by gzip."""
     import kmc

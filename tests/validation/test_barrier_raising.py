@@ -290,6 +290,7 @@ FIVE_PERCENT_UPHILL = uphill(lambda dE: np.full_like(dE, 1 / 1.05))
 T_pure, T_alloy = PURE.temperature_K, ALLOY.temperature_K
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("mistake", [raised_uphill_only, clamped])
 def test_a_wrong_floor_is_noticed_at_once(mistake):
     """By each check, in an eighth of the hops, and by more than its resolution."""
