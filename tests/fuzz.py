@@ -483,12 +483,12 @@ class Target(NamedTuple):
 
 TARGETS = {
     "run": Target(run_text(), examine_run, 0.25),
-    "override": Target(override_text(), examine_override, 0.1),
-    "sweep": Target(sweep_text(), examine_sweep, 0.4),
-    "params": Target(altered_file("params", True), examine_parameters, 0.1),
-    "lattice": Target(altered_file("lattices", False), examine_lattice, 0.17),
-    "hdf5_bytes": Target(DAMAGE, partial(READER.examine, damaged), 0.15),
-    "hdf5_content": Target(CONTENT, partial(READER.examine, changed), 0.08),
+    "override": Target(override_text(), examine_override, 0.07),
+    "sweep": Target(sweep_text(), examine_sweep, 0.32),
+    "params": Target(altered_file("params", True), examine_parameters, 0.08),
+    "lattice": Target(altered_file("lattices", False), examine_lattice, 0.12),
+    "hdf5_bytes": Target(DAMAGE, partial(READER.examine, damaged), 0.1),
+    "hdf5_content": Target(CONTENT, partial(READER.examine, changed), 0.06),
 }
 
 
