@@ -236,6 +236,7 @@ def readers():
 SLOW = (record_of_many_objects, as_many_rows_as_there_can_be, giant_box)  # 5 s or more
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "bomb",
     [pytest.param(bomb, marks=pytest.mark.slow if bomb in SLOW else ()) for bomb in BOMBS],

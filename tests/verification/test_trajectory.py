@@ -191,6 +191,7 @@ def test_files_of_schema_1_pass():
 # --- one number changed, checksums made to fit ----------------------------------------------------
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("column", [entry.name for entry in schema.SAMPLE_COLUMNS])
 @pytest.mark.parametrize(
     "which",

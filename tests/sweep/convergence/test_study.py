@@ -273,6 +273,7 @@ def test_a_real_study(real):
     assert (ds.state == "done").all()
 
 
+@pytest.mark.medium
 def test_a_second_call_runs_nothing(real, tmp_path):
     folder, _ = real
     before = files(folder)
@@ -289,6 +290,7 @@ def test_a_second_call_runs_nothing(real, tmp_path):
     assert header.startswith("observable,unit,kind,ratio,n,mean,std,low,high")
 
 
+@pytest.mark.medium
 def test_a_dry_run_writes_nothing(real, tmp_path):
     folder, _ = real
     output = call("converge", "strip_li", *SET, "--dry-run", "--replicas", 3, "-o", folder)
@@ -313,6 +315,7 @@ def test_added_levels_and_replicas_run_alone(real):
     assert len(open_folder(folder).log()) == 12
 
 
+@pytest.mark.medium
 def test_another_run_in_the_same_folder_is_refused(real):
     folder, _ = real
     output = call("converge", "strip_li", "--ratios", "1e3", "-o", folder, code=2)
