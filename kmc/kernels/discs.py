@@ -10,7 +10,13 @@ import math
 import numpy as np
 from numba import njit
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
+from kmc.kernels.jit import kept
+
+
+def _compiled(function):
+    return kept(njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
 _TWO_PI = 2.0 * math.pi
 
 

@@ -97,10 +97,23 @@ def rare(function: Callable) -> Callable:
     return function if _numba.config.DISABLE_JIT else _Part(function, {})
 
 
-entry = _numba.njit(
-    cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, **_NO_COUNTING
-)
-"""Decorator of functions called from Python; compiled code is kept on disk."""
+def kept(compiled: Any) -> Any:
+    """A function with ``cache=True`` that runs as well where its code cannot be kept on disk."""
+    if not _numba.config.DISABLE_JIT:
+        save = compiled._cache.save_overload
+
+        def save_if_possible(signature: Any, result: Any) -> None:
+            with contextlib.suppress(OSError):
+                save(signature, result)
+
+        compiled._cache.save_overload = save_if_possible
+    return compiled
+
+
+def entry(function: Callable) -> Any:
+    """Decorator of functions called from Python; compiled code is kept on disk if there is room."""
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, **_NO_COUNTING}
+    return kept(_numba.njit(cache=True, **options)(function))
 
 
 index = np.uint64

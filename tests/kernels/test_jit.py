@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numba import config, njit
+from numba.core.caching import IndexDataCacheFile
 
-from kmc.kernels.jit import inner, rare, reported_compilation
+from kmc.kernels.jit import entry, inner, rare, reported_compilation
 
 
 @inner
@@ -46,3 +47,18 @@ def test_compilation_is_reported_once():
     with reported_compilation(compiled, report):
         compiled(np.arange(3.0))
     assert len(reports) == before
+
+
+def test_a_full_disk_does_not_keep_a_kernel_from_running(monkeypatch):
+    """Where compiled code cannot be kept, it is used all the same."""
+
+    def full(*_):
+        raise OSError(27, "File too large")
+
+    monkeypatch.setattr(IndexDataCacheFile, "save", full)
+
+    @entry
+    def doubled(x):
+        return 2 * x
+
+    assert doubled(np.int64(21)) == 42

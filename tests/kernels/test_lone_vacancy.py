@@ -20,6 +20,8 @@ from kmc.model import rate_tables
 from kmc.model.model import Model
 from kmc.simulation import snapshot
 
+pytestmark = pytest.mark.medium
+
 SEED = 20
 FLAT = {"formation_energy_L1_eV": 0.65}  # vacancies leave the interface for the metal
 compiled = pytest.mark.skipif(
