@@ -8,7 +8,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from marks import slow
 
 import kmc
 from kmc.analysis import coulombic
@@ -355,7 +354,7 @@ def test_a_protocol_is_restored_from_its_record(tmp_path):
     assert restored_run(run.resolved(), tmp_path, run.text).resolved() == run.resolved()
 
 
-@slow
+@pytest.mark.slow
 @pytest.mark.parametrize("params", ["li_li2s", "limg_li2s"])
 def test_a_hundred_short_cycles_without_drift(params, tmp_path):
     """Each cycle strips and plates as much: charge to the atom, the state under the self-check."""
@@ -387,7 +386,7 @@ steps = ["Strip at 1e-9 mA/cm2 until 0.25 monolayers", "Plate at 1e-9 mA/cm2 unt
     assert s["energy_eV"][-1] == s["energy_eV"][0]
 
 
-@slow
+@pytest.mark.slow
 @pytest.mark.parametrize("params", ["li_li2s", "limg_li2s"])
 def test_ten_cycles_balance_each_species_to_the_atom(params, tmp_path):
     """Strips, plates, growth, creep and the reservoir account for every Li and Mg of the box."""
