@@ -56,7 +56,7 @@ def measure(name: str, overrides: dict[str, Any], folder: str) -> dict[str, Any]
         Path(folder) / f"{name}.h5",
         lattice=simulation.model.lattice,
         run_text=run.text,
-        resolved=simulation.resolved(),
+        resolved=simulation.setup.resolved(),
         seed=run.random.seed,
     )
     sampling, writing = Stopwatch(), Stopwatch()

@@ -89,7 +89,7 @@ def main() -> None:
             path,
             lattice=simulation.model.lattice,
             run_text=run.text,
-            resolved=simulation.resolved(),
+            resolved=simulation.setup.resolved(),
             seed=run.random.seed,
         )
         simulation.run(writer, watch)

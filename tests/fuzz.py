@@ -130,7 +130,7 @@ def _set_up(run: RunFile) -> str:
     from kmc.simulation.run import Simulation
 
     simulation = Simulation(run)
-    json.dumps(simulation.resolved())
+    json.dumps(simulation.setup.resolved())
     engine = simulation.engine
     engine.advance(attempts=100)
     row = engine.sample()

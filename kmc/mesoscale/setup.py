@@ -17,8 +17,8 @@ from kmc.mesoscale.population import Flaws, Setting
 from kmc.mesoscale.surface import Surface
 from kmc.mesoscale.vapour import ClusterVapour, medium_of, vapour_of
 from kmc.mesoscale.voids import Shape
+from kmc.model import creep
 from kmc.model.electrochemistry import capacity_mAh_cm2, conductivity_mS_cm
-from kmc.model.model import creep
 from kmc.model.parameters import ParameterSet
 from kmc.runfile.load import RunFile
 

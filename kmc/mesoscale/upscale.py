@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kmc.common.interruption import Interruption
 from kmc.common.outputs import check_output
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError
@@ -22,10 +23,9 @@ from kmc.mesoscale.result import PopulationRun, load
 from kmc.mesoscale.schedule import Due, Stage, flux_per_um2_s, stages
 from kmc.mesoscale.setup import Prepared, prepare
 from kmc.mesoscale.voids import Voids
+from kmc.model import creep
 from kmc.model.electrochemistry import capacity_mAh_cm2
-from kmc.model.model import creep
 from kmc.runfile.load import RunFile, load_run, restored_run
-from kmc.simulation.run import Interruption
 
 INTERRUPTED = "interrupted"
 NO_CONTACT = "no contact is left"

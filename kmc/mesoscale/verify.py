@@ -13,7 +13,7 @@ from kmc.mesoscale.overpotential import Kinetics
 from kmc.mesoscale.result import Columns, PopulationRun, load
 from kmc.model.electrochemistry import capacity_mAh_cm2, conductivity_mS_cm
 from kmc.runfile.protocol import plan_of, stored_blocks
-from kmc.verification.trajectory import Breach, Verification
+from kmc.verification.result import Breach, Verification
 
 BALANCE = 1e-9  # of the volume stripped
 _ROUNDING = 1e-9

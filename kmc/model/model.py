@@ -8,22 +8,16 @@ from functools import cached_property
 
 import numpy as np
 
-from kmc.common.units import A_per_um, K_B_eV, MICRO_eV
+from kmc.common.units import K_B_eV, MICRO_eV
 from kmc.errors import InputError
 from kmc.kernels import selection, tables
-from kmc.model import creep, electrochemistry
+from kmc.model.electrode import Electrode
 from kmc.model.hamiltonian import (
     LI,
     MG,
     N_INTERFACE_LAYERS,
-    Hamiltonian,
-    calibrate,
-    total_energy_ueV,
 )
-from kmc.model.interphase import Interphase
 from kmc.model.kernel_lattice import KernelLattice
-from kmc.model.lattice import Lattice
-from kmc.model.parameters import ParameterSet
 from kmc.model.solute import activation_energy_ueV, solute_correlation, solute_drag
 
 _HIGHEST_EXPONENT = 500.0  # energies over kT; exp() leaves double precision beyond 700
@@ -32,252 +26,23 @@ _UNIT_MARGIN = 1e-9  # keeps the commonest rate safely inside its bin
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Electrode):
     """Rates of every process on a lattice at given conditions.
 
-    Parameters
-    ----------
-    lattice : Lattice
-    parameters : ParameterSet
-    temperature_K : float
-    current_density_mA_cm2 : float
-        Above 0 atoms are stripped, below 0 ions are plated, 0 switches both off.
-    electrode_thickness_um : float
-        Distance from the box to the sink of vacancies; infinite closes the reservoir.
-    strip_weight_lambda : float
-        λ, share of the differences in binding that oxidation feels; reduction feels the rest.
-    reservoir_mg_fraction : float
-        Mg fraction of the metal above the box, which refills absorbed vacancies and closed voids.
-    dragged_mg : bool
-        Refill absorbed vacancies with the share of Mg that they move on a way to a distant sink,
-        `mg_drag` times that fraction, instead of with the metal as it is.
-    saddle_floor_eV, max_hops_per_strip_per_site : float, optional
-        Barrier raising (Chatterjee and Voter, J. Chem. Phys. 132, 194101 (2010),
-        doi:10.1063/1.3409606): lowest barrier of a hop and its reverse, or the ratio that it
-        follows from. Exact rates without.
-    slow_down_by : float, optional
-        The third way to state the lowest barrier: the factor by which hops of the lowest barrier E0
-        of the set are slowed at ΔE = 0. At most one of the three.
-    box_resistance_share : float
-        With raised barriers, the largest share that the box may have in the resistance between the
-        interface and the sink of vacancies; it sets the lowest barrier of lone vacancies.
-    mg_exchange : bool
-        Let Mg and Li beside it change places at the rate that unslowed vacancies would give.
-    stack_pressure_MPa : float
-        Pressure under which the metal creeps; 0 switches creep off.
-    overpotential_V : float, optional
-        Overpotential held instead of a current.
-    pattern_um : float, optional
-        Edge of the square of the cell that the box stands for in the constriction of the current;
-        by default it is the box as it is.
-    exchange : bool
-        At a given current, also strip and plate what oxidation and reduction exchange beyond it.
-    series_resistance_ohm_cm2 : float
-        Everything in series with the interface: the electrolyte's thickness over κ, the other
-        electrode.
-    interphase : Interphase, optional
-        Chemistries of the interface; by default all of it is that of `parameters`.
-    bin_unit_Hz : float, optional
-        Reference rate of the bins of the selection; no result depends on it. By default just above
-        the total rate of a lone vacancy in the bulk, the most frequent rate.
-    superbasins : bool
-        Draw the walk of the only vacancy of the box in one step (`kernels.lone_vacancy`).
-    plating : bool
-        Keep the weights of plating although the drive at the start does not plate: an engine is
-        then free to change its drive (`Engine.set_drive`).
-    """
+    Its parameters are those of `Electrode`; refused are conditions that the event loop could not
+    run.
 
-    lattice: Lattice
-    parameters: ParameterSet
-    temperature_K: float
-    current_density_mA_cm2: float = 0.0
-    electrode_thickness_um: float = math.inf
-    strip_weight_lambda: float = 0.5
-    reservoir_mg_fraction: float = 0.0
-    dragged_mg: bool = False
-    saddle_floor_eV: float | None = None
-    max_hops_per_strip_per_site: float | None = None
-    slow_down_by: float | None = None
-    box_resistance_share: float = 0.2
-    mg_exchange: bool = False
-    stack_pressure_MPa: float = 0.0
-    overpotential_V: float | None = None
-    pattern_um: float | None = None
-    series_resistance_ohm_cm2: float = 0.0
-    exchange: bool = False
-    interphase: Interphase | None = None
-    bin_unit_Hz: float | None = None
-    superbasins: bool = False
-    plating: bool = False
+    Raises
+    ------
+    InputError
+        Pressure without an interface, chemistries that do not fit, or energies whose Boltzmann
+        factors leave the range of numbers or of the bins.
+    """
 
     def __post_init__(self):
         _check(self)
 
-    @cached_property
-    def hamiltonian(self) -> Hamiltonian:
-        return calibrate(self.parameters, self.lattice)
-
-    @cached_property
-    def hamiltonians(self) -> list[Hamiltonian]:
-        """One for each chemistry of the interface; they differ in φ alone."""
-        sets = self.interphase.parameters[1:] if self.interphase else ()
-        return [self.hamiltonian, *(calibrate(parameters, self.lattice) for parameters in sets)]
-
-    def energy_ueV(self, occupancy) -> int:
-        """H of a configuration, summed bond by bond, each site with its own chemistry."""
-        chemistry = self.interphase.chemistry if self.interphase else None
-        return total_energy_ueV(self.hamiltonians, chemistry, occupancy, self.lattice)
-
-    @property
-    def kT_ueV(self) -> float:
-        return K_B_eV * self.temperature_K * MICRO_eV
-
-    @property
-    def attempt_frequency_Hz(self) -> float:
-        return self.parameters.value("attempt_frequency_Hz")
-
-    @cached_property
-    def barriers_ueV(self) -> np.ndarray:
-        """E0 of Li, Li beside Mg, Mg; int64 of shape (3,), or (1,) without Mg in the set."""
-        keys = ["barrier_Li_eV"]
-        if "Mg" in self.parameters.species:
-            keys += ["barrier_Li_near_Mg_eV", "barrier_Mg_eV"]
-        return np.array([round(self.parameters.value(key) * MICRO_eV) for key in keys])
-
-    # --- the interface and the reservoir ------------------------------------------------------
-
-    @property
-    def has_interface(self) -> bool:
-        return self.lattice.has_interface
-
-    @property
-    def interface_area_A2(self) -> float:
-        return float(self.lattice.box_A[0] * self.lattice.box_A[1])
-
-    @property
-    def strip_rate_per_site_Hz(self) -> float:
-        """Atoms stripped per second and L1 site: j A/e over the sites, negative if plated.
-
-        Where a voltage is held instead of a current it is what the flat, pure interface would pass
-        in equilibrium with the metal's kinks.
-        """
-        if self.overpotential_V is None:
-            current = self.current_density_mA_cm2
-            return electrochemistry.strip_rate_Hz(current, self.lattice.site_area_A2)
-        forward, backward = electrochemistry.charge_transfer_factors(
-            self.overpotential_V, self.temperature_K, self.alpha
-        )
-        return self.exchange_rate_per_site_Hz * (forward - backward)
-
-    @property
-    def drive(self) -> electrochemistry.Drive:
-        """What drives charge transfer at the start."""
-        return electrochemistry.Drive(self.current_density_mA_cm2, self.overpotential_V)
-
-    @property
-    def plates(self) -> bool:
-        """Whether ions are ever reduced, so that the weights of vacant sites are needed."""
-        given = self.plating or self.exchange or self.current_density_mA_cm2 < 0
-        return self.has_interface and (given or self.overpotential_V is not None)
-
-    @property
-    def exchange_current_density_mA_cm2(self) -> float:
-        return self.parameters.value("exchange_current_density_mA_cm2")
-
-    @property
-    def exchange_rate_per_site_Hz(self) -> float:
-        """Rate at which an atom of a flat, pure L1 is oxidised at η = 0: j0 A/e over the sites."""
-        return electrochemistry.strip_rate_Hz(
-            self.exchange_current_density_mA_cm2, self.lattice.site_area_A2
-        )
-
-    @property
-    def alpha(self) -> float:
-        """α, share of the overpotential that drives oxidation."""
-        key = "charge_transfer_coefficient"
-        return self.parameters.value(key) if self.parameters.has(key) else 0.5
-
-    def charge_transfer_rates_Hz(self, overpotential_V: float) -> tuple[float, float]:
-        """Rates of oxidation and of reduction at weight 1 (`sums_of_weights` of the kernels).
-
-        With w_i = exp[−λ (B_i − B_ref)/kT] and v_i = exp[(1 − λ)(B_i − B_ref)/kT] site i has
-        r_ox = k w_i exp[α eη/kT] and r_red = k v_i exp[(B_ref − B_k)/kT] exp[−(1 − α) eη/kT], so
-        that r_ox/r_red = exp[(eη − (B_i − B_k))/kT], B_k being the binding at a kink of the bulk.
-        """
-        forward, backward = electrochemistry.charge_transfer_factors(
-            overpotential_V, self.temperature_K, self.alpha
-        )
-        rate = self.exchange_rate_per_site_Hz
-        to_kink = math.exp((self.strip_reference_ueV - self.kink_ueV) / self.kT_ueV)
-        return rate * forward, rate * to_kink * backward
-
-    @property
-    def conductivity_mS_cm(self) -> float | None:
-        """κ of the electrolyte at this temperature; None where the set does not give it."""
-        values = self.parameters
-        if not values.has("electrolyte_conductivity_mS_cm"):
-            return None
-        activation_eV = 0.0
-        if values.has("electrolyte_activation_eV"):
-            activation_eV = values.value("electrolyte_activation_eV")
-        return electrochemistry.conductivity_mS_cm(
-            values.value("electrolyte_conductivity_mS_cm"), activation_eV, self.temperature_K
-        )
-
-    def charge_transfer(self) -> dict[str, float | None]:
-        """Everything the overpotential follows from besides the state of the box, JSON-able."""
-        values = self.parameters
-        exchange, conductivity = self.exchange_current_density_mA_cm2, self.conductivity_mS_cm
-        rim = "rim_exchange_weight"
-        wagner = None
-        if conductivity is not None:
-            wagner = electrochemistry.wagner_length_um(conductivity, exchange, self.temperature_K)
-        return {
-            "exchange_current_density_mA_cm2": exchange,
-            "alpha": self.alpha,
-            "lattice_parameter_A": self.lattice.lattice_parameter_A,
-            "strip_weight_lambda": self.strip_weight_lambda,
-            "kink_binding_eV": self.kink_ueV / MICRO_eV,
-            "flat_binding_eV": self.strip_reference_ueV / MICRO_eV,
-            "conductivity_mS_cm": conductivity,
-            "wagner_length_um": wagner,
-            "pattern_um": self.pattern_um,
-            "pattern_scale": self.pattern_scale,
-            "rim_exchange_weight": values.value(rim) if values.has(rim) else None,
-            "series_resistance_ohm_cm2": self.series_resistance_ohm_cm2,
-        }
-
-    @property
-    def pattern_scale(self) -> float:
-        """Length of the cell's contact pattern over that of the box, 1 unless it is given."""
-        if self.pattern_um is None:
-            return 1.0
-        return self.pattern_um * A_per_um / math.sqrt(self.interface_area_A2)
-
-    def effective_area(self, contact_fraction: float, rim_per_A: float) -> float:
-        """Share of the area that carries charge transfer: the contact, and its rim.
-
-        The rim counts where the length of the pattern is given; at the scale of the box, a few
-        nanometres, its weight is that of the box and of no cell.
-        """
-        key = "rim_exchange_weight"
-        if self.pattern_um is None or not self.parameters.has(key):
-            return contact_fraction
-        return electrochemistry.effective_area(
-            contact_fraction,
-            self.parameters.value(key),
-            self.lattice.lattice_parameter_A,
-            rim_per_A / self.pattern_scale,
-        )
-
-    @property
-    def kink_ueV(self) -> int:
-        """Binding of Li at a kink of the bulk, half that of a bulk atom."""
-        return round(self.hamiltonian.bulk_formation_ueV)
-
-    @property
-    def strip_rate_Hz(self) -> float:
-        return self.strip_rate_per_site_Hz * self.lattice.sites_per_layer
+    # --- the reservoir ---
 
     @property
     def absorption_rate_Hz(self) -> float:
@@ -292,16 +57,6 @@ class Model:
         return self.vacancy_diffusivity_A2_s / (
             self.lattice.layer_spacing_A * self._thickness_A * (1.0 - self.box_share)
         )
-
-    @property
-    def vacancy_diffusivity_A2_s(self) -> float:
-        """D_v = a² ν exp(−E0/kT) of a lone vacancy in Li, not slowed, Å²/s."""
-        a_A = self.lattice.lattice_parameter_A
-        return a_A**2 * self.attempt_frequency_Hz * self._boltzmann(self.barriers_ueV[0])
-
-    @property
-    def _thickness_A(self) -> float:
-        return self.electrode_thickness_um * A_per_um
 
     @property
     def box_share(self) -> float:
@@ -326,10 +81,7 @@ class Model:
         """
         return self.absorption_rate_Hz * self._boltzmann(self.hamiltonian.bulk_formation_ueV)
 
-    def _boltzmann(self, energy_ueV):
-        return math.exp(-energy_ueV / self.kT_ueV)
-
-    # --- acceleration ---------------------------------------------------------------------------
+    # --- barrier raising ---
 
     @cached_property
     def floor_ueV(self) -> int:
@@ -385,7 +137,7 @@ class Model:
         floors[1, :] = floors[:, 1] = floors[2, 2] = self.floor_ueV
         return floors
 
-    # --- Mg moved by vacancies that are not followed ---------------------------------------------
+    # --- Mg moved by vacancies that are not followed ---
 
     @property
     def exchange_floor_ueV(self) -> int:
@@ -440,31 +192,12 @@ class Model:
             )
         return classes
 
-    # --- tables of the kernels --------------------------------------------------------------------
-
-    @property
-    def n_classes_used(self) -> int:
-        return N_INTERFACE_LAYERS if self.has_interface else 0
+    # --- tables of the kernels ---
 
     def layer_class(self) -> np.ndarray:
         """Site class of each layer, int of shape (n_layers,): 1, 2, 3 at the interface, else 0."""
         layer = np.arange(1, self.lattice.layers + 1)
         return np.where(layer <= self.n_classes_used, layer, 0)
-
-    def site_binding_ueV(self, species: int) -> np.ndarray:
-        """Binding of an atom among Li by 4 * chemistry + class; class 0 is the bulk."""
-        bulk = self.hamiltonian.bulk_binding_ueV(species)
-        layers = range(1, self.n_classes_used + 1)
-        rows = []
-        for h in self.hamiltonians:
-            values = [bulk] + [h.binding_ueV(species, layer) for layer in layers]
-            rows += values + [bulk] * (tables.N_CLASSES - len(values))
-        return np.array(rows, dtype=np.int64)
-
-    @property
-    def strip_reference_ueV(self) -> int:
-        """Binding of a Li atom in a perfect, pure L1 of chemistry 0."""
-        return int(self.site_binding_ueV(LI)[1])
 
     @cached_property
     def interaction_shells(self) -> int:
@@ -504,30 +237,6 @@ class Model:
             for other in self.hamiltonians:
                 strongest = max(strongest, int(bonds - other.phi[LI, layer] + beside_mg))
         return strongest
-
-    def closure_rate_Hz(
-        self, contact_fraction: float, drive: electrochemistry.Drive | None = None
-    ) -> float:
-        """Rate at which creep closes one void vacancy: c ε̇ at the stress of this contact."""
-        return creep.closure_rate_Hz(
-            self.parameters, self.pressure_MPa(drive), contact_fraction, self.temperature_K
-        )
-
-    def local_stress_MPa(
-        self, vacant_L1: int, drive: electrochemistry.Drive | None = None
-    ) -> float:
-        """Stress in the metal left in contact when so many sites of L1 are vacant."""
-        pressure_MPa = self.pressure_MPa(drive)
-        if pressure_MPa == 0.0:
-            return 0.0
-        contact = 1.0 - vacant_L1 / self.lattice.sites_per_layer
-        limit = self.parameters.value("creep_stress_limit_MPa")
-        return creep.local_stress_MPa(pressure_MPa, contact, limit)
-
-    def pressure_MPa(self, drive: electrochemistry.Drive | None = None) -> float:
-        """Stack pressure under a drive: its own, or that of the run."""
-        own = None if drive is None else drive.stack_pressure_MPa
-        return self.stack_pressure_MPa if own is None else own
 
     @cached_property
     def kernel_lattice(self) -> KernelLattice:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from kmc.common.catalogue import nearest
+from kmc.common.interruption import Interruption
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
 from kmc.kernels import tables
 from kmc.runfile.load import RunFile, restored_run
 from kmc.runfile.sections import Checked, Rest, Stop
 from kmc.simulation.phases import REST
-from kmc.simulation.run import STOPPED_BY_CALLBACK, Interruption, Simulation
+from kmc.simulation.run import STOPPED_BY_CALLBACK, Simulation
 from kmc.trajectory import schema
 from kmc.trajectory.checkpoint import Table, checkpoint_of, reopen
 from kmc.trajectory.reader import Trajectory, load
@@ -159,7 +160,7 @@ def _continue(path, overrides, origins, check, progress, check_every) -> Traject
             simulation = _simulation(trajectory, run, state, check_every)
             check(trajectory, simulation)
             simulations.append(simulation)
-            return state, simulation.resolved()
+            return state, simulation.setup.resolved()
 
         writer = reopen(path, prepare)
         simulations[0].run(writer, progress_for(path.stem, progress), interruption)
@@ -189,7 +190,7 @@ def _simulation(
 def _check_settings(trajectory: Trajectory, simulation: Simulation) -> None:
     """Refuse a run whose parameters, model or map differ from those in the file."""
     _check_map(trajectory, simulation)
-    now, then = simulation.resolved(), trajectory.resolved
+    now, then = simulation.setup.resolved(), trajectory.resolved
     for key in sorted(now.keys() | then.keys()):
         difference = "" if key == "run" else _difference(now.get(key), then.get(key), key)
         if difference:
@@ -211,7 +212,7 @@ def _check_columns(trajectory: Trajectory) -> None:
 
 
 def _check_map(trajectory: Trajectory, simulation: Simulation) -> None:
-    interphase = simulation.interphase
+    interphase = simulation.setup.interphase
     if interphase and np.any(interphase.chemistry != trajectory.chemistry):
         raise InputError(
             f"{trajectory.path} cannot be continued: its map of interface chemistries has changed "

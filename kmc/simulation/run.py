@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kmc.common.interruption import Interruption
 from kmc.common.progress import Progress, progress_for
-from kmc.common.units import MICRO_eV
 from kmc.errors import InputError, KmcError
-from kmc.initial.chemistry_map import chemistries, interphase_of
 from kmc.initial.composition import initial_occupancy
-from kmc.initial.flaws import draw_flaws
 from kmc.kernels import loop, tables
 from kmc.kernels.jit import reported_compilation
-from kmc.model import creep, supersaturation
-from kmc.model.interphase import Interphase
-from kmc.model.lattice import Lattice
-from kmc.model.model import Model
-from kmc.model.parameters import ParameterSet
 from kmc.runfile.load import RunFile
 from kmc.simulation import snapshot
 from kmc.simulation.engine import UNLIMITED, Engine
 from kmc.simulation.phases import Beginning, Phase, first_beginning
+from kmc.simulation.setup import set_up
 from kmc.trajectory import checkpoint
 from kmc.trajectory.reader import Trajectory, load
 from kmc.trajectory.writer import TrajectoryWriter
@@ -37,40 +29,7 @@ _CHUNK_S = 0.1  # interval at which the loop returns for Ctrl-C, progress and fl
 _FLUSH_EVERY_S = 3.0  # a crash loses at most this and a chunk: below the promised 5 s
 _FIRST_CHUNK = 20_000  # attempts
 INTERRUPTED = "interrupted"
-# SIGHUP, where there is one, comes with the end of a terminal or of a connection.
-_STOPPING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
 STOPPED_BY_CALLBACK = "stopped by the callback"
-
-
-class Interruption:
-    """Turns Ctrl-C, SIGTERM and SIGHUP into a request to stop, between two calls of the event loop.
-
-    An exception raised during the compilation of the loop would be lost inside the compiler. A
-    second signal interrupts at once. Outside the main thread this has no effect.
-    """
-
-    def __init__(self):
-        self.requested = False
-        self._previous: dict = {}
-
-    def __enter__(self) -> Interruption:
-        if threading.current_thread() is threading.main_thread():
-            for number in _STOPPING:
-                ignored = signal.getsignal(number) is signal.SIG_IGN
-                if not (ignored and number not in (signal.SIGINT, signal.SIGTERM)):  # nohup
-                    self._previous[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number, frame) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
 
 
 class Simulation:
@@ -100,34 +59,19 @@ class Simulation:
         self._asked_to_stop = ""
         self._sound = 0  # events up to which a check found no difference
         self.restored = state
-        self.parameters = run.parameter_set()
         start, events, for_flaws, for_map = np.random.SeedSequence(run.random.seed).spawn(4)
-        lattice = _lattice(run, self.parameters)
-        self.interphase = interphase_of(
-            run.interface, run.chemistry_sets(), lattice, np.random.default_rng(for_map)
-        )
-        self.model = _model(run, self.parameters, lattice, self.interphase)
-        self._models = self._models_by_temperature()
-        self.flaws = draw_flaws(run.interface, lattice, for_flaws)
+        self.setup = set_up(run, for_flaws, for_map)
+        self.model = self.setup.model
         if state is None:
             self.engine = self._begin(start, events)
             self._enter(first_beginning(run))
             self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
         else:
             self.phase = Phase(run, self.model, Beginning(**state["phase"]))
-            self.engine = snapshot.restore(self._models[self.phase.temperature_K], state)
+            self.engine = snapshot.restore(self.setup.models[self.phase.temperature_K], state)
             self.phase.label(self.engine)
             self.phase.samples.passed, self.phase.frames.passed = state["recorded"]
             self._start_vacant_L1 = state["start_vacant_L1"]
-
-    def _models_by_temperature(self) -> dict[float, Model]:
-        """The model of [conditions], and those of the steps with a temperature of their own."""
-        models = {self.model.temperature_K: self.model}
-        for planned in self.run_file.protocol.plan:
-            kelvin = planned.step.temperature_K
-            if kelvin is not None and kelvin not in models:
-                models[kelvin] = replace(self.model, temperature_K=kelvin)
-        return models
 
     def _begin(self, start, events) -> Engine:
         """Engine in the initial configuration, by the seeds of the start and of the events."""
@@ -138,7 +82,7 @@ class Simulation:
             vacancy_fraction=system.vacancy_fraction,
             mg_fraction=system.mg_fraction,
             mg_coverage_L1=system.mg_coverage_L1,
-            flaws=self.flaws.sites,
+            flaws=self.setup.flaws.sites,
         )
         return Engine(self.model, occupancy, np.random.default_rng(events))
 
@@ -298,7 +242,7 @@ class Simulation:
     def _enter(self, beginning: Beginning) -> None:
         """Begin a phase."""
         self.phase = Phase(self.run_file, self.model, beginning)
-        self.engine.set_model(self._models[self.phase.temperature_K])
+        self.engine.set_model(self.setup.models[self.phase.temperature_K])
         self.phase.enter(self.engine)
 
     def _record(self, writer: TrajectoryWriter, *, sample: bool, frame: bool) -> dict:
@@ -327,142 +271,6 @@ class Simulation:
         if wall_s > 0:
             parts.append(f"{events / wall_s / 1e6:.2f} M events/s")
         return "  ".join(parts)
-
-    def _charge_transfer(self) -> dict:
-        """What the overpotential follows from, where there is an interface to pass a current."""
-        there = self.parameters.has("exchange_current_density_mA_cm2")
-        if not (self.model.has_interface and there):
-            return {}
-        return {"charge_transfer": self.model.charge_transfer()}
-
-    def _temperatures(self) -> dict:
-        """The same, and how far barriers are raised, at the temperatures of single steps."""
-        others = [model for model in self._models.values() if model is not self.model]
-        if not others:
-            return {}
-        return {
-            "temperatures": [
-                {
-                    "temperature_K": model.temperature_K,
-                    "saddle_floor_eV": model.floor_ueV / MICRO_eV,
-                    "lone_floor_eV": model.lone_floor_ueV / MICRO_eV,
-                    "classes": model.hop_classes(),
-                    "charge_transfer": model.charge_transfer(),
-                }
-                for model in others
-            ]
-        }
-
-    def resolved(self) -> dict:
-        """Everything that determines this run, as plain JSON-able data."""
-        h = self.model.hamiltonian
-        acceleration = self.run_file.acceleration
-        return {
-            "run": self.run_file.resolved(),
-            "parameter_set": self.parameters.name,
-            "interface": {
-                **self.flaws.resolved(),
-                "chemistry": [
-                    {**entry, "phi_L1": h.phi[:, 1].tolist(), "phi_L2": h.phi[:, 2].tolist()}
-                    for entry, h in zip(
-                        chemistries(self.run_file.chemistry_names(), self.interphase),
-                        self.model.hamiltonians if self.interphase else (),
-                        strict=True,
-                    )
-                ],
-            },
-            "species": list(self.parameters.species),
-            "parameters": self.parameters.resolved(),
-            "hamiltonian": {
-                "unit": "µeV",
-                "species": ["vacancy", "Li", "Mg"],
-                "bond1": h.bond1.tolist(),
-                "bond2": h.bond2.tolist(),
-                "phi_L1": h.phi[:, 1].tolist(),
-                "phi_L2": h.phi[:, 2].tolist(),
-                "chi": h.chi,
-            },
-            "acceleration": {
-                "max_hops_per_strip_per_site": acceleration.max_hops_per_strip_per_site,
-                "slow_down_by": acceleration.slow_down_by,
-                "saddle_floor_eV": self.model.floor_ueV / MICRO_eV,
-                "superbasins": acceleration.superbasins,
-                "strip_rate_per_site_Hz": self.model.strip_rate_per_site_Hz,
-                "fastest_hop_Hz": self.model.fastest_hop_Hz,
-                "classes": self.model.hop_classes(),
-                **_lone_vacancies(self.model),
-            },
-            **self._charge_transfer(),
-            **self._temperatures(),
-            "reservoir": {
-                "absorption_rate_Hz": self.model.absorption_rate_Hz,
-                "emission_rate_per_site_Hz": self.model.emission_rate_per_site_Hz,
-            },
-        }
-
-
-def _lattice(run: RunFile, parameters: ParameterSet) -> Lattice:
-    system = run.system
-    return Lattice(
-        system.lattice,
-        system.size[:2],
-        system.size[2],
-        system.boundary,
-        parameters.value("lattice_parameter_A"),
-    )
-
-
-def _model(
-    run: RunFile, parameters: ParameterSet, lattice: Lattice, interphase: Interphase | None
-) -> Model:
-    conditions = run.conditions
-    for planned in run.protocol.plan:  # a set without a creep law says so before anything runs
-        pressure, kelvin = planned.step.stack_pressure_MPa, planned.step.temperature_K
-        if pressure:
-            kelvin = conditions.temperature_K if kelvin is None else kelvin
-            creep.closure_rate_Hz(parameters, pressure, 1.0, kelvin)
-    return Model(
-        lattice,
-        parameters,
-        temperature_K=conditions.temperature_K,
-        current_density_mA_cm2=conditions.current_density_mA_cm2,
-        overpotential_V=conditions.overpotential_V,
-        stack_pressure_MPa=conditions.stack_pressure_MPa,
-        electrode_thickness_um=conditions.electrode_thickness_um,
-        strip_weight_lambda=conditions.strip_weight_lambda,
-        pattern_um=conditions.contact_pattern_um,
-        series_resistance_ohm_cm2=conditions.series_resistance_ohm_cm2,
-        exchange=conditions.exchange,
-        reservoir_mg_fraction=run.system.mg_fraction,
-        dragged_mg=run.system.mg_supply == "vacancies",
-        saddle_floor_eV=run.acceleration.saddle_floor_eV,
-        max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,
-        slow_down_by=run.acceleration.slow_down_by,
-        box_resistance_share=run.acceleration.box_resistance_share,
-        mg_exchange=run.acceleration.mg_exchange,
-        interphase=interphase,
-        superbasins=run.acceleration.superbasins,
-        plating=any(
-            planned.step.drive.plates or planned.step.drive.overpotential_V is not None
-            for planned in run.protocol.plan
-        ),
-    )
-
-
-def _lone_vacancies(model: Model) -> dict:
-    """How far lone vacancies in the metal are slowed, and the supersaturation they build up."""
-    barrier = int(model.barriers_ueV[0])
-    slowed = max(0, model.lone_floor_ueV - barrier) / model.kT_ueV
-    facts = {
-        "lone_floor_eV": model.lone_floor_ueV / MICRO_eV,
-        "lone_slowed_by": float(np.exp(slowed)),
-        "box_resistance_share": model.box_share,
-    }
-    if model.absorption_rate_Hz > 0 and model.strip_rate_per_site_Hz > 0:
-        layers = supersaturation.of_layers(model)
-        facts["supersaturation"] = supersaturation.electrode(model)
-        facts["supersaturation_L1"], facts["supersaturation_L3"] = layers[0], layers[2]
-    return facts
 
 
 def _frame_values(sample: dict) -> dict:
@@ -527,12 +335,13 @@ def run_to_file(
         simulation.observer = observer
         if interruption.requested:
             raise KeyboardInterrupt
+        interphase = simulation.setup.interphase
         writer = TrajectoryWriter(
             output,
             lattice=simulation.model.lattice,
-            chemistry=None if simulation.interphase is None else simulation.interphase.chemistry,
+            chemistry=None if interphase is None else interphase.chemistry,
             run_text=run.text,
-            resolved=simulation.resolved(),
+            resolved=simulation.setup.resolved(),
             seed=run.random.seed,
             overwrite=overwrite,
         )

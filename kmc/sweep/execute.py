@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from kmc.common.formatting import duration
+from kmc.common.interruption import Interruption
 from kmc.common.progress import Display, Part
 from kmc.errors import KmcError, KmcWarning
-from kmc.simulation.run import Interruption
 from kmc.sweep.estimate import work_of
 from kmc.sweep.folder import SweepFolder
 from kmc.sweep.plan import Plan, Point

@@ -9,7 +9,7 @@ from kmc.common.progress import Progress
 from kmc.runfile.run_file import RunFile
 from kmc.systems.record import Record
 from kmc.systems.result import SystemRun
-from kmc.verification.trajectory import Breach
+from kmc.verification.result import Breach
 
 Table = Mapping[str, tuple[str, str]]
 """Name → (unit, meaning)."""

@@ -20,7 +20,7 @@ from kmc.systems.result import load as load_system
 from kmc.trajectory import integrity, reader
 from kmc.trajectory.reader import Trajectory
 from kmc.verification import trajectory
-from kmc.verification.trajectory import Verification
+from kmc.verification.result import Verification
 
 
 def run_to_file(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from kmc.common.interruption import Interruption
 from kmc.common.outputs import check_output
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import FileFormatError
 from kmc.runfile.run_file import RunFile
-from kmc.simulation.run import Interruption
 from kmc.systems import KINDS
 from kmc.systems.kind import Kind
 from kmc.systems.record import INTERRUPTED, Record
 from kmc.systems.result import SystemRun, load
-from kmc.verification.trajectory import Verification
+from kmc.verification.result import Verification
 
 
 def run_to_file(

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kmc.common.formatting import html_table, plural
+from kmc.common.formatting import plural
 from kmc.common.units import MICRO_eV
 from kmc.errors import FileFormatError
 from kmc.model import processes
@@ -29,6 +28,7 @@ from kmc.trajectory.file import lattice_of
 from kmc.verification.balances import settings_by_temperature, wrong_rows, wrong_ways
 from kmc.verification.completeness import altered, missing_rows
 from kmc.verification.interface import Interface
+from kmc.verification.result import Breach, Verification
 from kmc.verification.stored import Stored, read_lattice, read_occupancy, read_stored
 
 _POSITION_A = 1e-6  # positions are stored as doubles
@@ -40,78 +40,6 @@ _EVENTS = tuple(process.column for process in processes.PROCESSES)
 _PARTS = tuple((process.column_Mg, process.column) for process in processes.WITH_MG)
 _WITH_MG = tuple(part for part, _ in _PARTS)
 _COUNTERS = ("events", *_EVENTS, *_HOPS, *_WITH_MG, *schema.HOPS_BY_WAY)
-
-
-@dataclass(frozen=True)
-class Breach:
-    """The first inconsistency of a file.
-
-    Attributes
-    ----------
-    check : str
-        Name of the check.
-    dataset : str
-        Such as ``/samples/energy_eV``; an attribute is written ``group@attribute``.
-    row : int or None
-        Row of the dataset, from 0; None where it does not concern one row.
-    value, expected : str
-        The stored value, and that computed from the rest of the file.
-    """
-
-    check: str
-    dataset: str
-    row: int | None
-    value: str
-    expected: str
-
-    def __str__(self) -> str:
-        place = self.dataset if self.row is None else f"{self.dataset}, row {self.row}"
-        return f"{self.check}: {place} is {self.value}, expected {self.expected}"
-
-
-@dataclass
-class Verification:
-    """Result of `verify`.
-
-    Attributes
-    ----------
-    path : Path
-    finished : bool
-        Whether the run is finished; an unfinished one is checked up to its last row.
-    n_samples, n_frames : int
-    checks : list of str
-        Checks that passed.
-    breach : Breach or None
-        The first inconsistency; later checks were not made.
-    """
-
-    path: Path
-    finished: bool
-    n_samples: int
-    n_frames: int
-    checks: list[str] = field(default_factory=list)
-    breach: Breach | None = None
-
-    @property
-    def passed(self) -> bool:
-        return self.breach is None
-
-    def __str__(self) -> str:
-        lines = [f"{self.path} {'passes' if self.passed else 'FAILS'}"]
-        lines += [f"  ok    {text}" for text in self.checks]
-        if self.breach is not None:
-            lines.append(f"  FAIL  {self.breach}")
-        elif not self.finished:
-            lines.append("  The run is not finished; its rows so far are consistent.")
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        rows = [("ok", text) for text in self.checks]
-        if self.breach is not None:
-            rows.append(("FAIL", str(self.breach)))
-        elif not self.finished:
-            rows.append(("", "The run is not finished; its rows so far are consistent."))
-        return html_table(rows, caption=f"{self.path} {'passes' if self.passed else 'FAILS'}")
 
 
 def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Verification:

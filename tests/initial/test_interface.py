@@ -77,7 +77,7 @@ def test_paths_are_those_seen_from_the_run_file(write, tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     run = load_run(path)
     assert run.chemistry_sets()[1].value("formation_energy_L1_eV") == 0.4
-    assert Simulation(run).interphase.chemistry.mean() == 0.25
+    assert Simulation(run).setup.interphase.chemistry.mean() == 0.25
 
 
 @pytest.mark.parametrize("name", ["bcc_100", "bcc_110", "bcc_111"])
@@ -86,7 +86,7 @@ def test_fraction_and_seed(write, name):
     maps = [
         Simulation(
             load_run(path, {"random.seed": seed, "system.lattice": name})
-        ).interphase.chemistry
+        ).setup.interphase.chemistry
         for seed in (1, 1, 2)
     ]
     assert maps[0].sum() == round(0.2 * maps[0].size)
@@ -102,14 +102,14 @@ def test_a_picture_as_mask(write, tmp_path):
     simulation = Simulation(run)
     lattice = simulation.model.lattice
     y = lattice.positions_A[: lattice.sites_per_layer, 1] / lattice.box_A[1]
-    assert np.array_equal(simulation.interphase.chemistry == 1, y > 0.749)
+    assert np.array_equal(simulation.setup.interphase.chemistry == 1, y > 0.749)
 
 
 def test_the_map_does_not_depend_on_flaws(write):
     flaws = "void_density_per_um2 = 1e5\nvoid_radius_nm = 1\nvoid_height_nm = 0.5\n"
     both, alone = (Simulation(load_run(write(PATCHY + more))) for more in (flaws, ""))
-    assert len(both.flaws.voids_nm)
-    assert np.array_equal(both.interphase.chemistry, alone.interphase.chemistry)
+    assert len(both.setup.flaws.voids_nm)
+    assert np.array_equal(both.setup.interphase.chemistry, alone.setup.interphase.chemistry)
 
 
 # --- what it refuses ------------------------------------------------------------------------------
@@ -229,8 +229,8 @@ def test_a_run_starts_with_its_flaws_and_conserves_every_atom(write, tmp_path, n
     t = run_to_file(run, tmp_path / "out.h5", progress=False)
     simulation = Simulation(run)
     first, last = t.frames[0].occupancy, t.frames[-1].occupancy
-    assert np.array_equal(np.flatnonzero(first == 0), simulation.flaws.sites)
-    assert t.samples.vacancies[0] == len(simulation.flaws.sites) > 20
+    assert np.array_equal(np.flatnonzero(first == 0), simulation.setup.flaws.sites)
+    assert t.samples.vacancies[0] == len(simulation.setup.flaws.sites) > 20
     n = t.lattice.sites_per_layer
     assert t.samples.contact_fraction[0] == pytest.approx((first[:n] > 0).mean())
     change = int((last == 0).sum()) - int((first == 0).sum())
@@ -245,7 +245,7 @@ def test_the_file_knows_its_interface(write, tmp_path):
     t = run_to_file(load_run(write(text)), tmp_path / "out.h5", progress=False)
     simulation = Simulation(load_run(write(text)))
     again = load(t.path)
-    assert np.array_equal(again.chemistry, simulation.interphase.chemistry)
+    assert np.array_equal(again.chemistry, simulation.setup.interphase.chemistry)
     assert again.chemistry.dtype == np.uint8
     assert again.chemistries == ("li_li2s", "li_philic_015")
     stored = again.resolved["interface"]
@@ -303,7 +303,7 @@ def test_mg_covers_each_chemistry_as_its_own_energies_ask(write):
     alloy = '[system]\nparams = "limg_li2s"\nmg_fraction = 0.03\nmg_coverage_L1 = "equilibrium"\n'
     simulation = Simulation(load_run(write(text, HEAD.replace("[system]\n", alloy))))
     L1 = simulation.engine.occupancy()[:400]
-    mg = [(L1[simulation.interphase.chemistry == k] == 2).mean() for k in (0, 1)]
+    mg = [(L1[simulation.setup.interphase.chemistry == k] == 2).mean() for k in (0, 1)]
     assert mg[0] > 0.95
     # Gain per L1 site over the bulk, from the Hamiltonian; four standard errors of 200 sites.
     h, model = simulation.model.hamiltonians[1], simulation.model

@@ -279,7 +279,7 @@ def test_each_step_has_its_temperature(tmp_path):
 def test_rates_at_another_temperature(tmp_path):
     """An engine that was warmed has the rates of one that was built warm."""
     simulation = Simulation(run_of(tmp_path, HOT.format(kelvin=360.0)))
-    engine, warm = simulation.engine, simulation._models[360.0]
+    engine, warm = simulation.engine, simulation.setup.models[360.0]
     engine.advance(strips=15)
     cold = engine.state.clock[tables.TIME]
     engine.set_model(warm)

@@ -203,7 +203,7 @@ def test_killed_before_the_first_checkpoint(whole, tmp_path):
         path,
         lattice=begun.model.lattice,
         run_text=run_file.text,
-        resolved=begun.resolved(),
+        resolved=begun.setup.resolved(),
         seed=run_file.random.seed,
     )._lock.release()
     resume.resume(path, progress=False)
@@ -218,7 +218,7 @@ def test_two_processes_do_not_write_one_file(whole, tmp_path):
         path,
         lattice=begun.model.lattice,
         run_text=run_file.text,
-        resolved=begun.resolved(),
+        resolved=begun.setup.resolved(),
         seed=run_file.random.seed,
     )
     with pytest.raises(InputError, match="being written by another process"):

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 import kmc
+from kmc.common.interruption import Interruption
 from kmc.common.progress import Silent
 from kmc.errors import InputError, KmcError
 from kmc.sweep import point as point_module
@@ -538,10 +539,10 @@ def interrupt(folder, point, monkeypatch) -> Path:
             part,
             lattice=begun.model.lattice,
             run_text="",
-            resolved=begun.resolved(),
+            resolved=begun.setup.resolved(),
             seed=point.seed,
         )
-        asked = simulation.Interruption()
+        asked = Interruption()
         asked.requested = True
         assert begun.run(writer, NoProgress(), asked) == "interrupted"
     return part

@@ -10,7 +10,7 @@ import pytest
 
 from kmc.errors import InputError
 from kmc.trajectory.reader import load
-from kmc.verification.trajectory import Verification
+from kmc.verification.result import Verification
 
 
 @pytest.fixture(scope="module")

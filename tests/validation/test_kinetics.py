@@ -14,7 +14,7 @@ from paired_engines import Setup, random_occupancy
 from scipy import stats
 
 from kmc.kernels import tables
-from kmc.model.model import electrochemistry
+from kmc.model import electrochemistry
 
 pytestmark = pytest.mark.validation
 

@@ -9,7 +9,7 @@ import numpy as np
 from kmc.systems.cathode.contact import describe
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, counts
 from kmc.systems.result import SystemRun
-from kmc.verification.trajectory import Breach
+from kmc.verification.result import Breach
 
 _CLOSED = 1e-9  # of edge²: the area strains of all sites add up to zero but for rounding
 

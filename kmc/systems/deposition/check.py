@@ -10,7 +10,7 @@ from kmc.model.electrochemistry import strip_rate_Hz
 from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
 from kmc.systems.deposition.shape import describe
 from kmc.systems.result import SystemRun
-from kmc.verification.trajectory import Breach
+from kmc.verification.result import Breach
 
 _SIGMAS = 6.0  # of the shot noise of a step's charge
 
