@@ -96,31 +96,12 @@ class Size:
 
 
 # "default" was sized by the processor time of its runs: half an hour on two idle cores.
+_RATIOS = (1e4, 1e5, 1e6, 1e7)
+_BOX = (24, 24, 16)
 PLANS = {
-    "reduced": Size(
-        20, 40, 5, 1.5, 3, 2, 1, False, False, (24, 24, 16), 4, 4, 2.0, 24, 7e6, (1e4, 1e5)
-    ),
-    "default": Size(
-        20, 40, 5, 1.5, 4, 2, 3, True, False, (24, 24, 16), 2, 8, 2.0, 24, 7e6, (1e4, 1e5, 1e6)
-    ),
-    "full": Size(
-        60,
-        120,
-        20,
-        4.0,
-        8,
-        4,
-        4,
-        True,
-        True,
-        (32, 32, 24),
-        8,
-        8,
-        2.0,
-        24,
-        7e5,
-        (1e4, 1e5, 1e6, 1e7),
-    ),
+    "reduced": Size(20, 40, 5, 1.5, 3, 2, 1, False, False, _BOX, 4, 4, 2.0, 24, 7e6, _RATIOS[:2]),
+    "default": Size(20, 40, 5, 1.5, 4, 2, 3, True, False, _BOX, 2, 8, 2.0, 24, 7e6, _RATIOS[:3]),
+    "full": Size(60, 120, 20, 4.0, 8, 4, 4, True, True, (32, 32, 24), 8, 8, 2.0, 24, 7e5, _RATIOS),
 }
 
 

@@ -152,7 +152,7 @@ def test_the_command_prints_the_claims(tmp_path, monkeypatch):
     assert refused.exit_code == 2
 
 
-TINY = Size(4, 6, 0.005, 2, 1, 1, False, False, (8, 8, 10), 2, 2, 0.5, 2, 7e7, (1e2, 1e3))
+TINY = Size(4, 6, 4, 0.005, 2, 1, 1, False, False, (8, 8, 10), 2, 2, 0.5, 2, 7e7, (1e2, 1e3))
 
 
 @pytest.mark.slow
