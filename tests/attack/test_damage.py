@@ -62,7 +62,7 @@ def damage(data: bytes, chance: random.Random) -> bytes:
 @pytest.fixture(scope="module")
 def run_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("damage") / "run.h5"
-    overrides = {**SMALL, "stop.capacity_monolayers": 0.4, "stop.wall_time_s": 1.0}
+    overrides = {**SMALL, "stop.capacity_monolayers": 0.4, "stop.events": 300_000}
     run_to_file(load_run("strip_limg", overrides), path, progress=False)
     return path
 
@@ -80,7 +80,7 @@ def test_files_of_a_run(run_file, tmp_path, use):
                 repair(path, tmp_path / "new.h5", overwrite=True)
                 kmc.load(tmp_path / "new.h5")
             else:
-                changes = {"stop.capacity_monolayers": 0.41, "stop.wall_time_s": None}
+                changes = {"stop.capacity_monolayers": 0.41, "stop.events": None}
                 kmc.extend(path, changes, progress=False)
             outcomes["used"] += 1
         except KmcError as problem:

@@ -92,7 +92,7 @@ def slurm(tmp_path_factory):
             with open(place / f"{command[0]}.out", "w") as out:
                 processes.append(subprocess.Popen(command, env=environment, stdout=out, stderr=out))
             time.sleep(1)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 600
         while time.monotonic() < end:
             found = subprocess.run(
                 ["sinfo", "--noheader", "--format=%t"],
@@ -182,7 +182,7 @@ def test_a_lost_job_is_submitted_again(here):
         workers.close()
 
 
-def _until(met, workers=None, seconds=300):
+def _until(met, workers=None, seconds=1800):
     end = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < end, "it did not happen"
