@@ -31,6 +31,7 @@ from kmc.cli.shared import (
     quiet_option,
     quoted,
     read_settings,
+    run_options,
 )
 from kmc.cli.studies import critical, sweep_plot
 from kmc.cli.study import study
@@ -152,23 +153,7 @@ def main() -> None:
 
 @main.command(epilog=_RUN_EPILOG, short_help="Run a simulation and write its trajectory.")
 @click.argument("name_or_path")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Trajectory to write (HDF5); NAME.h5 in the current folder by default. The picture goes "
-    "beside it.",
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="SECTION.KEY=VALUE",
-    help="Change one key of the run file. May be repeated.",
-)
-@click.option("--seed", type=int, metavar="N", help="The same as --set random.seed=N.")
-@click.option("--force", is_flag=True, help="Overwrite the trajectory and the picture.")
+@run_options
 @check_every_option
 @quiet_option
 def run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,25 @@ every_run_option = click.option(
     metavar="SECTION.KEY=VALUE",
     help="Change one key of the run file in every run. May be repeated.",
 )
+_RUN_OPTIONS = (
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="File to write (HDF5); NAME.h5 in the current folder by default. The picture goes "
+        "beside it.",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="SECTION.KEY=VALUE",
+        help="Change one key of the run file. May be repeated.",
+    ),
+    click.option("--seed", type=int, metavar="N", help="The same as --set random.seed=N."),
+    click.option("--force", is_flag=True, help="Overwrite the file and the picture."),
+)
 workers_option = click.option(
     "-j",
     "--workers",
@@ -38,6 +57,13 @@ workers_option = click.option(
     metavar="N",
     help="Runs at a time; all cores by default.",
 )
+
+
+def run_options(command: Callable) -> Callable:
+    """The options of a command that runs one run file into one file."""
+    for option in reversed(_RUN_OPTIONS):
+        command = option(command)
+    return command
 
 
 @contextlib.contextmanager

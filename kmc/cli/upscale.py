@@ -15,6 +15,7 @@ from kmc.cli.shared import (
     quiet_option,
     quoted,
     read_settings,
+    run_options,
 )
 from kmc.errors import InputError, KmcError
 
@@ -49,23 +50,7 @@ Exit codes: 0 finished, 2 the input cannot be used (nothing was written), 1 the 
     epilog=_EPILOG,
 )
 @click.argument("name_or_path")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="File to write (HDF5); NAME.h5 in the current folder by default. The picture goes beside "
-    "it.",
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="SECTION.KEY=VALUE",
-    help="Change one key of the run file. May be repeated.",
-)
-@click.option("--seed", type=int, metavar="N", help="The same as --set random.seed=N.")
-@click.option("--force", is_flag=True, help="Overwrite the file and the picture.")
+@run_options
 @quiet_option
 def upscale(
     name_or_path: str,
