@@ -234,10 +234,11 @@ def learn_bias(geometry, ln_Z: np.ndarray, n_max: int, rng, start: int | None = 
     """
     bias = first_bias(ln_Z, n_max)
     walk = Walk(geometry, n_max, rng, start)
-    for _ in range(_MOST_ROUNDS):
-        walk.go(bias, _LEARNING_STEPS * n_max, _FIRST_FACTOR)
+    for k in range(_MOST_ROUNDS):  # where a round was too short, the next is longer and gentler
+        steps = (k + 1) * _LEARNING_STEPS * n_max
+        walk.go(bias, steps, _FIRST_FACTOR / 2**k)
         walk.forget()
-        walk.go(bias, _LEARNING_STEPS * n_max)
+        walk.go(bias, steps)
         ratios = walk.ln_ratios(bias)
         if np.isfinite(ratios).all():
             bias[1:-1] = -np.concatenate(([0.0], np.cumsum(ratios)))
