@@ -226,6 +226,7 @@ class _Loop:
         tally.running = []
         now = time.monotonic()
         begun = []  # work of the running points, and the time they take by their progress
+        longest_s = 0.0  # time left of a running point by its own progress
         for point, kind, start in self.running.values():
             progress = self.folder.progress(point)
             fraction, text = 0.0, "preparing"
@@ -234,12 +235,14 @@ class _Loop:
                 fraction, text = progress
                 if fraction > 0.05:
                     begun.append((self.work[point.name], (now - start) / fraction))
+                    longest_s = max(longest_s, (now - start) * (1 / fraction - 1))
             tally.running.append(Part(point.name, fraction, text))
         tally.slots = self.workers.slots
         waiting = sum(self.work[point.name] for queue in self.waiting.values() for point in queue)
         waiting += sum(self.work[row.name] * (1 - row.fraction) for row in tally.running)
         if self.spent or begun:
-            tally.left_s = waiting * _pace([*self.spent, *begun]) / max(1, tally.slots)
+            shared_s = waiting * _pace([*self.spent, *begun]) / max(1, tally.slots)
+            tally.left_s = max(shared_s, longest_s)
         self.display.update(tally.done / tally.total, str(tally), tally.running)
 
     def _stop(self) -> None:

@@ -383,7 +383,8 @@ def test_the_same_without_compilation(chosen):
     """Part of this file with NUMBA_DISABLE_JIT=1: what Python runs is what numba compiles."""
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
     here = Path(__file__)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(here)]
+    options = ["-q", "-x", "-p", "no:cacheprovider", "-m", ""]
+    command = [sys.executable, "-m", "pytest", *options, str(here)]
     done = subprocess.run(
         [*command, "-k", chosen], env=environment, capture_output=True, text=True, cwd=here.parent
     )

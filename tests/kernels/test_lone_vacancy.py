@@ -192,7 +192,7 @@ def test_five_percent_are_noticed(values, wrong):
     worst = 0.0
     for start in (0, 1, 4, 7):
         rng = np.random.default_rng([SEED, 9, start])
-        _, _, times, ways = many_walks(walk, drawn, start, 100_000, rng)
+        _, _, times, ways = many_walks(walk, drawn, start, 1_000_000, rng)
         worst = max(worst, worst_mean(chain, start, times, ways))
     assert worst > 4.5
 
