@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from kmc.errors import FileFormatError
 from kmc.model.hamiltonian import LI, VACANCY
 from kmc.model.lattice import Lattice
 
@@ -27,13 +28,27 @@ def conductive_columns(flags: Sequence[bool], chemistry: np.ndarray) -> np.ndarr
     """
     if not any(flags):
         return None
+    if chemistry.max() > len(flags):
+        raise FileFormatError(
+            f"the map of the interface has chemistry {chemistry.max()}, and the run's settings "
+            f"have {len(flags)}"
+        )
     return np.array([False, *flags])[chemistry]
 
 
-def conductive_flags(run: Mapping[str, Any]) -> list[bool]:
-    """The flags of a run's settings, as a trajectory stores them."""
-    entries = run.get("interface", {}).get("chemistry") or []
-    return [bool(entry.get("conductive", False)) for entry in entries]
+def conductive_flags(run: Any) -> list[bool]:
+    """The flags of a run's settings, as a trajectory stores them.
+
+    Raises
+    ------
+    FileFormatError
+        They are no settings of an interface.
+    """
+    interface = run.get("interface", {}) if isinstance(run, Mapping) else None
+    entries = (interface.get("chemistry") or []) if isinstance(interface, Mapping) else None
+    if isinstance(entries, list) and all(isinstance(entry, Mapping) for entry in entries):
+        return [bool(entry.get("conductive", False)) for entry in entries]
+    raise FileFormatError(f"the chemistries in the run's settings are no list of tables: {entries}")
 
 
 class Collector:

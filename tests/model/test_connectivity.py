@@ -7,7 +7,8 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from kmc.model.connectivity import Collector
+from kmc.errors import FileFormatError
+from kmc.model.connectivity import Collector, conductive_columns, conductive_flags
 from kmc.model.lattice import Lattice
 
 
@@ -50,3 +51,22 @@ def test_an_island_is_dead_until_a_neighbour_joins_it():
     assert collector.dead_li(occupancy) == 1
     occupancy[7 + 2 * n] = 1  # second neighbours above each other bridge the gap
     assert collector.dead(occupancy).size == 0
+
+
+@pytest.mark.parametrize(
+    "run",
+    [0.5, {"interface": 1}, {"interface": {"chemistry": 0.5}}, {"interface": {"chemistry": [1]}}],
+)
+def test_settings_of_a_damaged_file_are_refused(run):
+    with pytest.raises(FileFormatError, match="no list of tables"):
+        conductive_flags(run)
+
+
+def test_flags_by_column():
+    run = {"interface": {"chemistry": [{"params": "x", "conductive": True}, {"params": "y"}]}}
+    flags = conductive_flags(run)
+    assert flags == [True, False] and conductive_flags({}) == []
+    chemistry = np.array([0, 1, 2, 1], dtype=np.uint8)
+    assert conductive_columns(flags, chemistry).tolist() == [False, True, False, True]
+    with pytest.raises(FileFormatError, match="chemistry 2"):
+        conductive_columns([True], chemistry)
