@@ -65,7 +65,8 @@ def test_settings_of_a_damaged_file_are_refused(run):
 def test_flags_by_column():
     run = {"interface": {"chemistry": [{"params": "x", "conductive": True}, {"params": "y"}]}}
     flags = conductive_flags(run)
-    assert flags == [True, False] and conductive_flags({}) == []
+    assert flags == [True, False]
+    assert conductive_flags({}) == []
     chemistry = np.array([0, 1, 2, 1], dtype=np.uint8)
     assert conductive_columns(flags, chemistry).tolist() == [False, True, False, True]
     with pytest.raises(FileFormatError, match="chemistry 2"):
