@@ -20,7 +20,8 @@ from typing import Any
 from common import HERE, arguments, finish, show, start, write_json
 
 RUNS = ("strip_li", "strip_limg")
-BULK = ("bulk_1pct",)
+BULK = {"bulk_1pct": (40, 80, 1280), "bulk_1pct_16M": (200, 400, 160_000)}  # cells, layers, vacant
+QUICK = (*RUNS, "bulk_1pct")
 BULK_EVENTS = 2_000_000
 STRETCH = 50_000  # events
 
@@ -38,7 +39,7 @@ def serve() -> None:
     for line in sys.stdin:
         name, most = json.loads(line)
         if name in BULK:
-            engine, strips = benchmark.CASES[name][1](1), sys.maxsize
+            engine, strips = benchmark.bulk_engine(*BULK[name]), sys.maxsize
         else:
             engine = benchmark.strip_engine(name, 1)
             monolayers = load_run(name).stop.capacity_monolayers
@@ -110,7 +111,7 @@ def main() -> None:
         if imported != str(tree):
             raise SystemExit(f"{imported} was imported instead of {tree}")
     rows = []
-    for name in (*RUNS, *BULK):
+    for name in QUICK if given.quick else (*RUNS, *BULK):
         most = BULK_EVENTS if name in BULK else sys.maxsize
         rows.append(compare(name, min(most, 500_000) if given.quick else most, processes))
         print(f"{name} done", flush=True)

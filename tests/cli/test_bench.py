@@ -125,6 +125,8 @@ SCRIPTS = [
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_every_script_runs(script, tmp_path):
     command = [sys.executable, str(script), "--quick", "--out", str(tmp_path)]
+    if script.stem == "two_versions":
+        command += ["--other", str(script.parents[1])]  # this one twice
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=3600)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("*.json"))
