@@ -71,7 +71,7 @@ class Engine:
         self.drive = model.drive  # of this moment; `set_drive` changes it
         self.interface_V = model.overpotential_V  # held at the interface, where a voltage is held
         self.conductive: np.ndarray | None = None  # columns above a scaffold (`Collector`)
-        self.spares = False  # whether a given current strips and plates connected metal alone
+        self.spares = False  # whether connected metal alone is stripped and plated on
         self.void_surfaces = False  # whether ions also reach the metal around open voids
         self.pushes = False  # whether plated ions push the metal back where no site is vacant
         self.place = (0, 0)  # step and cycle of a protocol, for the samples
@@ -146,11 +146,7 @@ class Engine:
 
     def _advance(self, limits: tables.Limits) -> int:
         tables_ = (self.geometry, self.law, self.channels, self.state, self.scratch, self.lone)
-        given = self.drive.overpotential_V is None and self.drive.flows
-        if self.spares and given:
-            net = self._charge_sites.net
-            return connection.advance_connected(*tables_, limits, self.log, net, self.rng)
-        return loop.advance(*tables_, limits, self.log, self.rng)
+        return loop.advance(*tables_, limits, self.log, self._net, self.rng)
 
     def _push_back(self) -> bool:
         """Plate under an atom where no vacant site is left; whether that was possible."""
@@ -164,6 +160,10 @@ class Engine:
     @cached_property
     def _charge_sites(self) -> ChargeSites:
         return ChargeSites(self.model, self.collector, self.void_surfaces)
+
+    @property
+    def _net(self) -> connection.Connection:
+        return self._charge_sites.net if self.spares else connection.NO_SEARCH
 
     def _grow(self):
         """Double the capacity of the hop bins."""
@@ -324,9 +324,15 @@ class Engine:
         listed = mg.sites[: mg.length[0]].astype(np.int64)
         return self.model.kernel_lattice.lattice_sites(listed)
 
+    def _sums_of_weights(self) -> tuple[float, float]:
+        return loop.sums_of_weights(self.geometry, self.law, self.state, self.scratch, self._net)
+
     def exchange_rates_Hz(self) -> tuple[float, float]:
-        """Rates of oxidation and of reduction of the whole box at η = 0, site by site, 1/s."""
-        strips, plates = loop.sums_of_weights(self.geometry, self.law, self.state, self.scratch)
+        """Rates of oxidation and of reduction of the whole box at η = 0, site by site, 1/s.
+
+        Where dead lithium is spared, of what the current reaches.
+        """
+        strips, plates = self._sums_of_weights()
         per_strip, per_plate = self.model.charge_transfer_rates_Hz(0.0)
         return strips * per_strip, plates * per_plate
 
@@ -520,7 +526,7 @@ class Engine:
                 "rim_per_nm": np.nan,
                 "dead_Li": 0,
             }
-        strips, _ = loop.sums_of_weights(self.geometry, self.law, self.state, self.scratch)
+        strips, _ = self._sums_of_weights()
         return {
             "vacancy_activity": self.vacancy_activity(),
             "vacancies_seen": float(self.state.activity[tables.SEEN]),
