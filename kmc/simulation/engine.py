@@ -252,7 +252,7 @@ class Engine:
             return
         occupancy = self.occupancy()
         self.law = rate_tables.law(model, isinstance(self.law, tables.TwoSpecies))
-        self.model, self.geometry = model, model.kernel_lattice.geometry()
+        self.model = model
         self.lone = rate_tables.lone_vacancy(model, False)
         self.channels = rate_tables.channels(model, self.drive, self.interface_V)
         self.__dict__.pop("_charge_sites", None)

@@ -1,4 +1,4 @@
-"""Dead lithium at a given current and at a held voltage: the loop against the oracle, and by hand."""
+"""Dead lithium at a given current and at a held voltage, against the oracle and by hand."""
 
 import contextlib
 from collections import Counter
@@ -60,7 +60,7 @@ def sponge(setup, rng, magnesium=0) -> np.ndarray:
     ],
 )
 def test_dead_lithium_event_for_event(name, magnesium, drive, conductive):
-    """Draws on dead metal are rejected, or drawn again among connected metal, as the oracle does."""
+    """Draws on dead metal are rejected, or drawn again among connected metal, by both."""
     setup = Setup(
         lattice=name,
         values=naive.LIMG_LI2S if magnesium else naive.LI_LI2S,
