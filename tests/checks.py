@@ -206,7 +206,7 @@ class Frozen:
         )  # drawn ahead, so part of the state
         self.engine.advance(events=1)
         log = self.engine.log
-        kind = ("hop", "strip", "absorb", "emit")[log.kind[0]]
+        kind = ("hop", "strip", "absorb", "emit", "close", "plate")[log.kind[0]]
         return (
             naive.Event(kind, int(log.site_from[0]), int(log.site_to[0]), int(log.species[0]), 0.0),
             self.engine.time_s,

@@ -60,7 +60,8 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
 @click.command(
     short_help="Continue a finished run to another end.",
     epilog="\b\nExamples:\n  kmc extend strip_li.h5 --set stop.capacity_monolayers=4\n"
-    "  kmc extend strip_li.h5 --set stop.capacity_monolayers=none --set stop.contact_fraction=0.3",
+    "  kmc extend strip_li.h5 --set stop.capacity_monolayers=none --set stop.contact_fraction=0.3\n"
+    "  kmc extend cycle_li.h5 --cycles 10",
 )
 @_FILE
 @click.option(
@@ -70,12 +71,26 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
     metavar="stop.KEY=VALUE",
     help="The new end; none removes one. May be repeated.",
 )
+@click.option(
+    "--cycles",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Carry out the last entry of the protocol N more times.",
+)
 @check_every_option
 @quiet_option
-def extend(file: Path, settings: tuple[str, ...], check_every: int | None, quiet: bool) -> None:
+def extend(
+    file: Path,
+    settings: tuple[str, ...],
+    cycles: int | None,
+    check_every: int | None,
+    quiet: bool,
+) -> None:
     """Continue the run of the trajectory FILE beyond its end, in place.
 
-    The trajectory becomes that of a run with the new [stop] from its beginning. After an end by
+    The trajectory becomes that of a run with the new [stop], or with as many more cycles of its
+    [[protocol]], from its beginning. After an end by
     time_s it is statistically equivalent, with other random numbers.
     """
     from kmc.simulation.resume import extend as continue_run
@@ -85,7 +100,12 @@ def extend(file: Path, settings: tuple[str, ...], check_every: int | None, quiet
     overrides, origins = read_settings(settings)
     with notes():
         trajectory = continue_run(
-            file, overrides, origins=origins, progress=not quiet, check_every=check_every
+            file,
+            overrides,
+            cycles=cycles or 0,
+            origins=origins,
+            progress=not quiet,
+            check_every=check_every,
         )
     finish(trajectory, quiet=quiet, checked=check_every)
 

@@ -1,4 +1,4 @@
-"""Charge transfer: weights of electroactive sites, strips and plates."""
+"""Charge transfer: weights of electroactive sites, draws by them, strips and plates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from kmc.kernels.connection import reached
 from kmc.kernels.counts import gather
 from kmc.kernels.events import exchange, record
 from kmc.kernels.jit import inner, rare
@@ -35,10 +36,8 @@ from kmc.kernels.tables import (
     PLATES,
     SEEN,
     STRIP,
-    STRIP_DUE,
     STRIPS,
     VACANCY,
-    WAITING,
 )
 
 
@@ -110,15 +109,18 @@ def refresh_strip_weights(geometry, law, channels, state, scratch):
 
 
 @rare
-def sums_over_box(geometry, law, state, near):
+def sums_over_box(geometry, law, state, net, near):
+    """Sums of the weights of strips and of plates; where dead lithium is spared, without it."""
     strips, plates = 0.0, 0.0
     for member in range(geometry.active_layers * geometry.sites_per_layer):
-        site = strip_site(geometry, member)
+        site = np.int64(strip_site(geometry, member))
         packed = state.site_state[site]
         species = species_of(packed)
         if species != LI and species != VACANCY:
             continue
         if meets_electrolyte(geometry, state.site_state, site, near):
+            if net.spares and not reached(geometry, state.site_state, net, site):
+                continue
             if species == LI:
                 strips += strip_weight(law, packed)
             else:
@@ -206,90 +208,14 @@ def _plate_site(geometry, law, state, near, x):
 
 
 @rare
-def oxidise_and_reduce(geometry, law, channels, state, scratch, bound, rng, log):
+def oxidise_and_reduce(geometry, law, channels, state, scratch, net, bound, rng, log):
     """Oxidise an atom and reduce an ion at once, at the exact rate instead of its bound."""
-    strips, plates = sums_over_box(geometry, law, state, scratch.near[2])
+    strips, plates = sums_over_box(geometry, law, state, net, scratch.near[2])
     rate = exchange_rate(channels.strip, channels.exchange * strips * plates)
     if rng.random() * bound >= rate:
         return
     site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
     oxidise(geometry, law, channels, state, scratch, site, log)
-    _, plates = sums_over_box(geometry, law, state, scratch.near[2])
+    _, plates = sums_over_box(geometry, law, state, net, scratch.near[2])
     site = _plate_site(geometry, law, state, scratch.near[2], rng.random() * plates)
     reduce(geometry, law, channels, state, scratch, site, log)
-
-
-@rare
-def strip_at_current(geometry, law, channels, state, scratch, rng, log):
-    """Oxidise one electroactive Li atom; False when there is none."""
-    refresh_strip_weights(geometry, law, channels, state, scratch)
-    if total_mass(state.strips) <= 0.0:
-        return False
-    # At a given current strips come at a constant rate: what they meet is the mean over time.
-    observe(channels, state, 1.0)
-    site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
-    oxidise(geometry, law, channels, state, scratch, site, log)
-    return True
-
-
-@inner
-def strip_site_at_voltage(geometry, law, state, rest):
-    """Atom that holds `rest` in the sum of the weights' bounds; −1 if its weight does not."""
-    b, rest = find_bin(state.strips, rest)
-    member, y = find_member(state.strips, b if b >= 0 else lowest_bin(state.strips), rest)
-    site = strip_site(geometry, member)
-    if y < strip_weight(law, state.site_state[site]):
-        return site
-    return np.int64(-1)
-
-
-@rare
-def plate_at_current(geometry, law, channels, state, scratch, rng, log):
-    """Reduce one ion at a given current; without a vacant site it waits for one."""
-    refresh_strip_weights(geometry, law, channels, state, scratch)
-    observe(channels, state, 1.0)
-    if total_mass(state.plates) <= 0.0:
-        state.clock[STRIP_DUE] = WAITING
-        return
-    site = draw_plate_site(geometry, state.plates, law, state.site_state, rng)
-    reduce(geometry, law, channels, state, scratch, site, log)
-
-
-@rare
-def plate_waiting(geometry, law, channels, state, scratch, rng, log):
-    """Reduce the ion that waits, if there is a vacant site by now; whether there was."""
-    refresh_strip_weights(geometry, law, channels, state, scratch)
-    if total_mass(state.plates) <= 0.0:
-        return False
-    state.clock[STRIP_DUE] = 0.0
-    site = draw_plate_site(geometry, state.plates, law, state.site_state, rng)
-    reduce(geometry, law, channels, state, scratch, site, log)
-    return True
-
-
-@rare
-def transfer_due(geometry, law, channels, state, scratch, rng, log):
-    """The strip or plate that a limit put off; False where no atom is electroactive any more."""
-    place = state.clock[STRIP_DUE]
-    state.clock[STRIP_DUE] = 0.0
-    if place < 0.0:
-        if channels.plating:
-            plate_at_current(geometry, law, channels, state, scratch, rng, log)
-            return True
-        return strip_at_current(geometry, law, channels, state, scratch, rng, log)
-    if channels.plating:
-        reduce(geometry, law, channels, state, scratch, np.int64(place) - 1, log)
-    else:
-        oxidise(geometry, law, channels, state, scratch, np.int64(place) - 1, log)
-    return True
-
-
-@inner
-def plate_site_at_voltage(geometry, law, state, rest):
-    """Vacant site that holds `rest` in the same way."""
-    b, rest = find_bin(state.plates, rest)
-    member, y = find_member(state.plates, b if b >= 0 else lowest_bin(state.plates), rest)
-    site = strip_site(geometry, member)
-    if y < plate_weight(law, state.site_state[site]):
-        return site
-    return np.int64(-1)

@@ -9,15 +9,9 @@ from kmc.kernels.charge import (
     observe,
     oxidise,
     oxidise_and_reduce,
-    plate_at_current,
-    plate_site_at_voltage,
-    plate_waiting,
     reduce,
     refresh_strip_weights,
-    strip_at_current,
-    strip_site_at_voltage,
     sums_over_box,
-    transfer_due,
 )
 from kmc.kernels.counts import count_neighbours, list_mg, neighbour_row, variant_of
 from kmc.kernels.creep import close_void, creep_bound
@@ -79,6 +73,16 @@ from kmc.kernels.tables import (
     VACANCY_TIME,
     VACANT_L1,
     WAITING,
+)
+from kmc.kernels.transfer import (
+    DEAD,
+    none_reacts,
+    plate_at_current,
+    plate_site_at_voltage,
+    plate_waiting,
+    strip_at_current,
+    strip_site_at_voltage,
+    transfer_due,
 )
 
 
@@ -226,11 +230,14 @@ def _compile(fingerprint):
         _sort_vacancies(geometry, law, channels, state, scratch)
 
     @entry
-    def sums_of_weights(geometry, law, state, scratch):
-        """Sums of the strip weights of all electroactive atoms and of all plate weights."""
+    def sums_of_weights(geometry, law, state, scratch, net):
+        """Sums of the strip weights of all electroactive atoms and of all plate weights.
+
+        Where dead lithium is spared, of those that the current reaches.
+        """
         if fingerprint < 0:
             return 0.0, 0.0
-        return sums_over_box(geometry, law, state, scratch.near[2])
+        return sums_over_box(geometry, law, state, net, scratch.near[2])
 
     @entry
     def update_strip_weights(geometry, law, channels, state, scratch):
@@ -244,13 +251,15 @@ def _compile(fingerprint):
         return vacancy_rates(geometry, law, channels, site_state, site, rates) + 0 * fingerprint
 
     @entry
-    def advance(geometry, law, channels, state, scratch, lone, limits, log, rng):
+    def advance(geometry, law, channels, state, scratch, lone, limits, log, net, rng):
         """Run events until a limit is reached; returns the reason (`PAUSED`, ...).
 
         Parameters
         ----------
         geometry, law, channels, state, scratch, lone, limits, log
             Tuples of `kmc.kernels.tables`; `law` is `OneSpecies` or `TwoSpecies`.
+        net : kmc.kernels.connection.Connection
+            Whether dead lithium is spared, and how it is found.
         rng : numpy.random.Generator
             The only source of randomness. An attempt draws its waiting time (standard
             exponential), then two uniform numbers for the next attempt (its own were drawn by the
@@ -267,7 +276,8 @@ def _compile(fingerprint):
         clock stops is put off and carried out by the next call, an atom about to leave leaves then.
 
         An ion that comes at a given current and finds no vacant site waits, and takes the first
-        one there is, at once. When the next ion comes before that, the reason is `NO_SITE`.
+        one there is, at once. When the next ion comes before that, the reason is `NO_SITE`; also,
+        without an ion that waits, where vacant sites are left but none beside connected metal.
         """
         if fingerprint < 0:
             return -1
@@ -301,14 +311,14 @@ def _compile(fingerprint):
                 return BINS_FULL
             if clock[STRIP_DUE] != 0.0:
                 if clock[STRIP_DUE] == WAITING:
-                    if plate_waiting(geometry, law, channels, state, scratch, rng, log):
+                    if plate_waiting(geometry, law, channels, state, scratch, net, rng, log):
                         continue
                 elif counters[forward] - counters[backward] >= limits.before_strip:
                     return PAUSED
-                elif transfer_due(geometry, law, channels, state, scratch, rng, log):
+                elif transfer_due(geometry, law, channels, state, scratch, net, rng, log):
                     continue
                 else:
-                    return NO_ELECTROACTIVE
+                    return NO_SITE if plating else NO_ELECTROACTIVE
             if creeps or at_voltage or exchanges or mixes:
                 if (at_voltage or exchanges) and counters[N_DIRTY] > 0:
                     refresh_strip_weights(geometry, law, channels, state, scratch)
@@ -376,43 +386,45 @@ def _compile(fingerprint):
                 rest -= strip + plate + channels.emission + creep
                 _mix(geometry, law, channels, state, scratch, rest, log)
             elif rest < strip + plate or channels.emission + creep == 0.0:
-                due, at = -1.0, np.int64(-1)
                 if at_voltage:
                     flat = channels.strip_per_weight * geometry.sites_per_layer
                     # Weighted by the time between such attempts, which is the mean over time again.
                     weight = min(flat / (strip + plate), 1.0 / channels.forgetting)
                     observe(channels, state, weight)
-                    if rest >= strip and plate > 0.0:
+                    plates = rest >= strip and plate > 0.0
+                    if plates:
                         rest = (rest - strip) / channels.plate_per_weight
-                        at = plate_site_at_voltage(geometry, law, state, rest)
-                        if at < 0:
-                            continue
-                        if plating and (counters[PLATES] - counters[STRIPS] >= limits.before_strip):
-                            clock[STRIP_DUE] = at + 1.0
-                            return PAUSED
-                        reduce(geometry, law, channels, state, scratch, at, log)
-                        continue
-                    rest = rest / channels.strip_per_weight
-                    at = strip_site_at_voltage(geometry, law, state, rest)
+                        at = plate_site_at_voltage(geometry, law, state, net, rest)
+                    else:
+                        rest = rest / channels.strip_per_weight
+                        at = strip_site_at_voltage(geometry, law, state, net, rest)
+                    if at == DEAD and none_reacts(geometry, law, state, net, scratch.near[2]):
+                        return NO_ELECTROACTIVE
                     if at < 0:
                         continue
-                    if plating:
+                    charge = counters[forward] - counters[backward]
+                    if plates == plating and charge >= limits.before_strip:
+                        clock[STRIP_DUE] = at + 1.0
+                        return PAUSED
+                    if plates:
+                        reduce(geometry, law, channels, state, scratch, at, log)
+                    else:
                         oxidise(geometry, law, channels, state, scratch, at, log)
-                        continue
-                    due = at + 1.0
-                elif exchanges and rest >= strip:
-                    oxidise_and_reduce(geometry, law, channels, state, scratch, plate, rng, log)
+                    continue
+                if exchanges and rest >= strip:
+                    oxidise_and_reduce(
+                        geometry, law, channels, state, scratch, net, plate, rng, log
+                    )
                     continue
                 if clock[STRIP_DUE] == WAITING:
                     return NO_SITE
                 if counters[forward] - counters[backward] >= limits.before_strip:
-                    clock[STRIP_DUE] = due
+                    clock[STRIP_DUE] = -1.0
                     return PAUSED
                 if plating:
-                    plate_at_current(geometry, law, channels, state, scratch, rng, log)
-                elif at_voltage:
-                    oxidise(geometry, law, channels, state, scratch, at, log)
-                elif not strip_at_current(geometry, law, channels, state, scratch, rng, log):
+                    if not plate_at_current(geometry, law, channels, state, scratch, net, rng, log):
+                        return NO_SITE
+                elif not strip_at_current(geometry, law, channels, state, scratch, net, rng, log):
                     return NO_ELECTROACTIVE
             elif rest < strip + plate + channels.emission or creep == 0.0:
                 share = (rest - strip - plate) / channels.emission

@@ -130,6 +130,24 @@ class Collector:
             left = left[~joined]
         return reached[:-1]
 
+    def reached(self, occupancy: np.ndarray) -> np.ndarray:
+        """Which sites of L1 and L2 the current reaches.
+
+        An atom that is connected; a vacant site beside one, or on a conductive scaffold. So an atom
+        can be stripped just where, once it is gone, another can be plated.
+
+        Returns
+        -------
+        ndarray of bool, shape (2 sites_per_layer,)
+        """
+        n, connected = self._n, self.connected(occupancy)
+        sites = np.arange(2 * n)
+        near = np.concatenate([self.lattice.neighbours(sites, shell) for shell in (1, 2)], 1)
+        beside = ((near >= 0) & connected[near]).any(axis=1)
+        if self.conductive is not None:
+            beside[:n] |= self.conductive
+        return np.where(np.asarray(occupancy)[: 2 * n] == VACANCY, beside, connected[: 2 * n])
+
     def dead(self, occupancy: np.ndarray) -> np.ndarray:
         """Sites of the metal that is not connected, int64, ascending."""
         return np.flatnonzero((np.asarray(occupancy) != VACANCY) & ~self.connected(occupancy))

@@ -1,8 +1,4 @@
-"""Where a given current strips and plates: at metal that is connected to the current collector.
-
-`kmc.kernels.connection` draws the atom or the site; waiting times are those of the given current.
-At a held voltage the event loop chooses when and where, and nothing is spared.
-"""
+"""Where dead lithium is spared: strips and plates at metal connected to the current collector."""
 
 from __future__ import annotations
 
@@ -10,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from kmc.kernels import connection
+from kmc.kernels import connection, transfer
 from kmc.model.connectivity import Collector
 from kmc.model.model import Model
 
 
 class ChargeSites:
-    """Draws the atom that a given current takes, or the site that it plates on.
+    """What the event loop needs to tell connected metal from dead metal.
+
+    `net` is that; `draw` draws the next site of a given current, for inspection.
 
     Parameters
     ----------
@@ -31,6 +29,7 @@ class ChargeSites:
         lattice, conductive = model.lattice, collector.conductive
         n_sites = lattice.sites_per_layer * model.kernel_lattice.height
         self.net = connection.Connection(
+            spares=True,
             conductive=np.zeros(0, dtype=np.bool_) if conductive is None else conductive,
             top=collector.first_beside_top // lattice.sites_per_layer,
             void_surfaces=void_surfaces,
@@ -47,7 +46,7 @@ class ChargeSites:
         −1 where no connected metal takes part.
         """
         return int(
-            connection.draw(
+            transfer.draw(
                 engine.geometry,
                 engine.law,
                 engine.channels,

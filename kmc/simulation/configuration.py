@@ -7,11 +7,12 @@ from functools import cached_property
 import numpy as np
 
 from kmc.common.units import A_per_nm, MICRO_eV
-from kmc.kernels import loop, tables
+from kmc.kernels import connection, loop, tables
 from kmc.model import electrochemistry, processes, rate_tables
 from kmc.model.connectivity import Collector
 from kmc.model.constriction import Rim, Spreading
 from kmc.model.model import Model
+from kmc.simulation.charge_sites import ChargeSites
 from kmc.trajectory.schema import HOP_CLASSES, HOP_WAYS
 
 _WITHOUT_CURRENT = {
@@ -38,12 +39,13 @@ class Configuration:
 
     def __init__(self, model: Model, occupancy: np.ndarray, alloy: bool):
         self.model = model
-        geometry = model.kernel_lattice.geometry()
-        self.geometry = geometry._replace(pairs=geometry.pairs and alloy)
         self.law = rate_tables.law(model, alloy)
+        self.geometry = self._geometry_of(model)
         self.drive = model.drive  # of this moment; `Engine.set_drive` changes it
         self.interface_V = model.overpotential_V  # held at the interface, where a voltage is held
         self.conductive: np.ndarray | None = None  # columns above a scaffold (`Collector`)
+        self.spares = False  # whether connected metal alone is stripped and plated on
+        self.void_surfaces = False  # whether ions also reach the metal around open voids
         self.place = (0, 0)  # step and cycle of a protocol, for the samples
         self.resting = False
         self.scratch = tables.Scratch(
@@ -98,9 +100,28 @@ class Configuration:
         """Net charge in atoms in the direction of the current: plated atoms while it plates."""
         return -self.net_strips if self.drive.plates else self.net_strips
 
+    def _geometry_of(self, model: Model) -> tables.Geometry:
+        """Tables of neighbours; pairs of Mg and Li matter to an alloy alone."""
+        geometry = model.kernel_lattice.geometry()
+        return geometry._replace(pairs=geometry.pairs and isinstance(self.law, tables.TwoSpecies))
+
+    @cached_property
+    def _charge_sites(self) -> ChargeSites:
+        return ChargeSites(self.model, self.collector, self.void_surfaces)
+
+    @property
+    def _net(self) -> connection.Connection:
+        return self._charge_sites.net if self.spares else connection.NO_SEARCH
+
+    def _sums_of_weights(self) -> tuple[float, float]:
+        return loop.sums_of_weights(self.geometry, self.law, self.state, self.scratch, self._net)
+
     def exchange_rates_Hz(self) -> tuple[float, float]:
-        """Rates of oxidation and of reduction of the whole box at η = 0, site by site, 1/s."""
-        strips, plates = loop.sums_of_weights(self.geometry, self.law, self.state, self.scratch)
+        """Rates of oxidation and of reduction of the whole box at η = 0, site by site, 1/s.
+
+        Where dead lithium is spared, of what the current reaches.
+        """
+        strips, plates = self._sums_of_weights()
         per_strip, per_plate = self.model.charge_transfer_rates_Hz(0.0)
         return strips * per_strip, plates * per_plate
 
@@ -268,7 +289,7 @@ class Configuration:
                 "rim_per_nm": np.nan,
                 "dead_Li": 0,
             }
-        strips, _ = loop.sums_of_weights(self.geometry, self.law, self.state, self.scratch)
+        strips, _ = self._sums_of_weights()
         return {
             "vacancy_activity": self.vacancy_activity(),
             "vacancies_seen": float(self.state.activity[tables.SEEN]),

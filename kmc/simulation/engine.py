@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from kmc.errors import KmcError
-from kmc.kernels import connection, loop, selection, tables
+from kmc.kernels import loop, selection, tables
 from kmc.model import electrochemistry, processes, rate_tables
 from kmc.model.electrochemistry import Drive
 from kmc.model.model import Model
-from kmc.simulation.charge_sites import ChargeSites
 from kmc.simulation.configuration import Configuration
 from kmc.simulation.growth import push_back
 
@@ -54,8 +52,6 @@ class Engine(Configuration):
             alloy = bool((occupancy == tables.MG).any()) or model.reservoir_mg_fraction > 0
         super().__init__(model, occupancy, alloy)
         self.rng = rng
-        self.spares = False  # whether a given current strips and plates connected metal alone
-        self.void_surfaces = False  # whether ions also reach the metal around open voids
         self.pushes = False  # whether plated ions push the metal back where no site is vacant
         self.mixing = (1.0, 0, 0.0)  # supersaturation that moves Mg; net absorbed and time then
         self.channels = rate_tables.channels(model)
@@ -118,11 +114,7 @@ class Engine(Configuration):
 
     def _advance(self, limits: tables.Limits) -> int:
         tables_ = (self.geometry, self.law, self.channels, self.state, self.scratch, self.lone)
-        given = self.drive.overpotential_V is None and self.drive.flows
-        if self.spares and given:
-            net = self._charge_sites.net
-            return connection.advance_connected(*tables_, limits, self.log, net, self.rng)
-        return loop.advance(*tables_, limits, self.log, self.rng)
+        return loop.advance(*tables_, limits, self.log, self._net, self.rng)
 
     def _push_back(self) -> bool:
         """Plate under an atom where no vacant site is left; whether that was possible."""
@@ -132,10 +124,6 @@ class Engine(Configuration):
         if not waits:
             self.state.clock[tables.STRIP_DUE] = 0.0
         return True
-
-    @cached_property
-    def _charge_sites(self) -> ChargeSites:
-        return ChargeSites(self.model, self.collector, self.void_surfaces)
 
     def _grow(self):
         """Double the capacity of the hop bins."""
@@ -184,7 +172,7 @@ class Engine(Configuration):
             return
         occupancy = self.occupancy()
         self.law = rate_tables.law(model, isinstance(self.law, tables.TwoSpecies))
-        self.model, self.geometry = model, model.kernel_lattice.geometry()
+        self.model, self.geometry = model, self._geometry_of(model)
         self.lone = rate_tables.lone_vacancy(model, False)
         self.channels = rate_tables.channels(model, self.drive, self.interface_V)
         self.__dict__.pop("_charge_sites", None)

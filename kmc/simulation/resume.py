@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
 from kmc.kernels import tables
 from kmc.runfile.load import RunFile, restored_run
+from kmc.runfile.protocol import stored_blocks
 from kmc.runfile.sections import Checked, Rest, Stop
 from kmc.simulation.phases import REST
 from kmc.simulation.run import STOPPED_BY_CALLBACK, Simulation
@@ -30,8 +33,8 @@ _KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.m
 
 
 _LONGER = (
-    "The steps of a protocol do not change in a run that continues: write it longer in its run "
-    "file (repeat), and start it again with kmc run."
+    "To go on with more cycles: kmc extend FILE --cycles N carries out the last entry of its "
+    "protocol N more times. Other steps: write them in the run file, and start it with kmc run."
 )
 
 
@@ -79,14 +82,15 @@ def extend(
     path: str | Path,
     overrides: Mapping[str, Any],
     *,
+    cycles: int = 0,
     origins: Mapping[str, str] | None = None,
     progress: bool = True,
     check_every: int | None = None,
 ) -> Trajectory:
     """Continue a run to another end.
 
-    The trajectory becomes the one that a run with the new ``[stop]`` and ``[rest]`` from the
-    beginning would have written.
+    The trajectory becomes the one that a run with the new ``[stop]`` and ``[rest]``, or the new
+    ``repeat`` of the protocol's last entry, from the beginning would have written.
 
     Parameters
     ----------
@@ -94,6 +98,8 @@ def extend(
         The trajectory; it is continued in place.
     overrides : mapping
         ``{"stop.key": value}`` or ``{"rest.key": value}``; None removes a stop.
+    cycles : int
+        How many more times the last entry of the run's protocol is carried out.
     origins : mapping, optional
         ``"stop.key"`` → its origin, for messages.
     progress, check_every
@@ -120,13 +126,13 @@ def extend(
             )
 
     def check(trajectory: Trajectory, simulation: Simulation) -> None:
-        if _has_done_its_steps(trajectory, simulation):
+        if _has_done_its_steps(trajectory, simulation) and not cycles:
             raise InputError(f"{path} is finished: {trajectory.stop_reason}", advice=_LONGER)
-        if not overrides:
+        if not (overrides or cycles):
             raise InputError(
                 f"no new end is given for {path}",
                 advice="Give one, for example --set stop.capacity_monolayers=4 (none removes a "
-                "stop).",
+                "stop), or --cycles 5 for a run with a protocol.",
             )
         phase = simulation.phase
         if phase.step is None and phase.beginning.phase == REST:
@@ -142,20 +148,40 @@ def extend(
                 advice="Give an end beyond that.",
             )
 
-    return _continue(Path(path), overrides, origins, check, progress, check_every)
+    return _continue(Path(path), overrides, origins, check, progress, check_every, cycles)
 
 
-def _continue(path, overrides, origins, check, progress, check_every) -> Trajectory:
+def _longer(trajectory: Trajectory, cycles: int) -> dict[str, Any]:
+    """The settings of a run with so many more passes of the last entry of its protocol."""
+    run, blocks = dict(trajectory.run), stored_blocks(trajectory.run)
+    if isinstance(cycles, bool) or not isinstance(cycles, Integral) or cycles < 1:
+        raise InputError(
+            f"cycles = {cycles!r} is no number of cycles to add",
+            advice="Allowed: whole numbers from 1.",
+        )
+    if not blocks:
+        raise InputError(
+            f"{trajectory.path} has no protocol whose cycles could be repeated",
+            advice="Give another end, for example --set stop.capacity_monolayers=4.",
+        )
+    last = replace(blocks[-1], repeat=blocks[-1].repeat + int(cycles))
+    run["protocol"] = {**run["protocol"], "blocks": (*blocks[:-1], last)}
+    return run
+
+
+def _continue(
+    path, overrides, origins, check, progress, check_every, cycles: int = 0
+) -> Trajectory:
     with Interruption() as interruption:
         simulations = []
 
         def prepare(trajectory: Trajectory):
             _check_columns(trajectory)
-            run = restored_run(
-                trajectory.run, path, trajectory.run_file, overrides, origins=origins
-            )
+            tables_ = _longer(trajectory, cycles) if cycles else trajectory.run
+            run = restored_run(tables_, path, trajectory.run_file, overrides, origins=origins)
             state = checkpoint_of(trajectory)
-            if state and (trajectory.finished or overrides):
+            done = trajectory.stop_reason.startswith("all ")  # its last step ends where it ended
+            if state and (trajectory.finished or overrides) and not (cycles and done):
                 state["ended"] = None
             simulation = _simulation(trajectory, run, state, check_every)
             check(trajectory, simulation)

@@ -93,7 +93,8 @@ class Simulation:
         ----------
         writer : TrajectoryWriter
         ended : list, optional
-            At the end of a run: its stop reason, and whether a sample and a frame were due there.
+            At the end of a run: its stop reason, whether a sample and a frame were due there, and
+            why its last phase ended (empty if by the clock or a callback).
         """
         return {
             "attempts": self.engine.count(tables.ATTEMPTS),
@@ -143,8 +144,12 @@ class Simulation:
             self._record(writer, sample=True, frame=True)
             if self._asked_to_stop:
                 return self._end(writer, self._asked_to_stop, True, True)
-        elif self.restored["ended"]:  # killed between the last checkpoint and the end of the file
-            return self._end(writer, *self.restored["ended"])
+        elif self.restored["ended"]:
+            stop_reason, sample, frame, *reached = self.restored["ended"]
+            following = self.phase.next(engine, reached[0]) if any(reached) else None
+            if following is None:  # killed between the last checkpoint and the end of the file
+                return self._end(writer, stop_reason, sample, frame, *reached)
+            self._change(writer, following, sample, frame)  # the protocol is longer now
         next_check = engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
 
         def compiling(done: int, of: int) -> None:
@@ -180,11 +185,9 @@ class Simulation:
             if reached:
                 following = phase.next(engine, reached)
                 if following is None:
-                    return self._end(writer, phase.ending(reached, engine), sample, frame)
-                if self.check_every:
-                    self._check()
-                self._record(writer, sample=not sample, frame=not frame)
-                self._enter(following)
+                    ending = phase.ending(reached, engine)
+                    return self._end(writer, ending, sample, frame, reached)
+                self._change(writer, following, sample, frame)
                 continue
             due = engine.count(tables.EVENTS) >= next_check
             # A long check delays the next flush, so the flush comes before it.
@@ -199,15 +202,29 @@ class Simulation:
                 self._status(now - loaded[0], engine.count(tables.EVENTS) - loaded[1]),
             )
 
+    def _change(
+        self, writer: TrajectoryWriter, following: Beginning, sample: bool, frame: bool
+    ) -> None:
+        """Record the end of a phase, unless it is recorded already, and begin the next."""
+        if self.check_every:
+            self._check()
+        self._record(writer, sample=not sample, frame=not frame)
+        self._enter(following)
+
     def _end(
-        self, writer: TrajectoryWriter, stop_reason: str, sample: bool, frame: bool
+        self,
+        writer: TrajectoryWriter,
+        stop_reason: str,
+        sample: bool,
+        frame: bool,
+        reached: str = "",
     ) -> tuple[str, bytes]:
         """Record the end, unless it is recorded already; returns the stop reason and the state.
 
         The state is taken before the rows that exist only because the run ends here: a run that
         continues drops them, and so equals an uninterrupted one.
         """
-        ended = None if stop_reason == INTERRUPTED else [stop_reason, sample, frame]
+        ended = None if stop_reason == INTERRUPTED else [stop_reason, sample, frame, reached]
         state = checkpoint.pack(self.state(writer, ended))
         if self.check_every:
             writer.flush(state)

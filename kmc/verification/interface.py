@@ -68,12 +68,16 @@ class Interface:
             found &= near // self._n == layer - 1
         return found.sum(axis=1)
 
-    def weights(self, occupancy: np.ndarray) -> tuple[float, float]:
+    def weights(
+        self, occupancy: np.ndarray, reached: np.ndarray | None = None
+    ) -> tuple[float, float]:
         """Σ exp[−λ (B − B_ref)/kT] over what strips, Σ exp[(1 − λ)(B − B_ref)/kT] where it plates.
 
         Parameters
         ----------
         occupancy : array of uint8, shape (n_sites,)
+        reached : array of bool, shape (2 sites_per_layer,), optional
+            Sites that take part where dead lithium is spared (`Collector.reached`).
         """
         here = occupancy[: 2 * self._n]
         binding = -self._phi.astype(float)
@@ -87,6 +91,8 @@ class Interface:
         first = np.arange(here.size) < self._n
         binding += np.where(first, self._chi * self._counts(occupancy, 1, MG, layer=2), 0)
         meets = (first | (self._counts(occupancy, 1, MG, layer=1) > 0)) & (metal > 0)
+        if reached is not None:
+            meets &= reached
         kT = K_B_eV * self.temperature_K
         excess = (binding / MICRO_eV - self.settings["flat_binding_eV"]) / kT
         share = self.settings["strip_weight_lambda"]
@@ -94,12 +100,17 @@ class Interface:
         plates = np.exp((1 - share) * excess[meets & (here == VACANCY)]).sum()
         return float(strips), float(plates)
 
-    def columns(self, occupancy: np.ndarray, current_density_mA_cm2: float) -> dict[str, float]:
+    def columns(
+        self,
+        occupancy: np.ndarray,
+        current_density_mA_cm2: float,
+        reached: np.ndarray | None = None,
+    ) -> dict[str, float]:
         """Weights, rims, constriction, and the overpotential that balances the sites."""
         settings = self.settings
         contact = occupancy[: self._n] != VACANCY
         rim_per_A = self._rim.length_per_area_per_A(contact)
-        strips, plates = self.weights(occupancy)
+        strips, plates = self.weights(occupancy, reached)
         out = {"strip_weight": strips / self._n, "rim_per_nm": rim_per_A * A_per_nm}
         if current_density_mA_cm2 == 0.0:
             return out

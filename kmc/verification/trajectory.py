@@ -418,7 +418,8 @@ class _Audit:
             held = step.drive.overpotential_V is not None
             kelvin = kelvin if step.temperature_K is None else step.temperature_K
         current = float(sample["current_density_mA_cm2"])
-        found = self.interfaces[kelvin].columns(occupancy, current)
+        reached = self._collector.reached(occupancy) if self.plan else None
+        found = self.interfaces[kelvin].columns(occupancy, current, reached)
         for name, expected in found.items():
             if held and name == "overpotential_sites_V":
                 continue  # at a held voltage the sites pass what they pass

@@ -260,6 +260,32 @@ def test_plating_event_for_event(name, magnesium):
     assert paired.engine.count(tables.PLATES) == kinds["plate"] + paired.waited
 
 
+@pytest.mark.medium
+@pytest.mark.parametrize("drive", ["current", "voltage"])
+@pytest.mark.parametrize(("name", "magnesium"), faces(25))
+def test_plating_under_pressure_event_for_event(name, magnesium, drive):
+    """Plates, closures and hops at once: all on the same sites, energies to the last µeV."""
+    drives = {"current": {"current_density_mA_cm2": -6e5}, "voltage": {"overpotential_V": -0.05}}
+    setup = Setup(
+        lattice=name,
+        values=naive.LIMG_LI2S if magnesium else naive.LI_LI2S,
+        mg_fraction=0.2 if magnesium else 0.0,
+        stack_pressure_MPa=3.0,
+        **drives[drive],
+        **{**FAST_EXCHANGE, "overrides": FAST_EXCHANGE["overrides"] | FAST_CREEP},
+    )
+    occupancy = random_occupancy(setup.n_sites, np.random.default_rng([7, 99]), 60, magnesium)
+    paired = PairedEngines(setup, occupancy, 7, attempts=2000)
+    kinds = Counter()
+    for _ in range(100):
+        event = paired.attempt()
+        kinds[event and event.kind] += 1
+    paired.compare_state()
+    assert kinds["plate"] >= 3, kinds
+    assert kinds["close"] >= 3, kinds
+    assert kinds["hop"] >= 3, kinds
+
+
 def test_an_ion_waits_for_a_vacant_site():
     """Few vacancies, fast hops: ions wait until one comes to L1, and are plated at once there."""
     setup = Setup(current_density_mA_cm2=-3e9, temperature_K=1500.0)

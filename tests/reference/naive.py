@@ -97,6 +97,8 @@ class Conditions:
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
     exchange: bool = False
+    spares: bool = False  # whether connected metal alone is stripped and plated on
+    conductive: tuple[int, ...] = ()  # sites of L1 on a conductive scaffold
 
 
 class NoEvent(Exception):
@@ -154,6 +156,7 @@ class NaiveSimulation:
         self.directions, self.mg_order = directions, mg_order
         self.time_s = 0.0
         self.waiting = False  # an ion for a vacant site, at a given current that plates
+        self.spared = 0  # draws that fell on a site that no current reaches
         self.seen = self.expected = 0.0  # isolated vacancies over the strips of the recent past
         self.hops: Counter[str] = Counter()  # by class, and by class and way
         floor = conditions.saddle_floor_eV
@@ -343,6 +346,45 @@ class NaiveSimulation:
             for shell in self._shells()
             for j in self.box.neighbours[shell - 1][site]
         )
+
+    def connected(self) -> set[int]:
+        """Atoms that first and second neighbours connect to the reservoir or to a scaffold."""
+        near = [
+            [int(j) for shell in (0, 1) for j in self.box.neighbours[shell][site]]
+            for site in range(self.box.n_sites)
+        ]
+        metal = {site for site, species in enumerate(self.occupancy) if species != VACANCY}
+        found = {
+            site
+            for site in metal
+            if site in self.conditions.conductive or any(j >= self.box.n_sites for j in near[site])
+        }
+        waiting = list(found)
+        while waiting:
+            for other in near[waiting.pop()]:
+                if other in metal and other not in found:
+                    found.add(other)
+                    waiting.append(other)
+        return found
+
+    def reached(self, sites) -> set[int]:
+        """Those of the sites that hold connected metal or, vacant, are beside it."""
+        if not self.conditions.spares:
+            return set(sites)
+        alive = self.connected()
+        found = set()
+        for site in sites:
+            near = [int(j) for shell in (0, 1) for j in self.box.neighbours[shell][site]]
+            beside = site in self.conditions.conductive or any(j in alive for j in near)
+            if beside if self.occupancy[site] == VACANCY else site in alive:
+                found.add(site)
+        return found
+
+    def transferring(self, weights) -> dict[int, float]:
+        """Weights of the sites that the current reaches, column by column."""
+        n, reached = self.box.sites_per_layer, self.reached(weights)
+        order = sorted(reached, key=lambda site: (site % n, site))
+        return {site: weights[site] for site in order}
 
     def binding(self, site) -> int:
         """Energy to take a Li atom off this site, µeV, whether or not it is there now."""
@@ -541,7 +583,9 @@ class NaiveSimulation:
         if self.conditions.overpotential_V is not None:
             return self.conditions.overpotential_V
         k_ox, k_red = self.exchange_rates
-        a, b = k_ox * sum(self.strip_weights().values()), k_red * sum(self.plate_weights().values())
+        strips = self.transferring(self.strip_weights())
+        plates = self.transferring(self.plate_weights())
+        a, b = k_ox * sum(strips.values()), k_red * sum(plates.values())
         low, high, alpha = -600 * self.kT, 600 * self.kT, self.alpha
         while high > low:
             eta = (low + high) / 2
@@ -570,15 +614,21 @@ class NaiveSimulation:
         listed = []
         for vacancy in self.vacancies():
             listed += self.vacancy_channels(vacancy)
-        if self.strip_rate > 0 and not self.plating:
-            weights = self.strip_weights()
+        held = self.conditions.overpotential_V is not None
+        if self.strip_rate > 0 and held:
+            listed += [
+                (Event("strip", site, -1, LI, 0.0), self.voltage_rates[0] * weight)
+                for site, weight in self.transferring(self.strip_weights()).items()
+            ]
+        if self.strip_rate > 0 and not self.plating and not held:
+            weights = self.transferring(self.strip_weights())
             total = sum(weights.values())
             listed += [
                 (Event("strip", site, -1, LI, 0.0), self.strip_rate * weight / total)
                 for site, weight in weights.items()
             ]
         if self.plating:
-            weights = self.plate_weights()
+            weights = self.transferring(self.plate_weights())
             total = sum(weights.values())
             listed += [
                 (Event("plate", -1, site, LI, 0.0), self.strip_rate * weight / total)
@@ -587,7 +637,7 @@ class NaiveSimulation:
         if self.plate_rate > 0:
             listed += [
                 (Event("plate", -1, site, LI, 0.0), self.voltage_rates[1] * weight)
-                for site, weight in self.plate_weights().items()
+                for site, weight in self.transferring(self.plate_weights()).items()
             ]
         if self.open:
             listed += [
@@ -733,7 +783,18 @@ class NaiveSimulation:
         bins = self._bins(weights, bound, self.plate_order)
         b, rest = _pick([(b, len(bins[b]) * bound[b]) for b in sorted(bins, reverse=True)], rest)
         site, y = _member(bins[b], bound[b], rest)
-        return Event("plate", -1, site, LI, 0.0) if y < weights[site] else None
+        return Event("plate", -1, site, LI, 0.0) if self._takes(site, y, weights) else None
+
+    def _takes(self, site, y, weights) -> bool:
+        """Whether a site drawn at a held voltage has the event: by its weight, and if reached."""
+        if y >= weights[site]:
+            return False
+        if site in self.reached([site]):
+            return True
+        self.spared += 1
+        if not (self.reached(self.strip_weights()) or self.reached(self.plate_weights())):
+            raise NoEvent("dead metal alone is left")
+        return False
 
     def _choose_exchange(self, bound, rng) -> Event | None:
         """A strip, and a plate onto a site drawn by its weight once the atom is gone."""
@@ -757,10 +818,14 @@ class NaiveSimulation:
 
     def plate_waiting(self, rng) -> Event | None:
         """The ion that waits takes a vacant site as soon as there is one, before all else."""
-        if not (self.waiting and self.plate_weights()):
+        if not (self.waiting and self.reached(self.plate_weights())):
             return None
         self.waiting = False
-        return self._choose_plate(rng)
+        if not self.conditions.spares:
+            return self._choose_plate(rng)
+        others = self.transferring(self.plate_weights())
+        site = _pick(list(others.items()), rng.random() * _sum(others.values()))[0]
+        return Event("plate", -1, site, LI, 0.0)
 
     def _choose_plate(self, rng) -> Event:
         weights = self.plate_weights()
@@ -771,14 +836,14 @@ class NaiveSimulation:
             b, rest = _pick(queue, rng.random() * total)
             site, y = _member(bins[b], bound[b], rest)
             if y < weights[site]:
-                return Event("plate", -1, site, LI, 0.0)
+                return Event("plate", -1, self._or_another(site, weights, rng), LI, 0.0)
 
     def _strip_at_voltage(self, rest) -> Event | None:
         weights, bound = self.strip_weights(), self.weight_bounds
         bins = self._bins(weights, bound, self.weight_order)
         b, rest = _pick([(b, len(bins[b]) * bound[b]) for b in sorted(bins, reverse=True)], rest)
         site, y = _member(bins[b], bound[b], rest)
-        return Event("strip", site, -1, LI, 0.0) if y < weights[site] else None
+        return Event("strip", site, -1, LI, 0.0) if self._takes(site, y, weights) else None
 
     def _choose_strip(self, rng) -> Event:
         weights = self.strip_weights()
@@ -791,7 +856,17 @@ class NaiveSimulation:
             b, rest = _pick(queue, rng.random() * total)
             site, y = _member(bins[b], bound[b], rest)
             if y < weights[site]:
-                return Event("strip", site, -1, LI, 0.0)
+                return Event("strip", self._or_another(site, weights, rng), -1, LI, 0.0)
+
+    def _or_another(self, site, weights, rng) -> int:
+        """The site drawn at a given current; where it is not reached, one of all that are."""
+        if site in self.reached([site]):
+            return site
+        self.spared += 1
+        others = self.transferring(weights)
+        if not others:
+            raise NoEvent("dead metal alone is left")
+        return _pick(list(others.items()), rng.random() * _sum(others.values()))[0]
 
     def step(self, rng) -> Event:
         """Advance by one accepted event and return it; dt is the time since the last event."""

@@ -76,6 +76,8 @@ class Setup:
     stack_pressure_MPa: float = 0.0
     overpotential_V: float | None = None
     exchange: bool = False
+    spares: bool = False
+    conductive: tuple[int, ...] = ()  # sites of L1
     others: tuple[dict, ...] = field(default=(), hash=False)
     chemistry: tuple[int, ...] = ()
     bin_unit_Hz: float | None = None
@@ -130,13 +132,18 @@ class Setup:
         return naive.with_chemistries(self.box, self.all_values, self.others, self.chemistry)
 
     def engine(self, occupancy, seed=0, *, log_events=0, alloy=None, model=None) -> Engine:
-        return Engine(
+        engine = Engine(
             model or self.model(),
             occupancy,
             np.random.default_rng(seed),
             alloy=alloy,
             log_events=log_events,
         )
+        engine.spares = self.spares
+        if self.conductive:
+            columns = np.arange(self.kmc_lattice().sites_per_layer)
+            engine.conductive = np.isin(columns, self.conductive)
+        return engine
 
     def conditions(self) -> naive.Conditions:
         return naive.Conditions(
@@ -152,6 +159,8 @@ class Setup:
             stack_pressure_MPa=self.stack_pressure_MPa,
             overpotential_V=self.overpotential_V,
             exchange=self.exchange,
+            spares=self.spares,
+            conductive=self.conductive,
         )
 
     def naive(self, occupancy, **arguments) -> naive.NaiveSimulation:
@@ -205,7 +214,8 @@ class PairedEngines:
         self.waited += 1
 
     def _site_is_free(self) -> bool:
-        if not (self.oracle.waiting and self.oracle.plate_weights()):
+        oracle = self.oracle
+        if not (oracle.waiting and oracle.reached(oracle.plate_weights())):
             return False
         self.engine.advance(events=self.engine.events + 1)
         return True
@@ -251,6 +261,7 @@ class PairedEngines:
                     engine.vacancy_rates_Hz(vacancy), all_rates(oracle, vacancy), rtol=1e-11
                 )
             reacts = oracle.plateable() if oracle.plating else oracle.electroactive()
+            reacts = oracle.reached(reacts)
             if oracle.strip_rate > 0 and reacts:
                 np.testing.assert_allclose(
                     engine.interface_overpotential_V(),

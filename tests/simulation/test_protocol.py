@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -125,6 +127,122 @@ def test_resume_in_a_plate_step_gives_the_same_bytes(cycled, tmp_path, monkeypat
     assert not kmc.load(path).finished
     resume(path, progress=False)
     assert contents(path) == contents(cycled.path)
+
+
+VARIED = """
+[[protocol]]
+steps = [
+    { step = "Strip at 0.5 mA/cm2 until 0.4 monolayers", temperature_K = 333.15 },
+    { step = "Rest for 0.2 s", temperature_K = 353.15, stack_pressure_MPa = 5 },
+    { step = "Plate at 0.5 mA/cm2 until 0.4 monolayers", stack_pressure_MPa = 2 },
+    { step = "Hold at 0.03 V for 0.1 s or until 0.2 monolayers", temperature_K = 313.15 },
+    { step = "Hold at -0.05 V for 0.05 s", stack_pressure_MPa = 1 },
+]
+repeat = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("varied")
+    t = run_to_file(run_of(folder, VARIED), folder / "whole.h5", progress=False)
+    assert t.finished
+    assert kmc.verify(t.path).passed
+    assert t.samples["closures"][-1] > 0
+    return t
+
+
+@pytest.mark.medium
+def test_interrupted_at_every_change_of_temperature_and_pressure(varied, tmp_path, monkeypatch):
+    """Where each step begins, before anything happens in it, and after 60 events of it."""
+    path, seen, original = tmp_path / "parts.h5", [], Simulation._limits
+
+    def limits(self):
+        found, begun = original(self), self.phase.beginning
+        place = (begun.step, self.engine.events >= begun.events + 60)
+        if place not in seen:
+            seen.append(place)
+            found["events"] = self.engine.events
+            signal.raise_signal(signal.SIGINT)
+        return found
+
+    monkeypatch.setattr(Simulation, "_limits", limits)
+    monkeypatch.setattr("kmc.simulation.run._FIRST_CHUNK", 50)
+    monkeypatch.setattr("kmc.simulation.run._next_chunk", lambda chunk, seconds: 50)
+    t = run_to_file(run_of(tmp_path, VARIED), path, progress=False)
+    parts = 1
+    while not t.finished:
+        t = resume(path, progress=False)
+        parts += 1
+    assert {step for step, later in seen if not later} == set(range(1, 11))
+    assert len(seen) >= 15
+    assert parts == len(seen) + 1
+    assert contents(path) == contents(varied.path)
+
+
+SIGNALLED = """
+import os, signal, sys
+from kmc.simulation.run import Simulation
+
+original, place = Simulation._enter, int(sys.argv.pop(1))
+
+def enter(self, beginning):
+    original(self, beginning)
+    if beginning.step == place:
+        os.kill(os.getpid(), signal.SIGINT)
+
+Simulation._enter = enter
+from kmc.cli import main
+main()
+"""
+
+
+@pytest.mark.medium
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_process_interrupted_at_a_change_of_step_is_resumed(varied, tmp_path):
+    """kmc run and twice kmc resume, each but the last stopped by Ctrl-C as a step begins."""
+    run_of(tmp_path, VARIED)
+    for place, command in ((2, ["run", "cycled.toml", "-o", "t.h5"]), (8, ["resume", "t.h5"])):
+        arguments = [sys.executable, "-c", SIGNALLED, str(place), *command, "-q"]
+        assert subprocess.run(arguments, cwd=tmp_path, check=False).returncode == 130
+        assert kmc.load(tmp_path / "t.h5").stop_reason == "interrupted"
+    arguments = [sys.executable, "-m", "kmc.cli", "resume", "t.h5", "-q"]
+    assert subprocess.run(arguments, cwd=tmp_path, check=False).returncode == 0
+    assert contents(tmp_path / "t.h5") == contents(varied.path)
+
+
+def test_more_cycles_are_those_of_a_longer_run(cycled, tmp_path):
+    """Each dataset, byte for byte, and a second time; what has no protocol has no cycles."""
+    path = tmp_path / "longer.h5"
+    run_to_file(run_of(tmp_path, CYCLES.format(n=1)), path, progress=False)
+    extend(path, {}, cycles=1, progress=False)
+    t = extend(path, {}, cycles=1, progress=False)
+    assert t.stop_reason == cycled.stop_reason
+    assert t.run["protocol"] == cycled.run["protocol"]
+    assert contents(path) == contents(cycled.path)
+    with pytest.raises(InputError, match="is finished") as caught:
+        resume(path, progress=False)
+    assert "--cycles" in caught.value.advice
+    for cycles in (-1, 1.5, True):
+        with pytest.raises(InputError, match="no number of cycles"):
+            extend(path, {}, cycles=cycles, progress=False)
+
+
+def test_steps_that_end_early_are_counted_in_the_cycles_added(tmp_path):
+    """The last step finds no atom left; with more cycles the run goes on as a longer one does."""
+    blocks = """
+[[protocol]]
+steps = ["Plate at 0.5 mA/cm2 until 0.3 monolayers", "Strip at 0.5 mA/cm2 until 30 monolayers"]
+repeat = {n}
+"""
+    paths = [tmp_path / "once.h5", tmp_path / "twice.h5"]
+    for n, path in enumerate(paths, 1):
+        run = run_of(tmp_path, blocks.format(n=n), acceleration__max_hops_per_strip_per_site=10.0)
+        run_to_file(run, path, progress=False)
+    t = extend(paths[0], {}, cycles=1, progress=False)
+    assert "; 2 ended early, the first was step 2 (strip" in t.stop_reason
+    assert t.stop_reason == kmc.load(paths[1]).stop_reason
+    assert contents(paths[0]) == contents(paths[1])
 
 
 def test_plating_goes_on_where_there_is_no_site_left(tmp_path):
