@@ -18,7 +18,7 @@ from kmc.study.claims import number_of
 from kmc.study.readings import Reading, mean, read_steps
 from kmc.study.steps import Step, sweep_step, sweep_text
 
-REPLICAS, OTHERS, VARIANT_REPLICAS = 4, 3, 2
+REPLICAS, OTHERS, VARIANT_REPLICAS = 4, 3, 3
 CYCLES = 20  # as in the paper
 
 DEFAULTS = {
