@@ -112,6 +112,19 @@ class Box:
         )
 
 
+def storing_small_clusters(setting: Setting, S: float) -> Setting:
+    """The interface also stores what pairs and threes hold in equilibrium at S.
+
+    Populations have single vacancies and voids past the critical size alone.
+    """
+    ln_Z = setting.vapour.model.free.ln_Z
+    held = [n * math.exp(ln_Z[n - 1] + n * math.log(S)) for n in (1, 2, 3)]
+    medium = setting.medium
+    storage = medium.interface_storage_per_um2 * sum(held) / held[0]
+    medium = replace(medium, interface_storage_per_um2=storage)
+    return replace(setting, medium=medium, rounding=replace(setting.rounding, medium=medium))
+
+
 def populations(setting: Setting, seeds) -> np.ndarray:
     """Voids per µm², width in nm and contact at `READ_AT`, and the largest S, by seed."""
     per_monolayer = setting.vapour.model.transport.L1_density_cm2 * 1e-8

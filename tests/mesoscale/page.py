@@ -20,8 +20,6 @@ from kmc.mesoscale.vapour import ClusterVapour
 from kmc.model.electrochemistry import capacity_mAh_cm2
 from kmc.runfile.load import load_run
 
-_LEAST_CONTACT = 0.01  # where a run ends
-
 
 @dataclass(frozen=True)
 class Case:
@@ -32,6 +30,7 @@ class Case:
     gamma_factor: float = 1.0
     prefactor: float = 1.0
     edge_um: float = 30.0
+    least_contact: float = 0.01  # where it ends, as the command does
 
 
 def _li(edge_um: float = 30.0, **changes) -> Case:
@@ -110,7 +109,7 @@ def measure(case: Case) -> dict[str, float]:
             alive = population.step(due.time_s)
             before, left = (charge, contact), population.contact_fraction
             charge, contact = capacity_mAh_cm2(population.ledger.stripped, 1e8), left
-            for name, level in (("half", 0.5), ("ninety", 0.1), ("end", _LEAST_CONTACT)):
+            for name, level in (("half", 0.5), ("ninety", 0.1), ("end", 0.01)):
                 if left <= level and math.isnan(found[name]):
                     share = (before[1] - level) / (before[1] - left)
                     found[name] = before[0] + share * (charge - before[0])
@@ -122,7 +121,7 @@ def measure(case: Case) -> dict[str, float]:
             if left > 0.9:  # of the burst, not of the last contact
                 mean = float(population.surface[population.on_contact].mean())
                 found["S"] = max(found["S"], mean)
-            alive = alive and left >= _LEAST_CONTACT
+            alive = alive and left > case.least_contact
         cuts = cut(population.voids)
         if cuts.per_100um > found["cuts"]:
             found["cuts"], found["width"] = cuts.per_100um, cuts.mean_width_um

@@ -7,12 +7,11 @@ docs/nucleation.md has the table.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
 from overlap import RaisedTransport
-from pairs import flux_by_pairs
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import cg
 
@@ -104,16 +103,23 @@ def shapes(temperature_K: float = 298.15, each: int = SHAPES) -> dict[int, list[
     return found
 
 
-def uptake_Hz(box: Box, cluster: np.ndarray, by_pairs: float = 0.0) -> float:
-    """Vacancies per second and unit of S that a cluster held still takes up in the box.
-
-    `by_pairs` is what bound pairs add to the flux between L1 and L2 at S, as a share: where they
-    are in equilibrium with single vacancies of activity a, the flux follows the gradient of
-    a + by_pairs a²/S, which from 0 to S rises by (1 + by_pairs) S.
+def uptake_Hz(box: Box, cluster: np.ndarray, along: float = 0.0, rate_Hz: float = 0.0) -> float:
+    """Vacancies per second and unit of S that a cluster takes up in the box.
 
     Single vacancies walk on the sites that do not touch it, with the rates of the event loop, and
     are taken up by the first hop to a site that does. Between sites of energies E_i and E_j the
     equilibrium exchange is ν exp(−[saddle]/kT) at S = 1, and the reservoir's that of emission.
+
+    Parameters
+    ----------
+    box : Box
+    cluster : ndarray of int, shape (n, 3)
+        Held still: layer and place along both vectors of L1.
+    along : float
+        Share by which the exchange between L1 and L2 is larger, for what else moves.
+    rate_Hz : float
+        0 for a steady state; s for uptake that grows as exp(s t), which the box's single vacancies
+        feed as well, exp(−E_i/kT) of them at S = 1.
     """
     model, surface = box.model, free_energies(box.temperature_K).surface
     steps, kT = surface.steps, model.kT_ueV
@@ -143,12 +149,13 @@ def uptake_Hz(box: Box, cluster: np.ndarray, by_pairs: float = 0.0) -> float:
         saddle = np.maximum(np.maximum(model.barriers_ueV[0] + change / 2, change), 0)
         saddle += np.maximum(0, floor - np.minimum(saddle, saddle - change))
         exchange = model.attempt_frequency_Hz * np.exp(-(energy[i] + saddle) / kT)
-        exchange = np.where(np.minimum(layer[i], to[i]) == 0, 1 + by_pairs, 1.0) * exchange
+        exchange = np.where(np.minimum(layer[i], to[i]) == 0, 1 + along, 1.0) * exchange
         rows.append(i)
         columns.append(j)
         values.append(exchange)
         np.add.at(out, i, exchange)
     reservoir = np.where((layer == top - 1) & ~beside, model.emission_rate_per_site_Hz, 0.0)
+    reservoir += np.where(beside, 0.0, rate_Hz * np.exp(-energy / kT))
     rows, columns, values = (np.concatenate(x) for x in (rows, columns, values))
     free = np.flatnonzero(~beside)
     place = np.full(beside.size, -1)
@@ -171,14 +178,11 @@ class BoxNucleation(NucleationModel):
     """Nucleation with the uptake of clusters in the box in place of that of a half-space."""
 
     box: Box = field(default_factory=lambda: Box(0.2))
-    by_pairs: float = 0.0
 
     @cached_property
     def _uptake_Hz(self) -> np.ndarray:
         found = shapes(self.box.temperature_K).values()
-        return np.array(
-            [np.mean([uptake_Hz(self.box, c, self.by_pairs) for c in s]) for s in found]
-        )
+        return np.array([np.mean([uptake_Hz(self.box, c) for c in s]) for s in found])
 
     def capture_per_s(self, n) -> np.ndarray:
         known = self._uptake_Hz
@@ -227,12 +231,9 @@ class Case:
     first_seed: int = 1
 
     def expected_s(self) -> dict[str, float]:
-        found = dict(theories(self.box))
+        found = theories(self.box)
         size = supercritical(found["box"], self.S)
         sites = self.box.model.lattice.sites_per_layer
-        surface = found["box"].free.surface
-        by_pairs = flux_by_pairs(surface, self.box.model, self.S)
-        found["pairs"] = replace(found["box"], by_pairs=by_pairs)
         return {name: mean_wait_s(t, self.S, size, sites) for name, t in found.items()}
 
     def waits_s(self) -> np.ndarray:
