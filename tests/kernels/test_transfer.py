@@ -18,9 +18,9 @@ from kmc.model.connectivity import Collector
 LATTICES = tuple(naive.ORIENTATIONS)
 CONDITIONS = {
     "temperature_K": 600.0,
-    "floor_eV": 0.65,
+    "floor_eV": 0.7,
     "electrode_thickness_um": 6000.0,
-    "layers": 9,
+    "layers": 10,
     "overrides": {"exchange_current_density_mA_cm2": 1e6},
     "spares": True,
 }
@@ -33,15 +33,26 @@ DRIVES = {
 
 
 def sponge(setup, rng, magnesium=0) -> np.ndarray:
-    """Metal over four layers of which a fifth is left."""
+    """Metal over some layers of which a third of L1 and a seventh of the others is left.
+
+    Two atoms at least could be stripped but for being dead, two others and two vacant sites react.
+    """
     n = setup.kmc_lattice().sites_per_layer
+    oracle = setup.naive(np.full(setup.n_sites, LI))
     occupancy = np.full(setup.n_sites, LI, dtype=np.uint8)
-    places = rng.permutation(np.arange(5 * n, setup.n_sites))
+    depth = 7 if setup.lattice == "bcc_111" else 4  # none of them is beside the metal
+    places = rng.permutation(np.arange(depth * n, setup.n_sites))
     occupancy[places[:magnesium]] = MG
-    occupancy[: 4 * n] = np.where(rng.random(4 * n) < 0.2, LI, VACANCY)
+    share = np.repeat([0.35, *[0.15] * (depth - 1)], n)
+    while True:
+        occupancy[: depth * n] = np.where(rng.random(depth * n) < share, LI, VACANCY)
+        oracle.occupancy = occupancy.tolist()
+        weights = oracle.strip_weights()
+        alive, vacant = oracle.reached(weights), oracle.reached(oracle.plate_weights())
+        if min(len(weights) - len(alive), len(alive), len(vacant)) >= 2:
+            break
     if magnesium:
-        some = np.flatnonzero(occupancy[: 4 * n] == LI)[::4]
-        occupancy[some] = MG
+        occupancy[np.flatnonzero(occupancy[: depth * n] == LI)[::5]] = MG
     return occupancy
 
 
@@ -69,24 +80,27 @@ def test_dead_lithium_event_for_event(name, magnesium, drive, conductive):
         **DRIVES[drive],
         **CONDITIONS,
     )
-    rng = np.random.default_rng(12)
-    paired = PairedEngines(setup, sponge(setup, rng, magnesium), 12, attempts=3000)
-    paired.compare_state()
-    kinds = Counter()
-    with contextlib.suppress(naive.NoEvent):
-        for _ in range(60):
-            event = paired.attempt()
-            kinds[event and event.kind] += 1
-    paired.compare_state()
-    assert paired.oracle.spared >= 2
-    assert kinds["strip"] + kinds["plate"] >= 2, kinds
+    kinds, spared = Counter(), 0
+    for seed in range(8):
+        occupancy = sponge(setup, np.random.default_rng([12, seed]), magnesium)
+        paired = PairedEngines(setup, occupancy, seed, attempts=1000)
+        paired.compare_state()
+        oracle = paired.oracle
+        with contextlib.suppress(naive.NoEvent):
+            while paired.attempts < 25 and (oracle.strip_weights() or oracle.plate_weights()):
+                event = paired.attempt()
+                kinds[event and event.kind] += 1
+        paired.compare_state()
+        spared += oracle.spared
+    assert spared >= 2
+    assert kinds["strip"] + kinds["plate"] >= 5, kinds
 
 
 @pytest.mark.medium
 @pytest.mark.validation
-@pytest.mark.parametrize("conductive", [(), (5,)], ids=["", "scaffold"])
+@pytest.mark.parametrize("conductive", [(), (6,)], ids=["", "scaffold"])
 def test_strip_and_plate_balance_in_every_state_of_a_few_atoms(conductive):
-    """All 512 states of nine sites below a gap: what is stripped can be plated again, and back.
+    """All 256 states of eight sites below a gap: what is stripped can be plated again, and back.
 
     r_ox/r_red = exp[(eη − (B − B_k))/kT] where the current reaches an atom, none of both elsewhere;
     the sums of the kernel are those of the oracle.
@@ -96,7 +110,7 @@ def test_strip_and_plate_balance_in_every_state_of_a_few_atoms(conductive):
     n = setup.kmc_lattice().sites_per_layer
     start = np.full(setup.n_sites, LI, dtype=np.uint8)
     start[: 3 * n] = VACANCY
-    free = [0, 1, 5, 6, n, n + 1, n + 5, 2 * n, 2 * n + 1]
+    free = [0, 1, 2, 3, 4, 6, n, 2 * n + 2]
     model, oracle = setup.model(), setup.naive(start)
     k_ox, k_red = oracle.voltage_rates
     rates, balanced, dead = {}, 0, 0
@@ -112,12 +126,12 @@ def test_strip_and_plate_balance_in_every_state_of_a_few_atoms(conductive):
         np.testing.assert_allclose(
             found, [per[0] * sum(strips.values()), per[1] * sum(plates.values())], rtol=1e-11
         )
-        bindings = {site: oracle.binding(site) for site in free[:4]}
+        bindings = {site: oracle.binding(site) for site in free[:6]}
         rates[state] = (strips, plates, bindings)
         dead += len(oracle.strip_weights()) - len(strips)
-    assert dead >= 100
+    assert dead >= 50
     for state, (strips, _, bindings) in rates.items():
-        for k, site in enumerate(free[:4]):
+        for k, site in enumerate(free[:6]):
             if not state >> k & 1:
                 continue
             plates = rates[state - (1 << k)][1]
