@@ -398,7 +398,7 @@ def _compile(fingerprint):
                     else:
                         rest = rest / channels.strip_per_weight
                         at = strip_site_at_voltage(geometry, law, state, net, rest)
-                    if at == DEAD and none_reacts(geometry, law, state, net, scratch.near[2]):
+                    if at == DEAD and none_reacts(geometry, law, state, net, scratch.near[2], True):
                         return NO_ELECTROACTIVE
                     if at < 0:
                         continue

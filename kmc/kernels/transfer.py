@@ -139,6 +139,26 @@ def draw_plate(geometry, law, state, scratch, net, rng):
 
 
 @rare
+def none_reacts(geometry, law, state, net, near, strips):
+    """Whether dead metal alone is left to plate on or, with `strips`, to strip either."""
+    site_state = state.site_state
+    for member in range(geometry.active_layers * geometry.sites_per_layer):
+        site = np.int64(strip_site(geometry, member))
+        packed = site_state[site]
+        species = species_of(packed)
+        if species == LI and strips:
+            weight = strip_weight(law, packed)
+        elif species == VACANCY:
+            weight = plate_weight(law, packed)
+        else:
+            continue
+        if weight > 0.0 and meets_electrolyte(geometry, site_state, site, near):  # noqa: SIM102
+            if reached(geometry, site_state, net, site):
+                return False
+    return True
+
+
+@rare
 def strip_at_current(geometry, law, channels, state, scratch, net, rng, log):
     """Oxidise one electroactive Li atom; False when there is none."""
     refresh_strip_weights(geometry, law, channels, state, scratch)
@@ -180,12 +200,9 @@ def plate_waiting(geometry, law, channels, state, scratch, net, rng, log):
     refresh_strip_weights(geometry, law, channels, state, scratch)
     if total_mass(state.plates) <= 0.0:
         return False
-    if net.spares:
-        site = _plate_among_all(geometry, law, state, net, scratch.near[2], rng)
-        if site < 0:
-            return False
-    else:
-        site = draw_plate_site(geometry, state.plates, law, state.site_state, rng)
+    if net.spares and none_reacts(geometry, law, state, net, scratch.near[2], False):
+        return False
+    site = draw_plate(geometry, law, state, scratch, net, rng)
     state.clock[STRIP_DUE] = 0.0
     reduce(geometry, law, channels, state, scratch, site, log)
     return True
@@ -234,26 +251,6 @@ def plate_site_at_voltage(geometry, law, state, net, rest):
     if net.spares and not reached(geometry, state.site_state, net, site):
         return np.int64(DEAD)
     return site
-
-
-@rare
-def none_reacts(geometry, law, state, net, near):
-    """Whether dead metal alone is left to strip and to plate on."""
-    site_state = state.site_state
-    for member in range(geometry.active_layers * geometry.sites_per_layer):
-        site = np.int64(strip_site(geometry, member))
-        packed = site_state[site]
-        species = species_of(packed)
-        if species == LI:
-            weight = strip_weight(law, packed)
-        elif species == VACANCY:
-            weight = plate_weight(law, packed)
-        else:
-            continue
-        if weight > 0.0 and meets_electrolyte(geometry, site_state, site, near):  # noqa: SIM102
-            if reached(geometry, site_state, net, site):
-                return False
-    return True
 
 
 def _compile(fingerprint):

@@ -94,7 +94,7 @@ def test_numbers_of_the_shipped_ratio(folder):
     contact and 1.4 mV (standard deviations).
     """
     t = kmc.load(folder / "strip_li.h5")
-    _, early, late, contact = table_row("1e6")
+    early, late, contact = table_row("1e6")
     assert t.acceleration["max_hops_per_strip_per_site"] == 1e6
     assert t.frames[1].capacity_monolayers == pytest.approx(0.2, abs=0.01)
     counts = [len(voids.find(t.frames[i].occupancy, t.lattice)) for i in (1, -1)]

@@ -821,11 +821,7 @@ class NaiveSimulation:
         if not (self.waiting and self.reached(self.plate_weights())):
             return None
         self.waiting = False
-        if not self.conditions.spares:
-            return self._choose_plate(rng)
-        others = self.transferring(self.plate_weights())
-        site = _pick(list(others.items()), rng.random() * _sum(others.values()))[0]
-        return Event("plate", -1, site, LI, 0.0)
+        return self._choose_plate(rng)
 
     def _choose_plate(self, rng) -> Event:
         weights = self.plate_weights()
