@@ -102,3 +102,75 @@ def test_twelve_seeds(ratio, tmp_path):
     )
     for found, number in zip(seeds(tmp_path, float(ratio)).mean(axis=0), row.groups(), strict=True):
         assert printed(found, number)
+
+
+def last_fifth(samples, *names: str) -> list[float]:
+    """Means over the last fifth of two monolayers."""
+    late = samples.capacity_monolayers >= 1.6
+    return [float(samples[name][late].mean()) for name in names]
+
+
+def terms(folder: Path) -> list[float]:
+    """Concentration term of strip_li: highest, where, S there, at the end; sites and area, mV."""
+    s = run(folder, "strip_li").samples
+    at = int(s.overpotential_concentration_V.argmax())
+    volts = 1e3 * s.overpotential_concentration_V
+    sites_V, area_V = last_fifth(s, "overpotential_sites_V", "overpotential_V")
+    where = float(s.capacity_monolayers[at])
+    return [volts[at], where, s.vacancy_activity[at], volts[-1], 1e3 * sites_V, 1e3 * area_V]
+
+
+def without_voids(folder: Path) -> list[float]:
+    """Sites, concentration and charge transfer of pressure_7, mV, means over the last fifth."""
+    names = ("sites", "concentration", "charge_transfer")
+    s = run(folder, "pressure_7").samples
+    return [1e3 * volts for volts in last_fifth(s, *(f"overpotential_{n}_V" for n in names))]
+
+
+LAMBDAS = {
+    "λ = 0": {"conditions__strip_weight_lambda": 0.0},
+    "λ = 0.5": {},
+    "λ = 1": {"conditions__strip_weight_lambda": 1.0},
+    "λ = 0.5, `exchange = true`": {"conditions__exchange": True},
+}
+
+
+def by_lambda(folder: Path, changes: dict) -> list[float]:
+    """Contact, charge transfer, concentration, sites (mV) and strip weight, of two seeds."""
+    names = ("charge_transfer", "concentration", "sites")
+    columns = ["contact_fraction", *(f"overpotential_{n}_V" for n in names), "strip_weight"]
+    means = []
+    for seed in (1, 2):
+        settings = {"system__size": [20, 20, 24], "random__seed": seed, **changes}
+        ratio = {"acceleration__max_hops_per_strip_per_site": 1e5}
+        means.append(last_fifth(run(folder, "strip_li", **settings, **ratio).samples, *columns))
+    return list(np.mean(means, axis=0) * [1, 1e3, 1e3, 1e3, 1])
+
+
+def test_terms_of_the_overpotential(tmp_path):
+    text = page("docs/model/electrochemistry.md")
+    numbers = re.search(
+        r"in `strip_li` it is (\d+) mV after ([\d.]+) monolayers \(S = (\d+).*?and (\d+) mV after "
+        r"two.*?`strip_li` it is (\d+) mV where the area has (\d+) \(means",
+        text,
+    )
+    for found, number in zip(terms(tmp_path), numbers.groups(), strict=True):
+        assert printed(found, number)
+
+
+def test_sites_without_voids(tmp_path):
+    text = page("docs/model/electrochemistry.md")
+    numbers = re.search(
+        r"balance at (\d+) mV, where the area has (\d+) of concentration and (\d+) of", text
+    )
+    for found, number in zip(without_voids(tmp_path), numbers.groups(), strict=True):
+        assert printed(found, number)
+
+
+@pytest.mark.parametrize("label", LAMBDAS)
+def test_what_depends_on_lambda(label, tmp_path):
+    text = (ROOT / "docs/model/electrochemistry.md").read_text(encoding="utf-8")
+    row = next(line for line in text.splitlines() if line.startswith(f"| {label} |"))
+    cells = [cell.strip() for cell in row.strip("| ").split("|")][1:]
+    for found, number in zip(by_lambda(tmp_path, LAMBDAS[label]), cells, strict=True):
+        assert printed(found, number)
