@@ -182,6 +182,23 @@ class PopulationRun:
             rows.append(("Plated", f"{text} pushed the metal back; {dead} of voids were cut off"))
         return rows
 
+    def coulombic_efficiency(self) -> list[float | None]:
+        """Stripped over plated charge of each completed cycle; None where it does one of the two.
+
+        Empty without a protocol.
+        """
+        s = self.samples
+        if "cycle" not in s or not len(s["cycle"]) or not s["cycle"][-1]:
+            return []
+        ends = np.flatnonzero(np.diff(s["cycle"], append=np.inf))
+        stripped, plated = (
+            np.diff(s[name][ends], prepend=0.0) for name in ("stripped_um", "plated_um")
+        )
+        of_cycles = [
+            a / b if a > 0 and b > 0 else None for a, b in zip(stripped, plated, strict=True)
+        ]
+        return of_cycles if self.finished else of_cycles[:-1]
+
     def to_json(self) -> dict[str, Any]:
         """The summary's numbers as plain data; NaN and infinity are null."""
 
@@ -198,6 +215,7 @@ class PopulationRun:
             "kmc_version": self.kmc_version,
             "run": self.run,
             "facts": self.facts,
+            "coulombic_efficiency": self.coulombic_efficiency(),
             "final": {name: plain(v[-1]) for name, v in s.items() if len(v)},
             "samples": {name: [plain(x) for x in v] for name, v in s.items()},
             "voids": len(self.of_frame(-1)[0]["x_um"]) if len(self.frames["time_s"]) else 0,

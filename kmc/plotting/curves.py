@@ -165,15 +165,17 @@ def _of_thin(index: int) -> dict:
 
 
 def _stack(axes: Axes, x, terms: dict[str, np.ndarray], known, scale: float) -> None:
-    """The terms of the overpotential on top of each other."""
-    below = np.zeros(np.count_nonzero(known))
+    """The terms of the overpotential on top of each other, those below 0 under each other."""
+    highest = np.zeros(np.count_nonzero(known))
+    lowest = np.zeros_like(highest)
     for name, volts in terms.items():
         label, colour = _TERMS[name]
-        above = below + volts[known] * scale
+        height = volts[known] * scale
+        start = np.where(height < 0, lowest, highest)
         axes.fill_between(
-            x[known], below, above, color=colour, alpha=0.55, linewidth=0, label=label
+            x[known], start, start + height, color=colour, alpha=0.55, linewidth=0, label=label
         )
-        below = above
+        highest, lowest = highest + np.maximum(height, 0), lowest + np.minimum(height, 0)
 
 
 def _mark_rest(axes_pair, start: float, colour: str, *, label: bool) -> None:

@@ -302,7 +302,7 @@ _DRIVES = {
     **{unit: ("overpotential_V", factor) for unit, factor in _VOLTS.items()},
 }
 _TEXT = re.compile(r"(?P<do>\S+)(?:\s+at\s+(?P<drive>.+?))?(?P<ends>(?:\s+(?:for|until)\s+.*)?)")
-_QUANTITY = re.compile(r"(?P<number>[-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(?P<unit>[^\d\s]\S*)")
+_QUANTITY = re.compile(r"(?P<number>[-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(?P<unit>[^\d\s.]\S*)")
 
 
 def _text_step(text: str, at: str) -> Step:

@@ -346,6 +346,7 @@ def test_texts(text, drive, key, value):
         ("Strp at 1 mA/cm2 for 1 s", "'Strp' is no step"),
         ("Strip at 1 V for 1 s", "a strip has no overpotential_V"),
         ("Strip at 1 mA/cm2", "a strip may never end"),
+        ("Strip at 0.5 until 1 monolayer", "'0.5' is not a number and its unit"),
         ("Rest until 0.9 contact", "a rest may never end"),
         ("Plate at 1 mA/cm2 until 3 apples", "unit 'apples' is not known here"),
         ("Strip at -1 mA/cm2 for 1 s", "current_density_mA_cm2 = -1.0 is out of range"),
