@@ -47,12 +47,13 @@ def locate(kind: str, name_or_path: str | Path) -> Path:
     """
     text = str(name_or_path)
     if text.endswith(".toml") or "/" in text or "\\" in text:
-        path = Path(text)
+        path, missing = Path(text), ": no such file"
         with contextlib.suppress(OSError, ValueError):  # names too long, or with a zero byte
             if path.is_file():
                 return path
+            missing = " is a folder" if path.is_dir() else missing
         raise InputError(
-            f"{shown(text)}: no such file",
+            f"{shown(text)}{missing}",
             advice=f"Give the path of a TOML file, or a shipped name: {', '.join(names(kind))}.",
         )
     if text in names(kind):
@@ -62,6 +63,13 @@ def locate(kind: str, name_or_path: str | Path) -> Path:
             f"{text} is a sweep file, not a run file",
             advice=f"It describes many runs: kmc sweep {text}",
         )
+    with contextlib.suppress(OSError, ValueError):
+        if Path(text).exists():
+            what = "is a folder" if Path(text).is_dir() else "does not end in .toml"
+            advice = f"Give the path of a TOML file, or a shipped name: {', '.join(names(kind))}."
+            if Path(text).suffix == ".h5":
+                advice = f"Of a trajectory: kmc info {text}, kmc resume {text}. {advice}"
+            raise InputError(f"{shown(text)} {what}", advice=advice)
     raise InputError(
         f"{shown(text)!r} is not among the shipped {kind}",
         advice=f"{nearest(text, names(kind))}Shipped: {', '.join(names(kind))}; "

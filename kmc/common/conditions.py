@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kmc.common.formatting import figure
+from kmc.common.formatting import figure, plural
 
 
 def has_current(conditions: Mapping[str, Any]) -> bool:
@@ -21,7 +21,7 @@ def driven_by_run(run: Mapping[str, Any]) -> str:
     if not blocks:
         return text
     steps = sum(block["repeat"] * len(block["steps"]) for block in blocks)
-    return f"a protocol of {steps} steps, largest current {text}"
+    return f"a protocol of {plural(steps, 'step')}, largest current {text}"
 
 
 def temperatures(run: Mapping[str, Any]) -> str:

@@ -44,7 +44,7 @@ def figure(number: float, unit: str = "", digits: int = 3) -> str:
         return "unknown"
     if math.isinf(number):
         return "unlimited" if number > 0 else "−unlimited"
-    text = f"{number:.{digits}g}"
+    text = f"{number + 0.0:.{digits}g}"  # minus zero is zero
     if "e" in text:
         mantissa, _, exponent = text.partition("e")
         text = f"{mantissa}e{int(exponent)}"

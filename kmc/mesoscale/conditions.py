@@ -72,6 +72,11 @@ def _run_conditions(source) -> Conditions:
 
     run = load_run(source)
     system, conditions = run.system, run.conditions
+    if run.is_system:
+        raise InputError(
+            f"{run.name} is a run with [{run.kind}], which has no voids of vacancies in a metal",
+            advice="Give a run such as strip_li, or a parameter set such as li_li2s.",
+        )
     if system.boundary != "interface":
         raise InputError(
             f"{run.name} has no interface: system.boundary = {system.boundary!r}",

@@ -91,6 +91,8 @@ class PopulationRun:
         """The summary as pairs of label and text."""
         upscale, conditions = self.run["upscale"], self.run["conditions"]
         ended = self.stop_reason or "still being written"
+        if ended in upscale:
+            ended += f" reached {upscale[ended]:g}"
         rows = [("Ended" if self.finished else "Not finished", ended)]
         edge, system = upscale["domain_um"], self.run["system"]
         metal = self.resolved["parameter_set"]
@@ -113,7 +115,11 @@ class PopulationRun:
         s = self.samples
         if not len(s["time_s"]):
             return [*rows, ("Samples", "none yet")]
-        rows.append(("Capacity", f"{figure(s['capacity_mAh_cm2'].max(), 'mAh/cm²')}"))
+        capacity = figure(s["capacity_mAh_cm2"].max(), "mAh/cm²")
+        if (s["plated_um"] > 0).any():
+            now = figure(s["capacity_mAh_cm2"][-1], "mAh/cm²")
+            capacity = f"{now} at the end, net of what was plated; {capacity} at most"
+        rows.append(("Capacity", capacity))
         rows += self._story()
         rows.append(("Simulated", duration(float(s["time_s"][-1]))))
         return rows
@@ -141,7 +147,7 @@ class PopulationRun:
         last = {name: values[-1] for name, values in s.items()}
         rows.append(("Contact", f"{100 * last['contact_fraction']:.3g} % at the end"))
         if last["step"]:
-            rows += self._cycles()
+            rows += self._after_strips()
         for share in (0.5, 0.1):
             below = np.flatnonzero(s["contact_fraction"] < share)
             if len(below) and below[0]:
@@ -149,6 +155,11 @@ class PopulationRun:
                 loss, charge = -s["contact_fraction"][two], s["capacity_mAh_cm2"][two]
                 reached = figure(float(np.interp(-share, loss, charge)), "mAh/cm²")
                 rows.append(("", f"below {100 * share:.0f} % at {reached}"))
+        if last["plated_um"] > 0:
+            parts = ("filled_um", "pushed_back_um", "dead_um")
+            filled, pushed, dead = (figure(last[name], "µm") for name in parts)
+            text = f"{figure(last['plated_um'], 'µm')} of height: {filled} into voids, {pushed}"
+            rows.append(("Plated", f"{text} pushed the metal back; {dead} of voids were cut off"))
         if np.isfinite(last["mean_width_um"]):
             rows.append(
                 (
@@ -166,8 +177,8 @@ class PopulationRun:
         rows.append(("Stripped", f"{figure(last['stripped_um'], 'µm')} of height: {shares}"))
         return rows
 
-    def _cycles(self) -> list[tuple[str, str]]:
-        """Contact at the end of the first and of the last strip, and what plating did."""
+    def _after_strips(self) -> list[tuple[str, str]]:
+        """Contact at the end of the first and of the last strip."""
         s = self.samples
         last_rows = np.flatnonzero(np.diff(s["step"], append=np.inf))
         ends = [row for row in last_rows if s["current_density_mA_cm2"][row] > 0]
@@ -175,11 +186,6 @@ class PopulationRun:
         for row in dict.fromkeys([*ends[:1], *ends[-1:]]):
             contact = 100 * s["contact_fraction"][row]
             rows.append(("", f"{contact:.3g} % after stripping in cycle {s['cycle'][row]:.0f}"))
-        if s["plated_um"][-1] > 0:
-            parts = ("filled_um", "pushed_back_um", "dead_um")
-            filled, pushed, dead = (figure(s[name][-1], "µm") for name in parts)
-            text = f"{figure(s['plated_um'][-1], 'µm')} of height: {filled} into voids, {pushed}"
-            rows.append(("Plated", f"{text} pushed the metal back; {dead} of voids were cut off"))
         return rows
 
     def to_json(self) -> dict[str, Any]:

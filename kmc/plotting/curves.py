@@ -101,6 +101,7 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
     scale, unit = (1e3, "mV") if highest < 1 else (1.0, "V")
     if terms and known[0].any():
         _stack(axes, xs[0], terms, known[0], scale)
+        lowest = min(lowest, *(v[known[0]].min() for v in terms.values()))
     for index, (x, v, k) in enumerate(zip(xs, volts, known, strict=True)):
         colours = _of(index) if len(xs) > 1 else {"colour": style.VERMILLION}
         if terms:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from kmc.common.formatting import monolayers
 from kmc.plotting import style
 from kmc.systems.deposition.shape import heights
 from kmc.systems.result import SystemRun
@@ -64,12 +65,14 @@ def _maps(runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int]
     page = style.new_figure(2.3 * wide, 2.1 * len(runs))
     axes = page.subplots(len(runs), wide, squeeze=False)
     for i, (run, row) in enumerate(zip(runs, rows, strict=True)):
+        highest = max(_highest(run, frame) for frame in row)
         for axis in axes[i]:
             axis.set_visible(False)
         for axis, frame in zip(axes[i], row, strict=False):
             axis.set_visible(True)
             charge = run.samples["capacity_monolayers"][run.frames["sample"][frame]]
-            _map(axis, run, frame, f"{names[i]}\nafter {charge:.3g} monolayers")
+            title = f"{names[i]}\nafter {monolayers(float(charge))}"
+            _map(axis, run, frame, title, highest=highest)
     return page
 
 
@@ -86,8 +89,14 @@ def _sections(
     return page
 
 
-def _map(axis: Axes, run: SystemRun, frame: int, title: str) -> None:
-    """Height of each column; bare substrate is white, its islands are hatched by a contour."""
+def _highest(run: SystemRun, frame: int) -> int:
+    return int(heights(run.frames["occupied"][frame]).max())
+
+
+def _map(axis: Axes, run: SystemRun, frame: int, title: str, *, highest: int = 0) -> None:
+    """Height of each column, on a scale up to `highest`; bare substrate is white, its islands are
+    hatched by a contour.
+    """
     top = heights(run.frames["occupied"][frame])
     nm = run.facts["spacing_A"] / 10
     ny, nx = top.shape
@@ -98,9 +107,11 @@ def _map(axis: Axes, run: SystemRun, frame: int, title: str) -> None:
         extent=(0, nx * nm, 0, ny * nm),
         cmap="viridis",
         vmin=1,
-        vmax=max(2, int(top.max())),
+        vmax=max(2, highest, int(top.max())),
         interpolation="nearest",
     )
+    if not top.any():
+        style.empty(axis, "bare")
     islands = run.constants["substrate"]
     if islands.any():
         x, y = (np.arange(nx) + 0.5) * nm, (np.arange(ny) + 0.5) * nm

@@ -136,6 +136,7 @@ def sizes_picture(
     axes.set_ylabel("voids of volume ≥ V\n(per µm² of interface)")
     if not drawn:
         style.empty(axes, "no voids")
+        axes.set(xticks=[], yticks=[])
         return page
     axes.set_xscale("log")
     axes.set_yscale("log")

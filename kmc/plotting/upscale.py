@@ -153,22 +153,6 @@ def _microscope(
     furthest = max(1.3 * last_capacity(tables), 1.05 * last, 10 * _LEFT_mAh_cm2)
     panels[0].set_xlim(_LEFT_mAh_cm2, furthest)
     panels[-1].set_xlabel("capacity (mAh/cm²)")
-    panels[2].text(
-        0.98,
-        0.06,
-        "mean; thin: largest",
-        ha="right",
-        transform=panels[2].transAxes,
-        color=style.GREY,
-    )
-    panels[4].text(
-        0.98,
-        0.06,
-        "total; thin: (kT/e) ln S",
-        ha="right",
-        transform=panels[4].transAxes,
-        color=style.GREY,
-    )
     if len(runs) == 1:
         _tell_peak(panels[4], runs[0])
     if tables:
@@ -182,7 +166,10 @@ def _microscope(
             bbox_to_anchor=(0.0, 0.78),
             handlelength=1.0,
         )
-    notes = [
+    notes = ["Thick: mean width and height, overpotential; thin: the largest, (kT/e) ln S."]
+    if any((run.samples["current_density_mA_cm2"] < 0).any() for run in runs):
+        notes.append("Of runs that plate: the first strip alone; the summary shows every cycle.")
+    notes += [
         f"{name}: {plural(len(run.replicas), 'square')} of {figure(run.edge_um, 'µm')} with "
         f"{plural(2 * LINES, 'line')} each"
         for name, run in zip(names, runs, strict=True)
@@ -344,7 +331,8 @@ def _sizes(
             look = {"color": colour, "lw": 1.2}
             density = np.where(counts, counts * per_decade, np.nan)
             number.stairs(density, 10**edges, baseline=None, **look)
-            up = np.append(width[order], width.max() * 1e3), np.append(covered, covered[-1])
+            edge = [width.min()], [width.max() * 1e3]
+            up = np.concatenate([edge[0], width[order], edge[1]]), [0.0, *covered, covered[-1]]
             area.step(*up, where="post", label=when(run, frame), **look)
         number.set_yscale("log")
         number.set_ylabel("voids per µm²\nand decade of width")
@@ -358,6 +346,9 @@ def _sizes(
             area.legend(fontsize=6, handlelength=1.4, loc="upper left")
         else:
             style.empty(area, "no voids in these frames")
+            number.set_yscale("linear")
+            for panel in (number, area):
+                panel.set(xticks=[], yticks=[])
         if len(runs) > 1:
             number.set_title(name, loc="left")
     for panel in axes[-1]:

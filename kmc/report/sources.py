@@ -11,7 +11,7 @@ from typing import Any
 
 from kmc import plotting
 from kmc.analysis.summary import summary
-from kmc.common.formatting import figure
+from kmc.common.formatting import figure, label
 from kmc.common.outputs import check_output, replacing
 from kmc.errors import InputError
 from kmc.mesoscale.result import PopulationRun
@@ -85,6 +85,12 @@ def page_of(path: Path) -> Page:
     if path.is_dir():
         if (path / STUDY_FILE).is_file():
             return study_page(path)
+        if not any(path.glob("index.json")):
+            raise InputError(
+                f"{path} is neither the folder of a study nor that of a sweep",
+                advice="kmc study, kmc sweep, kmc converge and kmc critical make such folders; "
+                "a single run is a file.",
+            )
         return _sweep_page(path)
     if path.suffix.lower() == ".json":
         return _nucleation_page(path)
@@ -192,7 +198,7 @@ def _population_page(found: PopulationRun) -> Page:
                 "on the grid: docs/upscaling.md has the figures."
             ]
         ),
-        Table([(key.replace("_", " "), common.number(v)) for key, v in found.facts.items()]),
+        Table([(label(key), common.number(v)) for key, v in found.facts.items()]),
     )
     _add_file(page, found)
     return page
@@ -308,7 +314,7 @@ def _sweep_pictures(ds: Any, first: Any) -> list[Any]:
             lambda name=name: plotting.sweep_picture(  # type: ignore[misc]
                 ds, name, x=varying[0], y=varying[1] if len(varying) > 1 else None, where=where
             ),
-            f"{name.replace('_', ' ')} at the end of the runs, means and 95 % intervals"
+            f"{label(name)} at the end of the runs, means and 95 % intervals"
             + (f"; {held}" if held else ""),
         )
         for name in numbers
@@ -323,14 +329,14 @@ def _sweep_tables(ds: Any) -> list[Any]:
     dims = [str(d) for d in ds.path.dims if d != "replica"]
     if not dims:
         rows = [("all runs", *(figure(float(ds[n].mean())) for n in names))]
-        return [Table(rows, ("", *names))]
+        return [Table(rows, ("", *(label(name) for name in names)))]
     stacked = ds[names].mean("replica").stack(point=dims)
     rows = []
     for i in range(min(stacked.sizes["point"], _MOST_ROWS)):
         one = stacked.isel(point=i)
         labels = ", ".join(f"{d} = {common.number(one[d].values.item())}" for d in dims)
         rows.append((labels, *(figure(float(one[name])) for name in names)))
-    heads = ("setting", *(name.replace("_", " ") for name in names))
+    heads = ("setting", *(label(name) for name in names))
     return [Table(rows, heads, "Means over the replicas at the end of the runs")]
 
 

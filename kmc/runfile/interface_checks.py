@@ -156,7 +156,8 @@ def _place_problems(key, listed, lattice, origin) -> list[Problem]:
     if not outside:
         return []
     shown = f"{show(outside[0])} of {key} {origin.where('interface', key)} lies outside the box"
-    return [Problem(shown, f"x from 0 to {edges[0]:.4g} nm, y from 0 to {edges[1]:.4g} nm.")]
+    allowed = f"x from 0 to {edges[0]:.4g} nm, y from 0 to {edges[1]:.4g} nm"
+    return [Problem(shown, f"{allowed}; or enlarge size.")]
 
 
 def _located(error: InputError, key: str, origin: Origin) -> Problem:

@@ -226,6 +226,7 @@ _ATTEMPTS = 4  # a run that writes at this very moment is between two valid stat
 _PAUSE_S = 0.02
 _RECENT_S = 3600.0  # clocks of a network may differ
 _NOT_OURS = "is not a kmc trajectory"
+_MADE_BY = "`kmc run` writes trajectories, `kmc upscale` populations of voids."
 _LOCKING = "file locking"  # in what HDF5 says of a file opened twice in one process, in two ways
 # What h5py and numpy raise over content they cannot make sense of.
 H5PY_ERRORS = (
@@ -312,14 +313,17 @@ def check_readable(path: Path) -> None:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file", advice="`kmc run` writes trajectories.") from None
     except IsADirectoryError:
-        raise InputError(f"{path} is a folder", advice="Give a trajectory file.") from None
+        raise InputError(
+            f"{path} is a folder",
+            advice="Give a trajectory file; kmc report shows the folder of a sweep or a study.",
+        ) from None
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or problem
         raise InputError(f"{path} cannot be read: {reason}") from None
     if not size:
-        raise FileFormatError(f"{path} is empty")
+        raise FileFormatError(f"{path} is empty", advice=_MADE_BY)
     if not head.startswith(SIGNATURE):
-        raise FileFormatError(f"{path} {_NOT_OURS}: it is not an HDF5 file")
+        raise FileFormatError(f"{path} {_NOT_OURS}: it is not an HDF5 file", advice=_MADE_BY)
     end = stored_end(head)
     if end is not None and size < end:
         raise FileFormatError(f"{path} is cut short: {size} bytes are left of {end}")

@@ -97,7 +97,7 @@ def test_a_file_that_is_not_text(tmp_path):
 def test_a_folder_is_not_a_file(tmp_path):
     folder = tmp_path / "folder.toml"
     folder.mkdir()
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="is a folder"):
         catalogue.locate("runs", folder)
 
 
@@ -108,3 +108,18 @@ def test_first_lines_are_sentences(kind):
         first = catalogue.read_text(catalogue.locate(kind, name)).splitlines()[0]
         assert first.startswith("# ")
         assert first.endswith("."), name
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("run.h5", "run.h5 does not end in .toml"), ("results", "results is a folder"),
+     ("./results", "./results is a folder")],
+)  # fmt: skip
+def test_what_is_there_but_no_toml_file_is_not_called_missing(tmp_path, monkeypatch, name, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.h5").write_bytes(b"")
+    (tmp_path / "results").mkdir()
+    with pytest.raises(InputError) as caught:
+        catalogue.locate("runs", name)
+    assert caught.value.message == said
+    assert ("kmc info run.h5" in caught.value.advice) == (name == "run.h5")

@@ -57,6 +57,17 @@ def test_a_page_in_a_browser(browser, pages, kind, scheme, width):
     assert len(images) >= 1
     assert all(done and min(sizes) > 50 for done, *sizes in images)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    # On a wide screen no table of pairs or of parameters has to be scrolled, nor a name in it broken.
+    if width == 1100:
+        hidden = "[...document.querySelectorAll('.pairs, .notes')].map(t => t.parentElement)"
+        assert page.evaluate(f"{hidden}.every(e => e.scrollWidth <= e.clientWidth)")
+        lines = page.evaluate(
+            "[...document.querySelectorAll('.pairs th, .notes tbody th')]"
+            ".filter(e => /^[^ -]+$/.test(e.textContent.trim()))"
+            ".map(e => { const r = document.createRange(); r.selectNodeContents(e);"
+            " return r.getClientRects().length; })"
+        )
+        assert set(lines) <= {1}
     text, back = (
         page.evaluate(f"getComputedStyle(document.body).{name}")
         for name in ("color", "backgroundColor")

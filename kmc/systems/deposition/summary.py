@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kmc.common.formatting import duration, figure
+from kmc.common.formatting import duration, figure, plural
 from kmc.systems.deposition.cycles import aurbach_of
 from kmc.systems.result import SystemRun
 
@@ -48,7 +48,8 @@ def summary(run: SystemRun) -> list[tuple[str, str]]:
     rows.append(
         (
             "Deposit",
-            f"coverage {100 * last['coverage']:.3g} %, {last['islands']:.0f} islands "
+            f"coverage {100 * last['coverage']:.3g} %, "
+            f"{plural(int(last['islands']), 'island')} "
             f"({figure(last['islands_per_um2'], 'per µm²')}), roughness "
             f"{last['roughness_layers']:.3g} layers, highest {last['max_height_layers']:.0f}",
         )
