@@ -26,6 +26,7 @@ from kmc.plotting.upscale_cycles import cycles_picture, ends_of_steps
 POPULATION_PICTURES = ("summary", "microscope", "map", "sizes")
 _ROW_IN = 1.12
 _LEFT_mAh_cm2 = 1e-5
+_NOTHING = f"nothing yet from {_LEFT_mAh_cm2:.0e} mAh/cm² on"
 _MOST_MAPS = 6
 _BINS = 12  # of a decade of width
 
@@ -153,7 +154,9 @@ def _microscope(
     furthest = max(1.3 * last_capacity(tables), 1.05 * last, 10 * _LEFT_mAh_cm2)
     panels[0].set_xlim(_LEFT_mAh_cm2, furthest)
     panels[-1].set_xlabel("capacity (mAh/cm²)")
-    if len(runs) == 1:
+    if not last:
+        style.empty(panels[0], _NOTHING)
+    elif len(runs) == 1:
         _tell_peak(panels[4], runs[0])
     if tables:
         colours = [style.run_colour(i) for i in range(len(runs))]
@@ -398,6 +401,11 @@ def _summary(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
     x = s["time_s"] if resting.any() else s["capacity_mAh_cm2"]
     some = x > 0
     x = x[some]
+    if not len(x):
+        for panel in axes.ravel():
+            panel.set_axis_off()
+        style.empty(axes[0, 0], _NOTHING)
+        return page
     contact, lines, voltage, budget = axes.ravel()
     contact.plot(x, 100 * s["contact_fraction"][some], color=style.BLUE)
     contact.set_ylim(0, 101)

@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from kmc.errors import InputError
 from kmc.kernels.becker_doering import try_step
 from kmc.mesoscale.burst import population
 from kmc.mesoscale.capture import Transport
 from kmc.mesoscale.clusters import ClusterFreeEnergies
+from kmc.mesoscale.conditions import conditions_of
 from kmc.mesoscale.nucleation import NucleationModel, classical_barrier_kT
 from kmc.mesoscale.surface import Surface
 from kmc.model.parameters import load_parameters
@@ -137,3 +139,10 @@ def test_nothing_nucleates_at_equilibrium():
     assert m.critical_size(1.0) == math.inf
     assert m.barrier_kT(1.0) == math.inf
     assert m.rate_per_cm2_s(1.0) == 0.0
+
+
+@pytest.mark.parametrize("run", ["plate_zno_002", "cathode_se"])
+def test_a_run_of_another_system_is_refused_by_what_it_is(run):
+    section = "deposition" if run.startswith("plate") else "cathode"
+    with pytest.raises(InputError, match=rf"{run} is a run with \[{section}\]"):
+        conditions_of(run)

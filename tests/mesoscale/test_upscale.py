@@ -53,6 +53,8 @@ def test_the_file_says_what_the_schema_says(small):
     found = kmc.load(small)
     assert found.finished
     assert found.stop_reason == "capacity_mAh_cm2"
+    limit = SMALL["upscale.capacity_mAh_cm2"]
+    assert dict(found.summary())["Ended"] == f"capacity_mAh_cm2 reached {limit:g}"
     with h5py.File(small) as file:
         assert file.attrs["format"] == schema.FORMAT
         for name, (unit, _) in schema.SAMPLES.items():
@@ -114,6 +116,8 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(small, tmp_path, monkeypat
     part = kmc.upscale("upscale_li", SMALL, output=path, progress=False)
     assert not part.finished
     assert part.stop_reason == "interrupted"
+    for what in ("summary", "microscope", "map", "sizes"):  # also of a run without a void so far
+        part.plot(what).savefig(tmp_path / f"{what}.png")
     assert kmc.verify(path).passed
     monkeypatch.undo()
     vapour.WALKERS, vapour.STEPS = 2, 150_000
@@ -190,7 +194,17 @@ def test_cycles_of_a_population(cycled):
     plating = s.current_density_mA_cm2 < 0
     assert np.all(s.charge_transfer_V[plating] < 0)
     assert kmc.verify(cycled).passed
-    assert "Plated" in repr(found)
+    rows = found.summary()
+    labels = [label for label, _ in rows]
+    told = dict(rows)
+    # What has no label of its own belongs to the contact, and plating comes after it.
+    after_strips = rows[labels.index("Contact") + 1][1]
+    assert after_strips.endswith("after stripping in cycle 1")
+    assert set(labels[labels.index("Contact") + 1 : labels.index("Plated")]) == {""}
+    assert "" not in labels[labels.index("Plated") :]
+    assert told["Capacity"] == (
+        "-0.0002\u00a0mAh/cm² at the end, net of what was plated; 0.0002\u00a0mAh/cm² at most"
+    )
 
 
 @pytest.mark.parametrize("column", ["filled_um", "plated_um", "dead_um", "current_density_mA_cm2"])
