@@ -181,6 +181,12 @@ def _continue(
             run = restored_run(tables_, path, trajectory.run_file, overrides, origins=origins)
             state = checkpoint_of(trajectory)
             done = trajectory.stop_reason.startswith("all ")  # its last step ends where it ended
+            if state and cycles and done and len(state["ended"] or ()) < 4:
+                raise InputError(
+                    f"{path} was finished by a version of kmc that did not note why its last step "
+                    "ended, so no cycles can be added",
+                    advice="Start it again with a larger repeat in its run file: kmc run.",
+                )
             if state and (trajectory.finished or overrides) and not (cycles and done):
                 state["ended"] = None
             simulation = _simulation(trajectory, run, state, check_every)

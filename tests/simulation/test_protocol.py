@@ -235,6 +235,27 @@ def test_more_cycles_are_those_of_a_longer_run(cycled, tmp_path):
             extend(path, {}, cycles=cycles, progress=False)
 
 
+def test_no_cycles_are_added_to_a_file_that_does_not_say_how_it_ended(tmp_path, monkeypatch):
+    """Finished by an earlier version; nothing in the file changes."""
+    path = tmp_path / "earlier.h5"
+    monkeypatch.setattr(Simulation, "state", earlier_state(Simulation.state))
+    run_to_file(run_of(tmp_path, CYCLES.format(n=1)), path, progress=False)
+    monkeypatch.undo()
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="did not note why its last step ended"):
+        extend(path, {}, cycles=1, progress=False)
+    assert path.read_bytes() == before
+
+
+def earlier_state(state):
+    """What a run keeps of its end, without why its last phase ended."""
+
+    def shorter(self, writer, ended=None):
+        return state(self, writer, None if ended is None else ended[:3])
+
+    return shorter
+
+
 def test_steps_that_end_early_are_counted_in_the_cycles_added(tmp_path):
     """The last step finds no atom left; with more cycles the run goes on as a longer one does."""
     blocks = """
