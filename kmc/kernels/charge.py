@@ -85,7 +85,7 @@ def refresh_strip_weights(geometry, law, channels, state, scratch):
     """Bring the strip and plate weights of all sites listed as dirty up to date."""
     site_state = state.site_state
     for i in range(state.counters[N_DIRTY]):
-        site = state.dirty[i]
+        site = np.int64(state.dirty[i])
         packed = site_state[site] & ~DIRTY
         site_state[site] = packed
         strip, plate, monomer = 0.0, 0.0, np.int64(0)
@@ -119,7 +119,8 @@ def sums_over_box(geometry, law, state, net, near):
         if species != LI and species != VACANCY:
             continue
         if meets_electrolyte(geometry, state.site_state, site, near):
-            if net.spares and not reached(geometry, state.site_state, net, site):
+            spares = net is not None and net.spares
+            if spares and not reached(geometry, state.site_state, net, site):
                 continue
             if species == LI:
                 strips += strip_weight(law, packed)
@@ -172,20 +173,20 @@ def draw_plate_site(geometry, bins, law, site_state, rng):
 
 @rare
 def oxidise(geometry, law, channels, state, scratch, site, log):
-    state.counters[ENERGY] += binding(law, LI, state.site_state[site])
+    state.counters[ENERGY] += binding(law, np.int64(LI), state.site_state[site])
     exchange(geometry, law, channels, state, scratch, site, np.int64(VACANCY))
     state.counters[STRIPS] += 1
     state.counters[EVENTS] += 1
-    record(geometry, log, state, STRIP, site, -1, LI)
+    record(geometry, log, state, np.int64(STRIP), site, np.int64(-1), np.int64(LI))
 
 
 @rare
 def reduce(geometry, law, channels, state, scratch, site, log):
-    state.counters[ENERGY] -= binding(law, LI, state.site_state[site])
+    state.counters[ENERGY] -= binding(law, np.int64(LI), state.site_state[site])
     exchange(geometry, law, channels, state, scratch, site, np.int64(LI))
     state.counters[PLATES] += 1
     state.counters[EVENTS] += 1
-    record(geometry, log, state, PLATE, -1, site, LI)
+    record(geometry, log, state, np.int64(PLATE), np.int64(-1), site, np.int64(LI))
 
 
 @inner

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from kmc.kernels.jit import index, inner
 from kmc.kernels.rates import binding, class_of, species_of
 from kmc.kernels.tables import (
@@ -168,7 +170,7 @@ def count_neighbours(geometry, law, state, near):
         species = species_of(site_state[site])
         if species == WALL:
             continue
-        packed = shifted(state, site, 0)
+        packed = shifted(state, site, np.int64(0))
         if species == LI:
             continue
         layer = class_of(packed)

@@ -71,7 +71,7 @@ def _sink(geometry, law, channels, state, scratch, site, rng, log):
     if species == MG:
         state.counters[CLOSURES_MG] += 1
     state.counters[EVENTS] += 1
-    record(geometry, log, state, CLOSURE, -1, site, species)
+    record(geometry, log, state, np.int64(CLOSURE), np.int64(-1), site, species)
 
 
 @inner

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from kmc.kernels.counts import gather, lattice_site, neighbour_row, set_species
 from kmc.kernels.jit import index, inner, rare
 from kmc.kernels.rates import absorption, hop_rate, hop_target, remembers_rates, species_of
@@ -164,7 +166,7 @@ def exchange(geometry, law, channels, state, scratch, site, new):
     set_species(geometry, state, site, near_site, old, new)
     if old == VACANCY:
         assign(state.hops, site, 0.0)
-    n = _touch_around(geometry, site_state, site, 0, near, touched, 0)
+    n = _touch_around(geometry, site_state, site, 0, near, touched, np.int64(0))
     for i in range(N_NEAR):
         n = _touch_around(geometry, site_state, near_site[i], 0, near, touched, n)
     _unmark(site_state, touched, n)
@@ -173,6 +175,7 @@ def exchange(geometry, law, channels, state, scratch, site, new):
 
 @inner
 def record(geometry, log, state, kind, site_from, site_to, species):
+    """Log an event. Whole numbers as ``np.int64``, so that it is compiled once (see `jit.rare`)."""
     n = state.counters[LOGGED]
     if n < log.kind.size:
         log.kind[n] = kind

@@ -96,14 +96,14 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
     if is_mg:
         carry_mg(state, site_to, site_from)
     if is_mg or layer_to == 1 or layer_from == 1:
-        count_L1(state, layer_to, -1, is_mg)
-        count_L1(state, layer_from, 1, -is_mg)
+        count_L1(state, layer_to, np.int64(-1), is_mg)
+        count_L1(state, layer_from, np.int64(1), -is_mg)
     if geometry.pairs and (layer_to == 1 or layer_to == 2):
         gather(geometry, packed_to, site_to, scratch.near[0], N_FIRST)
-        shift_pairs(state, scratch.near[0], layer_to, -1, is_mg)
+        shift_pairs(state, scratch.near[0], layer_to, np.int64(-1), is_mg)
     if geometry.pairs and (layer_from == 1 or layer_from == 2):
         gather(geometry, packed_from, site_from, scratch.near[1], N_FIRST)
-        shift_pairs(state, scratch.near[1], layer_from, 1, -is_mg)
+        shift_pairs(state, scratch.near[1], layer_from, np.int64(1), -is_mg)
 
     first = is_mg * NM1 - NV1  # change of the first neighbours of site_to when it is filled
     code = species * SPECIES - BLOCKED

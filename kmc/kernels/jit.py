@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,18 +47,20 @@ class _Part:
         return self.py_func(*arguments)
 
 
-def _called_by(function: Callable, found: dict[str, _Part]) -> dict[str, _Part]:
-    """Parts that a function calls by name, and those that these call."""
+def _called_by(function: Callable, left_out: Container[Callable], found: set) -> set:
+    """Dispatchers of the parts that a function calls by name, and of those that these call."""
     for name in function.__code__.co_names:
         part = function.__globals__.get(name)
-        if isinstance(part, _Part) and name not in found:
-            found[name] = part
-            _called_by(part.py_func, found)
+        if isinstance(part, _Part) and part not in left_out and part.dispatcher not in found:
+            found.add(part.dispatcher)
+            _called_by(part.py_func, left_out, found)
     return found
 
 
 @contextlib.contextmanager
-def reported_compilation(function: Any, report: Callable[[int, int], None]) -> Iterator[None]:
+def reported_compilation(
+    function: Any, report: Callable[[int, int], None], left_out: Container[Callable] = ()
+) -> Iterator[None]:
     """Report the compilation of an entry point that is called meanwhile.
 
     Parameters
@@ -66,19 +68,23 @@ def reported_compilation(function: Any, report: Callable[[int, int], None]) -> I
     function : compiled function
     report : callable
         Called with the number of functions compiled, and of all that it calls. Not at all if
-        compiled code is found on disk.
+        compiled code is found on disk, or in memory.
+    left_out : container of functions
+        Parts that the types of the arguments keep from being compiled.
     """
-    if getattr(function, "overloads", True):  # compiled before, or not compiled at all
+    if _numba.config.DISABLE_JIT:
         yield
         return
-    parts = _called_by(function.py_func, {}).values()
+    parts: set = set()
 
     class Listener(event.Listener):
         def on_start(self, _: Any) -> None:
             pass
 
         def on_end(self, _: Any) -> None:
-            report(sum(bool(part.dispatcher.overloads) for part in parts), len(parts))
+            if not parts:
+                _called_by(function.py_func, left_out, parts)
+            report(sum(bool(part.overloads) for part in parts), len(parts))
 
     with event.install_listener("numba:compile", Listener()):
         yield

@@ -82,7 +82,8 @@ def _draw(net, n, total, rng):
 
 
 @inner
-def _strip_among_all(geometry, law, state, net, near, rng):
+def strip_among_all(geometry, law, state, net, near, rng):
+    """Electroactive atom among all that are connected, by its weight; −1 for none."""
     site_state, n, total = state.site_state, 0, 0.0
     for member in range(geometry.active_layers * geometry.sites_per_layer):
         site = np.int64(strip_site(geometry, member))
@@ -118,9 +119,9 @@ def draw_strip(geometry, law, state, scratch, net, rng):
     follows, which leaves to each its share: w/W (1 + W_dead/W_connected) = w/W_connected.
     """
     site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
-    if not net.spares or is_connected(geometry, state.site_state, net, site):
+    if net is None or not net.spares or is_connected(geometry, state.site_state, net, site):
         return site
-    return _strip_among_all(geometry, law, state, net, scratch.near[2], rng)
+    return strip_among_all(geometry, law, state, net, scratch.near[2], rng)
 
 
 @rare
@@ -214,10 +215,10 @@ def transfer_due(geometry, law, channels, state, scratch, net, rng, log):
     place = state.clock[STRIP_DUE]
     state.clock[STRIP_DUE] = 0.0
     if place < 0.0:
-        if channels.plating:
+        if net is not None and channels.plating:
             return plate_at_current(geometry, law, channels, state, scratch, net, rng, log)
         return strip_at_current(geometry, law, channels, state, scratch, net, rng, log)
-    if channels.plating:
+    if net is not None and channels.plating:
         reduce(geometry, law, channels, state, scratch, np.int64(place) - 1, log)
     else:
         oxidise(geometry, law, channels, state, scratch, np.int64(place) - 1, log)

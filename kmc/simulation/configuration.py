@@ -110,8 +110,8 @@ class Configuration:
         return ChargeSites(self.model, self.collector, self.void_surfaces)
 
     @property
-    def _net(self) -> connection.Connection:
-        return self._charge_sites.net if self.spares else connection.NO_SEARCH
+    def _net(self) -> connection.Connection | None:
+        return self._charge_sites.net if self.spares else None
 
     def _sums_of_weights(self) -> tuple[float, float]:
         return loop.sums_of_weights(self.geometry, self.law, self.state, self.scratch, self._net)

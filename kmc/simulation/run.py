@@ -161,7 +161,8 @@ class Simulation:
             limits["events"] = min(next_check, limits.get("events", UNLIMITED))
             attempts = engine.count(tables.ATTEMPTS)
             before = time.monotonic()
-            with reported_compilation(loop.advance, compiling):
+            left_out = loop.ONLY_WITH_NET if engine.strips_only else ()
+            with reported_compilation(loop.advance, compiling, left_out):
                 reason = engine.advance(**limits, attempts=attempts + chunk)
             now = time.monotonic()
             if loaded is None:

@@ -21,6 +21,7 @@ import pytest
 
 from kmc.kernels import loop, tables
 from kmc.simulation import benchmark
+from kmc.simulation.engine import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = 50_000
@@ -146,10 +147,14 @@ print(json.dumps(grown))
 """
 
 
-def in_process(code: str, **options):
+def in_process(code: str, *arguments: str, **options):
     """What a Python process prints last, as JSON."""
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=3600, **options
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=3600,
+        **options,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -180,6 +185,54 @@ print(json.dumps([[sum(s.cache_hits.values()), sum(s.cache_misses.values())] for
 def test_a_second_process_loads_the_compiled_loop():
     benchmark.bulk_engine(6, 12, 4).advance(events=10)  # this process compiled it, or loaded it
     assert in_process(_LOAD, cwd=ROOT) == [[1, 0], [1, 0]]
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("name", ["strip_li", "strip_limg"])
+def test_a_loop_that_only_strips_makes_the_same_events(name, monkeypatch):
+    """What is left out of its code is what such a run never does."""
+    ends = []
+    for strips_only in (True, False):
+        engine = benchmark.strip_engine(name)
+        assert engine.strips_only
+        monkeypatch.setattr(Engine, "strips_only", strips_only)
+        engine.advance(events=100_000)
+        monkeypatch.undo()
+        assert engine.count(tables.STRIPS) > 10
+        ends.append((engine.state.site_state, engine.state.counters, engine.state.clock))
+    for few, all_ in zip(*ends, strict=True):
+        assert few.tobytes() == all_.tobytes()
+
+
+_COMPILE = """
+import json, sys
+from kmc.kernels import loop
+from kmc.kernels.jit import reported_compilation
+from kmc.simulation import benchmark
+from kmc.simulation.engine import Engine
+
+if sys.argv[1] == "all":
+    Engine.strips_only = False
+engine = benchmark.strip_engine("strip_li")
+reports = []
+left_out = loop.ONLY_WITH_NET if engine.strips_only else ()
+with reported_compilation(loop.advance, lambda *report: reports.append(report), left_out):
+    engine.advance(events=1)
+print(json.dumps([reports[0], reports[-1]]))
+"""
+
+
+@pytest.mark.medium
+def test_the_report_of_a_compilation_ends_when_all_is_compiled(tmp_path):
+    """And `ONLY_WITH_NET` is what a loop that only strips does not compile, no more and no less."""
+    totals = []
+    for parts in ("stripping", "all"):
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / parts)}
+        first, last = in_process(_COMPILE, parts, cwd=ROOT, env=environment)
+        assert first[0] < first[1] / 2
+        assert last[0] == last[1]
+        totals.append(last[1])
+    assert totals[0] < totals[1]
 
 
 # The smallest of the kernels stands for all: where numba keeps code depends on the file alone.

@@ -363,16 +363,19 @@ def test_rounding_times_are_those_of_the_faster_way():
 
 @pytest.mark.validation
 @pytest.mark.slow
-def test_the_grid_does_not_matter():
-    """Half the cells: contact within 1 % and S within 3 % at each height, from the same seed."""
+def test_halving_the_cells():
+    """Contact within 0.006. S on contact settles later, see Limits in docs/upscaling.md: 16 % from
+    the first grid to the second, where voids have a radius of two cells of the first, then 8 %."""
     found = []
-    for n_cells in (48, 96):
+    for n_cells in (48, 96, 192):
         p = population(edge_um=12.0, n_cells=n_cells, flaws=90, flaw_radius_um=0.02)
         rows = []
         for height in (0.01, 0.05, 0.15, 0.4):
             stripped_to(p, height)
             rows.append((p.contact_fraction, p.surface[p.on_contact].mean()))
         found.append(rows)
-    coarse, fine = np.array(found)
-    np.testing.assert_allclose(coarse[:, 0], fine[:, 0], atol=0.012)
-    np.testing.assert_allclose(coarse[:, 1], fine[:, 1], rtol=0.05)
+    first, second, third = np.array(found)
+    np.testing.assert_allclose(first[:, 0], second[:, 0], atol=0.006)
+    np.testing.assert_allclose(second[:, 0], third[:, 0], atol=0.001)
+    np.testing.assert_allclose(first[:, 1], second[:, 1], rtol=0.16)
+    np.testing.assert_allclose(second[:, 1], third[:, 1], rtol=0.08)

@@ -56,7 +56,7 @@ def channel(name):
 def _hops_out_of_L1(law):
     """Vacancies leave L1 5 % too fast, the way back untouched: no detailed balance."""
     rates = law.hop_rate.reshape(tables.ALONE + len(law.binding_ueV), -1).copy()
-    rates[1] *= FIVE_PERCENT
+    rates[[1, tables.ALONE + 1]] *= FIVE_PERCENT  # beside other vacancies, and alone
     return law._replace(hop_rate=rates.reshape(-1))
 
 
