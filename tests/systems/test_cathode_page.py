@@ -2,20 +2,43 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import kmc
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cathode.md").read_text(encoding="utf-8")
 
-# Contact Se–MSe, stress in Se and in the frame of seed 1, lithiated, cycle 3, by settings.
+# Contact Se–MSe, stress in Se and in the frame, lithiated, cycle 3, by settings: means and standard
+# deviations of six seeds.
+SEEDS = range(1, 7)
 BAND = {
-    "as shipped": ({}, (0.681, 0.030, 0.318)),
-    "σ_ref × 0.5": ({"cathode.creep_stress_factor": 0.5}, (0.681, 0.026, 0.311)),
-    "σ_ref × 2": ({"cathode.creep_stress_factor": 2}, (0.702, 0.042, 0.325)),
-    "`plane_share` 0.6": ({"cathode.plane_share": 0.6}, (0.513, 0.033, 0.147)),
-    "`plane_share` 0.75": ({"cathode.plane_share": 0.75}, (0.848, 0.031, 0.583)),
-    "`steps` 40 instead of 20": ({"cathode.steps": 40}, (0.691, 0.023, 0.301)),
+    "as shipped": ({}, (0.677, 0.037, 0.275), (0.045, 0.006, 0.065)),
+    "σ_ref × 0.5": (
+        {"cathode.creep_stress_factor": 0.5},
+        (0.677, 0.032, 0.271),
+        (0.057, 0.007, 0.062),
+    ),
+    "σ_ref × 2": (
+        {"cathode.creep_stress_factor": 2},
+        (0.676, 0.042, 0.281),
+        (0.050, 0.005, 0.060),
+    ),
+    "`plane_share` 0.6": (
+        {"cathode.plane_share": 0.6},
+        (0.509, 0.036, 0.152),
+        (0.065, 0.006, 0.033),
+    ),
+    "`plane_share` 0.75": (
+        {"cathode.plane_share": 0.75},
+        (0.833, 0.029, 0.470),
+        (0.034, 0.003, 0.107),
+    ),
+    "`steps` 40 instead of 20": (
+        {"cathode.steps": 40},
+        (0.683, 0.025, 0.255),
+        (0.048, 0.003, 0.068),
+    ),
 }
 # Cycles 1 and 20 of selenium, means of seeds 1 to 3: label, column, phase, values.
 CYCLES = [
@@ -40,8 +63,9 @@ def _at(run, cycle: int, phase: int, column: str) -> float:
 
 
 def test_the_tables_have_the_figures_that_are_tested():
-    for label, (_, values) in BAND.items():
-        assert _row(label)[1:] == [f"{value:.3f}" for value in values]
+    for label, (_, means, deviations) in BAND.items():
+        cells = [f"{a:.3f} ± {b:.3f}" for a, b in zip(means, deviations, strict=True)]
+        assert _row(label)[1:] == cells
     for label, *_, values in CYCLES:
         assert [cell.split()[0] for cell in _row(label)[1:3]] == [f"{v:.3f}" for v in values]
 
@@ -49,13 +73,17 @@ def test_the_tables_have_the_figures_that_are_tested():
 @pytest.mark.slow
 @pytest.mark.parametrize("label", BAND)
 def test_band_of_the_assumed_inputs(label, tmp_path):
-    settings, values = BAND[label]
-    run = kmc.run(
-        "cathode_se", {**settings, "cathode.cycles": 3}, output=tmp_path / "a.h5", progress=False
-    )
+    """On another processor a seed gives another course: means of six then differ by 0.58 deviations,
+    and by less than 1.8 in all 18 numbers with 97 %."""
+    settings, means, deviations = BAND[label]
     columns = ("contact_active_frame", "stress_active_GPa", "stress_frame_GPa")
-    found = [_at(run, 3, 1, column) for column in columns]
-    assert found == pytest.approx(list(values), rel=_OTHER_PROCESSOR)
+    found = []
+    for seed in SEEDS:
+        given = {**settings, "cathode.cycles": 3, "random.seed": seed}
+        run = kmc.run("cathode_se", given, output=tmp_path / f"{seed}.h5", progress=False)
+        found.append([_at(run, 3, 1, column) for column in columns])
+    for values, mean, deviation in zip(np.transpose(found), means, deviations, strict=True):
+        assert values.mean() == pytest.approx(mean, abs=1.8 * deviation)
 
 
 @pytest.mark.slow
