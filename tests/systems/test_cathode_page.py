@@ -73,8 +73,8 @@ def test_the_tables_have_the_figures_that_are_tested():
 @pytest.mark.slow
 @pytest.mark.parametrize("label", BAND)
 def test_band_of_the_assumed_inputs(label, tmp_path):
-    """On another processor a seed gives another course: means of six then differ by 0.58 deviations,
-    and by less than 1.8 in all 18 numbers with 97 %."""
+    """On another processor a seed gives another course. The standard error of the difference of
+    two means of six seeds is 0.58 deviations; all 18 lie within 1.8 deviations with 97 %."""
     settings, means, deviations = BAND[label]
     columns = ("contact_active_frame", "stress_active_GPa", "stress_frame_GPa")
     found = []
