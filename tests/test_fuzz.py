@@ -1,4 +1,4 @@
-"""Some hundred cases of `fuzz`, thousands in the slow suite, and every finding it ever made."""
+"""Some hundred cases of `fuzz`, thousands in the long one, and every finding it ever made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 import fuzz
 import h5py
 import pytest
-from marks import slow
 
 import kmc
 from kmc.common import catalogue
@@ -33,7 +32,9 @@ def test_the_shares_make_all():
     assert sum(target.share for target in fuzz.TARGETS.values()) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize(("cases", "start"), [(CASES, 2026), slow(MORE_CASES, 2027)])
+@pytest.mark.parametrize(
+    ("cases", "start"), [(CASES, 2026), pytest.param(MORE_CASES, 2027, marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("name", fuzz.TARGETS)
 def test_generated_input_is_used_or_refused_in_words(name, cases, start):
     cases = round(cases * fuzz.TARGETS[name].share)
@@ -43,7 +44,7 @@ def test_generated_input_is_used_or_refused_in_words(name, cases, start):
     assert outcomes["refused"]
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_crash_a_hang_and_a_traceback_are_findings(monkeypatch):
     """The harness notices what it is there to notice."""
     reader = fuzz.Reader()
@@ -73,7 +74,7 @@ def _hang(case, path):
     time.sleep(2 * fuzz.HANGS_S)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_the_command_runs():
     script = Path(fuzz.__file__)
     done = subprocess.run(
@@ -149,6 +150,13 @@ def test_extreme_ratios(setting):
     assert fuzz.examine_override(setting) in ("ran", "refused")
 
 
+@pytest.mark.parametrize("grid_um", ["1e-4", "1e-300", "1e-320"])
+def test_cells_too_small_for_any_memory_are_refused_at_once(grid_um):
+    with pytest.raises(InputError, match="grid_um") as caught:
+        load_run("upscale_li", dict([parse_override(f"upscale.grid_um={grid_um}")]))
+    fuzz.check_refusal(caught.value)
+
+
 def test_frames_whose_times_are_a_table():
     case = [("replace", "frames/time_s", ("f8", (3, 128), "contiguous"))]
     assert fuzz.TARGETS["hdf5_content"].examine(case) == "refused"
@@ -211,7 +219,7 @@ def test_a_record_of_another_layout(tmp_path, keys, value):
         kmc.load(path)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_control_characters_of_a_file_stay_out_of_messages(tmp_path):
     path = tmp_path / "set.toml"
     text = catalogue.locate("params", "lattice_gas").read_text(encoding="utf-8")

@@ -43,14 +43,13 @@ def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:
     if run.rest.events is not None:
         said = origin.shown("rest", "events", run.rest.events)
         problems.append(Problem(f"{said}: a population has no events", "Give rest.time_s."))
-    most = upscale.domain_um / MOST_CELLS
     if upscale.n_cells > MOST_CELLS:
         said = origin.shown("upscale", "grid_um", upscale.grid_um)
         problems.append(
             Problem(
                 f"{said} makes {upscale.n_cells} × {upscale.n_cells} cells of a square of "
                 f"{upscale.domain_um:g} µm, more than memory should hold",
-                f"Use {most:.2g} or more, or a smaller domain_um.",
+                f"Use {1.1 * upscale.domain_um / MOST_CELLS:.2g} or more, or a smaller domain_um.",
             )
         )
     return problems

@@ -66,7 +66,7 @@ class Upscale(Checked):
         allowed='"field" or "equal"',
     )
     grid_um: Number = _key(
-        0.25, "cells of the grid on which the diffusion field is solved, at most", gt=0, le=100
+        0.25, "cells of the grid on which the diffusion field is solved, at most", ge=1e-4, le=100
     )
     replicas: Count = _key(1, "independent populations, averaged over", ge=1, le=1000)
     samples: Count = _key(
@@ -88,8 +88,10 @@ class Upscale(Checked):
 
     @property
     def n_cells(self) -> int:
-        """Cells of the grid along an edge: a number that FFTs like."""
+        """Cells of the grid along an edge: a number that FFTs like, unless it is refused anyway."""
         wanted = max(FEWEST_CELLS, math.ceil(self.domain_um / self.grid_um - 1e-9))
+        if wanted > MOST_CELLS:
+            return wanted
         return next(n for n in range(wanted + wanted % 2, 4 * wanted + 2, 2) if _smooth(n))
 
 

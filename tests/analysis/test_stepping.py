@@ -78,7 +78,7 @@ def test_no_monolayers_without_a_current():
     assert sim.step(events=2000) == "events reached 1000"
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_callback_sees_every_sample_and_stops_the_run(tmp_path):
     seen = []
 

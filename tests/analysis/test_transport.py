@@ -136,7 +136,7 @@ def at_rest(path, every, *, frames=400, magnesium=0):
     return (site_from, site_to, species, time_s), lattice
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_frames_tell_collective_displacements(tmp_path):
     log, lattice = at_rest(tmp_path / "t.h5", 10, magnesium=600)
     found = kmc.transport(load(tmp_path / "t.h5"))
@@ -152,7 +152,7 @@ def test_frames_tell_collective_displacements(tmp_path):
     assert "mg_drift" in repr(found)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_frames_too_far_apart_say_so(tmp_path):
     at_rest(tmp_path / "near.h5", 10)
     near = kmc.transport(load(tmp_path / "near.h5")).table.set_index("quantity").loc

@@ -67,6 +67,7 @@ def run_file(tmp_path_factory):
     return path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("use", ["verify", "repair", "extend"])
 def test_files_of_a_run(run_file, tmp_path, use):
     chance, content = random.Random(use), run_file.read_bytes()

@@ -30,6 +30,7 @@ KINDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_runs(tmp_path, kind):
     name, overrides = KINDS[kind]

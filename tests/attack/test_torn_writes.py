@@ -32,6 +32,7 @@ SMALL = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["strip_li", "strip_limg"])
 def test_torn_writes(tmp_path, monkeypatch, name):
     """At every cut all that was flushed is there and passes; from some the run goes on."""

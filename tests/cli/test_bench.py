@@ -35,7 +35,7 @@ def call(monkeypatch, tmp_path):
     return lambda *arguments: CliRunner().invoke(main, ["bench", *map(str, arguments)])
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_all_cases_are_measured_and_shown(short, call, tmp_path):
     result = call("--json", "here.json")
     assert result.exit_code == 0, result.output
@@ -121,7 +121,7 @@ SCRIPTS = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_every_script_runs(script, tmp_path):
     command = [sys.executable, str(script), "--quick", "--out", str(tmp_path)]

@@ -80,7 +80,7 @@ ENDLESS += ["--set", "output.sample_every_events=1000000"]
 ENDLESS += ["--set", "output.frame_every_events=100000000"]
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT)])
 def test_stopped_by_a_signal_resumed_and_stopped_again(folder, number):

@@ -39,7 +39,7 @@ def test_a_file_that_may_not_be_written(tmp_path, monkeypatch):
     assert "chmod u+w" in caught.value.advice
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["cp1252", pytest.param("ascii", marks=pytest.mark.slow)])
 def test_terminals_that_lack_some_signs(tmp_path, encoding):
     path = fake.write(tmp_path / "run.h5")
@@ -92,8 +92,15 @@ def test_the_end_of_the_terminal(tmp_path, ignored):
     words = ["run", "strip_li", "--set", "stop.capacity_monolayers=none", "--set", end]
     words += ["-o", "run.h5", "-q"]
     start = ["nohup", *KMC] if ignored else KMC
-    running = subprocess.Popen([*start, *words], cwd=tmp_path, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+    running = subprocess.Popen(
+        [*start, *words],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # Where the tests themselves run under nohup, the signal is ignored by their children.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )
     while not (tmp_path / "run.h5").exists():
         assert running.poll() is None, running.communicate()
         time.sleep(0.1)

@@ -72,7 +72,7 @@ def test_a_sweep_from_its_file_to_its_folder_and_again(study, tmp_path):
     assert len(open_folder("study").plan.points) == 2  # a dry run writes nothing
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_point_that_fails_is_told_with_its_file(study):
     # A run that starts, and finds no room for its trajectory where a folder stands.
     study.write_text(TINY, encoding="utf-8")
@@ -133,7 +133,7 @@ def test_a_second_sweep_on_the_folder_is_refused(study):
         assert "another kmc sweep is running points of study" in refused("study.toml")
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT)])
 def test_stopped_by_a_signal_and_gone_on_with(study, number):
     """As a real process, in the midst of a run without end: 130, and a word on how to go on."""

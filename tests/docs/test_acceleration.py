@@ -75,7 +75,7 @@ def test_the_physical_ratio():
     assert "6.8e11 at 0.5 mA/cm² and 25 °C" in TEXT
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_figures_of_the_page(tmp_path):
     """The study as the page has it. Equal seeds give equal runs, so its figures as printed."""
     (commands,) = blocks("sh")

@@ -94,6 +94,7 @@ def test_exchange_between_layers(ratio, tmp_path):
         assert printed(found, number)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ratio", ["1e5", "1e6"])
 def test_twelve_seeds(ratio, tmp_path):
     """Of the README; the number of voids is rounded to a whole one there."""

@@ -84,14 +84,14 @@ def row_of_page(label: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")][1:]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("pressure", SERIES)
 def test_pressure_series(pressure, tmp_path):
     for label, cells in series_rows(tmp_path, pressure).items():
         assert row_of_page(label) == cells
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("label", INPUTS)
 def test_which_inputs_decide(label, tmp_path):
     assert row_of_page(label) == inputs_row(tmp_path, label)

@@ -203,7 +203,7 @@ def test_verdicts_follow_from_the_figures(study):
             assert entry["carries"] == (entry["verdict"] != claim["verdict"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("study", "kept"),
     [

@@ -76,7 +76,7 @@ def test_every_study_is_listed():
         assert f"`{name}`" in FIELD
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_picture_of_the_field(tmp_path):
     """The map as the page has it, each end within twice the width of its interval."""
     import pandas as pd

@@ -74,7 +74,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("transport")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "rows"),
     [

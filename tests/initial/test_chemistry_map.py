@@ -35,7 +35,7 @@ def test_the_same_generator_draws_the_same_map():
     assert not np.array_equal(maps[0], maps[2])
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.validation
 @pytest.mark.parametrize("name", LATTICES)
 def test_the_field_falls_off_as_a_gaussian_of_the_correlation_length(name):

@@ -270,7 +270,7 @@ def test_stop_by_contact_counts_from_the_flaws(write, tmp_path):
 # --- what the chemistries do ----------------------------------------------------------------------
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "monolayers", "at_most"),
     [("bcc_100", 0.5, 0.75), ("bcc_110", 0.5, 0.75), ("bcc_111", 2.0, 0.9)],

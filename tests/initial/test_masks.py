@@ -103,7 +103,7 @@ def test_a_picture_that_claims_to_be_enormous_is_not_unpacked(tmp_path):
     assert "60000 × 60000 pixels" in refusal(path).message
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_size_that_stands_elsewhere_than_usual_is_read_as_well(tmp_path):
     """A piece before the header, whose bytes look like a small picture."""
 

@@ -105,7 +105,7 @@ def test_periodic_box_event_for_event(name, magnesium, floor_eV):
     assert kinds["hop"] == 300
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("floor_eV", [0.45, 0.57], ids=["low floor", "high floor"])
 @pytest.mark.parametrize(("name", "magnesium"), faces(20))
 def test_real_conditions_event_for_event(name, magnesium, floor_eV):
@@ -128,7 +128,7 @@ def test_real_conditions_event_for_event(name, magnesium, floor_eV):
         assert kinds["strip"] >= 3, kinds
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("thickness_um", [2e-4, 0.1], ids=["no floor", "a floor"])
 @pytest.mark.parametrize(("name", "magnesium"), faces(20))
 def test_lone_vacancies_in_the_metal_event_for_event(name, magnesium, thickness_um):
@@ -204,7 +204,7 @@ FAST_EXCHANGE = {
 }
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("alpha", "strength", "volts"),
     [
@@ -260,7 +260,7 @@ def test_plating_event_for_event(name, magnesium):
     assert paired.engine.count(tables.PLATES) == kinds["plate"] + paired.waited
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("drive", ["current", "voltage"])
 @pytest.mark.parametrize(("name", "magnesium"), faces(25))
 def test_plating_under_pressure_event_for_event(name, magnesium, drive):
@@ -334,7 +334,7 @@ def test_exchange_event_for_event(name, magnesium):
     assert kinds[None] >= 1, kinds
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("floor_eV", [None, slow(0.2)])
 @pytest.mark.parametrize("magnesium", [slow(0), 25])
 @pytest.mark.parametrize("name", ["bcc_100", slow("bcc_110"), slow("bcc_111")])
@@ -372,7 +372,7 @@ def test_one_chemistry_by_name_is_the_plain_interface(name):
     assert runs[0].count(tables.CLOSURES) > 10
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LATTICES)
 def test_tables_of_the_alloy_give_the_pure_metal(name):
     """Without Mg the alloy's tables run the same events as the oracle."""
@@ -400,7 +400,7 @@ def test_other_sizes_event_for_event():
     run_paired(setup, 8, 150, vacancies=10, magnesium=60)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="this is that run")
 @pytest.mark.parametrize(
     "chosen",

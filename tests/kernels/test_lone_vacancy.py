@@ -20,7 +20,7 @@ from kmc.model import rate_tables
 from kmc.model.model import Model
 from kmc.simulation import snapshot
 
-pytestmark = pytest.mark.medium
+pytestmark = pytest.mark.slow
 
 SEED = 20
 FLAT = {"formation_energy_L1_eV": 0.65}  # vacancies leave the interface for the metal
@@ -165,7 +165,7 @@ def test_walks_follow_the_absorbing_chain(values, start, share):
     assert worst_mean(chain, start, times, ways) < 4.5
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @compiled
 @pytest.mark.validation
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def run_of(setup: Setup, superbasins: bool, seed: int, strips: int, start=None):
     return engine
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @compiled
 @pytest.mark.validation
 @pytest.mark.parametrize("values", [slow({}), FLAT])

@@ -24,7 +24,7 @@ HOT = Setup(
 )
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("name", naive.ORIENTATIONS)
 def test_event_for_event(name):
     """Exchanges among hops, strips and creep: the same 300 events, energies to the last µeV."""
@@ -94,7 +94,7 @@ def test_diffusivity_of_Mg(supersaturation):
     assert engine.count(tables.MG_EXCHANGES) / engine.time_s == pytest.approx(true, rel=0.02)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.validation
 def test_equilibrium_of_one_Mg():
     """Without any vacancy one Mg is in each layer as exp(−H/kT) says, at 1200 K; 99.99 %."""

@@ -56,7 +56,7 @@ def sponge(setup, rng, magnesium=0) -> np.ndarray:
     return occupancy
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("conductive", [(), (3, 4, 5)], ids=["", "scaffold"])
 @pytest.mark.parametrize("drive", DRIVES)
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_dead_lithium_event_for_event(name, magnesium, drive, conductive):
     assert kinds["strip"] + kinds["plate"] >= 5, kinds
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.validation
 @pytest.mark.parametrize("conductive", [(), (6,)], ids=["", "scaffold"])
 def test_strip_and_plate_balance_in_every_state_of_a_few_atoms(conductive):
@@ -145,7 +145,7 @@ def test_strip_and_plate_balance_in_every_state_of_a_few_atoms(conductive):
     assert balanced >= 100
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.validation
 def test_dead_metal_has_no_rate_at_a_held_voltage():
     """χ² of 20 000 events drawn from one state against the oracle's list without dead sites."""

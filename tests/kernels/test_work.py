@@ -160,7 +160,7 @@ def in_process(code: str, *arguments: str, **options):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc, of Linux only")
 def test_memory_of_the_process():
     """Resident memory that a running box adds, with all that making it left behind."""
@@ -181,13 +181,13 @@ print(json.dumps([[sum(s.cache_hits.values()), sum(s.cache_misses.values())] for
 """
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_second_process_loads_the_compiled_loop():
     benchmark.bulk_engine(6, 12, 4).advance(events=10)  # this process compiled it, or loaded it
     assert in_process(_LOAD, cwd=ROOT) == [[1, 0], [1, 0]]
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["strip_li", "strip_limg"])
 def test_a_loop_that_only_strips_makes_the_same_events(name, monkeypatch):
     """What is left out of its code is what such a run never does."""
@@ -222,7 +222,7 @@ print(json.dumps([reports[0], reports[-1]]))
 """
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_the_report_of_a_compilation_ends_when_all_is_compiled(tmp_path):
     """And `ONLY_WITH_NET` is what a loop that only strips does not compile, no more and no less."""
     totals = []
@@ -290,7 +290,7 @@ def read_only_package(tmp_path):
         folder.chmod(stat.S_IRWXU)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="takes root's powers away in Linux's way")
 def test_compiled_code_is_kept_beside_a_read_only_package(read_only_package, tmp_path):
     """Where site-packages cannot be written, numba keeps the code in the user's cache folder."""

@@ -1,6 +1,6 @@
 """The runs behind docs/upscaling.md: each case of its tables, and the numbers printed there.
 
-`python tests/mesoscale/page.py` prints them all; a test marked slow compares them with the page.
+`python tests/mesoscale/page.py` prints them all; a test marked long compares them with the page.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from kmc.mesoscale import burst as module
 from kmc.mesoscale.burst import metal, nucleation_burst, population
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_without_voids_S_follows_diffusion():
     """S = 1 + (2 j/(e K)) √(D t/π) early, 1 + jL/(eK) late; storage in L1 made negligible."""
     m = model(surface=60.0, line=0.0)

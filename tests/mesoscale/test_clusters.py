@@ -36,7 +36,7 @@ def surface(face="bcc_100", temperature_K=T_K, coverage=0.0, fraction=0.0):
 # --- enumeration ----------------------------------------------------------------------------------
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature_K", [298.15, 900.0])
 @pytest.mark.parametrize("face", FACES)
 def test_enumeration_matches_the_plain_listing(face, temperature_K):
@@ -160,7 +160,7 @@ def test_equal_seeds_give_equal_numbers():
     np.testing.assert_array_equal(first, again)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("face", FACES)
 def test_bookkeeping_after_a_walk(face):
     """Counts, lists and factors as a fresh count has them; one cluster, at the interface."""

@@ -23,8 +23,8 @@ def runs(edge_um: float, cell_um: float, seeds: tuple[int, ...]) -> np.ndarray:
     return np.array(rows)
 
 
+@pytest.mark.long
 @pytest.mark.validation
-@pytest.mark.slow
 @pytest.mark.parametrize(("edge_um", "seeds"), [(100.0, (1, 2)), (200.0, (1,))])
 def test_the_size_of_the_square_does_not_matter(edge_um, seeds):
     """Within 3 standard errors; scatter of single runs falls as one over the edge."""
@@ -35,8 +35,8 @@ def test_the_size_of_the_square_does_not_matter(edge_um, seeds):
     assert (np.abs(off) < 3).all(), dict(zip(NUMBERS, off, strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.validation
-@pytest.mark.slow
 def test_half_the_grid():
     """The burst within 3 standard errors; charges by the 1.3 and 2.0 % of the page, at most 3 %."""
     coarse, fine = runs(EDGE_um, CELL_um, SEEDS), runs(EDGE_um, CELL_um / 2, SEEDS)

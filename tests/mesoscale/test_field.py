@@ -131,7 +131,7 @@ def two_discs(distance: float, n: int) -> float:
     return float(np.linalg.solve(matrix, np.ones(len(x))).sum())
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.validation
 @pytest.mark.parametrize("distance", [2.2, 3.0, 6.0])
 def test_two_voids_share_as_boundary_elements_say(distance):

@@ -47,8 +47,8 @@ def test_voids_of_the_box_and_of_a_population_under_its_rates(ratio, tmp_path):
         assert abs(first - second) < 3 * error + 0.1 * second, (name, first, second, error)
 
 
+@pytest.mark.long
 @pytest.mark.validation
-@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [1e6, 1e7, 1e8])
 def test_first_voids_come_at_the_supersaturation_of_the_burst(ratio, tmp_path):
     """S on the way to the first void, and the charge until it, of 48 boxes and 48 populations.
@@ -79,7 +79,7 @@ def test_first_voids_come_at_the_supersaturation_of_the_burst(ratio, tmp_path):
             assert abs(first - second) < 2 * error + systematic * second, (name, first, second)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("ratio", "charge"), [(1e6, 0.037), (1e7, 0.028)])
 def test_what_pairs_and_threes_store_lowers_the_supersaturation(ratio, charge):
     """Figures of docs/upscaling.md: S on the way to the first void is 306 with that storage."""

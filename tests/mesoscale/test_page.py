@@ -26,8 +26,8 @@ def test_the_page_has_a_row_for_every_case():
         assert row(case), case
 
 
+@pytest.mark.long
 @pytest.mark.validation
-@pytest.mark.slow
 @pytest.mark.parametrize("case", page.CASES)
 def test_the_page_prints_what_its_runs_give(case):
     """Equal seeds give equal runs on one machine; 3 % where the order of sums differs."""

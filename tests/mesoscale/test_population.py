@@ -75,7 +75,7 @@ def test_a_round_void_has_a_chord_of_half_pi_radii():
 # --- limits ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.validation
 @pytest.mark.parametrize("density", [0.5, slow(8.0)])
 def test_without_rounding_equal_shares_lose_contact_as_random_caps(density):
@@ -126,7 +126,6 @@ def breath_figure(density: float, sharing: str, n: int, seed: int) -> dict[str, 
 
 @pytest.mark.slow
 @pytest.mark.validation
-@pytest.mark.slow
 def test_instant_rounding_is_a_breath_figure_of_any_density():
     """Width over height 4.9, loss 0.52, cuts × width 52: equal within 6 % for densities 16 apart.
 
@@ -253,7 +252,7 @@ def test_a_void_below_its_vapour_pressure_dissolves_and_nothing_is_lost():
 # --- nucleation, creep, balance -------------------------------------------------------------------
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("relaxation", ["kinetic", "none", "instant"])
 def test_every_vacancy_is_counted(relaxation):
     p = population(edge_um=8.0, n_cells=40, relaxation=relaxation, homogeneous=True, flaws=3)

@@ -12,7 +12,7 @@ from kmc.model.parameters import load_parameters
 N_MAX = 60
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("arrangement", [0, 4])
 def test_all_sizes_are_reached_among_few_pockets(arrangement, monkeypatch):
     """At a Mg coverage of 0.6 the Li sites of L1 do not percolate: a walk must leave its pocket."""

@@ -113,7 +113,7 @@ def test_dataset_and_picture(found):
     assert len(found.plot().axes) == 2
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_alloy(alloy):
     """The walk among held Mg agrees with the mean within what maps differ by, from any start."""
     maps = alloy.quenched

@@ -64,8 +64,8 @@ def rounding_time_s(radius_a: float, temperature_K: float, seed: int, chunk: int
     raise AssertionError("still two voids")
 
 
+@pytest.mark.long
 @pytest.mark.validation
-@pytest.mark.slow
 def test_small_voids_round_off_faster_than_by_metal_and_interface_and_not_as_a_power_of_four():
     """450 K, R of 3 and 4 lattice parameters, 5 seeds: C of 440 and 150, exponent near 8."""
     prepared = prepare(load_run("upscale_li", {"conditions.temperature_K": 450.0}))

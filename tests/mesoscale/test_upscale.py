@@ -48,7 +48,7 @@ def small(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_the_file_says_what_the_schema_says(small):
     found = kmc.load(small)
     assert found.finished
@@ -108,7 +108,7 @@ class Interrupted:
         return self.left <= 0
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [3, 330])
 def test_an_interrupted_run_resumes_to_the_same_bytes(small, tmp_path, monkeypatch, after):
     path = tmp_path / "small.h5"
@@ -127,7 +127,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(small, tmp_path, monkeypat
         kmc.resume(path, progress=False)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_replicas_are_averaged(tmp_path):
     path = tmp_path / "two.h5"
     found = kmc.upscale("upscale_li", SMALL | {"upscale.replicas": 2}, output=path, progress=False)
@@ -173,7 +173,7 @@ def cycled(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.validation
 def test_cycles_of_a_population(cycled):
     """Charge of each step; what was plated is in voids or pushed the metal back."""
@@ -219,7 +219,7 @@ def test_a_changed_number_of_plating_is_found(cycled, tmp_path, column):
     assert not kmc.verify(path).passed
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_cycled_run_resumes_to_the_same_bytes(cycled, tmp_path, monkeypatch):
     path = tmp_path / "cycled.h5"
     source = cycled.with_name("source.toml")
@@ -264,7 +264,7 @@ def test_what_a_cycled_population_cannot_have(cycled, changes, said):
         load_run(cycled.with_name("source.toml"), CYCLED | changes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_shipped_cycles_are_those_of_the_page(tmp_path):
     """docs/cycling.md: contact after each strip, volume cut off, metal pushed back."""
     s = kmc.upscale("upscale_cycle", output=tmp_path / "cycle.h5", progress=False).samples
@@ -352,7 +352,7 @@ def test_the_command_writes_file_picture_and_summary(tmp_path):
     assert again.exit_code == 2
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("what", plotting.POPULATION_PICTURES)
 def test_every_picture_is_drawn(small, tmp_path, what):
     picture = tmp_path / f"{what}.png"
@@ -361,7 +361,7 @@ def test_every_picture_is_drawn(small, tmp_path, what):
     assert picture.stat().st_size > 10_000
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_the_paper_stands_beside_the_run(small, tmp_path):
     picture = tmp_path / "paper.svg"
     done = run("plot", str(small), "--what", "microscope", "--paper", "-o", str(picture))
@@ -410,7 +410,7 @@ def test_what_cannot_be_run_is_told_before(changes, said):
     assert said in str(problem.value)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -49,8 +49,8 @@ def measured(case: waiting.Case) -> tuple[float, float]:
     return float(rate), float(rate / math.sqrt(len(waits_s)))
 
 
+@pytest.mark.long
 @pytest.mark.validation
-@pytest.mark.slow
 def test_first_voids_come_at_the_rate_of_theory():
     """Each case within 3 standard errors, all together within 2 (± 8 %).
 
@@ -82,7 +82,7 @@ def test_a_far_reservoir_leaves_its_mark():
 
 
 @pytest.mark.validation
-@pytest.mark.medium
+@pytest.mark.slow
 def test_small_clusters_on_the_interface():
     """Their Z_n are those of the enumeration; at S = 320 pairs carry a fifth of the vacancies."""
     free, box = waiting.free_energies(), waiting.Box(0.12)

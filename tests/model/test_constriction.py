@@ -84,7 +84,7 @@ def test_many_spots_against_greenwood():
     assert near - far == pytest.approx(near_greenwood - far_greenwood, rel=0.05)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FACES)
 def test_the_sum_over_waves_solved_densely(name):
     """The same equations with a full matrix, each wave summed by itself, on a small box."""
@@ -115,7 +115,7 @@ def test_the_sum_over_waves_solved_densely(name):
     assert spreading.length_A(contact) == pytest.approx(currents @ matrix @ currents, rel=2e-3)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FACES)
 def test_losing_a_site_never_lowers_the_resistance(name):
     lattice = interface(name, 12)

@@ -50,7 +50,7 @@ RUNS = {
 }
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", slow_but(("bcc_111 with Mg", "no sample", "periodic"), RUNS))
 def test_every_kind_of_run_has_its_picture(kind, tmp_path):
     t = load(fake.write(tmp_path / "run.h5", **RUNS[kind]))
@@ -60,7 +60,7 @@ def test_every_kind_of_run_has_its_picture(kind, tmp_path):
     assert (tmp_path / "run.png").stat().st_size > 5_000
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["svg", slow("pdf")])
 def test_vector_formats(ending, tmp_path):
     t = load(fake.write(tmp_path / "run.h5", n_frames=2, samples_per_frame=1))
@@ -68,7 +68,7 @@ def test_vector_formats(ending, tmp_path):
     assert (tmp_path / f"run.{ending}").stat().st_size > 5_000
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_unwritable_pictures_are_told(tmp_path):
     t = load(fake.write(tmp_path / "run.h5", n_frames=1))
     with pytest.raises(InputError, match="cannot be written"):
@@ -77,7 +77,7 @@ def test_unwritable_pictures_are_told(tmp_path):
         plotting.save_overview(t, tmp_path / "run.docx")
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_no_global_state(tmp_path):
     import matplotlib
 
@@ -197,7 +197,7 @@ def pair(tmp_path_factory):
     return [load(one), load(two)]
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("what", plotting.PICTURES)
 @pytest.mark.parametrize("n", [slow(1), 2])
 def test_every_picture_of_one_and_of_two_runs(what, n, pair, tmp_path):
@@ -212,7 +212,7 @@ def test_every_picture_of_one_and_of_two_runs(what, n, pair, tmp_path):
             assert "(" in axes.get_xlabel(), "an axis without its unit"
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [p for p in plotting.PICTURES if p not in ("summary", "contact")])
 @pytest.mark.parametrize("kind", ["one sample", slow("periodic")])
 def test_every_picture_of_odd_runs(what, kind, tmp_path):
@@ -274,7 +274,7 @@ def test_pictures_show_themselves_in_a_notebook(pair):
 # --- movies ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["bcc_111 with Mg", *map(slow, ("one sample", "periodic", "inf at the end"))]
 )
@@ -297,7 +297,7 @@ def test_movies(kind, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.gif", "run.h5"]
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_movie_shows_each_frame(tmp_path):
     t = load(fake.write(tmp_path / "run.h5", n_frames=3))
     save_movie(t, tmp_path / "run.gif", frames=[0, 2])
@@ -328,7 +328,7 @@ def stand_in_for_ffmpeg(folder, monkeypatch, body: str) -> None:
     monkeypatch.setenv("PATH", str(script.parent))
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_mp4_gives_ffmpeg_every_frame_whole(tmp_path, monkeypatch):
     stand_in_for_ffmpeg(
         tmp_path,

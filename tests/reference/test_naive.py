@@ -290,7 +290,7 @@ def test_steps_follow_the_list_of_rates(name):
     assert "hop" in kinds
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_selection_is_exact_in_one_state():
     """Shares of chosen events against their rates: χ² over 4 000 draws, 99.9 % confidence."""
     from scipy import stats
@@ -337,7 +337,7 @@ def test_bins_hold_their_rates():
     assert naive.bin_of(1e-300, bounds) == 0
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_the_events_do_not_depend_on_the_bins():
     """One bin for everything (plain rejection) gives the shares of the list of rates as well."""
     box = naive.lattice("bcc_100", (4, 4), 8, "interface")

@@ -52,7 +52,7 @@ def pages(results, tmp_path_factory):
     }
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", fake_results.KINDS)
 def test_a_page_holds_everything_and_loads_nothing(pages, kind):
     read = _Reader(pages[kind])
@@ -66,7 +66,7 @@ def test_a_page_holds_everything_and_loads_nothing(pages, kind):
     assert "url(" not in pages[kind]
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", fake_results.KINDS)
 def test_texts_of_strangers_are_text(pages, kind):
     """The hostile text is there to be read, and nowhere as markup."""
@@ -76,7 +76,7 @@ def test_texts_of_strangers_are_text(pages, kind):
     assert "\x00" not in pages[kind]
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "parts"),
     {
@@ -96,7 +96,7 @@ def test_what_a_page_says(pages, kind, parts):
     assert [part for part in parts if part.lower() not in text.lower()] == []
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_every_picture_is_drawn(pages):
     for kind, page in pages.items():
         said = [text for text in _Reader(page).words if text.startswith("Not drawn")]

@@ -108,7 +108,7 @@ def assert_same(run) -> None:
 made = {"runs": 0, "infinite": 0}
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @settings(
     max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )

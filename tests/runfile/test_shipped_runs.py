@@ -17,7 +17,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [slow(name) if name == "lithiophilic_exact" else name for name in NAMES]
 )
@@ -29,7 +29,7 @@ def test_the_beginning_under_the_self_check(name, tmp_path):
     assert t.finished
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_the_whole_run_under_the_self_check(name, tmp_path):
     t = run_to_file(load_run(name), tmp_path / "run.h5", progress=False, check_every=1_000_000)

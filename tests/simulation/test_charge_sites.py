@@ -65,7 +65,7 @@ def test_connected_is_what_the_flood_fill_finds(lattice):
                 assert found == alive[site]
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.validation
 def test_an_atom_is_drawn_by_its_weight_among_connected_ones():
     """Weights of connected atoms over their sum; z-test of each class of weights, 99.9 %."""

@@ -35,7 +35,7 @@ def assert_same(path, other) -> None:
                 assert np.array_equal(one[group][name][:], two[group][name][:], equal_nan=True)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_closed_box_is_resumed_and_extended(tmp_path):
     whole, path = tmp_path / "whole.h5", tmp_path / "run.h5"
     run_to_file(load_run("strip_li", CLOSED), whole, progress=False)
@@ -46,7 +46,7 @@ def test_a_closed_box_is_resumed_and_extended(tmp_path):
     assert load(path).run["conditions"]["electrode_thickness_um"] == "inf"
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_the_shipped_run_in_a_closed_box_is_resumed(tmp_path):
     path = tmp_path / "run.h5"
     overrides = {"system.size": [6, 6, 8], "stop.wall_time_s": 1e-9, "rest.time_s": 1e-4}
@@ -59,7 +59,7 @@ def test_the_shipped_run_in_a_closed_box_is_resumed(tmp_path):
 # --- --check-every --------------------------------------------------------------------------------
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_all_is_on_the_disk_before_a_check(tmp_path, monkeypatch):
     """A kill during a check, however long it takes, costs nothing that was computed."""
     path, behind = tmp_path / "run.h5", []
@@ -149,7 +149,7 @@ def test_other_versions_are_said_once(of_yesterday):
     assert load(of_yesterday).provenance["numpy"] == "1.0.0"
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_the_command_says_so_on_standard_error(of_yesterday):
     done = CliRunner().invoke(
         main, ["extend", str(of_yesterday), "-q", "--set", "stop.wall_time_s=none"]

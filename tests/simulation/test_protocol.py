@@ -159,7 +159,7 @@ def varied(tmp_path_factory):
     return t
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_interrupted_at_every_change_of_temperature_and_pressure(varied, tmp_path, monkeypatch):
     """Where each step begins, before anything happens in it, and after 60 events of it."""
     path, seen, original = tmp_path / "parts.h5", [], Simulation._limits
@@ -204,7 +204,7 @@ main()
 """
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_a_process_interrupted_at_a_change_of_step_is_resumed(varied, tmp_path):
     """kmc run and twice kmc resume, each but the last stopped by Ctrl-C as a step begins."""
@@ -458,7 +458,7 @@ def test_a_current_below_zero_plates():
         checked_run({**conditions, "stop": {"time_s": 1.0}, "system": {"boundary": "periodic"}})
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_each_step_has_its_pressure(tmp_path):
     """Creep closes voids in the pressed step alone; the stress is that of the step."""
     blocks = """

@@ -140,7 +140,7 @@ def test_ripening_of_a_run(rested):
     assert found.plot().axes
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.validation
 def test_contact_does_not_get_worse_at_rest(tmp_path):
     """Gibbs–Thomson and the reservoir: the change of contact over a rest, mean of eight seeds.

@@ -138,7 +138,7 @@ def run_in_pieces(monkeypatch, kind, path, chance) -> int:
 QUICK_KINDS = ("li", "limg_110", "bulk")
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", slow_but(QUICK_KINDS, KINDS))
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(kind, whole, tmp_path, monkeypatch):
     path = tmp_path / "pieces.h5"
@@ -147,7 +147,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(kind, whole, tmp_
     assert_same(path, expected)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_finished_run_is_not_resumed_but_extended(whole, tmp_path):
     kind, path = "li", tmp_path / "short.h5"
     base, overrides = KINDS[kind]
@@ -276,7 +276,7 @@ def test_a_checkpoint_that_makes_no_sense_is_refused(whole, tmp_path, change):
 # --- kill -9 --------------------------------------------------------------------------------------
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [4, slow(50)])
 def test_files_as_kills_leave_them(files, whole, tmp_path, monkeypatch):
     """After a kill the file is what the last writes left; each of these becomes the same run."""
@@ -359,7 +359,7 @@ def position(path) -> int:
     return state["attempts"] if state else 0
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 @pytest.mark.parametrize("kills", [4, slow(10)])
 def test_killed_several_times(tmp_path, kills):

@@ -245,7 +245,7 @@ NEARLY_EMPTY = {
 }
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_samples_in_time_show_the_state_at_their_time(tmp_path):
     """A row for every interval, at its time; vacancies come and go with hundreds of strips.
 
@@ -264,7 +264,7 @@ def test_samples_in_time_show_the_state_at_their_time(tmp_path):
     assert t.mean("time_s") == pytest.approx(1.5)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_the_cadence_of_samples_changes_nothing(tmp_path):
     """Rows at other times, the same events: an attempt that a row comes before is put off."""
     ends = []
@@ -331,7 +331,7 @@ ENDLESS += ["--set", "acceleration.max_hops_per_strip_per_site=1e10"]
 HANGS_S = 3600  # nothing waits for so long, however slow the machine
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT)])
 def test_an_interrupted_run_leaves_a_readable_file_that_says_so(tmp_path, number):
@@ -355,7 +355,7 @@ def test_an_interrupted_run_leaves_a_readable_file_that_says_so(tmp_path, number
     assert t.frames[-1].events == t.samples.events[-1]
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "name"),
     [(Simulation, "__init__"), (TrajectoryWriter, "__init__"), (Engine, "advance")],

@@ -64,7 +64,7 @@ def test_the_interval_is_students():
     assert Measured.of([2.0]) == Measured(2.0, 2.0, 2.0, 1)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_the_interval_holds_the_mean_in_95_percent():
     rng = np.random.default_rng(5)
     held = [m.low <= 0 <= m.high for m in (Measured.of(rng.normal(size=4)) for _ in range(2000))]

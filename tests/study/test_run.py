@@ -19,7 +19,7 @@ from kmc.study.steps import Step
 from kmc.sweep.plan import read_plan
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", PLANS)
 def test_every_sweep_of_a_plan_is_valid(plan, tmp_path):
     """Each by itself, with the checks of `kmc sweep`: no run of hours ends at its first point."""
@@ -155,7 +155,7 @@ def test_the_command_prints_the_claims(tmp_path, monkeypatch):
 TINY = Size(4, 6, 4, 0.005, 2, 1, 1, False, False, (8, 8, 10), 2, 2, 0.5, 2, 7e7, (1e2, 1e3))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_whole_study(tmp_path, monkeypatch):
     """Every step at its smallest; what is done is not run again."""
     planned(monkeypatch, partial(operando_steps.steps_of, TINY))

@@ -508,7 +508,7 @@ def test_an_unfinished_file_that_is_finished_only_gets_its_name(folder, monkeypa
     assert folder.trajectory_path(point).read_bytes() == before
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_notes_reach_the_user(folder, monkeypatch):
     from click.testing import CliRunner
 

@@ -149,7 +149,7 @@ def test_files_are_those_beside_the_sweep_file(plan_of, tmp_path, monkeypatch):
     assert tomllib.loads(plan.run_toml(plan.points[0]))["system"]["params"] == used
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_ten_thousand_points_take_little_work(plan_of, monkeypatch):
     """Whole runs are checked for some of them only; the other values by themselves."""
     checked = []

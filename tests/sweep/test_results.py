@@ -61,7 +61,7 @@ def ds(folder):
     return kmc.load_sweep(folder.path, at_monolayers=[0.5, 1.5])
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_numbers_that_points_left_are_used_without_opening_their_files(tmp_path, monkeypatch):
     """A first reading of thousands of points takes no longer than the table of their numbers."""
     left, plain = (sweep(tmp_path / name) for name in ("left", "plain"))
@@ -74,7 +74,7 @@ def test_numbers_that_points_left_are_used_without_opening_their_files(tmp_path,
     xr.testing.assert_identical(found.assign_attrs(folder=""), read.assign_attrs(folder=""))
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_numbers_of_a_file_that_changed_since_are_read_again(tmp_path):
     folder = sweep(tmp_path)
     first, second = folder.plan.points[:2]

@@ -70,7 +70,7 @@ def test_the_tables_have_the_figures_that_are_tested():
         assert [cell.split()[0] for cell in _row(label)[1:3]] == [f"{v:.3f}" for v in values]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("label", BAND)
 def test_band_of_the_assumed_inputs(label, tmp_path):
     """On another processor a seed gives another course. The standard error of the difference of
@@ -86,7 +86,7 @@ def test_band_of_the_assumed_inputs(label, tmp_path):
         assert values.mean() == pytest.approx(mean, abs=1.8 * deviation)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_cycles_of_selenium(tmp_path):
     runs = [
         kmc.run("cathode_se", {"random.seed": i}, output=tmp_path / f"{i}.h5", progress=False)

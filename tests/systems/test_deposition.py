@@ -137,7 +137,7 @@ def test_shape_of_a_known_deposit():
     assert found["islands_per_um2"] == pytest.approx(2 / (36 * 0.25e-6))
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("what", SYSTEM_PICTURES["deposition"])
 def test_every_picture_is_drawn(plated, cycled, what, tmp_path):
     for runs in ([plated], [plated, cycled]):
@@ -273,7 +273,7 @@ def test_the_whole_run(name, tmp_path):
     assert kmc.verify(found.path).passed
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_report_shows_its_pictures_and_numbers(plated, tmp_path):
     page = report(plated.path, tmp_path / "page.html").read_text("utf-8")
     assert "A deposition (kmc run)" in page

@@ -55,7 +55,7 @@ def charge_law(law, drive, rate_Hz):
     return law._replace(drive=WHAT[drive], drive_Hz=rate_Hz)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_attempt_for_attempt_with_plain_python(seed):
     """Plating on two substrates, a rest, stripping with a cutoff, plating on what is left."""
@@ -120,7 +120,7 @@ def test_detailed_balance_of_every_hop_of_a_small_box():
     assert pairs > 10_000
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.validation
 def test_a_closed_box_has_boltzmann_occupancies():
     """Two atoms, without current: the time in each state is its Boltzmann weight."""
@@ -250,7 +250,7 @@ def island_density(ratio: float, n: int, theta: float, seed: int) -> float:
     return float((sizes > 1).sum()) / n**2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.validation
 def test_island_density_has_the_exponent_of_irreversible_growth():
     """N ~ (D/F)^(−χ) with χ = i/(i + 2) = 1/3 for i = 1 (Venables, Spiller and Hanbücken, Rep.

@@ -12,7 +12,7 @@ import kmc
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "deposition.md"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.validation
 @pytest.mark.parametrize("rows", [shapes, efficiencies])
 def test_the_tables_are_those_of_the_runs(rows, tmp_path):

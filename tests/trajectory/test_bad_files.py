@@ -283,7 +283,7 @@ def test_no_permission(tmp_path, whole, monkeypatch):
         assert "Permission denied" in done.stderr
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [sparse, giant_frames], ids=lambda kind: kind.__name__)
 def test_a_process_with_little_memory_survives_giant_claims(bad, kind):
     """Address space of 3 GB; the libraries need some of it."""
@@ -339,7 +339,7 @@ def test_no_source_executes_what_it_reads(path):
             assert not plain.keys() & {"allow_pickle", "shell"}, f"line {node.lineno}"
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_names_in_a_file_do_not_decide_where_outputs_go(tmp_path, monkeypatch):
     """Lattice, parameter set and run name of a hostile record lead out of the folder."""
     inside = tmp_path / "inside"

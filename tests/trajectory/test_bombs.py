@@ -236,7 +236,7 @@ def readers():
 SLOW = (record_of_many_objects, as_many_rows_as_there_can_be, giant_box)  # 5 s or more
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bomb",
     [pytest.param(bomb, marks=pytest.mark.slow if bomb in SLOW else ()) for bomb in BOMBS],
@@ -263,7 +263,7 @@ def test_a_bomb_is_refused_in_little_memory(tmp_path, bomb, readers):
         assert BOMBS[bomb] in " ".join(said for _, said, _ in outcomes.values())
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_what_other_tools_packed_is_still_read(tmp_path):
     """The same file with every column packed by gzip."""
     import kmc

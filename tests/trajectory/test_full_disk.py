@@ -54,7 +54,7 @@ def assert_told(done, *parts: str) -> None:
 SETTINGS = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "limit",
     [
@@ -70,7 +70,7 @@ def test_at_creation(tmp_path, limit):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_what_was_there_stays_when_it_should_be_replaced(tmp_path):
     path = tmp_path / "run.h5"
     path.write_bytes(b"precious" * 10)
@@ -80,7 +80,7 @@ def test_what_was_there_stays_when_it_should_be_replaced(tmp_path):
     assert os.listdir(tmp_path) == ["run.h5"]
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_resume_and_extend(tmp_path):
     """Too little for the copy, then enough for the copy and not for what follows."""
     path = tmp_path / "run.h5"

@@ -72,7 +72,7 @@ def check(path, box, at_least: int, last_frames: int = 10**9) -> int:
     return n
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_whatever_a_cut_during_a_commit_leaves_is_read(disk, tmp_path, monkeypatch):
     """Cuts after each write of many commits; the indices grow through all kinds of block."""
     chance = random.Random(2)
@@ -104,7 +104,7 @@ def test_whatever_a_cut_during_a_commit_leaves_is_read(disk, tmp_path, monkeypat
     assert any(journals), "no cut left a file that needs its journal: the test is blind"
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_after_a_cut_a_run_goes_on_and_a_file_is_repaired(disk, tmp_path, monkeypatch):
     """With everything of the last commit lost that was not synchronised, but its journal."""
     path, left = tmp_path / "run.h5", []

@@ -126,7 +126,7 @@ def test_what_was_lost_behind_a_checkpoint_is_computed_again(tmp_path, whole, mo
     assert_same(tmp_path / "new.h5", whole)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("attempts", [10, pytest.param(60, marks=pytest.mark.slow)])
 def test_cut_short_or_spoilt_anywhere(whole, tmp_path, attempts):
     """Each is repaired to a file that opens, or refused in one sentence; the original stays."""

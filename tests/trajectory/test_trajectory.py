@@ -367,7 +367,7 @@ def test_a_file_that_is_being_written_is_not_overwritten(path, box):
 # --- sudden death ---------------------------------------------------------------------------------
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [FRAME, pytest.param(tuple(NAMES), marks=pytest.mark.slow)],
@@ -454,7 +454,7 @@ def _writing_process(path, box):
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @forks
 @pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
 def test_kill_at_random_moments(tmp_path, box, kills):
@@ -479,7 +479,7 @@ def test_kill_at_random_moments(tmp_path, box, kills):
     assert max(reached) > 2
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @forks
 def test_reading_while_it_is_written(path, box, monkeypatch):
     monkeypatch.setattr(integrity, "_ATTEMPTS", 1000)  # a slow reader meets many writes
@@ -633,7 +633,7 @@ def test_cut_short_anywhere(whole, tmp_path):
         verify_one_sentence(caught.value, cut)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("flips", [80, pytest.param(250, marks=pytest.mark.slow)])
 def test_flipped_bits_never_change_numbers_silently(whole, tmp_path, box, monkeypatch, flips):
     monkeypatch.setattr("kmc.trajectory.integrity._ATTEMPTS", 1)

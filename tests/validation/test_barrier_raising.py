@@ -177,7 +177,7 @@ def test_the_walk_has_the_energies_of_the_model(face):
         assert total_energy(box_of(setup), state.astype(np.int64)) == setup.naive(state).energy()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_exact_runs_are_in_equilibrium():
     """Without a floor the runs agree with the walk: about twenty numbers within 4 sigma."""
     for name in ("pure", "alloy"):
@@ -235,7 +235,7 @@ def test_one_vacancy_at_room_temperature():
     assert ratios[1] == pytest.approx(15.2, rel=0.05, abs=0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("floor_eV", [0.03, 0.08, HIGH_eV])
 def test_sharper(floor_eV):
     """The same with ten times the hops, each number to 1 % or better, and in a periodic box."""
@@ -290,7 +290,7 @@ FIVE_PERCENT_UPHILL = uphill(lambda dE: np.full_like(dE, 1 / 1.05))
 T_pure, T_alloy = PURE.temperature_K, ALLOY.temperature_K
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", [raised_uphill_only, clamped])
 def test_a_wrong_floor_is_noticed_at_once(mistake):
     """By each check, in an eighth of the hops, and by more than its resolution."""

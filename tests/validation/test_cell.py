@@ -41,7 +41,7 @@ def creeping(name, **changes) -> Setup:
     return Setup(name, cells, layers, stack_pressure_MPa=1.5, floor_eV=FROZEN_eV, **changes)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LATTICES)
 def test_waiting_times_of_closures(name):
     """c ε̇(P/contact) × (void vacancies) × Δt is Exp(1) while voids at the interface close.
@@ -126,7 +126,7 @@ def test_without_pressure_nothing_closes():
 # ---- a voltage instead of a current --------------------------------------------------------------
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("magnesium", [False, True], ids=["Li", "LiMg"])
 @pytest.mark.parametrize("name", LATTICES)
 def test_waiting_times_at_a_held_voltage(name, magnesium):
@@ -212,7 +212,7 @@ def patched(name, **changes) -> Setup:
     return Setup(name, (4, 4), layers, others=(PHILIC,), chemistry=chemistry, **changes)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "floor_eV"),
     [

@@ -172,7 +172,7 @@ def test_a_frozen_first_layer_in_equilibrium_with_the_electrolyte(alpha, strengt
     assert engine.count(tables.PLATES) > 20_000
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("open_", [True, False], ids=["reservoir", "closed"])
 @pytest.mark.parametrize("name", LATTICES)
 def test_the_activity_of_vacancies_is_measured_right(name, open_):

@@ -64,7 +64,7 @@ def test_burst(found):
     assert found.threshold_mA_cm2 == pytest.approx(threshold, rel=0.03)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_nine_tenths_of_mg():
     """The column of coverage 0.9: barrier, largest S and voids."""
     found = kmc.nucleation(

@@ -59,7 +59,7 @@ def test_layer_occupation_at_room_temperature():
     assert ratios[1] == pytest.approx(15.2, rel=0.05, abs=0)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "temperature_K"), [("bcc_110", 700.0), ("bcc_111", 400.0)])
 def test_layer_occupation_of_other_faces(name, temperature_K):
     """The same with first neighbours inside L1 (110) and bonds missing in L3 (111); 99.98 %."""

@@ -166,7 +166,7 @@ def test_selection(kind):
     check_selection(kind=kind)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("unit_factor", [slow(0.37), 0.5001, slow(2.9)])
 def test_selection_does_not_depend_on_its_tuning(unit_factor):
     """Other bounds of the bins, the same events: the trap SPPARKS's group solver fell into.
@@ -205,7 +205,7 @@ def check_faraday(make=RIGHT, strips=20_000):
     return occupancy, engine
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_faraday_and_conservation():
     """N_stripped e = ∫ j A dt within the shot noise (0.7 %; 99.99 %); every atom is accounted for.
 

@@ -64,7 +64,7 @@ def check_critical_temperature(make=RIGHT, events=11_000_000, bracket=(0.955, 1.
     return below, above, order_below, order_above
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("events", "bracket"), [(2_000_000, (0.90, 1.10)), slow(11_000_000, (0.955, 1.025))]
 )

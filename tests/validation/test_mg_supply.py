@@ -44,7 +44,7 @@ def random_alloy(setup: Setup, rng) -> np.ndarray:
     return np.where(rng.random(setup.n_sites) < setup.mg_fraction, MG, LI).astype(np.uint8)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_dragged_mg_event_for_event():
     """Vacancies absorbed are filled with R c of Mg: the oracle's 300 events, at 1500 K."""
     rng = np.random.default_rng(50)

@@ -25,7 +25,7 @@ from kmc.mesoscale.clusters import enumerate_weights
 from kmc.mesoscale.surface import Surface
 from kmc.model.parameters import load_parameters
 
-pytestmark = [pytest.mark.validation, pytest.mark.medium]
+pytestmark = [pytest.mark.validation, pytest.mark.slow]
 
 # Lattice, temperature, vacancies, cells, layers, exchange sweeps between two looks.
 CASES = [

@@ -36,7 +36,7 @@ def n_voids(engine) -> int:
     return len(voids.find(engine.occupancy(), engine.model.lattice, min_size=4))
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_lithium_loses_contact_and_its_voids_coalesce():
     """32×32 cells, 24 layers, means of 3 seeds: 6 voids become 1; slower hops lose more contact."""
     early, late, left = [], [], {1e4: [], 1e5: []}
@@ -102,7 +102,7 @@ def contact_under_mg(coverage, ratio) -> float:
     return float(np.mean(left))
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_mg_keeps_contact_the_more_it_covers_L1():
     """After 3 monolayers, from L1 as random as the bulk to nearly full."""
     left = [contact_under_mg(coverage, 1e4) for coverage in (None, 0.3, 0.6, 0.95)]

@@ -114,7 +114,7 @@ CASES = {
 STRIPS = {"10 µm": 8000, "72 layers": 8000}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_supersaturation_of_a_real_electrode(name):
     """Mean over L2 to L6 within 5 % of 1 + jL/(eρD_v c_eq), known to 2 %; 4 standard errors."""
@@ -136,7 +136,7 @@ def test_layer_by_layer(name):
         assert abs(one.value - expected) < SIGMAS * one.error, (layer, one, expected)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_reservoir_five_percent_off_is_noticed():
     """Absorption 5 % too fast lowers S of the metal by 4 %: seen at 4 standard errors."""
     setup, ratio = CASES["1 µm"]
@@ -208,7 +208,7 @@ def stripped(layers: int, thickness_um: float, seed: int) -> tuple[float, float]
     return 1 - count(tables.VACANT_L1) / sites, net / count(tables.STRIPS)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_contact_does_not_depend_on_the_height_of_the_box_but_on_the_electrode():
     """12 against 72 layers: contact and absorbed share within 4 standard errors of six seeds.
 

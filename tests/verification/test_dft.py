@@ -61,7 +61,7 @@ def rows_of(name, lattice="bcc_100") -> dict[str, dft.Row]:
 # --- every row ------------------------------------------------------------------------------------
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("lattice", LATTICES)
 @pytest.mark.parametrize("name", EXPECTED)
 def test_every_number_of_the_paper_has_its_row(name, lattice):
@@ -108,7 +108,7 @@ def test_L3_of_bcc_111_is_told_apart():
 # --- misses ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("lattice", LATTICES)
 @pytest.mark.parametrize("name", EXPECTED)
 def test_wetting_and_diffusion_of_Mg_are_missed_with_a_reason(name, lattice):
@@ -201,7 +201,7 @@ def _scaled_row(phi, species, factor):
     return phi
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "moved"),
     [
@@ -224,7 +224,7 @@ def test_energies_five_percent_off_are_seen(monkeypatch, part, moved):
     assert any(rows[name].ok is False for name in moved) == (part in expected)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "missed"),
     [
@@ -253,7 +253,7 @@ def test_a_model_of_other_energies_misses(monkeypatch, key, missed):
     assert abs(rows[missed].difference) == pytest.approx(0.03, abs=1e-5)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_diffusivity_off_by_five_percent_is_missed():
     """The repulsion of Mg and vacancy counts: 2.6e12 Hz gives 0.31 of the paper's D at 25 °C."""
     for frequency, ok in ((2.6e12, False), (8.42e12, True), (8.9e12, False)):
@@ -265,7 +265,7 @@ def test_a_diffusivity_off_by_five_percent_is_missed():
     assert "2.13e-13" in rows_of("limg_li2s")["D of Mg at 25 °C"].note
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.validation
 def test_correlation_factor_of_a_solute():
     """0.7272 where the solute is like the metal; 0.960 for Mg at 298.15 K."""
@@ -329,7 +329,7 @@ def table(*arguments) -> str:
     return result.stdout
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_table_has_unit_value_model_difference_and_verdict():
     lines = table("limg_li2s").splitlines()
     assert lines[2].split() == ["Configuration", "Unit", "DFT", "Model", "Difference"]
@@ -353,7 +353,7 @@ def test_a_face_that_does_not_wet_in_the_table():
     assert line.split()[-6:] == ["93.6", "does", "not", "wet", "–", "MISS"]
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("lattice", LATTICES)
 @pytest.mark.parametrize("name", [*EXPECTED, "lattice_gas"])
 def test_the_last_sentence_counts_the_rows_of_the_table(name, lattice):

@@ -191,7 +191,7 @@ def test_files_of_schema_1_pass():
 # --- one number changed, checksums made to fit ----------------------------------------------------
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("column", [entry.name for entry in schema.SAMPLE_COLUMNS])
 @pytest.mark.parametrize(
     "which",
@@ -371,7 +371,7 @@ def without(path, group: str, index: int) -> None:
             column[...] = rest
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [1, -1])
 @pytest.mark.parametrize("finished", [True, False])
 def test_a_row_or_a_frame_that_was_taken_out_is_missed(copy, index, finished):
@@ -425,7 +425,7 @@ def another(value):
     return {str: f"{value}x", type(None): 0.5, list: [1], dict: {"a": 1}}[type(value)]
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 29])
 def test_no_setting_can_be_changed_unnoticed(copy, every):
     """Each value of the record by itself, and then in the attribute that repeats it."""
@@ -581,7 +581,7 @@ def test_several_files_and_one_that_is_none(original, tmp_path):
     assert call(other).exit_code == 2
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_as_a_process(original):
     done = subprocess.run(
         [sys.executable, "-m", "kmc.cli", "verify", original("li")],
@@ -611,7 +611,7 @@ def test_a_lattice_file_that_has_gone(tmp_path):
         kmc.verify(path)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_mg_at_its_true_rate(tmp_path):
     """Mg that comes to L1 without hops is no breach, and a run that is extended is the same."""
     settings = {

@@ -344,7 +344,7 @@ def odd_study(rng, observable):
         yield Runs.of(ratio, values, late)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     "observable", [slow(CONTACT_LOSS), VOID_DENSITY, slow(WIDTH), ONSET_CAPACITY]

@@ -77,7 +77,7 @@ TRUTHS = {
 }
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.validation
 @pytest.mark.parametrize("name", slow_but(("counts", "contact loss", "onsets"), TRUTHS))
 def test_the_interval_holds_the_truth(name):

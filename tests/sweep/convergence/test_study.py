@@ -162,7 +162,7 @@ def made(folder, ratios=(1e4, 1e5, 1e6), replicas=2, **options):
     return made
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_reading_a_folder(tmp_path):
     made(tmp_path / "a")
     found = read_study(tmp_path / "a", workers=1)
@@ -240,7 +240,7 @@ def test_a_study_without_a_run_that_is_done(tmp_path):
         read_study(folder)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_failed_run_is_left_out_and_output(tmp_path):
     opened = made(tmp_path / "a", replicas=3)
     opened.trajectory_path(opened.plan.points[4]).write_bytes(b"nothing")
@@ -260,7 +260,7 @@ def real(tmp_path_factory):
     return folder, output
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_real_study(real):
     folder, output = real
     assert "strip_li: contact and voids at the end of the runs" in output
@@ -273,7 +273,7 @@ def test_a_real_study(real):
     assert (ds.state == "done").all()
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_second_call_runs_nothing(real, tmp_path):
     folder, _ = real
     before = files(folder)
@@ -290,7 +290,7 @@ def test_a_second_call_runs_nothing(real, tmp_path):
     assert header.startswith("observable,unit,kind,ratio,n,mean,std,low,high")
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_dry_run_writes_nothing(real, tmp_path):
     folder, _ = real
     output = call("converge", "strip_li", *SET, "--dry-run", "--replicas", 3, "-o", folder)
@@ -315,14 +315,14 @@ def test_added_levels_and_replicas_run_alone(real):
     assert len(open_folder(folder).log()) == 12
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_another_run_in_the_same_folder_is_refused(real):
     folder, _ = real
     output = call("converge", "strip_li", "--ratios", "1e3", "-o", folder, code=2)
     assert "holds another sweep" in output
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_as_a_process(real):
     folder, _ = real
     words = ["converge", "strip_li", *SET, "--ratios", "1e2", "--at", "0.3", "-o", str(folder)]

@@ -159,7 +159,7 @@ def searched(tmp_path_factory):
     return find(question(), folder, workers=2, report=told.append), told
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_real_search_brackets_the_current(searched):
     """In a box of 36 L1 sites contact falls below 0.5 between 0.1 and 1000 mA/cm² in most runs."""
     found, told = searched
@@ -171,7 +171,7 @@ def test_a_real_search_brackets_the_current(searched):
     assert found.failed == 0
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_its_runs_are_a_sweep(searched):
     found, _ = searched
     ds = kmc.load_sweep(found.folder, at_monolayers=0.7)
@@ -181,7 +181,7 @@ def test_its_runs_are_a_sweep(searched):
     assert hits.values.tolist() == list(found.search.hits)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_second_search_runs_nothing(searched):
     found, _ = searched
     before = {p: p.stat().st_mtime_ns for p in found.folder.glob("points/*.h5")}
@@ -190,7 +190,7 @@ def test_a_second_search_runs_nothing(searched):
     assert {p: p.stat().st_mtime_ns for p in found.folder.glob("points/*.h5")} == before
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_another_question_in_the_same_folder_is_refused(searched):
     found, _ = searched
     with pytest.raises(InputError, match="holds another sweep"):
@@ -199,7 +199,7 @@ def test_another_question_in_the_same_folder_is_refused(searched):
         find(question(vary="conditions.temperature_K", scale=Scale(280, 340, False)), found.folder)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_another_criterion_uses_the_same_runs(searched):
     found, _ = searched
     asked = question(criterion=parse_criterion("contact_fraction>2"), most_runs=1)

@@ -149,7 +149,7 @@ def test_a_search_keeps_to_its_runs():
     assert not found.reached
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.validation
 @pytest.mark.parametrize(("width", "replicas"), [slow(0.001, 4), (0.02, 4), slow(0.1, 4)])
 def test_intervals_cover_the_threshold(width, replicas):
