@@ -177,11 +177,14 @@ def _step(item: Mapping, at: str, more: tuple[str, ...] = ()) -> Step:
     given = {key: value for key, value in item.items() if value is not None}
     if "step" in given:
         text = given.pop("step")
-        if not set(given) <= set(_CONDITIONS) or not isinstance(text, str):
-            raise refuse(
-                f"{at}step = {show(text)} must be a text, alone or with its conditions",
-                f"Such as {_EXAMPLE}; beside it: {', '.join(_CONDITIONS)}",
-            )
+        if not isinstance(text, str):
+            raise refuse(f"{at}step = {show(text)} must be a text", f"Such as {_EXAMPLE}")
+        for key in given:
+            if key not in _CONDITIONS:
+                raise refuse(
+                    f"{at}{key!r} cannot stand beside step = {show(text)}",
+                    f"{nearest(key, _CONDITIONS)}Keys beside a step: {', '.join(_CONDITIONS)}",
+                )
         plain, own = _text_step(text, at), _conditions(given, at)
         return Step(
             plain.do, plain.current_density_mA_cm2, plain.overpotential_V, plain.until, **own
@@ -346,7 +349,8 @@ def _quantity(text: str, units: Mapping[str, tuple[str, float]], at: str) -> tup
     if match is None or problem:
         raise refuse(f"{at}{text!r} is not a number and its unit", _GRAMMAR)
     if match["unit"] not in units:
-        close = nearest(match["unit"], units)
+        per_area = f"{match['unit']}/cm2"
+        close = nearest(per_area if per_area in units else match["unit"], units)
         raise refuse(
             f"{at}unit {match['unit']!r} is not known here", f"{close}Units: {', '.join(units)}"
         )

@@ -378,7 +378,10 @@ def test_texts(text, drive, key, value):
             {"do": "rest", "temperature_K": 0.5, "until": {"time_s": 1}},
             "temperature_K = 0.5 is out of range",
         ),
-        ({"step": "Rest for 1 s", "until": {}}, "must be a text, alone or with its conditions"),
+        ({"step": "Rest for 1 s", "until": {}}, "'until' cannot stand beside step"),
+        ({"step": "Rest for 1 s", "temperature_C": 60}, "Did you mean 'temperature_K'?"),
+        ({"step": 3}, "step = 3 must be a text"),
+        ("Strip at 0.5 mA until 1 monolayer", "Did you mean 'mA/cm2'?"),
     ],
 )
 def test_messages(step, message):
