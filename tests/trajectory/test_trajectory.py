@@ -403,7 +403,7 @@ def test_file_is_valid_after_every_single_write(path, box, monkeypatch, names):
             writer.flush()
             flushed += count
         writer.close(finished=True, stop_reason="done")
-    assert len(states) > 10 * len(names)
+    assert len(states) > 5 * len(names)  # more than one for each column and commit
     assert states == sorted(states)
 
 

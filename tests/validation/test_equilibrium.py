@@ -345,7 +345,7 @@ def test_enumerated_box_with_magnesium(events, resolution):
     check_enumerated_box(events=events, resolution=resolution)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("floor_eV", [0.15, 0.4])
 def test_enumerated_box_with_a_floor(floor_eV):
     """The same with a floor between the barriers of Mg and Li, and above both.

@@ -168,7 +168,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+# Half a minute each, and other cases of the same check are in the slow suite.
+LONG = {"floor, Mg: 20 % uphill", "steady state: strip", "T_c: ε high", "T_c: T"}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.long] * (case in LONG)) for case in CASES]
+)
 def test_five_percent_is_noticed(case):
     """The check fails, and not for lack of statistics (which is `NotConclusive`)."""
     check, wrong, arguments = CASES[case]

@@ -125,7 +125,7 @@ def test_supersaturation_of_a_real_electrode(name):
     assert abs(found.value - true) < 0.05 * true + SIGMAS * found.error
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["1e6", "1e7", "12 layers"])
 def test_layer_by_layer(name):
     """L1 with its slowed exchange, L2, …: each layer as the network predicts, 4 standard errors."""
@@ -223,7 +223,7 @@ def test_contact_does_not_depend_on_the_height_of_the_box_but_on_the_electrode()
     assert thin[:, 1].min() > 0.9
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_table_of_the_page():
     """docs/model/transport.md prints what these runs measure, with equal seeds."""
     page = (Path(__file__).resolve().parents[2] / "docs/model/transport.md").read_text("utf-8")
