@@ -1,4 +1,4 @@
-"""Some hundred cases of `fuzz`, thousands in the long one, and every finding it ever made."""
+"""Some hundred cases of `fuzz`, thousands in the slow suite, and every finding it ever made."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import fuzz
 import h5py
 import pytest
+from marks import slow
 
 import kmc
 from kmc.common import catalogue
@@ -32,9 +33,7 @@ def test_the_shares_make_all():
     assert sum(target.share for target in fuzz.TARGETS.values()) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize(
-    ("cases", "start"), [(CASES, 2026), pytest.param(MORE_CASES, 2027, marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize(("cases", "start"), [(CASES, 2026), slow(MORE_CASES, 2027)])
 @pytest.mark.parametrize("name", fuzz.TARGETS)
 def test_generated_input_is_used_or_refused_in_words(name, cases, start):
     cases = round(cases * fuzz.TARGETS[name].share)

@@ -40,13 +40,20 @@ BAND = {
         (0.048, 0.003, 0.068),
     ),
 }
-# Cycles 1 and 20 of selenium, means of seeds 1 to 3: label, column, phase, values.
+# Cycles 1 and 20 of selenium and the change between them: label, column, phase, means of six seeds,
+# half widths of their 95 % confidence intervals.
 CYCLES = [
-    ("contact Se–Se", "contact_active_active", 1, (0.967, 0.979)),
-    ("contact Se–MSe", "contact_active_frame", 1, (0.689, 0.741)),
-    ("stress in Se (GPa)", "stress_active_GPa", 1, (0.058, 0.026)),
-    ("stress in MSe (GPa)", "stress_frame_GPa", 1, (0.352, 0.303)),
-    ("first pores still open, at x = 0.22", "pore_area", 2, (0.570, 0.468)),
+    ("contact Se–Se", "contact_active_active", 1, (0.966, 0.968, 0.002), (0.028, 0.015, 0.020)),
+    ("contact Se–MSe", "contact_active_frame", 1, (0.639, 0.701, 0.062), (0.061, 0.062, 0.038)),
+    ("stress in Se (GPa)", "stress_active_GPa", 1, (0.048, 0.036, -0.013), (0.004, 0.009, 0.007)),
+    ("stress in MSe (GPa)", "stress_frame_GPa", 1, (0.319, 0.256, -0.063), (0.060, 0.069, 0.028)),
+    (
+        "first pores still open, at x = 0.22",
+        "pore_area",
+        2,
+        (0.560, 0.459, -0.101),
+        (0.022, 0.029, 0.020),
+    ),
 ]
 # Rounding differs between processors and events with it: what a seed may be off by, relative.
 _OTHER_PROCESSOR = 0.05
@@ -66,8 +73,10 @@ def test_the_tables_have_the_figures_that_are_tested():
     for label, (_, means, deviations) in BAND.items():
         cells = [f"{a:.3f} ± {b:.3f}" for a, b in zip(means, deviations, strict=True)]
         assert _row(label)[1:] == cells
-    for label, *_, values in CYCLES:
-        assert [cell.split()[0] for cell in _row(label)[1:3]] == [f"{v:.3f}" for v in values]
+    for label, *_, means, widths in CYCLES:
+        signs = ("", "", "+")
+        cells = [f"{a:{s}.3f} ± {b:.3f}" for a, b, s in zip(means, widths, signs, strict=True)]
+        assert _row(label)[1:4] == [cell.replace("-", "−") for cell in cells]
 
 
 @pytest.mark.long
@@ -88,18 +97,20 @@ def test_band_of_the_assumed_inputs(label, tmp_path):
 
 @pytest.mark.long
 def test_twenty_cycles_of_selenium(tmp_path):
+    """As above: 1.8 standard deviations are 1.7 half widths."""
     runs = [
         kmc.run("cathode_se", {"random.seed": i}, output=tmp_path / f"{i}.h5", progress=False)
-        for i in (1, 2, 3)
+        for i in SEEDS
     ]
-    for _, column, phase, values in CYCLES:
-        for cycle, value in zip((1, 20), values, strict=True):
-            mean = sum(_at(run, cycle, phase, column) for run in runs) / 3
-            assert mean == pytest.approx(value, rel=_OTHER_PROCESSOR)
+    for _, column, phase, means, widths in CYCLES:
+        first, last = (np.array([_at(run, n, phase, column) for run in runs]) for n in (1, 20))
+        found = zip((first, last, last - first), means, widths, strict=True)
+        for values, mean, width in found:
+            assert values.mean() == pytest.approx(mean, abs=1.7 * width)
     rises = [
         _at(r, 20, 1, "contact_active_frame") > _at(r, 1, 1, "contact_active_frame") for r in runs
     ]
-    assert all(rises)
+    assert sum(rises) >= 4
 
 
 @pytest.mark.slow
