@@ -51,7 +51,7 @@ RETIRED: dict[str, str] = {
 }
 
 QUANTITIES: dict[str, Meaning] = {
-    "lattice_parameter_A": Meaning("edge of the cubic bcc cell", 0, 100, positive=True),
+    "lattice_parameter_A": Meaning("edge of the cubic bcc cell", 0.1, 100),
     "molar_volume_cm3_mol": Meaning("molar volume of the metal", 0, 1000, True, "target"),
     "attempt_frequency_Hz": Meaning("prefactor of every hop rate", 0, 1e16, positive=True),
     "formation_energy_bulk_eV": Meaning("vacancy formation energy in the bulk", 0, 10, True),

@@ -307,7 +307,7 @@ def test_override():
         ({"barrier_Li_eV": math.nan}, "is not a number", ""),
         ({"barrier_Li_eV": math.inf}, "must be finite", ""),
         ({"barrier_Li_eV": -0.1}, "barrier_Li_eV = -0.1", "from 0 to 10 eV"),
-        ({"lattice_parameter_A": 0}, "lattice_parameter_A = 0", "above 0"),
+        ({"lattice_parameter_A": 0}, "lattice_parameter_A = 0", "from 0.1 to 100"),
         ({"formation_energy_bulk_eV": 500}, "out of range", "at most 10 eV"),
     ],
 )
