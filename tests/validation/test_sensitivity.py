@@ -168,7 +168,7 @@ CASES = {
 }
 
 
-# Half a minute each, and other cases of the same check are in the slow suite.
+# A quarter to half a minute each, and other cases of the same check are in the slow suite.
 LONG = {"floor, Mg: 20 % uphill", "steady state: strip", "T_c: ε high", "T_c: T"}
 
 
