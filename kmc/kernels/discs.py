@@ -346,43 +346,64 @@ def merge_chords(key, begin, end, disc, edge):
 
 
 @_compiled
-def rasterise(x, y, radius, chosen, n_cells, edge):
-    """Disc on which each cell centre of a grid lies.
+def cover(x, y, radius, n_cells, edge):
+    """How discs cover the cells of a grid, each cell by its 8 × 8 sub-cells.
 
     Parameters
     ----------
     x, y, radius : float64 arrays, shape (n,)
-    chosen : int64 array
-        Discs to draw.
     n_cells : int
         Cells along an edge; cell (row, column) is centred at ((column + ½), (row + ½)) pitch.
+    edge : float
 
     Returns
     -------
-    int64 array, shape (n_cells, n_cells)
-        Number of the disc in which the centre lies deepest, −1 for none.
+    (on, covered) : int64 and uint64 arrays, shape (n_cells, n_cells)
+        Disc in which the centre of each cell lies deepest (or, where none reaches the centre, to
+        which it is nearest), of those that cover a part of the cell, −1 for none; and the
+        sub-cells whose centres are covered, bit 8 × row + column.
     """
-    pitch = edge / n_cells
+    fine = edge / (n_cells * 8)
     on = np.full((n_cells, n_cells), -1, np.int64)
-    depth = np.zeros((n_cells, n_cells))
-    for i in chosen:
+    covered = np.zeros((n_cells, n_cells), np.uint64)
+    depth = np.full((n_cells, n_cells), -np.inf)
+    for i in range(x.size):
         squared = radius[i] * radius[i]
-        for row in range(
-            math.ceil((y[i] - radius[i]) / pitch - 0.5),
-            math.floor((y[i] + radius[i]) / pitch - 0.5) + 1,
+        for fine_row in range(
+            math.ceil((y[i] - radius[i]) / fine - 0.5),
+            math.floor((y[i] + radius[i]) / fine - 0.5) + 1,
         ):
-            dy = (row + 0.5) * pitch - y[i]
-            for column in range(
-                math.ceil((x[i] - radius[i]) / pitch - 0.5),
-                math.floor((x[i] + radius[i]) / pitch - 0.5) + 1,
-            ):
-                dx = (column + 0.5) * pitch - x[i]
-                inside = squared - dx * dx - dy * dy
-                r, c = row % n_cells, column % n_cells
+            dy = (fine_row + 0.5) * fine - y[i]
+            half = math.sqrt(max(0.0, squared - dy * dy))
+            low = math.ceil((x[i] - half) / fine - 0.5)
+            high = math.floor((x[i] + half) / fine - 0.5)
+            row = fine_row // 8
+            r, shift = row % n_cells, 8 * (fine_row - 8 * row)
+            for column in range(low // 8, high // 8 + 1 if high >= low else low // 8):
+                c = column % n_cells
+                begin, end = max(low - 8 * column, 0), min(high - 8 * column, 7)
+                bits = (1 << (end + 1)) - (1 << begin)
+                covered[r, c] |= np.uint64(bits) << np.uint64(shift)
+                away_x = (8 * column + 4) * fine - x[i]
+                away_y = (8 * row + 4) * fine - y[i]
+                inside = squared - away_x * away_x - away_y * away_y
                 if inside > depth[r, c]:
                     depth[r, c] = inside
                     on[r, c] = i
-    return on
+    return on, covered
+
+
+@_compiled
+def bits_set(covered):
+    """Number of bits that are set in each of an array of uint64, as int64."""
+    out = np.zeros(covered.size, np.int64)
+    flat = covered.ravel()
+    for i in range(out.size):
+        left = flat[i]
+        while left:
+            left &= left - np.uint64(1)
+            out[i] += 1
+    return out.reshape(covered.shape)
 
 
 @_compiled

@@ -5,8 +5,7 @@
 S_c is the mean supersaturation at the contact, θ the contact fraction, R_c the constriction of the
 current in the electrolyte at the true size of the pattern. Where the kinetics are slow against the
 conduction between contacts, that is below the Wagner length κ kT/(e j0), the current density is
-even
-over the contact.
+even over the contact.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from kmc.common.units import K_B_eV
 from kmc.mesoscale.field import Drinkers, Medium, SurfaceField
 
 _MOST_CELLS = 256
-_FEWEST_CELLS = 1  # of contact, below which there is no pattern to compute with
 
 
 @dataclass(frozen=True)
@@ -121,17 +119,17 @@ class Constriction:
         self._shift = edge_um / self._n  # makes the matrix regular; taken off again
 
     def length_um(self, contact: np.ndarray) -> float:
-        """κ R_c of a map, bool of shape (n_cells, n_cells); infinite without contact."""
-        offset = self._stride // 2
-        contact = contact[offset :: self._stride, offset :: self._stride]
-        cells = np.flatnonzero(contact.ravel())
-        if len(cells) < _FEWEST_CELLS:
+        """κ R_c of a map, shares of cells on contact, shape (n_cells, n_cells); inf without any."""
+        n, stride = self._n, self._stride
+        contact = contact.reshape(n, stride, n, stride).mean(axis=(1, 3)).ravel()
+        cells = np.flatnonzero(contact)
+        if not len(cells):
             return math.inf
-        if len(cells) == contact.size:
+        if contact.min() == 1.0:
             return 0.0
         none = np.zeros(0)
-        drinkers = Drinkers(cells, np.full(len(cells), -1.0), none, none, none, none)
-        still = np.zeros((self._n, self._n))
+        drinkers = Drinkers(cells, contact[cells], np.full(len(cells), -1.0), *[none] * 4)
+        still = np.zeros((n, n))
         # From nothing each time: a resumed run must find the same to the last digit.
         found = self._field.solve(still, (-1.0, self._shift), drinkers, tolerance=1e-5)
         return max(0.0, self._edge_um**2 / float(found.cell_per_s.sum()) - self._shift)

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
 
+from kmc.kernels import discs
 from kmc.mesoscale import coalescence, plating
 from kmc.mesoscale.coalescence import Rounding
 from kmc.mesoscale.field import Drinkers, MeanField, Medium, Solution, SurfaceField
@@ -147,7 +148,8 @@ class Population:
         self._cell_flux = np.zeros((setting.n_cells, setting.n_cells))
         self._point_flux: tuple[np.ndarray, np.ndarray] = (np.zeros(0, np.int64), np.zeros(0))
         self.surface = np.ones((setting.n_cells, setting.n_cells))
-        self.on_contact = np.ones((setting.n_cells, setting.n_cells), bool)
+        self.free = np.ones((setting.n_cells, setting.n_cells))  # share of each cell on contact
+        self.S_contact = 1.0  # mean on contact
         if setting.flaws is not None and setting.flaws.number:
             x, y = rng.random((2, setting.flaws.number)) * setting.edge_um
             self.voids.add(x, y, setting.flaws.count, setting.flaws.radius_um)
@@ -201,7 +203,7 @@ class Population:
         if self.setting.sharing == "equal":
             return self._step_equal(dt)
         drawn = self._draw()
-        if self.strips and not drawn.contact.any():
+        if self.strips and not drawn.free.any():
             return False
         while True:
             solved = self._solve(drawn, dt)
@@ -223,10 +225,10 @@ class Population:
         self.ledger.sink += self.mean.advance(dt, flux - taken)
         self._bury()
         self._plate(dt)
-        self._bear(rate * dt, solved)
+        self._bear(rate * dt, drawn, solved)
         self._meet(dt)
         self.surface = solved.supersaturation
-        self.on_contact = drawn.contact
+        self.free, self.S_contact = drawn.free, drawn.mean_on_contact(solved.supersaturation)
         self._remember(drawn, solved)
         self.time_s += dt
         self.ledger.steps += 1
@@ -251,17 +253,13 @@ class Population:
 
     def _draw(self) -> _Drawn:
         """The voids as the field sees them."""
-        from kmc.kernels import discs
-
         voids, n = self.voids, self.setting.n_cells
         resolved = self.field.resolves(voids.area_um2)
         x, y = voids.wrapped()
-        on = discs.rasterise(x, y, voids.radius_um, np.arange(voids.lobes), n, voids.edge_um)
-        contact = on < 0
-        lobe = on.ravel()
-        cells = (
-            np.flatnonzero((lobe >= 0) & resolved[voids.owner[lobe]]) if len(voids) else lobe[:0]
-        )
+        on, covered = discs.cover(x, y, voids.radius_um, n, voids.edge_um)
+        share = discs.bits_set(covered) / 64
+        under = np.flatnonzero(on.ravel() >= 0)
+        owner, under_share = voids.owner[on.flat[under]], share.flat[under]
         floors = np.zeros(len(voids))
         np.maximum.at(floors, voids.owner, voids.floor_um)
         flaw = self.setting.shape.volume_factor * floors**3 / self.setting.medium.site_volume_um3
@@ -269,51 +267,63 @@ class Population:
         points = np.flatnonzero(~resolved)
         cx, cy = voids.centres()
         cx[cx >= voids.edge_um], cy[cy >= voids.edge_um] = 0.0, 0.0
+        drawn = resolved[owner]
+        cells = under[drawn]
         drinkers = Drinkers(
             cells,
-            pressure[voids.owner[lobe[cells]]],
+            under_share[drawn],
+            pressure[owner[drawn]],
             cx[points],
             cy[points],
             np.sqrt(voids.area_um2[points] / math.pi),
             pressure[points],
         )
-        return _Drawn(drinkers, lobe[cells], points, contact)
+        return _Drawn(
+            drinkers=drinkers,
+            lobes=on.flat[cells],
+            points=points,
+            point_cells=np.bincount(owner, under_share, minlength=len(voids))[points],
+            covered=covered,
+            free=1.0 - share,
+            under=float((under_share * pressure[owner]).sum()),
+        )
 
     def _solve(self, drawn: _Drawn, dt: float) -> Solution:
-        mean = self.mean.step(dt)
-        flux = np.zeros(drawn.contact.shape)
+        mean, old = self.mean.step(dt), drawn.drinkers
+        flux = np.zeros(drawn.free.shape)
+        own = np.zeros(len(drawn.points))
         if self.strips:
-            total = self.flux_per_um2_s * self.area_um2
-            flux[drawn.contact] = total / np.count_nonzero(drawn.contact)
-        guess = self._guess(drawn)
-        solved = self.field.solve(flux, mean, drawn.drinkers, guess)
+            # The field of a point is that of a lone disc below an even flux, which has to run on
+            # over the disc; what it takes for itself so is not stripped there.
+            density = self.flux_per_um2_s * self.area_um2 / drawn.free.sum()
+            own = density * drawn.point_cells
+            flux[:] = density
+            flux.flat[old.cells] -= density * old.cell_share
+        solved = self.field.solve(flux, mean, old, self._guess(drawn, own))
+        solved.point_per_s -= own
         # A void cannot give more than it has: those that would, give all, and the rest is solved
         # again around them.
         spare = self._spare()[drawn.points]
         dying = solved.point_per_s * dt < -spare
         if not dying.any():
             return solved
-        from kmc.kernels import discs
-
-        old = drawn.drinkers
         given = np.where(dying, -spare / dt, 0.0)
         source = np.zeros_like(flux)
         width, reach = self.field.smear
-        discs.spread(old.x_um, old.y_um, -given, width, reach, self.setting.edge_um, source)
+        out = np.where(dying, own + given, 0.0)
+        discs.spread(old.x_um, old.y_um, -out, width, reach, self.setting.edge_um, source)
         live = ~dying
-        fewer = Drinkers(
-            old.cells,
-            old.cell_supersaturation,
-            old.x_um[live],
-            old.y_um[live],
-            old.radius_um[live],
-            old.supersaturation[live],
+        fewer = replace(
+            old,
+            x_um=old.x_um[live],
+            y_um=old.y_um[live],
+            radius_um=old.radius_um[live],
+            supersaturation=old.supersaturation[live],
         )
-        again = self.field.solve(
-            flux + source, mean, fewer, (solved.cell_per_s, solved.point_per_s[live])
-        )
+        begin = (solved.cell_per_s, (solved.point_per_s + own)[live])
+        again = self.field.solve(flux + source, mean, fewer, begin)
         points = given.copy()
-        points[live] = again.point_per_s
+        points[live] = again.point_per_s - own[live]
         return Solution(again.supersaturation, again.cell_per_s, points, solved.steps + again.steps)
 
     def _spare(self) -> np.ndarray:
@@ -322,14 +332,14 @@ class Population:
         flaw = self.setting.flaws.count if self.setting.flaws is not None else 0.0
         return voids.counts - voids.total(np.where(voids.floor_um > 0, flaw, 0.0))
 
-    def _guess(self, drawn: _Drawn) -> tuple[np.ndarray, np.ndarray]:
+    def _guess(self, drawn: _Drawn, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         numbers, flux = self._point_flux
         wanted = self.voids.number[drawn.points]
         points = np.zeros(len(wanted))
         if len(numbers):
             at = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
             points = np.where(numbers[at] == wanted, flux[at], 0.0)
-        return self._cell_flux.flat[drawn.drinkers.cells], points
+        return self._cell_flux.flat[drawn.drinkers.cells], points + own
 
     def _remember(self, drawn: _Drawn, solved: Solution) -> None:
         self._cell_flux = np.zeros_like(self._cell_flux)
@@ -396,9 +406,9 @@ class Population:
         if not self.setting.homogeneous:
             return np.zeros(1)
         rate = self.setting.vapour.rate_per_um2_s(solved.supersaturation)
-        return np.where(drawn.contact, rate, 0.0) * self.field.pitch_um**2
+        return rate * drawn.free * self.field.pitch_um**2
 
-    def _bear(self, expected: np.ndarray, solved: Solution) -> None:
+    def _bear(self, expected: np.ndarray, drawn: _Drawn, solved: Solution) -> None:
         """Nucleate voids at random, and take their vacancies from the metal."""
         total = float(expected.sum())
         born = int(self.rng.poisson(total)) if total > 0 else 0
@@ -407,10 +417,15 @@ class Population:
         n, pitch = self.setting.n_cells, self.field.pitch_um
         edges = np.cumsum(expected.ravel())
         cells = np.searchsorted(edges, self.rng.random(born) * edges[-1], side="right")
-        row, column = np.divmod(np.minimum(cells, n * n - 1), n)
-        x = (column + self.rng.random(born)) * pitch
-        y = (row + self.rng.random(born)) * pitch
-        count = self.setting.vapour.nucleus(solved.supersaturation.ravel()[cells])
+        cells = np.minimum(cells, n * n - 1)
+        row, column = np.divmod(cells, n)
+        # In a sub-cell on contact, each as likely.
+        bits = np.ascontiguousarray(drawn.covered.flat[cells], dtype="<u8").view(np.uint8)
+        open_ = np.cumsum(1 - np.unpackbits(bits, bitorder="little").reshape(born, 64), axis=1)
+        place = (open_ > self.rng.random((born, 1)) * open_[:, -1:]).argmax(axis=1)
+        x = (column + (place % 8 + self.rng.random(born)) / 8) * pitch
+        y = (row + (place // 8 + self.rng.random(born)) / 8) * pitch
+        count = self.setting.vapour.nucleus(solved.supersaturation.flat[cells])
         self.mean.put(-float(count.sum()) / self.area_um2)
         self.voids.add(x, y, count)
         self.ledger.born += born
@@ -456,10 +471,37 @@ class Population:
 
 @dataclass
 class _Drawn:
-    """Voids on the grid: drinkers, lobe of each of their cells, small voids, map of contact."""
+    """Voids on the grid.
+
+    Attributes
+    ----------
+    drinkers : Drinkers
+    lobes : int64 array
+        Lobe of each of the drinkers' cells.
+    points : int64 array
+        Voids that are points.
+    point_cells : float64 array
+        Cells that each of those covers, in parts.
+    covered : uint64 array, shape (n, n)
+        Sub-cells under voids (`discs.cover`).
+    free : float64 array, shape (n, n)
+        Share of each cell that is on contact.
+    under : float
+        Sum of S_eq over what is covered, in cells.
+    numbers : int64 array, optional
+        Names of the points.
+    """
 
     drinkers: Drinkers
     lobes: np.ndarray
     points: np.ndarray
-    contact: np.ndarray
+    point_cells: np.ndarray
+    covered: np.ndarray
+    free: np.ndarray
+    under: float
     numbers: np.ndarray | None = None
+
+    def mean_on_contact(self, supersaturation: np.ndarray) -> float:
+        """Mean S on contact: that of the square without what is under voids, which have S_eq."""
+        on = self.free.sum()
+        return float((supersaturation.sum() - self.under) / on) if on else 1.0

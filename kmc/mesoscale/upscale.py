@@ -291,10 +291,8 @@ class _Job:
         voids, ledger = population.voids, population.ledger
         cuts = cut(voids)
         contact = population.contact_fraction
-        on = population.on_contact
-        surface = population.surface[on] if on.any() else np.ones(1)
-        mean_S = float(surface.mean())
-        length = self.constriction.length_um(on) if population.flows else 0.0
+        free, mean_S = population.free, population.S_contact
+        length = self.constriction.length_um(free) if population.flows else 0.0
         current = stage.current_density_mA_cm2
         terms = self.prepared.kinetics.terms(mean_S, contact, length, current)
         stress = 0.0
@@ -321,7 +319,7 @@ class _Job:
             "max_height_um": float(high.max()) if len(high) else math.nan,
             "mean_radius_um": float(radius.mean()) if len(voids) else math.nan,
             "supersaturation": mean_S,
-            "max_supersaturation": float(surface.max()),
+            "max_supersaturation": float(population.surface[free > 0].max(initial=mean_S)),
             "overpotential_V": terms.total_V,
             "concentration_V": terms.concentration_V,
             "charge_transfer_V": terms.charge_transfer_V,
@@ -425,7 +423,7 @@ class _Job:
             "early": self.early,
             "named": p.voids.named,
         }
-        clock = np.array([p.time_s, p.switched_s, p.dt_s, self.began_s, p.at_switch])
+        clock = np.array([p.time_s, p.switched_s, p.dt_s, self.began_s, p.at_switch, p.S_contact])
         return {
             "state": json.dumps(state),
             "clock": clock,
@@ -434,7 +432,7 @@ class _Job:
             "point_number": p._point_flux[0],
             "point_flux": p._point_flux[1],
             "surface": p.surface,
-            "on_contact": p.on_contact.astype(np.uint8),
+            "free": p.free,
             **{f"voids_{name}": values for name, values in p.voids.arrays().items()},
         }
 
@@ -467,14 +465,19 @@ class _Job:
         p.rng.bit_generator.state = state["rng"]
         p.ledger = Ledger(**state["ledger"])
         clock = (float(value) for value in stored["clock"])
-        p.time_s, p.switched_s, p.dt_s, self.began_s, p.at_switch = clock
+        p.time_s, p.switched_s, p.dt_s, self.began_s, p.at_switch, *mean_S = clock
         self.at_stage, self.early = int(state["stage"]), int(state["early"])
         p.flux_per_um2_s = flux_per_um2_s(self.stage.current_density_mA_cm2)
         p.closure = self.prepared.closure_at(self.stage.stack_pressure_MPa)
         p.mean.excess = stored["mean"]
         p._cell_flux = stored["cell_flux"]
         p._point_flux = (stored["point_number"], stored["point_flux"])
-        p.surface, p.on_contact = stored["surface"], stored["on_contact"].astype(bool)
+        p.surface = stored["surface"]
+        if "free" in stored:
+            p.free, p.S_contact = stored["free"], mean_S[0]
+        else:  # of an earlier kmc: cells wholly on contact, or not at all
+            p.free = stored["on_contact"].astype(float)
+            p.S_contact = float(p.surface[p.free > 0].mean()) if p.free.any() else 1.0
         names = ("x_um", "y_um", "count", "scale", "floor_um", "owner", "number", "age")
         p.voids = Voids(
             setting.edge_um,

@@ -135,7 +135,7 @@ def populations(setting: Setting, seeds) -> np.ndarray:
         for charge in READ_AT:
             end = charge * per_monolayer / setting.strip_per_um2_s
             while p.time_s < end * (1 - 1e-12) and p.step(end):
-                most = max(most, float(p.surface[p.on_contact].mean()))
+                most = max(most, p.S_contact)
             n = np.count_nonzero(p.voids.counts >= SMALLEST_VOID) / p.area_um2
             row += [n, width_nm(n, p.contact_fraction), p.contact_fraction]
         rows.append([*row, most])
@@ -152,7 +152,7 @@ def approach(setting: Setting, seeds) -> np.ndarray:
         while charge < APPROACH[1] or math.isnan(first):
             p.step(math.inf)
             charge = p.time_s * setting.strip_per_um2_s / per_monolayer
-            seen.append((charge, float(p.surface[p.on_contact].mean())))
+            seen.append((charge, p.S_contact))
             if math.isnan(first) and p.voids.counts.max(initial=0) >= FIRST_VOID:
                 first = charge
         grid = np.linspace(*APPROACH, 50)

@@ -119,7 +119,7 @@ def measure(case: Case) -> dict[str, float]:
             if math.isnan(found["met"]) and ledger.met > 0.1 * most * population.area_um2:
                 found["met"] = charge
             if left > 0.9:  # of the burst, not of the last contact
-                mean = float(population.surface[population.on_contact].mean())
+                mean = population.S_contact
                 found["S"] = max(found["S"], mean)
             alive = alive and left > case.least_contact
         cuts = cut(population.voids)

@@ -27,10 +27,11 @@ def drinkers(field: SurfaceField, x, y, radius, *, resolved: bool) -> Drinkers:
     """Discs of S_eq = 0, as cells of the grid or as points."""
     x, y, radius = (np.array(values, dtype=float) for values in (x, y, radius))
     if not resolved:
-        return Drinkers(NONE.astype(int), NONE, x, y, radius, np.zeros(len(x)))
-    on = discs.rasterise(x, y, radius, np.arange(len(x)), field.n_cells, field.edge_um)
-    cells = np.flatnonzero(on.ravel() >= 0)
-    return Drinkers(cells, np.zeros(len(cells)), NONE, NONE, NONE, NONE)
+        return Drinkers(NONE.astype(int), NONE, NONE, x, y, radius, np.zeros(len(x)))
+    _, covered = discs.cover(x, y, radius, field.n_cells, field.edge_um)
+    share = discs.bits_set(covered).ravel() / 64
+    cells = np.flatnonzero(share)
+    return Drinkers(cells, share[cells], np.zeros(len(cells)), NONE, NONE, NONE, NONE)
 
 
 def taken(field: SurfaceField, x, y, radius, *, resolved: bool) -> float:

@@ -271,7 +271,7 @@ def test_nucleation_is_a_poisson_process_of_the_rate():
     solved = type("Solved", (), {"supersaturation": np.full((32, 32), 25.0)})
     rate = p.setting.vapour.rate_per_um2_s(25.0)
     expected = np.full((32, 32), 600 / 1024)
-    p._bear(expected, solved)
+    p._bear(expected, p._draw(), solved)
     assert p.ledger.born == pytest.approx(600, abs=3 * math.sqrt(600))
     assert rate > 0
     # Even over the square: χ² of 16 parts has the mean 15 and the deviation 5.5.
@@ -371,7 +371,7 @@ def test_halving_the_cells():
         rows = []
         for height in (0.01, 0.05, 0.15, 0.4):
             stripped_to(p, height)
-            rows.append((p.contact_fraction, p.surface[p.on_contact].mean()))
+            rows.append((p.contact_fraction, p.S_contact))
         found.append(rows)
     first, second, third = np.array(found)
     np.testing.assert_allclose(first[:, 0], second[:, 0], atol=0.006)
