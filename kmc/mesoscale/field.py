@@ -7,12 +7,12 @@ resistance of their disc. The unknown fluxes solve a symmetric positive system w
 kernels of `spreading`, by preconditioned conjugate gradients, as the current does in
 `kmc.model.constriction`.
 
-A cell that a footprint covers in part, by a share f, has a flux of its own, which meets a resistance
-beside that of a full cell: that of a square of f times the area less that of the cell, times
-`_RIM`. The factor makes up for what an even flux in each cell leaves out at a rim, where the true
-flux is singular. With it a lone disc has its resistance to 2 % from one cell of radius on and to 1 %
-from two, without the layer or with one that carries as much as the metal over a cell; without
-partial cells it takes six (tests/mesoscale/test_field.py).
+A cell of which a footprint covers the share f has a flux of its own too. It meets a resistance
+beside that of a full cell: what a square of f times the area has more, times `_RIM`. The factor is
+measured, on lone discs and on populations; it makes up for what an even flux in each cell leaves
+out at a rim, where the true flux is singular. The resistance of a lone disc is then right to 3 % at
+one cell of radius, 1 % at two and 0.3 % at five, without the layer and with one of λ up to a cell
+(tests/mesoscale/test_field.py).
 
 Fluxes are vacancies per second; the equations are linear in the supersaturation S.
 """

@@ -150,8 +150,8 @@ def smeared_s(
 def patch_resistance_s(side_um, bulk_per_um_s: float, interface_per_s: float) -> np.ndarray:
     """Mean supersaturation on a square from an even unit flux into it, s.
 
-    (1/4π²) ∫ [sin(k_x s/2) sin(k_y s/2)/(k_x k_y s²/4)]²/(κ_b k + κ_i k²) d²k, 0.4732/(κ_b s) without
-    the layer; to 1e-3.
+    (1/4π²) ∫ [sin(k_x s/2) sin(k_y s/2)/(k_x k_y s²/4)]²/(κ_b k + κ_i k²) d²k, to 1e-3; without the
+    layer 0.4732/(κ_b s).
     """
     angle = (np.arange(64) + 0.5) / 64 * (math.pi / 4)
     u = np.concatenate([np.arange(0.005, 40.0, 0.01), np.geomspace(40.0, 4e3, 4001)])

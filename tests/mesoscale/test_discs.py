@@ -69,7 +69,7 @@ def test_area_of_unions_is_that_of_a_fine_grid(n, radius):
     radius = radius * np.linspace(0.5, 1.5, n)
     first, second = discs.overlaps(x, y, radius, 1.0)
     area, rim = discs.unions(x, y, radius, np.zeros(n, np.int64), 1, first, second, 1.0)
-    on, covered = discs.cover(x, y, radius, 250, 1.0)
+    _, covered = discs.cover(x, y, radius, 250, 1.0)
     assert area[0] == pytest.approx(discs.bits_set(covered).mean() / 64, abs=2e-4)
     assert rim[0] > 0 or area[0] == pytest.approx(1)
 

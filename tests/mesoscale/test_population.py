@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -382,20 +383,23 @@ def test_halving_the_cells():
 
 
 @pytest.mark.validation
-def test_what_is_under_a_point_is_not_stripped_around_it():
-    """A lone disc takes all that is stripped outside it, drawn or as a point, and S on contact is
-    the same to 1 %: the flux that runs on over a point is taken off again."""
-    found = []
-    for n_cells, is_point in ((24, True), (96, False)):
-        p = population(edge_um=12.0, n_cells=n_cells, flaws=1, flaw_radius_um=0.02)
-        stripped_to(p, 2e-4)
-        p.voids.scale[:] = 0.4 / p.voids.radius_um
-        p.voids.measure()
-        drawn = p._draw()
-        assert len(drawn.points) == is_point
-        solved = p._solve(drawn, 1e3)
-        taken = solved.cell_per_s.sum() + solved.point_per_s.sum()
-        found.append(
-            (taken / (p.area_um2 * STRIP_per_um2_s), drawn.mean_on_contact(solved.supersaturation))
-        )
-    assert found[0] == pytest.approx(found[1], rel=0.01)
+def test_a_lone_point_takes_what_is_stripped_outside_it():
+    """Mean S − S_eq over the square is (q + jA) times the resistance of the same disc that drinks
+    from an even S, q what it takes and j A what an even flux would leave on it, to 0.3 %; with a
+    hole in the flux instead it is 1.3 % off, on 2.5 % of the square."""
+    radius, n_cells = 0.45, 10
+    p = population(edge_um=5.0, n_cells=n_cells, flaws=1, flaw_radius_um=0.02)
+    stripped_to(p, 2e-4)
+    p.voids.scale *= radius / p.voids.radius_um
+    p.voids.measure()
+    drawn = p._draw()
+    assert len(drawn.points) == 1
+    solved = p._solve(drawn, 1e3)
+    voids, none = drawn.drinkers, np.zeros((n_cells, n_cells))
+    still = replace(voids, supersaturation=np.zeros(1))
+    resistance = 1 / p.field.solve(none, (0.0, 0.0), still, tolerance=1e-9).point_per_s[0]
+    area = math.pi * radius**2
+    density = STRIP_per_um2_s * p.area_um2 / (p.area_um2 - area)
+    excess = solved.supersaturation.mean() - voids.supersaturation[0]
+    exact = (solved.point_per_s[0] + density * area) * resistance
+    assert excess == pytest.approx(exact, rel=3e-3)
