@@ -28,9 +28,9 @@ from kmc.mesoscale.voids import Shape, Voids
 _FIRST_STEP_S = 1e-7
 _STEP_SHARE = 0.04  # of the time since the current was switched on, that a step may take
 _REST_STEP_SHARE = 0.2  # since it was switched off; ripening has limits of its own
-_MOST_BORN = 4.0  # nuclei expected in a step, or this share of the lobes there are:
-_MOST_BORN_SHARE = 0.04
-_LEAST_STEP_SHARE = 4e-3  # of the time since the switch: births do not make steps shorter
+_MOST_BORN = 1.0  # nuclei expected in a step, or this share of the lobes there are:
+_MOST_BORN_SHARE = 0.01
+_LEAST_STEP_SHARE = 1e-3  # of the time since the switch: births do not make steps shorter
 _MOST_DYING_SHARE = 0.02  # of the voids, in a step
 _MOST_EXCHANGED = 0.05  # of the volume in voids, in a step
 _MOST_FILLED = 0.02  # of the volume in voids when plating began, in a step of it
