@@ -219,7 +219,9 @@ class SurfaceField:
         np.divide(1.0, self._cells, out=self._inverse, where=self._cells > 0)
         self._width_um = _WIDTH_CELLS * self.pitch_um
         self._own_s = self._smeared_s(waves)
-        self._table = self._smeared_pairs()
+        self._table = self._smeared_pairs(self._width_um)
+        # Of one point at a place, in the mean over a cell: Gaussian and cell have these variances.
+        self._alone = self._smeared_pairs(math.sqrt(self._width_um**2 / 2 + self.pitch_um**2 / 24))
         # Resistance of a covered cell, and what one has beside it that is covered in part.
         self._shares = np.arange(1, 65) / 64
         patch = patch_resistance_s(
@@ -241,11 +243,11 @@ class SurfaceField:
         on_grid = (weight * (self._cells - waves) * twice).sum() / self.edge_um**2
         return float(endless + on_grid)
 
-    def _smeared_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+    def _smeared_pairs(self, width_um: float) -> tuple[np.ndarray, np.ndarray]:
         """Supersaturation that one smeared point makes at another, by their distance."""
         distance = np.linspace(0, _NEAR_CELLS * self.pitch_um, 141)
         b, i = self.medium.bulk_per_um_s, self.medium.interface_per_s
-        return distance, smeared_s(distance, self._width_um, b, i)
+        return distance, smeared_s(distance, width_um, b, i)
 
     @property
     def smear(self) -> tuple[float, int]:
@@ -331,6 +333,30 @@ class SurfaceField:
                 direction = step + (product / previous) * direction
         left = base - self._convolved(self._on_grid(flux, voids), mean[1])
         return Solution(left, flux[:n_cells], flux[n_cells:], steps)
+
+    def beside_points(
+        self, x_um: np.ndarray, y_um: np.ndarray, voids: Drinkers, point_per_s: np.ndarray
+    ) -> np.ndarray:
+        """How much lower S is at some places than on the grid, which smears small voids.
+
+        Parameters
+        ----------
+        x_um, y_um : float64 arrays, shape (n,)
+        voids : Drinkers
+        point_per_s : float64 array
+            What each of their points takes.
+        """
+        dx = x_um[:, None] - voids.x_um
+        dy = y_um[:, None] - voids.y_um
+        dx -= self.edge_um * np.rint(dx / self.edge_um)
+        dy -= self.edge_um * np.rint(dy / self.edge_um)
+        distance = np.hypot(dx, dy)
+        place, point = np.nonzero(distance < _REACH_CELLS * self.pitch_um)
+        distance, radius = distance[place, point], voids.radius_um[point]
+        b, i = self.medium.bulk_per_um_s, self.medium.interface_per_s
+        lower = between_discs_s(np.maximum(distance, radius), radius, 0.0, b, i)
+        lower -= np.interp(distance, *self._alone)
+        return np.bincount(place, lower * point_per_s[point], minlength=len(x_um))
 
     # --- parts of the equations -------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ _LEAST_STEP_SHARE = 1e-3  # of the time since the switch: births do not make ste
 _MOST_DYING_SHARE = 0.02  # of the voids, in a step
 _MOST_EXCHANGED = 0.05  # of the volume in voids, in a step
 _MOST_FILLED = 0.02  # of the volume in voids when plating began, in a step of it
+_TRIED = 2.0  # places tried for each nucleus that the grid expects; S at a place decides
 _SMALLEST = 3.0  # vacancies of a void
 
 
@@ -411,7 +412,7 @@ class Population:
     def _bear(self, expected: np.ndarray, drawn: _Drawn, solved: Solution) -> None:
         """Nucleate voids at random, and take their vacancies from the metal."""
         total = float(expected.sum())
-        born = int(self.rng.poisson(total)) if total > 0 else 0
+        born = int(self.rng.poisson(_TRIED * total)) if total > 0 else 0
         if not born:
             return
         n, pitch = self.setting.n_cells, self.field.pitch_um
@@ -425,10 +426,15 @@ class Population:
         place = (open_ > self.rng.random((born, 1)) * open_[:, -1:]).argmax(axis=1)
         x = (column + (place % 8 + self.rng.random(born)) / 8) * pitch
         y = (row + (place // 8 + self.rng.random(born)) / 8) * pitch
-        count = self.setting.vapour.nucleus(solved.supersaturation.flat[cells])
+        # Close to a small void S is lower than on the grid, a few cells away a little higher.
+        on_grid = solved.supersaturation.flat[cells]
+        lower = self.field.beside_points(x, y, drawn.drinkers, solved.point_per_s)
+        S, rate = np.maximum(on_grid - lower, 1.0), self.setting.vapour.rate_per_um2_s
+        kept = self.rng.random(born) * _TRIED * rate(on_grid) < rate(S)
+        count = self.setting.vapour.nucleus(S[kept])
         self.mean.put(-float(count.sum()) / self.area_um2)
-        self.voids.add(x, y, count)
-        self.ledger.born += born
+        self.voids.add(x[kept], y[kept], count)
+        self.ledger.born += len(count)
 
     def _plate(self, dt: float) -> None:
         """Metal plated in a step: into voids from their rims, the rest pushes the metal back."""

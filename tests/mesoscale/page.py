@@ -61,7 +61,7 @@ CASES = {
     "C = 1": _li(upscale__relaxation_constant=1.0),
     "C = 30": _li(upscale__relaxation_constant=30.0),
     "C = 300": _li(upscale__relaxation_constant=300.0),
-    "instant rounding": _li(upscale__relaxation="instant"),
+    "instant rounding": _li(100.0, upscale__relaxation="instant"),
     "height 0.25 of the width": _aspect(0.25),
     "height 1 of the width": _aspect(1.0),
     "0.2 MPa": Case("upscale_pressure"),
