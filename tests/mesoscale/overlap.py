@@ -1,7 +1,6 @@
 """The box of the event loop and a population under the box's own rates, reservoir and size.
 
-`python tests/mesoscale/overlap.py` prints the population's side, and that of the boxes whose files
-are named.
+`python tests/mesoscale/overlap.py 1e7` prints the population's side.
 """
 
 from __future__ import annotations
@@ -11,20 +10,23 @@ import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import elliprc
 
 from kmc.mesoscale.capture import Transport
 from kmc.mesoscale.coalescence import Rounding
-from kmc.mesoscale.field import Medium
+from kmc.mesoscale.field import Medium, SurfaceField
 from kmc.mesoscale.nucleation import NucleationModel
 from kmc.mesoscale.population import Population, Setting
 from kmc.mesoscale.setup import prepare
 from kmc.mesoscale.vapour import ClusterVapour
 from kmc.mesoscale.voids import Shape
+from kmc.model.lattice import Lattice
 from kmc.runfile.load import load_run
+from kmc.simulation.engine import Engine
 from kmc.simulation.run import Simulation
 
 SMALLEST_VOID = 4  # vacancies, as in kmc.analysis.voids
-READ_AT = (0.05, 0.1, 0.2)  # monolayers
+READ_AT = 0.2  # monolayers
 FIRST_VOID = 12  # vacancies: larger than the critical size, so that it stays
 APPROACH = (0.008, 0.013)  # monolayers: S nears its highest value, and voids are still rare
 ROUND_nm = 1.5  # radius of a void at which the slow last hop is weighed against the way to it
@@ -125,20 +127,47 @@ def storing_small_clusters(setting: Setting, S: float) -> Setting:
     return replace(setting, medium=medium, rounding=replace(setting.rounding, medium=medium))
 
 
-def populations(setting: Setting, seeds) -> np.ndarray:
-    """Voids per µm², width in nm and contact at `READ_AT`, and the largest S, by seed."""
+class _Points(SurfaceField):
+    """A field that draws no void."""
+
+    def resolves(self, area_um2: np.ndarray) -> np.ndarray:
+        return np.zeros(np.shape(area_um2), bool)
+
+
+class StandingVoids(Population):
+    """Voids that drink as half spheroids of their height and footprint, not as discs.
+
+    A void stands in the metal, and vacancies reach it on all of its surface. An oblate spheroid
+    of half axes R and h has the capacity √(R² − h²)/arccos(h/R), a disc 2R/π (L. D. Landau and E.
+    M. Lifshitz, Electrodynamics of Continuous Media, §4): voids are points here with a radius
+    larger by the ratio of the two, 1.45 for h = 0.78 R, π/2 for half a sphere.
+    """
+
+    def __init__(self, setting: Setting, rng: np.random.Generator):
+        super().__init__(setting, rng)
+        self.field = _Points(setting.medium, setting.edge_um, setting.n_cells)
+        # 1/R_C(h², R²) is that capacity, also of voids higher than wide (Carlson's R_C).
+        self.wider = math.pi / 2 / float(elliprc(setting.shape.height_over_radius**2, 1.0))
+
+    def _draw(self):
+        drawn = super()._draw()
+        radius_um = self.wider * drawn.drinkers.radius_um
+        drawn.drinkers = replace(drawn.drinkers, radius_um=radius_um)
+        return drawn
+
+
+def populations(setting: Setting, seeds, kind: type[Population] = Population) -> np.ndarray:
+    """Voids per µm², vacancies in voids, width in nm and contact lost in %, by seed."""
     per_monolayer = setting.vapour.model.transport.L1_density_cm2 * 1e-8
+    end = READ_AT * per_monolayer / setting.strip_per_um2_s
     rows = []
     for seed in seeds:
-        p = Population(setting, np.random.default_rng(seed))
-        most, row = 0.0, []
-        for charge in READ_AT:
-            end = charge * per_monolayer / setting.strip_per_um2_s
-            while p.time_s < end * (1 - 1e-12) and p.step(end):
-                most = max(most, p.S_contact)
-            n = np.count_nonzero(p.voids.counts >= SMALLEST_VOID) / p.area_um2
-            row += [n, width_nm(n, p.contact_fraction), p.contact_fraction]
-        rows.append([*row, most])
+        p = kind(setting, np.random.default_rng(seed))
+        while p.time_s < end * (1 - 1e-12) and p.step(end):
+            pass
+        n = np.count_nonzero(p.voids.counts >= SMALLEST_VOID) / p.area_um2
+        width = width_nm(n, p.contact_fraction)
+        rows.append((n, p.voids.counts.sum(), width, 100 * (1 - p.contact_fraction)))
     return np.array(rows)
 
 
@@ -189,47 +218,54 @@ def width_nm(voids_per_um2: float, contact: float) -> float:
     return 1e3 * math.sqrt(4 * (1 - contact) / (math.pi * voids_per_um2))
 
 
-def box_numbers(trajectory) -> list[float]:
-    """The same of a trajectory; contact that voids cover, without single vacancies of L1."""
+def numbers(occupancy: np.ndarray, lattice: Lattice) -> tuple[float, ...]:
+    """The same of a configuration; contact that voids cover, without single vacancies of L1."""
     from kmc.analysis import voids
 
-    s, row = trajectory.samples, []
-    area = trajectory.lattice.area_A2 * 1e-8
-    charge = np.array([f.capacity_monolayers for f in trajectory.frames])
-    for wanted in READ_AT:
-        frame = trajectory.frames[int(np.argmin(np.abs(charge - wanted)))]
-        found = voids.find(frame.occupancy, trajectory.lattice, min_size=SMALLEST_VOID)
-        n = len(found) / area
-        vacant = np.count_nonzero(found.labels[: trajectory.lattice.sites_per_layer])
-        contact = 1.0 - vacant / trajectory.lattice.sites_per_layer
-        row += [n, width_nm(n, contact), contact]
-    return [*row, float(np.nanmax(s.vacancy_activity))]
+    found = voids.find(occupancy, lattice, min_size=SMALLEST_VOID)
+    n = len(found) / (lattice.area_A2 * 1e-8)
+    lost = np.count_nonzero(found.labels[: lattice.sites_per_layer]) / lattice.sites_per_layer
+    return n, float(np.count_nonzero(found.labels)), width_nm(n, 1 - lost), 100 * lost
+
+
+def relaxed(trajectory, events: int, seed: int = 1) -> tuple[np.ndarray, float]:
+    """The same after hops at their true rates, without current in a closed box; and their time, s.
+
+    Means over the last quarter of the events.
+    """
+    changes = {
+        "conditions.current_density_mA_cm2": 0.0,
+        "conditions.electrode_thickness_um": math.inf,
+        "acceleration.max_hops_per_strip_per_site": None,
+        "stop.capacity_monolayers": None,
+        "stop.time_s": 1e9,
+        "interface.voids": [[11.0, 11.0, 1.5, 1.2]],  # an empty box is refused
+    }
+    model = Simulation(load_run("ladder_li", changes)).model
+    occupancy = np.asarray(trajectory.frames[-1].occupancy)
+    engine, rows = Engine(model, occupancy, np.random.default_rng(seed)), []
+    while engine.events < events:
+        engine.advance(events=engine.events + 250_000)
+        if engine.events >= 0.75 * events:
+            rows.append(numbers(np.asarray(engine.occupancy()), model.lattice))
+    return np.mean(rows, axis=0), engine.time_s
 
 
 def told(rows) -> str:
     """Means and standard errors."""
-    rows = np.atleast_2d(rows)
-    mean = np.nanmean(rows, axis=0)
-    error = np.nanstd(rows, axis=0, ddof=1) / math.sqrt(len(rows)) if len(rows) > 1 else 0 * mean
-    parts = []
-    for i, charge in enumerate(READ_AT):
-        n, w, c = (f"{mean[3 * i + k]:.4g} ± {error[3 * i + k]:.2g}" for k in range(3))
-        parts.append(f"  {charge:g} ML: {n} per µm², {w} nm, contact {c}")
-    return "\n".join([*parts, f"  largest S {mean[-1]:.3g} ± {error[-1]:.2g}"])
+    mean, error = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1) / math.sqrt(len(rows))
+    names = ("per µm²", "vacancies", "nm", "% lost")
+    parts = (f"{m:.4g} ± {e:.2g} {n}" for m, e, n in zip(mean, error, names, strict=True))
+    return "  " + ", ".join(parts)
 
 
 if __name__ == "__main__":
-    import kmc
-
     for text in sys.argv[1].split(","):
-        files = [f for f in sys.argv[2:] if f"_{text}_" in f]
-        if files:
-            print(f"boxes at {text}, {len(files)} runs")
-            print(told([box_numbers(kmc.load(f)) for f in files]), flush=True)
         for name, setting in Box(float(text)).settings().items():
             m = setting.medium
             print(
                 f"population at {text}, metal {name}: K {m.bulk_per_um_s:.4g}, "
                 f"K_i {m.interface_per_s:.4g}, thickness {1e3 * m.thickness_um:.4g} nm"
             )
-            print(told(populations(setting, range(8))), flush=True)
+            print(told(populations(setting, range(16))), flush=True)
+            print(told(populations(setting, range(16), StandingVoids)), flush=True)

@@ -7,44 +7,80 @@ import math
 import numpy as np
 import overlap
 import pytest
+from marks import slow
 
 import kmc
+from kmc.mesoscale.population import Population
 
-SEEDS = {1e6: (1, 2, 3, 4), 1e7: (1, 2, 3, 4)}
+# Boxes, events to relax their shapes, and the means of the page: voids per µm², vacancies in voids,
+# width in nm, contact lost in %; of boxes at the end of the current, of these after hops at their
+# true rates, of populations of discs, of populations of half spheroids.
+TABLE = {
+    1e6: (
+        8,
+        4_000_000,
+        (6690, 328, 2.32, 2.81),
+        (6440, 348, 2.36, 2.78),
+        (6830, 304, 2.19, 2.51),
+        (5710, 363, 2.48, 2.66),
+    ),
+    1e7: (
+        8,
+        10_000_000,
+        (5200, 523, 3.00, 3.63),
+        (4950, 532, 2.98, 3.42),
+        (5090, 432, 2.73, 2.88),
+        (4590, 474, 2.89, 2.95),
+    ),
+    1e8: (
+        6,
+        40_000_000,
+        (1981, 700, 4.71, 3.46),
+        (1981, 704, 4.45, 3.09),
+        (1986, 663, 4.29, 2.87),
+        (1986, 697, 4.36, 2.97),
+    ),
+}
 
 
 @pytest.mark.validation
-@pytest.mark.slow
-@pytest.mark.parametrize("ratio", [1e6, 1e7])
+@pytest.mark.parametrize("ratio", [slow(1e6), slow(1e7), pytest.param(1e8, marks=pytest.mark.long)])
 def test_voids_of_the_box_and_of_a_population_under_its_rates(ratio, tmp_path):
-    """After 0.2 monolayers of 22 nm × 22 nm: void density, contact lost and width.
+    """After 0.2 monolayers of 22 nm × 22 nm.
 
-    Within 3 standard errors of the two means, and a tenth of the model's value beside them: the
-    way to a void and its shape are those of a continuum.
+    Boxes whose voids have the shape of equilibrium against voids that drink as half spheroids:
+    each number within 2 standard errors of the two means and a tenth. And the page's means, within
+    2 standard errors.
     """
-    boxes = []
-    for seed in SEEDS[ratio]:
+    n_boxes, events, *printed = TABLE[ratio]
+    boxes, after = [], []
+    for seed in range(1, n_boxes + 1):
         changes = {
             "acceleration.max_hops_per_strip_per_site": ratio,
             "stop.capacity_monolayers": 0.2,
-            "output.frame_every_monolayers": 0.05,
-            "output.sample_every_monolayers": 0.005,
+            "output.frame_every_monolayers": 0.2,
+            "output.sample_every_monolayers": 0.05,
             "random.seed": seed,
         }
-        path = tmp_path / f"{seed}.h5"
-        boxes.append(
-            overlap.box_numbers(kmc.run("ladder_li", changes, output=path, progress=False))
-        )
-    boxes = np.array(boxes)
-    model = overlap.populations(overlap.Box(ratio).settings()["lone"], range(8))
-    at = 3 * overlap.READ_AT.index(0.2)
-    for column, name in ((at, "density"), (at + 1, "width"), (at + 2, "contact")):
-        both = boxes[:, column], model[:, column]
-        if name == "contact":
-            both = tuple(1 - values for values in both)
-        error = math.hypot(*(values.std(ddof=1) / math.sqrt(len(values)) for values in both))
-        first, second = (float(values.mean()) for values in both)
-        assert abs(first - second) < 3 * error + 0.1 * second, (name, first, second, error)
+        run = kmc.run("ladder_li", changes, output=tmp_path / f"{seed}.h5", progress=False)
+        boxes.append(overlap.numbers(np.asarray(run.frames[-1].occupancy), run.lattice))
+        found, time_s = overlap.relaxed(run, events, seed)
+        after.append(found)
+        assert time_s < 1e-3 * run.samples.time_s[-1]
+    setting = overlap.Box(ratio).settings()["lone"]
+    discs, standing = (
+        overlap.populations(setting, range(16), kind)
+        for kind in (Population, overlap.StandingVoids)
+    )
+    means, errors = [], []
+    for rows, expected in zip((boxes, after, discs, standing), printed, strict=True):
+        rows = np.array(rows)
+        means.append(rows.mean(axis=0))
+        errors.append(rows.std(axis=0, ddof=1) / math.sqrt(len(rows)))
+        off = np.abs(means[-1] - expected)
+        assert (off < 2 * errors[-1] + 0.005 * means[-1]).all(), (means[-1], errors[-1], expected)
+    off, error = np.abs(means[1] - means[3]), np.hypot(errors[1], errors[3])
+    assert (off < 2 * error + 0.1 * means[3]).all(), (means, errors)
 
 
 @pytest.mark.long
@@ -80,10 +116,20 @@ def test_first_voids_come_at_the_supersaturation_of_the_burst(ratio, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("ratio", "charge"), [(1e6, 0.037), (1e7, 0.028)])
+@pytest.mark.parametrize(("ratio", "charge"), [(1e6, 0.039), (1e7, 0.029)])
 def test_what_pairs_and_threes_store_lowers_the_supersaturation(ratio, charge):
-    """Figures of docs/upscaling.md: S on the way to the first void is 306 with that storage."""
+    """Figures of docs/upscaling.md: S on the way to the first void is 308 with that storage."""
     setting = overlap.storing_small_clusters(overlap.Box(ratio).settings()["lone"], 320.0)
     first, S = overlap.approach(setting, range(48)).T
-    assert S.mean() == pytest.approx(306, abs=2)
+    assert S.mean() == pytest.approx(308, abs=2)
     assert first.mean() == pytest.approx(charge, abs=2 * first.std() / math.sqrt(48))
+
+
+@pytest.mark.slow
+def test_void_density_rests_on_the_rate_that_the_metal_is_taken_at():
+    """Figures of docs/upscaling.md, at 1e6."""
+    settings = overlap.Box(1e6).settings()
+    for name, printed in (("between", 9200), ("raised", 44_000)):
+        density = overlap.populations(settings[name], range(8))[:, 0]
+        error = density.std(ddof=1) / math.sqrt(len(density))
+        assert density.mean() == pytest.approx(printed, abs=2 * error), name

@@ -6,6 +6,7 @@ import math
 import re
 from pathlib import Path
 
+import overlap
 import page
 import pytest
 
@@ -36,3 +37,13 @@ def test_the_page_prints_what_its_runs_give(case):
         digits = f"{found[name]:.2g}"
         near = math.isclose(value, found[name], rel_tol=0.03)
         assert near or float(digits) == value, (case, name, value, found[name])
+
+
+@pytest.mark.slow
+def test_voids_that_stand_in_the_metal_are_fewer(monkeypatch):
+    """The bullet on how a void drinks: density and S of the burst, three seeds."""
+    monkeypatch.setattr(page, "Population", overlap.StandingVoids)
+    changes = [{"random.seed": seed} for seed in (1, 2, 3)]
+    found = [page.measure(page.Case(changes=one, least_contact=0.9)) for one in changes]
+    assert sum(one["voids"] for one in found) / 3 == pytest.approx(0.54, abs=0.015)
+    assert sum(one["S"] for one in found) / 3 == pytest.approx(64, abs=1)
