@@ -20,9 +20,10 @@ from typing import Literal, Protocol
 import numpy as np
 
 from kmc.kernels import discs
-from kmc.mesoscale import coalescence, plating
+from kmc.mesoscale import coalescence, footprints, plating
 from kmc.mesoscale.coalescence import Rounding
-from kmc.mesoscale.field import Drinkers, MeanField, Medium, Solution, SurfaceField
+from kmc.mesoscale.field import MeanField, Medium, Solution, SurfaceField
+from kmc.mesoscale.footprints import SMALLEST, Footprints
 from kmc.mesoscale.voids import Shape, Voids
 
 _FIRST_STEP_S = 1e-7
@@ -35,7 +36,6 @@ _MOST_DYING_SHARE = 0.02  # of the voids, in a step
 _MOST_EXCHANGED = 0.05  # of the volume in voids, in a step
 _MOST_FILLED = 0.02  # of the volume in voids when plating began, in a step of it
 _TRIED = 2.0  # places tried for each nucleus that the grid expects; S at a place decides
-_SMALLEST = 3.0  # vacancies of a void
 
 
 class Vapour(Protocol):
@@ -252,44 +252,11 @@ class Population:
 
     # --- the field --------------------------------------------------------------------------------
 
-    def _draw(self) -> _Drawn:
+    def _draw(self) -> Footprints:
         """The voids as the field sees them."""
-        voids, n = self.voids, self.setting.n_cells
-        resolved = self.field.resolves(voids.area_um2)
-        x, y = voids.wrapped()
-        on, covered = discs.cover(x, y, voids.radius_um, n, voids.edge_um)
-        share = discs.bits_set(covered) / 64
-        under = np.flatnonzero(on.ravel() >= 0)
-        owner, under_share = voids.owner[on.flat[under]], share.flat[under]
-        floors = np.zeros(len(voids))
-        np.maximum.at(floors, voids.owner, voids.floor_um)
-        flaw = self.setting.shape.volume_factor * floors**3 / self.setting.medium.site_volume_um3
-        pressure = self.setting.vapour.S_eq(np.maximum(voids.counts, np.maximum(flaw, _SMALLEST)))
-        points = np.flatnonzero(~resolved)
-        cx, cy = voids.centres()
-        cx[cx >= voids.edge_um], cy[cy >= voids.edge_um] = 0.0, 0.0
-        drawn = resolved[owner]
-        cells = under[drawn]
-        drinkers = Drinkers(
-            cells,
-            under_share[drawn],
-            pressure[owner[drawn]],
-            cx[points],
-            cy[points],
-            np.sqrt(voids.area_um2[points] / math.pi),
-            pressure[points],
-        )
-        return _Drawn(
-            drinkers=drinkers,
-            lobes=on.flat[cells],
-            points=points,
-            point_cells=np.bincount(owner, under_share, minlength=len(voids))[points],
-            covered=covered,
-            free=1.0 - share,
-            under=float((under_share * pressure[owner]).sum()),
-        )
+        return footprints.draw(self.voids, self.field, self.setting.vapour.S_eq)
 
-    def _solve(self, drawn: _Drawn, dt: float) -> Solution:
+    def _solve(self, drawn: Footprints, dt: float) -> Solution:
         mean, old = self.mean.step(dt), drawn.drinkers
         flux = np.zeros(drawn.free.shape)
         own = np.zeros(len(drawn.points))
@@ -333,25 +300,23 @@ class Population:
         flaw = self.setting.flaws.count if self.setting.flaws is not None else 0.0
         return voids.counts - voids.total(np.where(voids.floor_um > 0, flaw, 0.0))
 
-    def _guess(self, drawn: _Drawn, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _guess(self, drawn: Footprints, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         numbers, flux = self._point_flux
-        wanted = self.voids.number[drawn.points]
+        wanted = drawn.numbers
         points = np.zeros(len(wanted))
         if len(numbers):
             at = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
             points = np.where(numbers[at] == wanted, flux[at], 0.0)
         return self._cell_flux.flat[drawn.drinkers.cells], points + own
 
-    def _remember(self, drawn: _Drawn, solved: Solution) -> None:
+    def _remember(self, drawn: Footprints, solved: Solution) -> None:
         self._cell_flux = np.zeros_like(self._cell_flux)
         self._cell_flux.flat[drawn.drinkers.cells] = solved.cell_per_s
-        assert drawn.numbers is not None
         self._point_flux = (drawn.numbers, solved.point_per_s)
 
-    def _shares(self, drawn: _Drawn, solved: Solution) -> tuple[np.ndarray, np.ndarray]:
+    def _shares(self, drawn: Footprints, solved: Solution) -> tuple[np.ndarray, np.ndarray]:
         """Vacancies per second of each void and of each of its lobes."""
         voids = self.voids
-        drawn.numbers = voids.number[drawn.points]
         of_lobe = np.bincount(drawn.lobes, solved.cell_per_s, minlength=voids.lobes)
         per_void = voids.total(of_lobe)
         per_void[drawn.points] = solved.point_per_s
@@ -387,7 +352,7 @@ class Population:
     def _bury(self) -> None:
         """Take away voids that have dissolved; what is left of them goes into the metal."""
         voids = self.voids
-        gone = (voids.counts < _SMALLEST) & (voids.total(voids.floor_um) == 0)
+        gone = (voids.counts < SMALLEST) & (voids.total(voids.floor_um) == 0)
         negative = voids.count < 0  # a lobe below nothing borrows from the others of its void
         if negative.any():
             owners = np.unique(voids.owner[negative])
@@ -402,14 +367,14 @@ class Population:
             self.ledger.dissolved += int(np.count_nonzero(gone))
             voids.keep(~gone)
 
-    def _birth_rates(self, drawn: _Drawn, solved: Solution) -> np.ndarray:
+    def _birth_rates(self, drawn: Footprints, solved: Solution) -> np.ndarray:
         """Voids that nucleate in each cell in a second."""
         if not self.setting.homogeneous:
             return np.zeros(1)
         rate = self.setting.vapour.rate_per_um2_s(solved.supersaturation)
         return rate * drawn.free * self.field.pitch_um**2
 
-    def _bear(self, expected: np.ndarray, drawn: _Drawn, solved: Solution) -> None:
+    def _bear(self, expected: np.ndarray, drawn: Footprints, solved: Solution) -> None:
         """Nucleate voids at random, and take their vacancies from the metal."""
         total = float(expected.sum())
         born = int(self.rng.poisson(_TRIED * total)) if total > 0 else 0
@@ -473,41 +438,3 @@ class Population:
             if exchanged > 0 and counts > 0:
                 limits.append(_MOST_EXCHANGED * counts / exchanged)
         return min(limits)
-
-
-@dataclass
-class _Drawn:
-    """Voids on the grid.
-
-    Attributes
-    ----------
-    drinkers : Drinkers
-    lobes : int64 array
-        Lobe of each of the drinkers' cells.
-    points : int64 array
-        Voids that are points.
-    point_cells : float64 array
-        Cells that each of those covers, in parts.
-    covered : uint64 array, shape (n, n)
-        Sub-cells under voids (`discs.cover`).
-    free : float64 array, shape (n, n)
-        Share of each cell that is on contact.
-    under : float
-        Sum of S_eq over what is covered, in cells.
-    numbers : int64 array, optional
-        Names of the points.
-    """
-
-    drinkers: Drinkers
-    lobes: np.ndarray
-    points: np.ndarray
-    point_cells: np.ndarray
-    covered: np.ndarray
-    free: np.ndarray
-    under: float
-    numbers: np.ndarray | None = None
-
-    def mean_on_contact(self, supersaturation: np.ndarray) -> float:
-        """Mean S on contact: that of the square without what is under voids, which have S_eq."""
-        on = self.free.sum()
-        return float((supersaturation.sum() - self.under) / on) if on else 1.0
