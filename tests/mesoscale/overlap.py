@@ -16,7 +16,7 @@ from kmc.mesoscale.capture import Transport
 from kmc.mesoscale.coalescence import Rounding
 from kmc.mesoscale.field import Medium, SurfaceField
 from kmc.mesoscale.nucleation import NucleationModel
-from kmc.mesoscale.population import Population, Setting
+from kmc.mesoscale.population import Population, Setting, Vapour
 from kmc.mesoscale.setup import prepare
 from kmc.mesoscale.vapour import ClusterVapour
 from kmc.mesoscale.voids import Shape
@@ -154,6 +154,20 @@ class StandingVoids(Population):
         radius_um = self.wider * drawn.drinkers.radius_um
         drawn.drinkers = replace(drawn.drinkers, radius_um=radius_um)
         return drawn
+
+
+@dataclass(frozen=True)
+class FasterVapour:
+    """A vapour whose voids nucleate `factor` times as fast."""
+
+    vapour: Vapour
+    factor: float
+
+    def rate_per_um2_s(self, supersaturation: np.ndarray) -> np.ndarray:
+        return self.factor * self.vapour.rate_per_um2_s(supersaturation)
+
+    def __getattr__(self, name: str):
+        return getattr(self.vapour, name)
 
 
 def populations(setting: Setting, seeds, kind: type[Population] = Population) -> np.ndarray:
