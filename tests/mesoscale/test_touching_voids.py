@@ -338,7 +338,7 @@ def test_two_caps_take_as_long_as_printed(temperature_K):
             assert wall_s / time_s == pytest.approx(constant, **within)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.validation
 @pytest.mark.parametrize(("temperature_K", "constant", "error"), SPHERES)
 def test_two_spheres_in_the_metal_have_nearly_the_constant_of_the_continuum(
