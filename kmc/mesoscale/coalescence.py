@@ -7,7 +7,9 @@ doi:10.1016/0021-9797(90)90362-R). τ is that of the faster of two ways: through
     τ = R³ kT / (C D_v c_eq γ Ω),
 
 and along the interface, τ = R⁴ kT / (C D_i c_i δ γ Ω), with δ c_i D_i the conductance of the layer;
-R is the radius of the cap, and C of the order of 1 to 30.
+R is the radius of the cap. Two spheres of a continuum have C = 9, and within a third so have small
+hot voids, whose atoms take a third way: along the wall of the void. It is left out, since cold
+walls have facets and what they conduct is not one number (docs/upscaling.md).
 """
 
 from __future__ import annotations
