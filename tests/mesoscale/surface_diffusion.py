@@ -77,7 +77,7 @@ def pair(apart: float, n: int) -> np.ndarray:
     """Outline of two unit spheres whose centres are so far apart, less than 2."""
     angle = np.linspace(0, math.acos(-apart / 2), n)
     half = np.column_stack((apart / 2 + np.cos(angle), np.sin(angle)))
-    return np.vstack((half, half[-2::-1] * (-1, 1))) * (1, 1)
+    return np.vstack((half, half[-2::-1] * (-1, 1)))
 
 
 def rounding_constant(apart: float, n: int = 40, first_dt: float = 1e-5, last_dt: float = 5e-4):
