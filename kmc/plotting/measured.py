@@ -153,7 +153,7 @@ def _event(
             color=colour,
             fontsize=6.5,
             bbox=_BEHIND,
-            zorder=1.5,
+            zorder=2.5,
         )
 
 
@@ -183,5 +183,5 @@ def _say(axes: Axes, x, y, note: str, shift, colour: str, ha: str = "left") -> N
         color=colour,
         fontsize=6.5,
         bbox=_BEHIND if note else None,
-        zorder=1.5,
+        zorder=2.5,
     )
