@@ -29,6 +29,7 @@ from kmc.runfile.load import RunFile, load_run, restored_run
 
 INTERRUPTED = "interrupted"
 NO_CONTACT = "no contact is left"
+SPANNED = "a void is as wide as the square; a larger upscale.domain_um goes on"
 NO_CELL = "contact is narrower than a cell of the grid; a smaller upscale.grid_um goes on"
 _SAVE_EVERY_S = 20.0
 _FADED = 0.1  # of contact between two frames, at most but for the spacing of rows
@@ -201,7 +202,7 @@ class _Job:
             if reason == INTERRUPTED:
                 return reason
             if not complete:
-                self.early += reason in (NO_CONTACT, NO_CELL)
+                self.early += reason in (NO_CONTACT, NO_CELL, SPANNED)
                 if self.stage.ends_run:
                     return reason
             if self.at_stage + 1 == len(self.stages):
@@ -249,6 +250,8 @@ class _Job:
             return ""
         if contact < _LEAST_CONTACT:
             return NO_CONTACT
+        if population.voids.span_the_square:
+            return SPANNED
         return "" if alive else NO_CELL
 
     def _voltage_reached(self) -> bool:

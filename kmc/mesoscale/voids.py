@@ -13,6 +13,8 @@ import numpy as np
 
 from kmc.kernels import discs
 
+_WIDEST = 0.499  # radius of a disc over the edge of the square, at most
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -110,13 +112,16 @@ class Voids:
     def measure(self) -> tuple[np.ndarray, np.ndarray]:
         """Bring radii, footprints and rims up to date; returns overlapping pairs of lobes."""
         cap = self.shape.radius_um(self.count * self.site_volume_um3)
-        # A disc as large as the square would meet itself; by then there is no contact left.
-        self.radius_um = np.minimum(
-            np.maximum(self.floor_um, self.scale * cap), 0.499 * self.edge_um
-        )
+        wanted = np.maximum(self.floor_um, self.scale * cap)
+        self.radius_um = np.minimum(wanted, _WIDEST * self.edge_um)
         pairs = discs.overlaps(*self.wrapped(), self.radius_um, self.edge_um)
         self._sizes(pairs)
         return pairs
+
+    @property
+    def span_the_square(self) -> bool:
+        """Whether a disc is as wide as the periodic square, and would meet itself."""
+        return bool((self.radius_um >= _WIDEST * self.edge_um).any())
 
     def wrapped(self) -> tuple[np.ndarray, np.ndarray]:
         """Places of the lobes within the square."""

@@ -24,6 +24,14 @@ def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:
         problems.append(
             Problem(f"{said}: [upscale] needs an interface", 'Set boundary = "interface".')
         )
+    if math.isinf(conditions.electrode_thickness_um):
+        said = origin.shown("conditions", "electrode_thickness_um", math.inf)
+        problems.append(
+            Problem(
+                f"{said}: a population of voids has metal of some thickness over it, up to a sink",
+                "Give it in µm, for example 1000.",
+            )
+        )
     if run.has_protocol:
         pass
     elif conditions.overpotential_V is not None:
@@ -130,10 +138,18 @@ def _protocol(run: RunFile, origin: Origin) -> list[Problem]:
 
 
 def _flaws(run: RunFile, origin: Origin) -> list[Problem]:
-    """Flaws have a density and a radius, and room."""
+    """Flaws have a density and a radius, and room; without a field there is nothing else."""
     upscale = run.upscale
     keys = ("flaw_density_per_um2", "flaw_radius_nm")
     given = [key for key in keys if getattr(upscale, key) is not None]
+    if upscale.sharing == "equal" and upscale.nucleation != "flaws":
+        return [
+            Problem(
+                f"{origin.shown('upscale', 'sharing', upscale.sharing)} has no field of vacancies, "
+                "and so no voids that nucleate",
+                'Set nucleation = "flaws" with their density and radius, or sharing = "field".',
+            )
+        ]
     if upscale.nucleation == "homogeneous":
         return [
             Problem(

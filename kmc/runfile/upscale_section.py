@@ -32,7 +32,7 @@ class Upscale(Checked):
         allowed='"kinetic", "none" or "instant"',
     )
     relaxation_constant: Number = _key(
-        10.0, "C of τ = R³kT/(C D_v c_eq γΩ); of the order of 1 to 30", gt=0, le=1e6
+        10.0, "C of τ = R³kT/(C D_v c_eq γΩ); of the order of 10", gt=0, le=1e6
     )
     shape: Literal["cap", "aspect"] = _key(
         "cap",

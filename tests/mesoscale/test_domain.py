@@ -51,18 +51,18 @@ def test_half_the_grid():
 @pytest.mark.long
 @pytest.mark.validation
 def test_a_quarter_of_the_step(monkeypatch):
-    """The burst on 30 µm: density within 2 %, S within 1 %, each known to 0.6 % or better."""
+    """The burst on 30 µm: density within 2 %, S within 0.5 %, each known to 0.6 % or better."""
     found = []
     for share in (1.0, 0.25):
         for name in ("_STEP_SHARE", "_MOST_BORN", "_MOST_BORN_SHARE", "_LEAST_STEP_SHARE"):
             monkeypatch.setattr(population, name, share * getattr(population, name))
         rows = []
-        for seed in SEEDS:
+        for seed in range(1, 17):
             case = page.Case(changes={"random.seed": seed}, least_contact=0.9)
             rows.append([page.measure(case)[name] for name in ("voids", "S")])
         found.append(np.array(rows))
     whole, quarter = found
-    error = np.sqrt((whole.var(axis=0, ddof=1) + quarter.var(axis=0, ddof=1)) / len(SEEDS))
+    error = np.sqrt((whole.var(axis=0, ddof=1) + quarter.var(axis=0, ddof=1)) / len(whole))
     off = quarter.mean(axis=0) - whole.mean(axis=0)
     assert (error < 0.006 * whole.mean(axis=0)).all()
-    assert (np.abs(off) < [0.02, 0.01] * whole.mean(axis=0)).all(), off / whole.mean(axis=0)
+    assert (np.abs(off) < [0.02, 0.005] * whole.mean(axis=0)).all(), off / whole.mean(axis=0)

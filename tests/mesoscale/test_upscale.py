@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -128,6 +129,20 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(small, tmp_path, monkeypat
 
 
 @pytest.mark.slow
+def test_a_run_ends_where_a_void_is_as_wide_as_the_square(tmp_path):
+    """A disc of a diameter of the edge covers π/4 of it."""
+    changes = {
+        "upscale.domain_um": 1.0,
+        "upscale.capacity_mAh_cm2": 0.3,
+        "upscale.relaxation": "instant",
+        "upscale.samples": 8,
+    }
+    found = kmc.upscale("upscale_li", changes, output=tmp_path / "wide.h5", progress=False)
+    assert found.stop_reason == module.SPANNED
+    assert found.samples.contact_fraction[-1] == pytest.approx(1 - math.pi / 4, abs=0.005)
+    assert kmc.verify(found.path).passed
+
+
 def test_replicas_are_averaged(tmp_path):
     path = tmp_path / "two.h5"
     found = kmc.upscale("upscale_li", SMALL | {"upscale.replicas": 2}, output=path, progress=False)
@@ -395,6 +410,8 @@ def test_tables_are_exported(small, tmp_path):
         ({"upscale.nucleation": "flaws"}, "needs flaw_density_per_um2 and flaw_radius_nm"),
         ({"upscale.flaw_radius_nm": 5}, "no meaning with"),
         ({"upscale.shape": "aspect"}, "needs aspect_ratio"),
+        ({"conditions.electrode_thickness_um": math.inf}, "metal of some thickness"),
+        ({"upscale.sharing": "equal"}, "no voids that nucleate"),
         ({"upscale.grid_um": 1e-3}, "more than memory should hold"),
         ({"stop.events": 5}, "belongs to a box of atoms"),
         ({"system.size": [16, 16, 16]}, "belongs to a box of atoms"),
