@@ -155,7 +155,9 @@ def test_cells_too_small_for_any_memory_are_refused_at_once(grid_um):
         load_run("upscale_li", dict([parse_override(f"upscale.grid_um={grid_um}")]))
     fuzz.check_refusal(caught.value)
     advised_um = float(caught.value.advice.split()[1]) if grid_um == "1e-4" else 0.027
-    assert load_run("upscale_li", {"upscale.grid_um": advised_um}).upscale.n_cells <= 4096
+    assert (
+        load_run("upscale_li", {"upscale.grid_um": advised_um}).upscale.cells_along_edge() <= 4096
+    )
 
 
 def test_frames_whose_times_are_a_table():

@@ -99,9 +99,10 @@ class PopulationRun:
         if self.facts.get("mg_coverage"):
             metal += f", Mg {100 * self.facts['mg_coverage']:.3g} % of L1"
         replicas = f", {upscale['replicas']} replicas" if upscale["replicas"] > 1 else ""
-        rows.append(
-            ("System", f"{metal}, {system['lattice']}, {edge:g} µm × {edge:g} µm{replicas}")
-        )
+        square = f"{edge:g} µm × {edge:g} µm"
+        if "cell_um" in self.facts:
+            square += f" in cells of {figure(self.facts['cell_um'], 'µm')}"
+        rows.append(("System", f"{metal}, {system['lattice']}, {square}{replicas}"))
         kelvin = f"{conditions['temperature_K']:g} K"
         rows.append(("Conditions", f"{kelvin}, {driven_by_run(self.run)}"))
         where = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from kmc.common.progress import Progress
 from kmc.common.units import E_C
 from kmc.errors import InputError
+from kmc.mesoscale.burst import nucleation_burst
 from kmc.mesoscale.coalescence import Rounding
 from kmc.mesoscale.conditions import equilibrium_coverage
 from kmc.mesoscale.overpotential import Kinetics
@@ -21,6 +22,7 @@ from kmc.model import creep
 from kmc.model.electrochemistry import capacity_mAh_cm2, conductivity_mS_cm
 from kmc.model.parameters import ParameterSet
 from kmc.runfile.load import RunFile
+from kmc.runfile.upscale_section import MOST_CELLS
 
 _UM2_PER_CM2 = 1e8
 _A2_PER_UM2 = 1e8
@@ -83,6 +85,7 @@ class Prepared:
             "relaxation_time_50nm_s": float(rounding.time_s(0.05)),
             "relaxation_time_1um_s": float(rounding.time_s(1.0)),
             "wagner_length_um": self.kinetics.wagner_length_um,
+            "cell_um": setting.edge_um / setting.n_cells,
         }
         return {key: value for key, value in out.items() if math.isfinite(value)}
 
@@ -99,7 +102,8 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
     Raises
     ------
     InputError
-        The parameter set has no interface, no creep law where there is a pressure, or no angle.
+        The parameter set has no interface, no creep law where there is a pressure, or no angle;
+        or the voids that are expected want more cells of the grid than memory should hold.
     """
     parameters, conditions, upscale = run.parameter_set(), run.conditions, run.upscale
     temperature = conditions.temperature_K
@@ -134,7 +138,7 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
     current = conditions.current_density_mA_cm2
     setting = Setting(
         edge_um=upscale.domain_um,
-        n_cells=upscale.n_cells,
+        n_cells=_cells(run, vapour),
         medium=medium,
         vapour=vapour,
         shape=shape,
@@ -196,6 +200,27 @@ def _shape(run: RunFile, parameters: ParameterSet, coverage: float) -> tuple[Sha
             )
         angle = parameters.value(key)
     return Shape.of_contact_angle(angle), angle
+
+
+def _cells(run: RunFile, vapour: ClusterVapour) -> int:
+    """Cells of the grid along an edge, for the flaws and the voids that nucleate between them."""
+    upscale, conditions = run.upscale, run.conditions
+    density = upscale.flaw_density_per_um2 or 0.0
+    if upscale.grid_um is None and upscale.nucleation != "flaws":
+        steps = [planned.step.drive.current_density_mA_cm2 for planned in run.protocol.plan]
+        strongest = max(steps) if steps else conditions.current_density_mA_cm2
+        thickness = conditions.electrode_thickness_um
+        burst = nucleation_burst(vapour.model, strongest, thickness)
+        density = max(density, burst.density_per_um2)
+    n_cells = upscale.cells_along_edge(density)
+    if n_cells > MOST_CELLS:
+        most_um = 0.9 * upscale.domain_um * MOST_CELLS / n_cells
+        raise InputError(
+            f"the run {run.name} makes some {density:.2g} voids per µm², for which a square of "
+            f"{upscale.domain_um:g} µm needs more cells than memory should hold",
+            advice=f"Use an upscale.domain_um of {most_um:.2g} or less, or give upscale.grid_um.",
+        )
+    return n_cells
 
 
 def _flaws(run: RunFile, vapour: ClusterVapour) -> Flaws | None:

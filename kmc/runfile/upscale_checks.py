@@ -51,13 +51,16 @@ def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:
     if run.rest.events is not None:
         said = origin.shown("rest", "events", run.rest.events)
         problems.append(Problem(f"{said}: a population has no events", "Give rest.time_s."))
-    if upscale.n_cells > MOST_CELLS:
-        said = origin.shown("upscale", "grid_um", upscale.grid_um)
+    n_cells = upscale.cells_along_edge(upscale.flaw_density_per_um2 or 0.0)
+    if n_cells > MOST_CELLS:
+        key = "domain_um" if upscale.grid_um is None else "grid_um"
+        said = origin.shown("upscale", key, getattr(upscale, key))
         problems.append(
             Problem(
-                f"{said} makes {upscale.n_cells} × {upscale.n_cells} cells of a square of "
-                f"{upscale.domain_um:g} µm, more than memory should hold",
-                f"Use {1.1 * upscale.domain_um / MOST_CELLS:.2g} or more, or a smaller domain_um.",
+                f"{said} makes {n_cells} × {n_cells} cells of a square of {upscale.domain_um:g} "
+                "µm, more than memory should hold",
+                f"Use {1.1 * upscale.domain_um / MOST_CELLS:.2g} or more for upscale.grid_um, or a "
+                "smaller domain_um.",
             )
         )
     return problems

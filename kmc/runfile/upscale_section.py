@@ -10,6 +10,8 @@ from kmc.runfile.sections import _key
 
 MOST_CELLS = 4096  # of the grid along an edge: 1 GB
 FEWEST_CELLS = 16
+_CELL_um = 0.25  # without grid_um; at most
+_CELL_OVER_DISTANCE = 1 / 3  # of cells to the mean distance of voids
 
 # Sections that describe a box of atoms, and keys of others that do.
 OF_A_BOX = ("interface", "acceleration", "output")
@@ -65,8 +67,13 @@ class Upscale(Checked):
         "who gets the vacancies: whom diffusion leads them to, or every void the same, to compare",
         allowed='"field" or "equal"',
     )
-    grid_um: Number = _key(
-        0.25, "cells of the grid on which the diffusion field is solved, at most", ge=1e-4, le=100
+    grid_um: Number | None = _key(
+        None,
+        "cells of the grid on which the diffusion field is solved, at most; without it 0.25, or a "
+        "third of the mean distance of the voids that are expected, where that is less",
+        example=0.25,
+        ge=1e-4,
+        le=100,
     )
     replicas: Count = _key(1, "independent populations, averaged over", ge=1, le=1000)
     samples: Count = _key(
@@ -86,10 +93,17 @@ class Upscale(Checked):
         le=10_000,
     )
 
-    @property
-    def n_cells(self) -> int:
-        """Cells of the grid along an edge: a number that FFTs like, unless it is refused anyway."""
-        wanted = max(FEWEST_CELLS, math.ceil(self.domain_um / self.grid_um - 1e-9))
+    def cells_along_edge(self, voids_per_um2: float = 0.0) -> int:
+        """Cells of the grid along an edge where so many voids are expected.
+
+        A number that FFTs like, unless it is refused anyway.
+        """
+        cell_um = self.grid_um
+        if cell_um is None:
+            cell_um = _CELL_um
+            if voids_per_um2 > 0:
+                cell_um = min(cell_um, _CELL_OVER_DISTANCE / math.sqrt(voids_per_um2))
+        wanted = max(FEWEST_CELLS, math.ceil(self.domain_um / cell_um - 1e-9))
         if wanted > MOST_CELLS:
             return wanted
         return next(n for n in range(wanted + wanted % 2, 4 * wanted + 2, 2) if _smooth(n))

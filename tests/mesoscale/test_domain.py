@@ -66,3 +66,18 @@ def test_a_quarter_of_the_step(monkeypatch):
     off = quarter.mean(axis=0) - whole.mean(axis=0)
     assert (error < 0.006 * whole.mean(axis=0)).all()
     assert (np.abs(off) < [0.02, 0.005] * whole.mean(axis=0)).all(), off / whole.mean(axis=0)
+
+
+@pytest.mark.long
+@pytest.mark.validation
+def test_cells_of_dense_voids():
+    """5 mA/cm²: cells of 0.104 µm are fine enough, 0.25 µm, 0.8 of the voids' distance, are not."""
+    found = {}
+    for cell_um in (0.25, 0.104, 0.05):
+        changes = {"conditions.current_density_mA_cm2": 5.0, "upscale.grid_um": cell_um}
+        case = page.Case(changes=changes, edge_um=15.0, least_contact=0.09)
+        found[cell_um] = page.measure(case)
+    for name in ("voids", "half", "ninety"):
+        assert found[0.104][name] == pytest.approx(found[0.05][name], rel=0.02), name
+    assert found[0.25]["ninety"] == pytest.approx(0.043, abs=0.001)
+    assert found[0.104]["ninety"] == pytest.approx(0.037, abs=0.001)
