@@ -346,13 +346,20 @@ class SurfaceField:
         point_per_s : float64 array
             What each of their points takes.
         """
-        dx = x_um[:, None] - voids.x_um
-        dy = y_um[:, None] - voids.y_um
+        n = len(x_um)
+        reach = np.zeros(n + len(voids.x_um))
+        reach[:n] = _REACH_CELLS * self.pitch_um
+        x, y = np.append(x_um, voids.x_um), np.append(y_um, voids.y_um)
+        first, second = discs.overlaps(x, y, reach, self.edge_um)
+        place, point = np.minimum(first, second), np.maximum(first, second) - n
+        mixed = (place < n) & (point >= 0)
+        order = np.lexsort((point[mixed], place[mixed]))
+        place, point = place[mixed][order], point[mixed][order]
+        dx = x_um[place] - voids.x_um[point]
+        dy = y_um[place] - voids.y_um[point]
         dx -= self.edge_um * np.rint(dx / self.edge_um)
         dy -= self.edge_um * np.rint(dy / self.edge_um)
-        distance = np.hypot(dx, dy)
-        place, point = np.nonzero(distance < _REACH_CELLS * self.pitch_um)
-        distance, radius = distance[place, point], voids.radius_um[point]
+        distance, radius = np.hypot(dx, dy), voids.radius_um[point]
         b, i = self.medium.bulk_per_um_s, self.medium.interface_per_s
         lower = between_discs_s(np.maximum(distance, radius), radius, 0.0, b, i)
         lower -= np.interp(distance, *self._alone)

@@ -215,6 +215,47 @@ def test_fluxes_add_up_to_what_does_not_stay():
     assert solved.supersaturation.mean() - 1 == pytest.approx(5.0 * left, rel=1e-10)
 
 
+# --- close to a small void ------------------------------------------------------------------------
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize("distance", [0.06, 0.2, 0.8])
+def test_S_close_to_a_point_is_that_beside_a_disc(distance):
+    """1 − (2/π) asin(R/r) of S far away (Weber, 1873), 1 %, wherever the disc is on the grid."""
+    field, rng, radius, found = SurfaceField(medium(), 20.0, 64), np.random.default_rng(1), 0.03, []
+    none, n = np.zeros((field.n_cells, field.n_cells)), field.n_cells
+    for centre in [*(20.0 * rng.random((9, 2))), np.array([0.01, 19.99])]:
+        point = drinkers(field, centre[:1], centre[1:], [radius], resolved=False)
+        solved = field.solve(none, (0.0, 0.0), point, tolerance=1e-8)
+        angle = 2 * math.pi * rng.random(64)
+        x = (centre[0] + distance * np.cos(angle)) % 20.0
+        y = (centre[1] + distance * np.sin(angle)) % 20.0
+        column, row = (np.minimum(n - 1, v / 20.0 * n).astype(int) for v in (x, y))
+        on_grid = solved.supersaturation[row, column]
+        S = on_grid - field.beside_points(x, y, point, solved.point_per_s)
+        far = solved.point_per_s[0] / (4 * radius)
+        found.append(S.mean() / far)
+    exact = 1 - 2 / math.pi * math.asin(radius / distance)
+    assert np.mean(found) == pytest.approx(exact, rel=0.01)
+
+
+def test_what_is_close_to_points_adds_up_across_the_edge():
+    field = SurfaceField(medium(), 20.0, 64)
+    x, y = np.array([19.9, 0.3, 10.0]), np.array([5.0, 5.2, 10.0])
+    at, taken_per_s = [(0.1, 5.1), (19.5, 4.8)], np.array([1.0, 2.0])
+    both = drinkers(field, *zip(*at, strict=True), [0.02, 0.03], resolved=False)
+    single = [
+        field.beside_points(
+            x, y, drinkers(field, [px], [py], [r], resolved=False), taken_per_s[[k]]
+        )
+        for k, ((px, py), r) in enumerate(zip(at, (0.02, 0.03), strict=True))
+    ]
+    lower = field.beside_points(x, y, both, taken_per_s)
+    assert lower == pytest.approx(sum(single), rel=1e-12)
+    assert (lower[:2] > 0).all()
+    assert lower[2] == 0.0  # farther than a few cells from any
+
+
 # --- through the thickness ------------------------------------------------------------------------
 
 
