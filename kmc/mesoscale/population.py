@@ -352,7 +352,9 @@ class Population:
     def _bury(self) -> None:
         """Take away voids that have dissolved; what is left of them goes into the metal."""
         voids = self.voids
+        # A flaw keeps its patch until metal has filled all of it.
         gone = (voids.counts < SMALLEST) & (voids.total(voids.floor_um) == 0)
+        gone |= voids.counts <= 0
         negative = voids.count < 0  # a lobe below nothing borrows from the others of its void
         if negative.any():
             owners = np.unique(voids.owner[negative])

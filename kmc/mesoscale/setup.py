@@ -129,6 +129,12 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
         run.system.mg_fraction,
         progress,
     )
+    if vapour.model.cap.gamma_J_m2 <= 0:
+        raise InputError(
+            f"conditions.temperature_K = {temperature:g} of the run {run.name}: the walls of voids "
+            f"have no free energy left ({vapour.model.cap.gamma_J_m2:.2g} J/m²)",
+            advice="Use a lower temperature; the metal of this model is no solid there.",
+        )
     medium = medium_of(vapour.model.transport, conditions.electrode_thickness_um)
     shape, angle = _shape(run, parameters, coverage)
     rounding = Rounding(

@@ -29,7 +29,7 @@ from kmc.runfile.load import RunFile, load_run, restored_run
 
 INTERRUPTED = "interrupted"
 NO_CONTACT = "no contact is left"
-SPANNED = "a void is as wide as the square; a larger upscale.domain_um goes on"
+SPANNED = "a void spans the periodic square; a larger upscale.domain_um goes on"
 NO_CELL = "contact is narrower than a cell of the grid; a smaller upscale.grid_um goes on"
 _SAVE_EVERY_S = 20.0
 _FADED = 0.1  # of contact between two frames, at most but for the spacing of rows
@@ -248,10 +248,10 @@ class _Job:
             return "contact_fraction"
         if stage.current_density_mA_cm2 < 0:
             return ""
-        if contact < _LEAST_CONTACT:
-            return NO_CONTACT
         if population.voids.span_the_square:
             return SPANNED
+        if contact < _LEAST_CONTACT:
+            return NO_CONTACT
         return "" if alive else NO_CELL
 
     def _voltage_reached(self) -> bool:

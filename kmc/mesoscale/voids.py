@@ -98,6 +98,7 @@ class Voids:
     number: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     age: np.ndarray = field(default_factory=lambda: np.zeros(0))
     named: int = 0
+    span_the_square: bool = field(default=False, init=False)
 
     def __post_init__(self):
         self.measure()
@@ -116,12 +117,22 @@ class Voids:
         self.radius_um = np.minimum(wanted, _WIDEST * self.edge_um)
         pairs = discs.overlaps(*self.wrapped(), self.radius_um, self.edge_um)
         self._sizes(pairs)
+        self.span_the_square = self._meet_twice(*pairs)
         return pairs
 
-    @property
-    def span_the_square(self) -> bool:
-        """Whether a disc is as wide as the periodic square, and would meet itself."""
-        return bool((self.radius_um >= _WIDEST * self.edge_um).any())
+    def _meet_twice(self, first: np.ndarray, second: np.ndarray) -> bool:
+        """Whether a disc meets itself, or another on both ways round the periodic square.
+
+        Footprints know one of the two ways only.
+        """
+        edge = self.edge_um
+        dx, dy = (
+            np.abs(v[first] - v[second] - edge * np.rint((v[first] - v[second]) / edge))
+            for v in (self.x_um, self.y_um)
+        )
+        other = np.minimum(np.hypot(edge - dx, dy), np.hypot(dx, edge - dy))
+        twice = other < self.radius_um[first] + self.radius_um[second]
+        return bool(twice.any() or (self.radius_um >= _WIDEST * edge).any())
 
     def wrapped(self) -> tuple[np.ndarray, np.ndarray]:
         """Places of the lobes within the square."""

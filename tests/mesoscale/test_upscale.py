@@ -144,6 +144,44 @@ def test_a_run_ends_where_a_void_is_as_wide_as_the_square(tmp_path):
     assert kmc.verify(found.path).passed
 
 
+def test_a_run_ends_where_discs_meet_on_both_ways_round_the_square(tmp_path):
+    """Contact is that of the discs drawn on 1000 × 1000 places, up to the last frame but one."""
+    changes = {
+        "upscale.domain_um": 10.0,
+        "upscale.flaw_density_per_um2": 0.04,
+        "upscale.flaw_radius_nm": 20.0,
+    }
+    found = kmc.upscale("upscale_flaws", changes, output=tmp_path / "round.h5", progress=False)
+    assert found.stop_reason == module.SPANNED
+    places = (np.arange(1000) + 0.5) / 100
+    for frame in range(len(found.frames["sample"]) - 1):
+        free = np.ones((1000, 1000), bool)
+        _, lobes = found.of_frame(frame)
+        for x, y, radius in zip(lobes["x_um"], lobes["y_um"], lobes["radius_um"], strict=True):
+            dx, dy = (v - 10.0 * np.rint(v / 10.0) for v in (places - x, places - y))
+            free &= dx**2 + dy[:, None] ** 2 > radius**2
+        contact = found.replicas[0]["contact_fraction"][int(found.frames["sample"][frame])]
+        assert contact == pytest.approx(free.mean(), abs=5e-4)
+
+
+def test_flaws_that_metal_fills_are_gone(tmp_path):
+    changes = {
+        "upscale.domain_um": 15.0,
+        "upscale.capacity_mAh_cm2": 0.01,
+        "rest.time_s": 1e7,
+    }
+    found = kmc.upscale("upscale_flaws", changes, output=tmp_path / "gone.h5", progress=False)
+    assert found.stop_reason == "rest over"
+    assert found.samples.dissolved_per_um2[-1] > 0
+    assert kmc.verify(found.path).passed
+
+
+def test_a_temperature_without_a_surface_energy_is_refused(tmp_path):
+    changes = SMALL | {"conditions.temperature_K": 2000.0}
+    with pytest.raises(InputError, match="temperature_K = 2000"):
+        kmc.upscale("upscale_flaws", changes, output=tmp_path / "hot.h5", progress=False)
+
+
 @pytest.mark.slow
 def test_cells_are_a_third_of_the_distance_of_the_voids_to_come():
     """1/(3 √ρ) for the burst of 9.15 per µm² at 5 mA/cm²; 0.25 µm at 0.5; or as given."""
