@@ -129,7 +129,6 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(small, tmp_path, monkeypat
         kmc.resume(path, progress=False)
 
 
-@pytest.mark.slow
 def test_a_run_ends_where_a_void_is_as_wide_as_the_square(tmp_path):
     """A disc of a diameter of the edge covers π/4 of it."""
     changes = {
@@ -198,6 +197,7 @@ def test_cells_are_a_third_of_the_distance_of_the_voids_to_come():
         prepare(load_run("upscale_li", dense | {"upscale.domain_um": 900.0}))
 
 
+@pytest.mark.slow
 def test_replicas_are_averaged(tmp_path):
     path = tmp_path / "two.h5"
     found = kmc.upscale("upscale_li", SMALL | {"upscale.replicas": 2}, output=path, progress=False)
