@@ -9,8 +9,8 @@ import fake
 import numpy as np
 
 from kmc.mesoscale import file as population
-from kmc.study import judge, operando
-from kmc.study.run import STUDY_FILE
+from kmc.papers import judge, operando
+from kmc.papers.run import STUDY_FILE
 from kmc.sweep.folder import make_folder
 from kmc.sweep.plan import read_plan
 

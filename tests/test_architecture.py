@@ -20,7 +20,7 @@ PACKAGE = ROOT / "kmc"
 LEVELS = [
     *("_version", "errors", "common", "kernels", "model", "initial", "runfile", "trajectory"),
     *("simulation", "verification", "analysis", "mesoscale", "systems"),
-    *("sweep", "study", "plotting", "report", "cli"),
+    *("sweep", "papers", "plotting", "report", "cli"),
 ]
 
 # Stricter than their level: all they may import of kmc besides themselves.

@@ -137,7 +137,7 @@ def _run(
     **cluster: Any,
 ) -> None:
     """Run a study, or judge what its folder has, and print the claims."""
-    from kmc.study import judge, run_study
+    from kmc.papers import judge, run_study
 
     if judge_only:
         claims = judge(output, progress=not quiet)

@@ -129,7 +129,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of a paper beside the runs; see `kmc.study.claims`."""
+    """One claim of a paper beside the runs; see `kmc.papers.claims`."""
 
     title: str
     verdict: Badge

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from kmc.common.formatting import label
+from kmc.papers import STUDIES, run_study
+from kmc.papers.claims import NOT_ADDRESSABLE, NOT_RUN, VERDICTS, Evidence, Figure, Order
+from kmc.papers.readings import Measured
 from kmc.report.studies import figure_text
-from kmc.study import STUDIES, run_study
-from kmc.study.claims import NOT_ADDRESSABLE, NOT_RUN, VERDICTS, Evidence, Figure, Order
-from kmc.study.readings import Measured
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TEXTS = ("title", "statement", "where", "analysis", "command")

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kmc.study import operando
-from kmc.study.operando import Size
-from kmc.study.operando_evidence import Runs
-from kmc.study.readings import read_steps
-from kmc.study.steps import MakeWorkers, Step, levels_step, sweep_step, write
+from kmc.papers import operando
+from kmc.papers.operando import Size
+from kmc.papers.operando_evidence import Runs
+from kmc.papers.readings import read_steps
+from kmc.papers.steps import MakeWorkers, Step, levels_step, sweep_step, write
 
 CHECKS_FILE = "checks.json"
 POPULATIONS = ("operando", "conditions", "inputs")

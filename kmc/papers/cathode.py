@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kmc.study.claims import number_of
-from kmc.study.readings import Reading, mean, read_steps
-from kmc.study.steps import Step, sweep_step, sweep_text
+from kmc.papers.claims import number_of
+from kmc.papers.readings import Reading, mean, read_steps
+from kmc.papers.steps import Step, sweep_step, sweep_text
 
 REPLICAS, OTHERS, VARIANT_REPLICAS = 4, 3, 3
 CYCLES = 20  # as in the paper

@@ -25,12 +25,12 @@ from typing import Any
 
 from kmc.common.provenance import collect
 from kmc.errors import InputError
-from kmc.study import cathode, cathode_claims, interlayer, interlayer_claims, operando_claims
-from kmc.study.claims import Claim
-from kmc.study.operando import PLANS
-from kmc.study.operando_evidence import box_conditions, conditions
-from kmc.study.operando_steps import read_operando, steps_of
-from kmc.study.steps import MakeWorkers, Step, write
+from kmc.papers import cathode, cathode_claims, interlayer, interlayer_claims, operando_claims
+from kmc.papers.claims import Claim
+from kmc.papers.operando import PLANS
+from kmc.papers.operando_evidence import box_conditions, conditions
+from kmc.papers.operando_steps import read_operando, steps_of
+from kmc.papers.steps import MakeWorkers, Step, write
 from kmc.sweep.execute import Workers
 from kmc.sweep.folder import open_folder
 from kmc.sweep.local import LocalWorkers, cores

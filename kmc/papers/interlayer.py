@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kmc.study.claims import number_of
-from kmc.study.readings import Measured, Reading, mean, read_steps
-from kmc.study.steps import NONE, Row, Step, sweep_step, sweep_text
+from kmc.papers.claims import number_of
+from kmc.papers.readings import Measured, Reading, mean, read_steps
+from kmc.papers.steps import NONE, Row, Step, sweep_step, sweep_text
 
 SUBSTRATES = {
     "ZnO (002)": "li_zno_002",

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kmc.study.cathode import VARIANTS, Runs
-from kmc.study.claims import Claim, Evidence, Figure, Order, about
-from kmc.study.readings import Measured, mean
+from kmc.papers.cathode import VARIANTS, Runs
+from kmc.papers.claims import Claim, Evidence, Figure, Order, about
+from kmc.papers.readings import Measured, mean
 
 PAPER = "Xiong et al., Nature Communications (2024), 10.1038/s41467-024-48174-8"
 

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from kmc.cli.app import main
 from kmc.errors import InputError
-from kmc.study import PLANS, STUDIES, operando, operando_steps, run_study
-from kmc.study import steps as steps_module
-from kmc.study.operando import Size
-from kmc.study.steps import Step
+from kmc.papers import PLANS, STUDIES, operando, operando_steps, run_study
+from kmc.papers import steps as steps_module
+from kmc.papers.operando import Size
+from kmc.papers.steps import Step
 from kmc.sweep.plan import read_plan
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from kmc.study.steps import NONE, Row, sweep_text
+from kmc.papers.steps import NONE, Row, sweep_text
 
 # Shares of Mg in the bulk; the foil of the paper is Li0.97Mg0.03.
 MG_FRACTIONS = (0.01, 0.03, 0.1, 0.2)

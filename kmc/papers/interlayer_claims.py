@@ -5,9 +5,9 @@ Shen et al., Nature Communications (2025), 10.1038/s41467-025-60609-4.
 
 from __future__ import annotations
 
-from kmc.study.claims import Claim, Evidence, Figure, Order, about
-from kmc.study.interlayer import VARIANTS, Runs, map_row
-from kmc.study.readings import Measured, mean
+from kmc.papers.claims import Claim, Evidence, Figure, Order, about
+from kmc.papers.interlayer import VARIANTS, Runs, map_row
+from kmc.papers.readings import Measured, mean
 
 PAPER = "Shen et al., Nature Communications (2025), 10.1038/s41467-025-60609-4"
 

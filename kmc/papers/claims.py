@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kmc.study.readings import Measured
+from kmc.papers.readings import Measured
 
 REPRODUCED, RANK_ONLY, NOT_REPRODUCED = "reproduced", "rank only", "not reproduced"
 NOT_ADDRESSABLE, NOT_RUN = "not addressable", "not run"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kmc.study import (
+from kmc.papers import (
     STUDIES,
     cathode,
     cathode_claims,
@@ -21,7 +21,7 @@ from kmc.study import (
     operando_claims,
     operando_evidence,
 )
-from kmc.study.claims import (
+from kmc.papers.claims import (
     NOT_ADDRESSABLE,
     NOT_REPRODUCED,
     NOT_RUN,
@@ -33,9 +33,9 @@ from kmc.study.claims import (
     Order,
     about,
 )
-from kmc.study.operando import BOX_VARIANTS, METALS, OPERANDO, VARIANTS
-from kmc.study.operando_evidence import Runs, mixed
-from kmc.study.readings import (
+from kmc.papers.operando import BOX_VARIANTS, METALS, OPERANDO, VARIANTS
+from kmc.papers.operando_evidence import Runs, mixed
+from kmc.papers.readings import (
     Measured,
     Reading,
     cathode_of,

@@ -5,9 +5,9 @@ Zhao et al., Nature Communications (2025), 10.1038/s41467-025-59567-8.
 
 from __future__ import annotations
 
-from kmc.study.claims import Claim
-from kmc.study.operando import BOX_VARIANTS, VARIANTS
-from kmc.study.operando_evidence import (
+from kmc.papers.claims import Claim
+from kmc.papers.operando import BOX_VARIANTS, VARIANTS
+from kmc.papers.operando_evidence import (
     adhesion,
     angle,
     box_voids,
