@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from PIL import Image
 
 import kmc
+from kmc.cli import main
 from kmc.model.hamiltonian import LI, MG, calibrate
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
@@ -178,6 +181,18 @@ def test_named_files_and_modules_exist(page):
         elif rest:
             place = ROOT / "kmc" / first / rest[0]
             assert place.is_dir() or place.with_suffix(".py").exists(), name
+
+
+def test_commands_of_the_table_of_questions_are_commands():
+    text = (DOCS / "commands.md").read_text(encoding="utf-8")
+    found = [shlex.split(line) for line in re.findall(r"`(kmc [^`]+)`", text)]
+    assert len(found) > 15
+    for words in found:
+        command, arguments = main, words[1:]
+        while isinstance(command, click.Group):
+            command, arguments = command.commands[arguments[0]], arguments[1:]
+        if arguments and arguments != ["--help"]:
+            command.make_parser(click.Context(command)).parse_args(arguments)
 
 
 @pytest.mark.parametrize("page", PAGES)
