@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from kmc.analysis.profiles import profiles
     from kmc.analysis.stepping import LiveSample, Simulation
     from kmc.analysis.transport import transport
+    from kmc.campaign.convergence.converge import converge
+    from kmc.campaign.critical.search import critical
+    from kmc.campaign.dataset import load_sweep
+    from kmc.campaign.sweep import sweep
     from kmc.mesoscale.study import nucleation
     from kmc.mesoscale.upscale import upscale
     from kmc.model.dft_energies import parameters_from_dft
     from kmc.model.parameter_file import write_parameters
     from kmc.simulation.resume import extend
-    from kmc.sweep.convergence.study import converge
-    from kmc.sweep.critical.study import critical
-    from kmc.sweep.results import load_sweep
     from kmc.systems.opening import load, resume, verify
     from kmc.systems.result import SystemRun
     from kmc.trajectory.reader import Trajectory
@@ -58,9 +59,10 @@ __all__ = [
 # numba, numpy and h5py are imported with the first use, not with the package: `kmc --help` is fast.
 _MODULES = {
     "load": "kmc.systems.opening",
-    "load_sweep": "kmc.sweep.results",
-    "converge": "kmc.sweep.convergence.study",
-    "critical": "kmc.sweep.critical.study",
+    "load_sweep": "kmc.campaign.dataset",
+    "converge": "kmc.campaign.convergence.converge",
+    "critical": "kmc.campaign.critical.search",
+    "sweep": "kmc.campaign.sweep",
     "Simulation": "kmc.analysis.stepping",
     "resume": "kmc.systems.opening",
     "extend": "kmc.simulation.resume",
@@ -142,8 +144,6 @@ def run(
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name == "sweep":  # a package that can be called
-        return import_module("kmc.sweep")
     if name in _MODULES:
         return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'kmc' has no attribute {name!r}")

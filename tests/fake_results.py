@@ -8,11 +8,11 @@ from pathlib import Path
 import fake
 import numpy as np
 
+from kmc.campaign.folder import make_folder
+from kmc.campaign.plan import read_plan
 from kmc.mesoscale import file as population
 from kmc.papers import judge, operando
 from kmc.papers.run import STUDY_FILE
-from kmc.sweep.folder import make_folder
-from kmc.sweep.plan import read_plan
 
 HOSTILE = "<script>alert(1)</script>\"'&$\\frac{x$\u202e\x00<img src=x onerror=alert(2)>"
 NAME = "<img src=x onerror=alert(3)>$_{&amp;"  # of a file: everything but / and NUL is allowed

@@ -38,12 +38,12 @@ from fuzz_inputs import altered_file, override_text, run_text, sweep_text
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from kmc.campaign.plan import read_plan
 from kmc.common.units import unit_of
 from kmc.errors import InputError
 from kmc.model.lattice import Lattice, load_unit_cell
 from kmc.model.parameters import load_parameters
 from kmc.runfile.load import RunFile, load_run, parse_override
-from kmc.sweep.plan import read_plan
 
 HANGS_S = 300.0  # no case takes so long, however slow the machine
 MOST_BYTES = 1 << 30  # by which a process may grow over all its cases

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "kmc"
 LEVELS = [
     *("_version", "errors", "common", "kernels", "model", "initial", "runfile", "trajectory"),
     *("simulation", "verification", "analysis", "mesoscale", "systems"),
-    *("sweep", "papers", "plotting", "report", "cli"),
+    *("campaign", "papers", "plotting", "report", "cli"),
 ]
 
 # Stricter than their level: all they may import of kmc besides themselves.
@@ -43,16 +43,16 @@ AT_HOME = {
     "llvmlite": "kernels",
     "click": "cli",
     "jinja2": "report",
-    "rich": "cli common.progress sweep.display",
-    "filelock": "sweep",
-    "distributed": "sweep.cluster",
-    "dask_jobqueue": "sweep.cluster",
-    "xarray": "mesoscale plotting sweep trajectory.reader",
+    "rich": "cli common.progress",
+    "filelock": "campaign",
+    "distributed": "campaign.cluster",
+    "dask_jobqueue": "campaign.cluster",
+    "xarray": "mesoscale campaign plotting trajectory.reader",
     "ase": "trajectory.tables",
     "skimage": "analysis.image",
     "IPython": "plotting.notebook",
     "ipywidgets": "plotting.notebook",
-    "pandas": "analysis mesoscale.result plotting sweep trajectory.tables",
+    "pandas": "analysis mesoscale.result campaign plotting trajectory.tables",
 }
 
 # Slow to import and seldom needed: imported inside the functions that need them.
@@ -179,14 +179,15 @@ def test_packages_import_only_those_before_them():
     assert wrong == []
 
 
-def test_convergence_and_critical_stand_on_sweep():
-    """The studies know the sweep; the sweep does not know the studies, nor they each other."""
+def test_convergence_and_critical_stand_on_campaign():
+    """The studies know the sweeps; the sweeps do not know the studies, nor they each other."""
     wrong = []
     for module in MODULES:
         own = module.split(".")[:2]
         for target, item in targets(module):
-            study = target.split(".")[1:2] if package_of(target) == "sweep" else []
-            if own[0] == "sweep" and study in (["convergence"], ["critical"]) and own[1:] != study:
+            study = target.split(".")[1:2] if package_of(target) == "campaign" else []
+            of_study = study in (["convergence"], ["critical"])
+            if own[0] == "campaign" and of_study and own[1:] != study:
                 wrong.append(place(module, item))
     assert wrong == []
 
@@ -213,7 +214,7 @@ def test_no_module_imports_by_a_computed_name():
         if isinstance(node, ast.Name | ast.Attribute | ast.alias)
         and "import_module" in (getattr(node, k, None) for k in ("id", "attr", "name"))
     }
-    assert callers <= {"", "sweep.cluster"}  # the latter for an extra that may be missing
+    assert callers <= {"", "campaign.cluster"}  # the latter for an extra that may be missing
 
 
 # --- libraries ------------------------------------------------------------------------------------

@@ -159,11 +159,11 @@ def converge(
         if file is not None:
             check_ending(file, endings)
 
+    from kmc.campaign.convergence import converge as study
+    from kmc.campaign.convergence.reading import check_reading, read_study
+    from kmc.campaign.folder import check_folder
     from kmc.cli.sweeps import dry_run_of, print_failures
     from kmc.common.formatting import plural
-    from kmc.sweep.convergence import study
-    from kmc.sweep.convergence.results import check_reading, read_study
-    from kmc.sweep.folder import check_folder
 
     check_reading(at, tolerance)
     asked = study.Study(
@@ -227,7 +227,7 @@ def _table(found: Any) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from kmc.sweep.convergence.sentences import ratio_text, short
+    from kmc.campaign.convergence.sentences import ratio_text, short
 
     findings = list(found.findings.values())
     each = _runs_each(found)
@@ -275,7 +275,7 @@ def _runs_each(found: Any) -> int:
 
 
 def _cell(level: Any, scale: float) -> str:
-    from kmc.sweep.convergence.sentences import short
+    from kmc.campaign.convergence.sentences import short
 
     if not level.n:
         return "–"

@@ -96,7 +96,7 @@ def sweep_plot(
         check_output(file, force, endings)
     chosen = dict(_pair(text) for text in where)
 
-    from kmc.sweep.results import load_sweep
+    from kmc.campaign.dataset import load_sweep
 
     ds = load_sweep(
         folder,
@@ -245,12 +245,12 @@ def critical(
     the region, a logistic fit by maximum likelihood the value, its profile likelihood the interval.
     Whether failure becomes more or less frequent with the variable follows from the runs.
     """
+    from kmc.campaign.critical import search as study
+    from kmc.campaign.critical.criterion import parse_criterion
+    from kmc.campaign.critical.question import Question, map_table
+    from kmc.campaign.critical.threshold import Scale
     from kmc.plotting.thresholds import threshold_map_picture, threshold_picture
     from kmc.runfile.load import parse_override
-    from kmc.sweep.critical import search as study
-    from kmc.sweep.critical.criterion import parse_criterion
-    from kmc.sweep.critical.question import Question, map_table
-    from kmc.sweep.critical.threshold import Scale
 
     question = Question(
         base=name_or_path,

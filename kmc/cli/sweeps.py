@@ -155,9 +155,9 @@ def sweep(
     jobs = job_options(options) if job_array else {}
     make = workers_of(workers, address, queue, tls, trusted_network, () if job_array else options)
 
-    from kmc.sweep.folder import check_folder, make_folder
-    from kmc.sweep.plan import read_plan
-    from kmc.sweep.slowing import warn_of_hidden_effects
+    from kmc.campaign.folder import check_folder, make_folder
+    from kmc.campaign.plan import read_plan
+    from kmc.campaign.slowing import warn_of_hidden_effects
 
     plan = read_plan(file)
     path = Path(plan.name) if output is None else output
@@ -169,8 +169,8 @@ def sweep(
             _describe_jobs(queue, jobs or job_options(options))
         return
 
+    from kmc.campaign.execute import run_sweep
     from kmc.common.progress import display_for
-    from kmc.sweep.execute import run_sweep
 
     folder = make_folder(path, plan)
     if job_array:
@@ -259,10 +259,10 @@ def _start(
 ) -> Any:
     """Workers on this machine or on a cluster."""
     if address is None and queue is None:
-        from kmc.sweep.local import LocalWorkers, cores
+        from kmc.campaign.local import LocalWorkers, cores
 
         return LocalWorkers(min(points, count or cores()), folder / "workers.log")
-    from kmc.sweep import cluster
+    from kmc.campaign import cluster
 
     cluster.silence()
     if address is not None:
@@ -284,12 +284,12 @@ def _start(
 def _describe_jobs(queue: str | None, options: dict) -> None:
     """Print what each job asks for."""
     if queue:
-        from kmc.sweep.cluster import AGAIN, job_defaults
+        from kmc.campaign.cluster import AGAIN, job_defaults
 
         asked = job_defaults(queue, options)
         click.echo(f"Lost    jobs are submitted again, {AGAIN} times each on average")
     else:
-        from kmc.sweep.array import DEFAULTS
+        from kmc.campaign.array import DEFAULTS
 
         asked = {k: f"{v} (default)" for k, v in DEFAULTS.items()}
     asked |= {key: str(value) for key, value in options.items()}
@@ -298,8 +298,8 @@ def _describe_jobs(queue: str | None, options: dict) -> None:
 
 def _write_job_array(folder: Any, workers: int | None, options: dict, quiet: bool) -> None:
     """Write the script of a job array, and say how to submit it."""
+    from kmc.campaign.array import write_script
     from kmc.common.formatting import plural
-    from kmc.sweep.array import write_script
 
     points = len(folder.plan.points) - len(folder.done())
     if not points:
@@ -317,9 +317,9 @@ def _write_job_array(folder: Any, workers: int | None, options: dict, quiet: boo
 
 def dry_run_of(plan: Any, existing: Any, path: Path, workers: int | None) -> None:
     """Print what would run, how long and how much disk."""
+    from kmc.campaign.estimate import estimate
+    from kmc.campaign.local import cores
     from kmc.common.formatting import duration, plural
-    from kmc.sweep.estimate import estimate
-    from kmc.sweep.local import cores
 
     done = existing.done() if existing else set()
     todo = [point for point in plan.points if point.name not in done]

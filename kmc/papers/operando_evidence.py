@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from scipy.special import erfc
 
+from kmc.campaign.convergence.sentences import ratio_text
 from kmc.papers import operando
 from kmc.papers.claims import Evidence, Figure, Order, about, number_of
 from kmc.papers.operando import BOX_VARIANTS, FOIL, METALS, OPERANDO, VARIANTS
 from kmc.papers.readings import Measured, Reading, mean
 from kmc.papers.steps import NONE
-from kmc.sweep.convergence.sentences import ratio_text
 
 _PRESSURE, _CURRENT = "conditions.stack_pressure_MPa", "conditions.current_density_mA_cm2"
 _RATIO = "acceleration.max_hops_per_strip_per_site"

@@ -14,9 +14,9 @@ from scipy import stats
 from kmc.analysis.history import voids
 from kmc.analysis.profiles import profiles
 from kmc.analysis.voids import find
+from kmc.campaign.folder import open_folder
 from kmc.common.progress import progress_for
 from kmc.mesoscale.result import PopulationRun
-from kmc.sweep.folder import open_folder
 from kmc.systems.deposition.cycles import aurbach_of
 from kmc.systems.opening import load
 from kmc.systems.result import SystemRun

@@ -23,6 +23,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kmc.campaign.execute import Workers
+from kmc.campaign.folder import open_folder
+from kmc.campaign.local import LocalWorkers, cores
 from kmc.common.provenance import collect
 from kmc.errors import InputError
 from kmc.papers import cathode, cathode_claims, interlayer, interlayer_claims, operando_claims
@@ -31,9 +34,6 @@ from kmc.papers.operando import PLANS
 from kmc.papers.operando_evidence import box_conditions, conditions
 from kmc.papers.operando_steps import read_operando, steps_of
 from kmc.papers.steps import MakeWorkers, Step, write
-from kmc.sweep.execute import Workers
-from kmc.sweep.folder import open_folder
-from kmc.sweep.local import LocalWorkers, cores
 
 STUDY_FILE, CLAIMS_FILE = "study.json", "claims.json"
 FORMAT = "kmc study"

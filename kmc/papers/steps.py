@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kmc.campaign.convergence.converge import Study as Levels
+from kmc.campaign.convergence.sentences import ratio_text
+from kmc.campaign.execute import Workers, run_sweep
+from kmc.campaign.folder import check_folder, make_folder
+from kmc.campaign.plan import Plan, read_plan
 from kmc.common.outputs import replacing
 from kmc.common.progress import display_for
 from kmc.common.validation import toml_value
-from kmc.sweep.convergence.sentences import ratio_text
-from kmc.sweep.convergence.study import Study as Levels
-from kmc.sweep.execute import Workers, run_sweep
-from kmc.sweep.folder import check_folder, make_folder
-from kmc.sweep.plan import Plan, read_plan
 
 NONE = "none"  # removes a key in a sweep file
 Row = Mapping[str, Any]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
+from kmc.campaign.convergence.findings import Finding, Plateau
+from kmc.campaign.convergence.power_law import Law
+from kmc.campaign.convergence.report import Convergence
+from kmc.campaign.convergence.sentences import exponent_text, ratio_text
 from kmc.common.formatting import figure
 from kmc.plotting import style
-from kmc.sweep.convergence.findings import Finding, Plateau
-from kmc.sweep.convergence.power_law import Law
-from kmc.sweep.convergence.report import Convergence
-from kmc.sweep.convergence.sentences import exponent_text, ratio_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ def convergence_picture(found: Convergence) -> Figure:
 
     Parameters
     ----------
-    found : kmc.sweep.convergence.report.Convergence
+    found : kmc.campaign.convergence.report.Convergence
     """
     with style.styled():
         page = style.new_figure(1.7 * style.COLUMN_IN, 4.9)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kmc.campaign.critical.question import Critical
 from kmc.common.formatting import figure, label, monolayers, quantity
 from kmc.plotting import style, sweeps
-from kmc.sweep.critical.question import Critical
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ def threshold_picture(found: Critical) -> Figure:
 
     Parameters
     ----------
-    found : kmc.sweep.critical.question.Critical
+    found : kmc.campaign.critical.question.Critical
     """
     with style.styled():
         page = style.new_figure(style.COLUMN_IN, 2.7)
@@ -73,7 +73,7 @@ def threshold_map_picture(
 
     Parameters
     ----------
-    found : sequence of kmc.sweep.critical.question.Critical
+    found : sequence of kmc.campaign.critical.question.Critical
     against : str
         Key of the second variable.
     values : sequence of float

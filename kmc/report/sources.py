@@ -11,6 +11,9 @@ from typing import Any
 
 from kmc import plotting
 from kmc.analysis.summary import summary
+from kmc.campaign.convergence.reading import RATIO, read_study
+from kmc.campaign.dataset import load_sweep
+from kmc.campaign.folder import open_folder
 from kmc.common.formatting import figure, label
 from kmc.common.outputs import check_output, replacing
 from kmc.errors import InputError
@@ -18,9 +21,6 @@ from kmc.mesoscale.result import PopulationRun
 from kmc.report import common
 from kmc.report.page import Listing, Page, Table, Text
 from kmc.report.studies import study_page
-from kmc.sweep.convergence.results import RATIO, read_study
-from kmc.sweep.folder import open_folder
-from kmc.sweep.results import load_sweep
 from kmc.systems import KINDS
 from kmc.systems.opening import load
 from kmc.systems.result import SystemRun

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from kmc import plotting
+from kmc.campaign.convergence.reading import read_study
+from kmc.campaign.folder import open_folder
 from kmc.common.formatting import figure, label
 from kmc.errors import InputError, KmcError
 from kmc.mesoscale.result import PopulationRun
 from kmc.report import common
 from kmc.report.page import Badge, Claim, Page, Table, Text
-from kmc.sweep.convergence.results import read_study
-from kmc.sweep.folder import open_folder
 from kmc.systems.opening import load
 from kmc.systems.result import SystemRun
 

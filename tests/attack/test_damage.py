@@ -15,11 +15,11 @@ import pytest
 from killing import SMALL
 
 import kmc
+from kmc.campaign.folder import make_folder, open_folder
+from kmc.campaign.plan import read_plan
 from kmc.errors import InputError, KmcError
 from kmc.runfile.load import load_run
 from kmc.simulation.run import run_to_file
-from kmc.sweep.folder import make_folder, open_folder
-from kmc.sweep.plan import read_plan
 from kmc.trajectory.repair import repair
 
 pytestmark = pytest.mark.slow

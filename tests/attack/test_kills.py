@@ -15,8 +15,8 @@ import pytest
 from killing import ROOT, SMALL, assert_same, drafts, kill_soon, start
 
 import kmc
+from kmc.campaign.folder import open_folder
 from kmc.errors import InputError
-from kmc.sweep.folder import open_folder
 from kmc.verification.trajectory import verify
 
 pytestmark = pytest.mark.slow

@@ -9,12 +9,12 @@ import fake
 import pytest
 from click.testing import CliRunner
 
+from kmc.campaign.folder import make_folder
+from kmc.campaign.plan import read_plan
 from kmc.cli.app import main
 from kmc.common import catalogue
 from kmc.errors import InputError
 from kmc.runfile.load import load_run
-from kmc.sweep.folder import make_folder
-from kmc.sweep.plan import read_plan
 
 SWEEP = """
 run = "strip_li"

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 from marks import slow
 
+from kmc.campaign.folder import open_folder
 from kmc.cli.app import main
-from kmc.sweep.folder import open_folder
 
 HANGS_S = 3600  # nothing waits for so long, however slow the machine
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from kmc.campaign.convergence.converge import physical_ratio_of
 from kmc.runfile.load import load_run
-from kmc.sweep.convergence.study import physical_ratio_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "acceleration.md").read_text(encoding="utf-8")

@@ -48,7 +48,7 @@ def folder(tmp_path_factory):
         else:
             for words in commands(text):
                 assert words[0] in ("kmc", "sbatch")
-                if words[0] == "kmc":  # tests/sweep/test_slurm.py submits where there is a Slurm
+                if words[0] == "kmc":  # tests/campaign/test_slurm.py submits where there is a Slurm
                     run(["-c", KMC, *words[1:]], folder)
     return folder
 

@@ -10,13 +10,13 @@ from functools import partial
 import pytest
 from click.testing import CliRunner
 
+from kmc.campaign.plan import read_plan
 from kmc.cli.app import main
 from kmc.errors import InputError
 from kmc.papers import PLANS, STUDIES, operando, operando_steps, run_study
 from kmc.papers import steps as steps_module
 from kmc.papers.operando import Size
 from kmc.papers.steps import Step
-from kmc.sweep.plan import read_plan
 
 
 @pytest.mark.slow

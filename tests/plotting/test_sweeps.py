@@ -7,13 +7,13 @@ import pytest
 import xarray as xr
 from scipy.stats import t as student
 
+from kmc.campaign.critical.criterion import parse_criterion
+from kmc.campaign.critical.question import Critical, Question
+from kmc.campaign.critical.threshold import Scale, Search, fit
 from kmc.errors import InputError
 from kmc.plotting import sweep_picture
 from kmc.plotting.sweeps import sweep_table
 from kmc.plotting.thresholds import threshold_map_picture, threshold_picture, wilson
-from kmc.sweep.critical.criterion import parse_criterion
-from kmc.sweep.critical.question import Critical, Question
-from kmc.sweep.critical.threshold import Scale, Search, fit
 
 
 def dataset(shape=(4, 3, 5), seed=1) -> xr.Dataset:

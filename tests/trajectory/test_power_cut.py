@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from power import Disk
 
+from kmc.campaign.folder import make_folder
+from kmc.campaign.plan import read_plan
 from kmc.common.outputs import replacing
 from kmc.runfile.load import load_run
 from kmc.simulation import resume
 from kmc.simulation.run import run_to_file
-from kmc.sweep.folder import make_folder
-from kmc.sweep.plan import read_plan
 from kmc.trajectory import schema
 from kmc.trajectory.reader import load
 from kmc.trajectory.repair import repair
@@ -207,7 +207,7 @@ def test_every_other_file_that_is_replaced(disk, tmp_path):
 
 
 def test_a_point_gets_its_name_when_it_is_on_the_disk(disk, tmp_path):
-    from kmc.sweep.point import run_point
+    from kmc.campaign.run_point import run_point
 
     file = tmp_path / "study.toml"
     text = "".join(f'"{key}" = {value}\n' for key, value in SMALL.items())

@@ -1,0 +1,114 @@
+"""Points of a sweep as the tasks of a Slurm job array: one script, and no scheduler process.
+
+Task k of n runs the points k, k + n, k + 2n, … of the plan that are not done. One that was killed
+leaves its points to the next submission of the same script, or to `kmc sweep`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from kmc.campaign.folder import SweepFolder, open_folder
+from kmc.campaign.run_point import DONE, run_point
+from kmc.errors import InputError
+
+SCRIPT = "job_array.sh"
+DEFAULTS = {"walltime": "24:00:00", "memory": "2GB", "cores": 1}
+# Names of options as for dask-jobqueue → those of sbatch; any other is handed on as it is.
+_SBATCH = {"walltime": "time", "memory": "mem", "cores": "cpus-per-task", "queue": "partition"}
+_OURS = ("array", "output", "error", "job-name")
+
+
+def write_script(folder: SweepFolder, tasks: int, options: Mapping[str, Any]) -> Path:
+    """Write the script of a job array into the folder of a sweep.
+
+    Tasks of a script that was written before stop at their next point.
+
+    Parameters
+    ----------
+    folder : SweepFolder
+    tasks : int
+    options : mapping
+        Those of `DEFAULTS` and ``queue``, or any of sbatch.
+
+    Raises
+    ------
+    InputError
+        A process is running points of the folder, or an option is kmc's own.
+    """
+    if folder.is_locked():
+        raise InputError(
+            f"another kmc sweep is running points of {folder.path}",
+            advice="Wait for it, or stop it.",
+        )
+    lines = []
+    for name, value in {**DEFAULTS, **options}.items():
+        key = _SBATCH.get(name, name)
+        if key in _OURS or not key.replace("-", "").isalnum() or "\n" in str(value):
+            raise InputError(f"--cluster-option {name}={value} cannot be used with --job-array")
+        text = str(value).removesuffix("B") if key == "mem" else value
+        lines.append(f"#SBATCH --{key}={text}")
+    owner, place = uuid.uuid4().hex, folder.path.resolve()
+    logs = place / "logs"
+    logs.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "kmc.campaign.array", str(place), owner]
+    script = "\n".join(
+        [
+            "#!/bin/bash",
+            f"# {tasks} tasks of the sweep {folder.plan.name!r}; written by kmc sweep --job-array.",
+            f"#SBATCH --job-name=kmc-{folder.plan.name}",
+            f"#SBATCH --array=0-{tasks - 1}",
+            f"#SBATCH --output={logs}/array-%A-%a.log",
+            *lines,
+            "export NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1",
+            f"export PYTHONPATH={shlex.quote(_root())}${{PYTHONPATH:+:$PYTHONPATH}}",
+            f'exec {shlex.join(command)} "$SLURM_ARRAY_TASK_ID" {tasks}',
+            "",
+        ]
+    )
+    for point in folder.plan.points:
+        if not folder.run_file_path(point).exists():
+            folder.prepare(point)
+    folder.write("owner", owner)
+    folder.write(SCRIPT, script)
+    return folder.path / SCRIPT
+
+
+def _root() -> str:
+    """Where kmc is imported from, also where it is not installed."""
+    return str(Path(__file__).resolve().parents[2])
+
+
+def run_task(path: str | Path, owner: str, task: int, tasks: int) -> int:
+    """Run the points of one task that are not done; returns the number that failed."""
+    folder = open_folder(path)
+    failed = 0
+    for point in folder.plan.points[task::tasks]:
+        if folder.trajectory_path(point).exists():
+            continue
+        outcome = run_point(str(folder.path), point.name, owner)
+        folder.forget_progress(point)
+        print(f"{point.name}: {outcome['state']} {outcome['error']}".rstrip(), flush=True)
+        if outcome["state"] == DONE:
+            with FileLock(folder.path / "running" / ".log.lock"):
+                folder.record_done(point, outcome["wall_s"], outcome["numbers"])
+            continue
+        failed += 1
+        if outcome["error"]:
+            with FileLock(folder.path / "running" / ".log.lock"):
+                folder.record_failure(
+                    point, outcome["error"], outcome["details"], outcome["wall_s"]
+                )
+    return failed
+
+
+if __name__ == "__main__":
+    place, owner, task, tasks = sys.argv[1:]
+    sys.exit(1 if run_task(place, owner, int(task), int(tasks)) else 0)

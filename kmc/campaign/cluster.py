@@ -1,0 +1,403 @@
+"""Runs points on a Dask cluster whose workers share the folder of the sweep."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from kmc.campaign.run_point import FAILED, LOST, run_point
+from kmc.errors import InputError, KmcError
+
+_LOOK_EVERY_S = 2.0  # interval of counting the workers
+_CONNECT_S = 10
+_LOST_AFTER_S = 2  # a job whose worker has gone this long is lost
+AGAIN = 3  # times that a lost job is submitted again, on average over the jobs
+_DEFAULTS = {"cores": 1, "processes": 1, "memory": "2GB"}
+_LOOPBACK = "127.0.0.1:0"
+_NO_DASHBOARD = {"dashboard": False, "dashboard_address": _LOOPBACK}
+_CERTIFICATE, _KEY = "certificate.pem", "key.pem"
+
+
+def silence() -> None:
+    """Silence the loggers of Dask, which print tracebacks where a connection ends."""
+    _library("distributed")  # sets the levels of its loggers when it is imported
+    for name in [*logging.root.manager.loggerDict, "asyncio"]:
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def connect(address: str, *, tls: Path | None = None, trusted_network: bool = False) -> Any:
+    """A client of the Dask scheduler at `address`.
+
+    Parameters
+    ----------
+    address : str
+    tls : Path, optional
+        Folder of the certificate and key that scheduler, workers and client share; made if it is
+        not there.
+    trusted_network : bool
+        Whether the user vouches for everybody who can reach the network.
+
+    Raises
+    ------
+    InputError
+        No scheduler there, Dask is not installed, or the connection is open to strangers.
+    """
+    distributed = _library("distributed")
+    if not (tls or trusted_network or _is_loopback(address)):
+        raise InputError(
+            f"{address} is another machine, and whoever reaches its port can run code as you",
+            advice="Give the folder of a certificate: --dask-tls FOLDER (kmc makes it), or "
+            "--trusted-network where nobody else can reach the network. See docs/security.md.",
+        )
+    security = security_of(tls) if tls else None
+    try:
+        client = distributed.Client(
+            address, timeout=_CONNECT_S, set_as_default=False, security=security
+        )
+    except (OSError, ValueError, TypeError, RuntimeError) as problem:
+        raise InputError(
+            f"no Dask scheduler answers at {address}: {problem}",
+            advice=_how_to_start(tls)
+            if tls
+            else "`dask scheduler --host 127.0.0.1 --no-dashboard` prints its address, such as "
+            "tcp://127.0.0.1:8786.",
+        ) from None
+    return client
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether only processes of this machine can be meant."""
+    host = urlsplit(address if "://" in address else f"tcp://{address}").hostname or ""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost" or address.startswith("inproc://")
+
+
+def security_of(folder: Path) -> Any:
+    """Mutual TLS by the files of a folder; they are made if it is not there.
+
+    Whoever has the key takes part: scheduler, workers and client prove to each other that they do,
+    and nobody else is answered.
+
+    Raises
+    ------
+    InputError
+        The folder is something else, or cannot be made.
+    """
+    folder = Path(folder)
+    certificate, key = folder / _CERTIFICATE, folder / _KEY
+    if not folder.exists():
+        made = temporary_security()
+        try:
+            folder.mkdir(mode=0o700)
+            for path, text in ((certificate, made.tls_ca_file), (key, made.tls_client_key)):
+                with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                    file.write(text)
+        except OSError as problem:
+            raise InputError(
+                f"certificates cannot be written to {folder}: {problem.strerror}",
+                advice="Give another folder with --dask-tls.",
+            ) from None
+    for path in (certificate, key):
+        if not path.is_file():
+            raise InputError(
+                f"{folder} holds no {path.name}",
+                advice="Give a folder that is not there yet: kmc makes it, with certificate and "
+                "key in it.",
+            )
+    return _library("distributed").Security(
+        require_encryption=True,
+        tls_ca_file=str(certificate),
+        **{f"tls_{role}_cert": str(certificate) for role in ("client", "scheduler", "worker")},
+        **{f"tls_{role}_key": str(key) for role in ("client", "scheduler", "worker")},
+    )
+
+
+def temporary_security() -> Any:
+    """Mutual TLS by a certificate and a key that exist as long as this process.
+
+    Raises
+    ------
+    InputError
+        The library that makes certificates is not installed.
+    """
+    _library("cryptography")
+    return _library("distributed").Security.temporary()
+
+
+def _how_to_start(folder: Path) -> str:
+    files = f"--tls-ca-file {folder / _CERTIFICATE} --tls-cert {folder / _CERTIFICATE} "
+    files += f"--tls-key {folder / _KEY} --no-dashboard"
+    return (
+        "Start the scheduler and, on every node, workers with the same certificate:\n"
+        f"  dask scheduler --protocol tls {files}\n"
+        f"  dask worker tls://HOST:8786 --nthreads 1 {files}"
+    )
+
+
+def queue_cluster(
+    queue: str,
+    workers: int,
+    options: Mapping[str, Any],
+    *,
+    shared: Path | None = None,
+    logs: Path | None = None,
+    trusted_network: bool = False,
+) -> Any:
+    """A cluster of `workers` jobs of a queueing system, under mutual TLS.
+
+    The certificate is made here and lives as long as the cluster: the jobs read it from `shared`,
+    where only the user can. No dashboard is open to other machines.
+
+    Parameters
+    ----------
+    queue : str
+        Class of dask_jobqueue, such as ``SLURMCluster``.
+    workers : int
+        Jobs to submit.
+    options : mapping
+        Arguments of the class of dask-jobqueue; one core and 2 GB a job unless given.
+    shared : Path, optional
+        Folder that this machine and the jobs share; the current one by default.
+    logs : Path, optional
+        Folder for what the jobs print.
+    trusted_network : bool
+        Whether the user vouches for everybody who can reach the network: then there is no TLS.
+
+    Raises
+    ------
+    InputError
+        dask-jobqueue is not installed or refuses the options, the queueing system refuses the
+        jobs, or no certificate can be made.
+    """
+    library = _library("dask_jobqueue")
+    _library("dask").config.set({"distributed.deploy.lost-worker-timeout": f"{_LOST_AFTER_S}s"})
+    secured: dict[str, Any] = {
+        "scheduler_options": _NO_DASHBOARD,
+        "worker_extra_args": ["--no-dashboard", "--dashboard-address", _LOOPBACK],
+    }
+    if logs is not None:
+        secured["log_directory"] = str(Path(logs).resolve())
+    if not trusted_network:
+        secured["security"] = temporary_security()
+        secured["shared_temp_directory"] = str(Path(shared or ".").resolve())
+    try:
+        cluster = getattr(library, queue)(**{**_DEFAULTS, **secured, **options})
+    except (TypeError, ValueError, OSError, RuntimeError) as problem:
+        raise InputError(
+            f"a {queue} cannot be made with these options: {problem}",
+            advice=f"--cluster-option takes the arguments of dask_jobqueue.{queue}.",
+        ) from None
+    try:
+        submit_missing(cluster, workers)
+    except KmcError as problem:
+        cluster._created.clear()  # close asserts that each job was submitted
+        cluster.close()
+        raise InputError(problem.message, advice=problem.advice) from None
+    return cluster
+
+
+def submit_missing(cluster: Any, jobs: int) -> None:
+    """Submit the jobs that the cluster lacks, and wait until the queueing system has taken them.
+
+    Parameters
+    ----------
+    cluster : dask_jobqueue.JobQueueCluster
+    jobs : int
+        Jobs that it should have.
+
+    Raises
+    ------
+    KmcError
+        It refuses one, with its message.
+    """
+
+    async def submit() -> None:
+        cluster.scale(jobs=jobs)
+        # Scale does this in the background, where a refusal reaches nobody.
+        await cluster._correct_state()
+
+    try:
+        cluster.sync(submit)
+    except (RuntimeError, OSError) as problem:
+        raise KmcError(
+            f"the queueing system refuses the job: {_refusal(str(problem))}",
+            advice="Change --cluster-option, such as queue=short, memory=2GB or "
+            "walltime=12:00:00; --dry-run shows what is asked for.",
+        ) from None
+
+
+def _refusal(text: str) -> str:
+    """What the command that submits a job printed, from the message of dask-jobqueue."""
+    _, found, printed = text.partition("stderr:")
+    told = " ".join((printed if found else text).split())
+    return told or "it gives no reason"
+
+
+def job_defaults(queue: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """Cores, memory and wall time of a job of `queue_cluster`, with their source.
+
+    Parameters
+    ----------
+    queue : str
+        Name of the queueing system in dask_jobqueue's configuration, such as ``slurm``.
+    options : mapping
+        As given by the user.
+    """
+    found = {}
+    for name in ("cores", "memory", "walltime"):
+        if name in options:
+            found[name] = str(options[name])
+        elif name in _DEFAULTS:
+            found[name] = f"{_DEFAULTS[name]} (default)"
+        else:
+            _library("dask_jobqueue")
+            value = _library("dask").config.get(f"jobqueue.{queue}.{name}", None)
+            found[name] = f"{value or 'not stated'} (default of dask-jobqueue)"
+    return found
+
+
+def _library(name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError:
+        raise InputError(
+            f"{name} is not installed", advice='pip install "kmc-voids[cluster]"'
+        ) from None
+
+
+class DaskWorkers:
+    """The workers of a Dask cluster, one point a thread.
+
+    Dask gives the point of a worker that dies to another worker; a point that kills several is
+    returned as failed.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    most : int, optional
+        Points at once; as many as the cluster has threads by default.
+    cluster : optional
+        Closed with the workers. Its jobs that end before the sweep does, as by their wall time, are
+        submitted again, `AGAIN` times each on average.
+    jobs : int
+        Jobs of the cluster.
+    """
+
+    def __init__(self, client: Any, most: int | None = None, cluster: Any = None, jobs: int = 0):
+        self._client = client
+        self._cluster = cluster
+        self._jobs = jobs
+        self._again = 0
+        self._most = most
+        self._futures: dict[Any, str] = {}
+        self._looked = -_LOOK_EVERY_S
+        self._threads = 0
+        self._submitted = 0
+
+    @property
+    def slots(self) -> int:
+        """Points that can run at once; changes with the number of workers."""
+        now = time.monotonic()
+        if now - self._looked >= _LOOK_EVERY_S:
+            self._looked = now
+            try:
+                self._threads = sum(self._client.nthreads().values())
+            except (OSError, TimeoutError, RuntimeError) as problem:
+                raise _gone(problem) from None
+            if self._cluster is not None:
+                self._submit_lost_jobs()
+        return min(self._threads, self._most or self._threads)
+
+    def _submit_lost_jobs(self) -> None:
+        """Submit jobs again that ended too early."""
+        _forget_vanished(self._cluster)
+        lost = self._jobs - len(self._cluster.workers)
+        if lost <= 0:
+            return
+        if self._again + lost <= AGAIN * self._jobs:
+            self._again += lost
+            submit_missing(self._cluster, self._jobs)
+        elif not self._threads:
+            raise KmcError(
+                f"all jobs ended before the sweep was done; {self._again} were submitted again",
+                advice="What they printed is in the folder logs of the sweep. Is kmc installed on "
+                "the nodes, and are memory and walltime large enough?",
+            )
+
+    def submit(self, job: Mapping[str, str]) -> None:
+        """Submit a point to the scheduler."""
+        self._submitted += 1
+        key = f"kmc-{job['owner']}-{self._submitted}"
+        future = self._client.submit(run_point, **job, key=key, pure=False)
+        self._futures[future] = job["name"]
+
+    def wait(self, timeout_s: float) -> list[dict[str, Any]]:
+        """Results of the points that ended within this time."""
+        from distributed import wait
+
+        if not self._futures:
+            time.sleep(timeout_s)
+            return []
+        # The status of a future shows a cancellation, as by the death of the scheduler.
+        with contextlib.suppress(TimeoutError, CancelledError), self._client.as_current():
+            wait(list(self._futures), timeout=timeout_s, return_when="FIRST_COMPLETED")
+        ended = [future for future in self._futures if future.status != "pending"]
+        return [self._outcome(future, self._futures.pop(future)) for future in ended]
+
+    def _outcome(self, future: Any, name: str) -> dict[str, Any]:
+        if future.status == "finished":
+            return future.result()
+        if future.status == "cancelled" or future.status == "lost":
+            if self._client.status != "running":
+                raise _gone("the connection was closed")
+            state, error = LOST, "the cluster lost it"
+        else:
+            problem = future.exception()
+            state, error = FAILED, f"{type(problem).__name__}: {problem}"
+        return {"name": name, "state": state, "error": error, "details": "", "wall_s": 0.0}
+
+    def close(self) -> None:
+        """Cancel waiting points; running ones stop by the file ``owner`` of the folder."""
+        with contextlib.suppress(Exception):  # the scheduler may be gone already
+            self._client.cancel(list(self._futures), force=True)
+        for part in (self._client, self._cluster):
+            if part is not None:
+                with contextlib.suppress(Exception):
+                    part.close()
+
+
+def _forget_vanished(cluster: Any) -> None:
+    """Forget jobs of Slurm that ended before their worker connected: Dask does not notice them."""
+    if type(cluster).__name__ != "SLURMCluster":
+        return
+    connected = {worker["name"] for worker in cluster.scheduler_info["workers"].values()}
+    waiting = {n: w for n, w in cluster.workers.items() if n not in connected and w.job_id}
+    if not waiting:
+        return
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["squeue", "--noheader", "--format=%A"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        queued = set(done.stdout.split())
+        for name, worker in waiting.items():
+            if str(worker.job_id) not in queued:
+                del cluster.workers[name]
+
+
+def _gone(problem: object) -> KmcError:
+    return KmcError(
+        f"the Dask scheduler does not answer any more: {problem}",
+        advice="Points that are done are safe; start the cluster again, then the same command.",
+    )

@@ -1,0 +1,170 @@
+"""Evaluates one number of a convergence study: levels, verdict, power law, further runs needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from kmc.campaign.convergence.equivalence import (
+    CHANGING,
+    CONVERGED,
+    UNCLEAR,
+    UNKNOWN,
+    Comparison,
+    compare,
+)
+from kmc.campaign.convergence.findings import Finding, Level, Needed, Plateau
+from kmc.campaign.convergence.observables import SHARE, Family, Observable, Runs
+from kmc.campaign.convergence.power_law import (
+    CONFIDENCE,
+    Law,
+    fit_law,
+)
+from kmc.campaign.convergence.sentences import box_text, law_text, verdict_text
+
+_SHRINKS = 0.8  # steps between levels shrink where each is at most this share of the one before
+_USUAL = 4  # replicas, where one alone gives no scatter
+
+
+def assess(
+    observable: Observable,
+    levels: Sequence[Runs],
+    *,
+    tolerance: float,
+    physical_ratio: float,
+    unit: float = 1.0,
+    time_s: Callable[[Sequence[float], int], float] = lambda ratios, replicas: math.nan,
+) -> Finding:
+    """Evaluate one number over the levels.
+
+    Parameters
+    ----------
+    observable : Observable
+    levels : sequence of Runs
+        One for each ratio, in ascending order.
+    tolerance : float
+        Change that a tenfold ratio may make, as a share of the number.
+    physical_ratio : float
+        Where nothing is slowed any more.
+    unit : float
+        The numbers are divided by it: the area of the box, of counts that become densities.
+    time_s : callable
+        Further ratios, and replicas at every level → remaining wall time in seconds.
+    """
+    comparisons = [
+        compare(
+            level, levels[-1], _margin(observable, level, levels[-1], tolerance), observable.family
+        )
+        for level in levels[:-1]
+    ]
+    agree = len(levels)
+    for i in reversed(range(len(comparisons))):
+        if comparisons[i].verdict != CONVERGED:
+            break
+        agree = i
+    last = comparisons[-1] if comparisons else None
+    verdict = last.verdict if last else UNKNOWN
+    law = fit_law(levels, observable.family, unit)
+    shown = tuple(_level(level, observable, unit, i >= agree) for i, level in enumerate(levels))
+    physical = None
+    if verdict == CONVERGED:
+        most = 1.0 if observable.family is SHARE else math.inf
+        physical = _plateau(levels[agree:], unit, tolerance, physical_ratio, most)
+    needed = _needed(levels, last, law, observable, tolerance, physical_ratio, time_s)
+    scaled = _scaled(last, unit) if last else None
+    sentences = (
+        verdict_text(observable, levels, scaled, shown, tolerance),
+        *law_text(observable, levels, law, physical, physical_ratio),
+        *box_text(observable, levels),
+    )
+    return Finding(observable, shown, verdict, scaled, law, physical, needed, sentences)
+
+
+def _margin(observable: Observable, lower: Runs, upper: Runs, tolerance: float) -> float:
+    """Largest difference that counts as none: the tolerance a decade, less for closer levels."""
+    if not upper.n:
+        return math.nan
+    decades = math.log10(upper.ratio / lower.ratio)
+    size = max(abs(float(upper.values.mean())), observable.least_margin)
+    return tolerance * size * min(1.0, decades)
+
+
+def _level(level: Runs, observable: Observable, unit: float, converged: bool) -> Level:
+    values, censored = level.values / unit, int(level.censored.sum())
+    nan = math.nan
+    mean = float(values.mean()) if level.n else nan
+    std, low, high = nan, nan, nan
+    if level.n > 1:
+        from scipy.stats import t as student
+
+        std = float(values.std(ddof=1))
+        least = math.sqrt(observable.family.least_variance) / unit
+        half = float(student.ppf(0.5 + CONFIDENCE / 2, level.n - 1)) * max(std, least)
+        half /= math.sqrt(level.n)
+        if not censored:
+            low, high = max(0.0, mean - half), mean + half
+            high = min(1.0, high) if observable.family is SHARE else high
+    return Level(level.ratio, level.n, mean, std, low, high, censored, converged)
+
+
+def _scaled(last: Comparison, unit: float) -> Comparison:
+    names = ("difference", "margin", "low", "high", "change_low", "change_high")
+    return replace(last, **{name: getattr(last, name) / unit for name in names})
+
+
+def _plateau(
+    levels: Sequence[Runs], unit: float, tolerance: float, ratio: float, most: float
+) -> Plateau:
+    """Mean of the levels that agree; the widest interval adds the tolerance for every decade."""
+    from scipy.stats import t as student
+
+    values = np.concatenate([level.values for level in levels]) / unit
+    value, n = float(values.mean()), len(values)
+    half = float(student.ppf(0.5 + CONFIDENCE / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    low, high = max(0.0, value - half), min(most, value + half)
+    decades = max(0.0, math.log10(ratio / levels[-1].ratio))
+    widest = low * (1 - tolerance) ** decades, min(most, high * (1 + tolerance) ** decades)
+    return Plateau(value, low, high, *widest)
+
+
+# --- what is needed -------------------------------------------------------------------------------
+
+
+def _needed(levels, last, law, observable, tolerance, physical_ratio, time_s) -> Needed | None:
+    """Further levels or replicas that would decide; None where decided, or where none can."""
+    replicas = max((level.n for level in levels), default=0)
+    if not replicas:
+        return None
+    if last is None:
+        top = levels[-1].ratio
+        nearest = (10.0 * top if 10.0 * top <= physical_ratio else 0.1 * top,)
+        return Needed(nearest, replicas, time_s(nearest, replicas))
+    if last.verdict == UNKNOWN and replicas < 2:
+        return Needed((), _USUAL, time_s((), _USUAL))
+    if last.verdict == UNCLEAR:
+        return Needed((), last.replicas, time_s((), last.replicas))
+    if last.verdict != CHANGING:
+        return None
+    more = _further(levels, law, observable.family, tolerance)
+    top = levels[-1].ratio
+    ratios = tuple(top * 10.0**i for i in range(1, more + 1) if top * 10.0**i <= physical_ratio)
+    return Needed(ratios, replicas, time_s(ratios, replicas)) if ratios else None
+
+
+def _further(levels: Sequence[Runs], law: Law | None, family: Family, tolerance: float) -> int:
+    """Number of further levels, ten times apart, after which the change is below the tolerance.
+
+    Steps that shrink are extrapolated geometrically. Along a power law they do not shrink, and one
+    further level tests it; without a law two more are needed for three that follow one.
+    """
+    if law:
+        return 1
+    eta = [float(family.link(level.values.mean())) for level in levels[-3:] if level.n]
+    if len(eta) == 3:
+        before, now = abs(eta[1] - eta[0]), abs(eta[2] - eta[1])
+        if 0 < now <= _SHRINKS * before:
+            return max(1, math.ceil(math.log(tolerance / now) / math.log(now / before)))
+    return 2

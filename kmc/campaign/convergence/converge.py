@@ -1,0 +1,300 @@
+"""Convergence studies: a run at several ratios of hops to strips.
+
+The levels are the points of an ordinary sweep over ``acceleration.max_hops_per_strip_per_site``:
+their runs are kept, `kmc.load_sweep` reads them, and a second call runs only what is missing.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kmc.campaign.convergence.reading import RATIO, TOLERANCE, check_reading, read_study, study_in
+from kmc.campaign.convergence.report import Convergence
+from kmc.campaign.convergence.sentences import ratio_text
+from kmc.campaign.execute import Tally, run_sweep
+from kmc.campaign.folder import make_folder, open_folder
+from kmc.campaign.generated import generated_plan
+from kmc.campaign.local import LocalWorkers, cores
+from kmc.campaign.plan import MAX_POINTS, Plan
+from kmc.campaign.points import removed
+from kmc.campaign.slowing import FACTOR, FLOOR, small_model
+from kmc.common.progress import display_for
+from kmc.errors import InputError
+from kmc.runfile.load import RunFile, load_run
+
+_INSTEAD = (FLOOR, FACTOR)  # keys that state the lowest barrier without a ratio
+LEVELS, REPLICAS = 5, 4
+_MOST_LEVELS = 20
+
+
+class Asked(NamedTuple):
+    """A study that has been checked: the run at the highest ratio, and all ratios, ascending."""
+
+    run: RunFile
+    ratios: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Settings of a convergence study.
+
+    Attributes
+    ----------
+    base : str
+        Name of a shipped run, or path of a run file.
+    ratios : tuple of float, optional
+        Levels; by default `levels` of them, ten times apart, up to ten times the ratio of the run.
+    levels : int
+    replicas : int
+        Runs at each level.
+    settings : dict
+        Changes of the run, ``section.key`` → value.
+    seed : int
+        Every seed follows from this one.
+    """
+
+    base: str
+    ratios: tuple[float, ...] | None = None
+    levels: int = LEVELS
+    replicas: int = REPLICAS
+    settings: Mapping[str, Any] | None = None
+    seed: int = 1
+
+    def check(self) -> Asked:
+        """The run and its levels.
+
+        Raises
+        ------
+        InputError
+            The run has no ratio to vary, or a number is out of range.
+        """
+        if not 1 <= self.replicas <= MAX_POINTS:
+            raise InputError(
+                f"--replicas {self.replicas} is out of range",
+                advice="Give at least 1; the scatter needs 2 or more.",
+            )
+        if not 1 <= self.levels <= _MOST_LEVELS:
+            raise InputError(
+                f"--levels {self.levels} is out of range", advice=f"Allowed: 1 to {_MOST_LEVELS}."
+            )
+        settings = dict(self.settings or {})
+        run = load_run(self.base, settings, origins=_origins(settings))
+        physical = physical_ratio_of(run)
+        own = run.acceleration.max_hops_per_strip_per_site
+        if self.ratios is None and own is None:
+            given = {key: getattr(run.acceleration, key) for key in _INSTEAD}
+            stated = [f"{key} = {value:g}" for key, value in given.items() if value is not None]
+            has = f"{stated[0]}, not a ratio" if stated else "no ratio"
+            advice = "Give the levels with --ratios, for example --ratios 1e4,1e5,1e6."
+            if stated:
+                ratio = _ratio_of_floor(run, physical)
+                advice += f" Those barriers are a ratio of {ratio_text(ratio)}."
+            raise InputError(
+                f"{self.base} has {has}: the highest level is not given", advice=advice
+            )
+        ratios = self._levels(own, physical)
+        top = {**self.fixed(run), RATIO: ratios[-1]}
+        return Asked(load_run(self.base, top, origins=_origins(settings)), ratios)
+
+    def fixed(self, run: RunFile) -> dict[str, Any]:
+        """Changes of the run at every level; the ratios replace any other lowest barrier."""
+        replaced = {f"acceleration.{key}": getattr(run.acceleration, key) for key in _INSTEAD}
+        settings = self.settings or {}
+        kept = {key: v for key, v in settings.items() if key not in (RATIO, *replaced)}
+        return kept | {key: None for key, value in replaced.items() if value is not None}
+
+    def _levels(self, own: float | None, physical: float) -> tuple[float, ...]:
+        if self.ratios is None:
+            assert own is not None  # `check` has asked for it
+            # Rounding to three digits must not exceed the physical ratio.
+            top = min(10.0 * own, float(f"{0.995 * physical:.3g}"))
+            ratios = [float(f"{top / 10.0**i:.6g}") for i in range(self.levels)]
+        else:
+            ratios = [_number(value) for value in self.ratios]
+        for value in ratios:
+            if not (math.isfinite(value) and value >= 1):
+                raise InputError(
+                    f"a ratio of {value:g} is out of range",
+                    advice="Ratios are at least 1: hops for each atom that is stripped from a site."
+                    + (" Ask for fewer --levels." if self.ratios is None else ""),
+                )
+            if value > physical * (1 + 1e-9):
+                raise InputError(
+                    f"a ratio of {ratio_text(value)} is beyond the physical one, "
+                    f"{ratio_text(physical)}",
+                    advice="No barrier is raised from there on; leave it out.",
+                )
+        if len(set(ratios)) < len(ratios) or not ratios:
+            raise InputError("--ratios needs different ratios", advice="Such as 1e4,1e5,1e6.")
+        return tuple(sorted(ratios))
+
+    def plan(self, folder: str | Path) -> Plan:
+        """The sweep, with the levels and replicas that the folder has already.
+
+        Raises
+        ------
+        InputError
+            See `check`; or the folder holds something else.
+        """
+        asked = self.check()
+        ratios, replicas = {*asked.ratios}, self.replicas
+        if (Path(folder) / "index.json").exists():
+            plan = study_in(open_folder(folder))
+            ratios |= {float(value) for value in plan.axes[RATIO]}
+            replicas = max(replicas, plan.replicas)
+        return generated_plan(
+            "converge",
+            "Written by kmc converge: a convergence study over ratios of hops to strips.",
+            self.base,
+            asked.run.origin,
+            vary=RATIO,
+            values=sorted(ratios),
+            replicas=replicas,
+            seed=self.seed,
+            fixed=self.fixed(load_run(self.base, self.settings)),
+        )
+
+
+def _number(value: Any) -> float:
+    """A ratio as a number; NaN, which is refused, for anything else."""
+    return float(value) if isinstance(value, int | float | np.number) else math.nan
+
+
+def _origins(settings: Mapping[str, Any]) -> dict[str, str]:
+    return {key: f"--set {key}={value}" for key, value in settings.items()}
+
+
+def physical_ratio_of(run: RunFile) -> float:
+    """Attempt frequency over strip rate of one site: the ratio at which no barrier is raised.
+
+    Raises
+    ------
+    InputError
+        Nothing is stripped.
+    """
+    if run.system.boundary != "interface":
+        raise InputError(
+            f"system.boundary = {run.system.boundary!r}: without an interface nothing is stripped",
+            advice='A convergence study needs boundary = "interface" and a current.',
+        )
+    model = small_model(run)
+    if model.strip_rate_per_site_Hz <= 0:
+        raise InputError(
+            "without a current there is no ratio of hops to stripped atoms",
+            advice="Set conditions.current_density_mA_cm2 or overpotential_V above 0.",
+        )
+    return model.attempt_frequency_Hz / model.strip_rate_per_site_Hz
+
+
+def _ratio_of_floor(run: RunFile, physical: float) -> float:
+    """The ratio of a run whose lowest barrier is stated in another way."""
+    model = small_model(run)
+    return physical * model.fastest_hop_Hz / model.attempt_frequency_Hz
+
+
+# --- running --------------------------------------------------------------------------------------
+
+
+def run_levels(
+    plan: Plan, folder: str | Path, *, workers: int | None = None, progress: bool = False
+) -> Tally:
+    """Run the points of a study that the folder lacks.
+
+    Parameters
+    ----------
+    plan : Plan
+        From `Study.plan`.
+    folder : str or Path
+    workers : int, optional
+        Runs at a time; all cores by default.
+    progress : bool
+        Show progress on stderr.
+    """
+    made = make_folder(folder, plan)
+    log = Path(folder) / "workers.log"
+    return run_sweep(
+        made,
+        lambda points: LocalWorkers(min(points, workers or cores()), log),
+        display_for(made.path.name, progress),
+    )
+
+
+def converge(
+    run: str | Path,
+    *,
+    ratios: Sequence[float] | None = None,
+    levels: int = LEVELS,
+    replicas: int = REPLICAS,
+    settings: Mapping[str, Any] | None = None,
+    at: float | None = None,
+    tolerance: float = TOLERANCE,
+    seed: int = 1,
+    output: str | Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+    rungs: int | None = None,
+) -> Convergence:
+    """Run a convergence study over ratios; runs that the folder has are not repeated.
+
+    Parameters
+    ----------
+    run : str or Path
+        A shipped run, such as ``"strip_li"``, or the path of a run file.
+    ratios : sequence of float, optional
+        Values of ``acceleration.max_hops_per_strip_per_site``; by default `levels` of them, ten
+        times apart, up to ten times that of the run.
+    levels : int
+        Number of levels without `ratios`.
+    replicas : int
+        Runs at each level.
+    settings : mapping, optional
+        Changes of the run: ``{"system.size": [24, 24, 16]}``; None removes a key.
+    at : float, optional
+        Capacity in monolayers at which contact and voids are read; the end of each run by default.
+    tolerance : float
+        Change that a tenfold ratio may make for a number to count as converged, as a share of it.
+    seed : int
+        Of the study; the seed of every run follows from it.
+    output : str or Path, optional
+        Folder of the runs; NAME_converge by default.
+    workers : int, optional
+        Runs at a time; all cores by default.
+    progress : bool
+        Show the progress of the runs on stderr.
+    rungs : int, optional
+        `levels` under its former name; deprecated.
+
+    Returns
+    -------
+    kmc.campaign.convergence.report.Convergence
+        `findings` has the result for each number; `table`, `to_json` and `plot` present it.
+
+    Raises
+    ------
+    kmc.errors.InputError
+        Invalid input; nothing has been run then.
+    kmc.errors.KmcError
+        Every run failed.
+    """
+    if rungs is not None:
+        warnings.warn(
+            "kmc.converge(rungs=…) is deprecated: write levels=…", DeprecationWarning, stacklevel=2
+        )
+        levels = rungs
+    check_reading(at, tolerance)
+    chosen = None if ratios is None else tuple(ratios)
+    cleaned = {key: removed(value) for key, value in (settings or {}).items()}
+    asked = Study(str(run), chosen, levels, replicas, cleaned, seed)
+    name = asked.check().run.name
+    folder = Path(f"{name}_converge" if output is None else output)
+    tally = run_levels(asked.plan(folder), folder, workers=workers, progress=progress)
+    if tally.interrupted:
+        raise KeyboardInterrupt
+    return read_study(folder, at=at, tolerance=tolerance, workers=workers)

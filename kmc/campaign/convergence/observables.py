@@ -1,0 +1,125 @@
+"""The numbers that a convergence study follows, and how each kind scales and scatters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from kmc.campaign.convergence.regression import FAR, TINY
+
+_ALL = 1 - 1e-12  # a share of one has no finite logit
+
+
+@dataclass(frozen=True)
+class Family:
+    """Scale and scatter of a kind of number.
+
+    Attributes
+    ----------
+    name : {"count", "share", "size", "onset"}
+    least_variance : float
+        Lower bound of the variance of single runs: counts that agree by chance have none.
+    """
+
+    name: str
+    least_variance: float = 0.0
+
+    def link(self, mean):
+        """Linear predictor of a mean."""
+        mean = np.maximum(mean, TINY)
+        if self.name == "share":
+            mean = np.minimum(mean, _ALL)
+            return np.log(mean) - np.log1p(-mean)
+        return np.log(mean)
+
+    def mean(self, eta):
+        """Mean of a linear predictor."""
+        eta = np.clip(eta, -FAR, FAR)
+        return 1 / (1 + np.exp(-eta)) if self.name == "share" else np.exp(eta)
+
+    def slope(self, mean):
+        """dμ/dη."""
+        return mean * (1 - mean) if self.name == "share" else mean
+
+    def variance(self, mean):
+        """Variance of a single run over φ."""
+        return self.slope(mean) if self.name in ("count", "share") else mean**2
+
+
+COUNT = Family("count", least_variance=0.25)  # as of a number that is n or n + 1 with equal chances
+SHARE = Family("share")
+SIZE = Family("size")
+ONSET = Family("onset")
+
+
+class Runs(NamedTuple):
+    """One number of each run of a level.
+
+    Attributes
+    ----------
+    ratio : float
+    values : ndarray of float, shape (n,)
+        For an onset that was not reached: the capacity at which the run ended.
+    censored : ndarray of bool, shape (n,)
+        Whether it was not reached; nothing but onsets can be.
+    """
+
+    ratio: float
+    values: np.ndarray
+    censored: np.ndarray
+
+    @classmethod
+    def of(cls, ratio: float, values: Sequence[float], censored: Sequence[bool] = ()) -> Runs:
+        """From numbers that may be NaN; runs without the number are left out."""
+        numbers = np.asarray(values, dtype=float)
+        late = np.asarray(censored, dtype=bool) if len(censored) else np.zeros(len(numbers), bool)
+        there = np.isfinite(numbers)
+        return cls(float(ratio), numbers[there], late[there])
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Observable:
+    """A number of a run that a convergence study follows.
+
+    Attributes
+    ----------
+    name : str
+        Key in tables and JSON.
+    label : str
+        Name in sentences and on axes.
+    unit : str
+    family : Family
+    least_margin : float
+        Smallest size that the tolerance is a share of: contact loss near zero is compared with a
+        tenth of the interface, not with itself.
+    """
+
+    name: str
+    label: str
+    unit: str
+    family: Family
+    least_margin: float = 0.0
+
+    @property
+    def percent(self) -> bool:
+        """Whether it is printed in percent."""
+        return self.family is SHARE
+
+    @property
+    def scale(self) -> float:
+        """Factor of printed numbers: 100 for percent."""
+        return 100.0 if self.percent else 1.0
+
+
+CONTACT_LOSS = Observable("contact_loss", "contact loss", "", SHARE, 0.1)
+VOID_DENSITY = Observable("void_density_per_um2", "void density", "µm⁻²", COUNT)
+WIDTH = Observable("mean_void_width_nm", "mean void width", "nm", SIZE)
+ONSET_CAPACITY = Observable("onset_capacity_monolayers", "onset capacity", "monolayers", ONSET)
+OBSERVABLES = (CONTACT_LOSS, VOID_DENSITY, WIDTH, ONSET_CAPACITY)

@@ -1,0 +1,84 @@
+"""Criteria of failure, such as ``contact_fraction<0.8``."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kmc.campaign.scalars import DERIVED
+from kmc.common.catalogue import nearest
+from kmc.errors import InputError
+from kmc.mesoscale.file import SAMPLES as POPULATION
+from kmc.trajectory.schema import SAMPLE_COLUMNS
+
+_COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+BOX = (*(entry.name for entry in SAMPLE_COLUMNS), *DERIVED)
+NAMES = tuple(dict.fromkeys((*BOX, *POPULATION)))
+_EXAMPLE = 'Write NAME, one of < <= > >=, and a number, for example "contact_fraction<0.8".'
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A number of a run compared with a bound."""
+
+    name: str
+    sign: str
+    bound: float
+
+    def holds(self, row: Mapping[str, float]) -> bool:
+        """Whether it is met by the numbers of a run; NaN meets nothing."""
+        value = row.get(self.name, math.nan)
+        return bool(_COMPARE[self.sign](value, self.bound))
+
+    def check(self, population: bool) -> None:
+        """Whether runs of this kind measure it.
+
+        Raises
+        ------
+        InputError
+            Only the other kind does, boxes of atoms or populations of voids.
+        """
+        names = (*POPULATION, "capacity_monolayers") if population else BOX
+        if self.name not in names:
+            kind, other = ("a population of voids", "a box of atoms")[:: 1 if population else -1]
+            raise InputError(
+                f"the criterion names {self.name!r}, which {kind} does not measure: {other} does",
+                advice=f"{nearest(self.name, names)}Measured: {', '.join(names)}.",
+            )
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.sign} {self.bound:g}"
+
+
+def parse_criterion(text: str) -> Criterion:
+    """Read ``NAME<NUMBER``.
+
+    Raises
+    ------
+    InputError
+        It is no comparison, names nothing that is measured, or compares with no finite number.
+
+    Examples
+    --------
+    >>> print(parse_criterion("contact_fraction<0.80"))
+    contact_fraction < 0.8
+    """
+    found = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(<=|>=|<|>)\s*(\S+)\s*", text)
+    if not found:
+        raise InputError(f"the criterion {text!r} is not a comparison", advice=_EXAMPLE)
+    name, sign, number = found.groups()
+    if name not in NAMES:
+        raise InputError(
+            f"the criterion {text!r} names {name!r}, which is not measured",
+            advice=f"{nearest(name, NAMES)}Measured: {', '.join(NAMES)}.",
+        )
+    try:
+        bound = float(number)
+    except ValueError:
+        bound = math.nan
+    if not math.isfinite(bound):
+        raise InputError(f"the criterion {text!r} compares with {number!r}", advice=_EXAMPLE)
+    return Criterion(name, sign, bound)

@@ -1,0 +1,288 @@
+"""Settings and result of a search for a critical value."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kmc.campaign.critical.criterion import Criterion
+from kmc.campaign.critical.threshold import Scale, Search
+from kmc.campaign.slowing import hidden_effects
+from kmc.common.formatting import figure, html_table, monolayers, plural, quantity
+from kmc.errors import InputError, KmcWarning
+from kmc.runfile.load import RunFile, load_run
+from kmc.runfile.run_file import from_resolved
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEAST_REPLICAS = 2  # one outcome at each end does not separate a threshold from scatter
+
+
+@dataclass(frozen=True)
+class Question:
+    """Settings of a search.
+
+    Attributes
+    ----------
+    base : str
+        Name of a shipped run, or path of a run file.
+    vary : str
+        Key of the run file, such as ``conditions.current_density_mA_cm2``.
+    scale : Scale
+        Range of that key.
+    criterion : Criterion
+    at : float or None
+        Capacity in monolayers at which runs are judged; None for the end of each run.
+    replicas : int
+        Runs at each value.
+    tolerance : float
+        Required half width of the interval, see `kmc.campaign.critical.threshold.Fit.precision`.
+    most_runs : int
+    settings : dict
+        Fixed changes of the base run, ``section.key`` → value.
+    seed : int
+    """
+
+    base: str
+    vary: str
+    scale: Scale
+    criterion: Criterion
+    at: float | None = None
+    replicas: int = 4
+    tolerance: float = 0.2
+    most_runs: int = 120
+    settings: Mapping[str, Any] | None = None
+    seed: int = 1
+
+    def check(self) -> RunFile:
+        """Run file of the low end of the range; the high end is checked as well.
+
+        Raises
+        ------
+        InputError
+            The key does not allow these values, or a setting of the search is out of range.
+        """
+        if self.replicas < LEAST_REPLICAS:
+            raise InputError(
+                f"--replicas {self.replicas}: at least {LEAST_REPLICAS} runs at each value are "
+                "needed",
+                advice="Without replicas the scatter is unknown. 4 is usual.",
+            )
+        if not 0 < self.tolerance < 1:
+            raise InputError(
+                f"--tolerance {self.tolerance:g} is out of range",
+                advice="Give a share between 0 and 1: 0.1 for an interval of ±10 %.",
+            )
+        if self.at is not None and not (math.isfinite(self.at) and self.at > 0):
+            raise InputError(f"--at {self.at:g}: a capacity above 0 monolayers is needed")
+        if self.vary in self.fixed() or self.vary == "random.seed":
+            raise InputError(
+                f"{self.vary} is varied and set at once"
+                if self.vary in self.fixed()
+                else "random.seed is no physical quantity: replicas vary it",
+                advice="Vary a key that is not fixed otherwise.",
+            )
+        if self.at is not None and load_run(self.base).is_population:
+            raise InputError(
+                f"--at {self.at:g} counts monolayers, and {self.base} is a population of voids",
+                advice="Say when it ends with --set upscale.capacity_mAh_cm2=..., in mAh/cm².",
+            )
+        low, _ = (
+            load_run(
+                self.base,
+                {**self.fixed(), self.vary: value},
+                origins={self.vary: f"--between {self.scale.low:g} {self.scale.high:g}"},
+            )
+            for value in (self.scale.low, self.scale.high)
+        )
+        self.criterion.check(low.is_population)
+        return low
+
+    def warn_of_hidden_effects(self) -> None:
+        """Warn (`KmcWarning`) where the acceleration of the run hides the effect of `vary`."""
+        run = self.check()
+        ends = [{self.vary: value} for value in (self.scale.low, self.scale.high)]
+        for text in hidden_effects(from_resolved(run.resolved()), ends):
+            warnings.warn(text, KmcWarning, stacklevel=3)
+
+    def fixed(self) -> dict[str, Any]:
+        """Changes of the base run that hold at every value."""
+        stop = {} if self.at is None else {"stop.capacity_monolayers": float(self.at)}
+        return {**(self.settings or {}), **stop}
+
+
+@dataclass(frozen=True)
+class Critical:
+    """Result of a search.
+
+    Attributes
+    ----------
+    question : Question
+    search : Search
+        Values tried, runs, and the fit.
+    early : int
+        Runs that ended before the capacity and were judged by their last sample.
+    failed : int
+        Runs that failed and were left out.
+    folder : Path or None
+        Where the runs are.
+    """
+
+    question: Question
+    search: Search
+    early: int = 0
+    failed: int = 0
+    folder: Path | None = None
+
+    @property
+    def vary(self) -> str:
+        return self.question.vary
+
+    @property
+    def criterion(self) -> Criterion:
+        return self.question.criterion
+
+    @property
+    def at(self) -> float | None:
+        return self.question.at
+
+    @property
+    def value(self) -> float:
+        """The critical value; NaN where the range holds no threshold or one side is open."""
+        return self.search.fit.value if self.bracketed else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of the 95 % interval of the value; NaN where they are not known."""
+        fit = self.search.fit
+        return (fit.low, fit.high) if self.bracketed else (math.nan, math.nan)
+
+    @property
+    def bracketed(self) -> bool:
+        """Whether both ends of the interval are known."""
+        return self.search.fit.bracketed
+
+    @property
+    def side(self) -> tuple[float, bool] | None:
+        """Where only one side is known: a bound, and whether the threshold is above it."""
+        found, scale = self.search.fit, self.search.fit.scale
+        if found.bracketed:
+            return None
+        if found.rising is not None:
+            if found.low >= scale.low:
+                return found.low, True
+            return (found.high, False) if found.high <= scale.high else None
+        return None
+
+    @property
+    def sentence(self) -> str:
+        """The result in one line."""
+        name, unit = quantity(self.vary)
+        found, scale = self.search.fit, self.search.fit.scale
+        if found.bracketed:
+            return (
+                f"critical {name}: {figure(found.value, unit)} "
+                f"({found.confidence:.0%} interval {figure(found.low)} to {figure(found.high)})"
+            ).replace("%", " %", 1)
+        between = f"{figure(scale.low)} and {figure(scale.high, unit)}"
+        if self.side is not None:
+            bound, up = self.side
+            return (
+                f"critical {name}: {'above' if up else 'below'} {figure(bound, unit)} "
+                f"({found.confidence:.0%}); no {'upper' if up else 'lower'} end between {between}"
+            ).replace("%", " %", 1)
+        return f"critical {name}: not bracketed between {between}"
+
+    def lines(self) -> list[str]:
+        """The result and its uncertainty, for the terminal."""
+        found, question, tried = self.search.fit, self.question, self.search
+        n, hits = sum(tried.runs), sum(tried.hits)
+        sentence = self.sentence
+        lines = [sentence[0].upper() + sentence[1:]]
+        moment = "at the end" if self.at is None else f"at {monolayers(self.at)}"
+        if found.rising is not None:
+            often = "above" if found.rising else "below"
+            lines.append(
+                f"There half of the runs have {self.criterion} {moment}; more do {often} it."
+            )
+        else:
+            lines.append(f"{hits} of {n} runs have {self.criterion} {moment}.")
+            if hits in (0, n):
+                relation = "less" if not hits else "more"
+                bound = 1 - 0.05 ** (1 / n) if not hits else 0.05 ** (1 / n)
+                lines.append(
+                    f"So the share is {relation} than {figure(100 * bound, '%', 2)} over the "
+                    "values tried (95 %): a threshold can only be outside. Widen --between."
+                )
+            else:
+                lines.append(
+                    "The side of the threshold cannot be determined. Widen --between, "
+                    "or give more --replicas."
+                )
+        lines.append(f"{plural(n, 'run')} at {plural(len(tried.values), 'value')} of {self.vary}.")
+        if found.bracketed:
+            kind = "of the value" if found.scale.log else "of the range"
+            reach = figure(100 * found.precision, "%", 2)
+            wanted = figure(100 * question.tolerance, "%", 2)
+            lines.append(
+                f"The interval is ±{reach} {kind}"
+                + (
+                    "."
+                    if tried.reached
+                    else f"; ±{wanted} was asked for, but {question.most_runs} runs do not allow "
+                    "it. Call again with a larger --max-runs: the runs so far are kept."
+                )
+            )
+        elif found.rising is not None:
+            lines.append("The interval leaves the range searched: widen --between.")
+        if self.early:
+            lines.append(
+                f"{plural(self.early, 'run')} ended before {monolayers(self.at or 0)} and were "
+                "judged by their last sample."
+            )
+        if self.failed:
+            lines.append(f"{plural(self.failed, 'run')} failed and were left out.")
+        return lines
+
+    def plot(self) -> Any:
+        """The picture of `kmc critical`, a matplotlib figure."""
+        from kmc.plotting.thresholds import threshold_picture
+
+        return threshold_picture(self)
+
+    def _repr_html_(self) -> str:
+        rows = [(line,) for line in self.lines()]
+        return html_table(rows, caption=f"{self.vary} where {self.criterion}")
+
+    def table(self) -> pd.DataFrame:
+        """Values tried, runs that met the criterion, runs made, and the probability of the fit."""
+        import pandas as pd
+
+        rows = {self.vary: self.search.values, "hits": self.search.hits, "runs": self.search.runs}
+        fitted = self.search.fit
+        known = fitted.rising is not None
+        return pd.DataFrame(rows).assign(
+            probability=fitted.probability(self.search.values) if known else math.nan
+        )
+
+
+def map_table(found: Sequence[Critical], key: str, values: Sequence[float]) -> pd.DataFrame:
+    """One row for each value of the second key: threshold, interval, whether it is bracketed."""
+    import pandas as pd
+
+    fits = [one.search.fit for one in found]
+    return pd.DataFrame(
+        {
+            key: list(values),
+            "critical_value": [fit.value for fit in fits],
+            "low": [fit.low for fit in fits],
+            "high": [fit.high for fit in fits],
+            "bracketed": [fit.bracketed for fit in fits],
+            "runs": [sum(one.search.runs) for one in found],
+        }
+    )

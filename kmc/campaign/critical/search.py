@@ -1,0 +1,350 @@
+"""Searches for a critical value, such as the current at which runs begin to fail.
+
+Every value tried is a point of an ordinary sweep, whose grid grows during the search: its runs are
+kept, `kmc.load_sweep` reads them, and a second call runs only what is missing.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kmc.campaign.critical.criterion import parse_criterion
+from kmc.campaign.critical.question import Critical, Question
+from kmc.campaign.critical.threshold import Scale, search
+from kmc.campaign.execute import run_sweep
+from kmc.campaign.folder import SweepFolder, make_folder, open_folder
+from kmc.campaign.generated import generated_plan
+from kmc.campaign.local import LocalWorkers, cores
+from kmc.campaign.plan import Plan
+from kmc.campaign.points import removed
+from kmc.campaign.scalars import ScalarCache
+from kmc.common.progress import display_for
+from kmc.errors import InputError, KmcError
+
+CONFIDENCE = 0.95
+
+
+def critical(
+    run: str | Path,
+    *,
+    vary: str,
+    between: tuple[float, float],
+    criterion: str,
+    at: float | None = None,
+    settings: Mapping[str, Any] | None = None,
+    replicas: int = 4,
+    tolerance: float = 0.2,
+    max_runs: int = 120,
+    seed: int = 1,
+    output: str | Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Critical:
+    """Find the value of one key at which half of the runs meet a criterion.
+
+    Parameters
+    ----------
+    run : str or Path
+        A shipped run, or the path of a run file.
+    vary : str
+        Numeric key of the run, such as ``"conditions.current_density_mA_cm2"``.
+    between : tuple of two floats
+        Range searched.
+    criterion : str
+        Such as ``"contact_fraction<0.7"`` or ``"voids>=3"``.
+    at : float, optional
+        Capacity in monolayers at which runs end and are judged; the end of the run by default.
+    settings : mapping, optional
+        ``{"section.key": value}`` in every run; None or "none" removes the key.
+    replicas : int
+        Runs at each value, at least 2.
+    tolerance : float
+        Half width of the 95 % interval at which the search ends, as a share of the value.
+    max_runs : int
+        Runs at which the search ends.
+    seed : int
+        Of the study; the seed of every run follows from it.
+    output : str or Path, optional
+        Folder of the runs; NAME_critical by default. A second call uses the runs that are there.
+    workers : int, optional
+        Runs at a time; all cores by default.
+    progress : bool
+        Show the progress of the runs on stderr.
+
+    Returns
+    -------
+    kmc.campaign.critical.question.Critical
+        ``value``, ``low`` and ``high``, `sentence`, `lines`, `table`.
+
+    Raises
+    ------
+    kmc.errors.InputError
+        Invalid input; nothing has been run then.
+    kmc.errors.KmcError
+        All runs at a value failed.
+    """
+    question = Question(
+        base=str(run),
+        vary=vary,
+        scale=Scale.between(*between),
+        criterion=parse_criterion(criterion),
+        at=at,
+        replicas=replicas,
+        tolerance=tolerance,
+        most_runs=max_runs,
+        settings={key: removed(value) for key, value in (settings or {}).items()},
+        seed=seed,
+    )
+    name = question.check().name
+    question.warn_of_hidden_effects()
+    folder = Path(f"{name}_critical" if output is None else output)
+    return find(question, folder, workers=workers, progress=progress)
+
+
+# --- the search ---------------------------------------------------------------------------------
+
+
+def find(
+    question: Question,
+    folder: str | Path,
+    *,
+    workers: int | None = None,
+    report: Callable[[str], None] | None = None,
+    progress: bool = False,
+) -> Critical:
+    """Search, in a folder that keeps the runs.
+
+    Parameters
+    ----------
+    question : Question
+    folder : str or Path
+        A new folder, or that of an earlier search of the same kind, whose runs count.
+    workers : int, optional
+        Runs at a time; all cores by default.
+    report : callable, optional
+        Called with a line of text for each value tried.
+    progress : bool
+        Show the progress of the runs on stderr.
+
+    Raises
+    ------
+    InputError
+        See `Question.check`; or the folder holds something else.
+    KmcError
+        All runs at a value failed.
+    """
+    base = question.check().origin
+    runs = _Runs(question, Path(folder), base, workers, progress)
+
+    def evaluate(values: Sequence[float]) -> list[tuple[int, int]]:
+        outcomes = runs.at(values)
+        for value, (hits, n) in zip(values, outcomes, strict=True):
+            if report is not None:
+                report(f"{question.vary} = {value:<10g} {question.criterion} in {hits} of {n} runs")
+        return outcomes
+
+    try:
+        return _find(question, runs, evaluate)
+    finally:
+        runs.close()
+
+
+def _find(question: Question, runs: _Runs, evaluate: Callable) -> Critical:
+    earlier = [v for v in runs.earlier() if question.scale.low <= v <= question.scale.high]
+    known = dict(zip(earlier, evaluate(earlier), strict=True)) if earlier else {}
+    found = search(
+        evaluate,
+        question.scale,
+        replicas=question.replicas,
+        tolerance=question.tolerance,
+        most_runs=question.most_runs,
+        confidence=CONFIDENCE,
+        known=known,
+    )
+    return Critical(question, found, early=runs.early, failed=runs.failed, folder=runs.path)
+
+
+class _Runs:
+    """Runs of a search, kept as a sweep whose grid grows."""
+
+    def __init__(self, question: Question, path: Path, base, workers, progress: bool):
+        self.question, self.path = question, path
+        self._base, self._progress = base, progress
+        self._workers = _PersistentWorkers(self.path / "workers.log", workers or cores())
+        self.early = self.failed = 0
+
+    def close(self) -> None:
+        """End the workers."""
+        self._workers.end()
+
+    def earlier(self) -> list[float]:
+        """Values of an earlier search in the folder."""
+        if not (self.path / "index.json").exists():
+            return []
+        axes = open_folder(self.path).plan.axes
+        if list(axes) != [self.question.vary]:
+            raise InputError(
+                f"{self.path} holds another sweep: {' and '.join(axes) or 'nothing'} varies there, "
+                f"{self.question.vary} here",
+                advice="Use another folder with -o.",
+            )
+        return [float(value) for value in axes[self.question.vary]]
+
+    def at(self, values: Sequence[float]) -> list[tuple[int, int]]:
+        """Runs that meet the criterion and runs made at each value; existing runs are reused."""
+        if not values:
+            return []
+        plan = self._plan(sorted({*self.earlier(), *values}))
+        folder = make_folder(self.path, plan)
+        wanted = {float(value) for value in values}
+        points = [p for p in plan.points if float(p.settings[self.question.vary]) in wanted]
+        tally = run_sweep(folder, self._workers, display_for(self.path.name, self._progress))
+        if tally.interrupted:
+            raise KeyboardInterrupt
+        return self._count(folder, points, values)
+
+    def _plan(self, values: Sequence[float]) -> Plan:
+        """The sweep with all values so far."""
+        question = self.question
+        return generated_plan(
+            "critical",
+            f"Written by kmc critical: where {question.criterion} sets in.",
+            question.base,
+            self._base,
+            vary=question.vary,
+            values=values,
+            replicas=question.replicas,
+            seed=question.seed,
+            fixed=question.fixed(),
+        )
+
+    def _count(self, folder: SweepFolder, points, values) -> list[tuple[int, int]]:
+        cache, at = ScalarCache.of(folder.path), self.question.at
+        states = {row.name: row for row in folder.status()}
+        counts = {float(value): [0, 0] for value in values}
+        errors: dict[float, str] = {}
+        for point in points:
+            value = float(point.settings[self.question.vary])
+            state = states[point.name]
+            if state.state != "done":
+                self.failed += 1
+                errors[value] = state.error or state.state
+                continue
+            path = folder.trajectory_path(point)
+            entry = cache.read(point.name, path, [] if at is None else [at])
+            numbers = entry["final"]
+            if at is not None:
+                reached = entry["at"][repr(float(at))]
+                self.early += not reached
+                numbers = reached or numbers
+            counts[value][1] += 1
+            counts[value][0] += self.question.criterion.holds(numbers)
+        cache.save()
+        for value, (_, runs) in counts.items():
+            if not runs:
+                raise KmcError(
+                    f"every run at {self.question.vary} = {value:g} failed: {errors[value]}",
+                    advice=f"{self.path}/failures has the details.",
+                )
+        return [(counts[float(value)][0], counts[float(value)][1]) for value in values]
+
+
+class _PersistentWorkers:
+    """Workers that are started once and shared by all rounds: starting them takes seconds."""
+
+    def __init__(self, log: Path, count: int):
+        self._log, self._count = log, count
+        self._made: LocalWorkers | None = None
+
+    def __call__(self, points: int) -> _PersistentWorkers:
+        if self._made is None:
+            self._made = LocalWorkers(self._count, self._log)
+        return self
+
+    @property
+    def _workers(self) -> LocalWorkers:
+        assert self._made is not None
+        return self._made
+
+    @property
+    def slots(self) -> int:
+        return self._workers.slots
+
+    def submit(self, job: Mapping[str, str]) -> None:
+        self._workers.submit(job)
+
+    def wait(self, timeout_s: float) -> list[dict[str, Any]]:
+        return self._workers.wait(timeout_s)
+
+    def close(self) -> None:
+        """Does nothing: the next round uses the same workers."""
+
+    def end(self) -> None:
+        if self._made is not None:
+            self._made.close()
+
+
+# --- against a second key -----------------------------------------------------------------------
+
+
+def parse_against(text: str) -> tuple[str, list[float]]:
+    """Read ``KEY=[V1, V2, …]``.
+
+    Raises
+    ------
+    InputError
+        It is no list of two or more different numbers.
+    """
+    key, _, listed = (part.strip() for part in text.partition("="))
+    try:
+        values = tomllib.loads(f"values = {listed}").get("values")
+    except tomllib.TOMLDecodeError:
+        values = None
+    example = 'Write "parameters.formation_energy_L1_eV=[0.28, 0.4, 0.5]".'
+    numbers = values if isinstance(values, list) else []
+    plain = [isinstance(v, int | float) and not isinstance(v, bool) for v in numbers]
+    if len(numbers) < 2 or not all(plain) or len({float(v) for v in numbers}) < len(numbers):
+        raise InputError(
+            f"--against {text} gives no list of at least two different numbers", advice=example
+        )
+    return key, sorted(float(value) for value in numbers)
+
+
+def find_against(
+    question: Question,
+    key: str,
+    values: Sequence[float],
+    folder: str | Path,
+    *,
+    report: Callable[[str], None] | None = None,
+    **options: Any,
+) -> list[Critical]:
+    """Search again for each value of a second key, in folders of their own.
+
+    Parameters
+    ----------
+    question, folder, report, **options
+        As for `find`.
+    key : str
+        ``section.key``.
+    values : sequence of float
+    """
+    if key == question.vary:
+        raise InputError(f"{key} is varied and given with --against at once")
+    questions = [
+        replace(question, settings={**(question.settings or {}), key: value}) for value in values
+    ]
+    for one in questions:
+        one.check()
+    Path(folder).mkdir(exist_ok=True)
+    found = []
+    for value, one in zip(values, questions, strict=True):
+        if report is not None:
+            report(f"\n{key} = {value:g}")
+        place = Path(folder) / f"{key.rpartition('.')[2]}={value:g}"
+        found.append(find(one, place, report=report, **options))
+    return found

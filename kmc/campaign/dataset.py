@@ -1,0 +1,385 @@
+"""The results of a sweep as an `xarray.Dataset`.
+
+    ds = kmc.load_sweep("temperature")
+    ds.contact_fraction.mean("replica")
+    ds.contact_fraction_at.sel(at_monolayers=0.5)
+    ds.sweep.trajectory(temperature_K=333.15, replica=0).frames[-1]
+    ds.to_dataframe()
+
+Every axis of the sweep is a dimension, and so is `replica`. What has not been run, or has failed,
+is NaN; `state` says which.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kmc.campaign.folder import PointStatus, SweepFolder, open_folder
+from kmc.campaign.plan import REMOVED, ZIP, Plan
+from kmc.campaign.scalars import DERIVED, ONSET_CONTACT, Run, ScalarCache, meaning
+from kmc.common.catalogue import nearest
+from kmc.common.formatting import quantity
+from kmc.common.progress import Progress, progress_for
+from kmc.errors import InputError, KmcError
+from kmc.systems.opening import load
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+_UNREADABLE = "unreadable"
+_TAKEN = {*DERIVED, "replica", "state", "error"}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One dimension of a sweep.
+
+    Attributes
+    ----------
+    dim : str
+        Name of the dimension: the last part of the key, or ``zip``.
+    members : dict
+        Full key of the run file → its values along the axis; several for a zip.
+    names : dict
+        Full key → name of its coordinate.
+    """
+
+    dim: str
+    members: dict[str, list]
+    names: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.members.values())))
+
+    def places(self) -> dict[tuple, int]:
+        """Values of the members → place along the axis."""
+        rows = zip(*self.members.values(), strict=True)
+        return {tuple(_canonical(value) for value in row): i for i, row in enumerate(rows)}
+
+    def place_of(self, settings: Mapping[str, Any]) -> tuple:
+        return tuple(_canonical(settings[key]) for key in self.members)
+
+
+def _canonical(value: Any) -> str:
+    """Text that is equal for equal values, such as 1 and 1.0."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    return json.dumps(value)
+
+
+def short_names(keys: Sequence[str], taken: Iterable[str] = ()) -> dict[str, str]:
+    """``conditions.temperature_K`` → ``temperature_K``, with its section where that is taken."""
+    last = [key.rpartition(".")[2] for key in keys]
+    reserved = set(taken)
+    return {
+        key: key.replace(".", "_") if last.count(name) > 1 or name in reserved else name
+        for key, name in zip(keys, last, strict=True)
+    }
+
+
+def axes_of(plan: Plan) -> list[Axis]:
+    """The dimensions of a plan, with names short enough for ``sel(temperature_K=300)``."""
+    found: dict[str, dict[str, list]] = {}
+    for name, values in plan.axes.items():
+        keys = values[0] if name == ZIP else [name]
+        rows = values if name == ZIP else [{name: value} for value in values]
+        found[name] = {key: [row[key] for row in rows] for key in keys}
+    short = short_names([key for members in found.values() for key in members], _TAKEN)
+    return [
+        Axis(ZIP if name == ZIP else short[name], members, {key: short[key] for key in members})
+        for name, members in found.items()
+    ]
+
+
+def coordinate(values: Sequence[Any]) -> np.ndarray:
+    """Values of an axis as numbers where all are, else as text: ``"[32, 32, 24]"``."""
+    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        return np.array(values)
+    return np.array([v if isinstance(v, str) else json.dumps(v) for v in values], dtype=object)
+
+
+def load_sweep(
+    folder: str | Path,
+    *,
+    at_monolayers: float | Sequence[float] = (),
+    onset_contact: float = ONSET_CONTACT,
+    progress: bool = True,
+) -> xr.Dataset:
+    """Numbers of every run of a sweep, with its axes and `replica` as dimensions.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made by ``kmc sweep`` or ``kmc critical``; may still be growing.
+    at_monolayers : float or sequence of float
+        Capacities at which every number is read as well, into variables that end in ``_at``.
+    onset_contact : float
+        `onset_capacity_monolayers` is where the contact fraction first falls below this.
+    progress : bool
+        Show the progress of reading on stderr; numbers are cached in the folder.
+
+    Returns
+    -------
+    xarray.Dataset
+        Every column of the samples and of the voids at the end of each run; `onset_censored` where
+        a finished run kept its contact; `state` (done, running, failed, missing, unreadable),
+        `error`, `seed`, `stop_reason` and `path` of each run. Units are in the attributes.
+        ``.sweep`` opens trajectories, see `SweepAccessor`.
+
+    Raises
+    ------
+    InputError
+        This is no folder of a sweep, or a capacity or fraction is out of range.
+    """
+    import xarray as xr
+
+    capacities = _capacities(at_monolayers)
+    if not 0 < onset_contact <= 1:
+        raise InputError(f"onset_contact = {onset_contact}: a fraction above 0 and at most 1")
+    opened = open_folder(folder)
+    with progress_for(Path(folder).name, progress) as shown:
+        rows = _read(opened, capacities, onset_contact, shown)
+    axes = axes_of(opened.plan)
+    dims = [axis.dim for axis in axes] + ["replica"]
+    shape = (*map(len, axes), opened.plan.replicas)
+    where = _positions(opened.plan, axes)
+    names = sorted({name for row in rows.values() for name in row["final"]}, key=_order)
+
+    def array(get, fill, dtype) -> np.ndarray:
+        values = np.full(shape, fill, dtype=dtype)
+        for point in opened.plan.points:
+            if (value := get(rows[point.name], point)) is not None:
+                values[where[point.name]] = value
+        return values
+
+    def variable(name: str, values: np.ndarray, more: Sequence[str] = ()) -> Any:
+        unit, text = meaning(name)
+        return ([*dims, *more], values, {"units": unit, "long_name": text})
+
+    known = {short for axis in axes for short in axis.names.values()}
+    variables: dict[str, Any] = {}
+    for name in names:
+        values = array(lambda row, _, name=name: row["final"].get(name), np.nan, float)
+        # A sample column with the name of an axis is renamed.
+        free = f"{name}_end" if name in known else name
+        variables[free] = variable(name, values)
+    for name in names if capacities else ():
+        at = [
+            array(lambda row, _, n=name, c=c: row["at"].get(c, {}).get(n), np.nan, float)
+            for c in map(repr, capacities)
+        ]
+        variables[f"{name}_at"] = variable(name, np.stack(at, axis=-1), ["at_monolayers"])
+    onset = array(lambda row, _: row["onset"], np.nan, float)
+    states = array(lambda row, _: row["state"], "missing", object)
+    crossing = f"contact first falls below {onset_contact:g}"
+    attrs = {"units": "1", "long_name": f"Capacity in monolayers where {crossing}"}
+    variables["onset_capacity_monolayers"] = (dims, onset, attrs)
+    censored = (states == "done") & np.isnan(onset)
+    variables["onset_censored"] = (dims, censored, {"long_name": f"Ended before {crossing}"})
+    texts = {
+        "state": (states, "done, running, failed, missing or unreadable"),
+        "error": (array(lambda row, _: row["error"], "", object), "Why a run failed"),
+        "stop_reason": (array(lambda row, _: row["stop_reason"], "", object), "Why a run ended"),
+        "seed": (array(lambda _, point: point.seed, 0, np.uint64), "Seed of the run"),
+        "path": (array(lambda row, _: row["path"], "", object), "Trajectory of the run"),
+    }
+    for name, (values, text) in texts.items():
+        variables[name] = (dims, values, {"long_name": text})
+
+    ds = xr.Dataset(variables, _coordinates(axes), {"folder": str(folder), "kind": "kmc sweep"})
+    ds = ds.assign_coords(replica=np.arange(opened.plan.replicas))
+    if capacities:
+        units = {"long_name": "capacity", "units": "monolayers"}
+        ds = ds.assign_coords(at_monolayers=("at_monolayers", list(capacities), units))
+    if not hasattr(xr.Dataset, "sweep"):
+        xr.register_dataset_accessor("sweep")(SweepAccessor)
+    return ds
+
+
+def _capacities(given: float | Sequence[float]) -> list[float]:
+    some = [given] if isinstance(given, int | float) else list(given)
+    for value in some:
+        if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+            raise InputError(
+                f"at_monolayers = {value!r}: a capacity is not negative",
+                advice="Give monolayers of the interface, for example 0.5.",
+            )
+    return sorted({float(value) for value in some})
+
+
+def _order(name: str) -> tuple:
+    """Order of variables: contact and voids first, then counters."""
+    first = ("contact_fraction", "contact_fraction_Li", "overpotential_V", *DERIVED)
+    return (first.index(name), "") if name in first else (len(first), name)
+
+
+def _read(
+    folder: SweepFolder, capacities: Sequence[float], contact: float, progress: Progress
+) -> dict[str, dict]:
+    """State and numbers of every point."""
+    cache = ScalarCache.of(folder.path)
+    rows: dict[str, dict] = {}
+    status = folder.status()
+    try:
+        for i, point in enumerate(status):
+            rows[point.name] = _row(folder, point, cache, capacities, contact)
+            progress.update((i + 1) / len(status), f"run {i + 1} of {len(status)}")
+    finally:
+        cache.save()  # also after Ctrl-C: the first reading of a large sweep takes minutes
+    return rows
+
+
+def _row(folder: SweepFolder, point: PointStatus, cache: ScalarCache, capacities, contact) -> dict:
+    """State and numbers of one point."""
+    row: dict[str, Any] = {"final": {}, "at": {}, "onset": None, "stop_reason": "", "path": ""}
+    row |= {"state": point.state, "error": point.error}
+    path = folder.trajectory_path(point.point)
+    damaged = point.state == "missing" and path.is_file()  # `kmc sweep` runs the point again
+    if point.state != "done" and not damaged:
+        return row
+    row["path"] = str(path)
+    try:
+        entry = cache.read(point.name, path, capacities, contact)
+    except (KmcError, OSError) as problem:
+        return row | {"state": _UNREADABLE, "error": str(problem)}
+    if damaged:
+        return row
+    row |= {key: entry[key] for key in ("final", "at", "stop_reason")}
+    return row | {"onset": entry["onset"][repr(float(contact))]}
+
+
+def _positions(plan: Plan, axes: Sequence[Axis]) -> dict[str, tuple[int, ...]]:
+    """Where each point stands in an array with the axes and replicas as dimensions."""
+    places = [axis.places() for axis in axes]
+    found = {}
+    for point in plan.points:
+        index = tuple(
+            place[axis.place_of(point.settings)] for axis, place in zip(axes, places, strict=True)
+        )
+        found[point.name] = (*index, point.replica)
+    return found
+
+
+def _coordinates(axes: Sequence[Axis]) -> dict[str, Any]:
+    coordinates: dict[str, Any] = {}
+    for axis in axes:
+        for key, values in axis.members.items():
+            name, unit = quantity(key)
+            attrs = {"long_name": name, "units": unit or "1", "key": key}
+            if axis.dim == ZIP and (numbers := _with_removed(values)):
+                values, attrs["nan"] = numbers, f"{key} = none: the key was removed"
+            coordinates[axis.names[key]] = (axis.dim, coordinate(values), attrs)
+        if axis.dim == ZIP:
+            text = {"long_name": "place along the zipped keys"}
+            coordinates[ZIP] = (ZIP, np.arange(len(axis)), text)
+    return coordinates
+
+
+def _with_removed(values: Sequence[Any]) -> list[float]:
+    """Numbers among which some keys were removed, which are NaN; empty for anything else.
+
+    A coordinate along the zipped keys may hold NaN: their place, `zip`, is the index.
+    """
+    kept = [value for value in values if value != REMOVED]
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in kept)
+    if not kept or len(kept) == len(values) or not numbers:
+        return []
+    return [math.nan if value == REMOVED else value for value in values]
+
+
+class SweepAccessor:
+    """``ds.sweep`` of a dataset from `load_sweep`, or of any selection of it.
+
+    Examples
+    --------
+    >>> ds.sweep.trajectory(temperature_K=298.15, replica=0)                 # doctest: +SKIP
+    >>> ds.sweep.status()                                                    # doctest: +SKIP
+    """
+
+    def __init__(self, dataset: xr.Dataset):
+        self._dataset = dataset
+
+    def trajectory(self, **where: Any) -> Run:
+        """The trajectory of one run, chosen by its coordinates; axes of length 1 may be left out.
+
+        Raises
+        ------
+        InputError
+            No run or several runs match, or the run is not done.
+        """
+        rows = self._chosen(where)
+        if rows.path.size != 1:
+            left = ", ".join(f"{dim} ({n})" for dim, n in rows.path.sizes.items() if n > 1)
+            raise InputError(
+                f"{rows.path.size} runs match, not one",
+                advice=f"Choose one of {left}.",
+            )
+        state = rows.state.values.item()
+        if state != "done":
+            error = rows.error.values.item()
+            raise InputError(f"that run is {state}" + (f": {error}" if error else ""))
+        return load(rows.path.values.item())
+
+    def trajectories(self, **where: Any) -> Iterator[tuple[dict[str, Any], Run]]:
+        """Coordinates and trajectory of each run that is done, opened one after the other."""
+        stacked = self._chosen(where)
+        dims = list(stacked.path.dims)
+        for index in np.ndindex(stacked.path.shape):
+            one = stacked.isel(dict(zip(dims, index, strict=True)))
+            if one.state.values.item() == "done":
+                labels = {
+                    str(name): value.values.item()
+                    for name, value in one.coords.items()
+                    if value.ndim == 0 and name != "at_monolayers"
+                }
+                yield labels, load(one.path.values.item())
+
+    def status(self) -> pd.DataFrame:
+        """A row for each run: its coordinates, state, error, stop_reason, seed and path."""
+        names = ["state", "error", "stop_reason", "seed", "path"]
+        return self._dataset[names].to_dataframe().reset_index()
+
+    def plot(self, **options: Any) -> Any:
+        """The picture of `kmc sweep-plot`; see `kmc.plotting.sweeps.sweep_picture`."""
+        from kmc.plotting.sweeps import sweep_picture
+
+        return sweep_picture(self._dataset, **options)
+
+    def _chosen(self, where: Mapping[str, Any]) -> xr.Dataset:
+        known = [str(name) for name in self._dataset.coords]
+        for name in where:
+            if name not in known:
+                raise InputError(
+                    f"there is no axis {name!r}",
+                    advice=f"{nearest(name, known)}Axes: {', '.join(known)}.",
+                )
+        chosen = self._dataset[["path", "state", "error"]]
+        for name, value in where.items():
+            coordinate = chosen[name]
+            if coordinate.ndim == 0:
+                continue
+            fits = np.array([_same(value, item) for item in coordinate.values])
+            if not fits.any():
+                values = ", ".join(str(item) for item in coordinate.values)
+                raise InputError(
+                    f"{name} = {value!r} is not in the sweep", advice=f"It has {values}."
+                )
+            chosen = chosen.isel({coordinate.dims[0]: np.flatnonzero(fits)})
+        return chosen
+
+
+def _same(asked: Any, value: Any) -> bool:
+    """Whether a value equals one of an axis; numbers within a relative 1e-9."""
+    if isinstance(value, float) and math.isnan(value):
+        return asked is None or asked == REMOVED or asked != asked
+    if isinstance(asked, int | float) and isinstance(value, int | float | np.number):
+        return math.isclose(asked, value, rel_tol=1e-9)
+    return str(asked) == str(value) or (not isinstance(asked, str) and json.dumps(asked) == value)

@@ -1,0 +1,275 @@
+"""Runs the missing points of a sweep on local or cluster workers."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from kmc.campaign.estimate import work_of
+from kmc.campaign.folder import SweepFolder
+from kmc.campaign.plan import Plan, Point
+from kmc.campaign.run_point import BUSY, DONE, FAILED, LOST, STOPPED
+from kmc.common.formatting import duration
+from kmc.common.interruption import Interruption
+from kmc.common.progress import Display, Part
+from kmc.errors import KmcError, KmcWarning
+
+MAX_ATTEMPTS = 3  # of a point whose worker dies under it
+_WAIT_S = 0.25
+_STOP_S = 10.0  # time that running points have to stop
+_LEAST_FREE_BYTES = 2 * 2**20
+_STOPPED = "it was stopped from outside"
+
+
+class Workers(Protocol):
+    """Runs points: `LocalWorkers` or `DaskWorkers`."""
+
+    @property
+    def slots(self) -> int:
+        """Points that can run at once, at this moment."""
+
+    def submit(self, job: Mapping[str, str]) -> None:
+        """Start `run_point(**job)` somewhere."""
+
+    def wait(self, timeout_s: float) -> list[dict[str, Any]]:
+        """Results of `run_point` for points that ended; ``state`` "lost" without one."""
+
+    def close(self) -> None:
+        """End everything."""
+
+
+@dataclass
+class Tally:
+    """State of a sweep.
+
+    Attributes
+    ----------
+    total, done, failed : int
+        Points; those done by earlier calls of the same command included.
+    running : list of Part
+    slots : int
+        Points that could run at once.
+    left_s : float
+        Estimated time left; NaN before the first estimate.
+    interrupted : bool
+    failures : list of (Point, str)
+        Points that failed in this call, with the error.
+    notes : list of str
+        Messages for the user, such as names of files that were set aside.
+    """
+
+    total: int
+    done: int = 0
+    failed: int = 0
+    running: list[Part] = field(default_factory=list)
+    slots: int = 0
+    left_s: float = float("nan")
+    interrupted: bool = False
+    failures: list[tuple[Point, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """``12 of 40 done, 1 failed, 2 running, about 5 min left``."""
+        parts = [f"{self.done} of {self.total} done"]
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        parts.append(f"{len(self.running)} running")
+        if not self.slots:
+            parts.append("waiting for workers")
+        elif not math.isnan(self.left_s):
+            parts.append(f"about {duration(max(1.0, float(f'{self.left_s:.2g}')))} left")
+        return ", ".join(parts)
+
+
+def run_sweep(
+    folder: SweepFolder, make_workers: Callable[[int], Workers], display: Display
+) -> Tally:
+    """Run every point that is not done; points that failed before are tried again.
+
+    Parameters
+    ----------
+    folder : SweepFolder
+    make_workers : callable
+        Number of points to run → workers. Called once the folder is locked, unless every point is
+        done.
+    display : Display
+
+    Returns
+    -------
+    Tally
+        ``interrupted`` after Ctrl-C or SIGTERM.
+
+    Raises
+    ------
+    InputError
+        Another process has locked the folder.
+    KmcError
+        The folder cannot be written any more, or no worker can be started.
+    """
+    with Interruption() as interruption, folder.owned() as owner:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", KmcWarning)
+            done = folder.clean_up()
+        todo = [point for point in folder.plan.points if point.name not in done]
+        tally = Tally(total=len(folder.plan.points), done=len(done))
+        tally.notes += [str(item.message) for item in told]
+        if todo:
+            workers = make_workers(len(todo))
+            try:
+                with display:
+                    for note in tally.notes:
+                        display.message(note)
+                    _Loop(folder, owner, workers, display, tally, todo).run(interruption)
+            finally:
+                folder.disown()
+                workers.close()
+        return tally
+
+
+class _Loop:
+    """Scheduling of points, the same for local processes and for a cluster."""
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        owner: str,
+        workers: Workers,
+        display: Display,
+        tally: Tally,
+        todo: list[Point],
+    ):
+        self.folder, self.owner, self.workers = folder, owner, workers
+        self.display, self.tally = display, tally
+        self.waiting: dict[str, deque[Point]] = {}  # by kind, each in the order of the plan
+        for point in todo:
+            self.waiting.setdefault(_kind(folder.plan, point), deque()).append(point)
+        self.running: dict[str, tuple[Point, str, float]] = {}  # name: point, kind, start
+        self.compiled: set[str] = set()
+        self.attempts: Counter[str] = Counter()
+        work = [work_of(folder.plan.run_tables(point)) for point in todo]
+        known = all(math.isfinite(amount) for amount in work)
+        self.work = {p.name: w if known else 1.0 for p, w in zip(todo, work, strict=True)}
+        self.spent: list[tuple[float, float]] = []  # work and seconds of each point that ended
+
+    def run(self, interruption: Interruption) -> None:
+        """Run points until all are done, or the user interrupts."""
+        while self.running or any(self.waiting.values()):
+            if interruption.requested:
+                self._stop()
+                return
+            while len(self.running) < self.workers.slots and (point := self._next()):
+                self._start(point)
+            for outcome in self.workers.wait(_WAIT_S):
+                self._ended(outcome)
+            self._look()
+
+    def _next(self) -> Point | None:
+        """The first point that may start.
+
+        The event loop is compiled once for each kind of run and then cached on disk: the first
+        point of a kind starts alone, and the others of that kind wait until it has compiled.
+        """
+        compiling = {kind for _, kind, _ in self.running.values()} - self.compiled
+        ready = [
+            queue[0] for kind, queue in self.waiting.items() if queue and kind not in compiling
+        ]
+        return min(ready, key=lambda point: point.index, default=None)
+
+    def _start(self, point: Point) -> None:
+        kind = _kind(self.folder.plan, point)
+        self.waiting[kind].popleft()
+        self.folder.prepare(point)
+        self.attempts[point.name] += 1
+        self.running[point.name] = (point, kind, time.monotonic())
+        place = str(self.folder.path.resolve())
+        self.workers.submit({"folder": place, "name": point.name, "owner": self.owner})
+
+    def _ended(self, outcome: Mapping[str, Any]) -> None:
+        point, kind, _ = self.running.pop(outcome["name"])
+        self.folder.forget_progress(point)
+        for note in outcome.get("notes", ()):
+            self.tally.notes.append(note)
+            self.display.message(note)
+        state, error = outcome["state"], outcome["error"]
+        if state == DONE:
+            self.compiled.add(kind)
+            self.spent.append((self.work[point.name], outcome["wall_s"]))
+            self.folder.record_done(point, outcome["wall_s"], outcome.get("numbers"))
+            self.tally.done += 1
+            return
+        if state in (LOST, BUSY, STOPPED) and self.attempts[point.name] < MAX_ATTEMPTS:
+            self.display.message(f"{point.name}: {error or _STOPPED}; it is run again")
+            self.waiting[kind].appendleft(point)
+            return
+        if state != FAILED:
+            error = f"{error or _STOPPED}, {MAX_ATTEMPTS} times in a row"
+        self.folder.record_failure(point, error, outcome["details"], outcome["wall_s"])
+        self.tally.failed += 1
+        self.tally.failures.append((point, error))
+        self.display.message(f"failed: {point.name}: {error}")
+        free = shutil.disk_usage(self.folder.path).free
+        if free < _LEAST_FREE_BYTES:
+            raise KmcError(
+                f"the disk of {self.folder.path} is full: {free} bytes are left",
+                advice="Points that are done are safe. Free space, then repeat the command.",
+            )
+
+    def _look(self) -> None:
+        """Update the state of the running points, the time left, and the display."""
+        tally = self.tally
+        tally.running = []
+        now = time.monotonic()
+        begun = []  # work of the running points, and the time they take by their progress
+        longest_s = 0.0  # time left of a running point by its own progress
+        for point, kind, start in self.running.values():
+            progress = self.folder.progress(point)
+            fraction, text = 0.0, "preparing"
+            if progress is not None:
+                self.compiled.add(kind)
+                fraction, text = progress
+                if fraction > 0.05:
+                    begun.append((self.work[point.name], (now - start) / fraction))
+                    longest_s = max(longest_s, (now - start) * (1 / fraction - 1))
+            tally.running.append(Part(point.name, fraction, text))
+        tally.slots = self.workers.slots
+        waiting = sum(self.work[point.name] for queue in self.waiting.values() for point in queue)
+        waiting += sum(self.work[row.name] * (1 - row.fraction) for row in tally.running)
+        if self.spent or begun:
+            shared_s = waiting * _pace([*self.spent, *begun]) / max(1, tally.slots)
+            tally.left_s = max(shared_s, longest_s)
+        self.display.update(tally.done / tally.total, str(tally), tally.running)
+
+    def _stop(self) -> None:
+        """Wait until running points have closed their files; those that finish count as done."""
+        self.display.message("stopping; a second Ctrl-C stops at once")
+        self.folder.disown()
+        end = time.monotonic() + _STOP_S
+        while self.running and time.monotonic() < end:
+            for outcome in self.workers.wait(_WAIT_S):
+                point, _, _ = self.running.pop(outcome["name"])
+                self.folder.forget_progress(point)
+                self.tally.notes += outcome.get("notes", ())
+                if outcome["state"] == DONE:
+                    self.folder.record_done(point, outcome["wall_s"], outcome.get("numbers"))
+                    self.tally.done += 1
+        self.tally.interrupted = self.tally.done < self.tally.total
+
+
+def _pace(known: list[tuple[float, float]]) -> float:
+    """Seconds for a unit of work, by the larger points: small ones are mostly preparation."""
+    large = max(work for work, _ in known)
+    work, spent = zip(*(row for row in known if row[0] >= 0.5 * large), strict=True)
+    return sum(spent) / sum(work)
+
+
+def _kind(plan: Plan, point: Point) -> str:
+    """Runs of one kind use the same compiled loop: with or without Mg."""
+    system = plan.run_tables(point).get("system", {})
+    mg = system.get("mg_fraction") or system.get("mg_coverage_L1")
+    return "alloy" if mg else "pure"

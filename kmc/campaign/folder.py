@@ -1,0 +1,448 @@
+"""The folder of a sweep: its plan, and the points that are done or have failed.
+
+    sweep.toml              the sweep file
+    index.json              the plan: axes, points, seeds, the base run as it was read
+    points/NAME.toml        a point as a run file of its own
+    points/NAME.h5          its trajectory, under this name when it is finished
+    points/NAME.part.h5     an unfinished trajectory
+    points/NAME.aside-1.h5  a trajectory that the sweep cannot use: damaged, or of other settings
+    failures/NAME.json      why a point failed
+    running/NAME.json       progress of a running point
+    log.jsonl               one line for each point that ended
+    scalars.jsonl           summary numbers of each point that is done
+    scalars.json            the same with more capacities, as `kmc.load_sweep` asked for them
+    lock, owner             lock of the one `kmc sweep` that runs points here, and its identity
+
+Files are replaced atomically: a kill at any moment leaves each as it was before or after a change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import uuid
+import warnings
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock, Timeout
+
+from kmc._version import __version__
+from kmc.campaign.plan import Plan, Point, canonical
+from kmc.campaign.point_files import Ended, Log, is_finished, looks_complete, set_aside, stems
+from kmc.common.formatting import listed
+from kmc.common.outputs import remove_drafts, replacing
+from kmc.errors import InputError, KmcError, KmcWarning
+
+INDEX_VERSION = 1
+_ELSEWHERE = "Use another folder with -o."
+
+_REPEAT = "Is the disk full? Points that are done are safe; repeat the command to continue."
+
+
+class PointStatus(NamedTuple):
+    """State of a point.
+
+    Attributes
+    ----------
+    name : str
+    state : {"done", "running", "failed", "missing"}
+    error : str
+        Error of a failed point, else empty.
+    point : Point
+    """
+
+    name: str
+    state: str
+    error: str
+    point: Point
+
+
+class SweepFolder:
+    """A sweep on disk; made by `open_folder` and `make_folder`.
+
+    Attributes
+    ----------
+    path : Path
+    plan : Plan
+    """
+
+    def __init__(self, path: Path, plan: Plan):
+        self.path = Path(path)
+        self.plan = plan
+
+    # --- paths ------------------------------------------------------------------------------------
+
+    def trajectory_path(self, point: Point) -> Path:
+        """Trajectory of a point; the file exists once the point is done."""
+        return self.path / "points" / f"{point.name}.h5"
+
+    def run_file_path(self, point: Point) -> Path:
+        """Run file of a point; the file exists once the point has been started."""
+        return self.path / "points" / f"{point.name}.toml"
+
+    def failure_path(self, point: Point) -> Path:
+        """Error report of a failed point, JSON."""
+        return self.path / "failures" / f"{point.name}.json"
+
+    # --- state ------------------------------------------------------------------------------------
+
+    def done(self, *, look_inside: bool = False) -> set[str]:
+        """Names of the points whose trajectory is finished.
+
+        Parameters
+        ----------
+        look_inside : bool
+            Read every trajectory. By default only those without a line in the log are read, which a
+            kill between the end of a point and its line leaves; the others must be neither empty
+            nor truncated.
+        """
+        there = stems(self.path / "points", ".h5")
+        logged = {line.name for line in self.log() if line.state == "done"}
+        found = set()
+        for point in self.plan.points:
+            if point.name in there:
+                known = point.name in logged and not look_inside
+                if (looks_complete if known else is_finished)(self.trajectory_path(point)):
+                    found.add(point.name)
+        return found
+
+    def clean_up(self) -> set[str]:
+        """Names of the points that are done, after unusable files were set aside or removed.
+
+        A damaged trajectory is set aside with a warning; drafts that kills left behind, and
+        unfinished trajectories of points that are done, are removed.
+        """
+        for folder in (self.path, self.path / "points", self.path / "failures"):
+            remove_drafts(folder)
+        done = self.done(look_inside=True)
+        there = stems(self.path / "points", ".h5")
+        for point in self.plan.points:
+            if point.name in done:
+                (self.path / "points" / f"{point.name}.part.h5").unlink(missing_ok=True)
+            elif point.name in there:
+                set_aside(self.trajectory_path(point), "it is empty, damaged or unfinished")
+        if damaged := self._log.lines().count(None):
+            warnings.warn(
+                f"{self._log.path} has {damaged} lines that cannot be read; they are left out, and "
+                "every trajectory was checked instead",
+                KmcWarning,
+                stacklevel=2,
+            )
+        return done
+
+    def status(self) -> list[PointStatus]:
+        """State of every point, in the order of the plan."""
+        done, failed = self.done(), stems(self.path / "failures", ".json")
+        running = stems(self.path / "running", ".json") if self.is_locked() else set()
+        rows = []
+        for point in self.plan.points:
+            state, error = "missing", ""
+            if point.name in done:
+                state = "done"
+            elif point.name in running:
+                state = "running"
+            elif point.name in failed:
+                state, error = "failed", self.failure(point).get("error", "")
+            rows.append(PointStatus(point.name, state, error, point))
+        return rows
+
+    def failure(self, point: Point) -> dict[str, Any]:
+        """Error report of a failed point; empty without one."""
+        return _read_json(self.failure_path(point)) or {}
+
+    def progress(self, point: Point) -> tuple[float, str] | None:
+        """Fraction done and status line of a running point; None before its first report."""
+        row = _read_json(self.path / "running" / f"{point.name}.json")
+        try:
+            return float(row["fraction"]), str(row["text"])
+        except (TypeError, KeyError, ValueError):  # missing, or being written
+            return None
+
+    def log(self) -> list[Ended]:
+        """Points that ended, in that order; a truncated line is left out."""
+        return [line for line in self._log.lines() if line is not None]
+
+    @property
+    def _log(self) -> Log:
+        return Log(self.path / "log.jsonl")
+
+    # --- locking ----------------------------------------------------------------------------------
+
+    @cached_property
+    def _lock(self) -> FileLock:
+        return FileLock(self.path / "lock", timeout=0)
+
+    def is_locked(self) -> bool:
+        """Whether a process has locked the folder."""
+        other = FileLock(self.path / "lock", timeout=0)
+        try:
+            with other:
+                return False
+        except (Timeout, OSError):
+            return True
+
+    @contextlib.contextmanager
+    def owned(self) -> Iterator[str]:
+        """Exclusive use of the folder; the lock ends with the process at the latest.
+
+        Yields
+        ------
+        str
+            Identity of the owner. A worker that still runs a point for an earlier owner reads the
+            file ``owner`` and stops.
+
+        Raises
+        ------
+        InputError
+            Another process has locked the folder.
+        """
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"another kmc sweep is running points of {self.path}",
+                advice="Wait for it, or stop it first. " + _ELSEWHERE,
+            ) from None
+        except OSError as problem:
+            raise _unwritable(self.path, problem) from None
+        owner = uuid.uuid4().hex
+        try:
+            self.write("owner", owner)
+            for name in stems(self.path / "running", ".json"):
+                (self.path / "running" / f"{name}.json").unlink(missing_ok=True)
+            yield owner
+        finally:
+            self.disown()
+            self._lock.release()
+
+    def disown(self) -> None:
+        """Remove the owner, so that the workers of all points stop."""
+        with contextlib.suppress(OSError):
+            (self.path / "owner").unlink()
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the folder atomically.
+
+        Raises
+        ------
+        KmcError
+            The disk is full or the folder is gone or read-only.
+        """
+        try:
+            with replacing(self.path / name) as draft:
+                draft.write_text(text, encoding="utf-8")
+        except InputError as problem:
+            raise KmcError(problem.message, advice=_REPEAT) from None
+
+    def prepare(self, point: Point) -> None:
+        """Write the run file of a point, and remove the report of an earlier failure."""
+        self.write(f"points/{point.name}.toml", self.plan.run_toml(point))
+        self.failure_path(point).unlink(missing_ok=True)
+
+    def forget_progress(self, point: Point) -> None:
+        """Remove the progress and lock files of a point that ended."""
+        for name in (f"{point.name}.json", f".{point.name}.lock"):
+            with contextlib.suppress(OSError):
+                (self.path / "running" / name).unlink()
+
+    def record_done(
+        self, point: Point, wall_s: float, numbers: dict[str, Any] | None = None
+    ) -> None:
+        """Log that a point is done, with its summary numbers (`kmc.campaign.scalars.entry_of`)."""
+        if numbers:
+            from kmc.campaign.scalars import append_entry
+
+            append_entry(self.path, point.name, numbers)
+        self._append(Ended(point.name, "done", wall_s))
+
+    def record_failure(self, point: Point, error: str, details: str, wall_s: float) -> None:
+        """Write the error report of a point, with its settings, and log the failure."""
+        report = {
+            "name": point.name,
+            "error": error,
+            "details": details,
+            "run_file": f"points/{point.name}.toml",
+            "settings": point.settings,
+            "replica": point.replica,
+            "seed": point.seed,
+        }
+        text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+        self.write(f"failures/{point.name}.json", text)
+        self._append(Ended(point.name, "failed", wall_s))
+
+    def _append(self, ended: Ended) -> None:
+        try:
+            self._log.append(ended)
+        except OSError as problem:
+            raise _unwritable(self.path, problem) from None
+
+
+def open_folder(path: str | Path) -> SweepFolder:
+    """The folder of a sweep.
+
+    Raises
+    ------
+    InputError
+        It is not the folder of a sweep, or that of a newer kmc.
+    """
+    path = Path(path)
+    index = _read_json(path / "index.json")
+    if not isinstance(index, dict) or "plan" not in index:
+        if (path / "index.json").exists():
+            raise _damaged(path, "it cannot be read")
+        what = "is not the folder of a sweep" if path.is_dir() else "is no folder"
+        raise InputError(f"{path} {what}", advice="`kmc sweep FILE -o FOLDER` makes one.")
+    if index.get("version") != INDEX_VERSION:
+        raise InputError(
+            f"{path} has an index of version {index.get('version')}, "
+            f"but this kmc reads version {INDEX_VERSION}",
+            advice="Update kmc.",
+        )
+    try:
+        text = (path / "sweep.toml").read_text(encoding="utf-8")
+        plan = Plan.from_json(index["plan"], text)
+        if not (plan.points and all(_is_usable(plan, point) for point in plan.points)):
+            raise ValueError("a point has an impossible name or other settings than the plan")
+        return SweepFolder(path, plan)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+        raise _damaged(path, f"{type(problem).__name__}: {problem}") from None
+
+
+def _is_usable(plan: Plan, point: Point) -> bool:
+    """Whether a point has the settings of the plan, and a name that is that of a file here."""
+    safe = isinstance(point.name, str) and re.fullmatch(r"[^/\\\0.][^/\\\0]{0,239}", point.name)
+    planned = set(point.settings) == set(plan.keys)
+    return bool(safe) and planned and isinstance(plan.run_tables(point), dict)
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    return InputError(
+        f"{path / 'index.json'} is damaged: {why}",
+        advice=f"Remove that file only, then repeat `kmc sweep FILE -o {path}` with the sweep file "
+        "of that time: it writes the index again and continues; points that are done stay done.",
+    )
+
+
+def check_folder(path: str | Path, plan: Plan) -> SweepFolder | None:
+    """The existing folder if it is compatible with the plan; None if there is none yet.
+
+    Raises
+    ------
+    InputError
+        It is no folder of a sweep, or that of a sweep that contradicts `plan`.
+    """
+    path = Path(path)
+    if not path.exists():
+        if not path.parent.is_dir():
+            raise InputError(f"{path}: there is no folder {path.parent}", advice="Make it first.")
+        return None
+    begun = path.is_dir() and not (path / "index.json").exists()
+    if begun and ((path / "sweep.toml").is_file() or all(map(_is_ours, os.listdir(path)))):
+        _check_same_file(path, plan)
+        return None
+    existing = open_folder(path)
+    problem = _contradiction(existing.plan, plan)
+    if problem:
+        raise InputError(
+            f"{path} holds another sweep: {problem}",
+            advice="A changed sweep file may only add values and replicas. " + _ELSEWHERE,
+        )
+    return existing
+
+
+# Contents of a folder whose index has not been written yet.
+_MADE_FIRST = ("points", "failures", "running", "lock", "owner", "sweep.toml")
+
+
+def _is_ours(name: str) -> bool:
+    return name in _MADE_FIRST or (name.startswith(".") and ".part" in name)
+
+
+def _check_same_file(path: Path, plan: Plan) -> None:
+    """Without an index it must be the same sweep file, if there are points already."""
+    if not stems(path / "points", ".h5"):
+        return
+    with contextlib.suppress(OSError, ValueError):
+        if (path / "sweep.toml").read_text(encoding="utf-8") == plan.text:
+            return
+    raise InputError(
+        f"{path} has no index.json, and its sweep.toml differs from the sweep file given",
+        advice="Give the sweep file of that time. " + _ELSEWHERE,
+    )
+
+
+def make_folder(path: str | Path, plan: Plan) -> SweepFolder:
+    """Make the folder of a sweep, or extend an existing one by the new points of `plan`.
+
+    Raises
+    ------
+    InputError
+        See `check_folder`; also where the folder cannot be written.
+    """
+    path = Path(path)
+    existing = check_folder(path, plan)
+    try:
+        for folder in (path, path / "points", path / "failures", path / "running"):
+            folder.mkdir(exist_ok=True)
+    except OSError as problem:
+        raise _unwritable(path, problem) from None
+    made = SweepFolder(path, plan)
+    if existing is None or canonical(existing.plan.to_json()) != canonical(plan.to_json()):
+        index = {"version": INDEX_VERSION, "kmc_version": __version__, "plan": plan.to_json()}
+        made.write("sweep.toml", plan.text)
+        made.write("index.json", json.dumps(index, ensure_ascii=False))
+    return made
+
+
+def _contradiction(old: Plan, new: Plan) -> str:
+    """Reason why points of the old plan differ in the new one; empty where they agree."""
+    if sorted(old.keys) != sorted(new.keys):
+        return f"there {_keys(old.keys)} vary, here {_keys(new.keys)}"
+    if old.seed != new.seed:
+        return f"there seed = {old.seed}, here seed = {new.seed}"
+    for section in sorted({*old.tables, *new.tables}):
+        before, now = old.tables.get(section, {}), new.tables.get(section, {})
+        for key in sorted({*before, *now}):
+            if f"{section}.{key}" in new.keys or f"{section}.{key}" == "random.seed":
+                continue
+            if canonical(before.get(key)) != canonical(now.get(key)):
+                return (
+                    f"{section}.{key} is {_shown(before.get(key))} there "
+                    f"and {_shown(now.get(key))} here"
+                )
+    for name, digest in old.inputs.items():
+        if new.inputs.get(name, digest) != digest:
+            return f"the file {name} has changed since"
+    gone = {point.name for point in old.points} - {point.name for point in new.points}
+    if gone:
+        return f"it has {len(gone)} points that are not in this one, such as {min(gone)}"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _keys(keys: list[str]) -> str:
+    return listed(keys) if keys else "no keys"
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _unwritable(path: Path, problem: OSError) -> KmcError:
+    return KmcError(
+        f"{path} cannot be written: {problem.strerror or problem}",
+        advice=_REPEAT,
+    )

@@ -1,0 +1,167 @@
+"""Runs one point of a sweep, in a local or remote process."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from kmc.campaign.point_files import is_finished, set_aside
+from kmc.common.outputs import put_in_place
+from kmc.errors import InputError, KmcError, KmcWarning, OutputError
+
+if TYPE_CHECKING:
+    from kmc.runfile.load import RunFile
+
+_REPORT_EVERY_S = 0.5
+_WAIT_FOR_LOCK_S = 30.0  # a worker of an earlier sweep stops within a second
+
+DONE, FAILED, STOPPED, BUSY, LOST = "done", "failed", "stopped", "busy", "lost"
+
+
+class _Stopped(Exception):
+    """The sweep that this point is run for no longer owns the folder."""
+
+
+def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
+    """Run one point to its end and rename its trajectory.
+
+    Parameters
+    ----------
+    folder : str
+        The folder of the sweep, as a path on this machine.
+    name : str
+        Name of the point; its run file is there.
+    owner : str
+        Identity of the sweep. The run stops as soon as the file ``owner`` differs: workers of a
+        killed sweep do not disturb the next one.
+
+    Returns
+    -------
+    dict
+        ``name``, ``state`` ("done", "failed", "stopped", "busy"), ``error``, ``details``,
+        ``wall_s``, ``numbers`` (for `SweepFolder.record_done`), and ``notes``, messages for the
+        user. Nothing is raised: the scheduler could not
+        pickle some errors.
+    """
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", KmcWarning)
+        outcome = _outcome(Path(folder), name, owner)
+    notes = [str(item.message) for item in told if issubclass(item.category, KmcWarning)]
+    return {**outcome, "notes": notes}
+
+
+def _outcome(place: Path, name: str, owner: str) -> dict[str, Any]:
+    start = time.monotonic()
+    state, error, details, numbers = DONE, "", "", None
+    try:
+        with FileLock(place / "running" / f".{name}.lock", timeout=_WAIT_FOR_LOCK_S):
+            finished = _run(place, name, owner)
+            if finished:
+                numbers = _numbers(place / "points" / f"{name}.h5")
+        state = DONE if finished else STOPPED
+    except _Stopped:
+        state = STOPPED
+    except Timeout:
+        state, error = BUSY, "another process still runs this point"
+    except KmcError as problem:
+        state, error, details = FAILED, problem.message, problem.advice or ""
+    except MemoryError:
+        state, error = FAILED, "not enough memory"
+    except Exception as problem:
+        state, error = FAILED, f"{type(problem).__name__}: {problem}"
+        details = traceback.format_exc()
+    wall_s = time.monotonic() - start
+    outcome = {"name": name, "state": state, "error": error, "details": details, "wall_s": wall_s}
+    return outcome | {"numbers": numbers}
+
+
+def _numbers(trajectory: Path) -> dict[str, Any] | None:
+    """Summary numbers of a finished point, so that `kmc.load_sweep` need not open its file."""
+    from kmc.campaign.scalars import entry_of
+    from kmc.systems.opening import load
+
+    try:
+        return entry_of(trajectory, load(trajectory))
+    except (KmcError, OSError):
+        return None
+
+
+def _run(folder: Path, name: str, owner: str) -> bool:
+    """Run the point; returns whether its trajectory is complete."""
+    from kmc.runfile.load import load_run
+
+    trajectory = folder / "points" / f"{name}.h5"
+    if trajectory.exists():
+        if is_finished(trajectory):  # for an earlier sweep while this one was starting
+            return True
+        set_aside(trajectory, "it is damaged")
+    heartbeat = Heartbeat(folder, name, owner)
+    heartbeat.check_owner()
+    part = folder / "points" / f"{name}.part.h5"
+    if not _run_or_resume(load_run(folder / "points" / f"{name}.toml"), part, heartbeat):
+        return False
+    put_in_place(part, trajectory)
+    return True
+
+
+def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
+    """Run into `part`, or continue it where it holds the same run; returns whether it finished."""
+    from kmc.systems.opening import load, resume, run_to_file
+
+    if part.is_file():
+        try:
+            begun = load(part)
+            if begun.run == run.resolved():
+                return begun.finished or resume(part, progress=heartbeat).finished
+            set_aside(part, "it has other settings")
+        except OutputError:  # the part itself is good
+            raise
+        except InputError as problem:  # damaged, or of another version of kmc
+            if part.is_file():
+                set_aside(part, problem.message)
+    return run_to_file(run, part, overwrite=True, progress=heartbeat).finished
+
+
+class Heartbeat:
+    """Writes the progress of a point to a file, and stops the point when the owner changes."""
+
+    def __init__(self, folder: Path, name: str, owner: str):
+        self._file = folder / "running" / f"{name}.json"
+        self._owner_file = folder / "owner"
+        self._owner = owner
+        self._next = 0.0
+
+    def __enter__(self) -> Heartbeat:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        pass
+
+    def update(self, fraction: float, text: str) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + _REPORT_EVERY_S
+        self.check_owner()
+        try:
+            row = json.dumps({"fraction": fraction, "text": text}, ensure_ascii=False)
+            self._file.write_text(row, encoding="utf-8")
+        except OSError:  # a full disk is reported when the trajectory is written
+            pass
+
+    def check_owner(self) -> None:
+        """Raise `_Stopped` if the folder has another owner, or none."""
+        try:
+            owner = self._owner_file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            owner = ""
+        except OSError:  # a shared disk may fail for a moment
+            return
+        if owner != self._owner:
+            raise _Stopped

@@ -1,2 +1,0 @@
-"""Convergence studies: a run repeated at several ratios of hops to strips, and which of its numbers
-have stopped changing. Imports `kmc.sweep` and what that imports."""

@@ -1,2 +1,0 @@
-"""Critical values: the current, pressure or temperature at which half of the runs meet a criterion,
-with a confidence interval. Imports `kmc.sweep` and what that imports."""

@@ -1,0 +1,370 @@
+"""Studies of ratios: what is asked, what is run, what is read, and `kmc converge`."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+
+import fake
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import kmc
+from kmc.campaign.convergence import converge as study
+from kmc.campaign.convergence.converge import Study, physical_ratio_of
+from kmc.campaign.convergence.reading import RATIO, read_study
+from kmc.campaign.folder import make_folder, open_folder
+from kmc.cli.app import main
+from kmc.cli.converge import parse_ratios
+from kmc.errors import InputError, KmcError
+from kmc.runfile.load import load_run
+
+TINY = {"system.size": [6, 6, 8], "stop.capacity_monolayers": 0.6}
+SET = ["--set", "system.size=[6, 6, 8]", "--set", "stop.capacity_monolayers=0.6"]
+PHYSICAL = 6.7778e11  # 2.6e12 Hz over 0.5 mA/cm² on a site of 3.506 Å squared
+
+
+def call(*arguments, code=0):
+    done = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert done.exit_code == code, done.output
+    assert "Traceback" not in done.output
+    return done.output.replace("\u00a0", " ")
+
+
+def files(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("points/*.h5")}
+
+
+# --- what is asked --------------------------------------------------------------------------------
+
+
+def test_the_former_name_of_levels_is_deprecated(monkeypatch):
+    monkeypatch.setattr(study, "check_reading", lambda at, tolerance: 1 / 0)
+    with pytest.warns(DeprecationWarning, match="levels"), pytest.raises(ZeroDivisionError):
+        study.converge("strip_li", rungs=2)
+    text = call("converge", "strip_li", "--rungs", 0, code=2)
+    assert "--levels 0 is out of range" in text
+
+
+def test_the_default_study_ends_ten_times_above_the_run():
+    asked = Study("strip_li").check()
+    assert asked.ratios == (1e3, 1e4, 1e5, 1e6, 1e7)
+    assert asked.run.acceleration.max_hops_per_strip_per_site == 1e7
+    assert Study("strip_li", levels=2).check().ratios == (1e6, 1e7)
+
+
+def test_a_set_ratio_is_that_of_the_run():
+    assert Study("strip_li", settings={RATIO: 2e4}, levels=2).check().ratios == (2e4, 2e5)
+
+
+def test_the_study_ends_at_the_physical_ratio():
+    assert Study("strip_li", settings={RATIO: 5e11}, levels=2).check().ratios == (6.74e10, 6.74e11)
+
+
+def test_the_physical_ratio_is_where_no_floor_is_left(tmp_path):
+    run = load_run("strip_li", TINY)
+    found = physical_ratio_of(run)
+    assert found == pytest.approx(PHYSICAL, rel=1e-3)
+    t = kmc.run("strip_li", {**TINY, RATIO: found * 1.0001, "stop.events": 1000},
+                output=tmp_path / "a.h5", progress=False)  # fmt: skip
+    assert t.acceleration["saddle_floor_eV"] == 0
+    held = load_run("strip_li", {
+        **TINY, "conditions.current_density_mA_cm2": None, "conditions.overpotential_V": 0.02,
+    })  # fmt: skip
+    assert found / 10 < physical_ratio_of(held) < found
+
+
+def test_a_floor_gives_way_to_ratios(tmp_path):
+    settings = {**TINY, RATIO: None, "acceleration.saddle_floor_eV": 0.4}
+    asked = Study("strip_li", (1e4, 1e5), settings=settings)
+    assert asked.check().run.acceleration.saddle_floor_eV is None
+    plan = asked.plan(tmp_path / "none")
+    assert plan.run_tables(plan.points[0])["acceleration"] == {"max_hops_per_strip_per_site": 1e4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"replicas": 0}, "--replicas 0 is out of range"),
+        ({"levels": 0}, "--levels 0 is out of range"),
+        ({"levels": 10}, "Ask for fewer --levels"),
+        ({"ratios": (1e4, 1e4)}, "needs different ratios"),
+        ({"ratios": ()}, "needs different ratios"),
+        ({"ratios": ("1e4",)}, "a ratio of nan is out of range"),
+        ({"ratios": (math.nan,)}, "a ratio of nan is out of range"),
+        ({"ratios": (-1e4,)}, "at least 1"),
+        ({"ratios": (1e4, 1e12)}, "beyond the physical one, 6.8e11"),
+        ({"base": "strip_lii"}, "Did you mean 'strip_li'?"),
+        ({"settings": {"system.sise": 3}}, "size"),
+        (
+            {"settings": {RATIO: None, "acceleration.saddle_floor_eV": 0.4}},
+            "saddle_floor_eV = 0.4, not a ratio",
+        ),
+        (
+            {"settings": {RATIO: None, "acceleration.slow_down_by": 8e5}},
+            "slow_down_by = 800000, not a ratio",
+        ),
+        ({"settings": {RATIO: None}}, "has no ratio"),
+        (
+            {
+                "settings": {
+                    RATIO: None, "conditions.current_density_mA_cm2": 0, "stop.events": 1000
+                }
+            },
+            "without a current",
+        ),
+        (
+            {"settings": {RATIO: None, "system.boundary": "periodic", "stop.events": 1000,
+                          "system.vacancy_fraction": 0.01,
+                          "conditions.current_density_mA_cm2": 0,
+                          "conditions.electrode_thickness_um": None}},
+            "without an interface nothing is stripped",
+        ),
+    ],
+)  # fmt: skip
+def test_what_makes_no_study_is_refused(changes, message):
+    with pytest.raises(InputError) as caught:
+        Study(**{"base": "strip_li", **changes}).check()
+    assert message in str(caught.value)
+
+
+def test_lowest_barrier_as_a_ratio():
+    settings = {RATIO: None, "acceleration.saddle_floor_eV": 0.4}
+    with pytest.raises(InputError) as caught:
+        Study("strip_li", settings=settings).check()
+    ratio = PHYSICAL * math.exp(-0.4 / (8.617333e-5 * 298.15))
+    assert f"are a ratio of {ratio:.1e}"[:-4] in caught.value.advice
+
+
+@pytest.mark.parametrize("text", ["", "1e4,", "a", "1e4;1e5"])
+def test_ratios_that_are_no_numbers(text):
+    with pytest.raises(InputError, match="no list of numbers"):
+        parse_ratios(text)
+    assert parse_ratios(None) is None
+    assert parse_ratios("1e4, 2e5") == (1e4, 2e5)
+
+
+# --- reading, with synthetic runs -----------------------------------------------------------------
+
+
+def made(folder, ratios=(1e4, 1e5, 1e6), replicas=2, **options):
+    made = make_folder(folder, Study("strip_li", ratios, replicas=replicas).plan(folder))
+    settings = fake.resolved(fake.lattice())
+    frequency = {"value": 2.6e12, "unit": "Hz", "source": [], "note": "", "assumed": False}
+    settings["parameters"]["attempt_frequency_Hz"] = frequency
+    for point in made.plan.points:
+        made.prepare(point)
+        fake.write(made.trajectory_path(point), n_frames=3, settings=settings, **options)
+        made.record_done(point, point.settings[RATIO] / 1e4)
+    return made
+
+
+@pytest.mark.slow
+def test_reading_a_folder(tmp_path):
+    made(tmp_path / "a")
+    found = read_study(tmp_path / "a", workers=1)
+    ds = kmc.load_sweep(tmp_path / "a")
+    loss = found.findings["contact_loss"]
+    assert [level.mean for level in loss.levels] == pytest.approx(
+        1 - ds.contact_fraction.mean("replica").values
+    )
+    area_um2 = np.prod(fake.lattice().box_A[:2]) / 1e8
+    density = found.findings["void_density_per_um2"]
+    assert density.levels[0].mean == pytest.approx(float(ds.voids[0].mean()) / area_um2)
+    assert found.physical_ratio > 1e10
+    assert (found.runs, found.missing, found.base) == (6, 0, "strip_li")
+
+
+def test_reading_at_a_capacity(tmp_path):
+    folder = tmp_path / "a"
+    made(folder, monolayers=1.0)
+    early, late = read_study(folder, at=0.5), read_study(folder)
+    first, last = (f.findings["contact_loss"].levels[0].mean for f in (early, late))
+    assert first < last
+    assert early.findings["onset_capacity_monolayers"] == late.findings["onset_capacity_monolayers"]
+    beyond = read_study(folder, at=2.0)
+    assert beyond.early == 6
+    assert beyond.findings["contact_loss"].levels[0].n == 0
+    assert "6 runs ended before 2 monolayers" in " ".join(beyond.lines()).replace("\u00a0", " ")
+
+
+def test_times_come_from_the_runs(tmp_path):
+    """1, 10 and 100 s a run: a further level takes 2 runs of 1000 s, a third replica 111 s."""
+    from kmc.campaign.convergence.reading import _Times
+
+    opened = made(tmp_path / "a")
+    times = _Times(opened, 2)
+    assert times((1e7,), 2) == pytest.approx(1000.0)
+    assert times((), 3) == pytest.approx(111 / 2)
+    assert times((), 2) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"at": 0.0}, "--at 0"),
+        ({"at": math.nan}, "--at nan"),
+        ({"tolerance": 1.0}, "--tolerance 1"),
+    ],
+)
+def test_readings_that_make_no_sense(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        read_study(tmp_path, **options)
+
+
+def test_folders_that_hold_no_study(tmp_path):
+    with pytest.raises(InputError, match="not the folder of a sweep"):
+        read_study(tmp_path)
+    folder = tmp_path / "sweep"
+    file = tmp_path / "s.toml"
+    file.write_text('run = "strip_li"\n[grid]\n"conditions.temperature_K" = [290, 300]\n')
+    from kmc.campaign.plan import read_plan
+
+    make_folder(folder, read_plan(file))
+    with pytest.raises(InputError, match="holds another sweep"):
+        read_study(folder)
+    with pytest.raises(InputError, match="holds another sweep"):
+        Study("strip_li").plan(folder)
+
+
+def test_a_study_without_a_run_that_is_done(tmp_path):
+    folder = tmp_path / "a"
+    opened = make_folder(folder, Study("strip_li", (1e4, 1e5)).plan(folder))
+    with pytest.raises(KmcError, match="none of the runs"):
+        read_study(folder)
+    opened.record_failure(opened.plan.points[0], "the disk is full", "", 1.0)
+    with pytest.raises(KmcError, match="the disk is full"):
+        read_study(folder)
+
+
+@pytest.mark.slow
+def test_a_failed_run_is_left_out_and_output(tmp_path):
+    opened = made(tmp_path / "a", replicas=3)
+    opened.trajectory_path(opened.plan.points[4]).write_bytes(b"nothing")
+    found = read_study(tmp_path / "a")
+    assert found.missing == 1
+    assert [level.n for level in found.findings["contact_loss"].levels] == [3, 2, 3]
+
+
+# --- real runs, in a box of 36 sites at the interface ---------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("studies") / "tiny"
+    options = ["--ratios", "1e2,1e3,1e4", "--replicas", 2, "-j", 2, "-o", folder]
+    output = call("converge", "strip_li", *SET, *options)
+    return folder, output
+
+
+@pytest.mark.slow
+def test_a_real_study(real):
+    folder, output = real
+    assert "strip_li: contact and voids at the end of the runs" in output
+    assert "contact loss" in output
+    assert "6.8e11" in output
+    assert (folder / "converge.png").read_bytes().startswith(b"\x89PNG")
+    assert len(files(folder)) == 6
+    ds = kmc.load_sweep(folder)
+    assert ds.sizes == {"max_hops_per_strip_per_site": 3, "replica": 2}
+    assert (ds.state == "done").all()
+
+
+@pytest.mark.slow
+def test_a_second_call_runs_nothing(real, tmp_path):
+    folder, _ = real
+    before = files(folder)
+    options = ["--ratios", "1e3", "--replicas", 2, "-o", folder, "--no-plot", "-q"]
+    outputs = ["--json", tmp_path / "c.json", "--csv", tmp_path / "c.csv"]
+    assert call("converge", "strip_li", *SET, *options, *outputs) == ""
+    assert files(folder) == before
+    data = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
+    assert data["ratios"] == [1e2, 1e3, 1e4]
+    assert set(data["observables"]) == {
+        "contact_loss", "void_density_per_um2", "mean_void_width_nm", "onset_capacity_monolayers",
+    }  # fmt: skip
+    header = (tmp_path / "c.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert header.startswith("observable,unit,kind,ratio,n,mean,std,low,high")
+
+
+@pytest.mark.slow
+def test_a_dry_run_writes_nothing(real, tmp_path):
+    folder, _ = real
+    output = call("converge", "strip_li", *SET, "--dry-run", "--replicas", 3, "-o", folder)
+    assert "Time" in output
+    assert len(files(folder)) == 6
+    call("converge", "strip_li", "--dry-run", "-o", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow
+def test_added_levels_and_replicas_run_alone(real):
+    folder, _ = real
+    before = files(folder)
+    found = kmc.converge(
+        "strip_li", ratios=[1e5], replicas=3, settings=TINY, output=folder, progress=False
+    )
+    after = files(folder)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == 12
+    assert found.ratios == (1e2, 1e3, 1e4, 1e5)
+    assert found.replicas == 3
+    assert len(open_folder(folder).log()) == 12
+
+
+@pytest.mark.slow
+def test_another_run_in_the_same_folder_is_refused(real):
+    folder, _ = real
+    output = call("converge", "strip_li", "--ratios", "1e3", "-o", folder, code=2)
+    assert "holds another sweep" in output
+
+
+@pytest.mark.slow
+def test_as_a_process(real):
+    folder, _ = real
+    words = ["converge", "strip_li", *SET, "--ratios", "1e2", "--at", "0.3", "-o", str(folder)]
+    words += ["--replicas", "2", "--plot", str(folder / "p.svg"), "--tolerance", "0.5"]
+    done = subprocess.run(
+        [sys.executable, "-c", "from kmc.cli.app import main; main()", *words],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "contact and voids at 0.3 monolayers" in done.stdout
+    assert "<svg" in (folder / "p.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--ratios", "1e4", "--levels", 3], "exclude each other"),
+        (["--plot", "a.png", "--no-plot"], "exclude each other"),
+        (["--plot", "a.jpeg"], "ends in .jpeg"),
+        (["--json", "a.txt"], "Use a name that ends in .json"),
+        (["--csv", "a.txt"], "Use a name that ends in .csv"),
+        (["--ratios", "many"], "Write --ratios 1e4,1e5,1e6."),
+        (["--at", -1], "--at -1"),
+        (["--tolerance", 2], "--tolerance 2"),
+        (["--set", "conditions.temperature_K=-1"], "--set conditions.temperature_K=-1"),
+    ],
+)
+def test_it_refuses(tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in call("converge", "strip_li", *options, code=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_runs_that_fail_are_reported(tmp_path, monkeypatch):
+    """The folder of one point cannot be written: the others count."""
+    folder = tmp_path / "a"
+    plan = Study("strip_li", (1e2, 1e3), replicas=2, settings=TINY).plan(folder)
+    opened = make_folder(folder, plan)
+    broken = opened.trajectory_path(plan.points[0]).with_suffix(".part.h5")
+    broken.mkdir()
+    options = ["--ratios", "1e2,1e3", "--replicas", 2, "-o", folder, "--no-plot"]
+    output = call("converge", "strip_li", *SET, *options, code=1)
+    assert "1 point failed" in output
+    assert "1 run failed or has not been run" in output

@@ -1,0 +1,53 @@
+"""Criteria: read safely, refused with advice."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from kmc.campaign.critical.criterion import Criterion, parse_criterion
+from kmc.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("contact_fraction<0.8", Criterion("contact_fraction", "<", 0.8)),
+        (" overpotential_V >= 1e-2 ", Criterion("overpotential_V", ">=", 0.01)),
+        ("max_void_width_nm>3", Criterion("max_void_width_nm", ">", 3.0)),
+        ("voids<=-2", Criterion("voids", "<=", -2.0)),
+    ],
+)
+def test_reading(text, expected):
+    assert parse_criterion(text) == expected
+    assert parse_criterion(str(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is not a comparison"),
+        ("contact_fraction", "is not a comparison"),
+        ("contact_fraction=0.8", "is not a comparison"),
+        ("0.8>contact_fraction", "is not a comparison"),
+        ("contact_fraction<0.8 and 1", "is not a comparison"),
+        ("__import__('os')<1", "is not a comparison"),
+        ("contact<0.8", "Did you mean 'contact_fraction'?"),
+        ("contact_fraction<x", "compares with 'x'"),
+        ("contact_fraction<nan", "compares with 'nan'"),
+        ("contact_fraction<inf", "compares with 'inf'"),
+    ],
+)
+def test_what_it_is_not(text, said):
+    with pytest.raises(InputError) as caught:
+        parse_criterion(text)
+    assert said in str(caught.value)
+
+
+def test_holding():
+    criterion = parse_criterion("contact_fraction<0.8")
+    assert criterion.holds({"contact_fraction": 0.7})
+    assert not criterion.holds({"contact_fraction": 0.8})
+    assert not criterion.holds({"contact_fraction": math.nan})
+    assert not criterion.holds({})

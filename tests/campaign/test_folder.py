@@ -1,0 +1,288 @@
+"""The folder of a sweep: what it remembers, what it refuses, and that one works on it at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import fake
+import pytest
+
+from kmc.campaign.folder import check_folder, make_folder, open_folder
+from kmc.campaign.plan import read_plan
+from kmc.errors import InputError, KmcError, KmcWarning
+
+WHOLE = b"\x89HDF\r\n\x1a\n" + bytes(100)  # what a quick look takes for complete
+TWO = 'run = "strip_li"\n[grid]\n"conditions.temperature_K" = [300, 310]\n'
+
+
+@pytest.fixture
+def plan_of(tmp_path):
+    def read(text: str):
+        path = tmp_path / "study.toml"
+        path.write_text(text, encoding="utf-8")
+        return read_plan(path)
+
+    return read
+
+
+@pytest.fixture
+def folder(plan_of, tmp_path):
+    return make_folder(tmp_path / "out", plan_of(TWO))
+
+
+def states(folder) -> list[str]:
+    return [row.state for row in folder.status()]
+
+
+def test_opened_again_it_is_the_same(folder):
+    again = open_folder(folder.path)
+    assert again.plan == folder.plan
+    assert again.plan.points == folder.plan.points
+    assert states(again) == ["missing", "missing"]
+    assert (folder.path / "sweep.toml").read_text() == TWO
+
+
+def test_states_of_points(folder):
+    first, second = folder.plan.points
+    folder.trajectory_path(first).write_bytes(WHOLE)
+    folder.record_done(first, 1.5)
+    folder.record_failure(second, "it broke", "somewhere", 0.5)
+    assert states(folder) == ["done", "failed"]
+    assert folder.status()[1].error == "it broke"
+    report = json.loads(folder.failure_path(second).read_text())
+    assert report["settings"] == {"conditions.temperature_K": 310}
+    assert [line.wall_s for line in folder.log()] == [1.5, 0.5]
+    folder.prepare(second)
+    assert states(folder) == ["done", "missing"]
+    assert folder.run_file_path(second).exists()
+
+
+def test_a_trajectory_nobody_logged_is_looked_into(folder):
+    folder.trajectory_path(folder.plan.points[0]).write_bytes(b"not a trajectory")
+    assert states(folder) == ["missing", "missing"]
+
+
+def test_unfinished_files_are_not_points(folder):
+    for name in ("{}.part.h5", ".{}.h5"):
+        (folder.path / "points" / name.format(folder.plan.points[0].name)).write_bytes(b"x")
+    assert states(folder) == ["missing", "missing"]
+
+
+def test_a_finished_point_whose_file_is_empty_or_cut_short_is_not_done(folder):
+    point = folder.plan.points[0]
+    folder.record_done(point, 1.0)
+    for content in (b"", b"not a trajectory", WHOLE[:7]):
+        folder.trajectory_path(point).write_bytes(content)
+        assert states(folder) == ["missing", "missing"]
+
+
+def test_a_damaged_trajectory_is_set_aside_and_said(folder):
+    point = folder.plan.points[0]
+    folder.record_done(point, 1.0)
+    folder.trajectory_path(point).write_bytes(WHOLE)
+    with pytest.warns(KmcWarning, match=r"was set aside as .*\.aside-1\.h5, and the point starts"):
+        assert folder.clean_up() == set()
+    assert not folder.trajectory_path(point).exists()
+    aside = folder.path / "points" / f"{point.name}.aside-1.h5"
+    assert aside.read_bytes() == WHOLE
+    assert states(folder) == ["missing", "missing"]
+
+
+def test_drafts_that_kills_left_behind_are_removed(folder):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    dead = [folder.path / f".index.{process.pid}.part.json",
+            folder.path / "points" / f".a.h5.{process.pid}.part"]  # fmt: skip
+    alive = folder.path / "points" / f".b.h5.{os.getpid()}.part"
+    for path in (*dead, alive):
+        path.write_bytes(b"half")
+    folder.clean_up()
+    assert [path.exists() for path in (*dead, alive)] == [False, False, True]
+
+
+def test_permissions_of_a_file_survive(folder):
+    for name in ("index.json", "sweep.toml"):
+        (folder.path / name).chmod(0o640)
+        folder.write(name, "new")
+        assert (folder.path / name).stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\x00", b"{}\n[]\n3\n", b'{"name": {}, "state": 1, "wall_s": []}\n']
+)
+def test_a_damaged_log_is_said_and_left_out(folder, content):
+    (folder.path / "log.jsonl").write_bytes(content)
+    assert folder.log() == []
+    with pytest.warns(KmcWarning, match=r"log\.jsonl has \d lines that cannot be read"):
+        assert folder.clean_up() == set()
+    folder.record_done(folder.plan.points[0], 1.0)
+    assert [line.name for line in folder.log()] == [folder.plan.points[0].name]
+
+
+def test_a_folder_without_its_index_goes_on_with_the_same_sweep_file(folder, plan_of):
+    """What the message about a damaged index says to do."""
+    first = folder.plan.points[0]
+    fake.write(folder.trajectory_path(first), box=fake.lattice(cells=(4, 4)), n_frames=1)
+    folder.record_done(first, 1.0)
+    (folder.path / "index.json").write_bytes(b"\0" * 100)
+    with pytest.raises(InputError, match=r"index\.json is damaged(.|\n)*Remove that file only"):
+        make_folder(folder.path, plan_of(TWO))
+    (folder.path / "index.json").unlink()
+    with pytest.raises(InputError, match="differs from the sweep file given"):
+        make_folder(folder.path, plan_of(TWO.replace("310", "320")))
+    again = make_folder(folder.path, plan_of(TWO))
+    assert again.clean_up() == {first.name}
+    assert open_folder(folder.path).plan.points == again.plan.points
+
+
+def test_names_of_points_in_an_index_stay_in_the_folder(folder):
+    index = json.loads((folder.path / "index.json").read_text())
+    index["plan"]["points"][0]["name"] = "../../outside"
+    (folder.path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match="impossible name"):
+        open_folder(folder.path)
+
+
+def test_a_log_cut_short_is_read_as_far_as_it_goes(folder):
+    folder.record_done(folder.plan.points[0], 1.0)
+    with open(folder.path / "log.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"name": "tempe')
+    assert len(folder.log()) == 1
+    folder.record_done(folder.plan.points[1], 2.0)
+    assert [line.wall_s for line in folder.log()] == [1.0, 2.0]
+
+
+def test_more_values_and_replicas_extend_it(folder, plan_of):
+    first = folder.plan.points[0]
+    folder.trajectory_path(first).write_bytes(WHOLE)
+    folder.record_done(first, 1.0)
+    more = 'run = "strip_li"\nreplicas = 2\n[grid]\n"conditions.temperature_K" = [290, 300, 310]\n'
+    make_folder(folder.path, plan_of(more))
+    rows = open_folder(folder.path).status()
+    assert len(rows) == 6
+    assert [row.name for row in rows if row.state == "done"] == [first.name]
+    assert (folder.path / "sweep.toml").read_text() == more
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TWO.replace("300, ", ""), "1 points that are not in this one"),
+        (TWO.replace("strip_li", "strip_limg"), "system.mg_coverage_L1 is not given there|params"),
+        ("seed = 5\n" + TWO, "seed = 1, here seed = 5"),
+        (TWO + '[set]\n"stop.capacity_monolayers" = 1\n', "capacity_monolayers is 2 there and 1"),
+        (TWO + '"stop.events" = [5]\n', "there conditions.temperature_K vary"),
+    ],
+)
+def test_another_sweep_is_refused(folder, plan_of, text, message):
+    with pytest.raises(InputError, match=message):
+        make_folder(folder.path, plan_of(text))
+    assert (folder.path / "sweep.toml").read_text() == TWO
+
+
+def test_a_changed_parameter_file_is_refused(plan_of, tmp_path):
+    from kmc.common import catalogue
+
+    own = tmp_path / "own.toml"
+    text = catalogue.read_text(catalogue.locate("params", "li_li2s"))
+    own.write_text(text, encoding="utf-8")
+    sweep = TWO + '[set]\n"system.params" = "own.toml"\n'
+    make_folder(tmp_path / "own_out", plan_of(sweep))
+    own.write_text(text + "\n# another\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"own\.toml has changed"):
+        make_folder(tmp_path / "own_out", plan_of(sweep))
+
+
+def test_a_folder_of_something_else_is_refused(plan_of, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("dear")
+    with pytest.raises(InputError, match="not the folder of a sweep"):
+        make_folder(tmp_path / "thesis", plan_of(TWO))
+    with pytest.raises(InputError, match="is no folder"):
+        open_folder(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="no folder"):
+        check_folder(tmp_path / "no" / "where", plan_of(TWO))
+
+
+@pytest.mark.parametrize("index", ["", "{", "[]", '{"version": 1, "plan": {}}', '{"plan": 3}'])
+def test_a_damaged_index_is_told(folder, index):
+    (folder.path / "index.json").write_text(index)
+    with pytest.raises(InputError):
+        open_folder(folder.path)
+
+
+def test_an_index_of_a_newer_kmc_is_told(folder):
+    index = json.loads((folder.path / "index.json").read_text())
+    (folder.path / "index.json").write_text(json.dumps({**index, "version": 99}))
+    with pytest.raises(InputError, match="Update kmc"):
+        open_folder(folder.path)
+
+
+def test_a_kill_before_the_index_leaves_a_folder_that_can_be_made(plan_of, tmp_path):
+    path = tmp_path / "early"
+    (path / "points").mkdir(parents=True)
+    (path / "sweep.toml").write_text(TWO)
+    assert states(make_folder(path, plan_of(TWO))) == ["missing", "missing"]
+
+
+def test_the_second_owner_is_refused(folder):
+    with folder.owned() as owner:
+        assert (folder.path / "owner").read_text() == owner
+        with (
+            pytest.raises(InputError, match="another kmc sweep is running"),
+            open_folder(folder.path).owned(),
+        ):
+            pass
+        assert open_folder(folder.path).is_locked()
+    assert not folder.is_locked()
+    assert not (folder.path / "owner").exists()
+
+
+def test_the_lock_goes_with_a_killed_process(folder):
+    code = (
+        "import sys; from kmc.campaign.folder import open_folder\n"
+        "with open_folder(sys.argv[1]).owned(): print('mine', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout.readline() == "mine\n"
+        assert folder.is_locked()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+    with folder.owned():
+        pass
+
+
+def test_a_point_is_running_while_somebody_works_on_it(folder):
+    with folder.owned():
+        name = folder.plan.points[0].name
+        (folder.path / "running" / f"{name}.json").write_text('{"fraction": 0.5, "text": "half"}')
+        assert states(open_folder(folder.path)) == ["running", "missing"]
+        assert folder.progress(folder.plan.points[0]) == (0.5, "half")
+    assert states(folder) == ["missing", "missing"]
+
+
+def test_nothing_is_written_in_place(folder, monkeypatch):
+    """A disk that fills while a file is written leaves the file as it was."""
+    import pathlib
+
+    def full(self, *arguments, **keywords):
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_text", full)
+    with pytest.raises(KmcError, match="No space left"):
+        folder.write("sweep.toml", "new")
+    assert (folder.path / "sweep.toml").read_text() == TWO
+    assert [name for name in os.listdir(folder.path) if name.startswith(".")] == []
