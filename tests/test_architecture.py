@@ -19,7 +19,7 @@ PACKAGE = ROOT / "kmc"
 # Ground floor first: a package imports itself and those before it.
 LEVELS = [
     *("_version", "errors", "common", "kernels", "model", "initial", "runfile", "trajectory"),
-    *("simulation", "verification", "analysis", "mesoscale", "systems"),
+    *("simulation", "verification", "analysis", "mesoscale", "population", "systems"),
     *("campaign", "papers", "plotting", "report", "cli"),
 ]
 
@@ -32,6 +32,10 @@ ONLY = {
     "mesoscale": {
         *("_version", "errors", "common", "kernels", "model", "runfile"),
         *("trajectory", "simulation", "verification"),
+    },
+    "population": {
+        *("_version", "errors", "common", "kernels", "model", "runfile"),
+        *("trajectory", "verification", "mesoscale"),
     },
 }
 

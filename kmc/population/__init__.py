@@ -1,0 +1,1 @@
+"""The field of gaps between metal and electrolyte: a population of voids on micrometres."""

@@ -1,0 +1,191 @@
+"""Connected gaps of a field h(x, y), followed in time: splits, collapses, coalescences.
+
+A gap is a connected set of cells without contact, cells that share an edge being connected, also
+across the edges of the periodic square. Successive fields are compared by overlap: a gap keeps its
+number as long as its largest part does, a part that comes off takes a new number once it is large
+enough to be told from a cell of the grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage, sparse
+from scipy.sparse import csgraph
+
+APPEARS, SPLITS, COALESCES, COLLAPSES = range(4)
+KINDS = ("appears", "splits", "coalesces", "collapses")
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """The connected gaps of one field.
+
+    Attributes
+    ----------
+    label : int64 array, shape (n, n)
+        Number of the gap of each cell from 1; 0 where there is contact.
+    area_um2, volume_um3, height_um : float64 arrays, shape (n_gaps,)
+        Of each; the height is the largest of its cells.
+    x_um, y_um : float64 arrays, shape (n_gaps,)
+        Centre of the volume within the square.
+    """
+
+    label: np.ndarray
+    area_um2: np.ndarray
+    volume_um3: np.ndarray
+    height_um: np.ndarray
+    x_um: np.ndarray
+    y_um: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.area_um2)
+
+    @property
+    def width_um(self) -> np.ndarray:
+        """Diameter of a circle of the same area."""
+        return np.sqrt(4 * self.area_um2 / np.pi)
+
+
+def label(open_cells: np.ndarray) -> tuple[np.ndarray, int]:
+    """Number the connected sets of a periodic map, shape (n, n), from 1; how many there are."""
+    found, n = ndimage.label(open_cells)
+    seams = np.concatenate(
+        [np.stack([found[0], found[-1]]), np.stack([found[:, 0], found[:, -1]])], axis=1
+    )
+    first, second = seams[:, (seams > 0).all(axis=0)]
+    if not len(first):
+        return found.astype(np.int64), n
+    graph = sparse.coo_array((np.ones(len(first)), (first, second)), shape=(n + 1, n + 1))
+    n, of = csgraph.connected_components(graph, directed=False)
+    return of[found], n - 1  # the contact, 0, is joined to nothing and stays first
+
+
+def gaps_of(h_um: np.ndarray, edge_um: float) -> Gaps:
+    """Label a field of gaps h ≥ 0, shape (n, n), and measure every gap."""
+    numbers, n = label(h_um > 0)
+    cell = (edge_um / len(h_um)) ** 2
+    each = np.arange(1, n + 1)
+    flat, height = numbers.ravel(), h_um.ravel()
+    area = np.bincount(flat, minlength=n + 1)[1:] * cell
+    volume = np.bincount(flat, height, minlength=n + 1)[1:] * cell
+    highest = np.asarray(ndimage.maximum(h_um, numbers, each)) if n else np.zeros(0)
+    # On a periodic axis the mean of a place is the phase of the mean of exp(2πi x/edge).
+    phase = np.exp(2j * np.pi * (np.arange(len(h_um)) + 0.5) / len(h_um))
+    centres = []
+    for wave in (np.broadcast_to(phase, h_um.shape), np.broadcast_to(phase[:, None], h_um.shape)):
+        turned = wave.ravel() * height
+        mean = np.bincount(flat, turned.real, n + 1) + 1j * np.bincount(flat, turned.imag, n + 1)
+        centres.append(np.angle(mean[1:]) % (2 * np.pi) * edge_um / (2 * np.pi))
+    return Gaps(numbers, area, volume, highest, *centres)
+
+
+@dataclass
+class Life:
+    """Follows the gaps of one run.
+
+    Parameters
+    ----------
+    edge_um : float
+    n_cells : int
+    least_um2 : float
+        Area from which a part that comes off counts as a void of its own, and from which a void
+        that vanishes is listed.
+
+    Attributes
+    ----------
+    of_cell : int64 array, shape (n, n)
+        Number of the void of each cell; 0 on contact.
+    regained_um2 : float
+        Area that came back into contact, summed over the run.
+    counts : int64 array, shape (4,)
+        How often each of `KINDS` has happened.
+    """
+
+    edge_um: float
+    n_cells: int
+    least_um2: float
+
+    def __post_init__(self) -> None:
+        self.of_cell = np.zeros((self.n_cells, self.n_cells), dtype=np.int64)
+        self.regained_um2 = 0.0
+        self.counts = np.zeros(len(KINDS), dtype=np.int64)
+        self.next_number = 1
+        # Of each void that is there: number, largest area so far, area, volume, height.
+        self.voids = np.zeros((0, 5))
+
+    def follow(self, h_um: np.ndarray) -> list[tuple[int, int, int, float, float, float]]:
+        """Compare a field with the one before.
+
+        Returns
+        -------
+        list of (kind, number, other, area_um2, volume_um3, height_um)
+            Index into `KINDS`, the void, and the one it came off or became part of (0 without).
+            Sizes are those with which it began, or the last ones before it ended.
+        """
+        now, old = gaps_of(h_um, self.edge_um), self.of_cell
+        self.regained_um2 += (
+            np.count_nonzero((old > 0) & (now.label == 0)) * (self.edge_um / self.n_cells) ** 2
+        )
+        both = (old > 0) & (now.label > 0)
+        pairs, shared = np.unique(
+            np.stack([now.label[both], old[both]]), axis=1, return_counts=True
+        )
+        gap_of: dict[int, int] = {}  # void → gap that holds most of it
+        void_of: dict[int, int] = {}  # gap → void whose number it keeps
+        first: dict[int, int] = {}  # gap → void of most of its cells
+        order = np.argsort(-shared, kind="stable")
+        for gap, void in pairs[:, order].T.tolist():
+            first.setdefault(gap, void)
+            if gap_of.setdefault(void, gap) == gap:
+                void_of.setdefault(gap, void)
+        was = {int(row[0]): row[1:] for row in self.voids}
+        events = []
+        for void, gap in gap_of.items():
+            if void_of[gap] != void:
+                events.append((COALESCES, void, void_of[gap], *was[void][1:].tolist()))
+        for void, row in was.items():
+            if void not in gap_of and row[0] >= self.least_um2:
+                events.append((COLLAPSES, void, 0, *row[1:].tolist()))
+        sizes = np.column_stack([now.area_um2, now.volume_um3, now.height_um])
+        number = np.zeros(len(now) + 1, dtype=np.int64)
+        for gap in range(1, len(now) + 1):
+            parent = first.get(gap, 0)
+            if gap in void_of:
+                number[gap] = void_of[gap]
+            elif parent and sizes[gap - 1, 0] < self.least_um2:
+                number[gap] = void_of[gap_of[parent]]  # a crumb of its void, until it grows
+            else:
+                number[gap] = self.next_number
+                self.next_number += 1
+                kind = SPLITS if parent else APPEARS
+                events.append((kind, int(number[gap]), parent, *sizes[gap - 1].tolist()))
+        self.of_cell = number[now.label]
+        self._measure(number[1:], sizes, was)
+        self.counts += np.bincount([event[0] for event in events], minlength=len(KINDS))
+        return events
+
+    def _measure(self, number: np.ndarray, sizes: np.ndarray, was: dict[int, np.ndarray]) -> None:
+        voids, of = np.unique(number, return_inverse=True)
+        total = np.zeros((len(voids), 3))
+        np.add.at(total, of, sizes)
+        total[:, 2] = 0.0
+        np.maximum.at(total[:, 2], of, sizes[:, 2])
+        peak = [was[v][0] if v in was else 0.0 for v in voids.tolist()]
+        self.voids = np.column_stack([voids, np.maximum(peak, total[:, 0]), total])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The state, from which `restore` goes on."""
+        scalars = np.array([self.regained_um2, self.next_number])
+        return {
+            "of_cell": self.of_cell,
+            "counts": self.counts,
+            "voids": self.voids,
+            "scalars": scalars,
+        }
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        self.of_cell, self.counts = arrays["of_cell"], arrays["counts"]
+        self.voids = arrays["voids"].reshape(-1, 5)
+        self.regained_um2, self.next_number = float(arrays["scalars"][0]), int(arrays["scalars"][1])
