@@ -1,0 +1,135 @@
+"""Files of earlier versions, and runs that must give the same numbers as they did then.
+
+tests/data/golden holds small files of every kind of run, named by the commit that wrote them and
+packed with gzip. Whoever changes what a run computes replaces the file and says why; whoever
+changes what a file looks like adds one, and keeps the old.
+"""
+
+import gzip
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import kmc
+from kmc.common.provenance import collect
+from kmc.errors import InputError
+
+GOLDEN = Path(__file__).resolve().parents[1] / "data" / "golden"
+NAMES = sorted(path.name.removesuffix(".h5.gz") for path in GOLDEN.glob("*.h5.gz"))
+BOX = {
+    "system.size": [8, 8, 10],
+    "acceleration.max_hops_per_strip_per_site": 1e3,
+    "stop.capacity_monolayers": 0.5,
+    "output.sample_every_monolayers": 0.05,
+    "output.frame_every_monolayers": 0.25,
+}
+RATIO = {"acceleration.max_hops_per_strip_per_site": 1e3}
+SHORT = {"stop.capacity_monolayers": 0.3}
+PAUSED = {**BOX, "acceleration.max_hops_per_strip_per_site": 1e4, "stop.capacity_monolayers": 2.0}
+RUNS = {
+    "electrode_li": ("strip_li", BOX),
+    "electrode_limg": ("strip_limg", BOX),
+    "electrode_cycle": ("cycle_li", {k: v for k, v in BOX.items() if not k.startswith("stop")}),
+    "electrode_plate": (
+        "strip_li",
+        BOX | SHORT | {"conditions.current_density_mA_cm2": -0.5, "system.vacancy_fraction": 0.05},
+    ),
+    "electrode_voltage": (
+        "strip_li",
+        BOX
+        | SHORT
+        | {"conditions.current_density_mA_cm2": None, "conditions.overpotential_V": 0.02},
+    ),
+    "deposition": (
+        "plate_zno_002",
+        {
+            "system.size": [10, 10, 8],
+            "stop.capacity_monolayers": 0.6,
+            "output.sample_every_monolayers": 0.1,
+            "output.frame_every_monolayers": 0.3,
+            **RATIO,
+        },
+    ),
+    "deposition_cycle": ("aurbach_zno_002", {"system.size": [8, 8, 8], **RATIO}),
+    "cathode": (
+        "cathode_se",
+        {
+            "cathode.edge_sites": 16,
+            "cathode.grain_sites": 6,
+            "cathode.cycles": 2,
+            "cathode.steps": 4,
+        },
+    ),
+}
+_ROUNDING = 1e-11  # of other versions of numpy or numba, whose exp differs in the last bit
+
+
+def unpacked(name: str, folder: Path) -> Path:
+    path = folder / f"{name}.h5"
+    path.write_bytes(gzip.decompress((GOLDEN / f"{name}.h5.gz").read_bytes()))
+    return path
+
+
+def numbers(path: Path) -> dict[str, np.ndarray]:
+    """Every dataset of numbers; not texts, which name versions, and not checksums of texts."""
+    found: dict[str, np.ndarray] = {}
+
+    def take(name, place):
+        left_out = name in ("record", "resolved", "run_file") or name.startswith("checkpoint")
+        if isinstance(place, h5py.Dataset) and not left_out:
+            found[name] = place[()]
+
+    with h5py.File(path, "r") as file:
+        file.visititems(take)
+    return found
+
+
+def same_versions() -> bool:
+    """Whether the libraries are those that wrote the golden files."""
+    return {"numpy": "2.4.6", "numba": "0.68.1"}.items() <= collect().items()
+
+
+def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert found.keys() >= expected.keys()
+    exact = same_versions()
+    for name, values in expected.items():
+        assert found[name].shape == values.shape, name
+        if exact:
+            assert found[name].tobytes() == values.tobytes(), name
+        elif not name.endswith("checksum"):
+            np.testing.assert_allclose(found[name], values, rtol=_ROUNDING, err_msg=name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_of_earlier_versions_are_read_and_verified(name, tmp_path):
+    path = unpacked(name, tmp_path)
+    found = kmc.load(path)
+    assert found.finished == ("interrupted" not in name)
+    assert len(found.samples["time_s"]) > 1
+    assert found.run_file
+    checked = kmc.verify(path)
+    assert checked.passed, checked
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_same_seed_gives_the_numbers_that_it_gave(name, tmp_path):
+    base, changes = RUNS[name]
+    kmc.run(base, changes, output=tmp_path / "new.h5", progress=False)
+    assert_same(numbers(tmp_path / "new.h5"), numbers(unpacked(f"136ba7f.{name}", tmp_path)))
+
+
+def test_a_paused_run_of_an_earlier_version_goes_on_to_the_same_numbers(tmp_path):
+    path = unpacked("136ba7f.electrode_paused", tmp_path)
+    kmc.extend(path, {"stop.wall_time_s": None}, progress=False)
+    kmc.run("strip_li", PAUSED, output=tmp_path / "whole.h5", progress=False)
+    assert_same(numbers(path), numbers(tmp_path / "whole.h5"))
+
+
+def test_a_paused_run_with_fewer_columns_is_not_continued(tmp_path):
+    path = unpacked("7df17f8.electrode_paused", tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="another set of columns"):
+        kmc.resume(path, progress=False)
+    assert path.read_bytes() == before
