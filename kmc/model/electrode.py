@@ -15,6 +15,7 @@ from kmc.model.hamiltonian import LI, N_INTERFACE_LAYERS, Hamiltonian, calibrate
 from kmc.model.interphase import Interphase
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import ParameterSet
+from kmc.model.sinks import sink_distance
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,10 @@ class Electrode:
     current_density_mA_cm2 : float
         Above 0 atoms are stripped, below 0 ions are plated, 0 switches both off.
     electrode_thickness_um : float
-        Distance from the box to the sink of vacancies; infinite closes the reservoir.
+        Metal from the interface to the perfect sink of vacancies; infinite for none.
+    sink_length_um, sink_depth_um : float
+        λ of the interface and 1/κ of the metal as sinks (`sink_distance`); infinite for none. Where
+        all three are infinite the reservoir is closed.
     strip_weight_lambda : float
         λ, share of the differences in binding that oxidation feels; reduction feels the rest.
     reservoir_mg_fraction : float
@@ -78,6 +82,8 @@ class Electrode:
     temperature_K: float
     current_density_mA_cm2: float = 0.0
     electrode_thickness_um: float = math.inf
+    sink_length_um: float = math.inf
+    sink_depth_um: float = math.inf
     strip_weight_lambda: float = 0.5
     reservoir_mg_fraction: float = 0.0
     dragged_mg: bool = False
@@ -313,5 +319,15 @@ class Electrode:
         return a_A**2 * self.attempt_frequency_Hz * self._boltzmann(self.barriers_ueV[0])
 
     @property
-    def _thickness_A(self) -> float:
-        return self.electrode_thickness_um * A_per_um
+    def sink_distance_um(self) -> float:
+        """Λ: distance of one perfect sink with the resistance of all; infinite closes the box.
+
+        The box is nanometres high and λ micrometres long, so that S is the same on either side of
+        it: the sink of the interface is put into the reservoir, in parallel with the metal's. It
+        counts as if all of the interface were in contact, whatever voids the box holds.
+        """
+        return sink_distance(self.electrode_thickness_um, self.sink_length_um, self.sink_depth_um)
+
+    @property
+    def _sink_distance_A(self) -> float:
+        return self.sink_distance_um * A_per_um

@@ -22,6 +22,7 @@ from kmc.model.solute import activation_energy_ueV, solute_correlation, solute_d
 
 _HIGHEST_EXPONENT = 500.0  # energies over kT; exp() leaves double precision beyond 700
 _STRIP_OCTAVES = selection.N_BINS // 2 - 4  # between the weakest and the strongest strip weight
+_NO_SHARE, _MOST_SHARE = 1e-3, 0.9  # of the box in the resistance up to the sink
 _UNIT_MARGIN = 1e-9  # keeps the commonest rate safely inside its bin
 
 
@@ -48,29 +49,32 @@ class Model(Electrode):
     def absorption_rate_Hz(self) -> float:
         """Rate D_v/(d L) at which the reservoir fills an isolated vacancy of the top layer.
 
-        D_v = a² ν exp(−E0/kT) is not subject to barrier raising; d is the layer spacing. Where
-        lone vacancies cross the box more slowly than that, the reservoir makes up for it: the
-        resistance between L3, where undisturbed metal begins, and the sink remains L/D_v.
+        D_v = a² ν exp(−E0/kT) is not subject to barrier raising; d is the layer spacing and L the
+        distance of the sink (`sink_distance_um`). The reservoir has what the box leaves of the
+        resistance L/D_v between L3, where undisturbed metal begins, and the sink.
         """
-        if not self.has_interface or math.isinf(self.electrode_thickness_um):
+        if not self.has_interface or math.isinf(self.sink_distance_um):
             return 0.0
         return self.vacancy_diffusivity_A2_s / (
-            self.lattice.layer_spacing_A * self._thickness_A * (1.0 - self.box_share)
+            self.lattice.layer_spacing_A * self._sink_distance_A * (1.0 - self.box_share)
         )
 
     @property
     def box_share(self) -> float:
-        """Share of the box in the resistance to vacancies from L3 to the sink, if it is slowed.
+        """Share of the box in the resistance to vacancies from L3 to the sink, at most 0.9.
 
-        (H/D_box)/(L/D_v) with the height H of the layers above L3. A box in which lone vacancies
-        hop at their true rate counts as nothing.
+        (H/D_box)/(L/D_v) with the height H of the layers above L3. A sink nearer than the top of
+        the box has no reservoir of its own: then the resistance is that of the box, and a tenth of
+        L/D_v more.
         """
-        barrier = int(self.barriers_ueV[0])
-        slowed = max(0, self.lone_floor_ueV - barrier)
-        if slowed == 0 or not self.has_interface or math.isinf(self.electrode_thickness_um):
+        if not self.has_interface or math.isinf(self.sink_distance_um):
             return 0.0
+        slowed = max(0, self.lone_floor_ueV - int(self.barriers_ueV[0]))
         height_A = max(0, self.lattice.layers - N_INTERFACE_LAYERS) * self.lattice.layer_spacing_A
-        return height_A / self._thickness_A / self._boltzmann(slowed)
+        share = height_A / self._sink_distance_A / self._boltzmann(slowed)
+        # Below a thousandth a box at true rates counts as nothing, as it always has: trajectories
+        # without barrier raising stay the same to the last byte.
+        return 0.0 if slowed == 0 and share < _NO_SHARE else min(share, _MOST_SHARE)
 
     @property
     def emission_rate_per_site_Hz(self) -> float:
@@ -114,14 +118,15 @@ class Model(Electrode):
     def lone_floor_ueV(self) -> int:
         """Floor of a lone vacancy in the metal, µeV: never above `floor_ueV`.
 
-        E0 + kT ln(s L/H), at which the box of height H has the share s = `box_resistance_share` of
-        the resistance L/D_v; where the box has less than that without any floor, there is none. A
-        box without an open reservoir has one floor for all hops.
+        E0 + kT ln(s L/H), with the distance L of the sink, at which the box of height H has the
+        share s = `box_resistance_share` of the resistance L/D_v; where the box has less than that
+        without any floor, there is none. A box without an open reservoir has one floor for all
+        hops.
         """
-        if not self.has_interface or math.isinf(self.electrode_thickness_um):
+        if not self.has_interface or math.isinf(self.sink_distance_um):
             return self.floor_ueV
         height_A = self.lattice.layers * self.lattice.layer_spacing_A
-        ratio = self.box_resistance_share * self._thickness_A / height_A
+        ratio = self.box_resistance_share * self._sink_distance_A / height_A
         if ratio <= 1.0:
             return 0
         own = int(self.barriers_ueV[0]) + math.floor(self.kT_ueV * math.log(ratio))

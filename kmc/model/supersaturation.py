@@ -8,8 +8,9 @@ S_a of the layers solve
 
     Σ_b K_ab (S_a − S_b) + δ_a,top k' c_top (S_a − 1) = δ_a,L1 J,
 
-with k' the rate of absorption. With true rates the sum of all resistances is that of the electrode:
-S − 1 = J d L/(D_v c_bulk) = j L/(e ρ D_v c_bulk). Dilute: vacancies do not see each other.
+with k' the rate of absorption. The sum of all resistances is that of the electrode:
+S − 1 = J d L/(D_v c_bulk) = j L/(e ρ D_v c_bulk), L being the distance of the perfect sink that
+takes up as much as all sinks (`kmc.model.sinks`). Dilute: vacancies do not see each other.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from kmc.model.solute import activation_energy_ueV
 
 def electrode(model: Model) -> float:
     """S = 1 + j L/(e ρ D_v c_eq) of the metal at the interface, at true rates and without voids."""
-    resistance_A = model.electrode_thickness_um * 1e4 * model.lattice.layer_spacing_A
+    resistance_A = model.sink_distance_um * 1e4 * model.lattice.layer_spacing_A
     bulk = model._boltzmann(model.hamiltonian.bulk_formation_ueV)
     flux_Hz = model.strip_rate_per_site_Hz
     return 1.0 + flux_Hz * resistance_A / (model.vacancy_diffusivity_A2_s * bulk)

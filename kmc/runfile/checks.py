@@ -47,6 +47,15 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
                 'Set stack_pressure_MPa = 0, or boundary = "interface".',
             )
         )
+    for key in ("sink_length_um", "sink_depth_um") if periodic else ():
+        if math.isfinite(value := getattr(conditions, key)):
+            problems.append(
+                Problem(
+                    f"{origin.shown('conditions', key, value)} needs an interface, and boundary is "
+                    '"periodic"',
+                    f'Remove {key}, or set boundary = "interface".',
+                )
+            )
     if periodic and current > 0:
         problems.append(
             Problem(
@@ -249,7 +258,9 @@ def _without_current(run: RunFile, origin: Origin) -> list[Problem]:
             )
             shown = f"{origin.shown('output', key, value)} needs a current above 0"
             problems.append(Problem(shown, advice))
-    closed = run.system.boundary == "periodic" or math.isinf(run.conditions.electrode_thickness_um)
+    conditions = run.conditions
+    sinks = (conditions.electrode_thickness_um, conditions.sink_length_um, conditions.sink_depth_um)
+    closed = run.system.boundary == "periodic" or math.isinf(min(sinks))
     if closed and not run.system.vacancy_fraction and not run.interface.has_flaws:
         problems.append(
             Problem(

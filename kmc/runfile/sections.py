@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -244,6 +245,22 @@ class Conditions(Checked):
         "metal above the box, up to a perfect sink of vacancies; inf closes the box",
         ge=1e-6,
         allowed="at least 1e-6, or inf",
+    )
+    sink_length_um: NumberOrInf = _key(
+        math.inf,
+        "λ of the interface as a sink of vacancies: it takes K s/λ of them per area, s = S − 1 and "
+        "K = ρ D_v c_eq, as much as metal of the thickness λ up to a perfect sink; inf for none",
+        ge=1e-6,
+        allowed="at least 1e-6, or inf",
+        reason="a sink at no distance holds S at 1",
+    )
+    sink_depth_um: NumberOrInf = _key(
+        math.inf,
+        "1/κ of the sinks in the metal, dislocations above all: the depth at which most vacancies "
+        "have ended, 1/√ρ for ρ dislocations per area; inf for none below the perfect sink",
+        ge=1e-6,
+        allowed="at least 1e-6, or inf",
+        reason="a sink at no distance holds S at 1",
     )
     strip_weight_lambda: Number = _key(
         0.5,

@@ -167,6 +167,8 @@ def _model(
         overpotential_V=conditions.overpotential_V,
         stack_pressure_MPa=conditions.stack_pressure_MPa,
         electrode_thickness_um=conditions.electrode_thickness_um,
+        sink_length_um=conditions.sink_length_um,
+        sink_depth_um=conditions.sink_depth_um,
         strip_weight_lambda=conditions.strip_weight_lambda,
         pattern_um=conditions.contact_pattern_um,
         series_resistance_ohm_cm2=conditions.series_resistance_ohm_cm2,

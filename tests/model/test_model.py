@@ -246,7 +246,46 @@ def test_floor_of_lone_vacancies():
     ):
         changed = replace(setup, **change).model()
         assert changed.lone_floor_ueV == floor, change
-    assert changed.box_share == 0.0  # lone vacancies cross the box at their true rate
+    # Lone vacancies cross the box at their true rate, and it counts nevertheless.
+    assert changed.box_share == pytest.approx(21 * 3.506e-4 / 2 / 0.02, rel=1e-12)
+
+
+def test_the_share_of_the_box_has_no_jump():
+    """Where lone vacancies are just not slowed (H = 0.2 L), share and reservoir are continuous."""
+    setup = Setup(layers=24, floor_eV=0.345)
+    height_um = 24 * 3.506e-4 / 2
+    below, above = (
+        replace(setup, electrode_thickness_um=factor * height_um / 0.2).model()
+        for factor in (1 - 1e-6, 1 + 1e-6)
+    )
+    assert below.lone_floor_ueV == 0
+    assert above.lone_floor_ueV > 0
+    assert above.absorption_rate_Hz == pytest.approx(below.absorption_rate_Hz, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("sinks", "distance_um"),
+    [
+        ({}, 100.0),
+        ({"sink_length_um": 5.0}, 100 / 21),
+        ({"sink_depth_um": 3.0}, 3.0),
+        ({"sink_depth_um": 3.0, "electrode_thickness_um": math.inf}, 3.0),
+        ({"sink_length_um": 5.0, "electrode_thickness_um": math.inf}, 5.0),
+        ({"sink_depth_um": 100.0}, 100 * math.tanh(1.0)),
+        ({"sink_depth_um": 50.0, "sink_length_um": 20.0}, 1 / (1 / 20 + 0.02 / math.tanh(2.0))),
+    ],
+)
+def test_sinks_are_one_perfect_sink_at_a_distance(sinks, distance_um):
+    """Λ = 1/(1/λ + κ coth κL), the reservoir that of an electrode so thick; without sinks it is L.
+
+    An electrode whose only sinks are these is open although it has no end.
+    """
+    setup = Setup(layers=24, floor_eV=0.345, electrode_thickness_um=100.0)
+    model = replace(setup.model(), **sinks)
+    assert model.sink_distance_um == pytest.approx(distance_um, rel=1e-12)
+    same = replace(setup.model(), electrode_thickness_um=model.sink_distance_um)
+    assert model.absorption_rate_Hz == same.absorption_rate_Hz > 0
+    assert model.lone_floor_ueV == same.lone_floor_ueV
 
 
 def test_which_hops_have_the_floor_of_lone_vacancies():

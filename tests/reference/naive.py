@@ -275,10 +275,11 @@ class NaiveSimulation:
         diffusivity = a_m**2 * self.nu * math.exp(-self.values["barrier_Li_eV"] / self.kT)
         d = self.box.spacing * a_m
         resistance = self.conditions.electrode_thickness_um * 1e-6 / diffusivity
-        slowed = self.lone_floor - micro(self.values["barrier_Li_eV"])
-        if slowed > 0:  # what the layers above L3 make of it themselves
-            in_box = diffusivity * math.exp(-slowed * 1e-6 / self.kT)
-            resistance -= (self.box.layers - 3) * d / in_box
+        slowed = max(0, self.lone_floor - micro(self.values["barrier_Li_eV"]))
+        # what the layers above L3 make of it themselves
+        in_box = (self.box.layers - 3) * d / diffusivity / math.exp(-slowed * 1e-6 / self.kT)
+        if slowed > 0 or in_box >= 1e-3 * resistance:
+            resistance = max(resistance - in_box, 0.1 * resistance)
         return 1.0 / (d * resistance)
 
     @property

@@ -238,6 +238,11 @@ REFUSED = [
     ("conditions", "electrode_thickness_um", "0", "out of range", "at least 1e-6, or inf"),
     ("conditions", "electrode_thickness_um", "-inf", "out of range", "at least 1e-6, or inf"),
     ("conditions", "electrode_thickness_um", "nan", "is not a number", ""),
+    ("conditions", "sink_length_um", "0", "out of range", "at least 1e-6, or inf (a sink at no"),
+    ("conditions", "sink_length_um", "-2", "out of range", "at least 1e-6, or inf"),
+    ("conditions", "sink_depth_um", "0", "out of range", "at least 1e-6, or inf (a sink at no"),
+    ("conditions", "sink_depth_um", "-inf", "out of range", "at least 1e-6, or inf"),
+    ("conditions", "sink_depth_um", "nan", "is not a number", ""),
     ("conditions", "overpotential_V", "0", "out of range", "above 0 and at most 1"),
     ("conditions", "stack_pressure_MPa", "-1", "out of range", "at least 0 and at most 1000"),
     ("conditions", "strip_weight_lambda", "1.5", "out of range", "at most 1"),
@@ -557,6 +562,8 @@ def test_periodic_box_must_close(write):
 def test_no_interface_in_a_periodic_box(write):
     error = refusal(write(periodic(params='"limg_li2s"', mg_coverage_L1=0.5)))
     assert "needs an interface" in error.message
+    error = refusal(write(periodic()), {"conditions.sink_depth_um": 5.0})
+    assert '5.0 needs an interface, and boundary is "periodic"' in str(error)
     error = refusal(write(periodic()), {"stop.contact_fraction": 0.5})
     assert "needs an interface" in error.message
 

@@ -53,6 +53,8 @@ SECTIONS = {
             temperature_K=number(250, 1000),
             stack_pressure_MPa=number(0, 100),
             electrode_thickness_um=st.one_of(st.just(math.inf), number(1, 1e4)),
+            sink_length_um=st.one_of(st.just(math.inf), number(1, 1e4)),
+            sink_depth_um=st.one_of(st.just(math.inf), number(1, 1e4)),
             strip_weight_lambda=number(0, 1),
         ),
     ),
