@@ -113,9 +113,11 @@ def _run(folder: Path, name: str, owner: str) -> bool:
 def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
     """Run into `part`, or continue it where it holds the same run; returns whether it finished."""
     from kmc.systems.opening import load, resume, run_to_file
+    from kmc.trajectory.checkpoint import complete_last_commit
 
     if part.is_file():
         try:
+            complete_last_commit(part)
             begun = load(part)
             if begun.run == run.resolved():
                 return begun.finished or resume(part, progress=heartbeat).finished

@@ -23,7 +23,7 @@ from kmc.runfile.sections import Checked, Rest, Stop
 from kmc.simulation.phases import REST
 from kmc.simulation.run import STOPPED_BY_CALLBACK, Simulation
 from kmc.trajectory import schema
-from kmc.trajectory.checkpoint import Table, checkpoint_of, reopen
+from kmc.trajectory.checkpoint import Table, checkpoint_of, complete_last_commit, reopen
 from kmc.trajectory.reader import Trajectory, load
 
 # Stop reasons, or their beginnings, of runs that `kmc resume` continues to their stop.
@@ -49,7 +49,8 @@ def resume(
 ) -> Trajectory:
     """Continue a run that was interrupted, killed, or ended by its wall_time_s or a callback.
 
-    The trajectory becomes that of an uninterrupted run, byte for byte in every dataset.
+    The trajectory becomes that of an uninterrupted run, byte for byte in every dataset. Where only
+    the last write was interrupted, it is completed, with a warning.
 
     Parameters
     ----------
@@ -68,14 +69,22 @@ def resume(
     """
 
     def check(trajectory: Trajectory, simulation: Simulation) -> None:
-        by_the_clock = trajectory.stop_reason.startswith(_ENDED_BY_THE_CLOCK)
-        if trajectory.finished and not by_the_clock:
+        if _is_over(trajectory):
             beyond = "To continue beyond that: kmc extend FILE --set stop.KEY=VALUE."
             if _has_done_its_steps(trajectory, simulation):
                 beyond = _LONGER
             raise InputError(f"{path} is finished: {trajectory.stop_reason}", advice=beyond)
 
-    return _continue(Path(path), {}, {}, check, progress, check_every)
+    path = Path(path)
+    if complete_last_commit(path) and _is_over(found := load(path)):
+        return found
+    return _continue(path, {}, {}, check, progress, check_every)
+
+
+def _is_over(trajectory: Trajectory) -> bool:
+    """Whether a run came to its stop."""
+    by_the_clock = trajectory.stop_reason.startswith(_ENDED_BY_THE_CLOCK)
+    return trajectory.finished and not by_the_clock
 
 
 def extend(
@@ -148,7 +157,9 @@ def extend(
                 advice="Give an end beyond that.",
             )
 
-    return _continue(Path(path), overrides, origins, check, progress, check_every, cycles)
+    path = Path(path)
+    complete_last_commit(path)
+    return _continue(path, overrides, origins, check, progress, check_every, cycles)
 
 
 def _longer(trajectory: Trajectory, cycles: int) -> dict[str, Any]:

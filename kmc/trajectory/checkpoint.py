@@ -31,12 +31,13 @@ import numpy as np
 
 from kmc._version import __version__
 from kmc.common.provenance import collect, numerical_versions
-from kmc.errors import FileFormatError, KmcWarning
+from kmc.errors import FileFormatError, KmcWarning, OutputError
 from kmc.trajectory import file as layout
 from kmc.trajectory import integrity as guard
 from kmc.trajectory import schema
 from kmc.trajectory.integrity import read
 from kmc.trajectory.reader import Trajectory, load
+from kmc.trajectory.transaction import complete, recovered
 from kmc.trajectory.writer import TrajectoryWriter, WriteLock
 
 _MAGIC = b"kmcstate"
@@ -167,6 +168,40 @@ def checkpoints_in(file: h5py.File, box: Table) -> list[Table]:
 def _is_complete(table: Table) -> bool:
     """Whether the table has the numbers that are needed before the state itself."""
     return all(type(table.get(key)) is int for key in ("n_samples", "n_frames", "attempts"))
+
+
+def complete_last_commit(path: Path) -> bool:
+    """Apply the journal that a kill or a power cut left, with a warning; whether there was one.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or written, or another process writes it.
+    """
+    guard.check_readable(path)
+    left = recovered(path)
+    if left is None:
+        return False
+    left.close()
+    target = Path(os.path.realpath(path))
+    lock = WriteLock(target)
+    try:
+        done = complete(target)
+    except OSError as problem:
+        raise OutputError(
+            f"{path} cannot be written: {problem.strerror or problem}",
+            advice="Its rows are safe. Free space on the disk, then repeat the command.",
+        ) from None
+    finally:
+        lock.release()
+    if done:
+        warnings.warn(
+            f"the last write of {path} was interrupted; it has been completed from the file's "
+            "journal, and nothing is lost",
+            KmcWarning,
+            stacklevel=2,
+        )
+    return done
 
 
 def reopen(

@@ -15,9 +15,10 @@ single write:
 So after a kill the file on disk is a complete, closed HDF5 file: no flag marks it as open, and any
 program reads it. After a power cut any part of what was not synchronised may be missing, down to
 single sectors. Before the first synchronisation that is nothing the file needs; after it the
-journal, which has a checksum, holds all that may be missing, and `recovered` reads the file with
-it. HDF5's own answer, SWMR, orders its writes likewise but marks the file as open for writing:
-after a kill it needs repair before a plain reader, or the resumed run, can open it.
+journal, which has a checksum, holds all that may be missing: `recovered` reads the file with it,
+and `complete` applies it before a run goes on. HDF5's own answer, SWMR, orders its writes likewise
+but marks the file as open for writing: after a kill it needs repair before a plain reader, or the
+resumed run, can open it.
 
 This relies on two properties of HDF5: it passes every metadata object to a Python file object in
 one write, and rows stay where they were written (rows of an uncompressed chunk are overwritten with
@@ -45,6 +46,7 @@ _CHANGE = struct.Struct("<QI")
 _FOOTER = struct.Struct("<QQI12s")
 _JOURNAL = b"kmc journal\n"
 _LARGEST_CHANGE = 2**16  # larger ones are numbers with checksums of their own: checkpoints
+_MOST_CHANGES = 4096  # of a journal; a commit makes a few of each column
 
 
 class Change(NamedTuple):
@@ -266,12 +268,40 @@ def recovered(path: Path) -> Transaction | None:
         file.close()
         return None
     place = 0
-    while place < length:
+    while place + _CHANGE.size <= length and len(file._patches) < _MOST_CHANGES:
         offset, size = _CHANGE.unpack_from(body, place)
         place += _CHANGE.size + size
+        if offset + size > end:
+            break
         file._patches[offset] = body[place - size : place]
     file.base_size = end
-    if all(file._on_disk(offset, len(data)) == data for offset, data in file._patches.items()):
+    # A journal that kmc did not write may have any content.
+    if place != length or all(
+        file._on_disk(offset, len(data)) == data for offset, data in file._patches.items()
+    ):
         file.close()
         return None
     return file
+
+
+def complete(path: Path) -> bool:
+    """Apply the journal of an interrupted commit to the disk; whether there was anything to apply.
+
+    Nobody else may be writing the file.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; what it holds is safe, and this can be repeated.
+    """
+    file = recovered(path)
+    if file is None:
+        return False
+    with file, open(path, "r+b", buffering=0) as disk:
+        for offset, data in file._patches.items():  # object headers stand last, as in a commit
+            disk.seek(offset)
+            disk.write(data)
+        os.fsync(disk.fileno())
+        disk.truncate(file.base_size)
+        os.fsync(disk.fileno())
+    return True

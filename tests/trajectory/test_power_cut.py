@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sys
+import zlib
 
 import fake
+import h5py
 import numpy as np
 import pytest
 from power import Disk
@@ -13,10 +16,11 @@ from power import Disk
 from kmc.campaign.folder import make_folder
 from kmc.campaign.plan import read_plan
 from kmc.common.outputs import replacing
+from kmc.errors import InputError
 from kmc.runfile.load import load_run
 from kmc.simulation import resume
 from kmc.simulation.run import run_to_file
-from kmc.trajectory import schema
+from kmc.trajectory import schema, transaction
 from kmc.trajectory.reader import load
 from kmc.trajectory.repair import repair
 from kmc.trajectory.transaction import Transaction, recovered
@@ -136,6 +140,62 @@ def test_after_a_cut_a_run_goes_on_and_a_file_is_repaired(disk, tmp_path, monkey
             resume.resume(cut, progress=False)
         assert np.array_equal(load(cut).samples.time_s, whole.samples.time_s)
     assert chosen == 2
+
+
+def test_a_kill_at_each_write_of_the_last_commit(tmp_path, monkeypatch):
+    """`resume` completes the file from the journal, and every reader then sees the end."""
+    path, cut, left = tmp_path / "run.h5", tmp_path / "cut.h5", []
+    write, commit = Transaction._write, Transaction.commit
+
+    def write_and_keep(self, offset, data):
+        if self._path == path:
+            left.append(path.read_bytes())
+            whole = memoryview(bytes(data))
+            write(self, offset, whole[: len(whole) // 2])
+            left.append(path.read_bytes())
+        write(self, offset, data)
+
+    def noted_commit(self):
+        left.clear()
+        commit(self)
+
+    monkeypatch.setattr(Transaction, "_write", write_and_keep)
+    monkeypatch.setattr(Transaction, "commit", noted_commit)
+    run_to_file(load_run("strip_li", SMALL), path, progress=False)
+    monkeypatch.undo()
+    whole, outcomes = load(path), []
+    assert len(left) >= 8
+    for content in left:
+        cut.write_bytes(content)
+        finished, needed = load(cut).finished, recovered(cut) is not None
+        with pytest.warns(match="completed from the") if needed else contextlib.nullcontext():
+            found = resume.resume(cut, progress=False)
+        assert found.finished
+        with h5py.File(cut) as file:
+            assert file.attrs["finished"]
+            assert file.attrs["stop_reason"] == whole.stop_reason
+        assert np.array_equal(found.samples.time_s, whole.samples.time_s)
+        assert recovered(cut) is None
+        if needed:
+            assert finished
+            assert cut.read_bytes() == path.read_bytes()
+            with pytest.raises(InputError, match="is finished"):
+                resume.resume(cut, progress=False)
+        outcomes.append(needed)
+    assert 4 < sum(outcomes) < len(outcomes)
+
+
+def test_journals_that_kmc_did_not_write_are_not_used(tmp_path):
+    path = fake.write(tmp_path / "run.h5", n_frames=1)
+    whole = path.read_bytes()
+    change, footer = transaction._CHANGE.pack, transaction._FOOTER.pack
+    one = change(0, 4) + b"none"
+    many = b"".join(change(place, 1) + b"x" for place in range(5000))
+    for body in (one[:-3], one + b"rest", change(2**63, 1) + b"x", many):
+        end = footer(len(whole), len(body), zlib.crc32(body), b"kmc journal\n")
+        path.write_bytes(whole + body + end)
+        assert recovered(path) is None
+        assert load(path).finished
 
 
 def test_a_journal_that_is_damaged_or_done_is_not_used(disk, tmp_path):
