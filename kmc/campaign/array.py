@@ -6,6 +6,7 @@ leaves its points to the next submission of the same script, or to `kmc sweep`.
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 import uuid
@@ -13,9 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from kmc.campaign.folder import SweepFolder, open_folder
+from kmc.campaign.point_files import lock_of
 from kmc.campaign.run_point import DONE, run_point
 from kmc.errors import InputError
 
@@ -41,7 +41,8 @@ def write_script(folder: SweepFolder, tasks: int, options: Mapping[str, Any]) ->
     Raises
     ------
     InputError
-        A process is running points of the folder, or an option is kmc's own.
+        A process is running points of the folder, an option is kmc's own, or a name or option has
+        characters that sbatch cannot be given.
     """
     if folder.is_locked():
         raise InputError(
@@ -51,21 +52,24 @@ def write_script(folder: SweepFolder, tasks: int, options: Mapping[str, Any]) ->
     lines = []
     for name, value in {**DEFAULTS, **options}.items():
         key = _SBATCH.get(name, name)
-        if key in _OURS or not key.replace("-", "").isalnum() or "\n" in str(value):
+        if key in _OURS or not re.fullmatch("[A-Za-z0-9-]+", key):
             raise InputError(f"--cluster-option {name}={value} cannot be used with --job-array")
-        text = str(value).removesuffix("B") if key == "mem" else value
-        lines.append(f"#SBATCH --{key}={text}")
+        text = str(value).removesuffix("B") if key == "mem" else str(value)
+        lines.append(_directive(key, text, f"--cluster-option {name}={value}"))
     owner, place = uuid.uuid4().hex, folder.path.resolve()
     logs = place / "logs"
+    pattern = f"{logs}/".replace("%", "%%") + "array-%A-%a.log"
+    output = _directive("output", pattern, f"the folder {place}")
+    title = re.sub(r"[^\w.+=-]+", "_", folder.plan.name)
     logs.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "kmc.campaign.array", str(place), owner]
     script = "\n".join(
         [
             "#!/bin/bash",
-            f"# {tasks} tasks of the sweep {folder.plan.name!r}; written by kmc sweep --job-array.",
-            f"#SBATCH --job-name=kmc-{folder.plan.name}",
+            f"# {tasks} tasks of the sweep {title}; written by kmc sweep --job-array.",
+            f"#SBATCH --job-name=kmc-{title}",
             f"#SBATCH --array=0-{tasks - 1}",
-            f"#SBATCH --output={logs}/array-%A-%a.log",
+            output,
             *lines,
             "export NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1",
             f"export PYTHONPATH={shlex.quote(_root())}${{PYTHONPATH:+:$PYTHONPATH}}",
@@ -79,6 +83,18 @@ def write_script(folder: SweepFolder, tasks: int, options: Mapping[str, Any]) ->
     folder.write("owner", owner)
     folder.write(SCRIPT, script)
     return folder.path / SCRIPT
+
+
+def _directive(key: str, value: str, origin: str) -> str:
+    """A line for sbatch; quoted where it would end at a space or a comment."""
+    if not value.isprintable() or '"' in value or "\\" in value:
+        raise InputError(
+            f"{origin} has a quotation mark, a backslash or an unprintable character, such as a "
+            "line break, which a job array cannot have",
+            advice="Use another name; -o gives a sweep another folder.",
+        )
+    plain = re.fullmatch(r"[\w@%+=:,./-]*", value)
+    return f"#SBATCH --{key}={value}" if plain else f'#SBATCH --{key}="{value}"'
 
 
 def _root() -> str:
@@ -97,12 +113,12 @@ def run_task(path: str | Path, owner: str, task: int, tasks: int) -> int:
         folder.forget_progress(point)
         print(f"{point.name}: {outcome['state']} {outcome['error']}".rstrip(), flush=True)
         if outcome["state"] == DONE:
-            with FileLock(folder.path / "running" / ".log.lock"):
+            with lock_of(folder.path / "running" / ".log.lock", -1):
                 folder.record_done(point, outcome["wall_s"], outcome["numbers"])
             continue
         failed += 1
         if outcome["error"]:
-            with FileLock(folder.path / "running" / ".log.lock"):
+            with lock_of(folder.path / "running" / ".log.lock", -1):
                 folder.record_failure(
                     point, outcome["error"], outcome["details"], outcome["wall_s"]
                 )

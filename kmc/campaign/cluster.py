@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import re
 import subprocess
 import time
 from collections.abc import Mapping
@@ -177,9 +178,18 @@ def queue_cluster(
     Raises
     ------
     InputError
-        dask-jobqueue is not installed or refuses the options, the queueing system refuses the
-        jobs, or no certificate can be made.
+        A path has a character that a script cannot have, dask-jobqueue is not installed or refuses
+        the options, the queueing system refuses the jobs, or no certificate can be made.
     """
+    for folder in (Path(shared or "."), Path(logs or ".")):
+        # dask-jobqueue writes the paths into a script as they are.
+        if not re.fullmatch(r"[\w@+=:,./-]+", str(folder.resolve())):
+            raise InputError(
+                f"{folder.resolve()} has a space or another character that a job script of "
+                "dask-jobqueue cannot have",
+                advice="Give a folder with -o whose path has letters, digits and @ + = : , . / _ - "
+                "alone, or use --job-array, which allows more.",
+            )
     library = _library("dask_jobqueue")
     _library("dask").config.set({"distributed.deploy.lost-worker-timeout": f"{_LOST_AFTER_S}s"})
     secured: dict[str, Any] = {

@@ -29,11 +29,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, SoftFileLock, Timeout
 
 from kmc._version import __version__
 from kmc.campaign.plan import Plan, Point, canonical
-from kmc.campaign.point_files import Ended, Log, is_finished, looks_complete, set_aside, stems
+from kmc.campaign.point_files import (
+    Ended,
+    Log,
+    is_finished,
+    lock_of,
+    looks_complete,
+    set_aside,
+    stems,
+)
 from kmc.common.formatting import listed
 from kmc.common.outputs import remove_drafts, replacing
 from kmc.errors import InputError, KmcError, KmcWarning
@@ -41,7 +49,7 @@ from kmc.errors import InputError, KmcError, KmcWarning
 INDEX_VERSION = 1
 _ELSEWHERE = "Use another folder with -o."
 
-_REPEAT = "Is the disk full? Points that are done are safe; repeat the command to continue."
+_REPEAT = "Points that are done are safe; repeat the command to continue."
 
 
 class PointStatus(NamedTuple):
@@ -174,14 +182,13 @@ class SweepFolder:
     # --- locking ----------------------------------------------------------------------------------
 
     @cached_property
-    def _lock(self) -> FileLock:
-        return FileLock(self.path / "lock", timeout=0)
+    def _lock(self) -> BaseFileLock:
+        return lock_of(self.path / "lock")
 
     def is_locked(self) -> bool:
         """Whether a process has locked the folder."""
-        other = FileLock(self.path / "lock", timeout=0)
         try:
-            with other:
+            with lock_of(self.path / "lock"):
                 return False
         except (Timeout, OSError):
             return True
@@ -204,12 +211,21 @@ class SweepFolder:
         try:
             self._lock.acquire()
         except Timeout:
+            advice = "Wait for it, or stop it first. " + _ELSEWHERE
+            if isinstance(self._lock, SoftFileLock):
+                advice += f" If there is none, it was killed: remove {self._lock.lock_file}."
             raise InputError(
-                f"another kmc sweep is running points of {self.path}",
-                advice="Wait for it, or stop it first. " + _ELSEWHERE,
+                f"another kmc sweep is running points of {self.path}", advice=advice
             ) from None
         except OSError as problem:
             raise _unwritable(self.path, problem) from None
+        if isinstance(self._lock, SoftFileLock):
+            warnings.warn(
+                f"the file system of {self.path} has no locks: the file {self._lock.lock_file} "
+                "keeps other sweeps out instead",
+                KmcWarning,
+                stacklevel=3,
+            )
         owner = uuid.uuid4().hex
         try:
             self.write("owner", owner)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import json
 import os
+import tempfile
 import warnings
 from pathlib import Path
 from typing import NamedTuple
+
+from filelock import BaseFileLock, FileLock, SoftFileLock
 
 from kmc.errors import KmcError, KmcWarning
 
@@ -99,4 +104,34 @@ def looks_complete(path: Path) -> bool:
         check_readable(path)
     except KmcError:
         return False
+    return True
+
+
+def lock_of(path: Path, timeout_s: float = 0.0) -> BaseFileLock:
+    """A lock between processes; where the file system has none, the existence of a file is one.
+
+    Parameters
+    ----------
+    path : Path
+        File of the lock; ``NAME.held`` beside it on a file system without locks.
+    timeout_s : float
+        How long to wait for it.
+    """
+    if _has_locks(path.parent):
+        return FileLock(path, timeout=timeout_s)
+    return SoftFileLock(path.with_name(f"{path.name}.held"), timeout=timeout_s)
+
+
+@functools.lru_cache
+def _has_locks(folder: Path) -> bool:
+    """Whether files of a folder can be locked; some file systems of clusters have no locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, where every file system can
+        return True
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        return problem.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
     return True

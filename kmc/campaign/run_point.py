@@ -9,9 +9,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from kmc.campaign.point_files import is_finished, set_aside
+from kmc.campaign.point_files import is_finished, lock_of, set_aside
 from kmc.common.outputs import put_in_place
 from kmc.errors import InputError, KmcError, KmcWarning, OutputError
 
@@ -60,7 +60,7 @@ def _outcome(place: Path, name: str, owner: str) -> dict[str, Any]:
     start = time.monotonic()
     state, error, details, numbers = DONE, "", "", None
     try:
-        with FileLock(place / "running" / f".{name}.lock", timeout=_WAIT_FOR_LOCK_S):
+        with lock_of(place / "running" / f".{name}.lock", _WAIT_FOR_LOCK_S):
             finished = _run(place, name, owner)
             if finished:
                 numbers = _numbers(place / "points" / f"{name}.h5")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import types
@@ -59,6 +60,57 @@ def test_options_of_its_own_are_refused(folder, name):
     with pytest.raises(InputError, match="cannot be used with --job-array"):
         array.write_script(folder, 1, {name: "1"})
     assert not (folder.path / array.SCRIPT).exists()
+
+
+NAMES = ["a b", "it's 100%", "$(touch pwned)", "`touch pwned`", "a;touch pwned", "a#b", "x&y"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_reach_python_and_no_shell(tmp_path, monkeypatch, name):
+    """The script runs with a stand-in for Python that notes its arguments."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f"{name}.toml").write_text(STUDY)
+    place = tmp_path / f"{name} out"
+    folder = make_folder(place, read_plan(tmp_path / f"{name}.toml"))
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nfor one in "$@"; do printf "%s\\0" "$one"; done > noted\n')
+    python.chmod(0o700)
+    monkeypatch.setattr(array.sys, "executable", str(python))
+    script = array.write_script(folder, 2, {"comment": "of # mine"})
+    subprocess.run(["bash", str(script)], check=True, env={"SLURM_ARRAY_TASK_ID": "1"})
+    *_, where, _, task, tasks, _ = (tmp_path / "noted").read_text().split("\0")
+    assert (where, task, tasks) == (str(place.resolve()), "1", "2")
+    assert not (tmp_path / "pwned").exists()
+    asked = [line for line in script.read_text().splitlines() if line.startswith("#SBATCH")]
+    # sbatch takes quotation marks like a shell; a percent sign begins a replacement.
+    words = [shlex.split(line.removeprefix("#SBATCH")) for line in asked]
+    assert {len(line) for line in words} == {1}
+    logs = f"{place.resolve()}/logs/".replace("%", "%%")
+    assert [f"--output={logs}array-%A-%a.log"] in words
+    assert ["--comment=of # mine"] in words
+
+
+@pytest.mark.parametrize("name", ["a\nb", 'a"b', "a\\b", "a\rb"])
+def test_names_that_sbatch_cannot_be_given_are_refused(tmp_path, name):
+    (tmp_path / f"{name}.toml").write_text(STUDY)
+    plan = read_plan(tmp_path / f"{name}.toml")
+    folder = make_folder(tmp_path / name, plan)
+    with pytest.raises(InputError, match="which a job array cannot have") as told:
+        array.write_script(folder, 1, {})
+    assert "-o" in told.value.advice
+    assert not (folder.path / array.SCRIPT).exists()
+    script = array.write_script(make_folder(tmp_path / "out", plan), 1, {}).read_text()
+    assert [line for line in script.splitlines() if "touch" in line] == []
+    assert "#SBATCH --job-name=kmc-a_b" in script
+    with pytest.raises(InputError, match="which a job array cannot have"):
+        array.write_script(make_folder(tmp_path / "out", plan), 1, {"comment": name})
+
+
+def test_dask_jobqueue_is_given_plain_paths_alone(tmp_path):
+    """It writes them into a script as they are."""
+    for name in ("a b", "$(touch pwned)", "a\nb"):
+        with pytest.raises(InputError, match="cannot have"):
+            module.queue_cluster("SLURMCluster", 1, {}, shared=tmp_path / name)
 
 
 def test_tasks_share_the_points_and_log_them(folder, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import fake
 import pytest
 
+from kmc.campaign import point_files
 from kmc.campaign.folder import check_folder, make_folder, open_folder
 from kmc.campaign.plan import read_plan
 from kmc.errors import InputError, KmcError, KmcWarning
@@ -239,6 +241,33 @@ def test_the_second_owner_is_refused(folder):
         assert open_folder(folder.path).is_locked()
     assert not folder.is_locked()
     assert not (folder.path / "owner").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(folder, monkeypatch, number):
+    """A file keeps others out instead, with a warning; nothing is said of a full disk."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    point_files._has_locks.cache_clear()
+    try:
+        use = folder.owned()
+        with pytest.warns(KmcWarning, match="has no locks") as noted:
+            use.__enter__()
+        assert len(noted) == 1
+        assert folder.is_locked()
+        other = open_folder(folder.path)
+        with pytest.raises(InputError, match="another kmc sweep") as told, other.owned():
+            pass
+        assert "remove" in told.value.advice
+        use.__exit__(None, None, None)
+        assert not folder.is_locked()
+        assert os.listdir(folder.path).count("lock.held") == 0
+    finally:
+        point_files._has_locks.cache_clear()
 
 
 def test_the_lock_goes_with_a_killed_process(folder):
