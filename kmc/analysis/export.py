@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _PROPERTIES = "species:S:1:pos:R:3:layer:I:1:void:I:1:dead:I:1"
 _ROW = "%s %.4f %.4f %.4f %d %d %d"
-SYMBOLS = np.array(["X", "Li", "Mg"])  # X is ASE's and OVITO's name for what is no element
 
 
 def export_xyz(
@@ -96,8 +95,9 @@ def _xyz(trajectory: Trajectory, frame: Frame, vacancies: bool, min_size: int) -
     edges = lattice.box_A
     closed = lattice.has_interface
     box = " ".join(f"{edges[i] if i == j else 0:.6f}" for i in range(3) for j in range(3))
+    # X is ASE's and OVITO's name for what is no element.
     columns = [
-        SYMBOLS[occupancy[shown]].tolist(),
+        np.array(["X", trajectory.metal, "Mg"])[occupancy[shown]].tolist(),
         *lattice.positions_A[shown].T.tolist(),
         lattice.layer[shown].tolist(),
         _void_of_each_site(frame, lattice, min_size)[shown].tolist(),

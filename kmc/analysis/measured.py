@@ -4,7 +4,7 @@ A first line that begins with # is the title; further such lines are comments. C
 those without a measurement are left out or left empty:
 
     series                  name of the sample; the name of the file by default
-    metal                   "Li" or "Li-Mg": drawn in the colour of the first run of that metal
+    metal                   "Li", "Li-Mg", "Na" …: has the colour of the first run of it
     capacity_mAh_cm2        charge passed; empty for a value that holds at every capacity
     contact_loss_percent    share of the interface without contact
     voids_per_100um         voids per 100 µm of a cross-section line
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kmc.common import metals
 from kmc.common.catalogue import nearest
 from kmc.common.formatting import listed
 from kmc.errors import InputError
@@ -42,7 +43,7 @@ QUANTITIES = {
     "overpotential": "overpotential_mV",
 }
 CAPACITY = "capacity_mAh_cm2"
-METALS = ("Li", "Li-Mg")
+METALS = tuple(name for metal in metals.METALS for name in (metal, f"{metal}-Mg"))
 _ERRORS = [f"{column}_error" for column in QUANTITIES.values()]
 _NUMBERS = [CAPACITY, *QUANTITIES.values(), *_ERRORS]
 _TEXTS = ["series", "metal", "panel", "note"]

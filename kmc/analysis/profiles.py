@@ -263,7 +263,7 @@ class Profiles:
         ]
         if np.isfinite(last["mg_coverage"]):
             lines.append(
-                f"  at last  L1 holds {100 * last['li_coverage']:.1f} % Li, "
+                f"  at last  L1 holds {100 * last['li_coverage']:.1f} % metal, "
                 f"{100 * last['mg_coverage']:.1f} % Mg, "
                 f"{100 * last['vacancy_coverage']:.1f} % vacancies"
             )

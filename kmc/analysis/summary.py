@@ -9,6 +9,7 @@ import numpy as np
 from kmc.analysis import balance, coulombic, voids
 from kmc.common.conditions import driven_by_run, temperatures
 from kmc.common.formatting import count, duration, figure, listed, plural, scaled
+from kmc.common.metals import METALS
 from kmc.model.electrochemistry import balance_of_sites
 from kmc.trajectory.reader import Trajectory
 
@@ -22,7 +23,6 @@ _VERDICTS = {
     "off": "Not in equilibrium, raised barriers delay their net transport (see kmc converge)",
     "unknown": "Too few to resolve a net flux",
 }
-_CLASS_NAMES = {"Li": "Li", "Li_near_Mg": "Li beside Mg", "Mg": "Mg"}
 _LATE = 0.2  # share of a run's charge over which its end is averaged
 _RESOLVED = 0.05  # expected vacancies below which no activity of a void-free metal is seen
 _BY_MORE_THAN = 1.001  # factors closer to 1 come from rounding to whole µeV
@@ -48,7 +48,7 @@ def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
         rows.append(("Contact", _contact(trajectory)))
     rows += _cycles(trajectory)
     rows += _voids(trajectory)
-    rows += _dead(samples, last)
+    rows += _dead(trajectory, last)
     rows.append(("Vacancies", _vacancies(samples, last)))
     if trajectory.has_interface and has_current:
         rows += _overpotentials(trajectory)
@@ -166,8 +166,8 @@ def _contact(trajectory: Trajectory) -> str:
     metal = trajectory.samples["contact_fraction"]
     text = f"{_percent(metal[0])} {ARROW} {_percent(metal[-1])} of the interface"
     if "Mg" in trajectory.species:
-        lithium = trajectory.samples["contact_fraction_Li"]
-        text += f"; by Li {_percent(lithium[0])} {ARROW} {_percent(lithium[-1])}"
+        alone = trajectory.samples["contact_fraction_Li"]
+        text += f"; by {trajectory.metal} {_percent(alone[0])} {ARROW} {_percent(alone[-1])}"
     return text
 
 
@@ -189,13 +189,16 @@ def _cycles(trajectory: Trajectory) -> list[tuple[str, str]]:
     return rows
 
 
-def _dead(samples, last: dict) -> list[tuple[str, str]]:
-    """Lithium without connection to the current collector, where there ever was any."""
+def _dead(trajectory: Trajectory, last: dict) -> list[tuple[str, str]]:
+    """Metal without connection to the current collector, where there ever was any."""
+    samples, metal = trajectory.samples, trajectory.metal
     if "dead_Li" not in samples or not samples["dead_Li"].any():
         return []
     most = int(samples["dead_Li"].max())
-    text = f"{plural(int(last['dead_Li']), 'Li atom')} not connected to the metal behind the box"
-    return [("Dead lithium", f"{text} (at most {count(most)} at once)")]
+    text = (
+        f"{plural(int(last['dead_Li']), f'{metal} atom')} not connected to the metal behind the box"
+    )
+    return [(f"Dead {METALS[metal]}", f"{text} (at most {count(most)} at once)")]
 
 
 def _voids(trajectory: Trajectory) -> list[tuple[str, str]]:
@@ -357,7 +360,7 @@ def _acceleration(trajectory: Trajectory) -> list[tuple[str, str]]:
     rows = [("Kinetics", text)]
     slowed = [entry["name"] for entry in classes]
     for entry in classes:
-        name = _CLASS_NAMES.get(entry["name"], entry["name"])
+        name = _class_name(entry["name"], trajectory)
         text = f"{name}: true barrier {figure(entry['barrier_eV'], 'eV')}, slowed "
         text += f"{figure(entry['slowed_by'])} times"
         rows.append(("", text))
@@ -378,7 +381,14 @@ def _acceleration(trajectory: Trajectory) -> list[tuple[str, str]]:
         )
     )
     counted = [e for e in balance.exchanges(trajectory) if e.hop_class in slowed]
-    return rows + _net_flux(counted)
+    return rows + _net_flux(counted, trajectory)
+
+
+def _class_name(name: str, trajectory: Trajectory) -> str:
+    """A class of hops in words: Li_near_Mg → Na beside Mg."""
+    metal, _, other = name.partition("_near_")
+    metal = trajectory.metal if metal == "Li" else metal
+    return f"{metal} beside {other}" if other else metal
 
 
 def _lone_vacancies(table: dict) -> list[tuple[str, str]]:
@@ -402,20 +412,19 @@ def _lone_vacancies(table: dict) -> list[tuple[str, str]]:
     return rows
 
 
-def _net_flux(exchanges: list[balance.Exchange]) -> list[tuple[str, str]]:
+def _net_flux(exchanges: list[balance.Exchange], trajectory: Trajectory) -> list[tuple[str, str]]:
     """Net share of the hops from layer to layer, and the effect of raised barriers on it."""
     texts = []
-    for name in _CLASS_NAMES:
+    for name in dict.fromkeys(exchange.hop_class for exchange in exchanges):
         shares = [_share(exchange) for exchange in exchanges if exchange.hop_class == name]
-        if shares:
-            texts.append(f"of the hops of {_CLASS_NAMES[name]} {', '.join(shares)}")
+        texts.append(f"of the hops of {_class_name(name, trajectory)} {', '.join(shares)}")
     for verdict, sentence in _VERDICTS.items():
         named: dict[str, list[str]] = {}
         for exchange in exchanges:
             if exchange.verdict == verdict:
                 named.setdefault(exchange.hop_class, []).append(_STAGE_NAMES[exchange.stage])
         if named:
-            listed = (f"{_CLASS_NAMES[name]} ({', '.join(at)})" for name, at in named.items())
+            listed = (f"{_class_name(n, trajectory)} ({', '.join(at)})" for n, at in named.items())
             texts.append(f"{sentence}: {'; '.join(listed)}")
     if texts:
         texts.append(

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from kmc.common.metals import shown_key
 from kmc.model.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -56,9 +57,10 @@ def show_table(parameters: ParameterSet, notes: bool = True) -> RenderableType:
             if QUANTITIES[key].role == role
         }
         if chosen:
-            parts += [Text(), Text(title, style="bold underline"), _values(chosen)]
+            values = _values(chosen, parameters.metal)
+            parts += [Text(), Text(title, style="bold underline"), values]
             if notes:
-                parts += [Text(), *_notes(chosen)]
+                parts += [Text(), *_notes(chosen, parameters.metal)]
     assumed = sum(quantity.assumed for quantity in parameters.quantities.values())
     if parameters.sources:
         parts += [Text(), Text("Sources", style="bold underline")]
@@ -75,7 +77,7 @@ def show_table(parameters: ParameterSet, notes: bool = True) -> RenderableType:
     return Group(*parts)
 
 
-def _values(quantities: dict[str, Quantity]) -> Table:
+def _values(quantities: dict[str, Quantity], metal: str) -> Table:
     table = _table("Quantity", "Value", "Unit", "Source")
     table.columns[1].justify = "right"
     for key, quantity in quantities.items():
@@ -84,14 +86,16 @@ def _values(quantities: dict[str, Quantity]) -> Table:
             source = Text(", ").join([Text(text) for text in quantity.source] + [ASSUMED])
         if quantity.from_memory:
             source.append(", from memory")
-        table.add_row(key, f"{quantity.value:g}".replace("e+", "e"), quantity.unit, source)
+        value = f"{quantity.value:g}".replace("e+", "e")
+        table.add_row(shown_key(key, metal), value, quantity.unit, source)
     return table
 
 
-def _notes(quantities: dict[str, Quantity]) -> list[RenderableType]:
+def _notes(quantities: dict[str, Quantity], metal: str) -> list[RenderableType]:
     lines: list[RenderableType] = []
     for key, quantity in quantities.items():
-        lines.append(Text.assemble((key, "cyan"), f" ({QUANTITIES[key].text})"))
+        name = Text.assemble((shown_key(key, metal), "cyan"), f" ({QUANTITIES[key].text})")
+        lines.append(name)
         note = Text.assemble(ASSUMED, ". ", quantity.note) if quantity.assumed else quantity.note
         lines.append(Padding(note, (0, 0, 0, 4), expand=False))
     return lines

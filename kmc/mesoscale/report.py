@@ -125,7 +125,7 @@ class Nucleation:
             )
         product = transport.diffusivity_cm2_s * transport.bulk_vacancies
         measured = 1 + (burst.S_steady - 1) * product / (_SELF_DIFFUSION_cm2_s / _CORRELATION)
-        if abs(c.temperature_K - 298.15) < 0.5:
+        if parameters.metal == "Li" and abs(c.temperature_K - 298.15) < 0.5:
             lines.append(
                 f"With the measured self-diffusion of lithium ({_SELF_DIFFUSION_cm2_s:g} cm²/s, "
                 f"from memory) S without voids is {measured:.2g} in place of "

@@ -398,6 +398,7 @@ class _Job:
                 "run": self.run_file.resolved(),
                 "name": self.run_file.name,
                 "parameter_set": self.prepared.parameters.name,
+                "metal": self.prepared.parameters.metal,
                 "parameters": self.prepared.parameters.resolved(),
                 "species": list(self.prepared.parameters.species),
                 "facts": self.prepared.facts(),

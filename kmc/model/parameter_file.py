@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kmc.common import catalogue
+from kmc.common.metals import shown_key, stored_key
 from kmc.common.outputs import check_output, replacing
 from kmc.common.units import unit_of
 from kmc.common.validation import toml_value
@@ -67,7 +68,7 @@ def template(file: str = "my_set.toml", base: str = "li_li2s") -> str:
         about = f"{meaning.text} [{meaning.allowed}]"
         lines = textwrap.wrap(about, _WIDTH, initial_indent="# ", subsequent_indent="# ")
         lines += [
-            f"# [quantities.{key}]",
+            f"# [quantities.{shown_key(key, below.metal)}]",
             f"# value = {toml_value(quantity.value)}",
             f"# unit = {toml_value(quantity.unit)}",
             '# note = "where it stands in the source, or why it was chosen"',
@@ -126,7 +127,7 @@ def write_parameters(
         lines += [f"{name} = {toml_value(value)}" for name, value in source.items()]
     for key, given in quantities.items():
         entry = dict(given) if isinstance(given, Mapping) else {"value": given}
-        if key not in QUANTITIES:
+        if stored_key(str(key), below.metal) not in QUANTITIES:
             raise InputError(
                 f"{key!r} is not a quantity kmc knows",
                 advice=f"{catalogue.nearest(str(key), QUANTITIES)}Known: {', '.join(QUANTITIES)}.",

@@ -39,6 +39,7 @@ from pydantic import (
 )
 
 from kmc.common import catalogue
+from kmc.common.metals import METALS, stored_key
 from kmc.common.units import same_unit, unit_of
 from kmc.common.validation import (
     Checked,
@@ -54,9 +55,7 @@ from kmc.common.validation import (
 from kmc.errors import InputError
 from kmc.model.quantities import QUANTITIES, RETIRED
 
-METALS = (("Li",), ("Li", "Mg"))
 CATHODES = (("Se",), ("Li", "Se"), ("Fe", "S"), ("Li", "Co", "O"), ("Mo", "Se"))
-SPECIES = (*METALS, *CATHODES)
 
 
 def _source_keys(value: Any) -> tuple[str, ...]:
@@ -74,9 +73,13 @@ def _note(value: Any) -> str:
 
 
 def _species(value: Any) -> tuple[str, ...]:
-    if isinstance(value, list | tuple) and tuple(value) in SPECIES:
-        return tuple(value)
-    raise refuse("is not a set of species kmc knows", 'allowed: ["Li"] or ["Li", "Mg"]')
+    if isinstance(value, list | tuple):
+        metal, *others = value or [None]
+        if tuple(value) in CATHODES or (metal in METALS and others in ([], ["Mg"])):
+            return tuple(value)
+    known = f"a bcc metal of one electron an atom ({', '.join(METALS)})"
+    advice = f'allowed: {known}, alone or with "Mg", such as ["Li", "Mg"]'
+    raise refuse("is not a set of species kmc knows", advice)
 
 
 def _doi(value: Any) -> str:
@@ -163,7 +166,7 @@ class ParameterSet(Checked):
     ----------
     name, description : str
     species : tuple of str
-        ``("Li",)`` or ``("Li", "Mg")``.
+        The metal, ``("Li",)`` or another of `kmc.common.metals`, and ``"Mg"`` for an alloy.
     base : str
         The set that its other inputs are taken from; empty without one.
     quantities : dict of str to Quantity
@@ -177,6 +180,11 @@ class ParameterSet(Checked):
     sources: dict[str, Source] = Field(default_factory=dict)
     quantities: dict[str, Quantity]
     _origin: str = PrivateAttr("")
+
+    @property
+    def metal(self) -> str:
+        """Symbol of the metal that is stripped."""
+        return self.species[0]
 
     @property
     def origin(self) -> str:
@@ -216,7 +224,7 @@ class ParameterSet(Checked):
 
     def __getitem__(self, key: str) -> Quantity:
         try:
-            return self.quantities[key]
+            return self.quantities[stored_key(str(key), self.metal)]
         except KeyError:
             raise InputError(
                 f"parameter set {self.name!r} has no {key!r}",
@@ -295,7 +303,8 @@ def load_parameters(
         No such set, an invalid file, or an override of a quantity that the set does not have.
     """
     path = catalogue.locate("params", name_or_path)
-    tables = _with_base(_without_retired(catalogue.read_toml(path), path), path)
+    tables = _stored(catalogue.read_toml(path), path)
+    tables = _with_base(_without_retired(tables, path), path)
     overrides = {
         key: value
         for key, value in (overrides or {}).items()
@@ -314,6 +323,19 @@ def _warn(key: str, place: str) -> bool:
     """Say that a quantity of an earlier version is left out; always True."""
     warnings.warn(f"{key} {place} is ignored: {RETIRED[key]}", UserWarning, stacklevel=2)
     return True
+
+
+def _stored(tables: dict, path: Path) -> dict:
+    """A file's tables with the names of quantities that the code has for every metal."""
+    species, quantities = tables.get("species"), tables.get("quantities")
+    metal = species[0] if isinstance(species, list) and species else None
+    if metal not in METALS or not isinstance(quantities, dict):
+        return tables
+    names = {key: stored_key(key, metal) for key in quantities}
+    for key, name in names.items():
+        if key != name and name in quantities:
+            raise InputError(f"{key} and {name} in {path} are one quantity", advice="Remove one.")
+    return {**tables, "quantities": {names[key]: value for key, value in quantities.items()}}
 
 
 def _without_retired(tables: dict, path: Path) -> dict:
@@ -355,6 +377,13 @@ def _with_base(tables: dict, path: Path) -> dict:
             advice="Name a set without a base.",
         )
     below = load_parameters(base_path)
+    species = tables.get("species")
+    metal = species[0] if isinstance(species, list) and species else None
+    if metal in METALS and below.metal in METALS and metal != below.metal:
+        raise InputError(
+            f"base = {show(base)} in {path} is of {below.metal}, and the set of {metal}",
+            advice="Name a base of the same metal, or give every quantity in the file.",
+        )
     inputs = {k: q for k, q in below.resolved().items() if QUANTITIES[k].role == "input"}
     used = {key for k, q in inputs.items() if k not in quantities for key in q["source"]}
     sources = {key: source.model_dump() for key, source in below.sources.items() if key in used}
@@ -369,21 +398,23 @@ def _override(parameters, overrides, where, shown) -> ParameterSet:
     where = where or (lambda key: "in the overrides")
     shown = shown or (lambda key, value: f"{key} = {show(value)} {where(key)}")
     quantities, problems = dict(parameters.quantities), []
-    for key, given in overrides.items():
+    for name, given in overrides.items():
+        key = stored_key(name, parameters.metal)
         if key not in quantities:
             problems.append(
                 Problem(
-                    f"{key!r} {where(key)} is not a quantity of parameter set {parameters.name!r}",
-                    f"{catalogue.nearest(key, quantities)}It has: {', '.join(quantities)}.",
+                    f"{name!r} {where(name)} is not a quantity of parameter set "
+                    f"{parameters.name!r}",
+                    f"{catalogue.nearest(name, quantities)}It has: {', '.join(quantities)}.",
                 )
             )
             continue
         value, problem = number_of(given)
         if problem:
-            problems.append(Problem(f"{shown(key, given)} {problem}"))
+            problems.append(Problem(f"{shown(name, given)} {problem}"))
         elif not QUANTITIES[key].allows(value):
             advice = f"Allowed: {QUANTITIES[key].allowed} {unit_of(key)}."
-            problems.append(Problem(f"{shown(key, given)} is out of range", advice))
+            problems.append(Problem(f"{shown(name, given)} is out of range", advice))
         else:
             quantities[key] = Quantity(
                 value=value,

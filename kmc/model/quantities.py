@@ -60,7 +60,7 @@ QUANTITIES: dict[str, Meaning] = {
         "change of energy when an L1 vacancy goes to L2", *_ENERGY
     ),
     "second_shell_ratio": Meaning("bond to a second neighbour over bond to a first, ε2/ε1", 0, 2),
-    "barrier_Li_eV": Meaning("hop barrier of Li without change of energy", *_BARRIER),
+    "barrier_Li_eV": Meaning("hop barrier of the metal without change of energy", *_BARRIER),
     "barrier_Li_near_Mg_eV": Meaning("the same with an Mg beside either end of the hop", *_BARRIER),
     "barrier_Mg_eV": Meaning("hop barrier of Mg", *_BARRIER),
     "formation_energy_Mg_shell1_eV": Meaning(
@@ -73,11 +73,11 @@ QUANTITIES: dict[str, Meaning] = {
         "bulk vacancy near an Mg, third neighbour", *_ENERGY, role="target"
     ),
     "fill_Li_near_Mg_eV": Meaning(
-        "change of energy when Li of L2 fills an L1 vacancy beside an Mg of L2", *_ENERGY
+        "change of energy when the metal of L2 fills an L1 vacancy beside an Mg of L2", *_ENERGY
     ),
     "fill_Mg_near_Mg_eV": Meaning("the same when that Mg itself fills the vacancy", *_ENERGY),
     "fill_Li_far_from_Mg_eV": Meaning(
-        "change of energy when Li of L2 fills an L1 vacancy far from the Mg",
+        "change of energy when the metal of L2 fills an L1 vacancy far from the Mg",
         *_ENERGY,
         role="target",
     ),
@@ -143,8 +143,8 @@ QUANTITIES: dict[str, Meaning] = {
     "contact_angle_alloy_deg": Meaning(
         "contact angle of the alloy on the electrolyte", 0, 180, role="target"
     ),
-    "diffusivity_Mg_25C_cm2_s": Meaning("diffusivity of Mg in Li at 25 °C", 0, 1, True, "target"),
-    "diffusivity_Mg_60C_cm2_s": Meaning("diffusivity of Mg in Li at 60 °C", 0, 1, True, "target"),
+    "diffusivity_Mg_25C_cm2_s": Meaning("diffusivity of Mg in metal, 25 °C", 0, 1, True, "target"),
+    "diffusivity_Mg_60C_cm2_s": Meaning("diffusivity of Mg in metal, 60 °C", 0, 1, True, "target"),
     "alloy_Mg_fraction": Meaning("atomic fraction of Mg in the alloy studied", 0, 1, role="target"),
     "foil_thickness_um": Meaning("thickness of the foil studied", 0, 1e5, True, "target"),
 }

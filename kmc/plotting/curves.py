@@ -73,11 +73,11 @@ def _draw_contact(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:
         colours = _of(index)
         style.line(axes, x, t.samples["contact_fraction"], label="metal", **colours)
         if "Mg" in t.species:
-            lithium = t.samples["contact_fraction_Li"]
+            alone = t.samples["contact_fraction_Li"]
             if len(trajectories) == 1:
-                style.line(axes, x, lithium, style.SKY, linestyle="--", label="Li")
+                style.line(axes, x, alone, style.SKY, linestyle="--", label=t.metal)
             else:
-                style.line(axes, x, lithium, colours["colour"], linewidth=0.7)
+                style.line(axes, x, alone, colours["colour"], linewidth=0.7)
     axes.set_ylim(0, 1.05)
     axes.set_ylabel("contact fraction")
     if not alloys:
@@ -87,9 +87,13 @@ def _draw_contact(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:
     else:
         keys = [
             Line2D([], [], color=style.BLACK, lw=1.3, label="metal"),
-            Line2D([], [], color=style.BLACK, lw=0.7, label="Li alone"),
+            Line2D([], [], color=style.BLACK, lw=0.7, label=f"{_metals(trajectories)} alone"),
         ]
         axes.legend(handles=keys, loc="lower left", ncols=2, handlelength=1.8)
+
+
+def _metals(trajectories: Sequence[Trajectory]) -> str:
+    return ", ".join(dict.fromkeys(t.metal for t in trajectories if "Mg" in t.species))
 
 
 def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:

@@ -96,12 +96,12 @@ def draw(
     some = [None if frames is None else choose_frames(frames, len(t.frames), t.path) for t in runs]
     if what == "microscope":
         found = _each(cross_section, runs, some, progress, min_size=min_size)
-        alloys = ["Mg" in t.species for t in runs]
+        metals = ["-".join(t.species) for t in runs]
         with style.styled():
             return microscope.microscope_picture(
                 found,
                 names,
-                alloys,
+                metals,
                 measured=tables,
                 overpotentials=_overpotentials(runs, found),
             )

@@ -91,7 +91,9 @@ def view_of(trajectory: Trajectory, frame: Frame) -> View:
             "decimals": 2,
             "label": "height of the gap (nm)",
             "title": f"Interface at {when}",
-            "metal": "Li in contact" if "Mg" in trajectory.species else "metal in contact",
+            "metal": f"{trajectory.metal} in contact"
+            if "Mg" in trajectory.species
+            else "metal in contact",
             "nothing": "contact everywhere",
         }
     else:

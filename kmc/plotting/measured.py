@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from kmc.analysis.measured import CAPACITY, QUANTITIES, Measured
+from kmc.analysis.measured import CAPACITY, METALS, QUANTITIES, Measured
 from kmc.plotting import style
 
 _MARKERS = "osD^vP"
@@ -33,7 +33,7 @@ def title(tables: Sequence[Measured]) -> str:
 def draw_measured(
     panels: Mapping[str, Axes],
     tables: Sequence[Measured],
-    alloys: Sequence[bool],
+    metals: Sequence[str],
     colours: Sequence[str],
     *,
     logarithmic: bool = False,
@@ -49,12 +49,12 @@ def draw_measured(
     panels : mapping of str to Axes
         Names of `kmc.analysis.measured.QUANTITIES` → axes, whose limits are set already.
     tables : sequence of Measured
-    alloys, colours : sequence
+    metals, colours : sequence
         Whether each run holds Mg, and its colour: data have that of the first run of their metal.
     logarithmic : bool
         Whether the capacity has a logarithmic axis.
     """
-    for rank, (rows, look) in enumerate(_series(tables, alloys, colours)):
+    for rank, (rows, look) in enumerate(_series(tables, metals, colours)):
         told: set[tuple[str, str]] = set()
         for row in rows.to_dict("records"):
             values = {p: row[q] for p, q in QUANTITIES.items() if np.isfinite(row[q])}
@@ -84,7 +84,7 @@ def draw_measured(
 
 
 def legend(
-    tables: Sequence[Measured], alloys: Sequence[bool], colours: Sequence[str]
+    tables: Sequence[Measured], metals: Sequence[str], colours: Sequence[str]
 ) -> list[Line2D]:
     """Marker and name of each sample."""
     return [
@@ -100,18 +100,17 @@ def legend(
         )
         for name, (_, look) in zip(
             [name for m in tables for name in m.series],
-            _series(tables, alloys, colours),
+            _series(tables, metals, colours),
             strict=True,
         )
     ]
 
 
-def _series(tables, alloys, colours) -> Iterator[tuple]:
+def _series(tables, metals, colours) -> Iterator[tuple]:
     """Rows of each sample, with its colour and marker."""
-    taken = {
-        "Li": next((c for mg, c in zip(alloys, colours, strict=True) if not mg), None),
-        "Li-Mg": next((c for mg, c in zip(alloys, colours, strict=True) if mg), None),
-    }
+    taken: dict[str, str | None] = dict.fromkeys(METALS)
+    for metal, colour in zip(metals, colours, strict=True):
+        taken[metal] = taken.get(metal) or colour
     order = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE, style.ORANGE, style.BLACK)
     free = [c for c in order if c not in colours]
     number, drawn = 0, set()

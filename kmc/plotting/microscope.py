@@ -32,7 +32,7 @@ _QUANTITIES = (("width", "void width"), ("height", "void height"))
 def microscope_picture(
     sections: Sequence,
     names: Sequence[str] | None = None,
-    alloys: Sequence[bool] | None = None,
+    metals: Sequence[str] | None = None,
     *,
     measured: Sequence[Measured] = (),
     overpotentials: Sequence[tuple] = (),
@@ -45,8 +45,8 @@ def microscope_picture(
         One for each run, from `kmc.cross_section`.
     names : sequence of str, optional
         Names of the runs.
-    alloys : sequence of bool, optional
-        Which runs contain Mg: measured data have the colour of the first run of their metal.
+    metals : sequence of str, optional
+        ``Li``, ``Li-Mg`` … of each run: measured data have the colour of the first run of theirs.
     measured : sequence of Measured
         Measured data in a second column, on their own scales: a box of nanometres has no voids of
         micrometres, but ranks, ratios and trends can be compared.
@@ -56,10 +56,10 @@ def microscope_picture(
     """
     names = list(names or [""] * len(sections))
     named, beside = any(names), bool(measured)
-    mg = alloys or [False] * len(sections)
+    metals = metals or [""] * len(sections)
     colours = [style.run_colour(i) for i in range(len(sections))]
     shown = [*_PANELS, *(["overpotential"] if has(measured, "overpotential") else [])]
-    keys_measured = legend(measured, mg, colours) if beside else []
+    keys_measured = legend(measured, metals, colours) if beside else []
     lines = max(-(-len(names) // 2) if named else 0, -(-len(keys_measured) // 3))
     head = (0.1 + 0.16 * lines if lines else 0.05) + (0.2 if beside else 0.0)
     notes = _notes(sections, names)
@@ -91,7 +91,7 @@ def microscope_picture(
             transform=panel.transAxes,
         )
     if beside:
-        _measured_column(dict(zip(shown, axes[:, 1], strict=True)), measured, mg, colours)
+        _measured_column(dict(zip(shown, axes[:, 1], strict=True)), measured, metals, colours)
         top.add_artist(
             top.legend(
                 handles=keys_measured,
@@ -171,7 +171,7 @@ def _boxes(panel, table, quantity, x_key, scale, last, index, of, colour) -> Non
         panel.hlines(ends, x - half, x + half, color=colour, lw=0.8)
 
 
-def _measured_column(panels: dict, tables: Sequence[Measured], alloys, colours) -> None:
+def _measured_column(panels: dict, tables: Sequence[Measured], metals, colours) -> None:
     """Measured data in their own units."""
     last = last_capacity(tables) or 1.0
     labels = {
@@ -184,7 +184,7 @@ def _measured_column(panels: dict, tables: Sequence[Measured], alloys, colours) 
     for name, panel in panels.items():
         panel.set_xlim(-0.03 * last, 1.1 * last)
         panel.set_ylabel(labels[name])
-    draw_measured(panels, tables, alloys, colours)
+    draw_measured(panels, tables, metals, colours)
     for name, panel in panels.items():
         if has(tables, name):
             panel.set_ylim(0, 100 if name == "contact_loss" else 1.1 * panel.get_ylim()[1])

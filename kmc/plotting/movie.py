@@ -157,7 +157,10 @@ class Reel:
         if self._scale.colours is not None:
             maps.depth_bar(body, left, view, self._scale, aspect=22)
         keys = sections.keys(
-            mg="Mg" in t.species, electrolyte=t.has_interface, dead=sections.has_dead(t)
+            metal=t.metal,
+            mg="Mg" in t.species,
+            electrolyte=t.has_interface,
+            dead=sections.has_dead(t),
         )
         keys += maps.chemistry_keys([view])
         right.legend(

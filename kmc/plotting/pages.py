@@ -110,6 +110,7 @@ def _map_over_section(part, trajectory: Trajectory, view: maps.View, cut, frame:
 
 def _section_key(part, trajectories: Sequence[Trajectory], more: Sequence[Patch] = ()) -> None:
     keys = sections.keys(
+        metal=", ".join(dict.fromkeys(t.metal for t in trajectories)),
         mg=any("Mg" in t.species for t in trajectories),
         electrolyte=any(t.has_interface for t in trajectories),
         dead=any(sections.has_dead(t) for t in trajectories),

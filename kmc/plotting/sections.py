@@ -157,24 +157,25 @@ def draw_section(
 
 
 def has_dead(trajectory: Trajectory) -> bool:
-    """Whether a run ever had lithium that the current collector does not reach."""
+    """Whether a run ever had metal that the current collector does not reach."""
     samples = trajectory.samples
     return "dead_Li" in samples and bool(samples["dead_Li"].any())
 
 
 def keys(
     *,
+    metal: str,
     mg: bool,
     electrolyte: bool,
     dead: bool = False,
     min_size: int = voids.DEFAULT_MIN_SIZE,
 ) -> list[Patch]:
     """Legend of the colours of cross-sections."""
-    found = [Patch(facecolor=style.METAL, edgecolor="#888888", linewidth=0.4, label="Li")]
+    found = [Patch(facecolor=style.METAL, edgecolor="#888888", linewidth=0.4, label=metal)]
     if mg:
         found.append(Patch(facecolor=style.MAGNESIUM, label="Mg"))
     if dead:
-        found.append(Patch(facecolor=DEAD, label="dead Li (not connected)"))
+        found.append(Patch(facecolor=DEAD, label=f"dead {metal} (not connected)"))
     found.append(Patch(facecolor=VOID, label=f"void (≥ {min_size} vacancies)"))
     found.append(Patch(facecolor=LONE, label="other vacancy"))
     if electrolyte:

@@ -160,11 +160,11 @@ def _microscope(
         _tell_peak(panels[4], runs[0])
     if tables:
         colours = [style.run_colour(i) for i in range(len(runs))]
-        alloys = [_alloy(run) for run in runs]
+        metals = [_metal(run) for run in runs]
         named = dict(zip(QUANTITIES, panels, strict=True))
-        draw_measured(named, tables, alloys, colours, logarithmic=True)
+        draw_measured(named, tables, metals, colours, logarithmic=True)
         panels[0].legend(
-            handles=legend(tables, alloys, colours),
+            handles=legend(tables, metals, colours),
             loc="upper left",
             bbox_to_anchor=(0.0, 0.78),
             handlelength=1.0,
@@ -201,8 +201,9 @@ def _tell_peak(panel: Axes, run: PopulationRun) -> None:
         panel.text(0.02, 0.06, text, transform=panel.transAxes, color=style.GREY, fontsize=6.5)
 
 
-def _alloy(run: PopulationRun) -> bool:
-    return bool(run.facts.get("mg_coverage"))
+def _metal(run: PopulationRun) -> str:
+    metal = run.resolved.get("metal", "Li")
+    return f"{metal}-Mg" if run.facts.get("mg_coverage") else metal
 
 
 # --- from above -----------------------------------------------------------------------------------

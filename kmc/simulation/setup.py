@@ -63,7 +63,7 @@ class Setup:
             "parameters": self.parameters.resolved(),
             "hamiltonian": {
                 "unit": "µeV",
-                "species": ["vacancy", "Li", "Mg"],
+                "species": ["vacancy", self.parameters.metal, "Mg"],
                 "bond1": h.bond1.tolist(),
                 "bond2": h.bond2.tolist(),
                 "phi_L1": h.phi[:, 1].tolist(),

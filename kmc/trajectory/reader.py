@@ -116,10 +116,16 @@ class Trajectory:
         self.run: dict[str, Any] = self.resolved.get("run", {})
         self.acceleration: dict[str, Any] = self.resolved.get("acceleration", {})
         self.species: list[str] = self.resolved.get("species", [])
+        self.metal: str = self.species[0] if self.species else "Li"
         self.params = ParameterTable(self.resolved.get("parameters", {}))
         self.samples = Samples(samples, dict(record["columns"]))
         self.frames = Frames(
-            path, frames, self._read_occupancy, lambda: self.lattice, lambda: self.collector
+            path,
+            frames,
+            self._read_occupancy,
+            lambda: self.lattice,
+            lambda: self.collector,
+            self.metal,
         )
         self.box: dict[str, Any] = record["lattice"]
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from kmc.common.catalogue import nearest
 from kmc.common.formatting import html_table
+from kmc.common.metals import ATOMIC_NUMBERS
 from kmc.errors import InputError
 from kmc.model.connectivity import Collector
 from kmc.model.lattice import Lattice
@@ -19,9 +20,6 @@ from kmc.trajectory.schema import CHECKSUM
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-_ATOMIC_NUMBERS = np.array([0, 3, 12])  # of vacancies (the element X of ASE), Li and Mg
 
 
 class Samples:
@@ -121,6 +119,7 @@ class Frame:
     _read: Callable[[int], np.ndarray] = field(repr=False, compare=False)
     _lattice: Callable[[], Lattice] = field(repr=False, compare=False)
     _collector: Callable[[], Collector] = field(repr=False, compare=False)
+    _metal: str = field(default="Li", repr=False, compare=False)
 
     @cached_property
     def occupancy(self) -> np.ndarray:
@@ -182,8 +181,9 @@ class Frame:
             ) from None
         lattice, occupancy = self._lattice(), self.occupancy
         sites = np.arange(lattice.n_sites) if vacancies else np.flatnonzero(occupancy)
+        numbers = np.array([ATOMIC_NUMBERS[name] for name in ("X", self._metal, "Mg")])
         atoms = Atoms(
-            numbers=_ATOMIC_NUMBERS[occupancy[sites]],
+            numbers=numbers[occupancy[sites]],
             positions=lattice.positions_A[sites],
             cell=lattice.box_A,
             pbc=(True, True, not lattice.has_interface),
@@ -212,9 +212,10 @@ class Frames(Sequence):
         read: Callable[[int], np.ndarray],
         lattice: Callable[[], Lattice],
         collector: Callable[[], Collector],
+        metal: str = "Li",
     ):
         self._path, self._read, self._lattice = path, read, lattice
-        self._collector = collector
+        self._collector, self._metal = collector, metal
         for values in columns.values():
             values.flags.writeable = False
         self.checksums = columns[CHECKSUM]
@@ -242,6 +243,7 @@ class Frames(Sequence):
             _read=self._read,
             _lattice=self._lattice,
             _collector=self._collector,
+            _metal=self._metal,
         )
 
     def __repr__(self) -> str:

@@ -7,8 +7,10 @@ is a miss, with its reason: a limit of the model.
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,7 +81,9 @@ def check_rows(parameters: ParameterSet, lattice_name: str = "bcc_100") -> list[
     rows += bench.barrier_rows() + bench.self_diffusion_rows()
     if "Mg" in parameters.species:
         rows += bench.diffusivity_rows()
-    return rows + bench.volume_rows() + bench.wetting_rows()
+    rows += bench.volume_rows() + bench.wetting_rows()
+    named = functools.partial(re.sub, r"\bLi\b", parameters.metal)
+    return [replace(row, name=named(row.name), note=named(row.note)) for row in rows]
 
 
 class _Bench:
@@ -276,7 +280,9 @@ class _Bench:
         barrier = self._formation(self.bulk, 0, {}) + p.value("barrier_Li_eV")
         value = _F_BCC * (p.value("lattice_parameter_A") * 1e-8) ** 2
         value *= p.value("attempt_frequency_Hz") * math.exp(-barrier / (K_B_eV * 298.15))
-        note = "f a² ν exp(−(E_f + E0)/kT), f = 0.7272; isotopes show about 5.7e-11 (from memory)"
+        note = "f a² ν exp(−(E_f + E0)/kT), f = 0.7272"
+        if p.metal == "Li":
+            note += "; isotopes show about 5.7e-11 (from memory)"
         return [Row("self-diffusion of Li at 25 °C", "cm²/s", None, value, None, note)]
 
     def diffusivity_rows(self) -> list[Row]:
@@ -353,7 +359,8 @@ class _Bench:
         if "Mg" in self.parameters.species:
             key = "contact_angle_alloy_deg"
             note = "not rebuilt: the paper's text does not give the alloy's cell at the interface"
-            rows.append(self._row("contact angle of Li-Mg on Li2S", key, None, note, "°"))
+            name = f"contact angle of Li-Mg on {self.electrolyte}"
+            rows.append(self._row(name, key, None, note, "°"))
         return rows
 
     def _surface_energy_note(self, gamma: float) -> str:

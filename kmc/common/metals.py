@@ -1,0 +1,29 @@
+"""Metals that an electrode can be of: bcc, one electron an atom.
+
+Elsewhere the code calls the metal that is stripped Li, as do columns of files and keys of
+parameter sets: ``contact_fraction_Li`` is the share of L1 that holds that metal, whichever it is.
+What a user reads and writes carries its symbol.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Every bcc metal that dissolves as an ion of one charge. A charge of z would enter the charge of an
+# atom and the field in every rate of transfer; no bcc metal of a battery has another, so z is 1.
+METALS = {"Li": "lithium", "Na": "sodium", "K": "potassium", "Rb": "rubidium", "Cs": "caesium"}
+ATOMIC_NUMBERS = {"X": 0, "Li": 3, "Na": 11, "Mg": 12, "K": 19, "Rb": 37, "Cs": 55}
+
+
+def stored_key(key: str, metal: str) -> str:
+    """Name of a quantity within kmc: ``barrier_Na_eV`` of a set of Na is ``barrier_Li_eV``."""
+    return re.sub(rf"(?<=_){metal}(?=_)", "Li", key)
+
+
+def shown_key(key: str, metal: str) -> str:
+    """Name of a quantity as the user of a metal writes it.
+
+    >>> shown_key("barrier_Li_near_Mg_eV", "Na")
+    'barrier_Na_near_Mg_eV'
+    """
+    return re.sub(r"(?<=_)Li(?=_)", metal, key)
