@@ -50,7 +50,7 @@ class _Worker:
         self.job: str | None = None
         self.ready = False
 
-    def send(self, job: Mapping[str, str]) -> None:
+    def send(self, job: Mapping[str, Any]) -> None:
         self.job = job["name"]
         # `wait` detects a worker that has died.
         with contextlib.suppress(BrokenPipeError):
@@ -102,8 +102,8 @@ class LocalWorkers:
         self._workers.append(worker)
         self._selector.register(worker.output, selectors.EVENT_READ, worker)
 
-    def submit(self, job: Mapping[str, str]) -> None:
-        """Give a point to an idle worker."""
+    def submit(self, job: Mapping[str, Any]) -> None:
+        """Give a point, or another job with a ``name``, to an idle worker."""
         free = next(w for w in self._workers if w.ready and w.job is None)
         free.send(job)
 

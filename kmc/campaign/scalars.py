@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from kmc._version import __version__
 from kmc.analysis import voids
 from kmc.common.outputs import replacing
 from kmc.common.units import A_per_nm
-from kmc.errors import InputError
+from kmc.errors import InputError, KmcError
 from kmc.mesoscale import file as population
 from kmc.mesoscale.result import PopulationRun
 from kmc.systems import KINDS
@@ -159,15 +159,33 @@ def onset(t: Run, contact: float) -> float:
     return float(capacity[after - 1] + share * (capacity[after] - capacity[after - 1]))
 
 
-def entry_of(file: Path, t: Run) -> dict[str, Any]:
-    """What `ScalarCache` stores of a finished run, without capacities."""
+def entry_of(
+    file: Path,
+    t: Run,
+    capacities: Sequence[float] = (),
+    contact: float = ONSET_CONTACT,
+    known: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What `ScalarCache` stores of a run: `known`, and what it lacks."""
+    known = known or {}
+    at, crossings = known.get("at", {}), known.get("onset", {})
+    wanted = {repr(float(capacity)) for capacity in capacities} - set(at)
     return {
         "file": _mark(file),
-        "at": {},
-        "onset": {repr(ONSET_CONTACT): onset(t, ONSET_CONTACT)},
-        "final": final(t),
+        "at": at | {text: at_capacity(t, float(text)) for text in sorted(wanted)},
+        "onset": crossings | {repr(float(contact)): onset(t, contact)},
+        "final": known["final"] if "final" in known else final(t),
         "stop_reason": t.stop_reason,
     }
+
+
+def read_entries(name: str, files: Sequence[str], capacities, contact) -> dict[str, Any]:
+    """Entries of some trajectories, computed in a worker; None for those that cannot be read."""
+    entries: dict[str, Any] = {}
+    for file in map(Path, files):
+        with suppress(KmcError, OSError):
+            entries[file.stem] = entry_of(file, load(file), capacities, contact)
+    return {"name": name, "entries": entries}
 
 
 def append_entry(folder: Path, name: str, entry: dict[str, Any]) -> None:
@@ -224,6 +242,19 @@ class ScalarCache:
         """The cache of the folder of a sweep."""
         return cls(Path(folder) / _CACHE)
 
+    def lacks(self, name: str, file: Path, capacities: Sequence[float], contact: float) -> bool:
+        """Whether `read` has to open the file."""
+        entry = self._current(name, _mark(file))
+        wanted = {repr(float(capacity)) for capacity in capacities}
+        return not ("final" in entry and wanted <= set(entry["at"])) or (
+            repr(float(contact)) not in entry["onset"]
+        )
+
+    def _current(self, name: str, mark: list[int]) -> dict[str, Any]:
+        entry = self._entries.get(name)
+        fits = isinstance(entry, dict) and entry.get("file") == mark
+        return entry if entry and fits else {"file": mark, "at": {}, "onset": {}}
+
     def read(
         self, name: str, file: Path, capacities: Sequence[float], contact: float = ONSET_CONTACT
     ) -> dict[str, Any]:
@@ -234,23 +265,18 @@ class ScalarCache:
         KmcError
             The file cannot be read.
         """
-        mark = _mark(file)
-        entry = self._entries.get(name)
-        if entry is None or not isinstance(entry, dict) or entry.get("file") != mark:
-            entry = {"file": mark, "at": {}, "onset": {}}
-        wanted = [repr(float(c)) for c in capacities if repr(float(c)) not in entry["at"]]
-        crossing = repr(float(contact))
-        if "final" in entry and not wanted and crossing in entry["onset"]:
-            return entry
-        t = load(file)
-        if "final" not in entry:
-            entry |= {"final": final(t), "stop_reason": t.stop_reason}
-        entry["at"] |= {text: at_capacity(t, float(text)) for text in wanted}
-        entry["onset"][crossing] = onset(t, contact)
-        if time.time_ns() - mark[1] > _SETTLED_NS:
+        if not self.lacks(name, file, capacities, contact):
+            return self._entries[name]
+        known = self._current(name, _mark(file))
+        entry = entry_of(file, load(file), capacities, contact, known)
+        self.keep(name, entry)
+        return entry
+
+    def keep(self, name: str, entry: dict[str, Any]) -> None:
+        """Store an entry, unless its file may still change within its time stamp."""
+        if time.time_ns() - entry["file"][1] > _SETTLED_NS:
             self._entries[name] = entry
             self._changed = True
-        return entry
 
     def save(self) -> None:
         """Write the cache; nothing happens where the folder is read-only."""

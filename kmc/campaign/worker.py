@@ -1,4 +1,6 @@
-"""A local worker: reads points from standard input, one JSON object a line, until it closes.
+"""A local worker: reads jobs from standard input, one JSON object a line, until it closes.
+
+A job is a point to run, or trajectories whose summary numbers are wanted.
 
 When the sweep that started it dies, the operating system closes the pipe, and the worker ends.
 """
@@ -15,7 +17,7 @@ from kmc.campaign.run_point import run_point
 
 
 def main() -> None:
-    """Run points until standard input closes."""
+    """Do jobs until standard input closes."""
     results = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # output of libraries must not mix with the results
     jobs: queue.SimpleQueue = queue.SimpleQueue()
@@ -24,7 +26,14 @@ def main() -> None:
 
     results.write("ready\n")
     while True:
-        results.write(json.dumps(run_point(**jobs.get())) + "\n")
+        job = jobs.get()
+        if "files" in job:
+            from kmc.campaign.scalars import read_entries
+
+            result = read_entries(**job)
+        else:
+            result = run_point(**job)
+        results.write(json.dumps(result) + "\n")
 
 
 def _listen(jobs: queue.SimpleQueue) -> None:

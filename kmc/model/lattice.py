@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,12 @@ def load_unit_cell(name: str) -> UnitCell:
         The file does not describe a bcc lattice in an orthogonal cell.
     """
     path = catalogue.locate("lattices", name)
-    table = catalogue.read_toml(path)
+    return _unit_cell(path, catalogue.read_text(path))
+
+
+@lru_cache(maxsize=8)  # a sweep opens thousands of files with the same lattice
+def _unit_cell(path: Path, text: str) -> UnitCell:
+    table = catalogue.parse_toml(text, str(path))
     try:
         cell = np.array(table["cell"], dtype=float)
         basis = np.array(table["basis"], dtype=float)

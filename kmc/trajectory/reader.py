@@ -319,7 +319,15 @@ def _table(file: h5py.File, group: str, names: list[str]) -> dict[str, np.ndarra
     """Columns of a group, truncated to the rows that every column has."""
     columns = guard.table(file, group, names)
     complete = min(len(column) for column in columns.values())
-    return {name: column[:complete] for name, column in columns.items()}
+    return {name: _all_of(column)[:complete] for name, column in columns.items()}
+
+
+def _all_of(column: h5py.Dataset) -> np.ndarray:
+    """A column, read without the selection that h5py makes at each call."""
+    values = np.empty(column.shape, column.dtype)
+    if len(values):
+        column.id.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+    return values
 
 
 def _samples(file: h5py.File, names: list[str]) -> dict[str, np.ndarray]:
