@@ -14,8 +14,12 @@ from kmc.cli.shared import (
     INTERRUPTED,
     console,
     every_run_option,
+    file_option,
+    folder_option,
+    option,
     quiet_option,
     read_settings,
+    seed_option,
     workers_option,
 )
 from kmc.common.outputs import PICTURE_ENDINGS, check_ending, check_output
@@ -69,12 +73,12 @@ def parse_ratios(text: str | None) -> tuple[float, ...] | None:
 
 @click.command(short_help="Convergence of a run with the ratio of hops to strips.", epilog=_EPILOG)
 @click.argument("name_or_path")
-@click.option(
+@option(
     "--ratios",
     metavar="R1,R2,...",
     help="Levels: values of acceleration.max_hops_per_strip_per_site.",
 )
-@click.option(
+@option(
     "--levels",
     "--rungs",
     "levels",
@@ -83,48 +87,33 @@ def parse_ratios(text: str | None) -> tuple[float, ...] | None:
     help="Number of levels without --ratios: ten times apart, up to ten times the ratio of the "
     "run; 5 by default. (--rungs is its former name.)",
 )
-@click.option("--replicas", type=int, default=4, show_default=True, help="Runs at each level.")
-@click.option(
+@option("--replicas", type=int, default=4, help="Runs at each level.")
+@option(
     "--at",
     type=float,
     metavar="CAPACITY",
     help="Monolayers at which contact and voids are read; the end of each run by default.",
 )
-@click.option(
+@option(
     "--tolerance",
     type=float,
     default=0.1,
-    show_default=True,
     help="Change that a tenfold ratio may make, as a share of the number (of contact loss: or a "
     "tenth of that of the interface, if that is more).",
 )
 @every_run_option
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the study.")
+@seed_option
 @workers_option
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="FOLDER",
-    help="Where the runs go; NAME_converge by default.",
-)
-@click.option(
+@folder_option("-o", "--output", help="Where the runs go; NAME_converge by default.")
+@file_option(
     "--plot",
     "picture",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
     help="The picture, .png, .svg or .pdf; converge.png in the folder by default.",
 )
-@click.option("--no-plot", is_flag=True, help="Draw no picture.")
-@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Also write a table.")
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Also write everything as JSON.",
-)
-@click.option("--dry-run", is_flag=True, help="Print what would run, how long and how much disk.")
+@option("--no-plot", is_flag=True, help="Draw no picture.")
+@file_option("--csv", help="Also write a table.")
+@file_option("--json", "json_file", help="Also write everything as JSON.")
+@option("--dry-run", is_flag=True, help="Print what would run, how long and how much disk.")
 @quiet_option
 def converge(
     name_or_path: str,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kmc.cli.shared import quiet_option
+from kmc.cli.shared import file_option, files_argument, force_option, option, quiet_option
 from kmc.common.outputs import check_output
 from kmc.errors import InputError
 
@@ -27,30 +27,24 @@ their errors standard deviations. docs/measured.md has the columns.
 
 
 @click.command(epilog=_EPILOG, short_help="Measure voids in segmented SEM or CT images.")
-@click.argument(
-    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
-)
-@click.option("--scale", type=float, required=True, metavar="NM", help="Width of a pixel in nm.")
-@click.option(
-    "--void", type=float, default=0, show_default=True, metavar="VALUE", help="Grey value of voids."
-)
-@click.option("--electrolyte", type=float, metavar="VALUE", help="Grey value of the electrolyte.")
-@click.option(
+@files_argument
+@option("--scale", type=float, required=True, metavar="NM", help="Width of a pixel in nm.")
+@option("--void", type=float, default=0, metavar="VALUE", help="Grey value of voids.")
+@option("--electrolyte", type=float, metavar="VALUE", help="Grey value of the electrolyte.")
+@option(
     "--metal",
     type=click.Choice(["above", "below"]),
     default="above",
-    show_default=True,
     help="Where the metal lies, seen from the electrolyte.",
 )
-@click.option(
+@option(
     "--min-size",
     type=click.IntRange(min=1),
     default=4,
-    show_default=True,
     metavar="N",
     help="Fewest connected pixels that make a void.",
 )
-@click.option(
+@option(
     "--capacity",
     "capacities",
     type=float,
@@ -58,22 +52,15 @@ their errors standard deviations. docs/measured.md has the columns.
     metavar="mAh/cm2",
     help="Charge passed at an image; once for each FILE, in their order.",
 )
-@click.option("--series", metavar="NAME", help="Name of the sample; the first FILE by default.")
-@click.option(
+@option("--series", metavar="NAME", help="Name of the sample; the first FILE by default.")
+@file_option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
     metavar="FILE.csv",
     help="Write a row for each image, for `kmc plot --data`; needs --capacity.",
 )
-@click.option(
-    "--voids",
-    "single",
-    type=click.Path(path_type=Path),
-    metavar="FILE.csv",
-    help="Write a row for each void.",
-)
-@click.option("--force", is_flag=True, help="Overwrite the outputs.")
+@file_option("--voids", "single", metavar="FILE.csv", help="Write a row for each void.")
+@force_option("the outputs")
 @quiet_option
 def image(
     files: tuple[Path, ...],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kmc.cli.shared import console, quiet_option
+from kmc.cli.shared import console, file_option, force_option, option, quiet_option
 from kmc.common.outputs import PICTURE_ENDINGS
 from kmc.errors import InputError
 
@@ -53,59 +53,41 @@ def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> t
     epilog=_EPILOG,
 )
 @click.argument("run_or_params")
-@click.option("--lattice", metavar="NAME", help="Lattice and its face; the run's, or bcc_100.")
-@click.option(
-    "--temperature", "temperature_K", type=float, metavar="K", help="The run's, or 298.15."
-)
-@click.option(
-    "--mg-coverage", type=float, metavar="X", help="Share of Mg in L1 alone; the run's, or 0."
-)
-@click.option(
-    "--mg-fraction", type=float, metavar="X", help="Share of Mg in all other layers; or 0."
-)
-@click.option(
+@option("--lattice", metavar="NAME", help="Lattice and its face; the run's, or bcc_100.")
+@option("--temperature", "temperature_K", type=float, metavar="K", help="The run's, or 298.15.")
+@option("--mg-coverage", type=float, metavar="X", help="Share of Mg in L1 alone; the run's, or 0.")
+@option("--mg-fraction", type=float, metavar="X", help="Share of Mg in all other layers; or 0.")
+@option(
     "--current", "current_mA_cm2", type=float, metavar="MA_CM2", help="The run's, or 0.5 mA/cm²."
 )
-@click.option(
+@option(
     "--thickness", "thickness_um", type=float, metavar="UM", help="The run's, or 100 µm of metal."
 )
-@click.option(
+@option(
     "--n-max",
     type=int,
     default=60,
-    show_default=True,
     metavar="N",
     help="Largest cluster that is sampled; beyond, a cap law goes on.",
 )
-@click.option(
+@option(
     "--capture",
     type=click.Choice(["field", "sum"]),
     default="field",
-    show_default=True,
     help="How a void takes up vacancies: the field of metal and interface together, or the sum of "
     "the two side by side.",
 )
-@click.option(
+@option(
     "--coverages",
     callback=_numbers,
     metavar="X,X,...",
     help="Again at these coverages of L1, with a picture of the barrier against the coverage.",
 )
-@click.option(
-    "--temperatures", callback=_numbers, metavar="K,K,...", help="Again at these temperatures."
-)
-@click.option("--seed", type=int, default=1, show_default=True, metavar="N")
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Also write JSON."
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Picture (.png, .svg or .pdf); NAME_nucleation.png by default.",
-)
-@click.option("--force", is_flag=True, help="Overwrite the picture and the JSON file.")
+@option("--temperatures", callback=_numbers, metavar="K,K,...", help="Again at these temperatures.")
+@option("--seed", type=int, default=1, metavar="N")
+@file_option("--json", "json_file", help="Also write JSON.")
+@file_option("-o", "--output", help="Picture (.png, .svg or .pdf); NAME_nucleation.png by default.")
+@force_option("the picture and the JSON file")
 @quiet_option
 def nucleation(
     run_or_params: str,

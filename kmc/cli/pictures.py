@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from kmc.cli.shared import quiet_option
+from kmc.cli.shared import (
+    file_argument,
+    file_option,
+    files_argument,
+    force_option,
+    min_size_option,
+    option,
+    quiet_option,
+)
 from kmc.common.outputs import (
     ATOM_ENDINGS,
     MOVIE_ENDINGS,
@@ -24,21 +32,8 @@ from kmc.trajectory.frame_selection import HELP
 _FEW_FRAMES = 20  # of a movie or a lifeline: fewer look coarse
 EXPORTS = ("atoms", "samples", "voids", "events")
 
-_FRAMES = click.option(
-    "--frames",
-    metavar="WHICH",
-    help=f"Frames: {HELP}, such as ::5.",
-)
-_MIN_SIZE = click.option(
-    "--min-size",
-    type=click.IntRange(min=1),
-    default=4,
-    show_default=True,
-    metavar="N",
-    help="Fewest connected vacancies that make a void.",
-)
-_FORCE = click.option("--force", is_flag=True, help="Overwrite the output.")
-_OUTPUT: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
+_FRAMES = option("--frames", metavar="WHICH", help=f"Frames: {HELP}, such as ::5.")
+_FORCE = force_option("the output")
 
 
 def _epilog(examples: str) -> str:
@@ -58,35 +53,29 @@ _PICTURE_LIST = "\n".join(f"  {name:<11} {text}" for name, text in PICTURES.item
         "  kmc plot strip_li.h5 --what microscope --data mine.csv\n"
     ),
 )
-@click.argument(
-    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
-)
-@click.option(
+@files_argument
+@option(
     "--what",
     type=click.Choice(list(PICTURES)),
     default="summary",
-    show_default=True,
     metavar="PICTURE",
     help="Which picture; listed below.",
 )
-@click.option(
+@file_option(
     "-o",
     "--output",
-    **_OUTPUT,
     help="A .png, .svg or .pdf; FILE_PICTURE.png beside the first trajectory by default.",
 )
 @_FRAMES
-@_MIN_SIZE
-@click.option(
+@min_size_option
+@option(
     "--paper",
     is_flag=True,
     help="With microscope: the operando data of Zhao et al. (2025) beside it, on their own scales.",
 )
-@click.option(
+@file_option(
     "--data",
     multiple=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
     help="With microscope: your measured data beside it, a CSV table; may be repeated. "
     "docs/measured.md has its columns.",
 )
@@ -148,15 +137,14 @@ def plot(
         "  kmc movie strip_li.h5 --frames ::5\n"
     ),
 )
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
+@file_argument
+@file_option(
     "-o",
     "--output",
-    **_OUTPUT,
     help="A .gif, or an .mp4 where ffmpeg is installed; FILE.gif beside it by default.",
 )
 @_FRAMES
-@click.option("--fps", type=float, default=8.0, show_default=True, help="Frames per second.")
+@option("--fps", type=float, default=8.0, help="Frames per second.")
 @_FORCE
 @quiet_option
 def movie(
@@ -203,23 +191,22 @@ def movie(
         "  kmc export strip_li.h5 --what voids -o voids.parquet\n"
     ),
 )
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
+@file_argument
+@option(
     "--what",
     type=click.Choice(EXPORTS),
     help="atoms as extended XYZ; samples, voids or events as a table. By default atoms, or samples "
     "where the output is a table.",
 )
-@click.option(
+@file_option(
     "-o",
     "--output",
-    **_OUTPUT,
     help="Its ending decides the format: .xyz, .extxyz, .xyz.gz (compressed); .csv, .parquet. By "
     "default FILE.xyz or FILE_WHAT.csv beside the trajectory.",
 )
 @_FRAMES
-@click.option("--vacancies", is_flag=True, help="Atoms: vacancies too, as particles X.")
-@_MIN_SIZE
+@option("--vacancies", is_flag=True, help="Atoms: vacancies too, as particles X.")
+@min_size_option
 @_FORCE
 @quiet_option
 def export(

@@ -9,18 +9,22 @@ import click
 
 from kmc.cli.shared import (
     check_every_option,
+    file_argument,
+    file_option,
+    files_argument,
     finish,
+    force_option,
     notes,
+    option,
     quiet_option,
     quoted,
     read_settings,
+    set_option,
 )
 from kmc.common.progress import frame_progress
 from kmc.errors import KmcError
 
 FAILED = 1
-
-_FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
 @click.command(
@@ -28,7 +32,7 @@ _FILE = click.argument("file", type=click.Path(path_type=Path))
     epilog="\b\nExamples:\n  kmc resume strip_li.h5\n"
     "  kmc resume strip_li.h5 --check-every 1000000",
 )
-@_FILE
+@file_argument
 @check_every_option
 @quiet_option
 def resume(file: Path, check_every: int | None, quiet: bool) -> None:
@@ -63,15 +67,9 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
     "  kmc extend strip_li.h5 --set stop.capacity_monolayers=none --set stop.contact_fraction=0.3\n"
     "  kmc extend cycle_li.h5 --cycles 10",
 )
-@_FILE
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="stop.KEY=VALUE",
-    help="The new end; none removes one. May be repeated.",
-)
-@click.option(
+@file_argument
+@set_option("The new end; none removes one. May be repeated.", "stop.KEY=VALUE")
+@option(
     "--cycles",
     type=click.IntRange(min=1),
     default=None,
@@ -116,10 +114,8 @@ def extend(
     "  kmc verify *.h5 --quiet && echo consistent\n\n"
     "Exit codes: 0 consistent, 1 not consistent, 2 not readable as a trajectory.",
 )
-@click.argument(
-    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
-)
-@click.option("-q", "--quiet", is_flag=True, help="Print only inconsistencies.")
+@files_argument
+@option("-q", "--quiet", is_flag=True, help="Print only inconsistencies.")
 def verify(files: tuple[Path, ...], quiet: bool) -> None:
     """Check that the trajectories FILE..., finished or still being written, are consistent.
 
@@ -153,15 +149,14 @@ def verify(files: tuple[Path, ...], quiet: bool) -> None:
     short_help="Recover the undamaged part of a trajectory.",
     epilog="\b\nExample:\n  kmc repair strip_li.h5 -o saved.h5",
 )
-@_FILE
-@click.option(
+@file_argument
+@file_option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
     metavar="NEW",
     help="The new trajectory; NAME.repaired.h5 beside FILE by default.",
 )
-@click.option("--force", is_flag=True, help="Overwrite NEW.")
+@force_option("NEW")
 def repair(file: Path, output: Path | None, force: bool) -> None:
     """Write a new trajectory with all of FILE that passes its checksums.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kmc.cli.shared import quiet_option
+from kmc.cli.shared import file_option, force_option, quiet_option
 
 _EPILOG = """\
 \b
@@ -29,14 +29,10 @@ opened in any browser.
     epilog=_EPILOG,
 )
 @click.argument("source", metavar="FILE_OR_FOLDER", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="A .html file; NAME_report.html beside FILE_OR_FOLDER by default.",
+@file_option(
+    "-o", "--output", help="A .html file; NAME_report.html beside FILE_OR_FOLDER by default."
 )
-@click.option("--force", is_flag=True, help="Overwrite the page.")
+@force_option("the page")
 @quiet_option
 def report(source: Path, output: Path | None, force: bool, quiet: bool) -> None:
     """Write one self-contained HTML page of FILE_OR_FOLDER.

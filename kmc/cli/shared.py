@@ -16,54 +16,85 @@ from kmc.errors import InputError, KmcError, KmcWarning
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 _FRAME_WIDTH = 6  # a border and a space on either side, two spaces between the columns
 
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-check_every_option = click.option(
+
+def option(*names: str, **about: Any) -> Callable:
+    """An option of a command; its default is shown in the help, where it has one."""
+    shown = not about.get("is_flag") and about.get("default") is not None
+    return click.option(*names, **({"show_default": shown} | about))
+
+
+def file_option(*names: str, metavar: str = "FILE", **about: Any) -> Callable:
+    """An option that names a file."""
+    return option(*names, type=click.Path(path_type=Path), metavar=metavar, **about)
+
+
+def folder_option(*names: str, **about: Any) -> Callable:
+    """An option that names a folder."""
+    kind = click.Path(path_type=Path, file_okay=False)
+    return option(*names, type=kind, metavar="FOLDER", **about)
+
+
+quiet_option = option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+check_every_option = option(
     "--check-every",
     type=click.IntRange(min=1),
     metavar="N",
     help="Every N events rebuild all counts, rates and energies from scratch and compare them "
     "exactly; a difference stops the run. The cost of 1000000 is negligible.",
 )
-every_run_option = click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="SECTION.KEY=VALUE",
-    help="Change one key of the run file in every run. May be repeated.",
-)
-_RUN_OPTIONS = (
-    click.option(
-        "-o",
-        "--output",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="File to write (HDF5); NAME.h5 in the current folder by default. The picture goes "
-        "beside it.",
-    ),
-    click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="SECTION.KEY=VALUE",
-        help="Change one key of the run file. May be repeated.",
-    ),
-    click.option("--seed", type=int, metavar="N", help="The same as --set random.seed=N."),
-    click.option("--force", is_flag=True, help="Overwrite the file and the picture."),
-)
-workers_option = click.option(
+
+
+def set_option(help: str, metavar: str = "SECTION.KEY=VALUE") -> Callable:
+    """``--set``, into the argument ``settings``."""
+    return option("--set", "settings", multiple=True, metavar=metavar, help=help)
+
+
+def with_options(*options: Callable) -> Callable:
+    """Several options as one decorator."""
+
+    def decorate(command: Callable) -> Callable:
+        for one in reversed(options):
+            command = one(command)
+        return command
+
+    return decorate
+
+
+def force_option(what: str) -> Callable:
+    return option("--force", is_flag=True, help=f"Overwrite {what}.")
+
+
+every_run_option = set_option("Change one key of the run file in every run. May be repeated.")
+workers_option = option(
     "-j",
     "--workers",
     type=click.IntRange(1, 10_000),
     metavar="N",
     help="Runs at a time; all cores by default.",
 )
-
-
-def run_options(command: Callable) -> Callable:
-    """The options of a command that runs one run file into one file."""
-    for option in reversed(_RUN_OPTIONS):
-        command = option(command)
-    return command
+seed_option = option("--seed", type=int, default=1, help="Seed of the study.")
+files_argument = click.argument(
+    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
+)
+file_argument = click.argument("file", type=click.Path(path_type=Path))
+min_size_option = option(
+    "--min-size",
+    type=click.IntRange(min=1),
+    default=4,
+    metavar="N",
+    help="Fewest connected vacancies that make a void.",
+)
+run_options = with_options(
+    file_option(
+        "-o",
+        "--output",
+        help="File to write (HDF5); NAME.h5 in the current folder by default. The picture goes "
+        "beside it.",
+    ),
+    set_option("Change one key of the run file. May be repeated."),
+    option("--seed", type=int, metavar="N", help="The same as --set random.seed=N."),
+    force_option("the file and the picture"),
+)
 
 
 @contextlib.contextmanager

@@ -7,12 +7,18 @@ from typing import Any
 
 import click
 
-from kmc.cli.shared import every_run_option, quiet_option, workers_option
+from kmc.cli.shared import (
+    every_run_option,
+    file_option,
+    folder_option,
+    force_option,
+    option,
+    quiet_option,
+    seed_option,
+    workers_option,
+)
 from kmc.common.outputs import PICTURE_ENDINGS, check_output, replacing
 from kmc.errors import InputError
-
-_FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
-_FORCE = click.option("--force", is_flag=True, help="Overwrite the output.")
 
 
 @click.command(
@@ -28,46 +34,40 @@ _FORCE = click.option("--force", is_flag=True, help="Overwrite the output.")
     '  ds.contact_fraction.mean("replica")\n',
 )
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--x", metavar="AXIS", help="Axis along x; the first that varies by default.")
-@click.option("--y", metavar="AXIS", help="Second axis: one line for each of its values.")
-@click.option(
+@option("--x", metavar="AXIS", help="Axis along x; the first that varies by default.")
+@option("--y", metavar="AXIS", help="Second axis: one line for each of its values.")
+@option(
     "--what",
     default="contact_fraction",
-    show_default=True,
     metavar="NUMBER",
     help="What is drawn: a column of the samples, voids, mean_void_width_nm, max_void_width_nm, "
     "mean_void_height_nm, max_void_height_nm, voids_per_um2, void_area_nm2, mean_void_area_nm2, "
     "hops_per_strip or onset_capacity_monolayers.",
 )
-@click.option(
+@option(
     "--at",
     type=float,
     metavar="CAPACITY",
     help="Monolayers at which it is read; the end of each run by default.",
 )
-@click.option(
+@option(
     "--where",
     multiple=True,
     metavar="AXIS=VALUE",
     help="Keep one value of an axis that is not drawn. May be repeated.",
 )
-@click.option("--heatmap", is_flag=True, help="Colour over two axes in place of lines.")
-@click.option(
-    "--onset-contact",
-    type=float,
-    default=0.9,
-    show_default=True,
-    help="Contact fraction whose loss is the onset.",
+@option("--heatmap", is_flag=True, help="Colour over two axes in place of lines.")
+@option(
+    "--onset-contact", type=float, default=0.9, help="Contact fraction whose loss is the onset."
 )
-@click.option(
+@file_option(
     "-o",
     "--output",
-    **_FILE,
     help="A .png, .svg or .pdf; FOLDER_NUMBER.png beside the folder by default.",
 )
-@click.option("--csv", **_FILE, help="Also write what is drawn: means and intervals.")
-@click.option("--runs-csv", **_FILE, help="Also write every number of every run.")
-@_FORCE
+@file_option("--csv", help="Also write what is drawn: means and intervals.")
+@file_option("--runs-csv", help="Also write every number of every run.")
+@force_option("the output")
 @quiet_option
 def sweep_plot(
     folder: Path,
@@ -168,59 +168,46 @@ missing, and `kmc sweep-plot` and kmc.load_sweep read them.
     epilog=_CRITICAL_EPILOG,
 )
 @click.argument("name_or_path")
-@click.option(
+@option(
     "--vary",
     required=True,
     metavar="SECTION.KEY",
     help="What is varied: any numeric key of a run file.",
 )
-@click.option(
-    "--between", required=True, nargs=2, type=float, metavar="LOW HIGH", help="Range searched."
-)
-@click.option(
+@option("--between", required=True, nargs=2, type=float, metavar="LOW HIGH", help="Range searched.")
+@option(
     "--criterion",
     required=True,
     metavar="TEST",
     help='What counts as failure: "contact_fraction<0.8", "overpotential_V>0.1", "voids>=2" ...',
 )
-@click.option(
+@option(
     "--at",
     type=float,
     metavar="CAPACITY",
     help="Monolayers at which runs end and are judged; by default the run file says when they end.",
 )
-@click.option(
-    "--replicas", type=int, default=4, show_default=True, help="Runs at each value, at least 2."
-)
-@click.option(
+@option("--replicas", type=int, default=4, help="Runs at each value, at least 2.")
+@option(
     "--tolerance",
     type=float,
     default=0.2,
-    show_default=True,
     help="Half of the 95 % interval at which the search ends: a share of the value, or of the "
     "range where its ends are less than a factor of 3 apart or not both positive.",
 )
-@click.option(
-    "--max-runs",
-    type=click.IntRange(min=1),
-    default=120,
-    show_default=True,
-    help="Runs at which the search ends.",
+@option(
+    "--max-runs", type=click.IntRange(min=1), default=120, help="Runs at which the search ends."
 )
-@click.option(
+@option(
     "--against",
     metavar="KEY=[V1, V2, ...]",
     help="Search again for each value of a second key, and draw the map.",
 )
 @every_run_option
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the study.")
+@seed_option
 @workers_option
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="FOLDER",
-    help="Where the runs, the picture and the table go; NAME_critical by default.",
+@folder_option(
+    "-o", "--output", help="Where the runs, the picture and the table go; NAME_critical by default."
 )
 @quiet_option
 def critical(

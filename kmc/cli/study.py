@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from kmc.cli.shared import INTERRUPTED, console, quiet_option, quoted, workers_option
+from kmc.cli.shared import (
+    INTERRUPTED,
+    console,
+    folder_option,
+    option,
+    quiet_option,
+    quoted,
+    workers_option,
+)
 from kmc.cli.sweeps import cluster_options, workers_of
 
 _TABLE = """
@@ -45,32 +53,23 @@ def study() -> None:
 
 
 def _output(name: str) -> Any:
-    return click.option(
-        "-o",
-        "--output",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path(f"study_{name}"),
-        show_default=True,
-        metavar="FOLDER",
-        help="Folder of the study.",
+    return folder_option(
+        "-o", "--output", default=Path(f"study_{name}"), help="Folder of the study."
     )
 
 
-_JUDGE_ONLY = click.option(
-    "--judge-only", is_flag=True, help="Run nothing; judge what the folder has."
-)
+_JUDGE_ONLY = option("--judge-only", is_flag=True, help="Run nothing; judge what the folder has.")
 
 
 @study.command(
     "operando", short_help="Li and Li-Mg beside the operando paper.", epilog=_OPERANDO + _TABLE
 )
 @_output("operando")
-@click.option("--full", is_flag=True, help="The same as --plan full: hours.")
-@click.option(
+@option("--full", is_flag=True, help="The same as --plan full: hours.")
+@option(
     "--plan",
     type=click.Choice(["reduced", "default", "full"]),
     default="default",
-    show_default=True,
     help="How much is run.",
 )
 @_JUDGE_ONLY

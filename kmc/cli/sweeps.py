@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from kmc.cli.shared import INTERRUPTED
+from kmc.cli.shared import INTERRUPTED, file_option, option, quiet_option, with_options
 from kmc.errors import InputError
 
 _MOST_TASKS = 1000  # of a job array unless told otherwise: the limit of many clusters
@@ -68,28 +68,28 @@ Exit codes: 0 all points done, 1 some failed (see failures/) or the folder could
 """
 
 
-_CLUSTER = (
-    click.option("--dask", "address", metavar="ADDRESS", help="Run on this Dask scheduler."),
-    click.option(
+# Options of commands whose runs may go to a Dask cluster; `workers_of` takes them.
+cluster_options = with_options(
+    option("--dask", "address", metavar="ADDRESS", help="Run on this Dask scheduler."),
+    option(
         "--dask-jobqueue",
         "queue",
         type=click.Choice(list(_QUEUES)),
         help="Run in jobs of a queueing system; --workers says in how many.",
     ),
-    click.option(
+    file_option(
         "--dask-tls",
         "tls",
-        type=click.Path(path_type=Path),
         metavar="FOLDER",
         help="Certificate and key that scheduler, workers and kmc share; made if it is not there.",
     ),
-    click.option(
+    option(
         "--trusted-network",
         is_flag=True,
         help="Without certificates: nobody else can reach the network of the cluster. Who could "
         "would run code as you.",
     ),
-    click.option(
+    option(
         "--cluster-option",
         "options",
         multiple=True,
@@ -100,38 +100,30 @@ _CLUSTER = (
 )
 
 
-def cluster_options(command: Callable) -> Callable:
-    """The options of commands whose runs may go to a Dask cluster; `workers_of` takes them."""
-    for option in reversed(_CLUSTER):
-        command = option(command)
-    return command
-
-
 @click.command(epilog=_EPILOG, short_help="Run every point of a sweep file, on all cores.")
 @click.argument("file")
-@click.option(
+@file_option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
     metavar="FOLDER",
     help="Folder of the sweep; the name of FILE without its ending, in the current folder, by "
     "default.",
 )
-@click.option(
+@option(
     "--workers",
     type=click.IntRange(1, 100_000),
     metavar="N",
     help="Points at once; all cores by default, or as many threads as the Dask cluster has.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would run, how long and how much disk.")
+@option("--dry-run", is_flag=True, help="Print what would run, how long and how much disk.")
 @cluster_options
-@click.option(
+@option(
     "--job-array",
     is_flag=True,
     help="Run nothing: write a script for sbatch that runs the points as tasks of a job array, "
     "--workers of them, without a process that schedules.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@quiet_option
 def sweep(
     file: str,
     output: Path | None,
