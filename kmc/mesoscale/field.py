@@ -60,6 +60,10 @@ class Medium:
         Distance L to a perfect sink; infinite where there is none.
     site_volume_um3 : float
         Ω, volume of a vacancy.
+    sink_length_um : float
+        λ: contact takes up κ_b (S − 1)/λ vacancies per µm² and s; infinite where it takes none.
+    sink_depth_um : float
+        1/κ of the sinks in the metal, dislocations: they take up κ_b κ² (S − 1) per µm³ and s.
     """
 
     bulk_per_um_s: float
@@ -68,6 +72,13 @@ class Medium:
     interface_storage_per_um2: float
     thickness_um: float
     site_volume_um3: float
+    sink_length_um: float = math.inf
+    sink_depth_um: float = math.inf
+
+    @property
+    def interface_sink_per_um2_s(self) -> float:
+        """κ_b/λ."""
+        return self.bulk_per_um_s / self.sink_length_um
 
 
 class MeanField:
@@ -93,7 +104,17 @@ class MeanField:
         widths = np.concatenate([[steps[0] / 2], (steps[1:] + steps[:-1]) / 2])
         self._store = medium.bulk_storage_per_um3 * widths  # per µm² and unit of S, node by node
         self._store[0] += medium.interface_storage_per_um2
-        self._conduct = medium.bulk_per_um_s / steps  # from node i to i + 1; the last to the sink
+        # Between nodes the steady profile with sinks, exp(±κz), is exact.
+        kappa = 1 / medium.sink_depth_um
+        across = kappa * steps
+        shape = np.divide(
+            across, np.sinh(np.minimum(across, 700.0)), where=across > 0, out=np.ones(n)
+        )
+        self._conduct = medium.bulk_per_um_s / steps * shape  # from node i to i + 1
+        half = medium.bulk_per_um_s * kappa * np.tanh(across / 2)
+        self._ends = half.copy()  # taken up at each node, per µm², s and unit of S
+        self._ends[1:] += half[:-1]
+        self._ends[0] += medium.interface_sink_per_um2_s
         if self.closed:
             self._store[-1] += medium.bulk_storage_per_um3 * steps[-1] / 2
             self._conduct[-1] = 0.0
@@ -109,12 +130,20 @@ class MeanField:
         past, unit = self._solved(dt_s)
         return float(past[0]), float(unit[0])
 
-    def advance(self, dt_s: float, flux_per_um2_s: float) -> float:
-        """Go `dt_s` on under a flux; returns what went to the sink, vacancies per µm²."""
+    def advance(self, dt_s: float, flux_per_um2_s: float) -> tuple[float, float]:
+        """Go `dt_s` on under a flux.
+
+        Returns
+        -------
+        (far, near) : float
+            What went to the far side of the metal, and what ended at the interface and at the
+            sinks in the metal; vacancies per µm².
+        """
         past, unit = self._solved(dt_s)
         before = self.stored_per_um2
         self.excess = past + flux_per_um2_s * unit
-        return flux_per_um2_s * dt_s - (self.stored_per_um2 - before)
+        near = float(self._ends @ self.excess) * dt_s
+        return flux_per_um2_s * dt_s - (self.stored_per_um2 - before) - near, near
 
     def put(self, vacancies_per_um2: float) -> None:
         """Add vacancies (or take them, if negative) at the interface, at once."""
@@ -125,7 +154,7 @@ class MeanField:
     def _solved(self, dt_s: float) -> tuple[np.ndarray, np.ndarray]:
         n = len(self.excess)
         matrix = np.zeros((3, n))
-        matrix[1] = self._store / dt_s + self._conduct
+        matrix[1] = self._store / dt_s + self._conduct + self._ends
         matrix[1, 1:] += self._conduct[:-1]
         matrix[0, 1:] = matrix[2, :-1] = -self._conduct[:-1]
         right = np.zeros((n, 2))
@@ -213,7 +242,13 @@ class SurfaceField:
         self.medium, self.edge_um, self.n_cells = medium, edge_um, n_cells
         self.pitch_um = edge_um / n_cells
         self._cells, waves = grid_resistance(
-            n_cells, edge_um, medium.bulk_per_um_s, medium.interface_per_s, medium.thickness_um
+            n_cells,
+            edge_um,
+            medium.bulk_per_um_s,
+            medium.interface_per_s,
+            medium.thickness_um,
+            medium.sink_length_um,
+            medium.sink_depth_um,
         )
         self._inverse = np.zeros_like(self._cells)
         np.divide(1.0, self._cells, out=self._inverse, where=self._cells > 0)

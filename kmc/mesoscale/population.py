@@ -223,7 +223,7 @@ class Population:
         flux = max(self.flux_per_um2_s, 0.0)
         taken = float(per_void.sum()) / self.area_um2
         self.ledger.stripped += flux * dt
-        self.ledger.sink += self.mean.advance(dt, flux - taken)
+        self.ledger.sink += sum(self.mean.advance(dt, flux - taken))
         self._bury()
         self._plate(dt)
         self._bear(rate * dt, drawn, solved)

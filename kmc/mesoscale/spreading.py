@@ -165,14 +165,21 @@ def patch_resistance_s(side_um, bulk_per_um_s: float, interface_per_s: float) ->
 
 
 def grid_resistance(
-    n_cells: int, edge_um: float, bulk_per_um_s: float, interface_per_s: float, thickness_um: float
+    n_cells: int,
+    edge_um: float,
+    bulk_per_um_s: float,
+    interface_per_s: float,
+    thickness_um: float,
+    sink_length_um: float = math.inf,
+    sink_depth_um: float = math.inf,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Supersaturation from a flux, by wave vector, on a periodic square grid.
 
     Returns
     -------
     (cells, waves) : float64 arrays, shape (n_cells, n_cells // 2 + 1)
-        Ŝ/Ĵ in µm² s, as `numpy.fft.rfft2` orders wave vectors: 1/(κ_b k coth(kL) + κ_i k²), and
+        Ŝ/Ĵ in µm² s, as `numpy.fft.rfft2` orders wave vectors: 1/(κ_b q coth(qL) + κ_i k² +
+        κ_b/λ), q² = k² + κ², with sinks at the interface (λ) and in the metal (1/κ), and
         beside it the mean over a cell of what an even flux into a cell does, which sums the waves
         that agree on all cell centres. k = 0 is left 0: it has a past (`mean.MeanField`).
     """
@@ -185,7 +192,9 @@ def grid_resistance(
         k = np.hypot(x, y)
         k = np.where(k > 0, k, np.inf)
         with np.errstate(over="ignore", invalid="ignore"):
-            out = 1 / (bulk_per_um_s * k / np.tanh(k * thickness_um) + interface_per_s * k**2)
+            q = np.hypot(k, 1 / sink_depth_um)
+            into = q / np.tanh(q * thickness_um) + 1 / sink_length_um
+            out = 1 / (bulk_per_um_s * into + interface_per_s * k**2)
         return np.where(np.isfinite(k), out, 0.0)
 
     waves = wave(kx[None, :], ky[:, None])

@@ -1,0 +1,393 @@
+"""Surface of gaps on a grid: where the contact line runs in a cell, and surface diffusion.
+
+A cell of the grid holds the mean height of the gap in it. In the cells that the contact line
+crosses the gap is a wedge: a plane of the contact slope, whose place follows from the mean height
+and the direction of the slope. So the line moves continuously through cells, and a cell that the
+gap covers in part knows its share. Heights here are in units of slope × pitch, lengths of pitch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from kmc.kernels.jit import kept
+
+
+def _compiled(function):
+    return kept(njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+DRY, LINE, FULL = 0, 1, 2
+_FLAT = 0.01  # least component of the normal: keeps the cubic of a wedge regular
+_THIN = 1e-5  # below this mean height a cell is contact
+_SMALL = 0.1  # cover below which a cell's plane moves as if it had this much
+_BENT = 0.5  # largest second derivative that is put in beyond a line
+_FIRST = 1e-3  # mean height that a wedge must have in a cell to enter it
+
+
+@_compiled
+def wedge_height(d, a, b):
+    """Mean over the unit cell of a plane d + n·x where it is above 0; a ≥ b are |n|/2."""
+    if d >= a + b:
+        return d
+    if d <= -a - b:
+        return 0.0
+    total = (d + a + b) ** 3
+    if d > b - a:
+        total -= (d + a - b) ** 3
+    if d > a - b:
+        total -= (d - a + b) ** 3
+    return total / (24 * a * b)
+
+
+@_compiled
+def wedge_cover(d, a, b):
+    """Share of the unit cell in which the plane d + n·x is above 0: the derivative by d."""
+    if d >= a + b:
+        return 1.0
+    if d <= -a - b:
+        return 0.0
+    total = (d + a + b) ** 2
+    if d > b - a:
+        total -= (d + a - b) ** 2
+    if d > a - b:
+        total -= (d - a + b) ** 2
+    return min(1.0, total / (8 * a * b))
+
+
+@_compiled
+def wedge_place(height, a, b):
+    """The d of which `wedge_height` is `height`."""
+    if height >= a + b:
+        return height
+    if height <= b * b / (3 * a):
+        return (24 * a * b * height) ** (1 / 3) - a - b
+    u = math.sqrt(4 * a * height - b * b / 3)
+    if u <= 2 * a - b:
+        return u - a
+    d = height
+    for _ in range(30):
+        left = a + b - d
+        step = (d + left**3 / (24 * a * b) - height) / (1 - left**2 / (8 * a * b))
+        d -= step
+        if abs(step) < 1e-14:
+            break
+    return d
+
+
+@_compiled
+def locate(h, nx, ny, cover, place, kind):
+    """Kinds of cells, and in those of the contact line the plane of the gap.
+
+    Parameters
+    ----------
+    h : float64 array, shape (n, n)
+        Mean heights.
+    nx, ny, cover, place : float64 arrays, shape (n, n)
+        Filled: direction in which the gap gets higher (0 where unknown), share of the cell under
+        the gap, height of the plane at the cell's centre, below 0 where that is on contact.
+    kind : int8 array, shape (n, n)
+        Filled: DRY, LINE (it or a neighbour is crossed by the line) or FULL.
+    """
+    n = h.shape[0]
+    for i in range(n):
+        up, down = i - 1 if i else n - 1, i + 1 if i + 1 < n else 0
+        for j in range(n):
+            value = h[i, j]
+            nx[i, j] = ny[i, j] = 0.0
+            if value <= 0:
+                cover[i, j], place[i, j], kind[i, j] = 0.0, 0.0, DRY
+                continue
+            left, right = j - 1 if j else n - 1, j + 1 if j + 1 < n else 0
+            e, w, s, o = h[i, right], h[i, left], h[down, j], h[up, j]
+            se, sw, ne, nw = h[down, right], h[down, left], h[up, right], h[up, left]
+            if min(min(e, w, s, o), min(se, sw, ne, nw)) > 0:
+                cover[i, j], place[i, j], kind[i, j] = 1.0, value, FULL
+                continue
+            kind[i, j] = LINE
+            gx = 2 * (e - w) + (se - sw) + (ne - nw)
+            gy = 2 * (s - o) + (se - ne) + (sw - nw)
+            norm = math.hypot(gx, gy)
+            if norm > 1e-12 * value:
+                nx[i, j], ny[i, j] = gx / norm, gy / norm
+                a, b = abs(nx[i, j]) / 2, abs(ny[i, j]) / 2
+            else:
+                a, b = 0.5, 0.0
+            if a < b:
+                a, b = b, a
+            b = max(b, _FLAT)
+            place[i, j] = wedge_place(value, a, b)
+            cover[i, j] = wedge_cover(place[i, j], a, b)
+
+
+@_compiled
+def _second(i, j, place, kind, nx, ny):
+    """Second derivative along the normal just inside the line; 0 where cells are missing."""
+    n = place.shape[0]
+    x, y = nx[i, j], ny[i, j]
+    sx, sy = (1 if x > 0 else n - 1), (1 if y > 0 else n - 1)
+    jj, ii = (j + sx) % n, (i + sy) % n
+    j2, i2 = (jj + sx) % n, (ii + sy) % n
+    own, total = place[i, j], 0.0
+    if kind[i, jj] != DRY and kind[i, j2] != DRY:
+        total += x * x * (place[i, j2] - 2 * place[i, jj] + own)
+    if kind[ii, j] != DRY and kind[i2, j] != DRY:
+        total += y * y * (place[i2, j] - 2 * place[ii, j] + own)
+    if kind[i, jj] != DRY and kind[ii, j] != DRY and kind[ii, jj] != DRY:
+        total += 2 * abs(x * y) * (place[ii, jj] - place[i, jj] - place[ii, j] + own)
+    return total
+
+
+@_compiled
+def bend(place, kind, nx, ny, out):
+    """What the Laplacian of planes leaves out in cells of the line: the gap is curved there, too.
+
+    The slope is the contact slope at the line, not at the faces of its cell; it differs by the
+    second derivative times their distance. Fills `out`, shape (n, n).
+    """
+    n = place.shape[0]
+    for i in range(n):
+        for j in range(n):
+            out[i, j] = 0.0
+            if kind[i, j] != LINE:
+                continue
+            second = min(_BENT, max(-_BENT, _second(i, j, place, kind, nx, ny)))
+            for side in range(4):
+                ii, jj = _side(i, j, side, n)
+                # seen from the neighbour: `side` is where this cell looks, so the fall is −n·e
+                fall = -_outward(nx, ny, i, j, side)
+                if kind[ii, jj] == DRY and fall > 0:
+                    out[i, j] += fall * second * min(1.0, max(-0.5, fall / 2 - place[i, j]))
+
+
+@_compiled
+def merge_small(rate, cover, nx, ny, kind):
+    """Pass what cells with little cover gain on to the full cells they lean on, a share 1 − cover.
+
+    Flux into a gap is singular at its rim; how it divides between a sliver and its neighbour is
+    not resolved, and would move the line by itself. Changes `rate`; its sum stays.
+    """
+    n = rate.shape[0]
+    moved = np.zeros_like(rate)
+    for i in range(n):
+        for j in range(n):
+            if kind[i, j] != LINE or cover[i, j] >= 1:
+                continue
+            x, y = nx[i, j], ny[i, j]
+            jj = (j + (1 if x > 0 else n - 1)) % n
+            ii = (i + (1 if y > 0 else n - 1)) % n
+            wx = x * x if kind[i, jj] != DRY else 0.0
+            wy = y * y if kind[ii, j] != DRY else 0.0
+            if wx + wy <= 0:
+                continue
+            part = rate[i, j] * (1 - cover[i, j])
+            moved[i, j] -= part
+            moved[i, jj] += part * wx / (wx + wy)
+            moved[ii, j] += part * wy / (wx + wy)
+    rate += moved
+
+
+@_compiled
+def _laplacian(i, j, n, phi, kind, nx, ny):
+    """Of the planes; beyond the contact line each goes on with its own slope."""
+    own, total = phi[i, j], 0.0
+    jj = j + 1 if j + 1 < n else 0
+    total += phi[i, jj] - own if kind[i, jj] != DRY else min(nx[i, j], 0.0)
+    jj = j - 1 if j else n - 1
+    total += phi[i, jj] - own if kind[i, jj] != DRY else min(-nx[i, j], 0.0)
+    ii = i + 1 if i + 1 < n else 0
+    total += phi[ii, j] - own if kind[ii, j] != DRY else min(ny[i, j], 0.0)
+    ii = i - 1 if i else n - 1
+    total += phi[ii, j] - own if kind[ii, j] != DRY else min(-ny[i, j], 0.0)
+    return total
+
+
+@_compiled
+def relax(h, rate, time, stages, cover, place, nx, ny, kind, bent):
+    """Surface diffusion ∂h/∂t = ∇·M∇(−∇²h) + rate over a time, the contact line held in its cells.
+
+    Runge-Kutta-Legendre steps of first order (Meyer, Balsara and Aslam, MNRAS 422, 2102 (2012),
+    doi:10.1111/j.1365-2966.2012.20744.x), stable to (stages² + stages)/2 explicit steps of 1/32.
+
+    Parameters
+    ----------
+    h : float64 array, shape (n, n)
+        Changed; may come out below 0 where a cell empties.
+    rate : float64 array, shape (n, n)
+        What each cell gains in unit time.
+    time : float
+        In units of pitch⁴/B.
+    stages : int
+    cover, place, nx, ny, kind : arrays
+        Of `locate`.
+    """
+    n = h.shape[0]
+    size = 0
+    for i in range(n):
+        for j in range(n):
+            size += kind[i, j] != DRY
+    row, column = np.empty(size, np.int32), np.empty(size, np.int32)
+    k = 0
+    for i in range(n):
+        for j in range(n):
+            if kind[i, j] != DRY:
+                row[k], column[k] = i, j
+                k += 1
+    begin = h.copy()
+    older, phi, mu = h.copy(), np.zeros_like(h), np.zeros_like(h)
+    weight = 2.0 / (stages * stages + stages)
+    for stage in range(1, stages + 1):
+        for k in range(size):
+            i, j = row[k], column[k]
+            phi[i, j] = place[i, j] + (h[i, j] - begin[i, j]) / max(cover[i, j], _SMALL)
+        for k in range(size):
+            i, j = row[k], column[k]
+            mu[i, j] = -_laplacian(i, j, n, phi, kind, nx, ny) - bent[i, j]
+        first = (2.0 * stage - 1.0) / stage
+        second = (1.0 - stage) / stage
+        if stage == 1:
+            first, second = 1.0, 0.0
+        scale = (first if stage > 1 else 1.0) * weight * time
+        for k in range(size):
+            i, j = row[k], column[k]
+            own, c = mu[i, j], cover[i, j]
+            total = 0.0
+            jj = j + 1 if j + 1 < n else 0
+            total += min(c, cover[i, jj]) * (mu[i, jj] - own)
+            jj = j - 1 if j else n - 1
+            total += min(c, cover[i, jj]) * (mu[i, jj] - own)
+            ii = i + 1 if i + 1 < n else 0
+            total += min(c, cover[ii, j]) * (mu[ii, j] - own)
+            ii = i - 1 if i else n - 1
+            total += min(c, cover[ii, j]) * (mu[ii, j] - own)
+            new = first * h[i, j] + second * older[i, j] + scale * (total + rate[i, j])
+            older[i, j] = h[i, j]
+            phi[i, j] = new
+        for k in range(size):
+            i, j = row[k], column[k]
+            h[i, j] = phi[i, j]
+
+
+@_compiled
+def advance(h, cover, place, nx, ny, kind, share):
+    """Let wedges that reach beyond their cell enter the next one; the volume stays.
+
+    Parameters
+    ----------
+    h : float64 array, shape (n, n)
+        Not below 0; changed.
+    cover, place, nx, ny, kind : arrays
+        Of `locate` for h.
+    share : float
+        Of what a wedge has beyond its cell, that enters: below 1 where surface diffusion is slow.
+    """
+    n = h.shape[0]
+    taken = np.zeros_like(h)
+    for i in range(n):
+        for j in range(n):
+            if kind[i, j] != DRY:
+                continue
+            total = weights = 0.0
+            for side in range(4):
+                ii, jj = _side(i, j, side, n)
+                if kind[ii, jj] != LINE:
+                    continue
+                out = _outward(nx, ny, ii, jj, side)
+                if out <= 0.05:
+                    continue
+                a, b = abs(nx[ii, jj]) / 2, abs(ny[ii, jj]) / 2
+                if a < b:
+                    a, b = b, a
+                reach = wedge_height(place[ii, jj] - out, a, max(b, _FLAT))
+                total += out * out * reach
+                weights += out * out
+            if weights == 0.0 or total / weights < _FIRST:
+                continue
+            for side in range(4):
+                ii, jj = _side(i, j, side, n)
+                if kind[ii, jj] != LINE:
+                    continue
+                out = _outward(nx, ny, ii, jj, side)
+                if out <= 0.05:
+                    continue
+                part = share * (total / weights) * out * out / weights
+                part = min(part, 0.25 * h[ii, jj])
+                taken[ii, jj] -= part
+                taken[i, j] += part
+    h += taken
+
+
+@_compiled
+def _side(i, j, side, n):
+    if side == 0:
+        return i, j + 1 if j + 1 < n else 0
+    if side == 1:
+        return i, j - 1 if j else n - 1
+    if side == 2:
+        return i + 1 if i + 1 < n else 0, j
+    return i - 1 if i else n - 1, j
+
+
+@_compiled
+def _outward(nx, ny, i, j, side):
+    """Fall of the plane of cell (i, j) towards the cell that sees it at `side`."""
+    if side == 0:
+        return nx[i, j]
+    if side == 1:
+        return -nx[i, j]
+    if side == 2:
+        return ny[i, j]
+    return -ny[i, j]
+
+
+@_compiled
+def clear(h):
+    """Cells below 0 borrow from the highest cell beside them, and thin remainders go there.
+
+    Returns
+    -------
+    (short, left) : float
+        What was below 0 without such a neighbour, as a positive number; remainders without one.
+    """
+    n = h.shape[0]
+    short = left = 0.0
+    for _ in range(2):
+        for i in range(n):
+            for j in range(n):
+                if h[i, j] == 0 or h[i, j] >= _THIN:
+                    continue
+                best, bi, bj = max(h[i, j], -h[i, j]), -1, -1
+                for side in range(4):
+                    ii, jj = _side(i, j, side, n)
+                    if h[ii, jj] > best:
+                        best, bi, bj = h[ii, jj], ii, jj
+                if bi >= 0:
+                    h[bi, bj] += h[i, j]
+                    h[i, j] = 0.0
+    for i in range(n):
+        for j in range(n):
+            if h[i, j] < _THIN:
+                if h[i, j] < 0:
+                    short -= h[i, j]
+                else:
+                    left += h[i, j]
+                h[i, j] = 0.0
+    return short, left
+
+
+@_compiled
+def rim_lengths(h, nx, ny, kind, out):
+    """Length of the contact line in each cell, in units of the pitch. Fills `out`, shape (n, n)."""
+    n = h.shape[0]
+    for i in range(n):
+        for j in range(n):
+            out[i, j] = 0.0
+            if kind[i, j] != LINE:
+                continue
+            for side in range(4):
+                ii, jj = _side(i, j, side, n)
+                if kind[ii, jj] == DRY:
+                    out[i, j] += max(0.0, -_outward(nx, ny, i, j, side))
