@@ -37,7 +37,19 @@ class Cathode(SystemSection):
         0.1, "C-rate: full lithiation takes 1/c_rate_per_h hours", gt=0, le=100
     )
     residual_lithiation: Number = _key(
-        0.22, "lithiation at the end of a delithiation", ge=0, le=0.95
+        0.22,
+        "lithiation at the end of a delithiation; 0.22 is that of the first charge of the paper's "
+        "cell, and assumed for every cycle and material",
+        ge=0,
+        le=0.95,
+    )
+    wall_pressure_MPa: Number | None = _key(
+        None,
+        "pressure on one wall, which gives way; without, all walls are fixed as in the paper's "
+        "simulation (its cells are pressed with 10 to 100 MPa)",
+        ge=0,
+        le=1000,
+        example=100.0,
     )
     plane_share: Number = _key(
         2 / 3,
@@ -54,7 +66,8 @@ class Cathode(SystemSection):
     )
     steps: Count = _key(
         20,
-        "searches for the sites that bear load in a lithiation, four leaps of creep each",
+        "steps of a lithiation, each with the creep of its time (backward Euler); a delithiation "
+        "has steps of the same length",
         ge=4,
         le=1000,
     )

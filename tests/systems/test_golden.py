@@ -63,6 +63,8 @@ RUNS = {
         },
     ),
 }
+# Runs that compute something else since: creep of a cathode by backward Euler.
+WRITTEN = {"cathode": "0.2.0"}
 _ROUNDING = 1e-11  # of other versions of numpy or numba, whose exp differs in the last bit
 
 
@@ -117,7 +119,8 @@ def test_files_of_earlier_versions_are_read_and_verified(name, tmp_path):
 def test_the_same_seed_gives_the_numbers_that_it_gave(name, tmp_path):
     base, changes = RUNS[name]
     kmc.run(base, changes, output=tmp_path / "new.h5", progress=False)
-    assert_same(numbers(tmp_path / "new.h5"), numbers(unpacked(f"136ba7f.{name}", tmp_path)))
+    written = f"{WRITTEN.get(name, '136ba7f')}.{name}"
+    assert_same(numbers(tmp_path / "new.h5"), numbers(unpacked(written, tmp_path)))
 
 
 def test_a_paused_run_of_an_earlier_version_goes_on_to_the_same_numbers(tmp_path):

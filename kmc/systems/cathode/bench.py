@@ -66,5 +66,5 @@ def _creep_rate_per_s(solid, reduced: float) -> float:
     stress = reduced * solid.stress_GPa
     shear = shear_modulus_GPa(solid.modulus_GPa, solid.poisson_ratio)
     time_s = 1e-6 * stress / (3.0 * shear * solid.rate_per_s)
-    after = float(relaxed_GPa(np.array([stress]), solid, time_s)[0])
+    after = float(relaxed_GPa(np.array([stress]), solid, time_s)[0][0])
     return (stress - after) / (3.0 * shear * time_s)

@@ -9,9 +9,11 @@ width is at most `TOUCHING`. Surfaces that look at a wall belong to neither.
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE
 
+SMALLEST = 4  # sites of a pore that is followed by itself
 TOUCHING = 0.1  # open width, in sites, up to which two surfaces are in contact
 
 
@@ -38,6 +40,23 @@ def contact_ratio(
             if 0 <= a < edge and 0 <= b < edge and grain[a, b] != grain[x, y]:
                 seen[int(material[a, b])].append(width <= TOUCHING)
     return {kind: float(np.mean(found)) if found else np.nan for kind, found in seen.items()}
+
+
+def single_pores(material: np.ndarray, open_area: np.ndarray) -> np.ndarray:
+    """Open area of each pore over its number of sites, [frame, pore].
+
+    A pore is what pores of the start have in common by sides of sites; below `SMALLEST` sites it
+    would not be outlined in a micrograph, and is left out.
+
+    Parameters
+    ----------
+    material : ndarray, shape (edge, edge)
+    open_area : ndarray, shape (frames, edge, edge)
+    """
+    found, n = ndimage.label(material == PORE)
+    sites = np.bincount(found.ravel(), minlength=n + 1)
+    kept = 1 + np.flatnonzero(sites[1:] >= SMALLEST)
+    return np.stack([ndimage.sum(one, found, kept) / sites[kept] for one in open_area])
 
 
 def describe(

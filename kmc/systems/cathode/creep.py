@@ -16,8 +16,14 @@ rate is
 What the site loses along that axis it gains along the other. Where the neighbour on that side is
 open, the portion moves into it; elsewhere the site itself becomes wider and its surroundings give
 way. Events are drawn in leaps, a Poisson number a site (Gillespie, J. Chem. Phys. 115, 1716 (2001),
-doi:10.1063/1.1378322). Within a leap the stress of a site falls as at fixed strain (`relaxed_GPa`),
-so that a leap takes out no more strain than the stress drives.
+doi:10.1063/1.1378322). How many are to be expected follows from the stress at the *end* of the
+leap (backward Euler, `Body.flow`): the trial stress σ_tr, which no creep would leave, falls to
+
+    σ_e + 3 G Δt A (σ_e/σ_ref)^n = σ_tr
+
+while all sites together stay in equilibrium. A leap longer than the relaxation of the material
+(seconds; a lithiation takes hours) so ends at the stress of steady flow, σ_ref (rate/A)^(1/n),
+and not at a share of what the leap has swollen.
 """
 
 from __future__ import annotations
@@ -26,14 +32,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kmc.errors import KmcError
 from kmc.systems.cathode.elastic import PlaneStrain, area_modulus_GPa, shear_modulus_GPa
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, Microstructure
 
-PORTIONS = 10_000
+# So many that the shot noise of the events leaves no stress that one would see: with 10 000 the
+# noise of a leap of 1e-3 was 4 MPa, a fifth of the flow stress of Li2Se.
+PORTIONS = 1_000_000
 OPEN_STIFFNESS = 1e-4  # of the active material: what an open site keeps of its moduli
 COHESION = 1e-3  # area strain beyond φ at which a site that bears load parts
 _TRIES = 4  # at finding which sites bear load; in the second half no site parts any more
 _UNSETTLED = 4  # sites that may still change when the search ends
+_NEWTON, _ROUGH = 60, 2  # iterations at most; between two searches
+_PRECISION = 3e-4  # of a force, relative to the largest of steady flow and of the walls
 _STEPS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
 
@@ -58,19 +69,26 @@ class Solid(NamedTuple):
         return self.exponent > 0
 
 
-def relaxed_GPa(stress_GPa: np.ndarray, solid: Solid, time_s: float) -> np.ndarray:
-    """Equivalent stress after a time at fixed strain, in plane strain without strain out of it.
+def relaxed_GPa(
+    trial_GPa: np.ndarray, solid: Solid, time_s: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Equivalent stress σ_e at the end of a step of backward Euler, and dσ_e/dσ_tr.
 
-    The stress τ = σ_e/√3 falls by 2 G times the creep strain √3/2 ε̇ along an axis:
-    dσ_e/dt = −3 G A (σ_e/σ_ref)^n.
+    The root of σ_e + 3 G Δt A (σ_e/σ_ref)^n = σ_tr, in plane strain without creep out of the plane:
+    creep takes √3/2 ε̇ along an axis, and the shear stress σ_e/√3 falls by 2 G times that.
     """
-    n = solid.exponent
-    stress = np.maximum(stress_GPa, 1e-12)
-    shear = shear_modulus_GPa(solid.modulus_GPa, solid.poisson_ratio)
-    share = 3.0 * shear * solid.rate_per_s * (stress / solid.stress_GPa) ** n * time_s / stress
-    if n == 1:
-        return stress * np.exp(-share)
-    return stress * (1.0 + (n - 1.0) * share) ** (-1.0 / (n - 1.0))
+    n, shear = solid.exponent, shear_modulus_GPa(solid.modulus_GPa, solid.poisson_ratio)
+    trial = np.maximum(trial_GPa, 1e-15) / solid.stress_GPa
+    c = 3.0 * shear * solid.rate_per_s * time_s / solid.stress_GPa
+    if c == 0.0:
+        return trial * solid.stress_GPa, np.ones_like(trial)
+    x = np.minimum(trial, (trial / c) ** (1.0 / n))  # above the root: Newton comes down to it
+    for _ in range(50):
+        down = (x + c * x**n - trial) / (1.0 + c * n * x ** (n - 1.0))
+        x -= down
+        if (down <= 1e-13 * x).all():
+            break
+    return x * solid.stress_GPa, 1.0 / (1.0 + c * n * x ** (n - 1.0))
 
 
 class Body:
@@ -80,12 +98,14 @@ class Body:
     ----------
     start : Microstructure
     frame : Solid
+    pressure_MPa : float, optional
+        On the wall at the largest x, which gives way; without, all walls are fixed.
 
     Attributes
     ----------
     portions : ndarray of int64, shape (edge, edge)
-    creep_difference, creep_shear : ndarray, shape (edge, edge)
-        ε_xx − ε_yy and γ_xy of the creep strain.
+    creep_strain : ndarray, shape (4, edge, edge)
+        ε_xx − ε_yy, γ_xy and two strains of bending.
     bears_load : ndarray of bool, shape (edge, edge)
     area_strain, mean_GPa, shear_GPa, equivalent_GPa : ndarray, shape (edge, edge)
         Of the last equilibrium: t, the mean stress in the plane (pressure is negative), the largest
@@ -94,16 +114,23 @@ class Body:
         Of the stiffness matrix so far.
     """
 
-    def __init__(self, start: Microstructure, frame: Solid):
+    def __init__(self, start: Microstructure, frame: Solid, pressure_MPa: float | None = None):
         self.start, self.frame = start, frame
         self.is_frame = start.material == FRAME
         self.is_grain = start.material == ACTIVE
         self.portions = np.where(self.is_grain, PORTIONS, 0).astype(np.int64)
-        self.creep_difference = np.zeros(start.material.shape)
-        self.creep_shear = np.zeros(start.material.shape)
+        self.creep_strain = np.zeros((4, *start.material.shape))
+        self.area_strain = np.zeros(start.material.shape)
         self.bears_load = self.is_frame | self.is_grain
-        self._elements = PlaneStrain(len(start.material))
+        self._elements = PlaneStrain(len(start.material), pressure_MPa is not None)
+        self._pressure_GPa = 1e-3 * (pressure_MPa or 0.0)
+        self._moved = np.zeros(self._elements.size)
         self.factorizations = 0
+
+    @property
+    def thickness(self) -> float:
+        """Distance of the walls along x over that at the start."""
+        return 1.0 + float(self.area_strain.mean())
 
     def fill(self, swelling: float) -> np.ndarray:
         """φ of each site."""
@@ -114,8 +141,8 @@ class Body:
         room = np.maximum(1.0 + self.area_strain - self.fill(swelling), 0.0)
         return np.where(self.bears_load, 0.0, room)
 
-    def find_load(self, active: Solid, swelling: float) -> None:
-        """Find which sites bear load, and their moduli.
+    def find_load(self, active: Solid, swelling: float, time_s: float = 0.0) -> None:
+        """Find which sites bear load after a time of creep, and their moduli.
 
         Parameters
         ----------
@@ -123,20 +150,13 @@ class Body:
             Active material at this lithiation.
         swelling : float
             Its free area strain s.
+        time_s : float
+            0 for the elastic answer.
         """
-        K, G = (
-            np.where(self.is_frame, modulus(*self.frame[:2]), modulus(*active[:2]))
-            for modulus in (area_modulus_GPa, shear_modulus_GPa)
-        )
-        G = np.where(self.is_frame | self.is_grain, G, OPEN_STIFFNESS * G)  # pores: pressure only
         for attempt in range(_TRIES):
             loaded = self.bears_load
-            soft = np.where(loaded, 1.0, OPEN_STIFFNESS)
-            self._K, self._G = K * soft, G * np.where(self.is_grain, soft, 1.0)
-            self._elements.factorize(self._K, self._G)
-            self.factorizations += 1
-            self._solve(swelling)
-            beyond = self._field.area_strain - self.fill(swelling) + 1.0
+            self.flow(active, swelling, time_s, _ROUGH)
+            beyond = self._strains[0] - self.fill(swelling) + 1.0
             now = self.is_frame | (beyond < np.where(loaded, COHESION, 0.0))
             if attempt >= _TRIES // 2:
                 now |= loaded
@@ -144,11 +164,84 @@ class Body:
                 break
             self.bears_load = now
 
-    def _solve(self, swelling: float) -> None:
-        free = np.where(self.is_frame, 0.0, self.fill(swelling) - 1.0)
-        own = np.where(self.bears_load | self.is_grain, free, 0.0)
-        self._field = self._elements.solve(own, self.creep_difference, self.creep_shear)
-        self._free = free
+    def _prepare(self, active: Solid, swelling: float) -> None:
+        """Moduli of the sites, and the area strain that each would have without stress."""
+        K, G = (
+            np.where(self.is_frame, modulus(*self.frame[:2]), modulus(*active[:2]))
+            for modulus in (area_modulus_GPa, shear_modulus_GPa)
+        )
+        G = np.where(self.is_frame | self.is_grain, G, OPEN_STIFFNESS * G)  # pores: pressure only
+        soft = np.where(self.bears_load, 1.0, OPEN_STIFFNESS)
+        self._K, self._G = K * soft, G * np.where(self.is_grain, soft, 1.0)
+        self._free = np.where(self.is_frame, 0.0, self.fill(swelling) - 1.0)
+        self._own = np.where(self.bears_load | self.is_grain, self._free, 0.0)
+
+    def flow(self, active: Solid, swelling: float, time_s: float, most: int = _NEWTON) -> None:
+        """Equilibrium after a time of creep, all sites together: Newton's method.
+
+        The sites of active material that bear load follow `relaxed_GPa`, with the stiffness
+        dσ_e/dσ_tr along the axes of their stress and σ_e/σ_tr across them. What flows is the root
+        mean square over a site, so that bending creeps as well: bending that stays elastic holds
+        up the flow of the whole cathode, and did (twice the contact that stays open, half as much
+        stress again in the frame).
+
+        Parameters
+        ----------
+        active, swelling, time_s
+            As for `find_load`.
+        most : int
+            Iterations after which the answer is taken as it is.
+
+        Raises
+        ------
+        KmcError
+            It did not converge.
+        """
+        self._prepare(active, swelling)
+        load = self._elements.plate(self._pressure_GPa)
+        creeping = self.is_grain & self.bears_load & (active.creeps and time_s > 0)
+
+        def respond(moved):
+            strains = self._elements.strains(moved)
+            trial = self._G * (strains[1:] - self.creep_strain)
+            size = np.sqrt((trial**2).sum(axis=0))
+            keep, slope = np.ones_like(size), np.ones_like(size)
+            if creeping.any():
+                held = np.maximum(np.sqrt(3.0) * size[creeping], 1e-15)
+                left, slope[creeping] = relaxed_GPa(held, active, time_s)
+                keep[creeping] = left / held
+            stress = np.concatenate([[self._K * (strains[0] - self._own)], keep * trial])
+            return strains, stress, trial / np.maximum(size, 1e-300), keep, slope
+
+        first, second = np.triu_indices(4)
+        same = (first == second)[:, None, None]
+        moved = self._moved
+        strains, stress, axes, keep, slope = respond(moved)
+        for count in range(most + 1):
+            missing = load - self._elements.forces(stress)
+            scale = np.abs(stress[0]).max() * (_PRECISION if creeping.any() else 1e-9) + 1e-12
+            if np.abs(missing).max() <= scale or (count == most < _NEWTON):
+                break
+            if count == most:
+                raise KmcError(
+                    f"the stress of the cathode found no equilibrium in {most} iterations",
+                    advice="More cathode.steps change less at a time.",
+                )
+            tangent = keep * same + (slope - keep) * axes[first] * axes[second]
+            stiffness = np.stack([self._K, *(self._G * tangent)])
+            step = self._elements.factorize(stiffness).solve(missing)
+            self.factorizations += 1
+            share, slack = 1.0, abs(missing @ step)
+            while True:
+                strains, stress, axes, keep, slope = respond(moved + share * step)
+                now = (load - self._elements.forces(stress)) @ step
+                # The potential is convex; a step so long that its slope turns round is halved.
+                if now > -0.5 * slack or share < 1e-3:
+                    break
+                share *= 0.5
+            moved = moved + share * step
+        self._moved, self._strains, self._keep = moved, strains, keep
+        self._stress = stress
 
     def equilibrate(self, active: Solid, swelling: float, out_of_plane: float = 0.0) -> None:
         """Elastic field and stress, with the sites that bear load by the last `find_load`.
@@ -160,14 +253,12 @@ class Body:
         out_of_plane : float
             Free strain normal to the plane, of a material that does not creep.
         """
-        self._solve(swelling)
-        field, loaded = self._field, self.bears_load
-        self.area_strain = field.area_strain
-        self.mean_GPa = np.where(loaded, self._K * (field.area_strain - self._free), 0.0)
-        G = np.where(loaded & (self.is_frame | self.is_grain), self._G, 0.0)
-        self._along = G * (field.difference - self.creep_difference)
-        self._across = G * (field.shear - self.creep_shear)
-        self.shear_GPa = np.hypot(self._along, self._across)
+        self.flow(active, swelling, 0.0)
+        loaded = self.bears_load
+        self.area_strain = self._strains[0]
+        self.mean_GPa = np.where(loaded, self._K * (self.area_strain - self._free), 0.0)
+        solid = loaded & (self.is_frame | self.is_grain)
+        self.shear_GPa = np.where(solid, np.hypot(self._stress[1], self._stress[2]), 0.0)
         normal = -(1.0 - 2.0 * self.frame.poisson_ratio) * self.mean_GPa  # σ_zz − mean in the plane
         if active.creeps:
             normal = np.where(self.is_frame, normal, 0.0)
@@ -180,7 +271,7 @@ class Body:
     def creep(
         self, rng: np.random.Generator, active: Solid, swelling: float, time_s: float
     ) -> tuple[int, int]:
-        """One leap of creep at the stress of the last equilibrium.
+        """One leap of creep, with the sites that bear load by the last `find_load`.
 
         Returns
         -------
@@ -189,20 +280,22 @@ class Body:
         """
         if not active.creeps:
             return 0, 0
-        sites = np.flatnonzero(self.is_grain & self.bears_load & (self.shear_GPa > 1e-9))
-        if not len(sites):
-            return 0, 0
-        stress = self.equivalent_GPa.ravel()[sites]
+        self.flow(active, swelling, time_s)
+        sites = np.flatnonzero(self.is_grain & self.bears_load)
+        keep = self._keep.ravel()[sites]
+        shears = self._stress[1:3].reshape(2, -1)[:, sites]
+        size = np.maximum(np.hypot(*shears), 1e-15)
+        along, across = shears / size
         portion = (1.0 + swelling) / PORTIONS
         modulus = shear_modulus_GPa(*active[:2])
-        strain = (stress - relaxed_GPa(stress, active, time_s)) / (2.0 * np.sqrt(3.0) * modulus)
-        events = rng.poisson(strain / portion)
-        tau = self.shear_GPa.ravel()[sites]
-        along, across = self._along.ravel()[sites] / tau, self._across.ravel()[sites] / tau
+        # Shear stress that creep has taken off: 2 G times the strain along an axis.
+        events = rng.poisson(size * (1.0 / keep - 1.0) / (2.0 * modulus) / portion)
         moved = self._move(rng, sites, along, events, swelling)
-        shape = (2 * events - moved) * portion
-        self.creep_difference.reshape(-1)[sites] += shape * along
-        self.creep_shear.reshape(-1)[sites] += shape * across
+        strain = self.creep_strain.reshape(4, -1)
+        strain[0, sites] += (2 * events - moved) * portion * along
+        strain[1, sites] += (2 * events - moved) * portion * across
+        bent = self._strains[3:].reshape(2, -1)[:, sites] - strain[2:, sites]
+        strain[2:, sites] += (1.0 - keep) * bent
         return int(events.sum()), int(moved.sum())
 
     def _move(self, rng, sites, along, events, swelling) -> np.ndarray:

@@ -20,6 +20,7 @@ SAMPLES: dict[str, tuple[str, str]] = {
     "stress_active_GPa": ("GPa", "Equivalent stress, mean over the sites of active grains"),
     "stress_frame_GPa": ("GPa", "Equivalent stress, mean over the sites of the frame"),
     "stress_active_99_GPa": ("GPa", "Equivalent stress that 1 % of those of the grains exceed"),
+    "thickness": ("1", "Distance of the walls along x, over that at the start"),
     "portions": ("1", "Portions of active material"),
     "portions_in_pores": ("1", "Portions on sites that began as pores"),
     "events": ("1", "Events of creep so far"),

@@ -15,7 +15,6 @@ from kmc.systems.cathode.materials import materials_of
 from kmc.systems.cathode.microstructure import build
 from kmc.systems.record import INTERRUPTED, Record
 
-LEAPS = 4  # of creep between two searches for the sites that bear load
 START, LITHIATED, DELITHIATED = 0, 1, 2
 
 
@@ -43,7 +42,7 @@ class Cathode:
             section.active_fraction,
             section.frame_fraction,
         )
-        self.body = Body(start, self.materials.frame)
+        self.body = Body(start, self.materials.frame, section.wall_pressure_MPa)
         self.rng = np.random.default_rng(for_events)
         self.time_s = self.lithiation = 0.0
         self.cycle = self.events = self.moved = 0
@@ -58,20 +57,16 @@ class Cathode:
         self.body.equilibrate(active, swelling, out_of_plane)
 
     def go_to(self, lithiation: float) -> None:
-        """A step of (de)lithiation: search, then leaps of creep on the way."""
-        before = self.lithiation
-        middle = (before + lithiation) / 2
-        active = self.materials.active(middle)
-        self.body.find_load(active, self.materials.swelling(middle)[0])
-        hours = abs(lithiation - before) / self.section.c_rate_per_h
-        for i in range(1, LEAPS + 1):
-            self.lithiation = before + (lithiation - before) * i / LEAPS
-            swelling, out_of_plane = self.materials.swelling(self.lithiation)
-            self.body.equilibrate(active, swelling, out_of_plane)
-            events, moved = self.body.creep(self.rng, active, swelling, 3600.0 * hours / LEAPS)
-            self.events += events
-            self.moved += moved
-            self.time_s += 3600.0 * hours / LEAPS
+        """A step of (de)lithiation at the constant rate, with the creep of its time."""
+        active = self.materials.active(lithiation)
+        swelling, out_of_plane = self.materials.swelling(lithiation)
+        seconds = 3600.0 * abs(lithiation - self.lithiation) / self.section.c_rate_per_h
+        self.body.find_load(active, swelling, seconds)
+        events, moved = self.body.creep(self.rng, active, swelling, seconds)
+        self.body.equilibrate(active, swelling, out_of_plane)
+        self.events += events
+        self.moved += moved
+        self.time_s += seconds
         self.lithiation = lithiation
 
     def maps(self) -> dict[str, np.ndarray]:
@@ -102,6 +97,7 @@ class Cathode:
                 maps["open_area"],
                 maps["equivalent_GPa"],
             ),
+            "thickness": self.body.thickness,
             "events": self.events,
             "moved": self.moved,
             "factorizations": self.body.factorizations,
@@ -112,6 +108,7 @@ def simulate(run: RunFile, record: Record, bar: Progress, stopped: Callable[[], 
     """Run all cycles into a record; returns why it ended."""
     began, cathode = time.monotonic(), Cathode(run)
     section, body = run.cathode, cathode.body
+    residual = section.residual_lithiation
     first, lithiated, frame = cathode.materials.sets
     record.parameters = {
         f"{role}.{key}": value
@@ -126,7 +123,7 @@ def simulate(run: RunFile, record: Record, bar: Progress, stopped: Callable[[], 
         "pore_sites": int((~body.is_grain & ~body.is_frame).sum()),
         "grains": int(body.start.grain.max()) + 1,
         "swelling_lithiated": cathode.materials.swelling(1.0)[0],
-        "swelling_residual": cathode.materials.swelling(section.residual_lithiation)[0],
+        "swelling_residual": cathode.materials.swelling(residual)[0],
         "norton_exponent": [cathode.materials.first.exponent, cathode.materials.lithiated.exponent],
     }
     record.constants = {"material": body.start.material, "grain": body.start.grain}
@@ -135,7 +132,7 @@ def simulate(run: RunFile, record: Record, bar: Progress, stopped: Callable[[], 
     record.frame(cathode.maps())
     halves = (
         (LITHIATED, 1.0, section.steps),
-        (DELITHIATED, section.residual_lithiation, max(2, section.steps // 3)),
+        (DELITHIATED, residual, max(2, round(section.steps * (1.0 - residual)))),
     )
     of, done = section.cycles * sum(steps for *_, steps in halves), 0
     for cycle in range(1, section.cycles + 1):
