@@ -13,12 +13,14 @@ from kmc.common.outputs import PICTURE_ENDINGS
 from kmc.errors import InputError
 
 if TYPE_CHECKING:
+    from kmc.mesoscale.conditions import Conditions
     from kmc.mesoscale.report import Nucleation
 
 _EPILOG = """\
 \b
 Examples:
   kmc nucleation li_li2s
+  kmc nucleation li_li2s --sink-depth 12
   kmc nucleation strip_li --json strip_li_nucleation.json
   kmc nucleation li_li2s --lattice bcc_110 --temperature 333.15
   kmc nucleation li_li2s --temperatures 273.15,333.15
@@ -64,6 +66,20 @@ def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> t
     "--thickness", "thickness_um", type=float, metavar="UM", help="The run's, or 100 µm of metal."
 )
 @option(
+    "--sink-length",
+    "sink_length_um",
+    type=float,
+    metavar="UM",
+    help="λ of the interface as a sink of vacancies; the run's, or none.",
+)
+@option(
+    "--sink-depth",
+    "sink_depth_um",
+    type=float,
+    metavar="UM",
+    help="1/κ of the sinks in the metal, 1/√ρ of its dislocations; the run's, or none.",
+)
+@option(
     "--n-max",
     type=int,
     default=60,
@@ -102,7 +118,7 @@ def nucleation(
     """Nucleation of voids at the interface of RUN_OR_PARAMS, at the true rates.
 
     RUN_OR_PARAMS is a parameter set (li_li2s), or a run, whose temperature, lattice, current,
-    thickness and Mg are taken.
+    thickness, sinks and Mg are taken.
 
     Sums the weights Z_n of all clusters of n vacancies (enumerated for small n, sampled beyond),
     and from them works out the work of a void W(S, n), its critical size, the rate of nucleation,
@@ -113,7 +129,8 @@ def nucleation(
     from kmc.mesoscale.conditions import conditions_of
     from kmc.mesoscale.study import nucleation as study
 
-    name = conditions_of(run_or_params).name
+    keys = ("current_mA_cm2", "thickness_um", "sink_length_um", "sink_depth_um")
+    name = conditions_of(run_or_params, **{key: options[key] for key in keys}).name
     picture = check_output(output or Path(f"{name}_nucleation.png"), force, PICTURE_ENDINGS)
     if json_file is not None:
         check_output(json_file, force, (".json",))
@@ -148,6 +165,16 @@ def _table(title: str, *columns: str) -> Any:
     for column in columns:
         table.add_column(column, justify="right")
     return table
+
+
+def _sinks(c: Conditions) -> str:
+    """Where vacancies end: ``100 µm of metal, λ = 5 µm``."""
+    from kmc.common.formatting import figure
+
+    words = {"{} of metal": c.thickness_um, "λ = {}": c.sink_length_um, "1/κ = {}": c.sink_depth_um}
+    return ", ".join(
+        text.format(figure(value, "µm")) for text, value in words.items() if value != float("inf")
+    )
 
 
 def print_nucleation(found: Nucleation) -> None:
@@ -207,7 +234,7 @@ def print_nucleation(found: Nucleation) -> None:
         )
     out.print(table)
     table = _table(
-        f"The burst, {figure(c.thickness_um, 'µm')} of metal",
+        f"The burst, {_sinks(c)}",
         "mA/cm²",
         "voids per µm²",
         "band",

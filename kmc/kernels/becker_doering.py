@@ -63,6 +63,10 @@ class Depths(NamedTuple):
     conductance : float64[z + 1]
         Vacancies per cm², s and unit of S that pass between neighbours; first from the interface,
         last to the sink, where S = 1.
+    lost : float64[z]
+        Vacancies per cm², s and unit of S − 1 that end at dislocations of each layer.
+    lost_at_interface : float
+        The same at the interface itself.
     activity : float64[z]
         S of each layer.
     fixed, free, upper : float64[z]
@@ -71,6 +75,8 @@ class Depths(NamedTuple):
 
     held: np.ndarray
     conductance: np.ndarray
+    lost: np.ndarray
+    lost_at_interface: float
     activity: np.ndarray
     fixed: np.ndarray
     free: np.ndarray
@@ -122,14 +128,14 @@ def _spread(depths, dt):
     for i in range(z):
         held = depths.held[i] / dt
         below, above = conductance[i], conductance[i + 1]
-        source = held * depths.activity[i]
+        source = held * depths.activity[i] + depths.lost[i]
         if i == z - 1:
             source += above
         last_fixed, last_free, last_upper = 0.0, 1.0, 0.0
         if i > 0:
             last_fixed, last_free = depths.fixed[i - 1], depths.free[i - 1]
             last_upper = depths.upper[i - 1]
-        pivot = held + below + above - (below * last_upper if i > 0 else 0.0)
+        pivot = held + below + above - (below * last_upper if i > 0 else 0.0) + depths.lost[i]
         depths.fixed[i] = (source + below * last_fixed) / pivot
         depths.free[i] = below * last_free / pivot
         depths.upper[i] = above / pivot
@@ -142,17 +148,19 @@ def _spread(depths, dt):
 def _intake(depths, dt):
     """Vacancies per cm² and s that enter the metal, as a + b S of the interface.
 
-    What the layers gain and the sink takes: the difference across the first, thin layer would lose
-    all digits.
+    What the layers gain and lose and the sink takes: the difference across the first, thin layer
+    would lose all digits.
     """
     last = depths.held.size - 1
     fixed = depths.conductance[last + 1] * (depths.fixed[last] - 1.0)
     free = depths.conductance[last + 1] * depths.free[last]
     for i in range(last + 1):
         held = depths.held[i] / dt
-        fixed += held * (depths.fixed[i] - depths.activity[i])
-        free += held * depths.free[i]
-    return fixed, free
+        fixed += held * (depths.fixed[i] - depths.activity[i]) + depths.lost[i] * (
+            depths.fixed[i] - 1.0
+        )
+        free += (held + depths.lost[i]) * depths.free[i]
+    return fixed - depths.lost_at_interface, free + depths.lost_at_interface
 
 
 @inner

@@ -1,11 +1,12 @@
 """The burst of nucleation under a current: how many voids, at which S, and when.
 
-Vacancies made by the current j spread into the metal, ∂c/∂t = D_v ∂²c/∂z² with a sink at z = L,
-fill the sites of L1 (c_i N_s of them), and are taken up by clusters, whose numbers follow Becker
-and Döring's equations in time from single vacancies to the largest voids. When voids take up what
-the current makes, S falls and nucleation ends by itself:
+Vacancies made by the current j spread into the metal, ∂c/∂t = D_v [∂²c/∂z² − κ² (c − c_eq)] with
+a perfect sink at z = L and sinks of the depth 1/κ on the way, fill the sites of L1 (c_i N_s of
+them), end at the interface (K/λ), and are taken up by clusters, whose numbers follow Becker and
+Döring's equations in time from single vacancies to the largest voids. When voids take up what the
+current makes, S falls and nucleation ends by itself; at z = 0
 
-    j/e = d(N_s Z_1 S)/dt − D_v ∂c/∂z + Σ_n (vacancies bound by clusters of n)      at z = 0.
+    j/e = d(N_s Z_1 S)/dt − D_v ∂c/∂z + (S − 1) K/λ + Σ_n (vacancies bound by clusters of n).
 
 Nothing is assumed about a critical size; clusters of every size are captured by, and release to,
 the mean S of the interface.
@@ -19,10 +20,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kmc.common.units import E_C
 from kmc.errors import InputError
 from kmc.kernels import becker_doering as kernel
 from kmc.mesoscale.nucleation import NucleationModel
+from kmc.model.electrochemistry import flux_per_cm2_s
+from kmc.model.sinks import sink_distance
 
 if TYPE_CHECKING:
     import xarray
@@ -32,6 +34,7 @@ _GROWTH = 0.03  # share by which sizes grow from one grid point to the next beyo
 _LARGEST = 1e12  # vacancies
 _DEPTH_POINTS = 160
 _FIRST_DEPTH = 1e-6  # of the first cell, in units of L
+_DEEPEST = 30.0  # of the metal, in lengths 1/κ or in those that vacancies diffuse in the time given
 _FIRST_STEP_S = 1e-10
 _STEP_LN_S = 0.004  # change of ln S in one step
 _STEP_TIME = 0.03  # growth of the time step
@@ -57,7 +60,7 @@ class Burst:
     end_s : float
         When 99 % of the voids had formed.
     S_steady : float
-        Activity without voids, 1 + j L/(e ρ D_v c_eq).
+        Activity without voids, 1 + (j/e)/(K/λ + K κ coth κL).
     times_s, activity, voids_per_um2 : ndarray, shape (n_steps,)
         The course of it.
     mean_size : ndarray, shape (n_steps,)
@@ -139,7 +142,13 @@ def population(model: NucleationModel, coarseness: float = 1.0) -> kernel.Sizes:
     )
 
 
-def metal(diffusivity_cm2_s: float, per_cm3: float, thickness_cm: float) -> kernel.Depths:
+def metal(
+    diffusivity_cm2_s: float,
+    per_cm3: float,
+    thickness_cm: float,
+    sink_length_cm: float = math.inf,
+    sink_depth_cm: float = math.inf,
+) -> kernel.Depths:
     """Layers of the metal at S = 1, thin at the interface.
 
     Parameters
@@ -147,7 +156,8 @@ def metal(diffusivity_cm2_s: float, per_cm3: float, thickness_cm: float) -> kern
     diffusivity_cm2_s : float
     per_cm3 : float
         Vacancies per volume at S = 1.
-    thickness_cm : float
+    thickness_cm, sink_length_cm, sink_depth_cm : float
+        L, finite; λ and 1/κ, infinite for none.
     """
     edges = np.geomspace(_FIRST_DEPTH, 1.0, _DEPTH_POINTS) * thickness_cm
     edges = np.concatenate(([0.0], edges))
@@ -156,6 +166,8 @@ def metal(diffusivity_cm2_s: float, per_cm3: float, thickness_cm: float) -> kern
     return kernel.Depths(
         held=per_cm3 * np.diff(edges),
         conductance=per_cm3 * diffusivity_cm2_s / apart,
+        lost=per_cm3 * diffusivity_cm2_s * np.diff(edges) / sink_depth_cm**2,
+        lost_at_interface=per_cm3 * diffusivity_cm2_s / sink_length_cm,
         activity=np.ones_like(centres),
         fixed=np.zeros_like(centres),
         free=np.zeros_like(centres),
@@ -168,6 +180,8 @@ def nucleation_burst(
     current_mA_cm2: float,
     thickness_um: float,
     *,
+    sink_length_um: float = math.inf,
+    sink_depth_um: float = math.inf,
     longest_s: float = HOUR_S,
     coarseness: float = 1.0,
 ) -> Burst:
@@ -177,6 +191,9 @@ def nucleation_burst(
     ----------
     model : NucleationModel
     current_mA_cm2, thickness_um : float
+        j, and L, which may be infinite where there is another sink.
+    sink_length_um, sink_depth_um : float
+        λ of the interface and 1/κ of the metal as sinks; infinite for none.
     longest_s : float
         When it ends at the latest.
     coarseness : float
@@ -185,16 +202,29 @@ def nucleation_burst(
     Raises
     ------
     InputError
-        Current or thickness out of range.
+        Current, thickness or a sink out of range, or vacancies have no sink at all.
     """
-    for name, value in (("current", current_mA_cm2), ("thickness", thickness_um)):
-        if not (math.isfinite(value) and value > 0):
+    sinks_um = {"sink_length": sink_length_um, "sink_depth": sink_depth_um}
+    distance_um = sink_distance(thickness_um, **sinks_um)
+    for name, value in (
+        ("current", current_mA_cm2),
+        ("thickness", thickness_um),
+        *sinks_um.items(),
+        ("the distance of the nearest sink", distance_um),
+    ):
+        finite = math.isfinite(value) or name not in ("current", "the distance of the nearest sink")
+        if not (finite and value > 0):
             raise InputError(f"{name} = {value} is out of range", advice="Give one above 0.")
     transport = model.transport
-    flux = current_mA_cm2 * 1e-3 / E_C
+    flux = flux_per_cm2_s(current_mA_cm2)
+    diffusivity = transport.diffusivity_cm2_s
     per_cm3 = transport.site_density_cm3 * transport.bulk_vacancies
-    thickness_cm = thickness_um * 1e-4
-    depths = metal(transport.diffusivity_cm2_s, per_cm3, thickness_cm)
+    # Deeper than vacancies come, metal makes no difference, and a grid of finite depth will do.
+    reach_cm = min(sink_depth_um * 1e-4, math.sqrt(diffusivity * longest_s))
+    depth_cm = thickness_um * 1e-4
+    if math.isfinite(min(sinks_um.values())):
+        depth_cm = min(depth_cm, _DEEPEST * reach_cm)
+    depths = metal(diffusivity, per_cm3, depth_cm, sink_length_um * 1e-4, sink_depth_um * 1e-4)
     rows = np.zeros((_MOST_STEPS, 4))
     n_rows = kernel.follow(
         population(model, coarseness),
@@ -206,7 +236,7 @@ def nucleation_burst(
         float(longest_s),
         rows,
     )
-    steady = transport.supersaturation(current_mA_cm2, thickness_cm)
+    steady = transport.supersaturation(current_mA_cm2, distance_um * 1e-4)
     return _burst_of(model, current_mA_cm2, thickness_um, steady, rows[:n_rows])
 
 

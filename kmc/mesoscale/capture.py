@@ -25,6 +25,7 @@ from kmc.common.units import MICRO_eV
 from kmc.errors import InputError
 from kmc.kernels import clusters as kernel
 from kmc.mesoscale.surface import Surface
+from kmc.model.electrochemistry import flux_per_cm2_s
 
 _SPACING_CM = 1e-4  # of voids, for the sum of two conductances: 1 µm
 CAPTURES = ("field", "sum")
@@ -196,11 +197,13 @@ class Transport:
             return 4 * K * radius_cm + 2 * math.pi * K_i / np.log(apart)
         return 4 * K * radius_cm * relative_conductance(radius_cm / self.sheet_length_cm)
 
-    def supersaturation(self, current_mA_cm2: float, thickness_cm: float) -> float:
-        """S at the interface in the steady state without voids: 1 + j L / (e K)."""
-        from kmc.common.units import E_C
+    def supersaturation(self, current_mA_cm2: float, distance_cm: float) -> float:
+        """S at the interface in the steady state without voids: 1 + j Λ / (e K).
 
-        return 1.0 + current_mA_cm2 * 1e-3 * thickness_cm / (E_C * self.bulk_conductance_per_cm_s)
+        Λ is the distance of the perfect sink that takes up as much as all (`sink_distance`).
+        """
+        flux = flux_per_cm2_s(current_mA_cm2)
+        return 1.0 + flux * distance_cm / self.bulk_conductance_per_cm_s
 
 
 @lru_cache(maxsize=1)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from kmc.common import catalogue
 from kmc.errors import InputError
 from kmc.mesoscale.surface import Surface
 from kmc.model.hamiltonian import LI, MG
 from kmc.model.parameters import ParameterSet, load_parameters
+from kmc.model.sinks import sink_distance
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Conditions:
     parameters : ParameterSet
     lattice : str
     temperature_K, mg_coverage, mg_fraction : float
-    current_mA_cm2, thickness_um : float
+    current_mA_cm2, thickness_um, sink_length_um, sink_depth_um : float
     """
 
     name: str
@@ -34,21 +36,55 @@ class Conditions:
     mg_fraction: float = 0.0
     current_mA_cm2: float = 0.5
     thickness_um: float = 100.0
+    sink_length_um: float = math.inf
+    sink_depth_um: float = math.inf
+
+    @property
+    def sinks_um(self) -> dict[str, float]:
+        """Thickness and sinks, as `nucleation_burst` takes them."""
+        return {
+            key: getattr(self, key) for key in ("thickness_um", "sink_length_um", "sink_depth_um")
+        }
+
+    @property
+    def sink_distance_um(self) -> float:
+        """Λ: distance of the perfect sink that takes up as much as all (`sink_distance`)."""
+        return sink_distance(*self.sinks_um.values())
 
 
-def conditions_of(source: str | Path) -> Conditions:
+def conditions_of(source: str | Path, **given: Any) -> Conditions:
     """Conditions of a run, or of a parameter set at 25 °C, 0.5 mA/cm² and 100 µm.
 
     Parameters
     ----------
     source : str or Path
         A shipped run or parameter set, or the path of a run or parameter file.
+    **given
+        Attributes of `Conditions` to use instead; None leaves one as it is.
 
     Raises
     ------
     InputError
-        No such run or set, or a run without an interface or with a closed reservoir.
+        No such run or set, a run without an interface, or one that strips at no current, or whose
+        vacancies have no sink, and nothing is given instead.
     """
+    found = _conditions_of(source)
+    found = replace(found, **{key: value for key, value in given.items() if value is not None})
+    if math.isnan(found.current_mA_cm2):
+        raise InputError(
+            f"{found.name} strips at no given current, and a burst needs one",
+            advice="Give one: kmc nucleation --current 0.5, or current_mA_cm2 in Python.",
+        )
+    if found.sink_distance_um == math.inf:
+        raise InputError(
+            f"{found.name} has electrode_thickness_um = inf and no other sink: S has no end",
+            advice="Give a thickness: kmc nucleation --thickness 100, or thickness_um in Python; "
+            "or sink_depth_um or sink_length_um in the run.",
+        )
+    return found
+
+
+def _conditions_of(source: str | Path) -> Conditions:
     text = str(source)
     if text in catalogue.names("params"):
         return Conditions(name=text, parameters=load_parameters(text))
@@ -89,7 +125,8 @@ def _run_conditions(source) -> Conditions:
     elif coverage == "equilibrium":
         plain = Surface(parameters, system.lattice, conditions.temperature_K)
         coverage = equilibrium_coverage(plain, system.mg_fraction)
-    current, thickness = conditions.current_density_mA_cm2, conditions.electrode_thickness_um
+    steps = [planned.step.drive.current_density_mA_cm2 for planned in run.protocol.plan]
+    current = max(steps) if steps else conditions.current_density_mA_cm2
     return Conditions(
         name=run.name,
         parameters=parameters,
@@ -97,8 +134,10 @@ def _run_conditions(source) -> Conditions:
         temperature_K=conditions.temperature_K,
         mg_coverage=float(coverage),
         mg_fraction=system.mg_fraction,
-        current_mA_cm2=current if current > 0 else 0.5,
-        thickness_um=thickness if math.isfinite(thickness) else 100.0,
+        current_mA_cm2=current if current > 0 else math.nan,
+        thickness_um=conditions.electrode_thickness_um,
+        sink_length_um=conditions.sink_length_um,
+        sink_depth_um=conditions.sink_depth_um,
     )
 
 

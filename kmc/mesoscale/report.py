@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     import xarray
 
 
-_SELF_DIFFUSION_cm2_s = 5.7e-11  # of Li at 25 °C, measured; from memory
-_CORRELATION = 0.7272  # of the vacancy mechanism in bcc
-
-
 @dataclass(frozen=True)
 class Scan:
     """Bursts against the current, and what the doubtful inputs do to them.
@@ -111,9 +107,9 @@ class Nucleation:
             omega = model.transport.surface.site_volume_cm3
             barrier = classical_barrier_kT(gamma, angle, omega, c.temperature_K, burst.S_steady)
             lines.append(
-                f"With the DFT's own γ = {gamma:.3f} J/m² and {angle:g}° classical theory has a "
-                f"barrier of {barrier:.0f} kT even at the S = {burst.S_steady:.3g} of an interface "
-                "without voids: none would nucleate."
+                f"With γ = {gamma:.3f} J/m² from the work of adhesion and the contact angle of "
+                f"{angle:g}° that the set quotes, classical theory has a barrier of {barrier:.0f} "
+                f"kT at the S = {burst.S_steady:.3g} of an interface without voids."
             )
         transport = model.transport
         film, layers = min((transport.surface.film_eV(k), k) for k in range(1, 9))
@@ -123,14 +119,19 @@ class Nucleation:
                 "L1 site. Voids spread as films; γ, aspect and the law beyond the sampled sizes "
                 "have no meaning there, and large voids are more stable than the law says."
             )
-        product = transport.diffusivity_cm2_s * transport.bulk_vacancies
-        measured = 1 + (burst.S_steady - 1) * product / (_SELF_DIFFUSION_cm2_s / _CORRELATION)
-        if parameters.metal == "Li" and abs(c.temperature_K - 298.15) < 0.5:
-            lines.append(
-                f"With the measured self-diffusion of lithium ({_SELF_DIFFUSION_cm2_s:g} cm²/s, "
-                f"from memory) S without voids is {measured:.2g} in place of "
-                f"{burst.S_steady:.3g}: none either."
+        per_S_um = c.sink_distance_um / (burst.S_steady - 1)
+        nearest_um = per_S_um * (self.threshold_S - 1)
+        line = f"Vacancies end as if at one perfect sink {c.sink_distance_um:.3g} µm away. "
+        if burst.S_steady > self.threshold_S:
+            line += (
+                f"The burst's S of {burst.S:.3g} needs all sinks {per_S_um * (burst.S - 1):.2g} µm "
+                "away or farther. "
             )
+        lines.append(
+            f"{line}With one nearer than {nearest_um:.2g} µm (the interface itself, or metal with "
+            f"more than {1e12 / nearest_um**2:.1g} dislocations per m²) S stays below "
+            f"{self.threshold_S:.3g}, and less than one void per cm² nucleates in an hour."
+        )
         lines.append(
             f"ln S shows as a voltage, kT ln S/e: {1e3 * model.voltage_V(burst.S):.0f} mV at the "
             f"burst, {1e3 * model.voltage_V(burst.S_steady):.0f} mV without voids. A cell that "
@@ -215,6 +216,7 @@ def nucleation_json(found: Nucleation) -> dict[str, Any]:
             "sheet_length_nm": transport.sheet_length_cm * 1e7,
             "capture": transport.capture,
         },
+        "sink_distance_um": _number(found.conditions.sink_distance_um),
         "burst": burst_json(found.burst),
         "burst_by_current": [burst_json(burst) for burst in found.scan.bursts],
         "band": {
@@ -278,7 +280,7 @@ def nucleation_dataset(found: Nucleation) -> xarray.Dataset:
     for name, (dims, values, unit, text) in columns.items():
         ds[name] = (dims, np.asarray(values), {"units": unit, "long_name": text})
     ds.attrs |= {
-        "thickness_um": found.conditions.thickness_um,
+        **found.conditions.sinks_um,
         "threshold_current_mA_cm2": found.threshold_mA_cm2,
     }
     return ds

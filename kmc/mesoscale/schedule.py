@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kmc.model.electrochemistry import capacity_mAh_cm2
+from kmc.model.electrochemistry import flux_per_cm2_s
 from kmc.runfile.load import RunFile
 from kmc.runfile.protocol import Planned
 
@@ -178,4 +178,4 @@ def _among(value: float, others: list[float]) -> bool:
 
 def flux_per_um2_s(current_density_mA_cm2: float) -> float:
     """Atoms per µm² and second of a current density."""
-    return current_density_mA_cm2 / _S_PER_H / capacity_mAh_cm2(1.0, 1e8)
+    return flux_per_cm2_s(current_density_mA_cm2) / 1e8

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kmc.common.progress import Progress
-from kmc.common.units import E_C
 from kmc.errors import InputError
 from kmc.mesoscale.burst import nucleation_burst
 from kmc.mesoscale.coalescence import Rounding
@@ -15,6 +14,7 @@ from kmc.mesoscale.conditions import equilibrium_coverage
 from kmc.mesoscale.overpotential import Kinetics
 from kmc.mesoscale.plating import cut_off_share
 from kmc.mesoscale.population import Flaws, Setting
+from kmc.mesoscale.schedule import flux_per_um2_s
 from kmc.mesoscale.surface import Surface
 from kmc.mesoscale.vapour import ClusterVapour, medium_of, vapour_of
 from kmc.mesoscale.voids import Shape
@@ -149,7 +149,7 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
         vapour=vapour,
         shape=shape,
         rounding=rounding,
-        strip_per_um2_s=current * 1e-3 / E_C / _UM2_PER_CM2,
+        strip_per_um2_s=flux_per_um2_s(current),
         homogeneous=upscale.nucleation != "flaws",
         flaws=_flaws(run, vapour),
         closure=_closure(parameters, conditions.stack_pressure_MPa, temperature),

@@ -57,6 +57,8 @@ def nucleation(
     mg_fraction: float | None = None,
     current_mA_cm2: float | None = None,
     thickness_um: float | None = None,
+    sink_length_um: float | None = None,
+    sink_depth_um: float | None = None,
     n_max: int = 60,
     seed: int = 1,
     walkers: int = WALKERS,
@@ -73,9 +75,12 @@ def nucleation(
     Parameters
     ----------
     source : str or Path
-        A run (its temperature, lattice, current, thickness and Mg are taken) or a parameter set.
+        A run (its temperature, lattice, current, thickness, sinks and Mg are taken) or a parameter
+        set.
     lattice, temperature_K, current_mA_cm2, thickness_um : optional
         In place of the run's, or of bcc_100, 298.15 K, 0.5 mA/cm² and 100 µm.
+    sink_length_um, sink_depth_um : float, optional
+        λ of the interface and 1/κ of the metal as sinks of vacancies, in place of the run's.
     mg_coverage, mg_fraction : float, optional
         Share of Mg in L1 alone, and in all other layers.
     n_max : int
@@ -97,17 +102,17 @@ def nucleation(
     InputError
         Anything that cannot be used.
     """
-    found = conditions_of(source)
-    changes = {
-        "lattice": lattice,
-        "temperature_K": temperature_K,
-        "mg_coverage": mg_coverage,
-        "mg_fraction": mg_fraction,
-        "current_mA_cm2": current_mA_cm2,
-        "thickness_um": thickness_um,
-    }
-    given = {key: value for key, value in changes.items() if value is not None}
-    conditions = Conditions(**{**found.__dict__, **given})
+    conditions = conditions_of(
+        source,
+        lattice=lattice,
+        temperature_K=temperature_K,
+        mg_coverage=mg_coverage,
+        mg_fraction=mg_fraction,
+        current_mA_cm2=current_mA_cm2,
+        thickness_um=thickness_um,
+        sink_length_um=sink_length_um,
+        sink_depth_um=sink_depth_um,
+    )
     _check(conditions, currents_mA_cm2)
     others = [Conditions(**{**conditions.__dict__, "mg_coverage": x}) for x in coverages]
     others += [Conditions(**{**conditions.__dict__, "temperature_K": T}) for T in temperatures_K]
@@ -150,11 +155,11 @@ def _check(c: Conditions, currents) -> None:
                 f"current_mA_cm2 = {value} is out of range",
                 advice="Give a stripping current density above 0 mA/cm².",
             )
-    if not (math.isfinite(c.thickness_um) and 1e-3 <= c.thickness_um <= 1e6):
-        raise InputError(
-            f"thickness_um = {c.thickness_um} is out of range",
-            advice="Give 0.001 to 1e6 µm of metal between the interface and the sink.",
-        )
+    for key, value in c.sinks_um.items():
+        if not (1e-3 <= value <= 1e6 or value == math.inf):
+            raise InputError(
+                f"{key} = {value} is out of range", advice="Give 0.001 to 1e6 µm, or inf."
+            )
 
 
 def _study(conditions, *, n_max, seed, capture, currents, walkers, steps, maps, bar) -> Nucleation:
@@ -170,10 +175,10 @@ def _study(conditions, *, n_max, seed, capture, currents, walkers, steps, maps, 
         part = _Part(bar, 0.5, 0.85)
         quenched = quenched_maps(free, seed=seed, progress=part, **options)
     bar.update(0.85 if surface.has_mg else 0.75, "the burst")
-    burst = nucleation_burst(model, conditions.current_mA_cm2, conditions.thickness_um)
+    burst = nucleation_burst(model, conditions.current_mA_cm2, **conditions.sinks_um)
     scan = _scan(model, conditions, currents, bar)
     threshold_S = model.S_at_rate(1.0 / HOUR_S)
-    one = model.transport.supersaturation(1.0, conditions.thickness_um * 1e-4) - 1.0
+    one = model.transport.supersaturation(1.0, conditions.sink_distance_um * 1e-4) - 1.0
     return Nucleation(
         conditions=conditions,
         model=model,
@@ -189,7 +194,7 @@ def _scan(model: NucleationModel, conditions: Conditions, currents, bar) -> Scan
     def densities(varied):
         found = []
         for j in currents:
-            found.append(nucleation_burst(varied, j, conditions.thickness_um, coarseness=_COARSE))
+            found.append(nucleation_burst(varied, j, **conditions.sinks_um, coarseness=_COARSE))
         return found
 
     variations = {f"prefactor × {factor:g}": {"prefactor": factor} for factor in PREFACTORS}

@@ -49,6 +49,11 @@ def strip_rate_Hz(current_density_mA_cm2: float, area_A2: float) -> float:
     return current_density_mA_cm2 * 1e-3 * area_A2 * _CM2_PER_A2 / E_C
 
 
+def flux_per_cm2_s(current_density_mA_cm2: float) -> float:
+    """Atoms oxidised per second and cm²: j/e."""
+    return current_density_mA_cm2 * 1e-3 / E_C
+
+
 def capacity_mAh_cm2(n_atoms: float, area_A2: float) -> float:
     """Areal capacity of a number of stripped atoms (Faraday's law): N e / A."""
     return n_atoms * E_C / (area_A2 * _CM2_PER_A2) / mAh_C

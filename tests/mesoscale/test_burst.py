@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import erfcx
 from test_nucleation import model
 
 from kmc.common.units import E_C
@@ -28,6 +29,53 @@ def test_without_voids_S_follows_diffusion():
         assert np.interp(time, found.times_s, found.activity) == pytest.approx(expected, rel=0.01)
     assert found.activity[-1] == pytest.approx(found.S_steady, rel=1e-3)
     assert found.density_per_um2 < 1e-12
+
+
+SINKS = [
+    {"sink_length_um": 5.0},
+    {"sink_depth_um": 2.0},
+    {"sink_depth_um": 60.0},
+    {"sink_length_um": 5.0, "sink_depth_um": 2.0},
+    {"sink_length_um": 5.0, "sink_depth_um": 2.0, "thickness_um": math.inf},
+]
+
+
+@pytest.mark.parametrize("sinks", SINKS, ids=lambda sinks: " ".join(sinks))
+def test_sinks_hold_S(sinks):
+    """Without voids S − 1 ends at (j/e)/(K/λ + K κ coth κL), L = 100 µm, within 1 %."""
+    m = model(surface=60.0, line=0.0)
+    asked = {"thickness_um": 100.0, **sinks}
+    found = nucleation_burst(m, 0.5, longest_s=10.0, coarseness=2.0, **asked)
+    thickness, kappa = asked["thickness_um"], 1 / asked.get("sink_depth_um", math.inf)
+    rate = kappa / math.tanh(kappa * thickness) if kappa else 1 / thickness
+    per_um = 0.5e-3 / E_C / (m.transport.bulk_conductance_per_cm_s * 1e4)
+    expected = per_um / (rate + 1 / asked.get("sink_length_um", math.inf))
+    assert found.activity[-1] - 1 == pytest.approx(expected, rel=0.01)
+    assert found.S_steady - 1 == pytest.approx(expected, rel=1e-9)
+
+
+def test_an_interface_alone_as_a_sink():
+    """Metal without end or dislocations fills for ever; the interface holds S below 1 + jλ/(eK).
+
+    s = s∞ [1 − exp(t/τ) erfc √(t/τ)] with τ = λ²/D_v (a half-space losing heat at its face).
+    """
+    m = model(surface=60.0, line=0.0)
+    found = nucleation_burst(m, 0.5, math.inf, sink_length_um=20.0, longest_s=1.0)
+    tau = (20e-4) ** 2 / m.transport.diffusivity_cm2_s
+    for time in (1e-3, 1e-2, 0.1):
+        share = 1 - erfcx(math.sqrt(time / tau))
+        measured = np.interp(time, found.times_s, found.activity)
+        assert measured - 1 == pytest.approx((found.S_steady - 1) * share, rel=0.01)
+
+
+def test_sinks_suppress_the_burst():
+    """Voids become fewer as sinks come nearer, and with one at 3 µm there are practically none."""
+    found = [
+        nucleation_burst(model(), 0.5, 100.0, sink_depth_um=depth, coarseness=2.0).density_per_um2
+        for depth in (math.inf, 12.0, 6.0, 3.0)
+    ]
+    assert found == sorted(found, reverse=True)
+    assert found[3] < 1e-8 < 0.01 * found[0]
 
 
 def test_vacancies_are_conserved():
@@ -100,7 +148,7 @@ def test_current_and_prefactor_act_as_they_must():
     assert easier.density_per_um2 > slow.density_per_um2
 
 
-@pytest.mark.parametrize(("current", "thickness"), [(0.0, 100.0), (0.5, math.inf)])
+@pytest.mark.parametrize(("current", "thickness"), [(0.0, 100.0), (0.5, math.inf), (0.5, 0.0)])
 def test_out_of_range(current, thickness):
     with pytest.raises(InputError, match="out of range"):
         nucleation_burst(model(), current, thickness)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -72,8 +73,53 @@ def test_coverage_in_equilibrium():
 
 def test_what_must_stand_beside_the_results(found):
     text = "\n".join(found.statements())
-    for piece in ("property of this parameter set", "94 kT", "9.6", "160 mV", "flaws"):
+    for piece in ("property of this parameter set", "94 kT", "160 mV", "flaws"):
         assert piece in text
+    assert "none" not in text  # whether any nucleate is said by the burst alone
+
+
+def test_how_near_a_sink_may_be(found):
+    """Printed distances hold S at the burst's and at the threshold: S − 1 is linear in them."""
+    line = next(line for line in found.statements() if line.startswith("Vacancies end"))
+    far, burst_um, nearest_um = map(float, re.findall(r"([\d.]+) µm", line))
+    assert far == 100.0
+    for distance_um, S in ((burst_um, found.burst.S), (nearest_um, found.threshold_S)):
+        held = found.model.transport.supersaturation(0.5, distance_um * 1e-4)
+        assert held - 1 == pytest.approx(S - 1, rel=0.05)  # two digits are printed
+    assert 10 < burst_um < 14
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("current_density_mA_cm2 = 0.0", "strips at no given current"),
+        ("overpotential_V = 0.05", "strips at no given current"),
+        ("electrode_thickness_um = inf", "no other sink"),
+    ],
+)
+def test_a_run_without_current_or_sink_needs_one(tmp_path, keys, message):
+    """0.5 mA/cm² and 100 µm used to be taken in silence."""
+    run = tmp_path / "mine.toml"
+    run.write_text(f"[system]\nvacancy_fraction = 0.01\n[conditions]\n{keys}\n[stop]\nevents = 5\n")
+    with pytest.raises(InputError, match=message):
+        conditions_of(run)
+    given = conditions_of(run, current_mA_cm2=2.0, sink_depth_um=3.0)
+    assert (given.current_mA_cm2, given.sink_depth_um) == (2.0, 3.0)
+    assert given.sink_distance_um == pytest.approx(3.0)
+
+
+def test_sinks_of_a_run(tmp_path):
+    run = tmp_path / "mine.toml"
+    run.write_text(
+        "[conditions]\nsink_length_um = 5\nsink_depth_um = 3\n[stop]\ncapacity_monolayers = 1\n"
+    )
+    found = conditions_of(run)
+    assert found.sinks_um == {"thickness_um": 100.0, "sink_length_um": 5, "sink_depth_um": 3}
+    assert found.sink_distance_um == pytest.approx(1 / (1 / 5 + 1 / 3))
+
+
+def test_a_protocol_strips_at_its_largest_current():
+    assert conditions_of("cycle_li").current_mA_cm2 == 0.5
 
 
 @pytest.mark.parametrize("name", ["li_neutral", "li_philic_008"])
