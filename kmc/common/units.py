@@ -47,6 +47,7 @@ _SUFFIXES = {
     "_K": "K",
     "_V": "V",
     "_s": "s",
+    "_k": "k",
 }
 DIMENSIONLESS = "1"
 

@@ -31,8 +31,8 @@ class Sizes(NamedTuple):
         Sizes, the first 1; distance to the next; sizes that a grid point stands for.
     ln_Z, capture : float64[m]
         ln Z, and G (1/s and unit of S) of growth to the next.
-    sites : float
-        L1 sites per cm².
+    sites, lone : float
+        L1 sites per cm²; lone vacancies on them at S = 1.
     number, after : float64[m]
         Clusters per cm² and grid point, now and at the end of the step that is tried. The first
         are lone vacancies, sites Z_1 S.
@@ -46,6 +46,7 @@ class Sizes(NamedTuple):
     ln_Z: np.ndarray
     capture: np.ndarray
     sites: float
+    lone: float
     number: np.ndarray
     after: np.ndarray
     flux: np.ndarray
@@ -175,12 +176,11 @@ def _reach(sizes):
 @inner
 def _activity(sizes, m, depths, source, S, guess, dt):
     """S of the interface at the end of a step, from the balance of vacancies (secant)."""
-    lone = sizes.sites * math.exp(sizes.ln_Z[0])
     fixed, free = _intake(depths, dt)
     low, f_low, x = S, 0.0, S
     for iteration in range(_ITERATIONS):
         bound = _try(sizes, m, x, dt)
-        f = source - (lone * (x - S) + bound) / dt
+        f = source - (sizes.lone * (x - S) + bound) / dt
         f -= fixed + free * x
         if iteration == 0:
             f_low = f

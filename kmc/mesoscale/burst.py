@@ -134,6 +134,7 @@ def population(model: NucleationModel, coarseness: float = 1.0) -> kernel.Sizes:
         # Growth of a wide class is that of the void in the middle of the step.
         capture=model.capture_per_s(size + (gap - 1) / 2),
         sites=sites,
+        lone=sites * math.exp(ln_Z[0]) * model.transport.surface.parameters.entropy_factor,
         number=number,
         after=np.zeros_like(size),
         flux=np.zeros_like(size),

@@ -95,13 +95,13 @@ class Transport:
     def bulk_vacancies(self) -> float:
         """c_eq, vacancies per site of the bulk at S = 1; with Mg its mean over arrangements."""
         c_eq = float(self._boltzmann(self.surface.formation_ueV[-1]))
-        return c_eq * self._mg_factor(layer=6)
+        return c_eq * self._mg_factor(layer=6) * self.surface.parameters.entropy_factor
 
     @cached_property
     def L1_vacancies(self) -> float:
-        """c_i, vacancies per L1 site at S = 1 (Z_1)."""
+        """c_i, lone vacancies per L1 site at S = 1 (Z_1, but for the entropy)."""
         c_eq = float(self._boltzmann(self.surface.formation_ueV[0]))
-        return c_eq * self._mg_factor(layer=0)
+        return c_eq * self._mg_factor(layer=0) * self.surface.parameters.entropy_factor
 
     def _mg_factor(self, layer: int) -> float:
         """Mean over Mg of the Boltzmann factor of a lone vacancy, and the chance to find Li."""

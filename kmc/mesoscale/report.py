@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kmc.common.formatting import figure
 from kmc.mesoscale.burst import Burst
 from kmc.mesoscale.clusters import ClusterFreeEnergies, as_json
 from kmc.mesoscale.conditions import Conditions
@@ -121,15 +122,14 @@ class Nucleation:
             )
         per_S_um = c.sink_distance_um / (burst.S_steady - 1)
         nearest_um = per_S_um * (self.threshold_S - 1)
-        line = f"Vacancies end as if at one perfect sink {c.sink_distance_um:.3g} µm away. "
+        line = f"Vacancies end as if at one perfect sink {figure(c.sink_distance_um, 'µm')} away. "
         if burst.S_steady > self.threshold_S:
-            line += (
-                f"The burst's S of {burst.S:.3g} needs all sinks {per_S_um * (burst.S - 1):.2g} µm "
-                "away or farther. "
-            )
+            needed = figure(per_S_um * (burst.S - 1), "µm", digits=2)
+            line += f"The burst's S of {burst.S:.3g} needs all sinks {needed} away or farther. "
+        dense = figure(1e12 / nearest_um**2, digits=1)
         lines.append(
-            f"{line}With one nearer than {nearest_um:.2g} µm (the interface itself, or metal with "
-            f"more than {1e12 / nearest_um**2:.1g} dislocations per m²) S stays below "
+            f"{line}With one nearer than {figure(nearest_um, 'µm', digits=2)} (the interface "
+            f"itself, or metal with more than {dense} dislocations per m²) S stays below "
             f"{self.threshold_S:.3g}, and less than one void per cm² nucleates in an hour."
         )
         lines.append(

@@ -126,7 +126,14 @@ class Electrode:
 
     @property
     def attempt_frequency_Hz(self) -> float:
-        return self.parameters.value("attempt_frequency_Hz")
+        """ν exp(S_f/k), prefactor of every hop; ν where the set has no entropy.
+
+        A box holds lone vacancies at exp(−E_f/kT), without the entropy, and hops them the more
+        often: what they carry at a given S is the product and stays right, and so does detailed
+        balance with clusters, whose weights know no such entropy (`ParameterSet.entropy_factor`).
+        """
+        nu_Hz = self.parameters.value("attempt_frequency_Hz")
+        return nu_Hz * self.parameters.entropy_factor
 
     @cached_property
     def barriers_ueV(self) -> np.ndarray:

@@ -24,6 +24,7 @@ file holds only the differences: it inherits the inputs of that set, not its ref
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -215,6 +216,17 @@ class ParameterSet(Checked):
             The set has no such quantity; the message names the nearest one.
         """
         return self[key].value
+
+    @property
+    def entropy_factor(self) -> float:
+        """exp(S_f/k) by which lone vacancies are more frequent than their energy says; 1 without.
+
+        The metal's flux at a given S is ρ D_v c_eq with c_eq = exp(S_f/k) exp(−E_f/kT). Clusters
+        have no such factor: a void is no softened lattice, and at S = 1 a large one is in
+        equilibrium with the kinks of the metal whatever the entropy of a lone vacancy.
+        """
+        key = "formation_entropy_bulk_k"
+        return math.exp(self.value(key)) if self.has(key) else 1.0
 
     def has(self, key: str) -> bool:
         return key in self.quantities

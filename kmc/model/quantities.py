@@ -55,6 +55,13 @@ QUANTITIES: dict[str, Meaning] = {
     "molar_volume_cm3_mol": Meaning("molar volume of the metal", 0, 1000, True, "target"),
     "attempt_frequency_Hz": Meaning("prefactor of every hop rate", 0, 1e16, positive=True),
     "formation_energy_bulk_eV": Meaning("vacancy formation energy in the bulk", 0, 10, True),
+    "formation_entropy_bulk_k": Meaning(
+        "vacancy formation entropy in the bulk and, assumed equal, at the interface; 0 where a set "
+        "does not give it. It multiplies the flux of lone vacancies at a given S by its "
+        "exponential and leaves bonds, and the energies of clusters, alone",
+        -20,
+        20,
+    ),
     "formation_energy_L1_eV": Meaning("vacancy formation energy in L1, at the interface", *_ENERGY),
     "formation_energy_L1_to_L2_eV": Meaning(
         "change of energy when an L1 vacancy goes to L2", *_ENERGY

@@ -13,7 +13,15 @@ def test_names_of_what_is_shipped():
     family = ["li_neutral", "li_philic_008", "li_philic_015", "li_phobic_011", "li_phobic_022"]
     substrates = ["li_carbon", "li_lizn", "li_zno_002", "li_zno_020", "li_zno_202"]
     cathode = ["fes", "li2se", "licoo2", "mo6se8", "se"]
-    sets = ["lattice_gas", "li_dilatometry", "li_li2s", *family, "li_self_diffusion", "limg_li2s"]
+    sets = [
+        "lattice_gas",
+        "li_dilatometry",
+        "li_li2s",
+        "li_measured",
+        *family,
+        "li_self_diffusion",
+        "limg_li2s",
+    ]
     assert catalogue.names("params") == sorted([*sets, *substrates, *cathode])
     assert {"strip_li", "strip_limg"} <= set(catalogue.names("runs"))
     assert "study_temperature" in catalogue.names("studies")

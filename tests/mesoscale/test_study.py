@@ -81,7 +81,7 @@ def test_what_must_stand_beside_the_results(found):
 def test_how_near_a_sink_may_be(found):
     """Printed distances hold S at the burst's and at the threshold: S − 1 is linear in them."""
     line = next(line for line in found.statements() if line.startswith("Vacancies end"))
-    far, burst_um, nearest_um = map(float, re.findall(r"([\d.]+) µm", line))
+    far, burst_um, nearest_um = map(float, re.findall(r"([\d.]+)\sµm", line))
     assert far == 100.0
     for distance_um, S in ((burst_um, found.burst.S), (nearest_um, found.threshold_S)):
         held = found.model.transport.supersaturation(0.5, distance_um * 1e-4)

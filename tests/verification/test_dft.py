@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -10,6 +11,10 @@ from click.testing import CliRunner
 
 from kmc.cli.app import main
 from kmc.cli.parameter_tables import _number
+from kmc.common import catalogue
+from kmc.mesoscale.capture import Transport
+from kmc.mesoscale.clusters import cluster_free_energies
+from kmc.mesoscale.surface import Surface
 from kmc.model import supersaturation
 from kmc.model.hamiltonian import LI, MG, calibrate
 from kmc.model.lattice import Lattice
@@ -288,6 +293,7 @@ def test_correlation_factor_of_a_solute():
     ("name", "D_cm2_s", "S"),
     [
         ("li_li2s", 9.66e-13, 507),
+        ("li_measured", 5.7e-11, 9.6),
         ("li_self_diffusion", 5.7e-11, 9.6),
         ("li_dilatometry", 4.9e-10, 2.0),
     ],
@@ -307,6 +313,60 @@ def test_sets_with_measured_vacancies(name, D_cm2_s, S):
     assert supersaturation.electrode(model) == pytest.approx(S, rel=0.02)
     step = parameters.value("formation_energy_bulk_eV") - parameters.value("formation_energy_L1_eV")
     assert step == pytest.approx(0.22)
+
+
+@pytest.mark.parametrize(
+    ("name", "angle_deg", "activation_eV"),
+    [
+        ("li_self_diffusion", 128, 0.45),
+        ("li_dilatometry", 151, 0.395),
+        ("li_measured", None, 0.555),
+        ("li_li2s", None, 0.555),
+    ],
+)
+def test_what_the_measured_sets_change_besides_D(name, angle_deg, activation_eV):
+    """Heads of the files: own contact angle and activation energy; li_measured changes neither."""
+    angle, of_dft = (
+        next(row.model for key, row in rows_of(one).items() if key.startswith("contact angle"))
+        for one in (name, "li_li2s")
+    )
+    if angle_deg is None:
+        assert angle == of_dft
+    else:
+        assert angle == pytest.approx(angle_deg, abs=0.5)
+        text = catalogue.locate("params", name).read_text(encoding="utf-8")
+        assert f"contact angle is {angle_deg}°" in text
+        assert f"({activation_eV:g} instead of 0.555 eV" in text
+    parameters = load_parameters(name)
+    D = []
+    for kelvin in (290.0, 310.0):
+        model = Model(Lattice("bcc_100", (4, 4), 8, "interface", 3.506), parameters, kelvin)
+        c_eq = math.exp(-model.hamiltonian.bulk_formation_ueV / model.kT_ueV)
+        D.append(math.log(model.vacancy_diffusivity_A2_s * c_eq))
+    slope = (D[1] - D[0]) / (1 / 290.0 - 1 / 310.0) * 8.617333262e-5
+    assert slope == pytest.approx(activation_eV, abs=2e-3)
+
+
+def test_an_entropy_leaves_energies_alone():
+    """Bonds and clusters of li_measured are those of DFT; every flux is exp(4.08) = 59 times."""
+    dft_set, measured = load_parameters("li_li2s"), load_parameters("li_measured")
+    box = Lattice("bcc_100", (4, 4), 8, "interface", 3.506)
+    one, other = calibrate(dft_set, box), calibrate(measured, box)
+    for name in ("bond1", "bond2", "phi"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    surfaces = [Surface(p, "bcc_100", 298.15) for p in (dft_set, measured)]
+    ln_Z = [
+        cluster_free_energies(s, n_max=9, seed=1, walkers=2, steps=20_000, progress=False).ln_Z
+        for s in surfaces
+    ]
+    np.testing.assert_array_equal(*ln_Z)
+    metals = [Transport(s) for s in surfaces]
+    for name in ("bulk_conductance_per_cm_s", "sheet_conductance_per_s"):
+        low, high = (getattr(metal, name) for metal in metals)
+        assert high / low == pytest.approx(math.exp(4.08), rel=1e-9)
+    assert metals[0].diffusivity_cm2_s == metals[1].diffusivity_cm2_s  # of one vacancy
+    boxes = [Model(box, p, 298.15, electrode_thickness_um=100.0) for p in (dft_set, measured)]
+    assert boxes[1].absorption_rate_Hz / boxes[0].absorption_rate_Hz == pytest.approx(59.1, abs=0.1)
 
 
 # --- the lattice gas ------------------------------------------------------------------------------

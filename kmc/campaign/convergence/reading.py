@@ -165,7 +165,10 @@ def check_reading(at: float | None, tolerance: float) -> None:
 
 
 def _physical_ratio_in(trajectory: Trajectory) -> float:
-    frequency = trajectory.params["attempt_frequency_Hz"].value
+    params = trajectory.params
+    frequency = params["attempt_frequency_Hz"].value
+    if "formation_entropy_bulk_k" in params:  # `Electrode.attempt_frequency_Hz`
+        frequency *= math.exp(params["formation_entropy_bulk_k"].value)
     return float(frequency) / float(trajectory.acceleration["strip_rate_per_site_Hz"])
 
 
