@@ -39,7 +39,7 @@ def packages() -> dict[str, str]:
 
 
 def imports() -> dict[str, set[str]]:
-    """Packages that each package imports, anywhere but in a method `plot`."""
+    """Packages that each package imports."""
     known = packages()
     found: dict[str, set[str]] = {name: set() for name in known}
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -60,8 +60,6 @@ def _package(parts: tuple[str, ...], known: dict[str, str]) -> str | None:
 
 def _imported(node: ast.AST):
     """Modules of kmc that a tree imports, as their parts below `kmc`."""
-    if isinstance(node, ast.FunctionDef) and node.name == "plot":
-        return
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom):

@@ -22,6 +22,7 @@ from scipy.sparse.csgraph import connected_components
 from kmc.analysis.frames import chosen_frames, each_frame, frame_columns
 from kmc.analysis.shapes import planes_spanned
 from kmc.analysis.voids import DEFAULT_MIN_SIZE, find
+from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, plural
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
@@ -307,9 +308,7 @@ class CrossSection:
 
     def plot(self, **options: Any) -> Any:
         """Contact loss, number, widths and heights against capacity; a matplotlib figure."""
-        from kmc.plotting.draw import plot_cross_section
-
-        return plot_cross_section(self, **options)
+        return drawn("plot_cross_section", self, **options)
 
     def __len__(self) -> int:
         return len(self.table)

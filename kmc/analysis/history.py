@@ -17,6 +17,7 @@ import numpy as np
 from kmc.analysis import tracking
 from kmc.analysis.frames import chosen_frames, each_frame, frame_columns
 from kmc.analysis.voids import DEFAULT_MIN_SIZE, Voids, find
+from kmc.common.drawing import drawn
 from kmc.common.formatting import plural
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
@@ -390,9 +391,7 @@ class VoidHistory:
 
     def plot(self, **options: Any) -> Any:
         """Number, volume and lifelines of the voids; a matplotlib figure."""
-        from kmc.plotting.draw import plot_voids
-
-        return plot_voids(self, **options)
+        return drawn("plot_voids", self, **options)
 
     def __len__(self) -> int:
         return len(self.frames)

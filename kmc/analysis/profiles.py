@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 
 from kmc.analysis.frames import chosen_frames, each_frame, frame_columns
 from kmc.analysis.voids import open_height_nm
+from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, plural
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
@@ -247,9 +248,7 @@ class Profiles:
 
     def plot(self, **options: Any) -> Any:
         """Profiles at several times, coverage and roughness; a matplotlib figure."""
-        from kmc.plotting.draw import plot_profiles
-
-        return plot_profiles(self, **options)
+        return drawn("plot_profiles", self, **options)
 
     def __len__(self) -> int:
         return len(self.counts)

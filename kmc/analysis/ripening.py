@@ -15,6 +15,7 @@ import numpy as np
 
 from kmc.analysis import voids
 from kmc.analysis.frames import each_frame
+from kmc.common.drawing import drawn
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
@@ -68,9 +69,7 @@ class Ripening:
 
     def plot(self):
         """Void sizes and mean radius against the time of the rest; a figure."""
-        from kmc.plotting.statistics import ripening_picture
-
-        return ripening_picture(self)
+        return drawn("ripening_picture", self)
 
     def __repr__(self) -> str:
         first, last = self.table.iloc[0], self.table.iloc[-1]

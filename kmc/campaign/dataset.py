@@ -28,6 +28,7 @@ from kmc.campaign.local import LocalWorkers, cores
 from kmc.campaign.plan import REMOVED, ZIP, Plan
 from kmc.campaign.scalars import DERIVED, ONSET_CONTACT, Run, ScalarCache, meaning
 from kmc.common.catalogue import nearest
+from kmc.common.drawing import drawn
 from kmc.common.formatting import quantity
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
@@ -155,15 +156,22 @@ def load_sweep(
     axes = axes_of(opened.plan)
     dims = [axis.dim for axis in axes] + ["replica"]
     shape = (*map(len, axes), opened.plan.replicas)
-    where = _positions(opened.plan, axes)
-    names = sorted({name for row in rows.values() for name in row["final"]}, key=_order)
+    points = opened.plan.points
+    where = tuple(np.array(_positions(opened.plan, axes)).T)
+    found = [rows[point.name] for point in points]
+    finals = [row["final"] for row in found]
+    names = sorted({name for row in finals for name in row}, key=_order)
 
-    def array(get, fill, dtype) -> np.ndarray:
-        values = np.full(shape, fill, dtype=dtype)
-        for point in opened.plan.points:
-            if (value := get(rows[point.name], point)) is not None:
-                values[where[point.name]] = value
-        return values
+    def array(values: Sequence[Any], dtype: Any = float) -> np.ndarray:
+        placed = np.empty(shape, dtype)  # a plan has a point at every place
+        placed[where] = values
+        return placed
+
+    def numbers(name: str, dicts: Sequence[Mapping[str, float]]) -> np.ndarray:
+        return array([one.get(name, math.nan) for one in dicts])
+
+    def texts_of(key: str) -> np.ndarray:
+        return array([row[key] for row in found], object)
 
     def variable(name: str, values: np.ndarray, more: Sequence[str] = ()) -> Any:
         unit, text = meaning(name)
@@ -172,18 +180,13 @@ def load_sweep(
     known = {short for axis in axes for short in axis.names.values()}
     variables: dict[str, Any] = {}
     for name in names:
-        values = array(lambda row, _, name=name: row["final"].get(name), np.nan, float)
         # A sample column with the name of an axis is renamed.
-        free = f"{name}_end" if name in known else name
-        variables[free] = variable(name, values)
+        variables[f"{name}_end" if name in known else name] = variable(name, numbers(name, finals))
+    read_at = [[row["at"].get(repr(capacity), {}) for row in found] for capacity in capacities]
     for name in names if capacities else ():
-        at = [
-            array(lambda row, _, n=name, c=c: row["at"].get(c, {}).get(n), np.nan, float)
-            for c in map(repr, capacities)
-        ]
+        at = [numbers(name, dicts) for dicts in read_at]
         variables[f"{name}_at"] = variable(name, np.stack(at, axis=-1), ["at_monolayers"])
-    onset = array(lambda row, _: row["onset"], np.nan, float)
-    states = array(lambda row, _: row["state"], "missing", object)
+    onset, states = array([row["onset"] for row in found]), texts_of("state")
     crossing = f"contact first falls below {onset_contact:g}"
     attrs = {"units": "1", "long_name": f"Capacity in monolayers where {crossing}"}
     variables["onset_capacity_monolayers"] = (dims, onset, attrs)
@@ -191,10 +194,10 @@ def load_sweep(
     variables["onset_censored"] = (dims, censored, {"long_name": f"Ended before {crossing}"})
     texts = {
         "state": (states, "done, running, failed, missing or unreadable"),
-        "error": (array(lambda row, _: row["error"], "", object), "Why a run failed"),
-        "stop_reason": (array(lambda row, _: row["stop_reason"], "", object), "Why a run ended"),
-        "seed": (array(lambda _, point: point.seed, 0, np.uint64), "Seed of the run"),
-        "path": (array(lambda row, _: row["path"], "", object), "Trajectory of the run"),
+        "error": (texts_of("error"), "Why a run failed"),
+        "stop_reason": (texts_of("stop_reason"), "Why a run ended"),
+        "seed": (array([point.seed for point in points], np.uint64), "Seed of the run"),
+        "path": (texts_of("path"), "Trajectory of the run"),
     }
     for name, (values, text) in texts.items():
         variables[name] = (dims, values, {"long_name": text})
@@ -280,7 +283,7 @@ def _read_in_parallel(
 
 def _row(folder: SweepFolder, point: PointStatus, cache: ScalarCache, capacities, contact) -> dict:
     """State and numbers of one point."""
-    row: dict[str, Any] = {"final": {}, "at": {}, "onset": None, "stop_reason": "", "path": ""}
+    row: dict[str, Any] = {"final": {}, "at": {}, "onset": math.nan, "stop_reason": "", "path": ""}
     row |= {"state": point.state, "error": point.error}
     path = folder.trajectory_path(point.point)
     damaged = point.state == "missing" and path.is_file()  # `kmc sweep` runs the point again
@@ -297,16 +300,13 @@ def _row(folder: SweepFolder, point: PointStatus, cache: ScalarCache, capacities
     return row | {"onset": entry["onset"][repr(float(contact))]}
 
 
-def _positions(plan: Plan, axes: Sequence[Axis]) -> dict[str, tuple[int, ...]]:
+def _positions(plan: Plan, axes: Sequence[Axis]) -> list[tuple[int, ...]]:
     """Where each point stands in an array with the axes and replicas as dimensions."""
-    places = [axis.places() for axis in axes]
-    found = {}
-    for point in plan.points:
-        index = tuple(
-            place[axis.place_of(point.settings)] for axis, place in zip(axes, places, strict=True)
-        )
-        found[point.name] = (*index, point.replica)
-    return found
+    places = [(axis, axis.places()) for axis in axes]
+    return [
+        (*(place[axis.place_of(point.settings)] for axis, place in places), point.replica)
+        for point in plan.points
+    ]
 
 
 def _coordinates(axes: Sequence[Axis]) -> dict[str, Any]:
@@ -390,9 +390,7 @@ class SweepAccessor:
 
     def plot(self, **options: Any) -> Any:
         """The picture of `kmc sweep-plot`; see `kmc.plotting.sweeps.sweep_picture`."""
-        from kmc.plotting.sweeps import sweep_picture
-
-        return sweep_picture(self._dataset, **options)
+        return drawn("sweep_picture", self._dataset, **options)
 
     def _chosen(self, where: Mapping[str, Any]) -> xr.Dataset:
         known = [str(name) for name in self._dataset.coords]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kmc.common.drawing import drawn
 from kmc.common.formatting import figure
 from kmc.mesoscale.burst import Burst
 from kmc.mesoscale.clusters import ClusterFreeEnergies, as_json
@@ -149,9 +150,7 @@ class Nucleation:
 
     def plot(self) -> Any:
         """The picture of `kmc nucleation`; shows itself in a notebook."""
-        from kmc.plotting.nucleation import nucleation_picture
-
-        return nucleation_picture(self)
+        return drawn("nucleation_picture", self)
 
 
 def _gamma_of_adhesion(work_J_m2: float, angle_deg: float) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.common.conditions import driven_by_run
+from kmc.common.drawing import drawn
 from kmc.common.formatting import duration, figure, scaled
 from kmc.mesoscale import file as schema
 from kmc.trajectory.integrity import read
@@ -230,9 +231,7 @@ class PopulationRun:
 
     def plot(self, what: str = "microscope", **options: Any) -> Any:
         """A picture, see `kmc plot`; a matplotlib figure."""
-        from kmc.plotting.upscale import population_picture
-
-        return population_picture(self, what=what, **options)
+        return drawn("population_picture", self, what=what, **options)
 
     def __repr__(self) -> str:
         rows = self.summary()

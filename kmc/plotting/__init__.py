@@ -15,6 +15,7 @@ from kmc.plotting.statistics import ripening_picture
 from kmc.plotting.style import MAGNESIUM, METAL, save
 from kmc.plotting.sweeps import sweep_picture
 from kmc.plotting.systems import SYSTEM_PICTURES, system_picture
+from kmc.plotting.thresholds import threshold_picture
 from kmc.plotting.upscale import POPULATION_PICTURES, population_picture
 
 __all__ = [
@@ -37,5 +38,6 @@ __all__ = [
     "slider",
     "sweep_picture",
     "system_picture",
+    "threshold_picture",
     "watch",
 ]

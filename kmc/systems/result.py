@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from kmc.common.drawing import drawn
 from kmc.errors import FileFormatError
 from kmc.mesoscale.file import read_array, read_text
 from kmc.mesoscale.result import Columns
@@ -79,9 +80,7 @@ class SystemRun:
 
     def plot(self, what: str = "summary", **options: Any) -> Any:
         """A picture, see `kmc plot`; a matplotlib figure."""
-        from kmc.plotting.systems import system_picture
-
-        return system_picture([self], what=what, **options)
+        return drawn("system_picture", [self], what=what, **options)
 
     def __repr__(self) -> str:
         ended = self.stop_reason or "still being written"

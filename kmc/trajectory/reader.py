@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 from kmc.common.conditions import driven_by, has_current
+from kmc.common.drawing import drawn
 from kmc.common.formatting import count, duration, figure, html_table, scaled
 from kmc.errors import FileFormatError, InputError
 from kmc.model.connectivity import Collector, conductive_columns, conductive_flags
@@ -227,9 +228,7 @@ class Trajectory:
         InputError
             There is no such picture, or the run lacks the data for it.
         """
-        from kmc.plotting import draw
-
-        return draw(what, self, **options)
+        return drawn("draw", what, self, **options)
 
     def to_xarray(self, *, occupancy: bool = False) -> xr.Dataset:
         """The samples and the moments of the frames as an xarray Dataset.

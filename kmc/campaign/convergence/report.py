@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kmc.campaign.convergence.findings import Finding, Level, Needed, Plateau
 from kmc.campaign.convergence.sentences import open_text, ratio_text
+from kmc.common.drawing import drawn
 from kmc.common.formatting import duration, figure, html_table, listed, monolayers, plural
 
 if TYPE_CHECKING:
@@ -201,9 +202,7 @@ class Convergence:
 
     def plot(self) -> Any:
         """The picture of `kmc converge`, a matplotlib figure."""
-        from kmc.plotting.convergence import convergence_picture
-
-        return convergence_picture(self)
+        return drawn("convergence_picture", self)
 
 
 def _json(found: Finding) -> dict[str, Any]:

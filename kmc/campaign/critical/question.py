@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kmc.campaign.critical.criterion import Criterion
 from kmc.campaign.critical.threshold import Scale, Search
 from kmc.campaign.slowing import hidden_effects
+from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, html_table, monolayers, plural, quantity
 from kmc.errors import InputError, KmcWarning
 from kmc.runfile.load import RunFile, load_run
@@ -251,9 +252,7 @@ class Critical:
 
     def plot(self) -> Any:
         """The picture of `kmc critical`, a matplotlib figure."""
-        from kmc.plotting.thresholds import threshold_picture
-
-        return threshold_picture(self)
+        return drawn("threshold_picture", self)
 
     def _repr_html_(self) -> str:
         rows = [(line,) for line in self.lines()]
