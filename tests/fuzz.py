@@ -46,7 +46,7 @@ from kmc.model.parameters import load_parameters
 from kmc.runfile.load import RunFile, load_run, parse_override
 
 HANGS_S = 300.0  # no case takes so long, however slow the machine
-MOST_BYTES = 1 << 30  # by which a process may grow over all its cases
+MAX_BYTES = 1 << 30  # by which a process may grow over all its cases
 _INTERNALS = re.compile(r"\.py\b|Traceback|object at 0x|site-packages/(?!kmc)|pydantic|numpy\.")
 _LONGEST_MESSAGE = 20_000
 
@@ -533,7 +533,7 @@ def run_target(
     )
     decorated()
     grown = _peak_bytes() - memory
-    if grown > MOST_BYTES:
+    if grown > MAX_BYTES:
         raise Finding(f"the process grew by {grown / 1e9:.1f} GB over {cases} cases")
     return outcomes
 

@@ -109,8 +109,8 @@ class VoidHistory:
         One row for each frame: frame, time and capacities, voids, lone_vacancies, small_clusters,
         vacancies, vacancies_in_voids, largest_sites, and mean, median and max of width and height.
     tracks : DataFrame
-        One row for each track: track, first_frame, last_frame, frames, born (start, nucleation or
-        split), died (end, coalescence, split or collapse), times and capacities at both ends,
+        One row for each track: track, first_frame, last_frame, frames, begin (start, nucleation or
+        split), end (end, coalescence, split or collapse), times and capacities at both ends,
         max_sites, max_width_nm.
     graph : DataFrame
         The links between frames: frame, void, next_frame, next_void, shared_sites,
@@ -190,13 +190,13 @@ class VoidHistory:
         self._edges = self._links()
         first = self._snapshots[0] if self._snapshots else ()
         self._track = [np.arange(1, len(first) + 1)]
-        born = len(first)
+        tracks = len(first)
         for a, b, links in self._edges:
             heir = tracking.heirs(self._snapshots[a], self._snapshots[b], links)
             track = np.where(heir >= 0, self._track[-1][heir] if len(self._track[-1]) else 0, 0)
             new = np.flatnonzero(heir < 0)
-            track[new] = born + 1 + np.arange(len(new))
-            born += len(new)
+            track[new] = tracks + 1 + np.arange(len(new))
+            tracks += len(new)
             self._track.append(track)
 
     # --- tables ----------------------------------------------------------------------------------
@@ -278,8 +278,8 @@ class VoidHistory:
 
     @cached_property
     def tracks(self) -> pd.DataFrame:
-        lives = self.table.groupby("track")
-        rows = lives.agg(
+        by_track = self.table.groupby("track")
+        rows = by_track.agg(
             first_frame=("frame", "first"),
             last_frame=("frame", "last"),
             frames=("frame", "size"),
@@ -288,30 +288,30 @@ class VoidHistory:
         )
         for name in ("capacity_monolayers", "capacity_mAh_cm2", "time_s"):
             if name in self.table:
-                rows[f"first_{name}"] = lives[name].first()
-                rows[f"last_{name}"] = lives[name].last()
-        born, died = {}, {}
+                rows[f"first_{name}"] = by_track[name].first()
+                rows[f"last_{name}"] = by_track[name].last()
+        begin, end = {}, {}
         for event in self.events.itertuples():
             if event.kind in ("nucleation", "split"):
                 new = (track for track in event.children if track not in event.parents)
-                born.update(dict.fromkeys(new, event.kind))
+                begin.update(dict.fromkeys(new, event.kind))
             if event.kind in ("collapse", "coalescence"):
                 gone = (track for track in event.parents if track not in event.children)
-                died.update(dict.fromkeys(gone, event.kind))
+                end.update(dict.fromkeys(gone, event.kind))
         first, last = self.frames[:1], self.frames[-1:]
         rows.insert(
             0,
-            "born",
+            "begin",
             [
-                "start" if [frame] == first else born.get(track, "split")
+                "start" if [frame] == first else begin.get(track, "split")
                 for track, frame in rows.first_frame.items()
             ],
         )
         rows.insert(
             1,
-            "died",
+            "end",
             [
-                "end" if [frame] == last else died.get(track, "coalescence")
+                "end" if [frame] == last else end.get(track, "coalescence")
                 for track, frame in rows.last_frame.items()
             ],
         )
@@ -358,7 +358,7 @@ class VoidHistory:
         -------
         DataFrame
             Indexed by `every`: frames, monolayers_between and time_between_s (means), one column
-            for each kind of event, lives (tracks), by_distance (fraction of links without a shared
+            for each kind of event, tracks, by_distance (fraction of links without a shared
             site).
         """
         import pandas as pd
@@ -377,15 +377,15 @@ class VoidHistory:
                 span = np.diff(values[places]) if len(values) else values
                 row[name] = float(np.mean(span)) if len(span) else np.nan
             row |= dict.fromkeys(tracking.KINDS, 0)
-            lives, linked, distant = len(self._snapshots[0]) if self._snapshots else 0, 0, 0
+            tracks, linked, distant = len(self._snapshots[0]) if self._snapshots else 0, 0, 0
             for a, b, links in self._edges if step == 1 else self._links(step):
                 before, after = self._snapshots[a], self._snapshots[b]
                 for event in tracking.events(before, after, links):
                     row[event.kind] += 1
-                lives += int(np.sum(tracking.heirs(before, after, links) < 0))
+                tracks += int(np.sum(tracking.heirs(before, after, links) < 0))
                 linked += len(links.shared)
                 distant += int(np.sum(links.shared == 0))
-            row |= {"lives": lives, "by_distance": distant / linked if linked else 0.0}
+            row |= {"tracks": tracks, "by_distance": distant / linked if linked else 0.0}
             rows.append(row)
         return pd.DataFrame(rows).set_index("every")
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 METAL_SIDES = ("above", "below")
-_MOST_PIXELS = 2_000_000_000
-_MOST_VALUES = 16  # an image with more grey values is not segmented
+_MAX_PIXELS = 2_000_000_000
+_MAX_VALUES = 16  # an image with more grey values is not segmented
 _nm_per_um = 1e3
 
 
@@ -115,7 +115,7 @@ def read_image(path: str | Path) -> np.ndarray:
         image = colour[..., 0]
     if image.ndim == 2:
         image = image[np.newaxis]
-    if image.ndim != 3 or not image.size or image.size > _MOST_PIXELS:
+    if image.ndim != 3 or not image.size or image.size > _MAX_PIXELS:
         raise InputError(
             f"{path} has the shape {image.shape}", advice="Give an image, or a stack of slices."
         )
@@ -219,7 +219,7 @@ def _interface(values: np.ndarray, electrolyte: float) -> np.ndarray:
 
 def _check_values(stack: np.ndarray, void: float, electrolyte: float | None) -> None:
     values, counts = np.unique(stack, return_counts=True)
-    if len(values) > _MOST_VALUES:
+    if len(values) > _MAX_VALUES:
         raise InputError(
             f"the image has {plural(len(values), 'grey value')}: it is not segmented",
             advice="Give each phase one value first, as with Fiji or ilastik; save no JPEG.",

@@ -48,7 +48,7 @@ _ERRORS = [f"{column}_error" for column in QUANTITIES.values()]
 _NUMBERS = [CAPACITY, *QUANTITIES.values(), *_ERRORS]
 _TEXTS = ["series", "metal", "panel", "note"]
 _NOT_NEGATIVE = [name for name in _NUMBERS if name != QUANTITIES["overpotential"]]
-_MOST_BYTES = 10_000_000
+_MAX_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ def read_measured(path: str | Path) -> Measured:
 
 def _text_of(path: Path) -> str:
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        if path.stat().st_size > _MAX_BYTES:
             raise InputError(
-                f"{path} is larger than {_MOST_BYTES // 1_000_000} MB", advice="Is it a CSV table?"
+                f"{path} is larger than {_MAX_BYTES // 1_000_000} MB", advice="Is it a CSV table?"
             )
         return path.read_text(encoding="utf-8-sig")
     except OSError as problem:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kmc.trajectory.reader import Trajectory
 
 _FEWEST = 3  # voids at the end that a mean size needs
-_LEAST_GROWTH = 1.5  # of the mean radius; r^n for n = 2, 3, 4 cannot be distinguished below it
+_MIN_GROWTH = 1.5  # of the mean radius; r^n for n = 2, 3, 4 cannot be distinguished below it
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Ripening:
     @property
     def measurable(self) -> bool:
         few = self.table["voids"].iloc[-1] < _FEWEST
-        return bool(self.growth >= _LEAST_GROWTH and not few and np.isfinite(self.exponent))
+        return bool(self.growth >= _MIN_GROWTH and not few and np.isfinite(self.exponent))
 
     @property
     def scaling(self) -> bool:

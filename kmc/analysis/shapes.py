@@ -7,7 +7,7 @@ import numpy as np
 from kmc.common.units import A_per_nm
 from kmc.model.lattice import Lattice
 
-LEAST_CONTACT_SITES = 20  # that a wetting angle needs: about 5 atoms across
+MIN_CONTACT_SITES = 20  # that a wetting angle needs: about 5 atoms across
 _ANGLES = np.linspace(1e-3, np.pi - 1e-3, 4001)  # of the void, rad
 
 
@@ -141,11 +141,11 @@ def wetting_angle_deg(
     Returns
     -------
     ndarray of float64, shape (n_voids,)
-        Degrees; NaN for voids with fewer than `LEAST_CONTACT_SITES` sites of contact and those that
+        Degrees; NaN for voids with fewer than `MIN_CONTACT_SITES` sites of contact and those that
         are no caps.
     """
     angle = np.full(len(volume_nm3), np.nan)
-    use = is_cap & (contact_sites >= LEAST_CONTACT_SITES)
+    use = is_cap & (contact_sites >= MIN_CONTACT_SITES)
     above = volume_nm3[use] - contact_area_nm2[use] * spacing_nm / 2
     ratio = above / contact_area_nm2[use] ** 1.5
     cosine = np.cos(_ANGLES)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _NAMES = {VACANCY: "vacancy", LI: "Li", MG: "Mg"}
 _cm2_per_nm2 = 1e-14
-_MOST_OF_BOX = 1 / 6  # rms of a sum of positions between frames; folded at random it is 1/√12
+_MAX_RMS_OF_EDGE = 1 / 6  # rms of a sum of positions between frames; folded at random it is 1/√12
 
 
 # --- from an event log ----------------------------------------------------------------------------
@@ -287,7 +287,7 @@ class Transport:
         self.interval_s = interval_s
         self.displacement_nm = {_NAMES[s]: values for s, values in moved.items()}
         self.resolved = {
-            _NAMES[s]: bool(np.all(np.sqrt((v**2).mean(axis=0)) <= _MOST_OF_BOX * box_nm))
+            _NAMES[s]: bool(np.all(np.sqrt((v**2).mean(axis=0)) <= _MAX_RMS_OF_EDGE * box_nm))
             for s, v in moved.items()
         }
         onsager, drift = _onsager(moved, interval_s, lattice, blocks)

@@ -157,8 +157,8 @@ def queue_cluster(
 ) -> Any:
     """A cluster of `workers` jobs of a queueing system, under mutual TLS.
 
-    The certificate is made here and lives as long as the cluster: the jobs read it from `shared`,
-    where only the user can. No dashboard is open to other machines.
+    The certificate is made here for the time of the cluster: the jobs read it from `shared`, where
+    only the user can. No dashboard is open to other machines.
 
     Parameters
     ----------
@@ -250,8 +250,8 @@ def submit_missing(cluster: Any, jobs: int) -> None:
 def _refusal(text: str) -> str:
     """What the command that submits a job printed, from the message of dask-jobqueue."""
     _, found, printed = text.partition("stderr:")
-    told = " ".join((printed if found else text).split())
-    return told or "it gives no reason"
+    reason = " ".join((printed if found else text).split())
+    return reason or "it gives no reason"
 
 
 def job_defaults(queue: str, options: Mapping[str, Any]) -> dict[str, str]:

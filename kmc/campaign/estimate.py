@@ -162,7 +162,7 @@ def _sites(tables: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
 
 @cache
 def _sites_of_cell(lattice: str) -> int:
-    """Sites of one layer of one cell; 1 where the lattice cannot be read, which a run tells."""
+    """Sites of one layer of one cell; 1 where the lattice cannot be read, as the run reports."""
     try:
         return load_unit_cell(lattice).sites_per_layer_cell
     except KmcError:

@@ -23,7 +23,7 @@ from kmc.errors import KmcError, KmcWarning
 MAX_ATTEMPTS = 3  # of a point whose worker dies under it
 _WAIT_S = 0.25
 _STOP_S = 10.0  # time that running points have to stop
-_LEAST_FREE_BYTES = 2 * 2**20
+_MIN_FREE_BYTES = 2 * 2**20
 _STOPPED = "it was stopped from outside"
 
 
@@ -113,12 +113,12 @@ def run_sweep(
         The folder cannot be written any more, or no worker can be started.
     """
     with Interruption() as interruption, folder.owned() as owner:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", KmcWarning)
             done = folder.clean_up()
         todo = [point for point in folder.plan.points if point.name not in done]
         tally = Tally(total=len(folder.plan.points), done=len(done))
-        tally.notes += [str(item.message) for item in told]
+        tally.notes += [str(item.message) for item in caught]
         if todo:
             workers = make_workers(len(todo))
             try:
@@ -214,7 +214,7 @@ class _Loop:
         self.tally.failures.append((point, error))
         self.display.message(f"failed: {point.name}: {error}")
         free = shutil.disk_usage(self.folder.path).free
-        if free < _LEAST_FREE_BYTES:
+        if free < _MIN_FREE_BYTES:
             raise KmcError(
                 f"the disk of {self.folder.path} is full: {free} bytes are left",
                 advice="Points that are done are safe. Free space, then repeat the command.",

@@ -52,7 +52,7 @@ __all__ = ["MAX_SEED", "REMOVED", "ZIP", "Plan", "Point", "canonical", "read_pla
 MAX_POINTS = 100_000
 KEYS = ("run", "replicas", "seed", "grid", "zip", "set")
 _FULLY_CHECKED = 200  # points checked as complete runs; 3 ms each
-_MOST_PROBLEMS = 5
+_MAX_PROBLEMS = 5
 _SEED_KEY = "random.seed"
 
 
@@ -284,7 +284,7 @@ class _Check:
                     if not _fits(section, name, item):
                         problems += self._problem(settings)
                         break
-                if len(set(problems)) >= _MOST_PROBLEMS:
+                if len(set(problems)) >= _MAX_PROBLEMS:
                     raise_problems(problems, self._source)
         raise_problems(problems, self._source)
 
@@ -293,7 +293,7 @@ class _Check:
         problems: list[Problem] = []
         for settings in _spread(plan.axes):
             problems += self._problem(settings)
-            if len(set(problems)) >= _MOST_PROBLEMS:
+            if len(set(problems)) >= _MAX_PROBLEMS:
                 break
         raise_problems(problems, self._source)
 

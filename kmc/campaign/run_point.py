@@ -49,10 +49,10 @@ def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
         user. Nothing is raised: the scheduler could not
         pickle some errors.
     """
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", KmcWarning)
         outcome = _outcome(Path(folder), name, owner)
-    notes = [str(item.message) for item in told if issubclass(item.category, KmcWarning)]
+    notes = [str(item.message) for item in caught if issubclass(item.category, KmcWarning)]
     return {**outcome, "notes": notes}
 
 

@@ -32,7 +32,7 @@ In Python:
   r.free.ln_Z, r.model.barrier_kT(50), r.burst.density_per_um2
   r.to_xarray(), r.plot()
 
-What the numbers mean, and what they rest on: docs/nucleation.md.
+What the numbers mean, and their assumptions: docs/nucleation.md.
 """
 
 
@@ -178,7 +178,7 @@ def _sinks(c: Conditions) -> str:
 
 
 def print_nucleation(found: Nucleation) -> None:
-    """Tables of ln Z_n, of the work by S and of the burst, and what they rest on."""
+    """Tables of ln Z_n, of the work by S and of the burst, and their assumptions."""
     from kmc.common.formatting import count, duration, figure
 
     out = console()

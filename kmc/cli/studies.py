@@ -247,7 +247,7 @@ def critical(
         at=at,
         replicas=replicas,
         tolerance=tolerance,
-        most_runs=max_runs,
+        max_runs=max_runs,
         settings=dict(parse_override(text) for text in settings),
         seed=seed,
     )

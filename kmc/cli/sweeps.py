@@ -13,7 +13,7 @@ import click
 from kmc.cli.shared import INTERRUPTED, file_option, option, quiet_option, with_options
 from kmc.errors import InputError
 
-_MOST_TASKS = 1000  # of a job array unless told otherwise: the limit of many clusters
+_MAX_TASKS = 1000  # of a job array without --workers: the limit of many clusters
 _SHOWN = 12  # points in a dry run, failures at the end
 # Queueing systems and their classes in dask_jobqueue.
 _QUEUES = {
@@ -297,7 +297,7 @@ def _write_job_array(folder: Any, workers: int | None, options: dict, quiet: boo
     if not points:
         click.echo("Nothing to run.")
         return
-    tasks = min(points, workers or _MOST_TASKS)
+    tasks = min(points, workers or _MAX_TASKS)
     script = write_script(folder, tasks, options)
     if not quiet:
         click.echo(f"Wrote {script}: {plural(tasks, 'task')} for {plural(points, 'point')}")

@@ -37,7 +37,7 @@ In Python:
   p = kmc.upscale("upscale_li")
   p.samples.contact_fraction, p.voids.footprint_um2
 
-What the numbers mean, and what they rest on: docs/upscaling.md.
+What the numbers mean, and their assumptions: docs/upscaling.md.
 
 Exit codes: 0 finished, 2 the input cannot be used (nothing was written), 1 the run failed,
 130 interrupted; kmc resume goes on from what was recorded.

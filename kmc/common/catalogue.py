@@ -11,8 +11,8 @@ from kmc.errors import InputError
 
 KINDS = ("lattices", "params", "runs")
 _STUDY = "study_"  # sweep files stand in `runs/` as well, as the kind "studies"
-MOST_BYTES = 4 * 2**20  # of a TOML file; the largest shipped one has a thousandth of it
-MOST_DEEP = 20  # levels of nested tables and lists; shipped files have three
+MAX_BYTES = 4 * 2**20  # of a TOML file; the largest shipped one has a thousandth of it
+MAX_DEEP = 20  # levels of nested tables and lists; shipped files have three
 
 
 def _folder(kind: str) -> Path:
@@ -86,10 +86,10 @@ def read_text(path: Path) -> str:
     """Text of a file; unreadable files are an InputError."""
     try:
         with Path(path).open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
             raise InputError(
-                f"{path} is larger than {MOST_BYTES // 2**20} MB",
+                f"{path} is larger than {MAX_BYTES // 2**20} MB",
                 advice="Run, parameter and lattice files are a few kB of text.",
             )
         return data.decode("utf-8")
@@ -121,7 +121,7 @@ def parse_toml(text: str, source: str) -> dict:
     except ValueError:  # Python reads no integer of more than some thousand digits
         raise InputError(f"{source} is not valid TOML: it holds an enormous integer") from None
     level: list = [tables]
-    for _ in range(MOST_DEEP):
+    for _ in range(MAX_DEEP):
         level = [item for value in level for item in _items(value)]
     if level:
         raise _too_deep(source)
@@ -136,6 +136,6 @@ def _items(value) -> list:
 
 def _too_deep(source: str) -> InputError:
     return InputError(
-        f"{source} nests tables and lists more than {MOST_DEEP} deep",
+        f"{source} nests tables and lists more than {MAX_DEEP} deep",
         advice="No key needs more than three.",
     )

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
 _PLAIN_EVERY_S = 10.0
-_MOST_PARTS = 16  # bars of parts on a terminal
+_MAX_PARTS = 16  # bars of parts on a terminal
 _PREPARING = "preparing (the first run compiles the event loop)"
 
 FrameProgress = Callable[[int, int], None]
@@ -138,7 +138,7 @@ class Live:
         self._bars.stop()
 
     def update(self, fraction: float, text: str, parts: Sequence[Part] = ()) -> None:
-        shown = {part.name: part for part in parts[:_MOST_PARTS]}
+        shown = {part.name: part for part in parts[:_MAX_PARTS]}
         if len(parts) > len(shown):
             text = f"{text} (and {len(parts) - len(shown)} more)"
         self._bars.update(self._whole, completed=fraction, text=text)

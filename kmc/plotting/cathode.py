@@ -33,7 +33,7 @@ _CURVES = {
 }
 _COLOURS = {PORE: "#ffffff", FRAME: "#5b6770", ACTIVE: "#e0a03a"}
 _CREPT = "#b2402e"
-_MOST_MAPS = 6
+_MAX_MAPS = 6
 
 
 def _summary(
@@ -80,7 +80,7 @@ def _summary(
 
 def _maps(runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int] | None) -> Figure:
     """Microstructure above, equivalent stress below, frame by frame, for each run."""
-    rows = [_chosen(run, frames, _MOST_MAPS) for run in runs]
+    rows = [_chosen(run, frames, _MAX_MAPS) for run in runs]
     wide = max(len(row) for row in rows)
     page = style.new_figure(1.75 * wide + 0.5, 3.9 * len(runs))
     axes = page.subplots(2 * len(runs), wide, squeeze=False)

@@ -14,7 +14,7 @@ from kmc.plotting import style
 from kmc.systems.deposition.shape import heights
 from kmc.systems.result import SystemRun
 
-_MOST_MAPS = 6
+_MAX_MAPS = 6
 _CURVES = {
     "coverage": "coverage",
     "islands_per_um2": "islands (1/µm²)",
@@ -60,7 +60,7 @@ def _maps(runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int]
     rows = []
     for run in runs:
         n = len(run.frames["sample"])
-        rows.append(list(frames)[:_MOST_MAPS] if frames else style.evenly(n, 4))
+        rows.append(list(frames)[:_MAX_MAPS] if frames else style.evenly(n, 4))
     wide = max(len(row) for row in rows)
     page = style.new_figure(2.3 * wide, 2.1 * len(runs))
     axes = page.subplots(len(runs), wide, squeeze=False)

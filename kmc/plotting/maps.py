@@ -24,7 +24,7 @@ from kmc.trajectory.tables import Frame
 
 _DEPTHS = matplotlib.colormaps["YlGnBu"]
 _DEPTH_RANGE = (0.5, 1.0)  # lighter colours resemble Mg and metal in a grey print
-_MOST_STEPS = 8  # of the colour bar; more depths than that share steps
+_MAX_STEPS = 8  # of the colour bar; more depths than that share steps
 _EDGE = "#888888"
 
 
@@ -156,13 +156,13 @@ def scale_for(most: int, step: float) -> Scale:
     """The colour scale of maps whose highest gap has `most` steps."""
     if most < 1:
         return Scale(None, None, np.array([]))
-    if most <= _MOST_STEPS:
+    if most <= _MAX_STEPS:
         few = _DEPTHS(np.linspace(*_DEPTH_RANGE, max(most, 2)))[:most]
         edges = (np.arange(most + 1) + 0.5) * step
         ticks = np.arange(1, most + 1) * step
         return Scale(ListedColormap(few), BoundaryNorm(edges, most), ticks)
     colours = ListedColormap(_DEPTHS(np.linspace(*_DEPTH_RANGE, 256)))
-    spread = max(1, math.ceil(most / _MOST_STEPS))
+    spread = max(1, math.ceil(most / _MAX_STEPS))
     ticks = np.arange(1, most + 1, spread) * step
     return Scale(colours, Normalize(step, most * step), ticks)
 

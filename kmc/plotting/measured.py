@@ -55,11 +55,11 @@ def draw_measured(
         Whether the capacity has a logarithmic axis.
     """
     for rank, (rows, look) in enumerate(_series(tables, metals, colours)):
-        told: set[tuple[str, str]] = set()
+        printed: set[tuple[str, str]] = set()
         for row in rows.to_dict("records"):
             values = {p: row[q] for p, q in QUANTITIES.items() if np.isfinite(row[q])}
             if not values:
-                _event(panels, row, look["color"], rank, told, logarithmic)
+                _event(panels, row, look["color"], rank, printed, logarithmic)
             for panel, value in values.items():
                 if panel not in panels:
                     continue
@@ -129,15 +129,15 @@ def _series(tables, metals, colours) -> Iterator[tuple]:
 
 
 def _event(
-    panels: Mapping[str, Axes], row, colour: str, rank: int, told: set, logarithmic: bool
+    panels: Mapping[str, Axes], row, colour: str, rank: int, printed: set, logarithmic: bool
 ) -> None:
     """A dotted line in the panel of an event, or in all; its note once in each panel."""
     there = [row["panel"]] if row["panel"] else list(panels)
     for panel in there:
         if panel in panels:
             panels[panel].axvline(row[CAPACITY], color=colour, lw=0.8, ls=":", zorder=1)
-    if there[0] in panels and (there[0], row["note"]) not in told:
-        told.add((there[0], row["note"]))
+    if there[0] in panels and (there[0], row["note"]) not in printed:
+        printed.add((there[0], row["note"]))
         axes = panels[there[0]]
         height = (0.1 if logarithmic else 0.4) + 0.08 * (rank % 2)
         ha = _side(axes, row[CAPACITY])

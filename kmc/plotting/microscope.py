@@ -20,7 +20,7 @@ from kmc.plotting import style
 from kmc.plotting.measured import draw_measured, has, last_capacity, legend, title
 
 _ROW_IN = 1.12
-_MOST_BOXES = 16
+_MAX_BOXES = 16
 _SCALES_DIFFER = (
     "Scales differ: a box of nanometres has no voids of micrometres. Compare ranks, ratios and "
     "trends, not sizes."
@@ -110,7 +110,7 @@ def microscope_picture(
 
 
 def _notes(sections: Sequence, names: Sequence[str]) -> list[str]:
-    """What the last frame of each run rests on: lines, cuts and the voids that they cut."""
+    """Basis of the last frame of each run: lines, cuts and the voids that they cut."""
     notes = []
     for section, name in zip(sections, names, strict=True):
         last = section.table.iloc[-1]
@@ -155,8 +155,8 @@ def _boxes(panel, table, quantity, x_key, scale, last, index, of, colour) -> Non
     rows = table[np.isfinite(table[f"{quantity}_median_nm"].to_numpy(float))]
     if not len(rows):
         return
-    rows = rows.iloc[:: -(-len(rows) // _MOST_BOXES)]
-    pitch = (last if last > 0 else 1.0) / _MOST_BOXES
+    rows = rows.iloc[:: -(-len(rows) // _MAX_BOXES)]
+    pitch = (last if last > 0 else 1.0) / _MAX_BOXES
     width = 0.75 * pitch / of
     x = rows[x_key].to_numpy(float) / scale + (index - (of - 1) / 2) * width
     low, first, median, third, high = (

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, cast
 
 import numpy as np
 from matplotlib import rc_context
@@ -22,7 +22,7 @@ from kmc.plotting import maps, sections, style
 from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.tables import Frame
 
-_DPI = 110
+DPI = 110
 _WIDTH_IN = 8.0
 _CURVES_IN = 1.75
 _FOOT_IN = 0.75  # colour bar
@@ -73,8 +73,8 @@ def save_movie(
             f"{trajectory.path} has no frames yet", advice="Wait for the run to write one."
         )
     with style.styled(), rc_context(MOVIE_TYPE):
-        reel = Reel(trajectory, [trajectory.frames[i] for i in chosen])
-        write_reel(reel, path, per_second, progress)
+        movie = BoxMovie(trajectory, [trajectory.frames[i] for i in chosen])
+        movie.write(path, per_second, progress)
 
 
 def check_movie(path: Path, per_second: float) -> None:
@@ -89,30 +89,62 @@ def check_movie(path: Path, per_second: float) -> None:
         )
 
 
-class AnyReel(Protocol):
-    """Pages of a movie, one for each frame."""
+class MoviePages:
+    """The page of a movie, on which one frame after the other is drawn.
 
+    A subclass makes `page` and `frames`, and draws a frame in `show`.
+    """
+
+    page: Figure
     frames: list[Any]
 
+    def show(self, index: int) -> None:
+        """Draw the frame number `index` of those chosen."""
+        raise NotImplementedError
+
     @property
-    def size_px(self) -> tuple[int, int]: ...
+    def canvas(self) -> FigureCanvasAgg:
+        return cast(FigureCanvasAgg, self.page.canvas)
 
-    def picture(self, index: int) -> Image.Image: ...
+    @property
+    def size_px(self) -> tuple[int, int]:
+        return self.canvas.get_width_height()
 
-    def pictures(self, progress: FrameProgress) -> Iterator[Image.Image]: ...
+    def fix_layout(self) -> None:
+        """Keep the layout of the frame drawn last for all frames."""
+        self.canvas.draw()
+        self.page.set_layout_engine("none")
+
+    def picture(self, index: int) -> Image.Image:
+        """The page with one frame."""
+        self.show(index)
+        self.canvas.draw()
+        return Image.frombuffer("RGBA", self.size_px, self.canvas.buffer_rgba()).convert("RGB")
+
+    def pictures(self, progress: FrameProgress) -> Iterator[Image.Image]:
+        """The page with each frame, one after the other."""
+        for index in range(len(self.frames)):
+            progress(index, len(self.frames))
+            yield self.picture(index)
+        progress(len(self.frames), len(self.frames))
+
+    def write(self, path: Path, per_second: float, progress: FrameProgress | None) -> None:
+        """Write the movie to a file, by its ending."""
+        with replacing(path) as draft:
+            write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
+            write(self, draft, per_second, progress or (lambda done, of: None))
 
 
-def write_reel(
-    reel: AnyReel, path: Path, per_second: float, progress: FrameProgress | None
-) -> None:
-    """Write the pages of a movie to a file, by its ending."""
-    with replacing(path) as draft:
-        write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
-        write(reel, draft, per_second, progress or (lambda done, of: None))
+def new_page(width_in: float, height_in: float) -> Figure:
+    """An empty page of a movie, with a canvas of pixels."""
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.04, hspace=0.0, wspace=0.0)
+    page = Figure(figsize=(width_in, height_in), dpi=DPI, layout=layout)
+    FigureCanvasAgg(page)
+    return page
 
 
-class Reel:
-    """The page of a movie, on which one frame after the other is drawn."""
+class BoxMovie(MoviePages):
+    """The movie of a box of atoms: interface and cross-section, and the curves below."""
 
     def __init__(self, trajectory: Trajectory, frames: Sequence[Frame]):
         self.trajectory, self.frames = trajectory, list(frames)
@@ -127,24 +159,18 @@ class Reel:
         self._cut = sections.cut_through(lattice, [self.frames[-1]])
         self._build()
 
-    @property
-    def size_px(self) -> tuple[int, int]:
-        return self.page.canvas.get_width_height()
-
     def _build(self) -> None:
         view, cut, t = self._view, self._cut, self.trajectory
         half = _WIDTH_IN / 2 - 0.6
         panels = min(5.0, max(1.0, half * max(view.shape, cut.shape)))
         heights = [0.3, panels + 0.85 + _FOOT_IN, _CURVES_IN]
-        height = 2 * round(sum(heights) * _DPI / 2) / _DPI  # video wants even numbers of pixels
-        layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.04, hspace=0.0, wspace=0.0)
-        self.page = Figure(figsize=(_WIDTH_IN, height), dpi=_DPI, layout=layout)
-        self.canvas = FigureCanvasAgg(self.page)
+        height = 2 * round(sum(heights) * DPI / 2) / DPI  # video wants even numbers of pixels
+        self.page = new_page(_WIDTH_IN, height)
         head, body, foot = style.stack(self.page, heights)
         head.text(0.012, 0.45, t.path.stem, weight="bold", size=10, va="center")
         self._clock = head.text(0.988, 0.45, "", size=9, va="center", ha="right")
         left, right = body.subplots(1, 2)
-        width = int(half * _DPI * 1.5)
+        width = int(half * DPI * 1.5)
         self._nearest_map = maps.nearest_place(view.places_nm, view.size_nm, width)
         self._nearest_cut = sections.nearest_site(cut, width)
         self._map = maps.draw_map(left, view, self._scale, nearest=self._nearest_map)
@@ -173,8 +199,7 @@ class Reel:
             columnspacing=1.2,
         )
         self._curves(foot)
-        self.page.canvas.draw()
-        self.page.set_layout_engine("none")  # the layout is the same for all frames
+        self.fix_layout()
 
     def _curves(self, part) -> None:
         axes = part.subplots(1, 1)
@@ -220,8 +245,8 @@ class Reel:
             clip_on=False,
         )
 
-    def picture(self, index: int) -> Image.Image:
-        """The page with the frame number `index` of those chosen."""
+    def show(self, index: int) -> None:
+        """Draw the frame number `index` of those chosen."""
         frame, t = self.frames[index], self.trajectory
         view = maps.view_of(t, frame)
         self._map.set_data(maps.pixels_of(view, self._scale, self._nearest_map))
@@ -229,25 +254,17 @@ class Reel:
         self._clock.set_text(f"{style.moment(t, frame)}   (frame {frame.index})")
         self._cursor.set_xdata([self._now[index]] * 2)
         self._head.set_xdata([self._now[index]])
-        self.canvas.draw()
-        return Image.frombuffer("RGBA", self.size_px, self.canvas.buffer_rgba()).convert("RGB")
-
-    def pictures(self, progress: FrameProgress) -> Iterator[Image.Image]:
-        for index in range(len(self.frames)):
-            progress(index, len(self.frames))
-            yield self.picture(index)
-        progress(len(self.frames), len(self.frames))
 
 
-def _write_gif(reel: AnyReel, path: Path, per_second: float, progress) -> None:
+def _write_gif(movie: MoviePages, path: Path, per_second: float, progress) -> None:
     # One palette for all frames keeps colours steady and the file small.
-    palette = _palette(reel.picture(len(reel.frames) - 1))
+    palette = _palette(movie.picture(len(movie.frames) - 1))
     pictures = (
         picture.quantize(palette=palette, dither=Image.Dither.NONE)
-        for picture in reel.pictures(progress)
+        for picture in movie.pictures(progress)
     )
     each_ms = round(1000 / per_second)
-    durations = [each_ms] * len(reel.frames)
+    durations = [each_ms] * len(movie.frames)
     durations[-1] = max(each_ms, round(1000 * _LAST_FRAME_S))
     first = next(pictures)
     duration = durations if len(durations) > 1 else durations[0]
@@ -276,8 +293,8 @@ def _apart(colours: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]
     return kept
 
 
-def _write_mp4(reel: AnyReel, path: Path, per_second: float, progress) -> None:
-    width, height = reel.size_px
+def _write_mp4(movie: MoviePages, path: Path, per_second: float, progress) -> None:
+    width, height = movie.size_px
     command = [
         *("ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"),
         *("-s", f"{width}x{height}", "-r", f"{per_second:g}", "-i", "-", "-an"),
@@ -287,7 +304,7 @@ def _write_mp4(reel: AnyReel, path: Path, per_second: float, progress) -> None:
         assert encoder.stdin is not None
         assert encoder.stderr is not None
         try:
-            for picture in reel.pictures(progress):
+            for picture in movie.pictures(progress):
                 encoder.stdin.write(picture.tobytes())
             encoder.stdin.close()
         except BrokenPipeError:

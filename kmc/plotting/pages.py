@@ -18,7 +18,7 @@ from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.tables import Frame
 
 _MAP_IN = 2.7  # width of the map on a page of one column
-_MOST_PANELS = 24
+_MAX_PANELS = 24
 
 
 def save_overview(trajectory: Trajectory, path: str | Path) -> None:
@@ -220,10 +220,10 @@ def _chosen(trajectories: Sequence[Trajectory], frames, default: int) -> list[li
             indices = style.evenly(n, default + 1)[1:] or [0]
         found.append([t.frames[i] for i in indices])
     panels = sum(len(some) for some in found)
-    if panels > _MOST_PANELS:
+    if panels > _MAX_PANELS:
         raise InputError(
             f"{panels} frames are too many for one picture",
-            advice=f"Choose at most {_MOST_PANELS} with --frames, such as ::10 or 0,20,-1; "
+            advice=f"Choose at most {_MAX_PANELS} with --frames, such as ::10 or 0,20,-1; "
             "`kmc movie` shows all.",
         )
     return found

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from kmc.plotting import statistics, style
 
-_MOST_MOMENTS = 5
+_MAX_MOMENTS = 5
 _ROW_IN = 1.35
 
 
@@ -34,7 +34,7 @@ def profiles_picture(found: Sequence, names: Sequence[str] | None = None) -> Fig
     for i, profile in enumerate(found):
         table = profile.table
         frames = np.unique(table["frame"])
-        chosen = frames[style.evenly(len(frames), _MOST_MOMENTS)] if one else frames[-1:]
+        chosen = frames[style.evenly(len(frames), _MAX_MOMENTS)] if one else frames[-1:]
         shades = style.ramp(len(chosen)) if one else [style.run_colour(i)]
         for frame, colour in zip(chosen, shades, strict=True):
             rows_of = table[table["frame"] == frame].sort_values("layer")

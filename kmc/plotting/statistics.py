@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from kmc.common.formatting import plural
 from kmc.plotting import style
 
-_MOST_MOMENTS = 4  # size distributions in one panel
-_MOST_LINES = 40  # lifelines in one picture
+_MAX_MOMENTS = 4  # size distributions in one panel
+_MAX_LINES = 40  # lifelines in one picture
 _LIGHT, _DARK = 0.42, 1.0
 
 
@@ -108,7 +108,7 @@ def sizes_picture(
     names = list(names or [""] * len(histories))
     one = len(histories) == 1
     x_key, _, _ = style.table_axis([history.counts for history in histories])
-    chosen = frames or [_moments(h, _MOST_MOMENTS if one else 1) for h in histories]
+    chosen = frames or [_moments(h, _MAX_MOMENTS if one else 1) for h in histories]
     if one:
         names = [""]
     else:
@@ -244,7 +244,7 @@ def _lanes(history) -> dict[int, int]:
     if not len(table):
         return {}
     lives = table.groupby("track").agg(first=("frame", "min"), most=("volume_sites", "max"))
-    largest = lives.nlargest(_MOST_LINES, "most")
+    largest = lives.nlargest(_MAX_LINES, "most")
     shown = largest.sort_values(["first", "most"], ascending=[True, False])
     into: dict[int, int] = {}
     for kind, parents, children in _links(history):

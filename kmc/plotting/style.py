@@ -191,7 +191,7 @@ def panel_title(name: str, when: str, width_in: float) -> str:
     letters = max(8, int(width_in / _LETTER_IN))
     if len(name) + len(when) + 2 <= letters:
         return f"{name}, {when}"
-    if len(name) > letters:  # both ends of a name tell runs apart
+    if len(name) > letters:  # runs differ at either end of their names
         half = (letters - 1) // 2
         name = f"{name[:half]}…{name[-half:]}"
     return f"{name}\n{when}"

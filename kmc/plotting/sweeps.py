@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 DEFAULT = "contact_fraction"
 _LOG_FROM = 20.0  # values whose ends differ by this factor have a logarithmic axis
-_MOST_LINES = 12
-_MOST_TEXTS = 30  # cells of a heat map with their numbers
+_MAX_LINES = 12
+_MAX_TEXTS = 30  # cells of a heat map with their numbers
 
 
 def sweep_table(
@@ -237,7 +237,7 @@ def _lines(
     axes = page.subplots()
     x_name = names[-1]
     groups = [("", table)] if len(names) == 1 else list(table.groupby(names[0], sort=False))
-    if len(groups) > _MOST_LINES:
+    if len(groups) > _MAX_LINES:
         raise InputError(
             f"{names[0]} has {len(groups)} values: too many lines to distinguish",
             advice="Draw it as x, choose some values with --where, or use --heatmap.",
@@ -352,7 +352,7 @@ def _heat_map(table, names: Sequence[str], title: str) -> Figure:
     blank = "; grey: no number" if np.isnan(values).any() else ""
     if np.isfinite(half).any():
         blank += f"; 95 % interval of a mean: ± {figure(float(np.nanmedian(half)))} (median)"
-        if values.size <= _MOST_TEXTS:
+        if values.size <= _MAX_TEXTS:
             _write_cells(axes, xs, ys, values, half, mesh)
     page.supxlabel(
         f"mean of {runs} runs a point{blank}", fontsize=6, color=style.GREY, x=0.02, ha="left"

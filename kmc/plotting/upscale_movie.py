@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from PIL import Image
 
 from kmc.common.progress import FrameProgress
 from kmc.errors import InputError
 from kmc.mesoscale.result import PopulationRun
 from kmc.mesoscale.voids import Shape
 from kmc.plotting import style
-from kmc.plotting.movie import MOVIE_TYPE, check_movie, write_reel
+from kmc.plotting.movie import MOVIE_TYPE, MoviePages, check_movie, new_page
 from kmc.plotting.upscale import draw_map, when
 
-_DPI = 110
 _WIDTH_IN, _HEIGHT_IN = 8.0, 4.2
 _CUT_POINTS = 900
 
@@ -59,22 +54,17 @@ def save_population_movie(
     if not len(chosen):
         raise InputError(f"{run.path} has no frames yet", advice="Wait for the run to write one.")
     with style.styled(), rc_context(MOVIE_TYPE):
-        reel = PopulationReel(run, [int(frame) for frame in chosen])
-        write_reel(reel, path, per_second, progress)
+        PopulationMovie(run, [int(frame) for frame in chosen]).write(path, per_second, progress)
 
 
-class PopulationReel:
-    """The page of a movie, on which one frame after the other is drawn."""
+class PopulationMovie(MoviePages):
+    """The movie of a population of voids: from above, a cut, and the curves beside them."""
 
     def __init__(self, run: PopulationRun, frames: Sequence[int]):
         self.run, self.frames = run, list(frames)
         self._at_um = run.edge_um / 2
         self._highest_um = self._highest()
         self._build()
-
-    @property
-    def size_px(self) -> tuple[int, int]:
-        return self.page.canvas.get_width_height()
 
     def _highest(self) -> float:
         """Height of the strip of the cut, the same in all frames."""
@@ -102,9 +92,7 @@ class PopulationReel:
         return x, height
 
     def _build(self) -> None:
-        layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05, hspace=0.0, wspace=0.0)
-        self.page = Figure(figsize=(_WIDTH_IN, _HEIGHT_IN), dpi=_DPI, layout=layout)
-        self.canvas = FigureCanvasAgg(self.page)
+        self.page = new_page(_WIDTH_IN, _HEIGHT_IN)
         head, body = style.stack(self.page, [0.25, _HEIGHT_IN - 0.25])
         head.text(0.012, 0.45, self.run.path.stem, weight="bold", size=10, va="center")
         self._clock = head.text(0.988, 0.45, "", size=9, va="center", ha="right")
@@ -116,8 +104,7 @@ class PopulationReel:
         )
         self._curves()
         self._draw(self.frames[-1])
-        self.canvas.draw()
-        self.page.set_layout_engine("none")  # the layout is the same for all frames
+        self.fix_layout()
 
     def _curves(self) -> None:
         run = self.run
@@ -166,8 +153,8 @@ class PopulationReel:
         self._cut.set_ylabel("height (µm)")
         self._cut.set_title("cut along the dashed line", loc="left")
 
-    def picture(self, index: int) -> Image.Image:
-        """The page with the frame number `index` of those chosen."""
+    def show(self, index: int) -> None:
+        """Draw the frame number `index` of those chosen."""
         frame, run = self.frames[index], self.run
         self._draw(frame)
         samples = run.replicas[int(run.frames["replica"][frame])]
@@ -176,11 +163,3 @@ class PopulationReel:
         self._clock.set_text(f"{when(run, frame)}   contact {contact:.3g} %   (frame {frame})")
         for cursor in self._cursors:
             cursor.set_xdata([self._now[index]] * 2)
-        self.canvas.draw()
-        return Image.frombuffer("RGBA", self.size_px, self.canvas.buffer_rgba()).convert("RGB")
-
-    def pictures(self, progress: FrameProgress) -> Iterator[Image.Image]:
-        for index in range(len(self.frames)):
-            progress(index, len(self.frames))
-            yield self.picture(index)
-        progress(len(self.frames), len(self.frames))

@@ -14,8 +14,8 @@ from kmc.errors import InputError, KmcError
 from kmc.model.parameters import Source, load_parameters
 from kmc.report.page import Badge, Link, Page, Picture, Table, Text, clean
 
-MOST_JSON_BYTES = 64_000_000
-_MOST_PNG_BYTES = 20_000_000
+MAX_JSON_BYTES = 64_000_000
+_MAX_PNG_BYTES = 20_000_000
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -43,7 +43,7 @@ def picture_file(path: Path, text: str) -> Any:
     from PIL import Image
 
     try:
-        if path.stat().st_size > _MOST_PNG_BYTES:
+        if path.stat().st_size > _MAX_PNG_BYTES:
             return None
         data = path.read_bytes()
         with Image.open(path) as image:
@@ -71,9 +71,9 @@ def read_json(path: Path) -> Any:
         It cannot be read, is too large or is no JSON.
     """
     try:
-        if path.stat().st_size > MOST_JSON_BYTES:
+        if path.stat().st_size > MAX_JSON_BYTES:
             raise InputError(
-                f"{path} is larger than {MOST_JSON_BYTES // 10**6} MB",
+                f"{path} is larger than {MAX_JSON_BYTES // 10**6} MB",
                 advice="kmc writes no JSON of that size.",
             )
         return json.loads(path.read_text(encoding="utf-8"))

@@ -29,7 +29,7 @@ from kmc.trajectory.reader import Trajectory
 STUDY_FILE = "study.json"
 _SWEEP_NUMBERS = ("contact_fraction", "voids", "mean_void_width_nm", "overpotential_V")
 _POPULATION_NUMBERS = ("contact_fraction", "voids_per_100um", "mean_width_um", "overpotential_V")
-_MOST_ROWS = 200
+_MAX_ROWS = 200
 
 
 def report(
@@ -284,7 +284,7 @@ def _sweep_page(folder: Path) -> Page:
     failures = [(row["error"], row["seed"]) for _, row in ds.sweep.status().iterrows()
                 if row["state"] == "failed"]  # fmt: skip
     if failures:
-        page.add("Failures", Table(failures[:_MOST_ROWS], ("error", "seed")))
+        page.add("Failures", Table(failures[:_MAX_ROWS], ("error", "seed")))
     if not study and isinstance(first, Trajectory):
         page.add("Convergence", *_slowing(first.acceleration, first.run))
     parameters = {} if first is None else first.resolved.get("parameters", {})
@@ -332,7 +332,7 @@ def _sweep_tables(ds: Any) -> list[Any]:
         return [Table(rows, ("", *(label(name) for name in names)))]
     stacked = ds[names].mean("replica").stack(point=dims)
     rows = []
-    for i in range(min(stacked.sizes["point"], _MOST_ROWS)):
+    for i in range(min(stacked.sizes["point"], _MAX_ROWS)):
         one = stacked.isel(point=i)
         labels = ", ".join(f"{d} = {common.number(one[d].values.item())}" for d in dims)
         rows.append((labels, *(figure(float(one[name])) for name in names)))

@@ -178,8 +178,8 @@ def test_tracks_tell_births_and_deaths():
         frame((7, 2, 2, 2)),
     )
     lives = history.tracks.set_index("track")
-    assert lives.born.tolist() == ["start", "nucleation", "split"]
-    assert lives.died.tolist() == ["collapse", "coalescence", "end"]
+    assert lives.begin.tolist() == ["start", "nucleation", "split"]
+    assert lives.end.tolist() == ["collapse", "coalescence", "end"]
     assert lives.first_frame.tolist() == [0, 1, 4]
     assert lives.last_frame.tolist() == [4, 2, 5]
     assert lives.max_sites.tolist() == [48, 12, 8]
@@ -195,7 +195,7 @@ def test_cadence_report():
     assert report.frames.tolist() == [5, 3, 2]
     assert report.growth.tolist() == [4, 2, 1]
     assert report.nucleation.tolist() == [1, 0, 0]
-    assert report.lives.tolist() == [2, 1, 1]
+    assert report.tracks.tolist() == [2, 1, 1]
     assert report.monolayers_between.tolist() == [0.5, 1.0, 2.0]
     with pytest.raises(InputError, match="every = 0"):
         follow(*grown).cadence_report([0])
@@ -241,5 +241,5 @@ def test_nothing_ever():
     assert history.graph.empty
     assert history.tracks.empty
     assert history.counts.voids.tolist() == [0, 0]
-    assert history.cadence_report().lives.tolist() == [0, 0, 0]
+    assert history.cadence_report().tracks.tolist() == [0, 0, 0]
     assert "events   none" in repr(history)

@@ -23,8 +23,8 @@ import pytest
 
 from kmc.trajectory import schema
 
-MOST_BYTES = 10 * 10**6
-MOST_MEMORY = 10**9  # resident
+MAX_BYTES = 10 * 10**6
+MAX_MEMORY = 10**9  # resident
 ADDRESSES = 4 << 30  # the libraries take some of it without using it
 HANGS_S = 300
 
@@ -248,7 +248,7 @@ def test_a_bomb_is_refused_in_little_memory(tmp_path, bomb, readers):
     )
     with h5py.File(path, "r+") as file:
         bomb(file)
-    assert path.stat().st_size < MOST_BYTES
+    assert path.stat().st_size < MAX_BYTES
     os.utime(path, (0, 0))  # nobody is writing it at this moment
     readers.stdin.write(f"{path}\n")
     readers.stdin.flush()
@@ -258,7 +258,7 @@ def test_a_bomb_is_refused_in_little_memory(tmp_path, bomb, readers):
     for reader, (status, said, memory) in outcomes.items():
         assert status == 0, (reader, status, said)
         assert not said.startswith("!"), (reader, said)
-        assert memory < MOST_MEMORY, (reader, memory, said)
+        assert memory < MAX_MEMORY, (reader, memory, said)
     if BOMBS[bomb]:
         assert BOMBS[bomb] in " ".join(said for _, said, _ in outcomes.values())
 

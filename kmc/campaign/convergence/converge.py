@@ -31,7 +31,7 @@ from kmc.runfile.load import RunFile, load_run
 
 _INSTEAD = (FLOOR, FACTOR)  # keys that state the lowest barrier without a ratio
 LEVELS, REPLICAS = 5, 4
-_MOST_LEVELS = 20
+_MAX_LEVELS = 20
 
 
 class Asked(NamedTuple):
@@ -80,9 +80,9 @@ class Study:
                 f"--replicas {self.replicas} is out of range",
                 advice="Give at least 1; the scatter needs 2 or more.",
             )
-        if not 1 <= self.levels <= _MOST_LEVELS:
+        if not 1 <= self.levels <= _MAX_LEVELS:
             raise InputError(
-                f"--levels {self.levels} is out of range", advice=f"Allowed: 1 to {_MOST_LEVELS}."
+                f"--levels {self.levels} is out of range", advice=f"Allowed: 1 to {_MAX_LEVELS}."
             )
         settings = dict(self.settings or {})
         run = load_run(self.base, settings, origins=_origins(settings))

@@ -40,7 +40,7 @@ from kmc.campaign.convergence.regression import (
 )
 
 CONFIDENCE = 0.95  # of every interval of a convergence study
-LEAST_LEVELS = 3  # two always lie on a line
+MIN_LEVELS = 3  # two always lie on a line
 _DRAWS = 1000
 _SEED = 20_261_121  # of the bootstrap: the same runs give the same interval
 _STEP = 4.0  # of a linear predictor in one round; further steps overshoot
@@ -111,7 +111,7 @@ def fit_law(levels: Sequence[Runs], family: Family, unit: float = 1.0) -> Law | 
         See `Law`.
     """
     some = sorted((level for level in levels if level.n), key=lambda level: level.ratio)
-    for first in range(len(some) - LEAST_LEVELS + 1):
+    for first in range(len(some) - MIN_LEVELS + 1):
         law = _law(some[first:], family, unit, tuple(level.ratio for level in some[:first]))
         if law is None:
             return None
@@ -284,7 +284,7 @@ def _lack_of_fit(levels: Sequence[Runs], family: Family, line: tuple[float, floa
     """Probability that levels on the line scatter about it as much as these."""
     from scipy.stats import f as fisher
 
-    if len(levels) < LEAST_LEVELS:
+    if len(levels) < MIN_LEVELS:
         return math.nan
     if family is ONSET:
         return _lack_of_fit_of_onsets(levels)

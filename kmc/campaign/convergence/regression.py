@@ -14,7 +14,7 @@ import numpy as np
 ROUNDS = 60
 FAR = 30.0  # beyond it a share is as good as 0 or 1, and 1 − share still has digits
 TINY = 1e-300
-_LEAST_VARIANCE = 1e-12  # of logarithms: equal times do not make a likelihood infinite
+_MIN_VARIANCE = 1e-12  # of logarithms: equal times do not make a likelihood infinite
 
 
 def least_squares(u, y, weights) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +74,7 @@ def censored_line(x, times, late, weights) -> tuple[np.ndarray, np.ndarray, np.n
 
 def _residual(u, y, weights, a, b) -> np.ndarray:
     off = y - a[:, None] - b[:, None] * u
-    return np.maximum((weights * off**2).sum(axis=1) / weights.sum(axis=1), _LEAST_VARIANCE)
+    return np.maximum((weights * off**2).sum(axis=1) / weights.sum(axis=1), _MIN_VARIANCE)
 
 
 def _hazard(z) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +102,7 @@ def censored_means(times, late, group, sigma: float) -> tuple[np.ndarray, float]
         z, hazard = _hazard((y - mu) / sigma)
         means = np.bincount(group, np.where(late, mu + sigma * hazard, y)) / sizes
         squares = np.where(late, sigma**2 * (1 + z * hazard), (y - mu) ** 2)
-        sigma = math.sqrt(max(float(squares.mean()), _LEAST_VARIANCE))
+        sigma = math.sqrt(max(float(squares.mean()), _MIN_VARIANCE))
     return means, sigma
 
 

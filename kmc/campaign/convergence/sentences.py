@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kmc.campaign.convergence.equivalence import CHANGING, CONVERGED, UNKNOWN, Comparison
 from kmc.campaign.convergence.findings import Plateau
 from kmc.campaign.convergence.observables import COUNT, SHARE, Observable, Runs
-from kmc.campaign.convergence.power_law import LEAST_LEVELS, Law
+from kmc.campaign.convergence.power_law import MIN_LEVELS, Law
 from kmc.common.formatting import figure, listed, plural
 
 _FEW_VOIDS = 2.0  # mean number below which the box limits their density
@@ -85,12 +85,12 @@ def law_text(observable, levels, law, physical: Plateau | None, physical_ratio: 
     texts = []
     if law is None:
         some = [level for level in levels if level.n and not level.censored.all()]
-        if len(some) < LEAST_LEVELS:
+        if len(some) < MIN_LEVELS:
             texts.append(
-                f"No law: {LEAST_LEVELS} levels are needed to test one, {len(some)} have it."
+                f"No law: {MIN_LEVELS} levels are needed to test one, {len(some)} have it."
             )
         elif physical is None:
-            texts.append(f"No power law: the {LEAST_LEVELS} highest levels do not lie on one.")
+            texts.append(f"No power law: the {MIN_LEVELS} highest levels do not lie on one.")
     else:
         texts.append(_law_of_levels_text(observable, law))
     if physical is not None:
@@ -160,6 +160,6 @@ def box_text(observable: Observable, levels: Sequence[Runs]) -> list[str]:
         return []
     names = ", ".join(ratio_text(level.ratio) for level in few)
     return [
-        f"At {names} the box holds fewer than {_FEW_VOIDS:g} voids, and one is the fewest where "
-        "contact is lost: the box limits the density, not the ratio. Use a larger system.size."
+        f"At {names} the box holds fewer than {_FEW_VOIDS:g} voids: the box limits their "
+        "density, not the ratio. Use a larger system.size."
     ]

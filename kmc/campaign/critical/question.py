@@ -21,7 +21,7 @@ from kmc.runfile.run_file import from_resolved
 if TYPE_CHECKING:
     import pandas as pd
 
-LEAST_REPLICAS = 2  # one outcome at each end does not separate a threshold from scatter
+MIN_REPLICAS = 2  # one outcome at each end does not separate a threshold from scatter
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Question:
         Runs at each value.
     tolerance : float
         Required half width of the interval, see `kmc.campaign.critical.threshold.Fit.precision`.
-    most_runs : int
+    max_runs : int
     settings : dict
         Fixed changes of the base run, ``section.key`` → value.
     seed : int
@@ -56,7 +56,7 @@ class Question:
     at: float | None = None
     replicas: int = 4
     tolerance: float = 0.2
-    most_runs: int = 120
+    max_runs: int = 120
     settings: Mapping[str, Any] | None = None
     seed: int = 1
 
@@ -68,9 +68,9 @@ class Question:
         InputError
             The key does not allow these values, or a setting of the search is out of range.
         """
-        if self.replicas < LEAST_REPLICAS:
+        if self.replicas < MIN_REPLICAS:
             raise InputError(
-                f"--replicas {self.replicas}: at least {LEAST_REPLICAS} runs at each value are "
+                f"--replicas {self.replicas}: at least {MIN_REPLICAS} runs at each value are "
                 "needed",
                 advice="Without replicas the scatter is unknown. 4 is usual.",
             )
@@ -235,7 +235,7 @@ class Critical:
                 + (
                     "."
                     if tried.reached
-                    else f"; ±{wanted} was asked for, but {question.most_runs} runs do not allow "
+                    else f"; ±{wanted} was asked for, but {question.max_runs} runs do not allow "
                     "it. Call again with a larger --max-runs: the runs so far are kept."
                 )
             )

@@ -95,7 +95,7 @@ def critical(
         at=at,
         replicas=replicas,
         tolerance=tolerance,
-        most_runs=max_runs,
+        max_runs=max_runs,
         settings={key: removed(value) for key, value in (settings or {}).items()},
         seed=seed,
     )
@@ -161,7 +161,7 @@ def _find(question: Question, runs: _Runs, evaluate: Callable) -> Critical:
         question.scale,
         replicas=question.replicas,
         tolerance=question.tolerance,
-        most_runs=question.most_runs,
+        max_runs=question.max_runs,
         confidence=CONFIDENCE,
         known=known,
     )

@@ -141,7 +141,7 @@ def fit(
     scale: Scale,
     confidence: float = 0.95,
 ) -> Fit:
-    """Threshold of runs that said yes `hits` times of `runs` at each of some `values`.
+    """Threshold of runs of which `hits` of `runs` met the criterion at each of some `values`.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def _log_logistic(z) -> np.ndarray:
 
 # --- the search -----------------------------------------------------------------------------------
 
-# Runs at each of some values: how many said yes, of how many that could be judged.
+# Runs at each of some values: how many met the criterion, of how many that could be judged.
 Evaluate = Callable[[Sequence[float]], Sequence[tuple[int, int]]]
 
 
@@ -222,7 +222,7 @@ class Search:
     ----------
     fit : Fit
     values, hits, runs : tuple
-        Values tried, in ascending order, with the runs that said yes and those that were made.
+        Values tried, in ascending order, with the runs that met the criterion and all runs.
     reached : bool
         Whether the interval is as narrow as required.
     """
@@ -240,7 +240,7 @@ def search(
     *,
     replicas: int,
     tolerance: float,
-    most_runs: int,
+    max_runs: int,
     confidence: float = 0.95,
     known: dict[float, tuple[int, int]] | None = None,
 ) -> Search:
@@ -260,7 +260,7 @@ def search(
         Runs that `evaluate` makes at a value.
     tolerance : float
         Required `Fit.precision`.
-    most_runs : int
+    max_runs : int
         Runs after which the search ends; those of `known` count.
     known : dict, optional
         Value → (yes, runs) of existing runs.
@@ -277,7 +277,7 @@ def search(
         done = narrow and _supported(outcomes, found, scale)
         wanted = _next(outcomes, found, scale, tolerance)
         fresh = [value for value in wanted if value not in outcomes]
-        if done or not fresh or spent + replicas * len(fresh) > most_runs:
+        if done or not fresh or spent + replicas * len(fresh) > max_runs:
             values = tuple(sorted(outcomes))
             hits, runs = zip(*(outcomes[value] for value in values), strict=True)
             return Search(found, values, hits, runs, done)

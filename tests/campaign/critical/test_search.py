@@ -31,7 +31,7 @@ def question(**changes) -> Question:
         "at": 0.7,
         "replicas": 3,
         "tolerance": 0.5,
-        "most_runs": 30,
+        "max_runs": 30,
         "settings": TINY,
     }
     return Question(**{**given, **changes})
@@ -202,7 +202,7 @@ def test_another_question_in_the_same_folder_is_refused(searched):
 @pytest.mark.slow
 def test_another_criterion_uses_the_same_runs(searched):
     found, _ = searched
-    asked = question(criterion=parse_criterion("contact_fraction>2"), most_runs=1)
+    asked = question(criterion=parse_criterion("contact_fraction>2"), max_runs=1)
     again = find(asked, found.folder)
     assert again.search.values == found.search.values
     assert sum(again.search.hits) == 0

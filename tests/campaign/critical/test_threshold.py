@@ -107,7 +107,7 @@ def test_likelihood_of_the_fit_is_the_highest_nearby():
 def test_a_sharp_threshold_is_bisected(sign):
     rng = np.random.default_rng(3)
     evaluate = experiment(rng, DECADES, 0.7, 1e-4, 4, sign)
-    found = search(evaluate, DECADES, replicas=4, tolerance=0.05, most_runs=200)
+    found = search(evaluate, DECADES, replicas=4, tolerance=0.05, max_runs=200)
     assert found.reached
     assert found.fit.rising is (sign > 0)
     assert found.fit.low <= DECADES.value(0.7) <= found.fit.high
@@ -117,7 +117,7 @@ def test_a_sharp_threshold_is_bisected(sign):
 
 def test_the_same_outcomes_end_a_search_at_once():
     rng = np.random.default_rng(4)
-    options = {"replicas": 4, "tolerance": 0.1, "most_runs": 200}
+    options = {"replicas": 4, "tolerance": 0.1, "max_runs": 200}
     first = search(experiment(rng, DECADES, 0.4, 0.01, 4), DECADES, **options)
     known = dict(zip(first.values, zip(first.hits, first.runs, strict=True), strict=True))
 
@@ -134,7 +134,7 @@ def test_without_a_threshold_the_search_ends_early_and_says_so(share):
         DECADES,
         replicas=4,
         tolerance=0.1,
-        most_runs=200,
+        max_runs=200,
     )
     assert found.values == (0.1, 1.0, 10.0)
     assert found.fit.rising is None
@@ -144,7 +144,7 @@ def test_without_a_threshold_the_search_ends_early_and_says_so(share):
 def test_a_search_keeps_to_its_runs():
     rng = np.random.default_rng(5)
     evaluate = experiment(rng, DECADES, 0.5, 0.2, 4)
-    found = search(evaluate, DECADES, replicas=4, tolerance=0.01, most_runs=50)
+    found = search(evaluate, DECADES, replicas=4, tolerance=0.01, max_runs=50)
     assert sum(found.runs) <= 50
     assert not found.reached
 
@@ -168,7 +168,7 @@ def test_intervals_cover_the_threshold(width, replicas):
             DECADES,
             replicas=replicas,
             tolerance=0.2,
-            most_runs=40,
+            max_runs=40,
         ).fit
         if found.rising is None:
             continue
