@@ -191,26 +191,55 @@ def merge_small(rate, cover, nx, ny, kind):
 
 
 @_compiled
-def _laplacian(i, j, n, phi, kind, nx, ny):
-    """Of the planes; beyond the contact line each goes on with its own slope."""
-    own, total = phi[i, j], 0.0
-    jj = j + 1 if j + 1 < n else 0
-    total += phi[i, jj] - own if kind[i, jj] != DRY else min(nx[i, j], 0.0)
-    jj = j - 1 if j else n - 1
-    total += phi[i, jj] - own if kind[i, jj] != DRY else min(-nx[i, j], 0.0)
-    ii = i + 1 if i + 1 < n else 0
-    total += phi[ii, j] - own if kind[ii, j] != DRY else min(ny[i, j], 0.0)
-    ii = i - 1 if i else n - 1
-    total += phi[ii, j] - own if kind[ii, j] != DRY else min(-ny[i, j], 0.0)
-    return total
+def _potentials(up, own, down, right, above, below, bent, out):
+    """−∇² of the planes in a row of cells; `right`, `above`, `below` are the covers of faces."""
+    n = own.size
+    for j in range(1, n - 1):
+        a = own[j]
+        total = bent[j]
+        total += own[j + 1] - a if right[j] > 0 else 0.0
+        total += own[j - 1] - a if right[j - 1] > 0 else 0.0
+        total += up[j] - a if above[j] > 0 else 0.0
+        total += down[j] - a if below[j] > 0 else 0.0
+        out[j] = -total
+    for j in (0, n - 1):
+        before, after = (j - 1 if j else n - 1), (j + 1 if j + 1 < n else 0)
+        a, total = own[j], bent[j]
+        total += own[after] - a if right[j] > 0 else 0.0
+        total += own[before] - a if right[before] > 0 else 0.0
+        total += up[j] - a if above[j] > 0 else 0.0
+        total += down[j] - a if below[j] > 0 else 0.0
+        out[j] = -total
 
 
 @_compiled
-def relax(h, rate, time, stages, cover, place, nx, ny, kind, bent):
+def _exchange(up, own, down, right, above, below, gain, per, first, second, scale, phi, older):
+    """A stage in a row of cells: what flows in through their faces, and what they gain."""
+    n = own.size
+    for j in range(1, n - 1):
+        a = own[j]
+        total = right[j] * (own[j + 1] - a) + right[j - 1] * (own[j - 1] - a)
+        total += above[j] * (up[j] - a) + below[j] * (down[j] - a)
+        new = first * phi[j] + second * older[j] + scale * per[j] * (total + gain[j])
+        older[j] = phi[j]
+        phi[j] = new
+    for j in (0, n - 1):
+        before, after = (j - 1 if j else n - 1), (j + 1 if j + 1 < n else 0)
+        a = own[j]
+        total = right[j] * (own[after] - a) + right[before] * (own[before] - a)
+        total += above[j] * (up[j] - a) + below[j] * (down[j] - a)
+        new = first * phi[j] + second * older[j] + scale * per[j] * (total + gain[j])
+        older[j] = phi[j]
+        phi[j] = new
+
+
+@_compiled
+def relax(h, rate, time, stages, cover, place, nx, ny, kind):
     """Surface diffusion ∂h/∂t = ∇·M∇(−∇²h) + rate over a time, the contact line held in its cells.
 
-    Runge-Kutta-Legendre steps of first order (Meyer, Balsara and Aslam, MNRAS 422, 2102 (2012),
-    doi:10.1111/j.1365-2966.2012.20744.x), stable to (stages² + stages)/2 explicit steps of 1/32.
+    M is the cover of a face, that of the cell with less of it. Runge-Kutta-Legendre steps of first
+    order (Meyer, Balsara and Aslam, MNRAS 422, 2102 (2012),
+    doi:10.1111/j.1365-2966.2012.20744.x): (stages² + stages)/2 explicit steps of 1/36 in one.
 
     Parameters
     ----------
@@ -225,50 +254,44 @@ def relax(h, rate, time, stages, cover, place, nx, ny, kind, bent):
         Of `locate`.
     """
     n = h.shape[0]
-    size = 0
+    bent, right, below = np.zeros_like(h), np.zeros_like(h), np.zeros_like(h)
+    bend(place, kind, nx, ny, bent)
+    per, gain = np.zeros_like(h), np.zeros_like(h)
     for i in range(n):
+        next_row = i + 1 if i + 1 < n else 0
         for j in range(n):
-            size += kind[i, j] != DRY
-    row, column = np.empty(size, np.int32), np.empty(size, np.int32)
-    k = 0
+            if kind[i, j] == DRY:
+                continue
+            right[i, j] = min(cover[i, j], cover[i, j + 1 if j + 1 < n else 0])
+            below[i, j] = min(cover[i, j], cover[next_row, j])
+            per[i, j], gain[i, j] = 1 / max(cover[i, j], _SMALL), rate[i, j]
+            if kind[i, j] == LINE:  # beyond the line a plane goes on with its own slope
+                for side in range(4):
+                    ii, jj = _side(i, j, side, n)
+                    if kind[ii, jj] == DRY:
+                        bent[i, j] += min(0.0, _outward(nx, ny, i, j, side))
+    phi, older, mu = place.copy(), place.copy(), np.zeros_like(h)
+    weight = 2.0 / (stages * stages + stages)
+    for stage in range(1, stages + 1):
+        first = (2.0 * stage - 1.0) / stage
+        second = (1.0 - stage) / stage
+        scale = first * weight * time
+        for i in (n - 1, 0):
+            a, b = (i - 1 if i else n - 1), (i + 1 if i + 1 < n else 0)
+            _potentials(phi[a], phi[i], phi[b], right[i], below[a], below[i], bent[i], mu[i])
+        for i in range(n):  # potentials one row ahead, so that one pass over memory does
+            a, b = (i - 1 if i else n - 1), (i + 1 if i + 1 < n else 0)
+            if 0 < b < n - 1:
+                c = b + 1
+                _potentials(phi[i], phi[b], phi[c], right[b], below[i], below[b], bent[b], mu[b])
+            _exchange(
+                *(mu[a], mu[i], mu[b], right[i], below[a], below[i], gain[i], per[i]),
+                *(first, second, scale, phi[i], older[i]),
+            )
     for i in range(n):
         for j in range(n):
             if kind[i, j] != DRY:
-                row[k], column[k] = i, j
-                k += 1
-    begin = h.copy()
-    older, phi, mu = h.copy(), np.zeros_like(h), np.zeros_like(h)
-    weight = 2.0 / (stages * stages + stages)
-    for stage in range(1, stages + 1):
-        for k in range(size):
-            i, j = row[k], column[k]
-            phi[i, j] = place[i, j] + (h[i, j] - begin[i, j]) / max(cover[i, j], _SMALL)
-        for k in range(size):
-            i, j = row[k], column[k]
-            mu[i, j] = -_laplacian(i, j, n, phi, kind, nx, ny) - bent[i, j]
-        first = (2.0 * stage - 1.0) / stage
-        second = (1.0 - stage) / stage
-        if stage == 1:
-            first, second = 1.0, 0.0
-        scale = (first if stage > 1 else 1.0) * weight * time
-        for k in range(size):
-            i, j = row[k], column[k]
-            own, c = mu[i, j], cover[i, j]
-            total = 0.0
-            jj = j + 1 if j + 1 < n else 0
-            total += min(c, cover[i, jj]) * (mu[i, jj] - own)
-            jj = j - 1 if j else n - 1
-            total += min(c, cover[i, jj]) * (mu[i, jj] - own)
-            ii = i + 1 if i + 1 < n else 0
-            total += min(c, cover[ii, j]) * (mu[ii, j] - own)
-            ii = i - 1 if i else n - 1
-            total += min(c, cover[ii, j]) * (mu[ii, j] - own)
-            new = first * h[i, j] + second * older[i, j] + scale * (total + rate[i, j])
-            older[i, j] = h[i, j]
-            phi[i, j] = new
-        for k in range(size):
-            i, j = row[k], column[k]
-            h[i, j] = phi[i, j]
+                h[i, j] += (phi[i, j] - place[i, j]) / per[i, j]
 
 
 @_compiled
