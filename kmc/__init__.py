@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from kmc.campaign.dataset import load_sweep
     from kmc.campaign.sweep import sweep
     from kmc.mesoscale.study import nucleation
-    from kmc.mesoscale.upscale import upscale
     from kmc.model.dft_energies import parameters_from_dft
     from kmc.model.parameter_file import write_parameters
+    from kmc.population.run import upscale
     from kmc.simulation.resume import extend
     from kmc.systems.opening import load, resume, verify
     from kmc.systems.result import SystemRun
@@ -74,7 +74,7 @@ _MODULES = {
     "write_parameters": "kmc.model.parameter_file",
     "parameters_from_dft": "kmc.model.dft_energies",
     "nucleation": "kmc.mesoscale.study",
-    "upscale": "kmc.mesoscale.upscale",
+    "upscale": "kmc.population.run",
 }
 
 

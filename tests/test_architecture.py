@@ -41,7 +41,7 @@ ONLY = {
 
 # Libraries that only these packages or modules import, in whatever way.
 AT_HOME = {
-    "h5py": "trajectory mesoscale.file systems.record systems.result",
+    "h5py": "trajectory population.file systems.record systems.result",
     "matplotlib": "plotting",
     "numba": "kernels simulation.benchmark",
     "llvmlite": "kernels",

@@ -20,8 +20,8 @@ from kmc.analysis import voids
 from kmc.common.outputs import replacing
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError, KmcError
-from kmc.mesoscale import file as population
-from kmc.mesoscale.result import PopulationRun
+from kmc.population import file as population
+from kmc.population.result import PopulationRun
 from kmc.systems import KINDS
 from kmc.systems.opening import load
 from kmc.systems.result import SystemRun

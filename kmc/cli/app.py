@@ -231,7 +231,7 @@ def init(file: Path, force: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The numbers as JSON, for programs.")
 def info(file: Path, as_json: bool) -> None:
     """Print the summary of FILE, a trajectory or a population, finished or still being written."""
-    from kmc.mesoscale.result import PopulationRun
+    from kmc.population.result import PopulationRun
     from kmc.systems.opening import load
     from kmc.systems.result import SystemRun
 

@@ -282,7 +282,7 @@ def _hint_at_frames(found: Any, quiet: bool) -> None:
 
 
 def _is_population(found: Any) -> bool:
-    from kmc.mesoscale.result import PopulationRun
+    from kmc.population.result import PopulationRun
 
     return isinstance(found, PopulationRun)
 

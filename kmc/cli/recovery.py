@@ -50,7 +50,7 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
         continue_any(file)  # says what to do instead
     if holds_population(file):
         from kmc.cli.upscale import show_population
-        from kmc.mesoscale.upscale import resume as continue_population
+        from kmc.population.run import resume as continue_population
 
         show_population(continue_population(file, progress=not quiet), quiet=quiet)
         return

@@ -20,14 +20,14 @@ from kmc.cli.shared import (
 from kmc.errors import InputError, KmcError
 
 if TYPE_CHECKING:
-    from kmc.mesoscale.result import PopulationRun
+    from kmc.population.result import PopulationRun
 
 _EPILOG = """\
 \b
 Examples:
   kmc upscale upscale_li
   kmc upscale upscale_limg -o alloy.h5 --seed 7
-  kmc upscale upscale_li --set upscale.relaxation=instant -o round.h5
+  kmc upscale operando_li --set upscale.rounding_length_um=1 -o less_round.h5
   kmc upscale upscale_li --set conditions.current_density_mA_cm2=0.2 --force
   kmc plot upscale_li.h5 upscale_limg.h5 --what microscope --paper
   kmc info upscale_li.h5 --json
@@ -35,7 +35,7 @@ Examples:
 \b
 In Python:
   p = kmc.upscale("upscale_li")
-  p.samples.contact_fraction, p.voids.footprint_um2
+  p.samples.contact_fraction, p.gap_um(-1), p.voids.footprint_um2
 
 What the numbers mean, and their assumptions: docs/upscaling.md.
 
@@ -62,9 +62,10 @@ def upscale(
 ) -> None:
     """Run NAME_OR_PATH, a run file with a section [upscale].
 
-    Voids nucleate at the true rates on a periodic square of interface, share the stripped volume
-    through the diffusion of vacancies, meet, round off, ripen and creep shut. Writes an HDF5 file
-    and a picture beside it, and prints a summary.
+    The gap between metal and electrolyte on a periodic square: voids nucleate at the true rates
+    or begin on flaws, share the stripped volume through the diffusion of vacancies, round off,
+    meet and split, and the metal comes down where vacancies end. Writes an HDF5 file and a picture
+    beside it, and prints a summary.
     """
     from kmc.runfile.load import load_run
 
@@ -83,7 +84,7 @@ def upscale(
             f"{picture}, the picture beside the file, {what}",
             advice="Choose another output with -o, or use --force to overwrite files.",
         )
-    from kmc.mesoscale.upscale import run_to_file
+    from kmc.population.run import run_to_file
 
     found = run_to_file(run, path, overwrite=force, progress=not quiet)
     show_population(found, quiet=quiet)

@@ -16,7 +16,7 @@ from kmc.analysis.profiles import profiles
 from kmc.analysis.voids import find
 from kmc.campaign.folder import open_folder
 from kmc.common.progress import progress_for
-from kmc.mesoscale.result import PopulationRun
+from kmc.population.result import PopulationRun
 from kmc.systems.deposition.cycles import aurbach_of
 from kmc.systems.opening import load
 from kmc.systems.result import SystemRun

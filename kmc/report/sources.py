@@ -17,7 +17,7 @@ from kmc.campaign.folder import open_folder
 from kmc.common.formatting import figure, label
 from kmc.common.outputs import check_output, replacing
 from kmc.errors import InputError
-from kmc.mesoscale.result import PopulationRun
+from kmc.population.result import PopulationRun
 from kmc.report import common
 from kmc.report.page import Listing, Page, Table, Text
 from kmc.report.studies import study_page
@@ -175,7 +175,8 @@ def _population_page(found: PopulationRun) -> Page:
         "summary": "Contact, voids, their width and height, and the overpotential against charge",
         "microscope": "The same numbers beside those of the operando images of Zhao et al. (2025), "
         "10.1038/s41467-025-59567-8, on their scales",
-        "map": "The interface from above: contact in grey, voids in blue",
+        "section": "A section along a line: metal light, voids black, electrolyte dark",
+        "map": "The interface from above: contact in grey, the gap in blue",
         "sizes": "Sizes of the voids",
     }
     parts = [
@@ -186,16 +187,16 @@ def _population_page(found: PopulationRun) -> Page:
             text,
         )
         for what, text in pictures.items()
-        if len(found.samples["time_s"])
+        if len(found.samples["time_s"]) and (found.has_gap or what == "microscope")
     ]
     page.add("Figures", *parts)
     page.add(
         "Convergence",
         Text(
             [
-                "Rates are those of the parameter set, nothing is slowed. Number and size of the "
-                "voids do not depend on the size of the square above some tens of micrometres, nor "
-                "on the grid: docs/upscaling.md has the figures."
+                "Rates are those of the parameter set, nothing is slowed. A square has to hold "
+                "hundreds of voids, and a cell of the grid has to be narrower than the rim of a "
+                "spreading void: docs/upscaling.md has the figures."
             ]
         ),
         Table([(label(key), common.number(v)) for key, v in found.facts.items()]),

@@ -13,7 +13,7 @@ from kmc.campaign.convergence.reading import read_study
 from kmc.campaign.folder import open_folder
 from kmc.common.formatting import figure, label
 from kmc.errors import InputError, KmcError
-from kmc.mesoscale.result import PopulationRun
+from kmc.population.result import PopulationRun
 from kmc.report import common
 from kmc.report.page import Badge, Claim, Page, Table, Text
 from kmc.systems.opening import load

@@ -8,10 +8,11 @@ from typing import Any
 
 from kmc.common.progress import Progress
 from kmc.errors import InputError
-from kmc.mesoscale import file as schema
-from kmc.mesoscale import result, upscale
-from kmc.mesoscale.result import PopulationRun
-from kmc.mesoscale.verify import verify as verify_population
+from kmc.population import file as schema
+from kmc.population import result
+from kmc.population import run as upscale
+from kmc.population.result import PopulationRun
+from kmc.population.verify import verify as verify_population
 from kmc.runfile.run_file import RunFile
 from kmc.simulation import run as box
 from kmc.systems import run as systems

@@ -14,7 +14,7 @@ import numpy as np
 
 from kmc._version import __version__
 from kmc.common.outputs import replacing
-from kmc.mesoscale.file import write_array, write_text
+from kmc.population.file import write_array, write_text
 from kmc.runfile.run_file import RunFile
 
 INTERRUPTED = "interrupted"  # as the reason of an end: the run is not finished

@@ -11,8 +11,8 @@ import numpy as np
 
 from kmc.common.drawing import drawn
 from kmc.errors import FileFormatError
-from kmc.mesoscale.file import read_array, read_text
-from kmc.mesoscale.result import Columns
+from kmc.population.file import read_array, read_text
+from kmc.population.result import Columns
 from kmc.systems.record import FORMAT, SCHEMA_VERSION
 from kmc.trajectory.integrity import read
 

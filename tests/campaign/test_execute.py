@@ -582,7 +582,7 @@ def test_an_unfinished_file_stays_in_place_when_the_disk_is_full(folder, monkeyp
 
 def test_finished_populations_are_known(tmp_path):
     from kmc.campaign.point_files import is_finished
-    from kmc.mesoscale import file as population
+    from kmc.population import file as population
 
     columns = {
         name: {column: np.zeros(1) for column in table}

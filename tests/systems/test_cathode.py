@@ -102,7 +102,7 @@ def test_verify_notices_one_site_that_changed(small, tmp_path, name):
 
     import h5py
 
-    from kmc.mesoscale.file import checksum
+    from kmc.population.file import checksum
 
     path = tmp_path / "changed.h5"
     shutil.copy(small.path, path)

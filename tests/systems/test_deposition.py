@@ -16,11 +16,11 @@ from kmc.cli.app import main
 from kmc.common import catalogue
 from kmc.common.progress import Silent
 from kmc.errors import InputError
-from kmc.mesoscale.file import checksum
 from kmc.model.electrochemistry import strip_rate_Hz
 from kmc.model.parameters import load_parameters
 from kmc.plotting.deposition import DEPOSITION_PICTURES
 from kmc.plotting.systems import SYSTEM_PICTURES
+from kmc.population.file import checksum
 from kmc.report import report
 from kmc.runfile.load import load_run
 from kmc.runfile.protocol import plan_of, stored_blocks

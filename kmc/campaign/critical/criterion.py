@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from kmc.campaign.scalars import DERIVED
 from kmc.common.catalogue import nearest
 from kmc.errors import InputError
-from kmc.mesoscale.file import SAMPLES as POPULATION
+from kmc.population.file import SAMPLES as POPULATION
 from kmc.trajectory.schema import SAMPLE_COLUMNS
 
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}

@@ -17,10 +17,10 @@ import kmc
 from kmc import plotting
 from kmc.cli.app import main
 from kmc.errors import FileFormatError, InputError
-from kmc.mesoscale import file as schema
 from kmc.mesoscale import upscale as module
 from kmc.mesoscale import vapour
-from kmc.mesoscale.setup import prepare
+from kmc.population import file as schema
+from kmc.population.setup import prepare
 from kmc.runfile.load import load_run
 
 SMALL = {
