@@ -56,7 +56,7 @@ AT_HOME = {
     "skimage": "analysis.image",
     "IPython": "plotting.notebook",
     "ipywidgets": "plotting.notebook",
-    "pandas": "analysis mesoscale.result campaign plotting trajectory.tables",
+    "pandas": "analysis population.result campaign plotting trajectory.tables",
 }
 
 # Slow to import and seldom needed: imported inside the functions that need them.

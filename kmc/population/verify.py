@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kmc.model.electrochemistry import capacity_mAh_cm2, conductivity_mS_cm
+from kmc.population.gaps import cover_of
 from kmc.population.life import KINDS
 from kmc.population.result import Columns, PopulationRun, load
 from kmc.population.voltage import Kinetics
@@ -208,7 +209,8 @@ def _frames(run: PopulationRun, tell: Callable[[int, int], None]) -> Iterator[Br
             return
         volume = h.mean() + run.points["volume_um3"][mine].sum() / run.edge_um**2
         covered = np.pi * (run.points["radius_um"][mine] ** 2).sum() / run.edge_um**2
-        contact = (h == 0).mean() - covered
+        drawn = cover_of(h, run.edge_um, run.facts["height_over_radius"]).mean()
+        contact = max(0.0, 1 - drawn - covered)
         for name, value, place in (
             ("voids_um", volume, "volume"),
             ("contact_fraction", contact, "contact"),

@@ -12,7 +12,7 @@ from kmc.simulation.run import run_to_file
 NAMES = [
     name
     for name in catalogue.names("runs")
-    if not name.startswith(("study_", "upscale_"))  # populations: tests/mesoscale
+    if not name.startswith(("study_", "upscale_", "operando_"))  # populations: tests/population
     and not load_run(name).is_system  # tests/systems
 ]
 
