@@ -10,9 +10,9 @@ import numpy as np
 
 from kmc.campaign.folder import make_folder
 from kmc.campaign.plan import read_plan
-from kmc.mesoscale import file as population
 from kmc.papers import judge, operando
 from kmc.papers.run import STUDY_FILE
+from kmc.population import file as population
 
 HOSTILE = "<script>alert(1)</script>\"'&$\\frac{x$\u202e\x00<img src=x onerror=alert(2)>"
 NAME = "<img src=x onerror=alert(3)>$_{&amp;"  # of a file: everything but / and NUL is allowed
@@ -58,15 +58,17 @@ def voids(folder: Path, name: str = "population", **changes) -> Path:
         **{key: np.asarray(value, dtype=float) for key, value in changes.items()},
     }
     at = np.array([0, rows // 2, rows - 1])
-    n = 12
-    frame = np.repeat([1, 2], n)
-    x, y = 10 * rng.random((2, 2 * n))
-    radius = np.where(frame == 1, 0.4, 0.9)
-    number = np.tile(np.arange(n), 2)
+    h = np.zeros((3, 40, 40))
+    x = (np.arange(40) + 0.5) / 4
+    for cx, cy in 10 * rng.random((12, 2)):
+        dx, dy = (np.minimum(abs(x - c), 10 - abs(x - c)) for c in (cx, cy))
+        for frame, radius in ((1, 0.6), (2, 1.6)):
+            rise = 1 - (dx**2 + dy[:, None] ** 2) / radius**2
+            h[frame] = np.maximum(h[frame], 0.5 * radius * np.maximum(rise, 0))
+    at_events = np.array([0.1, 0.2, 0.3, 0.4])
     resolved = fake.resolved(fake.lattice())
     run = resolved["run"] | {
-        "upscale": {"domain_um": 10.0, "replicas": 1, "nucleation": "homogeneous",
-                    "relaxation": "kinetic"},
+        "upscale": {"domain_um": 10.0, "replicas": 1, "nucleation": "homogeneous"},
     }  # fmt: skip
     path = folder / f"{name}.h5"
     population.write(
@@ -86,27 +88,17 @@ def voids(folder: Path, name: str = "population", **changes) -> Path:
         finished=True,
         stop_reason="no contact is left",
         replicas=[columns],
-        frames={
-            "time_s": columns["time_s"][at],
-            "capacity_mAh_cm2": columns["capacity_mAh_cm2"][at],
-            "sample": at,
-            "replica": np.zeros(3),
-        },
-        voids={
-            "frame": frame,
-            "number": number,
-            "x_um": x,
-            "y_um": y,
-            "volume_um3": radius**3,
-            "footprint_um2": np.pi * radius**2,
-        },
-        discs={
-            "frame": frame,
-            "void": number,
-            "x_um": x,
-            "y_um": y,
-            "radius_um": radius,
-            "volume_um3": radius**3,
+        tables={
+            "frames": {
+                "time_s": columns["time_s"][at],
+                "capacity_mAh_cm2": columns["capacity_mAh_cm2"][at],
+                "sample": at,
+                "replica": np.zeros(3),
+                "h_um": h,
+            },
+            "points": {name: np.array([1.0]) for name in population.POINTS},
+            "events": {name: np.ones(4) for name in population.EVENTS}
+            | {"kind": np.arange(4), "capacity_mAh_cm2": at_events},
         },
     )
     return path

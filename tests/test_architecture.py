@@ -41,7 +41,7 @@ ONLY = {
 
 # Libraries that only these packages or modules import, in whatever way.
 AT_HOME = {
-    "h5py": "trajectory mesoscale.file",
+    "h5py": "trajectory population.file systems.record systems.result",
     "matplotlib": "plotting",
     "numba": "kernels simulation.benchmark",
     "llvmlite": "kernels",
@@ -51,12 +51,12 @@ AT_HOME = {
     "filelock": "campaign",
     "distributed": "campaign.cluster",
     "dask_jobqueue": "campaign.cluster",
-    "xarray": "mesoscale campaign plotting trajectory.reader trajectory.table_run",
+    "xarray": "mesoscale campaign plotting trajectory.reader",
     "ase": "trajectory.tables",
     "skimage": "analysis.image",
     "IPython": "plotting.notebook",
     "ipywidgets": "plotting.notebook",
-    "pandas": "analysis mesoscale.result campaign plotting trajectory",
+    "pandas": "analysis population.result campaign plotting trajectory.tables",
 }
 
 # Slow to import and seldom needed: imported inside the functions that need them.

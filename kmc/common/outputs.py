@@ -27,6 +27,7 @@ PICTURES = {
     "lifelines": "every void from nucleation to collapse, with coalescence and splitting",
     "profiles": "Mg and vacancies by layer, and Mg at the interface",
     "mixing": "Mg in plated lithium: diffusion beside the paper, and the layers of the box",
+    "events": "of a population: voids that split, met or closed, by charge and size",
 }
 PICTURE_ENDINGS = (".png", ".svg", ".pdf")
 MOVIE_ENDINGS = (".gif", ".mp4")

@@ -6,6 +6,8 @@ the seed of the walks is fixed, so that equal runs are equal.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kmc.common.progress import Progress
@@ -96,7 +98,12 @@ def vapour_of(
     return _known[key]
 
 
-def medium_of(transport: Transport, thickness_um: float) -> Medium:
+def medium_of(
+    transport: Transport,
+    thickness_um: float,
+    sink_length_um: float = math.inf,
+    sink_depth_um: float = math.inf,
+) -> Medium:
     """What vacancies move through, in µm and s."""
     site_um3 = transport.surface.site_volume_cm3 * 1e12
     return Medium(
@@ -106,4 +113,6 @@ def medium_of(transport: Transport, thickness_um: float) -> Medium:
         interface_storage_per_um2=transport.L1_density_cm2 * 1e-8 * transport.L1_vacancies,
         thickness_um=thickness_um,
         site_volume_um3=site_um3,
+        sink_length_um=sink_length_um,
+        sink_depth_um=sink_depth_um,
     )

@@ -1,5 +1,4 @@
-"""Pictures of a population of voids: as the microscope sees it, from above, sizes, and a
-summary."""
+"""Pictures of a population of voids: as a microscope counts it, sections, maps, sizes, summary."""
 
 from __future__ import annotations
 
@@ -9,21 +8,20 @@ from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import EllipseCollection
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 
 from kmc.analysis.measured import QUANTITIES, Measured, measured_tables
 from kmc.common.formatting import duration, figure, plural
 from kmc.errors import InputError
-from kmc.mesoscale.cross_lines import LINES
-from kmc.mesoscale.result import PopulationRun
 from kmc.plotting import style
 from kmc.plotting.measured import draw_measured, last_capacity, legend, title
 from kmc.plotting.upscale_cycles import cycles_picture, ends_of_steps
+from kmc.population.life import KINDS
+from kmc.population.result import PopulationRun
 
-POPULATION_PICTURES = ("summary", "microscope", "map", "sizes")
+POPULATION_PICTURES = ("summary", "microscope", "section", "map", "sizes", "events")
 _ROW_IN = 1.12
 _LEFT_mAh_cm2 = 1e-5
 _NOTHING = f"nothing yet from {_LEFT_mAh_cm2:.0e} mAh/cm² on"
@@ -52,7 +50,7 @@ def population_picture(
     data : str, Path or sequence of them
         With ``microscope``: CSV files of measured data (`kmc.analysis.measured`).
     frames : sequence of int, optional
-        Frames of ``map`` and ``sizes``.
+        Frames of ``section``, ``map`` and ``sizes``.
     names : sequence of str, optional
         Of the runs; those of their files by default.
 
@@ -83,6 +81,10 @@ def population_picture(
             return _maps(runs, names, frames)
         if what == "sizes":
             return _sizes(runs, names, frames)
+        if what == "section":
+            return _section_page(runs, names, frames)
+        if what == "events":
+            return _events(runs, names)
         if runs[0].run.get("protocol"):
             return cycles_picture(runs[0], draw_map)
         return _summary(runs, names)
@@ -129,6 +131,8 @@ def _microscope(
         "overpotential (mV)",
     )
     last = 0.0
+    # Images at equal intervals, as those of a microscope, want an axis like theirs.
+    logarithmic = not all(run.run["upscale"].get("image_every_min") for run in runs)
     for i, run in enumerate(runs):
         s, look = _stripping(run), style.run_style(i)
         x = s["capacity_mAh_cm2"]
@@ -150,19 +154,20 @@ def _microscope(
     for panel in panels[2:4]:
         panel.set_yscale("log")
         style.plain_log_axis(panel.yaxis, *panel.get_ylim())
-    panels[0].set_xscale("log")
-    furthest = max(1.3 * last_capacity(tables), 1.05 * last, 10 * _LEFT_mAh_cm2)
-    panels[0].set_xlim(_LEFT_mAh_cm2, furthest)
+    furthest = max(1.05 * last_capacity(tables), 1.05 * last, 10 * _LEFT_mAh_cm2)
+    if logarithmic:
+        panels[0].set_xscale("log")
+    panels[0].set_xlim(_LEFT_mAh_cm2 if logarithmic else 0.0, furthest)
     panels[-1].set_xlabel("capacity (mAh/cm²)")
     if not last:
         style.empty(panels[0], _NOTHING)
-    elif len(runs) == 1:
+    elif len(runs) == 1 and logarithmic:
         _tell_peak(panels[4], runs[0])
     if tables:
         colours = [style.run_colour(i) for i in range(len(runs))]
         metals = [_metal(run) for run in runs]
         named = dict(zip(QUANTITIES, panels, strict=True))
-        draw_measured(named, tables, metals, colours, logarithmic=True)
+        draw_measured(named, tables, metals, colours, logarithmic=logarithmic)
         panels[0].legend(
             handles=legend(tables, metals, colours),
             loc="upper left",
@@ -173,8 +178,8 @@ def _microscope(
     if any((run.samples["current_density_mA_cm2"] < 0).any() for run in runs):
         notes.append("Of runs that plate: the first strip alone; the summary shows every cycle.")
     notes += [
-        f"{name}: {plural(len(run.replicas), 'square')} of {figure(run.edge_um, 'µm')} with "
-        f"{plural(2 * LINES, 'line')} each"
+        f"{name}: lines along x and y across {plural(len(run.replicas), 'square')} of "
+        f"{figure(run.edge_um, 'µm')}{_resolution(run)}"
         for name, run in zip(names, runs, strict=True)
     ]
     if tables:
@@ -185,6 +190,11 @@ def _microscope(
         panel.text(-0.17, 1.0, letter, weight="bold", size=8.5, transform=panel.transAxes)
     body.align_ylabels(panels)
     return page
+
+
+def _resolution(run: PopulationRun) -> str:
+    resolution = run.run["upscale"].get("resolution_um")
+    return f", seen at {figure(resolution, 'µm')}" if resolution else ""
 
 
 def _top(panel: Axes, most: float) -> float:
@@ -252,50 +262,54 @@ def _maps(
     return page
 
 
-def draw_map(panel: Axes, run: PopulationRun, frame: int) -> None:
-    """Footprints of a frame from above, blue on the grey of contact."""
-    edge = run.edge_um
-    _, discs = run.of_frame(frame)
-    panel.add_patch(Rectangle((0, 0), edge, edge, color=style.METAL, lw=0))
-    x, y, radius = discs["x_um"], discs["y_um"], discs["radius_um"]
-    places, sizes = [], []
-    for dx in (-edge, 0.0, edge):
-        for dy in (-edge, 0.0, edge):
-            near = (np.abs(x + dx - edge / 2) < edge / 2 + radius) & (
-                np.abs(y + dy - edge / 2) < edge / 2 + radius
-            )
-            places.append(np.column_stack((x[near] + dx, y[near] + dy)))
-            sizes.append(radius[near])
-    offsets, diameter = np.concatenate(places), 2 * np.concatenate(sizes)
-    if len(offsets):
-        discs_drawn = EllipseCollection(
-            diameter,
-            diameter,
-            np.zeros(len(diameter)),
-            units="xy",
-            offsets=offsets,
-            transOffset=panel.transData,
-            facecolor=style.BLUE,
-            edgecolor="none",
-        )
-        discs_drawn.set_clip_path(Rectangle((0, 0), edge, edge, transform=panel.transData))
-        panel.add_collection(discs_drawn)
-    panel.set_xlim(0, edge)
-    panel.set_ylim(0, edge)
-    panel.set_aspect("equal")
-    panel.set_xticks([])
-    panel.set_yticks([])
+# Contact is grey as the metal; the deeper the gap, the darker its blue.
+_DEPTH = LinearSegmentedColormap.from_list("gap", ["#CFE3F2", style.BLUE, "#00233A"])
+
+
+def draw_map(panel: Axes, run: PopulationRun, frame: int, highest_um: float | None = None) -> None:
+    """The gap of a frame from above, blue on the grey of contact, and a key of its height."""
+    edge, h = run.edge_um, run.gap_um(frame)
+    highest = max(h.max() if highest_um is None else highest_um, 1e-9)
+    panel.set_facecolor(style.METAL)
+    panel.imshow(
+        np.ma.masked_equal(h, 0.0),
+        cmap=_DEPTH,
+        vmin=0,
+        vmax=highest,
+        origin="lower",
+        extent=(0, edge, 0, edge),
+        interpolation="nearest",
+    )
+    mine = run.points["frame"] == frame
+    panel.scatter(
+        run.points["x_um"][mine],
+        run.points["y_um"][mine],
+        s=0.6,
+        color=style.BLUE,
+        lw=0,
+        clip_on=True,
+    )
+    panel.set(xlim=(0, edge), ylim=(0, edge), aspect="equal", xticks=[], yticks=[])
     for spine in panel.spines.values():
         spine.set_visible(True)
     samples = run.replicas[int(run.frames["replica"][frame])]
-    row = int(run.frames["sample"][frame])
-    contact = 100 * samples["contact_fraction"][row]
+    contact = 100 * samples["contact_fraction"][int(run.frames["sample"][frame])]
     panel.set_title(f"{when(run, frame)}: contact {contact:.3g} %", pad=3)
-    bar = _nice(edge / 4)
-    panel.plot([0.05 * edge, 0.05 * edge + bar], [0.05 * edge] * 2, color=style.BLACK, lw=2)
+    scale_bar(panel, edge, edge)
+    if h.any():
+        text = f"gap up to {figure(h.max(), 'µm')}"
+        box = {"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1}
+        panel.text(0.95 * edge, 0.05 * edge, text, ha="right", va="bottom", fontsize=6, bbox=box)
+
+
+def scale_bar(panel: Axes, width_um: float, height_um: float) -> None:
+    """A bar of a round length in the lower left corner."""
+    bar = _nice(width_um / 4)
+    x, y = 0.05 * width_um, 0.05 * height_um
+    panel.plot([x, x + bar], [y, y], color=style.BLACK, lw=2)
     panel.text(
-        0.05 * edge + bar / 2,
-        0.075 * edge,
+        x + bar / 2,
+        y + 0.025 * height_um,
         f"{bar:g} µm",
         ha="center",
         va="bottom",
@@ -307,6 +321,142 @@ def _nice(length: float) -> float:
     """A round length not above one."""
     power = 10.0 ** np.floor(np.log10(length))
     return next(float(f * power) for f in (5, 2, 1) if f * power <= length * 1.0001)
+
+
+# --- sections -------------------------------------------------------------------------------------
+
+_SECTION_um = 100.0  # as wide as the images, where the square is
+_AT_mAh_cm2 = (0.125, 0.25, 0.5, 0.75, 1.0, 1.25, 2.0, 3.0)  # of the operando images, and on
+_VOID = "#1B1B1B"
+_FEW = 8
+
+
+def section_line(run: PopulationRun) -> int:
+    """Row of the grid whose contact is nearest to that of the whole square in all frames."""
+    own = np.flatnonzero(run.frames["replica"] == 0)
+    lost = run.frames["h_um"][own] > 0
+    off = lost.mean(axis=2) - lost.mean(axis=(1, 2))[:, None]
+    return int(np.argmin((off**2).sum(axis=0)))
+
+
+def draw_section(panel: Axes, run: PopulationRun, frame: int, row: int, highest_um: float) -> None:
+    """A section as a microscope shows it: electrolyte below, voids dark, metal above, true aspect.
+
+    Parameters
+    ----------
+    panel : Axes
+    run : PopulationRun
+    frame, row : int
+        The row of the grid through which it goes.
+    highest_um : float
+        Largest gap that has to fit in.
+    """
+    h = run.gap_um(frame)[row]
+    n, edge = len(h), run.edge_um
+    # A narrow square is repeated, which it is by its nature.
+    times = max(1, int(np.ceil(_SECTION_um / edge - 1e-9)))
+    width = min(_SECTION_um, times * edge)
+    x = np.arange(times * n + 1) * edge / n
+    above, below = highest_um + 2.0, 3.0
+    panel.axhspan(0, above, color="#C9C9C9", lw=0)
+    panel.axhspan(-below, 0, color="#8C8671", lw=0)
+    panel.stairs(np.tile(h, times), x, baseline=0, fill=True, color=_VOID, lw=0)
+    panel.set(xlim=(0, width), ylim=(-below, above), aspect="equal", xticks=[], yticks=[])
+    for spine in panel.spines.values():
+        spine.set_visible(False)
+
+
+def _section_page(
+    runs: Sequence[PopulationRun], names: Sequence[str], frames: Sequence[int] | None
+) -> Figure:
+    """Sections along one line of each run, in the order of the charge."""
+    shown = [_at_charges(run) if frames is None else list(frames)[:_FEW] for run in runs]
+    panels = max(len(some) for some in shown)
+    if not panels:
+        raise InputError("there is no frame to draw", advice="Wait for the run to go on.")
+    width = style.PAGE_IN / len(runs) - 0.7
+    highest, heights = [], []
+    for run, some in zip(runs, shown, strict=True):
+        row = section_line(run)
+        highest.append(max((run.gap_um(f)[row].max() for f in some), default=0.0))
+        heights.append(width * (highest[-1] + 5.0) / _SECTION_um + 0.06)
+    head = 0.35
+    page = style.new_figure(style.PAGE_IN, head + panels * max(*heights, 0.28) + 0.25)
+    axes = page.subplots(panels, len(runs), squeeze=False)
+    for column, (run, some, name) in enumerate(zip(runs, shown, names, strict=True)):
+        row = section_line(run)
+        for i, panel in enumerate(axes[:, column]):
+            if i >= len(some):
+                panel.set_axis_off()
+                continue
+            draw_section(panel, run, some[i], row, highest[column])
+            panel.set_ylabel(when(run, some[i]), rotation=0, ha="right", va="center", fontsize=6.5)
+        axes[0, column].set_title(name, loc="left")
+        last = axes[min(panels, len(some)) - 1, column]
+        bar = _nice(last.get_xlim()[1] / 8)
+        y = last.get_ylim()[0] + 1.0
+        last.plot([2, 2 + bar], [y, y], color="white", lw=1.6)
+        last.text(2.8 + bar, y, f"{bar:g} µm", color="white", va="center", fontsize=6)
+    page.supxlabel(
+        "metal light, voids black, electrolyte dark; height and width on one scale",
+        fontsize=6,
+        color=style.GREY,
+    )
+    return page
+
+
+def _at_charges(run: PopulationRun) -> list[int]:
+    """Frames of the first replica next to the charges of the images, or spread over a short run."""
+    own = np.flatnonzero(run.frames["replica"] == 0)
+    if run.run.get("protocol"):
+        return ends_of_steps(run)
+    charge = run.frames["capacity_mAh_cm2"][own]
+    if not len(own) or charge[-1] < _AT_mAh_cm2[1]:
+        return _chosen(run, None, _MOST_MAPS)
+    wanted = [c for c in _AT_mAh_cm2 if c <= charge[-1] * 1.01]
+    picked = [int(own[np.argmin(np.abs(charge - c))]) for c in wanted]
+    return list(dict.fromkeys([*picked, int(own[-1])]))[-_FEW:]
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+_EVENT_LOOK = {
+    "coalesces": (style.BLUE, "o"),
+    "splits": (style.VERMILLION, "^"),
+    "collapses": (style.GREEN, "v"),
+}
+
+
+def _events(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
+    """What happened to the voids on the grid: the width of each against the charge, and counts."""
+    page = style.new_figure(style.PAGE_IN, 2.3 * len(runs) + 0.2)
+    axes = page.subplots(len(runs), 2, squeeze=False, sharex=True)
+    for (sizes, counts), run, name in zip(axes, runs, names, strict=True):
+        run.gap_um(0)  # refuses the files of an earlier kmc, which list no events
+        events, s = run.events, run.samples
+        for what, (colour, marker) in _EVENT_LOOK.items():
+            mine = events["kind"] == KINDS.index(what)
+            width = np.sqrt(4 * events["area_um2"][mine] / np.pi)
+            charge = events["capacity_mAh_cm2"][mine]
+            sizes.scatter(charge, width, s=7, color=colour, marker=marker, lw=0, alpha=0.7)
+            column = {"coalesces": "coalescences"}.get(what, what)
+            area_mm2 = run.edge_um**2 * 1e-6
+            rate = s[column] / area_mm2
+            counts.plot(s["capacity_mAh_cm2"], rate, color=colour, label=column)
+        if (events["kind"] > 0).any():
+            sizes.set_yscale("log")
+            style.plain_log_axis(sizes.yaxis, *sizes.get_ylim())
+        else:
+            style.empty(sizes, "no void on the grid split, met or closed")
+        sizes.set_ylabel("width of the void that\nended or came off (µm)")
+        counts.set_ylabel("events so far per mm²")
+        counts.set_ylim(bottom=0)
+        counts.legend(fontsize=6, loc="upper left", handlelength=1.2)
+        if len(runs) > 1:
+            sizes.set_title(name, loc="left")
+    for panel in axes[-1]:
+        panel.set_xlabel("capacity (mAh/cm²)")
+    return page
 
 
 # --- sizes ----------------------------------------------------------------------------------------
@@ -321,7 +471,7 @@ def _sizes(
     for (number, area), run, name in zip(axes, runs, names, strict=True):
         shown = _chosen(run, frames, 5)
         for frame, colour in zip(shown, style.ramp(len(shown)), strict=False):
-            voids, _ = run.of_frame(frame)
+            voids = run.of_frame(frame)
             footprint = voids["footprint_um2"][voids["footprint_um2"] > 0]
             if not len(footprint):
                 continue
@@ -433,7 +583,7 @@ def _summary(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
     made = np.maximum((s["stripped_um"] + s["initial_um"])[some], 1e-30)
     for name, colour in (
         ("voids_um", style.BLUE),
-        ("creep_um", style.GREEN),
+        ("settled_um", style.GREEN),
         ("sink_um", style.ORANGE),
         ("storage_um", style.SKY),
     ):

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kmc.mesoscale.result import PopulationRun
 from kmc.plotting import style
+from kmc.population.result import PopulationRun
 
 _S_PER_H = 3600.0
 

@@ -11,14 +11,12 @@ from matplotlib import rc_context
 
 from kmc.common.progress import FrameProgress
 from kmc.errors import InputError
-from kmc.mesoscale.result import PopulationRun
-from kmc.mesoscale.voids import Shape
 from kmc.plotting import style
 from kmc.plotting.movie import MOVIE_TYPE, MoviePages, check_movie, new_page
-from kmc.plotting.upscale import draw_map, when
+from kmc.plotting.upscale import draw_map, draw_section, section_line, when
+from kmc.population.result import PopulationRun
 
 _WIDTH_IN, _HEIGHT_IN = 8.0, 4.2
-_CUT_POINTS = 900
 
 
 def save_population_movie(
@@ -62,34 +60,11 @@ class PopulationMovie(MoviePages):
 
     def __init__(self, run: PopulationRun, frames: Sequence[int]):
         self.run, self.frames = run, list(frames)
-        self._at_um = run.edge_um / 2
-        self._highest_um = self._highest()
+        self._row = section_line(run)
+        gaps = [run.gap_um(frame) for frame in self.frames]
+        self._highest_um = max(float(h[self._row].max()) for h in gaps)
+        self._deepest_um = max(float(h.max()) for h in gaps)
         self._build()
-
-    def _highest(self) -> float:
-        """Height of the strip of the cut, the same in all frames."""
-        high = max(float(self._profile(frame)[1].max()) for frame in self.frames)
-        return max(1.3 * high, 0.01 * self.run.edge_um)
-
-    def _profile(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
-        """Height of the voids along a line through the middle of the square."""
-        run = self.run
-        _, discs = run.of_frame(frame)
-        edge = run.edge_um
-        x = np.linspace(0, edge, _CUT_POINTS)
-        height = np.zeros(_CUT_POINTS)
-        shape = Shape(run.facts["height_over_radius"])
-        away = discs["y_um"] - self._at_um
-        away -= edge * np.rint(away / edge)
-        for i in np.flatnonzero(np.abs(away) < discs["radius_um"]):
-            along = x - discs["x_um"][i]
-            along -= edge * np.rint(along / edge)
-            offset = np.hypot(along, away[i])
-            radius, volume = discs["radius_um"][i], discs["volume_um3"][i]
-            under = offset < radius
-            lobe = shape.height_um(radius, volume, offset[under])
-            height[under] = np.maximum(height[under], lobe)
-        return x, height
 
     def _build(self) -> None:
         self.page = new_page(_WIDTH_IN, _HEIGHT_IN)
@@ -138,20 +113,14 @@ class PopulationMovie(MoviePages):
     def _draw(self, frame: int) -> None:
         run, edge = self.run, self.run.edge_um
         self._above.clear()
-        draw_map(self._above, run, frame)
-        self._above.axhline(self._at_um, color=style.BLACK, lw=0.8, ls=(0, (4, 3)))
+        draw_map(self._above, run, frame, self._deepest_um)
+        at_um = (self._row + 0.5) * edge / len(run.gap_um(frame))
+        self._above.axhline(at_um, color=style.VERMILLION, lw=0.8, ls=(0, (4, 3)))
         self._above.set_title("")
-        self._above.set_title("from above: voids blue, contact grey", loc="left")
-        x, height = self._profile(frame)
+        self._above.set_title("from above: contact grey, deeper gaps darker", loc="left")
         self._cut.clear()
-        self._cut.axhspan(0, self._highest_um, color=style.METAL, lw=0)
-        self._cut.axhspan(-0.25 * self._highest_um, 0, color=style.ELECTROLYTE, lw=0)
-        self._cut.fill_between(x, 0, height, color=style.BLUE, lw=0)
-        self._cut.set_xlim(0, edge)
-        self._cut.set_ylim(-0.25 * self._highest_um, self._highest_um)
-        self._cut.set_xticks([])
-        self._cut.set_ylabel("height (µm)")
-        self._cut.set_title("cut along the dashed line", loc="left")
+        draw_section(self._cut, run, frame, self._row, self._highest_um)
+        self._cut.set_title("section along the dashed line, true to scale", loc="left")
 
     def show(self, index: int) -> None:
         """Draw the frame number `index` of those chosen."""

@@ -1,8 +1,8 @@
 """Voids on cross-section lines, as a microscope sees them on a polished cut.
 
-Lines run along every row and every column of the grid. A run of cells without contact is a void of
-the picture: its length is the width, its largest h the height. A microscope of resolution r does
-not see contact shorter than r between two voids, nor voids that are narrower or lower than r.
+Lines run along every row and every column of the grid. A run of cells with a gap is a void of the
+picture: its width is what of them is not in contact, its height the largest h. A microscope of
+resolution r sees no contact shorter than r between two voids, and no void narrower or lower than r.
 
 Voids that are smaller than two cells are points of the model; lines meet a disc of radius R
 2R/edge² times per length, on a mean chord of πR/2, below two thirds of the height of a parabola.
@@ -73,6 +73,8 @@ def cut(
     h_um: np.ndarray,
     edge_um: float,
     resolution_um: float = 0.0,
+    *,
+    cover: np.ndarray | None = None,
     point_radius_um: np.ndarray | None = None,
     point_height_um: np.ndarray | None = None,
 ) -> Cuts:
@@ -84,11 +86,15 @@ def cut(
     edge_um : float
     resolution_um : float
         Of the microscope.
+    cover : ndarray, optional
+        Share of each cell that is not in contact, above 0 where h is; 1 there by default.
     point_radius_um, point_height_um : ndarray, optional
         Footprint and largest height of the voids that are points.
     """
     n = len(h_um)
-    parts = [_runs(plane, edge_um / n, resolution_um) for plane in (h_um, h_um.T)]
+    share = (h_um > 0).astype(float) if cover is None else cover
+    planes = ((h_um, share), (h_um.T, share.T))
+    parts = [_runs(*plane, edge_um / n, resolution_um) for plane in planes]
     width, height = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
     line = np.concatenate([parts[0][2], parts[1][2] + n])
     length = 2 * n * edge_um
@@ -108,29 +114,37 @@ def cut(
     )
 
 
-def _runs(h_um: np.ndarray, cell_um: float, resolution_um: float) -> tuple:
+def _runs(h_um: np.ndarray, share: np.ndarray, cell_um: float, resolution_um: float) -> tuple:
     """Widths, heights and rows of the voids along the rows of a periodic field."""
-    rows, is_open = _from_contact(h_um, h_um > 0)
-    contact, begin, end = _stretches(~is_open)
-    short = (end - begin) * cell_um < resolution_um
-    for row, first, last in zip(contact[short], begin[short], end[short], strict=True):
-        is_open[row, first:last] = True
-    rows, is_open = _from_contact(rows, is_open)
+    is_open, n = h_um > 0, len(h_um)
+    h_um, share, is_open = _from_contact(is_open, h_um, share, is_open)
+    row, begin, end = _stretches(~is_open)
+    # Beside cells in contact that of the cells at either end of the two voids.
+    ends = 2 - share[row, begin - 1] - share[row, end % n]
+    hidden = (end - begin + ends) * cell_um < resolution_um
+    for i, first, last in zip(row[hidden], begin[hidden], end[hidden], strict=True):
+        is_open[i, first:last] = True
+        share[i, np.arange(first - 1, last + 1) % n] = 1.0
+    h_um, share, is_open = _from_contact(is_open, h_um, share, is_open)
     row, begin, end = _stretches(is_open)
-    width = (end - begin) * cell_um
-    padded = np.zeros((len(rows), len(rows) + 1))
-    padded[:, :-1] = rows
-    at = row * padded.shape[1] + begin
-    height = np.maximum.reduceat(padded.ravel(), at) if len(at) else np.zeros(0)
-    seen = (width >= resolution_um) & (height >= resolution_um)
-    return width[seen], height[seen], row[seen]
+    if not len(row):
+        return np.zeros(0), np.zeros(0), row
+    # Pairs of bounds in the rows laid end to end, with a column of nothing behind each.
+    bounds = np.stack([row * (n + 1) + begin, row * (n + 1) + end], axis=1).ravel()
+    sums, highest = (
+        how.reduceat(np.pad(values, ((0, 0), (0, 1))).ravel(), bounds)[::2]
+        for how, values in ((np.add, share), (np.maximum, h_um))
+    )
+    width = sums * cell_um
+    seen = (width >= resolution_um) & (highest >= resolution_um)
+    return width[seen], highest[seen], row[seen]
 
 
-def _from_contact(h_um: np.ndarray, is_open: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same rows begun where contact begins, so that no stretch goes over the end of a row."""
+def _from_contact(is_open: np.ndarray, *planes: np.ndarray) -> list[np.ndarray]:
+    """Planes with each row begun where contact begins, so that no void goes over its end."""
     start = np.argmax(~is_open & np.roll(is_open, 1, axis=1), axis=1)
-    place = (start[:, None] + np.arange(len(h_um))) % len(h_um)
-    return np.take_along_axis(h_um, place, axis=1), np.take_along_axis(is_open, place, axis=1)
+    place = (start[:, None] + np.arange(len(is_open))) % len(is_open)
+    return [np.take_along_axis(plane, place, axis=1) for plane in planes]
 
 
 def _stretches(is_open: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

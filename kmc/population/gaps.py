@@ -792,3 +792,10 @@ class _Shape:
 
     def advance(self, h: np.ndarray, share: float) -> None:
         outline.advance(h, self.cover, self.place, self.nx, self.ny, self.kind, share)
+
+
+def cover_of(h_um: np.ndarray, edge_um: float, height_over_radius: float) -> np.ndarray:
+    """Share of each cell under the drawn voids of a field of gaps, shape (n, n)."""
+    shape = _Shape(len(h_um))
+    shape.locate(h_um / (2 * height_over_radius * edge_um / len(h_um)))
+    return shape.cover

@@ -17,19 +17,18 @@ from kmc.campaign.folder import open_folder
 from kmc.common.formatting import figure, label
 from kmc.common.outputs import check_output, replacing
 from kmc.errors import InputError
-from kmc.mesoscale.result import PopulationRun
+from kmc.population.result import PopulationRun
 from kmc.report import common
 from kmc.report.page import Listing, Page, Table, Text
 from kmc.report.studies import study_page
-from kmc.systems.run import load
+from kmc.systems import KINDS
+from kmc.systems.opening import load
+from kmc.systems.result import SystemRun
 from kmc.trajectory.reader import Trajectory
-from kmc.trajectory.table_run import TableRun
 
 STUDY_FILE = "study.json"
-_SWEEP_NUMBERS = (
-    *("contact_fraction", "voids", "mean_void_width_nm", "voids_per_100um", "mean_width_um"),
-    *("overpotential_V", "coverage", "dead_fraction", "contact_active_active"),
-)
+_SWEEP_NUMBERS = ("contact_fraction", "voids", "mean_void_width_nm", "overpotential_V")
+_POPULATION_NUMBERS = ("contact_fraction", "voids_per_100um", "mean_width_um", "overpotential_V")
 _MAX_ROWS = 200
 
 
@@ -96,7 +95,9 @@ def page_of(path: Path) -> Page:
     if path.suffix.lower() == ".json":
         return _nucleation_page(path)
     found = load(path)
-    return _PAGES.get(found.kind, _system_page)(found)
+    if isinstance(found, SystemRun):
+        return _system_page(found)
+    return _population_page(found) if isinstance(found, PopulationRun) else _run_page(found)
 
 
 # --- one run --------------------------------------------------------------------------------------
@@ -174,7 +175,8 @@ def _population_page(found: PopulationRun) -> Page:
         "summary": "Contact, voids, their width and height, and the overpotential against charge",
         "microscope": "The same numbers beside those of the operando images of Zhao et al. (2025), "
         "10.1038/s41467-025-59567-8, on their scales",
-        "map": "The interface from above: contact in grey, voids in blue",
+        "section": "A section along a line: metal light, voids black, electrolyte dark",
+        "map": "The interface from above: contact in grey, the gap in blue",
         "sizes": "Sizes of the voids",
     }
     parts = [
@@ -185,16 +187,16 @@ def _population_page(found: PopulationRun) -> Page:
             text,
         )
         for what, text in pictures.items()
-        if len(found.samples["time_s"])
+        if len(found.samples["time_s"]) and (found.has_gap or what == "microscope")
     ]
     page.add("Figures", *parts)
     page.add(
         "Convergence",
         Text(
             [
-                "Rates are those of the parameter set, nothing is slowed. Number and size of the "
-                "voids do not depend on the size of the square above some tens of micrometres, nor "
-                "on the grid: docs/upscaling.md has the figures."
+                "Rates are those of the parameter set, nothing is slowed. A square has to hold "
+                "hundreds of voids, and a cell of the grid has to be narrower than the rim of a "
+                "spreading void: docs/upscaling.md has the figures."
             ]
         ),
         Table([(label(key), common.number(v)) for key, v in found.facts.items()]),
@@ -203,7 +205,7 @@ def _population_page(found: PopulationRun) -> Page:
     return page
 
 
-def _add_file(page: Page, found: PopulationRun | TableRun) -> None:
+def _add_file(page: Page, found: PopulationRun | SystemRun) -> None:
     """Inputs and provenance of a file."""
     common.add_inputs(page, found.run, found.params, Listing("The run file", found.run_file))
     common.add_versions(
@@ -219,17 +221,20 @@ def _add_file(page: Page, found: PopulationRun | TableRun) -> None:
 # --- another system -------------------------------------------------------------------------------
 
 
-def _system_page(found: TableRun) -> Page:
-    system = found.system
-    page = Page(found.path.name, f"{system.noun.capitalize()} (kmc run)")
-    page.add("Summary", Table(found.summary()))
+def _system_page(found: SystemRun) -> Page:
+    kind = KINDS[found.kind]
+    page = Page(found.path.name, f"{kind.noun.capitalize()} (kmc run)")
+    page.add("Summary", Table(kind.summary(found)))
     if len(found.samples["time_s"]) and len(found.frames["sample"]):
         parts = [
-            common.picture(lambda what=what: found.plot(what), text.capitalize())  # type: ignore[misc]
-            for what, text in system.pictures.items()
+            common.picture(
+                lambda what=what: plotting.system_picture([found], what=what),  # type: ignore[misc]
+                what.replace("-", " ").capitalize(),
+            )
+            for what in plotting.SYSTEM_PICTURES[found.kind]
         ]
         page.add("Figures", *parts)
-    units = system.samples
+    units = kind.samples
     last = [
         (f"{name.replace('_', ' ')}, {units[name][0]}", common.number(float(values[-1])))
         for name, values in found.samples.items()
@@ -238,10 +243,6 @@ def _system_page(found: TableRun) -> Page:
     page.add("Last sample", Table(last))
     _add_file(page, found)
     return page
-
-
-_PAGES: dict[str, Any] = {"electrode": _run_page, "population": _population_page}
-"""Kinds whose page has more than summary, pictures and last sample."""
 
 
 # --- many runs ------------------------------------------------------------------------------------
@@ -285,7 +286,7 @@ def _sweep_page(folder: Path) -> Page:
                 if row["state"] == "failed"]  # fmt: skip
     if failures:
         page.add("Failures", Table(failures[:_MAX_ROWS], ("error", "seed")))
-    if not study and hasattr(first, "acceleration"):
+    if not study and isinstance(first, Trajectory):
         page.add("Convergence", *_slowing(first.acceleration, first.run))
     parameters = {} if first is None else first.resolved.get("parameters", {})
     common.add_inputs(page, plan.tables, parameters, Listing("The sweep file", plan.text))
@@ -303,7 +304,7 @@ def _first_done(ds: Any) -> Any:
 
 def _sweep_pictures(ds: Any, first: Any) -> list[Any]:
     """The first two axes that vary, at the first value of any other."""
-    numbers = [name for name in _SWEEP_NUMBERS if name in ds]
+    numbers = _POPULATION_NUMBERS if isinstance(first, PopulationRun) else _SWEEP_NUMBERS
     varying = [str(d) for d in ds.path.dims if d != "replica" and ds.sizes[d] > 1]
     if not varying:
         return []
@@ -324,7 +325,8 @@ def _sweep_pictures(ds: Any, first: Any) -> list[Any]:
 
 def _sweep_tables(ds: Any) -> list[Any]:
     """Means over the replicas, one row a setting."""
-    names = [name for name in _SWEEP_NUMBERS if name in ds]
+    names = [name for name in (*_SWEEP_NUMBERS, *_POPULATION_NUMBERS[1:]) if name in ds]
+    names = list(dict.fromkeys(names))
     dims = [str(d) for d in ds.path.dims if d != "replica"]
     if not dims:
         rows = [("all runs", *(figure(float(ds[n].mean())) for n in names))]

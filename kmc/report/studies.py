@@ -13,10 +13,11 @@ from kmc.campaign.convergence.reading import read_study
 from kmc.campaign.folder import open_folder
 from kmc.common.formatting import figure, label
 from kmc.errors import InputError, KmcError
+from kmc.population.result import PopulationRun
 from kmc.report import common
 from kmc.report.page import Badge, Claim, Page, Table, Text
-from kmc.runfile.kinds import BOX
-from kmc.systems.run import load
+from kmc.systems.opening import load
+from kmc.systems.result import SystemRun
 
 _KINDS = {
     "reproduced": "good",
@@ -228,7 +229,10 @@ def _figures(folder: Path, shown: _Shown) -> list[Any]:
 
 
 def _draw(runs: Sequence[Any], names: Sequence[str], what: str) -> Any:
-    return runs[0].system.plot(runs, what, names=names, paper=what == "microscope")
+    if isinstance(runs[0], PopulationRun):
+        paper = what == "microscope"
+        return plotting.population_picture(runs, what=what, paper=paper, names=names)
+    return plotting.system_picture(runs, what=what, names=names)
 
 
 def _first(folder: Path, step: str, params: str) -> Any:
@@ -241,7 +245,7 @@ def _first(folder: Path, step: str, params: str) -> Any:
     for point in opened.plan.points:
         if point.name in done and point.settings.get("system.params", base) == params:
             found = load(opened.trajectory_path(point))
-            if found.kind != BOX:
+            if isinstance(found, PopulationRun | SystemRun):
                 return found
     return None
 

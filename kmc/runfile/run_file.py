@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, PrivateAttr
-from pydantic.fields import FieldInfo
 
 from kmc.common.conditions import has_current
 from kmc.common.validation import INFINITE, Checked, Number, show
@@ -16,7 +15,6 @@ from kmc.initial.chemistry_map import chemistry_sets
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile.cathode_section import Cathode
 from kmc.runfile.deposition_section import Deposition
-from kmc.runfile.kinds import KINDS, RunKind, kind_of
 from kmc.runfile.protocol import HOLD, Protocol
 from kmc.runfile.sections import (
     Acceleration,
@@ -29,7 +27,8 @@ from kmc.runfile.sections import (
     Stop,
     System,
 )
-from kmc.runfile.upscale_section import Upscale
+from kmc.runfile.system_sections import SYSTEMS
+from kmc.runfile.upscale_section import Upscale, without_box
 
 
 class Origin:
@@ -124,12 +123,35 @@ class RunFile(Checked):
     def resolved(self) -> dict[str, dict[str, Any]]:
         """All sections with their defaults, as plain JSON-able data; infinity is ``"inf"``."""
         tables = self.model_dump(mode="python")
-        return _plain(kind_of(self.model_fields_set).stored(tables, self.has_protocol))
+        if self.is_system:
+            uses = {**SYSTEMS[self.kind].uses, self.kind: tuple(tables[self.kind])}
+            if not self.has_protocol:
+                uses.pop("protocol", None)
+            kept = {name: {key: tables[name][key] for key in keys} for name, keys in uses.items()}
+            return _plain({**kept, "parameters": tables["parameters"]})
+        for name in SYSTEMS:
+            del tables[name]
+        if self.is_population:
+            return _plain(without_box(tables))
+        del tables["upscale"]
+        if not self.has_protocol:
+            del tables["protocol"]
+        return _plain(tables)
+
+    @property
+    def is_population(self) -> bool:
+        """Whether this is a run of a population of voids (`kmc upscale`), not of a box."""
+        return "upscale" in self.model_fields_set
 
     @property
     def kind(self) -> str:
-        """Name of the kind of run, such as "electrode" or "deposition" (`kmc.runfile.kinds`)."""
-        return kind_of(self.model_fields_set).name
+        """Section that makes this a run of a system, such as "deposition"; empty for others."""
+        return next((name for name in SYSTEMS if name in self.model_fields_set), "")
+
+    @property
+    def is_system(self) -> bool:
+        """Whether this is a run of another system (`kmc.systems`)."""
+        return bool(self.kind)
 
     def chemistry_sets(
         self, shown: Callable[[str, Any], str] | None = None
@@ -179,17 +201,7 @@ class RunFile(Checked):
         return has_current(dict(self.conditions))
 
 
-def add_kind(kind: RunKind) -> None:
-    """Let run files have the section of a further kind of run."""
-    assert kind.model is not None, "a kind is known by its section"
-    KINDS[kind.name] = kind
-    field = FieldInfo(annotation=kind.model, default_factory=kind.model)
-    RunFile.model_fields[kind.section] = field
-    RunFile.model_rebuild(force=True)
-    SECTIONS.append(kind.section)
-
-
-SECTIONS = list(RunFile.model_fields)
+SECTIONS = tuple(RunFile.model_fields)
 
 
 def from_resolved(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

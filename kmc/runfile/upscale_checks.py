@@ -8,7 +8,7 @@ from typing import Any
 from kmc.common.validation import Problem
 from kmc.runfile.protocol import HOLD, STRIP
 from kmc.runfile.run_file import Origin, RunFile, given_keys
-from kmc.runfile.upscale_section import KEYS_OF_A_BOX, MOST_CELLS, OF_A_BOX
+from kmc.runfile.upscale_section import KEYS_OF_A_BOX, MOST_CELLS, OF_A_BOX, cells_along_edge
 
 _STOPS = ("contact_fraction", "overpotential_V")
 
@@ -24,12 +24,13 @@ def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:
         problems.append(
             Problem(f"{said}: [upscale] needs an interface", 'Set boundary = "interface".')
         )
-    if math.isinf(conditions.electrode_thickness_um):
+    sinks = ("electrode_thickness_um", "sink_length_um", "sink_depth_um")
+    if math.isinf(min(getattr(conditions, key) for key in sinks)):
         said = origin.shown("conditions", "electrode_thickness_um", math.inf)
         problems.append(
             Problem(
-                f"{said}: a population of voids has metal of some thickness over it, up to a sink",
-                "Give it in µm, for example 1000.",
+                f"{said}: no vacancy could end anywhere",
+                "Give it in µm, for example 1000, or a sink_length_um or sink_depth_um.",
             )
         )
     if run.has_protocol:
@@ -51,19 +52,52 @@ def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:
     if run.rest.events is not None:
         said = origin.shown("rest", "events", run.rest.events)
         problems.append(Problem(f"{said}: a population has no events", "Give rest.time_s."))
-    n_cells = upscale.cells_along_edge(upscale.flaw_density_per_um2 or 0.0)
-    if n_cells > MOST_CELLS:
-        key = "domain_um" if upscale.grid_um is None else "grid_um"
-        said = origin.shown("upscale", key, getattr(upscale, key))
+    if upscale.resolution_um and upscale.resolution_um > 0.5 * (upscale.domain_um or math.inf):
+        said = origin.shown("upscale", "resolution_um", upscale.resolution_um)
         problems.append(
             Problem(
-                f"{said} makes {n_cells} × {n_cells} cells of a square of {upscale.domain_um:g} "
-                "µm, more than memory should hold",
-                f"Use {1.1 * upscale.domain_um / MOST_CELLS:.2g} or more for upscale.grid_um, or a "
-                "smaller domain_um.",
+                f"{said} is more than half of the square of {upscale.domain_um:g} µm",
+                "Use a smaller resolution, or a larger domain_um.",
             )
         )
-    return problems
+    return [*problems, *_rounding(run, origin), *_grid(run, origin)]
+
+
+def _rounding(run: RunFile, origin: Origin) -> list[Problem]:
+    """One way of saying how fast voids round off, and not that they do not."""
+    upscale = run.upscale
+    if upscale.relaxation == "none":
+        said = origin.shown("upscale", "relaxation", "none")
+        return [
+            Problem(
+                f"{said}: without rounding the rim of a spreading void has no thickness, and the "
+                "grid alone would say how far it spreads",
+                "Give upscale.rounding_length_um, 0.3 or more; or leave relaxation out.",
+            )
+        ]
+    given = upscale.model_fields_set
+    both = [key for key in ("relaxation", "relaxation_constant") if key in given]
+    if upscale.rounding_length_um is not None and both:
+        said = origin.shown("upscale", both[0], getattr(upscale, both[0]))
+        return [Problem(f"{said} and rounding_length_um say the same twice", f"Remove {both[0]}.")]
+    return []
+
+
+def _grid(run: RunFile, origin: Origin) -> list[Problem]:
+    """Cells that memory holds."""
+    upscale = run.upscale
+    if upscale.grid_um is None or upscale.domain_um is None:
+        return []
+    n_cells = cells_along_edge(upscale.domain_um, upscale.grid_um)
+    if n_cells <= MOST_CELLS:
+        return []
+    return [
+        Problem(
+            f"{origin.shown('upscale', 'grid_um', upscale.grid_um)} makes {n_cells} × {n_cells} "
+            f"cells of a square of {upscale.domain_um:g} µm, more than memory should hold",
+            f"Use {1.1 * upscale.domain_um / MOST_CELLS:.2g} or more, or a smaller domain_um.",
+        )
+    ]
 
 
 def _no_box(run: RunFile, origin: Origin) -> list[Problem]:
@@ -145,12 +179,14 @@ def _flaws(run: RunFile, origin: Origin) -> list[Problem]:
     upscale = run.upscale
     keys = ("flaw_density_per_um2", "flaw_radius_nm")
     given = [key for key in keys if getattr(upscale, key) is not None]
-    if upscale.sharing == "equal" and upscale.nucleation != "flaws":
+    if upscale.flaw_radius_sigma:
+        given.append("flaw_radius_sigma")
+    if upscale.sharing == "equal":
         return [
             Problem(
-                f"{origin.shown('upscale', 'sharing', upscale.sharing)} has no field of vacancies, "
-                "and so no voids that nucleate",
-                'Set nucleation = "flaws" with their density and radius, or sharing = "field".',
+                f"{origin.shown('upscale', 'sharing', upscale.sharing)}: gaps take up what "
+                "diffusion brings them",
+                "Remove it; kmc 0.1 compared with equal shares.",
             )
         ]
     if upscale.nucleation == "homogeneous":
@@ -168,18 +204,21 @@ def _flaws(run: RunFile, origin: Origin) -> list[Problem]:
         return [Problem(f"{said} needs {' and '.join(missing)}", "Give both in [upscale].")]
     assert upscale.flaw_density_per_um2 is not None
     assert upscale.flaw_radius_nm is not None
-    number = upscale.flaw_density_per_um2 * upscale.domain_um**2
+    edge = upscale.edge_um(0.0)
+    number = upscale.flaw_density_per_um2 * edge**2
     said = origin.shown("upscale", "flaw_density_per_um2", upscale.flaw_density_per_um2)
     if number < 1:
         return [
             Problem(
-                f"{said} is no flaw in a square of {upscale.domain_um:g} µm",
-                f"Use {1 / upscale.domain_um**2:.2g} or more, or a larger domain_um.",
+                f"{said} is no flaw in a square of {edge:g} µm",
+                f"Use {1 / edge**2:.2g} or more, or a larger domain_um.",
             )
         ]
     if number > 2_000_000:
         return [Problem(f"{said} is {number:.2g} flaws in the square", "Use at most 2000000.")]
-    covered = upscale.flaw_density_per_um2 * math.pi * (upscale.flaw_radius_nm * 1e-3) ** 2
+    # The mean of r² of a lognormal distribution of the median r0 is r0² exp(2 σ²).
+    mean_square = (upscale.flaw_radius_nm * 1e-3) ** 2 * math.exp(2 * upscale.flaw_radius_sigma**2)
+    covered = upscale.flaw_density_per_um2 * math.pi * mean_square
     if covered > 0.5:
         return [
             Problem(

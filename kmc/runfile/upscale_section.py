@@ -8,10 +8,9 @@ from typing import Any, Literal
 from kmc.common.validation import Checked, Count, Number
 from kmc.runfile.sections import _key
 
-MOST_CELLS = 4096  # of the grid along an edge: 1 GB
+MOST_CELLS = 2048  # of the grid along an edge: 1 GB
 FEWEST_CELLS = 16
-_CELL_um = 0.25  # without grid_um; at most
-_CELL_OVER_DISTANCE = 1 / 3  # of cells to the mean distance of voids
+NARROWEST_um, WIDEST_um = 5.0, 300.0  # of a square whose edge is not given
 
 # Sections that describe a box of atoms, and keys of others that do.
 OF_A_BOX = ("interface", "acceleration", "output")
@@ -24,17 +23,55 @@ KEYS_OF_A_BOX = {
 class Upscale(Checked):
     """A population of voids on micrometres of interface, instead of a box of atoms."""
 
-    domain_um: Number = _key(
-        100.0, "edge of the periodic square of interface", ge=0.5, le=5000, reason="see grid_um"
+    domain_um: Number | None = _key(
+        None,
+        "edge of the periodic square of interface; without it that of the square on which "
+        "voids_wanted are expected to begin",
+        example=50.0,
+        ge=0.5,
+        le=5000,
+        reason="see grid_um",
+    )
+    voids_wanted: Count = _key(
+        200, "voids for which the square has room, without domain_um", ge=1, le=100_000
     )
     capacity_mAh_cm2: Number = _key(1.5, "charge at which the current ends", gt=0, le=1000)
+    rounding_length_um: Number | None = _key(
+        None,
+        "R* of R*(t) = (B t)^¼ after 1e4 s: capillarity rounds off what is smaller. B is uncertain "
+        "by orders; without it that of relaxation",
+        example=1.8,
+        gt=0,
+        le=1000,
+        reason="without rounding the rim of a spreading void has no thickness",
+    )
     relaxation: Literal["kinetic", "none", "instant"] = _key(
         "kinetic",
-        "how the footprint of voids that met rounds off: in its time τ(R), never, or at once",
-        allowed='"kinetic", "none" or "instant"',
+        "without rounding_length_um: R* of diffusion through metal and interface, or larger than "
+        "all voids",
+        allowed='"kinetic" or "instant"',
     )
     relaxation_constant: Number = _key(
-        10.0, "C of τ = R³kT/(C D_v c_eq γΩ); of the order of 10", gt=0, le=1e6
+        10.0,
+        "C of the kinetic τ(R*) = R*³kT/(C D_v c_eq γΩ) = 1e4 s; of the order of 10",
+        gt=0,
+        le=1e6,
+    )
+    body: Literal["rigid", "viscous"] | None = _key(
+        None,
+        "how the metal above voids comes down: as a whole, or flowing by creep under the pressure; "
+        "without it viscous where there is a pressure",
+        allowed='"rigid" or "viscous"',
+    )
+    pressure_share: Number = _key(
+        1.0,
+        "share of conditions.stack_pressure_MPa that this piece of interface carries, less than 1 "
+        "near a free edge",
+        ge=0,
+        le=1,
+    )
+    adhesion_MPa: Number = _key(
+        0.0, "tension at which contact opens, with the viscous body", ge=0, le=1e4
     )
     shape: Literal["cap", "aspect"] = _key(
         "cap",
@@ -60,20 +97,42 @@ class Upscale(Checked):
         None, "patches without contact at the start, at random places", example=0.06, gt=0, le=1e4
     )
     flaw_radius_nm: Number | None = _key(
-        None, "radius of those patches", example=20.0, gt=0, le=1e5
+        None,
+        "radius of those patches; with flaw_radius_sigma their median",
+        example=20.0,
+        gt=0,
+        le=1e5,
+    )
+    flaw_radius_sigma: Number = _key(
+        0.0, "width of the lognormal distribution of their radii: of ln r", ge=0, le=3
     )
     sharing: Literal["field", "equal"] = _key(
         "field",
-        "who gets the vacancies: whom diffusion leads them to, or every void the same, to compare",
-        allowed='"field" or "equal"',
+        "who gets the vacancies: those to whom diffusion leads them",
+        allowed='"field"',
     )
     grid_um: Number | None = _key(
         None,
-        "cells of the grid on which the diffusion field is solved, at most; without it 0.25, or a "
-        "third of the mean distance of the voids that are expected, where that is less",
+        "cells of the grid, at most; without it as narrow as the voids to come and the rim of a "
+        "spreading void (rounding_length_um) want them",
         example=0.25,
-        ge=1e-4,
+        ge=1e-3,
         le=100,
+    )
+    resolution_um: Number = _key(
+        0.0,
+        "of the microscope that counts voids on lines: it sees no narrower or lower void, and no "
+        "narrower contact",
+        ge=0,
+        le=100,
+    )
+    image_every_min: Number | None = _key(
+        None,
+        "frames at this interval while a current flows, as a microscope takes images, in place of "
+        "frames",
+        example=15.0,
+        gt=0,
+        le=1e6,
     )
     replicas: Count = _key(1, "independent populations, averaged over", ge=1, le=1000)
     samples: Count = _key(
@@ -87,26 +146,26 @@ class Upscale(Checked):
     )
     frames: Count = _key(
         20,
-        "lists of all voids, evenly spaced in charge; beside them three in each power of ten, and "
+        "fields of gaps, evenly spaced in charge; beside them three in each power of ten, and "
         "one whenever a tenth of the contact has gone",
         ge=1,
         le=10_000,
     )
 
-    def cells_along_edge(self, voids_per_um2: float = 0.0) -> int:
-        """Cells of the grid along an edge where so many voids are expected.
+    def edge_um(self, voids_per_um2: float) -> float:
+        """Edge of the square: as given, or with room for `voids_wanted`."""
+        if self.domain_um is not None:
+            return self.domain_um
+        density = max(voids_per_um2, self.flaw_density_per_um2 or 0.0, 1e-9)
+        return min(max(math.sqrt(self.voids_wanted / density), NARROWEST_um), WIDEST_um)
 
-        A number that FFTs like, unless it is refused anyway.
-        """
-        cell_um = self.grid_um
-        if cell_um is None:
-            cell_um = _CELL_um
-            if voids_per_um2 > 0:
-                cell_um = min(cell_um, _CELL_OVER_DISTANCE / math.sqrt(voids_per_um2))
-        wanted = max(FEWEST_CELLS, math.ceil(self.domain_um / cell_um - 1e-9))
-        if wanted > MOST_CELLS:
-            return wanted
-        return next(n for n in range(wanted + wanted % 2, 4 * wanted + 2, 2) if _smooth(n))
+
+def cells_along_edge(edge_um: float, cell_um: float) -> int:
+    """Cells along an edge, at most `cell_um` wide: an even number that FFTs like."""
+    wanted = max(FEWEST_CELLS, math.ceil(edge_um / cell_um - 1e-9))
+    if wanted > MOST_CELLS:
+        return wanted
+    return next(n for n in range(wanted + wanted % 2, 4 * wanted + 2, 2) if _smooth(n))
 
 
 def _smooth(n: int) -> bool:

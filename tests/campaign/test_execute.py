@@ -582,24 +582,23 @@ def test_an_unfinished_file_stays_in_place_when_the_disk_is_full(folder, monkeyp
 
 def test_finished_populations_are_known(tmp_path):
     from kmc.campaign.point_files import is_finished
-    from kmc.mesoscale import file as population
+    from kmc.population import file as population
 
-    columns = {
-        name: {column: np.zeros(1) for column in table}
-        for name, table in (
-            ("samples", population.SAMPLES),
-            ("frames", population.FRAMES),
-            ("voids", population.VOIDS),
-            ("discs", population.DISCS),
-        )
+    samples = {column: np.zeros(1) for column in population.SAMPLES}
+    tables = {
+        name: {column: np.zeros(1) for column in table} for name, table in population.TABLES.items()
     }
-    samples = columns.pop("samples")
     resolved = {"run": {}, "parameters": {}, "facts": {}}
     head = {"run_file": "", "resolved": resolved, "seed": 1}
     path = tmp_path / "a.h5"
     for finished in (False, True):
         population.write(
-            path, head=head, finished=finished, stop_reason="", replicas=[samples], **columns
+            path,
+            head=head,
+            finished=finished,
+            stop_reason="",
+            replicas=[samples],
+            tables=tables,
         )
         assert is_finished(path) == finished
     path.write_bytes(path.read_bytes()[:-100])

@@ -25,9 +25,7 @@ from walls import (
 )
 
 from kmc.common.units import K_B_J
-from kmc.mesoscale.coalescence import Rounding
-from kmc.mesoscale.setup import prepare
-from kmc.mesoscale.voids import Shape
+from kmc.population.setup import prepare
 from kmc.runfile.load import load_run
 from kmc.simulation.engine import Engine
 from kmc.simulation.run import Simulation
@@ -153,7 +151,8 @@ def rounding_times(start, axes: int, radius_a: float, temperature_K: float, seed
 
 def cap_radius_nm(count: float) -> float:
     """Radius of the footprint of a round cap."""
-    return float(Shape(HEIGHT_OVER_RADIUS).radius_um(count * SITE_nm3 * 1e-9)) * 1e3
+    t = HEIGHT_OVER_RADIUS
+    return math.cbrt(count * SITE_nm3 / (math.pi * t * (3 + t * t) / 6))
 
 
 def capillary_nm(temperature_K: float) -> float:
@@ -168,11 +167,15 @@ def wall_time_s(radius_nm: float, temperature_K: float, wall_per_s: float) -> fl
 
 
 def metal_and_interface_s(radius_nm: float, temperature_K: float) -> float:
-    """τ of a population with C = 1."""
-    run = load_run("upscale_li", {"conditions.temperature_K": temperature_K})
-    prepared = prepare(run)
-    rounding = Rounding("kinetic", prepared.setting.medium, prepared.vapour.capillary_um, 1.0)
-    return float(rounding.time_s(radius_nm * 1e-3))
+    """τ by diffusion through metal or interface, the faster of the two, with C = 1.
+
+    R³kT/(D_v c_eq γΩ) and R⁴kT/(D_i c_i δ γΩ).
+    """
+    prepared = prepare(load_run("upscale_li", {"conditions.temperature_K": temperature_K}))
+    medium, radius = prepared.setting.medium, radius_nm * 1e-3
+    scale = prepared.vapour.capillary_um * medium.site_volume_um3
+    bulk = radius**3 / (scale * medium.bulk_per_um_s)
+    return min(bulk, radius**4 / (scale * medium.interface_per_s))
 
 
 # --- the continuum --------------------------------------------------------------------------------

@@ -34,11 +34,11 @@ def test_chords_of_a_disc():
 
 
 def test_points_are_cut_as_discs_are():
-    drawn = cut(caps([(10, 10)], 2.0, 0.8), EDGE)
-    point = cut(np.zeros((N, N)), EDGE, 0.0, np.array([2.0]), np.array([0.8]))
+    point = {"point_radius_um": np.array([2.0]), "point_height_um": np.array([0.8])}
+    drawn, expected = cut(caps([(10, 10)], 2.0, 0.8), EDGE), cut(np.zeros((N, N)), EDGE, **point)
     for name in ("per_100um", "mean_width_um", "mean_height_um"):
-        assert getattr(point, name) == pytest.approx(getattr(drawn, name), rel=0.02)
-    assert cut(np.zeros((N, N)), EDGE, 3.2, np.array([2.0]), np.array([0.8])).point_number == 0
+        assert getattr(expected, name) == pytest.approx(getattr(drawn, name), rel=0.02)
+    assert cut(np.zeros((N, N)), EDGE, 3.2, **point).point_number == 0
 
 
 def test_the_microscope_joins_what_it_cannot_part_and_misses_what_is_small():
@@ -60,3 +60,17 @@ def test_a_line_without_contact_is_one_void_as_long_as_the_square():
     assert found.width_um.tolist() == [EDGE] * 16
     assert np.isnan(cut(np.zeros((8, 8)), EDGE).mean_width_um)
     assert np.isnan(cut(np.zeros((8, 8)), EDGE).max_width_um)
+
+
+def test_widths_are_those_of_the_part_without_contact():
+    """A stripe of 1.55 µm whose cells at both rims are partly in contact."""
+    h, cover = np.zeros((20, 20)), np.zeros((20, 20))
+    h[:, 2:19] = 1.0
+    cover[:, 2:19] = 1.0
+    cover[:, 2], cover[:, 18] = 0.25, 0.25
+    found = cut(h, 2.0, cover=cover)
+    np.testing.assert_allclose(found.width_um[found.line < 20], 1.55)
+    found = cut(h, 2.0, 0.4, cover=cover)
+    np.testing.assert_allclose(found.width_um[found.line < 20], 1.55)
+    found = cut(h, 2.0, 0.5, cover=cover)  # it does not see the 0.45 µm of contact
+    np.testing.assert_allclose(found.width_um[found.line < 20], 2.0)

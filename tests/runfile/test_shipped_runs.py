@@ -12,8 +12,8 @@ from kmc.simulation.run import run_to_file
 NAMES = [
     name
     for name in catalogue.names("runs")
-    if not name.startswith(("study_", "upscale_"))  # populations: tests/mesoscale
-    and load_run(name).kind in ("electrode", "population")  # tests/systems
+    if not name.startswith(("study_", "upscale_", "operando_"))  # populations: tests/population
+    and not load_run(name).is_system  # tests/systems
 ]
 
 

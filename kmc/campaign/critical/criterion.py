@@ -8,13 +8,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kmc.campaign.scalars import DERIVED
 from kmc.common.catalogue import nearest
 from kmc.errors import InputError
-from kmc.systems import SYSTEMS
+from kmc.population.file import SAMPLES as POPULATION
+from kmc.trajectory.schema import SAMPLE_COLUMNS
 
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
-_MEASURED = {name: (*kind.samples, *kind.derived_columns) for name, kind in SYSTEMS.items()}
-NAMES = tuple(dict.fromkeys(name for names in _MEASURED.values() for name in names))
+BOX = (*(entry.name for entry in SAMPLE_COLUMNS), *DERIVED)
+NAMES = tuple(dict.fromkeys((*BOX, *POPULATION)))
 _EXAMPLE = 'Write NAME, one of < <= > >=, and a number, for example "contact_fraction<0.8".'
 
 
@@ -31,20 +33,19 @@ class Criterion:
         value = row.get(self.name, math.nan)
         return bool(_COMPARE[self.sign](value, self.bound))
 
-    def check(self, kind: str) -> None:
+    def check(self, population: bool) -> None:
         """Whether runs of this kind measure it.
 
         Raises
         ------
         InputError
-            Only others do.
+            Only the other kind does, boxes of atoms or populations of voids.
         """
-        names = _MEASURED[kind]
+        names = (*POPULATION, "capacity_monolayers") if population else BOX
         if self.name not in names:
-            others = " and ".join(SYSTEMS[k].noun for k, m in _MEASURED.items() if self.name in m)
+            kind, other = ("a population of voids", "a box of atoms")[:: 1 if population else -1]
             raise InputError(
-                f"the criterion names {self.name!r}, which {SYSTEMS[kind].noun} does not measure: "
-                f"{others} does",
+                f"the criterion names {self.name!r}, which {kind} does not measure: {other} does",
                 advice=f"{nearest(self.name, names)}Measured: {', '.join(names)}.",
             )
 

@@ -20,7 +20,7 @@ _REST_ROWS, _REST_FRAMES = 60, 9
 _REST_FIRST = 1e-4  # of the rest
 _FRAMES_PER_DECADE = 3
 _SAME = 1e-9
-_S_PER_H = 3600.0
+_S_PER_H, _S_PER_MIN = 3600.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,14 @@ def _with_current(
     upscale = run.upscale
     per_s = current / _S_PER_H
     linear = np.linspace(0, end, upscale.samples + 1)
-    marks = np.linspace(0, end, upscale.frames + 1)
     rows_early = _decades(end, upscale.samples_per_decade) if early else []
-    marks_early = _decades(end, _FRAMES_PER_DECADE) if rows_early else []
+    if upscale.image_every_min is None:
+        marks = np.linspace(0, end, upscale.frames + 1)
+        marks_early = _decades(end, _FRAMES_PER_DECADE) if rows_early else []
+    else:
+        every = upscale.image_every_min * _S_PER_MIN * per_s
+        marks = np.append(np.arange(0, end * (1 - _SAME), every), end)
+        marks_early = []
     rows = _distinct([*linear, *marks, *rows_early, *marks_early])
     frames = [*marks, *marks_early]
     return tuple(Due(c / per_s, _among(c, frames)) for c in rows if start or c > 0)

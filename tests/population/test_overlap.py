@@ -11,7 +11,7 @@ import pytest
 from marks import slow
 
 import kmc
-from kmc.mesoscale.population import Population
+from kmc.population.gaps import Gaps
 
 # Boxes, events to relax their shapes, and the means of the page: voids per µm², vacancies in voids,
 # width in nm, contact lost in %; of boxes at the end of the current, of these after hops at their
@@ -70,8 +70,7 @@ def test_voids_of_the_box_and_of_a_population_under_its_rates(ratio, tmp_path):
         assert time_s < 1e-3 * run.samples.time_s[-1]
     setting = overlap.Box(ratio).settings()["lone"]
     discs, standing = (
-        overlap.populations(setting, range(16), kind)
-        for kind in (Population, overlap.StandingVoids)
+        overlap.populations(setting, range(16), kind) for kind in (Gaps, overlap.StandingVoids)
     )
     means, errors = [], []
     for rows, expected in zip((boxes, after, discs, standing), printed, strict=True):

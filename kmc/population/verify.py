@@ -1,4 +1,4 @@
-"""Recomputes what the file of a population says, and tells whether it adds up."""
+"""Checks the file of a population by recomputing its numbers from each other."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from pathlib import Path
 
 import numpy as np
 
-from kmc.kernels import discs
-from kmc.mesoscale.overpotential import Kinetics
-from kmc.mesoscale.result import Columns, PopulationRun, load
 from kmc.model.electrochemistry import capacity_mAh_cm2, conductivity_mS_cm
+from kmc.population.gaps import cover_of
+from kmc.population.life import KINDS
+from kmc.population.result import Columns, PopulationRun, load
+from kmc.population.voltage import Kinetics
 from kmc.runfile.protocol import plan_of, stored_blocks
 from kmc.verification.result import Breach, Verification
 
 BALANCE = 1e-9  # of the volume stripped
 _ROUNDING = 1e-9
-_AREA = 1e-7  # of the square: footprints are sums of arcs
+_SINGLE = 1e-5  # the gap is stored in single precision: of its volume
 
 
 def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Verification:
     """Check a population, finished or not, against itself.
 
-    Volumes are balanced in every row, charge follows from current and time, footprints and volumes
-    are recomputed from the discs of every frame, the terms of the overpotential from contact and
-    supersaturation.
+    Volumes are balanced in every row, charge follows from current and time, volume and contact of
+    every frame from its gap, the terms of the overpotential from contact and supersaturation. Of a
+    file of schema 1 the checksums alone are compared: its voids were discs.
 
     Raises
     ------
@@ -39,18 +40,22 @@ def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = No
     n_rows = sum(len(columns["time_s"]) for columns in run.replicas)
     found = Verification(path, run.finished, n_rows, len(run.frames["time_s"]))
     tell = progress or (lambda done, of: None)
-    checks = (
-        ("checksums of all datasets", lambda: iter(())),
-        (
-            "volume stripped = voids + sink + creep + storage + filled + cut off",
-            lambda: _each(run, _balance),
-        ),
-        ("charge follows from the current", lambda: _each(run, _charge)),
-        ("rows are in order", lambda: _each(run, _order)),
-        ("overpotential follows from contact and S", lambda: _each(run, _voltage)),
-        ("the mean over the replicas", lambda: _mean(run)),
-        ("voids and discs of every frame", lambda: _frames(run, tell)),
-    )
+    checks: list[tuple[str, Callable[[], Iterator[Breach]]]] = [
+        ("checksums of all datasets", lambda: iter(()))
+    ]
+    if run.has_gap:
+        checks += [
+            (
+                "stripped + flaws = voids + settled + sink + storage + filled + cut off",
+                lambda: _each(run, _balance),
+            ),
+            ("charge follows from the current", lambda: _each(run, _charge)),
+            ("rows are in order", lambda: _each(run, _order)),
+            ("overpotential follows from contact and S", lambda: _each(run, _voltage)),
+            ("the mean over the replicas", lambda: _mean(run)),
+            ("volume and contact of every frame", lambda: _frames(run, tell)),
+            ("events add up to the counts", lambda: _events(run)),
+        ]
     for claim, check in checks:
         for breach in check():
             found.breach = breach
@@ -76,9 +81,8 @@ def _first(check, place, wrong, values, expected) -> Iterator[Breach]:
 
 def _balance(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     made = s["stripped_um"] + s["initial_um"]
-    gone = s["voids_um"] + s["sink_um"] + s["creep_um"] + s["filled_um"] + s["dead_um"]
-    if run.run["upscale"]["sharing"] == "field":
-        gone = gone + s["storage_um"]
+    ends = ("voids", "settled", "sink", "storage", "filled", "dead")
+    gone = np.sum([s[f"{name}_um"] for name in ends], axis=0)
     wrong = ~(np.abs(made - gone) <= BALANCE * np.maximum(made, 1e-30))
     yield from _first("balance of volume", f"{place}/voids_um", wrong, gone, made)
     placed = s["filled_um"] + s["pushed_back_um"]
@@ -93,12 +97,12 @@ def _charge(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     # The row at a change of current belongs to the step that ends.
     passed = s["current_density_mA_cm2"] * np.diff(s["time_s"], prepend=0.0) / 3600
     expected, most = np.cumsum(passed), np.cumsum(np.abs(passed))
-    wrong = np.abs(s["capacity_mAh_cm2"] - expected) > _ROUNDING * most + 1e-18
+    wrong = ~(np.abs(s["capacity_mAh_cm2"] - expected) <= _ROUNDING * most + 1e-18)
     yield from _first("charge", f"{place}/capacity_mAh_cm2", wrong, s["capacity_mAh_cm2"], expected)
     per_charge = run.facts["site_volume_um3"] / capacity_mAh_cm2(1.0, 1e8)  # µm for each mAh/cm²
     for name, charge in (("stripped_um", passed > 0), ("plated_um", passed < 0)):
         expected = np.cumsum(np.abs(passed) * charge) * per_charge
-        wrong = np.abs(s[name] - expected) > _ROUNDING * expected + 1e-18
+        wrong = ~(np.abs(s[name] - expected) <= _ROUNDING * expected + 1e-18)
         yield from _first("height", f"{place}/{name}", wrong, s[name], expected)
 
 
@@ -125,11 +129,12 @@ def _currents(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
 
 
 def _order(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
-    for name in ("time_s", "step", "nucleated_per_um2", "met_per_um2", "creep_um", "dead_um"):
+    counted = ("splits", "collapses", "coalescences", "regained_fraction")
+    for name in ("time_s", "step", "nucleated_per_um2", "stripped_um", "dead_um", *counted):
         values = s[name]
-        wrong = np.concatenate([[False], np.diff(values) < 0])
+        wrong = np.concatenate([[False], ~(np.diff(values) >= 0)])
         yield from _first("order of the rows", f"{place}/{name}", wrong, values, np.roll(values, 1))
-    wrong = (s["contact_fraction"] < 0) | (s["contact_fraction"] > 1)
+    wrong = ~((s["contact_fraction"] >= 0) & (s["contact_fraction"] <= 1))
     yield from _first("range", f"{place}/contact_fraction", wrong, s["contact_fraction"], math.nan)
 
 
@@ -163,19 +168,19 @@ def _voltage(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     for name in ("concentration_V", "charge_transfer_V", "series_V"):
         expected = np.array([getattr(term, name) for term in terms])
         with np.errstate(invalid="ignore"):
-            wrong = (np.abs(s[name] - expected) > 1e-12) & (s[name] != expected)
+            wrong = ~((np.abs(s[name] - expected) <= 1e-12) | (s[name] == expected))
         yield from _first("overpotential", f"{place}/{name}", wrong, s[name], expected)
     parts = ("concentration_V", "charge_transfer_V", "constriction_V", "series_V")
     total = sum(s[name] for name in parts)
     with np.errstate(invalid="ignore"):
-        wrong = (np.abs(s["overpotential_V"] - total) > 1e-12) & (s["overpotential_V"] != total)
+        wrong = ~((np.abs(s["overpotential_V"] - total) <= 1e-12) | (s["overpotential_V"] == total))
     yield from _first(
         "overpotential", f"{place}/overpotential_V", wrong, s["overpotential_V"], total
     )
 
 
 def _mean(run: PopulationRun) -> Iterator[Breach]:
-    from kmc.mesoscale.file import mean_of
+    from kmc.population.file import mean_of
 
     expected = mean_of(run.replicas)
     for name, values in run.samples.items():
@@ -189,9 +194,8 @@ def _mean(run: PopulationRun) -> Iterator[Breach]:
 
 
 def _frames(run: PopulationRun, tell: Callable[[int, int], None]) -> Iterator[Breach]:
-    edge, n = run.edge_um, len(run.frames["time_s"])
+    n = len(run.frames["time_s"])
     for frame in range(n):
-        voids, lobes = run.of_frame(frame)
         samples = run.replicas[int(run.frames["replica"][frame])]
         row = int(run.frames["sample"][frame])
         for name in ("time_s", "capacity_mAh_cm2"):
@@ -199,43 +203,45 @@ def _frames(run: PopulationRun, tell: Callable[[int, int], None]) -> Iterator[Br
                 value, wanted = run.frames[name][frame], samples[name][row]
                 yield Breach("frame", f"/frames/{name}", frame, f"{value:g}", f"{wanted:g}")
                 return
-        height = voids["volume_um3"].sum() / edge**2
-        if abs(height - samples["voids_um"][row]) > _ROUNDING * max(height, 1e-30):
-            wanted = f"{samples['voids_um'][row]:.12g}"
-            yield Breach("volume", f"/voids, frame {frame}", None, f"{height:.12g}", wanted)
+        h, mine = run.gap_um(frame), run.points["frame"] == frame
+        if not (np.isfinite(h) & (h >= 0)).all():
+            yield Breach("gap", "/frames/h_um", frame, f"{np.nanmin(h):g}", "0 or more")
             return
-        lost = min(1.0, voids["footprint_um2"].sum() / edge**2)
-        contact = samples["contact_fraction"][row]
-        if abs(1 - lost - contact) > _ROUNDING:
-            wanted = f"{contact:.12g}"
-            yield Breach("contact", f"/voids, frame {frame}", None, f"{1 - lost:.12g}", wanted)
-            return
-        yield from _discs(voids, lobes, edge, frame)
+        volume = h.mean() + run.points["volume_um3"][mine].sum() / run.edge_um**2
+        covered = np.pi * (run.points["radius_um"][mine] ** 2).sum() / run.edge_um**2
+        drawn = cover_of(h, run.edge_um, run.facts["height_over_radius"]).mean()
+        contact = max(0.0, 1 - drawn - covered)
+        for name, value, place in (
+            ("voids_um", volume, "volume"),
+            ("contact_fraction", contact, "contact"),
+        ):
+            wanted = samples[name][row]
+            if not abs(value - wanted) <= _SINGLE * max(abs(wanted), 1e-12):
+                yield Breach(place, "/frames/h_um", frame, f"{value:.12g}", f"{wanted:.12g}")
+                return
         tell(frame + 1, n)
 
 
-def _discs(voids: Columns, lobes: Columns, edge: float, frame: int) -> Iterator[Breach]:
-    """Footprints and volumes of voids from their discs."""
-    order = np.argsort(voids["number"])
-    numbers = voids["number"][order]
-    owner = np.searchsorted(numbers, lobes["void"])
-    if len(numbers) == 0 and len(lobes["void"]) == 0:
-        return
-    known = owner < len(numbers)
-    if not known.all() or not np.array_equal(numbers[owner], lobes["void"]):
-        yield Breach("discs", f"/discs, frame {frame}", None, "a void that is not listed", "none")
-        return
-    volume = np.bincount(owner, lobes["volume_um3"], minlength=len(numbers))
-    x, y, radius = lobes["x_um"], lobes["y_um"], lobes["radius_um"]
-    first, second = discs.overlaps(x, y, radius, edge)
-    area, _ = discs.unions(x, y, radius, owner, len(numbers), first, second, edge)
-    for name, values, slack in (
-        ("volume_um3", volume, _ROUNDING * np.maximum(volume, 1e-30)),
-        ("footprint_um2", area, _AREA * np.maximum(area, 1e-6 * edge**2)),
-    ):
-        stored = voids[name][order]
-        wrong = np.abs(stored - values) > slack
-        yield from _first("discs", f"/voids/{name}, frame {frame}", wrong, stored, values)
+def _events(run: PopulationRun) -> Iterator[Breach]:
+    events = run.events
+    for i, samples in enumerate(run.replicas):
+        if not len(samples["time_s"]):
+            continue
+        for kind, name in enumerate(KINDS):
+            column = {"coalesces": "coalescences"}.get(name, name)
+            if column not in samples:
+                continue
+            listed = int(
+                (
+                    (events["replica"] == i)
+                    & (events["kind"] == kind)
+                    & (events["time_s"] <= samples["time_s"][-1])
+                ).sum()
+            )
+            counted = samples[column][-1]
+            if listed != counted:
+                place = f"/events of replica {i}"
+                yield Breach(column, place, None, f"{listed}", f"{counted:g}")
 
 
 __all__ = ["BALANCE", "kinetics_of", "verify"]

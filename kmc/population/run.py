@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +15,57 @@ from kmc.common.interruption import Interruption
 from kmc.common.outputs import check_output
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError
-from kmc.mesoscale import file as schema
-from kmc.mesoscale.cross_lines import cut
-from kmc.mesoscale.overpotential import Constriction
-from kmc.mesoscale.population import Ledger, Population
-from kmc.mesoscale.result import PopulationRun, load
-from kmc.mesoscale.schedule import Due, Stage, flux_per_um2_s, stages
-from kmc.mesoscale.setup import Prepared, prepare
-from kmc.mesoscale.voids import Voids
-from kmc.model import creep
 from kmc.model.electrochemistry import capacity_mAh_cm2
-from kmc.runfile.load import RunFile, restored_run
+from kmc.population import file as schema
+from kmc.population.cuts import cut
+from kmc.population.gaps import Gaps
+from kmc.population.life import KINDS, Life
+from kmc.population.result import PopulationRun, load
+from kmc.population.schedule import Due, Stage, flux_per_um2_s, stages
+from kmc.population.setup import Prepared, prepare
+from kmc.population.voltage import Constriction
+from kmc.runfile.load import RunFile, load_run, restored_run
 
 INTERRUPTED = "interrupted"
 NO_CONTACT = "no contact is left"
-SPANNED = "a void spans the periodic square; a larger upscale.domain_um goes on"
-NO_CELL = "contact is narrower than a cell of the grid; a smaller upscale.grid_um goes on"
 _SAVE_EVERY_S = 20.0
-_FADED = 0.1  # of contact between two frames, at most but for the spacing of rows
+_SAVE_SHARE = 0.05  # of the time, at most, goes into writing an unfinished file
+_LOST = 0.1  # of contact between two frames, at most but for the spacing of rows
 _LEAST_CONTACT = 0.01  # below it the contact is scattered cells of the grid, and no pattern
+_FOLLOWED = 4  # steps from one comparison of the gaps with those before to the next
+_LEAST_CELLS = 4  # area of a part that counts as a void of its own, in cells, at least
+
+
+def upscale(
+    name_or_path: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    progress: bool | Progress = True,
+) -> PopulationRun:
+    """Run a population of voids and return what its file says.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A shipped run, such as ``"upscale_li"``, or the path of a run file with [upscale].
+    overrides : mapping, optional
+        ``{"section.key": value}``, as for `kmc.run`.
+    output : str or Path, optional
+        HDF5 file to write; NAME.h5 in the current folder by default.
+    overwrite : bool
+        Replace `output` where it exists.
+    progress : bool or Progress
+
+    Raises
+    ------
+    InputError
+        Anything in the run or its output that cannot be used; nothing has been written then.
+    """
+    run = load_run(name_or_path, overrides)
+    path = Path(f"{run.name}.h5" if output is None else output)
+    return run_to_file(run, path, overwrite=overwrite, progress=progress)
 
 
 def run_to_file(
@@ -44,6 +77,11 @@ def run_to_file(
 ) -> PopulationRun:
     """Run a checked run file; Ctrl-C leaves a file from which `resume` goes on."""
     path = Path(output)
+    if not run.is_population:
+        raise InputError(
+            f"the run {run.name} has no section [upscale]: it is a box of atoms",
+            advice=f"kmc run {run.name} runs it; a population needs [upscale] in its run file.",
+        )
     check_output(path, overwrite)
     bar = progress_for(run.name, progress)
     with Interruption() as interruption, bar:
@@ -102,24 +140,35 @@ class _Job:
     def __init__(self, path: Path, prepared: Prepared):
         self.path, self.prepared, self.run_file = path, prepared, prepared.run
         self.stages = stages(prepared.run, prepared.monolayer_mAh_cm2)
-        self.constriction = Constriction(prepared.setting.edge_um, prepared.setting.n_cells)
+        setting = prepared.setting
+        self.constriction = Constriction(setting.edge_um, setting.n_cells)
         self.rows: list[list[dict[str, float]]] = []  # by replica
         self.tables: dict[str, dict[str, list]] = {
-            "frames": {name: [] for name in schema.FRAMES},
-            "voids": {name: [] for name in schema.VOIDS},
-            "discs": {name: [] for name in schema.DISCS},
+            name: {column: [] for column in table} for name, table in schema.TABLES.items()
         }
-        self._population: Population | None = None
+        self._gaps: Gaps | None = None
+        self._life: Life | None = None
         self.at_stage, self.next_row = 0, 0
         self.began_s, self.early = 0.0, 0
         self.reasons: list[str] = []
-        self.saved = time.monotonic()
+        self.saved, self.save_every_s = time.monotonic(), _SAVE_EVERY_S
 
     @property
-    def population(self) -> Population:
+    def gaps(self) -> Gaps:
         """The replica that is running."""
-        assert self._population is not None
-        return self._population
+        assert self._gaps is not None
+        return self._gaps
+
+    @property
+    def life(self) -> Life:
+        assert self._life is not None
+        return self._life
+
+    def _new_life(self) -> Life:
+        setting, resolution = self.prepared.setting, self.run_file.upscale.resolution_um
+        cell = setting.edge_um / setting.n_cells
+        least_um2 = max(_LEAST_CELLS * cell**2, math.pi / 4 * resolution**2)
+        return Life(setting.edge_um, setting.n_cells, least_um2)
 
     # --- the run ----------------------------------------------------------------------------------
 
@@ -127,31 +176,32 @@ class _Job:
         """To the end of the last replica, or until interrupted; writes the file."""
         replicas = self.run_file.upscale.replicas
         while len(self.reasons) < replicas:
-            if self._population is None:
+            if self._gaps is None:
                 self._begin(len(self.reasons))
             reason = self._replica(bar, interruption)
             if reason == INTERRUPTED:
                 self._write(False, INTERRUPTED, self._checkpoint())
                 return
             self.reasons.append(reason)
-            self._population = None
+            self._gaps = self._life = None
         self._write(True, "; ".join(dict.fromkeys(self.reasons)), None)
 
     def _begin(self, replica: int) -> None:
         seeds = np.random.SeedSequence(self.run_file.random.seed).spawn(replica + 1)
-        self._population = Population(self.prepared.setting, np.random.default_rng(seeds[replica]))
+        self._gaps = Gaps(self.prepared.setting, np.random.default_rng(seeds[replica]))
+        self._life = self._new_life()
         self.rows.append([])
         self.early = 0
         self._enter(0)
 
     def _enter(self, number: int) -> None:
         """Begin a stage: its current and its pressure."""
-        self.at_stage, self.next_row, self.began_s = number, 0, self.population.time_s
+        self.at_stage, self.next_row, self.began_s = number, 0, self.gaps.time_s
         stage = self.stage
         flux = flux_per_um2_s(stage.current_density_mA_cm2)
-        if number or flux != self.population.flux_per_um2_s:
-            self.population.switch(flux)
-        self.population.closure = self.prepared.closure_at(stage.stack_pressure_MPa)
+        now = (self.gaps.flux_per_um2_s, self.gaps.pressure_MPa)
+        if number or now != (flux, stage.stack_pressure_MPa):
+            self.gaps.switch(flux, stage.stack_pressure_MPa)
 
     @property
     def stage(self) -> Stage:
@@ -164,7 +214,7 @@ class _Job:
             if reason == INTERRUPTED:
                 return reason
             if not complete:
-                self.early += reason in (NO_CONTACT, NO_CELL, SPANNED)
+                self.early += reason == NO_CONTACT
                 if self.stage.ends_run:
                     return reason
             if self.at_stage + 1 == len(self.stages):
@@ -179,20 +229,22 @@ class _Job:
 
     def _run_stage(self, bar: Progress, interruption: Interruption) -> tuple[str, bool]:
         """To the end of a stage: why it ended, and whether with its last row."""
-        population, stage = self.population, self.stage
+        gaps, stage = self.gaps, self.stage
         while self.next_row < len(stage.due):
             due = stage.due[self.next_row]
             end_s = self.began_s + due.time_s
-            while population.time_s < end_s * (1 - 1e-12):
-                alive = population.step(end_s)
+            while gaps.time_s < end_s * (1 - 1e-12):
+                alive = gaps.step(end_s)
+                if gaps.ledger.steps % _FOLLOWED == 0:
+                    self._follow()
                 ended = self._ended(alive)
                 if ended:
-                    self._record(Due(population.time_s, True))
+                    self._record(Due(gaps.time_s, True))
                     return ended, False
                 self._tell(bar)
                 if interruption.requested:
                     return INTERRUPTED, False
-                if time.monotonic() - self.saved > _SAVE_EVERY_S:
+                if time.monotonic() - self.saved > self.save_every_s:
                     self._write(False, "", self._checkpoint())
             self._record(due)
             self.next_row += 1
@@ -202,148 +254,150 @@ class _Job:
 
     def _ended(self, alive: bool) -> str:
         """Why the current ends here; empty while it flows."""
-        population, stage = self.population, self.stage
+        gaps, stage = self.gaps, self.stage
         if stage.rests:
             return ""
-        contact, least = population.contact_fraction, stage.contact_fraction
+        contact, least = gaps.contact_fraction, stage.contact_fraction
         if least is not None and (contact - least) * stage.current_density_mA_cm2 <= 0:
             return "contact_fraction"
         if stage.current_density_mA_cm2 < 0:
             return ""
-        if population.voids.span_the_square:
-            return SPANNED
-        if contact < _LEAST_CONTACT:
-            return NO_CONTACT
-        return "" if alive else NO_CELL
+        return NO_CONTACT if contact < _LEAST_CONTACT or not alive else ""
 
     def _voltage_reached(self) -> bool:
         most, current = self.stage.overpotential_V, self.stage.current_density_mA_cm2
         return most is not None and self.rows[-1][-1]["overpotential_V"] * np.sign(current) >= most
 
     def _tell(self, bar: Progress) -> None:
-        population, stage = self.population, self.stage
-        done = (population.time_s - self.began_s) / stage.due[-1].time_s
+        gaps, stage = self.gaps, self.stage
+        done = (gaps.time_s - self.began_s) / stage.due[-1].time_s
         done = (self.at_stage + done) / len(self.stages)
         share = (len(self.reasons) + done) / self.run_file.upscale.replicas
         charge = self._capacity()
         bar.update(
             0.05 + 0.95 * share,
-            f"{charge:.3g} mAh/cm²  {len(population.voids)} voids  "
-            f"contact {population.contact_fraction:.3f}",
+            f"{charge:.3g} mAh/cm²  {len(self.life.voids) + len(gaps.points)} voids  "
+            f"contact {gaps.contact_fraction:.3f}",
         )
 
     # --- records ----------------------------------------------------------------------------------
 
     def _capacity(self) -> float:
-        ledger = self.population.ledger
+        ledger = self.gaps.ledger
         return capacity_mAh_cm2(ledger.stripped - ledger.plated, 1e8)
 
+    def _follow(self) -> None:
+        """List what the gaps on the grid have done since the last time."""
+        for kind, void, other, area, volume, height in self.life.follow(self.gaps.h_um):
+            found = (len(self.reasons), self.gaps.time_s, self._capacity(), kind, void, other)
+            for name, value in zip(schema.EVENTS, (*found, area, volume, height), strict=True):
+                self.tables["events"][name].append(np.array([value]))
+
     def _record(self, due: Due) -> None:
+        self._follow()
         self.rows[-1].append(self._row())
-        if due.frame or self._faded():
+        if due.frame or self._lost():
             self._frame()
 
-    def _faded(self) -> bool:
+    def _lost(self) -> bool:
         """Whether a tenth of the contact has gone since the last frame of this replica."""
         frames = self.tables["frames"]
         if not frames["replica"] or frames["replica"][-1][-1] != len(self.reasons):
             return False
         then = self.rows[-1][int(frames["sample"][-1][-1])]["contact_fraction"]
-        return then - self.rows[-1][-1]["contact_fraction"] >= _FADED
+        return then - self.rows[-1][-1]["contact_fraction"] >= _LOST
 
     def _row(self) -> dict[str, float]:
-        population, setting, stage = self.population, self.prepared.setting, self.stage
-        voids, ledger = population.voids, population.ledger
-        cuts = cut(voids)
-        contact = population.contact_fraction
-        free, mean_S = population.free, population.S_contact
-        length = self.constriction.length_um(free) if population.flows else 0.0
-        current = stage.current_density_mA_cm2
-        terms = self.prepared.kinetics.terms(mean_S, contact, length, current)
-        stress = 0.0
-        if stage.stack_pressure_MPa > 0:
-            limit = self.prepared.parameters.value("creep_stress_limit_MPa")
-            stress = creep.local_stress_MPa(stage.stack_pressure_MPa, contact, limit)
-        height = setting.medium.site_volume_um3  # µm of height for a vacancy per µm²
-        area = population.area_um2
-        radius = setting.shape.radius_um(voids.counts * height)
-        wide, high = cuts.width_um, cuts.height_um
-        return {
-            "time_s": population.time_s,
+        gaps, setting, stage = self.gaps, self.prepared.setting, self.stage
+        ledger, contact = gaps.ledger, gaps.contact_fraction
+        edge, area, height = setting.edge_um, setting.edge_um**2, setting.medium.site_volume_um3
+        seen = cut(
+            gaps.h_um,
+            edge,
+            self.run_file.upscale.resolution_um,
+            cover=gaps.cover,
+            point_radius_um=gaps.point_radius_um,
+            point_height_um=2 * gaps.points.volume_um3 / gaps.point_area_um2,  # of a paraboloid
+        )
+        current, S = stage.current_density_mA_cm2, gaps.S_contact
+        length = self.constriction.length_um(1 - gaps.cover) if current else 0.0
+        terms = self.prepared.kinetics.terms(S, contact, length, current)
+        events = dict(zip(KINDS, self.life.counts.tolist(), strict=True))
+        row = {
+            "time_s": gaps.time_s,
             "capacity_mAh_cm2": self._capacity(),
             "phase": float(stage.rests),
             "step": float(stage.number),
             "cycle": float(stage.cycle),
             "current_density_mA_cm2": current,
             "contact_fraction": contact,
-            "voids_per_um2": len(voids) / area,
-            "voids_per_100um": cuts.per_100um,
-            "mean_width_um": cuts.mean_width_um,
-            "max_width_um": float(wide.max()) if len(wide) else math.nan,
-            "mean_height_um": cuts.mean_height_um,
-            "max_height_um": float(high.max()) if len(high) else math.nan,
-            "mean_radius_um": float(radius.mean()) if len(voids) else math.nan,
-            "supersaturation": mean_S,
-            "max_supersaturation": float(population.surface[free > 0].max(initial=mean_S)),
+            "voids_per_um2": (len(self.life.voids) + len(gaps.points)) / area,
+            "voids_per_100um": seen.per_100um,
+            "mean_width_um": seen.mean_width_um,
+            "max_width_um": seen.max_width_um,
+            "mean_height_um": seen.mean_height_um,
+            "max_height_um": seen.max_height_um,
+            "supersaturation": S,
+            "max_supersaturation": gaps.max_supersaturation,
             "overpotential_V": terms.total_V,
             "concentration_V": terms.concentration_V,
             "charge_transfer_V": terms.charge_transfer_V,
             "constriction_V": terms.constriction_V,
             "series_V": terms.series_V,
-            "stress_MPa": stress,
+            "stress_MPa": setting.pressure_share
+            * stage.stack_pressure_MPa
+            / max(contact, _LEAST_CONTACT),
             "stripped_um": ledger.stripped * height,
             "initial_um": ledger.initial * height,
-            "voids_um": population.in_voids_per_um2 * height,
+            "voids_um": gaps.gaps_um,
+            "settled_um": ledger.settled * height,
             "sink_um": ledger.sink * height,
-            "creep_um": ledger.creep * height,
-            "storage_um": population.mean.stored_per_um2 * height,
+            "storage_um": gaps.mean.stored_per_um2 * height,
+            "annihilated_fraction": 0.0,
+            "roof_velocity_um_s": gaps.roof_velocity_um_s,
             "plated_um": ledger.plated * height,
             "filled_um": ledger.filled * height,
             "pushed_back_um": ledger.grown * height,
             "dead_um": ledger.dead * height,
-            "rim_per_um": float(voids.rim_um.sum()) / area,
-            "nucleated_per_um2": ledger.born / area,
-            "met_per_um2": ledger.met / area,
+            "nucleated_per_um2": ledger.nucleated / area,
             "dissolved_per_um2": ledger.dissolved / area,
-            "closed_per_um2": ledger.closed / area,
+            "splits": float(events["splits"]),
+            "collapses": float(events["collapses"]),
+            "coalescences": float(events["coalesces"]),
+            "regained_fraction": self.life.regained_um2 / area,
         }
+        before = self.rows[-1][-1] if self.rows[-1] else dict.fromkeys(row, 0.0)
+        made = row["stripped_um"] - before["stripped_um"]
+        ended = sum(row[name] - before[name] for name in ("settled_um", "sink_um"))
+        row["annihilated_fraction"] = ended / made if made > 0 else math.nan
+        return row
 
     def _frame(self) -> None:
-        population, voids = self.population, self.population.voids
-        n = sum(len(part) for part in self.tables["frames"]["time_s"])
-        height = self.prepared.setting.medium.site_volume_um3
-        x, y = voids.centres()
-        lx, ly = voids.wrapped()
+        gaps, frames = self.gaps, self.tables["frames"]
+        points = gaps.points
         frame = {
-            "time_s": [population.time_s],
+            "time_s": [gaps.time_s],
             "capacity_mAh_cm2": [self._capacity()],
             "sample": [len(self.rows[-1]) - 1],
             "replica": [len(self.reasons)],
+            "h_um": gaps.h_um[None].astype(np.float32),
         }
         listed = {
-            "frame": np.full(len(voids), n),
-            "number": voids.number,
-            "x_um": x,
-            "y_um": y,
-            "volume_um3": voids.counts * height,
-            "footprint_um2": voids.area_um2,
+            "frame": np.full(len(points), sum(len(part) for part in frames["time_s"])),
+            "x_um": points.x_um,
+            "y_um": points.y_um,
+            "radius_um": gaps.point_radius_um,
+            "volume_um3": points.volume_um3,
         }
-        lobes = {
-            "frame": np.full(voids.lobes, n),
-            "void": voids.number[voids.owner],
-            "x_um": lx,
-            "y_um": ly,
-            "radius_um": voids.radius_um,
-            "volume_um3": voids.count * height,
-        }
-        for group, columns in (("frames", frame), ("voids", listed), ("discs", lobes)):
+        for group, columns in (("frames", frame), ("points", listed)):
             for name, values in columns.items():
                 self.tables[group][name].append(np.array(values))
 
     # --- the file ---------------------------------------------------------------------------------
 
     def _write(self, finished: bool, stop_reason: str, checkpoint: dict[str, Any] | None) -> None:
-        columns = {
+        began = time.monotonic()
+        tables = {
             group: {
                 name: np.concatenate(parts) if parts else np.zeros(0)
                 for name, parts in table.items()
@@ -373,83 +427,57 @@ class _Job:
             finished=finished,
             stop_reason=stop_reason,
             replicas=replicas,
-            **columns,
+            tables=tables,
             checkpoint=checkpoint,
         )
         self.saved = time.monotonic()
+        self.save_every_s = max(_SAVE_EVERY_S, (self.saved - began) / _SAVE_SHARE)
 
     def _checkpoint(self) -> dict[str, Any]:
-        p = self.population
         state = {
-            "rng": p.rng.bit_generator.state,
-            "ledger": vars(p.ledger),
+            "rng": self.gaps.rng.bit_generator.state,
             "reasons": self.reasons,
             "stage": self.at_stage,
             "next_row": self.next_row,
             "early": self.early,
-            "named": p.voids.named,
+            "began_s": self.began_s.hex(),
         }
-        clock = np.array([p.time_s, p.switched_s, p.dt_s, self.began_s, p.at_switch, p.S_contact])
         return {
             "state": json.dumps(state),
-            "clock": clock,
-            "mean": p.mean.excess,
-            "cell_flux": p._cell_flux,
-            "point_number": p._point_flux[0],
-            "point_flux": p._point_flux[1],
-            "surface": p.surface,
-            "free": p.free,
-            **{f"voids_{name}": values for name, values in p.voids.arrays().items()},
+            **{f"gaps_{name}": values for name, values in self.gaps.arrays().items()},
+            **{f"life_{name}": values for name, values in self.life.arrays().items()},
         }
 
     def restore(self, found: PopulationRun) -> None:
         """Take up the state of a file's checkpoint."""
         stored = found.checkpoint
         assert stored is not None
-        state = json.loads(stored["state"].tobytes().decode("utf-8"))
-        if "stage" not in state:
+        if found.schema_version < schema.SCHEMA_VERSION:
             raise InputError(
-                f"{found.path} was begun by kmc {found.kmc_version}, whose checkpoints this "
-                "version cannot continue",
+                f"{found.path} was begun by kmc {found.kmc_version}, whose voids were discs: this "
+                "version cannot continue it",
                 advice="Run it again from its beginning, or go on with that version.",
             )
-        for i in range(len(found.replicas)):
-            columns = found.replicas[i]
+        state = json.loads(stored["state"].tobytes().decode("utf-8"))
+        for columns in found.replicas:
             n = len(columns["time_s"])
-            self.rows.append([{k: float(v[row]) for k, v in columns.items()} for row in range(n)])
-        for group, table in (
-            ("frames", found.frames),
-            ("voids", found.voids),
-            ("discs", found.discs),
-        ):
-            for name in self.tables[group]:
-                if len(table[name]):
-                    self.tables[group][name].append(table[name])
+            self.rows.append(
+                [{k: float(columns[k][row]) for k in schema.SAMPLES} for row in range(n)]
+            )
+        for group, table in self.tables.items():
+            for name in table:
+                values = getattr(found, group)[name]
+                if len(values):
+                    table[name].append(values)
         self.reasons, self.next_row = list(state["reasons"]), int(state["next_row"])
-        setting = self.prepared.setting
-        p = Population(setting, np.random.default_rng(0))
-        p.rng.bit_generator.state = state["rng"]
-        p.ledger = Ledger(**state["ledger"])
-        clock = (float(value) for value in stored["clock"])
-        p.time_s, p.switched_s, p.dt_s, self.began_s, p.at_switch, *mean_S = clock
         self.at_stage, self.early = int(state["stage"]), int(state["early"])
-        p.flux_per_um2_s = flux_per_um2_s(self.stage.current_density_mA_cm2)
-        p.closure = self.prepared.closure_at(self.stage.stack_pressure_MPa)
-        p.mean.excess = stored["mean"]
-        p._cell_flux = stored["cell_flux"]
-        p._point_flux = (stored["point_number"], stored["point_flux"])
-        p.surface = stored["surface"]
-        if "free" in stored:
-            p.free, p.S_contact = stored["free"], mean_S[0]
-        else:  # of an earlier kmc: cells wholly on contact, or not at all
-            p.free = stored["on_contact"].astype(float)
-            p.S_contact = float(p.surface[p.free > 0].mean()) if p.free.any() else 1.0
-        names = ("x_um", "y_um", "count", "scale", "floor_um", "owner", "number", "age")
-        p.voids = Voids(
-            setting.edge_um,
-            setting.medium.site_volume_um3,
-            setting.shape,
-            **{name: stored[f"voids_{name}"] for name in names},
-            named=int(state["named"]),
-        )
-        self._population = p
+        self.began_s = float.fromhex(state["began_s"])
+        self._gaps = Gaps(self.prepared.setting, np.random.default_rng(0))
+        self._gaps.rng.bit_generator.state = state["rng"]
+        self._gaps.restore(_part(stored, "gaps_"))
+        self._life = self._new_life()
+        self._life.restore(_part(stored, "life_"))
+
+
+def _part(stored: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): v for name, v in stored.items() if name.startswith(prefix)}

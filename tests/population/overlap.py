@@ -13,14 +13,12 @@ import numpy as np
 from scipy.special import elliprc
 
 from kmc.mesoscale.capture import Transport
-from kmc.mesoscale.coalescence import Rounding
-from kmc.mesoscale.field import Medium, SurfaceField
+from kmc.mesoscale.field import Drinkers, Medium
 from kmc.mesoscale.nucleation import NucleationModel
-from kmc.mesoscale.population import Population, Setting, Vapour
-from kmc.mesoscale.setup import prepare
 from kmc.mesoscale.vapour import ClusterVapour
-from kmc.mesoscale.voids import Shape
 from kmc.model.lattice import Lattice
+from kmc.population.gaps import Gaps, GapSetting, Vapour
+from kmc.population.setup import prepare
 from kmc.runfile.load import load_run
 from kmc.simulation.engine import Engine
 from kmc.simulation.run import Simulation
@@ -29,6 +27,7 @@ SMALLEST_VOID = 4  # vacancies, as in kmc.analysis.voids
 READ_AT = 0.2  # monolayers
 FIRST_VOID = 12  # vacancies: larger than the critical size, so that it stays
 APPROACH = (0.008, 0.013)  # monolayers: S nears its highest value, and voids are still rare
+N_CELLS = 6  # so wide that voids of the box stay points
 ROUND_nm = 1.5  # radius of a void at which the slow last hop is weighed against the way to it
 
 
@@ -62,7 +61,7 @@ class Box:
         }
         return Simulation(load_run("ladder_li", changes)).model
 
-    def settings(self) -> dict[str, Setting]:
+    def settings(self) -> dict[str, GapSetting]:
         """Populations with the metal at the lone vacancies' rate, the raised one, and between.
 
         Between: the way through the metal at the rate of lone vacancies and the last hop to a void
@@ -80,7 +79,7 @@ class Box:
         height_um = self.layers * model.lattice.layer_spacing_A * 1e-4
         return {name: self._setting(model, by, height_um) for name, by in slowed.items()}
 
-    def _setting(self, model, slowed_by: float, height_um: float) -> Setting:
+    def _setting(self, model, slowed_by: float, height_um: float) -> GapSetting:
         run = load_run("upscale_li", {"upscale.domain_um": 30.0})
         shipped = prepare(run)
         free = shipped.vapour.model.free
@@ -101,20 +100,21 @@ class Box:
             thickness,
             old.site_volume_um3,
         )
-        shape = Shape(2 * nucleation.cap.aspect)
+        # The paraboloid with the volume of the clusters' cap over the same footprint.
+        aspect = 2 * nucleation.cap.aspect
+        height_over_radius = aspect * (3 + aspect**2) / 3
         edge_um = self.cells * model.lattice.lattice_parameter_A * 1e-4
         return replace(
             shipped.setting,
             edge_um=edge_um,
-            n_cells=64,
+            n_cells=N_CELLS,
             medium=medium,
             vapour=vapour,
-            shape=shape,
-            rounding=Rounding("kinetic", medium, vapour.capillary_um, 10.0),
+            height_over_radius=height_over_radius,
         )
 
 
-def storing_small_clusters(setting: Setting, S: float) -> Setting:
+def storing_small_clusters(setting: GapSetting, S: float) -> GapSetting:
     """The interface also stores what pairs and threes hold in equilibrium at S.
 
     Populations have single vacancies and voids past the critical size alone.
@@ -124,36 +124,24 @@ def storing_small_clusters(setting: Setting, S: float) -> Setting:
     medium = setting.medium
     storage = medium.interface_storage_per_um2 * sum(held) / held[0]
     medium = replace(medium, interface_storage_per_um2=storage)
-    return replace(setting, medium=medium, rounding=replace(setting.rounding, medium=medium))
+    return replace(setting, medium=medium)
 
 
-class _Points(SurfaceField):
-    """A field that draws no void."""
-
-    def resolves(self, area_um2: np.ndarray) -> np.ndarray:
-        return np.zeros(np.shape(area_um2), bool)
-
-
-class StandingVoids(Population):
-    """Voids that drink as half spheroids of their height and footprint, not as discs.
+class StandingVoids(Gaps):
+    """Voids that take up vacancies as half spheroids of their height and footprint, not as discs.
 
     A void stands in the metal, and vacancies reach it on all of its surface. An oblate spheroid
     of half axes R and h has the capacity √(R² − h²)/arccos(h/R), a disc 2R/π (L. D. Landau and E.
-    M. Lifshitz, Electrodynamics of Continuous Media, §4): voids are points here with a radius
-    larger by the ratio of the two, 1.45 for h = 0.78 R, π/2 for half a sphere.
+    M. Lifshitz, Electrodynamics of Continuous Media, §4): voids have a radius larger by the ratio
+    of the two, 1.45 for h = 0.78 R, π/2 for half a sphere.
     """
 
-    def __init__(self, setting: Setting, rng: np.random.Generator):
-        super().__init__(setting, rng)
-        self.field = _Points(setting.medium, setting.edge_um, setting.n_cells)
+    def _absorbers(self) -> Drinkers:
+        found = super()._absorbers()
+        aspect = 2 * self.setting.vapour.model.cap.aspect
         # 1/R_C(h², R²) is that capacity, also of voids higher than wide (Carlson's R_C).
-        self.wider = math.pi / 2 / float(elliprc(setting.shape.height_over_radius**2, 1.0))
-
-    def _draw(self):
-        drawn = super()._draw()
-        radius_um = self.wider * drawn.drinkers.radius_um
-        drawn.drinkers = replace(drawn.drinkers, radius_um=radius_um)
-        return drawn
+        wider = math.pi / 2 / float(elliprc(aspect**2, 1.0))
+        return replace(found, radius_um=wider * found.radius_um)
 
 
 @dataclass(frozen=True)
@@ -170,7 +158,7 @@ class FasterVapour:
         return getattr(self.vapour, name)
 
 
-def populations(setting: Setting, seeds, kind: type[Population] = Population) -> np.ndarray:
+def populations(setting: GapSetting, seeds, kind: type[Gaps] = Gaps) -> np.ndarray:
     """Voids per µm², vacancies in voids, width in nm and contact lost in %, by seed."""
     per_monolayer = setting.vapour.model.transport.L1_density_cm2 * 1e-8
     end = READ_AT * per_monolayer / setting.strip_per_um2_s
@@ -179,24 +167,29 @@ def populations(setting: Setting, seeds, kind: type[Population] = Population) ->
         p = kind(setting, np.random.default_rng(seed))
         while p.time_s < end * (1 - 1e-12) and p.step(end):
             pass
-        n = np.count_nonzero(p.voids.counts >= SMALLEST_VOID) / p.area_um2
+        counts = p.points.volume_um3 / setting.medium.site_volume_um3
+        n = np.count_nonzero(counts >= SMALLEST_VOID) / p.area_um2
         width = width_nm(n, p.contact_fraction)
-        rows.append((n, p.voids.counts.sum(), width, 100 * (1 - p.contact_fraction)))
+        rows.append((n, counts.sum(), width, 100 * (1 - p.contact_fraction)))
     return np.array(rows)
 
 
-def approach(setting: Setting, seeds) -> np.ndarray:
+def approach(setting: GapSetting, seeds) -> np.ndarray:
     """Monolayers until the first void of `FIRST_VOID`, and mean S over `APPROACH`, by seed."""
     per_monolayer = setting.vapour.model.transport.L1_density_cm2 * 1e-8
     rows = []
     for seed in seeds:
-        p = Population(setting, np.random.default_rng(seed))
+        p = Gaps(setting, np.random.default_rng(seed))
         seen, first, charge = [], math.nan, 0.0
         while charge < APPROACH[1] or math.isnan(first):
             p.step(math.inf)
             charge = p.time_s * setting.strip_per_um2_s / per_monolayer
             seen.append((charge, p.S_contact))
-            if math.isnan(first) and p.voids.counts.max(initial=0) >= FIRST_VOID:
+            if (
+                math.isnan(first)
+                and p.points.volume_um3.max(initial=0)
+                >= FIRST_VOID * setting.medium.site_volume_um3
+            ):
                 first = charge
         grid = np.linspace(*APPROACH, 50)
         rows.append((first, float(np.interp(grid, *np.transpose(seen)).mean())))

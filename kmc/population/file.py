@@ -1,14 +1,15 @@
-"""The file of a population: HDF5, schema 1, every dataset with unit and meaning.
+"""The file of a population: HDF5, every dataset with unit, meaning and checksum.
 
     /samples/NAME          one row of numbers each time; the mean over the replicas
     /replicas/I/NAME       the same of each replica, where there are several
-    /frames/NAME           when the voids were listed
-    /voids/NAME            one row a void and frame
-    /discs/NAME            one row a lobe: the footprint of a void is the union of its discs
+    /frames/NAME           when the gap was recorded, and h_um, the gap itself, in single precision
+    /points/NAME           one row a frame and void that is smaller than two cells
+    /events/NAME           one row a split, collapse, coalescence or new void
 
 The root says what the file is, which kmc wrote it, from which run, and whether it is finished. The
 file is replaced whole each time, so that it is complete at every moment; equal runs give equal
-bytes.
+bytes. Files of schema 1, of the population of discs, have /voids and /discs in place of the gap;
+they are read, not written.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from kmc.common.outputs import replacing
 from kmc.errors import FileFormatError
 
 FORMAT = "kmc population"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _OPTIONS = {"libver": ("v110", "v110")}
 
 SAMPLES: dict[str, tuple[str, str]] = {
@@ -38,71 +39,68 @@ SAMPLES: dict[str, tuple[str, str]] = {
     "step": ("1", "Number of the step of the protocol, from 1; 0 without one"),
     "cycle": ("1", "Pass of a block of the protocol, from 1; 0 without one"),
     "current_density_mA_cm2": ("mA/cm2", "Current density, below 0 while plating"),
-    "contact_fraction": ("1", "Share of the interface that is not under a void"),
-    "voids_per_um2": ("1/µm2", "Voids per area"),
-    "voids_per_100um": ("1/100 µm", "Cuts of voids per 100 µm of cross-section line"),
-    "mean_width_um": ("µm", "Mean length of those cuts; NaN without any"),
-    "max_width_um": ("µm", "Largest of them"),
-    "mean_height_um": ("µm", "Mean of the largest height of the void over each cut"),
-    "max_height_um": ("µm", "Largest of them"),
-    "mean_radius_um": ("µm", "Mean over the voids of the radius of the cap of their volume"),
+    "contact_fraction": ("1", "Share of the interface in contact"),
+    "voids_per_um2": ("1/µm2", "Voids per area, those smaller than two cells too"),
+    "voids_per_100um": ("1/100 µm", "Voids on 100 µm of cross-section line"),
+    "mean_width_um": ("µm", "Their mean width; NaN without any"),
+    "max_width_um": ("µm", "The largest width of one that spans two cells"),
+    "mean_height_um": ("µm", "Mean of their largest heights"),
+    "max_height_um": ("µm", "The largest height"),
     "supersaturation": ("1", "Vacancy activity at the contact, mean over it"),
     "max_supersaturation": ("1", "The same, largest on the grid"),
     "overpotential_V": ("V", "Sum of the four terms below"),
-    "concentration_V": ("V", "(kT/e) ln S_c"),
-    "charge_transfer_V": ("V", "(2kT/e) asinh[j/(2 j0 θ)]"),
+    "concentration_V": ("V", "(kT/e) ln S"),
+    "charge_transfer_V": ("V", "(2kT/e) asinh[j/(2 j0 θ √S)]"),
     "constriction_V": ("V", "j R_c, constriction in the electrolyte"),
     "series_V": ("V", "j R_series"),
-    "stress_MPa": ("MPa", "Stress in the metal that is left in contact"),
+    "stress_MPa": ("MPa", "Pressure over the share of the contact that carries it"),
     "stripped_um": ("µm", "Height of the metal stripped so far"),
     "initial_um": ("µm", "Volume of the flaws at the start, as a height"),
     "voids_um": ("µm", "Volume of the voids, as a height"),
+    "settled_um": ("µm", "Height by which metal in contact has come down, mean over the square"),
     "sink_um": ("µm", "Vacancies gone to the sink behind the metal, as a height"),
-    "creep_um": ("µm", "Volume closed by creep, as a height"),
     "storage_um": ("µm", "Vacancies beyond equilibrium in the metal, as a height"),
+    "annihilated_fraction": ("1", "Share of the vacancies since the last row that ended at sinks"),
+    "roof_velocity_um_s": ("µm/s", "Velocity of the metal over the voids towards the electrolyte"),
     "plated_um": ("µm", "Height of the metal plated so far"),
     "filled_um": ("µm", "Of it in voids"),
     "pushed_back_um": ("µm", "Of it where no void was left: it pushes the metal back"),
     "dead_um": ("µm", "Volume of voids that plating cut off, as a height"),
-    "rim_per_um": ("1/µm", "Outline of the voids per area"),
     "nucleated_per_um2": ("1/µm2", "Voids nucleated so far"),
-    "met_per_um2": ("1/µm2", "Voids that became part of another so far"),
-    "dissolved_per_um2": ("1/µm2", "Voids that dissolved so far"),
-    "closed_per_um2": ("1/µm2", "Voids, or lobes of them, that plating closed so far"),
+    "dissolved_per_um2": ("1/µm2", "Voids smaller than two cells that dissolved so far"),
+    "splits": ("1", "Parts that came off a void so far"),
+    "collapses": ("1", "Voids that closed so far"),
+    "coalescences": ("1", "Voids that became part of another so far"),
+    "regained_fraction": ("1", "Area that came back into contact so far, over the square"),
 }
-# Columns that files written before plating do not have.
-LATER = (
-    "step",
-    "cycle",
-    "current_density_mA_cm2",
-    "plated_um",
-    "filled_um",
-    "pushed_back_um",
-    "dead_um",
-    "closed_per_um2",
-)
 FRAMES: dict[str, tuple[str, str, str]] = {
     "time_s": ("<f8", "s", "Time of the frame"),
     "capacity_mAh_cm2": ("<f8", "mAh/cm2", "Charge passed per area"),
     "sample": ("<i8", "1", "Row of /samples (of the replica) at the same time"),
     "replica": ("<i8", "1", "Replica, from 0"),
+    "h_um": ("<f4", "µm", "Gap between metal and electrolyte by row (y) and column (x)"),
 }
-VOIDS: dict[str, tuple[str, str, str]] = {
+POINTS: dict[str, tuple[str, str, str]] = {
     "frame": ("<i8", "1", "Row of /frames"),
-    "number": ("<i8", "1", "Name of the void, which it keeps"),
-    "x_um": ("<f8", "µm", "Centre of the void's volume"),
-    "y_um": ("<f8", "µm", "Centre of the void's volume"),
+    "x_um": ("<f8", "µm", "Centre"),
+    "y_um": ("<f8", "µm", "Centre"),
+    "radius_um": ("<f8", "µm", "Radius of the footprint"),
     "volume_um3": ("<f8", "µm3", "Volume"),
-    "footprint_um2": ("<f8", "µm2", "Area without contact"),
 }
-DISCS: dict[str, tuple[str, str, str]] = {
-    "frame": ("<i8", "1", "Row of /frames"),
-    "void": ("<i8", "1", "Number of the void it is part of"),
-    "x_um": ("<f8", "µm", "Axis of the lobe"),
-    "y_um": ("<f8", "µm", "Axis of the lobe"),
-    "radius_um": ("<f8", "µm", "Radius of its footprint"),
-    "volume_um3": ("<f8", "µm3", "Its volume"),
+EVENTS: dict[str, tuple[str, str, str]] = {
+    "replica": ("<i8", "1", "Replica, from 0"),
+    "time_s": ("<f8", "s", "Time at which it was seen"),
+    "capacity_mAh_cm2": ("<f8", "mAh/cm2", "Charge passed per area"),
+    "kind": ("<i8", "1", "0 appears, 1 splits, 2 coalesces, 3 collapses"),
+    "void": ("<i8", "1", "The new void, or the one that ended"),
+    "other": ("<i8", "1", "The void it came off, or became part of; 0 without"),
+    "area_um2": ("<f8", "µm2", "Its area as it began, or before it ended"),
+    "volume_um3": ("<f8", "µm3", "Its volume then"),
+    "height_um": ("<f8", "µm", "Its largest height then"),
 }
+# What the lists of a file hold by its schema.
+LISTS: dict[int, tuple[str, ...]] = {1: ("voids", "discs"), 2: ("points", "events")}
+TABLES = {"frames": FRAMES, "points": POINTS, "events": EVENTS}
 
 
 def checksum(values: np.ndarray) -> int:
@@ -117,9 +115,7 @@ def write(
     finished: bool,
     stop_reason: str,
     replicas: Sequence[Mapping[str, np.ndarray]],
-    frames: Mapping[str, np.ndarray],
-    voids: Mapping[str, np.ndarray],
-    discs: Mapping[str, np.ndarray],
+    tables: Mapping[str, Mapping[str, np.ndarray]],
     checkpoint: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a file whole, in the place of the one that may be there.
@@ -130,8 +126,8 @@ def write(
         ``run_file`` (text), ``resolved`` (JSON-able), ``seed``.
     replicas : sequence of mapping
         Columns of `SAMPLES` of each replica.
-    frames, voids, discs : mapping
-        Columns.
+    tables : mapping
+        Columns of `TABLES`.
     checkpoint : mapping, optional
         Arrays and one text, from which an unfinished run goes on.
     """
@@ -152,13 +148,10 @@ def write(
             for i, columns in enumerate(replicas):
                 for name, values in columns.items():
                     write_array(file, f"replicas/{i}/{name}", values, *SAMPLES[name])
-        for group, table, columns in (
-            ("frames", FRAMES, frames),
-            ("voids", VOIDS, voids),
-            ("discs", DISCS, discs),
-        ):
+        for group, table in TABLES.items():
             for name, (dtype, unit, text) in table.items():
-                write_array(file, f"{group}/{name}", columns[name].astype(dtype), unit, text)
+                values = np.asarray(tables[group][name], dtype=dtype)
+                write_array(file, f"{group}/{name}", values, unit, text)
         if checkpoint is not None:
             for name, value in checkpoint.items():
                 if isinstance(value, str):
@@ -240,21 +233,22 @@ def contents(file: h5py.File, *, checkpoint: bool = False) -> dict[str, Any]:
         "seed": int(file.attrs["seed"]),
         "run_file": read_text(file, "run_file"),
         "resolved": json.loads(read_text(file, "resolved")),
-        "samples": _samples(file, "samples"),
-        "frames": _columns(file, "frames", FRAMES),
-        "voids": _columns(file, "voids", VOIDS),
-        "discs": _columns(file, "discs", DISCS),
+        "samples": _columns(file, "samples", SAMPLES if version > 1 else ("time_s",)),
+        "lists": {name: _columns(file, name, TABLES.get(name, ())) for name in LISTS[version]},
+        "frames": _columns(file, "frames", FRAMES if version > 1 else ("time_s",)),
     }
     replicas = file.get("replicas")
     if replicas is None:
         out["replicas"] = [out["samples"]]
     else:
         names = [f"replicas/{i}" for i in range(len(replicas))]
-        out["replicas"] = [_samples(file, name) for name in names]
-    if "samples/current_density_mA_cm2" not in file:  # of a strip, and a rest perhaps
+        out["replicas"] = [_columns(file, name, out["samples"]) for name in names]
+    if "samples/current_density_mA_cm2" not in file:  # of schema 1: a strip, and a rest perhaps
         current = out["resolved"]["run"]["conditions"]["current_density_mA_cm2"]
         for columns in [out["samples"], *out["replicas"]]:
+            none = np.zeros(len(columns["time_s"]))
             columns["current_density_mA_cm2"] = current * (columns["phase"] == 0)
+            columns.update({name: none for name in ("step", "cycle", "plated_um")})
     if checkpoint:
         group = file.get("checkpoint")
         out["checkpoint"] = (
@@ -263,17 +257,11 @@ def contents(file: h5py.File, *, checkpoint: bool = False) -> dict[str, Any]:
     return out
 
 
-def _samples(file: h5py.File, group: str) -> dict[str, np.ndarray]:
-    """Columns of `SAMPLES`; those of `LATER` are zero where the file has none of them."""
-    old = f"{group}/step" not in file
-    columns = _columns(file, group, [name for name in SAMPLES if not (old and name in LATER)])
-    return {name: columns.get(name, np.zeros(len(columns["time_s"]))) for name in SAMPLES}
-
-
-def _columns(file: h5py.File, group: str, table: Iterable[str]) -> dict[str, np.ndarray]:
-    columns = {name: read_array(file, f"{group}/{name}") for name in table}
-    lengths = {len(values) for values in columns.values()}
-    if len(lengths) > 1:
+def _columns(file: h5py.File, group: str, needed: Iterable[str]) -> dict[str, np.ndarray]:
+    """All columns of a group, among them those that are needed."""
+    present = file.get(group, ())
+    columns = {name: read_array(file, f"{group}/{name}") for name in [*needed, *present]}
+    if len({len(values) for values in columns.values()}) > 1:
         raise FileFormatError(f"{file.filename} is damaged: columns of /{group} differ in length")
     return columns
 

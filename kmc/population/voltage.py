@@ -1,11 +1,14 @@
-"""Overpotential of the contact that is left under a population of voids, term by term.
+"""Overpotential of the contact that is left beside a gap, term by term.
 
-    η = (kT/e) ln S_c + (2kT/e) asinh[j/(2 j0 θ)] + j R_c + j R_series
+The contact is at one potential η above the electrolyte, and a site of it loses atoms at j0 x and
+takes ions at j0 S/x, x = exp(eη/2kT) (`kmc.model.electrochemistry`). With the mean over the contact
 
-S_c is the mean supersaturation at the contact, θ the contact fraction, R_c the constriction of the
-current in the electrolyte at the true size of the pattern. Where the kinetics are slow against the
-conduction between contacts, that is below the Wagner length κ kT/(e j0), the current density is
-even over the contact.
+    j/(j0 θ) = x − S/x,
+
+so that η is (kT/e) ln S without a current and (2kT/e) asinh[j/(2 j0 θ)] at S = 1. To this come the
+constriction of the current in the electrolyte, j R_c at the true size of the pattern, and all else
+in series, j R_series. Where the kinetics are slow against the conduction between contacts, that is
+below the Wagner length κ kT/(e j0), the current density is even over the contact.
 """
 
 from __future__ import annotations
@@ -82,14 +85,15 @@ class Kinetics:
         current_density_mA_cm2 : float
             Below 0 while plating; all terms but the first have its sign.
         """
-        concentration = self.thermal_V * math.log(max(supersaturation, 1e-300))
-        j = current_density_mA_cm2
+        S, j = max(supersaturation, 1e-300), current_density_mA_cm2
+        concentration = self.thermal_V * math.log(S)
         if j == 0:
             return Overpotential(concentration, 0.0, 0.0, 0.0)
         if contact_fraction <= 0:
             endless = math.copysign(math.inf, j)
             return Overpotential(concentration, endless, endless, 0.0)
-        ratio = j / (2 * self.exchange_current_density_mA_cm2 * contact_fraction)
+        # x of the site law over √S, which is the contact at rest, as a hyperbolic sine.
+        ratio = j / (2 * self.exchange_current_density_mA_cm2 * contact_fraction * math.sqrt(S))
         resistance = constriction_um * 1e-4 / (self.conductivity_mS_cm * 1e-3)
         return Overpotential(
             concentration,

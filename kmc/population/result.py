@@ -1,0 +1,314 @@
+"""The result of a population, read from its file."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kmc.common.conditions import driven_by_run
+from kmc.common.drawing import drawn
+from kmc.common.formatting import duration, figure, scaled
+from kmc.errors import FileFormatError, InputError
+from kmc.population import file as schema
+from kmc.population.life import KINDS, gaps_of
+from kmc.trajectory.integrity import read
+
+FEW_VOIDS = 20
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Columns(dict):
+    """Named arrays; a name is an attribute too: ``samples.contact_fraction``."""
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"there is no column {name!r}") from None
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The columns as a pandas table."""
+        import pandas as pd
+
+        return pd.DataFrame(dict(self))
+
+
+class PopulationRun:
+    """A run of `kmc upscale`; made by `load`.
+
+    Attributes
+    ----------
+    path : Path
+    samples : Columns
+        `/samples`: one row of numbers each time, the mean over the replicas.
+    replicas : list of Columns
+        The same of each replica.
+    frames : Columns
+        When the gap was recorded; ``h_um`` holds it, shape (n_frames, n, n), rows along y.
+    points, events : Columns
+        Voids smaller than two cells in each frame; voids that appeared, split, met or closed. A
+        file of schema 1 has ``voids`` and ``discs`` instead, and no gap.
+    run, params, facts : dict
+        Settings by section, parameters, and what followed from them before the run.
+    resolved : dict
+    finished : bool
+    stop_reason, run_file, kmc_version : str
+    seed, schema_version : int
+    """
+
+    def __init__(self, path: Path, contents: dict[str, Any]):
+        self.path = path
+        self.samples = Columns(contents["samples"])
+        self.replicas = [Columns(columns) for columns in contents["replicas"]]
+        self.frames = Columns(contents["frames"])
+        for name, columns in contents["lists"].items():
+            setattr(self, name, Columns(columns))
+        self.resolved: dict[str, Any] = contents["resolved"]
+        self.run: dict[str, Any] = self.resolved["run"]
+        self.params: dict[str, Any] = self.resolved["parameters"]
+        self.facts: dict[str, float] = self.resolved["facts"]
+        self.finished: bool = contents["finished"]
+        self.stop_reason: str = contents["stop_reason"]
+        self.run_file: str = contents["run_file"]
+        self.kmc_version: str = contents["kmc_version"]
+        self.schema_version: int = contents["schema_version"]
+        self.seed: int = contents["seed"]
+        self.checkpoint: dict[str, np.ndarray] | None = contents.get("checkpoint")
+
+    points: Columns
+    events: Columns
+
+    @property
+    def edge_um(self) -> float:
+        """Edge of the periodic square."""
+        return float(self.facts.get("edge_um") or self.run["upscale"]["domain_um"])
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether frames hold the gap; those of schema 1 do not."""
+        return self.schema_version > 1
+
+    def gap_um(self, frame: int) -> np.ndarray:
+        """The gap of a frame, shape (n, n), rows along y; −1 is the last.
+
+        Raises
+        ------
+        InputError
+            The file is of an earlier kmc, whose voids were discs.
+        """
+        if not self.has_gap:
+            raise InputError(
+                f"{self.path} is of kmc {self.kmc_version}, whose voids were discs: it has no gap",
+                advice="Its samples can be drawn, --what microscope; run it again for maps.",
+            )
+        return self.frames["h_um"][frame].astype(float)
+
+    def of_frame(self, frame: int) -> Columns:
+        """Voids of a frame, one row each: those on the grid first, then the points."""
+        frame = range(len(self.frames["time_s"]))[frame]
+        drawn, mine = gaps_of(self.gap_um(frame), self.edge_um), self.points["frame"] == frame
+        radius = self.points["radius_um"][mine]
+        columns = {
+            "x_um": (drawn.x_um, self.points["x_um"][mine]),
+            "y_um": (drawn.y_um, self.points["y_um"][mine]),
+            "footprint_um2": (drawn.area_um2, np.pi * radius**2),
+            "volume_um3": (drawn.volume_um3, self.points["volume_um3"][mine]),
+        }
+        return Columns({name: np.concatenate(parts) for name, parts in columns.items()})
+
+    @cached_property
+    def voids(self) -> Columns:
+        """Voids of all frames, one row each, with the ``frame``."""
+        parts = [self.of_frame(i) for i in range(len(self.frames["time_s"]))]
+        frame = np.repeat(np.arange(len(parts)), [len(part["x_um"]) for part in parts])
+        names = ("x_um", "y_um", "footprint_um2", "volume_um3")
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in names}
+        return Columns({"frame": frame, **columns} if parts else {})
+
+    def summary(self) -> list[tuple[str, str]]:
+        """The summary as pairs of label and text."""
+        upscale = self.run["upscale"]
+        ended = self.stop_reason or "still being written"
+        if ended in upscale:
+            ended += f" reached {upscale[ended]:g}"
+        rows = [("Ended" if self.finished else "Not finished", ended)]
+        metal = f"{self.resolved['parameter_set']}, {self.run['system']['lattice']}"
+        if self.facts.get("mg_coverage"):
+            metal += f", Mg {100 * self.facts['mg_coverage']:.3g} % of the interface"
+        replicas = f", {upscale['replicas']} replicas" if upscale["replicas"] > 1 else ""
+        square = f"{self.edge_um:.4g} µm × {self.edge_um:.4g} µm"
+        if "cell_um" in self.facts:
+            square += f" in cells of {figure(self.facts['cell_um'], 'µm')}"
+        rows.append(("System", f"{metal}; {square}{replicas}"))
+        kelvin = f"{self.run['conditions']['temperature_K']:g} K"
+        rows.append(("Conditions", f"{kelvin}, {driven_by_run(self.run)}"))
+        s = self.samples
+        if not len(s["time_s"]):
+            return [*rows, ("Samples", "none yet")]
+        capacity = figure(s["capacity_mAh_cm2"].max(), "mAh/cm²")
+        if (s["plated_um"] > 0).any():
+            now = figure(s["capacity_mAh_cm2"][-1], "mAh/cm²")
+            capacity = f"{now} at the end, net of what was plated; {capacity} at most"
+        rows.append(("Capacity", f"{capacity}, in {duration(float(s['time_s'][-1]))}"))
+        return rows + self._contact() + self._seen() + self._limits()
+
+    def charge_at_contact(self, fraction: float) -> float:
+        """Charge in mAh/cm² at which the contact first falls below a fraction; NaN where it never
+        does."""
+        s = self.samples
+        below = np.flatnonzero(s["contact_fraction"] < fraction)
+        if not len(below) or not below[0]:
+            return float("nan")
+        two = slice(below[0] - 1, below[0] + 1)
+        return float(np.interp(-fraction, -s["contact_fraction"][two], s["capacity_mAh_cm2"][two]))
+
+    def _contact(self) -> list[tuple[str, str]]:
+        s = self.samples
+        text = f"{100 * s['contact_fraction'][-1]:.3g} % at the end"
+        for share in (0.5, 0.1):
+            charge = self.charge_at_contact(share)
+            if np.isfinite(charge):
+                text += f"; below {100 * share:.0f} % at {figure(charge, 'mAh/cm²')}"
+        rows = [("Contact", text)]
+        if s["step"][-1]:
+            rows += self._after_strips()
+        if s["plated_um"][-1] > 0:
+            plated = ("filled_um", "pushed_back_um", "dead_um")
+            filled, pushed, dead = (figure(s[name][-1], "µm") for name in plated)
+            text = f"{figure(s['plated_um'][-1], 'µm')} of height: {filled} into voids, {pushed}"
+            rows.append(("Plated", f"{text} pushed the metal back; {dead} of voids were cut off"))
+        return rows
+
+    def _seen(self) -> list[tuple[str, str]]:
+        """Voids as a cross-section shows them, what became of the metal, and the overpotential."""
+        s = self.samples
+        at = int(np.argmax(s["voids_per_100um"]))
+        text = "none in a cross-section"
+        if s["voids_per_100um"][at] > 0:
+            text = f"most in a cross-section: {self._section(at)}"
+            if s["voids_per_100um"][-1] > 0 and at + 1 < len(s["time_s"]):
+                text += f"; at the end {self._section(-1)}"
+        rows = [("Voids", text)]
+        if self.has_gap:
+            counts = [f"{s[name][-1]:g} {name}" for name in ("coalescences", "splits", "collapses")]
+            rows.append(("", f"{', '.join(counts)} of voids on the grid"))
+            parts = ("voids", "settled", "sink", "storage")
+            made = max(s["stripped_um"][-1] + s["initial_um"][-1], 1e-300)
+            shares = ", ".join(f"{100 * s[f'{p}_um'][-1] / made:.3g} % {p}" for p in parts)
+            rows.append(("Stripped", f"{figure(s['stripped_um'][-1], 'µm')} of height: {shares}"))
+        most = int(
+            np.argmax(np.abs(np.where(np.isfinite(s["overpotential_V"]), s["overpotential_V"], 0)))
+        )
+        volts = f"{scaled(s['overpotential_V'][-1], 'V')} at the end"
+        if most + 1 < len(s["time_s"]):
+            volts += f", largest {scaled(s['overpotential_V'][most], 'V')} at "
+            volts += figure(s["capacity_mAh_cm2"][most], "mAh/cm²")
+        rows.append(("Overpotential", volts))
+        return rows
+
+    def _section(self, row: int) -> str:
+        s = self.samples
+        return (
+            f"{figure(s['voids_per_100um'][row])} per 100 µm, "
+            f"{figure(s['mean_width_um'][row], 'µm')} wide, "
+            f"{figure(s['mean_height_um'][row], 'µm')} high"
+        )
+
+    def _limits(self) -> list[tuple[str, str]]:
+        """What the numbers rest on."""
+        number = self.samples["voids_per_um2"].max() * self.edge_um**2
+        if number < FEW_VOIDS:
+            return [("Note", f"at most {number:.0f} voids: the contact depends on the square")]
+        return []
+
+    def _after_strips(self) -> list[tuple[str, str]]:
+        """Contact at the end of the first and of the last strip."""
+        s = self.samples
+        last_rows = np.flatnonzero(np.diff(s["step"], append=np.inf))
+        ends = [row for row in last_rows if s["current_density_mA_cm2"][row] > 0]
+        rows = []
+        for row in dict.fromkeys([*ends[:1], *ends[-1:]]):
+            contact = 100 * s["contact_fraction"][row]
+            rows.append(("", f"{contact:.3g} % after stripping in cycle {s['cycle'][row]:.0f}"))
+        return rows
+
+    def coulombic_efficiency(self) -> list[float | None]:
+        """Stripped over plated charge of each completed cycle; None where it does one of the two.
+
+        Empty without a protocol.
+        """
+        s = self.samples
+        if "cycle" not in s or not len(s["cycle"]) or not s["cycle"][-1]:
+            return []
+        ends = np.flatnonzero(np.diff(s["cycle"], append=np.inf))
+        stripped, plated = (
+            np.diff(s[name][ends], prepend=0.0) for name in ("stripped_um", "plated_um")
+        )
+        of_cycles = [
+            a / b if a > 0 and b > 0 else None for a, b in zip(stripped, plated, strict=True)
+        ]
+        return of_cycles if self.finished else of_cycles[:-1]
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary's numbers as plain data; NaN and infinity are null."""
+
+        def plain(value: float) -> float | None:
+            return float(value) if np.isfinite(value) else None
+
+        s = self.samples
+        return {
+            "format": schema.FORMAT,
+            "name": self.resolved["name"],
+            "finished": self.finished,
+            "stop_reason": self.stop_reason,
+            "seed": self.seed,
+            "kmc_version": self.kmc_version,
+            "run": self.run,
+            "facts": self.facts,
+            "coulombic_efficiency": self.coulombic_efficiency(),
+            "final": {name: plain(v[-1]) for name, v in s.items() if len(v)},
+            "samples": {name: [plain(x) for x in v] for name, v in s.items()},
+            "events": {kind: int((self.events["kind"] == i).sum()) for i, kind in enumerate(KINDS)}
+            if self.has_gap
+            else {},
+        }
+
+    def plot(self, what: str = "microscope", **options: Any) -> Any:
+        """A picture, see `kmc plot`; a matplotlib figure."""
+        return drawn("population_picture", self, what=what, **options)
+
+    def __repr__(self) -> str:
+        rows = self.summary()
+        width = max(len(label) for label, _ in rows)
+        lines = [f"{self.path.name}, a population of voids"]
+        lines += [f"  {label:{width}}  {text}" for label, text in rows]
+        lines.append(
+            f"  {'see':{width}}  .samples, .frames, .gap_um(frame), .voids, .events, .plot()"
+        )
+        return "\n".join(lines)
+
+
+def load(path: str | Path, *, checkpoint: bool = False) -> PopulationRun:
+    """Open the file of a population.
+
+    Raises
+    ------
+    InputError
+        There is no such file.
+    FileFormatError
+        It is not one of a population, is damaged, or of a newer schema.
+    """
+    path = Path(path)
+    return read(path, lambda file: PopulationRun(path, _checked(file, checkpoint)))
+
+
+def _checked(file, checkpoint: bool) -> dict[str, Any]:
+    if not schema.is_population(file):
+        raise FileFormatError(f"{file.filename} is not the file of a population")
+    return schema.contents(file, checkpoint=checkpoint)
