@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kmc.analysis.profiles import profiles
     from kmc.analysis.stepping import LiveSample, Simulation
     from kmc.analysis.transport import transport
-    from kmc.campaign.convergence.converge import converge
+    from kmc.campaign.convergence.levels import converge
     from kmc.campaign.critical.search import critical
     from kmc.campaign.dataset import load_sweep
     from kmc.campaign.sweep import sweep
@@ -60,7 +60,7 @@ __all__ = [
 _MODULES = {
     "load": "kmc.systems.opening",
     "load_sweep": "kmc.campaign.dataset",
-    "converge": "kmc.campaign.convergence.converge",
+    "converge": "kmc.campaign.convergence.levels",
     "critical": "kmc.campaign.critical.search",
     "sweep": "kmc.campaign.sweep",
     "Simulation": "kmc.analysis.stepping",

@@ -53,7 +53,7 @@ AT_HOME = {
     "dask_jobqueue": "campaign.cluster",
     "xarray": "mesoscale campaign plotting trajectory.reader",
     "ase": "trajectory.tables",
-    "skimage": "analysis.image",
+    "skimage": "analysis.segmented_image",
     "IPython": "plotting.notebook",
     "ipywidgets": "plotting.notebook",
     "pandas": "analysis population.result campaign plotting trajectory.tables",

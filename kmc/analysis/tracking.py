@@ -77,7 +77,7 @@ class Links:
 
 
 @dataclass(frozen=True)
-class Event:
+class VoidEvent:
     """An event between two frames; voids are numbered from 0."""
 
     kind: str
@@ -155,7 +155,7 @@ def _nearest(before, after, box_nm, periodic, reach_nm) -> list[tuple[int, int]]
     return pairs
 
 
-def events(before: Snapshot, after: Snapshot, links: Links) -> Iterator[Event]:
+def events(before: Snapshot, after: Snapshot, links: Links) -> Iterator[VoidEvent]:
     """Events between two frames, in the order of `KINDS`.
 
     ``volume_change`` is the volume of the voids after the event minus that before it, in sites. A
@@ -166,24 +166,24 @@ def events(before: Snapshot, after: Snapshot, links: Links) -> Iterator[Event]:
     parents = _partners(links.child, links.parent, len(after))
     for void, origin in enumerate(parents):
         if not origin:
-            yield Event("nucleation", (), (void,), int(after.volume[void]))
+            yield VoidEvent("nucleation", (), (void,), int(after.volume[void]))
     for kind, sign in (("growth", 1), ("shrinkage", -1)):
         for void, origin in enumerate(parents):
             if len(origin) == 1 and len(children[origin[0]]) == 1:
                 change = int(after.volume[void]) - int(before.volume[origin[0]])
                 if change * sign > 0:
-                    yield Event(kind, tuple(origin), (void,), change)
+                    yield VoidEvent(kind, tuple(origin), (void,), change)
     for void, origin in enumerate(parents):
         if len(origin) > 1:
             change = int(after.volume[void]) - int(before.volume[origin].sum())
-            yield Event("coalescence", tuple(origin), (void,), change)
+            yield VoidEvent("coalescence", tuple(origin), (void,), change)
     for void, result in enumerate(children):
         if len(result) > 1:
             change = int(after.volume[result].sum()) - int(before.volume[void])
-            yield Event("split", (void,), tuple(result), change)
+            yield VoidEvent("split", (void,), tuple(result), change)
     for void, result in enumerate(children):
         if not result:
-            yield Event("collapse", (void,), (), -int(before.volume[void]))
+            yield VoidEvent("collapse", (void,), (), -int(before.volume[void]))
 
 
 def _partners(one: np.ndarray, other: np.ndarray, n: int) -> list[list[int]]:

@@ -389,7 +389,7 @@ class SweepAccessor:
         return self._dataset[names].to_dataframe().reset_index()
 
     def plot(self, **options: Any) -> Any:
-        """The picture of `kmc sweep-plot`; see `kmc.plotting.sweeps.sweep_picture`."""
+        """The picture of `kmc sweep-plot`; see `kmc.plotting.sweep_panels.sweep_picture`."""
         return drawn("sweep_picture", self._dataset, **options)
 
     def _chosen(self, where: Mapping[str, Any]) -> xr.Dataset:

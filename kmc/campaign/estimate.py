@@ -38,7 +38,7 @@ _S_PER_POPULATION_um2, _BYTES_PER_POPULATION_um2 = 0.01, 600.0  # of upscale_li
 _VOIDS_PER_um2 = 0.7  # of lithium at 0.5 mA/cm² and 25 °C, where voids nucleate
 
 
-class Estimate(NamedTuple):
+class Cost(NamedTuple):
     """Estimated cost of the points that are not done.
 
     Attributes
@@ -55,7 +55,7 @@ class Estimate(NamedTuple):
     basis: str
 
 
-def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> Estimate:
+def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> Cost:
     """Time and disk of the points `todo`.
 
     Time per unit of work, which is stripped atoms times hops per atom, comes from the points of the
@@ -64,7 +64,7 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> E
     """
     disk = sum(_bytes_of(plan.run_tables(point)) for point in todo)
     if not todo:
-        return Estimate(0.0, 0.0, "nothing is missing")
+        return Cost(0.0, 0.0, "nothing is missing")
     amount = sum(work_of(plan.run_tables(point)) for point in todo)
     by_name = {point.name: point for point in plan.points}
     logged = [line for line in folder.log() if line.state == "done"] if folder else []
@@ -73,9 +73,9 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> E
         work = sum(work_of(plan.run_tables(by_name[line.name])) for line in logged)
         spent = sum(line.wall_s for line in logged)
         noun = "point that is" if len(logged) == 1 else "points that are"
-        return Estimate(spent / work * amount, disk, f"from {len(logged)} {noun} done")
+        return Cost(spent / work * amount, disk, f"from {len(logged)} {noun} done")
     compute_s = amount * _S_PER_EVENT + _SETUP_S * len(todo)
-    return Estimate(compute_s, disk, "a rough guess from charge, current and ratio")
+    return Cost(compute_s, disk, "a rough guess from charge, current and ratio")
 
 
 def work_of(tables: Mapping[str, Mapping[str, Any]]) -> float:

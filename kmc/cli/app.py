@@ -33,8 +33,8 @@ from kmc.cli.shared import (
     read_settings,
     run_options,
 )
-from kmc.cli.studies import critical, sweep_plot
 from kmc.cli.study import study
+from kmc.cli.sweep_results import critical, sweep_plot
 from kmc.cli.sweeps import sweep
 from kmc.cli.upscale import upscale
 from kmc.common.outputs import check_output, check_trajectory_name, replacing
@@ -273,7 +273,7 @@ def bench(cases: tuple[str, ...], json_file: Path | None) -> None:
     fixed loop of arithmetic and memory reads, for comparison between machines. Takes about half a
     minute.
     """
-    from kmc.cli.bench import run_and_print
+    from kmc.cli.event_cost import run_and_print
 
     run_and_print(cases, json_file, console())
 

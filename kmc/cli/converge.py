@@ -148,14 +148,14 @@ def converge(
         if file is not None:
             check_ending(file, endings)
 
-    from kmc.campaign.convergence import converge as study
+    from kmc.campaign.convergence import levels as study
     from kmc.campaign.convergence.reading import check_reading, read_study
     from kmc.campaign.folder import check_folder
     from kmc.cli.sweeps import dry_run_of, print_failures
     from kmc.common.formatting import plural
 
     check_reading(at, tolerance)
-    asked = study.Study(
+    asked = study.Levels(
         name_or_path,
         parse_ratios(ratios),
         study.LEVELS if levels is None else levels,

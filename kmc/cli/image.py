@@ -88,7 +88,7 @@ def image(
         if path is not None:
             check_output(path, force, (".csv",))
     from kmc.analysis import export
-    from kmc.analysis import image as images
+    from kmc.analysis import segmented_image as images
     from kmc.common.progress import frame_progress
 
     options: dict[str, Any] = {"void": void, "electrolyte": electrolyte}

@@ -165,7 +165,7 @@ def print_claims(claims: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from kmc.report.studies import figure_text
+    from kmc.report.claims_page import figure_text
 
     out = console()
     for claim in claims:

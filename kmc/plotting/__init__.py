@@ -9,11 +9,11 @@ from kmc.common.outputs import PICTURES
 from kmc.plotting.convergence import convergence_picture
 from kmc.plotting.draw import draw, plot_cross_section, plot_profiles, plot_voids
 from kmc.plotting.notebook import slider, watch
-from kmc.plotting.nucleation import nucleation_picture
+from kmc.plotting.nucleation_panels import nucleation_picture
 from kmc.plotting.pages import overview, save_overview
 from kmc.plotting.statistics import ripening_picture
 from kmc.plotting.style import MAGNESIUM, METAL, save
-from kmc.plotting.sweeps import sweep_picture
+from kmc.plotting.sweep_panels import sweep_picture
 from kmc.plotting.systems import SYSTEM_PICTURES, system_picture
 from kmc.plotting.thresholds import threshold_picture
 from kmc.plotting.upscale import POPULATION_PICTURES, population_picture

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
 from kmc.campaign.convergence.findings import Finding, Plateau
-from kmc.campaign.convergence.power_law import Law
-from kmc.campaign.convergence.report import Convergence
+from kmc.campaign.convergence.outcome import Convergence
+from kmc.campaign.convergence.power_law import PowerLaw
 from kmc.campaign.convergence.sentences import exponent_text, ratio_text
 from kmc.common.formatting import figure
 from kmc.plotting import style
@@ -32,7 +32,7 @@ def convergence_picture(found: Convergence) -> Figure:
 
     Parameters
     ----------
-    found : kmc.campaign.convergence.report.Convergence
+    found : kmc.campaign.convergence.outcome.Convergence
     """
     with style.styled():
         page = style.new_figure(1.7 * style.COLUMN_IN, 4.9)
@@ -111,7 +111,7 @@ def _title(one: Finding) -> str:
     return f"{title}; exponent {exponent_text(one.law)}"
 
 
-def _law(axes: Axes, law: Law) -> None:
+def _law(axes: Axes, law: PowerLaw) -> None:
     """The law over the levels that it rests on; no run supports it beyond."""
     ratios = np.geomspace(law.ratios[0], law.ratios[-1], 100)
     values, low, high = law.at(ratios)

@@ -17,7 +17,7 @@ from kmc.common.outputs import PICTURES
 from kmc.common.progress import FrameProgress
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError
-from kmc.plotting import microscope, mixing, pages, profiles, statistics, style
+from kmc.plotting import microscope, mixing_panels, pages, profile_panels, statistics, style
 from kmc.trajectory.frame_selection import choose_frames
 from kmc.trajectory.reader import Trajectory
 
@@ -108,7 +108,7 @@ def draw(
     if what == "profiles":
         found = _each(profiles_of, runs, some, progress)
         with style.styled():
-            return profiles.profiles_picture(found, names)
+            return profile_panels.profiles_picture(found, names)
     if what == "mixing":
         with_mg = [i for i, t in enumerate(runs) if "Mg" in t.species]
         if not with_mg:
@@ -116,7 +116,9 @@ def draw(
         chosen_runs, frames_of = [runs[i] for i in with_mg], [some[i] for i in with_mg]
         found = _each(profiles_of, chosen_runs, frames_of, progress)
         with style.styled():
-            return mixing.mixing_picture(found, [names[i] for i in with_mg], chosen_runs[0].params)
+            return mixing_panels.mixing_picture(
+                found, [names[i] for i in with_mg], chosen_runs[0].params
+            )
     if what == "sizes":  # selected frames restrict the picture, not the tracking
         histories = _each(voids, runs, [None] * len(runs), progress, min_size=min_size)
         areas = [t.lattice.area_A2 / A_per_nm**2 for t in runs]
@@ -174,4 +176,4 @@ def plot_cross_section(section: Any) -> Figure:
 def plot_profiles(found: Any) -> Figure:
     """Mg and vacancies by layer, and Mg at the interface; `Profiles.plot`."""
     with style.styled():
-        return profiles.profiles_picture([found])
+        return profile_panels.profiles_picture([found])

@@ -144,7 +144,7 @@ def nearest_place(
 
 
 @dataclass(frozen=True)
-class Scale:
+class DepthScale:
     """Colours for 1 to ``most`` steps, discrete if they are few."""
 
     colours: Colormap | None
@@ -152,22 +152,22 @@ class Scale:
     ticks: np.ndarray
 
 
-def scale_for(most: int, step: float) -> Scale:
+def scale_for(most: int, step: float) -> DepthScale:
     """The colour scale of maps whose highest gap has `most` steps."""
     if most < 1:
-        return Scale(None, None, np.array([]))
+        return DepthScale(None, None, np.array([]))
     if most <= _MAX_STEPS:
         few = _DEPTHS(np.linspace(*_DEPTH_RANGE, max(most, 2)))[:most]
         edges = (np.arange(most + 1) + 0.5) * step
         ticks = np.arange(1, most + 1) * step
-        return Scale(ListedColormap(few), BoundaryNorm(edges, most), ticks)
+        return DepthScale(ListedColormap(few), BoundaryNorm(edges, most), ticks)
     colours = ListedColormap(_DEPTHS(np.linspace(*_DEPTH_RANGE, 256)))
     spread = max(1, math.ceil(most / _MAX_STEPS))
     ticks = np.arange(1, most + 1, spread) * step
-    return Scale(colours, Normalize(step, most * step), ticks)
+    return DepthScale(colours, Normalize(step, most * step), ticks)
 
 
-def pixels_of(view: View, scale: Scale, nearest: np.ndarray) -> np.ndarray:
+def pixels_of(view: View, scale: DepthScale, nearest: np.ndarray) -> np.ndarray:
     """The map as RGBA, shape (height, width, 4)."""
     colour = np.empty((len(view.steps), 4))
     colour[:] = to_rgba(style.METAL)
@@ -181,7 +181,11 @@ def pixels_of(view: View, scale: Scale, nearest: np.ndarray) -> np.ndarray:
 
 
 def draw_map(
-    axes: Axes, view: View, scale: Scale, width_in: float = 2.7, nearest: np.ndarray | None = None
+    axes: Axes,
+    view: View,
+    scale: DepthScale,
+    width_in: float = 2.7,
+    nearest: np.ndarray | None = None,
 ) -> AxesImage:
     """Draw one map, with its axes in nm but without title, key and colour bar."""
     if nearest is None:
@@ -241,7 +245,7 @@ def keys_of(views: Sequence[View]) -> list[Patch]:
     return keys + chemistry_keys(views)
 
 
-def depth_bar(part, axes, view: View, scale: Scale, **options) -> None:
+def depth_bar(part, axes, view: View, scale: DepthScale, **options) -> None:
     """The colour bar below one or several maps."""
     mappable = ScalarMappable(scale.norm, scale.colours)
     options = {"location": "bottom", "aspect": 28, "pad": 0.02, "shrink": 0.9} | options

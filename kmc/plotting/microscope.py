@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from kmc.analysis.measured import Measured
 from kmc.common.formatting import figure, plural
 from kmc.plotting import style
-from kmc.plotting.measured import draw_measured, has, last_capacity, legend, title
+from kmc.plotting.measured_panels import draw_measured, has, last_capacity, legend, title
 
 _ROW_IN = 1.12
 _MAX_BOXES = 16

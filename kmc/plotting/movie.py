@@ -18,7 +18,7 @@ from PIL import Image
 from kmc.common.outputs import MOVIE_ENDINGS, check_output, replacing
 from kmc.common.progress import FrameProgress
 from kmc.errors import InputError, KmcError
-from kmc.plotting import maps, sections, style
+from kmc.plotting import maps, section_panels, style
 from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.tables import Frame
 
@@ -156,7 +156,7 @@ class BoxMovie(MoviePages):
             self._most, step = max(self._most, view.most), view.step
         self._view = maps.view_of(trajectory, self.frames[-1])
         self._scale = maps.scale_for(self._most, step)
-        self._cut = sections.cut_through(lattice, [self.frames[-1]])
+        self._cut = section_panels.cut_through(lattice, [self.frames[-1]])
         self._build()
 
     def _build(self) -> None:
@@ -172,21 +172,21 @@ class BoxMovie(MoviePages):
         left, right = body.subplots(1, 2)
         width = int(half * DPI * 1.5)
         self._nearest_map = maps.nearest_place(view.places_nm, view.size_nm, width)
-        self._nearest_cut = sections.nearest_site(cut, width)
+        self._nearest_cut = section_panels.nearest_site(cut, width)
         self._map = maps.draw_map(left, view, self._scale, nearest=self._nearest_map)
         maps.mark_cut(left, view, cut.at_nm)
         left.set_title(view.title.partition(" at ")[0], loc="left")
-        self._section = sections.draw_section(
+        self._section = section_panels.draw_section(
             right, cut, self.frames[-1], t.lattice, nearest=self._nearest_cut
         )
         right.set_title(f"{cut.title} (dashed line)", loc="left")
         if self._scale.colours is not None:
             maps.depth_bar(body, left, view, self._scale, aspect=22)
-        keys = sections.keys(
+        keys = section_panels.keys(
             metal=t.metal,
             mg="Mg" in t.species,
             electrolyte=t.has_interface,
-            dead=sections.has_dead(t),
+            dead=section_panels.has_dead(t),
         )
         keys += maps.chemistry_keys([view])
         right.legend(
@@ -250,7 +250,9 @@ class BoxMovie(MoviePages):
         frame, t = self.frames[index], self.trajectory
         view = maps.view_of(t, frame)
         self._map.set_data(maps.pixels_of(view, self._scale, self._nearest_map))
-        self._section.set_data(sections.pixels_of(self._cut, frame, t.lattice, self._nearest_cut))
+        self._section.set_data(
+            section_panels.pixels_of(self._cut, frame, t.lattice, self._nearest_cut)
+        )
         self._clock.set_text(f"{style.moment(t, frame)}   (frame {frame.index})")
         self._cursor.set_xdata([self._now[index]] * 2)
         self._head.set_xdata([self._now[index]])

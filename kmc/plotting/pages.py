@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from kmc.common.conditions import driven_by, temperatures
 from kmc.common.formatting import figure
 from kmc.errors import InputError
-from kmc.plotting import curves, maps, sections, style
+from kmc.plotting import curves, maps, section_panels, style
 from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.tables import Frame
 
@@ -52,7 +52,7 @@ def overview(trajectory: Trajectory) -> Figure:
     if len(frames):
         shown = _shown(trajectory)
         view = maps.view_of(trajectory, shown)
-        cut = sections.cut_through(trajectory.lattice, [shown])
+        cut = section_panels.cut_through(trajectory.lattice, [shown])
         panels = max(0.35, _MAP_IN * view.shape) + max(0.35, _MAP_IN * cut.shape)
         panels += 0.16 * len(maps.chemistry_keys([view]))
         heights.append(panels + 1.75)
@@ -99,7 +99,7 @@ def _map_over_section(part, trajectory: Trajectory, view: maps.View, cut, frame:
     maps.mark_cut(upper, view, cut.at_nm)
     upper.set_title(view.title, loc="left")
     upper.set_xlabel("")
-    sections.draw_section(lower, cut, frame, trajectory.lattice)
+    section_panels.draw_section(lower, cut, frame, trajectory.lattice)
     lower.set_title(f"{cut.title} (dashed line)", loc="left")
     if scale.colours is None:
         upper.set_title(view.nothing, loc="right")
@@ -109,11 +109,11 @@ def _map_over_section(part, trajectory: Trajectory, view: maps.View, cut, frame:
 
 
 def _section_key(part, trajectories: Sequence[Trajectory], more: Sequence[Patch] = ()) -> None:
-    keys = sections.keys(
+    keys = section_panels.keys(
         metal=", ".join(dict.fromkeys(t.metal for t in trajectories)),
         mg=any("Mg" in t.species for t in trajectories),
         electrolyte=any(t.has_interface for t in trajectories),
-        dead=any(sections.has_dead(t) for t in trajectories),
+        dead=any(section_panels.has_dead(t) for t in trajectories),
     )
     keys += more
     part.legend(
@@ -173,7 +173,8 @@ def section_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     """Cross-sections, one below the other: frames of one run, or the last of each run."""
     chosen = _chosen(trajectories, frames, 4 if len(trajectories) == 1 else 1)
     cuts = [
-        sections.cut_through(t.lattice, some) for t, some in zip(trajectories, chosen, strict=True)
+        section_panels.cut_through(t.lattice, some)
+        for t, some in zip(trajectories, chosen, strict=True)
     ]
     panels = [
         (t, cut, frame, name)
@@ -188,7 +189,7 @@ def section_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     page = style.new_figure(style.COLUMN_IN, sum(heights) + 0.75)
     all_axes = page.subplots(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
     for axes, (t, cut, frame, name) in zip(all_axes, panels, strict=True):
-        sections.draw_section(axes, cut, frame, t.lattice)
+        section_panels.draw_section(axes, cut, frame, t.lattice)
         when = style.moment(t, frame)
         where = f"{cut.other} = {cut.at_nm:.1f} nm"
         title = f"{when}, {where}"

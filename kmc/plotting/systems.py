@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from kmc.errors import InputError
 from kmc.plotting import style
-from kmc.plotting.cathode import CATHODE_PICTURES
-from kmc.plotting.deposition import DEPOSITION_PICTURES
+from kmc.plotting.cathode_panels import CATHODE_PICTURES
+from kmc.plotting.deposition_panels import DEPOSITION_PICTURES
 from kmc.systems.result import SystemRun
 from kmc.trajectory.frame_selection import choose_frames
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from kmc.campaign.critical.question import Critical
 from kmc.common.formatting import figure, label, monolayers, quantity
-from kmc.plotting import style, sweeps
+from kmc.plotting import style, sweep_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,7 +106,7 @@ def threshold_map_picture(
             style.plain_log_axis(axes.yaxis, scale.low, scale.high)
         pad = 1.3 if scale.log else 1.0
         axes.set_ylim(scale.low / pad, scale.high * pad)
-        sweeps.scale_axis(axes, "x", np.array(values, float))
+        sweep_panels.scale_axis(axes, "x", np.array(values, float))
         axes.set_xlabel(label(against))
         axes.set_ylabel(f"critical {label(found[0].vary)}")
         axes.set_title(f"half of the runs: {_criterion_text(found[0])}", fontsize=7, loc="left")

@@ -16,7 +16,7 @@ from kmc.analysis.measured import QUANTITIES, Measured, measured_tables
 from kmc.common.formatting import duration, figure, plural
 from kmc.errors import InputError
 from kmc.plotting import style
-from kmc.plotting.measured import draw_measured, last_capacity, legend, title
+from kmc.plotting.measured_panels import draw_measured, last_capacity, legend, title
 from kmc.plotting.upscale_cycles import cycles_picture, ends_of_steps
 from kmc.population.life import KINDS
 from kmc.population.result import PopulationRun

@@ -12,7 +12,7 @@ from kmc.common.formatting import figure, quantity
 from kmc.common.provenance import collect
 from kmc.errors import InputError, KmcError
 from kmc.model.parameters import Source, load_parameters
-from kmc.report.page import Badge, Link, Page, Picture, Table, Text, clean
+from kmc.report.page import Badge, EmbeddedPicture, Link, Page, Table, Text, clean
 
 MAX_JSON_BYTES = 64_000_000
 _MAX_PNG_BYTES = 20_000_000
@@ -33,7 +33,7 @@ def number(value: Any) -> str:
 def picture(draw: Callable[[], Any], text: str) -> Any:
     """A figure, or a sentence why there is none: a picture must not cost the whole report."""
     try:
-        return Picture.of(draw(), text)
+        return EmbeddedPicture.of(draw(), text)
     except (KmcError, ValueError) as problem:  # matplotlib cannot read some names as text
         return Text([f"Not drawn: {text} ({clean(problem)})"])
 
@@ -53,7 +53,7 @@ def picture_file(path: Path, text: str) -> Any:
     if not data.startswith(_PNG):
         return None
     shown = min(1.0, 900 / max(1, width))
-    return Picture(
+    return EmbeddedPicture(
         base64.b64encode(data).decode("ascii"),
         text,
         round(width * shown),

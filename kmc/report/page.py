@@ -73,7 +73,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
+class EmbeddedPicture:
     """A figure as PNG.
 
     Attributes
@@ -95,7 +95,7 @@ class Picture:
     kind: str = "picture"
 
     @classmethod
-    def of(cls, figure: Any, text: str) -> Picture:
+    def of(cls, figure: Any, text: str) -> EmbeddedPicture:
         """A matplotlib figure as it is saved by kmc."""
         buffer = io.BytesIO()
         with style.styled():
@@ -128,7 +128,7 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimEntry:
     """One claim of a paper beside the runs; see `kmc.papers.claims`."""
 
     title: str

@@ -19,8 +19,8 @@ from kmc.common.outputs import check_output, replacing
 from kmc.errors import InputError
 from kmc.population.result import PopulationRun
 from kmc.report import common
+from kmc.report.claims_page import study_page
 from kmc.report.page import Listing, Page, Table, Text
-from kmc.report.studies import study_page
 from kmc.systems import KINDS
 from kmc.systems.opening import load
 from kmc.systems.result import SystemRun
@@ -382,7 +382,7 @@ def _fill_nucleation(page: Page, found: dict[str, Any], path: Path) -> None:
         common.picture_file(path.with_name(f"{path.stem}{end}.png"), "Picture of kmc nucleation")
         for end in ("", "_nucleation")
     ]
-    from kmc.plotting.nucleation import file_picture
+    from kmc.plotting.nucleation_panels import file_picture
 
     page.add(
         "Figures",

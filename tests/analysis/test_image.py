@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from kmc import plotting
-from kmc.analysis.image import measure_image, read_image
 from kmc.analysis.measured import read_measured
+from kmc.analysis.segmented_image import measure_image, read_image
 from kmc.cli.app import main
 from kmc.errors import InputError
 from kmc.trajectory.reader import load

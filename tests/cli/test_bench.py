@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from kmc.cli.app import main
-from kmc.cli.bench import _table
+from kmc.cli.event_cost import _table
 from kmc.simulation import benchmark
 
 PROMISED = ("bulk_dilute", "bulk_1pct", "bulk_5pct", "bulk_1pct_1M", "strip_li", "strip_limg")

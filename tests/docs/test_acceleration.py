@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kmc.campaign.convergence.converge import physical_ratio_of
+from kmc.campaign.convergence.levels import physical_ratio_of
 from kmc.runfile.load import load_run
 
 ROOT = Path(__file__).resolve().parents[2]

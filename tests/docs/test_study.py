@@ -19,7 +19,7 @@ from kmc.common.formatting import label
 from kmc.papers import STUDIES, run_study
 from kmc.papers.claims import NOT_ADDRESSABLE, NOT_RUN, VERDICTS, Evidence, Figure, Order
 from kmc.papers.readings import Measured
-from kmc.report.studies import figure_text
+from kmc.report.claims_page import figure_text
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TEXTS = ("title", "statement", "where", "analysis", "command")

@@ -18,7 +18,7 @@ from PIL import Image
 from kmc import plotting
 from kmc.analysis import voids
 from kmc.errors import InputError, KmcError
-from kmc.plotting import maps, sections, style
+from kmc.plotting import maps, section_panels, style
 from kmc.plotting.movie import save_movie
 from kmc.trajectory.reader import load
 
@@ -150,10 +150,10 @@ def test_the_section_shows_what_its_sites_hold(name, tmp_path):
     box = fake.lattice(name, (14, 10), 12)
     t = load(fake.write(tmp_path / "run.h5", box=box, species=("Li", "Mg"), n_frames=2))
     frame = t.frames[-1]
-    cut = sections.cut_through(box, [frame])
+    cut = section_panels.cut_through(box, [frame])
     assert len(cut.sites) == box.n_sites // box.cells[1 - maps.across(box)]
-    nearest = sections.nearest_site(cut, 1200)
-    pixels = sections.pixels_of(cut, frame, box, nearest)[..., :3]
+    nearest = section_panels.nearest_site(cut, 1200)
+    pixels = section_panels.pixels_of(cut, frame, box, nearest)[..., :3]
     column = (cut.places_nm[:, 0] / cut.size_nm[0] * nearest.shape[1]).astype(int)
     row = (cut.places_nm[:, 1] / cut.size_nm[1] * nearest.shape[0]).astype(int)
     np.testing.assert_array_equal(nearest[row, column], np.arange(len(cut.sites)))
@@ -163,8 +163,8 @@ def test_the_section_shows_what_its_sites_hold(name, tmp_path):
     for colour, where in (
         (plotting.METAL, held == 1),
         (plotting.MAGNESIUM, held == 2),
-        (sections.VOID, in_void),
-        (sections.LONE, (held == 0) & ~in_void),
+        (section_panels.VOID, in_void),
+        (section_panels.LONE, (held == 0) & ~in_void),
     ):
         shown = pixels[row[where], column[where]]
         np.testing.assert_allclose(shown, np.tile(to_rgb(colour), (where.sum(), 1)))
@@ -176,8 +176,8 @@ def test_the_section_shows_what_its_sites_hold(name, tmp_path):
 def test_a_void_at_the_electrolyte_does_not_show_at_the_reservoir(tmp_path):
     t = load(fake.write(tmp_path / "run.h5", n_frames=2))
     frame = t.frames[-1]
-    cut = sections.cut_through(t.lattice, [frame])
-    pixels = sections.pixels_of(cut, frame, t.lattice, sections.nearest_site(cut, 400))
+    cut = section_panels.cut_through(t.lattice, [frame])
+    pixels = section_panels.pixels_of(cut, frame, t.lattice, section_panels.nearest_site(cut, 400))
     assert not np.all(frame.occupancy[: t.lattice.sites_per_layer])
     top = frame.occupancy[-2 * t.lattice.sites_per_layer :]
     if np.all(top):

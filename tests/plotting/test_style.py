@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from kmc.plotting import maps, sections, style
+from kmc.plotting import maps, section_panels, style
 
 
 def table(times, capacities) -> pd.DataFrame:
@@ -50,5 +50,5 @@ def test_metal_mg_and_gaps_are_distinguishable_in_a_grey_print():
 
 def test_voids_of_sections_have_no_colour_of_a_gap():
     gaps = maps.scale_for(50, 0.35).colours(np.linspace(0, 1, 256))[:, :3]
-    for colour in (sections.VOID, sections.LONE):
+    for colour in (section_panels.VOID, section_panels.LONE):
         assert np.abs(gaps - to_rgb(colour)).max(axis=1).min() > 0.15

@@ -12,7 +12,7 @@ from kmc.campaign.critical.question import Critical, Question
 from kmc.campaign.critical.threshold import Scale, Search, fit
 from kmc.errors import InputError
 from kmc.plotting import sweep_picture
-from kmc.plotting.sweeps import sweep_table
+from kmc.plotting.sweep_panels import sweep_table
 from kmc.plotting.thresholds import threshold_map_picture, threshold_picture, wilson
 
 

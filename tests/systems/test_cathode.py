@@ -5,7 +5,7 @@ import pytest
 
 import kmc
 from kmc.errors import InputError
-from kmc.plotting.cathode import PUBLISHED
+from kmc.plotting.cathode_panels import PUBLISHED
 from kmc.runfile.load import load_run
 from kmc.systems.cathode.contact import contact_ratio
 from kmc.systems.cathode.creep import PORTIONS, Body, Solid

@@ -18,7 +18,7 @@ from kmc.common.progress import Silent
 from kmc.errors import InputError
 from kmc.model.electrochemistry import strip_rate_Hz
 from kmc.model.parameters import load_parameters
-from kmc.plotting.deposition import DEPOSITION_PICTURES
+from kmc.plotting.deposition_panels import DEPOSITION_PICTURES
 from kmc.plotting.systems import SYSTEM_PICTURES
 from kmc.population.file import checksum
 from kmc.report import report

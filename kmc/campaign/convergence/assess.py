@@ -17,10 +17,10 @@ from kmc.campaign.convergence.equivalence import (
     compare,
 )
 from kmc.campaign.convergence.findings import Finding, Level, Needed, Plateau
-from kmc.campaign.convergence.observables import SHARE, Family, Observable, Runs
+from kmc.campaign.convergence.observables import SHARE, Family, LevelRuns, Observable
 from kmc.campaign.convergence.power_law import (
     CONFIDENCE,
-    Law,
+    PowerLaw,
     fit_law,
 )
 from kmc.campaign.convergence.sentences import box_text, law_text, verdict_text
@@ -31,7 +31,7 @@ _USUAL = 4  # replicas, where one alone gives no scatter
 
 def assess(
     observable: Observable,
-    levels: Sequence[Runs],
+    levels: Sequence[LevelRuns],
     *,
     tolerance: float,
     physical_ratio: float,
@@ -43,7 +43,7 @@ def assess(
     Parameters
     ----------
     observable : Observable
-    levels : sequence of Runs
+    levels : sequence of LevelRuns
         One for each ratio, in ascending order.
     tolerance : float
         Change that a tenfold ratio may make, as a share of the number.
@@ -83,7 +83,7 @@ def assess(
     return Finding(observable, shown, verdict, scaled, law, physical, needed, sentences)
 
 
-def _margin(observable: Observable, lower: Runs, upper: Runs, tolerance: float) -> float:
+def _margin(observable: Observable, lower: LevelRuns, upper: LevelRuns, tolerance: float) -> float:
     """Largest difference that counts as none: the tolerance a decade, less for closer levels."""
     if not upper.n:
         return math.nan
@@ -92,7 +92,7 @@ def _margin(observable: Observable, lower: Runs, upper: Runs, tolerance: float) 
     return tolerance * size * min(1.0, decades)
 
 
-def _level(level: Runs, observable: Observable, unit: float, converged: bool) -> Level:
+def _level(level: LevelRuns, observable: Observable, unit: float, converged: bool) -> Level:
     values, censored = level.values / unit, int(level.censored.sum())
     nan = math.nan
     mean = float(values.mean()) if level.n else nan
@@ -116,7 +116,7 @@ def _scaled(last: Comparison, unit: float) -> Comparison:
 
 
 def _plateau(
-    levels: Sequence[Runs], unit: float, tolerance: float, ratio: float, most: float
+    levels: Sequence[LevelRuns], unit: float, tolerance: float, ratio: float, most: float
 ) -> Plateau:
     """Mean of the levels that agree; the widest interval adds the tolerance for every decade."""
     from scipy.stats import t as student
@@ -154,7 +154,9 @@ def _needed(levels, last, law, observable, tolerance, physical_ratio, time_s) ->
     return Needed(ratios, replicas, time_s(ratios, replicas)) if ratios else None
 
 
-def _further(levels: Sequence[Runs], law: Law | None, family: Family, tolerance: float) -> int:
+def _further(
+    levels: Sequence[LevelRuns], law: PowerLaw | None, family: Family, tolerance: float
+) -> int:
     """Number of further levels, ten times apart, after which the change is below the tolerance.
 
     Steps that shrink are extrapolated geometrically. Along a power law they do not shrink, and one

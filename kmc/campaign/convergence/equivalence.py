@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kmc.campaign.convergence.observables import Family, Runs
+from kmc.campaign.convergence.observables import Family, LevelRuns
 from kmc.campaign.convergence.power_law import CONFIDENCE
 
 CONVERGED, CHANGING, UNCLEAR, UNKNOWN = "converged", "changing", "unclear", "unknown"
@@ -58,12 +58,12 @@ class Comparison:
     replicas: int | None = None
 
 
-def compare(lower: Runs, upper: Runs, margin: float, family: Family) -> Comparison:
+def compare(lower: LevelRuns, upper: LevelRuns, margin: float, family: Family) -> Comparison:
     """Judge the difference of two levels.
 
     Parameters
     ----------
-    lower, upper : Runs
+    lower, upper : LevelRuns
     margin : float
         In the unit of the numbers.
     family : Family

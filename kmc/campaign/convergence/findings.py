@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kmc.campaign.convergence.equivalence import Comparison
 from kmc.campaign.convergence.observables import Observable
-from kmc.campaign.convergence.power_law import Law
+from kmc.campaign.convergence.power_law import PowerLaw
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Finding:
         See `kmc.campaign.convergence.equivalence.Comparison`, of the last two levels.
     last : Comparison or None
         Comparison of these two, in the unit of the observable.
-    law : Law or None
+    law : PowerLaw or None
         Of the levels; it is not continued beyond them.
     physical : Plateau or None
         Of a converged number; None for all others.
@@ -104,7 +104,7 @@ class Finding:
     levels: tuple[Level, ...]
     verdict: str
     last: Comparison | None
-    law: Law | None
+    law: PowerLaw | None
     physical: Plateau | None
     needed: Needed | None
     sentences: tuple[str, ...]

@@ -55,7 +55,7 @@ SIZE = Family("size")
 ONSET = Family("onset")
 
 
-class Runs(NamedTuple):
+class LevelRuns(NamedTuple):
     """One number of each run of a level.
 
     Attributes
@@ -72,7 +72,7 @@ class Runs(NamedTuple):
     censored: np.ndarray
 
     @classmethod
-    def of(cls, ratio: float, values: Sequence[float], censored: Sequence[bool] = ()) -> Runs:
+    def of(cls, ratio: float, values: Sequence[float], censored: Sequence[bool] = ()) -> LevelRuns:
         """From numbers that may be NaN; runs without the number are left out."""
         numbers = np.asarray(values, dtype=float)
         late = np.asarray(censored, dtype=bool) if len(censored) else np.zeros(len(numbers), bool)

@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kmc.campaign.convergence.observables import COUNT, ONSET, SHARE, Family, Runs
+from kmc.campaign.convergence.observables import COUNT, ONSET, SHARE, Family, LevelRuns
 from kmc.campaign.convergence.regression import (
     ROUNDS,
     TINY,
@@ -55,7 +55,7 @@ class Predicted(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Law:
+class PowerLaw:
     """A line that the levels follow.
 
     Attributes
@@ -100,15 +100,15 @@ class Law:
         return Predicted(*(self.family.mean(e) / self.unit for e in (eta, low, high)))
 
 
-def fit_law(levels: Sequence[Runs], family: Family, unit: float = 1.0) -> Law | None:
+def fit_law(levels: Sequence[LevelRuns], family: Family, unit: float = 1.0) -> PowerLaw | None:
     """The law that the highest levels follow, as many of them as do; None where no three do.
 
     Parameters
     ----------
-    levels : sequence of Runs
+    levels : sequence of LevelRuns
     family : Family
     unit : float
-        See `Law`.
+        See `PowerLaw`.
     """
     some = sorted((level for level in levels if level.n), key=lambda level: level.ratio)
     for first in range(len(some) - MIN_LEVELS + 1):
@@ -120,7 +120,7 @@ def fit_law(levels: Sequence[Runs], family: Family, unit: float = 1.0) -> Law | 
     return None
 
 
-def _law(levels: list[Runs], family: Family, unit: float, left_out: tuple) -> Law | None:
+def _law(levels: list[LevelRuns], family: Family, unit: float, left_out: tuple) -> PowerLaw | None:
     line = _line(levels, family)
     if line is None:
         return None
@@ -136,7 +136,7 @@ def _law(levels: list[Runs], family: Family, unit: float, left_out: tuple) -> La
         widening = float(student.ppf(upper, free) / norm.ppf(upper))
         draws = _bootstrap(levels, family, line)
         low, high = (float(end[0]) for end in _interval(np.array([b]), draws[:, 1:], widening))
-    return Law(
+    return PowerLaw(
         family=family,
         intercept=a,
         exponent=b,
@@ -162,7 +162,7 @@ def _interval(centre, draws, widening: float) -> tuple[np.ndarray, np.ndarray]:
 # --- one line -------------------------------------------------------------------------------------
 
 
-def _line(levels: Sequence[Runs], family: Family) -> tuple[float, float] | None:
+def _line(levels: Sequence[LevelRuns], family: Family) -> tuple[float, float] | None:
     """a and b of the runs as they are; None where no finite line is the likeliest."""
     if family is ONSET:
         if sum(not level.censored.all() for level in levels) < 2 or _least(levels) <= 0:
@@ -178,15 +178,15 @@ def _line(levels: Sequence[Runs], family: Family) -> tuple[float, float] | None:
     return float(a[0]), float(b[0])
 
 
-def _least(levels: Sequence[Runs]) -> float:
+def _least(levels: Sequence[LevelRuns]) -> float:
     return min(float(level.values.min()) for level in levels)
 
 
-def _x(levels: Sequence[Runs]) -> np.ndarray:
+def _x(levels: Sequence[LevelRuns]) -> np.ndarray:
     return np.log([level.ratio for level in levels])
 
 
-def _means(levels: Sequence[Runs]) -> tuple[np.ndarray, np.ndarray]:
+def _means(levels: Sequence[LevelRuns]) -> tuple[np.ndarray, np.ndarray]:
     return (
         np.array([level.values.mean() for level in levels]),
         np.array([float(level.n) for level in levels]),
@@ -225,7 +225,7 @@ def _weighted_line(x, means, n, family: Family) -> tuple[np.ndarray, np.ndarray]
     return a - b * centre, b
 
 
-def _as_runs(levels: Sequence[Runs]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _as_runs(levels: Sequence[LevelRuns]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     x = np.repeat(_x(levels), [level.n for level in levels])
     times = np.concatenate([level.values for level in levels])
     return x, times, np.concatenate([level.censored for level in levels]), np.ones(len(x))
@@ -234,13 +234,13 @@ def _as_runs(levels: Sequence[Runs]) -> tuple[np.ndarray, np.ndarray, np.ndarray
 # --- errors and goodness --------------------------------------------------------------------------
 
 
-def _scatter(levels: Sequence[Runs], family: Family) -> np.ndarray:
+def _scatter(levels: Sequence[LevelRuns], family: Family) -> np.ndarray:
     """Variance of single runs in each level; NaN where a level has one."""
     found = [level.values.var(ddof=1) if level.n > 1 else math.nan for level in levels]
     return np.maximum(found, family.least_variance)
 
 
-def _dispersion(levels: Sequence[Runs], family: Family, fitted) -> float:
+def _dispersion(levels: Sequence[LevelRuns], family: Family, fitted) -> float:
     """φ, pooled over the levels."""
     free = np.array([level.n - 1 for level in levels])
     some = free > 0
@@ -248,7 +248,9 @@ def _dispersion(levels: Sequence[Runs], family: Family, fitted) -> float:
     return float((free[some] * share).sum() / free.sum())
 
 
-def _bootstrap(levels: Sequence[Runs], family: Family, line: tuple[float, float]) -> np.ndarray:
+def _bootstrap(
+    levels: Sequence[LevelRuns], family: Family, line: tuple[float, float]
+) -> np.ndarray:
     """a and b of resampled runs, shape (draws, 2)."""
     rng = np.random.default_rng(_SEED)
     picked = [rng.integers(level.n, size=(_DRAWS, max(1, level.n - 1))) for level in levels]
@@ -280,7 +282,7 @@ def _bootstrap(levels: Sequence[Runs], family: Family, line: tuple[float, float]
     return np.stack([a, b], axis=1)
 
 
-def _lack_of_fit(levels: Sequence[Runs], family: Family, line: tuple[float, float]) -> float:
+def _lack_of_fit(levels: Sequence[LevelRuns], family: Family, line: tuple[float, float]) -> float:
     """Probability that levels on the line scatter about it as much as these."""
     from scipy.stats import f as fisher
 
@@ -298,7 +300,7 @@ def _lack_of_fit(levels: Sequence[Runs], family: Family, line: tuple[float, floa
     return float(fisher.sf(off / between / phi, between, within))
 
 
-def _lack_of_fit_of_onsets(levels: Sequence[Runs]) -> float:
+def _lack_of_fit_of_onsets(levels: Sequence[LevelRuns]) -> float:
     """The same by the likelihood ratio of the line and of a mean for each level.
 
     Turned into F as it is exactly without censored runs. A level without any onset is as likely as

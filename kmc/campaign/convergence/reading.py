@@ -15,9 +15,9 @@ from kmc.campaign.convergence.observables import (
     ONSET_CAPACITY,
     VOID_DENSITY,
     WIDTH,
-    Runs,
+    LevelRuns,
 )
-from kmc.campaign.convergence.report import Convergence
+from kmc.campaign.convergence.outcome import Convergence
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import SweepFolder, open_folder
 from kmc.campaign.local import cores
@@ -113,7 +113,7 @@ def read_study(
     findings = {}
     for observable, values in rows.items():
         censored = late if observable is ONSET_CAPACITY else [()] * len(ratios)
-        runs = [Runs.of(r, v, c) for r, v, c in zip(ratios, values, censored, strict=True)]
+        runs = [LevelRuns.of(r, v, c) for r, v, c in zip(ratios, values, censored, strict=True)]
         findings[observable.name] = assess(
             observable,
             runs,

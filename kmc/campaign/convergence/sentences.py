@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from kmc.campaign.convergence.equivalence import CHANGING, CONVERGED, UNKNOWN, Comparison
 from kmc.campaign.convergence.findings import Plateau
-from kmc.campaign.convergence.observables import COUNT, SHARE, Observable, Runs
-from kmc.campaign.convergence.power_law import MIN_LEVELS, Law
+from kmc.campaign.convergence.observables import COUNT, SHARE, LevelRuns, Observable
+from kmc.campaign.convergence.power_law import MIN_LEVELS, PowerLaw
 from kmc.common.formatting import figure, listed, plural
 
 _FEW_VOIDS = 2.0  # mean number below which the box limits their density
@@ -67,7 +67,7 @@ def verdict_text(observable, levels, last, shown, tolerance: float) -> str:
     )
 
 
-def _unknown(levels: Sequence[Runs]) -> str:
+def _unknown(levels: Sequence[LevelRuns]) -> str:
     two = levels[-2:]
     if any(level.censored.any() for level in two):
         early = sum(int(level.censored.sum()) for level in two)
@@ -98,7 +98,7 @@ def law_text(observable, levels, law, physical: Plateau | None, physical_ratio: 
     return texts
 
 
-def _law_of_levels_text(observable, law: Law) -> str:
+def _law_of_levels_text(observable, law: PowerLaw) -> str:
     what = "Loss/(1 − loss) goes" if observable.family is SHARE else "It goes"
     span = f"from {ratio_text(law.ratios[0])} to {ratio_text(law.ratios[-1])}"
     text = f"{what} as ratio^{exponent_text(law)} {span}"
@@ -122,7 +122,7 @@ def open_text(labels: Sequence[str], physical_ratio: float) -> str:
     )
 
 
-def exponent_text(law: Law) -> str:
+def exponent_text(law: PowerLaw) -> str:
     """``−0.48 (−0.57 to −0.42)``."""
 
     def text(value: float) -> str:
@@ -151,7 +151,7 @@ def _plateau_text(observable, top: float, end: Plateau, ratio: float) -> str:
     )
 
 
-def box_text(observable: Observable, levels: Sequence[Runs]) -> list[str]:
+def box_text(observable: Observable, levels: Sequence[LevelRuns]) -> list[str]:
     """A warning where a box is too small for a density of voids."""
     if observable.family is not COUNT:
         return []

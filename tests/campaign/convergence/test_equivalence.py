@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from kmc.campaign.convergence.equivalence import CHANGING, CONVERGED, UNCLEAR, UNKNOWN, compare
-from kmc.campaign.convergence.observables import COUNT, SIZE, Runs
+from kmc.campaign.convergence.observables import COUNT, SIZE, LevelRuns
 
 MARGIN = 0.1
 
 
 def judge(lower, upper, margin=MARGIN, family=SIZE, censored=()):
-    return compare(Runs.of(1e5, lower), Runs.of(1e6, upper, censored), margin, family)
+    return compare(LevelRuns.of(1e5, lower), LevelRuns.of(1e6, upper, censored), margin, family)
 
 
 def share_of(verdict, first, second, scatter, n=4, trials=1000):

@@ -15,9 +15,9 @@ from kmc.campaign.convergence.observables import (
     ONSET_CAPACITY,
     VOID_DENSITY,
     WIDTH,
-    Runs,
+    LevelRuns,
 )
-from kmc.campaign.convergence.report import Convergence
+from kmc.campaign.convergence.outcome import Convergence
 from kmc.campaign.convergence.sentences import ratio_text, short
 
 PHYSICAL = 6.8e11
@@ -27,7 +27,7 @@ NAN = math.nan
 
 def found(observable, values, censored=None, ratios=RATIOS, **options):
     late = censored if censored is not None else [()] * len(values)
-    levels = [Runs.of(r, v, c) for r, v, c in zip(ratios, values, late, strict=False)]
+    levels = [LevelRuns.of(r, v, c) for r, v, c in zip(ratios, values, late, strict=False)]
     settings = {"tolerance": 0.1, "physical_ratio": PHYSICAL, **options}
     return assess(observable, levels, **settings)
 
@@ -341,7 +341,7 @@ def odd_study(rng, observable):
         else:
             values = np.abs(rng.normal(base, rng.choice([0, 0.1]), n)) * ratio**0.1
         values[rng.random(n) < 0.1] = NAN
-        yield Runs.of(ratio, values, late)
+        yield LevelRuns.of(ratio, values, late)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from marks import slow_but
 from scipy.stats import binom
 
-from kmc.campaign.convergence.observables import COUNT, ONSET, SHARE, SIZE, Runs
+from kmc.campaign.convergence.observables import COUNT, ONSET, SHARE, SIZE, LevelRuns
 from kmc.campaign.convergence.power_law import fit_law
 
 RATIOS = 10.0 ** np.arange(3, 8)
@@ -18,7 +18,7 @@ PHYSICAL = 6.8e11
 
 def levels_of(values, censored=None, ratios=RATIOS):
     late = censored if censored is not None else [()] * len(values)
-    return [Runs.of(r, v, c) for r, v, c in zip(ratios, values, late, strict=False)]
+    return [LevelRuns.of(r, v, c) for r, v, c in zip(ratios, values, late, strict=False)]
 
 
 def predictor(first, exponent, ratios=RATIOS):
@@ -43,26 +43,26 @@ class Truth:
 
 
 def poisson(rng, ratio, mean, n):
-    return Runs.of(ratio, rng.poisson(mean, n))
+    return LevelRuns.of(ratio, rng.poisson(mean, n))
 
 
 def quiet_counts(rng, ratio, mean, n):
     """Voids keep their distance: less scatter than Poisson's."""
-    return Runs.of(ratio, np.maximum(0, np.round(rng.normal(mean, 0.5 * math.sqrt(mean), n))))
+    return LevelRuns.of(ratio, np.maximum(0, np.round(rng.normal(mean, 0.5 * math.sqrt(mean), n))))
 
 
 def shares(rng, ratio, mean, n):
-    return Runs.of(ratio, np.clip(rng.normal(mean, 0.03, n), 0, 1))
+    return LevelRuns.of(ratio, np.clip(rng.normal(mean, 0.03, n), 0, 1))
 
 
 def lognormal(rng, ratio, mean, n):
-    return Runs.of(ratio, mean * np.exp(rng.normal(0, 0.15, n)))
+    return LevelRuns.of(ratio, mean * np.exp(rng.normal(0, 0.15, n)))
 
 
 def cut_short(rng, ratio, mean, n):
     """Onsets of runs that end at 0.8 monolayers."""
     times = mean * np.exp(rng.normal(0, 0.25, n))
-    return Runs.of(ratio, np.minimum(times, 0.8), times > 0.8)
+    return LevelRuns.of(ratio, np.minimum(times, 0.8), times > 0.8)
 
 
 TRUTHS = {
@@ -158,7 +158,7 @@ def test_runs_without_the_number_are_left_out():
     nan = math.nan
     law = fit_law(levels_of([[4.0, nan, 4.2], [nan] * 3, [2.0, 2.1, nan], [1.4, 1.48]]), SIZE)
     assert law.ratios == (1e3, 1e5, 1e6)
-    assert Runs.of(1.0, [nan, nan]).n == 0
+    assert LevelRuns.of(1.0, [nan, nan]).n == 0
 
 
 def test_levels_without_voids_are_counts_like_others():

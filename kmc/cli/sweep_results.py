@@ -105,7 +105,7 @@ def sweep_plot(
         progress=not quiet,
     )
     from kmc.plotting.style import save
-    from kmc.plotting.sweeps import sweep_picture, sweep_table
+    from kmc.plotting.sweep_panels import sweep_picture, sweep_table
 
     options: dict[str, Any] = {"x": x, "y": y, "at": at, "where": chosen}
     save(sweep_picture(ds, what, heatmap=heatmap, **options), path)

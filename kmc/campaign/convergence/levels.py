@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kmc.campaign.convergence.outcome import Convergence
 from kmc.campaign.convergence.reading import RATIO, TOLERANCE, check_reading, read_study, study_in
-from kmc.campaign.convergence.report import Convergence
 from kmc.campaign.convergence.sentences import ratio_text
 from kmc.campaign.execute import Tally, run_sweep
 from kmc.campaign.folder import make_folder, open_folder
@@ -42,7 +42,7 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Study:
+class Levels:
     """Settings of a convergence study.
 
     Attributes
@@ -210,7 +210,7 @@ def run_levels(
     Parameters
     ----------
     plan : Plan
-        From `Study.plan`.
+        From `Levels.plan`.
     folder : str or Path
     workers : int, optional
         Runs at a time; all cores by default.
@@ -273,7 +273,7 @@ def converge(
 
     Returns
     -------
-    kmc.campaign.convergence.report.Convergence
+    kmc.campaign.convergence.outcome.Convergence
         `findings` has the result for each number; `table`, `to_json` and `plot` present it.
 
     Raises
@@ -291,7 +291,7 @@ def converge(
     check_reading(at, tolerance)
     chosen = None if ratios is None else tuple(ratios)
     cleaned = {key: removed(value) for key, value in (settings or {}).items()}
-    asked = Study(str(run), chosen, levels, replicas, cleaned, seed)
+    asked = Levels(str(run), chosen, levels, replicas, cleaned, seed)
     name = asked.check().run.name
     folder = Path(f"{name}_converge" if output is None else output)
     tally = run_levels(asked.plan(folder), folder, workers=workers, progress=progress)

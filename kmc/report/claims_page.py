@@ -15,7 +15,7 @@ from kmc.common.formatting import figure, label
 from kmc.errors import InputError, KmcError
 from kmc.population.result import PopulationRun
 from kmc.report import common
-from kmc.report.page import Badge, Claim, Page, Table, Text
+from kmc.report.page import Badge, ClaimEntry, Page, Table, Text
 from kmc.systems.opening import load
 from kmc.systems.result import SystemRun
 
@@ -190,7 +190,7 @@ def _value(value: Any) -> str:
     return figure(value) if isinstance(value, float) else str(value)
 
 
-def claim_part(claim: Mapping[str, Any]) -> Claim:
+def claim_part(claim: Mapping[str, Any]) -> ClaimEntry:
     """A claim with everything that belongs to it."""
     orders = [
         f"{order.get('text')}: {'yes' if order.get('holds') else 'no'}"
@@ -208,7 +208,7 @@ def claim_part(claim: Mapping[str, Any]) -> Claim:
         ("shown by", claim.get("command", "")),
         ("why", claim.get("analysis", "")),
     ]
-    return Claim(str(claim.get("title", "")), badge(claim), [row for row in rows if row[1]])
+    return ClaimEntry(str(claim.get("title", "")), badge(claim), [row for row in rows if row[1]])
 
 
 def _carried(entry: Mapping[str, Any]) -> str:

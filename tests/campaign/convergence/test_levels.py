@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 import kmc
-from kmc.campaign.convergence import converge as study
-from kmc.campaign.convergence.converge import Study, physical_ratio_of
+from kmc.campaign.convergence import levels as study
+from kmc.campaign.convergence.levels import Levels, physical_ratio_of
 from kmc.campaign.convergence.reading import RATIO, read_study
 from kmc.campaign.folder import make_folder, open_folder
 from kmc.cli.app import main
@@ -50,18 +50,18 @@ def test_the_former_name_of_levels_is_deprecated(monkeypatch):
 
 
 def test_the_default_study_ends_ten_times_above_the_run():
-    asked = Study("strip_li").check()
+    asked = Levels("strip_li").check()
     assert asked.ratios == (1e3, 1e4, 1e5, 1e6, 1e7)
     assert asked.run.acceleration.max_hops_per_strip_per_site == 1e7
-    assert Study("strip_li", levels=2).check().ratios == (1e6, 1e7)
+    assert Levels("strip_li", levels=2).check().ratios == (1e6, 1e7)
 
 
 def test_a_set_ratio_is_that_of_the_run():
-    assert Study("strip_li", settings={RATIO: 2e4}, levels=2).check().ratios == (2e4, 2e5)
+    assert Levels("strip_li", settings={RATIO: 2e4}, levels=2).check().ratios == (2e4, 2e5)
 
 
 def test_the_study_ends_at_the_physical_ratio():
-    assert Study("strip_li", settings={RATIO: 5e11}, levels=2).check().ratios == (6.74e10, 6.74e11)
+    assert Levels("strip_li", settings={RATIO: 5e11}, levels=2).check().ratios == (6.74e10, 6.74e11)
 
 
 def test_the_physical_ratio_is_where_no_floor_is_left(tmp_path):
@@ -79,7 +79,7 @@ def test_the_physical_ratio_is_where_no_floor_is_left(tmp_path):
 
 def test_a_floor_gives_way_to_ratios(tmp_path):
     settings = {**TINY, RATIO: None, "acceleration.saddle_floor_eV": 0.4}
-    asked = Study("strip_li", (1e4, 1e5), settings=settings)
+    asked = Levels("strip_li", (1e4, 1e5), settings=settings)
     assert asked.check().run.acceleration.saddle_floor_eV is None
     plan = asked.plan(tmp_path / "none")
     assert plan.run_tables(plan.points[0])["acceleration"] == {"max_hops_per_strip_per_site": 1e4}
@@ -127,14 +127,14 @@ def test_a_floor_gives_way_to_ratios(tmp_path):
 )  # fmt: skip
 def test_what_makes_no_study_is_refused(changes, message):
     with pytest.raises(InputError) as caught:
-        Study(**{"base": "strip_li", **changes}).check()
+        Levels(**{"base": "strip_li", **changes}).check()
     assert message in str(caught.value)
 
 
 def test_lowest_barrier_as_a_ratio():
     settings = {RATIO: None, "acceleration.saddle_floor_eV": 0.4}
     with pytest.raises(InputError) as caught:
-        Study("strip_li", settings=settings).check()
+        Levels("strip_li", settings=settings).check()
     ratio = PHYSICAL * math.exp(-0.4 / (8.617333e-5 * 298.15))
     assert f"are a ratio of {ratio:.1e}"[:-4] in caught.value.advice
 
@@ -151,7 +151,7 @@ def test_ratios_that_are_no_numbers(text):
 
 
 def made(folder, ratios=(1e4, 1e5, 1e6), replicas=2, **options):
-    made = make_folder(folder, Study("strip_li", ratios, replicas=replicas).plan(folder))
+    made = make_folder(folder, Levels("strip_li", ratios, replicas=replicas).plan(folder))
     settings = fake.resolved(fake.lattice())
     frequency = {"value": 2.6e12, "unit": "Hz", "source": [], "note": "", "assumed": False}
     settings["parameters"]["attempt_frequency_Hz"] = frequency
@@ -227,12 +227,12 @@ def test_folders_that_hold_no_study(tmp_path):
     with pytest.raises(InputError, match="holds another sweep"):
         read_study(folder)
     with pytest.raises(InputError, match="holds another sweep"):
-        Study("strip_li").plan(folder)
+        Levels("strip_li").plan(folder)
 
 
 def test_a_study_without_a_run_that_is_done(tmp_path):
     folder = tmp_path / "a"
-    opened = make_folder(folder, Study("strip_li", (1e4, 1e5)).plan(folder))
+    opened = make_folder(folder, Levels("strip_li", (1e4, 1e5)).plan(folder))
     with pytest.raises(KmcError, match="none of the runs"):
         read_study(folder)
     opened.record_failure(opened.plan.points[0], "the disk is full", "", 1.0)
@@ -360,7 +360,7 @@ def test_it_refuses(tmp_path, monkeypatch, options, message):
 def test_runs_that_fail_are_reported(tmp_path, monkeypatch):
     """The folder of one point cannot be written: the others count."""
     folder = tmp_path / "a"
-    plan = Study("strip_li", (1e2, 1e3), replicas=2, settings=TINY).plan(folder)
+    plan = Levels("strip_li", (1e2, 1e3), replicas=2, settings=TINY).plan(folder)
     opened = make_folder(folder, plan)
     broken = opened.trajectory_path(plan.points[0]).with_suffix(".part.h5")
     broken.mkdir()
