@@ -52,7 +52,7 @@ AT_HOME = {
     "distributed": "campaign.cluster",
     "dask_jobqueue": "campaign.cluster",
     "xarray": "mesoscale campaign plotting trajectory.reader",
-    "ase": "trajectory.tables",
+    "ase": "trajectory.tables model.ase_energies model.dft_energies",
     "skimage": "analysis.segmented_image",
     "IPython": "plotting.notebook",
     "ipywidgets": "plotting.notebook",

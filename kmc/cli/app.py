@@ -18,6 +18,7 @@ from kmc._version import __version__
 from kmc.cli.converge import converge
 from kmc.cli.image import image
 from kmc.cli.nucleation import nucleation
+from kmc.cli.own_interface import from_ase, from_dft
 from kmc.cli.pictures import export, movie, plot
 from kmc.cli.recovery import extend, repair, resume, verify
 from kmc.cli.report import report
@@ -63,6 +64,7 @@ Examples:
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
   kmc params show li_li2s             every number with its unit and source
+  kmc params from-ase slab.xyz        numbers for an interface of your own
 
 \b
 In Python:
@@ -402,6 +404,8 @@ def params_cite(name: str, bibtex: bool) -> None:
         click.echo(citations(parameters))
 
 
+for _command in (from_ase, from_dft):
+    params.add_command(_command)
 for _command in (
     *(resume, extend, verify, repair),
     *(plot, movie, export, image),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -99,6 +99,15 @@ def _notes(quantities: dict[str, Quantity], metal: str) -> list[RenderableType]:
         note = Text.assemble(ASSUMED, ". ", quantity.note) if quantity.assumed else quantity.note
         lines.append(Padding(note, (0, 0, 0, 4), expand=False))
     return lines
+
+
+def computed_table(found: Mapping[str, Mapping[str, Any]], metal: str) -> Table:
+    """Quantities that were computed, each with its value and where it comes from."""
+    table = _table("Quantity", "Value", "From")
+    table.columns[1].justify = "right"
+    for key, entry in found.items():
+        table.add_row(shown_key(key, metal), f"{entry['value']:.4f}", entry["note"])
+    return table
 
 
 def check_table(rows: Sequence[Row], reference: str = "DFT") -> RenderableType:

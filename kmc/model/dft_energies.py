@@ -5,24 +5,28 @@ A configuration is an ``ase.Atoms`` with an energy, an entry of pymatgen (``Comp
 ``(-101.2, {"Li": 53})``. Which energies are needed for which quantity stands in `QUANTITIES_OF`;
 what cannot be computed is left to the set that the new one is based on.
 
-A removed Li goes to the bulk: E_f = E(vacancy) − E(perfect) + E(bulk)/N(bulk), the definition of
+A removed atom goes to the bulk: E_f = E(vacancy) − E(perfect) + E(bulk)/N(bulk), the definition of
 the sets that come with kmc (docs/model/energy.md).
 """
 
 from __future__ import annotations
 
+import csv
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from kmc.common.catalogue import nearest
+from kmc.common.catalogue import nearest, read_text, read_toml
+from kmc.common.metals import METALS
 from kmc.errors import InputError
 from kmc.model.parameter_file import write_parameters
 from kmc.model.parameters import ParameterSet
+from kmc.model.quantities import QUANTITIES
 
-_METAL = "Li"
+_PAIRS = ("bulk_two_vacancies_shell1", "bulk_two_vacancies_shell2")
 
 
 class Difference(NamedTuple):
@@ -33,7 +37,7 @@ class Difference(NamedTuple):
     end, start : str
         Configurations.
     removed : int
-        Li atoms that `end` lacks; they count with their energy in the bulk.
+        Atoms of the metal that `end` lacks; they count with their energy in the bulk.
     """
 
     end: str
@@ -55,7 +59,9 @@ QUANTITIES_OF = {
     "fill_Mg_near_Mg_eV": Difference("filled_by_Mg", "interface_vacancy_L1_Mg_L2"),
     "fill_Li_far_from_Mg_eV": Difference("filled_by_Li_far_from_Mg", "interface_vacancy_L1_Mg_L2"),
 }
-CONFIGURATIONS = tuple(dict.fromkeys(n for d in QUANTITIES_OF.values() for n in (d.end, d.start)))
+CONFIGURATIONS = tuple(
+    dict.fromkeys([n for d in QUANTITIES_OF.values() for n in (d.end, d.start)] + [*_PAIRS])
+)
 
 
 class Configuration(NamedTuple):
@@ -126,22 +132,28 @@ def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]
             )
     given = {name: configuration(name, one) for name, one in configurations.items()}
     bulk = given.get("bulk")
-    if bulk is not None and set(bulk.atoms) != {_METAL}:
-        raise InputError(f"configuration 'bulk' holds {bulk.atoms}, not Li alone")
+    metal = "Li" if bulk is None else next(iter(bulk.atoms))
+    if metal not in METALS or (bulk is not None and len(bulk.atoms) > 1):
+        raise InputError(
+            f"configuration 'bulk' holds {bulk and bulk.atoms}, not one metal alone",
+            advice=f"kmc knows {', '.join(METALS)}: bcc, one electron an atom.",
+        )
     found: dict[str, dict[str, Any]] = {}
     for key, (end, start, removed) in QUANTITIES_OF.items():
         if end not in given or start not in given or (removed and bulk is None):
             continue
-        _check_atoms(given, end, start, removed)
+        _check_atoms(given, end, start, removed, metal)
         value, note = given[end].energy_eV - given[start].energy_eV, f"E({end}) − E({start})"
         if removed and bulk is not None:
-            value += bulk.energy_eV / bulk.atoms[_METAL]
-            note += f" + E(bulk)/{bulk.atoms[_METAL]}"
+            value += bulk.energy_eV / bulk.atoms[metal]
+            note += f" + E(bulk)/{bulk.atoms[metal]}"
         found[key] = {"value": round(value, 6), "note": f"{note}, from total energies."}
     if bulk is not None and bulk.volume_A3:
-        edge = (2 * bulk.volume_A3 / bulk.atoms[_METAL]) ** (1 / 3)
+        edge = (2 * bulk.volume_A3 / bulk.atoms[metal]) ** (1 / 3)
         note = "(2 V/N)^(1/3) of the configuration bulk, two atoms to a bcc cell."
         found["lattice_parameter_A"] = {"value": round(edge, 6), "note": note}
+    if bulk is not None and "bulk_vacancy" in given and all(name in given for name in _PAIRS):
+        found |= _pair_ratio(given, metal)
     if not found:
         raise InputError(
             "no quantity follows from these configurations",
@@ -151,16 +163,106 @@ def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]
     return found
 
 
-def _check_atoms(given: Mapping[str, Configuration], end: str, start: str, removed: int) -> None:
-    """Check that two configurations differ by so many Li atoms and nothing else."""
+def _pair_ratio(given: Mapping[str, Configuration], metal: str) -> dict[str, dict[str, Any]]:
+    """ε2/ε1 from what two vacancies gain as neighbours: the bond that need not be cut twice.
+
+    The model has it from the formation energy and this ratio, so the bonds that the pairs
+    themselves show stand in the note. Without attraction of first neighbours there is no ratio.
+    """
+    bonds = []
+    for name in _PAIRS:
+        _check_atoms(given, name, "bulk", 2, metal)
+        pair = given[name].energy_eV + given["bulk"].energy_eV - 2 * given["bulk_vacancy"].energy_eV
+        bonds.append(-pair)
+    first, second = bonds
+    text = (
+        f"Pairs of vacancies bind by {first:.4f} eV as first, {second:.4f} eV as second neighbours"
+    )
+    if first <= 0 or not QUANTITIES["second_shell_ratio"].allows(second / first):
+        warnings.warn(
+            f"{text}: no second_shell_ratio follows, that of the base stays", stacklevel=3
+        )
+        return {}
+    formation = given["bulk_vacancy"].energy_eV - given["bulk"].energy_eV * (
+        1 - 1 / given["bulk"].atoms[metal]
+    )
+    from_formation = 2 * formation / (8 + 6 * second / first)
+    note = f"{text}; the formation energy with this ratio gives a bond of {from_formation:.4f} eV."
+    return {"second_shell_ratio": {"value": round(second / first, 6), "note": note}}
+
+
+def _check_atoms(
+    given: Mapping[str, Configuration], end: str, start: str, removed: int, metal: str
+) -> None:
+    """Check that two configurations differ by so many atoms of the metal and nothing else."""
     after, before = given[end].atoms, dict(given[start].atoms)
-    before[_METAL] = before.get(_METAL, 0) - removed
+    before[metal] = before.get(metal, 0) - removed
     if {e: n for e, n in before.items() if n} != {e: n for e, n in after.items() if n}:
-        wanted = f"{removed} Li less than" if removed else "the atoms of"
+        wanted = f"{removed} {metal} less than" if removed else "the atoms of"
         raise InputError(
             f"configuration {end!r} has the atoms {after}, and {start!r} {given[start].atoms}",
             advice=f"{end} must have {wanted} {start}; use one supercell for both.",
         )
+
+
+def read_configurations(path: str | Path) -> dict[str, Any]:
+    """Configurations named by a table, each read by ASE from the file of a finished calculation.
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV with the columns configuration and file, or TOML with a table [configurations]; files
+        are beside it: OUTCAR, vasprun.xml, extended XYZ and whatever else ASE reads.
+
+    Raises
+    ------
+    InputError
+        The table or a file cannot be read, or a file holds no energy.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".toml":
+        rows = list(read_toml(path).get("configurations", {}).items())
+    else:
+        table = csv.DictReader(read_text(path).splitlines())
+        rows = [(row.get("configuration"), row.get("file")) for row in table]
+    if not rows or not all(isinstance(text, str) and text for row in rows for text in row):
+        raise InputError(
+            f"{path} names no configurations",
+            advice="Give a CSV with the columns configuration,file, or a TOML with "
+            '[configurations] and lines such as bulk = "bulk/OUTCAR".',
+        )
+    if twice := {name for name, _ in rows if [n for n, _ in rows].count(name) > 1}:
+        raise InputError(f"{path} names {', '.join(sorted(twice))} twice", advice="Remove one.")
+    found = {}
+    for name, file in rows:
+        found[name] = read_structure(path.parent / file, f" of configuration {name!r}")
+        configuration(name, found[name])
+    return found
+
+
+def read_structure(path: Path, whose: str = "") -> Any:
+    """Atoms of a file, by ASE.
+
+    Raises
+    ------
+    InputError
+        ASE is not installed, or does not read it.
+    """
+    try:
+        from ase.io import read
+    except ImportError:
+        raise InputError(
+            "ASE is not installed, which reads structures",
+            advice='Install it with: pip install "kmc-voids[ase]"',
+        ) from None
+    try:
+        return read(path)
+    except Exception as problem:  # the readers of each format raise errors of their own
+        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+        raise InputError(
+            f"{path}{whose} cannot be read: {reason}",
+            advice="Give a file that ASE reads: OUTCAR, vasprun.xml, POSCAR, extended XYZ.",
+        ) from None
 
 
 def parameters_from_dft(

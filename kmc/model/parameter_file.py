@@ -135,7 +135,8 @@ def write_parameters(
         entry = {"unit": unit_of(key), **entry}
         entry.setdefault("note", "given from Python")
         entry.setdefault("assumed", not entry.get("source"))
-        lines += ["", f"[quantities.{key}]"]
+        shown = shown_key(stored_key(str(key), below.metal), below.metal)
+        lines += ["", f"[quantities.{shown}]"]
         lines += [f"{name} = {toml_value(value)}" for name, value in entry.items()]
     with replacing(path) as draft:
         draft.write_text("\n".join(lines) + "\n", encoding="utf-8")

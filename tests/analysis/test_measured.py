@@ -57,7 +57,7 @@ def test_commas_and_semicolons(tmp_path):
         ("capacity_mAh_cm2,width_um\n1,nan\n", "is no number"),
         ("capacity_mAh_cm2,width_um\n-1,2\n", "is negative"),
         ("capacity_mAh_cm2,contact_loss_percent\n1,102\n", "above 100"),
-        ("capacity_mAh_cm2,width_um,metal\n1,2,Na\n", "metal = 'Na'"),
+        ("capacity_mAh_cm2,width_um,metal\n1,2,Ca\n", "metal = 'Ca'"),
         ("capacity_mAh_cm2,width_um,panel\n1,2,left\n", "panel = 'left'"),
         ("capacity_mAh_cm2,width_um,note\n1,2,a\n2,,\n", "row 2 holds no number"),
         ("", "is no CSV table"),

@@ -129,7 +129,7 @@ def test_objects_like_those_of_pymatgen():
         ({"bulk_vacansy": (0.0, {"Li": 1})}, "no configuration 'bulk_vacansy'"),
         ({"bulk_vacancy": (-1.0, {"Li": N})}, "bulk_vacancy must have 1 Li less than bulk"),
         ({"interface_vacancy_L2": (-1.0, {"Li": 89})}, "the atoms of interface_vacancy_L1"),
-        ({"bulk": (-1.0, {"Na": 3})}, "not Li alone"),
+        ({"bulk": (-1.0, {"Li": 3, "Na": 3})}, "not one metal alone"),
         ({"bulk": "a file"}, "has no energy and atoms"),
         ({"bulk": (float("nan"), {"Li": N})}, "has the energy nan"),
     ],

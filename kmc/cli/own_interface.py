@@ -1,0 +1,222 @@
+"""`kmc params from-ase` and `from-dft`: a parameter set for an interface of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kmc.cli.shared import console, notes, quiet_option, quoted
+from kmc.common.outputs import check_output
+from kmc.errors import InputError
+
+_FROM_ASE = """\
+\b
+Examples:
+  kmc params from-ase slab.xyz --calculator mace.calculators:mace_mp -o mine.toml
+  kmc params from-ase slab.xyz --calculator my_potential:calculator --metal Na
+  kmc params from-ase slab.xyz --calculator lj --repeat 1 --repeat 2 --repeat 3
+
+SLAB is metal on its electrolyte, relaxed, the interface normal to z, in any format of ASE; with
+metal alone the lower surface is the interface. Some tens of relaxations: minutes with a potential,
+days with DFT. Each finished configuration is kept beside the output, so after Ctrl-C or a crash the
+same command goes on. For DFT on a cluster see kmc params from-dft --help. docs/parameters.md has
+the list of configurations.
+"""
+_FROM_DFT = """\
+\b
+Examples:
+  kmc params from-dft mine.csv -o mine.toml
+  kmc params from-dft mine.csv -o mine.toml --citation "A. Author, J. 1, 1 (2026)" --doi 10.1000/x
+
+\b
+TABLE is a CSV file such as
+  configuration,file
+  bulk,bulk/OUTCAR
+  bulk_vacancy,vacancy/vasprun.xml
+  interface,slab.extxyz
+  interface_vacancy_L1,L1.extxyz
+docs/parameters.md names the configurations and what follows from which.
+"""
+_BASES = {"Li": "li_li2s", "Na": "na_nasicon"}
+_output_options = (
+    click.option(
+        "-o",
+        "--output",
+        default="mine.toml",
+        show_default=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE.toml",
+    ),
+    click.option("--base", metavar="NAME", help="Set of which everything else is taken."),
+    click.option("--citation", metavar="TEXT", help="Where the numbers are published; with --doi."),
+    click.option("--doi", metavar="DOI", help="Without a reference the numbers count as assumed."),
+    click.option("--force", is_flag=True, help="Overwrite the output."),
+)
+
+
+def _with_output(command: Any) -> Any:
+    for option in reversed(_output_options):
+        command = option(command)
+    return command
+
+
+@click.command("from-ase", short_help="A set from an ASE calculator and a slab.", epilog=_FROM_ASE)
+@click.argument("slab", type=click.Path(path_type=Path))
+@click.option(
+    "--calculator",
+    required=True,
+    metavar="NAME|MODULE:OBJECT",
+    help="One of ASE by name, or a calculator (or a function that makes one) of a module.",
+)
+@click.option("--metal", default="Li", show_default=True, help="Element of the metal.")
+@click.option("--solute", default="", metavar="Mg", help="Also an alloy: Mg beside vacancies.")
+@click.option("--lattice", default="bcc_100", show_default=True, help="Face at the interface.")
+@click.option(
+    "--cells",
+    type=int,
+    multiple=True,
+    default=(3, 4),
+    show_default=True,
+    help="Edges of the bulk cell, in cubic cells; the last is used.",
+)
+@click.option(
+    "--repeat",
+    "repeats",
+    type=int,
+    multiple=True,
+    default=(1, 2),
+    show_default=True,
+    help="Repeats of the slab along the interface; the last is used.",
+)
+@click.option("--fmax", type=float, default=0.01, show_default=True, help="Largest force, eV/Å.")
+@click.option("--steps", type=int, default=500, show_default=True, help="Of a relaxation at most.")
+@click.option("--images", type=int, default=5, show_default=True, help="Of the path of a hop.")
+@click.option("--site", type=int, metavar="N", help="Atom of SLAB (from 0) that leaves L1.")
+@click.option(
+    "--metal-range",
+    type=float,
+    nargs=2,
+    metavar="LOW HIGH",
+    help="Heights in Å where the metal is, if its element is in the electrolyte too.",
+)
+@click.option("--relax/--no-relax", default=True, help="Perfect places alone; then no barriers.")
+@_with_output
+@quiet_option
+def from_ase(
+    slab: Path,
+    calculator: str,
+    output: Path,
+    base: str | None,
+    citation: str | None,
+    doi: str | None,
+    force: bool,
+    quiet: bool,
+    metal_range: tuple[float, float] | None,
+    fmax: float,
+    steps: int,
+    **given: Any,
+) -> None:
+    """Compute a parameter set from SLAB with an ASE calculator, write it and check it.
+
+    Formation energies of vacancies in the bulk, L1 and L2, bonds from pairs of vacancies, and
+    barriers, each relaxed and in two sizes. A configuration that relaxes into another is refused.
+    """
+    check_output(output, force, (".toml",), "parameter file")
+    source = _source(citation, doi)
+    from kmc.common.progress import display_for
+    from kmc.model import ase_energies
+    from kmc.model.dft_energies import read_structure
+
+    atoms = read_structure(slab)
+    settings = ase_energies.Settings(
+        fmax_eV_A=fmax, max_steps=steps, metal_range_A=metal_range or None, **given
+    )
+    base = base or _base(settings.metal, settings.solute)
+    made = ase_energies.load_calculator(calculator)
+    folder = output.with_name(f"{output.stem}_configurations")
+    with display_for(output.stem, not quiet) as display, notes():
+        found = ase_energies.Configurations(
+            atoms, made, calculator, settings, folder, display.update
+        ).run()
+    _write(output, found, base, f"{slab.name} with {calculator}", source, force, quiet)
+
+
+@click.command("from-dft", short_help="A set from finished calculations.", epilog=_FROM_DFT)
+@click.argument("table", type=click.Path(path_type=Path))
+@_with_output
+@quiet_option
+def from_dft(
+    table: Path,
+    output: Path,
+    base: str | None,
+    citation: str | None,
+    doi: str | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Write a parameter set from the finished calculations that TABLE names, and check it."""
+    check_output(output, force, (".toml",), "parameter file")
+    source = _source(citation, doi)
+    from kmc.model.dft_energies import configuration, quantities_of, read_configurations
+
+    given = read_configurations(table)
+    with notes():
+        found = quantities_of(given)
+    elements = {e for name, atoms in given.items() for e in configuration(name, atoms).atoms}
+    metal = next(iter(configuration("bulk", given["bulk"]).atoms)) if "bulk" in given else "Li"
+    base = base or _base(metal, "Mg" if "Mg" in elements else "")
+    _write(output, found, base, f"the calculations of {table.name}", source, force, quiet)
+
+
+def _base(metal: str, solute: str) -> str:
+    if metal == "Li" and solute:
+        return "limg_li2s"
+    if metal not in _BASES or solute:
+        raise InputError(
+            f"there is no shipped set of {metal}{'-' * bool(solute)}{solute}",
+            advice="Name one with --base: what is not computed, such as j0, is taken from it.",
+        )
+    return _BASES[metal]
+
+
+def _source(citation: str | None, doi: str | None) -> dict[str, str] | None:
+    if bool(citation) != bool(doi):
+        raise InputError("a reference needs both --citation and --doi")
+    return {"citation": citation, "title": citation, "doi": doi} if citation and doi else None
+
+
+def _write(
+    output: Path,
+    found: dict[str, dict[str, Any]],
+    base: str,
+    what: str,
+    source: dict[str, str] | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Write the set, and print its numbers beside what the calibrated model makes of them."""
+    from kmc.cli.parameter_tables import check_table, computed_table
+    from kmc.model.parameter_file import write_parameters
+    from kmc.verification.dft import check_rows
+
+    if source is not None:
+        found = {key: entry | {"source": "own"} for key, entry in found.items()}
+    parameters = write_parameters(
+        output,
+        found,
+        base=base,
+        description=f"{base} with the energies of {what}",
+        sources=None if source is None else {"own": source},
+        overwrite=force,
+    )
+    if quiet:
+        return
+    out = console()
+    out.print(computed_table(found, parameters.metal))
+    out.print(f"\nWrote {output}; everything else is that of {base}\n", markup=False)
+    out.print(check_table(check_rows(parameters), "Computed"))
+    out.print("\nNext:", markup=False)
+    out.print(f"  kmc run strip_li --set system.params={quoted(output)}", markup=False)
+    out.print(f"  kmc nucleation {quoted(output)}", markup=False)

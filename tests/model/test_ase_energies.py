@@ -1,0 +1,212 @@
+"""Parameter sets from a calculator, on a metal whose bonds are known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("ase")
+
+import johnson
+from ase import Atoms
+from ase.build import bulk
+from ase.constraints import FixAtoms
+from ase.io import read, write
+
+from kmc.cli.app import main
+from kmc.errors import InputError
+from kmc.model.ase_energies import Configurations, Settings, check_sites
+from kmc.model.parameters import load_parameters
+
+A = johnson.A_A
+E1, E2 = (-float(johnson.pair_eV(r)[0]) for r in (A * 3**0.5 / 2, A))  # bonds
+PLAIN = Settings(cells=(3,), repeats=(1, 2), relax=False)
+
+
+def slab(cells=2, metal="Li") -> Atoms:
+    """Ten layers of metal on two of Cl, all on one bcc lattice; the lower layers are held."""
+    whole = bulk(metal, "bcc", a=A, cubic=True).repeat((cells, cells, 6))
+    whole.symbols[whole.positions[:, 2] < 0.9 * A] = "Cl"
+    whole.set_cell([cells * A, cells * A, 8 * A])
+    whole.pbc = (True, True, False)
+    whole.set_constraint(FixAtoms(np.flatnonzero(whole.symbols == "Cl")))
+    return whole
+
+
+def test_on_perfect_places_every_number_is_a_sum_of_bonds(tmp_path):
+    """E_f is that of a kink; L1 (n1, n2 = 4, 5) also has the bonds of four and one Cl."""
+    found = Configurations(slab(), johnson.Johnson(), "johnson", PLAIN, tmp_path / "c").run()
+    value = {key: entry["value"] for key, entry in found.items()}
+    bulk_eV = 4 * E1 + 3 * E2
+    held = 4 * johnson.ELECTROLYTE * E1 + johnson.ELECTROLYTE * E2
+    L1 = 4 * E1 + 5 * E2 + held - bulk_eV
+    L2 = 8 * E1 + 5 * E2 + johnson.ELECTROLYTE * E2 - bulk_eV
+    assert value["lattice_parameter_A"] == pytest.approx(A, abs=1e-4)
+    assert value["formation_energy_bulk_eV"] == pytest.approx(bulk_eV, abs=1e-3)
+    assert value["formation_energy_L1_eV"] == pytest.approx(L1, abs=1e-3)
+    assert value["formation_energy_L1_to_L2_eV"] == pytest.approx(L2 - L1, abs=1e-3)
+    assert value["second_shell_ratio"] == pytest.approx(E2 / E1, abs=1e-3)
+    assert "barrier_Li_eV" not in value
+    assert "; johnson; not relaxed" in found["formation_energy_L1_eV"]["note"]
+    assert "by 0.2312 eV as first, 0.2042 eV as second" in found["second_shell_ratio"]["note"]
+
+
+def test_a_solute_alike_costs_what_the_metal_does(tmp_path):
+    settings = Settings(solute="Mg", cells=(3,), repeats=(1,), relax=False)
+    found = Configurations(slab(), johnson.Johnson(), "johnson", settings, tmp_path / "c").run()
+    value = {key: entry["value"] for key, entry in found.items()}
+    for shell in (1, 2, 3):
+        key = f"formation_energy_Mg_shell{shell}_eV"
+        assert value[key] == pytest.approx(value["formation_energy_bulk_eV"], abs=1e-6)
+    step = value["formation_energy_L1_to_L2_eV"]
+    assert value["fill_Li_near_Mg_eV"] == pytest.approx(step, abs=1e-6)
+    assert value["fill_Mg_near_Mg_eV"] == pytest.approx(step, abs=1e-6)
+
+
+def test_an_atom_on_another_site_is_noticed():
+    perfect = bulk("Li", "bcc", a=A, cubic=True).repeat(3)
+    atoms, own = perfect.copy(), np.arange(1, len(perfect))
+    del atoms[0]
+    atoms.positions += 0.9  # all together: the same configuration
+    check_sites("bulk_vacancy-3", atoms, perfect, own)
+    atoms.positions[0] = perfect.positions[0] + 1.1
+    with pytest.raises(
+        InputError, match=r"bulk_vacancy-3 relaxed into another: Li of site 1 moved"
+    ):
+        check_sites("bulk_vacancy-3", atoms, perfect, own)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"metal": "Fe"}, "metal 'Fe' is not known"),
+        ({"metal": "Na"}, "the slab holds 0 atoms of Na"),
+        ({"solute": "Al"}, "solute 'Al'"),
+        ({"lattice": "bcc_110"}, "strain"),
+        ({"cells": (1,)}, "cells must be 2"),
+        ({"metal_range_A": (0.0, 3.0)}, "lies in layers of"),
+    ],
+)
+def test_refused(tmp_path, change, part):
+    settings = Settings(**({"cells": (2,), "repeats": (1,), "relax": False} | change))
+    with pytest.raises(InputError, match=part):
+        Configurations(slab(), johnson.Johnson(), "johnson", settings, tmp_path / "c").run()
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, ["params", *(str(argument) for argument in arguments)])
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("slab.xyz", slab(), format="extxyz")
+
+
+def test_the_command_refuses_in_words(here):
+    for arguments, part in (
+        (("slab.xyz", "--calculator", "nope:x"), "No module named 'nope'"),
+        (("slab.xyz", "--calculator", "json:loads"), "cannot be made"),
+        (("nix.xyz", "--calculator", "emt"), "cannot be read"),
+        (("slab.xyz", "--calculator", "lj"), "has no bcc Li"),
+        (("slab.xyz", "--calculator", "lj", "--doi", "10.1/x"), "needs both"),
+        (("slab.xyz", "--calculator", "johnson:Johnson", "--metal", "K"), "no shipped set of K"),
+    ):
+        result = call("from-ase", *arguments)
+        assert result.exit_code == 2, result.output
+        assert part in result.stderr
+
+
+@pytest.mark.slow
+def test_a_vacancy_that_does_not_stay_is_refused_by_name(here):
+    result = call(
+        "from-ase", "slab.xyz", "--calculator", "johnson:Drawn", "--cells", 3, "--steps", 60
+    )
+    assert result.exit_code == 2
+    assert "configuration bulk_vacancy-3 relaxed into another: Li of site" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.validation
+def test_relaxed_energies_and_barrier_are_those_of_another_code(here, monkeypatch):
+    """In a bulk of 54 atoms; Johnson has 1.37 and 0.68 eV in a large crystal.
+
+    128 atoms have 0.6885 eV here, these 0.732: barriers are what depends on the size most.
+    """
+    options = ("--calculator", "johnson:Johnson", "--repeat", 1, "--fmax", 0.003)
+    done = call("from-ase", "slab.xyz", *options, "--cells", 2, "--cells", 3)
+    assert done.exit_code == 0, done.output
+    assert "4 of 4 energies are within 0.02 eV" in done.stdout
+    made = load_parameters("mine.toml")
+    cell, perfect = [3 * A] * 3, bulk("Li", "bcc", a=A, cubic=True).repeat(3).positions
+    per_atom = johnson.total_eV(perfect, cell)[0] / len(perfect)
+    vacancy = johnson.relaxed_eV(perfect[1:], cell)
+    formation = vacancy - per_atom * (len(perfect) - 1)
+    assert made.value("formation_energy_bulk_eV") == pytest.approx(formation, abs=1e-3)
+    assert made.value("formation_energy_bulk_eV") == pytest.approx(1.37, abs=0.02)
+    # Another code has a stationary point there, and two minima on its sides: the vacancy, and the
+    # metastable one halfway that Johnson's path has.
+    saddle = read("mine_configurations/bulk_hop_saddle-3.extxyz").positions
+    energy, gradient = johnson.total_eV(saddle, cell)
+    assert made.value("barrier_Li_eV") == pytest.approx(energy - vacancy, abs=1e-3)
+    assert np.abs(gradient).max() < 0.003
+    hopping = int(np.abs(perfect[1:] - A / 2).sum(axis=1).argmin())
+    sides = []
+    for shift in (-0.1, 0.1):
+        moved = saddle.copy()
+        moved[hopping] += shift
+        sides.append(johnson.relaxed_eV(moved, cell) - vacancy)
+    assert min(sides) == pytest.approx(0.0, abs=1e-3)
+    assert 0.6 < max(sides) < energy - vacancy
+    note = made["formation_energy_bulk_eV"].note
+    assert "E(bulk_vacancy) − E(bulk) + E(bulk)/54" in note
+    assert "from 2 to 3 cells" in note
+
+    # Interrupted after the last minimum: nothing that is kept is computed again.
+    (kept := Path("mine_configurations") / "bulk_vacancy-3.extxyz").stat()
+    before = kept.read_bytes()
+    calls = []
+    plain = johnson.Johnson.calculate
+    monkeypatch.setattr(
+        johnson.Johnson, "calculate", lambda self, *a, **k: (calls.append(1), plain(self, *a, **k))
+    )
+    again = call("from-ase", "slab.xyz", *options, "--cells", 2, "--cells", 3, "--force")
+    assert again.exit_code == 0, again.output
+    assert not calls
+    assert kept.read_bytes() == before
+    assert load_parameters("mine.toml").resolved() == made.resolved()
+    other = call("from-ase", "slab.xyz", "--calculator", "johnson:Drawn", "--repeat", 1, "--force")
+    assert "with another calculator, fmax_eV_A" in other.stderr
+
+
+def test_finished_calculations_named_by_a_table(here):
+    """The same folder read as if another program had written it."""
+    folder = Configurations(slab(), johnson.Johnson(), "johnson", PLAIN, Path("c"))
+    values = {key: entry["value"] for key, entry in folder.run().items()}
+    names = {n.rpartition("-")[0]: n for n in folder.names()}
+    rows = "\n".join(f"{name},c/{full}.extxyz" for name, full in names.items())
+    with open("mine.csv", "w", encoding="utf-8") as file:
+        file.write(f"configuration,file\n{rows}\n")
+    reference = ("--citation", "A. Author, Journal 1, 1 (2026)", "--doi", "10.1000/x")
+    done = call("from-dft", "mine.csv", "-o", "out.toml", *reference)
+    assert done.exit_code == 0, done.output
+    made = load_parameters("out.toml")
+    assert {key: made.value(key) for key in values} == pytest.approx(values, abs=1e-6)
+    assert made["formation_energy_L1_eV"].source == ("own",)
+    with open("mine.toml", "w", encoding="utf-8") as file:
+        lines = (f'{name} = "c/{full}.extxyz"' for name, full in names.items())
+        file.write("[configurations]\n" + "\n".join(lines))
+    assert call("from-dft", "mine.toml", "-o", "again.toml").exit_code == 0
+    assert (
+        json.dumps(load_parameters("again.toml").value("barrier_Li_eV")) == "0.055"
+    )  # of the base
+    atoms = read(f"c/{names['bulk_vacancy']}.extxyz")
+    atoms.calc = None
+    write(f"c/{names['bulk_vacancy']}.extxyz", atoms, format="extxyz")
+    done = call("from-dft", "mine.csv", "-o", "none.toml")
+    assert "configuration 'bulk_vacancy' has no energy" in done.stderr
+    assert call("from-dft", "out.toml", "-o", "none.toml").exit_code == 2
