@@ -10,7 +10,7 @@ from kmc.analysis import balance, coulombic, voids
 from kmc.common.conditions import driven_by_run, temperatures
 from kmc.common.formatting import count, duration, figure, listed, plural, scaled
 from kmc.common.metals import METALS
-from kmc.model.electrochemistry import balance_of_sites
+from kmc.model.electrochemistry import balance_of_sites, net_rate_overpotential_V
 from kmc.trajectory.reader import Trajectory
 
 ARROW = "→"
@@ -272,8 +272,9 @@ def _about(term: str, trajectory: Trajectory, flows: np.ndarray) -> str:
     """What a term of the overpotential follows from."""
     samples, settings = trajectory.samples, trajectory.resolved.get("charge_transfer", {})
     if term == "concentration":
-        activity = samples["vacancy_activity"][flows]
-        if samples["vacancies_expected"][flows][-1] < _RESOLVED:
+        known = flows & np.isfinite(samples["vacancy_activity"])
+        activity = samples["vacancy_activity"][known]
+        if not known.any() or samples["vacancies_expected"][known][-1] < _RESOLVED:
             return "; too few vacancies to measure their activity"
         return f" (vacancy activity {figure(activity[0])} {ARROW} {figure(activity[-1])})"
     if term == "charge_transfer" and settings:
@@ -312,18 +313,24 @@ def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> list[tuple[str, 
     )
     for name in ("constriction", "series"):
         area -= float(np.mean(samples[f"overpotential_{name}_V"][late]))
+    kelvin = conditions["temperature_K"]
+    ratio = net / settings["exchange_current_density_mA_cm2"]
     _, exchange = balance_of_sites(
         sites,
-        net / settings["exchange_current_density_mA_cm2"],
+        ratio,
         weight,
-        conditions["temperature_K"],
+        kelvin,
         settings["alpha"],
     )
+    flat = net_rate_overpotential_V(ratio, contact, activity * contact, kelvin, settings["alpha"])
     text = (
         f"site by site: {scaled(sites, 'V')}, by area {scaled(area, 'V')} (means of the last "
-        f"fifth). The sites of the box exchange {figure(exchange)} times j0, its contact "
-        f"{figure(contact)} times: atoms at rims are bound weakly (strip weight {figure(weight)}), "
-        f"and vacancies at activity {figure(activity)} take up what is reduced"
+        f"fifth). By area is the sum of concentration, kT/e ln S, and charge transfer at the j0 of "
+        f"S = 1; a flat contact of the same sites, j/(j0 θ) = x − S/x with x = exp(eη/2kT), needs "
+        f"{scaled(flat, 'V')}, as reduction is S times as frequent. The sites of the box exchange "
+        f"{figure(exchange)} times j0, its contact {figure(contact)} times: atoms at rims are "
+        f"bound weakly (strip weight {figure(weight)}), and vacancies at activity "
+        f"{figure(activity)} take up what is reduced"
     )
     if any(c.get("slowed_by", 1.0) > _BY_MORE_THAN for c in trajectory.acceleration["classes"]):
         text += "; slowed hops heal the rims late"
@@ -331,6 +338,11 @@ def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> list[tuple[str, 
 
 
 def _overpotential(volts: np.ndarray) -> str:
+    pushed = np.isnan(volts)
+    if pushed.any():
+        text = f"undefined in {plural(int(pushed.sum()), 'row')}: no site was vacant, and ions "
+        text += "pushed the metal up"
+        return text if pushed.all() else f"{_overpotential(volts[~pushed])}; {text}"
     known = volts[np.isfinite(volts)]
     if not len(known):
         return "unlimited: no atom is electroactive"

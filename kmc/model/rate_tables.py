@@ -243,13 +243,24 @@ def channels(
         exchange=exchange_Hz2 / model.unit_Hz**2,
         plating=drive.plates,
         plates=model.plates,
-        forgetting=1.0 / max(_LEAST_MEMORY, _MEMORY_MONOLAYERS * n_L1),
+        forgetting=_forgetting(model, drive),
         emission=emission_Hz / model.unit_Hz,
         absorbs=model.absorption_rate_Hz > 0.0,
         creep=creep_Hz / model.unit_Hz,
         mg_share=float(model.reservoir_mg_fraction),
         mg_exchange=0.0,  # `Engine.set_mixing`
     )
+
+
+def _forgetting(model: Model, drive: Drive) -> float:
+    """Share of the vacancies seen and expected that one strip lets fade.
+
+    None while a given current plates: what the strips before it left behind is no property of a
+    plating interface, so that a row has what was met since the row before (`Engine.begin_row`).
+    """
+    if drive.plates and drive.overpotential_V is None:
+        return 0.0
+    return 1.0 / max(_LEAST_MEMORY, _MEMORY_MONOLAYERS * model.lattice.sites_per_layer)
 
 
 # --- state of the kernels ---

@@ -130,7 +130,9 @@ class Configuration:
 
         Where the metal is in equilibrium at vacancy activity S, a site among atoms is vacant
         S exp(−(B − B_k)/kT) times as often as it holds Li. Both numbers are summed over the strips
-        of the last 0.1 monolayers (with exponential forgetting).
+        of the last 0.1 monolayers, or the last 100 where these are more (with exponential
+        forgetting); while a given current plates, over the ions since the row before. NaN where
+        ions pushed the metal up since then.
         """
         return float(electrochemistry.vacancy_activity(*self.state.activity))
 

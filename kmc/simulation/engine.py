@@ -160,11 +160,18 @@ class Engine(Configuration):
         """
         if (drive.plates or drive.overpotential_V is not None) and not self.model.plates:
             raise ValueError(f"{drive} needs a model with plating = True")
+        if drive.plates or self.drive.plates:
+            self.state.activity[:] = 0.0
         self.drive, self.interface_V = drive, drive.overpotential_V
         self.resting = not drive.flows
         self.state.clock[tables.STRIP_DUE] = 0.0
         self.channels = rate_tables.channels(self.model, drive)
         self.set_mixing(self.mixing)
+
+    def begin_row(self) -> None:
+        """Start the interval of the next row; the last one has been recorded."""
+        if self.channels.forgetting == 0.0:
+            self.state.activity[:] = 0.0
 
     def rest(self) -> None:
         """Switch the current off; everything else goes on as before."""

@@ -7,8 +7,10 @@ of a closure by creep (`kmc.kernels.creep`). Li and Mg are counted at both ends,
 
     Li in the box = at the start − strips + plates − Li pushed out + what the reservoir exchanged.
 
-The work against the stack pressure, pΩ, is 1e-4 eV at 1 MPa and left out. This happens once for
-each ion between two calls of the event loop, and the state is built again from the species.
+The work against the stack pressure, pΩ, is 1e-4 eV at 1 MPa and left out. No rate of an atom or
+vacancy stands behind it, so that while it carries the current the overpotential is undefined: NaN
+in the row of its interval. This happens once for each ion between two calls of the event loop, and
+the state is built again from the species.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ def push_back(engine: Any) -> bool:
     out = raise_column(occupancy, site, lattice.sites_per_layer)
     engine.rebuild(occupancy)
     engine.state.clock[tables.STRIP_DUE] = -1.0
+    engine.state.activity[:] = np.nan
     counters = engine.state.counters
     counters[[tables.PLATES, tables.PUSHES]] += 1
     counters[tables.EVENTS] += 2

@@ -270,6 +270,7 @@ class Simulation:
         row = self.engine.sample()
         if sample:
             writer.append_sample(row)
+            self.engine.begin_row()
             if self.observer is not None and self.observer(row, self):
                 self._asked_to_stop = STOPPED_BY_CALLBACK
         if frame:

@@ -152,7 +152,8 @@ SAMPLE_COLUMNS = (
         "overpotential_concentration_V",
         FLOAT,
         "V",
-        "kT/e ln of `vacancy_activity`: what the vacancies left in the metal cost",
+        "kT/e ln of `vacancy_activity`: what the vacancies left in the metal cost; NaN, like the "
+        "sum, where ions pushed the metal up since the row before",
     ),
     column(
         "overpotential_series_V",
@@ -177,7 +178,8 @@ SAMPLE_COLUMNS = (
         "vacancies_seen",
         FLOAT,
         "1",
-        "Isolated vacancies in L1 and L2, summed over the strips of the last 0.1 monolayers",
+        "Isolated vacancies in L1 and L2, summed over the strips of the last 0.1 monolayers (100 "
+        "at least); while a current plates, over the ions since the row before",
     ),
     column(
         "vacancies_expected",

@@ -13,6 +13,7 @@ import pytest
 
 import kmc
 from kmc.analysis import coulombic
+from kmc.analysis.summary import summary
 from kmc.errors import InputError
 from kmc.kernels import tables
 from kmc.model.electrochemistry import Drive
@@ -286,6 +287,17 @@ repeat = 2
     assert (s["strips"][-1], s["plates"][-1]) == (26, 128)
     assert s["pushes"][-1] == s["pushed_out"][-1] == 128 - 26
     assert [c.efficiency for c in coulombic.cycles(t)] == [13 / 64] * 2
+    # Pushes have no overpotential. It used to be what the strips before had left: +120 mV, falling.
+    pushed = np.diff(s["pushes"], prepend=0) > 0
+    for name in ("overpotential_V", "overpotential_concentration_V"):
+        assert np.array_equal(np.isnan(s[name]), pushed)
+    assert pushed.sum() > 10
+    assert not np.isnan(s["overpotential_charge_transfer_V"]).any()
+    plating = (np.diff(s["plates"], prepend=0) > 0) & ~pushed
+    assert plating.any()
+    assert (s["vacancies_expected"][plating] < 1e-2).all()  # of a row's few ions, no memory
+    text = dict(summary(t))["Overpotential"]
+    assert f"undefined in {pushed.sum()}\u00a0rows: no site was vacant, and ions pushed" in text
     # Strip then plate gives the flat interface back, to the last µeV.
     assert s["contact_fraction"][-1] == 1.0
     assert s["energy_eV"][-1] == s["energy_eV"][0]

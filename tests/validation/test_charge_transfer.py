@@ -17,6 +17,13 @@ from naive import LI, MG, VACANCY
 from paired_engines import Setup
 
 from kmc.kernels import charge, rates, tables
+from kmc.model import supersaturation
+from kmc.model.electrochemistry import (
+    Drive,
+    charge_transfer_overpotential_V,
+    concentration_overpotential_V,
+    vacancy_activity,
+)
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
@@ -204,6 +211,69 @@ def test_the_activity_of_vacancies_is_measured_right(name, open_):
     blocks = np.array(samples).reshape(40, -1, 2).mean(axis=1)
     ratio = Estimate.of_blocks(blocks[:, tables.SEEN], blocks[:, tables.EXPECTED])
     agrees(ratio, activity, resolution=0.0125)
+
+
+def interface_V(setup, sign: int, strips: int, **sinks) -> tuple[float, float]:
+    """Mean η of a current ±j without drops, over rows of 30 ions, and the share pushed.
+
+    θ is that of an interface in equilibrium but for the few vacancies that come and go.
+    """
+    model = replace(setup.model(), plating=True, **sinks)
+    engine = setup.engine(li_box(setup), 5, model=model)
+    engine.pushes = True
+    engine.set_drive(Drive(sign * setup.current_density_mA_cm2))
+    engine.channels = engine.channels._replace(forgetting=0.0)  # rows that do not overlap
+    rows = []
+    for n in range(30, strips, 30):
+        engine.advance(strips=n)
+        rows.append(engine.state.activity.copy())
+        engine.begin_row()
+    known = np.array([row for row in rows if np.isfinite(row).all()])
+    pushed = engine.count(tables.PUSHES) / strips
+    if not len(known):
+        return math.nan, pushed
+    S = vacancy_activity(*known.sum(axis=0))
+    contact = 1 - S * math.exp(-0.28 / (naive.K_B_EV * setup.temperature_K))
+    kelvin, j = setup.temperature_K, sign * setup.current_density_mA_cm2
+    transfer = charge_transfer_overpotential_V(
+        j, model.exchange_current_density_mA_cm2, contact, kelvin
+    )
+    return concentration_overpotential_V(S, kelvin) + transfer, pushed
+
+
+@pytest.mark.slow
+def test_strong_sinks_make_both_polarities_alike():
+    """Strip and plate at a flat interface: the same |η| for the same |j| where sinks hold S near 1.
+
+    800 K, j = j0: 2kT asinh(1/2) = 66.3 mV, and 5 mV of kT ln S (S = 1.07 by the network, 0.93
+    while plating). Without sinks stripping costs kT ln 34 = 243 mV more, and plating at a full
+    interface pushes the metal up, which has no overpotential.
+    """
+    setup = Setup(
+        cells=(8, 8),
+        layers=8,
+        temperature_K=800.0,
+        current_density_mA_cm2=5e4,
+        overrides={"exchange_current_density_mA_cm2": 5e4},
+        electrode_thickness_um=100.0,
+        floor_eV=0.3,
+    )
+    near = replace(setup.model(), sink_length_um=0.1)
+    s = supersaturation.of_layers(near)[:2] - 1
+    assert np.all((s > 0.05) & (s < 0.08))
+    (strip, none), (plate, few) = (
+        interface_V(setup, sign, 1200, sink_length_um=0.1) for sign in (1, -1)
+    )
+    assert none == 0
+    assert few < 0.05
+    kT = naive.K_B_EV * 800
+    expected = 2 * kT * math.asinh(0.5) + kT * math.log(1 + s[0])
+    assert strip == pytest.approx(expected, abs=0.005)
+    assert plate == pytest.approx(-expected, abs=0.005)
+    assert abs(strip + plate) < 0.005
+    far, pushed = interface_V(setup, -1, 300)
+    assert math.isnan(far)
+    assert pushed > 0.8
 
 
 def test_a_given_current_is_the_net_current_and_the_balance_that_of_its_sites():
