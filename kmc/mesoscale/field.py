@@ -316,7 +316,7 @@ class SurfaceField:
             Of the supersaturation at each void, relative to the largest excess.
         """
         n_cells, n_points = len(voids.cells), len(voids.x_um)
-        base = self._convolved(flux_per_s, mean[1]) + (1.0 + mean[0])
+        base = self.convolved(flux_per_s, mean[1]) + (1.0 + mean[0])
         if not n_cells + n_points:
             return Solution(base, np.zeros(0), np.zeros(0), 0)
         near = self._near(voids)
@@ -324,7 +324,7 @@ class SurfaceField:
         rim = np.interp(voids.cell_share, self._shares, self._rim_s)
 
         def apply(flux):
-            image = self._convolved(self._on_grid(flux, voids), mean[1])
+            image = self.convolved(self._on_grid(flux, voids), mean[1])
             out = np.empty_like(flux)
             out[:n_cells] = image.flat[voids.cells] + rim * flux[:n_cells]
             points = flux[n_cells:]
@@ -366,7 +366,7 @@ class SurfaceField:
                 step = precondition(residual)
                 previous, product = product, _dot(residual, step)
                 direction = step + (product / previous) * direction
-        left = base - self._convolved(self._on_grid(flux, voids), mean[1])
+        left = base - self.convolved(self._on_grid(flux, voids), mean[1])
         return Solution(left, flux[:n_cells], flux[n_cells:], steps)
 
     def beside_points(
@@ -402,7 +402,8 @@ class SurfaceField:
 
     # --- parts of the equations -------------------------------------------------------------------
 
-    def _convolved(self, grid: np.ndarray, mean_s: float) -> np.ndarray:
+    def convolved(self, grid: np.ndarray, mean_s: float) -> np.ndarray:
+        """S on the grid from fluxes per cell; `mean_s` is the resistance of their mean."""
         waves = fft.rfft2(grid)
         average = waves[0, 0].real
         waves *= self._cells

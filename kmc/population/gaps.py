@@ -33,6 +33,7 @@ import numpy as np
 from kmc.errors import InputError
 from kmc.kernels import discs, outline
 from kmc.mesoscale.field import Drinkers, MeanField, Medium, SurfaceField
+from kmc.population.body import Body, Flow, Viscous
 from kmc.population.life import label
 
 _FIRST_STEP_S = 1e-4
@@ -46,6 +47,9 @@ _TRIED = 2.0  # places tried for each nucleus that the grid expects; S at a plac
 _FEWEST = 3.0  # vacancies of a void
 _ROUNDING_REFERENCE_s = 1e4
 _LEAST_CONTACT = 1e-6
+_WEDGE_SHARE = 0.25  # of what fills a wedge's cell, that it may gain before the line is found again
+_OVERSHOOT = 0.3  # below this a cell of a receding line shows that a part of a step is too long ...
+_SHORTEST_SHARE = 1 / 64  # ... down to this share of a step
 _TOLERANCE = 5e-4  # of S at the voids, relative to the largest excess
 
 
@@ -86,28 +90,6 @@ class Flaws:
     radius_um: float
     sigma: float = 0.0
     height_um: float = 1.7e-4
-
-
-@dataclass(frozen=True)
-class Viscous:
-    """Norton's creep of the metal, ε̇ = A σ^n, and what its contact bears.
-
-    Attributes
-    ----------
-    rate_per_s : float
-        A at 1 MPa.
-    exponent : float
-        n.
-    adhesion_MPa : float
-        Tension beyond which contact opens; infinite where it never does.
-    surface_energy_J_m2 : float
-        γ of the capillary pressure 2γ/R on the roof of a void, beside the stack pressure.
-    """
-
-    rate_per_s: float
-    exponent: float
-    adhesion_MPa: float = math.inf
-    surface_energy_J_m2: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -281,6 +263,8 @@ class Gaps:
         self.S_contact = 1.0
         self.roof_velocity_um_s = 0.0
         self._flux = np.zeros((n, n))  # vacancies that each cell took of late, 1/s
+        self.body = Body(setting.body, setting.edge_um, n) if setting.body is not None else None
+        self.flow: Flow | None = None
         self._shape = _Shape(n)
         self._moved = 0.0  # largest change of a cell of the line in the last step, in wedges
         if setting.flaws is not None and setting.flaws.number:
@@ -375,7 +359,7 @@ class Gaps:
         dt = min(self.dt_s, remaining)
         if remaining < 2 * dt:
             dt = remaining if remaining <= dt else remaining / 2
-        theta = self.contact_fraction
+        theta = max(self.contact_fraction, _LEAST_CONTACT)
         if self.strips and theta <= _LEAST_CONTACT:
             return False
         known = self._absorbers()
@@ -392,11 +376,11 @@ class Gaps:
         self.S_contact = self._mean_on_contact(known, S)
         # The body follows what ended near contact, and the roofs come down with it.
         site = self.setting.medium.site_volume_um3
-        settled = near * site / theta if theta > 0 else 0.0  # µm
-        self.roof_velocity_um_s = settled / dt
-        changed = self._grow_points(per_point * site * dt, settled)
-        lowest = self._shape_step(rate * (site * dt), settled, dt)
-        missing = lowest + changed
+        lower, torn, lower_points = self._follow(near * site / theta, S, known, dt)
+        settled = near * site + float((self.cover * lower - torn).mean())
+        settled += float(lower_points.sum()) / self.area_um2
+        missing = self._grow_points(per_point * site * dt, lower_points)
+        missing += self._shape_step(rate * (site * dt) + torn * self.setting.pitch_um**2, lower, dt)
         self.ledger.settled += (settled - missing / self.area_um2) / site
         self._plate(dt)
         self._bear(births * dt, S)
@@ -502,15 +486,46 @@ class Gaps:
         under = float((known.cell_share * known.cell_supersaturation).sum())
         return (float(S.sum()) - under) / free if free > 0 else 1.0
 
+    # --- the body ---------------------------------------------------------------------------------
+
+    def _follow(self, settled_um: float, S, known: Drinkers, dt: float):
+        """How far roofs come down in a step and how far torn contact opens, µm, both (n, n), and
+        the volume that points lose, µm³. `settled_um` is what contact recedes by, in its mean.
+        """
+        setting, area = self.setting, self.point_area_um2
+        self.roof_velocity_um_s = settled_um / dt
+        if self.body is None:
+            return np.full_like(S, settled_um), np.zeros_like(S), settled_um * area
+        contact = 1 - self.cover
+        excess = S - 1
+        mean = float((contact * excess).sum() / contact.sum())
+        local = excess / mean if abs(mean) > 1e-12 else np.ones_like(S)
+        tension = 2e6 * self.body.law.surface_energy_J_m2 * 1e-6  # 2γ, MPa µm
+        suction = np.zeros_like(S)
+        if tension:
+            # As S_eq = exp(2γΩ/kTR) has it, R is that of the void as a whole.
+            per_radius = np.log(np.maximum(known.cell_supersaturation, 1.0))
+            suction.flat[known.cells] = tension * per_radius / (2 * setting.vapour.capillary_um)
+        load = self.pressure_MPa * setting.pressure_share
+        recession = local * (settled_um / dt)
+        self.flow = flow = self.body.flow(contact, recession, suction, load)
+        pressing = flow.stress_MPa + tension / np.maximum(self.point_radius_um, 1e-9)
+        closes = 2 / 3 * pressing * self.point_radius_um**3 / flow.viscosity_MPa_s
+        u = flow.velocity_um_s
+        over = self.cover > 0
+        if over.any():
+            self.roof_velocity_um_s = float((u * self.cover).sum() / self.cover.sum())
+        torn = (contact - flow.contact) * np.maximum(recession - u, 0.0) * dt
+        return u * dt, torn, settled_um * area + closes * dt
+
     # --- volumes ----------------------------------------------------------------------------------
 
-    def _grow_points(self, gained_um3: np.ndarray, settled_um: float) -> float:
+    def _grow_points(self, gained_um3: np.ndarray, lower: np.ndarray) -> float:
         """Small voids gain volume and come down; returns what they were too small to come down."""
         points = self.points
         if not len(points):
             return 0.0
         floor = self._flaw_volume() / (1 + 1e-9)
-        lower = settled_um * self.point_area_um2
         begun = points.volume_um3 + gained_um3
         new = begun - lower
         short = np.maximum(0.0, floor - new)
@@ -520,7 +535,7 @@ class Gaps:
         points.volume_um3 = np.maximum(new, floor)
         return float(unsettled.sum())
 
-    def _shape_step(self, gained_um3: np.ndarray, settled_um: float, dt: float) -> float:
+    def _shape_step(self, gained_um3: np.ndarray, lower_um: np.ndarray, dt: float) -> float:
         """Drawn voids over a step; returns the volume by which roofs could not come down."""
         setting, shape = self.setting, self._shape
         pitch = setting.pitch_um
@@ -530,22 +545,34 @@ class Gaps:
             return 0.0
         step = gained_um3 / (pitch**2 * unit)
         outline.merge_small(step, shape.cover, shape.nx, shape.ny, shape.kind)
-        step -= shape.cover * (settled_um / unit)
+        down = shape.cover * (lower_um / unit)
+        step -= down
         time = dt * setting.surface_um4_s / pitch**4
         largest = float(np.abs(step[shape.kind == outline.LINE]).max(initial=0.0))
-        parts = min(20, max(1, math.ceil(largest / 0.25)))
-        short = left = 0.0
-        begin = h.copy()
-        for part in range(parts):
-            if part:
-                shape.locate(h)
-                closed = shape.kind == outline.DRY  # but what is under way to it still arrives
-                h[closed] += step[closed] / parts
-            shape.relax(h, step / parts, time / parts)
-            lacking, thin = outline.clear(h)
-            short, left = short + lacking, left + thin
+        longest = max(_SHORTEST_SHARE, 1 / max(1, math.ceil(largest / _WEDGE_SHARE)))
+        lowers = float(np.maximum(down, 0.0).sum())
+        short = left = done = 0.0
+        share, begin = longest, h.copy()
+        while done < 1:
+            share = min(share, 1 - done)
+            new = h.copy()
+            shape.relax(new, step * share, time * share)
+            if float(new.min()) < -_OVERSHOOT and share > _SHORTEST_SHARE:
+                share /= 2  # the line wants to go further than a cell
+                continue
+            closed = shape.kind == outline.DRY
+            new[closed] += (
+                step[closed] * share
+            )  # what was under way to cells that have closed since
+            lacking, thin = outline.clear(new)
+            if lacking > lowers * share:  # not from roofs that came down: the gaps have to give it
+                new *= 1 - (lacking - lowers * share) / float(new.sum())
+                lacking = lowers * share
+            h, short, left, done = new, short + lacking, left + thin, done + share
             shape.locate(h)
-            shape.advance(h, -math.expm1(-4 * time / parts))
+            shape.advance(h, -math.expm1(-4 * time * share))
+            shape.locate(h)
+            share = min(1.5 * share, longest)
         self._moved = float(np.abs(h - begin)[(shape.kind == outline.LINE)].max(initial=0.0))
         self.h_um = h * unit
         per = unit * pitch**2
@@ -744,6 +771,7 @@ class Gaps:
         """Everything that a later `restore` needs to go on to the same bytes."""
         return {
             "h_um": self.h_um,
+            **(self.body.arrays() if self.body is not None else {}),
             "surface": self.surface,
             "cell_flux": self._flux,
             "mean": self.mean.excess,
@@ -760,6 +788,8 @@ class Gaps:
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Take up the state of `arrays`; the random numbers are the caller's."""
         self.h_um, self.surface = arrays["h_um"].copy(), arrays["surface"].copy()
+        if self.body is not None:
+            self.body.restore(arrays)
         self._flux, self.mean.excess = arrays["cell_flux"].copy(), arrays["mean"].copy()
         for part in fields(Points):
             setattr(self.points, part.name, arrays[f"point_{part.name}"].copy())

@@ -264,19 +264,29 @@ class PlainGaps:
         step = self.merge_small(taken * site * dt / (p**2 * self.unit))
         step -= self.cover * settled / self.unit
         time = dt * s.surface_um4_s / p**4
-        parts = min(20, max(1, math.ceil(np.abs(step[self.line]).max(initial=0.0) / 0.25)))
-        stages = max(3, math.ceil((math.sqrt(1 + 8 * 36 * time / parts) - 1) / 2))
-        short = left = 0.0
-        for part in range(parts):
-            if part:
-                self.locate()
-                self.h = np.where(self.wet, self.h, self.h + step / parts)
-            self.relax(step / time, time / parts, stages)
+        parts = max(1, math.ceil(np.abs(step[self.line]).max(initial=0.0) / 0.25))
+        longest = max(1 / 64, 1 / parts)
+        lowers = self.cover.sum() * settled / self.unit
+        short = left = done = 0.0
+        share = longest
+        while done < 1:
+            share = min(share, 1 - done)
+            stages = max(3, math.ceil((math.sqrt(1 + 8 * 36 * time * share) - 1) / 2))
+            begin = self.h
+            self.relax(step / time, time * share, stages)
+            if self.h.min() < -0.3 and share > 1 / 64:
+                share, self.h = share / 2, begin
+                continue
+            self.h = np.where(self.wet, self.h, self.h + step * share)
             lacking, thin = self.clear()
-            short, left = short + lacking, left + thin
+            if lacking > lowers * share:
+                self.h *= 1 - (lacking - lowers * share) / self.h.sum()
+                lacking = lowers * share
+            short, left, done = short + lacking, left + thin, done + share
             self.locate()
-            self.advance(-math.expm1(-4 * time / parts))
-        self.locate()
+            self.advance(-math.expm1(-4 * time * share))
+            self.locate()
+            share = min(1.5 * share, longest)
         per = self.unit * p**2
         self.mean.put(left * per / s.edge_um**2 / site)
         self.settled_um += settled - short * per / s.edge_um**2
