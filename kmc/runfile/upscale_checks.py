@@ -75,8 +75,11 @@ def _rounding(run: RunFile, origin: Origin) -> list[Problem]:
                 "Give upscale.rounding_length_um, 0.3 or more; or leave relaxation out.",
             )
         ]
-    given = upscale.model_fields_set
-    both = [key for key in ("relaxation", "relaxation_constant") if key in given]
+    own = {
+        key: type(upscale).model_fields[key].default
+        for key in ("relaxation", "relaxation_constant")
+    }
+    both = [key for key, default in own.items() if getattr(upscale, key) != default]
     if upscale.rounding_length_um is not None and both:
         said = origin.shown("upscale", both[0], getattr(upscale, both[0]))
         return [Problem(f"{said} and rounding_length_um say the same twice", f"Remove {both[0]}.")]
