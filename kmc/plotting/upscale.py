@@ -149,7 +149,8 @@ def _microscope(
     for panel, label in zip(panels, labels, strict=True):
         panel.set_ylabel(label)
     panels[0].set_ylim(0, 100)
-    panels[1].set_ylim(bottom=0)
+    counted = [m.table[QUANTITIES["voids"]].max() for m in tables]
+    panels[1].set_ylim(0, max([panels[1].get_ylim()[1], *(1.15 * n for n in counted if n > 0)]))
     panels[4].set_ylim(0, _top(panels[4], 400))
     for panel in panels[2:4]:
         panel.set_yscale("log")
