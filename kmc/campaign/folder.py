@@ -43,6 +43,7 @@ from kmc.campaign.point_files import (
     stems,
 )
 from kmc.common.formatting import listed
+from kmc.common.json_files import read_json, read_text
 from kmc.common.outputs import remove_drafts, replacing
 from kmc.errors import InputError, KmcError, KmcWarning
 
@@ -155,13 +156,14 @@ class SweepFolder:
             elif point.name in running:
                 state = "running"
             elif point.name in failed:
-                state, error = "failed", self.failure(point).get("error", "")
+                state, error = "failed", str(self.failure(point).get("error", ""))
             rows.append(PointStatus(point.name, state, error, point))
         return rows
 
     def failure(self, point: Point) -> dict[str, Any]:
         """Error report of a failed point; empty without one."""
-        return _read_json(self.failure_path(point)) or {}
+        found = _read_json(self.failure_path(point))
+        return found if isinstance(found, dict) else {}
 
     def progress(self, point: Point) -> tuple[float, str] | None:
         """Fraction done and status line of a running point; None before its first report."""
@@ -322,20 +324,19 @@ def open_folder(path: str | Path) -> SweepFolder:
             advice="Update kmc.",
         )
     try:
-        text = (path / "sweep.toml").read_text(encoding="utf-8")
+        text = read_text(path / "sweep.toml")
         plan = Plan.from_json(index["plan"], text)
-        if not (plan.points and all(_is_usable(plan, point) for point in plan.points)):
-            raise ValueError("a point has an impossible name or other settings than the plan")
+        if not all(_is_usable(plan, point) for point in plan.points):
+            raise ValueError("a point has an impossible name or settings")
         return SweepFolder(path, plan)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
         raise _damaged(path, f"{type(problem).__name__}: {problem}") from None
 
 
 def _is_usable(plan: Plan, point: Point) -> bool:
-    """Whether a point has the settings of the plan, and a name that is that of a file here."""
-    safe = isinstance(point.name, str) and re.fullmatch(r"[^/\\\0.][^/\\\0]{0,239}", point.name)
-    planned = set(point.settings) == set(plan.keys)
-    return bool(safe) and planned and isinstance(plan.run_tables(point), dict)
+    """Whether a point has settings by section and key, and a name that is that of a file here."""
+    safe = re.fullmatch(r"[^/\\\0.][^/\\\0]{0,239}", point.name)
+    return bool(safe) and isinstance(plan.run_tables(point), dict)
 
 
 def _damaged(path: Path, why: str) -> InputError:
@@ -386,7 +387,7 @@ def _check_same_file(path: Path, plan: Plan) -> None:
     if not stems(path / "points", ".h5"):
         return
     with contextlib.suppress(OSError, ValueError):
-        if (path / "sweep.toml").read_text(encoding="utf-8") == plan.text:
+        if read_text(path / "sweep.toml") == plan.text:
             return
     raise InputError(
         f"{path} has no index.json, and its sweep.toml differs from the sweep file given",
@@ -451,10 +452,9 @@ def _keys(keys: list[str]) -> str:
 
 
 def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
+    with contextlib.suppress(InputError):
+        return read_json(path)
+    return None
 
 
 def _unwritable(path: Path, problem: OSError) -> KmcError:

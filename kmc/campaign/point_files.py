@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from filelock import BaseFileLock, FileLock, SoftFileLock
 
+from kmc.common.json_files import read_text
 from kmc.errors import KmcError, KmcWarning
 
 
@@ -33,7 +34,7 @@ class Log:
     def lines(self) -> list[Ended | None]:
         """Lines of the log, None for each that cannot be read."""
         try:
-            text = self.path.read_bytes().decode("utf-8", "replace")
+            text = read_text(self.path, "replace")
         except OSError:
             return []
         return [_ended(line) for line in text.splitlines()]

@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
 
 from kmc.common.validation import toml_value
 
@@ -49,7 +51,7 @@ class Point:
     name: str
     settings: dict[str, Any]
     replica: int
-    seed: int
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,35 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], text: str) -> Plan:
-        """The plan of `to_json`, without checking it again."""
+        """The plan of `to_json`; its settings are not checked again.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            It has another layout, or points that its axes do not give.
+        """
         rest = {key: value for key, value in data.items() if key != "points"}
-        plan = cls(**rest, text=text)
-        plan.__dict__["points"] = [Point(**row) for row in data["points"]]
+        try:
+            plan = TypeAdapter(Plan).validate_python({**rest, "text": text})
+            points = TypeAdapter(list[Point]).validate_python(data["points"])
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        plan._check_rows(points)
+        plan.__dict__["points"] = points
         return plan
+
+    def _check_rows(self, points: Sequence[Point]) -> None:
+        """Compare listed points with those of the axes; their names and seeds may be of old."""
+        rows = self.axes.get(ZIP, [])
+        if rows and not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows):
+            raise ValueError("the rows of zip have different keys")
+        if len(points) != self.replicas * math.prod(map(len, self.axes.values())) or not points:
+            raise ValueError(f"{len(points)} points are not those of its axes")
+        planned = itertools.product(combinations(self.axes), range(self.replicas))
+        for index, (point, (settings, replica)) in enumerate(zip(points, planned, strict=True)):
+            if (point.index, point.replica, point.settings) != (index, replica, settings):
+                raise ValueError(f"point {index} has other settings than its axes give")
 
     def run_tables(self, point: Point) -> dict[str, dict]:
         """Sections of the run file of a point, its seed included."""

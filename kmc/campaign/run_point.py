@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import Timeout
 
 from kmc.campaign.point_files import is_finished, lock_of, set_aside
+from kmc.common.json_files import read_text
 from kmc.common.outputs import put_in_place
 from kmc.errors import InputError, KmcError, KmcWarning, OutputError
 
@@ -160,10 +161,10 @@ class Heartbeat:
     def check_owner(self) -> None:
         """Raise `_Stopped` if the folder has another owner, or none."""
         try:
-            owner = self._owner_file.read_text(encoding="utf-8")
+            owner = read_text(self._owner_file)
         except FileNotFoundError:
             owner = ""
-        except OSError:  # a shared disk may fail for a moment
+        except (OSError, ValueError):  # a shared disk may fail for a moment
             return
         if owner != self._owner:
             raise _Stopped

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
 from kmc._version import __version__
 from kmc.analysis import voids
+from kmc.common.json_files import read_json, read_text
 from kmc.common.outputs import replacing
 from kmc.common.units import A_per_nm
 from kmc.errors import InputError, KmcError
@@ -203,6 +205,14 @@ def _mark(file: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
+class _Entry(BaseModel, strict=True):
+    file: list[int]
+    at: dict[str, dict[str, float]]
+    onset: dict[str, float]
+    final: dict[str, float]
+    stop_reason: str
+
+
 class ScalarCache:
     """Numbers of the runs of a folder, cached until the file of a run changes.
 
@@ -219,18 +229,19 @@ class ScalarCache:
         self.path = path
         self._entries: dict[str, dict[str, Any]] = {}
         self._changed = False
-        with suppress(OSError, ValueError, TypeError, LookupError):
-            kept = json.loads(path.read_text(encoding="utf-8"))
+        with suppress(InputError, ValueError, TypeError, LookupError):
+            kept = read_json(path)
             if kept["version"] == _VERSION and kept["kmc"] == __version__:
                 self._entries = dict(kept["runs"])
         with suppress(OSError):
-            text = path.with_name(_NEW).read_text(encoding="utf-8", errors="replace")
+            text = read_text(path.with_name(_NEW), "replace")
             for line in text.splitlines():
                 self._add(line)
 
     def _add(self, line: str) -> None:
         """Numbers that a point left when it ended, unless there are newer ones of its file."""
-        with suppress(ValueError, TypeError, LookupError):  # a truncated line is left out
+        # A truncated or damaged line is left out.
+        with suppress(ValueError, TypeError, LookupError, RecursionError):
             row = json.loads(line)
             if row["version"] == _VERSION and row["kmc"] == __version__:
                 known = self._entries.get(row["name"])
@@ -251,9 +262,10 @@ class ScalarCache:
         )
 
     def _current(self, name: str, mark: list[int]) -> dict[str, Any]:
-        entry = self._entries.get(name)
-        fits = isinstance(entry, dict) and entry.get("file") == mark
-        return entry if entry and fits else {"file": mark, "at": {}, "onset": {}}
+        with suppress(LookupError, ValidationError):
+            if _Entry.model_validate(self._entries[name]).file == mark:
+                return self._entries[name]
+        return {"file": mark, "at": {}, "onset": {}}
 
     def read(
         self, name: str, file: Path, capacities: Sequence[float], contact: float = ONSET_CONTACT

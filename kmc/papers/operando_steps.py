@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kmc.common.json_files import read_json
+from kmc.errors import InputError
 from kmc.papers import operando
 from kmc.papers.operando import Size
 from kmc.papers.operando_evidence import Runs
@@ -23,12 +25,18 @@ RATIOS = ("convergence_strip_li", "convergence_strip_limg")
 def read_operando(folder: Path, progress: bool = False) -> Runs:
     """The runs that the claims of the operando paper are judged from."""
     checks = folder / CHECKS_FILE
-    rows = json.loads(checks.read_text(encoding="utf-8")) if checks.is_file() else []
+    rows = read_json(checks) if checks.is_file() else []
+    try:
+        values = {row["name"]: math.nan if row["model"] is None else row["model"] for row in rows}
+    except (KeyError, TypeError):
+        raise InputError(
+            f"{checks} is damaged", advice="Remove it, and repeat kmc study: it is written again."
+        ) from None
     found = read_steps(folder, (*POPULATIONS, *BOXES, *RATIOS), progress)
     return Runs(
         [reading for reading in found if reading.step in POPULATIONS],
         [reading for reading in found if reading.step in BOXES],
-        {row["name"]: math.nan if row["model"] is None else row["model"] for row in rows},
+        values,
         [reading for reading in found if reading.step in RATIOS],
     )
 

@@ -17,6 +17,7 @@ and reported by itself. Another paper is a `Study` in `STUDIES`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +27,7 @@ from typing import Any
 from kmc.campaign.execute import Workers
 from kmc.campaign.folder import open_folder
 from kmc.campaign.local import LocalWorkers, cores
+from kmc.common.json_files import read_json
 from kmc.common.provenance import collect
 from kmc.errors import InputError
 from kmc.papers import cathode, cathode_claims, interlayer, interlayer_claims, operando_claims
@@ -192,12 +194,23 @@ def _open(path: Path, study: str, plan: str) -> None:
 
 def _read_head(path: Path) -> dict[str, str]:
     """Study, plan and version of kmc of a study folder."""
+    found = _read_study(path)
+    return {key: found[key] for key in ("study", "plan", "kmc")}
+
+
+def _read_study(path: Path) -> dict[str, Any]:
+    """What study.json says, its layout checked."""
     file = path / STUDY_FILE
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return {key: str(found[key]) for key in ("study", "plan", "kmc")}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{file} cannot be read", advice="Use another folder with -o.") from None
+        found = read_json(file)
+        names = [str(step["name"]) for step in found.get("steps", [])]
+        if not all(re.fullmatch(r"\w{1,100}", name) for name in names):
+            raise ValueError("a step has an impossible name")
+        return {key: str(found[key]) for key in ("study", "plan", "kmc")} | {"steps": names}
+    except (InputError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{file} cannot be read, or is damaged", advice="Use another folder with -o."
+        ) from None
 
 
 def _head(study: str, plan: str, steps: Sequence[Step]) -> dict[str, Any]:
@@ -257,12 +270,11 @@ def judge(folder: str | Path, *, progress: bool = False) -> list[dict[str, Any]]
 
 def _done(path: Path) -> dict[str, list[int]]:
     """Runs that are done and planned of each step that is a sweep; [0, 0] where none has begun."""
-    known = json.loads((path / STUDY_FILE).read_text(encoding="utf-8")).get("steps", [])
     found = {}
-    for name in (str(step.get("name", "")) for step in known):
+    for name in _read_study(path)["steps"]:
         if name in {entry.name for entry in path.iterdir() if (entry / "index.json").is_file()}:
             opened = open_folder(path / name)
             found[name] = [len(opened.done()), len(opened.plan.points)]
-        elif not (path / f"{Path(name).name}.json").is_file():
+        elif not (path / f"{name}.json").is_file():
             found[name] = [0, 0]
     return found

@@ -12,6 +12,7 @@ from kmc import plotting
 from kmc.campaign.convergence.reading import read_study
 from kmc.campaign.folder import open_folder
 from kmc.common.formatting import figure, label
+from kmc.common.json_files import read_json
 from kmc.errors import InputError, KmcError
 from kmc.population.result import PopulationRun
 from kmc.report import common
@@ -91,7 +92,7 @@ _SHOWN = {
 
 def study_page(folder: Path) -> Page:
     """The page of a study folder, finished or not."""
-    head = common.read_json(folder / "study.json")
+    head = read_json(folder / "study.json")
     if not isinstance(head, dict) or head.get("format") != "kmc study":
         raise InputError(f"{folder / 'study.json'} is not that of a study of kmc")
     page = Page(
@@ -126,7 +127,7 @@ def _content(folder: Path) -> dict[str, Any]:
     path = folder / "claims.json"
     if not path.is_file():
         return {}
-    found = common.read_json(path)
+    found = read_json(path)
     if not isinstance(found, dict) or not isinstance(found.get("claims"), list):
         raise InputError(f"{path} is not a table of claims")
     return found

@@ -10,11 +10,10 @@ from typing import Any
 
 from kmc.common.formatting import figure, quantity
 from kmc.common.provenance import collect
-from kmc.errors import InputError, KmcError
+from kmc.errors import KmcError
 from kmc.model.parameters import Source, load_parameters
 from kmc.report.page import Badge, EmbeddedPicture, Link, Page, Table, Text, clean
 
-MAX_JSON_BYTES = 64_000_000
 _MAX_PNG_BYTES = 20_000_000
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -60,27 +59,6 @@ def picture_file(path: Path, text: str) -> Any:
         round(height * shown),
         width > 1500,
     )
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file of limited size.
-
-    Raises
-    ------
-    InputError
-        It cannot be read, is too large or is no JSON.
-    """
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise InputError(
-                f"{path} is larger than {MAX_JSON_BYTES // 10**6} MB",
-                advice="kmc writes no JSON of that size.",
-            )
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror or problem}") from None
-    except (ValueError, RecursionError):
-        raise InputError(f"{path} is not JSON", advice="Is it a file that kmc wrote?") from None
 
 
 # --- inputs ---------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ A new kind of result gets a function here that fills a `Page`, and a line in `_F
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from kmc.campaign.convergence.reading import RATIO, read_study
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import open_folder
 from kmc.common.formatting import figure, label
+from kmc.common.json_files import read_json
 from kmc.common.outputs import check_output, replacing
 from kmc.errors import InputError
 from kmc.population.result import PopulationRun
@@ -84,7 +86,8 @@ def page_of(path: Path) -> Page:
     """
     if path.is_dir():
         if (path / STUDY_FILE).is_file():
-            return study_page(path)
+            with _damage_in_words(path, "Go on with the study: kmc study ... -o FOLDER."):
+                return study_page(path)
         if not any(path.glob("index.json")):
             raise InputError(
                 f"{path} is neither the folder of a study nor that of a sweep",
@@ -98,6 +101,17 @@ def page_of(path: Path) -> Page:
     if isinstance(found, SystemRun):
         return _system_page(found)
     return _population_page(found) if isinstance(found, PopulationRun) else _run_page(found)
+
+
+@contextlib.contextmanager
+def _damage_in_words(path: Path, advice: str) -> Iterator[None]:
+    """Turn what a file of another layout leads to into a message."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as problem:
+        raise InputError(
+            f"{path} is damaged: {type(problem).__name__} {problem}", advice=advice
+        ) from None
 
 
 # --- one run --------------------------------------------------------------------------------------
@@ -349,20 +363,15 @@ def _critical_picture(folder: Path) -> Any:
 
 
 def _nucleation_page(path: Path) -> Page:
-    found = common.read_json(path)
+    found = read_json(path)
     if not isinstance(found, dict) or not {"ln_Z", "burst", "law"} <= set(found):
         raise InputError(
             f"{path} is not the JSON of `kmc nucleation`",
             advice="kmc report also takes trajectories, populations and folders of sweeps.",
         )
     page = Page(path.name, "Nucleation of voids at the true rates (kmc nucleation)")
-    try:
+    with _damage_in_words(path, "Write it again: kmc nucleation ... --json FILE."):
         _fill_nucleation(page, found, path)
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as problem:
-        raise InputError(
-            f"{path} is damaged: {type(problem).__name__} {problem}",
-            advice="Write it again: kmc nucleation ... --json FILE.",
-        ) from None
     return page
 
 

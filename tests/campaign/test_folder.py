@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import functools
 import json
+import operator
 import os
 import subprocess
 import sys
@@ -11,7 +13,9 @@ import sys
 import fake
 import pytest
 
-from kmc.campaign import point_files
+from kmc._version import __version__
+from kmc.campaign import point_files, scalars
+from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import check_folder, make_folder, open_folder
 from kmc.campaign.plan import read_plan
 from kmc.errors import InputError, KmcError, KmcWarning
@@ -138,6 +142,75 @@ def test_a_folder_without_its_index_goes_on_with_the_same_sweep_file(folder, pla
     again = make_folder(folder.path, plan_of(TWO))
     assert again.clean_up() == {first.name}
     assert open_folder(folder.path).plan.points == again.plan.points
+
+
+WRONG = ["x", -1, None, [], {}, 1e400, 2**70, True, "none", [[[]]], {"a": 1}]
+
+
+def places(value, path=()):
+    """Paths of all that is in a JSON value."""
+    yield path
+    named = list(value.items()) if isinstance(value, dict) else []
+    for key, item in named or (enumerate(value) if isinstance(value, list) else ()):
+        yield from places(item, (*path, key))
+
+
+SEED = ("plan", "points", 0, "seed")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "values"),
+    [([SEED], ["x", -1]), pytest.param(None, WRONG, marks=pytest.mark.slow)],
+)
+def test_any_other_value_in_the_index_is_told(folder, chosen, values):
+    """Or does not matter, such as the version of kmc; no other error is raised."""
+    text = (folder.path / "index.json").read_text()
+    refused = 0
+    for path in chosen or places(json.loads(text)):
+        for wrong in values:
+            index = {"": json.loads(text)}
+            *way, last = ("", *path)
+            functools.reduce(operator.getitem, way, index)[last] = wrong
+            (folder.path / "index.json").write_text(json.dumps(index[""]))
+            try:
+                load_sweep(folder.path, progress=False)
+            except InputError:
+                refused += 1
+    assert refused == len(values) if chosen else refused > 100
+
+
+@pytest.mark.parametrize("name", ["scalars.json", "scalars.jsonl", "log.jsonl"])
+def test_damaged_numbers_are_read_again(folder, name):
+    point = folder.plan.points[0]
+    fake.write(folder.trajectory_path(point), box=fake.lattice(cells=(4, 4)), n_frames=1)
+    folder.record_done(point, 1.0)
+    for entry in ("[" * 100_000, "5", '{"at": 5}', '{"at": {}, "onset": [], "final": {}}'):
+        version = f'"version": {scalars._VERSION}, "kmc": "{__version__}"'
+        text = f'{{{version}, "runs": {{"{point.name}": {entry}}}, '
+        text += f'"name": "{point.name}", "entry": {entry}}}'
+        (folder.path / name).write_text(text)
+        assert load_sweep(folder.path, progress=False).contact_fraction.notnull().sum() == 1
+
+
+def test_pipes_in_place_of_files_do_not_hang(folder):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no pipes with names here")
+    point = folder.plan.points[0]
+    fake.write(folder.trajectory_path(point), box=fake.lattice(cells=(4, 4)), n_frames=1)
+    folder.record_failure(folder.plan.points[1], "it broke", "", 1.0)
+    failure = f"failures/{folder.plan.points[1].name}.json"
+    for name in ("scalars.json", "scalars.jsonl", "log.jsonl", failure, f"points/{point.name}.h5"):
+        (folder.path / name).unlink(missing_ok=True)
+        os.mkfifo(folder.path / name)
+    assert load_sweep(folder.path, progress=False).state.values.ravel().tolist() == [
+        "missing",
+        "failed",
+    ]
+    for name in ("sweep.toml", "index.json"):
+        (folder.path / name).unlink()
+        os.mkfifo(folder.path / name)
+        with pytest.raises(InputError, match="damaged"):
+            load_sweep(folder.path, progress=False)
 
 
 def test_names_of_points_in_an_index_stay_in_the_folder(folder):

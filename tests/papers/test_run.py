@@ -16,6 +16,7 @@ from kmc.errors import InputError
 from kmc.papers import PLANS, STUDIES, operando, operando_steps, run_study
 from kmc.papers import steps as steps_module
 from kmc.papers.operando import Size
+from kmc.papers.run import judge
 from kmc.papers.steps import Step
 
 
@@ -110,6 +111,17 @@ def planned(monkeypatch, steps):
     """The operando study with a reduced plan of some steps."""
     changed = replace(STUDIES["operando"], plans={"reduced": steps})
     monkeypatch.setitem(STUDIES, "operando", changed)
+
+
+@pytest.mark.parametrize("steps", [5, [5], [{}], [{"name": "../x"}], "x", {"name": 1}])
+def test_a_damaged_study_is_told(tmp_path, steps):
+    head = {"format": "kmc study", "study": "operando", "plan": "full", "kmc": "1", "steps": steps}
+    (tmp_path / "study.json").write_text(json.dumps(head))
+    with pytest.raises(InputError, match=r"study\.json cannot be read, or is damaged"):
+        judge(tmp_path)
+    told = CliRunner().invoke(main, ["report", str(tmp_path), "-o", str(tmp_path / "page.html")])
+    assert told.exit_code in (0, 2), told.output
+    assert isinstance(told.exception, SystemExit | None)
 
 
 def test_an_interruption_keeps_what_is_done_and_goes_on(tmp_path, monkeypatch):

@@ -1,0 +1,47 @@
+"""Text and JSON from files that may be damaged, or be no files at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from kmc.errors import InputError
+
+MAX_BYTES = 2**30
+
+
+def read_text(path: Path, errors: str = "strict") -> str:
+    """UTF-8 text of a regular file; `errors` is that of ``bytes.decode``.
+
+    Raises
+    ------
+    OSError
+        There is none, or it is something else: reading from a pipe could block for ever.
+    UnicodeDecodeError
+    """
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    if status.st_size > MAX_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {MAX_BYTES // 2**20} MB", str(path))
+    return Path(path).read_text(encoding="utf-8", errors=errors)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or is no JSON.
+    """
+    try:
+        return json.loads(read_text(path))
+    except OSError as problem:
+        raise InputError(f"{path} cannot be read: {problem.strerror or problem}") from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{path} is not JSON", advice="Is it a file that kmc wrote?") from None
