@@ -32,6 +32,12 @@ def aurbach_efficiency(n_cycles: int, Q_p: float, Q_c: float, Q_s: float) -> flo
     ------
     InputError
         A negative number, or nothing is plated.
+
+    Examples
+    --------
+    >>> eta = aurbach_efficiency(10, Q_p=3.0, Q_c=1.0, Q_s=2.7)  # mAh/cm²
+    >>> round(eta, 4)
+    0.9769
     """
     given = {"n_cycles": n_cycles, "Q_p": Q_p, "Q_c": Q_c, "Q_s": Q_s}
     for name, value in given.items():

@@ -76,6 +76,14 @@ def cross_section(
     Examples
     --------
     >>> kmc.cross_section(t, n_lines=8).table.voids_per_100um                # doctest: +SKIP
+
+    An occupancy, with a trench of two cells along y:
+
+    >>> box = Lattice("bcc_100", (8, 8), 8, "interface", 3.506)
+    >>> occupancy = np.ones(box.n_sites, dtype=np.uint8)
+    >>> occupancy[(box.positions_A[:, 0] < 7.0) & (box.layer <= 2)] = 0
+    >>> cross_section(occupancy, box).table[["contact_loss", "voids"]].iloc[0].tolist()
+    [0.25, 8.0]
     """
     if isinstance(t, np.ndarray):
         if lattice is None:

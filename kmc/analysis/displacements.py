@@ -38,6 +38,11 @@ def block_ratio(numerators, denominators, unit: str = "1", blocks: int = BLOCKS)
     ----------
     numerators, denominators : array of float, shape (n,)
         In the order of time.
+
+    Examples
+    --------
+    >>> block_ratio([1.0, 2.0, 3.0, 2.0], [1.0, 1.0, 1.0, 1.0], "nm")
+    2 ± 0.41 nm
     """
     numerators = np.asarray(numerators, dtype=float)
     denominators = np.broadcast_to(np.asarray(denominators, dtype=float), numerators.shape)

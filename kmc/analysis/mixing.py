@@ -55,6 +55,13 @@ def film_share(plated_um: float, diffusivity_cm2_s: float, time_s: float) -> flo
     """Mean of `film_profile` over the plated metal, the share that has mixed.
 
     √(Dt)/h [1/√π − ierfc(2h/√(4Dt))]
+
+    Examples
+    --------
+    After 10 h at 1e-11 cm²/s a quarter of the Mg of the alloy is in a film of 13 µm:
+
+    >>> round(film_share(13.0, 1e-11, 36000.0), 2)
+    0.26
     """
     reach = _checked(plated_um, diffusivity_cm2_s, time_s)
     x = 2 * plated_um / reach

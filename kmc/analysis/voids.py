@@ -231,8 +231,15 @@ def find(occupancy: np.ndarray, lattice: Lattice, min_size: int = DEFAULT_MIN_SI
 
     Examples
     --------
-    >>> find(t.frames[-1].occupancy, t.lattice)                              # doctest: +SKIP
-    Voids: 2 of 4 sites or more; 31 of 540 vacancies outside voids
+    Thirty vacancies together on the interface of a box of 8 × 8 cells:
+
+    >>> box = Lattice("bcc_100", (8, 8), 8, "interface", 3.506)
+    >>> occupancy = np.ones(box.n_sites, dtype=np.uint8)
+    >>> middle = np.hypot(*(box.positions_A[:, :2] - 14.0).T) < 6.0
+    >>> occupancy[middle & (box.layer <= 3)] = 0
+    >>> void = find(occupancy, box)[0]
+    >>> void.volume, void.contact_sites, round(void.width_nm, 2)
+    (30, 9, 1.37)
     """
     groups, n_groups = label(occupancy, lattice)
     sizes = np.bincount(groups, minlength=n_groups + 1)

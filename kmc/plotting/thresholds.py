@@ -148,7 +148,14 @@ def _criterion_text(found: Critical) -> str:
 
 
 def wilson(hits: np.ndarray, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of a share, Wilson, J. Am. Stat. Assoc. 22, 209 (1927)."""
+    """95 % interval of a share, Wilson, J. Am. Stat. Assoc. 22, 209 (1927).
+
+    Examples
+    --------
+    >>> low, high = wilson(np.array([0.0]), np.array([4.0]))
+    >>> round(float(high[0]), 2)  # none of four runs: the probability may still be a half
+    0.49
+    """
     z = 1.959963984540054
     share = hits / runs
     centre = (share + z**2 / (2 * runs)) / (1 + z**2 / runs)

@@ -30,6 +30,11 @@ def choose_frames(
     ------
     InputError
         The text is no selection, there is no such frame, or none is selected.
+
+    Examples
+    --------
+    >>> choose_frames("::5", 21), choose_frames("0,-1", 21)
+    ([0, 5, 10, 15, 20], [0, 20])
     """
     name = "the trajectory" if path is None else str(path)
     if not n:

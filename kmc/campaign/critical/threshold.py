@@ -151,6 +151,14 @@ def fit(
         The range searched.
     confidence : float
         Of the interval.
+
+    Examples
+    --------
+    Runs of four at four currents, of which 0, 1, 3 and 4 failed:
+
+    >>> found = fit([1, 2, 4, 8], [0, 1, 3, 4], [4, 4, 4, 4], Scale.between(0.5, 16))
+    >>> print(f"{found.value:.1f}, 95 %: {found.low:.1f} to {found.high:.1f}")
+    2.8, 95 %: 1.5 to 5.4
     """
     from scipy.stats import chi2
 
