@@ -53,7 +53,7 @@ def main(folder: Path) -> None:
     for name in RUNS:
         path = folder / f"{name}.h5"
         found.append(kmc.load(path) if path.exists() else kmc.run(name, output=path))
-    plotting.save(plotting.system_picture(found), DOCS / "deposition.png")
+    plotting.save(found[0].system.plot(found), DOCS / "deposition.png")
     plotting.save(marked_map(folder), DOCS / "deposition_map.png")
 
 

@@ -124,7 +124,7 @@ def _safe(name: str) -> bool:
 
 def _set_up(run: RunFile) -> str:
     """A small run that was accepted can be set up, and takes its first steps."""
-    if math.prod(run.system.size) > 2000 or run.is_population or run.is_system:
+    if math.prod(run.system.size) > 2000 or run.kind != "electrode":
         return "accepted"
     from kmc.simulation import snapshot
     from kmc.simulation.run import Simulation

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from kmc.common import catalogue
 from kmc.model.quantities import QUANTITIES
+from kmc.runfile.kinds import sections as sections_of_kinds
 from kmc.runfile.load import RunFile
-from kmc.runfile.system_sections import SYSTEMS
 
 # --- values ---------------------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ def run_text(draw) -> str:
     """A run file: mostly the right keys with likely values, some of everything else."""
     base = {"stop": {"events": 100}} if draw(st.integers(0, 15)) != 7 else {}
     lines = []
-    kinds = ["upscale", *SYSTEMS]
+    kinds = [*sections_of_kinds()]
     kind = draw(st.sampled_from([None] * 3 * len(kinds) + kinds))
     for name, keys in sections().items():
         if name in kinds and name != kind:

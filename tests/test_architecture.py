@@ -20,7 +20,7 @@ PACKAGE = ROOT / "kmc"
 LEVELS = [
     *("_version", "errors", "common", "kernels", "model", "initial", "runfile", "trajectory"),
     *("simulation", "verification", "analysis", "mesoscale", "population", "systems"),
-    *("campaign", "papers", "plotting", "report", "cli"),
+    *("campaign", "papers", "plotting", "report", "cli", "__main__"),
 ]
 
 # Stricter than their level: all they may import of kmc besides themselves.
@@ -41,7 +41,7 @@ ONLY = {
 
 # Libraries that only these packages or modules import, in whatever way.
 AT_HOME = {
-    "h5py": "trajectory population.file systems.record systems.result",
+    "h5py": "trajectory population.file",
     "matplotlib": "plotting",
     "numba": "kernels simulation.benchmark",
     "llvmlite": "kernels",
@@ -51,12 +51,12 @@ AT_HOME = {
     "filelock": "campaign",
     "distributed": "campaign.cluster",
     "dask_jobqueue": "campaign.cluster",
-    "xarray": "mesoscale campaign plotting trajectory.reader",
+    "xarray": "mesoscale campaign plotting trajectory.reader trajectory.table_run",
     "ase": "trajectory.tables model.ase_energies model.dft_energies",
     "skimage": "analysis.segmented_image",
     "IPython": "plotting.notebook",
     "ipywidgets": "plotting.notebook",
-    "pandas": "analysis population.result campaign plotting trajectory.tables",
+    "pandas": "analysis population.result campaign plotting trajectory",
 }
 
 # Slow to import and seldom needed: imported inside the functions that need them.

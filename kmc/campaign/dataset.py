@@ -32,7 +32,7 @@ from kmc.common.drawing import drawn
 from kmc.common.formatting import quantity
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
-from kmc.systems.opening import load
+from kmc.systems.run import load
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,10 +13,10 @@ from kmc.common.units import K_B_eV
 from kmc.errors import KmcError
 from kmc.model.electrochemistry import atoms_of_capacity, strip_rate_Hz
 from kmc.model.lattice import load_unit_cell
+from kmc.runfile.kinds import kind_of
 from kmc.runfile.protocol import REST, Step, plan_of, stored_blocks
 from kmc.runfile.sections import Conditions, System
-from kmc.runfile.system_sections import SYSTEMS
-from kmc.runfile.upscale_section import Upscale
+from kmc.systems import SYSTEMS
 
 # Of strip_li on a slow core.
 _S_PER_EVENT = 4e-7
@@ -33,9 +33,6 @@ _LATTICE_BYTES_PER_SITE = 1.5
 _FRAME_BYTES_PER_SITE = (0.03, 0.1)
 _SAMPLE_BYTES = 160
 _FRAMES_UNKNOWN = 12
-_S_PER_SYSTEM_RUN, _BYTES_PER_SYSTEM_RUN = 30.0, 1e6  # of the shipped ones, within a factor of 4
-_S_PER_POPULATION_um2, _BYTES_PER_POPULATION_um2 = 0.01, 600.0  # of upscale_li
-_VOIDS_PER_um2 = 0.7  # of lithium at 0.5 mA/cm² and 25 °C, where voids nucleate
 
 
 class Cost(NamedTuple):
@@ -80,10 +77,9 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> C
 
 def work_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
     """Expected number of events, correct within a factor of about 3 for the shipped runs."""
-    if "upscale" in tables:
-        return _work_of_population(tables["upscale"])
-    if any(name in tables for name in SYSTEMS):
-        return _S_PER_SYSTEM_RUN / _S_PER_EVENT
+    kind = SYSTEMS[kind_of(tables).name]
+    if kind.seconds is not None:
+        return kind.seconds(tables) / _S_PER_EVENT
     monolayers, sites = _monolayers(tables), _sites(tables)[1]
     hops = _HOPS_PER_STRIP_AND_RATIO * _ratio(tables)
     if tables.get("system", {}).get("mg_fraction"):
@@ -95,18 +91,6 @@ def work_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
         resting = float(rest.get("time_s") or 0.0) * _strip_rate_Hz(tables) * sites * hops
         return stripping + (resting if math.isfinite(resting) else 0.0) + (rest.get("events") or 0)
     return float(tables.get("stop", {}).get("events") or math.nan)
-
-
-def _work_of_population(upscale: Mapping[str, Any]) -> float:
-    """Work of a population that takes as long as so many events: by its area and its replicas."""
-    seconds = 10.0 + _S_PER_POPULATION_um2 * _edge_um(upscale) ** 2
-    return seconds * float(upscale.get("replicas", 1)) / _S_PER_EVENT
-
-
-def _edge_um(upscale: Mapping[str, Any]) -> float:
-    """Edge of the square, roughly where it follows from voids that nucleate."""
-    defaults = {key: field.default for key, field in Upscale.model_fields.items()}
-    return Upscale.model_construct(**(defaults | dict(upscale))).edge_um(_VOIDS_PER_um2)
 
 
 def _ratio(tables: Mapping[str, Mapping[str, Any]]) -> float:
@@ -175,11 +159,10 @@ def _sites_of_cell(lattice: str) -> int:
 
 
 def _bytes_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Estimated size of a trajectory or a population."""
-    if "upscale" in tables:
-        return _FILE_BYTES + _BYTES_PER_POPULATION_um2 * _edge_um(tables["upscale"]) ** 2
-    if any(name in tables for name in SYSTEMS):
-        return _BYTES_PER_SYSTEM_RUN
+    """Estimated size of the file of a run."""
+    kind = SYSTEMS[kind_of(tables).name]
+    if kind.file_bytes is not None:
+        return kind.file_bytes(tables)
     output, system = tables.get("output", {}), tables.get("system", {})
     monolayers = _monolayers(tables)
     current = tables.get("conditions", {}).get(

@@ -75,7 +75,7 @@ def stems(folder: Path, ending: str) -> set[str]:
 
 def is_finished(path: Path) -> bool:
     """Whether the file of a point exists, can be read, and is that of a finished run."""
-    from kmc.systems.opening import load
+    from kmc.systems.run import load
 
     try:
         return load(path).finished

@@ -85,7 +85,7 @@ def _outcome(place: Path, name: str, owner: str) -> dict[str, Any]:
 def _numbers(trajectory: Path) -> dict[str, Any] | None:
     """Summary numbers of a finished point, so that `kmc.load_sweep` need not open its file."""
     from kmc.campaign.scalars import entry_of
-    from kmc.systems.opening import load
+    from kmc.systems.run import load
 
     try:
         return entry_of(trajectory, load(trajectory))
@@ -113,7 +113,7 @@ def _run(folder: Path, name: str, owner: str) -> bool:
 
 def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
     """Run into `part`, or continue it where it holds the same run; returns whether it finished."""
-    from kmc.systems.opening import load, resume, run_to_file
+    from kmc.systems.run import load, resume, run_to_file
     from kmc.trajectory.checkpoint import complete_last_commit
 
     if part.is_file():

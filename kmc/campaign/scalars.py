@@ -17,45 +17,22 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from kmc._version import __version__
-from kmc.analysis import voids
 from kmc.common.json_files import read_json, read_text
 from kmc.common.outputs import replacing
-from kmc.common.units import A_per_nm
 from kmc.errors import InputError, KmcError
-from kmc.population import file as population
-from kmc.population.result import PopulationRun
-from kmc.systems import KINDS
-from kmc.systems.opening import load
-from kmc.systems.result import SystemRun
-from kmc.trajectory.reader import Trajectory
-from kmc.trajectory.schema import SAMPLE_COLUMNS
+from kmc.systems import SYSTEMS
+from kmc.systems.run import load
 
-# Beside the columns of the samples: name → (unit, meaning).
-DERIVED = {
-    "hops_per_strip": ("1", "Hops per stripped atom, so far"),
-    "voids": ("1", "Number of voids in the frame nearest to that capacity"),
-    "mean_void_width_nm": ("nm", "Mean width of these voids; NaN without any"),
-    "max_void_width_nm": ("nm", "Width of the widest of these voids; NaN without any"),
-    "mean_void_height_nm": ("nm", "Mean height of these voids; NaN without any"),
-    "max_void_height_nm": ("nm", "Height of the highest of these voids; NaN without any"),
-    "voids_per_um2": ("1/um2", "Voids per area of interface"),
-    "void_area_nm2": ("nm2", "Area of the interface under these voids, all together"),
-    "mean_void_area_nm2": ("nm2", "Mean area under one of these voids; NaN without any"),
-    "frame_capacity_monolayers": ("1", "Capacity of the frame that the voids were counted in"),
-}
-Run = Trajectory | PopulationRun | SystemRun
+Run = Any
+"""A run of any kind, as `kmc.load` returns it."""
 
-_TEXTS = (
-    {name: text for kind in KINDS.values() for name, text in kind.samples.items()}
-    | population.SAMPLES
-    | {entry.name: (entry.unit, entry.description) for entry in SAMPLE_COLUMNS}
-    | DERIVED
-)
+DERIVED = {n: text for system in SYSTEMS.values() for n, text in system.derived_columns.items()}
+_TEXTS = {n: text for system in reversed(SYSTEMS.values()) for n, text in system.samples.items()}
+_TEXTS |= DERIVED
 
 ONSET_CONTACT = 0.9  # the loss of a tenth of the contact is its onset
 _CACHE = "scalars.json"
 _NEW = "scalars.jsonl"  # a line for each point, written when it ends
-_nm2_per_um2 = 1e6
 _VERSION = 2  # of the cache; raised when the meaning of a number changes
 _SETTLED_NS = 2_000_000_000  # coarsest resolution of the time stamps of file systems
 _SLACK = 1e-9  # a capacity of 2 monolayers is met by 2 − 1e-12
@@ -67,20 +44,16 @@ def meaning(name: str) -> tuple[str, str]:
 
 
 def final(t: Run) -> dict[str, float]:
-    """Every column of the last sample, and the voids of the last frame of a box."""
-    samples = _samples(t)
+    """Every column of the last sample, and what a kind adds: the voids of a box."""
+    system, samples = SYSTEMS[t.kind], _columns(t)
     if not len(samples["time_s"]):
         return {}
     row = {name: float(samples[name][-1]) for name in samples}
-    return row | _derived(t, row, len(t.frames) - 1) if isinstance(t, Trajectory) else row
+    return row if system.derived is None else row | system.derived(t, row, None)
 
 
-def _samples(t: Run) -> Any:
-    """Columns of a run by name; of a population with its capacity in monolayers too."""
-    if not isinstance(t, PopulationRun):
-        return t.samples
-    monolayers = t.samples["capacity_mAh_cm2"] / t.facts["monolayer_mAh_cm2"]
-    return {**t.samples, "capacity_monolayers": monolayers}
+def _columns(t: Run) -> Any:
+    return SYSTEMS[t.kind].columns(t)
 
 
 def at_capacity(t: Run, monolayers: float) -> dict[str, float]:
@@ -95,7 +68,7 @@ def at_capacity(t: Run, monolayers: float) -> dict[str, float]:
     monolayers : float
         Charge passed, in monolayers of the interface.
     """
-    samples = _samples(t)
+    samples = _columns(t)
     if "capacity_monolayers" not in samples:
         return {}
     capacity = samples["capacity_monolayers"]
@@ -112,33 +85,8 @@ def at_capacity(t: Run, monolayers: float) -> dict[str, float]:
         # No interpolation between a number and infinity: the later sample is used.
         straight = share < 1 and math.isfinite(first) and math.isfinite(second)
         row[name] = first + share * (second - first) if straight else second
-    if isinstance(t, PopulationRun | SystemRun):
-        return row
-    frames = t.frames.capacity_monolayers
-    beyond = np.flatnonzero(frames >= monolayers - _SLACK)
-    frames = np.abs(frames[: beyond[0] + 1 if len(beyond) else None] - monolayers)
-    return row | _derived(t, row, int(frames.argmin()) if len(frames) else -1)
-
-
-def _derived(t: Trajectory, row: dict[str, float], frame: int) -> dict[str, float]:
-    found = dict.fromkeys(DERIVED, math.nan)
-    if row["strips"]:
-        found["hops_per_strip"] = row["hops"] / row["strips"]
-    if frame < 0:
-        return found
-    shown = t.frames[frame]
-    these = voids.find(shown.occupancy, t.lattice)
-    found["frame_capacity_monolayers"] = shown.capacity_monolayers
-    found["voids"] = float(len(these))
-    found["voids_per_um2"] = len(these) / (t.lattice.area_A2 / A_per_nm**2) * _nm2_per_um2
-    found["void_area_nm2"] = float(these.contact_area_nm2.sum())
-    if len(these):
-        found["mean_void_area_nm2"] = float(these.contact_area_nm2.mean())
-        for name in ("width_nm", "height_nm"):
-            values = getattr(these, name)
-            found[f"mean_void_{name}"] = float(values.mean())
-            found[f"max_void_{name}"] = float(values.max())
-    return found
+    derived = SYSTEMS[t.kind].derived
+    return row if derived is None else row | derived(t, row, monolayers)
 
 
 def onset(t: Run, contact: float) -> float:
@@ -146,8 +94,8 @@ def onset(t: Run, contact: float) -> float:
 
     NaN where it never does: the run ended first, so the onset is censored.
     """
-    samples = _samples(t)
-    if isinstance(t, SystemRun):  # no contact is lost there
+    samples = _columns(t)
+    if "contact_fraction" not in samples:  # no contact is lost there
         return math.nan
     values = samples["contact_fraction"]
     below = np.flatnonzero(values < contact)

@@ -22,24 +22,18 @@ from kmc.cli.own_interface import from_ase, from_dft
 from kmc.cli.pictures import export, movie, plot
 from kmc.cli.recovery import extend, repair, resume, verify
 from kmc.cli.report import report
+from kmc.cli.run import run, upscale
 from kmc.cli.shared import (
     INTERRUPTED,
-    check_every_option,
     console,
-    finish,
-    picture_of,
-    print_summary,
-    quiet_option,
+    print_panel,
     quoted,
-    read_settings,
-    run_options,
 )
 from kmc.cli.study import study
 from kmc.cli.sweep_results import critical, sweep_plot
 from kmc.cli.sweeps import sweep
-from kmc.cli.upscale import upscale
-from kmc.common.outputs import check_output, check_trajectory_name, replacing
-from kmc.errors import InputError, KmcError
+from kmc.common.outputs import check_output, replacing
+from kmc.errors import KmcError
 
 _EPILOG = """\
 \b
@@ -57,7 +51,7 @@ Examples:
   kmc sweep-plot study_temperature    ... and its picture
   kmc converge strip_li               convergence with the ratio of hops to strips
   kmc nucleation li_li2s              how voids nucleate at the true rates
-  kmc upscale upscale_li              a population of voids, as a microscope sees it
+  kmc run upscale_li                  a population of voids, as a microscope sees it
   kmc run plate_zno_002               lithium plated on a substrate: islands, films
   kmc study operando                  Li and Li-Mg beside the operando paper, with a table of claims
   kmc report strip_li.h5              inputs, figures and results as one HTML page
@@ -72,23 +66,6 @@ In Python:
   t = kmc.load("strip_li.h5")
   t.samples.contact_fraction
   kmc.load_sweep("study_temperature")
-"""
-
-_RUN_EPILOG = """\
-\b
-Examples:
-  kmc run strip_li
-  kmc run strip_limg -o alloy.h5 --seed 7
-  kmc run strip_li --set system.size="[48, 48, 32]" --set stop.capacity_monolayers=1
-  kmc run strip_li --set acceleration.max_hops_per_strip_per_site=1e6 --force
-  kmc run strip_li --set stop.capacity_monolayers=none --set stop.contact_fraction=0.5
-  kmc run my_run.toml --set parameters.second_shell_ratio=0.4
-
-A value of none removes the key. `kmc init -` prints every key with its unit and range; `kmc runs
-list` names the runs that come with kmc.
-
-Exit codes: 0 finished, 2 the input cannot be used (nothing was written), 1 the run failed,
-130 interrupted; what was recorded before stays readable.
 """
 
 
@@ -153,56 +130,6 @@ def main() -> None:
     """
 
 
-@main.command(epilog=_RUN_EPILOG, short_help="Run a simulation and write its trajectory.")
-@click.argument("name_or_path")
-@run_options
-@check_every_option
-@quiet_option
-def run(
-    name_or_path: str,
-    output: Path | None,
-    settings: tuple[str, ...],
-    seed: int | None,
-    force: bool,
-    check_every: int | None,
-    quiet: bool,
-) -> None:
-    """Run NAME_OR_PATH: a shipped run, or the path of a run file.
-
-    Everything is checked before anything is computed. Writes a trajectory (HDF5) that can be read
-    while the run goes on, a picture beside it, and prints a summary.
-    """
-    from kmc.runfile.load import load_run
-
-    overrides, origins = read_settings(settings, seed)
-    run_file = load_run(name_or_path, overrides, origins=origins)
-    path = Path(f"{run_file.name}.h5") if output is None else output
-    picture = picture_of(path)
-    _check_outputs(path, picture, force)
-    if run_file.is_system:
-        from kmc.cli.systems import run_and_show
-
-        run_and_show(run_file, path, force=force, quiet=quiet)
-        return
-    from kmc.simulation.run import run_to_file
-
-    trajectory = run_to_file(
-        run_file, path, overwrite=force, progress=not quiet, check_every=check_every
-    )
-    finish(trajectory, quiet=quiet, checked=check_every)
-
-
-def _check_outputs(path: Path, picture: Path, force: bool) -> None:
-    if path == picture:
-        raise InputError(
-            f"{path} would be both the trajectory and its picture",
-            advice="Give the trajectory a name that ends in .h5; the picture goes beside it.",
-        )
-    check_trajectory_name(path)
-    check_output(path, force)
-    check_output(picture, force, what="picture")
-
-
 @main.command(
     short_help="Write a commented run file to start from.",
     epilog="\b\nExamples:\n  kmc init\n  kmc init study.toml\n  kmc init - | less",
@@ -232,29 +159,14 @@ def init(file: Path, force: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="The numbers as JSON, for programs.")
 def info(file: Path, as_json: bool) -> None:
-    """Print the summary of FILE, a trajectory or a population, finished or still being written."""
-    from kmc.population.result import PopulationRun
-    from kmc.systems.opening import load
-    from kmc.systems.result import SystemRun
+    """Print the summary of FILE, a run of any kind, finished or still being written."""
+    from kmc.systems.run import load
 
     found = load(file)
-    if isinstance(found, PopulationRun | SystemRun):
-        from kmc.cli.systems import print_system
-        from kmc.cli.upscale import print_summary as print_population
-
-        if as_json:
-            _echo_json(found.to_json())
-        elif isinstance(found, SystemRun):
-            print_system(found)
-        else:
-            print_population(found)
-        return
     if as_json:
-        from kmc.cli.facts import facts
-
-        _echo_json(facts(found))
-        return
-    print_summary(found, console())
+        _echo_json(found.to_json())
+    else:
+        print_panel(found, found.summary(), console())
 
 
 def _echo_json(data: dict[str, Any]) -> None:
@@ -407,7 +319,7 @@ def params_cite(name: str, bibtex: bool) -> None:
 for _command in (from_ase, from_dft):
     params.add_command(_command)
 for _command in (
-    *(resume, extend, verify, repair),
+    *(run, resume, extend, verify, repair),
     *(plot, movie, export, image),
     *(sweep, sweep_plot, critical, converge, nucleation, upscale, study, report),
 ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,6 @@ _PICTURE_LIST = "\n".join(f"  {name:<11} {text}" for name, text in PICTURES.item
 @files_argument
 @option(
     "--what",
-    type=click.Choice(list(PICTURES)),
     default="summary",
     metavar="PICTURE",
     help="Which picture; listed below.",
@@ -100,22 +98,14 @@ def plot(
         )
     path = output or _beside(files, what, ".png")
     check_output(path, force, PICTURE_ENDINGS)
-    trajectories = _load(files)
+    runs = _load(files)
+    system = _one_kind(runs)
     from kmc import plotting
 
-    if any(_is_system(found) for found in trajectories):
-        plotting.save(plotting.system_picture(trajectories, what=what, frames=frames), path)
-        _report(f"Wrote {path}", quiet)
-        return
-    if any(_is_population(found) for found in trajectories):
-        picture = _of_populations(what, trajectories, frames, paper, data)
-        plotting.save(picture, path)
-        _report(f"Wrote {path}", quiet)
-        return
     with frame_progress(what, not quiet) as progress:
-        picture = plotting.draw(
+        picture = system.plot(
+            runs,
             what,
-            trajectories,
             frames=frames,
             min_size=min_size,
             paper=paper,
@@ -125,7 +115,7 @@ def plot(
         plotting.save(picture, path)
     _report(f"Wrote {path}", quiet)
     if what in ("voids", "lifelines"):
-        for one in trajectories:
+        for one in runs:
             _hint_at_frames(one, quiet)
 
 
@@ -156,30 +146,23 @@ def movie(
     """
     path = output or file.with_suffix(".gif")
     check_output(path, force, MOVIE_ENDINGS)
-    (trajectory,) = _load([file])
+    (found,) = _load([file])
     from kmc.trajectory.frame_selection import choose_frames
 
-    save: Callable[..., None]
-    if _is_system(trajectory):
+    if found.system.movie is None:
         raise InputError(
-            f"{file} is of a system ({trajectory.kind}), of which there are no movies",
+            f"{file} is {found.system.noun}, of which there are no movies",
             advice=f"kmc plot {file} --what map shows its frames.",
         )
-    if _is_population(trajectory):
-        from kmc.plotting.upscale_movie import save_population_movie as save
-
-        table = trajectory.frames
-        chosen = choose_frames(frames, len(table["time_s"]))
-        if frames is None:  # of one replica: a movie goes on in time
-            chosen = [i for i in chosen if table["replica"][i] == 0]
-    else:
-        from kmc.plotting.movie import save_movie as save
-
-        chosen = choose_frames(frames, len(trajectory.frames))
+    chosen = choose_frames(frames, _n_frames(found))
+    if (
+        frames is None and isinstance(found.frames, dict) and "replica" in found.frames
+    ):  # of one: a movie goes on in time
+        chosen = [i for i in chosen if found.frames["replica"][i] == 0]
     with frame_progress(path.name, not quiet) as progress:
-        save(trajectory, path, frames=chosen, per_second=fps, progress=progress)
+        found.system.movie(found, path, frames=chosen, per_second=fps, progress=progress)
     _report(f"Wrote {path}: {_frames(len(chosen))}", quiet)
-    _hint_at_frames(trajectory, quiet)
+    _hint_at_frames(found, quiet)
 
 
 @click.command(
@@ -231,9 +214,12 @@ def export(
     if vacancies and what != "atoms":
         raise InputError(f"--vacancies has no meaning for {what}", advice="It belongs to atoms.")
     (trajectory,) = _load([file])
-    if _is_population(trajectory) or _is_system(trajectory):
-        _export_columns(trajectory, what, path, force, quiet)
-        return
+    allowed = [*(["atoms"] if trajectory.kind == "electrode" else []), *trajectory.system.tables]
+    if what not in allowed:
+        raise InputError(
+            f"{trajectory.path} is {trajectory.system.noun}: it holds no {what}",
+            advice=f"Use {' or '.join(f'--what {name}' for name in allowed)}.",
+        )
     from kmc.analysis import export as exporting
 
     if path.suffix.lower() == ".parquet":
@@ -251,8 +237,8 @@ def export(
             )
             content = _frames(n)
         else:
-            table = exporting.table_of(
-                trajectory, what, frames=frames, min_size=min_size, progress=progress
+            table = trajectory.system.tables[what](
+                trajectory, frames=frames, min_size=min_size, progress=progress
             )
             exporting.export_table(table, path, overwrite=force)
             content = f"{len(table)} rows of {what}"
@@ -263,67 +249,37 @@ def export(
 
 
 def _load(files: Any) -> list[Any]:
-    from kmc.systems.opening import load
+    from kmc.systems.run import load
 
     return [load(file) for file in files]
 
 
 def _hint_at_frames(found: Any, quiet: bool) -> None:
     """Name the key that gives a run more frames, where it has few."""
-    population = _is_population(found)
-    count = len(found.frames["time_s"]) if population else len(found.frames)
-    if count >= _FEW_FRAMES:
+    count = _n_frames(found)
+    output = found.run.get("output")
+    if count >= _FEW_FRAMES or not found.system.more_frames:
         return
-    output = found.run.get("output", {}) if not population else {}
-    given = [key for key in output if key.startswith("frame_every_") and output[key]]
-    key = "upscale.frames" if population else f"output.{(given or ['frame_every_monolayers'])[0]}"
-    how = "a larger" if population else "a smaller"
-    _report(f"{found.path} has {_frames(count)}: {how} {key} gives a run more.", quiet)
+    given = [key for key in output or {} if key.startswith("frame_every_") and output[key]]
+    key = f"a smaller output.{given[0]}" if given else found.system.more_frames
+    _report(f"{found.path} has {_frames(count)}: {key} gives a run more.", quiet)
 
 
-def _is_population(found: Any) -> bool:
-    from kmc.population.result import PopulationRun
-
-    return isinstance(found, PopulationRun)
-
-
-def _is_system(found: Any) -> bool:
-    from kmc.systems.result import SystemRun
-
-    return isinstance(found, SystemRun)
+def _n_frames(found: Any) -> int:
+    """Frames of a run: a sequence, or columns by name."""
+    frames = found.frames
+    return len(frames["sample"]) if isinstance(frames, dict) else len(frames)
 
 
-def _of_populations(
-    what: str, found: Any, frames: str | None, paper: bool, data: tuple[Path, ...]
-) -> Any:
-    """A picture of populations of voids; they do not mix with boxes of atoms."""
-    from kmc import plotting
-    from kmc.trajectory.frame_selection import choose_frames
-
-    for one in found:
-        if not _is_population(one):
-            raise InputError(
-                f"{one.path} is a trajectory, and others are populations of voids",
-                advice="Draw the two kinds by themselves.",
-            )
-    chosen = None if frames is None else choose_frames(frames, len(found[0].frames["time_s"]))
-    return plotting.population_picture(found, what=what, paper=paper, data=data, frames=chosen)
-
-
-def _export_columns(found: Any, what: str, path: Path, force: bool, quiet: bool) -> None:
-    """Samples of a population or system, or voids of a population, as a table."""
-    allowed = ("samples",) if _is_system(found) else ("samples", "voids")
-    if what not in allowed:
-        noun = f"of a system ({found.kind})" if _is_system(found) else "a population of voids"
+def _one_kind(runs: list[Any]) -> Any:
+    """The kind of all of them; pictures do not mix kinds."""
+    kinds = {run.system.noun: run.system for run in runs}
+    if len(kinds) > 1:
         raise InputError(
-            f"{found.path} is {noun}: it holds no {what}",
-            advice=f"Use {' or '.join(f'--what {name}' for name in allowed)}.",
+            f"the files are of different kinds: {', '.join(sorted(kinds))}",
+            advice="Draw the kinds by themselves.",
         )
-    from kmc.analysis.export import export_table
-
-    table = getattr(found, what).table
-    export_table(table, path, overwrite=force)
-    _report(f"Wrote {path}: {len(table)} rows of {what}", quiet)
+    return runs[0].system
 
 
 def _beside(files: Any, what: str, ending: str) -> Path:

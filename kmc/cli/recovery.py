@@ -36,25 +36,14 @@ FAILED = 1
 @check_every_option
 @quiet_option
 def resume(file: Path, check_every: int | None, quiet: bool) -> None:
-    """Continue the run of the trajectory FILE, in place.
+    """Continue the run of FILE, of any kind, in place.
 
     For a run that was stopped by Ctrl-C, a batch system (SIGTERM) or the end of its terminal
     (SIGHUP), ended by its stop.wall_time_s, or killed: it continues from the last checkpoint, which
-    a run writes every three seconds, and the trajectory becomes that of an uninterrupted run, byte
-    for byte.
+    a box writes every three seconds and others every twenty, and the file becomes that of an
+    uninterrupted run, byte for byte.
     """
-    from kmc.systems.opening import holds_population, holds_system
-    from kmc.systems.opening import resume as continue_any
-
-    if holds_system(file):
-        continue_any(file)  # says what to do instead
-    if holds_population(file):
-        from kmc.cli.upscale import show_population
-        from kmc.population.run import resume as continue_population
-
-        show_population(continue_population(file, progress=not quiet), quiet=quiet)
-        return
-    from kmc.simulation.resume import resume as continue_run
+    from kmc.systems.run import resume as continue_run
 
     with notes():
         trajectory = continue_run(file, progress=not quiet, check_every=check_every)
@@ -91,10 +80,8 @@ def extend(
     [[protocol]], from its beginning. After an end by
     time_s it is statistically equivalent, with other random numbers.
     """
-    from kmc.simulation.resume import extend as continue_run
-    from kmc.systems.opening import refuse_other_than_box
+    from kmc.systems.run import extend as continue_run
 
-    refuse_other_than_box(file, "extend")
     overrides, origins = read_settings(settings)
     with notes():
         trajectory = continue_run(
@@ -124,7 +111,7 @@ def verify(files: tuple[Path, ...], quiet: bool) -> None:
     and charge; checks the order of the rows, every checksum and the position of every site. Prints
     the first inconsistency.
     """
-    from kmc.systems.opening import verify as check
+    from kmc.systems.run import verify as check
 
     codes = []
     for file in files:
@@ -164,10 +151,9 @@ def repair(file: Path, output: Path | None, force: bool) -> None:
     kept, with nan or -1 in its place. Where a checkpoint and all rows before it are undamaged, kmc
     resume recomputes what is lost after it.
     """
-    from kmc.systems.opening import refuse_other_than_box
-    from kmc.trajectory.repair import repair as save
+    from kmc.systems.run import needed
 
-    refuse_other_than_box(file, "repair")
+    save = needed(file, "repair")
     output = output or file.parent / f"{file.stem}.repaired{file.suffix}"
     done = save(file, output, overwrite=force)
     for problem in done.problems:

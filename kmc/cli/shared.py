@@ -142,24 +142,29 @@ def picture_of(path: Path) -> Path:
     return path.with_suffix(".png") if known else path.with_name(f"{path.name}.png")
 
 
-def draw(trajectory: Any, picture: Path) -> bool:
-    """Draw the picture; a failure is reported, as the trajectory is safe."""
-    from kmc.plotting import save_overview
+def draw(found: Any, picture: Path) -> bool:
+    """Draw the picture beside a run; a failure is reported, as the file is safe."""
+    from kmc.plotting import save
 
     try:
-        save_overview(trajectory, picture)
+        save(found.plot("summary"), picture)
     except (OSError, KmcError) as problem:
         click.echo(f"The picture {picture} was not drawn: {problem}", err=True)
         return False
     return True
 
 
-def _print_next(path: Path, picture: Path | None) -> None:
-    click.echo(f"\nTrajectory  {path}")
+def _print_next(found: Any, picture: Path | None) -> None:
+    path = found.path
+    click.echo(f"\n{'Trajectory' if found.kind == 'electrode' else 'File':10}  {path}")
     if picture is not None:
         click.echo(f"Picture     {picture}")
     click.echo("\nNext:")
+    if found.stop_reason == "interrupted":
+        click.echo(f"  kmc resume {quoted(path)}")
     click.echo(f"  kmc info {quoted(path)}")
+    for options in found.system.next:
+        click.echo(f"  kmc plot {quoted(path)} {options}")
     click.echo(f'  python: import kmc; t = kmc.load("{path.as_posix()}"); t')
 
 
@@ -169,19 +174,12 @@ def quoted(path: Path) -> str:
     return shlex.quote(str(path))
 
 
-def print_summary(trajectory: Any, out: Any = None) -> None:
-    """Print the summary of a trajectory; piped, the output has no colour."""
-    from kmc.analysis.summary import summary
-
-    print_panel(trajectory, summary(trajectory), out)
-
-
 def print_panel(found: Any, rows: list[tuple[str, str]], out: Any = None) -> None:
-    """Print pairs of label and text in a frame with the name of the file.
+    """Print pairs of label and text in a frame with the name of the file; piped, without colour.
 
     Parameters
     ----------
-    found : Trajectory or PopulationRun
+    found : Trajectory, PopulationRun or TableRun
     rows : list of tuple of str
     out : rich.console.Console, optional
         Where to; standard output if not given.
@@ -205,21 +203,17 @@ def print_panel(found: Any, rows: list[tuple[str, str]], out: Any = None) -> Non
     out.print(Panel(table, title=title, title_align="left", border_style=colour, expand=False))
 
 
-def finish(trajectory: Any, *, quiet: bool, checked: int | None) -> None:
-    """Show the result of a run; exits with `INTERRUPTED` after an interruption."""
-    _show_result(trajectory, quiet=quiet, checked=checked)
-    if trajectory.stop_reason == "interrupted":
+def finish(found: Any, *, quiet: bool, checked: int | None = None) -> None:
+    """Draw the picture beside a run, print its summary, and suggest commands.
+
+    Exits with `INTERRUPTED` after an interruption.
+    """
+    picture = picture_of(found.path)
+    drawn = draw(found, picture)
+    if not quiet:
+        print_panel(found, found.summary(), console())
+        if checked:
+            click.echo(f"\nSelf-check  every {checked} events and at the end: no difference")
+        _print_next(found, picture if drawn else None)
+    if found.stop_reason == "interrupted":
         sys.exit(INTERRUPTED)
-
-
-def _show_result(trajectory: Any, *, quiet: bool, checked: int | None) -> None:
-    """Draw the picture beside a trajectory, print the summary, and suggest commands."""
-    path = trajectory.path
-    picture = picture_of(path)
-    drawn = draw(trajectory, picture)
-    if quiet:
-        return
-    print_summary(trajectory, console())
-    if checked:
-        click.echo(f"\nSelf-check  every {checked} events and at the end: no difference")
-    _print_next(path, picture if drawn else None)

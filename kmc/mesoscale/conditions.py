@@ -104,13 +104,14 @@ def _conditions_of(source: str | Path) -> Conditions:
 
 
 def _run_conditions(source) -> Conditions:
+    from kmc.runfile.kinds import KINDS
     from kmc.runfile.load import load_run
 
     run = load_run(source)
     system, conditions = run.system, run.conditions
-    if run.is_system:
+    if KINDS[run.kind].uses is not None:
         raise InputError(
-            f"{run.name} is a run with [{run.kind}], which has no voids of vacancies in a metal",
+            f"{run.name} is {KINDS[run.kind].noun}, which has no voids of vacancies in a metal",
             advice="Give a run such as strip_li, or a parameter set such as li_li2s.",
         )
     if system.boundary != "interface":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,10 @@ from kmc.analysis.profiles import profiles
 from kmc.analysis.voids import find
 from kmc.campaign.folder import open_folder
 from kmc.common.progress import progress_for
-from kmc.population.result import PopulationRun
 from kmc.systems.deposition.cycles import aurbach_of
-from kmc.systems.opening import load
-from kmc.systems.result import SystemRun
+from kmc.systems.run import load
 from kmc.trajectory.reader import Trajectory
+from kmc.trajectory.table_run import TableRun
 
 CONFIDENCE = 0.95
 LOST = 0.9  # share of contact at whose loss the paper's overpotential rises
@@ -100,12 +99,7 @@ def read_steps(folder: Path, steps: Sequence[str], progress: bool = False) -> li
     with progress_for("reading", progress) as shown:
         for number, (step, opened, point) in enumerate(todo, start=1):
             run = load(opened.trajectory_path(point))
-            if isinstance(run, PopulationRun):
-                numbers = voids_of(run.samples, run.stop_reason)
-            elif isinstance(run, Trajectory):
-                numbers = box_of(run)
-            else:
-                numbers = _OF_SYSTEM[run.kind](run)
+            numbers = _NUMBERS[run.kind](run)
             found.append(Reading(step, point.settings, numbers))
             shown.update(number / len(todo), f"run {number} of {len(todo)}")
     return found
@@ -227,7 +221,7 @@ def box_of(t: Trajectory) -> dict[str, float]:
 # --- other systems --------------------------------------------------------------------------------
 
 
-def deposition_of(run: SystemRun) -> dict[str, float]:
+def deposition_of(run: TableRun) -> dict[str, float]:
     """Numbers of a deposition.
 
     Returns
@@ -265,7 +259,7 @@ def deposition_of(run: SystemRun) -> dict[str, float]:
     return out
 
 
-def cathode_of(run: SystemRun) -> dict[str, float]:
+def cathode_of(run: TableRun) -> dict[str, float]:
     """Numbers of a cathode.
 
     Returns
@@ -295,4 +289,9 @@ _CATHODE = (
     *("contact_active_active", "contact_active_frame"),
     *("stress_active_GPa", "stress_frame_GPa", "stress_active_99_GPa"),
 )
-_OF_SYSTEM = {"deposition": deposition_of, "cathode": cathode_of}
+_NUMBERS: dict[str, Callable[[Any], dict[str, float]]] = {
+    "electrode": box_of,
+    "population": lambda run: voids_of(run.samples, run.stop_reason),
+    "deposition": deposition_of,
+    "cathode": cathode_of,
+}

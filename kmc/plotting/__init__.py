@@ -8,22 +8,23 @@ else. Imports every package but `cli`.
 from kmc.common.outputs import PICTURES
 from kmc.plotting.convergence import convergence_picture
 from kmc.plotting.draw import draw, plot_cross_section, plot_profiles, plot_voids
+from kmc.plotting.movie import save_movie
 from kmc.plotting.notebook import slider, watch
 from kmc.plotting.nucleation_panels import nucleation_picture
 from kmc.plotting.pages import overview, save_overview
 from kmc.plotting.statistics import ripening_picture
 from kmc.plotting.style import MAGNESIUM, METAL, save
 from kmc.plotting.sweep_panels import sweep_picture
-from kmc.plotting.systems import SYSTEM_PICTURES, system_picture
+from kmc.plotting.tables import table_picture
 from kmc.plotting.thresholds import threshold_picture
 from kmc.plotting.upscale import POPULATION_PICTURES, population_picture
+from kmc.plotting.upscale_movie import save_population_movie
 
 __all__ = [
     "MAGNESIUM",
     "METAL",
     "PICTURES",
     "POPULATION_PICTURES",
-    "SYSTEM_PICTURES",
     "convergence_picture",
     "draw",
     "nucleation_picture",
@@ -34,10 +35,12 @@ __all__ = [
     "population_picture",
     "ripening_picture",
     "save",
+    "save_movie",
     "save_overview",
+    "save_population_movie",
     "slider",
     "sweep_picture",
-    "system_picture",
+    "table_picture",
     "threshold_picture",
     "watch",
 ]

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from kmc.plotting import style
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE
 from kmc.systems.cathode.run import DELITHIATED, LITHIATED
-from kmc.systems.result import SystemRun
+from kmc.trajectory.table_run import TableRun
 
 # X. Xiong et al., Nat. Commun. 15 (2024), doi:10.1038/s41467-024-48174-8: cycles 1 and 20 of its
 # simulation of selenium; pores of Fig. 3c without creep.
@@ -37,7 +37,7 @@ _MAX_MAPS = 6
 
 
 def _summary(
-    runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int] | None
+    runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
     """Curves against the cycle beside published values; below, maps of the first run."""
     page = style.new_figure(6.9, 3.4 + 2.3)
@@ -78,7 +78,7 @@ def _summary(
     return page
 
 
-def _maps(runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int] | None) -> Figure:
+def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] | None) -> Figure:
     """Microstructure above, equivalent stress below, frame by frame, for each run."""
     rows = [_chosen(run, frames, _MAX_MAPS) for run in runs]
     wide = max(len(row) for row in rows)
@@ -95,7 +95,7 @@ def _maps(runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int]
     return page
 
 
-def _chosen(run: SystemRun, frames: Sequence[int] | None, most: int) -> list[int]:
+def _chosen(run: TableRun, frames: Sequence[int] | None, most: int) -> list[int]:
     """Frames to show: the start, and the ends of the halves of the first and last cycle."""
     if frames:
         return list(frames)[:most]
@@ -104,7 +104,7 @@ def _chosen(run: SystemRun, frames: Sequence[int] | None, most: int) -> list[int
     return sorted({frame for frame in wanted if 0 <= frame < n})
 
 
-def _title(run: SystemRun, frame: int) -> str:
+def _title(run: TableRun, frame: int) -> str:
     row = run.frames["sample"][frame]
     cycle, phase = int(run.samples["cycle"][row]), run.samples["phase"][row]
     if phase == LITHIATED:
@@ -112,7 +112,7 @@ def _title(run: SystemRun, frame: int) -> str:
     return f"cycle {cycle}, delithiated" if phase == DELITHIATED else "start"
 
 
-def _map(axis: Axes, run: SystemRun, frame: int, name: str = "") -> None:
+def _map(axis: Axes, run: TableRun, frame: int, name: str = "") -> None:
     """Materials; white is open, red what has crept into sites that began as pores."""
     material = run.constants["material"]
     rgb = np.zeros((*material.shape, 3))
@@ -132,7 +132,7 @@ def _map(axis: Axes, run: SystemRun, frame: int, name: str = "") -> None:
     axis.set_yticks([])
 
 
-def _stress(axis: Axes, run: SystemRun, frame: int) -> None:
+def _stress(axis: Axes, run: TableRun, frame: int) -> None:
     """Equivalent stress; white is open."""
     shown = np.ma.masked_where(
         run.frames["bears_load"][frame] == 0, run.frames["equivalent_GPa"][frame]

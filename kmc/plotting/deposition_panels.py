@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from kmc.common.formatting import monolayers
 from kmc.plotting import style
 from kmc.systems.deposition.shape import heights
-from kmc.systems.result import SystemRun
+from kmc.trajectory.table_run import TableRun
 
 _MAX_MAPS = 6
 _CURVES = {
@@ -24,7 +24,7 @@ _CURVES = {
 
 
 def _summary(
-    runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int] | None
+    runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
     """Curves of every run; below, map and section of the last frame of each."""
     shown = list(runs[:4])
@@ -55,7 +55,7 @@ def _summary(
     return page
 
 
-def _maps(runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int] | None) -> Figure:
+def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] | None) -> Figure:
     """Heights from above, one row a run."""
     rows = []
     for run in runs:
@@ -77,7 +77,7 @@ def _maps(runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int]
 
 
 def _sections(
-    runs: Sequence[SystemRun], names: Sequence[str], frames: Sequence[int] | None
+    runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
     """Cross-sections, one row a run."""
     page = style.new_figure(4.6, 1.3 * len(runs) + 0.2)
@@ -89,11 +89,11 @@ def _sections(
     return page
 
 
-def _highest(run: SystemRun, frame: int) -> int:
+def _highest(run: TableRun, frame: int) -> int:
     return int(heights(run.frames["occupied"][frame]).max())
 
 
-def _map(axis: Axes, run: SystemRun, frame: int, title: str, *, highest: int = 0) -> None:
+def _map(axis: Axes, run: TableRun, frame: int, title: str, *, highest: int = 0) -> None:
     """Height of each column, on a scale up to `highest`; bare substrate is white, its islands are
     hatched by a contour.
     """
@@ -124,7 +124,7 @@ def _map(axis: Axes, run: SystemRun, frame: int, title: str, *, highest: int = 0
     bar.update_ticks()
 
 
-def _section(axis: Axes, run: SystemRun, frame: int) -> None:
+def _section(axis: Axes, run: TableRun, frame: int) -> None:
     """Cut through the column that is highest: metal grey, substrate below."""
     occupied = run.frames["occupied"][frame]
     row = int(np.unravel_index(np.argmax(heights(occupied)), occupied.shape[1:])[0])

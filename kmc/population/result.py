@@ -62,6 +62,9 @@ class PopulationRun:
     seed, schema_version : int
     """
 
+    kind = "population"
+    system: Any = None  # what its kind is and does, where `kmc.load` opened it
+
     def __init__(self, path: Path, contents: dict[str, Any]):
         self.path = path
         self.samples = Columns(contents["samples"])

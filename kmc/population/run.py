@@ -24,7 +24,7 @@ from kmc.population.result import PopulationRun, load
 from kmc.population.schedule import Due, Stage, flux_per_um2_s, stages
 from kmc.population.setup import Prepared, prepare
 from kmc.population.voltage import Constriction
-from kmc.runfile.load import RunFile, load_run, restored_run
+from kmc.runfile.load import RunFile, restored_run
 
 INTERRUPTED = "interrupted"
 NO_CONTACT = "no contact is left"
@@ -36,38 +36,6 @@ _FOLLOWED = 4  # steps from one comparison of the gaps with those before to the 
 _LEAST_CELLS = 4  # area of a part that counts as a void of its own, in cells, at least
 
 
-def upscale(
-    name_or_path: str | Path,
-    overrides: Mapping[str, Any] | None = None,
-    *,
-    output: str | Path | None = None,
-    overwrite: bool = False,
-    progress: bool | Progress = True,
-) -> PopulationRun:
-    """Run a population of voids and return what its file says.
-
-    Parameters
-    ----------
-    name_or_path : str or Path
-        A shipped run, such as ``"upscale_li"``, or the path of a run file with [upscale].
-    overrides : mapping, optional
-        ``{"section.key": value}``, as for `kmc.run`.
-    output : str or Path, optional
-        HDF5 file to write; NAME.h5 in the current folder by default.
-    overwrite : bool
-        Replace `output` where it exists.
-    progress : bool or Progress
-
-    Raises
-    ------
-    InputError
-        Anything in the run or its output that cannot be used; nothing has been written then.
-    """
-    run = load_run(name_or_path, overrides)
-    path = Path(f"{run.name}.h5" if output is None else output)
-    return run_to_file(run, path, overwrite=overwrite, progress=progress)
-
-
 def run_to_file(
     run: RunFile,
     output: str | Path,
@@ -77,11 +45,6 @@ def run_to_file(
 ) -> PopulationRun:
     """Run a checked run file; Ctrl-C leaves a file from which `resume` goes on."""
     path = Path(output)
-    if not run.is_population:
-        raise InputError(
-            f"the run {run.name} has no section [upscale]: it is a box of atoms",
-            advice=f"kmc run {run.name} runs it; a population needs [upscale] in its run file.",
-        )
     check_output(path, overwrite)
     bar = progress_for(run.name, progress)
     with Interruption() as interruption, bar:

@@ -14,11 +14,10 @@ from kmc.campaign.folder import open_folder
 from kmc.common.formatting import figure, label
 from kmc.common.json_files import read_json
 from kmc.errors import InputError, KmcError
-from kmc.population.result import PopulationRun
 from kmc.report import common
 from kmc.report.page import Badge, ClaimEntry, Page, Table, Text
-from kmc.systems.opening import load
-from kmc.systems.result import SystemRun
+from kmc.runfile.kinds import BOX
+from kmc.systems.run import load
 
 _KINDS = {
     "reproduced": "good",
@@ -230,10 +229,7 @@ def _figures(folder: Path, shown: _Shown) -> list[Any]:
 
 
 def _draw(runs: Sequence[Any], names: Sequence[str], what: str) -> Any:
-    if isinstance(runs[0], PopulationRun):
-        paper = what == "microscope"
-        return plotting.population_picture(runs, what=what, paper=paper, names=names)
-    return plotting.system_picture(runs, what=what, names=names)
+    return runs[0].system.plot(runs, what, names=names, paper=what == "microscope")
 
 
 def _first(folder: Path, step: str, params: str) -> Any:
@@ -246,7 +242,7 @@ def _first(folder: Path, step: str, params: str) -> Any:
     for point in opened.plan.points:
         if point.name in done and point.settings.get("system.params", base) == params:
             found = load(opened.trajectory_path(point))
-            if isinstance(found, PopulationRun | SystemRun):
+            if found.kind != BOX:
                 return found
     return None
 

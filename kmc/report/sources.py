@@ -23,14 +23,15 @@ from kmc.population.result import PopulationRun
 from kmc.report import common
 from kmc.report.claims_page import study_page
 from kmc.report.page import Listing, Page, Table, Text
-from kmc.systems import KINDS
-from kmc.systems.opening import load
-from kmc.systems.result import SystemRun
+from kmc.systems.run import load
 from kmc.trajectory.reader import Trajectory
+from kmc.trajectory.table_run import TableRun
 
 STUDY_FILE = "study.json"
-_SWEEP_NUMBERS = ("contact_fraction", "voids", "mean_void_width_nm", "overpotential_V")
-_POPULATION_NUMBERS = ("contact_fraction", "voids_per_100um", "mean_width_um", "overpotential_V")
+_SWEEP_NUMBERS = (
+    *("contact_fraction", "voids", "mean_void_width_nm", "voids_per_100um", "mean_width_um"),
+    *("overpotential_V", "coverage", "dead_fraction", "contact_active_active"),
+)
 _MAX_ROWS = 200
 
 
@@ -98,9 +99,7 @@ def page_of(path: Path) -> Page:
     if path.suffix.lower() == ".json":
         return _nucleation_page(path)
     found = load(path)
-    if isinstance(found, SystemRun):
-        return _system_page(found)
-    return _population_page(found) if isinstance(found, PopulationRun) else _run_page(found)
+    return _PAGES.get(found.kind, _system_page)(found)
 
 
 @contextlib.contextmanager
@@ -219,7 +218,7 @@ def _population_page(found: PopulationRun) -> Page:
     return page
 
 
-def _add_file(page: Page, found: PopulationRun | SystemRun) -> None:
+def _add_file(page: Page, found: PopulationRun | TableRun) -> None:
     """Inputs and provenance of a file."""
     common.add_inputs(page, found.run, found.params, Listing("The run file", found.run_file))
     common.add_versions(
@@ -235,20 +234,17 @@ def _add_file(page: Page, found: PopulationRun | SystemRun) -> None:
 # --- another system -------------------------------------------------------------------------------
 
 
-def _system_page(found: SystemRun) -> Page:
-    kind = KINDS[found.kind]
-    page = Page(found.path.name, f"{kind.noun.capitalize()} (kmc run)")
-    page.add("Summary", Table(kind.summary(found)))
+def _system_page(found: TableRun) -> Page:
+    system = found.system
+    page = Page(found.path.name, f"{system.noun.capitalize()} (kmc run)")
+    page.add("Summary", Table(found.summary()))
     if len(found.samples["time_s"]) and len(found.frames["sample"]):
         parts = [
-            common.picture(
-                lambda what=what: plotting.system_picture([found], what=what),  # type: ignore[misc]
-                what.replace("-", " ").capitalize(),
-            )
-            for what in plotting.SYSTEM_PICTURES[found.kind]
+            common.picture(lambda what=what: found.plot(what), text.capitalize())  # type: ignore[misc]
+            for what, text in system.pictures.items()
         ]
         page.add("Figures", *parts)
-    units = kind.samples
+    units = system.samples
     last = [
         (f"{name.replace('_', ' ')}, {units[name][0]}", common.number(float(values[-1])))
         for name, values in found.samples.items()
@@ -257,6 +253,10 @@ def _system_page(found: SystemRun) -> Page:
     page.add("Last sample", Table(last))
     _add_file(page, found)
     return page
+
+
+_PAGES: dict[str, Any] = {"electrode": _run_page, "population": _population_page}
+"""Kinds whose page has more than summary, pictures and last sample."""
 
 
 # --- many runs ------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def _sweep_page(folder: Path) -> Page:
                 if row["state"] == "failed"]  # fmt: skip
     if failures:
         page.add("Failures", Table(failures[:_MAX_ROWS], ("error", "seed")))
-    if not study and isinstance(first, Trajectory):
+    if not study and hasattr(first, "acceleration"):
         page.add("Convergence", *_slowing(first.acceleration, first.run))
     parameters = {} if first is None else first.resolved.get("parameters", {})
     common.add_inputs(page, plan.tables, parameters, Listing("The sweep file", plan.text))
@@ -318,7 +318,7 @@ def _first_done(ds: Any) -> Any:
 
 def _sweep_pictures(ds: Any, first: Any) -> list[Any]:
     """The first two axes that vary, at the first value of any other."""
-    numbers = _POPULATION_NUMBERS if isinstance(first, PopulationRun) else _SWEEP_NUMBERS
+    numbers = [name for name in _SWEEP_NUMBERS if name in ds]
     varying = [str(d) for d in ds.path.dims if d != "replica" and ds.sizes[d] > 1]
     if not varying:
         return []
@@ -339,8 +339,7 @@ def _sweep_pictures(ds: Any, first: Any) -> list[Any]:
 
 def _sweep_tables(ds: Any) -> list[Any]:
     """Means over the replicas, one row a setting."""
-    names = [name for name in (*_SWEEP_NUMBERS, *_POPULATION_NUMBERS[1:]) if name in ds]
-    names = list(dict.fromkeys(names))
+    names = [name for name in _SWEEP_NUMBERS if name in ds]
     dims = [str(d) for d in ds.path.dims if d != "replica"]
     if not dims:
         rows = [("all runs", *(figure(float(ds[n].mean())) for n in names))]

@@ -23,11 +23,20 @@ from kmc.common.validation import (
     toml_document,
 )
 from kmc.errors import InputError
+from kmc.runfile.cathode_checks import cathode_checks
 from kmc.runfile.checks import cross_checks, plating_checks, protocol_checks
+from kmc.runfile.deposition_checks import deposition_checks
+from kmc.runfile.kind_checks import exclusive_kinds, unused_keys
+from kmc.runfile.kinds import BOX, CHECKS, KINDS
 from kmc.runfile.protocol import ENDS
 from kmc.runfile.run_file import SECTIONS, Origin, RunFile, from_resolved
-from kmc.runfile.system_checks import system_checks
 from kmc.runfile.upscale_checks import upscale_checks
+
+CHECKS |= {
+    "population": upscale_checks,
+    "deposition": deposition_checks,
+    "cathode": cathode_checks,
+}
 
 
 def load_run(
@@ -152,12 +161,11 @@ def checked_run(
     except ValidationError as error:
         raise_problems(_problems(error, origin), source)
         raise
-    if run.is_system:
-        raise_problems(system_checks(run, origin), source)
-        return run.with_reference_current().with_default_cadence()
-    if run.is_population:
-        raise_problems(upscale_checks(run, origin), source)
-        return run.with_reference_current()
+    if run.kind != BOX:
+        found = exclusive_kinds(run, origin) or unused_keys(run, origin)
+        raise_problems(found or CHECKS[run.kind](run, origin), source)
+        run = run.with_reference_current()
+        return run.with_default_cadence() if KINDS[run.kind].uses else run
     if run.conditions.current_density_mA_cm2 < 0 and not run.has_protocol:
         raise_problems(plating_checks(run, origin), source)
         run = RunFile.model_validate(_as_protocol(tables, run))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, PrivateAttr
+from pydantic.fields import FieldInfo
 
 from kmc.common.conditions import has_current
 from kmc.common.validation import INFINITE, Checked, Number, show
@@ -15,6 +16,7 @@ from kmc.initial.chemistry_map import chemistry_sets
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile.cathode_section import Cathode
 from kmc.runfile.deposition_section import Deposition
+from kmc.runfile.kinds import KINDS, RunKind, kind_of
 from kmc.runfile.protocol import HOLD, Protocol
 from kmc.runfile.sections import (
     Acceleration,
@@ -27,8 +29,7 @@ from kmc.runfile.sections import (
     Stop,
     System,
 )
-from kmc.runfile.system_sections import SYSTEMS
-from kmc.runfile.upscale_section import Upscale, without_box
+from kmc.runfile.upscale_section import Upscale
 
 
 class Origin:
@@ -123,35 +124,12 @@ class RunFile(Checked):
     def resolved(self) -> dict[str, dict[str, Any]]:
         """All sections with their defaults, as plain JSON-able data; infinity is ``"inf"``."""
         tables = self.model_dump(mode="python")
-        if self.is_system:
-            uses = {**SYSTEMS[self.kind].uses, self.kind: tuple(tables[self.kind])}
-            if not self.has_protocol:
-                uses.pop("protocol", None)
-            kept = {name: {key: tables[name][key] for key in keys} for name, keys in uses.items()}
-            return _plain({**kept, "parameters": tables["parameters"]})
-        for name in SYSTEMS:
-            del tables[name]
-        if self.is_population:
-            return _plain(without_box(tables))
-        del tables["upscale"]
-        if not self.has_protocol:
-            del tables["protocol"]
-        return _plain(tables)
-
-    @property
-    def is_population(self) -> bool:
-        """Whether this is a run of a population of voids (`kmc upscale`), not of a box."""
-        return "upscale" in self.model_fields_set
+        return _plain(kind_of(self.model_fields_set).stored(tables, self.has_protocol))
 
     @property
     def kind(self) -> str:
-        """Section that makes this a run of a system, such as "deposition"; empty for others."""
-        return next((name for name in SYSTEMS if name in self.model_fields_set), "")
-
-    @property
-    def is_system(self) -> bool:
-        """Whether this is a run of another system (`kmc.systems`)."""
-        return bool(self.kind)
+        """Name of the kind of run, such as "electrode" or "deposition" (`kmc.runfile.kinds`)."""
+        return kind_of(self.model_fields_set).name
 
     def chemistry_sets(
         self, shown: Callable[[str, Any], str] | None = None
@@ -201,7 +179,17 @@ class RunFile(Checked):
         return has_current(dict(self.conditions))
 
 
-SECTIONS = tuple(RunFile.model_fields)
+def add_kind(kind: RunKind) -> None:
+    """Let run files have the section of a further kind of run."""
+    assert kind.model is not None, "a kind is known by its section"
+    KINDS[kind.name] = kind
+    field = FieldInfo(annotation=kind.model, default_factory=kind.model)
+    RunFile.model_fields[kind.section] = field
+    RunFile.model_rebuild(force=True)
+    SECTIONS.append(kind.section)
+
+
+SECTIONS = list(RunFile.model_fields)
 
 
 def from_resolved(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -7,9 +7,9 @@ from typing import cast
 
 from kmc.common.units import DIMENSIONLESS, unit_of
 from kmc.common.validation import allowed_range, toml_value
+from kmc.runfile import kinds
 from kmc.runfile.load import RunFile
 from kmc.runfile.sections import Checked
-from kmc.runfile.system_sections import SYSTEMS
 
 _HEAD = """\
 # A run of kmc. Every key is here with [unit; range] and its default; keys after a # are not set.
@@ -54,7 +54,7 @@ def template(name: str = "run.toml") -> str:
         _section(section, cast(type[Checked], field.annotation))
         for section, field in RunFile.model_fields.items()
         # A population and other systems have a file of their own.
-        if section not in ("parameters", "protocol", "upscale", *SYSTEMS)
+        if section not in ("parameters", "protocol", *kinds.sections())
     ]
     return _HEAD.format(name=name) + "\n".join([*blocks, _PROTOCOL, _PARAMETERS])
 

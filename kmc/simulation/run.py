@@ -16,6 +16,7 @@ from kmc.errors import InputError, KmcError
 from kmc.initial.composition import initial_occupancy
 from kmc.kernels import loop, tables
 from kmc.kernels.jit import reported_compilation
+from kmc.runfile.kinds import BOX, KINDS
 from kmc.runfile.load import RunFile
 from kmc.simulation import snapshot
 from kmc.simulation.engine import UNLIMITED, Engine
@@ -339,14 +340,9 @@ def run_to_file(
     KmcError
         Writing failed, or a check found a difference; earlier flushes stay readable.
     """
-    if run.is_population:
+    if run.kind != BOX:
         raise InputError(
-            f"the run {run.name} has a section [upscale]: it is a population of voids, no box",
-            advice=f"kmc upscale {run.name} runs it.",
-        )
-    if run.is_system:
-        raise InputError(
-            f"the run {run.name} has a section [{run.kind}]: it is another system, no box",
+            f"the run {run.name} is {KINDS[run.kind].noun}, no box of atoms",
             advice=f"kmc run {run.name} and kmc.run run it.",
         )
     with Interruption() as interruption:

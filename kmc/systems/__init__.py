@@ -1,14 +1,37 @@
-"""Other systems than an electrode that is stripped: lithium on substrates, creeping cathodes.
+"""The kinds of run: a box of atoms, a population of voids, a deposition, a cathode.
 
-A system is a section of a run file (`kmc.runfile.system_sections`) and a `Kind`: what it records,
-how it runs, how its file is checked and summed up. It is registered by a line in each of `KINDS`
-here, `kmc.runfile.system_sections.SYSTEMS`, `RunFile`, `kmc.runfile.system_checks` and
-`kmc.plotting.systems.SYSTEM_PICTURES`; from these `kmc run`, `kmc info`, `kmc verify`, `kmc plot`,
-`kmc export`, `kmc.load` and sweeps know it.
+Each is a `System`, registered once in `SYSTEMS`. From there `kmc run`, `kmc info`, `kmc verify`,
+`kmc resume`, `kmc plot`, `kmc movie`, `kmc export`, `kmc report`, sweeps and `kmc.load` know it;
+none of them asks for a kind by name. docs/dev/add_a_kind.md adds one.
 """
 
+from collections.abc import Callable
+from typing import Any
+
+from kmc.runfile.kinds import CHECKS
+from kmc.runfile.run_file import add_kind
 from kmc.systems.cathode.kind import CATHODE
 from kmc.systems.deposition.kind import DEPOSITION
-from kmc.systems.kind import Kind
+from kmc.systems.electrode import ELECTRODE
+from kmc.systems.population import POPULATION
+from kmc.systems.system import System
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (DEPOSITION, CATHODE)}
+SYSTEMS: dict[str, System] = {
+    system.name: system for system in (ELECTRODE, POPULATION, DEPOSITION, CATHODE)
+}
+"""Name of a kind → what it does."""
+
+
+def register(system: System, check: Callable[..., list[Any]] = lambda run, origin: []) -> None:
+    """Add a kind of run.
+
+    Parameters
+    ----------
+    system : System
+        As `kmc.systems.tables.table_system` makes it.
+    check : callable, optional
+        ``check(run, origin)``: list of `kmc.common.validation.Problem` of a run whose single values
+        are all in order.
+    """
+    SYSTEMS[system.name], CHECKS[system.name] = system, check
+    add_kind(system.rules)

@@ -1,82 +1,259 @@
-"""Runs a system, and checks the file of one."""
+"""Runs, opens, continues and checks a run of any kind: `kmc.run`, `kmc.load` and so on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from kmc.common.interruption import Interruption
-from kmc.common.outputs import check_output
-from kmc.common.progress import Progress, progress_for
-from kmc.errors import FileFormatError
+from kmc.common.outputs import check_output, check_trajectory_name
+from kmc.common.progress import Progress
+from kmc.errors import FileFormatError, InputError
+from kmc.runfile.kinds import BOX
+from kmc.runfile.load import load_run
 from kmc.runfile.run_file import RunFile
-from kmc.systems import KINDS
-from kmc.systems.kind import Kind
-from kmc.systems.record import INTERRUPTED, Record
-from kmc.systems.result import SystemRun, load
+from kmc.systems import SYSTEMS
+from kmc.systems.system import System
+from kmc.trajectory import integrity, table_file, table_run
 from kmc.verification.result import Verification
+
+
+def run(
+    name_or_path: str | Path | Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+    callback: Callable[[Any], Any] | None = None,
+) -> Any:
+    """Run a run file of any kind and return what its file holds.
+
+    Parameters
+    ----------
+    name_or_path : str, Path or mapping
+        A shipped run, such as ``"strip_li"``, the path of a run file, or its sections as a dict:
+        ``{"conditions": {"temperature_K": 333.15}, "stop": {"capacity_monolayers": 1}}``.
+    overrides : mapping, optional
+        ``{"section.key": value}``, for example ``{"conditions.temperature_K": 333.15}``; None
+        removes the key and restores its default.
+    output : str or Path, optional
+        HDF5 file to write; NAME.h5 in the current folder by default.
+    overwrite : bool
+        Replace `output` where it exists.
+    progress : bool
+        Show progress on stderr.
+    callback : callable, optional
+        Called with each sample as it is taken: its columns (``sample.contact_fraction``), and of a
+        box of atoms the box at that moment (``sample.occupancy``, ``sample.lattice``,
+        ``sample.voids()``). Returns True to end the run there; `kmc.resume` goes on with such a
+        run. What it raises ends the run too, and leaves a readable, unfinished file.
+
+    Returns
+    -------
+    Trajectory, PopulationRun or TableRun
+        By the kind of run; all have ``samples``, ``frames``, ``to_dataframe()``, ``to_xarray()``,
+        ``summary()``, ``to_json()`` and ``plot()``.
+
+    Raises
+    ------
+    kmc.errors.InputError
+        The run or its output is invalid; nothing has been written then.
+
+    Examples
+    --------
+    >>> t = kmc.run("strip_li")                                              # doctest: +SKIP
+    >>> d = kmc.run("plate_carbon", {"stop.capacity_monolayers": 2})         # doctest: +SKIP
+    """
+    return _run(name_or_path, overrides, output, "", callback, overwrite, progress)
+
+
+def upscale(
+    name_or_path: str | Path | Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Any:
+    """Run a population of voids; `run` does the same and takes other kinds, too.
+
+    Raises
+    ------
+    kmc.errors.InputError
+        As for `run`; also where the run file has no section [upscale].
+    """
+    return _run(name_or_path, overrides, output, "population", None, overwrite, progress)
+
+
+def _run(name_or_path, overrides, output, kind, callback, overwrite, progress) -> Any:
+    run_file = load_run(name_or_path, overrides)
+    path = Path(f"{run_file.name}.h5" if output is None else output)
+    check_trajectory_name(path)
+    check_output(path, overwrite)
+    observer = None
+    if callback is not None:
+        from kmc.analysis.stepping import observer_of
+
+        observer = observer_of(callback)
+    return run_to_file(
+        run_file, path, kind=kind, overwrite=overwrite, progress=progress, observer=observer
+    )
 
 
 def run_to_file(
     run: RunFile,
     output: str | Path,
     *,
-    overwrite: bool = False,
+    kind: str = "",
     progress: bool | Progress = True,
-) -> SystemRun:
-    """Run a checked run file of a system; after Ctrl-C the file holds what there was.
-
-    Raises
-    ------
-    InputError
-        Anything in the run or its output that cannot be used; nothing has been written then.
-    """
-    kind, path = KINDS[run.kind], Path(output)
-    check_output(path, overwrite)
-    tables = {"samples": kind.samples, "frames": kind.frames, "constants": kind.constants}
-    record = Record(path, run, tables)
-    bar = progress_for(run.name, progress)
-    with Interruption() as interruption, bar:
-        reason = kind.run(run, record, bar, lambda: interruption.requested)
-        record.write(reason != INTERRUPTED, reason)
-    return load(path)
-
-
-def kind_of(found: SystemRun) -> Kind:
-    """The kind of a file.
-
-    Raises
-    ------
-    FileFormatError
-        This kmc knows no such kind.
-    """
-    if found.kind not in KINDS:
-        raise FileFormatError(
-            f"{found.path} is of a system {found.kind!r}, and this kmc knows {', '.join(KINDS)}: "
-            "update kmc"
+    **options: Any,
+) -> Any:
+    """Run a checked run file of any kind, or of this one alone; see `run` and `System.run`."""
+    if kind and run.kind != kind:
+        raise InputError(
+            f"the run {run.name} is {SYSTEMS[run.kind].noun}, not {SYSTEMS[kind].noun}",
+            advice=f"kmc run {run.name} runs it; {SYSTEMS[kind].noun} has a section "
+            f"[{SYSTEMS[kind].rules.section}] in its run file.",
         )
-    return KINDS[found.kind]
+    return SYSTEMS[run.kind].run(run, output, progress=progress, **options)
 
 
-def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Verification:
-    """Check the file of a system against itself: what its `Kind` claims is recomputed.
+def system_of(path: str | Path) -> System:
+    """The kind of run that a file is of; what cannot be told is left to the reader of boxes.
 
     Raises
     ------
     InputError, FileFormatError
-        As for `kmc.load`.
+        There is no such file, or it cannot be read.
     """
-    run = load(path)
-    found = Verification(
-        Path(path), run.finished, len(run.samples["time_s"]), len(run.frames["sample"])
-    )
-    found.checks.append("checksums of all datasets")
-    checks = kind_of(run).checks
-    for i, (claim, check) in enumerate(checks):
-        for breach in check(run):
-            found.breach = breach
-            return found
-        found.checks.append(claim)
-        if progress is not None:
-            progress(i + 1, len(checks))
+    path = Path(path)
+    box, *others = SYSTEMS.values()
+
+    def marked(file: Any) -> System | None:
+        if table_file.MARKER in file.attrs:
+            return None
+        return next((system for system in others if system.marker in file.attrs), box)
+
+    return integrity.read(path, marked) or table_run.system_of(path, SYSTEMS)
+
+
+def load(path: str | Path) -> Any:
+    """Open a file written by ``kmc run``, of any kind.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Trajectory, PopulationRun or TableRun
+        As from `kmc.run`.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it cannot be read.
+    FileFormatError
+        It is not a file of kmc, is damaged, or of a newer schema.
+
+    Examples
+    --------
+    >>> t = kmc.load("strip_li.h5")                                          # doctest: +SKIP
+    >>> p = kmc.load("upscale_li.h5")                                        # doctest: +SKIP
+    """
+    return system_of(path).load(Path(path))
+
+
+def resume(
+    path: str | Path, *, progress: bool | Progress = True, check_every: int | None = None
+) -> Any:
+    """Continue a run that was interrupted, killed, or ended by its wall_time_s or a callback.
+
+    The file becomes that of an uninterrupted run: every number in it is the same.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; it is continued in place.
+    progress : bool or Progress
+        Show progress on stderr, or pass it to this object.
+    check_every : int, optional
+        Of a box of atoms: interval in events at which the state is compared with one rebuilt from
+        scratch.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or written, the run is finished or still going on, or its
+        parameters have changed.
+    """
+    return system_of(path).resume(path, progress=progress, check_every=check_every)
+
+
+def extend(path: str | Path, overrides: Mapping[str, Any], **options: Any) -> Any:
+    """Continue a run to another end; boxes of atoms alone (`kmc.simulation.resume.extend`).
+
+    Parameters
+    ----------
+    path : str or Path
+        The trajectory; it is continued in place.
+    overrides : mapping
+        ``{"stop.key": value}`` or ``{"rest.key": value}``; None removes a stop.
+    **options
+        ``cycles``, how many more times the last entry of the protocol is carried out; ``origins``,
+        ``progress``, ``check_every``.
+
+    Raises
+    ------
+    InputError
+        As for `resume`; also for keys of other sections, for an end already reached, and for runs
+        of another kind.
+    """
+    return needed(path, "extend")(path, overrides, **options)
+
+
+def needed(path: str | Path, command: str) -> Any:
+    """What a kind of run does for ``kmc COMMAND``, by the file.
+
+    Raises
+    ------
+    InputError
+        It has no such command; the message says what to do instead.
+    """
+    try:
+        system = system_of(path)
+    except FileFormatError:
+        if command != "repair":
+            raise
+        system = SYSTEMS[BOX]  # damaged so that its kind cannot be read
+    found = getattr(system, command)
+    if found is None:
+        name = system.load(Path(path)).resolved.get("name", "RUN")
+        raise InputError(
+            f"{path} is {system.noun}: kmc {command} is for boxes of atoms",
+            advice=system.advice.get(command, "").format(name=name, path=path),
+        )
     return found
+
+
+def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Verification:
+    """Check a file of any kind against itself.
+
+    Parameters
+    ----------
+    path : str or Path
+    progress : callable, optional
+        Called with what is done and to do.
+
+    Raises
+    ------
+    InputError, FileFormatError
+        As for `load`.
+
+    Examples
+    --------
+    >>> kmc.verify("strip_li.h5").passed                                     # doctest: +SKIP
+    True
+    """
+    return system_of(path).verify(path, progress=progress)

@@ -43,7 +43,7 @@ from kmc.trajectory.writer import TrajectoryWriter, WriteLock
 _MAGIC = b"kmcstate"
 _HEAD = struct.Struct("<8sQI")
 _FASTEST = 1  # level of zlib: compression of a large box must not delay the event loop
-_DTYPES = ("|u1", "<i4", "<i8", "<f8")
+_DTYPES = ("|u1", "|i1", "|b1", "<i4", "<i8", "<f4", "<f8")
 _COPIED_BYTES = 2**26  # of frames, held in memory at a time
 # A state has 1 byte for each site, 8 for each vacancy, 4 for each Mg and 56 for each site of L1,
 # which is at most one site in 8 (`MIN_LAYERS` of the lattice).

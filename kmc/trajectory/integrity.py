@@ -43,7 +43,13 @@ _CHUNK_BYTES = 2**24  # that are unpacked at once, unless a frame has more sites
 
 
 def dataset(
-    file: h5py.File, path: str, *, sized: bool = True, file_bytes: int | None = None
+    file: h5py.File,
+    path: str,
+    *,
+    sized: bool = True,
+    kinds: Sequence[str] | None = None,
+    dimensions: int | None = 1,
+    file_bytes: int | None = None,
 ) -> h5py.Dataset:
     """A dataset of plain numbers that the file itself holds.
 
@@ -54,6 +60,10 @@ def dataset(
         Such as ``"/samples/time_s"``.
     sized : bool
         Whether all of it will be read: its length must then agree with its stored bytes.
+    kinds : sequence of str
+        Types that it may have; those of trajectories, by their schema, without it.
+    dimensions : int
+        With `kinds`: its number of dimensions; any where it is None.
     file_bytes : int, optional
         Size of the file on disk, where it is known.
 
@@ -83,14 +93,14 @@ def dataset(
     if not set(filters) <= set(_FILTERS) or len(set(filters)) < len(filters):
         raise _refused(file, path, "is packed in a way that a trajectory is not")
     entry = _ENTRIES.get(f"/{path.strip('/')}")
-    kinds: tuple[str, ...] = ("<i8", "<f8")
-    dimensions = 1  # columns of the samples that the schema does not list
-    if entry is not None:
-        kinds, dimensions = (entry.dtype,), len(entry.shape.split(", "))
+    if kinds is None:
+        # Columns of the samples that the schema does not list are numbers of either kind.
+        kinds = ("<i8", "<f8") if entry is None else (entry.dtype,)
+        dimensions = 1 if entry is None else len(entry.shape.split(", "))
     dtype, shape = place.dtype, place.shape
-    if dtype.str not in kinds or len(shape) != dimensions:
+    if dtype.str not in kinds or dimensions not in (None, len(shape)):
         raise _refused(file, path, f"holds {dtype} in {len(shape)} dimensions")
-    file_size = _bytes_on_disk(file) if file_bytes is None else file_bytes
+    file_size = bytes_on_disk(file) if file_bytes is None else file_bytes
     stored = place.get_storage_size() if sized else file_size
     row = dtype.itemsize * math.prod(shape[1:])
     stated = row * (shape[0] if sized else 1)
@@ -110,7 +120,7 @@ def dataset(
     return found
 
 
-def _bytes_on_disk(file: h5py.File) -> int:
+def bytes_on_disk(file: h5py.File) -> int:
     """Size of a file; little for one that is mostly holes, unless its disk packs it."""
     size = file.id.get_filesize()
     with contextlib.suppress(OSError, TypeError, ValueError, AttributeError):
@@ -140,7 +150,7 @@ def table(file: h5py.File, group: str, names: Sequence[str]) -> dict[str, h5py.D
         As for `dataset`; also where two columns are one and the same dataset, or the columns state
         more than the file can hold.
     """
-    size = _bytes_on_disk(file)
+    size = bytes_on_disk(file)
     columns = {name: dataset(file, f"{group}/{name}", file_bytes=size) for name in names}
     if len({h5py.h5o.get_info(column.id).addr for column in columns.values()}) < len(columns):
         raise _refused(file, f"/{group}", "gives one column several names")
@@ -217,7 +227,7 @@ def occupancies(file: h5py.File, box: dict[str, Any], *, sized: bool = True) -> 
 def check_box(file: h5py.File, box: dict[str, Any], n_sites: int = 0) -> None:
     """Refuse a box with more sites than a file of this size can hold."""
     n_sites = max(n_sites, math.prod(box["cells"]) * box["layers"])
-    if n_sites > max(_SITES, _SITES_A_BYTE * _bytes_on_disk(file)):
+    if n_sites > max(_SITES, _SITES_A_BYTE * bytes_on_disk(file)):
         raise FileFormatError(
             f"{file.filename} is damaged: it states {n_sites} sites, more than a file of its size "
             "can hold"

@@ -32,6 +32,7 @@ from kmc.trajectory.integrity import read, read_record, root_number
 from kmc.trajectory.tables import Frames, ParameterTable, Samples
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 
@@ -93,6 +94,11 @@ class Trajectory:
     kmc_version : str
     schema_version : int
     """
+
+    kind = "electrode"
+    system: Any = (
+        None  # what its kind is and does (`kmc.systems.system`), where `kmc.load` opened it
+    )
 
     def __init__(
         self,
@@ -211,6 +217,18 @@ class Trajectory:
             integral = self.samples["vacancy_time_s"]
             return float((integral[-1] - integral[0]) / span)
         return float((values[1:] + values[:-1]) @ np.diff(time_s) / (2 * span))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The samples as a pandas table, units in ``attrs["units"]``."""
+        return self.samples.to_dataframe()
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Pairs of label and text, as `kmc info` prints them; of a run that `kmc.load` opened."""
+        return self.system.summary(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """The run in numbers, as `kmc info --json` prints it; of one that `kmc.load` opened."""
+        return self.system.facts(self)
 
     def plot(self, what: str = "summary", **options: Any) -> Any:
         """A picture of the run, a matplotlib figure that shows itself in a notebook.

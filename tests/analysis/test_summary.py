@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from kmc.analysis.summary import summary
-from kmc.cli.shared import print_summary
+from kmc.cli.shared import print_panel
 from kmc.model.parameters import load_parameters
 from kmc.trajectory.reader import load
 
@@ -19,7 +19,7 @@ QUIET = {"current": 0.0, "ratio": None, "floor_eV": 0.0}
 
 def printed(trajectory, width=80, **options) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False, **options)
-    print_summary(trajectory, console)
+    print_panel(trajectory, summary(trajectory), console)
     return console.file.getvalue()
 
 

@@ -145,7 +145,7 @@ def test_a_cycled_run_counts_the_first_time_a_capacity_is_reached(run):
         "capacity_monolayers": frames.capacity_monolayers,
         "__getitem__": lambda self, i: asked.append(i) or run.frames[i],
     })()  # fmt: skip
-    cycled = SimpleNamespace(samples=columns, frames=frames, lattice=run.lattice)
+    cycled = SimpleNamespace(kind="electrode", samples=columns, frames=frames, lattice=run.lattice)
     found = scalars.at_capacity(cycled, up[7])
     assert found["overpotential_V"] == 7.0
     assert asked[0] < len(run.frames)

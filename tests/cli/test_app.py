@@ -49,21 +49,24 @@ def stand_ins(monkeypatch):
     Running is tested end to end elsewhere; here it must not take time.
     """
     calls = []
-    finished = types.SimpleNamespace(stop_reason="capacity_monolayers reached 2", finished=True)
+    finished = types.SimpleNamespace(
+        stop_reason="capacity_monolayers reached 2",
+        finished=True,
+        kind="electrode",
+        system=types.SimpleNamespace(next=()),
+        summary=lambda: [("Ended", "SUMMARY")],
+        plot=lambda what: what,
+    )
 
-    def run_to_file(run, output, *, overwrite, progress, check_every=None, observer=None):
+    def run_to_file(run, output, *, overwrite, progress, kind="", check_every=None, observer=None):
         calls.append(("run", run, output, overwrite, progress))
         Path(output).write_text("trajectory")
         finished.path = Path(output)
         return finished
 
-    def save_overview(trajectory, path):
+    def save(figure, path):
         calls.append(("picture", path))
         Path(path).write_text("picture")
-
-    def print_summary(trajectory, console=None):
-        calls.append(("summary", trajectory))
-        console.print("SUMMARY")
 
     def module(name, **functions):
         made = types.ModuleType(name)
@@ -72,11 +75,12 @@ def stand_ins(monkeypatch):
         monkeypatch.setitem(sys.modules, name, made)
         return made
 
-    for place in ("kmc.cli.shared", "kmc.cli.app"):
-        monkeypatch.setattr(f"{place}.print_summary", print_summary)
+    import kmc.systems.run as systems
+
+    monkeypatch.setattr(systems, "run_to_file", run_to_file)
     modules = types.SimpleNamespace(
-        simulation=module("kmc.simulation.run", run_to_file=run_to_file),
-        plotting=module("kmc.plotting", save_overview=save_overview),
+        run=systems,
+        plotting=module("kmc.plotting", save=save),
         trajectory=module("kmc.trajectory.reader", load=lambda path: f"trajectory of {path}"),
     )
     return types.SimpleNamespace(calls=calls, finished=finished, modules=modules)
@@ -180,7 +184,7 @@ def test_error_of_a_real_process_has_no_traceback(folder):
         (["strip_li", "--set", "parameters.barier_Li_eV=0.1"], ["Did you mean 'barrier_Li_eV'?"]),
         (["strip_li", "--set", "stop.capacity_monolayers=none"], ["would never end"]),
         (["strip_li", "-o", "."], ["is a folder"]),
-        (["strip_li", "-o", "out.png"], ["both the trajectory and its picture"]),
+        (["strip_li", "-o", "out.png"], ["both the file of the run and its picture"]),
         ([], ["Missing argument"]),
     ],
 )
@@ -227,12 +231,11 @@ def test_output_in_a_folder_that_does_not_exist(folder):
 def test_run_checks_then_runs_then_draws_then_reports(folder, stand_ins):
     result = call("run", "strip_li")
     assert result.exit_code == 0, result.output
-    run, picture, summary = stand_ins.calls
+    run, picture = stand_ins.calls
     assert run[0] == "run"
     assert run[1].name == "strip_li"
     assert run[2:] == (Path("strip_li.h5"), False, True)
     assert picture == ("picture", Path("strip_li.png"))
-    assert summary == ("summary", stand_ins.finished)
     assert "SUMMARY" in result.stdout
     assert "kmc info strip_li.h5" in result.stdout
     assert 'kmc.load("strip_li.h5")' in result.stdout
@@ -272,7 +275,7 @@ def test_a_picture_that_cannot_be_drawn_does_not_hide_the_trajectory(folder, sta
     def fail(trajectory, path):
         raise OSError("no space left on device")
 
-    stand_ins.modules.plotting.save_overview = fail
+    stand_ins.modules.plotting.save = fail
     result = call("run", "strip_li")
     assert result.exit_code == 0
     assert "strip_li.png was not drawn: no space left on device" in result.stderr
@@ -284,7 +287,7 @@ def test_failure_of_a_run_is_told_in_words(folder, stand_ins):
     def fail(*arguments, **options):
         raise KmcError("the disk is full", advice="strip_li.h5 is safe up to 1.2 s.")
 
-    stand_ins.modules.simulation.run_to_file = fail
+    stand_ins.modules.run.run_to_file = fail
     result = call("run", "strip_li")
     assert result.exit_code == 1
     assert result.stderr == "Error: the disk is full\nstrip_li.h5 is safe up to 1.2 s.\n"
@@ -295,7 +298,7 @@ def test_interruption_and_lack_of_memory_are_no_tracebacks(folder, stand_ins, pr
     def fail(*arguments, **options):
         raise problem
 
-    stand_ins.modules.simulation.run_to_file = fail
+    stand_ins.modules.run.run_to_file = fail
     result = call("run", "strip_li")
     assert result.exit_code == {KeyboardInterrupt: 130, MemoryError: 1}[problem]
     assert "Traceback" not in result.output

@@ -18,7 +18,7 @@ from kmc.verification.dft import check_rows
 NAMES = [
     name
     for name in catalogue.names("runs")
-    if not name.startswith(("study_", "upscale_")) and not load_run(name).is_system
+    if not name.startswith(("study_", "upscale_")) and load_run(name).kind == "electrode"
 ]
 
 

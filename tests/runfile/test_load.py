@@ -14,10 +14,9 @@ from pydantic import ValidationError
 
 from kmc.common import catalogue
 from kmc.errors import InputError
-from kmc.runfile import load
+from kmc.runfile import kinds, load
 from kmc.runfile.load import SECTIONS, RunFile, checked_run, load_run, parse_override
 from kmc.runfile.sections import Cadence
-from kmc.runfile.system_sections import SYSTEMS
 from kmc.runfile.template import template
 
 MINIMAL = "[stop]\nevents = 1000\n"
@@ -83,7 +82,7 @@ def test_a_run_cannot_be_changed(write):
 
 def test_resolved_is_complete_and_json(write):
     resolved = load_run(write(MINIMAL)).resolved()
-    others = ("protocol", "upscale", *SYSTEMS)
+    others = ("protocol", *kinds.sections())
     assert list(resolved) == [name for name in SECTIONS if name not in others]
     assert json.loads(json.dumps(resolved, allow_nan=False)) == resolved
     assert resolved["system"]["size"] == [32, 32, 24]
@@ -170,7 +169,7 @@ def test_template_loads_and_is_the_defaults(write):
 def test_template_has_every_key_once():
     text = template()
     # A protocol is a list of tables, and a population and other systems have their own runs.
-    for section in set(SECTIONS) - {"parameters", "protocol", "upscale", *SYSTEMS}:
+    for section in set(SECTIONS) - {"parameters", "protocol", *kinds.sections()}:
         part = text.split(f"\n[{section}]\n")[1].split("\n[")[0]
         for key in RunFile.model_fields[section].annotation.model_fields:
             assert len(re.findall(rf"^(?:# )?{key} = ", part, re.MULTILINE)) == 1, key

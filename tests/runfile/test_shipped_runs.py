@@ -13,7 +13,7 @@ NAMES = [
     name
     for name in catalogue.names("runs")
     if not name.startswith(("study_", "upscale_", "operando_"))  # populations: tests/population
-    and not load_run(name).is_system  # tests/systems
+    and load_run(name).kind == "electrode"  # tests/systems
 ]
 
 

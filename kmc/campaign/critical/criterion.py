@@ -8,15 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kmc.campaign.scalars import DERIVED
 from kmc.common.catalogue import nearest
 from kmc.errors import InputError
-from kmc.population.file import SAMPLES as POPULATION
-from kmc.trajectory.schema import SAMPLE_COLUMNS
+from kmc.systems import SYSTEMS
 
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
-BOX = (*(entry.name for entry in SAMPLE_COLUMNS), *DERIVED)
-NAMES = tuple(dict.fromkeys((*BOX, *POPULATION)))
+_MEASURED = {name: (*kind.samples, *kind.derived_columns) for name, kind in SYSTEMS.items()}
+NAMES = tuple(dict.fromkeys(name for names in _MEASURED.values() for name in names))
 _EXAMPLE = 'Write NAME, one of < <= > >=, and a number, for example "contact_fraction<0.8".'
 
 
@@ -33,19 +31,20 @@ class Criterion:
         value = row.get(self.name, math.nan)
         return bool(_COMPARE[self.sign](value, self.bound))
 
-    def check(self, population: bool) -> None:
+    def check(self, kind: str) -> None:
         """Whether runs of this kind measure it.
 
         Raises
         ------
         InputError
-            Only the other kind does, boxes of atoms or populations of voids.
+            Only others do.
         """
-        names = (*POPULATION, "capacity_monolayers") if population else BOX
+        names = _MEASURED[kind]
         if self.name not in names:
-            kind, other = ("a population of voids", "a box of atoms")[:: 1 if population else -1]
+            others = " and ".join(SYSTEMS[k].noun for k, m in _MEASURED.items() if self.name in m)
             raise InputError(
-                f"the criterion names {self.name!r}, which {kind} does not measure: {other} does",
+                f"the criterion names {self.name!r}, which {SYSTEMS[kind].noun} does not measure: "
+                f"{others} does",
                 advice=f"{nearest(self.name, names)}Measured: {', '.join(names)}.",
             )
 

@@ -17,6 +17,7 @@ from kmc.common.formatting import figure, html_table, monolayers, plural, quanti
 from kmc.errors import InputError, KmcWarning
 from kmc.runfile.load import RunFile, load_run
 from kmc.runfile.run_file import from_resolved
+from kmc.systems import SYSTEMS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,10 +89,9 @@ class Question:
                 else "random.seed is no physical quantity: replicas vary it",
                 advice="Vary a key that is not fixed otherwise.",
             )
-        if self.at is not None and load_run(self.base).is_population:
+        if self.at is not None and "at" in (advice := SYSTEMS[load_run(self.base).kind].advice):
             raise InputError(
-                f"--at {self.at:g} counts monolayers, and {self.base} is a population of voids",
-                advice="Say when it ends with --set upscale.capacity_mAh_cm2=..., in mAh/cm².",
+                f"--at {self.at:g} counts monolayers, and {self.base} has none", advice=advice["at"]
             )
         low, _ = (
             load_run(
@@ -101,7 +101,7 @@ class Question:
             )
             for value in (self.scale.low, self.scale.high)
         )
-        self.criterion.check(low.is_population)
+        self.criterion.check(low.kind)
         return low
 
     def warn_of_hidden_effects(self) -> None:

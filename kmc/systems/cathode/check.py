@@ -8,13 +8,13 @@ import numpy as np
 
 from kmc.systems.cathode.contact import describe
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, counts
-from kmc.systems.result import SystemRun
+from kmc.trajectory.table_run import TableRun
 from kmc.verification.result import Breach
 
 _CLOSED = 1e-9  # mean area strain: what a wall has moved, and zero but for rounding without
 
 
-def _fractions(run: SystemRun) -> Iterator[Breach]:
+def _fractions(run: TableRun) -> Iterator[Breach]:
     section, material = run.run["cathode"], run.constants["material"]
     wanted = counts(len(material), section["active_fraction"], section["frame_fraction"])
     for kind, sites in zip((ACTIVE, FRAME), wanted, strict=True):
@@ -23,7 +23,7 @@ def _fractions(run: SystemRun) -> Iterator[Breach]:
             yield Breach("sites of a material", "/constants/material", None, f"{found}", f"{sites}")
 
 
-def _portions(run: SystemRun) -> Iterator[Breach]:
+def _portions(run: TableRun) -> Iterator[Breach]:
     material = run.constants["material"]
     total = int((material == ACTIVE).sum()) * run.facts["portions_per_site"]
     for row in np.flatnonzero(run.samples["portions"] != total)[:1]:
@@ -38,7 +38,7 @@ def _portions(run: SystemRun) -> Iterator[Breach]:
             yield Breach("portions", where, None, "below 0, or on the frame", "neither")
 
 
-def _area(run: SystemRun) -> Iterator[Breach]:
+def _area(run: TableRun) -> Iterator[Breach]:
     for i, strain in enumerate(run.frames["area_strain"]):
         row = run.frames["sample"][i]
         given = run.samples["thickness"][row] - 1.0 if "thickness" in run.samples else 0.0
@@ -58,7 +58,7 @@ def _area(run: SystemRun) -> Iterator[Breach]:
             yield Breach("open area", where, None, stored, f"{room[x, y]:.9g}")
 
 
-def _rows(run: SystemRun) -> Iterator[Breach]:
+def _rows(run: TableRun) -> Iterator[Breach]:
     constants = run.constants["material"], run.constants["grain"]
     for i, row in enumerate(run.frames["sample"]):
         maps = (run.frames[name][i] for name in ("portions", "open_area", "equivalent_GPa"))
@@ -69,7 +69,7 @@ def _rows(run: SystemRun) -> Iterator[Breach]:
                 yield Breach(f"{name}", where, int(row), f"{stored:.12g}", f"{value:.12g}")
 
 
-def _order(run: SystemRun) -> Iterator[Breach]:
+def _order(run: TableRun) -> Iterator[Breach]:
     for name in ("time_s", "cycle", "events", "moved", "factorizations"):
         for row in np.flatnonzero(np.diff(run.samples[name]) < 0)[:1]:
             later, before = run.samples[name][row + 1], run.samples[name][row]

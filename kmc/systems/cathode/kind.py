@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from kmc.runfile.kinds import KINDS
 from kmc.systems.cathode.check import CHECKS
-from kmc.systems.cathode.run import simulate
+from kmc.systems.cathode.run import Cathode
 from kmc.systems.cathode.summary import summary
-from kmc.systems.kind import Kind
+from kmc.systems.tables import table_system
+from kmc.trajectory.table_file import Tables
 
 SAMPLES: dict[str, tuple[str, str]] = {
     "time_s": ("s", "Time since the beginning"),
@@ -41,13 +43,18 @@ CONSTANTS: dict[str, tuple[str, str]] = {
     "grain": ("1", "Grain whose cell the site is in, [x, y]"),
 }
 
-CATHODE = Kind(
-    name="cathode",
-    noun="a cathode",
-    samples=SAMPLES,
-    frames=FRAMES,
-    constants=CONSTANTS,
-    run=simulate,
-    checks=CHECKS,
-    summary=summary,
+PICTURES = {
+    "summary": "contact, pores and stresses cycle by cycle, and the maps at the end",
+    "map": "material, openings and stress",
+}
+
+
+CATHODE = table_system(
+    KINDS["cathode"],
+    Tables(SAMPLES, FRAMES, CONSTANTS),
+    lambda run, progress: Cathode(run),
+    CHECKS,
+    summary,
+    PICTURES,
+    drawings="cathode",
 )

@@ -1,24 +1,23 @@
-"""Runs a cathode: lithiation and delithiation at a constant rate, cycle by cycle."""
+"""A cathode as a job: lithiation and delithiation at a constant rate, cycle by cycle."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from kmc.common.progress import Progress
 from kmc.runfile.run_file import RunFile
+from kmc.simulation.job import Ended, Frame, Item, Job, Row
 from kmc.systems.cathode.contact import describe
 from kmc.systems.cathode.creep import PORTIONS, Body
 from kmc.systems.cathode.materials import materials_of
 from kmc.systems.cathode.microstructure import build
-from kmc.systems.record import INTERRUPTED, Record
 
 START, LITHIATED, DELITHIATED = 0, 1, 2
 
 
-class Cathode:
+class Cathode(Job):
     """One cathode.
 
     Attributes
@@ -31,6 +30,7 @@ class Cathode:
     """
 
     def __init__(self, run: RunFile):
+        super().__init__()
         section = run.cathode
         for_grains, for_events = np.random.SeedSequence(run.random.seed).spawn(2)
         self.section = section
@@ -47,7 +47,16 @@ class Cathode:
         self.time_s = self.lithiation = 0.0
         self.cycle = self.events = self.moved = 0
         self.phase = START
+        self.done = 0  # steps of (de)lithiation so far
+        residual = section.residual_lithiation
+        self.halves = (
+            (LITHIATED, 1.0, section.steps),
+            (DELITHIATED, residual, max(2, round(section.steps * (1.0 - residual)))),
+        )
+        self._ahead: list[float] = []  # lithiations of the half cycle that is going on
+        self.wall_time_s = run.stop.wall_time_s
         self.settle()
+        self._describe()
 
     def settle(self) -> None:
         """Sites that bear load, and the stress, at this lithiation."""
@@ -103,59 +112,86 @@ class Cathode:
             "factorizations": self.body.factorizations,
         }
 
+    def _describe(self) -> None:
+        """What the file records once."""
+        section, body = self.section, self.body
+        first, lithiated, frame = self.materials.sets
+        self.parameters = {
+            f"{role}.{key}": value
+            for role, parameters in (("active", first), ("lithiated", lithiated), ("frame", frame))
+            for key, value in parameters.resolved().items()
+        }
+        exponents = [self.materials.first.exponent, self.materials.lithiated.exponent]
+        self.facts = {
+            "materials": [first.name, lithiated.name, frame.name],
+            "portions_per_site": PORTIONS,
+            "active_sites": int(body.is_grain.sum()),
+            "frame_sites": int(body.is_frame.sum()),
+            "pore_sites": int((~body.is_grain & ~body.is_frame).sum()),
+            "grains": int(body.start.grain.max()) + 1,
+            "swelling_lithiated": self.materials.swelling(1.0)[0],
+            "swelling_residual": self.materials.swelling(section.residual_lithiation)[0],
+            "norton_exponent": exponents,
+        }
+        self.constants = {"material": body.start.material, "grain": body.start.grain}
 
-def simulate(run: RunFile, record: Record, bar: Progress, stopped: Callable[[], bool]) -> str:
-    """Run all cycles into a record; returns why it ended."""
-    began, cathode = time.monotonic(), Cathode(run)
-    section, body = run.cathode, cathode.body
-    residual = section.residual_lithiation
-    first, lithiated, frame = cathode.materials.sets
-    record.parameters = {
-        f"{role}.{key}": value
-        for role, parameters in (("active", first), ("lithiated", lithiated), ("frame", frame))
-        for key, value in parameters.resolved().items()
-    }
-    record.facts = {
-        "materials": [first.name, lithiated.name, frame.name],
-        "portions_per_site": PORTIONS,
-        "active_sites": int(body.is_grain.sum()),
-        "frame_sites": int(body.is_frame.sum()),
-        "pore_sites": int((~body.is_grain & ~body.is_frame).sum()),
-        "grains": int(body.start.grain.max()) + 1,
-        "swelling_lithiated": cathode.materials.swelling(1.0)[0],
-        "swelling_residual": cathode.materials.swelling(residual)[0],
-        "norton_exponent": [cathode.materials.first.exponent, cathode.materials.lithiated.exponent],
-    }
-    record.constants = {"material": body.start.material, "grain": body.start.grain}
-    kept = {1, 2, 5, 10, section.cycles, *range(20, section.cycles, 20)}
-    record.sample(cathode.row())
-    record.frame(cathode.maps())
-    halves = (
-        (LITHIATED, 1.0, section.steps),
-        (DELITHIATED, residual, max(2, round(section.steps * (1.0 - residual)))),
-    )
-    of, done = section.cycles * sum(steps for *_, steps in halves), 0
-    for cycle in range(1, section.cycles + 1):
-        cathode.cycle = cycle
-        for phase, target, steps in halves:
-            cathode.phase = phase
-            for lithiation in np.linspace(cathode.lithiation, target, steps + 1)[1:]:
-                if stopped():
-                    return INTERRUPTED
-                if run.stop.wall_time_s and time.monotonic() - began > run.stop.wall_time_s:
-                    return "wall_time_s reached"
-                cathode.go_to(float(lithiation))
-                done += 1
-                bar.update(done / of, _text(cathode))
-            cathode.settle()
-            record.sample(cathode.row())
-            if cycle in kept:
-                record.frame(cathode.maps())
-    return "all cycles done"
+    # --- the run ----------------------------------------------------------------------------------
 
+    def advance(self) -> Iterator[Item]:
+        """One step of (de)lithiation."""
+        if not self.cycle:
+            self._enter(1, LITHIATED)
+            yield Row({**self.row(), "cycle": 0, "phase": START})
+            yield Frame(self.maps())
+            return
+        self.go_to(self._ahead.pop(0))
+        self.done += 1
+        if self._ahead:
+            return
+        self.settle()
+        yield Row(self.row())
+        cycles = self.section.cycles
+        if self.cycle in {1, 2, 5, 10, cycles, *range(20, cycles, 20)}:
+            yield Frame(self.maps())
+        if self.phase == LITHIATED:
+            self._enter(self.cycle, DELITHIATED)
+        elif self.cycle < cycles:
+            self._enter(self.cycle + 1, LITHIATED)
+        else:
+            yield Ended("all cycles done")
 
-def _text(cathode: Cathode) -> str:
-    return (
-        f"cycle {cathode.cycle}, lithiation {cathode.lithiation:.2f}, {cathode.events} events, "
-        f"{cathode.body.equivalent_GPa[cathode.body.is_grain].mean():.3f} GPa"
-    )
+    def _enter(self, cycle: int, phase: int) -> None:
+        """Begin half a cycle."""
+        self.cycle, self.phase = cycle, phase
+        _, target, steps = self.halves[phase - LITHIATED]
+        self._ahead = np.linspace(self.lithiation, target, steps + 1)[1:].tolist()
+
+    def progress(self) -> tuple[float, str]:
+        of = self.section.cycles * sum(steps for *_, steps in self.halves)
+        stress = self.body.equivalent_GPa[self.body.is_grain].mean()
+        text = f"cycle {self.cycle}, lithiation {self.lithiation:.2f}, {self.events} events, "
+        return self.done / of, f"{text}{stress:.3f} GPa"
+
+    def state(self) -> dict[str, Any]:
+        """Every array of the body, and where in which cycle it is."""
+        counts = [self.cycle, self.phase, self.done, self.events, self.moved]
+        return {
+            "rng": self.rng.bit_generator.state,
+            "counts": [*counts, self.body.factorizations],
+            "clock": np.array([self.time_s, self.lithiation]),
+            "ahead": np.array(self._ahead),
+            **{f"body_{name}": values for name, values in self._arrays().items()},
+        }
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        found = vars(self.body).items()
+        return {name: value for name, value in found if isinstance(value, np.ndarray)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.rng.bit_generator.state = state["rng"]
+        *counts, self.body.factorizations = state["counts"]
+        self.cycle, self.phase, self.done, self.events, self.moved = counts
+        self.time_s, self.lithiation = state["clock"].tolist()
+        self._ahead = state["ahead"].tolist()
+        for name in self._arrays():
+            setattr(self.body, name, state[f"body_{name}"].copy())

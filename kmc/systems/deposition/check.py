@@ -9,20 +9,20 @@ import numpy as np
 from kmc.model.electrochemistry import strip_rate_Hz
 from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
 from kmc.systems.deposition.shape import describe
-from kmc.systems.result import SystemRun
+from kmc.trajectory.table_run import TableRun
 from kmc.verification.result import Breach
 
 _SIGMAS = 6.0  # of the shot noise of a step's charge
 
 
-def _atoms(run: SystemRun) -> Iterator[Breach]:
+def _atoms(run: TableRun) -> Iterator[Breach]:
     s = run.samples
     made = s["plated"] - s["stripped"]
     for row in np.flatnonzero(s["atoms"] != made)[:1]:
         yield Breach("atoms", "/samples/atoms", int(row), f"{s['atoms'][row]:g}", f"{made[row]:g}")
 
 
-def _dead(run: SystemRun) -> Iterator[Breach]:
+def _dead(run: TableRun) -> Iterator[Breach]:
     s = run.samples
     share = s["dead_Li"] / np.maximum(1, s["plated"])
     for row in np.flatnonzero(s["dead_per_plated"] != share)[:1]:
@@ -35,7 +35,7 @@ def _dead(run: SystemRun) -> Iterator[Breach]:
         )
 
 
-def _order(run: SystemRun) -> Iterator[Breach]:
+def _order(run: TableRun) -> Iterator[Breach]:
     for name in ("time_s", "plated", "stripped", "hops", "attempts", "step"):
         falls = np.flatnonzero(np.diff(run.samples[name]) < 0)
         for row in falls[:1]:
@@ -50,7 +50,7 @@ def _order(run: SystemRun) -> Iterator[Breach]:
             )
 
 
-def _frames(run: SystemRun) -> Iterator[Breach]:
+def _frames(run: TableRun) -> Iterator[Breach]:
     for i, row in enumerate(run.frames["sample"]):
         found = describe(run.frames["occupied"][i], run.facts["spacing_A"] / 10)
         for name, value in found.items():
@@ -65,7 +65,7 @@ def _frames(run: SystemRun) -> Iterator[Breach]:
                 )
 
 
-def _charge(run: SystemRun) -> Iterator[Breach]:
+def _charge(run: TableRun) -> Iterator[Breach]:
     """Charge over time is the current, within the shot noise of its atoms."""
     s, columns = run.samples, run.constants["substrate"].size
     area = run.facts["spacing_A"] ** 2 * columns

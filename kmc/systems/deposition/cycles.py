@@ -6,10 +6,10 @@ import numpy as np
 
 from kmc.analysis.coulombic import aurbach_efficiency
 from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
-from kmc.systems.result import SystemRun
+from kmc.trajectory.table_run import TableRun
 
 
-def charges(run: SystemRun) -> list[tuple[str, int]]:
+def charges(run: TableRun) -> list[tuple[str, int]]:
     """What each finished step did, and the atoms it plated or stripped."""
     plan = [planned.step for planned in plan_of(stored_blocks(run.run))]
     s, found, before = run.samples, [], 0.0
@@ -23,7 +23,7 @@ def charges(run: SystemRun) -> list[tuple[str, int]]:
     return found
 
 
-def aurbach_of(run: SystemRun) -> float | None:
+def aurbach_of(run: TableRun) -> float | None:
     """Efficiency of plate (reservoir), N × (strip, plate), strip; None for another protocol.
 
     Steps before the reservoir, such as a formation cycle, and rests do not count. Where a cycle did

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from kmc.runfile.kinds import KINDS
 from kmc.systems.deposition.check import CHECKS
-from kmc.systems.deposition.run import simulate
+from kmc.systems.deposition.run import Deposition
 from kmc.systems.deposition.summary import summary
-from kmc.systems.kind import Kind
+from kmc.systems.tables import table_system
+from kmc.trajectory.table_file import Tables
 
 SAMPLES: dict[str, tuple[str, str]] = {
     "time_s": ("s", "Time since the beginning"),
@@ -39,13 +41,19 @@ CONSTANTS: dict[str, tuple[str, str]] = {
     "substrate": ("1", "Surface of each column, [y, x]: 0 the substrate, 1 its islands"),
 }
 
-DEPOSITION = Kind(
-    name="deposition",
-    noun="a deposition",
-    samples=SAMPLES,
-    frames=FRAMES,
-    constants=CONSTANTS,
-    run=simulate,
-    checks=CHECKS,
-    summary=summary,
+PICTURES = {
+    "summary": "coverage, height, roughness, islands, and the last map",
+    "map": "the deposit from above, with its height",
+    "section": "cuts through the deposit",
+}
+
+
+DEPOSITION = table_system(
+    KINDS["deposition"],
+    Tables(SAMPLES, FRAMES, CONSTANTS),
+    lambda run, progress: Deposition(run),
+    CHECKS,
+    summary,
+    PICTURES,
+    drawings="deposition",
 )

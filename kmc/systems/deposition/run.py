@@ -1,30 +1,30 @@
-"""Runs a deposition: the steps of its protocol, one after the other."""
+"""A deposition as a job: the steps of its protocol, one after the other."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from kmc.common.progress import Progress
 from kmc.common.units import A_per_nm, K_B_eV
 from kmc.kernels import deposition as kernel
 from kmc.model.adatoms import adatoms, lowest_barrier_eV, spacing_A
 from kmc.model.electrochemistry import atoms_of_capacity, capacity_mAh_cm2, strip_rate_Hz
 from kmc.runfile.protocol import PLATE, REST, STRIP, Step, Until
 from kmc.runfile.run_file import RunFile
+from kmc.simulation.job import Ended, Frame, Item, Job, Row
 from kmc.systems.deposition import substrate
 from kmc.systems.deposition.box import Drive, box_of, empty_state, law_of
 from kmc.systems.deposition.shape import describe
-from kmc.systems.record import INTERRUPTED, Record
 
 _CHUNK = 200_000  # attempts between two looks at the clock
 _REST_SAMPLES = 10
 _WHAT = {PLATE: kernel.PLATE, STRIP: kernel.STRIP, REST: kernel.REST}
 FULL = "the deposit reached the top of the box: a larger system.size has room"
 BLOCKED = "no column is connected to the substrate any more"
+_STUCK = {kernel.FULL: FULL, kernel.BLOCKED: BLOCKED}
 
 
 def steps_of(run: RunFile) -> list[Step]:
@@ -35,16 +35,18 @@ def steps_of(run: RunFile) -> list[Step]:
     return [Step(PLATE, run.conditions.current_density_mA_cm2, None, until)]
 
 
-class Deposition:
+class Deposition(Job):
     """One deposition.
 
     Attributes
     ----------
     energies : Adatoms
-    box, state : kernel.Box, kernel.State
+    box : kernel.Box
+    atoms : kernel.State
     """
 
     def __init__(self, run: RunFile):
+        super().__init__()
         self.run = run
         for_map, for_events = np.random.SeedSequence(run.random.seed).spawn(2)
         self.sets = substrate.sets_of(run)
@@ -52,7 +54,13 @@ class Deposition:
         self.rng = np.random.default_rng(for_events)
         self.energies = adatoms(self.sets, run.conditions.temperature_K, self._lowest_barrier_eV())
         self.box = box_of(run.system.size, self.surface, self.energies.places)
-        self.state = empty_state(self.box)
+        self.atoms = empty_state(self.box)
+        self.facts = self._facts()
+        self.parameters = self.sets[0].resolved()
+        self.constants = {"substrate": self.surface}
+        self.wall_time_s = run.stop.wall_time_s
+        self.steps = steps_of(run)
+        self.number = 0  # of the step, from 1; 0 before the first row
 
     def _lowest_barrier_eV(self) -> float:
         acceleration, conditions = self.run.acceleration, self.run.conditions
@@ -70,10 +78,10 @@ class Deposition:
     @property
     def occupied(self) -> np.ndarray:
         """Atoms, uint8 [z, y, x]."""
-        return self.state.occupied.reshape(self.box.nz, self.box.ny, self.box.nx)
+        return self.atoms.occupied.reshape(self.box.nz, self.box.ny, self.box.nx)
 
     def count(self, which: int) -> int:
-        return int(self.state.counts[which])
+        return int(self.atoms.counts[which])
 
     def charge(self) -> int:
         """Atoms plated and stripped, in all."""
@@ -84,7 +92,7 @@ class Deposition:
         net = self.count(kernel.PLATED) - self.count(kernel.STRIPPED)
         shape = describe(self.occupied, self.energies.spacing_A / A_per_nm)
         return {
-            "time_s": float(self.state.clock[kernel.TIME]),
+            "time_s": float(self.atoms.clock[kernel.TIME]),
             "capacity_monolayers": net / self.columns,
             "capacity_mAh_cm2": capacity_mAh_cm2(net, self.energies.area_A2 * self.columns),
             "step": step,
@@ -119,7 +127,7 @@ class Deposition:
             wanted.append(atoms_of_capacity(until.capacity_mAh_cm2, area))
         return max(1, round(min(wanted))) if wanted else None
 
-    def facts(self) -> dict:
+    def _facts(self) -> dict:
         """What follows from the input, with units in the names."""
         metal, e = self.sets[0], self.energies
         current = self.run.conditions.current_density_mA_cm2
@@ -144,95 +152,102 @@ class Deposition:
             "plating_per_site_Hz": per_site,
         }
 
+    # --- the run ----------------------------------------------------------------------------------
 
-def simulate(run: RunFile, record: Record, bar: Progress, stopped: Callable[[], bool]) -> str:
-    """Run all steps; returns why it ended."""
-    deposition = Deposition(run)
-    record.facts = deposition.facts()
-    record.parameters = deposition.sets[0].resolved()
-    record.constants["substrate"] = deposition.surface
-    started = time.monotonic()
-
-    def full_stop() -> bool:
-        limit = run.stop.wall_time_s
-        return stopped() or (limit is not None and time.monotonic() - started > limit)
-
-    steps = steps_of(run)
-    _record(deposition, record, 1, _WHAT[steps[0].do], True)
-    for number, step in enumerate(steps, 1):
-        reason = _step(deposition, record, bar, full_stop, number, step, len(steps))
-        if reason:
-            wall = reason == INTERRUPTED and not stopped()
-            return "wall_time_s reached" if wall else reason
-    if run.has_protocol:
-        return f"the last of {len(steps)} steps is done"
-    key = "capacity_monolayers" if run.stop.capacity_monolayers else "capacity_mAh_cm2"
-    return f"{key} reached {getattr(run.stop, key):g}"
-
-
-def _record(deposition: Deposition, record: Record, step: int, phase: int, frame: bool) -> None:
-    record.sample(deposition.row(step, phase))
-    if frame:
-        record.frame({"occupied": deposition.occupied})
-
-
-def _step(
-    deposition: Deposition,
-    record: Record,
-    bar: Progress,
-    stopped: Callable[[], bool],
-    number: int,
-    step: Step,
-    of: int,
-) -> str:
-    """One step; returns why the run ends with it, empty where it goes on."""
-    law, begun = deposition.law(step), deposition.charge()
-    clock = float(deposition.state.clock[kernel.TIME])
-    wanted = deposition.atoms_of(step.until)
-    end = math.inf if wanted is None else begun + wanted
-    last_s = math.inf if step.until.time_s is None else clock + step.until.time_s
-    every, every_frame = (
-        max(1, round(interval * deposition.columns))
-        for interval in (
-            deposition.run.output.sample_every_monolayers or 0.02,
-            deposition.run.output.frame_every_monolayers or 0.2,
+    def advance(self) -> Iterator[Item]:
+        if not self.number:
+            self._enter(1)
+            yield from self._recorded(True)
+            return
+        step, charge = self.step, self.charge()
+        every, every_frame = self._cadence()
+        due = min(
+            self.end, (charge // every + 1) * every, (charge // every_frame + 1) * every_frame
         )
-    )
-    phase = _WHAT[step.do]
-    rest_s = (last_s - clock) / _REST_SAMPLES if step.do == REST else math.inf
-    due_s = clock + rest_s
-    while True:
-        charge = deposition.charge()
-        due = min(end, (charge // every + 1) * every, (charge // every_frame + 1) * every_frame)
-        most = 2**62 if step.do == REST else int(due)
         code = kernel.advance(
-            deposition.box,
-            law,
-            deposition.state,
-            most,
-            min(last_s, due_s),
+            self.box,
+            self._law,
+            self.atoms,
+            2**62 if step.do == REST else int(due),
+            min(self.last_s, self.due_s),
             _CHUNK,
-            deposition.rng,
+            self.rng,
         )
-        charge, now = deposition.charge(), float(deposition.state.clock[kernel.TIME])
-        done = (charge - begun) / wanted if wanted else (now - clock) / (last_s - clock)
-        bar.update(min(1.0, (number - 1 + done) / of), _text(deposition, step))
         if code == kernel.PAUSE:
-            if stopped():
-                return INTERRUPTED
-            continue
-        over = charge >= end or now >= last_s or code == kernel.EXHAUSTED
+            return
+        charge = self.charge()
+        over = charge >= self.end or self.time_s >= self.last_s or code == kernel.EXHAUSTED
         over = over or code in (kernel.FULL, kernel.BLOCKED)
-        _record(deposition, record, number, phase, over or charge % every_frame == 0)
-        due_s += rest_s
-        if code == kernel.FULL:
-            return FULL
-        if code == kernel.BLOCKED:
-            return BLOCKED
-        if over:
-            return ""
+        yield from self._recorded(over or charge % every_frame == 0)
+        self.due_s += self.rest_s
+        if code in _STUCK:
+            yield Ended(_STUCK[code])
+        elif over and self.number == len(self.steps):
+            yield Ended(self._end())
+        elif over:
+            self._enter(self.number + 1)
 
+    @property
+    def step(self) -> Step:
+        return self.steps[self.number - 1]
 
-def _text(deposition: Deposition, step: Step) -> str:
-    net = deposition.count(kernel.ATOMS) / deposition.columns
-    return f"{step.do}: {net:.2f} monolayers, {deposition.count(kernel.HOPS) / 1e6:.3g} M hops"
+    @property
+    def time_s(self) -> float:
+        return float(self.atoms.clock[kernel.TIME])
+
+    def _enter(self, number: int) -> None:
+        """Begin a step: its rates and its ends."""
+        self.number, self.begun, self.clock = number, self.charge(), self.time_s
+        self._limits()
+        self.due_s = self.clock + self.rest_s
+
+    def _limits(self) -> None:
+        """What follows from the step and from where it began."""
+        step, self._law = self.step, self.law(self.step)
+        self.wanted = self.atoms_of(step.until)
+        self.end = math.inf if self.wanted is None else self.begun + self.wanted
+        self.last_s = math.inf if step.until.time_s is None else self.clock + step.until.time_s
+        self.rest_s = (self.last_s - self.clock) / _REST_SAMPLES if step.do == REST else math.inf
+
+    def _cadence(self) -> list[int]:
+        """Charge in atoms between samples, and between frames."""
+        output = self.run.output
+        given = (output.sample_every_monolayers or 0.02, output.frame_every_monolayers or 0.2)
+        return [max(1, round(interval * self.columns)) for interval in given]
+
+    def _recorded(self, frame: bool) -> Iterator[Item]:
+        yield Row(self.row(self.number, _WHAT[self.step.do]))
+        if frame:
+            yield Frame({"occupied": self.occupied})
+
+    def _end(self) -> str:
+        if self.run.has_protocol:
+            return f"the last of {len(self.steps)} steps is done"
+        stop = self.run.stop
+        key = "capacity_monolayers" if stop.capacity_monolayers else "capacity_mAh_cm2"
+        return f"{key} reached {getattr(stop, key):g}"
+
+    def progress(self) -> tuple[float, str]:
+        if self.wanted:
+            done = (self.charge() - self.begun) / self.wanted
+        else:
+            done = (self.time_s - self.clock) / (self.last_s - self.clock)
+        net, hops = self.count(kernel.ATOMS) / self.columns, self.count(kernel.HOPS) / 1e6
+        text = f"{self.step.do}: {net:.2f} monolayers, {hops:.3g} M hops"
+        return min(1.0, (self.number - 1 + done) / len(self.steps)), text
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "rng": self.rng.bit_generator.state,
+            "step": [self.number, self.begun, self.clock],
+            "due": np.array([self.due_s]),
+            **{f"atoms_{name}": values for name, values in self.atoms._asdict().items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.rng.bit_generator.state = state["rng"]
+        self.number, self.begun, self.clock = state["step"]
+        for name, values in self.atoms._asdict().items():
+            values[:] = state[f"atoms_{name}"]
+        self._limits()
+        self.due_s = float(state["due"][0])

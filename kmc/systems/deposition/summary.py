@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from kmc.common.formatting import duration, figure, plural
 from kmc.systems.deposition.cycles import aurbach_of
-from kmc.systems.result import SystemRun
+from kmc.trajectory.table_run import TableRun
 
 
-def summary(run: SystemRun) -> list[tuple[str, str]]:
+def summary(run: TableRun) -> list[tuple[str, str]]:
     """Pairs of label and text, for `kmc info`."""
     ended = run.stop_reason or "still being written"
     rows = [("Ended" if run.finished else "Not finished", ended)]

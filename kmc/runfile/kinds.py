@@ -1,0 +1,91 @@
+"""The kinds of run that a run file can describe, each known by a section of its own.
+
+A box of atoms has no such section; [upscale] makes a run one of a population of voids, and so on.
+`kmc.systems` says what a kind does; here stands what its run files may hold. A further kind is
+added by `register`, which `kmc.systems.register` calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kmc.common.validation import Checked, Problem
+from kmc.runfile.cathode_section import Cathode
+from kmc.runfile.deposition_section import Deposition
+from kmc.runfile.sections import SystemSection
+from kmc.runfile.upscale_section import Upscale, without_box
+
+Tables = dict[str, dict[str, Any]]
+BOX = "electrode"
+
+
+@dataclass(frozen=True)
+class RunKind:
+    """A kind of run as run files describe it.
+
+    Attributes
+    ----------
+    name : str
+        "electrode" for a box of atoms, "population", "deposition", "cathode".
+    noun : str
+        For messages: "a deposition".
+    section : str
+        Section that makes a run one of this kind; empty for the box of atoms.
+    model : type, optional
+        Its keys.
+    uses : mapping, optional
+        Section → keys that such runs use of it, beside those of `section`; others are refused and
+        not stored. All, where it is None.
+    """
+
+    name: str
+    noun: str
+    section: str
+    model: type[Checked] | None
+    uses: Mapping[str, tuple[str, ...]] | None = None
+
+    def stored(self, tables: Tables, has_protocol: bool) -> Tables:
+        """Of all sections with their defaults those that mean something in a run of this kind."""
+        if self.uses is not None:
+            kept = {**self.uses, self.section: tuple(tables[self.section])}
+            if not has_protocol:
+                kept.pop("protocol", None)
+            own = {name: {key: tables[name][key] for key in keys} for name, keys in kept.items()}
+            return {**own, "parameters": tables["parameters"]}
+        others = {kind.section for kind in KINDS.values()} - {self.section}
+        tables = {name: table for name, table in tables.items() if name not in others}
+        if self.section:
+            return without_box(tables)
+        if not has_protocol:
+            del tables["protocol"]
+        return tables
+
+
+def _of(model: type[SystemSection], name: str) -> RunKind:
+    return RunKind(name, f"a {name}", name, model, model.uses)
+
+
+KINDS: dict[str, RunKind] = {
+    BOX: RunKind(BOX, "a box of atoms", "", None),
+    "population": RunKind("population", "a population of voids", "upscale", Upscale),
+    "deposition": _of(Deposition, "deposition"),
+    "cathode": _of(Cathode, "cathode"),
+}
+"""Name → kind, that of a run without a section of its own first."""
+
+CHECKS: dict[str, Callable[[Any, Any], list[Problem]]] = {}
+"""Name → what is wrong with a run whose single values are all in order, from it and its `Origin`.
+Filled by `kmc.runfile.load`."""
+
+
+def kind_of(sections: Mapping[str, Any] | set[str]) -> RunKind:
+    """The kind of a run that has these sections."""
+    found = (kind for kind in KINDS.values() if kind.section and kind.section in sections)
+    return next(found, KINDS[BOX])
+
+
+def sections() -> tuple[str, ...]:
+    """Sections that make a run one of a kind."""
+    return tuple(kind.section for kind in KINDS.values() if kind.section)

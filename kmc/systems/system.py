@@ -1,0 +1,107 @@
+"""What a kind of run hands over to the commands of kmc: a `System`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kmc.runfile.kinds import RunKind
+from kmc.trajectory.table_file import Table, Tables
+from kmc.verification.result import Verification
+
+
+@dataclass(frozen=True)
+class System:
+    """A kind of run: how it runs, what its file holds, how that is checked, drawn and summed up.
+
+    `kmc.systems.tables.table_system` makes one from a job (`kmc.simulation.job.Job`) and tables of
+    what it records; a box of atoms has files of its own.
+
+    Attributes
+    ----------
+    rules : RunKind
+        Its section and keys in a run file; its name and noun.
+    marker : str
+        Attribute at the root of its files, and of no others.
+    samples : Table
+        Columns of `/samples`: one number each time.
+    run : callable
+        ``run(run_file, path, overwrite=…, progress=…, check_every=…, callback=…)`` runs into a file
+        and returns what `load` does.
+    load, resume, verify : callable
+        Of a path; `resume` takes ``progress`` and ``check_every``, `verify` ``progress``.
+    summary : callable
+        Pairs of label and text of a run, for `kmc info`.
+    facts : callable
+        A run as JSON-able data, for `kmc info --json`.
+    plot : callable
+        ``plot(runs, what, frames=…, min_size=…, paper=…, data=…, progress=…, names=…)`` is a
+        figure.
+    pictures : mapping
+        Name of a picture → what it shows.
+    columns : callable
+        Numbers of a run by name, one a sample, for sweeps; ``capacity_monolayers`` among them where
+        runs are compared at a capacity.
+    derived : callable, optional
+        ``derived(run, row, monolayers)``: more numbers at a row of those, with the frame nearest to
+        a capacity, or the last frame where that is None.
+    derived_columns : Table
+        What these are.
+    tables : mapping
+        What `kmc export` writes: name → function of a run that gives a pandas table.
+    extend, repair : callable, optional
+        Continue a finished run; save what is undamaged of a file (`advice` where there is none).
+    movie : callable, optional
+        Saves a movie: ``movie(run, path, frames=…, per_second=…, progress=…)``.
+    seconds, file_bytes : callable, optional
+        Rough cost of a run, from the sections of its run file, for `kmc sweep --dry-run`.
+    more_frames : str
+        Which key gives a run more frames, for movies: "a larger upscale.frames".
+    next : tuple of str
+        Options of ``kmc plot`` to suggest after a run.
+    advice : mapping
+        "extend" and "repair" → what to do instead where a kind has no such command; "at" → instead
+        of asking for a capacity in monolayers.
+    layout : Tables, optional
+        What its files hold, where they are tables (`kmc.trajectory.table_file`).
+    result : callable, optional
+        Makes the run of such a file, from its path, record and arrays.
+    """
+
+    rules: RunKind
+    marker: str
+    samples: Table
+    run: Callable[..., Any]
+    load: Callable[[Path], Any]
+    resume: Callable[..., Any]
+    verify: Callable[..., Verification]
+    summary: Callable[[Any], list[tuple[str, str]]]
+    facts: Callable[[Any], dict[str, Any]]
+    plot: Callable[..., Any]
+    pictures: Mapping[str, str]
+    columns: Callable[[Any], Mapping[str, Any]] = lambda run: run.samples
+    derived: Callable[[Any, dict[str, float], float | None], dict[str, float]] | None = None
+    derived_columns: Table = field(default_factory=dict)
+    tables: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    extend: Callable[..., Any] | None = None
+    repair: Callable[..., Any] | None = None
+    movie: Callable[..., None] | None = None
+    seconds: Callable[[Mapping[str, Any]], float] | None = None
+    file_bytes: Callable[[Mapping[str, Any]], float] | None = None
+    more_frames: str = ""
+    next: tuple[str, ...] = ()
+    advice: Mapping[str, str] = field(default_factory=dict)
+    layout: Tables | None = None
+    result: Callable[..., Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """ "electrode", "population", "deposition", "cathode"."""
+        return self.rules.name
+
+    @property
+    def noun(self) -> str:
+        """ "a box of atoms"."""
+        return self.rules.noun
