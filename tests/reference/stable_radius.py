@@ -35,7 +35,7 @@ def growth(radius: float, interface: float, metal: float, *, column: bool = Fals
     """
     # Gauss's rule on panels in x = ka; the tail is that of products of two cosines over x^m.
     nodes, weights = np.polynomial.legendre.leggauss(16)
-    ends = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, 40), np.arange(2.0, 3000.0)])
+    ends = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, 40), np.arange(2.0, 400.0)])
     half = np.diff(ends) / 2
     x = ((ends[1:] + ends[:-1])[:, None] / 2 + half[:, None] * nodes).ravel()
     w = (half[:, None] * weights).ravel()
@@ -70,4 +70,6 @@ def growth(radius: float, interface: float, metal: float, *, column: bool = Fals
 def stable_radius(interface: float, metal: float, **how) -> float:
     """The radius at which `growth` changes its sign from + to −."""
     scale = 1 / (interface + metal)
-    return optimize.brentq(lambda a: growth(a, interface, metal, **how), 0.1 * scale, 12 * scale)
+    return optimize.brentq(
+        lambda a: growth(a, interface, metal, **how), 0.5 * scale, 4 * scale, xtol=1e-6
+    )
