@@ -54,6 +54,7 @@ AT_HOME = {
     "xarray": "mesoscale campaign plotting trajectory.reader trajectory.table_run",
     "ase": "trajectory.tables model.ase_energies model.dft_energies",
     "skimage": "analysis.segmented_image",
+    "tifffile": "analysis.segmented_image",
     "IPython": "plotting.notebook",
     "ipywidgets": "plotting.notebook",
     "pandas": "analysis population.result campaign plotting trajectory",
@@ -66,7 +67,7 @@ LATE = {"pandas", "xarray"}
 PARTS = {"pydantic_core", "llvmlite", "PIL"}
 
 # Come with an extra; imported by name in the functions that say so when they are missing.
-OPTIONAL = {"distributed", "dask_jobqueue", "ase", "skimage", "IPython", "ipywidgets"}
+OPTIONAL = {"distributed", "dask_jobqueue", "ase", "skimage", "tifffile", "IPython", "ipywidgets"}
 
 HEAVY = (
     "numpy",

@@ -8,12 +8,16 @@ interface. Each slice of a stack is a line. See `kmc.analysis.cross_section` for
 
 from __future__ import annotations
 
+import math
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from kmc.analysis.cross_section import line_statistics
 from kmc.analysis.measured import CAPACITY, QUANTITIES
@@ -24,7 +28,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 METAL_SIDES = ("above", "below")
-_MAX_PIXELS = 2_000_000_000
+_MAX_PIXELS = 100_000_000  # of a slice: 20 000 x 5 000; it takes seven bytes a pixel to measure
+_MAX_SIDE = 200_000
+_MAX_BYTES = 400_000_000  # of all slices, as they are read
+_TILE_PIXELS = 2_000_000
+_PICTURES = ("PNG", "JPEG", "BMP", "GIF")
 _MAX_VALUES = 16  # an image with more grey values is not segmented
 _nm_per_um = 1e3
 
@@ -92,34 +100,84 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises
     ------
     InputError
-        scikit-image is not installed, or the file is no image with one value a pixel.
+        The file is no image with one value a pixel, or is too large: its size is looked at before
+        it is decoded. Or it is a TIFF, and scikit-image, whose tifffile reads it, is not installed.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file", advice="Give an image: PNG, TIFF or JPEG.")
     try:
-        from skimage.io import imread
-    except ImportError:
-        raise _not_installed() from None
-    try:
-        image = np.asarray(imread(path))
+        with path.open("rb") as file:
+            tiff = file.read(4)[:2] in (b"II", b"MM")
+        image = _read_tiff(path) if tiff else _read_picture(path)
+    except InputError:
+        raise
     except Exception as problem:  # the readers of each format raise errors of their own
+        reason = (str(problem).splitlines() or [repr(problem)])[0]
         raise InputError(
-            f"{path} cannot be read as an image: {str(problem).splitlines()[0] or problem!r}",
+            f"{path} cannot be read as an image: {reason}",
             advice="Give a PNG or TIFF.",
         ) from None
     if image.ndim >= 3 and image.shape[-1] in (3, 4):
-        colour = image[..., :3]
-        if (colour != colour[..., :1]).any():
+        grey = image[..., 0]
+        if any((image[..., channel] != grey).any() for channel in (1, 2)):
             raise InputError(f"{path} is in colour", advice="Save the segmentation in grey values.")
-        image = colour[..., 0]
+        image = np.ascontiguousarray(grey)
     if image.ndim == 2:
         image = image[np.newaxis]
-    if image.ndim != 3 or not image.size or image.size > _MAX_PIXELS:
+    if image.ndim != 3 or not image.size:
         raise InputError(
             f"{path} has the shape {image.shape}", advice="Give an image, or a stack of slices."
         )
     return image
+
+
+def _read_picture(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a limit here
+        try:
+            with Image.open(path, formats=_PICTURES) as picture:  # reads no pixels yet
+                width, height = picture.size
+                _check_size(path, (height, width), len(picture.getbands()))
+                if picture.mode in ("1", "LA"):
+                    return np.asarray(picture.convert("L"))
+                plain = picture.mode in ("L", "F", "RGB", "RGBA") or picture.mode.startswith("I")
+                return np.asarray(picture if plain else picture.convert("RGB"))
+        except Image.DecompressionBombError:
+            raise _too_large(path, "it has more pixels than any micrograph") from None
+
+
+def _read_tiff(path: Path) -> np.ndarray:
+    try:
+        from tifffile import TiffFile
+    except ImportError:
+        raise _not_installed() from None
+    with TiffFile(path) as file:
+        shown = file.series[0]
+        _check_size(path, shown.shape, shown.dtype.itemsize)
+        return shown.asarray()
+
+
+def _check_size(path: Path, shape: Sequence[int], bytes_a_number: int) -> None:
+    """Refuse an image, by its stated size, before it is decoded."""
+    colours = shape[-1] in (3, 4) and len(shape) > 2
+    sides = shape[-3:-1] if colours else shape[-2:]
+    text = " × ".join(map(str, shape))
+    if math.prod(sides) > _MAX_PIXELS or max(shape) > _MAX_SIDE:
+        raise _too_large(path, f"it has {text} pixels")
+    if math.prod(shape) * bytes_a_number > _MAX_BYTES:
+        raise _too_large(path, f"its {text} pixels take {bytes_a_number} bytes each")
+
+
+def _too_large(path: Path, why: str) -> InputError:
+    return InputError(
+        f"{path} is too large: {why}; at most {_MAX_PIXELS // 10**6} million pixels an image or "
+        f"slice, {_MAX_SIDE} on a side, and {_MAX_BYTES // 10**6} MB altogether are read",
+        advice="Crop it to the interface, save it in 8 bits, or scale it down without "
+        "interpolation, so that each phase keeps its value; --scale is that of the new pixels.",
+    )
 
 
 def measure_image(
@@ -150,8 +208,7 @@ def measure_image(
     Raises
     ------
     InputError
-        The image has no such value, too many values, or a column without electrolyte; or
-        scikit-image is not installed.
+        The image has no such value, too many values, or a column without electrolyte.
 
     Examples
     --------
@@ -169,30 +226,25 @@ def measure_image(
     _check_values(stack, void, electrolyte)
     # The electrolyte is below from here on: heights count upwards, against the row number.
     stack = stack if metal == "above" else stack[:, ::-1]
-    try:
-        from skimage.measure import label, regionprops
-    except ImportError:
-        raise _not_installed() from None
     n_rows, n_columns = stack.shape[1:]
     rows, opens = [], []
     for line, values in enumerate(stack):
         at = np.full(n_columns, n_rows) if electrolyte is None else _interface(values, electrolyte)
-        labels = label(values == void, connectivity=2)
-        lowest = np.maximum(at - 1, 0)
-        touching = labels[lowest, np.arange(n_columns)]
-        open_ = np.zeros(n_columns, dtype=bool)
-        for region in regionprops(labels):
-            if region.area < min_size or region.label not in touching:
-                continue
-            open_ |= touching == region.label
-            y, x = region.coords[:, 0], region.coords[:, 1]
-            above = y < at[x]  # not enclosed in the electrolyte
-            width = int(x[above].max() - x[above].min()) + 1
-            height = int((at[x] - y)[above].max())
-            edge = bool(x.min() == 0 or x.max() == n_columns - 1)
-            area = int(above.sum()) * nm_per_pixel**2
-            rows.append((line, width * nm_per_pixel, height * nm_per_pixel, area, edge))
-        opens.append(open_)
+        labels = ndimage.label(values == void, structure=np.ones((3, 3)))[0]
+        touching = labels[np.maximum(at - 1, 0), np.arange(n_columns)]
+        names, touching = np.unique(np.append(touching, 0), return_inverse=True)
+        number = np.zeros(labels.max(initial=0) + 1, labels.dtype)
+        number[names] = np.arange(len(names))  # from 1 for the voids at the interface, 0 for others
+        size, area, width, height = _measures(labels, number, at)
+        edge = np.isin(np.arange(len(names)), number[labels[:, [0, -1]]])
+        counted = size >= min_size
+        counted[0] = False
+        rows += [
+            (line, width[k] * nm_per_pixel, height[k] * nm_per_pixel, area[k] * nm_per_pixel**2,
+             bool(edge[k]))
+            for k in np.flatnonzero(counted)
+        ]  # fmt: skip
+        opens.append(counted[touching[:-1]])
     table = pd.DataFrame(rows, columns=["line", "width_nm", "height_nm", "area_nm2", "at_edge"])
     length = n_columns * nm_per_pixel
     statistics = line_statistics(
@@ -203,6 +255,38 @@ def measure_image(
         length,
     )
     return ImageVoids(statistics, table, length, len(stack))
+
+
+def _measures(labels: np.ndarray, number: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Pixels of each region; of those above the interface: number, width and height.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (height, width)
+        Label of each pixel.
+    number : ndarray of int
+        Number of the region of each label; results are in this order.
+    at : ndarray of int, shape (width,)
+        Row of the interface in each column.
+    """
+    n_rows, n_columns = labels.shape
+    count = int(number.max()) + 1
+    size, area, height, last = np.zeros((4, count), dtype=np.int64)
+    first = np.full(count, n_columns)
+    step = max(1, _TILE_PIXELS // n_rows)
+    for start in range(0, n_columns, step):  # in tiles: coordinates take 16 bytes a pixel
+        tile = number[labels[:, start : start + step]]
+        y, x = np.nonzero(tile)
+        region, x = tile[y, x], x + start
+        size += np.bincount(region, minlength=count)
+        rise = at[x] - y
+        above = rise > 0  # not enclosed in the electrolyte
+        region, x = region[above], x[above]
+        area += np.bincount(region, minlength=count)
+        np.minimum.at(first, region, x)
+        np.maximum.at(last, region, x)
+        np.maximum.at(height, region, rise[above])
+    return size, area, last - first + 1, height
 
 
 def _interface(values: np.ndarray, electrolyte: float) -> np.ndarray:
@@ -218,17 +302,20 @@ def _interface(values: np.ndarray, electrolyte: float) -> np.ndarray:
 
 
 def _check_values(stack: np.ndarray, void: float, electrolyte: float | None) -> None:
-    values, counts = np.unique(stack, return_counts=True)
-    if len(values) > _MAX_VALUES:
-        raise InputError(
-            f"the image has {plural(len(values), 'grey value')}: it is not segmented",
-            advice="Give each phase one value first, as with Fiji or ilastik; save no JPEG.",
-        )
+    found: Counter[float] = Counter()
+    for part in stack:
+        values, counts = np.unique(part, return_counts=True)
+        found.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+        if len(found) > _MAX_VALUES:
+            raise InputError(
+                f"the image has {plural(len(found), 'grey value')} or more: it is not segmented",
+                advice="Give each phase one value first, as with Fiji or ilastik; save no JPEG.",
+            )
     shares = ", ".join(
-        f"{value:g} ({100 * n / stack.size:.1f} %)" for value, n in zip(values, counts, strict=True)
+        f"{value:g} ({100 * found[value] / stack.size:.1f} %)" for value in sorted(found)
     )
     for name, value in (("void", void), ("electrolyte", electrolyte)):
-        if value is not None and value not in values:
+        if value is not None and value not in found:
             raise InputError(
                 f"no pixel has the value {value:g} of the {name}", advice=f"There are {shares}."
             )

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+import subprocess
+import sys
+import zlib
+
 import fake
 import numpy as np
 import pandas as pd
@@ -10,6 +15,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from kmc import plotting
+from kmc.analysis import segmented_image
 from kmc.analysis.measured import read_measured
 from kmc.analysis.segmented_image import measure_image, read_image
 from kmc.cli.app import main
@@ -111,6 +117,69 @@ def test_what_is_not_segmented_is_refused():
     image[:, 9] = METAL
     with pytest.raises(InputError, match="column 9 of the image has no electrolyte"):
         measure_image(image, SCALE, electrolyte=ELECTROLYTE)
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG of some kB that states this size, and unpacks to one row."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+
+    def part(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    data = zlib.compress(bytes(width + 1))
+    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", head) + part(b"IDAT", data) + part(b"IEND", b"")
+
+
+@pytest.mark.parametrize("size", [(13_000, 13_000), (60_000, 60_000), (300_000, 2)])
+def test_sizes_are_looked_at_before_pixels(tmp_path, size):
+    path = tmp_path / "large.png"
+    path.write_bytes(png_of(*size))
+    with pytest.raises(InputError, match=r"too large.*at most 100 million pixels") as told:
+        read_image(path)
+    assert "Crop it" in told.value.advice
+    assert "[system]" not in told.value.advice
+
+
+def test_a_stack_that_states_too_much(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, shape=(500, 1000, 1000), dtype=np.uint8)  # sparse: nothing is written
+    with pytest.raises(InputError, match="too large"):
+        read_image(path)
+
+
+def test_a_large_micrograph_in_tiles(monkeypatch):
+    """The same numbers whatever the size of the tiles."""
+    image = drawn(*BLOCKS, tilt=12.0)
+    whole = measure_image(image, SCALE, electrolyte=ELECTROLYTE)
+    monkeypatch.setattr(segmented_image, "_TILE_PIXELS", 7 * len(image))
+    tiled = measure_image(image, SCALE, electrolyte=ELECTROLYTE)
+    assert tiled.row == whole.row
+    pd.testing.assert_frame_equal(tiled.voids, whole.voids)
+
+
+@pytest.mark.slow
+def test_a_large_micrograph_fits_into_a_gigabyte(tmp_path):
+    """20 000 x 4 000 pixels with 20 000 voids, in a process of its own."""
+    path = tmp_path / "large.png"
+    image = np.full((4000, 20_000), METAL, np.uint8)
+    image[3000:] = ELECTROLYTE
+    image[2900:3000, ::2] = VOID
+    image[:2000, ::7] = VOID
+    Image.fromarray(image).save(path, compress_level=1)
+    code = (
+        "import resource, sys; from kmc.analysis.segmented_image import *\n"
+        "found = measure_image(read_image(sys.argv[1]), 5.0, electrolyte=128)\n"
+        "print(len(found.voids), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
+    )
+    voids, kilobytes = map(int, done.stdout.split())
+    assert voids == 10_000
+    assert kilobytes < 10**6, kilobytes
 
 
 def call(*arguments):
