@@ -26,8 +26,8 @@ from kmc.runfile.upscale_section import MOST_CELLS, cells_along_edge
 
 ROUNDING_TIME_s = 1e4  # in which capillarity rounds off what is smaller than R*
 _WIDEST_CELL_um = 0.5
-_CELL_OVER_DISTANCE = 1 / 8  # of cells to the mean distance of the voids that are expected
-_CELL_OVER_LIP = 1 / 3
+_CELL_OVER_DISTANCE = 1 / 10  # of cells to the mean distance of the voids that are expected
+_CELL_OVER_LIP = 0.7
 _SLICES = 4000
 _INSTANT = 0.5  # R* of relaxation = "instant", of the square's edge
 _UM2_PER_CM2 = 1e8

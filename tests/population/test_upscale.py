@@ -161,11 +161,11 @@ def test_a_temperature_without_a_surface_energy_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_square_and_cells_follow_from_the_voids_to_come():
-    """200 voids of the burst of 0.61 per µm²; an eighth of their distance, a third of a rim."""
+    """200 voids of the burst of 0.61 per µm²; a tenth of their distance, 0.7 of a rim."""
     found = prepare(load_run("upscale_li", {"upscale.domain_um": None})).facts()
     assert found["edge_um"] ** 2 * found["voids_expected_per_um2"] == pytest.approx(200)
     B, v = found["rounding_length_um"] ** 4 / 1e4, 2 * 0.5 / 3600 * 4.842
-    assert found["cell_um"] == pytest.approx((B / v) ** (1 / 3) / 3, rel=0.1)
+    assert found["cell_um"] == pytest.approx(0.7 * (B / v) ** (1 / 3), rel=0.1)
     with pytest.raises(InputError, match="voids per µm²"):
         prepare(load_run("upscale_li", {"upscale.domain_um": 900.0}))
 
