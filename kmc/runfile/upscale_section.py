@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from kmc.common.validation import Checked, Count, Number
+from kmc.common.validation import Checked, Count, Number, NumberOrInf
 from kmc.runfile.sections import _key
 
 MOST_CELLS = 2048  # of the grid along an edge: 1 GB
@@ -70,8 +70,11 @@ class Upscale(Checked):
         ge=0,
         le=1,
     )
-    adhesion_MPa: Number = _key(
-        0.0, "tension at which contact opens, with the viscous body", ge=0, le=1e4
+    adhesion_MPa: NumberOrInf = _key(
+        math.inf,
+        "tension at which contact opens, with the viscous body; inf where it never does",
+        ge=0,
+        allowed="at least 0, or inf",
     )
     shape: Literal["cap", "aspect"] = _key(
         "cap",
