@@ -2,7 +2,7 @@
 
 The elongation of the vacancies' second moments falls to 1/e. Where walls are rough that is surface
 diffusion with one constant C, which the continuum gives without a fit; where they have facets it is
-not. docs/upscaling.md prints the figures of this file.
+not. docs/notes/touching_voids.md prints the figures of this file.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def test_first_voids_come_at_the_supersaturation_of_the_burst(ratio, tmp_path):
     """S on the way to the first void, and the charge until it, of 48 boxes and 48 populations.
 
     S within 2 standard errors and a twentieth. The charge within 2 standard errors, each below 8 %
-    of it, but not at 1e6: hops to a growing cluster are slowed there. docs/upscaling.md has both.
+    of it, but not at 1e6: hops to a growing cluster are slowed there. docs/notes/overlap.md has both.
     """
     boxes = []
     for seed in range(1, 49):
@@ -118,7 +118,7 @@ def test_first_voids_come_at_the_supersaturation_of_the_burst(ratio, tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize(("ratio", "charge"), [(1e6, 0.039), (1e7, 0.029)])
 def test_what_pairs_and_threes_store_lowers_the_supersaturation(ratio, charge):
-    """Figures of docs/upscaling.md: S on the way to the first void is 308 with that storage."""
+    """Figures of docs/notes/overlap.md: S on the way to the first void is 308 with that storage."""
     setting = overlap.storing_small_clusters(overlap.Box(ratio).settings()["lone"], 320.0)
     first, S = overlap.approach(setting, range(48)).T
     assert S.mean() == pytest.approx(308, abs=2)
@@ -127,7 +127,7 @@ def test_what_pairs_and_threes_store_lowers_the_supersaturation(ratio, charge):
 
 @pytest.mark.slow
 def test_void_density_rests_on_the_rate_that_the_metal_is_taken_at():
-    """Figures of docs/upscaling.md, at 1e6."""
+    """Figures of docs/notes/overlap.md, at 1e6."""
     settings = overlap.Box(1e6).settings()
     for name, printed in (("between", 9200), ("raised", 44_000)):
         density = overlap.populations(settings[name], range(8))[:, 0]
