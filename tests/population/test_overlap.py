@@ -90,7 +90,7 @@ def test_first_voids_come_at_the_supersaturation_of_the_burst(ratio, tmp_path):
     """S on the way to the first void, and the charge until it, of 48 boxes and 48 populations.
 
     S within 2 standard errors and a twentieth. The charge within 2 standard errors, each below 8 %
-    of it, but not at 1e6: hops to a growing cluster are slowed there. docs/notes/overlap.md has both.
+    of it, but not at 1e6: hops to a growing cluster are slowed there. The notes have both.
     """
     boxes = []
     for seed in range(1, 49):
