@@ -218,6 +218,23 @@ class Electrode:
         )
         return self.exchange_rate_per_site_Hz * (forward - backward)
 
+    def steady_rate_per_site_Hz(self, overpotential_V: float) -> float:
+        """Net strips per second and L1 site of a flat interface held at η, in the steady state.
+
+        k (f − S b) with S = 1 + what this flux builds up on its way to the sinks; in a closed
+        electrode, which has no steady state, that of S = 1.
+        """
+        k_Hz = self.exchange_rate_per_site_Hz
+        forward, backward = electrochemistry.charge_transfer_factors(
+            overpotential_V, self.temperature_K, self.alpha
+        )
+        built_up_s = 0.0  # S − 1 per flux
+        if math.isfinite(self.sink_distance_um):
+            bulk = self._boltzmann(self.hamiltonian.bulk_formation_ueV)
+            distance_A2 = self._sink_distance_A * self.lattice.layer_spacing_A
+            built_up_s = distance_A2 / (self.vacancy_diffusivity_A2_s * bulk)
+        return k_Hz * (forward - backward) / (1.0 + k_Hz * backward * built_up_s)
+
     @property
     def strip_rate_Hz(self) -> float:
         return self.strip_rate_per_site_Hz * self.lattice.sites_per_layer

@@ -223,6 +223,16 @@ def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
     problems = []
     for section, prefixes in groups:
         given = given_keys(getattr(run, section), prefixes)
+        if (
+            run.has_protocol
+            and run.holds
+            and [key.split("_", 2)[2] for key in given]
+            == [
+                "monolayers",
+                "s",
+            ]
+        ):
+            continue  # each for its steps
         if len(given) > 1:
             listed = " and ".join(f"{key} ({origin.where(section, key)})" for key in given)
             in_file = [key for key in given if f"{section}.{key}" not in origin.overrides]

@@ -13,6 +13,8 @@ from pydantic.fields import FieldInfo
 from kmc.common.conditions import has_current
 from kmc.common.validation import INFINITE, Checked, Number, show
 from kmc.initial.chemistry_map import chemistry_sets
+from kmc.model.electrode import Electrode
+from kmc.model.lattice import Lattice
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile.cathode_section import Cathode
 from kmc.runfile.deposition_section import Deposition
@@ -30,6 +32,8 @@ from kmc.runfile.sections import (
     System,
 )
 from kmc.runfile.upscale_section import Upscale
+
+_PROBE_LAYERS = 12  # of a box whose interface stands for any of that lattice
 
 
 class Origin:
@@ -143,13 +147,63 @@ class RunFile(Checked):
         return [self.system.params, *(entry.params for entry in self.interface.chemistry or ())]
 
     def with_default_cadence(self) -> RunFile:
-        """This run with a cadence of samples and frames where the file gives none."""
+        """This run with a cadence of samples and frames where the file gives none.
+
+        By charge where a current flows. Where a voltage is held, rows by charge would show the
+        moments at which the charge first reached a value, which are rare ones, so that these are
+        by time; with [[protocol]] both are there, each for its steps.
+        """
         defaults: dict[str, float] = {}
         for what, monolayers, events in (("sample", 0.02, 10_000), ("frame", 0.2, 100_000)):
-            if not given_keys(self.output, f"{what}_every_"):
-                name = f"{what}_every_{'monolayers' if self.has_current else 'events'}"
-                defaults[name] = monolayers if self.has_current else events
+            if given_keys(self.output, f"{what}_every_"):
+                continue
+            every_s = self._held_interval_s(monolayers)
+            if every_s is not None:
+                defaults[f"{what}_every_s"] = every_s
+            if not self.has_current:
+                defaults[f"{what}_every_events"] = events
+            elif every_s is None or self.has_protocol:
+                defaults[f"{what}_every_monolayers"] = monolayers
         return self.model_copy(update={"output": self.output.model_copy(update=defaults)})
+
+    @property
+    def holds(self) -> bool:
+        """Whether a voltage is held, in some step at least."""
+        if self.has_protocol:
+            return any(planned.step.do == HOLD for planned in self.protocol.plan)
+        return self.conditions.overpotential_V is not None
+
+    def _held_interval_s(self, monolayers: float) -> float | None:
+        """Time in which held voltages pass this charge, as a flat interface would; None without.
+
+        A hold with an end in time has 50 rows or 5 frames at least.
+        """
+        parameters = self.parameter_set()
+        if not self.holds or not parameters.has("exchange_current_density_mA_cm2"):
+            return None
+        c, a_A = self.conditions, parameters.value("lattice_parameter_A")
+        ends = [(c.overpotential_V, self.stop.time_s, c.temperature_K)]
+        if self.has_protocol:
+            steps = [planned.step for planned in self.protocol.plan if planned.step.do == HOLD]
+            ends = [
+                (s.overpotential_V, s.until.time_s, s.temperature_K or c.temperature_K)
+                for s in steps
+            ]
+        found = []
+        for volts, time_s, kelvin in ends:
+            electrode = Electrode(
+                Lattice(self.system.lattice, (4, 4), _PROBE_LAYERS, "interface", a_A),
+                parameters,
+                kelvin,
+                electrode_thickness_um=c.electrode_thickness_um,
+                sink_length_um=c.sink_length_um,
+                sink_depth_um=c.sink_depth_um,
+            )
+            assert volts is not None
+            found.append(monolayers / abs(electrode.steady_rate_per_site_Hz(volts)))
+            if time_s is not None:
+                found.append(time_s * monolayers)
+        return min(found)
 
     @property
     def has_protocol(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from kmc.model.connectivity import conductive_columns
 from kmc.model.model import Model
 from kmc.runfile.load import RunFile
-from kmc.runfile.protocol import Step
+from kmc.runfile.protocol import HOLD, Step
 from kmc.runfile.sections import Cadence, Stop
 from kmc.simulation.engine import Engine
 from kmc.simulation.stopping import EARLY, Recorder, StepRules, StopRules
@@ -185,10 +185,18 @@ def _phase_of(step: Step) -> int:
 
 
 def _cadences(run: RunFile, step: Step) -> tuple[Cadence, Cadence]:
-    """Intervals of samples and frames of a step; a rest passes no charge to count."""
+    """Intervals of samples and frames of a step; a rest passes no charge to count.
+
+    A step at a held voltage has those in s, where the run has both.
+    """
     found = []
-    for cadence, parts in ((run.sample_cadence, 20), (run.frame_cadence, 2)):
-        if cadence.unit == "monolayers" and not step.drive.flows:
+    for cadence, every_s, parts in (
+        (run.sample_cadence, run.output.sample_every_s, 20),
+        (run.frame_cadence, run.output.frame_every_s, 2),
+    ):
+        if step.do == HOLD and every_s is not None:
+            cadence = Cadence(every_s, "s")
+        elif cadence.unit == "monolayers" and not step.drive.flows:
             assert step.until.time_s is not None, "a rest has a time"
             cadence = Cadence(step.until.time_s / parts, "s")
         found.append(cadence)

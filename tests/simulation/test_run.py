@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -19,9 +21,11 @@ from kmc.cli.app import main
 from kmc.common.units import E_C
 from kmc.errors import InputError
 from kmc.kernels import tables
-from kmc.runfile.load import load_run
+from kmc.runfile.load import load_run, restored_run
 from kmc.simulation.engine import Engine
+from kmc.simulation.phases import Beginning, Phase
 from kmc.simulation.run import Simulation, run_to_file
+from kmc.simulation.setup import set_up
 from kmc.trajectory.writer import TrajectoryWriter
 
 SMALL = {
@@ -377,3 +381,42 @@ def test_ctrl_c_while_the_run_is_being_prepared_is_not_lost(tmp_path, monkeypatc
     assert "Traceback" not in result.output
     if where is not Simulation:
         assert kmc.load("t.h5").stop_reason == "interrupted"
+
+
+HELD = {
+    "system": {"size": [4, 4, 8]},
+    "conditions": {"overpotential_V": 0.1, "electrode_thickness_um": math.inf},
+    "acceleration": {"saddle_floor_eV": 0.45},
+    "stop": {"events": 1000},
+}
+
+
+@pytest.mark.slow
+def test_a_held_voltage_is_sampled_in_time(tmp_path):
+    """Rows show the mean over time; by charge they show first passages, some 100 times as vacant.
+
+    A closed box at 0.1 V, 0.015 vacancies in the mean: the exact mean is that of `vacancy_time_s`.
+    """
+    by_time = kmc.run(HELD, output=tmp_path / "time.h5", progress=False)
+    mean = by_time.samples["vacancies"].mean()
+    assert mean == pytest.approx(by_time.mean("vacancies"), rel=0.5)
+    every = {"sample_every_monolayers": 0.02, "frame_every_monolayers": 0.2}
+    by_charge = kmc.run({**HELD, "output": every}, output=tmp_path / "charge.h5", progress=False)
+    assert by_charge.mean("vacancies") == pytest.approx(by_time.mean("vacancies"), rel=0.01)
+    between = by_charge.samples["vacancies"][1:-1]  # start and end are no rows by charge
+    assert between.mean() > 20 * mean
+
+
+def test_holds_of_a_protocol_are_sampled_in_time():
+    """Both cadences, each for its steps; the run is the same when it is restored from its file."""
+    steps = ["Strip at 0.5 mA/cm2 until 0.1 monolayers", "Hold at -20 mV for 1 s"]
+    run = load_run({"protocol": {"blocks": [{"steps": steps}]}})
+    output = run.output
+    assert (output.sample_every_monolayers, output.frame_every_monolayers) == (0.02, 0.2)
+    assert 0 < output.sample_every_s <= 0.02
+    assert output.frame_every_s == pytest.approx(10 * output.sample_every_s)
+    again = restored_run(json.loads(json.dumps(run.resolved())), Path("x.h5"), run.text)
+    assert again.resolved() == run.resolved()
+    model = set_up(run, *np.random.SeedSequence(1).spawn(2)).model
+    cadences = [Phase(run, model, Beginning(step=n)).samples.cadence.unit for n in (1, 2)]
+    assert cadences == ["monolayers", "s"]
