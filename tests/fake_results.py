@@ -10,8 +10,9 @@ import numpy as np
 
 from kmc.campaign.folder import make_folder
 from kmc.campaign.plan import read_plan
-from kmc.papers import judge, operando
+from kmc.papers import judge, paper
 from kmc.papers.run import STUDY_FILE
+from kmc.papers.steps import sweep_text
 from kmc.population import file as population
 
 HOSTILE = "<script>alert(1)</script>\"'&$\\frac{x$\u202e\x00<img src=x onerror=alert(2)>"
@@ -161,12 +162,18 @@ def study(folder: Path) -> Path:
     """The folder of a study of which only the first populations are there, and a strange claim."""
     made = folder / "operando_study"
     made.mkdir()
-    head = {"format": "kmc study", "version": 1, "study": "operando", "plan": "reduced", "kmc": "0",
-            "steps": [{"name": "operando", "what": HOSTILE, "command": "kmc sweep operando.toml"},
-                      {"name": "../..", "what": "", "command": ""}]}  # fmt: skip
+    head: dict = {
+        "format": "kmc study",
+        "version": 1,
+        "study": "operando",
+        "plan": "reduced",
+        "kmc": "0",
+        "steps": [{"name": "operando", "what": HOSTILE, "command": "kmc sweep operando.toml"}],
+    }
     (made / STUDY_FILE).write_text(json.dumps(head), encoding="utf-8")
-    size = operando.PLANS["reduced"]
-    text = operando.population_text("Populations", operando.operando_rows(size), 2, size)
+    chosen = paper("operando").planned("reduced")
+    step = next(step for step in chosen.steps if step["name"] == "operando")
+    text = sweep_text(chosen, step)
     file = made / "operando.toml"
     file.write_text(text, encoding="utf-8")
     points = make_folder(made / "operando", read_plan(file))
@@ -176,6 +183,8 @@ def study(folder: Path) -> Path:
         voids(path.parent, path.stem, mean_width_um=np.full(40, 2.0 + 0.1 * point.index))
         points.record_done(point, 1.0)
     judge(made)
+    head["steps"].append({"name": "../..", "what": "", "command": ""})
+    (made / STUDY_FILE).write_text(json.dumps(head), encoding="utf-8")
     claims = json.loads((made / "claims.json").read_text("utf-8"))
     claims["claims"].append({"title": HOSTILE, "verdict": HOSTILE, "paper": HOSTILE,
                              "figures": [{"label": HOSTILE, "value": HOSTILE}]})  # fmt: skip

@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from kmc.errors import InputError
 from kmc.runfile.protocol import PLATE, STRIP, Block, plan_of, stored_blocks
 
 if TYPE_CHECKING:
     from kmc.trajectory.reader import Trajectory
-
-
-def aurbach_efficiency(n_cycles: int, Q_p: float, Q_c: float, Q_s: float) -> float:
-    """Coulombic efficiency by Aurbach's protocol: (N Q_c + Q_s)/(N Q_c + Q_p).
-
-    As measured in doi:10.1038/s41467-025-60609-4 (S2): 3 mAh/cm² plated, 10 cycles of 1 mAh/cm²,
-    and a strip to 1 V.
-
-    Parameters
-    ----------
-    n_cycles : int
-        N, cycles between the reservoir and the final strip.
-    Q_p, Q_c, Q_s : float
-        Charge of the reservoir that is plated first, of a cycle (each way), and of the final strip,
-        in one unit.
-
-    Raises
-    ------
-    InputError
-        A negative number, or nothing is plated.
-
-    Examples
-    --------
-    >>> eta = aurbach_efficiency(10, Q_p=3.0, Q_c=1.0, Q_s=2.7)  # mAh/cm²
-    >>> round(eta, 4)
-    0.9769
-    """
-    given = {"n_cycles": n_cycles, "Q_p": Q_p, "Q_c": Q_c, "Q_s": Q_s}
-    for name, value in given.items():
-        if not value >= 0:
-            raise InputError(f"{name} = {value} is negative or no number", advice="Use 0 or more.")
-    plated = n_cycles * Q_c + Q_p
-    if plated == 0:
-        raise InputError("n_cycles Q_c + Q_p = 0: nothing is plated, so there is no efficiency")
-    return (n_cycles * Q_c + Q_s) / plated
 
 
 @dataclass(frozen=True)
@@ -115,41 +80,94 @@ def _net_by_step(t: Trajectory) -> tuple[dict[int, int], dict[int, int]]:
     return charge, {int(steps[row]): int(row) for row in rows}
 
 
-def aurbach_of(t: Trajectory) -> float | None:
-    """Efficiency by Aurbach's protocol, from the charge that passed; None for another protocol.
+class Aurbach(NamedTuple):
+    """Efficiencies of Aurbach's protocol, from the charge that passed.
 
-    The protocol is a plate step (the reservoir), a repeated block of one strip and one plate, and a
-    strip step. Where a cycle did not pass its whole charge, sums take the place of N Q_c:
-    (Σ stripped)/(Σ plated) over all of it.
+    Attributes
+    ----------
+    efficiency : float
+        Σ stripped / Σ plated from the reservoir on: (N Q_c + Q_s)/(N Q_c + Q_p) where each cycle
+        passes its whole charge. What lay there before the reservoir is not counted as plated.
+    formation : float or None
+        The same of the steps before the reservoir; None without any.
+    lost : int
+        Plated less stripped from the reservoir on, atoms of the box.
     """
+
+    efficiency: float
+    formation: float | None
+    lost: int
+
+
+def aurbach(blocks: tuple[Block, ...], passed: Sequence[tuple[str, int]]) -> Aurbach | None:
+    """Efficiencies by Aurbach's protocol; None for another, or one that did not come to its end.
+
+    Parameters
+    ----------
+    blocks : tuple of Block
+        The protocol: steps of a formation or none, a plate step (the reservoir), a repeated block
+        of a strip and a plate, and a strip step.
+    passed : sequence of (str, int)
+        What each strip and plate step of the run did, in order, and the atoms that it moved.
+
+    Examples
+    --------
+    >>> from kmc.runfile.protocol import blocks_of
+    >>> cycle = ["Strip at 1 mA/cm2 until 1 monolayer", "Plate at 1 mA/cm2 until 1 monolayer"]
+    >>> steps = ["Plate at 1 mA/cm2 until 3 monolayers", {"steps": cycle, "repeat": 10},
+    ...          "Strip at 1 mA/cm2 until 1 V or 9 monolayers"]
+    >>> passed = [("plate", 300), *[("strip", 100), ("plate", 100)] * 10, ("strip", 270)]
+    >>> round(aurbach(blocks_of(steps), passed).efficiency, 4)
+    0.9769
+    """
+    steps = sum(1 for planned in plan_of(blocks) if planned.step.do in (STRIP, PLATE))
+    if not is_aurbach(blocks) or len(passed) != steps:
+        return None
+
+    def sums(part: Sequence[tuple[str, int]]) -> tuple[int, int]:
+        plated, stripped = (sum(n for do, n in part if do == which) for which in (PLATE, STRIP))
+        return plated, stripped
+
+    begin = len(passed) - 2 * (blocks[-2].repeat + 1)
+    (before, back), (plated, stripped) = sums(passed[:begin]), sums(passed[begin:])
+    if not plated:
+        return None
+    return Aurbach(stripped / plated, back / before if before else None, plated - stripped)
+
+
+def aurbach_of(t: Trajectory) -> Aurbach | None:
+    """Efficiencies of a box of atoms by Aurbach's protocol, see `aurbach`."""
     blocks = stored_blocks(t.run)
-    if not is_aurbach(blocks) or not t.finished:
+    if not t.finished or not is_aurbach(blocks) or "step" not in t.samples:
         return None
-    found = cycles(t)
-    if len(found) != blocks[1].repeat + 2:
-        return None
-    plated = sum(cycle.plated for cycle in found)
-    return sum(cycle.stripped for cycle in found) / plated if plated else None
+    net = _net_by_step(t)[0]
+    passed = [
+        (planned.step.do, abs(net[planned.number]))
+        for planned in plan_of(blocks)
+        if planned.step.do in (STRIP, PLATE) and planned.number in net
+    ]
+    return aurbach(blocks, passed)
 
 
 def is_aurbach(blocks: tuple[Block, ...]) -> bool:
-    """Whether a protocol is reservoir, cycles, final strip; rests may stand between."""
+    """Whether a protocol ends with reservoir, cycles, final strip; rests may stand between."""
     kinds = [tuple(s.do for s in block.steps if s.do in (STRIP, PLATE)) for block in blocks]
     held = any(step.do not in (STRIP, PLATE, "rest") for block in blocks for step in block.steps)
-    if held or len(kinds) != 3:
+    if held or len(kinds) < 3:
         return False
-    cycled = sorted(kinds[1]) == [PLATE, STRIP]
-    alone = blocks[0].repeat == blocks[2].repeat == 1
-    return kinds[0] == (PLATE,) and cycled and kinds[2] == (STRIP,) and alone
+    cycled = sorted(kinds[-2]) == [PLATE, STRIP] and blocks[-2].repeat > 1
+    alone = blocks[-3].repeat == blocks[-1].repeat == 1
+    return kinds[-3] == (PLATE,) and cycled and kinds[-1] == (STRIP,) and alone
 
 
 def facts(t: Trajectory) -> dict[str, Any]:
     """Cycles and efficiencies as ``kmc info FILE --json`` prints them; None where not known.
 
-    ``coulombic_efficiency`` has an entry for each completed cycle, ``aurbach_efficiency`` is of the
-    run; ``cycles`` holds the charge of each in atoms, ``dead_Li`` the atoms at the last sample.
+    ``coulombic_efficiency`` has an entry for each completed cycle; ``aurbach_efficiency`` and,
+    apart, ``formation_efficiency`` are of the run; ``cycles`` holds the charge of each in atoms,
+    ``dead_Li`` the atoms at the last sample.
     """
-    found = cycles(t)
+    found, whole = cycles(t), aurbach_of(t)
     s = t.samples
     return {
         "cycles": [
@@ -157,6 +175,7 @@ def facts(t: Trajectory) -> dict[str, Any]:
             for c in found
         ],
         "coulombic_efficiency": [cycle.efficiency for cycle in found],
-        "aurbach_efficiency": aurbach_of(t),
+        "aurbach_efficiency": None if whole is None else whole.efficiency,
+        "formation_efficiency": None if whole is None else whole.formation,
         "dead_Li": int(s["dead_Li"][-1]) if "dead_Li" in s and len(s) else None,
     }

@@ -185,7 +185,12 @@ def _cycles(trajectory: Trajectory) -> list[tuple[str, str]]:
         text += f"; stripped over plated charge: {ratios}"
     rows = [("Cycles", text)]
     if (aurbach := coulombic.aurbach_of(trajectory)) is not None:
-        rows.append(("", f"Coulombic efficiency by Aurbach's protocol: {_percent(aurbach)}"))
+        text = f"Coulombic efficiency by Aurbach's protocol: {_percent(aurbach.efficiency)}"
+        if aurbach.formation is not None:
+            text += f", formation {_percent(aurbach.formation)}, not counted"
+        dead = int(trajectory.samples["dead_Li"][-1]) if "dead_Li" in trajectory.samples else 0
+        text += f"; lost {plural(aurbach.lost, 'atom')}, {dead} dead at the end"
+        rows.append(("", text))
     return rows
 
 

@@ -15,11 +15,38 @@ from kmc.cli.shared import (
     option,
     quiet_option,
     quoted,
+    with_options,
     workers_option,
 )
 from kmc.cli.sweeps import cluster_options, workers_of
 
-_TABLE = """
+_STUDIES = {
+    "operando": (
+        "Li and Li-Mg beside the operando paper.",
+        "Zhao et al., 10.1038/s41467-025-59567-8. Voids of Li and of Li0.97Mg0.03 as in the "
+        "operando cell and at its stack pressures, with one input or a pair of them changed, boxes "
+        "of atoms, nucleation at the true rates, and convergence.",
+    ),
+    "interlayer": (
+        "Lithium on carbon and ZnO beside the interlayer paper.",
+        "Shen et al., 10.1038/s41467-025-60609-4. Aurbach's protocol on ZnO, LiZn and carbon, a "
+        "map over adsorption energy and barrier, islands of ZnO on carbon, dead lithium with and "
+        "without a scaffold, and one input changed at a time.",
+    ),
+    "cathode": (
+        "Creeping selenium beside the cathode paper.",
+        "Xiong et al., 10.1038/s41467-024-48174-8. Selenium, LiCoO2 and FeS in a frame of Mo6Se8, "
+        "and selenium with one input changed at a time.",
+    ),
+}
+_EPILOG = """\
+\b
+Examples:
+  kmc study {name} --dry-run            what will run, how long and where
+  kmc study {name}                      again: goes on
+  kmc study {name} --judge-only         the claims from what the folder has
+  kmc report study_{name}               the page of the study
+{more}
 The folder holds the sweep file of each step; what a step needs is skipped where it is done. The
 table of claims is printed and written to claims.json: each claim of the paper with what the runs
 say, the verdict by a stated rule, and which input changes it.
@@ -27,23 +54,10 @@ say, the verdict by a stated rule, and which input changes it.
 Exit codes: 0 done (a claim that is not reproduced is a result, not a failure), 2 the input cannot
 be used, 130 interrupted; repeat the command to continue.
 """
-
-_OPERANDO = """\
+_PLANS = """
 \b
-Examples:
-  kmc study operando                      sized for 30 minutes on 2 cores; again: goes on
   kmc study operando --full -o study_full --dask tls://10.0.0.1:8786 --dask-tls keys
   kmc study operando --plan reduced -o small
-  kmc study operando --judge-only         the claims from what the folder has
-  kmc report study_operando               the page of the study
-"""
-
-_OTHER = """\
-\b
-Examples:
-  kmc study {name}
-  kmc study {name} --judge-only         the claims from what the folder has
-  kmc report study_{name}               the page of the study
 """
 
 
@@ -52,77 +66,39 @@ def study() -> None:
     """Studies of many runs that are laid beside a paper, and its claims."""
 
 
-def _output(name: str) -> Any:
-    return folder_option(
-        "-o", "--output", default=Path(f"study_{name}"), help="Folder of the study."
-    )
+def _add(name: str, short: str, text: str) -> None:
+    """Add the command of a paper."""
+
+    def run(**given: Any) -> None:
+        full, plan = given.pop("full", False), given.pop("plan", "default")
+        _run(name, "full" if full else plan, **given)
+
+    more = _PLANS if name == "operando" else ""
+    run.__doc__ = f"Run a study, and print the claims of the {name} paper.\n\n{text}"
+    command = study.command(name, short_help=short, epilog=_EPILOG.format(name=name, more=more))
+    flags = [
+        folder_option("-o", "--output", default=Path(f"study_{name}"), help="Folder of the study."),
+        option("--dry-run", is_flag=True, help="Say what will run, how long and where; no more."),
+        option("--judge-only", is_flag=True, help="Run nothing; judge what the folder has."),
+        workers_option,
+        cluster_options,
+        quiet_option,
+    ]
+    if name == "operando":
+        flags += [
+            option("--full", is_flag=True, help="The same as --plan full: hours."),
+            option(
+                "--plan",
+                type=click.Choice(["reduced", "default", "full"]),
+                default="default",
+                help="How much is run.",
+            ),
+        ]
+    command(with_options(*flags)(run))
 
 
-_JUDGE_ONLY = option("--judge-only", is_flag=True, help="Run nothing; judge what the folder has.")
-
-
-@study.command(
-    "operando", short_help="Li and Li-Mg beside the operando paper.", epilog=_OPERANDO + _TABLE
-)
-@_output("operando")
-@option("--full", is_flag=True, help="The same as --plan full: hours.")
-@option(
-    "--plan",
-    type=click.Choice(["reduced", "default", "full"]),
-    default="default",
-    help="How much is run.",
-)
-@_JUDGE_ONLY
-@workers_option
-@cluster_options
-@quiet_option
-def operando(full: bool, plan: str, **options: Any) -> None:
-    """Run the study of Li and Li-Mg, and print the claims of the operando paper.
-
-    Zhao et al., 10.1038/s41467-025-59567-8. Populations of voids and boxes of atoms of Li and of
-    Li-Mg with 1, 3, 10 and 20 % Mg, at several currents, stack pressures and temperatures, with one
-    input changed at a time, nucleation at the true rates, and convergence.
-    """
-    _run("operando", "full" if full else plan, **options)
-
-
-@study.command(
-    "interlayer",
-    short_help="Lithium on carbon and ZnO beside the interlayer paper.",
-    epilog=_OTHER.format(name="interlayer") + _TABLE,
-)
-@_output("interlayer")
-@_JUDGE_ONLY
-@workers_option
-@cluster_options
-@quiet_option
-def interlayer(**options: Any) -> None:
-    """Run the study of substrates, and print the claims of the interlayer paper.
-
-    Shen et al., 10.1038/s41467-025-60609-4. Aurbach's protocol on ZnO, LiZn and carbon, a map over
-    adsorption energy and barrier, islands of ZnO on carbon, dead lithium with and without a
-    scaffold, and one input changed at a time: half an hour on 2 cores at most.
-    """
-    _run("interlayer", "default", **options)
-
-
-@study.command(
-    "cathode",
-    short_help="Creeping selenium beside the cathode paper.",
-    epilog=_OTHER.format(name="cathode") + _TABLE,
-)
-@_output("cathode")
-@_JUDGE_ONLY
-@workers_option
-@cluster_options
-@quiet_option
-def cathode(**options: Any) -> None:
-    """Run the study of a selenium cathode, and print the claims of the cathode paper.
-
-    Xiong et al., 10.1038/s41467-024-48174-8. Selenium, LiCoO2 and FeS in a frame of Mo6Se8, and
-    selenium with one input changed at a time: half an hour on 2 cores at most.
-    """
-    _run("cathode", "default", **options)
+for _name, (_short, _text) in _STUDIES.items():
+    _add(_name, _short, _text)
 
 
 def _run(
@@ -130,14 +106,18 @@ def _run(
     plan: str,
     *,
     output: Path,
+    dry_run: bool,
     judge_only: bool,
     workers: int | None,
     quiet: bool,
     **cluster: Any,
 ) -> None:
     """Run a study, or judge what its folder has, and print the claims."""
-    from kmc.papers import judge, run_study
+    from kmc.papers import judge, missing, planned_lines, run_study
 
+    if dry_run:
+        click.echo("\n".join(planned_lines(output, plan, study=name, workers=workers)))
+        return
     if judge_only:
         claims = judge(output, progress=not quiet)
     else:
@@ -153,7 +133,11 @@ def _run(
     if not quiet:
         print_claims(claims)
         click.echo(f"\nClaims  {output / 'claims.json'}")
-        click.echo(f"\nNext:\n  kmc report {quoted(output)}")
+        lacking, steps = missing(output), [f"kmc report {quoted(output)}"]
+        if lacking:
+            click.echo(f"Not run yet  {'; '.join(lacking)}")
+            steps.insert(0, f"kmc study {name} -o {quoted(output)}    runs what is missing")
+        click.echo("\n  ".join(["\nNext:", *steps]))
 
 
 _STYLES = {"reproduced": "green", "rank only": "yellow", "not reproduced": "red"}
@@ -165,15 +149,14 @@ def print_claims(claims: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from kmc.report.claims_page import figure_text
+    from kmc.report.claims_page import figure_text, verdict_text
 
     out = console()
     for claim in claims:
-        verdict = claim["verdict"]
+        verdict = verdict_text(claim)
         changed = [entry["input"] for entry in claim["inputs"] if entry["carries"]]
-        out.print(
-            Text.assemble((claim["title"], "bold"), "  ", (verdict, _STYLES.get(verdict, "dim")))
-        )
+        colour = _STYLES.get(claim["verdict"], "dim")
+        out.print(Text.assemble((claim["title"], "bold"), "  ", (verdict, colour)))
         table = Table.grid(padding=(0, 2))
         for name, text in (
             ("paper", claim["statement"]),

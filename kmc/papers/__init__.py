@@ -1,7 +1,6 @@
-"""Studies, one for each paper: plans of sweeps, nucleation and convergence in one folder, and the
-claims of the paper judged from what they gave."""
+"""Three papers beside runs: for each a TOML file with the runs and the claims, and one judge."""
 
-from kmc.papers.operando import PLANS
-from kmc.papers.run import STUDIES, judge, run_study
+from kmc.papers.paper import NAMES, paper
+from kmc.papers.run import judge, missing, planned_lines, run_study
 
-__all__ = ["PLANS", "STUDIES", "judge", "run_study"]
+__all__ = ["NAMES", "judge", "missing", "paper", "planned_lines", "run_study"]

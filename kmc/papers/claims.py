@@ -1,14 +1,18 @@
-"""Claims of a paper, judged by a stated rule from the runs of a study.
+"""Claims of a paper, judged by one stated rule from the runs of its study.
 
-A claim has figures (numbers with a range from the paper) and orders (which of two is larger). The
-verdict follows from them and is never written down by hand:
+A claim has figures (numbers, most with a range from the paper) and orders (which of two is larger).
+The verdict follows from them and is never written down by hand:
 
 reproduced
-    every figure's 95 % interval meets the paper's range, and every order holds
+    every figure that has a range meets it with its 95 % interval, at least one figure has a range,
+    and every order holds
 rank only
-    every order holds, some figure is outside
+    every order holds; a figure is outside its range, or none has one
 not reproduced
     an order does not hold; or there is none, and a figure is outside
+by input, by definition
+    it would be reproduced or rank only, but follows from what was put in, or from how a word is
+    defined: it says nothing of the model
 not addressable
     the model has nothing that could show it; the reason says what is missing
 not run
@@ -16,21 +20,25 @@ not run
 
 An order holds where the 95 % intervals of the two means do not overlap (where one is of a single
 run: where they differ by a fifth). The range of a figure is the paper's, ± its scatter where it
-states one; a bare number has ± 20 %, unless the claim says otherwise.
+states one; a bare number has ± 20 %.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kmc.papers.readings import Measured
+from kmc.papers.readings import Measured, Runs, mean
 
 REPRODUCED, RANK_ONLY, NOT_REPRODUCED = "reproduced", "rank only", "not reproduced"
+BY_INPUT, BY_DEFINITION = "by input", "by definition"
 NOT_ADDRESSABLE, NOT_RUN = "not addressable", "not run"
-VERDICTS = (REPRODUCED, RANK_ONLY, NOT_REPRODUCED, NOT_ADDRESSABLE, NOT_RUN)
+VERDICTS = (
+    *(REPRODUCED, RANK_ONLY, NOT_REPRODUCED, BY_INPUT, BY_DEFINITION),
+    *(NOT_ADDRESSABLE, NOT_RUN),
+)
 SPREAD = 0.2  # of a number that the paper gives without its scatter
 
 
@@ -59,6 +67,20 @@ class Figure:
             return None
         return self.measured is not None and self.measured.overlaps(*self.paper)
 
+    def plain(self) -> dict[str, Any]:
+        """As JSON, in claims.json."""
+        m = self.measured
+        low_high = {} if m is None else {"low": number_of(m.low), "high": number_of(m.high)}
+        return {
+            "label": self.label,
+            "unit": self.unit,
+            "value": None if m is None else number_of(m.value),
+            **({"low": None, "high": None} | low_high),
+            "runs": 0 if m is None else m.n,
+            "paper": None if self.paper is None else [number_of(x) for x in self.paper],
+            "inside": self.inside,
+        }
+
 
 @dataclass(frozen=True)
 class Order:
@@ -70,107 +92,144 @@ class Order:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the runs say of a claim."""
+    """What the runs say of a claim; `follows` is `BY_INPUT` or `BY_DEFINITION` where they must."""
 
     figures: Sequence[Figure]
     orders: Sequence[Order] = ()
+    follows: str = ""
 
     @property
     def verdict(self) -> str:
         """See the head of this module."""
         if any(figure.measured is None for figure in self.figures):
             return NOT_RUN
-        inside = all(figure.inside is not False for figure in self.figures)
+        compared = [figure.inside for figure in self.figures if figure.inside is not None]
         ordered = all(order.holds for order in self.orders)
-        if inside and ordered:
-            return REPRODUCED
-        return RANK_ONLY if ordered and self.orders else NOT_REPRODUCED
+        if ordered and compared and all(compared):
+            return self.follows or REPRODUCED
+        return (self.follows or RANK_ONLY) if ordered and self.orders else NOT_REPRODUCED
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON, in claims.json."""
+        orders = [{"text": order.text, "holds": order.holds} for order in self.orders]
+        return {"figures": [figure.plain() for figure in self.figures], "orders": orders}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of a paper.
+    """One statement of a paper, as its TOML file has it.
 
     Attributes
     ----------
-    name : str
-        Key of the claim, such as ``voids_first``.
-    title : str
-    statement : str
-        What the paper says, with its numbers.
-    where : str
-        Place in the paper: section, figure, and a few words of it.
-    judge : callable, optional
-        Evidence from the runs; with the name of a variant from those with one input changed.
-        None where the model cannot show it.
+    name, title, statement : str
+        Key, heading, and what the paper says, with its numbers.
+    section, quotation, figure : str
+        Place in the paper; words of it; its picture.
+    figures, orders : sequence of mapping
+        See docs/studies.md.
     command : str
         What shows it, in the study folder.
-    analysis : str
-        Why the runs say what they say; where `judge` is None, what the model lacks.
+    note : str
+        How it is compared, whatever the verdict; where there are no figures, what the model lacks.
+    why : mapping of str to str
+        Verdict → why the runs say so. Another verdict has another reason, or none yet.
+    follows : str
+        "by input" or "by definition", see `Evidence`.
+    rule_after : str
+        Why the rule was changed, of a claim whose rule was chosen after its counts were seen.
     variants : sequence of str
-        Inputs that are changed one at a time.
+        Inputs that are changed one at a time; "all" for all of the study.
     """
 
     name: str
     title: str
     statement: str
-    where: str
-    judge: Callable[[Any, str | None], Evidence] | None = None
+    section: str
+    quotation: str = ""
+    figure: str = ""
+    figures: Sequence[Mapping[str, Any]] = ()
+    orders: Sequence[Mapping[str, Any]] = ()
     command: str = ""
-    analysis: str = ""
-    variants: Sequence[str] = field(default=())
+    note: str = ""
+    why: Mapping[str, str] = field(default_factory=dict)
+    follows: str = ""
+    rule_after: str = ""
+    variants: Sequence[str] = ()
 
-    def judged(self, runs: Any) -> dict[str, Any]:
-        """The claim with its verdict, as plain data for claims.json."""
-        told = {
+    @property
+    def where(self) -> str:
+        """Place in the paper, in one line."""
+        quoted = f"{self.section}: “{self.quotation}”" if self.quotation else self.section
+        return f"{quoted}; {self.figure}" if self.figure else quoted
+
+    def texts(self, verdict: str) -> dict[str, str]:
+        """The texts of claims.json: the reason is that of the verdict."""
+        parts = (self.note, self.why.get(verdict, ""))
+        return {
             "name": self.name,
             "title": self.title,
             "statement": self.statement,
             "where": self.where,
             "command": self.command,
-            "analysis": self.analysis,
-        }
-        if self.judge is None:
-            return {**told, "verdict": NOT_ADDRESSABLE, "figures": [], "orders": [], "inputs": []}
-        evidence = self.judge(runs, None)
-        inputs = [_variant(self.judge(runs, name), name, evidence) for name in self.variants]
-        return {
-            **told,
-            "verdict": evidence.verdict,
-            **_plain(evidence),
-            "inputs": [entry for entry in inputs if entry["verdict"] != NOT_RUN],
+            "analysis": " ".join(part for part in parts if part),
+            "rule_after": self.rule_after,
         }
 
+    def evidence(self, runs: Runs, variant: str | None = None) -> Evidence:
+        """What the runs say, with an input changed where one is named."""
+        found: dict[str, Figure] = {}
+        for given in self.figures:
+            readings = runs.of(given["in"], given.get("row", ()), variant)
+            measured = mean(readings, given["number"])
+            if measured is None and given.get("optional"):
+                continue
+            unit, paper = given.get("unit", "1"), range_of(given.get("paper"))
+            found[given["label"]] = Figure(given["label"], unit, measured, paper)
+        orders = [Order(order["text"], holds(order, found)) for order in self.orders]
+        return Evidence(list(found.values()), orders, self.follows)
 
-def _variant(changed: Evidence, name: str, base: Evidence) -> dict[str, Any]:
-    return {
-        "input": name,
-        "verdict": changed.verdict,
-        "carries": changed.verdict not in (NOT_RUN, base.verdict),
-        **_plain(changed),
-    }
+    def judged(self, runs: Runs) -> dict[str, Any]:
+        """The claim with its verdict, as plain data for claims.json."""
+        if not self.figures:
+            nothing: dict[str, Any] = {"figures": [], "orders": [], "inputs": []}
+            return {**self.texts(NOT_ADDRESSABLE), "verdict": NOT_ADDRESSABLE, **nothing}
+        base = self.evidence(runs)
+        inputs = []
+        for name in runs.study.inputs if "all" in self.variants else self.variants:
+            changed = self.evidence(runs, name)
+            if changed.verdict != NOT_RUN and changed != base:
+                carries = changed.verdict != base.verdict
+                inputs.append({"input": name, "verdict": changed.verdict, "carries": carries,
+                               **changed.plain()})  # fmt: skip
+        verdict = base.verdict
+        return {**self.texts(verdict), "verdict": verdict, **base.plain(), "inputs": inputs}
 
 
-def _plain(evidence: Evidence) -> dict[str, Any]:
-    figures = []
-    for figure in evidence.figures:
-        m = figure.measured
-        figures.append(
-            {
-                "label": figure.label,
-                "unit": figure.unit,
-                "value": None if m is None else number_of(m.value),
-                "low": None if m is None else number_of(m.low),
-                "high": None if m is None else number_of(m.high),
-                "runs": 0 if m is None else m.n,
-                "paper": None if figure.paper is None else [number_of(x) for x in figure.paper],
-                "inside": figure.inside,
-            }
-        )
-    return {
-        "figures": figures,
-        "orders": [{"text": order.text, "holds": order.holds} for order in evidence.orders],
-    }
+def holds(order: Mapping[str, Any], found: Mapping[str, Figure]) -> bool:
+    """Whether an order holds: ``less``, ``not_less``, ``same`` of two labels or numbers."""
+
+    def value(one: Any) -> Measured | None:
+        if isinstance(one, str):
+            return found[one].measured if one in found else None
+        return Measured.exact(float(one))
+
+    (rule, given), *_ = ((key, order[key]) for key in ("less", "not_less", "same") if key in order)
+    low, high = map(value, given)
+    if low is None or high is None:
+        return False
+    if rule == "same":
+        return low.overlaps(high.low, high.high)
+    return low.below(high) == (rule == "less")
+
+
+def range_of(paper: Any) -> tuple[float, float] | None:
+    """Range of a number of the paper: as given, or ± 20 % of a bare one."""
+    if paper is None:
+        return None
+    if isinstance(paper, int | float):
+        return paper * (1 - SPREAD), paper * (1 + SPREAD)
+    low, high = paper
+    return float(low), float(high)
 
 
 def number_of(value: float) -> float | str | None:
@@ -178,8 +237,3 @@ def number_of(value: float) -> float | str | None:
     if math.isnan(value):
         return None
     return float(f"{value:.4g}") if math.isfinite(value) else "never"
-
-
-def about(value: float, spread: float = SPREAD) -> tuple[float, float]:
-    """Range about a bare number of the paper."""
-    return value * (1 - spread), value * (1 + spread)

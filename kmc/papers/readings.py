@@ -10,17 +10,23 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+from scipy.special import erfc
 
 from kmc.analysis.history import voids
 from kmc.analysis.profiles import profiles
 from kmc.analysis.voids import find
 from kmc.campaign.folder import open_folder
+from kmc.common.json_files import read_json
 from kmc.common.progress import progress_for
+from kmc.errors import InputError
+from kmc.systems.cathode.contact import single_pores
 from kmc.systems.deposition.cycles import aurbach_of
 from kmc.systems.run import load
 from kmc.trajectory.reader import Trajectory
 from kmc.trajectory.table_run import TableRun
 
+CHECKS_FILE = "checks.json"
+NONE = "none"  # removes a key in a sweep file
 CONFIDENCE = 0.95
 LOST = 0.9  # share of contact at whose loss the paper's overpotential rises
 _RISEN = 1.5  # the overpotential has risen where it is so many times its lowest value
@@ -75,77 +81,146 @@ class Measured:
 
 @dataclass(frozen=True)
 class Reading:
-    """The numbers of one run, and the settings that set it apart."""
+    """The numbers of one run, and the settings that set it apart; `exact` ones have no scatter."""
 
     step: str
     settings: Mapping[str, Any]
     numbers: Mapping[str, float]
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of a study: found by family of steps, row and changed input.
+
+    Attributes
+    ----------
+    study : kmc.papers.paper.Paper
+        With the plan of the folder.
+    readings : sequence of Reading
+    """
+
+    study: Any
+    readings: Sequence[Reading] = ()
+
+    def of(
+        self, family: str, parts: Sequence[Any] = (), variant: str | None = None
+    ) -> list[Reading]:
+        """Readings of a family or step that are of a row, with an input changed if it applies."""
+        row = self.study.row(parts)
+        if variant is not None and self.study.applies(variant, family, parts):
+            row |= self.study.changed(variant)
+        steps = self.study.families.get(family, (family,))
+        return [r for r in self.readings if r.step in steps and self.study.same(r.settings, row)]
 
 
 def mean(readings: Sequence[Reading], name: str) -> Measured | None:
     """Mean of a number over runs; None without any run that has it."""
-    return Measured.of([r.numbers[name] for r in readings if name in r.numbers])
+    known = [r for r in readings if not math.isnan(r.numbers.get(name, math.nan))]
+    if known and known[0].exact:
+        return Measured.exact(known[0].numbers[name])
+    return Measured.of([r.numbers[name] for r in known])
 
 
-def read_steps(folder: Path, steps: Sequence[str], progress: bool = False) -> list[Reading]:
-    """Numbers of the runs of some steps that are done; none of a step that has not begun."""
-    todo = []
-    for step in steps:
+def read_study(study: Any, folder: Path, progress: bool = False) -> Runs:
+    """Numbers of the runs that are done, and of the checks of a parameter set."""
+    todo, found = [], []
+    for step in (str(step["name"]) for step in study.steps):
         if (folder / step / "index.json").is_file():
             opened = open_folder(folder / step)
             done = opened.done()
             todo += [(step, opened, point) for point in opened.plan.points if point.name in done]
-    found = []
     with progress_for("reading", progress) as shown:
         for number, (step, opened, point) in enumerate(todo, start=1):
             run = load(opened.trajectory_path(point))
             numbers = _NUMBERS[run.kind](run)
             found.append(Reading(step, point.settings, numbers))
             shown.update(number / len(todo), f"run {number} of {len(todo)}")
-    return found
+    if (folder / CHECKS_FILE).is_file():
+        try:
+            checked = checks_of(read_json(folder / CHECKS_FILE))
+        except (KeyError, TypeError):
+            raise InputError(
+                f"{folder / CHECKS_FILE} is damaged",
+                advice="Remove it, and repeat kmc study: it is written again.",
+            ) from None
+        found.append(Reading("checks", {}, checked, exact=True))
+    return Runs(study, found)
 
 
-# --- a population ---------------------------------------------------------------------------------
+def checks_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The model's values of `kmc params check`; Mg in 13 µm of plated Li after 10 h besides.
+
+    ``D of Mg, 60 over 25 °C`` is a ratio, ``Mg mixed at 25 °C`` a share of the bulk's.
+    """
+    out = {row["name"]: math.nan if row["model"] is None else row["model"] for row in rows}
+    cold, warm = (out.get(f"D of Mg at {T} °C", math.nan) for T in (25, 60))
+    mixing = {f"Mg mixed at {T} °C": mixed(D, 36_000.0, 13e-4) for T, D in ((25, cold), (60, warm))}
+    return {**out, "D of Mg, 60 over 25 °C": warm / cold, **mixing}
+
+
+def mixed(D_cm2_s: float, time_s: float, layer_cm: float) -> float:
+    """Mean of ½ erfc(x/√(4Dt)) over a layer: the share of the bulk's Mg in it.
+
+    Diffusion across a step between two half-spaces, the alloy and what is plated on it.
+    """
+    x = np.linspace(0.0, layer_cm, 4001)
+    return float(np.mean(0.5 * erfc(x / math.sqrt(4 * D_cm2_s * time_s))))
+
+
+# --- voids ----------------------------------------------------------------------------------------
+
+IMAGE_mAh_cm2 = 0.125  # charge between two images of the operando paper, 15 min at 0.5 mA/cm²
+_FIRST_S = 1.0  # a cycler records no sooner
 
 
 def voids_of(samples: Mapping[str, np.ndarray], stop_reason: str = "") -> dict[str, float]:
-    """Numbers of a population, from the columns of its samples.
+    """Numbers of a population of voids, from the columns of its samples.
 
     Returns
     -------
     dict
-        ``most_cuts_per_100um``, the most cuts of voids on a line, and ``width_um``, their mean
-        width where nine tenths of that number are first reached;
-        ``coalescing_mAh_cm2``, the charge from which they become fewer;
-        ``cuts_left``, the share of them at the end;
+        ``cuts_first`` and ``cuts_second``, voids on 100 µm of line at the first and second image,
+        and ``width_first_um``, their mean width at the first;
+        ``coalescing_mAh_cm2``, the first image with fewer than nine tenths of the most, and
+        ``cuts_left``, the share of these at the end;
         ``lost90_mAh_cm2`` and ``gap_mAh_cm2``, where nine tenths and all of the contact are gone;
-        ``risen_mAh_cm2``, where the overpotential is half above its lowest value since voids began;
+        ``risen_mAh_cm2``, where the overpotential is half above its lowest value since 1 s;
         ``steepness``, its slope against charge beyond nine tenths over that from one tenth to
-        there; ``contact_end``, ``overpotential_end_V``, ``concentration_max_V``. Infinite: not by
-        the end of the run. NaN: not defined.
+        there; ``contact_end``, ``overpotential_end_V``, ``concentration_max_V`` from 1 s on;
+        ``splits`` and ``collapses`` in the run, and ``first_split_mAh_cm2``. Infinite: not by the
+        end of the run. NaN: not defined.
     """
     charge, contact = samples["capacity_mAh_cm2"], samples["contact_fraction"]
-    volts, cuts = samples["overpotential_V"], samples["voids_per_100um"]
+    volts, begun = samples["overpotential_V"], samples["time_s"] >= _FIRST_S
+    images = np.arange(IMAGE_mAh_cm2, charge[-1] + 1e-9, IMAGE_mAh_cm2)
+    cuts, widths = (
+        np.interp([*images, charge[-1]], charge, samples[name])
+        for name in ("voids_per_100um", "mean_width_um")
+    )
     most = int(np.argmax(cuts))
-    many = int(np.argmax(cuts >= 0.9 * cuts[most]))
-    lost = crossing(charge, 1 - contact, LOST)
-    none_left = contact[-1] < 0.05 and "contact" in stop_reason
-    began = int(np.argmax(samples["concentration_V"]))
-    lowest = began + int(np.argmin(volts[began:]))
-    risen = crossing(charge[lowest:], volts[lowest:], _RISEN * volts[lowest])
-    return {
-        "most_cuts_per_100um": float(cuts[most]),
-        "width_um": float(samples["mean_width_um"][many]),
-        "coalescing_mAh_cm2": float(charge[most]) if cuts[-1] < 0.9 * cuts[most] else math.inf,
+    fewer = images[most:][cuts[most:-1] < 0.9 * cuts[most]]
+    lowest = int(np.argmax(begun)) + int(np.argmin(volts[begun]))
+    out = {
+        "cuts_first": float(cuts[0]) if len(images) else math.nan,
+        "cuts_second": float(cuts[1]) if len(images) > 1 else math.nan,
+        "width_first_um": float(widths[0]) if len(images) else math.nan,
+        "coalescing_mAh_cm2": float(fewer[0]) if len(fewer) else math.inf,
         "cuts_left": float(cuts[-1] / cuts[most]) if cuts[most] else math.nan,
-        "lost90_mAh_cm2": lost,
-        "gap_mAh_cm2": float(charge[-1]) if none_left else math.inf,
-        "risen_mAh_cm2": risen,
+        "lost90_mAh_cm2": crossing(charge, 1 - contact, LOST),
+        "gap_mAh_cm2": math.inf,
+        "risen_mAh_cm2": crossing(charge[lowest:], volts[lowest:], _RISEN * volts[lowest]),
         "steepness": _steepness(charge, 1 - contact, volts),
         "contact_end": float(contact[-1]),
         "overpotential_end_V": float(volts[-1]),
-        "concentration_max_V": float(samples["concentration_V"].max()),
+        "concentration_max_V": float(samples["concentration_V"][begun].max()),
     }
+    if contact[-1] < 0.05 and "contact" in stop_reason:
+        out["gap_mAh_cm2"] = float(charge[-1])
+    if "splits" in samples:
+        out |= {name: float(samples[name][-1]) for name in ("splits", "collapses")}
+        out["first_split_mAh_cm2"] = crossing(charge, samples["splits"], 1.0)
+    return out
 
 
 def crossing(x: np.ndarray, y: np.ndarray, level: float) -> float:
@@ -229,9 +304,10 @@ def deposition_of(run: TableRun) -> dict[str, float]:
     dict
         ``coverage_1`` and ``coverage_3``, ``roughness_3`` and ``highest_3`` (layers), at one and at
         three monolayers of the first plating; NaN where it ends before. ``dead_percent``, dead
-        atoms over all plated at the end; ``efficiency_percent`` by Aurbach's protocol, NaN where a
-        run does not reach its end. ``covered_islands`` and ``covered_between``, shares of the
-        islands and of the substrate between them that are covered at the end.
+        atoms over all plated at the end. By Aurbach's protocol ``lost_percent`` and, apart,
+        ``formation_lost_percent``: 100 % less the efficiency, NaN where a run does not reach its
+        end. ``covered_islands`` and ``covered_between``, shares of the islands and of the substrate
+        between them that are covered at the end.
     """
     s = run.samples
     first = s["step"] == s["step"][0]
@@ -242,14 +318,16 @@ def deposition_of(run: TableRun) -> dict[str, float]:
             return math.nan
         return float(np.interp(monolayers, thickness, s[column][first]))
 
-    efficiency = aurbach_of(run) if "protocol" in run.run else None
+    found = aurbach_of(run) if "protocol" in run.run else None
+    formed = None if found is None else found.formation
     out = {
         "coverage_1": at(1.0, "coverage"),
         "coverage_3": at(3.0, "coverage"),
         "roughness_3": at(3.0, "roughness_layers"),
         "highest_3": at(3.0, "max_height_layers"),
         "dead_percent": 100 * float(s["dead_per_plated"][-1]),
-        "efficiency_percent": math.nan if efficiency is None else 100 * efficiency,
+        "lost_percent": math.nan if found is None else 100 * (1 - found.efficiency),
+        "formation_lost_percent": math.nan if formed is None else 100 * (1 - formed),
     }
     islands = run.constants["substrate"] == 1
     if islands.any():
@@ -257,6 +335,9 @@ def deposition_of(run: TableRun) -> dict[str, float]:
         out["covered_islands"] = float(covered[islands].mean())
         out["covered_between"] = float(covered[~islands].mean())
     return out
+
+
+NO_CREEP = 0.78  # of their first area: pores of the cathode paper that reopen without creep
 
 
 def cathode_of(run: TableRun) -> dict[str, float]:
@@ -267,21 +348,31 @@ def cathode_of(run: TableRun) -> dict[str, float]:
     dict
         ``cycles``; each of the contact ratios and stresses, lithiated, in the first and in the last
         cycle (``_first``, ``_last``), and the last less the first (``_change``); the first pores
-        still open, over their area at the start, lithiated and delithiated in the first cycle
-        (``pores_lithiated``, ``pores_delithiated``), and their difference (``pores_change``).
+        still open, over their area at the start, delithiated in the first cycle
+        (``pores_delithiated``), and that less the same lithiated (``pores_change``). Of single
+        pores the share that is open to less than `NO_CREEP` after the first cycle
+        (``pores_below``), and that shrank while it was delithiated (``pores_shrinking``).
+        ``thickness_change`` from the start to the end of the last cycle.
     """
     s = run.samples
-    lithiated, delithiated = s["phase"] == 1, s["phase"] == 2
+    phases = s["phase"] == 1, s["phase"] == 2
     out = {"cycles": float(s["cycle"].max())}
     for name in _CATHODE:
-        values = s[name][lithiated]
+        values = s[name][phases[0]]
         first, last = float(values[0]), float(values[-1])
         out |= {f"{name}_first": first, f"{name}_last": last, f"{name}_change": last - first}
-    full, empty = (float(s["pore_area"][phase][0]) for phase in (lithiated, delithiated))
+    rows = [int(np.flatnonzero(phase)[0]) for phase in phases]
+    frames = [int(np.flatnonzero(run.frames["sample"] == row)[0]) for row in rows]
+    opened = np.stack([run.frames["open_area"][frame] for frame in frames])
+    full, empty = single_pores(run.constants["material"], opened)
+    before, after = (float(s["pore_area"][row]) for row in rows)
+    if "thickness" in s:
+        out["thickness_change"] = float(s["thickness"][-1] / s["thickness"][0] - 1)
     return out | {
-        "pores_lithiated": full,
-        "pores_delithiated": empty,
-        "pores_change": empty - full,
+        "pores_delithiated": after,
+        "pores_change": after - before,
+        "pores_below": float((empty < NO_CREEP).mean()),
+        "pores_shrinking": float((empty < full).mean()),
     }
 
 

@@ -1,5 +1,5 @@
-"""The studies, one for each paper: `run_study` runs the steps of one, one after the other, each
-skipped where it is done, and judges the claims of its paper.
+"""Studies, one for each paper: `run_study` runs the steps of one, one after the other, each skipped
+where it is done, and judges the claims of its paper.
 
     study.json            what the study is: paper, plan, steps, versions
     NAME.toml, NAME/      a sweep: its file as `kmc sweep` takes it, and its folder
@@ -8,10 +8,8 @@ skipped where it is done, and judges the claims of its paper.
     checks.json           rows of `kmc params check`
     claims.json           the table of claims
 
-Interrupted, it goes on with the same call: what a sweep has is never run again.
-
-A study has one paper, as the papers are of different systems and share no run: each is run, resumed
-and reported by itself. Another paper is a `Study` in `STUDIES`.
+Interrupted, it goes on with the same call: what a sweep has is never run again. The papers are of
+different systems and share no run. Another paper is a TOML file beside this module.
 """
 
 from __future__ import annotations
@@ -19,86 +17,44 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kmc.campaign.execute import Workers
-from kmc.campaign.folder import open_folder
 from kmc.campaign.local import LocalWorkers, cores
 from kmc.common.json_files import read_json
 from kmc.common.provenance import collect
 from kmc.errors import InputError
-from kmc.papers import cathode, cathode_claims, interlayer, interlayer_claims, operando_claims
-from kmc.papers.claims import Claim
-from kmc.papers.operando import PLANS
-from kmc.papers.operando_evidence import box_conditions, conditions
-from kmc.papers.operando_steps import read_operando, steps_of
-from kmc.papers.steps import MakeWorkers, Step, write
+from kmc.papers.claims import number_of
+from kmc.papers.paper import NAMES, Paper, paper
+from kmc.papers.readings import Reading, Runs, mean, read_study
+from kmc.papers.steps import MakeWorkers, Step, lines_of, steps_of, write
 
 STUDY_FILE, CLAIMS_FILE = "study.json", "claims.json"
 FORMAT = "kmc study"
 VERSION = 1
 
 
-@dataclass(frozen=True)
-class Study:
-    """A paper, the runs that are laid beside it, and its claims.
-
-    Attributes
-    ----------
-    name, paper : str
-        Name of the study, and the reference of the paper.
-    claims : sequence of Claim
-    plans : mapping of str to callable
-        The steps of each plan; "default" is always there.
-    read : callable
-        From the folder of the study, and whether to show progress, to what the judges take.
-    conditions : mapping of str to callable, optional
-        Tables of means: from what `read` gives to rows of plain data, by the title of the table.
-    """
-
-    name: str
-    paper: str
-    claims: Sequence[Claim]
-    plans: Mapping[str, Callable[[], list[Step]]]
-    read: Callable[[Path, bool], Any]
-    conditions: Mapping[str, Callable[[Any], list[dict[str, Any]]]] = field(default_factory=dict)
+def planned_lines(
+    folder: str | Path,
+    plan: str = "default",
+    *,
+    study: str = "operando",
+    workers: int | None = None,
+) -> list[str]:
+    """What `run_study` would run, how long and where; nothing is written."""
+    steps = steps_of(_chosen(study, plan), plan)
+    return lines_of(steps, Path(folder), workers or cores())
 
 
-STUDIES = {
-    study.name: study
-    for study in (
-        Study(
-            "operando",
-            operando_claims.PAPER,
-            operando_claims.CLAIMS,
-            {name: partial(steps_of, size) for name, size in PLANS.items()},
-            read_operando,
-            {"populations of voids": conditions, "boxes of atoms": box_conditions},
-        ),
-        Study(
-            "interlayer",
-            interlayer_claims.PAPER,
-            interlayer_claims.CLAIMS,
-            {"default": interlayer.steps},
-            interlayer.read,
-            {"deposits": interlayer.conditions},
-        ),
-        Study(
-            "cathode",
-            cathode_claims.PAPER,
-            cathode_claims.CLAIMS,
-            {"default": cathode.steps},
-            cathode.read,
-            {"cathodes": cathode.conditions},
-        ),
-    )
-}
-
-
-# --- the study ------------------------------------------------------------------------------------
+def _chosen(study: str, plan: str) -> Paper:
+    if study not in NAMES:
+        raise InputError(f"there is no study {study!r}", advice=f"Choose {', '.join(NAMES)}.")
+    chosen = paper(study)
+    if plan not in ("default", *chosen.plans):
+        known = ", ".join(("default", *chosen.plans))
+        raise InputError(f"there is no plan {plan!r} of {study}", advice=f"Choose {known}.")
+    return chosen
 
 
 def run_study(
@@ -120,7 +76,7 @@ def run_study(
     plan : str
         How much is run: "reduced", "default" or "full" for the operando paper, else "default".
     study : str
-        One of `STUDIES`.
+        One of `kmc.papers.NAMES`.
     make_workers : callable, optional
         Where runs are carried out; local processes by default.
     workers : int, optional
@@ -142,15 +98,9 @@ def run_study(
     KeyboardInterrupt
         Ctrl-C; what is done is kept, and the next call goes on.
     """
-    if study not in STUDIES:
-        raise InputError(f"there is no study {study!r}", advice=f"Choose {', '.join(STUDIES)}.")
-    chosen, path = STUDIES[study], Path(folder)
-    if plan not in chosen.plans:
-        raise InputError(
-            f"there is no plan {plan!r} of {study}", advice=f"Choose {', '.join(chosen.plans)}."
-        )
+    chosen, path = _chosen(study, plan), Path(folder)
     _open(path, study, plan)
-    steps = chosen.plans[plan]()
+    steps = steps_of(chosen, plan)
     head = json.dumps(_head(study, plan, steps), indent=1, ensure_ascii=False)
     write(path / STUDY_FILE, head)
 
@@ -246,35 +196,50 @@ def judge(folder: str | Path, *, progress: bool = False) -> list[dict[str, Any]]
             f"{path} is not the folder of a study", advice="kmc study operando makes one."
         )
     head = _read_head(path)
-    if head["study"] not in STUDIES:
+    if head["study"] not in NAMES:
         raise InputError(
             f"{path} holds the study {head['study']!r}, which this kmc does not know",
-            advice=f"It knows {', '.join(STUDIES)}.",
+            advice=f"It knows {', '.join(NAMES)}.",
         )
-    study = STUDIES[head["study"]]
-    runs = study.read(path, progress)
+    study = paper(head["study"]).planned(head["plan"])
+    runs = read_study(study, path, progress)
     found = [{"paper": study.name, **claim.judged(runs)} for claim in study.claims]
     content = {
         "format": "kmc claims",
         "version": VERSION,
         **head,
         "papers": {study.name: study.paper},
-        "runs": _done(path),
+        "runs": {
+            step.name: [step.done(path), step.points or 1] for step in steps_of(study, "default")
+        },
         "claims": found,
-        "conditions": {title: rows(runs) for title, rows in study.conditions.items()},
+        "conditions": {table["title"]: _means(runs, table) for table in study.tables},
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write(path / CLAIMS_FILE, text + "\n")
     return found
 
 
-def _done(path: Path) -> dict[str, list[int]]:
-    """Runs that are done and planned of each step that is a sweep; [0, 0] where none has begun."""
-    found = {}
-    for name in _read_study(path)["steps"]:
-        if name in {entry.name for entry in path.iterdir() if (entry / "index.json").is_file()}:
-            opened = open_folder(path / name)
-            found[name] = [len(opened.done()), len(opened.plan.points)]
-        elif not (path / f"{name}.json").is_file():
-            found[name] = [0, 0]
-    return found
+def missing(folder: str | Path) -> list[str]:
+    """What of the plan of a study has not been run, step by step; empty where all of it has."""
+    counts = read_json(Path(folder) / CLAIMS_FILE)["runs"]
+    return [f"{name}: {of - n} of {of} runs" for name, (n, of) in counts.items() if n < of]
+
+
+def _means(runs: Runs, table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Means over the runs that agree in some keys, as plain data."""
+    groups: dict[tuple, list[Reading]] = {}
+    for reading in runs.readings:
+        if reading.step in table["in"]:
+            named = {**reading.settings, "step": reading.step}
+            place = tuple(runs.study.value(named, key) for key in table["by"])
+            groups.setdefault(place, []).append(reading)
+    rows = []
+    for place, some in groups.items():
+        keys = (key.rpartition(".")[2] for key in table["by"])
+        row: dict[str, Any] = {**dict(zip(keys, place, strict=True)), "runs": len(some)}
+        for name in table["columns"]:
+            found = mean(some, name)
+            row[name] = None if found is None else number_of(found.value)
+        rows.append(row)
+    return rows

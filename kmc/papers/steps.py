@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,13 @@ from typing import Any
 from kmc.campaign.convergence.levels import Levels
 from kmc.campaign.convergence.sentences import ratio_text
 from kmc.campaign.execute import Workers, run_sweep
-from kmc.campaign.folder import check_folder, make_folder
+from kmc.campaign.folder import check_folder, make_folder, open_folder
 from kmc.campaign.plan import Plan, read_plan
 from kmc.common.outputs import replacing
 from kmc.common.progress import display_for
 from kmc.common.validation import toml_value
-
-NONE = "none"  # removes a key in a sweep file
-Row = Mapping[str, Any]
+from kmc.papers.paper import Paper
+from kmc.papers.readings import CHECKS_FILE, NONE
 
 MakeWorkers = Callable[[Path], Callable[[int], Workers]]
 """From the folder of a sweep to a function that starts workers for a number of points."""
@@ -29,74 +30,109 @@ class Step:
 
     Attributes
     ----------
-    name : str
-        Of its files in the study folder.
-    what : str
-    command : str
-        The same by hand, in the study folder.
+    name, what, command : str
+        Of its files in the study folder; in words; the same by hand, in the study folder.
     run : callable
         Does what is missing; called with the folder, workers and whether to show progress.
         Returns whether it was interrupted.
+    points : int
+        Runs, 0 of a step that is a file.
+    seconds : float
+        Processor time of a run, measured when the study was sized.
     """
 
     name: str
     what: str
     command: str
     run: Callable[[Path, MakeWorkers, bool], bool]
+    points: int = 0
+    seconds: float = 1.0
+
+    def done(self, folder: Path) -> int:
+        """Runs that are there; of a step that is a file 1 where it is."""
+        if (folder / self.name / "index.json").is_file():
+            return len(open_folder(folder / self.name).done())
+        return int(not self.points and (folder / f"{self.name}.json").is_file())
 
 
-def sweep_text(
-    title: str,
-    run: str,
-    rows: Sequence[Row],
-    replicas: int,
-    fixed: Row,
-    defaults: Row,
-) -> str:
-    """A sweep file in which the rows stand side by side in [zip].
+def steps_of(study: Paper, plan: str) -> list[Step]:
+    """The steps of a plan: what most claims are judged from comes first."""
+    chosen = study.planned(plan)
+    kinds = {"sweep": _sweep, "converge": _levels, "nucleation": _nucleation, "checks": _checks}
+    return [kinds[step.get("kind", "sweep")](chosen, step) for step in chosen.steps]
 
-    A row that does not name a key of another row has its value in `defaults`, or removes it.
-    """
+
+def sweep_text(study: Paper, step: Mapping[str, Any]) -> str:
+    """The sweep file of a step: its rows side by side in [zip]."""
+    rows = study.rows_of(step)
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [f"# {title}", f"run = {toml_value(run)}", f"replicas = {replicas}", "seed = 1"]
-    lines += ["", "[zip]"]
+    lines = [f"# {step['what']}", f"run = {toml_value(step['run'])}"]
+    lines += [f"replicas = {step['replicas']}", "seed = 1", "", "[zip]"]
     for key in keys:
-        values = [row.get(key, defaults.get(key, NONE)) for row in rows]
+        values = [row.get(key, study.defaults.get(key, NONE)) for row in rows]
         lines.append(f'"{key}" = [{", ".join(toml_value(value) for value in values)}]')
-    lines += ["", "[set]"]
-    lines += [f'"{key}" = {toml_value(value)}' for key, value in fixed.items()]
+    fixed = step.get("set", {}).items()
+    lines += ["", "[set]", *(f'"{key}" = {toml_value(value)}' for key, value in fixed)]
     return "\n".join(lines) + "\n"
 
 
-def sweep_step(name: str, what: str, text: Callable[[str], str]) -> Step:
-    """A sweep; its file is made from its description."""
+def _step(step: Mapping[str, Any], command: str, run: Any, points: int = 0) -> Step:
+    return Step(step["name"], step["what"], command, run, points, step.get("seconds", 1.0))
+
+
+def _sweep(study: Paper, step: Mapping[str, Any]) -> Step:
+    name, points = step["name"], len(study.rows_of(step)) * step["replicas"]
 
     def run(folder: Path, make: MakeWorkers, progress: bool) -> bool:
-        file = folder / f"{name}.toml"
-        write(file, text(what))
-        return _run_plan(read_plan(file), folder / name, make, progress)
+        write(folder / f"{name}.toml", sweep_text(study, step))
+        return _run_plan(read_plan(folder / f"{name}.toml"), folder / name, make, progress)
 
-    return Step(name, what, f"kmc sweep {name}.toml", run)
+    return _step(step, f"kmc sweep {name}.toml", run, points)
 
 
-def levels_step(run_name: str, ratios: Sequence[float], replicas: int, size: Sequence[int]) -> Step:
-    """A convergence study of the first monolayer."""
-    settings = {"system.size": list(size), "stop.capacity_monolayers": 1.0}
+def _levels(study: Paper, step: Mapping[str, Any]) -> Step:
+    """A convergence study."""
+    name, base, ratios, replicas = (step[key] for key in ("name", "run", "ratios", "replicas"))
+    asked = Levels(base, tuple(ratios), replicas=replicas, settings=step["set"])
 
     def run(folder: Path, make: MakeWorkers, progress: bool) -> bool:
-        target = folder / f"convergence_{run_name}"
-        asked = Levels(run_name, tuple(ratios), replicas=replicas, settings=settings)
-        return _run_plan(asked.plan(target), target, make, progress)
+        return _run_plan(asked.plan(folder / name), folder / name, make, progress)
 
-    told = ",".join(map(ratio_text, ratios))
-    command = (
-        f"kmc converge {run_name} --ratios {told} --replicas {replicas} "
-        f'--set system.size="{list(size)}" --set stop.capacity_monolayers=1 '
-        f"-o convergence_{run_name}"
-    )
-    return Step(
-        f"convergence_{run_name}", f"How {run_name} depends on the slowing of hops", command, run
-    )
+    given = " ".join(f'--set {key}="{value}"' for key, value in step["set"].items())
+    listed = ",".join(map(ratio_text, ratios))
+    command = f"kmc converge {base} --ratios {listed} --replicas {replicas} {given} -o {name}"
+    return _step(step, command, run, len(ratios) * replicas)
+
+
+def _nucleation(study: Paper, step: Mapping[str, Any]) -> Step:
+    name, given = step["name"], step.get("set", {})
+
+    def run(folder: Path, make: MakeWorkers, progress: bool) -> bool:
+        if not (folder / f"{name}.json").is_file():
+            from kmc.mesoscale.study import nucleation
+
+            found = nucleation(step["params"], **given, progress=progress)
+            write(folder / f"{name}.json", json.dumps(found.to_json(), indent=1, allow_nan=False))
+        return False
+
+    options = "".join(f" --{key.replace('_', '-')} {value:g}" for key, value in given.items())
+    return _step(step, f"kmc nucleation {step['params']}{options} --json {name}.json", run)
+
+
+def _checks(study: Paper, step: Mapping[str, Any]) -> Step:
+    def run(folder: Path, make: MakeWorkers, progress: bool) -> bool:
+        from kmc.model.parameters import load_parameters
+        from kmc.verification.dft import check_rows
+
+        if not (folder / CHECKS_FILE).is_file():
+            rows = [
+                {"name": row.name, "unit": row.unit, "paper": row.dft, "model": row.model}
+                for row in check_rows(load_parameters(step["params"]))
+            ]
+            write(folder / CHECKS_FILE, json.dumps(rows, indent=1, ensure_ascii=False))
+        return False
+
+    return _step(step, f"kmc params check {step['params']}", run)
 
 
 def _run_plan(plan: Plan, folder: Path, make: MakeWorkers, progress: bool) -> bool:
@@ -110,3 +146,17 @@ def write(path: Path, text: str) -> None:
     """Write a file of a study folder in one piece."""
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def lines_of(steps: list[Step], folder: Path, workers: int) -> list[str]:
+    """What will run, how long and where: for `kmc study NAME --dry-run`."""
+    lines, seconds = [], 0.0
+    for step in steps:
+        todo = max(step.points or 1, 1) - step.done(folder)
+        seconds += (here := todo * step.seconds)
+        runs = f"{todo} of {step.points} runs" if step.points else "a file" if todo else "done"
+        lines.append(f"{step.name:24} {runs:>16} {math.ceil(here / 60):5} min  {step.what}")
+    total = math.ceil(seconds / 60 / workers)
+    shared = "core" if workers == 1 else "cores"
+    lines.append(f"About {total} min on {workers} {shared}, in {folder}.")
+    return lines

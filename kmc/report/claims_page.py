@@ -150,7 +150,8 @@ def _tally(claims: Sequence[Mapping[str, Any]]) -> Text:
         [
             f"{len(claims)} claims: {counts}.",
             "A verdict follows from the figures by a rule: reproduced where each 95 % interval "
-            "meets the paper's range and each order holds, rank only where the orders alone hold.",
+            "meets the paper's range and each order holds, rank only where the orders alone hold "
+            "or the paper gives no range, by input or by definition where the answer was put in.",
         ]
     )
 
@@ -168,10 +169,15 @@ def _overview(claims: Sequence[Mapping[str, Any]]) -> Table:
     return Table(rows, ("claim", "verdict", "paper", "runs"), notes=True)
 
 
+def verdict_text(claim: Mapping[str, Any]) -> str:
+    """The verdict of a claim, with a mark where its rule was chosen after its counts were seen."""
+    after = " (rule chosen after the counts)" if claim.get("rule_after") else ""
+    return f"{claim.get('verdict')}{after}"
+
+
 def badge(claim: Mapping[str, Any]) -> Badge:
     """The verdict of a claim."""
-    verdict = str(claim.get("verdict"))
-    return Badge(verdict, _KINDS.get(verdict, "none"))
+    return Badge(verdict_text(claim), _KINDS.get(str(claim.get("verdict")), "none"))
 
 
 def figure_text(one: Mapping[str, Any]) -> str:
@@ -206,7 +212,8 @@ def claim_part(claim: Mapping[str, Any]) -> ClaimEntry:
         ("inputs that change the verdict", "; ".join(map(_carried, carrying))),
         ("inputs that do not", ", ".join(str(e.get("input")) for e in inputs if e not in carrying)),
         ("shown by", claim.get("command", "")),
-        ("why", claim.get("analysis", "")),
+        ("rule changed", claim.get("rule_after", "")),
+        ("how and why", claim.get("analysis", "")),
     ]
     return ClaimEntry(str(claim.get("title", "")), badge(claim), [row for row in rows if row[1]])
 

@@ -10,7 +10,6 @@ import pytest
 
 import kmc
 from kmc.analysis import coulombic
-from kmc.errors import InputError
 from kmc.runfile.protocol import blocks_of
 
 AURBACH = [
@@ -26,15 +25,18 @@ AURBACH = [
 ]
 
 
-def test_aurbach_efficiency():
-    """Plate 3 mAh/cm², 10 cycles of 1 mAh/cm², final strip of 2.7415."""
-    found = coulombic.aurbach_efficiency(10, 3.0, 1.0, 2.7415)
-    assert found == pytest.approx(12.7415 / 13.0, abs=1e-12)
-    assert coulombic.aurbach_efficiency(10, 3.0, 1.0, 3.0) == 1.0
-    with pytest.raises(InputError, match="nothing is plated"):
-        coulombic.aurbach_efficiency(0, 0.0, 1.0, 0.0)
-    with pytest.raises(InputError, match="Q_s = -1"):
-        coulombic.aurbach_efficiency(1, 1.0, 1.0, -1.0)
+def test_aurbachs_efficiency_leaves_formation_out():
+    """Plate 3 mAh/cm², 10 cycles of 1 mAh/cm², final strip of 2.7415; before, 2 of 3 came back."""
+    cycles = [("strip", 10_000), ("plate", 10_000)] * 10
+    counted = [("plate", 30_000), *cycles, ("strip", 27_415)]
+    found = coulombic.aurbach(blocks_of(AURBACH), counted)
+    assert found == (pytest.approx(12.7415 / 13.0, abs=1e-12), None, 2585)
+    formed = [{"steps": ["Plate at 0.3 mA/cm2 until 3 monolayers",
+                         "Strip at 0.3 mA/cm2 until 1 V or 9 monolayers"]}]  # fmt: skip
+    passed = [("plate", 30_000), ("strip", 20_000), *counted]
+    again = coulombic.aurbach(blocks_of([*formed, *AURBACH]), passed)
+    assert again == (found.efficiency, pytest.approx(2 / 3), 2585)
+    assert coulombic.aurbach(blocks_of([*formed, *AURBACH]), passed[:-1]) is None
 
 
 def test_what_is_aurbachs_protocol():
@@ -63,8 +65,7 @@ def test_synthetic_aurbach_run(tmp_path):
     columns["step"] = np.array([1, *range(1, 23)])
     columns["strips"], columns["plates"] = map(np.array, (strips, plates))
     t.samples._columns = columns
-    expected = coulombic.aurbach_efficiency(10, 3 * n, n, 2741)
-    assert coulombic.aurbach_of(t) == pytest.approx(expected, abs=1e-12)
+    assert coulombic.aurbach_of(t).efficiency == pytest.approx(12741 / 13000, abs=1e-12)
     listed = coulombic.facts(t)
     assert listed["coulombic_efficiency"] == [None, *[1.0] * 10, None]
     assert listed["aurbach_efficiency"] == pytest.approx(12741 / 13000, abs=1e-12)

@@ -11,17 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kmc.papers import (
-    STUDIES,
-    cathode,
-    cathode_claims,
-    interlayer,
-    interlayer_claims,
-    operando,
-    operando_claims,
-    operando_evidence,
-)
+from kmc.papers import NAMES, paper
 from kmc.papers.claims import (
+    BY_INPUT,
     NOT_ADDRESSABLE,
     NOT_REPRODUCED,
     NOT_RUN,
@@ -31,16 +23,18 @@ from kmc.papers.claims import (
     Evidence,
     Figure,
     Order,
-    about,
+    holds,
+    range_of,
 )
-from kmc.papers.operando import BOX_VARIANTS, METALS, OPERANDO, VARIANTS
-from kmc.papers.operando_evidence import Runs, mixed
 from kmc.papers.readings import (
     Measured,
     Reading,
+    Runs,
     cathode_of,
+    checks_of,
     crossing,
     deposition_of,
+    mixed,
     voids_of,
 )
 
@@ -49,6 +43,10 @@ YES, NO = Order("a", True), Order("b", False)
 
 def figure(low, high, paper):
     return Figure("x", "1", Measured((low + high) / 2, low, high, 3), paper)
+
+
+def claim(study, name):
+    return next(one for one in paper(study).claims if one.name == name)
 
 
 # --- intervals ------------------------------------------------------------------------------------
@@ -95,59 +93,212 @@ def test_below_needs_intervals_apart():
         ([figure(1, 1.9, (2, 3))], [YES], RANK_ONLY),
         ([figure(1, 2, (2, 3))], [YES], REPRODUCED),
         ([figure(1, 2, (2, 3))], [YES, NO], NOT_REPRODUCED),
-        ([figure(1, 2, None)], [YES], REPRODUCED),
+        ([figure(1, 2, None)], [YES], RANK_ONLY),  # no range: a rank at most
         ([figure(1, 2, None)], [NO], NOT_REPRODUCED),
         ([figure(1, 2, (2, 3)), Figure("y", "1", None)], [YES], NOT_RUN),
     ],
 )
 def test_the_rule(figures, orders, verdict):
     assert Evidence(figures, orders).verdict == verdict
+    follows = Evidence(figures, orders, BY_INPUT).verdict
+    assert follows == (BY_INPUT if verdict in (REPRODUCED, RANK_ONLY) else verdict)
 
 
-def test_what_carries_a_verdict_is_what_changes_it():
-    def judge(runs, variant):
-        return Evidence([figure(0, 1, (0.5, 2) if variant in (None, "same") else (5, 6))])
-
-    found = Claim("n", "t", "s", "w", judge, variants=("same", "other")).judged(None)
-    assert [(e["input"], e["carries"]) for e in found["inputs"]] == [
-        ("same", False),
-        ("other", True),
-    ]
-    assert Claim("n", "t", "s", "w").judged(None)["verdict"] == NOT_ADDRESSABLE
-    json.dumps(found, allow_nan=False)
+def test_orders_of_figures_and_numbers():
+    found = {"a": figure(1, 2, None), "b": figure(3, 4, None), "c": figure(1.5, 3.5, None)}
+    never = {"a": Figure("a", "1", Measured.of([math.inf]))}
+    assert holds({"text": "", "less": ["a", "b"]}, found)
+    assert not holds({"text": "", "less": ["b", "a"]}, found)
+    assert holds({"text": "", "not_less": ["b", "a"]}, found)
+    assert not holds({"text": "", "not_less": ["a", "b"]}, found)
+    assert holds({"text": "", "same": ["a", "c"]}, found)
+    assert not holds({"text": "", "same": ["a", "b"]}, found)
+    assert holds({"text": "", "less": [0, "a"]}, found)
+    assert holds({"text": "", "less": ["a", math.inf]}, found)
+    assert not holds({"text": "", "less": ["a", math.inf]}, never)
+    assert not holds({"text": "", "less": ["missing", "a"]}, found)
 
 
 def test_a_bare_number_has_a_fifth_about_it():
-    assert about(10) == (8, 12)
+    assert range_of(10) == (8, 12)
+    assert range_of([1, math.inf]) == (1, math.inf)
+    assert range_of(None) is None
 
 
-# --- numbers of a population ----------------------------------------------------------------------
+def test_texts_stand_under_the_verdict_they_were_written_for():
+    one = Claim("n", "t", "s", "Abstract", note="Always.", why={NOT_REPRODUCED: "Too few."})
+    assert one.texts(NOT_REPRODUCED)["analysis"] == "Always. Too few."
+    assert one.texts(REPRODUCED)["analysis"] == "Always."
+    assert one.judged(Runs(paper("cathode")))["verdict"] == NOT_ADDRESSABLE
+
+
+@pytest.mark.parametrize("study", NAMES)
+def test_every_claim_says_where_it_stands_and_what_shows_it(study):
+    known = paper(study)
+    assert len({one.name for one in known.claims}) == len(known.claims)
+    steps = {step["name"] for step in known.steps} | set(known.families)
+    for one in known.claims:
+        assert one.statement, one.name
+        assert re.search("Fig|“|Table|Abstract", one.where), one.name
+        assert one.note or one.why or one.rule_after, one.name
+        assert one.command or not one.figures, one.name
+        assert {*one.variants} <= {*known.inputs, "all"}, one.name
+        assert one.follows in ("", "by input", "by definition"), one.name
+        assert {*one.why} <= {NOT_REPRODUCED, RANK_ONLY, REPRODUCED}, one.name
+        labels = {given["label"] for given in one.figures}
+        assert len(labels) == len(one.figures), one.name
+        for given in one.figures:
+            assert given["in"] in steps, (one.name, given["in"])
+            known.row(given.get("row", ()))
+        for order in one.orders:
+            (names,) = (order[key] for key in ("less", "not_less", "same") if key in order)
+            assert all(n in labels for n in names if isinstance(n, str)), (one.name, order)
+
+
+@pytest.mark.parametrize("study", NAMES)
+def test_without_runs_nothing_is_claimed(study):
+    verdicts = {one.judged(Runs(paper(study)))["verdict"] for one in paper(study).claims}
+    assert verdicts == {NOT_RUN, NOT_ADDRESSABLE}
+
+
+# --- runs are found -------------------------------------------------------------------------------
+
+
+def readings(study, step, parts, number, values, **settings):
+    row = paper(study).row(parts) | settings
+    return [Reading(step, row, {number: value}) for value in values]
+
+
+def test_runs_are_found_by_row_and_changed_input():
+    known, number = paper("interlayer"), "lost_percent"
+    weak = known.changed("adsorption on carbon 1.20 eV")
+    runs = Runs(known, [
+        *readings("interlayer", "efficiency", ["carbon"], number, [8.0]),
+        *readings("interlayer", "efficiency", ["ZnO (002)"], number, [0.1]),
+        *readings("interlayer", "inputs", ["carbon", weak], number, [70.0]),
+        *readings("interlayer", "inputs", ["carbon", known.changed("λ 0")], number, [5.0]),
+    ])  # fmt: skip
+
+    def loss(name, variant=None):
+        return [r.numbers[number] for r in runs.of("protocol", [name], variant)]
+
+    assert loss("carbon") == [8.0]
+    assert loss("carbon", "adsorption on carbon 1.20 eV") == [70.0]
+    assert loss("carbon", "λ 0") == [5.0]
+    assert loss("ZnO (002)", "adsorption on carbon 1.20 eV") == [0.1]  # it does not apply to it
+    assert loss("ZnO (002)", "λ 0") == []
+
+
+def test_an_input_that_changes_the_verdict_carries_it():
+    known = paper("cathode")
+
+    def selenium(first, last, step="selenium", parts=()):
+        values = {"contact_active_frame_first": first, "contact_active_frame_last": last,
+                  "contact_active_frame_change": last - first}  # fmt: skip
+        return [Reading(step, known.row(parts), {k: v + 0.001 * i for k, v in values.items()})
+                for i in (-1, 0, 1)]  # fmt: skip
+
+    runs = Runs(known, [
+        *selenium(0.67, 0.795),
+        *selenium(0.3, 0.4, "inputs", [known.changed("plane_share 0.6")]),
+        *selenium(0.68, 0.79, "inputs", [known.changed("σ_ref × 2")]),
+    ])  # fmt: skip
+    found = claim("cathode", "contact_frame").judged(runs)
+    assert found["verdict"] == REPRODUCED
+    assert [(e["input"], e["verdict"], e["carries"]) for e in found["inputs"]] == [
+        ("σ_ref × 2", REPRODUCED, False),
+        ("plane_share 0.6", RANK_ONLY, True),
+    ]
+    json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("losses", "efficiency", "faces"),
+    [
+        ((0.11, 3.52, 4.47, 8.38), REPRODUCED, RANK_ONLY),
+        ((0.11, 3.52, 4.47, 60.0), RANK_ONLY, RANK_ONLY),
+        ((0.11, 0.11, 0.11, 8.38), RANK_ONLY, NOT_REPRODUCED),
+        ((0.11, 3.52, 4.47, 0.1), NOT_REPRODUCED, RANK_ONLY),
+    ],
+)
+def test_loss_by_aurbachs_protocol(losses, efficiency, faces):
+    names = ("ZnO (002)", "ZnO (202)", "ZnO (020)", "carbon")
+    runs = Runs(paper("interlayer"), [
+        reading
+        for name, loss in zip(names, losses, strict=True)
+        for reading in readings("interlayer", "efficiency", [name], "lost_percent",
+                                [loss * (1 + 0.01 * i) for i in (-1, 0, 1)])
+    ])  # fmt: skip
+    assert claim("interlayer", "efficiency").evidence(runs).verdict == efficiency
+    assert claim("interlayer", "faces").evidence(runs).verdict == faces
+
+
+def test_a_gap_where_the_paper_sees_one_is_asked_for_at_its_pressure():
+    """Contact of 0.355 at 0.2 MPa is no loss of contact, whatever it is at 7 MPa."""
+
+    def verdict(contacts):
+        pressures = ("0.2 MPa", "1 MPa", "1.5 MPa", "7 MPa")
+        runs = Runs(paper("operando"), [
+            reading
+            for p, contact in zip(pressures, contacts, strict=True)
+            for reading in readings("operando", "pressures", ["Li voids", p], "contact_end",
+                                    [contact - 0.01, contact, contact + 0.01])
+        ])  # fmt: skip
+        return claim("operando", "pressure_contact").evidence(runs).verdict
+
+    assert verdict((0.02, 0.05, 0.9, 1.0)) == REPRODUCED
+    assert verdict((0.355, 0.6, 0.95, 1.0)) == RANK_ONLY
+    assert verdict((0.355, 0.95, 0.95, 1.0)) == NOT_REPRODUCED
+
+
+def test_a_rule_chosen_after_the_counts_is_marked():
+    from kmc.report.claims_page import verdict_text
+
+    assert verdict_text(claim("operando", "box_voids").judged(Runs(paper("operando")))).endswith(
+        "(rule chosen after the counts)"
+    )
+
+
+# --- numbers of the runs --------------------------------------------------------------------------
 
 
 def samples(**changes):
     q = np.linspace(0, 1, 101)
     columns = {
+        "time_s": 7200 * q,
         "capacity_mAh_cm2": q,
         "contact_fraction": 1 - q,
         "voids_per_100um": np.where(q < 0.5, 40 * q, 40 * (1 - q)),
         "mean_width_um": 1 + q,
         "overpotential_V": np.where(q < 0.9, 0.01 * (1 + q), 0.019 + 0.1 * (q - 0.9)),
         "concentration_V": 0.05 * np.exp(-10 * q),
+        "splits": np.where(q > 0.405, 6, 0),
+        "collapses": np.zeros(101),
     }
     return columns | changes
 
 
 def test_numbers_of_a_population():
     found = voids_of(samples(), "no contact is left")
-    assert found["most_cuts_per_100um"] == pytest.approx(20)
-    assert found["width_um"] == pytest.approx(1.45)  # nine tenths of 20 at 0.45
-    assert found["coalescing_mAh_cm2"] == pytest.approx(0.5)
+    assert found["cuts_first"] == pytest.approx(5)  # at 0.125 mAh/cm², between two rows
+    assert found["cuts_second"] == pytest.approx(10)
+    assert found["width_first_um"] == pytest.approx(1.125)
+    assert found["coalescing_mAh_cm2"] == 0.625  # the image after the most, at 0.5
     assert found["cuts_left"] == pytest.approx(0)
     assert found["lost90_mAh_cm2"] == pytest.approx(0.9)
     assert found["gap_mAh_cm2"] == 1
-    assert found["risen_mAh_cm2"] == pytest.approx(0.5)
+    assert found["risen_mAh_cm2"] == pytest.approx(0.515, abs=0.01)
     assert found["steepness"] == pytest.approx(10, rel=0.01)
-    assert found["concentration_max_V"] == 0.05
+    assert (found["splits"], found["first_split_mAh_cm2"]) == (6, pytest.approx(0.4, abs=0.01))
+
+
+def test_a_peak_within_the_first_second_is_not_seen():
+    """A cycler records from 1 s on: a burst within milliseconds gives it no peak."""
+    volts = np.zeros(101)
+    volts[0] = 0.08
+    assert voids_of(samples(concentration_V=volts))["concentration_max_V"] == 0.0
+    volts[1] = 0.03
+    assert voids_of(samples(concentration_V=volts))["concentration_max_V"] == 0.03
 
 
 def test_what_never_comes_is_infinite():
@@ -161,286 +312,15 @@ def test_a_level_is_crossed_between_rows():
     assert crossing(np.array([0.0, 1]), np.array([0.0, np.inf]), 2.0) == 1
 
 
-# --- the claims of the operando paper -------------------------------------------------------------
-
-
-def reading(metal, step="operando", numbers=None, **settings):
-    return Reading(step, {**OPERANDO, **METALS[metal], "upscale.domain_um": 20, **settings},
-                   {"most_cuts_per_100um": 1.0} | (numbers or {}))  # fmt: skip
-
-
-def test_runs_are_found_by_metal_and_condition():
-    hot = {"conditions.temperature_K": 333.15}
-    runs = Runs(
-        [
-            *(reading("Li", numbers={"most_cuts_per_100um": 16.5 + i}) for i in range(2)),
-            reading("Li", "conditions", **hot),
-            reading("Li-Mg", numbers={"most_cuts_per_100um": 2.5}),
-            reading("Li-Mg", "inputs", **VARIANTS["Mg coverage 0.9"][0]),
-        ]
-    )
-    assert len(runs.population("Li")) == 2
-    assert len(runs.population("Li-Mg", "Mg coverage 0.9")) == 1
-    assert len(runs.population("Li", "Mg coverage 0.9")) == 2  # it does not apply to lithium
-    assert runs.population("Li", pressure=7.0) == []
-    found = operando_evidence.first_voids(runs, None)
-    assert [f.measured.value for f in found.figures] == [17.0, 2.5]
-
-
-@pytest.mark.parametrize(
-    ("li", "limg", "verdict"),
-    [
-        ((16, 17, 18), (2, 2.5, 3), REPRODUCED),
-        ((46, 47, 48), (2, 2.5, 3), RANK_ONLY),
-        ((46, 47, 48), (46, 47, 48), NOT_REPRODUCED),
-        ((16, 17, 18), (), NOT_RUN),
-    ],
-)
-def test_the_first_claim(li, limg, verdict):
-    runs = Runs(
-        [reading("Li", numbers={"most_cuts_per_100um": n}) for n in li]
-        + [reading("Li-Mg", numbers={"most_cuts_per_100um": n}) for n in limg]
-    )
-    assert operando_evidence.first_voids(runs, None).verdict == verdict
-
-
-_KNOWN = {
-    "operando": {*VARIANTS, *BOX_VARIANTS},
-    "interlayer": set(interlayer.VARIANTS),
-    "cathode": set(cathode.VARIANTS),
-}
-_NO_RUNS = {"operando": Runs(), "interlayer": interlayer.Runs(), "cathode": cathode.Runs()}
-
-
-@pytest.mark.parametrize("study", STUDIES)
-def test_every_claim_says_where_it_stands_and_what_shows_it(study):
-    claims = STUDIES[study].claims
-    assert len({claim.name for claim in claims}) == len(claims)
-    for claim in claims:
-        assert claim.statement, claim.name
-        assert re.search("Fig|“|Table|Abstract", claim.where), claim.name
-        assert claim.analysis, claim.name
-        assert claim.command or claim.judge is None, claim.name
-        assert set(claim.variants) <= _KNOWN[study], claim.name
-
-
-@pytest.mark.parametrize("study", STUDIES)
-def test_without_runs_nothing_is_claimed(study):
-    verdicts = {claim.judged(_NO_RUNS[study])["verdict"] for claim in STUDIES[study].claims}
-    assert verdicts == {NOT_RUN, NOT_ADDRESSABLE}
-
-
 def test_mixing_is_that_of_a_step():
     """Mean of ½ erfc over a layer: √(Dt/π) over its thickness where it is thick, ½ where thin."""
     D, t, thick = 2.06e-13, 36_000.0, 13e-4
     assert mixed(D, t, thick) == pytest.approx(math.sqrt(D * t / math.pi) / thick, rel=2e-3)
     assert mixed(D, t, 1e-9) == pytest.approx(0.5, rel=1e-3)
-
-
-def test_a_study_is_judged_from_its_folder(tmp_path):
-    folder = fake_results.study(tmp_path)
-    found = json.loads((folder / "claims.json").read_text("utf-8"))
-    first = found["claims"][0]
-    assert first["name"] == "first_voids"
-    assert first["figures"][0]["runs"] == 2
-    assert first["verdict"] == NOT_REPRODUCED
-    assert found["papers"] == {"operando": operando_claims.PAPER}
-
-
-def boxes(metal, step="box", numbers=None, **settings):
-    settings = {**OPERANDO, **metal, "acceleration.slow_down_by": 7e6, **settings}
-    return Reading(step, settings, numbers or {})
-
-
-@pytest.mark.parametrize(
-    ("volts", "verdict"),
-    [((0.3, 0.2, 0.1, 0.05), REPRODUCED), ((0.05, 0.1, 0.2, 0.3), NOT_REPRODUCED)],
-)
-def test_the_order_in_pressure(volts, verdict):
-    runs = Runs(
-        [
-            reading("Li", numbers={"overpotential_end_V": v * (1 + 0.01 * i)},
-                    **{"conditions.stack_pressure_MPa": p})
-            for v, p in zip(volts, (0.2, 1.0, 1.5, 7.0), strict=True)
-            for i in range(3)
-        ]
-    )  # fmt: skip
-    judge = operando_evidence.pressure("Li", "overpotential_end_V", "V", falls=True)
-    assert judge(runs, None).verdict == verdict
-
-
-@pytest.mark.parametrize(
-    ("slow", "fast", "verdict"),
-    [(1.4, 1.5, REPRODUCED), (1.4, 2.5, NOT_REPRODUCED), (1.0, 1.0, NOT_REPRODUCED)],
-)
-def test_enrichment_is_above_one_and_the_same(slow, fast, verdict):
-    random = operando.alloy(operando.FOIL, operando.NONE)
-    runs = Runs(
-        boxes=[
-            boxes(random, "box_random", {"mg_intensity_end": value + shift},
-                  **{"conditions.current_density_mA_cm2": j})
-            for value, j in ((slow, 0.05), (fast, 0.5))
-            for shift in (-0.1, 0.0, 0.1)
-        ]
-    )  # fmt: skip
-    assert operando_evidence.enrichment(runs, None).verdict == verdict
-
-
-def test_boxes_with_a_changed_input_are_those_of_their_step():
-    slow = {"acceleration.slow_down_by": 7e7}
-    li = METALS["Li"]
-    runs = Runs(
-        boxes=[
-            boxes(li, numbers={"splits": 1.0}),
-            boxes(li, "box_inputs", {"splits": 2.0}),
-            boxes(li, "box_inputs", {"splits": 3.0}, **slow),
-            boxes(li, "box_inputs", {"splits": 4.0}, **BOX_VARIANTS["λ 0"]),
-        ]
-    )
-
-    def found(variant):
-        return [r.numbers["splits"] for r in runs.box(li, variant)]
-
-    assert found(None) == [1.0]
-    assert found("λ 0") == [4.0]
-    assert found("hops slowed ten times more") == [3.0]
-    assert found("Mg coverage 0.3") == [2.0]  # lithium has none: it is unchanged
-
-
-def test_the_steep_rise_needs_the_loss():
-    def verdict(lost, slope):
-        numbers = {"lost90_mAh_cm2": lost, "steepness": slope}
-        runs = Runs([reading("Li", numbers=numbers | {"steepness": slope + 0.1 * i})
-                     for i in range(3)])  # fmt: skip
-        return operando_evidence.steep(runs, None).verdict
-
-    assert verdict(0.9, 5.0) == REPRODUCED
-    assert verdict(0.9, 2.0) == NOT_REPRODUCED
-    assert verdict(math.inf, 5.0) == NOT_REPRODUCED
-
-
-def test_splits_are_counted_against_those_of_lithium():
-    def verdict(li, limg):
-        runs = Runs(
-            boxes=[
-                boxes(METALS[metal], numbers={"splits": n + shift, "collapses": 2.0 + shift})
-                for metal, n in (("Li", li), ("Li-Mg", limg))
-                for shift in (-0.1, 0.0, 0.1)
-            ]
-        )
-        return operando_evidence.splits(runs, None).verdict
-
-    assert verdict(0.5, 3.0) == REPRODUCED
-    assert verdict(3.0, 0.5) == NOT_REPRODUCED
-
-
-def test_the_rank_of_voids_is_judged_at_the_highest_ratio():
-    def counted(step, ratio, n):
-        settings = {"acceleration.max_hops_per_strip_per_site": ratio}
-        return [Reading(step, settings, {"voids_end": n + shift}) for shift in (-0.1, 0.0, 0.1)]
-
-    li, limg = "convergence_strip_li", "convergence_strip_limg"
-    runs = [*counted(li, 1e4, 3), *counted(limg, 1e4, 5)]
-    judge = operando_evidence.box_voids
-    assert judge(Runs(ratios=runs), None).verdict == NOT_REPRODUCED
-    runs += [*counted(li, 1e5, 2), *counted(limg, 1e5, 1)]
-    found = judge(Runs(ratios=runs), None)
-    assert [figure.measured.value for figure in found.figures] == pytest.approx([3, 5, 2, 1])
-    assert found.verdict == REPRODUCED
-
-
-def test_the_first_voltage_is_that_of_boxes():
-    def verdict(li, limg):
-        runs = Runs(boxes=[
-            boxes(METALS[metal], "box_first",
-                  {"overpotential_start_V": 0.013, "overpotential_tenth_V": v + 0.001 * i})
-            for metal, v in (("Li", li), ("Li-Mg", limg)) for i in range(3)
-        ])  # fmt: skip
-        return operando_evidence.voltage_order(runs, None).verdict
-
-    assert verdict(0.18, 0.18) == REPRODUCED
-    assert verdict(0.18, 0.22) == NOT_REPRODUCED
-
-
-# --- the claims of the interlayer paper -----------------------------------------------------------
-
-
-def deposits(losses, step="efficiency", **settings):
-    """Three runs on each substrate, with their dead lithium."""
-    return [
-        Reading(step, {"system.params": interlayer.SUBSTRATES[name], **settings},
-                {"dead_percent": loss * (1 + 0.01 * i)})
-        for name, loss in losses.items() for i in (-1, 0, 1)
-    ]  # fmt: skip
-
-
-_MEASURED = {"ZnO (002)": 0.11, "ZnO (202)": 3.52, "ZnO (020)": 4.47, "carbon": 8.38}
-
-
-@pytest.mark.parametrize(
-    ("changed", "efficiency", "faces"),
-    [
-        ({}, REPRODUCED, REPRODUCED),
-        ({"carbon": 60.0}, RANK_ONLY, REPRODUCED),
-        ({"ZnO (202)": 0.11, "ZnO (020)": 0.11}, RANK_ONLY, NOT_REPRODUCED),
-        ({"carbon": 0.1}, NOT_REPRODUCED, REPRODUCED),
-    ],
-)
-def test_loss_by_aurbachs_protocol(changed, efficiency, faces):
-    runs = interlayer.Runs(deposits(_MEASURED | changed))
-    assert interlayer_claims.efficiency(runs, None).verdict == efficiency
-    assert interlayer_claims.faces(runs, None).verdict == faces
-
-
-def test_a_changed_input_applies_to_its_substrates():
-    weak = interlayer.VARIANTS["adsorption on carbon 0.9 eV"][0]
-    runs = interlayer.Runs(
-        deposits(_MEASURED) + deposits({"carbon": 70.0}, "inputs", **weak)
-        + deposits({"carbon": 5.0}, "inputs", **interlayer.VARIANTS["λ 0"][0])
-    )  # fmt: skip
-
-    def loss(name, variant=None):
-        return [round(r.numbers["dead_percent"]) for r in runs.substrate(name, variant)]
-
-    assert loss("carbon")[1] == 8
-    assert loss("carbon", "adsorption on carbon 0.9 eV")[1] == 70
-    assert loss("carbon", "λ 0")[1] == 5
-    assert loss("ZnO (002)", "adsorption on carbon 0.9 eV") == loss("ZnO (002)")
-
-
-# --- the claims of the cathode paper --------------------------------------------------------------
-
-
-def selenium(first, last, step="selenium", **settings):
-    name = "contact_active_frame"
-    return [
-        Reading(step, settings, {f"{name}_first": first + 0.01 * i, f"{name}_last": last + 0.01 * i,
-                                 f"{name}_change": last - first + 0.001 * i})
-        for i in (-1, 0, 1)
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "verdict"),
-    [(0.67, 0.795, REPRODUCED), (0.3, 0.4, RANK_ONLY), (0.67, 0.66, NOT_REPRODUCED)],
-)
-def test_contact_that_grows_with_cycles(first, last, verdict):
-    judge = {claim.name: claim for claim in cathode_claims.CLAIMS}["contact_frame"].judge
-    assert judge(cathode.Runs(selenium(first, last)), None).verdict == verdict
-
-
-def test_selenium_with_a_changed_input():
-    runs = cathode.Runs(
-        selenium(0.6, 0.7)
-        + selenium(0.5, 0.6, "inputs", **cathode.DEFAULTS | cathode.VARIANTS["plane_share 0.6"])
-        + selenium(0.9, 0.95, "inputs", **cathode.DEFAULTS | cathode.VARIANTS["σ_ref × 2"])
-    )  # fmt: skip
-    for variant, value in ((None, 0.6), ("plane_share 0.6", 0.5), ("σ_ref × 2", 0.9)):
-        found = [r.numbers["contact_active_frame_first"] for r in runs.selenium(variant)]
-        assert found[1] == value
-
-
-# --- numbers of the runs of systems ---------------------------------------------------------------
+    rows = [{"name": f"D of Mg at {T} °C", "model": D * f} for T, f in ((25, 1), (60, 11.7))]
+    found = checks_of(rows)
+    assert found["D of Mg, 60 over 25 °C"] == pytest.approx(11.7)
+    assert found["Mg mixed at 25 °C"] == mixed(D, t, thick)
 
 
 class _System:
@@ -464,7 +344,8 @@ def test_numbers_of_a_deposition():
     found = deposition_of(run)
     assert (found["coverage_1"], found["coverage_3"], found["highest_3"]) == (0.6, 0.9, 4)
     assert found["dead_percent"] == 25
-    assert math.isnan(found["efficiency_percent"])
+    assert math.isnan(found["lost_percent"])
+    assert math.isnan(found["formation_lost_percent"])
     assert found["covered_islands"] == 1
     assert found["covered_between"] == pytest.approx(1 / 3)
     run.samples["capacity_monolayers"] *= 0.5
@@ -475,9 +356,35 @@ def test_numbers_of_a_cathode():
     names = ("contact_active_active", "contact_active_frame", "stress_active_GPa",
              "stress_frame_GPa", "stress_active_99_GPa")  # fmt: skip
     samples = {name: [0, 0.5, 0.1, 0.7, 0.2] for name in names}
-    samples |= {"cycle": [0, 1, 1, 2, 2], "phase": [0, 1, 2, 1, 2],
+    samples |= {"cycle": [0, 1, 1, 2, 2], "phase": [0, 1, 2, 1, 2], "thickness": [1, 1, 1, 1, 1.02],
                 "pore_area": [1, 0.3, 0.6, 0.2, 0.5]}  # fmt: skip
-    found = cathode_of(_System(samples))
+    material = np.full((6, 6), 1)
+    material[:2, :2] = material[4:, 4:] = material[:2, 4:] = 0  # three pores of four sites
+    material[3, 0] = 0  # too small to be followed
+    opened = np.zeros((3, 6, 6))
+    opened[0][material == 0] = 1.0
+    opened[1][:2, :2], opened[1][4:, 4:], opened[1][:2, 4:] = 0.2, 0.5, 0.9
+    opened[2][:2, :2], opened[2][4:, 4:], opened[2][:2, 4:] = 0.6, 0.4, 0.95
+    frames = {"sample": np.array([0, 1, 2]), "open_area": opened}
+    found = cathode_of(_System(samples, {"material": material}, frames))
     assert (found["cycles"], found["stress_active_GPa_last"]) == (2, 0.7)
     assert found["contact_active_frame_change"] == pytest.approx(0.2)
     assert found["pores_change"] == pytest.approx(0.3)
+    assert found["pores_below"] == pytest.approx(2 / 3)
+    assert found["pores_shrinking"] == pytest.approx(1 / 3)
+    assert found["thickness_change"] == pytest.approx(0.02)
+
+
+# --- a folder -------------------------------------------------------------------------------------
+
+
+def test_a_study_is_judged_from_its_folder(tmp_path):
+    folder = fake_results.study(tmp_path)
+    found = json.loads((folder / "claims.json").read_text("utf-8"))
+    first = found["claims"][0]
+    assert first["name"] == "first_voids"
+    assert first["figures"][0]["runs"] == 2
+    assert first["verdict"] == NOT_REPRODUCED
+    assert found["papers"] == {"operando": paper("operando").paper}
+    assert found["runs"]["operando"] == [4, 4]
+    assert found["runs"]["box_first"][0] == 0

@@ -63,8 +63,8 @@ RUNS = {
         },
     ),
 }
-# Runs that compute something else since: creep of a cathode by backward Euler.
-WRITTEN = {"cathode": "0.2.0"}
+# Runs that compute something else since: creep by backward Euler; a run file with a formation.
+WRITTEN = {"cathode": "0.2.0", "deposition_cycle": "0.2.0"}
 _ROUNDING = 1e-11  # of other versions of numpy or numba, whose exp differs in the last bit
 
 

@@ -289,7 +289,8 @@ class Body:
         portion = (1.0 + swelling) / PORTIONS
         modulus = shear_modulus_GPa(*active[:2])
         # Shear stress that creep has taken off: 2 G times the strain along an axis.
-        events = rng.poisson(size * (1.0 / keep - 1.0) / (2.0 * modulus) / portion)
+        flowed = size * np.maximum(1.0 / keep - 1.0, 0.0) / (2.0 * modulus)
+        events = rng.poisson(flowed / portion)
         moved = self._move(rng, sites, along, events, swelling)
         strain = self.creep_strain.reshape(4, -1)
         strain[0, sites] += (2 * events - moved) * portion * along

@@ -1,10 +1,10 @@
-"""Coulombic efficiency of a deposition by Aurbach's protocol."""
+"""Charge of the steps of a deposition, and its Coulombic efficiency by Aurbach's protocol."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from kmc.analysis.coulombic import aurbach_efficiency
+from kmc.analysis.coulombic import Aurbach, aurbach
 from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
 from kmc.trajectory.table_run import TableRun
 
@@ -23,19 +23,9 @@ def charges(run: TableRun) -> list[tuple[str, int]]:
     return found
 
 
-def aurbach_of(run: TableRun) -> float | None:
-    """Efficiency of plate (reservoir), N × (strip, plate), strip; None for another protocol.
-
-    Steps before the reservoir, such as a formation cycle, and rests do not count. Where a cycle did
-    not pass its whole charge, the sums take its place, as in `kmc.analysis.coulombic`.
-    """
-    moved = [(do, atoms) for do, atoms in charges(run) if do in (PLATE, STRIP)]
-    kinds = [do for do, _ in moved]
-    blocks = stored_blocks(run.run)
-    cycles = max((block.repeat for block in blocks), default=0)
-    tail = [PLATE, *[STRIP, PLATE] * cycles, STRIP]
-    if cycles < 2 or kinds[-len(tail) :] != tail or not run.finished:
+def aurbach_of(run: TableRun) -> Aurbach | None:
+    """Efficiencies by Aurbach's protocol, see `kmc.analysis.coulombic.aurbach`."""
+    if not run.finished:
         return None
-    counted = [atoms for _, atoms in moved[-len(tail) :]]
-    plated, stripped = sum(counted[0::2]), sum(counted[1::2])
-    return aurbach_efficiency(0, plated, 0.0, stripped)
+    passed = [(do, atoms) for do, atoms in charges(run) if do in (PLATE, STRIP)]
+    return aurbach(stored_blocks(run.run), passed)

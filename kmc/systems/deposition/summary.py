@@ -19,6 +19,10 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
         share = 100 * float(run.constants["substrate"].mean())
         on += f", {share:.3g} % of it {facts['surfaces'][1]}"
     rows.append(("Substrate", f"{on}, {nx * nm:.3g} nm × {ny * nm:.3g} nm, {nz} layers"))
+    below = [f"{name} {value:.3f} eV a site" for name, value in _adhesion(run) if value < 0]
+    if below:
+        text = f"{', '.join(below)}: below 0, the substrate repels lithium, which no solid does"
+        rows.append(("Adhesion", text))
     conditions = run.run["conditions"]
     rows.append(
         (
@@ -55,9 +59,31 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
         )
     )
     rows.append(("Dead lithium", f"{last['dead_Li']:.0f} of {last['atoms']:.0f} atoms"))
-    efficiency = aurbach_of(run)
-    if efficiency is not None:
-        rows.append(("Efficiency", f"{100 * efficiency:.3f} % (Aurbach), without side reactions"))
+    found = aurbach_of(run)
+    if found is not None:
+        rows.append(
+            (
+                "Efficiency",
+                f"{100 * found.efficiency:.3f} % (Aurbach), formation "
+                f"{'none' if found.formation is None else f'{100 * found.formation:.3g} %'}; lost "
+                f"{plural(found.lost, 'atom')}; left at the end {last['dead_Li']:.0f} dead and "
+                f"{last['atoms'] - last['dead_Li']:.0f} that the cutoff holds; side reactions are "
+                "not modelled",
+            )
+        )
     rows.append(("Events", f"{figure(last['hops'])} hops of {figure(last['attempts'])} attempts"))
     rows.append(("Simulated", duration(float(last["time_s"]))))
     return rows
+
+
+def _adhesion(run: TableRun) -> list[tuple[str, float]]:
+    """Work of adhesion of lithium on the substrate: φ = adsorption − cohesive energy + 3 ε."""
+
+    def value(key: str) -> float:
+        return float(run.params[key]["value"])
+
+    if "adsorption_energy_eV" not in run.params:
+        return []
+    bonds = value("formation_energy_bulk_eV")  # 3 ε on this lattice
+    phi = value("adsorption_energy_eV") - value("cohesive_energy_eV") + bonds
+    return [(run.facts["surfaces"][0], phi)]
