@@ -11,7 +11,7 @@ beside the line does not count, and a wide void is on more lines than a narrow o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,7 +118,9 @@ class _Cut:
         Length of a line, once around the box.
     """
 
-    def __init__(self, lattice: Lattice, direction: str, n_lines: int | None, depth_nm):
+    def __init__(
+        self, lattice: Lattice, direction: str, n_lines: int | None, depth_nm: float | None
+    ):
         self.lattice, self.direction = lattice, direction
         along = 0 if direction == "x" else 1
         n_rows = lattice.cells[1 - along]
@@ -263,7 +265,7 @@ class CrossSection:
     min_size : int
     """
 
-    def __init__(self, images, columns: dict[str, np.ndarray], cut: _Cut, min_size: int):
+    def __init__(self, images: Iterable, columns: dict[str, np.ndarray], cut: _Cut, min_size: int):
         import pandas as pd
 
         self.n_lines, self.depth_nm, self.direction = len(cut.rows), cut.depth_nm, cut.direction

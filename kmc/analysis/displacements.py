@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kmc.common.units import A_per_nm
 from kmc.model.lattice import Lattice
@@ -28,7 +29,9 @@ class Estimate:
         return f"{self.value:.4g} ± {self.error:.2g}{unit}"
 
 
-def block_ratio(numerators, denominators, unit: str = "1", blocks: int = BLOCKS) -> Estimate:
+def block_ratio(
+    numerators: ArrayLike, denominators: ArrayLike, unit: str = "1", blocks: int = BLOCKS
+) -> Estimate:
     """Ratio of two sums over consecutive intervals of a run, with its error.
 
     The intervals are grouped into at most `blocks` equal blocks; the scatter of the blocks about
@@ -59,7 +62,7 @@ def block_ratio(numerators, denominators, unit: str = "1", blocks: int = BLOCKS)
     return Estimate(float(ratio), float(scatter / abs(total)), unit)
 
 
-def hop_vectors_nm(lattice: Lattice, site_from, site_to) -> np.ndarray:
+def hop_vectors_nm(lattice: Lattice, site_from: np.ndarray, site_to: np.ndarray) -> np.ndarray:
     """Displacement of each hop, nm, float64 of shape (n, 3), over the periodic boundaries."""
     delta = lattice.positions_A[site_to] - lattice.positions_A[site_from]
     for axis in range(3 if lattice.boundary == "periodic" else 2):
@@ -100,7 +103,7 @@ def identities(leaves: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, np.
         particle = further
 
 
-def windows_of(time_s, start_s, span, n) -> tuple[np.ndarray, float]:
+def windows_of(time_s: np.ndarray, start_s: float, span: float, n: int) -> tuple[np.ndarray, float]:
     """Window of each hop, and the length of a window in s."""
     window = np.minimum(((time_s - start_s) / span * n).astype(np.int64), n - 1)
     return window, span / n
@@ -114,13 +117,15 @@ def displacements_of(window, particle, step):
     return pair // n, pair % n, moved
 
 
-def squares_of(window, particle, step, n_windows) -> np.ndarray:
+def squares_of(
+    window: np.ndarray, particle: np.ndarray, step: np.ndarray, n_windows: int
+) -> np.ndarray:
     """Sum of square displacements of all particles, for each window."""
     where, _, moved = displacements_of(window, particle, step)
     return np.bincount(where, weights=(moved**2).sum(axis=1), minlength=n_windows)
 
 
-def sums_of(window, step, n_windows) -> np.ndarray:
+def sums_of(window: np.ndarray, step: np.ndarray, n_windows: int) -> np.ndarray:
     """Sum of displacements in each window, shape (n_windows, 3)."""
     parts = [np.bincount(window, weights=step[:, k], minlength=n_windows) for k in range(3)]
     return np.stack(parts, axis=1)

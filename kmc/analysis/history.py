@@ -7,7 +7,7 @@ voids.plot()
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -123,7 +123,7 @@ class VoidHistory:
 
     def __init__(
         self,
-        found,
+        found: Iterable[Voids],
         columns: dict[str, np.ndarray],
         lattice: Lattice,
         min_size: int,

@@ -16,6 +16,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import erfc, erfcx
 
 from kmc.errors import InputError
@@ -34,7 +35,9 @@ def length_um(diffusivity_cm2_s: float, time_s: float) -> float:
     return math.sqrt(4 * diffusivity_cm2_s * _um2_per_cm2 * time_s)
 
 
-def film_profile(z_um, plated_um: float, diffusivity_cm2_s: float, time_s: float) -> np.ndarray:
+def film_profile(
+    z_um: ArrayLike, plated_um: float, diffusivity_cm2_s: float, time_s: float
+) -> np.ndarray:
     """Mg relative to the alloy, where the metal was plated at once a time ago.
 
     c(z) = ½ erfc[(h − z)/√(4Dt)] + ½ erfc[(h + z)/√(4Dt)]
@@ -69,7 +72,9 @@ def film_share(plated_um: float, diffusivity_cm2_s: float, time_s: float) -> flo
     return reach / (2 * plated_um) * (1 / math.sqrt(math.pi) - ierfc)
 
 
-def growing_profile(z_um, plated_um: float, diffusivity_cm2_s: float, time_s: float) -> np.ndarray:
+def growing_profile(
+    z_um: ArrayLike, plated_um: float, diffusivity_cm2_s: float, time_s: float
+) -> np.ndarray:
     """Mg relative to the alloy, where the metal is plated at the rate v = h/t all the time.
 
     1 − c = ½ erfc[(z − h)/l] + 2h/(l√π) exp[−(z − h)²/l²]
@@ -160,7 +165,7 @@ def beside_paper(diffusivities_cm2_s: dict[int, float]) -> list[Mixing]:
     ]
 
 
-def share_of_layers(mg_relative, layers: int) -> float:
+def share_of_layers(mg_relative: ArrayLike, layers: int) -> float:
     """Mg of the first layers of a box relative to its bulk: the share that has mixed there.
 
     Parameters

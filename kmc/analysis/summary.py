@@ -12,6 +12,7 @@ from kmc.common.formatting import count, duration, figure, listed, plural, scale
 from kmc.common.metals import METALS
 from kmc.model.electrochemistry import balance_of_sites, net_rate_overpotential_V
 from kmc.trajectory.reader import Trajectory
+from kmc.trajectory.tables import Frame, Samples
 
 ARROW = "→"
 NO_BREAK = "\u00a0"
@@ -228,13 +229,13 @@ def _voids(trajectory: Trajectory) -> list[tuple[str, str]]:
     return [("Voids", text)]
 
 
-def _moment(trajectory: Trajectory, frame) -> str:
+def _moment(trajectory: Trajectory, frame: Frame) -> str:
     if trajectory.has_current:
         return f"{figure(frame.capacity_monolayers)} monolayers"
     return duration(frame.time_s)
 
 
-def _vacancies(samples, last: dict) -> str:
+def _vacancies(samples: Samples, last: dict) -> str:
     text = f"{count(samples['vacancies'][0])} {ARROW} {count(last['vacancies'])} in the box"
     if last["absorbed"] or last["emitted"]:
         text += f"; {count(last['absorbed'])} went into the metal behind it"

@@ -133,7 +133,13 @@ def link(
     return Links(parent[order], child[order], shared[order])
 
 
-def _nearest(before, after, box_nm, periodic, reach_nm) -> list[tuple[int, int]]:
+def _nearest(
+    before: np.ndarray,
+    after: np.ndarray,
+    box_nm: np.ndarray,
+    periodic: tuple[bool, bool, bool],
+    reach_nm: float,
+) -> list[tuple[int, int]]:
     """Pairs of points within `reach_nm`, each point once, nearest first."""
     if not (len(before) and len(after) and reach_nm > 0):
         return []
@@ -214,7 +220,9 @@ def heirs(before: Snapshot, after: Snapshot, links: Links) -> np.ndarray:
     return heir
 
 
-def _best(one, other, shared, volume, n) -> np.ndarray:
+def _best(
+    one: np.ndarray, other: np.ndarray, shared: np.ndarray, volume: np.ndarray, n: int
+) -> np.ndarray:
     best = np.full(n, -1)
     order = np.lexsort((other, -volume[other], -shared))
     for k in order[::-1]:  # the best is written last

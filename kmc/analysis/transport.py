@@ -167,7 +167,15 @@ def diffusion(
     return Diffusion(D_vacancy, D_tracer, f, onsager, drift, msd, len(step), span)
 
 
-def _check_log(site_from, site_to, species, time_s, occupancy, lattice, start_s) -> None:
+def _check_log(
+    site_from: np.ndarray,
+    site_to: np.ndarray,
+    species: np.ndarray,
+    time_s: np.ndarray,
+    occupancy: np.ndarray,
+    lattice: Lattice,
+    start_s: float,
+) -> None:
     if len({len(site_from), len(site_to), len(species), len(time_s)}) != 1:
         raise InputError("site_from, site_to, species and time_s differ in length")
     if not len(time_s) or not time_s[-1] > start_s:
@@ -195,7 +203,7 @@ def _check_log(site_from, site_to, species, time_s, occupancy, lattice, start_s)
         )
 
 
-def _correlation(step, before, own, blocks) -> Estimate:
+def _correlation(step: np.ndarray, before: np.ndarray, own: np.ndarray, blocks: int) -> Estimate:
     """(1 + ⟨cos θ⟩)/(1 − ⟨cos θ⟩); a particle's first hop counts with cos θ = 0."""
     k = np.flatnonzero(own)
     if not len(k):
@@ -207,7 +215,16 @@ def _correlation(step, before, own, blocks) -> Estimate:
     return Estimate(f, 2 / (1 - mean.value) ** 2 * mean.error)
 
 
-def _tracer(time_s, atom, step, start_s, span, n_atoms, n_windows, blocks) -> Estimate:
+def _tracer(
+    time_s: np.ndarray,
+    atom: np.ndarray,
+    step: np.ndarray,
+    start_s: float,
+    span: float,
+    n_atoms: int,
+    n_windows: int,
+    blocks: int,
+) -> Estimate:
     if not len(step):
         return Estimate(0.0, np.nan, "cm²/s")
     window, length = displacements.windows_of(time_s, start_s, span, n_windows)
@@ -280,7 +297,14 @@ class Transport:
     interval_s : ndarray, shape (n_frames − 1,)
     """
 
-    def __init__(self, moved, interval_s, lattice: Lattice, n_vacancies: int, blocks: int):
+    def __init__(
+        self,
+        moved: dict[int, np.ndarray],
+        interval_s: np.ndarray,
+        lattice: Lattice,
+        n_vacancies: int,
+        blocks: int,
+    ):
         import pandas as pd
 
         box_nm = lattice.box_A / A_per_nm

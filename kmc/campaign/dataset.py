@@ -281,7 +281,13 @@ def _read_in_parallel(
         workers.close()
 
 
-def _row(folder: SweepFolder, point: PointStatus, cache: ScalarCache, capacities, contact) -> dict:
+def _row(
+    folder: SweepFolder,
+    point: PointStatus,
+    cache: ScalarCache,
+    capacities: Sequence[float],
+    contact: float,
+) -> dict:
     """State and numbers of one point."""
     row: dict[str, Any] = {"final": {}, "at": {}, "onset": math.nan, "stop_reason": "", "path": ""}
     row |= {"state": point.state, "error": point.error}

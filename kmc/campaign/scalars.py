@@ -129,7 +129,9 @@ def entry_of(
     }
 
 
-def read_entries(name: str, files: Sequence[str], capacities, contact) -> dict[str, Any]:
+def read_entries(
+    name: str, files: Sequence[str], capacities: Sequence[float], contact: float
+) -> dict[str, Any]:
     """Entries of some trajectories, computed in a worker; None for those that cannot be read."""
     entries: dict[str, Any] = {}
     for file in map(Path, files):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from kmc.errors import InputError
 
@@ -31,7 +33,7 @@ def names(kind: str) -> list[str]:
     return found
 
 
-def nearest(name: str, choices) -> str:
+def nearest(name: str, choices: Iterable[str]) -> str:
     """``Did you mean …?`` with the closest valid choice, or an empty string."""
     close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
     return f"Did you mean {close[0]!r}? " if close else ""
@@ -128,7 +130,7 @@ def parse_toml(text: str, source: str) -> dict:
     return tables
 
 
-def _items(value) -> list:
+def _items(value: Any) -> list:
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else []

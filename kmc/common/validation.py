@@ -165,7 +165,7 @@ Count = Annotated[int, BeforeValidator(_to_count)]
 _BOUNDS = (("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most"))
 
 
-def allowed_range(field) -> str:
+def allowed_range(field: Any) -> str:
     """The range of a pydantic field as text, with its reason; empty where there is none.
 
     Parameters
@@ -250,7 +250,9 @@ def problems_of(
     return found
 
 
-def _problem(item, location, place, siblings, group) -> Problem:
+def _problem(
+    item: Any, location: tuple, place: tuple[str, str], siblings: dict, group: str
+) -> Problem:
     name = location[-1] if location else ""
     at, shown = place
     value, category, context = item["input"], item["type"], item.get("ctx", {})

@@ -11,7 +11,6 @@ import numpy as np
 from kmc.campaign.convergence.equivalence import (
     CHANGING,
     CONVERGED,
-    UNCLEAR,
     UNKNOWN,
     Comparison,
     compare,
@@ -133,7 +132,15 @@ def _plateau(
 # --- what is needed -------------------------------------------------------------------------------
 
 
-def _needed(levels, last, law, observable, tolerance, physical_ratio, time_s) -> Needed | None:
+def _needed(
+    levels: Sequence[LevelRuns],
+    last: Comparison | None,
+    law: PowerLaw | None,
+    observable: Observable,
+    tolerance: float,
+    physical_ratio: float,
+    time_s: Callable[[Sequence[float], int], float],
+) -> Needed | None:
     """Further levels or replicas that would decide; None where decided, or where none can."""
     replicas = max((level.n for level in levels), default=0)
     if not replicas:
@@ -144,7 +151,7 @@ def _needed(levels, last, law, observable, tolerance, physical_ratio, time_s) ->
         return Needed(nearest, replicas, time_s(nearest, replicas))
     if last.verdict == UNKNOWN and replicas < 2:
         return Needed((), _USUAL, time_s((), _USUAL))
-    if last.verdict == UNCLEAR:
+    if last.replicas is not None:  # unclear
         return Needed((), last.replicas, time_s((), last.replicas))
     if last.verdict != CHANGING:
         return None

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kmc.campaign.convergence.observables import COUNT, ONSET, SHARE, Family, LevelRuns
 from kmc.campaign.convergence.regression import (
@@ -83,7 +84,7 @@ class PowerLaw:
     draws: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)), repr=False, compare=False)
     widening: float = math.nan
 
-    def at(self, ratio) -> Predicted:
+    def at(self, ratio: ArrayLike) -> Predicted:
         """Mean at some ratios, with the interval of the bootstrap.
 
         Parameters
@@ -151,7 +152,9 @@ def _law(levels: list[LevelRuns], family: Family, unit: float, left_out: tuple) 
     )
 
 
-def _interval(centre, draws, widening: float) -> tuple[np.ndarray, np.ndarray]:
+def _interval(
+    centre: np.ndarray, draws: np.ndarray, widening: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Percentiles of the draws, their distances from the centre widened."""
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(draws, [tail, 100 - tail], axis=0)
@@ -193,7 +196,9 @@ def _means(levels: Sequence[LevelRuns]) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _weighted_line(x, means, n, family: Family) -> tuple[np.ndarray, np.ndarray]:
+def _weighted_line(
+    x: np.ndarray, means: np.ndarray, n: np.ndarray, family: Family
+) -> tuple[np.ndarray, np.ndarray]:
     """Lines of greatest quasi-likelihood for many sets of means at once (Fisher scoring).
 
     Parameters
@@ -240,7 +245,7 @@ def _scatter(levels: Sequence[LevelRuns], family: Family) -> np.ndarray:
     return np.maximum(found, family.least_variance)
 
 
-def _dispersion(levels: Sequence[LevelRuns], family: Family, fitted) -> float:
+def _dispersion(levels: Sequence[LevelRuns], family: Family, fitted: np.ndarray) -> float:
     """φ, pooled over the levels."""
     free = np.array([level.n - 1 for level in levels])
     some = free > 0

@@ -94,7 +94,7 @@ def read_study(
     area_um2 = first.box["box_A"][0] * first.box["box_A"][1] / A_per_um**2
     physical = _physical_ratio_in(first)
 
-    def numbers(name: str):
+    def numbers(name: str) -> np.ndarray:
         if at is None:
             return ds[name].values
         return ds[f"{name}_at"].sel(at_monolayers=at).values

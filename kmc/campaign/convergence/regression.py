@@ -17,7 +17,9 @@ TINY = 1e-300
 _MIN_VARIANCE = 1e-12  # of logarithms: equal times do not make a likelihood infinite
 
 
-def least_squares(u, y, weights) -> tuple[np.ndarray, np.ndarray]:
+def least_squares(
+    u: np.ndarray, y: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Weighted lines through the rows of y.
 
     Parameters
@@ -38,7 +40,9 @@ def least_squares(u, y, weights) -> tuple[np.ndarray, np.ndarray]:
     return mean_y - b * mean_u, b
 
 
-def censored_line(x, times, late, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def censored_line(
+    x: np.ndarray, times: np.ndarray, late: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Log-normal regression with right-censored times by expectation and maximisation.
 
     Parameters
@@ -72,12 +76,14 @@ def censored_line(x, times, late, weights) -> tuple[np.ndarray, np.ndarray, np.n
     return a - b * centre, b, np.sqrt(variance)
 
 
-def _residual(u, y, weights, a, b) -> np.ndarray:
+def _residual(
+    u: np.ndarray, y: np.ndarray, weights: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> np.ndarray:
     off = y - a[:, None] - b[:, None] * u
     return np.maximum((weights * off**2).sum(axis=1) / weights.sum(axis=1), _MIN_VARIANCE)
 
 
-def _hazard(z) -> tuple[np.ndarray, np.ndarray]:
+def _hazard(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """z, kept from overflowing, and φ(z)/(1 − Φ(z))."""
     from scipy.special import log_ndtr
 
@@ -85,7 +91,9 @@ def _hazard(z) -> tuple[np.ndarray, np.ndarray]:
     return z, np.exp(-0.5 * z**2 - 0.5 * math.log(2 * math.pi) - log_ndtr(-z))
 
 
-def censored_means(times, late, group, sigma: float) -> tuple[np.ndarray, float]:
+def censored_means(
+    times: np.ndarray, late: np.ndarray, group: np.ndarray, sigma: float
+) -> tuple[np.ndarray, float]:
     """A mean of ln(time) for each group, and their common σ.
 
     Parameters
@@ -106,7 +114,7 @@ def censored_means(times, late, group, sigma: float) -> tuple[np.ndarray, float]
     return means, sigma
 
 
-def log_likelihood(times, late, mu, sigma: float) -> float:
+def log_likelihood(times: np.ndarray, late: np.ndarray, mu: np.ndarray, sigma: float) -> float:
     """Of ln(times) about μ, but for a constant."""
     from scipy.special import log_ndtr
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from kmc.campaign.convergence.equivalence import CHANGING, CONVERGED, UNKNOWN, Comparison
-from kmc.campaign.convergence.findings import Plateau
+from kmc.campaign.convergence.findings import Level, Plateau
 from kmc.campaign.convergence.observables import COUNT, SHARE, LevelRuns, Observable
 from kmc.campaign.convergence.power_law import MIN_LEVELS, PowerLaw
 from kmc.common.formatting import figure, listed, plural
@@ -37,7 +37,13 @@ def _change(last: Comparison, base: float) -> str:
     return f"{percent(last.difference)}\u00a0% (95\u00a0%: {ends})"
 
 
-def verdict_text(observable, levels, last, shown, tolerance: float) -> str:
+def verdict_text(
+    observable: Observable,
+    levels: Sequence[LevelRuns],
+    last: Comparison | None,
+    shown: Sequence[Level],
+    tolerance: float,
+) -> str:
     """Whether the number has converged, and the change over the last step."""
     name = observable.label
     if last is None:
@@ -80,7 +86,13 @@ def _unknown(levels: Sequence[LevelRuns]) -> str:
     return "with one run a level the scatter is unknown"
 
 
-def law_text(observable, levels, law, physical: Plateau | None, physical_ratio: float) -> list[str]:
+def law_text(
+    observable: Observable,
+    levels: Sequence[LevelRuns],
+    law: PowerLaw | None,
+    physical: Plateau | None,
+    physical_ratio: float,
+) -> list[str]:
     """The law of the levels, and the plateau of a converged number at the physical ratio."""
     texts = []
     if law is None:
@@ -98,7 +110,7 @@ def law_text(observable, levels, law, physical: Plateau | None, physical_ratio: 
     return texts
 
 
-def _law_of_levels_text(observable, law: PowerLaw) -> str:
+def _law_of_levels_text(observable: Observable, law: PowerLaw) -> str:
     what = "Loss/(1 − loss) goes" if observable.family is SHARE else "It goes"
     span = f"from {ratio_text(law.ratios[0])} to {ratio_text(law.ratios[-1])}"
     text = f"{what} as ratio^{exponent_text(law)} {span}"
@@ -142,7 +154,7 @@ def _value_texts(observable: Observable, end: Plateau) -> tuple[str, str, str]:
     return short(scale * end.value, unit), ends[0], ends[1]
 
 
-def _plateau_text(observable, top: float, end: Plateau, ratio: float) -> str:
+def _plateau_text(observable: Observable, top: float, end: Plateau, ratio: float) -> str:
     value, ends, widest = _value_texts(observable, end)
     return (
         f"The levels that agree have {value} (95\u00a0%: {ends}). If nothing changes above "

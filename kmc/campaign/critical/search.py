@@ -19,7 +19,7 @@ from kmc.campaign.execute import run_sweep
 from kmc.campaign.folder import SweepFolder, make_folder, open_folder
 from kmc.campaign.generated import generated_plan
 from kmc.campaign.local import LocalWorkers, cores
-from kmc.campaign.plan import Plan
+from kmc.campaign.plan import Plan, Point
 from kmc.campaign.points import removed
 from kmc.campaign.scalars import ScalarCache
 from kmc.common.progress import display_for
@@ -171,7 +171,9 @@ def _find(question: Question, runs: _Runs, evaluate: Callable) -> Critical:
 class _Runs:
     """Runs of a search, kept as a sweep whose grid grows."""
 
-    def __init__(self, question: Question, path: Path, base, workers, progress: bool):
+    def __init__(
+        self, question: Question, path: Path, base: Path | None, workers: int | None, progress: bool
+    ):
         self.question, self.path = question, path
         self._base, self._progress = base, progress
         self._workers = _PersistentWorkers(self.path / "workers.log", workers or cores())
@@ -222,7 +224,9 @@ class _Runs:
             fixed=question.fixed(),
         )
 
-    def _count(self, folder: SweepFolder, points, values) -> list[tuple[int, int]]:
+    def _count(
+        self, folder: SweepFolder, points: Sequence[Point], values: Sequence[float]
+    ) -> list[tuple[int, int]]:
         cache, at = ScalarCache.of(folder.path), self.question.at
         states = {row.name: row for row in folder.status()}
         counts = {float(value): [0, 0] for value in values}

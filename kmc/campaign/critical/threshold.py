@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kmc.errors import InputError
 
@@ -62,7 +63,7 @@ class Scale:
         """Of the range, in units of the variable or of its natural logarithm."""
         return math.log(self.high / self.low) if self.log else self.high - self.low
 
-    def place(self, value) -> np.ndarray:
+    def place(self, value: ArrayLike) -> np.ndarray:
         """Where a value lies: 0 at the low end, 1 at the high one."""
         if self.log:
             return np.log(np.asarray(value, dtype=float) / self.low) / self.length
@@ -127,7 +128,7 @@ class Fit:
             return 0.5 * (self.high - self.low) / self.value
         return 0.5 * (self.high - self.low) / (self.scale.high - self.scale.low)
 
-    def probability(self, values) -> np.ndarray:
+    def probability(self, values: ArrayLike) -> np.ndarray:
         """P of the fit at some values of the variable."""
         width = max(self.width / self.scale.length, _WIDTHS[0])
         z = (self.scale.place(values) - self.scale.place(self.value)) / width
@@ -198,7 +199,14 @@ def fit(
     )
 
 
-def _profile(u, yes, total, places, trial_widths, sign: int) -> tuple[np.ndarray, np.ndarray]:
+def _profile(
+    u: np.ndarray,
+    yes: np.ndarray,
+    total: np.ndarray,
+    places: np.ndarray,
+    trial_widths: np.ndarray,
+    sign: int,
+) -> tuple[np.ndarray, np.ndarray]:
     """Highest log-likelihood over all widths for each threshold, and the width that gives it."""
     z = sign * (u[None, :] - places[:, None])
     best = np.full(len(places), -np.inf)
@@ -212,7 +220,7 @@ def _profile(u, yes, total, places, trial_widths, sign: int) -> tuple[np.ndarray
     return best, widths
 
 
-def _log_logistic(z) -> np.ndarray:
+def _log_logistic(z: np.ndarray) -> np.ndarray:
     return -np.logaddexp(0.0, -np.asarray(z, dtype=float))
 
 
