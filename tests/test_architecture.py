@@ -53,11 +53,11 @@ AT_HOME = {
     "dask_jobqueue": "campaign.cluster",
     "xarray": "mesoscale campaign plotting trajectory.reader trajectory.table_run",
     "ase": "trajectory.tables model.ase_energies model.dft_energies",
-    "skimage": "analysis.segmented_image",
+    "skimage": "analysis.segmented_image analysis.plan_view",
     "tifffile": "analysis.segmented_image",
     "IPython": "plotting.notebook",
     "ipywidgets": "plotting.notebook",
-    "pandas": "analysis population.result campaign plotting trajectory",
+    "pandas": "analysis population.impedance population.result campaign plotting trajectory",
 }
 
 # Slow to import and seldom needed: imported inside the functions that need them.

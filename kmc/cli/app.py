@@ -17,6 +17,7 @@ import click
 from kmc._version import __version__
 from kmc.cli.converge import converge
 from kmc.cli.image import image
+from kmc.cli.impedance import impedance
 from kmc.cli.nucleation import nucleation
 from kmc.cli.own_interface import from_ase, from_dft
 from kmc.cli.pictures import export, movie, plot
@@ -320,7 +321,7 @@ for _command in (from_ase, from_dft):
     params.add_command(_command)
 for _command in (
     *(run, resume, extend, verify, repair),
-    *(plot, movie, export, image),
+    *(plot, movie, export, image, impedance),
     *(sweep, sweep_plot, critical, converge, nucleation, upscale, study, report),
 ):
     main.add_command(_command)

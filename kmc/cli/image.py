@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kmc.cli.shared import file_option, files_argument, force_option, option, quiet_option
-from kmc.common.outputs import check_output
+from kmc.common.outputs import PICTURE_ENDINGS, check_output
 from kmc.errors import InputError
 
 _EPILOG = """\
@@ -18,6 +18,9 @@ Examples:
   kmc image ct.tif --scale 650 --void 1 --electrolyte 2 --metal below
   kmc image a.png b.png --scale 12.5 --capacity 0.1 --capacity 0.5 -o mine.csv
   kmc plot strip_li.h5 --what microscope --data mine.csv
+  kmc image --plan top.png --scale 250 --void 0 --voids each.csv
+  kmc image --plan a.tif b.tif upscale_li.h5 --scale 250 --threshold otsu \
+      --capacity 0.1 --capacity 0.5 -o plan.csv --picture plan.png
 
 An image is segmented: one grey value for each phase. The interface is the edge of the electrolyte,
 column by column; without --electrolyte it is the lower edge of the image (with --metal below the
@@ -28,8 +31,14 @@ their errors standard deviations. docs/measured.md has the columns.
 
 @click.command(epilog=_EPILOG, short_help="Measure voids in segmented SEM or CT images.")
 @files_argument
-@option("--scale", type=float, required=True, metavar="NM", help="Width of a pixel in nm.")
+@option("--scale", type=float, metavar="NM", help="Width of a pixel in nm; of images alone.")
 @option("--void", type=float, default=0, metavar="VALUE", help="Grey value of voids.")
+@option(
+    "--plan", is_flag=True, help="Images from above; runs of kmc upscale may stand beside them."
+)
+@option("--threshold", metavar="VALUE|otsu", help="With --plan: voids are darker than this.")
+@option("--bright", is_flag=True, help="With --threshold: voids are brighter.")
+@file_option("--picture", metavar="FILE.png", help="With --plan: draw everything against charge.")
 @option("--electrolyte", type=float, metavar="VALUE", help="Grey value of the electrolyte.")
 @option(
     "--metal",
@@ -64,7 +73,11 @@ their errors standard deviations. docs/measured.md has the columns.
 @quiet_option
 def image(
     files: tuple[Path, ...],
-    scale: float,
+    scale: float | None,
+    plan: bool,
+    threshold: str | None,
+    bright: bool,
+    picture: Path | None,
     void: float,
     electrolyte: float | None,
     metal: str,
@@ -77,9 +90,16 @@ def image(
     quiet: bool,
 ) -> None:
     """Measure voids along the interface of the segmented images FILE..."""
-    if (output or capacities) and len(capacities) != len(files):
+    pictures = [path for path in files if not (plan and path.suffix.lower() in (".h5", ".hdf5"))]
+    if scale is None and pictures:
+        raise InputError("images have no scale of their own", advice="Give --scale in nm a pixel.")
+    if not plan and (threshold or bright or picture):
+        raise InputError("--threshold, --bright and --picture belong to --plan")
+    if plan and electrolyte is not None:
+        raise InputError("--electrolyte has no meaning for a plan view")
+    if (output or picture or capacities) and len(capacities) != len(pictures):
         raise InputError(
-            f"--capacity was given {len(capacities)} times for {len(files)} images",
+            f"--capacity was given {len(capacities)} times for {len(pictures)} images",
             advice="Give it once for each image, in mAh/cm².",
         )
     if any(not 0 <= capacity < float("inf") for capacity in capacities):
@@ -87,17 +107,25 @@ def image(
     for path in (output, single):
         if path is not None:
             check_output(path, force, (".csv",))
+    if plan:
+        if picture is not None:
+            check_output(picture, force, PICTURE_ENDINGS)
+        options = {"void": void, "threshold": threshold, "bright": bright}
+        charges = dict(zip(pictures, capacities or [float("nan")] * len(pictures), strict=True))
+        _plan(files, charges, scale, options, min_size, series, output, single, picture, quiet)
+        return
+    assert scale is not None  # one of the files is an image
     from kmc.analysis import export
     from kmc.analysis import segmented_image as images
     from kmc.common.progress import frame_progress
 
-    options: dict[str, Any] = {"void": void, "electrolyte": electrolyte}
-    options |= {"metal": metal, "min_size": min_size}
+    given: dict[str, Any] = {"void": void, "electrolyte": electrolyte}
+    given |= {"metal": metal, "min_size": min_size}
     found = []
     with frame_progress("images", not quiet) as progress:
         for number, path in enumerate(files, 1):
             try:
-                found.append(images.measure_image(images.read_image(path), scale, **options))
+                found.append(images.measure_image(images.read_image(path), scale, **given))
             except InputError as problem:
                 text = problem.message
                 named = text if str(path) in text else f"{path}: {text}"
@@ -113,6 +141,67 @@ def image(
     if single is not None:
         export.export_table(images.voids_table(found, files), single, overwrite=force)
     for written in (output, single):
+        if written is not None and not quiet:
+            click.echo(f"Wrote {written}")
+
+
+def _plan(
+    files: tuple[Path, ...],
+    charges: dict[Path, float],
+    scale: float | None,
+    options: dict[str, Any],
+    min_size: int,
+    series: str | None,
+    output: Path | None,
+    single: Path | None,
+    picture: Path | None,
+    quiet: bool,
+) -> None:
+    """Measure images from above and frames of runs; print, write and draw them."""
+    from kmc.analysis import export, plan_view, segmented_image
+    from kmc.common.formatting import figure, plural
+    from kmc.common.progress import frame_progress
+    from kmc.systems.run import load
+
+    views: list[tuple[str, float, plan_view.PlanView]] = []
+    runs = []
+    with frame_progress("plan views", not quiet) as progress:
+        for number, path in enumerate(files, 1):
+            try:
+                if path not in charges:
+                    more = plan_view.plans_of_run(load(path), min_size=min_size)
+                    runs.append(path.stem)
+                else:
+                    mask = plan_view.voids_of_image(segmented_image.read_image(path), **options)
+                    view = plan_view.measure_plan(mask, (scale or 0) / 1e3, min_size=min_size)
+                    more = [(series or next(iter(charges)).stem, charges[path], view)]
+            except InputError as problem:
+                text = problem.message
+                named = text if str(path) in text else f"{path}: {text}"
+                raise InputError(named, advice=problem.advice) from None
+            views += more
+            progress(number, len(files))
+            for _, charge, view in more if not quiet else ():
+                at = f", {figure(charge, 'mAh/cm²')}" if charge == charge else ""
+                row = view.row
+                click.echo(
+                    f"{path}{at}: {plural(len(view.voids), 'void')} "
+                    f"({figure(row['voids_per_mm2'])} per mm²), contact loss "
+                    f"{row['contact_loss_percent']:.1f} %, diameter "
+                    f"{figure(row['diameter_um'], 'µm')}, neighbours "
+                    f"{figure(row['neighbour_um'], 'µm')} apart "
+                    f"({row['neighbour_ratio']:.2f} of random places)"
+                )
+    table = plan_view.plan_table(views)
+    if output is not None:
+        export.export_table(table, output, overwrite=True)
+    if single is not None:
+        export.export_table(plan_view.voids_table(views), single, overwrite=True)
+    if picture is not None:
+        from kmc import plotting
+
+        plotting.save(plotting.plan_picture(table, runs), picture)
+    for written in (output, single, picture):
         if written is not None and not quiet:
             click.echo(f"Wrote {written}")
 

@@ -8,10 +8,12 @@ else. Imports every package but `cli`.
 from kmc.common.outputs import PICTURES
 from kmc.plotting.convergence import convergence_picture
 from kmc.plotting.draw import draw, plot_cross_section, plot_profiles, plot_voids
+from kmc.plotting.impedance_panels import impedance_picture
 from kmc.plotting.movie import save_movie
 from kmc.plotting.notebook import slider, watch
 from kmc.plotting.nucleation_panels import nucleation_picture
 from kmc.plotting.pages import overview, save_overview
+from kmc.plotting.plan_panels import plan_picture
 from kmc.plotting.statistics import ripening_picture
 from kmc.plotting.style import MAGNESIUM, METAL, save
 from kmc.plotting.sweep_panels import sweep_picture
@@ -27,8 +29,10 @@ __all__ = [
     "POPULATION_PICTURES",
     "convergence_picture",
     "draw",
+    "impedance_picture",
     "nucleation_picture",
     "overview",
+    "plan_picture",
     "plot_cross_section",
     "plot_profiles",
     "plot_voids",

@@ -1,0 +1,199 @@
+"""Voids in plan views of an interface: optical or SEM images from above, and frames of populations.
+
+Pixels of voids that touch, by an edge or a corner, are one void. The number per area counts a void
+unless it reaches the right or the lower edge, which makes it that of an endless image (H. J. G.
+Gundersen, J. Microsc. 111, 219 (1977), doi:10.1111/j.1365-2818.1977.tb00062.x, for a frame).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kmc.analysis.measured import CAPACITY
+from kmc.analysis.segmented_image import _not_installed
+from kmc.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class PlanView:
+    """Voids of one image from above, from `measure_plan`.
+
+    Attributes
+    ----------
+    row : dict
+        contact_loss_percent, voids_per_mm2, diameter_um (mean, of circles of the same area),
+        diameter_um_error (standard deviation), max_diameter_um, neighbour_um (mean distance of a
+        centre to the nearest other one) and neighbour_ratio, that distance over 1/(2√density):
+        1 for places at random, more for even ones (P. J. Clark and F. C. Evans, Ecology 35, 445
+        (1954), doi:10.2307/1931034). NaN where there is nothing to take the mean of.
+    voids : DataFrame
+        One row for each void: x_um, y_um, area_um2, diameter_um, neighbour_um, at_edge (it reaches
+        an edge and may be larger than seen; it is not in the mean diameter).
+    """
+
+    row: dict[str, float]
+    voids: pd.DataFrame
+
+
+def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) -> PlanView:
+    """Measure the voids of a plan view.
+
+    Parameters
+    ----------
+    void : ndarray of bool, shape (height, width)
+        Pixels without contact.
+    um_per_pixel : float
+    min_size : int
+        Fewest connected pixels that make a void; smaller ones count as contact.
+
+    Raises
+    ------
+    InputError
+        The scale is no length, or scikit-image is not installed.
+    """
+    import pandas as pd
+    from scipy.spatial import cKDTree
+
+    if not 0 < um_per_pixel < float("inf"):
+        raise InputError(
+            f"{um_per_pixel} µm is no width of a pixel", advice="Give --scale, the width in nm."
+        )
+    try:
+        from skimage.measure import label, regionprops_table
+    except ImportError:
+        raise _not_installed() from None
+    labels = label(np.asarray(void, dtype=bool), connectivity=2)
+    found = regionprops_table(labels, properties=("area", "centroid", "bbox"))
+    keep = found["area"] >= min_size
+    area, y, x, top, left, bottom, right = (
+        found[name][keep]
+        for name in ("area", "centroid-0", "centroid-1", "bbox-0", "bbox-1", "bbox-2", "bbox-3")
+    )
+    height, width = labels.shape
+    ends = (bottom == height) | (right == width)
+    at_edge = ends | (top == 0) | (left == 0)
+    centres = np.column_stack([x, y]) * um_per_pixel
+    nearest = np.full(len(area), np.nan)
+    if len(area) > 1:
+        nearest = cKDTree(centres).query(centres, k=2)[0][:, 1]
+    diameter = 2 * np.sqrt(area / np.pi) * um_per_pixel
+    whole = diameter[~at_edge] if (~at_edge).any() else diameter
+    square_um2 = labels.size * um_per_pixel**2
+    density = np.count_nonzero(~ends) / square_um2
+    apart = float(nearest.mean()) if len(area) > 1 else np.nan
+    row = {
+        "contact_loss_percent": 100 * float(area.sum()) / labels.size,
+        "voids_per_mm2": 1e6 * density,
+        "diameter_um": float(whole.mean()) if len(area) else np.nan,
+        "diameter_um_error": float(whole.std(ddof=1)) if len(whole) > 1 else np.nan,
+        "max_diameter_um": float(diameter.max()) if len(area) else np.nan,
+        "neighbour_um": apart,
+        "neighbour_ratio": apart * 2 * float(np.sqrt(density)) if density else np.nan,
+    }
+    voids = pd.DataFrame(
+        {
+            "x_um": centres[:, 0],
+            "y_um": centres[:, 1],
+            "area_um2": area * um_per_pixel**2,
+            "diameter_um": diameter,
+            "neighbour_um": nearest,
+            "at_edge": at_edge,
+        }
+    )
+    return PlanView(row, voids)
+
+
+def voids_of_image(
+    image: np.ndarray, *, void: float = 0, threshold: str | None = None, bright: bool = False
+) -> np.ndarray:
+    """Pixels of voids of a grey image: one value, or what is darker than a threshold.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width) or (1, height, width)
+    void : float
+        Grey value of voids, without a threshold.
+    threshold : str, optional
+        A grey value, or ``otsu`` for the one that parts two peaks best (N. Otsu, IEEE Trans. Syst.
+        Man Cybern. 9, 62 (1979), doi:10.1109/TSMC.1979.4310076).
+    bright : bool
+        Voids are brighter than the threshold.
+
+    Raises
+    ------
+    InputError
+        The image has no such value, or is a stack.
+    """
+    image = image[0] if image.ndim == 3 and len(image) == 1 else image
+    if image.ndim != 2:
+        raise InputError(
+            f"a stack of {len(image)} slices is no plan view", advice="Give one image."
+        )
+    if threshold is None:
+        if not (image == void).any():
+            some = ", ".join(f"{value:g}" for value in np.unique(image)[:6])
+            raise InputError(
+                f"no pixel has the value {void:g}; the image has {some} …",
+                advice="Give --void with the value of voids, --threshold for an image that is not "
+                "segmented, or leave out an image without voids.",
+            )
+        return image == void
+    if threshold == "otsu":
+        from skimage.filters import threshold_otsu
+
+        if image.min() == image.max():
+            raise InputError("the image has one grey value", advice="It has nothing to part.")
+        level = float(threshold_otsu(image))
+    else:
+        try:
+            level = float(threshold)
+        except ValueError:
+            raise InputError(
+                f"--threshold {threshold} is neither otsu nor a grey value",
+                advice='Give a number, or "otsu".',
+            ) from None
+    return image > level if bright else image <= level
+
+
+def plan_table(views: list[tuple[str, float, PlanView]]) -> pd.DataFrame:
+    """A table with a row for each plan view: series, capacity, and its numbers."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [{"series": series, CAPACITY: charge} | view.row for series, charge, view in views]
+    )
+
+
+def voids_table(views: list[tuple[str, float, PlanView]]) -> pd.DataFrame:
+    """The voids of all plan views, with the series and the capacity of each."""
+    import pandas as pd
+
+    rows = [view.voids.assign(series=name, **{CAPACITY: charge}) for name, charge, view in views]
+    return pd.concat(rows, ignore_index=True)
+
+
+def plans_of_run(found: Any, *, min_size: int = 4) -> list[tuple[str, float, PlanView]]:
+    """The frames of a population of voids, measured as images are.
+
+    Raises
+    ------
+    InputError
+        The run is of another kind.
+    """
+    if not hasattr(found, "gap_um"):
+        raise InputError(
+            f"{found.path} is no population of voids",
+            advice="Boxes of atoms are nanometres wide; give a run of kmc upscale.",
+        )
+    views = []
+    for index in np.flatnonzero(np.asarray(found.frames["replica"]) == 0):
+        gap = found.gap_um(int(index))
+        view = measure_plan(gap > 0, found.edge_um / len(gap), min_size=min_size)
+        views.append((found.path.stem, float(found.frames["capacity_mAh_cm2"][index]), view))
+    return views

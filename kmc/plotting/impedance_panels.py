@@ -1,0 +1,59 @@
+"""Impedance spectra: Nyquist picture, and resistances against charge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from kmc.plotting import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CURVES = 6
+
+
+def impedance_picture(table: pd.DataFrame) -> Figure:
+    """Nyquist curves of some frames, and the resistances of all.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `kmc.population.impedance.impedances`.
+    """
+    frames = [rows for _, rows in table.groupby("frame")]
+    with style.styled():
+        page = style.new_figure(style.COLUMN_IN, 5.6)
+        upper, lower = page.subplots(2, 1, height_ratios=(1.25, 1))
+        for index, at in enumerate(style.evenly(len(frames), _CURVES)):
+            rows = frames[at]
+            label = f"{rows['capacity_mAh_cm2'].iloc[0]:.3g}"
+            real, imaginary = rows["Z_real_ohm_cm2"], -rows["Z_imag_ohm_cm2"]
+            style.line(upper, real, imaginary, style.run_colour(index), label=label)
+            decades = rows[rows["frequency_Hz"].isin((1e6, 1e4, 1e2))]
+            upper.plot(
+                decades["Z_real_ohm_cm2"],
+                -decades["Z_imag_ohm_cm2"],
+                "o",
+                ms=3,
+                color=style.run_colour(index),
+            )
+        upper.set_aspect("equal", adjustable="datalim")
+        upper.set_xlabel("Re Z (Ω cm²)")
+        upper.set_ylabel("−Im Z (Ω cm²)")
+        upper.legend(title="mAh/cm²", loc="upper right", ncols=2)
+        last = table.groupby("frame").first()
+        for name, label, colour in (
+            ("transfer_ohm_cm2", "charge transfer", style.ORANGE),
+            ("constriction_ohm_cm2", "constriction", style.BLUE),
+        ):
+            marker = "o" if len(last) < 20 else ""
+            lower.plot(
+                last["capacity_mAh_cm2"], last[name], color=colour, label=label, marker=marker, ms=3
+            )
+        lower.set_ylim(bottom=0)
+        lower.set_xlabel("capacity (mAh/cm²)")
+        lower.set_ylabel("resistance (Ω cm²)")
+        lower.legend(loc="upper left")
+        return page
