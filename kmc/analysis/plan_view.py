@@ -83,14 +83,14 @@ def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) ->
     if len(area) > 1:
         nearest = cKDTree(centres).query(centres, k=2)[0][:, 1]
     diameter = 2 * np.sqrt(area / np.pi) * um_per_pixel
-    whole = diameter[~at_edge] if (~at_edge).any() else diameter
+    whole = diameter[~at_edge]
     square_um2 = labels.size * um_per_pixel**2
     density = np.count_nonzero(~ends) / square_um2
     apart = float(nearest.mean()) if len(area) > 1 else np.nan
     row = {
         "contact_loss_percent": 100 * float(area.sum()) / labels.size,
         "voids_per_mm2": 1e6 * density,
-        "diameter_um": float(whole.mean()) if len(area) else np.nan,
+        "diameter_um": float(whole.mean()) if len(whole) else np.nan,
         "diameter_um_error": float(whole.std(ddof=1)) if len(whole) > 1 else np.nan,
         "max_diameter_um": float(diameter.max()) if len(area) else np.nan,
         "neighbour_um": apart,

@@ -184,14 +184,17 @@ def _plan(
             for _, charge, view in more if not quiet else ():
                 at = f", {figure(charge, 'mAh/cm²')}" if charge == charge else ""
                 row = view.row
-                click.echo(
+                text = (
                     f"{path}{at}: {plural(len(view.voids), 'void')} "
                     f"({figure(row['voids_per_mm2'])} per mm²), contact loss "
-                    f"{row['contact_loss_percent']:.1f} %, diameter "
-                    f"{figure(row['diameter_um'], 'µm')}, neighbours "
-                    f"{figure(row['neighbour_um'], 'µm')} apart "
-                    f"({row['neighbour_ratio']:.2f} of random places)"
+                    f"{row['contact_loss_percent']:.1f} %"
                 )
+                if len(view.voids):
+                    text += f", diameter {figure(row['diameter_um'], 'µm')}"
+                if len(view.voids) > 1:
+                    text += f", neighbours {figure(row['neighbour_um'], 'µm')} apart, "
+                    text += f"{row['neighbour_ratio']:.2f} times that of random places"
+                click.echo(text)
     table = plan_view.plan_table(views)
     if output is not None:
         export.export_table(table, output, overwrite=True)

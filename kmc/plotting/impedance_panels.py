@@ -15,7 +15,7 @@ _CURVES = 6
 
 
 def impedance_picture(table: pd.DataFrame) -> Figure:
-    """Nyquist curves of some frames, and the resistances of all.
+    """Nyquist curves of some frames, dots at 1 MHz, 10 kHz and 100 Hz, and the resistances of all.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def impedance_picture(table: pd.DataFrame) -> Figure:
     """
     frames = [rows for _, rows in table.groupby("frame")]
     with style.styled():
-        page = style.new_figure(style.COLUMN_IN, 5.6)
+        page = style.new_figure(style.COLUMN_IN, 5.2)
         upper, lower = page.subplots(2, 1, height_ratios=(1.25, 1))
         for index, at in enumerate(style.evenly(len(frames), _CURVES)):
             rows = frames[at]
@@ -39,10 +39,11 @@ def impedance_picture(table: pd.DataFrame) -> Figure:
                 ms=3,
                 color=style.run_colour(index),
             )
-        upper.set_aspect("equal", adjustable="datalim")
+        widest = 1.05 * float(table["Z_real_ohm_cm2"].max())
+        upper.set(xlim=(0, widest), ylim=(0, 0.7 * widest), aspect="equal")
         upper.set_xlabel("Re Z (Ω cm²)")
         upper.set_ylabel("−Im Z (Ω cm²)")
-        upper.legend(title="mAh/cm²", loc="upper right", ncols=2)
+        upper.legend(title="mAh/cm²", loc="upper left", ncols=2)
         last = table.groupby("frame").first()
         for name, label, colour in (
             ("transfer_ohm_cm2", "charge transfer", style.ORANGE),
