@@ -395,7 +395,7 @@ def _section_page(
         axes[0, column].set_title(name, loc="left")
         last = axes[min(panels, len(some)) - 1, column]
         bar = _nice(last.get_xlim()[1] / 8)
-        y = last.get_ylim()[0] + 1.0
+        y = last.get_ylim()[0] / 2
         last.plot([2, 2 + bar], [y, y], color="white", lw=1.6)
         last.text(2.8 + bar, y, f"{bar:g} µm", color="white", va="center", fontsize=6)
     page.supxlabel(

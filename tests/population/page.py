@@ -41,7 +41,7 @@ CASES = {
     "operando_limg, all of the pressure": Case("operando_limg", {"upscale.pressure_share": 1.0}),
     "on 40 µm": _li(),
     "another seed": _li(random__seed=2),
-    "half the cell": _li(upscale__grid_um=0.15),
+    "cells of 0.15 µm": _li(upscale__grid_um=0.15),
     "λ 1 µm": _li(conditions__sink_length_um=1.0),
     "λ 10 µm": _li(conditions__sink_length_um=10.0),
     "1/κ 1 µm": _li(conditions__sink_length_um=math.inf, conditions__sink_depth_um=1.0),
