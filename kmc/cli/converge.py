@@ -250,6 +250,9 @@ def _table(found: Any) -> Any:
         marks.append("≥ some runs ended before the onset")
     if any(one.physical for one in findings):
         marks.append("physical: of the levels that agree, with the tolerance for every decade")
+    marks.append(
+        "the ratio slows hops at the interface and at voids, lone vacancies in the metal less"
+    )
     table.caption = "; ".join(marks) or None
     table.caption_justify = "left"
     return table
