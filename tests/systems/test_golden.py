@@ -63,8 +63,14 @@ RUNS = {
         },
     ),
 }
-# Runs that compute something else since: creep by backward Euler; a run file with a formation.
-WRITTEN = {"cathode": "0.2.0", "deposition_cycle": "0.2.0"}
+# Runs that compute something else since: creep by backward Euler; a run file with a formation; the
+# overpotential, its concentration term and the vacancies behind them while a current plates.
+WRITTEN = {
+    "cathode": "0.2.0",
+    "deposition_cycle": "0.2.0",
+    "electrode_cycle": "0.2.0",
+    "electrode_plate": "0.2.0",
+}
 _ROUNDING = 1e-11  # of other versions of numpy or numba, whose exp differs in the last bit
 
 
