@@ -88,7 +88,11 @@ class Tally:
 
 
 def run_sweep(
-    folder: SweepFolder, make_workers: Callable[[int], Workers], display: Display
+    folder: SweepFolder,
+    make_workers: Callable[[int], Workers],
+    display: Display,
+    *,
+    keep_workers: bool = False,
 ) -> Tally:
     """Run every point that is not done; points that failed before are tried again.
 
@@ -99,6 +103,8 @@ def run_sweep(
         Number of points to run → workers. Called once the folder is locked, unless every point is
         done.
     display : Display
+    keep_workers : bool
+        Leave the workers for another call; whoever made them closes them.
 
     Returns
     -------
@@ -128,7 +134,8 @@ def run_sweep(
                     _Loop(folder, owner, workers, display, tally, todo).run(interruption)
             finally:
                 folder.disown()
-                workers.close()
+                if not keep_workers:
+                    workers.close()
         return tally
 
 

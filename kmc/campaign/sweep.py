@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.execute import run_sweep
 from kmc.campaign.folder import check_folder, make_folder
+from kmc.campaign.generated import plan_of
 from kmc.campaign.local import LocalWorkers, cores
-from kmc.campaign.plan import KEYS, Plan, read_plan
-from kmc.campaign.points import REMOVED
+from kmc.campaign.plan import read_plan
 from kmc.campaign.slowing import warn_of_hidden_effects
-from kmc.common import catalogue
 from kmc.common.progress import display_for
-from kmc.common.validation import toml_value
 from kmc.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,7 +63,7 @@ def sweep(
     >>> ds = kmc.sweep({"run": "strip_li", "replicas": 2,
     ...                 "grid": {"system.mg_fraction": [0.0]}})             # doctest: +SKIP
     """
-    plan = _plan_of(study) if isinstance(study, Mapping) else read_plan(study)
+    plan = plan_of(study) if isinstance(study, Mapping) else read_plan(study)
     folder = Path(plan.name if output is None else output)
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: at least 1 is needed")
@@ -81,56 +78,3 @@ def sweep(
     if tally.interrupted:
         raise KeyboardInterrupt
     return load_sweep(folder, at_monolayers=at_monolayers, progress=progress)
-
-
-def _plan_of(study: Mapping[str, Any]) -> Plan:
-    """The plan of a sweep given as a dict; relative paths begin at the current folder."""
-    unknown = [key for key in study if key not in KEYS]
-    if unknown:
-        raise InputError(
-            f"{unknown[0]!r} in the dict of the sweep is not known",
-            advice=f"{catalogue.nearest(str(unknown[0]), KEYS)}A sweep has {', '.join(KEYS)}.",
-        )
-    tables = {key: study[key] for key in ("grid", "zip", "set") if study.get(key)}
-    for key, table in tables.items():
-        if not isinstance(table, Mapping):
-            raise InputError(
-                f"{key} = {table!r} in the dict of the sweep must be a dict",
-                advice='Such as {"conditions.temperature_K": [298.15, 333.15]}.',
-            )
-    lines = [
-        f"{key} = {toml_value(_absolute(study[key]))}"
-        for key in ("run", "replicas", "seed")
-        if key in study
-    ]
-    for key, table in tables.items():
-        lines += ["", f"[{key}]"]
-        lines += [f"{toml_value(name)} = {_toml(value)}" for name, value in table.items()]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "sweep.toml"
-        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        try:
-            return read_plan(file)
-        except InputError as error:
-            here = "the dict of the sweep"
-            message, advice = error.message, error.advice or ""
-            raise InputError(
-                message.replace(str(file), here), advice=advice.replace(str(file), here) or None
-            ) from None
-
-
-def _absolute(value: Any) -> Any:
-    """A path of a run file from everywhere; anything else as it is."""
-    if isinstance(value, Path) or (isinstance(value, str) and value.endswith(".toml")):
-        return str(Path(value).resolve())
-    return value
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return toml_value(dict(value))
-    if hasattr(value, "tolist"):  # numpy arrays and numbers
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return toml_value(REMOVED if value is None else _absolute(value))

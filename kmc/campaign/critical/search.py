@@ -176,12 +176,20 @@ class _Runs:
     ):
         self.question, self.path = question, path
         self._base, self._progress = base, progress
-        self._workers = _PersistentWorkers(self.path / "workers.log", workers or cores())
+        self._at_a_time = workers or cores()
+        self._made: LocalWorkers | None = None
         self.early = self.failed = 0
 
     def close(self) -> None:
         """End the workers."""
-        self._workers.end()
+        if self._made is not None:
+            self._made.close()
+
+    def _workers(self, points: int) -> LocalWorkers:
+        """Workers shared by all rounds, as starting them takes seconds."""
+        if self._made is None:
+            self._made = LocalWorkers(self._at_a_time, self.path / "workers.log")
+        return self._made
 
     def earlier(self) -> list[float]:
         """Values of an earlier search in the folder."""
@@ -204,7 +212,8 @@ class _Runs:
         folder = make_folder(self.path, plan)
         wanted = {float(value) for value in values}
         points = [p for p in plan.points if float(p.settings[self.question.vary]) in wanted]
-        tally = run_sweep(folder, self._workers, display_for(self.path.name, self._progress))
+        display = display_for(self.path.name, self._progress)
+        tally = run_sweep(folder, self._workers, display, keep_workers=True)
         if tally.interrupted:
             raise KeyboardInterrupt
         return self._count(folder, points, values)
@@ -255,41 +264,6 @@ class _Runs:
                     advice=f"{self.path}/failures has the details.",
                 )
         return [(counts[float(value)][0], counts[float(value)][1]) for value in values]
-
-
-class _PersistentWorkers:
-    """Workers that are started once and shared by all rounds: starting them takes seconds."""
-
-    def __init__(self, log: Path, count: int):
-        self._log, self._count = log, count
-        self._made: LocalWorkers | None = None
-
-    def __call__(self, points: int) -> _PersistentWorkers:
-        if self._made is None:
-            self._made = LocalWorkers(self._count, self._log)
-        return self
-
-    @property
-    def _workers(self) -> LocalWorkers:
-        assert self._made is not None
-        return self._made
-
-    @property
-    def slots(self) -> int:
-        return self._workers.slots
-
-    def submit(self, job: Mapping[str, str]) -> None:
-        self._workers.submit(job)
-
-    def wait(self, timeout_s: float) -> list[dict[str, Any]]:
-        return self._workers.wait(timeout_s)
-
-    def close(self) -> None:
-        """Does nothing: the next round uses the same workers."""
-
-    def end(self) -> None:
-        if self._made is not None:
-            self._made.close()
 
 
 # --- against a second key -----------------------------------------------------------------------
