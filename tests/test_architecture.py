@@ -55,6 +55,7 @@ AT_HOME = {
     "ase": "trajectory.tables model.ase_energies model.dft_energies",
     "skimage": "analysis.segmented_image analysis.plan_view",
     "tifffile": "analysis.segmented_image",
+    "pybamm": "campaign.cell_model",
     "IPython": "plotting.notebook",
     "ipywidgets": "plotting.notebook",
     "pandas": "analysis population.impedance population.result campaign plotting trajectory",
@@ -67,7 +68,16 @@ LATE = {"pandas", "xarray"}
 PARTS = {"pydantic_core", "llvmlite", "PIL"}
 
 # Come with an extra; imported by name in the functions that say so when they are missing.
-OPTIONAL = {"distributed", "dask_jobqueue", "ase", "skimage", "tifffile", "IPython", "ipywidgets"}
+OPTIONAL = {
+    "pybamm",
+    "distributed",
+    "dask_jobqueue",
+    "ase",
+    "skimage",
+    "tifffile",
+    "IPython",
+    "ipywidgets",
+}
 
 HEAVY = (
     "numpy",

@@ -172,6 +172,7 @@ def movie(
         "  kmc export strip_li.h5 --frames -1 --vacancies -o last.xyz\n"
         "  kmc export strip_li.h5 -o samples.csv\n"
         "  kmc export strip_li.h5 --what voids -o voids.parquet\n"
+        "  kmc export my_sweep --to pybamm -o contact.csv    for a cell model\n"
     ),
 )
 @file_argument
@@ -187,6 +188,11 @@ def movie(
     help="Its ending decides the format: .xyz, .extxyz, .xyz.gz (compressed); .csv, .parquet. By "
     "default FILE.xyz or FILE_WHAT.csv beside the trajectory.",
 )
+@option(
+    "--to",
+    type=click.Choice(["pybamm"]),
+    help="Contact and resistance against charge, of a population or a folder of them.",
+)
 @_FRAMES
 @option("--vacancies", is_flag=True, help="Atoms: vacancies too, as particles X.")
 @min_size_option
@@ -196,6 +202,7 @@ def export(
     file: Path,
     what: str | None,
     output: Path | None,
+    to: str | None,
     frames: str | None,
     vacancies: bool,
     min_size: int,
@@ -203,6 +210,13 @@ def export(
     quiet: bool,
 ) -> None:
     """Write the trajectory FILE as extended XYZ (OVITO, ASE), or its tables as CSV or Parquet."""
+    if to is not None:
+        from kmc.campaign.cell_model import write_contact
+
+        path = output or Path(f"{file.stem}_contact.csv")
+        rows = write_contact(file, path, overwrite=force)
+        _report(f"Wrote {path}: {rows} rows; docs/pybamm.ipynb puts it into a half cell", quiet)
+        return
     if what is None:
         table = output is not None and output.suffix.lower() in TABLE_ENDINGS
         what = "samples" if table else "atoms"

@@ -1,0 +1,203 @@
+"""What a cell model needs of an interface: contact and resistance against charge, and PyBaMM.
+
+A cell model has one electrode potential per electrode; the contact that voids leave of a metal
+electrode enters it as the share θ of the area that exchanges ions, and as the constriction in
+series. Both are tables here, from populations at several currents, pressures and temperatures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kmc.common.outputs import check_output, replacing
+from kmc.common.units import K_B_eV
+from kmc.errors import InputError
+from kmc.systems.run import load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONDITIONS = ("current_density_mA_cm2", "stack_pressure_MPa", "temperature_K")
+NUMBERS = ("contact_fraction", "transfer_ohm_cm2", "constriction_ohm_cm2")
+ENDINGS = (".csv", ".json")
+
+
+def files_of(place: Path) -> list[Path]:
+    """The file itself, or every HDF5 file of a folder, such as that of a sweep."""
+    found = sorted(place.rglob("*.h5")) if place.is_dir() else [place]
+    if not found:
+        raise InputError(
+            f"{place} holds no .h5 file", advice="Give a run or the folder of a sweep."
+        )
+    return found
+
+
+def contact_table(runs: Iterable[Any]) -> pd.DataFrame:
+    """Contact and interfacial resistance of populations of voids against charge.
+
+    Returns
+    -------
+    DataFrame
+        `CONDITIONS`, capacity_mAh_cm2, contact_fraction, transfer_ohm_cm2 (kT/(e j0 θ), charge
+        transfer near rest), constriction_ohm_cm2 (of the current in the electrolyte) and run, the
+        name of the file.
+
+    Raises
+    ------
+    InputError
+        A run is no population, or has been plated or rested: its charge tells no state.
+    """
+    import pandas as pd
+
+    tables = []
+    for run in runs:
+        if getattr(run, "kind", "") != "population":
+            raise InputError(
+                f"{run.path} is no population of voids",
+                advice="A box of atoms holds 1e-4 mAh/cm²; give runs of kmc upscale.",
+            )
+        samples, conditions = run.samples, run.run["conditions"]
+        current = np.asarray(samples["current_density_mA_cm2"], dtype=float)
+        if not len(current) or (current <= 0).any() or np.ptp(current) > 1e-9 * current.max():
+            raise InputError(
+                f"{run.path} has no constant stripping current",
+                advice="Sweep runs that strip at one current each.",
+            )
+        j0 = float(run.params["exchange_current_density_mA_cm2"]["value"])
+        kelvin, contact = float(conditions["temperature_K"]), samples["contact_fraction"]
+        left = np.asarray(contact, dtype=float) > 0
+        table = {
+            "current_density_mA_cm2": current[left],
+            "stack_pressure_MPa": float(conditions.get("stack_pressure_MPa") or 0.0),
+            "temperature_K": kelvin,
+            "capacity_mAh_cm2": samples["capacity_mAh_cm2"][left],
+            "contact_fraction": contact[left],
+            "transfer_ohm_cm2": K_B_eV * kelvin / (j0 * 1e-3 * contact[left]),
+            "constriction_ohm_cm2": samples["constriction_V"][left] / (1e-3 * current[left]),
+            "run": run.path.stem,
+        }
+        tables.append(pd.DataFrame(table))
+    if not tables:
+        raise InputError("no run was given")
+    return pd.concat(tables, ignore_index=True).sort_values(
+        [*CONDITIONS, "capacity_mAh_cm2"], kind="stable", ignore_index=True
+    )
+
+
+def write_contact(place: str | Path, output: str | Path, *, overwrite: bool = False) -> int:
+    """Write `contact_table` of a run or of a folder of runs, as CSV or JSON; return its rows."""
+    path = check_output(output, overwrite, ENDINGS)
+    table = contact_table(map(load, files_of(Path(place))))
+    with replacing(path) as draft:
+        if path.suffix.lower() == ".json":
+            columns = {name: table[name].tolist() for name in table}
+            draft.write_text(json.dumps(columns, indent=1), encoding="utf-8")
+        else:
+            table.to_csv(draft, index=False)
+    return len(table)
+
+
+def read_contact(path: str | Path) -> pd.DataFrame:
+    """A table that `write_contact` wrote."""
+    import pandas as pd
+
+    path = Path(path)
+    try:
+        if path.suffix.lower() == ".json":
+            table = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
+        else:
+            table = pd.read_csv(path)
+    except (OSError, ValueError) as problem:
+        raise InputError(f"{path} cannot be read: {problem}") from None
+    if missing := [n for n in (*CONDITIONS, "capacity_mAh_cm2", *NUMBERS) if n not in table]:
+        raise InputError(
+            f"{path} lacks {', '.join(missing)}", advice="kmc export FOLDER --to pybamm writes it."
+        )
+    return table
+
+
+def pybamm_interpolant(
+    table: pd.DataFrame | str | Path, number: str, capacity: Any, **conditions: float
+) -> Any:
+    """A number of the table as a `pybamm.Interpolant` of the charge passed.
+
+    Parameters
+    ----------
+    table : DataFrame, str or Path
+        From `contact_table`, or a file of it.
+    number : str
+        One of `NUMBERS`.
+    capacity : pybamm.Symbol
+        Charge passed in mAh/cm²; at a constant current that is ``j * pybamm.t / 3600``.
+    **conditions : float
+        ``current_density_mA_cm2``, ``stack_pressure_MPa``, ``temperature_K``: needed where the
+        table has several. Between two of a condition the numbers are linear in it; only one of the
+        three may lie between.
+
+    Returns
+    -------
+    pybamm.Interpolant
+        Linear; beyond the last charge it stays what it was there.
+
+    Raises
+    ------
+    InputError
+        PyBaMM is not installed, or the table does not hold these conditions.
+    """
+    q, values = contact_curve(table, number, **conditions)
+    try:
+        import pybamm
+    except ImportError:
+        raise InputError(
+            "PyBaMM is not installed", advice='Install it with: pip install "kmc-voids[pybamm]"'
+        ) from None
+    kept = pybamm.minimum(pybamm.maximum(capacity, float(q[0])), float(q[-1]))
+    return pybamm.Interpolant(q, values, kept, name=number)
+
+
+def contact_curve(
+    table: pd.DataFrame | str | Path, number: str, **conditions: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Charges in mAh/cm² and a number at them under some conditions, see `pybamm_interpolant`."""
+    table = read_contact(table) if isinstance(table, str | Path) else table
+    if number not in NUMBERS:
+        raise InputError(f"there is no {number!r}", advice=f"Choose {', '.join(NUMBERS)}.")
+    if unknown := set(conditions) - set(CONDITIONS):
+        raise InputError(
+            f"{', '.join(sorted(unknown))} is no condition", advice=f"Give {', '.join(CONDITIONS)}."
+        )
+    for index, name in enumerate(CONDITIONS):
+        there = np.unique(table[name])
+        if len(there) == 1 and name not in conditions:
+            continue
+        wanted = conditions.get(name)
+        if wanted is None or not there[0] <= wanted <= there[-1]:
+            raise InputError(
+                f"{name} = {wanted} is not in the table",
+                advice=f"It has {', '.join(f'{v:g}' for v in there)}.",
+            )
+        if wanted in there:
+            table = table[table[name] == wanted]
+            continue
+        above = int(np.searchsorted(there, wanted))
+        low, high = float(there[above - 1]), float(there[above])
+        rest = {k: v for k, v in conditions.items() if k in CONDITIONS[index + 1 :]}
+        (q0, v0), (q1, v1) = (
+            contact_curve(table[table[name] == end], number, **rest) for end in (low, high)
+        )
+        q = np.union1d(q0, q1)
+        q = q[q <= min(q0[-1], q1[-1])]  # where both are known
+        share = (wanted - low) / (high - low)
+        return q, (1 - share) * np.interp(q, q0, v0) + share * np.interp(q, q1, v1)
+    curves = [
+        (rows["capacity_mAh_cm2"].to_numpy(float), rows[number].to_numpy(float))
+        for _, rows in table.groupby("run" if "run" in table else np.zeros(len(table)))
+    ]
+    q = np.unique(np.concatenate([charges for charges, _ in curves]))
+    q = q[q <= min(charges[-1] for charges, _ in curves)]  # where every run is known
+    return q, np.mean([np.interp(q, charges, values) for charges, values in curves], axis=0)
