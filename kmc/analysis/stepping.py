@@ -19,6 +19,7 @@ from kmc.common.progress import Silent
 from kmc.errors import InputError
 from kmc.kernels import tables
 from kmc.model.lattice import Lattice
+from kmc.runfile.kinds import BOX, KINDS
 from kmc.runfile.load import load_run
 from kmc.runfile.run_file import RunFile
 from kmc.simulation import run as runs
@@ -158,6 +159,11 @@ class Simulation(runs.Simulation):
             raise InputError(
                 "overrides with a run that has been checked already",
                 advice="Give the name, the path or the dict of the run with them.",
+            )
+        if run.kind != BOX:
+            raise InputError(
+                f"{run.name} is {KINDS[run.kind].noun}: kmc.Simulation steps boxes of atoms alone",
+                advice="kmc.run with a callback, which sees every sample and may end the run.",
             )
         super().__init__(run, state=state, check_every=check_every)
         self.stop_reason = ""

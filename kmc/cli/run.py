@@ -60,8 +60,9 @@ class _WithKinds(click.Command):
     """Lists the kinds of run in its help; they are imported only then."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from kmc.runfile.kinds import KINDS
+        from kmc.runfile.kinds import KINDS, find_more
 
+        find_more()
         rows = [
             (f"[{kind.section}]" if kind.section else "none of these", kind.noun)
             for kind in KINDS.values()

@@ -7,11 +7,15 @@ added by `register`, which `kmc.systems.register` calls.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Any
 
 from kmc.common.validation import Checked, Problem
+from kmc.errors import KmcWarning
 from kmc.runfile.cathode_section import Cathode
 from kmc.runfile.deposition_section import Deposition
 from kmc.runfile.sections import SystemSection
@@ -78,6 +82,21 @@ KINDS: dict[str, RunKind] = {
 CHECKS: dict[str, Callable[[Any, Any], list[Problem]]] = {}
 """Name → what is wrong with a run whose single values are all in order, from it and its `Origin`.
 Filled by `kmc.runfile.load`."""
+
+
+@cache
+def find_more() -> None:
+    """Import the kinds of installed packages: those with an entry point ``kmc.kinds``, once."""
+    for point in entry_points(group="kmc.kinds"):
+        try:
+            point.load()  # registers itself with `kmc.systems.register`
+        except Exception as problem:
+            warnings.warn(
+                f"the kind of run {point.name!r} of an installed package cannot be loaded: "
+                f"{type(problem).__name__}: {problem}",
+                KmcWarning,
+                stacklevel=2,
+            )
 
 
 def kind_of(sections: Mapping[str, Any] | set[str]) -> RunKind:

@@ -27,7 +27,7 @@ from kmc.runfile.cathode_checks import cathode_checks
 from kmc.runfile.checks import cross_checks, plating_checks, protocol_checks
 from kmc.runfile.deposition_checks import deposition_checks
 from kmc.runfile.kind_checks import exclusive_kinds, unused_keys
-from kmc.runfile.kinds import BOX, CHECKS, KINDS
+from kmc.runfile.kinds import BOX, CHECKS, KINDS, find_more
 from kmc.runfile.protocol import ENDS
 from kmc.runfile.run_file import SECTIONS, Origin, RunFile, from_resolved
 from kmc.runfile.upscale_checks import upscale_checks
@@ -62,6 +62,7 @@ def load_run(
     InputError
         The input is invalid; nothing has been computed or written then.
     """
+    find_more()
     origins = dict(origins or {})
     for key, value in (overrides or {}).items():
         origins.setdefault(key, f"overrides[{key!r}] = {show(value)}")

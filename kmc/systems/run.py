@@ -9,7 +9,7 @@ from typing import Any
 from kmc.common.outputs import check_output, check_trajectory_name
 from kmc.common.progress import Progress
 from kmc.errors import FileFormatError, InputError
-from kmc.runfile.kinds import BOX
+from kmc.runfile.kinds import BOX, find_more
 from kmc.runfile.load import load_run
 from kmc.runfile.run_file import RunFile
 from kmc.systems import SYSTEMS
@@ -127,6 +127,7 @@ def system_of(path: str | Path) -> System:
     InputError, FileFormatError
         There is no such file, or it cannot be read.
     """
+    find_more()
     path = Path(path)
     box, *others = SYSTEMS.values()
 
