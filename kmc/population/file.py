@@ -14,9 +14,7 @@ they are read, not written.
 
 from __future__ import annotations
 
-import io
 import json
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,12 +23,14 @@ import h5py
 import numpy as np
 
 from kmc._version import __version__
-from kmc.common.outputs import replacing
 from kmc.errors import FileFormatError
+from kmc.trajectory import integrity as guard
+from kmc.trajectory import table_file, table_run
+from kmc.trajectory.checkpoint import pack
+from kmc.trajectory.table_file import Tables, mean_of
 
 FORMAT = "kmc population"
-SCHEMA_VERSION = 2
-_OPTIONS = {"libver": ("v110", "v110")}
+SCHEMA_VERSION = 2  # of files that an earlier kmc wrote, with a schema of their own
 
 SAMPLES: dict[str, tuple[str, str]] = {
     "time_s": ("s", "Time since the current was switched on"),
@@ -103,9 +103,14 @@ LISTS: dict[int, tuple[str, ...]] = {1: ("voids", "discs"), 2: ("points", "event
 TABLES = {"frames": FRAMES, "points": POINTS, "events": EVENTS}
 
 
-def checksum(values: np.ndarray) -> int:
-    """CRC-32 of the values, stored beside every dataset."""
-    return zlib.crc32(np.ascontiguousarray(values).tobytes())
+LAYOUT = Tables(
+    samples=SAMPLES,
+    frames={name: facts for name, (_, *facts) in FRAMES.items()},  # type: ignore[misc]
+    lists={
+        group: {name: facts for name, (_, *facts) in TABLES[group].items()}  # type: ignore[misc]
+        for group in ("points", "events")
+    },
+)
 
 
 def write(
@@ -131,76 +136,20 @@ def write(
     checkpoint : mapping, optional
         Arrays and one text, from which an unfinished run goes on.
     """
-    memory = io.BytesIO()  # HDF5 aborts the process where a disk is full
-    with h5py.File(memory, "w", **_OPTIONS) as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["population_schema"] = SCHEMA_VERSION
-        file.attrs["kmc_version"] = __version__
-        file.attrs["finished"] = bool(finished)
-        file.attrs["stop_reason"] = stop_reason
-        file.attrs["seed"] = int(head["seed"])
-        write_text(file, "run_file", head["run_file"], "The run file as it was written")
-        resolved = json.dumps(head["resolved"], ensure_ascii=False, sort_keys=True)
-        write_text(file, "resolved", resolved, "Everything the run used, as JSON")
-        for name, values in mean_of(replicas).items():
-            write_array(file, f"samples/{name}", values, *SAMPLES[name])
-        if len(replicas) > 1:
-            for i, columns in enumerate(replicas):
-                for name, values in columns.items():
-                    write_array(file, f"replicas/{i}/{name}", values, *SAMPLES[name])
-        for group, table in TABLES.items():
-            for name, (dtype, unit, text) in table.items():
-                values = np.asarray(tables[group][name], dtype=dtype)
-                write_array(file, f"{group}/{name}", values, unit, text)
-        if checkpoint is not None:
-            for name, value in checkpoint.items():
-                if isinstance(value, str):
-                    write_text(file, f"checkpoint/{name}", value, "State of the run")
-                else:
-                    write_array(file, f"checkpoint/{name}", value, "1", "State of the run")
-    with replacing(Path(path)) as draft:
-        draft.write_bytes(memory.getbuffer())
-
-
-def mean_of(replicas: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Means over the replicas of the rows that all of them have."""
-    if not replicas:
-        return {name: np.zeros(0) for name in SAMPLES}
-    if len(replicas) == 1:
-        return dict(replicas[0])
-    rows = min(len(columns["time_s"]) for columns in replicas)
-    times = [columns["time_s"][:rows] for columns in replicas]
-    same = np.all([t == times[0] for t in times], axis=0)
-    rows = rows if same.all() else int(np.argmin(same))
-    out = {}
-    for name in replicas[0]:
-        stacked = np.stack([columns[name][:rows] for columns in replicas])
-        known = np.isfinite(stacked) | np.isinf(stacked)
-        total = np.where(known, stacked, 0.0).sum(axis=0)
-        with np.errstate(invalid="ignore"):
-            out[name] = total / known.sum(axis=0)
-    out["time_s"] = times[0][:rows]
-    return out
-
-
-def write_array(file: h5py.File, path: str, values, unit: str, text: str) -> None:
-    values = np.asarray(values)
-    options = {}
-    if values.size > 64:
-        options = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "chunks": True}
-    made = file.create_dataset(path, data=values, track_times=False, **options)
-    made.attrs["unit"] = unit
-    made.attrs["description"] = text
-    made.attrs["crc32"] = checksum(values)
-
-
-def write_text(file: h5py.File, path: str, text: str, meaning: str) -> None:
-    """Text as bytes, under a checksum."""
-    values = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
-    made = file.create_dataset(path, data=values, track_times=False)
-    made.attrs["description"] = meaning
-    made.attrs["unit"] = "UTF-8"
-    made.attrs["crc32"] = checksum(values)
+    arrays = {f"samples/{name}": values for name, values in mean_of(replicas).items()}
+    if len(replicas) > 1:
+        for i, columns in enumerate(replicas):
+            arrays |= {f"replicas/{i}/{name}": values for name, values in columns.items()}
+    for group, table in TABLES.items():
+        for name, (dtype, *_) in table.items():
+            arrays[f"{group}/{name}"] = np.asarray(tables[group][name], dtype=dtype)
+    if checkpoint is not None:
+        arrays[table_file.CHECKPOINT] = np.frombuffer(pack(dict(checkpoint)), np.uint8)
+    record = {
+        **{"format": FORMAT, "system": "population", "kmc_version": __version__},
+        **{"finished": bool(finished), "stop_reason": stop_reason, **head},
+    }
+    table_file.put(path, record, arrays, LAYOUT)
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -211,14 +160,39 @@ def is_population(file: h5py.File) -> bool:
     return "population_schema" in file.attrs
 
 
-def contents(file: h5py.File, *, checkpoint: bool = False) -> dict[str, Any]:
+def contents(file: h5py.File) -> dict[str, Any]:
     """Everything in a file, its checksums compared.
 
     Raises
     ------
     FileFormatError
-        A newer schema, a dataset that is missing or does not have its checksum.
+        It is not one of a population, of a newer schema, or damaged.
     """
+    if is_population(file):
+        return _earlier_contents(file)
+    record, arrays = table_run.contents(file)
+    if record["system"] != "population":
+        raise FileFormatError(f"{file.filename} is not the file of a population")
+
+    def columns(group: str) -> dict[str, np.ndarray]:
+        start = f"{group}/"
+        return {p.removeprefix(start): v for p, v in arrays.items() if p.startswith(start)}
+
+    replicas = sorted({int(path.split("/")[1]) for path in arrays if path.startswith("replicas/")})
+    samples = columns("samples")
+    return {
+        **record,
+        "arrays": arrays,
+        "samples": samples,
+        "replicas": [columns(f"replicas/{i}") for i in replicas] or [samples],
+        "frames": columns("frames"),
+        "lists": {name: columns(name) for name in ("points", "events")},
+        "checkpoint": arrays.get(table_file.CHECKPOINT),
+    }
+
+
+def _earlier_contents(file: h5py.File) -> dict[str, Any]:
+    """Contents of a file with a schema of its own, 1 or 2, whose runs cannot be continued."""
     version = int(file.attrs["population_schema"])
     if version > SCHEMA_VERSION:
         raise FileFormatError(
@@ -249,11 +223,6 @@ def contents(file: h5py.File, *, checkpoint: bool = False) -> dict[str, Any]:
             none = np.zeros(len(columns["time_s"]))
             columns["current_density_mA_cm2"] = current * (columns["phase"] == 0)
             columns.update({name: none for name in ("step", "cycle", "plated_um")})
-    if checkpoint:
-        group = file.get("checkpoint")
-        out["checkpoint"] = (
-            None if group is None else {name: read_array(group, name) for name in group}
-        )
     return out
 
 
@@ -266,17 +235,17 @@ def _columns(file: h5py.File, group: str, needed: Iterable[str]) -> dict[str, np
     return columns
 
 
-def read_array(file: h5py.Group, path: str) -> np.ndarray:
-    name = file.file.filename
+def read_array(file: h5py.File, path: str) -> np.ndarray:
+    name = file.filename
     if path not in file:
         raise FileFormatError(f"{name} is damaged: {path} is missing")
-    dataset = file[path]
+    dataset = guard.dataset(file, path, kinds=table_run.KINDS, dimensions=None)
     values = dataset[...]
-    if int(dataset.attrs["crc32"]) != checksum(values):
+    if int(dataset.attrs["crc32"]) != table_file.checksum(values):
         raise FileFormatError(f"{name} is damaged: {path} fails its checksum")
     return values
 
 
-def read_text(file: h5py.Group, path: str) -> str:
-    """A text written by `write`."""
+def read_text(file: h5py.File, path: str) -> str:
+    """A text under a checksum."""
     return read_array(file, path).tobytes().decode("utf-8")

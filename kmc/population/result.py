@@ -4,42 +4,24 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from kmc.common.conditions import driven_by_run
 from kmc.common.drawing import drawn
 from kmc.common.formatting import duration, figure, scaled
-from kmc.errors import FileFormatError, InputError
+from kmc.errors import InputError
 from kmc.population import file as schema
 from kmc.population.life import KINDS, gaps_of
-from kmc.trajectory.integrity import read
+from kmc.trajectory import integrity as guard
+from kmc.trajectory.checkpoint import Table
+from kmc.trajectory.table_run import Columns, Result, state_of
 
 FEW_VOIDS = 20
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-class Columns(dict):
-    """Named arrays; a name is an attribute too: ``samples.contact_fraction``."""
-
-    def __getattr__(self, name: str) -> np.ndarray:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"there is no column {name!r}") from None
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """The columns as a pandas table."""
-        import pandas as pd
-
-        return pd.DataFrame(dict(self))
-
-
-class PopulationRun:
+class PopulationRun(Result):
     """A run of `kmc upscale`; made by `load`.
 
     Attributes
@@ -67,8 +49,9 @@ class PopulationRun:
 
     def __init__(self, path: Path, contents: dict[str, Any]):
         self.path = path
-        self.samples = Columns(contents["samples"])
-        self.replicas = [Columns(columns) for columns in contents["replicas"]]
+        units = {name: unit for name, (unit, _) in schema.SAMPLES.items()}
+        self.samples = Columns(contents["samples"], units)
+        self.replicas = [Columns(columns, units) for columns in contents["replicas"]]
         self.frames = Columns(contents["frames"])
         for name, columns in contents["lists"].items():
             setattr(self, name, Columns(columns))
@@ -82,10 +65,16 @@ class PopulationRun:
         self.kmc_version: str = contents["kmc_version"]
         self.schema_version: int = contents["schema_version"]
         self.seed: int = contents["seed"]
-        self.checkpoint: dict[str, np.ndarray] | None = contents.get("checkpoint")
+        self.arrays: dict[str, np.ndarray] = contents.get("arrays", {})
+        self._state: np.ndarray | None = contents.get("checkpoint")
 
     points: Columns
     events: Columns
+
+    @property
+    def checkpoint(self) -> Table | None:
+        """State from which the run goes on; None where there is none."""
+        return state_of(self._state)
 
     @property
     def edge_um(self) -> float:
@@ -95,7 +84,7 @@ class PopulationRun:
     @property
     def has_gap(self) -> bool:
         """Whether frames hold the gap; those of schema 1 do not."""
-        return self.schema_version > 1
+        return "h_um" in self.frames
 
     def gap_um(self, frame: int) -> np.ndarray:
         """The gap of a frame, shape (n, n), rows along y; −1 is the last.
@@ -297,7 +286,7 @@ class PopulationRun:
         return "\n".join(lines)
 
 
-def load(path: str | Path, *, checkpoint: bool = False) -> PopulationRun:
+def load(path: str | Path) -> PopulationRun:
     """Open the file of a population.
 
     Raises
@@ -308,10 +297,6 @@ def load(path: str | Path, *, checkpoint: bool = False) -> PopulationRun:
         It is not one of a population, is damaged, or of a newer schema.
     """
     path = Path(path)
-    return read(path, lambda file: PopulationRun(path, _checked(file, checkpoint)))
-
-
-def _checked(file, checkpoint: bool) -> dict[str, Any]:
-    if not schema.is_population(file):
-        raise FileFormatError(f"{file.filename} is not the file of a population")
-    return schema.contents(file, checkpoint=checkpoint)
+    guard.check_readable(path)
+    guard.check_heaps(path)  # before HDF5 reads a text of an attribute
+    return guard.read(path, lambda file: PopulationRun(path, schema.contents(file)))

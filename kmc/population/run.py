@@ -63,13 +63,16 @@ def resume(path: str | Path, *, progress: bool | Progress = True) -> PopulationR
         The run is finished, or the file holds nothing to go on from.
     """
     path = Path(path)
-    found = load(path, checkpoint=True)
+    found = load(path)
     if found.finished:
         raise InputError(
             f"{path} is finished: {found.stop_reason}", advice="Nothing is left to do."
         )
     if found.checkpoint is None:
-        raise InputError(f"{path} has no checkpoint", advice="Run it again from its beginning.")
+        raise InputError(
+            f"{path} keeps no checkpoint from which this version could go on",
+            advice=f"Go on with kmc {found.kmc_version}, which wrote it, or run it again.",
+        )
     run = restored_run(found.resolved["run"], path, found.run_file)
     run._name = found.resolved["name"]  # of the run file, not of this one
     bar = progress_for(run.name, progress)
@@ -415,13 +418,7 @@ class _Job:
         """Take up the state of a file's checkpoint."""
         stored = found.checkpoint
         assert stored is not None
-        if found.schema_version < schema.SCHEMA_VERSION:
-            raise InputError(
-                f"{found.path} was begun by kmc {found.kmc_version}, whose voids were discs: this "
-                "version cannot continue it",
-                advice="Run it again from its beginning, or go on with that version.",
-            )
-        state = json.loads(stored["state"].tobytes().decode("utf-8"))
+        state = json.loads(stored["state"])
         for columns in found.replicas:
             n = len(columns["time_s"])
             self.rows.append(

@@ -11,9 +11,11 @@ import numpy as np
 from kmc.model.electrochemistry import capacity_mAh_cm2, conductivity_mS_cm
 from kmc.population.gaps import cover_of
 from kmc.population.life import KINDS
-from kmc.population.result import Columns, PopulationRun, load
+from kmc.population.result import PopulationRun, load
 from kmc.population.voltage import Kinetics
 from kmc.runfile.protocol import plan_of, stored_blocks
+from kmc.trajectory.table_file import mean_of
+from kmc.trajectory.table_run import Columns
 from kmc.verification.result import Breach, Verification
 
 BALANCE = 1e-9  # of the volume stripped
@@ -180,8 +182,6 @@ def _voltage(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
 
 
 def _mean(run: PopulationRun) -> Iterator[Breach]:
-    from kmc.population.file import mean_of
-
     expected = mean_of(run.replicas)
     for name, values in run.samples.items():
         if len(values) != len(expected[name]):

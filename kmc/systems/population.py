@@ -124,6 +124,7 @@ def file_bytes(tables: Mapping[str, Any]) -> float:
 POPULATION = System(
     rules=KINDS["population"],
     marker="population_schema",
+    layout=file.LAYOUT,
     samples={**file.SAMPLES, "capacity_monolayers": ("1", "Charge in layers of atoms")},
     run=run,
     load=load,

@@ -59,6 +59,8 @@ def pack(table: Table) -> bytes:
         if isinstance(value, np.ndarray):
             array = np.ascontiguousarray(value)
             arrays.append(array.astype(array.dtype.newbyteorder("<"), copy=False))
+            if arrays[-1].dtype.str not in _DTYPES:  # it could not be read again
+                raise TypeError(f"{name} of a checkpoint is of {array.dtype}")
             plain[name] = {"dtype": arrays[-1].dtype.str, "shape": list(array.shape)}
         else:
             plain[name] = value

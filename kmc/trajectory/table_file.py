@@ -238,15 +238,28 @@ class TableWriter:
             "run_file": self.head.run_text,
             "resolved": self.head.resolved,
         }
-        memory = content(record, arrays, self.tables)
-        try:
-            with replacing(self.path) as draft:
-                draft.write_bytes(memory)
-        except InputError as problem:  # the run has computed something: this is no wrong input
-            raise KmcError(
-                problem.message,
-                advice=f"{problem.advice} What was saved before is safe: kmc resume goes on.",
-            ) from None
+        put(self.path, record, arrays, self.tables)
+
+
+def put(
+    path: Path, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray], tables: Tables
+) -> None:
+    """Write a file whole, in the place of the one that may be there; as for `content`.
+
+    Raises
+    ------
+    KmcError
+        The disk is full or fails; the file is what it was.
+    """
+    memory = content(record, arrays, tables)
+    try:
+        with replacing(Path(path)) as draft:
+            draft.write_bytes(memory)
+    except InputError as problem:  # the run has computed something: this is no wrong input
+        raise KmcError(
+            problem.message,
+            advice=f"{problem.advice} What was saved before is safe: kmc resume goes on.",
+        ) from None
 
 
 def content(
@@ -309,8 +322,8 @@ def _put_attribute(place: Any, name: str, value: Any) -> None:
 
 def mean_of(replicas: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Means over the replicas, of the rows at the same times that all of them have."""
-    if len(replicas) == 1:
-        return dict(replicas[0])
+    if len(replicas) < 2:
+        return dict(*replicas)
     rows = min(len(columns["time_s"]) for columns in replicas)
     times = [columns["time_s"][:rows] for columns in replicas]
     same = np.all([t == times[0] for t in times], axis=0)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-_KINDS = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8")
+KINDS = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8")
 _RECORD_BYTES = 2**24
 _MOST_DATASETS = 10_000  # each replica has as many as there are columns
 # All datasets are read at once. Maps that are nearly empty pack to a hundredth.
@@ -68,7 +68,67 @@ class Columns(dict[str, np.ndarray]):
         return self.table
 
 
-class TableRun:
+def state_of(stored: np.ndarray | None) -> Table | None:
+    """State from which a run goes on, its arrays its own; None without, or where it is damaged."""
+    state = None if stored is None else unpack(stored.tobytes(), _CHECKPOINT_BYTES)
+    own = (state or {}).items()
+    copies = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in own}
+    return None if state is None else copies
+
+
+class Result:
+    """What every run of tables offers: a base of `TableRun`, and of populations."""
+
+    path: Path
+    kind: str
+    kmc_version: str
+    seed: int
+    finished: bool
+    stop_reason: str
+    run_file: str
+    samples: Columns
+    frames: Columns
+    constants = Columns({})
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """`/samples` as a pandas table, units in ``attrs["units"]``."""
+        return self.samples.table
+
+    def to_xarray(self) -> xr.Dataset:
+        """Samples over ``sample`` and frames over ``frame``, with units; ``attrs`` has the rest."""
+        import xarray as xr
+
+        variables: dict[str, Any] = {}
+        for prefix, dimension, columns in (
+            ("", "sample", self.samples),
+            ("frame_", "frame", self.frames),
+            ("", "", self.constants),
+        ):
+            for name, values in columns.items():
+                first = [dimension] if dimension else []
+                more = [f"{name}_{i}" for i in range(values.ndim - len(first))]
+                facts = {"units": columns.units.get(name, "1")}
+                variables[f"{prefix}{name}"] = ([*first, *more], values, facts)
+        attrs = {
+            "path": str(self.path),
+            "kind": self.kind,
+            "kmc_version": self.kmc_version,
+            "seed": self.seed,
+            "finished": int(self.finished),
+            "stop_reason": self.stop_reason,
+            "run_file": self.run_file,
+        }
+        return xr.Dataset(variables, attrs=attrs).set_coords("time_s")
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Pairs of label and text, as `kmc info` prints them."""
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        return html_table(self.summary(), caption=f"{self.path.name}, {self.kind}")
+
+
+class TableRun(Result):
     """A run as its file holds it; made by `kmc.load`.
 
     Attributes
@@ -141,44 +201,13 @@ class TableRun:
     @property
     def checkpoint(self) -> Table | None:
         """State from which the run goes on; None where there is none, or it is damaged."""
-        stored = self.arrays.get(schema.CHECKPOINT)
-        return None if stored is None else unpack(stored.tobytes(), _CHECKPOINT_BYTES)
+        return state_of(self.arrays.get(schema.CHECKPOINT))
 
     def of_frame(self, name: str, frame: int) -> Columns:
         """The rows of a list in a frame; −1 is the last."""
         listed = self.lists[name]
         inside = listed["frame"] == range(len(self.frames["sample"]))[frame]
         return Columns({key: values[inside] for key, values in listed.items()}, listed.units)
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """`/samples` as a pandas table, units in ``attrs["units"]``."""
-        return self.samples.table
-
-    def to_xarray(self) -> xr.Dataset:
-        """Samples over ``sample`` and frames over ``frame``, with units; ``attrs`` has the rest."""
-        import xarray as xr
-
-        variables: dict[str, Any] = {}
-        for prefix, dimension, columns in (
-            ("", "sample", self.samples),
-            ("frame_", "frame", self.frames),
-            ("", "", self.constants),
-        ):
-            for name, values in columns.items():
-                first = [dimension] if dimension else []
-                more = [f"{name}_{i}" for i in range(values.ndim - len(first))]
-                facts = {"units": columns.units.get(name, "1")}
-                variables[f"{prefix}{name}"] = ([*first, *more], values, facts)
-        attrs = {
-            "path": str(self.path),
-            "kind": self.kind,
-            "kmc_version": self.kmc_version,
-            "seed": self.seed,
-            "finished": int(self.finished),
-            "stop_reason": self.stop_reason,
-            "run_file": self.run_file,
-        }
-        return xr.Dataset(variables, attrs=attrs).set_coords("time_s")
 
     def to_json(self) -> dict[str, Any]:
         """The numbers as plain data; NaN and infinity are null."""
@@ -212,9 +241,6 @@ class TableRun:
         lines += [f"  {label:{width}}  {text}" for label, text in rows]
         see = [".samples", ".frames", *(f".{name}" for name in self.lists), ".facts", ".plot()"]
         return "\n".join([*lines, f"  {'see':{width}}  {', '.join(see)}"])
-
-    def _repr_html_(self) -> str:
-        return html_table(self.summary(), caption=f"{self.path.name}, {self.kind}")
 
 
 def _plain(value: float) -> float | None:
@@ -319,7 +345,7 @@ def _record_1(file: h5py.File) -> dict[str, Any]:
     """The rest of the record of a file of schema 1, which had it in two texts and attributes."""
     datasets: dict[str, Any] = {}
     for path in _paths(file):
-        found = guard.dataset(file, path, kinds=_KINDS, dimensions=None)
+        found = guard.dataset(file, path, kinds=KINDS, dimensions=None)
         crc = guard.attribute(found, "crc32")
         datasets[path] = [found.dtype.str, list(found.shape), crc]
     texts = _arrays(file, {name: datasets.pop(name) for name in ("run_file", "resolved")})
@@ -365,7 +391,7 @@ def _arrays(file: h5py.File, datasets: Mapping[str, Any]) -> dict[str, np.ndarra
         raise FileFormatError(f"{file.filename} is damaged: it lists {len(datasets)} datasets")
     places, stated = {}, 0
     for path, (dtype, shape, _) in datasets.items():
-        found = guard.dataset(file, path, kinds=_KINDS, dimensions=len(shape))
+        found = guard.dataset(file, path, kinds=KINDS, dimensions=len(shape))
         if found.dtype.str != dtype or list(found.shape) != list(shape):
             raise FileFormatError(
                 f"{file.filename} is damaged: {path} is {found.dtype} {found.shape}, and was "

@@ -588,7 +588,7 @@ def test_finished_populations_are_known(tmp_path):
     tables = {
         name: {column: np.zeros(1) for column in table} for name, table in population.TABLES.items()
     }
-    resolved = {"run": {}, "parameters": {}, "facts": {}}
+    resolved = {"run": {}, "name": "a", "parameters": {}, "facts": {}}
     head = {"run_file": "", "resolved": resolved, "seed": 1}
     path = tmp_path / "a.h5"
     for finished in (False, True):
