@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from squares import STRIP_per_um2_s, medium, run, setting
+from squares import STRIP_per_um2_s, Vapour, medium, run, setting
 
 from kmc.errors import InputError
-from kmc.population.gaps import Gaps
+from kmc.population.gaps import Flaws, Gaps
 
 
 @pytest.mark.validation
@@ -49,3 +50,19 @@ def test_plating_fills_the_gaps_and_then_lifts_the_body():
 def test_no_surface_diffusion_is_refused():
     with pytest.raises(InputError, match="rounding_length_um"):
         setting(rounding_length_um=0.0)
+
+
+@pytest.mark.validation
+def test_each_flaw_grows_only_above_its_own_supersaturation():
+    """S > exp(2γΩ/kTr), r of the flaw; below it a flaw stays as it is beside others that grow."""
+    given = replace(setting(20.0, 0.25, flaws=0, medium=medium(0.5)), flaws=Flaws(0, 0.05))
+    gaps = Gaps(given, np.random.default_rng(1))
+    radius = np.array([0.03, 0.05, 0.09, 0.15])
+    begun = math.pi * radius**2 * Flaws.height_um
+    gaps.points.add([2.0, 7.0, 12.0, 17.0], [5.0, 15.0, 5.0, 15.0], begun, radius)
+    gaps.ledger.initial = gaps.in_voids_per_um2
+    run(gaps, 0.5)
+    critical = 2 * Vapour.capillary_um / math.log(gaps.S_contact)  # 65 nm
+    assert radius[1] < critical < radius[2]
+    assert gaps.points.volume_um3[:2] == pytest.approx(begun[:2], rel=1e-9)
+    assert (gaps.points.volume_um3[2:] > 1.5 * begun[2:]).all()

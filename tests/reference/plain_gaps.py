@@ -264,7 +264,7 @@ class PlainGaps:
         step = self.merge_small(taken * site * dt / (p**2 * self.unit))
         step -= self.cover * settled / self.unit
         time = dt * s.surface_um4_s / p**4
-        parts = max(1, math.ceil(np.abs(step[self.line]).max(initial=0.0) / 0.25))
+        parts = max(1, math.ceil(np.abs(step[self.line]).max(initial=0.0) / 0.35))
         longest = max(1 / 64, 1 / parts)
         lowers = self.cover.sum() * settled / self.unit
         short = left = done = 0.0
