@@ -153,6 +153,7 @@ class _Cut:
         if self.direction == "y":
             sites = sites.swapaxes(1, 2)
         per_cell = sites.mean(axis=3)
+        # Half of a pixel or more: a single vacancy is no void in a microscope.
         return np.stack([per_cell[:, rows].mean(axis=1) >= 0.5 for rows in self.rows])
 
 
@@ -176,6 +177,7 @@ def voids_on_lines(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     labels, n = ndimage.label(image, structure=touching)
     starts, ends = [np.zeros(0, dtype=int)], [np.zeros(0, dtype=int)]
     n_layers = image.shape[1]
+    # ndimage knows no periodic edges, so labels are joined across them, corners included.
     for shift in (-1, 0, 1):  # over the ends of the lines
         lower, upper = max(0, -shift), n_layers - max(0, shift)
         left, right = labels[:, lower:upper, 0], labels[:, lower + shift : upper + shift, -1]

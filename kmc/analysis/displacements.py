@@ -58,6 +58,7 @@ def block_ratio(
     ratio, n = above.sum() / total, len(above)
     if n < 2:
         return Estimate(float(ratio), np.nan, unit)
+    # Delta method: each block is compared with what the ratio of all makes of its denominator.
     scatter = np.sqrt(n / (n - 1) * ((above - ratio * below) ** 2).sum())
     return Estimate(float(ratio), float(scatter / abs(total)), unit)
 

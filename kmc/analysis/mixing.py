@@ -165,19 +165,6 @@ def beside_paper(diffusivities_cm2_s: dict[int, float]) -> list[Mixing]:
     ]
 
 
-def share_of_layers(mg_relative: ArrayLike, layers: int) -> float:
-    """Mg of the first layers of a box relative to its bulk: the share that has mixed there.
-
-    Parameters
-    ----------
-    mg_relative : float64 array
-        `Profiles.table["mg_relative"]` of one frame, by layer.
-    layers : int
-        Layers that were plated.
-    """
-    return float(np.mean(np.asarray(mg_relative, dtype=float)[:layers]))
-
-
 def _checked(plated_um: float, diffusivity_cm2_s: float, time_s: float) -> float:
     values = {
         "plated_um": plated_um,

@@ -133,6 +133,8 @@ def vacancies_around_mg(
     pairs = expected = np.zeros(len(radii))
     if len(mg) and len(vacant):
         centre = tree(mg)
+        # Random within each layer: otherwise the enrichment at the interface would look like a
+        # preference of Mg for vacancies.
         share = species_by_layer(occupancy, lattice)[:, VACANCY] / lattice.sites_per_layer
         layers = np.flatnonzero(share > 0)
         where = np.flatnonzero(np.isin(lattice.layer - 1, layers))

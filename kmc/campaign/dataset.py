@@ -190,6 +190,7 @@ def load_sweep(
     crossing = f"contact first falls below {onset_contact:g}"
     attrs = {"units": "1", "long_name": f"Capacity in monolayers where {crossing}"}
     variables["onset_capacity_monolayers"] = (dims, onset, attrs)
+    # A run that still goes on may lose its contact yet; only a finished one is a bound.
     censored = (states == "done") & np.isnan(onset)
     variables["onset_censored"] = (dims, censored, {"long_name": f"Ended before {crossing}"})
     texts = {

@@ -159,7 +159,9 @@ class _Loop:
         self.running: dict[str, tuple[Point, str, float]] = {}  # name: point, kind, start
         self.compiled: set[str] = set()
         self.attempts: Counter[str] = Counter()
+        # Time left is estimated from work, as points of a grid may differ a thousandfold.
         work = [work_of(folder.plan.run_tables(point)) for point in todo]
+        # One point without an estimate makes all count alike.
         known = all(math.isfinite(amount) for amount in work)
         self.work = {p.name: w if known else 1.0 for p, w in zip(todo, work, strict=True)}
         self.spent: list[tuple[float, float]] = []  # work and seconds of each point that ended

@@ -195,6 +195,7 @@ def canonical(value: Any) -> str:
 
 def _seed(sweep_seed: int, settings: Mapping[str, Any], replica: int) -> int:
     """Seed of a point, from the seed of the sweep, the point's settings and its replica alone."""
+    # From a hash, so that a point keeps its seed when values are added around it.
     key = hashlib.sha256(f"{canonical(settings)}#{replica}".encode()).digest()
     spawn_key = [int.from_bytes(key[i : i + 4], "big") for i in range(0, 16, 4)]
     state = np.random.SeedSequence(sweep_seed, spawn_key=spawn_key).generate_state(1, np.uint64)

@@ -78,6 +78,7 @@ def at_capacity(t: Run, monolayers: float) -> dict[str, float]:
     after = int(reached[0])
     before = max(0, after - 1)
     gap = capacity[after] - capacity[before]
+    # Two samples at one capacity stand where the current was switched: the later one counts.
     share = 1.0 if gap <= 0 else min(1.0, float(monolayers - capacity[before]) / gap)
     row = {}
     for name in samples:

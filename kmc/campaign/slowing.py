@@ -72,6 +72,7 @@ def hidden_effects(
     """
     seen: dict[tuple[str, str, str], dict[str, Mapping[str, Any]]] = {}
     for point in points:
+        # A constant factor hides nothing: it slows every hop alike at each point.
         for setting in (RATIO, FLOOR):
             value = _value(tables, point, f"acceleration.{setting}")
             if value is None:

@@ -49,6 +49,7 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
         lower.locator_params(axis="y", integer=True)
     lower.set_xlabel(x_label)
     style.span(lower, max(xs, key=lambda x: x[-1]))
+    # The longest run sets the axis: curves of others end where their runs did.
     furthest = float(max(x[-1] for x in xs))
     if by_charge and furthest > 0:
         row = next(t.samples for t, x in zip(runs, xs, strict=True) if x[-1] == furthest)
@@ -119,7 +120,7 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
     if len(xs) > 1 and any(r is not None for r in rest):
         for index, (x, r, k) in enumerate(zip(xs, rest, known, strict=True)):
             if r is not None and k.any():
-                axes.plot(x[k], r[k] * scale, lw=0.7, **_of_thin(index))
+                axes.plot(x[k], r[k] * scale, lw=0.7, **style.run_style(index))
         keys = [
             Line2D([], [], color=style.BLACK, lw=1.3, label="total"),
             Line2D([], [], color=style.BLACK, lw=0.7, label="without concentration"),
@@ -162,11 +163,6 @@ def _without_concentration(trajectory: Trajectory) -> np.ndarray | None:
     """The overpotential less what the vacancies cost; None where the file does not say."""
     samples, name = trajectory.samples, "overpotential_concentration_V"
     return samples["overpotential_V"] - samples[name] if name in samples else None
-
-
-def _of_thin(index: int) -> dict:
-    options = style.run_style(index)
-    return {"color": options["color"], "linestyle": options["linestyle"]}
 
 
 def _stack(axes: Axes, x, terms: dict[str, np.ndarray], known, scale: float) -> None:

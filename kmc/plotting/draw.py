@@ -27,7 +27,6 @@ _PLAIN = {
     "map": pages.map_picture,
     "section": pages.section_picture,
 }
-_OF_VOIDS = ("sizes", "voids", "lifelines")
 _WITH_INTERFACE = ("microscope", "profiles", "mixing")
 
 

@@ -139,6 +139,7 @@ def nearest_place(
     period = np.array([size[0], 0.0 if closed else size[1]])
     inside = places.copy()
     inside[:, period > 0] %= period[period > 0]
+    # Voronoi cells by the nearest site: atoms of bcc (110) and (111) stand on no square grid.
     tree = cKDTree(inside, boxsize=period)
     return tree.query(pixels, workers=1)[1]
 

@@ -162,7 +162,7 @@ def _cumulative(axes: Axes, volumes, per_um2: float, colour, label: str, dashes:
         axes.plot([], [], color=colour, label=f"{label} (no void)", **dashes)
         return
     n = len(volumes)
-    number = np.arange(n, 0, -1) * per_um2
+    number = np.arange(n, 0, -1) * per_um2  # voids at least as large: no bins to choose
     x = np.concatenate((volumes[:1] * 0.8, volumes))
     y = np.concatenate((number[:1], number))
     axes.plot(x, y, drawstyle="steps-pre", color=colour, label=label, **dashes)

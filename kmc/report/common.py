@@ -109,6 +109,7 @@ def sources_of(name: str | None) -> dict[str, Source]:
     """
     from kmc.common import catalogue
 
+    # Only sets that come with kmc: a path in a file could lead anywhere on this machine.
     if name not in catalogue.names("params"):
         return {}
     return dict(load_parameters(name).sources)

@@ -184,6 +184,7 @@ def _numbered(sections: Sequence[Section]) -> Iterator[tuple[str, Section]]:
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("kmc.report"),
+        # Every text of a file is hostile until it is escaped.
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         finalize=_finalize,

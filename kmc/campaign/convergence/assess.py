@@ -86,6 +86,7 @@ def _margin(observable: Observable, lower: LevelRuns, upper: LevelRuns, toleranc
     """Largest difference that counts as none: the tolerance a decade, less for closer levels."""
     if not upper.n:
         return math.nan
+    # Levels closer than a decade must agree better: the tolerance is for a tenfold ratio.
     decades = math.log10(upper.ratio / lower.ratio)
     size = max(abs(float(upper.values.mean())), observable.least_margin)
     return tolerance * size * min(1.0, decades)
@@ -103,7 +104,7 @@ def _level(level: LevelRuns, observable: Observable, unit: float, converged: boo
         least = math.sqrt(observable.family.least_variance) / unit
         half = float(student.ppf(0.5 + CONFIDENCE / 2, level.n - 1)) * max(std, least)
         half /= math.sqrt(level.n)
-        if not censored:
+        if not censored:  # the mean of bounds is a bound itself and has no interval
             low, high = max(0.0, mean - half), mean + half
             high = min(1.0, high) if observable.family is SHARE else high
     return Level(level.ratio, level.n, mean, std, low, high, censored, converged)
@@ -124,6 +125,8 @@ def _plateau(
     value, n = float(values.mean()), len(values)
     half = float(student.ppf(0.5 + CONFIDENCE / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
     low, high = max(0.0, value - half), min(most, value + half)
+    # Between the last level and the physical ratio nothing was run: every decade may still change
+    # the number by the tolerance.
     decades = max(0.0, math.log10(ratio / levels[-1].ratio))
     widest = low * (1 - tolerance) ** decades, min(most, high * (1 + tolerance) ** decades)
     return Plateau(value, low, high, *widest)

@@ -213,7 +213,7 @@ def _weighted_line(
     a, b : ndarray, shape (sets,)
     """
     centre = x.mean()
-    u = x - centre
+    u = x - centre  # about their mean a and b are uncorrelated, and the rounds converge faster
     inside = np.clip(means, 1e-3, 1 - 1e-3) if family is SHARE else np.maximum(means, 1e-3)
     a, b = least_squares(u, family.link(inside), np.broadcast_to(n, means.shape))
     for _ in range(ROUNDS):
@@ -258,9 +258,11 @@ def _bootstrap(
 ) -> np.ndarray:
     """a and b of resampled runs, shape (draws, 2)."""
     rng = np.random.default_rng(_SEED)
+    # n − 1 of n: means of n draws with replacement would scatter too little, by (n − 1)/n.
     picked = [rng.integers(level.n, size=(_DRAWS, max(1, level.n - 1))) for level in levels]
     if family is ONSET:
         x = np.repeat(_x(levels), [chosen.shape[1] for chosen in picked])
+        # The draws of a level stand for all of its runs.
         weights = np.repeat(
             [level.n / c.shape[1] for level, c in zip(levels, picked, strict=True)],
             [chosen.shape[1] for chosen in picked],
@@ -280,6 +282,7 @@ def _bootstrap(
         least = family.least_variance if level.n > 1 else phi * float(family.variance(fitted[i]))
         if least > seen:
             means[:, i] += rng.normal(0.0, math.sqrt((least - seen) / level.n), _DRAWS)
+    # A resampled mean below zero would have no logarithm; a share stays a share.
     top = 1.0 if family is SHARE else math.inf
     least = 1e-6 * float(np.mean([level.values.mean() for level in levels]))
     means = np.clip(means, 0.0 if family in (COUNT, SHARE) else least, top)
@@ -299,8 +302,9 @@ def _lack_of_fit(levels: Sequence[LevelRuns], family: Family, line: tuple[float,
     means, n = _means(levels)
     off = float((n * (means - fitted) ** 2 / np.maximum(family.variance(fitted), TINY)).sum())
     phi = _dispersion(levels, family, fitted)
+    # Two degrees of freedom are spent on the line, one in each level on its mean.
     between, within = len(levels) - 2, int(n.sum()) - len(levels)
-    if phi <= 0:
+    if phi <= 0:  # all replicas agree to the digit, as onsets read at one frame do
         return 1.0 if off < 1e-12 else 0.0
     return float(fisher.sf(off / between / phi, between, within))
 

@@ -64,10 +64,12 @@ def censored_line(
     for _ in range(ROUNDS if late.any() else 0):
         mu, sigma = a[:, None] + b[:, None] * u, np.sqrt(variance)[:, None]
         z, hazard = _hazard((y - mu) / sigma)
+        # The mean of what lies beyond the end of a run, of a normal law cut off there.
         expected = np.where(late, mu + sigma * hazard, y)
         new_a, b = least_squares(u, expected, weights)
         settled = np.max(np.abs(new_a - a)) < 1e-6
         a = new_a
+        # The cut-off law scatters less than the whole one; without this σ would shrink each round.
         missing = np.where(late, variance[:, None] * (1 + z * hazard - hazard**2), 0.0)
         unseen = (weights * missing).sum(axis=1) / weights.sum(axis=1)
         variance = _residual(u, expected, weights, a, b) + unseen

@@ -31,7 +31,7 @@ _FLAT = (
     0.01  # log-likelihoods this close to the highest are one plateau; its middle is the estimate
 )
 # Values chosen by earlier outcomes make the usual χ²₁ too narrow; χ²₂, of threshold and width
-# together, has the nominal coverage in tests/sweep/critical/test_threshold.py.
+# together, has the nominal coverage in tests/campaign/critical/test_threshold.py.
 _DEGREES = 2
 _NEAR = 8  # runs beside the threshold, on either side, that an interval needs
 _DIGITS = 4  # significant digits of the values tried
@@ -169,14 +169,17 @@ def fit(
     # Without a yes and a no, any threshold far outside fits.
     if not 0 < yes.sum() < total.sum() or len(np.unique(u[total > 0])) < 2:
         return unknown
+    # Wilks: twice the fall of the log-likelihood is χ² of the true threshold.
     fall = 0.5 * chi2.ppf(confidence, _DEGREES)
     places = np.linspace(-_MARGIN, 1 + _MARGIN, _GRID)
     up, down = (_profile(u, yes, total, places, _WIDTHS, sign) for sign in (1, -1))
+    # Whether failure sets in with rising or falling values is no input: the likelier of the two.
     sign = 1 if up[0].max() >= down[0].max() else -1
     if abs(up[0].max() - down[0].max()) <= fall:
         return unknown
     profile, widths = up if sign > 0 else down
     fitting = widths[profile >= profile.max() - fall]
+    # The widths that fit span decades at first: repeat on a grid as fine as the interval needs.
     finer = np.geomspace(fitting.min() / _WIDTH_STEP, fitting.max() * _WIDTH_STEP, len(_WIDTHS))
     inside = places[profile >= profile.max() - fall]
     step = places[1] - places[0]
@@ -185,6 +188,7 @@ def fit(
     )
     profile, widths = _profile(u, yes, total, places, finer, sign)  # once more, where it matters
     inside = places[profile >= profile.max() - fall]
+    # With a gap between all "no" and all "yes" the likelihood has no single maximum.
     flat = places[profile >= profile.max() - _FLAT]
     best = 0.5 * (flat[0] + flat[-1])
     width = float(np.interp(best, places, widths))
