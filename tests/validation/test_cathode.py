@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from kmc.runfile.load import load_run
 from kmc.systems.cathode.creep import PORTIONS, Body, Solid, relaxed_GPa
 from kmc.systems.cathode.elastic import PlaneStrain, area_modulus_GPa, shear_modulus_GPa
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE, Microstructure
+from kmc.systems.cathode.run import Cathode
 
 pytestmark = pytest.mark.validation
 
@@ -239,3 +241,17 @@ def test_the_frame_does_not_creep():
     body.equilibrate(solid, 0.01)
     body.creep(np.random.default_rng(0), solid, 0.01, 1.0)
     assert not body.creep_strain[:, body.is_frame].any()
+
+
+@pytest.mark.long
+def test_the_stress_of_a_cathode_hardly_depends_on_the_step():
+    """First lithiation of cathode_se, GPa: the figures of docs/cathode.md; 45 and 34 MPa before."""
+    found = []
+    for steps in (20, 40):
+        cathode = Cathode(load_run("cathode_se", {"cathode.steps": steps}))
+        for lithiation in np.linspace(0.0, 1.0, steps + 1)[1:]:
+            cathode.go_to(float(lithiation))
+        row = cathode.row()
+        found.append((row["stress_active_GPa"], row["stress_frame_GPa"]))
+    assert found[0] == pytest.approx((0.014, 0.195), rel=0.05)
+    assert found[1] == pytest.approx((0.013, 0.192), rel=0.05)
