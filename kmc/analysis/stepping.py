@@ -24,6 +24,7 @@ from kmc.runfile.load import load_run
 from kmc.runfile.run_file import RunFile
 from kmc.simulation import run as runs
 from kmc.simulation.engine import UNLIMITED
+from kmc.simulation.job import INTERRUPTED
 from kmc.trajectory.checkpoint import Table
 from kmc.trajectory.schema import SAMPLE_COLUMNS
 from kmc.trajectory.tables import Samples
@@ -221,7 +222,7 @@ class Simulation(runs.Simulation):
             self._goal = {}
             # What follows goes on from here: the first sample has been taken.
             self.restored = self.restored or {"ended": None}
-        self.stop_reason = "" if reason == runs.INTERRUPTED else reason
+        self.stop_reason = "" if reason == INTERRUPTED else reason
         return self.stop_reason
 
     def _goal_of(self, key: str, value: float) -> dict[str, float]:

@@ -20,14 +20,13 @@ from kmc.kernels import tables
 from kmc.runfile.load import RunFile, restored_run
 from kmc.runfile.protocol import stored_blocks
 from kmc.runfile.sections import Checked, Rest, Stop
+from kmc.simulation.job import BY_THE_CLOCK
 from kmc.simulation.phases import REST
-from kmc.simulation.run import STOPPED_BY_CALLBACK, Simulation
+from kmc.simulation.run import Simulation
 from kmc.trajectory import schema
 from kmc.trajectory.checkpoint import Table, checkpoint_of, complete_last_commit, reopen
 from kmc.trajectory.reader import Trajectory, load
 
-# Stop reasons, or their beginnings, of runs that `kmc resume` continues to their stop.
-_ENDED_BY_THE_CLOCK = ("wall_time_s", STOPPED_BY_CALLBACK)
 _ENDS: dict[str, type[Checked]] = {"stop": Stop, "rest": Rest}
 _KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.model_fields]
 
@@ -83,7 +82,7 @@ def resume(
 
 def _is_over(trajectory: Trajectory) -> bool:
     """Whether a run came to its stop."""
-    by_the_clock = trajectory.stop_reason.startswith(_ENDED_BY_THE_CLOCK)
+    by_the_clock = trajectory.stop_reason.startswith(BY_THE_CLOCK)
     return trajectory.finished and not by_the_clock
 
 

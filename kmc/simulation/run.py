@@ -20,6 +20,7 @@ from kmc.runfile.kinds import BOX, KINDS
 from kmc.runfile.load import RunFile
 from kmc.simulation import snapshot
 from kmc.simulation.engine import UNLIMITED, Engine
+from kmc.simulation.job import INTERRUPTED, STOPPED_BY_CALLBACK
 from kmc.simulation.phases import Beginning, Phase, first_beginning
 from kmc.simulation.setup import set_up
 from kmc.trajectory import checkpoint
@@ -29,8 +30,6 @@ from kmc.trajectory.writer import TrajectoryWriter
 _CHUNK_S = 0.1  # interval at which the loop returns for Ctrl-C, progress and flushes
 _FLUSH_EVERY_S = 3.0  # a crash loses at most this and a chunk: below the promised 5 s
 _FIRST_CHUNK = 20_000  # attempts
-INTERRUPTED = "interrupted"
-STOPPED_BY_CALLBACK = "stopped by the callback"
 
 
 class Simulation:

@@ -676,7 +676,7 @@ def test_doctests():
 def test_a_voltage_is_held_instead_of_a_current(write):
     run = load_run(write("[conditions]\noverpotential_V = 0.02\n" + "[stop]\nevents = 9\n"))
     assert run.conditions.overpotential_V == 0.02
-    assert run.sample_cadence == Cadence(0.02, "monolayers")  # charge passes
+    assert run.sample_cadence.unit == "s"  # by charge its rows would be rare moments
     assert run.resolved()["conditions"]["current_density_mA_cm2"] == 0.0
 
 
