@@ -19,7 +19,6 @@ KEYS = (
     "creep_reference_stress_MPa",
     "creep_exponent",
     "creep_activation_energy_kJ_mol",
-    "creep_closure_factor",
     "creep_stress_limit_MPa",
 )
 
@@ -55,12 +54,28 @@ def local_stress_MPa(pressure_MPa: float, contact_fraction: float, limit_MPa: fl
     return pressure_MPa / contact_fraction
 
 
+def void_stress_MPa(
+    pressure_MPa: float, contact_fraction: float, exponent: float, limit_MPa: float
+) -> float:
+    """Stress at which Norton's law closes a void of an interface with this contact, up to a limit.
+
+    3P/(2n (1 − f^(1/n))) with the share f = (1 − θ)^1.5 of a cell that its void takes: 3P/(2n) for
+    a lone void (Budiansky, Hutchinson and Slutsky, in Mechanics of Solids, 1982), towards P/θ where
+    contact vanishes.
+    """
+    filled = max(0.0, 1.0 - contact_fraction) ** 1.5
+    solid = 1.0 - filled ** (1.0 / exponent)
+    if 2 * exponent * solid * limit_MPa <= 3 * pressure_MPa:
+        return limit_MPa
+    return 3 * pressure_MPa / (2 * exponent * solid)
+
+
 def closure_rate_Hz(
     parameters: ParameterSet, pressure_MPa: float, contact_fraction: float, temperature_K: float
 ) -> float:
     """Rate at which creep closes each void vacancy, 1/s.
 
-    A void loses volume at dV/dt = −c ε̇(σ) V, c being `creep_closure_factor`.
+    A void loses volume at dV/dt = −1.5 ε̇(σ) V with the σ of `void_stress_MPa`.
 
     Raises
     ------
@@ -77,7 +92,6 @@ def closure_rate_Hz(
             advice="Set stack_pressure_MPa = 0, or use a set with a creep law, such as li_li2s.",
         )
     limit = parameters.value("creep_stress_limit_MPa")
-    stress = local_stress_MPa(pressure_MPa, contact_fraction, limit)
-    return parameters.value("creep_closure_factor") * strain_rate_Hz(
-        parameters, stress, temperature_K
-    )
+    exponent = parameters.value("creep_exponent")
+    stress = void_stress_MPa(pressure_MPa, contact_fraction, exponent, limit)
+    return 1.5 * strain_rate_Hz(parameters, stress, temperature_K)

@@ -48,6 +48,7 @@ _BARRIER = (0.0, 10.0)
 RETIRED: dict[str, str] = {
     "contact_magnification": "constriction is now that of the true length of the contact pattern; "
     "give conditions.contact_pattern_um in the run file, or leave it at the length of the box",
+    "creep_closure_factor": "voids close by the law of a cell, which has no such factor",
 }
 
 QUANTITIES: dict[str, Meaning] = {
@@ -108,9 +109,6 @@ QUANTITIES: dict[str, Meaning] = {
     "creep_reference_stress_MPa": Meaning("stress of that strain rate", 0, 1e5, positive=True),
     "creep_exponent": Meaning("stress exponent n of Norton's law", 1, 20),
     "creep_activation_energy_kJ_mol": Meaning("activation energy Q of creep", 0, 1000),
-    "creep_closure_factor": Meaning(
-        "relative rate at which a void loses volume, over the strain rate of the metal", 0, 1000
-    ),
     "creep_stress_limit_MPa": Meaning(
         "highest local stress: lost contact concentrates the pressure up to this",
         0,

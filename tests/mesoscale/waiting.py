@@ -48,11 +48,16 @@ class Box:
     def model(self) -> Model:
         parameters = load_parameters("li_li2s")
         a_A = parameters.value("lattice_parameter_A")
+        lattice = Lattice("bcc_100", (self.cells, self.cells), self.layers, "interface", a_A)
+        # A box whose lone vacancies are not slowed is itself part of the way to the sink: here the
+        # reservoir alone has the resistance of `electrode_um`.
+        height_um = (self.layers - 3) * lattice.layer_spacing_A * 1e-4
+        slowed = 0.2 * self.electrode_um > self.layers * lattice.layer_spacing_A * 1e-4
         return Model(
-            lattice=Lattice("bcc_100", (self.cells, self.cells), self.layers, "interface", a_A),
+            lattice=lattice,
             parameters=parameters,
             temperature_K=self.temperature_K,
-            electrode_thickness_um=self.electrode_um,
+            electrode_thickness_um=self.electrode_um + (0.0 if slowed else height_um),
             saddle_floor_eV=self.saddle_floor_eV,
         )
 

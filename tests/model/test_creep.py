@@ -42,6 +42,28 @@ def test_local_stress_is_pressure_over_contact_up_to_the_limit():
     assert creep.local_stress_MPa(0.0, 0.0, 4.0) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("contact", "times"), [(0.99, 7240), (0.9, 630), (0.5, 34.5), (0.355, 19.4)]
+)
+def test_a_cell_closes_slower_than_ten_times_the_strain_of_its_contact(contact, times):
+    """1.5 A [3P/(2n(1 − f^(1/n)))]^n, f = (1 − θ)^1.5, beside 10 A (P/θ)^n of earlier versions."""
+    rate = creep.closure_rate_Hz(LI, 0.2, contact, 298.15)
+    f, n = (1 - contact) ** 1.5, 6.6
+    assert rate == pytest.approx(1.5 * 0.01 * (0.6 / (2 * n * (1 - f ** (1 / n)))) ** n)
+    before = 10 * creep.strain_rate_Hz(LI, 0.2 / contact, 298.15)
+    assert before / rate == pytest.approx(times, rel=0.01)
+
+
+def test_limits_of_the_cell():
+    """A lone void closes at 1.5 A (3P/2n)^n; P/θ as contact vanishes; linear metal; the limit."""
+    lone = 1.5 * creep.strain_rate_Hz(LI, 3 / (2 * 6.6), 298.15)
+    assert creep.closure_rate_Hz(LI, 1.0, 1.0, 298.15) == pytest.approx(lone)
+    assert creep.void_stress_MPa(1.0, 1e-4, 6.6, 1e6) == pytest.approx(1e4, rel=1e-3)
+    assert creep.void_stress_MPa(2.0, 0.36, 1.0, 1e6) == pytest.approx(3 / (1 - 0.512))
+    assert creep.void_stress_MPa(1.0, 0.0, 6.6, 10.0) == 10.0
+    assert creep.void_stress_MPa(7.0, 0.5, 6.6, 10.0) == 10.0
+
+
 def test_no_pressure_no_channel():
     setup = Setup(layers=9, stack_pressure_MPa=0.0)
     assert rate_tables.channels(setup.model()).creep.size == 0

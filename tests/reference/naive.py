@@ -500,7 +500,10 @@ class NaiveSimulation:
     # ---- creep --------------------------------------------------------------------------------
     @property
     def closure_rate(self) -> float:
-        """Rate at which creep closes each void vacancy: c A σ^n exp(−Q/RT), σ = P/contact."""
+        """Rate at which creep closes each void vacancy, 1.5 A σ^n exp(−Q/RT).
+
+        σ = 3P/(2n (1 − f^(1/n))) with f = (1 − contact)^1.5, up to a limit.
+        """
         if self.conditions.stack_pressure_MPa == 0.0:
             return 0.0
         first = [i for i, layer in enumerate(self.box.layer) if layer == 1]
@@ -508,13 +511,15 @@ class NaiveSimulation:
         value = self.values
         stress = value["creep_stress_limit_MPa"]
         if contact > 0:
-            stress = min(stress, self.conditions.stack_pressure_MPa / contact)
+            n = value["creep_exponent"]
+            solid = 1 - ((1 - contact) ** 1.5) ** (1 / n)
+            stress = min(stress, 3 * self.conditions.stack_pressure_MPa / (2 * n * solid))
         per_kT = value["creep_activation_energy_kJ_mol"] * 1e3 / (E_C * 6.02214076e23)  # eV
         rate = value["creep_reference_rate_per_s"] * math.exp(
             per_kT / (K_B_EV * 298.15) - per_kT / self.kT
         )
         reduced = stress / value["creep_reference_stress_MPa"]
-        return value["creep_closure_factor"] * rate * reduced ** value["creep_exponent"]
+        return 1.5 * rate * reduced ** value["creep_exponent"]
 
     def voids(self) -> list[int]:
         """Vacancies with two or more vacancies among their neighbours."""

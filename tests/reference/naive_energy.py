@@ -34,7 +34,6 @@ LI_LI2S = {
     "creep_reference_stress_MPa": 1.0,
     "creep_exponent": 6.6,
     "creep_activation_energy_kJ_mol": 37.0,
-    "creep_closure_factor": 10.0,
     "creep_stress_limit_MPa": 10.0,
 }
 LIMG_LI2S = {
