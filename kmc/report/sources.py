@@ -6,8 +6,10 @@ A new kind of result gets a function here that fills a `Page`, and a line in `_F
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from kmc import plotting
@@ -120,41 +122,41 @@ def _run_page(t: Trajectory) -> Page:
     page = Page(t.path.name, "Trajectory of a kinetic Monte Carlo run (kmc run)")
     rows = summary(t)
     page.add("Summary", Table(rows))
+    pictures = {}
     if len(t.samples):
-        parts = [
-            common.picture(
-                lambda: plotting.draw("summary", t),
-                "Contact fraction and overpotential; the interface in the last frame, and a "
-                "cross-section through it",
-            )
-        ]
-        if len(t.frames) > 1:
-            parts.append(
-                common.picture(lambda: plotting.draw("voids", t), "Number, volume and largest void")
-            )
-            parts.append(
-                common.picture(
-                    lambda: plotting.draw("lifelines", t),
-                    "Every void from nucleation to collapse, with coalescence and splitting",
-                )
-            )
-            if t.has_interface:
-                parts.append(
-                    common.picture(
-                        lambda: plotting.draw("profiles", t), "Mg and vacancies by layer"
-                    )
-                )
-        page.add("Figures", *parts)
+        pictures["summary"] = (
+            "Contact fraction and overpotential; the interface in the last frame, and a "
+            "cross-section through it"
+        )
+    if len(t.samples) and len(t.frames) > 1:
+        pictures["voids"] = "Number, volume and largest void"
+        pictures["lifelines"] = (
+            "Every void from nucleation to collapse, with coalescence and splitting"
+        )
+        if t.has_interface:
+            pictures["profiles"] = "Mg and vacancies by layer"
+    page.add("Figures", *_drawn(t.plot, pictures))
     page.add("Convergence", *_slowing(t.acceleration, t.run))
-    common.add_inputs(
-        page, t.run, t.resolved.get("parameters", {}), Listing("The run file", t.run_file)
-    )
     provenance = {key: value for key, value in t.provenance.items() if isinstance(value, str)}
-    common.add_versions(
-        page, {"written by": f"kmc {t.kmc_version}", "seed": t.seed,
-               "schema": t.schema_version, **provenance},
-    )  # fmt: skip
+    _add_file(page, t, t.resolved.get("parameters", {}), provenance)
     return page
+
+
+def _drawn(draw: Callable[[str], Any], pictures: Mapping[str, str]) -> list[Any]:
+    """Pictures of a file by name, each with its caption."""
+    return [common.picture(partial(draw, what), text) for what, text in pictures.items()]
+
+
+def _add_file(
+    page: Page,
+    found: Trajectory | PopulationRun | TableRun,
+    parameters: Mapping[str, Any],
+    provenance: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Inputs and provenance of a file."""
+    common.add_inputs(page, found.run, parameters, Listing("The run file", found.run_file))
+    versions = {"written by": f"kmc {found.kmc_version}", "seed": found.seed}
+    common.add_versions(page, versions | {"schema": found.schema_version, **provenance})
 
 
 def _slowing(acceleration: Mapping[str, Any], run: Mapping[str, Any]) -> list[Any]:
@@ -192,17 +194,13 @@ def _population_page(found: PopulationRun) -> Page:
         "map": "The interface from above: contact in grey, the gap in blue",
         "sizes": "Sizes of the voids",
     }
-    parts = [
-        common.picture(
-            lambda what=what: plotting.population_picture(  # type: ignore[misc]
-                [found], what=what, paper=what == "microscope"
-            ),
-            text,
-        )
-        for what, text in pictures.items()
-        if len(found.samples["time_s"]) and (found.has_gap or what == "microscope")
-    ]
-    page.add("Figures", *parts)
+    if not found.has_gap:
+        pictures = {"microscope": pictures["microscope"]}
+
+    def draw(what: str) -> Any:
+        return plotting.population_picture([found], what=what, paper=what == "microscope")
+
+    page.add("Figures", *_drawn(draw, pictures if len(found.samples["time_s"]) else {}))
     page.add(
         "Convergence",
         Text(
@@ -214,21 +212,8 @@ def _population_page(found: PopulationRun) -> Page:
         ),
         Table([(label(key), common.number(v)) for key, v in found.facts.items()]),
     )
-    _add_file(page, found)
+    _add_file(page, found, found.params)
     return page
-
-
-def _add_file(page: Page, found: PopulationRun | TableRun) -> None:
-    """Inputs and provenance of a file."""
-    common.add_inputs(page, found.run, found.params, Listing("The run file", found.run_file))
-    common.add_versions(
-        page,
-        {
-            "written by": f"kmc {found.kmc_version}",
-            "seed": found.seed,
-            "schema": found.schema_version,
-        },
-    )
 
 
 # --- another system -------------------------------------------------------------------------------
@@ -239,11 +224,8 @@ def _system_page(found: TableRun) -> Page:
     page = Page(found.path.name, f"{system.noun.capitalize()} (kmc run)")
     page.add("Summary", Table(found.summary()))
     if len(found.samples["time_s"]) and len(found.frames["sample"]):
-        parts = [
-            common.picture(lambda what=what: found.plot(what), text.capitalize())  # type: ignore[misc]
-            for what, text in system.pictures.items()
-        ]
-        page.add("Figures", *parts)
+        captions = {what: text.capitalize() for what, text in system.pictures.items()}
+        page.add("Figures", *_drawn(found.plot, captions))
     units = system.samples
     last = [
         (f"{name.replace('_', ' ')}, {units[name][0]}", common.number(float(values[-1])))
@@ -251,7 +233,7 @@ def _system_page(found: TableRun) -> Page:
         if len(values) and name in units
     ]
     page.add("Last sample", Table(last))
-    _add_file(page, found)
+    _add_file(page, found, found.params)
     return page
 
 
