@@ -170,16 +170,21 @@ def test_caps_that_have_not_met_lose_contact_as_random_caps_do():
         assert float(gaps.cover.sum()) * given.pitch_um**2 == pytest.approx(wanted, rel=0.02)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.validation
-@pytest.mark.parametrize("flaws", [100, 300])
+@pytest.mark.parametrize("flaws", [400, 1000])
 def test_voids_that_round_off_at_once_are_a_breath_figure(flaws):
-    """Half of the contact goes, whatever the first density."""
-    given = setting(24.0, 0.3, flaws=flaws, medium=medium(), rounding_length_um=8.0)
-    gaps = Gaps(given, np.random.default_rng(3))
-    for height in (0.5, 0.6, 0.7):
-        run(gaps, height / HEIGHT_um_s)
-        assert 1 - gaps.contact_fraction == pytest.approx(0.52, abs=0.05)
+    """About half of the contact goes, whatever the first density, and widths follow the height.
+
+    Fused discs lose 0.50 to 0.54 and are 4.8 to 6.5 stripped heights wide; here a void needs time
+    to round off after it has met another, and the loss is somewhat less at finite R*.
+    """
+    given = setting(20.0, 0.2, flaws=flaws, medium=medium(), rounding_length_um=6.0)
+    gaps = run(Gaps(given, np.random.default_rng(3)), 0.4 / HEIGHT_um_s)
+    assert 1 - gaps.contact_fraction == pytest.approx(0.49, abs=0.04)
+    inside = gaps.cover > 0.5
+    chords = np.count_nonzero(inside & ~np.roll(inside, 1, axis=1))
+    assert 4.8 < inside.sum() * 0.2 / chords / 0.4 < 6.5
 
 
 # --- grid and step --------------------------------------------------------------------------------
