@@ -1,8 +1,8 @@
-"""Supersaturation at the interface, and who drinks the vacancies: a mixed boundary problem.
+"""Supersaturation at the interface and flux of vacancies into voids: a mixed boundary problem.
 
 On contact the flux is given: stripping leaves vacancies there. Under a void the supersaturation is
 given, that of its vapour of vacancies, and the flux into it is asked for. Footprints that the grid
-resolves are sets of cells, each of which drinks; smaller voids are points with the spreading
+resolves are sets of cells, each of which absorbs; smaller voids are points with the spreading
 resistance of their disc. The unknown fluxes solve a symmetric positive system with the Fourier
 kernels of `spreading`, by preconditioned conjugate gradients, as the current does in
 `kmc.model.constriction`.
@@ -181,7 +181,7 @@ def _growing(first: float, total: float, n: int) -> np.ndarray:
 
 
 @dataclass
-class Drinkers:
+class Absorbers:
     """The voids as the field sees them.
 
     Attributes
@@ -193,7 +193,7 @@ class Drinkers:
     cell_supersaturation : float64 array
         S_eq of the void of each such cell.
     x_um, y_um, radius_um, supersaturation : float64 arrays, shape (n_points,)
-        Small voids: place, radius of the disc that drinks like them, S_eq.
+        Small voids: place, radius of the disc that absorbs like them, S_eq.
     """
 
     cells: np.ndarray
@@ -297,7 +297,7 @@ class SurfaceField:
         self,
         flux_per_s: np.ndarray,
         mean: tuple[float, float],
-        voids: Drinkers,
+        voids: Absorbers,
         guess: tuple[np.ndarray, np.ndarray] | None = None,
         tolerance: float = 1e-4,
     ) -> Solution:
@@ -309,7 +309,7 @@ class SurfaceField:
             Vacancies that stripping leaves in each cell in a second.
         mean : (float, float)
             m and R of `MeanField.step`.
-        voids : Drinkers
+        voids : Absorbers
         guess : (float64 array, float64 array), optional
             Fluxes of cells and points to begin with.
         tolerance : float
@@ -370,14 +370,14 @@ class SurfaceField:
         return Solution(left, flux[:n_cells], flux[n_cells:], steps)
 
     def beside_points(
-        self, x_um: np.ndarray, y_um: np.ndarray, voids: Drinkers, point_per_s: np.ndarray
+        self, x_um: np.ndarray, y_um: np.ndarray, voids: Absorbers, point_per_s: np.ndarray
     ) -> np.ndarray:
         """How much lower S is at some places than on the grid, which smears small voids.
 
         Parameters
         ----------
         x_um, y_um : float64 arrays, shape (n,)
-        voids : Drinkers
+        voids : Absorbers
         point_per_s : float64 array
             What each of their points takes.
         """
@@ -417,7 +417,7 @@ class SurfaceField:
         waves[0, 0] = average / max(mean_s, self._cells[0, 1])
         return fft.irfft2(waves, s=grid.shape) * self.pitch_um**2
 
-    def _on_grid(self, flux: np.ndarray, voids: Drinkers) -> np.ndarray:
+    def _on_grid(self, flux: np.ndarray, voids: Absorbers) -> np.ndarray:
         grid = np.zeros((self.n_cells, self.n_cells))
         n_cells = len(voids.cells)
         grid.flat[voids.cells] = flux[:n_cells]
@@ -433,12 +433,12 @@ class SurfaceField:
             )
         return grid
 
-    def _at_points(self, grid: np.ndarray, voids: Drinkers) -> np.ndarray:
+    def _at_points(self, grid: np.ndarray, voids: Absorbers) -> np.ndarray:
         return discs.gather(
             voids.x_um, voids.y_um, grid, self._width_um, _REACH_CELLS, self.edge_um
         )
 
-    def _near(self, voids: Drinkers):
+    def _near(self, voids: Absorbers):
         """Pairs of small voids with what their Gaussians leave out, and the same of each alone."""
         b, i = self.medium.bulk_per_um_s, self.medium.interface_per_s
         reach = np.full(len(voids.x_um), _NEAR_CELLS * self.pitch_um / 2)

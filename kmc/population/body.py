@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize
 
-from kmc.mesoscale.field import Drinkers, Medium, SurfaceField
+from kmc.mesoscale.field import Absorbers, Medium, SurfaceField
 
 _TOLERANCE = 1e-4
 _OPENINGS = 8  # rounds in which contact under too much tension opens
@@ -154,7 +154,7 @@ class Body:
     def _solved(self, cells, contact, given, values, guess) -> np.ndarray:
         """Loads on contact that, with the given ones, give −values there: (n, n)."""
         none = np.zeros(0)
-        known = Drinkers(cells, contact.flat[cells], values, none, none, none, none)
+        known = Absorbers(cells, contact.flat[cells], values, none, none, none, none)
         begin = None if guess is None else (guess.flat[cells], none)
         grid = np.zeros(contact.shape) if given is None else -given
         out = np.zeros(contact.shape)

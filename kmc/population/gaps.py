@@ -32,7 +32,7 @@ import numpy as np
 
 from kmc.errors import InputError
 from kmc.kernels import discs, outline
-from kmc.mesoscale.field import Drinkers, MeanField, Medium, SurfaceField
+from kmc.mesoscale.field import Absorbers, MeanField, Medium, SurfaceField
 from kmc.population.body import Body, Flow, Viscous
 from kmc.population.life import label
 
@@ -394,7 +394,7 @@ class Gaps:
 
     # --- vacancies --------------------------------------------------------------------------------
 
-    def _absorbers(self) -> Drinkers:
+    def _absorbers(self) -> Absorbers:
         """The voids as the field of vacancies sees them."""
         site, vapour, points = self.setting.medium.site_volume_um3, self.setting.vapour, self.points
         names, count = label(self._shape.kind != outline.DRY)
@@ -404,7 +404,7 @@ class Gaps:
             over[1:] = vapour.S_eq(volume[1:] * self.setting.pitch_um**2 / site)
         cells = np.flatnonzero(names)
         patch = np.maximum(self.setting.volume_factor * points.flaw_um**3, points.volume_um3)
-        return Drinkers(
+        return Absorbers(
             cells,
             self.cover.flat[cells],
             over[names.flat[cells]],
@@ -414,7 +414,7 @@ class Gaps:
             vapour.S_eq(np.maximum(patch / site, _FEWEST)) if len(points) else np.zeros(0),
         )
 
-    def _solve(self, known: Drinkers, dt: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _solve(self, known: Absorbers, dt: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Vacancies that each cell (n, n) and each point takes in a second, and S (n, n)."""
         pitch2, sink = self.setting.pitch_um**2, self.setting.medium.interface_sink_per_um2_s
         open_ = 1.0 - self.cover
@@ -442,7 +442,7 @@ class Gaps:
                 *(known.x_um, known.y_um, -own * still),
                 *(width, reach, self.setting.edge_um, flux),
             )
-            fewer = Drinkers(
+            fewer = Absorbers(
                 *(known.cells, known.cell_share, known.cell_supersaturation),
                 *(known.x_um[live], known.y_um[live]),
                 *(known.radius_um[live], known.supersaturation[live]),
@@ -482,14 +482,14 @@ class Gaps:
         self.ledger.sink += far
         return near - credit * dt
 
-    def _mean_on_contact(self, known: Drinkers, S: np.ndarray) -> float:
+    def _mean_on_contact(self, known: Absorbers, S: np.ndarray) -> float:
         free = S.size - float(known.cell_share.sum())
         under = float((known.cell_share * known.cell_supersaturation).sum())
         return (float(S.sum()) - under) / free if free > 0 else 1.0
 
     # --- the body ---------------------------------------------------------------------------------
 
-    def _follow(self, settled_um: float, S, known: Drinkers, dt: float):
+    def _follow(self, settled_um: float, S, known: Absorbers, dt: float):
         """How far roofs come down in a step and how far torn contact opens, µm, both (n, n), and
         the volume that points lose, µm³. `settled_um` is what contact recedes by, in its mean.
         """
@@ -608,7 +608,7 @@ class Gaps:
         y = (row + self.rng.random(tried)) * pitch
         points = self.points
         none, flaws = np.zeros(0), points.flaw_um
-        small = Drinkers(none, none, none, points.x_um, points.y_um, self.point_radius_um, flaws)
+        small = Absorbers(none, none, none, points.x_um, points.y_um, self.point_radius_um, flaws)
         lower = self.field.beside_points(x, y, small, points.per_s)
         on_grid = S[row, column]
         there, rate = np.maximum(on_grid - lower, 1.0), self.setting.vapour.rate_per_um2_s

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kmc.common.units import K_B_eV
-from kmc.mesoscale.field import Drinkers, Medium, SurfaceField
+from kmc.mesoscale.field import Absorbers, Medium, SurfaceField
 
 _MOST_CELLS = 256
 
@@ -132,8 +132,8 @@ class Constriction:
         if contact.min() == 1.0:
             return 0.0
         none = np.zeros(0)
-        drinkers = Drinkers(cells, contact[cells], np.full(len(cells), -1.0), *[none] * 4)
+        absorbers = Absorbers(cells, contact[cells], np.full(len(cells), -1.0), *[none] * 4)
         still = np.zeros((n, n))
         # From nothing each time: a resumed run must find the same to the last digit.
-        found = self._field.solve(still, (-1.0, self._shift), drinkers, tolerance=1e-5)
+        found = self._field.solve(still, (-1.0, self._shift), absorbers, tolerance=1e-5)
         return max(0.0, self._edge_um**2 / float(found.cell_per_s.sum()) - self._shift)

@@ -10,7 +10,7 @@ import pytest
 from scipy import special
 
 from kmc.mesoscale import spreading
-from kmc.mesoscale.field import Drinkers, MeanField, Medium, SurfaceField
+from kmc.mesoscale.field import Absorbers, MeanField, Medium, SurfaceField
 from kmc.model.constriction import Spreading
 from kmc.model.lattice import Lattice
 
@@ -22,11 +22,11 @@ def medium(interface: float = 0.0, bulk: float = 1.0, thickness: float = math.in
     return Medium(bulk, interface, 1.0, 1.0, thickness, 1.0)
 
 
-def drinkers(field: SurfaceField, x, y, radius, *, resolved: bool) -> Drinkers:
+def absorbers(field: SurfaceField, x, y, radius, *, resolved: bool) -> Absorbers:
     """Discs of S_eq = 0, as cells of the grid or as points."""
     x, y, radius = (np.array(values, dtype=float) for values in (x, y, radius))
     if not resolved:
-        return Drinkers(NONE.astype(int), NONE, NONE, x, y, radius, np.zeros(len(x)))
+        return Absorbers(NONE.astype(int), NONE, NONE, x, y, radius, np.zeros(len(x)))
     n, part = field.n_cells, 8  # shares of cells by 8 × 8 places in each
     at = (np.arange(part * n) + 0.5) * field.edge_um / (part * n)
     under = np.zeros((part * n, part * n), bool)
@@ -36,13 +36,13 @@ def drinkers(field: SurfaceField, x, y, radius, *, resolved: bool) -> Drinkers:
         under |= dx**2 + dy[:, None] ** 2 <= disc[2] ** 2
     share = under.reshape(n, part, n, part).mean(axis=(1, 3)).ravel()
     cells = np.flatnonzero(share)
-    return Drinkers(cells, share[cells], np.zeros(len(cells)), NONE, NONE, NONE, NONE)
+    return Absorbers(cells, share[cells], np.zeros(len(cells)), NONE, NONE, NONE, NONE)
 
 
 def taken(field: SurfaceField, x, y, radius, *, resolved: bool) -> float:
     """Flux into discs at S = 0 below an even flux, per unit of the mean S between them: here 1."""
     none = np.zeros((field.n_cells, field.n_cells))
-    voids = drinkers(field, x, y, radius, resolved=resolved)
+    voids = absorbers(field, x, y, radius, resolved=resolved)
     solved = field.solve(none, (0.0, 0.0), voids, tolerance=1e-7)
     return float(solved.cell_per_s.sum() + solved.point_per_s.sum())
 
@@ -131,7 +131,7 @@ def test_around_a_point_S_falls_as_around_a_disc(distance):
     field = SurfaceField(medium(), edge, 40)
     found = []
     for x, y in rng.random((200, 2)) * edge:
-        voids = drinkers(field, [x], [y], [radius], resolved=False)
+        voids = absorbers(field, [x], [y], [radius], resolved=False)
         solved = field.solve(np.zeros((40, 40)), (0.0, 0.0), voids, tolerance=1e-7)
         angle = 2 * math.pi * rng.random()
         at_x, at_y = x + distance * math.cos(angle), y + distance * math.sin(angle)
@@ -215,7 +215,7 @@ def test_fluxes_add_up_to_what_does_not_stay():
     field, rng = SurfaceField(medium(0.3, thickness=5.0), 10.0, 64), np.random.default_rng(1)
     source = rng.random((64, 64))
     x, y = rng.random((2, 30)) * 10
-    solved = field.solve(source, (0.0, 5.0), drinkers(field, x, y, [0.05] * 30, resolved=False))
+    solved = field.solve(source, (0.0, 5.0), absorbers(field, x, y, [0.05] * 30, resolved=False))
     left = (source.sum() - solved.point_per_s.sum()) / 100.0
     assert solved.supersaturation.mean() - 1 == pytest.approx(5.0 * left, rel=1e-10)
 
@@ -230,7 +230,7 @@ def test_S_close_to_a_point_is_that_beside_a_disc(distance):
     field, rng, radius, found = SurfaceField(medium(), 20.0, 64), np.random.default_rng(1), 0.03, []
     none, n = np.zeros((field.n_cells, field.n_cells)), field.n_cells
     for centre in [*(20.0 * rng.random((9, 2))), np.array([0.01, 19.99])]:
-        point = drinkers(field, centre[:1], centre[1:], [radius], resolved=False)
+        point = absorbers(field, centre[:1], centre[1:], [radius], resolved=False)
         solved = field.solve(none, (0.0, 0.0), point, tolerance=1e-8)
         angle = 2 * math.pi * rng.random(64)
         x = (centre[0] + distance * np.cos(angle)) % 20.0
@@ -248,10 +248,10 @@ def test_what_is_close_to_points_adds_up_across_the_edge():
     field = SurfaceField(medium(), 20.0, 64)
     x, y = np.array([19.9, 0.3, 10.0]), np.array([5.0, 5.2, 10.0])
     at, taken_per_s = [(0.1, 5.1), (19.5, 4.8)], np.array([1.0, 2.0])
-    both = drinkers(field, *zip(*at, strict=True), [0.02, 0.03], resolved=False)
+    both = absorbers(field, *zip(*at, strict=True), [0.02, 0.03], resolved=False)
     single = [
         field.beside_points(
-            x, y, drinkers(field, [px], [py], [r], resolved=False), taken_per_s[[k]]
+            x, y, absorbers(field, [px], [py], [r], resolved=False), taken_per_s[[k]]
         )
         for k, ((px, py), r) in enumerate(zip(at, (0.02, 0.03), strict=True))
     ]

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import elliprc
 
 from kmc.mesoscale.capture import Transport
-from kmc.mesoscale.field import Drinkers, Medium
+from kmc.mesoscale.field import Absorbers, Medium
 from kmc.mesoscale.nucleation import NucleationModel
 from kmc.mesoscale.vapour import ClusterVapour
 from kmc.model.lattice import Lattice
@@ -136,7 +136,7 @@ class StandingVoids(Gaps):
     of the two, 1.45 for h = 0.78 R, π/2 for half a sphere.
     """
 
-    def _absorbers(self) -> Drinkers:
+    def _absorbers(self) -> Absorbers:
         found = super()._absorbers()
         aspect = 2 * self.setting.vapour.model.cap.aspect
         # 1/R_C(h², R²) is that capacity, also of voids higher than wide (Carlson's R_C).
