@@ -187,12 +187,14 @@ def voids_of(samples: Mapping[str, np.ndarray], stop_reason: str = "") -> dict[s
         ``lost90_mAh_cm2`` and ``gap_mAh_cm2``, where nine tenths and all of the contact are gone;
         ``risen_mAh_cm2``, where the overpotential is half above its lowest value since 1 s;
         ``steepness``, its slope against charge beyond nine tenths over that from one tenth to
-        there; ``contact_end``, ``overpotential_end_V``, ``concentration_max_V`` from 1 s on;
+        there; ``contact_end``, ``overpotential_end_V``, ``concentration_max_V`` from 1 s to
+        the first image;
         ``splits`` and ``collapses`` in the run, and ``first_split_mAh_cm2``. Infinite: not by the
         end of the run. NaN: not defined.
     """
     charge, contact = samples["capacity_mAh_cm2"], samples["contact_fraction"]
     volts, begun = samples["overpotential_V"], samples["time_s"] >= _FIRST_S
+    early = begun & (charge <= IMAGE_mAh_cm2)  # later it rises as contact is lost: no peak of it
     images = np.arange(IMAGE_mAh_cm2, charge[-1] + 1e-9, IMAGE_mAh_cm2)
     cuts, widths = (
         np.interp([*images, charge[-1]], charge, samples[name])
@@ -213,7 +215,7 @@ def voids_of(samples: Mapping[str, np.ndarray], stop_reason: str = "") -> dict[s
         "steepness": _steepness(charge, 1 - contact, volts),
         "contact_end": float(contact[-1]),
         "overpotential_end_V": float(volts[-1]),
-        "concentration_max_V": float(samples["concentration_V"][begun].max()),
+        "concentration_max_V": float(samples["concentration_V"][early].max()),
     }
     if contact[-1] < 0.05 and "contact" in stop_reason:
         out["gap_mAh_cm2"] = float(charge[-1])
