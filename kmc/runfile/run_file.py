@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -200,10 +201,12 @@ class RunFile(Checked):
                 sink_depth_um=c.sink_depth_um,
             )
             assert volts is not None
-            found.append(monolayers / abs(electrode.steady_rate_per_site_Hz(volts)))
             if time_s is not None:
                 found.append(time_s * monolayers)
-        return min(found)
+            # Voltages and temperatures without a rate in numbers: refused, or idle, later on.
+            with suppress(OverflowError, ZeroDivisionError):
+                found.append(monolayers / abs(electrode.steady_rate_per_site_Hz(volts)))
+        return min(filter(math.isfinite, found), default=None)
 
     @property
     def has_protocol(self) -> bool:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import h5py
@@ -420,3 +421,12 @@ def test_holds_of_a_protocol_are_sampled_in_time():
     model = set_up(run, *np.random.SeedSequence(1).spawn(2)).model
     cadences = [Phase(run, model, Beginning(step=n)).samples.cadence.unit for n in (1, 2)]
     assert cadences == ["monolayers", "s"]
+
+
+@pytest.mark.parametrize(("volts", "kelvin"), [(1e-300, 298.15), (1.0, 1.0)])
+def test_a_voltage_without_a_rate_in_numbers_is_sampled_by_charge(volts, kelvin):
+    given = {"overpotential_V": volts, "temperature_K": kelvin}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 1 K looks like °C
+        run = load_run({"conditions": given, "stop": {"events": 10}})
+    assert (run.output.sample_every_s, run.output.sample_every_monolayers) == (None, 0.02)
