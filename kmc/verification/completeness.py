@@ -109,8 +109,8 @@ def _end(file: Any) -> Iterator[Wrong]:
     """Whether the attributes on the end of the run agree."""
     finished = bool(guard.root_number(file, "finished"))
     reason = guard.fixed_text(file, schema.RECORD_STOP_REASON)
-    if finished and reason in _INTERRUPTED:
-        yield Wrong("/@finished", f"true with stop_reason {reason!r}", "false")
+    if finished == (reason in _INTERRUPTED):
+        yield Wrong("/@finished", f"{finished} with stop_reason {reason!r}", f"{not finished}")
 
 
 def _units(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:

@@ -1,0 +1,302 @@
+"""Files of every kind of run under attack: read, or refused in words, soon and in little memory.
+
+The readers run in a process of its own with limits on time and memory, forked from one that has
+imported everything. The slow suite tries a few cases of each attack; with KMC_ATTACK=2 each dataset
+of each file has its turn, and damage 500 files of a kind. Checkpoints of boxes are left out: only
+`kmc resume` reads them, and they have a checksum of their own.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import select
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from table_files import rewrite
+
+import kmc
+from kmc.errors import KmcError
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "data" / "golden"
+TIMES = int(os.environ.get("KMC_ATTACK", "1"))
+OLD = (
+    "136ba7f.electrode_li",
+    "136ba7f.population_replicas",
+    "136ba7f.deposition",
+    "136ba7f.cathode",
+)
+MAX_S, MAX_MEMORY = 10, 10**9
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="forks"),
+]
+
+_CHILD = """
+import json, os, resource, sys
+import kmc
+from kmc.errors import KmcError
+from kmc.systems.run import system_of
+
+for line in sys.stdin:
+    path = line.rstrip("\\n")
+    listen, tell = os.pipe()
+    child = os.fork()
+    if not child:
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30,) * 2)
+        resource.setrlimit(resource.RLIMIT_CPU, (%d,) * 2)
+        try:
+            found = kmc.load(path)
+            system_of(path).summary(found)
+            done = kmc.verify(path)
+            said = "passed" if done.passed else f"breach: {done.breach}"
+        except KmcError as problem:
+            said = f"refused: {problem.message}"
+        except BaseException as problem:
+            import traceback
+            said = "!" + traceback.format_exc()[-900:]
+        os.write(tell, said.encode("utf-8", "replace")[:1000])
+        os._exit(0)
+    os.close(tell)
+    _, status, used = os.wait4(child, 0)
+    said = os.read(listen, 2000).decode(errors="replace") or f"!killed, status {status}"
+    os.close(listen)
+    print(json.dumps([used.ru_maxrss * 1024, said]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def read():
+    """What a reader says of a file; the test fails where it takes too long or too much."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _CHILD % MAX_S],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+
+        def ask(path: Path) -> str:
+            os.utime(path, (0, 0))  # nobody is writing it at this moment
+            process.stdin.write(f"{path}\n")
+            process.stdin.flush()
+            assert select.select([process.stdout], [], [], 300)[0], "a reader waits for ever"
+            memory, said = json.loads(process.stdout.readline())
+            assert memory < MAX_MEMORY, said
+            assert not said.startswith("!"), said
+            return said
+
+        yield ask
+        process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A file of each kind as this version writes it, and as an earlier one did."""
+    folder = tmp_path_factory.mktemp("kinds")
+    found = {}
+    for name in OLD:
+        path = folder / f"{name}.h5"
+        path.write_bytes(gzip.decompress((GOLDEN / f"{name}.h5.gz").read_bytes()))
+        found[name] = path
+    for name in OLD[2:]:  # the same numbers in a file of today
+        path = folder / f"{name.partition('.')[2]}.h5"
+        rewrite(found[name], path, lambda arrays: None)
+        found[path.stem] = path
+    settings = {"upscale.domain_um": 4.0, "upscale.capacity_mAh_cm2": 0.002, "upscale.frames": 2}
+    found["population"] = folder / "population.h5"
+    kmc.upscale("upscale_li", settings, output=found["population"], progress=False)
+    return found
+
+
+KINDS = ("136ba7f.electrode_li", "population", "deposition", "cathode")
+EVERY = pytest.mark.parametrize(
+    "name", [*KINDS, *(pytest.param(name, marks=pytest.mark.long) for name in OLD[1:])]
+)
+
+
+def datasets(path: Path) -> list[str]:
+    found = []
+    with h5py.File(path) as file:
+        file.visititems(lambda n, item: found.append(n) if isinstance(item, h5py.Dataset) else None)
+    return [place for place in found if not ("electrode" in path.name and "checkpoint" in place)]
+
+
+def chosen(places: list[str], chance: random.Random) -> list[str]:
+    return places if TIMES > 1 else chance.sample(places, 3)
+
+
+def elsewhere(path: Path) -> tuple[Path, Path]:
+    """A copy of the file, and a pipe: what links lead to."""
+    other, pipe = path.with_name("other.h5"), path.with_name("pipe.h5")
+    shutil.copy(path, other)
+    if not pipe.exists():
+        os.mkfifo(pipe)
+    return other, pipe
+
+
+@EVERY
+def test_nothing_outside_of_the_file_is_read(files, read, tmp_path, name):
+    path, chance = tmp_path / "bad.h5", random.Random(name)
+    shutil.copy(files[name], path)
+    other, pipe = elsewhere(path)
+    for place in chosen(datasets(files[name]), chance):
+        for way in ("external", "pipe", "soft", "virtual", "raw"):
+            shutil.copy(files[name], path)
+            with h5py.File(path, "r+") as file:
+                shape, dtype = file[place].shape, file[place].dtype
+                attributes = dict(file[place].attrs)
+                if way == "soft":
+                    file["kept"] = file[place]
+                del file[place]
+                if way in ("external", "pipe"):
+                    target = pipe if way == "pipe" else other
+                    file[place] = h5py.ExternalLink(str(target), place)
+                elif way == "soft":
+                    file[place] = h5py.SoftLink("/kept")
+                elif way == "virtual":
+                    layout = h5py.VirtualLayout(shape, dtype)
+                    if all(shape):
+                        layout[...] = h5py.VirtualSource(str(other), place, shape)
+                    file.create_virtual_dataset(place, layout)
+                else:
+                    raw = [(str(pipe), 0, h5py.h5f.UNLIMITED)]
+                    file.create_dataset(place, shape, dtype, external=raw)
+                for key, value in attributes.items() if way in ("virtual", "raw") else ():
+                    file[place].attrs[key] = value
+            assert read(path).startswith("refused"), (place, way)
+
+
+@EVERY
+def test_every_edit_is_seen(files, read, tmp_path, name):
+    """Of every number and text that is stored, with what HDF5 keeps beside it left alone."""
+    path, chance = tmp_path / "bad.h5", random.Random(name)
+    with h5py.File(files[name]) as file:
+        roots = list(file.attrs)
+    for place in chosen(datasets(files[name]), chance):
+        shutil.copy(files[name], path)
+        with h5py.File(path, "r+") as file:
+            if not file[place].size:
+                continue
+            values = file[place][...]
+            flat = values.reshape(-1).view(np.uint8)
+            flat[chance.randrange(flat.size)] ^= 1 << chance.randrange(8)
+            file[place][...] = values
+        assert not read(path).startswith("passed"), place
+    for key in roots if name in KINDS else ():
+        shutil.copy(files[name], path)
+        with h5py.File(path, "r+") as file:
+            value = file.attrs[key]
+            if isinstance(value, str | bytes):
+                file.attrs[key] = "other"
+            else:
+                file.attrs.modify(key, np.asarray(value) ^ True)
+        assert not read(path).startswith("passed"), key
+
+
+@EVERY
+def test_rows_deleted_or_in_another_order_are_seen(files, read, tmp_path, name):
+    path = tmp_path / "bad.h5"
+    for group in ("samples", "frames"):
+        for way in ("delete", "swap"):
+            shutil.copy(files[name], path)
+            with h5py.File(path, "r+") as file:
+                for column in list(file[group]):
+                    values, facts = file[group][column][...], dict(file[group][column].attrs)
+                    if len(values) < 3:
+                        continue
+                    order = [0, *range(2, len(values))] if way == "delete" else [0, 2, 1]
+                    kept = values[[*order, *range(3, len(values))] if way == "swap" else order]
+                    del file[group][column]
+                    file[group].create_dataset(
+                        column, data=kept, chunks=True, maxshape=(None, *kept.shape[1:])
+                    )
+                    for key, value in facts.items():
+                        file[group][column].attrs[key] = value
+            assert not read(path).startswith("passed"), (group, way)
+
+
+@EVERY
+def test_bombs(files, read, tmp_path, name):
+    """Datasets that state gigabytes, stored or not, under names that readers look at."""
+    path, chance = tmp_path / "bad.h5", random.Random(name)
+    for place in chosen(datasets(files[name]), chance):
+        for chunks, shape in (((2**20,), (10**9,)), ((2**27,), (2**30,)), (None, (10**9,))):
+            shutil.copy(files[name], path)
+            with h5py.File(path, "r+") as file:
+                dtype, facts = file[place].dtype, dict(file[place].attrs)
+                shape = shape if file[place].ndim < 2 else (*shape, *file[place].shape[1:])
+                del file[place]
+                packed = {"chunks": (*chunks, *shape[1:]), "compression": "gzip"} if chunks else {}
+                if chunks and np.prod(packed["chunks"]) * dtype.itemsize >= 2**32:
+                    continue
+                file.create_dataset(place, shape, dtype, **packed)
+                for key, value in facts.items():
+                    file[place].attrs[key] = value
+            assert read(path).startswith("refused"), place
+
+
+@EVERY
+def test_damage(files, read, tmp_path, name):
+    """Bytes changed, blocks zeroed (heaps of texts among them), and files cut short."""
+    content, chance, path = files[name].read_bytes(), random.Random(name), tmp_path / "bad.h5"
+    heap = content.find(b"GCOL")
+    places = [heap + at for at in (8, 16, 24)] if heap > 0 else []
+    for number in range(500 if TIMES > 1 else 20):
+        data = bytearray(content)
+        place = places[number] if number < len(places) else chance.randrange(len(data))
+        length = chance.choice([1, 8, 64, 512, 4096])
+        if chance.random() < 0.1:
+            del data[place:]
+        elif chance.random() < 0.5 or number < len(places):
+            data[place : place + length] = bytes(len(data[place : place + length]))
+        else:
+            data[place : place + length] = chance.randbytes(len(data[place : place + length]))
+        path.write_bytes(data)
+        said = read(path)
+        if said.startswith("passed"):  # what was hit is free space, or says nothing
+            same_numbers(files[name], path)
+
+
+def same_numbers(one: Path, other: Path) -> None:
+    with h5py.File(one) as first, h5py.File(other) as second:
+        for place in datasets(one):
+            if place.split("/")[0] != "checkpoint":
+                assert first[place][...].tobytes() == second[place][...].tobytes(), place
+
+
+@pytest.mark.parametrize("name", KINDS[1:])
+def test_rows_that_are_not_there_are_told(files, tmp_path, name):
+    """Frames of rows that do not exist, columns of two dimensions, an empty run, NaN."""
+    path = tmp_path / "bad.h5"
+
+    def sample(arrays):
+        arrays["frames/sample"][-1] = 10**6
+
+    def two(arrays):
+        arrays["samples/time_s"] = np.stack([arrays["samples/time_s"]] * 2, axis=1)
+
+    def nan(arrays):
+        for place, values in arrays.items():
+            if place.startswith("samples/") and values.dtype.kind == "f":
+                values[-1] = np.nan
+
+    for edit in (sample, two):
+        rewrite(files[name], path, edit)
+        with pytest.raises(KmcError):
+            kmc.load(path)
+    rewrite(files[name], path, nan)
+    assert not kmc.verify(path).passed
+    for record in ({"run_file": []}, {"resolved": {"run": []}}, {"seed": "x"}, {"system": "none"}):
+        rewrite(files[name], path, lambda arrays: None, **record)
+        with pytest.raises(KmcError):
+            kmc.load(path)
