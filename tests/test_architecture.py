@@ -52,7 +52,7 @@ AT_HOME = {
     "distributed": "campaign.cluster",
     "dask_jobqueue": "campaign.cluster",
     "xarray": "mesoscale campaign plotting trajectory.reader trajectory.table_run",
-    "ase": "trajectory.tables model.ase_energies model.dft_energies",
+    "ase": "trajectory.tables model.cluster_expansion model.ase_energies model.dft_energies",
     "skimage": "analysis.segmented_image analysis.plan_view",
     "tifffile": "analysis.segmented_image",
     "pybamm": "campaign.cell_model",
@@ -69,6 +69,9 @@ PARTS = {"pydantic_core", "llvmlite", "PIL"}
 
 # Come with an extra; imported by name in the functions that say so when they are missing.
 OPTIONAL = {
+    "icet",
+    "smol",
+    "pymatgen",
     "pybamm",
     "distributed",
     "dask_jobqueue",

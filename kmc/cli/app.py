@@ -19,7 +19,7 @@ from kmc.cli.converge import converge
 from kmc.cli.image import image
 from kmc.cli.impedance import impedance
 from kmc.cli.nucleation import nucleation
-from kmc.cli.own_interface import from_ase, from_dft
+from kmc.cli.own_interface import from_ase, from_ce, from_dft
 from kmc.cli.pictures import export, movie, plot
 from kmc.cli.recovery import extend, repair, resume, verify
 from kmc.cli.report import report
@@ -317,7 +317,7 @@ def params_cite(name: str, bibtex: bool) -> None:
         click.echo(citations(parameters))
 
 
-for _command in (from_ase, from_dft):
+for _command in (from_ase, from_ce, from_dft):
     params.add_command(_command)
 for _command in (
     *(run, resume, extend, verify, repair),

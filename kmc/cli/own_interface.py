@@ -1,4 +1,4 @@
-"""`kmc params from-ase` and `from-dft`: a parameter set for an interface of one's own."""
+"""`kmc params from-ase`, `from-dft`, `from-ce`: a parameter set for an interface of one's own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kmc.cli.shared import console, notes, quiet_option, quoted
+from kmc.cli.shared import console, file_argument, notes, option, quiet_option, quoted
 from kmc.common.outputs import check_output
 from kmc.errors import InputError
 
@@ -39,6 +39,16 @@ TABLE is a CSV file such as
   interface_vacancy_L1,L1.extxyz
 docs/parameters.md names the configurations and what follows from which.
 """
+_FROM_CE = """\
+\b
+Examples:
+  kmc params from-ce vacancies.ce -o mine.toml
+  kmc params from-ce vacancies.json --tolerance 10
+
+The expansion is of one bcc metal and vacancies. It is read by the library that wrote it, which must
+be installed; a .ce holds pickled objects, so open only files that you trust. Energies of vacancies
+alone, in pairs, threes and fours show whether it reduces to the points and pairs of the model.
+"""
 _BASES = {"Li": "li_li2s", "Na": "na_nasicon"}
 _output_options = (
     click.option(
@@ -57,8 +67,8 @@ _output_options = (
 
 
 def _with_output(command: Any) -> Any:
-    for option in reversed(_output_options):
-        command = option(command)
+    for each in reversed(_output_options):
+        command = each(command)
     return command
 
 
@@ -141,6 +151,33 @@ def from_ase(
             atoms, made, calculator, settings, folder, display.update
         ).run()
     _write(output, found, base, f"{slab.name} with {calculator}", source, force, quiet)
+
+
+@click.command("from-ce", short_help="A set from a cluster expansion.", epilog=_FROM_CE)
+@file_argument
+@option("--tolerance", type=float, default=5.0, metavar="meV", help="Largest residual.")
+@_with_output
+@quiet_option
+def from_ce(
+    file: Path,
+    tolerance: float,
+    output: Path,
+    base: str | None,
+    citation: str | None,
+    doi: str | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Write a parameter set from FILE, a cluster expansion (icet .ce, smol .json) of a metal."""
+    check_output(output, force, (".toml",), "parameter file")
+    source = _source(citation, doi)
+    from kmc.model.cluster_expansion import read_expansion, reduce_expansion
+
+    expansion = read_expansion(file)
+    with notes():
+        found, _ = reduce_expansion(expansion, tolerance)
+    base = base or _base(expansion.metal, "")
+    _write(output, found, base, f"the expansion {file.name}", source, force, quiet)
 
 
 @click.command("from-dft", short_help="A set from finished calculations.", epilog=_FROM_DFT)

@@ -1,0 +1,82 @@
+"""Cluster expansions that reduce to points and pairs, and some that do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("ase")
+
+from ase.neighborlist import neighbor_list
+
+from kmc.cli.app import main
+from kmc.errors import InputError
+from kmc.model.cluster_expansion import Expansion, read_expansion, reduce_expansion
+from kmc.model.parameters import load_parameters
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+A, ATOM, E1, E2 = 3.5, -0.4, 0.09, 0.045
+FORMATION = (8 * E1 + 6 * E2) / 2
+
+
+def gas(third=0.0, triple=0.0):
+    """A lattice gas: bonds, perhaps of the third shell, and of triangles of three atoms."""
+
+    def energy(atoms):
+        i, j, d = neighbor_list("ijd", atoms, 1.5 * A)
+        metal = np.array([s != "X" for s in atoms.get_chemical_symbols()])
+        pair = metal[i] & metal[j]
+        bonds = E1 * (d < 0.95 * A) + E2 * (abs(d - A) < 0.1) + third * (d > 1.3 * A)
+        near, next_ = (np.zeros((len(metal),) * 2) for _ in range(2))
+        near[i[pair & (d < 0.95 * A)], j[pair & (d < 0.95 * A)]] = 1
+        next_[i[pair & (abs(d - A) < 0.1)], j[pair & (abs(d - A) < 0.1)]] = 1
+        triangles = ((near @ near) * next_).sum() / 2
+        return float(ATOM * metal.sum() - 0.5 * (bonds * pair).sum() - triple * triangles)
+
+    return Expansion("Li", A, energy, "gas")
+
+
+def test_points_and_pairs_give_the_bonds():
+    found, residual = reduce_expansion(gas())
+    assert residual < 1e-6
+    assert found["formation_energy_bulk_eV"]["value"] == pytest.approx(FORMATION, abs=1e-6)
+    assert found["second_shell_ratio"]["value"] == pytest.approx(0.5, abs=1e-6)
+    assert found["lattice_parameter_A"]["value"] == A
+    assert "0.0900 eV as first, 0.0450 eV as second" in found["second_shell_ratio"]["note"]
+
+
+def test_what_is_more_is_refused_by_name():
+    with pytest.raises(InputError, match=r"shell 3 interact by 10.0 meV"):
+        reduce_expansion(gas(third=0.01))
+    with pytest.raises(InputError, match=r"beyond their points and pairs"):
+        reduce_expansion(gas(triple=0.004), tolerance_meV=2.0)
+    assert reduce_expansion(gas(third=0.001))[1] < 10
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    (tmp_path / "x.txt").touch()
+    with pytest.raises(InputError, match="is no cluster expansion"):
+        read_expansion(tmp_path / "x.txt")
+    (tmp_path / "x.ce").write_text("nothing")
+    with pytest.raises(InputError, match=r"icet is not installed|cannot be read by icet"):
+        read_expansion(tmp_path / "x.ce")
+
+
+@pytest.mark.slow
+def test_files_of_icet(tmp_path, monkeypatch):
+    """pairs.ce: the gas above, written by icet 4.0; triplets.ce: with triplets on top."""
+    pytest.importorskip("icet")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["params", "from-ce", str(DATA / "pairs.ce")])
+    assert done.exit_code == 0, done.output
+    assert load_parameters("mine.toml").value("formation_energy_bulk_eV") == pytest.approx(
+        FORMATION
+    )
+    done = CliRunner().invoke(
+        main, ["params", "from-ce", str(DATA / "triplets.ce"), "-o", "none.toml"]
+    )
+    assert done.exit_code == 2
+    assert "beyond their points and pairs" in done.stderr
