@@ -32,7 +32,7 @@ import numpy as np
 
 from kmc.errors import InputError
 from kmc.kernels import discs, outline
-from kmc.mesoscale.field import Absorbers, MeanField, Medium, SurfaceField
+from kmc.mesoscale.field import Absorbers, MeanField, Medium, SurfaceField, overlaps
 from kmc.population.body import Body, Flow, Viscous
 from kmc.population.life import label
 
@@ -652,7 +652,7 @@ class Gaps:
 
     def _join_points(self) -> None:
         points, edge = self.points, self.setting.edge_um
-        first, second = discs.overlaps(points.x_um, points.y_um, self.point_radius_um, edge)
+        first, second = overlaps(points.x_um, points.y_um, self.point_radius_um, edge)
         if not len(first):
             return
         kept = np.ones(len(points), bool)

@@ -1,4 +1,4 @@
-"""Geometry of discs in a periodic square, against brute force."""
+"""Discs and points in a periodic square, against brute force."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kmc.kernels import discs
+from kmc.mesoscale.field import overlaps
 
 
 def some(seed: int, n: int, smallest: float, largest: float):
@@ -25,7 +26,7 @@ def distances(x, y, edge=1.0):
 @pytest.mark.parametrize(("n", "low", "high"), [(1, 0.1, 0.2), (7, 0.2, 0.4), (400, 1e-4, 0.1)])
 def test_overlaps_are_those_of_all_pairs(n, low, high):
     x, y, radius = some(3, n, low, high)
-    first, second = discs.overlaps(x, y, radius, 1.0)
+    first, second = overlaps(x, y, radius, 1.0)
     near = np.triu(distances(x, y) < radius[:, None] + radius, 1)
     found = {(min(i, j), max(i, j)) for i, j in zip(first.tolist(), second.tolist(), strict=True)}
     assert len(found) == len(first)
