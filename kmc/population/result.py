@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from kmc.common.conditions import driven_by_run
 from kmc.common.drawing import drawn
 from kmc.common.formatting import duration, figure, scaled
 from kmc.errors import InputError
+from kmc.mesoscale.field import Medium
 from kmc.population import file as schema
 from kmc.population.life import KINDS, gaps_of
+from kmc.population.magnesium import MagnesiumProfile
 from kmc.trajectory import integrity as guard
 from kmc.trajectory.checkpoint import Table
 from kmc.trajectory.table_run import Columns, Result, state_of
@@ -246,6 +249,37 @@ class PopulationRun(Result):
             a / b if a > 0 and b > 0 else None for a, b in zip(stripped, plated, strict=True)
         ]
         return of_cycles if self.finished else of_cycles[:-1]
+
+    def magnesium(self, diffusivity_cm2_s: float | None = None) -> MagnesiumProfile:
+        """Profile of Mg above contact at the end: `fraction` against `z_um`, `line_scan`.
+
+        Parameters
+        ----------
+        diffusivity_cm2_s : float, optional
+            D_Mg at S = 1; that of the parameter set at 25 °C by default.
+
+        Raises
+        ------
+        InputError
+            A run without Mg, or of an earlier kmc that did not count what settled.
+        """
+        conditions, fraction = self.run["conditions"], self.run["system"]["mg_fraction"]
+        known = self.params.get("diffusivity_Mg_25C_cm2_s", {}).get("value")
+        if not fraction or "settled_um" not in self.samples or not (diffusivity_cm2_s or known):
+            raise InputError(
+                f"{self.path} has no Mg that settling metal brings: system.mg_fraction = "
+                f"{fraction:g}",
+                advice="Run it with an alloy such as limg_li2s, and this version of kmc.",
+            )
+        ways = (conditions.get(key) for key in ("sink_length_um", "sink_depth_um"))
+        metal = Medium(
+            *(1.0, 0.0, 0.0, 0.0, float(conditions["electrode_thickness_um"]), 1.0),
+            *(math.inf if way is None else float(way) for way in ways),
+        )
+        found = MagnesiumProfile(fraction, 1e8 * float(diffusivity_cm2_s or known or 0.0), metal)
+        rows = self.samples
+        found.follow(rows["time_s"], rows["settled_um"], rows["supersaturation"])
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """The summary's numbers as plain data; NaN and infinity are null."""

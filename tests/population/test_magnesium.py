@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from squares import medium
 
+import kmc
+from kmc.errors import InputError
 from kmc.population.magnesium import MagnesiumProfile
 
 D_Mg_um2_s = 6.4e-6  # docs/model/transport.md
@@ -64,3 +66,16 @@ def test_a_line_scan_averages_over_its_width():
     found.fraction = found.z_um.copy()
     assert found.line_scan([3.0, 10.0], 1.0) == pytest.approx([3.0, 10.0], rel=1e-2)
     assert found.line_scan([0.0], 2.0)[0] == pytest.approx(0.5, rel=2e-2)
+
+
+@pytest.mark.slow
+def test_a_run_with_mg_has_the_profile_of_what_settled(tmp_path):
+    short = {"upscale.domain_um": 16, "upscale.capacity_mAh_cm2": 0.02}
+    run = kmc.upscale("operando_limg", short, output=tmp_path / "limg.h5", progress=False)
+    found = run.magnesium()
+    settled = run.samples["settled_um"][-1] - run.samples["settled_um"][0]
+    assert found.excess_um == pytest.approx(0.03 * settled, rel=1e-6)
+    assert 0.03 < found.coverage <= 1.0
+    run.run["system"]["mg_fraction"] = 0.0
+    with pytest.raises(InputError, match="has no Mg"):
+        run.magnesium()
