@@ -21,6 +21,7 @@ from kmc.errors import FileFormatError, InputError
 from kmc.runfile.load import load_run
 from kmc.simulation.run import run_to_file
 from kmc.trajectory import schema
+from kmc.trajectory.file import set_end
 
 SMALL = {
     "system.size": [6, 6, 10],
@@ -134,7 +135,7 @@ def test_a_run_passes(original, name):
 def test_an_unfinished_run_and_one_without_rows_pass(copy, tmp_path):
     path = copy()
     with h5py.File(path, "r+") as file:
-        file.attrs["finished"] = False
+        set_end(file, False, "")
         for column in file["samples"].values():
             column.resize(len(column) - 1, axis=0)
         file["samples/energy_eV"].resize(len(file["samples/energy_eV"]) - 1, axis=0)
