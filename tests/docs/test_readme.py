@@ -81,7 +81,7 @@ def table_row(label: str) -> list[str]:
 @pytest.mark.slow
 def test_everything_in_it_runs(folder):
     written = {path.name for path in folder.iterdir()}
-    for name in ("strip_li", "my_run", "warm", "strip_limg", "second"):
+    for name in ("strip_li", "cell_li", "my_run", "warm", "strip_limg", "second"):
         assert f"{name}.h5" in written
     assert {"my_run.toml", "strip_li.png", "warm.png"} <= written
 
@@ -127,6 +127,18 @@ def test_what_it_says_of_overpotential_and_size(folder):
     assert t.samples.capacity_mAh_cm2[-1] == pytest.approx(
         capacity_mAh_cm2(t.samples.strips[-1], area)
     )
+
+
+@pytest.mark.slow
+def test_what_it_says_of_the_cell(folder, tmp_path):
+    lost = kmc.load(folder / "cell_li.h5")
+    assert lost.stop_reason == "no contact is left"
+    settings, percent = re.search(
+        r"`kmc run cell_li --set\s+(\S+)` keeps (\d+) % of the contact", README
+    ).groups()
+    key, value = settings.split("=")
+    kept = kmc.run("cell_li", {key: float(value)}, output=tmp_path / "kept.h5", progress=False)
+    assert 100 * kept.samples.contact_fraction[-1] == pytest.approx(float(percent), abs=1.0)
 
 
 def test_how_far_the_true_ratio_is_away():
