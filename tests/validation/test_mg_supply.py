@@ -34,7 +34,7 @@ FROZEN = Setup(
     values=naive.LIMG_LI2S,
     overrides={"barrier_Mg_eV": 1.5},
     current_density_mA_cm2=0.5,
-    stack_pressure_MPa=3.0,
+    stack_pressure_MPa=9.0,
     mg_fraction=SHARE,
     floor_eV=0.40,
 )
