@@ -176,8 +176,10 @@ def test_caps_that_have_not_met_lose_contact_as_random_caps_do():
 def test_voids_that_round_off_at_once_are_a_breath_figure(flaws):
     """About half of the contact goes, whatever the first density, and widths follow the height.
 
-    Fused discs lose 0.50 to 0.54 and are 4.8 to 6.5 stripped heights wide; here a void needs time
-    to round off after it has met another, and the loss is somewhat less at finite R*.
+    Discs that fuse at once lose 0.50 to 0.54 and are 4.8 to 6.5 stripped heights wide. Here a void
+    needs time to round off after it has met another: 0.41 to 0.54 over densities, heights and R* up
+    to 16 µm. Densities, height, R* and the band below were set after those runs, so that this keeps
+    what is found and does not confirm the discs' figure.
     """
     given = setting(20.0, 0.2, flaws=flaws, medium=medium(), rounding_length_um=6.0)
     gaps = run(Gaps(given, np.random.default_rng(3)), 0.4 / HEIGHT_um_s)
