@@ -17,6 +17,7 @@ from kmc.common.interruption import Interruption
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
 from kmc.kernels import tables
+from kmc.model.quantities import RETIRED
 from kmc.runfile.load import RunFile, restored_run
 from kmc.runfile.protocol import stored_blocks
 from kmc.runfile.sections import Checked, Rest, Stop
@@ -232,7 +233,10 @@ def _simulation(
 def _check_settings(trajectory: Trajectory, simulation: Simulation) -> None:
     """Refuse a run whose parameters, model or map differ from those in the file."""
     _check_map(trajectory, simulation)
-    now, then = simulation.setup.resolved(), trajectory.resolved
+    now, then = (
+        {**settings, "parameters": _numbers(settings.get("parameters", {}), simulation.run_file)}
+        for settings in (simulation.setup.resolved(), trajectory.resolved)
+    )
     for key in sorted(now.keys() | then.keys()):
         difference = "" if key == "run" else _difference(now.get(key), then.get(key), key)
         if difference:
@@ -241,6 +245,20 @@ def _check_settings(trajectory: Trajectory, simulation: Simulation) -> None:
                 advice="Restore the parameter file, or use the version of kmc that wrote the "
                 f"trajectory ({trajectory.kmc_version}).",
             )
+
+
+def _numbers(parameters: dict[str, dict], run: RunFile) -> dict[str, dict]:
+    """Values and units of parameters: a note that is reworded leaves a run what it is.
+
+    Only creep asked for the quantities that are gone; without pressure nothing creeps.
+    """
+    steps = (planned.step.stack_pressure_MPa for planned in run.protocol.plan)
+    pressed = bool(run.conditions.stack_pressure_MPa or any(steps))
+    return {
+        key: {part: table.get(part) for part in ("value", "unit")}
+        for key, table in parameters.items()
+        if pressed or key not in RETIRED
+    }
 
 
 def _check_columns(trajectory: Trajectory) -> None:

@@ -378,7 +378,7 @@ def test_params_show_has_unit_source_and_what_is_assumed():
     assert lines["formation_energy_L1_eV"] == ["0.28", "eV", "S4"]
     assert lines["second_shell_ratio"] == ["0.5", "1", "assumed"]
     assert lines["attempt_frequency_Hz"] == ["2.6e12", "Hz", "S4,", "assumed"]
-    assert "11 of 22 values are assumed" in text
+    assert "10 of 21 values are assumed" in text
     assert "Fig. 2c" not in text
     assert "Fig. 2c" in call("params", "show", "li_li2s").stdout
 

@@ -192,7 +192,9 @@ def test_commands_of_the_table_of_questions_are_commands():
         while isinstance(command, click.Group) and arguments[0] != "--help":
             command, arguments = command.commands[arguments[0]], arguments[1:]
         if arguments != ["--help"]:
-            command.make_parser(click.Context(command)).parse_args(arguments)
+            command.make_parser(
+                click.Context(command, help_option_names=["-h", "--help"])
+            ).parse_args(arguments)
 
 
 @pytest.mark.parametrize("page", PAGES)

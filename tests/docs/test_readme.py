@@ -48,7 +48,9 @@ def test_every_command_is_one(words):
     command, arguments = main, words[1:]
     while isinstance(command, click.Group):
         command, arguments = command.commands[arguments[0]], arguments[1:]
-    command.make_parser(click.Context(command)).parse_args(arguments)
+    command.make_parser(click.Context(command, help_option_names=["-h", "--help"])).parse_args(
+        arguments
+    )
 
 
 @pytest.fixture(scope="module")

@@ -440,8 +440,13 @@ class NaiveSimulation:
         return seen, expected
 
     def observe(self, weight=1.0) -> None:
-        """Add the isolated vacancies of this moment to those of the recent past."""
+        """Add the isolated vacancies of this moment to those of the recent past.
+
+        While a given current plates nothing is forgotten: a row has what its own ions met.
+        """
         kept = 1.0 - weight / max(100.0, 0.1 * self.box.sites_per_layer)
+        if self.plating:
+            kept = 1.0
         seen, expected = self.isolated()
         self.seen = self.seen * kept + seen * weight
         self.expected = self.expected * kept + expected * weight

@@ -32,14 +32,14 @@ PACKAGE = Path(kmc.__file__).parent
 def openers(group: click.Group = main, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """Commands with a required argument FILE: those that open trajectories.
 
-    `kmc sweep` opens a sweep file and `kmc image` an image, and `kmc repair` is for bad files: it
-    has tests of its own.
+    `kmc sweep` opens a sweep file, `kmc image` an image, `kmc params` files of other programs, and
+    `kmc repair` is for bad files: it has tests of its own.
     """
     found = []
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             found += openers(command, (*prefix, name))
-        elif name not in ("sweep", "image", "repair") and any(
+        elif (*prefix, name)[0] not in ("sweep", "image", "params", "repair") and any(
             isinstance(p, click.Argument) and p.name in ("file", "files") and p.required
             for p in command.params
         ):
