@@ -188,6 +188,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     expected |= {f"kmc/{kind}/{name}" for kind in catalogue.KINDS for name in tables(ROOT / kind)}
     templates = (ROOT / "kmc" / "report" / "templates").glob("*.j2")
     expected |= {f"kmc/report/templates/{path.name}" for path in templates}
+    expected |= {f"kmc/papers/{name}" for name in tables(ROOT / "kmc" / "papers")}
     assert shipped == expected
     assert f"{info}licenses/LICENSE" in names
     archive = zipfile.ZipFile(wheel)

@@ -39,7 +39,10 @@ def _epilog(examples: str) -> str:
     return "\b\nExamples:\n" + examples
 
 
-_PICTURE_LIST = "\n".join(f"  {name:<11} {text}" for name, text in PICTURES.items())
+_OF_POPULATIONS = {"events": "of a population: voids that split, met or closed, by charge and size"}
+_PICTURE_LIST = "\n".join(
+    f"  {name:<11} {text}" for name, text in (PICTURES | _OF_POPULATIONS).items()
+)
 
 
 @click.command(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kmc.errors import InputError
 
-# Pictures of trajectories with one line each; `kmc.plotting.draw` draws them.
+# Pictures of a box of atoms with one line each; `kmc.plotting.draw` draws them.
 PICTURES = {
     "summary": "curves, the last map and a cross-section",
     "contact": "contact fraction and overpotential",
@@ -27,7 +27,6 @@ PICTURES = {
     "lifelines": "every void from nucleation to collapse, with coalescence and splitting",
     "profiles": "Mg and vacancies by layer, and Mg at the interface",
     "mixing": "Mg in plated lithium: diffusion beside the paper, and the layers of the box",
-    "events": "of a population: voids that split, met or closed, by charge and size",
 }
 PICTURE_ENDINGS = (".png", ".svg", ".pdf")
 MOVIE_ENDINGS = (".gif", ".mp4")

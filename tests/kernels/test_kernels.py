@@ -150,7 +150,7 @@ def test_lone_vacancies_in_the_metal_event_for_event(name, magnesium, thickness_
     model = setup.model()
     assert model.lone_floor_ueV < model.floor_ueV
     assert (model.lone_floor_ueV > 0) == (thickness_um > 1e-3)
-    kinds = run_paired(setup, 6, 200, vacancies=6, magnesium=magnesium)
+    kinds = run_paired(setup, 6, 300, vacancies=6, magnesium=magnesium)
     assert kinds["hop"] > 100, kinds
 
 

@@ -60,12 +60,12 @@ def test_the_file_says_what_the_schema_says(small):
     limit = SMALL["upscale.capacity_mAh_cm2"]
     assert dict(found.summary())["Ended"] == f"capacity_mAh_cm2 reached {limit:g}"
     with h5py.File(small) as file:
-        assert file.attrs["format"] == schema.FORMAT
+        assert file.attrs["format"].decode() == schema.FORMAT
         for name, (unit, _) in schema.SAMPLES.items():
-            assert file[f"samples/{name}"].attrs["unit"] == unit
+            assert file[f"samples/{name}"].attrs["unit"].decode() == unit
         for group, table in schema.TABLES.items():
             for name, (dtype, unit, _) in table.items():
-                assert file[f"{group}/{name}"].attrs["unit"] == unit
+                assert file[f"{group}/{name}"].attrs["unit"].decode() == unit
                 assert file[f"{group}/{name}"].dtype == np.dtype(dtype)
     s = found.samples
     assert s.capacity_mAh_cm2[-1] == pytest.approx(0.004)

@@ -191,7 +191,7 @@ def test_a_wrong_selection_is_noticed():
 
         def draw():
             event, time_s = right()
-            again = event.site_to == 69 and rng.random() < 0.05
+            again = event.site_to == 126 and rng.random() < 0.05
             return (right()[0], time_s) if again else (event, time_s)
 
         frozen.draw = draw
