@@ -246,13 +246,13 @@ def _maps(
     runs: Sequence[PopulationRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
     """Footprints seen from above, blue where contact is lost."""
-    columns = 3
-    shown = [_chosen(run, frames, _MOST_MAPS if len(runs) == 1 else columns) for run in runs]
+    shown = [_chosen(run, frames, _MOST_MAPS if len(runs) == 1 else 3) for run in runs]
     panels = [(run, frame) for run, some in zip(runs, shown, strict=True) for frame in some]
     if not panels:
         raise InputError("there is no frame to draw", advice="Wait for the run to go on.")
+    columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    page = style.new_figure(style.PAGE_IN, 2.45 * rows)
+    page = style.new_figure(style.PAGE_IN * columns / 3, 2.45 * rows)
     axes = page.subplots(rows, columns, squeeze=False)
     for panel in axes.ravel()[len(panels) :]:
         panel.set_axis_off()
