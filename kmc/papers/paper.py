@@ -1,6 +1,6 @@
 """A paper as its TOML file in this folder has it: which runs are laid beside it, and its claims.
 
-The file is the only place of a claim's range, quotation and section. Its tables:
+The file is the only place of a claim's range, quotation and section. Its tables::
 
     defaults            value of each key that a row of a sweep does not name
     sets.NAME           keys that belong together, such as a metal or a substrate

@@ -64,8 +64,8 @@ class Flow:
     contact : float64 array, shape (n, n)
         Share of each cell on contact, without what has opened.
     viscosity_MPa_s, stress_MPa : float
-        η, and the stress on contact it belongs to, the mean of |p|: at rims p is singular, and its
-        square has no mean.
+        η, and the stress on contact it belongs to, the mean of the absolute pressure: at rims the
+        pressure is singular, and its square has no mean.
     """
 
     velocity_um_s: np.ndarray

@@ -14,8 +14,8 @@ paraboloids of the same slope. Every vacancy is counted, as a height:
 
     stripped + initial = gaps + settled + sink + storage + filled + dead.
 
-Example
--------
+For example::
+
     gaps = Gaps(setting, np.random.default_rng(1))
     while gaps.time_s < 3600 and gaps.step(3600):
         pass

@@ -2,7 +2,7 @@
 
 A job knows its physics and where it stands; the loop knows Ctrl-C, the limit of wall time, progress
 and when to save. A job that was saved and restored goes on as if it had not been interrupted, so
-that the file is the same to the last byte.
+that the file is the same to the last byte::
 
     class Counter(Job):
         def advance(self):

@@ -1,5 +1,7 @@
 """Files of runs that are tables and maps: HDF5, written whole, every number under a checksum.
 
+The groups are::
+
     /samples/NAME        one row of numbers each time; of several replicas their mean
     /replicas/I/NAME     the same of each replica
     /frames/NAME         arrays whose first axis counts the frames; ``sample``: row of /samples
