@@ -30,7 +30,7 @@ _FIRST = 1e-3  # mean height that a wedge must have in a cell to enter it
 
 @_compiled
 def wedge_height(d, a, b):
-    """Mean over the unit cell of a plane d + n·x where it is above 0; a ≥ b are halves of the components of n, without sign."""
+    """Mean over the unit cell of a plane d + n·x where it is above 0; a ≥ b: half its slopes."""
     if d >= a + b:
         return d
     if d <= -a - b:
