@@ -1,6 +1,6 @@
 """The box of the event loop and a population under the box's own rates, reservoir and size.
 
-`python tests/mesoscale/overlap.py 1e7` prints the population's side.
+`python tests/population/overlap.py 1e7` prints the population's side.
 """
 
 from __future__ import annotations
@@ -274,5 +274,5 @@ if __name__ == "__main__":
                 f"population at {text}, metal {name}: K {m.bulk_per_um_s:.4g}, "
                 f"K_i {m.interface_per_s:.4g}, thickness {1e3 * m.thickness_um:.4g} nm"
             )
-            print(told(populations(setting, range(16))), flush=True)
-            print(told(populations(setting, range(16), StandingVoids)), flush=True)
+            print(told(populations(setting, range(64))), flush=True)
+            print(told(populations(setting, range(64), StandingVoids)), flush=True)
