@@ -122,9 +122,9 @@ def terms(folder: Path) -> list[float]:
 
 
 def without_voids(folder: Path) -> list[float]:
-    """Sites, concentration and charge transfer of pressure_7, mV, means over the last fifth."""
+    """Sites, concentration and charge transfer of pressure_7 at 20 MPa, mV, last fifth."""
     names = ("sites", "concentration", "charge_transfer")
-    s = run(folder, "pressure_7").samples
+    s = run(folder, "pressure_7", conditions__stack_pressure_MPa=20.0).samples
     return [1e3 * volts for volts in last_fifth(s, *(f"overpotential_{n}_V" for n in names))]
 
 
