@@ -73,7 +73,7 @@ def show(title: str, rows: Sequence[dict[str, Any]], headings: dict[str, str]) -
 def write_json(folder: Path, name: str, rows: Sequence[dict[str, Any]], **more: Any) -> None:
     """Write NAME.json: the rows, the yardstick of `kmc bench`, versions and machine."""
     from kmc.common import provenance
-    from kmc.simulation import benchmark
+    from kmc.systems.electrode import benchmark
 
     data = {
         "benchmark": name,

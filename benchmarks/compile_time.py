@@ -20,7 +20,7 @@ from common import arguments, fresh, show, write_json
 def compile_and_start(name: str) -> dict[str, float]:
     """Seconds until the package is imported, and from there to the first event of a run."""
     before = time.perf_counter()
-    from kmc.simulation import benchmark
+    from kmc.systems.electrode import benchmark
 
     imported = time.perf_counter()
     engine = benchmark.bulk_engine(10, 20, 20) if name == "bulk" else benchmark.strip_engine(name)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from common import arguments, draw, show, write_json
 
-from kmc.simulation import benchmark
+from kmc.systems.electrode import benchmark
 
 CELLS = (17, 37, 79, 126, 200)  # 2 n³ sites: 9 826 … 16 000 000
 FRACTIONS = (1e-4, 1e-3, 1e-2, 5e-2, 0.2)

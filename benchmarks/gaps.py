@@ -1,25 +1,28 @@
 """Field of gaps: cost of a step against cells, beside the plain version, and of whole runs.
 
-python benchmarks/gaps.py            # seconds of one core, some minutes
-python benchmarks/gaps.py --runs     # also 50 and 100 µm to 3 mAh/cm²
+python benchmarks/gaps.py                 # processor seconds, some minutes
+python benchmarks/gaps.py --cells 4096    # steps on larger grids, made of copies of a square
+python benchmarks/gaps.py --runs          # also 50, 100 and 200 µm to 3 mAh/cm²
 """
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests" / "population"), str(ROOT / "tests" / "reference")]
+sys.path[:0] = [str(ROOT / "tests" / "systems" / "population"), str(ROOT / "tests" / "reference")]
 
 from plain_gaps import PlainGaps  # noqa: E402
 from squares import SITE_um3, STRIP_per_um2_s, setting  # noqa: E402
 
-from kmc.population.gaps import Gaps  # noqa: E402
+from kmc.systems.population.gaps import Gaps  # noqa: E402
 
 HEIGHT_um_s = STRIP_per_um2_s * SITE_um3
 UM_PER_mAh_cm2 = 4.84
@@ -34,29 +37,68 @@ def begun(edge_um: float, contact: float = 0.6) -> Gaps:
     return gaps
 
 
-def cost_of_steps() -> None:
-    print("cells   ms per step   CG steps   plain ms   ratio")
-    for edge_um in (12.5, 25.0, 50.0, 100.0):
-        gaps = begun(edge_um)
-        start, steps, solver = time.process_time(), gaps.ledger.steps, gaps.ledger.solver_steps
-        begin = gaps.time_s
-        while gaps.ledger.steps < steps + 12:
-            gaps.step(1e9)
-        fast = (time.process_time() - start) / 12
-        solved = (gaps.ledger.solver_steps - solver) / 12
-        text = f"{gaps.setting.n_cells:4d}²   {1e3 * fast:11.1f}   {solved:8.1f}"
-        if edge_um <= 50:
-            plain = PlainGaps(gaps.setting, gaps.h_um.copy(), tolerance=5e-4)
+def tiled(gaps: Gaps, copies: int) -> Gaps:
+    """A square of copies × copies of a developed one: the same shapes on more cells."""
+    given = replace(
+        gaps.setting,
+        edge_um=gaps.setting.edge_um * copies,
+        n_cells=gaps.setting.n_cells * copies,
+        flaws=None,
+    )
+    larger, own = Gaps(given, np.random.default_rng(1)), gaps.arrays()
+    for name in ("h_um", "surface", "cell_flux"):
+        own[name] = np.tile(own[name], (copies, copies))
+    larger.restore(own)
+    larger.points.keep(np.zeros(len(larger.points), bool))
+    return larger
+
+
+def timed_step(gaps: Gaps) -> tuple[float, float]:
+    """Processor seconds and iterations of the solver, means of two steps."""
+    solver, start = gaps.ledger.solver_steps, time.process_time()
+    for _ in range(2):
+        gaps.dt_s = 20.0
+        gaps.step(1e9)
+    return (time.process_time() - start) / 2, (gaps.ledger.solver_steps - solver) / 2
+
+
+def cost_of_steps(most: int) -> None:
+    """Time of a step of 20 s against cells, and of the plain version beside it."""
+    print("cells    ms per step   ns per cell and log2 cells   iterations   plain ms   ratio")
+    own = begun(32.0)
+    for copies in (1, 2, 4, 8, 16, 32):
+        gaps = tiled(own, copies)
+        n = gaps.setting.n_cells
+        if n > most:
+            break
+        plain = PlainGaps(gaps.setting, gaps.h_um.copy(), tolerance=5e-4) if n <= 256 else None
+        fast, solved = timed_step(gaps)
+        each = 1e9 * fast / (n * n * math.log2(n * n))
+        text = f"{n:4d}²   {1e3 * fast:12.1f}   {each:26.1f}   {solved:10.1f}"
+        if plain is not None:
             start = time.process_time()
-            plain.step((gaps.time_s - begin) / 12)
+            plain.step(20.0)
             slow = time.process_time() - start
             text += f"   {1e3 * slow:8.0f}   {slow / fast:5.0f}"
         print(text, flush=True)
 
 
+def iterations_by_contact() -> None:
+    """Iterations of a step's solve as contact is lost."""
+    print("contact   iterations of a solve")
+    flaws = round(0.06 * 32.0**2)
+    gaps = Gaps(setting(32.0, 0.25, flaws, rounding_length_um=1.8), np.random.default_rng(1))
+    for contact in (0.9, 0.7, 0.5, 0.3, 0.1, 0.03):
+        while gaps.contact_fraction > contact and gaps.step(1e9):
+            pass
+        before = gaps.ledger.solver_steps
+        gaps.step(1e9)
+        print(f"{gaps.contact_fraction:7.3f}   {gaps.ledger.solver_steps - before:8d}", flush=True)
+
+
 def whole_runs() -> None:
     print("µm    flaws/µm²   mAh/cm² reached   steps   s of one core   peak MB")
-    for edge_um, density in ((50.0, 0.06), (50.0, 0.0063), (100.0, 0.06), (100.0, 0.0063)):
+    for edge_um, density in ((50.0, 0.06), (50.0, 0.0063), (100.0, 0.06), (200.0, 0.06)):
         flaws = round(density * edge_um**2)
         gaps = Gaps(setting(edge_um, 0.25, flaws, rounding_length_um=2.7), np.random.default_rng(1))
         end, start = 3 * UM_PER_mAh_cm2 / HEIGHT_um_s, time.process_time()
@@ -74,6 +116,8 @@ def whole_runs() -> None:
 
 if __name__ == "__main__":
     begun(6.0, 0.9)  # compiles
-    cost_of_steps()
+    most = int(sys.argv[sys.argv.index("--cells") + 1]) if "--cells" in sys.argv else 1024
+    cost_of_steps(most)
+    iterations_by_contact()
     if "--runs" in sys.argv:
         whole_runs()

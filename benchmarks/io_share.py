@@ -14,9 +14,9 @@ from typing import Any
 from common import arguments, show, write_json
 
 from kmc.common.progress import Silent
+from kmc.files.writer import TrajectoryWriter
 from kmc.runfile.load import load_run
-from kmc.simulation.run import Simulation
-from kmc.trajectory.writer import TrajectoryWriter
+from kmc.systems.electrode.run import Simulation
 
 
 class Stopwatch:

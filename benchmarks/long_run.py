@@ -19,10 +19,10 @@ import numpy as np
 from common import arguments, draw, show, write_json
 
 from kmc.common.progress import Silent
+from kmc.files.reader import load
+from kmc.files.writer import TrajectoryWriter
 from kmc.runfile.load import load_run
-from kmc.simulation.run import Simulation
-from kmc.trajectory.reader import load
-from kmc.trajectory.writer import TrajectoryWriter
+from kmc.systems.electrode.run import Simulation
 
 EVENTS = {True: 20_000_000, False: 1_000_000_000}
 PARTS = 20  # rows of the table

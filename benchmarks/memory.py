@@ -26,7 +26,7 @@ def _status(key: str) -> int:
 
 def measure(n: int) -> dict[str, float]:
     """Bytes a site of a bulk box of 2 n³ sites."""
-    from kmc.simulation import benchmark
+    from kmc.systems.electrode import benchmark
 
     benchmark.bulk_engine(6, 12, 4).advance(events=100)  # compiled code comes in
     before = _status("VmRSS")

@@ -25,8 +25,8 @@ from common import arguments, draw, show, write_json
 
 from kmc.kernels import tables
 from kmc.model.lattice import Lattice
-from kmc.simulation import benchmark
-from kmc.simulation.engine import Engine, Event
+from kmc.systems.electrode import benchmark
+from kmc.systems.electrode.engine import Engine, Event
 
 RATIOS = (1e5, 1e6, 1e7, 1e8)
 MONOLAYERS = 0.5

@@ -22,7 +22,7 @@ from kmc.kernels import tables
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
-from kmc.simulation.engine import Engine
+from kmc.systems.electrode.engine import Engine
 
 FLOOR_eV = 0.35
 GAPS = 4

@@ -18,8 +18,8 @@ from kmc.kernels import tables
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
-from kmc.simulation import benchmark
-from kmc.simulation.engine import Engine
+from kmc.systems.electrode import benchmark
+from kmc.systems.electrode.engine import Engine
 
 CELLS = 256
 DOMAINS = {2: (1, 2), 4: (2, 2), 16: (4, 4), 64: (8, 8)}  # cuts along x and y, by cores

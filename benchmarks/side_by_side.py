@@ -72,7 +72,7 @@ def kmc_ns(cells: int, fraction: float, time_s: float, seed: int) -> float:
     """Nanoseconds per event here, after compilation, up to a time in seconds."""
     from kmc.kernels import tables
     from kmc.runfile.load import load_run
-    from kmc.simulation.run import Simulation
+    from kmc.systems.electrode.run import Simulation
 
     changes = {"system.size": [cells, cells, 2 * cells], "system.vacancy_fraction": fraction}
     run = load_run(RUN_FILE, {**changes, "random.seed": seed})

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from common import arguments, draw, show, write_json
 
 from kmc.runfile.load import load_run
-from kmc.simulation import benchmark
+from kmc.systems.electrode import benchmark
 
 TIMES = (1, 2, 4, 8)  # the shipped size in either in-plane direction
 

@@ -18,7 +18,7 @@ import numpy as np
 from common import arguments, finish, show, start, start_together, wait_for_start, write_json
 
 from kmc.kernels import tables
-from kmc.simulation import benchmark
+from kmc.systems.electrode import benchmark
 
 CASES = {
     "yardstick": None,

@@ -31,7 +31,7 @@ def serve() -> None:
     import kmc
     from kmc.kernels import tables
     from kmc.runfile.load import load_run
-    from kmc.simulation import benchmark
+    from kmc.systems.electrode import benchmark
 
     print(json.dumps(str(Path(kmc.__file__).resolve().parents[1])), flush=True)
     if hasattr(os, "sched_setaffinity"):  # the same core for both (Linux)

@@ -22,7 +22,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 import numba  # noqa: E402
 
-from kmc._version import __version__  # noqa: E402
+from kmc.common.version import __version__  # noqa: E402
 
 numba.config.DISABLE_JIT = True  # kernels stay functions, with docstrings; not in the tutorial
 
@@ -119,11 +119,12 @@ def _read(app, docname, content):
 
 
 def api_pages() -> dict[str, str]:
-    """Pages of the API: the names of `kmc`, and one page for each package with its modules."""
+    """Pages of the API: public names and results, and one page for each package."""
     names = sorted(path.parent.name for path in (ROOT / "kmc").glob("*/__init__.py"))
     pages = {"index.rst": _front_page(names)}
     for name in names:
-        parts = [_title(f"kmc.{name}")]
+        # Internal modules can be read here, but neither the search nor the index leads to them.
+        parts = [":nosearch:\n", _title(f"kmc.{name}")]
         for path in sorted((ROOT / "kmc" / name).rglob("*.py"), key=_order):
             if path.stem == "__main__":
                 continue
@@ -132,40 +133,49 @@ def api_pages() -> dict[str, str]:
                 module = module.removesuffix(".__init__")
                 if module != f"kmc.{name}":
                     parts.append(_title(module.removeprefix("kmc."), "-"))
-                parts.append(f".. automodule:: {module}\n   :no-members:\n")
+                parts.append(f".. automodule:: {module}\n   :no-members:\n   :no-index:\n")
             else:
                 parts.append(_title(module.removeprefix(f"kmc.{name}."), "-"))
-                parts.append(f".. automodule:: {module}\n")
+                parts.append(f".. automodule:: {module}\n   :no-index:\n")
         pages[f"{name}.rst"] = "\n".join(parts)
     return pages
 
 
-def _front_page(packages: list[str]) -> str:
-    names, homes = [], {}
+# What the functions of `kmc` return.
+RESULTS = (
+    "kmc.files.reader.Trajectory",
+    "kmc.systems.population.result.PopulationRun",
+    "kmc.files.table_run.TableRun",
+    "kmc.analysis.history.VoidHistory",
+    "kmc.analysis.cross_section.CrossSection",
+    "kmc.analysis.profiles.Profiles",
+    "kmc.analysis.transport.Transport",
+)
+
+
+def public_names() -> list[str]:
+    """Names of `kmc.__all__`, without importing it."""
     for node in ast.parse((ROOT / "kmc" / "__init__.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            if node.targets[0].id == "__all__":
-                names = ast.literal_eval(node.value)
-            if node.targets[0].id == "_HOMES":
-                homes = ast.literal_eval(node.value)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return [name for name in ast.literal_eval(node.value) if not name.startswith("__")]
+    raise ValueError("kmc/__init__.py has no __all__")
+
+
+def _front_page(packages: list[str]) -> str:
+    """Each public name with its own entry; what they return; errors; then the packages."""
     parts = [
         _title("API"),
-        "The names of ``kmc`` itself (see :doc:`/promises`), and the packages below it.\n",
-        ".. currentmodule:: kmc\n",
-        *(
-            f"- ``kmc.{name}``: :py:obj:`~{homes.get(name, 'kmc')}.{name}`"
-            for name in names
-            if not name.startswith("__")
-        ),
-        "",
-        ".. autofunction:: kmc.run\n",
-        ".. toctree::\n   :maxdepth: 1\n",
-        *(f"   {name}" for name in packages),
-        "",
-        _title("kmc.errors", "-"),
-        ".. automodule:: kmc.errors\n",
+        "The names of ``kmc`` itself (see :doc:`/promises`), what they return, and the packages "
+        "below it.\n",
+        _title("kmc", "-"),
     ]
-    return "\n".join(parts)
+    for name in public_names():
+        kind = "class" if name[0].isupper() else "function"
+        parts.append(f".. auto{kind}:: kmc.{name}\n")
+    parts += [_title("Results", "-"), *(f".. autoclass:: {name}\n" for name in RESULTS)]
+    parts += [_title("kmc.errors", "-"), ".. automodule:: kmc.errors\n"]
+    parts += [_title("Packages", "-"), ".. toctree::\n   :maxdepth: 1\n"]
+    return "\n".join([*parts, *(f"   {name}" for name in packages), ""])
 
 
 def _title(text: str, line: str = "=") -> str:

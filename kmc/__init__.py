@@ -10,26 +10,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kmc._version import __version__
+from kmc.common.version import __version__
 
 if TYPE_CHECKING:
     from kmc.analysis.cross_section import cross_section
     from kmc.analysis.history import voids
     from kmc.analysis.profiles import profiles
-    from kmc.analysis.stepping import Simulation
     from kmc.analysis.transport import transport
+    from kmc.campaign.calibration.calibrate import calibrate
+    from kmc.campaign.compare import compare
     from kmc.campaign.convergence.levels import converge
     from kmc.campaign.critical.search import critical
     from kmc.campaign.dataset import load_sweep
     from kmc.campaign.sweep import sweep
-    from kmc.mesoscale.study import nucleation
     from kmc.model.dft_energies import parameters_from_dft
     from kmc.model.parameter_file import write_parameters
+    from kmc.nuclei.study import nucleation
+    from kmc.systems.electrode.stepping import Simulation
     from kmc.systems.run import extend, load, resume, run, upscale, verify
 
 __all__ = [
     "Simulation",
     "__version__",
+    "calibrate",
+    "compare",
     "converge",
     "critical",
     "cross_section",
@@ -53,10 +57,12 @@ __all__ = [
 _MODULES = {
     "load": "kmc.systems.run",
     "load_sweep": "kmc.campaign.dataset",
+    "calibrate": "kmc.campaign.calibration.calibrate",
+    "compare": "kmc.campaign.compare",
     "converge": "kmc.campaign.convergence.levels",
     "critical": "kmc.campaign.critical.search",
     "sweep": "kmc.campaign.sweep",
-    "Simulation": "kmc.analysis.stepping",
+    "Simulation": "kmc.systems.electrode.stepping",
     "resume": "kmc.systems.run",
     "extend": "kmc.systems.run",
     "run": "kmc.systems.run",
@@ -67,7 +73,7 @@ _MODULES = {
     "verify": "kmc.systems.run",
     "write_parameters": "kmc.model.parameter_file",
     "parameters_from_dft": "kmc.model.dft_energies",
-    "nucleation": "kmc.mesoscale.study",
+    "nucleation": "kmc.nuclei.study",
     "upscale": "kmc.systems.run",
 }
 

@@ -62,7 +62,7 @@ def compiled_once(tmp_path_factory):
 def _compile(name: str) -> None:
     """Compile the kernels of a shipped run, or load them."""
     from kmc.runfile.load import load_run
-    from kmc.simulation.run import Simulation
+    from kmc.systems.electrode.run import Simulation
 
     engine = Simulation(load_run(name, {"system.size": [8, 8, 12]})).engine
     engine.advance(events=1)

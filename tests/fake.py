@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kmc.files.schema import SAMPLE_COLUMNS
+from kmc.files.writer import TrajectoryWriter
 from kmc.model.lattice import Lattice
-from kmc.trajectory.schema import SAMPLE_COLUMNS
-from kmc.trajectory.writer import TrajectoryWriter
 
 RUN_TEXT = (
     '[system]\nparams = "li_li2s"\nlattice = "bcc_100"\n\n[stop]\ncapacity_monolayers = 2.0\n'

@@ -10,10 +10,12 @@ import numpy as np
 
 from kmc.campaign.folder import make_folder
 from kmc.campaign.plan import read_plan
+from kmc.common.version import __version__
+from kmc.files import table_file
 from kmc.papers import judge, paper
 from kmc.papers.run import STUDY_FILE
 from kmc.papers.steps import sweep_text
-from kmc.population import file as population
+from kmc.systems.population.columns import EVENTS, POINTS, TABLES
 
 HOSTILE = "<script>alert(1)</script>\"'&$\\frac{x$\u202e\x00<img src=x onerror=alert(2)>"
 NAME = "<img src=x onerror=alert(3)>$_{&amp;"  # of a file: everything but / and NUL is allowed
@@ -43,11 +45,29 @@ def trajectory(folder: Path, name: str = NAME) -> Path:
     )
 
 
+def put_population(path: Path, head: dict, samples: dict, tables: dict) -> None:
+    """Write the file of a population; `head` is what the record holds beside the usual."""
+    record = {
+        "format": TABLES.format,
+        "system": "population",
+        "kmc_version": __version__,
+        "finished": True,
+        "seed": 1,
+        **head,
+    }
+    arrays = {
+        f"{group}/{name}": values
+        for group, columns in {"samples": samples, **tables}.items()
+        for name, values in columns.items()
+    }
+    table_file.put(path, record, arrays, TABLES)
+
+
 def voids(folder: Path, name: str = "population", **changes) -> Path:
     """A population of three frames on 10 µm, which loses its contact."""
     rows, rng = 40, np.random.default_rng(1)
     share = np.linspace(0, 1, rows)
-    columns = {key: np.full(rows, 1.0) for key in population.SAMPLES}
+    columns = {key: np.full(rows, 1.0) for key in TABLES.samples}
     columns |= {
         "time_s": 3600 * share,
         "capacity_mAh_cm2": 0.5 * share,
@@ -72,36 +92,31 @@ def voids(folder: Path, name: str = "population", **changes) -> Path:
         "upscale": {"domain_um": 10.0, "replicas": 1, "nucleation": "homogeneous"},
     }  # fmt: skip
     path = folder / f"{name}.h5"
-    population.write(
-        path,
-        head={
-            "run_file": HOSTILE.replace("\x00", ""),
-            "resolved": {
-                "run": run,
-                "name": name,
-                "parameter_set": "li_li2s",
-                "parameters": resolved["parameters"],
-                "species": ["Li"],
-                "facts": {"supersaturation_without_voids": 507.0, "monolayer_mAh_cm2": 3.6e-5},
-            },
-            "seed": 1,
+    head = {
+        "run_file": HOSTILE.replace("\x00", ""),
+        "resolved": {
+            "run": run,
+            "name": name,
+            "parameter_set": "li_li2s",
+            "parameters": resolved["parameters"],
+            "species": ["Li"],
+            "facts": {"supersaturation_without_voids": 507.0, "monolayer_mAh_cm2": 3.6e-5},
         },
-        finished=True,
-        stop_reason="no contact is left",
-        replicas=[columns],
-        tables={
-            "frames": {
-                "time_s": columns["time_s"][at],
-                "capacity_mAh_cm2": columns["capacity_mAh_cm2"][at],
-                "sample": at,
-                "replica": np.zeros(3),
-                "h_um": h,
-            },
-            "points": {name: np.array([1.0]) for name in population.POINTS},
-            "events": {name: np.ones(4) for name in population.EVENTS}
-            | {"kind": np.arange(4), "capacity_mAh_cm2": at_events},
+        "stop_reason": "no contact is left",
+    }
+    tables = {
+        "frames": {
+            "time_s": columns["time_s"][at],
+            "capacity_mAh_cm2": columns["capacity_mAh_cm2"][at],
+            "sample": at,
+            "replica": np.zeros(3, int),
+            "h_um": h.astype("f4"),
         },
-    )
+        "points": {name: np.ones(1, int if name == "frame" else float) for name in POINTS},
+        "events": {name: np.ones(4, int) for name in EVENTS}
+        | {"kind": np.arange(4), "capacity_mAh_cm2": at_events},
+    }
+    put_population(path, head, columns, tables)
     return path
 
 

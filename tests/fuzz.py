@@ -126,8 +126,8 @@ def _set_up(run: RunFile) -> str:
     """A small run that was accepted can be set up, and takes its first steps."""
     if math.prod(run.system.size) > 2000 or run.kind != "electrode":
         return "accepted"
-    from kmc.simulation import snapshot
-    from kmc.simulation.run import Simulation
+    from kmc.systems.electrode import snapshot
+    from kmc.systems.electrode.run import Simulation
 
     simulation = Simulation(run)
     json.dumps(simulation.setup.resolved())
@@ -371,8 +371,8 @@ def _replace(file, where: str, what: tuple) -> None:
 def read_everything(path: Path) -> str:
     """What the commands that open a trajectory read of it."""
     from kmc.analysis.summary import summary
-    from kmc.trajectory import integrity, reader
-    from kmc.verification.trajectory import verify
+    from kmc.files import integrity, reader
+    from kmc.systems.electrode.verification.trajectory import verify
 
     integrity._ATTEMPTS = 1  # nobody is writing
     outcome = "refused"

@@ -79,7 +79,7 @@ class Disk:
     """
 
     def __init__(self, monkeypatch):
-        from kmc.trajectory import transaction
+        from kmc.files import transaction
 
         self.layers: list[Layer] = []
         self.replaced: list[tuple[Path, bytes | None, bytes]] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import kmc
-from kmc.trajectory import table_file
+from kmc.files import table_file
 
 
 def rewrite(

@@ -18,47 +18,41 @@ PACKAGE = ROOT / "kmc"
 
 # Ground floor first: a package imports itself and those before it.
 LEVELS = [
-    *("_version", "errors", "common", "kernels", "model", "initial", "runfile", "trajectory"),
-    *("simulation", "verification", "analysis", "mesoscale", "population", "systems"),
-    *("campaign", "papers", "plotting", "report", "cli", "__main__"),
+    *("errors", "common", "kernels", "model", "runfile", "files", "analysis", "nuclei", "systems"),
+    *("campaign", "papers", "plotting", "cli", "__main__"),
 ]
 
 # Stricter than their level: all they may import of kmc besides themselves.
 ONLY = {
     "errors": set(),
-    "common": {"_version", "errors"},
+    "common": {"errors"},
     "kernels": set(),
-    "verification": {"_version", "errors", "common", "model", "runfile", "trajectory"},
-    "mesoscale": {
-        *("_version", "errors", "common", "kernels", "model", "runfile"),
-        *("trajectory", "simulation", "verification"),
-    },
-    "population": {
-        *("_version", "errors", "common", "kernels", "model", "runfile"),
-        *("trajectory", "verification", "mesoscale"),
-    },
+    "nuclei": {"errors", "common", "kernels", "model", "runfile", "files"},
 }
 
 # Libraries that only these packages or modules import, in whatever way.
 AT_HOME = {
-    "h5py": "trajectory population.file",
+    "h5py": "files",
     "matplotlib": "plotting",
-    "numba": "kernels simulation.benchmark",
+    "numba": "kernels systems.electrode.benchmark",
     "llvmlite": "kernels",
     "click": "cli",
-    "jinja2": "report",
+    "jinja2": "plotting.report",
     "rich": "cli common.progress",
     "filelock": "campaign",
     "distributed": "campaign.cluster",
     "dask_jobqueue": "campaign.cluster",
-    "xarray": "mesoscale campaign plotting trajectory.reader trajectory.table_run",
-    "ase": "trajectory.tables model.cluster_expansion model.ase_energies model.dft_energies",
+    "xarray": "nuclei campaign plotting files.reader files.table_run",
+    "ase": "files.samples model.cluster_expansion model.ase_energies model.dft_energies",
+    "sklearn": "campaign.calibration.emulator",
+    "threadpoolctl": "campaign.calibration.emulator",
+    "emcee": "campaign.calibration.posterior",
     "skimage": "analysis.segmented_image analysis.plan_view",
     "tifffile": "analysis.segmented_image",
     "pybamm": "campaign.cell_model",
     "IPython": "plotting.notebook",
     "ipywidgets": "plotting.notebook",
-    "pandas": "analysis population.impedance population.result campaign plotting trajectory",
+    "pandas": "analysis systems.population campaign plotting files",
 }
 
 # Slow to import and seldom needed: imported inside the functions that need them.
@@ -77,6 +71,9 @@ OPTIONAL = {
     "dask_jobqueue",
     "ase",
     "skimage",
+    "sklearn",
+    "threadpoolctl",  # of sklearn
+    "emcee",
     "tifffile",
     "IPython",
     "ipywidgets",

@@ -17,7 +17,7 @@ from kmc.common import catalogue
 from kmc.errors import FileFormatError, InputError
 from kmc.model.parameters import load_parameters
 from kmc.runfile.load import load_run, parse_override
-from kmc.simulation.run import Simulation
+from kmc.systems.electrode.run import Simulation
 
 CASES, MORE_CASES = 700, 3000
 

@@ -153,8 +153,9 @@ def where_the_tables_are(path: Path, cwd: Path) -> dict[str, list[str]]:
         "import json, kmc; from kmc.common import catalogue as c\n"
         "from kmc.runfile.load import load_run\n"
         "load_run('strip_limg')\n"
-        "found = {k: [str(c.locate(k, n)) for n in c.names(k)] for k in (*c.KINDS, 'studies')}\n"
-        "found['runs'] += found.pop('studies')\n"
+        "kinds = (*c.KINDS, 'studies', 'calibrations')\n"
+        "found = {k: [str(c.locate(k, n)) for n in c.names(k)] for k in kinds}\n"
+        "found['runs'] += found.pop('studies') + found.pop('calibrations')\n"
         "print(json.dumps([kmc.__file__, found]))"
     )
     done = subprocess.run(
@@ -182,12 +183,12 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     info = f"kmc_voids-{kmc.__version__}.dist-info/"
     shipped = {name for name in names if not name.startswith(info)}
-    expected = {"kmc/py.typed", "kmc/analysis/zhao_2025.csv"} | {
-        f"kmc/{name}" for name in modules(ROOT / "kmc")
-    }
+    expected = {"kmc/py.typed"} | {f"kmc/{name}" for name in modules(ROOT / "kmc")}
     expected |= {f"kmc/{kind}/{name}" for kind in catalogue.KINDS for name in tables(ROOT / kind)}
-    templates = (ROOT / "kmc" / "report" / "templates").glob("*.j2")
-    expected |= {f"kmc/report/templates/{path.name}" for path in templates}
+    data = (ROOT / "kmc" / "analysis").glob("*.csv")
+    expected |= {f"kmc/analysis/{path.name}" for path in data}
+    templates = (ROOT / "kmc" / "plotting" / "report" / "templates").glob("*.j2")
+    expected |= {f"kmc/plotting/report/templates/{path.name}" for path in templates}
     expected |= {f"kmc/papers/{name}" for name in tables(ROOT / "kmc" / "papers")}
     assert shipped == expected
     assert f"{info}licenses/LICENSE" in names
@@ -204,7 +205,7 @@ def test_the_wheel_makes_a_report(wheel, tmp_path):
     home = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(home)
     code = (
-        "import kmc; from kmc.report.page import Page, Table\n"
+        "import kmc; from kmc.plotting.report.page import Page, Table\n"
         "page = Page('<b>', 'a test'); page.add('Part', Table([('a', 'b')]))\n"
         "print(kmc.__file__); print(page.html())"
     )

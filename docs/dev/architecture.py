@@ -1,6 +1,6 @@
 """Draws docs/dev/architecture.png: the packages of kmc and what they import, read from the code.
 
-``python docs/dev/architecture.py`` redraws it. Imports between `kmc/errors.py`, `kmc/_version.py`
+``python docs/dev/architecture.py`` redraws it. Imports between `kmc/errors.py`
 and the others count as those of `common`, which describes them; `kmc/__init__.py` only forwards
 names. Imports of `plotting` inside a method `plot` are the one exception to the direction of
 imports and are not drawn.
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "kmc"
 PICTURE = Path(__file__).with_suffix(".png")
 
-_WITH_COMMON = ("errors", "_version")
+_WITH_COMMON = ("errors",)
 _SWEEPS = 3  # of the ordering within levels; more change nothing
 _BOX, _GAP, _LEVEL = 2.6, 0.45, 1.4  # widths of a box and between boxes, height of a level
 _LINE_GAP = 0.5  # width reserved for an arrow that passes a level

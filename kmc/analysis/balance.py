@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kmc.trajectory.schema import HOP_CLASSES, HOPS_BY_WAY
+from kmc.files.schema import HOP_CLASSES, HOPS_BY_WAY
 
 if TYPE_CHECKING:
-    from kmc.trajectory.reader import Trajectory
+    from kmc.files.reader import Trajectory
 
 STAGES = ("L1", "L2", "deep")
 HARMLESS = 0.01

@@ -11,7 +11,7 @@ import numpy as np
 from kmc.runfile.protocol import PLATE, STRIP, Block, plan_of, stored_blocks
 
 if TYPE_CHECKING:
-    from kmc.trajectory.reader import Trajectory
+    from kmc.files.reader import Trajectory
 
 
 @dataclass(frozen=True)

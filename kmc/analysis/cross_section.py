@@ -30,7 +30,7 @@ from kmc.errors import InputError
 from kmc.model.lattice import Lattice
 
 if TYPE_CHECKING:
-    from kmc.trajectory.reader import Trajectory
+    from kmc.files.reader import Trajectory
 
 _nm_per_100_um = 1e5
 _QUARTILES = {"min": 0.0, "q1": 0.25, "median": 0.5, "q3": 0.75, "max": 1.0}
@@ -178,6 +178,7 @@ def voids_on_lines(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     starts, ends = [np.zeros(0, dtype=int)], [np.zeros(0, dtype=int)]
     n_layers = image.shape[1]
     # ndimage knows no periodic edges, so labels are joined across them, corners included.
+    # One layer up, level, one down: voids touch by corners, over the ends as within a line.
     for shift in (-1, 0, 1):  # over the ends of the lines
         lower, upper = max(0, -shift), n_layers - max(0, shift)
         left, right = labels[:, lower:upper, 0], labels[:, lower + shift : upper + shift, -1]
@@ -331,7 +332,8 @@ class CrossSection:
             f"CrossSection: {plural(len(self), 'frame')}, {plural(self.n_lines, 'line')} along "
             f"{self.direction}, {figure(self.length_nm, 'nm')} in all, "
             f"{figure(self.depth_nm, 'nm')} deep",
-            f"  at last  {int(last['voids'])} voids, {figure(last['voids_per_100um'])} per 100 µm, "
+            f"  at last  {plural(int(last['voids']), 'cut')} of "
+            f"{plural(int(last['voids_in_box']), 'void')}, "
             f"contact loss {100 * last['contact_loss']:.1f} %",
         ]
         if last["voids"]:

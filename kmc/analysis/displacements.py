@@ -52,6 +52,7 @@ def block_ratio(
     total = denominators.sum()
     if not len(numerators) or total == 0:
         return Estimate(np.nan, np.nan, unit)
+    # Blocks are longer than the memory of the hops; single values would give too small errors.
     edges = np.linspace(0, len(numerators), min(blocks, len(numerators)) + 1).astype(int)[:-1]
     above = np.add.reduceat(numerators, edges)
     below = np.add.reduceat(denominators, edges)
@@ -68,6 +69,7 @@ def hop_vectors_nm(lattice: Lattice, site_from: np.ndarray, site_to: np.ndarray)
     delta = lattice.positions_A[site_to] - lattice.positions_A[site_from]
     for axis in range(3 if lattice.boundary == "periodic" else 2):
         edge = lattice.box_A[axis]
+        # A hop is shorter than half of an edge, so the nearest image is the true one.
         delta[:, axis] -= edge * np.round(delta[:, axis] / edge)
     return delta / A_per_nm
 

@@ -14,10 +14,10 @@ from kmc.analysis.history import voids as void_history
 from kmc.common.outputs import ATOM_ENDINGS, TABLE_ENDINGS, check_output, replacing
 from kmc.common.progress import FrameProgress
 from kmc.errors import InputError
+from kmc.files.frame_selection import choose_frames
+from kmc.files.reader import Trajectory
+from kmc.files.samples import Frame
 from kmc.model.lattice import Lattice
-from kmc.trajectory.frame_selection import choose_frames
-from kmc.trajectory.reader import Trajectory
-from kmc.trajectory.tables import Frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ def export_xyz(
     path : str or Path
         Ends in ``.xyz`` or ``.extxyz``; with ``.gz`` behind it is compressed.
     frames : str, int, slice or iterable of int, optional
-        All by default; see `kmc.trajectory.frame_selection.choose_frames`.
+        All by default; see `kmc.files.frame_selection.choose_frames`.
     vacancies : bool
         Write vacancies too, as particles of the species X.
     min_size : int

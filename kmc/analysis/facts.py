@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kmc.analysis import coulombic, voids
-from kmc.trajectory.reader import Trajectory
+from kmc.files.reader import Trajectory
 
 FORMAT = "kmc trajectory"
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kmc.common.progress import FrameProgress
-from kmc.trajectory.frame_selection import choose_frames
+from kmc.files.frame_selection import choose_frames
 
 if TYPE_CHECKING:
-    from kmc.trajectory.reader import Trajectory
-    from kmc.trajectory.tables import Frame
+    from kmc.files.reader import Trajectory
+    from kmc.files.samples import Frame
 
 
 def chosen_frames(t: Trajectory, frames: slice | Sequence[int] | None) -> list[int]:

@@ -27,8 +27,18 @@ from kmc.model.lattice import Lattice
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kmc.trajectory.reader import Trajectory
+    from kmc.files.reader import Trajectory
 
+_LINK_COLUMNS = [
+    "frame",
+    "void",
+    "next_frame",
+    "next_void",
+    "shared_sites",
+    "by",
+    "track",
+    "next_track",
+]
 _MEASURES = (
     "volume_nm3",
     "width_nm",
@@ -239,18 +249,9 @@ class VoidHistory:
                 "next_track": self._track[b][links.child],
             }
             parts.append(pd.DataFrame(part))
-        names = [
-            "frame",
-            "void",
-            "next_frame",
-            "next_void",
-            "shared_sites",
-            "by",
-            "track",
-            "next_track",
-        ]
-        parts = [part for part in parts if len(part)]
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
+        # A pair of frames without links keeps its columns, but would change their types.
+        full = [part for part in parts if len(part)] or parts[:1]
+        return pd.concat(full, ignore_index=True) if full else pd.DataFrame(columns=_LINK_COLUMNS)
 
     @cached_property
     def events(self) -> pd.DataFrame:
@@ -299,22 +300,11 @@ class VoidHistory:
                 gone = (track for track in event.parents if track not in event.children)
                 end.update(dict.fromkeys(gone, event.kind))
         first, last = self.frames[:1], self.frames[-1:]
-        rows.insert(
-            0,
-            "begin",
-            [
-                "start" if [frame] == first else begin.get(track, "split")
-                for track, frame in rows.first_frame.items()
-            ],
-        )
-        rows.insert(
-            1,
-            "end",
-            [
-                "end" if [frame] == last else end.get(track, "coalescence")
-                for track, frame in rows.last_frame.items()
-            ],
-        )
+        begun, ended = rows.first_frame.items(), rows.last_frame.items()
+        begin = {t: "start" if [f] == first else begin.get(t, "split") for t, f in begun}
+        end = {t: "end" if [f] == last else end.get(t, "coalescence") for t, f in ended}
+        rows.insert(0, "begin", list(begin.values()))
+        rows.insert(1, "end", list(end.values()))
         return rows.reset_index()
 
     # --- single frames and cadence ---------------------------------------------------------------

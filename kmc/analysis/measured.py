@@ -12,6 +12,7 @@ those without a measurement are left out or left empty:
     overpotential_mV
     NAME_error              half length of the error bar of the column NAME, in its unit
     note                    text beside the point; a row with a note and no number is an event
+    event                   rise, coalescence, split or gap at that charge, for `kmc calibrate`
     panel                   panel of an event: contact_loss, voids, width, height or overpotential
 
 The numbers of the operando paper are such a file, ``kmc/analysis/zhao_2025.csv``.
@@ -20,6 +21,7 @@ The numbers of the operando paper are such a file, ``kmc/analysis/zhao_2025.csv`
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,7 @@ from typing import TYPE_CHECKING
 from kmc.common import metals
 from kmc.common.catalogue import nearest
 from kmc.common.formatting import listed
-from kmc.errors import InputError
+from kmc.errors import InputError, KmcWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,11 +46,14 @@ QUANTITIES = {
 }
 CAPACITY = "capacity_mAh_cm2"
 METALS = tuple(name for metal in metals.METALS for name in (metal, f"{metal}-Mg"))
-_ERRORS = [f"{column}_error" for column in QUANTITIES.values()]
+_ERRORS = [f"{column}_error" for column in (CAPACITY, *QUANTITIES.values())]
 _NUMBERS = [CAPACITY, *QUANTITIES.values(), *_ERRORS]
-_TEXTS = ["series", "metal", "panel", "note"]
+_TEXTS = ["series", "metal", "panel", "note", "event"]
 _NOT_NEGATIVE = [name for name in _NUMBERS if name != QUANTITIES["overpotential"]]
 _MAX_BYTES = 10_000_000
+_FRACTION = (
+    0.2  # a loss that never exceeds 1 but reaches this is rather a fraction than a percentage
+)
 
 
 @dataclass(frozen=True)
@@ -193,8 +198,17 @@ def _check_rows(path: Path, table: pd.DataFrame) -> None:
         raise InputError(
             f"{path}: {loss} = {table[loss].max():g} is above 100", advice="It is a percentage."
         )
+    lost = table[loss].dropna()
+    if len(lost) > 1 and _FRACTION < lost.max() <= 1:
+        warnings.warn(
+            f"{path}: {loss} is at most {lost.max():g}. Are these fractions? A percentage is "
+            "wanted, 100 where all contact is lost",
+            KmcWarning,
+            stacklevel=3,
+        )
     values = table[list(QUANTITIES.values())]
-    empty = values.isna().all(axis=1) & ((table["note"] == "") | table[CAPACITY].isna())
+    said = (table["note"] != "") | (table["event"] != "")
+    empty = values.isna().all(axis=1) & (~said | table[CAPACITY].isna())
     if empty.any():
         raise InputError(
             f"{path}, row {int(empty.to_numpy().argmax()) + 1} holds no number",

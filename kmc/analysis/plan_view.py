@@ -76,6 +76,7 @@ def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) ->
         for name in ("area", "centroid-0", "centroid-1", "bbox-0", "bbox-1", "bbox-2", "bbox-3")
     )
     height, width = labels.shape
+    # Two of the four edges: a void that is cut counts once in two images side by side.
     ends = (bottom == height) | (right == width)
     at_edge = ends | (top == 0) | (left == 0)
     centres = np.column_stack([x, y]) * um_per_pixel
@@ -83,6 +84,7 @@ def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) ->
     if len(area) > 1:
         nearest = cKDTree(centres).query(centres, k=2)[0][:, 1]
     diameter = 2 * np.sqrt(area / np.pi) * um_per_pixel
+    # Large voids reach an edge more often, so this mean is low where voids are as wide as images.
     whole = diameter[~at_edge]
     square_um2 = labels.size * um_per_pixel**2
     density = np.count_nonzero(~ends) / square_um2

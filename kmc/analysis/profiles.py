@@ -27,7 +27,7 @@ from kmc.model.lattice import Lattice
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kmc.trajectory.reader import Trajectory
+    from kmc.files.reader import Trajectory
 
 
 def profiles(
@@ -122,6 +122,7 @@ def vacancies_around_mg(
         )
     radii = _site_distances(r_max_nm * A_per_nm / lattice.lattice_parameter_A)
     radii = radii * lattice.lattice_parameter_A
+    # Borders halfway between the distances that sites can have: no pair lies on a border.
     between = np.concatenate(([radii[0] / 2], (radii[:-1] + radii[1:]) / 2, [radii[-1] + 0.01]))
     points = lattice.positions_A
     ring = np.where(periodic, lattice.box_A, 0.0)
@@ -197,6 +198,7 @@ class Profiles:
         n_frames, n_layers, _ = counts.shape
         per_site = counts / lattice.sites_per_layer
         with np.errstate(divide="ignore", invalid="ignore"):
+            # Of the metal, not of the sites: vacancies in a void would look like a lack of Mg.
             in_metal = counts[..., MG] / (counts[..., LI] + counts[..., MG])
             bulk = slice(bulk_layers[0] - 1, bulk_layers[1])
             of_bulk = counts[:, bulk].sum(axis=1)
@@ -221,6 +223,7 @@ class Profiles:
         unknown = 1.0 if t.has_interface else np.nan
         area_nm2 = lattice.area_A2 / A_per_nm**2
         metal = counts[..., LI].sum(axis=1) + counts[..., MG].sum(axis=1)
+        # Beyond bulk composition of the metal that is left: stripping Li alone is no excess.
         excess = counts[..., MG].sum(axis=1) - bulk_metal * metal
         self.interface: pd.DataFrame = pd.DataFrame(
             {

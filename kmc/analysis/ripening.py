@@ -23,7 +23,7 @@ from kmc.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kmc.trajectory.reader import Trajectory
+    from kmc.files.reader import Trajectory
 
 _FEWEST = 3  # voids at the end that a mean size needs
 _MIN_GROWTH = 1.5  # of the mean radius; r^n for n = 2, 3, 4 cannot be distinguished below it

@@ -22,7 +22,7 @@ from scipy import ndimage
 from kmc.analysis.cross_section import line_statistics
 from kmc.analysis.measured import CAPACITY, QUANTITIES
 from kmc.common.formatting import plural
-from kmc.errors import InputError
+from kmc.errors import InputError, KmcWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,7 @@ _MAX_BYTES = 400_000_000  # of all slices, as they are read
 _TILE_PIXELS = 2_000_000
 _PICTURES = ("PNG", "JPEG", "BMP", "GIF")
 _MAX_VALUES = 16  # an image with more grey values is not segmented
+_MOST_VOID = 0.4  # of the pixels; a larger share is that of a phase
 _nm_per_um = 1e3
 
 
@@ -229,9 +230,13 @@ def measure_image(
     n_rows, n_columns = stack.shape[1:]
     rows, opens = [], []
     for line, values in enumerate(stack):
-        at = np.full(n_columns, n_rows) if electrolyte is None else _interface(values, electrolyte)
+        at = np.full(n_columns, n_rows)
+        if electrolyte is not None:
+            at = _interface(values, electrolyte)
+            _check_side(at, electrolyte, metal)
         labels = ndimage.label(values == void, structure=np.ones((3, 3)))[0]
         touching = labels[np.maximum(at - 1, 0), np.arange(n_columns)]
+        # Label 0, no void, is made to be there: columns in contact point to it.
         names, touching = np.unique(np.append(touching, 0), return_inverse=True)
         number = np.zeros(labels.max(initial=0) + 1, labels.dtype)
         number[names] = np.arange(len(names))  # from 1 for the voids at the interface, 0 for others
@@ -301,6 +306,19 @@ def _interface(values: np.ndarray, electrolyte: float) -> np.ndarray:
     return there.argmax(axis=0)
 
 
+def _check_side(at: np.ndarray, electrolyte: float, metal: str) -> None:
+    """Refuse an electrolyte that lies where the metal should be: no void could be seen there."""
+    share = float(np.mean(at == 0))
+    if share > 0.5:
+        edge, other = ("upper", "below") if metal == "above" else ("lower", "above")
+        raise InputError(
+            f"the electrolyte, {electrolyte:g}, lies at the {edge} edge of the image in "
+            f"{100 * share:.0f} % of its columns, and no metal is left {metal} it",
+            advice="Are the values of metal and electrolyte swapped? Give --electrolyte the other "
+            f"one, or turn the image over with --metal {other}.",
+        )
+
+
 def _check_values(stack: np.ndarray, void: float, electrolyte: float | None) -> None:
     found: Counter[float] = Counter()
     for part in stack:
@@ -314,6 +332,13 @@ def _check_values(stack: np.ndarray, void: float, electrolyte: float | None) -> 
     shares = ", ".join(
         f"{value:g} ({100 * found[value] / stack.size:.1f} %)" for value in sorted(found)
     )
+    if electrolyte is None and found.get(void, 0) > _MOST_VOID * stack.size:
+        warnings.warn(
+            f"{100 * found[void] / stack.size:.0f} % of the image are voids, {void:g}: is that the "
+            f"value of the metal or the electrolyte? There are {shares}",
+            KmcWarning,
+            stacklevel=3,
+        )
     for name, value in (("void", void), ("electrolyte", electrolyte)):
         if value is not None and value not in found:
             raise InputError(

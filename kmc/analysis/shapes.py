@@ -104,7 +104,9 @@ def _mean_on_ring(count: np.ndarray, planes: np.ndarray, reach: float) -> np.nda
         return np.zeros(0)
     start, spanned = _span(count > 0)
     along = (planes[None, :] - planes[start][:, None]) % reach
+    # Unwrapped from its first plane on, so that a void over the edge is averaged in one piece.
     mean = planes[start] + (count * along).sum(axis=1) / count.sum(axis=1)
+    # Without an empty plane there is no place to unwrap at; the phase of the mean needs none.
     phase = np.angle(count @ np.exp(2j * np.pi * planes / reach))
     around = spanned == count.shape[1]
     mean[around] = phase[around] / (2 * np.pi) * reach
@@ -146,6 +148,7 @@ def wetting_angle_deg(
     """
     angle = np.full(len(volume_nm3), np.nan)
     use = is_cap & (contact_sites >= MIN_CONTACT_SITES)
+    # A site of L1 reaches half a layer below the plane on which the cap stands.
     above = volume_nm3[use] - contact_area_nm2[use] * spacing_nm / 2
     ratio = above / contact_area_nm2[use] ** 1.5
     cosine = np.cos(_ANGLES)

@@ -10,9 +10,9 @@ from kmc.analysis import balance, coulombic, voids
 from kmc.common.conditions import driven_by_run, temperatures
 from kmc.common.formatting import count, duration, figure, listed, plural, scaled
 from kmc.common.metals import METALS
+from kmc.files.reader import Trajectory
+from kmc.files.samples import Frame, Samples
 from kmc.model.electrochemistry import balance_of_sites, net_rate_overpotential_V
-from kmc.trajectory.reader import Trajectory
-from kmc.trajectory.tables import Frame, Samples
 
 ARROW = "→"
 NO_BREAK = "\u00a0"

@@ -115,6 +115,7 @@ def link(
         return_counts=True,
     )
     parent, child = np.divmod(pairs, max(1, len(after)))
+    # Of the smaller void: a small one that a large one takes in shares all of its own sites.
     enough = shared >= overlap * np.minimum(before.volume[parent], after.volume[child])
     for one in (parent, child):  # a void below the overlap is linked to its best match
         served = np.isin(one, one[enough])
@@ -123,6 +124,7 @@ def link(
         enough[best[~served[best]]] = True
     parent, child, shared = parent[enough], child[enough], shared[enough]
 
+    # Small voids hop as a whole between frames and share no site with where they were.
     lost = np.setdiff1d(np.arange(len(before)), parent)
     new = np.setdiff1d(np.arange(len(after)), child)
     moved = _nearest(before.centroid_nm[lost], after.centroid_nm[new], box_nm, periodic, reach_nm)
@@ -152,6 +154,8 @@ def _nearest(
         trees.append(cKDTree(np.where(periodic, points % box_nm, points), boxsize=ring))
     near = trees[0].sparse_distance_matrix(trees[1], reach_nm, output_type="ndarray")
     pairs, used_a, used_b = [], set(), set()
+    # By distance, then by number: equal distances are frequent on a lattice, and a file has to
+    # give the same tracks each time it is read.
     for k in np.lexsort((near["j"], near["i"], near["v"])):
         a, b = int(near["i"][k]), int(near["j"][k])
         if a not in used_a and b not in used_b:

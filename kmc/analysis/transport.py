@@ -34,7 +34,7 @@ from kmc.model.lattice import Lattice
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kmc.trajectory.reader import Trajectory
+    from kmc.files.reader import Trajectory
 
 _NAMES = {VACANCY: "vacancy", LI: "Li", MG: "Mg"}
 _cm2_per_nm2 = 1e-14

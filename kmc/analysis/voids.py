@@ -111,6 +111,12 @@ class Void:
     wetting_angle_deg: float
 
 
+_LENGTHS = (
+    *("volume_nm3", "contact_area_nm2", "width_nm", "height_nm"),
+    *("extent_x_nm", "extent_y_nm", "aspect_ratio"),
+)
+
+
 class Voids:
     """The voids of one frame, the largest first; a sequence of `Void`.
 
@@ -161,6 +167,7 @@ class Voids:
         has_interface = lattice.has_interface
         self.contact_sites = in_layer[:, 0] * int(has_interface)
         self.contact_area_nm2 = self.contact_sites * area_nm2
+        # Of the widest layer: a void with an overhang is as wide as it is seen from above.
         self.width_nm = 2 * np.sqrt(in_layer.max(axis=1, initial=0) * area_nm2 / np.pi)
         self.height_nm = shapes.planes_spanned(in_layer > 0, not has_interface) * spacing_nm
         self.aspect_ratio = self.height_nm / self.width_nm
@@ -179,21 +186,14 @@ class Voids:
     def __getitem__(self, index: int) -> Void:
         if not -len(self) <= index < len(self):
             raise IndexError(f"void {index}: there are {len(self)}")
+        lengths = {name: float(getattr(self, name)[index]) for name in _LENGTHS}
         angle = self.wetting_angle_deg[index]
         return Void(
             label=index % len(self) + 1,
             volume=int(self.volume[index]),
-            volume_nm3=float(self.volume_nm3[index]),
             contact_sites=int(self.contact_sites[index]),
-            contact_area_nm2=float(self.contact_area_nm2[index]),
-            width_nm=float(self.width_nm[index]),
-            height_nm=float(self.height_nm[index]),
-            extent_x_nm=float(self.extent_x_nm[index]),
-            extent_y_nm=float(self.extent_y_nm[index]),
-            x_nm=float(self.centroid_nm[index, 0]),
-            y_nm=float(self.centroid_nm[index, 1]),
-            z_nm=float(self.centroid_nm[index, 2]),
-            aspect_ratio=float(self.aspect_ratio[index]),
+            **lengths,
+            **dict(zip(("x_nm", "y_nm", "z_nm"), self.centroid_nm[index].tolist(), strict=True)),
             # math.nan itself, so that a void equals itself
             wetting_angle_deg=math.nan if np.isnan(angle) else float(angle),
         )
@@ -244,6 +244,7 @@ def find(occupancy: np.ndarray, lattice: Lattice, min_size: int = DEFAULT_MIN_SI
     groups, n_groups = label(occupancy, lattice)
     sizes = np.bincount(groups, minlength=n_groups + 1)
     sizes[0] = 0
+    # Stable, so that voids of one size keep the order of their sites in every run.
     order = np.argsort(-sizes, kind="stable")
     order = order[sizes[order] >= max(1, min_size)]
     rank = np.zeros(n_groups + 1, dtype=np.int32)

@@ -26,13 +26,26 @@ import numpy as np
 from kmc.campaign.folder import PointStatus, SweepFolder, open_folder
 from kmc.campaign.local import LocalWorkers, cores
 from kmc.campaign.plan import REMOVED, ZIP, Plan
-from kmc.campaign.scalars import DERIVED, ONSET_CONTACT, Run, ScalarCache, meaning
+from kmc.campaign.point_files import stems
+from kmc.campaign.scalars import (
+    DERIVED,
+    HALF_CONTACT,
+    ONSET_CONTACT,
+    At,
+    Run,
+    ScalarCache,
+    meaning,
+    unit_of,
+)
 from kmc.common.catalogue import nearest
 from kmc.common.drawing import drawn
 from kmc.common.formatting import quantity
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
+from kmc.runfile.kinds import kind_of
+from kmc.systems import SYSTEMS
 from kmc.systems.run import load
+from kmc.systems.system import MONOLAYERS, System
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,6 +129,7 @@ def load_sweep(
     folder: str | Path,
     *,
     at_monolayers: float | Sequence[float] = (),
+    at_mAh_cm2: float | Sequence[float] = (),
     onset_contact: float = ONSET_CONTACT,
     progress: bool = True,
 ) -> xr.Dataset:
@@ -127,6 +141,8 @@ def load_sweep(
         Made by ``kmc sweep`` or ``kmc critical``; may still be growing.
     at_monolayers : float or sequence of float
         Capacities at which every number is read as well, into variables that end in ``_at``.
+    at_mAh_cm2 : float or sequence of float
+        The same in mAh/cm², the unit of populations of voids.
     onset_contact : float
         `onset_capacity_monolayers` is where the contact fraction first falls below this.
     progress : bool
@@ -135,8 +151,10 @@ def load_sweep(
     Returns
     -------
     xarray.Dataset
-        Every column of the samples and of the voids at the end of each run; `onset_censored` where
-        a finished run kept its contact; `state` (done, running, failed, missing, unreadable),
+        Every column of the samples and of the voids at the end of each run; where contact falls
+        below `onset_contact` and below one half, in monolayers or, of populations, in mAh/cm², with
+        `onset_censored` and `half_contact_censored` where a finished run kept it; `state` (done,
+        running, failed, missing, unreadable),
         `error`, `seed`, `stop_reason` and `path` of each run. Units are in the attributes.
         ``.sweep`` opens trajectories, see `SweepAccessor`.
 
@@ -147,20 +165,23 @@ def load_sweep(
     """
     import xarray as xr
 
-    capacities = _capacities(at_monolayers)
+    wanted = _wanted(at_monolayers, at_mAh_cm2)
     if not 0 < onset_contact <= 1:
         raise InputError(f"onset_contact = {onset_contact}: a fraction above 0 and at most 1")
     opened = open_folder(folder)
+    system = SYSTEMS[kind_of(opened.plan.tables).name]
+    charge = system.charge if "contact_fraction" in system.samples else None
     with progress_for(Path(folder).name, progress) as shown:
-        rows = _read(opened, capacities, onset_contact, shown)
+        rows = _read(opened, wanted, onset_contact, shown)
     axes = axes_of(opened.plan)
     dims = [axis.dim for axis in axes] + ["replica"]
+    at_dim = f"at_{wanted[0].unit}" if wanted else ""
     shape = (*map(len, axes), opened.plan.replicas)
     points = opened.plan.points
     where = tuple(np.array(_positions(opened.plan, axes)).T)
     found = [rows[point.name] for point in points]
     finals = [row["final"] for row in found]
-    names = sorted({name for row in finals for name in row}, key=_order)
+    names = sorted({name for row in finals for name in row}, key=number_order)
 
     def array(values: Sequence[Any], dtype: Any = float) -> np.ndarray:
         placed = np.empty(shape, dtype)  # a plan has a point at every place
@@ -182,17 +203,24 @@ def load_sweep(
     for name in names:
         # A sample column with the name of an axis is renamed.
         variables[f"{name}_end" if name in known else name] = variable(name, numbers(name, finals))
-    read_at = [[row["at"].get(repr(capacity), {}) for row in found] for capacity in capacities]
-    for name in names if capacities else ():
+    read_at = [[row["at"].get(one.key, {}) for row in found] for one in wanted]
+    for name in names if wanted else ():
         at = [numbers(name, dicts) for dicts in read_at]
-        variables[f"{name}_at"] = variable(name, np.stack(at, axis=-1), ["at_monolayers"])
-    onset, states = array([row["onset"] for row in found]), texts_of("state")
-    crossing = f"contact first falls below {onset_contact:g}"
-    attrs = {"units": "1", "long_name": f"Capacity in monolayers where {crossing}"}
-    variables["onset_capacity_monolayers"] = (dims, onset, attrs)
-    # A run that still goes on may lose its contact yet; only a finished one is a bound.
-    censored = (states == "done") & np.isnan(onset)
-    variables["onset_censored"] = (dims, censored, {"long_name": f"Ended before {crossing}"})
+        variables[f"{name}_at"] = variable(name, np.stack(at, axis=-1), [at_dim])
+    states = texts_of("state")
+    if charge is not None:
+        finished = states == "done"
+        onsets = {
+            contact: array([row["onset"].get(repr(float(contact)), math.nan) for row in found])
+            for contact in (onset_contact, HALF_CONTACT)
+        }
+        variables |= _crossings(charge.column, onset_contact, onsets, finished, dims)
+        if charge != MONOLAYERS:
+            # The name that the onset had before populations were compared by mAh/cm².
+            layers, own = (numbers(c, finals) for c in (MONOLAYERS.column, charge.column))
+            old = onsets[onset_contact] * layers / own
+            attrs = {"units": "1", "long_name": "The same onset in monolayers"}
+            variables["onset_capacity_monolayers"] = (dims, old, attrs)
     texts = {
         "state": (states, "done, running, failed, missing or unreadable"),
         "error": (texts_of("error"), "Why a run failed"),
@@ -203,108 +231,172 @@ def load_sweep(
     for name, (values, text) in texts.items():
         variables[name] = (dims, values, {"long_name": text})
 
-    ds = xr.Dataset(variables, _coordinates(axes), {"folder": str(folder), "kind": "kmc sweep"})
+    attrs = {"folder": str(folder), "kind": "kmc sweep", "headline": system.headline}
+    ds = xr.Dataset(variables, _coordinates(axes), attrs)
     ds = ds.assign_coords(replica=np.arange(opened.plan.replicas))
-    if capacities:
-        units = {"long_name": "capacity", "units": "monolayers"}
-        ds = ds.assign_coords(at_monolayers=("at_monolayers", list(capacities), units))
+    if wanted:
+        units = {"long_name": "capacity", "units": wanted[0].unit.replace("_", "/")}
+        ds = ds.assign_coords({at_dim: (at_dim, [one.value for one in wanted], units)})
     if not hasattr(xr.Dataset, "sweep"):
         xr.register_dataset_accessor("sweep")(SweepAccessor)
     return ds
 
 
-def _capacities(given: float | Sequence[float]) -> list[float]:
-    some = [given] if isinstance(given, int | float) else list(given)
-    for value in some:
-        if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+def _system_of(folder: str | Path) -> System:
+    return SYSTEMS[kind_of(open_folder(folder).plan.tables).name]
+
+
+def headline_of(folder: str | Path) -> str:
+    """What a picture of the sweep in a folder shows by default."""
+    return _system_of(folder).headline
+
+
+def charge_of(folder: str | Path) -> str:
+    """The unit by which the runs of a sweep are compared: "monolayers" or "mAh_cm2".
+
+    Raises
+    ------
+    InputError
+        They pass no charge.
+    """
+    system = _system_of(folder)
+    if system.charge is None:
+        raise InputError(
+            f"{system.noun} passes no charge through an interface: there is no capacity to read at",
+            advice="Leave --at away.",
+        )
+    return unit_of(system.charge.column)
+
+
+def _crossings(
+    column: str,
+    onset_contact: float,
+    onsets: Mapping[float, np.ndarray],
+    finished: np.ndarray,
+    dims: Sequence[str],
+) -> dict[str, Any]:
+    """Variables of where contact is lost, and of the finished runs that ended before."""
+    unit = unit_of(column)
+    found: dict[str, Any] = {}
+    for name, mask, contact, label in (
+        (f"onset_{column}", "onset_censored", onset_contact, f"contact of {onset_contact:g}"),
+        (f"half_contact_{unit}", "half_contact_censored", HALF_CONTACT, "half of the contact"),
+    ):
+        text = f"contact first falls below {contact:g}"
+        attrs = {"units": meaning(column)[0], "censored": mask, "label": f"charge to {label}"}
+        attrs["long_name"] = f"Capacity in {unit.replace('_', '/')} where {text}"
+        found[name] = (dims, onsets[contact], attrs)
+        # A run that still goes on may lose its contact yet; only a finished one is a bound.
+        censored = finished & np.isnan(onsets[contact])
+        found[mask] = (dims, censored, {"long_name": f"Ended before {text}"})
+    return found
+
+
+def _wanted(
+    at_monolayers: float | Sequence[float], at_mAh_cm2: float | Sequence[float]
+) -> list[At]:
+    """The capacities asked for, ascending."""
+    given = {"capacity_monolayers": at_monolayers, "capacity_mAh_cm2": at_mAh_cm2}
+    found: list[At] = []
+    for column, asked in given.items():
+        some = [asked] if isinstance(asked, int | float) else list(asked)
+        for value in some:
+            if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+                raise InputError(
+                    f"at_{unit_of(column)} = {value!r}: a capacity is not negative",
+                    advice="Give a number of its unit, for example 0.5.",
+                )
+        if some and found:
             raise InputError(
-                f"at_monolayers = {value!r}: a capacity is not negative",
-                advice="Give monolayers of the interface, for example 0.5.",
+                "at_monolayers and at_mAh_cm2 are given at once",
+                advice="Give the capacities in one unit.",
             )
-    return sorted({float(value) for value in some})
+        found += [At(value, column) for value in sorted({float(value) for value in some})]
+    return found
 
 
-def _order(name: str) -> tuple:
+def number_order(name: str) -> tuple:
     """Order of variables: contact and voids first, then counters."""
     first = ("contact_fraction", "contact_fraction_Li", "overpotential_V", *DERIVED)
     return (first.index(name), "") if name in first else (len(first), name)
 
 
 def _read(
-    folder: SweepFolder, capacities: Sequence[float], contact: float, progress: Progress
+    folder: SweepFolder, wanted: Sequence[At], contact: float, progress: Progress
 ) -> dict[str, dict]:
     """State and numbers of every point."""
-    cache = ScalarCache.of(folder.path)
-    rows: dict[str, dict] = {}
-    status = folder.status()
+    cache, status = ScalarCache.of(folder.path), folder.status()
+    files = {row.name: folder.trajectory_path(row.point) for row in status if row.state == "done"}
+    # What is there but damaged is missing to `kmc sweep`, which runs it again.
+    there = stems(folder.path / "points", ".h5")
+    files |= {
+        row.name: file
+        for row in status
+        if row.state == "missing"
+        and row.name in there
+        and (file := folder.trajectory_path(row.point)).is_file()
+    }
+    entries = {name: cache.known(name, file, wanted, contact) for name, file in files.items()}
+    todo = [name for name, entry in entries.items() if entry is None]
+    errors: dict[str, str] = {}
     try:
-        _read_in_parallel(folder, status, cache, capacities, contact, progress)
-        for i, point in enumerate(status):
-            rows[point.name] = _row(folder, point, cache, capacities, contact)
-            progress.update((i + 1) / len(status), f"run {i + 1} of {len(status)}")
+        entries |= _read_in_parallel([files[name] for name in todo], wanted, contact, progress)
+        for i, name in enumerate(todo):
+            try:
+                entry = entries[name] or cache.read(name, files[name], wanted, contact)
+                cache.keep(name, entry)
+                entries[name] = entry
+            except (KmcError, OSError) as problem:
+                errors[name] = str(problem)
+            progress.update((i + 1) / len(todo), f"run {i + 1} of {len(todo)}")
     finally:
         cache.save()  # also after Ctrl-C: the first reading of a large sweep takes minutes
-    return rows
+    return {
+        row.name: _row(row, files.get(row.name), entries.get(row.name), errors.get(row.name))
+        for row in status
+    }
+
+
+def _row(
+    point: PointStatus, file: Path | None, entry: Mapping[str, Any] | None, error: str | None
+) -> dict[str, Any]:
+    """State and numbers of one point."""
+    row: dict[str, Any] = {"final": {}, "at": {}, "onset": {}, "stop_reason": "", "path": ""}
+    row |= {"state": point.state, "error": point.error, "path": str(file or "")}
+    if error is not None:
+        return row | {"state": _UNREADABLE, "error": error}
+    if entry is None or point.state != "done":
+        return row
+    return row | {key: entry[key] for key in ("final", "at", "onset", "stop_reason")}
 
 
 def _read_in_parallel(
-    folder: SweepFolder,
-    status: Sequence[PointStatus],
-    cache: ScalarCache,
-    capacities: Sequence[float],
-    contact: float,
-    progress: Progress,
-) -> None:
-    """Fill the cache by all cores where many files have to be opened, at some 15 ms each."""
-    files = [(row.name, folder.trajectory_path(row.point)) for row in status if row.state == "done"]
-    todo = [str(file) for name, file in files if cache.lacks(name, file, capacities, contact)]
-    count = min(cores(), len(todo) // _FILES_A_WORKER)
+    files: Sequence[Path], wanted: Sequence[At], contact: float, progress: Progress
+) -> dict[str, dict]:
+    """Entries of files by all cores, where many have to be opened, at some 10 ms each."""
+    count = min(cores(), len(files) // _FILES_A_WORKER)
+    found: dict[str, dict] = {}
     if count < 2:
-        return
-    pieces = deque(todo[i : i + _FILES_A_JOB] for i in range(0, len(todo), _FILES_A_JOB))
-    read, running = 0, 0
+        return found
+    pieces = deque(files[i : i + _FILES_A_JOB] for i in range(0, len(files), _FILES_A_JOB))
+    running = 0
     workers = LocalWorkers(count, Path(os.devnull))
     try:
         while pieces or running:
             while pieces and running < workers.slots:
-                more = {"capacities": list(capacities), "contact": contact}
-                workers.submit({"name": str(len(pieces)), "files": pieces.popleft(), **more})
+                job = {"wanted": list(wanted), "contact": contact}
+                some = [str(file) for file in pieces.popleft()]
+                workers.submit({"name": str(len(pieces)), "files": some, **job})
                 running += 1
             for result in workers.wait(_WAIT_S):
                 running -= 1
-                for name, entry in result.get("entries", {}).items():
-                    cache.keep(name, entry)
-                    read += 1
-                progress.update(read / len(todo), f"{read} of {len(todo)} files")
+                found |= result.get("entries", {})
+                progress.update(len(found) / len(files), f"{len(found)} of {len(files)} files")
     except KmcError:  # no worker starts: the files are read here
-        return
+        pass
     finally:
         workers.close()
-
-
-def _row(
-    folder: SweepFolder,
-    point: PointStatus,
-    cache: ScalarCache,
-    capacities: Sequence[float],
-    contact: float,
-) -> dict:
-    """State and numbers of one point."""
-    row: dict[str, Any] = {"final": {}, "at": {}, "onset": math.nan, "stop_reason": "", "path": ""}
-    row |= {"state": point.state, "error": point.error}
-    path = folder.trajectory_path(point.point)
-    damaged = point.state == "missing" and path.is_file()  # `kmc sweep` runs the point again
-    if point.state != "done" and not damaged:
-        return row
-    row["path"] = str(path)
-    try:
-        entry = cache.read(point.name, path, capacities, contact)
-    except (KmcError, OSError) as problem:
-        return row | {"state": _UNREADABLE, "error": str(problem)}
-    if damaged:
-        return row
-    row |= {key: entry[key] for key in ("final", "at", "stop_reason")}
-    return row | {"onset": entry["onset"][repr(float(contact))]}
+    return found
 
 
 def _positions(plan: Plan, axes: Sequence[Axis]) -> list[tuple[int, ...]]:
@@ -386,7 +478,7 @@ class SweepAccessor:
                 labels = {
                     str(name): value.values.item()
                     for name, value in one.coords.items()
-                    if value.ndim == 0 and name != "at_monolayers"
+                    if value.ndim == 0 and not str(name).startswith("at_")
                 }
                 yield labels, load(one.path.values.item())
 

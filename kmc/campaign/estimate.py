@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 from kmc.campaign.folder import SweepFolder
 from kmc.campaign.plan import Plan, Point
-from kmc.common.units import K_B_eV
-from kmc.errors import KmcError
-from kmc.model.electrochemistry import atoms_of_capacity, strip_rate_Hz
-from kmc.model.lattice import load_unit_cell
 from kmc.runfile.kinds import kind_of
-from kmc.runfile.protocol import REST, Step, plan_of, stored_blocks
-from kmc.runfile.sections import Conditions, System
 from kmc.systems import SYSTEMS
 
-# Of strip_li on a slow core.
-_S_PER_EVENT = 4e-7
-_HOPS_PER_STRIP_AND_RATIO = 5e-3
-_ALLOY = 0.35  # of strip_limg over strip_li: Mg at the interface keeps vacancies away
 _SETUP_S = 0.25  # for each point before its first event
-_FASTEST_Hz = 2.6e12  # the attempt frequency of the shipped sets
-_BARRIER_eV = 0.055  # the lowest of the shipped sets
-_A2_PER_CELL = 12.3  # 3.506 Å squared: good enough to count atoms for an estimate
-# Measured on shipped runs: the empty file, its lattice, a compressed frame without and with Mg,
-# a row of samples.
-_FILE_BYTES = 210_000
-_LATTICE_BYTES_PER_SITE = 1.5
-_FRAME_BYTES_PER_SITE = (0.03, 0.1)
-_SAMPLE_BYTES = 160
-_FRAMES_UNKNOWN = 12
 
 
 class Cost(NamedTuple):
@@ -55,13 +33,12 @@ class Cost(NamedTuple):
 def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> Cost:
     """Time and disk of the points `todo`.
 
-    Time per unit of work, which is stripped atoms times hops per atom, comes from the points of the
-    folder that are done, else from the shipped runs. Voids change the number of hops, so the result
-    is a rough estimate.
+    The time that each kind of run estimates from its run file is scaled by the points of the folder
+    that are done, where there are any.
     """
-    disk = sum(_bytes_of(plan.run_tables(point)) for point in todo)
     if not todo:
         return Cost(0.0, 0.0, "nothing is missing")
+    disk = sum(bytes_of(plan.run_tables(point)) for point in todo)
     amount = sum(work_of(plan.run_tables(point)) for point in todo)
     by_name = {point.name: point for point in plan.points}
     logged = [line for line in folder.log() if line.state == "done"] if folder else []
@@ -71,112 +48,19 @@ def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> C
         spent = sum(line.wall_s for line in logged)
         noun = "point that is" if len(logged) == 1 else "points that are"
         return Cost(spent / work * amount, disk, f"from {len(logged)} {noun} done")
-    compute_s = amount * _S_PER_EVENT + _SETUP_S * len(todo)
-    return Cost(compute_s, disk, "a rough guess from charge, current and ratio")
+    return Cost(amount + _SETUP_S * len(todo), disk, "a rough guess from the run file")
+
+
+def seconds_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
+    """Rough time of one run on a core; NaN where the number of events is unknown."""
+    return _SETUP_S + work_of(tables)
 
 
 def work_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Expected number of events, correct within a factor of about 3 for the shipped runs."""
-    kind = SYSTEMS[kind_of(tables).name]
-    if kind.seconds is not None:
-        return kind.seconds(tables) / _S_PER_EVENT
-    monolayers, sites = _monolayers(tables), _sites(tables)[1]
-    hops = _HOPS_PER_STRIP_AND_RATIO * _ratio(tables)
-    if tables.get("system", {}).get("mg_fraction"):
-        hops *= _ALLOY
-    rest = tables.get("rest", {})
-    if not math.isnan(monolayers):
-        # Voids hop on in a rest, at the rate that they had under current.
-        stripping = monolayers * sites * (1.0 + hops)
-        resting = float(rest.get("time_s") or 0.0) * _strip_rate_Hz(tables) * sites * hops
-        return stripping + (resting if math.isfinite(resting) else 0.0) + (rest.get("events") or 0)
-    return float(tables.get("stop", {}).get("events") or math.nan)
+    """The same without what every run takes before it begins."""
+    return SYSTEMS[kind_of(tables).name].seconds(tables)
 
 
-def _ratio(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Rate of the fastest hop over the strip rate of a site: given, or by the lowest barrier."""
-    acceleration = tables.get("acceleration", {})
-    if given := acceleration.get("max_hops_per_strip_per_site"):
-        return float(given)
-    kT_eV = K_B_eV * _conditions(tables)["temperature_K"]
-    lowest_eV = acceleration.get("saddle_floor_eV") or 0.0
-    if factor := acceleration.get("slow_down_by"):
-        lowest_eV = _BARRIER_eV + kT_eV * math.log(factor)
-    return _FASTEST_Hz * math.exp(-lowest_eV / kT_eV) / _strip_rate_Hz(tables)
-
-
-def _conditions(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    defaults = {key: field.default for key, field in Conditions.model_fields.items()}
-    return defaults | dict(tables.get("conditions", {}))
-
-
-def _strip_rate_Hz(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Strips of a site in a second; NaN without a current."""
-    return strip_rate_Hz(_conditions(tables)["current_density_mA_cm2"] or math.nan, _A2_PER_CELL)
-
-
-def _monolayers(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Monolayers to be stripped or plated; NaN where no stop is a capacity."""
-    plan = plan_of(stored_blocks(tables))
-    if plan:
-        return sum(_monolayers_of(planned.step) for planned in plan)
-    stop = tables.get("stop", {})
-    monolayers = [float(stop["capacity_monolayers"])] if "capacity_monolayers" in stop else []
-    if "capacity_mAh_cm2" in stop:
-        monolayers.append(atoms_of_capacity(float(stop["capacity_mAh_cm2"]), _A2_PER_CELL))
-    return min(monolayers, default=math.nan)
-
-
-def _monolayers_of(step: Step) -> float:
-    """The least of the charges that may end a step; NaN for a hold that ends by its time."""
-    until, found = step.until, []
-    if step.do == REST:
-        return 0.0
-    if until.capacity_monolayers is not None:
-        found.append(until.capacity_monolayers)
-    if until.capacity_mAh_cm2 is not None:
-        found.append(atoms_of_capacity(until.capacity_mAh_cm2, _A2_PER_CELL))
-    if until.time_s is not None and step.current_density_mA_cm2 is not None:
-        found.append(until.time_s * strip_rate_Hz(step.current_density_mA_cm2, _A2_PER_CELL))
-    return min(found, default=math.nan)
-
-
-def _sites(tables: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
-    """Sites of the box and of one layer."""
-    system = tables.get("system", {})
-    size = system.get("size", System.model_fields["size"].default)
-    per_cell = _sites_of_cell(system.get("lattice", System.model_fields["lattice"].default))
-    return math.prod(size) * per_cell, size[0] * size[1] * per_cell
-
-
-@cache
-def _sites_of_cell(lattice: str) -> int:
-    """Sites of one layer of one cell; 1 where the lattice cannot be read, as the run reports."""
-    try:
-        return load_unit_cell(lattice).sites_per_layer_cell
-    except KmcError:
-        return 1
-
-
-def _bytes_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
-    """Estimated size of the file of a run."""
-    kind = SYSTEMS[kind_of(tables).name]
-    if kind.file_bytes is not None:
-        return kind.file_bytes(tables)
-    output, system = tables.get("output", {}), tables.get("system", {})
-    monolayers = _monolayers(tables)
-    current = tables.get("conditions", {}).get(
-        "current_density_mA_cm2", Conditions.model_fields["current_density_mA_cm2"].default
-    )
-    records = {}
-    for what, every in (("sample", 0.02), ("frame", 0.2)):
-        given = [key for key in output if key.startswith(f"{what}_every_")]
-        step = output.get(f"{what}_every_monolayers", every)
-        known = (
-            current and not math.isnan(monolayers) and given in ([], [f"{what}_every_monolayers"])
-        )
-        records[what] = monolayers / step + 2 if known else _FRAMES_UNKNOWN
-    sites, _ = _sites(tables)
-    per_site = _FRAME_BYTES_PER_SITE[bool(system.get("mg_fraction"))]
-    rows = records["sample"] * _SAMPLE_BYTES + records["frame"] * sites * per_site
-    return _FILE_BYTES + sites * _LATTICE_BYTES_PER_SITE + rows
+def bytes_of(tables: Mapping[str, Mapping[str, Any]]) -> float:
+    """Rough size of the file of one run."""
+    return SYSTEMS[kind_of(tables).name].file_bytes(tables)

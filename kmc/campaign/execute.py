@@ -164,6 +164,7 @@ class _Loop:
         # One point without an estimate makes all count alike.
         known = all(math.isfinite(amount) for amount in work)
         self.work = {p.name: w if known else 1.0 for p, w in zip(todo, work, strict=True)}
+        self.all_work, self.done_before = sum(self.work.values()), tally.done
         self.spent: list[tuple[float, float]] = []  # work and seconds of each point that ended
 
     def run(self, interruption: Interruption) -> None:
@@ -252,7 +253,10 @@ class _Loop:
         if self.spent or begun:
             shared_s = waiting * _pace([*self.spent, *begun]) / max(1, tally.slots)
             tally.left_s = max(shared_s, longest_s)
-        self.display.update(tally.done / tally.total, str(tally), tally.running)
+        left = waiting / self.all_work if self.all_work else 0.0
+        # By work: the first of many points, a thousandth of the time, must not count as one of ten.
+        share = (1 - left) * (tally.total - self.done_before) + self.done_before
+        self.display.update(share / tally.total, str(tally), tally.running)
 
     def _stop(self) -> None:
         """Wait until running points have closed their files; those that finish count as done."""

@@ -31,7 +31,6 @@ from typing import Any, NamedTuple
 
 from filelock import BaseFileLock, SoftFileLock, Timeout
 
-from kmc._version import __version__
 from kmc.campaign.plan import Plan, Point, canonical
 from kmc.campaign.point_files import (
     Ended,
@@ -45,6 +44,7 @@ from kmc.campaign.point_files import (
 from kmc.common.formatting import listed
 from kmc.common.json_files import read_json, read_text
 from kmc.common.outputs import remove_drafts, replacing
+from kmc.common.version import __version__
 from kmc.errors import InputError, KmcError, KmcWarning
 
 INDEX_VERSION = 1
@@ -83,12 +83,13 @@ class SweepFolder:
     def __init__(self, path: Path, plan: Plan):
         self.path = Path(path)
         self.plan = plan
+        self._points = str(self.path / "points")  # joined for each of thousands of points
 
     # --- paths ------------------------------------------------------------------------------------
 
     def trajectory_path(self, point: Point) -> Path:
         """Trajectory of a point; the file exists once the point is done."""
-        return self.path / "points" / f"{point.name}.h5"
+        return Path(f"{self._points}/{point.name}.h5")
 
     def run_file_path(self, point: Point) -> Path:
         """Run file of a point; the file exists once the point has been started."""

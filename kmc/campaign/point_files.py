@@ -9,11 +9,11 @@ import os
 import tempfile
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from filelock import BaseFileLock, FileLock, SoftFileLock
 
-from kmc.common.json_files import read_text
+from kmc.common.json_files import json_lines, read_text
 from kmc.errors import KmcError, KmcWarning
 
 
@@ -37,7 +37,7 @@ class Log:
             text = read_text(self.path, "replace")
         except OSError:
             return []
-        return [_ended(line) for line in text.splitlines()]
+        return [_ended(row) for row in json_lines(text)]
 
     def append(self, ended: Ended) -> None:
         """Add a line, and wait until it is on the disk."""
@@ -51,13 +51,11 @@ class Log:
             os.fsync(file.fileno())
 
 
-def _ended(line: str) -> Ended | None:
+def _ended(row: Any) -> Ended | None:
     try:
-        row = json.loads(line)
-        ended = Ended(str(row["name"]), str(row["state"]), float(row["wall_s"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return Ended(str(row["name"]), str(row["state"]), float(row["wall_s"]))
+    except (ValueError, KeyError, TypeError):
         return None
-    return ended
 
 
 def stems(folder: Path, ending: str) -> set[str]:
@@ -99,7 +97,7 @@ def set_aside(path: Path, why: str) -> None:
 
 def looks_complete(path: Path) -> bool:
     """Whether a file is an HDF5 file that is neither empty nor truncated; a quick check."""
-    from kmc.trajectory.integrity import check_readable
+    from kmc.files.integrity import check_readable
 
     try:
         check_readable(path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import Timeout
 
 from kmc.campaign.point_files import is_finished, lock_of, set_aside
+from kmc.common.interruption import interrupt_gently
 from kmc.common.json_files import read_text
 from kmc.common.outputs import put_in_place
 from kmc.errors import InputError, KmcError, KmcWarning, OutputError
@@ -113,16 +114,20 @@ def _run(folder: Path, name: str, owner: str) -> bool:
 
 def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
     """Run into `part`, or continue it where it holds the same run; returns whether it finished."""
+    from kmc.files.checkpoint import complete_last_commit
     from kmc.systems.run import load, resume, run_to_file
-    from kmc.trajectory.checkpoint import complete_last_commit
 
     if part.is_file():
         try:
             complete_last_commit(part)
             begun = load(part)
-            if begun.run == run.resolved():
-                return begun.finished or resume(part, progress=heartbeat).finished
-            set_aside(part, "it has other settings")
+            if begun.run != run.resolved():
+                set_aside(part, "it has other settings")
+            elif begun.finished:
+                return True
+            elif getattr(begun, "checkpoint", part) is not None:  # boxes keep theirs in a group
+                return resume(part, progress=heartbeat).finished
+            # Killed before its first checkpoint, it has nothing to go on from: it is overwritten.
         except OutputError:  # the part itself is good
             raise
         except InputError as problem:  # damaged, or of another version of kmc
@@ -151,7 +156,11 @@ class Heartbeat:
         if now < self._next:
             return
         self._next = now + _REPORT_EVERY_S
-        self.check_owner()
+        try:
+            self.check_owner()
+        except _Stopped:
+            if not interrupt_gently():
+                raise
         try:
             row = json.dumps({"fraction": fraction, "text": text}, ensure_ascii=False)
             self._file.write_text(row, encoding="utf-8")

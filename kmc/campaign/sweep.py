@@ -12,9 +12,10 @@ from kmc.campaign.folder import check_folder, make_folder
 from kmc.campaign.generated import plan_of
 from kmc.campaign.local import LocalWorkers, cores
 from kmc.campaign.plan import read_plan
-from kmc.campaign.slowing import warn_of_hidden_effects
+from kmc.campaign.points import combinations
 from kmc.common.progress import display_for
 from kmc.errors import InputError
+from kmc.systems.slowing import warn_of_hidden_effects
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,6 +28,7 @@ def sweep(
     workers: int | None = None,
     progress: bool = True,
     at_monolayers: float | Sequence[float] = (),
+    at_mAh_cm2: float | Sequence[float] = (),
 ) -> xr.Dataset:
     """Run every point of a sweep that is not done yet, and load the results.
 
@@ -43,7 +45,7 @@ def sweep(
         Runs at a time; all cores by default.
     progress : bool
         Show progress on stderr.
-    at_monolayers : float or sequence of float
+    at_monolayers, at_mAh_cm2 : float or sequence of float
         Capacities at which the Dataset has values too; see `kmc.load_sweep`.
 
     Returns
@@ -67,7 +69,7 @@ def sweep(
     folder = Path(plan.name if output is None else output)
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: at least 1 is needed")
-    warn_of_hidden_effects(plan)
+    warn_of_hidden_effects(plan.tables, combinations(plan.axes))
     check_folder(folder, plan)
     opened = make_folder(folder, plan)
 
@@ -77,4 +79,4 @@ def sweep(
     tally = run_sweep(opened, make, display_for(folder.name, progress))
     if tally.interrupted:
         raise KeyboardInterrupt
-    return load_sweep(folder, at_monolayers=at_monolayers, progress=progress)
+    return load_sweep(folder, at_monolayers=at_monolayers, at_mAh_cm2=at_mAh_cm2, progress=progress)

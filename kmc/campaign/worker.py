@@ -22,7 +22,7 @@ def main() -> None:
     os.dup2(2, 1)  # output of libraries must not mix with the results
     jobs: queue.SimpleQueue = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
-    import kmc.simulation.run  # noqa: F401 - loaded while the first worker compiles
+    import kmc.systems.electrode.run  # noqa: F401 - loaded while the first worker compiles
 
     results.write("ready\n")
     while True:

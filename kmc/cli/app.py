@@ -14,7 +14,8 @@ from typing import Any
 
 import click
 
-from kmc._version import __version__
+from kmc.cli.calibrate import calibrate
+from kmc.cli.compare import compare
 from kmc.cli.converge import converge
 from kmc.cli.image import image
 from kmc.cli.impedance import impedance
@@ -27,6 +28,7 @@ from kmc.cli.run import run, upscale
 from kmc.cli.shared import (
     INTERRUPTED,
     console,
+    named_argument,
     print_panel,
     quoted,
 )
@@ -34,6 +36,7 @@ from kmc.cli.study import study
 from kmc.cli.sweep_results import critical, sweep_plot
 from kmc.cli.sweeps import sweep
 from kmc.common.outputs import check_output, replacing
+from kmc.common.version import __version__
 from kmc.errors import KmcError
 
 _EPILOG = """\
@@ -55,6 +58,7 @@ Examples:
   kmc run upscale_li                  a population of voids, as a microscope sees it
   kmc run plate_zno_002               lithium plated on a substrate: islands, films
   kmc study operando                  Li and Li-Mg beside the operando paper, with a table of claims
+  kmc calibrate calibrate_operando    the inputs that measured numbers leave possible
   kmc report strip_li.h5              inputs, figures and results as one HTML page
   kmc init my_run.toml                a commented run file of your own
   kmc run my_run.toml
@@ -133,33 +137,44 @@ def main() -> None:
 
 @main.command(
     short_help="Write a commented run file to start from.",
-    epilog="\b\nExamples:\n  kmc init\n  kmc init study.toml\n  kmc init - | less",
+    epilog="\b\nExamples:\n  kmc init\n  kmc init my_cell.toml --scale cell\n  kmc init - | less",
 )
 @click.argument("file", default="run.toml", type=click.Path(path_type=Path))
+@click.option(
+    "--scale",
+    type=click.Choice(["atoms", "cell"], case_sensitive=False),
+    default="atoms",
+    show_default=True,
+    help="atoms: a box of nanometres; cell: micrometres and mAh/cm².",
+)
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
-def init(file: Path, force: bool) -> None:
-    """Write a commented run file with every key, its unit, default and range.
+def init(file: Path, scale: str, force: bool) -> None:
+    """Write a commented run file with every key, its unit, default and range, of either scale.
 
     FILE is run.toml by default; - prints it.
     """
     from kmc.runfile.template import template
 
     if str(file) == "-":
-        click.echo(template(), nl=False)
+        click.echo(template(scale=scale), nl=False)
         return
     check_output(file, force, (".toml",), "run file")
     with replacing(file) as draft:
-        draft.write_text(template(file.name), encoding="utf-8")
+        draft.write_text(template(file.name, scale), encoding="utf-8")
     click.echo(f"Wrote {file}. Edit it, then: kmc run {quoted(file)}")
+    other = {"atoms": "cell, in micrometres and mAh/cm²", "cell": "atoms, in nanometres"}[scale]
+    click.echo(f"The other scale is --scale {other}.")
 
 
 @main.command(
     short_help="Print the summary of a trajectory.",
-    epilog="\b\nExamples:\n  kmc info strip_li.h5\n  kmc info strip_li.h5 --json",
+    epilog="\b\nExamples:\n  kmc info strip_li.h5\n  kmc info strip_li.h5 --all\n"
+    "  kmc info strip_li.h5 --json",
 )
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--all", "full", is_flag=True, help="Everything, numerics and their limits too.")
 @click.option("--json", "as_json", is_flag=True, help="The numbers as JSON, for programs.")
-def info(file: Path, as_json: bool) -> None:
+def info(file: Path, full: bool, as_json: bool) -> None:
     """Print the summary of FILE, a run of any kind, finished or still being written."""
     from kmc.systems.run import load
 
@@ -167,7 +182,7 @@ def info(file: Path, as_json: bool) -> None:
     if as_json:
         _echo_json(found.to_json())
     else:
-        print_panel(found, found.summary(), console())
+        print_panel(found, found.summary(full), console())
 
 
 def _echo_json(data: dict[str, Any]) -> None:
@@ -200,10 +215,10 @@ def runs() -> None:
 
 @runs.command("list")
 def runs_list() -> None:
-    """List the shipped runs, and the shipped sweeps of many runs, for `kmc sweep`."""
+    """List the shipped runs, the sweeps for `kmc sweep`, and files for `kmc calibrate`."""
     from kmc.common import catalogue
 
-    for kind in ("runs", "studies"):
+    for kind in ("runs", "studies", "calibrations"):
         for name in catalogue.names(kind):
             first = catalogue.read_text(catalogue.locate(kind, name)).splitlines()[0]
             click.echo(f"{name:22s} {first.lstrip('# ')}")
@@ -253,7 +268,7 @@ def params_init(file: Path, base: str, force: bool) -> None:
 
 
 @params.command("show")
-@click.argument("name")
+@named_argument("params", name="name")
 @click.option("--notes/--no-notes", default=True, help="The note of each number, or only a table.")
 def params_show(name: str, notes: bool) -> None:
     """Show every number of the set NAME with its unit, source and note.
@@ -267,7 +282,7 @@ def params_show(name: str, notes: bool) -> None:
 
 
 @params.command("check")
-@click.argument("name")
+@named_argument("params", name="name")
 @click.option("--lattice", default="bcc_100", show_default=True, help="Lattice to calibrate for.")
 def params_check(name: str, lattice: str) -> None:
     """Rebuild the DFT configurations of the set NAME on a lattice and compare energies.
@@ -277,9 +292,9 @@ def params_check(name: str, lattice: str) -> None:
     marked as a miss, with the reason. Misses are no failure: the exit code is 0.
     """
     from kmc.cli.parameter_tables import check_table
+    from kmc.model.adatoms_check import adatom_rows
+    from kmc.model.dft_check import check_rows
     from kmc.model.parameters import load_parameters
-    from kmc.verification.adatoms import adatom_rows
-    from kmc.verification.dft import check_rows
 
     parameters = load_parameters(name)
     if parameters.has("adsorption_energy_eV"):  # of a substrate: no vacancies at an interface
@@ -303,7 +318,7 @@ def params_check(name: str, lattice: str) -> None:
 
 
 @params.command("cite")
-@click.argument("name")
+@named_argument("params", name="name")
 @click.option("--bibtex", is_flag=True, help="BibTeX entries.")
 def params_cite(name: str, bibtex: bool) -> None:
     """Print the references of the set NAME, with links and the quantities that use each."""
@@ -322,6 +337,7 @@ for _command in (from_ase, from_ce, from_dft):
 for _command in (
     *(run, resume, extend, verify, repair),
     *(plot, movie, export, image, impedance),
-    *(sweep, sweep_plot, critical, converge, nucleation, upscale, study, report),
+    *(sweep, sweep_plot, critical, converge, compare, calibrate),
+    *(nucleation, upscale, study, report),
 ):
     main.add_command(_command)

@@ -16,6 +16,7 @@ from kmc.cli.shared import (
     every_run_option,
     file_option,
     folder_option,
+    named_argument,
     option,
     quiet_option,
     read_settings,
@@ -72,7 +73,7 @@ def parse_ratios(text: str | None) -> tuple[float, ...] | None:
 
 
 @click.command(short_help="Convergence of a run with the ratio of hops to strips.", epilog=_EPILOG)
-@click.argument("name_or_path")
+@named_argument("runs")
 @option(
     "--ratios",
     metavar="R1,R2,...",

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from kmc.cli.shared import table
 from kmc.common import catalogue
 from kmc.common.outputs import check_output
 from kmc.errors import InputError
-from kmc.simulation import benchmark
+from kmc.systems.electrode import benchmark
 
 
 def run_and_print(
@@ -56,25 +56,20 @@ def run_and_print(
         console.print(f"Wrote {json_file}")
 
 
-def _table(results: Sequence[benchmark.Result], yardstick: float) -> Table:
-    table = Table(
-        title="Cost of an event, one core",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-    table.add_column("case", style="cyan", no_wrap=True)
-    headings = ("ns per\nevent", "range\nof five", "yard-\nsticks", "draws per\nevent")
-    for heading in (*headings, "sites", "vacancies"):
-        table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
+def _table(results: Sequence[benchmark.Result], yardstick: float) -> Any:
+    heads = ("case", "ns per\nevent", "range\nof five", "yard-\nsticks", "draws per\nevent")
+    rows = []
     for r in results:
-        table.add_row(
-            r.name,
-            f"{r.ns_per_event:.0f}",
-            f"{r.ns_lowest:.0f}-{r.ns_highest:.0f}",
-            f"{r.ns_per_event / yardstick:.1f}",
-            f"{r.attempts_per_event:.2f}",
-            f"{r.sites:,}".replace(",", " "),
-            f"{r.vacancies:,}".replace(",", " "),
+        rows.append(
+            [
+                r.name,
+                f"{r.ns_per_event:.0f}",
+                f"{r.ns_lowest:.0f}-{r.ns_highest:.0f}",
+                f"{r.ns_per_event / yardstick:.1f}",
+                f"{r.attempts_per_event:.2f}",
+                f"{r.sites:,}".replace(",", " "),
+                f"{r.vacancies:,}".replace(",", " "),
+            ]
         )
-    return table
+    title = "Cost of an event, one core"
+    return table((*heads, "sites", "vacancies"), rows, title, padding=(0, 1, 0, 0))

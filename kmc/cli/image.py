@@ -66,7 +66,7 @@ their errors standard deviations. docs/measured.md has the columns.
     "-o",
     "--output",
     metavar="FILE.csv",
-    help="Write a row for each image, for `kmc plot --data`; needs --capacity.",
+    help="Write a row for each image, for `kmc plot --data`.",
 )
 @file_option("--voids", "single", metavar="FILE.csv", help="Write a row for each void.")
 @force_option("the outputs")
@@ -97,10 +97,18 @@ def image(
         raise InputError("--threshold, --bright and --picture belong to --plan")
     if plan and electrolyte is not None:
         raise InputError("--electrolyte has no meaning for a plan view")
-    if (output or picture or capacities) and len(capacities) != len(pictures):
+    if (picture or capacities) and len(capacities) != len(pictures):
         raise InputError(
             f"--capacity was given {len(capacities)} times for {len(pictures)} images",
             advice="Give it once for each image, in mAh/cm².",
+        )
+    # A first look wants no charge; rows without one hold at every capacity (`kmc plot --data`).
+    charges = capacities or (float("nan"),) * len(pictures)
+    if output and pictures and not capacities and not quiet:
+        click.echo(
+            f"No --capacity: the rows of {output} hold at every charge until capacity_mAh_cm2 is "
+            "filled in",
+            err=True,
         )
     if any(not 0 <= capacity < float("inf") for capacity in capacities):
         raise InputError("a --capacity is negative or infinite", advice="Give mAh/cm².")
@@ -111,8 +119,18 @@ def image(
         if picture is not None:
             check_output(picture, force, PICTURE_ENDINGS)
         options = {"void": void, "threshold": threshold, "bright": bright}
-        charges = dict(zip(pictures, capacities or [float("nan")] * len(pictures), strict=True))
-        _plan(files, charges, scale, options, min_size, series, output, single, picture, quiet)
+        _plan(
+            files,
+            dict(zip(pictures, charges, strict=True)),
+            scale,
+            options,
+            min_size,
+            series,
+            output,
+            single,
+            picture,
+            quiet,
+        )
         return
     assert scale is not None  # one of the files is an image
     from kmc.analysis import export
@@ -136,7 +154,7 @@ def image(
             click.echo(f"{path}: {_summary(one)}")
     if output is not None:
         name = series or files[0].stem
-        table = images.measured_table(found, [name] * len(files), capacities)
+        table = images.measured_table(found, [name] * len(files), charges)
         export.export_table(table, output, overwrite=force)
     if single is not None:
         export.export_table(images.voids_table(found, files), single, overwrite=force)

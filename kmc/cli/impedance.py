@@ -41,9 +41,9 @@ def impedance(
 ) -> None:
     """Compute impedance spectra of the frames of FILE, a run of kmc upscale."""
     from kmc.common.formatting import figure
-    from kmc.population.impedance import impedances
+    from kmc.files.frame_selection import choose_frames
+    from kmc.systems.population.impedance import impedances
     from kmc.systems.run import load
-    from kmc.trajectory.frame_selection import choose_frames
 
     picture = picture or file.with_name(f"{file.stem}_impedance.png")
     check_output(picture, force, PICTURE_ENDINGS, "picture")

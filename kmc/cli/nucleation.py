@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kmc.cli.shared import console, file_option, force_option, option, quiet_option
+from kmc.cli.shared import console, file_option, force_option, option, quiet_option, table
 from kmc.common.outputs import PICTURE_ENDINGS
 from kmc.errors import InputError
 
 if TYPE_CHECKING:
-    from kmc.mesoscale.conditions import Conditions
-    from kmc.mesoscale.report import Nucleation
+    from kmc.nuclei.conditions import Conditions
+    from kmc.nuclei.report import Nucleation
 
 _EPILOG = """\
 \b
@@ -126,8 +126,8 @@ def nucleation(
     about half a minute on one core; Mg, other coverages and temperatures take longer.
     """
     from kmc.common.outputs import check_output, replacing
-    from kmc.mesoscale.conditions import conditions_of
-    from kmc.mesoscale.study import nucleation as study
+    from kmc.nuclei.conditions import conditions_of
+    from kmc.nuclei.study import nucleation as study
 
     keys = ("current_mA_cm2", "thickness_um", "sink_length_um", "sink_depth_um")
     name = conditions_of(run_or_params, **{key: options[key] for key in keys}).name
@@ -155,16 +155,6 @@ def nucleation(
 
 
 # --- what is printed ------------------------------------------------------------------------------
-
-
-def _table(title: str, *columns: str) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
 
 
 def _sinks(c: Conditions) -> str:
@@ -198,7 +188,7 @@ def print_nucleation(found: Nucleation) -> None:
     maps = found.quenched
     if maps is not None:
         columns += ["on single maps", "spread"]
-    table = _table("Clusters", *columns)
+    rows = []
     for n in shown:
         error = free.ln_Z_error[n - 1]
         row = [
@@ -210,8 +200,8 @@ def print_nucleation(found: Nucleation) -> None:
         ]
         if maps is not None:
             row += [f"{maps.mean[n - 1]:.2f}", f"{maps.spread[n - 1]:.2f}"]
-        table.add_row(*row)
-    out.print(table)
+        rows.append(row)
+    out.print(table(columns, rows, "Clusters"))
     cap = model.cap
     out.print(
         f"As caps: γ = {cap.gamma_J_m2:.3f} J/m², height over width {cap.aspect:.2f}, angle inside "
@@ -220,40 +210,33 @@ def print_nucleation(found: Nucleation) -> None:
         f"scatter {model.law.rms:.2f}). Beyond n = {free.n_max} this law goes on."
     )
     out.print()
-    table = _table(
-        "Nucleation at the true rates", "S", "n*", "W (kT)", "I (1/µm² s)", "lag", "kT ln S/e"
-    )
-    for S in (10, 15, 20, 30, 50, 70, 100, 200):
-        table.add_row(
+    heads = ("S", "n*", "W (kT)", "I (1/µm² s)", "lag", "kT ln S/e")
+    rows = [
+        [
             f"{S}",
             figure(model.critical_size(S)),
             figure(model.barrier_kT(S)),
             figure(1e-8 * model.rate_per_cm2_s(S)),
             duration(model.time_lag_s(S)),
             f"{1e3 * model.voltage_V(S):.0f} mV",
-        )
-    out.print(table)
-    table = _table(
-        f"The burst, {_sinks(c)}",
-        "mA/cm²",
-        "voids per µm²",
-        "band",
-        "largest S",
-        "at",
-        "n* there",
-    )
+        ]
+        for S in (10, 15, 20, 30, 50, 70, 100, 200)
+    ]
+    out.print(table(heads, rows, "Nucleation at the true rates"))
+    heads = ("mA/cm²", "voids per µm²", "band", "largest S", "at", "n* there")
     scan = found.scan
-    rows = zip(scan.bursts, scan.density_low, scan.density_high, strict=True)
-    for burst, low, high in rows:
-        table.add_row(
+    rows = [
+        [
             figure(burst.current_mA_cm2),
             figure(burst.density_per_um2, digits=2),
             f"{figure(low, digits=2)} – {figure(high, digits=2)}",
             figure(burst.S),
             duration(burst.time_s),
             figure(burst.critical_size),
-        )
-    out.print(table)
+        ]
+        for burst, low, high in zip(scan.bursts, scan.density_low, scan.density_high, strict=True)
+    ]
+    out.print(table(heads, rows, f"The burst, {_sinks(c)}"))
     burst = found.burst
     out.print(
         f"At {figure(burst.current_mA_cm2, 'mA/cm²')}: "
@@ -289,16 +272,16 @@ def _print_others(out: Any, found: Nucleation) -> None:
     ):
         if not others:
             continue
-        table = _table(
-            "", key, "W(50) (kT)", "n*(50)", "voids per µm²", "largest S", "threshold mA/cm²"
-        )
-        for one in sorted([found, *others], key=lambda s: getattr(s.conditions, column)):
-            table.add_row(
+        heads = (key, "W(50) (kT)", "n*(50)", "voids per µm²", "largest S", "threshold mA/cm²")
+        rows = [
+            [
                 f"{getattr(one.conditions, column):g}",
                 figure(one.model.barrier_kT(50)),
                 figure(one.model.critical_size(50)),
                 figure(one.burst.density_per_um2, digits=2),
                 figure(one.burst.S),
                 figure(one.threshold_mA_cm2, digits=2),
-            )
-        out.print(table)
+            ]
+            for one in sorted([found, *others], key=lambda s: getattr(s.conditions, column))
+        ]
+        out.print(table(heads, rows))

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
-from kmc.cli.shared import console, file_argument, notes, option, quiet_option, quoted
+from kmc.cli.shared import (
+    console,
+    file_argument,
+    notes,
+    option,
+    quiet_option,
+    quoted,
+    with_options,
+)
 from kmc.common.outputs import check_output
 from kmc.errors import InputError
 
@@ -66,10 +75,33 @@ _output_options = (
 )
 
 
+class _Target(NamedTuple):
+    """Where a set is written and what it is based on."""
+
+    output: Path
+    base: str | None
+    source: dict[str, str] | None
+    force: bool
+    quiet: bool
+
+
 def _with_output(command: Any) -> Any:
-    for each in reversed(_output_options):
-        command = each(command)
-    return command
+    """Adds the options of the output; the command gets them as a checked `_Target`."""
+
+    @functools.wraps(command)
+    def checked(
+        output: Path,
+        base: str | None,
+        citation: str | None,
+        doi: str | None,
+        force: bool,
+        quiet: bool,
+        **given: Any,
+    ) -> None:
+        check_output(output, force, (".toml",), "parameter file")
+        command(_Target(output, base, _source(citation, doi), force, quiet), **given)
+
+    return with_options(*_output_options, quiet_option)(checked)
 
 
 @click.command("from-ase", short_help="A set from an ASE calculator and a slab.", epilog=_FROM_ASE)
@@ -113,16 +145,10 @@ def _with_output(command: Any) -> Any:
 )
 @click.option("--relax/--no-relax", default=True, help="Perfect places alone; then no barriers.")
 @_with_output
-@quiet_option
 def from_ase(
+    target: _Target,
     slab: Path,
     calculator: str,
-    output: Path,
-    base: str | None,
-    citation: str | None,
-    doi: str | None,
-    force: bool,
-    quiet: bool,
     metal_range: tuple[float, float] | None,
     fmax: float,
     steps: int,
@@ -133,8 +159,6 @@ def from_ase(
     Formation energies of vacancies in the bulk, L1 and L2, bonds from pairs of vacancies, and
     barriers, each relaxed and in two sizes. A configuration that relaxes into another is refused.
     """
-    check_output(output, force, (".toml",), "parameter file")
-    source = _source(citation, doi)
     from kmc.common.progress import display_for
     from kmc.model import ase_energies
     from kmc.model.dft_energies import read_structure
@@ -143,59 +167,44 @@ def from_ase(
     settings = ase_energies.Settings(
         fmax_eV_A=fmax, max_steps=steps, metal_range_A=metal_range or None, **given
     )
-    base = base or _base(settings.metal, settings.solute)
+    base = target.base or _base(settings.metal, settings.solute)
     made = ase_energies.load_calculator(calculator)
+    output = target.output
     folder = output.with_name(f"{output.stem}_configurations")
-    with display_for(output.stem, not quiet) as display, notes():
+    with display_for(output.stem, not target.quiet) as display, notes():
         found = ase_energies.Configurations(
             atoms, made, calculator, settings, folder, display.update
         ).run()
-    _write(output, found, base, f"{slab.name} with {calculator}", source, force, quiet)
+    _write(target, found, base, f"{slab.name} with {calculator}")
 
 
 @click.command("from-ce", short_help="A set from a cluster expansion.", epilog=_FROM_CE)
 @file_argument
 @option("--tolerance", type=float, default=5.0, metavar="meV", help="Largest residual.")
 @_with_output
-@quiet_option
 def from_ce(
+    target: _Target,
     file: Path,
     tolerance: float,
-    output: Path,
-    base: str | None,
-    citation: str | None,
-    doi: str | None,
-    force: bool,
-    quiet: bool,
 ) -> None:
     """Write a parameter set from FILE, a cluster expansion (icet .ce, smol .json) of a metal."""
-    check_output(output, force, (".toml",), "parameter file")
-    source = _source(citation, doi)
     from kmc.model.cluster_expansion import read_expansion, reduce_expansion
 
     expansion = read_expansion(file)
     with notes():
         found, _ = reduce_expansion(expansion, tolerance)
-    base = base or _base(expansion.metal, "")
-    _write(output, found, base, f"the expansion {file.name}", source, force, quiet)
+    base = target.base or _base(expansion.metal, "")
+    _write(target, found, base, f"the expansion {file.name}")
 
 
 @click.command("from-dft", short_help="A set from finished calculations.", epilog=_FROM_DFT)
 @click.argument("table", type=click.Path(path_type=Path))
 @_with_output
-@quiet_option
 def from_dft(
+    target: _Target,
     table: Path,
-    output: Path,
-    base: str | None,
-    citation: str | None,
-    doi: str | None,
-    force: bool,
-    quiet: bool,
 ) -> None:
     """Write a parameter set from the finished calculations that TABLE names, and check it."""
-    check_output(output, force, (".toml",), "parameter file")
-    source = _source(citation, doi)
     from kmc.model.dft_energies import configuration, quantities_of, read_configurations
 
     given = read_configurations(table)
@@ -203,8 +212,8 @@ def from_dft(
         found = quantities_of(given)
     elements = {e for name, atoms in given.items() for e in configuration(name, atoms).atoms}
     metal = next(iter(configuration("bulk", given["bulk"]).atoms)) if "bulk" in given else "Li"
-    base = base or _base(metal, "Mg" if "Mg" in elements else "")
-    _write(output, found, base, f"the calculations of {table.name}", source, force, quiet)
+    base = target.base or _base(metal, "Mg" if "Mg" in elements else "")
+    _write(target, found, base, f"the calculations of {table.name}")
 
 
 def _base(metal: str, solute: str) -> str:
@@ -224,20 +233,13 @@ def _source(citation: str | None, doi: str | None) -> dict[str, str] | None:
     return {"citation": citation, "title": citation, "doi": doi} if citation and doi else None
 
 
-def _write(
-    output: Path,
-    found: dict[str, dict[str, Any]],
-    base: str,
-    what: str,
-    source: dict[str, str] | None,
-    force: bool,
-    quiet: bool,
-) -> None:
+def _write(target: _Target, found: dict[str, dict[str, Any]], base: str, what: str) -> None:
     """Write the set, and print its numbers beside what the calibrated model makes of them."""
     from kmc.cli.parameter_tables import check_table, computed_table
+    from kmc.model.dft_check import check_rows
     from kmc.model.parameter_file import write_parameters
-    from kmc.verification.dft import check_rows
 
+    output, source = target.output, target.source
     if source is not None:
         found = {key: entry | {"source": "own"} for key, entry in found.items()}
     parameters = write_parameters(
@@ -246,9 +248,9 @@ def _write(
         base=base,
         description=f"{base} with the energies of {what}",
         sources=None if source is None else {"own": source},
-        overwrite=force,
+        overwrite=target.force,
     )
-    if quiet:
+    if target.quiet:
         return
     out = console()
     out.print(computed_table(found, parameters.metal))

@@ -14,8 +14,8 @@ from kmc.common.metals import shown_key
 from kmc.model.quantities import QUANTITIES
 
 if TYPE_CHECKING:
+    from kmc.model.dft_check import Row
     from kmc.model.parameters import ParameterSet, Quantity
-    from kmc.verification.dft import Row
 
 ASSUMED = Text("assumed", style="bold yellow")
 
@@ -115,7 +115,7 @@ def check_table(rows: Sequence[Row], reference: str = "DFT") -> RenderableType:
 
     Parameters
     ----------
-    rows : sequence of kmc.verification.dft.Row
+    rows : sequence of kmc.model.dft_check.Row
     reference : str
         Origin of the reference values, for the head of the column.
     """
@@ -145,7 +145,7 @@ def check_table(rows: Sequence[Row], reference: str = "DFT") -> RenderableType:
 
 def _verdict(rows: Sequence[Row]) -> str:
     """How many rows agree, in one sentence."""
-    from kmc.verification.dft import TOLERANCE_eV
+    from kmc.model.dft_check import TOLERANCE_eV
 
     compared = [row for row in rows if row.ok is not None]
     energies = [row for row in compared if row.unit == "eV"]

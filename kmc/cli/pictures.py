@@ -26,7 +26,7 @@ from kmc.common.outputs import (
 )
 from kmc.common.progress import frame_progress
 from kmc.errors import InputError
-from kmc.trajectory.frame_selection import HELP
+from kmc.files.frame_selection import HELP
 
 _FEW_FRAMES = 20  # of a movie or a lifeline: fewer look coarse
 EXPORTS = ("atoms", "samples", "voids", "events")
@@ -94,6 +94,7 @@ def plot(
     quiet: bool,
 ) -> None:
     """Draw a picture of one or several trajectories FILE..."""
+    what = what.lower()
     if (paper or data) and what != "microscope":
         raise InputError(
             f"{'--paper' if paper else '--data'} has no meaning for the picture {what!r}",
@@ -150,7 +151,7 @@ def movie(
     path = output or file.with_suffix(".gif")
     check_output(path, force, MOVIE_ENDINGS)
     (found,) = _load([file])
-    from kmc.trajectory.frame_selection import choose_frames
+    from kmc.files.frame_selection import choose_frames
 
     if found.system.movie is None:
         raise InputError(

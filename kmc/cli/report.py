@@ -17,6 +17,7 @@ Examples:
   kmc report strip_li_converge                 a convergence study, or a critical value
   kmc report li_li2s.json                      the JSON of kmc nucleation
   kmc report study_operando                    a study, with its table of claims
+  kmc report calibrate_operando                a calibration
 
 The page holds its figures and loads nothing from the network: it can be mailed, archived, and
 opened in any browser.
@@ -41,7 +42,7 @@ def report(source: Path, output: Path | None, force: bool, quiet: bool) -> None:
     population of voids, the JSON of a nucleation result, or the folder of a sweep, a convergence
     study, a search for a critical value or a study.
     """
-    from kmc.report import report as write
+    from kmc.plotting.report import report as write
 
     path = write(source, output, overwrite=force)
     if not quiet:

@@ -10,6 +10,7 @@ import click
 from kmc.cli.shared import (
     check_every_option,
     finish,
+    named_argument,
     picture_of,
     quiet_option,
     read_settings,
@@ -73,7 +74,7 @@ class _WithKinds(click.Command):
 
 
 @click.command("run", cls=_WithKinds, epilog=_EPILOG, short_help="Run a simulation of any kind.")
-@click.argument("name_or_path")
+@named_argument("runs")
 @run_options
 @check_every_option
 @quiet_option
@@ -91,7 +92,7 @@ def run(name_or_path: str, **options: Any) -> None:
     epilog=_UPSCALE,
     short_help="A population of voids, from nanometres to what a microscope sees.",
 )
-@click.argument("name_or_path")
+@named_argument("runs")
 @run_options
 @quiet_option
 def upscale(name_or_path: str, **options: Any) -> None:
@@ -130,9 +131,27 @@ def _run(
     check_trajectory_name(path)
     check_output(path, force)
     check_output(picture, force, what="picture")
+    if not quiet:
+        _announce(run_file)
     from kmc.systems.run import run_to_file
+    from kmc.systems.slowing import warn_of_another_drive
+
+    if not quiet:
+        warn_of_another_drive(name_or_path, overrides)
 
     found = run_to_file(
         run_file, path, kind=kind, overwrite=force, progress=not quiet, check_every=check_every
     )
     finish(found, quiet=quiet, checked=check_every)
+
+
+def _announce(run_file: Any) -> None:
+    """Say where the run will end and about how long it takes, before its first event."""
+    from kmc.campaign.estimate import seconds_of
+    from kmc.common.formatting import duration
+    from kmc.runfile.ends import ends
+    from kmc.runfile.run_file import from_resolved
+
+    seconds = seconds_of(from_resolved(run_file.resolved()))
+    cost = f"; about {duration(max(seconds, 1.0), 2)} of processor" if seconds == seconds else ""
+    click.echo(f"{run_file.name} ends {ends(run_file)}{cost}", err=True)

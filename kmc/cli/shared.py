@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,19 @@ run_options = with_options(
 )
 
 
+def named_argument(*kinds: str, name: str = "name_or_path") -> Callable:
+    """A shipped file or the path of one's own; Tab completes both."""
+
+    def complete(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+        from kmc.common import catalogue
+
+        shipped = [one for kind in kinds for one in catalogue.names(kind)]
+        own = [path.as_posix() for path in sorted(Path().glob("*.toml"))]
+        return [one for one in (*shipped, *own) if one.startswith(typed)]
+
+    return click.argument(name, shell_complete=complete)
+
+
 @contextlib.contextmanager
 def notes() -> Iterator[None]:
     """Print warnings of kmc in this block on standard error, one sentence each."""
@@ -120,6 +133,23 @@ def console() -> Any:
     return Console(highlight=False)
 
 
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "", **about: Any
+) -> Any:
+    """A table for the terminal: numbers to the right, one row each of the texts given."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(
+        title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", **about
+    )
+    for column in columns:
+        made.add_column(column, justify="right", vertical="bottom")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
 def read_settings(settings: tuple[str, ...], seed: int | None = None) -> tuple[dict, dict]:
     """Overrides and their origins; the last of several values of a key counts."""
     from kmc.runfile.load import parse_override
@@ -128,6 +158,9 @@ def read_settings(settings: tuple[str, ...], seed: int | None = None) -> tuple[d
     origins: dict[str, str] = {}
     for text in settings:
         key, value = parse_override(text)
+        if key in origins:
+            # Both may come from a script and its user; the last one is meant, but not in silence.
+            warnings.warn(f"{key} is given twice: {text} counts", KmcWarning, stacklevel=2)
         overrides[key], origins[key] = value, f"--set {text}"
     if seed is not None:
         overrides["random.seed"], origins["random.seed"] = seed, f"--seed {seed}"
@@ -162,7 +195,7 @@ def _print_next(found: Any, picture: Path | None) -> None:
     click.echo("\nNext:")
     if found.stop_reason == "interrupted":
         click.echo(f"  kmc resume {quoted(path)}")
-    click.echo(f"  kmc info {quoted(path)}")
+    click.echo(f"  kmc info {quoted(path)} --all")
     for options in found.system.next:
         click.echo(f"  kmc plot {quoted(path)} {options}")
     click.echo(f'  python: import kmc; t = kmc.load("{path.as_posix()}"); t')

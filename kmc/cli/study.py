@@ -70,7 +70,7 @@ def _add(name: str, short: str, text: str) -> None:
     """Add the command of a paper."""
 
     def run(**given: Any) -> None:
-        full, plan = given.pop("full", False), given.pop("plan", "default")
+        full, plan = given.pop("full", False), given.pop("plan", None)
         _run(name, "full" if full else plan, **given)
 
     more = _PLANS if name == "operando" else ""
@@ -83,17 +83,9 @@ def _add(name: str, short: str, text: str) -> None:
         workers_option,
         cluster_options,
         quiet_option,
+        option("--plan", help="reduced, default or full; that of the folder, else default."),
+        option("--full", is_flag=True, help="The same as --plan full: hours."),
     ]
-    if name == "operando":
-        flags += [
-            option("--full", is_flag=True, help="The same as --plan full: hours."),
-            option(
-                "--plan",
-                type=click.Choice(["reduced", "default", "full"]),
-                default="default",
-                help="How much is run.",
-            ),
-        ]
     command(with_options(*flags)(run))
 
 
@@ -103,7 +95,7 @@ for _name, (_short, _text) in _STUDIES.items():
 
 def _run(
     name: str,
-    plan: str,
+    plan: str | None,
     *,
     output: Path,
     dry_run: bool,
@@ -113,8 +105,9 @@ def _run(
     **cluster: Any,
 ) -> None:
     """Run a study, or judge what its folder has, and print the claims."""
-    from kmc.papers import judge, missing, planned_lines, run_study
+    from kmc.papers import judge, missing, plan_of, planned_lines, run_study
 
+    plan = plan or plan_of(output)
     if dry_run:
         click.echo("\n".join(planned_lines(output, plan, study=name, workers=workers)))
         return
@@ -149,7 +142,7 @@ def print_claims(claims: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from kmc.report.claims_page import figure_text, verdict_text
+    from kmc.plotting.report.claims_page import figure_text, verdict_text
 
     out = console()
     for claim in claims:

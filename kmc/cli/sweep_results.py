@@ -38,17 +38,17 @@ from kmc.errors import InputError
 @option("--y", metavar="AXIS", help="Second axis: one line for each of its values.")
 @option(
     "--what",
-    default="contact_fraction",
     metavar="NUMBER",
-    help="What is drawn: a column of the samples, voids, mean_void_width_nm, max_void_width_nm, "
-    "mean_void_height_nm, max_void_height_nm, voids_per_um2, void_area_nm2, mean_void_area_nm2, "
-    "hops_per_strip or onset_capacity_monolayers.",
+    help="What is drawn: a column of the samples, a number of the voids, or a charge at which "
+    "contact is lost; an unknown name lists them. By default contact_fraction, of populations "
+    "half_contact_mAh_cm2.",
 )
 @option(
     "--at",
     type=float,
     metavar="CAPACITY",
-    help="Monolayers at which it is read; the end of each run by default.",
+    help="Charge at which it is read: mAh/cm² for populations of voids, monolayers for all others; "
+    "the end of each run by default.",
 )
 @option(
     "--where",
@@ -73,7 +73,7 @@ def sweep_plot(
     folder: Path,
     x: str | None,
     y: str | None,
-    what: str,
+    what: str | None,
     at: float | None,
     where: tuple[str, ...],
     heatmap: bool,
@@ -88,6 +88,9 @@ def sweep_plot(
 
     Lines are means over replicas, bands 95 % intervals of the mean (Student's t).
     """
+    from kmc.campaign.dataset import charge_of, headline_of, load_sweep
+
+    what = what or headline_of(folder)
     path = output or folder.resolve().parent / f"{folder.resolve().name}_{what}.png"
     if output is None and path.parent == Path.cwd():
         path = Path(path.name)
@@ -96,11 +99,10 @@ def sweep_plot(
         check_output(file, force, endings)
     chosen = dict(_pair(text) for text in where)
 
-    from kmc.campaign.dataset import load_sweep
-
+    asked = {} if at is None else {f"at_{charge_of(folder)}": at}
     ds = load_sweep(
         folder,
-        at_monolayers=() if at is None else at,
+        **asked,
         onset_contact=onset_contact,
         progress=not quiet,
     )
@@ -119,6 +121,7 @@ def sweep_plot(
     if not quiet:
         click.echo(f"Wrote {', '.join(written)}")
         _print_gaps(ds, folder)
+        _print_censored(ds, what)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -147,6 +150,17 @@ def _print_gaps(ds: Any, folder: Path) -> None:
         )
 
 
+def _print_censored(ds: Any, what: str) -> None:
+    """Print how many runs give only a bound."""
+    mask = ds[what].attrs.get("censored")
+    if mask and (early := int(ds[mask].sum())):
+        click.echo(
+            f"{early} of {int((ds.state == 'done').sum())} runs ended before: their charge is a "
+            "lower bound, drawn as a triangle.",
+            err=True,
+        )
+
+
 _CRITICAL_EPILOG = """\
 \b
 Examples:
@@ -156,6 +170,9 @@ Examples:
       --set acceleration.slow_down_by=7e5
   kmc critical my_run.toml --vary conditions.temperature_K --between 270 370 \\
       --criterion "voids>=3" --at 0.5 --replicas 8
+  kmc critical operando_li --calibration calibrate_operando --experiment "Li 7 MPa" \\
+      --vary conditions.stack_pressure_MPa --between 0.2 10 --set upscale.pressure_share=1 \\
+      --criterion "contact_fraction<0.5" --at 1
   kmc critical ... --against "parameters.formation_energy_L1_eV=[0.28, 0.4, 0.5]"
 
 Quote the criterion for the shell. The runs are kept in the folder: a second call runs only what is
@@ -185,9 +202,20 @@ missing, and `kmc sweep-plot` and kmc.load_sweep read them.
     "--at",
     type=float,
     metavar="CAPACITY",
-    help="Monolayers at which runs end and are judged; by default the run file says when they end.",
+    help="Charge at which runs end and are judged: mAh/cm² for populations of voids, monolayers "
+    "for all others; by default the run file says when they end.",
 )
-@option("--replicas", type=int, default=4, help="Runs at each value, at least 2.")
+@option(
+    "--replicas",
+    type=int,
+    help="Runs at each value, at least 2; 4 by default, 12 with --calibration.",
+)
+@folder_option(
+    "--calibration",
+    help="Folder of kmc calibrate: the runs are at samples of its posterior, and the value is "
+    "given up to which 9 of 10 keep clear of the criterion.",
+)
+@option("--experiment", metavar="NAME", help="Of the calibration, whose inputs the runs have.")
 @option(
     "--tolerance",
     type=float,
@@ -216,7 +244,9 @@ def critical(
     between: tuple[float, float],
     criterion: str,
     at: float | None,
-    replicas: int,
+    replicas: int | None,
+    calibration: Path | None,
+    experiment: str | None,
     tolerance: float,
     max_runs: int,
     against: str | None,
@@ -239,6 +269,7 @@ def critical(
     from kmc.plotting.thresholds import threshold_map_picture, threshold_picture
     from kmc.runfile.load import parse_override
 
+    replicas = replicas or (12 if calibration else 4)
     question = Question(
         base=name_or_path,
         vary=vary,
@@ -250,6 +281,7 @@ def critical(
         max_runs=max_runs,
         settings=dict(parse_override(text) for text in settings),
         seed=seed,
+        samples=study.posterior_samples(calibration, experiment, replicas),
     )
     name = question.check().name
     question.warn_of_hidden_effects()

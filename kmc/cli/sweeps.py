@@ -149,11 +149,12 @@ def sweep(
 
     from kmc.campaign.folder import check_folder, make_folder
     from kmc.campaign.plan import read_plan
-    from kmc.campaign.slowing import warn_of_hidden_effects
+    from kmc.campaign.points import combinations
+    from kmc.systems.slowing import warn_of_hidden_effects
 
     plan = read_plan(file)
     path = Path(plan.name) if output is None else output
-    warn_of_hidden_effects(plan)
+    warn_of_hidden_effects(plan.tables, combinations(plan.axes))
     existing = check_folder(path, plan)
     if dry_run:
         dry_run_of(plan, existing, path, workers)
@@ -232,45 +233,33 @@ def workers_of(
     given = job_options(options)
 
     def for_folder(folder: Path) -> Callable[[int], Any]:
-        return lambda points: _start(
-            points, folder, workers, address, queue, given, tls, trusted_network
-        )
+        def start(points: int) -> Any:
+            if address is None and queue is None:
+                from kmc.campaign.local import LocalWorkers, cores
+
+                return LocalWorkers(min(points, workers or cores()), folder / "workers.log")
+            from kmc.campaign import cluster
+
+            cluster.silence()
+            if address is not None:
+                client = cluster.connect(address, tls=tls, trusted_network=trusted_network)
+                return cluster.DaskWorkers(client, most=workers)
+            assert queue is not None
+            assert workers is not None  # checked above
+            count = min(points, workers)
+            jobs = cluster.queue_cluster(
+                _QUEUES[queue],
+                count,
+                given,
+                shared=folder / "running",
+                logs=folder / "logs",
+                trusted_network=trusted_network,
+            )
+            return cluster.DaskWorkers(jobs.get_client(), cluster=jobs, jobs=count)
+
+        return start
 
     return for_folder
-
-
-def _start(
-    points: int,
-    folder: Path,
-    count: int | None,
-    address: str | None,
-    queue: str | None,
-    options: dict,
-    tls: Path | None,
-    trusted_network: bool,
-) -> Any:
-    """Workers on this machine or on a cluster."""
-    if address is None and queue is None:
-        from kmc.campaign.local import LocalWorkers, cores
-
-        return LocalWorkers(min(points, count or cores()), folder / "workers.log")
-    from kmc.campaign import cluster
-
-    cluster.silence()
-    if address is not None:
-        client = cluster.connect(address, tls=tls, trusted_network=trusted_network)
-        return cluster.DaskWorkers(client, most=count)
-    assert queue is not None
-    assert count is not None  # checked with the options
-    jobs = cluster.queue_cluster(
-        _QUEUES[queue],
-        min(points, count),
-        options,
-        shared=folder / "running",
-        logs=folder / "logs",
-        trusted_network=trusted_network,
-    )
-    return cluster.DaskWorkers(jobs.get_client(), cluster=jobs, jobs=min(points, count))
 
 
 def _describe_jobs(queue: str | None, options: dict) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,14 +13,25 @@ from typing import Any
 from kmc.errors import InputError
 
 KINDS = ("lattices", "params", "runs")
-_STUDY = "study_"  # sweep files stand in `runs/` as well, as the kind "studies"
+_KNOWN_AS = {  # kind → what such a file is, the command that lists them, and what to do with one
+    "runs": ("a run", "kmc runs list", "kmc run {0}"),
+    "studies": ("a sweep file", "kmc runs list", "It describes many runs: kmc sweep {0}"),
+    "calibrations": ("a calibration file", "kmc runs list", "kmc calibrate {0}"),
+    "params": (
+        "a parameter set",
+        "kmc params list",
+        "kmc params show {0}; in a run: --set system.params={0}",
+    ),
+    "lattices": ("a lattice", "", "In a run: --set system.lattice={0}"),
+}
+_PREFIXES = {"studies": "study_", "calibrations": "calibrate_"}  # kinds that stand in `runs/`, too
 MAX_BYTES = 4 * 2**20  # of a TOML file; the largest shipped one has a thousandth of it
 MAX_DEEP = 20  # levels of nested tables and lists; shipped files have three
 
 
 def _folder(kind: str) -> Path:
     """Folder of a kind: inside the installed package, else beside it in a checkout."""
-    kind = "runs" if kind == "studies" else kind
+    kind = "runs" if kind in _PREFIXES else kind
     here = Path(__file__).resolve().parent.parent  # the package kmc
     installed = here / kind
     return installed if installed.is_dir() else here.parent / kind
@@ -28,8 +40,10 @@ def _folder(kind: str) -> Path:
 def names(kind: str) -> list[str]:
     """Names of the shipped files of a kind, sorted."""
     found = sorted(path.stem for path in _folder(kind).glob("*.toml"))
-    if kind in ("runs", "studies"):
-        return [name for name in found if name.startswith(_STUDY) == (kind == "studies")]
+    if kind in _PREFIXES:
+        return [name for name in found if name.startswith(_PREFIXES[kind])]
+    if kind == "runs":
+        return [name for name in found if not name.startswith(tuple(_PREFIXES.values()))]
     return found
 
 
@@ -54,29 +68,42 @@ def locate(kind: str, name_or_path: str | Path) -> Path:
             if path.is_file():
                 return path
             missing = " is a folder" if path.is_dir() else missing
-        raise InputError(
-            f"{shown(text)}{missing}",
-            advice=f"Give the path of a TOML file, or a shipped name: {', '.join(names(kind))}.",
-        )
+        raise InputError(f"{shown(text)}{missing}", advice=_paths_or_names(kind))
     if text in names(kind):
         return _folder(kind) / f"{text}.toml"
-    if kind == "runs" and text in names("studies"):
-        raise InputError(
-            f"{text} is a sweep file, not a run file",
-            advice=f"It describes many runs: kmc sweep {text}",
-        )
+    if other := use_of(text):
+        what, advice = other
+        raise InputError(f"{text} is {what}, not {_KNOWN_AS[kind][0]}", advice=advice)
     with contextlib.suppress(OSError, ValueError):
         if Path(text).exists():
             what = "is a folder" if Path(text).is_dir() else "does not end in .toml"
-            advice = f"Give the path of a TOML file, or a shipped name: {', '.join(names(kind))}."
+            advice = _paths_or_names(kind)
             if Path(text).suffix == ".h5":
                 advice = f"Of a trajectory: kmc info {text}, kmc resume {text}. {advice}"
             raise InputError(f"{shown(text)} {what}", advice=advice)
     raise InputError(
         f"{shown(text)!r} is not among the shipped {kind}",
-        advice=f"{nearest(text, names(kind))}Shipped: {', '.join(names(kind))}; "
-        "or give the path of a TOML file.",
+        advice=f"{nearest(text, names(kind))}{_paths_or_names(kind)}",
     )
+
+
+def use_of(name: str) -> tuple[str, str] | None:
+    """What the shipped file of this name is and what to do with it; None where there is none.
+
+    >>> use_of("strip_li")
+    ('a run', 'kmc run strip_li')
+    """
+    for kind, (what, _, use) in _KNOWN_AS.items():
+        if name in names(kind):
+            return what, use.format(name)
+    return None
+
+
+def _paths_or_names(kind: str) -> str:
+    """Advice: the few shipped names of a kind, or the command that lists the many."""
+    command = _KNOWN_AS[kind][1]
+    listed = f"{command} shows them" if command else ", ".join(names(kind))
+    return f"Give the path of a TOML file, or a shipped name ({listed})."
 
 
 def shown(text: str, longest: int = 200) -> str:
@@ -94,7 +121,8 @@ def read_text(path: Path) -> str:
                 f"{path} is larger than {MAX_BYTES // 2**20} MB",
                 advice="Run, parameter and lattice files are a few kB of text.",
             )
-        return data.decode("utf-8")
+        # Editors of Windows put a byte-order mark before the first line.
+        return data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as problem:
         raise InputError(
             f"{path} cannot be read: {problem}", advice="It must be a UTF-8 text file."
@@ -117,7 +145,9 @@ def parse_toml(text: str, source: str) -> dict:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
-        raise InputError(f"{source} is not valid TOML: {problem}") from None
+        raise InputError(
+            f"{source} is not valid TOML: {problem}", advice=_syntax_hint(text, str(problem))
+        ) from None
     except RecursionError:
         raise _too_deep(source) from None
     except ValueError:  # Python reads no integer of more than some thousand digits
@@ -128,6 +158,25 @@ def parse_toml(text: str, source: str) -> dict:
     if level:
         raise _too_deep(source)
     return tables
+
+
+def _syntax_hint(text: str, problem: str) -> str | None:
+    """What a line that is no TOML was meant to be: a decimal comma, text without quotes, a unit."""
+    place = re.search(r"line (\d+)", problem)
+    lines = text.splitlines()
+    if place is None or int(place[1]) > len(lines):
+        return None
+    match = re.match(r"\s*([\w.\"-]+)\s*=\s*([^#]+)", lines[int(place[1]) - 1])
+    if match is None:
+        return None
+    key, value = match[1], match[2].strip()
+    if re.fullmatch(r"[-+]?\d+,\d+", value):
+        return f"A decimal point instead of the comma: {key} = {value.replace(',', '.')}"
+    if number := re.fullmatch(r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*[^\d\s.,\]].*", value):
+        return f"A number without its unit, which the key names: {key} = {number[1]}"
+    if re.fullmatch(r"[A-Za-z][\w./\\ -]*", value):
+        return f'Text stands in quotes: {key} = "{value}"'
+    return None
 
 
 def _items(value: Any) -> list:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kmc.common.formatting import figure, plural
+from kmc.common.formatting import figure, plural, quantity
 
 
 def has_current(conditions: Mapping[str, Any]) -> bool:
@@ -50,3 +50,24 @@ def driven_by(conditions: Mapping[str, Any]) -> str:
     if conditions.get("stack_pressure_MPa"):
         parts.append(figure(conditions["stack_pressure_MPa"], "MPa"))
     return ", ".join(parts)
+
+
+def ending(reason: str) -> str:
+    """Why a run ended, in words: "capacity of 2 monolayers reached".
+
+    >>> ending("contact_fraction reached 0.3"), ending("no contact is left")
+    ('contact fraction of 0.3 reached', 'no contact is left')
+    """
+    first, then, rest = reason.partition(";")  # a rest follows, or steps that ended early
+    key, reached, value = first.partition(" reached ")
+    if not reached or not key.isidentifier():
+        return reason
+    name, unit = quantity(key)
+    text = f"{value} {name}" if not unit and name.endswith("s") else f"{name} of {value}"
+    return " ".join(part for part in (text, unit, "reached") if part) + then + rest
+
+
+def unfinished(reason: str, file_name: str) -> str:
+    """State of a run that has not ended."""
+    state = reason or "still running, or killed"
+    return f"{state}; kmc resume {file_name} goes on from here"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +47,31 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} cannot be read: {problem.strerror or problem}") from None
     except (ValueError, RecursionError):
         raise InputError(f"{path} is not JSON", advice="Is it a file that kmc wrote?") from None
+
+
+def json_lines(text: str) -> list[Any]:
+    """Values of a text with one of JSON a line; None for each line that cannot be read."""
+    lines = text.splitlines()
+    try:  # all at once takes half the time
+        found = json.loads(f"[{','.join(lines)}]")
+        if len(found) == len(lines):
+            return found
+    except (ValueError, RecursionError):
+        pass
+    return [_value(line) for line in lines]
+
+
+def _value(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def json_safe(value: Any) -> Any:
+    """A value as strict JSON can hold it: lists for tuples, null for what is not finite."""
+    if isinstance(value, Mapping):
+        return {key: json_safe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_safe(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

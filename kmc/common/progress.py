@@ -13,8 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
+from kmc.common.formatting import duration
+
 _PLAIN_EVERY_S = 10.0
 _MAX_PARTS = 16  # bars of parts on a terminal
+_WIDE = 100  # characters of a terminal on which a bar is long
+_KNOWN = 0.02  # share of the work from which the pace is known
 _PREPARING = "preparing (the first run compiles the event loop)"
 
 FrameProgress = Callable[[int, int], None]
@@ -112,23 +116,42 @@ class Live:
             TaskProgressColumn,
             TextColumn,
             TimeElapsedColumn,
-            TimeRemainingColumn,
         )
+        from rich.table import Column
+
+        console = console or Console(stderr=True, highlight=False)
+        # All columns but the text have a width of their own: a narrow terminal cuts the text.
+        wide = console.width >= _WIDE
+        self._name_width = 34 if wide else 20
+        line = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+        short = Column(no_wrap=True, min_width=11)
 
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            TextColumn("{task.fields[name]}", markup=False, table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=20 if wide else 8),
             TaskProgressColumn(),
-            TextColumn("{task.fields[text]}", markup=False),
+            TextColumn("{task.fields[text]}", markup=False, table_column=line),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console or Console(stderr=True, highlight=False),
+            TextColumn("{task.fields[left]}", table_column=short),
+            console=console,
             transient=True,
+            expand=True,
         )
-        self._whole = self._bars.add_task(title, total=1.0, text=_PREPARING)
+        self._whole = self._add(title, _PREPARING)
         self._parts: dict[str, Any] = {}
+
+    def _add(self, name: str, text: str) -> Any:
+        shown = shortened(name, self._name_width)
+        return self._bars.add_task(name, total=1.0, name=shown, text=text, left="")
+
+    def _left(self, task: Any, fraction: float) -> str:
+        """Time left at the pace so far; empty while too little is done to know it."""
+        elapsed = next(one.elapsed for one in self._bars.tasks if one.id == task)
+        if not elapsed or not _KNOWN < fraction < 1:
+            return ""
+        left_s = elapsed * (1 / fraction - 1)
+        return f"{duration(max(1.0, float(f'{left_s:.2g}')))} left"
 
     def __enter__(self) -> Live:
         self._bars.start()
@@ -141,16 +164,27 @@ class Live:
         shown = {part.name: part for part in parts[:_MAX_PARTS]}
         if len(parts) > len(shown):
             text = f"{text} (and {len(parts) - len(shown)} more)"
-        self._bars.update(self._whole, completed=fraction, text=text)
+        left = self._left(self._whole, fraction)
+        if parts or text.endswith(" left"):
+            # Something of several parts says by itself how long it takes, by their work.
+            text, _, left = text.rpartition(", ") if text.endswith(" left") else (text, "", "")
+        self._bars.update(self._whole, completed=fraction, text=text, left=left)
         for name in self._parts.keys() - shown.keys():
             self._bars.remove_task(self._parts.pop(name))
         for name, part in shown.items():
             if name not in self._parts:
-                self._parts[name] = self._bars.add_task(name, total=1.0, text="")
-            self._bars.update(self._parts[name], completed=part.fraction, text=part.text)
+                self._parts[name] = self._add(name, "")
+            task = self._parts[name]
+            left = self._left(task, part.fraction)
+            self._bars.update(task, completed=part.fraction, text=part.text, left=left)
 
     def message(self, text: str) -> None:
         self._bars.console.print(text, markup=False)
+
+
+def shortened(name: str, width: int) -> str:
+    """A name that fits, by its end: there the points of a sweep differ."""
+    return name if len(name) <= width else f"…{name[len(name) - width + 1 :]}"
 
 
 def in_notebook() -> bool:

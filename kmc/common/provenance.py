@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from kmc._version import __version__
+from kmc.common.version import __version__
 
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "h5py", "pydantic")
 _UNKNOWN = "unknown"

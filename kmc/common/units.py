@@ -12,7 +12,6 @@ E_C = 1.602176634e-19  # elementary charge, C
 K_B_J = 1.380649e-23  # Boltzmann constant, J/K
 N_A = 6.02214076e23  # Avogadro constant, 1/mol
 K_B_eV = K_B_J / E_C  # Boltzmann constant, eV/K
-FARADAY_C_mol = E_C * N_A  # Faraday constant, C/mol
 
 MICRO_eV = 1_000_000  # µeV per eV; the kernels count energies in whole µeV
 mAh_C = 3.6  # coulomb per mAh

@@ -59,7 +59,10 @@ def _called_by(function: Callable, left_out: Container[Callable], found: set) ->
 
 @contextlib.contextmanager
 def reported_compilation(
-    function: Any, report: Callable[[int, int], None], left_out: Container[Callable] = ()
+    function: Any,
+    report: Callable[[int, int], None],
+    left_out: Container[Callable] = (),
+    under_way: Callable[[bool], None] = lambda compiling: None,
 ) -> Iterator[None]:
     """Report the compilation of an entry point that is called meanwhile.
 
@@ -71,6 +74,8 @@ def reported_compilation(
         compiled code is found on disk, or in memory.
     left_out : container of functions
         Parts that the types of the arguments keep from being compiled.
+    under_way : callable
+        Called with True when compilation begins, and with False when it is over.
     """
     if _numba.config.DISABLE_JIT:
         yield
@@ -78,10 +83,15 @@ def reported_compilation(
     parts: set = set()
 
     class Listener(event.Listener):
+        depth = 0  # functions compile what they call
+
         def on_start(self, _: Any) -> None:
-            pass
+            self.depth += 1
+            under_way(True)
 
         def on_end(self, _: Any) -> None:
+            self.depth -= 1
+            under_way(self.depth > 0)
             if not parts:
                 _called_by(function.py_func, left_out, parts)
             report(sum(bool(part.overloads) for part in parts), len(parts))

@@ -216,22 +216,18 @@ def _sort_vacancies(geometry, law, channels, state, scratch):
             list_mg(state, site, np.int64(1))
 
 
-ONLY_WITH_NET = (
-    _mix,
-    close_void,
-    creep_bound,
-    exchange_rate,
-    is_connected,
-    none_reacts,
-    oxidise_and_reduce,
-    plate_at_current,
-    plate_site_at_voltage,
-    plate_waiting,
-    reduce,
-    strip_among_all,
-    strip_site_at_voltage,
-)
-"""Parts that `advance` leaves out where `net` is None."""
+PARTS = {
+    "net": (is_connected, none_reacts, plate_at_current, plate_waiting, reduce, strip_among_all),
+    "held": (exchange_rate, oxidise_and_reduce, plate_site_at_voltage, strip_site_at_voltage),
+    "creeps": (creep_bound, close_void),
+    "mixes": (_mix,),
+}
+"""Functions that `advance` calls only if these arguments of it are given."""
+
+
+def left_out(given):
+    """Functions that `advance` does not compile with these arguments of `PARTS`."""
+    return {part for name in PARTS if given[name] is None for part in PARTS[name]}
 
 
 def _compile(fingerprint):
@@ -271,7 +267,9 @@ def _compile(fingerprint):
         return vacancy_rates(geometry, law, channels, site_state, site, rates) + 0 * fingerprint
 
     @entry
-    def advance(geometry, law, channels, state, scratch, lone, limits, log, net, rng):
+    def advance(
+        geometry, law, channels, state, scratch, lone, limits, log, net, held, creeps, mixes, rng
+    ):
         """Run events until a limit is reached; returns the reason (`PAUSED`, ...).
 
         Parameters
@@ -279,9 +277,12 @@ def _compile(fingerprint):
         geometry, law, channels, state, scratch, lone, limits, log
             Tuples of `kmc.kernels.tables`; `law` is `OneSpecies` or `TwoSpecies`.
         net : kmc.kernels.connection.Connection or None
-            Whether dead lithium is spared, and how it is found. None for a loop in which a given
-            current only strips: without plating, exchange, a held voltage, creep or exchange of
-            Mg, whose code is then left out. That halves the time of compilation.
+            Whether dead lithium is spared, and how it is found. None for a loop that never plates
+            and spares nothing.
+        held, creeps, mixes : True or None
+            None for a loop without a held voltage and exchange (`held`, which needs `net`), creep,
+            or exchange of Mg. Code for what is None is left out of the compilation, in which a loop
+            that only strips takes half the time of one with everything.
         rng : numpy.random.Generator
             The only source of randomness. An attempt draws its waiting time (standard
             exponential), then two uniform numbers for the next attempt (its own were drawn by the
@@ -311,13 +312,12 @@ def _compile(fingerprint):
         )
         scratch.owner[:] = -1  # rates may have changed since the last call
         capacity = hops.members.shape[1]
-        creeps, at_voltage, exchanges, mixes, plating = False, False, False, False, False
+        at_voltage, exchanges, plating = False, False, False
         if net is not None:
-            creeps = channels.creep.size > 0
+            plating = channels.plating
+        if held is not None:
             at_voltage = channels.strip_per_weight > 0.0
             exchanges = channels.exchange > 0.0
-            mixes = channels.mg_exchange > 0.0
-            plating = channels.plating
         forward, backward = STRIPS, PLATES
         if plating:
             forward, backward = PLATES, STRIPS
@@ -343,7 +343,7 @@ def _compile(fingerprint):
                     continue
                 else:
                     return NO_SITE if plating else NO_ELECTROACTIVE
-            if net is not None and (creeps or at_voltage or exchanges or mixes):
+            if held is not None:
                 if (at_voltage or exchanges) and counters[N_DIRTY] > 0:
                     refresh_strip_weights(geometry, law, channels, state, scratch)
                 if at_voltage:
@@ -354,10 +354,11 @@ def _compile(fingerprint):
                 if exchanges:
                     product = total_mass(state.strips) * total_mass(state.plates)
                     plate = exchange_rate(strip, channels.exchange * product)
-                if creeps:
-                    creep = creep_bound(geometry, channels, state)
-                if mixes:
-                    mixing = channels.mg_exchange * (N_FIRST * state.mg.length[0])
+            if creeps is not None and channels.creep.size > 0:
+                creep = creep_bound(geometry, channels, state)
+            if mixes is not None:
+                mixing = channels.mg_exchange * (N_FIRST * state.mg.length[0])
+            if held is not None or creeps is not None or mixes is not None:
                 unmixed = strip + plate + channels.emission + creep
                 others = unmixed + mixing
             total = total_mass(hops) + others
@@ -407,11 +408,11 @@ def _compile(fingerprint):
             if b >= 0:
                 if choice >= 0:
                     _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
-            elif net is not None and mixing > 0.0 and rest >= unmixed:
+            elif mixes is not None and mixing > 0.0 and rest >= unmixed:
                 rest -= unmixed
                 _mix(geometry, law, channels, state, scratch, rest, log)
             elif rest < strip + plate or channels.emission + creep == 0.0:
-                if net is not None and at_voltage:
+                if held is not None and at_voltage:
                     flat = channels.strip_per_weight * geometry.sites_per_layer
                     # Weighted by the time between such attempts, which is the mean over time again.
                     weight = min(flat / (strip + plate), 1.0 / channels.forgetting)
@@ -436,7 +437,7 @@ def _compile(fingerprint):
                     else:
                         oxidise(geometry, law, channels, state, scratch, at, log)
                     continue
-                if net is not None and exchanges and rest >= strip:
+                if held is not None and exchanges and rest >= strip:
                     oxidise_and_reduce(
                         geometry, law, channels, state, scratch, net, plate, rng, log
                     )
@@ -451,7 +452,7 @@ def _compile(fingerprint):
                         return NO_SITE
                 elif not strip_at_current(geometry, law, channels, state, scratch, net, rng, log):
                     return NO_ELECTROACTIVE
-            elif net is None or rest < strip + plate + channels.emission or creep == 0.0:
+            elif creeps is None or rest < strip + plate + channels.emission or creep == 0.0:
                 share = (rest - strip - plate) / channels.emission
                 _emit(geometry, law, channels, state, scratch, share, log)
             else:

@@ -25,6 +25,7 @@ _FLAT = 0.01  # least component of the normal: keeps the cubic of a wedge regula
 _THIN = 1e-5  # below this mean height a cell is contact
 _SMALL = 0.1  # cover below which a cell's plane moves as if it had this much
 _BENT = 0.5  # largest second derivative that is put in beyond a line
+_REACH = 2
 _FIRST = 1e-3  # mean height that a wedge must have in a cell to enter it
 
 
@@ -79,6 +80,15 @@ def wedge_place(height, a, b):
 
 
 @_compiled
+def _halves(x, y):
+    """Half the slopes of a plane with the direction (x, y), the larger first; (0, 0): unknown."""
+    a, b = abs(x) / 2, abs(y) / 2
+    if a < b:
+        a, b = b, a
+    return (a if a > 0 else 0.5), max(b, _FLAT)
+
+
+@_compiled
 def locate(h, nx, ny, cover, place, kind):
     """Kinds of cells, and in those of the contact line the plane of the gap.
 
@@ -113,81 +123,111 @@ def locate(h, nx, ny, cover, place, kind):
             norm = math.hypot(gx, gy)
             if norm > 1e-12 * value:
                 nx[i, j], ny[i, j] = gx / norm, gy / norm
-                a, b = abs(nx[i, j]) / 2, abs(ny[i, j]) / 2
-            else:
-                a, b = 0.5, 0.0
-            if a < b:
-                a, b = b, a
-            b = max(b, _FLAT)
+            a, b = _halves(nx[i, j], ny[i, j])
             place[i, j] = wedge_place(value, a, b)
             cover[i, j] = wedge_cover(place[i, j], a, b)
 
 
 @_compiled
-def _second(i, j, place, kind, nx, ny):
+def _second(place, cells, weights, m):
     """Second derivative along the normal just inside the line; 0 where cells are missing."""
-    n = place.shape[0]
-    x, y = nx[i, j], ny[i, j]
-    sx, sy = (1 if x > 0 else n - 1), (1 if y > 0 else n - 1)
-    jj, ii = (j + sx) % n, (i + sy) % n
-    j2, i2 = (jj + sx) % n, (ii + sy) % n
-    own, total = place[i, j], 0.0
-    if kind[i, jj] != DRY and kind[i, j2] != DRY:
-        total += x * x * (place[i, j2] - 2 * place[i, jj] + own)
-    if kind[ii, j] != DRY and kind[i2, j] != DRY:
-        total += y * y * (place[i2, j] - 2 * place[ii, j] + own)
-    if kind[i, jj] != DRY and kind[ii, j] != DRY and kind[ii, jj] != DRY:
-        total += 2 * abs(x * y) * (place[ii, jj] - place[i, jj] - place[ii, j] + own)
-    return total
+    own, px, py = place[cells[m, 0]], place[cells[m, 1]], place[cells[m, 3]]
+    total = weights[m, 0] * (place[cells[m, 2]] - 2 * px + own)
+    total += weights[m, 1] * (place[cells[m, 4]] - 2 * py + own)
+    total += weights[m, 2] * (place[cells[m, 5]] - px - py + own)
+    return min(_BENT, max(-_BENT, total))
 
 
 @_compiled
-def bend(place, kind, nx, ny, out):
-    """What the Laplacian of planes leaves out in cells of the line: the gap is curved there, too.
+def _bend(place, cells, weights, still, bent):
+    """Fill `bent` in cells of the line; arrays of `_beyond`, those of the grid flat."""
+    for m in range(cells.shape[0]):
+        bent[cells[m, 0]] = still[m] + weights[m, 3] * _second(place, cells, weights, m)
 
-    The slope is the contact slope at the line, not at the faces of its cell; it differs by the
-    second derivative times their distance. Fills `out`, shape (n, n).
+
+@_compiled
+def _along(i, j, place, kind, nx, ny, second):
+    """Second derivative along the line, −1/R on the rim of a disc: a parabola through its cells."""
+    n = place.shape[0]
+    x, y, own = nx[i, j], ny[i, j], place[i, j]
+    s2 = s3 = s4 = es = es2 = 0.0
+    for di in range(-_REACH, _REACH + 1):
+        for dj in range(-_REACH, _REACH + 1):
+            ii, jj = (i + di) % n, (j + dj) % n
+            if (di == 0 and dj == 0) or kind[ii, jj] != LINE:
+                continue
+            into, s = x * dj + y * di, x * di - y * dj
+            if abs(into) > 0.75 or x * nx[ii, jj] + y * ny[ii, jj] < 0.5:
+                continue
+            e = place[ii, jj] - own - into - 0.5 * second * into * into
+            s2 += s * s
+            s3 += s**3
+            s4 += s**4
+            es += e * s
+            es2 += e * s * s
+    det = s2 * s4 - s3 * s3
+    if det <= 1e-9 * s2 * s4:
+        return 0.0
+    return min(_BENT, max(-_BENT, 2 * (s2 * es2 - s3 * es) / det))
+
+
+@_compiled
+def _beyond(cover, place, nx, ny, kind, bent):
+    """What planes leave out of the Laplacian beyond a line: fills `bent`, lists what bends with h.
+
+    Contact takes no part in differences, so a plane goes on there with its own slope and with the
+    curvature of the line. The slope is the contact slope at the line, not at the faces of its
+    cell; it differs by the second derivative along the normal times their distance.
+
+    Returns
+    -------
+    (cells, weights) : int64 array (m, 6), float64 array (m, 4)
+        Cells of the line with contact beside them, by flat numbers: itself and the five on which
+        its second derivative rests; weights of its three parts, and by how much it counts.
     """
     n = place.shape[0]
+    m = 0
     for i in range(n):
         for j in range(n):
-            out[i, j] = 0.0
+            m += kind[i, j] == LINE
+    cells, weights = np.empty((m, 6), np.int64), np.empty((m, 4))
+    m = 0
+    for i in range(n):
+        for j in range(n):
+            bent[i, j] = 0.0
             if kind[i, j] != LINE:
                 continue
-            second = min(_BENT, max(-_BENT, _second(i, j, place, kind, nx, ny)))
+            x, y = nx[i, j], ny[i, j]
+            counts = across = out = 0.0
             for side in range(4):
                 ii, jj = _side(i, j, side, n)
+                if kind[ii, jj] != DRY:
+                    continue
                 # seen from the neighbour: `side` is where this cell looks, so the fall is −n·e
                 fall = -_outward(nx, ny, i, j, side)
-                if kind[ii, jj] == DRY and fall > 0:
-                    out[i, j] += fall * second * min(1.0, max(-0.5, fall / 2 - place[i, j]))
-
-
-@_compiled
-def merge_small(rate, cover, nx, ny, kind):
-    """Pass what cells with little cover gain on to the full cells they lean on, a share 1 − cover.
-
-    Flux into a gap is singular at its rim; how it divides between a sliver and its neighbour is
-    not resolved, and would move the line by itself. Changes `rate`; its sum stays.
-    """
-    n = rate.shape[0]
-    moved = np.zeros_like(rate)
-    for i in range(n):
-        for j in range(n):
-            if kind[i, j] != LINE or cover[i, j] >= 1:
+                out += min(0.0, -fall)
+                across += 0.5 * (1 - fall * fall)
+                if fall > 0:
+                    counts += fall * min(1.0, max(-0.5, fall / 2 - place[i, j]))
+            if across == 0.0 and out == 0.0:
                 continue
-            x, y = nx[i, j], ny[i, j]
-            jj = (j + (1 if x > 0 else n - 1)) % n
-            ii = (i + (1 if y > 0 else n - 1)) % n
-            wx = x * x if kind[i, jj] != DRY else 0.0
-            wy = y * y if kind[ii, j] != DRY else 0.0
-            if wx + wy <= 0:
-                continue
-            part = rate[i, j] * (1 - cover[i, j])
-            moved[i, j] -= part
-            moved[i, jj] += part * wx / (wx + wy)
-            moved[ii, j] += part * wy / (wx + wy)
-    rate += moved
+            sx, sy = (1 if x > 0 else n - 1), (1 if y > 0 else n - 1)
+            jj, ii = (j + sx) % n, (i + sy) % n
+            j2, i2 = (jj + sx) % n, (ii + sy) % n
+            wx = x * x if kind[i, jj] != DRY and kind[i, j2] != DRY else 0.0
+            wy = y * y if kind[ii, j] != DRY and kind[i2, j] != DRY else 0.0
+            both = kind[i, jj] != DRY and kind[ii, j] != DRY and kind[ii, jj] != DRY
+            cells[m, 0], cells[m, 1], cells[m, 2] = i * n + j, i * n + jj, i * n + j2
+            cells[m, 3], cells[m, 4], cells[m, 5] = ii * n + j, i2 * n + j, ii * n + jj
+            weights[m, 0], weights[m, 1] = wx, wy
+            weights[m, 2], weights[m, 3] = 2 * abs(x * y) if both else 0.0, counts
+            if across > 0:
+                second = _second(place.ravel(), cells, weights, m)
+                bent[i, j] = out + across * _along(i, j, place, kind, nx, ny, second)
+            else:
+                bent[i, j] = out
+            m += 1
+    return cells[:m], weights[:m]
 
 
 @_compiled
@@ -255,7 +295,7 @@ def relax(h, rate, time, stages, cover, place, nx, ny, kind):
     """
     n = h.shape[0]
     bent, right, below = np.zeros_like(h), np.zeros_like(h), np.zeros_like(h)
-    bend(place, kind, nx, ny, bent)
+    cells, weights = _beyond(cover, place, nx, ny, kind, bent)
     per, gain = np.zeros_like(h), np.zeros_like(h)
     for i in range(n):
         next_row = i + 1 if i + 1 < n else 0
@@ -265,17 +305,14 @@ def relax(h, rate, time, stages, cover, place, nx, ny, kind):
             right[i, j] = min(cover[i, j], cover[i, j + 1 if j + 1 < n else 0])
             below[i, j] = min(cover[i, j], cover[next_row, j])
             per[i, j], gain[i, j] = 1 / max(cover[i, j], _SMALL), rate[i, j]
-            if kind[i, j] == LINE:  # beyond the line a plane goes on with its own slope
-                for side in range(4):
-                    ii, jj = _side(i, j, side, n)
-                    if kind[ii, jj] == DRY:
-                        bent[i, j] += min(0.0, _outward(nx, ny, i, j, side))
+    still = bent.ravel()[cells[:, 0]]
     phi, older, mu = place.copy(), place.copy(), np.zeros_like(h)
     weight = 2.0 / (stages * stages + stages)
     for stage in range(1, stages + 1):
         first = (2.0 * stage - 1.0) / stage
         second = (1.0 - stage) / stage
         scale = first * weight * time
+        _bend(phi.ravel(), cells, weights, still, bent.ravel())
         for i in (n - 1, 0):
             a, b = (i - 1 if i else n - 1), (i + 1 if i + 1 < n else 0)
             _potentials(phi[a], phi[i], phi[b], right[i], below[a], below[i], bent[i], mu[i])
@@ -321,10 +358,8 @@ def advance(h, cover, place, nx, ny, kind, share):
                 out = _outward(nx, ny, ii, jj, side)
                 if out <= 0.05:
                     continue
-                a, b = abs(nx[ii, jj]) / 2, abs(ny[ii, jj]) / 2
-                if a < b:
-                    a, b = b, a
-                reach = wedge_height(place[ii, jj] - out, a, max(b, _FLAT))
+                a, b = _halves(nx[ii, jj], ny[ii, jj])
+                reach = wedge_height(place[ii, jj] - out, a, b)
                 total += out * out * reach
                 weights += out * out
             if weights == 0.0 or total / weights < _FIRST:
@@ -402,9 +437,12 @@ def clear(h):
 
 
 @_compiled
-def rim_lengths(h, nx, ny, kind, out):
-    """Length of the contact line in each cell, in units of the pitch. Fills `out`, shape (n, n)."""
-    n = h.shape[0]
+def rim_lengths(nx, ny, kind, out):
+    """Length of the contact line in each cell, in units of the pitch. Fills `out`, shape (n, n).
+
+    By the faces to contact: a line that runs along a face belongs to no cell.
+    """
+    n = nx.shape[0]
     for i in range(n):
         for j in range(n):
             out[i, j] = 0.0

@@ -143,36 +143,6 @@ def concentration_overpotential_V(vacancy_activity: float, temperature_K: float)
     return K_B_eV * temperature_K * math.log(vacancy_activity)
 
 
-def disc_constriction_ohm_cm2(
-    contact_fraction: float, discs_per_cm2: float, conductivity_mS_cm: float
-) -> float:
-    """Area-specific resistance of round contacts, spread evenly, on a half-space.
-
-    Holm's 1/(4 κ a) for each of n discs, with the correction (1 − √θ)^1.5 of a flux tube
-    (Cooper, Mikic and Yovanovich, "Thermal contact conductance", Int. J. Heat Mass Transfer, 1969),
-    good to a few per cent while discs do not touch.
-
-    Parameters
-    ----------
-    contact_fraction : float
-        θ, from above 0 to 1.
-    discs_per_cm2 : float
-        n.
-    conductivity_mS_cm : float
-        κ of the electrolyte.
-
-    Returns
-    -------
-    float
-        (1 − √θ)^1.5/(4 κ a n) with a = √(θ/πn), Ω cm²: proportional to the distance of the discs.
-    """
-    if contact_fraction <= 0.0:
-        return math.inf
-    radius_cm = math.sqrt(contact_fraction / (math.pi * discs_per_cm2))
-    shape = (1.0 - math.sqrt(contact_fraction)) ** 1.5
-    return shape / (4 * conductivity_mS_cm * 1e-3 * radius_cm * discs_per_cm2)
-
-
 def wagner_length_um(
     conductivity_mS_cm: float, exchange_current_density_mA_cm2: float, temperature_K: float
 ) -> float:

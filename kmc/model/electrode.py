@@ -75,6 +75,9 @@ class Electrode:
     plating : bool
         Keep the weights of plating although the drive at the start does not plate: an engine is
         then free to change its drive (`Engine.set_drive`).
+    holds_voltage, creeps : bool
+        A voltage or a pressure comes later. The event loop then has its part for that compiled at
+        the start, instead of being compiled again.
     """
 
     lattice: Lattice
@@ -101,6 +104,8 @@ class Electrode:
     bin_unit_Hz: float | None = None
     superbasins: bool = False
     plating: bool = False
+    holds_voltage: bool = False
+    creeps: bool = False
 
     @cached_property
     def hamiltonian(self) -> Hamiltonian:

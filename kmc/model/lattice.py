@@ -20,6 +20,7 @@ _RADII = (math.sqrt(0.75), 1.0)  # their distances, units of a
 _TOLERANCE = 1e-6  # units of a; bcc distances differ by more than 0.1 a
 _EDGES = (0.5, 50.0)  # of a cell, units of a; no plane of bcc repeats at less
 MOST_SITES_A_CELL = 1000  # of a cell
+_SITES_KEPT = 500_000  # of a box that keeps its tables of neighbours: 28 MB
 
 
 @dataclass(frozen=True)
@@ -334,8 +335,21 @@ class Lattice:
         return table.astype(np.int32).reshape((*sites.shape, table.shape[1]))
 
     def neighbour_table(self, shell: int) -> np.ndarray:
-        """Neighbours of every site, int32 of shape (n_sites, 8) or (n_sites, 6); −1 for none."""
-        return self.neighbours(np.arange(self.n_sites), shell)
+        """Neighbours of every site, int32 of shape (n_sites, 8) or (n_sites, 6); −1 for none.
+
+        Read-only: a box that is not large keeps it, as `kmc verify` asks for it with every frame.
+        """
+        table = self._neighbour_tables.get(shell)
+        if table is None:
+            table = self.neighbours(np.arange(self.n_sites), shell)
+            table.flags.writeable = False
+            if self.n_sites <= _SITES_KEPT:
+                self._neighbour_tables[shell] = table
+        return table
+
+    @cached_property
+    def _neighbour_tables(self) -> dict[int, np.ndarray]:
+        return {}
 
     def distance_A(self, i, j) -> np.ndarray:
         """Shortest distance in Å between sites i and j over the periodic images."""

@@ -54,7 +54,7 @@ from kmc.common.validation import (
     show,
 )
 from kmc.errors import InputError
-from kmc.model.quantities import QUANTITIES, RETIRED
+from kmc.model.quantities import QUANTITIES, RETIRED, UNSTATED
 
 CATHODES = (("Se",), ("Li", "Se"), ("Fe", "S"), ("Li", "Co", "O"), ("Mo", "Se"))
 
@@ -410,9 +410,12 @@ def _override(parameters, overrides, where, shown) -> ParameterSet:
     where = where or (lambda key: "in the overrides")
     shown = shown or (lambda key, value: f"{key} = {show(value)} {where(key)}")
     quantities, problems = dict(parameters.quantities), []
+    # A calibration varies the entropy of sets that leave it at 0, too.
+    before = dict(UNSTATED if "formation_energy_bulk_eV" in quantities else {})
+    before |= {key: quantity.value for key, quantity in quantities.items()}
     for name, given in overrides.items():
         key = stored_key(name, parameters.metal)
-        if key not in quantities:
+        if key not in before:
             problems.append(
                 Problem(
                     f"{name!r} {where(name)} is not a quantity of parameter set "
@@ -430,9 +433,9 @@ def _override(parameters, overrides, where, shown) -> ParameterSet:
         else:
             quantities[key] = Quantity(
                 value=value,
-                unit=quantities[key].unit,
+                unit=quantities[key].unit if key in quantities else unit_of(key),
                 source=(),
-                note=f"overridden by the run file (the set has {quantities[key].value:g})",
+                note=f"overridden by the run file (the set has {before[key]:g})",
                 assumed=True,
             )
     raise_problems(problems, "the override of parameters")

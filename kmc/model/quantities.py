@@ -51,6 +51,9 @@ RETIRED: dict[str, str] = {
     "creep_closure_factor": "voids close by the law of a cell, which has no such factor",
 }
 
+# What a set with vacancies has without giving it; a run file may give it all the same.
+UNSTATED = {"formation_entropy_bulk_k": 0.0}
+
 QUANTITIES: dict[str, Meaning] = {
     "lattice_parameter_A": Meaning("edge of the cubic bcc cell", 0.1, 100),
     "molar_volume_cm3_mol": Meaning("molar volume of the metal", 0, 1000, True, "target"),

@@ -4,8 +4,7 @@ A claim has figures (numbers, most with a range from the paper) and orders (whic
 The verdict follows from them and is never written down by hand:
 
 reproduced
-    every figure that has a range meets it with its 95 % interval, at least one figure has a range,
-    and every order holds
+    every figure that has a range meets it, at least one figure has a range, and every order holds
 rank only
     every order holds; a figure is outside its range, or none has one
 not reproduced
@@ -18,8 +17,9 @@ not addressable
 not run
     the runs that would show it are not there
 
-An order holds where the 95 % intervals of the two means do not overlap (where one is of a single
-run: where they differ by a fifth). The range of a figure is the paper's, ± its scatter where it
+A figure meets a range where its mean lies in it, or its 95 % interval meets it and is no wider. An
+order holds where the 95 % intervals of the two means do not overlap (where one is of a single run:
+where they differ by a fifth). The range of a figure is the paper's, ± its scatter where it
 states one; a bare number has ± 20 %.
 """
 
@@ -62,21 +62,23 @@ class Figure:
 
     @property
     def inside(self) -> bool | None:
-        """Whether the interval meets the paper's range; None where there is nothing to compare."""
-        if self.paper is None:
-            return None
-        return self.measured is not None and self.measured.overlaps(*self.paper)
+        """Whether it meets the paper's range; None where there is nothing to compare."""
+        if self.paper is None or self.measured is None:
+            return None if self.paper is None else False
+        m, (low, high) = self.measured, self.paper
+        if m.value == math.inf:  # in a run at least; the others have to be in the range, too
+            return m.low >= low and high == math.inf
+        # Two runs have an interval of ± 9 standard deviations, which meets nearly any range.
+        sharp = m.high - m.low <= high - low
+        return m.overlaps(low, high) and (sharp or low <= m.value <= high)
 
     def plain(self) -> dict[str, Any]:
         """As JSON, in claims.json."""
         m = self.measured
-        low_high = {} if m is None else {"low": number_of(m.low), "high": number_of(m.high)}
+        value, low, high = (None, None, None) if m is None else (m.value, m.low, m.high)
         return {
-            "label": self.label,
-            "unit": self.unit,
-            "value": None if m is None else number_of(m.value),
-            **({"low": None, "high": None} | low_high),
-            "runs": 0 if m is None else m.n,
+            **{"label": self.label, "unit": self.unit, "value": number_of(value)},
+            **{"low": number_of(low), "high": number_of(high), "runs": 0 if m is None else m.n},
             "paper": None if self.paper is None else [number_of(x) for x in self.paper],
             "inside": self.inside,
         }
@@ -182,7 +184,7 @@ class Claim:
             readings = runs.of(given["in"], given.get("row", ()), variant)
             measured = mean(readings, given["number"])
             if measured is None and given.get("optional"):
-                continue
+                continue  # such as a slope beyond nine tenths, which a run may never lose
             unit, paper = given.get("unit", "1"), range_of(given.get("paper"))
             found[given["label"]] = Figure(given["label"], unit, measured, paper)
         orders = [Order(order["text"], holds(order, found)) for order in self.orders]
@@ -197,6 +199,7 @@ class Claim:
         inputs = []
         for name in runs.study.inputs if "all" in self.variants else self.variants:
             changed = self.evidence(runs, name)
+            # An input that belongs to none of the claim's rows leaves its figures as they are.
             if changed.verdict != NOT_RUN and changed != base:
                 carries = changed.verdict != base.verdict
                 inputs.append({"input": name, "verdict": changed.verdict, "carries": carries,
@@ -216,7 +219,7 @@ def holds(order: Mapping[str, Any], found: Mapping[str, Figure]) -> bool:
     (rule, given), *_ = ((key, order[key]) for key in ("less", "not_less", "same") if key in order)
     low, high = map(value, given)
     if low is None or high is None:
-        return False
+        return False  # what was not run shows nothing
     if rule == "same":
         return low.overlaps(high.low, high.high)
     return low.below(high) == (rule == "less")
@@ -232,8 +235,9 @@ def range_of(paper: Any) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def number_of(value: float) -> float | str | None:
+def number_of(value: Measured | float | None) -> float | str | None:
     """Four digits are more than any interval here allows; infinite is text, as JSON has none."""
-    if math.isnan(value):
+    plain = value.value if isinstance(value, Measured) else value
+    if plain is None or math.isnan(plain):
         return None
-    return float(f"{value:.4g}") if math.isfinite(value) else "never"
+    return float(f"{plain:.4g}") if math.isfinite(plain) else "never"

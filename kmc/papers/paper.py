@@ -10,6 +10,7 @@ The file is the only place of a claim's range, quotation and section. Its tables
                         `inputs` are sets that are run once for each input
     plans.NAME          what another plan changes: `defaults`, and keys of its `steps`
     tables              means that stand on the page: `in` a family, `by` keys, `columns`
+    pictures            of the report: `what`, `text`, `runs` (name = [step, parameter set])
     claims              see `kmc.papers.claims.Claim`
 """
 
@@ -49,6 +50,7 @@ class Paper:
     families: Mapping[str, Sequence[str]] = field(default_factory=dict)
     plans: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tables: Sequence[Mapping[str, Any]] = ()
+    pictures: Sequence[Mapping[str, Any]] = ()
     ignore: Sequence[str] = ()
 
     def planned(self, plan: str) -> Paper:
@@ -94,16 +96,26 @@ class Paper:
                 for parts in step["inputs"]
                 if self.applies(name, family, parts)
             ]
+            known = [
+                row
+                for other in self.steps
+                if other["name"] in self.families[family] and "inputs" not in other
+                for row in self.rows_of(other)
+            ]
+            # An input that is a condition of another step, such as the pressure, is run there.
+            rows = [row for row in rows if not any(self.same(row, one) for one in known)]
         grid = step.get("grid", {})
         rows = [
             {**row, **dict(zip(grid, values, strict=True))}
             for row in rows
             for values in product(*grid.values())
         ]
+        # Inputs of one metal only would run the other metal's row once for each of them.
         return [row for i, row in enumerate(rows) if row not in rows[:i]]
 
     def same(self, settings: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
         """Whether a point of a sweep is a row; keys that a plan sizes do not matter."""
+        # A point names the keys of its sweep file, a row those of its claim: both sides count.
         keys = {*settings, *row} - {*self.ignore}
         return all(self.value(settings, key) == self.value(row, key) for key in keys)
 

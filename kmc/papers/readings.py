@@ -14,16 +14,17 @@ from scipy.special import erfc
 
 from kmc.analysis.history import voids
 from kmc.analysis.profiles import profiles
-from kmc.analysis.voids import find
 from kmc.campaign.folder import open_folder
+from kmc.campaign.scalars import final
 from kmc.common.json_files import read_json
 from kmc.common.progress import progress_for
 from kmc.errors import InputError
+from kmc.files.reader import Trajectory
+from kmc.files.table_run import TableRun
 from kmc.systems.cathode.contact import single_pores
 from kmc.systems.deposition.cycles import aurbach_of
+from kmc.systems.population.result import PopulationRun
 from kmc.systems.run import load
-from kmc.trajectory.reader import Trajectory
-from kmc.trajectory.table_run import TableRun
 
 CHECKS_FILE = "checks.json"
 NONE = "none"  # removes a key in a sweep file
@@ -74,7 +75,7 @@ class Measured:
 
     def below(self, other: Measured) -> bool:
         """Whether it is below another beyond both intervals; single runs by a fifth."""
-        if 1 in (self.n, other.n):
+        if 1 in (self.n, other.n):  # a single run has no interval, though it scatters
             return self.value < 0.8 * other.value
         return self.high < other.low or (self.high < other.value == math.inf)
 
@@ -116,6 +117,7 @@ class Runs:
 
 def mean(readings: Sequence[Reading], name: str) -> Measured | None:
     """Mean of a number over runs; None without any run that has it."""
+    # NaN is a number that a run cannot have, such as the loss of one that did not end.
     known = [r for r in readings if not math.isnan(r.numbers.get(name, math.nan))]
     if known and known[0].exact:
         return Measured.exact(known[0].numbers[name])
@@ -133,8 +135,9 @@ def read_study(study: Any, folder: Path, progress: bool = False) -> Runs:
     with progress_for("reading", progress) as shown:
         for number, (step, opened, point) in enumerate(todo, start=1):
             run = load(opened.trajectory_path(point))
-            numbers = _NUMBERS[run.kind](run)
-            found.append(Reading(step, point.settings, numbers))
+            found.append(
+                Reading(step, point.settings, {**columns_of(run), **_NUMBERS[run.kind](run)})
+            )
             shown.update(number / len(todo), f"run {number} of {len(todo)}")
     if (folder / CHECKS_FILE).is_file():
         try:
@@ -146,6 +149,16 @@ def read_study(study: Any, folder: Path, progress: bool = False) -> Runs:
             ) from None
         found.append(Reading("checks", {}, checked, exact=True))
     return Runs(study, found)
+
+
+def columns_of(run: Any) -> dict[str, float]:
+    """``start_``, ``end_`` and ``max_NAME`` of any column, and what the kind of run adds."""
+    out = {f"end_{name}": value for name, value in final(run).items()}
+    columns = run.system.columns(run)
+    for name in columns if out else ():
+        values = columns[name]
+        out |= {f"start_{name}": float(values[0]), f"max_{name}": float(np.max(values))}
+    return out
 
 
 def checks_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -164,13 +177,14 @@ def mixed(D_cm2_s: float, time_s: float, layer_cm: float) -> float:
 
     Diffusion across a step between two half-spaces, the alloy and what is plated on it.
     """
-    x = np.linspace(0.0, layer_cm, 4001)
+    x = np.linspace(0.0, layer_cm, 4001)  # √(4Dt) of 1.7 µm spans 500 of its steps
     return float(np.mean(0.5 * erfc(x / math.sqrt(4 * D_cm2_s * time_s))))
 
 
 # --- voids ----------------------------------------------------------------------------------------
 
 IMAGE_mAh_cm2 = 0.125  # charge between two images of the operando paper, 15 min at 0.5 mA/cm²
+SCAN_um = 1.0  # electrons of EDS come from about a micrometre of metal
 _FIRST_S = 1.0  # a cycler records no sooner
 
 
@@ -187,10 +201,9 @@ def voids_of(samples: Mapping[str, np.ndarray], stop_reason: str = "") -> dict[s
         ``lost90_mAh_cm2`` and ``gap_mAh_cm2``, where nine tenths and all of the contact are gone;
         ``risen_mAh_cm2``, where the overpotential is half above its lowest value since 1 s;
         ``steepness``, its slope against charge beyond nine tenths over that from one tenth to
-        there; ``contact_end``, ``overpotential_end_V``, ``concentration_max_V`` from 1 s to
-        the first image;
-        ``splits`` and ``collapses`` in the run, and ``first_split_mAh_cm2``. Infinite: not by the
-        end of the run. NaN: not defined.
+        there; ``begun_overpotential_V`` at 1 s; ``concentration_max_V`` from 1 s to the first
+        image, ``concentration_first_V`` there; ``first_split_mAh_cm2``. Infinite: not by the end
+        of the run. NaN: not defined.
     """
     charge, contact = samples["capacity_mAh_cm2"], samples["contact_fraction"]
     volts, begun = samples["overpotential_V"], samples["time_s"] >= _FIRST_S
@@ -202,6 +215,7 @@ def voids_of(samples: Mapping[str, np.ndarray], stop_reason: str = "") -> dict[s
     )
     most = int(np.argmax(cuts))
     fewer = images[most:][cuts[most:-1] < 0.9 * cuts[most]]
+    # S falls at first, as voids take up vacancies: a rise is seen from the lowest value on.
     lowest = int(np.argmax(begun)) + int(np.argmin(volts[begun]))
     out = {
         "cuts_first": float(cuts[0]) if len(images) else math.nan,
@@ -213,15 +227,30 @@ def voids_of(samples: Mapping[str, np.ndarray], stop_reason: str = "") -> dict[s
         "gap_mAh_cm2": math.inf,
         "risen_mAh_cm2": crossing(charge[lowest:], volts[lowest:], _RISEN * volts[lowest]),
         "steepness": _steepness(charge, 1 - contact, volts),
-        "contact_end": float(contact[-1]),
-        "overpotential_end_V": float(volts[-1]),
+        "begun_overpotential_V": float(volts[np.argmax(begun)]),
         "concentration_max_V": float(samples["concentration_V"][early].max()),
+        "concentration_first_V": float(
+            np.interp(IMAGE_mAh_cm2, charge, samples["concentration_V"], right=math.nan)
+        ),
     }
+    # A run that was stopped by its charge has no gap, whatever little contact is left.
     if contact[-1] < 0.05 and "contact" in stop_reason:
         out["gap_mAh_cm2"] = float(charge[-1])
     if "splits" in samples:
-        out |= {name: float(samples[name][-1]) for name in ("splits", "collapses")}
         out["first_split_mAh_cm2"] = crossing(charge, samples["splits"], 1.0)
+    return out
+
+
+def population_of(run: PopulationRun) -> dict[str, float]:
+    """Numbers of a population: those of `voids_of`, and of its Mg.
+
+    ``mg_intensity`` is the Mg of the first `SCAN_um` over that of the alloy at the end of the run;
+    it is there where there is Mg.
+    """
+    out, alloy = voids_of(run.samples, run.stop_reason), run.run["system"]["mg_fraction"]
+    if alloy:
+        seen = run.magnesium().line_scan([SCAN_um / 2], SCAN_um)
+        out["mg_intensity"] = float(seen[0]) / alloy
     return out
 
 
@@ -260,38 +289,15 @@ def box_of(t: Trajectory) -> dict[str, float]:
     Returns
     -------
     dict
-        ``contact_end``, ``contact_Li_end``, ``overpotential_start_V``,
-        ``_tenth_V`` (at a tenth of a monolayer) and ``_end_V``; ``splits``,
-        ``collapses``, ``coalescences`` and ``nucleations`` of voids in the run;
-        ``voids_end``, voids of the last frame; ``dead_Li_most``, the most dead atoms of a sample;
-        ``mg_intensity_end``, Mg per site of L1 over that of the alloy, as a line scan sees it, and
-        ``mg_coverage_end``, share of the sites of L1. Both only where there is Mg.
+        ``splits``, ``collapses``, ``coalescences`` and ``nucleations`` of voids in the run;
+        ``end_mg_coverage``, the share of the sites of L1, where there is Mg.
     """
-    samples = t.samples
     events = voids(t).events
     kinds = events["kind"].value_counts() if len(events) else {}
-    out = {
-        "contact_end": float(samples["contact_fraction"][-1]),
-        "contact_Li_end": float(samples["contact_fraction_Li"][-1]),
-        "overpotential_start_V": float(samples["overpotential_V"][0]),
-        "overpotential_tenth_V": float(
-            np.interp(0.1, samples["capacity_monolayers"], samples["overpotential_V"])
-        ),
-        "overpotential_end_V": float(samples["overpotential_V"][-1]),
-        "splits": float(kinds.get("split", 0)),
-        "collapses": float(kinds.get("collapse", 0)),
-        "coalescences": float(kinds.get("coalescence", 0)),
-        "nucleations": float(kinds.get("nucleation", 0)),
-    }
-    last = len(t.frames) - 1
-    out["voids_end"] = float(len(find(t.frames[last].occupancy, t.lattice)))
-    if "dead_Li" in samples:
-        out["dead_Li_most"] = float(samples["dead_Li"].max())
+    seen = ("split", "collapse", "coalescence", "nucleation")
+    out = {f"{kind}s": float(kinds.get(kind, 0)) for kind in seen}
     if "Mg" in t.species:
-        coverage = float(profiles(t).interface["mg_coverage"].iloc[-1])
-        out["mg_coverage_end"] = coverage
-        alloy = t.run.get("system", {}).get("mg_fraction", 0.0)
-        out["mg_intensity_end"] = coverage / alloy if alloy else math.nan
+        out["end_mg_coverage"] = float(profiles(t).interface["mg_coverage"].iloc[-1])
     return out
 
 
@@ -316,6 +322,7 @@ def deposition_of(run: TableRun) -> dict[str, float]:
     thickness = s["capacity_monolayers"][first]
 
     def at(monolayers: float, column: str) -> float:
+        # A run that ended earlier must not count with its last row.
         if thickness.max() < monolayers - 1e-6:
             return math.nan
         return float(np.interp(monolayers, thickness, s[column][first]))
@@ -384,7 +391,7 @@ _CATHODE = (
 )
 _NUMBERS: dict[str, Callable[[Any], dict[str, float]]] = {
     "electrode": box_of,
-    "population": lambda run: voids_of(run.samples, run.stop_reason),
+    "population": population_of,
     "deposition": deposition_of,
     "cathode": cathode_of,
 }

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from kmc.errors import InputError
 from kmc.papers.claims import number_of
 from kmc.papers.paper import NAMES, Paper, paper
 from kmc.papers.readings import Reading, Runs, mean, read_study
-from kmc.papers.steps import MakeWorkers, Step, lines_of, steps_of, write
+from kmc.papers.steps import MakeWorkers, lines_of, steps_of, write
 
 STUDY_FILE, CLAIMS_FILE = "study.json", "claims.json"
 FORMAT = "kmc study"
@@ -55,6 +55,12 @@ def _chosen(study: str, plan: str) -> Paper:
         known = ", ".join(("default", *chosen.plans))
         raise InputError(f"there is no plan {plan!r} of {study}", advice=f"Choose {known}.")
     return chosen
+
+
+def plan_of(folder: str | Path) -> str:
+    """The plan that a study folder holds; "default" where there is none yet."""
+    path = Path(folder)
+    return _read_head(path)["plan"] if (path / STUDY_FILE).is_file() else "default"
 
 
 def run_study(
@@ -101,8 +107,13 @@ def run_study(
     chosen, path = _chosen(study, plan), Path(folder)
     _open(path, study, plan)
     steps = steps_of(chosen, plan)
-    head = json.dumps(_head(study, plan, steps), indent=1, ensure_ascii=False)
-    write(path / STUDY_FILE, head)
+    head = {
+        **{"format": FORMAT, "version": VERSION, "study": study, "plan": plan},
+        "kmc": collect()["kmc"],
+        "steps": [{"name": s.name, "what": s.what, "command": s.command} for s in steps],
+    }
+    # Written anew each time: a newer kmc goes on with its own steps.
+    write(path / STUDY_FILE, json.dumps(head, indent=1, ensure_ascii=False))
 
     def local(sweep_folder: Path) -> Callable[[int], Workers]:
         return lambda points: LocalWorkers(
@@ -143,37 +154,19 @@ def _open(path: Path, study: str, plan: str) -> None:
 
 
 def _read_head(path: Path) -> dict[str, str]:
-    """Study, plan and version of kmc of a study folder."""
-    found = _read_study(path)
-    return {key: found[key] for key in ("study", "plan", "kmc")}
-
-
-def _read_study(path: Path) -> dict[str, Any]:
-    """What study.json says, its layout checked."""
+    """Study, plan and version of kmc of a study folder, the layout of study.json checked."""
     file = path / STUDY_FILE
     try:
         found = read_json(file)
         names = [str(step["name"]) for step in found.get("steps", [])]
+        # Names become paths below the folder, and a folder may come from a stranger.
         if not all(re.fullmatch(r"\w{1,100}", name) for name in names):
             raise ValueError("a step has an impossible name")
-        return {key: str(found[key]) for key in ("study", "plan", "kmc")} | {"steps": names}
+        return {key: str(found[key]) for key in ("study", "plan", "kmc")}
     except (InputError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
             f"{file} cannot be read, or is damaged", advice="Use another folder with -o."
         ) from None
-
-
-def _head(study: str, plan: str, steps: Sequence[Step]) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "study": study,
-        "plan": plan,
-        "kmc": collect()["kmc"],
-        "steps": [
-            {"name": step.name, "what": step.what, "command": step.command} for step in steps
-        ],
-    }
 
 
 def judge(folder: str | Path, *, progress: bool = False) -> list[dict[str, Any]]:
@@ -202,6 +195,7 @@ def judge(folder: str | Path, *, progress: bool = False) -> list[dict[str, Any]]
             advice=f"It knows {', '.join(NAMES)}.",
         )
     study = paper(head["study"]).planned(head["plan"])
+    steps = steps_of(study, "default")  # `study` has its plan already
     runs = read_study(study, path, progress)
     found = [{"paper": study.name, **claim.judged(runs)} for claim in study.claims]
     content = {
@@ -209,10 +203,9 @@ def judge(folder: str | Path, *, progress: bool = False) -> list[dict[str, Any]]
         "version": VERSION,
         **head,
         "papers": {study.name: study.paper},
-        "runs": {
-            step.name: [step.done(path), step.points or 1] for step in steps_of(study, "default")
-        },
+        "runs": {step.name: [step.done(path), step.points or 1] for step in steps},
         "claims": found,
+        "pictures": study.pictures,
         "conditions": {table["title"]: _means(runs, table) for table in study.tables},
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
@@ -228,18 +221,16 @@ def missing(folder: str | Path) -> list[str]:
 
 def _means(runs: Runs, table: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Means over the runs that agree in some keys, as plain data."""
+    short = {key: key.rpartition(".")[2] for key in table["by"]}
     groups: dict[tuple, list[Reading]] = {}
     for reading in runs.readings:
         if reading.step in table["in"]:
             named = {**reading.settings, "step": reading.step}
-            place = tuple(runs.study.value(named, key) for key in table["by"])
-            groups.setdefault(place, []).append(reading)
-    rows = []
-    for place, some in groups.items():
-        keys = (key.rpartition(".")[2] for key in table["by"])
-        row: dict[str, Any] = {**dict(zip(keys, place, strict=True)), "runs": len(some)}
-        for name in table["columns"]:
-            found = mean(some, name)
-            row[name] = None if found is None else number_of(found.value)
-        rows.append(row)
-    return rows
+            groups.setdefault(tuple(runs.study.value(named, key) for key in short), []).append(
+                reading
+            )
+    return [
+        {**dict(zip(short.values(), place, strict=True)), "runs": len(some)}
+        | {name: number_of(mean(some, name)) for name in table["columns"]}
+        for place, some in groups.items()
+    ]

@@ -58,7 +58,7 @@ class Step:
 def steps_of(study: Paper, plan: str) -> list[Step]:
     """The steps of a plan: what most claims are judged from comes first."""
     chosen = study.planned(plan)
-    kinds = {"sweep": _sweep, "converge": _levels, "nucleation": _nucleation, "checks": _checks}
+    kinds = {"sweep": _sweep, "converge": _levels, "checks": _checks}
     return [kinds[step.get("kind", "sweep")](chosen, step) for step in chosen.steps]
 
 
@@ -69,6 +69,7 @@ def sweep_text(study: Paper, step: Mapping[str, Any]) -> str:
     lines = [f"# {step['what']}", f"run = {toml_value(step['run'])}"]
     lines += [f"replicas = {step['replicas']}", "seed = 1", "", "[zip]"]
     for key in keys:
+        # [zip] wants a value of each key in each row, "none" where neither row nor study has one.
         values = [row.get(key, study.defaults.get(key, NONE)) for row in rows]
         lines.append(f'"{key}" = [{", ".join(toml_value(value) for value in values)}]')
     fixed = step.get("set", {}).items()
@@ -104,25 +105,10 @@ def _levels(study: Paper, step: Mapping[str, Any]) -> Step:
     return _step(step, command, run, len(ratios) * replicas)
 
 
-def _nucleation(study: Paper, step: Mapping[str, Any]) -> Step:
-    name, given = step["name"], step.get("set", {})
-
-    def run(folder: Path, make: MakeWorkers, progress: bool) -> bool:
-        if not (folder / f"{name}.json").is_file():
-            from kmc.mesoscale.study import nucleation
-
-            found = nucleation(step["params"], **given, progress=progress)
-            write(folder / f"{name}.json", json.dumps(found.to_json(), indent=1, allow_nan=False))
-        return False
-
-    options = "".join(f" --{key.replace('_', '-')} {value:g}" for key, value in given.items())
-    return _step(step, f"kmc nucleation {step['params']}{options} --json {name}.json", run)
-
-
 def _checks(study: Paper, step: Mapping[str, Any]) -> Step:
     def run(folder: Path, make: MakeWorkers, progress: bool) -> bool:
+        from kmc.model.dft_check import check_rows
         from kmc.model.parameters import load_parameters
-        from kmc.verification.dft import check_rows
 
         if not (folder / CHECKS_FILE).is_file():
             rows = [

@@ -6,10 +6,16 @@ else. Imports every package but `cli`.
 """
 
 from kmc.common.outputs import PICTURES
+from kmc.plotting.calibration_panels import calibration_picture
 from kmc.plotting.convergence import convergence_picture
-from kmc.plotting.draw import draw, plot_cross_section, plot_profiles, plot_voids
+from kmc.plotting.draw import (
+    draw,
+    plot_cross_section,
+    plot_profiles,
+    plot_voids,
+    save_movie,
+)
 from kmc.plotting.impedance_panels import impedance_picture
-from kmc.plotting.movie import save_movie
 from kmc.plotting.notebook import slider, watch
 from kmc.plotting.nucleation_panels import nucleation_picture
 from kmc.plotting.pages import overview, save_overview
@@ -20,13 +26,13 @@ from kmc.plotting.sweep_panels import sweep_picture
 from kmc.plotting.tables import table_picture
 from kmc.plotting.thresholds import threshold_picture
 from kmc.plotting.upscale import POPULATION_PICTURES, population_picture
-from kmc.plotting.upscale_movie import save_population_movie
 
 __all__ = [
     "MAGNESIUM",
     "METAL",
     "PICTURES",
     "POPULATION_PICTURES",
+    "calibration_picture",
     "convergence_picture",
     "draw",
     "impedance_picture",
@@ -41,7 +47,6 @@ __all__ = [
     "save",
     "save_movie",
     "save_overview",
-    "save_population_movie",
     "slider",
     "sweep_picture",
     "table_picture",

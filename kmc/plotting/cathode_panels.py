@@ -8,13 +8,14 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from kmc.files.table_run import TableRun
 from kmc.plotting import style
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE
 from kmc.systems.cathode.run import DELITHIATED, LITHIATED
-from kmc.trajectory.table_run import TableRun
 
 # X. Xiong et al., Nat. Commun. 15 (2024), doi:10.1038/s41467-024-48174-8: cycles 1 and 20 of its
 # simulation of selenium.
@@ -35,6 +36,12 @@ _CURVES = {
 }
 _COLOURS = {PORE: "#ffffff", FRAME: "#5b6770", ACTIVE: "#e0a03a"}
 _CREPT = "#b2402e"
+_KEYS = {
+    "active material": _COLOURS[ACTIVE],
+    "crept into a pore": _CREPT,
+    "frame": _COLOURS[FRAME],
+    "pore, or open": _COLOURS[PORE],
+}
 _MAX_MAPS = 6
 
 
@@ -42,8 +49,10 @@ def _summary(
     runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
     """Curves against the cycle beside published values; below, maps of the first run."""
-    page = style.new_figure(6.9, 3.4 + 2.3)
-    top, bottom = style.stack(page, [3.4, 2.3])
+    page = style.new_figure(6.9, 0.4 + 3.4 + 2.0 + 0.25)
+    head, top, bottom, foot = style.stack(page, [0.4, 3.4, 2.0, 0.25])
+    style.heading(head, runs[0], _about(runs[0]))
+    _keys(foot)
     axes = top.subplots(2, 3).ravel()
     selenium = any(run.facts["materials"][0] == "se" for run in runs)
     for axis, (column, (phase, label)) in zip(axes, _CURVES.items(), strict=False):
@@ -90,8 +99,10 @@ def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] 
     """Microstructure above, equivalent stress below, frame by frame, for each run."""
     rows = [_chosen(run, frames, _MAX_MAPS) for run in runs]
     wide = max(len(row) for row in rows)
-    page = style.new_figure(1.75 * wide + 0.5, 3.9 * len(runs))
-    axes = page.subplots(2 * len(runs), wide, squeeze=False)
+    size = (1.75 * wide + 0.5, 3.3 * len(runs))
+    page, body, foot = style.headed(runs, _about(runs[0]), size, 0.25)
+    _keys(foot)
+    axes = body.subplots(2 * len(runs), wide, squeeze=False)
     for i, (run, row) in enumerate(zip(runs, rows, strict=True)):
         for k in range(wide):
             if k < len(row):
@@ -101,6 +112,22 @@ def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] 
                 axes[2 * i, k].axis("off")
                 axes[2 * i + 1, k].axis("off")
     return page
+
+
+def _about(run: TableRun) -> tuple[str, ...]:
+    """Materials and size of a run, for its heading; sites have no length in this model."""
+    edge, rate = run.run["cathode"]["edge_sites"], run.run["cathode"]["c_rate_per_h"]
+    lithiated, frame = run.facts["materials"][1:3]
+    return f"to {lithiated} in {frame}", f"{rate:g} C, {edge} × {edge} sites (no length scale)"
+
+
+def _keys(part: Figure | SubFigure) -> None:
+    """Colours of the microstructure, below it."""
+    keys = [Patch(color=colour, label=label) for label, colour in _KEYS.items()]
+    for key in keys:
+        key.set_edgecolor(style.GREY)
+        key.set_linewidth(0.4)
+    part.legend(handles=keys, loc="center", ncols=len(keys), handlelength=1, columnspacing=1.2)
 
 
 def _chosen(run: TableRun, frames: Sequence[int] | None, most: int) -> list[int]:
@@ -136,8 +163,8 @@ def _map(axis: Axes, run: TableRun, frame: int, name: str = "") -> None:
     shown = np.where(pore, inside, rgb * (1.0 - opened) + opened)
     axis.imshow(shown.clip(0, 1).swapaxes(0, 1), origin="lower", interpolation="nearest")
     axis.set_title(f"{name}\n{_title(run, frame)}" if name else _title(run, frame), fontsize=7)
-    axis.set_xticks([])
-    axis.set_yticks([])
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(True)
 
 
 def _stress(axis: Axes, run: TableRun, frame: int) -> None:
@@ -145,6 +172,7 @@ def _stress(axis: Axes, run: TableRun, frame: int) -> None:
     shown = np.ma.masked_where(
         run.frames["bears_load"][frame] == 0, run.frames["equivalent_GPa"][frame]
     )
+    # A few sites at corners bear far more than the others and would set the scale.
     high = max(float(np.quantile(run.frames["equivalent_GPa"], 0.98)), 1e-3)
     image = axis.imshow(
         shown.swapaxes(0, 1),
@@ -155,8 +183,8 @@ def _stress(axis: Axes, run: TableRun, frame: int) -> None:
         interpolation="nearest",
     )
     axis.set_title(f"stress, {_title(run, frame)}", fontsize=7)
-    axis.set_xticks([])
-    axis.set_yticks([])
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(True)
     axis.figure.colorbar(image, ax=axis, shrink=0.8, label="GPa")
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from kmc.files.reader import Trajectory
 from kmc.plotting import style
-from kmc.trajectory.reader import Trajectory
 
 
 def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool = False) -> None:
@@ -57,6 +57,11 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
     part.align_ylabels([upper, lower])
     if mark_frames and len(runs) == 1 and len(runs[0].frames) and by_charge:
         _mark_frame((upper, lower), runs[0].frames[-1].capacity_monolayers, furthest)
+    if cycled and len(runs) == 1:  # of several, steps need not coincide
+        current = runs[0].samples["current_density_mA_cm2"]
+        style.shade_steps((upper, lower), xs[0], np.where(runs[0].samples["phase"] > 0, 0, current))
+        text = "grey: plating; dotted: rest"
+        upper.set_title(text, loc="right", color=style.GREY, fontsize=6, pad=2)
     for index, t in enumerate(runs):
         if not cycled and (start_s := style.rest_starts_s(t)):
             colour = style.BLACK if len(runs) == 1 else style.run_colour(index)
@@ -101,6 +106,7 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
     volts = [t.samples["overpotential_V"] for t in trajectories]
     terms = _terms(trajectories[0]) if len(xs) == 1 else {}
     known = [np.isfinite(v) for v in volts]
+    # Samples without an electroactive atom are infinite and would leave no scale for the others.
     highest = max((v[k].max(initial=0.0) for v, k in zip(volts, known, strict=True)), default=0.0)
     lowest = min((v[k].min(initial=0.0) for v, k in zip(volts, known, strict=True)), default=0.0)
     scale, unit = (1e3, "mV") if highest < 1 else (1.0, "V")
@@ -112,9 +118,11 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
         if terms:
             colours = {"colour": style.BLACK, "label": "total"}
         if k.any():
-            style.line(axes, x[k], v[k] * scale, **colours)
-        if not k.all():
-            _mark_lost(axes, x, x[~k], colours["colour"] if len(xs) > 1 else style.BLACK)
+            style.line(axes, x, np.where(k, v, np.nan) * scale, **colours)
+        # Infinite where no atom can be stripped; NaN, no site to plate on, is left blank.
+        if (lost := np.isinf(v)).any():
+            _mark_lost(axes, x, x[lost], colours["colour"] if len(xs) > 1 else style.BLACK)
+    # The key stands above the curves, in room that is added to the axis.
     room = 1.12
     rest = [_without_concentration(t) for t in trajectories]
     if len(xs) > 1 and any(r is not None for r in rest):
@@ -167,15 +175,13 @@ def _without_concentration(trajectory: Trajectory) -> np.ndarray | None:
 
 def _stack(axes: Axes, x, terms: dict[str, np.ndarray], known, scale: float) -> None:
     """The terms of the overpotential on top of each other, those below 0 under each other."""
-    highest = np.zeros(np.count_nonzero(known))
-    lowest = np.zeros_like(highest)
+    highest, lowest = np.zeros((2, len(x)))
+    look = {"alpha": 0.55, "linewidth": 0, "where": known}
     for name, volts in terms.items():
         label, colour = _TERMS[name]
-        height = volts[known] * scale
+        height = np.where(known, volts, 0.0) * scale
         start = np.where(height < 0, lowest, highest)
-        axes.fill_between(
-            x[known], start, start + height, color=colour, alpha=0.55, linewidth=0, label=label
-        )
+        axes.fill_between(x, start, start + height, color=colour, label=label, **look)
         highest, lowest = highest + np.maximum(height, 0), lowest + np.minimum(height, 0)
 
 

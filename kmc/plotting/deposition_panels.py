@@ -6,18 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from kmc.common.formatting import monolayers
+from kmc.files.table_run import TableRun
 from kmc.plotting import style
 from kmc.systems.deposition.shape import heights
-from kmc.trajectory.table_run import TableRun
 
 _MAX_MAPS = 6
+_METAL, _SUBSTRATE, _ISLAND = "#868686", "#3B4CC0", "#B40426"
 _CURVES = {
     "coverage": "coverage",
-    "islands_per_um2": "islands (1/µm²)",
+    "islands_per_um2": "islands in the box",  # per µm² a single one would read as thousands
     "island_height_layers": "height of islands\n(layers)",
     "roughness_layers": "roughness (layers)",
 }
@@ -28,8 +31,14 @@ def _summary(
 ) -> Figure:
     """Curves of every run; below, map and section of the last frame of each."""
     shown = list(runs[:4])
-    page = style.new_figure(max(4.6, 1.75 * len(shown) + 0.4), 2.9 + 2.5)
-    top, bottom = style.stack(page, [2.9, 2.5])
+    names = list(names) if len(runs) > 1 else []
+    above = style.key_height(names, 2) if names else 0.4
+    page = style.new_figure(max(4.6, 1.75 * len(shown) + 0.4), above + 2.9 + 2.5 + 0.25)
+    head, top, bottom, foot = style.stack(page, [above, 2.9, 2.5, 0.25])
+    if names:
+        style.draw_key(head, names, 2)
+    else:
+        style.heading(head, runs[0], ("", _size(runs[0])))
     axes = top.subplots(2, 2, sharex=True)
     passed = any((np.diff(run.samples["capacity_monolayers"]) < 0).any() for run in runs)
     for axis, (column, label) in zip(axes.ravel(), _CURVES.items(), strict=True):
@@ -37,22 +46,48 @@ def _summary(
             s = run.samples
             columns = run.constants["substrate"].size
             x = (s["plated"] + s["stripped"]) / columns if passed else s["capacity_monolayers"]
-            axis.plot(x, s[column], label=names[i], **style.run_style(i))
+            shown_number = s[column] * (_area_um2(run) if column == "islands_per_um2" else 1.0)
+            axis.plot(x, shown_number, **style.run_style(i))
         axis.set_ylabel(label)
         axis.set_ylim(bottom=0)
     for axis in axes[1]:
         axis.set_xlabel("charge passed (monolayers)" if passed else "plated (monolayers)")
-    if len(runs) > 1:
-        axes[0, 0].legend(fontsize=6)
+    axes[0, 1].yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     if len(shown) == 1:
         panels = bottom.subplots(1, 2, squeeze=False).T
     else:
         panels = bottom.subplots(2, len(shown), squeeze=False, height_ratios=[2, 1])
     for i, run in enumerate(shown):
         frame = len(run.frames["sample"]) - 1 if frames is None else frames[-1]
-        _map(panels[0, i], run, frame, names[i])
+        _map(panels[0, i], run, frame, names[i] if names else "from above, at the end")
         _section(panels[1, i], run, frame)
+    if not names:
+        panels[1, 0].set_title("section through the highest column", fontsize=7)
+    _keys(foot, shown)
     return page
+
+
+def _size(run: TableRun) -> str:
+    """Edges of the box: "13.4 × 13.4 nm, periodic"."""
+    ny, nx = run.constants["substrate"].shape
+    nm = run.facts["spacing_A"] / 10
+    return f"{nx * nm:.3g} × {ny * nm:.3g} nm, periodic"
+
+
+def _area_um2(run: TableRun) -> float:
+    return float(run.constants["substrate"].size * (run.facts["spacing_A"] * 1e-4) ** 2)
+
+
+def _keys(part: Figure | SubFigure, runs: Sequence[TableRun], *, sections: bool = True) -> None:
+    """Colours of sections and maps, below them."""
+    surfaces = ", ".join(dict.fromkeys(run.facts["surfaces"][0] for run in runs))
+    keys = []
+    if sections:
+        keys = [Patch(color=_METAL, label="metal"), Patch(color=_SUBSTRATE, label=surfaces)]
+    if any(run.constants["substrate"].any() for run in runs):
+        keys.append(Patch(color=_ISLAND, label="islands on it (outlined from above)"))
+    keys.append(Patch(facecolor="white", edgecolor=style.GREY, lw=0.5, label="bare, or open"))
+    part.legend(handles=keys, loc="center", ncols=len(keys), handlelength=1, columnspacing=1.0)
 
 
 def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] | None) -> Figure:
@@ -62,8 +97,10 @@ def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] 
         n = len(run.frames["sample"])
         rows.append(list(frames)[:_MAX_MAPS] if frames else style.evenly(n, 4))
     wide = max(len(row) for row in rows)
-    page = style.new_figure(2.3 * wide, 2.1 * len(runs))
-    axes = page.subplots(len(runs), wide, squeeze=False)
+    size = (2.3 * wide, 2.1 * len(runs))
+    page, body, foot = style.headed(runs, ("", _size(runs[0])), size, 0.25)
+    _keys(foot, runs, sections=False)
+    axes = body.subplots(len(runs), wide, squeeze=False)
     for i, (run, row) in enumerate(zip(runs, rows, strict=True)):
         highest = max(_highest(run, frame) for frame in row)
         for axis in axes[i]:
@@ -71,7 +108,8 @@ def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] 
         for axis, frame in zip(axes[i], row, strict=False):
             axis.set_visible(True)
             charge = run.samples["capacity_monolayers"][run.frames["sample"][frame]]
-            title = f"{names[i]}\nafter {monolayers(float(charge))}"
+            title = f"after {monolayers(float(charge))}"
+            title = f"{names[i]}\n{title}" if len(runs) > 1 else title
             _map(axis, run, frame, title, highest=highest)
     return page
 
@@ -80,12 +118,15 @@ def _sections(
     runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
     """Cross-sections, one row a run."""
-    page = style.new_figure(4.6, 1.3 * len(runs) + 0.2)
-    axes = page.subplots(len(runs), 1, squeeze=False)
+    size = (4.6, 1.3 * len(runs))
+    page, body, foot = style.headed(runs, ("", _size(runs[0])), size, 0.25)
+    _keys(foot, runs)
+    axes = body.subplots(len(runs), 1, squeeze=False)
     for i, run in enumerate(runs):
         frame = len(run.frames["sample"]) - 1 if frames is None else frames[-1]
         _section(axes[i, 0], run, frame)
-        axes[i, 0].set_title(names[i], fontsize=7)
+        if len(runs) > 1:
+            axes[i, 0].set_title(names[i], fontsize=7)
     return page
 
 
@@ -115,7 +156,7 @@ def _map(axis: Axes, run: TableRun, frame: int, title: str, *, highest: int = 0)
     islands = run.constants["substrate"]
     if islands.any():
         x, y = (np.arange(nx) + 0.5) * nm, (np.arange(ny) + 0.5) * nm
-        axis.contour(x, y, islands, levels=[0.5], colors="tab:red", linewidths=0.6)
+        axis.contour(x, y, islands, levels=[0.5], colors=_ISLAND, linewidths=0.6)
     axis.set_title(title, fontsize=7)
     axis.set_xlabel("x (nm)")
     axis.set_ylabel("y (nm)")
@@ -127,6 +168,7 @@ def _map(axis: Axes, run: TableRun, frame: int, title: str, *, highest: int = 0)
 def _section(axis: Axes, run: TableRun, frame: int) -> None:
     """Cut through the column that is highest: metal grey, substrate below."""
     occupied = run.frames["occupied"][frame]
+    # Through the highest column: a row in the middle often misses a lone island.
     row = int(np.unravel_index(np.argmax(heights(occupied)), occupied.shape[1:])[0])
     nm = run.facts["spacing_A"] / 10
     cut = occupied[:, row, :]
@@ -135,9 +177,7 @@ def _section(axis: Axes, run: TableRun, frame: int) -> None:
         np.ma.masked_equal(cut[:high], 0),
         origin="lower",
         extent=(0, cut.shape[1] * nm, 0, high * nm),
-        cmap="Greys",
-        vmin=0,
-        vmax=1.8,
+        cmap=ListedColormap([_METAL]),
         interpolation="nearest",
         aspect="auto",
     )
@@ -145,7 +185,7 @@ def _section(axis: Axes, run: TableRun, frame: int) -> None:
     axis.imshow(
         surface,
         extent=(0, cut.shape[1] * nm, -0.06 * high * nm, 0),
-        cmap="coolwarm",
+        cmap=ListedColormap([_SUBSTRATE, _ISLAND]),
         vmin=0,
         vmax=1,
         interpolation="nearest",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from kmc.analysis.cross_section import cross_section
@@ -15,11 +16,13 @@ from kmc.analysis.profiles import profiles as profiles_of
 from kmc.analysis.voids import DEFAULT_MIN_SIZE
 from kmc.common.outputs import PICTURES
 from kmc.common.progress import FrameProgress
-from kmc.common.units import A_per_nm
 from kmc.errors import InputError
+from kmc.files.frame_selection import choose_frames
+from kmc.files.reader import Trajectory
 from kmc.plotting import microscope, mixing_panels, pages, profile_panels, statistics, style
-from kmc.trajectory.frame_selection import choose_frames
-from kmc.trajectory.reader import Trajectory
+from kmc.plotting.box_movie import BoxMovie
+from kmc.plotting.movie import MOVIE_TYPE, check_movie
+from kmc.plotting.upscale_movie import PopulationMovie
 
 _PLAIN = {
     "summary": pages.summary_picture,
@@ -97,7 +100,7 @@ def draw(
         found = _each(cross_section, runs, some, progress, min_size=min_size)
         metals = ["-".join(t.species) for t in runs]
         with style.styled():
-            return microscope.microscope_picture(
+            return microscope.sections_picture(
                 found,
                 names,
                 metals,
@@ -120,10 +123,9 @@ def draw(
             )
     if what == "sizes":  # selected frames restrict the picture, not the tracking
         histories = _each(voids, runs, [None] * len(runs), progress, min_size=min_size)
-        areas = [t.lattice.area_A2 / A_per_nm**2 for t in runs]
         only = [indices for indices in some if indices is not None]
         with style.styled():
-            return statistics.sizes_picture(histories, areas, names, only or None)
+            return statistics.sizes_picture(histories, names, only or None)
     histories = _each(voids, runs, some, progress, min_size=min_size)
     draw_them = {
         "voids": statistics.voids_picture,
@@ -157,6 +159,50 @@ def _part(progress: FrameProgress, index: int, of_runs: int) -> FrameProgress:
     return lambda done, of: progress(index * of + done, of_runs * of)
 
 
+# --- movies ---------------------------------------------------------------------------------------
+
+_MOVIES: dict[str, type[BoxMovie | PopulationMovie]] = {
+    "electrode": BoxMovie,
+    "population": PopulationMovie,
+}
+
+
+def save_movie(
+    run: Any,
+    path: str | Path,
+    *,
+    frames: Sequence[int] | None = None,
+    per_second: float = 8.0,
+    progress: FrameProgress | None = None,
+) -> None:
+    """Write a movie of a box of atoms or of a population of voids.
+
+    Parameters
+    ----------
+    run : Trajectory or PopulationRun
+    path : str or Path
+        A ``.gif``, or an ``.mp4`` where the program ffmpeg is installed.
+    frames : sequence of int, optional
+        Frames to show; all by default, of a population those of the first replica.
+    per_second : float
+        Frames per second, 0.1 to 60.
+    progress : callable, optional
+        Called with the number of frames drawn and to draw.
+
+    Raises
+    ------
+    InputError
+        There is no frame, ffmpeg is missing, or the file cannot be written.
+    """
+    path, kind = Path(path), _MOVIES[run.kind]
+    check_movie(path, per_second)
+    chosen = [int(i) for i in (kind.default_frames(run) if frames is None else frames)]
+    if not chosen:
+        raise InputError(f"{run.path} has no frames yet", advice="Wait for the run to write one.")
+    with style.styled(), rc_context(MOVIE_TYPE):
+        kind(run, chosen).write(path, per_second, progress)
+
+
 # --- pictures of results of the analysis ---------------------------------------------
 
 
@@ -169,7 +215,7 @@ def plot_voids(history: Any) -> Figure:
 def plot_cross_section(section: Any) -> Figure:
     """Contact loss, number, widths and heights on cross-section lines; `CrossSection.plot`."""
     with style.styled():
-        return microscope.microscope_picture([section])
+        return microscope.sections_picture([section])
 
 
 def plot_profiles(found: Any) -> Figure:

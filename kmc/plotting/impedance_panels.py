@@ -20,7 +20,7 @@ def impedance_picture(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From `kmc.population.impedance.impedances`.
+        From `kmc.systems.population.impedance.impedances`.
     """
     frames = [rows for _, rows in table.groupby("frame")]
     with style.styled():

@@ -17,10 +17,10 @@ from scipy.spatial import cKDTree
 
 from kmc.analysis import voids
 from kmc.common.units import A_per_nm
+from kmc.files.reader import Trajectory
+from kmc.files.samples import Frame
 from kmc.model.lattice import Lattice
 from kmc.plotting import style
-from kmc.trajectory.reader import Trajectory
-from kmc.trajectory.tables import Frame
 
 _DEPTHS = matplotlib.colormaps["YlGnBu"]
 _DEPTH_RANGE = (0.5, 1.0)  # lighter colours resemble Mg and metal in a grey print
@@ -68,6 +68,14 @@ class View:
     def shape(self) -> float:
         """Height over width."""
         return self.size_nm[1] / self.size_nm[0]
+
+    @property
+    def crosses_edge(self) -> bool:
+        """Whether a gap leaves the map at one edge and comes in at the opposite one."""
+        spacing = np.sqrt(self.size_nm.prod() / max(1, len(self.places_nm)))
+        places = self.places_nm[self.steps > 0] % self.size_nm
+        first, last = places < spacing, places > self.size_nm - 1.01 * spacing
+        return bool((first.any(axis=0) & last.any(axis=0)).any())
 
     @property
     def most(self) -> int:
@@ -133,6 +141,7 @@ def nearest_place(
     Over the periodic edges; if `closed`, over those to the left and right alone.
     """
     height_px = max(8, round(width_px * size[1] / size[0]))
+    # Each pixel has the colour of the nearest site, so no site is blurred by interpolation.
     x = (np.arange(width_px) + 0.5) * size[0] / width_px
     y = (np.arange(height_px) + 0.5) * size[1] / height_px
     pixels = np.stack(np.meshgrid(x, y), axis=-1)
@@ -163,6 +172,7 @@ def scale_for(most: int, step: float) -> DepthScale:
         ticks = np.arange(1, most + 1) * step
         return DepthScale(ListedColormap(few), BoundaryNorm(edges, most), ticks)
     colours = ListedColormap(_DEPTHS(np.linspace(*_DEPTH_RANGE, 256)))
+    # More steps than eye and print distinguish share a continuous scale.
     spread = max(1, math.ceil(most / _MAX_STEPS))
     ticks = np.arange(1, most + 1, spread) * step
     return DepthScale(colours, Normalize(step, most * step), ticks)
@@ -251,7 +261,9 @@ def depth_bar(part, axes, view: View, scale: DepthScale, **options) -> None:
     mappable = ScalarMappable(scale.norm, scale.colours)
     options = {"location": "bottom", "aspect": 28, "pad": 0.02, "shrink": 0.9} | options
     bar = part.colorbar(mappable, ax=axes, ticks=scale.ticks, **options)
-    bar.set_label(view.label)
+    # One void at a corner is drawn in four pieces.
+    note = "\nedges are periodic: a void goes on at the opposite one"
+    bar.set_label(view.label + (note if view.crosses_edge else ""))
     bar.minorticks_off()
     bar.ax.tick_params(size=0)
     bar.outline.set_visible(False)

@@ -13,7 +13,6 @@ from kmc.plotting import style
 
 _MARKERS = "osD^vP"
 _FAR = 0.7  # of an axis: notes stand to the left of what lies beyond
-_BEHIND = {"facecolor": "white", "alpha": 0.7, "lw": 0, "pad": 0.5}  # above lines, below points
 
 
 def has(tables: Sequence[Measured], panel: str) -> bool:
@@ -139,9 +138,10 @@ def _event(
     if there[0] in panels and (there[0], row["note"]) not in printed:
         printed.add((there[0], row["note"]))
         axes = panels[there[0]]
-        height = (0.1 if logarithmic else 0.4) + 0.08 * (rank % 2)
+        height = (0.28 if logarithmic else 0.4) + 0.08 * (rank % 2)
         ha = _side(axes, row[CAPACITY])
-        axes.annotate(
+        style.write_over(
+            axes.annotate,
             row["note"],
             (row[CAPACITY], height),
             xycoords=axes.get_xaxis_transform(),
@@ -151,7 +151,6 @@ def _event(
             va="center",
             color=colour,
             fontsize=6.5,
-            bbox=_BEHIND,
             zorder=2.5,
         )
 
@@ -172,7 +171,10 @@ def _band(axes: Axes, value: float, error: float, row, look: dict, rank: int) ->
 
 
 def _say(axes: Axes, x, y, note: str, shift, colour: str, ha: str = "left") -> None:
-    axes.annotate(
+    if not note:
+        return
+    style.write_over(
+        axes.annotate,
         note,
         (x, y),
         xytext=shift,
@@ -181,6 +183,5 @@ def _say(axes: Axes, x, y, note: str, shift, colour: str, ha: str = "left") -> N
         va="center",
         color=colour,
         fontsize=6.5,
-        bbox=_BEHIND if note else None,
         zorder=2.5,
     )

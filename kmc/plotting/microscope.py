@@ -1,194 +1,366 @@
-"""Contact loss, number, width and height of voids on cross-section lines.
+"""Contact loss, number, width and height of voids on cross-section lines, of boxes and populations.
 
 The layout is that of Fig. 1b–e of the operando paper, for comparison side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from textwrap import wrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.figure import Figure, SubFigure
 
-from kmc.analysis.measured import Measured
+from kmc.analysis.measured import QUANTITIES, Measured
 from kmc.common.formatting import figure, plural
 from kmc.plotting import style
 from kmc.plotting.measured_panels import draw_measured, has, last_capacity, legend, title
 
+if TYPE_CHECKING:
+    from kmc.analysis.cross_section import CrossSection
+    from kmc.systems.population.result import PopulationRun
+
+LEFT_mAh_cm2 = 1e-5
+NOTHING = f"nothing yet from {LEFT_mAh_cm2:.0e} mAh/cm² on"
 _ROW_IN = 1.12
 _MAX_BOXES = 16
+_MOST_mV = 400.0  # an overpotential that diverges at the end would flatten everything before it
 _SCALES_DIFFER = (
     "Scales differ: a box of nanometres has no voids of micrometres. Compare ranks, ratios and "
     "trends, not sizes."
 )
-_PANELS = ("contact_loss", "voids", "width", "height")
-_QUANTITIES = (("width", "void width"), ("height", "void height"))
+_LABELS = {
+    "contact_loss": "contact loss (%)",
+    "voids": "voids per\n100 µm of line",
+    "width": "void width (µm)",
+    "height": "void height (µm)",
+    "overpotential": "overpotential\n(mV)",
+}
 
 
-def microscope_picture(
-    sections: Sequence,
+@dataclass(frozen=True)
+class Seen:
+    """What cross-section lines show of one run, one row each time.
+
+    Attributes
+    ----------
+    name, metal : str
+        ``Li``, ``Li-Mg`` …: measured data have the colour of the first run of their metal.
+    note : str
+        The lines that were looked at.
+    x : ndarray, shape (n,)
+        Charge or time, in the unit of the axis.
+    contact_loss, voids : ndarray, shape (n,)
+        In percent; number on a length of line.
+    sizes : mapping
+        "width" and "height" → columns by name: quartiles, or ``mean`` and ``max``.
+    volts_mV : sequence of (ndarray, ndarray)
+        x and overpotential; a second pair is drawn thin.
+    """
+
+    name: str
+    metal: str
+    note: str
+    x: np.ndarray
+    contact_loss: np.ndarray
+    voids: np.ndarray
+    sizes: Mapping[str, Mapping[str, np.ndarray]]
+    volts_mV: Sequence[tuple[np.ndarray, np.ndarray]] = field(default=())
+
+
+# --- what each kind of run has to show ------------------------------------------------------------
+
+
+def sections_picture(
+    sections: Sequence[CrossSection],
     names: Sequence[str] | None = None,
     metals: Sequence[str] | None = None,
     *,
     measured: Sequence[Measured] = (),
     overpotentials: Sequence[tuple] = (),
 ) -> Figure:
-    """Contact loss, voids per 100 µm, and box charts of width and height against capacity.
+    """Contact loss, voids on a line, and box charts of width and height of boxes of atoms.
 
     Parameters
     ----------
     sections : sequence of CrossSection
         One for each run, from `kmc.cross_section`.
-    names : sequence of str, optional
-        Names of the runs.
-    metals : sequence of str, optional
-        ``Li``, ``Li-Mg`` … of each run: measured data have the colour of the first run of theirs.
+    names, metals : sequence of str, optional
+        Of the runs.
     measured : sequence of Measured
-        Measured data in a second column, on their own scales: a box of nanometres has no voids of
-        micrometres, but ranks, ratios and trends can be compared.
+        In a second column, on their own scales.
     overpotentials : sequence of (ndarray, ndarray)
         Capacity in monolayers or time in s, and overpotential in V, of each run: drawn where
         measured data have an overpotential.
     """
-    names = list(names or [""] * len(sections))
-    named, beside = any(names), bool(measured)
-    metals = metals or [""] * len(sections)
-    colours = [style.run_colour(i) for i in range(len(sections))]
-    shown = [*_PANELS, *(["overpotential"] if has(measured, "overpotential") else [])]
-    keys_measured = legend(measured, metals, colours) if beside else []
-    lines = max(-(-len(names) // 2) if named else 0, -(-len(keys_measured) // 3))
-    head = (0.1 + 0.16 * lines if lines else 0.05) + (0.2 if beside else 0.0)
-    notes = _notes(sections, names)
-    if beside:
-        notes += [f"Measured: {title(measured)}.", _SCALES_DIFFER]
-    notes = [
-        line for note in notes for line in wrap(note, 135 if beside else 64, break_on_hyphens=False)
-    ]
-    foot = 0.05 + 0.12 * len(notes)
-    body = len(shown) * _ROW_IN + 0.75
-    width = style.PAGE_IN if beside else style.COLUMN_IN
-    page = style.new_figure(width, head + body + foot)
-    top, middle, bottom = style.stack(page, [head, body, foot])
-    axes = middle.subplots(len(shown), 2 if beside else 1, sharex="col", squeeze=False)
-    _runs(list(axes[:, 0]), sections, colours, overpotentials if len(shown) > len(_PANELS) else ())
-    if named:
-        keys = [
-            Line2D([], [], lw=1.6, label=name, **style.run_style(i)) for i, name in enumerate(names)
-        ]
-        top.legend(handles=keys, loc="upper left", ncols=2, handlelength=2.4, borderaxespad=0.3)
-    for letter, panel in zip("abcde", axes[:, 0], strict=False):
-        panel.text(
-            -0.21 if beside else -0.25,
-            1.0,
-            letter,
-            weight="bold",
-            size=8.5,
-            va="center",
-            transform=panel.transAxes,
-        )
-    if beside:
-        _measured_column(dict(zip(shown, axes[:, 1], strict=True)), measured, metals, colours)
-        top.add_artist(
-            top.legend(
-                handles=keys_measured,
-                loc="upper left",
-                bbox_to_anchor=(0.55, 1.0),
-                ncols=3,
-                handlelength=1.0,
-                borderaxespad=0.3,
+    names, metals = (list(texts or [""] * len(sections)) for texts in (names, metals))
+    x_key, scale, x_label = style.table_axis([section.table for section in sections])
+    lengths = {section.line_length_nm for section in sections}
+    # A box is nanometres wide: its count for 100 µm would be one void times ten thousand.
+    length_nm = lengths.pop() if len(lengths) == 1 else 10.0
+    of_line = f"voids on {figure(length_nm, 'nm')}\nof line"
+    volts = [[(x / scale, 1e3 * v)] for x, v in overpotentials] or [[] for _ in sections]
+    seen = []
+    for section, name, metal, pairs in zip(sections, names, metals, volts, strict=True):
+        table, last = section.table, section.table.iloc[-1]
+        cuts, voids = int(last["voids"]), int(last["voids_in_box"])
+        note = f"{plural(section.n_lines, 'line')} of {figure(section.line_length_nm, 'nm')}; "
+        note += f"last frame: {plural(cuts, 'cut')} of {plural(voids, 'void')}"
+        sizes = {
+            what: {
+                quartile: table[f"{what}_{quartile}_nm"].to_numpy(float)
+                for quartile in ("min", "q1", "median", "q3", "max")
+            }
+            for what in ("width", "height")
+        }
+        seen.append(
+            Seen(
+                *(name, metal, note, table[x_key].to_numpy(float) / scale),
+                100 * table["contact_loss"].to_numpy(float),
+                table["voids_per_nm"].to_numpy(float) * length_nm,
+                sizes,
+                pairs if has(measured, "overpotential") else [],
             )
         )
-        top.text(0.09, 0.02, "simulation", weight="bold", va="bottom")
-        top.text(0.57, 0.02, "measured", weight="bold", va="bottom")
-    bottom.text(0.02, 0.98, "\n".join(notes), va="top", color=style.GREY, fontsize=6)
+    own = {"voids": of_line, "width": "void width (nm)", "height": "void height (nm)"}
+    return _page(seen, _LABELS | own, x_label, measured, beside=True)
+
+
+def populations_picture(
+    runs: Sequence[PopulationRun], names: Sequence[str], measured: Sequence[Measured]
+) -> Figure:
+    """The same of populations of voids, with measured data in the same axes."""
+    # Images at equal intervals, as those of a microscope, want an axis like theirs.
+    logarithmic = not all(run.run["upscale"].get("image_every_min") for run in runs)
+    seen = []
+    for run, name in zip(runs, names, strict=True):
+        s = stripping(run)
+        x = s["capacity_mAh_cm2"]
+        resolution = run.run["upscale"].get("resolution_um")
+        note = f"lines along x and y across {plural(len(run.replicas), 'square')} of "
+        note += figure(run.edge_um, "µm")
+        if resolution:
+            note += f", seen at {figure(resolution, 'µm')}"
+        sizes = {
+            what: {kind: s[f"{kind}_{what}_um"] for kind in ("mean", "max")}
+            for what in ("width", "height")
+        }
+        volts = [(x, 1e3 * s[column]) for column in ("overpotential_V", "concentration_V")]
+        loss = 100 * (1 - s["contact_fraction"])
+        seen.append(Seen(name, _metal(run), note, x, loss, s["voids_per_100um"], sizes, volts))
+    notes = ["Thick: mean width and height, overpotential; thin: the largest, (kT/e) ln S."]
+    if any((run.samples["current_density_mA_cm2"] < 0).any() for run in runs):
+        notes.append("Of runs that plate: the first strip alone; the summary shows every cycle.")
+    if len(runs) == 1 and logarithmic:
+        notes += _peak(runs[0])
+    return _page(
+        *(seen, _LABELS, "capacity (mAh/cm²)", measured),
+        beside=False,
+        logarithmic=logarithmic,
+        notes=notes,
+        about=(runs[0], describe(runs[0])) if len(runs) == 1 else None,
+    )
+
+
+def describe(run: PopulationRun) -> tuple[str, ...]:
+    """Lattice and square of a population, for its heading."""
+    square = f"periodic square of {figure(run.edge_um, 'µm')}"
+    if "cell_um" in run.facts:
+        square += f", cells of {figure(run.facts['cell_um'], 'µm')}"
+    if len(run.replicas) > 1:
+        square += f", mean of {len(run.replicas)}"
+    return (run.run["system"]["lattice"], square)
+
+
+def stripping(run: PopulationRun) -> dict[str, np.ndarray]:
+    """Rows with a charge to show on a logarithmic axis, of the (first) stripping alone."""
+    s = run.samples
+    kept = (s["phase"] == 0) & (s["capacity_mAh_cm2"] >= LEFT_mAh_cm2)
+    # Later strips begin where plating ended: their charge is no position on this axis.
+    kept &= np.cumsum(s["current_density_mA_cm2"] <= 0) == 0
+    return {name: values[kept] for name, values in s.items()}
+
+
+def _metal(run: PopulationRun) -> str:
+    metal = run.resolved.get("metal", "Li")
+    return f"{metal}-Mg" if run.facts.get("mg_coverage") else metal
+
+
+def _peak(run: PopulationRun) -> list[str]:
+    """The largest (kT/e) ln S, where it lies left of the axis: voids nucleate that early."""
+    s = run.samples
+    at = int(np.argmax(np.where(s["phase"] == 0, s["concentration_V"], -np.inf)))
+    if s["capacity_mAh_cm2"][at] >= LEFT_mAh_cm2:
+        return []
+    charge = figure(s["capacity_mAh_cm2"][at], "mAh/cm²")
+    return [f"Largest (kT/e) ln S: {1e3 * s['concentration_V'][at]:.0f} mV, at {charge}."]
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def _page(
+    seen: Sequence[Seen],
+    labels: Mapping[str, str],
+    x_label: str,
+    measured: Sequence[Measured],
+    *,
+    beside: bool,
+    logarithmic: bool = False,
+    notes: Sequence[str] = (),
+    about: tuple[Any, Sequence[str]] | None = None,
+) -> Figure:
+    """Panels of the runs; measured data beside them on their own scales, or in the same axes.
+
+    `about` is a single run and what its heading says of it.
+    """
+    colours = [style.run_colour(i) for i in range(len(seen))]
+    metals = [one.metal for one in seen]
+    shown = [what for what in labels if what != "overpotential" or any(o.volts_mV for o in seen)]
+    two = beside and bool(measured)
+    # A single run beside data needs its name, too: both have the colour of the metal.
+    names = [one.name for one in seen] if len(seen) > 1 or measured else []
+    keys = legend(measured, metals, colours) if measured else []
+    notes = [*notes, *(f"{one.name}: {one.note}" if one.name else one.note for one in seen)]
+    if measured:
+        notes.append(f"Points, bands and dotted lines are measured: {title(measured)}.")
+    if two:
+        notes.append(_SCALES_DIFFER)
+    width = style.PAGE_IN if two else style.COLUMN_IN + (0.0 if beside else 0.6)
+    lines = [line for one in notes for line in wrap(one, int(19 * width), break_on_hyphens=False)]
+    rows = max(-(-len(names) // 2), -(-len(keys) // 3) if two else 0)
+    head = (0.1 + 0.16 * rows if rows else 0.05) + (0.2 if two else 0.0)
+    head += 0.0 if two else 0.16 * -(-len(keys) // 2)
+    body, foot = len(shown) * _ROW_IN + 0.6, 0.05 + 0.12 * len(lines)
+    name_in = 0.4 if about else 0.01
+    page = style.new_figure(width, name_in + head + body + foot)
+    first, top, middle, bottom = style.stack(page, [name_in, head, body, foot])
+    if about:
+        style.heading(first, *about)
+    axes = middle.subplots(len(shown), 2 if two else 1, sharex="col", squeeze=False)
+    panels = dict(zip(shown, axes[:, 0], strict=True))
+    _curves(panels, seen, colours)
+    for what, panel in panels.items():
+        panel.set_ylabel(labels[what])
+    last = max((float(one.x.max(initial=0.0)) for one in seen), default=0.0)
+    axes[-1, 0].set_xlabel(x_label)
+    if beside:
+        axes[0, 0].set_xlim(0, 1.04 * last if last > 0 else 1.0)
+    else:
+        _common_scale(panels, measured, last, logarithmic)
+    if two:
+        _measured_column(dict(zip(shown, axes[:, 1], strict=True)), measured, metals, colours)
+    elif measured:
+        draw_measured(panels, measured, metals, colours, logarithmic=logarithmic)
+    _keys(top, names, keys, two)
+    for letter, panel in zip("abcde", panels.values(), strict=False):
+        panel.text(-0.2, 1.0, letter, weight="bold", size=8.5, transform=panel.transAxes)
+    bottom.text(0.02, 0.98, "\n".join(lines), va="top", color=style.GREY, fontsize=6)
     middle.align_ylabels(axes[:, 0])
     return page
 
 
-def _notes(sections: Sequence, names: Sequence[str]) -> list[str]:
-    """Basis of the last frame of each run: lines, cuts and the voids that they cut."""
-    notes = []
-    for section, name in zip(sections, names, strict=True):
-        last = section.table.iloc[-1]
-        cuts, voids = int(last["voids"]), int(last["voids_in_box"])
-        text = f"{plural(section.n_lines, 'line')} of {figure(section.line_length_nm, 'nm')}; "
-        text += f"last frame: {plural(cuts, 'cut')} of {plural(voids, 'void')}"
-        notes.append(f"{name}: {text}" if name else text)
-    return notes
+def _keys(top: SubFigure, names: Sequence[str], keys: Sequence[Any], two: bool) -> None:
+    """Lines of the runs above the left column; marks of measured series above the right one."""
+    if two:
+        top.text(0.09, 0.02, "simulation", weight="bold", va="bottom")
+        top.text(0.57, 0.02, "measured", weight="bold", va="bottom")
+    if keys:
+        place: dict[str, Any] = {"loc": "lower left", "ncols": 2}
+        if two:
+            place = {"loc": "upper left", "bbox_to_anchor": (0.55, 1.0), "ncols": 3}
+        # A second legend takes the place of the first, unless that is kept as an artist.
+        top.add_artist(top.legend(handles=keys, handlelength=1.0, borderaxespad=0.3, **place))
+    style.draw_key(top, names, 2, loc="upper left")
 
 
-def _runs(
-    axes: Sequence[Axes], sections: Sequence, colours: Sequence[str], overpotentials: Sequence
+def _curves(panels: Mapping[str, Axes], seen: Sequence[Seen], colours: Sequence[str]) -> None:
+    """Curves of all runs, in their panels."""
+    last = max((float(one.x.max(initial=0.0)) for one in seen), default=0.0)
+    for i, one in enumerate(seen):
+        look = style.run_style(i)
+        few: dict[str, Any] = {"marker": "o", "ms": 3} if len(one.x) < 4 else {}
+        panels["contact_loss"].plot(one.x, one.contact_loss, clip_on=False, **look, **few)
+        panels["voids"].plot(one.x, one.voids, clip_on=False, **look, **few)
+        for what, sizes in one.sizes.items():
+            if "median" in sizes:
+                _boxes(panels[what], one.x, sizes, last, i, len(seen), colours[i])
+                continue
+            panels[what].plot(one.x, sizes["mean"], **look)
+            panels[what].plot(one.x, sizes["max"], **look | {"linewidth": 0.6, "alpha": 0.7})
+        for k, (x, volts) in enumerate(one.volts_mV):
+            thin = {"linewidth": 0.6, "alpha": 0.7} if k else {}
+            panels["overpotential"].plot(x, volts, **look | thin)
+    panels["contact_loss"].set_ylim(0, 100)
+    panels["voids"].set_ylim(bottom=0)
+    for what in ("width", "height"):
+        panels[what].set_ylim(0, 1.04 * panels[what].get_ylim()[1])
+
+
+def _boxes(
+    panel: Axes,
+    x: np.ndarray,
+    sizes: Mapping[str, np.ndarray],
+    last: float,
+    index: int,
+    of: int,
+    colour: str,
 ) -> None:
-    tables = [section.table for section in sections]
-    x_key, scale, x_label = style.table_axis(tables)
-    last = max((t[x_key].max() / scale for t in tables if len(t)), default=0.0)
-    for i, table in enumerate(tables):
-        x = table[x_key].to_numpy(float) / scale
-        options = style.run_style(i) | {"clip_on": False}
-        few: dict[str, Any] = {"marker": "o", "ms": 3} if len(x) < 4 else {}
-        axes[0].plot(x, 100 * table["contact_loss"], **options, **few)
-        axes[1].plot(x, table["voids_per_100um"], **options, **few)
-    axes[0].set_ylabel("contact loss (%)")
-    axes[0].set_ylim(0, 100)
-    axes[1].set_ylabel("voids per\n100 µm of line")
-    axes[1].set_ylim(bottom=0)
-    axes[1].yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace(",", "\u2009"))
-    for panel, (quantity, label) in zip(axes[2:4], _QUANTITIES, strict=True):
-        for i, table in enumerate(tables):
-            _boxes(panel, table, quantity, x_key, scale, last, i, len(tables), colours[i])
-        panel.set_ylabel(f"{label} (nm)")
-        panel.set_ylim(0, 1.04 * panel.get_ylim()[1])
-    for i, (at, volts) in enumerate(overpotentials):
-        axes[4].plot(at / scale, 1e3 * volts, **style.run_style(i))
-        axes[4].set_ylabel("overpotential\n(mV)")
-    axes[-1].set_xlabel(x_label)
-    axes[-1].set_xlim(0, 1.04 * last if last > 0 else 1.0)
-
-
-def _boxes(panel, table, quantity, x_key, scale, last, index, of, colour) -> None:
     """Box charts: lines at the extremes and the median, a box from the first to third quartile."""
-    rows = table[np.isfinite(table[f"{quantity}_median_nm"].to_numpy(float))]
-    if not len(rows):
+    some = np.flatnonzero(np.isfinite(sizes["median"]))
+    some = some[:: max(1, -(-len(some) // _MAX_BOXES))]
+    if not len(some):
         return
-    rows = rows.iloc[:: -(-len(rows) // _MAX_BOXES)]
-    pitch = (last if last > 0 else 1.0) / _MAX_BOXES
-    width = 0.75 * pitch / of
-    x = rows[x_key].to_numpy(float) / scale + (index - (of - 1) / 2) * width
-    low, first, median, third, high = (
-        rows[f"{quantity}_{name}_nm"].to_numpy(float)
-        for name in ("min", "q1", "median", "q3", "max")
-    )
+    width = 0.75 * (last if last > 0 else 1.0) / _MAX_BOXES / of
+    at = x[some] + (index - (of - 1) / 2) * width
+    low, first, median, third, high = (values[some] for values in sizes.values())
     half = 0.42 * width
-    panel.vlines(x, low, high, color=colour, lw=0.6)
-    panel.bar(x, third - first, 2 * half, bottom=first, color=colour, alpha=0.35, ec=colour, lw=0.6)
-    panel.hlines(median, x - half, x + half, color=colour, lw=1.4)
-    for ends in (low, high):
-        panel.hlines(ends, x - half, x + half, color=colour, lw=0.8)
+    box: dict[str, Any] = {"color": colour, "alpha": 0.35, "ec": colour, "lw": 0.6}
+    panel.vlines(at, low, high, color=colour, lw=0.6)
+    panel.bar(at, third - first, 2 * half, bottom=first, **box)
+    for ends, thick in ((median, 1.4), (low, 0.8), (high, 0.8)):
+        panel.hlines(ends, at - half, at + half, color=colour, lw=thick)
 
 
-def _measured_column(panels: dict, tables: Sequence[Measured], metals, colours) -> None:
+def _common_scale(
+    panels: Mapping[str, Axes], measured: Sequence[Measured], last: float, logarithmic: bool
+) -> None:
+    """Axes that hold the runs and measured data: sizes on logarithmic ones."""
+    counted = [m.table[QUANTITIES["voids"]].max() for m in measured]
+    most = max([panels["voids"].get_ylim()[1], *(1.15 * n for n in counted if n > 0)])
+    panels["voids"].set_ylim(0, most)
+    if "overpotential" in panels:
+        volts = panels["overpotential"]
+        volts.set_ylim(0, min(_MOST_mV, volts.get_ylim()[1]))
+    for what in ("width", "height"):
+        if not np.isfinite(panels[what].dataLim.minposy):  # no void yet: nothing above 0 to scale
+            continue
+        panels[what].set_yscale("log")
+        panels[what].autoscale(axis="y")
+        style.plain_log_axis(panels[what].yaxis, *panels[what].get_ylim())
+    first = panels["contact_loss"]
+    if logarithmic:
+        first.set_xscale("log")
+    furthest = max(1.05 * last_capacity(measured), 1.05 * last, 10 * LEFT_mAh_cm2)
+    first.set_xlim(LEFT_mAh_cm2 if logarithmic else 0.0, furthest)
+    if not last:
+        style.empty(first, NOTHING)
+
+
+def _measured_column(panels: dict[str, Axes], tables: Sequence[Measured], metals, colours) -> None:
     """Measured data in their own units."""
     last = last_capacity(tables) or 1.0
-    labels = {
-        "contact_loss": "contact loss (%)",
-        "voids": "voids per\n100 µm of line",
-        "width": "void width (µm)",
-        "height": "void height (µm)",
-        "overpotential": "overpotential\n(mV)",
-    }
     for name, panel in panels.items():
         panel.set_xlim(-0.03 * last, 1.1 * last)
-        panel.set_ylabel(labels[name])
+        panel.set_ylabel(_LABELS[name])
     draw_measured(panels, tables, metals, colours)
     for name, panel in panels.items():
         if has(tables, name):
             panel.set_ylim(0, 100 if name == "contact_loss" else 1.1 * panel.get_ylim()[1])
         else:
             panel.set_yticks([])
-            panel.set_ylabel(f"{labels[name].rpartition(' (')[0] or labels[name]}\n(no number)")
+            panel.set_ylabel(f"{_LABELS[name].partition('(')[0].rstrip()}\n(no number)")
     panels[next(reversed(panels))].set_xlabel("capacity (mAh/cm²)")

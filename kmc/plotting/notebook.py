@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from kmc.errors import InputError
+from kmc.files.reader import Trajectory, load
 from kmc.plotting.draw import draw
-from kmc.trajectory.reader import Trajectory, load
 
 _OF_ONE_FRAME = ("map", "section")
 

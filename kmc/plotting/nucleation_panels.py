@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from kmc.mesoscale.report import Nucleation
+    from kmc.nuclei.report import Nucleation
 
 _S_DRAWN = (15, 20, 30, 50, 100)
 _PAPER_PER_UM2 = 0.061  # Li | argyrodite at 0.5 mA/cm², 10.1038/s41467-025-59567-8
@@ -26,7 +26,7 @@ def nucleation_picture(found: Nucleation) -> Figure:
 
     Parameters
     ----------
-    found : kmc.mesoscale.study.Nucleation
+    found : kmc.nuclei.study.Nucleation
     """
     third = bool(found.by_coverage)
     with style.styled():
@@ -98,23 +98,12 @@ def _density_panel(axes: Axes, found: Nucleation) -> None:
     if not (density > 0).any():
         style.empty(axes, "nothing nucleates")
         return
-    floor = 1e-6 * density.max()
-    axes.fill_between(
-        current,
-        np.maximum(scan.density_low, floor),
-        np.maximum(scan.density_high, floor),
-        color=style.BLUE,
-        alpha=0.15,
-        lw=0,
-        label="γ ± 10 %, prefactor × 10, ÷ 10",
-    )
-    axes.plot(current, np.maximum(density, floor), "o-", color=style.BLUE, ms=3, label=label)
+    labels = (label, "γ ± 10 %, prefactor × 10, ÷ 10")
+    floor = _band(axes, current, density, scan.density_low, scan.density_high, labels)
     for k, other in enumerate(found.by_temperature, start=1):
         values = np.maximum(other.scan.density_per_um2, floor)
         name = f"{other.conditions.temperature_K:g} K"
         axes.plot(current, values, ms=2.5, marker="s", label=name, **style.run_style(k))
-    axes.set_xscale("log")
-    axes.set_yscale("log")
     threshold = found.threshold_mA_cm2
     axes.axvline(threshold, color=style.GREY, lw=0.8, ls=":")
     axes.set_xlim(min(threshold, current[0]) / 1.6, current[-1] * 1.3)
@@ -212,14 +201,27 @@ def file_picture(found: Mapping[str, Any]) -> Figure:
         top.set_ylabel("−ln Z$_n$ per L1 site")
         top.legend()
         if (density > 0).any():
-            floor = 1e-6 * density.max()
-            drawn = [np.maximum(values, floor) for values in (density, low, high)]
-            bottom.plot(current, drawn[0], "o-", color=style.BLUE, ms=3)
-            bottom.fill_between(current, *drawn[1:], color=style.BLUE, alpha=0.15, lw=0)
-            bottom.set_xscale("log")
-            bottom.set_yscale("log")
+            _band(bottom, current, density, low, high)
         else:
             style.empty(bottom, "nothing nucleates")
         bottom.set_xlabel("current density (mA/cm²)")
         bottom.set_ylabel("voids of the burst (1/µm²)")
         return page
+
+
+def _band(
+    axes: Axes,
+    current: np.ndarray,
+    density: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    labels: tuple[str, str] = ("", ""),
+) -> float:
+    """Density against current with its band, both logarithmic; returns the least value drawn."""
+    floor = 1e-6 * float(density.max())
+    look: dict[str, Any] = {"color": style.BLUE, "alpha": 0.15, "lw": 0, "label": labels[1]}
+    axes.fill_between(current, np.maximum(low, floor), np.maximum(high, floor), **look)
+    axes.plot(current, np.maximum(density, floor), "o-", color=style.BLUE, ms=3, label=labels[0])
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    return floor

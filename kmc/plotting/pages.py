@@ -7,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from kmc.common.conditions import driven_by, temperatures
 from kmc.common.formatting import figure
 from kmc.errors import InputError
+from kmc.files.reader import Trajectory
+from kmc.files.samples import Frame
 from kmc.plotting import curves, maps, section_panels, style
-from kmc.trajectory.reader import Trajectory
-from kmc.trajectory.tables import Frame
 
 _MAP_IN = 2.7  # width of the map on a page of one column
 _MAX_PANELS = 24
@@ -58,7 +56,9 @@ def overview(trajectory: Trajectory) -> Figure:
         heights.append(panels + 1.75)
     page = style.new_figure(style.COLUMN_IN, sum(heights))
     parts = style.stack(page, heights)
-    _heading(parts[0], trajectory)
+    nx, ny = trajectory.box["cells"]
+    cells = f"{nx} × {ny} × {trajectory.box['layers']}"
+    style.heading(parts[0], trajectory, (trajectory.box["name"], cells))
     curves.draw_curves(parts[1], [trajectory], mark_frames=True)
     if view is not None:
         _map_over_section(parts[2], trajectory, view, cut, shown)
@@ -75,20 +75,6 @@ def _shown(trajectory: Trajectory) -> Frame:
     rows = np.minimum(rows, len(cycles) - 1)
     contact = np.where(cycles[rows] == cycles[-1], s["contact_fraction"][rows], np.inf)
     return frames[int(np.argmin(contact))]
-
-
-def _heading(part, trajectory: Trajectory) -> None:
-    conditions = trajectory.run.get("conditions", {})
-    parts = [trajectory.run.get("system", {}).get("params", "–".join(trajectory.species))]
-    parts.append(trajectory.box["name"])
-    parts.append(temperatures(trajectory.run))
-    if trajectory.has_current or conditions.get("stack_pressure_MPa"):
-        parts.append(driven_by(conditions))
-    ratio = trajectory.acceleration.get("max_hops_per_strip_per_site")
-    if ratio:
-        parts.append(f"hops/strips ≤ {figure(ratio)}")
-    part.text(0.02, 0.72, style.plain(trajectory.path.stem), weight="bold", size=8.5, va="center")
-    part.text(0.02, 0.25, style.plain("   ".join(text for text in parts if text)), va="center")
 
 
 def _map_over_section(part, trajectory: Trajectory, view: maps.View, cut, frame: Frame) -> None:
@@ -138,10 +124,10 @@ def summary_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     n_columns, rows = _grid(views)
     map_in = 2.9 / n_columns
     tallest = [max(v.shape for v in row) * map_in + 0.4 for row in rows]
-    heights = [_key_height(trajectories), 2.75, sum(tallest) + 0.95]
+    heights = [style.key_height(trajectories), 2.75, sum(tallest) + 0.95]
     page = style.new_figure(style.COLUMN_IN, sum(heights))
     top, middle, below = style.stack(page, heights)
-    run_key(top, trajectories)
+    _key(top, trajectories)
     curves.draw_curves(middle, trajectories)
     _map_grid(below, trajectories, rows, n_columns, tallest, map_in)
     return page
@@ -149,10 +135,10 @@ def summary_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
 
 def contact_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     """Contact fraction and overpotential of one or several runs."""
-    key = _key_height(trajectories)
+    key = style.key_height(trajectories)
     page = style.new_figure(style.COLUMN_IN, 2.75 + key)
     top, below = style.stack(page, [key, 2.75])
-    run_key(top, trajectories)
+    _key(top, trajectories)
     curves.draw_curves(below, trajectories)
     return page
 
@@ -294,17 +280,10 @@ def _panel_names(trajectories, rows, width_in: float) -> list[str]:
     ]
 
 
-def _key_height(trajectories: Sequence[Trajectory]) -> float:
-    return 0.12 + 0.16 * len(trajectories)
-
-
-def run_key(part, trajectories: Sequence[Trajectory]) -> None:
+def _key(part, trajectories: Sequence[Trajectory]) -> None:
     """Legend of the curves: the name of each run and its settings."""
     names = style.run_names(trajectories)
-    keys = []
-    for index, (t, name) in enumerate(zip(trajectories, names, strict=True)):
-        keys.append(Line2D([], [], lw=1.5, label=_run_label(t, name), **style.run_style(index)))
-    part.legend(handles=keys, loc="center left", handlelength=2.6, borderaxespad=0.2)
+    style.draw_key(part, [_run_label(*pair) for pair in zip(trajectories, names, strict=True)])
 
 
 def _run_label(trajectory: Trajectory, name: str) -> str:

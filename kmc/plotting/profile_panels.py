@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from kmc.plotting import statistics, style
+from kmc.plotting import style
 
 _MAX_MOMENTS = 5
 _ROW_IN = 1.35
@@ -22,12 +22,12 @@ def profiles_picture(found: Sequence, names: Sequence[str] | None = None) -> Fig
     names = list(names or [""] * len(found))
     one = len(found) == 1
     alloy = any(_has_mg(p) for p in found)
-    head = statistics.key_height(names)
+    head = style.key_height(names)
     rows = 4 if alloy else 2
     body_in = rows * _ROW_IN + 0.5
     page = style.new_figure(style.COLUMN_IN, head + body_in)
     top, body = style.stack(page, [head, body_in])
-    statistics.draw_key(top, names)
+    style.draw_key(top, names)
     axes = body.subplots(rows, 1)
     by_layer, by_time = axes[: rows // 2], axes[rows // 2 :]
     x_key, _, _ = style.table_axis([profile.interface for profile in found])

@@ -13,10 +13,10 @@ from matplotlib.patches import Patch, Rectangle
 
 from kmc.analysis import voids
 from kmc.common.units import A_per_nm
+from kmc.files.reader import Trajectory
+from kmc.files.samples import Frame
 from kmc.model.lattice import Lattice
 from kmc.plotting import maps, style
-from kmc.trajectory.reader import Trajectory
-from kmc.trajectory.tables import Frame
 
 # No blues and greens: beside a section these are heights of the gap.
 VOID, LONE, DEAD = "#5B2A86", "#B48BD0", "#C0392B"
@@ -77,6 +77,7 @@ def cut_through(lattice: Lattice, frames: Sequence[Frame]) -> Cut:
     vacancies = np.zeros(n_rows)
     for frame in frames:
         vacancies += np.bincount(row[frame.occupancy == 0], minlength=n_rows)
+    # The slice with most vacancies shows the largest void; a random one often shows none.
     chosen = int(vacancies.argmax()) if vacancies.any() else n_rows // 2
     sites = np.flatnonzero(row == chosen)
     spacing = lattice.layer_spacing_A / A_per_nm

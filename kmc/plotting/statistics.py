@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,29 +21,16 @@ _MAX_LINES = 40  # lifelines in one picture
 _LIGHT, _DARK = 0.42, 1.0
 
 
-def key_height(names: Sequence[str]) -> float:
-    return 0.1 + 0.16 * len(names) if any(names) else 0.02
-
-
-def draw_key(part, names: Sequence[str]) -> None:
-    """The names of the runs with the colours and dashes of their curves."""
-    if any(names):
-        keys = [
-            Line2D([], [], lw=1.6, label=name, **style.run_style(i)) for i, name in enumerate(names)
-        ]
-        part.legend(handles=keys, loc="center left", handlelength=2.6, borderaxespad=0.3)
-
-
 # --- number and volume ----------------------------------------------------------------------------
 
 
 def voids_picture(histories: Sequence, names: Sequence[str] | None = None) -> Figure:
     """Number of voids, their share of the vacancies' volume and the largest, frame by frame."""
     names = list(names or [""] * len(histories))
-    head = key_height(names)
+    head = style.key_height(names)
     page = style.new_figure(style.COLUMN_IN, head + 3.7)
     top, body = style.stack(page, [head, 3.7])
-    draw_key(top, names)
+    style.draw_key(top, names)
     _draw_numbers(body, histories)
     return page
 
@@ -96,11 +84,10 @@ def _per_frame(history):
 
 def sizes_picture(
     histories: Sequence,
-    areas_nm2: Sequence[float],
     names: Sequence[str] | None = None,
     frames: Sequence[Sequence[int]] | None = None,
 ) -> Figure:
-    """Cumulative size distribution of voids per area of interface, at several times of each run.
+    """Cumulative size distribution of the voids of a box, at several times of each run.
 
     A cumulative distribution needs no bins, which few voids would not fill. For one run four times
     are shown, for several the last frame of each.
@@ -117,13 +104,13 @@ def sizes_picture(
             for h, c in zip(histories, chosen, strict=True)
         ]
         names = [f"{name}, {end}" for name, end in zip(names, ends, strict=True)]
-    head, height = key_height(names), 2.85 if one else 2.5
+    head, height = style.key_height(names), 2.85 if one else 2.5
     page = style.new_figure(style.COLUMN_IN, head + height)
     top, body = style.stack(page, [head, height])
-    draw_key(top, names)
+    style.draw_key(top, names)
     axes = body.subplots(1, 1)
     drawn = 0
-    for i, (history, area) in enumerate(zip(histories, areas_nm2, strict=True)):
+    for i, history in enumerate(histories):
         counts = history.counts.set_index("frame")
         shades = style.ramp(len(chosen[i])) if one else [style.run_colour(i)] * len(chosen[i])
         dashes = {} if one else {"linestyle": style.run_style(i)["linestyle"]}
@@ -131,9 +118,9 @@ def sizes_picture(
             volumes = history.table.loc[history.table["frame"] == frame, "volume_nm3"]
             drawn += len(volumes) > 0
             label = style.moment_of(counts.loc[frame], x_key)
-            _cumulative(axes, np.sort(volumes.to_numpy()), 1e6 / area, colour, label, dashes)
+            cumulative(axes, volumes.to_numpy(), colour, label, **dashes)
     axes.set_xlabel("void volume V (nm³)")
-    axes.set_ylabel("voids of volume ≥ V\n(per µm² of interface)")
+    axes.set_ylabel("voids of volume ≥ V\nin the box")
     if not drawn:
         style.empty(axes, "no voids")
         axes.set(xticks=[], yticks=[])
@@ -157,16 +144,18 @@ def _moments(history, most: int) -> list[int]:
     return [int(with_voids[i]) for i in style.evenly(len(with_voids), most + 1)[-most:]]
 
 
-def _cumulative(axes: Axes, volumes, per_um2: float, colour, label: str, dashes: dict) -> None:
-    if not len(volumes):
-        axes.plot([], [], color=colour, label=f"{label} (no void)", **dashes)
+def cumulative(axes: Axes, sizes: np.ndarray, colour: Any, label: str, **look: Any) -> None:
+    """Number of voids at least as large as each, which needs no bins; a dot at the largest.
+
+    Counts of the box or square: per µm² a single void of a box would read as thousands.
+    """
+    if not len(sizes):
+        axes.plot([], [], color=colour, label=f"{label} (no void)", **look)
         return
-    n = len(volumes)
-    number = np.arange(n, 0, -1) * per_um2  # voids at least as large: no bins to choose
-    x = np.concatenate((volumes[:1] * 0.8, volumes))
-    y = np.concatenate((number[:1], number))
-    axes.plot(x, y, drawstyle="steps-pre", color=colour, label=label, **dashes)
-    axes.plot(volumes[-1], number[-1], "o", ms=2.5, color=colour)
+    x, number = np.sort(sizes), np.arange(len(sizes), 0, -1)
+    x, number = np.append(x[0] * 0.8, x), np.append(number[0], number)
+    axes.plot(x, number, drawstyle="steps-pre", color=colour, label=label, **look)
+    axes.plot(x[-1], number[-1], "o", ms=2.5, color=colour)
 
 
 # --- lifelines ------------------------------------------------------------------------------------
@@ -200,6 +189,7 @@ def _draw_lifelines(page, histories: Sequence, names: Sequence[str]) -> None:
     x_key, scale, x_label = style.table_axis([history.counts for history in histories])
     volumes = np.concatenate([h.table["volume_nm3"].to_numpy(float) for h in histories])
     low, high = (volumes.min(), volumes.max()) if len(volumes) else (0.1, 1.0)
+    # A single volume has no range to take logarithms of.
     norm = LogNorm(low, high if high > low else 10 * low)
     colours = ListedColormap(style.depths(np.linspace(_LIGHT, _DARK, 256)))
     for axes, history, lane, name in zip(all_axes, histories, lanes, names, strict=True):
@@ -292,6 +282,7 @@ def _draw_tracks(axes, history, lane, x_key, scale, colours, norm) -> None:
             continue
         ends = np.column_stack((x, np.full(len(x), y)))
         parts = np.stack((ends[:-1], ends[1:]), axis=1)
+        # As the cube root, a length: by volume all but the largest would be hairlines.
         widths = 1.2 + 3.0 * np.cbrt(volume[1:] / largest)
         axes.add_collection(
             LineCollection(
@@ -308,35 +299,20 @@ def _draw_events(axes, history, lane, x_key, scale) -> None:
         x = getattr(row, x_key) / scale
         parents = [t for t in row.parents if t in lane]
         children = [t for t in row.children if t in lane]
+        # What the first frame holds may be older: only later voids are seen to nucleate.
         if row.kind == "nucleation" and x > first_x:
             at = [lane[t] for t in children]
             axes.plot([x] * len(at), at, "|", color=style.BLACK, ms=5)
         elif row.kind == "collapse":
             at = [ends.loc[t, "last"] for t in parents]
             axes.plot(at, [lane[t] for t in parents], "x", color=style.VERMILLION, ms=3.5)
-        elif row.kind == "coalescence":
-            for parent in parents:
-                for child in children[:1]:
-                    if parent != child:
-                        axes.plot(
-                            [ends.loc[parent, "last"], x],
-                            [lane[parent], lane[child]],
-                            color=style.GREY,
-                            lw=0.7,
-                            zorder=1,
-                        )
-        elif row.kind == "split":
-            for child in children:
-                for parent in parents[:1]:
-                    if parent != child:
-                        axes.plot(
-                            [x, x],
-                            [lane[parent], lane[child]],
-                            color=style.PURPLE,
-                            lw=0.7,
-                            ls="--",
-                            zorder=1,
-                        )
+        elif row.kind in ("coalescence", "split"):
+            merges = row.kind == "coalescence"
+            many, one = (parents, children[:1]) if merges else (children, parents[:1])
+            look = {"color": style.GREY} if merges else {"color": style.PURPLE, "ls": "--"}
+            for track, other in ((a, b) for a in many for b in one if a != b):
+                begin = ends.loc[track, "last"] if merges else x
+                axes.plot([begin, x], [lane[track], lane[other]], lw=0.7, zorder=1, **look)
 
 
 # --- ripening -------------------------------------------------------------------------------------

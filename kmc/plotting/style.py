@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from kmc.common.formatting import duration, monolayers, prefix_for
+from kmc.common.conditions import driven_by, temperatures
+from kmc.common.formatting import duration, figure, monolayers, prefix_for
 from kmc.errors import InputError
-from kmc.trajectory.reader import Trajectory
-from kmc.trajectory.tables import Frame
+from kmc.files.reader import Trajectory
+from kmc.files.samples import Frame
 
 COLUMN_IN = 3.4  # one column of most journals, 86 mm
 PAGE_IN = 7.0  # two columns, 178 mm
@@ -122,6 +125,127 @@ def save(picture: Figure, path: str | Path) -> None:
             f"picture {path} cannot be written: {problem}",
             advice="Give a writable place and a name that ends in .png, .svg or .pdf.",
         ) from None
+
+
+# A legend above its panel.
+ABOVE: dict[str, Any] = {
+    "loc": "lower left",
+    "bbox_to_anchor": (0.0, 0.98),
+    "fontsize": 6,
+    "ncols": 4,
+    "handlelength": 1.0,
+    "columnspacing": 1.0,
+    "handletextpad": 0.5,
+    "borderaxespad": 0.1,
+}
+
+
+# --- what stands above the panels -----------------------------------------------------------------
+
+
+def heading(part: SubFigure, run: Any, more: Sequence[str] = ()) -> None:
+    """Name and conditions of a run, at the top of a page of whatever kind of run.
+
+    Parameters
+    ----------
+    part : SubFigure
+        About 0.34 inches high.
+    run : Trajectory, PopulationRun or TableRun
+    more : sequence of str
+        What belongs to the kind: the first beside the parameter set, the others, such as the size
+        of the box, at the right of the name.
+    """
+    part.text(0.02, 0.74, plain(run.path.stem), weight="bold", size=8.5, va="center")
+    size = plain(", ".join(more[1:]))
+    part.text(0.98, 0.74, size, ha="right", va="center", color=GREY)
+    part.text(0.02, 0.25, plain("   ".join(conditions_of(run, *more[:1]))), va="center")
+
+
+def conditions_of(run: Any, *more: str) -> list[str]:
+    """Parameter set, what stands beside it, temperature, drive and acceleration of a run."""
+    conditions = run.run.get("conditions", {})
+    parts = [str(run.run.get("system", {}).get("params", "")), *more, temperatures(run.run)]
+    if {"current_density_mA_cm2", "overpotential_V"} & set(conditions):
+        parts.append(driven_by(conditions))
+    ratio = run.run.get("acceleration", {}).get("max_hops_per_strip_per_site")
+    if ratio:
+        parts.append(f"hops/strips ≤ {figure(ratio)}")
+    return [text for text in parts if text]
+
+
+def headed(
+    runs: Sequence[Any], about: Sequence[str], size_in: tuple[float, float], foot_in: float = 0.01
+) -> tuple[Picture, SubFigure, SubFigure]:
+    """A page for one run under its heading, or for several whose panels carry their names.
+
+    Parameters
+    ----------
+    runs : sequence
+    about : sequence of str
+        What the heading of a single run has of its kind, see `heading`.
+    size_in : (float, float)
+        Width and height of the part for the panels.
+    foot_in : float
+        Height of a part below them, for a key.
+
+    Returns
+    -------
+    page, body, foot
+    """
+    head_in = 0.4 if len(runs) == 1 else 0.01
+    page = new_figure(size_in[0], head_in + size_in[1] + foot_in)
+    head, body, foot = stack(page, [head_in, size_in[1], foot_in])
+    if len(runs) == 1:
+        heading(head, runs[0], about)
+    return page, body, foot
+
+
+def key_height(names: Sequence[Any], columns: int = 1) -> float:
+    """Height in inches of the key of some runs; next to nothing for a single run without name."""
+    return 0.1 + 0.16 * -(-len(names) // columns) if any(names) else 0.05
+
+
+def draw_key(
+    part: Figure | SubFigure, names: Sequence[str], columns: int = 1, loc: str = "center left"
+) -> None:
+    """The names of the runs with the colours and dashes of their curves."""
+    if any(names):
+        keys = [Line2D([], [], lw=1.6, label=name, **run_style(i)) for i, name in enumerate(names)]
+        place: Any = {"loc": loc, "ncols": columns}
+        part.legend(handles=keys, handlelength=2.6, borderaxespad=0.3, **place)
+
+
+def shade_steps(panels: Sequence[Axes], x: np.ndarray, current: np.ndarray) -> None:
+    """Grey behind the rows in which the current plates, hatched where none flows.
+
+    Parameters
+    ----------
+    panels : sequence of Axes
+    x : ndarray, shape (n_rows,)
+        The rows on the x axis.
+    current : ndarray, shape (n_rows,)
+        Of each row; a row at a change belongs to the step that ends with it.
+    """
+    looks: tuple[tuple[np.ndarray, dict[str, Any]], ...] = (
+        (current < 0, {"facecolor": GREY, "alpha": 0.16}),
+        (current == 0, {"facecolor": "none", "edgecolor": GREY, "hatch": "....", "alpha": 0.35}),
+    )
+    for mask, look in looks:
+        inside = np.concatenate([[False], mask, [False]]).astype(int)
+        for first, last in np.flatnonzero(np.diff(inside)).reshape(-1, 2):
+            for panel in panels:
+                panel.axvspan(x[max(first - 1, 0)], x[last - 1], lw=0, zorder=0, **look)
+
+
+def write_over(write: Callable[..., Any], *where: Any, **look: Any) -> None:
+    """Text over curves or a map by `Axes.text` or `Axes.annotate`, with a thin white outline.
+
+    A white box would hide what lies below it. The outline is an artist of its own, as SVG and PDF
+    turn a text with an effect into paths, which nobody can search or edit.
+    """
+    effect = [withStroke(linewidth=1.6, foreground="white")]
+    write(*where, **look | {"color": "white"}, path_effects=effect)
+    write(*where, **look)
 
 
 _LETTER_IN = 0.066  # mean width of a letter of a title

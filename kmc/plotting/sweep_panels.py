@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 
+from kmc.campaign.scalars import charge_text
 from kmc.common.catalogue import nearest
-from kmc.common.formatting import figure, label, listed, monolayers, quantity
+from kmc.common.formatting import figure, label, listed, plural, quantity
 from kmc.errors import InputError
 from kmc.plotting import style
 
@@ -29,7 +30,7 @@ _MAX_TEXTS = 30  # cells of a heat map with their numbers
 
 def sweep_table(
     ds: xr.Dataset,
-    what: str = DEFAULT,
+    what: str | None = None,
     *,
     x: str | None = None,
     y: str | None = None,
@@ -42,12 +43,12 @@ def sweep_table(
     ----------
     ds : xarray.Dataset
         From `kmc.load_sweep`, with `at` among its capacities where that is given.
-    what : str
-        A number of the dataset.
+    what : str, optional
+        A number of the dataset; by default what its kind of run is about (`System.headline`).
     x, y : str, optional
         Axes; by default those that vary, in the order of the sweep file.
     at : float, optional
-        Capacity in monolayers; the end of each run by default.
+        Capacity, in the unit at which `ds` was read; the end of each run by default.
     where : mapping, optional
         Axis → value, for the axes that are not drawn.
 
@@ -56,7 +57,9 @@ def sweep_table(
     DataFrame
         The axes, `n` (replicas with a number), `mean`, `std`, and `low`, `high`: Student's t
         interval of 95 % over the replicas, NaN with fewer than two or where all are equal: that is
-        no sign of certainty. Of zipped keys whose values repeat, texts that name them all.
+        no sign of certainty. Of zipped keys whose values repeat, texts that name them all. Of a
+        charge at which contact is lost, `censored` too: runs that ended before. They count with the
+        charge at their end, so that the mean is a lower bound and has no interval.
 
     Raises
     ------
@@ -66,11 +69,20 @@ def sweep_table(
     import pandas as pd
     from scipy.stats import t as student
 
+    what = what or headline(ds)
+    mask, chosen = ds[what].attrs.get("censored", "") if what in ds else "", dict(where or {})
     values = _values(ds, what, at)
-    values, x, y = _reduced(ds, values, x, y, dict(where or {}))
-    axes = [x] if y is None else [y, x]
-    stacked = values.transpose(*[ds[name].dims[0] for name in axes], "replica")
-    numbers = np.asarray(stacked.values, dtype=float).reshape(-1, stacked.sizes["replica"])
+    if mask:
+        values = values.where(~ds[mask], ds[_charge_of(what)])
+    values, x_name, y_name = _reduced(ds, values, x, y, chosen)
+    axes = [x_name] if y_name is None else [y_name, x_name]
+    dims = [*(ds[name].dims[0] for name in axes), "replica"]
+
+    def rows_of(found: xr.DataArray) -> np.ndarray:
+        stacked = found.transpose(*dims)
+        return np.asarray(stacked.values, dtype=float).reshape(-1, stacked.sizes["replica"])
+
+    numbers = rows_of(values)
     numbers = np.where(np.isfinite(numbers), numbers, np.nan)
     n = np.sum(~np.isnan(numbers), axis=1)
     grid = pd.MultiIndex.from_product([_settings(ds, name) for name in axes], names=axes)
@@ -81,9 +93,31 @@ def sweep_table(
     std[two] = np.nanstd(numbers[two], axis=1, ddof=1)
     half[two] = student.ppf(0.5 + CONFIDENCE / 2, n[two] - 1) * std[two] / np.sqrt(n[two])
     table["n"], table["mean"], table["std"] = n, mean, std
+    # Equal replicas have no scatter to estimate an interval from, which is not certainty.
     half[half == 0.0] = np.nan
+    if mask:
+        table["censored"] = rows_of(_reduced(ds, ds[mask], x, y, chosen)[0]).sum(axis=1).astype(int)
+        # The mean of bounds is a bound itself, and its scatter says nothing.
+        for of_all in (half, std):
+            of_all[table["censored"] > 0] = np.nan
+        table["std"] = std
     table["low"], table["high"] = mean - half, mean + half
     return table
+
+
+def headline(ds: xr.Dataset) -> str:
+    """What is drawn of a sweep unless another number is asked for."""
+    return str(ds.attrs.get("headline", DEFAULT))
+
+
+def _charge_of(what: str) -> str:
+    """The column of charge in whose unit a loss of contact is given."""
+    return f"capacity_{'mAh_cm2' if what.endswith('mAh_cm2') else 'monolayers'}"
+
+
+def _at_dim(ds: xr.Dataset) -> str:
+    """The dimension of capacities, ``at_monolayers`` or ``at_mAh_cm2``; empty without one."""
+    return next((str(dim) for dim in ds.dims if str(dim).startswith("at_")), "")
 
 
 def _zipped(ds: xr.Dataset, name: str) -> list[str]:
@@ -119,7 +153,7 @@ def _values(ds: xr.Dataset, what: str, at: float | None) -> xr.DataArray:
             f"{what} is not a number at a capacity",
             advice="It belongs to a run as a whole: leave the capacity away.",
         )
-    return ds[f"{what}_at"].sel(at_monolayers=at)
+    return ds[f"{what}_at"].sel({_at_dim(ds): at})
 
 
 def _reduced(ds, values, x: str | None, y: str | None, where: dict):
@@ -133,7 +167,7 @@ def _reduced(ds, values, x: str | None, y: str | None, where: dict):
         if not fits:
             raise InputError(f"{name} = {value} is not in the sweep", advice=_listed(name, texts))
         values = values.isel({ds[name].dims[0]: fits[:1]})
-    dims = [str(dim) for dim in values.dims if dim not in ("replica", "at_monolayers")]
+    dims = [str(dim) for dim in values.dims if dim not in ("replica", _at_dim(ds))]
     varying = [dim for dim in dims if values.sizes[dim] > 1]
     x, y = (axis_name(ds, axis) if axis else None for axis in (x, y))
     left = [dim for dim in varying if dim not in (_dim(ds, x), _dim(ds, y))]
@@ -160,7 +194,7 @@ def axis_name(ds: xr.Dataset, name: str) -> str:
     axes = {
         str(axis): str(values.attrs.get("key", axis))
         for axis, values in ds.coords.items()
-        if axis not in ("replica", "at_monolayers")
+        if axis not in ("replica", _at_dim(ds))
     }
     for axis, key in axes.items():
         if name in (axis, key):
@@ -198,7 +232,7 @@ def _listed(name: str, texts: Sequence[str]) -> str:
 
 def sweep_picture(
     ds: xr.Dataset,
-    what: str = DEFAULT,
+    what: str | None = None,
     *,
     x: str | None = None,
     y: str | None = None,
@@ -210,18 +244,22 @@ def sweep_picture(
 
     See `sweep_table` for the parameters.
     """
+    what = what or headline(ds)
     table = sweep_table(ds, what, x=x, y=y, at=at, where=where)
+    moment = charge_text(at, _at_dim(ds).removeprefix("at_")) if at is not None else ""
     if not table["n"].any():
         raise InputError(
-            f"no run of this sweep has a number {what}"
-            + (f" at {figure(at)} monolayers" if at is not None else ""),
+            f"no run of this sweep has a number {what}" + (f" at {moment}" if moment else ""),
             advice="Are its runs done? Call `kmc sweep` again to run what is missing.",
         )
     axes_names = [str(name) for name in table.columns[: list(table.columns).index("n")]]
     unit, name = ds[what].attrs.get("units", "1"), quantity(what)[0]
+    if "label" in ds[what].attrs:
+        name, unit = ds[what].attrs["label"], _charge_of(what).removeprefix("capacity_")
+        unit = unit.replace("mAh_cm2", "mAh/cm²")
     named = f"{name} ({unit})" if unit != "1" else label(what)
-    moment = "at the end of the run" if at is None else f"at {monolayers(at)}"
-    title = named if what.startswith("onset") else f"{named}\n{moment}"
+    moment = f"at {moment}" if moment else "at the end of the run"
+    title = named if "censored" in table else f"{named}\n{moment}"
     zipped = _zipped(ds, axes_names[-1])
     with style.styled():
         if heatmap:
@@ -256,6 +294,10 @@ def _lines(
         axes.plot(
             at[known], rows["mean"][known], marker="o", ms=3, label=text, clip_on=False, **look
         )
+        if "censored" in rows and (bound := known & (rows["censored"] > 0).to_numpy()).any():
+            # Over the point, whose place it takes: the charge is at least this.
+            mark = look | {"linestyle": "", "marker": "^", "ms": 5, "markerfacecolor": "white"}
+            axes.plot(at[bound], rows["mean"][bound], clip_on=False, **mark)
         band = rows["low"].notna().to_numpy()
         if band.sum() > 1 and band[known].all() and numeric and not zipped:
             axes.fill_between(
@@ -293,21 +335,22 @@ def _lines(
             title=label(names[0]), title_fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5)
         )
         page.set_size_inches(style.COLUMN_IN + 1.0, 2.5)
-    note = _note(table, what)
+    note = _note(table)
     if numeric and zipped:
         note += f";\nnot joined: {listed(zipped)} change too"
     page.supxlabel(note, fontsize=6, color=style.GREY, x=0.02, ha="left")
     return page
 
 
-def _note(table, what: str) -> str:
-    left_out = ";\nruns without onset left out" if what.startswith("onset_capacity") else ""
+def _note(table) -> str:
+    early = int(table["censored"].sum()) if "censored" in table else 0
+    left_out = f";\ntriangle: at least, as {plural(early, 'run')} ended before" if early else ""
     n = table["n"][table["n"] > 0]
     runs = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
     if n.max() < 2:
         return f"one run a point: no interval{left_out}"
     band = "band or bar: 95 % interval of the mean (Student's t)"
-    if (table["low"].isna() & (table["n"] > 1)).any():
+    if table["std"].eq(0).any():
         band += ", none where all runs agree"
     return f"mean of {runs} runs a point;\n{band}{left_out}"
 
@@ -373,8 +416,9 @@ def _range_beyond_noise(values: np.ndarray, half: np.ndarray) -> Normalize:
 
 def _write_cells(axes: Axes, xs, ys, values: np.ndarray, half: np.ndarray, mesh: Any) -> None:
     """Mean and half interval in each cell of a heat map."""
-    for row, y in enumerate(ys):
-        for column, x in enumerate(xs):
+    middle_x, middle_y = (0.5 * (e[1:] + e[:-1]) for e in (_edges(xs), _edges(ys)))
+    for row, y in enumerate(np.where(ys == 0, middle_y, ys)):
+        for column, x in enumerate(np.where(xs == 0, middle_x, xs)):
             value, error = values[row, column], half[row, column]
             if np.isfinite(value):
                 scatter = f"\n± {figure(error, digits=1)}" if np.isfinite(error) else ""
@@ -392,12 +436,17 @@ def _edges(values: np.ndarray) -> np.ndarray:
     """Borders of the cells around some ascending values, halfway between them."""
     if len(values) == 1:
         pad = 0.05 * abs(values[0]) or 0.5
+        if not values[0]:
+            return np.array([0.0, pad])
         return np.array([values[0] - pad, values[0] + pad])
     scaled = np.log(values) if spans_decades(values) else values
     middle = 0.5 * (scaled[1:] + scaled[:-1])
     ends = [2 * scaled[0] - middle[0]], middle, [2 * scaled[-1] - middle[-1]]
     edges = np.concatenate(ends)
-    return np.exp(edges) if spans_decades(values) else edges
+    if spans_decades(values):
+        return np.exp(edges)
+    # Of a quantity that cannot be negative, such as a pressure, the axis begins at 0.
+    return np.maximum(edges, 0.0) if values.min() >= 0 else edges
 
 
 def spans_decades(values: np.ndarray) -> bool:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kmc.campaign.critical.question import Critical
-from kmc.common.formatting import figure, label, monolayers, quantity
+from kmc.common.formatting import figure, label, quantity
 from kmc.plotting import style, sweep_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_TITLE_CHARACTERS = 46  # of 7 points in a column of 8.9 cm
 
 
 def threshold_picture(found: Critical) -> Figure:
@@ -30,9 +33,14 @@ def threshold_picture(found: Critical) -> Figure:
         values, hits, runs = (np.array(v, float) for v in (search.values, search.hits, search.runs))
         share = hits / runs
         found_one = search.fit
+        # Where no value has runs of both kinds, any slope between two points fits as well.
+        mixed = bool(((hits > 0) & (hits < runs)).any())
+        notes = [f"{int(runs.sum())} runs", "bars: 95 % (Wilson)"]
         if found_one.rising is not None:
-            line = np.array([scale.value(u) for u in np.linspace(0, 1, 400)])
-            axes.plot(line, found_one.probability(line), color=style.BLUE, lw=1.0)
+            notes += ["line: logistic fit"] * mixed + ["shade: interval of the threshold"]
+            if mixed:
+                line = np.array([scale.value(u) for u in np.linspace(0, 1, 400)])
+                axes.plot(line, found_one.probability(line), color=style.BLUE, lw=1.0)
             start, end = max(found_one.low, scale.low), min(found_one.high, scale.high)
             axes.axvspan(start, end, color=style.BLUE, alpha=0.15, lw=0)
             if scale.low <= found_one.value <= scale.high:
@@ -55,15 +63,21 @@ def threshold_picture(found: Critical) -> Figure:
         axes.set_ylim(0, 1.02)
         axes.set_xlabel(label(found.vary))
         axes.set_ylabel("share of runs with\n" + _criterion_text(found).replace(" at ", "\nat "))
-        axes.set_title(found.sentence.replace(" (", "\n(", 1), fontsize=7, loc="left")
+        axes.set_title(_wrapped(found.sentence), fontsize=7, loc="left")
         page.supxlabel(
-            f"{int(runs.sum())} runs; bars: 95 % (Wilson); line: logistic fit; shade: its interval",
+            "; ".join(notes),
             fontsize=6,
             color=style.GREY,
             x=0.02,
             ha="left",
         )
         return page
+
+
+def _wrapped(sentence: str) -> str:
+    """A title in lines that fit a column: no line of it is clipped."""
+    parts = sentence.replace(" (", "\n(", 1).splitlines()
+    return "\n".join(textwrap.fill(part, _TITLE_CHARACTERS) for part in parts)
 
 
 def threshold_map_picture(
@@ -143,7 +157,7 @@ def _criterion_text(found: Critical) -> str:
     name = quantity(found.criterion.name)
     sign = {"<=": "≤", ">=": "≥"}.get(found.criterion.sign, found.criterion.sign)
     unit = f" {name[1]}" if name[1] else ""
-    at = "" if found.at is None else f" at {monolayers(found.at)}"
+    at = "" if found.at is None else f" {found.question.moment}"
     return f"{name[0]} {sign} {figure(found.criterion.bound)}{unit}{at}"
 
 

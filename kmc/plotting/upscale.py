@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
-from kmc.analysis.measured import QUANTITIES, Measured, measured_tables
-from kmc.common.formatting import duration, figure, plural
+from kmc.analysis.measured import measured_tables
+from kmc.common.formatting import duration, figure
 from kmc.errors import InputError
-from kmc.plotting import style
-from kmc.plotting.measured_panels import draw_measured, last_capacity, legend, title
-from kmc.plotting.upscale_cycles import cycles_picture, ends_of_steps
-from kmc.population.life import KINDS
-from kmc.population.result import PopulationRun
+from kmc.plotting import statistics, style
+from kmc.plotting.microscope import NOTHING, describe, populations_picture, stripping
+from kmc.systems.population.life import KINDS
+from kmc.systems.population.result import PopulationRun
 
 POPULATION_PICTURES = ("summary", "microscope", "section", "map", "sizes", "events")
-_ROW_IN = 1.12
-_LEFT_mAh_cm2 = 1e-5
-_NOTHING = f"nothing yet from {_LEFT_mAh_cm2:.0e} mAh/cm² on"
 _MOST_MAPS = 6
-_BINS = 12  # of a decade of width
 
 
 def population_picture(
@@ -75,8 +69,9 @@ def population_picture(
     names = style.run_names(runs) if names is None else list(names)
     tables = measured_tables(data, paper)
     with style.styled():
-        if what == "microscope":
-            return _microscope(runs, names, tables)
+        # Several runs have one set of curves; the summary shows one run with its maps.
+        if what == "microscope" or (what == "summary" and len(runs) > 1):
+            return populations_picture(runs, names, tables)
         if what == "map":
             return _maps(runs, names, frames)
         if what == "sizes":
@@ -85,136 +80,7 @@ def population_picture(
             return _section_page(runs, names, frames)
         if what == "events":
             return _events(runs, names)
-        if runs[0].run.get("protocol"):
-            return cycles_picture(runs[0], draw_map)
-        return _summary(runs, names)
-
-
-def _page(names: Sequence[str], rows: int, columns: int, width: float, **shared):
-    """A page with a legend above panels; returns the page and its panels."""
-    told = len(names) > 1
-    head = 0.1 + 0.16 * -(-len(names) // 2) if told else 0.05
-    body = rows * _ROW_IN + 0.55
-    page = style.new_figure(width, head + body)
-    top, bottom = style.stack(page, [head, body])
-    axes = bottom.subplots(rows, columns, squeeze=False, **shared)
-    if told:
-        keys = [
-            Line2D([], [], lw=1.6, label=name, **style.run_style(i)) for i, name in enumerate(names)
-        ]
-        top.legend(handles=keys, loc="upper left", ncols=2, handlelength=2.4, borderaxespad=0.3)
-    return page, bottom, axes
-
-
-def _stripping(run: PopulationRun) -> dict[str, np.ndarray]:
-    """Rows with a charge to show on a logarithmic axis, of the (first) stripping alone."""
-    s = run.samples
-    kept = (s["phase"] == 0) & (s["capacity_mAh_cm2"] >= _LEFT_mAh_cm2)
-    kept &= np.cumsum(s["current_density_mA_cm2"] <= 0) == 0
-    return {name: values[kept] for name, values in s.items()}
-
-
-# --- the microscope -------------------------------------------------------------------------------
-
-
-def _microscope(
-    runs: Sequence[PopulationRun], names: Sequence[str], tables: Sequence[Measured]
-) -> Figure:
-    """Contact loss, cuts per 100 µm, width, height and overpotential against capacity."""
-    page, body, axes = _page(names, 5, 1, 4.6 if tables else style.COLUMN_IN + 0.6, sharex="col")
-    panels = axes[:, 0]
-    labels = (
-        "contact loss (%)",
-        "voids per\n100 µm of line",
-        "void width (µm)",
-        "void height (µm)",
-        "overpotential (mV)",
-    )
-    last = 0.0
-    # Images at equal intervals, as those of a microscope, want an axis like theirs.
-    logarithmic = not all(run.run["upscale"].get("image_every_min") for run in runs)
-    for i, run in enumerate(runs):
-        s, look = _stripping(run), style.run_style(i)
-        x = s["capacity_mAh_cm2"]
-        if not len(x):
-            continue
-        last = max(last, float(x[-1]))
-        panels[0].plot(x, 100 * (1 - s["contact_fraction"]), **look)
-        panels[1].plot(x, s["voids_per_100um"], **look)
-        for panel, what in ((panels[2], "width"), (panels[3], "height")):
-            panel.plot(x, s[f"mean_{what}_um"], **look)
-            panel.plot(x, s[f"max_{what}_um"], **look | {"linewidth": 0.6, "alpha": 0.7})
-        panels[4].plot(x, 1e3 * s["overpotential_V"], **look)
-        panels[4].plot(x, 1e3 * s["concentration_V"], **look | {"linewidth": 0.6, "alpha": 0.7})
-    for panel, label in zip(panels, labels, strict=True):
-        panel.set_ylabel(label)
-    panels[0].set_ylim(0, 100)
-    counted = [m.table[QUANTITIES["voids"]].max() for m in tables]
-    panels[1].set_ylim(0, max([panels[1].get_ylim()[1], *(1.15 * n for n in counted if n > 0)]))
-    panels[4].set_ylim(0, _top(panels[4], 400))
-    for panel in panels[2:4]:
-        panel.set_yscale("log")
-        style.plain_log_axis(panel.yaxis, *panel.get_ylim())
-    furthest = max(1.05 * last_capacity(tables), 1.05 * last, 10 * _LEFT_mAh_cm2)
-    if logarithmic:
-        panels[0].set_xscale("log")
-    panels[0].set_xlim(_LEFT_mAh_cm2 if logarithmic else 0.0, furthest)
-    panels[-1].set_xlabel("capacity (mAh/cm²)")
-    if not last:
-        style.empty(panels[0], _NOTHING)
-    elif len(runs) == 1 and logarithmic:
-        _tell_peak(panels[4], runs[0])
-    if tables:
-        colours = [style.run_colour(i) for i in range(len(runs))]
-        metals = [_metal(run) for run in runs]
-        named = dict(zip(QUANTITIES, panels, strict=True))
-        draw_measured(named, tables, metals, colours, logarithmic=logarithmic)
-        panels[0].legend(
-            handles=legend(tables, metals, colours),
-            loc="upper left",
-            bbox_to_anchor=(0.0, 0.78),
-            handlelength=1.0,
-        )
-    notes = ["Thick: mean width and height, overpotential; thin: the largest, (kT/e) ln S."]
-    if any((run.samples["current_density_mA_cm2"] < 0).any() for run in runs):
-        notes.append("Of runs that plate: the first strip alone; the summary shows every cycle.")
-    notes += [
-        f"{name}: lines along x and y across {plural(len(run.replicas), 'square')} of "
-        f"{figure(run.edge_um, 'µm')}{_resolution(run)}"
-        for name, run in zip(names, runs, strict=True)
-    ]
-    if tables:
-        notes.append(f"Points, bands and dotted lines are measured: {title(tables)}.")
-    text = "\n".join(fill(note, 95, break_on_hyphens=False) for note in notes)
-    page.supxlabel(text, fontsize=6, color=style.GREY, x=0.02, ha="left")
-    for letter, panel in zip("abcde", panels, strict=True):
-        panel.text(-0.17, 1.0, letter, weight="bold", size=8.5, transform=panel.transAxes)
-    body.align_ylabels(panels)
-    return page
-
-
-def _resolution(run: PopulationRun) -> str:
-    resolution = run.run["upscale"].get("resolution_um")
-    return f", seen at {figure(resolution, 'µm')}" if resolution else ""
-
-
-def _top(panel: Axes, most: float) -> float:
-    return min(most, panel.get_ylim()[1])
-
-
-def _tell_peak(panel: Axes, run: PopulationRun) -> None:
-    """The largest (kT/e) ln S, where it lies left of the axis: voids nucleate that early."""
-    s = run.samples
-    at = int(np.argmax(np.where(s["phase"] == 0, s["concentration_V"], -np.inf)))
-    if s["capacity_mAh_cm2"][at] < _LEFT_mAh_cm2:
-        charge = figure(s["capacity_mAh_cm2"][at], "mAh/cm²")
-        text = f"largest (kT/e) ln S: {1e3 * s['concentration_V'][at]:.0f} mV at {charge}"
-        panel.text(0.02, 0.06, text, transform=panel.transAxes, color=style.GREY, fontsize=6.5)
-
-
-def _metal(run: PopulationRun) -> str:
-    metal = run.resolved.get("metal", "Li")
-    return f"{metal}-Mg" if run.facts.get("mg_coverage") else metal
+        return _summary(runs[0])
 
 
 # --- from above -----------------------------------------------------------------------------------
@@ -225,6 +91,7 @@ def _chosen(run: PopulationRun, frames: Sequence[int] | None, most: int) -> list
     n = len(run.frames["time_s"])
     if frames is not None:
         return list(frames)[: 3 * most]
+    # Frames of one square: those of another replica would look like a jump in time.
     first = np.flatnonzero(run.frames["replica"] == 0)
     if not len(first):
         return []
@@ -252,8 +119,10 @@ def _maps(
         raise InputError("there is no frame to draw", advice="Wait for the run to go on.")
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    page = style.new_figure(style.PAGE_IN * columns / 3, 2.45 * rows)
-    axes = page.subplots(rows, columns, squeeze=False)
+    page, body, _ = style.headed(
+        runs, describe(runs[0]), (max(0.6, columns / 3) * style.PAGE_IN, 2.45 * rows)
+    )
+    axes = body.subplots(rows, columns, squeeze=False)
     for panel in axes.ravel()[len(panels) :]:
         panel.set_axis_off()
     for panel, (run, frame) in zip(axes.ravel(), panels, strict=False):
@@ -299,22 +168,23 @@ def draw_map(panel: Axes, run: PopulationRun, frame: int, highest_um: float | No
     scale_bar(panel, edge, edge)
     if h.any():
         text = f"gap up to {figure(h.max(), 'µm')}"
-        box = {"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1}
-        panel.text(0.95 * edge, 0.05 * edge, text, ha="right", va="bottom", fontsize=6, bbox=box)
+        at = (0.95 * edge, 0.05 * edge)
+        style.write_over(panel.text, *at, text, ha="right", va="bottom", fontsize=6)
 
 
 def scale_bar(panel: Axes, width_um: float, height_um: float) -> None:
     """A bar of a round length in the lower left corner."""
     bar = _nice(width_um / 4)
     x, y = 0.05 * width_um, 0.05 * height_um
-    panel.plot([x, x + bar], [y, y], color=style.BLACK, lw=2)
-    panel.text(
+    white = [withStroke(linewidth=3.5, foreground="white")]
+    panel.plot([x, x + bar], [y, y], color=style.BLACK, lw=2, path_effects=white)
+    style.write_over(
+        panel.text,
         x + bar / 2,
         y + 0.025 * height_um,
         f"{bar:g} µm",
         ha="center",
         va="bottom",
-        bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1},
     )
 
 
@@ -336,6 +206,7 @@ def section_line(run: PopulationRun) -> int:
     """Row of the grid whose contact is nearest to that of the whole square in all frames."""
     own = np.flatnonzero(run.frames["replica"] == 0)
     lost = run.frames["h_um"][own] > 0
+    # A line through one void alone would show more, or less, than the contact of the square.
     off = lost.mean(axis=2) - lost.mean(axis=(1, 2))[:, None]
     return int(np.argmin((off**2).sum(axis=0)))
 
@@ -381,9 +252,10 @@ def _section_page(
         row = section_line(run)
         highest.append(max((run.gap_um(f)[row].max() for f in some), default=0.0))
         heights.append(width * (highest[-1] + 5.0) / _SECTION_um + 0.06)
-    head = 0.35
-    page = style.new_figure(style.PAGE_IN, head + panels * max(*heights, 0.28) + 0.25)
-    axes = page.subplots(panels, len(runs), squeeze=False)
+    page, body, _ = style.headed(
+        runs, describe(runs[0]), (style.PAGE_IN, 0.2 + panels * max(*heights, 0.28) + 0.4)
+    )
+    axes = body.subplots(panels, len(runs), squeeze=False)
     for column, (run, some, name) in enumerate(zip(runs, shown, names, strict=True)):
         row = section_line(run)
         for i, panel in enumerate(axes[:, column]):
@@ -392,14 +264,19 @@ def _section_page(
                 continue
             draw_section(panel, run, some[i], row, highest[column])
             panel.set_ylabel(when(run, some[i]), rotation=0, ha="right", va="center", fontsize=6.5)
-        axes[0, column].set_title(name, loc="left")
+        if len(runs) > 1:
+            axes[0, column].set_title(name, loc="left")
         last = axes[min(panels, len(some)) - 1, column]
         bar = _nice(last.get_xlim()[1] / 8)
         y = last.get_ylim()[0] / 2
         last.plot([2, 2 + bar], [y, y], color="white", lw=1.6)
         last.text(2.8 + bar, y, f"{bar:g} µm", color="white", va="center", fontsize=6)
-    page.supxlabel(
-        "metal light, voids black, electrolyte dark; height and width on one scale",
+    note = "metal light, voids black, electrolyte dark; height and width on one scale"
+    narrow = {figure(run.edge_um, "µm"): None for run in runs if run.edge_um < _SECTION_um}
+    if narrow:
+        note += f"; the periodic square of {' or '.join(narrow)} is repeated"
+    body.supxlabel(
+        note,
         fontsize=6,
         color=style.GREY,
     )
@@ -430,8 +307,8 @@ _EVENT_LOOK = {
 
 def _events(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
     """What happened to the voids on the grid: the width of each against the charge, and counts."""
-    page = style.new_figure(style.PAGE_IN, 2.3 * len(runs) + 0.2)
-    axes = page.subplots(len(runs), 2, squeeze=False, sharex=True)
+    page, body, _ = style.headed(runs, describe(runs[0]), (style.PAGE_IN, 2.3 * len(runs) + 0.2))
+    axes = body.subplots(len(runs), 2, squeeze=False, sharex=True)
     for (sizes, counts), run, name in zip(axes, runs, names, strict=True):
         run.gap_um(0)  # refuses the files of an earlier kmc, which list no events
         events, s = run.events, run.samples
@@ -441,16 +318,15 @@ def _events(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
             charge = events["capacity_mAh_cm2"][mine]
             sizes.scatter(charge, width, s=7, color=colour, marker=marker, lw=0, alpha=0.7)
             column = {"coalesces": "coalescences"}.get(what, what)
-            area_mm2 = run.edge_um**2 * 1e-6
-            rate = s[column] / area_mm2
-            counts.plot(s["capacity_mAh_cm2"], rate, color=colour, label=column)
+            counts.plot(s["capacity_mAh_cm2"], s[column], color=colour, label=column)
         if (events["kind"] > 0).any():
             sizes.set_yscale("log")
             style.plain_log_axis(sizes.yaxis, *sizes.get_ylim())
         else:
             style.empty(sizes, "no void on the grid split, met or closed")
         sizes.set_ylabel("width of the void that\nended or came off (µm)")
-        counts.set_ylabel("events so far per mm²")
+        # Counts of the square: per mm² a handful of events would read as tens of thousands.
+        counts.set_ylabel(f"events so far in a\nsquare of {figure(run.edge_um, 'µm')}")
         counts.set_ylim(bottom=0)
         counts.legend(fontsize=6, loc="upper left", handlelength=1.2)
         if len(runs) > 1:
@@ -466,42 +342,34 @@ def _events(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
 def _sizes(
     runs: Sequence[PopulationRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
-    """Distribution of the footprints' width, √(4A/π), in some frames: number, and area."""
-    page = style.new_figure(style.PAGE_IN, 2.4 * len(runs) + 0.2)
-    axes = page.subplots(len(runs), 2, squeeze=False, sharex="row")
+    """Footprints' width, √(4A/π), in some frames: number that are wider, area that is narrower."""
+    size = (style.PAGE_IN, 2.4 * len(runs) + 0.2)
+    page, body, _ = style.headed(runs, describe(runs[0]), size)
+    axes = body.subplots(len(runs), 2, squeeze=False, sharex="row")
     for (number, area), run, name in zip(axes, runs, names, strict=True):
         shown = _chosen(run, frames, 5)
-        for frame, colour in zip(shown, style.ramp(len(shown)), strict=False):
-            voids = run.of_frame(frame)
-            footprint = voids["footprint_um2"][voids["footprint_um2"] > 0]
+        voids = {frame: run.of_frame(frame)["footprint_um2"] for frame in shown}
+        ramp = dict(zip(shown, style.ramp(len(shown)), strict=False))
+        for frame, footprint in voids.items():
+            footprint = np.sort(footprint[footprint > 0])
             if not len(footprint):
                 continue
             width = np.sqrt(4 * footprint / np.pi)
-            low, high = np.log10([width.min() * 0.99, width.max() * 1.01])
-            edges = np.arange(np.floor(low * _BINS), np.ceil(high * _BINS) + 1) / _BINS
-            per_decade = _BINS / run.edge_um**2
-            counts, _ = np.histogram(width, 10**edges)
-            order = np.argsort(width)
-            covered = 100 * np.cumsum(footprint[order]) / run.edge_um**2
-            look = {"color": colour, "lw": 1.2}
-            density = np.where(counts, counts * per_decade, np.nan)
-            number.stairs(density, 10**edges, baseline=None, **look)
-            edge = [width.min()], [width.max() * 1e3]
-            up = np.concatenate([edge[0], width[order], edge[1]]), [0.0, *covered, covered[-1]]
-            area.step(*up, where="post", label=when(run, frame), **look)
-        number.set_yscale("log")
-        number.set_ylabel("voids per µm²\nand decade of width")
-        area.set_ylim(0, min(100.0, area.get_ylim()[1]))
+            covered = 100 * np.cumsum(footprint) / run.edge_um**2
+            statistics.cumulative(number, width, ramp[frame], when(run, frame), lw=1.2)
+            rise = np.append(width[0], width), np.append(0.0, covered)
+            area.step(*rise, where="post", color=ramp[frame], lw=1.2)
+        number.set_ylabel(f"wider voids in a\nsquare of {figure(run.edge_um, 'µm')}")
         area.set_ylabel("interface under voids\nthat are narrower (%)")
-        if area.get_legend_handles_labels()[0]:
+        if number.get_legend_handles_labels()[0]:
             number.set_xscale("log")
-            number.relim()
-            area.set_xlim(number.dataLim.x0 / 1.2, number.dataLim.x1 * 1.2)
-            style.plain_log_axis(area.xaxis, *area.get_xlim())
-            area.legend(fontsize=6, handlelength=1.4, loc="upper left")
+            style.plain_log_axis(number.xaxis, *number.get_xlim())
+            number.set_yscale("log")
+            style.plain_log_axis(number.yaxis, *number.get_ylim())
+            area.set_ylim(0, min(100.0, area.get_ylim()[1]))
+            number.legend(fontsize=6, handlelength=1.4)
         else:
             style.empty(area, "no voids in these frames")
-            number.set_yscale("linear")
             for panel in (number, area):
                 panel.set(xticks=[], yticks=[])
         if len(runs) > 1:
@@ -533,13 +401,26 @@ _TERMS = (
     ("constriction_V", "constriction", style.GREEN),
     ("series_V", "series", style.GREY),
 )
+_SHARES = (
+    ("voids_um", "voids", style.BLUE),
+    ("settled_um", "settled", style.GREEN),
+    ("sink_um", "far sink", style.ORANGE),
+    ("storage_um", "storage", style.SKY),
+)
+_VOLUMES = (
+    ("voids_um", "voids", style.BLUE, "-"),
+    ("dead_um", "cut off", style.VERMILLION, "--"),
+    ("pushed_back_um", "metal pushed back", style.GREEN, ":"),
+)
+_S_PER_H = 3600.0
 
 
-def _summary(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
-    """The first run from above, and its contact, voids, supersaturation and overpotential."""
-    run = runs[0]
-    page = style.new_figure(style.PAGE_IN, 4.9)
-    top, bottom = style.stack(page, [2.3, 2.6])
+def _summary(run: PopulationRun) -> Figure:
+    """A run from above; contact, voids on a line, overpotential, and where the metal went.
+
+    Against the charge; against the time where current rests or changes its sign.
+    """
+    page, top, bottom = style.headed([run], describe(run), (style.PAGE_IN, 2.25), 2.7)
     shown = _chosen(run, None, 3)
     maps = top.subplots(1, max(1, len(shown)), squeeze=False)[0]
     for panel, frame in zip(maps, shown, strict=False):
@@ -548,67 +429,99 @@ def _summary(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
         style.empty(maps[0], "no frame yet")
         maps[0].set_axis_off()
     axes = bottom.subplots(2, 2, sharex="col")
-    resting = run.samples["phase"] > 0
-    s = run.samples if resting.any() else _stripping(run)
-    x = s["time_s"] if resting.any() else s["capacity_mAh_cm2"]
-    some = x > 0
-    x = x[some]
+    cycled, rested = bool(run.run.get("protocol")), (run.samples["phase"] > 0).any()
+    s = run.samples if cycled or rested else stripping(run)
+    x, label = s["capacity_mAh_cm2"], "capacity (mAh/cm²)"
+    if cycled:
+        x, label = s["time_s"] / _S_PER_H, "time (h)"
+    elif rested:
+        x, label = s["time_s"], "time (s)"
+    some = np.ones(len(x), bool) if cycled else x > 0
+    x, s = x[some], {name: values[some] for name, values in s.items()}
     if not len(x):
         for panel in axes.ravel():
             panel.set_axis_off()
-        style.empty(axes[0, 0], _NOTHING)
+        style.empty(axes[0, 0], NOTHING)
         return page
-    contact, lines, voltage, budget = axes.ravel()
-    contact.plot(x, 100 * s["contact_fraction"][some], color=style.BLUE)
+    contact, lines, voltage, metal = axes.ravel()
+    contact.plot(x, 100 * s["contact_fraction"], color=style.BLUE)
     contact.set_ylim(0, 101)
     contact.set_ylabel("contact (%)")
-    lines.plot(x, s["voids_per_100um"][some], color=style.BLUE)
-    lines.set_ylim(bottom=0)
-    lines.set_ylabel("voids per 100 µm")
-    twin = lines.twinx()
-    twin.plot(x, s["mean_width_um"][some], color=style.VERMILLION, ls="--")
+    _voids_on_lines(lines, x, s)
+    if cycled:
+        voltage.plot(x, 1e3 * s["overpotential_V"], color=style.BLUE)
+        voltage.axhline(0, color=style.GREY, lw=0.6, ls=":")
+        for name, text, colour, dash in _VOLUMES:
+            metal.plot(x, s[name], color=colour, ls=dash, label=text)
+        metal.set_ylim(bottom=0)
+        metal.set_ylabel("height (µm)")
+        style.shade_steps(axes.ravel(), x, s["current_density_mA_cm2"])
+    else:
+        _terms(voltage, x, s)
+        _shares(metal, x, s)
+        for panel in axes.ravel():
+            panel.set_xscale("log")
+    voltage.set_ylabel("overpotential (mV)")
+    for panel in (voltage, metal):
+        panel.set_xlabel(label)
+        if panel.get_legend_handles_labels()[0]:  # above the panel: nothing is hidden
+            panel.legend(**style.ABOVE)
+    if len(x) > 1:
+        contact.set_xlim(x[0], x[-1])
+        lines.set_xlim(x[0], x[-1])
+    if cycled:
+        page.supxlabel("grey: plating; dotted: rest", fontsize=6, color=style.GREY)
+    return page
+
+
+def _voids_on_lines(panel: Axes, x: np.ndarray, s: Mapping[str, np.ndarray]) -> None:
+    """Number of voids on a line, and their mean width on an axis of its own."""
+    panel.plot(x, s["voids_per_100um"], color=style.BLUE)
+    panel.set_ylim(bottom=0)
+    panel.set_ylabel("voids per 100 µm", color=style.BLUE)
+    twin = panel.twinx()
+    twin.plot(x, s["mean_width_um"], color=style.VERMILLION, ls="--")
     twin.set_yscale("log")
     twin.set_ylabel("mean width (µm)", color=style.VERMILLION)
     twin.spines["right"].set_visible(True)
     style.plain_log_axis(twin.yaxis, *twin.get_ylim())
+
+
+def _terms(panel: Axes, x: np.ndarray, s: Mapping[str, np.ndarray]) -> None:
+    """The terms of the overpotential on top of each other."""
     lower = np.zeros(len(x))
     for name, label, colour in _TERMS:
-        upper = lower + np.nan_to_num(1e3 * s[name][some], posinf=1e3)
+        upper = lower + np.nan_to_num(1e3 * s[name], posinf=1e3)
         if (upper - lower).max(initial=0) > 0.5:
-            voltage.fill_between(x, lower, upper, color=colour, lw=0, label=label)
+            panel.fill_between(x, lower, upper, color=colour, lw=0, label=label)
         lower = upper
-    voltage.set_ylabel("overpotential (mV)")
-    voltage.set_ylim(0, min(500.0, 1.4 * lower.max(initial=1.0)))  # room for the key
-    voltage.legend(fontsize=6, loc="upper left", handlelength=1.0)
+    panel.set_ylim(0, min(500.0, 1.1 * lower.max(initial=1.0)))
+
+
+def _shares(panel: Axes, x: np.ndarray, s: Mapping[str, np.ndarray]) -> None:
+    """Where the stripped volume is, in shares of it."""
+    # Flaws are there before the first atom is stripped and share the same balance.
+    made = np.maximum(s["stripped_um"] + s["initial_um"], 1e-30)
     lower = np.zeros(len(x))
-    made = np.maximum((s["stripped_um"] + s["initial_um"])[some], 1e-30)
-    for name, colour in (
-        ("voids_um", style.BLUE),
-        ("settled_um", style.GREEN),
-        ("sink_um", style.ORANGE),
-        ("storage_um", style.SKY),
-    ):
-        share = 100 * s[name][some] / made
-        if share.max(initial=0) < 0.1:
-            continue
-        budget.fill_between(
-            x, lower, lower + share, color=colour, lw=0, label=name.removesuffix("_um")
-        )
-        lower = lower + share
-    budget.set_ylim(0, 100)
-    budget.set_ylabel("stripped volume (%)")
-    budget.legend(
-        fontsize=6,
-        loc="lower right",
-        handlelength=1.0,
-        frameon=True,
-        framealpha=0.85,
-        edgecolor="w",
-    )
-    for panel in axes.ravel():
-        panel.set_xscale("log")
-        if len(x) > 1:
-            panel.set_xlim(x[0], x[-1])
-    for panel in axes[1]:
-        panel.set_xlabel("time (s)" if resting.any() else "capacity (mAh/cm²)")
-    return page
+    for name, label, colour in _SHARES:
+        share = 100 * s[name] / made
+        if share.max(initial=0) >= 0.1:
+            panel.fill_between(x, lower, lower + share, color=colour, lw=0, label=label)
+            lower = lower + share
+    panel.set_ylim(0, 100)
+    panel.set_ylabel("stripped volume (%)")
+
+
+def ends_of_steps(run: PopulationRun) -> list[int]:
+    """Frames at the ends of the first strip, of the first plate after it, and of the last strip."""
+    frames, samples = run.frames, run.replicas[0]
+    own = np.flatnonzero(frames["replica"] == 0)
+    if not len(own):
+        return []
+    step = samples["step"][frames["sample"][own]]
+    last_of = {int(n): int(own[np.flatnonzero(step == n)[-1]]) for n in np.unique(step)}
+    sign = {n: samples["current_density_mA_cm2"][frames["sample"][f]] for n, f in last_of.items()}
+    strips = [n for n in last_of if sign[n] > 0]
+    plates = [n for n in last_of if sign[n] < 0 and strips and n > strips[0]]
+    chosen = [*strips[:1], *plates[:1], *strips[-1:]]
+    return [last_of[n] for n in dict.fromkeys(chosen)]

@@ -3,60 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 
-from kmc.common.progress import FrameProgress
-from kmc.errors import InputError
 from kmc.plotting import style
-from kmc.plotting.movie import MOVIE_TYPE, MoviePages, check_movie, new_page
+from kmc.plotting.movie import MoviePages, new_page
 from kmc.plotting.upscale import draw_map, draw_section, section_line, when
-from kmc.population.result import PopulationRun
+from kmc.systems.population.result import PopulationRun
 
 _WIDTH_IN, _HEIGHT_IN = 8.0, 4.2
 
 
-def save_population_movie(
-    run: PopulationRun,
-    path: str | Path,
-    *,
-    frames: Sequence[int] | None = None,
-    per_second: float = 8.0,
-    progress: FrameProgress | None = None,
-) -> None:
-    """Write a movie of a population.
-
-    Parameters
-    ----------
-    run : PopulationRun
-    path : str or Path
-        A ``.gif``, or an ``.mp4`` where the program ffmpeg is installed.
-    frames : sequence of int, optional
-        Frames to show; all of the first replica by default.
-    per_second : float
-        Frames per second, 0.1 to 60.
-    progress : callable, optional
-        Called with the number of frames drawn and to draw.
-
-    Raises
-    ------
-    InputError
-        There is no frame, ffmpeg is missing, or the file cannot be written.
-    """
-    path = Path(path)
-    check_movie(path, per_second)
-    chosen = np.flatnonzero(run.frames["replica"] == 0) if frames is None else frames
-    if not len(chosen):
-        raise InputError(f"{run.path} has no frames yet", advice="Wait for the run to write one.")
-    with style.styled(), rc_context(MOVIE_TYPE):
-        PopulationMovie(run, [int(frame) for frame in chosen]).write(path, per_second, progress)
-
-
 class PopulationMovie(MoviePages):
     """The movie of a population of voids: from above, a cut, and the curves beside them."""
+
+    @staticmethod
+    def default_frames(run: PopulationRun) -> Sequence[int]:
+        """Frames of the first replica: a movie goes on in time."""
+        return [int(i) for i in np.flatnonzero(run.frames["replica"] == 0)]
 
     def __init__(self, run: PopulationRun, frames: Sequence[int]):
         self.run, self.frames = run, list(frames)
@@ -103,6 +68,7 @@ class PopulationMovie(MoviePages):
             if len(x) > 1:
                 panel.set_xlim(x[0], x[-1])
         self._contact.tick_params(labelbottom=False)
+        # The axis is logarithmic: the frame at charge 0 stands at its left end.
         first = float(x[0]) if len(x) else 1.0
         self._now = [max(first, float(run.frames[key][frame])) for frame in self.frames]
         self._cursors = [

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from kmc.common.validation import Problem
-from kmc.errors import InputError
-from kmc.model.parameters import load_parameters
+from kmc.runfile.checks import load_named
 from kmc.runfile.run_file import Origin, RunFile
 
 NEEDED = ("youngs_modulus_GPa", "poisson_ratio")
@@ -28,19 +27,9 @@ def _sets(run: RunFile, origin: Origin) -> list[Problem]:
     for section, key, name, needed in given:
         if name is None:
             continue
-        own = section == "system"
-        try:
-            parameters = load_parameters(
-                name,
-                run.parameters if own else None,
-                where=lambda key: origin.where("parameters", key),
-                shown=lambda key, value: origin.shown("parameters", key, value),
-            )
-        except InputError as error:
-            if own and "parameters" in run.model_fields_set:
-                raise
-            said = origin.shown(section, key, name)
-            return [Problem(f"{said}: {error.message}", error.advice or "")]
+        parameters = load_named(run, origin, section, key, name)
+        if isinstance(parameters, Problem):
+            return [parameters]
         law = [quantity for quantity in CREEP if parameters.has(quantity)]
         missing = [q for q in (*needed, *(CREEP if law else ())) if not parameters.has(q)]
         if missing:

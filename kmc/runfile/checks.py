@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import os
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 from kmc.common import catalogue
 from kmc.common.validation import Problem, toml_value
 from kmc.errors import InputError, KmcWarning
 from kmc.model.lattice import Lattice, load_unit_cell
-from kmc.model.parameters import load_parameters
+from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile.interface_checks import interface_geometry, interface_keys
 from kmc.runfile.protocol import PLATE
 from kmc.runfile.run_file import Origin, RunFile, given_keys
@@ -26,50 +28,51 @@ MOST_FRAMES = 10**7
 MOST_SITES_IN_FRAMES = 10**13  # a byte each before they are packed
 
 
+# Section, key and the value at which it does nothing, of what only an interface has.
+_OF_AN_INTERFACE = (
+    ("conditions", "stack_pressure_MPa", 0.0),
+    ("conditions", "sink_length_um", math.inf),
+    ("conditions", "sink_depth_um", math.inf),
+    ("conditions", "current_density_mA_cm2", 0.0),
+    ("conditions", "overpotential_V", None),
+    ("stop", "contact_fraction", None),
+    ("system", "mg_coverage_L1", None),
+)
+# The values with which superbasins are implemented: a lone vacancy in pure Li, a given current.
+_OF_SUPERBASINS = (
+    ("system", "lattice", "bcc_100"),
+    ("system", "boundary", "interface"),
+    ("system", "mg_fraction", 0.0),
+    ("system", "mg_coverage_L1", None),
+    ("conditions", "stack_pressure_MPa", 0.0),
+    ("conditions", "overpotential_V", None),
+    ("conditions", "exchange", False),
+)
+_WITH_STEPS = (  # the values beside [[protocol]], whose steps have their own
+    ("conditions", "overpotential_V", None),
+    ("conditions", "exchange", False),
+    ("acceleration", "superbasins", False),
+    ("system", "boundary", "interface"),
+)
+Wanted = Sequence[tuple[str, str, Any]]
+
+
 def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """Problems of a run whose single values are all valid."""
-    problems = [*_exclusive(run, origin)]
-    conditions = run.conditions
-    current = conditions.current_density_mA_cm2
-    periodic = run.system.boundary == "periodic"
-    _warn_of_celsius(run, origin)
-    problems += _voltage(run, origin)
-    problems += _void_surfaces(run, origin)
-    problems += _without_protocol(run, origin)
-    problems += _charge_exchange(run, origin)
     flows = run.has_current
-    if periodic and conditions.stack_pressure_MPa:
-        shown = origin.shown("conditions", "stack_pressure_MPa", conditions.stack_pressure_MPa)
-        problems.append(
-            Problem(
-                f'{shown} needs an interface, and boundary is "periodic": there is no metal above '
-                "the box that could creep into its voids",
-                'Set stack_pressure_MPa = 0, or boundary = "interface".',
-            )
-        )
-    for key in ("sink_length_um", "sink_depth_um") if periodic else ():
-        if math.isfinite(value := getattr(conditions, key)):
-            problems.append(
-                Problem(
-                    f"{origin.shown('conditions', key, value)} needs an interface, and boundary is "
-                    '"periodic"',
-                    f'Remove {key}, or set boundary = "interface".',
-                )
-            )
-    if periodic and current > 0:
-        problems.append(
-            Problem(
-                f"{origin.shown('conditions', 'current_density_mA_cm2', current)} needs an "
-                'interface, and boundary is "periodic"',
-                'Set current_density_mA_cm2 = 0, or boundary = "interface".',
-            )
-        )
-    if not flows:
-        problems += _without_current(run, origin)
-    problems += _stops(run, origin, flows, periodic)
-    problems += _rest(run, origin, flows)
-    problems += _superbasins(run, origin, flows)
-    problems += interface_keys(run, origin)
+    problems = [
+        *_exclusive(run, origin),
+        *_needs_interface(run, origin),
+        *_voltage(run, origin),
+        *_void_surfaces(run, origin),
+        *_without_protocol(run, origin),
+        *_charge_exchange(run, origin),
+        *([] if flows else _without_current(run, origin)),
+        *_stops(run, origin, flows),
+        *_rest(run, origin, flows),
+        *_superbasins(run, origin, flows),
+        *interface_keys(run, origin),
+    ]
     if problems:
         return problems
     lattice = _lattice(run, origin)
@@ -77,7 +80,34 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     return problems or interface_geometry(run, origin)
 
 
-def _warn_of_celsius(run: RunFile, origin: Origin) -> None:
+def differing(run: RunFile, origin: Origin, wanted: Wanted) -> list[str]:
+    """The keys of a table of section, key and value that have another value, as given."""
+    values = [(section, key, getattr(getattr(run, section), key)) for section, key, _ in wanted]
+    return [
+        origin.shown(*given)
+        for given, (_, _, value) in zip(values, wanted, strict=True)
+        if given[2] != value
+    ]
+
+
+def _needs_interface(run: RunFile, origin: Origin) -> list[Problem]:
+    if run.system.boundary != "periodic":
+        return []
+    problems = []
+    for section, key, idle in _OF_AN_INTERFACE:
+        for shown in differing(run, origin, [(section, key, idle)]):
+            advice = f"Set {key} = 0" if idle == 0 else f"Remove {key}"
+            problems.append(
+                Problem(
+                    f'{shown} needs an interface, and boundary is "periodic": there is no '
+                    "electrolyte below and no metal above the box",
+                    f'{advice}, or set boundary = "interface".',
+                )
+            )
+    return problems
+
+
+def warn_of_celsius(run: RunFile, origin: Origin) -> None:
     """Warn of a temperature in K that looks like one in °C."""
     kelvin = run.conditions.temperature_K
     given = [(kelvin, origin.shown("conditions", "temperature_K", kelvin))]
@@ -130,25 +160,12 @@ def _without_protocol(run: RunFile, origin: Origin) -> list[Problem]:
 
 def protocol_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """What a run with [[protocol]] must leave to its steps."""
-    conditions, system = run.conditions, run.system
-    against = {
-        ("conditions", "current_density_mA_cm2", conditions.current_density_mA_cm2): (
-            conditions.current_is_given
-        ),
-        ("conditions", "overpotential_V", conditions.overpotential_V): (
-            conditions.overpotential_V is not None
-        ),
-        ("conditions", "exchange", conditions.exchange): conditions.exchange,
-        ("acceleration", "superbasins", run.acceleration.superbasins): run.acceleration.superbasins,
-        ("system", "boundary", system.boundary): system.boundary == "periodic",
-        **{("rest", key, getattr(run.rest, key)): True for key in given_keys(run.rest)},
-        **{
-            ("stop", key, getattr(run.stop, key)): True
-            for key in given_keys(run.stop)
-            if key not in ("events", "wall_time_s")
-        },
-    }
-    found = [origin.shown(*where) for where, excluded in against.items() if excluded]
+    given = [("rest", key) for key in given_keys(run.rest)]
+    given += [("stop", k) for k in given_keys(run.stop) if k not in ("events", "wall_time_s")]
+    if run.conditions.current_is_given:
+        given.append(("conditions", "current_density_mA_cm2"))
+    found = [origin.shown(a, key, getattr(getattr(run, a), key)) for a, key in given]
+    found += differing(run, origin, _WITH_STEPS)
     if not found:
         return []
     return [
@@ -176,13 +193,11 @@ def _void_surfaces(run: RunFile, origin: Origin) -> list[Problem]:
 
 
 def _voltage(run: RunFile, origin: Origin) -> list[Problem]:
-    """A voltage excludes a current and needs an interface."""
+    """A voltage excludes a current."""
     voltage = run.conditions.overpotential_V
     if voltage is None or run.has_protocol:
         return []
     shown = origin.shown("conditions", "overpotential_V", voltage)
-    if run.system.boundary == "periodic":
-        return [Problem(f'{shown} needs an interface, and boundary is "periodic"', "Remove it.")]
     if run.conditions.current_is_given:
         current = run.conditions.current_density_mA_cm2
         other = origin.shown("conditions", "current_density_mA_cm2", current)
@@ -223,15 +238,8 @@ def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
     problems = []
     for section, prefixes in groups:
         given = given_keys(getattr(run, section), prefixes)
-        if (
-            run.has_protocol
-            and run.holds
-            and [key.split("_", 2)[2] for key in given]
-            == [
-                "monolayers",
-                "s",
-            ]
-        ):
+        units = [key.split("_", 2)[2] for key in given]
+        if run.has_protocol and run.holds and units == ["monolayers", "s"]:
             continue  # each for its steps
         if len(given) > 1:
             listed = " and ".join(f"{key} ({origin.where(section, key)})" for key in given)
@@ -282,7 +290,7 @@ def _without_current(run: RunFile, origin: Origin) -> list[Problem]:
     return problems
 
 
-def _stops(run: RunFile, origin: Origin, current: bool, periodic: bool) -> list[Problem]:
+def _stops(run: RunFile, origin: Origin, current: bool) -> list[Problem]:
     """Whether the run has an end."""
     given = given_keys(run.stop)
     if run.has_protocol:
@@ -295,9 +303,6 @@ def _stops(run: RunFile, origin: Origin, current: bool, periodic: bool) -> list[
             )
         ]
     certain = ("events", "time_s", "wall_time_s")
-    if periodic and "contact_fraction" in given:
-        shown = origin.shown("stop", "contact_fraction", run.stop.contact_fraction)
-        return [Problem(f'{shown} needs an interface, and boundary is "periodic"', "Remove it.")]
     if not current and not set(given) & set(certain):
         return [
             Problem(
@@ -327,23 +332,12 @@ def _superbasins(run: RunFile, origin: Origin, flows: bool) -> list[Problem]:
     """Superbasins are implemented for a lone vacancy in pure Li under a given current only."""
     if not run.acceleration.superbasins:
         return []
-    system, conditions = run.system, run.conditions
-    against = {
-        ("system", "lattice", system.lattice): system.lattice != "bcc_100",
-        ("system", "boundary", system.boundary): system.boundary == "periodic",
-        ("system", "mg_fraction", system.mg_fraction): system.mg_fraction > 0,
-        ("system", "mg_coverage_L1", system.mg_coverage_L1): system.mg_coverage_L1 is not None,
-        ("conditions", "stack_pressure_MPa", conditions.stack_pressure_MPa): (
-            conditions.stack_pressure_MPa > 0
-        ),
-        ("conditions", "overpotential_V", conditions.overpotential_V): (
-            conditions.overpotential_V is not None
-        ),
-        ("conditions", "exchange", conditions.exchange): conditions.exchange,
-        ("conditions", "current_density_mA_cm2", conditions.current_density_mA_cm2): not flows,
-        ("interface", "chemistry", "several"): bool(run.interface.chemistry),
-    }
-    found = [origin.shown(*where) for where, excluded in against.items() if excluded]
+    found = differing(run, origin, _OF_SUPERBASINS)
+    if not flows:
+        current = run.conditions.current_density_mA_cm2
+        found.append(origin.shown("conditions", "current_density_mA_cm2", current))
+    if run.interface.chemistry:
+        found.append(origin.shown("interface", "chemistry", "several"))
     if not found:
         return []
     shown = origin.shown("acceleration", "superbasins", True)
@@ -478,11 +472,25 @@ def _composition(run: RunFile, origin: Origin) -> list[Problem]:
     elif coverage == "equilibrium" and not system.mg_fraction:
         shown = origin.shown("system", "mg_coverage_L1", coverage)
         problems.append(Problem(f"{shown} needs Mg in the bulk", "Set mg_fraction above 0."))
-    if coverage is not None and system.boundary == "periodic" and not problems:
-        shown = origin.shown("system", "mg_coverage_L1", coverage)
-        advice = 'Remove it, or set boundary = "interface".'
-        problems.append(Problem(f'{shown} needs an interface, and boundary is "periodic"', advice))
     return problems
+
+
+def load_named(
+    run: RunFile, origin: Origin, section: str, key: str, name: str
+) -> ParameterSet | Problem:
+    """The set that a key names, that of [system] with the run's [parameters]; or what is wrong."""
+    own = section == "system"
+    try:
+        return load_parameters(
+            name,
+            run.parameters if own else None,
+            where=lambda key: origin.where("parameters", key),
+            shown=lambda key, value: origin.shown("parameters", key, value),
+        )
+    except InputError as error:
+        if own and "parameters" in run.model_fields_set:
+            raise
+        return Problem(f"{origin.shown(section, key, name)}: {error.message}", error.advice or "")
 
 
 def _sets_with_mg() -> str:

@@ -7,7 +7,8 @@ import math
 from kmc.common.validation import Problem
 from kmc.errors import InputError
 from kmc.model.adatoms import NEEDED, check_same_metal
-from kmc.model.parameters import ParameterSet, load_parameters
+from kmc.model.parameters import ParameterSet
+from kmc.runfile.checks import load_named
 from kmc.runfile.protocol import HOLD
 from kmc.runfile.run_file import Origin, RunFile
 
@@ -31,19 +32,9 @@ def _sets(run: RunFile, origin: Origin) -> list[Problem]:
     if run.deposition.island_params is not None:
         given.append(("deposition", "island_params", run.deposition.island_params))
     for section, key, name in given:
-        try:
-            parameters = load_parameters(
-                name,
-                run.parameters if section == "system" else None,
-                where=lambda key: origin.where("parameters", key),
-                shown=lambda key, value: origin.shown("parameters", key, value),
-            )
-        except InputError as error:
-            if section == "system" and "parameters" in run.model_fields_set:
-                raise
-            return [
-                Problem(f"{origin.shown(section, key, name)}: {error.message}", error.advice or "")
-            ]
+        parameters = load_named(run, origin, section, key, name)
+        if isinstance(parameters, Problem):
+            return [parameters]
         missing = [quantity for quantity in NEEDED if not parameters.has(quantity)]
         if missing:
             said = origin.shown(section, key, name)

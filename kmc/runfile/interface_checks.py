@@ -9,8 +9,8 @@ import numpy as np
 from kmc.common.units import A_per_nm
 from kmc.common.validation import Problem, show
 from kmc.errors import InputError
-from kmc.initial import flaws
-from kmc.initial.masks import read_mask
+from kmc.model.initial import flaws
+from kmc.model.initial.masks import read_mask
 from kmc.model.interphase import Interphase
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import load_parameters

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kmc.common import catalogue
+from kmc.common.formatting import quantity
 from kmc.common.validation import (
     Problem,
     kind,
@@ -24,11 +25,11 @@ from kmc.common.validation import (
 )
 from kmc.errors import InputError
 from kmc.runfile.cathode_checks import cathode_checks
-from kmc.runfile.checks import cross_checks, plating_checks, protocol_checks
+from kmc.runfile.checks import cross_checks, plating_checks, protocol_checks, warn_of_celsius
 from kmc.runfile.deposition_checks import deposition_checks
 from kmc.runfile.kind_checks import exclusive_kinds, unused_keys
 from kmc.runfile.kinds import BOX, CHECKS, KINDS, find_more
-from kmc.runfile.protocol import ENDS
+from kmc.runfile.protocol import CHARGES, ENDS
 from kmc.runfile.run_file import SECTIONS, Origin, RunFile, from_resolved
 from kmc.runfile.upscale_checks import upscale_checks
 
@@ -63,9 +64,7 @@ def load_run(
         The input is invalid; nothing has been computed or written then.
     """
     find_more()
-    origins = dict(origins or {})
-    for key, value in (overrides or {}).items():
-        origins.setdefault(key, f"overrides[{key!r}] = {show(value)}")
+    origins = _all_origins(overrides, origins)
     if isinstance(name_or_path, Mapping):
         return _run_of_tables(name_or_path, overrides, origins)
     path = catalogue.locate("runs", name_or_path)
@@ -87,8 +86,7 @@ def _run_of_tables(
     }
     _resolve_paths(tables, Path.cwd())
     text = toml_document(tables)
-    for key, value in (overrides or {}).items():
-        _apply(tables, key, value, origins[key])
+    _override(tables, overrides or {}, origins)
     run = checked_run(tables, source, origins)
     run._name, run._text, run._origin = "run", text, None
     return run
@@ -122,14 +120,13 @@ def restored_run(
     """
     given = from_resolved(_sections(dict(tables), str(path)))
     conditions = given.get("conditions", {})
-    if "overpotential_V" in conditions or "protocol" in given:  # the current is filled in then
+    # What drives a protocol is stored there for readers; the run file gives neither.
+    if "overpotential_V" in conditions or "protocol" in given:
         conditions.pop("current_density_mA_cm2", None)
     if "protocol" in given:
         conditions.pop("overpotential_V", None)
-    origins = dict(origins or {})
-    for key, value in (overrides or {}).items():
-        origins.setdefault(key, f"overrides[{key!r}] = {show(value)}")
-        _apply(given, key, value, origins[key])
+    origins = _all_origins(overrides, origins)
+    _override(given, overrides or {}, origins)
     run = checked_run(given, str(path), origins)
     run._name, run._text, run._origin = path.stem, text, None
     return run
@@ -162,17 +159,16 @@ def checked_run(
     except ValidationError as error:
         raise_problems(_problems(error, origin), source)
         raise
+    warn_of_celsius(run, origin)
     if run.kind != BOX:
         found = exclusive_kinds(run, origin) or unused_keys(run, origin)
         raise_problems(found or CHECKS[run.kind](run, origin), source)
-        run = run.with_reference_current()
         return run.with_default_cadence() if KINDS[run.kind].uses else run
     if run.conditions.current_density_mA_cm2 < 0 and not run.has_protocol:
         raise_problems(plating_checks(run, origin), source)
         run = RunFile.model_validate(_as_protocol(tables, run))
     if run.has_protocol:
         raise_problems(protocol_checks(run, origin), source)
-        run = run.with_reference_current()
     raise_problems(cross_checks(run, origin), source)
     return run.with_default_cadence()
 
@@ -208,9 +204,32 @@ def run_tables(
     """
     tables = _sections(catalogue.read_toml(path), str(path))
     _resolve_paths(tables, path.parent)
-    for key, value in (overrides or {}).items():
-        _apply(tables, key, value, origins[key])
+    _override(tables, overrides or {}, origins)
     return tables
+
+
+def _all_origins(
+    overrides: Mapping[str, Any] | None, origins: Mapping[str, str] | None
+) -> dict[str, str]:
+    """Where each override was typed; in Python the dict itself."""
+    python = {key: f"overrides[{key!r}] = {show(v)}" for key, v in (overrides or {}).items()}
+    return python | dict(origins or {})
+
+
+def _override(
+    tables: dict[str, dict], overrides: Mapping[str, Any], origins: Mapping[str, str]
+) -> None:
+    """Apply overrides to the sections; a charge at which to stop replaces that of the file.
+
+    Two stops by charge would act both, the nearer one first: `stop.capacity_mAh_cm2 = 1` for
+    strip_li would end at its 2 monolayers, 14 000 times earlier than asked for.
+    """
+    for key, value in overrides.items():
+        _apply(tables, key, value, origins[key])
+    given = [key for key in CHARGES if overrides.get(f"stop.{key}") is not None]
+    for key in CHARGES:
+        if given and f"stop.{key}" not in overrides:
+            tables.get("stop", {}).pop(key, None)
 
 
 def _sections(tables: dict, source: str) -> dict[str, dict]:
@@ -321,13 +340,14 @@ def _problems(error: ValidationError, origin: Origin) -> list[Problem]:
 def parse_override(text: str) -> tuple[str, Any]:
     """Split ``section.key=value`` and read the value.
 
-    The value is TOML; a bare word is text, so that names need no quotes; ``none`` is None and
-    removes the key.
+    The value is TOML; a bare word is text, so that names need no quotes; a number may be followed
+    by the unit of its key; ``none`` is None and removes the key.
 
     Raises
     ------
     InputError
-        No "=", nothing on one side of it, or a value that is neither TOML nor a bare word.
+        No "=", nothing on one side of it, another unit than that of the key, or a value that is
+        neither TOML nor a bare word.
 
     Examples
     --------
@@ -335,6 +355,8 @@ def parse_override(text: str) -> tuple[str, Any]:
     ('system.size', [48, 48, 24])
     >>> parse_override("system.lattice=bcc_110")
     ('system.lattice', 'bcc_110')
+    >>> parse_override("conditions.current_density_mA_cm2=1 mA/cm²")
+    ('conditions.current_density_mA_cm2', 1.0)
     """
     key, equals, raw = text.partition("=")
     text = catalogue.shown(text)
@@ -347,12 +369,19 @@ def parse_override(text: str) -> tuple[str, Any]:
         raise InputError(f"--set {text} has no {missing} the '='", advice=example)
     if raw.lower() == "none":
         return key, None
+    if re.fullmatch(r"[-+]?\d+,\d+", raw):
+        raise InputError(
+            f"--set {text} has a decimal comma",
+            advice=f"Write {key}={raw.replace(',', '.')}; a list stands in brackets.",
+        )
     try:
         parsed = catalogue.parse_toml(f"value = {raw}", f"--set {text}")
     except InputError:
         parsed = {}
     if set(parsed) == {"value"}:
         return key, parsed["value"]
+    if (number := _without_unit(key, raw, text)) is not None:
+        return key, number
     if re.fullmatch(r"[^\s\"'\[\]{}=#][^\"'\[\]{}=#\n]*", raw):
         return key, raw
     raise InputError(
@@ -360,3 +389,30 @@ def parse_override(text: str) -> tuple[str, Any]:
         advice="Numbers, words, true, false and lists like [32, 32, 24] are; quote it for the "
         "shell where it holds brackets or spaces.",
     )
+
+
+# The number is taken whole (an atomic group), so that the exponent of 1e-6 is no unit.
+_NUMBER_AND_UNIT = re.compile(r"((?>[-+]?[\d.]+(?:[eE][-+]?\d+)?))\s*([^\d\s.,].*)")
+
+
+def _without_unit(key: str, raw: str, text: str) -> float | None:
+    """The number of "1 mA/cm2", where that is the unit of the key; None for other values."""
+    match, unit = _NUMBER_AND_UNIT.fullmatch(raw), quantity(key)[1]
+    if match is None or not unit:
+        return None
+    try:
+        number = float(match[1])
+    except ValueError:
+        return None
+    if _plain_unit(match[2]) != _plain_unit(unit):
+        raise InputError(
+            f"--set {text} is in {match[2]}, and {key.rpartition('.')[2]} in {unit}",
+            advice=f"Write --set {key}=NUMBER, the value in {unit}.",
+        )
+    return number
+
+
+def _plain_unit(unit: str) -> str:
+    """A unit as people type it: mA cm-2, mA/cm^2 and mA/cm² are one."""
+    plain = unit.translate(str.maketrans("²³µμ", "23uu", " ^*·")).replace("cm-2", "/cm2")
+    return plain.removesuffix("s") if plain.startswith("monolayer") else plain

@@ -23,8 +23,8 @@ from kmc.model.electrochemistry import Drive
 MOST_STEPS = 100_000  # of a protocol, all repeats counted
 STRIP, PLATE, REST, HOLD = "strip", "plate", "rest", "hold"
 KINDS = (STRIP, PLATE, REST, HOLD)
-_CHARGE = ("capacity_monolayers", "capacity_mAh_cm2")
-ENDS = (*_CHARGE, "time_s", "overpotential_V", "contact_fraction")
+CHARGES = ("capacity_monolayers", "capacity_mAh_cm2")
+ENDS = (*CHARGES, "time_s", "overpotential_V", "contact_fraction")
 _CONDITIONS: dict[str, tuple[float, float]] = {  # of a step, with the range of [conditions]
     "temperature_K": (1.0, 1e6),
     "stack_pressure_MPa": (0.0, 1000.0),
@@ -257,7 +257,7 @@ def _until(item: Any, do: str, at: str) -> Until:
             )
         if value is None:
             continue
-        if do == REST and key in (*_CHARGE, "overpotential_V"):
+        if do == REST and key in (*CHARGES, "overpotential_V"):
             raise refuse(f"{at}a rest cannot last until {key}", "No charge passes; give time_s")
         if do == HOLD and key == "overpotential_V":
             raise refuse(f"{at}a hold cannot last until overpotential_V", "That is held")
@@ -265,7 +265,7 @@ def _until(item: Any, do: str, at: str) -> Until:
             ends[key] = _number(value, key, f"{at}until ", "from 0 to 1", lambda x: 0 <= x <= 1)
         else:
             ends[key] = _number(value, key, f"{at}until ", "above 0", lambda x: x > 0)
-    certain = {REST: ("time_s",), HOLD: ("time_s",)}.get(do, (*_CHARGE, "time_s"))
+    certain = {REST: ("time_s",), HOLD: ("time_s",)}.get(do, (*CHARGES, "time_s"))
     if not set(ends) & set(certain):
         raise refuse(f"{at}a {do} may never end", f"Give until one of {', '.join(certain)}")
     return Until(**ends)

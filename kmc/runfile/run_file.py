@@ -13,8 +13,9 @@ from pydantic.fields import FieldInfo
 
 from kmc.common.conditions import has_current
 from kmc.common.validation import INFINITE, Checked, Number, show
-from kmc.initial.chemistry_map import chemistry_sets
+from kmc.model.electrochemistry import Drive
 from kmc.model.electrode import Electrode
+from kmc.model.initial.chemistry_map import chemistry_sets
 from kmc.model.lattice import Lattice
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile.cathode_section import Cathode
@@ -127,8 +128,13 @@ class RunFile(Checked):
         return load_parameters(self.system.params, self.parameters)
 
     def resolved(self) -> dict[str, dict[str, Any]]:
-        """All sections with their defaults, as plain JSON-able data; infinity is ``"inf"``."""
+        """All sections with their defaults, as plain JSON-able data; infinity is ``"inf"``.
+
+        With a protocol, current and voltage of [conditions] are those of `drive`.
+        """
         tables = self.model_dump(mode="python")
+        current, voltage, _ = self.drive
+        tables["conditions"] |= {"current_density_mA_cm2": current, "overpotential_V": voltage}
         return _plain(kind_of(self.model_fields_set).stored(tables, self.has_protocol))
 
     @property
@@ -213,27 +219,25 @@ class RunFile(Checked):
         """Whether the run follows the steps of [[protocol]]."""
         return bool(self.protocol.blocks)
 
-    def with_reference_current(self) -> RunFile:
-        """This run with the largest current of its protocol, if it has one, as that of the run.
+    @property
+    def drive(self) -> Drive:
+        """Current or voltage of the run; of a protocol its largest current.
 
         Barrier raising by a ratio compares hops with it; where every step holds a voltage, with
         what the largest of them drives.
         """
         if not self.has_protocol:
-            return self
+            given = self.conditions
+            return Drive(given.current_density_mA_cm2, given.overpotential_V)
         steps = [planned.step for planned in self.protocol.plan]
         current = max(step.current_density_mA_cm2 or 0.0 for step in steps)
         held = [abs(step.overpotential_V or 0.0) for step in steps if step.do == HOLD]
-        update = {
-            "current_density_mA_cm2": current,
-            "overpotential_V": max(held) if held and not current else None,
-        }
-        return self.model_copy(update={"conditions": self.conditions.model_copy(update=update)})
+        return Drive(current, max(held) if held and not current else None)
 
     @property
     def has_current(self) -> bool:
         """Whether charge passes: a current is given, or a voltage is held."""
-        return has_current(dict(self.conditions))
+        return has_current(self.drive._asdict())
 
 
 def add_kind(kind: RunKind) -> None:

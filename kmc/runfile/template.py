@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import textwrap
-from typing import cast
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple, cast
 
+from kmc.common import catalogue
 from kmc.common.units import DIMENSIONLESS, unit_of
 from kmc.common.validation import allowed_range, toml_value
 from kmc.runfile import kinds
 from kmc.runfile.load import RunFile
-from kmc.runfile.sections import Checked
+from kmc.runfile.sections import Checked, Stop
+from kmc.runfile.upscale_section import KEYS_OF_A_BOX, OF_A_BOX, STOPS
 
 _HEAD = """\
-# A run of kmc. Every key is here with [unit; range] and its default; keys after a # are not set.
-# Remove what you do not need: an absent key has its default.
+# {what}
+#
+# Every key is here with [unit; range] and its default; keys after a # are not set. Remove what
+# you do not need: an absent key has its default.
 #
 #     kmc run {name}
 #     kmc run {name} --set conditions.temperature_K=333.15 -o warm.h5
-
+{more}
 """
 _PARAMETERS = """\
 # Values of the parameter set to replace in this run; `kmc params show li_li2s` lists them.
@@ -34,35 +39,85 @@ _PROTOCOL = """\
 #     [[protocol]]
 #     step = "Rest for 1 s"
 """
-# Set in the template, so that it runs unchanged and within minutes.
-_SET = {
-    ("acceleration", "max_hops_per_strip_per_site"),
-    ("stop", "capacity_monolayers"),
-}
 _WIDTH = 98
 
 
-def template(name: str = "run.toml") -> str:
+class _Scale(NamedTuple):
+    """One of the two scales of a template.
+
+    Attributes
+    ----------
+    what, more : str
+        First and last line of the head.
+    like : str
+        Shipped run whose keys are set, so that the template runs unchanged and within minutes.
+    own : str
+        Its section, if it has one.
+    hidden : mapping
+        Section → keys that such runs do not have; None for all.
+    """
+
+    what: str
+    more: str
+    like: str
+    own: str = ""
+    hidden: Mapping[str, Collection[str] | None] = {}
+
+
+SCALES = {
+    "atoms": _Scale(
+        "A box of atoms: nanometres of interface, every hop an event.",
+        "#\n# kmc init --scale cell writes one in micrometres and mAh/cm².\n",
+        "",
+    ),
+    "cell": _Scale(
+        "A cell in micrometres and mAh/cm²: a field of gaps.",
+        "#\n# kmc init --scale atoms writes a box of atoms. What is assumed: docs/upscaling.md.\n",
+        "cell_li",
+        "upscale",
+        {**dict.fromkeys(OF_A_BOX), **KEYS_OF_A_BOX, "stop": set(Stop.model_fields) - {*STOPS}},
+    ),
+}
+_SET_OF_ATOMS = {
+    "acceleration": {"max_hops_per_strip_per_site": 1e6},
+    "stop": {"capacity_monolayers": 2.0},
+}
+
+
+def template(name: str = "run.toml", scale: str = "atoms") -> str:
     """A valid run file with every key, its unit, default and range.
 
     Parameters
     ----------
     name : str
         File name in the example at its head.
+    scale : str
+        "atoms" or "cell".
     """
+    of = SCALES[scale]
+    given = catalogue.read_toml(catalogue.locate("runs", of.like)) if of.like else _SET_OF_ATOMS
+    hidden = {*kinds.sections(), "parameters", "protocol"} - {of.own}
+    hidden |= {section for section, keys in of.hidden.items() if keys is None}
     blocks = [
-        _section(section, cast(type[Checked], field.annotation))
+        _section(
+            section, cast(type[Checked], field.annotation), given, of.hidden.get(section) or ()
+        )
         for section, field in RunFile.model_fields.items()
-        # A population and other systems have a file of their own.
-        if section not in ("parameters", "protocol", *kinds.sections())
+        if section not in hidden
     ]
-    return _HEAD.format(name=name) + "\n".join([*blocks, _PROTOCOL, _PARAMETERS])
+    head = _HEAD.format(name=name, what=of.what, more=of.more)
+    return head + "\n".join([*blocks, _PROTOCOL, _PARAMETERS])
 
 
-def _section(section: str, model: type[Checked]) -> str:
+def _section(
+    section: str, model: type[Checked], given: Mapping[str, Any], hidden: Collection[str]
+) -> str:
+    own = given.get(section, {})
     summary = (model.__doc__ or "").strip().splitlines()[0]
     lines = [*_comment(summary), f"[{section}]"]
     for key, field in model.model_fields.items():
+        if key in hidden:
+            continue
         optional = field.default is None
         facts = [unit_of(key)] if unit_of(key) != DIMENSIONLESS else []
         facts += [limits] if (limits := allowed_range(field)) else []
@@ -71,8 +126,8 @@ def _section(section: str, model: type[Checked]) -> str:
         text = f"{field.description[0].upper()}{field.description[1:]}"
         lines += _comment(f"{text} [{'; '.join(facts)}]" if facts else text)
         example = field.examples[0] if field.examples else None
-        value = toml_value(example if optional else field.default)
-        off = "# " if optional and (section, key) not in _SET else ""
+        value = toml_value(own.get(key, example if optional else field.default))
+        off = "# " if optional and key not in own else ""
         lines += [f"{off}{key} = {value}", ""]
     return "\n".join(lines)
 

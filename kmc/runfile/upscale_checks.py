@@ -8,9 +8,13 @@ from typing import Any
 from kmc.common.validation import Problem
 from kmc.runfile.protocol import HOLD, STRIP
 from kmc.runfile.run_file import Origin, RunFile, given_keys
-from kmc.runfile.upscale_section import KEYS_OF_A_BOX, MOST_CELLS, OF_A_BOX, cells_along_edge
-
-_STOPS = ("contact_fraction", "overpotential_V")
+from kmc.runfile.upscale_section import (
+    KEYS_OF_A_BOX,
+    MOST_CELLS,
+    OF_A_BOX,
+    STOPS,
+    cells_along_edge,
+)
 
 
 def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:
@@ -114,7 +118,7 @@ def _no_box(run: RunFile, origin: Origin) -> list[Problem]:
         found += [
             (section, key, getattr(table, key)) for key in keys if key in table.model_fields_set
         ]
-    for key in sorted(run.stop.model_fields_set - set(_STOPS)):
+    for key in sorted(run.stop.model_fields_set - set(STOPS)):
         if getattr(run.stop, key) is not None:
             found.append(("stop", key, getattr(run.stop, key)))
     return [
@@ -122,7 +126,7 @@ def _no_box(run: RunFile, origin: Origin) -> list[Problem]:
             f"{origin.shown(section, key, value)} belongs to a box of atoms, and this run has a "
             "section [upscale]",
             "Remove it; the end of the current is upscale.capacity_mAh_cm2, or [stop] with "
-            f"{' or '.join(_STOPS)}."
+            f"{' or '.join(STOPS)}."
             if section == "stop"
             else "Remove it.",
         )
@@ -135,9 +139,7 @@ def _protocol(run: RunFile, origin: Origin) -> list[Problem]:
     """What the steps have instead, and what a population cannot do in a step."""
     conditions = run.conditions
     given = [("rest", key, getattr(run.rest, key)) for key in given_keys(run.rest)]
-    given += [
-        ("stop", key, getattr(run.stop, key)) for key in _STOPS if key in given_keys(run.stop)
-    ]
+    given += [("stop", key, getattr(run.stop, key)) for key in STOPS if key in given_keys(run.stop)]
     if conditions.current_is_given:
         given.append(("conditions", "current_density_mA_cm2", conditions.current_density_mA_cm2))
     if conditions.overpotential_V is not None:

@@ -14,6 +14,7 @@ NARROWEST_um, WIDEST_um = 5.0, 300.0  # of a square whose edge is not given
 
 # Sections that describe a box of atoms, and keys of others that do.
 OF_A_BOX = ("interface", "acceleration", "output")
+STOPS = ("contact_fraction", "overpotential_V")  # keys of [stop] beside wall time and charge
 KEYS_OF_A_BOX = {
     "system": ("size", "vacancy_fraction"),
     "conditions": ("strip_weight_lambda", "contact_pattern_um", "plate_on_void_surfaces"),
@@ -75,6 +76,12 @@ class Upscale(Checked):
         "tension at which contact opens, with the viscous body; inf where it never does",
         ge=0,
         allowed="at least 0, or inf",
+    )
+    contact_lost: Literal["end", "plate_back", "go_on"] = _key(
+        "end",
+        "when a strip step of a protocol ends early as no contact is left: the run ends, or later "
+        "plate steps give back no more than was stripped, or they plate their full charge",
+        allowed='"end", "plate_back" or "go_on"',
     )
     shape: Literal["cap", "aspect"] = _key(
         "cap",

@@ -12,8 +12,8 @@ from kmc.runfile.kinds import CHECKS
 from kmc.runfile.run_file import add_kind
 from kmc.systems.cathode.kind import CATHODE
 from kmc.systems.deposition.kind import DEPOSITION
-from kmc.systems.electrode import ELECTRODE
-from kmc.systems.population import POPULATION
+from kmc.systems.electrode.kind import ELECTRODE
+from kmc.systems.population.kind import POPULATION
 from kmc.systems.system import System
 
 SYSTEMS: dict[str, System] = {
@@ -28,7 +28,7 @@ def register(system: System, check: Callable[..., list[Any]] = lambda run, origi
     Parameters
     ----------
     system : System
-        As `kmc.systems.tables.table_system` makes it.
+        As `kmc.systems.table_system.table_system` makes it.
     check : callable, optional
         ``check(run, origin)``: list of `kmc.common.validation.Problem` of a run whose single values
         are all in order.

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kmc.common.outputs import check_output, check_trajectory_name
 from kmc.common.progress import Progress
-from kmc.errors import FileFormatError, InputError
+from kmc.errors import FileFormatError, InputError, KmcWarning
+from kmc.files import integrity, table_file, table_run
+from kmc.files.check_result import Verification
+from kmc.runfile.ends import exact_kinetics
 from kmc.runfile.kinds import BOX, find_more
 from kmc.runfile.load import load_run
 from kmc.runfile.run_file import RunFile
 from kmc.systems import SYSTEMS
+from kmc.systems.slowing import warn_of_another_drive
 from kmc.systems.system import System
-from kmc.trajectory import integrity, table_file, table_run
-from kmc.verification.result import Verification
 
 
 def run(
@@ -88,12 +91,13 @@ def upscale(
 
 def _run(name_or_path, overrides, output, kind, callback, overwrite, progress) -> Any:
     run_file = load_run(name_or_path, overrides)
+    warn_of_another_drive(name_or_path, overrides or {})
     path = Path(f"{run_file.name}.h5" if output is None else output)
     check_trajectory_name(path)
     check_output(path, overwrite)
     observer = None
     if callback is not None:
-        from kmc.analysis.stepping import observer_of
+        from kmc.systems.electrode.stepping import observer_of
 
         observer = observer_of(callback)
     return run_to_file(
@@ -116,6 +120,8 @@ def run_to_file(
             advice=f"kmc run {run.name} runs it; {SYSTEMS[kind].noun} has a section "
             f"[{SYSTEMS[kind].rules.section}] in its run file.",
         )
+    if note := exact_kinetics(run):
+        warnings.warn(note, KmcWarning, stacklevel=2)
     return SYSTEMS[run.kind].run(run, output, progress=progress, **options)
 
 
@@ -193,7 +199,7 @@ def resume(
 
 
 def extend(path: str | Path, overrides: Mapping[str, Any], **options: Any) -> Any:
-    """Continue a run to another end; boxes of atoms alone (`kmc.simulation.resume.extend`).
+    """Continue a run to another end; boxes of atoms alone (`kmc.systems.electrode.resume.extend`).
 
     Parameters
     ----------

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from kmc.files.check_result import Verification
+from kmc.files.table_file import Table, Tables
 from kmc.runfile.kinds import RunKind
-from kmc.trajectory.table_file import Table, Tables
-from kmc.verification.result import Verification
+
+
+class Charge(NamedTuple):
+    """How runs of a kind are compared at one charge.
+
+    Attributes
+    ----------
+    column : str
+        Of the samples, with its unit, such as ``capacity_mAh_cm2``.
+    stop : str
+        Key of the run file at whose value a run ends.
+    """
+
+    column: str
+    stop: str
+
+
+MONOLAYERS = Charge("capacity_monolayers", "stop.capacity_monolayers")
 
 
 @dataclass(frozen=True)
 class System:
     """A kind of run: how it runs, what its file holds, how that is checked, drawn and summed up.
 
-    `kmc.systems.tables.table_system` makes one from a job (`kmc.simulation.job.Job`) and tables of
+    `kmc.systems.table_system` makes one from a job (`kmc.systems.job.Job`) and tables of
     what it records; a box of atoms has files of its own.
 
     Attributes
@@ -24,7 +43,8 @@ class System:
     rules : RunKind
         Its section and keys in a run file; its name and noun.
     marker : str
-        Attribute at the root of its files, and of no others.
+        Attribute at the root of its files that states their schema; kinds whose files are tables
+        share one, and may have another in files of earlier versions.
     samples : Table
         Columns of `/samples`: one number each time.
     run : callable
@@ -33,7 +53,7 @@ class System:
     load, resume, verify : callable
         Of a path; `resume` takes ``progress`` and ``check_every``, `verify` ``progress``.
     summary : callable
-        Pairs of label and text of a run, for `kmc info`.
+        Pairs of label and text of a run, for `kmc info --all`.
     facts : callable
         A run as JSON-able data, for `kmc info --json`.
     plot : callable
@@ -42,8 +62,11 @@ class System:
     pictures : mapping
         Name of a picture → what it shows.
     columns : callable
-        Numbers of a run by name, one a sample, for sweeps; ``capacity_monolayers`` among them where
-        runs are compared at a capacity.
+        Numbers of a run by name, one a sample, for sweeps; the column of `charge` among them.
+    charge : Charge or None
+        Unit of ``--at`` for sweeps of such runs; None where they pass no charge.
+    headline : str
+        What the picture of a sweep shows unless asked for another number.
     derived : callable, optional
         ``derived(run, row, monolayers)``: more numbers at a row of those, with the frame nearest to
         a capacity, or the last frame where that is None.
@@ -55,17 +78,23 @@ class System:
         Continue a finished run; save what is undamaged of a file (`advice` where there is none).
     movie : callable, optional
         Saves a movie: ``movie(run, path, frames=…, per_second=…, progress=…)``.
-    seconds, file_bytes : callable, optional
+    digest : callable, optional
+        At most eight of such pairs, for `kmc info` and after a run; all of them where it is None.
+    seconds, file_bytes : callable
         Rough cost of a run, from the sections of its run file, for `kmc sweep --dry-run`.
     more_frames : str
         Which key gives a run more frames, for movies: "a larger upscale.frames".
     next : tuple of str
         Options of ``kmc plot`` to suggest after a run.
     advice : mapping
-        "extend" and "repair" → what to do instead where a kind has no such command; "at" → instead
-        of asking for a capacity in monolayers.
+        "extend" and "repair" → what to do instead where a kind has no such command.
+    prepare : callable, optional
+        ``prepare(run_file, progress)`` is the run as a `kmc.systems.job.Job`, for
+        `kmc.Simulation`; a box of atoms has its own loop.
     layout : Tables, optional
-        What its files hold, where they are tables (`kmc.trajectory.table_file`).
+        What its files hold, where they are tables (`kmc.files.table_file`).
+    complete : callable, optional
+        Adds to record and arrays of a file of an earlier version what such files lack.
     result : callable, optional
         Makes the run of such a file, from its path, record and arrays.
     """
@@ -82,24 +111,33 @@ class System:
     plot: Callable[..., Any]
     pictures: Mapping[str, str]
     columns: Callable[[Any], Mapping[str, Any]] = lambda run: run.samples
+    charge: Charge | None = MONOLAYERS
+    headline: str = "contact_fraction"
     derived: Callable[[Any, dict[str, float], float | None], dict[str, float]] | None = None
     derived_columns: Table = field(default_factory=dict)
     tables: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     extend: Callable[..., Any] | None = None
     repair: Callable[..., Any] | None = None
     movie: Callable[..., None] | None = None
-    seconds: Callable[[Mapping[str, Any]], float] | None = None
-    file_bytes: Callable[[Mapping[str, Any]], float] | None = None
+    digest: Callable[[Any], list[tuple[str, str]]] | None = None
+    seconds: Callable[[Mapping[str, Any]], float] = lambda tables: math.nan
+    file_bytes: Callable[[Mapping[str, Any]], float] = lambda tables: math.nan
     more_frames: str = ""
     next: tuple[str, ...] = ()
     advice: Mapping[str, str] = field(default_factory=dict)
+    prepare: Callable[..., Any] | None = None
     layout: Tables | None = None
+    complete: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
     result: Callable[..., Any] | None = None
 
     @property
     def name(self) -> str:
         """ "electrode", "population", "deposition", "cathode"."""
         return self.rules.name
+
+    def summed_up(self, run: Any, full: bool = False) -> list[tuple[str, str]]:
+        """The summary of a run, in full or in at most eight lines."""
+        return (self.summary if full or self.digest is None else self.digest)(run)
 
     @property
     def noun(self) -> str:

@@ -9,7 +9,7 @@ import pytest
 import kmc
 from kmc.analysis.cross_section import voids_on_lines
 from kmc.errors import InputError
-from kmc.trajectory.reader import load
+from kmc.files.reader import load
 
 BOX = fake.lattice("bcc_100", (20, 12), 10)
 CELL_nm = 0.3506
@@ -134,4 +134,4 @@ def test_a_trajectory_and_its_errors(tmp_path):
     none = kmc.cross_section(np.ones(BOX.n_sites, np.uint8), BOX)
     assert none.table.voids.tolist() == [0]
     assert none.table.width_median_nm.isna().all()
-    assert "0 voids" in repr(none)
+    assert "0\xa0cuts of 0\xa0voids" in repr(none)

@@ -13,10 +13,10 @@ import pytest
 from kmc.analysis import voids
 from kmc.analysis.export import export_table, export_xyz, table_of
 from kmc.errors import InputError
+from kmc.files.frame_selection import choose_frames
+from kmc.files.reader import load
+from kmc.files.samples import Frame
 from kmc.model.connectivity import Collector
-from kmc.trajectory.frame_selection import choose_frames
-from kmc.trajectory.reader import load
-from kmc.trajectory.tables import Frame
 
 BOXES = {
     "bcc_100": fake.lattice(),

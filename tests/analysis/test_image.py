@@ -19,8 +19,8 @@ from kmc.analysis import segmented_image
 from kmc.analysis.measured import read_measured
 from kmc.analysis.segmented_image import measure_image, read_image
 from kmc.cli.app import main
-from kmc.errors import InputError
-from kmc.trajectory.reader import load
+from kmc.errors import InputError, KmcWarning
+from kmc.files.reader import load
 
 pytest.importorskip("skimage")
 
@@ -222,7 +222,12 @@ def _axes(page):
         (["nix.png", "--scale", 1], "no such file"),
         (["text.png", "--scale", 1], "cannot be read as an image"),
         (["red.png", "--scale", 1], "is in colour"),
-        (["a.png", "--scale", 1, "-o", "x.csv"], "--capacity was given 0 times for 1 images"),
+        (["a.png", "a.png", "--scale", 1, "--capacity", 1], "was given 1 times for 2 images"),
+        (["a.png", "--scale", 1, "--electrolyte", METAL], "metal and electrolyte swapped"),
+        (
+            ["a.png", "--scale", 1, "--electrolyte", ELECTROLYTE, "--metal", "below"],
+            "turn the image over with --metal above",
+        ),
         (["a.png", "--scale", 1, "--capacity", -1], "negative"),
         (["a.png", "--scale", 1, "--voids", "x.txt"], "ends in .txt"),
         (["a.png", "--scale", -1], "is no length"),
@@ -238,6 +243,24 @@ def test_the_command_refuses(tmp_path, monkeypatch, arguments, part):
     assert result.exit_code == 2, result.output
     assert part in result.stderr
     assert not list(tmp_path.glob("*.csv"))
+
+
+def test_a_look_without_a_capacity(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(drawn(*BLOCKS)).save("a.png")
+    result = call(
+        *("image", "a.png", "--scale", SCALE, "--electrolyte", ELECTROLYTE, "-o", "mine.csv")
+    )
+    assert result.exit_code == 0, result.output
+    assert "hold at every charge" in result.stderr
+    table = read_measured("mine.csv").table
+    assert table["capacity_mAh_cm2"].isna().all()
+    assert table["contact_loss_percent"].tolist() == pytest.approx([18])
+
+
+def test_a_phase_given_as_the_void_is_said():
+    with pytest.warns(KmcWarning, match="is that the value of the metal"):
+        measure_image(drawn(*BLOCKS), SCALE, void=METAL)
 
 
 def test_a_file_is_read_as_slices(tmp_path):

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from kmc.analysis.measured import CAPACITY, PAPER, measured_tables, read_measured
-from kmc.errors import InputError
+from kmc.errors import InputError, KmcWarning
 
 
 def write(path, text, encoding="utf-8"):
@@ -77,3 +77,12 @@ def test_what_is_no_text_is_refused(tmp_path):
         read_measured(tmp_path / "missing.csv")
     with pytest.raises(InputError, match="UTF-8"):
         read_measured(write(tmp_path / "latin.csv", "capacity_mAh_cm2,µ\n", "latin-1"))
+
+
+def test_fractions_in_a_column_of_percent_are_said(tmp_path):
+    head = "capacity_mAh_cm2,contact_loss_percent\n"
+    fractions = write(tmp_path / "fractions.csv", head + "0.1,0.05\n0.5,0.4\n1,0.9\n")
+    with pytest.warns(KmcWarning, match=r"at most 0.9. Are these fractions"):
+        read_measured(fractions)
+    read_measured(write(tmp_path / "early.csv", head + "0.01,0.05\n0.02,0.1\n"))
+    read_measured(write(tmp_path / "percent.csv", head + "0.1,0.5\n0.5,40\n"))

@@ -9,7 +9,7 @@ import pytest
 import kmc
 from kmc.analysis.profiles import vacancies_around_mg
 from kmc.errors import InputError
-from kmc.trajectory.reader import load
+from kmc.files.reader import load
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from kmc.analysis.summary import summary
 from kmc.cli.shared import print_panel
+from kmc.files.reader import load
 from kmc.model.parameters import load_parameters
-from kmc.trajectory.reader import load
 
 QUIET = {"current": 0.0, "ratio": None, "floor_eV": 0.0}
 

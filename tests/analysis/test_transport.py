@@ -16,8 +16,8 @@ from kmc.analysis import displacements as hops
 from kmc.analysis.displacements import Estimate, block_ratio
 from kmc.analysis.transport import diffusion
 from kmc.errors import InputError
-from kmc.trajectory.reader import load
-from kmc.trajectory.writer import TrajectoryWriter
+from kmc.files.reader import load
+from kmc.files.writer import TrajectoryWriter
 
 D_VACANCY = 3.506e-8**2 * 2.6e12 * math.exp(-0.055 / (naive.K_B_EV * 298.15))
 

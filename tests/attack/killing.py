@@ -25,7 +25,7 @@ SMALL = {
 CHILD = """
 import json, sys
 from kmc.runfile.load import load_run
-from kmc.simulation import resume, run
+from kmc.systems.electrode import resume, run
 
 run._CHUNK_S, run._FLUSH_EVERY_S = 0.002, 0.01
 path, name, overrides, how = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4]

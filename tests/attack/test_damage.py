@@ -18,9 +18,9 @@ import kmc
 from kmc.campaign.folder import make_folder, open_folder
 from kmc.campaign.plan import read_plan
 from kmc.errors import InputError, KmcError
+from kmc.files.repair import repair
 from kmc.runfile.load import load_run
-from kmc.simulation.run import run_to_file
-from kmc.trajectory.repair import repair
+from kmc.systems.electrode.run import run_to_file
 
 pytestmark = pytest.mark.slow
 TIMES = int(os.environ.get("KMC_ATTACK", "1"))

@@ -17,7 +17,7 @@ from killing import ROOT, SMALL, assert_same, drafts, kill_soon, start
 import kmc
 from kmc.campaign.folder import open_folder
 from kmc.errors import InputError
-from kmc.verification.trajectory import verify
+from kmc.systems.electrode.verification.trajectory import verify
 
 pytestmark = pytest.mark.slow
 TIMES = int(os.environ.get("KMC_ATTACK", "1"))

@@ -192,7 +192,8 @@ def test_every_edit_is_seen(files, read, tmp_path, name):
             flat[chance.randrange(flat.size)] ^= 1 << chance.randrange(8)
             file[place][...] = values
         assert not read(path).startswith("passed"), place
-    for key in roots if name in KINDS else ():
+    # Those of the first schemas have no checksum: what else the file says must fit.
+    for key in roots if name in KINDS else {"seed", "finished"} & set(roots):
         shutil.copy(files[name], path)
         with h5py.File(path, "r+") as file:
             value = file.attrs[key]

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from power import Disk
 
+from kmc.files.reader import load
+from kmc.files.repair import repair
+from kmc.files.transaction import Transaction, recovered
 from kmc.runfile.load import load_run
-from kmc.simulation import resume
-from kmc.simulation.run import run_to_file
-from kmc.trajectory.reader import load
-from kmc.trajectory.repair import repair
-from kmc.trajectory.transaction import Transaction, recovered
-from kmc.verification.trajectory import verify
+from kmc.systems.electrode import resume
+from kmc.systems.electrode.run import run_to_file
+from kmc.systems.electrode.verification.trajectory import verify
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,9 +54,9 @@ def test_torn_writes(tmp_path, monkeypatch, name):
 
     monkeypatch.setattr(Transaction, "_write", write_and_keep)
     monkeypatch.setattr(Transaction, "commit", noted_commit)
-    monkeypatch.setattr("kmc.simulation.run._FLUSH_EVERY_S", 0.0)
-    monkeypatch.setattr("kmc.simulation.run._FIRST_CHUNK", 1000)
-    monkeypatch.setattr("kmc.simulation.run._next_chunk", lambda *_: 1000)
+    monkeypatch.setattr("kmc.systems.electrode.run._FLUSH_EVERY_S", 0.0)
+    monkeypatch.setattr("kmc.systems.electrode.run._FIRST_CHUNK", 1000)
+    monkeypatch.setattr("kmc.systems.electrode.run._next_chunk", lambda *_: 1000)
     run_to_file(load_run(name, SMALL), path, progress=False)
     monkeypatch.undo()
     whole = load(path)

@@ -16,6 +16,7 @@ from collections import deque
 from pathlib import Path
 
 import fake
+import fake_results
 import h5py
 import numpy as np
 import pytest
@@ -503,7 +504,7 @@ def test_an_unfinished_file_that_is_finished_only_gets_its_name(folder, monkeypa
         folder.prepare(point)
         kmc.run(folder.run_file_path(point), output=part, progress=False)
         before = part.read_bytes()
-        monkeypatch.setattr("kmc.simulation.run.run_to_file", None)
+        monkeypatch.setattr("kmc.systems.electrode.run.run_to_file", None)
         assert run_point(str(folder.path), point.name, owner)["state"] == "done"
     assert folder.trajectory_path(point).read_bytes() == before
 
@@ -529,7 +530,7 @@ def interrupt(folder, point, monkeypatch) -> Path:
     """The file of a point whose run was interrupted after its first chunk."""
     from kmc.common.progress import Silent as NoProgress
     from kmc.runfile.load import load_run
-    from kmc.simulation import run as simulation
+    from kmc.systems.electrode import run as simulation
 
     part = folder.path / "points" / f"{point.name}.part.h5"
     with monkeypatch.context() as patch:
@@ -556,7 +557,7 @@ def test_closed_boxes_go_on_in_a_sweep(tmp_path, monkeypatch):
     with folder.owned() as owner:
         folder.prepare(point)
         interrupt(folder, point, monkeypatch)
-        monkeypatch.setattr("kmc.simulation.run.run_to_file", None)
+        monkeypatch.setattr("kmc.systems.electrode.run.run_to_file", None)
         outcome = run_point(str(folder.path), point.name, owner)
     assert outcome["state"] == "done", outcome
     assert outcome["notes"] == []
@@ -572,7 +573,7 @@ def test_an_unfinished_file_stays_in_place_when_the_disk_is_full(folder, monkeyp
         folder.prepare(point)
         part = interrupt(folder, point, monkeypatch)
         left = part.read_bytes()
-        monkeypatch.setattr("kmc.trajectory.writer.put_in_place", full)
+        monkeypatch.setattr("kmc.files.writer.put_in_place", full)
         outcome = run_point(str(folder.path), point.name, owner)
     assert outcome["state"] == "failed"
     assert "No space left on device" in outcome["error"]
@@ -582,24 +583,106 @@ def test_an_unfinished_file_stays_in_place_when_the_disk_is_full(folder, monkeyp
 
 def test_finished_populations_are_known(tmp_path):
     from kmc.campaign.point_files import is_finished
-    from kmc.population import file as population
+    from kmc.systems.population.columns import TABLES
 
-    samples = {column: np.zeros(1) for column in population.SAMPLES}
+    samples = {column: np.zeros(1) for column in TABLES.samples}
     tables = {
-        name: {column: np.zeros(1) for column in table} for name, table in population.TABLES.items()
+        name: {column: np.zeros(1, int) for column in table}
+        for name, table in {"frames": TABLES.frames, **TABLES.lists}.items()
     }
     resolved = {"run": {}, "name": "a", "parameters": {}, "facts": {}}
-    head = {"run_file": "", "resolved": resolved, "seed": 1}
     path = tmp_path / "a.h5"
     for finished in (False, True):
-        population.write(
-            path,
-            head=head,
-            finished=finished,
-            stop_reason="",
-            replicas=[samples],
-            tables=tables,
-        )
+        head = {"run_file": "", "resolved": resolved, "finished": finished, "stop_reason": ""}
+        fake_results.put_population(path, head, samples, tables)
         assert is_finished(path) == finished
     path.write_bytes(path.read_bytes()[:-100])
     assert not is_finished(path)
+
+
+SMALL = {
+    "cathode_se": {"cathode.edge_sites": 24, "cathode.cycles": 2, "cathode.steps": 8},
+    "plate_carbon": {"system.size": [16, 16, 8], "stop.capacity_monolayers": 0.5},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_points_of_every_kind_go_on_where_they_were(name, tmp_path, monkeypatch):
+    """A sweep that is stopped asks its points to save their state; nothing is set aside."""
+    table = "\n".join(f'"{key}" = {value}' for key, value in SMALL[name].items())
+    folder = folder_of(f'run = "{name}"\n[set]\n{table}\n', tmp_path / "out")
+    (point,) = folder.plan.points
+    folder.prepare(point)
+    whole = tmp_path / "whole.h5"
+    kmc.run(folder.run_file_path(point), output=whole, progress=False)
+    monkeypatch.setattr(point_module, "_REPORT_EVERY_S", 0.0)
+    update, left = point_module.Heartbeat.update, [3]
+
+    def and_stop_the_sweep(self, fraction, text):
+        left[0] -= 1
+        if not left[0]:
+            folder.disown()
+        update(self, fraction, text)
+
+    monkeypatch.setattr(point_module.Heartbeat, "update", and_stop_the_sweep)
+    with folder.owned() as owner:
+        assert run_point(str(folder.path), point.name, owner)["state"] == "stopped"
+    begun = kmc.load(folder.path / "points" / f"{point.name}.part.h5")
+    assert begun.checkpoint is not None
+    assert len(begun.samples["time_s"]) < len(kmc.load(whole).samples["time_s"])
+    with folder.owned() as owner:
+        outcome = run_point(str(folder.path), point.name, owner)
+    assert (outcome["state"], outcome["notes"]) == ("done", [])
+    assert not list((folder.path / "points").glob("*.aside*"))
+    assert same_numbers(kmc.load(folder.trajectory_path(point)), kmc.load(whole))
+
+
+def same_numbers(one, other) -> bool:
+    return all(np.array_equal(one.arrays[n], other.arrays[n], equal_nan=True) for n in other.arrays)
+
+
+@pytest.mark.slow
+def test_a_point_killed_before_its_first_checkpoint_begins_again(tmp_path):
+    """It has nothing to go on from, and nothing worth setting aside."""
+    folder = folder_of('run = "plate_carbon"\n[set]\n"system.size" = [16, 16, 8]\n'
+                       '"stop.capacity_monolayers" = 0.2\n', tmp_path / "out")  # fmt: skip
+    (point,) = folder.plan.points
+    folder.prepare(point)
+    part = folder.path / "points" / f"{point.name}.part.h5"
+    kmc.run(folder.run_file_path(point), output=part, progress=False)
+    from kmc.files import table_file
+
+    there = kmc.load(part)
+    record = {
+        name: getattr(there, name) for name in ("kmc_version", "seed", "run_file", "resolved")
+    }
+    record |= {"format": table_file.FORMAT, "system": there.kind, "finished": False,
+               "stop_reason": ""}  # fmt: skip
+    table_file.put(part, record, there.arrays, there.system.layout)
+    assert kmc.load(part).checkpoint is None
+    with folder.owned() as owner:
+        outcome = run_point(str(folder.path), point.name, owner)
+    assert (outcome["state"], outcome["notes"]) == ("done", [])
+    assert not list((folder.path / "points").glob("*.aside*"))
+
+
+def test_the_share_that_is_done_goes_by_work(tmp_path):
+    """Three quick points of four are not three quarters of the time."""
+    from kmc.campaign.execute import _Loop
+
+    folder = folder_of('run = "strip_li"\n[grid]\n"acceleration.max_hops_per_strip_per_site" = '
+                       "[1e3, 1e4, 1e5, 1e8]\n", tmp_path / "out")  # fmt: skip
+    shown = []
+    display = Silent()
+    display.update = lambda share, text, parts=(): shown.append(share)
+    tally = Tally(4)
+    workers = type("W", (), {"slots": 2})()
+    points = list(folder.plan.points)
+    loop = _Loop(folder, "me", workers, display, tally, points)
+    for queue in loop.waiting.values():
+        while len(queue) > 1:
+            queue.popleft()
+            tally.done += 1
+    loop._look()
+    assert 0 < shown[-1] < 0.01

@@ -13,11 +13,11 @@ import sys
 import fake
 import pytest
 
-from kmc._version import __version__
 from kmc.campaign import point_files, scalars
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import check_folder, make_folder, open_folder
 from kmc.campaign.plan import read_plan
+from kmc.common.version import __version__
 from kmc.errors import InputError, KmcError, KmcWarning
 
 WHOLE = b"\x89HDF\r\n\x1a\n" + bytes(100)  # what a quick look takes for complete

@@ -81,7 +81,7 @@ def test_numbers_of_a_file_that_changed_since_are_read_again(tmp_path):
     path = folder.trajectory_path(first)
     folder.record_done(first, 1.0, scalars.entry_of(path, kmc.load(path)))
     with open(folder.path / "scalars.jsonl", "a") as file:
-        file.write('{"version": 2, "na')
+        file.write('{"version": 3, "na')
     os.replace(folder.trajectory_path(second), path)
     fake.write(folder.trajectory_path(second), monolayers=2.0, n_frames=2)
     ds = kmc.load_sweep(folder.path)
@@ -189,12 +189,13 @@ def test_the_cache_reads_a_run_once(tmp_path, monkeypatch):
     path = fake.write(tmp_path / "run.h5")
     settled(path)
     cache = scalars.ScalarCache.of(tmp_path)
-    first = cache.read("run", path, [0.5])
+    first = cache.read("run", path, [scalars.At(0.5)])
     cache.save()
     monkeypatch.setattr(kmc, "load", lambda path: pytest.fail("read again"))
-    again = scalars.ScalarCache.of(tmp_path).read("run", path, [0.5])
+    again = scalars.ScalarCache.of(tmp_path).read("run", path, [scalars.At(0.5)])
     assert again["final"] == pytest.approx(first["final"], nan_ok=True)
-    assert again["at"]["0.5"] == pytest.approx(first["at"]["0.5"], nan_ok=True)
+    key = scalars.At(0.5).key
+    assert again["at"][key] == pytest.approx(first["at"][key], nan_ok=True)
 
 
 def test_the_cache_sees_a_file_that_changed(tmp_path):
@@ -352,3 +353,41 @@ def test_impossible_questions(folder, options):
 def test_no_sweep(tmp_path):
     with pytest.raises(InputError, match="not the folder of a sweep"):
         kmc.load_sweep(tmp_path)
+
+
+# --- charges in the unit of the run ---------------------------------------------------------------
+
+
+@pytest.fixture
+def population():
+    """Samples of a population that loses half of its contact at 0.3 mAh/cm²."""
+    charge = np.array([0.0, 0.1, 0.2, 0.4])
+    samples = {"time_s": charge, "capacity_mAh_cm2": charge,
+               "contact_fraction": np.array([1.0, 0.95, 0.8, 0.2])}  # fmt: skip
+    facts = {"monolayer_mAh_cm2": 3.6e-5}
+    return SimpleNamespace(kind="population", samples=samples, facts=facts)
+
+
+def test_a_population_is_read_at_mAh_cm2(population):
+    """0.05 of its unit is halfway to the second row; 0.05 monolayers are its very beginning."""
+    found = scalars.at_capacity(population, 0.05, "capacity_mAh_cm2")
+    assert found["contact_fraction"] == pytest.approx(0.975)
+    assert scalars.at_capacity(population, 0.05)["contact_fraction"] == pytest.approx(1.0, abs=1e-4)
+    assert scalars.onset(population, 0.5) == pytest.approx(0.3)
+    assert str(scalars.At(0.05, "capacity_mAh_cm2")) == "0.05\u00a0mAh/cm²"
+
+
+def test_capacities_of_both_units_at_once_are_refused(folder):
+    with pytest.raises(InputError, match="at_monolayers and at_mAh_cm2"):
+        kmc.load_sweep(folder.path, at_monolayers=0.5, at_mAh_cm2=0.5)
+    ds = kmc.load_sweep(folder.path, at_mAh_cm2=1e-5)
+    assert ds.contact_fraction_at.dims[-1] == "at_mAh_cm2"
+    assert np.isfinite(ds.contact_fraction_at.values).any()
+
+
+def test_charge_to_half_of_the_contact_is_among_the_numbers(folder, ds):
+    assert ds.half_contact_monolayers.attrs["label"] == "charge to half of the contact"
+    kept = ds.half_contact_censored & (ds.state == "done")
+    lost = (ds.contact_fraction < 0.5) & (ds.state == "done")
+    assert not (kept & lost).any()
+    assert (kept | lost | (ds.state != "done")).all()

@@ -54,7 +54,7 @@ def stand_ins(monkeypatch):
         finished=True,
         kind="electrode",
         system=types.SimpleNamespace(next=()),
-        summary=lambda: [("Ended", "SUMMARY")],
+        summary=lambda full=False: [("Ended", "SUMMARY")],
         plot=lambda what: what,
     )
 
@@ -81,7 +81,7 @@ def stand_ins(monkeypatch):
     modules = types.SimpleNamespace(
         run=systems,
         plotting=module("kmc.plotting", save=save),
-        trajectory=module("kmc.trajectory.reader", load=lambda path: f"trajectory of {path}"),
+        trajectory=module("kmc.files.reader", load=lambda path: f"trajectory of {path}"),
     )
     return types.SimpleNamespace(calls=calls, finished=finished, modules=modules)
 
@@ -290,7 +290,7 @@ def test_failure_of_a_run_is_told_in_words(folder, stand_ins):
     stand_ins.modules.run.run_to_file = fail
     result = call("run", "strip_li")
     assert result.exit_code == 1
-    assert result.stderr == "Error: the disk is full\nstrip_li.h5 is safe up to 1.2 s.\n"
+    assert result.stderr.endswith("Error: the disk is full\nstrip_li.h5 is safe up to 1.2 s.\n")
 
 
 @pytest.mark.parametrize("problem", [KeyboardInterrupt, MemoryError])
@@ -422,7 +422,8 @@ def test_params_check_on_another_lattice():
 
 def test_runs_list():
     lines = call("runs", "list").stdout.splitlines()
-    assert len(lines) == len(catalogue.names("runs")) + len(catalogue.names("studies"))
+    kinds = ("runs", "studies", "calibrations")
+    assert len(lines) == sum(len(catalogue.names(kind)) for kind in kinds)
     assert any(line.startswith("strip_li ") and "Strip lithium" in line for line in lines)
     assert any(line.startswith("study_temperature ") and "Study: " in line for line in lines)
 
@@ -467,3 +468,39 @@ def test_commands_are_click_commands():
     assert {"run", "init", "info", "plot", "movie", "export", "params", "runs"} <= set(
         main.commands
     )
+
+
+def test_a_key_given_twice_is_said(folder, stand_ins):
+    result = call("run", "strip_li", "--set", "random.seed=1", "--set", "random.seed=2")
+    assert "random.seed is given twice: random.seed=2 counts" in result.stderr
+    assert stand_ins.calls[0][1].random.seed == 2
+
+
+def test_the_nearest_stop_is_named_before_the_run(folder, stand_ins):
+    result = call("run", "strip_li", "--set", "stop.contact_fraction=0.3")
+    said = result.stderr.replace("\u00a0", " ")
+    assert "strip_li ends at 2 monolayers (7.24e-5 mAh/cm²), or earlier when contact" in said
+    assert "of processor" in said
+    assert not call("run", "strip_li", "--force", "-q").stderr
+
+
+def test_a_shipped_name_where_a_file_is_wanted(folder):
+    assert "cell_li is a run: kmc run cell_li" in refused("info", "cell_li")
+
+
+@pytest.mark.parametrize(
+    ("command", "typed", "found"),
+    [
+        (("run",), "strip_l", ["strip_li", "strip_limg"]),
+        (("run",), "my", ["my_own.toml"]),
+        (("params", "show"), "limg", ["limg_li2s"]),
+    ],
+)
+def test_tab_completes_shipped_names_and_own_files(folder, command, typed, found):
+    (folder / "my_own.toml").write_text("")
+    target = main
+    for name in command:
+        target = target.commands[name]
+    (argument,) = [p for p in target.params if isinstance(p, click.Argument)]
+    context = click.Context(target)
+    assert [item.value for item in argument.shell_complete(context, typed)] == found

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from kmc.cli.app import main
 from kmc.cli.event_cost import _table
-from kmc.simulation import benchmark
+from kmc.systems.electrode import benchmark
 
 PROMISED = ("bulk_dilute", "bulk_1pct", "bulk_5pct", "bulk_1pct_1M", "strip_li", "strip_limg")
 PROMISED_KEYS = {"ns_per_event", "events", "sites", "vacancies"}

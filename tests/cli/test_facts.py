@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from kmc.cli.app import main
-from kmc.trajectory.reader import load
+from kmc.files.reader import load
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "trajectory.md").read_text(encoding="utf-8")
 

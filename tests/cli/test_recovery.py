@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from marks import slow
 
 from kmc.cli.app import main
-from kmc.trajectory.reader import load
+from kmc.files.reader import load
 
 SMALL = ["--set", "system.size=[8, 8, 10]", "--set", "acceleration.max_hops_per_strip_per_site=1e3"]
 
@@ -50,7 +50,7 @@ def test_extend_and_what_it_refuses(folder):
     result = call("extend", "run.h5", "--set", "stop.capacity_monolayers=1", "--check-every", 500)
     assert result.exit_code == 0
     assert "Self-check  every 500 events and at the end: no difference" in result.output
-    assert "capacity_monolayers reached 1" in result.output
+    assert "capacity of 1 monolayer" in result.output
     assert (folder / "run.png").exists()
     assert load("run.h5").run["stop"]["capacity_monolayers"] == 1
 

@@ -18,8 +18,8 @@ import kmc
 from kmc.campaign.dataset import _with_removed
 from kmc.cli.app import main
 from kmc.errors import InputError, KmcWarning, OutputError
+from kmc.files import writer
 from kmc.runfile.load import checked_run
-from kmc.trajectory import writer
 
 SMALL = ["--set", "system.size=[8, 8, 10]", "--set", "acceleration.max_hops_per_strip_per_site=1e3"]
 KMC = [sys.executable, "-m", "kmc.cli"]

@@ -157,7 +157,7 @@ def test_every_study_plans_and_says_what_it_takes(name):
 
 
 def test_a_study_is_no_run():
-    with pytest.raises(InputError, match="is a sweep file, not a run file"):
+    with pytest.raises(InputError, match="is a sweep file, not a run"):
         load_run("study_temperature")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import time
 
+import pytest
 from rich.console import Console
 
 from kmc.common.progress import Live, Part, PlainLines, frame_progress, progress_for
@@ -24,6 +26,26 @@ def test_live_display_shows_the_whole_and_its_parts():
     assert "20 of 40 done" in text
     assert "25%" in text
     assert "failed: p1" in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_long_names_leave_bar_share_and_time_left(width):
+    screen = io.StringIO()
+    console = Console(width=width, file=screen, force_terminal=True, color_system=None)
+    name = "current_density_mA_cm2=0.5,stack_pressure_MPa=0.2,formation_energy_L1_eV=0.45,r1"
+    text = "12 of 40 done, 1 failed, 2 running, about 5 min left"
+    with Live("study_interface_energy", console) as display:
+        display.update(0.3, text, [Part(name, 0.4, "0.22 mAh/cm², contact 0.71, 51 voids")])
+        display._bars.refresh()
+        time.sleep(0.05)
+        display.update(0.3, text, [Part(name, 0.4, "0.22 mAh/cm², contact 0.71, 51 voids")])
+    whole, part = screen.getvalue().replace("\r", "\n").rstrip().splitlines()[-4:-2]
+    for share, line in (("30%", whole), ("40%", part)):
+        assert "━" in line
+        assert share in line
+        assert "left" in line
+    assert "0.45,r1" in part
+    assert "5 min left" in whole
 
 
 def test_plain_lines(capsys):

@@ -12,7 +12,7 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "dev" / "add_a_kind.md"
 CODE = re.search(r"```python\n(.*?)```", GUIDE.read_text("utf-8"), re.S)[1]
 DRIVER = """
 import kmc
-from kmc.systems import tables
+from kmc.systems import table_system as tables
 from table_files import Asked
 
 RUN = {"walk": {"steps": 50}, "random": {"seed": 3}}

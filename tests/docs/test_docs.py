@@ -18,12 +18,12 @@ from PIL import Image
 
 import kmc
 from kmc.cli import main
+from kmc.files.schema import SCHEMA, SCHEMA_VERSION
+from kmc.model.dft_check import check_rows
 from kmc.model.hamiltonian import LI, MG, calibrate
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
-from kmc.trajectory.schema import SCHEMA, SCHEMA_VERSION
-from kmc.verification.dft import check_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -31,7 +31,7 @@ PAGES = (
     *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("*.md")),
     *sorted(path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md")),
 )
-MARK = "<!-- The tables are made from kmc/trajectory/schema.py: python tests/docs/test_docs.py -->"
+MARK = "<!-- The tables are made from kmc/files/schema.py: python tests/docs/test_docs.py -->"
 TYPES = {"<f8": "float64", "<i8": "int64", "<i4": "int32", "|u1": "uint8"}
 TITLES = {
     "samples": "Samples",
@@ -47,6 +47,14 @@ TITLES = {
 # --- docs/trajectory.md ---------------------------------------------------------------------------
 
 
+CLASS = re.compile("/samples/hops_(Li|Li_near_Mg|Mg)_(L1|L2|deep)_(up|down)$")
+CLASSES = (
+    "| `/samples/hops_X_Y_Z` | int64 | [sample] | 1 | Of `hops_X` (X: `Li`, `Li_near_Mg`, `Mg`), "
+    "those between layer Y (`L1`, `L2`, or `deep`: any above, or no interface) and a higher one, "
+    "Z: `up` or `down`, so far |"
+)
+
+
 def schema_tables() -> str:
     """The schema as Markdown, one table a group."""
     groups: dict[str, list] = {}
@@ -56,7 +64,13 @@ def schema_tables() -> str:
     for group, entries in groups.items():
         parts += [f"## {TITLES[group]}", ""]
         parts += ["| | type | shape | unit | meaning |", "|---|---|---|---|---|"]
+        grouped = set()
         for entry in entries:
+            if CLASS.match(entry.path):
+                if not grouped:
+                    parts.append(CLASSES)
+                grouped.add(entry.path)
+                continue
             name = entry.path if "@" not in entry.path else entry.path.replace("@", " @")
             kind = TYPES.get(entry.dtype, entry.dtype.replace("|S", "bytes "))
             shape = f"[{entry.shape}]" if entry.shape else ""

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 import pytest
+from test_docs import CLASS, CLASSES
 
 import kmc
 from kmc import errors
 from kmc.cli.app import INTERRUPTED, main
 from kmc.cli.recovery import FAILED
-from kmc.trajectory.schema import SCHEMA, SCHEMA_VERSION
+from kmc.files.schema import SCHEMA, SCHEMA_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
@@ -71,7 +72,13 @@ def test_the_exit_codes():
 def test_every_dataset_is_documented_with_type_unit_and_meaning():
     page = (ROOT / "docs" / "trajectory.md").read_text(encoding="utf-8")
     assert f"schema {SCHEMA_VERSION}" in page
+    classes = 0
     for entry in SCHEMA:
+        if CLASS.match(entry.path):  # one row for all of them
+            classes += 1
+            assert (entry.dtype, entry.shape, entry.unit) == ("<i8", "sample", "1")
+            assert CLASSES in page
+            continue
         (line,) = [
             row
             for row in page.splitlines()
@@ -81,6 +88,7 @@ def test_every_dataset_is_documented_with_type_unit_and_meaning():
         assert len(cells) == 5
         assert cells[1]
         assert cells[3:] == [entry.unit, entry.description]
+    assert classes == 18
 
 
 def cff() -> dict[str, str]:

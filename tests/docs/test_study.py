@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -21,17 +22,19 @@ from kmc.papers import run as run_module
 from kmc.papers.claims import NOT_ADDRESSABLE, NOT_RUN, VERDICTS, Evidence, Figure, Order
 from kmc.papers.readings import Measured
 from kmc.papers.steps import steps_of
-from kmc.report.claims_page import figure_text, verdict_text
+from kmc.plotting.report.claims_page import figure_text, verdict_text
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-OLDER = {"operando": "0.1.0"}  # whose runs were others
+OLDER: dict[str, str] = {}  # studies whose runs were others
 TODAY = [name for name in NAMES if name not in OLDER]
 AT_HAND = "python tests/docs/test_study.py"
 MARK = f"<!-- Below: from the claims of the runs, by {AT_HAND} -->"
 ALL = DOCS / "studies.md"
-# Columns of which all but one condition are those of the operando cell.
-_OPERANDO = {"mg_fraction": (0, 0.03), "current_density_mA_cm2": 0.5, "stack_pressure_MPa": 0.2,
-             "temperature_K": 298.1}  # fmt: skip
+_IN_THE_CLAIMS = (
+    "carbon with another",
+    "cathodes with one input",
+    "boxes of atoms",
+)  # tables that say no more
 
 
 def page_of(study: str) -> Path:
@@ -47,7 +50,9 @@ def _cell(text: str) -> str:
 
 
 def _figures(one: dict) -> str:
-    return _cell("; ".join(figure_text(figure) for figure in one["figures"])) or "–"
+    """The figures of a claim in a cell; ends of intervals stand in one word."""
+    texts = (re.sub(r" to ([^ ]+\))", r"…\1", figure_text(figure)) for figure in one["figures"])
+    return _cell("; ".join(texts)) or "–"
 
 
 def _table(head, rows) -> list[str]:
@@ -71,80 +76,75 @@ def _missing(found: dict) -> str:
     return f" **Not all of the plan has been run: {', '.join(gaps)}.**" if gaps else ""
 
 
-def _beside_the_operando_cell(rows: list[dict]) -> list[dict]:
-    """Rows that differ from the conditions of the operando cell in one of them at most."""
-
-    def away(row: dict) -> int:
-        mg = row["mg_fraction"] not in _OPERANDO["mg_fraction"]
-        others = (key for key in _OPERANDO if key != "mg_fraction")
-        return mg + sum(abs(row[key] - _OPERANDO[key]) > 0.1 for key in others)
-
-    return [row for row in rows if away(row) <= 1]
-
-
 def _conditions(found: dict) -> list[str]:
     lines = []
     for title, rows in found["conditions"].items():
-        if not rows:
-            continue
-        if title == "boxes of atoms":
-            rows = _beside_the_operando_cell(rows)
-        cells = [
-            ["–" if v is None else f"{v:.3g}" if isinstance(v, float | int) else v
-             for v in row.values()]
-            for row in rows
-        ]  # fmt: skip
-        lines += ["", f"Means of {title}:", "", *_table([*map(label, rows[0])], cells)]
+        if rows and not title.startswith(_IN_THE_CLAIMS):
+            cells = [
+                ["–" if v is None else f"{v:.3g}" if isinstance(v, float | int) else v
+                 for key, v in row.items() if key != "runs"]
+                for row in rows
+            ]  # fmt: skip
+            head = [label(key) for key in rows[0] if key != "runs"]
+            lines += ["", f"Means of {title}:", "", *_table(head, cells)]
     return lines
 
 
+def _carried(claim: dict) -> str:
+    """Inputs that turn the verdict, by the verdict they turn it to."""
+    found: dict[str, list[str]] = {}
+    for entry in claim["inputs"]:
+        if entry["carries"]:
+            found.setdefault(entry["verdict"], []).append(entry["input"])
+    return "; ".join(f"{verdict} with {', '.join(names)}" for verdict, names in found.items())
+
+
+def _notes(claim: dict) -> str:
+    """What fails, how it is compared, and which inputs turn the verdict."""
+    failed = [order["text"] for order in claim["orders"] if not order["holds"]]
+    failed = failed if len(claim["orders"]) > 1 else []  # the verdict says it of a single one
+    parts = [f"Does not hold: {'; '.join(failed)}."] if failed else []
+    parts += [claim["analysis"]] if claim["analysis"] else []
+    parts += [f"Rule: {claim['rule_after']}."] if claim.get("rule_after") else []
+    carried = _carried(claim)
+    parts += [f"**{carried[0].upper()}{carried[1:]}.**"] if carried else []
+    return f"- *{claim['title']}*: {' '.join(parts)}" if parts else ""
+
+
 def tables(study: str) -> str:
-    """The claims as Markdown: all of them, then each with its inputs."""
+    """The claims as Markdown: a table, means at each condition, and what is to be said of each."""
     found = claims(study)
-    rows = []
-    for claim in found["claims"]:
-        carried = ", ".join(entry["input"] for entry in claim["inputs"] if entry["carries"])
-        cells = (claim["title"], claim["statement"], _figures(claim), f"**{verdict_text(claim)}**")
-        rows.append([*map(_cell, cells), _cell(carried) or "–"])
-    head = ("claim", "paper", "runs, mean (95 %)", "verdict", "inputs that change it")
+    rows = [
+        [*map(_cell, (claim["title"], claim["statement"])),
+         _figures(claim) if claim["figures"] else _cell(claim["analysis"]),
+         f"**{verdict_text(claim)}**"]
+        for claim in found["claims"]
+    ]  # fmt: skip
     lines = [
         "## Claims",
         "",
-        f"Plan `{found['plan']}`, kmc {found['kmc']}. {_counts(found)}.{_missing(found)}",
+        f"Plan `{found['plan']}`, kmc {found['kmc']}. {_counts(found)}.{_missing(found)} In "
+        "parentheses: 95 % intervals.",
         "",
-        *_table(head, rows),
+        *_table(("claim", "paper", "runs", "verdict"), rows),
+        "",
+        *filter(None, (_notes(claim) for claim in found["claims"] if claim["figures"])),
         *_conditions(found),
     ]
-    for claim in found["claims"]:
-        lines += ["", f"### {claim['title']}", "", f"{claim['where']}. {claim['analysis']}"]
-        orders = [f"{o['text']}: {'yes' if o['holds'] else 'no'}" for o in claim["orders"]]
-        if orders:
-            lines += ["", f"Order: {'; '.join(orders)}."]
-        if claim["command"]:
-            lines += ["", f"Shown by `{claim['command']}`."]
-        if claim["inputs"]:
-            rows = [
-                (_cell(entry["input"]), _figures(entry),
-                 f"**{entry['verdict']}**" if entry["carries"] else entry["verdict"])
-                for entry in claim["inputs"]
-            ]  # fmt: skip
-            lines += ["", *_table(("one input changed", "runs", "verdict"), rows)]
     return "\n".join(lines) + "\n"
 
 
 def overview() -> str:
-    """The claims of all papers with their verdicts, as Markdown."""
+    """The verdicts on the claims of all papers, as Markdown."""
     lines = []
     for study in NAMES:
         found = claims(study)
-        rows = [
-            (_cell(claim["title"]), f"**{verdict_text(claim)}**",
-             _cell(", ".join(e["input"] for e in claim["inputs"] if e["carries"])) or "–")
-            for claim in found["claims"]
-        ]  # fmt: skip
-        lines += ["", f"## {found['papers'][study]}", "",
-                  f"{_counts(found)} ([study_{study}.md](study_{study}.md)).{_missing(found)}", "",
-                  *_table(("claim", "verdict", "inputs that change it"), rows)]  # fmt: skip
+        counted = f"{_counts(found)}; [the page](study_{study}.md).{_missing(found)}"
+        lines += ["", f"## {found['papers'][study]}", "", counted, ""]
+        for verdict in VERDICTS:
+            titles = [c["title"] for c in found["claims"] if c["verdict"] == verdict]
+            if titles:
+                lines.append(f"- **{verdict}**: {'; '.join(titles)}")
     return "\n".join(lines[1:]) + "\n"
 
 
@@ -171,21 +171,21 @@ def test_the_claims_are_those_of_the_code(study):
 
 
 def with_texts_of_today(study: str) -> dict:
-    """The committed claims with the texts of the code; figures and verdicts stay the run's."""
+    """The committed claims with the texts and the rule of the code; figures stay the run's."""
     found = claims(study)
-    if study in OLDER:
-        assert found["kmc"] == OLDER[study]
-        for entry in found["claims"]:
+    known = {} if study in OLDER else {claim.name: claim for claim in paper(study).claims}
+    assert study not in OLDER or found["kmc"] == OLDER[study]
+    assert study in OLDER or [claim["name"] for claim in found["claims"]] == [*known]
+    for entry in found["claims"]:
+        follows = known[entry["name"]].follows if known else ""
+        if entry["verdict"] != NOT_ADDRESSABLE:
             for one in (entry, *entry["inputs"]):
-                if entry["verdict"] != NOT_ADDRESSABLE:
-                    one["verdict"] = _evidence(one).verdict
+                evidence = _evidence(one, follows)
+                one |= {"verdict": evidence.verdict, **evidence.plain()}
             for one in entry["inputs"]:
                 one["carries"] = one["verdict"] != entry["verdict"]
-        return found
-    known = paper(study).claims
-    assert [claim["name"] for claim in found["claims"]] == [claim.name for claim in known]
-    for claim, entry in zip(known, found["claims"], strict=True):
-        entry |= claim.texts(entry["verdict"])
+        if known:
+            entry |= known[entry["name"]].texts(entry["verdict"])
     return found
 
 

@@ -18,7 +18,7 @@ from kmc.errors import InputError
 from kmc.kernels import lone_vacancy, tables
 from kmc.model import rate_tables
 from kmc.model.model import Model
-from kmc.simulation import snapshot
+from kmc.systems.electrode import snapshot
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from paired_engines import PairedEngines, Setup, random_occupancy
 
 from kmc.errors import InputError
 from kmc.kernels import rates, tables
-from kmc.simulation import snapshot
+from kmc.systems.electrode import snapshot
 
 HOT = Setup(
     cells=(4, 4),

@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from kmc.kernels import loop, tables
-from kmc.simulation import benchmark
-from kmc.simulation.engine import Engine
+from kmc.kernels import connection, loop, tables
+from kmc.systems.electrode import benchmark
+from kmc.systems.electrode.engine import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = 50_000
@@ -124,7 +124,7 @@ def test_memory_of_the_arrays():
 
 _GROWTH = """
 import json, resource, sys
-from kmc.simulation import benchmark
+from kmc.systems.electrode import benchmark
 
 def resident():
     with open("/proc/self/statm") as file:
@@ -173,7 +173,7 @@ def test_memory_of_the_process():
 
 _LOAD = """
 import json
-from kmc.simulation import benchmark
+from kmc.systems.electrode import benchmark
 from kmc.kernels import loop
 benchmark.bulk_engine(6, 12, 4).advance(events=10)
 stats = [f.stats for f in (loop.prepare, loop.advance)]
@@ -187,35 +187,38 @@ def test_a_second_process_loads_the_compiled_loop():
     assert in_process(_LOAD, cwd=ROOT) == [[1, 0], [1, 0]]
 
 
+def with_everything(parts):
+    """The arguments of a loop from which no part is left out."""
+    return {"net": parts["net"] or connection.NO_SEARCH} | dict.fromkeys(list(parts)[1:], True)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["strip_li", "strip_limg"])
-def test_a_loop_that_only_strips_makes_the_same_events(name, monkeypatch):
+@pytest.mark.parametrize("name", ["strip_li", "strip_limg", "pressure_1"])
+def test_a_loop_without_parts_makes_the_same_events(name, monkeypatch):
     """What is left out of its code is what such a run never does."""
     ends = []
-    for strips_only in (True, False):
+    few = Engine.parts
+    for parts in (few, lambda engine: with_everything(few(engine))):
         engine = benchmark.strip_engine(name)
-        assert engine.strips_only
-        monkeypatch.setattr(Engine, "strips_only", strips_only)
+        assert None in few(engine).values()
+        monkeypatch.setattr(Engine, "parts", parts)
         engine.advance(events=100_000)
         monkeypatch.undo()
         assert engine.count(tables.STRIPS) > 10
         ends.append((engine.state.site_state, engine.state.counters, engine.state.clock))
-    for few, all_ in zip(*ends, strict=True):
-        assert few.tobytes() == all_.tobytes()
+    for one, other in zip(*ends, strict=True):
+        assert one.tobytes() == other.tobytes()
 
 
 _COMPILE = """
 import json, sys
 from kmc.kernels import loop
 from kmc.kernels.jit import reported_compilation
-from kmc.simulation import benchmark
-from kmc.simulation.engine import Engine
+from kmc.systems.electrode import benchmark
 
-if sys.argv[1] == "all":
-    Engine.strips_only = False
-engine = benchmark.strip_engine("strip_li")
+engine = benchmark.strip_engine(sys.argv[1])
 reports = []
-left_out = loop.ONLY_WITH_NET if engine.strips_only else ()
+left_out = loop.left_out(engine.parts())
 with reported_compilation(loop.advance, lambda *report: reports.append(report), left_out):
     engine.advance(events=1)
 extra = [part.__name__ for part in left_out if part.dispatcher.overloads]
@@ -224,17 +227,17 @@ print(json.dumps([reports[0], reports[-1], extra]))
 
 
 @pytest.mark.slow
-def test_the_report_of_a_compilation_ends_when_all_is_compiled(tmp_path):
-    """And `ONLY_WITH_NET` is what a loop that only strips does not compile, no more and no less."""
+def test_a_run_compiles_what_it_uses_and_reports_the_end(tmp_path):
+    """`loop.left_out` is what such a loop does not compile, no more and no less."""
     totals = []
-    for parts in ("stripping", "all"):
-        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / parts)}
-        first, last, extra = in_process(_COMPILE, parts, cwd=ROOT, env=environment)
+    for name in ("strip_li", "pressure_1", "cycle_li"):
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / name)}
+        first, last, extra = in_process(_COMPILE, name, cwd=ROOT, env=environment)
         assert not extra
         assert first[0] < first[1] / 2
         assert last[0] == last[1]
         totals.append(last[1])
-    assert totals[0] < totals[1]
+    assert totals == sorted(set(totals))
 
 
 # The smallest of the kernels stands for all: where numba keeps code depends on the file alone.

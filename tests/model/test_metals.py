@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from marks import slow
 
+import kmc
 from kmc.analysis.summary import summary
 from kmc.common import catalogue
 from kmc.errors import InputError
+from kmc.model.dft_check import check_rows
 from kmc.model.parameter_file import template, write_parameters
 from kmc.model.parameters import load_parameters
 from kmc.runfile.load import load_run
-from kmc.simulation.run import run_to_file
-from kmc.verification.dft import check_rows
+from kmc.systems.electrode.run import run_to_file
 
 NAMES = [
     name
@@ -102,3 +103,19 @@ def test_charge_is_that_of_the_larger_cell(tmp_path):
     assert t.samples["capacity_mAh_cm2"][-1] == pytest.approx(
         per_monolayer * t.samples["capacity_monolayers"][-1], rel=1e-9
     )
+
+
+@pytest.mark.slow
+def test_a_population_of_sodium(tmp_path):
+    """One electron an atom of a³/2: the thickness that a charge takes away."""
+    settings = {
+        "system.params": "na_nasicon",
+        "upscale.domain_um": 4.0,
+        "upscale.capacity_mAh_cm2": 0.002,
+        "upscale.contact_angle_deg": 106.0,
+    }
+    found = kmc.upscale("upscale_li", settings, output=tmp_path / "na.h5", progress=False)
+    atoms_cm2 = 0.002 * 3.6 / 1.602176634e-19
+    stripped_um = atoms_cm2 * (4.2886e-8) ** 3 / 2 * 1e4
+    assert found.samples["stripped_um"][-1] == pytest.approx(stripped_um, rel=1e-9)
+    assert kmc.verify(found.path).passed

@@ -199,7 +199,8 @@ def test_attempt_frequency_gives_the_diffusivities_of_mg():
 
 def test_constants_are_those_of_the_si():
     assert units.K_B_eV == pytest.approx(8.617333262e-5, rel=1e-10)
-    assert units.FARADAY_C_mol == pytest.approx(96485.33212, rel=1e-10)
+    faraday_C_mol = units.E_C * units.N_A
+    assert faraday_C_mol == pytest.approx(96485.33212, rel=1e-10)
 
 
 @pytest.mark.parametrize(

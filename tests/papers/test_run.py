@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from kmc.campaign.plan import read_plan
 from kmc.cli.app import main
 from kmc.errors import InputError
-from kmc.papers import NAMES, paper, run_study
+from kmc.papers import NAMES, paper, plan_of, run_study
 from kmc.papers import run as run_module
 from kmc.papers.steps import Step, steps_of, sweep_text
 
@@ -49,7 +49,24 @@ def test_a_plan_changes_only_what_it_names():
     )
     assert (default["operando"]["replicas"], full["operando"]["replicas"]) == (4, 8)
     assert default["operando"]["rows"] == full["operando"]["rows"]
-    assert default["box_random"] == full["box_random"]
+    assert default["convergence_strip_li"] == full["convergence_strip_li"]
+
+
+def test_an_input_that_another_step_runs_is_not_run_twice():
+    """All of the pressure, 0.2 MPa, is a row of `pressures`; both are read from there."""
+    known = paper("operando")
+    steps = {step["name"]: step for step in known.steps}
+    carried = known.row(["Li voids", known.changed("pressure carried by the edge")])
+    assert any(known.same(row, carried) for row in known.rows_of(steps["pressures"]))
+    assert not any(known.same(row, carried) for row in known.rows_of(steps["inputs"]))
+    assert len(known.rows_of(steps["inputs"])) == 17
+
+
+@pytest.mark.parametrize("study", NAMES)
+def test_a_study_takes_no_longer_than_it_may(study):
+    """On two cores, by its own estimate."""
+    seconds = sum((step.points or 1) * step.seconds for step in steps_of(paper(study), "default"))
+    assert seconds / 2 <= 60 * (15 if study == "operando" else 10)
 
 
 @pytest.mark.parametrize("study", NAMES)
@@ -141,7 +158,11 @@ def test_the_command_prints_the_claims(tmp_path, monkeypatch):
     unfinished = (
         CliRunner().invoke(main, ["study", "operando", "--judge-only", "-o", str(folder)]).output
     )
-    assert "Not run yet  operando: 4 of 4 runs" in unfinished
+    assert "Not run yet  operando: 8 of 8 runs" in unfinished
     assert f"kmc study operando -o {folder}" in unfinished
+    # Which the plan of the folder goes on with, without being named.
+    dry = CliRunner().invoke(main, ["study", "operando", "--dry-run", "-o", str(folder)]).output
+    assert "8 of 8 runs" in dry
+    assert plan_of(folder) == "reduced"
     refused = CliRunner().invoke(main, ["study", "operando", "--judge-only", "-o", str(tmp_path)])
     assert refused.exit_code == 2

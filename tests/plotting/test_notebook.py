@@ -11,7 +11,7 @@ import pytest
 from kmc import plotting
 from kmc.common import progress
 from kmc.errors import InputError
-from kmc.trajectory.reader import load
+from kmc.files.reader import load
 
 pytest.importorskip("ipywidgets")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
+from types import SimpleNamespace
 
 import fake
 import numpy as np
@@ -18,9 +19,8 @@ from PIL import Image
 from kmc import plotting
 from kmc.analysis import voids
 from kmc.errors import InputError, KmcError
-from kmc.plotting import maps, section_panels, style
-from kmc.plotting.movie import save_movie
-from kmc.trajectory.reader import load
+from kmc.files.reader import load
+from kmc.plotting import maps, save_movie, section_panels, style
 
 BULK = fake.lattice(cells=(6, 6), layers=12, boundary="periodic")
 REST = fake.lattice(cells=(6, 6))
@@ -245,6 +245,45 @@ def test_numbers_of_the_paper_only_on_request(pair):
     for number in ("Li 16–18", "Li-Mg 2–3", "Li 2.2 ± 1.3", "Li-Mg 3.8 ± 1.0", "one gap"):
         assert number in texts(marked)
         assert number not in texts(plain)
+
+
+def test_a_single_run_beside_data_has_its_name(pair):
+    """Points have the colour of the run's metal: only the key tells which is which."""
+    page = plotting.draw("microscope", pair[0], paper=True)
+    keys = [t.get_text() for part in page.subfigs for key in part.legends for t in key.texts]
+    assert {"li", "Li", "Li-Mg"} <= set(keys)
+    assert not any(text.get_bbox_patch() for axes in all_axes(page) for text in axes.texts)
+
+
+def test_a_box_counts_voids_on_its_own_line(pair):
+    """One void in a box of 8 nm is no 12 000 voids per 100 µm."""
+    page = plotting.draw("microscope", pair[0])
+    panel = next(a for a in all_axes(page) if a.get_ylabel().startswith("voids on"))
+    length_nm = 1e-1 * pair[0].lattice.box_A[0]
+    assert f"{length_nm:.3g}" in panel.get_ylabel()
+    assert panel.get_ylim()[1] < 100
+
+
+def test_steps_of_a_protocol_are_shaded():
+    page = style.new_figure(3, 2)
+    panel = page.subplots()
+    current = np.array([0.5, 0.5, -0.5, -0.5, 0.0, 0.5])
+    style.shade_steps([panel], np.arange(6.0), current)
+    spans = sorted((p.get_x(), p.get_x() + p.get_width()) for p in panel.patches)
+    assert spans == [(1.0, 3.0), (3.0, 4.0)]
+
+
+def test_a_void_over_the_edges_has_a_note(tmp_path):
+    box = fake.lattice(cells=(8, 8))
+    t = load(fake.write(tmp_path / "run.h5", box=box, n_frames=1))
+    for corner, noted in ((True, True), (False, False)):
+        occupancy = np.ones(box.n_sites, dtype=np.uint8)
+        x, y = (box.positions_A[: box.sites_per_layer, :2] / box.box_A[:2]).T
+        inside = (abs(x - 0.5) > 0.3) & (abs(y - 0.5) > 0.3)
+        inside = inside if corner else (abs(x - 0.5) < 0.2) & (abs(y - 0.5) < 0.2)
+        occupancy[: box.sites_per_layer][inside] = 0
+        frame = SimpleNamespace(occupancy=occupancy, time_s=0.0, capacity_monolayers=0.0)
+        assert maps.view_of(t, frame).crosses_edge == noted
 
 
 def test_frames_can_be_chosen(pair):

@@ -12,7 +12,7 @@ from kmc.campaign.critical.question import Critical, Question
 from kmc.campaign.critical.threshold import Scale, Search, fit
 from kmc.errors import InputError
 from kmc.plotting import sweep_picture
-from kmc.plotting.sweep_panels import sweep_table
+from kmc.plotting.sweep_panels import _edges, sweep_table
 from kmc.plotting.thresholds import threshold_map_picture, threshold_picture, wilson
 
 
@@ -177,6 +177,18 @@ def test_threshold(outcome):
     figure = threshold_picture(found(*outcome))
     assert draws(figure)
     assert "contact fraction < 0.8" in figure.axes[0].get_ylabel()
+    # CLEAR has no value with runs of both kinds: any slope between two points fits as well.
+    mixed = outcome is HIGH
+    curves = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 400]
+    assert len(curves) == mixed
+    assert ("logistic fit" in figure.get_supxlabel()) == mixed
+
+
+def test_axes_of_a_heat_map_begin_at_zero_where_the_values_do():
+    pressures = np.array([0.0, 0.5, 1.5])
+    np.testing.assert_allclose(_edges(pressures), [0.0, 0.25, 1.0, 2.0])
+    assert _edges(np.array([0.0])).min() == 0.0
+    assert _edges(np.array([-1.0, 0.0])).min() < -1.0
 
 
 def test_threshold_map_shows_what_is_open():
@@ -253,3 +265,42 @@ def test_colours_of_a_heat_map_span_more_than_the_noise():
     assert mesh.norm.vmax - mesh.norm.vmin >= 4 * half * (1 - 1e-9)
     assert f"± {half:.3g}" in page._supxlabel.get_text()
     assert sum("±" in text.get_text() for text in page.axes[0].texts) == 12
+
+
+def test_runs_that_kept_their_contact_count_as_a_bound_and_are_marked():
+    """A mean over those that lost it alone would come out too early."""
+    ds = dataset((3, 1, 2))
+    dims = ds.contact_fraction.dims
+    half = np.array([[0.2, 0.4], [0.3, np.nan], [np.nan, np.nan]])[:, None]
+    attrs = {"units": "mAh/cm2", "censored": "half_contact_censored", "label": "charge to half"}
+    ds["half_contact_mAh_cm2"] = (dims, half, attrs)
+    ds["half_contact_censored"] = (dims, np.isnan(half))
+    ds["capacity_mAh_cm2"] = (dims, np.full(half.shape, 1.0))
+    ds.attrs["headline"] = "half_contact_mAh_cm2"
+    table = sweep_table(ds)
+    assert table["censored"].tolist() == [0, 1, 2]
+    assert table["mean"].tolist() == pytest.approx([0.3, 0.65, 1.0])
+    assert table["low"].notna().tolist() == [True, False, False]
+    figure = sweep_picture(ds)
+    assert draws(figure)
+    (axes,) = figure.axes
+    assert axes.get_ylabel() == "charge to half (mAh/cm²)"
+    marked = [line for line in axes.lines if line.get_marker() == "^"]
+    assert marked[0].get_ydata().tolist() == pytest.approx([0.65, 1.0])
+    assert "3 runs ended before" in figure.get_supxlabel().replace("\u00a0", " ")
+
+
+def test_a_search_without_a_threshold_draws_and_names_only_what_there_is():
+    scale = Scale.between(0.3, 3)
+    outcome = fit([0.3, 1, 3], [2, 2, 2], [2, 2, 2], scale)
+    question = Question("cell_li", "conditions.current_density_mA_cm2", scale,
+                        parse_criterion("contact_fraction<0.5"))  # fmt: skip
+    found = Critical(question, Search(outcome, (0.3, 1, 3), (2, 2, 2), (2, 2, 2), False))
+    figure = threshold_picture(found)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    title = axes.title if axes.get_title() else axes._left_title
+    box, page = title.get_window_extent(), figure.bbox
+    assert box.x1 <= page.x1
+    assert box.y1 <= page.y1
+    assert "fit" not in figure.get_supxlabel()

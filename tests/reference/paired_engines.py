@@ -13,7 +13,7 @@ from kmc.model.interphase import Interphase
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import ParameterSet, Quantity
-from kmc.simulation.engine import Engine
+from kmc.systems.electrode.engine import Engine
 
 KINDS = {
     "hop": "hop",

@@ -2,7 +2,8 @@
 
 Drawn voids only, no points, rigid body, stripping. Vacancies by conjugate gradients without a
 preconditioner, surface diffusion by whole arrays, the contact line by bisection cell by cell.
-`kmc.population.gaps.Gaps` has to agree with it step by step (tests/population/test_oracle.py).
+`kmc.systems.population.gaps.Gaps` has to agree with it step by step
+(tests/systems/population/test_oracle.py).
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import math
 
 import numpy as np
 
-from kmc.mesoscale.field import MeanField
-from kmc.mesoscale.spreading import patch_resistance_s
-from kmc.population.gaps import GapSetting
-from kmc.population.life import label
+from kmc.nuclei.field import MeanField
+from kmc.nuclei.spreading import patch_resistance_s
+from kmc.systems.population.gaps import GapSetting
+from kmc.systems.population.life import label
 
 RIGHT, LEFT, DOWN, UP = (0, 1), (0, -1), (1, 0), (-1, 0)
 SIDES = (RIGHT, LEFT, DOWN, UP)
@@ -88,41 +89,65 @@ class PlainGaps:
             self.place[cell] = wedge_place(h[cell], a, b)
             self.cover[cell] = wedge_cover(self.place[cell], a, b)
 
-    def bent(self):
-        """What planes leave out of the Laplacian at the line, and their fall beyond it."""
-        out, n = np.zeros_like(self.h), len(self.h)
+    def second(self, phi, i, j):
+        """Second derivative along the normal in a cell of the line."""
+        wet, n, x, y = self.wet, len(self.h), self.nx[i, j], self.ny[i, j]
+        sx, sy = (1 if x > 0 else -1), (1 if y > 0 else -1)
+
+        def at(di, dj):
+            cell = ((i + di) % n, (j + dj) % n)
+            return phi[cell], wet[cell]
+
+        (p1, w1), (p2, w2), (q1, v1), (q2, v2), (c, wc) = (
+            *(at(0, sx), at(0, 2 * sx), at(sy, 0), at(2 * sy, 0), at(sy, sx)),
+        )
+        own = phi[i, j]
+        total = x * x * (p2 - 2 * p1 + own) if w1 and w2 else 0.0
+        total += y * y * (q2 - 2 * q1 + own) if v1 and v2 else 0.0
+        total += 2 * abs(x * y) * (c - p1 - q1 + own) if w1 and v1 and wc else 0.0
+        return min(0.5, max(-0.5, total))
+
+    def along(self, i, j):
+        """Second derivative along the line: least squares c s + κ s²/2 over its cells nearby."""
+        n, x, y = len(self.h), self.nx[i, j], self.ny[i, j]
+        second, rows, rest = self.second(self.place, i, j), [], []
+        for di, dj in itertools.product(range(-2, 3), repeat=2):
+            cell, into = ((i + di) % n, (j + dj) % n), x * dj + y * di
+            near = self.line[cell] and abs(into) <= 0.75 and (di, dj) != (0, 0)
+            if near and x * self.nx[cell] + y * self.ny[cell] >= 0.5:
+                s = x * di - y * dj
+                rows.append((s, s * s / 2))
+                rest.append(self.place[cell] - self.place[i, j] - into - second * into**2 / 2)
+        A = np.array(rows).reshape(-1, 2)
+        if np.linalg.det(A.T @ A) <= 1e-9 * (A[:, 0] ** 2).sum() * (A[:, 1] ** 2).sum():
+            return 0.0
+        return min(0.5, max(-0.5, np.linalg.lstsq(A, np.array(rest), rcond=None)[0][1]))
+
+    def beyond(self):
+        """What planes leave out of the Laplacian at the line: a part that stays, and how much of
+        the second derivative along the normal counts.
+        """
+        still, counts, n = np.zeros_like(self.h), np.zeros_like(self.h), len(self.h)
         for i, j in zip(*np.nonzero(self.line), strict=True):
-            x, y = self.nx[i, j], self.ny[i, j]
-            sx, sy = (1 if x > 0 else -1), (1 if y > 0 else -1)
-
-            def at(di, dj, i=i, j=j):
-                cell = ((i + di) % n, (j + dj) % n)
-                return self.place[cell], self.wet[cell]
-
-            (p1, w1), (p2, w2), (q1, v1), (q2, v2), (c, wc) = (
-                *(at(0, sx), at(0, 2 * sx), at(sy, 0), at(2 * sy, 0), at(sy, sx)),
-            )
-            own, second = self.place[i, j], 0.0
-            second += x * x * (p2 - 2 * p1 + own) if w1 and w2 else 0.0
-            second += y * y * (q2 - 2 * q1 + own) if v1 and v2 else 0.0
-            second += 2 * abs(x * y) * (c - p1 - q1 + own) if w1 and v1 and wc else 0.0
-            second = min(0.5, max(-0.5, second))
             for di, dj in SIDES:
-                if at(di, dj)[1]:
+                if self.wet[(i + di) % n, (j + dj) % n]:
                     continue
-                fall = -(x * dj + y * di)
-                out[i, j] += min(0.0, -fall)
+                fall = -(self.nx[i, j] * dj + self.ny[i, j] * di)
+                still[i, j] += min(0.0, -fall) + (1 - fall**2) / 2 * self.along(i, j)
                 if fall > 0:
-                    out[i, j] += fall * second * min(1.0, max(-0.5, fall / 2 - own))
-        return out
+                    counts[i, j] += fall * min(1.0, max(-0.5, fall / 2 - self.place[i, j]))
+        return still, counts
 
     def relax(self, rate, time, stages):
         """Surface diffusion by the same Runge-Kutta-Legendre stages."""
-        bent, wet, begin = self.bent(), self.wet, self.h
+        (still, counts), wet, begin = self.beyond(), self.wet, self.h
         per = np.where(wet, 1 / np.maximum(self.cover, 0.1), 0.0)
         weight = 2 / (stages**2 + stages)
         older = phi = self.place
         for stage in range(1, stages + 1):
+            bent = still.copy()
+            for i, j in zip(*np.nonzero(counts), strict=True):
+                bent[i, j] += counts[i, j] * self.second(phi, i, j)
             bend = sum(np.where(wet & beside(wet, s), beside(phi, s) - phi, 0.0) for s in SIDES)
             mu = -(bend + bent)
             flow = sum(
@@ -174,19 +199,6 @@ class PlainGaps:
                 taken[cell] -= part
                 taken[i, j] += part
         self.h = self.h + taken
-
-    def merge_small(self, rate):
-        out, n = rate.copy(), len(rate)
-        for i, j in zip(*np.nonzero(self.line & (self.cover < 1)), strict=True):
-            x, y = self.nx[i, j], self.ny[i, j]
-            across, along = (i, (j + (1 if x > 0 else -1)) % n), ((i + (1 if y > 0 else -1)) % n, j)
-            wx, wy = x * x * self.wet[across], y * y * self.wet[along]
-            if wx + wy > 0:
-                part = rate[i, j] * (1 - self.cover[i, j])
-                out[i, j] -= part
-                out[across] += part * wx / (wx + wy)
-                out[along] += part * wy / (wx + wy)
-        return out
 
     # --- vacancies --------------------------------------------------------------------------------
 
@@ -261,10 +273,10 @@ class PlainGaps:
         p, site = s.pitch_um, s.medium.site_volume_um3
         taken, near = self.vacancies(dt)
         settled = near * site / (1 - self.cover.mean())
-        step = self.merge_small(taken * site * dt / (p**2 * self.unit))
+        step = taken * site * dt / (p**2 * self.unit)
         step -= self.cover * settled / self.unit
         time = dt * s.surface_um4_s / p**4
-        parts = max(1, math.ceil(np.abs(step[self.line]).max(initial=0.0) / 0.35))
+        parts = max(1, math.ceil(np.abs(step[self.line]).max(initial=0.0) / 0.2))
         longest = max(1 / 64, 1 / parts)
         lowers = self.cover.sum() * settled / self.unit
         short = left = done = 0.0

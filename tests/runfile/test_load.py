@@ -637,7 +637,6 @@ def test_a_run_made_in_python_is_checked_the_same():
         ("system.mg_coverage_L1 = equilibrium", "system.mg_coverage_L1", "equilibrium"),
         ("system.mg_coverage_L1=none", "system.mg_coverage_L1", None),
         ("a.b=true", "a.b", True),
-        ("a.b=1,5", "a.b", "1,5"),
         ("a.b=-5", "a.b", -5),
     ],
 )
@@ -730,3 +729,55 @@ def test_half_characters_are_refused_in_words():
         load_run("strip_li", {"interface.patches": ["\ud800"]})
     assert "\\ud800" in str(caught.value)
     str(caught.value).encode("utf-8")
+
+
+# --- what is typed, and what it means ---
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("conditions.current_density_mA_cm2=1 mA/cm2", 1),
+        ("conditions.current_density_mA_cm2=0.5 mA/cm²", 0.5),
+        ("conditions.current_density_mA_cm2=0.5mA/cm^2", 0.5),
+        ("conditions.temperature_K=333.15 K", 333.15),
+        ("conditions.sink_length_um=5 μm", 5),
+        ("stop.capacity_monolayers=1 monolayer", 1),
+    ],
+)
+def test_a_number_may_have_the_unit_of_its_key(text, value):
+    assert parse_override(text)[1] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "advice"),
+    [
+        ("conditions.current_density_mA_cm2=1 A/m2", "is in A/m2, and", "in mA/cm²"),
+        ("conditions.temperature_K=60 °C", "is in °C, and temperature_K in K", "the value in K"),
+        ("conditions.temperature_K=333,15", "decimal comma", "conditions.temperature_K=333.15"),
+    ],
+)
+def test_another_unit_and_a_decimal_comma_are_named(text, message, advice):
+    with pytest.raises(InputError) as caught:
+        parse_override(text)
+    assert message in caught.value.message
+    assert advice in caught.value.advice
+
+
+def test_a_charge_given_replaces_that_of_the_file():
+    """Both would act, the nearer first: 2 monolayers are 14 000 times less than 1 mAh/cm²."""
+    stop = load_run("strip_li", {"stop.capacity_mAh_cm2": 1}).stop
+    assert (stop.capacity_mAh_cm2, stop.capacity_monolayers) == (1.0, None)
+    both = {"stop.capacity_mAh_cm2": 1, "stop.capacity_monolayers": 3}
+    assert load_run("strip_li", both).stop.capacity_monolayers == 3
+    other = load_run("strip_li", {"stop.contact_fraction": 0.3}).stop
+    assert (other.contact_fraction, other.capacity_monolayers) == (0.3, 2.0)
+
+
+def test_the_template_of_a_cell_runs_as_cell_li_does(write):
+    """Every key of the shipped run is set in it, with its value, and no key of a box of atoms."""
+    made, shipped = load_run(write(template(scale="cell"))), load_run("cell_li")
+    assert made.kind == "population"
+    assert made.resolved() == shipped.resolved()
+    assert "size =" not in template(scale="cell")
+    assert "rounding_length_um = 1.8" in template(scale="cell")

@@ -7,12 +7,12 @@ from marks import slow
 
 from kmc.common import catalogue
 from kmc.runfile.load import load_run
-from kmc.simulation.run import run_to_file
+from kmc.systems.electrode.run import run_to_file
 
 NAMES = [
     name
     for name in catalogue.names("runs")
-    if not name.startswith(("study_", "upscale_", "operando_"))  # populations: tests/population
+    if not name.startswith(("study_", "upscale_", "operando_"))  # see tests/systems/population
     and load_run(name).kind == "electrode"  # tests/systems
 ]
 

@@ -14,18 +14,18 @@ from kmc import plotting
 from kmc.cli.app import main
 from kmc.common import catalogue
 from kmc.errors import InputError
+from kmc.model.adatoms_check import adatom_rows
 from kmc.model.electrochemistry import strip_rate_Hz
 from kmc.model.parameters import load_parameters
 from kmc.plotting.deposition_panels import DEPOSITION_PICTURES
-from kmc.report import report
+from kmc.plotting.report import report
 from kmc.runfile.load import load_run
 from kmc.runfile.protocol import plan_of, stored_blocks
-from kmc.simulation import run as box
 from kmc.systems import SYSTEMS
 from kmc.systems.deposition import shape
 from kmc.systems.deposition.cycles import aurbach_of, charges
+from kmc.systems.electrode import run as box
 from kmc.systems.run import run_to_file
-from kmc.verification.adatoms import adatom_rows
 
 SMALL = {
     "system.size": [12, 12, 16],
@@ -151,7 +151,8 @@ def test_commands_know_such_a_file(plated, tmp_path, monkeypatch):
     def call(*words):
         return CliRunner().invoke(main, [str(word) for word in words])
 
-    shown = call("info", plated.path)
+    assert len(call("info", plated.path).output.splitlines()) <= 10  # eight lines in a frame
+    shown = call("info", plated.path, "--all")
     assert "Raised barriers" in shown.output
     assert "li_zno_002" in shown.output
     assert json.loads(call("info", plated.path, "--json").output)["system"] == "deposition"

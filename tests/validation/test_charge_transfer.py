@@ -27,7 +27,7 @@ from kmc.model.electrochemistry import (
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
-from kmc.simulation.engine import Engine
+from kmc.systems.electrode.engine import Engine
 
 pytestmark = pytest.mark.validation
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import kmc
-from kmc.mesoscale.burst import nucleation_burst
+from kmc.nuclei.burst import nucleation_burst
 
 pytestmark = pytest.mark.validation
 TEXT = " ".join(

@@ -12,7 +12,7 @@ from naive import LI, MG
 from paired_engines import PairedEngines, Setup, random_occupancy
 
 from kmc.kernels import tables
-from kmc.simulation import snapshot
+from kmc.systems.electrode import snapshot
 
 pytestmark = pytest.mark.validation
 

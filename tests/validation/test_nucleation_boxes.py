@@ -21,9 +21,9 @@ from naive import LI, VACANCY
 from paired_engines import Setup
 from sampler import box_of, metropolis
 
-from kmc.mesoscale.clusters import enumerate_weights
-from kmc.mesoscale.surface import Surface
 from kmc.model.parameters import load_parameters
+from kmc.nuclei.clusters import enumerate_weights
+from kmc.nuclei.surface import Surface
 
 pytestmark = [pytest.mark.validation, pytest.mark.slow]
 

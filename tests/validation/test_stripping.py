@@ -12,7 +12,7 @@ import pytest
 from kmc.analysis import voids
 from kmc.kernels import tables
 from kmc.runfile.load import load_run
-from kmc.simulation.run import Simulation
+from kmc.systems.electrode.run import Simulation
 
 pytestmark = pytest.mark.validation
 

@@ -74,10 +74,13 @@ def assess(
         physical = _plateau(levels[agree:], unit, tolerance, physical_ratio, most)
     needed = _needed(levels, last, law, observable, tolerance, physical_ratio, time_s)
     scaled = _scaled(last, unit) if last else None
+    box = box_text(observable, levels)
+    if box and needed is not None and not needed.ratios:
+        needed = None  # more runs of a box that is too small decide nothing
     sentences = (
         verdict_text(observable, levels, scaled, shown, tolerance),
         *law_text(observable, levels, law, physical, physical_ratio),
-        *box_text(observable, levels),
+        *box,
     )
     return Finding(observable, shown, verdict, scaled, law, physical, needed, sentences)
 

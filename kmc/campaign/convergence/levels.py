@@ -24,10 +24,11 @@ from kmc.campaign.generated import generated_plan
 from kmc.campaign.local import LocalWorkers, cores
 from kmc.campaign.plan import MAX_POINTS, Plan
 from kmc.campaign.points import removed
-from kmc.campaign.slowing import FACTOR, FLOOR, small_model
 from kmc.common.progress import display_for
 from kmc.errors import InputError
+from kmc.runfile.kinds import KINDS
 from kmc.runfile.load import RunFile, load_run
+from kmc.systems.slowing import FACTOR, FLOOR, small_model
 
 _INSTEAD = (FLOOR, FACTOR)  # keys that state the lowest barrier without a ratio
 LEVELS, REPLICAS = 5, 4
@@ -86,6 +87,13 @@ class Levels:
             )
         settings = dict(self.settings or {})
         run = load_run(self.base, settings, origins=_origins(settings))
+        section = KINDS[run.kind].section
+        if section:
+            # Only boxes of atoms slow hops by this ratio and hold what the study reads.
+            raise InputError(
+                f"{run.name} is {KINDS[run.kind].noun}: it has no ratio of hops to strips to vary",
+                advice=f"Vary a key of [{section}] or random.seed: kmc sweep --help, kmc compare.",
+            )
         physical = physical_ratio_of(run)
         own = run.acceleration.max_hops_per_strip_per_site
         if self.ratios is None and own is None:

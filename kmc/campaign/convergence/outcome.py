@@ -13,11 +13,13 @@ from kmc.campaign.convergence.findings import Finding, Level, Needed, Plateau
 from kmc.campaign.convergence.sentences import open_text, ratio_text
 from kmc.common.drawing import drawn
 from kmc.common.formatting import duration, figure, html_table, listed, monolayers, plural
+from kmc.common.json_files import json_safe
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _NEAR = 0.05  # relative distance of a frame's capacity from the one asked for
+_MANY = 64  # runs a level beyond which a larger box is the cheaper way
 _SAME_END = 0.02  # monolayers; runs end at the event that reaches their capacity
 
 
@@ -126,6 +128,13 @@ class Convergence:
             what = f"--replicas {needed.replicas}"
             if needed.ratios:
                 what = f"--ratios {','.join(ratio_text(ratio) for ratio in needed.ratios)}"
+            if not needed.ratios and needed.replicas > _MANY:
+                lines.append(
+                    f"To decide {listed(names)} some {needed.replicas} runs a level would be "
+                    "needed: this box scatters too much. Its scatter falls as one over the root of "
+                    "its area: use a larger system.size."
+                )
+                continue
             takes = ""
             if not math.isnan(needed.time_s):
                 takes = f", about {duration(needed.time_s, 2)} more"
@@ -185,7 +194,7 @@ class Convergence:
             "runs_missing": self.missing,
             "converged": self.converged,
         }
-        return _plain({**top, "observables": {n: _json(f) for n, f in self.findings.items()}})
+        return json_safe({**top, "observables": {n: _json(f) for n, f in self.findings.items()}})
 
     def _repr_html_(self) -> str:
         rows = [
@@ -228,11 +237,3 @@ def _json(found: Finding) -> dict[str, Any]:
         "needed": None if found.needed is None else asdict(found.needed),
         "sentences": list(found.sentences),
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -24,7 +24,7 @@ from kmc.campaign.local import cores
 from kmc.campaign.plan import Plan
 from kmc.common.units import A_per_um
 from kmc.errors import InputError, KmcError
-from kmc.trajectory.reader import Trajectory, load
+from kmc.files.reader import Trajectory, load
 
 RATIO = "acceleration.max_hops_per_strip_per_site"
 TOLERANCE = 0.1

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmc.campaign.critical.criterion import Criterion
 from kmc.campaign.critical.threshold import Scale, Search
-from kmc.campaign.slowing import hidden_effects
+from kmc.campaign.scalars import At, charge_text, unit_of
 from kmc.common.drawing import drawn
-from kmc.common.formatting import figure, html_table, monolayers, plural, quantity
-from kmc.errors import InputError, KmcWarning
+from kmc.common.formatting import figure, html_table, plural, quantity
+from kmc.errors import InputError
 from kmc.runfile.load import RunFile, load_run
 from kmc.runfile.run_file import from_resolved
 from kmc.systems import SYSTEMS
+from kmc.systems.slowing import warn_of_hidden_effects
+from kmc.systems.system import Charge
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SAFE = 0.9  # probability with which safe operation keeps clear of a criterion
 MIN_REPLICAS = 2  # one outcome at each end does not separate a threshold from scatter
 
 
@@ -39,7 +42,8 @@ class Question:
         Range of that key.
     criterion : Criterion
     at : float or None
-        Capacity in monolayers at which runs are judged; None for the end of each run.
+        Charge at which runs are judged, in the unit of the kind of run (`System.charge`); None for
+        the end of each run.
     replicas : int
         Runs at each value.
     tolerance : float
@@ -48,6 +52,9 @@ class Question:
     settings : dict
         Fixed changes of the base run, ``section.key`` → value.
     seed : int
+    samples : sequence of dict
+        Keys of the runs at samples of a posterior, one run of each at each value, in place of
+        replicas: the share of runs is then a probability given what was measured.
     """
 
     base: str
@@ -60,6 +67,24 @@ class Question:
     max_runs: int = 120
     settings: Mapping[str, Any] | None = None
     seed: int = 1
+    samples: Sequence[Mapping[str, Any]] = ()
+
+    @cached_property
+    def charge(self) -> Charge | None:
+        """How runs of this kind are compared at a charge."""
+        return SYSTEMS[load_run(self.base).kind].charge
+
+    @property
+    def wanted(self) -> tuple[At, ...]:
+        """The charge at which runs are judged, if any."""
+        if self.at is None or self.charge is None:
+            return ()
+        return (At(float(self.at), self.charge.column),)
+
+    @property
+    def moment(self) -> str:
+        """Where runs are judged: ``at 0.5 mAh/cm²``, ``at the end``."""
+        return f"at {self.wanted[0]}" if self.wanted else "at the end"
 
     def check(self) -> RunFile:
         """Run file of the low end of the range; the high end is checked as well.
@@ -75,13 +100,18 @@ class Question:
                 "needed",
                 advice="Without replicas the scatter is unknown. 4 is usual.",
             )
+        if self.samples and self.vary in self.samples[0]:
+            raise InputError(
+                f"{self.vary} is varied, and an input of the calibration at once",
+                advice="Vary another key, or name an --experiment that does not have this input.",
+            )
         if not 0 < self.tolerance < 1:
             raise InputError(
                 f"--tolerance {self.tolerance:g} is out of range",
                 advice="Give a share between 0 and 1: 0.1 for an interval of ±10 %.",
             )
         if self.at is not None and not (math.isfinite(self.at) and self.at > 0):
-            raise InputError(f"--at {self.at:g}: a capacity above 0 monolayers is needed")
+            raise InputError(f"--at {self.at:g}: a capacity above 0 is needed")
         if self.vary in self.fixed() or self.vary == "random.seed":
             raise InputError(
                 f"{self.vary} is varied and set at once"
@@ -89,14 +119,16 @@ class Question:
                 else "random.seed is no physical quantity: replicas vary it",
                 advice="Vary a key that is not fixed otherwise.",
             )
-        if self.at is not None and "at" in (advice := SYSTEMS[load_run(self.base).kind].advice):
+        if self.at is not None and self.charge is None:
+            noun = SYSTEMS[load_run(self.base).kind].noun
             raise InputError(
-                f"--at {self.at:g} counts monolayers, and {self.base} has none", advice=advice["at"]
+                f"--at {self.at:g} is a charge, and {noun} passes none through an interface",
+                advice="Leave --at away: runs are judged at their end.",
             )
         low, _ = (
             load_run(
                 self.base,
-                {**self.fixed(), self.vary: value},
+                {**self.fixed(), **(self.samples[0] if self.samples else {}), self.vary: value},
                 origins={self.vary: f"--between {self.scale.low:g} {self.scale.high:g}"},
             )
             for value in (self.scale.low, self.scale.high)
@@ -108,12 +140,11 @@ class Question:
         """Warn (`KmcWarning`) where the acceleration of the run hides the effect of `vary`."""
         run = self.check()
         ends = [{self.vary: value} for value in (self.scale.low, self.scale.high)]
-        for text in hidden_effects(from_resolved(run.resolved()), ends):
-            warnings.warn(text, KmcWarning, stacklevel=3)
+        warn_of_hidden_effects(from_resolved(run.resolved()), ends)
 
     def fixed(self) -> dict[str, Any]:
         """Changes of the base run that hold at every value."""
-        stop = {} if self.at is None else {"stop.capacity_monolayers": float(self.at)}
+        stop = {} if self.at is None or self.charge is None else {self.charge.stop: float(self.at)}
         return {**(self.settings or {}), **stop}
 
 
@@ -128,6 +159,8 @@ class Critical:
         Values tried, runs, and the fit.
     early : int
         Runs that ended before the capacity and were judged by their last sample.
+    ends : tuple of (float, str)
+        Charge at which each run ended, in the unit of the question, and why.
     failed : int
         Runs that failed and were left out.
     folder : Path or None
@@ -137,6 +170,7 @@ class Critical:
     question: Question
     search: Search
     early: int = 0
+    ends: tuple[tuple[float, str], ...] = ()
     failed: int = 0
     folder: Path | None = None
 
@@ -199,13 +233,33 @@ class Critical:
             ).replace("%", " %", 1)
         return f"critical {name}: not bracketed between {between}"
 
+    @property
+    def safe(self) -> float:
+        """Value where the criterion is met by a tenth of the runs; NaN outside the range."""
+        fit = self.search.fit
+        value = fit.quantile(1 - SAFE)
+        return value if fit.scale.low <= value <= fit.scale.high else math.nan
+
+    def _safe_line(self) -> str:
+        """How far one can go with 90 % probability, given a calibration."""
+        side = "up to" if self.search.fit.rising else "down to"
+        what = f"{SAFE:.0%}".replace("%", " %")
+        if math.isnan(self.safe):
+            return f"Where {what} of them do not have {self.criterion} is outside the range."
+        unit = quantity(self.vary)[1]
+        return (
+            f"With {what} probability, given the calibration, runs do not have {self.criterion} "
+            f"{side} {figure(self.safe, unit)} (logistic fit over "
+            f"{plural(len(self.question.samples), 'sample')} of its posterior)."
+        )
+
     def lines(self) -> list[str]:
         """The result and its uncertainty, for the terminal."""
         found, question, tried = self.search.fit, self.question, self.search
         n, hits = sum(tried.runs), sum(tried.hits)
         sentence = self.sentence
         lines = [sentence[0].upper() + sentence[1:]]
-        moment = "at the end" if self.at is None else f"at {monolayers(self.at)}"
+        moment = question.moment
         if found.rising is not None:
             often = "above" if found.rising else "below"
             lines.append(
@@ -213,42 +267,65 @@ class Critical:
             )
         else:
             lines.append(f"{hits} of {n} runs have {self.criterion} {moment}.")
-            if hits in (0, n):
-                relation = "less" if not hits else "more"
-                bound = 1 - 0.05 ** (1 / n) if not hits else 0.05 ** (1 / n)
-                lines.append(
-                    f"So the share is {relation} than {figure(100 * bound, '%', 2)} over the "
-                    "values tried (95 %): a threshold can only be outside. Widen --between."
-                )
-            else:
-                lines.append(
-                    "The side of the threshold cannot be determined. Widen --between, "
-                    "or give more --replicas."
-                )
+            lines.append(self._why_none(hits, n))
         lines.append(f"{plural(n, 'run')} at {plural(len(tried.values), 'value')} of {self.vary}.")
+        if self.question.samples and found.rising is not None:
+            lines.append(self._safe_line())
         if found.bracketed:
             kind = "of the value" if found.scale.log else "of the range"
             reach = figure(100 * found.precision, "%", 2)
             wanted = figure(100 * question.tolerance, "%", 2)
-            lines.append(
-                f"The interval is ±{reach} {kind}"
-                + (
-                    "."
-                    if tried.reached
-                    else f"; ±{wanted} was asked for, but {question.max_runs} runs do not allow "
-                    "it. Call again with a larger --max-runs: the runs so far are kept."
-                )
-            )
+            lines.append(f"The interval is ±{reach} {kind}.")
+            if not tried.reached:
+                lines.append(f"±{wanted} was asked for: {self._why_stopped()}")
         elif found.rising is not None:
             lines.append("The interval leaves the range searched: widen --between.")
         if self.early:
             lines.append(
-                f"{plural(self.early, 'run')} ended before {monolayers(self.at or 0)} and were "
+                f"{plural(self.early, 'run')} ended before {moment.removeprefix('at ')} and were "
                 "judged by their last sample."
             )
         if self.failed:
             lines.append(f"{plural(self.failed, 'run')} failed and were left out.")
         return lines
+
+    def _why_none(self, hits: int, n: int) -> str:
+        """What to change where no threshold was found."""
+        if hits == n and self.at is None and self.ends and self.question.charge is not None:
+            unit = unit_of(self.question.charge.column)
+            charges, reasons = zip(*self.ends, strict=True)
+            low, high = (charge_text(end(charges), unit) for end in (min, max))
+            return (
+                f"Each was judged at its own end, between {low} and {high} "
+                f"({'; '.join(sorted(set(reasons)))}): a run that goes on until it fails always "
+                f"fails. Judge all at one charge: --at {figure(0.5 * min(charges), digits=2)}, say."
+            )
+        if hits not in (0, n):
+            return (
+                "The side of the threshold cannot be determined. Widen --between, or give more "
+                "--replicas."
+            )
+        relation = "more" if hits else "less"
+        bound = 0.05 ** (1 / n) if hits else 1 - 0.05 ** (1 / n)
+        return (
+            f"So the share is {relation} than {figure(100 * bound, '%', 2)} over the values tried "
+            "(95 %): a threshold can only be outside. Widen --between."
+        )
+
+    def _why_stopped(self) -> str:
+        """Why the search ended before its interval was narrow enough."""
+        tried, question = self.search, self.question
+        n = sum(tried.runs)
+        if tried.next_runs:
+            return (
+                f"the next values need {plural(tried.next_runs, 'run')} on top of {n}, more than "
+                f"--max-runs {question.max_runs} allows. Call again with a larger one: the runs so "
+                "far are kept."
+            )
+        return (
+            "no value is left to try between those that were, as values have "
+            "few digits. More --replicas narrow it; the runs so far are kept."
+        )
 
     def plot(self) -> Any:
         """The picture of `kmc critical`, a matplotlib figure."""

@@ -12,16 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kmc.campaign.calibration.calibrate import load_calibration
 from kmc.campaign.critical.criterion import parse_criterion
 from kmc.campaign.critical.question import Critical, Question
 from kmc.campaign.critical.threshold import Scale, search
 from kmc.campaign.execute import run_sweep
 from kmc.campaign.folder import SweepFolder, make_folder, open_folder
-from kmc.campaign.generated import generated_plan
+from kmc.campaign.generated import generated_plan, plan_of
 from kmc.campaign.local import LocalWorkers, cores
 from kmc.campaign.plan import Plan, Point
-from kmc.campaign.points import removed
+from kmc.campaign.points import ZIP, removed
 from kmc.campaign.scalars import ScalarCache
+from kmc.common.catalogue import names
 from kmc.common.progress import display_for
 from kmc.errors import InputError, KmcError
 
@@ -43,6 +45,8 @@ def critical(
     output: str | Path | None = None,
     workers: int | None = None,
     progress: bool = True,
+    calibration: str | Path | None = None,
+    experiment: str | None = None,
 ) -> Critical:
     """Find the value of one key at which half of the runs meet a criterion.
 
@@ -57,7 +61,8 @@ def critical(
     criterion : str
         Such as ``"contact_fraction<0.7"`` or ``"voids>=3"``.
     at : float, optional
-        Capacity in monolayers at which runs end and are judged; the end of the run by default.
+        Charge at which runs end and are judged, in mAh/cm² for populations of voids and in
+        monolayers for all others; the end of the run by default.
     settings : mapping, optional
         ``{"section.key": value}`` in every run; None or "none" removes the key.
     replicas : int
@@ -74,6 +79,12 @@ def critical(
         Runs at a time; all cores by default.
     progress : bool
         Show the progress of the runs on stderr.
+
+    calibration : str or Path, optional
+        Folder of `kmc calibrate`: each replica is a sample of its posterior, and ``safe`` is the
+        value up to which 9 of 10 do not meet the criterion.
+    experiment : str, optional
+        Of the calibration, whose inputs the runs have; its first one by default.
 
     Returns
     -------
@@ -98,11 +109,40 @@ def critical(
         max_runs=max_runs,
         settings={key: removed(value) for key, value in (settings or {}).items()},
         seed=seed,
+        samples=posterior_samples(calibration, experiment, replicas),
     )
     name = question.check().name
     question.warn_of_hidden_effects()
     folder = Path(f"{name}_critical" if output is None else output)
     return find(question, folder, workers=workers, progress=progress)
+
+
+def posterior_samples(
+    calibration: str | Path | None, experiment: str | None, count: int
+) -> list[dict[str, float]]:
+    """Keys of runs at samples of a calibration's posterior; none without a calibration.
+
+    Raises
+    ------
+    InputError
+        There is no such calibration or experiment, or it left no input plausible.
+    """
+    if calibration is None:
+        if experiment is not None:
+            raise InputError(
+                f"--experiment {experiment} names an experiment of no calibration",
+                advice="Give --calibration, the folder of kmc calibrate.",
+            )
+        return []
+    found = load_calibration(calibration)
+    known = found.content["experiments"]
+    if not found.plausible:
+        raise InputError(f"{calibration} left no input plausible", advice="There is no posterior.")
+    if experiment is not None and experiment not in known:
+        raise InputError(
+            f"{calibration} has no experiment {experiment!r}", advice=f"It has {', '.join(known)}."
+        )
+    return found.settings(count, experiment or known[0])
 
 
 # --- the search ---------------------------------------------------------------------------------
@@ -165,7 +205,8 @@ def _find(question: Question, runs: _Runs, evaluate: Callable) -> Critical:
         confidence=CONFIDENCE,
         known=known,
     )
-    return Critical(question, found, early=runs.early, failed=runs.failed, folder=runs.path)
+    ends = tuple(runs.ends)
+    return Critical(question, found, runs.early, ends, runs.failed, runs.path)
 
 
 class _Runs:
@@ -179,6 +220,7 @@ class _Runs:
         self._at_a_time = workers or cores()
         self._made: LocalWorkers | None = None
         self.early = self.failed = 0
+        self.ends: list[tuple[float, str]] = []
 
     def close(self) -> None:
         """End the workers."""
@@ -196,7 +238,7 @@ class _Runs:
         if not (self.path / "index.json").exists():
             return []
         axes = open_folder(self.path).plan.axes
-        if list(axes) != [self.question.vary]:
+        if list(axes) != [self.question.vary, *([ZIP] if self.question.samples else [])]:
             raise InputError(
                 f"{self.path} holds another sweep: {' and '.join(axes) or 'nothing'} varies there, "
                 f"{self.question.vary} here",
@@ -221,9 +263,21 @@ class _Runs:
     def _plan(self, values: Sequence[float]) -> Plan:
         """The sweep with all values so far."""
         question = self.question
+        comment = f"Written by kmc critical: where {question.criterion} sets in."
+        samples = question.samples
+        if samples:
+            path = str(Path(self._base or question.base).resolve())
+            study = {
+                "run": question.base if question.base in names("runs") else path,
+                "seed": question.seed,
+                "grid": {question.vary: list(values)},
+                "zip": {key: [row[key] for row in samples] for key in samples[0]},
+                "set": {k: v for k, v in question.fixed().items() if k not in samples[0]},
+            }
+            return plan_of(study, "critical", comment, resolve=False)
         return generated_plan(
             "critical",
-            f"Written by kmc critical: where {question.criterion} sets in.",
+            comment,
             question.base,
             self._base,
             vary=question.vary,
@@ -236,7 +290,8 @@ class _Runs:
     def _count(
         self, folder: SweepFolder, points: Sequence[Point], values: Sequence[float]
     ) -> list[tuple[int, int]]:
-        cache, at = ScalarCache.of(folder.path), self.question.at
+        cache, wanted = ScalarCache.of(folder.path), self.question.wanted
+        charge = self.question.charge
         states = {row.name: row for row in folder.status()}
         counts = {float(value): [0, 0] for value in values}
         errors: dict[float, str] = {}
@@ -248,10 +303,12 @@ class _Runs:
                 errors[value] = state.error or state.state
                 continue
             path = folder.trajectory_path(point)
-            entry = cache.read(point.name, path, [] if at is None else [at])
+            entry = cache.read(point.name, path, wanted)
             numbers = entry["final"]
-            if at is not None:
-                reached = entry["at"][repr(float(at))]
+            if charge is not None and charge.column in numbers:
+                self.ends.append((numbers[charge.column], entry["stop_reason"]))
+            for one in wanted:
+                reached = entry["at"][one.key]
                 self.early += not reached
                 numbers = reached or numbers
             counts[value][1] += 1

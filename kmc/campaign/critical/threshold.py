@@ -128,6 +128,14 @@ class Fit:
             return 0.5 * (self.high - self.low) / self.value
         return 0.5 * (self.high - self.low) / (self.scale.high - self.scale.low)
 
+    def quantile(self, probability: float) -> float:
+        """Value of the variable at which P of the fit is this; NaN where it is not determined."""
+        if self.rising is None:
+            return math.nan
+        shift = self.width * math.log(probability / (1 - probability))
+        shift = shift if self.rising else -shift
+        return self.value * math.exp(shift) if self.scale.log else self.value + shift
+
     def probability(self, values: ArrayLike) -> np.ndarray:
         """P of the fit at some values of the variable."""
         width = max(self.width / self.scale.length, _WIDTHS[0])
@@ -245,6 +253,8 @@ class Search:
         Values tried, in ascending order, with the runs that met the criterion and all runs.
     reached : bool
         Whether the interval is as narrow as required.
+    next_runs : int
+        Runs that the next step needed beyond those allowed; 0 where it ended for another reason.
     """
 
     fit: Fit
@@ -252,6 +262,7 @@ class Search:
     hits: tuple[int, ...]
     runs: tuple[int, ...]
     reached: bool
+    next_runs: int = 0
 
 
 def search(
@@ -297,10 +308,11 @@ def search(
         done = narrow and _supported(outcomes, found, scale)
         wanted = _next(outcomes, found, scale, tolerance)
         fresh = [value for value in wanted if value not in outcomes]
-        if done or not fresh or spent + replicas * len(fresh) > max_runs:
+        more = 0 if done else replicas * len(fresh)
+        if done or not fresh or spent + more > max_runs:
             values = tuple(sorted(outcomes))
             hits, runs = zip(*(outcomes[value] for value in values), strict=True)
-            return Search(found, values, hits, runs, done)
+            return Search(found, values, hits, runs, done, more)
 
 
 def _fit_of(outcomes: dict, scale: Scale, confidence: float) -> Fit:

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
+from kmc.model.dft_check import Row
 from kmc.model.parameters import ParameterSet
 from kmc.systems.cathode.creep import Body, relaxed_GPa
 from kmc.systems.cathode.elastic import shear_modulus_GPa
 from kmc.systems.cathode.materials import solid_of
 from kmc.systems.cathode.microstructure import ACTIVE, PORE, Microstructure
-from kmc.verification.dft import Row
 
 _EDGE = 8
 _STRAIN = 1e-3  # free area strain of the bar, and relative step of stress

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from kmc.files.check_result import Breach
+from kmc.files.table_run import TableRun
 from kmc.systems.cathode.contact import describe
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, counts
-from kmc.trajectory.table_run import TableRun
-from kmc.verification.result import Breach
 
 _CLOSED = 1e-9  # mean area strain: what a wall has moved, and zero but for rounding without
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from kmc.files.table_file import Tables
 from kmc.runfile.kinds import KINDS
 from kmc.systems.cathode.check import CHECKS
 from kmc.systems.cathode.run import Cathode
-from kmc.systems.cathode.summary import summary
-from kmc.systems.tables import table_system
-from kmc.trajectory.table_file import Tables
+from kmc.systems.cathode.summary import digest, summary
+from kmc.systems.table_system import table_system
 
 SAMPLES: dict[str, tuple[str, str]] = {
     "time_s": ("s", "Time since the beginning"),
@@ -56,5 +56,8 @@ CATHODE = table_system(
     CHECKS,
     summary,
     PICTURES,
+    digest=digest,
     drawings="cathode",
+    charge=None,  # a site of active material is lithiated, no interface is stripped
+    headline="pore_area",
 )

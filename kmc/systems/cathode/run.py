@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from kmc.runfile.run_file import RunFile
-from kmc.simulation.job import Ended, Frame, Item, Job, Row
 from kmc.systems.cathode.contact import describe
 from kmc.systems.cathode.creep import PORTIONS, Body
 from kmc.systems.cathode.materials import materials_of
 from kmc.systems.cathode.microstructure import build
+from kmc.systems.job import Ended, Frame, Item, Job, Row
 
 START, LITHIATED, DELITHIATED = 0, 1, 2
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from kmc.common.formatting import duration, figure
+from kmc.common.conditions import ending, unfinished
+from kmc.common.formatting import duration, figure, plural
+from kmc.files.table_run import TableRun
 from kmc.systems.cathode.run import DELITHIATED, LITHIATED
-from kmc.trajectory.table_run import TableRun
+
+_SHOWN = ("contact_active_active", "contact_active_frame", "pore_area")
 
 
 def summary(run: TableRun) -> list[tuple[str, str]]:
@@ -50,4 +53,25 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
         moved = f"{figure(s['moved'][-1])} moved a portion"
         rows.append(("Events", f"{figure(s['events'][-1])} of creep, {moved}"))
         rows.append(("Simulated", duration(float(s["time_s"][-1]))))
+    return rows
+
+
+def digest(run: TableRun) -> list[tuple[str, str]]:
+    """At most eight pairs of label and text: materials, contact, pores, stresses, trust."""
+    everything = dict(summary(run))
+    ended = run.stop_reason if run.finished else unfinished(run.stop_reason, run.path.name)
+    rows = [("Ended" if run.finished else "Not finished", ending(ended))]
+    rows.append(("Conditions", f"{everything['Cathode']}; {everything['Swelling']}"))
+    rows.append(("Creep", everything["Creep"]))
+    s = run.samples
+    for phase, label in ((LITHIATED, "Lithiated"), (DELITHIATED, "Delithiated")):
+        at = [i for i in range(len(s["time_s"])) if s["phase"][i] == phase]
+        if not at:
+            continue
+        ends = [(100 * s[name][at[0]], 100 * s[name][at[-1]]) for name in _SHOWN]
+        (active, frame, pores) = (f"{a:.3g} → {b:.3g} %" for a, b in ends)
+        text = f"contact active-active {active}, active-frame {frame}; pores {pores}"
+        rows.append((label, f"{text} (cycle 1 → {s['cycle'][at[-1]]:.0f})"))
+    grains = run.facts["grains"]
+    rows.append(("Trust", f"one section of {plural(grains, 'grain')}: compare other random.seed"))
     return rows

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from kmc.files.check_result import Breach
+from kmc.files.table_run import TableRun
 from kmc.model.electrochemistry import strip_rate_Hz
 from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
 from kmc.systems.deposition.shape import describe
-from kmc.trajectory.table_run import TableRun
-from kmc.verification.result import Breach
 
 _SIGMAS = 6.0  # of the shot noise of a step's charge
 

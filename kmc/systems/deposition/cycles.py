@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from kmc.analysis.coulombic import Aurbach, aurbach
+from kmc.files.table_run import TableRun
 from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
-from kmc.trajectory.table_run import TableRun
 
 
 def charges(run: TableRun) -> list[tuple[str, int]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from kmc.files.table_file import Tables
 from kmc.runfile.kinds import KINDS
 from kmc.systems.deposition.check import CHECKS
 from kmc.systems.deposition.run import Deposition
-from kmc.systems.deposition.summary import summary
-from kmc.systems.tables import table_system
-from kmc.trajectory.table_file import Tables
+from kmc.systems.deposition.summary import digest, summary
+from kmc.systems.table_system import table_system
 
 SAMPLES: dict[str, tuple[str, str]] = {
     "time_s": ("s", "Time since the beginning"),
@@ -55,5 +55,7 @@ DEPOSITION = table_system(
     CHECKS,
     summary,
     PICTURES,
+    digest=digest,
     drawings="deposition",
+    headline="coverage",
 )

@@ -14,10 +14,10 @@ from kmc.model.adatoms import adatoms, lowest_barrier_eV, spacing_A
 from kmc.model.electrochemistry import atoms_of_capacity, capacity_mAh_cm2, strip_rate_Hz
 from kmc.runfile.protocol import PLATE, REST, STRIP, Step, Until
 from kmc.runfile.run_file import RunFile
-from kmc.simulation.job import Ended, Frame, Item, Job, Row
 from kmc.systems.deposition import substrate
 from kmc.systems.deposition.box import Drive, box_of, empty_state, law_of
 from kmc.systems.deposition.shape import describe
+from kmc.systems.job import Ended, Frame, Item, Job, Row
 
 _CHUNK = 200_000  # attempts between two looks at the clock
 _REST_SAMPLES = 10
@@ -68,7 +68,7 @@ class Deposition(Job):
         if ratio is None:
             return acceleration.saddle_floor_eV or 0.0
         return lowest_barrier_eV(
-            self.sets[0], conditions.temperature_K, conditions.current_density_mA_cm2, ratio
+            self.sets[0], conditions.temperature_K, self.run.drive.current_density_mA_cm2, ratio
         )
 
     @property
@@ -130,7 +130,7 @@ class Deposition(Job):
     def _facts(self) -> dict:
         """What follows from the input, with units in the names."""
         metal, e = self.sets[0], self.energies
-        current = self.run.conditions.current_density_mA_cm2
+        current = self.run.drive.current_density_mA_cm2
         names = [*(s.name for s in self.sets), "metal"]
         given = [
             *(s.value("surface_barrier_eV") for s in self.sets),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from kmc.common.conditions import ending, unfinished
 from kmc.common.formatting import duration, figure, plural
+from kmc.files.table_run import TableRun
 from kmc.systems.deposition.cycles import aurbach_of
-from kmc.trajectory.table_run import TableRun
+
+FEW_ISLANDS = 20  # below this many, their density is that of the box
 
 
 def summary(run: TableRun) -> list[tuple[str, str]]:
@@ -73,6 +76,33 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
         )
     rows.append(("Events", f"{figure(last['hops'])} hops of {figure(last['attempts'])} attempts"))
     rows.append(("Simulated", duration(float(last["time_s"]))))
+    return rows
+
+
+def digest(run: TableRun) -> list[tuple[str, str]]:
+    """At most eight pairs of label and text: what was plated, the deposit, what was lost."""
+    (_, ended), everything = summary(run)[0], dict(summary(run))
+    ended = ending(ended) if run.finished else unfinished(run.stop_reason, run.path.name)
+    rows = [("Ended" if run.finished else "Not finished", ended)]
+    rows.append(("Conditions", f"{everything['Substrate']}; {everything['Conditions']}"))
+    if not len(run.samples["time_s"]):
+        return [*rows, ("Samples", "none yet")]
+    last = {name: values[-1] for name, values in run.samples.items()}
+    deposit = f"{100 * last['coverage']:.3g} % covered, {plural(int(last['islands']), 'island')}"
+    deposit += f", mean height {figure(last['mean_height_layers'])} layers"
+    rows += [("Capacity", everything["Capacity"]), ("Deposit", deposit)]
+    found = aurbach_of(run)
+    if found is not None:
+        text = f"{100 * found.efficiency:.3f} % (Aurbach); side reactions are not modelled"
+        rows.append(("Efficiency", text))
+    dead = f"{last['dead_Li']:.0f} of {last['atoms']:.0f} atoms without a path to the substrate"
+    rows.append(("Dead lithium", dead))
+    if not everything["Raised barriers"].startswith("none"):
+        text = f"barriers raised: {everything['Raised barriers']}; islands depend on it"
+        rows.append(("Trust", text))
+    elif 0 < last["islands"] < FEW_ISLANDS:
+        text = f"{plural(int(last['islands']), 'island')}: their density is that of the box"
+        rows.append(("Trust", text))
     return rows
 
 

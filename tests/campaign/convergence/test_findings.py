@@ -174,6 +174,22 @@ def test_a_box_with_one_void_says_so():
     assert "At 1e7 the box holds fewer than 2 voids" in text_of(one)
 
 
+def test_no_replicas_are_asked_of_a_box_that_is_too_small():
+    """After "use a larger system.size" 542 more runs of the small one were advised."""
+    one = found(VOID_DENSITY, [[1, 2, 0, 1], [0, 1, 1, 0]], ratios=RATIOS[:2])
+    assert one.verdict == "unclear"
+    assert "Use a larger system.size" in text_of(one)
+    assert one.needed is None
+
+
+def test_so_many_replicas_that_a_larger_box_is_cheaper_say_so():
+    one = found(WIDTH, [[1.0, 3.0], [1.2, 3.1]], ratios=RATIOS[:2])
+    assert one.needed.replicas > 64
+    text = " ".join(answer(findings={"mean_void_width_nm": one}).advice())
+    assert "--replicas" not in text
+    assert "use a larger system.size" in text
+
+
 def test_no_voids_anywhere():
     one = found(VOID_DENSITY, [[0, 0]] * 4)
     assert one.verdict == "unknown"

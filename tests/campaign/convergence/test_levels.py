@@ -368,3 +368,15 @@ def test_runs_that_fail_are_reported(tmp_path, monkeypatch):
     output = call("converge", "strip_li", *SET, *options, code=1)
     assert "1 point failed" in output
     assert "1 run failed or has not been run" in output
+
+
+@pytest.mark.parametrize(
+    ("name", "noun"),
+    [("cell_li", "a population of voids"), ("plate_carbon", "a deposition"),
+     ("cathode_se", "a cathode")],
+)  # fmt: skip
+def test_a_kind_without_a_ratio_is_refused_as_such(name, noun):
+    """It asked for --ratios, or named a quantity of a parameter set that such runs never need."""
+    with pytest.raises(InputError, match=f"{name} is {noun}: it has no ratio") as caught:
+        Levels(name).check()
+    assert "kmc sweep" in caught.value.advice

@@ -211,3 +211,52 @@ def test_another_criterion_uses_the_same_runs(searched):
 def test_the_same_key_twice_is_refused(tmp_path):
     with pytest.raises(InputError, match="at once"):
         find_against(question(), CURRENT, [1.0, 2.0], tmp_path)
+
+
+# --- what used to mislead -------------------------------------------------------------------------
+
+
+def population(**changes) -> Question:
+    given = {"base": "cell_li", "settings": {}, "scale": Scale.between(0.1, 2.0), "at": 0.3}
+    return question(**{**given, **changes})
+
+
+def test_populations_are_judged_at_mAh_cm2_and_end_there():
+    asked = population()
+    assert asked.fixed()["upscale.capacity_mAh_cm2"] == 0.3
+    assert "stop.capacity_monolayers" not in asked.fixed()
+    assert asked.wanted[0].key == "capacity_mAh_cm2=0.3"
+    assert asked.check().upscale.capacity_mAh_cm2 == 0.3
+    assert asked.moment.replace("\u00a0", " ") == "at 0.3 mAh/cm²"
+
+
+def test_a_cathode_has_no_capacity_to_be_judged_at():
+    with pytest.raises(InputError, match="a charge, and a cathode passes none"):
+        question(base="cathode_se", settings={}, vary="cathode.c_rate_per_h",
+                 criterion=parse_criterion("pore_area<0.5")).check()  # fmt: skip
+
+
+def test_runs_judged_at_ends_of_their_own_are_advised_of_one_charge():
+    """All of them fail because each goes on until it does: a wider range changes nothing."""
+    asked = population(at=None)
+    values = (0.1, 0.5, 2.0)
+    search_ = Search(
+        fit(values, [2, 2, 2], [2, 2, 2], asked.scale), values, (2,) * 3, (2,) * 3, False
+    )
+    ends = ((0.4, "no contact is left"), (0.8, "no contact is left"))
+    text = " ".join(Critical(asked, search_, ends=ends).lines()).replace("\u00a0", " ")
+    assert "judged at its own end, between 0.4 mAh/cm² and 0.8 mAh/cm² (no contact is left)" in text
+    assert "--at 0.2" in text
+    assert "Widen --between" not in text
+
+
+def test_a_search_says_why_it_stopped():
+    asked = question(max_runs=32)
+    values, hits = (0.1, 10.0, 31.0, 50.0, 100.0, 300.0, 1000.0), (0, 0, 1, 2, 3, 4, 4)
+    found = fit(values, hits, (4,) * 7, asked.scale)
+    assert found.bracketed
+    over = Search(found, values, hits, (4,) * 7, False, next_runs=8)
+    text = " ".join(Critical(asked, over).lines()).replace("\u00a0", " ")
+    assert "the next values need 8 runs on top of 28, more than --max-runs 32 allows" in text
+    spent = Search(found, values, hits, (4,) * 7, False)
+    assert "no value is left to try" in " ".join(Critical(asked, spent).lines())

@@ -177,3 +177,12 @@ def test_intervals_cover_the_threshold(width, replicas):
     assert binom.cdf(88, 100, 0.95) < 0.01
     assert told >= 90
     assert covered >= 0.89 * told
+
+
+def test_a_search_over_its_budget_says_how_many_runs_it_lacks():
+    """Four values of four runs, and two more values do not fit into 20."""
+    found = search(lambda values: [(2 * (v > 2) + 2 * (v > 2.5), 4) for v in values],
+                   Scale.between(1, 4), replicas=4, tolerance=0.01, max_runs=20)  # fmt: skip
+    assert not found.reached
+    assert found.next_runs in (4, 8)
+    assert sum(found.runs) + found.next_runs > 20

@@ -1,0 +1,411 @@
+"""Calibrates: designs waves of runs, rules inputs out, samples the rest, and predicts.
+
+    calibration.json        the result; `load_calibration` reads it
+    posterior.csv           median and 90 % interval of every input
+    predictions.csv         predictions beside the data, fitted and held out
+    samples.npz             arrays for simulation-based inference (sbi), and the posterior
+    corner.png, predictions.png
+    problem.json            fingerprint of the file, so that the folder is gone on with by no other
+    wave_1/NAME, …          sweep folder of an experiment in a wave, with design.json beside it
+    posterior_2/NAME        runs at samples of the posterior
+
+Killed at any moment, the next call goes on from these files.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kmc.campaign.calibration import history, posterior, predict
+from kmc.campaign.calibration.data import Datum
+from kmc.campaign.calibration.design import Results, Simulate, Sweeps, sobol
+from kmc.campaign.calibration.emulator import Emulator, Emulators, one_thread, refusals, train
+from kmc.campaign.calibration.posterior import IDLE, Posterior
+from kmc.campaign.calibration.problem import Problem, read_problem
+from kmc.common.drawing import drawn
+from kmc.common.formatting import figure, html_table, plural
+from kmc.common.json_files import read_json
+from kmc.common.outputs import replacing
+from kmc.common.provenance import collect
+from kmc.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT, VERSION = "kmc calibration", 1
+RESULT, SAMPLES, _PROBLEM = "calibration.json", "samples.npz", "problem.json"
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a measurement leaves possible.
+
+    Attributes
+    ----------
+    folder : Path
+    plausible : bool
+        Whether any input explains the data; without, there is no posterior.
+    content : dict
+        All of calibration.json: ``posterior``, ``predictions``, ``emulators``, ``waves``,
+        ``sobol``, ``next``, ``worst``.
+    samples : dict of str to ndarray
+        All of samples.npz: ``theta`` and ``x`` of the runs, ``posterior``, ``posterior_u``.
+    """
+
+    folder: Path
+    plausible: bool
+    content: Mapping[str, Any]
+    samples: Mapping[str, np.ndarray] = field(repr=False, default_factory=dict)
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the inputs, in the order of the file."""
+        return list(self.content["inputs"])
+
+    def settings(self, count: int, experiment: str) -> list[dict[str, float]]:
+        """Keys of a run at some samples of the posterior, for an experiment of the file."""
+        u = self.samples["posterior_u"]
+        rows = self.samples["posterior"][np.linspace(0, len(u) - 1, count).astype(int)]
+        about = self.content["inputs"].values()
+        return [
+            {
+                key: float(f"{value:.6g}")
+                for value, one in zip(row, about, strict=True)
+                if not one["experiments"] or experiment in one["experiments"]
+                for key in one["keys"]
+            }
+            for row in rows
+        ]
+
+    def table(self) -> pd.DataFrame:
+        """Median and 90 % interval of every input, and the share of the prior's width left."""
+        import pandas as pd
+
+        return pd.DataFrame(self.content["posterior"])
+
+    def predictions(self) -> pd.DataFrame:
+        """Predictions beside the data, fitted and held out."""
+        import pandas as pd
+
+        return pd.DataFrame(self.content["predictions"])
+
+    def plot(self, what: str = "corner") -> Any:
+        """A matplotlib figure: "corner", or "predictions" beside the data."""
+        return drawn("calibration_picture", self, what)
+
+    def lines(self) -> list[str]:
+        """The result as text, a line each."""
+        from kmc.campaign.calibration.sentences import lines_of
+
+        return lines_of(self.content)
+
+    def _repr_html_(self) -> str:
+        return html_table([(line,) for line in self.lines()], caption=self.content["title"])
+
+
+def calibrate(
+    file: str | Path,
+    output: str | Path | None = None,
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    make_workers: Any = None,
+    simulate: Simulate | None = None,
+    report: Report = lambda text: None,
+) -> Calibration:
+    """Find the inputs that a measurement leaves possible, and what they predict.
+
+    Parameters
+    ----------
+    file : str or Path
+        A calibration file (see docs/calibration.md), or the name of a shipped one.
+    output : str or Path, optional
+        Folder; the name of the file by default. What is there is gone on with.
+    workers : int, optional
+        Runs at a time; all cores by default.
+    progress : bool
+        Show the progress of runs on stderr.
+    make_workers : callable, optional
+        Where runs are carried out, as of `kmc sweep`.
+    simulate : callable, optional
+        In place of runs of kmc, such as a formula for a test: see
+        `kmc.campaign.calibration.design.Simulate`.
+    report : callable
+        Receives a line of text as each step ends.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    kmc.errors.InputError
+        The file, its data or its runs cannot be used, a discrepancy is not stated, the folder holds
+        another calibration, or scikit-learn or emcee is missing.
+    KeyboardInterrupt
+        Ctrl-C; the next call goes on and repeats no run.
+
+    Examples
+    --------
+    >>> found = kmc.calibrate("calibrate_operando")                          # doctest: +SKIP
+    >>> found.table()                                                        # doctest: +SKIP
+    """
+    problem = read_problem(file)
+    folder = Path(problem.name if output is None else output)
+    run = simulate or Sweeps(problem, make_workers, workers, progress)
+    return calibrate_problem(problem, folder, run, report)
+
+
+def calibrate_problem(
+    problem: Problem, folder: Path, simulate: Simulate, report: Report = lambda text: None
+) -> Calibration:
+    """`calibrate` for a problem made in Python, such as a test's."""
+    with one_thread():  # refused before the first run where scikit-learn is missing
+        _open(folder, problem)
+        return _Study(problem, folder, simulate, report).result()
+
+
+def load_calibration(folder: str | Path) -> Calibration:
+    """The result in a folder of `kmc calibrate`.
+
+    Raises
+    ------
+    InputError
+        It holds none, or not yet.
+    """
+    path = Path(folder)
+    if not (path / RESULT).is_file():
+        raise InputError(
+            f"{path} holds no calibration" + (", yet" if (path / _PROBLEM).is_file() else ""),
+            advice="kmc calibrate FILE makes one.",
+        )
+    try:
+        content = read_json(path / RESULT)
+        if content["format"] != FORMAT or content["version"] > VERSION:
+            raise ValueError("it is of another kmc")
+        with np.load(path / SAMPLES, allow_pickle=False) as arrays:
+            samples = dict(arrays)
+        return Calibration(path, bool(content["plausible"]), content, samples)
+    except (OSError, KeyError, TypeError, ValueError) as problem:
+        raise InputError(
+            f"{path / RESULT} cannot be used: {problem}",
+            advice="Repeat kmc calibrate: its runs are kept.",
+        ) from None
+
+
+def _open(folder: Path, problem: Problem) -> None:
+    """Make the folder, or check that it is of the same calibration."""
+    mark = {"format": FORMAT, "fingerprint": problem.fingerprint()}
+    if (folder / _PROBLEM).is_file():
+        if read_json(folder / _PROBLEM) != mark:
+            raise InputError(
+                f"{folder} holds a calibration with other data, priors, runs or points",
+                advice="Use another folder with -o. Waves, held-out experiments, candidates and "
+                "posterior_runs may change in the same one.",
+            )
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} holds other files", advice="Use another folder with -o.")
+    if not folder.parent.is_dir():
+        raise InputError(f"{folder}: there is no folder {folder.parent}", advice="Make it first.")
+    folder.mkdir(exist_ok=True)
+    _write(folder / _PROBLEM, json.dumps(mark))
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+class _Study:
+    """The steps of a calibration, each from what the folder has of it."""
+
+    def __init__(self, problem: Problem, folder: Path, simulate: Simulate, report: Report):
+        self.problem, self.folder = problem, folder
+        self.simulate, self.report = simulate, report
+        self.data, self.seed = problem.fitted, problem.settings.seed
+        self.u = np.empty((0, len(problem.priors)))
+        self.results: dict[str, Results] = {}
+        self.waves: list[dict[str, Any]] = []
+
+    def result(self) -> Calibration:
+        """Run what is missing, and write the folder."""
+        settings, places = self.problem.settings, self._first()
+        for wave in range(1, settings.waves + 1):
+            self._run(wave, places)
+            emulators = self._train()
+            plausible, share, lowest = history.match(
+                emulators,
+                self.data,
+                len(self.problem.priors),
+                settings.implausibility,
+                settings.points,
+                self.seed + wave,
+            )
+            self.waves.append({"settings": len(self.u), "plausible_share": share, "lowest": lowest})
+            self.report(
+                f"wave {wave}: {plural(len(self.u), 'setting')}, {figure(100 * share, '%', 2)} of "
+                f"the priors plausible, lowest implausibility {lowest:.2g}"
+            )
+            if not len(plausible):
+                break
+            places = history.spread(plausible, settings.points)
+        return self._conclude(emulators, plausible)
+
+    def _first(self) -> np.ndarray:
+        return sobol(self.problem.settings.points, len(self.problem.priors), self.seed)
+
+    def _run(self, wave: int, places: np.ndarray) -> None:
+        """Make the runs of a wave whose design is kept: its places may not depend on rounding."""
+        folder = self.folder / f"wave_{wave}"
+        folder.mkdir(exist_ok=True)
+        if (folder / "design.json").is_file():
+            places = np.array(read_json(folder / "design.json"), dtype=float)
+        else:
+            _write(folder / "design.json", json.dumps(places.tolist()))
+        self.u = np.concatenate([self.u, places])
+        for name, about in self.problem.experiments.items():
+            if about.held_out:
+                continue
+            rows = [self.problem.settings_of(name, u) for u in places]
+            of, replicas = self.problem.observables(name), self.problem.settings.replicas
+            found = self.simulate(name, rows, of, replicas, folder / name)
+            known = self.results.get(name)
+            self.results[name] = known.extended(found) if known else found
+
+    def _train(self) -> Emulators:
+        trained: list[Emulator] = []
+        possible: list[tuple] = []
+        for name, results in self.results.items():
+            inputs = self.problem.inputs_of(name)
+            trained += train(self.u, results, self.problem.observables(name), inputs, self.seed)
+            possible += refusals(self.u, results, inputs)
+        return Emulators(trained, possible)
+
+    def _conclude(self, emulators: Emulators, plausible: np.ndarray) -> Calibration:
+        """Posterior and predictions, or which data rule everything out."""
+        problem, found = self.problem, len(plausible) > 0
+        content: dict[str, Any] = {
+            "format": FORMAT,
+            "version": VERSION,
+            "kmc": collect()["kmc"],
+            "title": problem.settings.title or problem.name,
+            "file": problem.name,
+            "text": problem.text,
+            "plausible": found,
+            "experiments": list(problem.experiments),
+            "inputs": {
+                name: {"keys": prior.keys, "experiments": prior.experiments}
+                | {k: v for k, v in prior.model_dump().items() if k.endswith(("uniform", "normal"))}
+                for name, prior in problem.priors.items()
+            },
+            "measured": [_measured(datum) for datum in problem.data],
+            "discrepancy": dict(problem.discrepancy),
+            "waves": self.waves,
+            "refused": {name: len(r.refused) for name, r in self.results.items()},
+            "emulators": [_checked(e) for e in emulators.emulators],
+            "posterior": [],
+            "predictions": [],
+            "next": [],
+        }
+        inputs = list(problem.priors)
+        content["sobol"] = {
+            name: dict(zip(inputs, map(float, values), strict=True))
+            for name, values in posterior.totals(emulators, len(inputs), self.seed).items()
+        }
+        content["idle"] = [
+            name for name in inputs if max(row[name] for row in content["sobol"].values()) < IDLE
+        ]
+        arrays = {"theta": problem.values(self.u), "theta_u": self.u, "inputs": np.array(inputs)}
+        arrays |= self._arrays()
+        best = plausible if found else self.u
+        content["worst"] = posterior.worst(emulators, self.data, best)[:5]
+        if found:
+            drawn_ = posterior.sample(emulators, self.data, plausible, self.seed)
+            content |= self._posterior(emulators, drawn_)
+            arrays |= {"posterior": problem.values(drawn_.u), "posterior_u": drawn_.u}
+        return self._save(content, arrays)
+
+    def _posterior(self, emulators: Emulators, found: Posterior) -> dict[str, Any]:
+        problem = self.problem
+        self.report("posterior sampled; runs at some of its samples")
+        # Of each wave there is another posterior: its runs are those of another folder.
+        folder = self.folder / f"posterior_{len(self.waves)}"
+        results = predict.runs_of(problem, found, self.simulate, folder)
+        return {
+            "posterior": posterior.table(problem, found),
+            "chains": {"autocorrelation": found.steps, "independent": found.independent},
+            "predictions": predict.beside(problem, results, self.seed),
+            "next": posterior.narrowing(problem, emulators, found, self.seed),
+        }
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Numbers of every run by experiment, and the data: what sbi takes as x and x_o."""
+        arrays = {}
+        for name, results in self.results.items():
+            arrays[f"x/{name}"], arrays[f"bound/{name}"] = results.values, results.bounds
+            names = [of.name for of in self.problem.observables(name)]
+            arrays[f"names/{name}"] = np.array(names)
+        arrays["observed_names"] = np.array([d.of.name for d in self.data])
+        arrays["observed"] = np.array([float(d.of.plain(d.value)) for d in self.data])
+        return arrays
+
+    def _save(self, content: dict[str, Any], arrays: dict[str, np.ndarray]) -> Calibration:
+        from kmc.campaign.calibration.sentences import lines_of
+
+        with replacing(self.folder / SAMPLES) as draft, open(draft, "wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        content["sentences"] = lines_of(content)
+        text = json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False)
+        _write(self.folder / RESULT, text + "\n")
+        found = load_calibration(self.folder)
+        if found.plausible:
+            for name, frame in (("posterior", found.table()), ("predictions", found.predictions())):
+                _write(self.folder / f"{name}.csv", frame.to_csv(index=False))
+        return found
+
+
+def _measured(datum: Datum) -> dict[str, Any]:
+    """A datum in its unit."""
+    value = float(datum.of.plain(datum.value))
+    factor = value if datum.of.log else 1.0  # of a logarithm the errors are relative
+    return {
+        "quantity": datum.of.name,
+        "unit": datum.of.unit,
+        "value": value,
+        "error": factor * datum.error,
+        "discrepancy": factor * datum.discrepancy,
+        "beyond": datum.beyond,
+    }
+
+
+def _checked(emulator: Emulator) -> dict[str, Any]:
+    """How well an emulator predicts settings that it was not trained on."""
+    errors = emulator.errors
+    return {
+        "quantity": emulator.of.name,
+        "settings": len(errors),
+        "scatter": emulator.scatter,
+        "rms_error": float(np.sqrt(np.mean(errors**2))) if len(errors) else math.nan,
+        "beyond_2": float(np.mean(np.abs(errors) > 2)) if len(errors) else math.nan,
+        "widening": emulator.widening,
+    }
+
+
+def _plain(item: Any) -> Any:
+    """JSON without infinite numbers: "never" for inf, null for NaN."""
+    if isinstance(item, Mapping):
+        return {key: _plain(value) for key, value in item.items()}
+    if isinstance(item, Sequence) and not isinstance(item, str):
+        return [_plain(value) for value in item]
+    if isinstance(item, float) and not math.isfinite(item):
+        return None if math.isnan(item) else "never"
+    return item

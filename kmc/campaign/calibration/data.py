@@ -1,0 +1,140 @@
+"""Numbers that are compared: of a run, as measured, and how far both are trusted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kmc.analysis.measured import CAPACITY
+from kmc.common.formatting import figure, quantity
+from kmc.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+# What happens at a charge: the word of the column `event`, and when a run has it.
+EVENTS = {
+    "rise": "overpotential half above its lowest value since 1 s",
+    "coalescence": "fewer than nine tenths of the most voids per length of line",
+    "split": "a part has come off a void",
+    "gap": "no contact is left",
+}
+NOT = "no "  # before an event: not until this charge
+LOGARITHMIC = (CAPACITY, "width_um", "height_um")  # positive, and known within a factor
+
+
+@dataclass(frozen=True)
+class Observable:
+    """One number of a run that can be compared with a measured one.
+
+    Attributes
+    ----------
+    experiment : str
+    column : str
+        Column of the data; ``capacity_mAh_cm2`` for the charge at which something happens.
+    charge : float
+        mAh/cm² at which the column is read; NaN for a charge.
+    event : str
+        Of a charge: a name of `EVENTS`, or ``COLUMN=LEVEL``, where a column first reaches a level.
+    """
+
+    experiment: str
+    column: str
+    charge: float = math.nan
+    event: str = ""
+
+    @property
+    def name(self) -> str:
+        """``Li: width_um at 0.125`` or ``Li: charge of rise``."""
+        if self.event:
+            return f"{self.experiment}: charge of {self.event}"
+        return f"{self.experiment}: {self.column} at {self.charge:g}"
+
+    @property
+    def log(self) -> bool:
+        """Whether it is compared by its logarithm."""
+        return self.column in LOGARITHMIC
+
+    @property
+    def unit(self) -> str:
+        return "mAh/cm²" if self.event else quantity(self.column)[1].replace("1/", "per ")
+
+    def scaled(self, values: ArrayLike) -> np.ndarray:
+        """Values on the scale of the comparison: their logarithm, or as they are."""
+        y = np.asarray(values, dtype=float)
+        return np.log(np.maximum(y, 1e-12)) if self.log else y
+
+    def plain(self, scaled: ArrayLike) -> np.ndarray:
+        """The inverse of `scaled`."""
+        return np.exp(scaled) if self.log else np.asarray(scaled, dtype=float)
+
+
+@dataclass(frozen=True)
+class Datum:
+    """A measured number, with what it may be wrong by.
+
+    Attributes
+    ----------
+    of : Observable
+    value, error, discrepancy : float
+        On the scale of the comparison (`Observable.scaled`); errors are standard deviations.
+    beyond : bool
+        Only known to be larger: what happens at this charge had not happened yet.
+    """
+
+    of: Observable
+    value: float
+    error: float
+    discrepancy: float
+    beyond: bool = False
+
+    @property
+    def variance(self) -> float:
+        return self.error**2 + self.discrepancy**2
+
+    @property
+    def text(self) -> str:
+        """``2.2 ± 0.3 µm``"""
+        value = float(self.of.plain(self.value))
+        error = value * self.error if self.of.log else self.error
+        if self.beyond:
+            return f"above {figure(value, self.of.unit)}"
+        return f"{figure(value)} ± {figure(error, self.of.unit, 2)}"
+
+
+def relative(of: Observable, value: float, sigma: float) -> float:
+    """An error on the scale of the comparison: of a logarithm it is relative."""
+    return sigma / value if of.log else sigma
+
+
+def discrepancy_of(
+    of: Observable, value: float, stated: Mapping[str, float | str], source: str | Path
+) -> float:
+    """Standard deviation of the model's own error at a value, on the scale of the comparison."""
+    if (column := of.column) not in stated:
+        raise InputError(
+            f"{source} states no discrepancy for {column}: by how much may the model be wrong?",
+            advice=f'Write [discrepancy], then {column} = "20 %" or a number in its unit: one '
+            "standard deviation, from what the model leaves out. Without it every fit looks too "
+            "certain, or nothing fits.",
+        )
+    given = stated[column]
+    try:
+        text = str(given).strip()
+        percent = text.endswith("%")
+        number = float(text.rstrip("% ")) / (100 if percent else 1)
+        if not 0 <= number < math.inf:
+            raise ValueError
+    except ValueError:
+        raise InputError(
+            f"discrepancy.{column} = {given!r} in {source} is neither a number nor a percentage",
+            advice='For example 3.5 or "20 %".',
+        ) from None
+    if percent:
+        return number if of.log else number * abs(value)
+    return relative(of, value, number)

@@ -1,0 +1,236 @@
+"""Runs of a calibration: Sobol points of the priors, each experiment an ordinary sweep folder.
+
+As sweeps the runs are resumed, replicated and sent to a cluster like those of `kmc sweep`, and none
+is made twice. `Simulate` is all that the statistics know of them, so that they can be tested on a
+formula in place of a run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmc.campaign.calibration.data import Observable
+from kmc.campaign.calibration.observe import observed
+from kmc.campaign.calibration.problem import Experiment, Problem
+from kmc.campaign.execute import Workers, run_sweep
+from kmc.campaign.folder import SweepFolder, check_folder, make_folder, open_folder
+from kmc.campaign.generated import plan_of
+from kmc.campaign.local import LocalWorkers, cores
+from kmc.campaign.plan import Plan
+from kmc.campaign.points import REMOVED, Point
+from kmc.common.catalogue import names
+from kmc.common.progress import display_for
+from kmc.errors import InputError
+from kmc.runfile.load import load_run
+from kmc.runfile.run_file import RunFile
+from kmc.systems import SYSTEMS
+from kmc.systems.run import load
+
+
+@dataclass
+class Results:
+    """What the runs of one experiment gave.
+
+    Attributes
+    ----------
+    values : ndarray, shape (settings, replicas, observables)
+        NaN where a run was refused, failed or does not have the number.
+    bounds : ndarray of bool, same shape
+        Where the value is only a lower bound: the run ended first.
+    refused : dict of int to str
+        Setting → why none of its runs could be made.
+    """
+
+    values: np.ndarray
+    bounds: np.ndarray
+    refused: dict[int, str] = field(default_factory=dict)
+
+    def extended(self, more: Results) -> Results:
+        """With those of another wave behind."""
+        refused = self.refused | {len(self.values) + i: why for i, why in more.refused.items()}
+        return Results(
+            np.concatenate([self.values, more.values]),
+            np.concatenate([self.bounds, more.bounds]),
+            refused,
+        )
+
+
+Simulate = Callable[[str, Sequence[dict[str, float]], Sequence[Observable], int, Path], Results]
+"""Experiment, settings of its runs, what to read, replicas and a folder → `Results`."""
+
+
+def sobol(points: int, inputs: int, seed: int) -> np.ndarray:
+    """Scrambled Sobol points of the unit cube, shape (points, inputs)."""
+    from scipy.stats import qmc
+
+    rng = np.random.default_rng(seed)
+    drawn = qmc.Sobol(inputs, rng=rng).random_base2(math.ceil(math.log2(points)))
+    return drawn[:points]
+
+
+class Sweeps:
+    """`Simulate` by sweeps of the true code.
+
+    Parameters
+    ----------
+    problem : Problem
+    make_workers : callable, optional
+        Folder of a sweep → workers for a number of points; local processes by default.
+    workers : int, optional
+        Local processes; all cores by default.
+    progress : bool
+        Show the progress of each sweep on stderr.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        make_workers: Callable[[Path], Callable[[int], Workers]] | None = None,
+        workers: int | None = None,
+        progress: bool = True,
+    ):
+        self.problem, self.progress = problem, progress
+        self._make = make_workers or (
+            lambda folder: (
+                lambda points: LocalWorkers(min(points, workers or cores()), folder / "workers.log")
+            )
+        )
+
+    def __call__(
+        self,
+        experiment: str,
+        settings: Sequence[dict[str, float]],
+        observables: Sequence[Observable],
+        replicas: int,
+        folder: Path,
+    ) -> Results:
+        """Run what the folder lacks, and read every run.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Ctrl-C; what is done is kept.
+        """
+        found = Results(
+            np.full((len(settings), replicas, len(observables)), math.nan),
+            np.zeros((len(settings), replicas, len(observables)), bool),
+            self._refused(experiment, settings),
+        )
+        # Equal settings are one run: a projection of the design may repeat them.
+        rows = {_mark(row): row for i, row in enumerate(settings) if i not in found.refused}
+        if not rows:
+            return found
+        plan = self.plan(experiment, list(rows.values()), replicas, folder.name)
+        check_folder(folder, plan)
+        opened = make_folder(folder, plan)
+        display = display_for(f"{folder.parent.name}, {experiment}", self.progress)
+        tally = run_sweep(opened, self._make(opened.path), display)
+        if tally.interrupted:
+            raise KeyboardInterrupt
+        self._read(opened, settings, observables, found)
+        return found
+
+    def plan(
+        self, experiment: str, rows: Sequence[dict[str, float]], replicas: int, name: str
+    ) -> Plan:
+        """The sweep of some settings of an experiment."""
+        about: Experiment = self.problem.experiments[experiment]
+        study: dict[str, Any] = {
+            "run": about.run,
+            "replicas": replicas,
+            "seed": self.problem.settings.seed,
+            "set": {key: value for key, value in about.set.items() if key not in rows[0]},
+        }
+        if rows[0]:
+            study["zip"] = {key: [row[key] for row in rows] for key in rows[0]}
+        if about.run not in names("runs"):
+            study["run"] = str(Path(about.run).resolve())
+        comment = f"Written by kmc calibrate: {experiment} of {self.problem.name}"
+        return plan_of(study, name, comment, resolve=False)
+
+    def _refused(self, experiment: str, settings: Sequence[dict[str, float]]) -> dict[int, str]:
+        """Settings that no run can have, such as a square of too many cells."""
+        about, refused = self.problem.experiments[experiment], {}
+        for i, row in enumerate(settings):
+            try:
+                self.run_file(about, row)
+            except InputError as problem:
+                refused[i] = problem.message
+        return refused
+
+    def run_file(self, about: Experiment, row: dict[str, float]) -> RunFile:
+        """The checked run of one setting."""
+        changes = {k: None if v == REMOVED else v for k, v in {**about.set, **row}.items()}
+        return load_run(about.run, changes)
+
+    def _read(
+        self,
+        opened: SweepFolder,
+        settings: Sequence[dict[str, float]],
+        observables: Sequence[Observable],
+        found: Results,
+    ) -> None:
+        """Fill in what the runs that are done gave, and why the others did not."""
+        places: dict[str, list[int]] = {}
+        for i, row in enumerate(settings):
+            places.setdefault(_mark(row), []).append(i)
+        for status in opened.status():
+            point = status.point
+            rows = places[_mark(point.settings)]
+            if status.state != "done":
+                found.refused |= dict.fromkeys(rows, status.error or status.state)
+                continue
+            for k, (value, bound) in enumerate(_observed(opened, point, observables)):
+                found.values[rows, point.replica, k] = value
+                found.bounds[rows, point.replica, k] = bound
+
+
+def _mark(row: dict[str, Any]) -> str:
+    return repr(sorted(row.items()))
+
+
+def _observed(
+    opened: SweepFolder, point: Point, observables: Sequence[Observable]
+) -> list[tuple[float, bool]]:
+    run = load(opened.trajectory_path(point))
+    columns = SYSTEMS[run.kind].columns
+    samples = run.samples if columns is None else columns(run)
+    upscale, conditions = run.run.get("upscale", {}), run.run.get("conditions", {})
+    minutes = upscale.get("image_every_min") or 0.0
+    image_mAh_cm2 = minutes / 60 * conditions.get("current_density_mA_cm2", 0.0)
+    return [observed(samples, run.stop_reason, of, image_mAh_cm2) for of in observables]
+
+
+# --- cost -----------------------------------------------------------------------------------------
+
+
+def runs_left(problem: Problem, folder: Path) -> dict[str, tuple[int, int, float]]:
+    """Of each sweep the runs that are done and planned, and processor time of a run in seconds.
+
+    The time is that of runs in the folder, else as the file states it, else by the kind of run.
+    """
+    s, planned = problem.settings, {}
+    for name, about in problem.experiments.items():
+        steps = {} if about.held_out else {f"wave_{w + 1}": s.points for w in range(s.waves)}
+        steps = {step: runs * s.replicas for step, runs in steps.items()}
+        steps |= {f"posterior_{s.waves}": s.posterior_runs} if s.posterior_runs else {}
+        for step, runs in steps.items():
+            took: list[float] = []
+            if (folder / step / name / "index.json").is_file():
+                took = [e.wall_s for e in open_folder(folder / step / name).log()]
+            seconds = float(np.mean(took)) if took else about.seconds or _guess_s(about)
+            planned[f"{step}/{name}"] = (min(len(took), runs), runs, seconds)
+    return planned
+
+
+def _guess_s(about: Experiment) -> float:
+    """Time of a run whose file states none, by the rule of its kind."""
+    run = load_run(about.run, {k: None if v == REMOVED else v for k, v in about.set.items()})
+    seconds = SYSTEMS[run.kind].seconds
+    return 10.0 if seconds is None else seconds(run.resolved())

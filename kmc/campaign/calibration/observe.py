@@ -1,0 +1,105 @@
+"""What a microscope and a cycler would have measured of a run, in the columns of ``--data``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from kmc.campaign.calibration.data import Observable
+
+_SAMPLE = {  # column of the data → column of the samples
+    "contact_loss_percent": "contact_fraction",
+    "voids_per_100um": "voids_per_100um",
+    "width_um": "mean_width_um",
+    "height_um": "mean_height_um",
+    "overpotential_mV": "overpotential_V",
+}
+_OF_EVENT = {"rise": "overpotential_V", "coalescence": "voids_per_100um", "split": "splits"}
+_FIRST_S = 1.0  # a cycler records no sooner
+_RISEN = 1.5  # overpotential over its lowest value
+_FEWER = 0.9  # of the most voids
+_NO_CONTACT = "contact"  # in the reason why a run ended
+
+
+def needs(of: Observable) -> list[str]:
+    """Columns of the samples that an observable is read from."""
+    if not of.event:
+        return [_SAMPLE[of.column]]
+    column = of.event.partition("=")[0]
+    return [_SAMPLE[column]] if column in _SAMPLE else [_OF_EVENT.get(column, "contact_fraction")]
+
+
+def observed(
+    samples: Mapping[str, np.ndarray], stop_reason: str, of: Observable, image_mAh_cm2: float = 0.0
+) -> tuple[float, bool]:
+    """The value of an observable in a run, and whether it is only a lower bound.
+
+    `image_mAh_cm2` is the charge between two images, in which voids are counted; 0 for any charge.
+
+    A charge that the run ended before is at least the charge of its end. Once no contact is left
+    nothing changes any more: numbers hold, and the overpotential has risen.
+    """
+    charge = np.asarray(samples["capacity_mAh_cm2"], dtype=float)
+    lost = _NO_CONTACT in stop_reason
+    if not of.event:
+        y = _column(samples, of.column)
+        if of.charge > charge[-1] * (1 + 1e-9) and not lost:
+            return math.nan, False
+        return float(np.interp(of.charge, charge, y)), False
+    found = _charge(samples, charge, of.event, image_mAh_cm2)
+    if math.isfinite(found):
+        return found, False
+    # The voltage of a cell without contact is beyond any level, and its voids are one.
+    ends_there = lost and of.event != "split"
+    return float(charge[-1]), not ends_there
+
+
+def _column(samples: Mapping[str, np.ndarray], column: str) -> np.ndarray:
+    y = np.asarray(samples[_SAMPLE[column]], dtype=float)
+    if column == "contact_loss_percent":
+        return 100 * (1 - y)
+    return 1e3 * y if column == "overpotential_mV" else y
+
+
+def _charge(
+    samples: Mapping[str, np.ndarray], charge: np.ndarray, event: str, image_mAh_cm2: float
+) -> float:
+    """Charge of an event; infinite where the run has none."""
+    if event == "gap":
+        return math.inf
+    if event == "rise":
+        volts = np.asarray(samples["overpotential_V"], dtype=float)
+        begun = np.flatnonzero(np.asarray(samples["time_s"]) >= _FIRST_S)
+        if not len(begun):
+            return math.inf
+        lowest = begun[np.argmin(volts[begun])]
+        return crossing(charge[lowest:], volts[lowest:], _RISEN * volts[lowest])
+    if event == "coalescence":
+        cuts = np.asarray(samples["voids_per_100um"], dtype=float)
+        if image_mAh_cm2:
+            # Most voids are there before the first image, which is the first that anybody counts.
+            images = np.arange(image_mAh_cm2, charge[-1] + 1e-9, image_mAh_cm2)
+            charge, cuts = images, np.interp(images, charge, cuts)
+            if not len(images):
+                return math.inf
+        most = int(np.argmax(cuts))
+        fewer = np.flatnonzero(cuts[most:] < _FEWER * cuts[most])
+        return float(charge[most + fewer[0]]) if len(fewer) else math.inf
+    if event == "split":
+        return crossing(charge, np.asarray(samples["splits"], dtype=float), 1.0)
+    column, _, level = event.partition("=")
+    return crossing(charge, _column(samples, column), float(level))
+
+
+def crossing(x: np.ndarray, y: np.ndarray, level: float) -> float:
+    """First x at which y reaches a level, linear between rows; infinite where it never does."""
+    above = np.flatnonzero(y >= level)
+    if not len(above):
+        return math.inf
+    k = int(above[0])
+    if not k or not np.isfinite(y[k]):
+        return float(x[k])
+    share = (level - y[k - 1]) / (y[k] - y[k - 1])
+    return float(x[k - 1] + share * (x[k] - x[k - 1]))

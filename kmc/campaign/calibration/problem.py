@@ -1,0 +1,428 @@
+"""Calibration files: experiments, priors, and what the model may be wrong by.
+
+    [calibrate]
+    points = 64                                # settings of a wave, a power of two
+    waves = 2
+    replicas = 2
+
+    [priors]
+    sinks = { key = "conditions.sink_length_um", log_uniform = [1.5, 12] }
+    flaws = { key = "upscale.flaw_density_per_um2", normal = [0.1, 0.03], experiments = ["cell"] }
+
+    [discrepancy]                              # one standard deviation, of each fitted column
+    voids_per_100um = "20 %"
+    capacity_mAh_cm2 = "20 %"                  # of charges at which something happens
+
+    [experiments.cell]
+    run = "operando_li"
+    data = "images.csv"                        # columns as of --data, each number with its error
+    set = { "upscale.domain_um" = 30 }
+
+`read_problem` checks the file, its data and its runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from kmc.analysis.measured import CAPACITY, QUANTITIES, read_measured
+from kmc.campaign.calibration.data import EVENTS, NOT, Datum, Observable, discrepancy_of, relative
+from kmc.campaign.calibration.observe import needs
+from kmc.campaign.points import MAX_SEED, without_removed
+from kmc.common import catalogue
+from kmc.common.validation import Checked, raise_problems
+from kmc.common.validation import Problem as Fault
+from kmc.errors import InputError
+from kmc.model.parameters import load_parameters
+from kmc.runfile.load import load_run
+from kmc.systems import SYSTEMS
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+# --- the file -------------------------------------------------------------------------------------
+
+Pair = Annotated[list[float], Field(min_length=2, max_length=2, strict=False)]
+
+
+class Prior(Checked):
+    """What is known of an input before the data."""
+
+    key: str | list[str]
+    uniform: Pair | None = None
+    log_uniform: Pair | None = None
+    normal: Pair | None = None
+    experiments: list[str] = Field([])
+
+    @property
+    def keys(self) -> list[str]:
+        return [self.key] if isinstance(self.key, str) else self.key
+
+    def value(self, share: ArrayLike) -> np.ndarray:
+        """Values at shares of the probability, 0 to 1."""
+        u = np.asarray(share, dtype=float)
+        if self.normal is not None:
+            from scipy.special import ndtri
+
+            # The last thousandth of either tail is left out: a design needs a bounded range.
+            return self.normal[0] + self.normal[1] * ndtri(0.001 + 0.998 * u)
+        if self.log_uniform is not None:
+            low, high = self.log_uniform
+            return low * (high / low) ** u
+        low, high = self.uniform or (0.0, 1.0)
+        return low + (high - low) * u
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether values are best shown on a logarithmic axis."""
+        return self.log_uniform is not None
+
+
+class Experiment(Checked):
+    """A run with changes, and what was measured there."""
+
+    run: str
+    data: str
+    series: str = ""
+    set: dict[str, Any] = Field({})
+    held_out: bool = False
+    source: str = ""
+    verified: str = ""
+    seconds: float | None = Field(None, gt=0, strict=False)
+
+
+class Settings(Checked):
+    """How much is run, and where waves stop."""
+
+    title: str = ""
+    points: int = Field(64, ge=8, le=4096)
+    waves: int = Field(2, ge=1, le=10)
+    replicas: int = Field(2, ge=1, le=100)
+    posterior_runs: int = Field(16, ge=0, le=1000)
+    implausibility: float = Field(3.0, gt=0, le=10, strict=False)
+    seed: int = Field(1, ge=0, le=MAX_SEED)
+    candidates: list[str] = Field([])
+    precision_percent: float = Field(10.0, gt=0, le=100, strict=False)
+
+
+class _File(Checked):
+    calibrate: Settings = Settings()
+    priors: dict[str, Prior] = Field(min_length=1)
+    discrepancy: dict[str, float | str] = Field({})
+    experiments: dict[str, Experiment] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A checked calibration.
+
+    Attributes
+    ----------
+    name, source : str
+        Stem of the file, and its path.
+    settings : Settings
+    priors : dict of str to Prior
+    experiments : dict of str to Experiment
+    data : tuple of Datum
+        Of all experiments, those held out too.
+    discrepancy : dict
+        As stated, by column.
+    candidates : tuple of Observable
+        What might be measured next.
+    text : str
+        The file.
+    """
+
+    name: str
+    source: str
+    settings: Settings
+    priors: Mapping[str, Prior]
+    experiments: Mapping[str, Experiment]
+    data: Sequence[Datum]
+    discrepancy: Mapping[str, float | str] = field(default_factory=dict)
+    candidates: Sequence[Observable] = ()
+    text: str = ""
+
+    @property
+    def fitted(self) -> list[Datum]:
+        """Data that the inputs are fitted to."""
+        return [d for d in self.data if not self.experiments[d.of.experiment].held_out]
+
+    def observables(self, experiment: str) -> list[Observable]:
+        """What is read of the runs of an experiment: its data, and what might be measured."""
+        every = [*(d.of for d in self.data), *self.candidates]
+        return list(dict.fromkeys(o for o in every if o.experiment == experiment))
+
+    def inputs_of(self, experiment: str) -> list[int]:
+        """Places of the inputs that enter the runs of an experiment."""
+        return [
+            i
+            for i, prior in enumerate(self.priors.values())
+            if not prior.experiments or experiment in prior.experiments
+        ]
+
+    def settings_of(self, experiment: str, u: np.ndarray) -> dict[str, float]:
+        """Keys of the run of an experiment at a place in the unit cube, 6 digits each."""
+        priors = list(self.priors.values())
+        return {
+            key: float(f"{float(priors[i].value(u[i])):.6g}")
+            for i in self.inputs_of(experiment)
+            for key in priors[i].keys
+        }
+
+    def values(self, u: np.ndarray) -> np.ndarray:
+        """Inputs at places in the unit cube; both of shape (n, inputs)."""
+        columns = [prior.value(u[:, i]) for i, prior in enumerate(self.priors.values())]
+        return np.stack(columns, axis=1)
+
+    def fingerprint(self) -> str:
+        """Of everything that decides which runs are made; more waves and more held out may come."""
+        kept = {name: e for name, e in self.experiments.items() if not e.held_out}
+        parts = {
+            # Experiments that are held out may come and go, also in the list of a prior.
+            "priors": {
+                name: p.model_dump() | {"experiments": [e for e in p.experiments if e in kept]}
+                for name, p in self.priors.items()
+            },
+            "experiments": {n: (e.run, e.series, e.set) for n, e in kept.items()},
+            "data": [(d.of.name, d.value, d.error, d.discrepancy, d.beyond) for d in self.fitted],
+            "runs": [getattr(self.settings, key) for key in ("points", "replicas", "seed")],
+        }
+        text = json.dumps(parts, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def read_problem(file: str | Path) -> Problem:
+    """Read and check a calibration file, its data and its runs.
+
+    Parameters
+    ----------
+    file : str or Path
+        Path of a TOML file, or the name of one that comes with kmc.
+
+    Raises
+    ------
+    InputError
+        Nothing has been run then. A quantity without a stated discrepancy is refused.
+    """
+    path = catalogue.locate("calibrations", file)
+    given = catalogue.read_toml(path)
+    try:
+        found = _File.model_validate(given)
+    except ValidationError as error:
+        item = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in item["loc"]) or "the file"
+        raise InputError(
+            f"{place} in {path}: {item['msg']}",
+            advice="A calibration has [calibrate], [priors], [discrepancy] and [experiments.NAME]; "
+            "kmc calibrate --help shows one.",
+        ) from None
+    for name in found.experiments:
+        if set(name) & set('/\\:*?"<>|') or name.startswith("."):
+            raise InputError(
+                f"experiments.{name!r} in {path} is no name of a folder",
+                advice="Leave / and the like out of it.",
+            )
+    _check_priors(found, str(path))
+    data = [d for name in found.experiments for d in _data_of(name, found, path)]
+    if all(found.experiments[datum.of.experiment].held_out for datum in data):
+        raise InputError(
+            f"{path} fits nothing: every experiment is held out or has no number",
+            advice="Leave held_out away from one of them.",
+        )
+    candidates = [_candidate(text, found, path) for text in found.calibrate.candidates]
+    experiments = {
+        name: e.model_copy(update={"run": _run_path(e.run, path)})
+        for name, e in found.experiments.items()
+    }
+    problem = Problem(
+        name=path.stem,
+        source=str(path),
+        settings=found.calibrate,
+        priors=found.priors,
+        experiments=experiments,
+        data=data,
+        discrepancy=found.discrepancy,
+        candidates=candidates,
+        text=catalogue.read_text(path),
+    )
+    _check_runs(problem)
+    return problem
+
+
+def _run_path(run: str, path: Path) -> str:
+    """A run file beside the calibration, from everywhere; else the name of a shipped run."""
+    beside = path.parent / run
+    return str(beside.resolve()) if run.endswith(".toml") and beside.is_file() else run
+
+
+def _check_priors(found: _File, source: str) -> None:
+    faults: list[Fault] = []
+    owner: dict[tuple[str, str], str] = {}
+    for name, prior in found.priors.items():
+        where = f"priors.{name} in {source}"
+        given = [k for k in ("uniform", "log_uniform", "normal") if getattr(prior, k) is not None]
+        if len(given) != 1:
+            faults.append(
+                Fault(f"{where} needs one of uniform, log_uniform and normal", "Give exactly one.")
+            )
+            continue
+        low, high = getattr(prior, given[0])
+        if given[0] == "normal":
+            if not high > 0:
+                faults.append(Fault(f"{where}: normal = [mean, {high:g}] has no width"))
+        elif not low < high or (given[0] == "log_uniform" and low <= 0):
+            advice = "Give the smaller end first" + (
+                ", above 0." if given[0] == "log_uniform" else "."
+            )
+            faults.append(Fault(f"{where}: {given[0]} = [{low:g}, {high:g}] is no range", advice))
+        for experiment in prior.experiments or found.experiments:
+            if experiment not in found.experiments:
+                advice = catalogue.nearest(experiment, found.experiments)
+                faults.append(Fault(f"{where} names the experiment {experiment!r}", advice))
+                continue
+            for key in prior.keys:
+                if (experiment, key) in owner:
+                    text = f"{where} and priors.{owner[experiment, key]} both set {key}"
+                    faults.append(Fault(text, "Give each its experiments, or keep one."))
+                owner[experiment, key] = name
+    raise_problems(faults, source)
+
+
+def _data_of(name: str, found: _File, path: Path) -> list[Datum]:
+    """Measured numbers of an experiment, from its CSV file."""
+    experiment = found.experiments[name]
+    file = _data_file(experiment.data, path)
+    table = read_measured(file).table
+    if experiment.series:
+        known = list(dict.fromkeys(table["series"]))
+        table = table[table["series"] == experiment.series]
+        if not len(table):
+            raise InputError(
+                f"experiments.{name} in {path}: {file.name} has no series {experiment.series!r}",
+                advice=f"It has {', '.join(known)}.",
+            )
+    data: list[Datum] = []
+    for number, row in table.iterrows():
+        where = f"{file.name}, row {number + 1}"
+        data += _of_row(name, row, where, found, path)
+    return data
+
+
+def _data_file(text: str, path: Path) -> Path:
+    """A CSV file beside the calibration, or one that comes with kmc."""
+    beside = path.parent / text
+    shipped = Path(__file__).resolve().parents[2] / "analysis" / text
+    return shipped if not beside.is_file() and shipped.is_file() else beside
+
+
+def _of_row(name: str, row: Any, where: str, found: _File, path: Path) -> list[Datum]:
+    """Data of one row: a charge at which something happens, or numbers at a charge."""
+    charge, error = float(row[CAPACITY]), float(row[f"{CAPACITY}_error"])
+    numbers = [c for c in QUANTITIES.values() if not math.isnan(row[c])]
+    if row["event"]:
+        event = str(row["event"])
+        bare = event.removeprefix(NOT)
+        if bare not in EVENTS:
+            raise InputError(
+                f"{where}: event = {event!r} is not known",
+                advice=f"{catalogue.nearest(bare, EVENTS)}Events: {', '.join(EVENTS)}; with "
+                f"{NOT!r} in front for what had not happened by this charge.",
+            )
+        return [_charge_datum(name, bare, charge, error, event != bare, where, found, path)]
+    if not math.isnan(error) and len(numbers) == 1:
+        level = f"{numbers[0]}={row[numbers[0]]:g}"
+        return [_charge_datum(name, level, charge, error, False, where, found, path)]
+    data = []
+    for column in numbers:
+        value, sigma = float(row[column]), float(row[f"{column}_error"])
+        for what, known in (("no capacity_mAh_cm2", charge), (f"no {column}_error", sigma)):
+            if math.isnan(known):
+                raise InputError(
+                    f"{where}: {column} = {value:g} has {what}, so that it cannot be fitted",
+                    advice="State the charge and the error of each number; a charge at which a "
+                    "value is reached has capacity_mAh_cm2_error instead.",
+                )
+        if not sigma > 0:
+            raise InputError(
+                f"{where}: {column}_error = {sigma:g}; no measurement is exact",
+                advice="Give its standard error, above 0.",
+            )
+        of = Observable(name, column, charge)
+        if of.log and value <= 0:
+            raise InputError(f"{where}: {column} = {value:g} must be above 0")
+        allowed = discrepancy_of(of, value, found.discrepancy, path)
+        data.append(Datum(of, float(of.scaled(value)), relative(of, value, sigma), allowed))
+    return data
+
+
+def _charge_datum(
+    name: str,
+    event: str,
+    charge: float,
+    error: float,
+    beyond: bool,
+    where: str,
+    found: _File,
+    path: Path,
+) -> Datum:
+    if not charge > 0 or (not error > 0 and not beyond):
+        raise InputError(
+            f"{where}: {event} needs a charge above 0 with an error",
+            advice="Fill capacity_mAh_cm2 and capacity_mAh_cm2_error.",
+        )
+    of = Observable(name, CAPACITY, event=event)
+    allowed = discrepancy_of(of, charge, found.discrepancy, path)
+    sigma = 0.0 if math.isnan(error) else error / charge
+    return Datum(of, math.log(charge), sigma, allowed, beyond)
+
+
+def _candidate(text: str, found: _File, path: Path) -> Observable:
+    """``Li: height_um at 0.25``"""
+    experiment, _, rest = (part.strip() for part in text.partition(":"))
+    column, _, at = (part.strip() for part in rest.partition(" at "))
+    try:
+        of = Observable(experiment, column, float(at))
+    except ValueError:
+        of = Observable(experiment, column)
+    known = [n for n, e in found.experiments.items() if not e.held_out]
+    if math.isnan(of.charge) or column not in QUANTITIES.values() or experiment not in known:
+        raise InputError(
+            f"calibrate.candidates in {path} has {text!r}",
+            advice='Write "EXPERIMENT: COLUMN at CHARGE", such as "Li: height_um at 0.25". '
+            f"Experiments: {', '.join(known)}; columns: {', '.join(QUANTITIES.values())}.",
+        )
+    discrepancy_of(of, 1.0, found.discrepancy, path)
+    return of
+
+
+def _check_runs(problem: Problem) -> None:
+    """Whether each run can be read in the middle of the priors, and measures what is compared."""
+    middle = np.full(len(problem.priors), 0.5)
+    for name, experiment in problem.experiments.items():
+        changes = {**without_removed(experiment.set), **problem.settings_of(name, middle)}
+        origins = {key: f"{key} of {problem.source}" for key in changes}
+        run = load_run(experiment.run, changes, origins=origins)
+        load_parameters(run.system.params, run.parameters)
+        known = {*SYSTEMS[run.kind].samples, CAPACITY}
+        for of in problem.observables(name):
+            lacking = [column for column in needs(of) if column not in known]
+            if lacking:
+                raise InputError(
+                    f"{of.name} needs {', '.join(lacking)}, which {SYSTEMS[run.kind].noun} does "
+                    "not measure",
+                    advice="Leave the number out of the data of this experiment.",
+                )

@@ -1,0 +1,107 @@
+"""A calibration as text: what is left of each input, what it predicts, what to measure next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kmc.common.formatting import figure, listed, quantity
+
+_NARROWED = 0.5  # share of the prior's width below which the data say something of an input
+_ROWS = 5  # measurements that are named
+
+
+def lines_of(content: Mapping[str, Any]) -> list[str]:
+    """The result, a line each: for the terminal and the report."""
+    return [
+        *_waves(content),
+        *_emulators(content),
+        *(_posterior(content) if content["plausible"] else _none_left(content)),
+    ]
+
+
+def _waves(content: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for number, wave in enumerate(content["waves"], start=1):
+        share = figure(100 * wave["plausible_share"], "%", 2)
+        lines.append(
+            f"Wave {number}: {wave['settings']} settings; {share} of the priors stays plausible "
+            f"(lowest implausibility {wave['lowest']:.2g})."
+        )
+    refused = {name: n for name, n in content["refused"].items() if n}
+    if refused:
+        text = listed([f"{n} of {name}" for name, n in refused.items()])
+        lines.append(f"Settings whose runs were refused or failed: {text}.")
+    return lines
+
+
+def _emulators(content: Mapping[str, Any]) -> list[str]:
+    never = [e["quantity"] for e in content["emulators"] if not e["settings"]]
+    wide = [e["quantity"] for e in content["emulators"] if e["widening"] > 1.5]
+    rms = [e["rms_error"] for e in content["emulators"] if e["rms_error"] is not None]
+    if not rms:
+        return []
+    lines = [
+        f"Emulators, left-one-out errors over their standard deviation: rms {min(rms):.2g} to "
+        f"{max(rms):.2g} (1 is right)."
+    ]
+    if never:
+        lines.append(
+            f"In no run before its end: {listed(never)}. Such bounds rule out less than numbers; "
+            "let the runs go on for longer, or widen the priors."
+        )
+    if wide:
+        lines.append(f"Too sure, and widened by their own errors: {listed(wide)}.")
+    return lines
+
+
+def _none_left(content: Mapping[str, Any]) -> list[str]:
+    lowest = content["waves"][-1]["lowest"]
+    worst = listed([f"{name} ({z:.2g})" for name, z in content["worst"][:3]])
+    return [
+        "",
+        f"No input is left plausible: the lowest implausibility is {lowest:.2g}. The model with "
+        "these priors and discrepancies does not make these data.",
+        f"Farthest off at the best inputs, in standard deviations: {worst}.",
+        "A mechanism is missing, a prior too narrow, or a discrepancy or error stated too small.",
+    ]
+
+
+def _posterior(content: Mapping[str, Any]) -> list[str]:
+    lines = ["", "Input, median (90 % interval), share of the prior's width that is left:"]
+    for row in content["posterior"]:
+        unit = quantity(row["key"].partition(" and ")[0])[1]
+        ends = f"{figure(row['low'])} to {figure(row['high'], unit)}"
+        said = ""
+        if row["input"] in content["idle"]:
+            said = ", without effect on any number here"
+        elif row["width_left"] > _NARROWED:
+            said = ", hardly narrowed"
+        lines.append(
+            f"  {row['input']}: {figure(row['median'])} ({ends}), "
+            f"{100 * row['width_left']:.0f} %{said}"
+        )
+    if content["predictions"]:
+        lines += ["", "Runs at samples of the posterior beside the data, 90 % interval:"]
+        lines += [_prediction(row) for row in content["predictions"]]
+    if content["next"]:
+        lines += ["", "One more measurement, and the share of an input's variance that it leaves:"]
+        for row in content["next"][:_ROWS]:
+            name, left = min(row["left"].items(), key=lambda item: item[1])
+            lines.append(f"  {row['measure']} to {row['to']}: {100 * left:.0f} % of {name}")
+    return lines
+
+
+def _prediction(row: Mapping[str, Any]) -> str:
+    low, median, high = (_end(row[key]) for key in ("low", "median", "high"))
+    held = ", held out" if row["held_out"] else ""
+    return (
+        f"  {row['experiment']}, {row['quantity']}: {median} ({low} to {high}); measured "
+        f"{row['measured']}: {row['verdict']}{held}"
+    )
+
+
+def _end(value: Any) -> str:
+    if value is None:
+        return "?"
+    return value if isinstance(value, str) else "never" if value == float("inf") else figure(value)

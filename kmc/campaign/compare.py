@@ -1,0 +1,215 @@
+"""Runs of any kind side by side: inputs in which they differ, and their results."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kmc.campaign.dataset import number_order
+from kmc.campaign.scalars import At, charge_text, entry_of, meaning, unit_of
+from kmc.common.formatting import html_table, listed
+from kmc.common.json_files import json_safe
+from kmc.errors import InputError
+from kmc.runfile.run_file import from_resolved
+from kmc.systems import SYSTEMS
+from kmc.systems.run import load
+from kmc.systems.slowing import hidden_effects
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SAME = 1e-9  # relative: a number that was summed in another order is the same
+_SAME_CHARGE = 1e-3  # relative: boxes end at the event that reaches their charge
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Runs side by side; made by `compare`.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the files, without their ending where that is enough to tell them apart.
+    inputs, results : dict of str to tuple
+        ``section.key`` or name of a number → its value in each run; None where a run has none.
+    moment : str
+        Where the results were read: "at the end", "at 0.1 mAh/cm²".
+    notes : tuple of str
+        What makes the runs hard to compare.
+    """
+
+    names: tuple[str, ...]
+    inputs: Mapping[str, tuple]
+    results: Mapping[str, tuple]
+    moment: str
+    notes: tuple[str, ...] = ()
+
+    def to_dataframe(self, *, everything: bool = False) -> pd.DataFrame:
+        """A row for each input and number that differs, or for every one, a column for each run.
+
+        Returns
+        -------
+        DataFrame
+            ``what`` ("input" or "result"), ``name``, ``unit``, and the runs by name.
+        """
+        import pandas as pd
+
+        rows = [
+            {"what": what, "name": name, "unit": unit, **dict(zip(self.names, values, strict=True))}
+            for what, name, unit, values in self.rows(everything=everything)
+        ]
+        return pd.DataFrame(rows, columns=["what", "name", "unit", *self.names])
+
+    def rows(self, *, everything: bool = False) -> Iterator[tuple[str, str, str, tuple]]:
+        """What, name, unit and values of each row of the table."""
+        for what, table in (("input", self.inputs), ("result", self.results)):
+            for name, values in table.items():
+                if everything or differ(values):
+                    unit = meaning(name)[0] if what == "result" else ""
+                    yield what, name, "" if unit == "1" else unit, values
+
+    def to_json(self) -> str:
+        """Everything as JSON text; what a run does not have is null."""
+        top = {"runs": self.names, "moment": self.moment, "notes": self.notes}
+        tables = {"inputs": dict(self.inputs), "results": dict(self.results)}
+        return json.dumps(json_safe(top | tables), indent=2, ensure_ascii=False, allow_nan=False)
+
+    def _repr_html_(self) -> str:
+        rows = [(name, unit, *map(text_of, values)) for _, name, unit, values in self.rows()]
+        return html_table(rows, ("", "unit", *self.names), f"What differs, {self.moment}")
+
+
+def compare(*runs: Any, at: float | None = None) -> Compared:
+    """Lay runs side by side: the inputs in which they differ, and their results.
+
+    Parameters
+    ----------
+    *runs : str, Path or run
+        Two or more files, or what `kmc.load` and `kmc.run` return, of any kind.
+    at : float, optional
+        Charge at which the results are read, in mAh/cm² for populations of voids and in monolayers
+        for all others; the end of each run by default.
+
+    Returns
+    -------
+    kmc.campaign.compare.Compared
+        ``inputs``, ``results``, ``notes``, ``to_dataframe()``, ``to_json()``.
+
+    Raises
+    ------
+    kmc.errors.InputError
+        Fewer than two runs, or one that cannot be read or passes no such charge.
+
+    Examples
+    --------
+    >>> kmc.compare("strip_li.h5", "strip_limg.h5").to_dataframe()             # doctest: +SKIP
+    """
+    if len(runs) < 2:
+        raise InputError("there is nothing to compare with", advice="Give two runs or more.")
+    found = [run if hasattr(run, "samples") else load(run) for run in runs]
+    results = [_results(run, at) for run in found]
+    numbers = dict.fromkeys(name for row in results for name in row)
+    charges = dict.fromkeys(c.column for run in found if (c := SYSTEMS[run.kind].charge))
+    moment = "at the end"
+    if at is not None:
+        moment = "at " + " and ".join(charge_text(at, unit_of(column)) for column in charges)
+    return Compared(
+        names=_names([Path(run.path) for run in found]),
+        inputs=_side_by_side([_inputs(run) for run in found]),
+        results={
+            n: tuple(row.get(n) for row in results) for n in sorted(numbers, key=number_order)
+        },
+        moment=moment,
+        notes=tuple(_notes(found, results, at)),
+    )
+
+
+def _names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """As short as keeps them apart: stem, file name, path, path with a number."""
+    for names in ([p.stem for p in paths], [p.name for p in paths], [str(p) for p in paths]):
+        if len(set(names)) == len(names):
+            return tuple(names)
+    return tuple(f"{path} ({i})" for i, path in enumerate(paths, 1))
+
+
+def _inputs(run: Any) -> dict[str, Any]:
+    """Everything a run was given, by ``section.key``."""
+    flat: dict[str, Any] = {"kind": SYSTEMS[run.kind].noun, "kmc_version": run.kmc_version}
+    for section, table in run.run.items():
+        if section == "parameters":  # those that the run used stand below
+            continue
+        rows = table.items() if isinstance(table, Mapping) else [("", table)]
+        flat |= {f"{section}.{key}".rstrip("."): value for key, value in rows}
+    values = run.resolved.get("parameters", {})
+    return flat | {f"parameters.{name}": entry.get("value") for name, entry in values.items()}
+
+
+def _settings(run: Any) -> dict[str, Any]:
+    """The keys of the run file that have a value, by ``section.key``."""
+    tables = {section: table for section, table in run.run.items() if isinstance(table, Mapping)}
+    return {
+        f"{section}.{key}": value
+        for section, table in from_resolved(tables).items()
+        for key, value in table.items()
+    }
+
+
+def _results(run: Any, at: float | None) -> dict[str, Any]:
+    system = SYSTEMS[run.kind]
+    if at is not None and system.charge is None:
+        raise InputError(
+            f"{run.path} is {system.noun}, which passes no charge through an interface",
+            advice="Leave the charge away: runs are compared at their end.",
+        )
+    wanted = [At(float(at), system.charge.column)] if at is not None and system.charge else []
+    entry = entry_of(Path(run.path), run, wanted)
+    numbers = entry["at"][wanted[0].key] if wanted else entry["final"]
+    found = dict(numbers)
+    if system.charge is not None and "contact_fraction" in system.samples:
+        found[f"half_contact_{unit_of(system.charge.column)}"] = entry["onset"]["0.5"]
+    return found | {"stop_reason": run.stop_reason if run.finished else "unfinished"}
+
+
+def _side_by_side(tables: Sequence[Mapping[str, Any]]) -> dict[str, tuple]:
+    names = dict.fromkeys(name for table in tables for name in table)
+    return {name: tuple(table.get(name) for table in tables) for name in names}
+
+
+def _notes(runs: Sequence[Any], results: Sequence[Mapping[str, Any]], at: float | None) -> list:
+    notes = hidden_effects({}, [_settings(run) for run in runs])
+    charges = {charge.column for run in runs if (charge := SYSTEMS[run.kind].charge)}
+    if at is None and len(charges) == 1:
+        ends = [row.get(next(iter(charges)), math.nan) for row in results]
+        if max(ends) - min(ends) > _SAME_CHARGE * max(ends):
+            unit = unit_of(next(iter(charges)))
+            texts = listed([charge_text(end, unit) for end in ends])
+            notes.append(f"The runs end at {texts}: --at compares them at one charge.")
+    early = [str(run.path) for run, row in zip(runs, results, strict=True) if len(row) <= 2]
+    if at is not None and early:
+        notes.append(f"{listed(early)} did not reach this charge.")
+    return notes
+
+
+def differ(values: Sequence[Any]) -> bool:
+    """Whether values differ by more than the last digits of a sum."""
+    return any(not _same(values[0], value) for value in values[1:])
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        both_nan = one != one and other != other
+        return both_nan or math.isclose(one, other, rel_tol=_SAME)
+    return one == other
+
+
+def text_of(value: Any) -> str:
+    """A value in a table: four digits, – where a run has none or it is not known."""
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.4g}"
+    return str(value)

@@ -1,0 +1,288 @@
+"""Checkpoints: the complete state of a run as bytes, from which it continues without a difference.
+
+A checkpoint is a table of numbers, texts and arrays. As bytes it is, little-endian::
+
+    8 bytes  the letters kmcstate
+    8 bytes  length of the body
+    4 bytes  CRC-32 of the body
+    body     zlib: a line of JSON, then the arrays one after the other
+
+The JSON line is an object; an array stands in it as ``{"dtype": …, "shape": …}``. Reading executes
+nothing from the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import math
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from kmc.common.provenance import collect, numerical_versions
+from kmc.common.version import __version__
+from kmc.errors import FileFormatError, KmcWarning, OutputError
+from kmc.files import file as layout
+from kmc.files import integrity as guard
+from kmc.files import schema
+from kmc.files.integrity import read
+from kmc.files.reader import Trajectory, load
+from kmc.files.transaction import complete, recovered
+from kmc.files.writer import TrajectoryWriter, WriteLock
+
+_MAGIC = b"kmcstate"
+_HEAD = struct.Struct("<8sQI")
+_FASTEST = 1  # level of zlib: compression of a large box must not delay the event loop
+_DTYPES = ("|u1", "|i1", "|b1", "<i4", "<i8", "<f4", "<f8")
+_COPIED_BYTES = 2**26  # of frames, held in memory at a time
+# A state has 1 byte for each site, 8 for each vacancy, 4 for each Mg and 56 for each site of L1,
+# which is at most one site in 8 (`MIN_LAYERS` of the lattice).
+_BYTES_PER_SITE, _BYTES_BESIDES = 16, 2**20
+
+Table = dict[str, Any]
+
+
+def pack(table: Table) -> bytes:
+    """Bytes of a table of numbers, texts, lists, objects and arrays."""
+    plain, arrays = {}, []
+    for name, value in table.items():
+        if isinstance(value, np.ndarray):
+            array = np.ascontiguousarray(value)
+            arrays.append(array.astype(array.dtype.newbyteorder("<"), copy=False))
+            if arrays[-1].dtype.str not in _DTYPES:  # it could not be read again
+                raise TypeError(f"{name} of a checkpoint is of {array.dtype}")
+            plain[name] = {"dtype": arrays[-1].dtype.str, "shape": list(array.shape)}
+        else:
+            plain[name] = value
+    line = json.dumps(plain, separators=(",", ":")).encode() + b"\n"
+    packer = zlib.compressobj(_FASTEST)
+    body = b"".join(
+        [packer.compress(line), *(packer.compress(array.data) for array in arrays), packer.flush()]
+    )
+    return _HEAD.pack(_MAGIC, len(body), zlib.crc32(body)) + body
+
+
+def most_bytes(n_sites: int) -> int:
+    """Largest number of bytes of the state of a box with this number of sites, packed or not."""
+    return _BYTES_PER_SITE * n_sites + _BYTES_BESIDES
+
+
+def unpack(data: bytes, most: int = 0) -> Table | None:
+    """The table of these bytes; None where they hold no complete checkpoint.
+
+    Bytes behind the checkpoint are ignored: its dataset never shrinks.
+
+    Parameters
+    ----------
+    data : bytes
+    most : int
+        Largest number of bytes it may unpack to; 0 for any, where kmc itself has packed it.
+    """
+    if len(data) < _HEAD.size:
+        return None
+    magic, length, checksum = _HEAD.unpack_from(data)
+    body = data[_HEAD.size : _HEAD.size + length]
+    if magic != _MAGIC or len(body) != length or zlib.crc32(body) != checksum:
+        return None
+    try:
+        unpacker = zlib.decompressobj()
+        content = unpacker.decompress(body, most)
+        return _tables(content) if unpacker.eof else None
+    except (ValueError, KeyError, TypeError, zlib.error, MemoryError):
+        return None
+
+
+def _tables(data: bytes) -> Table:
+    end = data.index(b"\n") + 1
+    table = json.loads(data[:end])
+    for name, value in table.items():
+        if not (isinstance(value, dict) and value.keys() == {"dtype", "shape"}):
+            continue
+        if value["dtype"] not in _DTYPES or not 0 <= math.prod(value["shape"]) <= len(data):
+            raise ValueError(value)
+        array = np.frombuffer(data, value["dtype"], math.prod(value["shape"]), end)
+        end += array.nbytes
+        table[name] = array.reshape(value["shape"])
+    return table
+
+
+# --- checkpoints in a file, and a writer that appends after one ---
+
+
+def checkpoint_of(trajectory: Trajectory) -> Table | None:
+    """The latest complete state of the run whose rows the file holds.
+
+    Returns
+    -------
+    Table or None
+        None where the run was killed before its first flush.
+    """
+    found = read(trajectory.path, lambda file: checkpoints_in(file, trajectory.box))
+    usable = [
+        table
+        for table in found
+        if 0 <= table["n_samples"] <= len(trajectory.samples)
+        and 0 <= table["n_frames"] <= len(trajectory.frames)
+    ]
+    state = max(usable, key=lambda table: table["attempts"], default=None)
+    samples, checksums = trajectory.samples, trajectory.frames.checksums
+    if found and not (state and follows(state, samples.rows(state["n_samples"]), checksums)):
+        raise FileFormatError(
+            f"{trajectory.path} lacks rows that it had when its checkpoint was written",
+            advice="`kmc verify` reports what is missing. Use an earlier copy, or start the run "
+            "again.",
+        )
+    return state
+
+
+def follows(state: Table, rows: np.ndarray, frame_checksums: np.ndarray) -> bool:
+    """Whether a checkpoint was taken after the first of these rows and frames, undamaged."""
+    if len(rows) < state["n_samples"] or len(frame_checksums) < state["n_frames"]:
+        return False
+    if "crc_samples" not in state:  # of an earlier kmc
+        return True
+    found = schema.Totals().with_samples(rows[: state["n_samples"]])
+    found = found.with_frames(frame_checksums[: state["n_frames"]])
+    return all(state.get(name) == number for name, number in found._asdict().items())
+
+
+def checkpoints_in(file: h5py.File, box: Table) -> list[Table]:
+    """Every complete checkpoint of an open file with this box."""
+    n_sites, tables = guard.occupancies(file, box).shape[1], []
+    for slot in schema.CHECKPOINT_SLOTS:
+        with contextlib.suppress(KeyError):  # schema 1 has none
+            dataset = guard.dataset(file, slot.path)
+            if len(dataset) <= most_bytes(n_sites):
+                tables.append(unpack(dataset[:].tobytes(), most_bytes(n_sites)))
+    return [table for table in tables if table is not None and _is_complete(table)]
+
+
+def _is_complete(table: Table) -> bool:
+    """Whether the table has the numbers that are needed before the state itself."""
+    return all(type(table.get(key)) is int for key in ("n_samples", "n_frames", "attempts"))
+
+
+def complete_last_commit(path: Path) -> bool:
+    """Apply the journal that a kill or a power cut left, with a warning; whether there was one.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or written, or another process writes it.
+    """
+    guard.check_readable(path)
+    left = recovered(path)
+    if left is None:
+        return False
+    left.close()
+    target = Path(os.path.realpath(path))
+    lock = WriteLock(target)
+    try:
+        done = complete(target)
+    except OSError as problem:
+        raise OutputError(
+            f"{path} cannot be written: {problem.strerror or problem}",
+            advice="Its rows are safe. Free space on the disk, then repeat the command.",
+        ) from None
+    finally:
+        lock.release()
+    if done:
+        warnings.warn(
+            f"the last write of {path} was interrupted; it has been completed from the file's "
+            "journal, and nothing is lost",
+            KmcWarning,
+            stacklevel=2,
+        )
+    return done
+
+
+def reopen(
+    path: str | Path,
+    prepare: Callable[[Trajectory], tuple[Table | None, Mapping]],
+) -> TrajectoryWriter:
+    """A writer that appends to a trajectory after its checkpoint.
+
+    The rows up to the checkpoint are copied into a new file, which replaces the old one atomically:
+    a kill leaves one or the other, and no row is duplicated.
+
+    Parameters
+    ----------
+    path : str or Path
+    prepare : callable
+        Called with the trajectory once it is locked; returns the checkpoint to continue from
+        (None for the beginning of the run), and `resolved` of the new file.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or continued, or another process writes it.
+    """
+    path = Path(path)
+    load(path)  # an unreadable file is reported before it is locked
+    lock = WriteLock(Path(os.path.realpath(path)))
+    try:
+        trajectory = load(path)
+        state, resolved = prepare(trajectory)
+        steps = _copies(trajectory, state)
+        writer = TrajectoryWriter.filled(path, _head(trajectory, resolved), steps)
+    finally:
+        lock.release()
+    return writer
+
+
+def _head(trajectory: Trajectory, resolved: Mapping) -> layout.Head:
+    provenance = dict(trajectory.provenance)
+    times = int(provenance.get("continued", "0").split()[0]) + 1
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    provenance["continued"] = f"{times} times, last by kmc {__version__} at {now}"
+    before = provenance.get("continued_with", numerical_versions(provenance))
+    versions = numerical_versions(collect())
+    if versions != before:
+        provenance["continued_with"] = versions
+        warnings.warn(
+            f"{trajectory.path} was written with {before} and is continued with {versions}: it may "
+            "differ in the last bits from an uninterrupted run",
+            KmcWarning,
+            stacklevel=2,
+        )
+    return layout.Head(
+        lattice=trajectory.lattice,
+        columns=schema.SAMPLE_COLUMNS,
+        run_text=trajectory.run_file,
+        resolved=resolved,
+        seed=trajectory.seed,
+        chemistry=trajectory.chemistry,
+        kmc_version=trajectory.kmc_version,
+        provenance=provenance,
+    )
+
+
+def _copies(trajectory: Trajectory, state: Table | None) -> Iterator[Callable[[h5py.File], None]]:
+    """Steps that copy rows and frames up to a checkpoint, and the checkpoint itself."""
+    if state is None:
+        return
+    n_samples, n_frames = state["n_samples"], state["n_frames"]
+    rows = trajectory.samples.rows(n_samples)
+    yield lambda file: layout.append_samples(file, rows)
+    at_once = max(1, _COPIED_BYTES // trajectory.lattice.n_sites)
+    names = layout.FRAME_DTYPE.names or ()
+
+    def append(file: h5py.File, first: int) -> None:
+        frames = trajectory.frames[first : min(first + at_once, n_frames)]
+        values = [tuple(getattr(frame, name) for name in names) for frame in frames]
+        occupancies = [frame.occupancy for frame in frames]
+        layout.append_frames(file, np.array(values, layout.FRAME_DTYPE), occupancies)
+
+    for first in range(0, n_frames, at_once):
+        yield functools.partial(append, first=first)
+    yield lambda file: layout.put_checkpoint(file, schema.CHECKPOINT_SLOTS[0], pack(state))

@@ -1,0 +1,469 @@
+"""Checks of a trajectory file before its content is used; the file is not trusted.
+
+An HDF5 file can link to other files, name filters that load a library, and state sizes larger than
+its content. A trajectory does none of that, and a file that does is refused: reading opens no other
+file, loads no code, and takes no more memory than the stored bytes can fill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import mmap
+import os
+import re
+import stat
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from kmc.common import catalogue
+from kmc.errors import FileFormatError, InputError
+from kmc.files import schema
+from kmc.files.record import check_record
+from kmc.files.schema import FRAME_OCCUPANCY, LATTICE_ENTRIES, SCHEMA, SCHEMA_VERSION
+from kmc.files.transaction import SIGNATURE, recovered, stored_end
+from kmc.model.lattice import MOST_SITES_A_CELL
+
+_ENTRIES = {entry.path: entry for entry in SCHEMA}
+# gzip, shuffle, fletcher32: what kmc writes. Others may be plugins, which HDF5 would load.
+_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
+_MOST_PACKED = 1100  # bytes that one byte of gzip can unpack to; 1032 by its format
+_SLACK_BYTES = 4096  # very short datasets, checksums included
+# What a file of some size can take: see `table`, `record` and `occupancies`.
+_TABLE_BYTES_A_BYTE, _TABLE_BYTES = 16, 2**25  # columns of rows, which kmc itself does not pack
+_SITES_A_BYTE, _SITES = 2, 2**22  # kmc's own boxes have at most 1.7, by their positions alone
+_RECORD_BYTES = 2**24  # of JSON, which takes up to 30 times as much as Python objects
+_CHUNK_BYTES = 2**24  # that are unpacked at once, unless a frame has more sites
+
+
+def dataset(
+    file: h5py.File,
+    path: str,
+    *,
+    sized: bool = True,
+    kinds: Sequence[str] | None = None,
+    dimensions: int | None = 1,
+    file_bytes: int | None = None,
+) -> h5py.Dataset:
+    """A dataset of plain numbers that the file itself holds.
+
+    Parameters
+    ----------
+    file : h5py.File
+    path : str
+        Such as ``"/samples/time_s"``.
+    sized : bool
+        Whether all of it will be read: its length must then agree with its stored bytes.
+    kinds : sequence of str
+        Types that it may have; those of trajectories, by their schema, without it.
+    dimensions : int
+        With `kinds`: its number of dimensions; any where it is None.
+    file_bytes : int, optional
+        Size of the file on disk, where it is known.
+
+    Raises
+    ------
+    FileFormatError
+        The dataset is a link, is stored in another file, has a filter or type that trajectories do
+        not use, or a size beyond its stored bytes.
+    KeyError
+        There is no such dataset.
+    """
+    # h5py's own objects cost ten times as much, which counts where a sweep has thousands of files.
+    place: Any = file.id
+    for name in path.strip("/").encode().split(b"/"):
+        links = place.links
+        if not links.exists(name):
+            raise KeyError(f"object {name.decode()!r} doesn't exist")
+        if links.get_info(name).type != h5py.h5l.TYPE_HARD:
+            raise _refused(file, path, "is a link, which could lead to another file")
+        place = h5py.h5o.open(place, name)
+    if not isinstance(place, h5py.h5d.DatasetID):
+        raise _refused(file, path, "is not a dataset")
+    plan = place.get_create_plist()
+    if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count():
+        raise _refused(file, path, "keeps its numbers in another file")
+    filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
+    if not set(filters) <= set(_FILTERS) or len(set(filters)) < len(filters):
+        raise _refused(file, path, "is packed in a way that a trajectory is not")
+    entry = _ENTRIES.get(f"/{path.strip('/')}")
+    if kinds is None:
+        # Columns of the samples that the schema does not list are numbers of either kind.
+        kinds = ("<i8", "<f8") if entry is None else (entry.dtype,)
+        dimensions = 1 if entry is None else len(entry.shape.split(", "))
+    dtype, shape = place.dtype, place.shape
+    if dtype.str not in kinds or dimensions not in (None, len(shape)):
+        raise _refused(file, path, f"holds {dtype} in {len(shape)} dimensions")
+    file_size = bytes_on_disk(file) if file_bytes is None else file_bytes
+    stored = place.get_storage_size() if sized else file_size
+    row = dtype.itemsize * math.prod(shape[1:])
+    stated = row * (shape[0] if sized else 1)
+    packed = h5py.h5z.FILTER_DEFLATE in filters
+    if stated > min(stored, file_size) * (_MOST_PACKED if packed else 1) + _SLACK_BYTES:
+        raise FileFormatError(
+            f"{file.filename} is damaged: {path} states {stated} bytes and has {stored}"
+        )
+    found = h5py.Dataset(place)
+    if packed and dtype.itemsize * math.prod(found.chunks) > max(_CHUNK_BYTES, row):
+        raise _refused(file, path, f"is packed in pieces of {found.chunks}")
+    if packed and sized and path.strip("/") != FRAME_OCCUPANCY.path.strip("/"):
+        places: list[tuple[int, ...]] = []
+        place.chunk_iter(lambda info: places.append(info.chunk_offset))
+        for offset in places:
+            _check_chunk(file, found, path, offset)
+    return found
+
+
+def bytes_on_disk(file: h5py.File) -> int:
+    """Size of a file; little for one that is mostly holes, unless its disk packs it."""
+    size = file.id.get_filesize()
+    with contextlib.suppress(OSError, TypeError, ValueError, AttributeError):
+        return min(size, 2**26 + 32 * 512 * os.stat(file.filename).st_blocks)
+    return size
+
+
+def _check_chunk(file: h5py.File, place: h5py.Dataset, path: str, offset: tuple[int, ...]) -> None:
+    """Refuse a packed piece that holds more than its size: HDF5 would unpack all of it."""
+    size = place.dtype.itemsize * math.prod(place.chunks)
+    info = place.id.get_chunk_info_by_coord(offset)
+    if info.size is None or info.size * _MOST_PACKED <= size + 2**26:
+        return
+    if info.size <= 2 * size + _SLACK_BYTES:
+        _, data = place.id.read_direct_chunk(offset)
+        if not zlib.decompressobj().decompress(data, size + _SLACK_BYTES)[size + 4 :]:
+            return
+    raise FileFormatError(f"{file.filename} is damaged: a piece of {path} holds more than {size}")
+
+
+def table(file: h5py.File, group: str, names: Sequence[str]) -> dict[str, h5py.Dataset]:
+    """Columns of a group that together can fill no more memory than their file warrants.
+
+    Raises
+    ------
+    FileFormatError, KeyError
+        As for `dataset`; also where two columns are one and the same dataset, or the columns state
+        more than the file can hold.
+    """
+    size = bytes_on_disk(file)
+    columns = {name: dataset(file, f"{group}/{name}", file_bytes=size) for name in names}
+    if len({h5py.h5o.get_info(column.id).addr for column in columns.values()}) < len(columns):
+        raise _refused(file, f"/{group}", "gives one column several names")
+    stated = sum(column.dtype.itemsize * len(column) for column in columns.values())
+    if stated > _TABLE_BYTES_A_BYTE * size + _TABLE_BYTES:
+        raise FileFormatError(f"{file.filename} is damaged: /{group} states {stated} bytes")
+    return columns
+
+
+def fixed_text(file: h5py.File, entry: schema.Entry) -> str:
+    """An attribute of `/record` of fixed length."""
+    attribute = dataset(file, schema.RECORD.path).attrs.get_id(entry.name)
+    if attribute.dtype.kind != "S" or attribute.shape or attribute.dtype.itemsize > 2**16:
+        raise ValueError(f"{entry.path} is not a text")
+    value = bytes(file[schema.RECORD.path].attrs[entry.name])
+    return value.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def lattice(file: h5py.File, box: dict[str, Any]) -> dict[str, np.ndarray]:
+    """`/lattice`, name of the dataset to its numbers; HDF5 checks its checksums.
+
+    An older file has no chemistry.
+
+    Raises
+    ------
+    FileFormatError, KeyError, ValueError
+        As for `occupancies`; also where a dataset is longer than the box.
+    """
+    n_sites = occupancies(file, box).shape[1]
+    found = {}
+    for entry in LATTICE_ENTRIES:
+        if entry.path not in file:
+            continue
+        values = dataset(file, entry.path)
+        if math.prod(values.shape) > 3 * n_sites:
+            raise FileFormatError(
+                f"{file.filename} is damaged: {entry.path} has shape {values.shape}, and the box "
+                f"{n_sites} sites"
+            )
+        found[entry.name] = values[:]
+    return found
+
+
+def occupancy(file: h5py.File, box: dict[str, Any], index: int) -> np.ndarray:
+    """Occupancy of one frame, without a look at its checksum."""
+    found = occupancies(file, box, sized=False)
+    if found.compression == "gzip":
+        frames, sites = found.chunks
+        for site in range(0, found.shape[1], sites):
+            _check_chunk(file, found, FRAME_OCCUPANCY.path, (index // frames * frames, site))
+    return found[index]
+
+
+def occupancies(file: h5py.File, box: dict[str, Any], *, sized: bool = True) -> h5py.Dataset:
+    """The occupancies of the frames; they must have as many sites as the lattice of the record.
+
+    Raises
+    ------
+    FileFormatError, KeyError
+        As for `dataset`.
+    ValueError
+        They do not fit: a lattice as large as the record states could exhaust the memory.
+    """
+    found = dataset(file, FRAME_OCCUPANCY.path, sized=sized)
+    n_sites = len(dataset(file, LATTICE_ENTRIES[1].path, sized=False))
+    unit_cells = math.prod(box["cells"]) * box["layers"]
+    most = MOST_SITES_A_CELL * unit_cells
+    if found.shape[1:] != (n_sites,) or unit_cells < 1 or n_sites % unit_cells or n_sites > most:
+        raise ValueError(f"frames of shape {found.shape[1:]} do not fit the lattice")
+    check_box(file, box, n_sites)
+    return found
+
+
+def check_box(file: h5py.File, box: dict[str, Any], n_sites: int = 0) -> None:
+    """Refuse a box with more sites than a file of this size can hold."""
+    n_sites = max(n_sites, math.prod(box["cells"]) * box["layers"])
+    if n_sites > max(_SITES, _SITES_A_BYTE * bytes_on_disk(file)):
+        raise FileFormatError(
+            f"{file.filename} is damaged: it states {n_sites} sites, more than a file of its size "
+            "can hold"
+        )
+
+
+def _refused(file: h5py.File, path: str, what: str) -> FileFormatError:
+    return FileFormatError(f"{file.filename} is not a kmc trajectory: {path} {what}")
+
+
+# --- opening a file that may be damaged, of another program, or still being written ---
+
+_ATTEMPTS = 4  # a run that writes at this very moment is between two valid states for about 1 ms
+_PAUSE_S = 0.02
+_RECENT_S = 3600.0  # clocks of a network may differ
+_NOT_OURS = "is not a kmc trajectory"
+_MADE_BY = "`kmc run` writes trajectories, `kmc upscale` populations of voids."
+_LOCKING = "file locking"  # in what HDF5 says of a file opened twice in one process, in two ways
+# What h5py and numpy raise over content they cannot make sense of.
+H5PY_ERRORS = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    MemoryError,
+    ArithmeticError,
+)
+
+
+def read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
+    """Result of ``reader(file)``; any error is an `InputError` or `FileFormatError` on the file."""
+    check_readable(path)
+    for attempt in range(_ATTEMPTS):
+        try:
+            with open_to_read(path) as file:
+                return reader(file)
+        except FileFormatError as known:
+            problem: FileFormatError = known
+        except H5PY_ERRORS as damage:
+            reason = reason_of(damage)
+            if isinstance(damage, OSError) and _LOCKING in reason:
+                raise FileFormatError(
+                    f"{path} is open elsewhere in this process, with file locking that does not "
+                    f"match: {reason}",
+                    advice="Close that h5py.File first, or open it after kmc.load.",
+                ) from None
+            verdict = _NOT_OURS if "doesn't exist" in reason else "is damaged"
+            problem = FileFormatError(f"{path} {verdict}: {reason}")
+        if attempt + 1 == _ATTEMPTS or not _may_be_written(path):
+            break
+        time.sleep(_PAUSE_S)
+    raise problem from None
+
+
+def _may_be_written(path: Path) -> bool:
+    """Whether the file was written recently, by a clock that may be a little off."""
+    with contextlib.suppress(OSError):
+        return abs(time.time() - os.stat(path).st_mtime) < _RECENT_S
+    return False
+
+
+@contextlib.contextmanager
+def open_to_read(path: Path) -> Iterator[h5py.File]:
+    """A file open for reading; after a power cut in the state that its last commit would have left.
+
+    It is opened without a lock, as a run may be writing to it. A file that is open elsewhere in
+    this process must be opened with the locking it has there.
+    """
+    content = recovered(path)
+    if content is not None:
+        with content, h5py.File(content, "r") as file:
+            yield file
+        return
+    problem: OSError | None = None
+    for locking in (False, None, True):
+        try:
+            file = h5py.File(path, "r", locking=locking)
+            break
+        except OSError as refused:
+            if _LOCKING not in str(refused):
+                raise
+            problem = problem or refused
+    else:
+        assert problem is not None
+        raise problem
+    with file:
+        yield file
+
+
+def check_readable(path: Path) -> None:
+    """Check what needs no HDF5: missing, a folder, unreadable, empty, not HDF5, truncated."""
+    try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # reading from a pipe would block
+            raise InputError(f"{path} is not a regular file", advice="Give a trajectory file.")
+        with path.open("rb") as file:
+            head = file.read(64)
+            size = file.seek(0, 2)
+    except FileNotFoundError:
+        advice = "`kmc run` writes trajectories."
+        if (shipped := catalogue.use_of(str(path))) is not None:
+            advice = f"{path} is {shipped[0]}: {shipped[1]}"
+        raise InputError(f"{path}: no such file", advice=advice) from None
+    except IsADirectoryError:
+        raise InputError(
+            f"{path} is a folder",
+            advice="Give a trajectory file; kmc report shows the folder of a sweep or a study.",
+        ) from None
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise InputError(f"{path} cannot be read: {reason}") from None
+    if not size:
+        raise FileFormatError(f"{path} is empty", advice=_MADE_BY)
+    if not head.startswith(SIGNATURE):
+        raise FileFormatError(f"{path} {_NOT_OURS}: it is not an HDF5 file", advice=_MADE_BY)
+    end = stored_end(head)
+    if end is not None and size < end:
+        raise FileFormatError(f"{path} is cut short: {size} bytes are left of {end}")
+
+
+def reason_of(problem: Exception) -> str:
+    """Reason in a message of h5py, which has it in parentheses behind the operation."""
+    text = " ".join(str(problem.args[0] if problem.args else "").split())
+    reason = re.fullmatch(r"[^(]*\((.+)\)\.?", text)
+    return (reason[1] if reason else text) or type(problem).__name__
+
+
+def schema_version(file: h5py.File) -> int:
+    """Schema of an open file; a newer one than this kmc reads is a `FileFormatError`."""
+    path = file.filename
+    version = root_number(file, "schema_version")
+    if version is None:
+        raise FileFormatError(f"{path} {_NOT_OURS}: it is an HDF5 file without a schema_version")
+    if version > SCHEMA_VERSION:
+        raise FileFormatError(
+            f"{path} has schema {version}, but this kmc reads up to schema {SCHEMA_VERSION}: "
+            "update kmc"
+        )
+    return version
+
+
+def read_record(file: h5py.File) -> tuple[int, dict[str, Any]]:
+    """Schema version and the JSON of ``/record``, with the layout that the readers rely on.
+
+    Raises
+    ------
+    FileFormatError, KeyError, ValueError
+        It is missing, not JSON, larger than any run's, or has another layout.
+    """
+    version = schema_version(file)
+    found = dataset(file, schema.RECORD.path)
+    if len(found) > _RECORD_BYTES:
+        raise FileFormatError(
+            f"{file.filename} is damaged: /record states {len(found)} bytes; at most "
+            f"{_RECORD_BYTES} are allowed"
+        )
+    record = json.loads(found[:].tobytes())
+    check_record(record, schema.required_columns(version))
+    return version, record
+
+
+def root_number(file: h5py.File, name: str) -> int | None:
+    """An integer or boolean attribute of the root; None if there is no such number."""
+    value = _small(file, name, "iub")
+    return None if value is None or np.ndim(value) else int(value)
+
+
+def totals(file: h5py.File) -> tuple[schema.Totals, int] | None:
+    """Counts and running checksums, and the checksum of what is constant; None in an older file."""
+    if schema.TOTALS not in file:
+        return None
+    group = file[schema.TOTALS]
+    rows, constants = (
+        _small(group, entry.name, "i") for entry in (schema.TOTALS_ROWS, schema.TOTALS_CONSTANTS)
+    )
+    if np.shape(rows) != (len(schema.Totals()),) or np.shape(constants):
+        raise ValueError(f"{schema.TOTALS} holds something else than counts and checksums")
+    return schema.Totals(*rows.tolist()), int(constants)
+
+
+def _small(place: Any, name: str, kinds: str) -> Any:
+    """An attribute of a few numbers; None if there is none such."""
+    if name not in place.attrs:
+        return None
+    attribute = place.attrs.get_id(name)
+    if attribute.dtype.kind not in kinds or math.prod(attribute.shape) > 16:
+        return None
+    return place.attrs[name]
+
+
+# --- the text attributes, which HDF5 keeps in heaps without a checksum ---
+
+_HEAP = b"GCOL\x01\0\0\0"
+
+
+def check_heaps(path: Path) -> None:
+    """Refuse a file in whose heaps HDF5 would go round for ever; `attribute` is for files without.
+
+    Raises
+    ------
+    FileFormatError
+        A heap is damaged.
+    """
+    with (
+        Path(path).open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        place = content.find(_HEAP)
+        while place >= 0:
+            end = place + int.from_bytes(content[place + 8 : place + 16], "little")
+            if end > len(content) or not _is_heap(content, place + 16, end):
+                raise FileFormatError(f"{path} is damaged: the texts at byte {place}")
+            place = content.find(_HEAP, end)
+
+
+def _is_heap(content: mmap.mmap, place: int, end: int) -> bool:
+    """Whether the objects of a heap fill it one after the other, none of them without an end."""
+    while place + 16 <= end:
+        index = int.from_bytes(content[place : place + 2], "little")
+        length = int.from_bytes(content[place + 8 : place + 16], "little")
+        if index == 0:  # what is free, up to the end, its own head included
+            return place + length == end
+        place += 16 + (length + 7) // 8 * 8
+    return place <= end
+
+
+def attribute(place: Any, name: str) -> Any:
+    """Text or numbers of an attribute as Python has them; None if there is none."""
+    if name not in place.attrs:
+        return None
+    if math.prod(place.attrs.get_id(name).shape) > 16:
+        raise ValueError(f"attribute {name} is a large array")
+    value = place.attrs[name]
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -1,0 +1,333 @@
+"""Samples, frames and parameters of a trajectory, as the Python interface presents them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kmc.common.catalogue import nearest
+from kmc.common.formatting import html_table
+from kmc.common.metals import ATOMIC_NUMBERS
+from kmc.errors import InputError
+from kmc.files.schema import CHECKSUM
+from kmc.model.connectivity import Collector
+from kmc.model.lattice import Lattice
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Samples:
+    """Rows of a trajectory as named arrays: ``samples.time_s`` or ``samples["time_s"]``.
+
+    Like a DataFrame it has the length of its rows and iterates over the names of its columns.
+    """
+
+    def __init__(self, columns: dict[str, np.ndarray], units: dict[str, str]):
+        self._columns = columns
+        self.units = dict(units)
+        for values in columns.values():
+            values.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(next(iter(self._columns.values()), ()))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
+    def keys(self) -> list[str]:
+        """Names of the columns."""
+        return list(self._columns)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        try:
+            return self._columns[name]
+        except (KeyError, TypeError):
+            raise KeyError(_unknown("column", name, self._columns)) from None
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        if name.startswith("_") or name not in self._columns:
+            raise AttributeError(_unknown("column", name, self.__dict__.get("_columns", ())))
+        return self._columns[name]
+
+    def __dir__(self):
+        return [*super().__dir__(), *self._columns]
+
+    def rows(self, n: int) -> np.ndarray:
+        """The first n rows as a structured array."""
+        table = np.empty(n, [(name, values.dtype) for name, values in self._columns.items()])
+        for name, values in self._columns.items():
+            table[name] = values[:n]
+        return table
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas DataFrame of all columns; units are in ``frame.attrs["units"]``."""
+        import pandas as pd
+
+        frame = pd.DataFrame({name: values.copy() for name, values in self._columns.items()})
+        frame.attrs["units"] = dict(self.units)
+        return frame
+
+    def __repr__(self) -> str:
+        lines = [f"Samples: {len(self)} rows"]
+        width = max((len(name) for name in self._columns), default=0)
+        for name, values in self._columns.items():
+            unit = "" if self.units.get(name, "1") == "1" else f" {self.units[name]}"
+            span = f"{values[0]:.6g} → {values[-1]:.6g}{unit}" if len(values) else "none yet"
+            lines.append(f"  {name:<{width}}  {span}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                name,
+                self.units.get(name, "1"),
+                *((f"{values[0]:.6g}", f"{values[-1]:.6g}") if len(values) else ("", "")),
+            )
+            for name, values in self._columns.items()
+        ]
+        return html_table(rows, ("column", "unit", "first", "last"), f"{len(self)} samples")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Every site of the box at one moment.
+
+    Attributes
+    ----------
+    index : int
+        Place in the trajectory.
+    events : int
+    time_s : float
+    capacity_monolayers : float
+    capacity_mAh_cm2 : float
+    """
+
+    index: int
+    events: int
+    time_s: float
+    capacity_monolayers: float
+    capacity_mAh_cm2: float
+    _read: Callable[[int], np.ndarray] = field(repr=False, compare=False)
+    _lattice: Callable[[], Lattice] = field(repr=False, compare=False)
+    _collector: Callable[[], Collector] = field(repr=False, compare=False)
+    _metal: str = field(default="Li", repr=False, compare=False)
+
+    @cached_property
+    def occupancy(self) -> np.ndarray:
+        """What each site holds, uint8 of shape (n_sites,): 0 vacancy, 1 Li, 2 Mg.
+
+        Raises
+        ------
+        FileFormatError
+            The frame is damaged.
+        """
+        occupancy = self._read(self.index)
+        occupancy.flags.writeable = False
+        return occupancy
+
+    @cached_property
+    def dead(self) -> np.ndarray:
+        """Which sites hold metal that is not connected to that above the box, bool (n_sites,).
+
+        Over first and second neighbours (`kmc.model.connectivity`); none in a periodic box.
+
+        Raises
+        ------
+        FileFormatError
+            The frame is damaged.
+        """
+        lattice = self._lattice()
+        dead = np.zeros(lattice.n_sites, dtype=bool)
+        if lattice.has_interface:
+            dead[self._collector().dead(self.occupancy)] = True
+        dead.flags.writeable = False
+        return dead
+
+    def to_ase(self, *, vacancies: bool = False) -> Any:
+        """This frame as an `ase.Atoms`.
+
+        Positions and cell are in Å; along the interface, and in a periodic box in all directions,
+        the boundary is periodic. ``arrays["layer"]`` is the atomic layer (1 at the electrolyte),
+        ``arrays["site"]`` the place in `occupancy`, ``arrays["dead"]`` 1 for metal that is not
+        connected; ``info`` has events, time_s, capacity_monolayers and capacity_mAh_cm2.
+
+        Parameters
+        ----------
+        vacancies : bool
+            Vacancies too, as the element X.
+
+        Raises
+        ------
+        InputError
+            ASE is not installed.
+        FileFormatError
+            The frame is damaged.
+        """
+        try:
+            from ase import Atoms
+        except ImportError:
+            raise InputError(
+                "ASE is not installed, which Frame.to_ase needs",
+                advice="pip install ase, or write extended XYZ: kmc export FILE.",
+            ) from None
+        lattice, occupancy = self._lattice(), self.occupancy
+        sites = np.arange(lattice.n_sites) if vacancies else np.flatnonzero(occupancy)
+        numbers = np.array([ATOMIC_NUMBERS[name] for name in ("X", self._metal, "Mg")])
+        atoms = Atoms(
+            numbers=numbers[occupancy[sites]],
+            positions=lattice.positions_A[sites],
+            cell=lattice.box_A,
+            pbc=(True, True, not lattice.has_interface),
+        )
+        atoms.set_array("layer", lattice.layer[sites])
+        atoms.set_array("site", sites)
+        atoms.set_array("dead", self.dead[sites].astype(np.int64))
+        names = ("events", "time_s", "capacity_monolayers", "capacity_mAh_cm2")
+        atoms.info.update({name: getattr(self, name) for name in names})
+        return atoms
+
+    def __repr__(self) -> str:
+        return (
+            f"Frame {self.index}: {self.capacity_monolayers:.4g} monolayers, "
+            f"t = {self.time_s:.4g} s, {self.events} events"
+        )
+
+
+class Frames(Sequence):
+    """The frames of a trajectory; their columns are arrays, such as ``frames.time_s``."""
+
+    def __init__(
+        self,
+        path: Path,
+        columns: dict[str, np.ndarray],
+        read: Callable[[int], np.ndarray],
+        lattice: Callable[[], Lattice],
+        collector: Callable[[], Collector],
+        metal: str = "Li",
+    ):
+        self._path, self._read, self._lattice = path, read, lattice
+        self._collector, self._metal = collector, metal
+        for values in columns.values():
+            values.flags.writeable = False
+        self.checksums = columns[CHECKSUM]
+        self.events = columns["events"]
+        self.time_s = columns["time_s"]
+        self.capacity_monolayers = columns["capacity_monolayers"]
+        self.capacity_mAh_cm2 = columns["capacity_mAh_cm2"]
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def __getitem__(self, index):
+        """One frame, or a list of them for a slice."""
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"frame {index}: {self._path} holds {len(self)} frames")
+        return Frame(
+            index=int(place),
+            events=int(self.events[place]),
+            time_s=float(self.time_s[place]),
+            capacity_monolayers=float(self.capacity_monolayers[place]),
+            capacity_mAh_cm2=float(self.capacity_mAh_cm2[place]),
+            _read=self._read,
+            _lattice=self._lattice,
+            _collector=self._collector,
+            _metal=self._metal,
+        )
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return "Frames: none yet"
+        return f"Frames: {len(self)}, from {self[0]!r} to {self[-1]!r}"
+
+
+@dataclass(frozen=True)
+class ParameterValue:
+    """A number the run used, with its unit and source; ``float()`` gives the bare number."""
+
+    value: float
+    unit: str = "1"
+    source: tuple[str, ...] = ()
+    note: str = ""
+    assumed: bool = False
+    from_memory: bool = False
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __repr__(self) -> str:
+        origin = "assumed" if self.assumed else ", ".join(self.source)
+        unit = "" if self.unit == "1" else f" {self.unit}"
+        return f"{self.value:g}{unit}" + (f" ({origin})" if origin else "")
+
+
+class ParameterTable(Mapping):
+    """Parameters by key: ``params["barrier_Li_eV"]`` or ``params.barrier_Li_eV``."""
+
+    def __init__(self, table: Mapping[str, Mapping[str, Any]]):
+        self._table = {key: _parameter(entry) for key, entry in table.items()}
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table)
+
+    def __getitem__(self, key: str) -> ParameterValue:
+        try:
+            return self._table[key]
+        except (KeyError, TypeError):
+            raise KeyError(_unknown("parameter", key, self._table)) from None
+
+    def __getattr__(self, key: str) -> ParameterValue:
+        if key.startswith("_") or key not in self._table:
+            raise AttributeError(_unknown("parameter", key, self.__dict__.get("_table", ())))
+        return self._table[key]
+
+    def __dir__(self):
+        return [*super().__dir__(), *self._table]
+
+    def __repr__(self) -> str:
+        width = max((len(key) for key in self._table), default=0)
+        lines = [f"  {key:<{width}}  {value!r}" for key, value in self._table.items()]
+        return "\n".join([f"Parameters: {len(self)}", *lines])
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                key,
+                f"{item.value:g}",
+                item.unit,
+                "assumed" if item.assumed else ", ".join(item.source),
+                item.note,
+            )
+            for key, item in self._table.items()
+        ]
+        return html_table(rows, ("parameter", "value", "unit", "source", "note"))
+
+
+def _parameter(entry: Mapping[str, Any]) -> ParameterValue:
+    source = entry.get("source") or ()
+    return ParameterValue(
+        value=entry["value"],
+        unit=entry.get("unit", "1"),
+        source=(source,) if isinstance(source, str) else tuple(source),
+        note=entry.get("note") or "",
+        assumed=bool(entry.get("assumed", False)),
+        from_memory=bool(entry.get("from_memory", False)),
+    )
+
+
+def _unknown(kind: str, name: object, known) -> str:
+    return f"no {kind} {name!r}. {nearest(str(name), known)}There are: {', '.join(known)}"

@@ -1,0 +1,352 @@
+"""Files of runs that are tables and maps: HDF5, written whole, every number under a checksum.
+
+The groups are::
+
+    /samples/NAME        one row of numbers each time; of several replicas their mean
+    /replicas/I/NAME     the same of each replica
+    /frames/NAME         arrays whose first axis counts the frames; ``sample``: row of /samples
+    /LIST/NAME           one row for each thing in each frame, such as a void; ``frame``: which
+    /constants/NAME      arrays that do not change
+    /checkpoint          state of an unfinished run (`kmc.files.checkpoint`)
+    /record              JSON: what the file is, from which run, how it ended, and every dataset
+                         with its type, shape and CRC-32
+
+The attributes at the root repeat some of the record for whoever opens the file with h5py; a reader
+compares them, and ``record_crc32`` with the record, so that nothing can change unseen. The file is
+replaced whole each time, so that it is complete at every moment; equal runs give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from kmc.common.outputs import remove_drafts, replacing
+from kmc.common.version import __version__
+from kmc.errors import InputError, KmcError
+from kmc.files import file as layout
+
+FORMAT = "kmc system"
+SCHEMA_VERSION = 2  # 1 had the record as attributes, without a checksum over them
+MARKER = "system_schema"
+RECORD, CHECKPOINT = "record", "checkpoint"
+ROOT = ("format", "system", "kmc_version", "finished", "stop_reason", "seed")
+"""Attributes at the root that repeat the record."""
+
+Table = Mapping[str, tuple[str, str]]
+_SAVE_EVERY_S = 20.0
+_SAVING_SHARE = 0.05  # of the time of a run, at most
+_FEW = 64  # numbers that are not worth packing
+_TEXT_BYTES = 2000  # of an attribute, fixed: HDF5 keeps others in heaps without a checksum
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a kind of run records: name → (unit, meaning), in four places.
+
+    Attributes
+    ----------
+    samples : mapping
+        Columns of `/samples`; ``time_s`` is among them.
+    frames : mapping
+        Arrays of `/frames`; ``sample``, the row of the same time, is among them.
+    constants : mapping
+        Arrays that do not change.
+    lists : mapping
+        Name of a list → its columns; ``frame`` is among them where its rows belong to frames.
+    format : str
+        What the file calls itself.
+    """
+
+    samples: Table
+    frames: Table = field(default_factory=dict)
+    constants: Table = field(default_factory=dict)
+    lists: Mapping[str, Table] = field(default_factory=dict)
+    format: str = FORMAT
+
+    def of(self, path: str) -> tuple[str, str]:
+        """Unit and meaning of a dataset; of one that an earlier version wrote nothing is known."""
+        group, _, name = path.rpartition("/")
+        if group.startswith("replicas/"):
+            group = "samples"
+        known = {"samples": self.samples, "frames": self.frames, "constants": self.constants}
+        return {**known, **self.lists}.get(group, {}).get(name, ("1", ""))
+
+
+@dataclass(frozen=True)
+class TableHead:
+    """What a file records once.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the kind of run.
+    run_text : str
+        The run file as it was given.
+    resolved : mapping
+        ``run``, ``name``, ``parameters``, ``facts``: everything the run used; JSON-able.
+    seed : int
+    """
+
+    kind: str
+    run_text: str
+    resolved: Mapping[str, Any]
+    seed: int
+
+
+def checksum(values: np.ndarray) -> int:
+    """CRC-32 of the bytes of an array."""
+    return zlib.crc32(np.ascontiguousarray(values).tobytes())
+
+
+class TableWriter:
+    """A file of tables being written; holds everything in memory and replaces the file whole.
+
+    Parameters
+    ----------
+    path : Path
+    head : TableHead
+    tables : Tables
+    constants : mapping of str to ndarray
+        Arrays of ``tables.constants``.
+
+    Attributes
+    ----------
+    flush_every_s : float
+        Interval at which the loop should save; longer where saving takes long.
+    """
+
+    def __init__(self, path: Path, head: TableHead, tables: Tables, constants: Mapping[str, Any]):
+        self.path, self.head, self.tables = Path(path), head, tables
+        self.constants = dict(constants)
+        self.flush_every_s = _SAVE_EVERY_S
+        self._flushed = False
+        self._rows: list[dict[str, list[float]]] = [self._empty()]
+        self._frames: dict[str, list[np.ndarray]] = {name: [] for name in tables.frames}
+        self._lists: dict[str, dict[str, list[np.ndarray]]] = {
+            group: {name: [] for name in columns} for group, columns in tables.lists.items()
+        }
+        remove_drafts(self.path.parent, self.path.stem)
+
+    def _empty(self) -> dict[str, list[float]]:
+        return {name: [] for name in self.tables.samples}
+
+    @property
+    def n_samples(self) -> int:
+        """Rows of the present replica."""
+        return len(next(iter(self._rows[-1].values())))
+
+    @property
+    def n_frames(self) -> int:
+        return len(next(iter(self._frames.values()), ()))
+
+    def go_on_after(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take up the rows and frames of an earlier file, by dataset."""
+        replicas = sorted({int(p.split("/")[1]) for p in arrays if p.startswith("replicas/")})
+        groups = [f"replicas/{i}" for i in replicas] or ["samples"]
+        self._rows = [
+            {name: arrays[f"{group}/{name}"].tolist() for name in self.tables.samples}
+            for group in groups
+        ]
+        for name in self._frames:
+            self._frames[name] = list(arrays[f"frames/{name}"])
+        for group, columns in self._lists.items():
+            for name in columns:
+                values = arrays[f"{group}/{name}"]
+                columns[name] = [values] if len(values) else []  # an empty one has no type
+
+    def append_sample(self, row: Mapping[str, float]) -> None:
+        """Add a row, with a value for every column of ``tables.samples``."""
+        if row.keys() != self.tables.samples.keys():
+            wrong = sorted(row.keys() ^ self.tables.samples.keys())
+            raise ValueError(f"the sample and its columns differ in {wrong}")
+        # Columns, not rows: each is written as one array, and a mean needs no transposition.
+        for name, values in self._rows[-1].items():
+            values.append(float(row[name]))
+
+    def append_frame(self, **arrays: Any) -> None:
+        """Add a frame of the last sample; lists are mappings of columns among the arrays."""
+        index = self.n_frames
+        given = {**arrays, "sample": self.n_samples - 1, "replica": len(self._rows) - 1}
+        for name, frames in self._frames.items():
+            frames.append(np.array(given[name]))  # a copy: the run goes on in its own
+        for group, columns in self._lists.items():
+            if "frame" in columns:
+                length = len(next(iter(given[group].values())))
+                self.append_listed(group, {**given[group], "frame": np.full(length, index)})
+
+    def append_listed(self, name: str, columns: Mapping[str, Any]) -> None:
+        """Add rows to a list."""
+        for key, parts in self._lists[name].items():
+            parts.append(np.array(columns[key]))
+
+    def next_replica(self) -> None:
+        """What follows belongs to another, independent repetition."""
+        self._rows.append(self._empty())
+
+    def flush(self, checkpoint: bytes | None = None) -> None:
+        """Write the file, unfinished."""
+        begun = time.monotonic()
+        self._write(False, "", checkpoint)
+        self._flushed = True
+        self.flush_every_s = max(_SAVE_EVERY_S, (time.monotonic() - begun) / _SAVING_SHARE)
+
+    def close(self, *, finished: bool, stop_reason: str, checkpoint: bytes | None = None) -> None:
+        """Write the file for the last time.
+
+        Parameters
+        ----------
+        finished : bool
+        stop_reason : str
+            A phrase for people; empty after an error.
+        checkpoint : bytes, optional
+            State of the run, where it may go on.
+        """
+        # After an error the file stays as it was saved last, with the state to go on from.
+        if stop_reason or (self.n_samples and not self._flushed):
+            self._write(finished, stop_reason, checkpoint)
+
+    # --- the file ---------------------------------------------------------------------------------
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every dataset of numbers by its path."""
+        replicas = [
+            {name: np.array(values, dtype=float) for name, values in rows.items()}
+            for rows in self._rows
+        ]
+        out = {f"samples/{name}": values for name, values in mean_of(replicas).items()}
+        if len(replicas) > 1:
+            for i, rows in enumerate(replicas):
+                out |= {f"replicas/{i}/{name}": values for name, values in rows.items()}
+        out |= {f"frames/{name}": np.array(frames) for name, frames in self._frames.items()}
+        for group, columns in self._lists.items():
+            for name, parts in columns.items():
+                out[f"{group}/{name}"] = np.concatenate(parts) if parts else np.zeros(0)
+        known = (name for name in self.tables.constants if name in self.constants)
+        return out | {f"constants/{name}": np.asarray(self.constants[name]) for name in known}
+
+    def _write(self, finished: bool, stop_reason: str, checkpoint: bytes | None) -> None:
+        arrays = self.arrays()
+        if checkpoint is not None:
+            arrays[CHECKPOINT] = np.frombuffer(checkpoint, np.uint8)
+        record = {
+            "format": self.tables.format,
+            "system": self.head.kind,
+            "kmc_version": __version__,
+            "finished": bool(finished),
+            "stop_reason": stop_reason,
+            "seed": int(self.head.seed),
+            "run_file": self.head.run_text,
+            "resolved": self.head.resolved,
+        }
+        put(self.path, record, arrays, self.tables)
+
+
+def put(
+    path: Path, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray], tables: Tables
+) -> None:
+    """Write a file whole, in the place of the one that may be there; as for `content`.
+
+    Raises
+    ------
+    KmcError
+        The disk is full or fails; the file is what it was.
+    """
+    memory = content(record, arrays, tables)
+    try:
+        with replacing(Path(path)) as draft:
+            draft.write_bytes(memory)
+    except InputError as problem:  # the run has computed something: this is no wrong input
+        raise KmcError(
+            problem.message,
+            advice=f"{problem.advice} What was saved before is safe: kmc resume goes on.",
+        ) from None
+
+
+def content(
+    record: Mapping[str, Any], arrays: Mapping[str, np.ndarray], tables: Tables
+) -> memoryview:
+    """Bytes of a file with these arrays; the record gets the list of them.
+
+    Parameters
+    ----------
+    record : mapping
+        `ROOT`, ``run_file`` and ``resolved``.
+    arrays : mapping of str to ndarray
+        By path.
+    tables : Tables
+    """
+    arrays = {path: values.astype(_stored(values), copy=False) for path, values in arrays.items()}
+    datasets = {
+        path: [values.dtype.str, list(values.shape), checksum(values)]
+        for path, values in arrays.items()
+    }
+    # Sorted keys: the bytes must not depend on the order in which a run filled its dictionaries.
+    text = json.dumps({**record, "datasets": datasets}, ensure_ascii=False, sort_keys=True)
+    data = text.encode("utf-8", "replace")
+    memory = io.BytesIO()  # HDF5 aborts the process where a disk is full
+    with h5py.File(memory, "w", **layout.OPTIONS) as file:
+        for name in ROOT:
+            _put_attribute(file, name, record[name])
+        file.attrs[MARKER] = SCHEMA_VERSION
+        file.attrs["record_crc32"] = zlib.crc32(data)
+        _put(file, RECORD, np.frombuffer(data, np.uint8), "UTF-8", "What the file is, as JSON")
+        for path, values in arrays.items():
+            facts = ("1", "State of the run") if path == CHECKPOINT else tables.of(path)
+            _put(file, path, values, *facts)
+    return memory.getbuffer()
+
+
+def _stored(values: np.ndarray) -> np.dtype:
+    """Type of an array in a file: little-endian, bool as a byte."""
+    return np.dtype(np.uint8) if values.dtype == bool else values.dtype.newbyteorder("<")
+
+
+def _put(file: h5py.File, path: str, values: np.ndarray, unit: str, meaning: str) -> None:
+    options: dict[str, Any] = {}
+    if values.size > _FEW:
+        options = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+        # A frame, or a part of a long column, is a piece: it can be read by itself.
+        of_frames = path.startswith("frames/") and values.ndim > 1
+        options["chunks"] = (1, *values.shape[1:]) if of_frames else True
+    made = file.create_dataset(path, data=values, track_times=False, **options)
+    _put_attribute(made, "unit", unit)
+    _put_attribute(made, "description", meaning)
+
+
+def _put_attribute(place: Any, name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        place.attrs[name] = value
+        return
+    text = layout.truncated(value, _TEXT_BYTES)
+    place.attrs.create(name, text, dtype=h5py.string_dtype("utf-8", max(1, len(text))))
+
+
+def mean_of(replicas: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Means over the replicas, of the rows at the same times that all of them have."""
+    if len(replicas) < 2:
+        return dict(*replicas)
+    rows = min(len(columns["time_s"]) for columns in replicas)
+    # Replicas that end early, or take rows at events of their own, share only a first part.
+    times = [columns["time_s"][:rows] for columns in replicas]
+    same = np.all([t == times[0] for t in times], axis=0)
+    rows = rows if same.all() else int(np.argmin(same))
+    out = {}
+    for name in replicas[0]:
+        stacked = np.stack([columns[name][:rows] for columns in replicas])
+        # NaN is "none there" (the width of no void) and left out; an infinite voltage is a value.
+        known = np.isfinite(stacked) | np.isinf(stacked)
+        total = np.where(known, stacked, 0.0).sum(axis=0)
+        with np.errstate(invalid="ignore"):
+            out[name] = total / known.sum(axis=0)
+    out["time_s"] = times[0][:rows]
+    return out

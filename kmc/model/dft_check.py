@@ -1,0 +1,473 @@
+"""The DFT configurations of a parameter set, rebuilt on a lattice and compared with the model.
+
+Every energy is a difference of total energies H of two configurations, summed bond by bond. No
+formula of the calibration is used, so agreement is a test of the calibration. A row that disagrees
+is a miss, with its reason: a limit of the model.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kmc.common.units import E_C, N_A, K_B_eV, MICRO_eV
+from kmc.model.hamiltonian import LI, MG, VACANCY, Hamiltonian, calibrate
+from kmc.model.lattice import Lattice
+from kmc.model.model import Model
+from kmc.model.parameters import ParameterSet
+from kmc.model.solute import activation_energy_ueV, solute_correlation
+
+TOLERANCE_eV = 0.02
+_F_BCC = 0.7272  # tracer correlation factor of vacancy diffusion
+_CELLS = (8, 8)
+_LAYERS = 18  # whole periods of every bcc face
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration: the DFT value, the model's, and whether they agree.
+
+    Attributes
+    ----------
+    name : str
+    unit : str
+    dft, model : float or None
+        None where there is no value.
+    ok : bool or None
+        None where there is nothing to compare.
+    note : str
+        Basis of the row; for a miss the reason.
+    instead : str
+        Result of the model where it has no number, such as "does not wet".
+    assumed : bool
+        The value in the DFT column is an assumption of the set.
+    """
+
+    name: str
+    unit: str
+    dft: float | None
+    model: float | None
+    ok: bool | None
+    note: str = ""
+    instead: str = ""
+    assumed: bool = False
+
+    @property
+    def difference(self) -> float | None:
+        if self.dft is None or self.model is None:
+            return None
+        return self.model - self.dft
+
+
+def check_rows(parameters: ParameterSet, lattice_name: str = "bcc_100") -> list[Row]:
+    """Compare the calibrated model with every DFT number of a parameter set.
+
+    Parameters
+    ----------
+    parameters : ParameterSet
+    lattice_name : str
+        Lattice to calibrate for and to build the configurations on.
+    """
+    bench = _Bench(parameters, lattice_name)
+    if parameters.has("pair_bond_eV"):
+        return bench.lattice_gas_rows()
+    rows = bench.vacancy_rows()
+    if "Mg" in parameters.species:
+        rows += bench.mg_bulk_rows() + bench.fill_rows()
+    rows += bench.barrier_rows() + bench.self_diffusion_rows()
+    if "Mg" in parameters.species:
+        rows += bench.diffusivity_rows()
+    rows += bench.volume_rows() + bench.wetting_rows()
+    named = functools.partial(re.sub, r"\bLi\b", parameters.metal)
+    return [replace(row, name=named(row.name), note=named(row.note)) for row in rows]
+
+
+def contact_angle_of_energies_deg(parameters: ParameterSet, lattice_name: str) -> float:
+    """Contact angle that the calibrated energies imply (Young-Dupré), as `check_rows` shows it.
+
+    NaN where the metal spreads on the electrolyte or does not wet it at all.
+    """
+    rows = _Bench(parameters, lattice_name).wetting_rows()
+    angle = next(row for row in rows if row.name.startswith("contact angle of Li on"))
+    return math.nan if angle.model is None else angle.model
+
+
+class _Bench:
+    """A bulk box and an interface box with the same parameter set, and their perfect energies."""
+
+    def __init__(self, parameters: ParameterSet, lattice_name: str):
+        self.parameters = parameters
+        known = parameters.has("work_of_adhesion_J_m2")
+        self.electrolyte = "Li2S" if known else "the electrolyte"
+        a = parameters.value("lattice_parameter_A")
+        self.bulk = Lattice(lattice_name, _CELLS, _LAYERS, "periodic", a)
+        self.interface = Lattice(lattice_name, _CELLS, _LAYERS, "interface", a)
+        self.h_bulk = calibrate(parameters, self.bulk)
+        self.h_interface = calibrate(parameters, self.interface)
+        self.per_atom = self._energy(self.bulk, {}) / self.bulk.n_sites
+
+    def _hamiltonian(self, lattice: Lattice) -> Hamiltonian:
+        return self.h_bulk if lattice is self.bulk else self.h_interface
+
+    def _energy(self, lattice: Lattice, changed: dict[int, int]) -> float:
+        """H in eV of perfect Li with some sites changed."""
+        occupancy = np.full(lattice.n_sites, LI)
+        for site, species in changed.items():
+            occupancy[site] = species
+        return self._hamiltonian(lattice).energy_ueV(occupancy, lattice) / MICRO_eV
+
+    def _row(self, name, key, model, note="", unit="eV", tolerance=TOLERANCE_eV) -> Row:
+        """A row against a quantity of the set; None where the set does not have it."""
+        if not self.parameters.has(key):
+            return Row(name, unit, None, model, None, note)
+        quantity = self.parameters[key]
+        # The calibration rounds each energy to whole µeV.
+        ok = None if model is None else abs(model - quantity.value) <= tolerance + 1e-5
+        return Row(name, unit, quantity.value, model, ok, note, assumed=quantity.assumed)
+
+    def _formation(self, lattice: Lattice, site: int, others: dict[int, int]) -> float:
+        """Vacancy formation energy: the removed atom goes to a kink of the bulk."""
+        before = self._energy(lattice, others)
+        return self._energy(lattice, {**others, site: VACANCY}) - before + self.per_atom
+
+    def _layer_site(self, layer: int) -> int:
+        return (layer - 1) * self.interface.sites_per_layer
+
+    # --- pure Li ----------------------------------------------------------------------------------
+
+    def vacancy_rows(self) -> list[Row]:
+        L1, L2, L3 = (self._formation(self.interface, self._layer_site(k), {}) for k in (1, 2, 3))
+        deep = self._formation(self.interface, self._layer_site(_LAYERS // 2), {})
+        rows = [
+            self._row(
+                "vacancy in the bulk",
+                "formation_energy_bulk_eV",
+                self._formation(self.bulk, 0, {}),
+            ),
+            self._row(f"vacancy in L1 at {self.electrolyte}", "formation_energy_L1_eV", L1),
+            self._row("L1 vacancy moved to L2", "formation_energy_L1_to_L2_eV", L2 - L1),
+            Row("vacancy in L2", "eV", None, L2, None, "the sum of the two rows above"),
+        ]
+        if abs(L3 - deep) > 1e-6:
+            note = "L3 misses first neighbours on this face; no DFT value, no site energy assumed"
+            rows.append(Row("vacancy in L3", "eV", None, L3, None, note))
+        return rows
+
+    # --- Mg in the bulk ---------------------------------------------------------------------------
+
+    def mg_bulk_rows(self) -> list[Row]:
+        third = self._neighbour_at(self.bulk, 0, math.sqrt(2.0))
+        places = (
+            (1, "3.0 Å", int(self.bulk.neighbours(0, 1)[0]), ""),
+            (2, "3.5 Å", int(self.bulk.neighbours(0, 2)[0]), "assumed, not in the paper"),
+            (3, "4.9 Å", third, "the model's bonds end at the second shell"),
+        )
+        return [
+            self._row(
+                f"vacancy {distance} from Mg in the bulk (shell {shell})",
+                f"formation_energy_Mg_shell{shell}_eV",
+                self._formation(self.bulk, 0, {site: MG}),
+                note,
+            )
+            for shell, distance, site, note in places
+        ]
+
+    @staticmethod
+    def _neighbour_at(lattice: Lattice, site: int, distance_a: float, layer: int | None = None):
+        """Some site at this distance (units of a), in a given layer if there is one."""
+        distance = lattice.distance_A(site, np.arange(lattice.n_sites))
+        near = np.abs(distance / lattice.lattice_parameter_A - distance_a) < 1e-3
+        if layer is not None and (near & (lattice.layer == layer)).any():
+            near &= lattice.layer == layer
+        return int(np.flatnonzero(near)[0])
+
+    # --- the interface with Mg --------------------------------------------------------------------
+
+    def fill_rows(self) -> list[Row]:
+        box = self.interface
+        vacancy = self._layer_site(1)
+        above = [int(s) for s in box.neighbours(vacancy, 1) if s >= 0 and box.layer[s] == 2]
+        magnesium = above[0]
+        lithium = min(above[1:], key=lambda s: float(box.distance_A(magnesium, s)))
+        start = self._energy(box, {vacancy: VACANCY, magnesium: MG})
+        by_li = self._energy(box, {magnesium: MG, lithium: VACANCY}) - start
+        by_mg = self._energy(box, {vacancy: MG, magnesium: VACANCY}) - start
+
+        far = self._neighbour_at(box, vacancy, math.sqrt(2.0), layer=1)
+        start = self._energy(box, {vacancy: VACANCY, far: MG})
+        beside_mg = set(box.neighbours(far, 1)) | set(box.neighbours(far, 2))
+        adjacent = next((s for s in above if s not in beside_mg), above[-1])
+        by_far = self._energy(box, {far: MG, adjacent: VACANCY}) - start
+        distance = f"{float(box.distance_A(vacancy, far)):.1f} Å"
+        rows = self._in_plane_fill_rows(vacancy, magnesium)
+        return [
+            self._row(
+                "L1 vacancy beside Mg of L2, filled by Li",
+                "fill_Li_near_Mg_eV",
+                by_li,
+                f"the vacancy goes to the L2 site {float(box.distance_A(magnesium, lithium)):.1f} Å"
+                " from the Mg; 4.0 Å in the paper's relaxed cell",
+            ),
+            self._row(
+                "L1 vacancy beside Mg of L2, filled by it",
+                "fill_Mg_near_Mg_eV",
+                by_mg,
+                "plain exchange; in the paper's Fig. 2g Mg and vacancy end 7.2 Å apart",
+            ),
+            self._row(
+                f"L1 vacancy {distance} from Mg, filled by Li",
+                "fill_Li_far_from_Mg_eV",
+                by_far,
+                "4.9 Å in the paper; no bond of the model reaches that Mg, so it has the step of "
+                "pure Li, L1 to L2",
+            ),
+            *rows,
+        ]
+
+    def _in_plane_fill_rows(self, vacancy: int, magnesium: int) -> list[Row]:
+        """Filling from L1, on faces where first neighbours lie in the same layer."""
+        box = self.interface
+        beside = [int(s) for s in box.neighbours(vacancy, 1) if s >= 0 and box.layer[s] == 1]
+        if not beside:
+            return []
+        start = self._energy(box, {vacancy: VACANCY, magnesium: MG})
+        by = [self._energy(box, {magnesium: MG, site: VACANCY}) - start for site in beside]
+        note = (
+            f"{len(beside)} of the {(box.neighbours(vacancy, 1) >= 0).sum()} first neighbours of "
+            f"an L1 site are in L1 on this face: the vacancy leaves the Mg within L1, for "
+            f"{max(by):.3f} eV at the least. The DFT energies are of fillings from L2 and say "
+            "nothing of it; it follows from them and the bonds"
+        )
+        name = "L1 vacancy beside Mg of L2, filled by Li of L1"
+        return [Row(name, "eV", None, min(by), None, note)]
+
+    # --- kinetics ---------------------------------------------------------------------------------
+
+    def barrier_rows(self) -> list[Row]:
+        """Barriers of hops in the bulk; where the energy changes, the mean of there and back."""
+        vacancy = 0
+        atom = int(self.bulk.neighbours(vacancy, 1)[0])
+        rows = [
+            self._row(
+                "hop of Li in the bulk",
+                "barrier_Li_eV",
+                self._barrier(vacancy, atom, {}, "barrier_Li_eV"),
+            )
+        ]
+        if "Mg" in self.parameters.species:
+            others = [int(s) for s in self.bulk.neighbours(atom, 1) if s != vacancy]
+            rows += [
+                self._row(
+                    "hop of Li beside Mg",
+                    "barrier_Li_near_Mg_eV",
+                    self._barrier(vacancy, atom, {others[0]: MG}, "barrier_Li_near_Mg_eV"),
+                    "mean of forward and reverse",
+                ),
+                self._row(
+                    "hop of Mg in the bulk",
+                    "barrier_Mg_eV",
+                    self._barrier(vacancy, atom, {atom: MG}, "barrier_Mg_eV"),
+                ),
+            ]
+        return rows
+
+    def _barrier(self, vacancy: int, atom: int, others: dict[int, int], key: str) -> float:
+        moving = others.get(atom, LI)
+        before = self._energy(self.bulk, {**others, vacancy: VACANCY, atom: moving})
+        after = self._energy(self.bulk, {**others, vacancy: moving, atom: VACANCY})
+        energy = round((after - before) * MICRO_eV)
+        barrier = round(self.parameters.value(key) * MICRO_eV)
+        both = [activation_energy_ueV(barrier, e, 0) for e in (energy, -energy)]
+        return float(np.mean(both)) / MICRO_eV
+
+    def self_diffusion_rows(self) -> list[Row]:
+        """D of Li atoms, f a² ν exp(−(E_f + E0)/kT) with f = 0.7272 of bcc."""
+        p = self.parameters
+        barrier = self._formation(self.bulk, 0, {}) + p.value("barrier_Li_eV")
+        value = _F_BCC * (p.value("lattice_parameter_A") * 1e-8) ** 2
+        value *= p.value("attempt_frequency_Hz") * math.exp(-barrier / (K_B_eV * 298.15))
+        value *= p.entropy_factor
+        note = "f a² ν exp(S_f/k) exp(−(E_f + E0)/kT), f = 0.7272"
+        if p.metal == "Li":
+            note += "; isotopes show 5.6e-11 to 7e-11 (li_measured)"
+        return [Row("self-diffusion of Li at 25 °C", "cm²/s", None, value, None, note)]
+
+    def diffusivity_rows(self) -> list[Row]:
+        """D of Mg as the model moves it: f a² ν exp(−(E_f,1 + E0)/kT).
+
+        E_f,1 is that of a vacancy beside the Mg, f the correlation factor of the model's rates.
+        """
+        p = self.parameters
+        beside = self._formation(self.bulk, 0, {int(self.bulk.neighbours(0, 1)[0]): MG})
+        alone, hop_eV = self._formation(self.bulk, 0, {}), p.value("barrier_Mg_eV")
+        a2_nu = (p.value("lattice_parameter_A") * 1e-8) ** 2 * p.value("attempt_frequency_Hz")
+        a2_nu *= p.entropy_factor
+        rows = []
+        for celsius in (25, 60):
+            key = f"diffusivity_Mg_{celsius}C_cm2_s"
+            kT = K_B_eV * (celsius + 273.15)
+            f = solute_correlation(p, self.h_bulk, celsius + 273.15)
+            value = float(f * a2_nu * math.exp(-(beside + hop_eV) / kT))
+            dft = p.value(key) if p.has(key) else None
+            ok = None if dft is None else abs(value / dft - 1) < 0.05
+            note = (
+                f"f a² ν exp(−(E_f + E0)/kT) with f = {f:.3f} and E_f = {beside:.3f} eV beside the "
+                "Mg, as it moves in the model"
+            )
+            if dft is not None and not ok:
+                own = p.value("attempt_frequency_Hz") * dft / value
+                without = a2_nu * math.exp(-(alone + hop_eV) / kT)
+                note += (
+                    f"; ν = {own / 1e12:.2g}e12 Hz would meet it. ν was inferred with the "
+                    f"{alone:.3f} eV of pure Li and without f, which gives {without:.3g}: if the "
+                    "paper's D counts the repulsion between vacancy and Mg, ν is too low"
+                )
+            rows.append(Row(f"D of Mg at {celsius} °C", "cm²/s", dft, value, ok, note))
+        return rows
+
+    def volume_rows(self) -> list[Row]:
+        """Molar volume of the lattice: two atoms in a cube of edge a."""
+        if not self.parameters.has("molar_volume_cm3_mol"):
+            return []
+        edge_cm = self.parameters.value("lattice_parameter_A") * 1e-8
+        return [
+            self._row(
+                "molar volume",
+                "molar_volume_cm3_mol",
+                N_A * edge_cm**3 / 2,
+                "two atoms in a cube of the lattice parameter, which was rounded",
+                unit="cm³/mol",
+                tolerance=0.01,
+            )
+        ]
+
+    # --- wetting ----------------------------------------------------------------------------------
+
+    def wetting_rows(self) -> list[Row]:
+        """Work of adhesion and contact angle (Young-Dupré), W = γ (1 + cos θ).
+
+        γ: half of the bonds cut when the periodic bulk is opened along the interface plane.
+        W: what the electrolyte's site energies gain over that free surface.
+        """
+        joule = E_C / (self.interface.site_area_A2 * 1e-20)  # J/m² per eV and site
+        gamma = self._cut_energy() / 2 / self.interface.sites_per_layer
+        adhesion = -float(self.h_interface.phi[LI, 1:].sum()) / MICRO_eV
+        cosine = adhesion / gamma - 1
+        rows = [
+            self._row(
+                f"work of adhesion of Li on {self.electrolyte}",
+                "work_of_adhesion_J_m2",
+                adhesion * joule,
+                "from the site energies of L1 and L2 alone, which come from vacancies: the model "
+                "was not fitted to it" + self._surface_energy_note(gamma * joule),
+                unit="J/m²",
+            ),
+            self._contact_angle_row(cosine),
+        ]
+        if "Mg" in self.parameters.species:
+            key = "contact_angle_alloy_deg"
+            note = "not rebuilt: the paper's text does not give the alloy's cell at the interface"
+            name = f"contact angle of Li-Mg on {self.electrolyte}"
+            rows.append(self._row(name, key, None, note, "°"))
+        return rows
+
+    def _surface_energy_note(self, gamma: float) -> str:
+        """The model's γ beside the one that the DFT numbers imply, both in J/m²."""
+        text = f". Bonds from vacancy energies make γ = {gamma:.3f} J/m²"
+        keys = ("work_of_adhesion_J_m2", "contact_angle_deg")
+        if not all(self.parameters.has(key) for key in keys):
+            return text
+        adhesion, angle = (self.parameters.value(key) for key in keys)
+        return f"{text}; the DFT numbers imply {adhesion / (1 + _cos(angle)):.3f}"
+
+    def _contact_angle_row(self, cosine: float) -> Row:
+        name = f"contact angle of Li on {self.electrolyte}"
+        key, unit = "contact_angle_deg", "°"
+        dft = self.parameters.value(key) if self.parameters.has(key) else None
+        reason = f"cos θ = W/γ − 1 = {cosine:.3f}, with γ from all bonds cut"
+        if abs(cosine) > 1:
+            wets = cosine > 1
+            reason += "; " + (
+                "W exceeds 2γ" if wets else "W is negative: " + self._repulsion_note()
+            )
+            verdict = None if dft is None else False
+            return Row(
+                name, unit, dft, None, verdict, reason, "spreads" if wets else "does not wet"
+            )
+        alone = self._cosine_of_L1_alone()
+        if abs(alone) <= 1:
+            reason += (
+                f". With the missing bonds and the site energy of L1 alone it would be "
+                f"{_degrees(alone):.1f}°, but L2 misses bonds and has a site energy as well"
+            )
+        return self._row(name, key, _degrees(cosine), reason, unit, tolerance=1.0)
+
+    def _repulsion_note(self) -> str:
+        """Reason for site energies that repel Li."""
+        h = self.h_interface
+        energies = [int(h.phi[LI, layer]) / MICRO_eV for layer in (1, 2)]
+        missing = [int(14 - h.n_neighbours[:, layer].sum()) for layer in (1, 2)]
+        return (
+            f"L1 misses {missing[0]} of 14 neighbours and L2 {missing[1]} on this face, so bonds "
+            f"alone make vacancies there about as cheap as the DFT energies ask for, or cheaper, "
+            f"and site energies of {energies[0]:+.3f} and {energies[1]:+.3f} eV are left"
+        )
+
+    def _cosine_of_L1_alone(self) -> float:
+        """cos θ without L2, for comparison with values computed that way."""
+        h = self.h_interface
+        n1, n2 = h.n_neighbours[:, 1]
+        missing = (8 - n1) * h.bond1[LI, LI] + (6 - n2) * h.bond2[LI, LI]
+        return float(-2 * h.phi[LI, 1] / missing - 1)
+
+    def _cut_energy(self) -> float:
+        """Energy in eV of the bonds across one plane between two layers of the bulk."""
+        box, h = self.bulk, self.h_bulk
+        cut = 0
+        for shell, bond in ((1, h.bond1), (2, h.bond2)):
+            table = box.neighbour_table(shell)
+            low = box.layer[:, None] <= _LAYERS // 2
+            step = (box.layer[table] - box.layer[:, None] + _LAYERS // 2) % _LAYERS - _LAYERS // 2
+            crosses = low & (box.layer[:, None] + step > _LAYERS // 2)
+            cut += int(crosses.sum()) * int(bond[LI, LI])
+        return cut / MICRO_eV
+
+    # --- the plain lattice gas --------------------------------------------------------------------
+
+    def lattice_gas_rows(self) -> list[Row]:
+        pair = self.parameters.value("pair_bond_eV")
+        second = int(self.bulk.neighbours(0, 1)[0])
+        single = self._formation(self.bulk, 0, {})
+        double = self._energy(self.bulk, {0: VACANCY, second: VACANCY}) - self._energy(
+            self.bulk, {}
+        )
+        barrier = self.parameters.value("barrier_Li_eV")
+        used = float(Model(self.bulk, self.parameters, 300.0).barriers_ueV[0]) / MICRO_eV
+        return [
+            Row("vacancy in the bulk", "eV", 4 * pair, single, _close(single, 4 * pair), "4 bonds"),
+            Row(
+                "two vacancies side by side",
+                "eV",
+                15 * pair,
+                double,
+                _close(double, 15 * pair),
+                "15 bonds broken",
+            ),
+            Row("hop barrier", "eV", barrier, used, _close(used, barrier)),
+        ]
+
+
+def _close(a: float, b: float) -> bool:
+    return abs(a - b) <= 1e-5
+
+
+def _cos(degrees: float) -> float:
+    return math.cos(math.radians(degrees))
+
+
+def _degrees(cosine: float) -> float:
+    return math.degrees(math.acos(cosine))

@@ -1,0 +1,241 @@
+"""How vacancies reach a void: through the metal and along the interface.
+
+Vacancies of activity S (S = 1 in equilibrium with kinks of the bulk) diffuse in the metal with the
+conductance per length K = ρ D_v c_eq and along the interface with the sheet conductance
+K_i = N_s D_i c_i. In Fourier space a source J(k) on the interface of a half-space raises the
+activity by J / (K k + K_i k²). A void that stands on a disc of radius R takes up
+
+    G(R) (S − S_eq)        vacancies per second,
+
+G → 4 K R for discs that are large against λ = K_i/K (a disc on a half-space, Weber's), and
+G → 2π K_i / ln(2λ/(e^γ R)) for small ones, which are fed along the interface: γ = 0.577.
+Diffusivities are the true ones: the saddle floor of the event loop plays no part unless it is asked
+for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from kmc.common.units import MICRO_eV
+from kmc.errors import InputError
+from kmc.kernels import clusters as kernel
+from kmc.model.electrochemistry import flux_per_cm2_s
+from kmc.nuclei.surface import Surface
+
+_SPACING_CM = 1e-4  # of voids, for the sum of two conductances: 1 µm
+CAPTURES = ("field", "sum")
+
+
+@dataclass(frozen=True)
+class Transport:
+    """Equilibrium concentrations and mobilities of vacancies at one interface and temperature.
+
+    Parameters
+    ----------
+    surface : Surface
+    floor_eV : float
+        Barrier that no hop with an end in L1 or L2 falls below: the raised barriers of an event
+        loop, to compare with it. 0: true rates.
+    capture : {"field", "sum"}
+        "field": G(R) of the mixed boundary problem. "sum": 4 K R + 2π K_i / ln(ℓ/R), metal and
+        interface side by side, with ℓ the distance between voids.
+    spacing_cm : float
+        ℓ of "sum".
+    """
+
+    surface: Surface
+    floor_eV: float = 0.0
+    capture: str = "field"
+    spacing_cm: float = _SPACING_CM
+
+    def __post_init__(self):
+        if self.capture not in CAPTURES:
+            raise InputError(
+                f"capture = {self.capture!r} is not known",
+                advice=f"Choose one of {', '.join(CAPTURES)}.",
+            )
+
+    def _boltzmann(self, energy_ueV):
+        return np.exp(-np.asarray(energy_ueV, dtype=float) / self.surface.kT_ueV)
+
+    @property
+    def attempt_frequency_Hz(self) -> float:
+        return self.surface.parameters.value("attempt_frequency_Hz")
+
+    @property
+    def lattice_parameter_cm(self) -> float:
+        return self.surface.probe.lattice_parameter_A * 1e-8
+
+    @property
+    def barrier_ueV(self) -> float:
+        return self.surface.parameters.value("barrier_Li_eV") * MICRO_eV
+
+    @property
+    def site_density_cm3(self) -> float:
+        """ρ, atoms per volume: 2/a³."""
+        return 1.0 / self.surface.site_volume_cm3
+
+    @property
+    def L1_density_cm2(self) -> float:
+        """N_s, L1 sites per area."""
+        return 1.0 / self.surface.site_area_cm2
+
+    @property
+    def diffusivity_cm2_s(self) -> float:
+        """D_v = a² ν exp(−E0/kT) of a vacancy in the metal."""
+        hop_Hz = self.attempt_frequency_Hz * self._boltzmann(self.barrier_ueV)
+        return float(self.lattice_parameter_cm**2 * hop_Hz)
+
+    @cached_property
+    def bulk_vacancies(self) -> float:
+        """c_eq, vacancies per site of the bulk at S = 1; with Mg its mean over arrangements."""
+        c_eq = float(self._boltzmann(self.surface.formation_ueV[-1]))
+        return c_eq * self._mg_factor(layer=6) * self.surface.parameters.entropy_factor
+
+    @cached_property
+    def L1_vacancies(self) -> float:
+        """c_i, lone vacancies per L1 site at S = 1 (Z_1, but for the entropy)."""
+        c_eq = float(self._boltzmann(self.surface.formation_ueV[0]))
+        return c_eq * self._mg_factor(layer=0) * self.surface.parameters.entropy_factor
+
+    def _mg_factor(self, layer: int) -> float:
+        """Mean over Mg of the Boltzmann factor of a lone vacancy, and the chance to find Li."""
+        surface = self.surface
+        if not surface.has_mg:
+            return 1.0
+        geometry = surface.geometry(8)
+        factor = 1.0 - (surface.mg_fraction if layer else surface.mg_coverage)
+        for j, up in enumerate(surface.steps[:, 2]):
+            if layer + up < 0:
+                continue
+            code = kernel.SECOND if j >= kernel.N_FIRST else kernel.FIRST
+            if layer == 0 and j < kernel.N_FIRST:
+                code += kernel.INTERFACE
+            factor *= math.exp(geometry.log_beside[min(layer + up, 2), code])
+        return factor
+
+    @property
+    def bulk_conductance_per_cm_s(self) -> float:
+        """K = ρ D_v c_eq, vacancies per cm and s and unit of S."""
+        return self.site_density_cm3 * self.diffusivity_cm2_s * self.bulk_vacancies
+
+    @cached_property
+    def interface_diffusivity_cm2_s(self) -> float:
+        """D_i of a vacancy that lives in L1, the geometric mean of both directions.
+
+        Every hop with an end in L1 counts with its equilibrium rate and the square of its step
+        along the interface. At each site the steps of one kind cancel, so steps are uncorrelated
+        and D_i = Σ rate · step²/4 is exact; on bcc (100), by L2 and back, ν a² exp(−0.15 eV/kT).
+        """
+        tensor = np.zeros((2, 2))
+        surface = self.surface
+        energy = surface.formation_ueV
+        hops_Hz = self.attempt_frequency_Hz
+        for up, plane in self._first_steps:
+            if up < 0:
+                continue
+            change = energy[min(up, len(energy) - 1)] - energy[0]
+            saddle = max(self.barrier_ueV + change / 2, change, 0.0)
+            floor = self.floor_eV * MICRO_eV
+            saddle += max(0.0, floor - min(saddle, saddle - change))
+            # A hop and its reverse; within L1 both stand in the list already.
+            both = 2.0 if up else 1.0
+            rate = both * hops_Hz * float(self._boltzmann(saddle))
+            tensor += 0.5 * rate * np.outer(plane, plane)
+        return math.sqrt(np.linalg.det(tensor)) * self._open_share
+
+    @cached_property
+    def _first_steps(self) -> list[tuple[int, np.ndarray]]:
+        """Layers and in-plane vector (cm) of the steps to the first neighbours of an L1 site."""
+        cell, a_cm = self.surface.probe.unit_cell, self.lattice_parameter_cm
+        steps = []
+        for d_layer, d_x, d_y, column in cell.moves[0][0]:
+            target = (d_layer % cell.n_layer_types) * cell.sites_per_layer_cell + column
+            plane = cell.in_plane[target] - cell.in_plane[0] + cell.edges[:2] * (d_x, d_y)
+            steps.append((int(d_layer), plane * a_cm))
+        return steps
+
+    @property
+    def _open_share(self) -> float:
+        """Share of D_i that Mg in L1 leaves: effective medium, 1 − x/x_c.
+
+        Two L1 sites below one L2 site, beside each other or across, are joined; so Li paths through
+        L1 end at a coverage x_c = 0.593. The way through deeper layers is left to K.
+        """
+        return max(1e-6, 1.0 - self.surface.mg_coverage / 0.593)
+
+    @property
+    def sheet_conductance_per_s(self) -> float:
+        """K_i = N_s D_i c_i, vacancies per s and unit of S."""
+        return self.L1_density_cm2 * self.interface_diffusivity_cm2_s * self.L1_vacancies
+
+    @property
+    def sheet_length_cm(self) -> float:
+        """λ = K_i/K: discs smaller than this are fed along the interface."""
+        return self.sheet_conductance_per_s / self.bulk_conductance_per_cm_s
+
+    def conductance_per_s(self, radius_cm):
+        """G(R): vacancies per second and unit of S that a disc of this radius takes up.
+
+        Parameters
+        ----------
+        radius_cm : float or ndarray
+
+        Returns
+        -------
+        float or ndarray
+        """
+        radius_cm = np.asarray(radius_cm, dtype=float)
+        K, K_i = self.bulk_conductance_per_cm_s, self.sheet_conductance_per_s
+        if self.capture == "sum":
+            apart = np.maximum(self.spacing_cm / radius_cm, math.e)
+            return 4 * K * radius_cm + 2 * math.pi * K_i / np.log(apart)
+        return 4 * K * radius_cm * relative_conductance(radius_cm / self.sheet_length_cm)
+
+    def supersaturation(self, current_mA_cm2: float, distance_cm: float) -> float:
+        """S at the interface in the steady state without voids: 1 + j Λ / (e K).
+
+        Λ is the distance of the perfect sink that takes up as much as all (`sink_distance`).
+        """
+        flux = flux_per_cm2_s(current_mA_cm2)
+        return 1.0 + flux * distance_cm / self.bulk_conductance_per_cm_s
+
+
+@lru_cache(maxsize=1)
+def _conductance_table():
+    """ln(R/λ) and ln G/(4KR): variational solution of the mixed boundary problem.
+
+    1/G is the smallest of ∬ q A q over sources q of unit strength on the disc, A the response of
+    the interface. Three sources: Weber's 1/√(R² − r²), uniform, and a ring at the rim; the
+    transforms at t = kR are sin t/t, 2 J1(t)/t and J0(t). With metal alone the first is exact, with
+    the sheet alone the last.
+    """
+    from scipy.special import j0, j1
+
+    u = np.geomspace(1e-5, 1e5, 81)
+    t = np.concatenate((np.geomspace(1e-7, 0.05, 600), np.arange(0.052, 400.0, 0.004)))
+    shapes = np.array([np.sin(t) / t, 2 * j1(t) / t, j0(t)])
+    weights = np.zeros_like(t)
+    weights[:-1] += np.diff(t) / 2
+    weights[1:] += np.diff(t) / 2
+    values = np.empty_like(u)
+    for i, ratio in enumerate(u):
+        kernel_t = weights / (1.0 + t / ratio) / (2 * math.pi)
+        matrix = (shapes * kernel_t) @ shapes.T
+        # Beyond the grid: the ring's J0² falls as 1/(π t), the others' parts are negligible.
+        matrix[2, 2] += math.log1p(ratio / t[-1]) / math.pi / (2 * math.pi)
+        strength = np.linalg.solve(matrix, np.ones(3)).sum()  # G/(K R)
+        values[i] = strength / 4.0
+    return np.log(u), np.log(values)
+
+
+def relative_conductance(radius_over_length):
+    """G/(4 K R) by R/λ: 1 for large discs, (π/2)(λ/R)/ln(1.123 λ/R) for small ones."""
+    x, y = _conductance_table()
+    at = np.log(np.asarray(radius_over_length, dtype=float))
+    return np.exp(np.interp(at, x, y))

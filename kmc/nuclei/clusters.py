@@ -1,0 +1,372 @@
+"""Z_n: the statistical weight of clusters of n vacancies at an interface.
+
+Z_n, per L1 site, is the sum of exp(−E/kT) over all clusters of n vacancies, each counted once
+modulo translation, that are connected by shells 1 and 2 and have at least one vacancy in L1. E is
+the energy of the model's Hamiltonian with the atoms taken out put on kinks of the bulk: a vacancy
+costs E_f(layer), a pair of vacancies gains one bond. No rate enters.
+
+Small n are enumerated; beyond, a walk that adds, removes and moves vacancies with a bias that makes
+all sizes equally frequent (a flat histogram; Wang and Landau, 10.1103/PhysRevLett.86.2050) gives
+the ratios Z_(n+1)/Z_n from the mean acceptance of growth and shrinking (Wang, Tay and Swendsen,
+10.1103/PhysRevLett.82.476).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kmc.common.progress import Progress, progress_for
+from kmc.errors import InputError
+from kmc.kernels import cluster_walk
+from kmc.kernels import clusters as kernel
+from kmc.nuclei.surface import Surface, empty_cluster, root_site
+
+if TYPE_CHECKING:
+    import xarray
+
+ENUMERATED = 7  # 1.4 million clusters
+SMALLEST_N_MAX, LARGEST_N_MAX = 8, 400
+WALKERS = 12
+STEPS_PER_SIZE = 80_000  # and walker; 5 million for n ≤ 60
+_LEARNING_STEPS = 25_000  # for each size, of a walk that learns the bias, and of one that tests it
+_MOST_ROUNDS = 8
+_FIRST_FACTOR = 0.5  # ln f
+_CHUNKS = 4  # calls of the kernel for each walker, for the progress bar
+
+
+@dataclass(frozen=True)
+class ClusterFreeEnergies:
+    """ln Z_n of clusters at one interface and temperature.
+
+    Attributes
+    ----------
+    surface : Surface
+        Parameter set, lattice, temperature and shares of Mg.
+    ln_Z : ndarray, shape (n_max,)
+        From n = 1, per L1 site.
+    ln_Z_error : ndarray, shape (n_max,)
+        Standard errors over independent walkers; 0 where enumerated.
+    enumerated : int
+        Largest n that was enumerated.
+    sampled_ln_Z, sampled_error : ndarray, shape (n_max,)
+        From the walks alone, anchored at n = 1: to be compared with the enumeration.
+    footprint : ndarray, shape (n_max,)
+        Mean number of vacancies in L1.
+    mean_layer : ndarray, shape (n_max,)
+        Mean number of layers above L1 of a vacancy of the cluster.
+    walkers, steps, seed : int
+        Independent walks, steps of each, and the seed.
+    """
+
+    surface: Surface
+    ln_Z: np.ndarray
+    ln_Z_error: np.ndarray
+    enumerated: int
+    sampled_ln_Z: np.ndarray
+    sampled_error: np.ndarray
+    footprint: np.ndarray
+    mean_layer: np.ndarray
+    walkers: int
+    steps: int
+    seed: int
+    curves: np.ndarray | None = field(repr=False, compare=False, default=None)
+
+    @property
+    def n_max(self) -> int:
+        return len(self.ln_Z)
+
+    @property
+    def n(self) -> np.ndarray:
+        """1 … n_max."""
+        return np.arange(1, self.n_max + 1)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """ln Z_n, its error and the mean shapes by n, with the conditions as attributes."""
+        import xarray as xr
+
+        columns = {
+            "ln_Z": (self.ln_Z, "logarithm of Z_n per L1 site"),
+            "ln_Z_error": (self.ln_Z_error, "standard error"),
+            "sampled_ln_Z": (self.sampled_ln_Z, "the walks alone, anchored at n = 1"),
+            "sampled_error": (self.sampled_error, "standard error of the walks alone"),
+            "footprint": (self.footprint, "mean vacancies in L1"),
+            "mean_layer": (self.mean_layer, "mean layers above L1 of a vacancy"),
+        }
+        return xr.Dataset(
+            {
+                name: ("n", values, {"units": "1", "long_name": text})
+                for name, (values, text) in columns.items()
+            },
+            coords={"n": ("n", self.n, {"long_name": "vacancies in the cluster"})},
+            attrs={
+                "parameters": self.surface.parameters.name,
+                "lattice": self.surface.lattice,
+                "temperature_K": self.surface.temperature_K,
+                "mg_coverage": self.surface.mg_coverage,
+                "mg_fraction": self.surface.mg_fraction,
+                "enumerated": self.enumerated,
+                "walkers": self.walkers,
+                "steps": self.steps,
+                "seed": self.seed,
+            },
+        )
+
+
+def enumerate_weights(surface: Surface, largest: int, geometry=None, root: int | None = None):
+    """Z_n by listing every cluster of up to `largest` vacancies.
+
+    Parameters
+    ----------
+    surface : Surface
+    largest : int
+        7 takes a tenth of a second, each further vacancy thirteen times as long.
+    geometry, root : optional
+        Another arrangement of sites, such as one of quenched Mg, and the L1 site that is the first
+        of every cluster; by default Mg averaged over, where every site is like any other.
+
+    Returns
+    -------
+    Z, footprint, mean_layer : ndarray, shape (largest,)
+        From n = 1.
+    counts : ndarray of int, shape (largest,)
+        Clusters listed.
+    """
+    if geometry is None:
+        # Twice as wide: the root stays the first by number among all L1 sites in reach.
+        geometry = surface.geometry(2 * largest + 2)
+    cluster = empty_cluster(geometry, largest)
+    sums, counts = np.zeros((largest + 1, 3)), np.zeros(largest + 1, dtype=np.int64)
+    root = root_site(geometry) if root is None else root
+    if cluster.occupancy[root] == kernel.METAL:
+        list_clusters(geometry, cluster, root, largest, sums, counts)
+    weight, foot, layers = sums[1:].T
+    with np.errstate(invalid="ignore"):
+        n = np.arange(1, largest + 1)
+        return weight, foot / weight, layers / (weight * n), counts[1:]
+
+
+def list_clusters(geometry, cluster, root, largest, sums, counts) -> None:
+    """The kernel's enumeration with its scratch arrays; adds to `sums` and `counts`."""
+    cluster_walk.enumerate_clusters(
+        geometry,
+        cluster,
+        root,
+        largest,
+        sums,
+        counts,
+        np.zeros(kernel.N_NEAR * largest + 2, dtype=np.int64),
+        np.zeros((largest + 2, 2), dtype=np.int64),
+        np.zeros(largest + 2),
+    )
+
+
+class Walk:
+    """One walk over clusters of 1 … n_max vacancies.
+
+    Parameters
+    ----------
+    geometry : kernels.clusters.Geometry
+    n_max : int
+    rng : numpy.random.Generator
+    start : int, optional
+        L1 site of the first vacancy; the middle of the plane by default.
+    """
+
+    def __init__(self, geometry, n_max: int, rng: np.random.Generator, start: int | None = None):
+        self.geometry, self.n_max, self.rng = geometry, n_max, rng
+        self.cluster = empty_cluster(geometry, n_max)
+        cluster_walk.vacate(geometry, self.cluster, root_site(geometry) if start is None else start)
+        self.forget()
+
+    def forget(self) -> None:
+        """Start the averages anew."""
+        rows = self.n_max + 2
+        self.visits = np.zeros(rows, dtype=np.int64)
+        self.chances, self.shapes = np.zeros((rows, 4)), np.zeros((rows, 4))
+
+    def go(self, bias: np.ndarray, steps: int, learn: float = 0.0) -> None:
+        """Take so many steps; `bias`, float64[n_max + 2] by n, changes where `learn` > 0."""
+        totals = self.visits, self.chances, self.shapes
+        cluster_walk.walk(
+            self.geometry, self.cluster, bias, self.n_max, steps, learn, self.rng, *totals
+        )
+
+    def ln_ratios(self, bias: np.ndarray) -> np.ndarray:
+        """ln(Z_(n+1)/Z_n) for n = 1 … n_max − 1, from the flow between the sizes."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            up = self.chances[1:-2, 0] / self.chances[1:-2, 1]
+            down = self.chances[2:-1, 2] / self.chances[2:-1, 3]
+            return np.log(up / down) - np.diff(bias[1:-1])
+
+
+def first_bias(ln_Z: np.ndarray, n_max: int) -> np.ndarray:
+    """−ln Z_n where it is known, and on by a slope that falls as n^(−1/3)."""
+    known = len(ln_Z)
+    bias = np.zeros(n_max + 2)
+    bias[1 : known + 1] = -ln_Z
+    slope = (bias[known] - bias[known - 2]) / 2
+    for n in range(known + 1, n_max + 1):
+        bias[n] = bias[n - 1] + slope * (known / n) ** (1 / 3)
+    return bias
+
+
+def learn_bias(geometry, ln_Z: np.ndarray, n_max: int, rng, start: int | None = None):
+    """A bias that makes all sizes about equally frequent, from a walk that learns it.
+
+    Parameters
+    ----------
+    geometry : kernels.clusters.Geometry
+    ln_Z : ndarray
+        What is known of ln Z_n, from n = 1.
+    n_max : int
+    rng : numpy.random.Generator
+    start : int, optional
+        L1 site where the walk begins.
+
+    Raises
+    ------
+    InputError
+        Some size was never left upwards or downwards.
+    """
+    bias = first_bias(ln_Z, n_max)
+    walk = Walk(geometry, n_max, rng, start)
+    for k in range(_MOST_ROUNDS):  # where a round was too short, the next is longer and gentler
+        steps = (k + 1) * _LEARNING_STEPS * n_max
+        walk.go(bias, steps, _FIRST_FACTOR / 2**k)
+        walk.forget()
+        walk.go(bias, steps)
+        ratios = walk.ln_ratios(bias)
+        if np.isfinite(ratios).all():
+            bias[1:-1] = -np.concatenate(([0.0], np.cumsum(ratios)))
+            return bias
+    raise InputError(
+        f"clusters of {n_max} vacancies were not reached",
+        advice="Give a smaller n_max, or a higher temperature.",
+    )
+
+
+def cluster_free_energies(
+    surface: Surface,
+    *,
+    n_max: int = 60,
+    seed: int = 1,
+    walkers: int = WALKERS,
+    steps: int | None = None,
+    enumerated: int = ENUMERATED,
+    progress: bool | Progress = False,
+) -> ClusterFreeEnergies:
+    """ln Z_n for n = 1 … `n_max`.
+
+    Parameters
+    ----------
+    surface : Surface
+    n_max : int
+    seed : int
+        Equal seeds give equal numbers.
+    walkers : int
+        Independent walks; the error bars come from their scatter.
+    steps : int, optional
+        Of each walk; by default 80 000 for each size.
+    enumerated : int
+        Largest n that is enumerated.
+    progress : bool or Progress
+
+    Raises
+    ------
+    InputError
+        A number out of range.
+    """
+    if not SMALLEST_N_MAX <= n_max <= LARGEST_N_MAX:
+        raise InputError(
+            f"n_max = {n_max} is out of range",
+            advice=f"Give {SMALLEST_N_MAX} to {LARGEST_N_MAX} vacancies.",
+        )
+    if walkers < 2:
+        raise InputError(f"walkers = {walkers}", advice="Two or more tell the error.")
+    steps = STEPS_PER_SIZE * n_max if steps is None else steps
+    geometry = surface.geometry(n_max)
+    weight, foot, layer, _ = enumerate_weights(surface, enumerated)
+    exact = np.log(weight)
+    learning = np.random.default_rng([seed, 0])
+    bar = progress_for("clusters", progress)
+    curves, shapes = [], np.zeros((n_max + 2, 5))
+    with bar:
+        bar.update(0.0, "learning the weights of the sizes")
+        bias = learn_bias(geometry, exact, n_max, learning)
+        for w in range(walkers):
+            walk = Walk(geometry, n_max, np.random.default_rng([seed, w + 1]))
+            walk.go(bias, steps // 10)  # forget the start
+            walk.forget()
+            for chunk in range(_CHUNKS):
+                share = (w + chunk / _CHUNKS) / walkers
+                bar.update(share, f"walk {w + 1} of {walkers}")
+                walk.go(bias, steps // _CHUNKS)
+            curves.append(np.concatenate(([exact[0]], exact[0] + np.cumsum(walk.ln_ratios(bias)))))
+            shapes += np.column_stack((walk.shapes, walk.visits))
+    return assemble(surface, exact, foot, layer, np.array(curves), shapes, steps, seed)
+
+
+def assemble(surface, exact, foot, layer, curves, shapes, steps, seed) -> ClusterFreeEnergies:
+    """Enumerated and sampled numbers as one curve.
+
+    Parameters
+    ----------
+    exact, foot, layer : ndarray, shape (enumerated,)
+    curves : ndarray, shape (walkers, n_max)
+        ln Z_n of each walk, anchored at n = 1.
+    shapes : ndarray, shape (n_max + 2, 5)
+        The kernel's sums of shapes and visits.
+    """
+    if not np.isfinite(curves).all():
+        raise InputError(
+            f"{curves.shape[1]} vacancies were not reached by every walk",
+            advice="Give a smaller n_max, or more steps.",
+        )
+    known, walkers = len(exact), len(curves)
+    mean, error = curves.mean(axis=0), _error(curves)
+    beyond = curves[:, known:] - curves[:, known - 1 : known] + exact[-1]
+    visits = np.maximum(shapes[1:-1, 4], 1.0)
+    footprint, layers = shapes[1:-1, 0] / visits, shapes[1:-1, 2] / visits
+    footprint[:known] = foot
+    mean_layer = layers / np.arange(1, len(layers) + 1)
+    mean_layer[:known] = layer
+    return ClusterFreeEnergies(
+        surface=surface,
+        ln_Z=np.concatenate((exact, beyond.mean(axis=0))),
+        ln_Z_error=np.concatenate((np.zeros(known), _error(beyond))),
+        enumerated=known,
+        sampled_ln_Z=mean,
+        sampled_error=error,
+        footprint=footprint,
+        mean_layer=mean_layer,
+        walkers=walkers,
+        steps=steps,
+        seed=seed,
+        curves=curves,
+    )
+
+
+def _error(curves: np.ndarray) -> np.ndarray:
+    return curves.std(axis=0, ddof=1) / math.sqrt(len(curves))
+
+
+def as_json(found: ClusterFreeEnergies) -> dict[str, Any]:
+    """Numbers as plain data."""
+    surface = found.surface
+    return {
+        "parameters": surface.parameters.name,
+        "lattice": surface.lattice,
+        "temperature_K": surface.temperature_K,
+        "mg_coverage": surface.mg_coverage,
+        "mg_fraction": surface.mg_fraction,
+        "n_enumerated": found.enumerated,
+        "walkers": found.walkers,
+        "steps": found.steps,
+        "seed": found.seed,
+        "ln_Z": [float(value) for value in found.ln_Z],
+        "ln_Z_error": [float(value) for value in found.ln_Z_error],
+    }

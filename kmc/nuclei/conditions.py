@@ -1,0 +1,152 @@
+"""What nucleation is asked for: the conditions of a run, or of a parameter set."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kmc.common import catalogue
+from kmc.errors import InputError
+from kmc.model.hamiltonian import LI, MG
+from kmc.model.parameters import ParameterSet, load_parameters
+from kmc.model.sinks import sink_distance
+from kmc.nuclei.surface import Surface
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What nucleation is asked for, taken from a run or a parameter set.
+
+    Attributes
+    ----------
+    name : str
+    parameters : ParameterSet
+    lattice : str
+    temperature_K, mg_coverage, mg_fraction : float
+    current_mA_cm2, thickness_um, sink_length_um, sink_depth_um : float
+    """
+
+    name: str
+    parameters: ParameterSet
+    lattice: str = "bcc_100"
+    temperature_K: float = 298.15
+    mg_coverage: float = 0.0
+    mg_fraction: float = 0.0
+    current_mA_cm2: float = 0.5
+    thickness_um: float = 100.0
+    sink_length_um: float = math.inf
+    sink_depth_um: float = math.inf
+
+    @property
+    def sinks_um(self) -> dict[str, float]:
+        """Thickness and sinks, as `nucleation_burst` takes them."""
+        return {
+            key: getattr(self, key) for key in ("thickness_um", "sink_length_um", "sink_depth_um")
+        }
+
+    @property
+    def sink_distance_um(self) -> float:
+        """Λ: distance of the perfect sink that takes up as much as all (`sink_distance`)."""
+        return sink_distance(*self.sinks_um.values())
+
+
+def conditions_of(source: str | Path, **given: Any) -> Conditions:
+    """Conditions of a run, or of a parameter set at 25 °C, 0.5 mA/cm² and 100 µm.
+
+    Parameters
+    ----------
+    source : str or Path
+        A shipped run or parameter set, or the path of a run or parameter file.
+    **given
+        Attributes of `Conditions` to use instead; None leaves one as it is.
+
+    Raises
+    ------
+    InputError
+        No such run or set, a run without an interface, or one that strips at no current, or whose
+        vacancies have no sink, and nothing is given instead.
+    """
+    found = _conditions_of(source)
+    found = replace(found, **{key: value for key, value in given.items() if value is not None})
+    if math.isnan(found.current_mA_cm2):
+        raise InputError(
+            f"{found.name} strips at no given current, and a burst needs one",
+            advice="Give one: kmc nucleation --current 0.5, or current_mA_cm2 in Python.",
+        )
+    if found.sink_distance_um == math.inf:
+        raise InputError(
+            f"{found.name} has electrode_thickness_um = inf and no other sink: S has no end",
+            advice="Give a thickness: kmc nucleation --thickness 100, or thickness_um in Python; "
+            "or sink_depth_um or sink_length_um in the run.",
+        )
+    return found
+
+
+def _conditions_of(source: str | Path) -> Conditions:
+    text = str(source)
+    if text in catalogue.names("params"):
+        return Conditions(name=text, parameters=load_parameters(text))
+    if text in catalogue.names("runs"):
+        return _run_conditions(source)
+    if text.endswith(".toml") or "/" in text:
+        path = catalogue.locate("runs", source)
+        if "quantities" in catalogue.read_toml(path):
+            return Conditions(name=path.stem, parameters=load_parameters(path))
+        return _run_conditions(source)
+    known = [*catalogue.names("params"), *catalogue.names("runs")]
+    raise InputError(
+        f"{catalogue.shown(text)!r} is neither a shipped parameter set nor a shipped run",
+        advice=f"{catalogue.nearest(text, known)}Sets: {', '.join(catalogue.names('params'))}. "
+        "Runs: see `kmc runs list`. Or give the path of a TOML file.",
+    )
+
+
+def _run_conditions(source) -> Conditions:
+    from kmc.runfile.kinds import KINDS
+    from kmc.runfile.load import load_run
+
+    run = load_run(source)
+    system, conditions = run.system, run.conditions
+    if KINDS[run.kind].uses is not None:
+        raise InputError(
+            f"{run.name} is {KINDS[run.kind].noun}, which has no voids of vacancies in a metal",
+            advice="Give a run such as strip_li, or a parameter set such as li_li2s.",
+        )
+    if system.boundary != "interface":
+        raise InputError(
+            f"{run.name} has no interface: system.boundary = {system.boundary!r}",
+            advice="Nucleation is asked for at an interface.",
+        )
+    parameters = run.parameter_set()
+    coverage = system.mg_coverage_L1
+    if coverage is None:
+        coverage = system.mg_fraction
+    elif coverage == "equilibrium":
+        plain = Surface(parameters, system.lattice, conditions.temperature_K)
+        coverage = equilibrium_coverage(plain, system.mg_fraction)
+    steps = [planned.step.drive.current_density_mA_cm2 for planned in run.protocol.plan]
+    current = max(steps) if steps else conditions.current_density_mA_cm2
+    return Conditions(
+        name=run.name,
+        parameters=parameters,
+        lattice=system.lattice,
+        temperature_K=conditions.temperature_K,
+        mg_coverage=float(coverage),
+        mg_fraction=system.mg_fraction,
+        current_mA_cm2=current if current > 0 else math.nan,
+        thickness_um=conditions.electrode_thickness_um,
+        sink_length_um=conditions.sink_length_um,
+        sink_depth_um=conditions.sink_depth_um,
+    )
+
+
+def equilibrium_coverage(surface: Surface, mg_fraction: float) -> float:
+    """Share of Mg in L1 in equilibrium with the bulk (Langmuir and McLean)."""
+    h = surface.hamiltonian
+    gain_ueV = (h.binding_ueV(MG, 1) - h.binding_ueV(LI, 1)) - (
+        h.bulk_binding_ueV(MG) - h.bulk_binding_ueV(LI)
+    )
+    odds = mg_fraction / (1 - mg_fraction) * math.exp(gain_ueV / surface.kT_ueV)
+    return min(odds / (1 + odds), 1 - 1e-9)

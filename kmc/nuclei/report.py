@@ -1,0 +1,285 @@
+"""The results of `kmc nucleation`, also as JSON and as an xarray dataset."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kmc.common.drawing import drawn
+from kmc.common.formatting import figure
+from kmc.nuclei.burst import Burst
+from kmc.nuclei.clusters import ClusterFreeEnergies, as_json
+from kmc.nuclei.conditions import Conditions
+from kmc.nuclei.nucleation import ACTIVITIES, NucleationModel, classical_barrier_kT
+from kmc.nuclei.quenched import QuenchedMaps
+
+if TYPE_CHECKING:
+    import xarray
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Bursts against the current, and what the doubtful inputs do to them.
+
+    Attributes
+    ----------
+    current_mA_cm2 : ndarray, shape (n,)
+    bursts : list of Burst
+    density_low, density_high : ndarray, shape (n,)
+        Per µm²: extremes over a factor of 10 in the prefactor either way and ±10 % in γ.
+    by_variation : dict of str to ndarray
+        Densities per µm² with one input changed.
+    """
+
+    current_mA_cm2: np.ndarray
+    bursts: list[Burst] = field(repr=False)
+    by_variation: dict[str, np.ndarray] = field(repr=False)
+
+    @property
+    def density_per_um2(self) -> np.ndarray:
+        return np.array([burst.density_per_um2 for burst in self.bursts])
+
+    @property
+    def density_low(self) -> np.ndarray:
+        return np.min([self.density_per_um2, *self.by_variation.values()], axis=0)
+
+    @property
+    def density_high(self) -> np.ndarray:
+        return np.max([self.density_per_um2, *self.by_variation.values()], axis=0)
+
+
+@dataclass(frozen=True)
+class Nucleation:
+    """Nucleation at one interface: Z_n, W(S), I(S), the burst, and what it rests on.
+
+    Attributes
+    ----------
+    conditions : Conditions
+    model : NucleationModel
+        `model.free` holds ln Z_n, `model.rate_per_cm2_s(S)` the rate.
+    burst : Burst
+        At the conditions' current.
+    scan : Scan
+        Against the current.
+    threshold_mA_cm2 : float
+        Current below which less than one void per cm² nucleates in an hour.
+    quenched : QuenchedMaps or None
+        Single arrangements of Mg.
+    by_coverage : list of Nucleation
+        The same at other coverages of L1, where asked for.
+    by_temperature : list of Nucleation
+        The same at other temperatures, where asked for.
+    """
+
+    conditions: Conditions
+    model: NucleationModel
+    burst: Burst
+    scan: Scan
+    threshold_mA_cm2: float
+    threshold_S: float
+    quenched: QuenchedMaps | None = field(default=None, repr=False)
+    by_coverage: list[Nucleation] = field(default_factory=list, repr=False)
+    by_temperature: list[Nucleation] = field(default_factory=list, repr=False)
+
+    @property
+    def free(self) -> ClusterFreeEnergies:
+        return self.model.free
+
+    def __repr__(self) -> str:
+        c, b = self.conditions, self.burst
+        return (
+            f"Nucleation {c.name}, {c.lattice}, {c.temperature_K:g} K: "
+            f"{b.density_per_um2:.3g} voids per µm² at {c.current_mA_cm2:g} mA/cm², S = {b.S:.3g}"
+        )
+
+    def statements(self) -> list[str]:
+        """What must stand beside the results: which assumptions they rest on."""
+        c, model, burst = self.conditions, self.model, self.burst
+        lines = [
+            "Homogeneous nucleation is a property of this parameter set, and flaws of the "
+            "interface are its rival: unbonded patches start voids at a lower S."
+        ]
+        parameters = c.parameters
+        if parameters.has("work_of_adhesion_J_m2"):
+            angle = parameters.value("contact_angle_deg")
+            gamma = _gamma_of_adhesion(parameters.value("work_of_adhesion_J_m2"), angle)
+            omega = model.transport.surface.site_volume_cm3
+            barrier = classical_barrier_kT(gamma, angle, omega, c.temperature_K, burst.S_steady)
+            lines.append(
+                f"With γ = {gamma:.3f} J/m² from the work of adhesion and the contact angle of "
+                f"{angle:g}° that the set quotes, classical theory has a barrier of {barrier:.0f} "
+                f"kT at the S = {burst.S_steady:.3g} of an interface without voids."
+            )
+        transport = model.transport
+        film, layers = min((transport.surface.film_eV(k), k) for k in range(1, 9))
+        if film < 0:
+            lines.append(
+                f"This set does not wet {c.lattice}: {layers} vacant layers cost {film:.3f} eV per "
+                "L1 site. Voids spread as films; γ, aspect and the law beyond the sampled sizes "
+                "have no meaning there, and large voids are more stable than the law says."
+            )
+        per_S_um = c.sink_distance_um / (burst.S_steady - 1)
+        nearest_um = per_S_um * (self.threshold_S - 1)
+        line = f"Vacancies end as if at one perfect sink {figure(c.sink_distance_um, 'µm')} away. "
+        if burst.S_steady > self.threshold_S:
+            needed = figure(per_S_um * (burst.S - 1), "µm", digits=2)
+            line += f"The burst's S of {burst.S:.3g} needs all sinks {needed} away or farther. "
+        dense = figure(1e12 / nearest_um**2, digits=1)
+        lines.append(
+            f"{line}With one nearer than {figure(nearest_um, 'µm', digits=2)} (the interface "
+            f"itself, or metal with more than {dense} dislocations per m²) S stays below "
+            f"{self.threshold_S:.3g}, and less than one void per cm² nucleates in an hour."
+        )
+        lines.append(
+            f"ln S shows as a voltage, kT ln S/e: {1e3 * model.voltage_V(burst.S):.0f} mV at the "
+            f"burst, {1e3 * model.voltage_V(burst.S_steady):.0f} mV without voids. A cell that "
+            "shows no such peak contradicts homogeneous nucleation with this set."
+        )
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return nucleation_json(self)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """ln Z_n, S_eq(n), W(S, n) and the scan of currents as one dataset."""
+        return nucleation_dataset(self)
+
+    def plot(self) -> Any:
+        """The picture of `kmc nucleation`; shows itself in a notebook."""
+        return drawn("nucleation_picture", self)
+
+
+def _gamma_of_adhesion(work_J_m2: float, angle_deg: float) -> float:
+    """γ of the metal by Young and Dupré, W = γ (1 + cos θ)."""
+    return work_J_m2 / (1 + math.cos(math.radians(angle_deg)))
+
+
+# --- as JSON and xarray ---
+
+
+def _number(value: float) -> float | None:
+    """A float as JSON has it: None where it is not finite."""
+    value = float(value)
+    return value if math.isfinite(value) else None
+
+
+def _numbers(values) -> list[float | None]:
+    return [_number(value) for value in values]
+
+
+def burst_json(burst) -> dict[str, Any]:
+    """One burst as plain data."""
+    keys = (
+        "current_mA_cm2",
+        "thickness_um",
+        "density_per_um2",
+        "S",
+        "time_s",
+        "critical_size",
+        "end_s",
+        "S_steady",
+    )
+    return {key: _number(getattr(burst, key)) for key in keys}
+
+
+def nucleation_json(found: Nucleation) -> dict[str, Any]:
+    """Everything as plain data; the keys are those of docs/nucleation.md."""
+    model, cap, transport = found.model, found.model.cap, found.model.transport
+    out = as_json(found.free)
+    out |= {
+        "ln_Z_sampled": _numbers(found.free.sampled_ln_Z),
+        "ln_Z_sampled_error": _numbers(found.free.sampled_error),
+        "footprint": _numbers(found.free.footprint),
+        "S_eq": _numbers(model.S_eq(found.free.n)),
+        "barrier_kT": {f"{S:g}": _number(model.barrier_kT(S)) for S in ACTIVITIES},
+        "critical_size": {f"{S:g}": _number(model.critical_size(S)) for S in ACTIVITIES},
+        "rate_per_um2_s": {f"{S:g}": 1e-8 * model.rate_per_cm2_s(S) for S in ACTIVITIES},
+        "time_lag_s": {f"{S:g}": _number(model.time_lag_s(S)) for S in ACTIVITIES},
+        "law": {
+            "surface": model.law.surface,
+            "line": model.law.line,
+            "gamma_J_m2": cap.gamma_J_m2,
+            "gamma_F_J_m2": cap.gamma_F_J_m2,
+            "aspect": cap.aspect,
+            "angle_deg": cap.angle_deg,
+        },
+        "transport": {
+            "D_v_cm2_s": transport.diffusivity_cm2_s,
+            "c_eq": transport.bulk_vacancies,
+            "D_i_cm2_s": transport.interface_diffusivity_cm2_s,
+            "c_i": transport.L1_vacancies,
+            "sheet_length_nm": transport.sheet_length_cm * 1e7,
+            "capture": transport.capture,
+        },
+        "sink_distance_um": _number(found.conditions.sink_distance_um),
+        "burst": burst_json(found.burst),
+        "burst_by_current": [burst_json(burst) for burst in found.scan.bursts],
+        "band": {
+            "current_mA_cm2": _numbers(found.scan.current_mA_cm2),
+            "density_low_per_um2": _numbers(found.scan.density_low),
+            "density_high_per_um2": _numbers(found.scan.density_high),
+            "by_variation": {k: _numbers(v) for k, v in found.scan.by_variation.items()},
+        },
+        "threshold_current_mA_cm2": _number(found.threshold_mA_cm2),
+        "threshold_S": _number(found.threshold_S),
+        "statements": found.statements(),
+    }
+    if found.quenched is not None:
+        maps = found.quenched
+        out["quenched_maps"] = {
+            "maps": len(maps.ln_Z),
+            "L1_sites": maps.sites,
+            "area_um2": maps.area_um2,
+            "ln_Z_mean": _numbers(maps.mean),
+            "ln_Z_typical": _numbers(maps.typical),
+            "ln_Z_spread": _numbers(maps.spread),
+            "start_difference": _numbers(maps.start_difference),
+        }
+    for key in ("by_coverage", "by_temperature"):
+        if getattr(found, key):
+            out[key] = [nucleation_json(other) for other in getattr(found, key)]
+    return out
+
+
+def nucleation_dataset(found: Nucleation) -> xarray.Dataset:
+    """ln Z_n, S_eq, W(S, n), barrier, rate and the scan of currents."""
+
+    model, free = found.model, found.free
+    S = np.array(ACTIVITIES, dtype=float)
+    columns = {
+        "S_eq": ("n", model.S_eq(free.n), "1", "activity in equilibrium with n vacancies"),
+        "work_kT": (("S", "n"), [model.work_kT(s, free.n) for s in S], "kT", "W(S, n)"),
+        "barrier_kT": ("S", [model.barrier_kT(s) for s in S], "kT", "W(S, n*)"),
+        "critical_size": ("S", [model.critical_size(s) for s in S], "1", "n*"),
+        "rate_per_um2_s": (
+            "S",
+            [1e-8 * model.rate_per_cm2_s(s) for s in S],
+            "1/(µm2 s)",
+            "nucleation rate",
+        ),
+        "density_per_um2": ("current", found.scan.density_per_um2, "1/µm2", "voids of the burst"),
+        "density_low_per_um2": (
+            "current",
+            found.scan.density_low,
+            "1/µm2",
+            "lower end of the band",
+        ),
+        "density_high_per_um2": ("current", found.scan.density_high, "1/µm2", "upper end"),
+        "S_burst": ("current", [b.S for b in found.scan.bursts], "1", "largest activity"),
+        "time_s": ("current", [b.time_s for b in found.scan.bursts], "s", "time of the largest S"),
+    }
+    ds = free.to_xarray().assign_coords(
+        S=("S", S, {"long_name": "activity of vacancies"}),
+        current=("current", found.scan.current_mA_cm2, {"units": "mA/cm2"}),
+    )
+    for name, (dims, values, unit, text) in columns.items():
+        ds[name] = (dims, np.asarray(values), {"units": unit, "long_name": text})
+    ds.attrs |= {
+        **found.conditions.sinks_um,
+        "threshold_current_mA_cm2": found.threshold_mA_cm2,
+    }
+    return ds

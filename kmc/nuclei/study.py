@@ -1,0 +1,208 @@
+"""`kmc nucleation`: everything about nucleation at one interface, from a run or a parameter set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kmc.common.progress import Progress, progress_for
+from kmc.errors import InputError
+from kmc.nuclei.burst import HOUR_S, nucleation_burst
+from kmc.nuclei.capture import Transport
+from kmc.nuclei.clusters import WALKERS, cluster_free_energies
+from kmc.nuclei.conditions import Conditions, conditions_of
+from kmc.nuclei.nucleation import NucleationModel
+from kmc.nuclei.quenched import quenched_maps
+from kmc.nuclei.report import Nucleation, Scan
+from kmc.nuclei.surface import Surface
+
+if TYPE_CHECKING:
+    pass
+
+CURRENTS_mA_cm2 = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+PREFACTORS = (0.1, 10.0)
+GAMMA_FACTORS = (0.9, 1.1)
+_COARSE = 2.0  # of the bursts of a scan
+
+
+class _Part:
+    """A share of a progress bar."""
+
+    def __init__(self, bar: Progress, low: float, high: float):
+        self.bar, self.low, self.high = bar, low, high
+
+    def __enter__(self) -> _Part:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        pass
+
+    def update(self, fraction: float, text: str) -> None:
+        self.bar.update(self.low + (self.high - self.low) * fraction, text)
+
+
+# --- the study ------------------------------------------------------------------------------------
+
+
+def nucleation(
+    source: str | Path = "li_li2s",
+    *,
+    lattice: str | None = None,
+    temperature_K: float | None = None,
+    mg_coverage: float | None = None,
+    mg_fraction: float | None = None,
+    current_mA_cm2: float | None = None,
+    thickness_um: float | None = None,
+    sink_length_um: float | None = None,
+    sink_depth_um: float | None = None,
+    n_max: int = 60,
+    seed: int = 1,
+    walkers: int = WALKERS,
+    steps: int | None = None,
+    capture: str = "field",
+    currents_mA_cm2: Sequence[float] = CURRENTS_mA_cm2,
+    coverages: Sequence[float] = (),
+    temperatures_K: Sequence[float] = (),
+    maps: int | None = None,
+    progress: bool | Progress = True,
+) -> Nucleation:
+    """Free energies of clusters, nucleation at the true rates, and its burst under a current.
+
+    Parameters
+    ----------
+    source : str or Path
+        A run (its temperature, lattice, current, thickness, sinks and Mg are taken) or a parameter
+        set.
+    lattice, temperature_K, current_mA_cm2, thickness_um : optional
+        In place of the run's, or of bcc_100, 298.15 K, 0.5 mA/cm² and 100 µm.
+    sink_length_um, sink_depth_um : float, optional
+        λ of the interface and 1/κ of the metal as sinks of vacancies, in place of the run's.
+    mg_coverage, mg_fraction : float, optional
+        Share of Mg in L1 alone, and in all other layers.
+    n_max : int
+        Largest cluster that is sampled.
+    seed, walkers, steps
+        As for `kmc.nuclei.clusters.cluster_free_energies`.
+    capture : {"field", "sum"}
+        How voids take up vacancies, see `kmc.nuclei.capture`.
+    currents_mA_cm2 : sequence of float
+        Of the scan.
+    coverages, temperatures_K : sequence of float
+        Repeat everything at these coverages of L1 (with shorter walks) and temperatures.
+    maps : int, optional
+        Single arrangements of Mg that are sampled too; 6 by default where there is Mg, 0 for none.
+    progress : bool or Progress
+
+    Raises
+    ------
+    InputError
+        Anything that cannot be used.
+    """
+    conditions = conditions_of(
+        source,
+        lattice=lattice,
+        temperature_K=temperature_K,
+        mg_coverage=mg_coverage,
+        mg_fraction=mg_fraction,
+        current_mA_cm2=current_mA_cm2,
+        thickness_um=thickness_um,
+        sink_length_um=sink_length_um,
+        sink_depth_um=sink_depth_um,
+    )
+    _check(conditions, currents_mA_cm2)
+    others = [Conditions(**{**conditions.__dict__, "mg_coverage": x}) for x in coverages]
+    others += [Conditions(**{**conditions.__dict__, "temperature_K": T}) for T in temperatures_K]
+    for other in others:
+        _surface(other)
+    options = {"n_max": n_max, "seed": seed, "capture": capture, "currents": currents_mA_cm2}
+    share = 1.0 / (1.0 + 0.4 * len(others))
+    bar = progress_for("nucleation", progress)
+    with bar:
+        main = _study(
+            conditions, **options, walkers=walkers, steps=steps, maps=maps, bar=_Part(bar, 0, share)
+        )
+        more = []
+        for k, other in enumerate(others):
+            low = share + (1 - share) * k / len(others)
+            part = _Part(bar, low, low + (1 - share) / len(others))
+            fewer = max(2, walkers // 2)
+            less = (steps or 80_000 * n_max) // 2
+            more.append(_study(other, **options, walkers=fewer, steps=less, maps=0, bar=part))
+    n = len(coverages)
+    return Nucleation(
+        **{**main.__dict__, "by_coverage": more[:n], "by_temperature": more[n:]},
+    )
+
+
+def _surface(c: Conditions) -> Surface:
+    return Surface(c.parameters, c.lattice, c.temperature_K, c.mg_coverage, c.mg_fraction)
+
+
+def _check(c: Conditions, currents) -> None:
+    _surface(c)
+    if c.parameters.has("pair_bond_eV"):
+        raise InputError(
+            f"the parameter set {c.parameters.name} is a plain lattice gas without an interface",
+            advice="Use a set with interface energies, such as li_li2s.",
+        )
+    for value in (c.current_mA_cm2, *currents):
+        if not (math.isfinite(value) and 0 < value <= 1e6):
+            raise InputError(
+                f"current_mA_cm2 = {value} is out of range",
+                advice="Give a stripping current density above 0 mA/cm².",
+            )
+    for key, value in c.sinks_um.items():
+        if not (1e-3 <= value <= 1e6 or value == math.inf):
+            raise InputError(
+                f"{key} = {value} is out of range", advice="Give 0.001 to 1e6 µm, or inf."
+            )
+
+
+def _study(conditions, *, n_max, seed, capture, currents, walkers, steps, maps, bar) -> Nucleation:
+    surface = _surface(conditions)
+    part = _Part(bar, 0.0, 0.5 if surface.has_mg else 0.75)
+    free = cluster_free_energies(
+        surface, n_max=n_max, seed=seed, walkers=walkers, steps=steps, progress=part
+    )
+    model = NucleationModel(free, Transport(surface, capture=capture))
+    quenched = None
+    if surface.has_mg and maps != 0:
+        options = {} if maps is None else {"maps": maps}
+        part = _Part(bar, 0.5, 0.85)
+        quenched = quenched_maps(free, seed=seed, progress=part, **options)
+    bar.update(0.85 if surface.has_mg else 0.75, "the burst")
+    burst = nucleation_burst(model, conditions.current_mA_cm2, **conditions.sinks_um)
+    scan = _scan(model, conditions, currents, bar)
+    threshold_S = model.S_at_rate(1.0 / HOUR_S)
+    one = model.transport.supersaturation(1.0, conditions.sink_distance_um * 1e-4) - 1.0
+    return Nucleation(
+        conditions=conditions,
+        model=model,
+        burst=burst,
+        scan=scan,
+        threshold_mA_cm2=(threshold_S - 1.0) / one,
+        threshold_S=threshold_S,
+        quenched=quenched,
+    )
+
+
+def _scan(model: NucleationModel, conditions: Conditions, currents, bar) -> Scan:
+    def densities(varied):
+        found = []
+        for j in currents:
+            found.append(nucleation_burst(varied, j, **conditions.sinks_um, coarseness=_COARSE))
+        return found
+
+    variations = {f"prefactor × {factor:g}": {"prefactor": factor} for factor in PREFACTORS}
+    variations |= {f"γ × {factor:g}": {"gamma_factor": factor} for factor in GAMMA_FACTORS}
+    plain = densities(model)
+    by_variation = {}
+    for k, (name, change) in enumerate(variations.items()):
+        bar.update(0.88 + 0.03 * k, f"bursts with {name}")
+        found = densities(model.varied(**change))
+        by_variation[name] = np.array([burst.density_per_um2 for burst in found])
+    return Scan(np.array(currents, dtype=float), plain, by_variation)

@@ -1,0 +1,118 @@
+"""What clusters of vacancies tell a population: nucleation rate, nuclei, vapour pressure of voids.
+
+The free energies are those of `kmc nucleation`, from walks short enough for a run of a population;
+the seed of the walks is fixed, so that equal runs are equal.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from kmc.common.progress import Progress
+from kmc.common.units import K_B_J
+from kmc.model.parameters import ParameterSet
+from kmc.nuclei.capture import Transport
+from kmc.nuclei.clusters import cluster_free_energies
+from kmc.nuclei.field import Medium
+from kmc.nuclei.nucleation import NucleationModel
+from kmc.nuclei.surface import Surface
+
+N_MAX = 60
+WALKERS, STEPS = 4, 1_500_000  # ln Z_60 to about 0.1
+_SEED = 1
+_ACTIVITIES = np.geomspace(1.5, 1e5, 160)
+_DOWNHILL_kT = 3.0  # below the barrier, where a nucleus is counted as a void
+
+
+class ClusterVapour:
+    """Becker and Döring's rate and the vapour pressure of clusters, tabulated.
+
+    Parameters
+    ----------
+    model : NucleationModel
+    """
+
+    def __init__(self, model: NucleationModel):
+        self.model = model
+        self._log_S = np.log(_ACTIVITIES)
+        rates = np.array([model.rate_per_cm2_s(S) for S in _ACTIVITIES]) * 1e-8
+        with np.errstate(divide="ignore"):
+            self._log_rate = np.maximum(np.log(rates), -650.0)
+        self._nuclei = np.array([self._nucleus(S) for S in _ACTIVITIES])
+        surface = model.transport.surface
+        site_m3 = surface.site_volume_cm3 * 1e-6
+        kT_J = K_B_J * surface.temperature_K
+        self.capillary_um = 1e6 * model.cap.gamma_J_m2 * site_m3 / kT_J
+
+    def _nucleus(self, S: float) -> float:
+        """Size beyond the critical one at which the work has fallen by 3 kT."""
+        critical = self.model.critical_size(S)
+        if not np.isfinite(critical):
+            return 1e6
+        sizes = np.arange(critical, 4 * critical + 40)
+        work = self.model.work_kT(S, sizes)
+        below = np.flatnonzero(work < work[0] - _DOWNHILL_kT)
+        return float(sizes[below[0]] if len(below) else sizes[-1])
+
+    def S_eq(self, count) -> np.ndarray:
+        """Supersaturation at which a void of so many vacancies neither grows nor shrinks."""
+        return self.model.S_eq(np.maximum(np.asarray(count, dtype=float), 2.0))
+
+    def rate_per_um2_s(self, supersaturation) -> np.ndarray:
+        """Voids nucleated on contact, per µm² and s."""
+        log = np.log(np.maximum(supersaturation, 1e-300))
+        rate = np.exp(np.interp(log, self._log_S, self._log_rate))
+        return np.where((log < self._log_S[0]) | (rate < 1e-250), 0.0, rate)
+
+    def nucleus(self, supersaturation) -> np.ndarray:
+        """Vacancies of a void that has just nucleated."""
+        log = np.log(np.maximum(supersaturation, 1e-300))
+        return np.interp(log, self._log_S, self._nuclei)
+
+
+_known: dict[tuple, ClusterVapour] = {}  # by everything they follow from
+_MOST_KNOWN = 64
+
+
+def vapour_of(
+    parameters: ParameterSet,
+    lattice: str,
+    temperature_K: float,
+    mg_coverage: float = 0.0,
+    mg_fraction: float = 0.0,
+    progress: bool | Progress = False,
+) -> ClusterVapour:
+    """The vapour of a parameter set, computed once for each set, face, temperature and Mg."""
+    surface = Surface(parameters, lattice, temperature_K, mg_coverage, mg_fraction)
+    values = tuple(sorted((key, parameters.value(key)) for key in parameters.resolved()))
+    key = (parameters.name, values, lattice, temperature_K, mg_coverage, mg_fraction)
+    if key not in _known:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        free = cluster_free_energies(
+            surface, n_max=N_MAX, walkers=WALKERS, steps=STEPS, seed=_SEED, progress=progress
+        )
+        _known[key] = ClusterVapour(NucleationModel(free, Transport(surface)))
+    return _known[key]
+
+
+def medium_of(
+    transport: Transport,
+    thickness_um: float,
+    sink_length_um: float = math.inf,
+    sink_depth_um: float = math.inf,
+) -> Medium:
+    """What vacancies move through, in µm and s."""
+    site_um3 = transport.surface.site_volume_cm3 * 1e12
+    return Medium(
+        bulk_per_um_s=transport.bulk_conductance_per_cm_s * 1e-4,
+        interface_per_s=transport.sheet_conductance_per_s,
+        bulk_storage_per_um3=transport.bulk_vacancies / site_um3,
+        interface_storage_per_um2=transport.L1_density_cm2 * 1e-8 * transport.L1_vacancies,
+        thickness_um=thickness_um,
+        site_volume_um3=site_um3,
+        sink_length_um=sink_length_um,
+        sink_depth_um=sink_depth_um,
+    )

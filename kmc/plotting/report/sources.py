@@ -1,0 +1,343 @@
+"""What a report shows of each kind of result: `report` finds out which it is.
+
+A file of a run of any kind is shown by what its `kmc.systems.system.System` says of it; folders and
+the JSON of `kmc nucleation` have functions of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kmc import plotting
+from kmc.campaign.calibration.calibrate import RESULT
+from kmc.campaign.convergence.reading import RATIO, read_study
+from kmc.campaign.dataset import load_sweep
+from kmc.campaign.folder import open_folder
+from kmc.common.formatting import figure, label
+from kmc.common.json_files import read_json
+from kmc.common.outputs import check_output, replacing
+from kmc.errors import InputError
+from kmc.plotting.report.calibration_page import calibration_page
+from kmc.plotting.report.claims_page import study_page
+from kmc.plotting.report.common import (
+    add_inputs,
+    add_versions,
+    number,
+    picture,
+    picture_file,
+)
+from kmc.plotting.report.page import Listing, Page, Table, Text
+from kmc.runfile.kinds import BOX
+from kmc.systems.run import load
+
+STUDY_FILE = "study.json"
+# Of many columns those that a reader looks for, after the headline of the kind.
+_NUMBERS = (
+    *("contact_fraction", "voids", "mean_void_width_nm", "voids_per_100um", "mean_width_um"),
+    *("overpotential_V", "coverage", "dead_per_plated", "contact_active_active"),
+)
+_MAX_ROWS = 200
+
+
+def report(
+    source: str | Path, output: str | Path | None = None, *, overwrite: bool = False
+) -> Path:
+    """Write one self-contained HTML page of a result.
+
+    Parameters
+    ----------
+    source : str or Path
+        A trajectory, a population, the JSON of `kmc nucleation`, or the folder of a sweep, a
+        convergence study, a search for a critical value or a study.
+    output : str or Path, optional
+        A .html file; NAME_report.html beside `source` by default.
+    overwrite : bool
+        Replace `output` where it exists.
+
+    Returns
+    -------
+    Path
+        The file that was written.
+
+    Raises
+    ------
+    InputError
+        The source is nothing of kmc, or the output cannot be written.
+    """
+    path = Path(source)
+    target = default_output(path) if output is None else Path(output)
+    check_output(target, overwrite, (".html", ".htm"), "report")
+    text = page_of(path).html()
+    with replacing(target) as draft:
+        draft.write_text(text, encoding="utf-8")
+    return target
+
+
+def default_output(path: Path) -> Path:
+    """NAME_report.html beside a file or a folder."""
+    full = path.resolve()
+    name = f"{full.name if full.is_dir() else full.stem}_report.html"
+    beside = path.with_name(name) if path.name not in ("", ".", "..") else full.with_name(name)
+    return beside
+
+
+def page_of(path: Path) -> Page:
+    """The page of a result.
+
+    Raises
+    ------
+    InputError
+        It is nothing that kmc writes.
+    """
+    if path.is_dir():
+        if (path / STUDY_FILE).is_file():
+            with _damage_in_words(path, "Go on with the study: kmc study ... -o FOLDER."):
+                return study_page(path)
+        if (path / RESULT).is_file():
+            with _damage_in_words(path, "Repeat kmc calibrate: its runs are kept."):
+                return calibration_page(path)
+        if not any(path.glob("index.json")):
+            raise InputError(
+                f"{path} is neither the folder of a study nor that of a sweep",
+                advice="kmc study, kmc sweep, kmc converge and kmc critical make such folders; "
+                "a single run is a file.",
+            )
+        return _sweep_page(path)
+    if path.suffix.lower() == ".json":
+        return _nucleation_page(path)
+    return _file_page(load(path))
+
+
+@contextlib.contextmanager
+def _damage_in_words(path: Path, advice: str) -> Iterator[None]:
+    """Turn what a file of another layout leads to into a message."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as problem:
+        raise InputError(
+            f"{path} is damaged: {type(problem).__name__} {problem}", advice=advice
+        ) from None
+
+
+# --- one run --------------------------------------------------------------------------------------
+
+# A box of atoms has more pictures than a page wants; of the other kinds all are shown.
+_LINES = 5  # of the summary beside the first figure; the others come below it
+_SHOWN = {BOX: ("summary", "voids", "lifelines", "profiles")}
+
+
+def _file_page(found: Any) -> Page:
+    """The page of a run of any kind: what its `System` says of it."""
+    system = found.system
+    page = Page(found.path.name, f"{system.noun.capitalize()} (kmc run)")
+    columns, frames = system.columns(found), found.frames
+    n_frames = len(next(iter(frames.values())) if isinstance(frames, Mapping) else frames)
+    rows = system.summary(found)
+    drawn = _drawn(found, n_frames) if n_frames and len(columns["time_s"]) else []
+    lead = page.add("Summary", Table(rows[:_LINES]), *drawn[:1])
+    lead.beside = bool(drawn)
+    page.add("More numbers", Table(rows[_LINES:]) if len(rows) > _LINES else None)
+    page.add("Figures", *drawn[1:])
+    if hasattr(found, "acceleration"):
+        page.add("Convergence", *_slowing(found.acceleration))
+    facts = getattr(found, "facts", {})
+    table = Table([(label(key), number(value)) for key, value in facts.items()])
+    page.add("What follows from the input", table if facts else None)
+    last = [(label(k), number(float(columns[k][-1]))) for k in system.samples if k in columns]
+    page.add("Last sample", Table(last) if len(columns["time_s"]) else None)
+    add_inputs(page, found.run, resolved_parameters(found), Listing("The run file", found.run_file))
+    versions = {"written by": f"kmc {found.kmc_version}", "seed": found.seed}
+    of_run = getattr(found, "provenance", {})
+    versions |= {key: value for key, value in of_run.items() if isinstance(value, str)}
+    add_versions(page, versions | {"schema": found.schema_version})
+    return page
+
+
+def resolved_parameters(found: Any) -> Mapping[str, Any]:
+    """Parameters of a run of any kind, with units and sources."""
+    return found.resolved.get("parameters", {})
+
+
+def _drawn(found: Any, n_frames: int) -> list[Any]:
+    """Pictures of a run, each with its caption; events need a second frame."""
+    named = _SHOWN.get(found.kind, tuple(found.system.pictures))
+    return [
+        picture(
+            partial(found.system.plot, [found], what, paper=what == "microscope"),
+            found.system.pictures[what].capitalize(),
+        )
+        for what in (named if n_frames > 1 else named[:1])
+    ]
+
+
+def _slowing(acceleration: Mapping[str, Any]) -> list[Any]:
+    """How far hops were slowed, and what that leaves open."""
+    classes = [c for c in acceleration.get("classes", []) if c.get("slowed_by", 1.0) > 1.001]
+    if not classes:
+        return [Text(["No barrier was raised: the kinetics are exact for the parameter set."])]
+    rows = [
+        (
+            str(c["name"]).replace("_", " "),
+            figure(c["barrier_eV"], "eV"),
+            figure(c["floored_barrier_eV"], "eV"),
+            figure(c["slowed_by"]),
+        )
+        for c in classes
+    ]
+    text = (
+        "Equilibrium is untouched by raised barriers, kinetics are not. One run cannot show what "
+        "that changes: kmc converge repeats it at several ratios of hops to stripped atoms."
+    )
+    return [Text([text]), Table(rows, ("hops", "barrier", "raised to", "slowed by"))]
+
+
+# --- many runs ------------------------------------------------------------------------------------
+
+
+def _sweep_page(folder: Path) -> Page:
+    opened = open_folder(folder)
+    plan = opened.plan
+    study = list(plan.axes) == [RATIO]
+    kind = "Convergence study (kmc converge)" if study else "Sweep (kmc sweep)"
+    if (folder / "critical.csv").is_file():
+        kind = "Search for a critical value (kmc critical)"
+    page = Page(folder.resolve().name, kind)
+    ds = load_sweep(folder, progress=False)
+    states = ds.state.values.ravel()
+    axes = [
+        (axis, f"{len(values)} values", ", ".join(number(value) for value in values[:12]))
+        for axis, values in plan.axes.items()
+    ]
+    counts = [(state, f"{int((states == state).sum())} runs") for state in sorted(set(states))]
+    page.add(
+        "Summary",
+        Table([("run", plan.base), ("replicas", str(plan.replicas)), *counts]),
+        Table(axes, ("varied", "", "values")) if axes else None,
+    )
+    done = ds.path.values.ravel()[states == "done"]
+    first = load(done[0]) if len(done) else None
+    if study and first is not None:
+        found = read_study(folder)
+        page.add(
+            "Convergence",
+            Text(found.lines()),
+            picture(
+                lambda: plotting.convergence_picture(found),
+                "Each number against the ratio of hops to stripped atoms, with 95 % intervals",
+            ),
+        )
+    if first is not None:
+        critical = picture_file(folder / "critical.png", "Where runs begin to fail (kmc critical)")
+        page.add("Figures", *_sweep_pictures(ds), critical)
+        page.add("Results", _sweep_table(ds))
+    failures = [(row["error"], row["seed"]) for _, row in ds.sweep.status().iterrows()
+                if row["state"] == "failed"]  # fmt: skip
+    if failures:
+        page.add("Failures", Table(failures[:_MAX_ROWS], ("error", "seed")))
+    if first is not None and not study and hasattr(first, "acceleration"):
+        page.add("Convergence", *_slowing(first.acceleration))
+    parameters = {} if first is None else resolved_parameters(first)
+    add_inputs(page, plan.tables, parameters, Listing("The sweep file", plan.text))
+    made = "unknown" if first is None else f"kmc {first.kmc_version}"
+    add_versions(page, {"first run written by": made, "seed of the sweep": plan.seed})
+    return page
+
+
+def _sweep_pictures(ds: Any) -> list[Any]:
+    """The first two axes that vary, at the first value of any other."""
+    varying = [str(d) for d in ds.path.dims if d != "replica" and ds.sizes[d] > 1]
+    if not varying:
+        return []
+    x, y = [*varying, None][:2]
+    where = {name: ds[name].values[0] for name in varying[2:]}
+    held = "".join(f"; {name} = {value}" for name, value in where.items())
+    return [
+        picture(
+            partial(plotting.sweep_picture, ds, name, x=x, y=y, where=where),
+            f"{label(name)}, means and 95 % intervals{held}",
+        )
+        for name in _numbers(ds)
+    ]
+
+
+def _numbers(ds: Any) -> list[str]:
+    return [name for name in dict.fromkeys((ds.attrs["headline"], *_NUMBERS)) if name in ds]
+
+
+def _sweep_table(ds: Any) -> Table:
+    """Means over the replicas, one row a setting."""
+    names = _numbers(ds)
+    dims = [str(d) for d in ds.path.dims if d != "replica"]
+    means = ds[names].mean("replica")
+    found = means.to_dataframe().reset_index() if dims else means.expand_dims("all").to_dataframe()
+    rows = [
+        (
+            ", ".join(f"{d} = {number(row[d])}" for d in dims) or "all runs",
+            *(figure(float(row[name])) for name in names),
+        )
+        for row in found[:_MAX_ROWS].to_dict("records")
+    ]
+    heads = ("setting", *map(label, names))
+    return Table(rows, heads, "Means over the replicas")
+
+
+# --- nucleation -----------------------------------------------------------------------------------
+
+
+def _nucleation_page(path: Path) -> Page:
+    found = read_json(path)
+    if not isinstance(found, dict) or not {"ln_Z", "burst", "law"} <= set(found):
+        raise InputError(
+            f"{path} is not the JSON of `kmc nucleation`",
+            advice="kmc report also takes trajectories, populations and folders of sweeps.",
+        )
+    page = Page(path.name, "Nucleation of voids at the true rates (kmc nucleation)")
+    with _damage_in_words(path, "Write it again: kmc nucleation ... --json FILE."):
+        _fill_nucleation(page, found)
+    return page
+
+
+def _fill_nucleation(page: Page, found: dict[str, Any]) -> None:
+    from kmc.plotting.nucleation_panels import file_picture
+
+    burst = found["burst"]
+    rows = [
+        ("parameter set", found.get("parameters", found.get("name", "–"))),
+        ("voids of the burst", _some(burst["density_per_um2"], "per µm²")),
+        ("largest activity S", _some(burst["S"])),
+        ("after", _some(burst["time_s"], "s")),
+        ("current", _some(burst["current_mA_cm2"], "mA/cm²")),
+        ("threshold current", _some(found.get("threshold_current_mA_cm2"), "mA/cm²")),
+        ("γ of the cap law", _some(found["law"]["gamma_J_m2"], "J/m²")),
+    ]
+    page.add("Summary", Table(rows), Text(list(found.get("statements", []))))
+    shown = picture(
+        partial(file_picture, found),
+        "ln Z_n against the size of a cluster; voids per µm² against the current, with the "
+        "band of γ ± 10 % and a prefactor times and over ten",
+    )
+    page.add("Figures", shown)
+    barriers = [
+        (S, *(_some(found[key].get(S)) for key in ("critical_size", "barrier_kT")))
+        for S in found["barrier_kT"]
+    ]
+    columns = ("current_mA_cm2", "density_per_um2", "S", "time_s")
+    bursts = [
+        tuple(_some(one[key]) for key in columns) for one in found.get("burst_by_current", [])
+    ]
+    page.add(
+        "Results",
+        Table(barriers, ("S", "critical size", "W (kT)")),
+        Table(bursts, ("mA/cm²", "voids per µm²", "largest S", "at (s)")),
+    )
+    scalars = {k: v for k, v in found.items() if isinstance(v, str | int | float | bool)}
+    page.add("Settings", Table([(key, number(value)) for key, value in scalars.items()]))
+    add_versions(page, {"written by": f"kmc {found.get('kmc_version', 'unknown')}"})
+
+
+def _some(value: Any, unit: str = "") -> str:
+    return "–" if value is None else figure(float(value), unit)

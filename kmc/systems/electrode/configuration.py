@@ -1,0 +1,314 @@
+"""A configuration: occupied sites, counters and clock of a box, and what follows from them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from kmc.common.units import A_per_nm, MICRO_eV
+from kmc.files.schema import HOP_CLASSES, HOP_WAYS
+from kmc.kernels import connection, loop, tables
+from kmc.model import electrochemistry, processes, rate_tables
+from kmc.model.connectivity import Collector
+from kmc.model.constriction import Rim, Spreading
+from kmc.model.model import Model
+from kmc.systems.electrode.charge_sites import ChargeSites
+
+_WITHOUT_CURRENT = {
+    "overpotential_V": 0.0,
+    "overpotential_concentration_V": 0.0,
+    "overpotential_charge_transfer_V": 0.0,
+    "overpotential_constriction_V": 0.0,
+    "overpotential_series_V": 0.0,
+    "overpotential_sites_V": 0.0,
+}
+
+
+class Configuration:
+    """The state of the kernels at one moment, and the quantities of a sample.
+
+    Parameters
+    ----------
+    model : Model
+    occupancy : array of uint8, shape (n_sites,)
+        0 vacancy, 1 Li, 2 Mg.
+    alloy : bool
+        Whether there are tables for Mg.
+    """
+
+    def __init__(self, model: Model, occupancy: np.ndarray, alloy: bool):
+        self.model = model
+        self.law = rate_tables.law(model, alloy)
+        self.geometry = self._geometry_of(model)
+        self.drive = model.drive  # of this moment; `Engine.set_drive` changes it
+        self.interface_V = model.overpotential_V  # held at the interface, where a voltage is held
+        self.conductive: np.ndarray | None = None  # columns above a scaffold (`Collector`)
+        self.spares = False  # whether connected metal alone is stripped and plated on
+        self.void_surfaces = False  # whether ions also reach the metal around open voids
+        self.place = (0, 0)  # step and cycle of a protocol, for the samples
+        self.resting = False
+        self.scratch = tables.Scratch(
+            near=np.empty((3, tables.N_NEAR), dtype=np.int64),
+            steps=np.empty(self.geometry.around.shape[-1], dtype=np.int32),
+            touched=np.empty(256, dtype=np.int64),
+            bins=np.empty(256, dtype=np.int64),
+            rates=np.zeros((tables.N_KEPT, tables.N_FIRST + 2)),
+            owner=np.full(tables.N_KEPT, -1, dtype=np.int64),
+        )
+        self.state = rate_tables.new_state(model, occupancy, alloy)
+
+    def count(self, counter: int) -> int:
+        """Value of a counter of `kernels.tables`."""
+        return int(self.state.counters[counter])
+
+    @property
+    def events(self) -> int:
+        return self.count(tables.EVENTS)
+
+    @property
+    def time_s(self) -> float:
+        return float(self.state.clock[tables.TIME])
+
+    @property
+    def vacancy_time_s(self) -> float:
+        """Time integral of the number of vacancies, up to now."""
+        clock = self.state.clock
+        since = clock[tables.TIME] - clock[tables.ATTEMPT_TIME]
+        return float(clock[tables.VACANCY_TIME] + since * self.count(tables.VACANCIES))
+
+    @property
+    def strip_is_due(self) -> bool:
+        """Whether the next event is a strip or plate that `before_strip` put off."""
+        return bool(self.state.clock[tables.STRIP_DUE] not in (0.0, tables.WAITING))
+
+    @property
+    def energy_ueV(self) -> int:
+        return self.count(tables.ENERGY)
+
+    def occupancy(self) -> np.ndarray:
+        """Species of every site, uint8 of shape (n_sites,)."""
+        return rate_tables.occupancy_of(self.model, self.state)
+
+    @property
+    def net_strips(self) -> int:
+        """Atoms stripped less atoms plated."""
+        return self.count(tables.STRIPS) - self.count(tables.PLATES)
+
+    @property
+    def net_charge(self) -> int:
+        """Net charge in atoms in the direction of the current: plated atoms while it plates."""
+        return -self.net_strips if self.drive.plates else self.net_strips
+
+    def _geometry_of(self, model: Model) -> tables.Geometry:
+        """Tables of neighbours; pairs of Mg and Li matter to an alloy alone."""
+        geometry = model.kernel_lattice.geometry()
+        return geometry._replace(pairs=geometry.pairs and isinstance(self.law, tables.TwoSpecies))
+
+    @cached_property
+    def _charge_sites(self) -> ChargeSites:
+        return ChargeSites(self.model, self.collector, self.void_surfaces)
+
+    @property
+    def _net(self) -> connection.Connection | None:
+        return self._charge_sites.net if self.spares else None
+
+    def _sums_of_weights(self) -> tuple[float, float]:
+        return loop.sums_of_weights(self.geometry, self.law, self.state, self.scratch, self._net)
+
+    def exchange_rates_Hz(self) -> tuple[float, float]:
+        """Rates of oxidation and of reduction of the whole box at η = 0, site by site, 1/s.
+
+        Where dead lithium is spared, of what the current reaches.
+        """
+        strips, plates = self._sums_of_weights()
+        per_strip, per_plate = self.model.charge_transfer_rates_Hz(0.0)
+        return strips * per_strip, plates * per_plate
+
+    def vacancy_activity(self) -> float:
+        """Isolated vacancies in L1 and L2 over those of equilibrium, in the recent past.
+
+        Where the metal is in equilibrium at vacancy activity S, a site among atoms is vacant
+        S exp(−(B − B_k)/kT) times as often as it holds Li. Both numbers are summed over the strips
+        of the last 0.1 monolayers, or the last 100 where these are more (with exponential
+        forgetting); while a given current plates, over the ions since the row before. NaN where
+        ions pushed the metal up since then.
+        """
+        return float(electrochemistry.vacancy_activity(*self.state.activity))
+
+    def contact(self) -> np.ndarray:
+        """Which sites of L1 hold metal, bool of shape (sites_per_layer,)."""
+        site_state = self.model.kernel_lattice.by_layer(self.state.site_state)[0]
+        return (site_state >> tables.SPECIES_SHIFT) & 3 != tables.VACANCY
+
+    def contact_fraction(self) -> float:
+        """Share of L1 that holds metal; NaN without interface."""
+        if not self.model.has_interface:
+            return float("nan")
+        return 1.0 - self.count(tables.VACANT_L1) / self.model.lattice.sites_per_layer
+
+    def local_stress_MPa(self) -> float:
+        """Stress that the remaining contact bears: stack pressure over contact, up to the limit."""
+        return self.model.local_stress_MPa(self.count(tables.VACANT_L1), self.drive)
+
+    @cached_property
+    def _spreading(self) -> Spreading:
+        return Spreading(self.model.lattice)
+
+    def spreading_resistance_ohm_cm2(self) -> float:
+        """Resistance of the electrolyte to the crowding of the current onto the contact left.
+
+        0 for a parameter set that says nothing of the electrolyte's conductivity.
+        """
+        conductivity = self.model.conductivity_mS_cm
+        if conductivity is None:
+            return 0.0
+        length_A = self._spreading.length_A(self.contact()) * self.model.pattern_scale
+        return electrochemistry.spreading_resistance_ohm_cm2(length_A, conductivity)
+
+    @cached_property
+    def _rim(self) -> Rim:
+        return Rim(self.model.lattice)
+
+    def rim_per_A(self) -> float:
+        """Length of the rims of the contact per area of the box, 1/Å."""
+        return self._rim.length_per_area_per_A(self.contact())
+
+    @cached_property
+    def collector(self) -> Collector:
+        """Finds the metal that is not connected."""
+        return Collector(self.model.lattice, self.conductive)
+
+    def _current_density_mA_cm2(self, rate_Hz: float) -> float:
+        """Current density of so many atoms a second from the whole box."""
+        return rate_Hz / electrochemistry.strip_rate_Hz(1.0, self.model.interface_area_A2)
+
+    def current_density_mA_cm2(self) -> float:
+        """Current density of this moment: the one given, or what the voltage held drives."""
+        if self.resting:
+            return 0.0
+        if self.interface_V is None:
+            return self.drive.current_density_mA_cm2
+        oxidation, reduction = self.exchange_rates_Hz()
+        forward, backward = electrochemistry.charge_transfer_factors(
+            self.interface_V, self.model.temperature_K, self.model.alpha
+        )
+        return self._current_density_mA_cm2(oxidation * forward - reduction * backward)
+
+    def interface_overpotential_V(self) -> float:
+        """η at which the sites of this moment pass the current: Σ (r_ox − r_red) = j A/e."""
+        model = self.model
+        if self.resting or not model.has_interface:
+            return 0.0
+        if self.interface_V is not None:
+            return self.interface_V
+        per_site_Hz = electrochemistry.strip_rate_Hz(
+            self.drive.current_density_mA_cm2, model.lattice.site_area_A2
+        )
+        return electrochemistry.net_rate_overpotential_V(
+            per_site_Hz * model.lattice.sites_per_layer,
+            *self.exchange_rates_Hz(),
+            model.temperature_K,
+            model.alpha,
+        )
+
+    def overpotentials(self) -> dict[str, float]:
+        """Columns of a sample: the overpotential and its terms, V.
+
+        The terms are those of an area of which a share is in contact. At a held voltage charge
+        transfer is what the other terms leave of it.
+        """
+        model = self.model
+        current = self.current_density_mA_cm2()
+        idle = self.interface_V is None and current == 0.0
+        if self.resting or idle or not model.has_interface:
+            return dict(_WITHOUT_CURRENT)
+        temperature_K, contact = model.temperature_K, self.contact_fraction()
+        concentration = electrochemistry.concentration_overpotential_V(
+            self.vacancy_activity(), temperature_K
+        )
+        resistance = self.spreading_resistance_ohm_cm2()
+        constriction = electrochemistry.drop_V(current, resistance)
+        series = electrochemistry.drop_V(current, model.series_resistance_ohm_cm2)
+        sites = self.interface_overpotential_V()  # inf where nothing is left to oxidise
+        if self.drive.overpotential_V is not None:
+            total = self.drive.overpotential_V
+            charge_transfer = total - concentration - constriction - series
+        else:
+            charge_transfer = electrochemistry.charge_transfer_overpotential_V(
+                current,
+                model.exchange_current_density_mA_cm2,
+                model.effective_area(contact, self.rim_per_A()) if sites < np.inf else 0.0,
+                temperature_K,
+                model.alpha,
+            )
+            total = concentration + charge_transfer + constriction + series
+        return {
+            "overpotential_V": total,
+            "overpotential_concentration_V": concentration,
+            "overpotential_charge_transfer_V": charge_transfer,
+            "overpotential_constriction_V": constriction,
+            "overpotential_series_V": series,
+            "overpotential_sites_V": sites,
+        }
+
+    def sample(self) -> dict:
+        """One row of `/samples`."""
+        model, count = self.model, self.count
+        n_L1 = model.lattice.sites_per_layer
+        mg = count(tables.MG_L1)
+        strips, contact = self.net_strips, self.contact_fraction()
+        return {
+            "events": count(tables.EVENTS),
+            **{process.column: count(process.counter) for process in processes.PROCESSES},
+            "vacancies": count(tables.VACANCIES),
+            "vacancy_time_s": self.vacancy_time_s,
+            "time_s": self.time_s,
+            "capacity_mAh_cm2": electrochemistry.capacity_mAh_cm2(strips, model.interface_area_A2),
+            "capacity_monolayers": strips / n_L1,
+            "contact_fraction": contact,
+            "contact_fraction_Li": contact - mg / n_L1,
+            **self.overpotentials(),
+            "current_density_mA_cm2": self.current_density_mA_cm2(),
+            "local_stress_MPa": self.local_stress_MPa(),
+            "phase": int(self.resting),
+            "step": self.place[0],
+            "cycle": self.place[1],
+            "energy_eV": self.energy_ueV / MICRO_eV,
+            **{process.column_Mg: count(process.counter_Mg) for process in processes.WITH_MG},
+            **self._hops_by_class(),
+            **self._interface(),
+        }
+
+    def _interface(self) -> dict[str, float]:
+        """Columns of what the terms of the overpotential follow from."""
+        if not self.model.has_interface:
+            return {
+                "vacancy_activity": 1.0,
+                "vacancies_seen": 0.0,
+                "vacancies_expected": 0.0,
+                "strip_weight": np.nan,
+                "rim_per_nm": np.nan,
+                "dead_Li": 0,
+            }
+        strips, _ = self._sums_of_weights()
+        return {
+            "vacancy_activity": self.vacancy_activity(),
+            "vacancies_seen": float(self.state.activity[tables.SEEN]),
+            "vacancies_expected": float(self.state.activity[tables.EXPECTED]),
+            "strip_weight": strips / self.model.lattice.sites_per_layer,
+            "rim_per_nm": self.rim_per_A() * A_per_nm,
+            "dead_Li": self.collector.dead_li(self.occupancy()),
+        }
+
+    def _hops_by_class(self) -> dict[str, int]:
+        """Columns of the hops of each class: all of them, and those that change the layer."""
+        by_way = self.state.counters[tables.HOPS_BY_WAY : tables.HOPS_END].reshape(
+            tables.N_KINDS, tables.N_WAYS
+        )
+        columns = {}
+        for name, numbers in zip(HOP_CLASSES.values(), by_way.tolist(), strict=True):
+            columns[name] = sum(numbers)
+            for way, number in zip(HOP_WAYS, numbers[tables.FIRST_WAY :], strict=True):
+                columns[f"{name}_{way}"] = number
+        return columns

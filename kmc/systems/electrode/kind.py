@@ -1,0 +1,155 @@
+"""A box of atoms for the commands of kmc: the electrode that is stripped and plated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmc.analysis import export, voids
+from kmc.analysis.digest import digest
+from kmc.analysis.facts import facts
+from kmc.analysis.summary import summary
+from kmc.common.drawing import drawn
+from kmc.common.outputs import PICTURES
+from kmc.common.progress import Progress
+from kmc.common.units import A_per_nm
+from kmc.files import reader, schema
+from kmc.files import repair as saving
+from kmc.files.reader import Trajectory
+from kmc.runfile.kinds import BOX, KINDS
+from kmc.runfile.run_file import RunFile
+from kmc.systems.electrode import cost
+from kmc.systems.electrode import resume as resuming
+from kmc.systems.electrode import run as running
+from kmc.systems.electrode.verification import trajectory as verification
+from kmc.systems.system import System
+
+DERIVED = {
+    "hops_per_strip": ("1", "Hops per stripped atom, so far"),
+    "voids": ("1", "Number of voids in the frame nearest to that capacity"),
+    "mean_void_width_nm": ("nm", "Mean width of these voids; NaN without any"),
+    "max_void_width_nm": ("nm", "Width of the widest of these voids; NaN without any"),
+    "mean_void_height_nm": ("nm", "Mean height of these voids; NaN without any"),
+    "max_void_height_nm": ("nm", "Height of the highest of these voids; NaN without any"),
+    "voids_per_um2": ("1/um2", "Voids per area of interface"),
+    "void_area_nm2": ("nm2", "Area of the interface under these voids, all together"),
+    "mean_void_area_nm2": ("nm2", "Mean area under one of these voids; NaN without any"),
+    "frame_capacity_monolayers": ("1", "Capacity of the frame that the voids were counted in"),
+}
+_nm2_per_um2 = 1e6
+_SLACK = 1e-9  # a capacity of 2 monolayers is met by 2 − 1e-12
+
+
+def load(path: str | Path) -> Trajectory:
+    """Open a trajectory (`kmc.files.reader.load`)."""
+    return _known(reader.load(path))
+
+
+def _known(trajectory: Trajectory) -> Trajectory:
+    trajectory.system = ELECTRODE
+    return trajectory
+
+
+def run(
+    run_file: RunFile,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: bool | Progress = True,
+    check_every: int | None = None,
+    observer: Callable[..., bool] | None = None,
+) -> Trajectory:
+    """Run a box into a file (`kmc.systems.electrode.run.run_to_file`)."""
+    found = running.run_to_file(
+        run_file,
+        output,
+        overwrite=overwrite,
+        progress=progress,
+        check_every=check_every,
+        observer=observer,
+    )
+    return _known(found)
+
+
+def resume(path: str | Path, **options: Any) -> Trajectory:
+    """Continue a run (`kmc.systems.electrode.resume.resume`)."""
+    return _known(resuming.resume(path, **options))
+
+
+def extend(path: str | Path, *arguments: Any, **options: Any) -> Trajectory:
+    """Continue a run to another end (`kmc.systems.electrode.resume.extend`)."""
+    return _known(resuming.extend(path, *arguments, **options))
+
+
+def plot(
+    runs: Sequence[Trajectory], what: str = "summary", *, names: Any = None, **options: Any
+) -> Any:
+    """A picture (`kmc.plotting.draw`)."""
+    return drawn("draw", what, runs, **options)
+
+
+def movie(run: Trajectory, path: str | Path, **options: Any) -> None:
+    """A movie, see `kmc movie`."""
+    drawn("save_movie", run, path, **options)
+
+
+def derived(t: Trajectory, row: dict[str, float], monolayers: float | None) -> dict[str, float]:
+    """Voids of the last frame, or of the one nearest to a capacity, as `DERIVED` lists them."""
+    if monolayers is None:
+        frame = len(t.frames) - 1
+    else:
+        capacities = t.frames.capacity_monolayers
+        beyond = np.flatnonzero(capacities >= monolayers - _SLACK)
+        near = np.abs(capacities[: beyond[0] + 1 if len(beyond) else None] - monolayers)
+        frame = int(near.argmin()) if len(near) else -1
+    found = dict.fromkeys(DERIVED, math.nan)
+    if row["strips"]:
+        found["hops_per_strip"] = row["hops"] / row["strips"]
+    if frame < 0:
+        return found
+    shown = t.frames[frame]
+    these = voids.find(shown.occupancy, t.lattice)
+    found["frame_capacity_monolayers"] = shown.capacity_monolayers
+    found["voids"] = float(len(these))
+    found["voids_per_um2"] = len(these) / (t.lattice.area_A2 / A_per_nm**2) * _nm2_per_um2
+    found["void_area_nm2"] = float(these.contact_area_nm2.sum())
+    if len(these):
+        found["mean_void_area_nm2"] = float(these.contact_area_nm2.mean())
+        for name in ("width_nm", "height_nm"):
+            values = getattr(these, name)
+            found[f"mean_void_{name}"] = float(values.mean())
+            found[f"max_void_{name}"] = float(values.max())
+    return found
+
+
+def _table(what: str) -> Callable[..., Any]:
+    return lambda run, **options: export.table_of(run, what, **options)
+
+
+ELECTRODE = System(
+    rules=KINDS[BOX],
+    marker="schema_version",
+    samples={entry.name: (entry.unit, entry.description) for entry in schema.SAMPLE_COLUMNS},
+    run=run,
+    load=load,
+    resume=resume,
+    extend=extend,
+    repair=saving.repair,
+    verify=verification.verify,
+    summary=summary,
+    digest=digest,
+    facts=facts,
+    plot=plot,
+    pictures=PICTURES,
+    derived=derived,
+    derived_columns=DERIVED,
+    tables={name: _table(name) for name in ("samples", "voids", "events")},
+    movie=movie,
+    seconds=cost.seconds,
+    file_bytes=cost.file_bytes,
+    more_frames="a smaller output.frame_every_monolayers",
+)

@@ -1,0 +1,212 @@
+"""Phases of a run: each has its current, its stops and its cadence.
+
+A run strips until the first stop of its file, and may rest without current after it. With a
+protocol, each of its steps is a phase.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kmc.model.connectivity import conductive_columns
+from kmc.model.model import Model
+from kmc.runfile.load import RunFile
+from kmc.runfile.protocol import HOLD, Step
+from kmc.runfile.sections import Cadence, Stop
+from kmc.systems.electrode.engine import Engine
+from kmc.systems.electrode.stopping import EARLY, Recorder, StepRules, StopRules
+
+STRIP, REST = 0, 1
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Start of a phase, as stored in checkpoints.
+
+    Attributes
+    ----------
+    phase : int
+        0 strip (or no current at all), 1 rest: the column `phase` of the samples.
+    time_s : float
+    events : int
+    before : str
+        Why the phase before it ended; empty for the first. In a protocol, why the first of the
+        steps that ended early did so.
+    step : int
+        Number of the step of the protocol, from 1; 0 without one.
+    strips : int
+        Strips less plates.
+    early : int
+        Steps of the protocol that ended before any of the ends they were given.
+    """
+
+    phase: int = STRIP
+    time_s: float = 0.0
+    events: int = 0
+    before: str = ""
+    step: int = 0
+    strips: int = 0
+    early: int = 0
+
+
+class Phase:
+    """Stops and records of one phase of a run.
+
+    Attributes
+    ----------
+    beginning : Beginning
+    rules : StopRules
+    samples, frames : Recorder
+    temperature_K : float
+    """
+
+    def __init__(self, run: RunFile, model: Model, beginning: Beginning):
+        n_L1 = model.lattice.sites_per_layer
+        self.beginning = beginning
+        self._run = run
+        self._plan = run.protocol.plan
+        self._void_surfaces = run.conditions.plate_on_void_surfaces
+        self._conductive = None
+        if model.interphase is not None:
+            flags = [entry.conductive for entry in run.interface.chemistry or ()]
+            self._conductive = conductive_columns(flags, model.interphase.chemistry)
+        self.step = self._plan[beginning.step - 1] if beginning.step else None
+        self.temperature_K = run.conditions.temperature_K
+        if self.step is not None:
+            step = self.step.step
+            if step.temperature_K is not None:
+                self.temperature_K = step.temperature_K
+            charge = -beginning.strips if step.drive.plates else beginning.strips
+            self.rules: StopRules = StepRules(run.stop, model, step, charge, beginning.time_s)
+            starts = {"s": beginning.time_s, "events": beginning.events}
+            self.samples, self.frames = (
+                Recorder(cadence, n_L1, starts.get(cadence.unit, charge / n_L1))
+                for cadence in _cadences(run, step)
+            )
+        elif beginning.phase == STRIP:
+            self.rules = StopRules(run.stop, model)
+            self.samples = Recorder(run.sample_cadence, n_L1)
+            self.frames = Recorder(run.frame_cadence, n_L1)
+        else:
+            self.rules = StopRules(_end_of_rest(run, beginning), model)
+            self.samples, self.frames = (
+                Recorder(cadence, n_L1, {"s": beginning.time_s}.get(cadence.unit, beginning.events))
+                for cadence in (run.rest.cadence("sample"), run.rest.cadence("frame"))
+            )
+
+    def enter(self, engine: Engine) -> None:
+        """Set the engine's rates to those of this phase."""
+        if self.step is not None:
+            engine.set_drive(self.step.step.drive)
+        elif self.beginning.phase == REST:
+            engine.rest()
+        self.label(engine)
+
+    def label(self, engine: Engine) -> None:
+        """Write number and cycle of this step into the samples, let plating go on where the
+        interface is full, spare dead lithium."""
+        engine.conductive = self._conductive
+        if self.step is not None:
+            engine.place = (self.step.number, self.step.cycle)
+            engine.pushes = engine.spares = True
+            engine.void_surfaces = self._void_surfaces
+
+    def next(self, engine: Engine, reason: str) -> Beginning | None:
+        """The next phase after this one has ended for a reason; None at the end of the run."""
+        if self.step is not None:
+            return self._next_step(engine, reason)
+        if self.beginning.phase == STRIP and self._run.rest.wanted:
+            return Beginning(REST, engine.time_s, engine.events, reason)
+        return None
+
+    def _next_step(self, engine: Engine, reason: str) -> Beginning | None:
+        number = self.beginning.step + 1
+        if self.rules.ends_the_run(reason) or number > len(self._plan):
+            return None
+        before, early = self._early(reason)
+        return Beginning(
+            phase=_phase_of(self._plan[number - 1].step),
+            time_s=engine.time_s,
+            events=engine.events,
+            before=before,
+            step=number,
+            strips=engine.net_strips,
+            early=early,
+        )
+
+    def _early(self, reason: str) -> tuple[str, int]:
+        """Why the first step that ended early did so, and how many there are by now."""
+        begun = self.beginning
+        if reason not in EARLY:
+            return begun.before, begun.early
+        assert self.step is not None
+        first = begun.before or f"step {self.step.number} ({self.step.step}): {reason}"
+        return first, begun.early + 1
+
+    def fraction(self, engine: Engine, start_vacant_L1: int, wall_time_s: float) -> float:
+        """Progress of the run, 0 to 1."""
+        done = self.rules.fraction(engine, start_vacant_L1, wall_time_s)
+        if self.step is None:
+            return done
+        return (self.step.number - 1 + done) / len(self._plan)
+
+    def ending(self, reason: str, engine: Engine) -> str:
+        """Stop reason of a run that ends in this phase."""
+        if self.step is not None:
+            return self._ending_of_protocol(reason)
+        if self.beginning.phase == STRIP:
+            return reason
+        rested_s = engine.time_s - self.beginning.time_s
+        if reason.startswith(("time_s", "events")):
+            reason = f"rested for {rested_s:.4g} s"
+        return f"{self.beginning.before}; then {reason}"
+
+    def _ending_of_protocol(self, reason: str) -> str:
+        assert self.step is not None
+        first, early = self._early(reason)
+        if self.rules.ends_the_run(reason):
+            text = f"{reason} in step {self.step.number} of {len(self._plan)}"
+        else:
+            text = f"all {len(self._plan)} steps of the protocol are done"
+        if early:
+            text += f"; {early} ended early, the first was {first}"
+        return text
+
+
+def first_beginning(run: RunFile) -> Beginning:
+    """The start of a run."""
+    if not run.has_protocol:
+        return Beginning()
+    return Beginning(phase=_phase_of(run.protocol.plan[0].step), step=1)
+
+
+def _phase_of(step: Step) -> int:
+    return STRIP if step.drive.flows else REST
+
+
+def _cadences(run: RunFile, step: Step) -> tuple[Cadence, Cadence]:
+    """Intervals of samples and frames of a step; a rest passes no charge to count.
+
+    A step at a held voltage has those in s, where the run has both.
+    """
+    found = []
+    for cadence, every_s, parts in (
+        (run.sample_cadence, run.output.sample_every_s, 20),
+        (run.frame_cadence, run.output.frame_every_s, 2),
+    ):
+        if step.do == HOLD and every_s is not None:
+            cadence = Cadence(every_s, "s")
+        elif cadence.unit == "monolayers" and not step.drive.flows:
+            assert step.until.time_s is not None, "a rest has a time"
+            cadence = Cadence(step.until.time_s / parts, "s")
+        found.append(cadence)
+    return found[0], found[1]
+
+
+def _end_of_rest(run: RunFile, beginning: Beginning) -> Stop:
+    time_s, events = run.rest.time_s, run.rest.events
+    return Stop(
+        time_s=None if time_s is None else beginning.time_s + time_s,
+        events=None if events is None else beginning.events + events,
+        wall_time_s=run.stop.wall_time_s,
+    )

@@ -1,0 +1,292 @@
+"""Continues a run from its trajectory: after an interruption or a kill, or beyond its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmc.common.catalogue import nearest
+from kmc.common.interruption import Interruption
+from kmc.common.progress import Progress, progress_for
+from kmc.errors import InputError, KmcError
+from kmc.files import schema
+from kmc.files.checkpoint import Table, checkpoint_of, complete_last_commit, reopen
+from kmc.files.reader import Trajectory, load
+from kmc.kernels import tables
+from kmc.model.quantities import RETIRED
+from kmc.runfile.load import RunFile, restored_run
+from kmc.runfile.protocol import stored_blocks
+from kmc.runfile.sections import Checked, Rest, Stop
+from kmc.systems.electrode.phases import REST
+from kmc.systems.electrode.run import Simulation
+from kmc.systems.job import BY_THE_CLOCK
+
+_ENDS: dict[str, type[Checked]] = {"stop": Stop, "rest": Rest}
+_KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.model_fields]
+
+
+_LONGER = (
+    "To go on with more cycles: kmc extend FILE --cycles N carries out the last entry of its "
+    "protocol N more times. Other steps: write them in the run file, and start it with kmc run."
+)
+
+
+def _has_done_its_steps(trajectory: Trajectory, simulation: Simulation) -> bool:
+    """Whether a run with a protocol ended with its last step."""
+    with_steps = simulation.phase.step is not None and trajectory.finished
+    return with_steps and trajectory.stop_reason.startswith("all ")
+
+
+def resume(
+    path: str | Path, *, progress: bool | Progress = True, check_every: int | None = None
+) -> Trajectory:
+    """Continue a run that was interrupted, killed, or ended by its wall_time_s or a callback.
+
+    The trajectory becomes that of an uninterrupted run, byte for byte in every dataset. Where only
+    the last write was interrupted, it is completed, with a warning.
+
+    Parameters
+    ----------
+    path : str or Path
+        The trajectory; it is continued in place.
+    progress : bool or Progress
+        Show progress on stderr, or pass it to this object.
+    check_every : int, optional
+        Interval in events at which the state is compared with one rebuilt from scratch.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or written, the run is finished or still going on, or its
+        parameters have changed.
+    """
+
+    def check(trajectory: Trajectory, simulation: Simulation) -> None:
+        if _is_over(trajectory):
+            beyond = "To continue beyond that: kmc extend FILE --set stop.KEY=VALUE."
+            if _has_done_its_steps(trajectory, simulation):
+                beyond = _LONGER
+            raise InputError(f"{path} is finished: {trajectory.stop_reason}", advice=beyond)
+
+    path = Path(path)
+    if complete_last_commit(path) and _is_over(found := load(path)):
+        return found
+    return _continue(path, {}, {}, check, progress, check_every)
+
+
+def _is_over(trajectory: Trajectory) -> bool:
+    """Whether a run came to its stop."""
+    by_the_clock = trajectory.stop_reason.startswith(BY_THE_CLOCK)
+    return trajectory.finished and not by_the_clock
+
+
+def extend(
+    path: str | Path,
+    overrides: Mapping[str, Any],
+    *,
+    cycles: int = 0,
+    origins: Mapping[str, str] | None = None,
+    progress: bool = True,
+    check_every: int | None = None,
+) -> Trajectory:
+    """Continue a run to another end.
+
+    The trajectory becomes the one that a run with the new ``[stop]`` and ``[rest]``, or the new
+    ``repeat`` of the protocol's last entry, from the beginning would have written.
+
+    Parameters
+    ----------
+    path : str or Path
+        The trajectory; it is continued in place.
+    overrides : mapping
+        ``{"stop.key": value}`` or ``{"rest.key": value}``; None removes a stop.
+    cycles : int
+        How many more times the last entry of the run's protocol is carried out.
+    origins : mapping, optional
+        ``"stop.key"`` → its origin, for messages.
+    progress, check_every
+        As for `resume`.
+
+    Raises
+    ------
+    InputError
+        As for `resume`; also for keys of other sections and for an end already reached.
+    """
+    origins = dict(origins or {})
+    for key in overrides:
+        section = str(key).partition(".")[0]
+        if section == "protocol":
+            raise InputError(
+                f"{origins.get(key, key)} would change the steps of a run that continues",
+                advice=_LONGER,
+            )
+        if section not in _ENDS:
+            raise InputError(
+                f"{origins.get(key, key)} would change what the run has computed already",
+                advice="Only keys of [stop] and [rest] can change in a run that continues: "
+                f"{nearest(str(key), _KEYS)}{', '.join(_KEYS)}.",
+            )
+
+    def check(trajectory: Trajectory, simulation: Simulation) -> None:
+        if _has_done_its_steps(trajectory, simulation) and not cycles:
+            raise InputError(f"{path} is finished: {trajectory.stop_reason}", advice=_LONGER)
+        if not (overrides or cycles):
+            raise InputError(
+                f"no new end is given for {path}",
+                advice="Give one, for example --set stop.capacity_monolayers=4 (none removes a "
+                "stop), or --cycles 5 for a run with a protocol.",
+            )
+        phase = simulation.phase
+        if phase.step is None and phase.beginning.phase == REST:
+            raise InputError(
+                f"{path} rests already: {phase.beginning.before}",
+                advice="A run cannot be extended during its rest; start it again with other [stop] "
+                "and [rest].",
+            )
+        reached = phase.rules.reached(tables.PAUSED, simulation.engine)
+        if reached and phase.next(simulation.engine, reached) is None:
+            raise InputError(
+                f"{path} is there already: {reached}",
+                advice="Give an end beyond that.",
+            )
+
+    path = Path(path)
+    complete_last_commit(path)
+    return _continue(path, overrides, origins, check, progress, check_every, cycles)
+
+
+def _longer(trajectory: Trajectory, cycles: int) -> dict[str, Any]:
+    """The settings of a run with so many more passes of the last entry of its protocol."""
+    run, blocks = dict(trajectory.run), stored_blocks(trajectory.run)
+    if isinstance(cycles, bool) or not isinstance(cycles, Integral) or cycles < 1:
+        raise InputError(
+            f"cycles = {cycles!r} is no number of cycles to add",
+            advice="Allowed: whole numbers from 1.",
+        )
+    if not blocks:
+        raise InputError(
+            f"{trajectory.path} has no protocol whose cycles could be repeated",
+            advice="Give another end, for example --set stop.capacity_monolayers=4.",
+        )
+    last = replace(blocks[-1], repeat=blocks[-1].repeat + int(cycles))
+    run["protocol"] = {**run["protocol"], "blocks": (*blocks[:-1], last)}
+    return run
+
+
+def _continue(
+    path, overrides, origins, check, progress, check_every, cycles: int = 0
+) -> Trajectory:
+    with Interruption() as interruption:
+        simulations = []
+
+        def prepare(trajectory: Trajectory):
+            _check_columns(trajectory)
+            tables_ = _longer(trajectory, cycles) if cycles else trajectory.run
+            run = restored_run(tables_, path, trajectory.run_file, overrides, origins=origins)
+            state = checkpoint_of(trajectory)
+            done = trajectory.stop_reason.startswith("all ")  # its last step ends where it ended
+            if state and cycles and done and len(state["ended"] or ()) < 4:
+                raise InputError(
+                    f"{path} was finished by a version of kmc that did not note why its last step "
+                    "ended, so no cycles can be added",
+                    advice="Start it again with a larger repeat in its run file: kmc run.",
+                )
+            if state and (trajectory.finished or overrides) and not (cycles and done):
+                state["ended"] = None
+            simulation = _simulation(trajectory, run, state, check_every)
+            check(trajectory, simulation)
+            simulations.append(simulation)
+            return state, simulation.setup.resolved()
+
+        writer = reopen(path, prepare)
+        simulations[0].run(writer, progress_for(path.stem, progress), interruption)
+    return load(path)
+
+
+def _simulation(
+    trajectory: Trajectory, run: RunFile, state: Table | None, check_every: int | None
+) -> Simulation:
+    """The run of a trajectory in the state of its checkpoint."""
+    path = trajectory.path
+    try:
+        simulation = Simulation(run, state=state, check_every=check_every)
+    except InputError:
+        raise
+    except (KmcError, LookupError, TypeError, ValueError, AttributeError) as problem:
+        with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):
+            _check_settings(trajectory, Simulation(run))  # other settings are the likely reason
+        raise InputError(
+            f"{path} cannot be continued: its checkpoint does not fit the run ({problem})",
+            advice="Start the run again: kmc run … --force.",
+        ) from None
+    _check_settings(trajectory, simulation)
+    return simulation
+
+
+def _check_settings(trajectory: Trajectory, simulation: Simulation) -> None:
+    """Refuse a run whose parameters, model or map differ from those in the file."""
+    _check_map(trajectory, simulation)
+    now, then = (
+        {**settings, "parameters": _numbers(settings.get("parameters", {}), simulation.run_file)}
+        for settings in (simulation.setup.resolved(), trajectory.resolved)
+    )
+    for key in sorted(now.keys() | then.keys()):
+        difference = "" if key == "run" else _difference(now.get(key), then.get(key), key)
+        if difference:
+            raise InputError(
+                f"{trajectory.path} cannot be continued: {difference}",
+                advice="Restore the parameter file, or use the version of kmc that wrote the "
+                f"trajectory ({trajectory.kmc_version}).",
+            )
+
+
+def _numbers(parameters: dict[str, dict], run: RunFile) -> dict[str, dict]:
+    """Values and units of parameters: a note that is reworded leaves a run what it is.
+
+    Only creep asked for the quantities that are gone; without pressure nothing creeps.
+    """
+    steps = (planned.step.stack_pressure_MPa for planned in run.protocol.plan)
+    pressed = bool(run.conditions.stack_pressure_MPa or any(steps))
+    return {
+        key: {part: table.get(part) for part in ("value", "unit")}
+        for key, table in parameters.items()
+        if pressed or key not in RETIRED
+    }
+
+
+def _check_columns(trajectory: Trajectory) -> None:
+    columns = [entry.name for entry in schema.SAMPLE_COLUMNS]
+    if trajectory.schema_version != schema.SCHEMA_VERSION or list(trajectory.samples) != columns:
+        raise InputError(
+            f"{trajectory.path} was written by kmc {trajectory.kmc_version} with another set of "
+            "columns, and cannot be continued by this version",
+            advice="Continue it with that version, or start the run again: kmc run … --force.",
+        )
+
+
+def _check_map(trajectory: Trajectory, simulation: Simulation) -> None:
+    interphase = simulation.setup.interphase
+    if interphase and np.any(interphase.chemistry != trajectory.chemistry):
+        raise InputError(
+            f"{trajectory.path} cannot be continued: its map of interface chemistries has changed "
+            "since the run began",
+            advice="Restore the mask.",
+        )
+
+
+def _difference(now: Any, then: Any, name: str) -> str:
+    """The first value that has changed since the run began; empty if there is none."""
+    if isinstance(now, dict) and isinstance(then, dict):
+        for key in sorted(now.keys() | then.keys()):
+            if found := _difference(now.get(key), then.get(key), f"{name}.{key}"):
+                return found
+        return ""
+    same = json.dumps(now, sort_keys=True) == json.dumps(then, sort_keys=True)
+    return "" if same else f"{name} was {then} when the run began and is {now} now"

@@ -1,0 +1,205 @@
+"""What a run file sets up before the first event: lattice, models, flaws; and the record of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kmc.common.units import MICRO_eV
+from kmc.model import creep, supersaturation
+from kmc.model.initial.chemistry_map import chemistries, interphase_of
+from kmc.model.initial.flaws import Flaws, draw_flaws
+from kmc.model.interphase import Interphase
+from kmc.model.lattice import Lattice
+from kmc.model.model import Model
+from kmc.model.parameters import ParameterSet
+from kmc.runfile.load import RunFile
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run file sets up.
+
+    Attributes
+    ----------
+    run : RunFile
+    parameters : ParameterSet
+    interphase : Interphase or None
+        Chemistries of the interface, where there are several.
+    model : Model
+        At the temperature of [conditions].
+    models : dict of float to Model
+        By temperature in K: this one, and those of the steps with a temperature of their own.
+    flaws : Flaws
+    """
+
+    run: RunFile
+    parameters: ParameterSet
+    interphase: Interphase | None
+    model: Model
+    models: dict[float, Model]
+    flaws: Flaws
+
+    def resolved(self) -> dict:
+        """Everything that determines this run, as plain JSON-able data."""
+        h = self.model.hamiltonian
+        acceleration = self.run.acceleration
+        return {
+            "run": self.run.resolved(),
+            "parameter_set": self.parameters.name,
+            "interface": {
+                **self.flaws.resolved(),
+                "chemistry": [
+                    {**entry, "phi_L1": h.phi[:, 1].tolist(), "phi_L2": h.phi[:, 2].tolist()}
+                    for entry, h in zip(
+                        chemistries(self.run.chemistry_names(), self.interphase),
+                        self.model.hamiltonians if self.interphase else (),
+                        strict=True,
+                    )
+                ],
+            },
+            "species": list(self.parameters.species),
+            "parameters": self.parameters.resolved(),
+            "hamiltonian": {
+                "unit": "µeV",
+                "species": ["vacancy", self.parameters.metal, "Mg"],
+                "bond1": h.bond1.tolist(),
+                "bond2": h.bond2.tolist(),
+                "phi_L1": h.phi[:, 1].tolist(),
+                "phi_L2": h.phi[:, 2].tolist(),
+                "chi": h.chi,
+            },
+            "acceleration": {
+                "max_hops_per_strip_per_site": acceleration.max_hops_per_strip_per_site,
+                "slow_down_by": acceleration.slow_down_by,
+                "saddle_floor_eV": self.model.floor_ueV / MICRO_eV,
+                "superbasins": acceleration.superbasins,
+                "strip_rate_per_site_Hz": self.model.strip_rate_per_site_Hz,
+                "fastest_hop_Hz": self.model.fastest_hop_Hz,
+                "classes": self.model.hop_classes(),
+                **_lone_vacancies(self.model),
+            },
+            **self._charge_transfer(),
+            **self._temperatures(),
+            "reservoir": {
+                "absorption_rate_Hz": self.model.absorption_rate_Hz,
+                "emission_rate_per_site_Hz": self.model.emission_rate_per_site_Hz,
+            },
+        }
+
+    def _charge_transfer(self) -> dict:
+        """What the overpotential follows from, where there is an interface to pass a current."""
+        there = self.parameters.has("exchange_current_density_mA_cm2")
+        if not (self.model.has_interface and there):
+            return {}
+        return {"charge_transfer": self.model.charge_transfer()}
+
+    def _temperatures(self) -> dict:
+        """The same, and how far barriers are raised, at the temperatures of single steps."""
+        others = [model for model in self.models.values() if model is not self.model]
+        if not others:
+            return {}
+        return {
+            "temperatures": [
+                {
+                    "temperature_K": model.temperature_K,
+                    "saddle_floor_eV": model.floor_ueV / MICRO_eV,
+                    "lone_floor_eV": model.lone_floor_ueV / MICRO_eV,
+                    "classes": model.hop_classes(),
+                    "charge_transfer": model.charge_transfer(),
+                }
+                for model in others
+            ]
+        }
+
+
+def set_up(
+    run: RunFile, for_flaws: np.random.SeedSequence, for_map: np.random.SeedSequence
+) -> Setup:
+    """Set up a run, with the seeds of its flaws and of the map of its interface.
+
+    Raises
+    ------
+    InputError
+        What the run file asks for does not fit together, or the parameter set lacks what it needs.
+    """
+    parameters = run.parameter_set()
+    lattice = _lattice(run, parameters)
+    interphase = interphase_of(
+        run.interface, run.chemistry_sets(), lattice, np.random.default_rng(for_map)
+    )
+    model = _model(run, parameters, lattice, interphase)
+    models = {model.temperature_K: model}
+    for planned in run.protocol.plan:
+        kelvin = planned.step.temperature_K
+        if kelvin is not None and kelvin not in models:
+            models[kelvin] = replace(model, temperature_K=kelvin)
+    flaws = draw_flaws(run.interface, lattice, for_flaws)
+    return Setup(run, parameters, interphase, model, models, flaws)
+
+
+def _lattice(run: RunFile, parameters: ParameterSet) -> Lattice:
+    system = run.system
+    return Lattice(
+        system.lattice,
+        system.size[:2],
+        system.size[2],
+        system.boundary,
+        parameters.value("lattice_parameter_A"),
+    )
+
+
+def _model(
+    run: RunFile, parameters: ParameterSet, lattice: Lattice, interphase: Interphase | None
+) -> Model:
+    conditions = run.conditions
+    drives = [planned.step.drive for planned in run.protocol.plan]
+    for planned in run.protocol.plan:  # a set without a creep law says so before anything runs
+        pressure, kelvin = planned.step.stack_pressure_MPa, planned.step.temperature_K
+        if pressure:
+            kelvin = conditions.temperature_K if kelvin is None else kelvin
+            creep.closure_rate_Hz(parameters, pressure, 1.0, kelvin)
+    return Model(
+        lattice,
+        parameters,
+        temperature_K=conditions.temperature_K,
+        current_density_mA_cm2=run.drive.current_density_mA_cm2,
+        overpotential_V=run.drive.overpotential_V,
+        stack_pressure_MPa=conditions.stack_pressure_MPa,
+        electrode_thickness_um=conditions.electrode_thickness_um,
+        sink_length_um=conditions.sink_length_um,
+        sink_depth_um=conditions.sink_depth_um,
+        strip_weight_lambda=conditions.strip_weight_lambda,
+        pattern_um=conditions.contact_pattern_um,
+        series_resistance_ohm_cm2=conditions.series_resistance_ohm_cm2,
+        exchange=conditions.exchange,
+        reservoir_mg_fraction=run.system.mg_fraction,
+        dragged_mg=run.system.mg_supply == "vacancies",
+        saddle_floor_eV=run.acceleration.saddle_floor_eV,
+        max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,
+        slow_down_by=run.acceleration.slow_down_by,
+        box_resistance_share=run.acceleration.box_resistance_share,
+        mg_exchange=run.acceleration.mg_exchange,
+        interphase=interphase,
+        superbasins=run.acceleration.superbasins,
+        plating=any(drive.plates or drive.overpotential_V is not None for drive in drives),
+        holds_voltage=any(drive.overpotential_V is not None for drive in drives),
+        creeps=any(planned.step.stack_pressure_MPa for planned in run.protocol.plan),
+    )
+
+
+def _lone_vacancies(model: Model) -> dict:
+    """How far lone vacancies in the metal are slowed, and the supersaturation they build up."""
+    barrier = int(model.barriers_ueV[0])
+    slowed = max(0, model.lone_floor_ueV - barrier) / model.kT_ueV
+    facts = {
+        "lone_floor_eV": model.lone_floor_ueV / MICRO_eV,
+        "lone_slowed_by": float(np.exp(slowed)),
+        "box_resistance_share": model.box_share,
+    }
+    if model.absorption_rate_Hz > 0 and model.strip_rate_per_site_Hz > 0:
+        layers = supersaturation.of_layers(model)
+        facts["supersaturation"] = supersaturation.electrode(model)
+        facts["supersaturation_L1"], facts["supersaturation_L3"] = layers[0], layers[2]
+    return facts

@@ -1,0 +1,318 @@
+"""A box of atoms that is driven step by step from Python, without a file.
+
+>>> sim = kmc.Simulation("strip_li", {"system.size": [16, 16, 16]})      # doctest: +SKIP
+>>> while not sim.step(monolayers=0.1):                                  # doctest: +SKIP
+...     print(sim.samples.contact_fraction[-1], len(sim.voids()))
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmc.analysis import voids
+from kmc.common.progress import Silent
+from kmc.errors import InputError
+from kmc.files.checkpoint import Table
+from kmc.files.samples import Samples
+from kmc.files.schema import SAMPLE_COLUMNS
+from kmc.kernels import tables
+from kmc.model.lattice import Lattice
+from kmc.runfile.kinds import BOX
+from kmc.runfile.load import load_run
+from kmc.runfile.run_file import RunFile
+from kmc.systems.electrode import run as runs
+from kmc.systems.electrode.engine import UNLIMITED
+from kmc.systems.job import INTERRUPTED, Goal, the_one_of
+
+_ROUNDING = 1e-6  # as in `kmc.systems.electrode.stopping`
+
+
+class LiveSample(Mapping):
+    """One sample of a run that is going on: its columns, and the box at that moment.
+
+    Columns are those of `/samples`: ``sample["time_s"]`` or ``sample.time_s``.
+    """
+
+    def __init__(self, row: Mapping[str, float], simulation: runs.Simulation):
+        self._row, self._simulation = dict(row), simulation
+
+    def __getitem__(self, name: str) -> float:
+        return self._row[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._row)
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def __getattr__(self, name: str) -> float:
+        if name.startswith("_") or name not in self._row:
+            raise AttributeError(f"no column {name!r}. There are: {', '.join(self._row)}")
+        return self._row[name]
+
+    def __dir__(self):
+        return [*super().__dir__(), *self._row]
+
+    @property
+    def occupancy(self) -> np.ndarray:
+        """What each site of a box holds now, uint8 of (n_sites,): 0 vacancy, 1 Li, 2 Mg."""
+        return self._box.engine.occupancy()
+
+    @property
+    def lattice(self) -> Lattice:
+        """The box of atoms: positions in Å, layers, neighbours."""
+        return self._box.model.lattice
+
+    @property
+    def _box(self) -> runs.Simulation:
+        if not isinstance(self._simulation, runs.Simulation):
+            raise InputError(
+                "the sample of a run that is no box of atoms has columns alone, "
+                "not occupancy, lattice and voids",
+                advice=f"There are: {', '.join(self._row)}.",
+            )
+        return self._simulation
+
+    def voids(self, min_size: int = voids.DEFAULT_MIN_SIZE) -> voids.Voids:
+        """Voids of at least `min_size` connected vacancies at this moment."""
+        return voids.find(self.occupancy, self.lattice, min_size)
+
+
+def observer_of(
+    callback: Callable[[LiveSample], Any],
+) -> Callable[[dict, runs.Simulation], bool]:
+    """What the loop calls with each sample and the run at that moment; True asks it to stop.
+
+    Raises
+    ------
+    InputError
+        The callback cannot be called with one sample: before anything is computed.
+    """
+    try:
+        inspect.signature(callback).bind(None)
+    except (TypeError, ValueError) as problem:
+        # A builtin may have no signature to look at, and is called then.
+        if not callable(callback) or isinstance(problem, TypeError):
+            raise InputError(
+                f"callback = {callback!r} cannot be called with a sample: {problem}",
+                advice="Give a function of one argument, def watch(sample): ...",
+            ) from None
+
+    def observe(row: dict, simulation: runs.Simulation) -> bool:
+        answer = callback(LiveSample(row, simulation))
+        if answer not in (None, True, False):
+            raise InputError(
+                f"the callback returned {answer!r} at {row['time_s']:.4g} s",
+                advice="Return True to stop the run, False or None to go on.",
+            )
+        return bool(answer)
+
+    return observe
+
+
+class _Memory:
+    """Takes the place of the file of a run: keeps the samples."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+
+    @property
+    def position(self) -> dict[str, int]:
+        return {"n_samples": len(self.rows), "n_frames": 0}
+
+    def append_sample(self, row: Mapping[str, float]) -> None:
+        self.rows.append(dict(row))
+
+    def append_frame(self, occupancy: np.ndarray, **values: float) -> None:
+        """Frames are not kept: `Simulation.occupancy` is the present one."""
+
+    def flush(self, checkpoint: bytes | None = None) -> None:
+        """There is no file."""
+
+
+def _run_file(
+    run: str | Path | Mapping[str, Any] | RunFile, overrides: Mapping[str, Any] | None
+) -> RunFile:
+    if not isinstance(run, RunFile):
+        return load_run(run, overrides)
+    if overrides:
+        raise InputError(
+            "overrides with a run that has been checked already",
+            advice="Give the name, the path or the dict of the run with them.",
+        )
+    return run
+
+
+class Simulation(runs.Simulation):
+    """A run to be driven step by step, in memory, to look into it or to steer an experiment.
+
+    Of a population, deposition or cathode it is a `kmc.systems.in_memory.TableSimulation`, whose
+    steps are counted in rows, seconds or monolayers.
+
+    Parameters
+    ----------
+    run : str, Path, mapping or RunFile
+        A shipped run, the path of a run file, or its sections as a dict.
+    overrides : mapping, optional
+        ``{"section.key": value}`` as for `kmc.run`.
+    state : optional
+        Earlier state of the run, see `kmc.systems.electrode.run.Simulation`.
+    check_every : int, optional
+        Interval in events at which the state is compared with one rebuilt from scratch.
+
+    Attributes
+    ----------
+    stop_reason : str
+        Why the run ended; empty while it can go on.
+
+    Raises
+    ------
+    kmc.errors.InputError
+        The run is invalid.
+    """
+
+    def __new__(
+        cls,
+        run: str | Path | Mapping[str, Any] | RunFile,
+        overrides: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        # Not in a function: `kmc.Simulation` stays the class of boxes for isinstance.
+        checked = _run_file(run, overrides)
+        if checked.kind == BOX:
+            return super().__new__(cls)
+        from kmc.systems import SYSTEMS
+        from kmc.systems.in_memory import TableSimulation
+
+        system = SYSTEMS[checked.kind]
+        if options:
+            raise InputError(
+                f"{', '.join(options)} of {checked.name}, which is {system.noun}",
+                advice="Leave it out: it is for boxes of atoms.",
+            )
+        return TableSimulation(system, checked)
+
+    def __init__(
+        self,
+        run: str | Path | Mapping[str, Any] | RunFile,
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        state: Table | None = None,
+        check_every: int | None = None,
+    ):
+        super().__init__(_run_file(run, overrides), state=state, check_every=check_every)
+        self.stop_reason = ""
+        self._memory = _Memory()
+        self._goal: dict[str, float] = {}
+        self._asked_atoms = -math.inf  # charge that steps in monolayers have asked for, in atoms
+
+    def step(
+        self,
+        *,
+        events: int | None = None,
+        time_s: float | None = None,
+        monolayers: float | None = None,
+    ) -> str:
+        """Go on by so many events, seconds of simulated time, or monolayers of charge.
+
+        Samples are taken at the cadence of the run file, and one where the step ends. Frames are
+        not kept. A step in monolayers ends where the next atom is about to leave; small ones add up
+        without rounding.
+
+        Returns
+        -------
+        str
+            Why the run has ended (`stop_reason`); empty where it can go on.
+
+        Raises
+        ------
+        kmc.errors.InputError
+            Not exactly one of the three, a value that is not above 0, or monolayers without a
+            current.
+        """
+        key, value = the_one_of(events=events, time_s=time_s, monolayers=monolayers)
+        if key == "monolayers" and not (self.run_file.has_current and self.model.has_interface):
+            raise InputError(
+                f"step(monolayers={value:g}) in a run without a current: no charge passes",
+                advice="Use step(time_s=…) or step(events=…).",
+            )
+        if self.stop_reason:
+            return self.stop_reason
+        self._goal = self._goal_of(key, value)
+        if self._at_goal():  # less than an atom, which an earlier step has gone beyond
+            return ""
+        try:
+            reason, _ = self._loop(self._memory, Silent(), Goal(self._at_goal))  # type: ignore[arg-type]
+        finally:
+            self._goal = {}
+            # What follows goes on from here: the first sample has been taken.
+            self.restored = self.restored or {"ended": None}
+        self.stop_reason = "" if reason == INTERRUPTED else reason
+        return self.stop_reason
+
+    def _goal_of(self, key: str, value: float) -> dict[str, float]:
+        """Limit of the event loop at which a step ends."""
+        engine = self.engine
+        if key == "events":
+            return {"events": engine.count(tables.EVENTS) + math.ceil(value)}
+        if key == "time_s":
+            return {"pause_time_s": engine.time_s + value}
+        stripped = engine.net_strips
+        if abs(self._asked_atoms - stripped) > 1:  # else many small steps would add their rounding
+            self._asked_atoms = stripped
+        self._asked_atoms += value * self.model.lattice.sites_per_layer
+        return {"before_strip": math.ceil(self._asked_atoms - _ROUNDING)}
+
+    def _at_goal(self) -> bool:
+        ((limit, value),) = self._goal.items()
+        engine = self.engine
+        if limit == "events":
+            return engine.count(tables.EVENTS) >= value
+        if limit == "pause_time_s":
+            return engine.time_s >= value
+        return engine.strip_is_due and engine.net_strips >= value
+
+    def _limits(self) -> dict[str, Any]:
+        limits = super()._limits()
+        for key, value in self._goal.items():
+            limits[key] = min(value, limits.get(key, UNLIMITED))
+        return limits
+
+    @property
+    def occupancy(self) -> np.ndarray:
+        """What each site holds now, uint8 of shape (n_sites,): 0 vacancy, 1 Li, 2 Mg."""
+        return self.engine.occupancy()
+
+    @property
+    def lattice(self) -> Lattice:
+        """The box: positions in Å, layers, neighbours."""
+        return self.model.lattice
+
+    @property
+    def samples(self) -> Samples:
+        """The samples so far, as in a trajectory; none before the first step."""
+        rows = self._memory.rows
+        columns = {
+            entry.name: np.array([row[entry.name] for row in rows], dtype=entry.dtype)
+            for entry in SAMPLE_COLUMNS
+        }
+        return Samples(columns, {entry.name: entry.unit for entry in SAMPLE_COLUMNS})
+
+    def voids(self, min_size: int = voids.DEFAULT_MIN_SIZE) -> voids.Voids:
+        """Voids of at least `min_size` connected vacancies at this moment."""
+        return voids.find(self.occupancy, self.lattice, min_size)
+
+    def __repr__(self) -> str:
+        engine = self.engine
+        charge = engine.net_strips / self.model.lattice.sites_per_layer
+        state = self.stop_reason or "can go on"
+        return (
+            f"Simulation of {self.run_file.name}: {engine.time_s:.4g} s, {engine.events} events, "
+            f"{charge:.4g} monolayers; {state}"
+        )

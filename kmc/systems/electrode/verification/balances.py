@@ -1,0 +1,253 @@
+"""Consistency of the columns of a trajectory with one another and with the settings of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from kmc.common.units import A_per_nm
+from kmc.files.schema import HOP_CLASSES, HOP_WAYS, HOPS_BY_WAY
+from kmc.model import electrochemistry
+from kmc.model.creep import local_stress_MPa
+from kmc.model.electrochemistry import Drive
+from kmc.model.lattice import Lattice
+from kmc.runfile.protocol import Planned, Step, plan_of, stored_blocks
+
+_ROUNDING = 1e-9
+Wrong = tuple[str, int, Any, Any]  # column, row, value, expected
+
+
+def wrong_rows(rows: np.ndarray, resolved: Mapping[str, Any], has_interface: bool) -> list[Wrong]:
+    """The first row of each column that does not follow from the others and the settings.
+
+    Parameters
+    ----------
+    rows : structured ndarray
+        `/samples`; a column that an older schema lacks is left out.
+    resolved : mapping
+        `resolved` of the file.
+    has_interface : bool
+    """
+    conditions = resolved.get("run", {}).get("conditions", {})
+    found = []
+    plan = plan_of(stored_blocks(resolved.get("run", {})))
+    if plan and not {"step", "cycle", "phase"} <= set(rows.dtype.names or ()):
+        return [("step", 0, "not there", "a column, as the run has a protocol")]
+    for column, expected in _expected(rows, resolved, conditions, has_interface, plan):
+        values = rows[column].astype(float)
+        with np.errstate(invalid="ignore"):
+            close = np.abs(values - expected) <= _ROUNDING * np.maximum(1.0, np.abs(expected))
+        alike = close | (values == expected) | (np.isnan(values) & np.isnan(expected))
+        for row in np.flatnonzero(~alike)[:1]:
+            found.append((column, int(row), float(values[row]), float(expected[row])))
+    return found
+
+
+def _expected(
+    rows, resolved, conditions, has_interface, plan: tuple[Planned, ...]
+) -> Iterator[tuple[str, np.ndarray]]:
+    there = rows.dtype.names
+    resting = np.zeros(len(rows), dtype=bool)
+    given, held = _driven(rows, conditions, plan)
+    if plan:
+        steps = np.maximum.accumulate(np.clip(rows["step"], 1, len(plan)))
+        yield "step", steps.astype(float)
+        yield "cycle", np.array([float(plan[n - 1].cycle) for n in steps])
+        resting = np.array([not plan[n - 1].step.drive.flows for n in steps], dtype=bool)
+        yield "phase", resting.astype(float)
+        yield from _charge_by_step(rows, steps, plan)
+    elif "phase" in there:
+        ever = any(resolved.get("run", {}).get("rest", {}).get(k) for k in ("time_s", "events"))
+        phase = np.maximum.accumulate(np.clip(rows["phase"], 0, int(ever)))
+        phase[:1] = 0
+        resting = phase == 1
+        yield "phase", phase.astype(float)
+    if "overpotential_charge_transfer_V" in there:
+        terms = ("concentration", "charge_transfer", "constriction", "series")
+        columns = [f"overpotential_{term}_V" for term in terms]
+        yield "overpotential_V", sum(rows[name] for name in columns if name in there)
+    if "vacancies_seen" in there:
+        seen, expected = rows["vacancies_seen"], rows["vacancies_expected"]
+        yield "vacancy_activity", electrochemistry.vacancy_activity(seen, expected)
+    if "overpotential_series_V" in there and "charge_transfer" in resolved:
+        flows = ~resting & (rows["current_density_mA_cm2"] != 0.0)
+        kelvins = temperatures(rows, conditions, plan)
+        yield from _terms(rows, flows, resolved["charge_transfer"], kelvins, held)
+    if "current_density_mA_cm2" in there:
+        driven = np.where(np.isnan(held) | resting, given, rows["current_density_mA_cm2"])
+        yield "current_density_mA_cm2", np.where(resting, 0.0, driven)
+    if "local_stress_MPa" in there:
+        pressure = float(conditions.get("stack_pressure_MPa", 0.0))
+        limit = resolved.get("parameters", {}).get("creep_stress_limit_MPa", {}).get("value", 0.0)
+        contact = rows["contact_fraction"] if has_interface else np.ones(len(rows))
+        pressures = np.full(len(rows), pressure)
+        if plan:
+            own = [planned.step.stack_pressure_MPa for planned in plan]
+            by_step = np.array([pressure if p is None else p for p in own])
+            pressures = by_step[np.clip(rows["step"], 1, len(plan)) - 1]
+        stresses = zip(pressures, contact, strict=True)
+        yield "local_stress_MPa", np.array([local_stress_MPa(p, c, limit) for p, c in stresses])
+
+
+def _driven(rows, conditions, plan: tuple[Planned, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Current density given and voltage held in each row, NaN where none is held."""
+    if plan:
+        places = np.clip(rows["step"], 1, len(plan)) - 1
+        drives = [planned.step.drive for planned in plan]
+    else:
+        current, volts = (
+            conditions.get(key) for key in ("current_density_mA_cm2", "overpotential_V")
+        )
+        places = np.zeros(len(rows), dtype=np.int64)
+        drives = [Drive(float(current or 0.0), volts)]
+    given = np.array([drive.current_density_mA_cm2 for drive in drives])
+    held = np.array(
+        [np.nan if d.overpotential_V is None else float(d.overpotential_V) for d in drives]
+    )
+    return given[places], held[places]
+
+
+def temperatures(rows, conditions, plan: tuple[Planned, ...]) -> np.ndarray:
+    """Temperature of each row, K: that of its step, or of the run."""
+    kelvin = float(conditions["temperature_K"])
+    if not plan:
+        return np.full(len(rows), kelvin)
+    own = [planned.step.temperature_K for planned in plan]
+    by_step = np.array([kelvin if one is None else one for one in own])
+    return by_step[np.clip(rows["step"], 1, len(plan)) - 1]
+
+
+def settings_by_temperature(resolved: Mapping[str, Any]) -> dict[float, Mapping[str, Any]]:
+    """`charge_transfer` of the file at the temperature of the run and at those of single steps."""
+    found = {float(resolved["run"]["conditions"]["temperature_K"]): resolved["charge_transfer"]}
+    for entry in resolved.get("temperatures", []):
+        found[float(entry["temperature_K"])] = entry["charge_transfer"]
+    return found
+
+
+def _charge_by_step(
+    rows, steps: np.ndarray, plan: tuple[Planned, ...]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """A step at a given current strips or plates, a rest does neither."""
+    before = np.maximum(np.arange(len(rows)) - 1, 0)
+    for column, plates in (("strips", False), ("plates", True)):
+        if column not in rows.dtype.names:
+            continue
+        still = np.array([_excludes(plan[n - 1].step, plates) for n in steps], dtype=bool)
+        yield column, np.where(still, rows[column][before], rows[column]).astype(float)
+
+
+def _excludes(step: Step, plates: bool) -> bool:
+    """Whether a step has no plates, or no strips: at a held voltage there are both."""
+    drive = step.drive
+    if drive.overpotential_V is not None:
+        return False
+    return not drive.flows or drive.plates != plates
+
+
+def _terms(rows, flows, settings, kelvins, held) -> Iterator[tuple[str, np.ndarray]]:
+    """Terms of the overpotential that follow from other columns, while current flows."""
+    current = rows["current_density_mA_cm2"]
+    activity = np.where(rows["vacancy_activity"] > 0, rows["vacancy_activity"], np.nan)
+    concentration = [
+        electrochemistry.concentration_overpotential_V(s, kelvin)
+        for s, kelvin in zip(activity, kelvins, strict=True)
+    ]
+    yield "overpotential_concentration_V", np.where(flows, concentration, 0.0)
+    series = settings["series_resistance_ohm_cm2"] * 1e-3 * current
+    yield "overpotential_series_V", np.where(flows, series, 0.0)
+    holds = flows & ~np.isnan(held)
+    if holds.any():
+        yield "overpotential_V", np.where(holds, held, rows["overpotential_V"])
+        drops = rows["overpotential_constriction_V"] + rows["overpotential_series_V"]
+        touching = holds & (rows["contact_fraction"] > 0) & np.isfinite(drops)
+        sites = rows["overpotential_sites_V"]
+        yield "overpotential_sites_V", np.where(touching, held - drops, sites)
+    if np.all(holds | ~flows) and holds.any():
+        return
+    area = rows["contact_fraction"].copy()
+    if settings["pattern_um"] is not None and settings["rim_exchange_weight"] is not None:
+        spacing_nm = settings["lattice_parameter_A"] / A_per_nm
+        rims = rows["rim_per_nm"] / settings["pattern_scale"]
+        area += settings["rim_exchange_weight"] * spacing_nm * rims
+    area[rows["overpotential_sites_V"] == np.inf] = 0.0  # nothing to oxidise
+    volts = [
+        electrochemistry.charge_transfer_overpotential_V(
+            j, settings["exchange_current_density_mA_cm2"], a, kelvin, settings["alpha"]
+        )
+        for j, a, kelvin in zip(current, area, kelvins, strict=True)
+    ]
+    stored = rows["overpotential_charge_transfer_V"]
+    yield "overpotential_charge_transfer_V", np.where(holds, stored, np.where(flows, volts, 0.0))
+
+
+def wrong_ways(rows: np.ndarray, lattice: Lattice, first_layer: bool = True) -> Iterator[Wrong]:
+    """The first row of each count that does not follow from the others.
+
+    Parameters
+    ----------
+    rows : structured ndarray
+        `/samples`; nothing is checked where a file has no hops by way.
+    lattice : Lattice
+    first_layer : bool
+        Whether ions are plated at the electrolyte alone, so that hops balance the atoms of L1.
+    """
+    if not len(rows) or any(name not in (rows.dtype.names or ()) for name in HOPS_BY_WAY):
+        return
+    yield from _parts(rows, lattice)
+    if lattice.has_interface and first_layer:
+        yield from _first_layer(rows, lattice.sites_per_layer)
+
+
+def _parts(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
+    """Hops that change the layer are part of all; they are all where no neighbours share one."""
+    in_plane = bool((lattice.unit_cell.moves[0][..., 0] == 0).any())
+    for name in HOP_CLASSES.values():
+        part = np.sum([rows[f"{name}_{way}"] for way in HOP_WAYS], axis=0)
+        wrong = part > rows[name] if in_plane else part != rows[name]
+        for row in np.flatnonzero(wrong)[:1]:
+            expected = f"{rows[name][row]}, as {name}"
+            if in_plane:
+                expected = f"at most {expected}"
+            yield f"{name}_{HOP_WAYS[0]} + …", int(row), part[row], expected
+
+
+def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Wrong]:
+    """Atoms of L1 are those at the start, less those gone up or stripped, with those come down.
+
+    Creep, growth at a full interface and the exchange of Mg with Li move atoms without hops: rows
+    after the first say nothing.
+    """
+    moved = rows["closures"].copy()
+    for name in ("pushes", "mg_exchanges"):
+        if name in (rows.dtype.names or ()):
+            moved += rows[name]
+    rows = rows[moved == 0]
+    contact, by_li = (
+        np.rint(rows[name] * n_sites).astype(np.int64)
+        for name in ("contact_fraction", "contact_fraction_Li")
+    )
+    left = {
+        kind: rows[f"{name}_L1_up"] - rows[f"{name}_L1_down"] for kind, name in HOP_CLASSES.items()
+    }
+    mg = contact - by_li
+    for row in np.flatnonzero(mg != mg[0] - left["Mg"])[:1]:
+        expected = f"{mg[0] - left['Mg'][row]}, by the hops of Mg"
+        yield "contact_fraction_Li", int(row), f"that of {mg[row]} Mg in L1", expected
+    stripped = by_li[0] - left["Li"] - left["Li_near_Mg"] - by_li
+    names = rows.dtype.names or ()
+    plates = rows["plates"] if "plates" in names else np.zeros(len(rows), np.int64)
+    wrong = (stripped < -plates) | (stripped > rows["strips"])
+    if not (contact != by_li).any() and not rows["hops_Mg"].any():
+        wrong = stripped != rows["strips"] - plates  # without Mg only L1 is stripped
+    for row in np.flatnonzero(wrong)[:1]:
+        expected = f"{rows['strips'][row] - plates[row]} as strips less plates"
+        expected += " (L2 is stripped too beside Mg)"
+        yield (
+            "hops_Li_L1_up",
+            int(row),
+            f"such that {stripped[row]} Li of L1 are stripped",
+            expected,
+        )

@@ -1,0 +1,130 @@
+"""Whether everything that was written to a trajectory is still there and unchanged.
+
+Running checksums over all rows and frames show that one was removed; what a file records once has a
+checksum, and the attributes for readers must agree with the record that kmc reads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kmc.errors import FileFormatError
+from kmc.files import file as layout
+from kmc.files import integrity as guard
+from kmc.files import schema
+from kmc.systems.electrode.verification.stored import Stored
+
+_INTERRUPTED = ("", "interrupted", "repaired")  # why a run that is not finished stopped
+
+
+class Wrong(NamedTuple):
+    """Place, stored value, and value that was written."""
+
+    place: str
+    value: str
+    expected: str
+
+
+def missing_rows(stored: Stored) -> Iterator[Wrong]:
+    """Errors in the number and the order of rows and frames.
+
+    A run that is killed while it writes may leave some rows after those that are counted.
+    """
+    totals, rows, frame_checksums = stored.totals, stored.rows, stored.frame_checksums
+    if totals is None:  # an older file
+        return
+    counts = {"samples": len(rows), "frames": len(frame_checksums)}
+    for name, there in counts.items():
+        written = getattr(totals, f"n_{name}")
+        if there < written or (stored.finished and there > written):
+            yield Wrong(f"/{name}", f"{there} rows long", f"{written}, as many as were written")
+            return
+    found = schema.Totals().with_samples(rows[: totals.n_samples])
+    found = found.with_frames(frame_checksums[: totals.n_frames])
+    for name in counts:
+        if getattr(found, f"crc_{name}") != getattr(totals, f"crc_{name}"):
+            yield Wrong(f"/{name}", "another sequence of rows", "that which was written")
+
+
+def altered(path: Path, record: dict[str, Any]) -> Iterator[Wrong]:
+    """Settings, texts, units and lattice that are not those that were written.
+
+    Parameters
+    ----------
+    path : Path
+    record : dict
+        The JSON of `/record`.
+    """
+    try:
+        guard.check_heaps(path)  # before HDF5 reads a text
+        yield from guard.read(path, lambda file: list(_altered(file, record)))
+    except FileFormatError as damage:
+        yield Wrong("/", f"unreadable ({damage.message})", "texts and units")
+
+
+def _altered(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:
+    version = guard.schema_version(file)
+    stored = guard.totals(file)
+    if stored is None and record.get("totals"):
+        yield Wrong(schema.TOTALS, "not there", "counts and checksums")
+    if stored is not None:
+        text = guard.dataset(file, schema.RECORD.path)[:].tobytes()
+        arrays = guard.lattice(file, record["lattice"]).values()
+        found = schema.constants_checksum(version, text, arrays)
+        if found != stored[1]:
+            yield Wrong(
+                "/record, /lattice or /@schema_version", f"checksum {found}", f"{stored[1]}"
+            )
+    yield from _texts(file, record, version)
+    yield from _end(file)
+    yield from _units(file, record)
+
+
+def _texts(file: Any, record: dict[str, Any], version: int) -> Iterator[Wrong]:
+    """Attributes that do not agree with `/record`."""
+    origin, stop_reason = record.get("provenance", {}), schema.RECORD_STOP_REASON
+    if version > 1:
+        origin = json.loads(guard.fixed_text(file, schema.RECORD_PROVENANCE))
+    expected = layout.texts(record, origin, guard.fixed_text(file, stop_reason))
+    for path, value in expected.items():
+        place, _, name = path.partition("@")
+        there = guard.attribute(file[place], name)
+        if path == "/@stop_reason" and isinstance(there, str):  # that of the record may be cut
+            there = layout.truncated(there, schema.STOP_REASON_BYTES).decode()
+        if there != value and not _same_json(there, value):
+            yield Wrong(path, _shown(there), _shown(value))
+
+
+def _same_json(one: Any, other: Any) -> bool:
+    try:
+        return json.loads(one) == json.loads(other)
+    except (TypeError, ValueError):
+        return False
+
+
+def _end(file: Any) -> Iterator[Wrong]:
+    """Whether the attributes on the end of the run agree."""
+    finished = bool(guard.root_number(file, "finished"))
+    reason = guard.fixed_text(file, schema.RECORD_STOP_REASON)
+    if finished == (reason in _INTERRUPTED):
+        yield Wrong("/@finished", f"{finished} with stop_reason {reason!r}", f"{not finished}")
+
+
+def _units(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:
+    listed = {f"/samples/{name}": unit for name, unit in record["columns"]}
+    known = {entry.path: entry.unit for entry in schema.SCHEMA if "@" not in entry.path}
+    for path, unit in {**listed, **known}.items():
+        if path not in file:
+            continue
+        for expected in {unit, listed.get(path, unit)}:
+            there = guard.attribute(file[path], "unit")
+            if there != expected:
+                yield Wrong(f"{path}@unit", _shown(there), _shown(expected))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 80 else f"{text[:60]}… ({len(text)} characters)"

@@ -1,0 +1,450 @@
+"""Checks the consistency of a trajectory by recomputing its samples from its frames.
+
+The event loop is not used: energies are summed bond by bond from the Hamiltonian in the file,
+counts are those of its occupancies, and conservation is arithmetic on its rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmc.common.formatting import plural
+from kmc.common.units import MICRO_eV
+from kmc.errors import FileFormatError
+from kmc.files import schema
+from kmc.files.check_result import Breach, Verification
+from kmc.files.file import lattice_of
+from kmc.model import processes
+from kmc.model.connectivity import Collector, conductive_columns, conductive_flags
+from kmc.model.electrochemistry import capacity_mAh_cm2
+from kmc.model.hamiltonian import LI, MG, VACANCY, Hamiltonian, total_energy_ueV
+from kmc.model.lattice import Lattice
+from kmc.runfile.protocol import Planned, plan_of, stored_blocks
+from kmc.systems.electrode.verification.balances import (
+    settings_by_temperature,
+    wrong_rows,
+    wrong_ways,
+)
+from kmc.systems.electrode.verification.completeness import altered, missing_rows
+from kmc.systems.electrode.verification.interface import Interface
+from kmc.systems.electrode.verification.stored import (
+    Stored,
+    read_lattice,
+    read_occupancy,
+    read_stored,
+)
+
+_POSITION_A = 1e-6  # positions are stored as doubles
+_CAPACITY = 1e-12  # relative; several roundings
+_VOLTS = 1e-9  # relative to 1 or the value: sums in another order
+# Counters that grow with every event of their kind, and those that `events` and `hops` sum up.
+_HOPS = tuple(schema.HOP_CLASSES.values())
+_EVENTS = tuple(process.column for process in processes.PROCESSES)
+_PARTS = tuple((process.column_Mg, process.column) for process in processes.WITH_MG)
+_WITH_MG = tuple(part for part, _ in _PARTS)
+_COUNTERS = ("events", *_EVENTS, *_HOPS, *_WITH_MG, *schema.HOPS_BY_WAY)
+
+
+def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Verification:
+    """Check the consistency of a trajectory, finished or not.
+
+    Parameters
+    ----------
+    path : str or Path
+    progress : callable, optional
+        Called with the number of frames checked and to check.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or the lattice file of the run is missing now.
+    FileFormatError
+        The file cannot be read as a trajectory at all.
+
+    Examples
+    --------
+    >>> kmc.verify("strip_li.h5").passed                                     # doctest: +SKIP
+    True
+    """
+    path = Path(path)
+    stored = read_stored(path)
+    found = Verification(path, stored.finished, len(stored.rows), len(stored.frames))
+    audit = _Audit(path, stored, progress or (lambda done, of: None))
+    return found.after(audit.checks())
+
+
+class _Audit:
+    """The checks, each an iterator over its inconsistencies."""
+
+    def __init__(self, path: Path, stored: Stored, progress: Callable[[int, int], None]):
+        self.path = path
+        self.stored = stored
+        self.rows = stored.rows
+        self.progress = progress
+
+    def checks(self) -> list[tuple[str, Callable[[], Iterator[Breach]]]]:
+        rows, frames = plural(len(self.rows), "sample"), plural(len(self.stored.frames), "frame")
+        return [
+            ("record: seed, Hamiltonian, columns of equal length", self._record),
+            ("lattice: every site has its position in the lattice", self._lattice),
+            (f"{rows}: checksum of every row", self._row_checksums),
+            (f"{rows}: counters and time start at 0 and never decrease", self._monotone),
+            (f"{rows}: sums of events, hops and vacancies are conserved", self._sums),
+            (f"{rows}: hops from layer to layer account for the atoms of L1", self._ways),
+            (f"{rows}: capacity is stripped charge over area", self._capacity),
+            (f"{rows}: contact is that of whole atoms, energy in whole µeV", self._integers),
+            (f"{rows}: voltage, current, stress and phase fit the settings", self._cell),
+            (f"{frames}: each belongs to a sample of the same time", self._moments),
+            (
+                f"{frames}: checksums; vacancies, contact, Mg and energy, to the last µeV, "
+                "follow from every site; so do constriction, rims and the balance of the sites",
+                self._frames,
+            ),
+            ("settings, texts, units and lattice are those that were written", self._settings),
+            (f"{rows} and {frames}: none is missing", self._missing),
+        ]
+
+    @cached_property
+    def lattice(self) -> Lattice:
+        return lattice_of(self.stored.record["lattice"])
+
+    @cached_property
+    def hamiltonians(self) -> list[Hamiltonian]:
+        """The Hamiltonian of the file, once for each chemistry of the interface.
+
+        Raises
+        ------
+        ValueError, TypeError, LookupError
+            The record holds no Hamiltonian.
+        """
+        resolved = self.stored.record["resolved"]
+        table = resolved["hamiltonian"]
+        chemistries = resolved.get("interface", {}).get("chemistry") or [table]
+        return [
+            Hamiltonian(
+                bond1=_integers(table["bond1"], (3, 3)),
+                bond2=_integers(table["bond2"], (3, 3)),
+                phi=self._phi(chemistry),
+                chi=int(_integers(table["chi"], ())),
+                n_neighbours=np.zeros((2, self.lattice.layers + 1), dtype=np.int64),
+            )
+            for chemistry in chemistries
+        ]
+
+    def _phi(self, table: dict[str, Any]) -> np.ndarray:
+        phi = np.zeros((3, self.lattice.layers + 1), dtype=np.int64)
+        phi[:, 1], phi[:, 2] = _integers(table["phi_L1"], (3,)), _integers(table["phi_L2"], (3,))
+        return phi
+
+    @cached_property
+    def chemistry(self) -> np.ndarray:
+        """Chemistry below each column, from the file."""
+        none = np.zeros(self.lattice.sites_per_layer, dtype=np.uint8)
+        return read_lattice(self.path, self.stored.record["lattice"]).get("chemistry", none)
+
+    # --- record and lattice -----------------------------------------------------------------------
+
+    def _record(self) -> Iterator[Breach]:
+        record, check = self.stored.record, "record"
+        if self.stored.seed != record["seed"]:
+            yield Breach(check, "/@seed", None, str(self.stored.seed), str(record["seed"]))
+        try:
+            _ = self.hamiltonians
+        except (ValueError, TypeError, LookupError, OverflowError) as problem:
+            yield Breach(check, "/record", None, f"without a Hamiltonian ({problem})", "one")
+        if self.stored.finished:  # the columns of a running one may differ in length
+            for group in ("/samples/", "/frames/"):
+                lengths = {k: n for k, n in self.stored.lengths.items() if k.startswith(group)}
+                most = max(lengths.values())
+                for name, n in lengths.items():
+                    if n != most:
+                        yield Breach(check, name, None, f"{n} rows long", f"{most} rows")
+
+    def _lattice(self) -> Iterator[Breach]:
+        check, box, lattice = "lattice", self.stored.record["lattice"], self.lattice
+        if not np.allclose(box["box_A"], lattice.box_A, rtol=1e-9):
+            expected = f"{lattice.box_A.tolist()} of {lattice.name}"
+            yield Breach(check, "/record (box_A)", None, str(box["box_A"]), expected)
+        try:
+            stored = read_lattice(self.path, box)
+        except FileFormatError as damage:
+            yield Breach(check, "/lattice", None, f"unreadable ({damage.message})", "numbers")
+            return
+        for name, values in stored.items():
+            if name == "chemistry":
+                yield from self._map(values)
+                continue
+            expected = getattr(lattice, name)
+            if values.shape != expected.shape:
+                shape = f"of shape {expected.shape}"
+                yield Breach(check, f"/lattice/{name}", None, f"of shape {values.shape}", shape)
+                return
+            wrong = ~(np.abs(values - expected) <= _POSITION_A)
+            if wrong.any():
+                row = int(np.argwhere(wrong)[0][0])
+                yield Breach(check, f"/lattice/{name}", row, str(values[row]), f"{expected[row]}")
+
+    def _map(self, chemistry: np.ndarray) -> Iterator[Breach]:
+        """The map has the number of sites of each chemistry in the record."""
+        listed = self.stored.record["resolved"].get("interface", {}).get("chemistry", [])
+        sites = [entry["sites"] for entry in listed] or [self.lattice.sites_per_layer]
+        found = np.bincount(chemistry.ravel(), minlength=len(sites)).tolist()
+        if found != sites:
+            place = "/lattice/chemistry"
+            yield Breach("lattice", place, None, f"{found} sites by chemistry", str(sites))
+
+    def _settings(self) -> Iterator[Breach]:
+        for wrong in altered(self.path, self.stored.record):
+            yield Breach("settings", wrong.place, None, wrong.value, wrong.expected)
+
+    def _missing(self) -> Iterator[Breach]:
+        for wrong in missing_rows(self.stored):
+            yield Breach("completeness", wrong.place, None, wrong.value, wrong.expected)
+
+    # --- rows -------------------------------------------------------------------------------------
+
+    def _row_checksums(self) -> Iterator[Breach]:
+        found = schema.row_checksums(self.rows)
+        yield from _differences("checksum", "/samples/crc32", self.stored.row_checksums, found)
+
+    def _monotone(self) -> Iterator[Breach]:
+        if not len(self.rows):
+            return
+        for name in self._present((*_COUNTERS, "time_s")):
+            values = self.rows[name]
+            if values[0] != 0:
+                yield Breach("start", f"/samples/{name}", 0, str(values[0]), "0")
+            falls = np.flatnonzero(~(values[1:] >= values[:-1]))
+            if len(falls):
+                row = int(falls[0]) + 1
+                expected = f"{values[row - 1]} or more, as in the row before"
+                yield Breach("order", f"/samples/{name}", row, str(values[row]), expected)
+        last = self.rows["time_s"][-1]
+        if not math.isfinite(last):
+            yield Breach("order", "/samples/time_s", len(self.rows) - 1, str(last), "a time")
+
+    def _sums(self) -> Iterator[Breach]:
+        rows = self.rows
+        if not len(rows):
+            return
+        events = np.sum([rows[name] for name in self._present(_EVENTS)], axis=0)
+        yield from _differences("sum of all events", "/samples/events", rows["events"], events)
+        hops = np.sum([rows[name] for name in _HOPS], axis=0)
+        yield from _differences("sum of the hop classes", "/samples/hops", rows["hops"], hops)
+        for part, total in _PARTS:
+            if not self._present((part,)):
+                continue
+            for row in np.flatnonzero(rows[part] > rows[total])[:1]:
+                expected = f"at most {rows[total][row]}, as {total}"
+                yield Breach("parts", f"/samples/{part}", int(row), str(rows[part][row]), expected)
+        vacancies = rows["vacancies"][0] + processes.gained(self._columns(_EVENTS), "vacancies")
+        yield from _differences(
+            "conservation of vacancies", "/samples/vacancies", rows["vacancies"], vacancies
+        )
+
+    def _ways(self) -> Iterator[Breach]:
+        conditions = self.stored.record["resolved"].get("run", {}).get("conditions", {})
+        elsewhere = bool(conditions.get("plate_on_void_surfaces"))
+        for wrong in wrong_ways(self.rows, self.lattice, not elsewhere):
+            yield Breach("layers", f"/samples/{wrong[0]}", wrong[1], *map(str, wrong[2:]))
+
+    def _capacity(self) -> Iterator[Breach]:
+        rows, lattice = self.rows, self.lattice
+        charged = processes.gained(self._columns(_EVENTS), "electrons")
+        capacities: dict[str, Any] = {
+            "capacity_monolayers": charged / lattice.sites_per_layer,
+            "capacity_mAh_cm2": capacity_mAh_cm2(charged, lattice.area_A2),
+        }
+        for name, expected in capacities.items():
+            yield from _differences("capacity", f"/samples/{name}", rows[name], expected, _CAPACITY)
+
+    def _cell(self) -> Iterator[Breach]:
+        interface = self.lattice.has_interface
+        for column, row, value, expected in wrong_rows(
+            self.rows, self.stored.record["resolved"], interface
+        ):
+            yield Breach("settings", f"/samples/{column}", row, str(value), str(expected))
+
+    def _integers(self) -> Iterator[Breach]:
+        rows, n_L1 = self.rows, self.lattice.sites_per_layer
+        shares = ("contact_fraction", "contact_fraction_Li")
+        for name in shares:
+            wrong = ~np.isnan(rows[name])
+            if self.lattice.has_interface:
+                atoms = rows[name] * n_L1
+                wrong = ~((np.abs(atoms - np.rint(atoms)) < 1e-6) & (atoms > -0.5))
+                wrong |= ~(rows[name] <= rows[shares[0]] + 1e-12) | (atoms > n_L1 + 0.5)
+            for row in np.flatnonzero(wrong)[:1]:
+                expected = "a multiple of 1/sites, that of Li at most that of metal; NaN in bulk"
+                value = str(rows[name][row])
+                yield Breach("contact", f"/samples/{name}", int(row), value, expected)
+        energy = rows["energy_eV"] * MICRO_eV
+        for row in np.flatnonzero(~(np.abs(energy - np.rint(energy)) < 0.1))[:1]:
+            value = repr(float(rows["energy_eV"][row]))
+            yield Breach("energy", "/samples/energy_eV", int(row), value, "whole µeV")
+
+    def _present(self, names: tuple[str, ...]) -> list[str]:
+        """Those of the named columns that the file has; an older schema has fewer."""
+        return [name for name in names if name in (self.rows.dtype.names or ())]
+
+    def _columns(self, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        return {name: self.rows[name] for name in self._present(names)}
+
+    # --- frames -----------------------------------------------------------------------------------
+
+    def _moments(self) -> Iterator[Breach]:
+        frames, rows = self.stored.frames, self.rows
+        for name in ("events", "time_s"):
+            for row in np.flatnonzero(~(frames[name][1:] >= frames[name][:-1]))[:1] + 1:
+                before = f"{frames[name][row - 1]} or more, as in the row before"
+                yield Breach("order", f"/frames/{name}", int(row), str(frames[name][row]), before)
+        for index, frame in enumerate(frames):
+            row = self._row_of(frame)
+            if row is None:
+                moment = f"{frame['time_s']} with {frame['events']} events"
+                yield Breach("moment", "/frames/time_s", index, moment, "that of a sample")
+                return
+            for name in frames.dtype.names or ():
+                if frame[name] != rows[name][row]:
+                    expected = f"{rows[name][row]}, as in row {row} of /samples"
+                    yield Breach("moment", f"/frames/{name}", index, str(frame[name]), expected)
+        if self.stored.finished and len(frames) and frames["events"][-1] != rows["events"][-1]:
+            last, there = f"{rows['events'][-1]}: a finished run ends with a frame", frames[-1]
+            yield Breach("moment", "/frames/events", len(frames) - 1, str(there["events"]), last)
+
+    def _row_of(self, frame) -> int | None:
+        """The sample of the same time: several can have the same number of events."""
+        times = self.rows["time_s"]
+        first = int(np.searchsorted(times, frame["time_s"], side="left"))
+        last = int(np.searchsorted(times, frame["time_s"], side="right"))
+        same = np.flatnonzero(self.rows["events"][first:last] == frame["events"])
+        return first + int(same[0]) if len(same) else None
+
+    def _frames(self) -> Iterator[Breach]:
+        frames = self.stored.frames
+        mg_at_start = None
+        for index, frame in enumerate(frames):
+            self.progress(index, len(frames))
+            try:
+                occupancy = read_occupancy(self.path, self.stored.record["lattice"], index)
+            except FileFormatError as damage:
+                where = "/frames/occupancy"
+                yield Breach("frame", where, index, f"unreadable ({damage.message})", "a frame")
+                return
+            checksum = schema.frame_checksum(occupancy, frame)
+            if checksum != self.stored.frame_checksums[index]:
+                stored = str(self.stored.frame_checksums[index])
+                yield Breach("checksum", "/frames/crc32", index, stored, str(checksum))
+            yield from self._species(occupancy, index)
+            row = self._row_of(frame)
+            if row is None:
+                continue  # a breach of the moments
+            mg = int(np.count_nonzero(occupancy == MG))
+            moved = {name: int(self.rows[name][row]) for name in self._present(_WITH_MG)}
+            exchanged = -processes.gained(moved, "vacancies", mg=True)
+            mg_at_start = mg - exchanged if mg_at_start is None else mg_at_start
+            if mg != mg_at_start + exchanged:
+                expected = f"{mg_at_start + exchanged} by the balance of /samples, row {row}"
+                yield Breach("Mg", "/frames/occupancy", index, f"{mg} Mg atoms", expected)
+            yield from self._sample_of(occupancy, index, row)
+            yield from self._interface_of(occupancy, index, row)
+        self.progress(len(frames), len(frames))
+
+    def _species(self, occupancy: np.ndarray, index: int) -> Iterator[Breach]:
+        known = MG if "Mg" in self.stored.record["resolved"].get("species", []) else LI
+        highest = int(occupancy.max())
+        if highest > known:
+            site = int(np.argmax(occupancy))
+            value = f"{highest} at site {site}"
+            yield Breach("species", "/frames/occupancy", index, value, f"0 to {known}")
+
+    def _sample_of(self, occupancy: np.ndarray, index: int, row: int) -> Iterator[Breach]:
+        """The sample of the time of a frame has its counts and its energy."""
+        sample, lattice = self.rows[row], self.lattice
+        counted: dict[str, Any] = {"vacancies": int(np.count_nonzero(occupancy == VACANCY))}
+        first = occupancy[: lattice.sites_per_layer]
+        if lattice.has_interface:
+            counted["contact_fraction"] = np.count_nonzero(first) / first.size
+            counted["contact_fraction_Li"] = np.count_nonzero(first == LI) / first.size
+            if self._present(("dead_Li",)):
+                counted["dead_Li"] = self._collector.dead_li(occupancy)
+        for name, expected in counted.items():
+            if not abs(sample[name] - expected) <= 1e-12 * max(1, expected):
+                value, counts = str(sample[name]), f"{expected} by frame {index}"
+                yield Breach("count", f"/samples/{name}", row, value, counts)
+        energy = total_energy_ueV(self.hamiltonians, self.chemistry, occupancy, lattice)
+        if not abs(float(sample["energy_eV"]) * MICRO_eV - energy) < 0.5:
+            value = f"{sample['energy_eV']:.6f} eV"
+            expected = f"{energy / MICRO_eV:.6f} eV by frame {index}"
+            yield Breach("energy", "/samples/energy_eV", row, value, expected)
+
+    @cached_property
+    def _collector(self) -> Collector:
+        run = self.stored.record["resolved"].get("run", {})
+        return Collector(self.lattice, conductive_columns(conductive_flags(run), self.chemistry))
+
+    @cached_property
+    def plan(self) -> tuple[Planned, ...]:
+        """Steps of the protocol, none for a run without one."""
+        return plan_of(stored_blocks(self.stored.record["resolved"].get("run", {})))
+
+    @cached_property
+    def interfaces(self) -> dict[float, Interface]:
+        """What recomputes the interface of a frame, by temperature in K.
+
+        Empty where the file does not say enough.
+        """
+        resolved = self.stored.record["resolved"]
+        settings = resolved.get("charge_transfer")
+        if not settings or not self._present(("overpotential_sites_V",)):
+            return {}
+        return {
+            kelvin: Interface(self.lattice, self.hamiltonians, self.chemistry, own, kelvin)
+            for kelvin, own in settings_by_temperature(resolved).items()
+        }
+
+    def _interface_of(self, occupancy: np.ndarray, index: int, row: int) -> Iterator[Breach]:
+        """Weights, rims and the terms of the overpotential that a frame decides."""
+        if not self.interfaces:
+            return
+        sample = self.rows[row]
+        conditions = self.stored.record["resolved"]["run"]["conditions"]
+        kelvin = conditions["temperature_K"]
+        held = conditions.get("overpotential_V") is not None
+        if self.plan:
+            step = self.plan[min(max(int(sample["step"]), 1), len(self.plan)) - 1].step
+            held = step.drive.overpotential_V is not None
+            kelvin = kelvin if step.temperature_K is None else step.temperature_K
+        current = float(sample["current_density_mA_cm2"])
+        reached = self._collector.reached(occupancy) if self.plan else None
+        found = self.interfaces[kelvin].columns(occupancy, current, reached)
+        for name, expected in found.items():
+            if held and name == "overpotential_sites_V":
+                continue  # at a held voltage the sites pass what they pass
+            if sample[name] == expected:  # may be infinite
+                continue
+            if not abs(sample[name] - expected) <= _VOLTS * max(1.0, abs(expected)):
+                value, follows = str(sample[name]), f"{expected} by frame {index}"
+                yield Breach("interface", f"/samples/{name}", row, value, follows)
+
+
+def _integers(value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    array = np.array(value)
+    if array.shape != shape or array.dtype.kind != "i":
+        raise ValueError(f"{value!r} are no whole numbers of shape {shape}")
+    return array
+
+
+def _differences(
+    check: str, dataset: str, stored: np.ndarray, expected: np.ndarray, relative: float = 0.0
+) -> Iterator[Breach]:
+    """The first row in which two columns differ, if there is one."""
+    wrong = np.flatnonzero(~(np.abs(stored - expected) <= relative * np.abs(expected)))
+    for row in wrong[:1]:
+        yield Breach(check, dataset, int(row), str(stored[row]), str(expected[row]))

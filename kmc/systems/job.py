@@ -1,0 +1,246 @@
+"""One loop for every kind of run: it advances a `Job`, records what it gives, and heeds the clock.
+
+A job knows its physics and where it stands; the loop knows Ctrl-C, the limit of wall time, progress
+and when to save. A job that was saved and restored goes on as if it had not been interrupted, so
+that the file is the same to the last byte::
+
+    class Counter(Job):
+        def advance(self):
+            self.n += 1
+            yield Row({"time_s": self.n})
+            if self.n == 10:
+                yield Ended("ten is reached")
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kmc.common.interruption import Interruption
+from kmc.common.progress import Progress
+from kmc.errors import InputError
+from kmc.files.checkpoint import pack
+
+INTERRUPTED = "interrupted"
+STOPPED_BY_CALLBACK = "stopped by the callback"
+WALL_TIME = "wall_time_s"
+BY_THE_CLOCK = (WALL_TIME, STOPPED_BY_CALLBACK)
+"""Stop reasons, or their beginnings, of runs that go on when they are resumed."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Numbers at one time: a row of `/samples`, with a value for every column."""
+
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Arrays at the time of the last row: a frame, and lists of what is in it (voids, say)."""
+
+    arrays: Mapping[str, Any]
+    lists: Mapping[str, Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Rows of a list that belong to no frame, such as events between two of them."""
+
+    name: str
+    columns: Mapping[str, Any]
+
+
+class NextReplica:
+    """The rows and frames that follow are of another, independent repetition."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The run is over, and why: a phrase for people."""
+
+    reason: str
+
+
+Item = Row | Frame | Listed | NextReplica | Ended
+
+
+class Job:
+    """A run in progress; each kind of run derives its own from it.
+
+    Attributes
+    ----------
+    facts : dict
+        What followed from the input before the run: JSON-able, with units in the names.
+    parameters : dict
+        Parameters the run uses, as `ParameterSet.resolved` gives them; may be empty.
+    constants : dict of str to ndarray
+        Arrays that the file holds once.
+    resolved : dict
+        More of what the run used, for the record; JSON-able.
+    wall_time_s : float, optional
+        Time on the wall after which the run pauses; `resume` goes on.
+    """
+
+    def __init__(self) -> None:
+        self.facts: dict[str, Any] = {}
+        self.parameters: dict[str, Any] = {}
+        self.constants: dict[str, Any] = {}
+        self.resolved: dict[str, Any] = {}
+        self.wall_time_s: float | None = None
+
+    def advance(self) -> Iterable[Item]:
+        """Compute for a moment, a second at most, and give what is to be recorded.
+
+        The first call gives the row, and perhaps a frame, of the initial state. The state that
+        `state` returns is looked at only when all items have been taken.
+        """
+        raise NotImplementedError
+
+    def progress(self) -> tuple[float, str]:
+        """The share that is done, 0 to 1, and a line on the state."""
+        return 0.0, ""
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on: numbers, texts and lists (JSON-able), and arrays by name."""
+        raise NotImplementedError
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` returned, in a job that has been made anew from the same run file.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError
+            It does not fit.
+        """
+        raise NotImplementedError
+
+    def closing(self, reason: str) -> Iterable[Item]:
+        """Rows that exist only because the run pauses or ends here; a resumed run drops them."""
+        return ()
+
+
+class Goal:
+    """Where a step of `kmc.Simulation` ends: asks the loop to return there, as Ctrl-C does."""
+
+    def __init__(self, reached: Callable[[], bool]):
+        self._reached = reached
+
+    @property
+    def requested(self) -> bool:
+        return self._reached()
+
+
+def the_one_of(**given: float | None) -> tuple[str, float]:
+    """Name and value of the one argument of a step that is given.
+
+    Raises
+    ------
+    InputError
+        None or several are given, or the value is not above 0.
+    """
+    named = {key: value for key, value in given.items() if value is not None}
+    if len(named) != 1:
+        raise InputError(
+            f"step({', '.join(f'{k}={v:g}' for k, v in named.items())})",
+            advice=f"Give one of {', '.join(f'{key}=' for key in given)}.",
+        )
+    ((key, value),) = named.items()
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(f"step({key}={value:g})", advice="Give a number above 0.")
+    return key, value
+
+
+class Recorder(Protocol):
+    """What takes the rows and frames of a run: the writer of a file, or memory."""
+
+    flush_every_s: float
+
+    def append_sample(self, row: Mapping[str, float]) -> None: ...
+
+    def append_frame(self, **arrays: Any) -> None: ...
+
+    def flush(self, checkpoint: bytes | None = None) -> None: ...
+
+    def close(
+        self, *, finished: bool, stop_reason: str, checkpoint: bytes | None = None
+    ) -> None: ...
+
+
+def carry_out(
+    job: Job,
+    recorder: Any,
+    progress: Progress,
+    interruption: Interruption,
+    observer: Callable[[Mapping[str, float], Job], bool] | None = None,
+) -> str:
+    """Advance a job to its end, to its limit of wall time, or until someone asks to stop.
+
+    The recorder is always closed: an exception leaves a readable, unfinished file. Progress is
+    reported only; the caller shows and ends it.
+
+    Parameters
+    ----------
+    job : Job
+    recorder : Recorder
+    progress : Progress
+    interruption : Interruption
+        Carries a request to stop, as by Ctrl-C.
+    observer : callable, optional
+        Called with every row and the job; True ends the run there.
+
+    Returns
+    -------
+    str
+        Why it stopped.
+    """
+    began = saved = time.monotonic()
+    reason, state = "", None
+    asked = False
+
+    def take(items: Iterable[Item]) -> Iterator[str]:
+        """Record items; gives the reasons of ends among them."""
+        nonlocal asked
+        for item in items:
+            if isinstance(item, Row):
+                recorder.append_sample(item.values)
+                asked = asked or (observer is not None and observer(item.values, job))
+            elif isinstance(item, Frame):
+                recorder.append_frame(**item.arrays, **(item.lists or {}))
+            elif isinstance(item, Listed):
+                recorder.append_listed(item.name, item.columns)
+            elif isinstance(item, NextReplica):
+                recorder.next_replica()
+            else:
+                yield item.reason
+
+    try:
+        while True:
+            reason = "".join(take(job.advance()))
+            now = time.monotonic()
+            # An end of the run itself comes first: it must not depend on the clock or on who asks.
+            if not reason and asked:
+                reason = STOPPED_BY_CALLBACK
+            if not reason and job.wall_time_s is not None and now - began > job.wall_time_s:
+                reason = f"{WALL_TIME} reached"
+            if not reason and interruption.requested:
+                reason = INTERRUPTED
+            if reason:
+                break
+            if now - saved > recorder.flush_every_s:
+                recorder.flush(pack(job.state()))
+                saved = time.monotonic()  # after the write: a slow disk must not fill the run
+            progress.update(*job.progress())
+        goes_on = reason == INTERRUPTED or reason.startswith(BY_THE_CLOCK)
+        # The state is that before the rows of the end, which a run that goes on drops.
+        state = pack(job.state()) if goes_on else None
+        list(take(job.closing(reason)))
+    finally:
+        # An exception leaves no reason: the file stays unfinished, at the state saved last.
+        finished = bool(reason) and reason != INTERRUPTED
+        recorder.close(finished=finished, stop_reason=reason, checkpoint=state)
+    return reason

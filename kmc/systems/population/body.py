@@ -1,0 +1,174 @@
+"""The metal as a viscous half-space: how it flows towards the electrolyte where it has contact.
+
+Pressure p on contact moves the surface of a half-space of viscosity η away by p̂/(2ηk) (the elastic
+half-space of K. L. Johnson, Contact Mechanics, 1985, §13.2, with E = 3η and ν = 1/2). The velocity
+u towards the electrolyte follows what recedes on contact, u = r; under voids the pressure is given,
+0 or that of capillarity, and its mean is that of the stack. This is the mixed boundary problem of
+the vacancies and of the current with the kernel 1/k, and the same solver takes it.
+
+A gap of radius a under P closes at (2/3) P a³/η in volume (tests/systems/population/test_body.py).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize
+
+from kmc.nuclei.field import Absorbers, Medium, SurfaceField
+
+_TOLERANCE = 1e-4
+_OPENINGS = 8  # rounds in which contact under too much tension opens
+_STILL_MPa = 1e-6  # stress below which the metal does not flow
+
+
+@dataclass(frozen=True)
+class Viscous:
+    """Norton's creep of the metal, ε̇ = A σ^n, and what its contact bears.
+
+    Attributes
+    ----------
+    rate_per_s : float
+        A at 1 MPa.
+    exponent : float
+        n.
+    adhesion_MPa : float
+        Tension beyond which contact opens; infinite where it never does.
+    surface_energy_J_m2 : float
+        γ of the capillary pressure 2γ/R on the roof of a void, beside the stack pressure.
+    """
+
+    rate_per_s: float
+    exponent: float
+    adhesion_MPa: float = math.inf
+    surface_energy_J_m2: float = 0.0
+
+    def viscosity_MPa_s(self, stress_MPa: float) -> float:
+        """Secant viscosity σ/(3ε̇)."""
+        stress = max(stress_MPa, _STILL_MPa)
+        return stress ** (1 - self.exponent) / (3 * self.rate_per_s)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Motion of the metal at a moment.
+
+    Attributes
+    ----------
+    velocity_um_s : float64 array, shape (n, n)
+        u, towards the electrolyte.
+    pressure_MPa : float64 array, shape (n, n)
+        On the metal, means over cells.
+    contact : float64 array, shape (n, n)
+        Share of each cell on contact, without what has opened.
+    viscosity_MPa_s, stress_MPa : float
+        η, and the stress on contact it belongs to, the mean of the absolute pressure: at rims the
+        pressure is singular, and its square has no mean.
+    """
+
+    velocity_um_s: np.ndarray
+    pressure_MPa: np.ndarray
+    contact: np.ndarray
+    viscosity_MPa_s: float
+    stress_MPa: float
+
+
+class Body:
+    """A viscous half-space above a periodic square.
+
+    Parameters
+    ----------
+    law : Viscous
+    edge_um : float
+    n_cells : int
+    """
+
+    def __init__(self, law: Viscous, edge_um: float, n_cells: int):
+        self.law, self.edge_um = law, edge_um
+        # Unit conductance, no sinks: the kernel is 1/k. The mean has any resistance, as it comes
+        # out with the unknown mean velocity.
+        self._field = SurfaceField(Medium(1.0, 0.0, 0.0, 0.0, math.inf, 1.0), edge_um, n_cells)
+        self._mean = (-1.0, edge_um / 8)
+        self._even = np.zeros((n_cells, n_cells))  # answers of late, to begin with
+        self._uneven = np.zeros((n_cells, n_cells))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"body_even": self._even, "body_uneven": self._uneven}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        self._even, self._uneven = arrays["body_even"].copy(), arrays["body_uneven"].copy()
+
+    def flow(
+        self, contact: np.ndarray, recession_um_s: np.ndarray, suction_MPa: np.ndarray, P_MPa: float
+    ) -> Flow:
+        """Velocity and pressure for a map of contact.
+
+        Parameters
+        ----------
+        contact : float64 array, shape (n, n)
+            Share of each cell on contact; some of it above 0.
+        recession_um_s : float64 array, shape (n, n)
+            r where there is contact.
+        suction_MPa : float64 array, shape (n, n)
+            Capillary pressure 2γ/R on roofs, where there are any.
+        P_MPa : float
+            Mean pressure.
+        """
+        area = self._field.pitch_um**2
+        contact = contact.copy()
+        for _ in range(_OPENINGS):
+            cells = np.flatnonzero(contact)
+            roofs = -suction_MPa * (1 - contact) * area
+            even = self._solved(cells, contact, None, -np.ones(len(cells)), self._even)
+            # With η = 1/2: roofs under suction, and contact that has to recede at r.
+            held = (
+                self._solved(cells, contact, roofs, np.zeros(len(cells)), None)
+                if roofs.any()
+                else 0.0
+            )
+            moved = self._solved(cells, contact, None, recession_um_s.flat[cells], self._uneven)
+            self._even, self._uneven = even, moved
+            load = P_MPa * self.edge_um**2 - float(roofs.sum())
+            still = held + (load - float(np.sum(held))) / float(even.sum()) * even
+            forced = moved - float(moved.sum()) / float(even.sum()) * even
+            still, forced = still.flat[cells] / area, forced.flat[cells] / area
+            share = contact.flat[cells]
+            stress, viscosity = self._stress(still, forced, float(share.sum()))
+            on = still + 2 * viscosity * forced
+            torn = on < -self.law.adhesion_MPa * share
+            if not torn.any() or torn.all():
+                break
+            contact.flat[cells[torn]] = 0.0
+        pressure = roofs / area
+        pressure.flat[cells] += on
+        free = self._field.convolved(pressure * area, 0.0)
+        level = float(
+            (share * (2 * viscosity * recession_um_s.flat[cells] + free.flat[cells])).sum()
+        )
+        level /= float(share.sum())
+        velocity = (level - free) / (2 * viscosity)
+        return Flow(velocity, pressure, contact, viscosity, stress)
+
+    def _solved(self, cells, contact, given, values, guess) -> np.ndarray:
+        """Loads on contact that, with the given ones, give −values there: (n, n)."""
+        none = np.zeros(0)
+        known = Absorbers(cells, contact.flat[cells], values, none, none, none, none)
+        begin = None if guess is None else (guess.flat[cells], none)
+        grid = np.zeros(contact.shape) if given is None else -given
+        out = np.zeros(contact.shape)
+        found = self._field.solve(grid, self._mean, known, begin, _TOLERANCE)
+        out.flat[cells] = found.cell_per_s
+        return out
+
+    def _stress(self, still: np.ndarray, forced: np.ndarray, area: float):
+        """Stress and secant viscosity that belong together: mean |still + 2η forced| = σ(η)."""
+
+        def excess(log_stress: float) -> float:
+            eta = self.law.viscosity_MPa_s(math.exp(log_stress))
+            return math.exp(log_stress) - float(np.abs(still + 2 * eta * forced).sum()) / area
+
+        # σ rises and η falls with the logarithm: one crossing.
+        stress = math.exp(optimize.brentq(excess, math.log(_STILL_MPa), math.log(1e6), xtol=1e-9))
+        return stress, self.law.viscosity_MPa_s(stress)

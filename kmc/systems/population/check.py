@@ -1,0 +1,225 @@
+"""Checks the file of a population by recomputing its numbers from each other.
+
+Volumes are balanced in every row, charge follows from current and time, volume and contact of every
+frame from its gap, the terms of the overpotential from contact and supersaturation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from kmc.files.check_result import Breach
+from kmc.files.table_file import mean_of
+from kmc.files.table_run import Columns
+from kmc.model.electrochemistry import capacity_mAh_cm2, conductivity_mS_cm
+from kmc.runfile.protocol import plan_of, stored_blocks
+from kmc.systems.population.gaps import cover_of
+from kmc.systems.population.life import KINDS
+from kmc.systems.population.result import PopulationRun
+from kmc.systems.population.voltage import Kinetics
+
+BALANCE = 1e-9  # of the volume stripped
+_ROUNDING = 1e-9
+_SINGLE = 1e-5  # the gap is stored in single precision: of its volume
+
+
+def _each(check: Callable[..., Iterator[Breach]]) -> Callable[[PopulationRun], Iterator[Breach]]:
+    """A check of the rows of one replica, for all of them."""
+
+    def of_all(run: PopulationRun) -> Iterator[Breach]:
+        for i, columns in enumerate(run.replicas):
+            place = "/samples" if len(run.replicas) == 1 else f"/replicas/{i}"
+            if len(columns["time_s"]):
+                yield from check(run, columns, place)
+
+    return of_all
+
+
+def _first(check, place, wrong, values, expected) -> Iterator[Breach]:
+    rows = np.flatnonzero(wrong)
+    if len(rows):
+        row = int(rows[0])
+        value, wanted = np.broadcast_to(values, wrong.shape), np.broadcast_to(expected, wrong.shape)
+        yield Breach(check, place, row, f"{value[row]:.12g}", f"{wanted[row]:.12g}")
+
+
+def _balance(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
+    made = s["stripped_um"] + s["initial_um"]
+    ends = ("voids", "settled", "sink", "storage", "filled", "dead")
+    gone = np.sum([s[f"{name}_um"] for name in ends], axis=0)
+    # Written with "not smaller", as NaN would pass "larger than".
+    wrong = ~(np.abs(made - gone) <= BALANCE * np.maximum(made, 1e-30))
+    yield from _first("balance of volume", f"{place}/voids_um", wrong, gone, made)
+    placed = s["filled_um"] + s["pushed_back_um"]
+    wrong = ~(np.abs(s["plated_um"] - placed) <= BALANCE * np.maximum(s["plated_um"], 1e-30))
+    yield from _first(
+        "balance of plated metal", f"{place}/filled_um", wrong, placed, s["plated_um"]
+    )
+
+
+def _charge(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
+    yield from _currents(run, s, place)
+    # The row at a change of current belongs to the step that ends, so that each row's current is
+    # that of the interval before it.
+    passed = s["current_density_mA_cm2"] * np.diff(s["time_s"], prepend=0.0) / 3600
+    expected, most = np.cumsum(passed), np.cumsum(np.abs(passed))
+    wrong = ~(np.abs(s["capacity_mAh_cm2"] - expected) <= _ROUNDING * most + 1e-18)
+    yield from _first("charge", f"{place}/capacity_mAh_cm2", wrong, s["capacity_mAh_cm2"], expected)
+    per_charge = run.facts["site_volume_um3"] / capacity_mAh_cm2(1.0, 1e8)  # µm for each mAh/cm²
+    for name, charge in (("stripped_um", passed > 0), ("plated_um", passed < 0)):
+        expected = np.cumsum(np.abs(passed) * charge) * per_charge
+        wrong = ~(np.abs(s[name] - expected) <= _ROUNDING * expected + 1e-18)
+        yield from _first("height", f"{place}/{name}", wrong, s[name], expected)
+
+
+def _currents(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
+    """The current of every row is that of its step, or of the run."""
+    current = s["current_density_mA_cm2"]
+    plan = plan_of(stored_blocks(run.run))
+    if plan:
+        wrong = (s["step"] < 1) | (s["step"] > len(plan))
+        yield from _first("step", f"{place}/step", wrong, s["step"], math.nan)
+        if wrong.any():
+            return
+        steps = s["step"].astype(int) - 1
+        expected = np.array([plan[n].step.drive.current_density_mA_cm2 for n in steps])
+        cycles = np.array([plan[n].cycle for n in steps])
+        wrong = s["cycle"] != cycles
+        yield from _first("cycle", f"{place}/cycle", wrong, s["cycle"], cycles)
+    else:
+        given = run.run["conditions"]["current_density_mA_cm2"]
+        expected = given * (s["phase"] == 0)
+    yield from _first(
+        "current", f"{place}/current_density_mA_cm2", current != expected, current, expected
+    )
+
+
+def _order(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
+    counted = ("splits", "collapses", "coalescences", "regained_fraction")
+    for name in ("time_s", "step", "nucleated_per_um2", "stripped_um", "dead_um", *counted):
+        values = s[name]
+        wrong = np.concatenate([[False], ~(np.diff(values) >= 0)])
+        yield from _first("order of the rows", f"{place}/{name}", wrong, values, np.roll(values, 1))
+    wrong = ~((s["contact_fraction"] >= 0) & (s["contact_fraction"] <= 1))
+    yield from _first("range", f"{place}/contact_fraction", wrong, s["contact_fraction"], math.nan)
+
+
+def kinetics_of(run: PopulationRun) -> Kinetics:
+    """The electrochemistry that a file states."""
+    params, conditions = run.params, run.run["conditions"]
+    temperature = conditions["temperature_K"]
+    return Kinetics(
+        temperature,
+        params["exchange_current_density_mA_cm2"]["value"],
+        conductivity_mS_cm(
+            params["electrolyte_conductivity_mS_cm"]["value"],
+            params["electrolyte_activation_eV"]["value"],
+            temperature,
+        ),
+        conditions["series_resistance_ohm_cm2"],
+    )
+
+
+def _voltage(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
+    kinetics = kinetics_of(run)
+    terms = [
+        kinetics.terms(S, contact, 0.0, current)
+        for S, contact, current in zip(
+            s["supersaturation"],
+            s["contact_fraction"],
+            s["current_density_mA_cm2"],
+            strict=True,
+        )
+    ]
+    for name in ("concentration_V", "charge_transfer_V", "series_V"):
+        expected = np.array([getattr(term, name) for term in terms])
+        with np.errstate(invalid="ignore"):
+            wrong = ~((np.abs(s[name] - expected) <= 1e-12) | (s[name] == expected))
+        yield from _first("overpotential", f"{place}/{name}", wrong, s[name], expected)
+    parts = ("concentration_V", "charge_transfer_V", "constriction_V", "series_V")
+    total = sum(s[name] for name in parts)
+    with np.errstate(invalid="ignore"):
+        wrong = ~((np.abs(s["overpotential_V"] - total) <= 1e-12) | (s["overpotential_V"] == total))
+    yield from _first(
+        "overpotential", f"{place}/overpotential_V", wrong, s["overpotential_V"], total
+    )
+
+
+def _mean(run: PopulationRun) -> Iterator[Breach]:
+    expected = mean_of(run.replicas)
+    for name, values in run.samples.items():
+        if len(values) != len(expected[name]):
+            yield Breach(
+                "mean", f"/samples/{name}", None, f"{len(values)} rows", f"{len(expected[name])}"
+            )
+            return
+        wrong = ~(np.isclose(values, expected[name], rtol=1e-12, atol=0, equal_nan=True))
+        yield from _first("mean", f"/samples/{name}", wrong, values, expected[name])
+
+
+def _frames(run: PopulationRun) -> Iterator[Breach]:
+    n = len(run.frames["time_s"])
+    for frame in range(n):
+        samples = run.replicas[int(run.frames["replica"][frame])]
+        row = int(run.frames["sample"][frame])
+        for name in ("time_s", "capacity_mAh_cm2"):
+            if samples[name][row] != run.frames[name][frame]:
+                value, wanted = run.frames[name][frame], samples[name][row]
+                yield Breach("frame", f"/frames/{name}", frame, f"{value:g}", f"{wanted:g}")
+                return
+        h, mine = run.gap_um(frame), run.points["frame"] == frame
+        if not (np.isfinite(h) & (h >= 0)).all():
+            yield Breach("gap", "/frames/h_um", frame, f"{np.nanmin(h):g}", "0 or more")
+            return
+        volume = h.mean() + run.points["volume_um3"][mine].sum() / run.edge_um**2
+        covered = np.pi * (run.points["radius_um"][mine] ** 2).sum() / run.edge_um**2
+        drawn = cover_of(h, run.edge_um, run.facts["height_over_radius"]).mean()
+        contact = max(0.0, 1 - drawn - covered)
+        for name, value, place in (
+            ("voids_um", volume, "volume"),
+            ("contact_fraction", contact, "contact"),
+        ):
+            wanted = samples[name][row]
+            if not abs(value - wanted) <= _SINGLE * max(abs(wanted), 1e-12):
+                yield Breach(place, "/frames/h_um", frame, f"{value:.12g}", f"{wanted:.12g}")
+                return
+
+
+def _events(run: PopulationRun) -> Iterator[Breach]:
+    events = run.events
+    for i, samples in enumerate(run.replicas):
+        if not len(samples["time_s"]):
+            continue
+        for kind, name in enumerate(KINDS):
+            column = {"coalesces": "coalescences"}.get(name, name)
+            if column not in samples:
+                continue
+            listed = int(
+                (
+                    (events["replica"] == i)
+                    & (events["kind"] == kind)
+                    & (events["time_s"] <= samples["time_s"][-1])
+                ).sum()
+            )
+            counted = samples[column][-1]
+            if listed != counted:
+                place = f"/events of replica {i}"
+                yield Breach(column, place, None, f"{listed}", f"{counted:g}")
+
+
+CHECKS = (
+    (
+        "stripped + flaws = voids + settled + sink + storage + filled + cut off",
+        _each(_balance),
+    ),
+    ("charge follows from the current", _each(_charge)),
+    ("rows are in order", _each(_order)),
+    ("overpotential follows from contact and S", _each(_voltage)),
+    ("the mean over the replicas", _mean),
+    ("volume and contact of every frame", _frames),
+    ("events add up to the counts", _events),
+)
+"""A claim, and a function that yields breaches of it."""

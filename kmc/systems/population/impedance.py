@@ -1,0 +1,203 @@
+"""Impedance of a partial contact between metal and electrolyte, as spectra are measured.
+
+    Z(ω) = R_s + 1/(θ/R_ct + iω θ C_dl) + R_c/(1 + iω ε ε0/κ)
+
+θ is the share of contact, R_ct = kT/(e j0) the charge transfer of full contact near rest, C_dl
+the capacitance of its double layer. R_c is the constriction of the actual map, contacts of one
+potential on a half-space (`kmc.systems.population.voltage.Constriction`). It lies in the
+electrolyte, where displacement current takes the same paths, hence its relaxation time ε ε0/κ.
+Full contact has R_c = 0, one small round contact of diameter d Holm's resistance 1/(2κd). Transfer
+and constriction are in series exactly where one is small against the other. Between, the true
+resistance is larger than this sum, as each term is least for a distribution of its own; most
+where κ R_ct is the size of the pattern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kmc.errors import InputError
+from kmc.model.electrochemistry import conductivity_mS_cm
+from kmc.systems.population.voltage import Constriction, Kinetics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_VACUUM_F_cm = 8.8541878128e-14  # permittivity
+_FREQUENCIES_Hz = np.geomspace(1e7, 1e-2, 181)
+
+
+@dataclass(frozen=True)
+class Impedance:
+    """Impedance of an interface, area-specific.
+
+    Attributes
+    ----------
+    frequency_Hz : ndarray
+    Z_ohm_cm2 : ndarray of complex
+        Without the electrolyte in series but for `series_ohm_cm2`.
+    contact_fraction, transfer_ohm_cm2, constriction_ohm_cm2, series_ohm_cm2 : float
+        θ, R_ct/θ, R_c and R_s.
+    transfer_Hz, constriction_Hz : float
+        Frequencies at the tops of the two arcs.
+    """
+
+    frequency_Hz: np.ndarray
+    Z_ohm_cm2: np.ndarray
+    contact_fraction: float
+    transfer_ohm_cm2: float
+    constriction_ohm_cm2: float
+    series_ohm_cm2: float
+    transfer_Hz: float
+    constriction_Hz: float
+
+
+def impedance(
+    contact: np.ndarray,
+    edge_um: float,
+    kinetics: Kinetics,
+    *,
+    double_layer_uF_cm2: float = 10.0,
+    relative_permittivity: float = 10.0,
+    frequency_Hz: Sequence[float] | np.ndarray = _FREQUENCIES_Hz,
+) -> Impedance:
+    """Impedance of a map of contact.
+
+    Parameters
+    ----------
+    contact : ndarray, shape (n, n)
+        True, or the share of each cell, where metal touches the electrolyte; periodic.
+    edge_um : float
+        Edge of the map.
+    kinetics : Kinetics
+        Temperature, exchange current density, conductivity, series resistance.
+    double_layer_uF_cm2 : float
+        C_dl, of contact; an input.
+    relative_permittivity : float
+        ε of the electrolyte; an input.
+    frequency_Hz : sequence of float
+        From 10 MHz to 10 mHz by default.
+
+    Raises
+    ------
+    InputError
+        No contact is left, the map is not square, or a capacitance is not positive.
+    """
+    contact = np.asarray(contact, dtype=float)
+    if contact.ndim != 2 or contact.shape[0] != contact.shape[1]:
+        raise InputError(f"a map of contact has the shape {contact.shape}, and must be square")
+    if not (double_layer_uF_cm2 > 0 and relative_permittivity > 0):
+        raise InputError(
+            f"C_dl = {double_layer_uF_cm2:g} µF/cm², ε = {relative_permittivity:g}: both must be "
+            "above 0",
+            advice="Some 10 µF/cm² and 10 are usual.",
+        )
+    share = float(contact.mean())
+    if share == 0:
+        raise InputError("no contact is left: the impedance is infinite")
+    kappa_S_cm = kinetics.conductivity_mS_cm * 1e-3
+    length_um = Constriction(edge_um, len(contact)).length_um(contact)
+    constriction = length_um * 1e-4 / kappa_S_cm
+    full = kinetics.thermal_V / (kinetics.exchange_current_density_mA_cm2 * 1e-3)
+    frequency = np.asarray(frequency_Hz, dtype=float)
+    omega = 2j * np.pi * frequency
+    layer_s = full * double_layer_uF_cm2 * 1e-6
+    relaxation_s = relative_permittivity * _VACUUM_F_cm / kappa_S_cm
+    series = kinetics.series_resistance_ohm_cm2
+    Z = series + full / share / (1 + omega * layer_s) + constriction / (1 + omega * relaxation_s)
+    return Impedance(
+        frequency,
+        Z,
+        share,
+        full / share,
+        constriction,
+        series,
+        1 / (2 * np.pi * layer_s),
+        1 / (2 * np.pi * relaxation_s),
+    )
+
+
+def kinetics_of(found: Any) -> Kinetics:
+    """Kinetics of a recorded population at the temperature of its run."""
+
+    def value(key: str) -> float:
+        if key not in found.params:
+            raise InputError(
+                f"{found.path} was run with a set without {key}",
+                advice="Add it to the parameter set and run again.",
+            )
+        return float(found.params[key]["value"])
+
+    conditions = found.run["conditions"]
+    temperature = float(conditions["temperature_K"])
+    kappa, activation = (
+        value(f"electrolyte_{end}") for end in ("conductivity_mS_cm", "activation_eV")
+    )
+    return Kinetics(
+        temperature,
+        value("exchange_current_density_mA_cm2"),
+        conductivity_mS_cm(kappa, activation, temperature),
+        float(conditions.get("series_resistance_ohm_cm2") or 0.0),
+    )
+
+
+def impedances(found: Any, frames: Sequence[int] | None = None, **options: float) -> pd.DataFrame:
+    """Impedance of the frames of a population against charge, as a table.
+
+    Parameters
+    ----------
+    found : PopulationRun
+    frames : sequence of int, optional
+        All of the first replica by default. Frames without contact are left out.
+    options
+        ``double_layer_uF_cm2``, ``relative_permittivity`` and ``frequency_Hz`` of `impedance`.
+
+    Returns
+    -------
+    DataFrame
+        One row for each frame and frequency: frame, capacity_mAh_cm2, contact_fraction,
+        transfer_ohm_cm2, constriction_ohm_cm2, series_ohm_cm2, frequency_Hz, Z_real_ohm_cm2,
+        Z_imag_ohm_cm2.
+
+    Raises
+    ------
+    InputError
+        No frame has contact, or the file is not of a population with frames of its gap.
+    """
+    import pandas as pd
+
+    if not hasattr(found, "gap_um"):
+        raise InputError(
+            f"{found.path} is no population of voids",
+            advice="Give a run of kmc upscale; a box of atoms is smaller than its constriction.",
+        )
+    kinetics = kinetics_of(found)
+    first = np.flatnonzero(np.asarray(found.frames["replica"]) == 0)
+    tables = []
+    for frame in first if frames is None else frames:
+        contact = found.gap_um(int(frame)) <= 0
+        if not contact.any():
+            continue
+        one = impedance(contact, found.edge_um, kinetics, **options)  # type: ignore[arg-type]
+        tables.append(
+            pd.DataFrame(
+                {
+                    "frame": int(frame),
+                    "capacity_mAh_cm2": float(found.frames["capacity_mAh_cm2"][frame]),
+                    "contact_fraction": one.contact_fraction,
+                    "transfer_ohm_cm2": one.transfer_ohm_cm2,
+                    "constriction_ohm_cm2": one.constriction_ohm_cm2,
+                    "series_ohm_cm2": one.series_ohm_cm2,
+                    "frequency_Hz": one.frequency_Hz,
+                    "Z_real_ohm_cm2": one.Z_ohm_cm2.real,
+                    "Z_imag_ohm_cm2": one.Z_ohm_cm2.imag,
+                }
+            )
+        )
+    if not tables:
+        raise InputError(f"{found.path}: no frame has contact", advice="Give an earlier frame.")
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,122 @@
+"""A population of voids for the commands of kmc: micrometres of interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kmc.common.drawing import drawn
+from kmc.files.frame_selection import choose_frames
+from kmc.runfile.kinds import KINDS
+from kmc.runfile.protocol import plan_of, stored_blocks
+from kmc.runfile.upscale_section import Upscale
+from kmc.systems.population.check import CHECKS
+from kmc.systems.population.columns import TABLES, complete
+from kmc.systems.population.digest import digest
+from kmc.systems.population.result import PopulationRun
+from kmc.systems.population.run import population
+from kmc.systems.population.setup import cell_at
+from kmc.systems.system import Charge
+from kmc.systems.table_system import table_system
+
+PICTURES = {
+    "summary": "contact, voids, widths, heights and overpotential against charge",
+    "microscope": "the same beside the operando images of Zhao et al., on their scales",
+    "section": "cuts through the gap",
+    "map": "the interface from above, with the height of the gap",
+    "sizes": "sizes of the voids",
+    "events": "voids that appear, split, meet and close",
+}
+# Of cell_li, operando_limg and upscale_li on squares of 6 to 40 µm: seconds of a core for a run and
+# for each cell of its grid; bytes of a file and of a cell in each frame.
+_RUN_S, _CELL_S = 0.8, 2e-4
+_FILE_BYTES, _CELL_BYTES = 90_000, 1.0
+_FRAMES_EARLY = 12  # beside the even ones, where voids may begin
+_NUCLEATED_CELL_um = 0.045  # of upscale_li, whose voids are dense and hardly round
+_VOIDS_PER_um2 = 0.7  # of lithium at 0.5 mA/cm² and 25 °C, where voids nucleate
+
+
+def plot(
+    runs: Sequence[PopulationRun],
+    what: str = "summary",
+    *,
+    frames: str | Sequence[int] | None = None,
+    min_size: int | None = None,
+    progress: Any = None,
+    **options: Any,
+) -> Any:
+    """A picture (`kmc.plotting.population_picture`)."""
+    if frames is not None:
+        options["frames"] = choose_frames(frames, len(runs[0].frames["time_s"]))
+    return drawn("population_picture", runs, what=what, **options)
+
+
+def movie(run: PopulationRun, path: str | Path, **options: Any) -> None:
+    """A movie, see `kmc movie`."""
+    drawn("save_movie", run, path, **options)
+
+
+def columns(found: PopulationRun) -> dict[str, Any]:
+    """Columns of the samples, with the capacity in monolayers too."""
+    monolayers = found.samples["capacity_mAh_cm2"] / found.facts["monolayer_mAh_cm2"]
+    return {**found.samples, "capacity_monolayers": monolayers}
+
+
+def _cells(tables: Mapping[str, Any]) -> float:
+    """Of the grid, roughly where the square and the cell follow from voids that nucleate."""
+    defaults = {key: field.default for key, field in Upscale.model_fields.items()}
+    upscale = Upscale.model_construct(**(defaults | dict(tables.get("upscale", {}))))
+    flaws = upscale.nucleation == "flaws"
+    density = (upscale.flaw_density_per_um2 or 0.0) if flaws else _VOIDS_PER_um2
+    cell = upscale.grid_um or (cell_at(density) if flaws else _NUCLEATED_CELL_um)
+    return (upscale.edge_um(density) / cell) ** 2
+
+
+def _steps(tables: Mapping[str, Any]) -> int:
+    return max(1, len(plan_of(stored_blocks(tables))))
+
+
+def seconds(tables: Mapping[str, Any]) -> float:
+    """Rough time of a run: by the cells of its grid, its replicas and its steps."""
+    replicas = float(tables.get("upscale", {}).get("replicas", 1))
+    return (_RUN_S + _CELL_S * _cells(tables) * _steps(tables)) * replicas
+
+
+def file_bytes(tables: Mapping[str, Any]) -> float:
+    """Rough size of its file."""
+    given = tables.get("upscale", {})
+    frames = float(given.get("frames", Upscale.model_fields["frames"].default)) * _steps(tables)
+    return _FILE_BYTES + _CELL_BYTES * _cells(tables) * (frames + _FRAMES_EARLY)
+
+
+POPULATION = table_system(
+    KINDS["population"],
+    TABLES,
+    population,
+    CHECKS,
+    PopulationRun.everything,
+    PICTURES,
+    digest=digest,
+    plot=plot,
+    run_class=PopulationRun,
+    marker="population_schema",  # of files of earlier versions
+    complete=complete,
+    samples={**TABLES.samples, "capacity_monolayers": ("1", "Charge in layers of atoms")},
+    columns=columns,
+    charge=Charge("capacity_mAh_cm2", "upscale.capacity_mAh_cm2"),
+    headline="half_contact_mAh_cm2",
+    tables={
+        "samples": lambda found, **_: found.samples.table,
+        "voids": lambda found, **_: found.voids.table,
+    },
+    movie=movie,
+    seconds=seconds,
+    file_bytes=file_bytes,
+    more_frames="a larger upscale.frames",
+    next=("--what microscope --paper",),
+    advice={
+        "extend": "Change capacity or steps in its run file and run it again: "
+        "kmc run {name} --force.",
+    },
+)

@@ -1,0 +1,251 @@
+"""The result of a population, read from its file."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from kmc.common.conditions import driven_by_run
+from kmc.common.formatting import duration, figure, scaled
+from kmc.errors import InputError
+from kmc.files.table_run import Columns, TableRun
+from kmc.nuclei.field import Medium
+from kmc.systems.population.digest import FEW_VOIDS
+from kmc.systems.population.life import KINDS, gaps_of
+from kmc.systems.population.magnesium import MagnesiumProfile
+
+
+class PopulationRun(TableRun):
+    """A population of voids as its file holds it; made by `kmc.load`.
+
+    Attributes
+    ----------
+    frames : Columns
+        When the gap was recorded; ``h_um`` holds it, shape (n_frames, n, n), rows along y.
+    points, events : Columns
+        Voids smaller than two cells in each frame; voids that appeared, split, met or closed. A
+        file of schema 1 has ``voids`` and ``discs`` instead, and no gap.
+    """
+
+    points: Columns
+    events: Columns
+
+    @property
+    def is_complete(self) -> bool:
+        return self.has_gap
+
+    @property
+    def edge_um(self) -> float:
+        """Edge of the periodic square."""
+        return float(self.facts.get("edge_um") or self.run["upscale"]["domain_um"])
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether frames hold the gap; those of schema 1 do not."""
+        return "h_um" in self.frames
+
+    def gap_um(self, frame: int) -> np.ndarray:
+        """The gap of a frame, shape (n, n), rows along y; −1 is the last.
+
+        Raises
+        ------
+        InputError
+            The file is of an earlier kmc, whose voids were discs.
+        """
+        if not self.has_gap:
+            raise InputError(
+                f"{self.path} is of kmc {self.kmc_version}, whose voids were discs: it has no gap",
+                advice="Its samples can be drawn, --what microscope; run it again for maps.",
+            )
+        return self.frames["h_um"][frame].astype(float)
+
+    def of_frame(self, frame: int) -> Columns:  # type: ignore[override]
+        """Voids of a frame, one row each: those on the grid first, then the points."""
+        frame = range(len(self.frames["time_s"]))[frame]
+        drawn, mine = gaps_of(self.gap_um(frame), self.edge_um), self.points["frame"] == frame
+        radius = self.points["radius_um"][mine]
+        columns = {
+            "x_um": (drawn.x_um, self.points["x_um"][mine]),
+            "y_um": (drawn.y_um, self.points["y_um"][mine]),
+            "footprint_um2": (drawn.area_um2, np.pi * radius**2),
+            "volume_um3": (drawn.volume_um3, self.points["volume_um3"][mine]),
+        }
+        return Columns({name: np.concatenate(parts) for name, parts in columns.items()})
+
+    @cached_property
+    def voids(self) -> Columns:
+        """Voids of all frames, one row each, with the ``frame``."""
+        parts = [self.of_frame(i) for i in range(len(self.frames["time_s"]))]
+        frame = np.repeat(np.arange(len(parts)), [len(part["x_um"]) for part in parts])
+        names = ("x_um", "y_um", "footprint_um2", "volume_um3")
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in names}
+        return Columns({"frame": frame, **columns} if parts else {})
+
+    def everything(self) -> list[tuple[str, str]]:
+        """All that the file's numbers come to, for ``summary(full=True)``."""
+        upscale = self.run["upscale"]
+        ended = self.stop_reason or "still being written"
+        if ended in upscale:
+            ended += f" reached {upscale[ended]:g}"
+        rows = [("Ended" if self.finished else "Not finished", ended)]
+        metal = f"{self.resolved['parameter_set']}, {self.run['system']['lattice']}"
+        if self.facts.get("mg_coverage"):
+            metal += f", Mg {100 * self.facts['mg_coverage']:.3g} % of the interface"
+        replicas = f", {upscale['replicas']} replicas" if upscale["replicas"] > 1 else ""
+        square = f"{self.edge_um:.4g} µm × {self.edge_um:.4g} µm"
+        if "cell_um" in self.facts:
+            square += f" in cells of {figure(self.facts['cell_um'], 'µm')}"
+        rows.append(("System", f"{metal}; {square}{replicas}"))
+        kelvin = f"{self.run['conditions']['temperature_K']:g} K"
+        rows.append(("Conditions", f"{kelvin}, {driven_by_run(self.run)}"))
+        s = self.samples
+        if not len(s["time_s"]):
+            return [*rows, ("Samples", "none yet")]
+        capacity = figure(s["capacity_mAh_cm2"].max(), "mAh/cm²")
+        if (s["plated_um"] > 0).any():
+            now = figure(s["capacity_mAh_cm2"][-1], "mAh/cm²")
+            capacity = f"{now} at the end, net of what was plated; {capacity} at most"
+        rows.append(("Capacity", f"{capacity}, in {duration(float(s['time_s'][-1]))}"))
+        return rows + self._contact() + self._seen() + self._limits()
+
+    def charge_at_contact(self, fraction: float) -> float:
+        """Charge in mAh/cm² at which the contact first falls below a fraction; NaN where it never
+        does."""
+        s = self.samples
+        below = np.flatnonzero(s["contact_fraction"] < fraction)
+        if not len(below) or not below[0]:
+            return float("nan")
+        two = slice(below[0] - 1, below[0] + 1)
+        return float(np.interp(-fraction, -s["contact_fraction"][two], s["capacity_mAh_cm2"][two]))
+
+    def _contact(self) -> list[tuple[str, str]]:
+        s = self.samples
+        text = f"{100 * s['contact_fraction'][-1]:.3g} % at the end"
+        for share in (0.5, 0.1):
+            charge = self.charge_at_contact(share)
+            if np.isfinite(charge):
+                text += f"; below {100 * share:.0f} % at {figure(charge, 'mAh/cm²')}"
+        rows = [("Contact", text)]
+        if s["step"][-1]:
+            rows += self._after_strips()
+        if s["plated_um"][-1] > 0:
+            plated = ("filled_um", "pushed_back_um", "dead_um")
+            filled, pushed, dead = (figure(s[name][-1], "µm") for name in plated)
+            text = f"{figure(s['plated_um'][-1], 'µm')} of height: {filled} into voids, {pushed}"
+            rows.append(("Plated", f"{text} pushed the metal back; {dead} of voids were cut off"))
+        return rows
+
+    def _seen(self) -> list[tuple[str, str]]:
+        """Voids as a cross-section shows them, what became of the metal, and the overpotential."""
+        s = self.samples
+        at = int(np.argmax(s["voids_per_100um"]))
+        text = "none in a cross-section"
+        if s["voids_per_100um"][at] > 0:
+            text = f"most in a cross-section: {self._section(at)}"
+            if s["voids_per_100um"][-1] > 0 and at + 1 < len(s["time_s"]):
+                text += f"; at the end {self._section(-1)}"
+        rows = [("Voids", text)]
+        if self.has_gap:
+            counts = [f"{s[name][-1]:g} {name}" for name in ("coalescences", "splits", "collapses")]
+            rows.append(("", f"{', '.join(counts)} of voids on the grid"))
+            parts = ("voids", "settled", "sink", "storage")
+            made = max(s["stripped_um"][-1] + s["initial_um"][-1], 1e-300)
+            shares = ", ".join(f"{100 * s[f'{p}_um'][-1] / made:.3g} % {p}" for p in parts)
+            rows.append(("Stripped", f"{figure(s['stripped_um'][-1], 'µm')} of height: {shares}"))
+        most = int(
+            np.argmax(np.abs(np.where(np.isfinite(s["overpotential_V"]), s["overpotential_V"], 0)))
+        )
+        volts = f"{scaled(s['overpotential_V'][-1], 'V')} at the end"
+        if most + 1 < len(s["time_s"]):
+            volts += f", largest {scaled(s['overpotential_V'][most], 'V')} at "
+            volts += figure(s["capacity_mAh_cm2"][most], "mAh/cm²")
+        rows.append(("Overpotential", volts))
+        return rows
+
+    def _section(self, row: int) -> str:
+        s = self.samples
+        return (
+            f"{figure(s['voids_per_100um'][row])} per 100 µm, "
+            f"{figure(s['mean_width_um'][row], 'µm')} wide, "
+            f"{figure(s['mean_height_um'][row], 'µm')} high"
+        )
+
+    def _limits(self) -> list[tuple[str, str]]:
+        """What the numbers rest on."""
+        number = self.samples["voids_per_um2"].max() * self.edge_um**2
+        if number < FEW_VOIDS:
+            return [("Note", f"at most {number:.0f} voids: the contact depends on the square")]
+        return []
+
+    def _after_strips(self) -> list[tuple[str, str]]:
+        """Contact at the end of the first and of the last strip."""
+        s = self.samples
+        last_rows = np.flatnonzero(np.diff(s["step"], append=np.inf))
+        ends = [row for row in last_rows if s["current_density_mA_cm2"][row] > 0]
+        rows = []
+        for row in dict.fromkeys([*ends[:1], *ends[-1:]]):
+            contact = 100 * s["contact_fraction"][row]
+            rows.append(("", f"{contact:.3g} % after stripping in cycle {s['cycle'][row]:.0f}"))
+        return rows
+
+    def coulombic_efficiency(self) -> list[float | None]:
+        """Stripped over plated charge of each completed cycle; None where it does one of the two.
+
+        Empty without a protocol.
+        """
+        s = self.samples
+        if "cycle" not in s or not len(s["cycle"]) or not s["cycle"][-1]:
+            return []
+        ends = np.flatnonzero(np.diff(s["cycle"], append=np.inf))
+        stripped, plated = (
+            np.diff(s[name][ends], prepend=0.0) for name in ("stripped_um", "plated_um")
+        )
+        of_cycles = [
+            a / b if a > 0 and b > 0 else None for a, b in zip(stripped, plated, strict=True)
+        ]
+        return of_cycles if self.finished else of_cycles[:-1]
+
+    def magnesium(self, diffusivity_cm2_s: float | None = None) -> MagnesiumProfile:
+        """Profile of Mg above contact at the end: `fraction` against `z_um`, `line_scan`.
+
+        Parameters
+        ----------
+        diffusivity_cm2_s : float, optional
+            D_Mg at S = 1; that of the parameter set at 25 °C by default.
+
+        Raises
+        ------
+        InputError
+            A run without Mg, or of an earlier kmc that did not count what settled.
+        """
+        conditions, fraction = self.run["conditions"], self.run["system"]["mg_fraction"]
+        known = self.params.get("diffusivity_Mg_25C_cm2_s", {}).get("value")
+        if not fraction or "settled_um" not in self.samples or not (diffusivity_cm2_s or known):
+            raise InputError(
+                f"{self.path} has no Mg that settling metal brings: system.mg_fraction = "
+                f"{fraction:g}",
+                advice="Run it with an alloy such as limg_li2s, and this version of kmc.",
+            )
+        ways = (conditions.get(key) for key in ("sink_length_um", "sink_depth_um"))
+        metal = Medium(
+            *(1.0, 0.0, 0.0, 0.0, float(conditions["electrode_thickness_um"]), 1.0),
+            *(math.inf if way is None else float(way) for way in ways),
+        )
+        found = MagnesiumProfile(fraction, 1e8 * float(diffusivity_cm2_s or known or 0.0), metal)
+        rows = self.samples
+        found.follow(rows["time_s"], rows["settled_um"], rows["supersaturation"])
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers as plain data; NaN and infinity are null."""
+        counts = self.events["kind"] if self.has_gap else None
+        return {
+            **super().to_json(),
+            "coulombic_efficiency": self.coulombic_efficiency(),
+            "events": {}
+            if counts is None
+            else {kind: int((counts == i).sum()) for i, kind in enumerate(KINDS)},
+        }

@@ -1,0 +1,371 @@
+"""A population of voids as a job: its replicas, one after the other, stage by stage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from kmc.common.progress import Progress
+from kmc.model.electrochemistry import capacity_mAh_cm2
+from kmc.runfile.run_file import RunFile
+from kmc.systems.job import Ended, Frame, Item, Job, Listed, NextReplica, Row
+from kmc.systems.population.cuts import cut
+from kmc.systems.population.gaps import Gaps
+from kmc.systems.population.life import KINDS, Life
+from kmc.systems.population.schedule import Due, Stage, flux_per_um2_s, stages
+from kmc.systems.population.setup import Prepared, prepare
+from kmc.systems.population.voltage import Constriction
+
+NO_CONTACT = "no contact is left"
+PLATED_BACK = "what was stripped is plated"
+_S_PER_H = 3600.0
+_LOST = 0.1  # of contact between two frames, at most but for the spacing of rows
+_LEAST_CONTACT = 0.01  # below it the contact is scattered cells of the grid, and no pattern
+_FOLLOWED = 4  # steps from one comparison of the gaps with those before to the next
+_LEAST_CELLS = 4  # area of a part that counts as a void of its own, in cells, at least
+_WALKS = 0.05  # share of the progress bar for the free energies of clusters
+_EVENT = ("replica", "time_s", "capacity_mAh_cm2", "kind", "void", "other")
+_SIZES = ("area_um2", "volume_um3", "height_um")
+
+
+def population(run: RunFile, bar: Progress) -> Population:
+    """The job of a checked run file; the free energies of its clusters are computed first."""
+    bar.update(0.0, "free energies of clusters")
+    return Population(prepare(run, _Part(bar)))
+
+
+class _Part:
+    """The first part of a progress bar, for what is computed before the run."""
+
+    def __init__(self, bar: Progress):
+        self.bar = bar
+
+    def __enter__(self) -> _Part:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        pass
+
+    def update(self, fraction: float, text: str) -> None:
+        self.bar.update(_WALKS * fraction, text)
+
+
+class Population(Job):
+    """All replicas of a run.
+
+    Attributes
+    ----------
+    prepared : Prepared
+    stages : list of Stage
+        Steps of the protocol, or the current and the rest of a run without one.
+    gaps : Gaps
+        The replica that is running.
+    life : Life
+        Its voids on the grid, and what became of them.
+    reasons : list of str
+        Why each replica ended that is done.
+    """
+
+    gaps: Gaps
+    life: Life
+
+    def __init__(self, prepared: Prepared):
+        super().__init__()
+        self.prepared, self.run_file = prepared, prepared.run
+        self.stages = stages(prepared.run, prepared.monolayer_mAh_cm2)
+        setting, parameters = prepared.setting, prepared.parameters
+        self.constriction = Constriction(setting.edge_um, setting.n_cells)
+        self.facts, self.parameters = prepared.facts(), parameters.resolved()
+        self.resolved = {
+            "parameter_set": parameters.name,
+            "metal": parameters.metal,
+            "species": list(parameters.species),
+        }
+        self.reasons: list[str] = []
+        self.at_stage = self.next_row = self.early = 0
+        self.began_s = 0.0
+        self.owed: float | None = None  # mAh/cm² of a strip that ended early, not yet plated
+        self._last: dict[str, float] = {}  # row of this replica
+        self._framed: float | None = None  # contact at its last frame
+
+    # --- the run ----------------------------------------------------------------------------------
+
+    def advance(self) -> Iterator[Item]:
+        """A step of the gaps, or the row that is due."""
+        if not hasattr(self, "gaps"):
+            self._begin()
+        gaps, stage = self.gaps, self.stage
+        due = stage.due[self.next_row]
+        end_s = self.began_s + due.time_s
+        back_s = self._plated_back_s()
+        # A step ends at the row that is due, but for the rounding of the sum of the steps.
+        if gaps.time_s < min(end_s, back_s) * (1 - 1e-12):
+            alive = gaps.step(min(end_s, back_s))
+            # Labelling all parts of the grid is not cheap; voids take many steps to split or meet.
+            if gaps.ledger.steps % _FOLLOWED == 0:
+                yield from self._follow()
+            ended = self._ended(alive)
+            if ended:
+                yield from self._record(Due(gaps.time_s, True))
+                yield from self._leave(ended, False)
+            return
+        if back_s < end_s * (1 - 1e-12):
+            yield from self._record(Due(gaps.time_s, True))
+            yield from self._leave(PLATED_BACK, False)
+            return
+        yield from self._record(due)
+        self.next_row += 1
+        if self._voltage_reached():
+            yield from self._leave("overpotential_V", False)
+        elif self.next_row == len(stage.due):
+            yield from self._leave(stage.reason, True)
+
+    def _begin(self) -> None:
+        """Begin a replica; each has a stream of random numbers of its own."""
+        replica = len(self.reasons)
+        seeds = np.random.SeedSequence(self.run_file.random.seed).spawn(replica + 1)
+        self._new(np.random.default_rng(seeds[replica]))
+        self._last, self._framed, self.early, self.owed = {}, None, 0, None
+        self._enter(0)
+
+    def _new(self, rng: np.random.Generator) -> None:
+        setting, resolution = self.prepared.setting, self.run_file.upscale.resolution_um
+        cell = setting.edge_um / setting.n_cells
+        least_um2 = max(_LEAST_CELLS * cell**2, math.pi / 4 * resolution**2)
+        self.gaps = Gaps(setting, rng)
+        self.life = Life(setting.edge_um, setting.n_cells, least_um2)
+
+    def _enter(self, number: int) -> None:
+        """Begin a stage: its current and its pressure."""
+        self.at_stage, self.next_row, self.began_s = number, 0, self.gaps.time_s
+        stage = self.stage
+        flux = flux_per_um2_s(stage.current_density_mA_cm2)
+        now = (self.gaps.flux_per_um2_s, self.gaps.pressure_MPa)
+        # A new replica has the conditions of the first stage; a switch would shorten its step.
+        if number or now != (flux, stage.stack_pressure_MPa):
+            self.gaps.switch(flux, stage.stack_pressure_MPa)
+
+    def _leave(self, reason: str, complete: bool) -> Iterator[Item]:
+        """End a stage, with its last row or before: go on with the next one, or replica."""
+        lost = reason == NO_CONTACT and not complete
+        self.early += lost
+        if lost and not self.stage.ends_run and self.run_file.upscale.contact_lost == "end":
+            reason = self._lost_in_step()
+        elif complete or not self.stage.ends_run:
+            self._owe(reason)
+            if self.at_stage + 1 < len(self.stages):
+                self._enter(self.at_stage + 1)
+                return
+            reason = self._ending(reason)
+        self.reasons.append(reason)
+        if len(self.reasons) == self.run_file.upscale.replicas:
+            yield Ended("; ".join(dict.fromkeys(self.reasons)))
+        else:
+            yield NextReplica()
+            self._begin()
+
+    def _charge(self) -> float:
+        """Charge of this stage so far, mAh/cm²; of plating below 0."""
+        per_s = self.stage.current_density_mA_cm2 / _S_PER_H
+        return (self.gaps.time_s - self.began_s) * per_s
+
+    def _lost_in_step(self) -> str:
+        """Why a protocol ends with a strip step that could not go on, and what is missing of it."""
+        stage = self.stage
+        asked = stage.due[-1].time_s * stage.current_density_mA_cm2 / _S_PER_H
+        return (
+            f"{NO_CONTACT} in step {stage.number} of {len(self.stages)}, cycle {stage.cycle}: "
+            f"stripped {self._charge():.3g} of the {asked:.3g} mAh/cm² asked for"
+        )
+
+    def _owe(self, reason: str) -> None:
+        """At the end of a stage: what later plate steps may give back, after lost contact."""
+        if self.stage.current_density_mA_cm2 > 0:
+            self.owed = self._charge() if reason == NO_CONTACT else None
+        elif self.owed is not None:
+            self.owed = max(self.owed + self._charge(), 0.0)
+
+    def _plated_back_s(self) -> float:
+        """When a plate step has given back what the strip before it took; inf where it may go on.
+
+        After a strip that ended early it would otherwise build up metal with each cycle.
+        """
+        current = self.stage.current_density_mA_cm2
+        if current >= 0 or self.owed is None or self.run_file.upscale.contact_lost == "go_on":
+            return math.inf
+        return self.began_s - self.owed * _S_PER_H / current
+
+    @property
+    def stage(self) -> Stage:
+        return self.stages[self.at_stage]
+
+    def _ending(self, reason: str) -> str:
+        if not self.run_file.has_protocol:
+            return reason
+        text = f"all {len(self.stages)} steps of the protocol are done"
+        return f"{text}; {self.early} ended early as contact was lost" if self.early else text
+
+    def _ended(self, alive: bool) -> str:
+        """Why the current ends here; empty while it flows."""
+        gaps, stage = self.gaps, self.stage
+        if stage.rests:
+            return ""
+        contact, least = gaps.contact_fraction, stage.contact_fraction
+        if least is not None and (contact - least) * stage.current_density_mA_cm2 <= 0:
+            return "contact_fraction"
+        if stage.current_density_mA_cm2 < 0:
+            return ""  # ions fill the gaps whatever the contact
+        return NO_CONTACT if contact < _LEAST_CONTACT or not alive else ""
+
+    def _voltage_reached(self) -> bool:
+        most, current = self.stage.overpotential_V, self.stage.current_density_mA_cm2
+        return most is not None and self._last["overpotential_V"] * np.sign(current) >= most
+
+    def progress(self) -> tuple[float, str]:
+        gaps, stage = self.gaps, self.stage
+        done = (gaps.time_s - self.began_s) / stage.due[-1].time_s
+        done = (self.at_stage + done) / len(self.stages)
+        share = (len(self.reasons) + done) / self.run_file.upscale.replicas
+        return (
+            _WALKS + (1 - _WALKS) * share,
+            f"{self._capacity():.3g} mAh/cm²  {len(self.life.voids) + len(gaps.points)} voids  "
+            f"contact {gaps.contact_fraction:.3f}",
+        )
+
+    # --- records ----------------------------------------------------------------------------------
+
+    def _capacity(self) -> float:
+        ledger = self.gaps.ledger
+        return capacity_mAh_cm2(ledger.stripped - ledger.plated, 1e8)
+
+    def _follow(self) -> Iterator[Item]:
+        """What the gaps on the grid have done since the last time."""
+        now = (len(self.reasons), self.gaps.time_s, self._capacity())
+        for found in self.life.follow(self.gaps.h_um):
+            values = zip((*_EVENT, *_SIZES), (*now, *found), strict=True)
+            yield Listed("events", {name: [value] for name, value in values})
+
+    def _record(self, due: Due) -> Iterator[Item]:
+        yield from self._follow()
+        self._last = self._row()
+        yield Row(self._last)
+        contact = self._last["contact_fraction"]
+        # Frames follow the loss of contact too, which may be over between two that are planned.
+        if due.frame or (self._framed is not None and self._framed - contact >= _LOST):
+            self._framed = contact
+            yield self._frame()
+
+    def _row(self) -> dict[str, float]:
+        gaps, setting, stage = self.gaps, self.prepared.setting, self.stage
+        ledger, contact = gaps.ledger, gaps.contact_fraction
+        edge, area, height = setting.edge_um, setting.edge_um**2, setting.medium.site_volume_um3
+        seen = cut(
+            gaps.h_um,
+            edge,
+            self.run_file.upscale.resolution_um,
+            cover=gaps.cover,
+            point_radius_um=gaps.point_radius_um,
+            point_height_um=2 * gaps.points.volume_um3 / gaps.point_area_um2,  # of a paraboloid
+        )
+        current, S = stage.current_density_mA_cm2, gaps.S_contact
+        length = self.constriction.length_um(1 - gaps.cover) if current else 0.0
+        terms = self.prepared.kinetics.terms(S, contact, length, current)
+        events = dict(zip(KINDS, self.life.counts.tolist(), strict=True))
+        row = {
+            "time_s": gaps.time_s,
+            "capacity_mAh_cm2": self._capacity(),
+            "phase": float(stage.rests),
+            "step": float(stage.number),
+            "cycle": float(stage.cycle),
+            "current_density_mA_cm2": current,
+            "contact_fraction": contact,
+            "voids_per_um2": (len(self.life.voids) + len(gaps.points)) / area,
+            "voids_per_100um": seen.per_100um,
+            "mean_width_um": seen.mean_width_um,
+            "max_width_um": seen.max_width_um,
+            "mean_height_um": seen.mean_height_um,
+            "max_height_um": seen.max_height_um,
+            "supersaturation": S,
+            "max_supersaturation": gaps.max_supersaturation,
+            "overpotential_V": terms.total_V,
+            "concentration_V": terms.concentration_V,
+            "charge_transfer_V": terms.charge_transfer_V,
+            "constriction_V": terms.constriction_V,
+            "series_V": terms.series_V,
+            "stress_MPa": setting.pressure_share
+            * stage.stack_pressure_MPa
+            / max(contact, _LEAST_CONTACT),
+            "stripped_um": ledger.stripped * height,
+            "initial_um": ledger.initial * height,
+            "voids_um": gaps.gaps_um,
+            "settled_um": ledger.settled * height,
+            "sink_um": ledger.sink * height,
+            "storage_um": gaps.mean.stored_per_um2 * height,
+            "annihilated_fraction": 0.0,
+            "roof_velocity_um_s": gaps.roof_velocity_um_s,
+            "plated_um": ledger.plated * height,
+            "filled_um": ledger.filled * height,
+            "pushed_back_um": ledger.grown * height,
+            "dead_um": ledger.dead * height,
+            "nucleated_per_um2": ledger.nucleated / area,
+            "dissolved_per_um2": ledger.dissolved / area,
+            "splits": float(events["splits"]),
+            "collapses": float(events["collapses"]),
+            "coalescences": float(events["coalesces"]),
+            "regained_fraction": self.life.regained_um2 / area,
+        }
+        before = self._last or dict.fromkeys(row, 0.0)
+        # Of this interval alone: the share since the start would hide that sinks fade or set in.
+        made = row["stripped_um"] - before["stripped_um"]
+        ended = sum(row[name] - before[name] for name in ("settled_um", "sink_um"))
+        row["annihilated_fraction"] = ended / made if made > 0 else math.nan
+        return row
+
+    def _frame(self) -> Frame:
+        gaps, points = self.gaps, self.gaps.points
+        return Frame(
+            {
+                "time_s": gaps.time_s,
+                "capacity_mAh_cm2": self._capacity(),
+                "h_um": gaps.h_um.astype(np.float32),
+            },
+            {
+                "points": {
+                    "x_um": points.x_um,
+                    "y_um": points.y_um,
+                    "radius_um": gaps.point_radius_um,
+                    "volume_um3": points.volume_um3,
+                }
+            },
+        )
+
+    # --- going on ---------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "rng": self.gaps.rng.bit_generator.state,
+            "reasons": self.reasons,
+            "counts": [self.at_stage, self.next_row, self.early],
+            "clock": [self.began_s, self._framed, self.owed],
+            "last": np.array(list(self._last.values()), dtype=float),
+            "columns": list(self._last),
+            **{f"gaps_{name}": values for name, values in self.gaps.arrays().items()},
+            **{f"life_{name}": values for name, values in self.life.arrays().items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._new(np.random.default_rng(0))
+        self.gaps.rng.bit_generator.state = state["rng"]
+        self.gaps.restore(_part(state, "gaps_"))
+        self.life.restore(_part(state, "life_"))
+        self.reasons = list(state["reasons"])
+        self.at_stage, self.next_row, self.early = state["counts"]
+        self.began_s, self._framed, self.owed = state["clock"]
+        self._last = dict(zip(state["columns"], state["last"].tolist(), strict=True))
+
+
+def _part(state: Mapping[str, Any], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}

@@ -1,0 +1,350 @@
+"""A population from a run file: everything it follows from, computed or looked up."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kmc.common.progress import Progress
+from kmc.errors import InputError, KmcWarning
+from kmc.model import creep
+from kmc.model.dft_check import contact_angle_of_energies_deg
+from kmc.model.electrochemistry import capacity_mAh_cm2, conductivity_mS_cm
+from kmc.model.parameters import ParameterSet
+from kmc.model.sinks import sink_distance
+from kmc.nuclei.burst import nucleation_burst
+from kmc.nuclei.conditions import equilibrium_coverage
+from kmc.nuclei.field import Medium
+from kmc.nuclei.surface import Surface
+from kmc.nuclei.vapour import ClusterVapour, medium_of, vapour_of
+from kmc.runfile.load import RunFile
+from kmc.runfile.upscale_section import MOST_CELLS, cells_along_edge
+from kmc.systems.population.gaps import Flaws, GapSetting, Viscous
+from kmc.systems.population.schedule import flux_per_um2_s
+from kmc.systems.population.voltage import Kinetics
+
+ROUNDING_TIME_s = 1e4  # in which capillarity rounds off what is smaller than R*
+_WIDEST_CELL_um = 0.5
+_CELL_OVER_DISTANCE = 1 / 10  # of cells to the mean distance of the voids that are expected
+_CELL_OVER_LIP = 0.7
+_SLICES = 4000
+_INSTANT = 0.5  # R* of relaxation = "instant", of the square's edge
+_UM2_PER_CM2 = 1e8
+_A2_PER_UM2 = 1e8
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run of a population needs.
+
+    Attributes
+    ----------
+    run : RunFile
+    parameters : ParameterSet
+    setting : GapSetting
+    kinetics : Kinetics
+    vapour : ClusterVapour
+    mg_coverage : float
+    contact_angle_deg : float
+        NaN where an aspect ratio was given.
+    voids_per_um2 : float
+        Expected: flaws, or those of the first burst of nuclei.
+    """
+
+    run: RunFile
+    parameters: ParameterSet
+    setting: GapSetting
+    kinetics: Kinetics
+    vapour: ClusterVapour
+    mg_coverage: float
+    contact_angle_deg: float
+    voids_per_um2: float
+
+    @property
+    def monolayer_mAh_cm2(self) -> float:
+        """Charge of a layer of atoms."""
+        sites = self.vapour.model.transport.L1_density_cm2 / _UM2_PER_CM2
+        return capacity_mAh_cm2(sites, _A2_PER_UM2)
+
+    def facts(self) -> dict[str, float]:
+        """Numbers that follow from the input before anything is run, with units in their names."""
+        setting, medium = self.setting, self.setting.medium
+        far = sink_distance(medium.thickness_um, medium.sink_length_um, medium.sink_depth_um)
+        out = {
+            "site_volume_um3": medium.site_volume_um3,
+            "monolayer_mAh_cm2": self.monolayer_mAh_cm2,
+            "bulk_conductance_per_um_s": medium.bulk_per_um_s,
+            "interface_conductance_per_s": medium.interface_per_s,
+            "interface_length_um": medium.interface_per_s / medium.bulk_per_um_s,
+            "sink_distance_um": far,
+            "supersaturation_without_voids": 1
+            + setting.strip_per_um2_s * far / medium.bulk_per_um_s,
+            "mg_coverage": self.mg_coverage,
+            "height_over_radius": setting.height_over_radius,
+            "contact_angle_deg": self.contact_angle_deg,
+            "gamma_J_m2": self.vapour.model.cap.gamma_J_m2,
+            "capillary_length_um": self.vapour.capillary_um,
+            "rounding_length_um": setting.rounding_length_um,
+            "wagner_length_um": self.kinetics.wagner_length_um,
+            "voids_expected_per_um2": self.voids_per_um2,
+            "edge_um": setting.edge_um,
+            "cell_um": setting.pitch_um,
+        }
+        return {key: value for key, value in out.items() if math.isfinite(value)}
+
+
+def pressures_of(run: RunFile) -> set[float]:
+    """Stack pressures of the run and of its steps, MPa."""
+    own = (planned.step.stack_pressure_MPa for planned in run.protocol.plan)
+    return {run.conditions.stack_pressure_MPa, *(p for p in own if p is not None)}
+
+
+def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
+    """Compute what a run of a population needs; the free energies of clusters take seconds.
+
+    Raises
+    ------
+    InputError
+        The parameter set has no interface, no creep law where there is a pressure, or no angle;
+        or the voids that are expected want more cells of the grid than memory should hold.
+    """
+    parameters, conditions, upscale = run.parameter_set(), run.conditions, run.upscale
+    temperature = conditions.temperature_K
+    for key in ("exchange_current_density_mA_cm2", "electrolyte_conductivity_mS_cm"):
+        if not parameters.has(key):
+            raise InputError(
+                f"parameter set {parameters.name!r} has no {key}: it describes no interface",
+                advice="Use a set with an interface, such as li_li2s.",
+            )
+    if parameters.has("pair_bond_eV"):
+        raise InputError(
+            f"parameter set {parameters.name!r} is a plain lattice gas without an interface",
+            advice="Use a set with interface energies, such as li_li2s.",
+        )
+    coverage = _coverage(run, parameters)
+    body = _body(run, parameters)
+    vapour = vapour_of(
+        parameters,
+        run.system.lattice,
+        temperature,
+        coverage,
+        run.system.mg_fraction,
+        progress,
+    )
+    if vapour.model.cap.gamma_J_m2 <= 0:
+        raise InputError(
+            f"conditions.temperature_K = {temperature:g} of the run {run.name}: the walls of voids "
+            f"have no free energy left ({vapour.model.cap.gamma_J_m2:.2g} J/m²)",
+            advice="Use a lower temperature; the metal of this model is no solid there.",
+        )
+    medium = medium_of(
+        vapour.model.transport,
+        conditions.electrode_thickness_um,
+        conditions.sink_length_um,
+        conditions.sink_depth_um,
+    )
+    aspect, angle = _shape(run, parameters, coverage)
+    density = _voids_per_um2(run, vapour)
+    edge = upscale.edge_um(density)
+    rounding = _rounding_length_um(run, vapour, medium, edge)
+    strongest = max(abs(current) for current in _currents(run))
+    setting = GapSetting(
+        edge_um=edge,
+        n_cells=_cells(run, edge, density, rounding, strongest * medium.site_volume_um3),
+        medium=medium,
+        vapour=vapour,
+        strip_per_um2_s=_currents(run)[0],
+        homogeneous=upscale.nucleation != "flaws",
+        flaws=_flaws(run, edge, vapour),
+        height_over_radius=aspect,
+        rounding_length_um=rounding,
+        rounding_time_s=ROUNDING_TIME_s,
+        body=body
+        if body is None
+        else replace(body, surface_energy_J_m2=vapour.model.cap.gamma_J_m2),
+        pressure_MPa=conditions.stack_pressure_MPa,
+        pressure_share=upscale.pressure_share,
+        cut_off_share=cut_off_share(aspect),
+    )
+    kinetics = Kinetics(
+        temperature,
+        parameters.value("exchange_current_density_mA_cm2"),
+        conductivity_mS_cm(
+            parameters.value("electrolyte_conductivity_mS_cm"),
+            parameters.value("electrolyte_activation_eV"),
+            temperature,
+        ),
+        conditions.series_resistance_ohm_cm2,
+    )
+    return Prepared(run, parameters, setting, kinetics, vapour, coverage, angle, density)
+
+
+def _currents(run: RunFile) -> list[float]:
+    """Vacancies per µm² and second of the run's currents in order, those of plating below 0."""
+    steps = [planned.step.drive.current_density_mA_cm2 for planned in run.protocol.plan]
+    given = steps if run.has_protocol else [run.conditions.current_density_mA_cm2]
+    return [flux_per_um2_s(current) for current in given]
+
+
+def _body(run: RunFile, parameters: ParameterSet) -> Viscous | None:
+    """The metal's creep, where a pressure asks for it or the run says so."""
+    pressure = max(pressures_of(run)) * run.upscale.pressure_share
+    if run.upscale.body == "rigid" or (run.upscale.body is None and not pressure):
+        return None
+    missing = [key for key in creep.KEYS if not parameters.has(key)]
+    if missing:
+        raise InputError(
+            f"parameter set {parameters.name!r} has no {missing[0]}: how this metal creeps is "
+            "unknown",
+            advice='Set upscale.body = "rigid", or use a set with a creep law, such as li_li2s.',
+        )
+    return Viscous(
+        creep.strain_rate_Hz(parameters, 1.0, run.conditions.temperature_K),
+        parameters.value("creep_exponent"),
+        run.upscale.adhesion_MPa,
+    )
+
+
+def _coverage(run: RunFile, parameters: ParameterSet) -> float:
+    system = run.system
+    if (system.mg_fraction or system.mg_coverage_L1) and "Mg" not in parameters.species:
+        raise InputError(
+            f"the run {run.name} has Mg, but parameter set {parameters.name!r} has none",
+            advice="Use limg_li2s, or remove mg_fraction and mg_coverage_L1.",
+        )
+    if system.mg_coverage_L1 == "equilibrium":
+        plain = Surface(parameters, system.lattice, run.conditions.temperature_K)
+        return equilibrium_coverage(plain, system.mg_fraction)
+    return float(system.mg_fraction if system.mg_coverage_L1 is None else system.mg_coverage_L1)
+
+
+def _shape(run: RunFile, parameters: ParameterSet, coverage: float) -> tuple[float, float]:
+    """Height over radius of a small void, and its contact angle."""
+    upscale = run.upscale
+    if upscale.shape == "aspect":
+        assert upscale.aspect_ratio is not None, "checked with the run file"
+        return 2 * upscale.aspect_ratio, math.nan
+    angle = upscale.contact_angle_deg
+    if angle is None:
+        alloy = run.system.mg_fraction > 0 or coverage > 0
+        keys = ["contact_angle_alloy_deg"] if alloy else []
+        key = next((k for k in [*keys, "contact_angle_deg"] if parameters.has(k)), None)
+        angle = _angle_of_energies(run, parameters) if key is None else parameters.value(key)
+    # The metal meets the electrolyte at the angle, the void at what is left of 180°.
+    return math.tan(math.radians(180 - angle) / 2), angle
+
+
+def _angle_of_energies(run: RunFile, parameters: ParameterSet) -> float:
+    """The contact angle of a set that states none: what its own energies imply, said in a note."""
+    angle = contact_angle_of_energies_deg(parameters, run.system.lattice)
+    if not 1.0 <= angle <= 179.0:  # a void of such a metal is a needle or a film
+        raise InputError(
+            f"parameter set {parameters.name!r} has no contact_angle_deg, and its energies "
+            "give none: the metal spreads, or does not wet at all (kmc params check)",
+            advice='Give upscale.contact_angle_deg, or shape = "aspect" with aspect_ratio.',
+        )
+    warnings.warn(
+        f"parameter set {parameters.name!r} has no contact_angle_deg: {angle:.1f}° is used, which "
+        "follows from its energies (kmc params check); upscale.contact_angle_deg replaces it",
+        KmcWarning,
+        stacklevel=2,
+    )
+    return angle
+
+
+def cut_off_share(height_over_radius: float) -> float:
+    """Share of a cap further from its rim than the rim from its axis: plating cuts it off.
+
+    By slices of its height; 1 − π/2 + 3√3/8 = 0.0787 for a hemisphere.
+    """
+    t = height_over_radius
+    sphere = (1 + t * t) / (2 * t)
+    z = (np.arange(_SLICES) + 0.5) * t / _SLICES
+    wall = np.sqrt(np.maximum(0.0, sphere**2 - (z - (t - sphere)) ** 2))
+    reach = np.sqrt(np.maximum(0.0, 1 - z * z))
+    inside = np.where(z < 1, np.minimum(wall, 1 - reach), wall)
+    outside = np.where(z < 1, np.maximum(0.0, wall**2 - (1 + reach) ** 2), 0.0)
+    return float((inside**2 + outside).sum() / (wall**2).sum())
+
+
+def _rounding_length_um(
+    run: RunFile, vapour: ClusterVapour, medium: Medium, edge_um: float
+) -> float:
+    """R* after `ROUNDING_TIME_s`: as given, or of the faster way, through metal or interface.
+
+    τ = R³kT/(C D_v c_eq γΩ) and R⁴kT/(C D_i c_i δ γΩ); D_v c_eq is κ_b Ω as ρΩ = 1, and δ D_i c_i
+    is κ_i Ω likewise.
+    """
+    upscale = run.upscale
+    if upscale.rounding_length_um is not None:
+        return upscale.rounding_length_um
+    if upscale.relaxation == "instant":
+        return _INSTANT * edge_um
+    scale = upscale.relaxation_constant * vapour.capillary_um * medium.site_volume_um3
+    scale *= ROUNDING_TIME_s
+    bulk = (scale * medium.bulk_per_um_s) ** (1 / 3)
+    return max(bulk, (scale * medium.interface_per_s) ** 0.25)
+
+
+def _voids_per_um2(run: RunFile, vapour: ClusterVapour) -> float:
+    """Voids to be expected: flaws, and where voids nucleate those of the first burst."""
+    density, conditions = run.upscale.flaw_density_per_um2 or 0.0, run.conditions
+    if run.upscale.nucleation == "flaws":
+        return density
+    steps = [planned.step.drive.current_density_mA_cm2 for planned in run.protocol.plan]
+    burst = nucleation_burst(
+        vapour.model,
+        max(steps) if steps else conditions.current_density_mA_cm2,
+        conditions.electrode_thickness_um,
+        sink_length_um=conditions.sink_length_um,
+        sink_depth_um=conditions.sink_depth_um,
+    )
+    return max(density, burst.density_per_um2)
+
+
+def cell_at(voids_per_um2: float) -> float:
+    """Width of a cell in µm that has some cells across the distance of voids."""
+    if voids_per_um2 <= 0:
+        return _WIDEST_CELL_um
+    return min(_WIDEST_CELL_um, _CELL_OVER_DISTANCE / math.sqrt(voids_per_um2))
+
+
+def _cells(
+    run: RunFile, edge_um: float, density: float, rounding_um: float, recession_um_s: float
+) -> int:
+    """Cells along an edge: some across the distance of voids and across the lip of a moving rim.
+
+    The lip is (B/v)^(1/3) thick, v the speed of the rim: about twice that at which the metal
+    recedes, where voids have lost half of the contact.
+    """
+    cell = run.upscale.grid_um
+    if cell is None:
+        lip = (rounding_um**4 / ROUNDING_TIME_s / (2 * recession_um_s)) ** (1 / 3)
+        cell = min(_WIDEST_CELL_um, _CELL_OVER_LIP * lip)
+        cell = min(cell, cell_at(density))
+    n_cells = cells_along_edge(edge_um, cell)
+    if n_cells > MOST_CELLS:
+        raise InputError(
+            f"the run {run.name} wants cells of {cell:.2g} µm ({density:.2g} voids per µm², rims "
+            f"that round off over {rounding_um:.2g} µm in 1e4 s), more of them in a square of "
+            f"{edge_um:g} µm than memory should hold",
+            advice=f"Use an upscale.domain_um of {0.9 * MOST_CELLS * cell:.2g} or less, or give "
+            "upscale.grid_um.",
+        )
+    return n_cells
+
+
+def _flaws(run: RunFile, edge_um: float, vapour: ClusterVapour) -> Flaws | None:
+    """Flaws as unbonded patches: a layer of atoms is missing at the start."""
+    upscale = run.upscale
+    if upscale.nucleation == "homogeneous":
+        return None
+    assert upscale.flaw_density_per_um2 is not None, "checked with the run file"
+    assert upscale.flaw_radius_nm is not None, "checked with the run file"
+    surface = vapour.model.transport.surface
+    layer_um = 1e4 * surface.site_volume_cm3 / surface.site_area_cm2
+    number = round(upscale.flaw_density_per_um2 * edge_um**2)
+    return Flaws(number, upscale.flaw_radius_nm * 1e-3, upscale.flaw_radius_sigma, layer_um)

@@ -1,0 +1,139 @@
+"""Overpotential of the contact that is left beside a gap, term by term.
+
+The contact is at one potential η above the electrolyte, and a site of it loses atoms at j0 x and
+takes ions at j0 S/x, x = exp(eη/2kT) (`kmc.model.electrochemistry`). With the mean over the contact
+
+    j/(j0 θ) = x − S/x,
+
+so that η is (kT/e) ln S without a current and (2kT/e) asinh[j/(2 j0 θ)] at S = 1. To this come the
+constriction of the current in the electrolyte, j R_c at the true size of the pattern, and all else
+in series, j R_series. Where the kinetics are slow against the conduction between contacts, that is
+below the Wagner length κ kT/(e j0), the current density is even over the contact.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from kmc.common.units import K_B_eV
+from kmc.nuclei.field import Absorbers, Medium, SurfaceField
+
+_MOST_CELLS = 256
+
+
+@dataclass(frozen=True)
+class Overpotential:
+    """Terms in V; `total_V` is their sum."""
+
+    concentration_V: float
+    charge_transfer_V: float
+    constriction_V: float
+    series_V: float
+
+    @property
+    def total_V(self) -> float:
+        terms = (self.concentration_V, self.charge_transfer_V, self.constriction_V, self.series_V)
+        return float(sum(terms))
+
+
+@dataclass(frozen=True)
+class Kinetics:
+    """What the overpotential of a contact follows from.
+
+    Attributes
+    ----------
+    temperature_K, exchange_current_density_mA_cm2 : float
+    conductivity_mS_cm : float
+        κ of the electrolyte at this temperature.
+    series_resistance_ohm_cm2 : float
+    """
+
+    temperature_K: float
+    exchange_current_density_mA_cm2: float
+    conductivity_mS_cm: float
+    series_resistance_ohm_cm2: float = 0.0
+
+    @property
+    def thermal_V(self) -> float:
+        """kT/e."""
+        return K_B_eV * self.temperature_K
+
+    @property
+    def wagner_length_um(self) -> float:
+        """κ kT/(e j0): patterns smaller than this are charged evenly."""
+        return 1e4 * self.conductivity_mS_cm * self.thermal_V / self.exchange_current_density_mA_cm2
+
+    def terms(
+        self,
+        supersaturation: float,
+        contact_fraction: float,
+        constriction_um: float,
+        current_density_mA_cm2: float,
+    ) -> Overpotential:
+        """The terms at a moment; without current only the first is left.
+
+        Parameters
+        ----------
+        supersaturation : float
+            S_c.
+        contact_fraction : float
+        constriction_um : float
+            κ R_c, a length.
+        current_density_mA_cm2 : float
+            Below 0 while plating; all terms but the first have its sign.
+        """
+        S, j = max(supersaturation, 1e-300), current_density_mA_cm2
+        concentration = self.thermal_V * math.log(S)
+        if j == 0:
+            return Overpotential(concentration, 0.0, 0.0, 0.0)
+        if contact_fraction <= 0:
+            endless = math.copysign(math.inf, j)
+            return Overpotential(concentration, endless, endless, 0.0)
+        # x of the site law over √S, which is the contact at rest, as a hyperbolic sine.
+        ratio = j / (2 * self.exchange_current_density_mA_cm2 * contact_fraction * math.sqrt(S))
+        resistance = constriction_um * 1e-4 / (self.conductivity_mS_cm * 1e-3)
+        return Overpotential(
+            concentration,
+            2 * self.thermal_V * math.asinh(ratio),
+            j * 1e-3 * resistance,
+            j * 1e-3 * self.series_resistance_ohm_cm2,
+        )
+
+
+class Constriction:
+    """κ R_c of contact maps: contacts of one potential on a conducting half-space.
+
+    Parameters
+    ----------
+    edge_um : float
+    n_cells : int
+        Of the maps; they are made coarser where they are finer than needed.
+    """
+
+    def __init__(self, edge_um: float, n_cells: int):
+        self._stride = max(1, n_cells // _MOST_CELLS)
+        while n_cells % self._stride:
+            self._stride -= 1
+        self._edge_um, self._n = edge_um, n_cells // self._stride
+        electrolyte = Medium(1.0, 0.0, 0.0, 0.0, math.inf, 1.0)
+        self._field = SurfaceField(electrolyte, edge_um, self._n)
+        self._shift = edge_um / self._n  # makes the matrix regular; taken off again
+
+    def length_um(self, contact: np.ndarray) -> float:
+        """κ R_c of a map, shares of cells on contact, shape (n_cells, n_cells); inf without any."""
+        n, stride = self._n, self._stride
+        contact = contact.reshape(n, stride, n, stride).mean(axis=(1, 3)).ravel()
+        cells = np.flatnonzero(contact)
+        if not len(cells):
+            return math.inf
+        if contact.min() == 1.0:
+            return 0.0
+        none = np.zeros(0)
+        absorbers = Absorbers(cells, contact[cells], np.full(len(cells), -1.0), *[none] * 4)
+        still = np.zeros((n, n))
+        # From nothing each time: a resumed run must find the same to the last digit.
+        found = self._field.solve(still, (-1.0, self._shift), absorbers, tolerance=1e-5)
+        return max(0.0, self._edge_um**2 / float(found.cell_per_s.sum()) - self._shift)

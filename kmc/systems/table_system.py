@@ -1,0 +1,251 @@
+"""Kinds of run whose file is tables and maps: from a job to a `System`.
+
+`table_system` is all that such a kind calls; `docs/dev/add_a_kind.md` shows one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kmc.common.drawing import drawn
+from kmc.common.interruption import Interruption
+from kmc.common.outputs import check_output
+from kmc.common.progress import Progress, progress_for
+from kmc.errors import InputError
+from kmc.files import table_file, table_run
+from kmc.files.check_result import Breach, Verification
+from kmc.files.frame_selection import choose_frames
+from kmc.files.table_file import TableHead, Tables, TableWriter
+from kmc.files.table_run import TableRun
+from kmc.runfile.kinds import RunKind
+from kmc.runfile.load import restored_run
+from kmc.runfile.run_file import RunFile
+from kmc.systems.job import BY_THE_CLOCK, Job, carry_out
+from kmc.systems.system import System
+
+Checks = Sequence[tuple[str, Callable[[Any], Iterator[Breach]]]]
+Pictures = Mapping[str, Callable[..., Any]]
+_ADVICE = {
+    "extend": "Change its run file and run it again: kmc run {name} --force.",
+    "repair": "kmc verify {path} checks it; one that fails is run again: kmc run {name} --force.",
+}
+_SECONDS, _FILE_BYTES = 30.0, 1e6  # of the shipped runs, within a factor of 4
+
+
+def table_system(
+    rules: RunKind,
+    layout: Tables,
+    prepare: Callable[[RunFile, Progress], Job],
+    checks: Checks,
+    summary: Callable[[Any], list[tuple[str, str]]],
+    pictures: Mapping[str, str],
+    drawings: str | Pictures = "",
+    *,
+    run_class: type[TableRun] = TableRun,
+    **more: Any,
+) -> System:
+    """A kind of run with files of tables.
+
+    Parameters
+    ----------
+    rules : RunKind
+        Its section in a run file.
+    layout : Tables
+        What its runs record.
+    prepare : callable
+        A job from a checked run file, with its facts, parameters and constants.
+    checks : sequence of (str, callable)
+        A claim on a run, and a function that yields breaches of it: what `kmc verify` recomputes.
+    summary : callable
+        Pairs of label and text of a run, for `kmc info`.
+    pictures : mapping
+        Name of a picture → what it shows.
+    drawings : str or mapping
+        Name of a picture → function of runs, their names, and the numbers of frames or None; or the
+        name of a kind that `kmc.plotting.tables` draws; nothing with a `plot` of its own.
+    run_class : type
+        A `TableRun` with properties of its own.
+    **more
+        Other attributes of `System`; they take the place of those made here.
+    """
+    known: dict[str, System] = {}
+
+    def load(path: str | Path) -> Any:
+        return table_run.load(path, known)
+
+    made: dict[str, Any] = {
+        "marker": table_file.MARKER,
+        "samples": layout.samples,
+        "plot": partial(plot, drawings, pictures),
+        "tables": {
+            "samples": lambda run, **_: run.samples.table,
+            **{name: partial(_list, name) for name in layout.lists},
+        },
+        "seconds": lambda run_tables: _SECONDS,
+        "file_bytes": lambda run_tables: _FILE_BYTES,
+        "next": tuple(f"--what {name}" for name in pictures if name == "map"),
+    }
+    system = System(
+        rules=rules,
+        layout=layout,
+        prepare=prepare,
+        load=load,
+        run=partial(_run, rules.name, layout, prepare, load),
+        resume=partial(_resume, layout, prepare, load),
+        verify=partial(_verify, checks, load),
+        summary=summary,
+        facts=lambda run: run.to_json(),
+        pictures=pictures,
+        advice=_ADVICE | more.pop("advice", {}),
+        result=lambda *content: run_class(system, *content),
+        **{**made, **more},
+    )
+    known[rules.name] = system
+    return system
+
+
+def _list(name: str, run: TableRun, **_: Any) -> Any:
+    return run.lists[name].table
+
+
+# --- running --------------------------------------------------------------------------------------
+
+
+def _run(
+    name: str,
+    tables: Tables,
+    prepare: Callable[[RunFile, Progress], Job],
+    load: Callable[[Path], Any],
+    run: RunFile,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: bool | Progress = True,
+    check_every: int | None = None,
+    observer: Callable[..., bool] | None = None,
+) -> Any:
+    """Run a checked run file into a file."""
+    path = check_output(output, overwrite)
+    _without_self_check(check_every, name)
+    bar = progress_for(run.name, progress)
+    with Interruption() as interruption, bar:
+        job = prepare(run, bar)
+        carry_out(job, _writer(path, name, run, job, tables), bar, interruption, observer)
+    return load(path)
+
+
+def _resume(
+    tables: Tables,
+    prepare: Callable[[RunFile, Progress], Job],
+    load: Callable[[Path], Any],
+    path: str | Path,
+    *,
+    progress: bool | Progress = True,
+    check_every: int | None = None,
+) -> Any:
+    """Go on with a run that was interrupted or killed, in place."""
+    path = Path(path)
+    found = load(path)
+    _without_self_check(check_every, found.kind)
+    if found.finished and not found.stop_reason.startswith(BY_THE_CLOCK):
+        raise InputError(
+            f"{path} is finished: {found.stop_reason}", advice="Nothing is left to do."
+        )
+    state = found.checkpoint
+    name = found.resolved["name"]
+    if state is None:
+        raise InputError(
+            f"{path} keeps no checkpoint from which this version could go on",
+            advice=f"Run it again from its beginning: kmc run {name} --force.",
+        )
+    run = restored_run(found.run, path, found.run_file)
+    run._name = name  # of the run file, not of this one, which may have been renamed
+    bar = progress_for(name, progress)
+    with Interruption() as interruption, bar:
+        job = prepare(run, bar)
+        writer = _writer(path, found.kind, run, job, tables)
+        # The state is that of another version of the job, or of a file that someone edited: all
+        # that can go wrong in taking it up is refused in words.
+        try:
+            job.restore(state)
+            writer.go_on_after(found.arrays)
+        except (LookupError, TypeError, ValueError, AttributeError) as problem:
+            raise InputError(
+                f"{path} cannot be continued: its checkpoint does not fit the run ({problem})",
+                advice=f"Go on with kmc {found.kmc_version}, which wrote it, or start it again: "
+                f"kmc run {name} --force.",
+            ) from None
+        carry_out(job, writer, bar, interruption)
+    return load(path)
+
+
+def _writer(path: Path, kind: str, run: RunFile, job: Job, tables: Tables) -> TableWriter:
+    resolved = {
+        "run": run.resolved(),
+        "name": run.name,
+        "parameters": job.parameters,
+        "facts": job.facts,
+        **job.resolved,
+    }
+    head = TableHead(kind, run.text, resolved, run.random.seed)
+    return TableWriter(path, head, tables, job.constants)
+
+
+def _without_self_check(check_every: int | None, kind: str) -> None:
+    if check_every is not None:
+        raise InputError(
+            f"--check-every {check_every}: the self-check of the event loop is for boxes of atoms, "
+            f"and this is a run of kind {kind!r}",
+            advice="Leave it out; kmc verify checks the file.",
+        )
+
+
+# --- what is done with a file ---------------------------------------------------------------------
+
+
+def _verify(
+    checks: Checks,
+    load: Callable[[Path], Any],
+    path: str | Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verification:
+    run = load(Path(path))
+    n_rows = sum(len(columns["time_s"]) for columns in run.replicas)
+    found = Verification(run.path, run.finished, n_rows, len(run.frames["sample"]))
+    found.checks.append("record, and checksums of all datasets")
+    recomputed = checks if run.is_complete else ()
+    return found.after([(claim, partial(check, run)) for claim, check in recomputed], progress)
+
+
+def plot(
+    drawings: str | Pictures,
+    pictures: Mapping[str, str],
+    runs: Sequence[Any],
+    what: str = "summary",
+    *,
+    frames: str | Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+    paper: bool = False,
+    data: Sequence[Any] = (),
+    **_: Any,
+) -> Any:
+    """A picture of one or several runs of this kind."""
+    run = runs[0]
+    if what not in pictures:
+        raise InputError(
+            f"there is no picture {what!r} of {run.system.noun}",
+            advice=f"Choose {', '.join(pictures)}.",
+        )
+    if paper or data:
+        raise InputError(
+            f"measured data have no place in the picture {what!r}", advice="Leave them out."
+        )
+    for one in runs:
+        if not len(one.samples["time_s"]) or not len(one.frames["sample"]):
+            raise InputError(f"{one.path} holds no sample yet", advice="Wait for the run to go on.")
+    chosen = None if frames is None else choose_frames(frames, len(run.frames["sample"]))
+    return drawn("table_picture", drawings, what, runs, names, chosen)

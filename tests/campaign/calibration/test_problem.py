@@ -1,0 +1,146 @@
+"""Calibration files: what they say, and what is refused."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from kmc.campaign.calibration.problem import Prior, read_problem
+from kmc.errors import InputError
+
+FILE = """
+[calibrate]
+points = 8
+candidates = ["cell: height_um at 0.25"]
+
+[priors]
+sinks = { key = "conditions.sink_length_um", log_uniform = [1.5, 12] }
+flaws = { key = "upscale.flaw_density_per_um2", normal = [0.1, 0.02], experiments = ["cell"] }
+
+[discrepancy]
+voids_per_100um = "20 %"
+height_um = 0.5
+width_um = 0.3
+capacity_mAh_cm2 = "10 %"
+
+[experiments.cell]
+run = "operando_li"
+data = "images.csv"
+set = { "upscale.domain_um" = 20 }
+
+[experiments.next]
+run = "operando_li"
+data = "images.csv"
+held_out = true
+"""
+DATA = """# images
+capacity_mAh_cm2,capacity_mAh_cm2_error,voids_per_100um,voids_per_100um_error,width_um,width_um_error,contact_loss_percent,event
+0.125,,17,1,2.0,0.4,,
+1.0,0.2,,,,,90,
+1.25,0.1,,,,,,gap
+1.1,,,,,,,no split
+"""
+
+
+def read(tmp_path, file=FILE, data=DATA):
+    (tmp_path / "images.csv").write_text(data)
+    (tmp_path / "fit.toml").write_text(file)
+    return read_problem(tmp_path / "fit.toml")
+
+
+def test_numbers_charges_and_what_did_not_happen(tmp_path):
+    problem = read(tmp_path)
+    data = {d.of.name: d for d in problem.fitted}
+    assert list(data) == [
+        "cell: voids_per_100um at 0.125",
+        "cell: width_um at 0.125",
+        "cell: charge of contact_loss_percent=90",
+        "cell: charge of gap",
+        "cell: charge of split",
+    ]
+    voids, width, lost, _, split = data.values()
+    assert (voids.value, voids.error, voids.discrepancy) == (17, 1, pytest.approx(3.4))
+    # Widths and charges are compared by their logarithms: errors become relative.
+    assert width.value == pytest.approx(math.log(2))
+    assert (width.error, width.discrepancy) == (pytest.approx(0.2), pytest.approx(0.15))
+    assert (lost.error, lost.discrepancy) == (pytest.approx(0.2), pytest.approx(0.1))
+    assert split.beyond
+    assert split.text == "above 1.1\N{NO-BREAK SPACE}mAh/cm²"
+    assert width.text == "2 ± 0.4\N{NO-BREAK SPACE}µm"
+    assert len(problem.data) == 2 * len(problem.fitted)
+
+
+def test_inputs_are_shared_or_of_one_experiment(tmp_path):
+    problem = read(tmp_path)
+    assert problem.inputs_of("cell") == [0, 1]
+    assert problem.inputs_of("next") == [0]
+    settings = problem.settings_of("cell", np.array([0.5, 0.5]))
+    assert settings == {
+        "conditions.sink_length_um": pytest.approx(math.sqrt(18), rel=1e-5),
+        "upscale.flaw_density_per_um2": pytest.approx(0.1),
+    }
+
+
+def test_priors_are_distributions():
+    u = np.linspace(0, 1, 5)
+    np.testing.assert_allclose(Prior(key="a.b", uniform=[1.0, 3.0]).value(u), 1 + 2 * u)
+    logs = Prior(key="a.b", log_uniform=[1.0, 100.0]).value(u)
+    np.testing.assert_allclose(logs, 100**u)
+    normal = Prior(key="a.b", normal=[5.0, 2.0]).value(np.array([0.1587, 0.5, 0.8413]))
+    np.testing.assert_allclose(normal, [3, 5, 7], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("width_um = 0.3\n", "", "states no discrepancy for width_um"),
+        ('"20 %"', '"much"', "neither a number nor a percentage"),
+        ("log_uniform = [1.5, 12]", "log_uniform = [12, 1.5]", "is no range"),
+        ("log_uniform = [1.5, 12]", "log_uniform = [0, 12]", "is no range"),
+        ("log_uniform = [1.5, 12]", "uniform = [1, 2], normal = [1, 1]", "needs one of"),
+        ("normal = [0.1, 0.02]", "normal = [0.1, 0]", "has no width"),
+        ('experiments = ["cell"]', 'experiments = ["sell"]', "names the experiment 'sell'"),
+        ('"upscale.flaw_density_per_um2"', '"conditions.sink_length_um"', "both set"),
+        ('"conditions.sink_length_um"', '"conditions.sink_lenth_um"', "sink_lenth_um"),
+        ('"conditions.sink_length_um"', '"parameters.youngs_modulus_GPa"', "youngs_modulus_GPa"),
+        ('"cell: height_um at 0.25"', '"cell: hight_um at 0.25"', "candidates"),
+        ('run = "operando_li"\ndata', 'run = "operando_na"\ndata', "operando_na"),
+        ('run = "operando_li"\ndata', 'run = "plate_carbon"\ndata', "plate_carbon"),
+        ("[experiments.next]", '[experiments."a/b"]', "no name of a folder"),
+        ("points = 8", "points = 1", "points"),
+        ("points = 8", "pints = 8", "pints"),
+        ("[experiments.cell]", "[experiments.cell]\nheld_out = true", "fits nothing"),
+    ],
+)
+def test_what_is_refused(tmp_path, old, new, message):
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, FILE.replace(old, new, 1))
+    assert message in f"{caught.value.message} {caught.value.advice}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("17,1,", "17,,", "no voids_per_100um_error"),
+        ("17,1,", "17,0,", "no measurement is exact"),
+        ("0.125,,", ",,", "no capacity_mAh_cm2"),
+        ("gap", "gasp", "event = 'gasp' is not known"),
+        ("1.25,0.1,", "1.25,,", "needs a charge above 0 with an error"),
+    ],
+)
+def test_data_that_cannot_be_fitted_are_refused(tmp_path, old, new, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, data=DATA.replace(old, new, 1))
+
+
+def test_the_shipped_calibration_fits_the_images_and_holds_the_pressures_out():
+    problem = read_problem("calibrate_operando")
+    assert {d.of.experiment for d in problem.fitted} == {"Li", "Li-Mg"}
+    held = {name: e for name, e in problem.experiments.items() if e.held_out}
+    for pressure in ("Li 1", "Li 1.5", "Li 7", "Li-Mg 1", "Li-Mg 14", "Li-Mg 50"):
+        assert f"{pressure} MPa" in held
+    # A number from memory is shown and not judged.
+    assert [name for name, e in held.items() if not e.verified] == ["3 MPa, 0.2 mA"]
+    assert all(e.source for e in held.values())

@@ -1,0 +1,159 @@
+"""Full disks: nothing crashes, no draft keeps the disk full, and the message is true."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import fake
+import pytest
+
+from kmc.errors import InputError
+from kmc.files.reader import load
+from kmc.files.writer import TrajectoryWriter
+from kmc.runfile.load import load_run
+from kmc.systems.electrode.run import run_to_file
+from kmc.systems.electrode.verification.trajectory import verify
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {
+    "system.size": [8, 8, 10],
+    "acceleration.max_hops_per_strip_per_site": 1e3,
+    "stop.capacity_monolayers": 0.5,
+}
+# A file that may not grow beyond a limit is a disk that is full there.
+_LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+from kmc.cli import main
+sys.argv = ["kmc", *sys.argv[2:]]
+main()
+"""
+
+
+def kmc_with(limit: int, *arguments) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", _LIMITED, str(limit), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=600,
+    )
+
+
+def assert_told(done, *parts: str) -> None:
+    assert done.returncode in (1, 2), (done.returncode, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert "Fatal" not in done.stderr
+    for part in parts:
+        assert part in done.stderr, done.stderr
+
+
+SETTINGS = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "limit",
+    [
+        pytest.param(0, marks=pytest.mark.slow),
+        100,
+        pytest.param(3000, marks=pytest.mark.slow),
+        60_000,
+    ],
+)
+def test_at_creation(tmp_path, limit):
+    done = kmc_with(limit, "run", "strip_li", *SETTINGS, "-o", tmp_path / "run.h5", "-q")
+    assert_told(done, "cannot be written", "MB are free")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_what_was_there_stays_when_it_should_be_replaced(tmp_path):
+    path = tmp_path / "run.h5"
+    path.write_bytes(b"precious" * 10)
+    done = kmc_with(3000, "run", "strip_li", *SETTINGS, "-o", path, "-q", "--force")
+    assert_told(done, "is what it was before")
+    assert path.read_bytes() == b"precious" * 10
+    assert os.listdir(tmp_path) == ["run.h5"]
+
+
+@pytest.mark.slow
+def test_resume_and_extend(tmp_path):
+    """Too little for the copy, then enough for the copy and not for what follows."""
+    path = tmp_path / "run.h5"
+    often = {"output.sample_every_monolayers": 0.01, "output.frame_every_monolayers": 0.01}
+    run_to_file(load_run("strip_li", {**SMALL, **often}), path, progress=False)
+    whole, rows = path.read_bytes(), len(load(path).samples)
+    arguments = ("extend", path, "--set", "stop.capacity_monolayers=3", "-q")
+    done = kmc_with(len(whole) // 2, *arguments)
+    assert_told(done, "is what it was before")
+    assert path.read_bytes() == whole
+    done = kmc_with(len(whole) + 30_000, *arguments)
+    assert_told(done, "cannot be written further", "Everything up to t = ", "is safe in the file")
+    assert "No sample" not in done.stderr
+    assert len(load(path).samples) >= rows - 1
+    assert verify(path).passed
+    assert os.listdir(tmp_path) == ["run.h5"]
+
+
+def test_a_writer_that_goes_on_knows_what_is_safe(tmp_path, monkeypatch):
+    from kmc.errors import KmcError
+    from kmc.files import checkpoint
+    from kmc.files.transaction import Transaction
+
+    path = tmp_path / "run.h5"
+    run_to_file(load_run("strip_li", SMALL), path, progress=False)
+    writer = checkpoint.reopen(path, lambda t: (checkpoint.checkpoint_of(t), t.resolved))
+    last = load(path).samples.time_s[-1]
+
+    def full(self, offset, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Transaction, "_write", full)
+    with pytest.raises(KmcError) as caught:
+        writer.close(finished=True, stop_reason="done")
+    assert f"Everything up to t = {last:.6g} s is safe" in str(caught.value)
+
+
+def test_drafts_of_killed_processes_make_room(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    left = tmp_path / f".run.h5.{process.pid}.part"
+    other = tmp_path / f".other.h5.{process.pid}.part"
+    for path in (left, other):
+        path.write_bytes(b"half")
+    fake.write(tmp_path / "run.h5", n_frames=1)
+    assert sorted(os.listdir(tmp_path)) == [other.name, "run.h5"]
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounts a file system: needs root"
+)
+@pytest.mark.parametrize("size_kB", [4, 64])
+def test_a_disk_that_is_really_full(tmp_path, size_kB):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_kB}k", "tmpfs", str(disk)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("no file system may be mounted here")
+    try:
+        (disk / "others").write_bytes(b"x" * 4096)
+        box = fake.lattice(cells=(24, 24), layers=12)
+        with pytest.raises(InputError, match=r"(?s)No space left on device.*MB are free"):
+            fake.write(disk / "run.h5", box=box)
+        assert os.listdir(disk) == ["others"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
+
+
+def test_permissions_of_a_trajectory_survive(tmp_path):
+    path = fake.write(tmp_path / "run.h5", n_frames=1)
+    path.chmod(0o600)
+    box = fake.lattice()
+    TrajectoryWriter(
+        path, lattice=box, run_text="", resolved=fake.resolved(box), seed=1, overwrite=True
+    ).close(finished=True, stop_reason="done")
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,664 @@
+"""The trajectory file: what is promised of reading, writing, damage and sudden death."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import fake
+import h5py
+import numpy as np
+import pytest
+
+from kmc.analysis.summary import summary
+from kmc.errors import FileFormatError, InputError, KmcError
+from kmc.files import integrity, schema
+from kmc.files.reader import load
+from kmc.files.schema import SCHEMA
+from kmc.files.transaction import Transaction
+from kmc.files.writer import TrajectoryWriter, check_output
+
+FRAME = ("events", "time_s", "capacity_monolayers", "capacity_mAh_cm2")
+
+
+@pytest.fixture(scope="module")
+def box():
+    return fake.lattice(cells=(6, 5))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.h5"
+
+
+def new_writer(path, box, **options):
+    return TrajectoryWriter(
+        path, lattice=box, run_text=fake.RUN_TEXT, resolved=fake.resolved(box), seed=7, **options
+    )
+
+
+NAMES = [entry.name for entry in schema.SAMPLE_COLUMNS]
+
+
+def row_of(step, box) -> dict:
+    """Any numbers that differ from row to row; the columns of many rows for an array of steps."""
+    return {name: step * 10 + place for place, name in enumerate(NAMES)}
+
+
+@functools.cache
+def occupancy_of(step: int, box) -> np.ndarray:
+    return np.random.default_rng(step).integers(0, 3, box.n_sites).astype(np.uint8)
+
+
+def append(writer, box, step: int) -> None:
+    row = row_of(step, box)
+    writer.append_sample({entry.name: row[entry.name] for entry in writer.columns})
+    writer.append_frame(occupancy_of(step, box), **{name: row[name] for name in FRAME})
+
+
+def verify(trajectory, box, at_least: int = 0, last_frames: int = 10**9) -> int:
+    """Every row and frame there is holds what `append` gave it; returns how many there are."""
+    n_rows, n_frames = len(trajectory.samples), len(trajectory.frames)
+    assert n_rows >= at_least
+    assert n_frames >= at_least
+    for name, expected in row_of(np.arange(n_rows), box).items():
+        assert np.array_equal(trajectory.samples[name], expected), name
+    for step in range(max(0, n_frames - last_frames), n_frames):
+        frame = trajectory.frames[step]
+        np.testing.assert_array_equal(frame.occupancy, occupancy_of(step, box))
+        assert frame.events == row_of(step, box)["events"]
+    return n_rows
+
+
+def verify_with_plain_h5py(path, box, at_least: int = 0) -> None:
+    with h5py.File(path, "r") as file:
+        n_rows = min(len(column) for column in file["samples"].values())
+        n_frames = min(len(column) for column in file["frames"].values())
+        assert min(n_rows, n_frames) >= at_least
+        columns = json.loads(file["record"][:].tobytes())["columns"]
+        expected = row_of(np.arange(n_rows), box)
+        for name, _ in columns:
+            assert np.array_equal(file["samples"][name][:n_rows], expected[name]), name
+        for step in range(n_frames):
+            assert np.array_equal(file["frames/occupancy"][step], occupancy_of(step, box))
+
+
+# --- content --------------------------------------------------------------------------------------
+
+
+def test_everything_written_comes_back(path, box):
+    with new_writer(path, box) as writer:
+        for step in range(5):
+            append(writer, box, step)
+        writer.close(finished=True, stop_reason="capacity of 2 monolayers reached")
+    t = load(path)
+    assert verify(t, box) == 5
+    assert (t.finished, t.stop_reason, t.seed) == (True, "capacity of 2 monolayers reached", 7)
+    assert t.run_file == fake.RUN_TEXT
+    assert t.run["conditions"]["current_density_mA_cm2"] == 0.5
+    assert t.acceleration["classes"][0]["name"] == "Li"
+    assert t.species == ["Li"]
+    assert t.lattice == box
+    assert t.provenance.keys() >= {"python", "numba", "numpy", "platform", "created", "hdf5"}
+    assert t.samples.events.dtype == np.int64
+    assert t.samples.time_s.dtype == np.float64
+
+
+def test_file_holds_what_the_schema_says_and_nothing_else(path, box):
+    with new_writer(path, box) as writer:
+        append(writer, box, 0)
+    documented = {entry.path: entry for entry in SCHEMA}
+    assert len(documented) == len(SCHEMA)
+    found = set()
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset):
+            entry = documented[f"/{name}"]
+            found.add(entry.path)
+            assert item.dtype.str == entry.dtype
+            assert item.attrs["unit"] == entry.unit
+            assert item.attrs["description"] == entry.description
+            assert item.ndim == len(entry.shape.split(", "))
+        found.update(f"/{name}@{key}" for key in item.attrs.keys() - {"unit", "description"})
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+        found.update(f"/@{key}" for key in file.attrs)
+        assert file["frames/occupancy"].chunks == (1, box.n_sites)
+        for entry in SCHEMA:
+            if "@" in entry.path:
+                place, name = entry.path.split("@")
+                kind = file[place].attrs.get_id(name).dtype
+                assert kind.str == {"text": "|O", "bool": "|b1"}.get(entry.dtype, entry.dtype)
+    assert found == set(documented)
+
+
+def test_inf_and_nan_survive(path, box):
+    row = row_of(0, box) | {"overpotential_V": np.inf, "contact_fraction": np.nan}
+    with new_writer(path, box) as writer:
+        writer.append_sample(row)
+    samples = load(path).samples
+    assert np.isinf(samples.overpotential_V[0])
+    assert np.isnan(samples.contact_fraction[0])
+
+
+def test_same_data_give_the_same_bytes_however_they_are_flushed(tmp_path, box):
+    for name, every in (("a.h5", 1), ("b.h5", 4)):
+        with new_writer(tmp_path / name, box) as writer:
+            for step in range(9):
+                append(writer, box, step)
+                if step % every == 0:
+                    writer.flush()
+    with h5py.File(tmp_path / "a.h5") as a, h5py.File(tmp_path / "b.h5") as b:
+        for group in ("samples", "frames"):
+            assert a[group].keys() == b[group].keys()
+            for name in a[group]:
+                assert a[group][name][:].tobytes() == b[group][name][:].tobytes()
+        stored = [file["frames/occupancy"].id for file in (a, b)]
+        for frame in range(9):
+            first, second = (dataset.read_direct_chunk((frame, 0)) for dataset in stored)
+            assert first == second
+
+
+def test_many_rows_over_several_chunks(path, box):
+    with new_writer(path, box) as writer:
+        for step in range(1500):
+            writer.append_sample(row_of(step, box))
+            if step % 170 == 0:
+                writer.flush()
+    assert verify(load(path), box) == 1500
+
+
+def test_own_columns(path, box):
+    columns = (*schema.SAMPLE_COLUMNS, schema.column("pressure_MPa", "<f8", "MPa", "Pressure"))
+    with new_writer(path, box, columns=columns) as writer:
+        writer.append_sample(row_of(0, box) | {"pressure_MPa": 2.5})
+    t = load(path)
+    assert t.samples.pressure_MPa[0] == 2.5
+    assert t.samples.units["pressure_MPa"] == "MPa"
+
+
+def test_wrong_rows_and_frames_are_programming_errors(path, box):
+    with new_writer(path, box) as writer:
+        with pytest.raises(ValueError, match=r"lacks \['time_s'\], has unknown \['colour'\]"):
+            writer.append_sample(
+                {k: v for k, v in row_of(0, box).items() if k != "time_s"} | {"colour": 1}
+            )
+        with pytest.raises(ValueError, match="shape"):
+            writer.append_frame(np.ones(3), **dict.fromkeys(FRAME, 0))
+
+
+def test_early_flush_when_frames_pile_up(path, box, monkeypatch):
+    monkeypatch.setattr("kmc.files.writer._BUFFER_BYTES", 3 * box.n_sites)
+    with new_writer(path, box) as writer:
+        for step in range(4):
+            append(writer, box, step)
+        assert verify(load(path), box) == 4
+
+
+def test_the_writer_copies_the_occupancy(path, box):
+    occupancy = np.ones(box.n_sites, dtype=np.uint8)
+    with new_writer(path, box) as writer:
+        writer.append_frame(occupancy, **dict.fromkeys(FRAME, 0))
+        occupancy[:] = 0
+    assert load(path).frames[0].occupancy.all()
+
+
+# --- for the user ---------------------------------------------------------------------------------
+
+
+def test_access_and_representations(tmp_path):
+    path = fake.write(tmp_path / "strip.h5")
+    t = load(path)
+    assert t.samples.keys()[:2] == ["events", "hops"]
+    assert "crc32" not in t.samples
+    assert "energy_eV" in dir(t.samples)
+    assert len(t.samples) == len(t.samples["time_s"]) == 26
+    frame = t.samples.to_dataframe()
+    assert frame.shape == (26, len(t.samples.keys()))
+    assert frame.attrs["units"]["overpotential_V"] == "V"
+    assert t.frames[-1].index == 5
+    assert [f.index for f in t.frames[1:3]] == [1, 2]
+    assert t.frames.time_s.shape == (6,)
+    assert float(t.params["formation_energy_bulk_eV"]) == 0.5
+    assert repr(t.params.formation_energy_bulk_eV) == "0.5 eV (S4)"
+    assert repr(t.params["second_shell_ratio"]) == "0.5 (assumed)"
+    for text in (repr(t), t._repr_html_()):
+        assert "finished: capacity of 2 monolayers reached" in text
+        assert "bcc_100, 8 × 8 cells, 8 layers, interface" in text
+    assert "overpotential_V" in repr(t.samples)
+    assert "Frame 5" in repr(t.frames)
+    with pytest.raises(ValueError, match="read-only"):
+        t.samples.time_s[0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        t.frames[0].occupancy[0] = 1
+
+
+def test_mistaken_names_are_told(tmp_path):
+    t = load(fake.write(tmp_path / "strip.h5", n_frames=1))
+    with pytest.raises(AttributeError, match="Did you mean 'time_s'"):
+        _ = t.samples.time
+    with pytest.raises(KeyError, match="Did you mean 'contact_fraction'"):
+        _ = t.samples["contact_fractio"]
+    with pytest.raises(KeyError, match="Did you mean 'second_shell_ratio'"):
+        _ = t.params["second_shell"]
+    with pytest.raises(IndexError, match="holds 1 frames"):
+        _ = t.frames[1]
+
+
+def test_html_escapes_what_the_file_says(tmp_path):
+    path = fake.write(tmp_path / "strip.h5", n_frames=1, stop_reason="<script>alert(1)</script>")
+    assert "<script>" not in load(path)._repr_html_()
+
+
+def test_a_file_without_rows(path, box):
+    with new_writer(path, box):
+        pass
+    t = load(path)
+    assert (len(t.samples), len(t.frames), t.finished, t.stop_reason) == (0, 0, False, "")
+    assert "none yet" in repr(t)
+    assert "not finished" in repr(t)
+    assert "none yet" in repr(t.samples)
+    assert "none yet" in repr(t.frames)
+    assert t.samples.to_dataframe().empty
+
+
+# --- outputs that cannot be -----------------------------------------------------------------------
+
+
+def test_existing_output_is_kept_without_overwrite(path, box):
+    path.write_text("precious")
+    with pytest.raises(InputError, match="exists already"):
+        new_writer(path, box)
+    assert path.read_text() == "precious"
+    with new_writer(path, box, overwrite=True):
+        pass
+    assert len(load(path).samples) == 0
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_impossible_outputs(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="is a folder"):
+        check_output(tmp_path)
+    with pytest.raises(InputError, match="there is no folder"):
+        check_output(tmp_path / "missing" / "run.h5")
+    if os.path.exists("/dev/null"):
+        with pytest.raises(InputError, match="not a regular file"):
+            check_output("/dev/null", overwrite=True)
+    monkeypatch.setattr(os, "access", lambda place, mode: False)
+    with pytest.raises(InputError, match="not writable"):
+        check_output(tmp_path / "run.h5")
+
+
+def test_a_link_stays_a_link(tmp_path, box):
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "run.h5"
+    link.symlink_to(tmp_path / "disk" / "real.h5")
+    with new_writer(link, box) as writer:
+        append(writer, box, 0)
+    assert link.is_symlink()
+    assert verify(load(link), box) == 1
+
+
+def test_failing_creation_leaves_nothing_behind(tmp_path, box, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(InputError, match="No space left"):
+        new_writer(tmp_path / "run.h5", box)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_keeps_what_was_safe_and_can_be_retried(path, box, monkeypatch):
+    with new_writer(path, box) as writer:
+        append(writer, box, 0)
+        writer.flush()
+        append(writer, box, 1)
+        with monkeypatch.context() as patch:
+            write = Transaction._write
+
+            def half_then_full(self, offset, data):
+                write(self, offset, data[: len(data) // 2])
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            patch.setattr(Transaction, "_write", half_then_full)
+            safe = f"up to t = {row_of(0, box)['time_s']} s is safe"
+            with pytest.raises(KmcError, match=rf"No space left(.|\n)*{safe}"):
+                writer.flush()
+        assert verify(load(path), box) == 1
+        verify_with_plain_h5py(path, box, 1)
+        writer.flush()
+        assert verify(load(path), box) == 2
+
+
+def test_output_removed_or_replaced_during_the_run(path, box, tmp_path):
+    writer = new_writer(path, box)
+    append(writer, box, 0)
+    path.unlink()
+    with pytest.raises(KmcError, match="moved or removed"):
+        writer.flush()
+    new_writer(tmp_path / "other.h5", box).close(finished=True, stop_reason="")
+    writer = new_writer(path, box)
+    append(writer, box, 0)
+    os.replace(tmp_path / "other.h5", path)
+    with pytest.raises(KmcError, match="replaced"):
+        writer.flush()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs locks of open files")
+def test_a_file_that_is_being_written_is_not_overwritten(path, box):
+    with new_writer(path, box) as writer:
+        append(writer, box, 0)
+        with pytest.raises(InputError, match="being written by another process"):
+            new_writer(path, box, overwrite=True)
+    new_writer(path, box, overwrite=True).close(finished=True, stop_reason="")
+
+
+# --- sudden death ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "names",
+    [FRAME, pytest.param(tuple(NAMES), marks=pytest.mark.slow)],
+    ids=["few", "all"],
+)
+def test_file_is_valid_after_every_single_write(path, box, monkeypatch, names):
+    """The states a kill can leave: after each write of a commit, and within the large one."""
+    monkeypatch.setattr(schema, "required_columns", lambda version: names)
+    columns = [entry for entry in schema.SAMPLE_COLUMNS if entry.name in names]
+    write = Transaction._write
+    states = []
+
+    def look():
+        t = load(path)
+        states.append(len(t.samples))
+        if len(t.frames):
+            _ = t.frames[-1].occupancy  # verifies its checksum
+        verify_with_plain_h5py(path, box, flushed)
+
+    def write_and_look(self, offset, data):
+        if offset == self.base_size:
+            write(self, offset, data[: len(data) // 3])
+            look()
+        write(self, offset, data)
+        look()
+
+    monkeypatch.setattr(Transaction, "_write", write_and_look)
+    flushed = 0
+    with new_writer(path, box, columns=columns) as writer:
+        for count in (1, 1, 8, 26):  # the chunk index grows through all its kinds of block
+            for step in range(flushed, flushed + count):
+                append(writer, box, step)
+            writer.flush()
+            flushed += count
+        writer.close(finished=True, stop_reason="done")
+    assert len(states) > 5 * len(names)  # more than one for each column and commit
+    assert states == sorted(states)
+
+
+def test_what_a_killed_commit_left_behind_does_not_matter_to_the_next(path, box, monkeypatch):
+    writer = new_writer(path, box)
+    append(writer, box, 0)
+    writer.flush()
+    with path.open("ab") as file:
+        file.write(b"\xff" * 5000)
+    assert verify(load(path), box) == 1
+    writer._identity = writer._file_identity()
+    append(writer, box, 1)
+    writer.close(finished=True, stop_reason="done")
+    assert verify(load(path), box) == 2
+    verify_with_plain_h5py(path, box, 2)
+
+
+def _write_until_killed(path, box, report) -> None:
+    writer = new_writer(path, box)
+    os.write(report, b"\0")
+    for step in range(10_000):
+        append(writer, box, step)
+        writer.flush()
+        os.write(report, b"+")
+
+
+@contextlib.contextmanager
+def _writing_process(path, box):
+    """A process that writes; yields its id and a pipe that carries a byte for each flush."""
+    listen, report = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            _write_until_killed(path, box, report)
+        os._exit(0)
+    os.close(report)
+    try:
+        assert os.read(listen, 1)
+        yield child, listen
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(child, 0)
+        os.close(listen)
+
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+
+
+@pytest.mark.slow
+@forks
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
+def test_kill_at_random_moments(tmp_path, box, kills):
+    chance = random.Random(1)
+    reached = []
+    for attempt in range(kills):
+        path = tmp_path / f"{attempt}.h5"
+        with _writing_process(path, box) as (child, listen):
+            flushes = 0
+            for _ in range(chance.randrange(5)):
+                flushes += len(os.read(listen, 1))
+            time.sleep(chance.uniform(0.0, 0.02))
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            flushes += len(os.read(listen, 100_000))
+        verify_with_plain_h5py(path, box, flushes)
+        t = load(path)
+        reached.append(verify(t, box, flushes))
+        assert reached[-1] <= flushes + 1
+        assert not t.finished
+        assert t.stop_reason == ""
+    assert max(reached) > 2
+
+
+@pytest.mark.slow
+@forks
+def test_reading_while_it_is_written(path, box, monkeypatch):
+    monkeypatch.setattr(integrity, "_ATTEMPTS", 1000)  # a slow reader meets many writes
+    lengths = []
+    with _writing_process(path, box) as (_, listen):
+        for flushes in range(1, 16):
+            assert os.read(listen, 1)
+            lengths.append(verify(load(path), box, flushes, last_frames=2))
+    assert lengths == sorted(lengths)
+
+
+def test_reader_keeps_nothing_open(path, box):
+    with new_writer(path, box) as writer:
+        append(writer, box, 0)
+        writer.flush()
+        early = load(path)
+        append(writer, box, 1)
+        writer.flush()
+        np.testing.assert_array_equal(early.frames[0].occupancy, occupancy_of(0, box))
+        assert len(early.samples) == len(early.frames) == 1
+    path.unlink()
+    with pytest.raises(InputError, match="no such file"):
+        _ = early.frames[0].occupancy
+
+
+# --- damage ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def whole(path, box):
+    with new_writer(path, box) as writer:
+        for step in range(4):
+            append(writer, box, step)
+        writer.close(finished=True, stop_reason="done")
+    return path
+
+
+def verify_one_sentence(problem: KmcError, path) -> None:
+    assert str(path) in problem.message
+    assert "\n" not in problem.message
+    assert len(problem.message) < 300
+
+
+def test_missing_folder_empty_and_foreign(tmp_path):
+    def refused(path, match, kind=FileFormatError):
+        with pytest.raises(kind, match=match) as caught:
+            load(path)
+        verify_one_sentence(caught.value, path)
+        assert caught.value.exit_code == 2
+
+    refused(tmp_path / "none.h5", "no such file", InputError)
+    refused(tmp_path, "is a folder", InputError)
+    path = tmp_path / "some.h5"
+    path.write_bytes(b"")
+    refused(path, "is empty")
+    path.write_text("x,y\n1,2\n")
+    refused(path, "not an HDF5 file")
+    path.write_bytes(b"\x89HDF\r\n\x1a\n")
+    refused(path, "is damaged")
+    with h5py.File(path, "w") as file:
+        file["data"] = np.arange(3)
+    refused(path, "without a schema_version")
+    with h5py.File(path, "w") as file:
+        file.attrs["schema_version"] = 1
+    refused(path, "is not a kmc trajectory: object 'record' doesn't exist")
+    with h5py.File(path, "w") as file:
+        file.attrs["schema_version"] = "one"
+    refused(path, "is not a kmc trajectory")
+
+
+def test_newer_schema_is_named(whole):
+    with h5py.File(whole, "r+") as file:
+        file.attrs["schema_version"] = 3
+    with pytest.raises(FileFormatError, match=r"has schema 3, but .* schema 2: update kmc"):
+        load(whole)
+
+
+def test_a_file_of_schema_1_is_read():
+    """Written by kmc 0.1.0 before checkpoints: 6 × 6 cells of Li–Mg, 0.5 monolayers."""
+    t = load(Path(__file__).resolve().parents[1] / "data" / "schema_1.h5")
+    assert (t.schema_version, t.finished) == (1, True)
+    assert t.provenance["created"].startswith("2026-11-21")
+    assert len(t.samples) == 11
+    assert len(t.frames) == 6
+    assert t.samples.vacancies[-1] == np.count_nonzero(t.frames[-1].occupancy == 0) == 18
+    assert "Overpotential" in dict(summary(t))
+
+
+def test_missing_pieces_are_named(whole):
+    with h5py.File(whole, "r+") as file:
+        del file["samples/time_s"]
+    with pytest.raises(FileFormatError, match="time_s"):
+        load(whole)
+
+
+def test_repacked_by_other_tools_is_still_read(whole, tmp_path, box):
+    """Someone may rewrite the file in HDF5's oldest format; its content counts."""
+    copy = tmp_path / "copy.h5"
+    with h5py.File(whole) as source, h5py.File(copy, "w") as target:
+        for name in source:
+            source.copy(name, target)
+        target.attrs.update(source.attrs)
+    assert verify(load(copy), box) == 4
+
+
+def test_columns_of_unequal_length_are_cut_to_complete_rows(whole, box):
+    with h5py.File(whole, "r+") as file:
+        file["samples/energy_eV"].resize(3, axis=0)
+        file["frames/events"].resize(2, axis=0)
+    t = load(whole)
+    assert (len(t.samples), len(t.frames)) == (3, 2)
+    verify(t, box)
+
+
+@pytest.mark.parametrize("column", ["samples/energy_eV", "frames/time_s"])
+def test_changed_numbers_are_noticed(whole, column):
+    with h5py.File(whole, "r+") as file:
+        file[column][1] = 0.123
+    with pytest.raises(FileFormatError, match="checksum"):
+        [frame.occupancy for frame in load(whole).frames]
+
+
+def test_damaged_text_heap_neither_misleads_nor_hangs(whole, box):
+    """HDF5 loops for ever over a zeroed heap; kmc does not read it."""
+    data = bytearray(whole.read_bytes())
+    places = [place for place in range(0, len(data), 512) if data[place : place + 4] == b"GCOL"]
+    assert places
+    for place in places:
+        data[place + 16 : place + 512] = bytes(496)
+    whole.write_bytes(data)
+    t = load(whole)
+    assert verify(t, box) == 4
+    assert (t.run_file, t.stop_reason) == (fake.RUN_TEXT, "done")
+
+
+def test_long_stop_reason_is_cut_at_a_whole_letter(path, box):
+    with new_writer(path, box) as writer:
+        writer.close(finished=True, stop_reason="µ" * 400)
+    assert load(path).stop_reason == "µ" * 256
+    with h5py.File(path) as file:
+        assert file.attrs["stop_reason"] == "µ" * 400
+
+
+def test_cut_short_anywhere(whole, tmp_path):
+    data = whole.read_bytes()
+    cut = tmp_path / "cut.h5"
+    for size in {0, 1, 8, 40, 100, *range(500, len(data), len(data) // 40), len(data) - 1}:
+        cut.write_bytes(data[:size])
+        with pytest.raises(FileFormatError, match=r"empty|cut short|damaged|not an HDF5") as caught:
+            load(cut)
+        verify_one_sentence(caught.value, cut)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flips", [80, pytest.param(250, marks=pytest.mark.slow)])
+def test_flipped_bits_never_change_numbers_silently(whole, tmp_path, box, monkeypatch, flips):
+    monkeypatch.setattr("kmc.files.integrity._ATTEMPTS", 1)
+    data = bytearray(whole.read_bytes())
+    flipped = tmp_path / "flipped.h5"
+    shutil.copy(whole, flipped)
+    chance = random.Random(5)
+    noticed = 0
+    used = [place for place, byte in enumerate(data) if byte]
+    for _ in range(flips):
+        place, bit = chance.choice(used), 1 << chance.randrange(8)
+        with flipped.open("r+b") as file:
+            file.seek(place)
+            file.write(bytes([data[place] ^ bit]))
+        try:
+            t = load(flipped)
+            assert verify(t, box) == 4
+            assert t.run == fake.resolved(box)["run"]
+            assert t.lattice == box
+        except InputError as problem:
+            if "lattice" not in str(problem):
+                verify_one_sentence(problem, flipped)
+            noticed += 1
+        finally:
+            with flipped.open("r+b") as file:
+                file.seek(place)
+                file.write(bytes([data[place]]))
+    assert noticed > flips // 9

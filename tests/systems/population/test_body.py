@@ -1,0 +1,77 @@
+"""The viscous body against solutions in closed form."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from squares import run, setting
+
+from kmc.systems.population.body import Body, Viscous
+from kmc.systems.population.gaps import Gaps
+
+
+def disc(n: int, radius: float) -> np.ndarray:
+    """Share of each cell outside a disc in the middle, cells of 1."""
+    x = (np.arange(16 * n) + 0.5) / 16 - n / 2
+    outside = x[:, None] ** 2 + x[None, :] ** 2 > radius**2
+    return outside.reshape(n, 16, n, 16).mean(axis=(1, 3))
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize(("radius", "n", "within"), [(8.0, 96, 0.02), (16.0, 192, 0.01)])
+def test_a_gap_closes_at_two_thirds_of_P_a_cubed_over_viscosity(radius, n, within):
+    """I. N. Sneddon's penny-shaped crack with E = 3η, ν = 1/2; images add (a/edge)³."""
+    still = np.zeros((n, n))
+    flow = Body(Viscous(1 / 3, 1.0), n, n).flow(disc(n, radius), still, still, 1.0)
+    assert flow.viscosity_MPa_s == pytest.approx(1.0)
+    assert flow.velocity_um_s.sum() == pytest.approx(2 / 3 * radius**3, rel=within)
+    assert flow.pressure_MPa.mean() == pytest.approx(1.0)
+    # Capillary pressure on the roof does the same as a stack pressure, but for cells of the rim.
+    pulled = Body(Viscous(1 / 3, 1.0), n, n).flow(disc(n, radius), still, still + 1.0, 0.0)
+    assert pulled.velocity_um_s.sum() == pytest.approx(2 / 3 * radius**3, rel=2 * within)
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize("exponent", [1.0, 6.6])
+def test_contact_that_recedes_in_a_wave_bears_two_eta_k_of_it(exponent):
+    """p̂ = 2ηk r̂; Norton's viscosity at the mean of |p|, 2/π of the amplitude."""
+    n, wave = 64, 4
+    k = 2 * math.pi * wave / n
+    phase = k * (np.arange(n) + 0.5)
+    recession = np.broadcast_to(1e-3 * np.cos(phase), (n, n))
+    law = Viscous(0.01, exponent)
+    flow = Body(law, n, n).flow(np.ones((n, n)), recession, np.zeros((n, n)), 0.0)
+    assert flow.velocity_um_s == pytest.approx(recession, abs=2e-6)
+    amplitude = 2 * flow.viscosity_MPa_s * k * 1e-3
+    assert flow.pressure_MPa[0] == pytest.approx(-amplitude * np.cos(phase), abs=0.02 * amplitude)
+    assert flow.stress_MPa == pytest.approx(2 / math.pi * amplitude, rel=0.02)
+    assert flow.viscosity_MPa_s == pytest.approx(law.viscosity_MPa_s(flow.stress_MPa), rel=1e-6)
+
+
+def test_contact_opens_under_tension_beyond_adhesion():
+    n = 32
+    recession = np.zeros((n, n))
+    recession[12:20, 12:20] = 1e-3  # the metal beside it holds the body back
+    strong = Body(Viscous(0.01, 1.0), n, n).flow(np.ones((n, n)), recession, 0 * recession, 0.0)
+    assert strong.pressure_MPa.min() < -0.05
+    weak = Body(Viscous(0.01, 1.0, 0.02), n, n).flow(np.ones((n, n)), recession, 0 * recession, 0.0)
+    assert (weak.contact == 0).any()
+    assert weak.pressure_MPa.min() >= -0.02
+    assert (weak.velocity_um_s < recession + 1e-9)[weak.contact == 0].all()
+
+
+def test_creep_keeps_contact_and_every_vacancy_is_counted():
+    law = Viscous(0.01, 6.6, adhesion_MPa=1.0, surface_energy_J_m2=0.4)
+    creeps = setting(body=law, pressure_MPa=1.0)
+    gaps = run(Gaps(creeps, np.random.default_rng(2)), 400.0)
+    rigid = run(Gaps(setting(), np.random.default_rng(2)), 400.0)
+    assert gaps.contact_fraction > rigid.contact_fraction + 0.03
+    assert gaps.flow is not None
+    assert gaps.flow.pressure_MPa.mean() == pytest.approx(1.0)
+    again = Gaps(creeps, np.random.default_rng(2))
+    again.restore({key: value.copy() for key, value in gaps.arrays().items()})
+    run(gaps, 420.0)
+    run(again, 420.0)
+    assert gaps.h_um.tobytes() == again.h_um.tobytes()

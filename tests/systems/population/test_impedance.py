@@ -1,0 +1,125 @@
+"""Impedance of a partial contact: its exact limits, and the command."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from kmc.cli.app import main
+from kmc.errors import InputError
+from kmc.systems.population.impedance import impedance, impedances, kinetics_of
+from kmc.systems.population.voltage import Kinetics
+
+KINETICS = Kinetics(298.15, 1.0, 3.5)
+R_CT = 8.617333262e-5 * 298.15 / 1e-3  # Ω cm² at 1 mA/cm²
+EDGE_UM, N = 100.0, 200
+IMAGES = 3.90026492  # of a square lattice of unit charges on a uniform sheet, −4 ζ(1/2) β(1/2)
+
+
+def test_full_contact_is_one_arc():
+    found = impedance(np.ones((N, N)), EDGE_UM, KINETICS, double_layer_uF_cm2=20)
+    omega = 2 * np.pi * found.frequency_Hz
+    assert found.constriction_ohm_cm2 == 0
+    assert found.Z_ohm_cm2 == pytest.approx(R_CT / (1 + 1j * omega * R_CT * 20e-6), rel=1e-9)
+    top = found.frequency_Hz[np.argmax(-found.Z_ohm_cm2.imag)]
+    assert top == pytest.approx(found.transfer_Hz, rel=0.06)
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize(
+    ("shape", "times_size"), [("square", 0.4339), ("disc", 0.5)], ids=["square", "disc"]
+)
+def test_one_small_contact_has_holms_resistance(shape, times_size):
+    """κR of a square of side w is 0.4339/w (its capacitance), of a disc 1/(2d), Holm.
+
+    The next ones are at a distance L: A κR = A times_size/size − 3.9003 L/2π.
+    """
+    cell, size = EDGE_UM / N, 10.0
+    centres = (np.arange(N) + 0.5) * cell - EDGE_UM / 2
+    x, y = np.meshgrid(centres, centres)
+    square = (abs(x) < size / 2) & (abs(y) < size / 2)
+    contact = square if shape == "square" else np.hypot(x, y) < size / 2
+    found = impedance(contact, EDGE_UM, KINETICS)
+    length_um = EDGE_UM**2 * times_size / size - IMAGES * EDGE_UM / (2 * math.pi)
+    exact = length_um * 1e-4 / 3.5e-3
+    assert found.constriction_ohm_cm2 == pytest.approx(
+        exact, rel=0.02 if shape == "square" else 0.03
+    )
+    assert found.transfer_ohm_cm2 == pytest.approx(R_CT / contact.mean())
+    whole = found.transfer_ohm_cm2 + found.constriction_ohm_cm2
+    assert found.Z_ohm_cm2[-1].real == pytest.approx(whole, rel=1e-3)
+    # The capacitance of the double layer is that of the contact: the arc keeps its frequency.
+    assert found.transfer_Hz == pytest.approx(1 / (2 * np.pi * R_CT * 10e-6))
+    assert found.constriction_Hz == pytest.approx(3.5e-3 / (2 * np.pi * 10 * 8.854e-14), rel=1e-3)
+
+
+class Population:
+    """What is used of a run of kmc upscale: all contact, half of it, none."""
+
+    def __init__(self):
+        self.path, self.edge_um = Path("run.h5"), EDGE_UM
+        self.frames = {
+            "replica": np.zeros(3, int),
+            "capacity_mAh_cm2": np.array([0.0, 0.3, 0.6]),
+            "time_s": np.arange(3.0),
+        }
+        given = {
+            "exchange_current_density_mA_cm2": 1.0,
+            "electrolyte_conductivity_mS_cm": 3.5,
+            "electrolyte_activation_eV": 0.309,
+        }
+        self.params = {key: {"value": value} for key, value in given.items()}
+        conditions = {"temperature_K": 298.15, "series_resistance_ohm_cm2": 14.3}
+        self.run = {"conditions": conditions}
+
+    def gap_um(self, index):
+        gap = np.zeros((64, 64))
+        gap[:, : (0, 32, 64)[index]] = 1.0
+        return gap
+
+
+def test_frames_against_charge():
+    table = impedances(Population())
+    first = table.groupby("frame").first()
+    assert first["capacity_mAh_cm2"].tolist() == [0.0, 0.3]  # the last has no contact
+    assert first["contact_fraction"].tolist() == [1.0, 0.5]
+    assert first["transfer_ohm_cm2"].tolist() == pytest.approx([R_CT, 2 * R_CT])
+    assert first["constriction_ohm_cm2"][0] == 0
+    # Strips that cover a share θ, by conformal mapping: κ R A = (L/π) ln(1/sin(πθ/2)).
+    strips = EDGE_UM / np.pi * np.log(1 / np.sin(np.pi / 4)) * 1e-4 / 3.5e-3
+    assert first["constriction_ohm_cm2"][1] == pytest.approx(strips, rel=0.03)
+    assert table["Z_real_ohm_cm2"].min() > 14.29
+    population = Population()
+    del population.params["electrolyte_conductivity_mS_cm"]
+    with pytest.raises(InputError, match="without electrolyte_conductivity_mS_cm"):
+        kinetics_of(population)
+
+
+def test_the_command_writes_table_and_picture(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kmc.systems.run.load", lambda path, **_: Population())
+    arguments = ["impedance", "run.h5", "--frames", "0,1", "-o", "z.csv"]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert "contact 50.0 %" in done.stdout
+    assert set(pd.read_csv("z.csv")["frame"]) == {0, 1}
+    assert Path("run_impedance.png").stat().st_size > 1000
+    assert CliRunner().invoke(main, arguments).exit_code == 2  # exists already
+
+
+@pytest.mark.parametrize(
+    ("contact", "options", "part"),
+    [
+        (np.zeros((4, 4)), {}, "no contact is left"),
+        (np.ones((4, 8)), {}, "must be square"),
+        (np.ones((4, 4)), {"double_layer_uF_cm2": 0.0}, "above 0"),
+    ],
+)
+def test_refused(contact, options, part):
+    with pytest.raises(InputError, match=part):
+        impedance(contact, EDGE_UM, KINETICS, **options)

@@ -1,0 +1,244 @@
+"""Fields of gaps against independent solutions and exact limits (validation)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import optimize, special
+from squares import SITE_um3, STRIP_per_um2_s, medium, run, setting
+from stable_radius import growth, stable_radius
+
+from kmc.nuclei.field import Medium
+from kmc.systems.population.gaps import Gaps
+from kmc.systems.population.life import label
+
+HEIGHT_um_s = STRIP_per_um2_s * SITE_um3
+
+
+# --- the stable size of a lone void below a rigid body --------------------------------------------
+
+
+@pytest.mark.validation
+def test_the_reference_of_the_stable_radius_is_converged():
+    """Without sinks Weber's 4 K a; r*/λ = 2.089 and r*κ = 1.140 to three digits from four terms on.
+
+    Had planes above the void counted as well as those beside it, r*κ would be 1.521.
+    """
+    assert growth(1.0, 0.0, 0.0) == pytest.approx(4.0, rel=1e-6)
+    for terms in (4, 6):
+        assert stable_radius(1.0, 0.0, terms=terms) == pytest.approx(2.0887, abs=5e-4)
+        assert stable_radius(0.0, 1.0, terms=terms) == pytest.approx(1.1401, abs=5e-4)
+    assert stable_radius(0.0, 1.0, column=True) == pytest.approx(1.5214, abs=5e-4)
+
+
+def growth_on_the_grid(radius_um: float, sinks: tuple[float, float], cell_um: float) -> float:
+    """dV/dt of a lone cap by what arrives and what settles far from it; sink lengths of 1 µm."""
+    metal = Medium(3.6e8, 0.0, 1e-6, 1e-6, 1e6, SITE_um3, *sinks)
+    gaps = Gaps(setting(24.0, cell_um, flaws=0, medium=metal), np.random.default_rng(1))
+    gaps._draw(12.0, 12.0, gaps.setting.volume_factor * radius_um**3)
+    gaps._locate()
+    known = gaps._absorbers()
+    known.cell_supersaturation[:] = 1.0
+    rate, _, S = gaps._solve(known, 1e9)
+    supply = metal.bulk_per_um_s * (1 / sinks[0] + 1 / sinks[1])
+    far = S[0, 0] - 1
+    return (rate.sum() - supply * far * gaps.cover.sum() * cell_um**2) / (metal.bulk_per_um_s * far)
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize(("sinks", "wanted"), [((1.0, math.inf), 2.089), ((math.inf, 1.0), 1.140)])
+@pytest.mark.parametrize("cell_um", [0.24, 0.12])
+def test_the_stable_size_on_the_grid(sinks, wanted, cell_um):
+    """r*/λ and r*κ to 3 %: the sign changes within it."""
+    assert growth_on_the_grid(0.97 * wanted, sinks, cell_um) > 0
+    assert growth_on_the_grid(1.03 * wanted, sinks, cell_um) < 0
+
+
+@pytest.mark.slow
+@pytest.mark.validation
+def test_voids_grow_below_the_stable_size_and_shrink_above_it():
+    """In time, with everything that moves: λ = 1 µm, radii of 1.2 and 3.2 µm."""
+    change = []
+    for radius in (1.2, 3.2):
+        given = setting(20.0, 0.25, flaws=0, medium=medium(1.0), rounding_length_um=4.0)
+        gaps = Gaps(given, np.random.default_rng(1))
+        gaps._draw(10.0, 10.0, given.volume_factor * radius**3)
+        gaps.ledger.initial = gaps.in_voids_per_um2
+        gaps._locate()
+        run(gaps, 10.0)
+        before = gaps.gaps_um
+        run(gaps, 400.0)
+        change.append(gaps.gaps_um / before - 1)
+    assert change[0] > 0.2
+    assert change[1] < -0.02
+
+
+# --- the outline of a lone void -------------------------------------------------------------------
+
+
+def lone(cell_um: float, R_star: float = 6.0, **more) -> Gaps:
+    """A cap that begins with 0.75 µm and stays below R*, in metal that does not settle."""
+    given = setting(9.0, cell_um, flaws=0, medium=medium(), rounding_length_um=R_star, **more)
+    gaps = Gaps(given, np.random.default_rng(1))
+    gaps._draw(4.5, 4.5, given.volume_factor * 0.75**3)
+    gaps.ledger.initial = gaps.in_voids_per_um2
+    gaps._locate()
+    return gaps
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize(("cell_um", "t"), [(0.25, 1.0), (0.125, 1.0), (0.25, 0.4)])
+def test_a_lone_cap_keeps_its_aspect_while_it_grows(cell_um, t):
+    """Height over radius of the contact angle to 5 %; height of a paraboloid from its volume."""
+    gaps = lone(cell_um, height_over_radius=t)
+    for end in (100.0, 200.0, 400.0):
+        run(gaps, end)
+        area = float(gaps.cover.sum()) * cell_um**2
+        height = 2 * gaps.gaps_um * gaps.area_um2 / area
+        assert height / math.sqrt(area / math.pi) == pytest.approx(t, rel=0.05)
+    assert gaps.h_um.max() == pytest.approx(height, rel=0.07)
+
+
+def roundness(cover: np.ndarray) -> float:
+    """Length over width of a footprint, from its second moments."""
+    x = np.arange(len(cover))
+    out = []
+    for axis in (0, 1):
+        part = cover.sum(axis=axis)
+        middle = (part * x).sum() / part.sum()
+        out.append((part * (x - middle) ** 2).sum() / part.sum() + 1 / 12)
+    return math.sqrt(out[0] / out[1])
+
+
+@pytest.mark.validation
+def test_ellipses_round_off_in_a_time_that_goes_with_the_fourth_power():
+    """exp(−C B t/R⁴), C = x⁴ of the second harmonic of ∂h/∂t = −B ∇⁴h at a line of fixed slope.
+
+    h = a J2(xr/R) + b I2(xr/R); no flux: −a J2' + b I2' = 0; slope kept at the line: x h' = h.
+    """
+
+    def mode(x: float) -> float:
+        outer = special.iv(2, x) / special.ivp(2, x)
+        return 2 * x * special.jvp(2, x) - special.jv(2, x) - special.jvp(2, x) * outer
+
+    C = optimize.brentq(mode, 1.0, 3.0) ** 4
+    assert pytest.approx(49.65, abs=0.01) == C
+    from kmc.kernels import outline
+    from kmc.systems.population.gaps import _Shape
+
+    rates = []
+    for radius in (10.0, 20.0):
+        n = int(3.4 * radius) + 6
+        x = (np.arange(8 * n) + 0.5) / 8 - n / 2
+        cap = 1 - x[None, :] ** 2 / (1.3 * radius**2) - x[:, None] ** 2 * 1.3 / radius**2
+        h = (np.maximum(0.0, cap) * radius / 2).reshape(n, 8, n, 8).mean(axis=(1, 3))
+        shape, seen, step = _Shape(n), [], 1e-3 * radius**4
+        for _ in range(14):
+            shape.locate(h)
+            seen.append(roundness(shape.cover) - 1)
+            shape.relax(h, np.zeros_like(h), step)
+            outline.clear(h)
+            shape.locate(h)
+            shape.advance(h, -math.expm1(-4 * step))
+        rates.append(math.log(seen[3] / seen[13]) / 10e-3)
+    assert rates == pytest.approx([C, C], rel=0.05)
+
+
+# --- populations without sinks --------------------------------------------------------------------
+
+
+@pytest.mark.validation
+def test_caps_that_have_not_met_lose_contact_as_random_caps_do():
+    """π (V/s)^(2/3) for each void, to 2 %, while they grow without meeting."""
+    given = setting(
+        12.0, 0.125, flaws=0, medium=medium(), rounding_length_um=4.0, homogeneous=False
+    )
+    gaps = Gaps(given, np.random.default_rng(4))
+    for place in np.ndindex(3, 3):
+        x, y = (np.array(place) + 0.3 + 0.4 * gaps.rng.random(2)) * 4.0
+        gaps._draw(x, y, given.volume_factor * 0.6**3)
+    gaps.ledger.initial = gaps.in_voids_per_um2
+    gaps._locate()
+    for height in (0.1, 0.2):
+        run(gaps, height / HEIGHT_um_s)
+        names, count = label(gaps.cover > 0)
+        volume = np.bincount(names.ravel(), gaps.h_um.ravel())[1:] * given.pitch_um**2
+        assert count == 9
+        wanted = math.pi * float(((volume / given.volume_factor) ** (2 / 3)).sum())
+        assert float(gaps.cover.sum()) * given.pitch_um**2 == pytest.approx(wanted, rel=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.validation
+@pytest.mark.parametrize("flaws", [400, 1000])
+def test_voids_that_round_off_at_once_are_a_breath_figure(flaws):
+    """A little less than half of the contact goes, whatever the first density; widths follow it.
+
+    Discs that fuse at once lose 0.50 to 0.54 and are 4.8 to 6.5 stripped heights wide. Here rims
+    nearer than a cell have met, and a void needs time to round off. The band was set after runs, so
+    that this keeps what is found and does not confirm the discs' figure. At 1000 flaws the width is
+    6.7 heights, above their range.
+    """
+    given = setting(20.0, 0.2, flaws=flaws, medium=medium(), rounding_length_um=6.0)
+    gaps = run(Gaps(given, np.random.default_rng(3)), 0.4 / HEIGHT_um_s)
+    assert 1 - gaps.contact_fraction == pytest.approx(0.45, abs=0.04)
+    inside = gaps.cover > 0.5
+    chords = np.count_nonzero(inside & ~np.roll(inside, 1, axis=1))
+    assert 4.8 < inside.sum() * 0.2 / chords / 0.4 < 7.0
+
+
+# --- grid and step --------------------------------------------------------------------------------
+
+
+def charges(cell_um: float) -> np.ndarray:
+    """Heights stripped when half and nine tenths of the contact are lost, µm; two squares' mean."""
+    found = []
+    for seed in (6, 7):
+        gaps = Gaps(setting(15.0, cell_um, 36), np.random.default_rng(seed))
+        course = [(0.0, 1.0)]
+        while course[-1][1] > 0.1 and gaps.step(1e6):
+            course.append((gaps.time_s * HEIGHT_um_s, gaps.contact_fraction))
+        height, contact = np.array(course).T
+        found.append(np.interp([-0.5, -0.1], -contact, height))
+    return np.mean(found, axis=0)
+
+
+@pytest.mark.slow
+@pytest.mark.validation
+def test_half_the_cell_changes_the_charges_by_less_than_five_percent():
+    assert charges(0.5) == pytest.approx(charges(0.25), rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.validation
+def test_half_the_step_changes_the_charges_by_less_than_five_percent(monkeypatch):
+    from kmc.systems.population import gaps
+
+    coarse = charges(0.25)
+    for name in ("_LINE_SHARE", "_GROWN_SHARE", "_SETTLING_SHARE"):
+        monkeypatch.setattr(gaps, name, getattr(gaps, name) / 2)
+    assert charges(0.25) == pytest.approx(coarse, rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.validation
+@pytest.mark.parametrize("cell_um", [0.5, 0.25])
+def test_a_void_wider_than_R_star_stays_a_disc(cell_um):
+    """From 6 to 10.7 µm, R* = 1.8 µm: its rim is as fast along axes as along diagonals, to ±2 %.
+
+    The lip is 1.3 µm thick. The radius is that of cells of 0.15 µm to 1 %.
+    """
+    given = setting(60.0, cell_um, flaws=0, medium=medium(5.0), rounding_length_um=1.8)
+    gaps = Gaps(given, np.random.default_rng(1))
+    gaps._draw(30.0, 30.0, given.volume_factor * 6.0**3)
+    gaps.ledger.initial = gaps.in_voids_per_um2
+    gaps._locate()
+    run(gaps, 9000.0)
+    x = (np.arange(given.n_cells * 4) + 0.5) / 4 * cell_um - 30.0
+    fine = gaps.cover.repeat(4, 0).repeat(4, 1)
+    fourth = (fine * np.cos(4 * np.arctan2(x[:, None], x[None, :]))).sum() / fine.sum()
+    radius = math.sqrt(float(gaps.cover.sum()) / math.pi) * cell_um
+    assert radius == pytest.approx(10.69, rel=0.01)
+    assert abs(fourth) * radius < 0.02 * (radius - 6.0)

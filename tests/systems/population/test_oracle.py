@@ -1,0 +1,33 @@
+"""The field of gaps equals the plain version of the same equations (reference/plain_gaps.py)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from plain_gaps import PlainGaps
+from squares import medium, setting
+
+from kmc.systems.population import gaps as module
+from kmc.systems.population.gaps import Gaps
+
+
+@pytest.mark.parametrize("sinks", [(2.0, np.inf), (np.inf, 4.0)])
+def test_a_field_of_gaps_equals_the_plain_version(monkeypatch, sinks):
+    """Two caps that grow into one another across an edge of the square, to the solver's error."""
+    monkeypatch.setattr(module, "_TOLERANCE", 1e-11)
+    fast = Gaps(setting(4.0, 0.25, flaws=0, medium=medium(*sinks)), np.random.default_rng(1))
+    fast._draw(3.7, 3.1, 0.5)
+    fast._draw(1.6, 2.2, 0.9)
+    fast._locate()
+    plain = PlainGaps(fast.setting, fast.h_um.copy())
+    fast.dt_s = 1.0
+    for _ in range(10):
+        before = fast.time_s
+        fast.step(1e9)
+        plain.step(fast.time_s - before)
+        fast.dt_s = min(fast.dt_s, 20.0)
+    assert 0.2 < 1 - fast.contact_fraction < 0.7
+    assert np.abs(fast.h_um - plain.h_um).max() < 1e-7
+    assert np.abs(fast.cover - plain.cover).max() < 1e-6
+    site = fast.setting.medium.site_volume_um3
+    assert fast.ledger.settled * site == pytest.approx(plain.settled_um, rel=1e-7)
