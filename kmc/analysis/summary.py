@@ -8,7 +8,7 @@ import numpy as np
 
 from kmc.analysis import balance, coulombic, voids
 from kmc.common.conditions import driven_by_run, temperatures
-from kmc.common.formatting import count, duration, figure, listed, plural, scaled
+from kmc.common.formatting import count, duration, figure, plural, scaled
 from kmc.common.metals import METALS
 from kmc.files.reader import Trajectory
 from kmc.files.samples import Frame, Samples
@@ -38,7 +38,7 @@ def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
     rows = [("Ended" if trajectory.finished else "Not finished", _end(trajectory))]
     rows.append(("System", _system(trajectory)))
     rows += _interface(trajectory)
-    rows += _alloy(trajectory) + _from_memory(trajectory)
+    rows += _alloy(trajectory)
     if not len(samples):
         return [*rows, ("Samples", "none yet")]
     last = {name: samples[name][-1] for name in samples}
@@ -116,20 +116,6 @@ def _interface(trajectory: Trajectory) -> list[tuple[str, str]]:
         vacant = plural(start.get("vacant_sites", 0), "vacant site")
         parts.append(f"{' and '.join(flaws)} at the start, {vacant}")
     return [("Interface", "; ".join(parts))] if parts else []
-
-
-def _from_memory(trajectory: Trajectory) -> list[tuple[str, str]]:
-    """Inputs of the run that nobody has looked up; those of creep where there is pressure."""
-    pressed = trajectory.run.get("conditions", {}).get("stack_pressure_MPa")
-    driven = trajectory.has_interface and trajectory.has_current
-    keys = [
-        key
-        for key, value in trajectory.params.items()
-        if value.from_memory and (pressed if key.startswith("creep_") else driven)
-    ]
-    if not keys:
-        return []
-    return [("Inputs", f"from memory, not looked up: {listed(keys)} (kmc params show)")]
 
 
 def _alloy(trajectory: Trajectory) -> list[tuple[str, str]]:

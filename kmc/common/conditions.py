@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kmc.common.formatting import figure, plural, quantity
+from kmc.common.formatting import figure, listed, plural, quantity
 
 
 def has_current(conditions: Mapping[str, Any]) -> bool:
@@ -50,6 +50,22 @@ def driven_by(conditions: Mapping[str, Any]) -> str:
     if conditions.get("stack_pressure_MPa"):
         parts.append(figure(conditions["stack_pressure_MPa"], "MPa"))
     return ", ".join(parts)
+
+
+def unsourced(resolved: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Row of a summary: inputs without a source that act in a run; none where all have one.
+
+    Creep acts under pressure alone, charge transfer with a current.
+    """
+    conditions = resolved.get("run", {}).get("conditions", {})
+    off = () if conditions.get("stack_pressure_MPa") else ("creep_",)
+    off += () if has_current(conditions) else ("exchange_", "charge_transfer_", "rim_exchange_")
+    acting = {k: v for k, v in resolved.get("parameters", {}).items() if not k.startswith(off)}
+    memory = [key for key, value in acting.items() if value.get("from_memory")]
+    assumed = [k for k, v in acting.items() if v.get("assumed") and k not in memory]
+    pairs = (("from memory, not looked up", memory), ("assumed", assumed))
+    found = "; ".join(f"{name}: {listed(keys)}" for name, keys in pairs if keys)
+    return [("Inputs", f"{found} (kmc params show)")] if found else []
 
 
 def ending(reason: str) -> str:

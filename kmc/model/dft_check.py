@@ -292,8 +292,6 @@ class _Bench:
         value *= p.value("attempt_frequency_Hz") * math.exp(-barrier / (K_B_eV * 298.15))
         value *= p.entropy_factor
         note = "f a² ν exp(S_f/k) exp(−(E_f + E0)/kT), f = 0.7272"
-        if p.metal == "Li":
-            note += "; isotopes show 5.6e-11 to 7e-11 (li_measured)"
         return [Row("self-diffusion of Li at 25 °C", "cm²/s", None, value, None, note)]
 
     def diffusivity_rows(self) -> list[Row]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kmc.common.conditions import unsourced
 from kmc.files.check_result import Verification
 from kmc.files.table_file import Table, Tables
 from kmc.runfile.kinds import RunKind
@@ -137,7 +138,9 @@ class System:
 
     def summed_up(self, run: Any, full: bool = False) -> list[tuple[str, str]]:
         """The summary of a run, in full or in at most eight lines."""
-        return (self.summary if full or self.digest is None else self.digest)(run)
+        if full or self.digest is None:
+            return self.summary(run) + unsourced(run.resolved)
+        return self.digest(run)
 
     @property
     def noun(self) -> str:

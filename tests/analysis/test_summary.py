@@ -9,6 +9,7 @@ import fake
 import pytest
 from rich.console import Console
 
+import kmc
 from kmc.analysis.summary import summary
 from kmc.cli.shared import print_panel
 from kmc.files.reader import load
@@ -52,17 +53,24 @@ def test_says_what_a_battery_scientist_asks(stripped):
     assert "Equilibrium is unaffected, fast kinetics are not" in text
 
 
-def test_inputs_from_memory_are_named_where_they_act(tmp_path):
+def test_inputs_without_a_source_are_named_where_they_act(tmp_path):
     box = fake.lattice()
     settings = fake.resolved(box)
-    values = load_parameters("li_li2s").resolved()
+    values = load_parameters("li_dilatometry").resolved()
     assert values["creep_exponent"]["from_memory"]
     assert "from_memory" not in values["barrier_Li_eV"]
-    t = load(fake.write(tmp_path / "a.h5", box=box, settings=settings | {"parameters": values}))
-    assert "Inputs: from memory, not looked up: exchange_current_density_mA_cm2 (" in words(t)
+
+    def inputs(name):
+        path = fake.write(tmp_path / name, box=box, settings=settings | {"parameters": values})
+        return dict(kmc.load(path).summary(full=True))["Inputs"]
+
+    text = inputs("a.h5")
+    assert text.startswith("from memory, not looked up: exchange_current_density_mA_cm2; assumed:")
+    assert "formation_energy_bulk_eV, formation_energy_L1_eV" in text
     settings["run"]["conditions"]["stack_pressure_MPa"] = 1.0
-    t = load(fake.write(tmp_path / "b.h5", box=box, settings=settings | {"parameters": values}))
-    assert "creep_reference_rate_per_s, creep_exponent and creep_activation" in words(t)
+    assert "creep_reference_rate_per_s, creep_exponent and creep_activation" in inputs("b.h5")
+    settings["run"]["conditions"]["current_density_mA_cm2"] = 0.0
+    assert "exchange_current" not in inputs("c.h5")
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -480,3 +480,10 @@ def test_a_set_made_in_python_is_checked_the_same():
 def test_every_quantity_kmc_knows_is_used_by_a_shipped_set():
     used = {key for name in catalogue.names("params") for key in load_parameters(name).quantities}
     assert used == set(quantities.QUANTITIES)
+
+
+@pytest.mark.parametrize("name", catalogue.names("params"))
+def test_what_a_note_calls_from_memory_is_marked(name):
+    for key, quantity in load_parameters(name).quantities.items():
+        by_heart = "from memory" in quantity.note.replace("\n", " ").lower()
+        assert not by_heart or (quantity.from_memory and quantity.assumed), key

@@ -136,7 +136,7 @@ def _file_page(found: Any) -> Page:
     page = Page(found.path.name, f"{system.noun.capitalize()} (kmc run)")
     columns, frames = system.columns(found), found.frames
     n_frames = len(next(iter(frames.values())) if isinstance(frames, Mapping) else frames)
-    rows = system.summary(found)
+    rows = system.summed_up(found, full=True)
     drawn = _drawn(found, n_frames) if n_frames and len(columns["time_s"]) else []
     lead = page.add("Summary", Table(rows[:_LINES]), *drawn[:1])
     lead.beside = bool(drawn)
