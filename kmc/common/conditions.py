@@ -58,8 +58,10 @@ def unsourced(resolved: Mapping[str, Any]) -> list[tuple[str, str]]:
     Creep acts under pressure alone, charge transfer with a current.
     """
     conditions = resolved.get("run", {}).get("conditions", {})
-    off = () if conditions.get("stack_pressure_MPa") else ("creep_",)
-    off += () if has_current(conditions) else ("exchange_", "charge_transfer_", "rim_exchange_")
+    charge = ("exchange_", "charge_transfer_", "rim_exchange_")
+    off = () if has_current(conditions) else charge
+    if not conditions.get("stack_pressure_MPa"):
+        off = (*off, "creep_")
     acting = {k: v for k, v in resolved.get("parameters", {}).items() if not k.startswith(off)}
     memory = [key for key, value in acting.items() if value.get("from_memory")]
     assumed = [k for k, v in acting.items() if v.get("assumed") and k not in memory]
