@@ -371,10 +371,9 @@ def _replace(file, where: str, what: tuple) -> None:
 def read_everything(path: Path) -> str:
     """What the commands that open a trajectory read of it."""
     from kmc.analysis.summary import summary
-    from kmc.files import integrity, reader
+    from kmc.files import reader
     from kmc.systems.electrode.verification.trajectory import verify
 
-    integrity._ATTEMPTS = 1  # nobody is writing
     outcome = "refused"
     with refusals():
         t = reader.load(path)

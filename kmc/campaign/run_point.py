@@ -114,12 +114,10 @@ def _run(folder: Path, name: str, owner: str) -> bool:
 
 def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
     """Run into `part`, or continue it where it holds the same run; returns whether it finished."""
-    from kmc.files.checkpoint import complete_last_commit
     from kmc.systems.run import load, resume, run_to_file
 
     if part.is_file():
         try:
-            complete_last_commit(part)
             begun = load(part)
             if begun.run != run.resolved():
                 set_aside(part, "it has other settings")

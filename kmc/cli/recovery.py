@@ -40,8 +40,8 @@ def resume(file: Path, check_every: int | None, quiet: bool) -> None:
 
     For a run that was stopped by Ctrl-C, a batch system (SIGTERM) or the end of its terminal
     (SIGHUP), ended by its stop.wall_time_s, or killed: it continues from the last checkpoint, which
-    a box writes every three seconds and others every twenty, and the file becomes that of an
-    uninterrupted run, byte for byte.
+    a box writes every three seconds and others every twenty, large files less often, and the file
+    becomes that of an uninterrupted run, byte for byte.
     """
     from kmc.systems.run import resume as continue_run
 
@@ -147,9 +147,8 @@ def verify(files: tuple[Path, ...], quiet: bool) -> None:
 def repair(file: Path, output: Path | None, force: bool) -> None:
     """Write a new trajectory with all of FILE that passes its checksums.
 
-    FILE may be truncated or damaged inside; it is not changed. Rows that have lost one column are
-    kept, with nan or -1 in its place. Where a checkpoint and all rows before it are undamaged, kmc
-    resume recomputes what is lost after it.
+    FILE is not changed. Where its checkpoint and all rows before it are undamaged, kmc resume
+    recomputes what is lost after it.
     """
     from kmc.systems.run import needed
 

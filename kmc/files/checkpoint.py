@@ -21,7 +21,7 @@ import os
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,20 +31,18 @@ import numpy as np
 
 from kmc.common.provenance import collect, numerical_versions
 from kmc.common.version import __version__
-from kmc.errors import FileFormatError, KmcWarning, OutputError
+from kmc.errors import FileFormatError, KmcWarning
 from kmc.files import file as layout
 from kmc.files import integrity as guard
 from kmc.files import schema
 from kmc.files.integrity import read
 from kmc.files.reader import Trajectory, load
-from kmc.files.transaction import complete, recovered
 from kmc.files.writer import TrajectoryWriter, WriteLock
 
 _MAGIC = b"kmcstate"
 _HEAD = struct.Struct("<8sQI")
 _FASTEST = 1  # level of zlib: compression of a large box must not delay the event loop
 _DTYPES = ("|u1", "|i1", "|b1", "<i4", "<i8", "<f4", "<f8")
-_COPIED_BYTES = 2**26  # of frames, held in memory at a time
 # A state has 1 byte for each site, 8 for each vacancy, 4 for each Mg and 56 for each site of L1,
 # which is at most one site in 8 (`MIN_LAYERS` of the lattice).
 _BYTES_PER_SITE, _BYTES_BESIDES = 16, 2**20
@@ -159,9 +157,9 @@ def follows(state: Table, rows: np.ndarray, frame_checksums: np.ndarray) -> bool
 def checkpoints_in(file: h5py.File, box: Table) -> list[Table]:
     """Every complete checkpoint of an open file with this box."""
     n_sites, tables = guard.occupancies(file, box).shape[1], []
-    for slot in schema.CHECKPOINT_SLOTS:
-        with contextlib.suppress(KeyError):  # schema 1 has none
-            dataset = guard.dataset(file, slot.path)
+    for slot in (schema.CHECKPOINT, *schema.OLD_CHECKPOINTS):
+        with contextlib.suppress(KeyError):  # schema 1 has none, files of today one
+            dataset = guard.dataset(file, slot.path, kinds=(slot.dtype,))
             if len(dataset) <= most_bytes(n_sites):
                 tables.append(unpack(dataset[:].tobytes(), most_bytes(n_sites)))
     return [table for table in tables if table is not None and _is_complete(table)]
@@ -170,40 +168,6 @@ def checkpoints_in(file: h5py.File, box: Table) -> list[Table]:
 def _is_complete(table: Table) -> bool:
     """Whether the table has the numbers that are needed before the state itself."""
     return all(type(table.get(key)) is int for key in ("n_samples", "n_frames", "attempts"))
-
-
-def complete_last_commit(path: Path) -> bool:
-    """Apply the journal that a kill or a power cut left, with a warning; whether there was one.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read or written, or another process writes it.
-    """
-    guard.check_readable(path)
-    left = recovered(path)
-    if left is None:
-        return False
-    left.close()
-    target = Path(os.path.realpath(path))
-    lock = WriteLock(target)
-    try:
-        done = complete(target)
-    except OSError as problem:
-        raise OutputError(
-            f"{path} cannot be written: {problem.strerror or problem}",
-            advice="Its rows are safe. Free space on the disk, then repeat the command.",
-        ) from None
-    finally:
-        lock.release()
-    if done:
-        warnings.warn(
-            f"the last write of {path} was interrupted; it has been completed from the file's "
-            "journal, and nothing is lost",
-            KmcWarning,
-            stacklevel=2,
-        )
-    return done
 
 
 def reopen(
@@ -233,8 +197,8 @@ def reopen(
     try:
         trajectory = load(path)
         state, resolved = prepare(trajectory)
-        steps = _copies(trajectory, state)
-        writer = TrajectoryWriter.filled(path, _head(trajectory, resolved), steps)
+        head, fill = _head(trajectory, resolved), functools.partial(_copy, trajectory, state)
+        writer = TrajectoryWriter.filled(path, head, fill)
     finally:
         lock.release()
     return writer
@@ -267,22 +231,12 @@ def _head(trajectory: Trajectory, resolved: Mapping) -> layout.Head:
     )
 
 
-def _copies(trajectory: Trajectory, state: Table | None) -> Iterator[Callable[[h5py.File], None]]:
-    """Steps that copy rows and frames up to a checkpoint, and the checkpoint itself."""
+def _copy(trajectory: Trajectory, state: Table | None, file: h5py.File) -> None:
+    """Copy rows and frames up to a checkpoint, and the checkpoint itself."""
     if state is None:
         return
-    n_samples, n_frames = state["n_samples"], state["n_frames"]
-    rows = trajectory.samples.rows(n_samples)
-    yield lambda file: layout.append_samples(file, rows)
-    at_once = max(1, _COPIED_BYTES // trajectory.lattice.n_sites)
-    names = layout.FRAME_DTYPE.names or ()
-
-    def append(file: h5py.File, first: int) -> None:
-        frames = trajectory.frames[first : min(first + at_once, n_frames)]
-        values = [tuple(getattr(frame, name) for name in names) for frame in frames]
-        occupancies = [frame.occupancy for frame in frames]
-        layout.append_frames(file, np.array(values, layout.FRAME_DTYPE), occupancies)
-
-    for first in range(0, n_frames, at_once):
-        yield functools.partial(append, first=first)
-    yield lambda file: layout.put_checkpoint(file, schema.CHECKPOINT_SLOTS[0], pack(state))
+    layout.append_samples(file, trajectory.samples.rows(state["n_samples"]))
+    for frame in trajectory.frames[: state["n_frames"]]:
+        row = tuple(getattr(frame, name) for name in layout.FRAME_DTYPE.names or ())
+        layout.append_frames(file, np.array([row], layout.FRAME_DTYPE), [frame.occupancy])
+    layout.put_checkpoint(file, pack(state))

@@ -18,7 +18,6 @@ from kmc.files import schema
 from kmc.model.lattice import Lattice
 
 # HDF5 1.10 of 2016 and later read the file; older formats lack the chunk index used here.
-# Aligned so that an object header, 512 bytes at most, never straddles two pages of the disk cache.
 OPTIONS = {"libver": ("v110", "v110"), "alignment_threshold": 1, "alignment_interval": 512}
 _ROWS_PER_CHUNK = 512  # 4 kB a column: little for a short run, few chunks for a long one
 _GZIP_LEVEL = 4  # 1 M sites in 10 ms; level 1 takes half the time and a third more space
@@ -130,8 +129,7 @@ def lay_out(file: h5py.File, head: Head) -> None:
         )
         _describe(dataset, entry)
     chunk = max(_LEAST_CHUNK, lattice.n_sites // _SITES_PER_CHECKPOINT_CHUNK)
-    for entry in schema.CHECKPOINT_SLOTS:
-        _create_column(file, entry, chunk)
+    _create_column(file, schema.CHECKPOINT, chunk)
     file.create_group(schema.TOTALS)
     for entry in schema.ATTRIBUTES:
         place = file[entry.path.partition("@")[0]]
@@ -220,17 +218,12 @@ def _put_totals(file: h5py.File, numbers: schema.Totals) -> None:
     file[schema.TOTALS].attrs.modify(schema.TOTALS_ROWS.name, value)
 
 
-def put_checkpoint(file: h5py.File, slot: schema.Entry, data: bytes) -> None:
-    """Replace the content of a slot. A slot never shrinks: HDF5 would not reuse the space."""
-    dataset = file[slot.path]
-    if len(data) > len(dataset):
+def put_checkpoint(file: h5py.File, data: bytes, *, exact: bool = False) -> None:
+    """Replace the checkpoint. Its dataset shrinks at the end alone: HDF5 loses the space."""
+    dataset = file[schema.CHECKPOINT.path]
+    if exact or len(data) > len(dataset):
         dataset.resize(len(data), axis=0)
     dataset[: len(data)] = np.frombuffer(data, np.uint8)
-
-
-def empty_checkpoint(file: h5py.File, slot: schema.Entry) -> None:
-    """Remove the content of a slot."""
-    file[slot.path].resize(0, axis=0)
 
 
 def set_end(file: h5py.File, finished: bool, stop_reason: str) -> None:

@@ -14,7 +14,6 @@ import mmap
 import os
 import re
 import stat
-import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -22,13 +21,13 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.lib.recfunctions import repack_fields
 
 from kmc.common import catalogue
 from kmc.errors import FileFormatError, InputError
 from kmc.files import schema
 from kmc.files.record import check_record
 from kmc.files.schema import FRAME_OCCUPANCY, LATTICE_ENTRIES, SCHEMA, SCHEMA_VERSION
-from kmc.files.transaction import SIGNATURE, recovered, stored_end
 from kmc.model.lattice import MOST_SITES_A_CELL
 
 _ENTRIES = {entry.path: entry for entry in SCHEMA}
@@ -161,6 +160,24 @@ def table(file: h5py.File, group: str, names: Sequence[str]) -> dict[str, h5py.D
     return columns
 
 
+def rows(
+    file: h5py.File, group: str, names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+    """Rows of `/samples` or `/frames`, their checksums, and the length of each column by path.
+
+    They are cut to the rows that every column has; the checksums are not compared.
+    """
+    columns = table(file, group, (*names, schema.CHECKSUM))
+    lengths = {f"/{group}/{name}": len(column) for name, column in columns.items()}
+    found = np.empty(min(lengths.values()), [(name, columns[name].dtype) for name in columns])
+    for name, column in columns.items():
+        values = np.empty(column.shape, column.dtype)
+        if len(values):  # h5py's own selection at each call takes as long as the reading
+            column.id.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+        found[name] = values[: len(found)]
+    return repack_fields(found[list(names)]), found[schema.CHECKSUM].copy(), lengths
+
+
 def fixed_text(file: h5py.File, entry: schema.Entry) -> str:
     """An attribute of `/record` of fixed length."""
     attribute = dataset(file, schema.RECORD.path).attrs.get_id(entry.name)
@@ -241,9 +258,7 @@ def _refused(file: h5py.File, path: str, what: str) -> FileFormatError:
 
 # --- opening a file that may be damaged, of another program, or still being written ---
 
-_ATTEMPTS = 4  # a run that writes at this very moment is between two valid states for about 1 ms
-_PAUSE_S = 0.02
-_RECENT_S = 3600.0  # clocks of a network may differ
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _NOT_OURS = "is not a kmc trajectory"
 _MADE_BY = "`kmc run` writes trajectories, `kmc upscale` populations of voids."
 _LOCKING = "file locking"  # in what HDF5 says of a file opened twice in one process, in two ways
@@ -263,47 +278,29 @@ H5PY_ERRORS = (
 def read(path: Path, reader: Callable[[h5py.File], Any]) -> Any:
     """Result of ``reader(file)``; any error is an `InputError` or `FileFormatError` on the file."""
     check_readable(path)
-    for attempt in range(_ATTEMPTS):
-        try:
-            with open_to_read(path) as file:
-                return reader(file)
-        except FileFormatError as known:
-            problem: FileFormatError = known
-        except H5PY_ERRORS as damage:
-            reason = reason_of(damage)
-            if isinstance(damage, OSError) and _LOCKING in reason:
-                raise FileFormatError(
-                    f"{path} is open elsewhere in this process, with file locking that does not "
-                    f"match: {reason}",
-                    advice="Close that h5py.File first, or open it after kmc.load.",
-                ) from None
-            verdict = _NOT_OURS if "doesn't exist" in reason else "is damaged"
-            problem = FileFormatError(f"{path} {verdict}: {reason}")
-        if attempt + 1 == _ATTEMPTS or not _may_be_written(path):
-            break
-        time.sleep(_PAUSE_S)
-    raise problem from None
-
-
-def _may_be_written(path: Path) -> bool:
-    """Whether the file was written recently, by a clock that may be a little off."""
-    with contextlib.suppress(OSError):
-        return abs(time.time() - os.stat(path).st_mtime) < _RECENT_S
-    return False
+    try:
+        with open_to_read(path) as file:
+            return reader(file)
+    except FileFormatError:
+        raise
+    except H5PY_ERRORS as damage:
+        reason = reason_of(damage)
+        if isinstance(damage, OSError) and _LOCKING in reason:
+            raise FileFormatError(
+                f"{path} is open elsewhere in this process, with file locking that does not "
+                f"match: {reason}",
+                advice="Close that h5py.File first, or open it after kmc.load.",
+            ) from None
+        verdict = _NOT_OURS if "doesn't exist" in reason else "is damaged"
+        raise FileFormatError(f"{path} {verdict}: {reason}") from None
 
 
 @contextlib.contextmanager
 def open_to_read(path: Path) -> Iterator[h5py.File]:
-    """A file open for reading; after a power cut in the state that its last commit would have left.
+    """A file open for reading, without a lock.
 
-    It is opened without a lock, as a run may be writing to it. A file that is open elsewhere in
-    this process must be opened with the locking it has there.
+    A file that is open elsewhere in this process must be opened with the locking it has there.
     """
-    content = recovered(path)
-    if content is not None:
-        with content, h5py.File(content, "r") as file:
-            yield file
-        return
     problem: OSError | None = None
     for locking in (False, None, True):
         try:
@@ -344,10 +341,11 @@ def check_readable(path: Path) -> None:
         raise InputError(f"{path} cannot be read: {reason}") from None
     if not size:
         raise FileFormatError(f"{path} is empty", advice=_MADE_BY)
-    if not head.startswith(SIGNATURE):
+    if not head.startswith(_SIGNATURE):
         raise FileFormatError(f"{path} {_NOT_OURS}: it is not an HDF5 file", advice=_MADE_BY)
-    end = stored_end(head)
-    if end is not None and size < end:
+    # The superblock, of version 2 or 3, states the end of the file.
+    end = int.from_bytes(head[28:36], "little")
+    if head[8:10] in (b"\x02\x08", b"\x03\x08") and size < end:
         raise FileFormatError(f"{path} is cut short: {size} bytes are left of {end}")
 
 

@@ -335,41 +335,23 @@ def _contents(file: h5py.File) -> dict[str, Any]:
     }
 
 
-def _table(file: h5py.File, group: str, names: list[str]) -> dict[str, np.ndarray]:
-    """Columns of a group, truncated to the rows that every column has."""
-    columns = guard.table(file, group, names)
-    complete = min(len(column) for column in columns.values())
-    return {name: _all_of(column)[:complete] for name, column in columns.items()}
-
-
-def _all_of(column: h5py.Dataset) -> np.ndarray:
-    """A column, read without the selection that h5py makes at each call."""
-    values = np.empty(column.shape, column.dtype)
-    if len(values):
-        column.id.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
-    return values
-
-
 def _samples(file: h5py.File, names: list[str]) -> dict[str, np.ndarray]:
-    table = _table(file, "samples", [*names, schema.CHECKSUM])
-    stored = table.pop(schema.CHECKSUM)
-    rows = np.empty(len(stored), [(name, column.dtype) for name, column in table.items()])
-    for name, column in table.items():
-        rows[name] = column
+    rows, stored, _ = guard.rows(file, "samples", names)
     wrong = np.flatnonzero(schema.row_checksums(rows) != stored)
     if len(wrong):
         raise FileFormatError(
             f"{file.filename} is damaged: {len(wrong)} of {len(rows)} sample rows fail their "
             f"checksum, the first is row {wrong[0]}"
         )
-    return table
+    return {name: rows[name].copy() for name in names}
 
 
 def _frames(file: h5py.File, box: dict[str, Any]) -> dict[str, np.ndarray]:
     names = [entry.name for entry in schema.FRAME_COLUMNS]
     complete = len(guard.occupancies(file, box))
-    table = _table(file, "frames", [*names, schema.CHECKSUM])  # checked with the occupancy
-    return {name: column[:complete] for name, column in table.items()}
+    rows, stored, _ = guard.rows(file, "frames", names)  # checked with the occupancy
+    columns = {**{name: rows[name].copy() for name in names}, schema.CHECKSUM: stored}
+    return {name: column[:complete] for name, column in columns.items()}
 
 
 # --- representation in a terminal and in a notebook ---

@@ -316,22 +316,19 @@ RECORD_STOP_REASON = Entry(
     "/record@stop_reason", f"|S{STOP_REASON_BYTES}", "1", "stop_reason of the root, of fixed length"
 )
 
-CHECKPOINT_SLOTS = tuple(
-    Entry(
-        f"/checkpoint/{name}",
-        "|u1",
-        "1",
-        f"{text}, as bytes that `kmc.files.checkpoint` documents",
-        "byte",
-    )
-    for name, text in (
-        ("first", "State of the run at one of its last two flushes, from which it can go on"),
-        ("second", "State at the other one: there is always one that no write is touching"),
-        ("end", "State at the end of the run; the other two are empty then"),
-    )
+CHECKPOINT = Entry(
+    "/checkpoint/end",
+    "|u1",
+    "1",
+    "State of the run at the last save, from which it can go on, as bytes that "
+    "`kmc.files.checkpoint` documents",
+    "byte",
+)
+# Before files were replaced whole, states during the run stood in two datasets, by turns.
+OLD_CHECKPOINTS = tuple(
+    Entry(f"/checkpoint/{name}", "|u1", "1", "", "byte") for name in ("first", "second")
 )
 
-# The group is last in the file, so that its object header is the last that a commit writes.
 TOTALS = "/totals"
 TOTALS_ROWS = Entry(
     "/totals@rows",
@@ -386,7 +383,7 @@ SCHEMA = (
     RECORD,
     RECORD_STOP_REASON,
     RECORD_PROVENANCE,
-    *CHECKPOINT_SLOTS,
+    CHECKPOINT,
     *ATTRIBUTES,
 )
 

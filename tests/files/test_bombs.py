@@ -114,13 +114,13 @@ def packed(
 def checkpoint_in_zlib(file):
     body = zeros(4 * 10**9)
     data = struct.pack("<8sQI", b"kmcstate", len(body), zlib.crc32(body)) + body
-    slot = file["checkpoint/first"]
+    slot = file["checkpoint/end"]
     slot.resize(len(data), axis=0)
     slot[:] = np.frombuffer(data, np.uint8)
 
 
 def checkpoint_in_gzip(file):
-    packed(file, "checkpoint/first", (4 * 10**9,), "u1", (2**24,))
+    packed(file, "checkpoint/end", (4 * 10**9,), "u1", (2**24,))
 
 
 def one_column_under_every_name(file):

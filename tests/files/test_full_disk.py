@@ -102,17 +102,16 @@ def test_resume_and_extend(tmp_path):
 def test_a_writer_that_goes_on_knows_what_is_safe(tmp_path, monkeypatch):
     from kmc.errors import KmcError
     from kmc.files import checkpoint
-    from kmc.files.transaction import Transaction
 
     path = tmp_path / "run.h5"
     run_to_file(load_run("strip_li", SMALL), path, progress=False)
     writer = checkpoint.reopen(path, lambda t: (checkpoint.checkpoint_of(t), t.resolved))
     last = load(path).samples.time_s[-1]
 
-    def full(self, offset, data):
+    def full(draft, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Transaction, "_write", full)
+    monkeypatch.setattr("kmc.files.writer.put_in_place", full)
     with pytest.raises(KmcError) as caught:
         writer.close(finished=True, stop_reason="done")
     assert f"Everything up to t = {last:.6g} s is safe" in str(caught.value)

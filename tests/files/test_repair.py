@@ -161,87 +161,17 @@ def test_outputs_are_not_overwritten(whole, tmp_path):
 
 
 def test_the_command(damaged):
-    with damaged.open("r+b") as file:
-        file.truncate(damaged.stat().st_size - 3000)
+    with h5py.File(damaged, "r+") as file:
+        file["samples/energy_eV"][7] += 1e-6
     result = CliRunner().invoke(main, ["repair", str(damaged)])
     assert result.exit_code == 0
-    assert "Damaged: truncated" in result.output
+    assert "Damaged: 1 of 21 sample rows are damaged" in result.output
     assert "kmc resume" in result.output
     assert load(damaged.with_name("damaged.repaired.h5")).stop_reason == "repaired"
     again = CliRunner().invoke(main, ["repair", str(damaged)], standalone_mode=True)
     assert again.exit_code == 2
     missing = CliRunner().invoke(main, ["repair", "nowhere.h5"])
     assert missing.exit_code == 2
-
-
-# --- one column is bad ----------------------------------------------------------------------------
-
-
-def break_column(path, name: str) -> None:
-    """Damage the object header of a column, so that HDF5 cannot open it."""
-    with h5py.File(path) as file:
-        place = h5py.h5o.get_info(file[name].id).addr
-    with path.open("r+b") as file:
-        file.seek(place + 40)
-        file.write(b"\xff" * 16)
-
-
-@pytest.mark.parametrize("name", ["hops", "events", "strips", "hops_Li", "overpotential_V"])
-def test_a_column_that_others_sum_up_to_is_computed(damaged, whole, tmp_path, name):
-    break_column(damaged, f"samples/{name}")
-    done = repair(damaged, tmp_path / "new.h5")
-    assert done.samples == (21, 21)
-    saved, before = load(tmp_path / "new.h5").samples, load(whole).samples
-    for column in saved:
-        np.testing.assert_array_equal(saved[column], before[column])
-    assert done.frames == (11, 11)
-    assert done.resumable
-
-
-@pytest.mark.parametrize(("name", "instead"), [("energy_eV", np.nan), ("vacancies", -1)])
-def test_rows_without_one_column_are_kept(damaged, whole, tmp_path, name, instead):
-    break_column(damaged, f"samples/{name}")
-    with pytest.raises(FileFormatError):
-        load(damaged)
-    done = repair(damaged, tmp_path / "new.h5")
-    assert done.samples == (21, 21)
-    assert f"/samples/{name} is lost in 21 of 21 rows: {instead}" in done.problems[0]
-    assert not done.resumable
-    saved, before = load(tmp_path / "new.h5").samples, load(whole).samples
-    np.testing.assert_array_equal(saved[name], [instead] * 21)
-    for column in set(saved) - {name}:
-        np.testing.assert_array_equal(saved[column], before[column])
-
-
-def test_a_column_that_is_too_short(damaged, whole, tmp_path):
-    with h5py.File(damaged, "r+") as file:
-        file["samples/energy_eV"].resize(5, axis=0)
-    done = repair(damaged, tmp_path / "new.h5")
-    assert done.samples == (21, 21)
-    saved = load(tmp_path / "new.h5").samples
-    np.testing.assert_array_equal(saved.energy_eV[:5], load(whole).samples.energy_eV[:5])
-    assert np.isnan(saved.energy_eV[5:]).all()
-    np.testing.assert_array_equal(saved.time_s, load(whole).samples.time_s)
-
-
-def test_checksums_that_are_lost(damaged, whole, tmp_path):
-    break_column(damaged, "samples/crc32")
-    done = repair(damaged, tmp_path / "new.h5")
-    assert done.samples == (21, 21)
-    assert "cannot be checked" in done.problems[0]
-    np.testing.assert_array_equal(
-        load(tmp_path / "new.h5").samples.time_s, load(whole).samples.time_s
-    )
-
-
-@pytest.mark.parametrize("name", ["time_s", "events", "crc32"])
-def test_a_column_of_the_frames_is_taken_from_the_samples(damaged, whole, tmp_path, name):
-    break_column(damaged, f"frames/{name}")
-    done = repair(damaged, tmp_path / "new.h5")
-    assert done.frames == (11, 11)
-    for mine, others in zip(load(tmp_path / "new.h5").frames, load(whole).frames, strict=True):
-        assert (mine.time_s, mine.events) == (others.time_s, others.events)
-        np.testing.assert_array_equal(mine.occupancy, others.occupancy)
 
 
 def test_rows_that_were_taken_out_are_missed(damaged, tmp_path):

@@ -17,7 +17,7 @@ from kmc.common.interruption import Interruption
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
 from kmc.files import schema
-from kmc.files.checkpoint import Table, checkpoint_of, complete_last_commit, reopen
+from kmc.files.checkpoint import Table, checkpoint_of, reopen
 from kmc.files.reader import Trajectory, load
 from kmc.kernels import tables
 from kmc.model.quantities import RETIRED
@@ -49,8 +49,7 @@ def resume(
 ) -> Trajectory:
     """Continue a run that was interrupted, killed, or ended by its wall_time_s or a callback.
 
-    The trajectory becomes that of an uninterrupted run, byte for byte in every dataset. Where only
-    the last write was interrupted, it is completed, with a warning.
+    The trajectory becomes that of an uninterrupted run, byte for byte in every dataset.
 
     Parameters
     ----------
@@ -75,10 +74,7 @@ def resume(
                 beyond = _LONGER
             raise InputError(f"{path} is finished: {trajectory.stop_reason}", advice=beyond)
 
-    path = Path(path)
-    if complete_last_commit(path) and _is_over(found := load(path)):
-        return found
-    return _continue(path, {}, {}, check, progress, check_every)
+    return _continue(Path(path), {}, {}, check, progress, check_every)
 
 
 def _is_over(trajectory: Trajectory) -> bool:
@@ -157,9 +153,7 @@ def extend(
                 advice="Give an end beyond that.",
             )
 
-    path = Path(path)
-    complete_last_commit(path)
-    return _continue(path, overrides, origins, check, progress, check_every, cycles)
+    return _continue(Path(path), overrides, origins, check, progress, check_every, cycles)
 
 
 def _longer(trajectory: Trajectory, cycles: int) -> dict[str, Any]:

@@ -28,7 +28,6 @@ from kmc.systems.electrode.setup import set_up
 from kmc.systems.job import INTERRUPTED, STOPPED_BY_CALLBACK
 
 _CHUNK_S = 0.1  # interval at which the loop returns for Ctrl-C, progress and flushes
-_FLUSH_EVERY_S = 3.0  # a crash loses at most this and a chunk: below the promised 5 s
 _FIRST_CHUNK = 20_000  # attempts
 
 
@@ -137,7 +136,7 @@ class Simulation:
         """Run to the end of the last phase; returns why it ended, and the state there."""
         engine = self.engine
         start = flushed = time.monotonic()
-        check_s = _FLUSH_EVERY_S  # duration of the last check
+        check_s = writer.flush_every_s  # duration of the last check
         loaded = None  # time and events after the first chunk, which includes the compilation
         chunk = _FIRST_CHUNK
         if self.restored is None:
@@ -195,7 +194,7 @@ class Simulation:
                 continue
             due = engine.count(tables.EVENTS) >= next_check
             # A long check delays the next flush, so the flush comes before it.
-            if now - flushed + (check_s if due else 0.0) >= _FLUSH_EVERY_S:
+            if now - flushed + (check_s if due else 0.0) >= writer.flush_every_s:
                 writer.flush(checkpoint.pack(self.state(writer)))
                 flushed = time.monotonic()
             if due:

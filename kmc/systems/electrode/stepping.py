@@ -119,6 +119,8 @@ def observer_of(
 class _Memory:
     """Takes the place of the file of a run: keeps the samples."""
 
+    flush_every_s = math.inf
+
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
 

@@ -15,10 +15,9 @@ from marks import slow, slow_but
 
 from kmc.common.progress import Silent
 from kmc.errors import InputError
-from kmc.files import checkpoint
+from kmc.files import checkpoint, writer
 from kmc.files.checkpoint import checkpoint_of
 from kmc.files.reader import load
-from kmc.files.transaction import Transaction
 from kmc.files.writer import TrajectoryWriter
 from kmc.runfile.load import load_run
 from kmc.systems.electrode import resume, run
@@ -205,7 +204,7 @@ def test_killed_before_the_first_checkpoint(whole, tmp_path):
         run_text=run_file.text,
         resolved=begun.setup.resolved(),
         seed=run_file.random.seed,
-    )._lock.release()
+    )._release()
     resume.resume(path, progress=False)
     assert_same(path, whole("li"))
 
@@ -279,23 +278,24 @@ def test_a_checkpoint_that_makes_no_sense_is_refused(whole, tmp_path, change):
 @pytest.mark.slow
 @pytest.mark.parametrize("files", [4, slow(50)])
 def test_files_as_kills_leave_them(files, whole, tmp_path, monkeypatch):
-    """After a kill the file is what the last writes left; each of these becomes the same run."""
+    """After a kill the file is what the last save left; each of these becomes the same run."""
     run_file = load_run(*KINDS["limg_110"])
     left = []
-    write = Transaction._write
+    save = TrajectoryWriter._save
 
-    def write_and_keep(self, offset, data):
-        write(self, offset, data)
-        left.append((tmp_path / "run.h5").read_bytes())
+    def save_and_keep(self):
+        save(self)
+        left.append(self.path.read_bytes())
 
-    monkeypatch.setattr(Transaction, "_write", write_and_keep)
-    monkeypatch.setattr(run, "_FLUSH_EVERY_S", 0.0)
+    monkeypatch.setattr(TrajectoryWriter, "_save", save_and_keep)
+    monkeypatch.setattr("kmc.files.writer._SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("kmc.files.writer._SAVING_SHARE", 1e9)
     monkeypatch.setattr(run, "_next_chunk", lambda *_: 700)
     monkeypatch.setattr(run, "_FIRST_CHUNK", 700)
     run_to_file(run_file, tmp_path / "run.h5", progress=False)
     monkeypatch.undo()
     assert_same(tmp_path / "run.h5", whole("limg_110"))
-    assert len(left) > 200
+    assert len(left) > 20
     path = tmp_path / "left.h5"
     for content in random.Random(11).sample(left, files):
         path.write_bytes(content)
@@ -339,14 +339,15 @@ def _run_and_die(path, kill_after: int, calls: int) -> None:
         if left["calls"] < 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def counted(writer, *arguments):
-        flush(writer, *arguments)
+    def counted(self, *arguments):
+        flush(self, *arguments)
         left["checkpoints"] -= 1
         if left["checkpoints"] == 0:
             sys.setprofile(die)
 
     TrajectoryWriter.flush = counted
-    run._FLUSH_EVERY_S, run._next_chunk = 0.0, lambda *_: 20_000
+    writer._SAVE_EVERY_S, writer._SAVING_SHARE = 0.0, 1e9
+    run._next_chunk = lambda *_: 20_000
     if path.exists():
         resume.resume(path, progress=False)
     else:

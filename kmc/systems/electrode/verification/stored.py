@@ -59,10 +59,11 @@ def read_stored(path: Path) -> Stored:
 
 def _stored(file) -> Stored:
     _, record = guard.read_record(file)
-    lengths: dict[str, int] = {}
-    rows, row_checksums = _rows(file, "samples", [name for name, _ in record["columns"]], lengths)
+    columns = [name for name, _ in record["columns"]]
+    rows, row_checksums, lengths = guard.rows(file, "samples", columns)
     names = [entry.name for entry in schema.FRAME_COLUMNS]
-    frames, frame_checksums = _rows(file, "frames", names, lengths)
+    frames, frame_checksums, more = guard.rows(file, "frames", names)
+    lengths |= more
     n_frames = len(guard.occupancies(file, record["lattice"]))
     lengths[schema.FRAME_OCCUPANCY.path] = n_frames
     totals = guard.totals(file)
@@ -77,16 +78,6 @@ def _stored(file) -> Stored:
         lengths=lengths,
         totals=totals[0] if totals else None,
     )
-
-
-def _rows(file, group: str, names: list[str], lengths: dict[str, int]):
-    columns = guard.table(file, group, (*names, schema.CHECKSUM))
-    lengths.update({f"/{group}/{name}": len(column) for name, column in columns.items()})
-    complete = min(len(column) for column in columns.values())
-    rows = np.empty(complete, [(name, columns[name].dtype) for name in names])
-    for name in names:
-        rows[name] = columns[name][:complete]
-    return rows, columns[schema.CHECKSUM][:complete]
 
 
 def read_lattice(path: Path, box: dict[str, Any]) -> dict[str, np.ndarray]:
