@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import kmc
 from kmc.runfile.load import load_run
 from kmc.systems.cathode.creep import PORTIONS, Body, Solid, relaxed_GPa
 from kmc.systems.cathode.elastic import PlaneStrain, area_modulus_GPa, shear_modulus_GPa
@@ -241,6 +242,29 @@ def test_the_frame_does_not_creep():
     body.equilibrate(solid, 0.01)
     body.creep(np.random.default_rng(0), solid, 0.01, 1.0)
     assert not body.creep_strain[:, body.is_frame].any()
+
+
+def test_half_the_creep_stress_is_70_C():
+    """docs/cathode.md: Q at which Norton's law has half the stress at one rate, kJ/mol."""
+    for n, expected in ((5.0, 66), (1 / 0.15, 87)):
+        Q = n * 8.314e-3 * np.log(2) / (1 / 298.15 - 1 / 343.15)
+        assert pytest.approx(expected, abs=0.5) == Q
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("wall_MPa", "frame", "pores", "thickness"),
+    [(None, 0.88, 0.52, 1.0), (10.0, 0.54, 0.46, 0.94), (100.0, 0.87, 0.26, 0.87)],
+)
+def test_the_first_cycle_under_a_wall(wall_MPa, frame, pores, thickness, tmp_path):
+    """First column of each wall in docs/cathode.md."""
+    settings = {"cathode.cycles": 1}
+    if wall_MPa is not None:
+        settings["cathode.wall_pressure_MPa"] = wall_MPa
+    s = kmc.run("cathode_se", settings, output=tmp_path / "a.h5", progress=False).samples
+    assert s["contact_active_frame"][1] == pytest.approx(frame, abs=0.006)
+    assert s["pore_area"][2] == pytest.approx(pores, abs=0.006)
+    assert s["thickness"][2] == pytest.approx(thickness, abs=0.006)
 
 
 @pytest.mark.long
