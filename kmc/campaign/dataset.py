@@ -16,14 +16,13 @@ import json
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmc.campaign.folder import PointStatus, SweepFolder, open_folder
+from kmc.campaign.folder import SweepFolder, open_folder
 from kmc.campaign.local import LocalWorkers, cores
 from kmc.campaign.plan import REMOVED, ZIP, Plan
 from kmc.campaign.point_files import stems
@@ -51,78 +50,15 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-_UNREADABLE = "unreadable"
 # A worker takes some seconds to start; a job should take about one.
 _FILES_A_WORKER, _FILES_A_JOB, _WAIT_S = 300, 50, 0.25
 _TAKEN = {*DERIVED, "replica", "state", "error"}
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One dimension of a sweep.
-
-    Attributes
-    ----------
-    dim : str
-        Name of the dimension: the last part of the key, or ``zip``.
-    members : dict
-        Full key of the run file → its values along the axis; several for a zip.
-    names : dict
-        Full key → name of its coordinate.
-    """
-
-    dim: str
-    members: dict[str, list]
-    names: dict[str, str]
-
-    def __len__(self) -> int:
-        return len(next(iter(self.members.values())))
-
-    def places(self) -> dict[tuple, int]:
-        """Values of the members → place along the axis."""
-        rows = zip(*self.members.values(), strict=True)
-        return {tuple(_canonical(value) for value in row): i for i, row in enumerate(rows)}
-
-    def place_of(self, settings: Mapping[str, Any]) -> tuple:
-        return tuple(_canonical(settings[key]) for key in self.members)
-
-
-def _canonical(value: Any) -> str:
-    """Text that is equal for equal values, such as 1 and 1.0."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    return json.dumps(value)
-
-
-def short_names(keys: Sequence[str], taken: Iterable[str] = ()) -> dict[str, str]:
-    """``conditions.temperature_K`` → ``temperature_K``, with its section where that is taken."""
-    last = [key.rpartition(".")[2] for key in keys]
-    reserved = set(taken)
-    return {
-        key: key.replace(".", "_") if last.count(name) > 1 or name in reserved else name
-        for key, name in zip(keys, last, strict=True)
-    }
-
-
-def axes_of(plan: Plan) -> list[Axis]:
-    """The dimensions of a plan, with names short enough for ``sel(temperature_K=300)``."""
-    found: dict[str, dict[str, list]] = {}
-    for name, values in plan.axes.items():
-        keys = values[0] if name == ZIP else [name]
-        rows = values if name == ZIP else [{name: value} for value in values]
-        found[name] = {key: [row[key] for row in rows] for key in keys}
-    short = short_names([key for members in found.values() for key in members], _TAKEN)
-    return [
-        Axis(ZIP if name == ZIP else short[name], members, {key: short[key] for key in members})
-        for name, members in found.items()
-    ]
-
-
-def coordinate(values: Sequence[Any]) -> np.ndarray:
-    """Values of an axis as numbers where all are, else as text: ``"[32, 32, 24]"``."""
-    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-        return np.array(values)
-    return np.array([v if isinstance(v, str) else json.dumps(v) for v in values], dtype=object)
+_TEXTS = {
+    "state": "done, running, failed, missing or unreadable",
+    "error": "Why a run failed",
+    "stop_reason": "Why a run ended",
+    "path": "Trajectory of the run",
+}
 
 
 def load_sweep(
@@ -169,86 +105,85 @@ def load_sweep(
     if not 0 < onset_contact <= 1:
         raise InputError(f"onset_contact = {onset_contact}: a fraction above 0 and at most 1")
     opened = open_folder(folder)
-    system = SYSTEMS[kind_of(opened.plan.tables).name]
-    charge = system.charge if "contact_fraction" in system.samples else None
+    plan, system = opened.plan, _system(opened)
     with progress_for(Path(folder).name, progress) as shown:
         rows = _read(opened, wanted, onset_contact, shown)
-    axes = axes_of(opened.plan)
-    dims = [axis.dim for axis in axes] + ["replica"]
-    at_dim = f"at_{wanted[0].unit}" if wanted else ""
-    shape = (*map(len, axes), opened.plan.replicas)
-    points = opened.plan.points
-    where = tuple(np.array(_positions(opened.plan, axes)).T)
-    found = [rows[point.name] for point in points]
-    finals = [row["final"] for row in found]
+    coordinates = _coordinates(plan)
+    dims = [*(ZIP if axis == ZIP else _short(plan)[axis] for axis in plan.axes), "replica"]
+    shape = (*map(len, plan.axes.values()), plan.replicas)
+    finals = [row["final"] for row in rows]
     names = sorted({name for row in finals for name in row}, key=number_order)
 
     def array(values: Sequence[Any], dtype: Any = float) -> np.ndarray:
-        placed = np.empty(shape, dtype)  # a plan has a point at every place
-        placed[where] = values
-        return placed
+        placed = np.empty(len(rows), dtype)
+        placed[:] = values
+        return placed.reshape(shape)  # points stand in the order of the grid, replicas fastest
 
     def numbers(name: str, dicts: Sequence[Mapping[str, float]]) -> np.ndarray:
         return array([one.get(name, math.nan) for one in dicts])
 
-    def texts_of(key: str) -> np.ndarray:
-        return array([row[key] for row in found], object)
-
-    def variable(name: str, values: np.ndarray, more: Sequence[str] = ()) -> Any:
-        unit, text = meaning(name)
-        return ([*dims, *more], values, {"units": unit, "long_name": text})
-
-    known = {short for axis in axes for short in axis.names.values()}
     variables: dict[str, Any] = {}
     for name in names:
+        attrs = dict(zip(("units", "long_name"), meaning(name), strict=True))
         # A sample column with the name of an axis is renamed.
-        variables[f"{name}_end" if name in known else name] = variable(name, numbers(name, finals))
-    read_at = [[row["at"].get(one.key, {}) for row in found] for one in wanted]
+        key = f"{name}_end" if name in coordinates else name
+        variables[key] = (dims, numbers(name, finals), attrs)
     for name in names if wanted else ():
-        at = [numbers(name, dicts) for dicts in read_at]
-        variables[f"{name}_at"] = variable(name, np.stack(at, axis=-1), [at_dim])
-    states = texts_of("state")
-    if charge is not None:
-        finished = states == "done"
-        onsets = {
-            contact: array([row["onset"].get(repr(float(contact)), math.nan) for row in found])
-            for contact in (onset_contact, HALF_CONTACT)
-        }
-        variables |= _crossings(charge.column, onset_contact, onsets, finished, dims)
-        if charge != MONOLAYERS:
+        attrs = dict(zip(("units", "long_name"), meaning(name), strict=True))
+        at = [numbers(name, [row["at"].get(one.key, {}) for row in rows]) for one in wanted]
+        at_dims = [*dims, f"at_{wanted[0].unit}"]
+        variables[f"{name}_at"] = (at_dims, np.stack(at, axis=-1), attrs)
+    if system.charge is not None and "contact_fraction" in system.samples:
+        column = system.charge.column
+        finished = array([row["state"] == "done" for row in rows], bool)
+        crossings = [row["onset"] for row in rows]
+        for name, mask, contact, label in (
+            (f"onset_{column}", "onset_censored", onset_contact, f"contact of {onset_contact:g}"),
+            (
+                f"half_contact_{unit_of(column)}",
+                "half_contact_censored",
+                HALF_CONTACT,
+                "half of the contact",
+            ),
+        ):
+            charges = numbers(repr(float(contact)), crossings)
+            text = f"contact first falls below {contact:g}"
+            long_name = f"Capacity in {unit_of(column).replace('_', '/')} where {text}"
+            attrs = {"units": meaning(column)[0], "censored": mask, "label": f"charge to {label}"}
+            variables[name] = (dims, charges, attrs | {"long_name": long_name})
+            # A run that still goes on may lose its contact yet; only a finished one is a bound.
+            censored = finished & np.isnan(charges)
+            variables[mask] = (dims, censored, {"long_name": f"Ended before {text}"})
+        if system.charge != MONOLAYERS:
             # The name that the onset had before populations were compared by mAh/cm².
-            layers, own = (numbers(c, finals) for c in (MONOLAYERS.column, charge.column))
-            old = onsets[onset_contact] * layers / own
+            layers, own = (numbers(c, finals) for c in (MONOLAYERS.column, column))
+            old = variables[f"onset_{column}"][1] * layers / own
             attrs = {"units": "1", "long_name": "The same onset in monolayers"}
             variables["onset_capacity_monolayers"] = (dims, old, attrs)
-    texts = {
-        "state": (states, "done, running, failed, missing or unreadable"),
-        "error": (texts_of("error"), "Why a run failed"),
-        "stop_reason": (texts_of("stop_reason"), "Why a run ended"),
-        "seed": (array([point.seed for point in points], np.uint64), "Seed of the run"),
-        "path": (texts_of("path"), "Trajectory of the run"),
-    }
-    for name, (values, text) in texts.items():
+    for name, text in _TEXTS.items():
+        values = array([row[name] for row in rows], object)
         variables[name] = (dims, values, {"long_name": text})
+    seeds = array([point.seed for point in plan.points], np.uint64)
+    variables["seed"] = (dims, seeds, {"long_name": "Seed of the run"})
 
     attrs = {"folder": str(folder), "kind": "kmc sweep", "headline": system.headline}
-    ds = xr.Dataset(variables, _coordinates(axes), attrs)
-    ds = ds.assign_coords(replica=np.arange(opened.plan.replicas))
+    ds = xr.Dataset(variables, coordinates, attrs).assign_coords(replica=np.arange(plan.replicas))
     if wanted:
+        dim, at_values = f"at_{wanted[0].unit}", [one.value for one in wanted]
         units = {"long_name": "capacity", "units": wanted[0].unit.replace("_", "/")}
-        ds = ds.assign_coords({at_dim: (at_dim, [one.value for one in wanted], units)})
+        ds = ds.assign_coords({dim: (dim, at_values, units)})
     if not hasattr(xr.Dataset, "sweep"):
         xr.register_dataset_accessor("sweep")(SweepAccessor)
     return ds
 
 
-def _system_of(folder: str | Path) -> System:
-    return SYSTEMS[kind_of(open_folder(folder).plan.tables).name]
+def _system(opened: SweepFolder) -> System:
+    return SYSTEMS[kind_of(opened.plan.tables).name]
 
 
 def headline_of(folder: str | Path) -> str:
     """What a picture of the sweep in a folder shows by default."""
-    return _system_of(folder).headline
+    return _system(open_folder(folder)).headline
 
 
 def charge_of(folder: str | Path) -> str:
@@ -259,37 +194,13 @@ def charge_of(folder: str | Path) -> str:
     InputError
         They pass no charge.
     """
-    system = _system_of(folder)
+    system = _system(open_folder(folder))
     if system.charge is None:
         raise InputError(
             f"{system.noun} passes no charge through an interface: there is no capacity to read at",
             advice="Leave --at away.",
         )
     return unit_of(system.charge.column)
-
-
-def _crossings(
-    column: str,
-    onset_contact: float,
-    onsets: Mapping[float, np.ndarray],
-    finished: np.ndarray,
-    dims: Sequence[str],
-) -> dict[str, Any]:
-    """Variables of where contact is lost, and of the finished runs that ended before."""
-    unit = unit_of(column)
-    found: dict[str, Any] = {}
-    for name, mask, contact, label in (
-        (f"onset_{column}", "onset_censored", onset_contact, f"contact of {onset_contact:g}"),
-        (f"half_contact_{unit}", "half_contact_censored", HALF_CONTACT, "half of the contact"),
-    ):
-        text = f"contact first falls below {contact:g}"
-        attrs = {"units": meaning(column)[0], "censored": mask, "label": f"charge to {label}"}
-        attrs["long_name"] = f"Capacity in {unit.replace('_', '/')} where {text}"
-        found[name] = (dims, onsets[contact], attrs)
-        # A run that still goes on may lose its contact yet; only a finished one is a bound.
-        censored = finished & np.isnan(onsets[contact])
-        found[mask] = (dims, censored, {"long_name": f"Ended before {text}"})
-    return found
 
 
 def _wanted(
@@ -321,20 +232,21 @@ def number_order(name: str) -> tuple:
     return (first.index(name), "") if name in first else (len(first), name)
 
 
+# --- reading --------------------------------------------------------------------------------------
+
+
 def _read(
     folder: SweepFolder, wanted: Sequence[At], contact: float, progress: Progress
-) -> dict[str, dict]:
-    """State and numbers of every point."""
+) -> list[dict[str, Any]]:
+    """State and numbers of every point, in the order of the plan."""
     cache, status = ScalarCache.of(folder.path), folder.status()
-    files = {row.name: folder.trajectory_path(row.point) for row in status if row.state == "done"}
     # What is there but damaged is missing to `kmc sweep`, which runs it again.
     there = stems(folder.path / "points", ".h5")
-    files |= {
+    files = {
         row.name: file
         for row in status
-        if row.state == "missing"
-        and row.name in there
-        and (file := folder.trajectory_path(row.point)).is_file()
+        if row.state == "done" or (row.state == "missing" and row.name in there)
+        if (file := folder.trajectory_path(row.point)) and (row.state == "done" or file.is_file())
     }
     entries = {name: cache.known(name, file, wanted, contact) for name, file in files.items()}
     todo = [name for name, entry in entries.items() if entry is None]
@@ -351,23 +263,16 @@ def _read(
             progress.update((i + 1) / len(todo), f"run {i + 1} of {len(todo)}")
     finally:
         cache.save()  # also after Ctrl-C: the first reading of a large sweep takes minutes
-    return {
-        row.name: _row(row, files.get(row.name), entries.get(row.name), errors.get(row.name))
-        for row in status
-    }
-
-
-def _row(
-    point: PointStatus, file: Path | None, entry: Mapping[str, Any] | None, error: str | None
-) -> dict[str, Any]:
-    """State and numbers of one point."""
-    row: dict[str, Any] = {"final": {}, "at": {}, "onset": {}, "stop_reason": "", "path": ""}
-    row |= {"state": point.state, "error": point.error, "path": str(file or "")}
-    if error is not None:
-        return row | {"state": _UNREADABLE, "error": error}
-    if entry is None or point.state != "done":
-        return row
-    return row | {key: entry[key] for key in ("final", "at", "onset", "stop_reason")}
+    found = []
+    for point in status:
+        row = {"final": {}, "at": {}, "onset": {}, "stop_reason": ""}
+        row |= {"state": point.state, "error": point.error, "path": str(files.get(point.name, ""))}
+        if point.name in errors:
+            row |= {"state": "unreadable", "error": errors[point.name]}
+        elif point.state == "done" and (entry := entries.get(point.name)):
+            row |= {key: entry[key] for key in ("final", "at", "onset", "stop_reason")}
+        found.append(row)
+    return found
 
 
 def _read_in_parallel(
@@ -384,9 +289,9 @@ def _read_in_parallel(
     try:
         while pieces or running:
             while pieces and running < workers.slots:
-                job = {"wanted": list(wanted), "contact": contact}
                 some = [str(file) for file in pieces.popleft()]
-                workers.submit({"name": str(len(pieces)), "files": some, **job})
+                job = {"files": some, "wanted": list(wanted), "contact": contact}
+                workers.submit({"name": str(len(pieces)), **job})
                 running += 1
             for result in workers.wait(_WAIT_S):
                 running -= 1
@@ -399,28 +304,44 @@ def _read_in_parallel(
     return found
 
 
-def _positions(plan: Plan, axes: Sequence[Axis]) -> list[tuple[int, ...]]:
-    """Where each point stands in an array with the axes and replicas as dimensions."""
-    places = [(axis, axis.places()) for axis in axes]
-    return [
-        (*(place[axis.place_of(point.settings)] for axis, place in places), point.replica)
-        for point in plan.points
-    ]
+# --- coordinates ----------------------------------------------------------------------------------
 
 
-def _coordinates(axes: Sequence[Axis]) -> dict[str, Any]:
+def _short(plan: Plan) -> dict[str, str]:
+    """``conditions.temperature_K`` → ``temperature_K``, with its section where that is taken.
+
+    Short enough for ``sel(temperature_K=300)``.
+    """
+    last = [key.rpartition(".")[2] for key in plan.keys]
+    return {
+        key: key.replace(".", "_") if last.count(name) > 1 or name in _TAKEN else name
+        for key, name in zip(plan.keys, last, strict=True)
+    }
+
+
+def _coordinates(plan: Plan) -> dict[str, Any]:
     coordinates: dict[str, Any] = {}
-    for axis in axes:
-        for key, values in axis.members.items():
+    short = _short(plan)
+    for axis, rows in plan.axes.items():
+        for key in rows[0] if axis == ZIP else [axis]:
+            values: Sequence[Any] = [row[key] for row in rows] if axis == ZIP else rows
             name, unit = quantity(key)
             attrs = {"long_name": name, "units": unit or "1", "key": key}
-            if axis.dim == ZIP and (numbers := _with_removed(values)):
+            if axis == ZIP and (numbers := _with_removed(values)):
                 values, attrs["nan"] = numbers, f"{key} = none: the key was removed"
-            coordinates[axis.names[key]] = (axis.dim, coordinate(values), attrs)
-        if axis.dim == ZIP:
+            numeric = all(map(_is_number, values))
+            if not numeric:  # as text: ``"[32, 32, 24]"``
+                values = [v if isinstance(v, str) else json.dumps(v) for v in values]
+            array = np.array(values, dtype=None if numeric else object)
+            coordinates[short[key]] = (ZIP if axis == ZIP else short[key], array, attrs)
+        if axis == ZIP:
             text = {"long_name": "place along the zipped keys"}
-            coordinates[ZIP] = (ZIP, np.arange(len(axis)), text)
+            coordinates[ZIP] = (ZIP, np.arange(len(rows)), text)
     return coordinates
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _with_removed(values: Sequence[Any]) -> list[float]:
@@ -429,8 +350,7 @@ def _with_removed(values: Sequence[Any]) -> list[float]:
     A coordinate along the zipped keys may hold NaN: their place, `zip`, is the index.
     """
     kept = [value for value in values if value != REMOVED]
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in kept)
-    if not kept or len(kept) == len(values) or not numbers:
+    if not kept or len(kept) == len(values) or not all(map(_is_number, kept)):
         return []
     return [math.nan if value == REMOVED else value for value in values]
 
@@ -493,14 +413,13 @@ class SweepAccessor:
 
     def _chosen(self, where: Mapping[str, Any]) -> xr.Dataset:
         known = [str(name) for name in self._dataset.coords]
-        for name in where:
+        chosen = self._dataset[["path", "state", "error"]]
+        for name, value in where.items():
             if name not in known:
                 raise InputError(
                     f"there is no axis {name!r}",
                     advice=f"{nearest(name, known)}Axes: {', '.join(known)}.",
                 )
-        chosen = self._dataset[["path", "state", "error"]]
-        for name, value in where.items():
             coordinate = chosen[name]
             if coordinate.ndim == 0:
                 continue

@@ -15,14 +15,14 @@
     [set]                                              # the same in every run
     "system.size" = [24, 24, 24]
 
-`read_plan` checks the file and lists the points.
+`read_plan` checks the file and lists the points; `plan_of` does so for a dict.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,18 @@ from kmc.campaign.points import (
     Point,
     canonical,
     combinations,
-    removed,
-    toml_text,
     without_removed,
 )
 from kmc.common import catalogue
-from kmc.common.validation import Checked, Problem, kind, number_of, raise_problems, show
+from kmc.common.validation import (
+    Checked,
+    Problem,
+    kind,
+    number_of,
+    raise_problems,
+    show,
+    toml_value,
+)
 from kmc.errors import InputError
 from kmc.model.quantities import QUANTITIES
 from kmc.runfile.load import SECTIONS, RunFile, load_run, run_tables
@@ -53,7 +59,6 @@ MAX_POINTS = 100_000
 KEYS = ("run", "replicas", "seed", "grid", "zip", "set")
 _FULLY_CHECKED = 200  # points checked as complete runs; 3 ms each
 _MAX_PROBLEMS = 5
-_SEED_KEY = "random.seed"
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -77,82 +82,136 @@ def read_plan(file: str | Path) -> Plan:
         The file is invalid; nothing has been computed or written then.
     """
     path = catalogue.locate("studies", file)
-    text = catalogue.read_text(path)
-    given = catalogue.read_toml(path)
-    source = str(path)
+    return _plan(catalogue.read_text(path), str(path), path.stem, path.parent)
+
+
+def plan_of(
+    study: Mapping[str, Any], name: str = "sweep", comment: str = "", *, resolve: bool = True
+) -> Plan:
+    """The plan of a sweep given as a dict, as by `kmc.sweep`, `kmc converge` or `kmc critical`.
+
+    Parameters
+    ----------
+    study : mapping
+        What a sweep file holds; None as a value removes a key.
+    name : str
+        Stem of the sweep file.
+    comment : str
+        Its first line, if any.
+    resolve : bool
+        Make paths of files absolute, from the current folder; settings of the command line are
+        kept as they were typed, so that a folder of earlier runs goes on.
+
+    Raises
+    ------
+    InputError
+        See `read_plan`.
+    """
+    source = "the dict of the sweep"
+    raise_problems(_unknown_keys(study, source, "A sweep has"), source)
+    tables = {key: study[key] for key in ("grid", "zip", "set") if study.get(key)}
+    for key, table in tables.items():
+        if not isinstance(table, Mapping):
+            raise InputError(
+                f"{key} = {table!r} in {source} must be a dict",
+                advice='Such as {"conditions.temperature_K": [298.15, 333.15]}.',
+            )
+    lines = [f"# {comment}"] if comment else []
+    for key in ("run", "replicas", "seed"):
+        if key in study:
+            value = study[key]
+            path = key == "run" and isinstance(value, str) and "/" in value
+            lines.append(f"{key} = {toml_value(_absolute(Path(value) if path else value))}")
+    for key, table in tables.items():
+        lines += ["", f"[{key}]"]
+        lines += [f"{toml_value(k)} = {_toml(value, resolve)}" for k, value in table.items()]
+    return _plan("\n".join(lines) + "\n", source, name, None)
+
+
+def _absolute(value: Any) -> Any:
+    """A path of a TOML file from everywhere; anything else as it is."""
+    path = isinstance(value, Path) or (isinstance(value, str) and value.endswith(".toml"))
+    return str(Path(value).resolve()) if path else value
+
+
+def _toml(value: Any, resolve: bool) -> str:
+    if hasattr(value, "tolist"):  # numpy arrays and numbers
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item, resolve) for item in value) + "]"
+    if value is None:
+        value = REMOVED
+    elif isinstance(value, Mapping):
+        value = dict(value)
+    return toml_value(_absolute(value) if resolve else value)
+
+
+def _plan(text: str, source: str, name: str, folder: Path | None) -> Plan:
+    """The plan of the text of a sweep file; paths in it are seen from `folder`."""
+    given = catalogue.parse_toml(text, source)
     if "run" not in given and set(given) & set(SECTIONS):
         raise InputError(
             f"{source} is a run file, not a sweep file",
             advice='A sweep file has run = "strip_li" and a [grid]. For this file: kmc run.',
         )
-    _only_known_keys(given, source)
-    base, base_path = _base(given.get("run"), path)
-    replicas = _integer(given, "replicas", 1, 1, MAX_POINTS, source)
-    seed = _integer(given, "seed", 1, 0, MAX_SEED, source)
-    changes = {
-        name: _settings(given.get(name, {}), name, source) for name in ("grid", "zip", "set")
-    }
-    _each_key_once(changes, source)
+    raise_problems(_unknown_keys(given, source, "A sweep file has"), source)
+    base, base_path = _base(given.get("run"), source, folder)
+    replicas = _integer(given, "replicas", 1, MAX_POINTS, source)
+    seed = _integer(given, "seed", 0, MAX_SEED, source)
+    changes = _changes(given, source)
     axes = _axes(changes["grid"], changes["zip"], source)
     total = replicas * math.prod(len(values) for values in axes.values())
     if total > MAX_POINTS:
+        many = total if total < 10**9 else "billions of"
         raise InputError(
-            f"{source} asks for {_many(total)} runs; at most {MAX_POINTS} fit in one sweep",
+            f"{source} asks for {many} runs; at most {MAX_POINTS} fit in one sweep",
             advice="Use fewer values or replicas, or several sweep files.",
         )
-    axes = {axis: [_found(value, axis, path.parent) for value in axes[axis]] for axis in axes}
-    fixed = {key: _found(value, key, path.parent) for key, value in changes["set"].items()}
-    check = _Check(base_path, fixed, source)
-    check.base()
-    check.single_values(axes)
-    origins = {key: check.origin(key, value) for key, value in fixed.items()}
-    plan = Plan(
-        name=path.stem,
-        base=base,
-        axes=axes,
-        replicas=replicas,
-        seed=seed,
-        fixed=fixed,
-        tables=run_tables(base_path, without_removed(fixed), origins),
-        text=text,
-    )
-    check.complete_runs(plan)
+    axes = {axis: [_found(value, axis, folder) for value in axes[axis]] for axis in axes}
+    fixed = {key: _found(value, key, folder) for key, value in changes["set"].items()}
+    _check_values(base_path, fixed, axes, source)
+    tables = run_tables(base_path, without_removed(fixed), _origins(fixed, source))
+    _check_runs(base_path, fixed, _spread(axes), source)
+    plan = Plan(name, base, axes, replicas, seed, fixed, tables, text=text)
     plan.inputs.update(_hashes(plan))
-    _distinct_names(plan, source)
+    if len({point.name.casefold() for point in plan.points}) < len(plan.points):
+        raise InputError(
+            f"some points of {source} would have the same file name",
+            advice="Use texts that differ in more than case and punctuation.",
+        )
     return plan
 
 
-def _only_known_keys(given: Mapping, source: str) -> None:
-    problems = []
+def _unknown_keys(given: Mapping, source: str, has: str) -> Iterator[Problem]:
     for key in given:
-        if key in KEYS:
-            continue
-        advice = f"{catalogue.nearest(key, KEYS)}A sweep file has {', '.join(KEYS)}."
-        if key.partition(".")[0] in SECTIONS:
-            advice = "Put it below [grid], [zip] or [set]."
-        problems.append(Problem(f"{key!r} in {source} is not known", advice))
-    raise_problems(problems, source)
+        if str(key).partition(".")[0] in SECTIONS:
+            yield Problem(
+                f"{key!r} in {source} is not known", "Put it below [grid], [zip] or [set]."
+            )
+        elif key not in KEYS:
+            advice = f"{catalogue.nearest(str(key), KEYS)}{has} {', '.join(KEYS)}."
+            yield Problem(f"{key!r} in {source} is not known", advice)
 
 
-def _base(run: Any, path: Path) -> tuple[str, Path]:
+def _base(run: Any, source: str, folder: Path | None) -> tuple[str, Path]:
     """The base run as the file names it, and its path."""
     if not isinstance(run, str) or not run:
-        message = f"{path} does not name a run" if run is None else f"run in {path} must be text"
-        raise InputError(message, advice='Write run = "strip_li", or the path of a run file.')
-    beside = path.parent / run
-    if run.endswith(".toml") and beside.is_file():
-        return run, beside.resolve()
-    try:
-        found = catalogue.locate("runs", run)
-    except InputError as error:
+        message = f"{source} does not name a run"
         raise InputError(
-            f"run = {show(run)} in {path}: {error.message}", advice=error.advice
-        ) from None
-    return run, found.resolve()
+            message if run is None else f"run in {source} must be text",
+            advice='Write run = "strip_li", or the path of a run file.',
+        )
+    if folder and run.endswith(".toml") and (folder / run).is_file():
+        return run, (folder / run).resolve()
+    try:
+        return run, catalogue.locate("runs", run).resolve()
+    except InputError as error:
+        message = f"run = {show(run)} in {source}: {error.message}"
+        raise InputError(message, advice=error.advice) from None
 
 
-def _integer(given: Mapping, key: str, default: int, low: int, high: int, source: str) -> int:
-    value = given.get(key, default)
+def _integer(given: Mapping, key: str, low: int, high: int, source: str) -> int:
+    value = given.get(key, 1)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InputError(
             f"{key} = {show(value)} in {source} cannot be used",
@@ -161,42 +220,38 @@ def _integer(given: Mapping, key: str, default: int, low: int, high: int, source
     return value
 
 
-def _settings(table: Any, name: str, source: str) -> dict[str, Any]:
-    """``"section.key"`` → value; TOML's own dotted keys give the same as quoted ones."""
-    if not isinstance(table, dict):
-        raise InputError(
-            f"{name!r} in {source} must be a section, not {kind(table)}",
-            advice=f"Write [{name}] on a line of its own, its keys below.",
-        )
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        inner = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else None
-        for full, item in (inner if inner and "." not in key else {key: value}).items():
-            if full in flat:
-                raise InputError(f"{full!r} is twice in [{name}] of {source}")
-            flat[full] = item
-    return flat
-
-
-def _each_key_once(changes: Mapping[str, Mapping], source: str) -> None:
-    problems = []
+def _changes(given: Mapping, source: str) -> dict[str, dict[str, Any]]:
+    """grid, zip and set as ``"section.key"`` → value; TOML's dotted keys are as quoted ones."""
+    changes: dict[str, dict[str, Any]] = {"grid": {}, "zip": {}, "set": {}}
     places: dict[str, str] = {}
-    for name, table in changes.items():
-        for key in table:
-            where = f"in [{name}] of {source}"
-            if key in places:
-                message = f"{key!r} is in [{places[key]}] and in [{name}] of {source}"
-                problems.append(Problem(message, "Keep one of them."))
-            places[key] = name
-            if key == _SEED_KEY:
-                advice = "Every point has a seed of its own: set seed and replicas of the sweep."
-                problems.append(Problem(f"{key!r} {where} cannot be set", advice))
-            elif key.count(".") != 1 or not all(key.split(".")):
-                advice = 'Write "section.key", for example "conditions.temperature_K".'
-                problems.append(
-                    Problem(f"{key!r} {where} does not name a section and a key", advice)
-                )
+    problems = []
+    for name, flat in changes.items():
+        table = given.get(name, {})
+        if not isinstance(table, dict):
+            raise InputError(
+                f"{name!r} in {source} must be a section, not {kind(table)}",
+                advice=f"Write [{name}] on a line of its own, its keys below.",
+            )
+        for key, value in table.items():
+            dotted = isinstance(value, dict) and value and "." not in key
+            rows = {f"{key}.{k}": v for k, v in value.items()} if dotted else {key: value}
+            for full, item in rows.items():
+                where = f"{full!r} in [{name}] of {source}"
+                if full in places:
+                    message = f"{full!r} is in [{places[full]}] and in [{name}] of {source}"
+                    problems.append(Problem(message, "Keep one of them."))
+                places[full], flat[full] = name, item
+                if full == "random.seed":
+                    advice = (
+                        "Every point has a seed of its own: set seed and replicas of the sweep."
+                    )
+                    problems.append(Problem(f"{where} cannot be set", advice))
+                elif full.count(".") != 1 or not all(full.split(".")):
+                    advice = 'Write "section.key", for example "conditions.temperature_K".'
+                    message = f"{where} does not name a section and a key"
+                    problems.append(Problem(message, advice))
     raise_problems(problems, source)
+    return changes
 
 
 def _axes(grid: Mapping[str, Any], zipped: Mapping[str, Any], source: str) -> dict[str, list]:
@@ -205,20 +260,18 @@ def _axes(grid: Mapping[str, Any], zipped: Mapping[str, Any], source: str) -> di
         for key, values in table.items():
             where = f"{key!r} in [{name}] of {source}"
             if not isinstance(values, list):
-                problems.append(
-                    Problem(f"{where} must be a list of values, not {kind(values)}",
-                            f'Write "{key}" = [{show(values)}], or put it below [set].')
-                )  # fmt: skip
+                message = f"{where} must be a list of values, not {kind(values)}"
+                advice = f'Write "{key}" = [{show(values)}], or put it below [set].'
+                problems.append(Problem(message, advice))
             elif not values:
                 problems.append(Problem(f"{where} is an empty list", "Give at least one value."))
             elif name == "grid":
                 problems += _repeated(values, where)
     if not problems and len({len(values) for values in zipped.values()}) > 1:
         lengths = ", ".join(f"{key!r} has {len(values)}" for key, values in zipped.items())
-        problems.append(
-            Problem(f"the lists of [zip] in {source} differ in length: {lengths}",
-                    "Their values are taken side by side; make them equally long.")
-        )  # fmt: skip
+        message = f"the lists of [zip] in {source} differ in length: {lengths}"
+        advice = "Their values are taken side by side; make them equally long."
+        problems.append(Problem(message, advice))
     raise_problems(problems, source)
     axes = {key: list(values) for key, values in grid.items()}
     if zipped:
@@ -228,93 +281,68 @@ def _axes(grid: Mapping[str, Any], zipped: Mapping[str, Any], source: str) -> di
     return axes
 
 
-def _repeated(values: Sequence, where: str) -> list[Problem]:
-    seen, problems = set(), []
+def _repeated(values: Sequence, where: str) -> Iterator[Problem]:
+    seen = set()
     for value in values:
-        spelt = canonical(value)
-        if spelt in seen:
-            message = f"{where} has {toml_text(value)} twice"
-            problems.append(Problem(message, "For several runs of one setting give replicas."))
+        if (spelt := canonical(value)) in seen:
+            advice = "For several runs of one setting give replicas."
+            yield Problem(f"{where} has {toml_value(value)} twice", advice)
         seen.add(spelt)
-    return problems
 
 
-def _found(value: Any, key: str, folder: Path) -> Any:
+def _found(value: Any, key: str, folder: Path | None) -> Any:
     """A value, with the path of a parameter or lattice file resolved from the sweep file."""
     if key == ZIP:
         return {name: _found(item, name, folder) for name, item in value.items()}
-    beside = isinstance(value, str) and value.endswith(".toml") and folder / value
-    if key in ("system.params", "system.lattice") and beside and beside.is_file():
-        return str(beside.resolve())
+    named = key in ("system.params", "system.lattice") and isinstance(value, str)
+    if folder and named and value.endswith(".toml") and (folder / value).is_file():
+        return str((folder / value).resolve())
     return value
 
 
-def _many(total: int) -> str:
-    return str(total) if total < 10**9 else "billions of"
+# --- checking, with the messages of `kmc run` -----------------------------------------------------
 
 
-# --- checking -------------------------------------------------------------------------------------
+def _check_values(
+    base: Path, fixed: Mapping[str, Any], axes: Mapping[str, list], source: str
+) -> None:
+    """Every value by itself: its key, its type and its range."""
+    # The base run need not be complete without the values that the axes supply.
+    if not all(_fits(key, value) for key, value in fixed.items()):
+        load_run(base, without_removed(fixed), origins=_origins(fixed, source))
+    rows = (
+        value if axis == ZIP else {axis: value} for axis, values in axes.items() for value in values
+    )
+    wrong = (row for row in rows if not all(_fits(key, value) for key, value in row.items()))
+    _check_runs(base, fixed, wrong, source)
 
 
-class _Check:
-    """Checks the runs of a sweep by `load_run`, with the messages of `kmc run`."""
-
-    def __init__(self, base: Path, fixed: Mapping[str, Any], source: str):
-        self._base, self._fixed, self._source = base, dict(fixed), source
-
-    def origin(self, key: str, value: Any) -> str:
-        return f"{key} = {show(value)} of {self._source}"
-
-    def base(self) -> None:
-        """The base run with [set]; values that the axes supply may be missing."""
-        for key, value in self._fixed.items():
-            section, name = key.split(".")
-            if not _fits(section, name, value):
-                self._load({})
-                return
-
-    def single_values(self, axes: Mapping[str, list]) -> None:
-        """Every value by itself: its key, its type and its range."""
-        problems = []
-        for axis, values in axes.items():
-            for value in values:
-                settings = value if axis == ZIP else {axis: value}
-                for key, item in settings.items():
-                    section, name = key.split(".")
-                    if not _fits(section, name, item):
-                        problems += self._problem(settings)
-                        break
-                if len(set(problems)) >= _MAX_PROBLEMS:
-                    raise_problems(problems, self._source)
-        raise_problems(problems, self._source)
-
-    def complete_runs(self, plan: Plan) -> None:
-        """All runs of a small sweep; of a large one some in which every value occurs."""
-        problems: list[Problem] = []
-        for settings in _spread(plan.axes):
-            problems += self._problem(settings)
-            if len(set(problems)) >= _MAX_PROBLEMS:
-                break
-        raise_problems(problems, self._source)
-
-    def _problem(self, settings: Mapping[str, Any]) -> list[Problem]:
+def _check_runs(
+    base: Path, fixed: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], source: str
+) -> None:
+    """Complete runs with some settings, until several problems have been found."""
+    problems: dict[Problem, None] = {}
+    for settings in rows:
+        changes = {**fixed, **settings}
         try:
-            self._load(settings)
+            load_run(base, without_removed(changes), origins=_origins(changes, source))
         except InputError as error:
-            return [Problem(error.message, error.advice or "")]
-        return []
-
-    def _load(self, settings: Mapping[str, Any]) -> None:
-        changes = {**self._fixed, **settings}
-        origins = {key: self.origin(key, value) for key, value in changes.items()}
-        load_run(self._base, without_removed(changes), origins=origins)
+            problems[Problem(error.message, error.advice or "")] = None
+        if len(problems) >= _MAX_PROBLEMS:
+            break
+    raise_problems(problems, source)
 
 
-def _fits(section: str, name: str, value: Any) -> bool:
+def _origins(changes: Mapping[str, Any], source: str) -> dict[str, str]:
+    return {key: f"{key} = {show(value)} of {source}" for key, value in changes.items()}
+
+
+def _fits(key: str, value: Any) -> bool:
     """Whether a value is valid for its key by itself; other values are checked in a run."""
+    section, name = key.split(".")
     if section not in SECTIONS:
         return False
-    value = removed(value)
+    value = None if value == REMOVED else value
     if section == "parameters":
         known = QUANTITIES.get(name)
         return known is not None and (value is None or known.allows(number_of(value)[0]))
@@ -336,21 +364,9 @@ def _spread(axes: Mapping[str, list]) -> Iterator[dict[str, Any]]:
         yield from combinations(axes)
         return
     longest = max(len(values) for values in axes.values())
-    step = max(1, math.ceil(longest / _FULLY_CHECKED))
-    for k in range(0, longest, step):
+    for k in range(0, longest, max(1, math.ceil(longest / _FULLY_CHECKED))):
         chosen = {axis: [values[k % len(values)]] for axis, values in axes.items()}
         yield next(combinations(chosen))
-
-
-def _distinct_names(plan: Plan, source: str) -> None:
-    if len({point.name.casefold() for point in plan.points}) < len(plan.points):
-        raise InputError(
-            f"some points of {source} would have the same file name",
-            advice="Use texts that differ in more than case and punctuation.",
-        )
-
-
-# --- files ----------------------------------------------------------------------------------------
 
 
 def _hashes(plan: Plan) -> dict[str, str]:

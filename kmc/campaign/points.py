@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
-from kmc.common.validation import toml_value
+from kmc.common.validation import toml_document
 
 MAX_SEED = 2**53 - 1  # JSON and table readers represent integers exactly up to here
 ZIP = "zip"  # name of the axis whose values change side by side
@@ -41,10 +41,8 @@ class Point:
         Stem of its files; depends on its settings and replica alone.
     settings : dict
         ``"section.key"`` → value, for the keys that vary.
-    replica : int
-        0, 1, … below the plan's `replicas`.
-    seed : int
-        Seed of its random numbers.
+    replica, seed : int
+        Replicas count from 0; the seed is that of its random numbers.
     """
 
     index: int
@@ -90,15 +88,16 @@ class Plan:
     @cached_property
     def points(self) -> Sequence[Point]:
         """Every run, in the order of the grid."""
-        labels = _labels(self.keys)
-        points: list[Point] = []
-        for settings in combinations(self.axes):
-            for replica in range(self.replicas):
-                index, name = len(points), _name(settings, labels, replica)
-                points.append(
-                    Point(index, name, settings, replica, _seed(self.seed, settings, replica))
-                )
-        return points
+        short = [key.split(".")[1] for key in self.keys]
+        labels = {
+            key: name if short.count(name) == 1 else key
+            for key, name in zip(self.keys, short, strict=True)
+        }
+        runs = itertools.product(combinations(self.axes), range(self.replicas))
+        return [
+            Point(i, _name(one, labels, replica), one, replica, _seed(self.seed, one, replica))
+            for i, (one, replica) in enumerate(runs)
+        ]
 
     @property
     def keys(self) -> list[str]:
@@ -157,20 +156,12 @@ class Plan:
 
     def run_toml(self, point: Point) -> str:
         """Run file of a point: `kmc run` on it gives the trajectory that the sweep gives."""
-        lines = [f"# {point.name}: a point of the sweep {self.name!r}, as a run of its own."]
-        for section, table in self.run_tables(point).items():
-            lines += [
-                "",
-                f"[{section}]",
-                *(f"{_key(k)} = {toml_text(v)}" for k, v in table.items()),
-            ]
-        return "\n".join(lines) + "\n"
-
-
-# --- points ---------------------------------------------------------------------------------------
+        title = f"# {point.name}: a point of the sweep {self.name!r}, as a run of its own."
+        return f"{title}\n\n{toml_document(self.run_tables(point))}"
 
 
 def combinations(axes: Mapping[str, list]) -> Iterator[dict[str, Any]]:
+    """Settings of every point of some axes, the last axis fastest."""
     for values in itertools.product(*axes.values()):
         settings: dict[str, Any] = {}
         for axis, value in zip(axes, values, strict=True):
@@ -194,19 +185,12 @@ def canonical(value: Any) -> str:
 
 
 def _seed(sweep_seed: int, settings: Mapping[str, Any], replica: int) -> int:
-    """Seed of a point, from the seed of the sweep, the point's settings and its replica alone."""
-    # From a hash, so that a point keeps its seed when values are added around it.
+    # From a hash, so that a point keeps its seed when values are added around it. SeedSequence
+    # makes neighbouring hashes into streams that are independent for any number of points.
     key = hashlib.sha256(f"{canonical(settings)}#{replica}".encode()).digest()
     spawn_key = [int.from_bytes(key[i : i + 4], "big") for i in range(0, 16, 4)]
     state = np.random.SeedSequence(sweep_seed, spawn_key=spawn_key).generate_state(1, np.uint64)
     return int(state[0]) & MAX_SEED
-
-
-def _labels(keys: Sequence[str]) -> dict[str, str]:
-    """Short names of the keys: without the section, where that is not ambiguous."""
-    short = [key.split(".")[1] for key in keys]
-    return {key: last if short.count(last) == 1 else key
-            for key, last in zip(keys, short, strict=True)}  # fmt: skip
 
 
 def _name(settings: Mapping[str, Any], labels: Mapping[str, str], replica: int) -> str:
@@ -216,14 +200,16 @@ def _name(settings: Mapping[str, Any], labels: Mapping[str, str], replica: int) 
     """
     parts, exact = [], True
     for key, value in settings.items():
-        spelt = f"{value:.12g}" if _is_number(value) else canonical(value).strip('"[]')
-        if isinstance(value, str):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            spelt = f"{value:.12g}"
+            exact = exact and float(spelt) == value
+        elif isinstance(value, str):
             spelt = Path(value).stem if value.endswith(".toml") else value
             exact = exact and spelt == value
-        label = f"{labels[key]}={spelt}"
-        safe = re.sub(r"[^A-Za-z0-9_.=+-]+", "_", label)
-        exact = exact and (safe == label) and (not _is_number(value) or float(spelt) == value)
-        parts.append(safe)
+        else:
+            spelt = canonical(value).strip('"[]')
+        parts.append(re.sub(r"[^A-Za-z0-9_.=+-]+", "_", f"{labels[key]}={spelt}"))
+        exact = exact and parts[-1] == f"{labels[key]}={spelt}"
     stem = ",".join(parts)
     if not exact or len(stem) > _LONGEST_NAME:
         digest = hashlib.sha256(canonical(settings).encode()).hexdigest()[:8]
@@ -231,25 +217,6 @@ def _name(settings: Mapping[str, Any], labels: Mapping[str, str], replica: int) 
     return f"{stem},r{replica + 1}" if stem else f"r{replica + 1}"
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def removed(value: Any) -> Any:
-    return None if value == REMOVED else value
-
-
-def without_removed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: removed(value) for key, value in settings.items()}
-
-
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
-
-
-def toml_text(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_key(k)} = {toml_text(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(toml_text(item) for item in value) + "]"
-    return toml_value(value)
+def without_removed(settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Settings with None, as `load_run` takes it, for a key that is removed."""
+    return {key: None if value == REMOVED else value for key, value in (settings or {}).items()}

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.execute import run_sweep
 from kmc.campaign.folder import check_folder, make_folder
-from kmc.campaign.generated import plan_of
 from kmc.campaign.local import LocalWorkers, cores
-from kmc.campaign.plan import read_plan
+from kmc.campaign.plan import plan_of, read_plan
 from kmc.campaign.points import combinations
 from kmc.common.progress import display_for
 from kmc.errors import InputError

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Annotated, Any, NamedTuple
@@ -71,7 +72,11 @@ def toml_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {toml_value(v)}" for key, v in value.items()) + " }"
+        return (
+            "{ "
+            + ", ".join(f"{toml_key(key)} = {toml_value(v)}" for key, v in value.items())
+            + " }"
+        )
     if isinstance(value, Integral):
         # Python refuses to print integers of thousands of digits.
         return str(int(value)) if int(value).bit_length() < 256 else "an enormous integer"
@@ -80,10 +85,15 @@ def toml_value(value: Any) -> str:
     return str(value)
 
 
+def toml_key(key: str) -> str:
+    """A key of a TOML table, in quotes where it needs them."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
+
+
 def toml_document(tables: Mapping[str, Mapping[str, Any]]) -> str:
     """A TOML file of sections, each with its keys; tables inside a section stand in one line."""
     blocks = [
-        "\n".join([f"[{name}]", *(f"{key} = {toml_value(value)}" for key, value in table.items())])
+        "\n".join([f"[{name}]", *(f"{toml_key(k)} = {toml_value(v)}" for k, v in table.items())])
         for name, table in tables.items()
     ]
     return "\n\n".join(blocks) + "\n"

@@ -20,9 +20,8 @@ from kmc.campaign.calibration.observe import observed
 from kmc.campaign.calibration.problem import Experiment, Problem
 from kmc.campaign.execute import Workers, run_sweep
 from kmc.campaign.folder import SweepFolder, check_folder, make_folder, open_folder
-from kmc.campaign.generated import plan_of
 from kmc.campaign.local import LocalWorkers, cores
-from kmc.campaign.plan import Plan
+from kmc.campaign.plan import Plan, plan_of
 from kmc.campaign.points import REMOVED, Point
 from kmc.common.catalogue import names
 from kmc.common.progress import display_for

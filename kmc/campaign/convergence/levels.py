@@ -20,10 +20,9 @@ from kmc.campaign.convergence.reading import RATIO, TOLERANCE, check_reading, re
 from kmc.campaign.convergence.sentences import ratio_text
 from kmc.campaign.execute import Tally, run_sweep
 from kmc.campaign.folder import make_folder, open_folder
-from kmc.campaign.generated import generated_plan
 from kmc.campaign.local import LocalWorkers, cores
-from kmc.campaign.plan import MAX_POINTS, Plan
-from kmc.campaign.points import removed
+from kmc.campaign.plan import MAX_POINTS, Plan, plan_of
+from kmc.campaign.points import without_removed
 from kmc.common.progress import display_for
 from kmc.errors import InputError
 from kmc.runfile.kinds import KINDS
@@ -151,23 +150,20 @@ class Levels:
         InputError
             See `check`; or the folder holds something else.
         """
-        asked = self.check()
-        ratios, replicas = {*asked.ratios}, self.replicas
+        ratios, replicas = {*self.check().ratios}, self.replicas
         if (Path(folder) / "index.json").exists():
             plan = study_in(open_folder(folder))
             ratios |= {float(value) for value in plan.axes[RATIO]}
             replicas = max(replicas, plan.replicas)
-        return generated_plan(
-            "converge",
-            "Written by kmc converge: a convergence study over ratios of hops to strips.",
-            self.base,
-            asked.run.origin,
-            vary=RATIO,
-            values=sorted(ratios),
-            replicas=replicas,
-            seed=self.seed,
-            fixed=self.fixed(load_run(self.base, self.settings)),
-        )
+        study = {
+            "run": self.base,
+            "replicas": replicas,
+            "seed": self.seed,
+            "grid": {RATIO: sorted(ratios)},
+            "set": self.fixed(load_run(self.base, self.settings)),
+        }
+        comment = "Written by kmc converge: a convergence study over ratios of hops to strips."
+        return plan_of(study, "converge", comment, resolve=False)
 
 
 def _number(value: Any) -> float:
@@ -298,8 +294,7 @@ def converge(
         levels = rungs
     check_reading(at, tolerance)
     chosen = None if ratios is None else tuple(ratios)
-    cleaned = {key: removed(value) for key, value in (settings or {}).items()}
-    asked = Levels(str(run), chosen, levels, replicas, cleaned, seed)
+    asked = Levels(str(run), chosen, levels, replicas, without_removed(settings), seed)
     name = asked.check().run.name
     folder = Path(f"{name}_converge" if output is None else output)
     tally = run_levels(asked.plan(folder), folder, workers=workers, progress=progress)

@@ -18,12 +18,10 @@ from kmc.campaign.critical.question import Critical, Question
 from kmc.campaign.critical.threshold import Scale, search
 from kmc.campaign.execute import run_sweep
 from kmc.campaign.folder import SweepFolder, make_folder, open_folder
-from kmc.campaign.generated import generated_plan, plan_of
 from kmc.campaign.local import LocalWorkers, cores
-from kmc.campaign.plan import Plan, Point
-from kmc.campaign.points import ZIP, removed
+from kmc.campaign.plan import Plan, Point, plan_of
+from kmc.campaign.points import ZIP, without_removed
 from kmc.campaign.scalars import ScalarCache
-from kmc.common.catalogue import names
 from kmc.common.progress import display_for
 from kmc.errors import InputError, KmcError
 
@@ -107,7 +105,7 @@ def critical(
         replicas=replicas,
         tolerance=tolerance,
         max_runs=max_runs,
-        settings={key: removed(value) for key, value in (settings or {}).items()},
+        settings=without_removed(settings),
         seed=seed,
         samples=posterior_samples(calibration, experiment, replicas),
     )
@@ -262,30 +260,16 @@ class _Runs:
 
     def _plan(self, values: Sequence[float]) -> Plan:
         """The sweep with all values so far."""
-        question = self.question
-        comment = f"Written by kmc critical: where {question.criterion} sets in."
+        question, fixed = self.question, self.question.fixed()
         samples = question.samples
+        study = {"run": question.base, "seed": question.seed, "grid": {question.vary: values}}
         if samples:
-            path = str(Path(self._base or question.base).resolve())
-            study = {
-                "run": question.base if question.base in names("runs") else path,
-                "seed": question.seed,
-                "grid": {question.vary: list(values)},
-                "zip": {key: [row[key] for row in samples] for key in samples[0]},
-                "set": {k: v for k, v in question.fixed().items() if k not in samples[0]},
-            }
-            return plan_of(study, "critical", comment, resolve=False)
-        return generated_plan(
-            "critical",
-            comment,
-            question.base,
-            self._base,
-            vary=question.vary,
-            values=values,
-            replicas=question.replicas,
-            seed=question.seed,
-            fixed=question.fixed(),
-        )
+            study["zip"] = {key: [row[key] for row in samples] for key in samples[0]}
+            fixed = {key: value for key, value in fixed.items() if key not in samples[0]}
+        else:
+            study["replicas"] = question.replicas
+        comment = f"Written by kmc critical: where {question.criterion} sets in."
+        return plan_of(study | {"set": fixed}, "critical", comment, resolve=False)
 
     def _count(
         self, folder: SweepFolder, points: Sequence[Point], values: Sequence[float]
