@@ -269,8 +269,8 @@ def _read(
         row |= {"state": point.state, "error": point.error, "path": str(files.get(point.name, ""))}
         if point.name in errors:
             row |= {"state": "unreadable", "error": errors[point.name]}
-        elif point.state == "done" and (entry := entries.get(point.name)):
-            row |= {key: entry[key] for key in ("final", "at", "onset", "stop_reason")}
+        elif point.state == "done" and (known := entries.get(point.name)):
+            row |= {key: known[key] for key in ("final", "at", "onset", "stop_reason")}
         found.append(row)
     return found
 

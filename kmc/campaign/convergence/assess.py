@@ -8,24 +8,26 @@ from dataclasses import replace
 
 import numpy as np
 
-from kmc.campaign.convergence.equivalence import (
+from kmc.campaign.convergence.findings import (
     CHANGING,
     CONVERGED,
     UNKNOWN,
     Comparison,
+    Finding,
+    Level,
+    Needed,
+    Plateau,
     compare,
 )
-from kmc.campaign.convergence.findings import Finding, Level, Needed, Plateau
 from kmc.campaign.convergence.observables import SHARE, Family, LevelRuns, Observable
-from kmc.campaign.convergence.power_law import (
-    CONFIDENCE,
-    PowerLaw,
-    fit_law,
-)
+from kmc.campaign.convergence.power_law import CONFIDENCE, PowerLaw, fit_law
 from kmc.campaign.convergence.sentences import box_text, law_text, verdict_text
 
 _SHRINKS = 0.8  # steps between levels shrink where each is at most this share of the one before
 _USUAL = 4  # replicas, where one alone gives no scatter
+
+TimeOf = Callable[[Sequence[float], int], float]
+"""Further ratios, and replicas at every level → remaining wall time in seconds."""
 
 
 def assess(
@@ -35,7 +37,7 @@ def assess(
     tolerance: float,
     physical_ratio: float,
     unit: float = 1.0,
-    time_s: Callable[[Sequence[float], int], float] = lambda ratios, replicas: math.nan,
+    time_s: TimeOf = lambda ratios, replicas: math.nan,
 ) -> Finding:
     """Evaluate one number over the levels.
 
@@ -51,19 +53,20 @@ def assess(
     unit : float
         The numbers are divided by it: the area of the box, of counts that become densities.
     time_s : callable
-        Further ratios, and replicas at every level → remaining wall time in seconds.
+        See `TimeOf`.
     """
-    comparisons = [
-        compare(
-            level, levels[-1], _margin(observable, level, levels[-1], tolerance), observable.family
-        )
-        for level in levels[:-1]
-    ]
-    agree = len(levels)
-    for i in reversed(range(len(comparisons))):
-        if comparisons[i].verdict != CONVERGED:
-            break
-        agree = i
+    *below, top = levels
+    comparisons = []
+    for level in below:
+        # Levels closer than a decade must agree better: the tolerance is for a tenfold ratio.
+        decades = min(1.0, math.log10(top.ratio / level.ratio))
+        size = max(abs(float(top.values.mean())), observable.least_margin) if top.n else math.nan
+        comparisons.append(compare(level, top, tolerance * size * decades, observable.family))
+    # All levels that agree with the last one, without a gap.
+    agree = len(below)
+    while agree and comparisons[agree - 1].verdict == CONVERGED:
+        agree -= 1
+    agree = len(levels) if agree == len(below) else agree
     last = comparisons[-1] if comparisons else None
     verdict = last.verdict if last else UNKNOWN
     law = fit_law(levels, observable.family, unit)
@@ -73,69 +76,51 @@ def assess(
         most = 1.0 if observable.family is SHARE else math.inf
         physical = _plateau(levels[agree:], unit, tolerance, physical_ratio, most)
     needed = _needed(levels, last, law, observable, tolerance, physical_ratio, time_s)
-    scaled = _scaled(last, unit) if last else None
+    if last:
+        names = ("difference", "margin", "low", "high", "change_low", "change_high")
+        last = replace(last, **{name: getattr(last, name) / unit for name in names})
     box = box_text(observable, levels)
     if box and needed is not None and not needed.ratios:
         needed = None  # more runs of a box that is too small decide nothing
     sentences = (
-        verdict_text(observable, levels, scaled, shown, tolerance),
+        verdict_text(observable, levels, last, shown, tolerance),
         *law_text(observable, levels, law, physical, physical_ratio),
         *box,
     )
-    return Finding(observable, shown, verdict, scaled, law, physical, needed, sentences)
+    return Finding(observable, shown, verdict, last, law, physical, needed, sentences)
 
 
-def _margin(observable: Observable, lower: LevelRuns, upper: LevelRuns, tolerance: float) -> float:
-    """Largest difference that counts as none: the tolerance a decade, less for closer levels."""
-    if not upper.n:
-        return math.nan
-    # Levels closer than a decade must agree better: the tolerance is for a tenfold ratio.
-    decades = math.log10(upper.ratio / lower.ratio)
-    size = max(abs(float(upper.values.mean())), observable.least_margin)
-    return tolerance * size * min(1.0, decades)
+def _half(std: float, n: int) -> float:
+    """Half of the 95 % interval of a mean, Student's t."""
+    from scipy.stats import t as student
+
+    return float(student.ppf(0.5 + CONFIDENCE / 2, n - 1)) * std / math.sqrt(n)
 
 
 def _level(level: LevelRuns, observable: Observable, unit: float, converged: bool) -> Level:
     values, censored = level.values / unit, int(level.censored.sum())
-    nan = math.nan
-    mean = float(values.mean()) if level.n else nan
-    std, low, high = nan, nan, nan
+    std, low, high = math.nan, math.nan, math.nan
+    mean = float(values.mean()) if level.n else math.nan
     if level.n > 1:
-        from scipy.stats import t as student
-
         std = float(values.std(ddof=1))
-        least = math.sqrt(observable.family.least_variance) / unit
-        half = float(student.ppf(0.5 + CONFIDENCE / 2, level.n - 1)) * max(std, least)
-        half /= math.sqrt(level.n)
+        half = _half(max(std, math.sqrt(observable.family.least_variance) / unit), level.n)
         if not censored:  # the mean of bounds is a bound itself and has no interval
             low, high = max(0.0, mean - half), mean + half
             high = min(1.0, high) if observable.family is SHARE else high
     return Level(level.ratio, level.n, mean, std, low, high, censored, converged)
 
 
-def _scaled(last: Comparison, unit: float) -> Comparison:
-    names = ("difference", "margin", "low", "high", "change_low", "change_high")
-    return replace(last, **{name: getattr(last, name) / unit for name in names})
-
-
 def _plateau(
     levels: Sequence[LevelRuns], unit: float, tolerance: float, ratio: float, most: float
 ) -> Plateau:
-    """Mean of the levels that agree; the widest interval adds the tolerance for every decade."""
-    from scipy.stats import t as student
-
     values = np.concatenate([level.values for level in levels]) / unit
-    value, n = float(values.mean()), len(values)
-    half = float(student.ppf(0.5 + CONFIDENCE / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    value, half = float(values.mean()), _half(float(values.std(ddof=1)), len(values))
     low, high = max(0.0, value - half), min(most, value + half)
     # Between the last level and the physical ratio nothing was run: every decade may still change
     # the number by the tolerance.
     decades = max(0.0, math.log10(ratio / levels[-1].ratio))
     widest = low * (1 - tolerance) ** decades, min(most, high * (1 + tolerance) ** decades)
     return Plateau(value, low, high, *widest)
-
-
-# --- what is needed -------------------------------------------------------------------------------
 
 
 def _needed(
@@ -145,26 +130,28 @@ def _needed(
     observable: Observable,
     tolerance: float,
     physical_ratio: float,
-    time_s: Callable[[Sequence[float], int], float],
+    time_s: TimeOf,
 ) -> Needed | None:
     """Further levels or replicas that would decide; None where decided, or where none can."""
     replicas = max((level.n for level in levels), default=0)
     if not replicas:
         return None
-    if last is None:
-        top = levels[-1].ratio
-        nearest = (10.0 * top if 10.0 * top <= physical_ratio else 0.1 * top,)
-        return Needed(nearest, replicas, time_s(nearest, replicas))
-    if last.verdict == UNKNOWN and replicas < 2:
-        return Needed((), _USUAL, time_s((), _USUAL))
-    if last.replicas is not None:  # unclear
-        return Needed((), last.replicas, time_s((), last.replicas))
-    if last.verdict != CHANGING:
-        return None
-    more = _further(levels, law, observable.family, tolerance)
     top = levels[-1].ratio
-    ratios = tuple(top * 10.0**i for i in range(1, more + 1) if top * 10.0**i <= physical_ratio)
-    return Needed(ratios, replicas, time_s(ratios, replicas)) if ratios else None
+    ratios: tuple[float, ...] = ()
+    if last is None:
+        ratios = (10.0 * top if 10.0 * top <= physical_ratio else 0.1 * top,)
+    elif last.verdict == UNKNOWN and replicas < 2:
+        replicas = _USUAL
+    elif last.replicas is not None:  # unclear
+        replicas = last.replicas
+    elif last.verdict == CHANGING:
+        more = _further(levels, law, observable.family, tolerance)
+        ratios = tuple(top * 10.0**i for i in range(1, more + 1) if top * 10.0**i <= physical_ratio)
+        if not ratios:
+            return None
+    else:
+        return None
+    return Needed(ratios, replicas, time_s(ratios, replicas))
 
 
 def _further(

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kmc.campaign.convergence.regression import FAR, TINY
-
+FAR = 30.0  # beyond it a share is as good as 0 or 1, and 1 − share still has digits
+TINY = 1e-300
 _ALL = 1 - 1e-12  # a share of one has no finite logit
 
 

@@ -17,7 +17,8 @@ exponent follows from the size of the critical nucleus, which changes with the r
 Errors: bootstrap over the replicas of each level. n − 1 of n replicas are drawn, so that the
 variance of a mean comes out right for few of them too (Rao and Wu, J. Am. Stat. Assoc. 83, 231
 (1988), 10.1080/01621459.1988.10478591), and the percentiles are widened by Student's t over the
-normal.
+normal. The thousand fits of a bootstrap are made at once, as arrays: one by one, by a library of
+regressions, they would take seconds for each number.
 """
 
 from __future__ import annotations
@@ -30,21 +31,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kmc.campaign.convergence.observables import COUNT, ONSET, SHARE, Family, LevelRuns
-from kmc.campaign.convergence.regression import (
-    ROUNDS,
+from kmc.campaign.convergence.observables import (
+    COUNT,
+    FAR,
+    ONSET,
+    SHARE,
     TINY,
-    censored_line,
-    censored_means,
-    least_squares,
-    log_likelihood,
+    Family,
+    LevelRuns,
 )
 
 CONFIDENCE = 0.95  # of every interval of a convergence study
 MIN_LEVELS = 3  # two always lie on a line
 _DRAWS = 1000
 _SEED = 20_261_121  # of the bootstrap: the same runs give the same interval
+_ROUNDS = 60
 _STEP = 4.0  # of a linear predictor in one round; further steps overshoot
+_MIN_VARIANCE = 1e-12  # of logarithms: equal times do not make a likelihood infinite
 
 
 class Predicted(NamedTuple):
@@ -85,38 +88,21 @@ class PowerLaw:
     widening: float = math.nan
 
     def at(self, ratio: ArrayLike) -> Predicted:
-        """Mean at some ratios, with the interval of the bootstrap.
-
-        Parameters
-        ----------
-        ratio : float or array of float, shape (m,)
-        """
+        """Mean at some ratios, shape (m,), with the interval of the bootstrap."""
         x = np.log(np.atleast_1d(np.asarray(ratio, dtype=float)))
         eta = self.intercept + self.exponent * x
         low = high = np.full(len(x), np.nan)
         if len(self.draws):
-            low, high = _interval(
-                eta, self.draws[:, 0, None] + self.draws[:, 1, None] * x, self.widening
-            )
+            low, high = _interval(eta, self.draws @ np.stack([np.ones_like(x), x]), self.widening)
         return Predicted(*(self.family.mean(e) / self.unit for e in (eta, low, high)))
 
 
 def fit_law(levels: Sequence[LevelRuns], family: Family, unit: float = 1.0) -> PowerLaw | None:
-    """The law that the highest levels follow, as many of them as do; None where no three do.
-
-    Parameters
-    ----------
-    levels : sequence of LevelRuns
-    family : Family
-    unit : float
-        See `PowerLaw`.
-    """
+    """The law that the highest levels follow, as many of them as do; None where no three do."""
     some = sorted((level for level in levels if level.n), key=lambda level: level.ratio)
     for first in range(len(some) - MIN_LEVELS + 1):
         law = _law(some[first:], family, unit, tuple(level.ratio for level in some[:first]))
-        if law is None:
-            return None
-        if not law.p_value < 1 - CONFIDENCE:
+        if law is None or not law.p_value < 1 - CONFIDENCE:
             return law
     return None
 
@@ -125,31 +111,21 @@ def _law(levels: list[LevelRuns], family: Family, unit: float, left_out: tuple) 
     line = _line(levels, family)
     if line is None:
         return None
-    a, b = line
     free = sum(level.n for level in levels) - len(levels)
-    low = high = math.nan
-    draws, widening = np.zeros((0, 2)), math.nan
+    low = high = p_value = widening = math.nan
+    draws = np.zeros((0, 2))
     if free > 0:
         from scipy.stats import norm
         from scipy.stats import t as student
 
+        # The percentiles are those of a normal law; so few replicas need the wider one.
         upper = 0.5 + CONFIDENCE / 2
         widening = float(student.ppf(upper, free) / norm.ppf(upper))
         draws = _bootstrap(levels, family, line)
-        low, high = (float(end[0]) for end in _interval(np.array([b]), draws[:, 1:], widening))
-    return PowerLaw(
-        family=family,
-        intercept=a,
-        exponent=b,
-        exponent_low=low,
-        exponent_high=high,
-        p_value=_lack_of_fit(levels, family, line) if free > 0 else math.nan,
-        ratios=tuple(level.ratio for level in levels),
-        left_out=left_out,
-        unit=unit,
-        draws=draws,
-        widening=widening,
-    )
+        low, high = (float(end[0]) for end in _interval(np.array(line[1:]), draws[:, 1:], widening))
+        p_value = _lack_of_fit(levels, family, line)
+    ratios = tuple(level.ratio for level in levels)
+    return PowerLaw(family, *line, low, high, p_value, ratios, left_out, unit, draws, widening)
 
 
 def _interval(
@@ -168,21 +144,17 @@ def _interval(
 def _line(levels: Sequence[LevelRuns], family: Family) -> tuple[float, float] | None:
     """a and b of the runs as they are; None where no finite line is the likeliest."""
     if family is ONSET:
-        if sum(not level.censored.all() for level in levels) < 2 or _least(levels) <= 0:
+        seen = sum(not level.censored.all() for level in levels)
+        if seen < 2 or min(float(level.values.min()) for level in levels) <= 0:
             return None
-        x, times, late, weights = _as_runs(levels)
-        a, b, _ = censored_line(x, times[None], late[None], weights)
-        return float(a[0]), float(b[0])
-    means, n = _means(levels)
-    edge = (means > 0) & (means < 1) if family is SHARE else means > 0
-    if edge.sum() < 2:
-        return None
-    a, b = _weighted_line(_x(levels), means[None], n, family)
-    return float(a[0]), float(b[0])
-
-
-def _least(levels: Sequence[LevelRuns]) -> float:
-    return min(float(level.values.min()) for level in levels)
+        (line,), _ = _lines_of_onsets(levels, _all(levels))
+    else:
+        means, n = _means(levels)
+        # Levels at 0 or 1 alone would put the line at infinity.
+        if ((means > 0) & ((means < 1) | (family is not SHARE))).sum() < 2:
+            return None
+        (line,) = _lines(_x(levels), means[None], n, family)
+    return float(line[0]), float(line[1])
 
 
 def _x(levels: Sequence[LevelRuns]) -> np.ndarray:
@@ -190,67 +162,162 @@ def _x(levels: Sequence[LevelRuns]) -> np.ndarray:
 
 
 def _means(levels: Sequence[LevelRuns]) -> tuple[np.ndarray, np.ndarray]:
-    return (
-        np.array([level.values.mean() for level in levels]),
-        np.array([float(level.n) for level in levels]),
-    )
+    means = np.array([level.values.mean() for level in levels])
+    return means, np.array([float(level.n) for level in levels])
 
 
-def _weighted_line(
-    x: np.ndarray, means: np.ndarray, n: np.ndarray, family: Family
-) -> tuple[np.ndarray, np.ndarray]:
+def _lines(x: np.ndarray, means: np.ndarray, n: np.ndarray, family: Family) -> np.ndarray:
     """Lines of greatest quasi-likelihood for many sets of means at once (Fisher scoring).
 
     Parameters
     ----------
-    x : ndarray, shape (k,)
+    x, n : ndarray, shape (k,)
+        ln(ratio), and the runs behind each mean.
     means : ndarray, shape (sets, k)
-    n : ndarray, shape (k,)
-        Runs behind each mean.
 
     Returns
     -------
-    a, b : ndarray, shape (sets,)
+    ndarray, shape (sets, 2)
+        a and b.
     """
     centre = x.mean()
     u = x - centre  # about their mean a and b are uncorrelated, and the rounds converge faster
     inside = np.clip(means, 1e-3, 1 - 1e-3) if family is SHARE else np.maximum(means, 1e-3)
-    a, b = least_squares(u, family.link(inside), np.broadcast_to(n, means.shape))
-    for _ in range(ROUNDS):
+    a, b = _least_squares(u, family.link(inside), np.broadcast_to(n, means.shape))
+    for _ in range(_ROUNDS):
         eta = a[:, None] + b[:, None] * u
         mean = family.mean(eta)
         slope = np.maximum(family.slope(mean), TINY)
         weights = n * slope**2 / np.maximum(family.variance(mean), TINY)
         target = eta + np.clip((means - mean) / slope, -_STEP, _STEP)
-        new_a, new_b = least_squares(u, target, weights)
+        new_a, new_b = _least_squares(u, target, weights)
         moved = np.max(np.abs(new_a - a) + np.abs(new_b - b) * np.ptp(u))
         a, b = new_a, new_b
         if moved < 1e-9:
             break
-    return a - b * centre, b
+    return np.stack([a - b * centre, b], axis=1)
 
 
-def _as_runs(levels: Sequence[LevelRuns]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    x = np.repeat(_x(levels), [level.n for level in levels])
-    times = np.concatenate([level.values for level in levels])
-    return x, times, np.concatenate([level.censored for level in levels]), np.ones(len(x))
+def _least_squares(
+    u: np.ndarray, y: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted lines through the rows of y."""
+    total = weights.sum(axis=1)
+    mean_u, mean_y = (weights * u).sum(axis=1) / total, (weights * y).sum(axis=1) / total
+    off = u - mean_u[:, None]
+    spread = (weights * off**2).sum(axis=1)
+    b = (weights * off * (y - mean_y[:, None])).sum(axis=1) / np.maximum(spread, TINY)
+    b = np.clip(b, -FAR, FAR)
+    return mean_y - b * mean_u, b
+
+
+# --- onsets, which may be censored ----------------------------------------------------------------
+
+
+def _all(levels: Sequence[LevelRuns]) -> list[np.ndarray]:
+    """Every run of each level, as one draw."""
+    return [np.arange(level.n)[None] for level in levels]
+
+
+def _drawn(
+    levels: Sequence[LevelRuns], picked: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Times of the runs picked, and whether they are bounds, shape (draws, runs)."""
+    pairs = list(zip(levels, picked, strict=True))
+    times = np.concatenate([level.values[c] for level, c in pairs], axis=1)
+    return times, np.concatenate([level.censored[c] for level, c in pairs], axis=1)
+
+
+def _lines_of_onsets(
+    levels: Sequence[LevelRuns], picked: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """a and b of some draws of the runs, shape (draws, 2), and σ, shape (draws,)."""
+    sizes = [chosen.shape[1] for chosen in picked]
+    x = np.repeat(_x(levels), sizes)
+    # The draws of a level stand for all of its runs.
+    weights = np.repeat([level.n / n for level, n in zip(levels, sizes, strict=True)], sizes)
+    design = np.stack([np.ones_like(x), x - x.mean()], axis=1)
+    lines, sigma = _censored_fit(design, *_drawn(levels, picked), weights)
+    return lines - np.outer(lines[:, 1], [x.mean(), 0.0]), sigma
+
+
+def _censored_fit(
+    design: np.ndarray,
+    times: np.ndarray,
+    late: np.ndarray,
+    weights: np.ndarray,
+    sigma_from: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-normal regression with right-censored times by expectation and maximisation.
+
+    A time that is only known to be later than the end of a run is taken as log-normal about the
+    regression (Aitkin, Technometrics 23, 161 (1981)).
+
+    Parameters
+    ----------
+    design : ndarray, shape (runs, k)
+    times, late : ndarray, shape (sets, runs)
+        Where late the time is only known to be later than that.
+    weights : ndarray, shape (runs,)
+    sigma_from : float
+        σ to begin with; that of the known times by default. From none, late times hardly move.
+
+    Returns
+    -------
+    coefficients, sigma : ndarray, shape (sets, k) and (sets,)
+    """
+    y = np.log(times)
+    weighted = design.T * weights
+    solve = np.linalg.solve(weighted @ design, weighted).T  # of every set, as none has weights
+
+    def mean_square(expected: np.ndarray, found: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+        squares = (expected - found @ design.T) ** 2 + unseen
+        return np.maximum(squares @ weights / weights.sum(), _MIN_VARIANCE)
+
+    found = y @ solve
+    variance = mean_square(y, found, np.zeros_like(y))
+    if sigma_from and late.any():
+        variance = np.full(len(y), sigma_from**2)
+    for _ in range(_ROUNDS if late.any() else 0):
+        mu, sigma = found @ design.T, np.sqrt(variance)[:, None]
+        z, hazard = _hazard((y - mu) / sigma)
+        # The mean of what lies beyond the end of a run, of a normal law cut off there.
+        expected = np.where(late, mu + sigma * hazard, y)
+        before, found = found, expected @ solve
+        # The cut-off law scatters less than the whole one; without this σ would shrink each round.
+        unseen = np.where(late, sigma**2 * (1 + z * hazard - hazard**2), 0.0)
+        variance, earlier = mean_square(expected, found, unseen), variance
+        moved = np.max(np.abs(found - before)) + np.max(np.abs(np.sqrt(variance / earlier) - 1))
+        if moved < 1e-6:
+            break
+    return found, np.sqrt(variance)
+
+
+def _hazard(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """z, kept from overflowing, and φ(z)/(1 − Φ(z))."""
+    from scipy.special import log_ndtr
+
+    z = np.clip(z, -FAR, FAR)
+    return z, np.exp(-0.5 * z**2 - 0.5 * math.log(2 * math.pi) - log_ndtr(-z))
+
+
+def _log_likelihood(times: np.ndarray, late: np.ndarray, mu: np.ndarray, sigma: float) -> float:
+    """Of ln(times) about μ, but for a constant."""
+    from scipy.special import log_ndtr
+
+    z = (np.log(times) - mu) / sigma
+    return float(np.where(late, log_ndtr(-z), -0.5 * z**2 - math.log(sigma)).sum())
 
 
 # --- errors and goodness --------------------------------------------------------------------------
 
 
-def _scatter(levels: Sequence[LevelRuns], family: Family) -> np.ndarray:
-    """Variance of single runs in each level; NaN where a level has one."""
-    found = [level.values.var(ddof=1) if level.n > 1 else math.nan for level in levels]
-    return np.maximum(found, family.least_variance)
-
-
 def _dispersion(levels: Sequence[LevelRuns], family: Family, fitted: np.ndarray) -> float:
-    """φ, pooled over the levels."""
+    """φ, pooled over the levels with two runs or more."""
     free = np.array([level.n - 1 for level in levels])
-    some = free > 0
-    share = _scatter(levels, family)[some] / np.maximum(family.variance(fitted)[some], TINY)
-    return float((free[some] * share).sum() / free.sum())
+    scatter = np.array([level.values.var(ddof=1) if level.n > 1 else 0.0 for level in levels])
+    scatter = np.maximum(scatter, family.least_variance)
+    return float((free * scatter / np.maximum(family.variance(fitted), TINY)).sum() / free.sum())
 
 
 def _bootstrap(
@@ -261,17 +328,7 @@ def _bootstrap(
     # n − 1 of n: means of n draws with replacement would scatter too little, by (n − 1)/n.
     picked = [rng.integers(level.n, size=(_DRAWS, max(1, level.n - 1))) for level in levels]
     if family is ONSET:
-        x = np.repeat(_x(levels), [chosen.shape[1] for chosen in picked])
-        # The draws of a level stand for all of its runs.
-        weights = np.repeat(
-            [level.n / c.shape[1] for level, c in zip(levels, picked, strict=True)],
-            [chosen.shape[1] for chosen in picked],
-        )
-        pairs = list(zip(levels, picked, strict=True))
-        times = np.concatenate([level.values[c] for level, c in pairs], axis=1)
-        late = np.concatenate([level.censored[c] for level, c in pairs], axis=1)
-        a, b, _ = censored_line(x, times, late, weights)
-        return np.stack([a, b], axis=1)
+        return _lines_of_onsets(levels, picked)[0]
     fitted = family.mean(line[0] + line[1] * _x(levels))
     phi = _dispersion(levels, family, fitted)
     means = np.empty((_DRAWS, len(levels)))
@@ -283,49 +340,41 @@ def _bootstrap(
         if least > seen:
             means[:, i] += rng.normal(0.0, math.sqrt((least - seen) / level.n), _DRAWS)
     # A resampled mean below zero would have no logarithm; a share stays a share.
-    top = 1.0 if family is SHARE else math.inf
-    least = 1e-6 * float(np.mean([level.values.mean() for level in levels]))
-    means = np.clip(means, 0.0 if family in (COUNT, SHARE) else least, top)
-    a, b = _weighted_line(_x(levels), means, _means(levels)[1], family)
-    return np.stack([a, b], axis=1)
+    whole, n = _means(levels)
+    least = 0.0 if family in (COUNT, SHARE) else 1e-6 * float(whole.mean())
+    return _lines(_x(levels), np.clip(means, least, 1 if family is SHARE else None), n, family)
 
 
 def _lack_of_fit(levels: Sequence[LevelRuns], family: Family, line: tuple[float, float]) -> float:
     """Probability that levels on the line scatter about it as much as these."""
     from scipy.stats import f as fisher
 
-    if len(levels) < MIN_LEVELS:
-        return math.nan
+    # Two degrees of freedom are spent on the line, one in each level on its mean.
+    between, within = len(levels) - 2, sum(level.n for level in levels) - len(levels)
     if family is ONSET:
-        return _lack_of_fit_of_onsets(levels)
+        return float(fisher.sf(_ratio_of_onsets(levels) * within / between, between, within))
     fitted = family.mean(line[0] + line[1] * _x(levels))
     means, n = _means(levels)
     off = float((n * (means - fitted) ** 2 / np.maximum(family.variance(fitted), TINY)).sum())
     phi = _dispersion(levels, family, fitted)
-    # Two degrees of freedom are spent on the line, one in each level on its mean.
-    between, within = len(levels) - 2, int(n.sum()) - len(levels)
     if phi <= 0:  # all replicas agree to the digit, as onsets read at one frame do
         return 1.0 if off < 1e-12 else 0.0
     return float(fisher.sf(off / between / phi, between, within))
 
 
-def _lack_of_fit_of_onsets(levels: Sequence[LevelRuns]) -> float:
-    """The same by the likelihood ratio of the line and of a mean for each level.
+def _ratio_of_onsets(levels: Sequence[LevelRuns]) -> float:
+    """Scatter about the line over that about a mean for each level, by their likelihood ratio.
 
-    Turned into F as it is exactly without censored runs. A level without any onset is as likely as
-    can be when its mean is late enough: its likelihood is 1.
+    Exactly that without censored runs. A level without any onset is as likely as can be when its
+    mean is late enough: its likelihood is 1.
     """
-    from scipy.stats import f as fisher
-
-    x, times, late, weights = _as_runs(levels)
-    a, b, sigma = censored_line(x, times[None], late[None], weights)
-    on_line = log_likelihood(times, late, a[0] + b[0] * x, float(sigma[0]))
+    lines, sigma = _lines_of_onsets(levels, _all(levels))
     seen = [level for level in levels if not level.censored.all()]
-    _, some, some_late, _ = _as_runs(seen)
-    group = np.repeat(np.arange(len(seen)), [level.n for level in seen])
-    means, width = censored_means(some, some_late, group, float(sigma[0]))
-    free = log_likelihood(some, some_late, means[group], width)
-    n, k = len(times), len(levels)
-    ratio = max(0.0, free - on_line)
-    statistic = math.expm1(min(2 * ratio / n, 700.0)) * (n - k) / (k - 2)
-    return float(fisher.sf(statistic, k - 2, n - k))
+    group = np.eye(len(seen))[np.repeat(np.arange(len(seen)), [level.n for level in seen])]
+    times, late = _drawn(seen, _all(seen))
+    means, width = _censored_fit(group, times, late, np.ones(len(group)), float(sigma[0]))
+    free = _log_likelihood(times[0], late[0], group @ means[0], float(width[0]))
+    times, late = _drawn(levels, _all(levels))
+    mu = lines[0, 0] + lines[0, 1] * np.repeat(_x(levels), [level.n for level in levels])
+    gain = max(0.0, free - _log_likelihood(times[0], late[0], mu, float(sigma[0])))
+    return math.expm1(min(2 * gain / times.size, 700.0))

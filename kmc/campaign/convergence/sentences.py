@@ -5,8 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from kmc.campaign.convergence.equivalence import CHANGING, CONVERGED, UNKNOWN, Comparison
-from kmc.campaign.convergence.findings import Level, Plateau
+from kmc.campaign.convergence.findings import (
+    CHANGING,
+    CONVERGED,
+    UNKNOWN,
+    Comparison,
+    Level,
+    Plateau,
+)
 from kmc.campaign.convergence.observables import COUNT, SHARE, LevelRuns, Observable
 from kmc.campaign.convergence.power_law import MIN_LEVELS, PowerLaw
 from kmc.common.formatting import figure, listed, plural

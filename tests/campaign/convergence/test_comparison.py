@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from kmc.campaign.convergence.equivalence import CHANGING, CONVERGED, UNCLEAR, UNKNOWN, compare
+from kmc.campaign.convergence.findings import CHANGING, CONVERGED, UNCLEAR, UNKNOWN, compare
 from kmc.campaign.convergence.observables import COUNT, SIZE, LevelRuns
 
 MARGIN = 0.1
