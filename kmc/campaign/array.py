@@ -56,6 +56,7 @@ def write_script(folder: SweepFolder, tasks: int, options: Mapping[str, Any]) ->
             raise InputError(f"--cluster-option {name}={value} cannot be used with --job-array")
         text = str(value).removesuffix("B") if key == "mem" else str(value)
         lines.append(_directive(key, text, f"--cluster-option {name}={value}"))
+    root = str(Path(__file__).resolve().parents[2])  # kmc need not be installed
     owner, place = uuid.uuid4().hex, folder.path.resolve()
     logs = place / "logs"
     pattern = f"{logs}/".replace("%", "%%") + "array-%A-%a.log"
@@ -72,7 +73,7 @@ def write_script(folder: SweepFolder, tasks: int, options: Mapping[str, Any]) ->
             output,
             *lines,
             "export NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1",
-            f"export PYTHONPATH={shlex.quote(_root())}${{PYTHONPATH:+:$PYTHONPATH}}",
+            f"export PYTHONPATH={shlex.quote(root)}${{PYTHONPATH:+:$PYTHONPATH}}",
             f'exec {shlex.join(command)} "$SLURM_ARRAY_TASK_ID" {tasks}',
             "",
         ]
@@ -97,11 +98,6 @@ def _directive(key: str, value: str, origin: str) -> str:
     return f"#SBATCH --{key}={value}" if plain else f'#SBATCH --{key}="{value}"'
 
 
-def _root() -> str:
-    """Where kmc is imported from, also where it is not installed."""
-    return str(Path(__file__).resolve().parents[2])
-
-
 def run_task(path: str | Path, owner: str, task: int, tasks: int) -> int:
     """Run the points of one task that are not done; returns the number that failed."""
     folder = open_folder(path)
@@ -112,16 +108,13 @@ def run_task(path: str | Path, owner: str, task: int, tasks: int) -> int:
         outcome = run_point(str(folder.path), point.name, owner)
         folder.forget_progress(point)
         print(f"{point.name}: {outcome['state']} {outcome['error']}".rstrip(), flush=True)
-        if outcome["state"] == DONE:
-            with lock_of(folder.path / "running" / ".log.lock", -1):
-                folder.record_done(point, outcome["wall_s"], outcome["numbers"])
-            continue
-        failed += 1
-        if outcome["error"]:
-            with lock_of(folder.path / "running" / ".log.lock", -1):
-                folder.record_failure(
-                    point, outcome["error"], outcome["details"], outcome["wall_s"]
-                )
+        error, wall_s = outcome["error"], outcome["wall_s"]
+        failed += outcome["state"] != DONE
+        with lock_of(folder.path / "running" / ".log.lock", -1):
+            if outcome["state"] == DONE:
+                folder.record_done(point, wall_s, outcome["numbers"])
+            elif error:
+                folder.record_failure(point, error, outcome["details"], wall_s)
     return failed
 
 

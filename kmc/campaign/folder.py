@@ -361,10 +361,16 @@ def check_folder(path: str | Path, plan: Plan) -> SweepFolder | None:
         if not path.parent.is_dir():
             raise InputError(f"{path}: there is no folder {path.parent}", advice="Make it first.")
         return None
-    begun = path.is_dir() and not (path / "index.json").exists()
-    if begun and ((path / "sweep.toml").is_file() or all(map(_is_ours, os.listdir(path)))):
-        _check_same_file(path, plan)
-        return None
+    if path.is_dir() and not (path / "index.json").exists():
+        # A kill before the index leaves these; anything else is somebody's folder.
+        foreign = [
+            name
+            for name in os.listdir(path)
+            if name not in _MADE_FIRST and not (name.startswith(".") and ".part" in name)
+        ]
+        if (path / "sweep.toml").is_file() or not foreign:
+            _check_same_file(path, plan)
+            return None
     existing = open_folder(path)
     problem = _contradiction(existing.plan, plan)
     if problem:
@@ -377,10 +383,6 @@ def check_folder(path: str | Path, plan: Plan) -> SweepFolder | None:
 
 # Contents of a folder whose index has not been written yet.
 _MADE_FIRST = ("points", "failures", "running", "lock", "owner", "sweep.toml")
-
-
-def _is_ours(name: str) -> bool:
-    return name in _MADE_FIRST or (name.startswith(".") and ".part" in name)
 
 
 def _check_same_file(path: Path, plan: Plan) -> None:
@@ -422,7 +424,8 @@ def make_folder(path: str | Path, plan: Plan) -> SweepFolder:
 def _contradiction(old: Plan, new: Plan) -> str:
     """Reason why points of the old plan differ in the new one; empty where they agree."""
     if sorted(old.keys) != sorted(new.keys):
-        return f"there {_keys(old.keys)} vary, here {_keys(new.keys)}"
+        there, here = (listed(plan.keys) if plan.keys else "no keys" for plan in (old, new))
+        return f"there {there} vary, here {here}"
     if old.seed != new.seed:
         return f"there seed = {old.seed}, here seed = {new.seed}"
     for section in sorted({*old.tables, *new.tables}):
@@ -446,10 +449,6 @@ def _contradiction(old: Plan, new: Plan) -> str:
 
 def _shown(value: Any) -> str:
     return "not given" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def _keys(keys: list[str]) -> str:
-    return listed(keys) if keys else "no keys"
 
 
 def _read_json(path: Path) -> Any:

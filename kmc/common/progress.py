@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 from kmc.common.formatting import duration
 
@@ -44,12 +44,14 @@ class Progress(Protocol):
         """The fraction done (0 to 1), and one line on the state."""
 
 
-class Display(Protocol):
-    """Receives the progress of something with several parts."""
+class Silent:
+    """Prints nothing; base of the displays of something with several parts."""
 
-    def __enter__(self) -> Display: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, *problem: object) -> None: ...
+    def __exit__(self, *problem: object) -> None:
+        pass
 
     def update(self, fraction: float, text: str, parts: Sequence[Part] = ()) -> None:
         """The fraction done (0 to 1), one line on the state, and what is running."""
@@ -58,23 +60,10 @@ class Display(Protocol):
         """An event worth a line of its own, such as a failure."""
 
 
-class Silent:
-    """Prints nothing."""
-
-    def __enter__(self) -> Silent:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        pass
-
-    def update(self, fraction: float, text: str, parts: Sequence[Part] = ()) -> None:
-        pass
-
-    def message(self, text: str) -> None:
-        pass
+Display = Silent
 
 
-class PlainLines:
+class PlainLines(Silent):
     """One line every ten seconds, and every message, for logs and pipes."""
 
     def __init__(self, title: str):
@@ -83,9 +72,6 @@ class PlainLines:
     def __enter__(self) -> PlainLines:
         self._last = time.monotonic()
         return self
-
-    def __exit__(self, *problem: object) -> None:
-        pass
 
     def update(self, fraction: float, text: str, parts: Sequence[Part] = ()) -> None:
         now = time.monotonic()
@@ -97,7 +83,7 @@ class PlainLines:
         print(text, file=sys.stderr, flush=True)
 
 
-class Live:
+class Live(Silent):
     """Bars with elapsed and remaining time, which change in place.
 
     Parameters

@@ -124,7 +124,8 @@ class Levels:
             top = min(10.0 * own, float(f"{0.995 * physical:.3g}"))
             ratios = [float(f"{top / 10.0**i:.6g}") for i in range(self.levels)]
         else:
-            ratios = [_number(value) for value in self.ratios]
+            numbers = (int, float, np.number)  # NaN, for anything else, is refused below
+            ratios = [float(v) if isinstance(v, numbers) else math.nan for v in self.ratios]
         for value in ratios:
             if not (math.isfinite(value) and value >= 1):
                 raise InputError(
@@ -164,11 +165,6 @@ class Levels:
         }
         comment = "Written by kmc converge: a convergence study over ratios of hops to strips."
         return plan_of(study, "converge", comment, resolve=False)
-
-
-def _number(value: Any) -> float:
-    """A ratio as a number; NaN, which is refused, for anything else."""
-    return float(value) if isinstance(value, int | float | np.number) else math.nan
 
 
 def _origins(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kmc.campaign.convergence.findings import Finding, Level, Needed, Plateau
+from kmc.campaign.convergence.findings import Finding, Level, Needed
 from kmc.campaign.convergence.sentences import open_text, ratio_text
 from kmc.common.drawing import drawn
 from kmc.common.formatting import duration, figure, html_table, listed, monolayers, plural
@@ -156,22 +156,11 @@ class Convergence:
         for found in self.findings.values():
             named = {"observable": found.observable.name, "unit": found.observable.unit or "1"}
             rows += [{**named, "kind": "measured", **asdict(level)} for level in found.levels]
-            if found.physical is not None:
-                rows.append({**named, "kind": "plateau", **self._at_the_end(found.physical)})
+            if (end := found.physical) is not None:
+                ends = (end.value, math.nan, end.widest_low, end.widest_high)
+                level = Level(self.physical_ratio, 0, *ends, 0, False)
+                rows.append({**named, "kind": "plateau", **asdict(level)})
         return pd.DataFrame(rows)
-
-    def _at_the_end(self, found: Plateau) -> dict[str, Any]:
-        ends = Level(
-            self.physical_ratio,
-            0,
-            found.value,
-            math.nan,
-            found.widest_low,
-            found.widest_high,
-            0,
-            False,
-        )
-        return asdict(ends)
 
     def to_json(self) -> str:
         """Everything as JSON text, which ``--json FILE`` writes; what is not known is null."""

@@ -175,8 +175,8 @@ def find(
     KmcError
         All runs at a value failed.
     """
-    base = question.check().origin
-    runs = _Runs(question, Path(folder), base, workers, progress)
+    question.check()
+    runs = _Runs(question, Path(folder), workers, progress)
 
     def evaluate(values: Sequence[float]) -> list[tuple[int, int]]:
         outcomes = runs.at(values)
@@ -210,11 +210,8 @@ def _find(question: Question, runs: _Runs, evaluate: Callable) -> Critical:
 class _Runs:
     """Runs of a search, kept as a sweep whose grid grows."""
 
-    def __init__(
-        self, question: Question, path: Path, base: Path | None, workers: int | None, progress: bool
-    ):
-        self.question, self.path = question, path
-        self._base, self._progress = base, progress
+    def __init__(self, question: Question, path: Path, workers: int | None, progress: bool):
+        self.question, self.path, self._progress = question, path, progress
         self._at_a_time = workers or cores()
         self._made: LocalWorkers | None = None
         self.early = self.failed = 0
