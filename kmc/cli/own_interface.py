@@ -52,7 +52,7 @@ _FROM_CE = """\
 \b
 Examples:
   kmc params from-ce vacancies.ce -o mine.toml
-  kmc params from-ce vacancies.json --tolerance 10
+  kmc params from-ce vacancies.json --slab interface.json --tolerance 10
 
 The expansion is of one bcc metal and vacancies. It is read by the library that wrote it, which must
 be installed; a .ce holds pickled objects, so open only files that you trust. Energies of vacancies
@@ -181,18 +181,23 @@ def from_ase(
 @click.command("from-ce", short_help="A set from a cluster expansion.", epilog=_FROM_CE)
 @file_argument
 @option("--tolerance", type=float, default=5.0, metavar="meV", help="Largest residual.")
+@option("--slab", type=click.Path(path_type=Path), help="Expansion of a slab: energies of L1, L2.")
+@option("--lattice", default="bcc_100", show_default=True, help="Face at the interface.")
 @_with_output
 def from_ce(
     target: _Target,
     file: Path,
     tolerance: float,
+    slab: Path | None,
+    lattice: str,
 ) -> None:
     """Write a parameter set from FILE, a cluster expansion (icet .ce, smol .json) of a metal."""
     from kmc.model.cluster_expansion import read_expansion, reduce_expansion
 
     expansion = read_expansion(file)
     with notes():
-        found, _ = reduce_expansion(expansion, tolerance)
+        layers = None if slab is None else read_expansion(slab)
+        found, _ = reduce_expansion(expansion, tolerance, layers, lattice)
     base = target.base or _base(expansion.metal, "")
     _write(target, found, base, f"the expansion {file.name}")
 

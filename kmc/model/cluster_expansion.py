@@ -4,6 +4,9 @@ An expansion is asked for energies, never for its parameters: of the perfect met
 and of every pair up to the fourth shell. From these follow E_f and the bonds of the first two
 shells; what points and those pairs then leave of the energies of all clusters of up to four
 vacancies on two shells is the residual. An expansion with more in it is refused with what that is.
+
+The expansion of a slab adds the energies of L1 and L2: vacancies layer by layer, and pairs by the
+layers of both. Its atoms have the energy of the bulk's expansion, to which a removed atom goes.
 """
 
 from __future__ import annotations
@@ -26,12 +29,16 @@ _SHELLS = (math.sqrt(3) / 2, 1.0, math.sqrt(2), math.sqrt(11) / 2)  # in units o
 
 
 class Expansion(NamedTuple):
-    """A bulk expansion: its metal, edge of the bcc cell in Å, and total energy in eV of atoms."""
+    """An expansion: its metal, edge of the bcc cell in Å, and total energy in eV of atoms.
+
+    That of a slab has its cell as `slab`, every site of the metal taken, and no edge of its own.
+    """
 
     metal: str
     lattice_A: float
     energy_eV: Callable[[Any], float]
     name: str
+    slab: Any = None
 
 
 def read_expansion(path: str | Path) -> Expansion:
@@ -58,13 +65,25 @@ def read_expansion(path: str | Path) -> Expansion:
         ) from None
     except Exception as problem:  # whatever the library raises
         raise InputError(f"{path} cannot be read by {library}: {problem}") from None
-    metals = sorted(set(species) - {"X", "Vacancy", "Vac"})
-    if len(positions) != 1 or len(species) != 2 or len(metals) != 1 or metals[0] not in METALS:
+    kinds = {frozenset(s) for s in species if len(s) > 1}
+    metals = sorted(set().union(*kinds) - {"X", "Vacancy", "Vac"})
+    if (
+        len(kinds) != 1
+        or len(next(iter(kinds))) != 2
+        or len(metals) != 1
+        or metals[0] not in METALS
+    ):
+        listed = ", ".join(sorted({one for site in species for one in site}))
         raise InputError(
-            f"{path} expands {', '.join(sorted(species))} on {len(positions)} sites of its cell",
-            advice="kmc takes one bcc metal and vacancies on one kind of site. Interfaces: "
-            "kmc params from-ase with the potential behind the expansion.",
+            f"{path} expands {listed} on {len(positions)} sites of its cell",
+            advice="kmc takes one bcc metal and vacancies on all sites that may change.",
         )
+    if len(positions) > 1:
+        from ase import Atoms
+
+        symbols = [metals[0] if len(s) > 1 else next(iter(s)) for s in species]
+        slab = Atoms(symbols, positions, cell=cell, pbc=True)
+        return Expansion(metals[0], math.nan, energy, f"{path.name} ({library})", slab)
     a = (2 * abs(np.linalg.det(cell))) ** (1 / 3)
     edges = sorted(
         np.linalg.norm(np.array(list(itertools.product((-1, 0, 1), repeat=3))) @ cell, axis=1)
@@ -80,7 +99,7 @@ def _of_icet(path: Path) -> tuple:
     expansion = ClusterExpansion.read(str(path))
     space = expansion.get_cluster_space_copy()
     prim = space.primitive_structure
-    species = {s for site in space.chemical_symbols for s in site}
+    species = [set(site) for site in space.chemical_symbols]
     return (
         prim.cell.array,
         prim.positions,
@@ -98,7 +117,7 @@ def _of_smol(path: Path) -> tuple:
     (expansion,) = (v for v in load_work(str(path)).values() if isinstance(v, ClusterExpansion))
     prim = expansion.structure
     spaces = get_allowed_species(prim)
-    species = {"X" if type(s).__name__ == "Vacancy" else s.symbol for p in spaces for s in p}
+    species = [{"X" if type(s).__name__ == "Vacancy" else s.symbol for s in p} for p in spaces]
 
     def energy(atoms: Any) -> float:
         atoms = atoms[[symbol != "X" for symbol in atoms.get_chemical_symbols()]]
@@ -111,19 +130,29 @@ def _of_smol(path: Path) -> tuple:
 
 
 def reduce_expansion(
-    expansion: Expansion, tolerance_meV: float = TOLERANCE_meV
+    expansion: Expansion,
+    tolerance_meV: float = TOLERANCE_meV,
+    slab: Expansion | None = None,
+    lattice: str = "bcc_100",
 ) -> tuple[dict[str, dict[str, Any]], float]:
-    """Quantities of the bulk, each with value and note, and the largest residual in meV.
+    """Quantities of the bulk and of a slab's L1 and L2, and the largest residual in meV.
 
     Raises
     ------
     InputError
-        Pairs beyond the second shell or clusters of more vacancies matter more than the tolerance;
-        the message names them.
+        Pairs beyond the second shell, clusters of more vacancies, or layers beyond L2 matter more
+        than the tolerance; the message names them. Or an expansion is missing.
     """
     from ase.build import bulk
     from ase.geometry import get_distances
 
+    if expansion.slab is not None or (slab is not None and slab.slab is None):
+        wrong = expansion.name if expansion.slab is not None else slab.name  # type: ignore[union-attr]
+        raise InputError(
+            f"{wrong} is the expansion of a {'slab' if expansion.slab is not None else 'bulk'}",
+            advice="Missing is the other: kmc params from-ce BULK --slab SLAB; an atom that is "
+            "removed from the slab goes to the bulk.",
+        )
     a = expansion.lattice_A
     perfect = bulk(expansion.metal, "bcc", a=a, cubic=True).repeat(_CELLS)
     away = get_distances(perfect.positions[:1], perfect.positions, perfect.cell, True)[1][0] / a
@@ -178,11 +207,67 @@ def reduce_expansion(
         "bulk_two_vacancies_shell1": (energy(0, int(shells[0][0])), two),
         "bulk_two_vacancies_shell2": (energy(0, int(shells[1][0])), two),
     }
+    if slab is not None:
+        of_slab, wrong = _of_layers(slab, a, lattice, pairs, one - whole, tolerance_meV)
+        given |= of_slab
+        residual = max(residual, wrong)
     found = quantities_of(given)
     found["lattice_parameter_A"] = {"value": round(float(a), 6), "note": "Edge of the bcc cell"}
     for entry in found.values():
+        names = expansion.name if slab is None else f"{expansion.name}, {slab.name}"
         entry["note"] = (
-            f"{entry['note'].rstrip('.')}; {expansion.name}; up to four vacancies on two shells "
+            f"{entry['note'].rstrip('.')}; {names}; up to four vacancies on two shells "
             f"within {residual:.2f} meV, shells 3 and 4 within {max(far.values()):.2f} meV."
         )
     return found, residual
+
+
+def _of_layers(
+    slab: Expansion, a: float, lattice: str, pairs: list[float], removed_eV: float, most_meV: float
+) -> tuple[dict[str, tuple[float, dict[str, int]]], float]:
+    """Configurations of the interface, and the residual in meV.
+
+    The model has energies of its own for vacancies in L1 and L2 alone, and one bond of each shell
+    whatever the layers: what a slab's deeper layers and pairs by layer differ in is refused.
+    """
+    from kmc.model.ase_energies import Settings, layers_of
+
+    edges = np.linalg.norm(slab.slab.cell.array[:2], axis=1)
+    perfect = slab.slab.repeat((*np.ceil(_CELLS * a / edges).astype(int), 1))
+    layers = layers_of(perfect, Settings(metal=slab.metal, lattice=lattice), a)
+    layers = layers[: len(layers) // 2 + 1]  # the others may feel the far side
+
+    def energy(*vacant: int) -> float:
+        atoms = perfect.copy()
+        atoms.symbols[list(vacant)] = "X"
+        return slab.energy_eV(atoms)
+
+    whole = energy()
+    alone = [energy(layer[0]) - whole for layer in layers]
+    where = {site: number for number, layer in enumerate(layers) for site in layer}
+    differ = {f"a vacancy in L{i + 1}": e - removed_eV for i, e in enumerate(alone) if i > 1}
+    for i, layer in enumerate(layers[:3]):
+        here, others = layer[0], [s for s in where if s != layer[0] and where[s] >= i]
+        away = perfect.get_distances(here, others, mic=True) / a
+        for site, distance in zip(others, away, strict=True):
+            shell = int(np.argmin(np.abs(np.array(_SHELLS) - distance)))
+            name = f"neighbours of shell {shell + 1} in L{i + 1} and L{where[site] + 1}"
+            if name not in differ and abs(_SHELLS[shell] - distance) < 0.08:
+                both = energy(here, site) - whole - alone[i] - alone[where[site]]
+                differ[name] = both - (pairs[shell] if shell < 2 else 0.0)
+    worst = max(differ, key=lambda name: abs(differ[name]))
+    residual = 1e3 * abs(differ[worst])
+    if residual > most_meV:
+        raise InputError(
+            f"{worst} cost {residual:.1f} meV other than in the bulk in {slab.name}",
+            advice="The model has energies of L1 and L2 and bonds of two shells that are those of "
+            "the bulk; use a thicker slab, or accept more with --tolerance.",
+        )
+    symbols = perfect.get_chemical_symbols()
+    atoms = {s: symbols.count(s) for s in symbols}
+    fewer = atoms | {slab.metal: atoms[slab.metal] - 1}
+    return {
+        "interface": (whole, atoms),
+        "interface_vacancy_L1": (whole + alone[0], fewer),
+        "interface_vacancy_L2": (whole + alone[1], fewer),
+    }, residual

@@ -56,6 +56,45 @@ def test_what_is_more_is_refused_by_name():
     assert reduce_expansion(gas(third=0.001))[1] < 10
 
 
+def slab(deep=0.0):
+    """The gas on a layer of Cl: L1 bound by 0.19 eV less; perhaps L3 by `deep` more."""
+    from ase import Atoms
+    from ase.build import bulk
+
+    metal = bulk("Li", "bcc", a=A, cubic=True).repeat((1, 1, 5))
+    metal.positions[:, 2] += 2.0
+    atoms = Atoms("Cl", positions=[[0, 0, 0]]) + metal
+    atoms.set_cell([A, A, metal.positions[:, 2].max() + 12.0])
+    atoms.pbc = True
+
+    def energy(atoms):
+        mine = atoms[[s != "Cl" for s in atoms.get_chemical_symbols()]]
+        z = np.array([one.position[2] for one in mine if one.symbol != "X"])
+        field = 0.19 * (abs(z - 2.0) < 0.1) - deep * (abs(z - 2.0 - A) < 0.1)
+        return gas().energy_eV(mine) + float(field.sum())
+
+    return Expansion("Li", np.nan, energy, "slab", atoms)
+
+
+def test_a_slab_gives_the_energies_of_its_layers():
+    """(100): L1 has 4 and 5 bonds, L2 8 and 5; an atom of the bulk half of 8 and 6."""
+    found, residual = reduce_expansion(gas(), slab=slab())
+    assert residual < 1e-6
+    assert found["formation_energy_bulk_eV"]["value"] == pytest.approx(FORMATION, abs=1e-6)
+    L1 = found["formation_energy_L1_eV"]["value"]
+    assert pytest.approx(4 * E1 + 5 * E2 - 0.19 - FORMATION, abs=1e-6) == L1
+    step = found["formation_energy_L1_to_L2_eV"]["value"]
+    assert step == pytest.approx(4 * E1 + 0.19, abs=1e-6)
+
+
+def test_a_slab_that_is_more_or_alone_is_refused():
+    with pytest.raises(InputError, match=r"vacancy in L3 cost 20.0 meV other than in the bulk"):
+        reduce_expansion(gas(), slab=slab(deep=0.02))
+    with pytest.raises(InputError, match="is the expansion of a slab") as refused:
+        reduce_expansion(slab())
+    assert "from-ce BULK --slab SLAB" in refused.value.advice
+
+
 def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "x.txt").touch()
     with pytest.raises(InputError, match="is no cluster expansion"):
