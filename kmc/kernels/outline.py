@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
-from kmc.kernels.jit import kept
+from kmc.kernels.jit import index, kept
 
 
 def _compiled(function):
@@ -152,8 +152,9 @@ def _along(i, j, place, kind, nx, ny, second):
     x, y, own = nx[i, j], ny[i, j], place[i, j]
     s2 = s3 = s4 = es = es2 = 0.0
     for di in range(-_REACH, _REACH + 1):
+        ii = _wrapped(i + di, n)
         for dj in range(-_REACH, _REACH + 1):
-            ii, jj = (i + di) % n, (j + dj) % n
+            jj = _wrapped(j + dj, n)
             if (di == 0 and dj == 0) or kind[ii, jj] != LINE:
                 continue
             into, s = x * dj + y * di, x * di - y * dj
@@ -172,7 +173,13 @@ def _along(i, j, place, kind, nx, ny, second):
 
 
 @_compiled
-def _beyond(cover, place, nx, ny, kind, bent):
+def _wrapped(i, n):
+    """i mod n of an i that is less than n out of range: a division takes ten times as long."""
+    return i + n if i < 0 else (i - n if i >= n else i)
+
+
+@_compiled
+def _beyond(flat, place, nx, ny, kind, bent):
     """What planes leave out of the Laplacian beyond a line: fills `bent`, lists what bends with h.
 
     Contact takes no part in differences, so a plane goes on there with its own slope and with the
@@ -182,10 +189,12 @@ def _beyond(cover, place, nx, ny, kind, bent):
     Returns
     -------
     (cells, weights) : int64 array (m, 6), float64 array (m, 4)
-        Cells of the line with contact beside them, by flat numbers: itself and the five on which
-        its second derivative rests; weights of its three parts, and by how much it counts.
+        Cells of the line with contact beside them, by their numbers in `flat`, whose rows have a
+        ghost cell at either end: itself and the five on which its second derivative rests; weights
+        of its three parts, and by how much it counts.
     """
     n = place.shape[0]
+    wide = n + 2
     m = 0
     for i in range(n):
         for j in range(n):
@@ -194,7 +203,6 @@ def _beyond(cover, place, nx, ny, kind, bent):
     m = 0
     for i in range(n):
         for j in range(n):
-            bent[i, j] = 0.0
             if kind[i, j] != LINE:
                 continue
             x, y = nx[i, j], ny[i, j]
@@ -211,70 +219,70 @@ def _beyond(cover, place, nx, ny, kind, bent):
                     counts += fall * min(1.0, max(-0.5, fall / 2 - place[i, j]))
             if across == 0.0 and out == 0.0:
                 continue
-            sx, sy = (1 if x > 0 else n - 1), (1 if y > 0 else n - 1)
-            jj, ii = (j + sx) % n, (i + sy) % n
-            j2, i2 = (jj + sx) % n, (ii + sy) % n
+            sx, sy = (1 if x > 0 else -1), (1 if y > 0 else -1)
+            jj, ii = _wrapped(j + sx, n), _wrapped(i + sy, n)
+            j2, i2 = _wrapped(jj + sx, n), _wrapped(ii + sy, n)
             wx = x * x if kind[i, jj] != DRY and kind[i, j2] != DRY else 0.0
             wy = y * y if kind[ii, j] != DRY and kind[i2, j] != DRY else 0.0
             both = kind[i, jj] != DRY and kind[ii, j] != DRY and kind[ii, jj] != DRY
-            cells[m, 0], cells[m, 1], cells[m, 2] = i * n + j, i * n + jj, i * n + j2
-            cells[m, 3], cells[m, 4], cells[m, 5] = ii * n + j, i2 * n + j, ii * n + jj
+            row = i * wide + 1
+            cells[m, 0], cells[m, 1], cells[m, 2] = row + j, row + jj, row + j2
+            cells[m, 3], cells[m, 4] = ii * wide + 1 + j, i2 * wide + 1 + j
+            cells[m, 5] = ii * wide + 1 + jj
             weights[m, 0], weights[m, 1] = wx, wy
             weights[m, 2], weights[m, 3] = 2 * abs(x * y) if both else 0.0, counts
             if across > 0:
-                second = _second(place.ravel(), cells, weights, m)
-                bent[i, j] = out + across * _along(i, j, place, kind, nx, ny, second)
-            else:
-                bent[i, j] = out
+                second = _second(flat, cells, weights, m)
+                out += across * _along(i, j, place, kind, nx, ny, second)
+            bent[i, j + 1] = out
             m += 1
     return cells[:m], weights[:m]
+
+
+# In the two functions below each loop stores to few arrays, so that LLVM can prove them apart and
+# computes four cells at a time; and rows have ghost cells, as a branch at their ends would stop it.
 
 
 @_compiled
 def _potentials(up, own, down, right, above, below, bent, out):
     """−∇² of the planes in a row of cells; `right`, `above`, `below` are the covers of faces."""
-    n = own.size
-    for j in range(1, n - 1):
+    n = own.size - 2
+    for k in range(n):
+        j = index(k) + index(1)
+        before, after = j - index(1), j + index(1)
         a = own[j]
+        e, w, s, o = own[after] - a, own[before] - a, up[j] - a, down[j] - a
         total = bent[j]
-        total += own[j + 1] - a if right[j] > 0 else 0.0
-        total += own[j - 1] - a if right[j - 1] > 0 else 0.0
-        total += up[j] - a if above[j] > 0 else 0.0
-        total += down[j] - a if below[j] > 0 else 0.0
+        total += e if right[j] > 0 else 0.0
+        total += w if right[before] > 0 else 0.0
+        total += s if above[j] > 0 else 0.0
+        total += o if below[j] > 0 else 0.0
         out[j] = -total
-    for j in (0, n - 1):
-        before, after = (j - 1 if j else n - 1), (j + 1 if j + 1 < n else 0)
-        a, total = own[j], bent[j]
-        total += own[after] - a if right[j] > 0 else 0.0
-        total += own[before] - a if right[before] > 0 else 0.0
-        total += up[j] - a if above[j] > 0 else 0.0
-        total += down[j] - a if below[j] > 0 else 0.0
-        out[j] = -total
+    out[0], out[n + 1] = out[n], out[1]
 
 
 @_compiled
-def _exchange(up, own, down, right, above, below, gain, per, first, second, scale, phi, older):
+def _exchange(up, own, down, right, above, below, gain, per, weights, phi, older, flow):
     """A stage in a row of cells: what flows in through their faces, and what they gain."""
-    n = own.size
-    for j in range(1, n - 1):
-        a = own[j]
-        total = right[j] * (own[j + 1] - a) + right[j - 1] * (own[j - 1] - a)
-        total += above[j] * (up[j] - a) + below[j] * (down[j] - a)
-        new = first * phi[j] + second * older[j] + scale * per[j] * (total + gain[j])
-        older[j] = phi[j]
-        phi[j] = new
-    for j in (0, n - 1):
-        before, after = (j - 1 if j else n - 1), (j + 1 if j + 1 < n else 0)
+    n = own.size - 2
+    first, second, scale = weights
+    for k in range(n):
+        j = index(k) + index(1)
+        before, after = j - index(1), j + index(1)
         a = own[j]
         total = right[j] * (own[after] - a) + right[before] * (own[before] - a)
         total += above[j] * (up[j] - a) + below[j] * (down[j] - a)
-        new = first * phi[j] + second * older[j] + scale * per[j] * (total + gain[j])
+        flow[j] = total
+    for k in range(n):
+        j = index(k) + index(1)
+        new = first * phi[j] + second * older[j] + scale * per[j] * (flow[j] + gain[j])
         older[j] = phi[j]
         phi[j] = new
+    phi[0], phi[n + 1] = phi[n], phi[1]
 
 
 @_compiled
-def relax(h, rate, time, stages, cover, place, nx, ny, kind):
+def relax(h, rate, time, stages, cover, place, nx, ny, kind, work):
     """Surface diffusion ∂h/∂t = ∇·M∇(−∇²h) + rate over a time, the contact line held in its cells.
 
     M is the cover of a face, that of the cell with less of it. Runge-Kutta-Legendre steps of first
@@ -292,27 +300,34 @@ def relax(h, rate, time, stages, cover, place, nx, ny, kind):
     stages : int
     cover, place, nx, ny, kind : arrays
         Of `locate`.
+    work : float64 array, shape (8, n, n + 2)
+        Overwritten. Pages that each call takes anew from the system would cost a third of it.
     """
     n = h.shape[0]
-    bent, right, below = np.zeros_like(h), np.zeros_like(h), np.zeros_like(h)
-    cells, weights = _beyond(cover, place, nx, ny, kind, bent)
-    per, gain = np.zeros_like(h), np.zeros_like(h)
+    bent, right, below, per, gain, mu = work[0], work[1], work[2], work[3], work[4], work[5]
+    phi, older, flow = work[6], work[7], np.empty(n + 2)
+    work[:6] = 0.0
+    for i in range(n):
+        phi[i, 1:-1] = place[i]
+        phi[i, 0], phi[i, n + 1] = place[i, n - 1], place[i, 0]
+    older[:] = phi
+    flat = phi.ravel()
+    cells, weights = _beyond(flat, place, nx, ny, kind, bent)
     for i in range(n):
         next_row = i + 1 if i + 1 < n else 0
         for j in range(n):
             if kind[i, j] == DRY:
                 continue
-            right[i, j] = min(cover[i, j], cover[i, j + 1 if j + 1 < n else 0])
-            below[i, j] = min(cover[i, j], cover[next_row, j])
-            per[i, j], gain[i, j] = 1 / max(cover[i, j], _SMALL), rate[i, j]
+            right[i, j + 1] = min(cover[i, j], cover[i, j + 1 if j + 1 < n else 0])
+            below[i, j + 1] = min(cover[i, j], cover[next_row, j])
+            per[i, j + 1], gain[i, j + 1] = 1 / max(cover[i, j], _SMALL), rate[i, j]
+        right[i, 0] = right[i, n]
     still = bent.ravel()[cells[:, 0]]
-    phi, older, mu = place.copy(), place.copy(), np.zeros_like(h)
     weight = 2.0 / (stages * stages + stages)
     for stage in range(1, stages + 1):
         first = (2.0 * stage - 1.0) / stage
-        second = (1.0 - stage) / stage
-        scale = first * weight * time
-        _bend(phi.ravel(), cells, weights, still, bent.ravel())
+        of = (first, (1.0 - stage) / stage, first * weight * time)
+        _bend(flat, cells, weights, still, bent.ravel())
         for i in (n - 1, 0):
             a, b = (i - 1 if i else n - 1), (i + 1 if i + 1 < n else 0)
             _potentials(phi[a], phi[i], phi[b], right[i], below[a], below[i], bent[i], mu[i])
@@ -323,12 +338,12 @@ def relax(h, rate, time, stages, cover, place, nx, ny, kind):
                 _potentials(phi[i], phi[b], phi[c], right[b], below[i], below[b], bent[b], mu[b])
             _exchange(
                 *(mu[a], mu[i], mu[b], right[i], below[a], below[i], gain[i], per[i]),
-                *(first, second, scale, phi[i], older[i]),
+                *(of, phi[i], older[i], flow),
             )
     for i in range(n):
         for j in range(n):
             if kind[i, j] != DRY:
-                h[i, j] += (phi[i, j] - place[i, j]) / per[i, j]
+                h[i, j] += (phi[i, j + 1] - place[i, j]) / per[i, j + 1]
 
 
 @_compiled

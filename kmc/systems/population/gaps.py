@@ -811,6 +811,7 @@ class _Shape:
     def __init__(self, n: int):
         self.cover, self.place, self.nx, self.ny = (np.zeros((n, n)) for _ in range(4))
         self.kind = np.zeros((n, n), np.int8)
+        self._work = np.zeros((8, n, n + 2))
 
     def locate(self, h: np.ndarray) -> None:
         outline.locate(h, self.nx, self.ny, self.cover, self.place, self.kind)
@@ -820,7 +821,7 @@ class _Shape:
         stages = max(3, math.ceil((math.sqrt(1 + 8 * 36 * time) - 1) / 2))
         outline.relax(
             *(h, step / time, time, stages),
-            *(self.cover, self.place, self.nx, self.ny, self.kind),
+            *(self.cover, self.place, self.nx, self.ny, self.kind, self._work),
         )
 
     def advance(self, h: np.ndarray, share: float) -> None:
