@@ -119,3 +119,33 @@ def test_files_of_icet(tmp_path, monkeypatch):
     )
     assert done.exit_code == 2
     assert "beyond their points and pairs" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_file_of_smol(tmp_path, monkeypatch):
+    """The gas above, fitted by smol to points and pairs and read through the command."""
+    cofe = pytest.importorskip("smol.cofe")
+    from ase import Atoms
+    from pymatgen.core import Lattice, Structure
+    from smol.io import save_work
+
+    axes = A / 2 * np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
+    prim = Structure(Lattice(axes), [{"Li": 0.5}], [[0, 0, 0]])
+    space = cofe.ClusterSubspace.from_cutoffs(prim, {2: 1.1 * A}, basis="indicator")
+    rng, rows, energies = np.random.default_rng(1), [], []
+    matrix = np.array([[0, 4, 4], [4, 0, 4], [4, 4, 0]])
+    places = prim.copy().make_supercell(matrix)
+    for _ in range(12):
+        kept = np.flatnonzero(rng.random(len(places)) < 0.8)
+        made = Structure(places.lattice, ["Li"] * len(kept), places.frac_coords[kept])
+        rows.append(space.corr_from_structure(made, normalized=False, scmatrix=matrix))
+        atoms = Atoms("Li" * len(kept), made.cart_coords, cell=made.lattice.matrix, pbc=True)
+        energies.append(gas().energy_eV(atoms))
+    fit = np.linalg.lstsq(np.array(rows), np.array(energies), rcond=None)[0]
+    save_work(str(tmp_path / "gas.json"), cofe.ClusterExpansion(space, fit))
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["params", "from-ce", "gas.json"])
+    assert done.exit_code == 0, done.output
+    assert load_parameters("mine.toml").value("formation_energy_bulk_eV") == pytest.approx(
+        FORMATION, abs=1e-5
+    )
