@@ -14,6 +14,7 @@ from scipy.special import erfc
 
 from kmc.analysis.history import voids
 from kmc.analysis.profiles import profiles
+from kmc.campaign.calibration.observe import crossing
 from kmc.campaign.folder import open_folder
 from kmc.campaign.scalars import final
 from kmc.common.json_files import read_json
@@ -252,18 +253,6 @@ def population_of(run: PopulationRun) -> dict[str, float]:
         seen = run.magnesium().line_scan([SCAN_um / 2], SCAN_um)
         out["mg_intensity"] = float(seen[0]) / alloy
     return out
-
-
-def crossing(x: np.ndarray, y: np.ndarray, level: float) -> float:
-    """First x at which y reaches a level, linear between rows; infinite where it never does."""
-    above = np.flatnonzero(y >= level)
-    if not len(above):
-        return math.inf
-    k = int(above[0])
-    if not k or not np.isfinite(y[k]):
-        return float(x[k])
-    share = (level - y[k - 1]) / (y[k] - y[k - 1])
-    return float(x[k - 1] + share * (x[k] - x[k - 1]))
 
 
 def _steepness(charge: np.ndarray, loss: np.ndarray, volts: np.ndarray) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from kmc.campaign.calibration.observe import crossing
 from kmc.papers import NAMES, paper
 from kmc.papers import readings as readings_module
 from kmc.papers.claims import (
@@ -33,7 +34,6 @@ from kmc.papers.readings import (
     Runs,
     cathode_of,
     checks_of,
-    crossing,
     deposition_of,
     mixed,
     population_of,
