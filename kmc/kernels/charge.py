@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from kmc.kernels import tables as t
 from kmc.kernels.connection import reached
 from kmc.kernels.counts import gather
 from kmc.kernels.events import exchange, record
@@ -19,26 +20,6 @@ from kmc.kernels.rates import (
     strip_weight,
 )
 from kmc.kernels.selection import assign, find_bin, find_member, lowest_bin, total_mass
-from kmc.kernels.tables import (
-    DIRTY,
-    ENERGY,
-    EVENTS,
-    EXPECTED,
-    EXPECTED_UNIT,
-    LI,
-    MASK_FIRST,
-    MASK_VACANCIES,
-    MG,
-    MG_SHIFT,
-    N_DIRTY,
-    N_FIRST,
-    PLATE,
-    PLATES,
-    SEEN,
-    STRIP,
-    STRIPS,
-    VACANCY,
-)
 
 
 @inner
@@ -47,12 +28,12 @@ def meets_electrolyte(geometry, site_state, site, near):
     packed = site_state[site]
     if class_of(packed) == 1:
         return True
-    if (packed >> MG_SHIFT) & MASK_FIRST == 0:
+    if (packed >> t.MG_SHIFT) & t.MASK_FIRST == 0:
         return False
-    gather(geometry, packed, site, near, N_FIRST)
-    for k in range(N_FIRST):
+    gather(geometry, packed, site, near, t.N_FIRST)
+    for k in range(t.N_FIRST):
         other = site_state[near[k]]
-        if class_of(other) == 1 and species_of(other) == MG:
+        if class_of(other) == 1 and species_of(other) == t.MG:
             return True
     return False
 
@@ -70,13 +51,13 @@ def _note_monomer(state, member, monomer):
     if before == monomer:
         return
     if before < 0:
-        state.isolated[SEEN] -= 1
+        state.isolated[t.SEEN] -= 1
     else:
-        state.isolated[EXPECTED] -= before
+        state.isolated[t.EXPECTED] -= before
     if monomer < 0:
-        state.isolated[SEEN] += 1
+        state.isolated[t.SEEN] += 1
     else:
-        state.isolated[EXPECTED] += monomer
+        state.isolated[t.EXPECTED] += monomer
     state.monomer[member] = monomer
 
 
@@ -84,28 +65,28 @@ def _note_monomer(state, member, monomer):
 def refresh_strip_weights(geometry, law, channels, state, scratch):
     """Bring the strip and plate weights of all sites listed as dirty up to date."""
     site_state = state.site_state
-    for i in range(state.counters[N_DIRTY]):
+    for i in range(state.counters[t.N_DIRTY]):
         site = np.int64(state.dirty[i])
-        packed = site_state[site] & ~DIRTY
+        packed = site_state[site] & ~t.DIRTY
         site_state[site] = packed
         strip, plate, monomer = 0.0, 0.0, np.int64(0)
         species = species_of(packed)
-        if species == LI:
+        if species == t.LI:
             if meets_electrolyte(geometry, site_state, site, scratch.near[2]):
                 strip = strip_weight(law, packed)
-            if packed & MASK_VACANCIES == 0:
+            if packed & t.MASK_VACANCIES == 0:
                 monomer = expected_vacancies(law, packed)
-        elif species == VACANCY:
+        elif species == t.VACANCY:
             if channels.plates and meets_electrolyte(geometry, site_state, site, scratch.near[2]):
                 plate = plate_weight(law, packed)
-            if packed & MASK_VACANCIES == 0:
+            if packed & t.MASK_VACANCIES == 0:
                 monomer = np.int64(-1)
         member = 2 * (site // geometry.height) + class_of(packed) - 1
         assign(state.strips, member, strip)
         if channels.plates:
             assign(state.plates, member, plate)
         _note_monomer(state, member, monomer)
-    state.counters[N_DIRTY] = 0
+    state.counters[t.N_DIRTY] = 0
 
 
 @rare
@@ -116,13 +97,13 @@ def sums_over_box(geometry, law, state, net, near):
         site = np.int64(strip_site(geometry, member))
         packed = state.site_state[site]
         species = species_of(packed)
-        if species != LI and species != VACANCY:
+        if species != t.LI and species != t.VACANCY:
             continue
         if meets_electrolyte(geometry, state.site_state, site, near):
             spares = net is not None and net.spares
             if spares and not reached(geometry, state.site_state, net, site):
                 continue
-            if species == LI:
+            if species == t.LI:
                 strips += strip_weight(law, packed)
             else:
                 plates += plate_weight(law, packed)
@@ -143,8 +124,10 @@ def observe(channels, state, weight):
     """Add the isolated vacancies of this moment to those of the recent past."""
     kept = 1.0 - channels.forgetting * weight
     activity, isolated = state.activity, state.isolated
-    activity[SEEN] = activity[SEEN] * kept + isolated[SEEN] * weight
-    activity[EXPECTED] = activity[EXPECTED] * kept + isolated[EXPECTED] * EXPECTED_UNIT * weight
+    activity[t.SEEN] = activity[t.SEEN] * kept + isolated[t.SEEN] * weight
+    activity[t.EXPECTED] = (
+        activity[t.EXPECTED] * kept + isolated[t.EXPECTED] * t.EXPECTED_UNIT * weight
+    )
 
 
 @inner
@@ -173,20 +156,20 @@ def draw_plate_site(geometry, bins, law, site_state, rng):
 
 @rare
 def oxidise(geometry, law, channels, state, scratch, site, log):
-    state.counters[ENERGY] += binding(law, np.int64(LI), state.site_state[site])
-    exchange(geometry, law, channels, state, scratch, site, np.int64(VACANCY))
-    state.counters[STRIPS] += 1
-    state.counters[EVENTS] += 1
-    record(geometry, log, state, np.int64(STRIP), site, np.int64(-1), np.int64(LI))
+    state.counters[t.ENERGY] += binding(law, np.int64(t.LI), state.site_state[site])
+    exchange(geometry, law, channels, state, scratch, site, np.int64(t.VACANCY))
+    state.counters[t.STRIPS] += 1
+    state.counters[t.EVENTS] += 1
+    record(geometry, log, state, np.int64(t.STRIP), site, np.int64(-1), np.int64(t.LI))
 
 
 @rare
 def reduce(geometry, law, channels, state, scratch, site, log):
-    state.counters[ENERGY] -= binding(law, np.int64(LI), state.site_state[site])
-    exchange(geometry, law, channels, state, scratch, site, np.int64(LI))
-    state.counters[PLATES] += 1
-    state.counters[EVENTS] += 1
-    record(geometry, log, state, np.int64(PLATE), np.int64(-1), site, np.int64(LI))
+    state.counters[t.ENERGY] -= binding(law, np.int64(t.LI), state.site_state[site])
+    exchange(geometry, law, channels, state, scratch, site, np.int64(t.LI))
+    state.counters[t.PLATES] += 1
+    state.counters[t.EVENTS] += 1
+    record(geometry, log, state, np.int64(t.PLATE), np.int64(-1), site, np.int64(t.LI))
 
 
 @inner
@@ -196,7 +179,7 @@ def _plate_site(geometry, law, state, near, x):
     for member in range(geometry.active_layers * geometry.sites_per_layer):
         site = strip_site(geometry, member)
         packed = state.site_state[site]
-        if species_of(packed) != VACANCY:
+        if species_of(packed) != t.VACANCY:
             continue
         if meets_electrolyte(geometry, state.site_state, site, near):
             weight = plate_weight(law, packed)

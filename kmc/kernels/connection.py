@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kmc.kernels import tables as t
 from kmc.kernels.counts import neighbour_row
 from kmc.kernels.jit import entry, inner, rare, source_fingerprint
 from kmc.kernels.rates import species_of
-from kmc.kernels.tables import LI, MG, N_NEAR
 
 
 class Connection(NamedTuple):
@@ -53,7 +53,7 @@ class Connection(NamedTuple):
 
 @inner
 def _is_metal(packed):
-    return LI <= species_of(packed) <= MG
+    return t.LI <= species_of(packed) <= t.MG
 
 
 @inner
@@ -81,7 +81,7 @@ def is_connected(geometry, site_state, net, site):
         row = neighbour_row(geometry, site_state[here], here)
         layer = here % geometry.height
         for upwards in range(2):  # what is listed last, the sites above, is looked at first
-            for k in range(N_NEAR):
+            for k in range(t.N_NEAR):
                 other = here + geometry.offsets[row, k]
                 if (other % geometry.height > layer) != (upwards == 1):
                     continue
@@ -101,7 +101,7 @@ def touches_connected(geometry, site_state, net, site):
     if _at_collector(geometry, net, site):
         return True
     row = neighbour_row(geometry, site_state[site], site)
-    for k in range(N_NEAR):
+    for k in range(t.N_NEAR):
         other = np.int64(site + geometry.offsets[row, k])
         if _is_metal(site_state[other]) and is_connected(geometry, site_state, net, other):
             return True

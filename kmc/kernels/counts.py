@@ -4,46 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from kmc.kernels import tables as t
 from kmc.kernels.jit import index, inner
 from kmc.kernels.rates import binding, class_of, species_of
-from kmc.kernels.tables import (
-    BLOCKED,
-    CLASS_SHIFT,
-    CX,
-    DIRTY,
-    EDGE,
-    ENERGY,
-    LI,
-    MG,
-    MG_L1,
-    N_DIRTY,
-    N_FIRST,
-    N_NEAR,
-    NM1,
-    NM2,
-    NV1,
-    NV2,
-    SPECIES,
-    VACANCIES,
-    VACANCY,
-    VACANT_L1,
-    VARIANT_SHIFT,
-    WALL,
-)
 
-_CLASS_STEP = 1 << CLASS_SHIFT
-_CLASS_TOP = 2 << CLASS_SHIFT
+_CLASS_STEP = 1 << t.CLASS_SHIFT
+_CLASS_TOP = 2 << t.CLASS_SHIFT
 
 
 @inner
 def variant_of(packed):
-    return (packed >> VARIANT_SHIFT) & 15
+    return (packed >> t.VARIANT_SHIFT) & 15
 
 
 @inner
 def neighbour_row(geometry, packed, site):
     """Row of ``geometry.offsets`` that serves a site."""
-    if packed & EDGE == 0:
+    if packed & t.EDGE == 0:
         return index(variant_of(packed))
     column = index(site) // index(geometry.height)
     layer = index(site) - column * index(geometry.height) - index(geometry.walls)
@@ -71,10 +48,10 @@ def shifted(state, site, step):
     """Add to the packed state of a site, mark its strip weight out of date; the new state."""
     packed = state.site_state[index(site)] + step
     # Class 1 or 2, not dirty, in one comparison: one more than its class has the upper bit alone.
-    if (packed + _CLASS_STEP) & (_CLASS_TOP | DIRTY) == _CLASS_TOP:
-        state.dirty[state.counters[N_DIRTY]] = site
-        state.counters[N_DIRTY] += 1
-        packed |= DIRTY
+    if (packed + _CLASS_STEP) & (_CLASS_TOP | t.DIRTY) == _CLASS_TOP:
+        state.dirty[state.counters[t.N_DIRTY]] = site
+        state.counters[t.N_DIRTY] += 1
+        packed |= t.DIRTY
     state.site_state[index(site)] = packed
     return packed
 
@@ -82,9 +59,9 @@ def shifted(state, site, step):
 @inner
 def shift_pairs(state, near, layer, d_vacancy, d_mg):
     """Update the count of pairs for chi: in L2 for a vacancy of L1, in L1 for an Mg of L2."""
-    step = (d_vacancy if layer == 1 else d_mg) * CX
+    step = (d_vacancy if layer == 1 else d_mg) * t.CX
     if step != 0:
-        for k in range(N_FIRST):
+        for k in range(t.N_FIRST):
             if class_of(state.site_state[near[k]]) == 3 - layer:
                 state.site_state[near[k]] += step
 
@@ -92,12 +69,12 @@ def shift_pairs(state, near, layer, d_vacancy, d_mg):
 @inner
 def _shift_counts(geometry, state, near, layer, d_vacancy, d_mg):
     """Update the counts around a site of this class by the change of its vacancy or Mg."""
-    step = d_vacancy * NV1 + d_mg * NM1
-    for k in range(N_FIRST):
+    step = d_vacancy * t.NV1 + d_mg * t.NM1
+    for k in range(t.N_FIRST):
         shifted(state, near[k], step)
     if geometry.shells == 2:
-        step = d_vacancy * NV2 + d_mg * NM2
-        for k in range(N_FIRST, N_NEAR):
+        step = d_vacancy * t.NV2 + d_mg * t.NM2
+        for k in range(t.N_FIRST, t.N_NEAR):
             shifted(state, near[k], step)
     if geometry.pairs and (layer == 1 or layer == 2):
         shift_pairs(state, near, layer, d_vacancy, d_mg)
@@ -135,24 +112,24 @@ def carry_mg(state, site_to, site_from):
 
 @inner
 def _blocked(species):
-    return BLOCKED if species == VACANCY else 0
+    return t.BLOCKED if species == t.VACANCY else 0
 
 
 @inner
 def count_L1(state, layer, d_vacancy, d_mg):
     if layer == 1:
-        state.counters[VACANT_L1] += d_vacancy
-        state.counters[MG_L1] += d_mg
+        state.counters[t.VACANT_L1] += d_vacancy
+        state.counters[t.MG_L1] += d_mg
 
 
 @inner
 def set_species(geometry, state, site, near, old, new):
     """Change the species of a site and the counts around it."""
-    packed = shifted(state, site, (new - old) * SPECIES + _blocked(new) - _blocked(old))
-    d_vacancy = (1 if new == VACANCY else 0) - (1 if old == VACANCY else 0)
-    d_mg = (1 if new == MG else 0) - (1 if old == MG else 0)
+    packed = shifted(state, site, (new - old) * t.SPECIES + _blocked(new) - _blocked(old))
+    d_vacancy = (1 if new == t.VACANCY else 0) - (1 if old == t.VACANCY else 0)
+    d_mg = (1 if new == t.MG else 0) - (1 if old == t.MG else 0)
     layer = class_of(packed)
-    state.counters[VACANCIES] += d_vacancy
+    state.counters[t.VACANCIES] += d_vacancy
     count_L1(state, layer, d_vacancy, d_mg)
     list_mg(state, site, d_mg)
     _shift_counts(geometry, state, near, layer, d_vacancy, d_mg)
@@ -168,17 +145,17 @@ def count_neighbours(geometry, law, state, near):
     site_state, counters = state.site_state, state.counters
     for site in range(site_state.size):
         species = species_of(site_state[site])
-        if species == WALL:
+        if species == t.WALL:
             continue
         packed = shifted(state, site, np.int64(0))
-        if species == LI:
+        if species == t.LI:
             continue
         layer = class_of(packed)
-        is_vacancy = 1 if species == VACANCY else 0
-        counters[VACANCIES] += is_vacancy
+        is_vacancy = 1 if species == t.VACANCY else 0
+        counters[t.VACANCIES] += is_vacancy
         count_L1(state, layer, is_vacancy, 1 - is_vacancy)
-        counters[ENERGY] += binding(law, LI, packed)
-        if species == MG:
-            counters[ENERGY] -= binding(law, MG, packed)
-        gather(geometry, packed, site, near, N_NEAR)
+        counters[t.ENERGY] += binding(law, t.LI, packed)
+        if species == t.MG:
+            counters[t.ENERGY] -= binding(law, t.MG, packed)
+        gather(geometry, packed, site, near, t.N_NEAR)
         _shift_counts(geometry, state, near, layer, is_vacancy, 1 - is_vacancy)

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from kmc.kernels import tables as t
 from kmc.kernels.events import exchange, record
 from kmc.kernels.jit import inner, rare
 from kmc.kernels.rates import binding, species_of
-from kmc.kernels.tables import (
-    CLOSURE,
-    CLOSURES,
-    CLOSURES_MG,
-    ENERGY,
-    EVENTS,
-    LI,
-    MASK_FIRST,
-    MASK_VACANCIES,
-    MG,
-    NV2,
-    SPECIES_BITS,
-    VACANCIES,
-    VACANCY,
-    VACANT_L1,
-)
 
 
 @inner
 def is_void(packed):
     """A vacancy with two or more vacancies around it: creep closes voids, not lone vacancies."""
-    if packed & SPECIES_BITS != 0:
+    if packed & t.SPECIES_BITS != 0:
         return False
-    return (packed & MASK_FIRST) + ((packed & MASK_VACANCIES) // NV2) >= 2
+    return (packed & t.MASK_FIRST) + ((packed & t.MASK_VACANCIES) // t.NV2) >= 2
 
 
 @inner
@@ -44,34 +29,34 @@ def close_column(geometry, law, channels, state, scratch, site, above):
         new = species_of(site_state[place + 1]) if place < top else above
         if new == old:
             continue
-        if old != VACANCY:
-            counters[ENERGY] += binding(law, old, site_state[place])
-        if new != VACANCY:
-            counters[ENERGY] -= binding(law, new, site_state[place])
+        if old != t.VACANCY:
+            counters[t.ENERGY] += binding(law, old, site_state[place])
+        if new != t.VACANCY:
+            counters[t.ENERGY] -= binding(law, new, site_state[place])
         exchange(geometry, law, channels, state, scratch, place, new)
 
 
 @inner
 def creep_bound(geometry, channels, state):
     """Rate at which sites of the box are offered a closure: that of a box full of voids."""
-    if state.counters[VACANCIES] == 0:
+    if state.counters[t.VACANCIES] == 0:
         return 0.0
-    rate = channels.creep[state.counters[VACANT_L1]]
+    rate = channels.creep[state.counters[t.VACANT_L1]]
     return rate * geometry.sites_per_layer * geometry.n_layers
 
 
 @rare
 def _sink(geometry, law, channels, state, scratch, site, rng, log):
     """Close a void vacancy; what enters at the top is drawn from the reservoir."""
-    species = np.int64(LI)
+    species = np.int64(t.LI)
     if channels.mg_share > 0.0 and rng.random() < channels.mg_share:
-        species = np.int64(MG)
+        species = np.int64(t.MG)
     close_column(geometry, law, channels, state, scratch, site, species)
-    state.counters[CLOSURES] += 1
-    if species == MG:
-        state.counters[CLOSURES_MG] += 1
-    state.counters[EVENTS] += 1
-    record(geometry, log, state, np.int64(CLOSURE), np.int64(-1), site, species)
+    state.counters[t.CLOSURES] += 1
+    if species == t.MG:
+        state.counters[t.CLOSURES_MG] += 1
+    state.counters[t.EVENTS] += 1
+    record(geometry, log, state, np.int64(t.CLOSURE), np.int64(-1), site, species)
 
 
 @inner

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from kmc.kernels import tables as t
 from kmc.kernels.counts import gather, lattice_site, neighbour_row, set_species
 from kmc.kernels.jit import index, inner, rare
 from kmc.kernels.rates import absorption, hop_rate, hop_target, remembers_rates, species_of
 from kmc.kernels.selection import assign, bin_or_none, put
-from kmc.kernels.tables import (
-    BLOCKED,
-    LI,
-    LOGGED,
-    MASK_FIRST,
-    MG,
-    N_FIRST,
-    N_KEPT,
-    N_NEAR,
-    REFRESHES,
-    TIME,
-    TOP,
-    TOP_BITS,
-    VACANCY,
-    WALL,
-)
 
 
 @inner
 def _absorption_rates(law, packed, rates):
     """Rates of absorption as Li and as Mg; returns their sum."""
-    rates[N_FIRST] = absorption(law, LI, packed)
-    rates[N_FIRST + 1] = absorption(law, MG, packed)
-    return rates[N_FIRST] + rates[N_FIRST + 1]
+    rates[t.N_FIRST] = absorption(law, t.LI, packed)
+    rates[t.N_FIRST + 1] = absorption(law, t.MG, packed)
+    return rates[t.N_FIRST] + rates[t.N_FIRST + 1]
 
 
 @inner
@@ -39,7 +24,7 @@ def _sum_of_rates(rates):
     hops = ((rates[0] + rates[1]) + (rates[2] + rates[3])) + (
         (rates[4] + rates[5]) + (rates[6] + rates[7])
     )
-    return hops + (rates[N_FIRST] + rates[N_FIRST + 1])
+    return hops + (rates[t.N_FIRST] + rates[t.N_FIRST + 1])
 
 
 @inner
@@ -52,13 +37,13 @@ def vacancy_rates(geometry, law, channels, site_state, site, rates):
     row = neighbour_row(geometry, packed, site)
     steps = geometry.offsets[row]
     target = hop_target(law, packed)
-    for k in range(N_FIRST):
+    for k in range(t.N_FIRST):
         rates[k] = hop_rate(law, target, site_state[index(site + steps[k])])
-    if channels.absorbs and packed & TOP_BITS == TOP:
+    if channels.absorbs and packed & t.TOP_BITS == t.TOP:
         _absorption_rates(law, packed, rates)
     else:
-        rates[N_FIRST] = 0.0
-        rates[N_FIRST + 1] = 0.0
+        rates[t.N_FIRST] = 0.0
+        rates[t.N_FIRST + 1] = 0.0
     return _sum_of_rates(rates)
 
 
@@ -83,13 +68,13 @@ def _sum_of_hops(geometry, law, site_state, site):
 @inner
 def total_rate(geometry, law, channels, scratch, site_state, site):
     """Total rate of a vacancy; of an alloy, its rates are kept for the attempts to come."""
-    slot = index(site & (N_KEPT - 1))
+    slot = index(site & (t.N_KEPT - 1))
     if remembers_rates(law):
         scratch.owner[slot] = site
         return vacancy_rates(geometry, law, channels, site_state, site, scratch.rates[slot])
     total = _sum_of_hops(geometry, law, site_state, site)
     packed = site_state[index(site)]
-    if channels.absorbs and packed & TOP_BITS == TOP:
+    if channels.absorbs and packed & t.TOP_BITS == t.TOP:
         total += _absorption_rates(law, packed, scratch.rates[slot])
     return total
 
@@ -97,7 +82,7 @@ def total_rate(geometry, law, channels, scratch, site_state, site):
 @inner
 def rates_now(geometry, law, channels, scratch, site_state, site):
     """`vacancy_rates` of a vacancy in its row of ``scratch.rates``, and their sum."""
-    slot = index(site & (N_KEPT - 1))
+    slot = index(site & (t.N_KEPT - 1))
     rates = scratch.rates[slot]
     if remembers_rates(law):
         if scratch.owner[slot] == site:
@@ -119,13 +104,13 @@ def refresh(geometry, law, channels, state, scratch, n):
         scratch.bins[index(i)] = bin_or_none(bins, rate)
     for i in range(n):
         put(bins, scratch.touched[index(i)], scratch.bins[index(i)])
-    state.counters[REFRESHES] += n
+    state.counters[t.REFRESHES] += n
 
 
 @inner
 def _touch(site_state, touched, n, site):
-    if site_state[site] & BLOCKED:
-        site_state[site] ^= BLOCKED
+    if site_state[site] & t.BLOCKED:
+        site_state[site] ^= t.BLOCKED
         touched[n] = site
         n += 1
     return n
@@ -140,12 +125,12 @@ def _touch_around(geometry, site_state, site, known, near, touched, n):
     """
     packed = site_state[site]
     species = species_of(packed)
-    if species == VACANCY:
+    if species == t.VACANCY:
         return _touch(site_state, touched, n, site)
-    if species != WALL and packed & MASK_FIRST > known:
-        gather(geometry, packed, site, near, N_FIRST)
-        for k in range(N_FIRST):
-            if species_of(site_state[near[k]]) == VACANCY:
+    if species != t.WALL and packed & t.MASK_FIRST > known:
+        gather(geometry, packed, site, near, t.N_FIRST)
+        for k in range(t.N_FIRST):
+            if species_of(site_state[near[k]]) == t.VACANCY:
                 n = _touch(site_state, touched, n, near[k])
     return n
 
@@ -153,7 +138,7 @@ def _touch_around(geometry, site_state, site, known, near, touched, n):
 @inner
 def _unmark(site_state, touched, n):
     for i in range(n):
-        site_state[touched[i]] |= BLOCKED
+        site_state[touched[i]] |= t.BLOCKED
 
 
 @rare
@@ -162,12 +147,12 @@ def exchange(geometry, law, channels, state, scratch, site, new):
     site_state, touched = state.site_state, scratch.touched
     near_site, near = scratch.near[0], scratch.near[2]
     old = species_of(site_state[site])
-    gather(geometry, site_state[site], site, near_site, N_NEAR)
+    gather(geometry, site_state[site], site, near_site, t.N_NEAR)
     set_species(geometry, state, site, near_site, old, new)
-    if old == VACANCY:
+    if old == t.VACANCY:
         assign(state.hops, site, 0.0)
     n = _touch_around(geometry, site_state, site, 0, near, touched, np.int64(0))
-    for i in range(N_NEAR):
+    for i in range(t.N_NEAR):
         n = _touch_around(geometry, site_state, near_site[i], 0, near, touched, n)
     _unmark(site_state, touched, n)
     refresh(geometry, law, channels, state, scratch, n)
@@ -176,11 +161,11 @@ def exchange(geometry, law, channels, state, scratch, site, new):
 @inner
 def record(geometry, log, state, kind, site_from, site_to, species):
     """Log an event. Whole numbers as ``np.int64``, so that it is compiled once (see `jit.rare`)."""
-    n = state.counters[LOGGED]
+    n = state.counters[t.LOGGED]
     if n < log.kind.size:
         log.kind[n] = kind
         log.site_from[n] = site_from if site_from < 0 else lattice_site(geometry, site_from)
         log.site_to[n] = site_to if site_to < 0 else lattice_site(geometry, site_to)
         log.species[n] = species
-        log.time_s[n] = state.clock[TIME]
-        state.counters[LOGGED] = n + 1
+        log.time_s[n] = state.clock[t.TIME]
+        state.counters[t.LOGGED] = n + 1

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from kmc.kernels import tables as t
 from kmc.kernels.counts import carry_mg, count_L1, gather, shift_pairs, shifted, variant_of
 from kmc.kernels.events import refresh, total_rate
 from kmc.kernels.jit import count_bits, index, inner, lowest_bit
 from kmc.kernels.rates import class_of, species_of
 from kmc.kernels.selection import reassign
-from kmc.kernels.tables import (
-    BLOCKED,
-    BLOCKED_SHIFT,
-    MASK_FIRST,
-    MG,
-    N_FIRST,
-    NM1,
-    NV1,
-    SPECIES,
-    SPECIES_BITS,
-)
 
 
 @inner
@@ -36,8 +26,8 @@ def _shift_around(state, site, steps, shift, vacancies):
     blocked = 0
     for i in range(shift.size):
         packed = shifted(state, site + steps[index(i)], shift[index(i)])
-        vacancies += packed & MASK_FIRST
-        blocked |= ((packed >> BLOCKED_SHIFT) & 1) << i
+        vacancies += packed & t.MASK_FIRST
+        blocked |= ((packed >> t.BLOCKED_SHIFT) & 1) << i
     return vacancies, blocked
 
 
@@ -54,8 +44,8 @@ def _list_changed(site_state, site, steps, blocked, beside_from, touched):
         other = site + steps[index(i)]
         packed = site_state[index(other)]
         touched[index(n)] = other  # kept only if it counts: nothing to mispredict
-        is_vacancy = 1 if packed & SPECIES_BITS == 0 else 0
-        has_atoms = 1 if packed & MASK_FIRST != N_FIRST else 0
+        is_vacancy = 1 if packed & t.SPECIES_BITS == 0 else 0
+        has_atoms = 1 if packed & t.MASK_FIRST != t.N_FIRST else 0
         vacant |= is_vacancy << i
         n += is_vacancy & (has_atoms | (beside_from >> i))
     return n, vacant
@@ -73,7 +63,7 @@ def _list_beside(
     candidates, first = 0, geometry.group_end[5]
     for i in range(first):
         known = count_bits(vacant & geometry.beside[variant, k, index(i)]) + (beside_from >> i & 1)
-        seen = np.int64(site_state[index(site + steps[index(i)])]) & MASK_FIRST
+        seen = np.int64(site_state[index(site + steps[index(i)])]) & t.MASK_FIRST
         # Signs as masks: branches would often be mispredicted.
         sees_more = ((known - seen) >> 63) & -((atoms >> i) & 1)
         candidates |= geometry.beyond[variant, k, index(i)] & sees_more
@@ -82,7 +72,7 @@ def _list_beside(
         candidates &= candidates - 1
         other = site + steps[index(i)]
         touched[index(n)] = other
-        n += 1 if site_state[index(other)] & SPECIES_BITS == 0 else 0
+        n += 1 if site_state[index(other)] & t.SPECIES_BITS == 0 else 0
     return n
 
 
@@ -92,23 +82,23 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
     site_state, end = state.site_state, geometry.group_end
     packed_to, packed_from = site_state[site_to], site_state[site_from]
     layer_to, layer_from = class_of(packed_to), class_of(packed_from)
-    is_mg = 1 if species == MG else 0
+    is_mg = 1 if species == t.MG else 0
     if is_mg:
         carry_mg(state, site_to, site_from)
     if is_mg or layer_to == 1 or layer_from == 1:
         count_L1(state, layer_to, np.int64(-1), is_mg)
         count_L1(state, layer_from, np.int64(1), -is_mg)
     if geometry.pairs and (layer_to == 1 or layer_to == 2):
-        gather(geometry, packed_to, site_to, scratch.near[0], N_FIRST)
+        gather(geometry, packed_to, site_to, scratch.near[0], t.N_FIRST)
         shift_pairs(state, scratch.near[0], layer_to, np.int64(-1), is_mg)
     if geometry.pairs and (layer_from == 1 or layer_from == 2):
-        gather(geometry, packed_from, site_from, scratch.near[1], N_FIRST)
+        gather(geometry, packed_from, site_from, scratch.near[1], t.N_FIRST)
         shift_pairs(state, scratch.near[1], layer_from, np.int64(1), -is_mg)
 
-    first = is_mg * NM1 - NV1  # change of the first neighbours of site_to when it is filled
-    code = species * SPECIES - BLOCKED
-    v = shifted(state, site_to, code - first) & MASK_FIRST
-    v += shifted(state, site_from, first - code) & MASK_FIRST
+    first = is_mg * t.NM1 - t.NV1  # change of the first neighbours of site_to when it is filled
+    code = species * t.SPECIES - t.BLOCKED
+    v = shifted(state, site_to, code - first) & t.MASK_FIRST
+    v += shifted(state, site_from, first - code) & t.MASK_FIRST
     variant = index(variant_of(packed_to))
     steps = geometry.around[0, variant, k]
     if packed_to < 0:  # in the fringe
@@ -119,7 +109,7 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
             _wrap_along_z(geometry, site_to, np.int64(column), steps, layers, scratch.steps)
             steps = scratch.steps
     v, blocked = _shift_around(state, site_to, steps, geometry.shift[is_mg], v)
-    if v == N_FIRST:
+    if v == t.N_FIRST:
         return 0  # only the first neighbours of the vacancy itself see one: it is alone
     touched = scratch.touched
     # A vacancy without atoms beside it has no rate; only next to site_from can it have had one.

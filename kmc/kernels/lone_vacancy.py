@@ -18,26 +18,12 @@ and in y, independently and whatever happens in z.
 from __future__ import annotations
 
 import numpy as np
-from numba.extending import overload
 
+from kmc.kernels import tables as t
 from kmc.kernels.events import exchange
 from kmc.kernels.jit import inner
-from kmc.kernels.rates import binding
+from kmc.kernels.rates import binding, by_type
 from kmc.kernels.selection import find_bin
-from kmc.kernels.tables import (
-    ATTEMPT_TIME,
-    ATTEMPTS,
-    ENERGY,
-    EVENTS,
-    FIRST_WAY,
-    HOPS,
-    HOPS_BY_WAY,
-    LI,
-    TIME,
-    VACANCY,
-    VACANCY_TIME,
-    LoneVacancy,
-)
 
 DOWN, UP = 0, 1
 _LONG = 50.0  # mean waits: what ends later than that has a chance of exp(-50)
@@ -93,9 +79,9 @@ def _eliminate(lone, others):
 @inner
 def _count(counters, lower, up, down):
     """Count how often the vacancy crossed from a layer to the one above, and its atoms back."""
-    stage = FIRST_WAY + 2 * min(lower, 2)
-    counters[HOPS_BY_WAY + stage] += down
-    counters[HOPS_BY_WAY + stage + 1] += up
+    stage = t.FIRST_WAY + 2 * min(lower, 2)
+    counters[t.HOPS_BY_WAY + stage] += down
+    counters[t.HOPS_BY_WAY + stage + 1] += up
 
 
 @inner
@@ -171,10 +157,10 @@ def _shifted_column(lone, column, layer, end, hops, rng):
 @inner
 def _move(geometry, law, channels, state, scratch, site, site_to):
     """Move the vacancy through metal that is perfect again where it was."""
-    for new in (LI, VACANCY):
-        at = site if new == LI else site_to
-        energy = binding(law, LI, state.site_state[at])
-        state.counters[ENERGY] += energy if new == VACANCY else -energy
+    for new in (t.LI, t.VACANCY):
+        at = site if new == t.LI else site_to
+        energy = binding(law, t.LI, state.site_state[at])
+        state.counters[t.ENERGY] += energy if new == t.VACANCY else -energy
         exchange(geometry, law, channels, state, scratch, at, new)
 
 
@@ -184,7 +170,7 @@ def _walk(geometry, law, channels, state, scratch, lone, others, limits, rng):
     if not 0.0 < others <= lone.most_others:
         return np.int64(-1), False
     stop = min(limits.time_s, limits.pause_time_s)
-    if clock[TIME] + _LONG / (others * channels.unit_Hz) >= stop:
+    if clock[t.TIME] + _LONG / (others * channels.unit_Hz) >= stop:
         return np.int64(-1), False  # a walk cannot be stopped on its way
     b, _ = find_bin(state.hops, 0.0)
     site = np.int64(state.hops.members[b, 0])
@@ -195,31 +181,20 @@ def _walk(geometry, law, channels, state, scratch, lone, others, limits, rng):
     site_to = column * geometry.height + geometry.walls + end
     if site_to != site:
         _move(geometry, law, channels, state, scratch, site, site_to)
-    counters[EVENTS] += hops
-    counters[HOPS] += hops
-    counters[ATTEMPTS] += hops + 1
-    clock[TIME] += time / channels.unit_Hz
-    clock[VACANCY_TIME] += clock[TIME] - clock[ATTEMPT_TIME]
-    clock[ATTEMPT_TIME] = clock[TIME]
+    counters[t.EVENTS] += hops
+    counters[t.HOPS] += hops
+    counters[t.ATTEMPTS] += hops + 1
+    clock[t.TIME] += time / channels.unit_Hz
+    clock[t.VACANCY_TIME] += clock[t.TIME] - clock[t.ATTEMPT_TIME]
+    clock[t.ATTEMPT_TIME] = clock[t.TIME]
     return site_to, rng.random() * _leave_rate(lone, others, end) >= others
 
 
-@inner
 def _no_walk(geometry, law, channels, state, scratch, lone, others, limits, rng):
     return np.int64(-1), False
 
 
-def walk_alone(geometry, law, channels, state, scratch, lone, others, limits, rng):
-    """Move the only vacancy to where it is when something else happens, and the clock to then.
-
-    Returns its site, −1 if the walk is better taken hop by hop, and whether what happens is its
-    absorption. As in `rates`, loops that draw no walks are compiled without them.
-    """
-    version = _walk if isinstance(lone, LoneVacancy) else _no_walk
-    return version(geometry, law, channels, state, scratch, lone, others, limits, rng)
-
-
-@overload(walk_alone)
-def _walk_alone(geometry, law, channels, state, scratch, lone, others, limits, rng):
-    draws = getattr(lone, "instance_class", None) is LoneVacancy
-    return _walk.py_func if draws else _no_walk.py_func
+# Moves the only vacancy to where it is when something else happens, and the clock to then. Returns
+# its site, −1 if the walk is better taken hop by hop, and whether what happens is its absorption.
+# Loops that draw no walks are compiled without them.
+walk_alone = by_type({t.LoneVacancy: _walk, t.NoWalks: _no_walk}, 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kmc.kernels import tables as t
 from kmc.kernels.charge import (
     exchange_rate,
     observe,
@@ -32,49 +33,6 @@ from kmc.kernels.rates import (
     species_of,
 )
 from kmc.kernels.selection import assign, find_bin, find_choice, find_place, lowest_bin, total_mass
-from kmc.kernels.tables import (
-    ABSORBED,
-    ABSORBED_MG,
-    ABSORPTION,
-    ATTEMPT_TIME,
-    ATTEMPTS,
-    BINS_FULL,
-    EMISSION,
-    EMITTED,
-    EMITTED_MG,
-    ENERGY,
-    EVENTS,
-    HOP,
-    HOPS,
-    HOPS_BY_WAY,
-    LI,
-    MG,
-    MG_EXCHANGE,
-    MG_EXCHANGES,
-    N_DIRTY,
-    N_FIRST,
-    N_KEPT,
-    N_NEAR,
-    N_WAYS,
-    NO_ELECTROACTIVE,
-    NO_EVENT,
-    NO_SITE,
-    NV1,
-    PAUSED,
-    PLATES,
-    PUT_OFF,
-    PUT_OFF_RATE,
-    SPECIES,
-    STRIP_DUE,
-    STRIPS,
-    TIME,
-    TIME_IS_UP,
-    VACANCIES,
-    VACANCY,
-    VACANCY_TIME,
-    VACANT_L1,
-    WAITING,
-)
 from kmc.kernels.transfer import (
     DEAD,
     none_reacts,
@@ -95,21 +53,21 @@ def _pass_time(state, time):
     The integral grows at attempts alone, so that stops between them change no digit of it.
     """
     clock = state.clock
-    clock[VACANCY_TIME] += (time - clock[ATTEMPT_TIME]) * state.counters[VACANCIES]
-    clock[ATTEMPT_TIME] = time
-    clock[TIME] = time
+    clock[t.VACANCY_TIME] += (time - clock[t.ATTEMPT_TIME]) * state.counters[t.VACANCIES]
+    clock[t.ATTEMPT_TIME] = time
+    clock[t.TIME] = time
 
 
 @rare
 def _change_places(geometry, law, channels, state, scratch, site, other, energy_ueV, log):
     """An Mg and the Li beside it change places."""
     counters = state.counters
-    counters[ENERGY] += energy_ueV
-    exchange(geometry, law, channels, state, scratch, site, np.int64(LI))
-    exchange(geometry, law, channels, state, scratch, other, np.int64(MG))
-    counters[MG_EXCHANGES] += 1
-    counters[EVENTS] += 1
-    record(geometry, log, state, np.int64(MG_EXCHANGE), site, other, np.int64(MG))
+    counters[t.ENERGY] += energy_ueV
+    exchange(geometry, law, channels, state, scratch, site, np.int64(t.LI))
+    exchange(geometry, law, channels, state, scratch, other, np.int64(t.MG))
+    counters[t.MG_EXCHANGES] += 1
+    counters[t.EVENTS] += 1
+    record(geometry, log, state, np.int64(t.MG_EXCHANGE), site, other, np.int64(t.MG))
 
 
 @inner
@@ -117,13 +75,13 @@ def _mix(geometry, law, channels, state, scratch, rest, log):
     """Offer the Mg that holds `rest`, and one of its first neighbours, to change places."""
     site_state, mg = state.site_state, state.mg
     x = rest / channels.mg_exchange
-    pair = min(int(x), N_FIRST * mg.length[0] - 1)
-    site = np.int64(mg.sites[pair // N_FIRST])
+    pair = min(int(x), t.N_FIRST * mg.length[0] - 1)
+    site = np.int64(mg.sites[pair // t.N_FIRST])
     packed = site_state[site]
     row = neighbour_row(geometry, packed, site)
-    other = site + geometry.offsets[row, pair % N_FIRST]
+    other = site + geometry.offsets[row, pair % t.N_FIRST]
     packed_other = site_state[other]
-    if species_of(packed_other) != LI:
+    if species_of(packed_other) != t.LI:
         return
     barrier_ueV, energy_ueV = exchange_energies(law, packed, packed_other)
     if x - pair < exchange_share(law, barrier_ueV):
@@ -136,15 +94,15 @@ def _emit(geometry, law, channels, state, scratch, share, log):
     column = min(int(share * geometry.sites_per_layer), geometry.sites_per_layer - 1)
     site = column * geometry.height + geometry.walls + geometry.n_layers - 1
     species = species_of(state.site_state[site])
-    if species == VACANCY:
+    if species == t.VACANCY:
         return
-    state.counters[ENERGY] += binding(law, species, state.site_state[site])
-    exchange(geometry, law, channels, state, scratch, site, np.int64(VACANCY))
-    state.counters[EMITTED] += 1
-    if species == MG:
-        state.counters[EMITTED_MG] += 1
-    state.counters[EVENTS] += 1
-    record(geometry, log, state, np.int64(EMISSION), site, np.int64(-1), species)
+    state.counters[t.ENERGY] += binding(law, species, state.site_state[site])
+    exchange(geometry, law, channels, state, scratch, site, np.int64(t.VACANCY))
+    state.counters[t.EMITTED] += 1
+    if species == t.MG:
+        state.counters[t.EMITTED_MG] += 1
+    state.counters[t.EVENTS] += 1
+    record(geometry, log, state, np.int64(t.EMISSION), site, np.int64(-1), species)
 
 
 @inner
@@ -163,14 +121,14 @@ def _look_ahead(geometry, law, state, x, v):
     variant = (layer % geometry.layer_types) * geometry.columns + column % geometry.columns
     prefetch(hops.where, site)
     steps = geometry.offsets[variant]
-    for k in range(N_NEAR):
+    for k in range(t.N_NEAR):
         prefetch(site_state, site + steps[k])
-    for k in range(N_FIRST):
+    for k in range(t.N_FIRST):
         prefetch(hops.where, site + steps[k])
     # Which hop it will be is known if the vacancy is alone, as most are in a box of this size.
-    lone = hop_rate(law, hop_target(law, VACANCY * SPECIES), LI * SPECIES + NV1)
+    lone = hop_rate(law, hop_target(law, t.VACANCY * t.SPECIES), t.LI * t.SPECIES + t.NV1)
     k = int(rest / hops.count[b] / lone)
-    if k < N_FIRST:
+    if k < t.N_FIRST:
         steps = geometry.around[0, variant, k]
         for i in range(steps.size):
             prefetch(site_state, site + steps[i])
@@ -180,39 +138,39 @@ def _look_ahead(geometry, law, state, x, v):
 def _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log):
     """Carry out event number `choice` of a vacancy: a hop into it, or absorption."""
     site_state, counters = state.site_state, state.counters
-    if choice < N_FIRST:
+    if choice < t.N_FIRST:
         packed_to = site_state[site]
         row = neighbour_row(geometry, packed_to, site)
         site_from = site + geometry.offsets[row, choice]
         packed_from = site_state[site_from]
-        counters[ENERGY] += hop_energy(law, hop_target(law, packed_to), packed_from)
-        counters[HOPS] += 1
+        counters[t.ENERGY] += hop_energy(law, hop_target(law, packed_to), packed_from)
+        counters[t.HOPS] += 1
         kind = barrier_kind(law, packed_to, packed_from)
         classes = class_of(packed_to) << 2 | class_of(packed_from)
         way = geometry.way[index(variant_of(packed_to)), index(choice), index(classes)]
-        counters[HOPS_BY_WAY + N_WAYS * kind + way] += 1
+        counters[t.HOPS_BY_WAY + t.N_WAYS * kind + way] += 1
         hop(geometry, law, channels, state, scratch, choice, site, site_from)
-        counters[EVENTS] += 1
-        record(geometry, log, state, np.int64(HOP), site_from, site, species_of(packed_from))
+        counters[t.EVENTS] += 1
+        record(geometry, log, state, np.int64(t.HOP), site_from, site, species_of(packed_from))
     else:
-        species = choice - N_FIRST + 1
-        counters[ENERGY] -= binding(law, species, site_state[site])
+        species = choice - t.N_FIRST + 1
+        counters[t.ENERGY] -= binding(law, species, site_state[site])
         exchange(geometry, law, channels, state, scratch, site, species)
-        counters[ABSORBED] += 1
-        if species == MG:
-            counters[ABSORBED_MG] += 1
-        counters[EVENTS] += 1
-        record(geometry, log, state, np.int64(ABSORPTION), np.int64(-1), site, species)
+        counters[t.ABSORBED] += 1
+        if species == t.MG:
+            counters[t.ABSORBED_MG] += 1
+        counters[t.EVENTS] += 1
+        record(geometry, log, state, np.int64(t.ABSORPTION), np.int64(-1), site, species)
 
 
 @inner
 def _sort_vacancies(geometry, law, channels, state, scratch):
     site_state = state.site_state
     for site in range(site_state.size):
-        if species_of(site_state[site]) == VACANCY:
+        if species_of(site_state[site]) == t.VACANCY:
             rate = total_rate(geometry, law, channels, scratch, site_state, site)
             assign(state.hops, site, rate)
-        elif species_of(site_state[site]) == MG:
+        elif species_of(site_state[site]) == t.MG:
             list_mg(state, site, np.int64(1))
 
 
@@ -318,55 +276,55 @@ def _compile(fingerprint):
         if held is not None:
             at_voltage = channels.strip_per_weight > 0.0
             exchanges = channels.exchange > 0.0
-        forward, backward = STRIPS, PLATES
+        forward, backward = t.STRIPS, t.PLATES
         if plating:
-            forward, backward = PLATES, STRIPS
+            forward, backward = t.PLATES, t.STRIPS
         strip, plate, creep, mixing = channels.strip, 0.0, 0.0, 0.0
         stop = min(limits.time_s, limits.pause_time_s)
         unmixed = others = strip + channels.emission
         while (
-            counters[EVENTS] < limits.events
+            counters[t.EVENTS] < limits.events
             and counters[forward] - counters[backward] < limits.strips
-            and counters[ATTEMPTS] < limits.attempts
-            and counters[VACANT_L1] < limits.vacant_L1
-            and clock[TIME] < limits.pause_time_s
+            and counters[t.ATTEMPTS] < limits.attempts
+            and counters[t.VACANT_L1] < limits.vacant_L1
+            and clock[t.TIME] < limits.pause_time_s
         ):
-            if counters[VACANCIES] >= capacity:
-                return BINS_FULL
-            if clock[STRIP_DUE] != 0.0:
-                if net is not None and clock[STRIP_DUE] == WAITING:
+            if counters[t.VACANCIES] >= capacity:
+                return t.BINS_FULL
+            if clock[t.STRIP_DUE] != 0.0:
+                if net is not None and clock[t.STRIP_DUE] == t.WAITING:
                     if plate_waiting(geometry, law, channels, state, scratch, net, rng, log):
                         continue
                 elif counters[forward] - counters[backward] >= limits.before_strip:
-                    return PAUSED
+                    return t.PAUSED
                 elif transfer_due(geometry, law, channels, state, scratch, net, rng, log):
                     continue
                 else:
-                    return NO_SITE if plating else NO_ELECTROACTIVE
+                    return t.NO_SITE if plating else t.NO_ELECTROACTIVE
             if held is not None:
-                if (at_voltage or exchanges) and counters[N_DIRTY] > 0:
+                if (at_voltage or exchanges) and counters[t.N_DIRTY] > 0:
                     refresh_strip_weights(geometry, law, channels, state, scratch)
                 if at_voltage:
                     strip = channels.strip_per_weight * total_mass(state.strips)
                     plate = channels.plate_per_weight * total_mass(state.plates)
                     if strip + plate <= 0.0:
-                        return NO_ELECTROACTIVE
+                        return t.NO_ELECTROACTIVE
                 if exchanges:
                     product = total_mass(state.strips) * total_mass(state.plates)
                     plate = exchange_rate(strip, channels.exchange * product)
             if creeps is not None and channels.creep.size > 0:
                 creep = creep_bound(geometry, channels, state)
             if mixes is not None:
-                mixing = channels.mg_exchange * (N_FIRST * state.mg.length[0])
+                mixing = channels.mg_exchange * (t.N_FIRST * state.mg.length[0])
             if held is not None or creeps is not None or mixes is not None:
                 unmixed = strip + plate + channels.emission + creep
                 others = unmixed + mixing
             total = total_mass(hops) + others
             if total <= 0.0:
-                return NO_EVENT
+                return t.NO_EVENT
             u, v, choice = clock[1], clock[2], -1
             site, absorbed = np.int64(-1), False
-            if counters[VACANCIES] == 1 and clock[PUT_OFF] < 0.0:
+            if counters[t.VACANCIES] == 1 and clock[t.PUT_OFF] < 0.0:
                 site, absorbed = walk_alone(
                     geometry, law, channels, state, scratch, lone, others, limits, rng
                 )
@@ -375,21 +333,21 @@ def _compile(fingerprint):
                 clock[2] = rng.random()
                 b, rest = -1, u * others
                 if absorbed:
-                    b, choice = 0, N_FIRST
+                    b, choice = 0, t.N_FIRST
             else:
-                time = clock[PUT_OFF]
+                time = clock[t.PUT_OFF]
                 if time < 0.0:
-                    time = clock[TIME] + rng.standard_exponential() / (total * channels.unit_Hz)
-                elif total != clock[PUT_OFF_RATE]:  # the current was switched off, or its voltage
-                    left = (time - clock[TIME]) * clock[PUT_OFF_RATE]
-                    time = clock[TIME] + left / total
+                    time = clock[t.TIME] + rng.standard_exponential() / (total * channels.unit_Hz)
+                elif total != clock[t.PUT_OFF_RATE]:  # the current was switched off, or its voltage
+                    left = (time - clock[t.TIME]) * clock[t.PUT_OFF_RATE]
+                    time = clock[t.TIME] + left / total
                 if time >= stop:
-                    clock[PUT_OFF], clock[PUT_OFF_RATE] = time, total
-                    clock[TIME] = stop
-                    return TIME_IS_UP if limits.time_s <= limits.pause_time_s else PAUSED
-                clock[PUT_OFF] = -1.0
+                    clock[t.PUT_OFF], clock[t.PUT_OFF_RATE] = time, total
+                    clock[t.TIME] = stop
+                    return t.TIME_IS_UP if limits.time_s <= limits.pause_time_s else t.PAUSED
+                clock[t.PUT_OFF] = -1.0
                 _pass_time(state, time)
-                counters[ATTEMPTS] += 1
+                counters[t.ATTEMPTS] += 1
                 clock[1] = rng.random()
                 clock[2] = rng.random()
                 if geometry.looks_ahead:
@@ -404,7 +362,7 @@ def _compile(fingerprint):
                         place = find_place(count, rng.random())
                     site, y = np.int64(hops.members[b, place]), rest / count
                     if y < rates_now(geometry, law, channels, scratch, site_state, site):
-                        choice = find_choice(scratch.rates[index(site & (N_KEPT - 1))], y)
+                        choice = find_choice(scratch.rates[index(site & (t.N_KEPT - 1))], y)
             if b >= 0:
                 if choice >= 0:
                     _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
@@ -425,13 +383,13 @@ def _compile(fingerprint):
                         rest = rest / channels.strip_per_weight
                         at = strip_site_at_voltage(geometry, law, state, net, rest)
                     if at == DEAD and none_reacts(geometry, law, state, net, scratch.near[2], True):
-                        return NO_ELECTROACTIVE
+                        return t.NO_ELECTROACTIVE
                     if at < 0:
                         continue
                     charge = counters[forward] - counters[backward]
                     if plates == plating and charge >= limits.before_strip:
-                        clock[STRIP_DUE] = at + 1.0
-                        return PAUSED
+                        clock[t.STRIP_DUE] = at + 1.0
+                        return t.PAUSED
                     if plates:
                         reduce(geometry, law, channels, state, scratch, at, log)
                     else:
@@ -442,22 +400,22 @@ def _compile(fingerprint):
                         geometry, law, channels, state, scratch, net, plate, rng, log
                     )
                     continue
-                if net is not None and clock[STRIP_DUE] == WAITING:
-                    return NO_SITE
+                if net is not None and clock[t.STRIP_DUE] == t.WAITING:
+                    return t.NO_SITE
                 if counters[forward] - counters[backward] >= limits.before_strip:
-                    clock[STRIP_DUE] = -1.0
-                    return PAUSED
+                    clock[t.STRIP_DUE] = -1.0
+                    return t.PAUSED
                 if net is not None and plating:
                     if not plate_at_current(geometry, law, channels, state, scratch, net, rng, log):
-                        return NO_SITE
+                        return t.NO_SITE
                 elif not strip_at_current(geometry, law, channels, state, scratch, net, rng, log):
-                    return NO_ELECTROACTIVE
+                    return t.NO_ELECTROACTIVE
             elif creeps is None or rest < strip + plate + channels.emission or creep == 0.0:
                 share = (rest - strip - plate) / channels.emission
                 _emit(geometry, law, channels, state, scratch, share, log)
             else:
                 close_void(geometry, law, channels, state, scratch, rng, log)
-        return PAUSED
+        return t.PAUSED
 
     return prepare, sums_of_weights, update_strip_weights, rates_of_vacancy, advance
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kmc.kernels import tables as t
 from kmc.kernels.charge import (
     draw_plate_site,
     draw_strip_site,
@@ -26,7 +27,6 @@ from kmc.kernels.counts import neighbour_row
 from kmc.kernels.jit import entry, inner, rare, source_fingerprint
 from kmc.kernels.rates import plate_weight, species_of, strip_weight
 from kmc.kernels.selection import find_bin, find_member, lowest_bin, total_mass
-from kmc.kernels.tables import LI, N_NEAR, STRIP_DUE, VACANCY, WAITING
 
 REJECTED, DEAD = -1, -2
 
@@ -44,7 +44,7 @@ def _list_vacant(geometry, state, net, near):
     n = 0
     for member in range(geometry.active_layers * geometry.sites_per_layer):
         site = np.int64(strip_site(geometry, member))
-        if species_of(site_state[site]) != VACANCY:
+        if species_of(site_state[site]) != t.VACANCY:
             continue
         if meets_electrolyte(geometry, site_state, site, near):
             net.seen[site] = search
@@ -57,9 +57,9 @@ def _list_vacant(geometry, state, net, near):
         here = np.int64(net.listed[looked_at])
         looked_at += 1
         row = neighbour_row(geometry, site_state[here], here)
-        for k in range(N_NEAR):
+        for k in range(t.N_NEAR):
             other = here + geometry.offsets[row, k]
-            if net.seen[other] != search and species_of(site_state[other]) == VACANCY:
+            if net.seen[other] != search and species_of(site_state[other]) == t.VACANCY:
                 net.seen[other] = search
                 net.listed[n] = other
                 n += 1
@@ -87,7 +87,7 @@ def strip_among_all(geometry, law, state, net, near, rng):
     site_state, n, total = state.site_state, 0, 0.0
     for member in range(geometry.active_layers * geometry.sites_per_layer):
         site = np.int64(strip_site(geometry, member))
-        if species_of(site_state[site]) != LI:
+        if species_of(site_state[site]) != t.LI:
             continue
         if not meets_electrolyte(geometry, site_state, site, near):
             continue
@@ -147,9 +147,9 @@ def none_reacts(geometry, law, state, net, near, strips):
         site = np.int64(strip_site(geometry, member))
         packed = site_state[site]
         species = species_of(packed)
-        if species == LI and strips:
+        if species == t.LI and strips:
             weight = strip_weight(law, packed)
-        elif species == VACANCY:
+        elif species == t.VACANCY:
             weight = plate_weight(law, packed)
         else:
             continue
@@ -188,7 +188,7 @@ def plate_at_current(geometry, law, channels, state, scratch, net, rng, log):
     elif total_mass(state.plates) > 0.0:
         return False
     else:
-        state.clock[STRIP_DUE] = WAITING
+        state.clock[t.STRIP_DUE] = t.WAITING
     return True
 
 
@@ -204,7 +204,7 @@ def plate_waiting(geometry, law, channels, state, scratch, net, rng, log):
     if net.spares and none_reacts(geometry, law, state, net, scratch.near[2], False):
         return False
     site = draw_plate(geometry, law, state, scratch, net, rng)
-    state.clock[STRIP_DUE] = 0.0
+    state.clock[t.STRIP_DUE] = 0.0
     reduce(geometry, law, channels, state, scratch, site, log)
     return True
 
@@ -212,8 +212,8 @@ def plate_waiting(geometry, law, channels, state, scratch, net, rng, log):
 @rare
 def transfer_due(geometry, law, channels, state, scratch, net, rng, log):
     """The strip or plate that a limit put off; False where no site can have it any more."""
-    place = state.clock[STRIP_DUE]
-    state.clock[STRIP_DUE] = 0.0
+    place = state.clock[t.STRIP_DUE]
+    state.clock[t.STRIP_DUE] = 0.0
     if place < 0.0:
         if net is not None and channels.plating:
             return plate_at_current(geometry, law, channels, state, scratch, net, rng, log)
