@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,7 +62,11 @@ def _corner(found: Calibration) -> Figure:
                 axes.set_visible(False)
                 continue
             if i == j:
-                _histogram(axes, values[:, i], ends[i])
+                axes.axhline(1 / (ends[i][1] - ends[i][0]), color=style.GREY, lw=0.7)
+                bars: dict[str, Any] = {"color": style.SKY, "lw": 0}
+                axes.hist(values[:, i], bins=_BINS, range=ends[i], density=True, **bars)
+                axes.set_yticks([])
+                axes.spines["left"].set_visible(False)
             else:
                 _pair(axes, values[:, j], values[:, i], ends[j], ends[i])
                 _ticks(axes.yaxis, ends[i], logs[i], shown=j == 0)
@@ -82,13 +87,6 @@ def _label(name: str, key: str) -> str:
     unit = quantity(key)[1]
     plain = name.replace("_", " ")
     return f"{plain}\n({unit})" if unit else plain
-
-
-def _histogram(axes: Axes, values: np.ndarray, ends: tuple[float, float]) -> None:
-    axes.axhline(1 / (ends[1] - ends[0]), color=style.GREY, lw=0.7)
-    axes.hist(values, bins=_BINS, range=ends, density=True, color=style.SKY, lw=0)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
 
 
 def _pair(
@@ -134,7 +132,8 @@ def _predictions(found: Calibration) -> Figure:
         datum = measured[f"{row['experiment']}: {row['quantity']}"]
         colour = _VERDICTS[row["verdict"]]
         low, median, high = (
-            _number(row[key]) / datum["value"] for key in ("low", "median", "high")
+            (math.inf if row[key] == "never" else row[key]) / datum["value"]
+            for key in ("low", "median", "high")
         )
         axes.plot([max(low, 0.03), min(high, 30)], [place, place], color=colour, lw=2.2)
         if np.isfinite(median):
@@ -161,19 +160,15 @@ def _predictions(found: Calibration) -> Figure:
         fontsize=6,
     )
     axes.set_xlabel("over the measured value")
-    page.supxlabel(
+    style.note(
+        page,
         "circle: measured, two standard errors (arrow: only known to be larger); bar: 90 % of runs "
         "with the stated discrepancy, blue within, red outside,\ngrey not judged; tick: median; "
         "below the dotted line: held out",
-        fontsize=6, color=style.GREY, x=0.02, ha="left",
-    )  # fmt: skip
+    )
     return page
 
 
 def _short(name: str) -> str:
     column, at, rest = name.partition(" at ")
     return f"{quantity(column)[0]}{at}{rest}" if at else name.replace("_", " ")
-
-
-def _number(value: float | str) -> float:
-    return float("inf") if isinstance(value, str) else float(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -37,13 +38,18 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
         _draw_contact(upper, xs, runs)
     else:
         for index, (x, t) in enumerate(zip(xs, runs, strict=True)):
-            style.line(upper, x, t.samples["energy_eV"] - t.samples["energy_eV"][0], **_of(index))
+            style.line(
+                upper,
+                x,
+                t.samples["energy_eV"] - t.samples["energy_eV"][0],
+                **style.run_style(index),
+            )
         upper.set_ylabel("energy change (eV)")
     if interface and with_current:
         _draw_overpotential(lower, xs, runs)
     else:
         for index, (x, t) in enumerate(zip(xs, runs, strict=True)):
-            colours = _of(index) if len(runs) > 1 else {"colour": style.VERMILLION}
+            colours = style.run_style(index) if len(runs) > 1 else {"color": style.VERMILLION}
             style.line(lower, x, t.samples["vacancies"], **colours)
         lower.set_ylabel("vacancies")
         lower.locator_params(axis="y", integer=True)
@@ -56,7 +62,10 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
         style.charge_axis(upper, float(row["capacity_mAh_cm2"][-1]) / furthest, furthest)
     part.align_ylabels([upper, lower])
     if mark_frames and len(runs) == 1 and len(runs[0].frames) and by_charge:
-        _mark_frame((upper, lower), runs[0].frames[-1].capacity_monolayers, furthest)
+        capacity = runs[0].frames[-1].capacity_monolayers
+        if capacity < furthest * (1 - 1e-3):  # the map below is not of the end of the curves
+            for axes in (upper, lower):
+                axes.axvline(capacity, color=style.BLACK, lw=0.6, ls=":")
     if cycled and len(runs) == 1:  # of several, steps need not coincide
         current = runs[0].samples["current_density_mA_cm2"]
         style.shade_steps((upper, lower), xs[0], np.where(runs[0].samples["phase"] > 0, 0, current))
@@ -65,25 +74,24 @@ def draw_curves(part, trajectories: Sequence[Trajectory], *, mark_frames: bool =
     for index, t in enumerate(runs):
         if not cycled and (start_s := style.rest_starts_s(t)):
             colour = style.BLACK if len(runs) == 1 else style.run_colour(index)
-            _mark_rest((upper, lower), start_s / scale, colour, label=index == 0)
-
-
-def _of(index: int) -> dict:
-    options = style.run_style(index)
-    return {"colour": options["color"], "linestyle": options["linestyle"]}
+            for axes in (upper, lower):
+                axes.axvline(start_s / scale, color=colour, lw=0.6, ls=":")
+            if index == 0:
+                at, place = (start_s / scale, 0.06), upper.get_xaxis_transform()
+                style.beside(upper, "rest", at, (4, 0), xycoords=place)
 
 
 def _draw_contact(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:
     alloys = any("Mg" in t.species for t in trajectories)
     for index, (x, t) in enumerate(zip(xs, trajectories, strict=True)):
-        colours = _of(index)
+        colours = style.run_style(index)
         style.line(axes, x, t.samples["contact_fraction"], label="metal", **colours)
         if "Mg" in t.species:
             alone = t.samples["contact_fraction_Li"]
             if len(trajectories) == 1:
                 style.line(axes, x, alone, style.SKY, linestyle="--", label=t.metal)
             else:
-                style.line(axes, x, alone, colours["colour"], linewidth=0.7)
+                style.line(axes, x, alone, colours["color"], linewidth=0.7)
     axes.set_ylim(0, 1.05)
     axes.set_ylabel("contact fraction")
     if not alloys:
@@ -91,15 +99,15 @@ def _draw_contact(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:
     if len(trajectories) == 1:
         axes.legend(loc="lower left", ncols=2, handlelength=1.8)
     else:
-        keys = [
-            Line2D([], [], color=style.BLACK, lw=1.3, label="metal"),
-            Line2D([], [], color=style.BLACK, lw=0.7, label=f"{_metals(trajectories)} alone"),
-        ]
-        axes.legend(handles=keys, loc="lower left", ncols=2, handlelength=1.8)
+        metals = dict.fromkeys(t.metal for t in trajectories if "Mg" in t.species)
+        _thick_and_thin(axes, "metal", f"{', '.join(metals)} alone", "lower left")
 
 
-def _metals(trajectories: Sequence[Trajectory]) -> str:
-    return ", ".join(dict.fromkeys(t.metal for t in trajectories if "Mg" in t.species))
+def _thick_and_thin(axes: Axes, thick: str, thin: str, loc: Any) -> None:
+    """Key of what the widths of the lines mean: colours and dashes are those of the runs."""
+    widths = ((1.3, thick), (0.7, thin))
+    keys = [Line2D([], [], color=style.BLACK, lw=lw, label=text) for lw, text in widths]
+    axes.legend(handles=keys, loc=loc, ncols=2, handlelength=1.8)
 
 
 def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> None:
@@ -114,26 +122,26 @@ def _draw_overpotential(axes: Axes, xs, trajectories: Sequence[Trajectory]) -> N
         _stack(axes, xs[0], terms, known[0], scale)
         lowest = min(lowest, *(v[known[0]].min() for v in terms.values()))
     for index, (x, v, k) in enumerate(zip(xs, volts, known, strict=True)):
-        colours = _of(index) if len(xs) > 1 else {"colour": style.VERMILLION}
+        colours = style.run_style(index) if len(xs) > 1 else {"color": style.VERMILLION}
         if terms:
-            colours = {"colour": style.BLACK, "label": "total"}
+            colours = {"color": style.BLACK, "label": "total"}
         if k.any():
             style.line(axes, x, np.where(k, v, np.nan) * scale, **colours)
         # Infinite where no atom can be stripped; NaN, no site to plate on, is left blank.
         if (lost := np.isinf(v)).any():
-            _mark_lost(axes, x, x[lost], colours["colour"] if len(xs) > 1 else style.BLACK)
+            _mark_lost(axes, x, x[lost], colours["color"] if len(xs) > 1 else style.BLACK)
     # The key stands above the curves, in room that is added to the axis.
     room = 1.12
-    rest = [_without_concentration(t) for t in trajectories]
+    name = "overpotential_concentration_V"
+    rest = [
+        v - t.samples[name] if name in t.samples else None
+        for v, t in zip(volts, trajectories, strict=True)
+    ]
     if len(xs) > 1 and any(r is not None for r in rest):
         for index, (x, r, k) in enumerate(zip(xs, rest, known, strict=True)):
             if r is not None and k.any():
                 axes.plot(x[k], r[k] * scale, lw=0.7, **style.run_style(index))
-        keys = [
-            Line2D([], [], color=style.BLACK, lw=1.3, label="total"),
-            Line2D([], [], color=style.BLACK, lw=0.7, label="without concentration"),
-        ]
-        axes.legend(handles=keys, loc="upper right", ncols=2, handlelength=1.8)
+        _thick_and_thin(axes, "total", "without concentration", "upper right")
         room = 1.4
     elif axes.get_legend_handles_labels()[0]:
         axes.legend(
@@ -167,12 +175,6 @@ def _terms(trajectory: Trajectory) -> dict[str, np.ndarray]:
     }
 
 
-def _without_concentration(trajectory: Trajectory) -> np.ndarray | None:
-    """The overpotential less what the vacancies cost; None where the file does not say."""
-    samples, name = trajectory.samples, "overpotential_concentration_V"
-    return samples["overpotential_V"] - samples[name] if name in samples else None
-
-
 def _stack(axes: Axes, x, terms: dict[str, np.ndarray], known, scale: float) -> None:
     """The terms of the overpotential on top of each other, those below 0 under each other."""
     highest, lowest = np.zeros((2, len(x)))
@@ -185,38 +187,10 @@ def _stack(axes: Axes, x, terms: dict[str, np.ndarray], known, scale: float) -> 
         highest, lowest = highest + np.maximum(height, 0), lowest + np.minimum(height, 0)
 
 
-def _mark_rest(axes_pair, start: float, colour: str, *, label: bool) -> None:
-    """Mark the end of the current."""
-    for axes in axes_pair:
-        axes.axvline(start, color=colour, lw=0.6, ls=":")
-    if label:
-        axes_pair[0].annotate(
-            "rest",
-            (start, 0.06),
-            xycoords=axes_pair[0].get_xaxis_transform(),
-            xytext=(4, 0),
-            textcoords="offset points",
-        )
-
-
 def _mark_lost(axes: Axes, x, lost, colour: str) -> None:
     """Mark where the overpotential is infinite, because no atom is electroactive."""
     top = axes.get_xaxis_transform()
     axes.plot(lost, np.full(len(lost), 0.98), "|", color=colour, ms=6, transform=top, clip_on=False)
     side = "right" if lost[0] > 0.5 * (x[0] + x[-1]) else "left"
-    axes.annotate(
-        "no electroactive atom",
-        (lost[0], 0.98),
-        xycoords=top,
-        xytext=(-6 if side == "right" else 6, 0),
-        textcoords="offset points",
-        ha=side,
-        va="center",
-    )
-
-
-def _mark_frame(axes_pair, capacity: float, last: float) -> None:
-    """Mark the capacity of the map below, if that is not the end of the curves."""
-    if capacity < last * (1 - 1e-3):
-        for axes in axes_pair:
-            axes.axvline(capacity, color=style.BLACK, lw=0.6, ls=":")
+    shift, look = (-6 if side == "right" else 6, 0), {"ha": side, "va": "center"}
+    style.beside(axes, "no electroactive atom", (lost[0], 0.98), shift, xycoords=top, **look)

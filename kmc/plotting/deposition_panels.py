@@ -46,8 +46,9 @@ def _summary(
             s = run.samples
             columns = run.constants["substrate"].size
             x = (s["plated"] + s["stripped"]) / columns if passed else s["capacity_monolayers"]
-            shown_number = s[column] * (_area_um2(run) if column == "islands_per_um2" else 1.0)
-            axis.plot(x, shown_number, **style.run_style(i))
+            area_um2 = columns * (run.facts["spacing_A"] * 1e-4) ** 2
+            number = s[column] * (area_um2 if column == "islands_per_um2" else 1.0)
+            axis.plot(x, number, **style.run_style(i))
         axis.set_ylabel(label)
         axis.set_ylim(bottom=0)
     for axis in axes[1]:
@@ -72,10 +73,6 @@ def _size(run: TableRun) -> str:
     ny, nx = run.constants["substrate"].shape
     nm = run.facts["spacing_A"] / 10
     return f"{nx * nm:.3g} × {ny * nm:.3g} nm, periodic"
-
-
-def _area_um2(run: TableRun) -> float:
-    return float(run.constants["substrate"].size * (run.facts["spacing_A"] * 1e-4) ** 2)
 
 
 def _keys(part: Figure | SubFigure, runs: Sequence[TableRun], *, sections: bool = True) -> None:

@@ -32,13 +32,8 @@ def impedance_picture(table: pd.DataFrame) -> Figure:
             real, imaginary = rows["Z_real_ohm_cm2"], -rows["Z_imag_ohm_cm2"]
             style.line(upper, real, imaginary, style.run_colour(index), label=label)
             decades = rows[rows["frequency_Hz"].isin((1e6, 1e4, 1e2))]
-            upper.plot(
-                decades["Z_real_ohm_cm2"],
-                -decades["Z_imag_ohm_cm2"],
-                "o",
-                ms=3,
-                color=style.run_colour(index),
-            )
+            real, imaginary = decades["Z_real_ohm_cm2"], -decades["Z_imag_ohm_cm2"]
+            upper.plot(real, imaginary, "o", ms=3, color=style.run_colour(index))
         widest = 1.05 * float(table["Z_real_ohm_cm2"].max())
         upper.set(xlim=(0, widest), ylim=(0, 0.7 * widest), aspect="equal")
         upper.set_xlabel("Re Z (Ω cm²)")

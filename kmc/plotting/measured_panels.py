@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -86,22 +87,11 @@ def legend(
     tables: Sequence[Measured], metals: Sequence[str], colours: Sequence[str]
 ) -> list[Line2D]:
     """Marker and name of each sample."""
+    names = [name for m in tables for name in m.series]
+    looks = [look for _, look in _series(tables, metals, colours)]
     return [
-        Line2D(
-            [],
-            [],
-            ls="",
-            ms=4,
-            marker=look["fmt"],
-            color=look["color"],
-            mfc=look["mfc"],
-            label=name,
-        )
-        for name, (_, look) in zip(
-            [name for m in tables for name in m.series],
-            _series(tables, metals, colours),
-            strict=True,
-        )
+        Line2D([], [], ls="", ms=4, marker=look.pop("fmt"), label=name, **look)
+        for name, look in zip(names, looks, strict=True)
     ]
 
 
@@ -140,19 +130,8 @@ def _event(
         axes = panels[there[0]]
         height = (0.28 if logarithmic else 0.4) + 0.08 * (rank % 2)
         ha = _side(axes, row[CAPACITY])
-        style.write_over(
-            axes.annotate,
-            row["note"],
-            (row[CAPACITY], height),
-            xycoords=axes.get_xaxis_transform(),
-            xytext=(3 if ha == "left" else -3, 0),
-            textcoords="offset points",
-            ha=ha,
-            va="center",
-            color=colour,
-            fontsize=6.5,
-            zorder=2.5,
-        )
+        shift, place = (3 if ha == "left" else -3, 0), axes.get_xaxis_transform()
+        _say(axes, row[CAPACITY], height, row["note"], shift, colour, ha, xycoords=place)
 
 
 def _side(axes: Axes, x: float) -> str:
@@ -170,18 +149,7 @@ def _band(axes: Axes, value: float, error: float, row, look: dict, rank: int) ->
     _say(axes, at, value, row["note"], (2, 0), look["color"])
 
 
-def _say(axes: Axes, x, y, note: str, shift, colour: str, ha: str = "left") -> None:
-    if not note:
-        return
-    style.write_over(
-        axes.annotate,
-        note,
-        (x, y),
-        xytext=shift,
-        textcoords="offset points",
-        ha=ha,
-        va="center",
-        color=colour,
-        fontsize=6.5,
-        zorder=2.5,
-    )
+def _say(axes: Axes, x, y, note: str, shift, colour: str, ha: str = "left", **place) -> None:
+    if note:
+        look = {"ha": ha, "va": "center", "color": colour, "fontsize": 6.5, "zorder": 2.5} | place
+        style.write_over(partial(style.beside, axes), note, (x, y), shift, **look)

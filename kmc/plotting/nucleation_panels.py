@@ -64,14 +64,8 @@ def _work_panel(axes: Axes, found: Nucleation) -> None:
         critical, barrier = model.critical_size(S), model.barrier_kT(S)
         if critical <= last:
             axes.plot(critical, barrier, "o", color=colour, ms=3.5, zorder=3)
-            axes.annotate(
-                f"S = {S:g}",
-                (critical, barrier),
-                xytext=(3, 4),
-                textcoords="offset points",
-                color=colour,
-                fontsize=6.5,
-            )
+            text, at = f"S = {S:g}", (critical, barrier)
+            style.beside(axes, text, at, (3, 4), color=colour, fontsize=6.5)
     exact = np.arange(1, found.free.enumerated + 1)
     for S in (drawn[0], drawn[-1]):
         axes.plot(exact, model.work_kT(S, exact), ".", color=style.BLACK, ms=2.5, zorder=4)
@@ -79,16 +73,9 @@ def _work_panel(axes: Axes, found: Nucleation) -> None:
     axes.set_ylim(0, top)
     axes.set_xlabel("vacancies in the cluster n")
     axes.set_ylabel("work W(S, n) (kT)")
-    axes.text(
-        0.98,
-        0.98,
-        "dots: enumerated; line: sampled;\ndashed: cap law",
-        transform=axes.transAxes,
-        ha="right",
-        va="top",
-        fontsize=6,
-        color=style.GREY,
-    )
+    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "top"}
+    text = "dots: enumerated; line: sampled;\ndashed: cap law"
+    axes.text(0.98, 0.98, text, fontsize=6, color=style.GREY, **place)
 
 
 def _density_panel(axes: Axes, found: Nucleation) -> None:
@@ -109,26 +96,12 @@ def _density_panel(axes: Axes, found: Nucleation) -> None:
     axes.set_xlim(min(threshold, current[0]) / 1.6, current[-1] * 1.3)
     lowest = np.maximum(scan.density_low, floor).min()
     axes.set_ylim(lowest / 3, np.nanmax(scan.density_high) * 4)
-    axes.annotate(
-        f"below {figure(threshold, digits=2)} mA/cm²:\nnone per cm² and hour",
-        (threshold, 0.97),
-        xycoords=("data", "axes fraction"),
-        xytext=(4, 0),
-        textcoords="offset points",
-        va="top",
-        fontsize=6,
-        color=style.GREY,
-    )
+    text = f"below {figure(threshold, digits=2)} mA/cm²:\nnone per cm² and hour"
+    look = {"xycoords": ("data", "axes fraction"), "va": "top", "fontsize": 6, "color": style.GREY}
+    style.beside(axes, text, (threshold, 0.97), (4, 0), **look)
     if not found.conditions.mg_coverage and not found.conditions.mg_fraction:
-        axes.plot(
-            0.5,
-            _PAPER_PER_UM2,
-            "D",
-            color=style.VERMILLION,
-            ms=4,
-            label="operando SEM, Li",
-            zorder=4,
-        )
+        mark: dict[str, Any] = {"color": style.VERMILLION, "ms": 4, "zorder": 4}
+        axes.plot(0.5, _PAPER_PER_UM2, "D", label="operando SEM, Li", **mark)
     style.plain_log_axis(axes.xaxis, *axes.get_xlim())
     axes.xaxis.set_major_formatter(lambda value, _: figure(value))
     axes.yaxis.set_major_locator(LogLocator(numticks=8))
@@ -146,15 +119,8 @@ def _coverage_panel(axes: Axes, found: Nucleation) -> None:
     for colour, S in zip(style.ramp(len(drawn)), drawn, strict=True):
         barrier = [s.model.barrier_kT(S) for _, s in studies]
         axes.plot(coverage, barrier, "o-", color=colour, ms=3)
-        axes.annotate(
-            f"S = {S:g}",
-            (coverage[-1], barrier[-1]),
-            xytext=(4, -2),
-            textcoords="offset points",
-            color=colour,
-            fontsize=6.5,
-            annotation_clip=False,
-        )
+        look = {"color": colour, "fontsize": 6.5, "annotation_clip": False}
+        style.beside(axes, f"S = {S:g}", (coverage[-1], barrier[-1]), (4, -2), **look)
     axes.set_xlim(0, coverage[-1] * 1.22 if coverage[-1] else 1)
     axes.set_ylim(0, None)
     axes.set_xlabel("Mg coverage of L1")

@@ -345,10 +345,20 @@ def scaled_axis(values: np.ndarray, name: str, unit: str) -> tuple[float, str]:
     return scale, f"{name} ({prefix}{unit})"
 
 
-def line(axes: Axes, x, y, colour: str, **style) -> None:
+def line(axes: Axes, x, y, color: str, **look) -> None:
     """A curve, with dots where it has few points."""
     marker = "o" if len(x) < 4 else None
-    axes.plot(x, y, color=colour, marker=marker, markersize=3, clip_on=False, **style)
+    axes.plot(x, y, color=color, marker=marker, markersize=3, clip_on=False, **look)
+
+
+def note(page: Figure, text: str) -> None:
+    """Small grey text below the panels, from the left edge on."""
+    page.supxlabel(text, fontsize=6, color=GREY, x=0.02, ha="left")
+
+
+def beside(axes: Axes, text: str, at: tuple, shift: tuple[float, float], **look: Any) -> None:
+    """Text some points off a place, by `Axes.annotate`."""
+    axes.annotate(text, at, xytext=shift, textcoords="offset points", **look)
 
 
 def span(axes: Axes, x) -> None:

@@ -300,24 +300,12 @@ def _lines(
             axes.plot(at[bound], rows["mean"][bound], clip_on=False, **mark)
         band = rows["low"].notna().to_numpy()
         if band.sum() > 1 and band[known].all() and numeric and not zipped:
-            axes.fill_between(
-                at[band],
-                rows["low"][band],
-                rows["high"][band],
-                color=look["color"],
-                alpha=0.18,
-                lw=0,
-            )
+            ends = rows["low"][band], rows["high"][band]
+            axes.fill_between(at[band], *ends, color=look["color"], alpha=0.18, lw=0)
         elif band.any():
-            axes.errorbar(
-                at[band],
-                rows["mean"][band],
-                (rows["high"] - rows["mean"])[band],
-                fmt="none",
-                ecolor=look["color"],
-                elinewidth=0.8,
-                capsize=2,
-            )
+            half = (rows["high"] - rows["mean"])[band]
+            bar: dict[str, Any] = {"ecolor": look["color"], "elinewidth": 0.8, "capsize": 2}
+            axes.errorbar(at[band], rows["mean"][band], half, fmt="none", **bar)
     if numeric:
         scale_axis(axes, "x", table[x_name].to_numpy(float))
         axes.set_xlabel(label(x_name))
@@ -338,7 +326,7 @@ def _lines(
     note = _note(table)
     if numeric and zipped:
         note += f";\nnot joined: {listed(zipped)} change too"
-    page.supxlabel(note, fontsize=6, color=style.GREY, x=0.02, ha="left")
+    style.note(page, note)
     return page
 
 
@@ -346,13 +334,16 @@ def _note(table) -> str:
     early = int(table["censored"].sum()) if "censored" in table else 0
     left_out = f";\ntriangle: at least, as {plural(early, 'run')} ended before" if early else ""
     n = table["n"][table["n"] > 0]
-    runs = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
     if n.max() < 2:
         return f"one run a point: no interval{left_out}"
     band = "band or bar: 95 % interval of the mean (Student's t)"
     if table["std"].eq(0).any():
         band += ", none where all runs agree"
-    return f"mean of {runs} runs a point;\n{band}{left_out}"
+    return f"mean of {_runs(n)} runs a point;\n{band}{left_out}"
+
+
+def _runs(n) -> str:
+    return f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
 
 
 def _heat_map(table, names: Sequence[str], title: str) -> Figure:
@@ -369,9 +360,8 @@ def _heat_map(table, names: Sequence[str], title: str) -> Figure:
     values = grid.to_numpy(float)
     positive = values[np.isfinite(values) & (values > 0)]
     logarithmic = len(positive) and np.nanmin(values) > 0 and positive.max() / positive.min() > 100
-    half = table.assign(half=table["high"] - table["mean"])
-    half = half.pivot(index=y_name, columns=x_name, values="half")
-    half = half.sort_index().sort_index(axis=1).to_numpy(float)
+    top = table.pivot(index=y_name, columns=x_name, values="high").sort_index().sort_index(axis=1)
+    half = (top - grid).to_numpy(float)
     norm = LogNorm() if logarithmic else _range_beyond_noise(values, half)
     mesh = axes.pcolormesh(
         _edges(xs),
@@ -390,16 +380,13 @@ def _heat_map(table, names: Sequence[str], title: str) -> Figure:
     bar = page.colorbar(mesh, ax=axes, pad=0.02, aspect=25)
     bar.set_label(title)
     bar.outline.set_linewidth(0.5)
-    n = table["n"]
-    runs = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
+    runs = _runs(table["n"])
     blank = "; grey: no number" if np.isnan(values).any() else ""
     if np.isfinite(half).any():
         blank += f"; 95 % interval of a mean: ± {figure(float(np.nanmedian(half)))} (median)"
         if values.size <= _MAX_TEXTS:
             _write_cells(axes, xs, ys, values, half, mesh)
-    page.supxlabel(
-        f"mean of {runs} runs a point{blank}", fontsize=6, color=style.GREY, x=0.02, ha="left"
-    )
+    style.note(page, f"mean of {runs} runs a point{blank}")
     return page
 
 
@@ -423,13 +410,9 @@ def _write_cells(axes: Axes, xs, ys, values: np.ndarray, half: np.ndarray, mesh:
             if np.isfinite(value):
                 scatter = f"\n± {figure(error, digits=1)}" if np.isfinite(error) else ""
                 dark = np.dot(mesh.to_rgba(value)[:3], [0.299, 0.587, 0.114]) < 0.5
-                axes.text(
-                    *(x, y, figure(value) + scatter),
-                    ha="center",
-                    va="center",
-                    fontsize=5,
-                    color="white" if dark else style.BLACK,
-                )
+                ink = "white" if dark else style.BLACK
+                place: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 5}
+                axes.text(x, y, figure(value) + scatter, color=ink, **place)
 
 
 def _edges(values: np.ndarray) -> np.ndarray:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 from kmc.campaign.critical.question import Critical
 from kmc.common.formatting import figure, label, quantity
@@ -46,15 +47,8 @@ def threshold_picture(found: Critical) -> Figure:
             if scale.low <= found_one.value <= scale.high:
                 axes.axvline(found_one.value, color=style.BLUE, lw=0.7, ls="--")
         low, high = wilson(hits, runs)
-        axes.errorbar(
-            values,
-            share,
-            [share - low, high - share],
-            fmt="none",
-            ecolor=style.GREY,
-            elinewidth=0.5,
-            alpha=0.5,
-        )
+        bar: dict[str, Any] = {"ecolor": style.GREY, "elinewidth": 0.5, "alpha": 0.5}
+        axes.errorbar(values, share, [share - low, high - share], fmt="none", **bar)
         axes.plot(values, share, "o", color=style.BLACK, ms=2.5, clip_on=False)
         if scale.log:
             axes.set_xscale("log")
@@ -63,21 +57,11 @@ def threshold_picture(found: Critical) -> Figure:
         axes.set_ylim(0, 1.02)
         axes.set_xlabel(label(found.vary))
         axes.set_ylabel("share of runs with\n" + _criterion_text(found).replace(" at ", "\nat "))
-        axes.set_title(_wrapped(found.sentence), fontsize=7, loc="left")
-        page.supxlabel(
-            "; ".join(notes),
-            fontsize=6,
-            color=style.GREY,
-            x=0.02,
-            ha="left",
-        )
+        parts = found.sentence.replace(" (", "\n(", 1).splitlines()
+        lines = [textwrap.fill(part, _TITLE_CHARACTERS) for part in parts]
+        axes.set_title("\n".join(lines), fontsize=7, loc="left")
+        style.note(page, "; ".join(notes))
         return page
-
-
-def _wrapped(sentence: str) -> str:
-    """A title in lines that fit a column: no line of it is clipped."""
-    parts = sentence.replace(" (", "\n(", 1).splitlines()
-    return "\n".join(textwrap.fill(part, _TITLE_CHARACTERS) for part in parts)
 
 
 def threshold_map_picture(
@@ -102,17 +86,8 @@ def threshold_map_picture(
             xs, fits = zip(*known, strict=True)
             middle = np.array([f.value for f in fits])
             errors = [middle - [f.low for f in fits], [f.high for f in fits] - middle]
-            axes.errorbar(
-                xs,
-                middle,
-                errors,
-                fmt="o-",
-                color=style.BLUE,
-                ms=3.5,
-                lw=1.0,
-                elinewidth=0.8,
-                capsize=2,
-            )
+            look: dict[str, Any] = {"color": style.BLUE, "ms": 3.5, "lw": 1.0, "elinewidth": 0.8}
+            axes.errorbar(xs, middle, errors, fmt="o-", capsize=2, **look)
         for value, one in zip(values, found, strict=True):
             _mark_open(axes, value, one)
         if scale.log:
@@ -126,14 +101,8 @@ def threshold_map_picture(
         axes.set_title(f"half of the runs: {_criterion_text(found[0])}", fontsize=7, loc="left")
         open_ones = len(known) < len(found)
         runs = sum(sum(f.search.runs) for f in found)
-        page.supxlabel(
-            f"{runs} runs; bars: 95 % interval"
-            + ("; arrows: beyond the range searched" if open_ones else ""),
-            fontsize=6,
-            color=style.GREY,
-            x=0.02,
-            ha="left",
-        )
+        beyond = "; arrows: beyond the range searched" if open_ones else ""
+        style.note(page, f"{runs} runs; bars: 95 % interval{beyond}")
         return page
 
 
@@ -144,13 +113,8 @@ def _mark_open(axes: Axes, value: float, one: Critical) -> None:
         return
     bound, up = side
     axes.plot([value], [bound], marker="_", color=style.GREY, ms=6)
-    axes.annotate(
-        "",
-        (value, bound),
-        xytext=(0, 14 if up else -14),
-        textcoords="offset points",
-        arrowprops={"arrowstyle": "<-", "color": style.GREY, "lw": 0.9},
-    )
+    arrow = {"arrowstyle": "<-", "color": style.GREY, "lw": 0.9}
+    style.beside(axes, "", (value, bound), (0, 14 if up else -14), arrowprops=arrow)
 
 
 def _criterion_text(found: Critical) -> str:
@@ -170,8 +134,7 @@ def wilson(hits: np.ndarray, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> round(float(high[0]), 2)  # none of four runs: the probability may still be a half
     0.49
     """
-    z = 1.959963984540054
-    share = hits / runs
-    centre = (share + z**2 / (2 * runs)) / (1 + z**2 / runs)
-    half = z / (1 + z**2 / runs) * np.sqrt(share * (1 - share) / runs + z**2 / (4 * runs**2))
-    return np.minimum(share, centre - half), np.maximum(share, centre + half)
+    pairs = zip(hits.astype(int).tolist(), runs.astype(int).tolist(), strict=True)
+    # Not the normal approximation: where none or all of a few runs hit, that has no width at all.
+    ends = np.array([binomtest(k, n).proportion_ci(method="wilson") for k, n in pairs])
+    return ends[:, 0], ends[:, 1]

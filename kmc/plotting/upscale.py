@@ -151,14 +151,8 @@ def draw_map(panel: Axes, run: PopulationRun, frame: int, highest_um: float | No
         interpolation="nearest",
     )
     mine = run.points["frame"] == frame
-    panel.scatter(
-        run.points["x_um"][mine],
-        run.points["y_um"][mine],
-        s=0.6,
-        color=style.BLUE,
-        lw=0,
-        clip_on=True,
-    )
+    x, y = run.points["x_um"][mine], run.points["y_um"][mine]
+    panel.scatter(x, y, s=0.6, color=style.BLUE, lw=0, clip_on=True)
     panel.set(xlim=(0, edge), ylim=(0, edge), aspect="equal", xticks=[], yticks=[])
     for spine in panel.spines.values():
         spine.set_visible(True)
@@ -178,14 +172,8 @@ def scale_bar(panel: Axes, width_um: float, height_um: float) -> None:
     x, y = 0.05 * width_um, 0.05 * height_um
     white = [withStroke(linewidth=3.5, foreground="white")]
     panel.plot([x, x + bar], [y, y], color=style.BLACK, lw=2, path_effects=white)
-    style.write_over(
-        panel.text,
-        x + bar / 2,
-        y + 0.025 * height_um,
-        f"{bar:g} µm",
-        ha="center",
-        va="bottom",
-    )
+    middle = x + bar / 2, y + 0.025 * height_um
+    style.write_over(panel.text, *middle, f"{bar:g} µm", ha="center", va="bottom")
 
 
 def _nice(length: float) -> float:
@@ -275,11 +263,7 @@ def _section_page(
     narrow = {figure(run.edge_um, "µm"): None for run in runs if run.edge_um < _SECTION_um}
     if narrow:
         note += f"; the periodic square of {' or '.join(narrow)} is repeated"
-    body.supxlabel(
-        note,
-        fontsize=6,
-        color=style.GREY,
-    )
+    body.supxlabel(note, fontsize=6, color=style.GREY)
     return page
 
 
