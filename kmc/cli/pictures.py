@@ -144,9 +144,9 @@ def plot(
 def movie(
     file: Path, output: Path | None, frames: str | None, fps: float, force: bool, quiet: bool
 ) -> None:
-    """Make a movie of the trajectory or population of voids FILE.
+    """Make a movie of the run FILE.
 
-    The interface and a cross-section side by side, overpotential and contact beside them.
+    What a run shows from above and in a cross-section, with two of its curves.
     """
     path = output or file.with_suffix(".gif")
     check_output(path, force, MOVIE_ENDINGS)

@@ -14,6 +14,7 @@ from kmc.plotting.draw import (
     plot_profiles,
     plot_voids,
     save_movie,
+    table_picture,
 )
 from kmc.plotting.impedance_panels import impedance_picture
 from kmc.plotting.notebook import slider, watch
@@ -23,7 +24,6 @@ from kmc.plotting.plan_panels import plan_picture
 from kmc.plotting.statistics import ripening_picture
 from kmc.plotting.style import MAGNESIUM, METAL, save
 from kmc.plotting.sweep_panels import sweep_picture
-from kmc.plotting.tables import table_picture
 from kmc.plotting.thresholds import threshold_picture
 from kmc.plotting.upscale import POPULATION_PICTURES, population_picture
 

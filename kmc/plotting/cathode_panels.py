@@ -88,10 +88,10 @@ def _summary(
     chosen = _chosen(run, frames, 3)
     panels = bottom.subplots(1, 4)
     for axis, frame in zip(panels, chosen[:3], strict=False):
-        _map(axis, run, frame)
+        draw_map(axis, run, frame)
     for axis in panels[len(chosen[:3]) : 3]:
         axis.axis("off")
-    _stress(panels[3], run, chosen[min(2, len(chosen)) - 1])
+    draw_stress(panels[3], run, chosen[min(2, len(chosen)) - 1])
     return page
 
 
@@ -106,8 +106,8 @@ def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] 
     for i, (run, row) in enumerate(zip(runs, rows, strict=True)):
         for k in range(wide):
             if k < len(row):
-                _map(axes[2 * i, k], run, row[k], names[i] if k == 0 and len(runs) > 1 else "")
-                _stress(axes[2 * i + 1, k], run, row[k])
+                draw_map(axes[2 * i, k], run, row[k], names[i] if k == 0 and len(runs) > 1 else "")
+                draw_stress(axes[2 * i + 1, k], run, row[k])
             else:
                 axes[2 * i, k].axis("off")
                 axes[2 * i + 1, k].axis("off")
@@ -139,7 +139,7 @@ def _chosen(run: TableRun, frames: Sequence[int] | None, most: int) -> list[int]
     return sorted({frame for frame in wanted if 0 <= frame < n})
 
 
-def _title(run: TableRun, frame: int) -> str:
+def moment(run: TableRun, frame: int) -> str:
     row = run.frames["sample"][frame]
     cycle, phase = int(run.samples["cycle"][row]), run.samples["phase"][row]
     if phase == LITHIATED:
@@ -147,7 +147,7 @@ def _title(run: TableRun, frame: int) -> str:
     return f"cycle {cycle}, delithiated" if phase == DELITHIATED else "start"
 
 
-def _map(axis: Axes, run: TableRun, frame: int, name: str = "") -> None:
+def draw_map(axis: Axes, run: TableRun, frame: int, name: str = "") -> None:
     """Materials; white is open, red what has crept into sites that began as pores."""
     material = run.constants["material"]
     rgb = np.zeros((*material.shape, 3))
@@ -162,12 +162,12 @@ def _map(axis: Axes, run: TableRun, frame: int, name: str = "") -> None:
     inside = fill * np.array(to_rgb(_CREPT)) + pushed * np.array(to_rgb(_COLOURS[ACTIVE])) + opened
     shown = np.where(pore, inside, rgb * (1.0 - opened) + opened)
     axis.imshow(shown.clip(0, 1).swapaxes(0, 1), origin="lower", interpolation="nearest")
-    axis.set_title(f"{name}\n{_title(run, frame)}" if name else _title(run, frame), fontsize=7)
+    axis.set_title(f"{name}\n{moment(run, frame)}" if name else moment(run, frame), fontsize=7)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(True)
 
 
-def _stress(axis: Axes, run: TableRun, frame: int) -> None:
+def draw_stress(axis: Axes, run: TableRun, frame: int, *, bar: bool = True) -> None:
     """Equivalent stress; white is open."""
     shown = np.ma.masked_where(
         run.frames["bears_load"][frame] == 0, run.frames["equivalent_GPa"][frame]
@@ -182,10 +182,11 @@ def _stress(axis: Axes, run: TableRun, frame: int) -> None:
         vmax=high,
         interpolation="nearest",
     )
-    axis.set_title(f"stress, {_title(run, frame)}", fontsize=7)
+    axis.set_title(f"stress, {moment(run, frame)}", fontsize=7)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(True)
-    axis.figure.colorbar(image, ax=axis, shrink=0.8, label="GPa")
+    if bar:
+        axis.figure.colorbar(image, ax=axis, shrink=0.8, label="GPa")
 
 
 CATHODE_PICTURES: Mapping[str, Callable[..., Figure]] = {"summary": _summary, "map": _maps}

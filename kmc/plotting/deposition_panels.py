@@ -60,8 +60,8 @@ def _summary(
         panels = bottom.subplots(2, len(shown), squeeze=False, height_ratios=[2, 1])
     for i, run in enumerate(shown):
         frame = len(run.frames["sample"]) - 1 if frames is None else frames[-1]
-        _map(panels[0, i], run, frame, names[i] if names else "from above, at the end")
-        _section(panels[1, i], run, frame)
+        draw_map(panels[0, i], run, frame, names[i] if names else "from above, at the end")
+        draw_section(panels[1, i], run, frame)
     if not names:
         panels[1, 0].set_title("section through the highest column", fontsize=7)
     _keys(foot, shown)
@@ -99,7 +99,7 @@ def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] 
     _keys(foot, runs, sections=False)
     axes = body.subplots(len(runs), wide, squeeze=False)
     for i, (run, row) in enumerate(zip(runs, rows, strict=True)):
-        highest = max(_highest(run, frame) for frame in row)
+        top = max(highest(run, frame) for frame in row)
         for axis in axes[i]:
             axis.set_visible(False)
         for axis, frame in zip(axes[i], row, strict=False):
@@ -107,7 +107,7 @@ def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] 
             charge = run.samples["capacity_monolayers"][run.frames["sample"][frame]]
             title = f"after {monolayers(float(charge))}"
             title = f"{names[i]}\n{title}" if len(runs) > 1 else title
-            _map(axis, run, frame, title, highest=highest)
+            draw_map(axis, run, frame, title, highest=top)
     return page
 
 
@@ -121,17 +121,19 @@ def _sections(
     axes = body.subplots(len(runs), 1, squeeze=False)
     for i, run in enumerate(runs):
         frame = len(run.frames["sample"]) - 1 if frames is None else frames[-1]
-        _section(axes[i, 0], run, frame)
+        draw_section(axes[i, 0], run, frame)
         if len(runs) > 1:
             axes[i, 0].set_title(names[i], fontsize=7)
     return page
 
 
-def _highest(run: TableRun, frame: int) -> int:
+def highest(run: TableRun, frame: int) -> int:
     return int(heights(run.frames["occupied"][frame]).max())
 
 
-def _map(axis: Axes, run: TableRun, frame: int, title: str, *, highest: int = 0) -> None:
+def draw_map(
+    axis: Axes, run: TableRun, frame: int, title: str, *, highest: int = 0, bar: bool = True
+) -> None:
     """Height of each column, on a scale up to `highest`; bare substrate is white, its islands are
     hatched by a contour.
     """
@@ -157,12 +159,12 @@ def _map(axis: Axes, run: TableRun, frame: int, title: str, *, highest: int = 0)
     axis.set_title(title, fontsize=7)
     axis.set_xlabel("x (nm)")
     axis.set_ylabel("y (nm)")
-    bar = axis.figure.colorbar(image, ax=axis, shrink=0.7, label="layers")
-    bar.locator = MaxNLocator(integer=True, nbins=5)
-    bar.update_ticks()
+    if bar:
+        ticks = MaxNLocator(integer=True, nbins=5)
+        axis.figure.colorbar(image, ax=axis, shrink=0.7, label="layers", ticks=ticks)
 
 
-def _section(axis: Axes, run: TableRun, frame: int) -> None:
+def draw_section(axis: Axes, run: TableRun, frame: int) -> None:
     """Cut through the column that is highest: metal grey, substrate below."""
     occupied = run.frames["occupied"][frame]
     # Through the highest column: a row in the middle often misses a lone island.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ from kmc.files.frame_selection import choose_frames
 from kmc.files.reader import Trajectory
 from kmc.plotting import microscope, mixing_panels, pages, profile_panels, statistics, style
 from kmc.plotting.box_movie import BoxMovie
+from kmc.plotting.cathode_panels import CATHODE_PICTURES
+from kmc.plotting.deposition_panels import DEPOSITION_PICTURES
 from kmc.plotting.movie import MOVIE_TYPE, check_movie
-from kmc.plotting.upscale_movie import PopulationMovie
+from kmc.plotting.run_movie import SCENES, RunMovie
 
 _PLAIN = {
     "summary": pages.summary_picture,
@@ -161,11 +163,6 @@ def _part(progress: FrameProgress, index: int, of_runs: int) -> FrameProgress:
 
 # --- movies ---------------------------------------------------------------------------------------
 
-_MOVIES: dict[str, type[BoxMovie | PopulationMovie]] = {
-    "electrode": BoxMovie,
-    "population": PopulationMovie,
-}
-
 
 def save_movie(
     run: Any,
@@ -175,11 +172,11 @@ def save_movie(
     per_second: float = 8.0,
     progress: FrameProgress | None = None,
 ) -> None:
-    """Write a movie of a box of atoms or of a population of voids.
+    """Write a movie of a run of any kind.
 
     Parameters
     ----------
-    run : Trajectory or PopulationRun
+    run : Trajectory, PopulationRun or TableRun
     path : str or Path
         A ``.gif``, or an ``.mp4`` where the program ffmpeg is installed.
     frames : sequence of int, optional
@@ -194,13 +191,38 @@ def save_movie(
     InputError
         There is no frame, ffmpeg is missing, or the file cannot be written.
     """
-    path, kind = Path(path), _MOVIES[run.kind]
+    path, kind = Path(path), RunMovie if run.kind in SCENES else BoxMovie
     check_movie(path, per_second)
     chosen = [int(i) for i in (kind.default_frames(run) if frames is None else frames)]
     if not chosen:
         raise InputError(f"{run.path} has no frames yet", advice="Wait for the run to write one.")
     with style.styled(), rc_context(MOVIE_TYPE):
         kind(run, chosen).write(path, per_second, progress)
+
+
+# --- runs whose file is tables -------------------------------------------------------------------
+
+_SHIPPED: dict[str, Mapping[str, Callable[..., Figure]]] = {
+    "deposition": DEPOSITION_PICTURES,
+    "cathode": CATHODE_PICTURES,
+}
+
+
+def table_picture(
+    drawings: str | Mapping[str, Callable[..., Figure]],
+    what: str,
+    runs: Sequence[Any],
+    names: Sequence[str] | None,
+    frames: Sequence[int] | None,
+) -> Figure:
+    """A picture of one or several runs of one kind, by the functions of that kind.
+
+    `drawings` is a name of a picture → function of runs, their names, and frames or None; or the
+    name of a kind that kmc itself draws.
+    """
+    known = _SHIPPED[drawings] if isinstance(drawings, str) else drawings
+    with style.styled():
+        return known[what](runs, names or style.run_names(runs), frames)
 
 
 # --- pictures of results of the analysis ---------------------------------------------

@@ -65,7 +65,7 @@ def table_system(
         Name of a picture → what it shows.
     drawings : str or mapping
         Name of a picture → function of runs, their names, and the numbers of frames or None; or the
-        name of a kind that `kmc.plotting.tables` draws; nothing with a `plot` of its own.
+        name of a kind that `kmc.plotting.draw` draws; nothing with a `plot` of its own.
     run_class : type
         A `TableRun` with properties of its own.
     **more
@@ -80,6 +80,7 @@ def table_system(
         "marker": table_file.MARKER,
         "samples": layout.samples,
         "plot": partial(plot, drawings, pictures),
+        "movie": partial(drawn, "save_movie") if isinstance(drawings, str) and drawings else None,
         "tables": {
             "samples": lambda run, **_: run.samples.table,
             **{name: partial(_list, name) for name in layout.lists},

@@ -158,10 +158,10 @@ def test_commands_know_such_a_file(plated, tmp_path, monkeypatch):
     assert json.loads(call("info", plated.path, "--json").output)["system"] == "deposition"
     assert "passes" in call("verify", plated.path).output
     assert call("plot", plated.path, "--what", "map", "-o", "map.png").exit_code == 0
+    assert call("movie", plated.path, "--frames", "0,-1", "-o", "film.gif").exit_code == 0
     assert call("export", plated.path, "--what", "samples", "-o", "s.csv").exit_code == 0
     for words in (
         ("resume", plated.path),
-        ("movie", plated.path),
         ("export", plated.path, "-o", "a.xyz"),
         ("extend", plated.path, "--set", "stop.capacity_monolayers=3"),
     ):

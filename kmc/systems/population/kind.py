@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from kmc.common.drawing import drawn
@@ -50,11 +50,6 @@ def plot(
     if frames is not None:
         options["frames"] = choose_frames(frames, len(runs[0].frames["time_s"]))
     return drawn("population_picture", runs, what=what, **options)
-
-
-def movie(run: PopulationRun, path: str | Path, **options: Any) -> None:
-    """A movie, see `kmc movie`."""
-    drawn("save_movie", run, path, **options)
 
 
 def columns(found: PopulationRun) -> dict[str, Any]:
@@ -110,7 +105,7 @@ POPULATION = table_system(
         "samples": lambda found, **_: found.samples.table,
         "voids": lambda found, **_: found.voids.table,
     },
-    movie=movie,
+    movie=partial(drawn, "save_movie"),
     seconds=seconds,
     file_bytes=file_bytes,
     more_frames="a larger upscale.frames",
