@@ -23,8 +23,11 @@ def digest(run: Trajectory) -> _Rows:
     rows = [_end(run), ("Conditions", _conditions(run))]
     if not len(run.samples):
         return [*rows, ("Samples", "none yet")]
-    rows += [*_charge(run), *_contact(run)]
-    found = _voids(run)
+    rows += _charge(run)
+    if run.has_interface:
+        first, last = 100 * run.samples["contact_fraction"][[0, -1]]
+        rows.append(("Contact", f"{first:.3g} % → {last:.3g} % of the interface"))
+    found = voids.find(run.frames[-1].occupancy, run.lattice) if len(run.frames) else None
     if found is not None:
         rows.append(("Voids", _void_text(found)))
     if run.has_interface and run.has_current:
@@ -67,20 +70,6 @@ def _charge(run: Trajectory) -> _Rows:
         texts = (f"{100 * efficiency:.3g} % in cycle {cycle}" for cycle, efficiency in ends)
         text += f"; stripped over plated: {', '.join(texts)}"
     return [("Stripped", text)]
-
-
-def _contact(run: Trajectory) -> _Rows:
-    if not run.has_interface:
-        return []
-    contact = run.samples["contact_fraction"]
-    return [("Contact", f"{100 * contact[0]:.3g} % → {100 * contact[-1]:.3g} % of the interface")]
-
-
-def _voids(run: Trajectory) -> voids.Voids | None:
-    """Voids of the last frame; None without one."""
-    if not len(run.frames):
-        return None
-    return voids.find(run.frames[-1].occupancy, run.lattice)
 
 
 def _void_text(found: voids.Voids) -> str:

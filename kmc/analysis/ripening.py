@@ -144,7 +144,8 @@ def _fit(table: pd.DataFrame) -> tuple[float, float]:
         return np.nan, np.nan
     time_s, radius = table["rest_s"].to_numpy(), table["mean_radius_nm"].to_numpy()
 
-    # In logarithms, as errors of a mean radius are relative ones.
+    # τ is free, as the rest begins with voids that have a size already: without it t^m would
+    # have to hold from zero size on. In logarithms, as errors of a mean radius are relative ones.
     def law(time_s, log_r0, log_tau, exponent):
         return log_r0 + exponent * np.log1p(time_s / np.exp(log_tau))
 

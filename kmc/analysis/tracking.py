@@ -215,12 +215,14 @@ def heirs(before: Snapshot, after: Snapshot, links: Links) -> np.ndarray:
     ndarray of int, shape (len(after),)
         Number in the earlier frame; −1 where a track begins.
     """
+    # Mutual: with the best parent alone, both pieces of a split would go on with one track; with
+    # the best child alone, both parents of a coalescence would.
     best_parent = _best(links.child, links.parent, links.shared, before.volume, len(after))
     best_child = _best(links.parent, links.child, links.shared, after.volume, len(before))
     heir = np.full(len(after), -1)
-    for void, origin in enumerate(best_parent):
-        if origin >= 0 and best_child[origin] == void:
-            heir[void] = origin
+    linked = np.flatnonzero(best_parent >= 0)
+    mutual = linked[best_child[best_parent[linked]] == linked]
+    heir[mutual] = best_parent[mutual]
     return heir
 
 
@@ -228,7 +230,6 @@ def _best(
     one: np.ndarray, other: np.ndarray, shared: np.ndarray, volume: np.ndarray, n: int
 ) -> np.ndarray:
     best = np.full(n, -1)
-    order = np.lexsort((other, -volume[other], -shared))
-    for k in order[::-1]:  # the best is written last
-        best[one[k]] = other[k]
+    order = np.lexsort((other, -volume[other], -shared))[::-1]
+    best[one[order]] = other[order]  # the best is written last, and stays
     return best

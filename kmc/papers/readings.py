@@ -60,6 +60,8 @@ class Measured:
         if not len(known):
             return None
         mean = float(known.mean())
+        # A run that ended before it got there has no value, only a bound: the mean has no upper
+        # end, and no interval that a t of the others could give.
         if len(known) < 2 or not math.isfinite(mean):
             return cls(mean, float(known.min()), mean, len(known))
         half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(known) - 1) * stats.sem(known))

@@ -150,7 +150,8 @@ def populations_picture(
         }
         volts = [(x, 1e3 * s[column]) for column in ("overpotential_V", "concentration_V")]
         loss = 100 * (1 - s["contact_fraction"])
-        seen.append(Seen(name, _metal(run), note, x, loss, s["voids_per_100um"], sizes, volts))
+        metal = run.resolved.get("metal", "Li") + "-Mg" * bool(run.facts.get("mg_coverage"))
+        seen.append(Seen(name, metal, note, x, loss, s["voids_per_100um"], sizes, volts))
     notes = ["Thick: mean width and height, overpotential; thin: the largest, (kT/e) ln S."]
     if any((run.samples["current_density_mA_cm2"] < 0).any() for run in runs):
         notes.append("Of runs that plate: the first strip alone; the summary shows every cycle.")
@@ -182,11 +183,6 @@ def stripping(run: PopulationRun) -> dict[str, np.ndarray]:
     # Later strips begin where plating ended: their charge is no position on this axis.
     kept &= np.cumsum(s["current_density_mA_cm2"] <= 0) == 0
     return {name: values[kept] for name, values in s.items()}
-
-
-def _metal(run: PopulationRun) -> str:
-    metal = run.resolved.get("metal", "Li")
-    return f"{metal}-Mg" if run.facts.get("mg_coverage") else metal
 
 
 def _peak(run: PopulationRun) -> list[str]:

@@ -237,11 +237,12 @@ def _lanes(history) -> dict[int, int]:
     largest = lives.nlargest(_MAX_LINES, "most")
     shown = largest.sort_values(["first", "most"], ascending=[True, False])
     into: dict[int, int] = {}
-    for kind, parents, children in _links(history):
-        if kind == "coalescence":
-            into |= {p: c for p in parents for c in children if p != c}
-        elif kind == "split":
-            into |= {c: p for p in parents for c in children if p != c and c not in into}
+    for row in history.events.itertuples():
+        pairs = [(p, c) for p in row.parents for c in row.children if p != c]
+        if row.kind == "coalescence":
+            into |= dict(pairs)
+        elif row.kind == "split":
+            into |= {c: p for p, c in pairs if c not in into}
     families: dict[int, list[int]] = {}
     for track in shown.index:
         families.setdefault(_root(track, into), []).append(track)
@@ -255,12 +256,6 @@ def _root(track: int, into: dict[int, int]) -> int:
         seen.add(track)
         track = into[track]
     return track
-
-
-def _links(history):
-    events = history.events
-    for row in events[events["kind"].isin(["coalescence", "split"])].itertuples():
-        yield row.kind, list(row.parents), list(row.children)
 
 
 def _draw_tracks(axes, history, lane, x_key, scale, colours, norm) -> None:
