@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,3 +146,24 @@ def test_the_shipped_calibration_fits_the_images_and_holds_the_pressures_out():
     # A number from memory is shown and not judged.
     assert [name for name, e in held.items() if not e.verified] == ["3 MPa, 0.2 mA"]
     assert all(e.source for e in held.values())
+
+
+def test_the_example_of_the_page_can_be_copied(tmp_path):
+    page = Path(__file__).parents[3] / "docs" / "calibration.md"
+    data, file = re.findall(r"^```(?:toml)?\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)[:2]
+    problem = read(tmp_path, file, data)
+    assert [d.of.name for d in problem.fitted] == [
+        "cell: voids_per_100um at 0.125",
+        "cell: width_um at 0.125",
+        "cell: charge of gap",
+    ]
+
+
+def test_runs_of_the_shipped_calibration_go_on_until_an_absence_rules_out():
+    """What a run has not reached by its end is only then implausible: three standard deviations."""
+    problem = read_problem("calibrate_operando")
+    for datum in problem.fitted:
+        about = problem.experiments[datum.of.experiment]
+        if datum.of.event and datum.of.experiment == "Li":
+            end = math.log(about.set["upscale.capacity_mAh_cm2"])
+            assert end - datum.value > 3 * math.sqrt(datum.variance), datum.of.name
