@@ -63,6 +63,16 @@ class Silent:
 Display = Silent
 
 
+class Share(Silent):
+    """A share of another progress, from `low` to `high`."""
+
+    def __init__(self, bar: Progress, low: float, high: float):
+        self.bar, self.low, self.high = bar, low, high
+
+    def update(self, fraction: float, text: str, parts: Sequence[Part] = ()) -> None:
+        self.bar.update(self.low + (self.high - self.low) * fraction, text)
+
+
 class PlainLines(Silent):
     """One line every ten seconds, and every message, for logs and pipes."""
 

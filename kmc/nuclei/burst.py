@@ -40,6 +40,15 @@ _STEP_LN_S = 0.004  # change of ln S in one step
 _STEP_TIME = 0.03  # growth of the time step
 _MOST_STEPS = 20_000
 HOUR_S = 3600.0
+_NUMBERS = (
+    *("current_mA_cm2", "thickness_um", "density_per_um2", "S", "time_s"),
+    *("critical_size", "end_s", "S_steady"),
+)
+
+
+def finite(value: float) -> float | None:
+    """A float as JSON has it: None where it is not finite."""
+    return float(value) if math.isfinite(value) else None
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,10 @@ class Burst:
     voids_per_um2: np.ndarray = field(repr=False)
     mean_size: np.ndarray = field(repr=False)
 
+    def to_json(self) -> dict[str, float | None]:
+        """The numbers as plain data; None where one is not finite."""
+        return {key: finite(getattr(self, key)) for key in _NUMBERS}
+
     def to_xarray(self) -> xarray.Dataset:
         """Course of S, voids and their mean size in time."""
         import xarray as xr
@@ -95,14 +108,7 @@ class Burst:
                 for n, (v, u, text) in columns.items()
             },
             coords={"time": ("time", self.times_s, {"units": "s"})},
-            attrs={
-                "current_mA_cm2": self.current_mA_cm2,
-                "thickness_um": self.thickness_um,
-                "density_per_um2": self.density_per_um2,
-                "S_largest": self.S,
-                "time_s": self.time_s,
-                "S_steady": self.S_steady,
-            },
+            attrs={key: getattr(self, key) for key in _NUMBERS} | {"S_largest": self.S},
         )
 
 
@@ -237,12 +243,7 @@ def nucleation_burst(
         float(longest_s),
         rows,
     )
-    steady = transport.supersaturation(current_mA_cm2, distance_um * 1e-4)
-    return _burst_of(model, current_mA_cm2, thickness_um, steady, rows[:n_rows])
-
-
-def _burst_of(model, current_mA_cm2, thickness_um, steady, rows) -> Burst:
-    times, activity, count, bound = rows.T
+    times, activity, count, bound = rows[:n_rows].T
     top = int(np.argmax(activity))
     most = float(count.max())
     end = int(np.argmax(count >= 0.99 * most))
@@ -256,7 +257,7 @@ def _burst_of(model, current_mA_cm2, thickness_um, steady, rows) -> Burst:
         time_s=float(times[top]),
         critical_size=model.critical_size(float(activity[top])),
         end_s=float(times[end]),
-        S_steady=steady,
+        S_steady=transport.supersaturation(current_mA_cm2, distance_um * 1e-4),
         times_s=times,
         activity=activity,
         voids_per_um2=count * 1e-8,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from kmc.common.units import MICRO_eV
 from kmc.errors import InputError
 from kmc.kernels import clusters as kernel
 from kmc.model.electrochemistry import flux_per_cm2_s
+from kmc.nuclei.spreading import disc_resistance_s
 from kmc.nuclei.surface import Surface
 
 _SPACING_CM = 1e-4  # of voids, for the sum of two conductances: 1 µm
@@ -180,22 +181,13 @@ class Transport:
         return self.sheet_conductance_per_s / self.bulk_conductance_per_cm_s
 
     def conductance_per_s(self, radius_cm):
-        """G(R): vacancies per second and unit of S that a disc of this radius takes up.
-
-        Parameters
-        ----------
-        radius_cm : float or ndarray
-
-        Returns
-        -------
-        float or ndarray
-        """
+        """G(R): vacancies per second and unit of S that discs of these radii take up."""
         radius_cm = np.asarray(radius_cm, dtype=float)
         K, K_i = self.bulk_conductance_per_cm_s, self.sheet_conductance_per_s
         if self.capture == "sum":
             apart = np.maximum(self.spacing_cm / radius_cm, math.e)
             return 4 * K * radius_cm + 2 * math.pi * K_i / np.log(apart)
-        return 4 * K * radius_cm * relative_conductance(radius_cm / self.sheet_length_cm)
+        return 1 / disc_resistance_s(radius_cm, K, K_i)
 
     def supersaturation(self, current_mA_cm2: float, distance_cm: float) -> float:
         """S at the interface in the steady state without voids: 1 + j Λ / (e K).
@@ -204,38 +196,3 @@ class Transport:
         """
         flux = flux_per_cm2_s(current_mA_cm2)
         return 1.0 + flux * distance_cm / self.bulk_conductance_per_cm_s
-
-
-@lru_cache(maxsize=1)
-def _conductance_table():
-    """ln(R/λ) and ln G/(4KR): variational solution of the mixed boundary problem.
-
-    1/G is the smallest of ∬ q A q over sources q of unit strength on the disc, A the response of
-    the interface. Three sources: Weber's 1/√(R² − r²), uniform, and a ring at the rim; the
-    transforms at t = kR are sin t/t, 2 J1(t)/t and J0(t). With metal alone the first is exact, with
-    the sheet alone the last.
-    """
-    from scipy.special import j0, j1
-
-    u = np.geomspace(1e-5, 1e5, 81)
-    t = np.concatenate((np.geomspace(1e-7, 0.05, 600), np.arange(0.052, 400.0, 0.004)))
-    shapes = np.array([np.sin(t) / t, 2 * j1(t) / t, j0(t)])
-    weights = np.zeros_like(t)
-    weights[:-1] += np.diff(t) / 2
-    weights[1:] += np.diff(t) / 2
-    values = np.empty_like(u)
-    for i, ratio in enumerate(u):
-        kernel_t = weights / (1.0 + t / ratio) / (2 * math.pi)
-        matrix = (shapes * kernel_t) @ shapes.T
-        # Beyond the grid: the ring's J0² falls as 1/(π t), the others' parts are negligible.
-        matrix[2, 2] += math.log1p(ratio / t[-1]) / math.pi / (2 * math.pi)
-        strength = np.linalg.solve(matrix, np.ones(3)).sum()  # G/(K R)
-        values[i] = strength / 4.0
-    return np.log(u), np.log(values)
-
-
-def relative_conductance(radius_over_length):
-    """G/(4 K R) by R/λ: 1 for large discs, (π/2)(λ/R)/ln(1.123 λ/R) for small ones."""
-    x, y = _conductance_table()
-    at = np.log(np.asarray(radius_over_length, dtype=float))
-    return np.exp(np.interp(at, x, y))

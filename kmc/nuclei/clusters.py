@@ -102,18 +102,22 @@ class ClusterFreeEnergies:
                 for name, (values, text) in columns.items()
             },
             coords={"n": ("n", self.n, {"long_name": "vacancies in the cluster"})},
-            attrs={
-                "parameters": self.surface.parameters.name,
-                "lattice": self.surface.lattice,
-                "temperature_K": self.surface.temperature_K,
-                "mg_coverage": self.surface.mg_coverage,
-                "mg_fraction": self.surface.mg_fraction,
-                "enumerated": self.enumerated,
-                "walkers": self.walkers,
-                "steps": self.steps,
-                "seed": self.seed,
-            },
+            attrs=self._facts(),
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers as plain data."""
+        facts = self._facts()
+        numbers = {name: getattr(self, name).tolist() for name in ("ln_Z", "ln_Z_error")}
+        return facts | {"n_enumerated": facts.pop("enumerated")} | numbers
+
+    def _facts(self) -> dict[str, Any]:
+        of_surface = ("lattice", "temperature_K", "mg_coverage", "mg_fraction")
+        return {
+            "parameters": self.surface.parameters.name,
+            **{key: getattr(self.surface, key) for key in of_surface},
+            **{key: getattr(self, key) for key in ("enumerated", "walkers", "steps", "seed")},
+        }
 
 
 def enumerate_weights(surface: Surface, largest: int, geometry=None, root: int | None = None):
@@ -307,66 +311,33 @@ def cluster_free_energies(
                 walk.go(bias, steps // _CHUNKS)
             curves.append(np.concatenate(([exact[0]], exact[0] + np.cumsum(walk.ln_ratios(bias)))))
             shapes += np.column_stack((walk.shapes, walk.visits))
-    return assemble(surface, exact, foot, layer, np.array(curves), shapes, steps, seed)
-
-
-def assemble(surface, exact, foot, layer, curves, shapes, steps, seed) -> ClusterFreeEnergies:
-    """Enumerated and sampled numbers as one curve.
-
-    Parameters
-    ----------
-    exact, foot, layer : ndarray, shape (enumerated,)
-    curves : ndarray, shape (walkers, n_max)
-        ln Z_n of each walk, anchored at n = 1.
-    shapes : ndarray, shape (n_max + 2, 5)
-        The kernel's sums of shapes and visits.
-    """
-    if not np.isfinite(curves).all():
+    walks = np.array(curves)
+    if not np.isfinite(walks).all():
         raise InputError(
-            f"{curves.shape[1]} vacancies were not reached by every walk",
+            f"{n_max} vacancies were not reached by every walk",
             advice="Give a smaller n_max, or more steps.",
         )
-    known, walkers = len(exact), len(curves)
-    mean, error = curves.mean(axis=0), _error(curves)
-    beyond = curves[:, known:] - curves[:, known - 1 : known] + exact[-1]
+    known = len(exact)
+    beyond = walks[:, known:] - walks[:, known - 1 : known] + exact[-1]
     visits = np.maximum(shapes[1:-1, 4], 1.0)
-    footprint, layers = shapes[1:-1, 0] / visits, shapes[1:-1, 2] / visits
-    footprint[:known] = foot
-    mean_layer = layers / np.arange(1, len(layers) + 1)
-    mean_layer[:known] = layer
+    footprint, mean_layer = shapes[1:-1, 0] / visits, shapes[1:-1, 2] / visits
+    mean_layer /= np.arange(1, n_max + 1)
+    footprint[:known], mean_layer[:known] = foot, layer
     return ClusterFreeEnergies(
         surface=surface,
         ln_Z=np.concatenate((exact, beyond.mean(axis=0))),
         ln_Z_error=np.concatenate((np.zeros(known), _error(beyond))),
         enumerated=known,
-        sampled_ln_Z=mean,
-        sampled_error=error,
+        sampled_ln_Z=walks.mean(axis=0),
+        sampled_error=_error(walks),
         footprint=footprint,
         mean_layer=mean_layer,
         walkers=walkers,
         steps=steps,
         seed=seed,
-        curves=curves,
+        curves=walks,
     )
 
 
 def _error(curves: np.ndarray) -> np.ndarray:
     return curves.std(axis=0, ddof=1) / math.sqrt(len(curves))
-
-
-def as_json(found: ClusterFreeEnergies) -> dict[str, Any]:
-    """Numbers as plain data."""
-    surface = found.surface
-    return {
-        "parameters": surface.parameters.name,
-        "lattice": surface.lattice,
-        "temperature_K": surface.temperature_K,
-        "mg_coverage": surface.mg_coverage,
-        "mg_fraction": surface.mg_fraction,
-        "n_enumerated": found.enumerated,
-        "walkers": found.walkers,
-        "steps": found.steps,
-        "seed": found.seed,
-        "ln_Z": [float(value) for value in found.ln_Z],
-        "ln_Z_error": [float(value) for value in found.ln_Z_error],
-    }

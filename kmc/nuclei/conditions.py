@@ -40,6 +40,12 @@ class Conditions:
     sink_depth_um: float = math.inf
 
     @property
+    def surface(self) -> Surface:
+        """Sites and energies; refuses a temperature or a share of Mg out of range."""
+        given = (self.parameters, self.lattice, self.temperature_K)
+        return Surface(*given, self.mg_coverage, self.mg_fraction)
+
+    @property
     def sinks_um(self) -> dict[str, float]:
         """Thickness and sinks, as `nucleation_burst` takes them."""
         return {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kmc.common.progress import Progress, progress_for
+from kmc.common.progress import Progress, Share, progress_for
 from kmc.errors import InputError
 from kmc.nuclei.burst import HOUR_S, nucleation_burst
 from kmc.nuclei.capture import Transport
@@ -18,34 +18,11 @@ from kmc.nuclei.conditions import Conditions, conditions_of
 from kmc.nuclei.nucleation import NucleationModel
 from kmc.nuclei.quenched import quenched_maps
 from kmc.nuclei.report import Nucleation, Scan
-from kmc.nuclei.surface import Surface
-
-if TYPE_CHECKING:
-    pass
 
 CURRENTS_mA_cm2 = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 PREFACTORS = (0.1, 10.0)
 GAMMA_FACTORS = (0.9, 1.1)
 _COARSE = 2.0  # of the bursts of a scan
-
-
-class _Part:
-    """A share of a progress bar."""
-
-    def __init__(self, bar: Progress, low: float, high: float):
-        self.bar, self.low, self.high = bar, low, high
-
-    def __enter__(self) -> _Part:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        pass
-
-    def update(self, fraction: float, text: str) -> None:
-        self.bar.update(self.low + (self.high - self.low) * fraction, text)
-
-
-# --- the study ------------------------------------------------------------------------------------
 
 
 def nucleation(
@@ -114,36 +91,30 @@ def nucleation(
         sink_depth_um=sink_depth_um,
     )
     _check(conditions, currents_mA_cm2)
-    others = [Conditions(**{**conditions.__dict__, "mg_coverage": x}) for x in coverages]
-    others += [Conditions(**{**conditions.__dict__, "temperature_K": T}) for T in temperatures_K]
+    others = [replace(conditions, mg_coverage=x) for x in coverages]
+    others += [replace(conditions, temperature_K=T) for T in temperatures_K]
     for other in others:
-        _surface(other)
+        _ = other.surface  # refuses what is out of range before anything is computed
     options = {"n_max": n_max, "seed": seed, "capture": capture, "currents": currents_mA_cm2}
     share = 1.0 / (1.0 + 0.4 * len(others))
     bar = progress_for("nucleation", progress)
     with bar:
         main = _study(
-            conditions, **options, walkers=walkers, steps=steps, maps=maps, bar=_Part(bar, 0, share)
+            conditions, **options, walkers=walkers, steps=steps, maps=maps, bar=Share(bar, 0, share)
         )
         more = []
         for k, other in enumerate(others):
             low = share + (1 - share) * k / len(others)
-            part = _Part(bar, low, low + (1 - share) / len(others))
+            part = Share(bar, low, low + (1 - share) / len(others))
             fewer = max(2, walkers // 2)
             less = (steps or 80_000 * n_max) // 2
             more.append(_study(other, **options, walkers=fewer, steps=less, maps=0, bar=part))
     n = len(coverages)
-    return Nucleation(
-        **{**main.__dict__, "by_coverage": more[:n], "by_temperature": more[n:]},
-    )
-
-
-def _surface(c: Conditions) -> Surface:
-    return Surface(c.parameters, c.lattice, c.temperature_K, c.mg_coverage, c.mg_fraction)
+    return replace(main, by_coverage=more[:n], by_temperature=more[n:])
 
 
 def _check(c: Conditions, currents) -> None:
-    _surface(c)
+    _ = c.surface
     if c.parameters.has("pair_bond_eV"):
         raise InputError(
             f"the parameter set {c.parameters.name} is a plain lattice gas without an interface",
@@ -163,8 +134,8 @@ def _check(c: Conditions, currents) -> None:
 
 
 def _study(conditions, *, n_max, seed, capture, currents, walkers, steps, maps, bar) -> Nucleation:
-    surface = _surface(conditions)
-    part = _Part(bar, 0.0, 0.5 if surface.has_mg else 0.75)
+    surface = conditions.surface
+    part = Share(bar, 0.0, 0.5 if surface.has_mg else 0.75)
     free = cluster_free_energies(
         surface, n_max=n_max, seed=seed, walkers=walkers, steps=steps, progress=part
     )
@@ -172,7 +143,7 @@ def _study(conditions, *, n_max, seed, capture, currents, walkers, steps, maps, 
     quenched = None
     if surface.has_mg and maps != 0:
         options = {} if maps is None else {"maps": maps}
-        part = _Part(bar, 0.5, 0.85)
+        part = Share(bar, 0.5, 0.85)
         quenched = quenched_maps(free, seed=seed, progress=part, **options)
     bar.update(0.85 if surface.has_mg else 0.75, "the burst")
     burst = nucleation_burst(model, conditions.current_mA_cm2, **conditions.sinks_um)
@@ -191,18 +162,15 @@ def _study(conditions, *, n_max, seed, capture, currents, walkers, steps, maps, 
 
 
 def _scan(model: NucleationModel, conditions: Conditions, currents, bar) -> Scan:
-    def densities(varied):
-        found = []
-        for j in currents:
-            found.append(nucleation_burst(varied, j, **conditions.sinks_um, coarseness=_COARSE))
-        return found
+    def bursts(varied):
+        sinks = conditions.sinks_um
+        return [nucleation_burst(varied, j, **sinks, coarseness=_COARSE) for j in currents]
 
     variations = {f"prefactor × {factor:g}": {"prefactor": factor} for factor in PREFACTORS}
     variations |= {f"γ × {factor:g}": {"gamma_factor": factor} for factor in GAMMA_FACTORS}
-    plain = densities(model)
-    by_variation = {}
+    plain, by_variation = bursts(model), {}
     for k, (name, change) in enumerate(variations.items()):
         bar.update(0.88 + 0.03 * k, f"bursts with {name}")
-        found = densities(model.varied(**change))
+        found = bursts(model.varied(**change))
         by_variation[name] = np.array([burst.density_per_um2 for burst in found])
     return Scan(np.array(currents, dtype=float), plain, by_variation)

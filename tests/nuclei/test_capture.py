@@ -11,7 +11,8 @@ from scipy.special import j0
 from kmc.common.units import K_B_eV
 from kmc.errors import InputError
 from kmc.model.parameters import load_parameters
-from kmc.nuclei.capture import Transport, relative_conductance
+from kmc.nuclei.capture import Transport
+from kmc.nuclei.spreading import disc_resistance_s
 from kmc.nuclei.surface import Surface
 
 T_K = 298.15
@@ -88,7 +89,7 @@ def test_capture_against_many_rings(ratio):
     bessel = j0(np.outer(radii, k))
     response = (bessel * (weight / (1 + k) / (2 * math.pi))) @ bessel.T
     strength = np.linalg.solve(response, np.ones(radii.size)).sum()
-    assert relative_conductance(ratio) == pytest.approx(strength / (4 * ratio), rel=0.015)
+    assert 1 / disc_resistance_s(ratio, 1.0, 1.0) == pytest.approx(strength, rel=0.015)
 
 
 def test_sum_of_metal_and_interface():

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmc.errors import InputError
-from kmc.model.electrochemistry import conductivity_mS_cm
-from kmc.systems.population.voltage import Constriction, Kinetics
+from kmc.systems.population.voltage import Constriction, Kinetics, kinetics_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _VACUUM_F_cm = 8.8541878128e-14  # permittivity
 _FREQUENCIES_Hz = np.geomspace(1e7, 1e-2, 181)
+_COLUMNS = ("contact_fraction", "transfer_ohm_cm2", "constriction_ohm_cm2", "series_ohm_cm2")
 
 
 @dataclass(frozen=True)
@@ -121,30 +121,6 @@ def impedance(
     )
 
 
-def kinetics_of(found: Any) -> Kinetics:
-    """Kinetics of a recorded population at the temperature of its run."""
-
-    def value(key: str) -> float:
-        if key not in found.params:
-            raise InputError(
-                f"{found.path} was run with a set without {key}",
-                advice="Add it to the parameter set and run again.",
-            )
-        return float(found.params[key]["value"])
-
-    conditions = found.run["conditions"]
-    temperature = float(conditions["temperature_K"])
-    kappa, activation = (
-        value(f"electrolyte_{end}") for end in ("conductivity_mS_cm", "activation_eV")
-    )
-    return Kinetics(
-        temperature,
-        value("exchange_current_density_mA_cm2"),
-        conductivity_mS_cm(kappa, activation, temperature),
-        float(conditions.get("series_resistance_ohm_cm2") or 0.0),
-    )
-
-
 def impedances(found: Any, frames: Sequence[int] | None = None, **options: float) -> pd.DataFrame:
     """Impedance of the frames of a population against charge, as a table.
 
@@ -159,9 +135,7 @@ def impedances(found: Any, frames: Sequence[int] | None = None, **options: float
     Returns
     -------
     DataFrame
-        One row for each frame and frequency: frame, capacity_mAh_cm2, contact_fraction,
-        transfer_ohm_cm2, constriction_ohm_cm2, series_ohm_cm2, frequency_Hz, Z_real_ohm_cm2,
-        Z_imag_ohm_cm2.
+        One row for each frame and frequency.
 
     Raises
     ------
@@ -183,21 +157,15 @@ def impedances(found: Any, frames: Sequence[int] | None = None, **options: float
         if not contact.any():
             continue
         one = impedance(contact, found.edge_um, kinetics, **options)  # type: ignore[arg-type]
-        tables.append(
-            pd.DataFrame(
-                {
-                    "frame": int(frame),
-                    "capacity_mAh_cm2": float(found.frames["capacity_mAh_cm2"][frame]),
-                    "contact_fraction": one.contact_fraction,
-                    "transfer_ohm_cm2": one.transfer_ohm_cm2,
-                    "constriction_ohm_cm2": one.constriction_ohm_cm2,
-                    "series_ohm_cm2": one.series_ohm_cm2,
-                    "frequency_Hz": one.frequency_Hz,
-                    "Z_real_ohm_cm2": one.Z_ohm_cm2.real,
-                    "Z_imag_ohm_cm2": one.Z_ohm_cm2.imag,
-                }
-            )
-        )
+        columns = {
+            "frame": int(frame),
+            "capacity_mAh_cm2": float(found.frames["capacity_mAh_cm2"][frame]),
+            **{name: getattr(one, name) for name in _COLUMNS},
+            "frequency_Hz": one.frequency_Hz,
+            "Z_real_ohm_cm2": one.Z_ohm_cm2.real,
+            "Z_imag_ohm_cm2": one.Z_ohm_cm2.imag,
+        }
+        tables.append(pd.DataFrame(columns))
     if not tables:
         raise InputError(f"{found.path}: no frame has contact", advice="Give an earlier frame.")
     return pd.concat(tables, ignore_index=True)

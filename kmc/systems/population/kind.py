@@ -13,7 +13,6 @@ from kmc.runfile.protocol import plan_of, stored_blocks
 from kmc.runfile.upscale_section import Upscale
 from kmc.systems.population.check import CHECKS
 from kmc.systems.population.columns import TABLES, complete
-from kmc.systems.population.digest import digest
 from kmc.systems.population.result import PopulationRun
 from kmc.systems.population.run import population
 from kmc.systems.population.setup import cell_at
@@ -92,7 +91,7 @@ POPULATION = table_system(
     CHECKS,
     PopulationRun.everything,
     PICTURES,
-    digest=digest,
+    digest=PopulationRun.digest,
     plot=plot,
     run_class=PopulationRun,
     marker="population_schema",  # of files of earlier versions

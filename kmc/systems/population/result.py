@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from kmc.common.conditions import driven_by_run
-from kmc.common.formatting import duration, figure, scaled
+from kmc.common.conditions import driven_by_run, ending, unfinished
+from kmc.common.formatting import duration, figure, plural, scaled
 from kmc.errors import InputError
 from kmc.files.table_run import Columns, TableRun
 from kmc.nuclei.field import Medium
-from kmc.systems.population.digest import FEW_VOIDS
 from kmc.systems.population.life import KINDS, gaps_of
 from kmc.systems.population.magnesium import MagnesiumProfile
+
+_FEW_VOIDS = 20  # below this many, contact measures the square
+_ASSUMED = ("sink_length_um", "sink_depth_um", "rounding_length_um", "flaw_density_per_um2")
+_ROUNDING = 1e-9
 
 
 class PopulationRun(TableRun):
@@ -84,13 +87,25 @@ class PopulationRun(TableRun):
         columns = {name: np.concatenate([part[name] for part in parts]) for name in names}
         return Columns({"frame": frame, **columns} if parts else {})
 
+    def digest(self) -> list[tuple[str, str]]:
+        """How it ended, contact, voids, overpotential, trust: at most eight lines."""
+        kelvin = f"{self.run['conditions']['temperature_K']:g} K"
+        name, edge = self.resolved["parameter_set"], f"{self.edge_um:.3g} µm"
+        rows = [
+            self._end(),
+            ("Conditions", f"{name}, {edge} × {edge}, {kelvin}, {driven_by_run(self.run)}"),
+        ]
+        if not len(self.samples["time_s"]):
+            return [*rows, ("Samples", "none yet")]
+        rows += [("Stripped", self._charge()), ("Contact", self._contact()), *self._voids()]
+        return [*rows, ("Overpotential", self._overpotential()), ("Trust", self._trust())]
+
     def everything(self) -> list[tuple[str, str]]:
         """All that the file's numbers come to, for ``summary(full=True)``."""
-        upscale = self.run["upscale"]
+        upscale, s = self.run["upscale"], self.samples
         ended = self.stop_reason or "still being written"
         if ended in upscale:
             ended += f" reached {upscale[ended]:g}"
-        rows = [("Ended" if self.finished else "Not finished", ended)]
         metal = f"{self.resolved['parameter_set']}, {self.run['system']['lattice']}"
         if self.facts.get("mg_coverage"):
             metal += f", Mg {100 * self.facts['mg_coverage']:.3g} % of the interface"
@@ -98,10 +113,12 @@ class PopulationRun(TableRun):
         square = f"{self.edge_um:.4g} µm × {self.edge_um:.4g} µm"
         if "cell_um" in self.facts:
             square += f" in cells of {figure(self.facts['cell_um'], 'µm')}"
-        rows.append(("System", f"{metal}; {square}{replicas}"))
         kelvin = f"{self.run['conditions']['temperature_K']:g} K"
-        rows.append(("Conditions", f"{kelvin}, {driven_by_run(self.run)}"))
-        s = self.samples
+        rows = [
+            ("Ended" if self.finished else "Not finished", ended),
+            ("System", f"{metal}; {square}{replicas}"),
+            ("Conditions", f"{kelvin}, {driven_by_run(self.run)}"),
+        ]
         if not len(s["time_s"]):
             return [*rows, ("Samples", "none yet")]
         capacity = figure(s["capacity_mAh_cm2"].max(), "mAh/cm²")
@@ -109,7 +126,23 @@ class PopulationRun(TableRun):
             now = figure(s["capacity_mAh_cm2"][-1], "mAh/cm²")
             capacity = f"{now} at the end, net of what was plated; {capacity} at most"
         rows.append(("Capacity", f"{capacity}, in {duration(float(s['time_s'][-1]))}"))
-        return rows + self._contact() + self._seen() + self._limits()
+        rows.append(("Contact", self._contact()))
+        if s["step"][-1]:
+            rows += self._after_strips()
+        if s["plated_um"][-1] > 0:
+            plated = ("filled_um", "pushed_back_um", "dead_um")
+            filled, pushed, dead = (figure(s[name][-1], "µm") for name in plated)
+            text = f"{figure(s['plated_um'][-1], 'µm')} of height: {filled} into voids, {pushed}"
+            rows.append(("Plated", f"{text} pushed the metal back; {dead} of voids were cut off"))
+        rows += self._voids()
+        if self.has_gap:
+            counts = [f"{s[name][-1]:g} {name}" for name in ("coalescences", "splits", "collapses")]
+            rows.append(("", f"{', '.join(counts)} of voids on the grid"))
+            parts = ("voids", "settled", "sink", "storage")
+            made = max(s["stripped_um"][-1] + s["initial_um"][-1], 1e-300)
+            shares = ", ".join(f"{100 * s[f'{p}_um'][-1] / made:.3g} % {p}" for p in parts)
+            rows.append(("Stripped", f"{figure(s['stripped_um'][-1], 'µm')} of height: {shares}"))
+        return [*rows, ("Overpotential", self._overpotential()), ("Trust", self._trust())]
 
     def charge_at_contact(self, fraction: float) -> float:
         """Charge in mAh/cm² at which the contact first falls below a fraction; NaN where it never
@@ -121,48 +154,49 @@ class PopulationRun(TableRun):
         two = slice(below[0] - 1, below[0] + 1)
         return float(np.interp(-fraction, -s["contact_fraction"][two], s["capacity_mAh_cm2"][two]))
 
-    def _contact(self) -> list[tuple[str, str]]:
-        s = self.samples
-        text = f"{100 * s['contact_fraction'][-1]:.3g} % at the end"
-        for share in (0.5, 0.1):
-            charge = self.charge_at_contact(share)
-            if np.isfinite(charge):
-                text += f"; below {100 * share:.0f} % at {figure(charge, 'mAh/cm²')}"
-        rows = [("Contact", text)]
-        if s["step"][-1]:
-            rows += self._after_strips()
-        if s["plated_um"][-1] > 0:
-            plated = ("filled_um", "pushed_back_um", "dead_um")
-            filled, pushed, dead = (figure(s[name][-1], "µm") for name in plated)
-            text = f"{figure(s['plated_um'][-1], 'µm')} of height: {filled} into voids, {pushed}"
-            rows.append(("Plated", f"{text} pushed the metal back; {dead} of voids were cut off"))
-        return rows
+    # --- lines of a summary -----------------------------------------------------------------------
 
-    def _seen(self) -> list[tuple[str, str]]:
-        """Voids as a cross-section shows them, what became of the metal, and the overpotential."""
+    def _end(self) -> tuple[str, str]:
+        if not self.finished:
+            return "Not finished", unfinished(self.stop_reason, self.path.name)
+        given = self.run.get("stop", {}) | self.run["upscale"]
+        value = given.get(self.stop_reason)
+        return "Ended", ending(
+            f"{self.stop_reason} reached {value:g}" if value else self.stop_reason
+        )
+
+    def _charge(self) -> str:
+        s, layer = self.samples, self.facts["monolayer_mAh_cm2"]
+
+        def monolayers(charge: float) -> str:
+            return f"{figure(charge, 'mAh/cm²')} ({figure(charge / layer)} monolayers)"
+
+        most, last = float(s["capacity_mAh_cm2"].max()), float(s["capacity_mAh_cm2"][-1])
+        text = f"{monolayers(most)} in {duration(float(s['time_s'][-1]))}"
+        if s["plated_um"][-1] > 0:
+            net = last if abs(last) > _ROUNDING * most else 0.0
+            text = f"{monolayers(most)} at most; {figure(net, 'mAh/cm²')} net at the end"
+        if not self.has_gap:
+            return text
+        made = max(float(s["stripped_um"][-1] + s["initial_um"][-1]), 1e-300)
+        return f"{text}; {100 * s['settled_um'][-1] / made:.3g} % of it settled"
+
+    def _contact(self) -> str:
+        parts = [f"{100 * self.samples['contact_fraction'][-1]:.3g} % at the end"]
+        for share, name in ((0.5, "half"), (0.1, "nine tenths")):
+            if math.isfinite(charge := self.charge_at_contact(share)):
+                parts.append(f"{name} lost at {figure(charge, 'mAh/cm²')}")
+        return "; ".join(parts)
+
+    def _voids(self) -> list[tuple[str, str]]:
         s = self.samples
         at = int(np.argmax(s["voids_per_100um"]))
-        text = "none in a cross-section"
-        if s["voids_per_100um"][at] > 0:
-            text = f"most in a cross-section: {self._section(at)}"
-            if s["voids_per_100um"][-1] > 0 and at + 1 < len(s["time_s"]):
-                text += f"; at the end {self._section(-1)}"
-        rows = [("Voids", text)]
-        if self.has_gap:
-            counts = [f"{s[name][-1]:g} {name}" for name in ("coalescences", "splits", "collapses")]
-            rows.append(("", f"{', '.join(counts)} of voids on the grid"))
-            parts = ("voids", "settled", "sink", "storage")
-            made = max(s["stripped_um"][-1] + s["initial_um"][-1], 1e-300)
-            shares = ", ".join(f"{100 * s[f'{p}_um'][-1] / made:.3g} % {p}" for p in parts)
-            rows.append(("Stripped", f"{figure(s['stripped_um'][-1], 'µm')} of height: {shares}"))
-        most = int(
-            np.argmax(np.abs(np.where(np.isfinite(s["overpotential_V"]), s["overpotential_V"], 0)))
-        )
-        volts = f"{scaled(s['overpotential_V'][-1], 'V')} at the end"
-        if most + 1 < len(s["time_s"]):
-            volts += f", largest {scaled(s['overpotential_V'][most], 'V')} at "
-            volts += figure(s["capacity_mAh_cm2"][most], "mAh/cm²")
-        rows.append(("Overpotential", volts))
+        if not s["voids_per_100um"][at] > 0:
+            return [("Voids", "none in a cross-section")]
+        text = f"in a cross-section at most {self._section(at)}"
+        rows = [("Voids", f"{text}, at {figure(s['capacity_mAh_cm2'][at], 'mAh/cm²')}")]
+        if s["voids_per_100um"][-1] > 0 and at + 1 < len(s["time_s"]):
+            rows.append(("", f"at the end {self._section(-1)}"))
         return rows
 
     def _section(self, row: int) -> str:
@@ -173,12 +207,25 @@ class PopulationRun(TableRun):
             f"{figure(s['mean_height_um'][row], 'µm')} high"
         )
 
-    def _limits(self) -> list[tuple[str, str]]:
-        """What the numbers rest on."""
-        number = self.samples["voids_per_um2"].max() * self.edge_um**2
-        if number < FEW_VOIDS:
-            return [("Note", f"at most {number:.0f} voids: the contact depends on the square")]
-        return []
+    def _overpotential(self) -> str:
+        s = self.samples
+        volts = np.where(np.isfinite(s["overpotential_V"]), s["overpotential_V"], 0.0)
+        most = int(np.argmax(np.abs(volts)))
+        text = f"{scaled(s['overpotential_V'][-1], 'V')} at the end"
+        if most + 1 < len(volts):
+            charge = figure(s["capacity_mAh_cm2"][most], "mAh/cm²")
+            text += f", largest {scaled(volts[most], 'V')} at {charge}"
+        return text
+
+    def _trust(self) -> str:
+        """What limits the numbers most: too few voids, else inputs that nobody has measured."""
+        number = round(float(self.samples["voids_per_um2"].max()) * self.edge_um**2)
+        text = f"{plural(number, 'void')} at most"
+        if number < _FEW_VOIDS:
+            return f"{text}: contact measures the square; a larger upscale.domain_um is needed"
+        given = self.run["conditions"] | self.run["upscale"]
+        names = [key for key in _ASSUMED if math.isfinite(float(given.get(key) or math.inf))]
+        return f"{text}; assumed: {', '.join(names) or 'how fast voids round off'}"
 
     def _after_strips(self) -> list[tuple[str, str]]:
         """Contact at the end of the first and of the last strip."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.common.progress import Progress
+from kmc.common.progress import Progress, Share
 from kmc.model.electrochemistry import capacity_mAh_cm2
 from kmc.runfile.run_file import RunFile
 from kmc.systems.job import Ended, Frame, Item, Job, Listed, NextReplica, Row
@@ -34,23 +34,7 @@ _SIZES = ("area_um2", "volume_um3", "height_um")
 def population(run: RunFile, bar: Progress) -> Population:
     """The job of a checked run file; the free energies of its clusters are computed first."""
     bar.update(0.0, "free energies of clusters")
-    return Population(prepare(run, _Part(bar)))
-
-
-class _Part:
-    """The first part of a progress bar, for what is computed before the run."""
-
-    def __init__(self, bar: Progress):
-        self.bar = bar
-
-    def __enter__(self) -> _Part:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        pass
-
-    def update(self, fraction: float, text: str) -> None:
-        self.bar.update(_WALKS * fraction, text)
+    return Population(prepare(run, Share(bar, 0.0, _WALKS)))
 
 
 class Population(Job):

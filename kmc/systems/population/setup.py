@@ -12,7 +12,7 @@ from kmc.common.progress import Progress
 from kmc.errors import InputError, KmcWarning
 from kmc.model import creep
 from kmc.model.dft_check import contact_angle_of_energies_deg
-from kmc.model.electrochemistry import capacity_mAh_cm2, conductivity_mS_cm
+from kmc.model.electrochemistry import capacity_mAh_cm2
 from kmc.model.parameters import ParameterSet
 from kmc.model.sinks import sink_distance
 from kmc.nuclei.burst import nucleation_burst
@@ -24,7 +24,7 @@ from kmc.runfile.load import RunFile
 from kmc.runfile.upscale_section import MOST_CELLS, cells_along_edge
 from kmc.systems.population.gaps import Flaws, GapSetting, Viscous
 from kmc.systems.population.schedule import flux_per_um2_s
-from kmc.systems.population.voltage import Kinetics
+from kmc.systems.population.voltage import Kinetics, kinetics_at
 
 ROUNDING_TIME_s = 1e4  # in which capillarity rounds off what is smaller than R*
 _WIDEST_CELL_um = 0.5
@@ -169,16 +169,7 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
         pressure_share=upscale.pressure_share,
         cut_off_share=cut_off_share(aspect),
     )
-    kinetics = Kinetics(
-        temperature,
-        parameters.value("exchange_current_density_mA_cm2"),
-        conductivity_mS_cm(
-            parameters.value("electrolyte_conductivity_mS_cm"),
-            parameters.value("electrolyte_activation_eV"),
-            temperature,
-        ),
-        conditions.series_resistance_ohm_cm2,
-    )
+    kinetics = kinetics_at(parameters.value, temperature, conditions.series_resistance_ohm_cm2)
     return Prepared(run, parameters, setting, kinetics, vapour, coverage, angle, density)
 
 

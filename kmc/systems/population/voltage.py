@@ -14,11 +14,15 @@ below the Wagner length κ kT/(e j0), the current density is even over the conta
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from kmc.common.units import K_B_eV
+from kmc.errors import InputError
+from kmc.model.electrochemistry import conductivity_mS_cm
 from kmc.nuclei.field import Absorbers, Medium, SurfaceField
 
 _MOST_CELLS = 256
@@ -101,6 +105,35 @@ class Kinetics:
             j * 1e-3 * resistance,
             j * 1e-3 * self.series_resistance_ohm_cm2,
         )
+
+
+def kinetics_at(
+    value: Callable[[str], float], temperature_K: float, series_ohm_cm2: float
+) -> Kinetics:
+    """Kinetics at a temperature; `value` gives the quantities of a parameter set by their names."""
+    conductivity = conductivity_mS_cm(
+        value("electrolyte_conductivity_mS_cm"),
+        value("electrolyte_activation_eV"),
+        temperature_K,
+    )
+    exchange = value("exchange_current_density_mA_cm2")
+    return Kinetics(temperature_K, exchange, conductivity, series_ohm_cm2)
+
+
+def kinetics_of(found: Any) -> Kinetics:
+    """Kinetics that the file of a population states, at the temperature of its run."""
+
+    def value(key: str) -> float:
+        if key not in found.params:
+            raise InputError(
+                f"{found.path} was run with a set without {key}",
+                advice="Add it to the parameter set and run again.",
+            )
+        return float(found.params[key]["value"])
+
+    conditions = found.run["conditions"]
+    series = float(conditions.get("series_resistance_ohm_cm2") or 0.0)
+    return kinetics_at(value, float(conditions["temperature_K"]), series)
 
 
 class Constriction:
