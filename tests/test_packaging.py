@@ -241,6 +241,10 @@ def test_it_installs_into_an_empty_environment(kind, checkout, tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (file,) = (path for path in tmp_path.iterdir() if path.suffix in (".whl", ".gz"))
+    if kind == "sdist":  # setuptools adds tests/test*.py unless told not to
+        names = subprocess.run(["tar", "tzf", str(file)], capture_output=True, text=True).stdout
+        assert "/kmc/" in names
+        assert "/tests/" not in names
     home = tmp_path / "home"
     subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
     folder = home / ("Scripts" if os.name == "nt" else "bin")

@@ -16,6 +16,7 @@ import select
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import h5py
@@ -76,7 +77,11 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module")
 def read():
-    """What a reader says of a file; the test fails where it takes too long or too much."""
+    """What a reader says of a file; the test fails where it takes too long or too much.
+
+    With `pytest -s` the number of tries of each attack and the largest memory are printed.
+    """
+    tries, most = Counter(), 0
     with subprocess.Popen(
         [sys.executable, "-c", _CHILD % MAX_S],
         stdin=subprocess.PIPE,
@@ -86,17 +91,22 @@ def read():
     ) as process:
 
         def ask(path: Path) -> str:
+            nonlocal most
+            tries[os.environ["PYTEST_CURRENT_TEST"].partition("::")[2].partition("[")[0]] += 1
             os.utime(path, (0, 0))  # nobody is writing it at this moment
             process.stdin.write(f"{path}\n")
             process.stdin.flush()
-            assert select.select([process.stdout], [], [], 300)[0], "a reader waits for ever"
+            if not select.select([process.stdout], [], [], 300)[0]:
+                pytest.exit(f"a reader waits for ever: {path}", 1)  # it would wait for it, too
             memory, said = json.loads(process.stdout.readline())
+            most = max(most, memory)
             assert memory < MAX_MEMORY, said
             assert not said.startswith("!"), said
             return said
 
         yield ask
         process.stdin.close()
+    print(f"\n{dict(tries)}, {most / 1e6:.0f} MB")
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +143,11 @@ def datasets(path: Path) -> list[str]:
 
 def chosen(places: list[str], chance: random.Random) -> list[str]:
     return places if TIMES > 1 else chance.sample(places, 3)
+
+
+def refused(said: str, place: str) -> bool:
+    """Whether a dataset was not read; what `kmc.load` leaves alone is a breach of `kmc.verify`."""
+    return said.startswith("refused") or (said.startswith("breach") and f"/{place}" in said)
 
 
 def elsewhere(path: Path) -> tuple[Path, Path]:
@@ -173,7 +188,7 @@ def test_nothing_outside_of_the_file_is_read(files, read, tmp_path, name):
                     file.create_dataset(place, shape, dtype, external=raw)
                 for key, value in attributes.items() if way in ("virtual", "raw") else ():
                     file[place].attrs[key] = value
-            assert read(path).startswith("refused"), (place, way)
+            assert refused(read(path), place), (place, way)
 
 
 @EVERY
@@ -243,7 +258,7 @@ def test_bombs(files, read, tmp_path, name):
                 file.create_dataset(place, shape, dtype, **packed)
                 for key, value in facts.items():
                     file[place].attrs[key] = value
-            assert read(path).startswith("refused"), place
+            assert refused(read(path), place), place
 
 
 @EVERY
