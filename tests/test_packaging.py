@@ -22,7 +22,15 @@ from kmc.common import catalogue
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETUPTOOLS = PYPROJECT["tool"]["setuptools"]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "kmc", *catalogue.KINDS, "tests")
+SOURCES = (
+    "pyproject.toml",
+    "MANIFEST.in",
+    "README.md",
+    "LICENSE",
+    "kmc",
+    *catalogue.KINDS,
+    "tests",
+)
 
 
 def modules(package: Path) -> set[str]:
