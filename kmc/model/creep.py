@@ -37,14 +37,6 @@ def strain_rate_Hz(parameters: ParameterSet, stress_MPa: float, temperature_K: f
     return rate * reduced ** value("creep_exponent")
 
 
-def prefactor_per_s(parameters: ParameterSet) -> float:
-    """A of Norton's law with the stress in MPa, 1/(s MPa^n)."""
-    value = parameters.value
-    exponent = value("creep_activation_energy_kJ_mol") / (R_kJ_mol_K * REFERENCE_K)
-    rate = value("creep_reference_rate_per_s") * math.exp(exponent)
-    return rate * value("creep_reference_stress_MPa") ** -value("creep_exponent")
-
-
 def local_stress_MPa(pressure_MPa: float, contact_fraction: float, limit_MPa: float) -> float:
     """Stress in the metal that is left in contact: the pressure over the contact, up to a limit."""
     if pressure_MPa == 0.0:

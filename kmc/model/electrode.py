@@ -22,88 +22,56 @@ from kmc.model.sinks import sink_distance
 class Electrode:
     """A metal at given conditions: its energies, its charge transfer and its creep.
 
-    Parameters
-    ----------
-    lattice : Lattice
-    parameters : ParameterSet
-    temperature_K : float
-    current_density_mA_cm2 : float
-        Above 0 atoms are stripped, below 0 ions are plated, 0 switches both off.
-    electrode_thickness_um : float
-        Metal from the interface to the perfect sink of vacancies; infinite for none.
-    sink_length_um, sink_depth_um : float
-        λ of the interface and 1/κ of the metal as sinks (`sink_distance`); infinite for none. Where
-        all three are infinite the reservoir is closed.
-    strip_weight_lambda : float
-        λ, share of the differences in binding that oxidation feels; reduction feels the rest.
-    reservoir_mg_fraction : float
-        Mg fraction of the metal above the box, which refills absorbed vacancies and closed voids.
-    dragged_mg : bool
-        Refill absorbed vacancies with the share of Mg that they move on a way to a distant sink,
-        `mg_drag` times that fraction, instead of with the metal as it is.
-    saddle_floor_eV, max_hops_per_strip_per_site : float, optional
-        Barrier raising (Chatterjee and Voter, J. Chem. Phys. 132, 194101 (2010),
-        doi:10.1063/1.3409606): lowest barrier of a hop and its reverse, or the ratio that it
-        follows from. Exact rates without.
-    slow_down_by : float, optional
-        The third way to state the lowest barrier: the factor by which hops of the lowest barrier E0
-        of the set are slowed at ΔE = 0. At most one of the three.
-    box_resistance_share : float
-        With raised barriers, the largest share that the box may have in the resistance between the
-        interface and the sink of vacancies; it sets the lowest barrier of lone vacancies.
-    mg_exchange : bool
-        Let Mg and Li beside it change places at the rate that unslowed vacancies would give.
-    stack_pressure_MPa : float
-        Pressure under which the metal creeps; 0 switches creep off.
-    overpotential_V : float, optional
-        Overpotential held instead of a current.
-    pattern_um : float, optional
-        Edge of the square of the cell that the box stands for in the constriction of the current;
-        by default it is the box as it is.
-    exchange : bool
-        At a given current, also strip and plate what oxidation and reduction exchange beyond it.
-    series_resistance_ohm_cm2 : float
-        Everything in series with the interface: the electrolyte's thickness over κ, the other
-        electrode.
-    interphase : Interphase, optional
-        Chemistries of the interface; by default all of it is that of `parameters`.
-    bin_unit_Hz : float, optional
-        Reference rate of the bins of the selection; no result depends on it. By default just above
-        the total rate of a lone vacancy in the bulk, the most frequent rate.
-    superbasins : bool
-        Draw the walk of the only vacancy of the box in one step (`kernels.lone_vacancy`).
-    plating : bool
-        Keep the weights of plating although the drive at the start does not plate: an engine is
-        then free to change its drive (`Engine.set_drive`).
-    holds_voltage, creeps : bool
-        A voltage or a pressure comes later. The event loop then has its part for that compiled at
-        the start, instead of being compiled again.
+    A run file hands on the keys of [conditions] and [acceleration] that have the name of a field.
     """
 
     lattice: Lattice
     parameters: ParameterSet
     temperature_K: float
+    # Above 0 atoms are stripped, below 0 ions are plated, 0 switches both off.
     current_density_mA_cm2: float = 0.0
+    # Metal from the interface to the perfect sink of vacancies; λ of the interface and 1/κ of the
+    # metal as sinks (`sink_distance`). Where all three are infinite the reservoir is closed.
     electrode_thickness_um: float = math.inf
     sink_length_um: float = math.inf
     sink_depth_um: float = math.inf
+    # λ, share of the differences in binding that oxidation feels; reduction feels the rest.
     strip_weight_lambda: float = 0.5
+    # Mg in the metal above the box, which refills absorbed vacancies and closed voids. With
+    # `dragged_mg` they bring the share of Mg that they move on a way to a distant sink: `mg_drag`
+    # times that fraction.
     reservoir_mg_fraction: float = 0.0
     dragged_mg: bool = False
+    # Barrier raising (Chatterjee and Voter, J. Chem. Phys. 132, 194101 (2010),
+    # doi:10.1063/1.3409606), at most one of the three; exact rates without. The lowest barrier of a
+    # hop and its reverse, the ratio of hops to strips that it follows from, or the factor by which
+    # hops of the lowest barrier E0 of the set are slowed at ΔE = 0.
     saddle_floor_eV: float | None = None
     max_hops_per_strip_per_site: float | None = None
     slow_down_by: float | None = None
+    # With raised barriers, the largest share that the box may have in the resistance between the
+    # interface and the sink of vacancies; it sets the lowest barrier of lone vacancies.
     box_resistance_share: float = 0.2
-    mg_exchange: bool = False
-    stack_pressure_MPa: float = 0.0
-    overpotential_V: float | None = None
+    mg_exchange: bool = False  # Mg and Li beside it change places as unslowed vacancies would do it
+    stack_pressure_MPa: float = 0.0  # under which the metal creeps; 0 switches creep off
+    overpotential_V: float | None = None  # held instead of a current
+    # Edge of the square of the cell that the box stands for in the constriction of the current; by
+    # default it is the box as it is.
     pattern_um: float | None = None
+    # Everything in series with the interface: the electrolyte's thickness over κ, the other
+    # electrode.
     series_resistance_ohm_cm2: float = 0.0
-    exchange: bool = False
-    interphase: Interphase | None = None
+    exchange: bool = False  # at a given current, strip and plate what is exchanged beyond it, too
+    interphase: Interphase | None = None  # chemistries; by default all is that of `parameters`
+    # Reference rate of the bins of the selection; no result depends on it. By default just above
+    # the total rate of a lone vacancy in the bulk, the most frequent rate.
     bin_unit_Hz: float | None = None
-    superbasins: bool = False
+    superbasins: bool = False  # draw the walk of the only vacancy at once (`kernels.lone_vacancy`)
+    # Keep the weights of plating although the drive at the start does not plate: an engine is then
+    # free to change its drive (`Engine.set_drive`).
     plating: bool = False
+    # A voltage or a pressure comes later: the event loop has its part for that compiled at the
+    # start, instead of being compiled again.
     holds_voltage: bool = False
     creeps: bool = False
 

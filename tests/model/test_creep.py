@@ -23,8 +23,11 @@ def test_the_anchor_and_the_exponent():
 
 
 def test_the_prefactor_is_that_of_the_usual_form():
-    """ε̇ = A σ^n exp(−Q/RT) with the A that `prefactor_per_s` gives; R = 8.314 J/(mol K)."""
-    expected = creep.prefactor_per_s(LI) * 1.7**6.6 * math.exp(-37000 / (8.314462618 * 330))
+    """ε̇ = A σ^n exp(−Q/RT) with A = ε̇0 σ0^(−n) exp(Q/R 298.15 K); R = 8.314 J/(mol K)."""
+    value = LI.value
+    prefactor = value("creep_reference_rate_per_s") * math.exp(37000 / (8.314462618 * 298.15))
+    prefactor *= value("creep_reference_stress_MPa") ** -value("creep_exponent")
+    expected = prefactor * 1.7**6.6 * math.exp(-37000 / (8.314462618 * 330))
     assert creep.strain_rate_Hz(LI, 1.7, 330.0) == pytest.approx(expected)
 
 

@@ -10,7 +10,7 @@ Middleton, Proc. IEEE 54, 2 (1966), doi:10.1109/PROC.1966.4567).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -21,32 +21,6 @@ from kmc.model.lattice import Lattice
 from kmc.model.parameters import ParameterSet, load_parameters
 
 _IMAGES = 4  # periodic images of a kernel on either side; it is narrower than half of the box
-
-
-class ChemistrySettings(Protocol):
-    """One entry of ``chemistry`` in the section [interface] of a run file."""
-
-    @property
-    def params(self) -> str: ...
-
-    @property
-    def fraction(self) -> float | None: ...
-
-    @property
-    def parameters(self) -> Mapping[str, float]: ...
-
-
-class MapSettings(Protocol):
-    """Keys of the section [interface] of a run file that define the map."""
-
-    @property
-    def chemistry(self) -> Sequence[ChemistrySettings] | None: ...
-
-    @property
-    def mask(self) -> str | None: ...
-
-    @property
-    def correlation_length_nm(self) -> float: ...
 
 
 def random_map(
@@ -146,7 +120,7 @@ def map_from_mask(lattice: Lattice, mask: np.ndarray) -> np.ndarray:
 
 def chemistry_sets(
     base: ParameterSet,
-    entries: Sequence[ChemistrySettings],
+    entries: Sequence[Any],
     overrides: Mapping[str, float],
     shown: Callable[[str, Any], str] | None = None,
 ) -> tuple[ParameterSet, ...]:
@@ -160,7 +134,7 @@ def chemistry_sets(
     base : ParameterSet
         That of [system], with the overrides.
     entries : sequence
-        The other chemistries.
+        The other chemistries: entries of ``chemistry`` in the section [interface] of a run file.
     overrides : mapping
         [parameters] of the run.
     shown : callable, optional
@@ -179,12 +153,12 @@ def chemistry_sets(
 
 
 def interphase_of(
-    settings: MapSettings,
+    settings: Any,
     sets: tuple[ParameterSet, ...],
     lattice: Lattice,
     rng: np.random.Generator,
 ) -> Interphase | None:
-    """The chemistries of a run and their map; None where there is only one."""
+    """The chemistries of a run and their map from its section [interface]; None for only one."""
     if not settings.chemistry:
         return None
     if settings.mask is not None:

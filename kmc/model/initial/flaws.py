@@ -8,9 +8,8 @@ and the volume of their sites is that of the cap within the discreteness of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 
@@ -18,31 +17,6 @@ from kmc.common.units import A_per_nm, nm2_per_um2
 from kmc.model.lattice import Lattice
 
 _METAL_ABOVE = 4  # layers left above a void: bonds reach three layers up on bcc (111)
-
-
-class FlawSettings(Protocol):
-    """Keys of the section [interface] of a run file that define flaws."""
-
-    @property
-    def patch_density_per_um2(self) -> float | None: ...
-
-    @property
-    def patch_radius_nm(self) -> float | None: ...
-
-    @property
-    def void_density_per_um2(self) -> float | None: ...
-
-    @property
-    def void_radius_nm(self) -> float | None: ...
-
-    @property
-    def void_height_nm(self) -> float | None: ...
-
-    @property
-    def patches(self) -> Sequence[Sequence[float]] | None: ...
-
-    @property
-    def voids(self) -> Sequence[Sequence[float]] | None: ...
 
 
 @dataclass(frozen=True)
@@ -72,7 +46,7 @@ class Flaws:
         }
 
 
-def draw_flaws(interface: FlawSettings, lattice: Lattice, seed: np.random.SeedSequence) -> Flaws:
+def draw_flaws(interface: Any, lattice: Lattice, seed: np.random.SeedSequence) -> Flaws:
     """Draw the flaws of a run.
 
     The number of each kind is drawn from the Poisson distribution of its mean, density times area,
@@ -81,8 +55,7 @@ def draw_flaws(interface: FlawSettings, lattice: Lattice, seed: np.random.SeedSe
 
     Parameters
     ----------
-    interface : FlawSettings
-        Section of the run file.
+    interface : section [interface] of a run file
     lattice : Lattice
     seed : SeedSequence
     """
@@ -132,11 +105,6 @@ def cap_sites(
             inside = np.flatnonzero(_in_plane_nm(lattice, layer, x_nm, y_nm) <= radius)
             found.append(layer * lattice.sites_per_layer + inside)
     return np.concatenate([np.empty(0, dtype=np.int64), *found])
-
-
-def cap_volume_nm3(radius_nm: float, height_nm: float) -> float:
-    """Volume of a spherical cap, π h (3 r² + h²)/6."""
-    return math.pi * height_nm * (3 * radius_nm**2 + height_nm**2) / 6
 
 
 def widest_nm(radius_nm: float, height_nm: float) -> float:

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 from numba import njit
@@ -121,42 +122,27 @@ def state_bytes(engine: Engine) -> int:
     return state.site_state.nbytes + state.dirty.nbytes + used
 
 
+def _bulk(*box: int, **settings: float) -> Callable[[int], Engine]:
+    return lambda seed: bulk_engine(*box, **settings, seed=seed)  # type: ignore[arg-type]
+
+
+_SHIPPED = "the shipped run, from its start"
+# What it is, its engine for a seed, events.
 CASES: dict[str, tuple[str, Callable[[int], Engine], int]] = {
-    "bulk_dilute": (
-        "bulk, 128 000 sites, 12 vacancies",
-        lambda seed: bulk_engine(_CELLS, _LAYERS, 12, seed=seed),
-        1_000_000,
-    ),
-    "bulk_1pct": (
-        "bulk, 128 000 sites, 1 % vacancies",
-        lambda seed: bulk_engine(_CELLS, _LAYERS, 1280, seed=seed),
-        1_000_000,
-    ),
-    "bulk_5pct": (
-        "bulk, 128 000 sites, 5 % vacancies",
-        lambda seed: bulk_engine(_CELLS, _LAYERS, 6400, seed=seed),
-        1_000_000,
-    ),
-    "bulk_free": (
-        "the same as bulk_1pct without bonds",
-        lambda seed: bulk_engine(_CELLS, _LAYERS, 1280, pair_bond_eV=0.0, seed=seed),
-        1_000_000,
-    ),
-    "bulk_1pct_1M": (
-        "bulk, 1 000 000 sites, 1 % vacancies",
-        lambda seed: bulk_engine(100, 100, 10_000, seed=seed),
-        1_000_000,
-    ),
-    "strip_li": (
-        "the shipped run, from its start",
-        lambda seed: strip_engine("strip_li", seed),
-        1_000_000,
-    ),
-    "strip_limg": (
-        "the shipped run, from its start",
-        lambda seed: strip_engine("strip_limg", seed),
-        1_000_000,
-    ),
+    name: (text, make, 1_000_000)
+    for name, text, make in (
+        ("bulk_dilute", "bulk, 128 000 sites, 12 vacancies", _bulk(_CELLS, _LAYERS, 12)),
+        ("bulk_1pct", "bulk, 128 000 sites, 1 % vacancies", _bulk(_CELLS, _LAYERS, 1280)),
+        ("bulk_5pct", "bulk, 128 000 sites, 5 % vacancies", _bulk(_CELLS, _LAYERS, 6400)),
+        (
+            "bulk_free",
+            "the same as bulk_1pct without bonds",
+            _bulk(_CELLS, _LAYERS, 1280, pair_bond_eV=0.0),
+        ),
+        ("bulk_1pct_1M", "bulk, 1 000 000 sites, 1 % vacancies", _bulk(100, 100, 10_000)),
+        ("strip_li", _SHIPPED, partial(strip_engine, "strip_li")),
+        ("strip_limg", _SHIPPED, partial(strip_engine, "strip_limg")),
+    )
 }
 
 

@@ -15,14 +15,8 @@ from kmc.model.constriction import Rim, Spreading
 from kmc.model.model import Model
 from kmc.systems.electrode.charge_sites import ChargeSites
 
-_WITHOUT_CURRENT = {
-    "overpotential_V": 0.0,
-    "overpotential_concentration_V": 0.0,
-    "overpotential_charge_transfer_V": 0.0,
-    "overpotential_constriction_V": 0.0,
-    "overpotential_series_V": 0.0,
-    "overpotential_sites_V": 0.0,
-}
+_TERMS = ("", "_concentration", "_charge_transfer", "_constriction", "_series", "_sites")
+_OVERPOTENTIALS = tuple(f"overpotential{term}_V" for term in _TERMS)
 
 
 class Configuration:
@@ -222,7 +216,7 @@ class Configuration:
         current = self.current_density_mA_cm2()
         idle = self.interface_V is None and current == 0.0
         if self.resting or idle or not model.has_interface:
-            return dict(_WITHOUT_CURRENT)
+            return dict.fromkeys(_OVERPOTENTIALS, 0.0)
         temperature_K, contact = model.temperature_K, self.contact_fraction()
         concentration = electrochemistry.concentration_overpotential_V(
             self.vacancy_activity(), temperature_K
@@ -243,14 +237,8 @@ class Configuration:
                 model.alpha,
             )
             total = concentration + charge_transfer + constriction + series
-        return {
-            "overpotential_V": total,
-            "overpotential_concentration_V": concentration,
-            "overpotential_charge_transfer_V": charge_transfer,
-            "overpotential_constriction_V": constriction,
-            "overpotential_series_V": series,
-            "overpotential_sites_V": sites,
-        }
+        values = (total, concentration, charge_transfer, constriction, series, sites)
+        return dict(zip(_OVERPOTENTIALS, values, strict=True))
 
     def sample(self) -> dict:
         """One row of `/samples`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -160,33 +160,25 @@ def _model(
         if pressure:
             kelvin = conditions.temperature_K if kelvin is None else kelvin
             creep.closure_rate_Hz(parameters, pressure, 1.0, kelvin)
-    return Model(
-        lattice,
-        parameters,
-        temperature_K=conditions.temperature_K,
-        current_density_mA_cm2=run.drive.current_density_mA_cm2,
-        overpotential_V=run.drive.overpotential_V,
-        stack_pressure_MPa=conditions.stack_pressure_MPa,
-        electrode_thickness_um=conditions.electrode_thickness_um,
-        sink_length_um=conditions.sink_length_um,
-        sink_depth_um=conditions.sink_depth_um,
-        strip_weight_lambda=conditions.strip_weight_lambda,
-        pattern_um=conditions.contact_pattern_um,
-        series_resistance_ohm_cm2=conditions.series_resistance_ohm_cm2,
-        exchange=conditions.exchange,
-        reservoir_mg_fraction=run.system.mg_fraction,
-        dragged_mg=run.system.mg_supply == "vacancies",
-        saddle_floor_eV=run.acceleration.saddle_floor_eV,
-        max_hops_per_strip_per_site=run.acceleration.max_hops_per_strip_per_site,
-        slow_down_by=run.acceleration.slow_down_by,
-        box_resistance_share=run.acceleration.box_resistance_share,
-        mg_exchange=run.acceleration.mg_exchange,
-        interphase=interphase,
-        superbasins=run.acceleration.superbasins,
-        plating=any(drive.plates or drive.overpotential_V is not None for drive in drives),
-        holds_voltage=any(drive.overpotential_V is not None for drive in drives),
-        creeps=any(planned.step.stack_pressure_MPa for planned in run.protocol.plan),
-    )
+    # A key of [conditions] or [acceleration] that `Model` has by the same name is handed on.
+    named = {
+        field.name: getattr(section, field.name)
+        for section in (conditions, run.acceleration)
+        for field in fields(Model)
+        if hasattr(section, field.name)
+    }
+    others = {
+        "current_density_mA_cm2": run.drive.current_density_mA_cm2,
+        "overpotential_V": run.drive.overpotential_V,
+        "pattern_um": conditions.contact_pattern_um,
+        "reservoir_mg_fraction": run.system.mg_fraction,
+        "dragged_mg": run.system.mg_supply == "vacancies",
+        "interphase": interphase,
+        "plating": any(drive.plates or drive.overpotential_V is not None for drive in drives),
+        "holds_voltage": any(drive.overpotential_V is not None for drive in drives),
+        "creeps": any(planned.step.stack_pressure_MPa for planned in run.protocol.plan),
+    }
+    return Model(lattice, parameters, **named | others)
 
 
 def _lone_vacancies(model: Model) -> dict:
