@@ -263,7 +263,10 @@ def _potentials(up, own, down, right, above, below, bent, out):
 
 @_compiled
 def _exchange(up, own, down, right, above, below, gain, per, weights, phi, older, flow):
-    """A stage in a row of cells: what flows in through their faces, and what they gain."""
+    """A stage in a row of cells: what flows in through their faces, and what they gain.
+
+    The next planes take the place of the older ones.
+    """
     n = own.size - 2
     first, second, scale = weights
     for k in range(n):
@@ -275,10 +278,8 @@ def _exchange(up, own, down, right, above, below, gain, per, weights, phi, older
         flow[j] = total
     for k in range(n):
         j = index(k) + index(1)
-        new = first * phi[j] + second * older[j] + scale * per[j] * (flow[j] + gain[j])
-        older[j] = phi[j]
-        phi[j] = new
-    phi[0], phi[n + 1] = phi[n], phi[1]
+        older[j] = first * phi[j] + second * older[j] + scale * per[j] * (flow[j] + gain[j])
+    older[0], older[n + 1] = older[n], older[1]
 
 
 @_compiled
@@ -311,8 +312,7 @@ def relax(h, rate, time, stages, cover, place, nx, ny, kind, work):
         phi[i, 1:-1] = place[i]
         phi[i, 0], phi[i, n + 1] = place[i, n - 1], place[i, 0]
     older[:] = phi
-    flat = phi.ravel()
-    cells, weights = _beyond(flat, place, nx, ny, kind, bent)
+    cells, weights = _beyond(phi.ravel(), place, nx, ny, kind, bent)
     for i in range(n):
         next_row = i + 1 if i + 1 < n else 0
         for j in range(n):
@@ -327,7 +327,7 @@ def relax(h, rate, time, stages, cover, place, nx, ny, kind, work):
     for stage in range(1, stages + 1):
         first = (2.0 * stage - 1.0) / stage
         of = (first, (1.0 - stage) / stage, first * weight * time)
-        _bend(flat, cells, weights, still, bent.ravel())
+        _bend(phi.ravel(), cells, weights, still, bent.ravel())
         for i in (n - 1, 0):
             a, b = (i - 1 if i else n - 1), (i + 1 if i + 1 < n else 0)
             _potentials(phi[a], phi[i], phi[b], right[i], below[a], below[i], bent[i], mu[i])
@@ -340,6 +340,7 @@ def relax(h, rate, time, stages, cover, place, nx, ny, kind, work):
                 *(mu[a], mu[i], mu[b], right[i], below[a], below[i], gain[i], per[i]),
                 *(of, phi[i], older[i], flow),
             )
+        phi, older = older, phi
     for i in range(n):
         for j in range(n):
             if kind[i, j] != DRY:

@@ -343,14 +343,14 @@ class SurfaceField:
         def apply(flux):
             image = self.convolved(self._on_grid(flux, voids), mean[1])
             out = np.empty_like(flux)
-            out[:n_cells] = image.flat[voids.cells] + rim * flux[:n_cells]
+            out[:n_cells] = image.ravel()[voids.cells] + rim * flux[:n_cells]
             points = flux[n_cells:]
             out[n_cells:] = self._at_points(image, voids) + own * points
             out[n_cells:] += discs.pair_sums(near[0], near[1], near[2], points)
             return out
 
         wanted = np.empty(n_cells + n_points)
-        wanted[:n_cells] = base.flat[voids.cells] - voids.cell_supersaturation
+        wanted[:n_cells] = base.ravel()[voids.cells] - voids.cell_supersaturation
         wanted[n_cells:] = self._at_points(base, voids) - voids.supersaturation
         diagonal = own + self._own_s
         eased = np.sqrt(self._cell_s / (self._cell_s + rim))
@@ -360,8 +360,8 @@ class SurfaceField:
             out = np.empty_like(residual)
             if n_cells:
                 grid = np.zeros((self.n_cells, self.n_cells))
-                grid.flat[voids.cells] = residual[:n_cells] * eased
-                out[:n_cells] = self._deconvolved(grid, mean[1]).flat[voids.cells] * eased
+                grid.ravel()[voids.cells] = residual[:n_cells] * eased
+                out[:n_cells] = self._deconvolved(grid, mean[1]).ravel()[voids.cells] * eased
             out[n_cells:] = residual[n_cells:] / diagonal
             return out
 
@@ -437,7 +437,7 @@ class SurfaceField:
     def _on_grid(self, flux: np.ndarray, voids: Absorbers) -> np.ndarray:
         grid = np.zeros((self.n_cells, self.n_cells))
         n_cells = len(voids.cells)
-        grid.flat[voids.cells] = flux[:n_cells]
+        grid.ravel()[voids.cells] = flux[:n_cells]
         if len(voids.x_um):
             discs.spread(
                 voids.x_um,

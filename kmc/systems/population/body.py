@@ -128,24 +128,24 @@ class Body:
                 if roofs.any()
                 else 0.0
             )
-            moved = self._solved(cells, contact, None, recession_um_s.flat[cells], self._uneven)
+            moved = self._solved(cells, contact, None, recession_um_s.ravel()[cells], self._uneven)
             self._even, self._uneven = even, moved
             load = P_MPa * self.edge_um**2 - float(roofs.sum())
             still = held + (load - float(np.sum(held))) / float(even.sum()) * even
             forced = moved - float(moved.sum()) / float(even.sum()) * even
-            still, forced = still.flat[cells] / area, forced.flat[cells] / area
-            share = contact.flat[cells]
+            still, forced = still.ravel()[cells] / area, forced.ravel()[cells] / area
+            share = contact.ravel()[cells]
             stress, viscosity = self._stress(still, forced, float(share.sum()))
             on = still + 2 * viscosity * forced
             torn = on < -self.law.adhesion_MPa * share
             if not torn.any() or torn.all():
                 break
-            contact.flat[cells[torn]] = 0.0
+            contact.ravel()[cells[torn]] = 0.0
         pressure = roofs / area
-        pressure.flat[cells] += on
+        pressure.ravel()[cells] += on
         free = self._field.convolved(pressure * area, 0.0)
         level = float(
-            (share * (2 * viscosity * recession_um_s.flat[cells] + free.flat[cells])).sum()
+            (share * (2 * viscosity * recession_um_s.ravel()[cells] + free.ravel()[cells])).sum()
         )
         level /= float(share.sum())
         velocity = (level - free) / (2 * viscosity)
@@ -154,12 +154,12 @@ class Body:
     def _solved(self, cells, contact, given, values, guess) -> np.ndarray:
         """Loads on contact that, with the given ones, give −values there: (n, n)."""
         none = np.zeros(0)
-        known = Absorbers(cells, contact.flat[cells], values, none, none, none, none)
-        begin = None if guess is None else (guess.flat[cells], none)
+        known = Absorbers(cells, contact.ravel()[cells], values, none, none, none, none)
+        begin = None if guess is None else (guess.ravel()[cells], none)
         grid = np.zeros(contact.shape) if given is None else -given
         out = np.zeros(contact.shape)
         found = self._field.solve(grid, self._mean, known, begin, _TOLERANCE)
-        out.flat[cells] = found.cell_per_s
+        out.ravel()[cells] = found.cell_per_s
         return out
 
     def _stress(self, still: np.ndarray, forced: np.ndarray, area: float):

@@ -386,7 +386,6 @@ class Gaps:
         self._plate(dt)
         self._bear(births * dt, S)
         self._meet()
-        self._locate()
         self.time_s += dt
         self.ledger.steps += 1
         self.dt_s = self._next_step(dt, before, begun, expected / dt)
@@ -397,7 +396,7 @@ class Gaps:
     def _absorbers(self) -> Absorbers:
         """The voids as the field of vacancies sees them."""
         site, vapour, points = self.setting.medium.site_volume_um3, self.setting.vapour, self.points
-        names, count = label(self._shape.kind != outline.DRY)
+        names, count = self._parts
         volume = np.bincount(names.ravel(), self.h_um.ravel(), minlength=count + 1)
         over = np.ones(count + 1)
         if count:
@@ -406,8 +405,8 @@ class Gaps:
         patch = np.maximum(self.setting.volume_factor * points.flaw_um**3, points.volume_um3)
         return Absorbers(
             cells,
-            self.cover.flat[cells],
-            over[names.flat[cells]],
+            self.cover.ravel()[cells],
+            over[names.ravel()[cells]],
             points.x_um,
             points.y_um,
             self.point_radius_um,
@@ -422,16 +421,16 @@ class Gaps:
         theta = self.contact_fraction
         density = strips / theta if theta > 0 else 0.0
         flux = density * pitch2 * open_
-        flux.flat[known.cells] += (
+        flux.ravel()[known.cells] += (
             sink * pitch2 * known.cell_share * (known.cell_supersaturation - 1)
         )
         # The field of a point is that of a lone disc below an even flux, which runs on over it.
         own = (density - sink * (self._at_points(self.surface) - 1)) * self.point_area_um2
         mean = self.mean.step(dt)
-        guess = (self._flux.flat[known.cells], self.points.per_s + own)
+        guess = (self._flux.ravel()[known.cells], self.points.per_s + own)
         solved = self.field.solve(flux, mean, known, guess, _TOLERANCE)
         rate = np.zeros_like(flux)
-        rate.flat[known.cells] = solved.cell_per_s
+        rate.ravel()[known.cells] = solved.cell_per_s
         self.ledger.solver_steps += solved.steps
         # A flaw that has not begun to grow takes and gives nothing.
         still = (solved.point_per_s - own < 0) & (self.points.volume_um3 <= self._flaw_volume())
@@ -452,7 +451,7 @@ class Gaps:
             )
             per_point = np.zeros(len(still))
             per_point[live] = again.point_per_s - own[live]
-            rate.flat[known.cells] = again.cell_per_s
+            rate.ravel()[known.cells] = again.cell_per_s
             self.ledger.solver_steps += again.steps
             return rate, per_point, again.supersaturation
         return rate, solved.point_per_s - own, solved.supersaturation
@@ -506,7 +505,7 @@ class Gaps:
         if tension:
             # As S_eq = exp(2γΩ/kTR) has it, R is that of the void as a whole.
             per_radius = np.log(np.maximum(known.cell_supersaturation, 1.0))
-            suction.flat[known.cells] = tension * per_radius / (2 * setting.vapour.capillary_um)
+            suction.ravel()[known.cells] = tension * per_radius / (2 * setting.vapour.capillary_um)
         load = self.pressure_MPa * setting.pressure_share
         recession = local * (settled_um / dt)
         self.flow = flow = self.body.flow(contact, recession, suction, load)
@@ -584,6 +583,7 @@ class Gaps:
 
     def _locate(self) -> None:
         self._shape.locate(self.h_um / (self.setting.slope * self.setting.pitch_um))
+        self._parts = label(self._shape.kind != outline.DRY)
 
     # --- beginnings and meetings ------------------------------------------------------------------
 
@@ -690,14 +690,10 @@ class Gaps:
         setting = self.setting
         pitch, n = setting.pitch_um, setting.n_cells
         self._locate()
-        names, count = label(self._shape.kind != outline.DRY)
-        if not count:
-            return
+        names, count = self._parts
         area = np.bincount(names.ravel(), self.cover.ravel(), minlength=count + 1)
-        cells = np.bincount(names.ravel(), minlength=count + 1)
-        for name in np.flatnonzero((area < 0.6 * math.pi) & (cells > 0))[:]:
-            if name == 0:
-                continue
+        narrow = 1 + np.flatnonzero(area[1:] < 0.6 * math.pi)
+        for name in narrow:
             row, column = np.nonzero(names == name)
             part = self.h_um[row, column]
             volume = float(part.sum()) * pitch**2
@@ -710,6 +706,8 @@ class Gaps:
                 )
             self.h_um[row, column] = 0.0
             self.points.add(place[0], place[1], volume)
+        if len(narrow):
+            self._locate()
 
     # --- plating ----------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ ROUNDING_TIME_s = 1e4  # in which capillarity rounds off what is smaller than R*
 _WIDEST_CELL_um = 0.5
 _CELL_OVER_DISTANCE = 1 / 10  # of cells to the mean distance of the voids that are expected
 _CELL_OVER_LIP = 0.7
+_COARSEST_OVER_LIP = 2.0  # of cells that were asked for
 _SLICES = 4000
 _INSTANT = 0.5  # R* of relaxation = "instant", of the square's edge
 _UM2_PER_CM2 = 1e8
@@ -312,10 +313,15 @@ def _cells(
     recedes, where voids have lost half of the contact.
     """
     cell = run.upscale.grid_um
+    lip = (rounding_um**4 / ROUNDING_TIME_s / (2 * recession_um_s)) ** (1 / 3)
     if cell is None:
-        lip = (rounding_um**4 / ROUNDING_TIME_s / (2 * recession_um_s)) ** (1 / 3)
-        cell = min(_WIDEST_CELL_um, _CELL_OVER_LIP * lip)
-        cell = min(cell, cell_at(density))
+        cell = min(_WIDEST_CELL_um, _CELL_OVER_LIP * lip, cell_at(density))
+    elif cell > _COARSEST_OVER_LIP * lip:
+        raise InputError(
+            f"upscale.grid_um = {cell:g} of the run {run.name}: cells of this width do not resolve "
+            f"the rim of a spreading void, {lip:.2g} µm thick (rounding_length_um)",
+            advice=f"Give {_CELL_OVER_LIP * lip:.2g} µm or less, or leave grid_um out.",
+        )
     n_cells = cells_along_edge(edge_um, cell)
     if n_cells > MOST_CELLS:
         raise InputError(

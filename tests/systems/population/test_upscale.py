@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -163,7 +164,7 @@ def test_voids_of_flaws_shrink_in_a_rest(tmp_path):
     changes = {
         "upscale.domain_um": 15.0,
         "upscale.capacity_mAh_cm2": 0.001,
-        "upscale.grid_um": 0.25,
+        "upscale.grid_um": 0.125,
         "rest.time_s": 1e5,
     }
     found = kmc.upscale("upscale_flaws", changes, output=tmp_path / "gone.h5", progress=False)
@@ -589,6 +590,13 @@ def test_what_its_parameters_lack_is_told_and_nothing_is_written(tmp_path, chang
         assert not path.exists()
     else:
         assert kmc.verify(path).passed
+
+
+def test_cells_too_coarse_for_the_rim_are_refused_with_what_would_do(tmp_path):
+    with pytest.raises(InputError, match="do not resolve the rim") as problem:
+        prepare(load_run("operando_li", {"upscale.grid_um": 5}))
+    fine = float(re.findall(r"[0-9.]+", problem.value.advice)[0])
+    assert prepare(load_run("operando_li", {"upscale.grid_um": fine})).setting.pitch_um <= fine
 
 
 def test_boxes_and_populations_are_told_apart(small, tmp_path):
