@@ -339,6 +339,13 @@ def _check_values(stack: np.ndarray, void: float, electrolyte: float | None) -> 
             KmcWarning,
             stacklevel=3,
         )
+    if electrolyte is None and len(set(found) - {void}) > 1:
+        warnings.warn(
+            "without the value of the electrolyte the metal ends at the edge of the image, and the "
+            f"voids are those at this edge; there are {shares}",
+            KmcWarning,
+            stacklevel=3,
+        )
     for name, value in (("void", void), ("electrolyte", electrolyte)):
         if value is not None and value not in found:
             raise InputError(

@@ -181,9 +181,11 @@ def _system(opened: SweepFolder) -> System:
     return SYSTEMS[kind_of(opened.plan.tables).name]
 
 
-def headline_of(folder: str | Path) -> str:
-    """What a picture of the sweep in a folder shows by default."""
-    return _system(open_folder(folder)).headline
+def headline_of(folder: str | Path, at: float | None = None) -> str:
+    """What a picture of the sweep in a folder shows by default, at a charge or over whole runs."""
+    system = _system(open_folder(folder))
+    whole = at is None or system.headline in system.samples
+    return system.headline if whole else "contact_fraction"
 
 
 def charge_of(folder: str | Path) -> str:

@@ -41,7 +41,7 @@ from kmc.errors import InputError
     metavar="NUMBER",
     help="What is drawn: a column of the samples, a number of the voids, or a charge at which "
     "contact is lost; an unknown name lists them. By default contact_fraction, of populations "
-    "half_contact_mAh_cm2.",
+    "without --at half_contact_mAh_cm2.",
 )
 @option(
     "--at",
@@ -90,7 +90,7 @@ def sweep_plot(
     """
     from kmc.campaign.dataset import charge_of, headline_of, load_sweep
 
-    what = what or headline_of(folder)
+    what = what or headline_of(folder, at)
     path = output or folder.resolve().parent / f"{folder.resolve().name}_{what}.png"
     if output is None and path.parent == Path.cwd():
         path = Path(path.name)

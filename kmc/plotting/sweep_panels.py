@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ CONFIDENCE = 0.95
 DEFAULT = "contact_fraction"
 _LOG_FROM = 20.0  # values whose ends differ by this factor have a logarithmic axis
 _MAX_LINES = 12
+_LABEL = 30  # letters along the y axis
 _MAX_TEXTS = 30  # cells of a heat map with their numbers
 
 
@@ -69,7 +71,7 @@ def sweep_table(
     import pandas as pd
     from scipy.stats import t as student
 
-    what = what or headline(ds)
+    what = what or headline(ds, at)
     mask, chosen = ds[what].attrs.get("censored", "") if what in ds else "", dict(where or {})
     values = _values(ds, what, at)
     if mask:
@@ -105,9 +107,10 @@ def sweep_table(
     return table
 
 
-def headline(ds: xr.Dataset) -> str:
+def headline(ds: xr.Dataset, at: float | None = None) -> str:
     """What is drawn of a sweep unless another number is asked for."""
-    return str(ds.attrs.get("headline", DEFAULT))
+    name = str(ds.attrs.get("headline", DEFAULT))
+    return name if at is None or f"{name}_at" in ds else DEFAULT
 
 
 def _charge_of(what: str) -> str:
@@ -244,13 +247,13 @@ def sweep_picture(
 
     See `sweep_table` for the parameters.
     """
-    what = what or headline(ds)
+    what = what or headline(ds, at)
     table = sweep_table(ds, what, x=x, y=y, at=at, where=where)
     moment = charge_text(at, _at_dim(ds).removeprefix("at_")) if at is not None else ""
     if not table["n"].any():
         raise InputError(
             f"no run of this sweep has a number {what}" + (f" at {moment}" if moment else ""),
-            advice="Are its runs done? Call `kmc sweep` again to run what is missing.",
+            advice="Runs may end before, or not be done: `kmc sweep` again runs what is missing.",
         )
     axes_names = [str(name) for name in table.columns[: list(table.columns).index("n")]]
     unit, name = ds[what].attrs.get("units", "1"), quantity(what)[0]
@@ -317,7 +320,7 @@ def _lines(
         axes.set_ylim(0, 1.05)
     elif table["mean"].min() >= 0:
         axes.set_ylim(0, None)
-    axes.set_ylabel(title)
+    axes.set_ylabel("\n".join(textwrap.fill(part, _LABEL) for part in title.split("\n")))
     if len(groups) > 1:
         axes.legend(
             title=label(names[0]), title_fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5)

@@ -263,6 +263,11 @@ def test_a_phase_given_as_the_void_is_said():
         measure_image(drawn(*BLOCKS), SCALE, void=METAL)
 
 
+def test_a_look_without_the_electrolyte_says_where_it_looks():
+    with pytest.warns(KmcWarning, match="the voids are those at this edge; there are 0 "):
+        assert not len(measure_image(drawn(*BLOCKS), SCALE).voids)
+
+
 def test_a_file_is_read_as_slices(tmp_path):
     Image.fromarray(drawn()).save(tmp_path / "a.png")
     assert read_image(tmp_path / "a.png").shape == (1, 60, 200)

@@ -85,6 +85,24 @@ def test_at_a_capacity():
     assert difference.to_numpy() == pytest.approx(0.01)
 
 
+def test_at_a_capacity_what_belongs_to_whole_runs_gives_way_to_contact():
+    ds = dataset()
+    ds.attrs["headline"] = "half_contact_mAh_cm2"
+    contact = sweep_table(ds, "contact_fraction", at=0.5)["mean"]
+    assert sweep_table(ds, at=0.5)["mean"].equals(contact)
+
+
+@pytest.mark.parametrize("digits", [20, 60])
+def test_a_label_stays_on_the_page(digits, tmp_path):
+    ds = dataset()
+    ds.contact_fraction.attrs |= {"label": "charge to " + "half " * (digits // 5), "units": "1"}
+    page = sweep_picture(ds)
+    page.savefig(tmp_path / "page.png")
+    box = page.axes[0].yaxis.label.get_window_extent()
+    assert box.y0 >= 0
+    assert box.y1 <= page.bbox.y1
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

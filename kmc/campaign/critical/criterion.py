@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kmc.common.catalogue import nearest
@@ -15,6 +15,7 @@ from kmc.systems import SYSTEMS
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 _MEASURED = {name: (*kind.samples, *kind.derived_columns) for name, kind in SYSTEMS.items()}
 NAMES = tuple(dict.fromkeys(name for names in _MEASURED.values() for name in names))
+_USUAL = ("contact_fraction", "overpotential_V", "voids", "max_width_um", "coverage", "pore_area")
 _EXAMPLE = 'Write NAME, one of < <= > >=, and a number, for example "contact_fraction<0.8".'
 
 
@@ -45,11 +46,17 @@ class Criterion:
             raise InputError(
                 f"the criterion names {self.name!r}, which {SYSTEMS[kind].noun} does not measure: "
                 f"{others} does",
-                advice=f"{nearest(self.name, names)}Measured: {', '.join(names)}.",
+                advice=_advice(self.name, names),
             )
 
     def __str__(self) -> str:
         return f"{self.name} {self.sign} {self.bound:g}"
+
+
+def _advice(name: str, names: Sequence[str]) -> str:
+    """The nearest name, and the usual ones: there are ninety."""
+    usual = ", ".join(one for one in _USUAL if one in names)
+    return f"{nearest(name, names)}Usual are {usual}; docs/trajectory.md has every column."
 
 
 def parse_criterion(text: str) -> Criterion:
@@ -72,7 +79,7 @@ def parse_criterion(text: str) -> Criterion:
     if name not in NAMES:
         raise InputError(
             f"the criterion {text!r} names {name!r}, which is not measured",
-            advice=f"{nearest(name, NAMES)}Measured: {', '.join(NAMES)}.",
+            advice=_advice(name, NAMES),
         )
     try:
         bound = float(number)

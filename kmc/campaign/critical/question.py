@@ -295,8 +295,9 @@ class Critical:
             unit = unit_of(self.question.charge.column)
             charges, reasons = zip(*self.ends, strict=True)
             low, high = (charge_text(end(charges), unit) for end in (min, max))
+            span = f"between {low} and {high}" if low != high else low
             return (
-                f"Each was judged at its own end, between {low} and {high} "
+                f"Each was judged at its own end, {span} "
                 f"({'; '.join(sorted(set(reasons)))}): a run that goes on until it fails always "
                 f"fails. Judge all at one charge: --at {figure(0.5 * min(charges), digits=2)}, say."
             )

@@ -51,3 +51,10 @@ def test_holding():
     assert not criterion.holds({"contact_fraction": 0.8})
     assert not criterion.holds({"contact_fraction": math.nan})
     assert not criterion.holds({})
+
+
+def test_an_unknown_name_is_answered_in_a_line():
+    with pytest.raises(InputError) as caught:
+        parse_criterion("x<1")
+    assert "Usual are contact_fraction, overpotential_V, voids" in str(caught.value)
+    assert len(str(caught.value)) < 300
