@@ -9,10 +9,14 @@ import numpy as np
 from kmc.analysis import balance, coulombic, voids
 from kmc.common.conditions import driven_by_run, temperatures
 from kmc.common.formatting import count, duration, figure, plural, scaled
-from kmc.common.metals import METALS
+from kmc.common.metals import METALS, VALENCES
 from kmc.files.reader import Trajectory
 from kmc.files.samples import Frame, Samples
-from kmc.model.electrochemistry import balance_of_sites, net_rate_overpotential_V
+from kmc.model.electrochemistry import (
+    balance_of_sites,
+    net_rate_overpotential_V,
+    thermal_voltage_V,
+)
 
 ARROW = "→"
 NO_BREAK = "\u00a0"
@@ -305,21 +309,17 @@ def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> list[tuple[str, 
     )
     for name in ("constriction", "series"):
         area -= float(np.mean(samples[f"overpotential_{name}_V"][late]))
-    kelvin = conditions["temperature_K"]
+    valence, alpha = VALENCES[trajectory.metal], settings["alpha"]
+    thermal_V = thermal_voltage_V(conditions["temperature_K"], valence)
+    e = "e" if valence == 1 else f"{valence}e"
     ratio = net / settings["exchange_current_density_mA_cm2"]
-    _, exchange = balance_of_sites(
-        sites,
-        ratio,
-        weight,
-        kelvin,
-        settings["alpha"],
-    )
-    flat = net_rate_overpotential_V(ratio, contact, activity * contact, kelvin, settings["alpha"])
+    _, exchange = balance_of_sites(sites, ratio, weight, thermal_V, alpha)
+    flat = net_rate_overpotential_V(ratio, contact, activity * contact, thermal_V, alpha)
     text = (
         f"site by site: {scaled(sites, 'V')}, by area {scaled(area, 'V')} (means of the last "
-        f"fifth). By area is the sum of concentration, kT/e ln S, and charge transfer at the j0 of "
-        f"S = 1; a flat contact of the same sites, j/(j0 θ) = x − S/x with x = exp(eη/2kT), needs "
-        f"{scaled(flat, 'V')}, as reduction is S times as frequent. The sites of the box exchange "
+        f"fifth). By area is the sum of concentration, kT/{e} ln S, and charge transfer at the j0 "
+        f"of S = 1; a flat contact of the same sites, j/(j0 θ) = x − S/x with x = exp({e}η/2kT), "
+        f"needs {scaled(flat, 'V')}, as reduction is S times as frequent. The sites of the box exchange "
         f"{figure(exchange)} times j0, its contact {figure(contact)} times: atoms at rims are "
         f"bound weakly (strip weight {figure(weight)}), and vacancies at activity "
         f"{figure(activity)} take up what is reduced"

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kmc.common.metals import VALENCES
 from kmc.common.outputs import check_output, replacing
-from kmc.common.units import K_B_eV
 from kmc.errors import InputError
+from kmc.model.electrochemistry import thermal_voltage_V
 from kmc.systems.run import load
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def contact_table(runs: Iterable[Any]) -> pd.DataFrame:
             )
         j0 = float(run.params["exchange_current_density_mA_cm2"]["value"])
         kelvin, contact = float(conditions["temperature_K"]), samples["contact_fraction"]
+        thermal_V = thermal_voltage_V(kelvin, VALENCES[run.metal])
         left = np.asarray(contact, dtype=float) > 0
         table = {
             "current_density_mA_cm2": current[left],
@@ -77,7 +79,7 @@ def contact_table(runs: Iterable[Any]) -> pd.DataFrame:
             "temperature_K": kelvin,
             "capacity_mAh_cm2": samples["capacity_mAh_cm2"][left],
             "contact_fraction": contact[left],
-            "transfer_ohm_cm2": K_B_eV * kelvin / (j0 * 1e-3 * contact[left]),
+            "transfer_ohm_cm2": thermal_V / (j0 * 1e-3 * contact[left]),
             "constriction_ohm_cm2": samples["constriction_V"][left] / (1e-3 * current[left]),
             "run": run.path.stem,
         }

@@ -1,4 +1,4 @@
-"""Metals that an electrode can be of: bcc, one electron an atom.
+"""Metals that an electrode can be of: bcc, with the charge of their ions.
 
 Elsewhere the code calls the metal that is stripped Li, as do columns of files and keys of
 parameter sets: ``contact_fraction_Li`` is the share of L1 that holds that metal, whichever it is.
@@ -9,10 +9,18 @@ from __future__ import annotations
 
 import re
 
-# Every bcc metal that dissolves as an ion of one charge. A charge of z would enter the charge of an
-# atom and the field in every rate of transfer; no bcc metal of a battery has another, so z is 1.
-METALS = {"Li": "lithium", "Na": "sodium", "K": "potassium", "Rb": "rubidium", "Cs": "caesium"}
-ATOMIC_NUMBERS = {"X": 0, "Li": 3, "Na": 11, "Mg": 12, "K": 19, "Rb": 37, "Cs": 55}
+METALS = {
+    "Li": "lithium",
+    "Na": "sodium",
+    "K": "potassium",
+    "Rb": "rubidium",
+    "Cs": "caesium",
+    "Ba": "barium",
+}
+# z: electrons an atom leaves. It enters the charge of an atom, ze, and the voltage kT/(ze) over
+# which every rate of charge transfer changes (`kmc.model.electrochemistry`).
+VALENCES = dict.fromkeys(METALS, 1) | {"Ba": 2}
+ATOMIC_NUMBERS = {"X": 0, "Li": 3, "Na": 11, "Mg": 12, "K": 19, "Rb": 37, "Cs": 55, "Ba": 56}
 
 
 def stored_key(key: str, metal: str) -> str:

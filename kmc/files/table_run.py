@@ -117,6 +117,7 @@ class TableRun:
         self.run_file: str = record["run_file"]
         self.resolved: dict[str, Any] = record["resolved"]
         self.run: dict[str, Any] = self.resolved["run"]
+        self.metal: str = self.resolved.get("metal", "Li")
         self.params: dict[str, Any] = self.resolved["parameters"]
         self.facts: dict[str, Any] = self.resolved["facts"]
         self.arrays = arrays

@@ -1,4 +1,4 @@
-"""Energies and rates of lithium atoms on a substrate and on lithium, on a simple cubic lattice.
+"""Energies and rates of metal atoms on a substrate and on the metal, on a simple cubic lattice.
 
 The lattice has the atomic volume of the metal; an atom has six neighbours. Growth models use it
 because an adatom on bcc (100) has no first neighbour in its plane, and islands would not hold
@@ -87,6 +87,8 @@ class Adatoms:
         Edge of the simple cubic cell.
     attempt_Hz : float
     temperature_K : float
+    valence : int
+        Electrons an atom.
     """
 
     bond_eV: float
@@ -97,6 +99,7 @@ class Adatoms:
     spacing_A: float
     attempt_Hz: float
     temperature_K: float
+    valence: int = 1
 
     @property
     def places(self) -> int:
@@ -116,8 +119,8 @@ class Adatoms:
         return np.add.outer(self.substrate_eV, self.bond_eV * np.arange(NEIGHBOURS + 1))
 
     def potential_V(self) -> np.ndarray:
-        """Potential against lithium metal above which an atom is stripped, [place, neighbours]."""
-        return self.binding_eV() - KINK * self.bond_eV
+        """Potential against the metal above which an atom is stripped, [place, neighbours]."""
+        return (self.binding_eV() - KINK * self.bond_eV) / self.valence
 
     def saddle_eV(self) -> np.ndarray:
         """T of a hop, [from, to, whether the layer changes]."""
@@ -171,6 +174,7 @@ def adatoms(
         spacing_A=spacing_A(metal),
         attempt_Hz=metal.value("attempt_frequency_Hz"),
         temperature_K=temperature_K,
+        valence=metal.valence,
     )
 
 
@@ -183,6 +187,6 @@ def lowest_barrier_eV(
     metal: ParameterSet, temperature_K: float, current_density_mA_cm2: float, ratio: float
 ) -> float:
     """Barrier of a hop that is `ratio` times as frequent as atoms are plated on one site."""
-    per_site_Hz = strip_rate_Hz(current_density_mA_cm2, spacing_A(metal) ** 2)
+    per_site_Hz = strip_rate_Hz(current_density_mA_cm2, spacing_A(metal) ** 2, metal.valence)
     attempts = metal.value("attempt_frequency_Hz") / (ratio * per_site_Hz)
     return max(0.0, K_B_eV * temperature_K * math.log(attempts))

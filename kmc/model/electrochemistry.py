@@ -1,4 +1,7 @@
-"""Current, charge and overpotential."""
+"""Current, charge and overpotential.
+
+An atom leaves z electrons, the valence of its metal. Overpotentials count in kT/(ze).
+"""
 
 from __future__ import annotations
 
@@ -44,24 +47,29 @@ class Drive(NamedTuple):
         return self.current_density_mA_cm2 < 0.0
 
 
-def strip_rate_Hz(current_density_mA_cm2: float, area_A2: float) -> float:
-    """Atoms oxidised per second on an area: j A / e."""
-    return current_density_mA_cm2 * 1e-3 * area_A2 * _CM2_PER_A2 / E_C
+def thermal_voltage_V(temperature_K: float, valence: int = 1) -> float:
+    """kT/(ze)."""
+    return K_B_eV * temperature_K / valence
 
 
-def flux_per_cm2_s(current_density_mA_cm2: float) -> float:
-    """Atoms oxidised per second and cm²: j/e."""
-    return current_density_mA_cm2 * 1e-3 / E_C
+def strip_rate_Hz(current_density_mA_cm2: float, area_A2: float, valence: int = 1) -> float:
+    """Atoms oxidised per second on an area: j A/(ze)."""
+    return current_density_mA_cm2 * 1e-3 * area_A2 * _CM2_PER_A2 / (valence * E_C)
 
 
-def capacity_mAh_cm2(n_atoms: float, area_A2: float) -> float:
-    """Areal capacity of a number of stripped atoms (Faraday's law): N e / A."""
-    return n_atoms * E_C / (area_A2 * _CM2_PER_A2) / mAh_C
+def flux_per_cm2_s(current_density_mA_cm2: float, valence: int = 1) -> float:
+    """Atoms oxidised per second and cm²: j/(ze)."""
+    return current_density_mA_cm2 * 1e-3 / (valence * E_C)
 
 
-def atoms_of_capacity(capacity_mAh_cm2: float, area_A2: float) -> float:
+def capacity_mAh_cm2(n_atoms: float, area_A2: float, valence: int = 1) -> float:
+    """Areal capacity of a number of stripped atoms (Faraday's law): N z e/A."""
+    return n_atoms * (valence * E_C) / (area_A2 * _CM2_PER_A2) / mAh_C
+
+
+def atoms_of_capacity(capacity_mAh_cm2: float, area_A2: float, valence: int = 1) -> float:
     """Stripped atoms of an areal capacity, the inverse of `capacity_mAh_cm2`."""
-    return capacity_mAh_cm2 * mAh_C * area_A2 * _CM2_PER_A2 / E_C
+    return capacity_mAh_cm2 * mAh_C * area_A2 * _CM2_PER_A2 / (valence * E_C)
 
 
 # --- the interface as an area -----------------------------------------------------------------
@@ -98,13 +106,13 @@ def charge_transfer_overpotential_V(
     current_density_mA_cm2: float,
     exchange_current_density_mA_cm2: float,
     contact_fraction_effective: float,
-    temperature_K: float,
+    thermal_V: float,
     alpha: float = 0.5,
 ) -> float:
     """Overpotential of charge transfer through the contacted area (Butler and Volmer).
 
-    Solves j = j0 a_eff {exp[α eη/kT] − exp[−(1 − α) eη/kT]}; with α = 1/2 that is
-    η = (2kT/e) asinh[j/(2 j0 a_eff)].
+    Solves j = j0 a_eff {exp[α zeη/kT] − exp[−(1 − α) zeη/kT]}; with α = 1/2 that is
+    η = (2kT/ze) asinh[j/(2 j0 a_eff)].
 
     Returns
     -------
@@ -116,7 +124,7 @@ def charge_transfer_overpotential_V(
     if contact_fraction_effective <= 0.0:
         return math.copysign(math.inf, current_density_mA_cm2)
     ratio = current_density_mA_cm2 / (exchange_current_density_mA_cm2 * contact_fraction_effective)
-    return net_rate_overpotential_V(ratio, 1.0, 1.0, temperature_K, alpha)
+    return net_rate_overpotential_V(ratio, 1.0, 1.0, thermal_V, alpha)
 
 
 def vacancy_activity(seen, expected):
@@ -134,47 +142,50 @@ def vacancy_activity(seen, expected):
     return (seen + _PRIOR) / (expected + _PRIOR)
 
 
-def concentration_overpotential_V(vacancy_activity: float, temperature_K: float) -> float:
+def concentration_overpotential_V(vacancy_activity: float, thermal_V: float) -> float:
     """Potential at which an interface with this vacancy activity passes no net current.
 
-    (kT/e) ln S: an atom taken out of the lattice leaves a vacancy, and where these are S times as
+    (kT/ze) ln S: an atom taken out of the lattice leaves a vacancy, and where these are S times as
     active as in equilibrium with the kinks of the metal, each costs kT ln S more.
     """
-    return K_B_eV * temperature_K * math.log(vacancy_activity)
+    return thermal_V * math.log(vacancy_activity)
 
 
 def wagner_length_um(
-    conductivity_mS_cm: float, exchange_current_density_mA_cm2: float, temperature_K: float
+    conductivity_mS_cm: float,
+    exchange_current_density_mA_cm2: float,
+    temperature_K: float,
+    valence: int = 1,
 ) -> float:
     """Length of a contact pattern above which constriction outweighs charge transfer, µm.
 
-    κ kT/(e j0): over it, at small currents, the electrolyte drops as much as charge transfer does
+    κ kT/(ze j0): over it, at small currents, the electrolyte drops as much as charge transfer does
     (Wagner number 1; IUPAC Gold Book, doi:10.1351/goldbook.C01456).
     """
-    length_cm = conductivity_mS_cm * K_B_eV * temperature_K / exchange_current_density_mA_cm2
-    return length_cm * _UM_PER_CM
+    exchange = valence * exchange_current_density_mA_cm2
+    return conductivity_mS_cm * K_B_eV * temperature_K / exchange * _UM_PER_CM
 
 
 # --- site by site -----------------------------------------------------------------------------
 
 
 def charge_transfer_factors(
-    overpotential_V: float, temperature_K: float, alpha: float = 0.5
+    overpotential_V: float, thermal_V: float, alpha: float = 0.5
 ) -> tuple[float, float]:
-    """Factors of oxidation and of reduction: exp[α eη/kT] and exp[−(1 − α) eη/kT].
+    """Factors of oxidation and of reduction: exp[α zeη/kT] and exp[−(1 − α) zeη/kT].
 
-    Their ratio is exp(eη/kT), whatever α.
+    Their ratio is exp(zeη/kT), whatever α.
     """
-    exponent = overpotential_V / (K_B_eV * temperature_K)
+    exponent = overpotential_V / thermal_V
     return math.exp(alpha * exponent), math.exp(-(1 - alpha) * exponent)
 
 
 def net_rate_overpotential_V(
-    net: float, oxidation: float, reduction: float, temperature_K: float, alpha: float = 0.5
+    net: float, oxidation: float, reduction: float, thermal_V: float, alpha: float = 0.5
 ) -> float:
     """Overpotential at which oxidation outruns reduction by `net`.
 
-    Solves  a exp[α eη/kT] − b exp[−(1 − α) eη/kT] = net.
+    Solves  a exp[α zeη/kT] − b exp[−(1 − α) zeη/kT] = net.
 
     Parameters
     ----------
@@ -187,50 +198,48 @@ def net_rate_overpotential_V(
         η in V; infinite when nothing can be oxidised for a positive net rate (or reduced for a
         negative one), and 0 when there is neither a rate nor anything to react.
     """
-    kT = K_B_eV * temperature_K
     a, b = oxidation, reduction
     if net == 0.0 and a == b:
         return 0.0
     if a <= 0.0 or b <= 0.0:
         if a > 0.0 and net > 0.0:
-            return kT / alpha * math.log(net / a)
+            return thermal_V / alpha * math.log(net / a)
         if b > 0.0 and net < 0.0:
-            return -kT / (1 - alpha) * math.log(-net / b)
+            return -thermal_V / (1 - alpha) * math.log(-net / b)
         return math.copysign(math.inf, net if net else b - a)
     # From the potential at which nothing flows, with the exchange rate there: no overflow.
     rest = math.log(b / a)
     exchange = math.exp(alpha * math.log(b) + (1 - alpha) * math.log(a))
     ratio = net / exchange
     if alpha == 0.5:
-        return kT * (rest + 2 * math.asinh(ratio / 2))
-    return kT * (rest + _butler_volmer(ratio, alpha))
+        return thermal_V * (rest + 2 * math.asinh(ratio / 2))
+    return thermal_V * (rest + _butler_volmer(ratio, alpha))
 
 
 def balance_of_sites(
-    overpotential_V: float, net: float, oxidation: float, temperature_K: float, alpha: float = 0.5
+    overpotential_V: float, net: float, oxidation: float, thermal_V: float, alpha: float = 0.5
 ) -> tuple[float, float]:
     """Where nothing flows, and the exchange there, from an overpotential and its net rate.
 
     Parameters
     ----------
     overpotential_V, net : float
-        η and the net rate a exp[α eη/kT] − b exp[−(1 − α) eη/kT] at it.
+        η and the net rate a exp[α zeη/kT] − b exp[−(1 − α) zeη/kT] at it.
     oxidation : float
         a, in the unit of the net rate.
 
     Returns
     -------
     rest_V : float
-        (kT/e) ln(b/a); −inf where nothing is reduced.
+        (kT/ze) ln(b/a); −inf where nothing is reduced.
     exchange : float
         a^(1 − α) b^α, rate of oxidation and of reduction at that potential.
     """
-    kT = K_B_eV * temperature_K
-    forward, backward = charge_transfer_factors(overpotential_V, temperature_K, alpha)
+    forward, backward = charge_transfer_factors(overpotential_V, thermal_V, alpha)
     reduction = (oxidation * forward - net) / backward
     if reduction <= 0.0 or oxidation <= 0.0:
         return -math.inf, 0.0
-    rest_V = kT * math.log(reduction / oxidation)
+    rest_V = thermal_V * math.log(reduction / oxidation)
     return rest_V, oxidation ** (1 - alpha) * reduction**alpha
 
 
@@ -271,14 +280,14 @@ def interface_part_V(
     oxidation: float,
     reduction: float,
     drop_V_per_rate: float,
-    temperature_K: float,
+    thermal_V: float,
     alpha: float = 0.5,
 ) -> float:
     """Part of an applied overpotential that is left at the interface.
 
-    Solves η + R {a exp[α eη/kT] − b exp[−(1 − α) eη/kT]} = η_applied. The left side rises with η,
+    Solves η + R {a exp[α zeη/kT] − b exp[−(1 − α) zeη/kT]} = η_applied. The left side rises with η,
     so there is one solution; it lies between the applied overpotential and the one at which nothing
-    flows, (kT/e) ln(b/a).
+    flows, (kT/ze) ln(b/a).
 
     Parameters
     ----------
@@ -295,23 +304,22 @@ def interface_part_V(
     """
     from scipy.optimize import brentq
 
-    kT = K_B_eV * temperature_K
     if drop_V_per_rate == 0.0 or (oxidation <= 0.0 and reduction <= 0.0):
         return applied_V
     if oxidation > 0.0 and reduction > 0.0:
-        rest_V = kT * math.log(reduction / oxidation)
+        rest_V = thermal_V * math.log(reduction / oxidation)
     else:  # far enough for the one reaction there is to stop
-        rest_V = math.copysign(abs(applied_V) + 200 * kT, -1.0 if oxidation > 0.0 else 1.0)
+        rest_V = math.copysign(abs(applied_V) + 200 * thermal_V, -1.0 if oxidation > 0.0 else 1.0)
     if math.isinf(drop_V_per_rate):
         return rest_V
 
     def excess(eta: float) -> float:
-        forward, backward = charge_transfer_factors(eta, temperature_K, alpha)
+        forward, backward = charge_transfer_factors(eta, thermal_V, alpha)
         return eta + drop_V_per_rate * (oxidation * forward - reduction * backward) - applied_V
 
     low, high = sorted((rest_V, applied_V))
     # Beyond this either way the drop alone would exceed what there is; it keeps exp from overflow.
-    low, high = max(low, rest_V - 600 * kT), min(high, rest_V + 600 * kT)
+    low, high = max(low, rest_V - 600 * thermal_V), min(high, rest_V + 600 * thermal_V)
     if excess(low) >= 0.0:
         return low
     if excess(high) <= 0.0:

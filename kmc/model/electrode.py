@@ -164,11 +164,21 @@ class Electrode:
         return self.parameters.value("exchange_current_density_mA_cm2")
 
     @property
-    def exchange_rate_per_site_Hz(self) -> float:
-        """Rate at which an atom of a flat, pure L1 is oxidised at η = 0: j0 A/e over the sites."""
+    def thermal_V(self) -> float:
+        """kT/(ze)."""
+        return electrochemistry.thermal_voltage_V(self.temperature_K, self.parameters.valence)
+
+    def rate_per_site_Hz(self, current_density_mA_cm2: float) -> float:
+        """Atoms of a current per second and L1 site: j A/(ze) over the sites."""
+        area_A2 = self.lattice.site_area_A2
         return electrochemistry.strip_rate_Hz(
-            self.exchange_current_density_mA_cm2, self.lattice.site_area_A2
+            current_density_mA_cm2, area_A2, self.parameters.valence
         )
+
+    @property
+    def exchange_rate_per_site_Hz(self) -> float:
+        """Rate at which an atom of a flat, pure L1 is oxidised at η = 0."""
+        return self.rate_per_site_Hz(self.exchange_current_density_mA_cm2)
 
     @property
     def alpha(self) -> float:
@@ -178,16 +188,15 @@ class Electrode:
 
     @property
     def strip_rate_per_site_Hz(self) -> float:
-        """Atoms stripped per second and L1 site: j A/e over the sites, negative if plated.
+        """Atoms stripped per second and L1 site, negative if plated.
 
         Where a voltage is held instead of a current it is what the flat, pure interface would pass
         in equilibrium with the metal's kinks.
         """
         if self.overpotential_V is None:
-            current = self.current_density_mA_cm2
-            return electrochemistry.strip_rate_Hz(current, self.lattice.site_area_A2)
+            return self.rate_per_site_Hz(self.current_density_mA_cm2)
         forward, backward = electrochemistry.charge_transfer_factors(
-            self.overpotential_V, self.temperature_K, self.alpha
+            self.overpotential_V, self.thermal_V, self.alpha
         )
         return self.exchange_rate_per_site_Hz * (forward - backward)
 
@@ -199,7 +208,7 @@ class Electrode:
         """
         k_Hz = self.exchange_rate_per_site_Hz
         forward, backward = electrochemistry.charge_transfer_factors(
-            overpotential_V, self.temperature_K, self.alpha
+            overpotential_V, self.thermal_V, self.alpha
         )
         built_up_s = 0.0  # S − 1 per flux
         if math.isfinite(self.sink_distance_um):
@@ -216,11 +225,11 @@ class Electrode:
         """Rates of oxidation and of reduction at weight 1 (`sums_of_weights` of the kernels).
 
         With w_i = exp[−λ (B_i − B_ref)/kT] and v_i = exp[(1 − λ)(B_i − B_ref)/kT] site i has
-        r_ox = k w_i exp[α eη/kT] and r_red = k v_i exp[(B_ref − B_k)/kT] exp[−(1 − α) eη/kT], so
-        that r_ox/r_red = exp[(eη − (B_i − B_k))/kT], B_k being the binding at a kink of the bulk.
+        r_ox = k w_i exp[α zeη/kT] and r_red = k v_i exp[(B_ref − B_k)/kT] exp[−(1 − α) zeη/kT], so
+        that r_ox/r_red = exp[(zeη − (B_i − B_k))/kT], B_k being the binding at a kink of the bulk.
         """
         forward, backward = electrochemistry.charge_transfer_factors(
-            overpotential_V, self.temperature_K, self.alpha
+            overpotential_V, self.thermal_V, self.alpha
         )
         rate = self.exchange_rate_per_site_Hz
         to_kink = math.exp((self.strip_reference_ueV - self.kink_ueV) / self.kT_ueV)
@@ -246,7 +255,9 @@ class Electrode:
         rim = "rim_exchange_weight"
         wagner = None
         if conductivity is not None:
-            wagner = electrochemistry.wagner_length_um(conductivity, exchange, self.temperature_K)
+            wagner = electrochemistry.wagner_length_um(
+                conductivity, exchange, self.temperature_K, values.valence
+            )
         return {
             "exchange_current_density_mA_cm2": exchange,
             "alpha": self.alpha,

@@ -40,7 +40,7 @@ from pydantic import (
 )
 
 from kmc.common import catalogue
-from kmc.common.metals import METALS, stored_key
+from kmc.common.metals import METALS, VALENCES, stored_key
 from kmc.common.units import same_unit, unit_of
 from kmc.common.validation import (
     Checked,
@@ -78,7 +78,7 @@ def _species(value: Any) -> tuple[str, ...]:
         metal, *others = value or [None]
         if tuple(value) in CATHODES or (metal in METALS and others in ([], ["Mg"])):
             return tuple(value)
-    known = f"a bcc metal of one electron an atom ({', '.join(METALS)})"
+    known = f"a bcc metal of an electrode ({', '.join(METALS)})"
     advice = f'allowed: {known}, alone or with "Mg", such as ["Li", "Mg"]'
     raise refuse("is not a set of species kmc knows", advice)
 
@@ -186,6 +186,11 @@ class ParameterSet(Checked):
     def metal(self) -> str:
         """Symbol of the metal that is stripped."""
         return self.species[0]
+
+    @property
+    def valence(self) -> int:
+        """Electrons that an atom of the metal leaves when it is stripped."""
+        return VALENCES[self.metal]
 
     @property
     def origin(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from kmc.errors import InputError
 from kmc.kernels import selection, tables
-from kmc.model.electrochemistry import Drive, strip_rate_Hz
+from kmc.model.electrochemistry import Drive
 from kmc.model.hamiltonian import LI, MG, VACANCY
 from kmc.model.model import Model
 from kmc.model.solute import activation_energy_ueV
@@ -226,7 +226,7 @@ def channels(
         held = drive.overpotential_V if charge_transfer_V is None else charge_transfer_V
         strip_per_weight_Hz, plate_per_weight_Hz = model.charge_transfer_rates_Hz(held)
     elif model.has_interface:
-        per_site_Hz = strip_rate_Hz(drive.current_density_mA_cm2, model.lattice.site_area_A2)
+        per_site_Hz = model.rate_per_site_Hz(drive.current_density_mA_cm2)
         strip_Hz = abs(per_site_Hz * model.lattice.sites_per_layer)
     exchange_Hz2 = 0.0
     if model.exchange and strip_Hz > 0.0:

@@ -223,7 +223,7 @@ def nucleation_burst(
         if not (finite and value > 0):
             raise InputError(f"{name} = {value} is out of range", advice="Give one above 0.")
     transport = model.transport
-    flux = flux_per_cm2_s(current_mA_cm2)
+    flux = flux_per_cm2_s(current_mA_cm2, transport.surface.parameters.valence)
     diffusivity = transport.diffusivity_cm2_s
     per_cm3 = transport.site_density_cm3 * transport.bulk_vacancies
     # Deeper than vacancies come, metal makes no difference, and a grid of finite depth will do.

@@ -190,9 +190,9 @@ class Transport:
         return 1 / disc_resistance_s(radius_cm, K, K_i)
 
     def supersaturation(self, current_mA_cm2: float, distance_cm: float) -> float:
-        """S at the interface in the steady state without voids: 1 + j Λ / (e K).
+        """S at the interface in the steady state without voids: 1 + j Λ / (z e K).
 
         Λ is the distance of the perfect sink that takes up as much as all (`sink_distance`).
         """
-        flux = flux_per_cm2_s(current_mA_cm2)
+        flux = flux_per_cm2_s(current_mA_cm2, self.surface.parameters.valence)
         return 1.0 + flux * distance_cm / self.bulk_conductance_per_cm_s

@@ -20,8 +20,9 @@ from functools import cached_property
 
 import numpy as np
 
-from kmc.common.units import E_C, K_B_J
+from kmc.common.units import K_B_J
 from kmc.errors import InputError
+from kmc.model.electrochemistry import concentration_overpotential_V, thermal_voltage_V
 from kmc.nuclei.capture import Transport
 from kmc.nuclei.clusters import ClusterFreeEnergies
 
@@ -299,8 +300,10 @@ class NucleationModel:
         )
 
     def voltage_V(self, S: float) -> float:
-        """kT ln S/e: what a vacancy that stays in the lattice stores shows as overpotential."""
-        return K_B_J * self.transport.surface.temperature_K * math.log(S) / E_C
+        """kT ln S/(ze): what a vacancy that stays in the lattice stores shows as overpotential."""
+        surface = self.transport.surface
+        thermal_V = thermal_voltage_V(surface.temperature_K, surface.parameters.valence)
+        return concentration_overpotential_V(S, thermal_V)
 
 
 def _check_S(S: float) -> None:

@@ -150,7 +150,7 @@ def populations_picture(
         }
         volts = [(x, 1e3 * s[column]) for column in ("overpotential_V", "concentration_V")]
         loss = 100 * (1 - s["contact_fraction"])
-        metal = run.resolved.get("metal", "Li") + "-Mg" * bool(run.facts.get("mg_coverage"))
+        metal = run.metal + "-Mg" * bool(run.facts.get("mg_coverage"))
         seen.append(Seen(name, metal, note, x, loss, s["voids_per_100um"], sizes, volts))
     notes = ["Thick: mean width and height, overpotential; thin: the largest, (kT/e) ln S."]
     if any((run.samples["current_density_mA_cm2"] < 0).any() for run in runs):

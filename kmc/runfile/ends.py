@@ -59,14 +59,14 @@ def _by_charge(run: RunFile) -> str:
         parts = [monolayers(layers)] if layers else []
         parts += [figure(charge, "mAh/cm²")] if charge else []
         return f"at {' or '.join(parts)}" if parts else ""
-    area_A2 = _area_of_site_A2(run)
+    area_A2, valence = _area_of_site_A2(run), run.parameter_set().valence
     found = [layers] if layers else []
     if charge:
-        found.append(atoms_of_capacity(charge, area_A2))
+        found.append(atoms_of_capacity(charge, area_A2, valence))
     if not found:
         return ""
     nearest = min(found)
-    charge = capacity_mAh_cm2(nearest, area_A2)
+    charge = capacity_mAh_cm2(nearest, area_A2, valence)
     text = f"at {monolayers(nearest)} ({figure(charge, 'mAh/cm²')})"
     return text if charge < _OF_A_CELL_mAh_cm2 else f"{text}; kmc run cell_li follows such charges"
 
@@ -84,7 +84,7 @@ def exact_kinetics(run: RunFile) -> str:
     if current <= 0 or run.acceleration.superbasins:
         return ""
     parameters, area_A2 = run.parameter_set(), _area_of_site_A2(run)
-    strip_Hz = strip_rate_Hz(current, area_A2)
+    strip_Hz = strip_rate_Hz(current, area_A2, parameters.valence)
     barrier = f"barrier_{parameters.metal}_eV"
     lowest_eV = parameters.value(barrier) if parameters.has(barrier) else 0.0
     kT_eV = K_B_eV * run.conditions.temperature_K
@@ -105,13 +105,14 @@ def exact_kinetics(run: RunFile) -> str:
 
 def _layers_to_come(run: RunFile, area_A2: float, current_mA_cm2: float) -> float:
     """Monolayers until the first stop by charge or time; infinite without one."""
+    valence = run.parameter_set().valence
     steps: list[Stop | Until] = [planned.step.until for planned in run.protocol.plan]
     total = 0.0
     for end in steps or [run.stop]:
         charges = [end.capacity_mAh_cm2]
         if end.time_s is not None:
             charges.append(end.time_s * current_mA_cm2 / _S_PER_H)
-        found = [atoms_of_capacity(charge, area_A2) for charge in charges if charge is not None]
+        found = [atoms_of_capacity(q, area_A2, valence) for q in charges if q is not None]
         total += min([*found, end.capacity_monolayers or math.inf])
     return total
 

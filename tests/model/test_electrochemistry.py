@@ -36,7 +36,7 @@ def disc_constriction_ohm_cm2(contact, discs_per_cm2, conductivity_mS_cm):
 )
 def test_charge_transfer_of_the_contact_that_is_left(contact, millivolts):
     """(2kT/e) asinh[j/(2 j0 θ)] at 298.15 K, to the last digit of the table in docs/model.md."""
-    volts = ec.charge_transfer_overpotential_V(CURRENT, EXCHANGE, contact, T)
+    volts = ec.charge_transfer_overpotential_V(CURRENT, EXCHANGE, contact, KT)
     assert volts == pytest.approx(2 * KT * math.asinh(CURRENT / (2 * EXCHANGE * contact)))
     assert 1e3 * volts == pytest.approx(millivolts, abs=0.05)
 
@@ -49,7 +49,7 @@ def test_a_fifth_of_the_contact_lost(ohm_cm2, more):
     """
     assert pytest.approx(0.05 / 3.5e-3, abs=0.02) == 14.3  # 500 µm at 3.5 mS/cm
     whole, left = (
-        ec.charge_transfer_overpotential_V(CURRENT, EXCHANGE, theta, T) for theta in (1.0, 0.8)
+        ec.charge_transfer_overpotential_V(CURRENT, EXCHANGE, theta, KT) for theta in (1.0, 0.8)
     )
     assert left / whole == pytest.approx(1.24, abs=0.005)
     series = ec.drop_V(CURRENT, ohm_cm2)
@@ -64,21 +64,21 @@ def test_site_law_and_the_sum_of_terms(S):
     The columns keep j0 as it is at S = 1: 12 mV more at S = 507 (docs/model/electrochemistry.md).
     """
     theta, ratio = 0.8, CURRENT / EXCHANGE
-    volts = ec.net_rate_overpotential_V(ratio, theta, S * theta, T)
+    volts = ec.net_rate_overpotential_V(ratio, theta, S * theta, KT)
     x = math.exp(volts / (2 * KT))
     assert x - S / x == pytest.approx(ratio / theta, rel=1e-9)
-    transfer = ec.charge_transfer_overpotential_V(CURRENT, EXCHANGE * math.sqrt(S), theta, T)
+    transfer = ec.charge_transfer_overpotential_V(CURRENT, EXCHANGE * math.sqrt(S), theta, KT)
     assert volts == pytest.approx(KT * math.log(S) + transfer, rel=1e-9)
-    both = ec.charge_transfer_overpotential_V(CURRENT, EXCHANGE, 1.0, T) + KT * math.log(S)
+    both = ec.charge_transfer_overpotential_V(CURRENT, EXCHANGE, 1.0, KT) + KT * math.log(S)
     if S == 507.0:
-        less = both - ec.net_rate_overpotential_V(ratio, 1.0, S, T)
+        less = both - ec.net_rate_overpotential_V(ratio, 1.0, S, KT)
         assert less == pytest.approx(0.0121, abs=2e-4)
 
 
 def test_concentration_term():
     """160 mV at S = 507, 70 mV at 15, nothing in equilibrium (docs/model.md)."""
     for activity, millivolts in ((507, 160.0), (15, 69.6), (1, 0.0)):
-        volts = ec.concentration_overpotential_V(activity, T)
+        volts = ec.concentration_overpotential_V(activity, KT)
         assert 1e3 * volts == pytest.approx(millivolts, abs=0.05)
 
 
@@ -94,15 +94,15 @@ def test_effective_area_counts_the_rim_by_its_length():
 @pytest.mark.parametrize("current", [-5.0, -0.01, 0.3, 40.0])
 def test_the_overpotential_passes_the_current(alpha, current):
     """j = j0 a {exp[α eη/kT] − exp[−(1 − α) eη/kT]} at the η found."""
-    eta = ec.charge_transfer_overpotential_V(current, 2.0, 0.6, T, alpha)
+    eta = ec.charge_transfer_overpotential_V(current, 2.0, 0.6, KT, alpha)
     net = 2.0 * 0.6 * (math.exp(alpha * eta / KT) - math.exp(-(1 - alpha) * eta / KT))
     assert net == pytest.approx(current, rel=1e-9)
 
 
 def test_limits_of_the_contacted_area():
-    assert ec.charge_transfer_overpotential_V(0.5, 1.0, 0.0, T) == math.inf
-    assert ec.charge_transfer_overpotential_V(-0.5, 1.0, 0.0, T) == -math.inf
-    assert ec.charge_transfer_overpotential_V(0.0, 1.0, 0.0, T) == 0.0
+    assert ec.charge_transfer_overpotential_V(0.5, 1.0, 0.0, KT) == math.inf
+    assert ec.charge_transfer_overpotential_V(-0.5, 1.0, 0.0, KT) == -math.inf
+    assert ec.charge_transfer_overpotential_V(0.0, 1.0, 0.0, KT) == 0.0
 
 
 # ---- constriction ------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_wagner_length():
     assert length_um == pytest.approx(899.25, abs=0.01)
     resistance = ec.spreading_resistance_ohm_cm2(length_um * 1e4, KAPPA)
     small = 1e-6
-    charge_transfer = ec.charge_transfer_overpotential_V(small, EXCHANGE, 1.0, T)
+    charge_transfer = ec.charge_transfer_overpotential_V(small, EXCHANGE, 1.0, KT)
     assert ec.drop_V(small, resistance) == pytest.approx(charge_transfer, rel=1e-6)
 
 
@@ -171,7 +171,7 @@ def test_units_of_the_spreading_resistance():
 def test_no_net_rate_at_the_activity_of_the_vacancies(alpha):
     """a exp(αy) = b exp(−(1 − α)y) at eη = kT ln(b/a), whatever α."""
     for ratio in (507.0, 1.0, 1e-3):
-        eta = ec.net_rate_overpotential_V(0.0, 3.0, 3.0 * ratio, T, alpha)
+        eta = ec.net_rate_overpotential_V(0.0, 3.0, 3.0 * ratio, KT, alpha)
         assert eta == pytest.approx(KT * math.log(ratio))
 
 
@@ -180,17 +180,17 @@ def test_no_net_rate_at_the_activity_of_the_vacancies(alpha):
 @pytest.mark.parametrize("net", [1e-9, 0.5, 1e5])
 def test_the_overpotential_of_a_net_rate(alpha, rates, net):
     a, b = rates
-    eta = ec.net_rate_overpotential_V(net, a, b, T, alpha)
-    forward, backward = ec.charge_transfer_factors(eta, T, alpha)
+    eta = ec.net_rate_overpotential_V(net, a, b, KT, alpha)
+    forward, backward = ec.charge_transfer_factors(eta, KT, alpha)
     assert forward / backward == pytest.approx(math.exp(eta / KT))
     gross = a * forward + b * backward
     assert a * forward - b * backward == pytest.approx(net, rel=1e-8, abs=1e-12 * gross)
 
 
 def test_nothing_to_react():
-    assert ec.net_rate_overpotential_V(1.0, 0.0, 3.0, T) == math.inf
-    assert ec.net_rate_overpotential_V(-1.0, 3.0, 0.0, T) == -math.inf
-    assert ec.net_rate_overpotential_V(0.0, 0.0, 0.0, T) == 0.0
+    assert ec.net_rate_overpotential_V(1.0, 0.0, 3.0, KT) == math.inf
+    assert ec.net_rate_overpotential_V(-1.0, 3.0, 0.0, KT) == -math.inf
+    assert ec.net_rate_overpotential_V(0.0, 0.0, 0.0, KT) == 0.0
 
 
 # ---- an applied overpotential ------------------------------------------------------------------
@@ -200,23 +200,23 @@ def test_nothing_to_react():
 @pytest.mark.parametrize("resistance", [0.0, 1e-6, 1.6e-2, 1e1, 1e4])
 @pytest.mark.parametrize("rates", [(1e-6, 1e-6), (1.0, 1.0), (1e3, 1e-2), (1.0, 500.0)])
 def test_an_applied_overpotential_divides_into_its_parts(applied, resistance, rates):
-    part = ec.interface_part_V(applied, *rates, resistance, T)
+    part = ec.interface_part_V(applied, *rates, resistance, KT)
     rest = KT * math.log(rates[1] / rates[0])
     assert min(applied, rest) - 1e-12 <= part <= max(applied, rest) + 1e-12
     if abs(part) < 2.0:
-        forward, backward = ec.charge_transfer_factors(part, T)
+        forward, backward = ec.charge_transfer_factors(part, KT)
         drop = resistance * (rates[0] * forward - rates[1] * backward)
         assert part + drop == pytest.approx(applied, rel=1e-6, abs=1e-6)
 
 
 def test_the_part_is_that_of_the_galvanostatic_run():
     a, b, resistance = 2.5, 70.0, 0.016
-    eta = ec.net_rate_overpotential_V(0.5, a, b, T)
-    assert ec.interface_part_V(eta + 0.5 * resistance, a, b, resistance, T) == pytest.approx(eta)
+    eta = ec.net_rate_overpotential_V(0.5, a, b, KT)
+    assert ec.interface_part_V(eta + 0.5 * resistance, a, b, resistance, KT) == pytest.approx(eta)
 
 
 def test_it_falls_with_resistance():
-    parts = [ec.interface_part_V(0.05, 1.0, 1.0, r, T) for r in np.geomspace(1e-6, 1e6, 40)]
+    parts = [ec.interface_part_V(0.05, 1.0, 1.0, r, KT) for r in np.geomspace(1e-6, 1e6, 40)]
     assert np.all(np.diff(parts) < 0)
-    assert ec.interface_part_V(0.05, 1.0, 1.0, math.inf, T) == 0.0
-    assert ec.interface_part_V(0.05, 0.0, 0.0, 16.0, T) == 0.05
+    assert ec.interface_part_V(0.05, 1.0, 1.0, math.inf, KT) == 0.0
+    assert ec.interface_part_V(0.05, 0.0, 0.0, 16.0, KT) == 0.05

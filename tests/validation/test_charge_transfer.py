@@ -22,6 +22,7 @@ from kmc.model.electrochemistry import (
     Drive,
     charge_transfer_overpotential_V,
     concentration_overpotential_V,
+    thermal_voltage_V,
     vacancy_activity,
 )
 from kmc.model.lattice import Lattice
@@ -234,11 +235,12 @@ def interface_V(setup, sign: int, strips: int, **sinks) -> tuple[float, float]:
         return math.nan, pushed
     S = vacancy_activity(*known.sum(axis=0))
     contact = 1 - S * math.exp(-0.28 / (naive.K_B_EV * setup.temperature_K))
-    kelvin, j = setup.temperature_K, sign * setup.current_density_mA_cm2
+    thermal_V = thermal_voltage_V(setup.temperature_K)
+    j = sign * setup.current_density_mA_cm2
     transfer = charge_transfer_overpotential_V(
-        j, model.exchange_current_density_mA_cm2, contact, kelvin
+        j, model.exchange_current_density_mA_cm2, contact, thermal_V
     )
-    return concentration_overpotential_V(S, kelvin) + transfer, pushed
+    return concentration_overpotential_V(S, thermal_V) + transfer, pushed
 
 
 @pytest.mark.slow

@@ -73,7 +73,7 @@ def law_of(
     weight[energies.potential_V() > strip_cutoff_V] = 0.0
     weight[-1, NEIGHBOURS:] = 0.0  # has no free side
     weight[:-1, NEIGHBOURS - 1 :] = 0.0
-    per_site = strip_rate_Hz(drive.current_density_mA_cm2, energies.area_A2)
+    per_site = strip_rate_Hz(drive.current_density_mA_cm2, energies.area_A2, energies.valence)
     return kernel.Law(
         bound=np.ascontiguousarray(own.reshape(-1) * hops),
         ratio=np.ascontiguousarray(ratio),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from kmc.common.metals import VALENCES
 from kmc.files.check_result import Breach
 from kmc.files.table_run import TableRun
 from kmc.model.electrochemistry import strip_rate_Hz
@@ -82,7 +83,7 @@ def _charge(run: TableRun) -> Iterator[Breach]:
             current = step.current_density_mA_cm2
         charge = (s["plated"] + s["stripped"])[[first, last]]
         passed, seconds = charge[1] - charge[0], s["time_s"][last] - s["time_s"][first]
-        expected = strip_rate_Hz(current, area) * seconds
+        expected = strip_rate_Hz(current, area, VALENCES[run.metal]) * seconds
         if abs(passed - expected) > _SIGMAS * np.sqrt(max(expected, passed, 1.0)):
             yield Breach(
                 "charge follows from the current",

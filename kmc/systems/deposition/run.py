@@ -57,6 +57,7 @@ class Deposition(Job):
         self.atoms = empty_state(self.box)
         self.facts = self._facts()
         self.parameters = self.sets[0].resolved()
+        self.resolved = {"metal": self.sets[0].metal}
         self.constants = {"substrate": self.surface}
         self.wall_time_s = run.stop.wall_time_s
         self.steps = steps_of(run)
@@ -94,7 +95,9 @@ class Deposition(Job):
         return {
             "time_s": float(self.atoms.clock[kernel.TIME]),
             "capacity_monolayers": net / self.columns,
-            "capacity_mAh_cm2": capacity_mAh_cm2(net, self.energies.area_A2 * self.columns),
+            "capacity_mAh_cm2": capacity_mAh_cm2(
+                net, self.energies.area_A2 * self.columns, self.energies.valence
+            ),
             "step": step,
             "phase": phase,
             "plated": self.count(kernel.PLATED),
@@ -124,7 +127,7 @@ class Deposition(Job):
             wanted.append(until.capacity_monolayers * self.columns)
         if until.capacity_mAh_cm2 is not None:
             area = self.energies.area_A2 * self.columns
-            wanted.append(atoms_of_capacity(until.capacity_mAh_cm2, area))
+            wanted.append(atoms_of_capacity(until.capacity_mAh_cm2, area, self.energies.valence))
         return max(1, round(min(wanted))) if wanted else None
 
     def _facts(self) -> dict:
@@ -136,7 +139,7 @@ class Deposition(Job):
             *(s.value("surface_barrier_eV") for s in self.sets),
             metal.value("metal_surface_barrier_eV"),
         ]
-        per_site = strip_rate_Hz(current, e.area_A2)
+        per_site = strip_rate_Hz(current, e.area_A2, e.valence)
         kT = K_B_eV * self.run.conditions.temperature_K
         return {
             "surfaces": names,
@@ -148,7 +151,7 @@ class Deposition(Job):
             "hops_per_plated_and_site": [
                 e.attempt_Hz * math.exp(-b / kT) / per_site for b in e.barrier_eV
             ],
-            "monolayer_mAh_cm2": capacity_mAh_cm2(1.0, e.area_A2),
+            "monolayer_mAh_cm2": capacity_mAh_cm2(1.0, e.area_A2, e.valence),
             "plating_per_site_Hz": per_site,
         }
 

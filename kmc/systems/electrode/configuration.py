@@ -175,7 +175,10 @@ class Configuration:
 
     def _current_density_mA_cm2(self, rate_Hz: float) -> float:
         """Current density of so many atoms a second from the whole box."""
-        return rate_Hz / electrochemistry.strip_rate_Hz(1.0, self.model.interface_area_A2)
+        model = self.model
+        return rate_Hz / electrochemistry.strip_rate_Hz(
+            1.0, model.interface_area_A2, model.parameters.valence
+        )
 
     def current_density_mA_cm2(self) -> float:
         """Current density of this moment: the one given, or what the voltage held drives."""
@@ -185,24 +188,22 @@ class Configuration:
             return self.drive.current_density_mA_cm2
         oxidation, reduction = self.exchange_rates_Hz()
         forward, backward = electrochemistry.charge_transfer_factors(
-            self.interface_V, self.model.temperature_K, self.model.alpha
+            self.interface_V, self.model.thermal_V, self.model.alpha
         )
         return self._current_density_mA_cm2(oxidation * forward - reduction * backward)
 
     def interface_overpotential_V(self) -> float:
-        """η at which the sites of this moment pass the current: Σ (r_ox − r_red) = j A/e."""
+        """η at which the sites of this moment pass the current: Σ (r_ox − r_red) = j A/(ze)."""
         model = self.model
         if self.resting or not model.has_interface:
             return 0.0
         if self.interface_V is not None:
             return self.interface_V
-        per_site_Hz = electrochemistry.strip_rate_Hz(
-            self.drive.current_density_mA_cm2, model.lattice.site_area_A2
-        )
+        per_site_Hz = model.rate_per_site_Hz(self.drive.current_density_mA_cm2)
         return electrochemistry.net_rate_overpotential_V(
             per_site_Hz * model.lattice.sites_per_layer,
             *self.exchange_rates_Hz(),
-            model.temperature_K,
+            model.thermal_V,
             model.alpha,
         )
 
@@ -217,9 +218,9 @@ class Configuration:
         idle = self.interface_V is None and current == 0.0
         if self.resting or idle or not model.has_interface:
             return dict.fromkeys(_OVERPOTENTIALS, 0.0)
-        temperature_K, contact = model.temperature_K, self.contact_fraction()
+        contact = self.contact_fraction()
         concentration = electrochemistry.concentration_overpotential_V(
-            self.vacancy_activity(), temperature_K
+            self.vacancy_activity(), model.thermal_V
         )
         resistance = self.spreading_resistance_ohm_cm2()
         constriction = electrochemistry.drop_V(current, resistance)
@@ -233,7 +234,7 @@ class Configuration:
                 current,
                 model.exchange_current_density_mA_cm2,
                 model.effective_area(contact, self.rim_per_A()) if sites < np.inf else 0.0,
-                temperature_K,
+                model.thermal_V,
                 model.alpha,
             )
             total = concentration + charge_transfer + constriction + series
@@ -252,7 +253,9 @@ class Configuration:
             "vacancies": count(tables.VACANCIES),
             "vacancy_time_s": self.vacancy_time_s,
             "time_s": self.time_s,
-            "capacity_mAh_cm2": electrochemistry.capacity_mAh_cm2(strips, model.interface_area_A2),
+            "capacity_mAh_cm2": electrochemistry.capacity_mAh_cm2(
+                strips, model.interface_area_A2, model.parameters.valence
+            ),
             "capacity_monolayers": strips / n_L1,
             "contact_fraction": contact,
             "contact_fraction_Li": contact - mg / n_L1,

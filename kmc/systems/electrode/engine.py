@@ -249,7 +249,7 @@ class Engine(Configuration):
                 applied_V,
                 *self.exchange_rates_Hz(),
                 electrochemistry.drop_V(self._current_density_mA_cm2(1.0), resistance),
-                model.temperature_K,
+                model.thermal_V,
                 model.alpha,
             )
         )

@@ -192,7 +192,9 @@ def _rules(stop: Stop, model: Model):
         )
     if stop.capacity_mAh_cm2 is not None:
         area = model.interface_area_A2
-        exact = electrochemistry.atoms_of_capacity(stop.capacity_mAh_cm2, area)
+        exact = electrochemistry.atoms_of_capacity(
+            stop.capacity_mAh_cm2, area, model.parameters.valence
+        )
         atoms = math.ceil(exact - _ROUNDING)
         yield _Rule("before_strip", atoms, f"capacity_mAh_cm2 reached {stop.capacity_mAh_cm2:g}")
     if stop.contact_fraction is not None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from kmc.common.metals import VALENCES
 from kmc.files.check_result import Breach
 from kmc.files.table_file import mean_of
 from kmc.files.table_run import Columns
@@ -68,7 +69,8 @@ def _charge(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     expected, most = np.cumsum(passed), np.cumsum(np.abs(passed))
     wrong = ~(np.abs(s["capacity_mAh_cm2"] - expected) <= _ROUNDING * most + 1e-18)
     yield from _first("charge", f"{place}/capacity_mAh_cm2", wrong, s["capacity_mAh_cm2"], expected)
-    per_charge = run.facts["site_volume_um3"] / capacity_mAh_cm2(1.0, 1e8)  # µm for each mAh/cm²
+    charge_of_atom = capacity_mAh_cm2(1.0, 1e8, VALENCES[run.metal])
+    per_charge = run.facts["site_volume_um3"] / charge_of_atom  # µm for each mAh/cm²
     for name, charge in (("stripped_um", passed > 0), ("plated_um", passed < 0)):
         expected = np.cumsum(np.abs(passed) * charge) * per_charge
         wrong = ~(np.abs(s[name] - expected) <= _ROUNDING * expected + 1e-18)

@@ -2,7 +2,7 @@
 
     Z(ω) = R_s + 1/(θ/R_ct + iω θ C_dl) + R_c/(1 + iω ε ε0/κ)
 
-θ is the share of contact, R_ct = kT/(e j0) the charge transfer of full contact near rest, C_dl
+θ is the share of contact, R_ct = kT/(ze j0) the charge transfer of full contact near rest, C_dl
 the capacitance of its double layer. R_c is the constriction of the actual map, contacts of one
 potential on a half-space (`kmc.systems.population.voltage.Constriction`). It lies in the
 electrolyte, where displacement current takes the same paths, hence its relaxation time ε ε0/κ.

@@ -126,7 +126,7 @@ class Population(Job):
         """Begin a stage: its current and its pressure."""
         self.at_stage, self.next_row, self.began_s = number, 0, self.gaps.time_s
         stage = self.stage
-        flux = flux_per_um2_s(stage.current_density_mA_cm2)
+        flux = flux_per_um2_s(stage.current_density_mA_cm2, self.prepared.parameters.valence)
         now = (self.gaps.flux_per_um2_s, self.gaps.pressure_MPa)
         # A new replica has the conditions of the first stage; a switch would shorten its step.
         if number or now != (flux, stage.stack_pressure_MPa):
@@ -222,8 +222,8 @@ class Population(Job):
     # --- records ----------------------------------------------------------------------------------
 
     def _capacity(self) -> float:
-        ledger = self.gaps.ledger
-        return capacity_mAh_cm2(ledger.stripped - ledger.plated, 1e8)
+        ledger, valence = self.gaps.ledger, self.prepared.parameters.valence
+        return capacity_mAh_cm2(ledger.stripped - ledger.plated, 1e8, valence)
 
     def _follow(self) -> Iterator[Item]:
         """What the gaps on the grid have done since the last time."""

@@ -181,6 +181,6 @@ def _among(value: float, others: list[float]) -> bool:
     return any(abs(value - other) <= _SAME * max(value, other) for other in others)
 
 
-def flux_per_um2_s(current_density_mA_cm2: float) -> float:
+def flux_per_um2_s(current_density_mA_cm2: float, valence: int) -> float:
     """Atoms per µm² and second of a current density."""
-    return flux_per_cm2_s(current_density_mA_cm2) / 1e8
+    return flux_per_cm2_s(current_density_mA_cm2, valence) / 1e8

@@ -68,7 +68,7 @@ class Prepared:
     def monolayer_mAh_cm2(self) -> float:
         """Charge of a layer of atoms."""
         sites = self.vapour.model.transport.L1_density_cm2 / _UM2_PER_CM2
-        return capacity_mAh_cm2(sites, _A2_PER_UM2)
+        return capacity_mAh_cm2(sites, _A2_PER_UM2, self.parameters.valence)
 
     def facts(self) -> dict[str, float]:
         """Numbers that follow from the input before anything is run, with units in their names."""
@@ -151,13 +151,13 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
     density = _voids_per_um2(run, vapour)
     edge = upscale.edge_um(density)
     rounding = _rounding_length_um(run, vapour, medium, edge)
-    strongest = max(abs(current) for current in _currents(run))
+    strongest = max(abs(current) for current in _currents(run, parameters))
     setting = GapSetting(
         edge_um=edge,
         n_cells=_cells(run, edge, density, rounding, strongest * medium.site_volume_um3),
         medium=medium,
         vapour=vapour,
-        strip_per_um2_s=_currents(run)[0],
+        strip_per_um2_s=_currents(run, parameters)[0],
         homogeneous=upscale.nucleation != "flaws",
         flaws=_flaws(run, edge, vapour),
         height_over_radius=aspect,
@@ -170,15 +170,20 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
         pressure_share=upscale.pressure_share,
         cut_off_share=cut_off_share(aspect),
     )
-    kinetics = kinetics_at(parameters.value, temperature, conditions.series_resistance_ohm_cm2)
+    kinetics = kinetics_at(
+        parameters.value,
+        temperature,
+        conditions.series_resistance_ohm_cm2,
+        parameters.valence,
+    )
     return Prepared(run, parameters, setting, kinetics, vapour, coverage, angle, density)
 
 
-def _currents(run: RunFile) -> list[float]:
+def _currents(run: RunFile, parameters: ParameterSet) -> list[float]:
     """Vacancies per µm² and second of the run's currents in order, those of plating below 0."""
     steps = [planned.step.drive.current_density_mA_cm2 for planned in run.protocol.plan]
     given = steps if run.has_protocol else [run.conditions.current_density_mA_cm2]
-    return [flux_per_um2_s(current) for current in given]
+    return [flux_per_um2_s(current, parameters.valence) for current in given]
 
 
 def _body(run: RunFile, parameters: ParameterSet) -> Viscous | None:

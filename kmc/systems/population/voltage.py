@@ -1,14 +1,14 @@
 """Overpotential of the contact that is left beside a gap, term by term.
 
 The contact is at one potential η above the electrolyte, and a site of it loses atoms at j0 x and
-takes ions at j0 S/x, x = exp(eη/2kT) (`kmc.model.electrochemistry`). With the mean over the contact
+takes ions at j0 S/x, x = exp(zeη/2kT) (`kmc.model.electrochemistry`). With the mean over it
 
     j/(j0 θ) = x − S/x,
 
-so that η is (kT/e) ln S without a current and (2kT/e) asinh[j/(2 j0 θ)] at S = 1. To this come the
+so that η is (kT/ze) ln S without a current and (2kT/ze) asinh[j/(2 j0 θ)] at S = 1. To it come the
 constriction of the current in the electrolyte, j R_c at the true size of the pattern, and all else
 in series, j R_series. Where the kinetics are slow against the conduction between contacts, that is
-below the Wagner length κ kT/(e j0), the current density is even over the contact.
+below the Wagner length κ kT/(ze j0), the current density is even over the contact.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from kmc.common.units import K_B_eV
+from kmc.common.metals import VALENCES
 from kmc.errors import InputError
-from kmc.model.electrochemistry import conductivity_mS_cm
+from kmc.model.electrochemistry import conductivity_mS_cm, thermal_voltage_V
 from kmc.nuclei.field import Absorbers, Medium, SurfaceField
 
 _MOST_CELLS = 256
@@ -53,21 +53,24 @@ class Kinetics:
     conductivity_mS_cm : float
         κ of the electrolyte at this temperature.
     series_resistance_ohm_cm2 : float
+    valence : int
+        z, electrons an atom.
     """
 
     temperature_K: float
     exchange_current_density_mA_cm2: float
     conductivity_mS_cm: float
     series_resistance_ohm_cm2: float = 0.0
+    valence: int = 1
 
     @property
     def thermal_V(self) -> float:
-        """kT/e."""
-        return K_B_eV * self.temperature_K
+        """kT/(ze)."""
+        return thermal_voltage_V(self.temperature_K, self.valence)
 
     @property
     def wagner_length_um(self) -> float:
-        """κ kT/(e j0): patterns smaller than this are charged evenly."""
+        """κ kT/(ze j0): patterns smaller than this are charged evenly."""
         return 1e4 * self.conductivity_mS_cm * self.thermal_V / self.exchange_current_density_mA_cm2
 
     def terms(
@@ -108,7 +111,7 @@ class Kinetics:
 
 
 def kinetics_at(
-    value: Callable[[str], float], temperature_K: float, series_ohm_cm2: float
+    value: Callable[[str], float], temperature_K: float, series_ohm_cm2: float, valence: int
 ) -> Kinetics:
     """Kinetics at a temperature; `value` gives the quantities of a parameter set by their names."""
     conductivity = conductivity_mS_cm(
@@ -117,7 +120,7 @@ def kinetics_at(
         temperature_K,
     )
     exchange = value("exchange_current_density_mA_cm2")
-    return Kinetics(temperature_K, exchange, conductivity, series_ohm_cm2)
+    return Kinetics(temperature_K, exchange, conductivity, series_ohm_cm2, valence)
 
 
 def kinetics_of(found: Any) -> Kinetics:
@@ -133,7 +136,8 @@ def kinetics_of(found: Any) -> Kinetics:
 
     conditions = found.run["conditions"]
     series = float(conditions.get("series_resistance_ohm_cm2") or 0.0)
-    return kinetics_at(value, float(conditions["temperature_K"]), series)
+    valence = VALENCES[found.metal]
+    return kinetics_at(value, float(conditions["temperature_K"]), series, valence)
 
 
 class Constriction:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kmc.common.metals import VALENCES
 from kmc.common.units import A_per_nm
 from kmc.files.schema import HOP_CLASSES, HOP_WAYS, HOPS_BY_WAY
 from kmc.model import electrochemistry
@@ -73,8 +74,11 @@ def _expected(
         yield "vacancy_activity", electrochemistry.vacancy_activity(seen, expected)
     if "overpotential_series_V" in there and "charge_transfer" in resolved:
         flows = ~resting & (rows["current_density_mA_cm2"] != 0.0)
-        kelvins = temperatures(rows, conditions, plan)
-        yield from _terms(rows, flows, resolved["charge_transfer"], kelvins, held)
+        thermal_V = [
+            electrochemistry.thermal_voltage_V(kelvin, valence_of(resolved))
+            for kelvin in temperatures(rows, conditions, plan)
+        ]
+        yield from _terms(rows, flows, resolved["charge_transfer"], thermal_V, held)
     if "current_density_mA_cm2" in there:
         driven = np.where(np.isnan(held) | resting, given, rows["current_density_mA_cm2"])
         yield "current_density_mA_cm2", np.where(resting, 0.0, driven)
@@ -119,6 +123,11 @@ def temperatures(rows, conditions, plan: tuple[Planned, ...]) -> np.ndarray:
     return by_step[np.clip(rows["step"], 1, len(plan)) - 1]
 
 
+def valence_of(resolved: Mapping[str, Any]) -> int:
+    """Electrons an atom of the metal of a file."""
+    return VALENCES[resolved.get("species", ["Li"])[0]]
+
+
 def settings_by_temperature(resolved: Mapping[str, Any]) -> dict[float, Mapping[str, Any]]:
     """`charge_transfer` of the file at the temperature of the run and at those of single steps."""
     found = {float(resolved["run"]["conditions"]["temperature_K"]): resolved["charge_transfer"]}
@@ -147,13 +156,13 @@ def _excludes(step: Step, plates: bool) -> bool:
     return not drive.flows or drive.plates != plates
 
 
-def _terms(rows, flows, settings, kelvins, held) -> Iterator[tuple[str, np.ndarray]]:
+def _terms(rows, flows, settings, thermal_V, held) -> Iterator[tuple[str, np.ndarray]]:
     """Terms of the overpotential that follow from other columns, while current flows."""
     current = rows["current_density_mA_cm2"]
     activity = np.where(rows["vacancy_activity"] > 0, rows["vacancy_activity"], np.nan)
     concentration = [
-        electrochemistry.concentration_overpotential_V(s, kelvin)
-        for s, kelvin in zip(activity, kelvins, strict=True)
+        electrochemistry.concentration_overpotential_V(s, kT_V)
+        for s, kT_V in zip(activity, thermal_V, strict=True)
     ]
     yield "overpotential_concentration_V", np.where(flows, concentration, 0.0)
     series = settings["series_resistance_ohm_cm2"] * 1e-3 * current
@@ -175,9 +184,9 @@ def _terms(rows, flows, settings, kelvins, held) -> Iterator[tuple[str, np.ndarr
     area[rows["overpotential_sites_V"] == np.inf] = 0.0  # nothing to oxidise
     volts = [
         electrochemistry.charge_transfer_overpotential_V(
-            j, settings["exchange_current_density_mA_cm2"], a, kelvin, settings["alpha"]
+            j, settings["exchange_current_density_mA_cm2"], a, kT_V, settings["alpha"]
         )
-        for j, a, kelvin in zip(current, area, kelvins, strict=True)
+        for j, a, kT_V in zip(current, area, thermal_V, strict=True)
     ]
     stored = rows["overpotential_charge_transfer_V"]
     yield "overpotential_charge_transfer_V", np.where(holds, stored, np.where(flows, volts, 0.0))

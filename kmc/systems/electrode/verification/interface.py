@@ -30,6 +30,8 @@ class Interface:
     settings : mapping
         ``charge_transfer`` of what the file holds as `resolved`.
     temperature_K : float
+    valence : int
+        Electrons an atom.
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class Interface:
         chemistry: np.ndarray,
         settings: Mapping[str, Any],
         temperature_K: float,
+        valence: int,
     ):
         self.lattice, self.settings, self.temperature_K = lattice, settings, temperature_K
+        self.thermal_V = electrochemistry.thermal_voltage_V(temperature_K, valence)
         self._n = lattice.sites_per_layer
         sites = np.arange(2 * self._n)
         self._near = [lattice.neighbours(sites, shell) for shell in (1, 2)]
@@ -128,7 +132,7 @@ class Interface:
             current_density_mA_cm2 / settings["exchange_current_density_mA_cm2"],
             strips / self._n,
             plates / self._n * float(np.exp(to_kink / (K_B_eV * self.temperature_K))),
-            self.temperature_K,
+            self.thermal_V,
             settings["alpha"],
         )
         return out

@@ -28,6 +28,7 @@ from kmc.model.lattice import Lattice
 from kmc.runfile.protocol import Planned, plan_of, stored_blocks
 from kmc.systems.electrode.verification.balances import (
     settings_by_temperature,
+    valence_of,
     wrong_rows,
     wrong_ways,
 )
@@ -257,9 +258,10 @@ class _Audit:
     def _capacity(self) -> Iterator[Breach]:
         rows, lattice = self.rows, self.lattice
         charged = processes.gained(self._columns(_EVENTS), "electrons")
+        valence = valence_of(self.stored.record["resolved"])
         capacities: dict[str, Any] = {
             "capacity_monolayers": charged / lattice.sites_per_layer,
-            "capacity_mAh_cm2": capacity_mAh_cm2(charged, lattice.area_A2),
+            "capacity_mAh_cm2": capacity_mAh_cm2(charged, lattice.area_A2, valence),
         }
         for name, expected in capacities.items():
             yield from _differences("capacity", f"/samples/{name}", rows[name], expected, _CAPACITY)
@@ -404,8 +406,9 @@ class _Audit:
         settings = resolved.get("charge_transfer")
         if not settings or not self._present(("overpotential_sites_V",)):
             return {}
+        box = (self.lattice, self.hamiltonians, self.chemistry)
         return {
-            kelvin: Interface(self.lattice, self.hamiltonians, self.chemistry, own, kelvin)
+            kelvin: Interface(*box, own, kelvin, valence_of(resolved))
             for kelvin, own in settings_by_temperature(resolved).items()
         }
 
