@@ -319,9 +319,9 @@ def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> list[tuple[str, 
         f"site by site: {scaled(sites, 'V')}, by area {scaled(area, 'V')} (means of the last "
         f"fifth). By area is the sum of concentration, kT/{e} ln S, and charge transfer at the j0 "
         f"of S = 1; a flat contact of the same sites, j/(j0 θ) = x − S/x with x = exp({e}η/2kT), "
-        f"needs {scaled(flat, 'V')}, as reduction is S times as frequent. The sites of the box exchange "
-        f"{figure(exchange)} times j0, its contact {figure(contact)} times: atoms at rims are "
-        f"bound weakly (strip weight {figure(weight)}), and vacancies at activity "
+        f"needs {scaled(flat, 'V')}, as reduction is S times as frequent. The sites of the box "
+        f"exchange {figure(exchange)} times j0, its contact {figure(contact)} times: atoms at rims "
+        f"are bound weakly (strip weight {figure(weight)}), and vacancies at activity "
         f"{figure(activity)} take up what is reduced"
     )
     if any(c.get("slowed_by", 1.0) > _BY_MORE_THAN for c in trajectory.acceleration["classes"]):

@@ -136,7 +136,7 @@ def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]
     if metal not in METALS or (bulk is not None and len(bulk.atoms) > 1):
         raise InputError(
             f"configuration 'bulk' holds {bulk and bulk.atoms}, not one metal alone",
-            advice=f"kmc knows {', '.join(METALS)}: bcc, one electron an atom.",
+            advice=f"kmc knows {', '.join(METALS)}, which are bcc.",
         )
     found: dict[str, dict[str, Any]] = {}
     for key, (end, start, removed) in QUANTITIES_OF.items():

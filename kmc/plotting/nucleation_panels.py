@@ -99,7 +99,8 @@ def _density_panel(axes: Axes, found: Nucleation) -> None:
     text = f"below {figure(threshold, digits=2)} mA/cm²:\nnone per cm² and hour"
     look = {"xycoords": ("data", "axes fraction"), "va": "top", "fontsize": 6, "color": style.GREY}
     style.beside(axes, text, (threshold, 0.97), (4, 0), **look)
-    if not found.conditions.mg_coverage and not found.conditions.mg_fraction:
+    surface = found.model.transport.surface
+    if surface.parameters.metal == "Li" and not surface.has_mg:
         mark: dict[str, Any] = {"color": style.VERMILLION, "ms": 4, "zorder": 4}
         axes.plot(0.5, _PAPER_PER_UM2, "D", label="operando SEM, Li", **mark)
     style.plain_log_axis(axes.xaxis, *axes.get_xlim())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kmc.common.conditions import ending, unfinished
 from kmc.common.formatting import duration, figure, plural
+from kmc.common.metals import METALS
 from kmc.files.table_run import TableRun
 from kmc.systems.deposition.cycles import aurbach_of
 
@@ -24,7 +25,8 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     rows.append(("Substrate", f"{on}, {nx * nm:.3g} nm × {ny * nm:.3g} nm, {nz} layers"))
     below = [f"{name} {value:.3f} eV a site" for name, value in _adhesion(run) if value < 0]
     if below:
-        text = f"{', '.join(below)}: below 0, the substrate repels lithium, which no solid does"
+        text = f"{', '.join(below)}: below 0, the substrate repels {METALS[run.metal]}, which no "
+        text += "solid does"
         rows.append(("Adhesion", text))
     conditions = run.run["conditions"]
     rows.append(
@@ -61,7 +63,8 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
             f"{last['roughness_layers']:.3g} layers, highest {last['max_height_layers']:.0f}",
         )
     )
-    rows.append(("Dead lithium", f"{last['dead_Li']:.0f} of {last['atoms']:.0f} atoms"))
+    dead = f"{last['dead_Li']:.0f} of {last['atoms']:.0f} atoms"
+    rows.append((f"Dead {METALS[run.metal]}", dead))
     found = aurbach_of(run)
     if found is not None:
         rows.append(
@@ -96,7 +99,7 @@ def digest(run: TableRun) -> list[tuple[str, str]]:
         text = f"{100 * found.efficiency:.3f} % (Aurbach); side reactions are not modelled"
         rows.append(("Efficiency", text))
     dead = f"{last['dead_Li']:.0f} of {last['atoms']:.0f} atoms without a path to the substrate"
-    rows.append(("Dead lithium", dead))
+    rows.append((f"Dead {METALS[run.metal]}", dead))
     if not everything["Raised barriers"].startswith("none"):
         text = f"barriers raised: {everything['Raised barriers']}; islands depend on it"
         rows.append(("Trust", text))
@@ -107,7 +110,7 @@ def digest(run: TableRun) -> list[tuple[str, str]]:
 
 
 def _adhesion(run: TableRun) -> list[tuple[str, float]]:
-    """Work of adhesion of lithium on the substrate: φ = adsorption − cohesive energy + 3 ε."""
+    """Work of adhesion of the metal on the substrate: φ = adsorption − cohesive energy + 3 ε."""
 
     def value(key: str) -> float:
         return float(run.params[key]["value"])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from kmc.common.units import K_B_eV
 from kmc.errors import KmcError
 from kmc.model.electrochemistry import atoms_of_capacity, strip_rate_Hz
 from kmc.model.lattice import load_unit_cell
+from kmc.model.parameters import load_parameters
 from kmc.runfile.protocol import REST, Step, plan_of, stored_blocks
 from kmc.runfile.sections import Conditions, System
 
@@ -18,9 +19,6 @@ from kmc.runfile.sections import Conditions, System
 _S_PER_EVENT = 4e-7
 _HOPS_PER_STRIP_AND_RATIO = 5e-3
 _ALLOY = 0.35  # of strip_limg over strip_li: Mg at the interface keeps vacancies away
-_FASTEST_Hz = 2.6e12  # the attempt frequency of the shipped sets
-_BARRIER_eV = 0.055  # the lowest of the shipped sets
-_A2_PER_CELL = 12.3  # 3.506 Å squared: good enough to count atoms for an estimate
 # Measured on shipped runs: the empty file, its lattice, a compressed frame without and with Mg,
 # a row of samples.
 _FILE_BYTES = 420_000
@@ -28,6 +26,34 @@ _LATTICE_BYTES_PER_SITE = 1.5
 _FRAME_BYTES_PER_SITE = (0.03, 0.1)
 _SAMPLE_BYTES = 160
 _FRAMES_UNKNOWN = 12
+
+
+class _Metal(NamedTuple):
+    """Of a parameter set; by default of li_li2s, for a set that says nothing of it."""
+
+    area_A2: float = 12.3  # of an atom of the interface
+    valence: int = 1
+    fastest_Hz: float = 2.6e12
+    barrier_eV: float = 0.055
+
+
+@cache
+def _metal(params: str) -> _Metal:
+    try:
+        found = load_parameters(params)
+        return _Metal(
+            found.value("lattice_parameter_A") ** 2,
+            found.valence,
+            found.value("attempt_frequency_Hz"),
+            found.value("barrier_Li_eV"),
+        )
+    except (KmcError, OSError):
+        return _Metal()
+
+
+def _metal_of(tables: Mapping[str, Mapping[str, Any]]) -> _Metal:
+    default = System.model_fields["params"].default
+    return _metal(str(tables.get("system", {}).get("params", default)))
 
 
 def seconds(tables: Mapping[str, Mapping[str, Any]]) -> float:
@@ -60,10 +86,11 @@ def _ratio(tables: Mapping[str, Mapping[str, Any]]) -> float:
     if given := acceleration.get("max_hops_per_strip_per_site"):
         return float(given)
     kT_eV = K_B_eV * _conditions(tables)["temperature_K"]
-    lowest_eV = acceleration.get("saddle_floor_eV") or _BARRIER_eV
+    metal = _metal_of(tables)
+    lowest_eV = acceleration.get("saddle_floor_eV") or metal.barrier_eV
     if factor := acceleration.get("slow_down_by"):
-        lowest_eV = _BARRIER_eV + kT_eV * math.log(factor)
-    return _FASTEST_Hz * math.exp(-lowest_eV / kT_eV) / _strip_rate_Hz(tables)
+        lowest_eV = metal.barrier_eV + kT_eV * math.log(factor)
+    return metal.fastest_Hz * math.exp(-lowest_eV / kT_eV) / _strip_rate_Hz(tables)
 
 
 def _conditions(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -73,22 +100,25 @@ def _conditions(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _strip_rate_Hz(tables: Mapping[str, Mapping[str, Any]]) -> float:
     """Strips of a site in a second; NaN without a current."""
-    return strip_rate_Hz(_conditions(tables)["current_density_mA_cm2"] or math.nan, _A2_PER_CELL)
+    metal = _metal_of(tables)
+    current = _conditions(tables)["current_density_mA_cm2"] or math.nan
+    return strip_rate_Hz(current, metal.area_A2, metal.valence)
 
 
 def _monolayers(tables: Mapping[str, Mapping[str, Any]]) -> float:
     """Monolayers to be stripped or plated; NaN where no stop is a capacity."""
-    plan = plan_of(stored_blocks(tables))
+    plan, metal = plan_of(stored_blocks(tables)), _metal_of(tables)
     if plan:
-        return sum(_monolayers_of(planned.step) for planned in plan)
+        return sum(_monolayers_of(planned.step, metal) for planned in plan)
     stop = tables.get("stop", {})
     monolayers = [float(stop["capacity_monolayers"])] if "capacity_monolayers" in stop else []
     if "capacity_mAh_cm2" in stop:
-        monolayers.append(atoms_of_capacity(float(stop["capacity_mAh_cm2"]), _A2_PER_CELL))
+        charge = float(stop["capacity_mAh_cm2"])
+        monolayers.append(atoms_of_capacity(charge, metal.area_A2, metal.valence))
     return min(monolayers, default=math.nan)
 
 
-def _monolayers_of(step: Step) -> float:
+def _monolayers_of(step: Step, metal: _Metal) -> float:
     """The least of the charges that may end a step; NaN for a hold that ends by its time."""
     until, found = step.until, []
     if step.do == REST:
@@ -96,9 +126,10 @@ def _monolayers_of(step: Step) -> float:
     if until.capacity_monolayers is not None:
         found.append(until.capacity_monolayers)
     if until.capacity_mAh_cm2 is not None:
-        found.append(atoms_of_capacity(until.capacity_mAh_cm2, _A2_PER_CELL))
+        found.append(atoms_of_capacity(until.capacity_mAh_cm2, metal.area_A2, metal.valence))
     if until.time_s is not None and step.current_density_mA_cm2 is not None:
-        found.append(until.time_s * strip_rate_Hz(step.current_density_mA_cm2, _A2_PER_CELL))
+        rate_Hz = strip_rate_Hz(step.current_density_mA_cm2, metal.area_A2, metal.valence)
+        found.append(until.time_s * rate_Hz)
     return min(found, default=math.nan)
 
 

@@ -62,7 +62,7 @@ class Population:
     """What is used of a run of kmc upscale: all contact, half of it, none."""
 
     def __init__(self):
-        self.path, self.edge_um = Path("run.h5"), EDGE_UM
+        self.path, self.edge_um, self.metal = Path("run.h5"), EDGE_UM, "Li"
         self.frames = {
             "replica": np.zeros(3, int),
             "capacity_mAh_cm2": np.array([0.0, 0.3, 0.6]),
