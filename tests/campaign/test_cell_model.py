@@ -24,7 +24,7 @@ R_CT = 8.617333262e-5 * 298.15 / 1e-3  # Ω cm² at 1 mA/cm²
 class Population:
     """What is used of a run of kmc upscale: contact falls as 1 − q j, R_c = 2 q Ω cm²."""
 
-    kind = "population"
+    kind, metal = "population", "Li"
 
     def __init__(self, current, pressure=0.0, last=1.0, seed=0):
         self.path = Path(f"run_{current}_{pressure}_{seed}.h5")

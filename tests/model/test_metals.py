@@ -9,6 +9,8 @@ from marks import slow
 import kmc
 from kmc.analysis.summary import summary
 from kmc.common import catalogue
+from kmc.common.metals import VALENCES
+from kmc.common.units import unit_of
 from kmc.errors import InputError
 from kmc.model.dft_check import check_rows
 from kmc.model.parameter_file import template, write_parameters
@@ -16,11 +18,11 @@ from kmc.model.parameters import load_parameters
 from kmc.runfile.load import load_run
 from kmc.systems.electrode.run import run_to_file
 
-NAMES = [
-    name
-    for name in catalogue.names("runs")
-    if not name.startswith(("study_", "upscale_")) and load_run(name).kind == "electrode"
-]
+KINDS = {
+    name: load_run(name).kind for name in catalogue.names("runs") if not name.startswith("study_")
+}
+NAMES = [name for name, kind in KINDS.items() if kind == "electrode"]
+POPULATIONS = [name for name, kind in KINDS.items() if kind == "population"]
 
 
 @pytest.fixture
@@ -103,6 +105,135 @@ def test_charge_is_that_of_the_larger_cell(tmp_path):
     assert t.samples["capacity_mAh_cm2"][-1] == pytest.approx(
         per_monolayer * t.samples["capacity_monolayers"][-1], rel=1e-9
     )
+
+
+# --- two electrons an atom ------------------------------------------------------------------------
+
+A_Ba = 5.028  # Å, bcc barium at room temperature
+J0_Ba, KAPPA_Ba = 3.0, 12.0
+BOX = {
+    "system.size": [12, 12, 12],
+    "acceleration.max_hops_per_strip_per_site": 1e3,
+    "stop.capacity_monolayers": 0.5,
+}
+SMALL = {
+    "upscale.domain_um": 4.0,
+    "upscale.contact_angle_deg": 106.0,
+    "upscale.samples_per_decade": 0,  # they begin at a charge that is the same for every metal
+}
+CYCLES = """
+[system]
+size = [12, 12, 12]
+boundary = "interface"
+[conditions]
+electrode_thickness_um = 100.0
+[acceleration]
+max_hops_per_strip_per_site = 1e3
+[[protocol]]
+steps = ["Strip at {j} mA/cm2 until {q} mAh/cm2", "Plate at {j} mA/cm2 until {q} mAh/cm2"]
+repeat = 2
+"""
+# Run, changes, and what is given of currents, charges (twice) and voltages (half) with barium.
+TWINS = {
+    "current": ("strip_na", BOX, {"conditions.current_density_mA_cm2": (1.0, 0.5)}),
+    "exchange": (
+        "strip_na",
+        BOX | {"conditions.exchange": True},
+        {"conditions.current_density_mA_cm2": (1.0, 0.5)},
+    ),
+    "plating": (
+        "strip_na",
+        BOX | {"system.vacancy_fraction": 0.05},
+        {"conditions.current_density_mA_cm2": (-1.0, -0.5)},
+    ),
+    "voltage": (
+        "strip_na",
+        BOX | {"conditions.current_density_mA_cm2": None},
+        {"conditions.overpotential_V": (0.01, 0.02)},
+    ),
+    "cycles": ("cycles", {}, {}),
+    "population": (
+        "upscale_li",
+        SMALL,
+        {
+            "conditions.current_density_mA_cm2": (1.0, 0.5),
+            "upscale.capacity_mAh_cm2": (0.004, 0.002),
+        },
+    ),
+}
+
+
+def _twin(metal, folder):
+    """The numbers of na_nasicon with the lattice of barium, of a metal of one electron or of two.
+
+    Exchange current is given per electron, conductivity such that ohmic drops, too, halve.
+    """
+    folder.mkdir(exist_ok=True)
+    text = catalogue.locate("params", "na_nasicon").read_text(encoding="utf-8")
+    path = folder / f"{metal}.toml"
+    path.write_text(
+        text.replace('["Na"]', f'["{metal}"]').replace("_Na_", f"_{metal}_"), encoding="utf-8"
+    )
+    z = VALENCES[metal]
+    keys = ("lattice_parameter_A", "exchange_current_density_mA_cm2")
+    numbers = (A_Ba, J0_Ba * z / 2, KAPPA_Ba * z**2 / 4)
+    named = zip((*keys, "electrolyte_conductivity_mS_cm"), numbers, strict=True)
+    return {"system.params": str(path), **{f"parameters.{key}": value for key, value in named}}
+
+
+@pytest.mark.parametrize("kind", [kind if kind == "current" else slow(kind) for kind in TWINS])
+def test_two_electrons_an_atom(kind, tmp_path):
+    """At twice the currents, half the voltages and a fourth of the resistances, z = 2 makes a run
+    what it was with z = 1: the same events at the same times, twice the charge."""
+    name, changes, driven = TWINS[kind]
+    found = []
+    for at, metal in enumerate(("Ba", "Na")):
+        if kind == "cycles":
+            name = tmp_path / f"cycles_{metal}.toml"
+            text = CYCLES.format(j=(1.0, 0.5)[at], q=(4e-5, 2e-5)[at])
+            name.write_text(text, encoding="utf-8")
+        given = changes | {key: pair[at] for key, pair in driven.items()}
+        given["conditions.series_resistance_ohm_cm2"] = (0.5, 2.0)[at]
+        settings = given | _twin(metal, tmp_path / metal)
+        found.append(kmc.run(name, settings, output=tmp_path / f"{metal}.h5", progress=False))
+        assert kmc.verify(found[-1].path).passed
+    ba, na = found
+    assert ba.metal == "Ba"
+    assert len(ba.samples["time_s"]) == len(na.samples["time_s"]) > 3
+    for column in na.samples:
+        unit = unit_of(column)
+        factor = {"V": 0.5, "mAh/cm2": 2.0, "mA/cm2": 2.0}.get(unit, 1.0)
+        expected = factor * np.asarray(na.samples[column], dtype=float)
+        np.testing.assert_allclose(ba.samples[column], expected, rtol=1e-9, err_msg=column)
+    atoms_cm2 = 2 / (A_Ba * 1e-8) ** 2 / 2  # of a layer of (100)
+    layer = 2 * 1.602176634e-19 * atoms_cm2 / 3.6
+    charge = np.abs(ba.samples["capacity_mAh_cm2"]).max()
+    if kind == "population":
+        assert ba.facts["monolayer_mAh_cm2"] == pytest.approx(layer, rel=1e-9)
+        stripped_um = charge * 3.6 / (2 * 1.602176634e-19) * (A_Ba * 1e-8) ** 3 / 2 * 1e4
+        assert ba.samples["stripped_um"][-1] == pytest.approx(stripped_um, rel=1e-9)
+    else:
+        assert charge == pytest.approx(
+            layer * np.abs(ba.samples["capacity_monolayers"]).max(), rel=1e-9
+        )
+        assert ba.frames[-1].to_ase().get_atomic_numbers().max() == 56
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", POPULATIONS)
+def test_every_shipped_population_runs_with_sodium(name, alloy, tmp_path):
+    run = load_run(name)
+    params = str(alloy) if "Mg" in run.parameter_set().species else "na_nasicon"
+    settings = {"system.params": params, "upscale.contact_angle_deg": 106.0}
+    settings |= {"upscale.domain_um": 5.0, "upscale.replicas": 1}
+    if run.upscale.nucleation == "flaws":
+        settings["upscale.flaw_density_per_um2"] = 0.1
+    if not run.has_protocol:
+        settings["upscale.capacity_mAh_cm2"] = 0.001
+    found = kmc.run(name, settings, output=tmp_path / "run.h5", progress=False)
+    assert found.metal == "Na"
+    assert kmc.verify(found.path).passed
+    assert not [text for _, text in found.summary() if "Li " in text or "lithium" in text]
 
 
 @pytest.mark.slow
