@@ -238,7 +238,8 @@ class _Study:
 
     def result(self) -> Calibration:
         """Run what is missing, and write the folder."""
-        settings, places = self.problem.settings, self._first()
+        settings = self.problem.settings
+        places = sobol(settings.points, len(self.problem.priors), self.seed)
         for wave in range(1, settings.waves + 1):
             self._run(wave, places)
             emulators = self._train()
@@ -259,9 +260,6 @@ class _Study:
                 break
             places = history.spread(plausible, settings.points)
         return self._conclude(emulators, plausible)
-
-    def _first(self) -> np.ndarray:
-        return sobol(self.problem.settings.points, len(self.problem.priors), self.seed)
 
     def _run(self, wave: int, places: np.ndarray) -> None:
         """Make the runs of a wave whose design is kept: its places may not depend on rounding."""

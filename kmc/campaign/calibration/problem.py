@@ -82,11 +82,6 @@ class Prior(Checked):
         low, high = self.uniform or (0.0, 1.0)
         return low + (high - low) * u
 
-    @property
-    def logarithmic(self) -> bool:
-        """Whether values are best shown on a logarithmic axis."""
-        return self.log_uniform is not None
-
 
 class Experiment(Checked):
     """A run with changes, and what was measured there."""
