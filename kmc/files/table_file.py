@@ -141,6 +141,11 @@ class TableWriter:
         return {name: [] for name in self.tables.samples}
 
     @property
+    def position(self) -> dict[str, int]:
+        """Nothing: the file is read whole, so that a state is never of other rows."""
+        return {}
+
+    @property
     def n_samples(self) -> int:
         """Rows of the present replica."""
         return len(next(iter(self._rows[-1].values())))

@@ -20,10 +20,11 @@ from kmc.runfile.run_file import RunFile
 from kmc.systems.job import INTERRUPTED, Goal, carry_out, the_one_of
 
 
-class _Memory:
+class Memory:
     """Takes the place of the file: keeps rows and the last frame of the present replica."""
 
     flush_every_s = math.inf
+    position = None  # no state is kept, so that a step does not pack one
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
@@ -44,6 +45,9 @@ class _Memory:
 
     def next_replica(self) -> None:
         self.rows, self.frame = [], {}
+
+    def flush(self, checkpoint: bytes | None = None) -> None:
+        """There is no file."""
 
     def close(self, **ending: Any) -> None:
         """There is no file."""
@@ -73,7 +77,7 @@ class TableSimulation:
         self.job = system.prepare(run, Silent())
         self.facts = self.job.facts
         self.stop_reason = ""
-        self._memory = _Memory()
+        self._memory = Memory()
 
     def step(
         self,

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kmc.common.interruption import Interruption
-from kmc.common.progress import Progress
+from kmc.common.progress import Progress, Silent
 from kmc.errors import InputError
 from kmc.files.checkpoint import pack
 
@@ -84,7 +84,15 @@ class Job:
         More of what the run used, for the record; JSON-able.
     wall_time_s : float, optional
         Time on the wall after which the run pauses; `resume` goes on.
+    check_every : int, optional
+        Events between two self-checks, of a kind that has some.
+    goes_on_after_its_end : bool
+        Whether the file keeps the state at the end, from which `extend` goes on.
+    bar, interruption : Progress, Interruption
+        Set by the loop: for work inside `advance` that takes long, such as a compilation.
     """
+
+    goes_on_after_its_end = False
 
     def __init__(self) -> None:
         self.facts: dict[str, Any] = {}
@@ -92,6 +100,9 @@ class Job:
         self.constants: dict[str, Any] = {}
         self.resolved: dict[str, Any] = {}
         self.wall_time_s: float | None = None
+        self.check_every: int | None = None
+        self.bar: Progress = Silent()
+        self.interruption: Any = Interruption()
 
     def advance(self) -> Iterable[Item]:
         """Compute for a moment, a second at most, and give what is to be recorded.
@@ -101,8 +112,13 @@ class Job:
         """
         raise NotImplementedError
 
-    def progress(self) -> tuple[float, str]:
-        """The share that is done, 0 to 1, and a line on the state."""
+    @property
+    def check_s(self) -> float:
+        """Seconds of the self-check with which `advance` begins, if any: the loop saves before."""
+        return 0.0
+
+    def progress(self) -> tuple[float, str] | None:
+        """The share that is done, 0 to 1, and a line on the state; None while it is not known."""
         return 0.0, ""
 
     def state(self) -> dict[str, Any]:
@@ -160,6 +176,10 @@ class Recorder(Protocol):
 
     flush_every_s: float
 
+    @property
+    def position(self) -> dict[str, int] | None:
+        """What a state records of the rows so far; None where no state is kept."""
+
     def append_sample(self, row: Mapping[str, float]) -> None: ...
 
     def append_frame(self, **arrays: Any) -> None: ...
@@ -199,7 +219,7 @@ def carry_out(
         Why it stopped.
     """
     began = saved = time.monotonic()
-    reason, state = "", None
+    reason, last = "", None
     asked = False
 
     def take(items: Iterable[Item]) -> Iterator[str]:
@@ -218,29 +238,39 @@ def carry_out(
             else:
                 yield item.reason
 
+    def state() -> bytes | None:
+        position = recorder.position
+        return None if position is None else pack({**job.state(), **position})
+
+    job.bar, job.interruption = progress, interruption
     try:
         while True:
-            reason = "".join(take(job.advance()))
+            end = "".join(take(job.advance()))
             now = time.monotonic()
             # An end of the run itself comes first: it must not depend on the clock or on who asks.
-            if not reason and asked:
-                reason = STOPPED_BY_CALLBACK
-            if not reason and job.wall_time_s is not None and now - began > job.wall_time_s:
-                reason = f"{WALL_TIME} reached"
-            if not reason and interruption.requested:
-                reason = INTERRUPTED
-            if reason:
+            if not end and job.wall_time_s is not None and now - began > job.wall_time_s:
+                end = f"{WALL_TIME} reached {job.wall_time_s:g}"
+            if not end and asked:
+                end = STOPPED_BY_CALLBACK
+            if not end and interruption.requested:
+                end = INTERRUPTED
+            if end:
                 break
-            if now - saved > recorder.flush_every_s:
-                recorder.flush(pack(job.state()))
+            # A long self-check would delay the next save, so that one comes before it.
+            if now - saved + job.check_s >= recorder.flush_every_s:
+                recorder.flush(state())
                 saved = time.monotonic()  # after the write: a slow disk must not fill the run
-            progress.update(*job.progress())
-        goes_on = reason == INTERRUPTED or reason.startswith(BY_THE_CLOCK)
+            if shown := job.progress():
+                progress.update(*shown)
+        goes_on = end == INTERRUPTED or end.startswith(BY_THE_CLOCK) or job.goes_on_after_its_end
         # The state is that before the rows of the end, which a run that goes on drops.
-        state = pack(job.state()) if goes_on else None
-        list(take(job.closing(reason)))
+        last = state() if goes_on else None
+        if job.check_every:
+            recorder.flush(last)
+        list(take(job.closing(end)))
+        reason = end
     finally:
         # An exception leaves no reason: the file stays unfinished, at the state saved last.
         finished = bool(reason) and reason != INTERRUPTED
-        recorder.close(finished=finished, stop_reason=reason, checkpoint=state)
+        recorder.close(finished=finished, stop_reason=reason, checkpoint=last)
     return reason

@@ -91,7 +91,7 @@ class System:
         "extend" and "repair" → what to do instead where a kind has no such command.
     prepare : callable, optional
         ``prepare(run_file, progress)`` is the run as a `kmc.systems.job.Job`, for
-        `kmc.Simulation`; a box of atoms has its own loop.
+        `kmc.Simulation`, which of a box of atoms is that job itself.
     layout : Tables, optional
         What its files hold, where they are tables (`kmc.files.table_file`).
     complete : callable, optional

@@ -29,7 +29,6 @@ from kmc.campaign.folder import make_folder, open_folder
 from kmc.campaign.local import LocalWorkers
 from kmc.campaign.plan import read_plan
 from kmc.campaign.run_point import run_point
-from kmc.common.interruption import Interruption
 from kmc.common.progress import Silent
 from kmc.errors import InputError, KmcError
 
@@ -531,6 +530,7 @@ def interrupt(folder, point, monkeypatch) -> Path:
     from kmc.common.progress import Silent as NoProgress
     from kmc.runfile.load import load_run
     from kmc.systems.electrode import run as simulation
+    from kmc.systems.job import Goal, carry_out
 
     part = folder.path / "points" / f"{point.name}.part.h5"
     with monkeypatch.context() as patch:
@@ -543,9 +543,8 @@ def interrupt(folder, point, monkeypatch) -> Path:
             resolved=begun.setup.resolved(),
             seed=point.seed,
         )
-        asked = Interruption()
-        asked.requested = True
-        assert begun.run(writer, NoProgress(), asked) == "interrupted"
+        after = Goal(lambda: begun.engine.events > 0)
+        assert carry_out(begun, writer, NoProgress(), after) == "interrupted"
     return part
 
 

@@ -238,6 +238,7 @@ class Counter(job.Job):
 
 class Memory:
     flush_every_s = 0.0
+    position: dict = {}  # noqa: RUF012
 
     def __init__(self):
         self.rows, self.flushed = [], 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,11 @@ from kmc.analysis.facts import facts
 from kmc.analysis.summary import summary
 from kmc.common.drawing import drawn
 from kmc.common.outputs import PICTURES
-from kmc.common.progress import Progress
 from kmc.common.units import A_per_nm
 from kmc.files import reader, schema
 from kmc.files import repair as saving
 from kmc.files.reader import Trajectory
 from kmc.runfile.kinds import BOX, KINDS
-from kmc.runfile.run_file import RunFile
 from kmc.systems.electrode import cost
 from kmc.systems.electrode import resume as resuming
 from kmc.systems.electrode import run as running
@@ -44,45 +43,16 @@ _nm2_per_um2 = 1e6
 _SLACK = 1e-9  # a capacity of 2 monolayers is met by 2 − 1e-12
 
 
-def load(path: str | Path) -> Trajectory:
-    """Open a trajectory (`kmc.files.reader.load`)."""
-    return _known(reader.load(path))
+def _of_its_kind(function: Callable[..., Trajectory]) -> Callable[..., Trajectory]:
+    """What opens a trajectory: `kmc.files.reader` does not know what is done with one."""
 
+    @wraps(function)
+    def opened(*arguments: Any, **options: Any) -> Trajectory:
+        trajectory = function(*arguments, **options)
+        trajectory.system = ELECTRODE
+        return trajectory
 
-def _known(trajectory: Trajectory) -> Trajectory:
-    trajectory.system = ELECTRODE
-    return trajectory
-
-
-def run(
-    run_file: RunFile,
-    output: str | Path,
-    *,
-    overwrite: bool = False,
-    progress: bool | Progress = True,
-    check_every: int | None = None,
-    observer: Callable[..., bool] | None = None,
-) -> Trajectory:
-    """Run a box into a file (`kmc.systems.electrode.run.run_to_file`)."""
-    found = running.run_to_file(
-        run_file,
-        output,
-        overwrite=overwrite,
-        progress=progress,
-        check_every=check_every,
-        observer=observer,
-    )
-    return _known(found)
-
-
-def resume(path: str | Path, **options: Any) -> Trajectory:
-    """Continue a run (`kmc.systems.electrode.resume.resume`)."""
-    return _known(resuming.resume(path, **options))
-
-
-def extend(path: str | Path, *arguments: Any, **options: Any) -> Trajectory:
-    """Continue a run to another end (`kmc.systems.electrode.resume.extend`)."""
-    return _known(resuming.extend(path, *arguments, **options))
+    return opened
 
 
 def plot(
@@ -134,10 +104,10 @@ ELECTRODE = System(
     rules=KINDS[BOX],
     marker="schema_version",
     samples={entry.name: (entry.unit, entry.description) for entry in schema.SAMPLE_COLUMNS},
-    run=run,
-    load=load,
-    resume=resume,
-    extend=extend,
+    run=_of_its_kind(running.run_to_file),
+    load=_of_its_kind(reader.load),
+    resume=_of_its_kind(resuming.resume),
+    extend=_of_its_kind(resuming.extend),
     repair=saving.repair,
     verify=verification.verify,
     summary=summary,

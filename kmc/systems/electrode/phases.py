@@ -143,9 +143,9 @@ class Phase:
         first = begun.before or f"step {self.step.number} ({self.step.step}): {reason}"
         return first, begun.early + 1
 
-    def fraction(self, engine: Engine, start_vacant_L1: int, wall_time_s: float) -> float:
+    def fraction(self, engine: Engine, start_vacant_L1: int) -> float:
         """Progress of the run, 0 to 1."""
-        done = self.rules.fraction(engine, start_vacant_L1, wall_time_s)
+        done = self.rules.fraction(engine, start_vacant_L1)
         if self.step is None:
             return done
         return (self.step.number - 1 + done) / len(self._plan)
@@ -208,5 +208,4 @@ def _end_of_rest(run: RunFile, beginning: Beginning) -> Stop:
     return Stop(
         time_s=None if time_s is None else beginning.time_s + time_s,
         events=None if events is None else beginning.events + events,
-        wall_time_s=run.stop.wall_time_s,
     )

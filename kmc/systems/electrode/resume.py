@@ -26,7 +26,7 @@ from kmc.runfile.protocol import stored_blocks
 from kmc.runfile.sections import Checked, Rest, Stop
 from kmc.systems.electrode.phases import REST
 from kmc.systems.electrode.run import Simulation
-from kmc.systems.job import BY_THE_CLOCK
+from kmc.systems.job import BY_THE_CLOCK, carry_out
 
 _ENDS: dict[str, type[Checked]] = {"stop": Stop, "rest": Rest}
 _KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.model_fields]
@@ -200,7 +200,8 @@ def _continue(
             return state, simulation.setup.resolved()
 
         writer = reopen(path, prepare)
-        simulations[0].run(writer, progress_for(path.stem, progress), interruption)
+        with progress_for(path.stem, progress) as bar:
+            carry_out(simulations[0], writer, bar, interruption)
     return load(path)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from kmc.common.interruption import Interruption
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
-from kmc.files import checkpoint
+from kmc.files import checkpoint, schema
 from kmc.files.reader import Trajectory, load
 from kmc.files.writer import TrajectoryWriter
 from kmc.kernels import loop, tables
@@ -25,13 +26,13 @@ from kmc.systems.electrode import snapshot
 from kmc.systems.electrode.engine import UNLIMITED, Engine
 from kmc.systems.electrode.phases import Beginning, Phase, first_beginning
 from kmc.systems.electrode.setup import set_up
-from kmc.systems.job import INTERRUPTED, STOPPED_BY_CALLBACK
+from kmc.systems.job import Ended, Frame, Item, Job, Row, carry_out
 
 _CHUNK_S = 0.1  # interval at which the loop returns for Ctrl-C, progress and flushes
 _FIRST_CHUNK = 20_000  # attempts
 
 
-class Simulation:
+class Simulation(Job):
     """One run: the model, the running configuration, and when to record and to stop.
 
     Parameters
@@ -49,15 +50,24 @@ class Simulation:
         The state does not fit the run.
     """
 
+    goes_on_after_its_end = True
+
     def __init__(
         self, run: RunFile, *, state: checkpoint.Table | None = None, check_every: int | None = None
     ):
+        super().__init__()
         self.run_file = run
         self.check_every = check_every
-        self.observer: Callable[[dict, Simulation], bool] | None = None  # of every sample
-        self._asked_to_stop = ""
-        self._sound = 0  # events up to which a check found no difference
+        self.wall_time_s = run.stop.wall_time_s
         self.restored = state
+        self._began: float | None = None
+        self._loaded: tuple[float, int] | None = None  # time and events after the first chunk
+        self._chunk = _FIRST_CHUNK
+        self._sample = self._frame = False  # whether the present state is recorded
+        self._ended: list | None = None
+        self._sound = 0  # events up to which a check found no difference
+        self._next_check: int = UNLIMITED
+        self._check_s = math.inf  # duration of the last check
         start, events, for_flaws, for_map = np.random.SeedSequence(run.random.seed).spawn(4)
         self.setup = set_up(run, for_flaws, for_map)
         self.model = self.setup.model
@@ -85,155 +95,98 @@ class Simulation:
         )
         return Engine(self.model, occupancy, np.random.default_rng(events))
 
-    def state(self, writer: TrajectoryWriter, ended: list | None = None) -> checkpoint.Table:
-        """Everything needed to continue after the rows that `writer` has received.
-
-        Parameters
-        ----------
-        writer : TrajectoryWriter
-        ended : list, optional
-            At the end of a run: its stop reason, whether a sample and a frame were due there, and
-            why its last phase ended (empty if by the clock or a callback).
-        """
+    def state(self) -> checkpoint.Table:
+        """Everything needed to continue from here; at the end of a run also why it ended, whether a
+        sample and a frame were due there, and why its last phase ended."""
         return {
             "attempts": self.engine.count(tables.ATTEMPTS),
-            **writer.position,
             "phase": asdict(self.phase.beginning),
             "recorded": [self.phase.samples.passed, self.phase.frames.passed],
             "start_vacant_L1": self._start_vacant_L1,
-            "ended": ended,
+            "ended": self._ended,
             **snapshot.take(self.engine),
         }
 
-    def run(
-        self,
-        writer: TrajectoryWriter,
-        progress: Progress,
-        interruption: Interruption | None = None,
-    ) -> str:
-        """Run to the first stop, recording into `writer`; returns why it stopped.
+    def advance(self) -> Iterator[Item]:
+        """A chunk of events, or up to the next sample, frame, stop or self-check."""
+        if self._began is None:
+            self._began = time.monotonic()
+            self._next_check = self.engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
+            if self.restored is None:
+                yield from self._record(sample=True, frame=True)
+                return
+            if self.restored["ended"]:
+                ended = self.restored["ended"]
+                _, self._sample, self._frame, *reached = ended
+                following = self.phase.next(self.engine, reached[0]) if any(reached) else None
+                if following is None:  # killed between the last checkpoint and the end of the file
+                    self._ended = ended
+                    yield Ended(ended[0])
+                    return
+                yield from self._change(following)  # the protocol is longer now
+        if self.check_s:
+            self._check()
+        engine, phase, rules = self.engine, self.phase, self.phase.rules
+        reason = self._advance_engine()
+        reached = rules.reached(reason, engine)
+        # The state at a sample does not depend on the chunks: a limit of the loop ends there.
+        frame = phase.frames.is_due(engine)
+        sample = phase.samples.is_due(engine) or frame
+        self._sample = self._frame = False
+        if sample:
+            for item in self._record(sample=True, frame=frame):
+                yield item
+                if isinstance(item, Row):
+                    reached = reached or rules.overpotential_reached(item.values["overpotential_V"])
+                    reached = reached or rules.contact_reached(item.values["contact_fraction"])
+        if not reached:
+            return
+        following = phase.next(engine, reached)
+        if following is not None:
+            yield from self._change(following)
+            return
+        self._ended = [phase.ending(reached, engine), self._sample, self._frame, reached]
+        yield Ended(self._ended[0])
 
-        The writer is always closed: an exception leaves a readable, unfinished file. `interruption`
-        carries a request to stop.
-
-        Raises
-        ------
-        KmcError
-            The disk is full or fails, or a self-check found a difference.
-        """
-        stop_reason, state = "", None
-        try:
-            with progress:
-                stop_reason, state = self._loop(writer, progress, interruption or Interruption())
-        finally:
-            finished = bool(stop_reason) and stop_reason != INTERRUPTED
-            writer.close(finished=finished, stop_reason=stop_reason, checkpoint=state)
-        return stop_reason
-
-    def _loop(
-        self, writer: TrajectoryWriter, progress: Progress, interruption: Interruption
-    ) -> tuple[str, bytes]:
-        """Run to the end of the last phase; returns why it ended, and the state there."""
+    def _advance_engine(self) -> int:
+        """A call of the event loop; returns why it came back."""
         engine = self.engine
-        start = flushed = time.monotonic()
-        check_s = writer.flush_every_s  # duration of the last check
-        loaded = None  # time and events after the first chunk, which includes the compilation
-        chunk = _FIRST_CHUNK
-        if self.restored is None:
-            self._record(writer, sample=True, frame=True)
-            if self._asked_to_stop:
-                return self._end(writer, self._asked_to_stop, True, True)
-        elif self.restored["ended"]:
-            stop_reason, sample, frame, *reached = self.restored["ended"]
-            following = self.phase.next(engine, reached[0]) if any(reached) else None
-            if following is None:  # killed between the last checkpoint and the end of the file
-                return self._end(writer, stop_reason, sample, frame, *reached)
-            self._change(writer, following, sample, frame)  # the protocol is longer now
-        next_check = engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
 
         def compiling(done: int, of: int) -> None:
-            progress.update(0.0, f"compiling the event loop, once: {done} of {of} functions")
+            self.bar.update(0.0, f"compiling the event loop, once: {done} of {of} functions")
 
         def under_way(compiles: bool) -> None:
-            interruption.compiling = compiles
+            self.interruption.compiling = compiles
 
-        while True:
-            phase, rules = self.phase, self.phase.rules
-            limits = self._limits()
-            limits["events"] = min(next_check, limits.get("events", UNLIMITED))
-            attempts = engine.count(tables.ATTEMPTS)
-            before = time.monotonic()
-            left_out = loop.left_out(engine.parts())
-            with reported_compilation(loop.advance, compiling, left_out, under_way):
-                reason = engine.advance(**limits, attempts=attempts + chunk)
-            now = time.monotonic()
-            if loaded is None:
-                loaded = (now, engine.count(tables.EVENTS))
-            if engine.count(tables.ATTEMPTS) - attempts >= chunk:
-                chunk = _next_chunk(chunk, now - before)
+        limits = self._limits()
+        limits["events"] = min(self._next_check, limits.get("events", UNLIMITED))
+        attempts, before = engine.count(tables.ATTEMPTS), time.monotonic()
+        left_out = loop.left_out(engine.parts())
+        with reported_compilation(loop.advance, compiling, left_out, under_way):
+            reason = engine.advance(**limits, attempts=attempts + self._chunk)
+        now = time.monotonic()
+        if self._loaded is None:
+            self._loaded = (now, engine.count(tables.EVENTS))
+        if engine.count(tables.ATTEMPTS) - attempts >= self._chunk:
+            self._chunk = _next_chunk(self._chunk, now - before)
+        return reason
 
-            reached = rules.reached(reason, engine)
-            frame = phase.frames.is_due(engine)
-            sample = phase.samples.is_due(engine) or frame
-            if sample:
-                row = self._record(writer, sample=True, frame=frame)
-                reached = reached or rules.overpotential_reached(row["overpotential_V"])
-                reached = reached or rules.contact_reached(row["contact_fraction"])
-            pausing = "" if reached else rules.wall_time_reached(now - start)
-            pausing = pausing or ("" if reached else self._asked_to_stop)
-            if interruption.requested and not reached:
-                pausing = pausing or INTERRUPTED
-            if pausing:
-                return self._end(writer, pausing, sample, frame)
-            if reached:
-                following = phase.next(engine, reached)
-                if following is None:
-                    ending = phase.ending(reached, engine)
-                    return self._end(writer, ending, sample, frame, reached)
-                self._change(writer, following, sample, frame)
-                continue
-            due = engine.count(tables.EVENTS) >= next_check
-            # A long check delays the next flush, so the flush comes before it.
-            if now - flushed + (check_s if due else 0.0) >= writer.flush_every_s:
-                writer.flush(checkpoint.pack(self.state(writer)))
-                flushed = time.monotonic()
-            if due:
-                check_s = self._check()
-                next_check = engine.count(tables.EVENTS) + (self.check_every or UNLIMITED)
-            progress.update(
-                phase.fraction(engine, self._start_vacant_L1, now - start),
-                self._status(now - loaded[0], engine.count(tables.EVENTS) - loaded[1]),
-            )
-
-    def _change(
-        self, writer: TrajectoryWriter, following: Beginning, sample: bool, frame: bool
-    ) -> None:
-        """Record the end of a phase, unless it is recorded already, and begin the next."""
+    def _change(self, following: Beginning) -> Iterator[Item]:
+        """The end of a phase, unless it is recorded already; begins the next."""
         if self.check_every:
             self._check()
-        self._record(writer, sample=not sample, frame=not frame)
+        yield from self._record(sample=not self._sample, frame=not self._frame)
         self._enter(following)
 
-    def _end(
-        self,
-        writer: TrajectoryWriter,
-        stop_reason: str,
-        sample: bool,
-        frame: bool,
-        reached: str = "",
-    ) -> tuple[str, bytes]:
-        """Record the end, unless it is recorded already; returns the stop reason and the state.
-
-        The state is taken before the rows that exist only because the run ends here: a run that
-        continues drops them, and so equals an uninterrupted one.
-        """
-        ended = None if stop_reason == INTERRUPTED else [stop_reason, sample, frame, reached]
-        state = checkpoint.pack(self.state(writer, ended))
+    def closing(self, reason: str) -> Iterator[Item]:
         if self.check_every:
-            writer.flush(state)
             self._check()
-        self._record(writer, sample=not sample, frame=not frame)
-        return stop_reason, state
+        yield from self._record(sample=not self._sample, frame=not self._frame)
+
+    @property
+    def check_s(self) -> float:
+        due = self.engine.count(tables.EVENTS) >= self._next_check
+        return self._check_s if due else 0.0
 
     def _limits(self) -> dict[str, Any]:
         """Limits of the event loop, to stop or to record."""
@@ -243,8 +196,8 @@ class Simulation:
                 limits[key] = min(value, limits.get(key, UNLIMITED))
         return limits
 
-    def _check(self) -> float:
-        """Compare the state with one rebuilt from scratch; returns the seconds that took."""
+    def _check(self) -> None:
+        """Compare the state with one rebuilt from scratch."""
         start = time.monotonic()
         problems = snapshot.differences(self.engine)
         if problems:
@@ -257,7 +210,8 @@ class Simulation:
                 "of kmc --version.",
             )
         self._sound = self.engine.count(tables.EVENTS)
-        return time.monotonic() - start
+        self._next_check = self._sound + (self.check_every or UNLIMITED)
+        self._check_s = time.monotonic() - start
 
     def _enter(self, beginning: Beginning) -> None:
         """Begin a phase."""
@@ -265,22 +219,23 @@ class Simulation:
         self.engine.set_model(self.setup.models[self.phase.temperature_K])
         self.phase.enter(self.engine)
 
-    def _record(self, writer: TrajectoryWriter, *, sample: bool, frame: bool) -> dict:
-        """Append a sample and a frame of the present state, as wanted; returns the sample."""
+    def _record(self, *, sample: bool, frame: bool) -> Iterator[Item]:
+        """A sample and a frame of the present state, as wanted."""
         self.engine.split_voltage()
         self.engine.update_mixing()
         row = self.engine.sample()
+        self._sample, self._frame = self._sample or sample, self._frame or frame
         if sample:
-            writer.append_sample(row)
             self.engine.begin_row()
-            if self.observer is not None and self.observer(row, self):
-                self._asked_to_stop = STOPPED_BY_CALLBACK
+            yield Row(row)
         if frame:
-            writer.append_frame(self.engine.occupancy(), **_frame_values(row))
-        return row
+            at = {entry.name: row[entry.name] for entry in schema.FRAME_COLUMNS}
+            yield Frame({"occupancy": self.engine.occupancy(), **at})
 
-    def _status(self, wall_s: float, events: int) -> str:
-        """One line on the state of the run, with the speed of `events` in `wall_s`."""
+    def progress(self) -> tuple[float, str] | None:
+        """Share and state, with the speed since the first chunk, which includes the compilation."""
+        if self._loaded is None:
+            return None
         engine, model = self.engine, self.model
         n_L1 = model.lattice.sites_per_layer
         parts = []
@@ -289,14 +244,14 @@ class Simulation:
             parts.append(f"contact {1 - engine.count(tables.VACANT_L1) / n_L1:.2f}")
         else:
             parts.append(f"{engine.time_s:.3g} s")
-        if wall_s > 0:
-            parts.append(f"{events / wall_s / 1e6:.2f} M events/s")
-        return "  ".join(parts)
-
-
-def _frame_values(sample: dict) -> dict:
-    names = ("events", "time_s", "capacity_monolayers", "capacity_mAh_cm2")
-    return {name: sample[name] for name in names}
+        now, (loaded_s, events) = time.monotonic(), self._loaded
+        if now > loaded_s:
+            speed = (engine.count(tables.EVENTS) - events) / (now - loaded_s)
+            parts.append(f"{speed / 1e6:.2f} M events/s")
+        done = self.phase.fraction(engine, self._start_vacant_L1)
+        if self.wall_time_s and self._began is not None:
+            done = min(1.0, max(done, (now - self._began) / self.wall_time_s))
+        return done, "  ".join(parts)
 
 
 def _next_chunk(chunk: int, seconds: float) -> int:
@@ -311,7 +266,7 @@ def run_to_file(
     overwrite: bool = False,
     progress: bool | Progress = True,
     check_every: int | None = None,
-    observer: Callable[[dict, Simulation], bool] | None = None,
+    observer: Callable[..., bool] | None = None,
 ) -> Trajectory:
     """Run a checked run file and write its trajectory.
 
@@ -348,7 +303,6 @@ def run_to_file(
         )
     with Interruption() as interruption:
         simulation = Simulation(run, check_every=check_every)
-        simulation.observer = observer
         if interruption.requested:
             raise KeyboardInterrupt
         interphase = simulation.setup.interphase
@@ -361,5 +315,6 @@ def run_to_file(
             seed=run.random.seed,
             overwrite=overwrite,
         )
-        simulation.run(writer, progress_for(run.name, progress), interruption)
+        with progress_for(run.name, progress) as bar:
+            carry_out(simulation, writer, bar, interruption, observer)
     return load(output)

@@ -28,7 +28,8 @@ from kmc.runfile.load import load_run
 from kmc.runfile.run_file import RunFile
 from kmc.systems.electrode import run as runs
 from kmc.systems.electrode.engine import UNLIMITED
-from kmc.systems.job import INTERRUPTED, Goal, the_one_of
+from kmc.systems.in_memory import Memory, TableSimulation
+from kmc.systems.job import INTERRUPTED, Goal, carry_out, the_one_of
 
 _ROUNDING = 1e-6  # as in `kmc.systems.electrode.stopping`
 
@@ -116,28 +117,6 @@ def observer_of(
     return observe
 
 
-class _Memory:
-    """Takes the place of the file of a run: keeps the samples."""
-
-    flush_every_s = math.inf
-
-    def __init__(self) -> None:
-        self.rows: list[dict[str, float]] = []
-
-    @property
-    def position(self) -> dict[str, int]:
-        return {"n_samples": len(self.rows), "n_frames": 0}
-
-    def append_sample(self, row: Mapping[str, float]) -> None:
-        self.rows.append(dict(row))
-
-    def append_frame(self, occupancy: np.ndarray, **values: float) -> None:
-        """Frames are not kept: `Simulation.occupancy` is the present one."""
-
-    def flush(self, checkpoint: bytes | None = None) -> None:
-        """There is no file."""
-
-
 def _run_file(
     run: str | Path | Mapping[str, Any] | RunFile, overrides: Mapping[str, Any] | None
 ) -> RunFile:
@@ -190,7 +169,6 @@ class Simulation(runs.Simulation):
         if checked.kind == BOX:
             return super().__new__(cls)
         from kmc.systems import SYSTEMS
-        from kmc.systems.in_memory import TableSimulation
 
         system = SYSTEMS[checked.kind]
         if options:
@@ -210,7 +188,7 @@ class Simulation(runs.Simulation):
     ):
         super().__init__(_run_file(run, overrides), state=state, check_every=check_every)
         self.stop_reason = ""
-        self._memory = _Memory()
+        self._memory = Memory()
         self._goal: dict[str, float] = {}
         self._asked_atoms = -math.inf  # charge that steps in monolayers have asked for, in atoms
 
@@ -250,11 +228,9 @@ class Simulation(runs.Simulation):
         if self._at_goal():  # less than an atom, which an earlier step has gone beyond
             return ""
         try:
-            reason, _ = self._loop(self._memory, Silent(), Goal(self._at_goal))  # type: ignore[arg-type]
+            reason = carry_out(self, self._memory, Silent(), Goal(self._at_goal))  # type: ignore[arg-type]
         finally:
             self._goal = {}
-            # What follows goes on from here: the first sample has been taken.
-            self.restored = self.restored or {"ended": None}
         self.stop_reason = "" if reason == INTERRUPTED else reason
         return self.stop_reason
 

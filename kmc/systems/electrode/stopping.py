@@ -91,12 +91,7 @@ class StopRules:
         """Whether a stop ends the whole run, not only a step of its protocol."""
         return True
 
-    def wall_time_reached(self, wall_time_s: float) -> str:
-        """The same for the wall time."""
-        limit = self.stop.wall_time_s
-        return f"wall_time_s reached {limit:g}" if limit and wall_time_s >= limit else ""
-
-    def fraction(self, engine: Engine, start_vacant_L1: int, wall_time_s: float) -> float:
+    def fraction(self, engine: Engine, start_vacant_L1: int) -> float:
         """Progress towards the nearest stop, 0 to 1."""
         done = [0.0]
         for counter, value in self.limits.items():
@@ -107,8 +102,6 @@ class StopRules:
                 done.append((engine.count(tables.VACANT_L1) - start_vacant_L1) / way)
             else:
                 done.append(_count(engine, counter) / max(1, value))
-        if self.stop.wall_time_s:
-            done.append(wall_time_s / self.stop.wall_time_s)
         return min(1.0, max(done))
 
 
@@ -118,7 +111,7 @@ class StepRules(StopRules):
     Parameters
     ----------
     stop : Stop
-        Of the run: events, wall time.
+        Of the run: events.
     model : Model
     step : Step
     charge : int
@@ -145,7 +138,6 @@ class StepRules(StopRules):
             contact_fraction=falling,
             overpotential_V=until.overpotential_V,
             events=stop.events,
-            wall_time_s=stop.wall_time_s,
         )
         super().__init__(own, model)
         self._rules = [
@@ -173,7 +165,7 @@ class StepRules(StopRules):
     def ends_the_run(self, reason: str) -> bool:
         return reason.startswith("events")
 
-    def fraction(self, engine: Engine, start_vacant_L1: int, wall_time_s: float) -> float:
+    def fraction(self, engine: Engine, start_vacant_L1: int) -> float:
         done = [0.0]
         if "before_strip" in self.limits:
             way = max(1, self.limits["before_strip"] - self._start_charge)
