@@ -24,13 +24,16 @@ from kmc.common.validation import (
     toml_document,
 )
 from kmc.errors import InputError
-from kmc.runfile.cathode_checks import cathode_checks
-from kmc.runfile.checks import cross_checks, plating_checks, protocol_checks, warn_of_celsius
-from kmc.runfile.deposition_checks import deposition_checks
-from kmc.runfile.kind_checks import exclusive_kinds, unused_keys
+from kmc.runfile.checks import PLATING, cross_checks, protocol_checks, warn_of_celsius
+from kmc.runfile.kind_checks import (
+    cathode_checks,
+    deposition_checks,
+    exclusive_kinds,
+    unused_keys,
+)
 from kmc.runfile.kinds import BOX, CHECKS, KINDS, find_more
 from kmc.runfile.protocol import CHARGES, ENDS
-from kmc.runfile.run_file import SECTIONS, Origin, RunFile, from_resolved
+from kmc.runfile.run_file import SECTIONS, Origin, RunFile, broken, from_resolved
 from kmc.runfile.upscale_checks import upscale_checks
 
 CHECKS |= {
@@ -165,7 +168,7 @@ def checked_run(
         raise_problems(found or CHECKS[run.kind](run, origin), source)
         return run.with_default_cadence() if KINDS[run.kind].uses else run
     if run.conditions.current_density_mA_cm2 < 0 and not run.has_protocol:
-        raise_problems(plating_checks(run, origin), source)
+        raise_problems(broken(PLATING, run, origin), source)
         run = RunFile.model_validate(_as_protocol(tables, run))
     if run.has_protocol:
         raise_problems(protocol_checks(run, origin), source)

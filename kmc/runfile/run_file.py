@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field, PrivateAttr
 from pydantic.fields import FieldInfo
 
 from kmc.common.conditions import has_current
-from kmc.common.validation import INFINITE, Checked, Number, show
+from kmc.common.validation import INFINITE, Checked, Number, Problem, show
 from kmc.model.electrochemistry import Drive
 from kmc.model.electrode import Electrode
 from kmc.model.initial.chemistry_map import chemistry_sets
@@ -54,6 +54,45 @@ class Origin:
         """ "temperature_K = -5 in section [conditions] of my.toml", or the option as typed."""
         given = self.overrides.get(f"{section}.{key}")
         return given or f"{key} = {show(value)} {self.where(section, key)}"
+
+    def of(self, run: RunFile, place: str) -> str:
+        """A key of a run, ``"section.key"``, as `shown`."""
+        section, key = place.split(".")
+        return self.shown(section, key, getattr(getattr(run, section), key))
+
+
+class Rule(NamedTuple):
+    """A cross check: when a run breaks it, what is wrong then, and what to do.
+
+    In the texts ``{section.key}`` is that key as it was given, with its origin, and ``{run.…}`` a
+    value of the run.
+    """
+
+    broken: Callable[[RunFile], Any]
+    text: str
+    advice: str
+
+
+class _Given:
+    """A section whose attributes are its keys as they were given."""
+
+    def __init__(self, run: RunFile, section: str, origin: Origin):
+        self._parts = run, section, origin
+
+    def __getattr__(self, key: str) -> str:
+        run, section, origin = self._parts
+        return origin.of(run, f"{section}.{key}")
+
+
+def broken(rules: Sequence[Rule], run: RunFile, origin: Origin, **more: str) -> list[Problem]:
+    """What is wrong with a run by some rules, whose texts may name `more`."""
+    names: dict[str, Any] = {name: _Given(run, name, origin) for name in SECTIONS}
+    names |= {"run": run, "source": origin.source, **more}
+    return [
+        Problem(rule.text.format_map(names), rule.advice.format_map(names))
+        for rule in rules
+        if rule.broken(run)
+    ]
 
 
 def given_keys(section: Checked, prefixes: str | tuple[str, ...] = "") -> list[str]:
