@@ -26,7 +26,7 @@ _SAME = 1e-9  # relative: a number that was summed in another order is the same
 _SAME_CHARGE = 1e-3  # relative: boxes end at the event that reaches their charge
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compared:
     """Runs side by side; made by `compare`.
 
@@ -79,8 +79,18 @@ class Compared:
         return json.dumps(json_safe(top | tables), indent=2, ensure_ascii=False, allow_nan=False)
 
     def _repr_html_(self) -> str:
-        rows = [(name, unit, *map(text_of, values)) for _, name, unit, values in self.rows()]
-        return html_table(rows, ("", "unit", *self.names), f"What differs, {self.moment}")
+        return html_table(self._texts(), ("", "unit", *self.names), f"What differs, {self.moment}")
+
+    def __repr__(self) -> str:
+        import pandas as pd
+
+        table = pd.DataFrame(self._texts(), columns=["", "unit", *self.names])
+        return "\n".join(
+            [f"What differs, {self.moment}", table.to_string(index=False), *self.notes]
+        )
+
+    def _texts(self) -> list[tuple[str, ...]]:
+        return [(name, unit, *map(text_of, values)) for _, name, unit, values in self.rows()]
 
 
 def compare(*runs: Any, at: float | None = None) -> Compared:

@@ -125,6 +125,7 @@ def nucleation(
     and under the current the burst: how many voids, at which supersaturation S, and when. Takes
     about half a minute on one core; Mg, other coverages and temperatures take longer.
     """
+    from kmc.common.formatting import duration, plural
     from kmc.common.outputs import check_output, replacing
     from kmc.nuclei.conditions import conditions_of
     from kmc.nuclei.study import nucleation as study
@@ -134,6 +135,10 @@ def nucleation(
     picture = check_output(output or Path(f"{name}_nucleation.png"), force, PICTURE_ENDINGS)
     if json_file is not None:
         check_output(json_file, force, (".json",))
+    if not quiet:
+        states = 1 + len(coverages) + len(temperatures)
+        cost = f"{plural(states, 'state')} of the interface, about {duration(20.0 * states, 2)}"
+        click.echo(f"{name}: {cost} of processor; with Mg several times as long", err=True)
     found = study(
         run_or_params,
         coverages=coverages,

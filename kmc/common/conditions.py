@@ -81,6 +81,7 @@ def ending(reason: str) -> str:
     if not reached or not key.isidentifier():
         return reason
     name, unit = quantity(key)
+    unit = "monolayer" if (unit, value) == ("monolayers", "1") else unit
     text = f"{value} {name}" if not unit and name.endswith("s") else f"{name} of {value}"
     return " ".join(part for part in (text, unit, "reached") if part) + then + rest
 

@@ -58,12 +58,8 @@ def _summary(
     for axis, (column, (phase, label)) in zip(axes, _CURVES.items(), strict=False):
         for i, run in enumerate(runs):
             at = run.samples["phase"] == phase
-            axis.plot(
-                run.samples["cycle"][at],
-                run.samples[column][at],
-                label=names[i],
-                **style.run_style(i),
-            )
+            x, y = run.samples["cycle"][at], run.samples[column][at]
+            style.line(axis, x, y, label=names[i], **style.run_style(i))
         if selenium and column in WITHOUT_CREEP:
             text = "Xiong et al., without creep"
             axis.axhline(WITHOUT_CREEP[column], color="0.5", ls=":", lw=1, label=text)
@@ -73,7 +69,7 @@ def _summary(
             axis.plot(*zip(*shown, strict=True), "kx", label="Xiong et al. (Se)")
         axis.set_ylabel(label)
         axis.set_xlabel("cycle")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if column.startswith("stress") and len(runs) > 1:
             axis.set_yscale("log")
         else:

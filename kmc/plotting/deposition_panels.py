@@ -63,7 +63,7 @@ def _summary(
         draw_map(panels[0, i], run, frame, names[i] if names else "from above, at the end")
         draw_section(panels[1, i], run, frame)
     if not names:
-        panels[1, 0].set_title("section through the highest column", fontsize=7)
+        panels[1, 0].set_title("section at the highest column", fontsize=7)
     _keys(foot, shown)
     return page
 

@@ -40,6 +40,7 @@ def test_trust_names_slowed_hops_and_too_few_voids(stripped):
     ("reason", "text"),
     [
         ("capacity_monolayers reached 2", "capacity of 2 monolayers reached"),
+        ("capacity_monolayers reached 1", "capacity of 1 monolayer reached"),
         ("capacity_mAh_cm2 reached 0.1; then rested for 3 s",
          "capacity of 0.1 mAh/cm² reached; then rested for 3 s"),
         ("events reached 100", "100 events reached"),

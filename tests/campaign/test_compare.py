@@ -32,6 +32,8 @@ def test_inputs_and_results_that_differ_stand_in_the_table(tmp_path):
     assert "conditions.temperature_K" not in table.index
     everything = found.to_dataframe(everything=True).set_index("name")
     assert len(everything) == len(found.inputs) + len(found.results)
+    assert "conditions.current_density_mA_cm2" in repr(found)
+    assert len(repr(found).splitlines()) < 50
     assert json.loads(found.to_json())["results"]["capacity_monolayers"] == pytest.approx([2, 1])
 
 

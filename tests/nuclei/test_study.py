@@ -186,6 +186,7 @@ def test_command(tmp_path, monkeypatch):
     monkeypatch.setattr("kmc.nuclei.clusters.STEPS_PER_SIZE", 4_000)
     done = run("li_li2s", "--n-max", "10", "--json", "out.json")
     assert done.exit_code == 0, done.output
+    assert "1\u00a0state of the interface, about 20\u00a0s of processor" in done.stderr
     for piece in ("ln Z_n", "-10.898", "exact", "voids per µm²", "Homogeneous nucleation"):
         assert piece in done.output
     assert (tmp_path / "li_li2s_nucleation.png").stat().st_size > 10_000

@@ -19,12 +19,12 @@ _MAX_PNG_BYTES = 20_000_000
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def number(value: Any) -> str:
+def number(value: Any, digits: int = 6) -> str:
     """A value of an input or a result as text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return figure(value, digits=6)
+        return figure(value, digits=digits)
     if value is None:
         return "–"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -17,7 +17,7 @@ from kmc.campaign.calibration.calibrate import RESULT
 from kmc.campaign.convergence.reading import RATIO, read_study
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import open_folder
-from kmc.common.formatting import figure, label
+from kmc.common.formatting import figure, label, quantity
 from kmc.common.json_files import read_json
 from kmc.common.outputs import check_output, replacing
 from kmc.errors import InputError
@@ -145,9 +145,9 @@ def _file_page(found: Any) -> Page:
     if hasattr(found, "acceleration"):
         page.add("Convergence", *_slowing(found.acceleration))
     facts = getattr(found, "facts", {})
-    table = Table([(label(key), number(value)) for key, value in facts.items()])
+    table = Table([(label(key), number(value, 4)) for key, value in facts.items()])
     page.add("What follows from the input", table if facts else None)
-    last = [(label(k), number(float(columns[k][-1]))) for k in system.samples if k in columns]
+    last = [(label(k), number(float(columns[k][-1]), 4)) for k in system.samples if k in columns]
     page.add("Last sample", Table(last) if len(columns["time_s"]) else None)
     add_inputs(page, found.run, resolved_parameters(found), Listing("The run file", found.run_file))
     versions = {"written by": f"kmc {found.kmc_version}", "seed": found.seed}
@@ -168,7 +168,7 @@ def _drawn(found: Any, n_frames: int) -> list[Any]:
     return [
         picture(
             partial(found.system.plot, [found], what, paper=what == "microscope"),
-            found.system.pictures[what].capitalize(),
+            found.system.pictures[what][:1].upper() + found.system.pictures[what][1:],
         )
         for what in (named if n_frames > 1 else named[:1])
     ]
@@ -258,7 +258,7 @@ def _sweep_pictures(ds: Any) -> list[Any]:
     return [
         picture(
             partial(plotting.sweep_picture, ds, name, x=x, y=y, where=where),
-            f"{label(name)}, means and 95 % intervals{held}",
+            f"{_named(ds, name)}, means and 95 % intervals{held}",
         )
         for name in _numbers(ds)
     ]
@@ -266,6 +266,12 @@ def _sweep_pictures(ds: Any) -> list[Any]:
 
 def _numbers(ds: Any) -> list[str]:
     return [name for name in dict.fromkeys((ds.attrs["headline"], *_NUMBERS)) if name in ds]
+
+
+def _named(ds: Any, name: str) -> str:
+    """Label of a number of a sweep: that of a charge at which contact is lost says so."""
+    plain = quantity(name)[0]
+    return label(name).replace(plain, ds[name].attrs.get("label", plain))
 
 
 def _sweep_table(ds: Any) -> Table:
@@ -281,7 +287,7 @@ def _sweep_table(ds: Any) -> Table:
         )
         for row in found[:_MAX_ROWS].to_dict("records")
     ]
-    heads = ("setting", *map(label, names))
+    heads = ("setting", *(_named(ds, name) for name in names))
     return Table(rows, heads, "Means over the replicas")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kmc.common.conditions import ending, unfinished
-from kmc.common.formatting import duration, figure, plural
+from kmc.common.formatting import duration, figure, monolayers, plural
 from kmc.common.metals import METALS
 from kmc.files.table_run import TableRun
 from kmc.systems.deposition.cycles import aurbach_of
@@ -50,7 +50,7 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     rows.append(
         (
             "Capacity",
-            f"{last['capacity_monolayers']:.4g} monolayers, "
+            f"{monolayers(last['capacity_monolayers'])}, "
             f"{figure(last['capacity_mAh_cm2'], 'mAh/cm²')}",
         )
     )

@@ -136,11 +136,12 @@ class PopulationRun(TableRun):
             rows.append(("Plated", f"{text} pushed the metal back; {dead} of voids were cut off"))
         rows += self._voids()
         if self.has_gap:
-            counts = [f"{s[name][-1]:g} {name}" for name in ("coalescences", "splits", "collapses")]
+            names = ("coalescences", "splits", "collapses")
+            counts = [plural(int(s[name][-1]), name[:-1]) for name in names]
             rows.append(("", f"{', '.join(counts)} of voids on the grid"))
             parts = ("voids", "settled", "sink", "storage")
             made = max(s["stripped_um"][-1] + s["initial_um"][-1], 1e-300)
-            shares = ", ".join(f"{100 * s[f'{p}_um'][-1] / made:.3g} % {p}" for p in parts)
+            shares = ", ".join(f"{figure(100 * s[f'{p}_um'][-1] / made, '%')} {p}" for p in parts)
             rows.append(("Stripped", f"{figure(s['stripped_um'][-1], 'µm')} of height: {shares}"))
         return [*rows, ("Overpotential", self._overpotential()), ("Trust", self._trust())]
 

@@ -105,6 +105,15 @@ def test_every_picture_is_drawn(pages):
         assert said == [], kind
 
 
+@pytest.mark.slow
+def test_names_keep_their_capitals(pages):
+    text = " ".join("".join(_Reader(pages["population"]).words).split(" "))
+    assert "images of Zhao et al." in text
+    assert "Mg and vacancies by layer, and Mg at the interface" in "".join(
+        _Reader(pages["run"]).words
+    )
+
+
 def test_links_lead_to_https_alone():
     page = Page("t", "s")
     bad = ("javascript:alert(1)", "data:text/html,x", "https://a\nb", "http://a.b", ' " onclick="x')
