@@ -22,64 +22,70 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Samples:
+class Columns(dict[str, np.ndarray]):
+    """Named arrays; a name is an attribute too: ``samples.contact_fraction``."""
+
+    units: dict[str, str]
+
+    def __init__(self, columns: Mapping[str, np.ndarray], units: Mapping[str, str] | None = None):
+        super().__init__(columns)
+        self.__dict__["units"] = dict(units or {})
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise KeyError(_unknown("column", name, self))
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        if name.startswith("_") or name not in self:
+            raise AttributeError(_unknown("column", name, self))
+        return self[name]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The columns as a pandas table, their units in ``attrs["units"]``."""
+        import pandas as pd
+
+        # Copies: whoever changes the table does not want to change the run.
+        frame = pd.DataFrame({name: values.copy() for name, values in self.items()})
+        frame.attrs["units"] = dict(self.units)
+        return frame
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The same as `table`."""
+        return self.table
+
+
+class Samples(Columns):
     """Rows of a trajectory as named arrays: ``samples.time_s`` or ``samples["time_s"]``.
 
     Like a DataFrame it has the length of its rows and iterates over the names of its columns.
     """
 
-    def __init__(self, columns: dict[str, np.ndarray], units: dict[str, str]):
-        self._columns = columns
-        self.units = dict(units)
+    def __init__(self, columns: Mapping[str, np.ndarray], units: Mapping[str, str]):
+        super().__init__(columns, units)
         for values in columns.values():
             values.flags.writeable = False
 
     def __len__(self) -> int:
-        return len(next(iter(self._columns.values()), ()))
+        return len(next(iter(self.values()), ()))
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._columns
-
-    def keys(self) -> list[str]:
+    def keys(self) -> list[str]:  # type: ignore[override]
         """Names of the columns."""
-        return list(self._columns)
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        try:
-            return self._columns[name]
-        except (KeyError, TypeError):
-            raise KeyError(_unknown("column", name, self._columns)) from None
-
-    def __getattr__(self, name: str) -> np.ndarray:
-        if name.startswith("_") or name not in self._columns:
-            raise AttributeError(_unknown("column", name, self.__dict__.get("_columns", ())))
-        return self._columns[name]
-
-    def __dir__(self):
-        return [*super().__dir__(), *self._columns]
+        return list(self)
 
     def rows(self, n: int) -> np.ndarray:
         """The first n rows as a structured array."""
-        table = np.empty(n, [(name, values.dtype) for name, values in self._columns.items()])
-        for name, values in self._columns.items():
+        table = np.empty(n, [(name, values.dtype) for name, values in self.items()])
+        for name, values in self.items():
             table[name] = values[:n]
         return table
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """A pandas DataFrame of all columns; units are in ``frame.attrs["units"]``."""
-        import pandas as pd
-
-        frame = pd.DataFrame({name: values.copy() for name, values in self._columns.items()})
-        frame.attrs["units"] = dict(self.units)
-        return frame
-
     def __repr__(self) -> str:
         lines = [f"Samples: {len(self)} rows"]
-        width = max((len(name) for name in self._columns), default=0)
-        for name, values in self._columns.items():
+        width = max((len(name) for name in self), default=0)
+        for name, values in self.items():
             unit = "" if self.units.get(name, "1") == "1" else f" {self.units[name]}"
             span = f"{values[0]:.6g} → {values[-1]:.6g}{unit}" if len(values) else "none yet"
             lines.append(f"  {name:<{width}}  {span}")
@@ -92,7 +98,7 @@ class Samples:
                 self.units.get(name, "1"),
                 *((f"{values[0]:.6g}", f"{values[-1]:.6g}") if len(values) else ("", "")),
             )
-            for name, values in self._columns.items()
+            for name, values in self.items()
         ]
         return html_table(rows, ("column", "unit", "first", "last"), f"{len(self)} samples")
 

@@ -21,6 +21,7 @@ from kmc.errors import FileFormatError
 from kmc.files import integrity as guard
 from kmc.files import table_file as schema
 from kmc.files.checkpoint import Table, unpack
+from kmc.files.samples import Columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,39 +34,6 @@ _MOST_DATASETS = 10_000  # each replica has as many as there are columns
 _BYTES, _BYTES_A_BYTE = 2**28, 64
 _CHECKPOINT_BYTES = 2**30  # unpacked
 _OLD = ("format", "kmc_version", "stop_reason")
-
-
-class Columns(dict[str, np.ndarray]):
-    """Named arrays; a name is an attribute too: ``samples.contact_fraction``."""
-
-    units: dict[str, str]
-
-    def __init__(self, columns: Mapping[str, np.ndarray], units: Mapping[str, str] | None = None):
-        super().__init__(columns)
-        self.__dict__["units"] = dict(units or {})
-
-    def __getattr__(self, name: str) -> np.ndarray:
-        try:
-            return self[name]
-        except KeyError:
-            known = ", ".join(self)
-            raise AttributeError(f"there is no column {name!r}. There are: {known}") from None
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self]
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """The columns as a pandas table, their units in ``attrs["units"]``."""
-        import pandas as pd
-
-        frame = pd.DataFrame(dict(self))
-        frame.attrs["units"] = dict(self.units)
-        return frame
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """The same as `table`."""
-        return self.table
 
 
 def state_of(stored: np.ndarray | None) -> Table | None:

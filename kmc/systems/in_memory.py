@@ -15,7 +15,7 @@ import numpy as np
 
 from kmc.common.progress import Silent
 from kmc.errors import InputError
-from kmc.files.table_run import Columns
+from kmc.files.samples import Columns
 from kmc.runfile.run_file import RunFile
 from kmc.systems.job import INTERRUPTED, Goal, carry_out, the_one_of
 

@@ -47,24 +47,9 @@ def _has_done_its_steps(trajectory: Trajectory, simulation: Simulation) -> bool:
 def resume(
     path: str | Path, *, progress: bool | Progress = True, check_every: int | None = None
 ) -> Trajectory:
-    """Continue a run that was interrupted, killed, or ended by its wall_time_s or a callback.
+    """Continue a run that was interrupted or killed, see `kmc.systems.run.resume`.
 
     The trajectory becomes that of an uninterrupted run, byte for byte in every dataset.
-
-    Parameters
-    ----------
-    path : str or Path
-        The trajectory; it is continued in place.
-    progress : bool or Progress
-        Show progress on stderr, or pass it to this object.
-    check_every : int, optional
-        Interval in events at which the state is compared with one rebuilt from scratch.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read or written, the run is finished or still going on, or its
-        parameters have changed.
     """
 
     def check(trajectory: Trajectory, simulation: Simulation) -> None:
@@ -92,28 +77,17 @@ def extend(
     progress: bool = True,
     check_every: int | None = None,
 ) -> Trajectory:
-    """Continue a run to another end.
+    """Continue a run to another end, see `kmc.systems.run.extend`.
 
     The trajectory becomes the one that a run with the new ``[stop]`` and ``[rest]``, or the new
     ``repeat`` of the protocol's last entry, from the beginning would have written.
 
     Parameters
     ----------
-    path : str or Path
-        The trajectory; it is continued in place.
-    overrides : mapping
-        ``{"stop.key": value}`` or ``{"rest.key": value}``; None removes a stop.
     cycles : int
         How many more times the last entry of the run's protocol is carried out.
     origins : mapping, optional
         ``"stop.key"`` → its origin, for messages.
-    progress, check_every
-        As for `resume`.
-
-    Raises
-    ------
-    InputError
-        As for `resume`; also for keys of other sections and for an end already reached.
     """
     origins = dict(origins or {})
     for key in overrides:

@@ -268,33 +268,23 @@ def run_to_file(
     check_every: int | None = None,
     observer: Callable[..., bool] | None = None,
 ) -> Trajectory:
-    """Run a checked run file and write its trajectory.
+    """Run a checked run file and write its trajectory, see `kmc.systems.run.run`.
+
+    The trajectory is unfinished, with stop_reason "interrupted", after Ctrl-C.
 
     Parameters
     ----------
-    run : RunFile
-    output : str or Path
-        HDF5 file to write.
-    overwrite : bool
-        Replace an existing file.
-    progress : bool or Progress
-        Show progress on stderr, or pass it to this object.
     check_every : int, optional
         Interval in events at which the state is compared with one rebuilt from scratch.
     observer : callable, optional
         Called with each sample and the simulation; True ends the run there.
-
-    Returns
-    -------
-    Trajectory
-        Of the new file; unfinished with stop_reason "interrupted" after Ctrl-C.
 
     Raises
     ------
     InputError
         The output exists or cannot be written; nothing has been computed then.
     KmcError
-        Writing failed, or a check found a difference; earlier flushes stay readable.
+        Writing failed, or a check found a difference; what was saved before stays readable.
     """
     if run.kind != BOX:
         raise InputError(
