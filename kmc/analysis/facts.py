@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
-
 from kmc.analysis import coulombic, voids
+from kmc.common.json_files import json_safe
 from kmc.files.reader import Trajectory
 
 FORMAT = "kmc trajectory"
@@ -20,7 +18,7 @@ def facts(trajectory: Trajectory) -> dict[str, Any]:
     """
     samples = trajectory.samples
     known = len(samples) > 0
-    return _plain(
+    return json_safe(
         {
             "format": FORMAT,
             "schema_version": trajectory.schema_version,
@@ -70,13 +68,3 @@ def _last_frame(trajectory: Trajectory) -> dict[str, Any] | None:
         "void_min_vacancies": found.min_size,
         "voids": rows,
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -68,10 +68,17 @@ def _value(line: str) -> Any:
         return None
 
 
-def json_safe(value: Any) -> Any:
-    """A value as strict JSON can hold it: lists for tuples, null for what is not finite."""
+def json_safe(value: Any, infinite: str | None = None) -> Any:
+    """A value as strict JSON can hold it: lists for tuples and arrays, null for NaN.
+
+    Infinity is null, too, or what `infinite` says.
+    """
     if isinstance(value, Mapping):
-        return {key: json_safe(item) for key, item in value.items()}
+        return {key: json_safe(item, infinite) for key, item in value.items()}
+    if hasattr(value, "tolist"):  # of numpy
+        value = value.tolist()
     if isinstance(value, list | tuple):
-        return [json_safe(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [json_safe(item, infinite) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else infinite
+    return value

@@ -12,6 +12,7 @@ The file may still be growing: `load` returns its state at that moment. The file
 from __future__ import annotations
 
 import json
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,9 +97,8 @@ class Trajectory:
     """
 
     kind = "electrode"
-    system: Any = (
-        None  # what its kind is and does (`kmc.systems.system`), where `kmc.load` opened it
-    )
+    # What its kind is and does (`kmc.systems.system`), where `kmc.load` opened it.
+    system: Any = None
 
     def __init__(
         self,
@@ -311,10 +311,13 @@ class Trajectory:
         return read(self.path, read_one)
 
     def __repr__(self) -> str:
-        return _described_text(self)
+        rows = _described_rows(self)
+        width = max(len(label) for label, _ in rows)
+        lines = [f"  {label:<{width}}  {text}" for label, text in rows]
+        return "\n".join([f"Trajectory {self.path}", *lines])
 
     def _repr_html_(self) -> str:
-        return _described_html(self)
+        return html_table(_described_rows(self), caption=f"Trajectory {self.path}")
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -369,58 +372,26 @@ def _described_rows(trajectory: Trajectory) -> list[tuple[str, str]]:
     samples, frames, box = trajectory.samples, trajectory.frames, trajectory.box
     system = trajectory.run.get("system", {})
     conditions = trajectory.run.get("conditions", {})
-    rows = [("run", state(trajectory))]
     nx, ny = box["cells"]
-    rows.append(
-        (
-            "box",
-            f"{box['name']}, {nx} × {ny} cells, {box['layers']} layers, {box['boundary']}, "
-            f"{'–'.join(trajectory.species) or 'unknown species'}"
-            + (f" ({system['params']})" if "params" in system else ""),
-        )
-    )
+    species = "–".join(trajectory.species) or "unknown species"
+    params = f" ({system['params']})" if "params" in system else ""
+    size = f"{nx} × {ny} cells, {box['layers']} layers, {box['boundary']}"
+    rows = {"run": state(trajectory), "box": f"{box['name']}, {size}, {species}{params}"}
     if conditions:
-        rows.append(
-            (
-                "conditions",
-                f"{figure(conditions.get('temperature_K', float('nan')), 'K', 5)}, "
-                f"{driven_by(conditions)}, "
-                f"seed {trajectory.seed}",
-            )
-        )
+        kelvin = figure(conditions.get("temperature_K", math.nan), "K", 5)
+        rows["conditions"] = f"{kelvin}, {driven_by(conditions)}, seed {trajectory.seed}"
+    rows["samples"] = "none yet"
     if len(samples):
         last = {name: samples[name][-1] for name in samples}
-        rows.append(
-            (
-                "samples",
-                f"{count(len(samples))} to {figure(last['capacity_monolayers'])} monolayers, "
-                f"{duration(last['time_s'])}, {count(last['events'])} events",
-            )
-        )
+        charge = f"{figure(last['capacity_monolayers'])} monolayers"
+        when = f"{duration(last['time_s'])}, {count(last['events'])} events"
+        rows["samples"] = f"{count(len(samples))} to {charge}, {when}"
         if trajectory.has_interface:
-            first = samples["contact_fraction"][0]
-            rows.append(("contact", f"{figure(first)} → {figure(last['contact_fraction'])}"))
-            volts = samples["overpotential_V"]
-            rows.append(("overpotential", f"{scaled(volts[0], 'V')} → {scaled(volts[-1], 'V')}"))
-        rows.append(("vacancies", count(last["vacancies"])))
-    else:
-        rows.append(("samples", "none yet"))
-    rows.append(("frames", count(len(frames)) if len(frames) else "none yet"))
+            first, volts = samples["contact_fraction"][0], samples["overpotential_V"]
+            rows["contact"] = f"{figure(first)} → {figure(last['contact_fraction'])}"
+            rows["overpotential"] = f"{scaled(volts[0], 'V')} → {scaled(volts[-1], 'V')}"
+        rows["vacancies"] = count(last["vacancies"])
+    rows["frames"] = count(len(frames)) if len(frames) else "none yet"
     created = trajectory.provenance.get("created", "")
-    rows.append(
-        ("written by", f"kmc {trajectory.kmc_version}" + (f", {created}" if created else ""))
-    )
-    return rows
-
-
-def _described_text(trajectory: Trajectory) -> str:
-    """The representation as lines of text."""
-    rows = _described_rows(trajectory)
-    width = max(len(label) for label, _ in rows)
-    lines = [f"  {label:<{width}}  {text}" for label, text in rows]
-    return "\n".join([f"Trajectory {trajectory.path}", *lines])
-
-
-def _described_html(trajectory: Trajectory) -> str:
-    """The representation as a table for a notebook."""
-    return html_table(_described_rows(trajectory), caption=f"Trajectory {trajectory.path}")
+    rows["written by"] = f"kmc {trajectory.kmc_version}" + (f", {created}" if created else "")
+    return list(rows.items())

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from kmc.common.formatting import html_table
+from kmc.common.json_files import json_safe
 from kmc.errors import FileFormatError
 from kmc.files import integrity as guard
 from kmc.files import table_file as schema
@@ -170,8 +171,7 @@ class TableRun:
 
     def to_json(self) -> dict[str, Any]:
         """The numbers as plain data; NaN and infinity are null."""
-        s = self.samples
-        return {
+        record = {
             "format": self.system.layout.format,
             "system": self.kind,
             "name": self.resolved["name"],
@@ -181,9 +181,11 @@ class TableRun:
             "kmc_version": self.kmc_version,
             "run": self.run,
             "facts": self.facts,
-            "final": {name: _plain(v[-1]) for name, v in s.items() if len(v)},
-            "samples": {name: [_plain(x) for x in v] for name, v in s.items()},
         }
+        # The run and its facts are JSON already.
+        samples = {name: values.astype(float) for name, values in self.samples.items()}
+        final = {name: values[-1] for name, values in samples.items() if len(values)}
+        return {**record, "final": json_safe(final), "samples": json_safe(samples)}
 
     def plot(self, what: str = "summary", **options: Any) -> Any:
         """A picture, see `kmc plot`; a matplotlib figure."""
@@ -196,10 +198,6 @@ class TableRun:
         lines += [f"  {label:{width}}  {text}" for label, text in rows]
         see = [".samples", ".frames", *(f".{name}" for name in self.lists), ".facts", ".plot()"]
         return "\n".join([*lines, f"  {'see':{width}}  {', '.join(see)}"])
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr
 from pydantic.fields import FieldInfo
 
 from kmc.common.conditions import has_current
+from kmc.common.json_files import json_safe
 from kmc.common.validation import INFINITE, Checked, Number, Problem, show
 from kmc.model.electrochemistry import Drive
 from kmc.model.electrode import Electrode
@@ -174,7 +175,8 @@ class RunFile(Checked):
         tables = self.model_dump(mode="python")
         current, voltage, _ = self.drive
         tables["conditions"] |= {"current_density_mA_cm2": current, "overpotential_V": voltage}
-        return _plain(kind_of(self.model_fields_set).stored(tables, self.has_protocol))
+        stored = kind_of(self.model_fields_set).stored(tables, self.has_protocol)
+        return json_safe(stored, "inf")
 
     @property
     def kind(self) -> str:
@@ -307,12 +309,3 @@ def from_resolved(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str
 def _may_be_infinite(section: str, key: str) -> bool:
     model = RunFile.model_fields[section].annotation
     return INFINITE in getattr(model, "model_fields", {}).get(key, Field()).metadata
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON: lists for tuples, the text "inf" for infinity."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return "inf" if isinstance(value, float) and math.isinf(value) else value

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ from kmc.campaign.calibration.posterior import IDLE, Posterior
 from kmc.campaign.calibration.problem import Problem, read_problem
 from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, html_table, plural
-from kmc.common.json_files import read_json
+from kmc.common.json_files import json_safe, read_json
 from kmc.common.outputs import replacing
 from kmc.common.provenance import collect
 from kmc.errors import InputError
@@ -362,7 +362,9 @@ class _Study:
         with replacing(self.folder / SAMPLES) as draft, open(draft, "wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         content["sentences"] = lines_of(content)
-        text = json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(
+            json_safe(content, "never"), indent=1, ensure_ascii=False, allow_nan=False
+        )
         _write(self.folder / RESULT, text + "\n")
         found = load_calibration(self.folder)
         if found.plausible:
@@ -396,14 +398,3 @@ def _checked(emulator: Emulator) -> dict[str, Any]:
         "beyond_2": float(np.mean(np.abs(errors) > 2)) if len(errors) else math.nan,
         "widening": emulator.widening,
     }
-
-
-def _plain(item: Any) -> Any:
-    """JSON without infinite numbers: "never" for inf, null for NaN."""
-    if isinstance(item, Mapping):
-        return {key: _plain(value) for key, value in item.items()}
-    if isinstance(item, Sequence) and not isinstance(item, str):
-        return [_plain(value) for value in item]
-    if isinstance(item, float) and not math.isfinite(item):
-        return None if math.isnan(item) else "never"
-    return item

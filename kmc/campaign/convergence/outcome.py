@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _NEAR = 0.05  # relative distance of a frame's capacity from the one asked for
 _MANY = 64  # runs a level beyond which a larger box is the cheaper way
+_OF_A_LAW = ("exponent", "exponent_low", "exponent_high", "p_value", "ratios", "left_out")
 _SAME_END = 0.02  # monolayers; runs end at the event that reaches their capacity
 
 
@@ -187,11 +188,7 @@ class Convergence:
 
     def _repr_html_(self) -> str:
         rows = [
-            (
-                found.observable.label,
-                found.verdict,
-                " ".join(str(sentence) for sentence in found.sentences),
-            )
+            (found.observable.label, found.verdict, " ".join(found.sentences))
             for found in self.findings.values()
         ]
         ratios = ", ".join(ratio_text(ratio) for ratio in self.ratios)
@@ -204,25 +201,15 @@ class Convergence:
 
 
 def _json(found: Finding) -> dict[str, Any]:
-    law = found.law
+    law, scale = found.law, "logit" if found.observable.family.name == "share" else "log"
     return {
         "unit": found.observable.unit or "1",
         "verdict": found.verdict,
         "converged_from": found.converged_from,
         "rungs": [asdict(level) for level in found.levels],  # key of the file format
         "last_two": None if found.last is None else asdict(found.last),
-        "law": None
-        if law is None
-        else {
-            "scale": "logit" if law.family.name == "share" else "log",
-            "exponent": law.exponent,
-            "exponent_low": law.exponent_low,
-            "exponent_high": law.exponent_high,
-            "p_value": law.p_value,
-            "ratios": list(law.ratios),
-            "left_out": list(law.left_out),
-        },
+        "law": law and {"scale": scale, **{name: getattr(law, name) for name in _OF_A_LAW}},
         "physical": None if found.physical is None else asdict(found.physical),
         "needed": None if found.needed is None else asdict(found.needed),
-        "sentences": list(found.sentences),
+        "sentences": found.sentences,
     }
