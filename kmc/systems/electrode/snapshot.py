@@ -23,14 +23,8 @@ _RECOUNTED = {
     "energy in µeV": tables.ENERGY,
 }
 _SUMS = {
-    "hops, by class and way": (
-        tables.HOPS,
-        list(range(tables.HOPS_BY_WAY, tables.HOPS_END)),
-    ),
-    "events, by kind": (
-        tables.EVENTS,
-        [process.counter for process in PROCESSES],
-    ),
+    "hops, by class and way": (tables.HOPS, [*range(tables.HOPS_BY_WAY, tables.HOPS_END)]),
+    "events, by kind": (tables.EVENTS, [process.counter for process in PROCESSES]),
 }
 
 
@@ -194,12 +188,8 @@ def differences(engine: Engine) -> list[str]:
     """
     model, state = engine.model, engine.state
     occupancy = engine.occupancy()
-    fresh = Engine(
-        model,
-        occupancy,
-        np.random.default_rng(0),
-        alloy=isinstance(engine.law, tables.TwoSpecies),
-    )
+    alloy = isinstance(engine.law, tables.TwoSpecies)
+    fresh = Engine(model, occupancy, np.random.default_rng(0), alloy=alloy)
     problems = []
     for name, counter in _RECOUNTED.items():
         problems += _compare(name, engine.count(counter), fresh.count(counter))
@@ -220,24 +210,16 @@ def differences(engine: Engine) -> list[str]:
     clean = np.ones(state.strips.where.size, dtype=bool)
     clean[model.kernel_lattice.strip_members(_dirty_sites(engine))] = False
     wrong = clean & (_bins(state.strips) != _bins(fresh.state.strips))
-    problems += [
-        f"strip weight of column {member // 2} in L{1 + member % 2} is in the wrong bin"
-        for member in np.flatnonzero(wrong)[:1]
-    ]
+    problems += _wrong_member("strip weight of {} is in the wrong bin", wrong)
     if set(engine.mg_sites().tolist()) != set(fresh.mg_sites().tolist()):
         problems.append("the list of Mg atoms is not that of the sites")
     if engine.channels.plates:
         wrong = clean & (_bins(state.plates) != _bins(fresh.state.plates))
-        problems += [
-            f"plate weight of column {member // 2} in L{1 + member % 2} is in the wrong bin"
-            for member in np.flatnonzero(wrong)[:1]
-        ]
-    wrong = clean & (state.monomer != fresh.state.monomer)
-    problems += [
-        f"column {member // 2} in L{1 + member % 2} is not counted as the isolated vacancy, or "
-        "atom among atoms, that it is or is not"
-        for member in np.flatnonzero(wrong)[:1]
-    ]
+        problems += _wrong_member("plate weight of {} is in the wrong bin", wrong)
+    problems += _wrong_member(
+        "{} is not counted as the isolated vacancy, or atom among atoms, that it is or is not",
+        clean & (state.monomer != fresh.state.monomer),
+    )
     for name, running, summed in zip(
         ("seen", "expected"), state.isolated, _isolated(state.monomer), strict=True
     ):
@@ -249,6 +231,14 @@ def differences(engine: Engine) -> list[str]:
 
 def _compare(name: str, running: int, rebuilt: int) -> list[str]:
     return [] if running == rebuilt else [f"{name}: {running} in the run, {rebuilt} rebuilt"]
+
+
+def _wrong_member(text: str, wrong: np.ndarray) -> list[str]:
+    """What is wrong of the first such member of the strip or plate bins."""
+    return [
+        text.format(f"column {member // 2} in L{1 + member % 2}")
+        for member in np.flatnonzero(wrong)[:1]
+    ]
 
 
 def _compare_sites(engine: Engine, name: str, running, rebuilt) -> list[str]:

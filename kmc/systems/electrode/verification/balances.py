@@ -76,7 +76,7 @@ def _expected(
         flows = ~resting & (rows["current_density_mA_cm2"] != 0.0)
         thermal_V = [
             electrochemistry.thermal_voltage_V(kelvin, valence_of(resolved))
-            for kelvin in temperatures(rows, conditions, plan)
+            for kelvin in _of_steps(rows, plan, "temperature_K", float(conditions["temperature_K"]))
         ]
         yield from _terms(rows, flows, resolved["charge_transfer"], thermal_V, held)
     if "current_density_mA_cm2" in there:
@@ -86,11 +86,7 @@ def _expected(
         pressure = float(conditions.get("stack_pressure_MPa", 0.0))
         limit = resolved.get("parameters", {}).get("creep_stress_limit_MPa", {}).get("value", 0.0)
         contact = rows["contact_fraction"] if has_interface else np.ones(len(rows))
-        pressures = np.full(len(rows), pressure)
-        if plan:
-            own = [planned.step.stack_pressure_MPa for planned in plan]
-            by_step = np.array([pressure if p is None else p for p in own])
-            pressures = by_step[np.clip(rows["step"], 1, len(plan)) - 1]
+        pressures = _of_steps(rows, plan, "stack_pressure_MPa", pressure)
         stresses = zip(pressures, contact, strict=True)
         yield "local_stress_MPa", np.array([local_stress_MPa(p, c, limit) for p, c in stresses])
 
@@ -113,13 +109,12 @@ def _driven(rows, conditions, plan: tuple[Planned, ...]) -> tuple[np.ndarray, np
     return given[places], held[places]
 
 
-def temperatures(rows, conditions, plan: tuple[Planned, ...]) -> np.ndarray:
-    """Temperature of each row, K: that of its step, or of the run."""
-    kelvin = float(conditions["temperature_K"])
+def _of_steps(rows, plan: tuple[Planned, ...], name: str, default: float) -> np.ndarray:
+    """A number of the step of each row; that of the run where a step has none of its own."""
     if not plan:
-        return np.full(len(rows), kelvin)
-    own = [planned.step.temperature_K for planned in plan]
-    by_step = np.array([kelvin if one is None else one for one in own])
+        return np.full(len(rows), default)
+    own = [getattr(planned.step, name) for planned in plan]
+    by_step = np.array([default if one is None else one for one in own])
     return by_step[np.clip(rows["step"], 1, len(plan)) - 1]
 
 
@@ -252,11 +247,7 @@ def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Wrong]:
     if not (contact != by_li).any() and not rows["hops_Mg"].any():
         wrong = stripped != rows["strips"] - plates  # without Mg only L1 is stripped
     for row in np.flatnonzero(wrong)[:1]:
+        found = f"such that {stripped[row]} Li of L1 are stripped"
         expected = f"{rows['strips'][row] - plates[row]} as strips less plates"
         expected += " (L2 is stripped too beside Mg)"
-        yield (
-            "hops_Li_L1_up",
-            int(row),
-            f"such that {stripped[row]} Li of L1 are stripped",
-            expected,
-        )
+        yield "hops_Li_L1_up", int(row), found, expected

@@ -53,25 +53,9 @@ _COUNTERS = ("events", *_EVENTS, *_HOPS, *_WITH_MG, *schema.HOPS_BY_WAY)
 
 
 def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Verification:
-    """Check the consistency of a trajectory, finished or not.
+    """Check the consistency of a trajectory, finished or not; see `kmc.systems.run.verify`.
 
-    Parameters
-    ----------
-    path : str or Path
-    progress : callable, optional
-        Called with the number of frames checked and to check.
-
-    Raises
-    ------
-    InputError
-        There is no such file, or the lattice file of the run is missing now.
-    FileFormatError
-        The file cannot be read as a trajectory at all.
-
-    Examples
-    --------
-    >>> kmc.verify("strip_li.h5").passed                                     # doctest: +SKIP
-    True
+    `progress` is called with the number of frames checked and to check.
     """
     path = Path(path)
     stored = read_stored(path)
@@ -221,11 +205,7 @@ class _Audit:
             values = self.rows[name]
             if values[0] != 0:
                 yield Breach("start", f"/samples/{name}", 0, str(values[0]), "0")
-            falls = np.flatnonzero(~(values[1:] >= values[:-1]))
-            if len(falls):
-                row = int(falls[0]) + 1
-                expected = f"{values[row - 1]} or more, as in the row before"
-                yield Breach("order", f"/samples/{name}", row, str(values[row]), expected)
+            yield from _falls(f"/samples/{name}", values)
         last = self.rows["time_s"][-1]
         if not math.isfinite(last):
             yield Breach("order", "/samples/time_s", len(self.rows) - 1, str(last), "a time")
@@ -303,9 +283,7 @@ class _Audit:
     def _moments(self) -> Iterator[Breach]:
         frames, rows = self.stored.frames, self.rows
         for name in ("events", "time_s"):
-            for row in np.flatnonzero(~(frames[name][1:] >= frames[name][:-1]))[:1] + 1:
-                before = f"{frames[name][row - 1]} or more, as in the row before"
-                yield Breach("order", f"/frames/{name}", int(row), str(frames[name][row]), before)
+            yield from _falls(f"/frames/{name}", frames[name])
         for index, frame in enumerate(frames):
             row = self._row_of(frame)
             if row is None:
@@ -442,6 +420,13 @@ def _integers(value: Any, shape: tuple[int, ...]) -> np.ndarray:
     if array.shape != shape or array.dtype.kind != "i":
         raise ValueError(f"{value!r} are no whole numbers of shape {shape}")
     return array
+
+
+def _falls(dataset: str, values: np.ndarray) -> Iterator[Breach]:
+    """The first row in which a column falls, or is no number, if there is one."""
+    for row in np.flatnonzero(~(values[1:] >= values[:-1]))[:1] + 1:
+        expected = f"{values[row - 1]} or more, as in the row before"
+        yield Breach("order", dataset, int(row), str(values[row]), expected)
 
 
 def _differences(
