@@ -120,7 +120,8 @@ def _of_steps(rows, plan: tuple[Planned, ...], name: str, default: float) -> np.
 
 def valence_of(resolved: Mapping[str, Any]) -> int:
     """Electrons an atom of the metal of a file."""
-    return VALENCES[resolved.get("species", ["Li"])[0]]
+    metal, *_ = resolved.get("species") or ["Li"]
+    return VALENCES.get(metal, 1)  # a name that someone changed is a breach of the settings
 
 
 def settings_by_temperature(resolved: Mapping[str, Any]) -> dict[float, Mapping[str, Any]]:
