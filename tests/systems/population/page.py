@@ -47,6 +47,7 @@ CASES = {
     "1/κ 1 µm": _li(conditions__sink_length_um=math.inf, conditions__sink_depth_um=1.0),
     "1/κ 5 µm": _li(conditions__sink_length_um=math.inf, conditions__sink_depth_um=5.0),
     "1/κ 30 µm": _li(conditions__sink_length_um=math.inf, conditions__sink_depth_um=30.0),
+    "R* 0.3 µm, on 20 µm": _li(upscale__domain_um=20.0, upscale__rounding_length_um=0.3),
     "R* 1 µm": _li(upscale__rounding_length_um=1.0),
     "R* 3 µm": _li(upscale__rounding_length_um=3.0),
     "flaws 0.02 per µm²": _li(upscale__flaw_density_per_um2=0.02),
@@ -70,7 +71,7 @@ def measure(case: Case) -> dict[str, float]:
     charge = s["capacity_mAh_cm2"]
 
     def at(name: str) -> float:
-        return float(np.interp(0.125, charge, s[name]))
+        return float(np.interp(0.125, charge, s[name], right=math.nan))
 
     ninety = run.charge_at_contact(0.1)
     before = charge <= (ninety if math.isfinite(ninety) else math.inf)
