@@ -58,7 +58,8 @@ The expansion is of one bcc metal and vacancies. It is read by the library that 
 be installed; a .ce holds pickled objects, so open only files that you trust. Energies of vacancies
 alone, in pairs, threes and fours show whether it reduces to the points and pairs of the model.
 """
-_BASES = {"Li": "li_li2s", "Na": "na_nasicon"}
+_BASES = {"Li": "li_li2s", "LiMg": "limg_li2s", "Na": "na_nasicon"}
+_RUNS = {"Na": "strip_na"}
 _output_options = (
     click.option(
         "-o",
@@ -167,7 +168,7 @@ def from_ase(
     settings = ase_energies.Settings(
         fmax_eV_A=fmax, max_steps=steps, metal_range_A=metal_range or None, **given
     )
-    base = target.base or _base(settings.metal, settings.solute)
+    base = _base(target, settings.metal, settings.solute)
     made = ase_energies.load_calculator(calculator)
     output = target.output
     folder = output.with_name(f"{output.stem}_configurations")
@@ -198,7 +199,7 @@ def from_ce(
     with notes():
         layers = None if slab is None else read_expansion(slab)
         found, _ = reduce_expansion(expansion, tolerance, layers, lattice)
-    base = target.base or _base(expansion.metal, "")
+    base = _base(target, expansion.metal, "")
     _write(target, found, base, f"the expansion {file.name}")
 
 
@@ -217,19 +218,25 @@ def from_dft(
         found = quantities_of(given)
     elements = {e for name, atoms in given.items() for e in configuration(name, atoms).atoms}
     metal = next(iter(configuration("bulk", given["bulk"]).atoms)) if "bulk" in given else "Li"
-    base = target.base or _base(metal, "Mg" if "Mg" in elements else "")
+    base = _base(target, metal, "Mg" if "Mg" in elements else "")
     _write(target, found, base, f"the calculations of {table.name}")
 
 
-def _base(metal: str, solute: str) -> str:
-    if metal == "Li" and solute:
-        return "limg_li2s"
-    if metal not in _BASES or solute:
+def _base(target: _Target, metal: str, solute: str) -> str:
+    from kmc.model.parameters import load_parameters
+
+    base = target.base or _BASES.get(f"{metal}{solute}")
+    if base is None:
         raise InputError(
             f"there is no shipped set of {metal}{'-' * bool(solute)}{solute}",
             advice="Name one with --base: what is not computed, such as j0, is taken from it.",
         )
-    return _BASES[metal]
+    if (other := load_parameters(base).metal) != metal:
+        raise InputError(
+            f"--base {base} is of {other}, and the energies are of {metal}",
+            advice="Name a base of the same metal.",
+        )
+    return base
 
 
 def _source(citation: str | None, doi: str | None) -> dict[str, str] | None:
@@ -262,5 +269,6 @@ def _write(target: _Target, found: dict[str, dict[str, Any]], base: str, what: s
     out.print(f"\nWrote {output}; everything else is that of {base}\n", markup=False)
     out.print(check_table(check_rows(parameters), "Computed"))
     out.print("\nNext:", markup=False)
-    out.print(f"  kmc run strip_li --set system.params={quoted(output)}", markup=False)
+    run = _RUNS.get(parameters.metal, "strip_li")
+    out.print(f"  kmc run {run} --set system.params={quoted(output)}", markup=False)
     out.print(f"  kmc nucleation {quoted(output)}", markup=False)

@@ -115,6 +115,10 @@ def test_the_command_refuses_in_words(here):
         (("slab.xyz", "--calculator", "lj"), "has no bcc Li"),
         (("slab.xyz", "--calculator", "lj", "--doi", "10.1/x"), "needs both"),
         (("slab.xyz", "--calculator", "johnson:Johnson", "--metal", "K"), "no shipped set of K"),
+        (
+            ("slab.xyz", "--calculator", "emt", "--metal", "K", "--base", "na_nasicon"),
+            "na_nasicon is of Na, and the energies are of K",
+        ),
     ):
         result = call("from-ase", *arguments)
         assert result.exit_code == 2, result.output
