@@ -5,9 +5,11 @@ import pytest
 
 import kmc
 from kmc.runfile.load import load_run
+from kmc.systems.cathode.contact import contact_ratio
 from kmc.systems.cathode.creep import PORTIONS, Body, Solid, relaxed_GPa
 from kmc.systems.cathode.elastic import PlaneStrain, area_modulus_GPa, shear_modulus_GPa
-from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE, Microstructure
+from kmc.systems.cathode.materials import materials_of
+from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE, Microstructure, build
 from kmc.systems.cathode.run import Cathode
 
 pytestmark = pytest.mark.validation
@@ -265,6 +267,37 @@ def test_the_first_cycle_under_a_wall(wall_MPa, frame, pores, thickness, tmp_pat
     assert s["contact_active_frame"][1] == pytest.approx(frame, abs=0.006)
     assert s["pore_area"][2] == pytest.approx(pores, abs=0.006)
     assert s["thickness"][2] == pytest.approx(thickness, abs=0.006)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("cut", "contact", "selenium_MPa", "frame_GPa", "pores"),
+    [
+        (1, 0.68, 32.0, 0.234, 0.203),
+        (2, 0.74, 13.9, 0.128, 0.186),
+        (4, 0.79, 13.5, 0.122, 0.182),
+        (8, 0.80, 13.3, 0.118, 0.182),
+    ],
+)
+def test_the_same_section_on_finer_grids(cut, contact, selenium_MPa, frame_GPa, pores):
+    """Table of the grid in docs/cathode.md, first lithiation: each site cut into cut × cut."""
+    materials = materials_of(load_run("cathode_se"))
+    seed = np.random.SeedSequence(1).spawn(2)[0]
+    coarse = build(np.random.default_rng(seed), 24, 10.0, 0.356, 0.397)
+    start = Microstructure(*(np.kron(a, np.ones((cut, cut), a.dtype)) for a in coarse))
+    body, rng = Body(start, materials.frame), np.random.default_rng(1)
+    for lithiation in np.linspace(0.0, 1.0, 11)[1:]:
+        active = materials.active(lithiation)
+        swelling, out_of_plane = materials.swelling(lithiation)
+        body.find_load(active, swelling, 3600.0)
+        body.creep(rng, active, swelling, 3600.0)
+        body.equilibrate(active, swelling, out_of_plane)
+    opened, stress = body.open_area(swelling), body.equivalent_GPa
+    ratios = contact_ratio(start.material, start.grain, opened / cut)
+    assert ratios[FRAME] == pytest.approx(contact, abs=0.006)
+    assert 1e3 * stress[body.is_grain].mean() == pytest.approx(selenium_MPa, rel=0.02)
+    assert stress[body.is_frame].mean() == pytest.approx(frame_GPa, rel=0.02)
+    assert opened[start.material == PORE].mean() == pytest.approx(pores, abs=0.002)
 
 
 @pytest.mark.long

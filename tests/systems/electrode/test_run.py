@@ -19,7 +19,7 @@ from marks import slow
 
 import kmc
 from kmc.cli.app import main
-from kmc.common.units import E_C
+from kmc.common.units import E_C, K_B_eV
 from kmc.errors import InputError
 from kmc.files.writer import TrajectoryWriter
 from kmc.kernels import tables
@@ -406,6 +406,38 @@ def test_a_held_voltage_is_sampled_in_time(tmp_path):
     assert by_charge.mean("vacancies") == pytest.approx(by_time.mean("vacancies"), rel=0.01)
     between = by_charge.samples["vacancies"][1:-1]  # start and end are no rows by charge
     assert between.mean() > 20 * mean
+
+
+def few_vacancies(volts: float) -> tuple[float, float]:
+    """Mean vacancies and contact of `HELD`: all states with up to three vacancies, bcc (100)."""
+    sites = np.array([(x, y, z) for z in range(8) for x in range(4) for y in range(4)])
+    half = np.column_stack([2 * sites[:, :2] + sites[:, 2:] % 2, sites[:, 2]])  # units of a/2
+    apart = np.abs(half[:, None] - half)
+    apart[..., :2] = np.minimum(apart[..., :2], 8 - apart[..., :2])
+    squared = (apart**2).sum(axis=2)
+    kT, bond = K_B_eV * 298.15, 0.5 / ((8 + 0.5 * 6) / 2)
+    pair = np.exp(np.where(squared == 3, bond, np.where(squared == 4, 0.5 * bond, 0.0)) / kT)
+    one = np.exp((volts - np.array([0.28, 0.43, *[0.5] * 6])[sites[:, 2]]) / kT)
+    vacant = (sites[:, 2] == 0).astype(float)
+    total, number, open_sites = 1.0 + one.sum(), one.sum(), one @ vacant
+    for i in range(len(sites)):
+        rest = slice(i + 1, None)
+        weight = one[rest] * pair[i, rest] * one[i]
+        triple = np.triu(np.outer(weight, weight) * pair[rest, rest], 1) / one[i]
+        total += weight.sum() + triple.sum()
+        number += 2 * weight.sum() + 3 * triple.sum()
+        open_sites += weight @ (vacant[i] + vacant[rest])
+        open_sites += (triple * (vacant[i] + vacant[rest][:, None] + vacant[rest])).sum()
+    return number / total, 1 - open_sites / total / 16
+
+
+@pytest.mark.slow
+def test_a_held_voltage_against_the_sum_over_states(tmp_path):
+    """Figures of docs/trajectory.md; rows by charge show 1, 2, … vacancies, one each."""
+    assert few_vacancies(0.1)[0] == pytest.approx(0.0148, abs=5e-5)
+    assert few_vacancies(0.155) == pytest.approx((0.146, 0.991), abs=5e-4)
+    t = kmc.run({**HELD, "stop": {"events": 5000}}, output=tmp_path / "a.h5", progress=False)
+    assert t.mean("vacancies") == pytest.approx(few_vacancies(0.1)[0], rel=0.04)
 
 
 def test_holds_of_a_protocol_are_sampled_in_time():
