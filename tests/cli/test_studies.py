@@ -165,3 +165,9 @@ def test_a_dry_run_of_a_study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "30" in call("sweep", "study_temperature", "--dry-run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_help_of_converge_says_which_hops_the_ratio_slows():
+    text = " ".join(CliRunner().invoke(main, ["converge", "--help"]).output.split())
+    assert "slows hops with an end in L1" in text
+    assert "equal ratios are no equal conditions" in text
