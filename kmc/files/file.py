@@ -89,6 +89,11 @@ def lay_out(file: h5py.File, head: Head) -> None:
         "lattice": box,
         "columns": [[entry.name, entry.unit] for entry in head.columns],
         "totals": True,
+        "labels_crc32": schema.labels_checksum(
+            (entry.path, entry.unit, entry.description)
+            for entry in ({*schema.SCHEMA} - {*schema.SAMPLE_COLUMNS}) | {*head.columns}
+            if "@" not in entry.path
+        ),
     }
     text = np.frombuffer(_utf8(json.dumps(record, ensure_ascii=False)), np.uint8)
     arrays = [_lattice_data(head, entry) for entry in schema.LATTICE_ENTRIES]

@@ -15,7 +15,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -453,6 +453,14 @@ def _is_heap(content: mmap.mmap, place: int, end: int) -> bool:
             return place + length == end
         place += 16 + (length + 7) // 8 * 8
     return place <= end
+
+
+def labels_checksum(file: h5py.File, paths: Iterable[str]) -> int:
+    """`schema.labels_checksum` of the datasets as the file labels them."""
+    return schema.labels_checksum(
+        (path, attribute(file[path], "unit"), attribute(file[path], "description"))
+        for path in paths
+    )
 
 
 def attribute(place: Any, name: str) -> Any:

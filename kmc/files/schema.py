@@ -19,6 +19,7 @@ under a checksum.
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -304,7 +305,8 @@ RECORD = Entry(
     "1",
     "What kmc reads instead of the text attributes: UTF-8 bytes of a JSON object with run_file, "
     "resolved, kmc_version, seed, lattice, columns: name and unit of those of /samples in the "
-    "order of the checksum, and totals: whether the file has that group",
+    "order of the checksum, totals: whether the file has that group, and labels_crc32: CRC-32 of "
+    "the units and descriptions of all datasets",
     "byte",
 )
 PROVENANCE_BYTES = 1024
@@ -428,6 +430,11 @@ def constants_checksum(version: int, record: bytes, lattice: Iterable[np.ndarray
     for array in lattice:
         checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
     return checksum
+
+
+def labels_checksum(labels: Iterable[tuple[str, str | None, str | None]]) -> int:
+    """CRC-32 of path, unit and description of datasets: JSON of the sorted list."""
+    return zlib.crc32(json.dumps(sorted(labels, key=lambda label: label[0])).encode())
 
 
 def frame_checksum(occupancy: np.ndarray, row: np.ndarray) -> int:

@@ -295,8 +295,14 @@ def content(
         path: [values.dtype.str, list(values.shape), checksum(values)]
         for path, values in arrays.items()
     }
+    labels = {RECORD: ("UTF-8", "What the file is, as JSON"), CHECKPOINT: ("1", "State of the run")}
+    labels = {path: labels.get(path) or tables.of(path) for path in (RECORD, *arrays)}
+    given = {
+        "datasets": datasets,
+        "labels_crc32": layout.schema.labels_checksum((p, *label) for p, label in labels.items()),
+    }
     # Sorted keys: the bytes must not depend on the order in which a run filled its dictionaries.
-    text = json.dumps({**record, "datasets": datasets}, ensure_ascii=False, sort_keys=True)
+    text = json.dumps({**record, **given}, ensure_ascii=False, sort_keys=True)
     data = text.encode("utf-8", "replace")
     memory = io.BytesIO()  # HDF5 aborts the process where a disk is full
     with h5py.File(memory, "w", **layout.OPTIONS) as file:
@@ -304,10 +310,9 @@ def content(
             _put_attribute(file, name, record[name])
         file.attrs[MARKER] = SCHEMA_VERSION
         file.attrs["record_crc32"] = zlib.crc32(data)
-        _put(file, RECORD, np.frombuffer(data, np.uint8), "UTF-8", "What the file is, as JSON")
+        _put(file, RECORD, np.frombuffer(data, np.uint8), *labels[RECORD])
         for path, values in arrays.items():
-            facts = ("1", "State of the run") if path == CHECKPOINT else tables.of(path)
-            _put(file, path, values, *facts)
+            _put(file, path, values, *labels[path])
     return memory.getbuffer()
 
 

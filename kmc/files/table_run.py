@@ -260,6 +260,9 @@ def contents(
     if without_record and complete is not None:
         complete(record, arrays)
     _check_lengths(file, arrays)
+    labels = record.get("labels_crc32")  # files of earlier versions have none
+    if labels is not None and labels != guard.labels_checksum(file, (schema.RECORD, *arrays)):
+        raise FileFormatError(f"{file.filename} is damaged: a unit or description has changed")
     return record, arrays
 
 

@@ -123,6 +123,10 @@ def _units(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:
             there = guard.attribute(file[path], "unit")
             if there != expected:
                 yield Wrong(f"{path}@unit", _shown(there), _shown(expected))
+    labels = record.get("labels_crc32")  # files of earlier versions have none
+    paths = [path for path in {**listed, **known} if path in file]
+    if labels is not None and labels != guard.labels_checksum(file, paths):
+        yield Wrong("the units and descriptions", "other ones", "those that were written")
 
 
 def _shown(value: Any) -> str:
