@@ -27,6 +27,8 @@ _KNOWN_AS = {  # kind → what such a file is, the command that lists them, and 
 _PREFIXES = {"studies": "study_", "calibrations": "calibrate_"}  # kinds that stand in `runs/`, too
 MAX_BYTES = 4 * 2**20  # of a TOML file; the largest shipped one has a thousandth of it
 MAX_DEEP = 20  # levels of nested tables and lists; shipped files have three
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_DEEP_KEY = re.compile(rf"(?<![\w\"'-])(?:{_PART}[ \t]*+\.[ \t]*+){{{MAX_DEEP}}}")
 
 
 def _folder(kind: str) -> Path:
@@ -142,6 +144,9 @@ def parse_toml(text: str, source: str) -> dict:
     InputError
         It is not TOML, or more deeply nested than anything kmc reads.
     """
+    # Before parsing: tomllib keeps every beginning of a dotted key, the square of its length.
+    if _DEEP_KEY.search(text):
+        raise _too_deep(source)
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:

@@ -125,6 +125,9 @@ def files(tmp_path_factory):
     settings = {"upscale.domain_um": 4.0, "upscale.capacity_mAh_cm2": 0.002, "upscale.frames": 2}
     found["population"] = folder / "population.h5"
     kmc.upscale("upscale_li", settings, output=found["population"], progress=False)
+    box = {"system.size": [8, 8, 10], "stop.capacity_monolayers": 0.05}
+    found["electrode"] = folder / "electrode.h5"
+    kmc.run("strip_li", box, output=found["electrode"], progress=False)
     return found
 
 
@@ -217,6 +220,29 @@ def test_every_edit_is_seen(files, read, tmp_path, name):
             else:
                 file.attrs.modify(key, np.asarray(value) ^ True)
         assert not read(path).startswith("passed"), key
+
+
+@pytest.mark.parametrize("name", ["electrode", *KINDS[1:]])
+def test_every_unit_and_description_is_seen(files, read, tmp_path, name):
+    """A column of V that is called mV is as wrong as one with other numbers."""
+    path, chance = tmp_path / "bad.h5", random.Random(name)
+    with h5py.File(files[name]) as file:
+        labels = [
+            (place, label)
+            for place in chosen(datasets(files[name]), chance)
+            for label in ("unit", "description")
+            if label in file[place].attrs
+        ]
+    assert read(files[name]).startswith("passed")
+    assert labels
+    for place, label in labels:
+        for value in ("other", None):
+            shutil.copy(files[name], path)
+            with h5py.File(path, "r+") as file:
+                del file[place].attrs[label]
+                if value:
+                    file[place].attrs[label] = value
+            assert not read(path).startswith("passed"), (place, label, value)
 
 
 @EVERY

@@ -169,3 +169,17 @@ def test_what_is_no_toml_and_what_was_meant(line, advice):
 def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
     (tmp_path / "own.toml").write_bytes(b"\xef\xbb\xbf[stop]\nevents = 1\n")
     assert catalogue.read_toml(tmp_path / "own.toml") == {"stop": {"events": 1}}
+
+
+@pytest.mark.parametrize(("part", "times"), [("a.", 100_000), ("a . ", 20), ('"x y".', 20)])
+@pytest.mark.parametrize("form", ["{}a = 1", "[{}a]"])
+def test_a_dotted_key_of_many_parts_is_refused_before_it_is_parsed(part, times, form):
+    """The parser's memory grows by the square of their number: 200 kB took gigabytes."""
+    with pytest.raises(InputError, match="more than 20 deep"):
+        catalogue.parse_toml(form.format(part * times), "own.toml")
+
+
+def test_dots_in_values_and_comments_are_no_key():
+    text = "# " + "a." * 15 + "\nx = 1.5\n[a.b.c]\ny = [1.0, 2.0]"
+    expected = {"x": 1.5, "a": {"b": {"c": {"y": [1.0, 2.0]}}}}
+    assert catalogue.parse_toml(text, "own.toml") == expected
