@@ -61,10 +61,8 @@ def test_synthetic_aurbach_run(tmp_path):
         charge = {1: 3 * n, 22: 2741}.get(step, n)
         strips.append(strips[-1] + charge * stripping)
         plates.append(plates[-1] + charge * (not stripping))
-    columns = dict(t.samples._columns)
-    columns["step"] = np.array([1, *range(1, 23)])
-    columns["strips"], columns["plates"] = map(np.array, (strips, plates))
-    t.samples._columns = columns
+    steps = [1, *range(1, 23)]
+    t.samples.update(step=np.array(steps), strips=np.array(strips), plates=np.array(plates))
     assert coulombic.aurbach_of(t).efficiency == pytest.approx(12741 / 13000, abs=1e-12)
     listed = coulombic.facts(t)
     assert listed["coulombic_efficiency"] == [None, *[1.0] * 10, None]

@@ -144,7 +144,8 @@ def test_refused(change, part, tmp_path):
 def test_the_example_of_the_docs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[2] / "docs" / "parameters.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    (code,) = (block for block in blocks if "parameters_from_dft" in block)
     exec(code, {})
     made = load_parameters("mine.toml")
     assert made.value("formation_energy_bulk_eV") == pytest.approx(0.5)
