@@ -12,6 +12,7 @@ import numpy as np
 
 from kmc.common.progress import Progress
 from kmc.common.units import K_B_J
+from kmc.errors import InputError
 from kmc.model.parameters import ParameterSet
 from kmc.nuclei.capture import Transport
 from kmc.nuclei.clusters import cluster_free_energies
@@ -91,9 +92,16 @@ def vapour_of(
     if key not in _known:
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
-        free = cluster_free_energies(
-            surface, n_max=N_MAX, walkers=WALKERS, steps=STEPS, seed=_SEED, progress=progress
-        )
+        try:
+            free = cluster_free_energies(
+                surface, n_max=N_MAX, walkers=WALKERS, steps=STEPS, seed=_SEED, progress=progress
+            )
+        except InputError as problem:  # its n_max is none of a run's inputs
+            raise InputError(
+                f"conditions.temperature_K = {temperature_K:g}: the free energies of clusters of "
+                f"vacancies cannot be sampled ({problem.message})",
+                advice="Use a higher temperature.",
+            ) from None
         _known[key] = ClusterVapour(NucleationModel(free, Transport(surface)))
     return _known[key]
 

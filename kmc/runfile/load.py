@@ -57,7 +57,8 @@ def load_run(
         A shipped run (``strip_li``), the path of a run file, or its sections: section → key →
         value, None for a key that is not set. Paths in it are relative to the current folder.
     overrides : mapping, optional
-        ``"section.key"`` → value; None removes the key and restores its default.
+        ``"section.key"`` → value, or section → key → value; None removes the key and restores its
+        default.
     origins : mapping, optional
         ``"section.key"`` → where the override was typed, for messages.
 
@@ -67,6 +68,7 @@ def load_run(
         The input is invalid; nothing has been computed or written then.
     """
     find_more()
+    overrides = dotted(overrides)
     origins = _all_origins(overrides, origins)
     if isinstance(name_or_path, Mapping):
         return _run_of_tables(name_or_path, overrides, origins)
@@ -77,12 +79,34 @@ def load_run(
     return run
 
 
+def dotted(settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Settings by ``"section.key"``, of which some may be given as section → key → value.
+
+    >>> dotted({"stop": {"capacity_monolayers": 1}, "random.seed": 2})
+    {'stop.capacity_monolayers': 1, 'random.seed': 2}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in (settings or {}).items():
+        nested = name in SECTIONS and isinstance(value, Mapping)
+        flat |= {f"{name}.{key}": v for key, v in value.items()} if nested else {name: value}
+    return flat
+
+
 def _run_of_tables(
     given: Mapping[str, Any], overrides: Mapping[str, Any] | None, origins: Mapping[str, str]
 ) -> RunFile:
     """A run from its sections, with a run file of the same meaning as its text."""
     source = "the dict of the run"
-    tables = _sections(dict(given), source)
+    sections: dict[str, Any] = {}
+    for name, value in given.items():
+        section, _, key = str(name).partition(".")
+        if key and section in SECTIONS:  # "stop.time_s": 1, as overrides have it
+            sections.setdefault(section, {})[key] = value
+        elif isinstance(value, Mapping):
+            sections.setdefault(name, {}).update(value)
+        else:
+            sections[name] = value
+    tables = _sections(sections, source)
     tables = {
         name: {key: value for key, value in table.items() if value is not None}
         for name, table in tables.items()
@@ -128,8 +152,9 @@ def restored_run(
         conditions.pop("current_density_mA_cm2", None)
     if "protocol" in given:
         conditions.pop("overpotential_V", None)
+    overrides = dotted(overrides)
     origins = _all_origins(overrides, origins)
-    _override(given, overrides or {}, origins)
+    _override(given, overrides, origins)
     run = checked_run(given, str(path), origins)
     run._name, run._text, run._origin = path.stem, text, None
     return run

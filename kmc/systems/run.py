@@ -14,7 +14,7 @@ from kmc.files import integrity, table_file, table_run
 from kmc.files.check_result import Verification
 from kmc.runfile.ends import exact_kinetics
 from kmc.runfile.kinds import BOX, find_more
-from kmc.runfile.load import load_run
+from kmc.runfile.load import dotted, load_run
 from kmc.runfile.run_file import RunFile
 from kmc.systems import SYSTEMS
 from kmc.systems.slowing import warn_of_another_drive
@@ -38,8 +38,8 @@ def run(
         A shipped run, such as ``"strip_li"``, the path of a run file, or its sections as a dict:
         ``{"conditions": {"temperature_K": 333.15}, "stop": {"capacity_monolayers": 1}}``.
     overrides : mapping, optional
-        ``{"section.key": value}``, for example ``{"conditions.temperature_K": 333.15}``; None
-        removes the key and restores its default.
+        ``{"conditions.temperature_K": 333.15}`` or ``{"conditions": {"temperature_K": 333.15}}``;
+        None removes the key and restores its default.
     output : str or Path, optional
         HDF5 file to write; NAME.h5 in the current folder by default.
     overwrite : bool
@@ -91,7 +91,7 @@ def upscale(
 
 def _run(name_or_path, overrides, output, kind, callback, overwrite, progress) -> Any:
     run_file = load_run(name_or_path, overrides)
-    warn_of_another_drive(name_or_path, overrides or {})
+    warn_of_another_drive(name_or_path, dotted(overrides))
     path = Path(f"{run_file.name}.h5" if output is None else output)
     check_trajectory_name(path)
     check_output(path, overwrite)
@@ -217,7 +217,7 @@ def extend(path: str | Path, overrides: Mapping[str, Any], **options: Any) -> An
         As for `resume`; also for keys of other sections, for an end already reached, and for runs
         of another kind.
     """
-    return needed(path, "extend")(path, overrides, **options)
+    return needed(path, "extend")(path, dotted(overrides), **options)
 
 
 def needed(path: str | Path, command: str) -> Any:

@@ -320,6 +320,17 @@ def test_override_from_python_is_named_as_such(write):
     assert error.message == "overrides['random.seed'] = -1 is out of range"
 
 
+def test_nested_and_dotted_settings_mean_the_same(write):
+    path, run = write(MINIMAL), {"stop": {"events": 1000}}
+    nested, flat = {"random": {"seed": 2}, "stop": {"events": 9}}, {"stop.events": 9}
+    for source in (path, run, {"stop.events": 1000}):
+        found = load_run(source, nested)
+        assert (found.random.seed, found.stop.events) == (2, 9)
+        assert load_run(source, flat | {"random.seed": 2}).resolved() == found.resolved()
+    error = refusal(path, {"random": {"seed": -1}})
+    assert error.message == "overrides['random.seed'] = -1 is out of range"
+
+
 def test_overrides_from_numpy_are_numbers(write):
     overrides = {
         "conditions.temperature_K": np.float32(300),

@@ -98,7 +98,8 @@ class PopulationRun(TableRun):
         if not len(self.samples["time_s"]):
             return [*rows, ("Samples", "none yet")]
         rows += [("Stripped", self._charge()), ("Contact", self._contact()), *self._voids()]
-        return [*rows, ("Overpotential", self._overpotential()), ("Trust", self._trust())]
+        rows += [("Overpotential", self._overpotential()), ("Trust", self._trust())]
+        return [row for row in rows if row[0] or not self._closed_in()] + self._closed()
 
     def everything(self) -> list[tuple[str, str]]:
         """All that the file's numbers come to, for ``summary(full=True)``."""
@@ -143,7 +144,8 @@ class PopulationRun(TableRun):
             made = max(s["stripped_um"][-1] + s["initial_um"][-1], 1e-300)
             shares = ", ".join(f"{figure(100 * s[f'{p}_um'][-1] / made, '%')} {p}" for p in parts)
             rows.append(("Stripped", f"{figure(s['stripped_um'][-1], 'µm')} of height: {shares}"))
-        return [*rows, ("Overpotential", self._overpotential()), ("Trust", self._trust())]
+        rows += [("Overpotential", self._overpotential()), ("Trust", self._trust())]
+        return rows + self._closed()
 
     def charge_at_contact(self, fraction: float) -> float:
         """Charge in mAh/cm² at which the contact first falls below a fraction; NaN where it never
@@ -227,6 +229,28 @@ class PopulationRun(TableRun):
         given = self.run["conditions"] | self.run["upscale"]
         names = [key for key in _ASSUMED if math.isfinite(float(given.get(key) or math.inf))]
         return f"{text}; assumed: {', '.join(names) or 'how fast voids round off'}"
+
+    def _closed_in(self) -> int:
+        """Cycle in which plating closed the last void of a run that strips again; 0 without one.
+
+        A flaw is a void of the first moment: once it is closed, none begins there again.
+        """
+        s = self.samples
+        if self.run["upscale"]["nucleation"] != "flaws" or not s["step"].any():
+            return 0
+        closed = np.flatnonzero((s["voids_per_um2"] == 0) & (s["current_density_mA_cm2"] < 0))
+        again = len(closed) and (s["current_density_mA_cm2"][closed[0] :] > 0).any()
+        return int(s["cycle"][closed[0]]) if again else 0
+
+    def _closed(self) -> list[tuple[str, str]]:
+        cycle = self._closed_in()
+        text = (
+            f"plating closed every void in cycle {cycle}; flaws do not open again, so that later "
+        )
+        text += (
+            'strips begin at full contact without voids (nucleation = "both" lets them nucleate)'
+        )
+        return [("", text)] if cycle else []
 
     def _after_strips(self) -> list[tuple[str, str]]:
         """Contact at the end of the first and of the last strip."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import re
@@ -250,6 +251,32 @@ def cycled(tmp_path_factory) -> Path:
     )
     kmc.upscale(source, CYCLED, output=path, progress=False)
     return path
+
+
+@pytest.mark.slow
+def test_a_temperature_too_low_for_clusters_is_named(monkeypatch):
+    monkeypatch.setattr(vapour, "N_MAX", 12)
+    with pytest.raises(InputError, match=r"temperature_K = 25: .* sampled") as caught:
+        prepare(load_run("cell_li", {"conditions.temperature_K": 25}))
+    assert "n_max" not in str(caught.value.advice)
+
+
+@pytest.mark.slow
+def test_plating_that_closes_every_flaw_for_good_is_said(cycled, tmp_path):
+    found = kmc.load(cycled)
+    assert "do not open again" not in str(found.summary())
+    resolved = copy.deepcopy(found.resolved)
+    resolved["run"]["upscale"]["nucleation"] = "flaws"
+
+    def close(arrays):
+        plates = arrays["samples/current_density_mA_cm2"] < 0
+        for path in [name for name in arrays if name.endswith("/voids_per_um2")]:
+            arrays[path][plates] = 0.0
+
+    rewrite(cycled, tmp_path / "closed.h5", close, resolved=resolved)
+    rows = kmc.load(tmp_path / "closed.h5").summary()
+    assert len(rows) <= 8
+    assert rows[-1][1].startswith("plating closed every void in cycle 1")
 
 
 @pytest.mark.slow
