@@ -151,7 +151,7 @@ def converge(
             check_ending(file, endings)
 
     from kmc.campaign.convergence import levels as study
-    from kmc.campaign.convergence.reading import check_reading, read_study
+    from kmc.campaign.convergence.outcome import check_reading, read_study
     from kmc.campaign.folder import check_folder
     from kmc.cli.sweeps import dry_run_of, print_failures
     from kmc.common.formatting import plural
@@ -218,7 +218,7 @@ def _table(found: Any) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from kmc.campaign.convergence.sentences import ratio_text, short
+    from kmc.campaign.convergence.findings import ratio_text, short
 
     findings = list(found.findings.values())
     each = _runs_each(found)
@@ -269,7 +269,7 @@ def _runs_each(found: Any) -> int:
 
 
 def _cell(level: Any, scale: float) -> str:
-    from kmc.campaign.convergence.sentences import short
+    from kmc.campaign.convergence.findings import short
 
     if not level.n:
         return "–"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kmc.campaign.convergence.findings import ratio_text
 from kmc.campaign.convergence.levels import Levels
-from kmc.campaign.convergence.sentences import ratio_text
 from kmc.campaign.execute import Workers, run_sweep
 from kmc.campaign.folder import check_folder, make_folder, open_folder
 from kmc.campaign.plan import Plan, read_plan

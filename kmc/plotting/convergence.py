@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
-from kmc.campaign.convergence.findings import Finding, Plateau
+from kmc.campaign.convergence.findings import Finding, Plateau, exponent_text, ratio_text
 from kmc.campaign.convergence.outcome import Convergence
 from kmc.campaign.convergence.power_law import PowerLaw
-from kmc.campaign.convergence.sentences import exponent_text, ratio_text
 from kmc.common.formatting import figure
 from kmc.plotting import style
 

@@ -1,4 +1,4 @@
-"""Result of a convergence study for one number, and whether two of its levels agree.
+"""Result of a convergence study for one number: its levels, verdict, law, and what would decide it.
 
 Two levels give the same number where the 90 % interval of their difference lies within ± the
 margin (two one-sided tests; Schuirmann, J. Pharmacokinet. Biopharm. 15, 657 (1987),
@@ -9,18 +9,26 @@ cases. A wide interval is no evidence of agreement. The intervals are those of W
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kmc.campaign.convergence.observables import Family, LevelRuns, Observable
-from kmc.campaign.convergence.power_law import CONFIDENCE, PowerLaw
+from kmc.campaign.convergence.observables import COUNT, SHARE, Family, LevelRuns, Observable
+from kmc.campaign.convergence.power_law import CONFIDENCE, MIN_LEVELS, PowerLaw, fit_law
+from kmc.common.formatting import figure, listed, plural
 
 CONVERGED, CHANGING, UNCLEAR, UNKNOWN = "converged", "changing", "unclear", "unknown"
 _RISK = 0.05  # of accepting a difference beyond the margin, on either side
 # Normal quantiles for the number of runs: risk 5 %, and 90 % power where there is no difference
 # (both sides have to hold); 95 % two-sided and 80 % power where there is one.
 _Z_SAME, _Z_DIFFERENT = 1.645 + 1.645, 1.960 + 0.842
+_SHRINKS = 0.8  # steps between levels shrink where each is at most this share of the one before
+_USUAL = 4  # replicas, where one alone gives no scatter
+_FEW_VOIDS = 2.0  # mean number below which the box limits their density
+
+TimeOf = Callable[[Sequence[float], int], float]
+"""Further ratios, and replicas at every level → remaining wall time in seconds."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +41,8 @@ class Comparison:
         Their ratios.
     difference, margin : float
         Mean at the upper level minus that at the lower one, and what counts as no difference.
-    low, high : float
-        90 % interval of the difference, by which it is judged.
-    change_low, change_high : float
-        Its 95 % interval.
+    low, high, change_low, change_high : float
+        90 % interval of the difference, by which it is judged, and its 95 % interval.
     verdict : {"converged", "changing", "unclear", "unknown"}
         Same within the margin; different with 95 % confidence; neither; or undecidable, as where
         all numbers are zero or censored.
@@ -48,30 +54,21 @@ class Comparison:
     upper: float
     difference: float
     margin: float
-    low: float
-    high: float
-    change_low: float
-    change_high: float
-    verdict: str
+    low: float = math.nan
+    high: float = math.nan
+    change_low: float = math.nan
+    change_high: float = math.nan
+    verdict: str = UNKNOWN
     replicas: int | None = None
 
 
 @dataclass(frozen=True)
 class Level:
-    """One number at one ratio.
+    """One number at one ratio: mean, scatter and 95 % interval (Student's t) over `n` runs.
 
-    Attributes
-    ----------
-    n : int
-        Runs that gave the number.
-    mean, std : float
-        Over the runs; a lower bound where onsets were not reached.
-    low, high : float
-        95 % interval of the mean, Student's t over the replicas; NaN with one, or with a bound.
-    censored : int
-        Runs that ended before the onset.
-    converged : bool
-        Whether this level and all above it agree with the last one within the tolerance.
+    The interval is NaN with one run. Where `censored` runs ended before their onset the mean is a
+    lower bound without an interval. `converged`: this level and all above it agree with the last
+    one within the tolerance.
     """
 
     ratio: float
@@ -120,10 +117,8 @@ class Finding:
     observable : Observable
     levels : tuple of Level
         In ascending order of their ratios.
-    verdict : {"converged", "changing", "unclear", "unknown"}
-        See `Comparison`, of the last two levels.
     last : Comparison or None
-        Comparison of these two, in the unit of the observable.
+        Of the last two levels, in the unit of the observable.
     law : PowerLaw or None
         Of the levels; it is not continued beyond them.
     physical : Plateau or None
@@ -134,12 +129,16 @@ class Finding:
 
     observable: Observable
     levels: tuple[Level, ...]
-    verdict: str
     last: Comparison | None
     law: PowerLaw | None
     physical: Plateau | None
     needed: Needed | None
     sentences: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """See `Comparison`, of the last two levels."""
+        return self.last.verdict if self.last else UNKNOWN
 
     @property
     def rungs(self) -> tuple[Level, ...]:
@@ -170,13 +169,14 @@ def compare(lower: LevelRuns, upper: LevelRuns, margin: float, family: Family) -
     # A mean over runs that ended before their onset is a bound: two bounds have no difference.
     if all(level.n and not level.censored.any() for level in both):
         difference = float(upper.values.mean() - lower.values.mean())
+    open_ = Comparison(lower.ratio, upper.ratio, difference, margin)
     nothing = not lower.values.any() and not upper.values.any()
     if math.isnan(difference) or min(lower.n, upper.n) < 2 or nothing:
-        nan4 = (math.nan,) * 4
-        return Comparison(lower.ratio, upper.ratio, difference, margin, *nan4, UNKNOWN)
+        return open_
     from scipy.stats import t as student
 
     # Counts that agree by chance have no scatter, yet the next run may differ: a least variance.
+    # `scipy.stats.ttest_ind` takes none; else its intervals are these.
     variances = [max(float(level.values.var(ddof=1)), family.least_variance) for level in both]
     shares = [v / level.n for v, level in zip(variances, both, strict=True)]
     error = math.sqrt(sum(shares))
@@ -184,8 +184,7 @@ def compare(lower: LevelRuns, upper: LevelRuns, margin: float, family: Family) -
     if error > 0:
         spread = [s**2 / (level.n - 1) for s, level in zip(shares, both, strict=True)]
         free = sum(shares) ** 2 / sum(spread)  # Welch and Satterthwaite
-    judged = float(student.ppf(1 - _RISK, free)) * error
-    wide = float(student.ppf(0.5 + CONFIDENCE / 2, free)) * error
+    judged, wide = (float(student.ppf(p, free)) * error for p in (1 - _RISK, 0.5 + CONFIDENCE / 2))
     replicas = None
     if abs(difference) + judged <= margin:
         verdict = CONVERGED
@@ -198,15 +197,299 @@ def compare(lower: LevelRuns, upper: LevelRuns, margin: float, family: Family) -
         size, z = (margin, _Z_SAME) if small else (abs(difference), _Z_DIFFERENT)
         enough = math.ceil(2 * float(np.mean(variances)) * (z / size) ** 2)
         replicas = max(lower.n + 1, upper.n + 1, enough)
-    return Comparison(
-        lower.ratio,
-        upper.ratio,
-        difference,
-        margin,
-        difference - judged,
-        difference + judged,
-        difference - wide,
-        difference + wide,
-        verdict,
-        replicas,
+    return replace(
+        open_,
+        low=difference - judged,
+        high=difference + judged,
+        change_low=difference - wide,
+        change_high=difference + wide,
+        verdict=verdict,
+        replicas=replicas,
+    )
+
+
+def assess(
+    observable: Observable,
+    levels: Sequence[LevelRuns],
+    *,
+    tolerance: float,
+    physical_ratio: float,
+    unit: float = 1.0,
+    time_s: TimeOf = lambda ratios, replicas: math.nan,
+) -> Finding:
+    """Evaluate one number over the levels.
+
+    Parameters
+    ----------
+    observable : Observable
+    levels : sequence of LevelRuns
+        One for each ratio, in ascending order.
+    tolerance : float
+        Change that a tenfold ratio may make, as a share of the number.
+    physical_ratio : float
+        Where nothing is slowed any more.
+    unit : float
+        The numbers are divided by it: the area of the box, of counts that become densities.
+    time_s : callable
+        See `TimeOf`.
+    """
+    *below, top = levels
+    comparisons = []
+    for level in below:
+        # Levels closer than a decade must agree better: the tolerance is for a tenfold ratio.
+        decades = min(1.0, math.log10(top.ratio / level.ratio))
+        size = max(abs(float(top.values.mean())), observable.least_margin) if top.n else math.nan
+        comparisons.append(compare(level, top, tolerance * size * decades, observable.family))
+    # All levels that agree with the last one, without a gap.
+    agree = len(below)
+    while agree and comparisons[agree - 1].verdict == CONVERGED:
+        agree -= 1
+    agree = len(levels) if agree == len(below) else agree
+    last = comparisons[-1] if comparisons else None
+    law = fit_law(levels, observable.family, unit)
+    shown = tuple(_level(level, observable, unit, i >= agree) for i, level in enumerate(levels))
+    physical = None
+    if last and last.verdict == CONVERGED:
+        most = 1.0 if observable.family is SHARE else math.inf
+        physical = _plateau(levels[agree:], unit, tolerance, physical_ratio, most)
+    needed = _needed(levels, last, law, observable, tolerance, physical_ratio, time_s)
+    if last:
+        names = ("difference", "margin", "low", "high", "change_low", "change_high")
+        last = replace(last, **{name: getattr(last, name) / unit for name in names})
+    box = _box_text(observable, levels)
+    if box and needed is not None and not needed.ratios:
+        needed = None  # more runs of a box that is too small decide nothing
+    sentences = (
+        _verdict_text(observable, levels, last, shown, tolerance),
+        *_law_texts(observable, levels, law, physical, physical_ratio),
+        *box,
+    )
+    return Finding(observable, shown, last, law, physical, needed, sentences)
+
+
+def _half(std: float, n: int) -> float:
+    """Half of the 95 % interval of a mean, Student's t."""
+    from scipy.stats import t as student
+
+    return float(student.ppf(0.5 + CONFIDENCE / 2, n - 1)) * std / math.sqrt(n)
+
+
+def _level(level: LevelRuns, observable: Observable, unit: float, converged: bool) -> Level:
+    values, censored = level.values / unit, int(level.censored.sum())
+    std = low = high = math.nan
+    mean = float(values.mean()) if level.n else math.nan
+    if level.n > 1:
+        std = float(values.std(ddof=1))
+        half = _half(max(std, math.sqrt(observable.family.least_variance) / unit), level.n)
+        if not censored:  # the mean of bounds is a bound itself and has no interval
+            low, high = max(0.0, mean - half), mean + half
+            high = min(1.0, high) if observable.family is SHARE else high
+    return Level(level.ratio, level.n, mean, std, low, high, censored, converged)
+
+
+def _plateau(
+    levels: Sequence[LevelRuns], unit: float, tolerance: float, ratio: float, most: float
+) -> Plateau:
+    values = np.concatenate([level.values for level in levels]) / unit
+    value, half = float(values.mean()), _half(float(values.std(ddof=1)), len(values))
+    low, high = max(0.0, value - half), min(most, value + half)
+    # Between the last level and the physical ratio nothing was run: every decade may still change
+    # the number by the tolerance.
+    decades = max(0.0, math.log10(ratio / levels[-1].ratio))
+    widest = low * (1 - tolerance) ** decades, min(most, high * (1 + tolerance) ** decades)
+    return Plateau(value, low, high, *widest)
+
+
+def _needed(
+    levels: Sequence[LevelRuns],
+    last: Comparison | None,
+    law: PowerLaw | None,
+    observable: Observable,
+    tolerance: float,
+    physical_ratio: float,
+    time_s: TimeOf,
+) -> Needed | None:
+    """Further levels or replicas that would decide; None where decided, or where none can."""
+    replicas = max((level.n for level in levels), default=0)
+    if not replicas:
+        return None
+    top = levels[-1].ratio
+    ratios: tuple[float, ...] = ()
+    if last is None:
+        ratios = (10.0 * top if 10.0 * top <= physical_ratio else 0.1 * top,)
+    elif last.verdict == UNKNOWN and replicas < 2:
+        replicas = _USUAL
+    elif last.replicas is not None:  # unclear
+        replicas = last.replicas
+    elif last.verdict == CHANGING:
+        more = _further(levels, law, observable.family, tolerance)
+        ratios = tuple(top * 10.0**i for i in range(1, more + 1) if top * 10.0**i <= physical_ratio)
+        if not ratios:
+            return None
+    else:
+        return None
+    return Needed(ratios, replicas, time_s(ratios, replicas))
+
+
+def _further(
+    levels: Sequence[LevelRuns], law: PowerLaw | None, family: Family, tolerance: float
+) -> int:
+    """Number of further levels, ten times apart, after which the change is below the tolerance.
+
+    Steps that shrink are extrapolated geometrically. Along a power law they do not shrink, and one
+    further level tests it; without a law two more are needed for three that follow one.
+    """
+    if law:
+        return 1
+    eta = [float(family.link(level.values.mean())) for level in levels[-3:] if level.n]
+    if len(eta) == 3:
+        before, now = abs(eta[1] - eta[0]), abs(eta[2] - eta[1])
+        if 0 < now <= _SHRINKS * before:
+            return max(1, math.ceil(math.log(tolerance / now) / math.log(now / before)))
+    return 2
+
+
+# --- in words -------------------------------------------------------------------------------------
+
+
+def short(value: float, unit: str = "") -> str:
+    """Two significant digits, without an exponent from 1 to 1e6: 0.0057, 39, 1600, 2.2e6."""
+    rounded = float(f"{value:.2g}")
+    return figure(rounded, unit, digits=6 if 1 <= abs(rounded) < 1e6 else 2)
+
+
+def ratio_text(value: float) -> str:
+    """A ratio in the form of the option --ratios: 1e6, 2.5e7."""
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def exponent_text(law: PowerLaw) -> str:
+    """``−0.48 (−0.57 to −0.42)``."""
+    one, low, high = (
+        f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
+        for value in (law.exponent, law.exponent_low, law.exponent_high)
+    )
+    return one if math.isnan(law.exponent_low) else f"{one} ({low} to {high})"
+
+
+def _change(last: Comparison, base: float) -> str:
+    """A difference in percent with its 95 % interval."""
+
+    def percent(value: float) -> str:
+        share = 100 * value / base
+        return (f"{share:+.0f}" if abs(share) >= 10 else f"{share:+.2g}").replace("-", "−")
+
+    ends = f"{percent(last.change_low)} to {percent(last.change_high)}\u00a0%"
+    return f"{percent(last.difference)}\u00a0% (95\u00a0%: {ends})"
+
+
+def _verdict_text(
+    observable: Observable,
+    levels: Sequence[LevelRuns],
+    last: Comparison | None,
+    shown: Sequence[Level],
+    tolerance: float,
+) -> str:
+    """Whether the number has converged, and the change over the last step."""
+    name = observable.label
+    if last is None:
+        return f"{name}: one level alone does not show the dependence on the ratio."
+    between = f"from {ratio_text(last.lower)} to {ratio_text(last.upper)}"
+    lower, upper = shown[-2].mean, shown[-1].mean
+    if lower == upper == 0:
+        return (
+            f"{name}: none at the two highest ratios; a larger box or a longer run may have some."
+        )
+    if last.verdict == UNKNOWN:
+        return f"{name}: not known {between}: {_unknown(levels[-2:])}."
+    change = _change(last, lower) if lower else figure(last.difference, observable.unit)
+    if last.verdict == CONVERGED:
+        first = next(level.ratio for level in shown if level.converged)
+        within = f"within {100 * tolerance:.3g}\u00a0%"
+        if upper < observable.least_margin:
+            share = 100 * tolerance * observable.least_margin
+            within = f"within {share:.3g}\u00a0% of the interface"
+        return f"{name}: converged {within} from {ratio_text(first)} on; {change} {between}."
+    if last.verdict == CHANGING:
+        return f"{name}: still changing, {change} {between}."
+    return (
+        f"{name}: not shown to have converged, the scatter is too wide: {change} {between}, and "
+        f"{100 * tolerance:.3g}\u00a0% was to be shown."
+    )
+
+
+def _unknown(two: Sequence[LevelRuns]) -> str:
+    if early := sum(int(level.censored.sum()) for level in two):
+        return (
+            f"{early} of {plural(sum(level.n for level in two), 'run')} ended before it; "
+            "a larger stop.capacity_monolayers lets them go on"
+        )
+    if any(not level.n for level in two):
+        return "no run has it there"
+    return "with one run a level the scatter is unknown"
+
+
+def _law_texts(
+    observable: Observable,
+    levels: Sequence[LevelRuns],
+    law: PowerLaw | None,
+    physical: Plateau | None,
+    physical_ratio: float,
+) -> list[str]:
+    """The law of the levels, and the plateau of a converged number at the physical ratio."""
+    texts = []
+    some = [level for level in levels if level.n and not level.censored.all()]
+    if law is not None:
+        what = "Loss/(1 − loss) goes" if observable.family is SHARE else "It goes"
+        span = f"from {ratio_text(law.ratios[0])} to {ratio_text(law.ratios[-1])}"
+        text = f"{what} as ratio^{exponent_text(law)} {span}"
+        if math.isnan(law.p_value):
+            text += ", not tested: one run a level"
+        if law.left_out:
+            names = ", ".join(ratio_text(r) for r in law.left_out)
+            text += f"; off that line and left out: {names}"
+        texts.append(f"{text}.")
+    elif len(some) < MIN_LEVELS:
+        texts.append(f"No law: {MIN_LEVELS} levels are needed to test one, {len(some)} have it.")
+    elif physical is None:
+        texts.append(f"No power law: the {MIN_LEVELS} highest levels do not lie on one.")
+    if physical is not None:
+        scale, unit = (100.0, "%") if observable.percent else (1.0, observable.unit)
+        ends, widest = (
+            f"{short(scale * low)} to {short(scale * high)}"
+            for low, high in (
+                (physical.low, physical.high),
+                (physical.widest_low, physical.widest_high),
+            )
+        )
+        texts.append(
+            f"The levels that agree have {short(scale * physical.value, unit)} (95\u00a0%: {ends})."
+            f" If nothing changes above {ratio_text(levels[-1].ratio)} this holds at the physical "
+            f"ratio {ratio_text(physical_ratio)}; the tolerance at every decade would allow "
+            f"{widest}."
+        )
+    return texts
+
+
+def _box_text(observable: Observable, levels: Sequence[LevelRuns]) -> list[str]:
+    """A warning where a box is too small for a density of voids."""
+    few = [level for level in levels if level.n and 0 < level.values.mean() < _FEW_VOIDS]
+    if observable.family is not COUNT or not few:
+        return []
+    names = ", ".join(ratio_text(level.ratio) for level in few)
+    return [
+        f"At {names} the box holds fewer than {_FEW_VOIDS:g} voids: the box limits their "
+        "density, not the ratio. Use a larger system.size."
+    ]
+
+
+def open_text(labels: Sequence[str], physical_ratio: float) -> str:
+    """Why no value at the physical ratio follows for numbers that have not converged."""
+    verb = "is" if len(labels) == 1 else "are"
+    return (
+        f"At the physical ratio {ratio_text(physical_ratio)} {listed(labels)} {verb} open. No "
+        "power law leads there: its exponent follows from the size of the critical void, which "
+        "grows as the supersaturation falls with the ratio. kmc nucleation and kmc upscale work "
+        "at the true rates (docs/upscaling.md)."
     )

@@ -15,9 +15,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kmc.campaign.convergence.outcome import Convergence
-from kmc.campaign.convergence.reading import RATIO, TOLERANCE, check_reading, read_study, study_in
-from kmc.campaign.convergence.sentences import ratio_text
+from kmc.campaign.convergence.findings import ratio_text
+from kmc.campaign.convergence.outcome import (
+    RATIO,
+    TOLERANCE,
+    Convergence,
+    check_reading,
+    read_study,
+    study_in,
+)
 from kmc.campaign.execute import Tally, run_sweep
 from kmc.campaign.folder import make_folder, open_folder
 from kmc.campaign.local import LocalWorkers, cores
@@ -43,22 +49,7 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True)
 class Levels:
-    """Settings of a convergence study.
-
-    Attributes
-    ----------
-    base : str
-        Name of a shipped run, or path of a run file.
-    ratios : tuple of float, optional
-        Levels; by default `levels` of them, ten times apart, up to ten times the ratio of the run.
-    levels : int
-    replicas : int
-        Runs at each level.
-    settings : dict
-        Changes of the run, ``section.key`` → value.
-    seed : int
-        Every seed follows from this one.
-    """
+    """Settings of a convergence study: the run and, as for `converge`, its levels."""
 
     base: str
     ratios: tuple[float, ...] | None = None
@@ -68,13 +59,7 @@ class Levels:
     seed: int = 1
 
     def check(self) -> Asked:
-        """The run and its levels.
-
-        Raises
-        ------
-        InputError
-            The run has no ratio to vary, or a number is out of range.
-        """
+        """The run and its levels; `InputError` where it has no ratio, or one is out of range."""
         if not 1 <= self.replicas <= MAX_POINTS:
             raise InputError(
                 f"--replicas {self.replicas} is out of range",
@@ -101,7 +86,8 @@ class Levels:
             has = f"{stated[0]}, not a ratio" if stated else "no ratio"
             advice = "Give the levels with --ratios, for example --ratios 1e4,1e5,1e6."
             if stated:
-                ratio = _ratio_of_floor(run, physical)
+                model = small_model(run)
+                ratio = physical * model.fastest_hop_Hz / model.attempt_frequency_Hz
                 advice += f" Those barriers are a ratio of {ratio_text(ratio)}."
             raise InputError(
                 f"{self.base} has {has}: the highest level is not given", advice=advice
@@ -144,13 +130,7 @@ class Levels:
         return tuple(sorted(ratios))
 
     def plan(self, folder: str | Path) -> Plan:
-        """The sweep, with the levels and replicas that the folder has already.
-
-        Raises
-        ------
-        InputError
-            See `check`; or the folder holds something else.
-        """
+        """The sweep, with the levels and replicas that the folder has already."""
         ratios, replicas = {*self.check().ratios}, self.replicas
         if (Path(folder) / "index.json").exists():
             plan = study_in(open_folder(folder))
@@ -172,13 +152,7 @@ def _origins(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def physical_ratio_of(run: RunFile) -> float:
-    """Attempt frequency over strip rate of one site: the ratio at which no barrier is raised.
-
-    Raises
-    ------
-    InputError
-        Nothing is stripped.
-    """
+    """Attempt frequency over strip rate of one site: the ratio at which no barrier is raised."""
     if run.system.boundary != "interface":
         raise InputError(
             f"system.boundary = {run.system.boundary!r}: without an interface nothing is stripped",
@@ -193,30 +167,13 @@ def physical_ratio_of(run: RunFile) -> float:
     return model.attempt_frequency_Hz / model.strip_rate_per_site_Hz
 
 
-def _ratio_of_floor(run: RunFile, physical: float) -> float:
-    """The ratio of a run whose lowest barrier is stated in another way."""
-    model = small_model(run)
-    return physical * model.fastest_hop_Hz / model.attempt_frequency_Hz
-
-
 # --- running --------------------------------------------------------------------------------------
 
 
 def run_levels(
     plan: Plan, folder: str | Path, *, workers: int | None = None, progress: bool = False
 ) -> Tally:
-    """Run the points of a study that the folder lacks.
-
-    Parameters
-    ----------
-    plan : Plan
-        From `Levels.plan`.
-    folder : str or Path
-    workers : int, optional
-        Runs at a time; all cores by default.
-    progress : bool
-        Show progress on stderr.
-    """
+    """Run the points of a study (`Levels.plan`) that the folder lacks; see `converge`."""
     made = make_folder(folder, plan)
     log = Path(folder) / "workers.log"
     return run_sweep(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kmc import plotting
-from kmc.campaign.convergence.reading import read_study
+from kmc.campaign.convergence.outcome import read_study
 from kmc.campaign.folder import SweepFolder, open_folder
 from kmc.common.formatting import figure, label
 from kmc.common.json_files import read_json

@@ -14,7 +14,7 @@ from typing import Any
 
 from kmc import plotting
 from kmc.campaign.calibration.calibrate import RESULT
-from kmc.campaign.convergence.reading import RATIO, read_study
+from kmc.campaign.convergence.outcome import RATIO, read_study
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.folder import open_folder
 from kmc.common.formatting import figure, label, quantity

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from marks import slow
 
-from kmc.campaign.convergence.assess import assess
+from kmc.campaign.convergence.findings import assess, ratio_text, short
 from kmc.campaign.convergence.observables import (
     CONTACT_LOSS,
     ONSET_CAPACITY,
@@ -18,7 +18,6 @@ from kmc.campaign.convergence.observables import (
     LevelRuns,
 )
 from kmc.campaign.convergence.outcome import Convergence
-from kmc.campaign.convergence.sentences import ratio_text, short
 
 PHYSICAL = 6.8e11
 RATIOS = (1e3, 1e4, 1e5, 1e6, 1e7)

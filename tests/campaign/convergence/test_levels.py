@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import kmc
 from kmc.campaign.convergence import levels as study
 from kmc.campaign.convergence.levels import Levels, physical_ratio_of
-from kmc.campaign.convergence.reading import RATIO, read_study
+from kmc.campaign.convergence.outcome import RATIO, read_study
 from kmc.campaign.folder import make_folder, open_folder
 from kmc.cli.app import main
 from kmc.cli.converge import parse_ratios
@@ -193,7 +193,7 @@ def test_reading_at_a_capacity(tmp_path):
 
 def test_times_come_from_the_runs(tmp_path):
     """1, 10 and 100 s a run: a further level takes 2 runs of 1000 s, a third replica 111 s."""
-    from kmc.campaign.convergence.reading import _Times
+    from kmc.campaign.convergence.outcome import _Times
 
     opened = made(tmp_path / "a")
     times = _Times(opened, 2)
