@@ -28,6 +28,11 @@ class Charge(NamedTuple):
     column: str
     stop: str
 
+    @property
+    def unit(self) -> str:
+        """The unit in the name of the column: "monolayers" or "mAh_cm2"."""
+        return self.column.removeprefix("capacity_")
+
 
 MONOLAYERS = Charge("capacity_monolayers", "stop.capacity_monolayers")
 

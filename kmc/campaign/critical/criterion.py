@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from kmc.common.catalogue import nearest
 from kmc.errors import InputError
@@ -27,19 +30,12 @@ class Criterion:
     sign: str
     bound: float
 
-    def holds(self, row: Mapping[str, float]) -> bool:
-        """Whether it is met by the numbers of a run; NaN meets nothing."""
-        value = row.get(self.name, math.nan)
-        return bool(_COMPARE[self.sign](value, self.bound))
+    def holds(self, values: ArrayLike) -> np.ndarray:
+        """Whether numbers of runs meet it; NaN meets nothing."""
+        return _COMPARE[self.sign](np.asarray(values, dtype=float), self.bound)
 
     def check(self, kind: str) -> None:
-        """Whether runs of this kind measure it.
-
-        Raises
-        ------
-        InputError
-            Only others do.
-        """
+        """Refuse (`InputError`) a kind of run that does not measure it."""
         names = _MEASURED[kind]
         if self.name not in names:
             others = " and ".join(SYSTEMS[k].noun for k, m in _MEASURED.items() if self.name in m)
@@ -61,11 +57,6 @@ def _advice(name: str, names: Sequence[str]) -> str:
 
 def parse_criterion(text: str) -> Criterion:
     """Read ``NAME<NUMBER``.
-
-    Raises
-    ------
-    InputError
-        It is no comparison, names nothing that is measured, or compares with no finite number.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kmc.campaign.critical.criterion import Criterion
 from kmc.campaign.critical.threshold import Scale, Search
-from kmc.campaign.scalars import At, charge_text, unit_of
+from kmc.campaign.scalars import charge_text
 from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, html_table, plural, quantity
 from kmc.errors import InputError
@@ -30,31 +30,10 @@ MIN_REPLICAS = 2  # one outcome at each end does not separate a threshold from s
 
 @dataclass(frozen=True)
 class Question:
-    """Settings of a search.
+    """Settings of a search: those of `kmc.campaign.critical.search.critical`, checked by `check`.
 
-    Attributes
-    ----------
-    base : str
-        Name of a shipped run, or path of a run file.
-    vary : str
-        Key of the run file, such as ``conditions.current_density_mA_cm2``.
-    scale : Scale
-        Range of that key.
-    criterion : Criterion
-    at : float or None
-        Charge at which runs are judged, in the unit of the kind of run (`System.charge`); None for
-        the end of each run.
-    replicas : int
-        Runs at each value.
-    tolerance : float
-        Required half width of the interval, see `kmc.campaign.critical.threshold.Fit.precision`.
-    max_runs : int
-    settings : dict
-        Fixed changes of the base run, ``section.key`` → value.
-    seed : int
-    samples : sequence of dict
-        Keys of the runs at samples of a posterior, one run of each at each value, in place of
-        replicas: the share of runs is then a probability given what was measured.
+    With `samples`, keys of the runs at samples of a posterior, one run of each is made at each
+    value, in place of replicas: the share of runs is then a probability given what was measured.
     """
 
     base: str
@@ -75,25 +54,14 @@ class Question:
         return SYSTEMS[load_run(self.base).kind].charge
 
     @property
-    def wanted(self) -> tuple[At, ...]:
-        """The charge at which runs are judged, if any."""
-        if self.at is None or self.charge is None:
-            return ()
-        return (At(float(self.at), self.charge.column),)
-
-    @property
     def moment(self) -> str:
         """Where runs are judged: ``at 0.5 mAh/cm²``, ``at the end``."""
-        return f"at {self.wanted[0]}" if self.wanted else "at the end"
+        if self.at is None or self.charge is None:
+            return "at the end"
+        return f"at {charge_text(self.at, self.charge.unit)}"
 
     def check(self) -> RunFile:
-        """Run file of the low end of the range; the high end is checked as well.
-
-        Raises
-        ------
-        InputError
-            The key does not allow these values, or a setting of the search is out of range.
-        """
+        """Run file of the low end; `InputError` where one end or a setting cannot be used."""
         if self.replicas < MIN_REPLICAS:
             raise InputError(
                 f"--replicas {self.replicas}: at least {MIN_REPLICAS} runs at each value are "
@@ -112,11 +80,11 @@ class Question:
             )
         if self.at is not None and not (math.isfinite(self.at) and self.at > 0):
             raise InputError(f"--at {self.at:g}: a capacity above 0 is needed")
-        if self.vary in self.fixed() or self.vary == "random.seed":
+        if self.vary == "random.seed":
+            raise InputError("random.seed is no physical quantity: replicas vary it")
+        if self.vary in self.fixed():
             raise InputError(
-                f"{self.vary} is varied and set at once"
-                if self.vary in self.fixed()
-                else "random.seed is no physical quantity: replicas vary it",
+                f"{self.vary} is varied and set at once",
                 advice="Vary a key that is not fixed otherwise.",
             )
         if self.at is not None and self.charge is None:
@@ -125,12 +93,10 @@ class Question:
                 f"--at {self.at:g} is a charge, and {noun} passes none through an interface",
                 advice="Leave --at away: runs are judged at their end.",
             )
+        changes = {**self.fixed(), **(self.samples[0] if self.samples else {})}
+        origins = {self.vary: f"--between {self.scale.low:g} {self.scale.high:g}"}
         low, _ = (
-            load_run(
-                self.base,
-                {**self.fixed(), **(self.samples[0] if self.samples else {}), self.vary: value},
-                origins={self.vary: f"--between {self.scale.low:g} {self.scale.high:g}"},
-            )
+            load_run(self.base, {**changes, self.vary: value}, origins=origins)
             for value in (self.scale.low, self.scale.high)
         )
         self.criterion.check(low.kind)
@@ -206,13 +172,11 @@ class Critical:
     def side(self) -> tuple[float, bool] | None:
         """Where only one side is known: a bound, and whether the threshold is above it."""
         found, scale = self.search.fit, self.search.fit.scale
-        if found.bracketed:
+        if found.bracketed or found.rising is None:
             return None
-        if found.rising is not None:
-            if found.low >= scale.low:
-                return found.low, True
-            return (found.high, False) if found.high <= scale.high else None
-        return None
+        if found.low >= scale.low:
+            return found.low, True
+        return (found.high, False) if found.high <= scale.high else None
 
     @property
     def sentence(self) -> str:
@@ -292,7 +256,7 @@ class Critical:
     def _why_none(self, hits: int, n: int) -> str:
         """What to change where no threshold was found."""
         if hits == n and self.at is None and self.ends and self.question.charge is not None:
-            unit = unit_of(self.question.charge.column)
+            unit = self.question.charge.unit
             charges, reasons = zip(*self.ends, strict=True)
             low, high = (charge_text(end(charges), unit) for end in (min, max))
             span = f"between {low} and {high}" if low != high else low

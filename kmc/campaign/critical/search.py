@@ -10,20 +10,25 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from kmc.campaign.calibration.calibrate import load_calibration
 from kmc.campaign.critical.criterion import parse_criterion
 from kmc.campaign.critical.question import Critical, Question
 from kmc.campaign.critical.threshold import Scale, search
+from kmc.campaign.dataset import load_sweep
 from kmc.campaign.execute import run_sweep
-from kmc.campaign.folder import SweepFolder, make_folder, open_folder
+from kmc.campaign.folder import make_folder, open_folder
 from kmc.campaign.local import LocalWorkers, cores
-from kmc.campaign.plan import Plan, Point, plan_of
+from kmc.campaign.plan import Plan, plan_of
 from kmc.campaign.points import ZIP, without_removed
-from kmc.campaign.scalars import ScalarCache
 from kmc.common.progress import display_for
 from kmc.errors import InputError, KmcError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 CONFIDENCE = 0.95
 
@@ -118,13 +123,7 @@ def critical(
 def posterior_samples(
     calibration: str | Path | None, experiment: str | None, count: int
 ) -> list[dict[str, float]]:
-    """Keys of runs at samples of a calibration's posterior; none without a calibration.
-
-    Raises
-    ------
-    InputError
-        There is no such calibration or experiment, or it left no input plausible.
-    """
+    """Keys of runs at samples of a calibration's posterior; none without a calibration."""
     if calibration is None:
         if experiment is not None:
             raise InputError(
@@ -156,27 +155,11 @@ def find(
 ) -> Critical:
     """Search, in a folder that keeps the runs.
 
-    Parameters
-    ----------
-    question : Question
-    folder : str or Path
-        A new folder, or that of an earlier search of the same kind, whose runs count.
-    workers : int, optional
-        Runs at a time; all cores by default.
-    report : callable, optional
-        Called with a line of text for each value tried.
-    progress : bool
-        Show the progress of the runs on stderr.
-
-    Raises
-    ------
-    InputError
-        See `Question.check`; or the folder holds something else.
-    KmcError
-        All runs at a value failed.
+    `folder` is new, or that of an earlier search of the same kind, whose runs count; `report` gets
+    a line of text for each value tried. For the rest see `critical`.
     """
     question.check()
-    runs = _Runs(question, Path(folder), workers, progress)
+    runs, scale = _Runs(question, Path(folder), workers, progress), question.scale
 
     def evaluate(values: Sequence[float]) -> list[tuple[int, int]]:
         outcomes = runs.at(values)
@@ -186,25 +169,19 @@ def find(
         return outcomes
 
     try:
-        return _find(question, runs, evaluate)
+        earlier = [value for value in runs.earlier() if scale.low <= value <= scale.high]
+        found = search(
+            evaluate,
+            scale,
+            replicas=question.replicas,
+            tolerance=question.tolerance,
+            max_runs=question.max_runs,
+            confidence=CONFIDENCE,
+            known=dict(zip(earlier, evaluate(earlier), strict=True)),
+        )
     finally:
         runs.close()
-
-
-def _find(question: Question, runs: _Runs, evaluate: Callable) -> Critical:
-    earlier = [v for v in runs.earlier() if question.scale.low <= v <= question.scale.high]
-    known = dict(zip(earlier, evaluate(earlier), strict=True)) if earlier else {}
-    found = search(
-        evaluate,
-        question.scale,
-        replicas=question.replicas,
-        tolerance=question.tolerance,
-        max_runs=question.max_runs,
-        confidence=CONFIDENCE,
-        known=known,
-    )
-    ends = tuple(runs.ends)
-    return Critical(question, found, runs.early, ends, runs.failed, runs.path)
+    return Critical(question, found, runs.early, tuple(runs.ends), runs.failed, runs.path)
 
 
 class _Runs:
@@ -245,15 +222,12 @@ class _Runs:
         """Runs that meet the criterion and runs made at each value; existing runs are reused."""
         if not values:
             return []
-        plan = self._plan(sorted({*self.earlier(), *values}))
-        folder = make_folder(self.path, plan)
-        wanted = {float(value) for value in values}
-        points = [p for p in plan.points if float(p.settings[self.question.vary]) in wanted]
+        folder = make_folder(self.path, self._plan(sorted({*self.earlier(), *values})))
         display = display_for(self.path.name, self._progress)
         tally = run_sweep(folder, self._workers, display, keep_workers=True)
         if tally.interrupted:
             raise KeyboardInterrupt
-        return self._count(folder, points, values)
+        return self._count(values)
 
     def _plan(self, values: Sequence[float]) -> Plan:
         """The sweep with all values so far."""
@@ -268,53 +242,49 @@ class _Runs:
         comment = f"Written by kmc critical: where {question.criterion} sets in."
         return plan_of(study | {"set": fixed}, "critical", comment, resolve=False)
 
-    def _count(
-        self, folder: SweepFolder, points: Sequence[Point], values: Sequence[float]
-    ) -> list[tuple[int, int]]:
-        cache, wanted = ScalarCache.of(folder.path), self.question.wanted
-        charge = self.question.charge
-        states = {row.name: row for row in folder.status()}
-        counts = {float(value): [0, 0] for value in values}
-        errors: dict[float, str] = {}
-        for point in points:
-            value = float(point.settings[self.question.vary])
-            state = states[point.name]
-            if state.state != "done":
-                self.failed += 1
-                errors[value] = state.error or state.state
-                continue
-            path = folder.trajectory_path(point)
-            entry = cache.read(point.name, path, wanted)
-            numbers = entry["final"]
-            if charge is not None and charge.column in numbers:
-                self.ends.append((numbers[charge.column], entry["stop_reason"]))
-            for one in wanted:
-                reached = entry["at"][one.key]
-                self.early += not reached
-                numbers = reached or numbers
-            counts[value][1] += 1
-            counts[value][0] += self.question.criterion.holds(numbers)
-        cache.save()
-        for value, (_, runs) in counts.items():
-            if not runs:
+    def _count(self, values: Sequence[float]) -> list[tuple[int, int]]:
+        question, charge = self.question, self.question.charge
+        at = {f"at_{charge.unit}": question.at} if charge and question.at is not None else {}
+        ds = load_sweep(self.path, **at, progress=False)
+        (axis,) = (n for n, c in ds.coords.items() if c.attrs.get("key") == question.vary)
+        counts = []
+        for value in values:
+            runs = ds.sel({axis: value})
+            done = runs.state.values.ravel() == "done"
+            if not done.any():
+                error = next(filter(None, runs.error.values.ravel()), "no run was made")
                 raise KmcError(
-                    f"every run at {self.question.vary} = {value:g} failed: {errors[value]}",
+                    f"every run at {question.vary} = {value:g} failed: {error}",
                     advice=f"{self.path}/failures has the details.",
                 )
-        return [(counts[float(value)][0], counts[float(value)][1]) for value in values]
+            self.failed += int((~done).sum())
+            numbers = _column(runs, question.criterion.name)[done]
+            if charge is not None and charge.column in runs:
+                ends = runs[charge.column].values.ravel()[done]
+                self.ends += zip(ends.tolist(), runs.stop_reason.values.ravel()[done], strict=True)
+            if at:
+                # A run that ended before the charge is judged by its last sample.
+                reached = ~np.isnan(_column(runs, f"{charge.column}_at")[done])
+                numbers = np.where(
+                    reached, _column(runs, f"{question.criterion.name}_at")[done], numbers
+                )
+                self.early += int((~reached).sum())
+            counts.append((int(question.criterion.holds(numbers).sum()), int(done.sum())))
+        return counts
+
+
+def _column(runs: xr.Dataset, name: str) -> np.ndarray:
+    """A number of every run; NaN where none has it."""
+    name = name if name in runs.data_vars else f"{name}_end"  # beside an axis of that name
+    values = runs[name] if name in runs.data_vars else runs.seed * np.nan
+    return values.values.ravel()
 
 
 # --- against a second key -----------------------------------------------------------------------
 
 
 def parse_against(text: str) -> tuple[str, list[float]]:
-    """Read ``KEY=[V1, V2, …]``.
-
-    Raises
-    ------
-    InputError
-        It is no list of two or more different numbers.
-    """
+    """Read ``KEY=[V1, V2, …]``: two or more different numbers."""
     key, _, listed = (part.strip() for part in text.partition("="))
     try:
         values = tomllib.loads(f"values = {listed}").get("values")
@@ -339,16 +309,7 @@ def find_against(
     report: Callable[[str], None] | None = None,
     **options: Any,
 ) -> list[Critical]:
-    """Search again for each value of a second key, in folders of their own.
-
-    Parameters
-    ----------
-    question, folder, report, **options
-        As for `find`.
-    key : str
-        ``section.key``.
-    values : sequence of float
-    """
+    """Search again for each value of a second key (``section.key``), in folders of their own."""
     if key == question.vary:
         raise InputError(f"{key} is varied and given with --against at once")
     questions = [

@@ -279,22 +279,9 @@ def search(
 
     The ends and the middle of the range come first. Further values are placed by the fit: in the
     middle of the gap while no value has mixed outcomes, which is bisection, and later on both sides
-    of the fitted threshold. The search ends when the interval is narrow enough, when no more runs
-    are allowed, or when the ends and the middle have the same outcome.
-
-    Parameters
-    ----------
-    evaluate : callable
-        Makes the runs at some values: (yes, runs) for each.
-    scale : Scale
-    replicas : int
-        Runs that `evaluate` makes at a value.
-    tolerance : float
-        Required `Fit.precision`.
-    max_runs : int
-        Runs after which the search ends; those of `known` count.
-    known : dict, optional
-        Value → (yes, runs) of existing runs.
+    of the fitted threshold. The search ends when `Fit.precision` is within `tolerance`, when
+    `max_runs` do not allow the next values (`replicas` runs each; those of `known`, value → (yes,
+    runs), count), or when the ends and the middle have the same outcome.
     """
     outcomes = dict(known or {})
     wanted = [scale.low, scale.high]
@@ -302,23 +289,16 @@ def search(
         new = [value for value in dict.fromkeys(wanted) if value not in outcomes]
         for value, outcome in zip(new, evaluate(new) if new else (), strict=True):
             outcomes[value] = (int(outcome[0]), int(outcome[1]))
-        found = _fit_of(outcomes, scale, confidence)
-        spent = sum(runs for _, runs in outcomes.values())
+        values = tuple(sorted(outcomes))
+        hits, runs = zip(*(outcomes[value] for value in values), strict=True)
+        found = fit(values, hits, runs, scale, confidence)
         narrow = found.precision <= tolerance
         done = narrow and _supported(outcomes, found, scale)
         wanted = _next(outcomes, found, scale, tolerance)
         fresh = [value for value in wanted if value not in outcomes]
         more = 0 if done else replicas * len(fresh)
-        if done or not fresh or spent + more > max_runs:
-            values = tuple(sorted(outcomes))
-            hits, runs = zip(*(outcomes[value] for value in values), strict=True)
+        if done or not fresh or sum(runs) + more > max_runs:
             return Search(found, values, hits, runs, done, more)
-
-
-def _fit_of(outcomes: dict, scale: Scale, confidence: float) -> Fit:
-    values = sorted(outcomes)
-    hits, runs = zip(*(outcomes[value] for value in values), strict=True)
-    return fit(values, hits, runs, scale, confidence)
 
 
 def _next(outcomes: dict, found: Fit, scale: Scale, tolerance: float) -> list[float]:

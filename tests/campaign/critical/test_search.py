@@ -225,7 +225,7 @@ def test_populations_are_judged_at_mAh_cm2_and_end_there():
     asked = population()
     assert asked.fixed()["upscale.capacity_mAh_cm2"] == 0.3
     assert "stop.capacity_monolayers" not in asked.fixed()
-    assert asked.wanted[0].key == "capacity_mAh_cm2=0.3"
+    assert asked.charge.unit == "mAh_cm2"
     assert asked.check().upscale.capacity_mAh_cm2 == 0.3
     assert asked.moment.replace("\u00a0", " ") == "at 0.3 mAh/cm²"
 
