@@ -1,4 +1,4 @@
-"""The summary of a run as pairs of label and text, for the terminal and for reports."""
+"""The summary of a box of atoms as pairs of label and text: eight lines, or all of them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import math
 import numpy as np
 
 from kmc.analysis import balance, coulombic, voids
-from kmc.common.conditions import driven_by_run, temperatures
-from kmc.common.formatting import count, duration, figure, plural, scaled
+from kmc.common.conditions import driven_by_run, ending, temperatures, unfinished
+from kmc.common.formatting import count, duration, figure, monolayers, plural, scaled
 from kmc.common.metals import METALS, VALENCES
+from kmc.common.units import A_per_nm
 from kmc.files.reader import Trajectory
-from kmc.files.samples import Frame, Samples
+from kmc.files.samples import Samples
 from kmc.model.electrochemistry import (
     balance_of_sites,
     net_rate_overpotential_V,
     thermal_voltage_V,
 )
 
-ARROW = "→"
-NO_BREAK = "\u00a0"
+Rows = list[tuple[str, str]]
+FEW_VOIDS = 20  # below this many, contact measures the box
+_NEGLIGIBLE = 0.01  # of the overpotential: a constriction that need not be named in volts
 _STAGE_NAMES = {"L1": "at L1", "L2": "at L2", "deep": "above L2"}
 _VERDICTS = {
     "equilibrium": "In equilibrium from layer to layer, so that raised barriers do not change the "
@@ -33,30 +35,21 @@ _RESOLVED = 0.05  # expected vacancies below which no activity of a void-free me
 _BY_MORE_THAN = 1.001  # factors closer to 1 come from rounding to whole µeV
 
 
-def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
-    """The summary as pairs of label and text; `kmc info` lays it out.
+def summary(trajectory: Trajectory) -> Rows:
+    """All that the numbers of a box come to: `digest`, then its numerics; ``kmc info --all``.
 
     A pair with an empty label continues the one before it.
     """
-    samples = trajectory.samples
-    rows = [("Ended" if trajectory.finished else "Not finished", _end(trajectory))]
-    rows.append(("System", _system(trajectory)))
-    rows += _interface(trajectory)
-    rows += _alloy(trajectory)
+    rows, samples = digest(trajectory), trajectory.samples
+    rows += [*_interface(trajectory), *_alloy(trajectory)]
     if not len(samples):
-        return [*rows, ("Samples", "none yet")]
+        return rows
     last = {name: samples[name][-1] for name in samples}
     has_current = trajectory.has_current
-    if has_current:
-        rows.append(("Capacity", _capacity(last)))
-    if trajectory.has_interface:
-        rows.append(("Contact", _contact(trajectory)))
-    rows += _cycles(trajectory)
-    rows += _voids(trajectory)
-    rows += _dead(trajectory, last)
+    rows += [*_cycles(trajectory), *_dead(trajectory, last)]
     rows.append(("Vacancies", _vacancies(samples, last)))
     if trajectory.has_interface and has_current:
-        rows += _overpotentials(trajectory)
+        rows += _terms(trajectory)
     rows.append(
         ("Simulated", f"{duration(last['time_s'])}, {plural(int(last['events']), 'event')}")
     )
@@ -66,41 +59,147 @@ def summary(trajectory: Trajectory) -> list[tuple[str, str]]:
     return rows + _acceleration(trajectory)
 
 
-# --- the lines ------------------------------------------------------------------------------------
+# --- in short -------------------------------------------------------------------------------------
 
 
-def _end(trajectory: Trajectory) -> str:
-    if trajectory.finished:
-        return trajectory.stop_reason or "no reason is stated"
-    go_on = f"kmc resume {trajectory.path.name}"
-    if trajectory.stop_reason:
-        return (
-            f"{trajectory.stop_reason}. The file is complete up to here; {go_on} continues the run."
-        )
+def digest(run: Trajectory) -> Rows:
+    """At most eight pairs of label and text, each of about a line."""
+    rows = [_end(run), ("Conditions", _conditions(run))]
+    if not len(run.samples):
+        return [*rows, ("Samples", "none yet")]
+    rows += _charge(run)
+    if run.has_interface:
+        rows.append(("Contact", _contact(run)))
+    found = voids.find(run.frames[-1].occupancy, run.lattice) if len(run.frames) else None
+    if found is not None:
+        rows.append(("Voids", _void_text(run, found)))
+    if run.has_interface and run.has_current:
+        rows += [*_overpotential(run), *_supersaturation(run)]
+    if trust := _trust(run, found):
+        rows.append(("Trust", trust))
+    return rows
+
+
+def _end(run: Trajectory) -> tuple[str, str]:
+    if run.finished:
+        return "Ended", ending(run.stop_reason or "no reason is stated")
+    return "Not finished", unfinished(run.stop_reason, run.path.name)
+
+
+def _contact(run: Trajectory) -> str:
+    first, last = 100 * run.samples["contact_fraction"][[0, -1]]
+    text = f"{first:.3g} % → {last:.3g} % of the interface"
+    if "Mg" in run.species:
+        first, last = 100 * run.samples["contact_fraction_Li"][[0, -1]]
+        text += f"; by {run.metal} {first:.3g} % → {last:.3g} %"
+    return text
+
+
+def _conditions(run: Trajectory) -> str:
+    edges = " × ".join(f"{edge / A_per_nm:.3g}" for edge in run.box["box_A"][:2])
+    parts = [
+        run.run.get("system", {}).get("params", "–".join(run.species)),
+        f"{edges} nm of {run.box['name']}" + ", periodic (no interface)" * (not run.has_interface),
+        temperatures(run.run),
+        driven_by_run(run.run),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _charge(run: Trajectory) -> Rows:
+    if not run.has_current:
+        return []
+    samples = run.samples
+    last = {name: samples[name][-1] for name in ("capacity_monolayers", "capacity_mAh_cm2")}
+    text = f"{monolayers(last['capacity_monolayers'])}, "
+    text += figure(last["capacity_mAh_cm2"], "mAh/cm²")
+    if "step" not in samples or not samples["step"].any():
+        return [("Stripped", text)]
+    text += " net of what was plated"
+    known = [(c.cycle, c.efficiency) for c in coulombic.cycles(run) if c.efficiency is not None]
+    if known:
+        ends = dict.fromkeys((known[0], known[-1]))
+        texts = (f"{100 * efficiency:.3g} % in cycle {cycle}" for cycle, efficiency in ends)
+        text += f"; stripped over plated: {', '.join(texts)}"
+    return [("Stripped", text)]
+
+
+def _void_text(run: Trajectory, found: voids.Voids) -> str:
+    when = "in the last frame"
+    if run.frames.events[-1] != run.samples["events"][-1]:
+        frame = run.frames[-1]
+        at = monolayers(frame.capacity_monolayers) if run.has_current else duration(frame.time_s)
+        when += f", at {at}"
+    if not len(found):
+        return f"none of {found.min_size} vacancies or more {when}"
+    first = found[0]
     return (
-        "still running, or killed. The file is complete up to here; if the run was killed, "
-        f"{go_on} continues it."
+        f"{len(found)} {when}, the largest {figure(first.width_nm, 'nm', 2)} wide and "
+        f"{figure(first.height_nm, 'nm', 2)} high"
     )
 
 
-def _system(trajectory: Trajectory) -> str:
-    box = trajectory.box
-    system = trajectory.run.get("system", {})
-    conditions = trajectory.run.get("conditions", {})
-    nx, ny = box["cells"]
-    parts = [
-        f"{system.get('params', '–'.join(trajectory.species))} on {box['name']}",
-        f"{nx} × {ny} cells, {box['layers']} layers",
-    ]
-    if not trajectory.has_interface:
-        parts.append("periodic (no interface)")
-    if "temperature_K" in conditions:
-        parts.append(temperatures(trajectory.run))
-    parts.append(driven_by_run(trajectory.run))
-    return ", ".join(parts)
+def _overpotential(run: Trajectory) -> Rows:
+    samples = run.samples
+    volts = samples["overpotential_V"]
+    flows = samples["phase"] == 0 if "phase" in samples else np.ones(len(volts), dtype=bool)
+    known = np.flatnonzero(flows & np.isfinite(volts))
+    beyond = _beyond_a_number(volts[flows])
+    if not len(known) or not volts[known].any():
+        return [("Overpotential", beyond)] if beyond else []
+    last, most = known[-1], known[np.argmax(np.abs(volts[known]))]
+    text = f"{scaled(volts[last], 'V')} at the end"
+    if most != last:
+        charge = figure(samples["capacity_mAh_cm2"][most], "mAh/cm²")
+        text += f", largest {scaled(volts[most], 'V')} at {charge}"
+    name = "overpotential_constriction_V"
+    if name in samples and np.nanmax(np.abs(samples[name])) < _NEGLIGIBLE * abs(volts[most]):
+        text += "; constriction: negligible"
+    return [("Overpotential", f"{text}; {beyond}" if beyond else text)]
 
 
-def _interface(trajectory: Trajectory) -> list[tuple[str, str]]:
+def _beyond_a_number(volts: np.ndarray) -> str:
+    """Rows of an overpotential that no number describes; empty where every row has one."""
+    parts = []
+    if len(volts) and np.isinf(volts[-1]):
+        parts.append("unlimited at the end: no atom is electroactive")
+    if pushed := int(np.isnan(volts).sum()):
+        parts.append(
+            f"undefined in {plural(pushed, 'row')}: no site was vacant, and ions pushed the metal "
+            "up"
+        )
+    return "; ".join(parts)
+
+
+def _supersaturation(run: Trajectory) -> Rows:
+    if "vacancy_activity" not in run.samples:
+        return []
+    S = run.samples["vacancy_activity"]
+    S = S[np.isfinite(S)]
+    if not len(S):
+        return []
+    text = f"of vacancies at the interface: {figure(S[-1])} at the end, largest {figure(S.max())}"
+    return [("Supersaturation", text)]
+
+
+def _trust(run: Trajectory, found: voids.Voids | None) -> str:
+    """What limits the numbers most: slowed hops, few voids, or neither."""
+    parts = []
+    slowed = [entry.get("slowed_by", 1.0) for entry in run.acceleration.get("classes", [])]
+    if max(slowed, default=1.0) > _BY_MORE_THAN:
+        parts.append(
+            f"hops slowed up to {figure(max(slowed), digits=2)} times, on which number and size of "
+            "voids depend (kmc converge)"
+        )
+    if found is not None and 0 < len(found) < FEW_VOIDS and run.has_interface:
+        parts.append(f"{plural(len(found), 'void')}: contact measures the box")
+    return "; ".join(parts)
+
+
+# --- in full --------------------------------------------------------------------------------------
+
+
+def _interface(trajectory: Trajectory) -> Rows:
     """Chemistries and flaws of the initial interface, if any."""
     start, given = trajectory.resolved.get("interface", {}), trajectory.run.get("interface", {})
     parts = []
@@ -122,7 +221,7 @@ def _interface(trajectory: Trajectory) -> list[tuple[str, str]]:
     return [("Interface", "; ".join(parts))] if parts else []
 
 
-def _alloy(trajectory: Trajectory) -> list[tuple[str, str]]:
+def _alloy(trajectory: Trajectory) -> Rows:
     """The input that decides what an alloy's interface does, unless L1 began in equilibrium."""
     system = trajectory.run.get("system", {})
     given = system.get("mg_coverage_L1")
@@ -145,24 +244,7 @@ def _alloy(trajectory: Trajectory) -> list[tuple[str, str]]:
     ]
 
 
-def _capacity(last: dict) -> str:
-    text = (
-        f"{figure(last['capacity_monolayers'])} monolayers stripped, "
-        f"{figure(last['capacity_mAh_cm2'], 'mAh/cm²')}"
-    )
-    return f"{text} (net of what was plated)" if last.get("step") else text
-
-
-def _contact(trajectory: Trajectory) -> str:
-    metal = trajectory.samples["contact_fraction"]
-    text = f"{_percent(metal[0])} {ARROW} {_percent(metal[-1])} of the interface"
-    if "Mg" in trajectory.species:
-        alone = trajectory.samples["contact_fraction_Li"]
-        text += f"; by {trajectory.metal} {_percent(alone[0])} {ARROW} {_percent(alone[-1])}"
-    return text
-
-
-def _cycles(trajectory: Trajectory) -> list[tuple[str, str]]:
+def _cycles(trajectory: Trajectory) -> Rows:
     """Charge and efficiency of the cycles of a protocol, the first and the last."""
     found = coulombic.cycles(trajectory)
     if not found:
@@ -185,7 +267,7 @@ def _cycles(trajectory: Trajectory) -> list[tuple[str, str]]:
     return rows
 
 
-def _dead(trajectory: Trajectory, last: dict) -> list[tuple[str, str]]:
+def _dead(trajectory: Trajectory, last: dict) -> Rows:
     """Metal without connection to the current collector, where there ever was any."""
     samples, metal = trajectory.samples, trajectory.metal
     if "dead_Li" not in samples or not samples["dead_Li"].any():
@@ -197,36 +279,8 @@ def _dead(trajectory: Trajectory, last: dict) -> list[tuple[str, str]]:
     return [(f"Dead {METALS[metal]}", f"{text} (at most {count(most)} at once)")]
 
 
-def _voids(trajectory: Trajectory) -> list[tuple[str, str]]:
-    if not len(trajectory.frames):
-        return []
-    frame = trajectory.frames[-1]
-    found = voids.find(frame.occupancy, trajectory.lattice)
-    when = "at the end"
-    if trajectory.frames.events[-1] != trajectory.samples["events"][-1]:
-        when = f"in the last frame, at {_moment(trajectory, frame)}"
-    if not len(found):
-        return [("Voids", f"none of {found.min_size} vacancies or more {when}")]
-    first = found[0]
-    text = (
-        f"{plural(len(found), 'void')} {when}; the largest has {count(first.volume)} vacancies, "
-        f"is {figure(first.width_nm, 'nm', 2)} wide and {figure(first.height_nm, 'nm', 2)} high"
-    )
-    if trajectory.has_interface:
-        box = trajectory.lattice
-        share = found.contact_sites.sum() / box.sites_per_layer
-        text += f"; together they take {_percent(share)} of the contact"
-    return [("Voids", text)]
-
-
-def _moment(trajectory: Trajectory, frame: Frame) -> str:
-    if trajectory.has_current:
-        return f"{figure(frame.capacity_monolayers)} monolayers"
-    return duration(frame.time_s)
-
-
 def _vacancies(samples: Samples, last: dict) -> str:
-    text = f"{count(samples['vacancies'][0])} {ARROW} {count(last['vacancies'])} in the box"
+    text = f"{count(samples['vacancies'][0])} → {count(last['vacancies'])} in the box"
     if last["absorbed"] or last["emitted"]:
         text += f"; {count(last['absorbed'])} went into the metal behind it"
         if last["emitted"]:
@@ -236,20 +290,21 @@ def _vacancies(samples: Samples, last: dict) -> str:
     return text
 
 
-def _overpotentials(trajectory: Trajectory) -> list[tuple[str, str]]:
-    """The overpotential while current flowed, and its terms if the file has them."""
+def _terms(trajectory: Trajectory) -> Rows:
+    """The terms of the overpotential while current flowed, if the file has them, and rests."""
     samples = trajectory.samples
     flows = samples["phase"] == 0 if "phase" in samples else np.ones(len(samples), dtype=bool)
     if not flows.any():
         return []
-    rows = [("Overpotential", _overpotential(samples["overpotential_V"][flows]))]
+    rows: Rows = []
     for name in ("concentration", "charge_transfer", "constriction", "series"):
         if (column := f"overpotential_{name}_V") in samples:
             volts = samples[column][flows]
             if name == "series" and not volts.any():
                 continue
             about = _about(name, trajectory, flows)
-            rows.append(("", f"{name.replace('_', ' ')}: {_overpotential(volts)}{about}"))
+            label = "" if rows else "Terms"
+            rows.append((label, f"{name.replace('_', ' ')}: {_course(volts)}{about}"))
     rows += _site_by_site(trajectory, flows)
     if not flows.all():
         if "step" in samples and samples["step"].any():
@@ -260,7 +315,7 @@ def _overpotentials(trajectory: Trajectory) -> list[tuple[str, str]]:
         rested_s = samples["time_s"][-1] - samples["time_s"][flows][-1]
         contact = samples["contact_fraction"]
         text = f"{duration(rested_s)} without current; contact {_percent(contact[flows][-1])} "
-        rows.append(("Rest", f"{text}{ARROW} {_percent(contact[-1])}"))
+        rows.append(("Rest", f"{text}→ {_percent(contact[-1])}"))
     return rows
 
 
@@ -272,7 +327,7 @@ def _about(term: str, trajectory: Trajectory, flows: np.ndarray) -> str:
         activity = samples["vacancy_activity"][known]
         if not known.any() or samples["vacancies_expected"][known][-1] < _RESOLVED:
             return "; too few vacancies to measure their activity"
-        return f" (vacancy activity {figure(activity[0])} {ARROW} {figure(activity[-1])})"
+        return f" (vacancy activity {figure(activity[0])} → {figure(activity[-1])})"
     if term == "charge_transfer" and settings:
         return " (through the contact that is left)"
     if term == "constriction" and settings.get("wagner_length_um"):
@@ -283,7 +338,7 @@ def _about(term: str, trajectory: Trajectory, flows: np.ndarray) -> str:
     return ""
 
 
-def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> list[tuple[str, str]]:
+def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> Rows:
     """The balance of the sites beside the area, and what sets them apart, late in the run."""
     samples, settings = trajectory.samples, trajectory.resolved.get("charge_transfer")
     conditions = trajectory.run.get("conditions", {})
@@ -329,29 +384,18 @@ def _site_by_site(trajectory: Trajectory, flows: np.ndarray) -> list[tuple[str, 
     return [("", text)]
 
 
-def _overpotential(volts: np.ndarray) -> str:
-    pushed = np.isnan(volts)
-    if pushed.any():
-        text = f"undefined in {plural(int(pushed.sum()), 'row')}: no site was vacant, and ions "
-        text += "pushed the metal up"
-        return text if pushed.all() else f"{_overpotential(volts[~pushed])}; {text}"
+def _course(volts: np.ndarray) -> str:
+    """First and last value of a term, and the highest where it is neither."""
     known = volts[np.isfinite(volts)]
-    if not len(known):
-        return "unlimited: no atom is electroactive"
-    if not volts.any():
-        return "none"
-    text = f"{scaled(volts[0], 'V')} {ARROW} {scaled(volts[-1], 'V')}"
-    if math.isinf(volts[-1]):
-        text = f"{scaled(volts[0], 'V')} {ARROW} unlimited: no atom is electroactive any more"
-    highest = known.max()
-    if highest > max(volts[0], volts[-1]) or math.isinf(volts[-1]):
-        text += (
-            f" (highest {'before that ' if math.isinf(volts[-1]) else ''}{scaled(highest, 'V')})"
-        )
+    if not len(known) or not known.any():
+        return "unknown" if not len(known) else "none"
+    text = f"{scaled(known[0], 'V')} → {scaled(known[-1], 'V')}"
+    if known.max() > max(known[0], known[-1]):
+        text += f" (highest {scaled(known.max(), 'V')})"
     return text
 
 
-def _acceleration(trajectory: Trajectory) -> list[tuple[str, str]]:
+def _acceleration(trajectory: Trajectory) -> Rows:
     """Barrier raising: the lowest barrier, and the factor of each class of hops."""
     table = trajectory.acceleration
     classes = [c for c in table.get("classes", []) if c.get("slowed_by", 1.0) > _BY_MORE_THAN]
@@ -395,7 +439,7 @@ def _class_name(name: str, trajectory: Trajectory) -> str:
     return f"{metal} beside {other}" if other else metal
 
 
-def _lone_vacancies(table: dict) -> list[tuple[str, str]]:
+def _lone_vacancies(table: dict) -> Rows:
     """How far lone vacancies were slowed, and the supersaturation of a flat interface with it."""
     rows = []
     if table.get("lone_floor_eV", math.nan) < table.get("saddle_floor_eV", math.nan):
@@ -416,7 +460,7 @@ def _lone_vacancies(table: dict) -> list[tuple[str, str]]:
     return rows
 
 
-def _net_flux(exchanges: list[balance.Exchange], trajectory: Trajectory) -> list[tuple[str, str]]:
+def _net_flux(exchanges: list[balance.Exchange], trajectory: Trajectory) -> Rows:
     """Net share of the hops from layer to layer, and the effect of raised barriers on it."""
     texts = []
     for name in dict.fromkeys(exchange.hop_class for exchange in exchanges):
@@ -441,7 +485,7 @@ def _net_flux(exchanges: list[balance.Exchange], trajectory: Trajectory) -> list
 def _share(exchange: balance.Exchange) -> str:
     """Such as ``0.18 % at L1``, or ``< 0.9 % at L1`` where noise could hide that much."""
     percent = figure(100 * exchange.at_most, "%", 2 if exchange.at_most < 0.1 else 3)
-    share = percent if exchange.resolved else f"<{NO_BREAK}{percent}"
+    share = percent if exchange.resolved else f"<\u00a0{percent}"
     a_layer = " a layer" if exchange.steps > 1 else ""
     return f"{share}{a_layer} {_STAGE_NAMES[exchange.stage]}"
 

@@ -158,14 +158,10 @@ def movie(
             f"{file} is {found.system.noun}, of which there are no movies",
             advice=f"kmc plot {file} --what map shows its frames.",
         )
-    chosen = choose_frames(frames, _n_frames(found))
-    if (
-        frames is None and isinstance(found.frames, dict) and "replica" in found.frames
-    ):  # of one: a movie goes on in time
-        chosen = [i for i in chosen if found.frames["replica"][i] == 0]
+    chosen = None if frames is None else choose_frames(frames, _n_frames(found))
     with frame_progress(path.name, not quiet) as progress:
-        found.system.movie(found, path, frames=chosen, per_second=fps, progress=progress)
-    _report(f"Wrote {path}: {_frames(len(chosen))}", quiet)
+        n = found.system.movie(found, path, frames=chosen, per_second=fps, progress=progress)
+    _report(f"Wrote {path}: {_frames(n)}", quiet)
     _hint_at_frames(found, quiet)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
@@ -49,10 +50,10 @@ def _summary(
     runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
     """Curves against the cycle beside published values; below, maps of the first run."""
-    page = style.new_figure(6.9, 0.4 + 3.4 + 2.0 + 0.25)
-    head, top, bottom, foot = style.stack(page, [0.4, 3.4, 2.0, 0.25])
-    style.heading(head, runs[0], _about(runs[0]))
-    _keys(foot)
+    # Maps are of the first run, under its heading; curves of others are named in their key.
+    page, body, foot = style.sheet(runs[:1], (6.9, 5.4), _about(runs[0]), foot_in=0.25)
+    top, bottom = style.stack(body, [3.4, 2.0])
+    style.patch_key(foot, keys())
     axes = top.subplots(2, 3).ravel()
     selenium = any(run.facts["materials"][0] == "se" for run in runs)
     for axis, (column, (phase, label)) in zip(axes, _CURVES.items(), strict=False):
@@ -96,8 +97,8 @@ def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] 
     rows = [_chosen(run, frames, _MAX_MAPS) for run in runs]
     wide = max(len(row) for row in rows)
     size = (1.75 * wide + 0.5, 3.3 * len(runs))
-    page, body, foot = style.headed(runs, _about(runs[0]), size, 0.25)
-    _keys(foot)
+    page, body, foot = style.sheet(runs, size, _about(runs[0]), names=[""], foot_in=0.25)
+    style.patch_key(foot, keys())
     axes = body.subplots(2 * len(runs), wide, squeeze=False)
     for i, (run, row) in enumerate(zip(runs, rows, strict=True)):
         for k in range(wide):
@@ -117,13 +118,10 @@ def _about(run: TableRun) -> tuple[str, ...]:
     return f"to {lithiated} in {frame}", f"{rate:g} C, {edge} × {edge} sites (no length scale)"
 
 
-def _keys(part: Figure | SubFigure) -> None:
-    """Colours of the microstructure, below it."""
-    keys = [Patch(color=colour, label=label) for label, colour in _KEYS.items()]
-    for key in keys:
-        key.set_edgecolor(style.GREY)
-        key.set_linewidth(0.4)
-    part.legend(handles=keys, loc="center", ncols=len(keys), handlelength=1, columnspacing=1.2)
+def keys() -> list[Patch]:
+    """Legend of the colours of the microstructure."""
+    border: dict[str, Any] = {"edgecolor": style.GREY, "lw": 0.4}
+    return [Patch(facecolor=colour, label=label, **border) for label, colour in _KEYS.items()]
 
 
 def _chosen(run: TableRun, frames: Sequence[int] | None, most: int) -> list[int]:

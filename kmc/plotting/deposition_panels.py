@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
@@ -32,13 +32,10 @@ def _summary(
     """Curves of every run; below, map and section of the last frame of each."""
     shown = list(runs[:4])
     names = list(names) if len(runs) > 1 else []
-    above = style.key_height(names, 2) if names else 0.4
-    page = style.new_figure(max(4.6, 1.75 * len(shown) + 0.4), above + 2.9 + 2.5 + 0.25)
-    head, top, bottom, foot = style.stack(page, [above, 2.9, 2.5, 0.25])
-    if names:
-        style.draw_key(head, names, 2)
-    else:
-        style.heading(head, runs[0], ("", _size(runs[0])))
+    size = (max(4.6, 1.75 * len(shown) + 0.4), 2.9 + 2.5)
+    about = ("", _size(runs[0]))
+    page, body, foot = style.sheet(runs, size, about, names=names, foot_in=0.25, columns=2)
+    top, bottom = style.stack(body, [2.9, 2.5])
     axes = top.subplots(2, 2, sharex=True)
     passed = any((np.diff(run.samples["capacity_monolayers"]) < 0).any() for run in runs)
     for axis, (column, label) in zip(axes.ravel(), _CURVES.items(), strict=True):
@@ -64,7 +61,7 @@ def _summary(
         draw_section(panels[1, i], run, frame)
     if not names:
         panels[1, 0].set_title("section at the highest column", fontsize=7)
-    _keys(foot, shown)
+    style.patch_key(foot, keys_of(shown))
     return page
 
 
@@ -75,16 +72,15 @@ def _size(run: TableRun) -> str:
     return f"{nx * nm:.3g} × {ny * nm:.3g} nm, periodic"
 
 
-def _keys(part: Figure | SubFigure, runs: Sequence[TableRun], *, sections: bool = True) -> None:
-    """Colours of sections and maps, below them."""
+def keys_of(runs: Sequence[TableRun], *, sections: bool = True) -> list[Patch]:
+    """Legend of the colours of maps and sections of some runs."""
     surfaces = ", ".join(dict.fromkeys(run.facts["surfaces"][0] for run in runs))
     keys = []
     if sections:
         keys = [Patch(color=_METAL, label="metal"), Patch(color=_SUBSTRATE, label=surfaces)]
     if any(run.constants["substrate"].any() for run in runs):
         keys.append(Patch(color=_ISLAND, label="islands on it (outlined from above)"))
-    keys.append(Patch(facecolor="white", edgecolor=style.GREY, lw=0.5, label="bare, or open"))
-    part.legend(handles=keys, loc="center", ncols=len(keys), handlelength=1, columnspacing=1.0)
+    return [*keys, Patch(facecolor="white", edgecolor=style.GREY, lw=0.5, label="bare, or open")]
 
 
 def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] | None) -> Figure:
@@ -95,8 +91,8 @@ def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] 
         rows.append(list(frames)[:_MAX_MAPS] if frames else style.evenly(n, 4))
     wide = max(len(row) for row in rows)
     size = (2.3 * wide, 2.1 * len(runs))
-    page, body, foot = style.headed(runs, ("", _size(runs[0])), size, 0.25)
-    _keys(foot, runs, sections=False)
+    page, body, foot = style.sheet(runs, size, ("", _size(runs[0])), names=[""], foot_in=0.25)
+    style.patch_key(foot, keys_of(runs, sections=False))
     axes = body.subplots(len(runs), wide, squeeze=False)
     for i, (run, row) in enumerate(zip(runs, rows, strict=True)):
         top = max(highest(run, frame) for frame in row)
@@ -116,8 +112,8 @@ def _sections(
 ) -> Figure:
     """Cross-sections, one row a run."""
     size = (4.6, 1.3 * len(runs))
-    page, body, foot = style.headed(runs, ("", _size(runs[0])), size, 0.25)
-    _keys(foot, runs)
+    page, body, foot = style.sheet(runs, size, ("", _size(runs[0])), names=[""], foot_in=0.25)
+    style.patch_key(foot, keys_of(runs))
     axes = body.subplots(len(runs), 1, squeeze=False)
     for i, run in enumerate(runs):
         frame = len(run.frames["sample"]) - 1 if frames is None else frames[-1]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
@@ -20,17 +21,21 @@ from kmc.errors import InputError
 from kmc.files.frame_selection import choose_frames
 from kmc.files.reader import Trajectory
 from kmc.plotting import microscope, mixing_panels, pages, profile_panels, statistics, style
-from kmc.plotting.box_movie import BoxMovie
 from kmc.plotting.cathode_panels import CATHODE_PICTURES
 from kmc.plotting.deposition_panels import DEPOSITION_PICTURES
 from kmc.plotting.movie import MOVIE_TYPE, check_movie
-from kmc.plotting.run_movie import SCENES, RunMovie
+from kmc.plotting.scenes import RunMovie
 
 _PLAIN = {
     "summary": pages.summary_picture,
     "contact": pages.contact_picture,
     "map": pages.map_picture,
     "section": pages.section_picture,
+}
+_OF_ANALYSES: dict[str, Callable[..., Figure]] = {
+    "profiles": profile_panels.profiles_picture,
+    "voids": statistics.voids_picture,
+    "lifelines": statistics.lifelines_picture,
 }
 _WITH_INTERFACE = ("microscope", "profiles", "mixing")
 
@@ -96,45 +101,30 @@ def draw(
                 f"{t.path} is a periodic box without an interface: there is no picture {what!r}",
                 advice="Use --what voids, sizes, lifelines, map or section.",
             )
+    if what == "mixing":
+        path, runs = runs[0].path, [t for t in runs if "Mg" in t.species]
+        if not runs:
+            raise InputError(f"{path} has no Mg", advice="Use a run of limg_li2s.")
     names = style.run_names(runs)
     some = [None if frames is None else choose_frames(frames, len(t.frames), t.path) for t in runs]
-    if what == "microscope":
-        found = _each(cross_section, runs, some, progress, min_size=min_size)
-        metals = ["-".join(t.species) for t in runs]
-        with style.styled():
-            return microscope.sections_picture(
-                found,
-                names,
-                metals,
-                measured=tables,
-                overpotentials=_overpotentials(runs, found),
-            )
-    if what == "profiles":
-        found = _each(profiles_of, runs, some, progress)
-        with style.styled():
-            return profile_panels.profiles_picture(found, names)
-    if what == "mixing":
-        with_mg = [i for i, t in enumerate(runs) if "Mg" in t.species]
-        if not with_mg:
-            raise InputError(f"{runs[0].path} has no Mg", advice="Use a run of limg_li2s.")
-        chosen_runs, frames_of = [runs[i] for i in with_mg], [some[i] for i in with_mg]
-        found = _each(profiles_of, chosen_runs, frames_of, progress)
-        with style.styled():
-            return mixing_panels.mixing_picture(
-                found, [names[i] for i in with_mg], chosen_runs[0].params
-            )
-    if what == "sizes":  # selected frames restrict the picture, not the tracking
-        histories = _each(voids, runs, [None] * len(runs), progress, min_size=min_size)
-        only = [indices for indices in some if indices is not None]
-        with style.styled():
-            return statistics.sizes_picture(histories, names, only or None)
-    histories = _each(voids, runs, some, progress, min_size=min_size)
-    draw_them = {
-        "voids": statistics.voids_picture,
-        "lifelines": statistics.lifelines_picture,
-    }[what]
+    # Of sizes, selected frames restrict the picture, not the tracking.
+    used = [None] * len(runs) if what == "sizes" else some
+    if what in ("profiles", "mixing"):
+        found = _each(profiles_of, runs, used, progress)
+    else:
+        analyse = cross_section if what == "microscope" else voids
+        found = _each(analyse, runs, used, progress, min_size=min_size)
     with style.styled():
-        return draw_them(histories, names)
+        if what == "microscope":
+            metals, volts = ["-".join(t.species) for t in runs], _overpotentials(runs, found)
+            more: dict[str, Any] = {"measured": tables, "overpotentials": volts}
+            return microscope.sections_picture(found, names, metals, runs, **more)
+        if what == "mixing":
+            return mixing_panels.mixing_picture(found, names, runs, runs[0].params)
+        if what == "sizes":
+            only = [indices for indices in some if indices is not None]
+            return statistics.sizes_picture(found, names, runs, only or None)
+        return _OF_ANALYSES[what](found, names, runs)
 
 
 def _overpotentials(runs: Sequence[Trajectory], sections: Sequence) -> list[tuple]:
@@ -171,8 +161,8 @@ def save_movie(
     frames: Sequence[int] | None = None,
     per_second: float = 8.0,
     progress: FrameProgress | None = None,
-) -> None:
-    """Write a movie of a run of any kind.
+) -> int:
+    """Write a movie of a run of any kind; returns the number of its frames.
 
     Parameters
     ----------
@@ -191,13 +181,20 @@ def save_movie(
     InputError
         There is no frame, ffmpeg is missing, or the file cannot be written.
     """
-    path, kind = Path(path), RunMovie if run.kind in SCENES else BoxMovie
+    path = Path(path)
     check_movie(path, per_second)
-    chosen = [int(i) for i in (kind.default_frames(run) if frames is None else frames)]
+    if frames is not None:
+        chosen = [int(i) for i in frames]
+    elif isinstance(run.frames, Mapping):  # of the first replica: a movie goes on in time
+        replica = run.frames.get("replica", np.zeros(len(run.frames["sample"])))
+        chosen = np.flatnonzero(replica == 0).tolist()
+    else:
+        chosen = list(range(len(run.frames)))
     if not chosen:
         raise InputError(f"{run.path} has no frames yet", advice="Wait for the run to write one.")
     with style.styled(), rc_context(MOVIE_TYPE):
-        kind(run, chosen).write(path, per_second, progress)
+        RunMovie(run, chosen).write(path, per_second, progress)
+    return len(chosen)
 
 
 # --- runs whose file is tables -------------------------------------------------------------------

@@ -18,6 +18,7 @@ from kmc.analysis.measured import QUANTITIES, Measured
 from kmc.common.formatting import figure, plural
 from kmc.plotting import style
 from kmc.plotting.measured_panels import draw_measured, has, last_capacity, legend, title
+from kmc.plotting.pages import about
 
 if TYPE_CHECKING:
     from kmc.analysis.cross_section import CrossSection
@@ -78,6 +79,7 @@ def sections_picture(
     sections: Sequence[CrossSection],
     names: Sequence[str] | None = None,
     metals: Sequence[str] | None = None,
+    runs: Sequence[Any] = (),
     *,
     measured: Sequence[Measured] = (),
     overpotentials: Sequence[tuple] = (),
@@ -88,8 +90,8 @@ def sections_picture(
     ----------
     sections : sequence of CrossSection
         One for each run, from `kmc.cross_section`.
-    names, metals : sequence of str, optional
-        Of the runs.
+    names, metals, runs : sequence, optional
+        Of the sections.
     measured : sequence of Measured
         In a second column, on their own scales.
     overpotentials : sequence of (ndarray, ndarray)
@@ -126,7 +128,8 @@ def sections_picture(
             )
         )
     own = {"voids": of_line, "width": "void width (nm)", "height": "void height (nm)"}
-    return _page(seen, _LABELS | own, x_label, measured, beside=True)
+    head = (runs[0], about(runs[0])) if len(runs) == 1 else None
+    return _page(seen, _LABELS | own, x_label, measured, beside=True, head=head)
 
 
 def populations_picture(
@@ -162,7 +165,7 @@ def populations_picture(
         beside=False,
         logarithmic=logarithmic,
         notes=notes,
-        about=(runs[0], describe(runs[0])) if len(runs) == 1 else None,
+        head=(runs[0], describe(runs[0])) if len(runs) == 1 else None,
     )
 
 
@@ -207,11 +210,11 @@ def _page(
     beside: bool,
     logarithmic: bool = False,
     notes: Sequence[str] = (),
-    about: tuple[Any, Sequence[str]] | None = None,
+    head: tuple[Any, Sequence[str]] | None = None,
 ) -> Figure:
     """Panels of the runs; measured data beside them on their own scales, or in the same axes.
 
-    `about` is a single run and what its heading says of it.
+    `head` is a single run and what its heading says of it.
     """
     colours = [style.run_colour(i) for i in range(len(seen))]
     metals = [one.metal for one in seen]
@@ -220,7 +223,8 @@ def _page(
     # A single run beside data needs its name, too: both have the colour of the metal.
     names = [one.name for one in seen] if len(seen) > 1 or measured else []
     keys = legend(measured, metals, colours) if measured else []
-    notes = [*notes, *(f"{one.name}: {one.note}" if one.name else one.note for one in seen)]
+    named = len(seen) > 1
+    notes = [*notes, *(f"{one.name}: {one.note}" if named else one.note for one in seen)]
     if measured:
         notes.append(f"Points, bands and dotted lines are measured: {title(measured)}.")
     if two:
@@ -228,14 +232,14 @@ def _page(
     width = style.PAGE_IN if two else style.COLUMN_IN + (0.0 if beside else 0.6)
     lines = [line for one in notes for line in wrap(one, int(19 * width), break_on_hyphens=False)]
     rows = max(-(-len(names) // 2), -(-len(keys) // 3) if two else 0)
-    head = (0.1 + 0.16 * rows if rows else 0.05) + (0.2 if two else 0.0)
-    head += 0.0 if two else 0.16 * -(-len(keys) // 2)
+    above = (0.1 + 0.16 * rows if rows else 0.05) + (0.2 if two else 0.0)
+    above += 0.0 if two else 0.16 * -(-len(keys) // 2)
     body, foot = len(shown) * _ROW_IN + 0.6, 0.05 + 0.12 * len(lines)
-    name_in = 0.4 if about else 0.01
-    page = style.new_figure(width, name_in + head + body + foot)
-    first, top, middle, bottom = style.stack(page, [name_in, head, body, foot])
-    if about:
-        style.heading(first, *about)
+    name_in = 0.4 if head else 0.01
+    page = style.new_figure(width, name_in + above + body + foot)
+    first, top, middle, bottom = style.stack(page, [name_in, above, body, foot])
+    if head:
+        style.heading(first, *head)
     axes = middle.subplots(len(shown), 2 if two else 1, sharex="col", squeeze=False)
     panels = dict(zip(shown, axes[:, 0], strict=True))
     _curves(panels, seen, colours)
@@ -253,7 +257,7 @@ def _page(
         draw_measured(panels, measured, metals, colours, logarithmic=logarithmic)
     _keys(top, names, keys, two)
     for letter, panel in zip("abcde", panels.values(), strict=False):
-        panel.text(-0.2, 1.0, letter, weight="bold", size=8.5, transform=panel.transAxes)
+        panel.text(-0.24, 1.02, letter, weight="bold", size=8.5, transform=panel.transAxes)
     bottom.text(0.02, 0.98, "\n".join(lines), va="top", color=style.GREY, fontsize=6)
     middle.align_ylabels(axes[:, 0])
     return page

@@ -12,24 +12,27 @@ from matplotlib.ticker import MaxNLocator
 
 from kmc.analysis import mixing
 from kmc.plotting import style
+from kmc.plotting.pages import page_of
 
 _COLOURS = {25: style.BLUE, 60: style.VERMILLION}
 _DEPTH = 2.0  # of the plated metal that is shown
 
 
-def mixing_picture(found: Sequence, names: Sequence[str], parameters: Mapping[str, Any]) -> Figure:
+def mixing_picture(
+    found: Sequence, names: Sequence[str], runs: Sequence, parameters: Mapping[str, Any]
+) -> Figure:
     """Profiles of 13 µm plated for 10 h at 25 and 60 °C, and Mg by layer of boxes below.
 
     Parameters
     ----------
     found : sequence of Profiles
     names : sequence of str
-        Of the runs.
+    runs : sequence of Trajectory
     parameters : mapping
         Those of a run; ``diffusivity_Mg_25C_cm2_s`` and ``diffusivity_Mg_60C_cm2_s`` are drawn.
     """
-    page = style.new_figure(style.COLUMN_IN, 4.9)
-    panels = page.subplots(2, 1)
+    page, body = page_of(runs, 4.9, [""])
+    panels = body.subplots(2, 1)
     _diffusion(panels[0], parameters)
     _layers(panels[1], found, names)
     return page

@@ -52,11 +52,6 @@ class MoviePages:
     page: Figure
     frames: list[Any]
 
-    @staticmethod
-    def default_frames(run: Any) -> Sequence[int]:
-        """Numbers of the frames of a movie that is asked for none."""
-        return range(len(run.frames))
-
     def show(self, index: int) -> None:
         """Draw the frame number `index` of those chosen."""
         raise NotImplementedError

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 
 from kmc.common.formatting import figure
@@ -42,6 +43,23 @@ def save_overview(trajectory: Trajectory, path: str | Path) -> None:
     style.save(picture, path)
 
 
+def about(trajectory: Trajectory) -> tuple[str, str]:
+    """Lattice and size of a box, for its heading."""
+    nx, ny = trajectory.box["cells"]
+    return trajectory.box["name"], f"{nx} × {ny} × {trajectory.box['layers']}"
+
+
+def page_of(
+    runs: Sequence[Trajectory],
+    height_in: float,
+    names: Sequence[Any] | None = None,
+    width_in: float = style.COLUMN_IN,
+) -> tuple[style.Picture, SubFigure]:
+    """A page of one column for runs of boxes, and the part of it for their panels."""
+    more = about(runs[0]) if len(runs) == 1 else ()
+    return style.sheet(runs, (width_in, height_in), more, names=names)[:2]
+
+
 def overview(trajectory: Trajectory) -> Figure:
     """The figure that `save_overview` saves."""
     frames = trajectory.frames
@@ -56,9 +74,7 @@ def overview(trajectory: Trajectory) -> Figure:
         heights.append(panels + 1.75)
     page = style.new_figure(style.COLUMN_IN, sum(heights))
     parts = style.stack(page, heights)
-    nx, ny = trajectory.box["cells"]
-    cells = f"{nx} × {ny} × {trajectory.box['layers']}"
-    style.heading(parts[0], trajectory, (trajectory.box["name"], cells))
+    style.heading(parts[0], trajectory, about(trajectory))
     curves.draw_curves(parts[1], [trajectory], mark_frames=True)
     if view is not None:
         _map_over_section(parts[2], trajectory, view, cut, shown)
@@ -95,21 +111,8 @@ def _map_over_section(part, trajectory: Trajectory, view: maps.View, cut, frame:
 
 
 def _section_key(part, trajectories: Sequence[Trajectory], more: Sequence[Patch] = ()) -> None:
-    keys = section_panels.keys(
-        metal=", ".join(dict.fromkeys(t.metal for t in trajectories)),
-        mg=any("Mg" in t.species for t in trajectories),
-        electrolyte=any(t.has_interface for t in trajectories),
-        dead=any(section_panels.has_dead(t) for t in trajectories),
-    )
-    keys += more
-    part.legend(
-        handles=keys,
-        loc="outside lower center",
-        ncols=2 if len(keys) == 4 or more else 3,
-        handlelength=1,
-        handleheight=1,
-        columnspacing=1.2,
-    )
+    keys = [*section_panels.keys_of(trajectories), *more]
+    style.patch_key(part, keys, 2 if len(keys) == 4 or more else 3, "outside lower center")
 
 
 # --- panels of one kind, of one or several files --------------------------------------------------
@@ -119,39 +122,30 @@ def summary_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     """The overview of one run; of several, their curves in one panel and their last maps."""
     if len(trajectories) == 1 and frames is None:
         return overview(trajectories[0])
-    chosen = _chosen(trajectories, frames, 1)
-    views = _views(trajectories, chosen)
+    views = _views(trajectories, frames, 1)
     n_columns, rows = _grid(views)
-    map_in = 2.9 / n_columns
-    tallest = [max(v.shape for v in row) * map_in + 0.4 for row in rows]
-    heights = [style.key_height(trajectories), 2.75, sum(tallest) + 0.95]
-    page = style.new_figure(style.COLUMN_IN, sum(heights))
-    top, middle, below = style.stack(page, heights)
-    _key(top, trajectories)
+    tallest = _heights(rows, 2.9 / n_columns, 0.4)
+    page, body = page_of(trajectories, 2.75 + sum(tallest) + 0.95, _labels(trajectories))
+    middle, below = style.stack(body, [2.75, sum(tallest) + 0.95])
     curves.draw_curves(middle, trajectories)
-    _map_grid(below, trajectories, rows, n_columns, tallest, map_in)
+    _map_grid(below, trajectories, rows, n_columns, tallest)
     return page
 
 
 def contact_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     """Contact fraction and overpotential of one or several runs."""
-    key = style.key_height(trajectories)
-    page = style.new_figure(style.COLUMN_IN, 2.75 + key)
-    top, below = style.stack(page, [key, 2.75])
-    _key(top, trajectories)
-    curves.draw_curves(below, trajectories)
+    page, body = page_of(trajectories, 2.75, _labels(trajectories))
+    curves.draw_curves(body, trajectories)
     return page
 
 
 def map_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     """Maps of the interface: frames of one run side by side, or the last of each run."""
-    chosen = _chosen(trajectories, frames, 4 if len(trajectories) == 1 else 1)
-    views = _views(trajectories, chosen)
+    views = _views(trajectories, frames, 4 if len(trajectories) == 1 else 1)
     n_columns, rows = _grid(views)
-    map_in = 2.9 / n_columns
-    tallest = [max(v.shape for v in row) * map_in + 0.3 for row in rows]
-    page = style.new_figure(style.COLUMN_IN, sum(tallest) + 0.95)
-    _map_grid(page, trajectories, rows, n_columns, tallest, map_in)
+    tallest = _heights(rows, 2.9 / n_columns, 0.3)
+    page, body = page_of(trajectories, sum(tallest) + 0.95, [""])
+    _map_grid(body, trajectories, rows, n_columns, tallest)
     return page
 
 
@@ -172,8 +166,8 @@ def section_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
     last = panels[-1][1]
     alike = all((cut.axis, cut.size_nm[0]) == (last.axis, last.size_nm[0]) for cut in cuts)
     heights = [max(0.4, 2.75 * cut.shape) + (0.27 if alike else 0.5) for _, cut, _, _ in panels]
-    page = style.new_figure(style.COLUMN_IN, sum(heights) + 0.75)
-    all_axes = page.subplots(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
+    page, body = page_of(trajectories, sum(heights) + 0.75, [""])
+    all_axes = body.subplots(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
     for axes, (t, cut, frame, name) in zip(all_axes, panels, strict=True):
         section_panels.draw_section(axes, cut, frame, t.lattice)
         when = style.moment(t, frame)
@@ -185,7 +179,7 @@ def section_picture(trajectories: Sequence[Trajectory], frames=None) -> Figure:
         if axes is not all_axes[-1] and alike:  # the axis of the last panel serves them all
             axes.set_xlabel("")
             axes.tick_params(labelbottom=False)
-    _section_key(page, trajectories)
+    _section_key(body, trajectories)
     return page
 
 
@@ -216,9 +210,15 @@ def _chosen(trajectories: Sequence[Trajectory], frames, default: int) -> list[li
     return found
 
 
-def _views(trajectories, chosen) -> list[list[maps.View]]:
+def _views(trajectories: Sequence[Trajectory], frames, default: int) -> list[list[maps.View]]:
+    chosen = _chosen(trajectories, frames, default)
     pairs = zip(trajectories, chosen, strict=True)
     return [[maps.view_of(t, frame) for frame in some] for t, some in pairs]
+
+
+def _heights(rows: Sequence[Sequence[maps.View]], map_in: float, title_in: float) -> list[float]:
+    """Heights of rows of maps of this width, in inches."""
+    return [max(v.shape for v in row) * map_in + title_in for row in rows]
 
 
 def _grid(views: list[list[maps.View]]) -> tuple[int, list[list[maps.View]]]:
@@ -232,7 +232,8 @@ def _grid(views: list[list[maps.View]]) -> tuple[int, list[list[maps.View]]]:
     return n_columns, [flat[i : i + n_columns] for i in range(0, len(flat), n_columns)]
 
 
-def _map_grid(part, trajectories, rows, n_columns, heights, map_in) -> None:
+def _map_grid(part, trajectories, rows, n_columns, heights) -> None:
+    map_in = 2.9 / n_columns
     names = iter(_panel_names(trajectories, rows, map_in))
     views = [view for row in rows for view in row]
     highest = max(views, key=lambda v: v.most * v.step)
@@ -254,13 +255,7 @@ def _map_grid(part, trajectories, rows, n_columns, heights, map_in) -> None:
                 axes.locator_params(nbins=4)
     if scale.colours is not None:
         maps.depth_bar(part, list(all_axes.flat), highest, scale)
-    part.legend(
-        handles=maps.keys_of(views),
-        loc="outside lower center",
-        ncols=2,
-        handlelength=1,
-        handleheight=1,
-    )
+    style.patch_key(part, maps.keys_of(views), 2, "outside lower center")
 
 
 def _panel_names(trajectories, rows, width_in: float) -> list[str]:
@@ -280,10 +275,10 @@ def _panel_names(trajectories, rows, width_in: float) -> list[str]:
     ]
 
 
-def _key(part, trajectories: Sequence[Trajectory]) -> None:
-    """Legend of the curves: the name of each run and its settings."""
+def _labels(trajectories: Sequence[Trajectory]) -> list[str]:
+    """The name of each run and its settings, for the key of its curves."""
     names = style.run_names(trajectories)
-    style.draw_key(part, [_run_label(*pair) for pair in zip(trajectories, names, strict=True)])
+    return [_run_label(*pair) for pair in zip(trajectories, names, strict=True)]
 
 
 def _run_label(trajectory: Trajectory, name: str) -> str:

@@ -8,26 +8,24 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kmc.plotting import style
+from kmc.plotting.pages import page_of
 
 _MAX_MOMENTS = 5
 _ROW_IN = 1.35
 
 
-def profiles_picture(found: Sequence, names: Sequence[str] | None = None) -> Figure:
+def profiles_picture(
+    found: Sequence, names: Sequence[str] | None = None, runs: Sequence = ()
+) -> Figure:
     """Vacancy and Mg profiles at several times of one run, or at the end of several runs.
 
     Below them, against capacity: the Mg coverage of the first layer and the roughness of the
     interface.
     """
-    names = list(names or [""] * len(found))
     one = len(found) == 1
     alloy = any(_has_mg(p) for p in found)
-    head = style.key_height(names)
     rows = 4 if alloy else 2
-    body_in = rows * _ROW_IN + 0.5
-    page = style.new_figure(style.COLUMN_IN, head + body_in)
-    top, body = style.stack(page, [head, body_in])
-    style.draw_key(top, names)
+    page, body = page_of(runs, rows * _ROW_IN + 0.5, names or [""])
     axes = body.subplots(rows, 1)
     by_layer, by_time = axes[: rows // 2], axes[rows // 2 :]
     x_key, _, _ = style.table_axis([profile.interface for profile in found])
@@ -70,20 +68,15 @@ def _has_mg(profile) -> bool:
 def _against_capacity(axes, found: Sequence, alloy: bool) -> None:
     tables = [profile.interface for profile in found]
     x_key, scale, x_label = style.table_axis(tables)
-    last = 0.0
+    last = max((table[x_key].max() / scale for table in tables), default=0.0)
     for i, (profile, table) in enumerate(zip(found, tables, strict=True)):
-        x = table[x_key].to_numpy(float) / scale
-        last = max(last, x.max(initial=0.0))
-        few = {"marker": "o", "ms": 3} if len(x) < 4 else {}
-        options = style.run_style(i) | {"clip_on": False} | few
-        axes[0].plot(x, table["roughness_nm"], **options)
-        if alloy and _has_mg(profile):
-            axes[1].plot(x, 100 * table["mg_coverage"], **options)
+        x, with_mg = table[x_key].to_numpy(float) / scale, alloy and _has_mg(profile)
+        columns = ("roughness_nm", "mg_coverage")[: 1 + with_mg]
+        style.curves(axes[: 1 + with_mg], x, table, columns, **style.run_style(i))
     axes[0].set_ylabel("roughness (nm)")
-    axes[0].set_ylim(bottom=0)
     if alloy:
-        axes[1].set_ylabel("Mg coverage\nof L1 (%)")
-        axes[1].set_ylim(0, 100)
+        axes[1].set_ylabel("Mg coverage\nof L1")
+        axes[1].set_ylim(0, 1)
         axes[0].sharex(axes[1])
         axes[0].tick_params(labelbottom=False)
     axes[-1].set_xlabel(x_label)

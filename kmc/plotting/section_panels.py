@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,6 +23,11 @@ from kmc.plotting import maps, style
 VOID, LONE, DEAD = "#5B2A86", "#B48BD0", "#C0392B"
 _LI, _MG, _LONE, _VOID, _DEAD = range(5)
 _COLOURS = np.array([to_rgba(c) for c in (style.METAL, style.MAGNESIUM, LONE, VOID, DEAD)])
+_ELECTROLYTE: dict[str, Any] = {
+    "facecolor": style.ELECTROLYTE,
+    "edgecolor": "#B8A860",
+    "hatch": "//////",
+}
 _BAND = 0.35  # height of the electrolyte drawn below, nm, for a box 10 nm wide
 
 
@@ -133,15 +139,7 @@ def draw_section(
     )
     if cut.has_electrolyte:
         axes.add_patch(
-            Rectangle(
-                (0, base - cut.band_nm),
-                width,
-                cut.band_nm,
-                facecolor=style.ELECTROLYTE,
-                edgecolor="#B8A860",
-                hatch="//////",
-                linewidth=0.0,
-            )
+            Rectangle((0, base - cut.band_nm), width, cut.band_nm, linewidth=0.0, **_ELECTROLYTE)
         )
         axes.axhline(base, color=style.BLACK, lw=0.6)
     axes.set_xlim(0, width)
@@ -163,30 +161,19 @@ def has_dead(trajectory: Trajectory) -> bool:
     return "dead_Li" in samples and bool(samples["dead_Li"].any())
 
 
-def keys(
-    *,
-    metal: str,
-    mg: bool,
-    electrolyte: bool,
-    dead: bool = False,
-    min_size: int = voids.DEFAULT_MIN_SIZE,
+def keys_of(
+    trajectories: Sequence[Trajectory], min_size: int = voids.DEFAULT_MIN_SIZE
 ) -> list[Patch]:
-    """Legend of the colours of cross-sections."""
-    found = [Patch(facecolor=style.METAL, edgecolor="#888888", linewidth=0.4, label=metal)]
-    if mg:
+    """Legend of the colours of cross-sections of some runs."""
+    metal = ", ".join(dict.fromkeys(t.metal for t in trajectories))
+    border: dict[str, Any] = {"edgecolor": "#888888", "linewidth": 0.4}
+    found = [Patch(facecolor=style.METAL, label=metal, **border)]
+    if any("Mg" in t.species for t in trajectories):
         found.append(Patch(facecolor=style.MAGNESIUM, label="Mg"))
-    if dead:
+    if any(has_dead(t) for t in trajectories):
         found.append(Patch(facecolor=DEAD, label=f"dead {metal} (not connected)"))
     found.append(Patch(facecolor=VOID, label=f"void (≥ {min_size} vacancies)"))
     found.append(Patch(facecolor=LONE, label="other vacancy"))
-    if electrolyte:
-        found.append(
-            Patch(
-                facecolor=style.ELECTROLYTE,
-                edgecolor="#B8A860",
-                hatch="//////",
-                linewidth=0.4,
-                label="electrolyte",
-            )
-        )
+    if any(t.has_interface for t in trajectories):
+        found.append(Patch(label="electrolyte", linewidth=0.4, **_ELECTROLYTE))
     return found

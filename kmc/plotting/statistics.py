@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 
 from kmc.common.formatting import plural
 from kmc.plotting import style
+from kmc.plotting.pages import page_of
 
 _MAX_MOMENTS = 4  # size distributions in one panel
 _MAX_LINES = 40  # lifelines in one picture
@@ -24,13 +25,11 @@ _LIGHT, _DARK = 0.42, 1.0
 # --- number and volume ----------------------------------------------------------------------------
 
 
-def voids_picture(histories: Sequence, names: Sequence[str] | None = None) -> Figure:
+def voids_picture(
+    histories: Sequence, names: Sequence[str] | None = None, runs: Sequence = ()
+) -> Figure:
     """Number of voids, their share of the vacancies' volume and the largest, frame by frame."""
-    names = list(names or [""] * len(histories))
-    head = style.key_height(names)
-    page = style.new_figure(style.COLUMN_IN, head + 3.7)
-    top, body = style.stack(page, [head, 3.7])
-    style.draw_key(top, names)
+    page, body = page_of(runs, 3.7, names or [""])
     _draw_numbers(body, histories)
     return page
 
@@ -45,26 +44,26 @@ def history_picture(history) -> Figure:
     return page
 
 
+_NUMBERS = {
+    "voids": "voids",
+    "volume_nm3": "volume of\nall voids (nm³)",
+    "largest_nm3": "volume of the\nlargest (nm³)",
+}
+
+
 def _draw_numbers(body, histories: Sequence) -> None:
     axes = body.subplots(3, 1, sharex=True)
     moments = [_per_frame(history) for history in histories]
     x_key, scale, x_label = style.table_axis(moments)
-    last = 0.0
+    last = max((table[x_key].max() / scale for table in moments), default=0.0)
     for i, table in enumerate(moments):
-        x = table[x_key].to_numpy(float) / scale
-        last = max(last, x.max(initial=0.0))
-        options = style.run_style(i) | {"clip_on": False}
-        if len(x) < 4:
-            options |= {"marker": "o", "ms": 3}
-        axes[0].plot(x, table["voids"], drawstyle="steps-post", **options)
-        axes[1].plot(x, table["volume_nm3"], **options)
-        axes[2].plot(x, table["largest_nm3"], **options)
-    axes[0].set_ylabel("voids")
+        look = style.run_style(i)
+        style.curves(axes, table[x_key].to_numpy(float) / scale, table, tuple(_NUMBERS), **look)
+    for panel, label in zip(axes, _NUMBERS.values(), strict=True):
+        panel.set_ylabel(label)
+    for line in axes[0].lines:
+        line.set_drawstyle("steps-post")
     axes[0].locator_params(axis="y", integer=True)
-    axes[1].set_ylabel("volume of\nall voids (nm³)")
-    axes[2].set_ylabel("volume of the\nlargest (nm³)")
-    for panel in axes:
-        panel.set_ylim(bottom=0)
     axes[-1].set_xlabel(x_label)
     axes[-1].set_xlim(0, last if last > 0 else 1)
     body.align_ylabels(axes)
@@ -85,6 +84,7 @@ def _per_frame(history):
 def sizes_picture(
     histories: Sequence,
     names: Sequence[str] | None = None,
+    runs: Sequence = (),
     frames: Sequence[Sequence[int]] | None = None,
 ) -> Figure:
     """Cumulative size distribution of the voids of a box, at several times of each run.
@@ -96,18 +96,13 @@ def sizes_picture(
     one = len(histories) == 1
     x_key, _, _ = style.table_axis([history.counts for history in histories])
     chosen = frames or [_moments(h, _MAX_MOMENTS if one else 1) for h in histories]
-    if one:
-        names = [""]
-    else:
+    if not one:
         ends = [
             style.moment_of(h.counts.set_index("frame").loc[c[-1]], x_key)
             for h, c in zip(histories, chosen, strict=True)
         ]
         names = [f"{name}, {end}" for name, end in zip(names, ends, strict=True)]
-    head, height = style.key_height(names), 2.85 if one else 2.5
-    page = style.new_figure(style.COLUMN_IN, head + height)
-    top, body = style.stack(page, [head, height])
-    style.draw_key(top, names)
+    page, body = page_of(runs, 2.85 if one else 2.5, [""] if one else names)
     axes = body.subplots(1, 1)
     drawn = 0
     for i, history in enumerate(histories):
@@ -161,15 +156,17 @@ def cumulative(axes: Axes, sizes: np.ndarray, colour: Any, label: str, **look: A
 # --- lifelines ------------------------------------------------------------------------------------
 
 
-def lifelines_picture(histories: Sequence, names: Sequence[str] | None = None) -> Figure:
+def lifelines_picture(
+    histories: Sequence, names: Sequence[str] | None = None, runs: Sequence = ()
+) -> Figure:
     """Each void as a line from its first to its last frame, with its volume as colour and width.
 
     Thin lines connect voids that coalesce or split. Of more than forty voids those with the largest
     maximum volume are shown.
     """
-    names = list(names or [""] * len(histories))
-    page = style.new_figure(style.COLUMN_IN, _lifelines_height([_lanes(h) for h in histories]))
-    _draw_lifelines(page, histories, names)
+    names = list(names or [""] * len(histories)) if len(histories) > 1 else [""]
+    page, body = page_of(runs, _lifelines_height([_lanes(h) for h in histories]), [""])
+    _draw_lifelines(body, histories, names)
     return page
 
 

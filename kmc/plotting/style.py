@@ -103,7 +103,7 @@ def new_figure(width_in: float, height_in: float) -> Picture:
     return Picture(figsize=(width_in, height_in), layout=layout)
 
 
-def stack(page: Figure, heights: Sequence[float]) -> list[SubFigure]:
+def stack(page: Figure | SubFigure, heights: Sequence[float]) -> list[SubFigure]:
     """Parts of a page from top to bottom, with these relative heights."""
     parts: Any = page.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)
     return list(parts[:, 0])
@@ -173,36 +173,46 @@ def conditions_of(run: Any, *more: str) -> list[str]:
     return [text for text in parts if text]
 
 
-def headed(
-    runs: Sequence[Any], about: Sequence[str], size_in: tuple[float, float], foot_in: float = 0.01
+def sheet(
+    runs: Sequence[Any],
+    size_in: tuple[float, float],
+    about: Sequence[str] = (),
+    *,
+    names: Sequence[Any] | None = None,
+    foot_in: float = 0.01,
+    columns: int = 1,
 ) -> tuple[Picture, SubFigure, SubFigure]:
-    """A page for one run under its heading, or for several whose panels carry their names.
+    """A page with the heading of one run, or above the panels of several the key of their curves.
 
     Parameters
     ----------
     runs : sequence
-    about : sequence of str
-        What the heading of a single run has of its kind, see `heading`.
+        Runs; none where results are drawn without them.
     size_in : (float, float)
         Width and height of the part for the panels.
+    about : sequence of str
+        What the heading of a single run has of its kind, see `heading`.
+    names : sequence of str, optional
+        Of the curves; those of the runs by default, empty ones where panels carry the names.
     foot_in : float
-        Height of a part below them, for a key.
+        Height of a part below the panels, for a key.
+    columns : int
+        Of the key.
 
     Returns
     -------
     page, body, foot
     """
-    head_in = 0.4 if len(runs) == 1 else 0.01
+    names = run_names(runs) if names is None else names
+    head_in = 0.1 + 0.16 * -(-len(names) // columns) if any(names) else 0.08
+    head_in = 0.4 if len(runs) == 1 else head_in
     page = new_figure(size_in[0], head_in + size_in[1] + foot_in)
     head, body, foot = stack(page, [head_in, size_in[1], foot_in])
     if len(runs) == 1:
         heading(head, runs[0], about)
+    else:
+        draw_key(head, names, columns)
     return page, body, foot
-
-
-def key_height(names: Sequence[Any], columns: int = 1) -> float:
-    """Height in inches of the key of some runs; next to nothing for a single run without name."""
-    return 0.1 + 0.16 * -(-len(names) // columns) if any(names) else 0.05
 
 
 def draw_key(
@@ -213,6 +223,24 @@ def draw_key(
         keys = [Line2D([], [], lw=1.6, label=name, **run_style(i)) for i, name in enumerate(names)]
         place: Any = {"loc": loc, "ncols": columns}
         part.legend(handles=keys, handlelength=2.6, borderaxespad=0.3, **place)
+
+
+def patch_key(
+    part: Figure | SubFigure, keys: Sequence[Any], columns: int = 0, loc: str = "center"
+) -> None:
+    """What colours mean: small squares, in one row unless `columns` says how many."""
+    look: Any = {"loc": loc, "ncols": columns or len(keys)}
+    part.legend(handles=keys, handlelength=1, handleheight=1, columnspacing=1.2, **look)
+
+
+def curves(
+    axes: Sequence[Axes], x: np.ndarray, table: Any, columns: Sequence[str], **look: Any
+) -> None:
+    """Columns of a table in panels one below the other, with dots where there are few rows."""
+    for panel, name in zip(axes, columns, strict=True):
+        few = {"marker": "o", "ms": 3} if len(x) < 4 else {}
+        panel.plot(x, np.asarray(table[name]), **{"clip_on": False, **look, **few})
+        panel.set_ylim(bottom=0)
 
 
 def shade_steps(panels: Sequence[Axes], x: np.ndarray, current: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -72,15 +72,7 @@ def population_picture(
         # Several runs have one set of curves; the summary shows one run with its maps.
         if what == "microscope" or (what == "summary" and len(runs) > 1):
             return populations_picture(runs, names, tables)
-        if what == "map":
-            return _maps(runs, names, frames)
-        if what == "sizes":
-            return _sizes(runs, names, frames)
-        if what == "section":
-            return _section_page(runs, names, frames)
-        if what == "events":
-            return _events(runs, names)
-        return _summary(runs[0])
+        return _DRAWINGS[what](runs, names, frames)
 
 
 # --- from above -----------------------------------------------------------------------------------
@@ -88,7 +80,6 @@ def population_picture(
 
 def _chosen(run: PopulationRun, frames: Sequence[int] | None, most: int) -> list[int]:
     """Frames to draw: those asked for, or some whose contact differs."""
-    n = len(run.frames["time_s"])
     if frames is not None:
         return list(frames)[: 3 * most]
     # Frames of one square: those of another replica would look like a jump in time.
@@ -106,7 +97,14 @@ def _chosen(run: PopulationRun, frames: Sequence[int] | None, most: int) -> list
     loss = 1 - samples["contact_fraction"][run.frames["sample"][first]]
     shown = [int(first[np.argmin(np.abs(loss - share))]) for share in np.linspace(0.05, 0.95, most)]
     picked = sorted(dict.fromkeys(shown))
-    return picked or style.evenly(n, most)
+    # Under pressure contact hardly changes: frames along the charge show more than a single one.
+    enough = len(picked) >= min(most, len(first))
+    return picked if enough else [int(first[i]) for i in style.evenly(len(first), most)]
+
+
+def _sheet(runs: Sequence[PopulationRun], size_in: tuple[float, float], foot_in: float = 0.01):
+    """A page whose panels carry the names of several runs."""
+    return style.sheet(runs, size_in, describe(runs[0]), names=[""], foot_in=foot_in)
 
 
 def _maps(
@@ -119,9 +117,7 @@ def _maps(
         raise InputError("there is no frame to draw", advice="Wait for the run to go on.")
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    page, body, _ = style.headed(
-        runs, describe(runs[0]), (max(0.6, columns / 3) * style.PAGE_IN, 2.45 * rows)
-    )
+    page, body = _sheet(runs, (max(0.6, columns / 3) * style.PAGE_IN, 2.45 * rows))[:2]
     axes = body.subplots(rows, columns, squeeze=False)
     for panel in axes.ravel()[len(panels) :]:
         panel.set_axis_off()
@@ -156,9 +152,7 @@ def draw_map(panel: Axes, run: PopulationRun, frame: int, highest_um: float | No
     panel.set(xlim=(0, edge), ylim=(0, edge), aspect="equal", xticks=[], yticks=[])
     for spine in panel.spines.values():
         spine.set_visible(True)
-    samples = run.replicas[int(run.frames["replica"][frame])]
-    contact = 100 * samples["contact_fraction"][int(run.frames["sample"][frame])]
-    panel.set_title(f"{when(run, frame)}: contact {contact:.3g} %", pad=3)
+    panel.set_title(f"{when(run, frame)}: contact {contact_percent(run, frame):.3g} %", pad=3)
     scale_bar(panel, edge, edge)
     if h.any():
         text = f"gap up to {figure(h.max(), 'µm')}"
@@ -240,9 +234,7 @@ def _section_page(
         row = section_line(run)
         highest.append(max((run.gap_um(f)[row].max() for f in some), default=0.0))
         heights.append(width * (highest[-1] + 5.0) / _SECTION_um + 0.06)
-    page, body, _ = style.headed(
-        runs, describe(runs[0]), (style.PAGE_IN, 0.2 + panels * max(*heights, 0.28) + 0.4)
-    )
+    page, body = _sheet(runs, (style.PAGE_IN, 0.2 + panels * max(*heights, 0.28) + 0.4))[:2]
     axes = body.subplots(panels, len(runs), squeeze=False)
     for column, (run, some, name) in enumerate(zip(runs, shown, names, strict=True)):
         row = section_line(run)
@@ -289,9 +281,9 @@ _EVENT_LOOK = {
 }
 
 
-def _events(runs: Sequence[PopulationRun], names: Sequence[str]) -> Figure:
+def _events(runs: Sequence[PopulationRun], names: Sequence[str], *_: object) -> Figure:
     """What happened to the voids on the grid: the width of each against the charge, and counts."""
-    page, body, _ = style.headed(runs, describe(runs[0]), (style.PAGE_IN, 2.3 * len(runs) + 0.2))
+    page, body = _sheet(runs, (style.PAGE_IN, 2.3 * len(runs) + 0.2))[:2]
     axes = body.subplots(len(runs), 2, squeeze=False, sharex=True)
     for (sizes, counts), run, name in zip(axes, runs, names, strict=True):
         run.gap_um(0)  # refuses the files of an earlier kmc, which list no events
@@ -327,8 +319,7 @@ def _sizes(
     runs: Sequence[PopulationRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
     """Footprints' width, √(4A/π), in some frames: number that are wider, area that is narrower."""
-    size = (style.PAGE_IN, 2.4 * len(runs) + 0.2)
-    page, body, _ = style.headed(runs, describe(runs[0]), size)
+    page, body = _sheet(runs, (style.PAGE_IN, 2.4 * len(runs) + 0.2))[:2]
     axes = body.subplots(len(runs), 2, squeeze=False, sharex="row")
     for (number, area), run, name in zip(axes, runs, names, strict=True):
         shown = _chosen(run, frames, 5)
@@ -363,15 +354,24 @@ def _sizes(
     return page
 
 
+def _row(run: PopulationRun, frame: int) -> tuple[Mapping[str, np.ndarray], int]:
+    """Samples of the replica of a frame, and the row of the same time."""
+    return run.replicas[int(run.frames["replica"][frame])], int(run.frames["sample"][frame])
+
+
+def contact_percent(run: PopulationRun, frame: int) -> float:
+    samples, row = _row(run, frame)
+    return float(100 * samples["contact_fraction"][row])
+
+
 def when(run: PopulationRun, frame: int) -> str:
     """Charge of a frame, or how long the current has been off."""
-    samples = run.replicas[int(run.frames["replica"][frame])]
-    row = int(run.frames["sample"][frame])
+    samples, row = _row(run, frame)
     if samples["step"][row]:
         current = samples["current_density_mA_cm2"][row]
         did = "stripped" if current > 0 else "plated" if current < 0 else "rested"
         return f"cycle {samples['cycle'][row]:.0f}, {did}"
-    if samples["phase"][int(run.frames["sample"][frame])] == 0:
+    if samples["phase"][row] == 0:
         return figure(run.frames["capacity_mAh_cm2"][frame], "mAh/cm²")
     switched_s = samples["time_s"][samples["phase"] == 0][-1]
     return f"{duration(run.frames['time_s'][frame] - switched_s)} of rest"
@@ -399,12 +399,13 @@ _VOLUMES = (
 _S_PER_H = 3600.0
 
 
-def _summary(run: PopulationRun) -> Figure:
-    """A run from above; contact, voids on a line, overpotential, and where the metal went.
+def _summary(runs: Sequence[PopulationRun], *_: object) -> Figure:
+    """The first run from above; contact, voids on a line, overpotential, where the metal went.
 
     Against the charge; against the time where current rests or changes its sign.
     """
-    page, top, bottom = style.headed([run], describe(run), (style.PAGE_IN, 2.25), 2.7)
+    run = runs[0]
+    page, top, bottom = _sheet([run], (style.PAGE_IN, 2.25), 2.7)
     shown = _chosen(run, None, 3)
     maps = top.subplots(1, max(1, len(shown)), squeeze=False)[0]
     for panel, frame in zip(maps, shown, strict=False):
@@ -509,3 +510,12 @@ def ends_of_steps(run: PopulationRun) -> list[int]:
     plates = [n for n in last_of if sign[n] < 0 and strips and n > strips[0]]
     chosen = [*strips[:1], *plates[:1], *strips[-1:]]
     return [last_of[n] for n in dict.fromkeys(chosen)]
+
+
+_DRAWINGS: dict[str, Callable[..., Figure]] = {
+    "summary": _summary,
+    "map": _maps,
+    "section": _section_page,
+    "sizes": _sizes,
+    "events": _events,
+}

@@ -83,7 +83,8 @@ class System:
     extend, repair : callable, optional
         Continue a finished run; save what is undamaged of a file (`advice` where there is none).
     movie : callable, optional
-        Saves a movie: ``movie(run, path, frames=…, per_second=…, progress=…)``.
+        Saves a movie: ``movie(run, path, frames=…, per_second=…, progress=…)``; returns how many
+        frames it has.
     digest : callable, optional
         At most eight of such pairs, for `kmc info` and after a run; all of them where it is None.
     seconds, file_bytes : callable
@@ -124,7 +125,7 @@ class System:
     tables: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     extend: Callable[..., Any] | None = None
     repair: Callable[..., Any] | None = None
-    movie: Callable[..., None] | None = None
+    movie: Callable[..., int] | None = None
     digest: Callable[[Any], list[tuple[str, str]]] | None = None
     seconds: Callable[[Mapping[str, Any]], float] = lambda tables: math.nan
     file_bytes: Callable[[Mapping[str, Any]], float] = lambda tables: math.nan

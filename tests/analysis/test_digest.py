@@ -5,7 +5,7 @@ from __future__ import annotations
 import fake
 import pytest
 
-from kmc.analysis.digest import digest
+from kmc.analysis.summary import digest
 from kmc.common.conditions import ending
 from kmc.files.reader import load
 

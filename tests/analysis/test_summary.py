@@ -40,9 +40,9 @@ def test_says_what_a_battery_scientist_asks(stripped):
     text = words(stripped)
     samples = stripped.samples
     assert "Ended: capacity of 2 monolayers reached" in text
-    assert "2 monolayers stripped, 7.2e-5 mAh/cm²" in text
-    assert f"→ {100 * samples.contact_fraction[-1]:.0f} % of the interface" in text
-    assert "2 voids at the end; the largest has" in text
+    assert "Stripped: 2 monolayers, 7.2e-5 mAh/cm²" in text
+    assert f"→ {100 * samples.contact_fraction[-1]:.3g} % of the interface" in text
+    assert "2 in the last frame, the largest" in text
     assert f"→ {samples.vacancies[-1]} in the box" in text
     assert f"{1e3 * samples.overpotential_V[-1]:.3g} mV" in text
     assert "520 ms, 25 000 events" in text
@@ -109,15 +109,16 @@ def test_the_first_layer_of_an_alloy(tmp_path, coverage, said):
 
 def test_unfinished_says_how_to_go_on(tmp_path):
     text = words(load(fake.write(tmp_path / "a.h5", finished=None)))
-    assert "Not finished: still running, or killed." in text
-    assert "kmc resume a.h5 continues it" in text
+    assert "Not finished: still running, or killed; kmc resume a.h5 goes on from here" in text
     text = words(load(fake.write(tmp_path / "b.h5", finished=False, stop_reason="interrupted")))
-    assert "Not finished: interrupted. The file is complete" in text
+    assert "Not finished: interrupted; kmc resume b.h5 goes on from here" in text
 
 
 def test_no_electroactive_atom(tmp_path):
     path = fake.write(tmp_path / "inf.h5", last={"overpotential_V": math.inf})
-    assert "unlimited: no atom is electroactive any more (highest before that" in words(load(path))
+    text = words(load(path))
+    assert "mV at the end" in text
+    assert "; unlimited at the end: no atom is electroactive" in text
 
 
 def test_no_current_and_no_interface(tmp_path):
@@ -131,7 +132,7 @@ def test_no_current_and_no_interface(tmp_path):
     assert "Contact:" in text
     assert "Simulated: 3 ns" in text
     assert "Kinetics: exact: no barrier was raised" in text
-    for absent in ("Capacity", "Overpotential", "stripped atom"):
+    for absent in ("Stripped:", "Overpotential", "stripped atom"):
         assert absent not in text
 
     box = fake.lattice(boundary="periodic")

@@ -231,7 +231,9 @@ def test_every_picture_of_odd_runs(what, kind, tmp_path):
 
 
 def all_axes(page):
-    return [*page.axes] + [a for part in page.subfigs for a in all_axes(part)]
+    """Of a page and its parts, which share the list of those inside them."""
+    found = [*page.axes] + [a for part in page.subfigs for a in all_axes(part)]
+    return list(dict.fromkeys(found))
 
 
 def texts(page) -> str:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import wraps
-from pathlib import Path
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
 
 from kmc.analysis import export, voids
-from kmc.analysis.digest import digest
 from kmc.analysis.facts import facts
-from kmc.analysis.summary import summary
+from kmc.analysis.summary import digest, summary
 from kmc.common.drawing import drawn
 from kmc.common.outputs import PICTURES
 from kmc.common.units import A_per_nm
@@ -60,11 +58,6 @@ def plot(
 ) -> Any:
     """A picture (`kmc.plotting.draw`)."""
     return drawn("draw", what, runs, **options)
-
-
-def movie(run: Trajectory, path: str | Path, **options: Any) -> None:
-    """A movie, see `kmc movie`."""
-    drawn("save_movie", run, path, **options)
 
 
 def derived(t: Trajectory, row: dict[str, float], monolayers: float | None) -> dict[str, float]:
@@ -118,7 +111,7 @@ ELECTRODE = System(
     derived=derived,
     derived_columns=DERIVED,
     tables={name: _table(name) for name in ("samples", "voids", "events")},
-    movie=movie,
+    movie=partial(drawn, "save_movie"),
     seconds=cost.seconds,
     file_bytes=cost.file_bytes,
     more_frames="a smaller output.frame_every_monolayers",

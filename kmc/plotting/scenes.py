@@ -1,0 +1,223 @@
+"""Movies of runs of every kind: from above, a second panel, and two curves with a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kmc.common.formatting import monolayers
+from kmc.plotting import cathode_panels, deposition_panels, maps, section_panels, style, upscale
+from kmc.plotting.movie import MoviePages, new_page
+
+_WIDTH_IN, _HEIGHT_IN = 8.0, 4.2
+_PIXELS = 600  # across a map of a box
+
+
+class Scene(NamedTuple):
+    """What a kind of run shows.
+
+    A panel draws a frame in empty axes: ``panel(axes, frame, first)``, where `first` is true once,
+    for what stays, such as a colour bar. `x` and the curves have a value a row, `at` is the place
+    of each chosen frame on the same axis; `heights` are those of the second panel and the curves.
+    """
+
+    panels: tuple[Callable[..., None], Callable[..., None]]
+    x: np.ndarray
+    x_label: str
+    curves: tuple[tuple[np.ndarray, str], tuple[np.ndarray, str]]
+    at: np.ndarray
+    when: Callable[[int], str]
+    heights: tuple[float, float, float]
+    keys: Sequence[Any] = ()
+    logarithmic: bool = False
+
+
+def _finite_mV(volts: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(volts), 1e3 * volts, np.nan)
+
+
+def _box(run: Any, frames: Sequence[int]) -> Scene:
+    chosen = {i: run.frames[i] for i in frames}
+    views = {i: maps.view_of(run, frame) for i, frame in chosen.items()}
+    last, s = views[frames[-1]], run.samples
+    # One scale for all frames, so that colours keep their meaning.
+    scale = maps.scale_for(max(view.most for view in views.values()), last.step)
+    cut = section_panels.cut_through(run.lattice, [chosen[frames[-1]]])
+    of_map = maps.nearest_place(last.places_nm, last.size_nm, _PIXELS)
+    of_cut = section_panels.nearest_site(cut, _PIXELS)
+
+    def above(axes: Any, frame: int, first: bool) -> None:
+        maps.draw_map(axes, views[frame], scale, nearest=of_map)
+        maps.mark_cut(axes, last, cut.at_nm)
+        axes.set_title(last.title.partition(" at ")[0], loc="left")
+        if first and scale.colours is not None:
+            maps.depth_bar(axes.figure, axes, last, scale, aspect=22)
+
+    def section(axes: Any, frame: int, first: bool) -> None:
+        section_panels.draw_section(axes, cut, chosen[frame], run.lattice, nearest=of_cut)
+        axes.set_title(f"{cut.title} (dashed line)", loc="left")
+
+    key, divisor, label = style.table_axis([s.table])
+    if run.has_interface and run.has_current:
+        second = (_finite_mV(s["overpotential_V"]), "overpotential\n(mV)")
+    else:
+        second = (s["vacancies"], "vacancies")
+    first = (s["contact_fraction"], "contact\nfraction")
+    if not run.has_interface:
+        first = (s["energy_eV"] - s["energy_eV"][:1], "energy change\n(eV)")
+    at = np.array([getattr(frame, key) for frame in chosen.values()]) / divisor
+    keys = section_panels.keys_of([run]) + maps.chemistry_keys([last])
+
+    def when(frame: int) -> str:
+        return style.moment(run, chosen[frame])
+
+    heights = (1.6, 1.0, 1.0)
+    return Scene(
+        (above, section), s[key] / divisor, label, (first, second), at, when, heights, keys
+    )
+
+
+def _population(run: Any, frames: Sequence[int]) -> Scene:
+    line = upscale.section_line(run)
+    gaps = [run.gap_um(frame) for frame in frames]
+    deepest, highest = (
+        max(float(h.max()) for h in some) for some in (gaps, [h[line] for h in gaps])
+    )
+    s = run.replicas[int(run.frames["replica"][frames[0]])]
+
+    def above(axes: Any, frame: int, first: bool) -> None:
+        upscale.draw_map(axes, run, frame, deepest)
+        at_um = (line + 0.5) * run.edge_um / len(run.gap_um(frame))
+        axes.axhline(at_um, color=style.VERMILLION, lw=0.8, ls=(0, (4, 3)))
+        axes.set_title("")
+        axes.set_title("from above: contact grey, deeper gaps darker", loc="left")
+
+    def cut(axes: Any, frame: int, first: bool) -> None:
+        upscale.draw_section(axes, run, frame, line, highest)
+        axes.set_title("section along the dashed line, true to scale", loc="left")
+
+    def when(frame: int) -> str:
+        return f"{upscale.when(run, frame)}   contact {upscale.contact_percent(run, frame):.3g} %"
+
+    # Rests and plating stand still or go back along the charge: only the time goes on.
+    by_time = bool((np.diff(s["capacity_mAh_cm2"]) <= 0).any())
+    key, label = ("time_s", "time (s)") if by_time else ("capacity_mAh_cm2", "capacity (mAh/cm²)")
+    curves = (
+        (100 * s["contact_fraction"], "contact (%)"),
+        (_finite_mV(s["overpotential_V"]), "overpotential (mV)"),
+    )
+    some = s[key] > 0
+    x, at = s[key][some], run.frames[key][list(frames)]
+    curves = tuple((values[some], text) for values, text in curves)  # type: ignore[assignment]
+    logarithmic = not run.run.get("protocol")
+    # A logarithmic axis has no 0: the first frame stands at its left end.
+    at = np.maximum(at, x[:1].max(initial=0.0)) if logarithmic else at
+    heights = (0.6, 1.0, 1.0)
+    return Scene((above, cut), x, label, curves, at, when, heights, logarithmic=logarithmic)
+
+
+def _deposition(run: Any, frames: Sequence[int]) -> Scene:
+    s, rows = run.samples, run.frames["sample"]
+    highest = max(deposition_panels.highest(run, frame) for frame in frames)
+
+    def above(axes: Any, frame: int, first: bool) -> None:
+        title = "from above: height of the deposit"
+        deposition_panels.draw_map(axes, run, frame, title, highest=highest, bar=first)
+
+    def cut(axes: Any, frame: int, first: bool) -> None:
+        deposition_panels.draw_section(axes, run, frame)
+        axes.set_title("section through the highest column", fontsize=7)
+
+    def when(frame: int) -> str:
+        return f"after {monolayers(float(s['capacity_monolayers'][rows[frame]]))}"
+
+    curves = ((s["coverage"], "coverage"), (s["roughness_layers"], "roughness\n(layers)"))
+    # Strips of a protocol go back along the charge: only the time goes on.
+    by_time = bool((np.diff(s["capacity_monolayers"]) < 0).any())
+    key, label = "capacity_monolayers", "plated (monolayers)"
+    key, label = ("time_s", "time (s)") if by_time else (key, label)
+    at, keys = s[key][rows[list(frames)]], deposition_panels.keys_of([run])
+    return Scene((above, cut), s[key], label, curves, at, when, (1.0, 0.8, 0.8), keys)
+
+
+def _cathode(run: Any, frames: Sequence[int]) -> Scene:
+    s = run.samples
+
+    def above(axes: Any, frame: int, first: bool) -> None:
+        cathode_panels.draw_map(axes, run, frame)
+        axes.set_title("materials", fontsize=7)
+
+    def stress(axes: Any, frame: int, first: bool) -> None:
+        cathode_panels.draw_stress(axes, run, frame, bar=first)
+        axes.set_title("equivalent stress", fontsize=7)
+
+    curves = (
+        (s["contact_active_active"], "contact\nactive–active"),
+        (s["pore_area"], "open pores"),
+    )
+    hours = s["time_s"] / 3600
+    at, keys = hours[run.frames["sample"][list(frames)]], cathode_panels.keys()
+    when = partial(cathode_panels.moment, run)
+    return Scene((above, stress), hours, "time (h)", curves, at, when, (1.8, 0.8, 0.8), keys)
+
+
+SCENES = {
+    "electrode": _box,
+    "population": _population,
+    "deposition": _deposition,
+    "cathode": _cathode,
+}
+
+
+class RunMovie(MoviePages):
+    """The movie of a run: its `Scene`, drawn anew for each frame."""
+
+    def __init__(self, run: Any, frames: Sequence[int]):
+        self.frames, self._scene = list(frames), SCENES[run.kind](run, frames)
+        foot_in = 0.3 if self._scene.keys else 0.01
+        self.page = new_page(_WIDTH_IN, _HEIGHT_IN)
+        head, body, foot = style.stack(self.page, [0.25, _HEIGHT_IN - 0.25 - foot_in, foot_in])
+        head.text(0.012, 0.45, style.plain(run.path.stem), weight="bold", size=10, va="center")
+        self._clock = head.text(0.988, 0.45, "", size=9, va="center", ha="right")
+        parts: Any = body.subfigures(1, 2, width_ratios=(0.95, 1.0))
+        ratios = {"height_ratios": self._scene.heights}
+        second, *lower = parts[1].subplots(3, 1, gridspec_kw=ratios)
+        self._panels = (parts[0].subplots(1, 1), second)
+        if self._scene.keys:
+            style.patch_key(foot, self._scene.keys)
+        self._curves(lower)
+        self._draw(self.frames[-1], first=True)
+        self.fix_layout()
+
+    def _curves(self, panels: Sequence[Any]) -> None:
+        scene, colours = self._scene, (style.BLUE, style.VERMILLION)
+        for panel, (values, label), colour in zip(panels, scene.curves, colours, strict=True):
+            style.line(panel, scene.x, values, colour)
+            panel.set_ylabel(label)
+            if not np.nanmin(values, initial=0.0) < 0:
+                panel.set_ylim(bottom=0)
+            if scene.logarithmic:
+                panel.set_xscale("log")
+            style.span(panel, scene.x)
+        if scene.logarithmic and len(scene.x):
+            panels[0].set_ylim(0, 103)
+            style.plain_log_axis(panels[1].xaxis, *panels[1].get_xlim())
+        panels[0].tick_params(labelbottom=False, which="both")
+        panels[1].set_xlabel(scene.x_label)
+        self._cursors = [panel.axvline(scene.at[-1], color=style.BLACK, lw=0.9) for panel in panels]
+
+    def _draw(self, frame: int, first: bool = False) -> None:
+        for axes, panel in zip(self._panels, self._scene.panels, strict=True):
+            axes.clear()
+            panel(axes, frame, first)
+
+    def show(self, index: int) -> None:
+        """Draw the frame number `index` of those chosen."""
+        frame = self.frames[index]
+        self._draw(frame)
+        self._clock.set_text(f"{self._scene.when(frame)}   (frame {frame})")
+        for cursor in self._cursors:
+            cursor.set_xdata([self._scene.at[index]] * 2)
