@@ -28,6 +28,7 @@ _SUFFIXES = {
     "_per_um2": "1/µm2",
     "_ohm_cm2": "Ω cm2",
     "_kJ_mol": "kJ/mol",
+    "_per_nm": "1/nm",
     "_per_s": "1/s",
     "_mS_cm": "mS/cm",
     "_per_100um": "1/100 µm",

@@ -13,9 +13,9 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from kmc.common.catalogue import nearest
@@ -184,15 +184,25 @@ def allowed_range(field: Any) -> str:
     """
     if field is None:
         return ""
-    limits = []
-    for attribute, relation in _BOUNDS:
-        for constraint in field.metadata:
-            bound = getattr(constraint, attribute, None)
-            if bound is not None:
-                limits.append(f"{relation} {_bound(bound)}")
     extra = field.json_schema_extra or {}
-    text = extra.get("allowed") or " and ".join(limits)
+    text = extra.get("allowed") or _allowed(field)
     return f"{text} ({extra['reason']})" if extra.get("reason") else text
+
+
+def _allowed(field: Any) -> str:
+    types = (field.annotation, *get_args(field.annotation))
+    if bool in types:
+        return "true or false"
+    choices = [toml_value(c) for of in types if get_origin(of) is Literal for c in get_args(of)]
+    if choices:
+        return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
+    limits = [
+        f"{relation} {_bound(bound)}"
+        for attribute, relation in _BOUNDS
+        for constraint in field.metadata
+        if (bound := getattr(constraint, attribute, None)) is not None
+    ]
+    return " and ".join(limits) + (", or inf" if INFINITE in field.metadata else "")
 
 
 def _bound(bound: float) -> str:
@@ -266,16 +276,17 @@ def _problem(
     name = location[-1] if location else ""
     at, shown = place
     value, category, context = item["input"], item["type"], item.get("ctx", {})
-    field = siblings.get(name)
+    field, known = siblings.get(name), " ".join(filter(None, (repr(name), at)))
     if category == "extra_forbidden":
         return Problem(
-            f"{name!r} {at} is not a known key",
+            f"{known} is not a known key",
             f"{nearest(name, siblings)}Keys of {group}: {', '.join(siblings)}.",
         )
     if category in ("model_type", "dict_type"):
-        return Problem(
-            f"{name!r} {at} must be a table, not {kind(value)}", f"Write it as [{name}]."
-        )
+        return Problem(f"{known} must be a table, not {kind(value)}", f"Write it as [{name}].")
+    if category in ("tuple_type", "too_short"):
+        wrong = "must be a list" if category == "tuple_type" else "is too short"
+        return Problem(f"{shown} {wrong}")
     if category == "literal_error":
         choices = [part.strip().strip("'") for part in _choices(context["expected"])]
         close = nearest(value, choices) if isinstance(value, str) else ""
@@ -291,10 +302,49 @@ def _problem(
     if category == "string_type":
         return Problem(f"{shown} must be text, not {kind(value)}", "Put it in quotes.")
     if category == "bool_type":
-        return Problem(f"{shown} must be true or false, not {kind(value)}")
+        return Problem(f"{shown} is not true or false")
     if category.startswith(("greater_than", "less_than")):
         return Problem(f"{shown} is out of range", _sentence(f"Allowed: {limits}"))
     return Problem(f"{shown} cannot be used: {item['msg']}")
+
+
+def entries_of(adapter: TypeAdapter, value: Any, tables: Mapping[str, type[Checked]]) -> Any:
+    """A checked list of tables that is the value of one key.
+
+    Parameters
+    ----------
+    adapter : pydantic.TypeAdapter
+        Of the whole list.
+    value : list or tuple
+    tables : mapping
+        Name of a table in an entry → its keys; those of an entry by the empty name.
+
+    Raises
+    ------
+    PydanticCustomError
+        As from `refuse`, on the first error: its entry, and its step of that entry.
+    """
+    try:
+        return adapter.validate_python(tuple(value))
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        # A misspelt key explains what is missing, and not the other way round.
+        item = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
+        numbers = [part + 1 for part in item["loc"] if isinstance(part, int)]
+        names = [part for part in item["loc"] if isinstance(part, str)]
+        at = "".join(f"{word} {n}: " for word, n in zip(("entry", "step"), numbers, strict=False))
+        if item["type"] == _OWN and (not names or names[-1] in tables):  # of a table as a whole
+            raise refuse(at + item["ctx"]["problem"], item["ctx"]["allowed"]) from None
+        if item["type"] == "model_type":
+            name = f"{names[-1]} " if names else ""
+            raise refuse(f"{at}{name}must be a table, not {kind(item['input'])}") from None
+        *outer, key = ["", *names]
+        fields = tables[outer[-1]].model_fields if outer else {}
+        if item["type"] == "missing":
+            raise refuse(f"{at}{key} is missing", f"Keys: {', '.join(fields)}") from None
+        place = "", f"{key} = {show(item['input'])}"
+        message, advice = _problem(item, tuple(names), place, fields, outer[-1] or "an entry")
+        raise refuse(at + message, advice.removesuffix(".")) from None
 
 
 def _choices(expected: str) -> list[str]:

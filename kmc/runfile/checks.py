@@ -237,22 +237,30 @@ def warn_of_celsius(run: RunFile, origin: Origin) -> None:
             )
 
 
-def protocol_checks(run: RunFile, origin: Origin) -> list[Problem]:
-    """What a run with [[protocol]] must leave to its steps."""
+def steps_instead(
+    run: RunFile, origin: Origin, wanted: Wanted = (("conditions", "overpotential_V", None),)
+) -> list[Problem]:
+    """What a run with [[protocol]] must leave to its steps; beside those keys a table of values."""
     given = [f"rest.{key}" for key in given_keys(run.rest)]
     given += [f"stop.{k}" for k in given_keys(run.stop) if k not in ("events", "wall_time_s")]
     if run.conditions.current_is_given:
         given.append("conditions.current_density_mA_cm2")
-    found = [origin.of(run, key) for key in given] + differing(run, origin, _WITH_STEPS)
+    if "capacity_mAh_cm2" in run.upscale.model_fields_set:
+        given.append("upscale.capacity_mAh_cm2")
+    found = [origin.of(run, key) for key in given] + differing(run, origin, wanted)
     if not found:
         return []
     return [
         Problem(
             f"{', '.join(found)} cannot be combined with [[protocol]]",
-            "Steps have their own current or voltage and their own end, on an interface; [stop] "
-            "may have events and wall_time_s.",
-        ),
+            "Steps have their own current or voltage and their own end.",
+        )
     ]
+
+
+def protocol_checks(run: RunFile, origin: Origin) -> list[Problem]:
+    """The same for a box of atoms, whose steps need an interface, too."""
+    return steps_instead(run, origin, _WITH_STEPS)
 
 
 def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator
 
 from kmc.common.validation import Number, number_of, refuse
-from kmc.runfile.sections import SystemSection, _flag, _key
+from kmc.runfile.sections import SystemSection, _key
 
 
 def _range(value: Any) -> tuple[float, float]:
@@ -39,10 +39,9 @@ class Deposition(SystemSection):
         "random": ("seed",),
     }
 
-    hops: Annotated[bool, BeforeValidator(_flag)] = _key(
+    hops: bool = _key(
         True,
         "whether atoms hop; without, they stay where they are plated (random deposition)",
-        allowed="true or false",
     )
     strip_cutoff_V: Number = _key(
         1.0,

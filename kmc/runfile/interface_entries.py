@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from kmc.common.catalogue import nearest
-from kmc.common.validation import kind, number_of, refuse, show
+from pydantic import Field, TypeAdapter
+
+from kmc.common.validation import Checked, Number, entries_of, kind, number_of, refuse, show
 from kmc.model.interphase import MAX_CHEMISTRIES
 
-_KEYS = ("params", "fraction", "parameters", "conductive")
 
-
-@dataclass(frozen=True)
-class Chemistry:
+class Chemistry(Checked):
     """A chemistry that parts of the interface have instead of that of [system].
 
     Attributes
@@ -30,9 +26,12 @@ class Chemistry:
     """
 
     params: str
-    fraction: float | None = None
-    parameters: dict[str, float] = field(default_factory=dict)
+    fraction: Number | None = Field(None, ge=0, le=1)
+    parameters: dict[str, Number] = Field(default_factory=dict)
     conductive: bool = False
+
+
+_CHEMISTRIES = TypeAdapter(tuple[Chemistry, ...])
 
 
 def chemistries(value: Any) -> tuple[Chemistry, ...]:
@@ -41,38 +40,7 @@ def chemistries(value: Any) -> tuple[Chemistry, ...]:
         raise refuse(f"must be a list of tables, not {kind(value)}")
     if not 1 <= len(value) < MAX_CHEMISTRIES:
         raise refuse(f"has {len(value)} entries; 1 to {MAX_CHEMISTRIES - 1} fit")
-    return tuple(
-        item if isinstance(item, Chemistry) else _chemistry(item, f"entry {n}: ")
-        for n, item in enumerate(value, 1)
-    )
-
-
-def _chemistry(item: Any, entry: str) -> Chemistry:
-    if not isinstance(item, Mapping):
-        raise refuse(f"{entry}must be a table, not {kind(item)}")
-    for key in item:
-        if key not in _KEYS:
-            advice = f"{nearest(key, _KEYS)}Keys of an entry: {', '.join(_KEYS)}"
-            raise refuse(f"{entry}{key!r} is not a known key", advice)
-    if not isinstance(item.get("params"), str):
-        raise refuse(f"{entry}params must name a parameter set")
-    fraction = item.get("fraction")
-    if fraction is not None:
-        fraction, problem = number_of(fraction)
-        if problem or not 0 <= fraction <= 1:
-            raise refuse(f"{entry}fraction = {show(item['fraction'])} is not from 0 to 1")
-    overrides = item.get("parameters", {})
-    if not isinstance(overrides, Mapping):
-        raise refuse(f"{entry}parameters must be a table, not {kind(overrides)}")
-    values = {}
-    for key, given in overrides.items():
-        values[key], problem = number_of(given)
-        if problem:
-            raise refuse(f"{entry}parameters.{key} = {show(given)} {problem}")
-    conductive = item.get("conductive", False)
-    if not isinstance(conductive, bool):
-        raise refuse(f"{entry}conductive = {show(conductive)} is not true or false")
-    return Chemistry(item["params"], fraction, values, conductive)
+    return entries_of(_CHEMISTRIES, value, {"": Chemistry, "parameters": Checked})
 
 
 def places(value: Any, names: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:

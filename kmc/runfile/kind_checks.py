@@ -1,4 +1,4 @@
-"""Checks of runs with a section of their own kind: those that all share, deposition, cathode."""
+"""Checks of runs with a section of their own: those that all share, and those of each kind."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from kmc.model.adatoms import NEEDED as NEEDED_OF_SUBSTRATE
 from kmc.model.adatoms import check_same_metal
 from kmc.model.parameters import ParameterSet
 from kmc.runfile import kinds
-from kmc.runfile.checks import load_named
-from kmc.runfile.protocol import HOLD
+from kmc.runfile.checks import load_named, steps_instead
+from kmc.runfile.protocol import CHARGES, HOLD, STRIP
 from kmc.runfile.run_file import Origin, Rule, RunFile, broken
+from kmc.runfile.upscale_section import MOST_CELLS, Upscale, cells_along_edge
 
 MOST_SITES = 20_000_000  # of a deposition: 8 arrays a site, 400 MB
-_CAPACITIES = ("capacity_monolayers", "capacity_mAh_cm2")
 NEEDED = ("youngs_modulus_GPa", "poisson_ratio")
 NEEDED_OF_ACTIVE = (*NEEDED, "lithiation_volume_change")
 CREEP = ("creep_reference_rate_per_s", "creep_reference_stress_MPa", "strain_rate_sensitivity")
@@ -62,7 +62,7 @@ _WITHOUT_STEPS = (
         "Give a current above 0.",
     ),
     Rule(
-        lambda run: not any(getattr(run.stop, key) for key in _CAPACITIES),
+        lambda run: not any(getattr(run.stop, key) for key in CHARGES),
         "section [stop] of {source} has no capacity: the deposition never ends",
         "Give capacity_monolayers or capacity_mAh_cm2.",
     ),
@@ -117,14 +117,7 @@ def _substrates(run: RunFile, origin: Origin) -> list[Problem]:
 
 def _steps(run: RunFile, origin: Origin) -> Iterator[Problem]:
     """A protocol plates, strips and rests; its steps have what the run has without one."""
-    instead = {f"stop.{key}": "end" for key in _CAPACITIES if getattr(run.stop, key)}
-    if run.conditions.current_is_given:
-        instead["conditions.current_density_mA_cm2"] = "current"
-    for key, own in instead.items():
-        shown = origin.of(run, key)
-        yield Problem(
-            f"{shown} cannot be combined with [[protocol]]", f"Steps have their own {own}."
-        )
+    yield from steps_instead(run, origin)
     for planned in run.protocol.plan:
         until = planned.step.until
         if planned.step.do == HOLD or until.overpotential_V or until.contact_fraction is not None:
@@ -194,3 +187,179 @@ def _materials(run: RunFile, origin: Origin) -> list[Problem]:
             )
         ]
     return []
+
+
+# --- population of voids --------------------------------------------------------------------------
+
+_MOST_FLAWS = 2_000_000
+_SINKS = ("electrode_thickness_um", "sink_length_um", "sink_depth_um")
+
+
+def _differs(run: RunFile, key: str) -> bool:
+    return getattr(run.upscale, key) != Upscale.model_fields[key].default
+
+
+_RULES = (
+    Rule(
+        lambda run: run.upscale.shape == "aspect" and run.upscale.aspect_ratio is None,
+        "{upscale.shape} needs aspect_ratio",
+        "Give upscale.aspect_ratio.",
+    ),
+    Rule(
+        lambda run: run.upscale.shape == "aspect" and run.upscale.contact_angle_deg is not None,
+        '{upscale.contact_angle_deg} has no meaning with shape = "aspect"',
+        "Remove it.",
+    ),
+    Rule(
+        lambda run: run.upscale.shape != "aspect" and run.upscale.aspect_ratio is not None,
+        '{upscale.aspect_ratio} has no meaning with shape = "{run.upscale.shape}"',
+        "Remove it.",
+    ),
+    Rule(
+        lambda run: run.system.boundary == "periodic",
+        "{system.boundary}: [upscale] needs an interface",
+        'Set boundary = "interface".',
+    ),
+    Rule(
+        lambda run: math.isinf(min(getattr(run.conditions, key) for key in _SINKS)),
+        "{conditions.electrode_thickness_um}: no vacancy could end anywhere",
+        "Give it in µm, for example 1000, or a sink_length_um or sink_depth_um.",
+    ),
+    Rule(
+        lambda run: not run.has_protocol and run.conditions.overpotential_V is not None,
+        "{conditions.overpotential_V}: a population of voids has no held voltage",
+        "Give a current.",
+    ),
+    Rule(
+        lambda run: (
+            not run.has_protocol
+            and run.conditions.overpotential_V is None
+            and run.conditions.current_density_mA_cm2 <= 0
+        ),
+        "{conditions.current_density_mA_cm2}: without a current no voids begin",
+        "Give a current above 0; a [rest] with time_s follows it.",
+    ),
+    Rule(
+        lambda run: run.rest.events is not None,
+        "{rest.events}: a population has no events",
+        "Give rest.time_s.",
+    ),
+    Rule(
+        lambda run: run.upscale.resolution_um > 0.5 * (run.upscale.domain_um or math.inf),
+        "{upscale.resolution_um} is more than half of the square of {run.upscale.domain_um:g} µm",
+        "Use a smaller resolution, or a larger domain_um.",
+    ),
+    # One way of saying how fast voids round off, and not that they do not.
+    Rule(
+        lambda run: run.upscale.relaxation == "none",
+        "{upscale.relaxation}: without rounding the rim of a spreading void has no thickness, and "
+        "the grid alone would say how far it spreads",
+        "Give upscale.rounding_length_um, 0.3 or more; or leave relaxation out.",
+    ),
+    Rule(
+        lambda run: (
+            run.upscale.rounding_length_um is not None and run.upscale.relaxation == "instant"
+        ),
+        "{upscale.relaxation} and rounding_length_um say the same twice",
+        "Remove relaxation.",
+    ),
+    Rule(
+        lambda run: (
+            run.upscale.rounding_length_um is not None
+            and run.upscale.relaxation == "kinetic"
+            and _differs(run, "relaxation_constant")
+        ),
+        "{upscale.relaxation_constant} and rounding_length_um say the same twice",
+        "Remove relaxation_constant.",
+    ),
+)
+
+
+def upscale_checks(run: RunFile, origin: Origin) -> list[Problem]:
+    """What is wrong with a run of a population whose single values are all in order."""
+    problems = [*_flaws(run, origin)]
+    if run.has_protocol:
+        problems += [*steps_instead(run, origin), *_currents(run)]
+    return [*problems, *broken(_RULES, run, origin), *_grid(run, origin)]
+
+
+def _grid(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    """Cells that memory holds."""
+    upscale = run.upscale
+    if upscale.grid_um is None or upscale.domain_um is None:
+        return
+    n_cells = cells_along_edge(upscale.domain_um, upscale.grid_um)
+    if n_cells > MOST_CELLS:
+        yield Problem(
+            f"{origin.of(run, 'upscale.grid_um')} makes {n_cells} × {n_cells} cells of a square of "
+            f"{upscale.domain_um:g} µm, more than memory should hold",
+            f"Use {1.1 * upscale.domain_um / MOST_CELLS:.2g} or more, or a smaller domain_um.",
+        )
+
+
+def _currents(run: RunFile) -> Iterator[Problem]:
+    """Steps of a population strip or plate at a current, at one temperature."""
+    for planned in run.protocol.plan:
+        step = planned.step
+        if step.do == HOLD:
+            yield Problem(
+                f"step {planned.number} of [[protocol]] ({step}): a population of voids has no "
+                "held voltage",
+                "Strip or plate with a current, until an overpotential_V where wanted.",
+            )
+            break
+        if step.temperature_K is not None:
+            yield Problem(
+                f"step {planned.number} of [[protocol]] has temperature_K = "
+                f"{step.temperature_K:g}: a population of voids has one temperature",
+                "Give conditions.temperature_K for the whole run.",
+            )
+            break
+    if not any(planned.step.do == STRIP for planned in run.protocol.plan):
+        yield Problem("no step of [[protocol]] strips", "Without it no voids begin.")
+
+
+def _flaws(run: RunFile, origin: Origin) -> Iterator[Problem]:
+    """Flaws have a density and a radius, and room; without a field there is nothing else."""
+    upscale = run.upscale
+    keys = ("flaw_density_per_um2", "flaw_radius_nm")
+    given = [key for key in (*keys, "flaw_radius_sigma") if _differs(run, key)]
+    if upscale.sharing == "equal":
+        yield Problem(
+            f"{origin.of(run, 'upscale.sharing')}: gaps take up what diffusion brings them",
+            "Remove it; kmc 0.1 compared with equal shares.",
+        )
+        return
+    if upscale.nucleation == "homogeneous":
+        for key in given:
+            yield Problem(
+                f"{origin.of(run, f'upscale.{key}')} has no meaning with nucleation = "
+                '"homogeneous"',
+                'Set nucleation = "flaws" or "both", or remove the key.',
+            )
+        return
+    if missing := [key for key in keys if key not in given]:
+        said = origin.of(run, "upscale.nucleation")
+        yield Problem(f"{said} needs {' and '.join(missing)}", "Give both in [upscale].")
+        return
+    assert upscale.flaw_density_per_um2 is not None
+    assert upscale.flaw_radius_nm is not None
+    edge = upscale.edge_um(0.0)
+    number = upscale.flaw_density_per_um2 * edge**2
+    said = origin.of(run, "upscale.flaw_density_per_um2")
+    # The mean of r² of a lognormal distribution of the median r0 is r0² exp(2 σ²).
+    mean_square = (upscale.flaw_radius_nm * 1e-3) ** 2 * math.exp(2 * upscale.flaw_radius_sigma**2)
+    covered = upscale.flaw_density_per_um2 * math.pi * mean_square
+    if number < 1:
+        yield Problem(
+            f"{said} is no flaw in a square of {edge:g} µm",
+            f"Use {1 / edge**2:.2g} or more, or a larger domain_um.",
+        )
+    elif number > _MOST_FLAWS:
+        yield Problem(f"{said} is {number:.2g} flaws in the square", f"Use at most {_MOST_FLAWS}.")
+    elif covered > 0.5:
+        yield Problem(
+            f"{said} with {origin.of(run, 'upscale.flaw_radius_nm')} covers {100 * covered:.3g} % "
+            "of the interface before it begins",
+            "Use smaller or fewer flaws: at most half of the interface.",
+        )

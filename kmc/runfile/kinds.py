@@ -18,8 +18,7 @@ from kmc.common.validation import Checked, Problem
 from kmc.errors import KmcWarning
 from kmc.runfile.cathode_section import Cathode
 from kmc.runfile.deposition_section import Deposition
-from kmc.runfile.sections import SystemSection
-from kmc.runfile.upscale_section import Upscale, without_box
+from kmc.runfile.upscale_section import Upscale
 
 Tables = dict[str, dict[str, Any]]
 BOX = "electrode"
@@ -52,30 +51,24 @@ class RunKind:
 
     def stored(self, tables: Tables, has_protocol: bool) -> Tables:
         """Of all sections with their defaults those that mean something in a run of this kind."""
-        if self.uses is not None:
-            kept = {**self.uses, self.section: tuple(tables[self.section])}
-            if not has_protocol:
-                kept.pop("protocol", None)
-            own = {name: {key: tables[name][key] for key in keys} for name, keys in kept.items()}
-            return {**own, "parameters": tables["parameters"]}
-        others = {kind.section for kind in KINDS.values()} - {self.section}
-        tables = {name: table for name, table in tables.items() if name not in others}
-        if self.section:
-            return without_box(tables)
+        uses = self.uses
+        if uses is None:
+            uses = {name: tuple(table) for name, table in tables.items() if name not in sections()}
+        else:
+            uses = {**uses, self.section: tuple(tables[self.section])}
+        kept = {name: {key: tables[name][key] for key in keys} for name, keys in uses.items()}
         if not has_protocol:
-            del tables["protocol"]
-        return tables
-
-
-def _of(model: type[SystemSection], name: str) -> RunKind:
-    return RunKind(name, f"a {name}", name, model, model.uses)
+            kept.pop("protocol", None)
+        elif self.section:
+            kept[self.section].pop("capacity_mAh_cm2", None)  # the steps have their own
+        return {**kept, "parameters": tables["parameters"]}
 
 
 KINDS: dict[str, RunKind] = {
     BOX: RunKind(BOX, "a box of atoms", "", None),
-    "population": RunKind("population", "a population of voids", "upscale", Upscale),
-    "deposition": _of(Deposition, "deposition"),
-    "cathode": _of(Cathode, "cathode"),
+    "population": RunKind("population", "a population of voids", "upscale", Upscale, Upscale.uses),
+    "deposition": RunKind("deposition", "a deposition", "deposition", Deposition, Deposition.uses),
+    "cathode": RunKind("cathode", "a cathode", "cathode", Cathode, Cathode.uses),
 }
 """Name → kind, that of a run without a section of its own first."""
 

@@ -30,11 +30,11 @@ from kmc.runfile.kind_checks import (
     deposition_checks,
     exclusive_kinds,
     unused_keys,
+    upscale_checks,
 )
 from kmc.runfile.kinds import BOX, CHECKS, KINDS, find_more
 from kmc.runfile.protocol import CHARGES, ENDS
 from kmc.runfile.run_file import SECTIONS, Origin, RunFile, broken, from_resolved
-from kmc.runfile.upscale_checks import upscale_checks
 
 CHECKS |= {
     "population": upscale_checks,
@@ -191,7 +191,7 @@ def checked_run(
     if run.kind != BOX:
         found = exclusive_kinds(run, origin) or unused_keys(run, origin)
         raise_problems(found or CHECKS[run.kind](run, origin), source)
-        return run.with_default_cadence() if KINDS[run.kind].uses else run
+        return run.with_default_cadence() if "output" in (KINDS[run.kind].uses or ()) else run
     if run.conditions.current_density_mA_cm2 < 0 and not run.has_protocol:
         raise_problems(broken(PLATING, run, origin), source)
         run = RunFile.model_validate(_as_protocol(tables, run))

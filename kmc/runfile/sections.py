@@ -98,12 +98,6 @@ def _coverage(value: Any) -> float | str:
     return number
 
 
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise refuse(f"must be true or false, not {show(value)}")
-    return value
-
-
 class System(Checked):
     """Metal, lattice, size and initial composition."""
 
@@ -118,7 +112,6 @@ class System(Checked):
     boundary: Literal["interface", "periodic"] = _key(
         "interface",
         "along the normal: electrolyte below and metal reservoir above, or periodic bulk",
-        allowed='"interface" or "periodic"',
     )
     mg_fraction: Number = _key(
         0.0,
@@ -138,7 +131,6 @@ class System(Checked):
         "what fills a vacancy that leaves at the top: the metal above, which follows as a whole "
         "with its Mg (mg_fraction), or the little Mg that vacancies on their way to a distant sink "
         "bring past",
-        allowed='"metal" or "vacancies"',
     )
     vacancy_fraction: Number = _key(
         0.0, "fraction of sites vacant at the start, random over all sites", ge=0, lt=1
@@ -244,14 +236,12 @@ class Conditions(Checked):
         100.0,
         "metal above the box, up to a perfect sink of vacancies; inf closes the box",
         ge=1e-6,
-        allowed="at least 1e-6, or inf",
     )
     sink_length_um: NumberOrInf = _key(
         math.inf,
         "λ of the interface as a sink of vacancies: it takes K s/λ of them per area, s = S − 1 and "
         "K = ρ D_v c_eq, as much as metal of the thickness λ up to a perfect sink; inf for none",
         ge=1e-6,
-        allowed="at least 1e-6, or inf",
         reason="a sink at no distance holds S at 1",
     )
     sink_depth_um: NumberOrInf = _key(
@@ -259,7 +249,6 @@ class Conditions(Checked):
         "1/κ of the sinks in the metal, dislocations above all: the depth at which most vacancies "
         "have ended, 1/√ρ for ρ dislocations per area; inf for none below the perfect sink",
         ge=1e-6,
-        allowed="at least 1e-6, or inf",
         reason="a sink at no distance holds S at 1",
     )
     strip_weight_lambda: Number = _key(
@@ -283,16 +272,14 @@ class Conditions(Checked):
         ge=0,
         le=1e9,
     )
-    exchange: Annotated[bool, BeforeValidator(_flag)] = _key(
+    exchange: bool = _key(
         False,
         "at a given current, also strip and plate what oxidation and reduction exchange beyond it, "
         "in pairs; a held voltage always does",
-        allowed="true or false",
     )
-    plate_on_void_surfaces: Annotated[bool, BeforeValidator(_flag)] = _key(
+    plate_on_void_surfaces: bool = _key(
         False,
         "at a given current, also plate on the metal around voids that are open to the interface",
-        allowed="true or false",
     )
 
     def model_post_init(self, context: Any) -> None:
@@ -340,17 +327,15 @@ class Acceleration(Checked):
         le=0.9,
         reason="the reservoir makes up the rest",
     )
-    mg_exchange: Annotated[bool, BeforeValidator(_flag)] = _key(
+    mg_exchange: bool = _key(
         False,
         "Mg moves in the metal at its true rate, by exchange with Li beside it, instead of waiting "
         "for slowed vacancies",
-        allowed="true or false",
     )
-    superbasins: Annotated[bool, BeforeValidator(_flag)] = _key(
+    superbasins: bool = _key(
         False,
         "draw the walk of the only vacancy of the box in one step, exactly; useful where the "
         "interface stays flat (pure Li, bcc_100)",
-        allowed="true or false",
     )
 
 

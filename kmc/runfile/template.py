@@ -11,8 +11,7 @@ from kmc.common.units import DIMENSIONLESS, unit_of
 from kmc.common.validation import allowed_range, toml_value
 from kmc.runfile import kinds
 from kmc.runfile.load import RunFile
-from kmc.runfile.sections import Checked, Stop
-from kmc.runfile.upscale_section import KEYS_OF_A_BOX, OF_A_BOX, STOPS
+from kmc.runfile.sections import Checked
 
 _HEAD = """\
 # {what}
@@ -43,25 +42,13 @@ _WIDTH = 98
 
 
 class _Scale(NamedTuple):
-    """One of the two scales of a template.
-
-    Attributes
-    ----------
-    what, more : str
-        First and last line of the head.
-    like : str
-        Shipped run whose keys are set, so that the template runs unchanged and within minutes.
-    own : str
-        Its section, if it has one.
-    hidden : mapping
-        Section → keys that such runs do not have; None for all.
-    """
+    """One of the two scales of a template: first and last line of its head; the shipped run whose
+    keys are set, so that the template runs unchanged and within minutes; the kind of run."""
 
     what: str
     more: str
     like: str
-    own: str = ""
-    hidden: Mapping[str, Collection[str] | None] = {}
+    kind: str
 
 
 SCALES = {
@@ -69,13 +56,13 @@ SCALES = {
         "A box of atoms: nanometres of interface, every hop an event.",
         "#\n# kmc init --scale cell writes one in micrometres and mAh/cm².\n",
         "",
+        kinds.BOX,
     ),
     "cell": _Scale(
         "A cell in micrometres and mAh/cm²: a field of gaps.",
         "#\n# kmc init --scale atoms writes a box of atoms. What is assumed: docs/upscaling.md.\n",
         "cell_li",
-        "upscale",
-        {**dict.fromkeys(OF_A_BOX), **KEYS_OF_A_BOX, "stop": set(Stop.model_fields) - {*STOPS}},
+        "population",
     ),
 }
 _SET_OF_ATOMS = {
@@ -96,27 +83,28 @@ def template(name: str = "run.toml", scale: str = "atoms") -> str:
     """
     of = SCALES[scale]
     given = catalogue.read_toml(catalogue.locate("runs", of.like)) if of.like else _SET_OF_ATOMS
-    hidden = {*kinds.sections(), "parameters", "protocol"} - {of.own}
-    hidden |= {section for section, keys in of.hidden.items() if keys is None}
-    blocks = [
-        _section(
-            section, cast(type[Checked], field.annotation), given, of.hidden.get(section) or ()
-        )
-        for section, field in RunFile.model_fields.items()
-        if section not in hidden
-    ]
+    kind = kinds.KINDS[of.kind]
+    hidden = {*kinds.sections(), "parameters", "protocol"} - {kind.section}
+    blocks = []
+    for section, field in RunFile.model_fields.items():
+        model = cast(type[Checked], field.annotation)
+        keys: Collection[str] = () if section in hidden else model.model_fields
+        if kind.uses is not None and section != kind.section and keys:
+            keys = kind.uses.get(section, ())
+        if keys:
+            blocks.append(_section(section, model, given, keys))
     head = _HEAD.format(name=name, what=of.what, more=of.more)
     return head + "\n".join([*blocks, _PROTOCOL, _PARAMETERS])
 
 
 def _section(
-    section: str, model: type[Checked], given: Mapping[str, Any], hidden: Collection[str]
+    section: str, model: type[Checked], given: Mapping[str, Any], keys: Collection[str]
 ) -> str:
     own = given.get(section, {})
     summary = (model.__doc__ or "").strip().splitlines()[0]
     lines = [*_comment(summary), f"[{section}]"]
     for key, field in model.model_fields.items():
-        if key in hidden:
+        if key not in keys:
             continue
         optional = field.default is None
         facts = [unit_of(key)] if unit_of(key) != DIMENSIONLESS else []

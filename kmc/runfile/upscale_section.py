@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from kmc.common.validation import Checked, Count, Number, NumberOrInf
-from kmc.runfile.sections import _key
+from kmc.runfile.protocol import Protocol
+from kmc.runfile.sections import Conditions, Rest, System, SystemSection, _key
 
 MOST_CELLS = 2048  # of the grid along an edge: 1 GB
 FEWEST_CELLS = 16
 NARROWEST_um, WIDEST_um = 5.0, 300.0  # of a square whose edge is not given
 
-# Sections that describe a box of atoms, and keys of others that do.
-OF_A_BOX = ("interface", "acceleration", "output")
-STOPS = ("contact_fraction", "overpotential_V")  # keys of [stop] beside wall time and charge
-KEYS_OF_A_BOX = {
-    "system": ("size", "vacancy_fraction"),
-    "conditions": ("strip_weight_lambda", "contact_pattern_um", "plate_on_void_surfaces"),
-}
+
+def _all_but(section: type[Checked], *left_out: str) -> tuple[str, ...]:
+    return tuple(key for key in section.model_fields if key not in left_out)
 
 
-class Upscale(Checked):
+class Upscale(SystemSection):
     """A population of voids on micrometres of interface, instead of a box of atoms."""
+
+    uses: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "system": _all_but(System, "size", "vacancy_fraction"),
+        "conditions": _all_but(
+            Conditions, "strip_weight_lambda", "contact_pattern_um", "plate_on_void_surfaces"
+        ),
+        "stop": ("contact_fraction", "overpotential_V"),
+        "rest": _all_but(Rest),
+        "protocol": _all_but(Protocol),
+        "random": ("seed",),
+    }
 
     domain_um: Number | None = _key(
         None,
@@ -62,7 +71,6 @@ class Upscale(Checked):
         None,
         "how the metal above voids comes down: as a whole, or flowing by creep under the pressure; "
         "without it viscous where there is a pressure",
-        allowed='"rigid" or "viscous"',
     )
     pressure_share: Number = _key(
         1.0,
@@ -75,18 +83,15 @@ class Upscale(Checked):
         math.inf,
         "tension at which contact opens, with the viscous body; inf where it never does",
         ge=0,
-        allowed="at least 0, or inf",
     )
     contact_lost: Literal["end", "plate_back", "go_on"] = _key(
         "end",
         "when a strip step of a protocol ends early as no contact is left: the run ends, or later "
         "plate steps give back no more than was stripped, or they plate their full charge",
-        allowed='"end", "plate_back" or "go_on"',
     )
     shape: Literal["cap", "aspect"] = _key(
         "cap",
         "of a void: a spherical cap with the contact angle, or with a given aspect ratio",
-        allowed='"cap" or "aspect"',
     )
     contact_angle_deg: Number | None = _key(
         None,
@@ -101,7 +106,6 @@ class Upscale(Checked):
     nucleation: Literal["homogeneous", "flaws", "both"] = _key(
         "homogeneous",
         "where voids begin: anywhere on contact at the rate I(S), on flaws, or both",
-        allowed='"homogeneous", "flaws" or "both"',
     )
     flaw_density_per_um2: Number | None = _key(
         None, "patches without contact at the start, at random places", example=0.06, gt=0, le=1e4
@@ -183,16 +187,3 @@ def _smooth(n: int) -> bool:
         while n % factor == 0:
             n //= factor
     return n == 1
-
-
-def without_box(tables: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The sections of a population's run without what only a box of atoms has."""
-    kept = {name: dict(table) for name, table in tables.items() if name not in OF_A_BOX}
-    if not kept["protocol"].get("blocks"):
-        del kept["protocol"]
-    else:
-        del kept["upscale"]["capacity_mAh_cm2"]  # the steps have their own
-    for section, keys in KEYS_OF_A_BOX.items():
-        for key in keys:
-            kept[section].pop(key, None)
-    return kept

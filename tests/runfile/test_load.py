@@ -465,7 +465,7 @@ def test_overrides_leave_the_text_of_the_file_alone(write):
         ),
         (
             MINIMAL + "[acceleration]\nsuperbasins = 1\n",
-            "must be true or false, not 1",
+            "superbasins = 1 in section [acceleration] of",
             "",
         ),
         (

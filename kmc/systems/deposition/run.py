@@ -12,7 +12,7 @@ from kmc.common.units import A_per_nm, K_B_eV
 from kmc.kernels import deposition as kernel
 from kmc.model.adatoms import adatoms, lowest_barrier_eV, spacing_A
 from kmc.model.electrochemistry import atoms_of_capacity, capacity_mAh_cm2, strip_rate_Hz
-from kmc.runfile.protocol import PLATE, REST, STRIP, Step, Until
+from kmc.runfile.protocol import CHARGES, PLATE, REST, STRIP, Step, Until
 from kmc.runfile.run_file import RunFile
 from kmc.systems.deposition import substrate
 from kmc.systems.deposition.box import Drive, box_of, empty_state, law_of
@@ -31,8 +31,9 @@ def steps_of(run: RunFile) -> list[Step]:
     """The protocol, or plating to the capacity of [stop]."""
     if run.has_protocol:
         return [planned.step for planned in run.protocol.plan]
-    until = Until(run.stop.capacity_monolayers, run.stop.capacity_mAh_cm2)
-    return [Step(PLATE, run.conditions.current_density_mA_cm2, None, until)]
+    ends = {key: getattr(run.stop, key) for key in CHARGES}
+    current = run.conditions.current_density_mA_cm2
+    return [Step(do=PLATE, current_density_mA_cm2=current, until=Until(**ends))]
 
 
 class Deposition(Job):

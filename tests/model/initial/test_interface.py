@@ -139,9 +139,13 @@ REFUSED = [
     ('chemistry = [{ params = "li_neutrl", fraction = 1 }]', "not among the shipped", "li_neutral"),
     ('chemistry = [{ params = "limg_li2s", fraction = 1 }]', "is of Li and Mg", "same metal"),
     ('chemistry = [{ params = "lattice_gas", fraction = 1 }]', "", "differ only in"),
-    ("chemistry = [{ fraction = 1 }]", "must name a parameter set", ""),
+    ("chemistry = [{ fraction = 1 }]", "entry 1: params is missing", "Keys: params, "),
     ('chemistry = [{ param = "a" }]', "'param' is not a known key", "Did you mean 'params'?"),
-    ('chemistry = [{ params = "li_neutral", fraction = 1.5 }]', "not from 0 to 1", ""),
+    (
+        'chemistry = [{ params = "li_neutral", fraction = 1.5 }]',
+        "entry 1: fraction = 1.5 is out of range",
+        "at most 1",
+    ),
     ('chemistry = [{ params = "li_neutral", parameters = 3 }]', "must be a table", ""),
     (
         'chemistry = [{ params = "li_neutral", fraction = 1, parameters.barrier_Mg_eV = 1 }]',
