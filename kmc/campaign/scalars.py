@@ -21,7 +21,7 @@ from kmc.common.json_files import json_lines, read_json, read_text
 from kmc.common.outputs import replacing
 from kmc.common.version import __version__
 from kmc.errors import InputError, KmcError
-from kmc.files.columns import read_samples
+from kmc.files.table_run import read_samples
 from kmc.systems import SYSTEMS
 from kmc.systems.run import load
 from kmc.systems.system import MONOLAYERS

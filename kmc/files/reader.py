@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,19 +23,18 @@ import h5py
 import numpy as np
 
 from kmc.common.conditions import driven_by, has_current
-from kmc.common.drawing import drawn
-from kmc.common.formatting import count, duration, figure, html_table, scaled
+from kmc.common.formatting import count, duration, figure, scaled
 from kmc.errors import FileFormatError, InputError
 from kmc.files import integrity as guard
 from kmc.files import schema
 from kmc.files.file import lattice_of
 from kmc.files.integrity import read, read_record, root_number
-from kmc.files.samples import Frames, ParameterTable, Samples
+from kmc.files.result import Result
+from kmc.files.samples import Columns, Frames, ParameterTable, Samples
 from kmc.model.connectivity import Collector, conductive_columns, conductive_flags
 from kmc.model.lattice import Lattice
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 
@@ -59,76 +60,64 @@ def load(path: str | Path) -> Trajectory:
     (2.0, (24576,))
     """
     path = Path(path)
-    return read(path, lambda file: Trajectory(path, **_contents(file)))
+    stored = read(path, stored_in)
+    wrong = np.flatnonzero(schema.row_checksums(stored.rows) != stored.row_checksums)
+    if len(wrong):
+        raise FileFormatError(
+            f"{path} is damaged: {len(wrong)} of {len(stored.rows)} sample rows fail their "
+            f"checksum, the first is row {wrong[0]}"
+        )
+    return Trajectory(path, stored)
 
 
-class Trajectory:
-    """A recorded run; made by `load`.
+class Trajectory(Result):
+    """A recorded run of a box of atoms; made by `load`.
 
     Attributes
     ----------
-    path : Path
     samples : Samples
         Rows of `/samples` as named arrays.
     frames : Frames
         Sequence of `Frame`, whose occupancy is read when asked for.
-    lattice : Lattice
     box : dict
         The lattice as the file records it: name, boundary, cells, layers, lattice parameter, box.
     params : mapping of str to ParameterValue
         Parameters the run used, with unit and source.
-    run : dict
-        Run settings by section, defaults filled in.
-    resolved : dict
-        Everything the run used; `run` and `params` are parts of it.
     acceleration : dict
         Ratio, lowest barrier, and the hop classes with barrier and factor.
     species : list of str
-    seed : int
-    finished : bool
-    stop_reason : str
-        Empty while the run is going on, and after a kill.
-    run_file : str
-        Text of the run file.
     provenance : dict
         Versions, platform and time of the run.
-    kmc_version : str
-    schema_version : int
+    path, run, resolved, finished, stop_reason, seed, run_file, kmc_version, schema_version
+        As for a run of any kind (`kmc.files.result.Result`).
     """
 
     kind = "electrode"
-    # What its kind is and does (`kmc.systems.system`), where `kmc.load` opened it.
-    system: Any = None
+    samples: Samples
+    _coordinates = (
+        *("time_s", "capacity_monolayers", "frame_events", "frame_time_s"),
+        *("frame_capacity_monolayers", "frame_capacity_mAh_cm2"),
+    )
 
     def __init__(
         self,
         path: Path,
-        *,
-        record: dict[str, Any],
-        schema_version: int,
-        finished: bool,
-        stop_reason: str,
-        samples: dict[str, np.ndarray],
-        frames: dict[str, np.ndarray],
+        stored: Stored,
     ):
-        self.path = path
-        self.schema_version = schema_version
-        self.finished = finished
-        self.stop_reason = stop_reason
-        self.kmc_version: str = record["kmc_version"]
-        self.run_file: str = record["run_file"]
-        self.seed: int = record["seed"]
+        record = stored.record
+        super().__init__(path, record)
         self.provenance: dict[str, str] = record["provenance"]
-        self.resolved: dict[str, Any] = record["resolved"]
-        self.run: dict[str, Any] = self.resolved.get("run", {})
         self.acceleration: dict[str, Any] = self.resolved.get("acceleration", {})
         self.species: list[str] = self.resolved.get("species", [])
         self.metal: str = self.species[0] if self.species else "Li"
         self.params = ParameterTable(self.resolved.get("parameters", {}))
+        names = [name for name, _ in record["columns"]]
+        samples = {name: stored.rows[name].copy() for name in names}
         self.samples = Samples(samples, dict(record["columns"]))
+        frames = {name: stored.frames[name].copy() for name in stored.frames.dtype.names or ()}
         self.frames = Frames(
             path,
-            frames,
+            frames | {schema.CHECKSUM: stored.frame_checksums.copy()},
             self._read_occupancy,
             lambda: self.lattice,
             lambda: self.collector,
@@ -218,46 +207,12 @@ class Trajectory:
             return float((integral[-1] - integral[0]) / span)
         return float((values[1:] + values[:-1]) @ np.diff(time_s) / (2 * span))
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """The samples as a pandas table, units in ``attrs["units"]``."""
-        return self.samples.to_dataframe()
-
-    def summary(self, full: bool = False) -> list[tuple[str, str]]:
-        """Pairs of label and text, as `kmc info` prints them, or `kmc info --all` in full.
-
-        Of a run that `kmc.load` opened.
-        """
-        return self.system.summed_up(self, full)
-
-    def to_json(self) -> dict[str, Any]:
-        """The run in numbers, as `kmc info --json` prints it; of one that `kmc.load` opened."""
-        return self.system.facts(self)
-
-    def plot(self, what: str = "summary", **options: Any) -> Any:
-        """A picture of the run, a matplotlib figure that shows itself in a notebook.
-
-        Parameters
-        ----------
-        what : str
-            As for ``kmc plot --what``: summary, contact, map, section, microscope, sizes, voids,
-            lifelines or profiles.
-        **options
-            ``frames``, ``min_size``, ``paper``; see `kmc.plotting.draw`.
-
-        Raises
-        ------
-        InputError
-            There is no such picture, or the run lacks the data for it.
-        """
-        return drawn("draw", what, self, **options)
+    def _tables(self) -> Iterator[tuple[str, str, Columns]]:
+        yield from super()._tables()
+        yield "frame_", "frame", self.frames.columns
 
     def to_xarray(self, *, occupancy: bool = False) -> xr.Dataset:
-        """The samples and the moments of the frames as an xarray Dataset.
-
-        Each column of `/samples` is a variable over the dimension ``sample``, with its unit in
-        ``attrs["units"]``; ``time_s`` and ``capacity_monolayers`` are coordinates. Those of the
-        frames are ``frame_time_s`` and so on, over ``frame``. ``attrs`` has the path, the seed, the
-        state and the run file.
+        """Samples over ``sample`` and moments of the frames over ``frame``, with their units.
 
         Parameters
         ----------
@@ -265,35 +220,13 @@ class Trajectory:
             Also read what each site holds in every frame: ``occupancy``, uint8 of shape (frame,
             site), 0 vacancy, 1 Li, 2 Mg.
         """
-        import xarray as xr
-
-        samples, frames = self.samples, self.frames
-        variables: dict[str, Any] = {
-            name: ("sample", np.array(samples[name]), {"units": samples.units.get(name, "1")})
-            for name in samples
-        }
-        units = {"events": "1", "time_s": "s", "capacity_monolayers": "1"}
-        units["capacity_mAh_cm2"] = "mAh/cm2"
-        for name, unit in units.items():
-            values = np.array(getattr(frames, name))
-            variables[f"frame_{name}"] = ("frame", values, {"units": unit})
+        dataset = super().to_xarray()
         if occupancy:
-            shape = (len(frames), self.lattice.n_sites)
-            sites = np.empty(shape, dtype=np.uint8)
-            for index, frame in enumerate(frames):
-                sites[index] = self._read_occupancy(frame.index)
-            variables["occupancy"] = (("frame", "site"), sites)
-        attrs = {
-            "path": str(self.path),
-            "kmc_version": self.kmc_version,
-            "seed": self.seed,
-            "finished": int(self.finished),
-            "stop_reason": self.stop_reason,
-            "run_file": self.run_file,
-        }
-        dataset = xr.Dataset(variables, attrs=attrs)
-        coordinates = [n for n in ("time_s", "capacity_monolayers") if n in samples]
-        return dataset.set_coords([*coordinates, *(f"frame_{name}" for name in units)])
+            sites = np.empty((len(self.frames), self.lattice.n_sites), dtype=np.uint8)
+            for index in range(len(sites)):
+                sites[index] = self._read_occupancy(index)
+            dataset["occupancy"] = (("frame", "site"), sites)
+        return dataset
 
     def _read_occupancy(self, index: int) -> np.ndarray:
         """Occupancy of one frame, read and checked."""
@@ -310,88 +243,101 @@ class Trajectory:
 
         return read(self.path, read_one)
 
-    def __repr__(self) -> str:
-        rows = _described_rows(self)
-        width = max(len(label) for label, _ in rows)
-        lines = [f"  {label:<{width}}  {text}" for label, text in rows]
-        return "\n".join([f"Trajectory {self.path}", *lines])
+    def _title(self) -> str:
+        return f"Trajectory {self.path}"
 
-    def _repr_html_(self) -> str:
-        return html_table(_described_rows(self), caption=f"Trajectory {self.path}")
+    def _described(self) -> list[tuple[str, str]]:
+        """Label and text of each line, without reading a frame."""
+        state = f"finished: {self.stop_reason}"
+        if not self.finished:
+            why = self.stop_reason or "still running, or stopped from outside"
+            state = f"not finished: {why}"
+        samples, frames, box = self.samples, self.frames, self.box
+        system = self.run.get("system", {})
+        conditions = self.run.get("conditions", {})
+        nx, ny = box["cells"]
+        species = "–".join(self.species) or "unknown species"
+        params = f" ({system['params']})" if "params" in system else ""
+        size = f"{nx} × {ny} cells, {box['layers']} layers, {box['boundary']}"
+        rows = {"run": state, "box": f"{box['name']}, {size}, {species}{params}"}
+        if conditions:
+            kelvin = figure(conditions.get("temperature_K", math.nan), "K", 5)
+            rows["conditions"] = f"{kelvin}, {driven_by(conditions)}, seed {self.seed}"
+        rows["samples"] = "none yet"
+        if len(samples):
+            last = {name: samples[name][-1] for name in samples}
+            charge = f"{figure(last['capacity_monolayers'])} monolayers"
+            when = f"{duration(last['time_s'])}, {count(last['events'])} events"
+            rows["samples"] = f"{count(len(samples))} to {charge}, {when}"
+            if self.has_interface:
+                first, volts = samples["contact_fraction"][0], samples["overpotential_V"]
+                rows["contact"] = f"{figure(first)} → {figure(last['contact_fraction'])}"
+                rows["overpotential"] = f"{scaled(volts[0], 'V')} → {scaled(volts[-1], 'V')}"
+            rows["vacancies"] = count(last["vacancies"])
+        rows["frames"] = count(len(frames)) if len(frames) else "none yet"
+        created = self.provenance.get("created", "")
+        rows["written by"] = f"kmc {self.kmc_version}" + (f", {created}" if created else "")
+        return list(rows.items())
 
 
 # --- reading --------------------------------------------------------------------------------------
 
 
-def _contents(file: h5py.File) -> dict[str, Any]:
-    """Everything `Trajectory` keeps in memory. Reads no text from HDF5's heap, see the schema."""
+@dataclass(frozen=True)
+class Stored:
+    """Content of a file but for its occupancies, as it is stored, consistent or not.
+
+    No text is read from HDF5's heap, see the schema.
+
+    Attributes
+    ----------
+    record : dict
+        The JSON of `/record`, with ``schema_version``, ``finished``, ``stop_reason`` and
+        ``provenance``.
+    seed : int
+        Attribute of the root; `record` has it too.
+    rows, frames : structured ndarray
+        `/samples` and the columns of `/frames`, truncated to the rows that every column has.
+    row_checksums, frame_checksums : ndarray of int64
+    lengths : dict of str to int
+        Length of each column, by its path.
+    totals : Totals or None
+        Counts and running checksums; None in an older file.
+    """
+
+    record: dict[str, Any]
+    seed: int | None
+    rows: np.ndarray
+    row_checksums: np.ndarray
+    frames: np.ndarray
+    frame_checksums: np.ndarray
+    lengths: dict[str, int]
+    totals: schema.Totals | None
+
+
+def stored_in(file: h5py.File) -> Stored:
+    """Rows, checksums and record of an open file; nothing is compared."""
     version, record = read_record(file)
     if version > 1:  # schema 1 had it in the record
         record["provenance"] = json.loads(guard.fixed_text(file, schema.RECORD_PROVENANCE))
-    return {
-        "record": record,
+    record |= {
         "schema_version": version,
         "finished": bool(root_number(file, "finished")),
         "stop_reason": guard.fixed_text(file, schema.RECORD_STOP_REASON),
-        "samples": _samples(file, [name for name, _ in record["columns"]]),
-        "frames": _frames(file, record["lattice"]),
     }
-
-
-def _samples(file: h5py.File, names: list[str]) -> dict[str, np.ndarray]:
-    rows, stored, _ = guard.rows(file, "samples", names)
-    wrong = np.flatnonzero(schema.row_checksums(rows) != stored)
-    if len(wrong):
-        raise FileFormatError(
-            f"{file.filename} is damaged: {len(wrong)} of {len(rows)} sample rows fail their "
-            f"checksum, the first is row {wrong[0]}"
-        )
-    return {name: rows[name].copy() for name in names}
-
-
-def _frames(file: h5py.File, box: dict[str, Any]) -> dict[str, np.ndarray]:
+    guard.check_box(file, record["lattice"])  # before its sites take memory
+    rows, row_checksums, lengths = guard.rows(file, "samples", [n for n, _ in record["columns"]])
     names = [entry.name for entry in schema.FRAME_COLUMNS]
-    complete = len(guard.occupancies(file, box))
-    rows, stored, _ = guard.rows(file, "frames", names)  # checked with the occupancy
-    columns = {**{name: rows[name].copy() for name in names}, schema.CHECKSUM: stored}
-    return {name: column[:complete] for name, column in columns.items()}
-
-
-# --- representation in a terminal and in a notebook ---
-
-
-def state(trajectory: Trajectory) -> str:
-    """``finished: capacity reached``, or the state of a run that has not finished."""
-    if trajectory.finished:
-        return f"finished: {trajectory.stop_reason}"
-    return f"not finished: {trajectory.stop_reason or 'still running, or stopped from outside'}"
-
-
-def _described_rows(trajectory: Trajectory) -> list[tuple[str, str]]:
-    """Label and text of each line of the representation."""
-    samples, frames, box = trajectory.samples, trajectory.frames, trajectory.box
-    system = trajectory.run.get("system", {})
-    conditions = trajectory.run.get("conditions", {})
-    nx, ny = box["cells"]
-    species = "–".join(trajectory.species) or "unknown species"
-    params = f" ({system['params']})" if "params" in system else ""
-    size = f"{nx} × {ny} cells, {box['layers']} layers, {box['boundary']}"
-    rows = {"run": state(trajectory), "box": f"{box['name']}, {size}, {species}{params}"}
-    if conditions:
-        kelvin = figure(conditions.get("temperature_K", math.nan), "K", 5)
-        rows["conditions"] = f"{kelvin}, {driven_by(conditions)}, seed {trajectory.seed}"
-    rows["samples"] = "none yet"
-    if len(samples):
-        last = {name: samples[name][-1] for name in samples}
-        charge = f"{figure(last['capacity_monolayers'])} monolayers"
-        when = f"{duration(last['time_s'])}, {count(last['events'])} events"
-        rows["samples"] = f"{count(len(samples))} to {charge}, {when}"
-        if trajectory.has_interface:
-            first, volts = samples["contact_fraction"][0], samples["overpotential_V"]
-            rows["contact"] = f"{figure(first)} → {figure(last['contact_fraction'])}"
-            rows["overpotential"] = f"{scaled(volts[0], 'V')} → {scaled(volts[-1], 'V')}"
-        rows["vacancies"] = count(last["vacancies"])
-    rows["frames"] = count(len(frames)) if len(frames) else "none yet"
-    created = trajectory.provenance.get("created", "")
-    rows["written by"] = f"kmc {trajectory.kmc_version}" + (f", {created}" if created else "")
-    return list(rows.items())
+    frames, frame_checksums, more = guard.rows(file, "frames", names)
+    n_frames = len(guard.occupancies(file, record["lattice"]))
+    totals = guard.totals(file)
+    return Stored(
+        record=record,
+        seed=root_number(file, "seed"),
+        rows=rows,
+        row_checksums=row_checksums,
+        frames=frames[:n_frames],
+        frame_checksums=frame_checksums[:n_frames],
+        lengths={**lengths, **more, schema.FRAME_OCCUPANCY.path: n_frames},
+        totals=totals[0] if totals else None,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from kmc.errors import FileFormatError, KmcError
 from kmc.files import checkpoint, schema
 from kmc.files import file as layout
 from kmc.files import integrity as guard
+from kmc.files.reader import stored_in
 from kmc.files.writer import TrajectoryWriter
 
 REPAIRED = "repaired"
@@ -77,16 +77,10 @@ def repair(path: str | Path, output: str | Path, *, overwrite: bool = False) -> 
 
 
 def _repair(file: h5py.File, output: Path) -> Repair:
-    _, record = guard.read_record(file)
-    box = record["lattice"]
-    guard.check_box(file, box)  # before its sites take memory
-    head = _head(file, record)
-    rows, checksums, _ = guard.rows(file, "samples", list(head.row_dtype.names or ()))
-    good = schema.row_checksums(rows) == checksums
-    names = list(layout.FRAME_DTYPE.names or ())
-    table, frame_checksums, _ = guard.rows(file, "frames", names)
-    n_frames = min(len(table), len(guard.occupancies(file, box)))
-    frame_checksums = frame_checksums[:n_frames]
+    stored = stored_in(file)
+    record, rows, table = stored.record, stored.rows, stored.frames
+    box, n_frames, frame_checksums = record["lattice"], len(table), stored.frame_checksums
+    good = schema.row_checksums(rows) == stored.row_checksums
     kept = []
     for index in range(n_frames):
         with contextlib.suppress(*guard.H5PY_ERRORS, KmcError):
@@ -101,10 +95,8 @@ def _repair(file: h5py.File, output: Path) -> Repair:
         )
         if lost
     ]
-    finished = bool(guard.root_number(file, "finished"))
-    totals = guard.totals(file)
     found = schema.Totals().with_samples(rows).with_frames(frame_checksums)
-    written = totals[0] if totals else found
+    written = stored.totals or found
     if not problems and found != written:
         lost = [getattr(written, n) - getattr(found, n) for n in ("n_samples", "n_frames")]
         problems.append(f"{lost[0]} sample rows and {lost[1]} frames are missing")
@@ -126,9 +118,9 @@ def _repair(file: h5py.File, output: Path) -> Repair:
             occupancy = guard.occupancy(file, box, index)
             layout.append_frames(new, table[index : index + 1], [occupancy])
 
-    TrajectoryWriter.filled(output, head, fill).close(
-        finished=finished and not problems,
-        stop_reason=REPAIRED if problems else guard.fixed_text(file, schema.RECORD_STOP_REASON),
+    TrajectoryWriter.filled(output, _head(file, record), fill).close(
+        finished=record["finished"] and not problems,
+        stop_reason=REPAIRED if problems else record["stop_reason"],
         checkpoint=checkpoint.pack(state) if state else None,
     )
     return Repair(
@@ -155,6 +147,5 @@ def _head(file: h5py.File, record: dict) -> layout.Head:
         seed=record["seed"],
         chemistry=guard.lattice(file, record["lattice"]).get("chemistry"),
         kmc_version=record["kmc_version"],
-        provenance=record.get("provenance")
-        or json.loads(guard.fixed_text(file, schema.RECORD_PROVENANCE)),
+        provenance=record.get("provenance"),
     )

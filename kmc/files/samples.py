@@ -14,7 +14,7 @@ from kmc.common.catalogue import nearest
 from kmc.common.formatting import html_table
 from kmc.common.metals import ATOMIC_NUMBERS
 from kmc.errors import InputError
-from kmc.files.schema import CHECKSUM
+from kmc.files.schema import CHECKSUM, FRAME_COLUMNS
 from kmc.model.connectivity import Collector
 from kmc.model.lattice import Lattice
 
@@ -225,6 +225,8 @@ class Frames(Sequence):
         for values in columns.values():
             values.flags.writeable = False
         self.checksums = columns[CHECKSUM]
+        names = {entry.name: entry.unit for entry in FRAME_COLUMNS}
+        self.columns = Columns({name: columns[name] for name in names}, names)
         self.events = columns["events"]
         self.time_s = columns["time_s"]
         self.capacity_monolayers = columns["capacity_monolayers"]

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kmc.common.units import unit_of
 from kmc.model import processes
 
 SCHEMA_VERSION = 2
@@ -73,6 +74,11 @@ def _count(name: str, description: str) -> Entry:
     return column(name, INTEGER, "1", description)
 
 
+def _numbers(**described: str) -> tuple[Entry, ...]:
+    """Columns of numbers by name, which ends in their unit."""
+    return tuple(column(name, FLOAT, unit_of(name), text) for name, text in described.items())
+
+
 # Hops by class and way: stage by the lower end of the hop, then the direction of the atom.
 HOP_CLASSES = {"Li": "hops_Li", "Li_near_Mg": "hops_Li_near_Mg", "Mg": "hops_Mg"}
 _WAYS = {
@@ -90,56 +96,26 @@ SAMPLE_COLUMNS = (
     _count("events", f"Events so far: {processes.listed()}"),
     *(_count(process.column, process.description) for process in processes.PROCESSES),
     _count("vacancies", "Vacant sites in the box"),
-    column(
-        "vacancy_time_s",
-        FLOAT,
-        "s",
-        "Time integral of `vacancies` so far: differences of rows give exact averages",
-    ),
-    column("time_s", FLOAT, "s", "Simulated time"),
-    column(
-        "capacity_mAh_cm2", FLOAT, "mAh/cm2", "Net charge (strips less plates) per interface area"
-    ),
-    column("capacity_monolayers", FLOAT, "1", "The same in atoms per L1 site"),
-    column(
-        "contact_fraction", FLOAT, "1", "Share of L1 sites that hold metal; NaN without interface"
-    ),
-    column(
-        "contact_fraction_Li", FLOAT, "1", "Share of L1 sites that hold Li; NaN without interface"
-    ),
-    column(
-        "overpotential_V",
-        FLOAT,
-        "V",
-        "Overpotential, the sum of concentration, charge transfer, constriction and series; inf "
-        "when no atom is electroactive",
-    ),
-    column(
-        "overpotential_charge_transfer_V",
-        FLOAT,
-        "V",
-        "Charge transfer through the contacted area; at a held voltage what the other terms leave",
-    ),
-    column(
-        "overpotential_constriction_V",
-        FLOAT,
-        "V",
-        "Crowding of the current in the electrolyte onto the contact left; inf without contact",
-    ),
-    column(
-        "current_density_mA_cm2",
-        FLOAT,
-        "mA/cm2",
-        "Current density of this moment, given or driven",
-    ),
-    column(
-        "local_stress_MPa",
-        FLOAT,
-        "MPa",
-        "Stack pressure over contact fraction, up to the set's limit; drives creep",
+    *_numbers(
+        vacancy_time_s="Time integral of `vacancies` so far: differences of rows give exact "
+        "averages",
+        time_s="Simulated time",
+        capacity_mAh_cm2="Net charge (strips less plates) per interface area",
+        capacity_monolayers="The same in atoms per L1 site",
+        contact_fraction="Share of L1 sites that hold metal; NaN without interface",
+        contact_fraction_Li="Share of L1 sites that hold Li; NaN without interface",
+        overpotential_V="Overpotential, the sum of concentration, charge transfer, constriction "
+        "and series; inf when no atom is electroactive",
+        overpotential_charge_transfer_V="Charge transfer through the contacted area; at a held "
+        "voltage what the other terms leave",
+        overpotential_constriction_V="Crowding of the current in the electrolyte onto the contact "
+        "left; inf without contact",
+        current_density_mA_cm2="Current density of this moment, given or driven",
+        local_stress_MPa="Stack pressure over contact fraction, up to the set's limit; drives "
+        "creep",
     ),
     _count("phase", "0 while current flows, 1 during a rest"),
-    column("energy_eV", FLOAT, "eV", "Energy of the box by the Hamiltonian in `resolved`"),
+    *_numbers(energy_eV="Energy of the box by the Hamiltonian in `resolved`"),
     _count("hops_Li", "Hops of Li without Mg among the first neighbours of either end, so far"),
     _count("hops_Li_near_Mg", "Hops of Li with Mg among the first neighbours of an end, so far"),
     _count("hops_Mg", "Hops of Mg, so far"),
@@ -149,57 +125,26 @@ SAMPLE_COLUMNS = (
         for name in HOP_CLASSES.values()
         for way, text in _WAYS.items()
     ),
-    column(
-        "overpotential_concentration_V",
-        FLOAT,
-        "V",
-        "kT/e ln of `vacancy_activity`: what the vacancies left in the metal cost; NaN, like the "
-        "sum, where ions pushed the metal up since the row before",
-    ),
-    column(
-        "overpotential_series_V",
-        FLOAT,
-        "V",
-        "Current times `series_resistance_ohm_cm2` of the run",
-    ),
-    column(
-        "overpotential_sites_V",
-        FLOAT,
-        "V",
-        "At the interface, from the balance of oxidation and reduction of every site of this "
-        "moment: concentration and charge transfer at the scale of the box",
-    ),
-    column(
-        "vacancy_activity",
-        FLOAT,
-        "1",
-        "`vacancies_seen` over `vacancies_expected`, with 0.02 added to each",
-    ),
-    column(
-        "vacancies_seen",
-        FLOAT,
-        "1",
-        "Isolated vacancies in L1 and L2, summed over the strips of the last 0.1 monolayers (100 "
-        "at least); while a current plates, over the ions since the row before",
-    ),
-    column(
-        "vacancies_expected",
-        FLOAT,
-        "1",
-        "Those expected there in equilibrium, summed alike; far below 1 the activity is not "
-        "resolved",
-    ),
-    column(
-        "strip_weight",
-        FLOAT,
-        "1",
-        "Oxidation rate of all electroactive atoms over that of a flat L1; NaN without interface",
-    ),
-    column(
-        "rim_per_nm",
-        FLOAT,
-        "1/nm",
-        "Length of the rims of the contact per interface area; NaN without interface",
+    *(
+        _TERMS := _numbers(
+            overpotential_concentration_V="kT/e ln of `vacancy_activity`: what the vacancies left "
+            "in the metal cost; NaN, like the sum, where ions pushed the metal up since the row "
+            "before",
+            overpotential_series_V="Current times `series_resistance_ohm_cm2` of the run",
+            overpotential_sites_V="At the interface, from the balance of oxidation and reduction "
+            "of every site of this moment: concentration and charge transfer at the scale of the "
+            "box",
+            vacancy_activity="`vacancies_seen` over `vacancies_expected`, with 0.02 added to each",
+            vacancies_seen="Isolated vacancies in L1 and L2, summed over the strips of the last "
+            "0.1 monolayers (100 at least); while a current plates, over the ions since the row "
+            "before",
+            vacancies_expected="Those expected there in equilibrium, summed alike; far below 1 "
+            "the activity is not resolved",
+            strip_weight="Oxidation rate of all electroactive atoms over that of a flat L1; NaN "
+            "without interface",
+            rim_per_nm="Length of the rims of the contact per interface area; NaN without "
+            "interface",
+        )
     ),
     _count("step", "Number of the step of the protocol, from 1, repeats counted; 0 without one"),
     _count("cycle", "Pass of a block of the protocol, from 1; 0 without a protocol"),
@@ -208,21 +153,11 @@ SAMPLE_COLUMNS = (
         "Li not connected to the metal above the box over first and second neighbours; 0 in bulk",
     ),
 )
-_TERMS = (
-    "overpotential_concentration_V",
-    "overpotential_series_V",
-    "overpotential_sites_V",
-    "vacancy_activity",
-    "vacancies_seen",
-    "vacancies_expected",
-    "strip_weight",
-    "rim_per_nm",
-)
 # Columns that came without a new schema.
 _OPTIONAL = (
     *HOPS_BY_WAY,
     "vacancy_time_s",
-    *_TERMS,
+    *(entry.name for entry in _TERMS),
     "step",
     "cycle",
     "dead_Li",

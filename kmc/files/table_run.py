@@ -11,22 +11,19 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
 
-from kmc.common.formatting import html_table
+from kmc.common.drawing import kinds_of_run, registered
 from kmc.common.json_files import json_safe
 from kmc.errors import FileFormatError
 from kmc.files import integrity as guard
 from kmc.files import table_file as schema
 from kmc.files.checkpoint import Table, unpack
+from kmc.files.result import Result
 from kmc.files.samples import Columns
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
 
 KINDS = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8")
 _RECORD_BYTES = 2**24
@@ -45,14 +42,11 @@ def state_of(stored: np.ndarray | None) -> Table | None:
     return None if state is None else copies
 
 
-class TableRun:
+class TableRun(Result):
     """A run as its file holds it; made by `kmc.load`.
 
     Attributes
     ----------
-    path : Path
-    kind : str
-        "population", "deposition", "cathode" …
     samples : Columns
         `/samples`, one row a time; of several replicas their mean.
     replicas : list of Columns
@@ -64,28 +58,15 @@ class TableRun:
         One row a thing and frame; each is an attribute, too.
     constants : Columns
         Arrays that do not change.
-    system : System
-        What its kind is and does (`kmc.systems.system`).
-    run, facts, params, resolved : dict
-        Settings by section, what followed from them before the run, and the parameters.
-    finished : bool
-    stop_reason, run_file, kmc_version : str
-    seed, schema_version : int
+    facts, params : dict
+        What followed from the settings before the run, and the parameters.
+    path, kind, run, resolved, finished, stop_reason, seed, run_file, kmc_version, schema_version
+        As for a run of any kind (`kmc.files.result.Result`).
     """
 
-    def __init__(
-        self, system: Any, path: Path, record: dict[str, Any], arrays: dict[str, np.ndarray]
-    ):
-        self.path, self.system = path, system
-        self.schema_version: int = record["schema_version"]
-        self.kind: str = record["system"]
-        self.kmc_version: str = record["kmc_version"]
-        self.finished: bool = record["finished"]
-        self.stop_reason: str = record["stop_reason"]
-        self.seed: int = record["seed"]
-        self.run_file: str = record["run_file"]
-        self.resolved: dict[str, Any] = record["resolved"]
-        self.run: dict[str, Any] = self.resolved["run"]
+    def __init__(self, path: Path, record: dict[str, Any], arrays: dict[str, np.ndarray]):
+        super().__init__(path, record)
+        self.kind = record["system"]
         self.metal: str = self.resolved.get("metal", "Li")
         self.params: dict[str, Any] = self.resolved["parameters"]
         self.facts: dict[str, Any] = self.resolved["facts"]
@@ -97,7 +78,8 @@ class TableRun:
                 groups.setdefault(group, {})[name] = values
 
         def columns(group: str) -> Columns:
-            units = {name: system.layout.of(f"{group}/{name}")[0] for name in groups[group]}
+            layout = self.system.layout
+            units = {name: layout.of(f"{group}/{name}")[0] for name in groups[group]}
             return Columns(groups[group], units)
 
         self.samples, self.frames = columns("samples"), columns("frames")
@@ -121,42 +103,10 @@ class TableRun:
         """Whether it has all that `kmc verify` recomputes; files of some earlier kmc do not."""
         return True
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """`/samples` as a pandas table, units in ``attrs["units"]``."""
-        return self.samples.table
-
-    def to_xarray(self) -> xr.Dataset:
-        """Samples over ``sample`` and frames over ``frame``, with units; ``attrs`` has the rest."""
-        import xarray as xr
-
-        variables: dict[str, Any] = {}
-        for prefix, dimension, columns in (
-            ("", "sample", self.samples),
-            ("frame_", "frame", self.frames),
-            ("", "", self.constants),
-        ):
-            for name, values in columns.items():
-                first = [dimension] if dimension else []
-                more = [f"{name}_{i}" for i in range(values.ndim - len(first))]
-                facts = {"units": columns.units.get(name, "1")}
-                variables[f"{prefix}{name}"] = ([*first, *more], values, facts)
-        attrs = {
-            "path": str(self.path),
-            "kind": self.kind,
-            "kmc_version": self.kmc_version,
-            "seed": self.seed,
-            "finished": int(self.finished),
-            "stop_reason": self.stop_reason,
-            "run_file": self.run_file,
-        }
-        return xr.Dataset(variables, attrs=attrs).set_coords("time_s")
-
-    def summary(self, full: bool = False) -> list[tuple[str, str]]:
-        """Pairs of label and text, as `kmc info` prints them, or `kmc info --all` in full."""
-        return self.system.summed_up(self, full)
-
-    def _repr_html_(self) -> str:
-        return html_table(self.summary(), caption=f"{self.path.name}, {self.kind}")
+    def _tables(self) -> Iterator[tuple[str, str, Columns]]:
+        yield from super()._tables()
+        yield "frame_", "frame", self.frames
+        yield "", "", self.constants
 
     @property
     def checkpoint(self) -> Table | None:
@@ -187,30 +137,16 @@ class TableRun:
         final = {name: values[-1] for name, values in samples.items() if len(values)}
         return {**record, "final": json_safe(final), "samples": json_safe(samples)}
 
-    def plot(self, what: str = "summary", **options: Any) -> Any:
-        """A picture, see `kmc plot`; a matplotlib figure."""
-        return self.system.plot([self], what, **options)
-
     def __repr__(self) -> str:
-        rows = self.summary()
-        width = max(len(label) for label, _ in rows)
-        lines = [f"{self.path.name}, {self.system.noun}"]
-        lines += [f"  {label:{width}}  {text}" for label, text in rows]
-        see = [".samples", ".frames", *(f".{name}" for name in self.lists), ".facts", ".plot()"]
-        return "\n".join([*lines, f"  {'see':{width}}  {', '.join(see)}"])
+        names = [".samples", ".frames", *(f".{name}" for name in self.lists), ".facts", ".plot()"]
+        return f"{super().__repr__()}\n  see {', '.join(names)}"
 
 
 # --- reading --------------------------------------------------------------------------------------
 
 
-def load(path: str | Path, systems: Mapping[str, Any]) -> TableRun:
-    """Open a file of tables.
-
-    Parameters
-    ----------
-    path : str or Path
-    systems : mapping
-        Name of a kind → `kmc.systems.system.System`; its ``result`` makes the run.
+def load(path: str | Path, only: str = "") -> TableRun:
+    """Open a file of tables, or those of its datasets alone whose path begins so.
 
     Raises
     ------
@@ -220,55 +156,71 @@ def load(path: str | Path, systems: Mapping[str, Any]) -> TableRun:
         It is not one of tables, is damaged, or of a newer schema.
     """
     path = Path(path)
-    system = system_of(path, systems)
-    return guard.read(path, lambda file: system.result(path, *contents(file, systems)))
+    record, arrays = guard.read(path, lambda file: contents(file, only))
+    return registered(record["system"]).result(path, record, arrays)
 
 
-def system_of(path: str | Path, systems: Mapping[str, Any]) -> Any:
-    """The `System` of a file of tables; see `load`."""
+def read_samples(path: str | Path) -> TableRun | None:
+    """A run with its samples alone; None for a file of another layout, or of an earlier one.
+
+    A sweep asks thousands of files for their numbers and for nothing else: frames and lists of
+    things, most of a file, are neither read nor checked.
+    """
     path = Path(path)
-    guard.check_readable(path)
-    guard.check_heaps(path)  # before HDF5 reads a text of an attribute
-    name = guard.read(path, lambda file: _head(file, systems)["system"])
+    version = guard.read(path, lambda file: guard.root_number(file, schema.MARKER))
+    return load(path, "samples/") if version == schema.SCHEMA_VERSION else None
+
+
+def kind_of(file: h5py.File) -> str:
+    """Name of the kind of run of an open file; empty for one that is not of tables."""
+    systems = kinds_of_run()
+    markers = {system.marker for system in systems.values() if system.layout}
+    if not markers & set(file.attrs):
+        return ""
+    guard.check_heaps(Path(file.filename))
+    name = _head(file)["system"]
     if name not in systems:
         raise FileFormatError(
-            f"{path} is of a kind {name!r} that this kmc does not know",
+            f"{file.filename} is of a kind {name!r} that this kmc does not know",
             advice=f"It knows {', '.join(systems)}: update kmc, or register the kind first.",
         )
-    return systems[name]
+    return name
 
 
-def contents(
-    file: h5py.File, systems: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Record and arrays by path; every checksum is compared.
+def contents(file: h5py.File, only: str = "") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Record and arrays by path, all or those that begin so; every checksum is compared.
 
     Raises
     ------
     FileFormatError, LookupError, TypeError, ValueError
         A newer schema, or a file that kmc did not write so.
     """
-    record = _head(file, systems)
+    kind_of(file)
+    record = _head(file)
     without_record = "datasets" not in record
     if without_record:
         record |= _texts_and_datasets(file)
     _check_record(file, record)
-    arrays = _arrays(file, record["datasets"])
+    listed = {path: of for path, of in record["datasets"].items() if path.startswith(only)}
+    arrays = _arrays(file, listed)
+    _check_lengths(file, arrays)
+    if only:
+        return record, arrays
     if without_record:
         _check_attributes(file, record)
-    complete = systems[record["system"]].complete
+    complete = registered(record["system"]).complete
     if without_record and complete is not None:
         complete(record, arrays)
-    _check_lengths(file, arrays)
+    _check_frames(file, arrays)
     labels = record.get("labels_crc32")  # files of earlier versions have none
     if labels is not None and labels != guard.labels_checksum(file, (schema.RECORD, *arrays)):
         raise FileFormatError(f"{file.filename} is damaged: a unit or description has changed")
     return record, arrays
 
 
-def _head(file: h5py.File, systems: Mapping[str, Any]) -> dict[str, Any]:
+def _head(file: h5py.File) -> dict[str, Any]:
     """The record; of a file of an earlier schema only what its attributes say."""
-    tables = {system.marker: name for name, system in systems.items() if system.layout}
+    tables = {system.marker: name for name, system in kinds_of_run().items() if system.layout}
     marker = next((marker for marker in (schema.MARKER, *tables) if marker in file.attrs), None)
     version = None if marker is None else guard.root_number(file, marker)
     if marker is None or version is None:
@@ -388,45 +340,51 @@ def _arrays(file: h5py.File, datasets: Mapping[str, Any]) -> dict[str, np.ndarra
         )
     arrays = {}
     for path, found in places.items():
-        values = found[...]
+        values = np.empty(found.shape, found.dtype)
+        if values.size:  # h5py's own selection at each call takes as long as the reading
+            found.id.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
         if schema.checksum(values) != datasets[path][2]:
             raise FileFormatError(f"{file.filename} is damaged: {path} fails its checksum")
         arrays[path] = values
     return arrays
 
 
+def _damaged(file: h5py.File, what: str) -> FileFormatError:
+    return FileFormatError(f"{file.filename} is damaged: {what}")
+
+
 def _check_lengths(file: h5py.File, arrays: Mapping[str, np.ndarray]) -> None:
-    """Refuse columns of different lengths, and frames of rows that do not exist."""
-
-    def damaged(what: str) -> FileFormatError:
-        return FileFormatError(f"{file.filename} is damaged: {what}")
-
+    """Refuse columns of different lengths, and samples without a time."""
     lengths: dict[str, set[int]] = {}
     for path, values in arrays.items():
         group = path.rpartition("/")[0]
         if group in ("", "constants"):
             continue
         if not values.ndim or (group != "frames" and values.ndim != 1):
-            raise damaged(f"{path} has {values.ndim} dimensions")
+            raise _damaged(file, f"{path} has {values.ndim} dimensions")
         lengths.setdefault(group, set()).add(len(values))
     for group, found in lengths.items():
         if len(found) > 1:
-            raise damaged(f"columns of /{group} differ in length")
-    for path in ("samples/time_s", "frames/sample"):
-        if path not in arrays:
-            raise damaged(f"/{path} is missing")
+            raise _damaged(file, f"columns of /{group} differ in length")
+    if "samples/time_s" not in arrays:
+        raise _damaged(file, "/samples/time_s is missing")
+
+
+def _check_frames(file: h5py.File, arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse frames of rows, and lists of frames, that do not exist."""
+    if "frames/sample" not in arrays:
+        raise _damaged(file, "/frames/sample is missing")
     # A frame counts rows of its own replica, as the mean may have fewer.
     of = arrays.get("frames/replica", np.zeros(len(arrays["frames/sample"]), int))
     for row, replica in zip(arrays["frames/sample"], of, strict=True):
         own = arrays.get(f"replicas/{int(replica)}/time_s")
         rows = arrays["samples/time_s"] if own is None else own
         if not 0 <= row < len(rows):
-            raise damaged(f"/frames/sample names row {row} of {len(rows)}")
-    n_frames = len(of)
+            raise _damaged(file, f"/frames/sample names row {row} of {len(rows)}")
     for path, values in arrays.items():
         if (
             path.endswith("/frame")
             and len(values)
-            and not (values.min() >= 0 and values.max() < n_frames)
+            and not 0 <= values.min() <= values.max() < len(of)
         ):
-            raise damaged(f"/{path} names a frame of {n_frames} that does not exist")
+            raise _damaged(file, f"/{path} names a frame of {len(of)} that does not exist")

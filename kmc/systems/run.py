@@ -10,7 +10,7 @@ from typing import Any
 from kmc.common.outputs import check_output, check_trajectory_name
 from kmc.common.progress import Progress
 from kmc.errors import FileFormatError, InputError, KmcWarning
-from kmc.files import integrity, table_file, table_run
+from kmc.files import integrity, table_run
 from kmc.files.check_result import Verification
 from kmc.runfile.ends import exact_kinetics
 from kmc.runfile.kinds import BOX, find_more
@@ -134,15 +134,7 @@ def system_of(path: str | Path) -> System:
         There is no such file, or it cannot be read.
     """
     find_more()
-    path = Path(path)
-    box, *others = SYSTEMS.values()
-
-    def marked(file: Any) -> System | None:
-        if table_file.MARKER in file.attrs:
-            return None
-        return next((system for system in others if system.marker in file.attrs), box)
-
-    return integrity.read(path, marked) or table_run.system_of(path, SYSTEMS)
+    return SYSTEMS[integrity.read(Path(path), table_run.kind_of) or BOX]
 
 
 def load(path: str | Path) -> Any:

@@ -15,11 +15,11 @@ from kmc.common.interruption import Interruption
 from kmc.common.outputs import check_output
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError
-from kmc.files import table_file, table_run
+from kmc.files import table_file
 from kmc.files.check_result import Breach, Verification
 from kmc.files.frame_selection import choose_frames
 from kmc.files.table_file import TableHead, Tables, TableWriter
-from kmc.files.table_run import TableRun
+from kmc.files.table_run import TableRun, load
 from kmc.runfile.kinds import RunKind
 from kmc.runfile.load import restored_run
 from kmc.runfile.run_file import RunFile
@@ -71,11 +71,6 @@ def table_system(
     **more
         Other attributes of `System`; they take the place of those made here.
     """
-    known: dict[str, System] = {}
-
-    def load(path: str | Path) -> Any:
-        return table_run.load(path, known)
-
     made: dict[str, Any] = {
         "marker": table_file.MARKER,
         "samples": layout.samples,
@@ -89,23 +84,21 @@ def table_system(
         "file_bytes": lambda run_tables: _FILE_BYTES,
         "next": tuple(f"--what {name}" for name in pictures if name == "map"),
     }
-    system = System(
+    return System(
         rules=rules,
         layout=layout,
         prepare=prepare,
         load=load,
-        run=partial(_run, rules.name, layout, prepare, load),
-        resume=partial(_resume, layout, prepare, load),
-        verify=partial(_verify, checks, load),
+        run=partial(_run, rules.name, layout, prepare),
+        resume=partial(_resume, layout, prepare),
+        verify=partial(_verify, checks),
         summary=summary,
         facts=lambda run: run.to_json(),
         pictures=pictures,
         advice=_ADVICE | more.pop("advice", {}),
-        result=lambda *content: run_class(system, *content),
+        result=run_class,
         **{**made, **more},
     )
-    known[rules.name] = system
-    return system
 
 
 def _list(name: str, run: TableRun, **_: Any) -> Any:
@@ -119,7 +112,6 @@ def _run(
     name: str,
     tables: Tables,
     prepare: Callable[[RunFile, Progress], Job],
-    load: Callable[[Path], Any],
     run: RunFile,
     output: str | Path,
     *,
@@ -141,7 +133,6 @@ def _run(
 def _resume(
     tables: Tables,
     prepare: Callable[[RunFile, Progress], Job],
-    load: Callable[[Path], Any],
     path: str | Path,
     *,
     progress: bool | Progress = True,
@@ -209,7 +200,6 @@ def _without_self_check(check_every: int | None, kind: str) -> None:
 
 def _verify(
     checks: Checks,
-    load: Callable[[Path], Any],
     path: str | Path,
     *,
     progress: Callable[[int, int], None] | None = None,

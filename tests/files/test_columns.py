@@ -10,7 +10,7 @@ import pytest
 
 import kmc
 from kmc.errors import FileFormatError, InputError
-from kmc.files.columns import read_samples
+from kmc.files.table_run import read_samples
 
 
 def test_samples_are_those_of_a_whole_reading(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,18 +39,6 @@ DERIVED = {
 }
 _nm2_per_um2 = 1e6
 _SLACK = 1e-9  # a capacity of 2 monolayers is met by 2 − 1e-12
-
-
-def _of_its_kind(function: Callable[..., Trajectory]) -> Callable[..., Trajectory]:
-    """What opens a trajectory: `kmc.files.reader` does not know what is done with one."""
-
-    @wraps(function)
-    def opened(*arguments: Any, **options: Any) -> Trajectory:
-        trajectory = function(*arguments, **options)
-        trajectory.system = ELECTRODE
-        return trajectory
-
-    return opened
 
 
 def plot(
@@ -97,10 +85,10 @@ ELECTRODE = System(
     rules=KINDS[BOX],
     marker="schema_version",
     samples={entry.name: (entry.unit, entry.description) for entry in schema.SAMPLE_COLUMNS},
-    run=_of_its_kind(running.run_to_file),
-    load=_of_its_kind(reader.load),
-    resume=_of_its_kind(resuming.resume),
-    extend=_of_its_kind(resuming.extend),
+    run=running.run_to_file,
+    load=reader.load,
+    resume=resuming.resume,
+    extend=resuming.extend,
     repair=saving.repair,
     verify=verification.verify,
     summary=summary,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -143,7 +142,7 @@ def _longer(trajectory: Trajectory, cycles: int) -> dict[str, Any]:
             f"{trajectory.path} has no protocol whose cycles could be repeated",
             advice="Give another end, for example --set stop.capacity_monolayers=4.",
         )
-    last = replace(blocks[-1], repeat=blocks[-1].repeat + int(cycles))
+    last = blocks[-1].model_copy(update={"repeat": blocks[-1].repeat + int(cycles)})
     run["protocol"] = {**run["protocol"], "blocks": (*blocks[:-1], last)}
     return run
 

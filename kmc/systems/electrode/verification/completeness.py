@@ -15,7 +15,7 @@ from kmc.errors import FileFormatError
 from kmc.files import file as layout
 from kmc.files import integrity as guard
 from kmc.files import schema
-from kmc.systems.electrode.verification.stored import Stored
+from kmc.files.reader import Stored
 
 _INTERRUPTED = ("", "interrupted", "repaired")  # why a run that is not finished stopped
 
@@ -39,7 +39,7 @@ def missing_rows(stored: Stored) -> Iterator[Wrong]:
     counts = {"samples": len(rows), "frames": len(frame_checksums)}
     for name, there in counts.items():
         written = getattr(totals, f"n_{name}")
-        if there < written or (stored.finished and there > written):
+        if there < written or (stored.record["finished"] and there > written):
             yield Wrong(f"/{name}", f"{there} rows long", f"{written}, as many as were written")
             return
     found = schema.Totals().with_samples(rows[: totals.n_samples])
@@ -66,7 +66,7 @@ def altered(path: Path, record: dict[str, Any]) -> Iterator[Wrong]:
 
 
 def _altered(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:
-    version = guard.schema_version(file)
+    version = record["schema_version"]
     stored = guard.totals(file)
     if stored is None and record.get("totals"):
         yield Wrong(schema.TOTALS, "not there", "counts and checksums")
@@ -78,17 +78,16 @@ def _altered(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:
             yield Wrong(
                 "/record, /lattice or /@schema_version", f"checksum {found}", f"{stored[1]}"
             )
-    yield from _texts(file, record, version)
-    yield from _end(file)
+    yield from _texts(file, record)
+    finished, reason = record["finished"], record["stop_reason"]
+    if finished == (reason in _INTERRUPTED):
+        yield Wrong("/@finished", f"{finished} with stop_reason {reason!r}", f"{not finished}")
     yield from _units(file, record)
 
 
-def _texts(file: Any, record: dict[str, Any], version: int) -> Iterator[Wrong]:
+def _texts(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:
     """Attributes that do not agree with `/record`."""
-    origin, stop_reason = record.get("provenance", {}), schema.RECORD_STOP_REASON
-    if version > 1:
-        origin = json.loads(guard.fixed_text(file, schema.RECORD_PROVENANCE))
-    expected = layout.texts(record, origin, guard.fixed_text(file, stop_reason))
+    expected = layout.texts(record, record.get("provenance", {}), record["stop_reason"])
     for path, value in expected.items():
         place, _, name = path.partition("@")
         there = guard.attribute(file[place], name)
@@ -103,14 +102,6 @@ def _same_json(one: Any, other: Any) -> bool:
         return json.loads(one) == json.loads(other)
     except (TypeError, ValueError):
         return False
-
-
-def _end(file: Any) -> Iterator[Wrong]:
-    """Whether the attributes on the end of the run agree."""
-    finished = bool(guard.root_number(file, "finished"))
-    reason = guard.fixed_text(file, schema.RECORD_STOP_REASON)
-    if finished == (reason in _INTERRUPTED):
-        yield Wrong("/@finished", f"{finished} with stop_reason {reason!r}", f"{not finished}")
 
 
 def _units(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:

@@ -17,9 +17,11 @@ import numpy as np
 from kmc.common.formatting import plural
 from kmc.common.units import MICRO_eV
 from kmc.errors import FileFormatError
+from kmc.files import integrity as guard
 from kmc.files import schema
 from kmc.files.check_result import Breach, Verification
 from kmc.files.file import lattice_of
+from kmc.files.reader import Stored, stored_in
 from kmc.model import processes
 from kmc.model.connectivity import Collector, conductive_columns, conductive_flags
 from kmc.model.electrochemistry import capacity_mAh_cm2
@@ -34,12 +36,6 @@ from kmc.systems.electrode.verification.balances import (
 )
 from kmc.systems.electrode.verification.completeness import altered, missing_rows
 from kmc.systems.electrode.verification.interface import Interface
-from kmc.systems.electrode.verification.stored import (
-    Stored,
-    read_lattice,
-    read_occupancy,
-    read_stored,
-)
 
 _POSITION_A = 1e-6  # positions are stored as doubles
 _CAPACITY = 1e-12  # relative; several roundings
@@ -58,8 +54,8 @@ def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = No
     `progress` is called with the number of frames checked and to check.
     """
     path = Path(path)
-    stored = read_stored(path)
-    found = Verification(path, stored.finished, len(stored.rows), len(stored.frames))
+    stored = guard.read(path, stored_in)
+    found = Verification(path, stored.record["finished"], len(stored.rows), len(stored.frames))
     audit = _Audit(path, stored, progress or (lambda done, of: None))
     return found.after(audit.checks())
 
@@ -131,7 +127,11 @@ class _Audit:
     def chemistry(self) -> np.ndarray:
         """Chemistry below each column, from the file."""
         none = np.zeros(self.lattice.sites_per_layer, dtype=np.uint8)
-        return read_lattice(self.path, self.stored.record["lattice"]).get("chemistry", none)
+        return self._read(guard.lattice).get("chemistry", none)
+
+    def _read(self, part: Callable[..., Any], *which: int) -> Any:
+        """A part of the file that depends on its box: `/lattice`, or one occupancy."""
+        return guard.read(self.path, lambda file: part(file, self.stored.record["lattice"], *which))
 
     # --- record and lattice -----------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class _Audit:
             _ = self.hamiltonians
         except (ValueError, TypeError, LookupError, OverflowError) as problem:
             yield Breach(check, "/record", None, f"without a Hamiltonian ({problem})", "one")
-        if self.stored.finished:  # the columns of a running one may differ in length
+        if self.stored.record["finished"]:  # the columns of a running one may differ in length
             for group in ("/samples/", "/frames/"):
                 lengths = {k: n for k, n in self.stored.lengths.items() if k.startswith(group)}
                 most = max(lengths.values())
@@ -157,7 +157,7 @@ class _Audit:
             expected = f"{lattice.box_A.tolist()} of {lattice.name}"
             yield Breach(check, "/record (box_A)", None, str(box["box_A"]), expected)
         try:
-            stored = read_lattice(self.path, box)
+            stored = self._read(guard.lattice)
         except FileFormatError as damage:
             yield Breach(check, "/lattice", None, f"unreadable ({damage.message})", "numbers")
             return
@@ -294,7 +294,11 @@ class _Audit:
                 if frame[name] != rows[name][row]:
                     expected = f"{rows[name][row]}, as in row {row} of /samples"
                     yield Breach("moment", f"/frames/{name}", index, str(frame[name]), expected)
-        if self.stored.finished and len(frames) and frames["events"][-1] != rows["events"][-1]:
+        if (
+            self.stored.record["finished"]
+            and len(frames)
+            and frames["events"][-1] != rows["events"][-1]
+        ):
             last, there = f"{rows['events'][-1]}: a finished run ends with a frame", frames[-1]
             yield Breach("moment", "/frames/events", len(frames) - 1, str(there["events"]), last)
 
@@ -312,7 +316,7 @@ class _Audit:
         for index, frame in enumerate(frames):
             self.progress(index, len(frames))
             try:
-                occupancy = read_occupancy(self.path, self.stored.record["lattice"], index)
+                occupancy = self._read(guard.occupancy, index)
             except FileFormatError as damage:
                 where = "/frames/occupancy"
                 yield Breach("frame", where, index, f"unreadable ({damage.message})", "a frame")

@@ -471,10 +471,11 @@ def test_no_setting_can_be_changed_unnoticed(copy, every):
 
 def altered_places(path) -> list[str]:
     """What of the settings, texts and units is not as it was written: a part of `kmc.verify`."""
+    from kmc.files.integrity import read
+    from kmc.files.reader import stored_in
     from kmc.systems.electrode.verification.completeness import altered
-    from kmc.systems.electrode.verification.stored import read_stored
 
-    return [wrong.place for wrong in altered(path, read_stored(path).record)]
+    return [wrong.place for wrong in altered(path, read(path, stored_in).record)]
 
 
 @pytest.mark.parametrize("entry", schema.ATTRIBUTES, ids=lambda entry: entry.path)
