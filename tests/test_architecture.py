@@ -42,7 +42,7 @@ AT_HOME = {
     "filelock": "campaign",
     "distributed": "campaign.cluster",
     "dask_jobqueue": "campaign.cluster",
-    "xarray": "nuclei campaign plotting files.reader files.table_run",
+    "xarray": "nuclei campaign plotting files.reader files.result",
     "ase": "files.samples model.cluster_expansion model.ase_energies model.dft_energies",
     "sklearn": "campaign.calibration.emulator",
     "threadpoolctl": "campaign.calibration.emulator",

@@ -37,7 +37,8 @@ from kmc.files import integrity as guard
 from kmc.files import schema
 from kmc.files.integrity import read
 from kmc.files.reader import Trajectory, load
-from kmc.files.writer import TrajectoryWriter, WriteLock
+from kmc.files.saving import WriteLock
+from kmc.files.writer import TrajectoryWriter
 
 _MAGIC = b"kmcstate"
 _HEAD = struct.Struct("<8sQI")

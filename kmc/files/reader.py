@@ -99,11 +99,7 @@ class Trajectory(Result):
         *("frame_capacity_monolayers", "frame_capacity_mAh_cm2"),
     )
 
-    def __init__(
-        self,
-        path: Path,
-        stored: Stored,
-    ):
+    def __init__(self, path: Path, stored: Stored):
         record = stored.record
         super().__init__(path, record)
         self.provenance: dict[str, str] = record["provenance"]
@@ -114,15 +110,7 @@ class Trajectory(Result):
         names = [name for name, _ in record["columns"]]
         samples = {name: stored.rows[name].copy() for name in names}
         self.samples = Samples(samples, dict(record["columns"]))
-        frames = {name: stored.frames[name].copy() for name in stored.frames.dtype.names or ()}
-        self.frames = Frames(
-            path,
-            frames | {schema.CHECKSUM: stored.frame_checksums.copy()},
-            self._read_occupancy,
-            lambda: self.lattice,
-            lambda: self.collector,
-            self.metal,
-        )
+        self.frames = Frames(self, stored.frames, stored.frame_checksums)
         self.box: dict[str, Any] = record["lattice"]
 
     @cached_property
@@ -224,12 +212,12 @@ class Trajectory(Result):
         if occupancy:
             sites = np.empty((len(self.frames), self.lattice.n_sites), dtype=np.uint8)
             for index in range(len(sites)):
-                sites[index] = self._read_occupancy(index)
+                sites[index] = self.read_occupancy(index)
             dataset["occupancy"] = (("frame", "site"), sites)
         return dataset
 
-    def _read_occupancy(self, index: int) -> np.ndarray:
-        """Occupancy of one frame, read and checked."""
+    def read_occupancy(self, index: int) -> np.ndarray:
+        """Occupancy of one frame, uint8 of shape (n_sites,); its checksum is compared."""
 
         def read_one(file) -> np.ndarray:
             occupancy = guard.occupancy(file, self.box, index)

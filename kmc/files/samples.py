@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +13,7 @@ from kmc.common.catalogue import nearest
 from kmc.common.formatting import html_table
 from kmc.common.metals import ATOMIC_NUMBERS
 from kmc.errors import InputError
-from kmc.files.schema import CHECKSUM, FRAME_COLUMNS
-from kmc.model.connectivity import Collector
-from kmc.model.lattice import Lattice
+from kmc.files.schema import FRAME_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,10 +119,7 @@ class Frame:
     time_s: float
     capacity_monolayers: float
     capacity_mAh_cm2: float
-    _read: Callable[[int], np.ndarray] = field(repr=False, compare=False)
-    _lattice: Callable[[], Lattice] = field(repr=False, compare=False)
-    _collector: Callable[[], Collector] = field(repr=False, compare=False)
-    _metal: str = field(default="Li", repr=False, compare=False)
+    _run: Any = field(repr=False, compare=False)  # the Trajectory, which reads it when asked
 
     @cached_property
     def occupancy(self) -> np.ndarray:
@@ -136,7 +130,7 @@ class Frame:
         FileFormatError
             The frame is damaged.
         """
-        occupancy = self._read(self.index)
+        occupancy = self._run.read_occupancy(self.index)
         occupancy.flags.writeable = False
         return occupancy
 
@@ -151,10 +145,10 @@ class Frame:
         FileFormatError
             The frame is damaged.
         """
-        lattice = self._lattice()
+        lattice = self._run.lattice
         dead = np.zeros(lattice.n_sites, dtype=bool)
         if lattice.has_interface:
-            dead[self._collector().dead(self.occupancy)] = True
+            dead[self._run.collector.dead(self.occupancy)] = True
         dead.flags.writeable = False
         return dead
 
@@ -185,9 +179,9 @@ class Frame:
                 "ASE is not installed, which Frame.to_ase needs",
                 advice="pip install ase, or write extended XYZ: kmc export FILE.",
             ) from None
-        lattice, occupancy = self._lattice(), self.occupancy
+        lattice, occupancy = self._run.lattice, self.occupancy
         sites = np.arange(lattice.n_sites) if vacancies else np.flatnonzero(occupancy)
-        numbers = np.array([ATOMIC_NUMBERS[name] for name in ("X", self._metal, "Mg")])
+        numbers = np.array([ATOMIC_NUMBERS[name] for name in ("X", self._run.metal, "Mg")])
         atoms = Atoms(
             numbers=numbers[occupancy[sites]],
             positions=lattice.positions_A[sites],
@@ -211,26 +205,16 @@ class Frame:
 class Frames(Sequence):
     """The frames of a trajectory; their columns are arrays, such as ``frames.time_s``."""
 
-    def __init__(
-        self,
-        path: Path,
-        columns: dict[str, np.ndarray],
-        read: Callable[[int], np.ndarray],
-        lattice: Callable[[], Lattice],
-        collector: Callable[[], Collector],
-        metal: str = "Li",
-    ):
-        self._path, self._read, self._lattice = path, read, lattice
-        self._collector, self._metal = collector, metal
-        for values in columns.values():
+    def __init__(self, run: Any, rows: np.ndarray, checksums: np.ndarray):
+        self._run, self.checksums = run, checksums
+        units = {entry.name: entry.unit for entry in FRAME_COLUMNS}
+        self.columns = Columns({name: rows[name].copy() for name in units}, units)
+        for values in self.columns.values():
             values.flags.writeable = False
-        self.checksums = columns[CHECKSUM]
-        names = {entry.name: entry.unit for entry in FRAME_COLUMNS}
-        self.columns = Columns({name: columns[name] for name in names}, names)
-        self.events = columns["events"]
-        self.time_s = columns["time_s"]
-        self.capacity_monolayers = columns["capacity_monolayers"]
-        self.capacity_mAh_cm2 = columns["capacity_mAh_cm2"]
+        self.events = self.columns["events"]
+        self.time_s = self.columns["time_s"]
+        self.capacity_monolayers = self.columns["capacity_monolayers"]
+        self.capacity_mAh_cm2 = self.columns["capacity_mAh_cm2"]
 
     def __len__(self) -> int:
         return len(self.events)
@@ -241,17 +225,14 @@ class Frames(Sequence):
             return [self[place] for place in range(*index.indices(len(self)))]
         place = index + len(self) if index < 0 else index
         if not 0 <= place < len(self):
-            raise IndexError(f"frame {index}: {self._path} holds {len(self)} frames")
+            raise IndexError(f"frame {index}: {self._run.path} holds {len(self)} frames")
         return Frame(
             index=int(place),
             events=int(self.events[place]),
             time_s=float(self.time_s[place]),
             capacity_monolayers=float(self.capacity_monolayers[place]),
             capacity_mAh_cm2=float(self.capacity_mAh_cm2[place]),
-            _read=self._read,
-            _lattice=self._lattice,
-            _collector=self._collector,
-            _metal=self._metal,
+            _run=self._run,
         )
 
     def __repr__(self) -> str:

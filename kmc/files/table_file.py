@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,10 +29,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from kmc.common.outputs import remove_drafts, replacing
+from kmc.common.outputs import replacing
 from kmc.common.version import __version__
-from kmc.errors import InputError, KmcError
 from kmc.files import file as layout
+from kmc.files.saving import SavedWhole
 
 FORMAT = "kmc system"
 SCHEMA_VERSION = 2  # 1 had the record as attributes, without a checksum over them
@@ -43,8 +42,6 @@ ROOT = ("format", "system", "kmc_version", "finished", "stop_reason", "seed")
 """Attributes at the root that repeat the record."""
 
 Table = Mapping[str, tuple[str, str]]
-_SAVE_EVERY_S = 20.0
-_SAVING_SHARE = 0.05  # of the time of a run, at most
 _FEW = 64  # numbers that are not worth packing
 _TEXT_BYTES = 2000  # of an attribute, fixed: HDF5 keeps others in heaps without a checksum
 
@@ -82,27 +79,6 @@ class Tables:
         return {**known, **self.lists}.get(group, {}).get(name, ("1", ""))
 
 
-@dataclass(frozen=True)
-class TableHead:
-    """What a file records once.
-
-    Attributes
-    ----------
-    kind : str
-        Name of the kind of run.
-    run_text : str
-        The run file as it was given.
-    resolved : mapping
-        ``run``, ``name``, ``parameters``, ``facts``: everything the run used; JSON-able.
-    seed : int
-    """
-
-    kind: str
-    run_text: str
-    resolved: Mapping[str, Any]
-    seed: int
-
-
 def checksum(values: np.ndarray) -> int:
     """CRC-32 of the bytes of an array."""
     return zlib.crc32(np.ascontiguousarray(values).tobytes())
@@ -114,28 +90,38 @@ class TableWriter:
     Parameters
     ----------
     path : Path
-    head : TableHead
+    head : mapping
+        What the record holds from the beginning: ``system``, the name of the kind; ``run_file``,
+        its text; ``resolved``, everything the run used, with ``run``, ``name``, ``parameters`` and
+        ``facts``; ``seed``.
     tables : Tables
     constants : mapping of str to ndarray
         Arrays of ``tables.constants``.
-
-    Attributes
-    ----------
-    flush_every_s : float
-        Interval at which the loop should save; longer where saving takes long.
     """
 
-    def __init__(self, path: Path, head: TableHead, tables: Tables, constants: Mapping[str, Any]):
+    def __init__(
+        self,
+        path: Path,
+        head: Mapping[str, Any],
+        tables: Tables,
+        constants: Mapping[str, Any],
+    ):
         self.path, self.head, self.tables = Path(path), head, tables
         self.constants = dict(constants)
-        self.flush_every_s = _SAVE_EVERY_S
+        self._place = SavedWhole(path)
+        if self.path.is_file():
+            self._place.hold()
         self._flushed = False
         self._rows: list[dict[str, list[float]]] = [self._empty()]
         self._frames: dict[str, list[np.ndarray]] = {name: [] for name in tables.frames}
         self._lists: dict[str, dict[str, list[np.ndarray]]] = {
             group: {name: [] for name in columns} for group, columns in tables.lists.items()
         }
-        remove_drafts(self.path.parent, self.path.stem)
+
+    @property
+    def flush_every_s(self) -> float:
+        """Interval at which the loop should save; longer where saving takes long."""
+        return self._place.flush_every_s
 
     def _empty(self) -> dict[str, list[float]]:
         return {name: [] for name in self.tables.samples}
@@ -200,10 +186,8 @@ class TableWriter:
 
     def flush(self, checkpoint: bytes | None = None) -> None:
         """Write the file, unfinished."""
-        begun = time.monotonic()
         self._write(False, "", checkpoint)
         self._flushed = True
-        self.flush_every_s = max(_SAVE_EVERY_S, (time.monotonic() - begun) / _SAVING_SHARE)
 
     def close(self, *, finished: bool, stop_reason: str, checkpoint: bytes | None = None) -> None:
         """Write the file for the last time.
@@ -217,8 +201,15 @@ class TableWriter:
             State of the run, where it may go on.
         """
         # After an error the file stays as it was saved last, with the state to go on from.
-        if stop_reason or (self.n_samples and not self._flushed):
-            self._write(finished, stop_reason, checkpoint)
+        try:
+            if stop_reason or (self.n_samples and not self._flushed):
+                self._write(finished, stop_reason, checkpoint)
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Let other processes write the file; nothing more is saved."""
+        self._place.release()
 
     # --- the file ---------------------------------------------------------------------------------
 
@@ -244,37 +235,23 @@ class TableWriter:
         if checkpoint is not None:
             arrays[CHECKPOINT] = np.frombuffer(checkpoint, np.uint8)
         record = {
+            **self.head,
             "format": self.tables.format,
-            "system": self.head.kind,
             "kmc_version": __version__,
             "finished": bool(finished),
             "stop_reason": stop_reason,
-            "seed": int(self.head.seed),
-            "run_file": self.head.run_text,
-            "resolved": self.head.resolved,
         }
-        put(self.path, record, arrays, self.tables)
+        times = arrays["samples/time_s"]
+        memory = content(record, arrays, self.tables)
+        self._place.save(memory, times[-1] if len(times) else None)
 
 
 def put(
     path: Path, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray], tables: Tables
 ) -> None:
-    """Write a file whole, in the place of the one that may be there; as for `content`.
-
-    Raises
-    ------
-    KmcError
-        The disk is full or fails; the file is what it was.
-    """
-    memory = content(record, arrays, tables)
-    try:
-        with replacing(Path(path)) as draft:
-            draft.write_bytes(memory)
-    except InputError as problem:  # the run has computed something: this is no wrong input
-        raise KmcError(
-            problem.message,
-            advice=f"{problem.advice} What was saved before is safe: kmc resume goes on.",
-        ) from None
+    """Write a file whole, in the place of the one that may be there; as for `content`."""
+    with replacing(Path(path)) as draft:
+        draft.write_bytes(content(record, arrays, tables))
 
 
 def content(

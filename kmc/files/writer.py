@@ -1,8 +1,7 @@
-"""Writes trajectories: the file is built in memory, and replaced whole at every save.
+"""Writes trajectories: the file grows in memory, and is replaced whole at every save.
 
-So it is a complete HDF5 file at every moment, after a kill or a power cut, too, and any program
-reads it while the run goes on. 40 frames of 16 million sites are 78 MB and take 0.6 s to save:
-saves become rarer as the file grows. `kmc.files.schema` documents its content.
+40 frames of 16 million sites are 78 MB and take 0.6 s to save: saves become rarer as the file
+grows. `kmc.files.schema` documents its content.
 """
 
 from __future__ import annotations
@@ -10,31 +9,20 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shutil
-import struct
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from kmc.common.outputs import check_output, draft_of, put_in_place, remove_drafts
-from kmc.errors import KmcError, OutputError
+from kmc.common.outputs import check_output
+from kmc.errors import KmcError
 from kmc.files import file as layout
 from kmc.files import schema
+from kmc.files.saving import SavedWhole, WriteLock
 from kmc.model.lattice import Lattice
 
-try:
-    from fcntl import F_OFD_SETLK, F_WRLCK, fcntl
-
-    _CAN_LOCK = True
-except ImportError:  # not on Linux: a second writer is detected at the next save of the first
-    _CAN_LOCK = False
-
 _BUFFER_BYTES = 64 * 2**20  # of frames that are not packed yet
-_SAVE_EVERY_S = 3.0  # a crash loses at most this and a chunk: below the promised 5 s
-_SAVING_SHARE = 0.03  # of the time of a run, at most
 
 
 class TrajectoryWriter:
@@ -58,11 +46,6 @@ class TrajectoryWriter:
         Interface chemistry of each L1 site; all 0 by default.
     overwrite : bool
         Whether an existing file may be replaced.
-
-    Attributes
-    ----------
-    flush_every_s : float
-        Interval at which the loop should save; longer where saving takes long.
 
     Raises
     ------
@@ -101,35 +84,26 @@ class TrajectoryWriter:
 
     def _start(self, path, head, fill=lambda file: None) -> None:
         self.path = Path(path)
-        self._target = Path(os.path.realpath(path))
+        self._place = SavedWhole(path)
         self.columns = head.columns
         self.n_sites = head.lattice.n_sites
         self._row = head.row_dtype
         self._samples: list[tuple] = []
         self._frames: list[tuple[np.ndarray, tuple]] = []
-        self._saved = "No sample"
-        self._lock: WriteLock | None = None
         self._closed = False
-        self.flush_every_s = _SAVE_EVERY_S
-        remove_drafts(self._target.parent, self._target.name)
         # HDF5 aborts the process where a disk is full, so it writes to memory only.
         self._memory = io.BytesIO()
         with h5py.File(self._memory, "w", **layout.OPTIONS) as file:
             layout.lay_out(file, head)
             fill(file)
             self._totals = layout.totals(file)
-            self._last_s = file["samples/time_s"][-1] if self._totals.n_samples else 0.0
-        try:
-            self._save()
-        except OSError as problem:
-            needed = self._memory.getbuffer().nbytes
-            free = shutil.disk_usage(self._target.parent).free
-            kept = f" {self.path} is what it was before." if self._target.exists() else ""
-            raise OutputError(
-                f"output {self.path} cannot be written: {problem.strerror or problem}",
-                advice=f"It needs {needed / 1e6:.3g} MB or more to begin with; {free / 1e6:.3g} MB "
-                f"are free. Give another place, or free space on the disk.{kept}",
-            ) from None
+            self._last_s = file["samples/time_s"][-1] if self._totals.n_samples else None
+        self._place.begin(self._memory.getbuffer())
+
+    @property
+    def flush_every_s(self) -> float:
+        """Interval at which the loop should save; longer where saving takes long."""
+        return self._place.flush_every_s
 
     @property
     def n_samples(self) -> int:
@@ -230,8 +204,7 @@ class TrajectoryWriter:
 
     def _release(self) -> None:
         self._closed = True
-        if self._lock is not None:
-            self._lock.release()
+        self._place.release()
 
     def _pack(self, file: h5py.File) -> None:
         """Move the buffered rows and frames into the file in memory."""
@@ -250,86 +223,4 @@ class TrajectoryWriter:
         with h5py.File(self._memory, "r+", **layout.OPTIONS) as file:
             self._pack(file)
             change(file)
-        try:
-            if not os.path.samestat(os.stat(self._target), self._identity):
-                raise KmcError(
-                    f"{self.path} was replaced or changed by another process during the run",
-                    advice="Give each run an output of its own.",
-                )
-            self._save()
-        except FileNotFoundError:
-            raise KmcError(
-                f"{self.path} was moved or removed during the run",
-                advice="Leave the output in place until the run has ended.",
-            ) from None
-        except OSError as problem:
-            raise KmcError(
-                f"{self.path} cannot be written further: {problem}",
-                advice=f"Is the disk full? {self._saved} is safe in the file.",
-            ) from None
-
-    def _save(self) -> None:
-        """Write the file as a draft, lock it, and give it its name."""
-        begun, draft = time.monotonic(), draft_of(self._target)
-        lock = None
-        try:
-            draft.write_bytes(self._memory.getbuffer())
-            lock = WriteLock(draft)  # before it has its name: there is no moment without a lock
-            put_in_place(draft, self._target)
-        except BaseException:
-            if lock is not None:
-                lock.release()
-            raise
-        finally:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
-        if self._lock is not None:
-            self._lock.release()
-        self._lock, self._identity = lock, os.stat(self._target)
-        if self.n_samples:
-            self._saved = f"Everything up to t = {self._last_s:.6g} s"
-        self.flush_every_s = max(_SAVE_EVERY_S, (time.monotonic() - begun) / _SAVING_SHARE)
-
-
-class WriteLock:
-    """Exclusive lock of a file for writing, released at the latest when the process ends.
-
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-
-    Raises
-    ------
-    OutputError
-        Another process has locked the file, or it may not be written.
-    """
-
-    def __init__(self, path: Path):
-        try:
-            self._file = open(path, "r+b")  # noqa: SIM115 - closed in release()
-        except OSError as problem:
-            raise OutputError(
-                f"{path} cannot be written: {problem.strerror or problem}",
-                advice="Make it writable (chmod u+w), or continue a copy in a folder of yours.",
-            ) from None
-        if not _CAN_LOCK:
-            self.release()
-            return
-        # Not flock, which HDF5 takes when the file is opened for reading. An open-file-description
-        # lock belongs to this open file alone; it is on one byte far beyond the end.
-        lock = struct.pack("hhqqi", F_WRLCK, os.SEEK_SET, 2**62, 1, 0)
-        try:
-            fcntl(self._file, F_OFD_SETLK, lock)
-        except (BlockingIOError, PermissionError):
-            self.release()
-            raise OutputError(
-                f"{path} is being written by another process",
-                advice="Wait until that run has ended, or stop it with Ctrl-C.",
-            ) from None
-        except OSError:  # a file system without locks
-            pass
-
-    def release(self) -> None:
-        """Release the lock."""
-        self._file.close()
+        self._place.save(self._memory.getbuffer(), self._last_s)

@@ -12,11 +12,11 @@ from kmc.common.progress import Progress
 from kmc.errors import FileFormatError, InputError, KmcWarning
 from kmc.files import integrity, table_run
 from kmc.files.check_result import Verification
-from kmc.runfile.ends import exact_kinetics
 from kmc.runfile.kinds import BOX, find_more
 from kmc.runfile.load import dotted, load_run
 from kmc.runfile.run_file import RunFile
 from kmc.systems import SYSTEMS
+from kmc.systems.electrode.cost import exact_kinetics
 from kmc.systems.slowing import warn_of_another_drive
 from kmc.systems.system import System
 

@@ -18,7 +18,7 @@ from kmc.errors import InputError
 from kmc.files import table_file
 from kmc.files.check_result import Breach, Verification
 from kmc.files.frame_selection import choose_frames
-from kmc.files.table_file import TableHead, Tables, TableWriter
+from kmc.files.table_file import Tables, TableWriter
 from kmc.files.table_run import TableRun, load
 from kmc.runfile.kinds import RunKind
 from kmc.runfile.load import restored_run
@@ -165,6 +165,7 @@ def _resume(
             job.restore(state)
             writer.go_on_after(found.arrays)
         except (LookupError, TypeError, ValueError, AttributeError) as problem:
+            writer.release()
             raise InputError(
                 f"{path} cannot be continued: its checkpoint does not fit the run ({problem})",
                 advice=f"Go on with kmc {found.kmc_version}, which wrote it, or start it again: "
@@ -182,7 +183,12 @@ def _writer(path: Path, kind: str, run: RunFile, job: Job, tables: Tables) -> Ta
         "facts": job.facts,
         **job.resolved,
     }
-    head = TableHead(kind, run.text, resolved, run.random.seed)
+    head = {
+        "system": kind,
+        "run_file": run.text,
+        "resolved": resolved,
+        "seed": run.random.seed,
+    }
     return TableWriter(path, head, tables, job.constants)
 
 

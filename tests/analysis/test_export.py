@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+from types import SimpleNamespace
 
 import fake
 import numpy as np
@@ -88,22 +89,16 @@ def test_dead_metal_is_labelled():
     alone = 5
     around = np.concatenate([box.neighbours(alone, shell) for shell in (1, 2)])
     occupancy[around[around >= 0]] = 0
-    frame = Frame(
-        0, 0, 0.0, 0.0, 0.0, lambda index: occupancy.copy(), lambda: box, lambda: Collector(box)
-    )
-    assert np.flatnonzero(frame.dead).tolist() == [alone]
+
+    def frame(box, occupancy):
+        run = SimpleNamespace(
+            lattice=box, collector=Collector(box), read_occupancy=lambda index: occupancy.copy()
+        )
+        return Frame(0, 0, 0.0, 0.0, 0.0, run)
+
+    assert np.flatnonzero(frame(box, occupancy).dead).tolist() == [alone]
     endless = BOXES["periodic"]
-    frame = Frame(
-        0,
-        0,
-        0.0,
-        0.0,
-        0.0,
-        lambda index: np.zeros(endless.n_sites, np.uint8),
-        lambda: endless,
-        lambda: Collector(endless),
-    )
-    assert not frame.dead.any()
+    assert not frame(endless, np.zeros(endless.n_sites, np.uint8)).dead.any()
 
 
 def test_ase_reads_it_back(runs, tmp_path):

@@ -572,7 +572,7 @@ def test_an_unfinished_file_stays_in_place_when_the_disk_is_full(folder, monkeyp
         folder.prepare(point)
         part = interrupt(folder, point, monkeypatch)
         left = part.read_bytes()
-        monkeypatch.setattr("kmc.files.writer.put_in_place", full)
+        monkeypatch.setattr("kmc.files.saving.put_in_place", full)
         outcome = run_point(str(folder.path), point.name, owner)
     assert outcome["state"] == "failed"
     assert "No space left on device" in outcome["error"]

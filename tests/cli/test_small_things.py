@@ -18,7 +18,7 @@ import kmc
 from kmc.campaign.dataset import _with_removed
 from kmc.cli.app import main
 from kmc.errors import InputError, KmcWarning, OutputError
-from kmc.files import writer
+from kmc.files import saving
 from kmc.runfile.load import checked_run
 
 SMALL = ["--set", "system.size=[8, 8, 10]", "--set", "acceleration.max_hops_per_strip_per_site=1e3"]
@@ -31,11 +31,11 @@ def test_a_file_that_may_not_be_written(tmp_path, monkeypatch):
     def refused(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(writer, "open", refused, raising=False)
+    monkeypatch.setattr(saving, "open", refused, raising=False)
     with pytest.raises(
         OutputError, match=r"run\.h5 cannot be written: Permission denied"
     ) as caught:
-        writer.WriteLock(path)
+        saving.WriteLock(path)
     assert "chmod u+w" in caught.value.advice
 
 

@@ -111,7 +111,7 @@ def test_a_writer_that_goes_on_knows_what_is_safe(tmp_path, monkeypatch):
     def full(draft, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("kmc.files.writer.put_in_place", full)
+    monkeypatch.setattr("kmc.files.saving.put_in_place", full)
     with pytest.raises(KmcError) as caught:
         writer.close(finished=True, stop_reason="done")
     assert f"Everything up to t = {last:.6g} s is safe" in str(caught.value)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kmc.runfile.ends import ends, exact_kinetics
+from kmc.runfile.ends import ends
 from kmc.runfile.load import load_run
+from kmc.systems.electrode.cost import exact_kinetics
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from table_files import Asked, rewrite
 
 import kmc
 from kmc.errors import FileFormatError, InputError, KmcError
+from kmc.files import saving
 from kmc.systems import job
 from kmc.systems import table_system as tables
 
@@ -69,7 +70,9 @@ def test_a_callback_sees_every_row_and_ends_the_run(whole, tmp_path):
     assert part.path.read_bytes() == whole.path.read_bytes()
 
 
-def test_an_error_leaves_the_rows_that_there_were(whole, tmp_path):
+def test_an_error_leaves_the_rows_that_there_were(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(saving, "_SAVE_EVERY_S", np.inf)  # nothing is saved before
+
     def fail(sample):
         if sample["cycle" if whole.kind == "cathode" else "step"] == 2:
             raise ZeroDivisionError
@@ -267,3 +270,15 @@ def test_the_loop_records_saves_and_closes():
     assert memory.rows == [1, 2, 3, -1]
     assert not memory.how["finished"]
     assert memory.how["checkpoint"]
+
+
+def test_a_file_that_is_being_written_is_not_written_by_another(whole, tmp_path):
+    """Not by kmc run --force, nor by a second kmc resume, until the first has ended."""
+    path = tmp_path / "busy.h5"
+    path.write_bytes(whole.path.read_bytes())
+    lock = saving.WriteLock(path)
+    with pytest.raises(InputError, match="being written by another process"):
+        again(whole, path, overwrite=True)
+    lock.release()
+    again(whole, path, overwrite=True)
+    assert path.read_bytes() == whole.path.read_bytes()

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
+from kmc.common.formatting import duration, figure
 from kmc.common.units import K_B_eV
 from kmc.errors import KmcError
 from kmc.model.electrochemistry import atoms_of_capacity, strip_rate_Hz
 from kmc.model.lattice import load_unit_cell
 from kmc.model.parameters import load_parameters
+from kmc.runfile.kinds import BOX
 from kmc.runfile.protocol import REST, Step, plan_of, stored_blocks
+from kmc.runfile.run_file import RunFile, from_resolved
 from kmc.runfile.sections import Conditions, System
 
 # Of strip_li on a slow core.
@@ -26,6 +29,7 @@ _LATTICE_BYTES_PER_SITE = 1.5
 _FRAME_BYTES_PER_SITE = (0.03, 0.1)
 _SAMPLE_BYTES = 160
 _FRAMES_UNKNOWN = 12
+_LONG_s = 900.0  # of exact kinetics: more is worth a warning
 
 
 class _Metal(NamedTuple):
@@ -93,6 +97,32 @@ def _ratio(tables: Mapping[str, Mapping[str, Any]]) -> float:
     return metal.fastest_Hz * math.exp(-lowest_eV / kT_eV) / _strip_rate_Hz(tables)
 
 
+def exact_kinetics(run: RunFile) -> str:
+    """What a box with exact kinetics costs and how to have it sooner; empty where that is little.
+
+    Without [acceleration] a vacancy hops about 1e11 times while an atom of its site is stripped.
+    """
+    given = ("max_hops_per_strip_per_site", "saddle_floor_eV", "slow_down_by")
+    if run.kind != BOX or any(getattr(run.acceleration, key) for key in given):
+        return ""
+    # Superbasins draw the walk of a lone vacancy in one step: their cost does not follow the hops.
+    if run.drive.current_density_mA_cm2 <= 0 or run.acceleration.superbasins:
+        return ""
+    tables = from_resolved(run.resolved())
+    number = events(tables)
+    cost_s = _S_PER_EVENT * (math.inf if math.isnan(number) else number)
+    cost_s = min(cost_s, run.stop.wall_time_s or math.inf)
+    if not cost_s > _LONG_s:
+        return ""
+    hops = _HOPS_PER_STRIP_AND_RATIO * _ratio(tables)
+    return (
+        f"no barrier is raised: exact kinetics take {figure(hops, digits=2)} hops for each "
+        f"stripped atom, about {duration(cost_s, 2)} of processor. "
+        "--set acceleration.max_hops_per_strip_per_site=1e6 slows the fastest hops and leaves "
+        "equilibrium exact (docs/acceleration.md)"
+    )
+
+
 def _conditions(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     defaults = {key: field.default for key, field in Conditions.model_fields.items()}
     return defaults | dict(tables.get("conditions", {}))
@@ -115,6 +145,8 @@ def _monolayers(tables: Mapping[str, Mapping[str, Any]]) -> float:
     if "capacity_mAh_cm2" in stop:
         charge = float(stop["capacity_mAh_cm2"])
         monolayers.append(atoms_of_capacity(charge, metal.area_A2, metal.valence))
+    if "time_s" in stop and math.isfinite(rate_Hz := _strip_rate_Hz(tables)):
+        monolayers.append(float(stop["time_s"]) * rate_Hz)
     return min(monolayers, default=math.nan)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from kmc.common.metals import VALENCES
 from kmc.common.units import A_per_nm
+from kmc.files.check_result import Breach
 from kmc.files.schema import HOP_CLASSES, HOP_WAYS, HOPS_BY_WAY
 from kmc.model import electrochemistry
 from kmc.model.creep import local_stress_MPa
@@ -17,10 +18,15 @@ from kmc.model.lattice import Lattice
 from kmc.runfile.protocol import Planned, Step, plan_of, stored_blocks
 
 _ROUNDING = 1e-9
-Wrong = tuple[str, int, Any, Any]  # column, row, value, expected
 
 
-def wrong_rows(rows: np.ndarray, resolved: Mapping[str, Any], has_interface: bool) -> list[Wrong]:
+def _wrong(check: str, column: str, row: int, value: Any, expected: Any) -> Breach:
+    return Breach(check, f"/samples/{column}", row, str(value), str(expected))
+
+
+def wrong_rows(
+    rows: np.ndarray, resolved: Mapping[str, Any], has_interface: bool
+) -> Iterator[Breach]:
     """The first row of each column that does not follow from the others and the settings.
 
     Parameters
@@ -32,18 +38,17 @@ def wrong_rows(rows: np.ndarray, resolved: Mapping[str, Any], has_interface: boo
     has_interface : bool
     """
     conditions = resolved.get("run", {}).get("conditions", {})
-    found = []
     plan = plan_of(stored_blocks(resolved.get("run", {})))
     if plan and not {"step", "cycle", "phase"} <= set(rows.dtype.names or ()):
-        return [("step", 0, "not there", "a column, as the run has a protocol")]
+        yield _wrong("settings", "step", 0, "not there", "a column, as the run has a protocol")
+        return
     for column, expected in _expected(rows, resolved, conditions, has_interface, plan):
         values = rows[column].astype(float)
         with np.errstate(invalid="ignore"):
             close = np.abs(values - expected) <= _ROUNDING * np.maximum(1.0, np.abs(expected))
         alike = close | (values == expected) | (np.isnan(values) & np.isnan(expected))
         for row in np.flatnonzero(~alike)[:1]:
-            found.append((column, int(row), float(values[row]), float(expected[row])))
-    return found
+            yield _wrong("settings", column, int(row), float(values[row]), float(expected[row]))
 
 
 def _expected(
@@ -188,7 +193,7 @@ def _terms(rows, flows, settings, thermal_V, held) -> Iterator[tuple[str, np.nda
     yield "overpotential_charge_transfer_V", np.where(holds, stored, np.where(flows, volts, 0.0))
 
 
-def wrong_ways(rows: np.ndarray, lattice: Lattice, first_layer: bool = True) -> Iterator[Wrong]:
+def wrong_ways(rows: np.ndarray, lattice: Lattice, first_layer: bool = True) -> Iterator[Breach]:
     """The first row of each count that does not follow from the others.
 
     Parameters
@@ -206,7 +211,7 @@ def wrong_ways(rows: np.ndarray, lattice: Lattice, first_layer: bool = True) -> 
         yield from _first_layer(rows, lattice.sites_per_layer)
 
 
-def _parts(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
+def _parts(rows: np.ndarray, lattice: Lattice) -> Iterator[Breach]:
     """Hops that change the layer are part of all; they are all where no neighbours share one."""
     in_plane = bool((lattice.unit_cell.moves[0][..., 0] == 0).any())
     for name in HOP_CLASSES.values():
@@ -216,10 +221,10 @@ def _parts(rows: np.ndarray, lattice: Lattice) -> Iterator[Wrong]:
             expected = f"{rows[name][row]}, as {name}"
             if in_plane:
                 expected = f"at most {expected}"
-            yield f"{name}_{HOP_WAYS[0]} + …", int(row), part[row], expected
+            yield _wrong("layers", f"{name}_{HOP_WAYS[0]} + …", int(row), part[row], expected)
 
 
-def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Wrong]:
+def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Breach]:
     """Atoms of L1 are those at the start, less those gone up or stripped, with those come down.
 
     Creep, growth at a full interface and the exchange of Mg with Li move atoms without hops: rows
@@ -240,7 +245,9 @@ def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Wrong]:
     mg = contact - by_li
     for row in np.flatnonzero(mg != mg[0] - left["Mg"])[:1]:
         expected = f"{mg[0] - left['Mg'][row]}, by the hops of Mg"
-        yield "contact_fraction_Li", int(row), f"that of {mg[row]} Mg in L1", expected
+        yield _wrong(
+            "layers", "contact_fraction_Li", int(row), f"that of {mg[row]} Mg in L1", expected
+        )
     stripped = by_li[0] - left["Li"] - left["Li_near_Mg"] - by_li
     names = rows.dtype.names or ()
     plates = rows["plates"] if "plates" in names else np.zeros(len(rows), np.int64)
@@ -251,4 +258,4 @@ def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Wrong]:
         found = f"such that {stripped[row]} Li of L1 are stripped"
         expected = f"{rows['strips'][row] - plates[row]} as strips less plates"
         expected += " (L2 is stripped too beside Mg)"
-        yield "hops_Li_L1_up", int(row), found, expected
+        yield _wrong("layers", "hops_Li_L1_up", int(row), found, expected)

@@ -9,26 +9,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from kmc.errors import FileFormatError
 from kmc.files import file as layout
 from kmc.files import integrity as guard
 from kmc.files import schema
+from kmc.files.check_result import Breach
 from kmc.files.reader import Stored
 
 _INTERRUPTED = ("", "interrupted", "repaired")  # why a run that is not finished stopped
 
 
-class Wrong(NamedTuple):
-    """Place, stored value, and value that was written."""
-
-    place: str
-    value: str
-    expected: str
+def _wrong(place: str, value: str, expected: str, check: str = "settings") -> Breach:
+    return Breach(check, place, None, value, expected)
 
 
-def missing_rows(stored: Stored) -> Iterator[Wrong]:
+def missing_rows(stored: Stored) -> Iterator[Breach]:
     """Errors in the number and the order of rows and frames.
 
     A run that is killed while it writes may leave some rows after those that are counted.
@@ -40,52 +37,57 @@ def missing_rows(stored: Stored) -> Iterator[Wrong]:
     for name, there in counts.items():
         written = getattr(totals, f"n_{name}")
         if there < written or (stored.record["finished"] and there > written):
-            yield Wrong(f"/{name}", f"{there} rows long", f"{written}, as many as were written")
+            yield Breach(
+                "completeness",
+                f"/{name}",
+                None,
+                f"{there} rows long",
+                f"{written}, as many as were written",
+            )
             return
     found = schema.Totals().with_samples(rows[: totals.n_samples])
     found = found.with_frames(frame_checksums[: totals.n_frames])
     for name in counts:
         if getattr(found, f"crc_{name}") != getattr(totals, f"crc_{name}"):
-            yield Wrong(f"/{name}", "another sequence of rows", "that which was written")
+            yield Breach(
+                "completeness",
+                f"/{name}",
+                None,
+                "another sequence of rows",
+                "that which was written",
+            )
 
 
-def altered(path: Path, record: dict[str, Any]) -> Iterator[Wrong]:
-    """Settings, texts, units and lattice that are not those that were written.
-
-    Parameters
-    ----------
-    path : Path
-    record : dict
-        The JSON of `/record`.
-    """
+def altered(path: Path, record: dict[str, Any]) -> Iterator[Breach]:
+    """Settings, texts, units and lattice that are not those that were written."""
     try:
         guard.check_heaps(path)  # before HDF5 reads a text
         yield from guard.read(path, lambda file: list(_altered(file, record)))
     except FileFormatError as damage:
-        yield Wrong("/", f"unreadable ({damage.message})", "texts and units")
+        yield _wrong("/", f"unreadable ({damage.message})", "texts and units")
 
 
-def _altered(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:
+def _altered(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
     version = record["schema_version"]
     stored = guard.totals(file)
     if stored is None and record.get("totals"):
-        yield Wrong(schema.TOTALS, "not there", "counts and checksums")
+        yield _wrong(schema.TOTALS, "not there", "counts and checksums")
     if stored is not None:
         text = guard.dataset(file, schema.RECORD.path)[:].tobytes()
         arrays = guard.lattice(file, record["lattice"]).values()
         found = schema.constants_checksum(version, text, arrays)
         if found != stored[1]:
-            yield Wrong(
+            yield _wrong(
                 "/record, /lattice or /@schema_version", f"checksum {found}", f"{stored[1]}"
             )
     yield from _texts(file, record)
     finished, reason = record["finished"], record["stop_reason"]
     if finished == (reason in _INTERRUPTED):
-        yield Wrong("/@finished", f"{finished} with stop_reason {reason!r}", f"{not finished}")
+        yield _wrong("/@finished", f"{finished} with stop_reason {reason!r}", f"{not finished}")
     yield from _units(file, record)
 
 
-def _texts(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:
+def _texts(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
     """Attributes that do not agree with `/record`."""
     expected = layout.texts(record, record.get("provenance", {}), record["stop_reason"])
     for path, value in expected.items():
@@ -94,7 +96,7 @@ def _texts(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:
         if path == "/@stop_reason" and isinstance(there, str):  # that of the record may be cut
             there = layout.truncated(there, schema.STOP_REASON_BYTES).decode()
         if there != value and not _same_json(there, value):
-            yield Wrong(path, _shown(there), _shown(value))
+            yield _wrong(path, _shown(there), _shown(value))
 
 
 def _same_json(one: Any, other: Any) -> bool:
@@ -104,7 +106,7 @@ def _same_json(one: Any, other: Any) -> bool:
         return False
 
 
-def _units(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:
+def _units(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
     listed = {f"/samples/{name}": unit for name, unit in record["columns"]}
     known = {entry.path: entry.unit for entry in schema.SCHEMA if "@" not in entry.path}
     for path, unit in {**listed, **known}.items():
@@ -113,11 +115,11 @@ def _units(file: Any, record: dict[str, Any]) -> Iterator[Wrong]:
         for expected in {unit, listed.get(path, unit)}:
             there = guard.attribute(file[path], "unit")
             if there != expected:
-                yield Wrong(f"{path}@unit", _shown(there), _shown(expected))
+                yield _wrong(f"{path}@unit", _shown(there), _shown(expected))
     labels = record.get("labels_crc32")  # files of earlier versions have none
     paths = [path for path in {**listed, **known} if path in file]
     if labels is not None and labels != guard.labels_checksum(file, paths):
-        yield Wrong("the units and descriptions", "other ones", "those that were written")
+        yield _wrong("the units and descriptions", "other ones", "those that were written")
 
 
 def _shown(value: Any) -> str:

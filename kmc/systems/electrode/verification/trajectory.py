@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +87,16 @@ class _Audit:
                 "follow from every site; so do constriction, rims and the balance of the sites",
                 self._frames,
             ),
-            ("settings, texts, units and lattice are those that were written", self._settings),
-            (f"{rows} and {frames}: none is missing", self._missing),
+            (
+                "settings, texts, units and lattice are those that were written",
+                partial(altered, self.path, self.stored.record),
+            ),
+            (f"{rows} and {frames}: none is missing", partial(missing_rows, self.stored)),
         ]
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        return self.stored.record["resolved"]
 
     @cached_property
     def lattice(self) -> Lattice:
@@ -104,9 +111,8 @@ class _Audit:
         ValueError, TypeError, LookupError
             The record holds no Hamiltonian.
         """
-        resolved = self.stored.record["resolved"]
-        table = resolved["hamiltonian"]
-        chemistries = resolved.get("interface", {}).get("chemistry") or [table]
+        table = self.resolved["hamiltonian"]
+        chemistries = self.resolved.get("interface", {}).get("chemistry") or [table]
         return [
             Hamiltonian(
                 bond1=_integers(table["bond1"], (3, 3)),
@@ -177,20 +183,12 @@ class _Audit:
 
     def _map(self, chemistry: np.ndarray) -> Iterator[Breach]:
         """The map has the number of sites of each chemistry in the record."""
-        listed = self.stored.record["resolved"].get("interface", {}).get("chemistry", [])
+        listed = self.resolved.get("interface", {}).get("chemistry", [])
         sites = [entry["sites"] for entry in listed] or [self.lattice.sites_per_layer]
         found = np.bincount(chemistry.ravel(), minlength=len(sites)).tolist()
         if found != sites:
             place = "/lattice/chemistry"
             yield Breach("lattice", place, None, f"{found} sites by chemistry", str(sites))
-
-    def _settings(self) -> Iterator[Breach]:
-        for wrong in altered(self.path, self.stored.record):
-            yield Breach("settings", wrong.place, None, wrong.value, wrong.expected)
-
-    def _missing(self) -> Iterator[Breach]:
-        for wrong in missing_rows(self.stored):
-            yield Breach("completeness", wrong.place, None, wrong.value, wrong.expected)
 
     # --- rows -------------------------------------------------------------------------------------
 
@@ -230,15 +228,14 @@ class _Audit:
         )
 
     def _ways(self) -> Iterator[Breach]:
-        conditions = self.stored.record["resolved"].get("run", {}).get("conditions", {})
+        conditions = self.resolved.get("run", {}).get("conditions", {})
         elsewhere = bool(conditions.get("plate_on_void_surfaces"))
-        for wrong in wrong_ways(self.rows, self.lattice, not elsewhere):
-            yield Breach("layers", f"/samples/{wrong[0]}", wrong[1], *map(str, wrong[2:]))
+        yield from wrong_ways(self.rows, self.lattice, not elsewhere)
 
     def _capacity(self) -> Iterator[Breach]:
         rows, lattice = self.rows, self.lattice
         charged = processes.gained(self._columns(_EVENTS), "electrons")
-        valence = valence_of(self.stored.record["resolved"])
+        valence = valence_of(self.resolved)
         capacities: dict[str, Any] = {
             "capacity_monolayers": charged / lattice.sites_per_layer,
             "capacity_mAh_cm2": capacity_mAh_cm2(charged, lattice.area_A2, valence),
@@ -247,11 +244,7 @@ class _Audit:
             yield from _differences("capacity", f"/samples/{name}", rows[name], expected, _CAPACITY)
 
     def _cell(self) -> Iterator[Breach]:
-        interface = self.lattice.has_interface
-        for column, row, value, expected in wrong_rows(
-            self.rows, self.stored.record["resolved"], interface
-        ):
-            yield Breach("settings", f"/samples/{column}", row, str(value), str(expected))
+        yield from wrong_rows(self.rows, self.resolved, self.lattice.has_interface)
 
     def _integers(self) -> Iterator[Breach]:
         rows, n_L1 = self.rows, self.lattice.sites_per_layer
@@ -341,7 +334,7 @@ class _Audit:
         self.progress(len(frames), len(frames))
 
     def _species(self, occupancy: np.ndarray, index: int) -> Iterator[Breach]:
-        known = MG if "Mg" in self.stored.record["resolved"].get("species", []) else LI
+        known = MG if "Mg" in self.resolved.get("species", []) else LI
         highest = int(occupancy.max())
         if highest > known:
             site = int(np.argmax(occupancy))
@@ -370,13 +363,13 @@ class _Audit:
 
     @cached_property
     def _collector(self) -> Collector:
-        run = self.stored.record["resolved"].get("run", {})
+        run = self.resolved.get("run", {})
         return Collector(self.lattice, conductive_columns(conductive_flags(run), self.chemistry))
 
     @cached_property
     def plan(self) -> tuple[Planned, ...]:
         """Steps of the protocol, none for a run without one."""
-        return plan_of(stored_blocks(self.stored.record["resolved"].get("run", {})))
+        return plan_of(stored_blocks(self.resolved.get("run", {})))
 
     @cached_property
     def interfaces(self) -> dict[float, Interface]:
@@ -384,7 +377,7 @@ class _Audit:
 
         Empty where the file does not say enough.
         """
-        resolved = self.stored.record["resolved"]
+        resolved = self.resolved
         settings = resolved.get("charge_transfer")
         if not settings or not self._present(("overpotential_sites_V",)):
             return {}
@@ -399,7 +392,7 @@ class _Audit:
         if not self.interfaces:
             return
         sample = self.rows[row]
-        conditions = self.stored.record["resolved"]["run"]["conditions"]
+        conditions = self.resolved["run"]["conditions"]
         kelvin = conditions["temperature_K"]
         held = conditions.get("overpotential_V") is not None
         if self.plan:

@@ -475,7 +475,7 @@ def altered_places(path) -> list[str]:
     from kmc.files.reader import stored_in
     from kmc.systems.electrode.verification.completeness import altered
 
-    return [wrong.place for wrong in altered(path, read(path, stored_in).record)]
+    return [wrong.dataset for wrong in altered(path, read(path, stored_in).record)]
 
 
 @pytest.mark.parametrize("entry", schema.ATTRIBUTES, ids=lambda entry: entry.path)
