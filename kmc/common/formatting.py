@@ -115,15 +115,7 @@ def label(key: str) -> str:
 def html_table(
     rows: Iterable[Sequence[object]], header: Sequence[str] = (), caption: str = ""
 ) -> str:
-    """A table for a notebook; every text is escaped, the first cell of a row is its head.
-
-    Parameters
-    ----------
-    rows : iterable of sequence
-    header : sequence of str, optional
-        Names of the columns.
-    caption : str, optional
-    """
+    """A table for a notebook; every text is escaped, the first cell of a row is its head."""
     left = "style='text-align:left'"
     head = "".join(f"<th {left}>{escape(name)}</th>" for name in header)
     body = "".join(

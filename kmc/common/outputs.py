@@ -178,14 +178,7 @@ def draft_of(target: Path, ending: str = "") -> Path:
 
 
 def remove_drafts(folder: Path, start: str = "") -> None:
-    """Remove drafts that processes left behind when they were killed.
-
-    Parameters
-    ----------
-    folder : Path
-    start : str
-        Name of the file they would have become; all files by default.
-    """
+    """Remove drafts that processes left behind when they were killed: of one file, or of all."""
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             found = _DRAFT.fullmatch(name)

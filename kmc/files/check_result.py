@@ -38,18 +38,9 @@ class Breach:
 
 @dataclass
 class Verification:
-    """Result of `verify`.
+    """Result of `verify`: the checks that passed, and the first inconsistency.
 
-    Attributes
-    ----------
-    path : Path
-    finished : bool
-        Whether the run is finished; an unfinished one is checked up to its last row.
-    n_samples, n_frames : int
-    checks : list of str
-        Checks that passed.
-    breach : Breach or None
-        The first inconsistency; later checks were not made.
+    Later checks were not made; a run that is not finished is checked up to its last row.
     """
 
     path: Path

@@ -79,13 +79,8 @@ def most_bytes(n_sites: int) -> int:
 def unpack(data: bytes, most: int = 0) -> Table | None:
     """The table of these bytes; None where they hold no complete checkpoint.
 
-    Bytes behind the checkpoint are ignored: its dataset never shrinks.
-
-    Parameters
-    ----------
-    data : bytes
-    most : int
-        Largest number of bytes it may unpack to; 0 for any, where kmc itself has packed it.
+    Bytes behind the checkpoint are ignored: its dataset never shrinks. What it unpacks to has at
+    most `most` bytes; 0 is for any, where kmc itself has packed it.
     """
     if len(data) < _HEAD.size:
         return None
@@ -178,14 +173,9 @@ def reopen(
     """A writer that appends to a trajectory after its checkpoint.
 
     The rows up to the checkpoint are copied into a new file, which replaces the old one atomically:
-    a kill leaves one or the other, and no row is duplicated.
-
-    Parameters
-    ----------
-    path : str or Path
-    prepare : callable
-        Called with the trajectory once it is locked; returns the checkpoint to continue from
-        (None for the beginning of the run), and `resolved` of the new file.
+    a kill leaves one or the other, and no row is duplicated. `prepare` is called with the locked
+    trajectory; it returns the checkpoint to continue from (None for the beginning of the run), and
+    `resolved` of the new file.
 
     Raises
     ------

@@ -30,21 +30,8 @@ _SITES_PER_CHECKPOINT_CHUNK = 16  # keeps the chunks of a checkpoint few, howeve
 class Head:
     """What a file records once, before any row.
 
-    Attributes
-    ----------
-    lattice : Lattice
-    columns : tuple of Entry
-        Columns of `/samples`.
-    run_text : str
-        The run file as it was given.
-    resolved : mapping
-        Everything the run used; JSON-able.
-    seed : int
-    chemistry : ndarray of uint8, shape (sites_per_layer,), optional
-        Interface chemistry of each L1 site; all 0 by default.
-    kmc_version : str
-    provenance : mapping
-        Versions, platform and time at the start of the run.
+    `resolved` is everything the run used, JSON-able; `chemistry` that of each L1 site, uint8 of
+    shape (sites_per_layer,), 0 where it is None; `provenance` that of the start of the run.
     """
 
     lattice: Lattice
@@ -145,14 +132,7 @@ def lay_out(file: h5py.File, head: Head) -> None:
 
 
 def texts(record: Mapping, origin: Mapping, stop_reason: str) -> dict[str, object]:
-    """The attributes that repeat `/record` as text for readers; none has a zero byte.
-
-    Parameters
-    ----------
-    record, origin : mapping
-        JSON of `/record` and of its provenance.
-    stop_reason : str
-    """
+    """The attributes that repeat `/record` as text for readers; none has a zero byte."""
     values = {
         "/@kmc_version": record["kmc_version"],
         "/@run_file": record["run_file"],

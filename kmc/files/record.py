@@ -98,17 +98,11 @@ _LENGTHS = {"cells": 2, "box_A": 3}
 def check_record(record: Any, columns: tuple[str, ...]) -> None:
     """Check that the JSON of `/record` has the layout that the readers rely on.
 
-    Parameters
-    ----------
-    record : object
-        As read.
-    columns : tuple of str
-        Names that its list of sample columns must contain.
-
     Raises
     ------
     ValueError
-        The message names the place.
+        It has not, or its list of sample columns lacks one of `columns`; the message names the
+        place.
     """
     _check_layout(record, _RECORD, "record")
     listed = record.get("columns")

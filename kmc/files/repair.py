@@ -22,20 +22,10 @@ REPAIRED = "repaired"
 
 @dataclass(frozen=True)
 class Repair:
-    """Result of `repair`.
+    """Result of `repair`: the new file; of samples and frames the number kept and that there was.
 
-    Attributes
-    ----------
-    path : Path
-        The new file.
-    samples, frames : tuple of int
-        Number kept, and number in the damaged file.
-    problems : list of str
-        What is damaged, one line each.
-    whole : bool
-        Nothing is damaged.
-    resumable : bool
-        The new file holds a checkpoint, and all rows before it are undamaged.
+    `problems` says what is damaged, one line each; the file is `whole` where nothing is, and
+    `resumable` where it holds a checkpoint before which all rows are undamaged.
     """
 
     path: Path

@@ -102,17 +102,7 @@ class Samples(Columns):
 
 @dataclass(frozen=True)
 class Frame:
-    """Every site of the box at one moment.
-
-    Attributes
-    ----------
-    index : int
-        Place in the trajectory.
-    events : int
-    time_s : float
-    capacity_monolayers : float
-    capacity_mAh_cm2 : float
-    """
+    """Every site of the box at one moment; `index` is its place in the trajectory."""
 
     index: int
     events: int

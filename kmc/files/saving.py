@@ -130,12 +130,7 @@ class SavedWhole:
 
 
 class WriteLock:
-    """Exclusive lock of a file for writing, released at the latest when the process ends.
-
-    Parameters
-    ----------
-    path : Path
-        An existing file.
+    """Exclusive lock of an existing file for writing, released at the latest when the process ends.
 
     Raises
     ------

@@ -190,15 +190,9 @@ class TableWriter:
         self._flushed = True
 
     def close(self, *, finished: bool, stop_reason: str, checkpoint: bytes | None = None) -> None:
-        """Write the file for the last time.
+        """Write the file for the last time, with the state of a run that may go on.
 
-        Parameters
-        ----------
-        finished : bool
-        stop_reason : str
-            A phrase for people; empty after an error.
-        checkpoint : bytes, optional
-            State of the run, where it may go on.
+        `stop_reason` is a phrase for people, empty after an error.
         """
         # After an error the file stays as it was saved last, with the state to go on from.
         try:
@@ -257,15 +251,9 @@ def put(
 def content(
     record: Mapping[str, Any], arrays: Mapping[str, np.ndarray], tables: Tables
 ) -> memoryview:
-    """Bytes of a file with these arrays; the record gets the list of them.
+    """Bytes of a file with these arrays, by path.
 
-    Parameters
-    ----------
-    record : mapping
-        `ROOT`, ``run_file`` and ``resolved``.
-    arrays : mapping of str to ndarray
-        By path.
-    tables : Tables
+    The record has `ROOT`, ``run_file`` and ``resolved``, and gets the list of the arrays.
     """
     arrays = {path: values.astype(_stored(values), copy=False) for path, values in arrays.items()}
     datasets = {

@@ -28,24 +28,8 @@ _BUFFER_BYTES = 64 * 2**20  # of frames that are not packed yet
 class TrajectoryWriter:
     """A trajectory being written; as a context manager it saves at its end.
 
-    Parameters
-    ----------
-    path : str or Path
-        The file; it is created atomically, with all datasets empty.
-    lattice : Lattice
-        The box.
-    columns : sequence of Entry
-        Columns of `/samples`.
-    run_text : str
-        The run file as it was given.
-    resolved : mapping
-        Everything the run used; JSON-able. See `resolved` in the schema.
-    seed : int
-        Seed of the random numbers.
-    chemistry : ndarray of uint8, shape (sites_per_layer,), optional
-        Interface chemistry of each L1 site; all 0 by default.
-    overwrite : bool
-        Whether an existing file may be replaced.
+    The file is created atomically, with all datasets empty; the arguments are those of
+    `kmc.files.file.Head`.
 
     Raises
     ------
@@ -152,18 +136,12 @@ class TrajectoryWriter:
                 self._pack(file)
 
     def flush(self, checkpoint: bytes | None = None) -> None:
-        """Save all rows and frames so far.
-
-        Parameters
-        ----------
-        checkpoint : bytes, optional
-            State of the run (`checkpoint.pack`) after these rows.
+        """Save all rows and frames so far, and the state of the run (`checkpoint.pack`) after them.
 
         Raises
         ------
         KmcError
-            The disk is full or fails, or the file was moved, removed or replaced meanwhile. What
-            was saved before is safe in the file; this can be tried again.
+            See `kmc.files.saving.SavedWhole.save`; this can be tried again.
         """
 
         def change(file):
@@ -173,16 +151,9 @@ class TrajectoryWriter:
         self._change(change)
 
     def close(self, *, finished: bool, stop_reason: str, checkpoint: bytes | None = None) -> None:
-        """Save, and record whether the run finished and why it ended.
+        """Save, and record whether the run finished and why it ended, a phrase for people.
 
-        Parameters
-        ----------
-        finished : bool
-            False for a run that was interrupted and may be continued.
-        stop_reason : str
-            A phrase for people, such as ``"capacity of 2 monolayers reached"``.
-        checkpoint : bytes, optional
-            State of the run.
+        A run that was interrupted is not finished; its checkpoint is the state to go on from.
         """
 
         def change(file):

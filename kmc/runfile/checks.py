@@ -29,16 +29,6 @@ MOST_FRAMES = 10**7
 MOST_SITES_IN_FRAMES = 10**13  # a byte each before they are packed
 
 
-# Section, key and the value at which it does nothing, of what only an interface has.
-_OF_AN_INTERFACE = (
-    ("conditions", "stack_pressure_MPa", 0.0),
-    ("conditions", "sink_length_um", math.inf),
-    ("conditions", "sink_depth_um", math.inf),
-    ("conditions", "current_density_mA_cm2", 0.0),
-    ("conditions", "overpotential_V", None),
-    ("stop", "contact_fraction", None),
-    ("system", "mg_coverage_L1", None),
-)
 # The values with which superbasins are implemented: a lone vacancy in pure Li, a given current.
 _OF_SUPERBASINS = (
     ("system", "lattice", "bcc_100"),
@@ -72,6 +62,11 @@ def _idle(run: RunFile) -> bool:
 def _counts(key: str, run: RunFile) -> bool:
     """Whether records are taken by charge."""
     return getattr(run.output, key) is not None
+
+
+def _differs(section: str, key: str, value: Any, run: RunFile) -> bool:
+    """Whether a key has another value than this one."""
+    return getattr(getattr(run, section), key) != value
 
 
 def _exchanges_alone(run: RunFile) -> bool:
@@ -156,6 +151,35 @@ _WITHOUT_CURRENT = (
         "Set vacancy_fraction in [system] above 0, or give [interface] a void.",
     ),
 )
+_REST = (
+    Rule(
+        lambda run: given_keys(run.rest) and not run.rest.wanted,
+        "{rest} without a rest",
+        "Give rest.time_s or rest.events.",
+    ),
+    Rule(
+        lambda run: run.rest.wanted and not run.has_current,
+        "{rest} needs a current above 0 to rest from",
+        "Without a current the whole run is a rest: use [stop], and remove [rest].",
+    ),
+)
+_OF_AN_INTERFACE = tuple(  # what only an interface has, with the value at which it does nothing
+    Rule(
+        partial(_differs, section, key, idle),
+        f'{{{section}.{key}}} needs an interface, and boundary is "periodic": there is no '
+        "electrolyte below and no metal above the box",
+        f'{f"Set {key} = 0" if idle == 0 else f"Remove {key}"}, or set boundary = "interface".',
+    )
+    for section, key, idle in (
+        ("conditions", "stack_pressure_MPa", 0.0),
+        ("conditions", "sink_length_um", math.inf),
+        ("conditions", "sink_depth_um", math.inf),
+        ("conditions", "current_density_mA_cm2", 0.0),
+        ("conditions", "overpotential_V", None),
+        ("stop", "contact_fraction", None),
+        ("system", "mg_coverage_L1", None),
+    )
+)
 _STOPS = (
     Rule(
         lambda run: not given_keys(run.stop),
@@ -177,15 +201,15 @@ _STOPS = (
 def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     """Problems of a run whose single values are all valid."""
     rules = [
+        *(_OF_AN_INTERFACE if run.system.boundary == "periodic" else ()),
         *_ALWAYS,
+        *_REST,
         *(() if run.has_current else _WITHOUT_CURRENT),
         *(() if run.has_protocol else _STOPS),
     ]
     problems = [
         *_exclusive(run, origin),
-        *_needs_interface(run, origin),
         *broken(rules, run, origin, stops=", ".join(given_keys(run.stop))),
-        *_rest(run, origin),
         *_superbasins(run, origin),
         *interface_keys(run, origin),
     ]
@@ -201,21 +225,7 @@ def differing(run: RunFile, origin: Origin, wanted: Wanted) -> list[str]:
     return [
         origin.of(run, f"{section}.{key}")
         for section, key, value in wanted
-        if getattr(getattr(run, section), key) != value
-    ]
-
-
-def _needs_interface(run: RunFile, origin: Origin) -> list[Problem]:
-    if run.system.boundary != "periodic":
-        return []
-    return [
-        Problem(
-            f'{shown} needs an interface, and boundary is "periodic": there is no electrolyte '
-            "below and no metal above the box",
-            f'{f"Set {key} = 0" if idle == 0 else f"Remove {key}"}, or set boundary = "interface".',
-        )
-        for section, key, idle in _OF_AN_INTERFACE
-        for shown in differing(run, origin, [(section, key, idle)])
+        if _differs(section, key, value, run)
     ]
 
 
@@ -284,20 +294,6 @@ def _exclusive(run: RunFile, origin: Origin) -> list[Problem]:
                 advice += f": --set {section}.{(in_file or given)[0]}=none removes that of the file"
             problems.append(Problem(f"{listed} exclude each other", f"{advice}."))
     return problems
-
-
-def _rest(run: RunFile, origin: Origin) -> list[Problem]:
-    """Whether the rest follows a current and has an end."""
-    given = given_keys(run.rest)
-    if not given:
-        return []
-    shown = origin.of(run, f"rest.{given[0]}")
-    if not run.rest.wanted:
-        return [Problem(f"{shown} without a rest", "Give rest.time_s or rest.events.")]
-    if not run.has_current:
-        advice = "Without a current the whole run is a rest: use [stop], and remove [rest]."
-        return [Problem(f"{shown} needs a current above 0 to rest from", advice)]
-    return []
 
 
 def _superbasins(run: RunFile, origin: Origin) -> list[Problem]:

@@ -13,16 +13,8 @@ from kmc.model.interphase import MAX_CHEMISTRIES
 class Chemistry(Checked):
     """A chemistry that parts of the interface have instead of that of [system].
 
-    Attributes
-    ----------
-    params : str
-        Parameter set: a shipped name or a path.
-    fraction : float or None
-        Share of the L1 sites; None where a mask says which.
-    parameters : dict of str to float
-        Overrides of values of that set.
-    conductive : bool
-        Whether electrons reach metal on it: a scaffold of the current collector.
+    Of the parameter set `params`, with overrides of its values; on a `fraction` of the L1 sites,
+    None where a mask says which. Electrons reach metal on a conductive one: a scaffold.
     """
 
     params: str

@@ -127,18 +127,7 @@ def restored_run(
     *,
     origins: Mapping[str, str] | None = None,
 ) -> RunFile:
-    """The run file of a trajectory.
-
-    Parameters
-    ----------
-    tables : mapping
-        What `RunFile.resolved` returned when the run began.
-    path : Path
-        The trajectory.
-    text : str
-        The run file as it was written.
-    overrides, origins : mapping, optional
-        As for `load_run`.
+    """The run file of a stored run: the sections that `RunFile.resolved` returned, and its text.
 
     Raises
     ------
@@ -167,19 +156,7 @@ def checked_run(
 ) -> RunFile:
     """A run from its sections, with everything checked and defaults filled in.
 
-    Parameters
-    ----------
-    tables : mapping
-        Section → key → value.
-    source : str
-        Where the sections come from, for messages.
-    origins : mapping, optional
-        As for `load_run`.
-
-    Raises
-    ------
-    InputError
-        As for `load_run`.
+    `source` is where the sections come from, for messages; the rest is as for `load_run`.
     """
     origin = Origin(source, origins)
     try:
@@ -221,15 +198,7 @@ def _as_protocol(tables: Mapping[str, Mapping[str, Any]], run: RunFile) -> dict[
 def run_tables(
     path: Path, overrides: Mapping[str, Any] | None, origins: Mapping[str, str]
 ) -> dict[str, dict]:
-    """Sections of a run file with overrides applied; their content is not checked.
-
-    Parameters
-    ----------
-    path : Path
-        The run file.
-    overrides, origins : mapping
-        As for `load_run`, with an origin for every override.
-    """
+    """Sections of a run file with overrides applied, each with an origin; nothing is checked."""
     tables = _sections(catalogue.read_toml(path), str(path))
     _resolve_paths(tables, path.parent)
     _override(tables, overrides or {}, origins)

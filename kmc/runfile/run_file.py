@@ -65,8 +65,8 @@ class Origin:
 class Rule(NamedTuple):
     """A cross check: when a run breaks it, what is wrong then, and what to do.
 
-    In the texts ``{section.key}`` is that key as it was given, with its origin, and ``{run.…}`` a
-    value of the run.
+    In the texts ``{section.key}`` is that key as it was given, with its origin, ``{section}`` the
+    first key given of it, and ``{run.…}`` a value of the run.
     """
 
     broken: Callable[[RunFile], Any]
@@ -75,7 +75,7 @@ class Rule(NamedTuple):
 
 
 class _Given:
-    """A section whose attributes are its keys as they were given."""
+    """A section whose attributes are its keys as they were given; itself is its first key."""
 
     def __init__(self, run: RunFile, section: str, origin: Origin):
         self._parts = run, section, origin
@@ -83,6 +83,10 @@ class _Given:
     def __getattr__(self, key: str) -> str:
         run, section, origin = self._parts
         return origin.of(run, f"{section}.{key}")
+
+    def __str__(self) -> str:
+        run, section, _ = self._parts
+        return getattr(self, given_keys(getattr(run, section))[0])
 
 
 def broken(rules: Sequence[Rule], run: RunFile, origin: Origin, **more: str) -> list[Problem]:

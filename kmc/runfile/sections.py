@@ -408,51 +408,38 @@ class Rest(Checked):
         return Cadence(max(1, self.events // parts), "events")
 
 
+_NOTHING_LESS = {"monolayers": "less is no atom", "s": "nothing is faster"}
+
+
+def _every(what: str, unit: str, example: float, without: str = "", ge: float = 1) -> Any:
+    """A key that sets the interval of samples or frames."""
+    span = {
+        "monolayers": "each time this charge has passed",
+        "events": "each so many events",
+        "s": "each interval of simulated time",
+    }[unit]
+    bounds: dict[str, Any] = {"ge": ge} | ({"le": MAX_COUNT} if unit == "events" else {})
+    text = f"a {what} {span}{without}"
+    return _key(None, text, example=example, reason=_NOTHING_LESS.get(unit, ""), **bounds)
+
+
 class Output(Checked):
     """Intervals of samples (a row of numbers) and frames (every site of the box): one key each."""
 
-    sample_every_monolayers: Number | None = _key(
-        None,
-        "a sample each time this charge has passed; 0.02 unless another cadence is given",
-        example=0.02,
-        ge=1e-9,
-        reason="less is no atom",
+    sample_every_monolayers: Number | None = _every(
+        "sample", "monolayers", 0.02, "; 0.02 unless another cadence is given", 1e-9
     )
-    sample_every_events: Count | None = _key(
-        None,
-        "a sample each so many events; without current 10000 unless another is given",
-        example=10_000,
-        ge=1,
-        le=MAX_COUNT,
+    sample_every_events: Count | None = _every(
+        "sample", "events", 10_000, "; without current 10000 unless another is given"
     )
-    sample_every_s: Number | None = _key(
-        None,
-        "a sample each interval of simulated time",
-        example=0.01,
-        ge=1e-18,
-        reason="nothing is faster",
+    sample_every_s: Number | None = _every("sample", "s", 0.01, ge=1e-18)
+    frame_every_monolayers: Number | None = _every(
+        "frame", "monolayers", 0.2, "; 0.2 unless another cadence is given", 1e-9
     )
-    frame_every_monolayers: Number | None = _key(
-        None,
-        "a frame each time this charge has passed; 0.2 unless another cadence is given",
-        example=0.2,
-        ge=1e-9,
-        reason="less is no atom",
+    frame_every_events: Count | None = _every(
+        "frame", "events", 100_000, "; without current 100000 unless another is given"
     )
-    frame_every_events: Count | None = _key(
-        None,
-        "a frame each so many events; without current 100000 unless another is given",
-        example=100_000,
-        ge=1,
-        le=MAX_COUNT,
-    )
-    frame_every_s: Number | None = _key(
-        None,
-        "a frame each interval of simulated time",
-        example=0.1,
-        ge=1e-18,
-        reason="nothing is faster",
-    )
+    frame_every_s: Number | None = _every("frame", "s", 0.1, ge=1e-18)
 
 
 class Random(Checked):

@@ -72,15 +72,7 @@ _SET_OF_ATOMS = {
 
 
 def template(name: str = "run.toml", scale: str = "atoms") -> str:
-    """A valid run file with every key, its unit, default and range.
-
-    Parameters
-    ----------
-    name : str
-        File name in the example at its head.
-    scale : str
-        "atoms" or "cell".
-    """
+    """A valid run file with every key, unit, default and range, of the scale "atoms" or "cell"."""
     of = SCALES[scale]
     given = catalogue.read_toml(catalogue.locate("runs", of.like)) if of.like else _SET_OF_ATOMS
     kind = kinds.KINDS[of.kind]

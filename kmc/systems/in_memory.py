@@ -56,20 +56,8 @@ class Memory:
 class TableSimulation:
     """What `kmc.Simulation` makes of a run that is no box of atoms.
 
-    Parameters
-    ----------
-    system : System
-        The kind of the run.
-    run : RunFile
-
-    Attributes
-    ----------
-    job : Job
-        The state of the run, with the methods of its kind.
-    facts : dict
-        What followed from the input before the run.
-    stop_reason : str
-        Why the run ended; empty while it can go on.
+    `job` is the state of the run, with the methods of its kind; `facts` followed from the input
+    before the run; `stop_reason` is empty while it can go on.
     """
 
     def __init__(self, system: Any, run: RunFile):

@@ -198,25 +198,11 @@ def carry_out(
     interruption: Interruption,
     observer: Callable[[Mapping[str, float], Job], bool] | None = None,
 ) -> str:
-    """Advance a job to its end, to its limit of wall time, or until someone asks to stop.
+    """Advance a job to its end, to its limit of wall time, or until someone asks to stop; says why.
 
     The recorder is always closed: an exception leaves a readable, unfinished file. Progress is
-    reported only; the caller shows and ends it.
-
-    Parameters
-    ----------
-    job : Job
-    recorder : Recorder
-    progress : Progress
-    interruption : Interruption
-        Carries a request to stop, as by Ctrl-C.
-    observer : callable, optional
-        Called with every row and the job; True ends the run there.
-
-    Returns
-    -------
-    str
-        Why it stopped.
+    reported only; the caller shows and ends it. The observer is called with every row and the job,
+    and ends the run there where it returns True.
     """
     began = saved = time.monotonic()
     reason, last = "", None

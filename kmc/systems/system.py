@@ -15,15 +15,8 @@ from kmc.runfile.kinds import RunKind
 
 
 class Charge(NamedTuple):
-    """How runs of a kind are compared at one charge.
-
-    Attributes
-    ----------
-    column : str
-        Of the samples, with its unit, such as ``capacity_mAh_cm2``.
-    stop : str
-        Key of the run file at whose value a run ends.
-    """
+    """How runs of a kind are compared at one charge: a column of the samples, such as
+    ``capacity_mAh_cm2``, and the key of the run file at whose value a run ends."""
 
     column: str
     stop: str

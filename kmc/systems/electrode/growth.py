@@ -23,17 +23,9 @@ from kmc.kernels import tables
 
 
 def push_back(engine: Any) -> bool:
-    """Plate the ion that waits under an atom; the one that has come since is due.
+    """Plate the ion that waits under an atom of an `Engine`; the one that has come since is due.
 
-    Parameters
-    ----------
-    engine : kmc.systems.electrode.engine.Engine
-        Its state is replaced.
-
-    Returns
-    -------
-    bool
-        Whether there was an electroactive atom; if not, nothing has changed.
+    False where there is no electroactive atom; then nothing has changed.
     """
     lattice = engine.model.lattice
     occupancy = engine.occupancy()
@@ -62,18 +54,7 @@ def push_back(engine: Any) -> bool:
 
 
 def replaceable(occupancy: np.ndarray, lattice) -> np.ndarray:
-    """Li at the electrolyte: in L1, and in L2 above an Mg of L1.
-
-    Parameters
-    ----------
-    occupancy : ndarray of uint8, shape (n_sites,)
-    lattice : Lattice
-
-    Returns
-    -------
-    ndarray of int64
-        Sites, in order.
-    """
+    """Sites of Li at the electrolyte, in order: in L1, and in L2 above an Mg of L1."""
     n = lattice.sites_per_layer
     first = np.flatnonzero(occupancy[:n] == tables.LI)
     if not (occupancy[:n] == tables.MG).any():
