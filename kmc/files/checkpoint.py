@@ -64,6 +64,7 @@ def pack(table: Table) -> bytes:
         else:
             plain[name] = value
     line = json.dumps(plain, separators=(",", ":")).encode() + b"\n"
+    # Array by array, so that a box of gigabytes is never in memory a second time.
     packer = zlib.compressobj(_FASTEST)
     body = b"".join(
         [packer.compress(line), *(packer.compress(array.data) for array in arrays), packer.flush()]
@@ -86,6 +87,7 @@ def unpack(data: bytes, most: int = 0) -> Table | None:
         return None
     magic, length, checksum = _HEAD.unpack_from(data)
     body = data[_HEAD.size : _HEAD.size + length]
+    # Before anything is unpacked: a torn write gives no state, never a wrong one.
     if magic != _MAGIC or len(body) != length or zlib.crc32(body) != checksum:
         return None
     try:

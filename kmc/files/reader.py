@@ -314,6 +314,7 @@ def stored_in(file: h5py.File) -> Stored:
         "stop_reason": guard.fixed_text(file, schema.RECORD_STOP_REASON),
     }
     guard.check_box(file, record["lattice"])  # before its sites take memory
+    # Cut to the rows that every column has: another program may have left some longer.
     rows, row_checksums, lengths = guard.rows(file, "samples", [n for n, _ in record["columns"]])
     names = [entry.name for entry in schema.FRAME_COLUMNS]
     frames, frame_checksums, more = guard.rows(file, "frames", names)

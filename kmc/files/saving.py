@@ -119,6 +119,7 @@ class SavedWhole:
         finally:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
+        # The old file's lock goes only now that the new one, under its own lock, has the name.
         self.release()
         self._lock, self._identity = lock, os.stat(self.target)
         self.flush_every_s = max(_SAVE_EVERY_S, (time.monotonic() - begun) / _SAVING_SHARE)

@@ -202,6 +202,7 @@ def contents(file: h5py.File, only: str = "") -> tuple[dict[str, Any], dict[str,
         record |= _texts_and_datasets(file)
     _check_record(file, record)
     listed = {path: of for path, of in record["datasets"].items() if path.startswith(only)}
+    # All sizes are known to fit the file before the first number is read.
     arrays = _arrays(file, listed)
     _check_lengths(file, arrays)
     if only:

@@ -191,6 +191,7 @@ class TrajectoryWriter:
         """Apply ``change(file)`` in memory after the buffered rows, and replace the file."""
         if self._closed:
             raise ValueError(f"{self.path} is closed")
+        # Closed before it is saved: an open HDF5 file has parts of its index in memory alone.
         with h5py.File(self._memory, "r+", **layout.OPTIONS) as file:
             self._pack(file)
             change(file)

@@ -181,6 +181,7 @@ def checked_run(
 def _as_protocol(tables: Mapping[str, Mapping[str, Any]], run: RunFile) -> dict[str, Any]:
     """The sections of a run that plates, with a protocol instead of its current, stop and rest."""
     given = {name: dict(table) for name, table in tables.items()}
+    # Plating has one implementation, that of a plate step; the section stays as the file has it.
     current = -run.conditions.current_density_mA_cm2
     del given["conditions"]["current_density_mA_cm2"]
     until = {key: getattr(run.stop, key) for key in ENDS if getattr(run.stop, key) is not None}

@@ -275,6 +275,7 @@ class RunFile(Checked):
             given = self.conditions
             return Drive(given.current_density_mA_cm2, given.overpotential_V)
         steps = [planned.step for planned in self.protocol.plan]
+        # The largest: the ratio of hops to strips is a lower bound that must hold in every step.
         current = max(step.current_density_mA_cm2 or 0.0 for step in steps)
         held = [abs(step.overpotential_V or 0.0) for step in steps if step.do == HOLD]
         return Drive(current, max(held) if held and not current else None)

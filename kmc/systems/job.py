@@ -253,6 +253,7 @@ def carry_out(
         last = state() if goes_on else None
         if job.check_every:
             recorder.flush(last)
+        # After the state was taken: a resumed run drops these rows and writes its own.
         list(take(job.closing(end)))
         reason = end
     finally:

@@ -68,6 +68,7 @@ class Configuration:
     def vacancy_time_s(self) -> float:
         """Time integral of the number of vacancies, up to now."""
         clock = self.state.clock
+        # The loop adds up at attempts alone; a sample can stand between two of them.
         since = clock[tables.TIME] - clock[tables.ATTEMPT_TIME]
         return float(clock[tables.VACANCY_TIME] + since * self.count(tables.VACANCIES))
 
@@ -116,6 +117,7 @@ class Configuration:
         Where dead lithium is spared, of what the current reaches.
         """
         strips, plates = self._sums_of_weights()
+        # η = 0 leaves the bare exchange rates: what a voltage does to them is one factor each.
         per_strip, per_plate = self.model.charge_transfer_rates_Hz(0.0)
         return strips * per_strip, plates * per_plate
 
@@ -157,6 +159,8 @@ class Configuration:
         conductivity = self.model.conductivity_mS_cm
         if conductivity is None:
             return 0.0
+        # A resistance per area grows with the size of the pattern: a cell's contacts are
+        # micrometres apart, those of the box nanometres.
         length_A = self._spreading.length_A(self.contact()) * self.model.pattern_scale
         return electrochemistry.spreading_resistance_ohm_cm2(length_A, conductivity)
 
@@ -215,6 +219,7 @@ class Configuration:
         """
         model = self.model
         current = self.current_density_mA_cm2()
+        # An overpotential belongs to a current: without one the columns are 0, by convention.
         idle = self.interface_V is None and current == 0.0
         if self.resting or idle or not model.has_interface:
             return dict.fromkeys(_OVERPOTENTIALS, 0.0)
@@ -228,6 +233,7 @@ class Configuration:
         sites = self.interface_overpotential_V()  # inf where nothing is left to oxidise
         if self.drive.overpotential_V is not None:
             total = self.drive.overpotential_V
+            # The voltage is the sum: what the other terms leave is what drives charge transfer.
             charge_transfer = total - concentration - constriction - series
         else:
             charge_transfer = electrochemistry.charge_transfer_overpotential_V(

@@ -148,6 +148,7 @@ class Engine(Configuration):
                 f"{old.shape[1]} vacancies are more than the event loop can hold",
                 advice=f"At most {most} vacancies fit; use a smaller box.",
             )
+        # The order inside a bin decides who is drawn, so that it is copied as it stands.
         members = np.empty((old.shape[0], capacity), dtype=old.dtype)
         for b, n in enumerate(self.state.hops.count):
             members[b, :n] = old[b, :n]
@@ -165,6 +166,7 @@ class Engine(Configuration):
         """
         if (drive.plates or drive.overpotential_V is not None) and not self.model.plates:
             raise ValueError(f"{drive} needs a model with plating = True")
+        # Activity is measured at strips, or at ions: memory of the one says nothing of the other.
         if drive.plates or self.drive.plates:
             self.state.activity[:] = 0.0
         self.drive, self.interface_V = drive, drive.overpotential_V
@@ -212,6 +214,7 @@ class Engine(Configuration):
         )
         loop.prepare(self.geometry, self.law, self.channels, fresh, self.scratch)
         recounted = fresh.counters[_RECOUNTED]
+        # What was counted from events goes on; what is a property of the configuration is new.
         fresh.counters[:] = old.counters
         fresh.counters[_RECOUNTED] = recounted
         fresh.clock[:] = old.clock
@@ -243,6 +246,8 @@ class Engine(Configuration):
         applied_V = self.drive.overpotential_V
         if applied_V is None or not self.contact().any():
             return
+        # Implicit in the current, which drops part of the voltage before it reaches the interface:
+        # solved for the voltage at which both carry the same current.
         resistance = self.spreading_resistance_ohm_cm2() + model.series_resistance_ohm_cm2
         self.set_interface_V(
             electrochemistry.interface_part_V(
@@ -276,6 +281,7 @@ class Engine(Configuration):
         now = self.count(tables.ABSORBED) - self.count(tables.EMITTED)
         if self.time_s <= time_s:
             return
+        # Net, not gross: absorption and emission nearly cancel, and their difference is the flux.
         per_s = (now - absorbed) / (self.time_s - time_s) / model.lattice.sites_per_layer
         excess = per_s / model.emission_rate_per_site_Hz / (1.0 - model.box_share)
         self.set_mixing((max(0.0, 1.0 + excess), now, self.time_s))

@@ -34,6 +34,7 @@ def push_back(engine: Any) -> bool:
         places = places[engine.collector.connected(occupancy)[places]]
     if not len(places):
         return False
+    # Rounding can make random() · n equal to n, a place that there is not.
     site = int(places[min(int(engine.rng.random() * len(places)), len(places) - 1)])
     out = raise_column(occupancy, site, lattice.sites_per_layer)
     engine.rebuild(occupancy)
@@ -77,6 +78,7 @@ def raise_column(occupancy: np.ndarray, site: int, sites_per_layer: int) -> int:
     vacant = np.flatnonzero(column == tables.VACANCY)
     end = int(vacant[0]) if len(vacant) else len(column) - 1
     out = int(column[end])
+    # A copy: numpy would else read sites that it has just overwritten.
     column[1 : end + 1] = column[:end].copy()
     column[0] = tables.LI
     return out

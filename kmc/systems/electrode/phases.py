@@ -76,6 +76,7 @@ class Phase:
             step = self.step.step
             if step.temperature_K is not None:
                 self.temperature_K = step.temperature_K
+            # In the direction of the step, so that plating rises to its end as stripping does.
             charge = -beginning.strips if step.drive.plates else beginning.strips
             self.rules: StopRules = StepRules(run.stop, model, step, charge, beginning.time_s)
             starts = {"s": beginning.time_s, "events": beginning.events}
@@ -88,6 +89,7 @@ class Phase:
             self.samples = Recorder(run.sample_cadence, n_L1)
             self.frames = Recorder(run.frame_cadence, n_L1)
         else:
+            # Times and events are absolute, as the loop compares them with its own clock.
             self.rules = StopRules(_end_of_rest(run, beginning), model)
             self.samples, self.frames = (
                 Recorder(cadence, n_L1, {"s": beginning.time_s}.get(cadence.unit, beginning.events))

@@ -68,6 +68,7 @@ class Simulation(Job):
         self._sound = 0  # events up to which a check found no difference
         self._next_check: int = UNLIMITED
         self._check_s = math.inf  # duration of the last check
+        # A stream each: more flaws, or another map, must not change the events' random numbers.
         start, events, for_flaws, for_map = np.random.SeedSequence(run.random.seed).spawn(4)
         self.setup = set_up(run, for_flaws, for_map)
         self.model = self.setup.model
@@ -76,6 +77,8 @@ class Simulation(Job):
             self._enter(first_beginning(run))
             self._start_vacant_L1 = self.engine.count(tables.VACANT_L1)
         else:
+            # Rebuilt from the run file and compared with the state, so that an edited file or
+            # another parameter set is refused instead of continued.
             self.phase = Phase(run, self.model, Beginning(**state["phase"]))
             self.engine = snapshot.restore(self.setup.models[self.phase.temperature_K], state)
             self.phase.label(self.engine)
@@ -159,6 +162,8 @@ class Simulation(Job):
             self.interruption.compiling = compiles
 
         limits = self._limits()
+        # Chunks are counted in attempts, which the clock of the machine does not change: where
+        # the loop returns has no influence on what it computes.
         limits["events"] = min(self._next_check, limits.get("events", UNLIMITED))
         attempts, before = engine.count(tables.ATTEMPTS), time.monotonic()
         left_out = loop.left_out(engine.parts())

@@ -81,6 +81,7 @@ def restore(model: Model, saved: dict) -> Engine:
         The state contradicts itself or the model.
     """
     try:
+        # By a name that is checked: a file must not choose what is called.
         rng = np.random.Generator(getattr(np.random, _generator_name(saved))())
         engine = Engine(model, saved["occupancy"], rng, alloy=bool(saved["alloy"]))
         drive = Drive(*saved["drive"])
@@ -91,7 +92,9 @@ def restore(model: Model, saved: dict) -> Engine:
         if saved["interface_V"] is not None:
             engine.set_interface_V(float(saved["interface_V"]))
         engine.set_mixing(tuple(saved["mixing"]))
+        # Last: the new engine has drawn from the generator when it was made.
         rng.bit_generator.state = saved["generator"]
+        # A state that passes its checksum can still be of another run: it is recounted.
         problems = differences(engine)
     except (KeyError, IndexError, ValueError, TypeError, OverflowError) as problem:
         raise KmcError(f"the checkpoint does not fit the run: {problem}") from None
@@ -189,6 +192,7 @@ def differences(engine: Engine) -> list[str]:
     model, state = engine.model, engine.state
     occupancy = engine.occupancy()
     alloy = isinstance(engine.law, tables.TwoSpecies)
+    # From the species alone, with the same tables: whatever differs, the running sums got wrong.
     fresh = Engine(model, occupancy, np.random.default_rng(0), alloy=alloy)
     problems = []
     for name, counter in _RECOUNTED.items():
@@ -208,6 +212,7 @@ def differences(engine: Engine) -> list[str]:
     )
     loop.update_strip_weights(fresh.geometry, fresh.law, fresh.channels, fresh.state, fresh.scratch)
     clean = np.ones(state.strips.where.size, dtype=bool)
+    # Weights that are marked as out of date may differ: they are recomputed before they are used.
     clean[model.kernel_lattice.strip_members(_dirty_sites(engine))] = False
     wrong = clean & (_bins(state.strips) != _bins(fresh.state.strips))
     problems += _wrong_member("strip weight of {} is in the wrong bin", wrong)

@@ -178,6 +178,7 @@ class StepRules(StopRules):
 def _rules(stop: Stop, model: Model):
     n_L1 = model.lattice.sites_per_layer
     if stop.capacity_monolayers is not None:
+        # Whole atoms: a charge between two of them is passed with the later one.
         atoms = math.ceil(stop.capacity_monolayers * n_L1 - _ROUNDING)
         yield _Rule(
             "before_strip", atoms, f"capacity_monolayers reached {stop.capacity_monolayers:g}"
@@ -190,6 +191,7 @@ def _rules(stop: Stop, model: Model):
         atoms = math.ceil(exact - _ROUNDING)
         yield _Rule("before_strip", atoms, f"capacity_mAh_cm2 reached {stop.capacity_mAh_cm2:g}")
     if stop.contact_fraction is not None:
+        # Compared as a count, which the loop keeps, and not as a share, which it would divide for.
         vacant = math.ceil(n_L1 * (1.0 - stop.contact_fraction) - _ROUNDING)
         yield _Rule("vacant_L1", vacant, f"contact_fraction fell to {stop.contact_fraction:g}")
     if stop.events is not None:
@@ -242,6 +244,7 @@ class Recorder:
         reached = engine.time_s if key == "pause_time_s" else _count(engine, key)
         per_unit = self._sites_per_layer if key == "before_strip" else 1
         passed = reached - per_unit * self._start
+        # One record for all multiples passed: an event can take longer than an interval.
         multiples = math.floor(passed / (per_unit * self.cadence.every))
         self.passed = max(self.passed, multiples - 1)
         step = 1  # doubled: the next multiple of a tiny cadence may round to the same time

@@ -66,6 +66,7 @@ def _expected(
         yield from _charge_by_step(rows, steps, plan)
     elif "phase" in there:
         ever = any(resolved.get("run", {}).get("rest", {}).get(k) for k in ("time_s", "events"))
+        # A rest is never left again, so that the running maximum is what the column must be.
         phase = np.maximum.accumulate(np.clip(rows["phase"], 0, int(ever)))
         phase[:1] = 0
         resting = phase == 1
@@ -160,6 +161,7 @@ def _excludes(step: Step, plates: bool) -> bool:
 def _terms(rows, flows, settings, thermal_V, held) -> Iterator[tuple[str, np.ndarray]]:
     """Terms of the overpotential that follow from other columns, while current flows."""
     current = rows["current_density_mA_cm2"]
+    # Rows in which ions pushed the metal up have no activity, and no concentration term.
     activity = np.where(rows["vacancy_activity"] > 0, rows["vacancy_activity"], np.nan)
     concentration = [
         electrochemistry.concentration_overpotential_V(s, kT_V)
@@ -213,6 +215,7 @@ def wrong_ways(rows: np.ndarray, lattice: Lattice, first_layer: bool = True) -> 
 
 def _parts(rows: np.ndarray, lattice: Lattice) -> Iterator[Breach]:
     """Hops that change the layer are part of all; they are all where no neighbours share one."""
+    # On bcc (100) every first neighbour lies in another layer; on (110) some lie in the same.
     in_plane = bool((lattice.unit_cell.moves[0][..., 0] == 0).any())
     for name in HOP_CLASSES.values():
         part = np.sum([rows[f"{name}_{way}"] for way in HOP_WAYS], axis=0)

@@ -45,6 +45,7 @@ def missing_rows(stored: Stored) -> Iterator[Breach]:
                 f"{written}, as many as were written",
             )
             return
+    # A checksum over all rows sees that one was removed or moved, which their own do not.
     found = schema.Totals().with_samples(rows[: totals.n_samples])
     found = found.with_frames(frame_checksums[: totals.n_frames])
     for name in counts:

@@ -212,6 +212,7 @@ class _Audit:
         rows = self.rows
         if not len(rows):
             return
+        # Counters are integers: sums are compared exactly, without a tolerance.
         events = np.sum([rows[name] for name in self._present(_EVENTS)], axis=0)
         yield from _differences("sum of all events", "/samples/events", rows["events"], events)
         hops = np.sum([rows[name] for name in _HOPS], axis=0)
@@ -325,6 +326,7 @@ class _Audit:
             mg = int(np.count_nonzero(occupancy == MG))
             moved = {name: int(self.rows[name][row]) for name in self._present(_WITH_MG)}
             exchanged = -processes.gained(moved, "vacancies", mg=True)
+            # The first frame sets the reference: the file does not say how much Mg was drawn.
             mg_at_start = mg - exchanged if mg_at_start is None else mg_at_start
             if mg != mg_at_start + exchanged:
                 expected = f"{mg_at_start + exchanged} by the balance of /samples, row {row}"
