@@ -55,8 +55,8 @@ class SavedWhole:
         """
         self._lock, self._identity = WriteLock(self.target), os.stat(self.target)
 
-    def begin(self, content: memoryview) -> None:
-        """Save for the first time, in the place of a file that may be there.
+    def begin(self, content: memoryview, until_s: float | None = None) -> None:
+        """Save for the first time, in the place of a file that may be there; as `save`.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class SavedWhole:
             The place cannot be written; a file that was there is what it was.
         """
         try:
-            self._put(content)
+            self._put(content, until_s)
         except OSError as problem:
             free = shutil.disk_usage(self.target.parent).free
             kept = f" {self.path} is what it was before." if self.target.exists() else ""
@@ -90,7 +90,7 @@ class SavedWhole:
                     f"{self.path} was replaced or changed by another process during the run",
                     advice="Give each run an output of its own.",
                 )
-            self._put(content)
+            self._put(content, until_s)
         except FileNotFoundError:
             raise KmcError(
                 f"{self.path} was moved or removed during the run",
@@ -101,10 +101,8 @@ class SavedWhole:
                 f"{self.path} cannot be written further: {problem}",
                 advice=f"Is the disk full? {self._saved} is safe in the file.",
             ) from None
-        if until_s is not None:
-            self._saved = f"Everything up to t = {until_s:.6g} s"
 
-    def _put(self, content: memoryview) -> None:
+    def _put(self, content: memoryview, until_s: float | None) -> None:
         """Write the file as a draft, lock it, and give it its name."""
         begun, draft = time.monotonic(), draft_of(self.target)
         lock = None
@@ -122,6 +120,8 @@ class SavedWhole:
         # The old file's lock goes only now that the new one, under its own lock, has the name.
         self.release()
         self._lock, self._identity = lock, os.stat(self.target)
+        if until_s is not None:
+            self._saved = f"Everything up to t = {until_s:.6g} s"
         self.flush_every_s = max(_SAVE_EVERY_S, (time.monotonic() - begun) / _SAVING_SHARE)
 
     def release(self) -> None:

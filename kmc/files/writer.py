@@ -82,7 +82,7 @@ class TrajectoryWriter:
             fill(file)
             self._totals = layout.totals(file)
             self._last_s = file["samples/time_s"][-1] if self._totals.n_samples else None
-        self._place.begin(self._memory.getbuffer())
+        self._place.begin(self._memory.getbuffer(), self._last_s)
 
     @property
     def flush_every_s(self) -> float:

@@ -278,18 +278,15 @@ def _section_of(key: str) -> str:
 
 def _resolve_paths(tables: dict, folder: Path) -> None:
     """Resolve paths in a run file relative to its own folder, where that file exists."""
-    system, interface = tables.get("system", {}), tables.get("interface", {})
-    references = [(system, "params"), (system, "lattice"), (interface, "mask")]
-    references.append((tables.get("deposition", {}), "island_params"))
-    listed = interface.get("chemistry")
-    for item in listed if isinstance(listed, list) else ():
-        if isinstance(item, dict):
-            references.append((item, "params"))
-    for table, key in references:
-        value = table.get(key)
-        is_path = isinstance(value, str) and (value.endswith(".toml") or key == "mask")
-        if is_path and (folder / value).is_file():
-            table[key] = str(folder / value)
+    listed = tables.get("interface", {}).get("chemistry")
+    entries = [item for item in listed if isinstance(item, dict)] if type(listed) is list else []
+    for table in (*tables.values(), *entries):
+        for key, value in table.items():
+            names_file = key == "mask" or (
+                (key == "lattice" or str(key).endswith("params")) and str(value).endswith(".toml")
+            )
+            if names_file and isinstance(value, str) and (folder / value).is_file():
+                table[key] = str(folder / value)
 
 
 def _apply(tables: dict, key: Any, value: Any, origin: str) -> None:

@@ -792,3 +792,11 @@ def test_the_template_of_a_cell_runs_as_cell_li_does(write):
     assert made.resolved() == shipped.resolved()
     assert "size =" not in template(scale="cell")
     assert "rounding_length_um = 1.8" in template(scale="cell")
+
+
+def test_sets_of_a_cathode_are_found_beside_its_run_file(write, tmp_path):
+    (tmp_path / "set.toml").write_text(catalogue.locate("params", "li2se").read_text("utf-8"))
+    sets = 'lithiated_params = "set.toml"\nframe_params = "mo6se8"\n'
+    run = load_run(write(f'[system]\nparams = "se"\n[cathode]\n{sets}'))
+    assert run.cathode.lithiated_params == str(tmp_path / "set.toml")
+    assert run.cathode.frame_params == "mo6se8"
