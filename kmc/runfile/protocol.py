@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
@@ -18,7 +18,10 @@ from kmc.common.validation import Checked, Integer, Number, entries_of, kind, re
 from kmc.model.electrochemistry import Drive
 
 MOST_STEPS = 100_000  # of a protocol, all repeats counted
-STRIP, PLATE, REST, HOLD = "strip", "plate", "rest", "hold"
+STRIP: Final = "strip"
+PLATE: Final = "plate"
+REST: Final = "rest"
+HOLD: Final = "hold"
 KINDS = (STRIP, PLATE, REST, HOLD)
 CHARGES = ("capacity_monolayers", "capacity_mAh_cm2")
 _CONDITIONS = ("temperature_K", "stack_pressure_MPa")  # of a step, beside its text
@@ -27,7 +30,7 @@ _GRAMMAR = (
     "current or voltage, 'for' or 'until' and an end, more ends after 'or'"
 )
 _EXAMPLE = '"Strip at 0.5 mA/cm2 until 1 monolayer", "Rest for 10 s" or "Hold at 0.05 V for 1 s"'
-_DIRECTION = {"reason": "the step says whether it strips or plates", "allowed": ""}
+_DIRECTION: dict[str, Any] = {"reason": "the step says whether it strips or plates", "allowed": ""}
 _CYCLE = {
     "steps": ["Strip at 0.5 mA/cm2 until 1 monolayer", "Plate at 0.5 mA/cm2 until 1 monolayer"],
     "repeat": 10,
@@ -122,7 +125,7 @@ class Step(Checked):
         return Drive(-current if self.do == PLATE else current, None, pressure)
 
     def __str__(self) -> str:
-        text = self.do
+        text: str = self.do
         if self.current_density_mA_cm2 is not None:
             text += f" at {self.current_density_mA_cm2:g} mA/cm²"
         if self.overpotential_V is not None:
