@@ -43,7 +43,8 @@ AT_HOME = {
     "distributed": "campaign.cluster",
     "dask_jobqueue": "campaign.cluster",
     "xarray": "nuclei campaign plotting files.reader files.result",
-    "ase": "files.samples model.cluster_expansion model.ase_energies model.dft_energies",
+    "ase": "files.samples model.cluster_expansion model.ase_energies model.ase_configurations "
+    "model.dft_energies",
     "sklearn": "campaign.calibration.emulator",
     "threadpoolctl": "campaign.calibration.emulator",
     "emcee": "campaign.calibration.posterior",

@@ -162,12 +162,11 @@ def from_ase(
     """
     from kmc.common.progress import display_for
     from kmc.model import ase_energies
+    from kmc.model.ase_configurations import Settings
     from kmc.model.dft_energies import read_structure
 
     atoms = read_structure(slab)
-    settings = ase_energies.Settings(
-        fmax_eV_A=fmax, max_steps=steps, metal_range_A=metal_range or None, **given
-    )
+    settings = Settings(fmax_eV_A=fmax, max_steps=steps, metal_range_A=metal_range or None, **given)
     base = _base(target, settings.metal, settings.solute)
     made = ase_energies.load_calculator(calculator)
     output = target.output
@@ -176,7 +175,7 @@ def from_ase(
         found = ase_energies.Configurations(
             atoms, made, calculator, settings, folder, display.update
         ).run()
-    _write(target, found, base, f"{slab.name} with {calculator}")
+    _write(target, found, base, settings.metal, f"{slab.name} with {calculator}")
 
 
 @click.command("from-ce", short_help="A set from a cluster expansion.", epilog=_FROM_CE)
@@ -200,7 +199,7 @@ def from_ce(
         layers = None if slab is None else read_expansion(slab)
         found, _ = reduce_expansion(expansion, tolerance, layers, lattice)
     base = _base(target, expansion.metal, "")
-    _write(target, found, base, f"the expansion {file.name}")
+    _write(target, found, base, expansion.metal, f"the expansion {file.name}")
 
 
 @click.command("from-dft", short_help="A set from finished calculations.", epilog=_FROM_DFT)
@@ -211,30 +210,29 @@ def from_dft(
     table: Path,
 ) -> None:
     """Write a parameter set from the finished calculations that TABLE names, and check it."""
-    from kmc.model.dft_energies import configuration, quantities_of, read_configurations
+    from kmc.model.dft_energies import (
+        configuration,
+        metal_of,
+        quantities_of,
+        read_configurations,
+    )
 
     given = read_configurations(table)
     with notes():
         found = quantities_of(given)
     elements = {e for name, atoms in given.items() for e in configuration(name, atoms).atoms}
-    metal = next(iter(configuration("bulk", given["bulk"]).atoms)) if "bulk" in given else "Li"
-    base = _base(target, metal, "Mg" if "Mg" in elements else "")
-    _write(target, found, base, f"the calculations of {table.name}")
+    metal = metal_of(given)
+    base = _base(target, metal or "Li", "Mg" if "Mg" in elements else "")
+    _write(target, found, base, metal, f"the calculations of {table.name}")
 
 
 def _base(target: _Target, metal: str, solute: str) -> str:
-    from kmc.model.parameters import load_parameters
-
     base = target.base or _BASES.get(f"{metal}{solute}")
     if base is None:
         raise InputError(
             f"there is no shipped set of {metal}{'-' * bool(solute)}{solute}",
-            advice="Name one with --base: what is not computed, such as j0, is taken from it.",
-        )
-    if (other := load_parameters(base).metal) != metal:
-        raise InputError(
-            f"--base {base} is of {other}, and the energies are of {metal}",
-            advice="Name a base of the same metal.",
+            advice="Name another with --base: what is not computed, such as j0 and creep, is "
+            f"copied from it and marked as assumed, e.g. {_BASES['LiMg' if solute else 'Na']}.",
         )
     return base
 
@@ -245,7 +243,9 @@ def _source(citation: str | None, doi: str | None) -> dict[str, str] | None:
     return {"citation": citation, "title": citation, "doi": doi} if citation and doi else None
 
 
-def _write(target: _Target, found: dict[str, dict[str, Any]], base: str, what: str) -> None:
+def _write(
+    target: _Target, found: dict[str, dict[str, Any]], base: str, metal: str | None, what: str
+) -> None:
     """Write the set, and print its numbers beside what the calibrated model makes of them."""
     from kmc.cli.parameter_tables import check_table, computed_table
     from kmc.model.dft_check import check_rows
@@ -258,6 +258,7 @@ def _write(target: _Target, found: dict[str, dict[str, Any]], base: str, what: s
         output,
         found,
         base=base,
+        metal=metal,
         description=f"{base} with the energies of {what}",
         sources=None if source is None else {"own": source},
         overwrite=target.force,

@@ -105,6 +105,13 @@ def configuration(name: str, given: Any) -> Configuration:
     return Configuration(energy, atoms, volume)
 
 
+def metal_of(configurations: Mapping[str, Any]) -> str | None:
+    """Element of the configuration bulk; None without one."""
+    if "bulk" not in configurations:
+        return None
+    return next(iter(configuration("bulk", configurations["bulk"]).atoms))
+
+
 def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Quantities that follow from some configurations, each with its value and note.
 
@@ -284,7 +291,8 @@ def parameters_from_dft(
         Name → ``ase.Atoms`` with an energy, entry of pymatgen, or ``(energy_eV, {"Li": 53})``; see
         `QUANTITIES_OF` and docs/parameters.md for the names.
     base : str
-        Set of which everything else is taken: ``limg_li2s`` for configurations with Mg.
+        Set of which everything else is taken: ``limg_li2s`` for configurations with Mg. What is of
+        another metal is copied as an assumption.
     source : mapping, optional
         ``citation``, ``title`` and ``doi``; without it the values count as assumed.
     description : str, optional
@@ -308,6 +316,7 @@ def parameters_from_dft(
         path,
         found,
         base=base,
+        metal=metal_of(configurations),
         description=description or f"{base} with energies of other DFT configurations",
         sources=None if source is None else {"DFT": source},
         overwrite=overwrite,

@@ -83,6 +83,7 @@ def write_parameters(
     quantities: Mapping[str, Any],
     *,
     base: str = "li_li2s",
+    metal: str | None = None,
     description: str = "",
     sources: Mapping[str, Mapping[str, Any]] | None = None,
     overwrite: bool = False,
@@ -98,6 +99,9 @@ def write_parameters(
         ``source`` and ``note``. A bare number counts as assumed.
     base : str
         Set of which everything else is taken.
+    metal : str, optional
+        Symbol; that of the base by default. For another metal the inputs of the base are copied
+        into the file and marked as assumed.
     description : str, optional
     sources : mapping, optional
         Key → dict with ``citation``, ``title`` and ``doi``.
@@ -116,18 +120,29 @@ def write_parameters(
     """
     path = check_output(path, overwrite, (".toml",), "parameter file")
     below = load_parameters(base)
+    metal = metal or below.metal
+    quantities = {stored_key(str(key), metal): given for key, given in quantities.items()}
     lines = [
         f"name = {toml_value(path.stem)}",
         f"description = {toml_value(description or f'{base} with other values, from Python')}",
-        f"species = {toml_value(list(below.species))}",
-        f"base = {toml_value(base if base in catalogue.names('params') else below.origin)}",
+        f"species = {toml_value([metal, *below.species[1:]])}",
     ]
+    if metal == below.metal:
+        shown = base if base in catalogue.names("params") else below.origin
+        lines.append(f"base = {toml_value(shown)}")
+    else:
+        copied = f"That of {below.metal} in {base}, for want of one of {metal}."
+        quantities = {
+            key: {"value": q.value, "note": copied}
+            for key, q in below.quantities.items()
+            if QUANTITIES[key].role == "input"
+        } | quantities
     for key, source in (sources or {}).items():
         lines += ["", f"[sources.{toml_value(str(key))}]"]
         lines += [f"{name} = {toml_value(value)}" for name, value in source.items()]
     for key, given in quantities.items():
         entry = dict(given) if isinstance(given, Mapping) else {"value": given}
-        if stored_key(str(key), below.metal) not in QUANTITIES:
+        if key not in QUANTITIES:
             raise InputError(
                 f"{key!r} is not a quantity kmc knows",
                 advice=f"{catalogue.nearest(str(key), QUANTITIES)}Known: {', '.join(QUANTITIES)}.",
@@ -135,8 +150,7 @@ def write_parameters(
         entry = {"unit": unit_of(key), **entry}
         entry.setdefault("note", "given from Python")
         entry.setdefault("assumed", not entry.get("source"))
-        shown = shown_key(stored_key(str(key), below.metal), below.metal)
-        lines += ["", f"[quantities.{shown}]"]
+        lines += ["", f"[quantities.{shown_key(key, metal)}]"]
         lines += [f"{name} = {toml_value(value)}" for name, value in entry.items()]
     with replacing(path) as draft:
         draft.write_text("\n".join(lines) + "\n", encoding="utf-8")

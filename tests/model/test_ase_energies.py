@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,8 @@ from ase.io import read, write
 
 from kmc.cli.app import main
 from kmc.errors import InputError
-from kmc.model.ase_energies import Configurations, Settings, check_sites
+from kmc.model.ase_configurations import Settings, check_sites
+from kmc.model.ase_energies import Configurations
 from kmc.model.parameters import load_parameters
 
 A = johnson.A_A
@@ -115,14 +119,63 @@ def test_the_command_refuses_in_words(here):
         (("slab.xyz", "--calculator", "lj"), "has no bcc Li"),
         (("slab.xyz", "--calculator", "lj", "--doi", "10.1/x"), "needs both"),
         (("slab.xyz", "--calculator", "johnson:Johnson", "--metal", "K"), "no shipped set of K"),
-        (
-            ("slab.xyz", "--calculator", "emt", "--metal", "K", "--base", "na_nasicon"),
-            "na_nasicon is of Na, and the energies are of K",
-        ),
     ):
         result = call("from-ase", *arguments)
         assert result.exit_code == 2, result.output
         assert part in result.stderr
+
+
+def test_a_metal_without_a_set_takes_the_rest_of_another_as_assumed(here):
+    write("slab.xyz", slab(metal="K"), format="extxyz")
+    options = ("--calculator", "johnson:OfK", "--metal", "K", "--no-relax", "--repeat", 1)
+    done = call("from-ase", "slab.xyz", *options, "--cells", 2, "--base", "na_nasicon")
+    assert done.exit_code == 0, done.output
+    made = load_parameters("mine.toml")
+    assert made.metal == "K"
+    assert made.base == ""
+    assert made.value("formation_energy_bulk_eV") == pytest.approx(4 * E1 + 3 * E2, abs=1e-3)
+    copied = made["creep_exponent"]
+    assert copied.value == 5.0
+    assert copied.assumed
+    assert copied.note == "That of Na in na_nasicon, for want of one of K."
+    assert "barrier_K_eV" in Path("mine.toml").read_text(encoding="utf-8")
+
+
+class Stops(johnson.Johnson):
+    """Ctrl-C at one of its calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls, self.stops_at = 0, 0
+
+    def calculate(self, *arguments, **options):
+        super().calculate(*arguments, **options)
+        self.calls += 1
+        if self.calls == self.stops_at:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_band_goes_on_from_its_images(tmp_path):
+    """A band stopped late takes the rest of its calls; both ends and saddle are the same."""
+    settings = Settings(cells=(3,), repeats=(1,))
+    whole = Stops()
+    straight = Configurations(slab(), whole, "johnson", settings, tmp_path / "straight")
+    straight.get("bulk_vacancy-3")
+    before = whole.calls
+    saddle = straight.get("bulk_hop_saddle-3").get_potential_energy()
+    of_band = whole.calls - before
+
+    stopped = Stops()
+    stopped.stops_at = before + of_band * 3 // 4
+    broken = Configurations(slab(), stopped, "johnson", settings, tmp_path / "broken")
+    with pytest.raises(KeyboardInterrupt):
+        broken.get("bulk_hop_saddle-3")
+    assert (tmp_path / "broken" / "bulk_hop_saddle-3.unfinished.extxyz").is_file()
+    stopped.calls, stopped.stops_at = 0, 0
+    again = Configurations(slab(), stopped, "johnson", settings, tmp_path / "broken")
+    assert again.get("bulk_hop_saddle-3").get_potential_energy() == pytest.approx(saddle, abs=1e-3)
+    assert stopped.calls < of_band / 2
+    assert not list((tmp_path / "broken").glob("*.unfinished.extxyz"))
 
 
 @pytest.mark.slow
@@ -214,3 +267,21 @@ def test_finished_calculations_named_by_a_table(here):
     done = call("from-dft", "mine.csv", "-o", "none.toml")
     assert "configuration 'bulk_vacancy' has no energy" in done.stderr
     assert call("from-dft", "out.toml", "-o", "none.toml").exit_code == 2
+
+
+@pytest.mark.slow
+def test_the_example_of_the_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "parameters.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(from ase\.build.*?)```", page, re.DOTALL).group(1)
+    Path("my_potential.py").write_text(code, encoding="utf-8")
+    subprocess.run([sys.executable, "my_potential.py"], check=True, capture_output=True)
+    command = re.search(r"kmc params (from-ase slab\.xyz .* try_na\.toml)", page).group(1)
+    done = call(*command.split())
+    assert done.exit_code == 0, done.output
+    assert "no second_shell_ratio follows" in done.stderr
+    made = load_parameters("try_na.toml")
+    wanted = re.search(r"prints ([\d.]+) eV .*?([\d.]+) eV in L1 and ([\d.]+) eV", page).groups()
+    keys = ("formation_energy_bulk_eV", "formation_energy_L1_eV", "barrier_Na_eV")
+    for key, value in zip(keys, wanted, strict=True):
+        assert made.value(key) == pytest.approx(float(value), abs=2e-3), key

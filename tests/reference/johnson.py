@@ -38,16 +38,23 @@ class Johnson(Calculator):
     """The potential for ASE; `electrolyte` scales bonds of other elements than Li and Mg."""
 
     implemented_properties = ("energy", "forces")
+    metals = (3, 12)
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         i, j, r, away = neighbor_list("ijdD", self.atoms, CUT_A)
-        metal = np.isin(self.atoms.numbers, (3, 12))
+        metal = np.isin(self.atoms.numbers, self.metals)
         weight = np.where(metal[i] & metal[j], 1.0, ELECTROLYTE)
         energy, slope = pair_eV(r)
         forces = np.zeros((len(self.atoms), 3))
         np.add.at(forces, i, (weight * slope / r)[:, None] * away)
         self.results = {"energy": 0.5 * float(weight @ energy), "forces": forces}
+
+
+class OfK(Johnson):
+    """The same with potassium for lithium."""
+
+    metals = (19,)
 
 
 class Drawn(Johnson):

@@ -1,0 +1,251 @@
+"""Configurations of one's own interface: which atoms stand on which sites of a bulk or a slab.
+
+Layers of the metal are found from the heights of its atoms, L1 beside the electrolyte; sites that a
+configuration changes are named by their place (`CHANGES`), those of a hop by its ends (`SADDLES`).
+`kmc.model.ase_energies` computes their energies.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kmc.common.metals import METALS
+from kmc.errors import InputError
+
+# Distance of atomic layers and area of a site of one, in units of a and a², by face.
+_FACES = {
+    "bcc_100": (1 / 2, 1.0),
+    "bcc_110": (1 / math.sqrt(2), 1 / math.sqrt(2)),
+    "bcc_111": (1 / math.sqrt(12), math.sqrt(3)),
+}
+MAX_STRAIN = 0.1  # along the interface; the wrong face shows 12 % and more
+_MIN_LAYERS = 5  # L1, L2, and three that hold them as the bulk would
+SADDLES = {  # saddle: configuration before the hop, and the sites that the atom leaves and takes
+    "bulk_hop_saddle": ("bulk_vacancy", "first", "here"),
+    "bulk_Mg_hop_saddle": ("bulk_Mg_vacancy_shell1", "here", "first"),
+    "bulk_Li_hop_near_Mg_saddle": ("bulk_Mg_vacancy_shell1", "second", "first"),
+    "interface_hop_saddle": ("interface_vacancy_L1", "L2", "L1"),
+}
+SOLUTE, _VACANCY = "solute", ""
+# Configuration: what stands on sites of the perfect bulk or slab instead of the metal.
+CHANGES = {
+    "bulk": {},
+    "bulk_vacancy": {"here": _VACANCY},
+    "bulk_two_vacancies_shell1": {"here": _VACANCY, "first": _VACANCY},
+    "bulk_two_vacancies_shell2": {"here": _VACANCY, "second": _VACANCY},
+    "bulk_Mg": {"here": SOLUTE},
+    "bulk_Mg_vacancy_shell1": {"here": SOLUTE, "first": _VACANCY},
+    "bulk_Mg_vacancy_shell2": {"here": SOLUTE, "second": _VACANCY},
+    "bulk_Mg_vacancy_shell3": {"here": SOLUTE, "third": _VACANCY},
+    "interface": {},
+    "interface_vacancy_L1": {"L1": _VACANCY},
+    "interface_vacancy_L2": {"L2": _VACANCY},
+    "interface_vacancy_L1_Mg_L2": {"L1": _VACANCY, "L2": SOLUTE},
+    "filled_by_Li_near_Mg": {"L2": SOLUTE, "L2b": _VACANCY},
+    "filled_by_Mg": {"L1": SOLUTE, "L2": _VACANCY},
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is computed, and how well.
+
+    Attributes
+    ----------
+    metal, solute : str
+        Symbols; no solute by default.
+    lattice : str
+        Face of the metal at the interface.
+    cells : tuple of int
+        Edges of the bulk's supercells in cubic cells, the last one for the result.
+    repeats : tuple of int
+        Repeats of the slab along both directions of the interface, the last one for the result.
+    fmax_eV_A : float
+        Largest force that is left on an atom.
+    images : int
+        Images of a band between its ends.
+    max_steps : int
+        Steps of a relaxation at most.
+    metal_range_A : tuple of float, optional
+        Heights between which an atom of the metal's element belongs to the metal.
+    site : int, optional
+        Atom of the slab whose place in L1 becomes vacant; the one nearest the middle by default.
+    relax : bool
+        False for energies of atoms on their perfect places, without barriers.
+    """
+
+    metal: str = "Li"
+    solute: str = ""
+    lattice: str = "bcc_100"
+    cells: tuple[int, ...] = (3, 4)
+    repeats: tuple[int, ...] = (1, 2)
+    fmax_eV_A: float = 0.01
+    images: int = 5
+    max_steps: int = 500
+    metal_range_A: tuple[float, float] | None = None
+    site: int | None = None
+    relax: bool = True
+
+
+def changed(stem: str, perfect: Any, sites: dict[str, int], solute: str) -> tuple[Any, np.ndarray]:
+    """A configuration on perfect places, and the site of each of its atoms.
+
+    Parameters
+    ----------
+    stem : str
+        One of `CHANGES`.
+    perfect : ase.Atoms
+        Bulk or slab without vacancies.
+    sites : dict
+        Atoms of `perfect` by the names of their places.
+    solute : str
+    """
+    atoms, gone = perfect.copy(), []
+    for place, what in CHANGES[stem].items():
+        if what:
+            atoms[sites[place]].symbol = solute
+        else:
+            gone.append(sites[place])
+    del atoms[gone]
+    return atoms, np.delete(np.arange(len(perfect)), gone)
+
+
+def sites_of_bulk(perfect: Any, lattice_A: float) -> dict[str, int]:
+    """An atom of a bulk (`here`), and its first, second and third neighbour."""
+    from ase.geometry import get_distances
+
+    shifts = {"here": (0, 0, 0), "first": (0.5, 0.5, 0.5), "second": (1, 0, 0), "third": (1, 1, 0)}
+    places = perfect.positions[0] + lattice_A * np.array(list(shifts.values()))
+    away = get_distances(places, perfect.positions, perfect.cell, perfect.pbc)[1]
+    return dict(zip(shifts, map(int, away.argmin(axis=1)), strict=True))
+
+
+def sites_of_slab(
+    perfect: Any, first: list[int], second: list[int], here: int | None, middle_A: np.ndarray
+) -> dict[str, int]:
+    """An atom of L1, the nearest of L2 and another of L2 beside that.
+
+    Parameters
+    ----------
+    perfect : ase.Atoms
+        Slab.
+    first, second : list of int
+        Atoms of L1 that may be chosen, and of L2.
+    here : int or None
+        That of L1; the one nearest to `middle_A`, shape (2,), by default.
+    middle_A : ndarray
+    """
+    if here is None:
+        here = min(first, key=lambda i: np.hypot(*(perfect.positions[i, :2] - middle_A)))
+    away = perfect.get_distances(here, second, mic=True)
+    above = [second[i] for i in np.argsort(away, kind="stable")]
+    apart = perfect.get_distances(above[0], above[1:4], mic=True)
+    return {"L1": here, "L2": above[0], "L2b": above[1 + int(np.argmin(apart))]}
+
+
+def strain_of(slab: Any, atoms_of_L1: int, settings: Settings, lattice_A: float) -> float:
+    """Strain of a slab's metal along the interface, from the area of a site of L1."""
+    cell = slab.cell.array
+    area = np.linalg.norm(np.cross(cell[0], cell[1])) / atoms_of_L1
+    return float(math.sqrt(area / (_FACES[settings.lattice][1] * lattice_A**2)) - 1)
+
+
+def check_slab(slab: Any, settings: Settings) -> None:
+    """Check that metal, solute and sizes are known and the interface is normal to z."""
+    for value, allowed, name in (
+        (settings.metal, METALS, "metal"),
+        (settings.solute, ("", "Mg"), "solute"),
+        (settings.lattice, _FACES, "lattice"),
+    ):
+        if value not in allowed:
+            listed = ", ".join(filter(None, allowed))
+            raise InputError(f"{name} {value!r} is not known", advice=f"Use one of: {listed}.")
+    if min((*settings.cells, *settings.repeats)) < 1 or min(settings.cells) < 2:
+        raise InputError("cells must be 2 or more, repeats 1 or more")
+    if np.abs(slab.cell.array[:2, 2]).max() > 1e-6 * np.abs(slab.cell.array).max():
+        raise InputError(
+            "the first two axes of the slab's cell are not in the plane z = 0",
+            advice="Turn the slab so that the interface is normal to z.",
+        )
+
+
+def layers_of(slab: Any, settings: Settings, lattice_A: float) -> list[list[int]]:
+    """Atoms of each layer of the metal, from the electrolyte up.
+
+    Raises
+    ------
+    InputError
+        There are too few layers, or L1 and L2 have not the same number of atoms.
+    """
+    z, symbols = slab.positions[:, 2], np.array(slab.get_chemical_symbols())
+    metal = symbols == settings.metal
+    others = z[~metal & (symbols != settings.solute)]
+    side = -1 if others.size and z[metal].mean() < others.mean() else 1
+    if settings.metal_range_A is not None:
+        low, high = settings.metal_range_A
+        metal &= (z >= low) & (z <= high)
+    elif others.size:
+        metal &= side * z > (side * others).max()
+    mine = np.flatnonzero(metal | (symbols == settings.solute))
+    mine = mine[np.argsort(side * z[mine], kind="stable")]
+    gaps = np.diff(side * z[mine]) > 0.5 * _FACES[settings.lattice][0] * lattice_A
+    layers = [list(map(int, part)) for part in np.split(mine, np.flatnonzero(gaps) + 1)]
+    counts = [len(layer) for layer in layers]
+    if len(layers) < _MIN_LAYERS or counts[0] != counts[1]:
+        raise InputError(
+            f"the {settings.metal} of the slab beyond its electrolyte lies in layers of "
+            f"{', '.join(map(str, counts[:8]))} atoms",
+            advice=f"It needs at least {_MIN_LAYERS} layers, as many atoms in L1 as in L2, and the "
+            "face that --lattice names; --metal-range gives the heights where the metal is.",
+        )
+    return layers
+
+
+def check_sites(name: str, atoms: Any, perfect: Any, own: np.ndarray) -> None:
+    """Check that each atom is nearest to its own site.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    perfect : ase.Atoms
+        Every site.
+    own : array of int
+        Site of each atom.
+
+    Raises
+    ------
+    InputError
+        An atom took another site: the configuration relaxed into another one.
+    """
+    from ase.geometry import find_mic, get_distances
+
+    moved, _ = find_mic(atoms.positions - perfect.positions[own], atoms.cell, atoms.pbc)
+    drift = np.median(moved, axis=0)  # of everything together, which is no hop
+    _, away = get_distances(atoms.positions - drift, perfect.positions, atoms.cell, atoms.pbc)
+    nearest = away.argmin(axis=1)
+    if (wrong := np.flatnonzero(nearest != own)).size:
+        i = int(wrong[0])
+        raise InputError(
+            f"configuration {name} relaxed into another: {atoms[i].symbol} of site {own[i]} moved "
+            f"{np.linalg.norm(moved[i] - drift):.2f} Å to site {nearest[i]}"
+            + (f", and {len(wrong) - 1} more atoms changed sites" if len(wrong) > 1 else ""),
+            advice="The calculator does not hold this vacancy on a bcc lattice. Look at the slab "
+            "relaxed alone (interface), use a larger cell, or another calculator.",
+        )
+
+
+def lattice_of_slab(slab: Any, metal: str) -> float:
+    """a from the median distance of nearest neighbours among the metal's atoms."""
+    mine = slab[[symbol == metal for symbol in slab.get_chemical_symbols()]]
+    if len(mine) < 2 * _MIN_LAYERS:
+        raise InputError(
+            f"the slab holds {len(mine)} atoms of {metal}",
+            advice="Name its metal with --metal; a slab needs some tens of atoms.",
+        )
+    away = mine.get_all_distances(mic=True)
+    np.fill_diagonal(away, np.inf)
+    return float(2 * np.median(away.min(axis=1)) / math.sqrt(3))
