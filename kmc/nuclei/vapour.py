@@ -7,6 +7,7 @@ the seed of the walks is fixed, so that equal runs are equal.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from kmc.common.units import K_B_J
 from kmc.errors import InputError
 from kmc.model.parameters import ParameterSet
 from kmc.nuclei.capture import Transport
-from kmc.nuclei.clusters import cluster_free_energies
+from kmc.nuclei.clusters import ClusterFreeEnergies, cluster_free_energies
 from kmc.nuclei.field import Medium
 from kmc.nuclei.nucleation import NucleationModel
 from kmc.nuclei.surface import Surface
@@ -73,8 +74,14 @@ class ClusterVapour:
         return np.interp(log, self._log_S, self._nuclei)
 
 
-_known: dict[tuple, ClusterVapour] = {}  # by everything they follow from
+_free: dict[tuple, ClusterFreeEnergies] = {}  # by everything they follow from
+_known: dict[tuple, ClusterVapour] = {}
 _MOST_KNOWN = 64
+
+
+def _of_clusters(key: str) -> bool:
+    """Whether free energies of clusters may depend on a parameter: on no entropy, on no creep."""
+    return key != "formation_entropy_bulk_k" and not key.startswith("creep_")
 
 
 def vapour_of(
@@ -88,20 +95,31 @@ def vapour_of(
     """The vapour of a parameter set, computed once for each set, face, temperature and Mg."""
     surface = Surface(parameters, lattice, temperature_K, mg_coverage, mg_fraction)
     values = tuple(sorted((key, parameters.value(key)) for key in parameters.resolved()))
-    key = (parameters.name, values, lattice, temperature_K, mg_coverage, mg_fraction)
+    rest = (lattice, temperature_K, mg_coverage, mg_fraction)
+    key = (parameters.name, values, *rest)
     if key not in _known:
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
+            _free.clear()
+        # A calibration varies entropy and creep in thousands of runs: walks take seconds.
+        shared = (tuple(item for item in values if _of_clusters(item[0])), *rest)
         try:
-            free = cluster_free_energies(
-                surface, n_max=N_MAX, walkers=WALKERS, steps=STEPS, seed=_SEED, progress=progress
-            )
+            if shared not in _free:
+                _free[shared] = cluster_free_energies(
+                    surface,
+                    n_max=N_MAX,
+                    walkers=WALKERS,
+                    steps=STEPS,
+                    seed=_SEED,
+                    progress=progress,
+                )
         except InputError as problem:  # its n_max is none of a run's inputs
             raise InputError(
                 f"conditions.temperature_K = {temperature_K:g}: the free energies of clusters of "
                 f"vacancies cannot be sampled ({problem.message})",
                 advice="Use a higher temperature.",
             ) from None
+        free = replace(_free[shared], surface=surface)
         _known[key] = ClusterVapour(NucleationModel(free, Transport(surface)))
     return _known[key]
 

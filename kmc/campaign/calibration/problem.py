@@ -84,10 +84,10 @@ class Prior(Checked):
 
 
 class Experiment(Checked):
-    """A run with changes, and what was measured there."""
+    """A run with changes, and what was measured there; one that is held out may have no data."""
 
     run: str
-    data: str
+    data: str = ""
     series: str = ""
     set: dict[str, Any] = Field({})
     held_out: bool = False
@@ -300,6 +300,13 @@ def _check_priors(found: _File, source: str) -> None:
 def _data_of(name: str, found: _File, path: Path) -> list[Datum]:
     """Measured numbers of an experiment, from its CSV file."""
     experiment = found.experiments[name]
+    if not experiment.data:
+        if experiment.held_out:
+            return []  # predicted, with nothing beside it
+        raise InputError(
+            f"experiments.{name} in {path} has no data",
+            advice="Name a CSV file of measured numbers, or write held_out = true.",
+        )
     file = _data_file(experiment.data, path)
     table = read_measured(file).table
     if experiment.series:
