@@ -207,6 +207,28 @@ def study(folder: Path) -> Path:
     return made
 
 
+def calibration(folder: Path) -> Path:
+    """A calibration with three posterior runs of Li, and nothing of what led to them."""
+    fit = folder / "fit"
+    (fit / "posterior_1").mkdir(parents=True)
+    content = {"format": "kmc calibration", "version": 1, "plausible": True, "file": "fit",
+               "title": "fit", "kmc": "0", "experiments": ["Li"], "inputs": {}, "posterior": [],
+               "waves": [{}], "worst": []}  # fmt: skip
+    (fit / "calibration.json").write_text(json.dumps(content), encoding="utf-8")
+    np.savez(fit / "samples.npz", posterior_u=np.zeros((3, 1)))
+    file = folder / "Li.toml"
+    file.write_text(
+        'run = "operando_li"\n[zip]\n"parameters.formation_entropy_bulk_k" = [1.0, 2.0, 3.0]\n'
+    )
+    points = make_folder(fit / "posterior_1" / "Li", read_plan(file))
+    for point in points.plan.points:
+        points.prepare(point)
+        path = points.trajectory_path(point)
+        voids(path.parent, path.stem, mean_width_um=np.full(40, 2.0 + 0.1 * point.index))
+        points.record_done(point, 1.0)
+    return fit
+
+
 KINDS = {
     "study": study,
     "run": trajectory,

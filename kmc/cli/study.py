@@ -58,6 +58,7 @@ _PLANS = """
 \b
   kmc study operando --full -o study_full --dask tls://10.0.0.1:8786 --dask-tls keys
   kmc study operando --plan reduced -o small
+  kmc study operando --calibration calibrate_operando       a second column
 """
 
 
@@ -80,6 +81,9 @@ def _add(name: str, short: str, text: str) -> None:
         folder_option("-o", "--output", default=Path(f"study_{name}"), help="Folder of the study."),
         option("--dry-run", is_flag=True, help="Say what will run, how long and where; no more."),
         option("--judge-only", is_flag=True, help="Run nothing; judge what the folder has."),
+        folder_option(
+            "--calibration", help="Of kmc calibrate: judge over its posterior runs, too."
+        ),
         workers_option,
         cluster_options,
         quiet_option,
@@ -100,6 +104,7 @@ def _run(
     output: Path,
     dry_run: bool,
     judge_only: bool,
+    calibration: Path | None,
     workers: int | None,
     quiet: bool,
     **cluster: Any,
@@ -112,13 +117,19 @@ def _run(
         click.echo("\n".join(planned_lines(output, plan, study=name, workers=workers)))
         return
     if judge_only:
-        claims = judge(output, progress=not quiet)
+        claims = judge(output, progress=not quiet, calibration=calibration)
     else:
         make = workers_of(workers, **cluster)
         say = (lambda text: None) if quiet else (lambda text: click.echo(text, err=True))
         try:
             claims = run_study(
-                output, plan, study=name, make_workers=make, progress=not quiet, report=say
+                output,
+                plan,
+                study=name,
+                make_workers=make,
+                progress=not quiet,
+                report=say,
+                calibration=calibration,
             )
         except KeyboardInterrupt:
             click.echo("Interrupted; repeat the command to continue.", err=True)
@@ -142,7 +153,7 @@ def print_claims(claims: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from kmc.plotting.report.claims_page import figure_text, verdict_text
+    from kmc.plotting.report.claims_page import calibrated_text, figure_text, verdict_text
 
     out = console()
     for claim in claims:
@@ -155,6 +166,7 @@ def print_claims(claims: list[dict[str, Any]]) -> None:
             ("paper", claim["statement"]),
             ("runs", "; ".join(figure_text(one) for one in claim["figures"])),
             ("changed by", ", ".join(changed)),
+            ("calibrated", calibrated_text(claim)),
         ):
             if text:
                 table.add_row(Text(name), Text(text))

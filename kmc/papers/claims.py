@@ -9,9 +9,9 @@ rank only
     every order holds; a figure is outside its range, or none has one
 not reproduced
     an order does not hold; or there is none, and a figure is outside
-by input, by definition
+by input, by definition, by fit
     it would be reproduced or rank only, but follows from what was put in, or from how a word is
-    defined: it says nothing of the model
+    defined, or inputs were calibrated on it: it says nothing of the model
 not addressable
     the model has nothing that could show it; the reason says what is missing
 not run
@@ -21,6 +21,10 @@ A figure meets a range where its mean lies in it, or its 95 % interval meets it 
 order holds where the 95 % intervals of the two means do not overlap (where one is of a single run:
 where they differ by a fifth). The range of a figure is the paper's, ± its scatter where it
 states one; a bare number has ± 20 %.
+
+Over a calibration the rule is the same, with a run of each row at each of some samples of the
+posterior: a figure is their median with its 90 % interval, and an order holds where it does in nine
+of ten samples, each compared as single runs are.
 """
 
 from __future__ import annotations
@@ -30,16 +34,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kmc.papers.readings import Measured, Runs, mean
+import numpy as np
+
+from kmc.papers.readings import Measured, Runs, Sample, mean
 
 REPRODUCED, RANK_ONLY, NOT_REPRODUCED = "reproduced", "rank only", "not reproduced"
-BY_INPUT, BY_DEFINITION = "by input", "by definition"
+BY_INPUT, BY_DEFINITION, BY_FIT = "by input", "by definition", "by fit"
 NOT_ADDRESSABLE, NOT_RUN = "not addressable", "not run"
 VERDICTS = (
-    *(REPRODUCED, RANK_ONLY, NOT_REPRODUCED, BY_INPUT, BY_DEFINITION),
+    *(REPRODUCED, RANK_ONLY, NOT_REPRODUCED, BY_INPUT, BY_DEFINITION, BY_FIT),
     *(NOT_ADDRESSABLE, NOT_RUN),
 )
 SPREAD = 0.2  # of a number that the paper gives without its scatter
+MOST = 0.9  # of the samples of a calibration in which an order has to hold
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the runs say of a claim; `follows` is `BY_INPUT` or `BY_DEFINITION` where they must."""
+    """What the runs say of a claim; `follows` is the verdict where they must say so."""
 
     figures: Sequence[Figure]
     orders: Sequence[Order] = ()
@@ -141,6 +148,8 @@ class Claim:
         Why the rule was changed, of a claim whose rule was chosen after its counts were seen.
     variants : sequence of str
         Inputs that are changed one at a time; "all" for all of the study.
+    fitted : bool
+        Whether the calibration of the study is fitted to it: there it is no prediction.
     """
 
     name: str
@@ -157,6 +166,7 @@ class Claim:
     follows: str = ""
     rule_after: str = ""
     variants: Sequence[str] = ()
+    fitted: bool = False
 
     @property
     def where(self) -> str:
@@ -177,7 +187,7 @@ class Claim:
             "rule_after": self.rule_after,
         }
 
-    def evidence(self, runs: Runs, variant: str | None = None) -> Evidence:
+    def evidence(self, runs: Runs | Sample, variant: str | None = None) -> Evidence:
         """What the runs say, with an input changed where one is named."""
         found: dict[str, Figure] = {}
         for given in self.figures:
@@ -189,6 +199,23 @@ class Claim:
             found[given["label"]] = Figure(given["label"], unit, measured, paper)
         orders = [Order(order["text"], holds(order, found)) for order in self.orders]
         return Evidence(list(found.values()), orders, self.follows)
+
+    def over(self, samples: Sequence[Sample]) -> Evidence:
+        """What runs at samples of a posterior say; a figure that no sample has is not run."""
+        every = [self.evidence(sample) for sample in samples]
+        figures = []
+        for given in self.figures:
+            label, unit = given["label"], given.get("unit", "1")
+            seen = [one for found in every for one in found.figures if one.label == label]
+            measured = Measured.over([f.measured.value for f in seen if f.measured is not None])
+            if measured is not None or not given.get("optional"):
+                figures.append(Figure(label, unit, measured, range_of(given.get("paper"))))
+        shares = np.mean([[o.holds for o in one.orders] for one in every], axis=0)
+        orders = [
+            Order(o["text"], bool(share >= MOST))
+            for o, share in zip(self.orders, shares, strict=True)
+        ]
+        return Evidence(figures, orders, BY_FIT if self.fitted else self.follows)
 
     def judged(self, runs: Runs) -> dict[str, Any]:
         """The claim with its verdict, as plain data for claims.json."""

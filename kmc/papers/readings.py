@@ -14,7 +14,9 @@ from scipy.special import erfc
 
 from kmc.analysis.history import voids
 from kmc.analysis.profiles import profiles
-from kmc.campaign.calibration.observe import crossing
+from kmc.campaign.calibration.calibrate import Calibration
+from kmc.campaign.calibration.observe import FIRST_S, crossing, event_charge
+from kmc.campaign.calibration.posterior import LEVELS
 from kmc.campaign.folder import open_folder
 from kmc.campaign.scalars import final
 from kmc.common.json_files import read_json
@@ -31,7 +33,6 @@ CHECKS_FILE = "checks.json"
 NONE = "none"  # removes a key in a sweep file
 CONFIDENCE = 0.95
 LOST = 0.9  # share of contact at whose loss the paper's overpotential rises
-_RISEN = 1.5  # the overpotential has risen where it is so many times its lowest value
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,16 @@ class Measured:
             return cls(mean, float(known.min()), mean, len(known))
         half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(known) - 1) * stats.sem(known))
         return cls(mean, mean - half, mean + half, len(known))
+
+    @classmethod
+    def over(cls, values: Sequence[float]) -> Measured | None:
+        """Median and 90 % interval over samples of a calibration; None without any."""
+        known = [value for value in values if not math.isnan(value)]
+        if not known:
+            return None
+        # No interpolation: between a number and "never" there is nothing.
+        low, middle, high = np.quantile(known, LEVELS, method="inverted_cdf")
+        return cls(float(middle), float(low), float(high), len(known))
 
     @classmethod
     def exact(cls, value: float) -> Measured:
@@ -118,6 +129,20 @@ class Runs:
         return [r for r in self.readings if r.step in steps and self.study.same(r.settings, row)]
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Runs of a calibration at one sample of its posterior, in place of the rows of a study."""
+
+    readings: Mapping[str, Reading]
+
+    def of(
+        self, family: str, parts: Sequence[Any] = (), variant: str | None = None
+    ) -> list[Reading]:
+        """As `Runs.of`: the reading that stands for a row, if there is one."""
+        found = self.readings.get(", ".join(parts) if parts else family)
+        return [] if found is None else [found]
+
+
 def mean(readings: Sequence[Reading], name: str) -> Measured | None:
     """Mean of a number over runs; None without any run that has it."""
     # NaN is a number that a run cannot have, such as the loss of one that did not end.
@@ -154,6 +179,61 @@ def read_study(study: Any, folder: Path, progress: bool = False) -> Runs:
     return Runs(study, found)
 
 
+def read_samples(study: Any, calibration: Calibration) -> list[Sample]:
+    """Numbers of the posterior runs of a calibration, by the rows that they stand for.
+
+    Raises
+    ------
+    InputError
+        The study has no calibrated rows, no input was plausible, or the runs are not there.
+    """
+    if not study.calibrated:
+        raise InputError(
+            f"the study {study.name!r} names no experiments of a calibration",
+            advice="kmc study operando --calibration FOLDER takes one.",
+        )
+    last = calibration.folder / f"posterior_{len(calibration.content['waves'])}"
+    names = [n for n in calibration.experiments if n in study.calibrated.values()]
+    sweeps = {n: open_folder(last / n) for n in names if (last / n / "index.json").is_file()}
+    if not sweeps:
+        raise InputError(
+            f"{calibration.folder} has no posterior runs of experiments that the study "
+            f"{study.name!r} knows",
+            advice=f"It knows {', '.join(study.calibrated.values())}; set calibrate.posterior_runs "
+            "to 8 or more, and repeat kmc calibrate.",
+        )
+    found: list[dict[str, Reading]] = []
+    for name, opened in sweeps.items():
+        done = opened.done()
+        for number, point in enumerate(opened.plan.points):  # one of each sample, in their order
+            if number == len(found):
+                values = {
+                    key.partition(".")[2]: float(value)
+                    for key, value in point.settings.items()
+                    if key.startswith("parameters.")
+                }
+                checked = checks_of(check_values(study.checked_set, values))
+                found.append({"checks": Reading("checks", {}, checked)})
+            if point.name in done:
+                run = load(opened.trajectory_path(point))
+                numbers = {**columns_of(run), **_NUMBERS[run.kind](run)}
+                reading = Reading(name, point.settings, numbers)
+                rows = [row for row, of in study.calibrated.items() if of == name]
+                found[number] |= dict.fromkeys(rows, reading)
+    return [Sample(readings) for readings in found]
+
+
+def check_values(params: str, values: Mapping[str, float] | None = None) -> list[dict[str, Any]]:
+    """Rows of `kmc params check` as plain data, with some parameters changed."""
+    from kmc.model.dft_check import check_rows
+    from kmc.model.parameters import load_parameters
+
+    return [
+        {"name": row.name, "unit": row.unit, "paper": row.dft, "model": row.model}
+        for row in check_rows(load_parameters(params, values))
+    ]
+
+
 def columns_of(run: Any) -> dict[str, float]:
     """``start_``, ``end_`` and ``max_NAME`` of any column, and what the kind of run adds."""
     out = {f"end_{name}": value for name, value in final(run).items()}
@@ -188,7 +268,6 @@ def mixed(D_cm2_s: float, time_s: float, layer_cm: float) -> float:
 
 IMAGE_mAh_cm2 = 0.125  # charge between two images of the operando paper, 15 min at 0.5 mA/cm²
 SCAN_um = 1.0  # electrons of EDS come from about a micrometre of metal
-_FIRST_S = 1.0  # a cycler records no sooner
 
 
 def voids_of(samples: Mapping[str, np.ndarray], stop_reason: str = "") -> dict[str, float]:
@@ -209,39 +288,32 @@ def voids_of(samples: Mapping[str, np.ndarray], stop_reason: str = "") -> dict[s
         of the run. NaN: not defined.
     """
     charge, contact = samples["capacity_mAh_cm2"], samples["contact_fraction"]
-    volts, begun = samples["overpotential_V"], samples["time_s"] >= _FIRST_S
+    volts, begun = samples["overpotential_V"], samples["time_s"] >= FIRST_S
     early = begun & (charge <= IMAGE_mAh_cm2)  # later it rises as contact is lost: no peak of it
     images = np.arange(IMAGE_mAh_cm2, charge[-1] + 1e-9, IMAGE_mAh_cm2)
-    cuts, widths = (
-        np.interp([*images, charge[-1]], charge, samples[name])
-        for name in ("voids_per_100um", "mean_width_um")
-    )
-    most = int(np.argmax(cuts))
-    fewer = images[most:][cuts[most:-1] < 0.9 * cuts[most]]
-    # S falls at first, as voids take up vacancies: a rise is seen from the lowest value on.
-    lowest = int(np.argmax(begun)) + int(np.argmin(volts[begun]))
-    out = {
-        "cuts_first": float(cuts[0]) if len(images) else math.nan,
-        "cuts_second": float(cuts[1]) if len(images) > 1 else math.nan,
-        "width_first_um": float(widths[0]) if len(images) else math.nan,
-        "coalescing_mAh_cm2": float(fewer[0]) if len(fewer) else math.inf,
-        "cuts_left": float(cuts[-1] / cuts[most]) if cuts[most] else math.nan,
+    cuts = np.interp([*images, charge[-1]], charge, samples["voids_per_100um"])
+
+    def of(event: str) -> float:
+        return event_charge(samples, stop_reason, event, IMAGE_mAh_cm2)
+
+    def at(images: int, column: str) -> float:
+        return float(np.interp(images * IMAGE_mAh_cm2, charge, samples[column], right=math.nan))
+
+    return {
+        "cuts_first": at(1, "voids_per_100um"),
+        "cuts_second": at(2, "voids_per_100um"),
+        "width_first_um": at(1, "mean_width_um"),
+        "coalescing_mAh_cm2": of("coalescence"),
+        "cuts_left": float(cuts[-1] / cuts.max()) if cuts.max() else math.nan,
         "lost90_mAh_cm2": crossing(charge, 1 - contact, LOST),
-        "gap_mAh_cm2": math.inf,
-        "risen_mAh_cm2": crossing(charge[lowest:], volts[lowest:], _RISEN * volts[lowest]),
+        "gap_mAh_cm2": of("gap"),
+        "risen_mAh_cm2": of("rise"),
         "steepness": _steepness(charge, 1 - contact, volts),
         "begun_overpotential_V": float(volts[np.argmax(begun)]),
         "concentration_max_V": float(samples["concentration_V"][early].max()),
-        "concentration_first_V": float(
-            np.interp(IMAGE_mAh_cm2, charge, samples["concentration_V"], right=math.nan)
-        ),
+        "concentration_first_V": at(1, "concentration_V"),
+        "first_split_mAh_cm2": of("split") if "splits" in samples else math.nan,
     }
-    # A run that was stopped by its charge has no gap, whatever little contact is left.
-    if contact[-1] < 0.05 and "contact" in stop_reason:
-        out["gap_mAh_cm2"] = float(charge[-1])
-    if "splits" in samples:
-        out["first_split_mAh_cm2"] = crossing(charge, samples["splits"], 1.0)
-    return out
 
 
 def population_of(run: PopulationRun) -> dict[str, float]:

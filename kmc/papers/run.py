@@ -20,14 +20,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from kmc.campaign.calibration.calibrate import Calibration, load_calibration
 from kmc.campaign.execute import Workers
 from kmc.campaign.local import LocalWorkers, cores
-from kmc.common.json_files import read_json
+from kmc.common.json_files import json_safe, read_json
 from kmc.common.provenance import collect
 from kmc.errors import InputError
-from kmc.papers.claims import number_of
+from kmc.papers.claims import NOT_RUN, number_of
 from kmc.papers.paper import NAMES, Paper, paper
-from kmc.papers.readings import Reading, Runs, mean, read_study
+from kmc.papers.readings import Reading, Runs, mean, read_samples, read_study
 from kmc.papers.steps import MakeWorkers, lines_of, steps_of, write
 
 STUDY_FILE, CLAIMS_FILE = "study.json", "claims.json"
@@ -72,6 +73,7 @@ def run_study(
     workers: int | None = None,
     progress: bool = True,
     report: Callable[[str], None] = lambda text: None,
+    calibration: str | Path | None = None,
 ) -> list[dict[str, Any]]:
     """Run what a study lacks, and judge its claims.
 
@@ -91,6 +93,8 @@ def run_study(
         Show progress on stderr.
     report : callable
         Receives a line for each step.
+    calibration : str or Path, optional
+        Folder of a finished `kmc calibrate`, over whose posterior runs claims are judged too.
 
     Returns
     -------
@@ -105,6 +109,8 @@ def run_study(
         Ctrl-C; what is done is kept, and the next call goes on.
     """
     chosen, path = _chosen(study, plan), Path(folder)
+    if calibration is not None:
+        load_calibration(calibration)  # refused before the first run
     _open(path, study, plan)
     steps = steps_of(chosen, plan)
     head = {
@@ -124,7 +130,7 @@ def run_study(
         report(f"[{number}/{len(steps)}] {step.what}")
         if step.run(path, make_workers or local, progress):
             raise KeyboardInterrupt
-    return judge(path, progress=progress)
+    return judge(path, progress=progress, calibration=calibration)
 
 
 def _open(path: Path, study: str, plan: str) -> None:
@@ -169,7 +175,9 @@ def _read_head(path: Path) -> dict[str, str]:
         ) from None
 
 
-def judge(folder: str | Path, *, progress: bool = False) -> list[dict[str, Any]]:
+def judge(
+    folder: str | Path, *, progress: bool = False, calibration: str | Path | None = None
+) -> list[dict[str, Any]]:
     """Judge the claims of the paper from the runs in a study folder, and write claims.json.
 
     Parameters
@@ -177,6 +185,8 @@ def judge(folder: str | Path, *, progress: bool = False) -> list[dict[str, Any]]
     folder : str or Path
     progress : bool
         Show the progress of reading the runs on stderr.
+    calibration : str or Path, optional
+        As of `run_study`; each claim then has ``calibrated`` beside its figures.
 
     Raises
     ------
@@ -198,12 +208,16 @@ def judge(folder: str | Path, *, progress: bool = False) -> list[dict[str, Any]]
     steps = steps_of(study, "default")  # `study` has its plan already
     runs = read_study(study, path, progress)
     found = [{"paper": study.name, **claim.judged(runs)} for claim in study.claims]
+    about = None
+    if calibration is not None:
+        about = _calibrated(found, study, load_calibration(calibration))
     content = {
         "format": "kmc claims",
         "version": VERSION,
         **head,
         "papers": {study.name: study.paper},
         "runs": {step.name: [step.done(path), step.points or 1] for step in steps},
+        "calibration": about,
         "claims": found,
         "pictures": study.pictures,
         "conditions": {table["title"]: _means(runs, table) for table in study.tables},
@@ -211,6 +225,21 @@ def judge(folder: str | Path, *, progress: bool = False) -> list[dict[str, Any]]
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write(path / CLAIMS_FILE, text + "\n")
     return found
+
+
+def _calibrated(
+    found: list[dict[str, Any]], study: Paper, calibration: Calibration
+) -> dict[str, Any]:
+    """Add to each claim what the posterior runs of a calibration say; what was calibrated."""
+    samples = read_samples(study, calibration)
+    for entry, claim in zip(found, study.claims, strict=True):
+        evidence = claim.over(samples) if claim.figures else None
+        # What no experiment stands for, such as a box of atoms, is not in this column.
+        if evidence is not None and evidence.verdict != NOT_RUN:
+            entry["calibrated"] = {"verdict": evidence.verdict, **evidence.plain()}
+    kept = ("title", "file", "kmc", "posterior", "waves", "worst")
+    content = json_safe(dict(calibration.content), "never")
+    return {"samples": len(samples), **{key: content[key] for key in kept}}
 
 
 def missing(folder: str | Path) -> list[str]:

@@ -18,7 +18,7 @@ from kmc.common.outputs import replacing
 from kmc.common.progress import display_for
 from kmc.common.validation import toml_value
 from kmc.papers.paper import Paper
-from kmc.papers.readings import CHECKS_FILE, NONE
+from kmc.papers.readings import CHECKS_FILE, NONE, check_values
 
 MakeWorkers = Callable[[Path], Callable[[int], Workers]]
 """From the folder of a sweep to a function that starts workers for a number of points."""
@@ -107,14 +107,8 @@ def _levels(study: Paper, step: Mapping[str, Any]) -> Step:
 
 def _checks(study: Paper, step: Mapping[str, Any]) -> Step:
     def run(folder: Path, make: MakeWorkers, progress: bool) -> bool:
-        from kmc.model.dft_check import check_rows
-        from kmc.model.parameters import load_parameters
-
         if not (folder / CHECKS_FILE).is_file():
-            rows = [
-                {"name": row.name, "unit": row.unit, "paper": row.dft, "model": row.model}
-                for row in check_rows(load_parameters(step["params"]))
-            ]
+            rows = check_values(step["params"])
             write(folder / CHECKS_FILE, json.dumps(rows, indent=1, ensure_ascii=False))
         return False
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 
 import fake_results
 import numpy as np
 import pytest
 from scipy import stats
 
+from kmc.campaign.calibration.calibrate import load_calibration
 from kmc.campaign.calibration.observe import crossing
-from kmc.papers import NAMES, paper
+from kmc.campaign.calibration.problem import read_problem
+from kmc.errors import InputError
+from kmc.papers import NAMES, judge, paper
 from kmc.papers import readings as readings_module
 from kmc.papers.claims import (
+    BY_FIT,
     BY_INPUT,
     NOT_ADDRESSABLE,
     NOT_REPRODUCED,
@@ -32,13 +37,17 @@ from kmc.papers.readings import (
     Measured,
     Reading,
     Runs,
+    Sample,
     cathode_of,
+    check_values,
     checks_of,
     deposition_of,
     mixed,
     population_of,
+    read_samples,
     voids_of,
 )
+from kmc.runfile.load import load_run
 from kmc.systems import SYSTEMS
 
 YES, NO = Order("a", True), Order("b", False)
@@ -152,7 +161,7 @@ def test_every_claim_says_where_it_stands_and_what_shows_it(study):
     steps = {step["name"] for step in known.steps} | set(known.families)
     for one in known.claims:
         assert one.statement, one.name
-        assert re.search("Fig|“|Table|Abstract", one.where), one.name
+        assert re.search("Fig|“|Table|[Aa]bstract", one.where), one.name
         assert one.note or one.why or one.rule_after, one.name
         assert one.command or not one.figures, one.name
         assert {*one.variants} <= {*known.inputs, "all"}, one.name
@@ -479,3 +488,84 @@ def test_a_study_is_judged_from_its_folder(tmp_path):
     assert found["papers"] == {"operando": paper("operando").paper}
     assert found["runs"]["operando"] == [8, 8]
     assert found["runs"]["box_first"][0] == 0
+
+
+# --- over a calibration ---------------------------------------------------------------------------
+
+
+def test_over_samples_a_figure_is_its_median_and_never_is_no_number():
+    assert Measured.over([3.0, 1.0, 2.0, math.nan]) == Measured(2.0, 1.0, 3.0, 3)
+    assert Measured.over([1.0, math.inf, math.inf]) == Measured(math.inf, 1.0, math.inf, 3)
+    assert Measured.over([math.nan]) is None
+
+
+@pytest.mark.parametrize(("held", "verdict"), [(10, BY_FIT), (9, BY_FIT), (8, NOT_REPRODUCED)])
+def test_an_order_over_samples_holds_in_nine_of_ten(held, verdict):
+    """Li is at 1, Li-Mg at 2 or below it: compared sample by sample, not interval by interval."""
+    figures = [
+        {"label": name, "in": "voids", "row": [name], "number": "x", "paper": range_}
+        for name, range_ in (("Li", [0.5, 1.5]), ("Li-Mg", [1.5, 2.5]))
+    ]
+    one = Claim("n", "t", "s", "Abstract", figures=figures, fitted=True,
+                orders=[{"text": "more", "less": ["Li", "Li-Mg"]}])  # fmt: skip
+    drawn = [
+        Sample({n: Reading(n, {}, {"x": v}) for n, v in (("Li", 1.0), ("Li-Mg", alloy))})
+        for alloy in [2.0] * held + [1.0] * (10 - held)
+    ]
+    found = one.over(drawn)
+    assert (found.verdict, found.figures[1].measured.n) == (verdict, 10)
+    assert one.over([Sample({})]).verdict == NOT_RUN
+
+
+def test_every_calibrated_row_is_an_experiment_and_a_row_of_the_study():
+    """Its run is that of the row, but for inputs that are calibrated, the square and the end."""
+    known, problem = paper("operando"), read_problem("calibrate_operando")
+    assert set(known.calibrated.values()) <= set(problem.experiments)
+    free = {key for prior in problem.priors.values() for key in prior.keys}
+    for row, name in known.calibrated.items():
+        parts = next(
+            figure["row"]
+            for one in known.claims
+            for figure in one.figures
+            if ", ".join(figure.get("row", ())) == row
+        )
+        about = problem.experiments[name]
+        run = load_run(about.run, about.set)
+        wanted = known.defaults | known.row(parts)
+        for key, value in wanted.items():
+            if key in {*free, *known.ignore, "acceleration.slow_down_by", "upscale.domain_um"}:
+                continue
+            section, _, last = key.partition(".")
+            if section in ("conditions", "upscale") and key not in about.set:
+                assert getattr(getattr(run, section), last) == pytest.approx(value), (row, key)
+            elif key in about.set and last != "capacity_mAh_cm2":
+                assert about.set[key] == pytest.approx(value), (row, key)
+
+
+def test_a_study_is_judged_over_a_calibration(tmp_path):
+    folder, fit = fake_results.study(tmp_path), fake_results.calibration(tmp_path)
+    head = json.loads((folder / "study.json").read_text("utf-8"))
+    head["steps"].pop()  # a name that leads out of the folder
+    (folder / "study.json").write_text(json.dumps(head))
+    judge(folder, calibration=fit)
+    found = json.loads((folder / "claims.json").read_text("utf-8"))
+    assert (found["calibration"]["samples"], found["calibration"]["file"]) == (3, "fit")
+    by_name = {one["name"]: one for one in found["claims"]}
+    # Widths of Li are 2.0, 2.1 and 2.2 µm; there are none of Li-Mg, so that it is not judged.
+    assert "calibrated" not in by_name["width"]
+    steep = by_name["steep"]["calibrated"]
+    assert steep["figures"][0]["runs"] == 3
+    # S_f/k of the samples is 1, 2 and 3: D of Mg is e, e² and e³ times that of the set.
+    figure = by_name["diffusion_ratio"]["calibrated"]["figures"][0]
+    plain = next(r for r in check_values("limg_li2s") if r["name"] == figure_name(by_name))["model"]
+    assert figure["value"] == pytest.approx(plain * math.e**2, rel=1e-3)
+    assert figure["low"] == pytest.approx(plain * math.e, rel=1e-3)
+    with pytest.raises(InputError, match="names no experiments"):
+        read_samples(paper("cathode"), load_calibration(fit))
+    with pytest.raises(InputError, match="no posterior runs"):
+        read_samples(replace(paper("operando"), calibrated={"x": "y"}), load_calibration(fit))
+
+
+def figure_name(by_name):
+    assert by_name["diffusion_ratio"]["figures"][0]["label"] == "25 °C"
+    return "D of Mg at 25 °C"

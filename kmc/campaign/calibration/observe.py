@@ -17,7 +17,7 @@ _SAMPLE = {  # column of the data → column of the samples
     "overpotential_mV": "overpotential_V",
 }
 _OF_EVENT = {"rise": "overpotential_V", "coalescence": "voids_per_100um", "split": "splits"}
-_FIRST_S = 1.0  # a cycler records no sooner
+FIRST_S = 1.0  # a cycler records no sooner
 _RISEN = 1.5  # overpotential over its lowest value
 _FEWER = 0.9  # of the most voids
 _NO_CONTACT = "contact"  # in the reason why a run ended
@@ -48,12 +48,8 @@ def observed(
         if of.charge > charge[-1] * (1 + 1e-9) and not lost:
             return math.nan, False
         return float(np.interp(of.charge, charge, y)), False
-    found = _charge(samples, charge, of.event, image_mAh_cm2)
-    if math.isfinite(found):
-        return found, False
-    # The voltage of a cell without contact is beyond any level, and its voids are one.
-    ends_there = lost and of.event != "split"
-    return float(charge[-1]), not ends_there
+    found = event_charge(samples, stop_reason, of.event, image_mAh_cm2)
+    return (found, False) if math.isfinite(found) else (float(charge[-1]), True)
 
 
 def _column(samples: Mapping[str, np.ndarray], column: str) -> np.ndarray:
@@ -63,15 +59,26 @@ def _column(samples: Mapping[str, np.ndarray], column: str) -> np.ndarray:
     return 1e3 * y if column == "overpotential_mV" else y
 
 
-def _charge(
+def event_charge(
+    samples: Mapping[str, np.ndarray], stop_reason: str, event: str, image_mAh_cm2: float = 0.0
+) -> float:
+    """Charge of an event in mAh/cm²; infinite where the run ends before it."""
+    charge = np.asarray(samples["capacity_mAh_cm2"], dtype=float)
+    found = _seen(samples, charge, event, image_mAh_cm2)
+    # The voltage of a cell without contact is beyond any level, and its voids are one.
+    if math.isinf(found) and _NO_CONTACT in stop_reason and event != "split":
+        return float(charge[-1])
+    return found
+
+
+def _seen(
     samples: Mapping[str, np.ndarray], charge: np.ndarray, event: str, image_mAh_cm2: float
 ) -> float:
-    """Charge of an event; infinite where the run has none."""
     if event == "gap":
         return math.inf
     if event == "rise":
         volts = np.asarray(samples["overpotential_V"], dtype=float)
-        begun = np.flatnonzero(np.asarray(samples["time_s"]) >= _FIRST_S)
+        begun = np.flatnonzero(np.asarray(samples["time_s"]) >= FIRST_S)
         if not len(begun):
             return math.inf
         lowest = begun[np.argmin(volts[begun])]

@@ -20,7 +20,7 @@ from kmc.systems.run import load
 # How each is shown, in the order of `kmc.papers.claims.VERDICTS`; a strange file may have others.
 _VERDICTS = {
     **{"reproduced": "good", "rank only": "half", "not reproduced": "bad", "by input": "none"},
-    **dict.fromkeys(("by definition", "not addressable", "not run"), "none"),
+    **dict.fromkeys(("by definition", "by fit", "not addressable", "not run"), "none"),
 }
 
 
@@ -82,22 +82,31 @@ def _tally(claims: Sequence[Mapping[str, Any]]) -> Text:
 
 
 def _overview(claims: Sequence[Mapping[str, Any]]) -> Table:
+    calibrated = any(map(calibrated_text, claims))
     rows = [
         (
             claim.get("title", ""),
             badge(claim),
             claim.get("statement", ""),
             _runs(claim),
+            *((calibrated_text(claim),) if calibrated else ()),
         )
         for claim in claims
     ]
-    return Table(rows, ("claim", "verdict", "paper", "runs"), notes=True)
+    head = ("claim", "verdict", "paper", "runs", *(("calibrated",) if calibrated else ()))
+    return Table(rows, head, notes=True)
 
 
 def verdict_text(claim: Mapping[str, Any]) -> str:
     """The verdict of a claim, with a mark where its rule was chosen after its counts were seen."""
     after = " (rule chosen after the counts)" if claim.get("rule_after") else ""
     return f"{claim.get('verdict')}{after}"
+
+
+def calibrated_text(claim: Mapping[str, Any]) -> str:
+    """Verdict and figures over a calibration; empty where there is none."""
+    found = claim.get("calibrated")
+    return f"{found.get('verdict')} ({_runs(found)})" if found else ""
 
 
 def badge(claim: Mapping[str, Any]) -> Badge:
@@ -141,6 +150,7 @@ def claim_part(claim: Mapping[str, Any]) -> Table:
         ("inputs that change the verdict", "; ".join(map(_carried, carrying))),
         ("inputs that do not", ", ".join(str(e.get("input")) for e in inputs if e not in carrying)),
         ("shown by", claim.get("command", "")),
+        ("calibrated, median and 90 %", calibrated_text(claim)),
         ("rule changed", claim.get("rule_after", "")),
         ("how and why", claim.get("analysis", "")),
     ]
