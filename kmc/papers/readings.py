@@ -193,7 +193,7 @@ def read_samples(study: Any, calibration: Calibration) -> list[Sample]:
             advice="kmc study operando --calibration FOLDER takes one.",
         )
     last = calibration.folder / f"posterior_{len(calibration.content['waves'])}"
-    names = [n for n in calibration.experiments if n in study.calibrated.values()]
+    names = [n for n in calibration.content["experiments"] if n in study.calibrated.values()]
     sweeps = {n: open_folder(last / n) for n in names if (last / n / "index.json").is_file()}
     if not sweeps:
         raise InputError(

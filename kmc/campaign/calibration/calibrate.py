@@ -70,11 +70,6 @@ class Calibration:
         """Names of the inputs, in the order of the file."""
         return list(self.content["inputs"])
 
-    @property
-    def experiments(self) -> list[str]:
-        """Names of the experiments, in the order of the file."""
-        return list(self.content["experiments"])
-
     def settings(self, count: int, experiment: str) -> list[dict[str, float]]:
         """Keys of a run at some samples of the posterior, for an experiment of the file."""
         u = self.samples["posterior_u"]

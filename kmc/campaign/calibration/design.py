@@ -22,12 +22,11 @@ from kmc.campaign.execute import Workers, run_sweep
 from kmc.campaign.folder import SweepFolder, check_folder, make_folder, open_folder
 from kmc.campaign.local import LocalWorkers, cores
 from kmc.campaign.plan import Plan, plan_of
-from kmc.campaign.points import REMOVED, Point
+from kmc.campaign.points import Point, without_removed
 from kmc.common.catalogue import names
 from kmc.common.progress import display_for
 from kmc.errors import InputError
 from kmc.runfile.load import load_run
-from kmc.runfile.run_file import RunFile
 from kmc.systems import SYSTEMS
 from kmc.systems.run import load
 
@@ -109,13 +108,7 @@ class Sweeps:
         replicas: int,
         folder: Path,
     ) -> Results:
-        """Run what the folder lacks, and read every run.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            Ctrl-C; what is done is kept.
-        """
+        """Run what the folder lacks, and read every run; KeyboardInterrupt on Ctrl-C."""
         found = Results(
             np.full((len(settings), replicas, len(observables)), math.nan),
             np.zeros((len(settings), replicas, len(observables)), bool),
@@ -158,15 +151,10 @@ class Sweeps:
         about, refused = self.problem.experiments[experiment], {}
         for i, row in enumerate(settings):
             try:
-                self.run_file(about, row)
+                load_run(about.run, without_removed({**about.set, **row}))
             except InputError as problem:
                 refused[i] = problem.message
         return refused
-
-    def run_file(self, about: Experiment, row: dict[str, float]) -> RunFile:
-        """The checked run of one setting."""
-        changes = {k: None if v == REMOVED else v for k, v in {**about.set, **row}.items()}
-        return load_run(about.run, changes)
 
     def _read(
         self,
@@ -230,6 +218,6 @@ def runs_left(problem: Problem, folder: Path) -> dict[str, tuple[int, int, float
 
 def _guess_s(about: Experiment) -> float:
     """Time of a run whose file states none, by the rule of its kind."""
-    run = load_run(about.run, {k: None if v == REMOVED else v for k, v in about.set.items()})
+    run = load_run(about.run, without_removed(about.set))
     seconds = SYSTEMS[run.kind].seconds
     return 10.0 if seconds is None else seconds(run.resolved())

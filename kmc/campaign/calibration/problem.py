@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from kmc.analysis.measured import CAPACITY, QUANTITIES, read_measured
 from kmc.campaign.calibration.data import EVENTS, NOT, Datum, Observable, discrepancy_of, relative
@@ -63,6 +63,23 @@ class Prior(Checked):
     log_uniform: Pair | None = None
     normal: Pair | None = None
     experiments: list[str] = Field([])
+
+    @model_validator(mode="after")
+    def _one_range(self) -> Prior:
+        kinds = ("uniform", "log_uniform", "normal")
+        given = [kind for kind in kinds if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError("it needs one of uniform, log_uniform and normal")
+        low, high = getattr(self, given[0])
+        if given[0] == "normal":
+            if not high > 0:
+                raise ValueError(f"normal = [mean, {high:g}] has no width")
+        elif not low < high or (given[0] == "log_uniform" and low <= 0):
+            ends = (
+                "above 0, the smaller first" if given[0] == "log_uniform" else "the smaller first"
+            )
+            raise ValueError(f"{given[0]} = [{low:g}, {high:g}] is no range: give its ends, {ends}")
+        return self
 
     @property
     def keys(self) -> list[str]:
@@ -221,7 +238,7 @@ def read_problem(file: str | Path) -> Problem:
         item = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in item["loc"]) or "the file"
         raise InputError(
-            f"{place} in {path}: {item['msg']}",
+            f"{place} in {path}: {item['msg'].removeprefix('Value error, ')}",
             advice="A calibration has [calibrate], [priors], [discrepancy] and [experiments.NAME]; "
             "kmc calibrate --help shows one.",
         ) from None
@@ -259,31 +276,17 @@ def read_problem(file: str | Path) -> Problem:
 
 
 def _run_path(run: str, path: Path) -> str:
-    """A run file beside the calibration, from everywhere; else the name of a shipped run."""
+    """A run file beside the calibration; else the name of a shipped run."""
     beside = path.parent / run
     return str(beside.resolve()) if run.endswith(".toml") and beside.is_file() else run
 
 
 def _check_priors(found: _File, source: str) -> None:
+    """Whether priors name experiments, and none is set by two."""
     faults: list[Fault] = []
     owner: dict[tuple[str, str], str] = {}
     for name, prior in found.priors.items():
         where = f"priors.{name} in {source}"
-        given = [k for k in ("uniform", "log_uniform", "normal") if getattr(prior, k) is not None]
-        if len(given) != 1:
-            faults.append(
-                Fault(f"{where} needs one of uniform, log_uniform and normal", "Give exactly one.")
-            )
-            continue
-        low, high = getattr(prior, given[0])
-        if given[0] == "normal":
-            if not high > 0:
-                faults.append(Fault(f"{where}: normal = [mean, {high:g}] has no width"))
-        elif not low < high or (given[0] == "log_uniform" and low <= 0):
-            advice = "Give the smaller end first" + (
-                ", above 0." if given[0] == "log_uniform" else "."
-            )
-            faults.append(Fault(f"{where}: {given[0]} = [{low:g}, {high:g}] is no range", advice))
         for experiment in prior.experiments or found.experiments:
             if experiment not in found.experiments:
                 advice = catalogue.nearest(experiment, found.experiments)

@@ -73,3 +73,42 @@ def test_20_truths_of_the_code_itself(tmp_path):
     print(f"held {held} of 20, {lost} without any plausible input, ranks {counts}")
     assert (held >= 15).all(), (held, lost, counts)
     assert (held <= 20).all()
+
+
+IDLE = """
+resistance = { key = "conditions.series_resistance_ohm_cm2", uniform = [0, 30] }
+"""
+
+
+@pytest.mark.long
+@pytest.mark.validation
+def test_an_input_without_effect_and_a_model_without_the_sinks_of_the_truth(tmp_path):
+    """The resistance of the pellet moves no void; without a sink at the interface none fits."""
+    (tmp_path / "cell.csv").write_text(DATA)
+    file = FILE.replace("points = 32", "points = 16").replace(
+        "\n[discrepancy]", IDLE + "\n[discrepancy]"
+    )
+    (tmp_path / "fit.toml").write_text(file)
+    problem = read_problem(tmp_path / "fit.toml")
+    truth = {"conditions.sink_length_um": 1.5, "upscale.flaw_density_per_um2": 0.3,
+             "conditions.series_resistance_ohm_cm2": 14.3}  # fmt: skip
+    observables = problem.observables("cell")
+    found = Sweeps(problem, progress=False)("cell", [truth], observables, 4, tmp_path / "truth")
+    values = np.nanmean(found.values[0], axis=0)
+    data = [
+        Datum(d.of, float(d.of.scaled(value)), d.error, 0.0)
+        for d, value in zip(problem.fitted, values, strict=True)
+    ]
+    right = replace(problem, data=data)
+    fit = calibrate_problem(right, tmp_path / "with", Sweeps(right, progress=False))
+    print(fit.lines())
+    assert fit.plausible
+    assert fit.content["idle"] == ["resistance"]
+    cell = problem.experiments["cell"]
+    off = cell.model_copy(update={"set": {**cell.set, "conditions.sink_length_um": "none"}})
+    priors = {name: prior for name, prior in problem.priors.items() if name != "sinks"}
+    wrong = replace(right, experiments={"cell": off}, priors=priors)
+    fit = calibrate_problem(wrong, tmp_path / "without", Sweeps(wrong, progress=False))
+    print(fit.lines())
+    assert not fit.plausible
+    assert "No input is left plausible" in "\n".join(fit.lines())
