@@ -10,12 +10,12 @@ import re
 import subprocess
 import time
 from collections.abc import Mapping
-from concurrent.futures import CancelledError
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from kmc.campaign.run_point import FAILED, LOST, run_point
+from kmc.campaign.local import Workers
 from kmc.errors import InputError, KmcError
 
 _LOOK_EVERY_S = 2.0  # interval of counting the workers
@@ -288,7 +288,7 @@ def _library(name: str) -> Any:
         ) from None
 
 
-class DaskWorkers:
+class DaskWorkers(Workers):
     """The workers of a Dask cluster, one point a thread.
 
     Dask gives the point of a worker that dies to another worker; a point that kills several is
@@ -307,15 +307,15 @@ class DaskWorkers:
     """
 
     def __init__(self, client: Any, most: int | None = None, cluster: Any = None, jobs: int = 0):
+        # Another submission of the same point is another task: not `pure`.
+        super().__init__(client.get_executor(pure=False))
         self._client = client
         self._cluster = cluster
         self._jobs = jobs
         self._again = 0
         self._most = most
-        self._futures: dict[Any, str] = {}
         self._looked = -_LOOK_EVERY_S
         self._threads = 0
-        self._submitted = 0
 
     @property
     def slots(self) -> int:
@@ -347,42 +347,15 @@ class DaskWorkers:
                 "the nodes, and are memory and walltime large enough?",
             )
 
-    def submit(self, job: Mapping[str, str]) -> None:
-        """Submit a point to the scheduler."""
-        self._submitted += 1
-        key = f"kmc-{job['owner']}-{self._submitted}"
-        future = self._client.submit(run_point, **job, key=key, pure=False)
-        self._futures[future] = job["name"]
-
-    def wait(self, timeout_s: float) -> list[dict[str, Any]]:
-        """Results of the points that ended within this time."""
-        from distributed import wait
-
-        if not self._futures:
-            time.sleep(timeout_s)
-            return []
-        # The status of a future shows a cancellation, as by the death of the scheduler.
-        with contextlib.suppress(TimeoutError, CancelledError), self._client.as_current():
-            wait(list(self._futures), timeout=timeout_s, return_when="FIRST_COMPLETED")
-        ended = [future for future in self._futures if future.status != "pending"]
-        return [self._outcome(future, self._futures.pop(future)) for future in ended]
-
-    def _outcome(self, future: Any, name: str) -> dict[str, Any]:
-        if future.status == "finished":
-            return future.result()
-        if future.status == "cancelled" or future.status == "lost":
-            if self._client.status != "running":
-                raise _gone("the connection was closed")
-            state, error = LOST, "the cluster lost it"
-        else:
-            problem = future.exception()
-            state, error = FAILED, f"{type(problem).__name__}: {problem}"
-        return {"name": name, "state": state, "error": error, "details": "", "wall_s": 0.0}
+    def _outcome(self, future: Future, name: str) -> dict[str, Any]:
+        if future.cancelled() and self._client.status != "running":
+            raise _gone("the connection was closed")
+        return super()._outcome(future, name)
 
     def close(self) -> None:
         """Cancel waiting points; running ones stop by the file ``owner`` of the folder."""
         with contextlib.suppress(Exception):  # the scheduler may be gone already
-            self._client.cancel(list(self._futures), force=True)
+            self._executor.shutdown(wait=False)
         for part in (self._client, self._cluster):
             if part is not None:
                 with contextlib.suppress(Exception):

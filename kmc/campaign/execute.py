@@ -9,10 +9,11 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from kmc.campaign.estimate import work_of
 from kmc.campaign.folder import SweepFolder
+from kmc.campaign.local import Workers
 from kmc.campaign.plan import Plan, Point
 from kmc.campaign.run_point import BUSY, DONE, FAILED, LOST, STOPPED
 from kmc.common.formatting import duration
@@ -25,23 +26,6 @@ _WAIT_S = 0.25
 _STOP_S = 10.0  # time that running points have to stop
 _MIN_FREE_BYTES = 2 * 2**20
 _STOPPED = "it was stopped from outside"
-
-
-class Workers(Protocol):
-    """Runs points: `LocalWorkers` or `DaskWorkers`."""
-
-    @property
-    def slots(self) -> int:
-        """Points that can run at once, at this moment."""
-
-    def submit(self, job: Mapping[str, str]) -> None:
-        """Start `run_point(**job)` somewhere."""
-
-    def wait(self, timeout_s: float) -> list[dict[str, Any]]:
-        """Results of `run_point` for points that ended; ``state`` "lost" without one."""
-
-    def close(self) -> None:
-        """End everything."""
 
 
 @dataclass

@@ -1,18 +1,21 @@
-"""Runs points in local processes."""
+"""Runs points by an executor of `concurrent.futures`; here: processes of this machine."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import selectors
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from pathlib import Path
 from typing import Any
 
-from kmc.campaign.run_point import LOST
+from kmc.campaign.run_point import FAILED, LOST, run_point
 from kmc.errors import KmcError
 
 _ONE_THREAD = dict.fromkeys(
@@ -21,8 +24,8 @@ _ONE_THREAD = dict.fromkeys(
 # Workers import the package from the same place, also where it is not installed; it comes last on
 # the path, so that files beside the package shadow no library.
 _ROOT = str(Path(__file__).resolve().parents[2])
-_START = f"import sys; sys.path.append({_ROOT!r}); from kmc.campaign.worker import main; main()"
-_STARTS = 3  # attempts to start each worker
+_START = f"import sys; sys.path.append({_ROOT!r}); from kmc.campaign.run_point import main; main()"
+_STARTS = 3  # attempts to start a worker
 
 
 def cores() -> int:
@@ -32,44 +35,61 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-class _Worker:
-    def __init__(self, log: Path):
-        with open(log, "a", encoding="utf-8") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _START],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                encoding="utf-8",
-                env={**os.environ, **_ONE_THREAD},
-                start_new_session=True,  # Ctrl-C reaches the sweep alone, which stops its workers
-            )
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self._input, self.output = self.process.stdin, self.process.stdout
-        self.job: str | None = None
-        self.ready = False
-
-    def send(self, job: Mapping[str, Any]) -> None:
-        self.job = job["name"]
-        # `wait` detects a worker that has died.
-        with contextlib.suppress(BrokenPipeError):
-            self._input.write(json.dumps(job) + "\n")
-            self._input.flush()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self._input, self.output):
-            with contextlib.suppress(OSError):
-                pipe.close()
+class Lost(Exception):
+    """The process that ran a point has ended, and how."""
 
 
-class LocalWorkers:
-    """Local processes, each running one point at a time on one thread.
+class Workers:
+    """Points that run somewhere, by an executor: here, or on a Dask cluster.
 
-    A worker that dies is replaced, and its point is returned as "lost". A worker gets points once
-    it has reported that it is ready.
+    Attributes
+    ----------
+    slots : int
+        Points that can run at once, at this moment.
+    """
+
+    slots: int
+
+    def __init__(self, executor: Executor):
+        self._executor = executor
+        self._futures: dict[Future, str] = {}
+
+    def submit(self, job: Mapping[str, Any]) -> None:
+        """Start `run_point(**job)` somewhere."""
+        self._futures[self._executor.submit(run_point, **job)] = job["name"]
+
+    def wait(self, timeout_s: float) -> list[dict[str, Any]]:
+        """Results of `run_point` for points that ended; ``state`` "lost" without one."""
+        if not self._futures:
+            time.sleep(timeout_s)
+            return []
+        ended, _ = wait_for(self._futures, timeout_s, FIRST_COMPLETED)
+        return [self._outcome(future, self._futures.pop(future)) for future in ended]
+
+    def _outcome(self, future: Future, name: str) -> dict[str, Any]:
+        state = LOST
+        try:
+            return future.result()
+        except CancelledError:
+            error = "the cluster lost it"
+        except Lost as problem:
+            error = str(problem)
+        except KmcError:  # no worker can be started
+            raise
+        except Exception as problem:
+            state, error = FAILED, f"{type(problem).__name__}: {problem}"
+        return {"name": name, "state": state, "error": error, "details": "", "wall_s": 0.0}
+
+    def close(self) -> None:
+        """End everything; a trajectory on disk is valid at every moment."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+class LocalWorkers(Workers):
+    """Processes of this machine, each running one point at a time on one thread.
+
+    A thread waits for each. `concurrent.futures.ProcessPoolExecutor` would run a user's script
+    again in each process, and lose all points with one process that is killed.
 
     Parameters
     ----------
@@ -80,72 +100,79 @@ class LocalWorkers:
     """
 
     def __init__(self, count: int, log: Path):
-        self._count = count
-        self._log = log
-        self._deaths_at_start = 0
-        self._selector = selectors.DefaultSelector()
-        self._workers: list[_Worker] = []
-        try:
-            for _ in range(count):
-                self._start()
-        except OSError as problem:
-            self.close()
-            raise KmcError(f"no worker can be started: {problem}") from None
-
-    @property
-    def slots(self) -> int:
-        """Points that can run at once: workers that are ready."""
-        return sum(worker.ready for worker in self._workers)
-
-    def _start(self) -> None:
-        worker = _Worker(self._log)
-        self._workers.append(worker)
-        self._selector.register(worker.output, selectors.EVENT_READ, worker)
+        super().__init__(ThreadPoolExecutor(count))
+        self.slots, self._log, self._closed = count, log, False
+        self._of_thread = threading.local()
+        self._processes: list[subprocess.Popen] = []
+        for _ in range(count):  # started at once, while the first point compiles
+            self._executor.submit(self._process)
 
     def submit(self, job: Mapping[str, Any]) -> None:
-        """Give a point, or another job with a ``name``, to an idle worker."""
-        free = next(w for w in self._workers if w.ready and w.job is None)
-        free.send(job)
+        self._futures[self._executor.submit(self._run, job)] = job["name"]
 
-    def wait(self, timeout_s: float) -> list[dict[str, Any]]:
-        """Results of the points that ended within this time, and of those lost with a worker."""
-        outcomes = []
-        for key, _ in self._selector.select(timeout_s):
-            worker = key.data
-            line = worker.process.stdout.readline()
-            if not line.endswith("\n"):
-                outcomes += self._replace(worker)
-            elif not worker.ready:
-                worker.ready, self._deaths_at_start = True, 0
-            else:
-                outcomes.append(json.loads(line))
-                worker.job = None
-        return outcomes
-
-    def _replace(self, worker: _Worker) -> list[dict[str, Any]]:
-        self._selector.unregister(worker.output)
-        self._workers.remove(worker)
-        worker.kill()
-        if not worker.ready:
-            self._deaths_at_start += 1
-            if self._deaths_at_start >= _STARTS * self._count:
-                raise KmcError(
-                    "the worker processes end before they are ready",
-                    advice=f"Their output is in {self._log}.",
-                )
-        self._start()
-        if worker.job is None:
-            return []
-        code = worker.process.returncode
+    def _run(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Hand a job to the process of this thread and wait for its answer."""
+        process = self._process()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(job) + "\n")
+            process.stdin.flush()
+        line = process.stdout.readline()
+        if line.endswith("\n"):
+            return json.loads(line)
+        self._of_thread.process = None
+        code = _end(process)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        error = f"the process that ran it ended with {how}"
-        if code == -9:
-            error += " (killed, perhaps because memory ran out)"
-        return [{"name": worker.job, "state": LOST, "error": error, "details": "", "wall_s": 0.0}]
+        text = f"the process that ran it ended with {how}"
+        raise Lost(text + " (killed, perhaps because memory ran out)" * (code == -9))
+
+    def _process(self) -> Any:
+        """The process of this thread, which is ready for a job."""
+        if getattr(self._of_thread, "process", None) is not None:
+            return self._of_thread.process
+        for _ in range(_STARTS):
+            process = self._started()
+            if process.stdout.readline() == "ready\n":
+                self._of_thread.process = process
+                return process
+            _end(process)
+        raise KmcError(
+            "the worker processes end before they are ready",
+            advice=f"Their output is in {self._log}.",
+        )
+
+    def _started(self) -> Any:
+        if self._closed:
+            raise CancelledError
+        try:
+            with open(self._log, "a", encoding="utf-8") as errors:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", _START],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    encoding="utf-8",
+                    env={**os.environ, **_ONE_THREAD},
+                    start_new_session=True,  # Ctrl-C reaches the sweep alone, which stops these
+                )
+        except OSError as problem:
+            raise KmcError(f"no worker can be started: {problem}") from None
+        self._processes.append(process)
+        return process
 
     def close(self) -> None:
-        """Kill all workers; a trajectory on disk is valid at every moment."""
-        for worker in self._workers:
-            worker.kill()
-        self._workers.clear()
-        self._selector.close()
+        self._closed = True
+        for process in self._processes:
+            process.kill()
+        super().close()
+        for process in self._processes:
+            _end(process)
+
+
+def _end(process: subprocess.Popen) -> int:
+    """Kill a process and close its pipes; returns its exit code."""
+    process.kill()
+    code = process.wait()
+    for pipe in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            pipe.close()
+    return code

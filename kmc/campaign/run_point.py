@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import queue
+import sys
+import threading
 import time
 import traceback
 import warnings
@@ -47,9 +51,8 @@ def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
     -------
     dict
         ``name``, ``state`` ("done", "failed", "stopped", "busy"), ``error``, ``details``,
-        ``wall_s``, ``numbers`` (for `SweepFolder.record_done`), and ``notes``, messages for the
-        user. Nothing is raised: the scheduler could not
-        pickle some errors.
+        ``wall_s``, ``numbers`` (for `SweepFolder.record_done`), and ``notes`` for the user.
+        Nothing is raised: some errors cannot be pickled.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", KmcWarning)
@@ -81,6 +84,36 @@ def _outcome(place: Path, name: str, owner: str) -> dict[str, Any]:
     wall_s = time.monotonic() - start
     outcome = {"name": name, "state": state, "error": error, "details": details, "wall_s": wall_s}
     return outcome | {"numbers": numbers}
+
+
+def main() -> None:
+    """A local worker: reads jobs, a line of JSON each, from standard input until it closes.
+
+    A job is a point to run, or trajectories whose summary numbers are wanted. When the sweep dies,
+    the operating system closes the pipe, and the worker ends.
+    """
+    results = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)  # output of libraries must not mix with the results
+    jobs: queue.SimpleQueue = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            jobs.put(json.loads(line))
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    import kmc.systems.electrode.run  # noqa: F401 - loaded while the first worker compiles
+
+    results.write("ready\n")
+    while True:
+        job = jobs.get()
+        if "files" in job:
+            from kmc.campaign.scalars import read_entries
+
+            result = read_entries(**job)
+        else:
+            result = run_point(**job)
+        results.write(json.dumps(result) + "\n")
 
 
 def _numbers(trajectory: Path) -> dict[str, Any] | None:

@@ -205,7 +205,8 @@ def test_lost_jobs_are_submitted_again_so_often_and_no_more(monkeypatch):
     cluster = Cluster()
     submit_missing(cluster, 2)
     threads = {"one": 1}
-    workers = DaskWorkers(types.SimpleNamespace(nthreads=lambda: threads), cluster=cluster, jobs=2)
+    client = types.SimpleNamespace(nthreads=lambda: threads, get_executor=lambda pure: None)
+    workers = DaskWorkers(client, cluster=cluster, jobs=2)
     for _ in range(2 * AGAIN):
         cluster.workers.popitem()
         assert workers.slots == 1

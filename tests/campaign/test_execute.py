@@ -265,10 +265,9 @@ def test_a_killed_worker_costs_only_its_own_point(tmp_path, undisturbed):
 
     class Killing(LocalWorkers):
         def wait(self, timeout_s):
-            busy = [worker for worker in self._workers if worker.job]
-            if not made and len(busy) == 2:
-                made.append(busy[0].process)
-                busy[0].process.send_signal(signal.SIGKILL)
+            if not made and len(list((folder.path / "running").glob("*.json"))) == 2:
+                made.append(self._processes[0])
+                made[0].send_signal(signal.SIGKILL)
             return super().wait(timeout_s)
 
     heard = Recorded()
