@@ -31,9 +31,11 @@ from kmc.campaign.scalars import (
     HALF_CONTACT,
     ONSET_CONTACT,
     At,
+    Numbers,
     Run,
-    ScalarCache,
+    entry_of,
     meaning,
+    opened,
     unit_of,
 )
 from kmc.common.catalogue import nearest
@@ -104,10 +106,10 @@ def load_sweep(
     wanted = _wanted(at_monolayers, at_mAh_cm2)
     if not 0 < onset_contact <= 1:
         raise InputError(f"onset_contact = {onset_contact}: a fraction above 0 and at most 1")
-    opened = open_folder(folder)
-    plan, system = opened.plan, _system(opened)
+    sweep = open_folder(folder)
+    plan, system = sweep.plan, _system(sweep)
     with progress_for(Path(folder).name, progress) as shown:
-        rows = _read(opened, wanted, onset_contact, shown)
+        rows = _read(sweep, wanted, onset_contact, shown)
     coordinates = _coordinates(plan)
     dims = [*(ZIP if axis == ZIP else _short(plan)[axis] for axis in plan.axes), "replica"]
     shape = (*map(len, plan.axes.values()), plan.replicas)
@@ -177,8 +179,8 @@ def load_sweep(
     return ds
 
 
-def _system(opened: SweepFolder) -> System:
-    return SYSTEMS[kind_of(opened.plan.tables).name]
+def _system(sweep: SweepFolder) -> System:
+    return SYSTEMS[kind_of(sweep.plan.tables).name]
 
 
 def headline_of(folder: str | Path, at: float | None = None) -> str:
@@ -241,7 +243,7 @@ def _read(
     folder: SweepFolder, wanted: Sequence[At], contact: float, progress: Progress
 ) -> list[dict[str, Any]]:
     """State and numbers of every point, in the order of the plan."""
-    cache, status = ScalarCache.of(folder.path), folder.status()
+    kept, status = Numbers(folder.path), folder.status()
     # What is there but damaged is missing to `kmc sweep`, which runs it again.
     there = stems(folder.path / "points", ".h5")
     files = {
@@ -250,21 +252,24 @@ def _read(
         if row.state == "done" or (row.state == "missing" and row.name in there)
         if (file := folder.trajectory_path(row.point)) and (row.state == "done" or file.is_file())
     }
-    entries = {name: cache.known(name, file, wanted, contact) for name, file in files.items()}
-    todo = [name for name, entry in entries.items() if entry is None]
+    found_of = {name: kept.of(name, file, wanted, contact) for name, file in files.items()}
+    entries = {name: entry for name, (entry, whole) in found_of.items() if whole}
+    todo = [name for name in files if name not in entries]
     errors: dict[str, str] = {}
+    new: dict[str, dict] = {}
     try:
-        entries |= _read_in_parallel([files[name] for name in todo], wanted, contact, progress)
+        new |= _read_in_parallel([files[name] for name in todo], wanted, contact, progress)
         for i, name in enumerate(todo):
-            try:
-                entry = entries[name] or cache.read(name, files[name], wanted, contact)
-                cache.keep(name, entry)
-                entries[name] = entry
-            except (KmcError, OSError) as problem:
-                errors[name] = str(problem)
-            progress.update((i + 1) / len(todo), f"run {i + 1} of {len(todo)}")
+            if name not in new:
+                file, known = files[name], found_of[name][0]
+                try:
+                    new[name] = entry_of(file, opened(file), wanted, contact, known)
+                except (KmcError, OSError) as problem:
+                    errors[name] = str(problem)
+                progress.update((i + 1) / len(todo), f"run {i + 1} of {len(todo)}")
     finally:
-        cache.save()  # also after Ctrl-C: the first reading of a large sweep takes minutes
+        kept.add(new)  # also after Ctrl-C: the first reading of a large sweep takes minutes
+    entries |= new
     found = []
     for point in status:
         row = {"final": {}, "at": {}, "onset": {}, "stop_reason": ""}

@@ -9,8 +9,7 @@
     failures/NAME.json      why a point failed
     running/NAME.json       progress of a running point
     log.jsonl               one line for each point that ended
-    scalars.jsonl           summary numbers of each point that is done
-    scalars.json            the same with more capacities, as `kmc.load_sweep` asked for them
+    scalars.jsonl           summary numbers of each point that is done; may be deleted
     lock, owner             lock of the one `kmc sweep` that runs points here, and its identity
 
 Files are replaced atomically: a kill at any moment leaves each as it was before or after a change.

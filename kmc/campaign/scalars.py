@@ -1,6 +1,6 @@
 """Summary numbers of a run: at its end, at chosen capacities, and at the onset of contact loss.
 
-`ScalarCache` stores them beside the runs of a sweep, so that large sweeps open quickly.
+`Numbers` keeps them beside the runs of a sweep, so that large sweeps open quickly.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
 from kmc.common.formatting import figure, monolayers
-from kmc.common.json_files import json_lines, read_json, read_text
-from kmc.common.outputs import replacing
+from kmc.common.json_files import json_lines, read_text
 from kmc.common.version import __version__
-from kmc.errors import InputError, KmcError
+from kmc.errors import KmcError
 from kmc.files.table_run import read_samples
 from kmc.systems import SYSTEMS
 from kmc.systems.run import load
@@ -35,9 +34,8 @@ _TEXTS |= DERIVED
 
 ONSET_CONTACT = 0.9  # the loss of a tenth of the contact is its onset
 HALF_CONTACT = 0.5
-_CACHE = "scalars.json"
-_NEW = "scalars.jsonl"  # a line for each point, written when it ends
-_VERSION = 3  # of the cache; raised when the meaning of a number changes
+_FILE = "scalars.jsonl"
+_VERSION = 3  # of its lines; raised when the meaning of a number changes
 _SETTLED_NS = 2_000_000_000  # coarsest resolution of the time stamps of file systems
 _SLACK = 1e-9  # a capacity of 2 monolayers is met by 2 − 1e-12
 
@@ -93,16 +91,9 @@ def charge_text(value: float, unit: str) -> str:
 def at_capacity(t: Run, value: float, column: str = MONOLAYERS.column) -> dict[str, float]:
     """The same at a charge, linear between two samples; empty where the run did not reach it.
 
-    Voids are those of the nearest frame. With a protocol the capacity, strips less plates, rises
-    and falls: what counts is the first time that it is reached.
-
-    Parameters
-    ----------
-    t : Trajectory
-    value : float
-        Charge passed, in the unit of `column`.
-    column : str
-        ``capacity_monolayers`` or ``capacity_mAh_cm2``.
+    The charge is a value of `column`, ``capacity_monolayers`` or ``capacity_mAh_cm2``. Voids are
+    those of the nearest frame. With a protocol the capacity, strips less plates, rises and falls:
+    what counts is the first time that it is reached.
     """
     samples = _columns(t)
     if column not in samples:
@@ -154,7 +145,11 @@ def entry_of(
     contact: float = ONSET_CONTACT,
     known: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What `ScalarCache` stores of a run: `known`, and what it lacks."""
+    """What `Numbers` keeps of a run: `known`, and what it lacks.
+
+    ``final``, ``at`` by `At.key`, ``onset`` by contact fraction, ``stop_reason``, and ``file``:
+    size, time and inode, by which a file that has changed is recognised.
+    """
     known = known or {}
     at, crossings = known.get("at", {}), known.get("onset", {})
     new = {one.key: at_capacity(t, one.value, one.column) for one in wanted if one.key not in at}
@@ -179,22 +174,12 @@ def opened(file: Path) -> Run:
 def read_entries(
     name: str, files: Sequence[str], wanted: Sequence[Sequence[Any]], contact: float
 ) -> dict[str, Any]:
-    """Entries of some trajectories, computed in a worker; None for those that cannot be read."""
+    """Entries of some trajectories, computed in a worker, without those that cannot be read."""
     entries: dict[str, Any] = {}
     for file in map(Path, files):
         with suppress(KmcError, OSError):
             entries[file.stem] = entry_of(file, opened(file), [At(*one) for one in wanted], contact)
     return {"name": name, "entries": entries}
-
-
-def append_entry(folder: Path, name: str, entry: dict[str, Any]) -> None:
-    """Add the numbers of a point that ended; `ScalarCache` then need not open its file.
-
-    Nothing happens where the disk is full: the numbers are read from the file then.
-    """
-    row = {"version": _VERSION, "kmc": __version__, "name": name, "entry": entry}
-    with suppress(OSError), open(Path(folder) / _NEW, "a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
 
 
 def _mark(file: Path) -> list[int]:
@@ -213,93 +198,57 @@ class _Entry(BaseModel, strict=True):
 _ENTRY = TypeAdapter(_Entry)
 
 
-class ScalarCache:
-    """Numbers of the runs of a folder, cached until the file of a run changes.
+class Numbers:
+    """Numbers of the runs in the folder of a sweep: of each run, the last line of a file counts.
 
-    A file is identified by size, time and inode. A file changed within two seconds before it was
-    read is not cached, as its time stamp may not show another change.
-
-    Parameters
-    ----------
-    path : Path
-        A JSON file, replaced atomically; it may be deleted at any time.
+    A point adds its line when it ends, `kmc.load_sweep` adds lines where it needs more capacities.
+    The file may be deleted at any time: the numbers are read from the runs again.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, folder: Path):
+        self._path = Path(folder) / _FILE
         self._entries: dict[str, dict[str, Any]] = {}
-        self._checked: set[str] = set()  # names whose entry has the layout of `_Entry`
-        self._changed = False
-        with suppress(InputError, ValueError, TypeError, LookupError):
-            kept = read_json(path)
-            if kept["version"] == _VERSION and kept["kmc"] == __version__:
-                self._entries = dict(kept["runs"])
         with suppress(OSError):
-            for row in json_lines(read_text(path.with_name(_NEW), "replace")):
-                self._add(row)
+            for row in json_lines(read_text(self._path, "replace")):
+                # A truncated or damaged line is left out, as is one of another version.
+                with suppress(ValueError, TypeError, LookupError):
+                    if row["version"] == _VERSION and row["kmc"] == __version__:
+                        _ENTRY.validate_python(row["entry"])
+                        self._entries[row["name"]] = row["entry"]
 
-    def _add(self, row: Any) -> None:
-        """Numbers that a point left when it ended, unless there are newer ones of its file."""
-        # A truncated or damaged line is left out.
-        with suppress(ValueError, TypeError, LookupError):
-            if row["version"] == _VERSION and row["kmc"] == __version__:
-                known = self._entries.get(row["name"])
-                if known is None or known["file"] != row["entry"]["file"]:
-                    self._entries[row["name"]] = row["entry"]
-
-    @classmethod
-    def of(cls, folder: Path) -> ScalarCache:
-        """The cache of the folder of a sweep."""
-        return cls(Path(folder) / _CACHE)
-
-    def known(
+    def of(
         self, name: str, file: Path, wanted: Sequence[At], contact: float
-    ) -> dict[str, Any] | None:
-        """The entry of a run if it holds all of this; None where `read` has to open the file."""
-        entry = self._current(name, _mark(file))
-        there = "final" in entry and all(one.key in entry["at"] for one in wanted)
+    ) -> tuple[dict[str, Any] | None, bool]:
+        """What is known of a run and holds for its file of today, and whether that is all of it."""
+        entry = self._entries.get(name)
+        if entry is None or entry["file"] != _mark(file):
+            return None, False
         asked = (repr(float(contact)), repr(HALF_CONTACT))
-        return entry if there and all(one in entry["onset"] for one in asked) else None
+        there = all(one.key in entry["at"] for one in wanted)
+        return entry, there and all(one in entry["onset"] for one in asked)
 
-    def _current(self, name: str, mark: list[int]) -> dict[str, Any]:
-        with suppress(LookupError, TypeError, ValidationError):
-            entry = self._entries[name]
-            if name not in self._checked:
-                _ENTRY.validate_python(entry)
-                self._checked.add(name)
-            if entry["file"] == mark:
-                return entry
-        return {"file": mark, "at": {}, "onset": {}}
+    def add(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep entries; a file that may still change within its time stamp is read again instead.
 
-    def read(
-        self, name: str, file: Path, wanted: Sequence[At] = (), contact: float = ONSET_CONTACT
-    ) -> dict[str, Any]:
-        """Numbers of a run: ``final``, ``at`` by `At.key`, ``onset``, ``stop_reason``.
-
-        Raises
-        ------
-        KmcError
-            The file cannot be read.
+        Nothing happens where the disk is full or read-only.
         """
-        if (entry := self.known(name, file, wanted, contact)) is not None:
-            return entry
-        known = self._current(name, _mark(file))
-        entry = entry_of(file, opened(file), wanted, contact, known)
-        self.keep(name, entry)
-        return entry
+        settled = time.time_ns() - _SETTLED_NS
+        rows = [
+            json.dumps({"version": _VERSION, "kmc": __version__, "name": name, "entry": entry})
+            for name, entry in entries.items()
+            if entry["file"][1] < settled
+        ]
+        append_lines(self._path, rows)
 
-    def keep(self, name: str, entry: dict[str, Any]) -> None:
-        """Store an entry, unless its file may still change within its time stamp."""
-        if time.time_ns() - entry["file"][1] > _SETTLED_NS:
-            self._entries[name] = entry
-            self._checked.add(name)
-            self._changed = True
 
-    def save(self) -> None:
-        """Write the cache; nothing happens where the folder is read-only."""
-        if not self._changed:
-            return
-        kept = {"version": _VERSION, "kmc": __version__, "runs": self._entries}
-        with suppress(InputError), replacing(self.path) as draft:
-            draft.write_text(json.dumps(kept), encoding="utf-8")
-            self._changed = False
+def append_entry(folder: Path, name: str, entry: Mapping[str, Any]) -> None:
+    """Keep the numbers of a point that ended, whose file does not change any more."""
+    row = {"version": _VERSION, "kmc": __version__, "name": name, "entry": entry}
+    append_lines(Path(folder) / _FILE, [json.dumps(row)])
+
+
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append to a cache; nothing happens where the disk is full or read-only."""
+    if lines and (path.is_file() or not path.exists()):  # a pipe would block for ever
+        with suppress(OSError), open(path, "a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)

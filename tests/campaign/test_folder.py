@@ -179,15 +179,14 @@ def test_any_other_value_in_the_index_is_told(folder, chosen, values):
     assert refused == len(values) if chosen else refused > 100
 
 
-@pytest.mark.parametrize("name", ["scalars.json", "scalars.jsonl", "log.jsonl"])
+@pytest.mark.parametrize("name", ["scalars.jsonl", "log.jsonl"])
 def test_damaged_numbers_are_read_again(folder, name):
     point = folder.plan.points[0]
     fake.write(folder.trajectory_path(point), box=fake.lattice(cells=(4, 4)), n_frames=1)
     folder.record_done(point, 1.0)
     for entry in ("[" * 100_000, "5", '{"at": 5}', '{"at": {}, "onset": [], "final": {}}'):
         version = f'"version": {scalars._VERSION}, "kmc": "{__version__}"'
-        text = f'{{{version}, "runs": {{"{point.name}": {entry}}}, '
-        text += f'"name": "{point.name}", "entry": {entry}}}'
+        text = f'{{{version}, "name": "{point.name}", "entry": {entry}}}'
         (folder.path / name).write_text(text)
         assert load_sweep(folder.path, progress=False).contact_fraction.notnull().sum() == 1
 
@@ -199,7 +198,7 @@ def test_pipes_in_place_of_files_do_not_hang(folder):
     fake.write(folder.trajectory_path(point), box=fake.lattice(cells=(4, 4)), n_frames=1)
     folder.record_failure(folder.plan.points[1], "it broke", "", 1.0)
     failure = f"failures/{folder.plan.points[1].name}.json"
-    for name in ("scalars.json", "scalars.jsonl", "log.jsonl", failure, f"points/{point.name}.h5"):
+    for name in ("scalars.jsonl", "log.jsonl", failure, f"points/{point.name}.h5"):
         (folder.path / name).unlink(missing_ok=True)
         os.mkfifo(folder.path / name)
     assert load_sweep(folder.path, progress=False).state.values.ravel().tolist() == [

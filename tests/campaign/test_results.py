@@ -185,49 +185,45 @@ def settled(path):
     os.utime(path, ns=(past, past))
 
 
-def test_the_cache_reads_a_run_once(tmp_path, monkeypatch):
-    path = fake.write(tmp_path / "run.h5")
-    settled(path)
-    cache = scalars.ScalarCache.of(tmp_path)
-    first = cache.read("run", path, [scalars.At(0.5)])
-    cache.save()
-    monkeypatch.setattr(kmc, "load", lambda path: pytest.fail("read again"))
-    again = scalars.ScalarCache.of(tmp_path).read("run", path, [scalars.At(0.5)])
-    assert again["final"] == pytest.approx(first["final"], nan_ok=True)
-    key = scalars.At(0.5).key
-    assert again["at"][key] == pytest.approx(first["at"][key], nan_ok=True)
+def entry(path, *wanted):
+    return scalars.entry_of(path, kmc.load(path), wanted)
 
 
-def test_the_cache_sees_a_file_that_changed(tmp_path):
+def test_numbers_are_kept_by_file(tmp_path):
     path = fake.write(tmp_path / "run.h5", monolayers=2.0)
     settled(path)
-    cache = scalars.ScalarCache.of(tmp_path)
-    cache.read("run", path, [])
-    cache.save()
+    at = scalars.At(0.5)
+    first = entry(path, at)
+    scalars.Numbers(tmp_path).add({"run": first})
+    kept = scalars.Numbers(tmp_path)
+    again, whole = kept.of("run", path, [at], 0.9)
+    assert whole
+    assert again["final"] == pytest.approx(first["final"], nan_ok=True)
+    assert again["at"][at.key] == pytest.approx(first["at"][at.key], nan_ok=True)
+    assert kept.of("run", path, [scalars.At(0.7)], 0.9) == (again, False)
+    assert kept.of("run", path, [at], 0.8) == (again, False)
+    assert kept.of("other", path, [], 0.9) == (None, False)
     fake.write(tmp_path / "other.h5", monolayers=1.0)
     os.replace(tmp_path / "other.h5", path)
     settled(path)
-    found = scalars.ScalarCache.of(tmp_path).read("run", path, [])
-    assert found["final"]["capacity_monolayers"] == pytest.approx(1.0)
+    assert kept.of("run", path, [], 0.9) == (None, False)
 
 
 def test_a_file_of_this_moment_is_not_trusted(tmp_path):
     path = fake.write(tmp_path / "run.h5")
-    cache = scalars.ScalarCache.of(tmp_path)
-    cache.read("run", path, [])
-    cache.save()
-    assert not (tmp_path / "scalars.json").exists()
+    scalars.Numbers(tmp_path).add({"run": entry(path)})
+    assert scalars.Numbers(tmp_path).of("run", path, [], 0.9) == (None, False)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1, "kmc": "0", "runs": {}}'])
-def test_a_cache_that_cannot_be_used_is_made_anew(tmp_path, text):
-    (tmp_path / "scalars.json").write_text(text)
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"version": 3, "na', '{"version": 1, "kmc": "0", "name": "run"}']
+)
+def test_lines_that_cannot_be_used_are_left_out(tmp_path, text):
+    (tmp_path / "scalars.jsonl").write_text(f"{text}\n")
     path = fake.write(tmp_path / "run.h5")
     settled(path)
-    cache = scalars.ScalarCache.of(tmp_path)
-    assert cache.read("run", path, [])["final"]
-    cache.save()
-    assert "run" in json.loads((tmp_path / "scalars.json").read_text())["runs"]
+    scalars.Numbers(tmp_path).add({"run": entry(path)})
+    assert scalars.Numbers(tmp_path).of("run", path, [], 0.9)[1]
 
 
 # --- the dataset ----------------------------------------------------------------------------------
