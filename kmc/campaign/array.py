@@ -29,20 +29,8 @@ _OURS = ("array", "output", "error", "job-name")
 def write_script(folder: SweepFolder, tasks: int, options: Mapping[str, Any]) -> Path:
     """Write the script of a job array into the folder of a sweep.
 
-    Tasks of a script that was written before stop at their next point.
-
-    Parameters
-    ----------
-    folder : SweepFolder
-    tasks : int
-    options : mapping
-        Those of `DEFAULTS` and ``queue``, or any of sbatch.
-
-    Raises
-    ------
-    InputError
-        A process is running points of the folder, an option is kmc's own, or a name or option has
-        characters that sbatch cannot be given.
+    Options are those of `DEFAULTS` and ``queue``, or any of sbatch. Tasks of a script that was
+    written before stop at their next point.
     """
     if folder.is_locked():
         raise InputError(

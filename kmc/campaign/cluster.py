@@ -37,21 +37,10 @@ def silence() -> None:
 
 
 def connect(address: str, *, tls: Path | None = None, trusted_network: bool = False) -> Any:
-    """A client of the Dask scheduler at `address`.
+    """A client of the Dask scheduler at `address`; `InputError` where strangers could be one, too.
 
-    Parameters
-    ----------
-    address : str
-    tls : Path, optional
-        Folder of the certificate and key that scheduler, workers and client share; made if it is
-        not there.
-    trusted_network : bool
-        Whether the user vouches for everybody who can reach the network.
-
-    Raises
-    ------
-    InputError
-        No scheduler there, Dask is not installed, or the connection is open to strangers.
+    `tls` is the folder of the certificate and key that scheduler, workers and client share
+    (`security_of`). With `trusted_network` the user vouches for everybody who can reach it.
     """
     distributed = _library("distributed")
     if not (tls or trusted_network or _is_loopback(address)):
@@ -89,11 +78,6 @@ def security_of(folder: Path) -> Any:
 
     Whoever has the key takes part: scheduler, workers and client prove to each other that they do,
     and nobody else is answered.
-
-    Raises
-    ------
-    InputError
-        The folder is something else, or cannot be made.
     """
     folder = Path(folder)
     certificate, key = folder / _CERTIFICATE, folder / _KEY
@@ -125,13 +109,7 @@ def security_of(folder: Path) -> Any:
 
 
 def temporary_security() -> Any:
-    """Mutual TLS by a certificate and a key that exist as long as this process.
-
-    Raises
-    ------
-    InputError
-        The library that makes certificates is not installed.
-    """
+    """Mutual TLS by a certificate and a key that exist as long as this process."""
     _library("cryptography")
     return _library("distributed").Security.temporary()
 
@@ -157,29 +135,10 @@ def queue_cluster(
 ) -> Any:
     """A cluster of `workers` jobs of a queueing system, under mutual TLS.
 
-    The certificate is made here for the time of the cluster: the jobs read it from `shared`, where
-    only the user can. No dashboard is open to other machines.
-
-    Parameters
-    ----------
-    queue : str
-        Class of dask_jobqueue, such as ``SLURMCluster``.
-    workers : int
-        Jobs to submit.
-    options : mapping
-        Arguments of the class of dask-jobqueue; one core and 2 GB a job unless given.
-    shared : Path, optional
-        Folder that this machine and the jobs share; the current one by default.
-    logs : Path, optional
-        Folder for what the jobs print.
-    trusted_network : bool
-        Whether the user vouches for everybody who can reach the network: then there is no TLS.
-
-    Raises
-    ------
-    InputError
-        A path has a character that a script cannot have, dask-jobqueue is not installed or refuses
-        the options, the queueing system refuses the jobs, or no certificate can be made.
+    `queue` is a class of dask_jobqueue, such as ``SLURMCluster``, and `options` are its arguments.
+    The certificate is made here for the time of the cluster: the jobs read it from `shared`, a
+    folder that they share with this machine, where only the user can. With `trusted_network` there
+    is none. No dashboard is open to other machines. What the jobs print goes to `logs`.
     """
     for folder in (Path(shared or "."), Path(logs or ".")):
         # dask-jobqueue writes the paths into a script as they are.
@@ -218,19 +177,7 @@ def queue_cluster(
 
 
 def submit_missing(cluster: Any, jobs: int) -> None:
-    """Submit the jobs that the cluster lacks, and wait until the queueing system has taken them.
-
-    Parameters
-    ----------
-    cluster : dask_jobqueue.JobQueueCluster
-    jobs : int
-        Jobs that it should have.
-
-    Raises
-    ------
-    KmcError
-        It refuses one, with its message.
-    """
+    """Submit the jobs that the cluster lacks; `KmcError` where the queueing system refuses one."""
 
     async def submit() -> None:
         cluster.scale(jobs=jobs)
@@ -240,30 +187,18 @@ def submit_missing(cluster: Any, jobs: int) -> None:
     try:
         cluster.sync(submit)
     except (RuntimeError, OSError) as problem:
+        # What the command that submits a job printed, from the message of dask-jobqueue.
+        _, found, printed = str(problem).partition("stderr:")
+        reason = " ".join((printed if found else str(problem)).split()) or "it gives no reason"
         raise KmcError(
-            f"the queueing system refuses the job: {_refusal(str(problem))}",
+            f"the queueing system refuses the job: {reason}",
             advice="Change --cluster-option, such as queue=short, memory=2GB or "
             "walltime=12:00:00; --dry-run shows what is asked for.",
         ) from None
 
 
-def _refusal(text: str) -> str:
-    """What the command that submits a job printed, from the message of dask-jobqueue."""
-    _, found, printed = text.partition("stderr:")
-    reason = " ".join((printed if found else text).split())
-    return reason or "it gives no reason"
-
-
 def job_defaults(queue: str, options: Mapping[str, Any]) -> dict[str, str]:
-    """Cores, memory and wall time of a job of `queue_cluster`, with their source.
-
-    Parameters
-    ----------
-    queue : str
-        Name of the queueing system in dask_jobqueue's configuration, such as ``slurm``.
-    options : mapping
-        As given by the user.
-    """
+    """Cores, memory and wall time of a job of ``slurm``, say, and who states them."""
     found = {}
     for name in ("cores", "memory", "walltime"):
         if name in options:
@@ -294,16 +229,9 @@ class DaskWorkers(Workers):
     Dask gives the point of a worker that dies to another worker; a point that kills several is
     returned as failed.
 
-    Parameters
-    ----------
-    client : distributed.Client
-    most : int, optional
-        Points at once; as many as the cluster has threads by default.
-    cluster : optional
-        Closed with the workers. Its jobs that end before the sweep does, as by their wall time, are
-        submitted again, `AGAIN` times each on average.
-    jobs : int
-        Jobs of the cluster.
+    `most` points run at once, or as many as the cluster has threads. The `cluster` of `jobs` jobs
+    is closed with the workers; jobs that end before the sweep does, as by their wall time, are
+    submitted again, `AGAIN` times each on average.
     """
 
     def __init__(self, client: Any, most: int | None = None, cluster: Any = None, jobs: int = 0):

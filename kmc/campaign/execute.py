@@ -9,20 +9,23 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from kmc.campaign.estimate import work_of
-from kmc.campaign.folder import SweepFolder
-from kmc.campaign.local import Workers
+from kmc.campaign.folder import SweepFolder, make_folder
+from kmc.campaign.local import Workers, local_workers
 from kmc.campaign.plan import Plan, Point
 from kmc.campaign.run_point import BUSY, DONE, FAILED, LOST, STOPPED
 from kmc.common.formatting import duration
 from kmc.common.interruption import Interruption
-from kmc.common.progress import Display, Part
+from kmc.common.progress import Display, Part, display_for
 from kmc.errors import KmcError, KmcWarning
 
 MAX_ATTEMPTS = 3  # of a point whose worker dies under it
 _WAIT_S = 0.25
+_COMPILED = 0.02  # share of a point that shows that the event loop has been compiled
+_KNOWN = 0.05  # share of a point from which its pace is known
 _STOP_S = 10.0  # time that running points have to stop
 _MIN_FREE_BYTES = 2 * 2**20
 _STOPPED = "it was stopped from outside"
@@ -80,27 +83,9 @@ def run_sweep(
 ) -> Tally:
     """Run every point that is not done; points that failed before are tried again.
 
-    Parameters
-    ----------
-    folder : SweepFolder
-    make_workers : callable
-        Number of points to run → workers. Called once the folder is locked, unless every point is
-        done.
-    display : Display
-    keep_workers : bool
-        Leave the workers for another call; whoever made them closes them.
-
-    Returns
-    -------
-    Tally
-        ``interrupted`` after Ctrl-C or SIGTERM.
-
-    Raises
-    ------
-    InputError
-        Another process has locked the folder.
-    KmcError
-        The folder cannot be written any more, or no worker can be started.
+    `make_workers` gets the number of points once the folder is locked, unless every point is done.
+    With `keep_workers` whoever made them closes them. The tally is ``interrupted`` after Ctrl-C or
+    SIGTERM. `KmcError` where the folder cannot be written any more, or no worker can be started.
     """
     with Interruption() as interruption, folder.owned() as owner:
         with warnings.catch_warnings(record=True) as caught:
@@ -123,6 +108,41 @@ def run_sweep(
         return tally
 
 
+def run_plan(
+    plan: Plan,
+    folder: str | Path,
+    make_workers: Callable[[int], Workers] | None = None,
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    keep_workers: bool = False,
+) -> Tally:
+    """Run what the folder of a plan lacks, by `workers` local processes unless others are made."""
+    made = make_folder(folder, plan)
+    make = make_workers or local_workers(made.path, workers)
+    return run_sweep(made, make, display_for(made.path.name, progress), keep_workers=keep_workers)
+
+
+@dataclass
+class _Running:
+    """A point that runs; `compiles` if it is the first of its kind, `seen` when it got going."""
+
+    point: Point
+    kind: str
+    compiles: bool
+    seen: tuple[float, float] | None = None
+
+    def seconds(self, fraction: float) -> float:
+        """Time of the whole point at its pace since it got going; NaN where that is not known."""
+        now = time.monotonic()
+        if self.seen is None and fraction > _KNOWN:
+            self.seen = now, fraction
+        # Not since its start: minutes of compilation would count as the pace of every point.
+        if self.seen is None or fraction - self.seen[1] < _KNOWN:
+            return math.nan
+        return (now - self.seen[0]) / (fraction - self.seen[1])
+
+
 class _Loop:
     """Scheduling of points, the same for local processes and for a cluster."""
 
@@ -140,7 +160,7 @@ class _Loop:
         self.waiting: dict[str, deque[Point]] = {}  # by kind, each in the order of the plan
         for point in todo:
             self.waiting.setdefault(_kind(folder.plan, point), deque()).append(point)
-        self.running: dict[str, tuple[Point, str, float]] = {}  # name: point, kind, start
+        self.running: dict[str, _Running] = {}
         self.compiled: set[str] = set()
         self.attempts: Counter[str] = Counter()
         # Time left is estimated from work, as points of a grid may differ a thousandfold.
@@ -149,7 +169,7 @@ class _Loop:
         known = all(math.isfinite(amount) for amount in work)
         self.work = {p.name: w if known else 1.0 for p, w in zip(todo, work, strict=True)}
         self.all_work, self.done_before = sum(self.work.values()), tally.done
-        self.spent: list[tuple[float, float]] = []  # work and seconds of each point that ended
+        self.spent: list[tuple[float, float]] = []  # work and seconds of points that ended
 
     def run(self, interruption: Interruption) -> None:
         """Run points until all are done, or the user interrupts."""
@@ -169,7 +189,7 @@ class _Loop:
         The event loop is compiled once for each kind of run and then cached on disk: the first
         point of a kind starts alone, and the others of that kind wait until it has compiled.
         """
-        compiling = {kind for _, kind, _ in self.running.values()} - self.compiled
+        compiling = {one.kind for one in self.running.values()} - self.compiled
         ready = [
             queue[0] for kind, queue in self.waiting.items() if queue and kind not in compiling
         ]
@@ -180,12 +200,13 @@ class _Loop:
         self.waiting[kind].popleft()
         self.folder.prepare(point)
         self.attempts[point.name] += 1
-        self.running[point.name] = (point, kind, time.monotonic())
+        self.running[point.name] = _Running(point, kind, kind not in self.compiled)
         place = str(self.folder.path.resolve())
         self.workers.submit({"folder": place, "name": point.name, "owner": self.owner})
 
     def _ended(self, outcome: Mapping[str, Any]) -> None:
-        point, kind, _ = self.running.pop(outcome["name"])
+        one = self.running.pop(outcome["name"])
+        point, kind = one.point, one.kind
         self.folder.forget_progress(point)
         for note in outcome.get("notes", ()):
             self.tally.notes.append(note)
@@ -193,7 +214,8 @@ class _Loop:
         state, error = outcome["state"], outcome["error"]
         if state == DONE:
             self.compiled.add(kind)
-            self.spent.append((self.work[point.name], outcome["wall_s"]))
+            if not one.compiles:
+                self.spent.append((self.work[point.name], outcome["wall_s"]))
             self.folder.record_done(point, outcome["wall_s"], outcome.get("numbers"))
             self.tally.done += 1
             return
@@ -218,19 +240,16 @@ class _Loop:
         """Update the state of the running points, the time left, and the display."""
         tally = self.tally
         tally.running = []
-        now = time.monotonic()
         begun = []  # work of the running points, and the time they take by their progress
         longest_s = 0.0  # time left of a running point by its own progress
-        for point, kind, start in self.running.values():
-            progress = self.folder.progress(point)
-            fraction, text = 0.0, "preparing"
-            if progress is not None:
-                self.compiled.add(kind)
-                fraction, text = progress
-                if fraction > 0.05:
-                    begun.append((self.work[point.name], (now - start) / fraction))
-                    longest_s = max(longest_s, (now - start) * (1 / fraction - 1))
-            tally.running.append(Part(point.name, fraction, text))
+        for one in self.running.values():
+            fraction, text = self.folder.progress(one.point) or (0.0, "preparing")
+            if fraction > _COMPILED:
+                self.compiled.add(one.kind)
+            if not math.isnan(whole_s := one.seconds(fraction)):
+                begun.append((self.work[one.point.name], whole_s))
+                longest_s = max(longest_s, whole_s * (1 - fraction))
+            tally.running.append(Part(one.point.name, fraction, text))
         tally.slots = self.workers.slots
         waiting = sum(self.work[point.name] for queue in self.waiting.values() for point in queue)
         waiting += sum(self.work[row.name] * (1 - row.fraction) for row in tally.running)
@@ -249,7 +268,7 @@ class _Loop:
         end = time.monotonic() + _STOP_S
         while self.running and time.monotonic() < end:
             for outcome in self.workers.wait(_WAIT_S):
-                point, _, _ = self.running.pop(outcome["name"])
+                point = self.running.pop(outcome["name"]).point
                 self.folder.forget_progress(point)
                 self.tally.notes += outcome.get("notes", ())
                 if outcome["state"] == DONE:

@@ -103,12 +103,8 @@ class SweepFolder:
     def done(self, *, look_inside: bool = False) -> set[str]:
         """Names of the points whose trajectory is finished.
 
-        Parameters
-        ----------
-        look_inside : bool
-            Read every trajectory. By default only those without a line in the log are read, which a
-            kill between the end of a point and its line leaves; the others must be neither empty
-            nor truncated.
+        Only those without a line in the log are read, which a kill between the end of a point and
+        its line leaves, or all of them to `look_inside`; the others must not be empty or truncated.
         """
         there = stems(self.path / "points", ".h5")
         logged = {line.name for line in self.log() if line.state == "done"}
@@ -199,16 +195,8 @@ class SweepFolder:
     def owned(self) -> Iterator[str]:
         """Exclusive use of the folder; the lock ends with the process at the latest.
 
-        Yields
-        ------
-        str
-            Identity of the owner. A worker that still runs a point for an earlier owner reads the
-            file ``owner`` and stops.
-
-        Raises
-        ------
-        InputError
-            Another process has locked the folder.
+        Gives the identity of the owner: a worker that still runs a point for an earlier one reads
+        the file ``owner`` and stops. `InputError` where another process has locked the folder.
         """
         try:
             self._lock.acquire()
@@ -246,13 +234,7 @@ class SweepFolder:
     # --- writing ----------------------------------------------------------------------------------
 
     def write(self, name: str, text: str) -> None:
-        """Write a file of the folder atomically.
-
-        Raises
-        ------
-        KmcError
-            The disk is full or the folder is gone or read-only.
-        """
+        """Write a file of the folder atomically; `KmcError` where that is impossible."""
         try:
             with replacing(self.path / name) as draft:
                 draft.write_text(text, encoding="utf-8")
@@ -303,13 +285,7 @@ class SweepFolder:
 
 
 def open_folder(path: str | Path) -> SweepFolder:
-    """The folder of a sweep.
-
-    Raises
-    ------
-    InputError
-        It is not the folder of a sweep, or that of a newer kmc.
-    """
+    """The folder of a sweep; `InputError` where it is none, is damaged, or of a newer kmc."""
     path = Path(path)
     index = _read_json(path / "index.json")
     if not isinstance(index, dict) or "plan" not in index:
@@ -348,13 +324,7 @@ def _damaged(path: Path, why: str) -> InputError:
 
 
 def check_folder(path: str | Path, plan: Plan) -> SweepFolder | None:
-    """The existing folder if it is compatible with the plan; None if there is none yet.
-
-    Raises
-    ------
-    InputError
-        It is no folder of a sweep, or that of a sweep that contradicts `plan`.
-    """
+    """The existing folder, None if there is none yet; `InputError` where it contradicts `plan`."""
     path = Path(path)
     if not path.exists():
         if not path.parent.is_dir():
@@ -398,13 +368,7 @@ def _check_same_file(path: Path, plan: Plan) -> None:
 
 
 def make_folder(path: str | Path, plan: Plan) -> SweepFolder:
-    """Make the folder of a sweep, or extend an existing one by the new points of `plan`.
-
-    Raises
-    ------
-    InputError
-        See `check_folder`; also where the folder cannot be written.
-    """
+    """Make the folder of a sweep, or extend an existing one by the new points of `plan`."""
     path = Path(path)
     existing = check_folder(path, plan)
     try:

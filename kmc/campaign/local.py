@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from pathlib import Path
@@ -176,3 +176,9 @@ def _end(process: subprocess.Popen) -> int:
         with contextlib.suppress(OSError):
             pipe.close()
     return code
+
+
+def local_workers(folder: Path, workers: int | None = None) -> Callable[[int], LocalWorkers]:
+    """Number of points → so many processes or, if fewer, `workers` or all cores."""
+    log = Path(folder) / "workers.log"
+    return lambda points: LocalWorkers(min(points, workers or cores()), log)

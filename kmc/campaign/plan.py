@@ -70,16 +70,6 @@ def read_plan(file: str | Path) -> Plan:
     Every value is checked by itself. Complete runs are checked for every point of a small sweep,
     and in a large one for a selection in which every value occurs; the other combinations are
     checked when they are run.
-
-    Parameters
-    ----------
-    file : str or Path
-        Path of a sweep file, or the name of one that comes with kmc.
-
-    Raises
-    ------
-    InputError
-        The file is invalid; nothing has been computed or written then.
     """
     path = catalogue.locate("studies", file)
     return _plan(catalogue.read_text(path), str(path), path.stem, path.parent)
@@ -90,22 +80,9 @@ def plan_of(
 ) -> Plan:
     """The plan of a sweep given as a dict, as by `kmc.sweep`, `kmc converge` or `kmc critical`.
 
-    Parameters
-    ----------
-    study : mapping
-        What a sweep file holds; None as a value removes a key.
-    name : str
-        Stem of the sweep file.
-    comment : str
-        Its first line, if any.
-    resolve : bool
-        Make paths of files absolute, from the current folder; settings of the command line are
-        kept as they were typed, so that a folder of earlier runs goes on.
-
-    Raises
-    ------
-    InputError
-        See `read_plan`.
+    None as a value removes a key. `name` and `comment` are stem and first line of its sweep file.
+    With `resolve` paths become absolute; settings of the command line are kept as they were typed,
+    so that a folder of earlier runs goes on.
     """
     source = "the dict of the sweep"
     raise_problems(_unknown_keys(study, source, "A sweep has"), source)

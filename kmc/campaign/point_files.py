@@ -107,15 +107,7 @@ def looks_complete(path: Path) -> bool:
 
 
 def lock_of(path: Path, timeout_s: float = 0.0) -> BaseFileLock:
-    """A lock between processes; where the file system has none, the existence of a file is one.
-
-    Parameters
-    ----------
-    path : Path
-        File of the lock; ``NAME.held`` beside it on a file system without locks.
-    timeout_s : float
-        How long to wait for it.
-    """
+    """A lock between processes; on a file system without locks the file ``NAME.held`` is one."""
     if _has_locks(path.parent):
         return FileLock(path, timeout=timeout_s)
     return SoftFileLock(path.with_name(f"{path.name}.held"), timeout=timeout_s)

@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmc.campaign.dataset import load_sweep
-from kmc.campaign.execute import run_sweep
-from kmc.campaign.folder import check_folder, make_folder
-from kmc.campaign.local import LocalWorkers, cores
+from kmc.campaign.execute import run_plan
 from kmc.campaign.plan import plan_of, read_plan
 from kmc.campaign.points import combinations
-from kmc.common.progress import display_for
 from kmc.errors import InputError
 from kmc.systems.slowing import warn_of_hidden_effects
 
@@ -69,13 +66,7 @@ def sweep(
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: at least 1 is needed")
     warn_of_hidden_effects(plan.tables, combinations(plan.axes))
-    check_folder(folder, plan)
-    opened = make_folder(folder, plan)
-
-    def make(points: int) -> LocalWorkers:
-        return LocalWorkers(min(points, workers or cores()), opened.path / "workers.log")
-
-    tally = run_sweep(opened, make, display_for(folder.name, progress))
+    tally = run_plan(plan, folder, workers=workers, progress=progress)
     if tally.interrupted:
         raise KeyboardInterrupt
     return load_sweep(folder, at_monolayers=at_monolayers, at_mAh_cm2=at_mAh_cm2, progress=progress)

@@ -152,6 +152,7 @@ def converge(
 
     from kmc.campaign.convergence import levels as study
     from kmc.campaign.convergence.outcome import check_reading, read_study
+    from kmc.campaign.execute import run_plan
     from kmc.campaign.folder import check_folder
     from kmc.cli.sweeps import dry_run_of, print_failures
     from kmc.common.formatting import plural
@@ -174,7 +175,7 @@ def converge(
     if dry_run:
         dry_run_of(plan, existing, folder, workers)
         return
-    tally = study.run_levels(plan, folder, workers=workers, progress=not quiet)
+    tally = run_plan(plan, folder, workers=workers, progress=not quiet)
     print_failures(tally, folder)
     if tally.interrupted:
         sys.exit(INTERRUPTED)

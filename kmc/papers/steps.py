@@ -11,11 +11,10 @@ from typing import Any
 
 from kmc.campaign.convergence.findings import ratio_text
 from kmc.campaign.convergence.levels import Levels
-from kmc.campaign.execute import Workers, run_sweep
-from kmc.campaign.folder import check_folder, make_folder, open_folder
+from kmc.campaign.execute import Workers, run_plan
+from kmc.campaign.folder import open_folder
 from kmc.campaign.plan import Plan, read_plan
 from kmc.common.outputs import replacing
-from kmc.common.progress import display_for
 from kmc.common.validation import toml_value
 from kmc.papers.paper import Paper
 from kmc.papers.readings import CHECKS_FILE, NONE, check_values
@@ -116,10 +115,7 @@ def _checks(study: Paper, step: Mapping[str, Any]) -> Step:
 
 
 def _run_plan(plan: Plan, folder: Path, make: MakeWorkers, progress: bool) -> bool:
-    check_folder(folder, plan)
-    opened = make_folder(folder, plan)
-    tally = run_sweep(opened, make(opened.path), display_for(folder.name, progress))
-    return tally.interrupted
+    return run_plan(plan, folder, make(folder), progress=progress).interrupted
 
 
 def write(path: Path, text: str) -> None:

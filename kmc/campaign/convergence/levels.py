@@ -24,12 +24,10 @@ from kmc.campaign.convergence.outcome import (
     read_study,
     study_in,
 )
-from kmc.campaign.execute import Tally, run_sweep
-from kmc.campaign.folder import make_folder, open_folder
-from kmc.campaign.local import LocalWorkers, cores
+from kmc.campaign.execute import run_plan
+from kmc.campaign.folder import open_folder
 from kmc.campaign.plan import MAX_POINTS, Plan, plan_of
 from kmc.campaign.points import without_removed
-from kmc.common.progress import display_for
 from kmc.errors import InputError
 from kmc.runfile.kinds import KINDS
 from kmc.runfile.load import RunFile, load_run
@@ -167,22 +165,6 @@ def physical_ratio_of(run: RunFile) -> float:
     return model.attempt_frequency_Hz / model.strip_rate_per_site_Hz
 
 
-# --- running --------------------------------------------------------------------------------------
-
-
-def run_levels(
-    plan: Plan, folder: str | Path, *, workers: int | None = None, progress: bool = False
-) -> Tally:
-    """Run the points of a study (`Levels.plan`) that the folder lacks; see `converge`."""
-    made = make_folder(folder, plan)
-    log = Path(folder) / "workers.log"
-    return run_sweep(
-        made,
-        lambda points: LocalWorkers(min(points, workers or cores()), log),
-        display_for(made.path.name, progress),
-    )
-
-
 def converge(
     run: str | Path,
     *,
@@ -250,7 +232,7 @@ def converge(
     asked = Levels(str(run), chosen, levels, replicas, without_removed(settings), seed)
     name = asked.check().run.name
     folder = Path(f"{name}_converge" if output is None else output)
-    tally = run_levels(asked.plan(folder), folder, workers=workers, progress=progress)
+    tally = run_plan(asked.plan(folder), folder, workers=workers, progress=progress)
     if tally.interrupted:
         raise KeyboardInterrupt
     return read_study(folder, at=at, tolerance=tolerance, workers=workers)

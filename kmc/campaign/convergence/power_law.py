@@ -167,18 +167,9 @@ def _means(levels: Sequence[LevelRuns]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _lines(x: np.ndarray, means: np.ndarray, n: np.ndarray, family: Family) -> np.ndarray:
-    """Lines of greatest quasi-likelihood for many sets of means at once (Fisher scoring).
+    """a and b of greatest quasi-likelihood (Fisher scoring), shape (sets, 2).
 
-    Parameters
-    ----------
-    x, n : ndarray, shape (k,)
-        ln(ratio), and the runs behind each mean.
-    means : ndarray, shape (sets, k)
-
-    Returns
-    -------
-    ndarray, shape (sets, 2)
-        a and b.
+    For many sets of means at once, shape (sets, k), at ln(ratio) x of n runs each, shape (k,).
     """
     centre = x.mean()
     u = x - centre  # about their mean a and b are uncorrelated, and the rounds converge faster
@@ -250,21 +241,10 @@ def _censored_fit(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log-normal regression with right-censored times by expectation and maximisation.
 
-    A time that is only known to be later than the end of a run is taken as log-normal about the
-    regression (Aitkin, Technometrics 23, 161 (1981)).
-
-    Parameters
-    ----------
-    design : ndarray, shape (runs, k)
-    times, late : ndarray, shape (sets, runs)
-        Where late the time is only known to be later than that.
-    weights : ndarray, shape (runs,)
-    sigma_from : float
-        σ to begin with; that of the known times by default. From none, late times hardly move.
-
-    Returns
-    -------
-    coefficients, sigma : ndarray, shape (sets, k) and (sets,)
+    A time that is only known to be `late`, after the end of a run, is taken as log-normal about
+    the regression (Aitkin, Technometrics 23, 161 (1981)). Coefficients, shape (sets, k), and σ of
+    `times`, shape (sets, runs), on `design`, shape (runs, k). The rounds begin with `sigma_from`
+    or that of the known times; from none, late times hardly move.
     """
     y = np.log(times)
     weighted = design.T * weights

@@ -19,12 +19,11 @@ from kmc.campaign.critical.criterion import parse_criterion
 from kmc.campaign.critical.question import Critical, Question
 from kmc.campaign.critical.threshold import Scale, search
 from kmc.campaign.dataset import load_sweep
-from kmc.campaign.execute import run_sweep
-from kmc.campaign.folder import make_folder, open_folder
+from kmc.campaign.execute import run_plan
+from kmc.campaign.folder import open_folder
 from kmc.campaign.local import LocalWorkers, cores
 from kmc.campaign.plan import Plan, plan_of
 from kmc.campaign.points import ZIP, without_removed
-from kmc.common.progress import display_for
 from kmc.errors import InputError, KmcError
 
 if TYPE_CHECKING:
@@ -222,9 +221,8 @@ class _Runs:
         """Runs that meet the criterion and runs made at each value; existing runs are reused."""
         if not values:
             return []
-        folder = make_folder(self.path, self._plan(sorted({*self.earlier(), *values})))
-        display = display_for(self.path.name, self._progress)
-        tally = run_sweep(folder, self._workers, display, keep_workers=True)
+        plan = self._plan(sorted({*self.earlier(), *values}))
+        tally = run_plan(plan, self.path, self._workers, progress=self._progress, keep_workers=True)
         if tally.interrupted:
             raise KeyboardInterrupt
         return self._count(values)
