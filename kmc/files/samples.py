@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,25 +19,34 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Columns(dict[str, np.ndarray]):
-    """Named arrays; a name is an attribute too: ``samples.contact_fraction``."""
+class Named(dict[str, Any]):
+    """Values by name; a name is an attribute too, and one that there is not names the nearest."""
+
+    _noun = "column"
+
+    def __missing__(self, name: str) -> Any:
+        raise KeyError(self._unknown(name))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self:
+            raise AttributeError(self._unknown(name))
+        return self[name]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self]
+
+    def _unknown(self, name: object) -> str:
+        return f"no {self._noun} {name!r}. {nearest(str(name), self)}There are: {', '.join(self)}"
+
+
+class Columns(Named):
+    """Named arrays: ``samples.contact_fraction``; `units` has the unit of each."""
 
     units: dict[str, str]
 
     def __init__(self, columns: Mapping[str, np.ndarray], units: Mapping[str, str] | None = None):
         super().__init__(columns)
         self.__dict__["units"] = dict(units or {})
-
-    def __missing__(self, name: str) -> np.ndarray:
-        raise KeyError(_unknown("column", name, self))
-
-    def __getattr__(self, name: str) -> np.ndarray:
-        if name.startswith("_") or name not in self:
-            raise AttributeError(_unknown("column", name, self))
-        return self[name]
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -251,35 +260,17 @@ class ParameterValue:
         return f"{self.value:g}{unit}" + (f" ({origin})" if origin else "")
 
 
-class ParameterTable(Mapping):
+class ParameterTable(Named):
     """Parameters by key: ``params["barrier_Li_eV"]`` or ``params.barrier_Li_eV``."""
 
+    _noun = "parameter"
+
     def __init__(self, table: Mapping[str, Mapping[str, Any]]):
-        self._table = {key: _parameter(entry) for key, entry in table.items()}
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._table)
-
-    def __getitem__(self, key: str) -> ParameterValue:
-        try:
-            return self._table[key]
-        except (KeyError, TypeError):
-            raise KeyError(_unknown("parameter", key, self._table)) from None
-
-    def __getattr__(self, key: str) -> ParameterValue:
-        if key.startswith("_") or key not in self._table:
-            raise AttributeError(_unknown("parameter", key, self.__dict__.get("_table", ())))
-        return self._table[key]
-
-    def __dir__(self):
-        return [*super().__dir__(), *self._table]
+        super().__init__({key: _parameter(entry) for key, entry in table.items()})
 
     def __repr__(self) -> str:
-        width = max((len(key) for key in self._table), default=0)
-        lines = [f"  {key:<{width}}  {value!r}" for key, value in self._table.items()]
+        width = max((len(key) for key in self), default=0)
+        lines = [f"  {key:<{width}}  {value!r}" for key, value in self.items()]
         return "\n".join([f"Parameters: {len(self)}", *lines])
 
     def _repr_html_(self) -> str:
@@ -291,7 +282,7 @@ class ParameterTable(Mapping):
                 "assumed" if item.assumed else ", ".join(item.source),
                 item.note,
             )
-            for key, item in self._table.items()
+            for key, item in self.items()
         ]
         return html_table(rows, ("parameter", "value", "unit", "source", "note"))
 
@@ -306,7 +297,3 @@ def _parameter(entry: Mapping[str, Any]) -> ParameterValue:
         assumed=bool(entry.get("assumed", False)),
         from_memory=bool(entry.get("from_memory", False)),
     )
-
-
-def _unknown(kind: str, name: object, known) -> str:
-    return f"no {kind} {name!r}. {nearest(str(name), known)}There are: {', '.join(known)}"

@@ -12,7 +12,8 @@ from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
 def charges(run: TableRun) -> list[tuple[str, int]]:
     """What each finished step did, and the atoms it plated or stripped."""
     plan = [planned.step for planned in plan_of(stored_blocks(run.run))]
-    s, found, before = run.samples, [], 0.0
+    found: list[tuple[str, int]] = []
+    s, before = run.samples, 0.0
     passed = s["plated"] + s["stripped"]
     for number, step in enumerate(plan, 1):
         rows = np.flatnonzero(s["step"] == number)

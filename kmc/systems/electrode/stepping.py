@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from kmc.analysis import voids
 from kmc.common.progress import Silent
 from kmc.errors import InputError
 from kmc.files.checkpoint import Table
-from kmc.files.samples import Samples
+from kmc.files.samples import Named, Samples
 from kmc.files.schema import SAMPLE_COLUMNS
 from kmc.kernels import tables
 from kmc.model.lattice import Lattice
@@ -34,31 +34,15 @@ from kmc.systems.job import INTERRUPTED, Goal, carry_out, the_one_of
 _ROUNDING = 1e-6  # as in `kmc.systems.electrode.stopping`
 
 
-class LiveSample(Mapping):
+class LiveSample(Named):
     """One sample of a run that is going on: its columns, and the box at that moment.
 
     Columns are those of `/samples`: ``sample["time_s"]`` or ``sample.time_s``.
     """
 
     def __init__(self, row: Mapping[str, float], simulation: runs.Simulation):
-        self._row, self._simulation = dict(row), simulation
-
-    def __getitem__(self, name: str) -> float:
-        return self._row[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._row)
-
-    def __len__(self) -> int:
-        return len(self._row)
-
-    def __getattr__(self, name: str) -> float:
-        if name.startswith("_") or name not in self._row:
-            raise AttributeError(f"no column {name!r}. There are: {', '.join(self._row)}")
-        return self._row[name]
-
-    def __dir__(self):
-        return [*super().__dir__(), *self._row]
+        super().__init__(row)
+        self._simulation = simulation
 
     @property
     def occupancy(self) -> np.ndarray:
@@ -76,7 +60,7 @@ class LiveSample(Mapping):
             raise InputError(
                 "the sample of a run that is no box of atoms has columns alone, "
                 "not occupancy, lattice and voids",
-                advice=f"There are: {', '.join(self._row)}.",
+                advice=f"There are: {', '.join(self)}.",
             )
         return self._simulation
 
