@@ -283,10 +283,10 @@ def _exchange(up, own, down, right, above, below, gain, per, weights, phi, older
 
 
 @_compiled
-def relax(h, rate, time, stages, cover, place, nx, ny, kind, work):
+def relax(h, rate, time, stages, mobility, cover, place, nx, ny, kind, work):
     """Surface diffusion ∂h/∂t = ∇·M∇(−∇²h) + rate over a time, the contact line held in its cells.
 
-    M is the cover of a face, that of the cell with less of it. Runge-Kutta-Legendre steps of first
+    M is the cover of a face, that of the cell with less of it, times `mobility`. Runge-Kutta-Legendre steps of first
     order (Meyer, Balsara and Aslam, MNRAS 422, 2102 (2012),
     doi:10.1111/j.1365-2966.2012.20744.x): (stages² + stages)/2 explicit steps of 1/36 in one.
 
@@ -299,6 +299,9 @@ def relax(h, rate, time, stages, cover, place, nx, ny, kind, work):
     time : float
         In units of pitch⁴/B.
     stages : int
+        Enough for the largest mobility.
+    mobility : float64 array, shape (n, n)
+        Of each cell's surface, 1 or more; a face has that of the cell with more of it.
     cover, place, nx, ny, kind : arrays
         Of `locate`.
     work : float64 array, shape (8, n, n + 2)
@@ -318,8 +321,11 @@ def relax(h, rate, time, stages, cover, place, nx, ny, kind, work):
         for j in range(n):
             if kind[i, j] == DRY:
                 continue
-            right[i, j + 1] = min(cover[i, j], cover[i, j + 1 if j + 1 < n else 0])
-            below[i, j + 1] = min(cover[i, j], cover[next_row, j])
+            after, own = (j + 1 if j + 1 < n else 0), mobility[i, j]
+            right[i, j + 1] = min(cover[i, j], cover[i, after]) * max(own, mobility[i, after])
+            below[i, j + 1] = min(cover[i, j], cover[next_row, j]) * max(
+                own, mobility[next_row, j]
+            )
             per[i, j + 1], gain[i, j + 1] = 1 / max(cover[i, j], _SMALL), rate[i, j]
         right[i, 0] = right[i, n]
     still = bent.ravel()[cells[:, 0]]
@@ -348,17 +354,18 @@ def relax(h, rate, time, stages, cover, place, nx, ny, kind, work):
 
 
 @_compiled
-def advance(h, cover, place, nx, ny, kind, share):
+def advance(h, time, mobility, cover, place, nx, ny, kind):
     """Let wedges that reach beyond their cell enter the next one; the volume stays.
 
     Parameters
     ----------
     h : float64 array, shape (n, n)
         Not below 0; changed.
+    time, mobility : float, float64 array
+        Of `relax`: where surface diffusion is slow only a share of what a wedge has beyond its
+        cell enters.
     cover, place, nx, ny, kind : arrays
         Of `locate` for h.
-    share : float
-        Of what a wedge has beyond its cell, that enters: below 1 where surface diffusion is slow.
     """
     n = h.shape[0]
     taken = np.zeros_like(h)
@@ -387,6 +394,7 @@ def advance(h, cover, place, nx, ny, kind, share):
                 out = _outward(nx, ny, ii, jj, side)
                 if out <= 0.05:
                     continue
+                share = -math.expm1(-4 * time * mobility[ii, jj])
                 part = share * (total / weights) * out * out / weights
                 part = min(part, 0.25 * h[ii, jj])
                 taken[ii, jj] -= part

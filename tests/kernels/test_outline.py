@@ -29,7 +29,7 @@ def grow(h: np.ndarray, gain, dt: float, steps: int) -> _Shape:
         shape.relax(h, step, dt)
         outline.clear(h)
         shape.locate(h)
-        shape.advance(h, -math.expm1(-4 * dt))
+        shape.advance(h, dt)
         shape.locate(h)
     return shape
 

@@ -138,7 +138,7 @@ class PlainGaps:
                     counts[i, j] += fall * min(1.0, max(-0.5, fall / 2 - self.place[i, j]))
         return still, counts
 
-    def relax(self, rate, time, stages):
+    def relax(self, rate, time, stages, mobility):
         """Surface diffusion by the same Runge-Kutta-Legendre stages."""
         (still, counts), wet, begin = self.beyond(), self.wet, self.h
         per = np.where(wet, 1 / np.maximum(self.cover, 0.1), 0.0)
@@ -151,7 +151,10 @@ class PlainGaps:
             bend = sum(np.where(wet & beside(wet, s), beside(phi, s) - phi, 0.0) for s in SIDES)
             mu = -(bend + bent)
             flow = sum(
-                np.minimum(self.cover, beside(self.cover, s)) * (beside(mu, s) - mu) for s in SIDES
+                np.minimum(self.cover, beside(self.cover, s))
+                * np.maximum(mobility, beside(mobility, s))
+                * (beside(mu, s) - mu)
+                for s in SIDES
             )
             first, second = (2 * stage - 1) / stage, (1 - stage) / stage
             new = (
@@ -178,7 +181,7 @@ class PlainGaps:
         h[thin] = 0.0
         return short, left
 
-    def advance(self, share):
+    def advance(self, time, mobility):
         n, taken = len(self.h), np.zeros_like(self.h)
         for i, j in zip(*np.nonzero(~self.wet), strict=True):
             wedges = []
@@ -195,6 +198,7 @@ class PlainGaps:
             if mean < 1e-3:
                 continue
             for cell, w, _ in wedges:
+                share = -math.expm1(-4 * time * mobility[cell])
                 part = min(share * mean * w / weights, 0.25 * self.h[cell])
                 taken[cell] -= part
                 taken[i, j] += part
@@ -276,6 +280,11 @@ class PlainGaps:
         step = taken * site * dt / (p**2 * self.unit)
         step -= self.cover * settled / self.unit
         time = dt * s.surface_um4_s / p**4
+        mobility, (names, count) = np.ones_like(step), label(self.wet)
+        for void in range(1, count + 1):  # no lip (B/v)^(1/3) thinner than two cells
+            own = names == void
+            speed = 2 * step[own & self.line].mean() / time
+            mobility[own] = max(1.0, 8 * speed)
         parts = max(1, math.ceil(np.abs(step[self.line]).max(initial=0.0) / 0.2))
         longest = max(1 / 64, 1 / parts)
         lowers = self.cover.sum() * settled / self.unit
@@ -283,9 +292,10 @@ class PlainGaps:
         share = longest
         while done < 1:
             share = min(share, 1 - done)
-            stages = max(3, math.ceil((math.sqrt(1 + 8 * 36 * time * share) - 1) / 2))
+            stiff = 36 * time * share * mobility.max()
+            stages = max(3, math.ceil((math.sqrt(1 + 8 * stiff) - 1) / 2))
             begin = self.h
-            self.relax(step / time, time * share, stages)
+            self.relax(step / time, time * share, stages, mobility)
             if self.h.min() < -0.3 and share > 1 / 64:
                 share, self.h = share / 2, begin
                 continue
@@ -296,7 +306,7 @@ class PlainGaps:
                 lacking = lowers * share
             short, left, done = short + lacking, left + thin, done + share
             self.locate()
-            self.advance(-math.expm1(-4 * time * share))
+            self.advance(time * share, mobility)
             self.locate()
             share = min(1.5 * share, longest)
         per = self.unit * p**2

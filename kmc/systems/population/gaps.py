@@ -49,6 +49,8 @@ _FEWEST = 3.0  # vacancies of a void
 _ROUNDING_REFERENCE_s = 1e4
 _LEAST_CONTACT = 1e-6
 _WEDGE_SHARE = 0.2  # of what fills a wedge's cell, that it may gain before the line is found again
+_LIP_CELLS = 2.0  # thinnest lip of a moving rim that surface diffusion leaves on the grid
+_WEDGE = 2.0  # cells that a line moves by for a unit that its cells gain: a wedge fills at a half
 _OVERSHOOT = 0.3  # below this a cell of a receding line shows that a part of a step is too long ...
 _SHORTEST_SHARE = 1 / 64  # ... down to this share of a step
 _TOLERANCE = 1e-3  # of S at the voids, relative to the largest excess
@@ -547,6 +549,7 @@ class Gaps:
         down = shape.cover * (lower_um / unit)
         step -= down
         time = dt * setting.surface_um4_s / pitch**4
+        shape.set_mobility(step, time, self._parts[0])
         largest = float(np.abs(step[shape.kind == outline.LINE]).max(initial=0.0))
         longest = max(_SHORTEST_SHARE, 1 / max(1, math.ceil(largest / _WEDGE_SHARE)))
         lowers = float(np.maximum(down, 0.0).sum())
@@ -569,7 +572,7 @@ class Gaps:
                 lacking = lowers * share
             h, short, left, done = new, short + lacking, left + thin, done + share
             shape.locate(h)
-            shape.advance(h, -math.expm1(-4 * time * share))
+            shape.advance(h, time * share)
             shape.locate(h)
             share = min(1.5 * share, longest)
         moved = np.abs(h - begin)[shape.kind == outline.LINE]
@@ -810,20 +813,47 @@ class _Shape:
         self.cover, self.place, self.nx, self.ny = (np.zeros((n, n)) for _ in range(4))
         self.kind = np.zeros((n, n), np.int8)
         self._work = np.zeros((8, n, n + 2))
+        self.mobility, self.largest = np.ones((n, n)), 1.0  # of the surface, by cell
 
     def locate(self, h: np.ndarray) -> None:
         outline.locate(h, self.nx, self.ny, self.cover, self.place, self.kind)
 
+    def set_mobility(self, step: np.ndarray, time: float, names: np.ndarray) -> None:
+        """Raise surface diffusion in voids whose lip the grid would not resolve.
+
+        A rim of speed v has a lip of (B/v)^(1/3), v from what the cells of a void's line gain. Below
+        about two cells rims would move faster along the grid's diagonals than along its axes, and
+        voids become stars.
+
+        Parameters
+        ----------
+        step : float64 array, shape (n, n)
+            What each cell gains in a time.
+        time : float
+            In units of pitch⁴/B.
+        names : int array, shape (n, n)
+            Number of each cell's void, 0 on contact.
+        """
+        line = np.flatnonzero(self.kind == outline.LINE)
+        of, gain = names.ravel()[line], step.ravel()[line]
+        cells = np.bincount(of, minlength=int(names.max(initial=0)) + 1)
+        speed = _WEDGE * np.bincount(of, gain, minlength=len(cells)) / np.maximum(cells, 1) / time
+        least = np.maximum(1.0, speed * _LIP_CELLS**3)
+        least[0] = 1.0
+        self.mobility, self.largest = least[names], float(least.max())
+
     def relax(self, h: np.ndarray, step: np.ndarray, time: float) -> None:
         """`step`: what each cell gains in all of the time."""
-        stages = max(3, math.ceil((math.sqrt(1 + 8 * 36 * time) - 1) / 2))
+        stages = max(3, math.ceil((math.sqrt(1 + 8 * 36 * time * self.largest) - 1) / 2))
         outline.relax(
-            *(h, step / time, time, stages),
+            *(h, step / time, time, stages, self.mobility),
             *(self.cover, self.place, self.nx, self.ny, self.kind, self._work),
         )
 
-    def advance(self, h: np.ndarray, share: float) -> None:
-        outline.advance(h, self.cover, self.place, self.nx, self.ny, self.kind, share)
+    def advance(self, h: np.ndarray, time: float) -> None:
+        outline.advance(
+            *(h, time, self.mobility), *(self.cover, self.place, self.nx, self.ny, self.kind)
+        )
 
 
 def cover_of(h_um: np.ndarray, edge_um: float, height_over_radius: float) -> np.ndarray:
