@@ -286,8 +286,8 @@ def _exchange(up, own, down, right, above, below, gain, per, weights, phi, older
 def relax(h, rate, time, stages, mobility, cover, place, nx, ny, kind, work):
     """Surface diffusion ∂h/∂t = ∇·M∇(−∇²h) + rate over a time, the contact line held in its cells.
 
-    M is the cover of a face, that of the cell with less of it, times `mobility`. Runge-Kutta-Legendre steps of first
-    order (Meyer, Balsara and Aslam, MNRAS 422, 2102 (2012),
+    M is the cover of a face, that of the cell with less of it, times `mobility`.
+    Runge-Kutta-Legendre steps of first order (Meyer, Balsara and Aslam, MNRAS 422, 2102 (2012),
     doi:10.1111/j.1365-2966.2012.20744.x): (stages² + stages)/2 explicit steps of 1/36 in one.
 
     Parameters
@@ -323,9 +323,7 @@ def relax(h, rate, time, stages, mobility, cover, place, nx, ny, kind, work):
                 continue
             after, own = (j + 1 if j + 1 < n else 0), mobility[i, j]
             right[i, j + 1] = min(cover[i, j], cover[i, after]) * max(own, mobility[i, after])
-            below[i, j + 1] = min(cover[i, j], cover[next_row, j]) * max(
-                own, mobility[next_row, j]
-            )
+            below[i, j + 1] = min(cover[i, j], cover[next_row, j]) * max(own, mobility[next_row, j])
             per[i, j + 1], gain[i, j + 1] = 1 / max(cover[i, j], _SMALL), rate[i, j]
         right[i, 0] = right[i, n]
     still = bent.ravel()[cells[:, 0]]

@@ -9,7 +9,7 @@ import pytest
 from moving_rim import half_width
 
 from kmc.kernels import outline
-from kmc.systems.population.gaps import _Shape
+from kmc.systems.population.state import Outline
 
 BEGIN, V, END = 10.0, 0.2, 150.0  # half the width, gain of each half, time; lengths in cells
 
@@ -20,9 +20,9 @@ def means(height, n: int, parts: int = 8) -> np.ndarray:
     return height(x[None, :], x[:, None]).reshape(n, parts, n, parts).mean(axis=(1, 3))
 
 
-def grow(h: np.ndarray, gain, dt: float, steps: int) -> _Shape:
+def grow(h: np.ndarray, gain, dt: float, steps: int) -> Outline:
     """Let a gap grow; `gain` gives what each cell gains in unit time. Changes h."""
-    shape = _Shape(len(h))
+    shape = Outline(len(h))
     shape.locate(h)
     for _ in range(steps):
         step = gain(shape) * dt
@@ -51,7 +51,7 @@ def test_a_straight_rim_moves_alike_in_every_direction(way, n):
         s = ((way[0] * x + way[1] * y) / length) % period - period / 2
         return np.maximum(0.0, (BEGIN**2 - s**2) / (2 * BEGIN))
 
-    def gain(shape: _Shape) -> np.ndarray:
+    def gain(shape: Outline) -> np.ndarray:
         return shape.cover * (2 * V * n * n / period / shape.cover.sum())
 
     shape = grow(means(ridge, n), gain, END / 150, 150)

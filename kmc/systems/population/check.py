@@ -17,9 +17,9 @@ from kmc.files.table_file import mean_of
 from kmc.files.table_run import Columns
 from kmc.model.electrochemistry import capacity_mAh_cm2
 from kmc.runfile.protocol import plan_of, stored_blocks
-from kmc.systems.population.gaps import cover_of
 from kmc.systems.population.life import KINDS
 from kmc.systems.population.result import PopulationRun
+from kmc.systems.population.state import cover_of
 from kmc.systems.population.voltage import kinetics_of
 
 BALANCE = 1e-9  # of the volume stripped

@@ -22,8 +22,9 @@ from kmc.nuclei.surface import Surface
 from kmc.nuclei.vapour import ClusterVapour, medium_of, vapour_of
 from kmc.runfile.load import RunFile
 from kmc.runfile.upscale_section import MOST_CELLS, cells_along_edge
-from kmc.systems.population.gaps import Flaws, GapSetting, Viscous
+from kmc.systems.population.body import Viscous
 from kmc.systems.population.schedule import flux_per_um2_s
+from kmc.systems.population.state import Flaws, GapSetting
 from kmc.systems.population.voltage import Kinetics, kinetics_at
 
 ROUNDING_TIME_s = 1e4  # in which capillarity rounds off what is smaller than R*

@@ -20,8 +20,9 @@ from kmc.nuclei.vapour import ClusterVapour
 from kmc.runfile.load import load_run
 from kmc.systems.electrode.engine import Engine
 from kmc.systems.electrode.run import Simulation
-from kmc.systems.population.gaps import Gaps, GapSetting, Vapour
+from kmc.systems.population.gaps import Gaps
 from kmc.systems.population.setup import prepare
+from kmc.systems.population.state import GapSetting, Vapour
 
 SMALLEST_VOID = 4  # vacancies, as in kmc.analysis.voids
 READ_AT = 0.2  # monolayers

@@ -10,7 +10,8 @@ import pytest
 from squares import STRIP_per_um2_s, Vapour, medium, run, setting
 
 from kmc.errors import InputError
-from kmc.systems.population.gaps import Flaws, Gaps
+from kmc.systems.population.gaps import Gaps
+from kmc.systems.population.state import Flaws
 
 
 @pytest.mark.validation

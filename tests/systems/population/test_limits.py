@@ -128,7 +128,7 @@ def test_ellipses_round_off_in_a_time_that_goes_with_the_fourth_power():
     C = optimize.brentq(mode, 1.0, 3.0) ** 4
     assert pytest.approx(49.65, abs=0.01) == C
     from kmc.kernels import outline
-    from kmc.systems.population.gaps import _Shape
+    from kmc.systems.population.state import Outline
 
     rates = []
     for radius in (10.0, 20.0):
@@ -136,7 +136,7 @@ def test_ellipses_round_off_in_a_time_that_goes_with_the_fourth_power():
         x = (np.arange(8 * n) + 0.5) / 8 - n / 2
         cap = 1 - x[None, :] ** 2 / (1.3 * radius**2) - x[:, None] ** 2 * 1.3 / radius**2
         h = (np.maximum(0.0, cap) * radius / 2).reshape(n, 8, n, 8).mean(axis=(1, 3))
-        shape, seen, step = _Shape(n), [], 1e-3 * radius**4
+        shape, seen, step = Outline(n), [], 1e-3 * radius**4
         for _ in range(14):
             shape.locate(h)
             seen.append(roundness(shape.cover) - 1)

@@ -32,7 +32,7 @@ def test_a_field_of_gaps_equals_the_plain_version(monkeypatch, sinks, R_star_um)
         fast.step(1e9)
         plain.step(fast.time_s - before)
         fast.dt_s = min(fast.dt_s, 20.0)
-    assert (fast._shape.largest > 1) == (R_star_um < 1)
+    assert (fast.outline.largest > 1) == (R_star_um < 1)
     assert 0.2 < 1 - fast.contact_fraction < 0.7
     assert np.abs(fast.h_um - plain.h_um).max() < 1e-7
     assert np.abs(fast.cover - plain.cover).max() < 1e-6

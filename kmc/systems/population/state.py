@@ -1,0 +1,523 @@
+"""A field of gaps h(x, y, t) ≥ 0 on a periodic square: what it follows from and what it is like.
+
+Contact is where h = 0. Voids below two cells are points, paraboloids of the contact slope; they
+join each other and drawn voids, are drawn as they grow, and drawn voids that shrink become points.
+`kmc.systems.population.gaps` steps it in time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Protocol
+
+import numpy as np
+
+from kmc.errors import InputError
+from kmc.kernels import outline
+from kmc.nuclei.field import MeanField, Medium, SurfaceField, overlaps
+from kmc.systems.population.body import Body, Flow, Viscous
+from kmc.systems.population.life import label
+
+FIRST_STEP_S = 1e-4
+FEWEST = 3.0  # vacancies of a void
+_ROUNDING_REFERENCE_s = 1e4
+_LIP_CELLS = 2.0  # thinnest lip of a moving rim that surface diffusion leaves on the grid
+_WEDGE = 2.0  # cells that a line moves by for a unit that its cells gain: a wedge fills at a half
+
+
+class Vapour(Protocol):
+    """Voids and vacancies in equilibrium: nucleation, and the supersaturation over a void."""
+
+    capillary_um: float
+
+    def S_eq(self, count: np.ndarray) -> np.ndarray:
+        """Supersaturation at which a void of so many vacancies neither grows nor shrinks."""
+
+    def rate_per_um2_s(self, supersaturation: np.ndarray) -> np.ndarray:
+        """Voids nucleated on contact."""
+
+    def nucleus(self, supersaturation: np.ndarray) -> np.ndarray:
+        """Vacancies of a void that has just nucleated and will grow."""
+
+
+@dataclass(frozen=True)
+class Flaws:
+    """Patches without contact from which voids grow.
+
+    Each grows only where S exceeds exp(2γΩ/kTr) of its own radius r; until then it stays as it is.
+
+    Attributes
+    ----------
+    number : int
+        In the square, at random places.
+    radius_um : float
+        Median of the radii.
+    sigma : float
+        Standard deviation of ln r; 0 for equal flaws.
+    height_um : float
+        Of the patch, at the start: a layer of atoms.
+    """
+
+    number: int
+    radius_um: float
+    sigma: float = 0.0
+    height_um: float = 1.7e-4
+
+
+@dataclass(frozen=True)
+class GapSetting:
+    """Everything that a field of gaps follows from.
+
+    Attributes
+    ----------
+    edge_um : float
+    n_cells : int
+        Cells of the grid along an edge.
+    medium : Medium
+    vapour : Vapour
+    strip_per_um2_s : float
+        Vacancies that stripping leaves per area and second, j/e, at the beginning.
+    homogeneous : bool
+        Whether voids nucleate on contact.
+    flaws : Flaws, optional
+    height_over_radius : float
+        Of a cap with the contact angle; the contact slope is twice that.
+    rounding_length_um : float
+        R* = (B t)^(1/4), the size below which surface diffusion keeps voids round ...
+    rounding_time_s : float
+        ... in this time t.
+    body : Viscous, optional
+        None for a rigid body.
+    pressure_MPa, pressure_share : float
+        Stack pressure at the beginning, and the share of it that the interface carries.
+    cut_off_share : float
+        Share of a void that plating cuts off where surface diffusion does not round it.
+    """
+
+    edge_um: float
+    n_cells: int
+    medium: Medium
+    vapour: Vapour
+    strip_per_um2_s: float
+    homogeneous: bool = False
+    flaws: Flaws | None = None
+    height_over_radius: float = 1.0
+    rounding_length_um: float = 2.0
+    rounding_time_s: float = _ROUNDING_REFERENCE_s
+    body: Viscous | None = None
+    pressure_MPa: float = 0.0
+    pressure_share: float = 1.0
+    cut_off_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.rounding_length_um > 0:
+            raise InputError(
+                f"rounding_length_um = {self.rounding_length_um:g}: without surface diffusion the "
+                "lip of an advancing contact line has no thickness, and the model no limit",
+                advice="Give a length above 0, such as 0.3 to 3 µm in 1e4 s.",
+            )
+
+    @property
+    def slope(self) -> float:
+        """Contact slope of the outline, 2H/R: a paraboloid has the cap's height for its width.
+
+        A paraboloid holds less than the cap of the same height and width, 1.67 R³ for 2.31 R³ at
+        93.6°, and so loses contact sooner. Height over radius of 4s/(2π), s = V/R³ of the cap, has
+        the volume right and the height a third too large.
+        """
+        return 2 * self.height_over_radius
+
+    @property
+    def surface_um4_s(self) -> float:
+        """B of ∂h/∂t = −B ∇⁴h."""
+        return self.rounding_length_um**4 / self.rounding_time_s
+
+    @property
+    def pitch_um(self) -> float:
+        return self.edge_um / self.n_cells
+
+    @property
+    def volume_factor(self) -> float:
+        """V/R³ of a small void: a paraboloid of the contact slope."""
+        return math.pi / 4 * self.slope
+
+
+@dataclass
+class Ledger:
+    """Vacancies or atoms per µm² since the beginning (times Ω: heights), and numbers of events.
+
+    `settled` is the mean height by which the body has come down; `grown` what plating lifted it
+    by; `filled` went into gaps, `dead` was cut off by plating.
+    """
+
+    stripped: float = 0.0
+    initial: float = 0.0
+    settled: float = 0.0
+    sink: float = 0.0
+    plated: float = 0.0
+    filled: float = 0.0
+    grown: float = 0.0
+    dead: float = 0.0
+    nucleated: int = 0
+    met: int = 0
+    dissolved: int = 0
+    closed: int = 0
+    steps: int = 0
+    solver_steps: int = 0
+
+
+@dataclass
+class Points:
+    """Voids below two cells: places, volumes in µm³, radius of the flaw at their foot or 0."""
+
+    x_um: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    y_um: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    volume_um3: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    flaw_um: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    per_s: np.ndarray = field(default_factory=lambda: np.zeros(0))  # vacancies taken, of late
+
+    def __len__(self) -> int:
+        return len(self.x_um)
+
+    def keep(self, which: np.ndarray) -> None:
+        for part in fields(self):
+            setattr(self, part.name, getattr(self, part.name)[which])
+
+    def add(self, x, y, volume, flaw=0.0) -> None:
+        n = len(np.atleast_1d(x))
+        for name, values in zip(
+            ("x_um", "y_um", "volume_um3", "flaw_um", "per_s"),
+            (x, y, volume, flaw, 0.0),
+            strict=True,
+        ):
+            new = np.broadcast_to(np.asarray(values, dtype=float), (n,))
+            setattr(self, name, np.concatenate([getattr(self, name), new]))
+
+
+class GapState:
+    """The state of a field of gaps.
+
+    Parameters
+    ----------
+    setting : GapSetting
+    rng : numpy Generator
+
+    Attributes
+    ----------
+    h_um : float64 array, shape (n, n)
+        Gap, the mean over each cell; rows are y, columns x.
+    cover : float64 array, shape (n, n)
+        Share of each cell under a drawn void; contact is where it is 0.
+    points : Points
+    surface : float64 array, shape (n, n)
+        S.
+    S_contact : float
+        Its mean over contact.
+    roof_velocity_um_s : float
+        V, at which the body comes down.
+    pressure_MPa : float
+        Stack pressure, before `pressure_share`.
+    """
+
+    def __init__(self, setting: GapSetting, rng: np.random.Generator):
+        self.setting, self.rng = setting, rng
+        n = setting.n_cells
+        self.field = SurfaceField(setting.medium, setting.edge_um, n)
+        self.mean = MeanField(setting.medium, setting.edge_um)
+        self.ledger = Ledger()
+        self.points = Points()
+        self.time_s = self.switched_s = 0.0
+        self.dt_s = FIRST_STEP_S
+        self.flux_per_um2_s = setting.strip_per_um2_s
+        self.pressure_MPa = setting.pressure_MPa
+        self.h_um = np.zeros((n, n))
+        self.surface = np.ones((n, n))
+        self.S_contact = 1.0
+        self.roof_velocity_um_s = 0.0
+        self._flux = np.zeros((n, n))  # vacancies that each cell took of late, 1/s
+        self.body = Body(setting.body, setting.edge_um, n) if setting.body is not None else None
+        self.flow: Flow | None = None
+        self.outline = Outline(n)
+        self._moved = 0.0  # change of the line's cells in the last step, in wedges
+        if setting.flaws is not None and setting.flaws.number:
+            self._begin_flaws(setting.flaws)
+        self._locate()
+
+    def _begin_flaws(self, flaws: Flaws) -> None:
+        x, y = self.rng.random((2, flaws.number)) * self.setting.edge_um
+        radius = flaws.radius_um * np.exp(flaws.sigma * self.rng.standard_normal(flaws.number))
+        volume = math.pi * radius**2 * flaws.height_um
+        self.points.add(x, y, volume, radius)
+        self.ledger.initial = float(volume.sum()) / self._area_um3
+
+    # --- what it is like --------------------------------------------------------------------------
+
+    @property
+    def area_um2(self) -> float:
+        return self.setting.edge_um**2
+
+    @property
+    def _area_um3(self) -> float:
+        """Volume of a vacancy per µm²."""
+        return self.area_um2 * self.setting.medium.site_volume_um3
+
+    @property
+    def cover(self) -> np.ndarray:
+        return self.outline.cover
+
+    @property
+    def contact(self) -> np.ndarray:
+        """Cells that are wholly in contact but for points, shape (n, n)."""
+        return self.outline.kind == outline.DRY
+
+    @property
+    def contact_fraction(self) -> float:
+        under = float(self.cover.mean()) + float(self.point_area_um2.sum()) / self.area_um2
+        return max(0.0, 1.0 - under)
+
+    @property
+    def point_radius_um(self) -> np.ndarray:
+        """Radii of small voids; at least that of the flaw at their foot."""
+        grown = np.cbrt(self.points.volume_um3 / self.setting.volume_factor)
+        return np.maximum(grown, self.points.flaw_um)
+
+    @property
+    def point_area_um2(self) -> np.ndarray:
+        return math.pi * self.point_radius_um**2
+
+    @property
+    def gaps_um(self) -> float:
+        """Mean height of all gaps."""
+        volume = float(self.h_um.sum()) * self.setting.pitch_um**2
+        return (volume + float(self.points.volume_um3.sum())) / self.area_um2
+
+    @property
+    def in_voids_per_um2(self) -> float:
+        return self.gaps_um / self.setting.medium.site_volume_um3
+
+    @property
+    def max_supersaturation(self) -> float:
+        return float(self.surface.max())
+
+    @property
+    def imbalance(self) -> float:
+        """What the ledger misses, relative to all vacancies that were made."""
+        ledger = self.ledger
+        gone = self.in_voids_per_um2 + ledger.settled + ledger.sink + self.mean.stored_per_um2
+        gone += ledger.filled + ledger.dead
+        made = ledger.stripped + ledger.initial
+        return (made - gone) / made if made else 0.0
+
+    @property
+    def strips(self) -> bool:
+        return self.flux_per_um2_s > 0
+
+    @property
+    def flows(self) -> bool:
+        return self.flux_per_um2_s != 0
+
+    def switch(self, flux_per_um2_s: float, pressure_MPa: float | None = None) -> None:
+        """Another current from now on, below 0 to plate; and another stack pressure."""
+        self.flux_per_um2_s, self.switched_s = flux_per_um2_s, self.time_s
+        self.dt_s = min(self.dt_s, max(FIRST_STEP_S, 1e-3 * self.dt_s))
+        if pressure_MPa is not None:
+            self.pressure_MPa = pressure_MPa
+
+    def _at_points(self, grid: np.ndarray) -> np.ndarray:
+        pitch, n = self.setting.pitch_um, self.setting.n_cells
+        row, column = (self.points.y_um / pitch).astype(int), (self.points.x_um / pitch).astype(int)
+        return grid[row % n, column % n]
+
+    def _flaw_volume(self) -> np.ndarray:
+        height = self.setting.flaws.height_um if self.setting.flaws is not None else 0.0
+        return math.pi * self.points.flaw_um**2 * height * (1 + 1e-9)
+
+    # --- voids that meet, are drawn, or shrink ----------------------------------------------------
+
+    def _locate(self) -> None:
+        self.outline.locate(self.h_um / (self.setting.slope * self.setting.pitch_um))
+        self._parts = label(self.outline.kind != outline.DRY)
+
+    def _meet(self) -> None:
+        """Points join each other and drawn voids, grow to be drawn, dissolve; and the reverse."""
+        points, setting = self.points, self.setting
+        pitch, n = setting.pitch_um, setting.n_cells
+        gone = (points.volume_um3 < FEWEST * setting.medium.site_volume_um3) & (points.flaw_um == 0)
+        if gone.any():
+            self.mean.put(float(points.volume_um3[gone].sum()) / self._area_um3)
+            self.ledger.dissolved += int(gone.sum())
+            points.keep(~gone)
+        if len(points) > 1:
+            self._join_points()
+        if len(points):
+            inside = self._at_points(self.h_um) > 0
+            row, column = (
+                (points.y_um / pitch).astype(int) % n,
+                (points.x_um / pitch).astype(int) % n,
+            )
+            np.add.at(
+                self.h_um, (row[inside], column[inside]), points.volume_um3[inside] / pitch**2
+            )
+            self.ledger.met += int(inside.sum())
+            points.keep(~inside)
+            drawn = self.point_radius_um >= pitch
+            for x, y, volume in zip(
+                points.x_um[drawn], points.y_um[drawn], points.volume_um3[drawn], strict=True
+            ):
+                self._draw(x, y, volume)
+            points.keep(~drawn)
+        self._shrink()
+
+    def _join_points(self) -> None:
+        points, edge = self.points, self.setting.edge_um
+        first, second = overlaps(points.x_um, points.y_um, self.point_radius_um, edge)
+        if not len(first):
+            return
+        kept = np.ones(len(points), bool)
+        for i, j in sorted(zip(first.tolist(), second.tolist(), strict=True)):
+            if not (kept[i] and kept[j]):
+                continue
+            a, b = (i, j) if points.volume_um3[i] >= points.volume_um3[j] else (j, i)
+            share = points.volume_um3[b] / (points.volume_um3[a] + points.volume_um3[b])
+            for axis in (points.x_um, points.y_um):
+                way = axis[b] - axis[a]
+                axis[a] = (axis[a] + share * (way - edge * round(way / edge))) % edge
+            points.volume_um3[a] += points.volume_um3[b]
+            points.flaw_um[a] = max(points.flaw_um[a], points.flaw_um[b])
+            kept[b] = False
+            self.ledger.met += 1
+        points.keep(kept)
+
+    def _draw(self, x: float, y: float, volume: float) -> None:
+        """Put a paraboloid of a volume onto the grid."""
+        setting = self.setting
+        pitch, n = setting.pitch_um, setting.n_cells
+        radius = (volume / setting.volume_factor) ** (1 / 3) / pitch
+        reach = math.ceil(radius) + 1
+        column, row = math.floor(x / pitch), math.floor(y / pitch)
+        fine = (np.arange(-reach * 8, (reach + 1) * 8) + 0.5) / 8
+        dx, dy = fine - (x / pitch - column), fine - (y / pitch - row)
+        cap = np.maximum(0.0, radius**2 - dx[None, :] ** 2 - dy[:, None] ** 2)
+        cap = cap.reshape(2 * reach + 1, 8, 2 * reach + 1, 8).mean(axis=(1, 3))
+        cap *= volume / pitch**2 / cap.sum()
+        rows = (row + np.arange(-reach, reach + 1)) % n
+        columns = (column + np.arange(-reach, reach + 1)) % n
+        np.add.at(self.h_um, np.ix_(rows, columns), cap)
+
+    def _shrink(self) -> None:
+        """Drawn voids that have become narrower than two cells go on as points."""
+        setting = self.setting
+        pitch, n = setting.pitch_um, setting.n_cells
+        self._locate()
+        names, count = self._parts
+        area = np.bincount(names.ravel(), self.cover.ravel(), minlength=count + 1)
+        narrow = 1 + np.flatnonzero(area[1:] < 0.6 * math.pi)
+        for name in narrow:
+            row, column = np.nonzero(names == name)
+            part = self.h_um[row, column]
+            volume = float(part.sum()) * pitch**2
+            place = []
+            for index in (column, row):
+                way = (index - index[0] + n // 2) % n - n // 2
+                place.append(
+                    ((index[0] + 0.5 + float((way * part).sum() / part.sum())) * pitch)
+                    % setting.edge_um
+                )
+            self.h_um[row, column] = 0.0
+            self.points.add(place[0], place[1], volume)
+        if len(narrow):
+            self._locate()
+
+    # --- stored -----------------------------------------------------------------------------------
+
+    def arrays(self) -> dict[str, Any]:
+        """Everything that a later `restore` needs to go on to the same bytes."""
+        return {
+            "h_um": self.h_um,
+            **(self.body.arrays() if self.body is not None else {}),
+            "surface": self.surface,
+            "cell_flux": self._flux,
+            "mean": self.mean.excess,
+            **{f"point_{f.name}": getattr(self.points, f.name) for f in fields(Points)},
+            "clock": np.array(
+                [
+                    *(self.time_s, self.switched_s, self.dt_s, self.flux_per_um2_s),
+                    *(self.pressure_MPa, self.S_contact, self.roof_velocity_um_s, self._moved),
+                ]
+            ),
+            "ledger": np.array(list(asdict(self.ledger).values()), dtype=float),
+        }
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take up the state of `arrays`; the random numbers are the caller's."""
+        self.h_um, self.surface = arrays["h_um"].copy(), arrays["surface"].copy()
+        if self.body is not None:
+            self.body.restore(arrays)
+        self._flux, self.mean.excess = arrays["cell_flux"].copy(), arrays["mean"].copy()
+        for part in fields(Points):
+            setattr(self.points, part.name, arrays[f"point_{part.name}"].copy())
+        clock = (float(value) for value in arrays["clock"])
+        self.time_s, self.switched_s, self.dt_s, self.flux_per_um2_s, *rest = clock
+        self.pressure_MPa, self.S_contact, self.roof_velocity_um_s, self._moved = rest
+        for part, value in zip(fields(Ledger), arrays["ledger"], strict=True):
+            kind = type(getattr(self.ledger, part.name))
+            setattr(self.ledger, part.name, kind(value))
+        self._locate()
+
+
+class Outline:
+    """Cells of a field of gaps: kinds, covers, planes at the line (`kmc.kernels.outline`)."""
+
+    def __init__(self, n: int):
+        self.cover, self.place, self.nx, self.ny = (np.zeros((n, n)) for _ in range(4))
+        self.kind = np.zeros((n, n), np.int8)
+        self._work = np.zeros((8, n, n + 2))
+        self.mobility, self.largest = np.ones((n, n)), 1.0  # of the surface, by cell
+
+    def locate(self, h: np.ndarray) -> None:
+        outline.locate(h, self.nx, self.ny, self.cover, self.place, self.kind)
+
+    def set_mobility(self, step: np.ndarray, time: float, names: np.ndarray) -> None:
+        """Raise surface diffusion in voids whose lip the grid would not resolve.
+
+        A rim of speed v has a lip of (B/v)^(1/3), v from what the cells of a void's line gain.
+        Below about two cells rims would move faster along the grid's diagonals than along its
+        axes, and voids become stars.
+
+        Parameters
+        ----------
+        step : float64 array, shape (n, n)
+            What each cell gains in a time.
+        time : float
+            In units of pitch⁴/B.
+        names : int array, shape (n, n)
+            Number of each cell's void, 0 on contact.
+        """
+        line = np.flatnonzero(self.kind == outline.LINE)
+        of, gain = names.ravel()[line], step.ravel()[line]
+        cells = np.bincount(of, minlength=int(names.max(initial=0)) + 1)
+        speed = _WEDGE * np.bincount(of, gain, minlength=len(cells)) / np.maximum(cells, 1) / time
+        least = np.maximum(1.0, speed * _LIP_CELLS**3)
+        least[0] = 1.0
+        self.mobility, self.largest = least[names], float(least.max())
+
+    def relax(self, h: np.ndarray, step: np.ndarray, time: float) -> None:
+        """`step`: what each cell gains in all of the time."""
+        stages = max(3, math.ceil((math.sqrt(1 + 8 * 36 * time * self.largest) - 1) / 2))
+        outline.relax(
+            *(h, step / time, time, stages, self.mobility),
+            *(self.cover, self.place, self.nx, self.ny, self.kind, self._work),
+        )
+
+    def advance(self, h: np.ndarray, time: float) -> None:
+        outline.advance(
+            *(h, time, self.mobility), *(self.cover, self.place, self.nx, self.ny, self.kind)
+        )
+
+
+def cover_of(h_um: np.ndarray, edge_um: float, height_over_radius: float) -> np.ndarray:
+    """Share of each cell under the drawn voids of a field of gaps, shape (n, n)."""
+    shape = Outline(len(h_um))
+    shape.locate(h_um / (2 * height_over_radius * edge_um / len(h_um)))
+    return shape.cover
