@@ -281,10 +281,10 @@ class PlainGaps:
         step -= self.cover * settled / self.unit
         time = dt * s.surface_um4_s / p**4
         mobility, (names, count) = np.ones_like(step), label(self.wet)
-        for void in range(1, count + 1):  # no lip (B/v)^(1/3) thinner than two cells
+        for void in range(1, count + 1):  # no lip (B/v)^(1/3) thinner than 1.5 cells
             own = names == void
             speed = 2 * step[own & self.line].mean() / time
-            mobility[own] = max(1.0, 8 * speed)
+            mobility[own] = max(1.0, 1.5**3 * speed)
         parts = max(1, math.ceil(np.abs(step[self.line]).max(initial=0.0) / 0.2))
         longest = max(1 / 64, 1 / parts)
         lowers = self.cover.sum() * settled / self.unit

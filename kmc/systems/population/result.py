@@ -18,6 +18,7 @@ from kmc.systems.population.magnesium import MagnesiumProfile
 
 _FEW_VOIDS = 20  # below this many, contact measures the square
 _ASSUMED = ("sink_length_um", "sink_depth_um", "rounding_length_um", "flaw_density_per_um2")
+_COARSE = 1.02  # of cells that were asked for to those that resolve rims
 _ROUNDING = 1e-9
 
 
@@ -226,6 +227,12 @@ class PopulationRun(TableRun):
         text = f"{plural(number, 'void')} at most"
         if number < _FEW_VOIDS:
             return f"{text}: contact measures the square; a larger upscale.domain_um is needed"
+        cell, fine = (self.facts.get(key, 0.0) for key in ("cell_um", "resolving_cell_um"))
+        if fine and cell > _COARSE * fine:
+            text += (
+                f"; cells of {figure(cell, 'µm')} are wider than the {figure(fine, 'µm')} that "
+                "resolve rims: voids are too round and contact is lost late"
+            )
         given = self.run["conditions"] | self.run["upscale"]
         names = [key for key in _ASSUMED if math.isfinite(float(given.get(key) or math.inf))]
         return f"{text}; assumed: {', '.join(names) or 'how fast voids round off'}"

@@ -54,6 +54,8 @@ class Prepared:
         NaN where an aspect ratio was given.
     voids_per_um2 : float
         Expected: flaws, or those of the first burst of nuclei.
+    resolving_cell_um : float
+        Width of the cells that resolve the lip of a spreading void.
     """
 
     run: RunFile
@@ -64,6 +66,7 @@ class Prepared:
     mg_coverage: float
     contact_angle_deg: float
     voids_per_um2: float
+    resolving_cell_um: float
 
     @property
     def monolayer_mAh_cm2(self) -> float:
@@ -94,6 +97,7 @@ class Prepared:
             "voids_expected_per_um2": self.voids_per_um2,
             "edge_um": setting.edge_um,
             "cell_um": setting.pitch_um,
+            "resolving_cell_um": self.resolving_cell_um,
         }
         return {key: value for key, value in out.items() if math.isfinite(value)}
 
@@ -153,9 +157,10 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
     edge = upscale.edge_um(density)
     rounding = _rounding_length_um(run, vapour, medium, edge)
     strongest = max(abs(current) for current in _currents(run, parameters))
+    lip = _lip_um(rounding, strongest * medium.site_volume_um3)
     setting = GapSetting(
         edge_um=edge,
-        n_cells=_cells(run, edge, density, rounding, strongest * medium.site_volume_um3),
+        n_cells=_cells(run, edge, density, rounding, lip),
         medium=medium,
         vapour=vapour,
         strip_per_um2_s=_currents(run, parameters)[0],
@@ -177,7 +182,10 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
         conditions.series_resistance_ohm_cm2,
         parameters.valence,
     )
-    return Prepared(run, parameters, setting, kinetics, vapour, coverage, angle, density)
+    return Prepared(
+        *(run, parameters, setting, kinetics, vapour, coverage, angle, density),
+        resolving_cell_um=_CELL_OVER_LIP * lip,
+    )
 
 
 def _currents(run: RunFile, parameters: ParameterSet) -> list[float]:
@@ -310,16 +318,17 @@ def cell_at(voids_per_um2: float) -> float:
     return min(_WIDEST_CELL_um, _CELL_OVER_DISTANCE / math.sqrt(voids_per_um2))
 
 
-def _cells(
-    run: RunFile, edge_um: float, density: float, rounding_um: float, recession_um_s: float
-) -> int:
-    """Cells along an edge: some across the distance of voids and across the lip of a moving rim.
+def _lip_um(rounding_um: float, recession_um_s: float) -> float:
+    """Thickness (B/v)^(1/3) of the lip of a rim of speed v.
 
-    The lip is (B/v)^(1/3) thick, v the speed of the rim: about twice that at which the metal
-    recedes, where voids have lost half of the contact.
+    v is about twice that at which the metal recedes, where voids have lost half of the contact.
     """
+    return (rounding_um**4 / ROUNDING_TIME_s / (2 * recession_um_s)) ** (1 / 3)
+
+
+def _cells(run: RunFile, edge_um: float, density: float, rounding_um: float, lip: float) -> int:
+    """Cells along an edge: some across the distance of voids and across the lip of a moving rim."""
     cell = run.upscale.grid_um
-    lip = (rounding_um**4 / ROUNDING_TIME_s / (2 * recession_um_s)) ** (1 / 3)
     if cell is None:
         cell = min(_WIDEST_CELL_um, _CELL_OVER_LIP * lip, cell_at(density))
     elif cell > _COARSEST_OVER_LIP * lip:

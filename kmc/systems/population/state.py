@@ -22,7 +22,7 @@ from kmc.systems.population.life import label
 FIRST_STEP_S = 1e-4
 FEWEST = 3.0  # vacancies of a void
 _ROUNDING_REFERENCE_s = 1e4
-_LIP_CELLS = 2.0  # thinnest lip of a moving rim that surface diffusion leaves on the grid
+_LIP_CELLS = 1.5  # thinnest lip of a moving rim that surface diffusion leaves on the grid
 _WEDGE = 2.0  # cells that a line moves by for a unit that its cells gain: a wedge fills at a half
 
 
@@ -482,7 +482,7 @@ class Outline:
         """Raise surface diffusion in voids whose lip the grid would not resolve.
 
         A rim of speed v has a lip of (B/v)^(1/3), v from what the cells of a void's line gain.
-        Below about two cells rims would move faster along the grid's diagonals than along its
+        Below about a cell and a half rims move faster along diagonals of the grid than along its
         axes, and voids become stars.
 
         Parameters

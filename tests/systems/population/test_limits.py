@@ -171,7 +171,7 @@ def test_a_void_whose_lip_the_grid_does_not_resolve_stays_a_disc(R_star_cells, t
     """Nucleated voids 1.5 µm apart on cells of 0.05 µm, from 2 to 9 cells of radius, to 5 %.
 
     The same lattice of voids along the axes of the grid and along its diagonals. 5.2 cells are the
-    R* of `upscale_cycle`; without more surface diffusion its ratio is 0.5.
+    R* of `upscale_cycle`; without more surface diffusion its ratio is 0.57.
     """
     edge, n, voids = (1.5 * math.sqrt(2), 42, 2) if turned else (1.5, 30, 1)
     given = setting(
@@ -260,7 +260,8 @@ def test_without_cells_voids_that_round_off_at_once_are_the_breath_figure_of_dis
 def test_voids_wider_than_R_star_lie_flat_before_they_meet():
     """`upscale_li` up to 0.002 mAh/cm² against random paraboloids of the volumes of its voids.
 
-    With R* = 3 µm it loses what they cover, 1 − exp(−area), to 4 %; with its own R* twice that.
+    With R* = 3 µm it loses what they cover, 1 − exp(−area), to 4 %; with its own R* a tenth to a
+    fifth more, which grows.
     """
     charges = (2.5e-4, 5e-4, 1e-3, 2e-3)
     ratios = {}
@@ -280,7 +281,7 @@ def test_voids_wider_than_R_star_lie_flat_before_they_meet():
             ratios[R_star].append((1 - gaps.contact_fraction) / -math.expm1(-area))
     assert ratios[3.0] == pytest.approx(np.ones(4), abs=0.04)
     assert (np.diff(ratios[None]) > 0).all()
-    assert ratios[None][-1] > 2
+    assert 1.1 < ratios[None][-1] < 1.3
 
 
 # --- grid and step --------------------------------------------------------------------------------
