@@ -629,7 +629,7 @@ def test_cells_too_coarse_for_the_rim_are_refused_with_what_would_do(tmp_path):
 def test_a_summary_says_where_cells_do_not_resolve_rims(small):
     """Cells of 0.1 µm, on a lip of 0.07 µm; those of the default are not mentioned."""
     found = kmc.load(small)
-    assert "are wider than the 0.0493 µm that resolve rims" in dict(found.summary())["Trust"]
+    assert "are wider than the 0.0493\xa0µm that resolve rims" in dict(found.summary())["Trust"]
     found.facts["resolving_cell_um"] = 0.1
     assert "resolve" not in dict(found.summary())["Trust"]
 
