@@ -52,7 +52,11 @@ def run_until_first_event(name: str, pressed_s: float, folder: str) -> float:
 def main() -> None:
     given = arguments(__doc__)
     rows = []
-    names = ("strip_li",) if given.quick else ("strip_li", "strip_limg", "bulk")
+    names = (
+        ("strip_li",)
+        if given.quick
+        else ("strip_li", "strip_limg", "cycle_li", "pressure_1", "bulk")
+    )
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             cache = str(Path(folder) / name)

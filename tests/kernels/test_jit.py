@@ -62,3 +62,13 @@ def test_a_full_disk_does_not_keep_a_kernel_from_running(monkeypatch):
         return 2 * x
 
     assert doubled(np.int64(21)) == 42
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_a_part_is_linked_into_its_callers_and_nothing_else_is_made_of_it():
+    compiled = njit(sum_of)
+    assert compiled(np.arange(3.0)) == 9.0
+    for part in (double, plus_one):
+        for overload in part.dispatcher.overloads.values():
+            assert type(overload.library).__name__ == "_PartLibrary"
+            assert overload.fndesc.llvm_func_name in overload.library.get_llvm_str()
