@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kmc.kernels.jit import entry, inner, source_fingerprint
+from kmc.kernels.jit import entry, inner
 
 _EMPTY = 1e-25  # clusters per cm² and grid point that count as none
 _AHEAD = 12  # grid points beyond the largest clusters that a step covers
@@ -196,83 +196,72 @@ def _activity(sizes, m, depths, source, S, guess, dt):
     return x
 
 
-def _compile(fingerprint):
-    """The entry points of the kernel, cached on disk for these very sources."""
+@entry
+def follow(sizes, depths, source, first_dt, step_ln_S, step_time, longest, rows):
+    """Follow the interface from S = 1 until its voids no longer become more.
 
-    @entry
-    def follow(sizes, depths, source, first_dt, step_ln_S, step_time, longest, rows):
-        """Follow the interface from S = 1 until its voids no longer become more.
+    Parameters
+    ----------
+    sizes : Sizes
+    depths : Depths
+    source : float
+        Vacancies made per cm² and s.
+    first_dt : float
+        First step, s.
+    step_ln_S, step_time : float
+        Change of ln S in a step, and growth of the step from one to the next.
+    longest : float
+        Time at which it ends at the latest, s.
+    rows : float64[:, 4]
+        Out: time, S, clusters per cm² beyond the critical size of the moment, vacancies in
+        them.
 
-        Parameters
-        ----------
-        sizes : Sizes
-        depths : Depths
-        source : float
-            Vacancies made per cm² and s.
-        first_dt : float
-            First step, s.
-        step_ln_S, step_time : float
-            Change of ln S in a step, and growth of the step from one to the next.
-        longest : float
-            Time at which it ends at the latest, s.
-        rows : float64[:, 4]
-            Out: time, S, clusters per cm² beyond the critical size of the moment, vacancies in
-            them.
-
-        Returns
-        -------
-        int
-            Rows written.
-        """
-        if fingerprint < 0:
-            return 0
-        S, rate, time, dt, n_rows = 1.0, 0.0, 0.0, first_dt, 0
-        S_top, time_top = 1.0, 0.0
-        while n_rows < rows.shape[0] and time < longest:
-            m = _reach(sizes)
-            _spread(depths, dt)
-            guess = S * math.exp(min(max(rate * dt, -0.05), 0.05))
-            new = _activity(sizes, m, depths, source, S, guess, dt)
-            change = math.log(new / S)
-            if abs(change) > 3.0 * step_ln_S and dt > first_dt:
-                dt *= 0.5
-                continue
-            rate = change / dt
-            for k in range(m):
-                sizes.number[k] = sizes.after[k]
-            for i in range(depths.held.size):
-                depths.activity[i] = depths.fixed[i] + depths.free[i] * new
-            S, time = new, time + dt
-            if S_top < S:
-                S_top, time_top = S, time
-            top, ln_S = 0, math.log(S)
-            highest = -sizes.ln_Z[0] - ln_S
-            for k in range(m):
-                work = -sizes.ln_Z[k] - sizes.size[k] * ln_S
-                if work > highest:
-                    top, highest = k, work
-            voids = vacancies = 0.0
-            for k in range(top + 1, m):
-                voids += sizes.number[k]
-                vacancies += sizes.number[k] * sizes.size[k]
-            rows[n_rows, 0], rows[n_rows, 1] = time, S
-            rows[n_rows, 2], rows[n_rows, 3] = voids, vacancies
-            n_rows += 1
-            before = max(0, n_rows - 40)
-            if time > 3.0 * time_top and voids > 0.0 and voids < 1.0001 * rows[before, 2]:
-                break
-            wanted = step_ln_S / max(abs(change), 1e-12)
-            dt = min(dt * min(max(wanted, 0.5), 1.0 + step_time), longest - time + 1e-9)
-        return n_rows
-
-    @entry
-    def try_step(sizes, S, dt):
-        """One step of the sizes alone at given S; vacancies per cm² bound into clusters."""
-        if fingerprint < 0:
-            return 0.0
-        return _try(sizes, sizes.size.size, S, dt)
-
-    return follow, try_step
+    Returns
+    -------
+    int
+        Rows written.
+    """
+    S, rate, time, dt, n_rows = 1.0, 0.0, 0.0, first_dt, 0
+    S_top, time_top = 1.0, 0.0
+    while n_rows < rows.shape[0] and time < longest:
+        m = _reach(sizes)
+        _spread(depths, dt)
+        guess = S * math.exp(min(max(rate * dt, -0.05), 0.05))
+        new = _activity(sizes, m, depths, source, S, guess, dt)
+        change = math.log(new / S)
+        if abs(change) > 3.0 * step_ln_S and dt > first_dt:
+            dt *= 0.5
+            continue
+        rate = change / dt
+        for k in range(m):
+            sizes.number[k] = sizes.after[k]
+        for i in range(depths.held.size):
+            depths.activity[i] = depths.fixed[i] + depths.free[i] * new
+        S, time = new, time + dt
+        if S_top < S:
+            S_top, time_top = S, time
+        top, ln_S = 0, math.log(S)
+        highest = -sizes.ln_Z[0] - ln_S
+        for k in range(m):
+            work = -sizes.ln_Z[k] - sizes.size[k] * ln_S
+            if work > highest:
+                top, highest = k, work
+        voids = vacancies = 0.0
+        for k in range(top + 1, m):
+            voids += sizes.number[k]
+            vacancies += sizes.number[k] * sizes.size[k]
+        rows[n_rows, 0], rows[n_rows, 1] = time, S
+        rows[n_rows, 2], rows[n_rows, 3] = voids, vacancies
+        n_rows += 1
+        before = max(0, n_rows - 40)
+        if time > 3.0 * time_top and voids > 0.0 and voids < 1.0001 * rows[before, 2]:
+            break
+        wanted = step_ln_S / max(abs(change), 1e-12)
+        dt = min(dt * min(max(wanted, 0.5), 1.0 + step_time), longest - time + 1e-9)
+    return n_rows
 
 
-follow, try_step = _compile(source_fingerprint())
+@entry
+def try_step(sizes, S, dt):
+    """One step of the sizes alone at given S; vacancies per cm² bound into clusters."""
+    return _try(sizes, sizes.size.size, S, dt)

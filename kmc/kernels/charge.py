@@ -131,26 +131,20 @@ def observe(channels, state, weight):
 
 
 @inner
-def draw_strip_site(geometry, bins, law, site_state, rng):
-    """Electroactive site drawn by its weight."""
-    mass = total_mass(bins)
-    while True:
-        b, rest = find_bin(bins, rng.random() * mass)
-        member, y = find_member(bins, b if b >= 0 else lowest_bin(bins), rest)
-        site = strip_site(geometry, member)
-        if y < strip_weight(law, site_state[site]):
-            return site
+def site_at(geometry, bins, x):
+    """Site of L1 or L2 that holds x in the sum of the weights' bounds, and where in its stretch."""
+    b, rest = find_bin(bins, x)
+    member, y = find_member(bins, b if b >= 0 else lowest_bin(bins), rest)
+    return np.int64(strip_site(geometry, member)), y
 
 
 @inner
-def draw_plate_site(geometry, bins, law, site_state, rng):
-    """Vacant site that an ion can be reduced on, drawn by its weight."""
+def draw_site(geometry, bins, law, site_state, weight, rng):
+    """Site drawn by its weight: `strip_weight` of an atom, `plate_weight` of a vacant site."""
     mass = total_mass(bins)
     while True:
-        b, rest = find_bin(bins, rng.random() * mass)
-        member, y = find_member(bins, b if b >= 0 else lowest_bin(bins), rest)
-        site = strip_site(geometry, member)
-        if y < plate_weight(law, site_state[site]):
+        site, y = site_at(geometry, bins, rng.random() * mass)
+        if y < weight(law, site_state[site]):
             return site
 
 
@@ -198,7 +192,7 @@ def oxidise_and_reduce(geometry, law, channels, state, scratch, net, bound, rng,
     rate = exchange_rate(channels.strip, channels.exchange * strips * plates)
     if rng.random() * bound >= rate:
         return
-    site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
+    site = draw_site(geometry, state.strips, law, state.site_state, strip_weight, rng)
     oxidise(geometry, law, channels, state, scratch, site, log)
     _, plates = sums_over_box(geometry, law, state, net, scratch.near[2])
     site = _plate_site(geometry, law, state, scratch.near[2], rng.random() * plates)

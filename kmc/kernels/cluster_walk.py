@@ -19,7 +19,7 @@ from kmc.kernels.clusters import (
     total_weight,
     weight_of,
 )
-from kmc.kernels.jit import entry, inner, source_fingerprint
+from kmc.kernels.jit import entry, inner
 
 
 @inner
@@ -90,132 +90,121 @@ def _move_one(geometry, cluster, rng):
     add(geometry, cluster, other)
 
 
-def _compile(fingerprint):
-    """The entry points of the kernels, cached on disk for these very sources."""
+@entry
+def walk(geometry, cluster, bias, largest, steps, learn, rng, visits, chances, shapes):
+    """Walk over clusters of 1 … `largest` vacancies with weight w(C) exp(bias[n]).
 
-    @entry
-    def walk(geometry, cluster, bias, largest, steps, learn, rng, visits, chances, shapes):
-        """Walk over clusters of 1 … `largest` vacancies with weight w(C) exp(bias[n]).
+    Half of the steps propose one vacancy more or less, half move one vacancy.
 
-        Half of the steps propose one vacancy more or less, half move one vacancy.
+    Parameters
+    ----------
+    bias : float64[largest + 2]
+        By number of vacancies; changed while learning.
+    steps : int
+    learn : float
+        Wang and Landau's modification factor ln f at the first step of a walk that learns
+        (10.1103/PhysRevLett.86.2050), falling as 1/t as Belardinelli and Pereyra
+        (10.1103/PhysRevE.75.046701); 0: the bias stays, and detailed balance is exact.
+    visits : int64[largest + 2]
+        Steps that ended at each size.
+    chances : float64[largest + 2, 4]
+        Summed acceptance probabilities of growth and their number, the same of shrinking.
+    shapes : float64[largest + 2, 4]
+        Sums over the steps of vacancies in L1, its square, layers above L1 summed over the
+        vacancies, and sites beside the cluster.
+    """
+    for step in range(steps):
+        n = cluster.number[0]
+        u = rng.random()
+        if u < 0.25:
+            chance = _try_larger(geometry, cluster, bias, largest, rng)
+            chances[n, 0] += chance
+            chances[n, 1] += 1.0
+        elif u < 0.5:
+            chance = _try_smaller(geometry, cluster, bias, rng)
+            chances[n, 2] += chance
+            chances[n, 3] += 1.0
+        else:
+            _move_one(geometry, cluster, rng)
+        n = cluster.number[0]
+        visits[n] += 1
+        foot = float(cluster.number[2])
+        shapes[n, 0] += foot
+        shapes[n, 1] += foot * foot
+        shapes[n, 2] += cluster.number[3]
+        shapes[n, 3] += cluster.number[1]
+        if learn > 0.0:
+            bias[n] -= min(learn, 2.0 * largest / (step + 1.0))
 
-        Parameters
-        ----------
-        bias : float64[largest + 2]
-            By number of vacancies; changed while learning.
-        steps : int
-        learn : float
-            Wang and Landau's modification factor ln f at the first step of a walk that learns
-            (10.1103/PhysRevLett.86.2050), falling as 1/t as Belardinelli and Pereyra
-            (10.1103/PhysRevE.75.046701); 0: the bias stays, and detailed balance is exact.
-        visits : int64[largest + 2]
-            Steps that ended at each size.
-        chances : float64[largest + 2, 4]
-            Summed acceptance probabilities of growth and their number, the same of shrinking.
-        shapes : float64[largest + 2, 4]
-            Sums over the steps of vacancies in L1, its square, layers above L1 summed over the
-            vacancies, and sites beside the cluster.
-        """
-        if fingerprint < 0:
-            return
-        for step in range(steps):
-            n = cluster.number[0]
-            u = rng.random()
-            if u < 0.25:
-                chance = _try_larger(geometry, cluster, bias, largest, rng)
-                chances[n, 0] += chance
-                chances[n, 1] += 1.0
-            elif u < 0.5:
-                chance = _try_smaller(geometry, cluster, bias, rng)
-                chances[n, 2] += chance
-                chances[n, 3] += 1.0
-            else:
-                _move_one(geometry, cluster, rng)
-            n = cluster.number[0]
-            visits[n] += 1
-            foot = float(cluster.number[2])
-            shapes[n, 0] += foot
-            shapes[n, 1] += foot * foot
-            shapes[n, 2] += cluster.number[3]
-            shapes[n, 3] += cluster.number[1]
-            if learn > 0.0:
-                bias[n] -= min(learn, 2.0 * largest / (step + 1.0))
 
-    @entry
-    def enumerate_clusters(geometry, cluster, root, largest, sums, counts, untried, choice, log_w):
-        """Sums over all clusters of up to `largest` vacancies whose first L1 site is `root`.
+@entry
+def enumerate_clusters(geometry, cluster, root, largest, sums, counts, untried, choice, log_w):
+    """Sums over all clusters of up to `largest` vacancies whose first L1 site is `root`.
 
-        Redelmeier's algorithm (10.1016/0012-365X(81)90237-5): every cluster is met exactly once.
-        The first site of L1 in the order of columns is the root, so each cluster is counted once
-        modulo translation.
+    Redelmeier's algorithm (10.1016/0012-365X(81)90237-5): every cluster is met exactly once.
+    The first site of L1 in the order of columns is the root, so each cluster is counted once
+    modulo translation.
 
-        Parameters
-        ----------
-        sums : float64[largest + 1, 3]
-            Sums of w, of w times the vacancies in L1, and of w times the summed layers.
-        counts : int64[largest + 1]
-        untried : int64[:]
-            Sites still to be tried, a stack shared by all depths.
-        choice : int64[largest + 2, 2]
-            Scratch by depth: next entry to try, and end of the entries of this depth.
-        log_w : float64[largest + 2]
-            Scratch: ln w by number of vacancies, 0 at 0.
-        """
-        if fingerprint < 0:
-            return
-        # Sites seen carry a mark.
-        untried[0] = root
-        cluster.mark[root] = 1
-        depth = 0
-        choice[0, 0], choice[0, 1] = 0, 1
-        end = 1
-        while depth >= 0:
-            if choice[depth, 0] >= choice[depth, 1]:
-                # Nothing left here: forget the neighbours that this depth had added.
-                depth -= 1
-                if depth >= 0:
-                    site = untried[choice[depth, 0] - 1]
-                    for i in range(choice[depth, 1], end):
-                        cluster.mark[untried[i]] = 0
-                    end = choice[depth, 1]
-                    remove(geometry, cluster, site)
+    Parameters
+    ----------
+    sums : float64[largest + 1, 3]
+        Sums of w, of w times the vacancies in L1, and of w times the summed layers.
+    counts : int64[largest + 1]
+    untried : int64[:]
+        Sites still to be tried, a stack shared by all depths.
+    choice : int64[largest + 2, 2]
+        Scratch by depth: next entry to try, and end of the entries of this depth.
+    log_w : float64[largest + 2]
+        Scratch: ln w by number of vacancies, 0 at 0.
+    """
+    # Sites seen carry a mark.
+    untried[0] = root
+    cluster.mark[root] = 1
+    depth = 0
+    choice[0, 0], choice[0, 1] = 0, 1
+    end = 1
+    while depth >= 0:
+        if choice[depth, 0] >= choice[depth, 1]:
+            # Nothing left here: forget the neighbours that this depth had added.
+            depth -= 1
+            if depth >= 0:
+                site = untried[choice[depth, 0] - 1]
+                for i in range(choice[depth, 1], end):
+                    cluster.mark[untried[i]] = 0
+                end = choice[depth, 1]
+                remove(geometry, cluster, site)
+            continue
+        site = untried[choice[depth, 0]]
+        choice[depth, 0] += 1
+        n = cluster.number[0]
+        gain = math.log(weight_of(geometry, site, cluster.code[site]))
+        gain += change_beside(geometry, cluster, site)
+        log_w[n + 1] = log_w[n] + gain
+        w = math.exp(log_w[n + 1])
+        foot = cluster.number[2] + (1 if height(geometry, site) == 0 else 0)
+        sums[n + 1, 0] += w
+        sums[n + 1, 1] += w * foot
+        sums[n + 1, 2] += w * (cluster.number[3] + height(geometry, site))
+        counts[n + 1] += 1
+        if n + 1 == largest:
+            continue
+        add(geometry, cluster, site)
+        for j in range(N_NEAR):
+            q = near(geometry, site, j)
+            if cluster.occupancy[q] != METAL or cluster.mark[q]:
                 continue
-            site = untried[choice[depth, 0]]
-            choice[depth, 0] += 1
-            n = cluster.number[0]
-            gain = math.log(weight_of(geometry, site, cluster.code[site]))
-            gain += change_beside(geometry, cluster, site)
-            log_w[n + 1] = log_w[n] + gain
-            w = math.exp(log_w[n + 1])
-            foot = cluster.number[2] + (1 if height(geometry, site) == 0 else 0)
-            sums[n + 1, 0] += w
-            sums[n + 1, 1] += w * foot
-            sums[n + 1, 2] += w * (cluster.number[3] + height(geometry, site))
-            counts[n + 1] += 1
-            if n + 1 == largest:
+            if height(geometry, q) == 0 and q < root:
                 continue
-            add(geometry, cluster, site)
-            for j in range(N_NEAR):
-                q = near(geometry, site, j)
-                if cluster.occupancy[q] != METAL or cluster.mark[q]:
-                    continue
-                if height(geometry, q) == 0 and q < root:
-                    continue
-                untried[end] = q
-                cluster.mark[q] = 1
-                end += 1
-            depth += 1
-            choice[depth, 0] = choice[depth - 1, 0]
-            choice[depth, 1] = end
-        cluster.mark[root] = 0
-
-    @entry
-    def vacate(geometry, cluster, site):
-        """Vacate one metal site, whatever the cluster is."""
-        if fingerprint >= 0:
-            add(geometry, cluster, site)
-
-    return walk, enumerate_clusters, vacate
+            untried[end] = q
+            cluster.mark[q] = 1
+            end += 1
+        depth += 1
+        choice[depth, 0] = choice[depth - 1, 0]
+        choice[depth, 1] = end
+    cluster.mark[root] = 0
 
 
-walk, enumerate_clusters, vacate = _compile(source_fingerprint())
+@entry
+def vacate(geometry, cluster, site):
+    """Vacate one metal site, whatever the cluster is."""
+    add(geometry, cluster, site)

@@ -15,7 +15,7 @@ import numpy as np
 
 from kmc.kernels import tables as t
 from kmc.kernels.counts import neighbour_row
-from kmc.kernels.jit import entry, inner, rare, source_fingerprint
+from kmc.kernels.jit import entry, inner, rare
 from kmc.kernels.rates import species_of
 
 
@@ -130,13 +130,7 @@ NO_SEARCH = Connection(
 """Where dead lithium is like any other."""
 
 
-def _compile(fingerprint):
-    @entry
-    def connected(geometry, state, net, site):
-        """Whether the metal on a site (of the kernels) is connected."""
-        return fingerprint >= 0 and is_connected(geometry, state.site_state, net, site)
-
-    return connected
-
-
-connected = _compile(source_fingerprint())
+@entry
+def connected(geometry, state, net, site):
+    """Whether the metal on a site (of the kernels) is connected."""
+    return is_connected(geometry, state.site_state, net, site)

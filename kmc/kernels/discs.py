@@ -8,16 +8,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from kmc.kernels.jit import kept
-
-
-def _compiled(function):
-    return kept(njit(cache=True, nogil=True, error_model="numpy")(function))
+from kmc.kernels.jit import allocating
 
 
-@_compiled
+@allocating
 def _weights(position, pitch, width, reach, out):
     """Gaussian weights of the cells around a position along one axis; returns the first cell."""
     start = math.floor(position / pitch) - reach
@@ -31,7 +26,7 @@ def _weights(position, pitch, width, reach, out):
     return start
 
 
-@_compiled
+@allocating
 def spread(x, y, values, width, reach, edge, grid):
     """Add values at points to a grid, each shared out by a Gaussian of standard deviation `width`.
 
@@ -50,7 +45,7 @@ def spread(x, y, values, width, reach, edge, grid):
                 grid[r, (column + b) % n] += share * wx[b]
 
 
-@_compiled
+@allocating
 def gather(x, y, grid, width, reach, edge):
     """Means of a grid around points, with the weights of `spread`."""
     n = grid.shape[0]
@@ -69,7 +64,7 @@ def gather(x, y, grid, width, reach, edge):
     return out
 
 
-@_compiled
+@allocating
 def pair_sums(first, second, coupling, values):
     """Σ over pairs of coupling × the other's value, for each point."""
     out = np.zeros(values.size)

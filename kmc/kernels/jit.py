@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
@@ -130,6 +131,15 @@ def reported_compilation(
         yield
 
 
+@functools.cache
+def _sources() -> str:
+    """Hash of the kernel sources."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def inner(function: Callable) -> Callable:
     """Decorator of functions that are compiled into the loop that calls them."""
     return function if _numba.config.DISABLE_JIT else _Part(function, {"forceinline": True})
@@ -143,8 +153,13 @@ def rare(function: Callable) -> Callable:
     return function if _numba.config.DISABLE_JIT else _Part(function, {})
 
 
-def kept(compiled: Any) -> Any:
-    """A function with ``cache=True`` that runs as well where its code cannot be kept on disk."""
+def _kept(function: Callable, **options: Any) -> Any:
+    """Compile a function for calls from Python; its code is kept on disk where that is possible.
+
+    It is found again as long as no file of the kernels changes: numba itself watches only the file
+    of the function, and not those of the parts that are compiled into it.
+    """
+    compiled = _numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
     if not _numba.config.DISABLE_JIT:
         save = compiled._cache.save_overload
 
@@ -153,13 +168,18 @@ def kept(compiled: Any) -> Any:
                 save(signature, result)
 
         compiled._cache.save_overload = save_if_possible
+        compiled._cache._cache_file._source_stamp = _sources()
     return compiled
 
 
 def entry(function: Callable) -> Any:
-    """Decorator of functions called from Python; compiled code is kept on disk if there is room."""
-    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, **_NO_COUNTING}
-    return kept(_numba.njit(cache=True, **options)(function))
+    """Decorator of functions called from Python."""
+    return _kept(function, no_cfunc_wrapper=True, **_NO_COUNTING)
+
+
+def allocating(function: Callable) -> Any:
+    """Decorator of functions called from Python that make arrays, and of what they call."""
+    return _kept(function)
 
 
 index = np.uint64
@@ -223,15 +243,3 @@ def count_bits(mask):
 @overload(count_bits)
 def _count_bits_compiled(mask):
     return lambda mask: _count_bits(np.int64(mask))
-
-
-def source_fingerprint() -> int:
-    """Hash of the kernel sources.
-
-    numba's cache watches only the file of the function it stores; as a captured constant this hash
-    makes a cached kernel invalid as soon as any kernel module changes.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return int.from_bytes(digest.digest()[:6], "big")

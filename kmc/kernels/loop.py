@@ -19,7 +19,7 @@ from kmc.kernels.counts import count_neighbours, list_mg, neighbour_row, variant
 from kmc.kernels.creep import close_void, creep_bound
 from kmc.kernels.events import exchange, rates_now, record, total_rate, vacancy_rates
 from kmc.kernels.hop import hop
-from kmc.kernels.jit import entry, index, inner, prefetch, rare, source_fingerprint
+from kmc.kernels.jit import entry, index, inner, prefetch, rare
 from kmc.kernels.lone_vacancy import walk_alone
 from kmc.kernels.rates import (
     barrier_kind,
@@ -30,18 +30,19 @@ from kmc.kernels.rates import (
     hop_energy,
     hop_rate,
     hop_target,
+    plate_weight,
     species_of,
+    strip_weight,
 )
 from kmc.kernels.selection import assign, find_bin, find_choice, find_place, lowest_bin, total_mass
 from kmc.kernels.transfer import (
     DEAD,
     none_reacts,
     plate_at_current,
-    plate_site_at_voltage,
     plate_waiting,
+    site_at_voltage,
     strip_among_all,
     strip_at_current,
-    strip_site_at_voltage,
     transfer_due,
 )
 
@@ -176,7 +177,7 @@ def _sort_vacancies(geometry, law, channels, state, scratch):
 
 PARTS = {
     "net": (is_connected, none_reacts, plate_at_current, plate_waiting, reduce, strip_among_all),
-    "held": (exchange_rate, oxidise_and_reduce, plate_site_at_voltage, strip_site_at_voltage),
+    "held": (exchange_rate, oxidise_and_reduce, site_at_voltage),
     "creeps": (creep_bound, close_void),
     "mixes": (_mix,),
 }
@@ -188,238 +189,227 @@ def left_out(given):
     return {part for name in PARTS if given[name] is None for part in PARTS[name]}
 
 
-def _compile(fingerprint):
-    """The entry points of the kernels, cached on disk for these very sources."""
+@entry
+def prepare(geometry, law, channels, state, scratch):
+    """Count neighbours and fill the bins of a state whose site states hold species only.
 
-    @entry
-    def prepare(geometry, law, channels, state, scratch):
-        """Count neighbours and fill the bins of a state whose site states hold species only.
+    The energy counter must hold the energy of the box full of Li. Strip weights are listed as
+    out of date; the first strip brings them up to date.
+    """
+    count_neighbours(geometry, law, state, scratch.near[0])
+    _sort_vacancies(geometry, law, channels, state, scratch)
 
-        The energy counter must hold the energy of the box full of Li. Strip weights are listed as
-        out of date; the first strip brings them up to date.
-        """
-        if fingerprint < 0:
-            return
-        count_neighbours(geometry, law, state, scratch.near[0])
-        _sort_vacancies(geometry, law, channels, state, scratch)
 
-    @entry
-    def sums_of_weights(geometry, law, state, scratch, net):
-        """Sums of the strip weights of all electroactive atoms and of all plate weights.
+@entry
+def sums_of_weights(geometry, law, state, scratch, net):
+    """Sums of the strip weights of all electroactive atoms and of all plate weights.
 
-        Where dead lithium is spared, of those that the current reaches.
-        """
-        if fingerprint < 0:
-            return 0.0, 0.0
-        return sums_over_box(geometry, law, state, net, scratch.near[2])
+    Where dead lithium is spared, of those that the current reaches.
+    """
+    return sums_over_box(geometry, law, state, net, scratch.near[2])
 
-    @entry
-    def update_strip_weights(geometry, law, channels, state, scratch):
-        """Bring the weights of all sites listed as out of date up to date."""
-        if fingerprint >= 0:
-            refresh_strip_weights(geometry, law, channels, state, scratch)
 
-    @entry
-    def rates_of_vacancy(geometry, law, channels, site_state, site, rates):
-        """`events.vacancy_rates`, for inspection."""
-        return vacancy_rates(geometry, law, channels, site_state, site, rates) + 0 * fingerprint
+@entry
+def update_strip_weights(geometry, law, channels, state, scratch):
+    """Bring the weights of all sites listed as out of date up to date."""
+    refresh_strip_weights(geometry, law, channels, state, scratch)
 
-    @entry
-    def advance(
-        geometry, law, channels, state, scratch, lone, limits, log, net, held, creeps, mixes, rng
+
+@entry
+def rates_of_vacancy(geometry, law, channels, site_state, site, rates):
+    """`events.vacancy_rates`, for inspection."""
+    return vacancy_rates(geometry, law, channels, site_state, site, rates)
+
+
+@entry
+def advance(
+    geometry, law, channels, state, scratch, lone, limits, log, net, held, creeps, mixes, rng
+):
+    """Run events until a limit is reached; returns the reason (`PAUSED`, ...).
+
+    Parameters
+    ----------
+    geometry, law, channels, state, scratch, lone, limits, log
+        Tuples of `kmc.kernels.tables`; `law` is `OneSpecies` or `TwoSpecies`.
+    net : kmc.kernels.connection.Connection or None
+        Whether dead lithium is spared, and how it is found. None for a loop that never plates
+        and spares nothing.
+    held, creeps, mixes : True or None
+        None for a loop without a held voltage and exchange (`held`, which needs `net`), creep,
+        or exchange of Mg. Code for what is None is left out of the compilation, in which a loop
+        that only strips takes half the time of one with everything.
+    rng : numpy.random.Generator
+        The only source of randomness. An attempt draws its waiting time (standard
+        exponential), then two uniform numbers for the next attempt (its own were drawn by the
+        one before): where in the sum of all bounds it falls, and which member of a bin it
+        takes. A vacancy then draws another of the latter as long as it names no member, a strip
+        or plate at a given current as many uniform numbers as its own selection takes (of an
+        ion that waited, before the numbers of the attempt that follows; an exchange
+        one more before to be accepted and one after for the site that is plated), a closure one
+        for the site and, where the reservoir has Mg, one for the species.
+
+    Notes
+    -----
+    Limits do not change what happens: an attempt that would come after a time at which the
+    clock stops is put off and carried out by the next call, an atom about to leave leaves then.
+
+    An ion that comes at a given current and finds no vacant site waits, and takes the first
+    one there is, at once. When the next ion comes before that, the reason is `NO_SITE`; also,
+    without an ion that waits, where vacant sites are left but none beside connected metal.
+    """
+    site_state, hops, counters, clock = (
+        state.site_state,
+        state.hops,
+        state.counters,
+        state.clock,
+    )
+    scratch.owner[:] = -1  # rates may have changed since the last call
+    capacity = hops.members.shape[1]
+    at_voltage, exchanges, plating = False, False, False
+    if net is not None:
+        plating = channels.plating
+    if held is not None:
+        at_voltage = channels.strip_per_weight > 0.0
+        exchanges = channels.exchange > 0.0
+    forward, backward = t.STRIPS, t.PLATES
+    if plating:
+        forward, backward = t.PLATES, t.STRIPS
+    strip, plate, creep, mixing = channels.strip, 0.0, 0.0, 0.0
+    stop = min(limits.time_s, limits.pause_time_s)
+    unmixed = others = strip + channels.emission
+    while (
+        counters[t.EVENTS] < limits.events
+        and counters[forward] - counters[backward] < limits.strips
+        and counters[t.ATTEMPTS] < limits.attempts
+        and counters[t.VACANT_L1] < limits.vacant_L1
+        and clock[t.TIME] < limits.pause_time_s
     ):
-        """Run events until a limit is reached; returns the reason (`PAUSED`, ...).
-
-        Parameters
-        ----------
-        geometry, law, channels, state, scratch, lone, limits, log
-            Tuples of `kmc.kernels.tables`; `law` is `OneSpecies` or `TwoSpecies`.
-        net : kmc.kernels.connection.Connection or None
-            Whether dead lithium is spared, and how it is found. None for a loop that never plates
-            and spares nothing.
-        held, creeps, mixes : True or None
-            None for a loop without a held voltage and exchange (`held`, which needs `net`), creep,
-            or exchange of Mg. Code for what is None is left out of the compilation, in which a loop
-            that only strips takes half the time of one with everything.
-        rng : numpy.random.Generator
-            The only source of randomness. An attempt draws its waiting time (standard
-            exponential), then two uniform numbers for the next attempt (its own were drawn by the
-            one before): where in the sum of all bounds it falls, and which member of a bin it
-            takes. A vacancy then draws another of the latter as long as it names no member, a strip
-            or plate at a given current as many uniform numbers as its own selection takes (of an
-            ion that waited, before the numbers of the attempt that follows; an exchange
-            one more before to be accepted and one after for the site that is plated), a closure one
-            for the site and, where the reservoir has Mg, one for the species.
-
-        Notes
-        -----
-        Limits do not change what happens: an attempt that would come after a time at which the
-        clock stops is put off and carried out by the next call, an atom about to leave leaves then.
-
-        An ion that comes at a given current and finds no vacant site waits, and takes the first
-        one there is, at once. When the next ion comes before that, the reason is `NO_SITE`; also,
-        without an ion that waits, where vacant sites are left but none beside connected metal.
-        """
-        if fingerprint < 0:
-            return -1
-        site_state, hops, counters, clock = (
-            state.site_state,
-            state.hops,
-            state.counters,
-            state.clock,
-        )
-        scratch.owner[:] = -1  # rates may have changed since the last call
-        capacity = hops.members.shape[1]
-        at_voltage, exchanges, plating = False, False, False
-        if net is not None:
-            plating = channels.plating
+        if counters[t.VACANCIES] >= capacity:
+            return t.BINS_FULL
+        if clock[t.STRIP_DUE] != 0.0:
+            if net is not None and clock[t.STRIP_DUE] == t.WAITING:
+                if plate_waiting(geometry, law, channels, state, scratch, net, rng, log):
+                    continue
+            elif counters[forward] - counters[backward] >= limits.before_strip:
+                return t.PAUSED
+            elif transfer_due(geometry, law, channels, state, scratch, net, rng, log):
+                continue
+            else:
+                return t.NO_SITE if plating else t.NO_ELECTROACTIVE
         if held is not None:
-            at_voltage = channels.strip_per_weight > 0.0
-            exchanges = channels.exchange > 0.0
-        forward, backward = t.STRIPS, t.PLATES
-        if plating:
-            forward, backward = t.PLATES, t.STRIPS
-        strip, plate, creep, mixing = channels.strip, 0.0, 0.0, 0.0
-        stop = min(limits.time_s, limits.pause_time_s)
-        unmixed = others = strip + channels.emission
-        while (
-            counters[t.EVENTS] < limits.events
-            and counters[forward] - counters[backward] < limits.strips
-            and counters[t.ATTEMPTS] < limits.attempts
-            and counters[t.VACANT_L1] < limits.vacant_L1
-            and clock[t.TIME] < limits.pause_time_s
-        ):
-            if counters[t.VACANCIES] >= capacity:
-                return t.BINS_FULL
-            if clock[t.STRIP_DUE] != 0.0:
-                if net is not None and clock[t.STRIP_DUE] == t.WAITING:
-                    if plate_waiting(geometry, law, channels, state, scratch, net, rng, log):
-                        continue
-                elif counters[forward] - counters[backward] >= limits.before_strip:
-                    return t.PAUSED
-                elif transfer_due(geometry, law, channels, state, scratch, net, rng, log):
-                    continue
-                else:
-                    return t.NO_SITE if plating else t.NO_ELECTROACTIVE
-            if held is not None:
-                if (at_voltage or exchanges) and counters[t.N_DIRTY] > 0:
-                    refresh_strip_weights(geometry, law, channels, state, scratch)
-                if at_voltage:
-                    strip = channels.strip_per_weight * total_mass(state.strips)
-                    plate = channels.plate_per_weight * total_mass(state.plates)
-                    if strip + plate <= 0.0:
-                        return t.NO_ELECTROACTIVE
-                if exchanges:
-                    product = total_mass(state.strips) * total_mass(state.plates)
-                    plate = exchange_rate(strip, channels.exchange * product)
-            if creeps is not None and channels.creep.size > 0:
-                creep = creep_bound(geometry, channels, state)
-            if mixes is not None:
-                mixing = channels.mg_exchange * (t.N_FIRST * state.mg.length[0])
-            if held is not None or creeps is not None or mixes is not None:
-                unmixed = strip + plate + channels.emission + creep
-                others = unmixed + mixing
-            total = total_mass(hops) + others
-            if total <= 0.0:
-                return t.NO_EVENT
-            u, v, choice = clock[1], clock[2], -1
-            site, absorbed = np.int64(-1), False
-            if counters[t.VACANCIES] == 1 and clock[t.PUT_OFF] < 0.0:
-                site, absorbed = walk_alone(
-                    geometry, law, channels, state, scratch, lone, others, limits, rng
-                )
-            if site >= 0:
-                clock[1] = rng.random()
-                clock[2] = rng.random()
-                b, rest = -1, u * others
-                if absorbed:
-                    b, choice = 0, t.N_FIRST
-            else:
-                time = clock[t.PUT_OFF]
-                if time < 0.0:
-                    time = clock[t.TIME] + rng.standard_exponential() / (total * channels.unit_Hz)
-                elif total != clock[t.PUT_OFF_RATE]:  # the current was switched off, or its voltage
-                    left = (time - clock[t.TIME]) * clock[t.PUT_OFF_RATE]
-                    time = clock[t.TIME] + left / total
-                if time >= stop:
-                    clock[t.PUT_OFF], clock[t.PUT_OFF_RATE] = time, total
-                    clock[t.TIME] = stop
-                    return t.TIME_IS_UP if limits.time_s <= limits.pause_time_s else t.PAUSED
-                clock[t.PUT_OFF] = -1.0
-                _pass_time(state, time)
-                counters[t.ATTEMPTS] += 1
-                clock[1] = rng.random()
-                clock[2] = rng.random()
-                if geometry.looks_ahead:
-                    _look_ahead(geometry, law, state, clock[1] * total, clock[2])
-                b, rest = find_bin(hops, u * total)
-                if b < 0 and others == 0.0:
-                    b = lowest_bin(hops)  # rounded up to the very end of the sum
-                if b >= 0:
-                    count = hops.count[b]
-                    place = find_place(count, v)
-                    while place >= count:
-                        place = find_place(count, rng.random())
-                    site, y = np.int64(hops.members[b, place]), rest / count
-                    if y < rates_now(geometry, law, channels, scratch, site_state, site):
-                        choice = find_choice(scratch.rates[index(site & (t.N_KEPT - 1))], y)
-            if b >= 0:
-                if choice >= 0:
-                    _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
-            elif mixes is not None and mixing > 0.0 and rest >= unmixed:
-                rest -= unmixed
-                _mix(geometry, law, channels, state, scratch, rest, log)
-            elif rest < strip + plate or channels.emission + creep == 0.0:
-                if held is not None and at_voltage:
-                    flat = channels.strip_per_weight * geometry.sites_per_layer
-                    # Weighted by the time between such attempts, which is the mean over time again.
-                    weight = min(flat / (strip + plate), 1.0 / channels.forgetting)
-                    observe(channels, state, weight)
-                    plates = rest >= strip and plate > 0.0
-                    if plates:
-                        rest = (rest - strip) / channels.plate_per_weight
-                        at = plate_site_at_voltage(geometry, law, state, net, rest)
-                    else:
-                        rest = rest / channels.strip_per_weight
-                        at = strip_site_at_voltage(geometry, law, state, net, rest)
-                    if at == DEAD and none_reacts(geometry, law, state, net, scratch.near[2], True):
-                        return t.NO_ELECTROACTIVE
-                    if at < 0:
-                        continue
-                    charge = counters[forward] - counters[backward]
-                    if plates == plating and charge >= limits.before_strip:
-                        clock[t.STRIP_DUE] = at + 1.0
-                        return t.PAUSED
-                    if plates:
-                        reduce(geometry, law, channels, state, scratch, at, log)
-                    else:
-                        oxidise(geometry, law, channels, state, scratch, at, log)
-                    continue
-                if held is not None and exchanges and rest >= strip:
-                    oxidise_and_reduce(
-                        geometry, law, channels, state, scratch, net, plate, rng, log
-                    )
-                    continue
-                if net is not None and clock[t.STRIP_DUE] == t.WAITING:
-                    return t.NO_SITE
-                if counters[forward] - counters[backward] >= limits.before_strip:
-                    clock[t.STRIP_DUE] = -1.0
-                    return t.PAUSED
-                if net is not None and plating:
-                    if not plate_at_current(geometry, law, channels, state, scratch, net, rng, log):
-                        return t.NO_SITE
-                elif not strip_at_current(geometry, law, channels, state, scratch, net, rng, log):
+            if (at_voltage or exchanges) and counters[t.N_DIRTY] > 0:
+                refresh_strip_weights(geometry, law, channels, state, scratch)
+            if at_voltage:
+                strip = channels.strip_per_weight * total_mass(state.strips)
+                plate = channels.plate_per_weight * total_mass(state.plates)
+                if strip + plate <= 0.0:
                     return t.NO_ELECTROACTIVE
-            elif creeps is None or rest < strip + plate + channels.emission or creep == 0.0:
-                share = (rest - strip - plate) / channels.emission
-                _emit(geometry, law, channels, state, scratch, share, log)
-            else:
-                close_void(geometry, law, channels, state, scratch, rng, log)
-        return t.PAUSED
-
-    return prepare, sums_of_weights, update_strip_weights, rates_of_vacancy, advance
-
-
-prepare, sums_of_weights, update_strip_weights, rates_of_vacancy, advance = _compile(
-    source_fingerprint()
-)
+            if exchanges:
+                product = total_mass(state.strips) * total_mass(state.plates)
+                plate = exchange_rate(strip, channels.exchange * product)
+        if creeps is not None and channels.creep.size > 0:
+            creep = creep_bound(geometry, channels, state)
+        if mixes is not None:
+            mixing = channels.mg_exchange * (t.N_FIRST * state.mg.length[0])
+        if held is not None or creeps is not None or mixes is not None:
+            unmixed = strip + plate + channels.emission + creep
+            others = unmixed + mixing
+        total = total_mass(hops) + others
+        if total <= 0.0:
+            return t.NO_EVENT
+        u, v, choice = clock[1], clock[2], -1
+        site, absorbed = np.int64(-1), False
+        if counters[t.VACANCIES] == 1 and clock[t.PUT_OFF] < 0.0:
+            site, absorbed = walk_alone(
+                geometry, law, channels, state, scratch, lone, others, limits, rng
+            )
+        if site >= 0:
+            clock[1] = rng.random()
+            clock[2] = rng.random()
+            b, rest = -1, u * others
+            if absorbed:
+                b, choice = 0, t.N_FIRST
+        else:
+            time = clock[t.PUT_OFF]
+            if time < 0.0:
+                time = clock[t.TIME] + rng.standard_exponential() / (total * channels.unit_Hz)
+            elif total != clock[t.PUT_OFF_RATE]:  # the current was switched off, or its voltage
+                left = (time - clock[t.TIME]) * clock[t.PUT_OFF_RATE]
+                time = clock[t.TIME] + left / total
+            if time >= stop:
+                clock[t.PUT_OFF], clock[t.PUT_OFF_RATE] = time, total
+                clock[t.TIME] = stop
+                return t.TIME_IS_UP if limits.time_s <= limits.pause_time_s else t.PAUSED
+            clock[t.PUT_OFF] = -1.0
+            _pass_time(state, time)
+            counters[t.ATTEMPTS] += 1
+            clock[1] = rng.random()
+            clock[2] = rng.random()
+            if geometry.looks_ahead:
+                _look_ahead(geometry, law, state, clock[1] * total, clock[2])
+            b, rest = find_bin(hops, u * total)
+            if b < 0 and others == 0.0:
+                b = lowest_bin(hops)  # rounded up to the very end of the sum
+            if b >= 0:
+                count = hops.count[b]
+                place = find_place(count, v)
+                while place >= count:
+                    place = find_place(count, rng.random())
+                site, y = np.int64(hops.members[b, place]), rest / count
+                if y < rates_now(geometry, law, channels, scratch, site_state, site):
+                    choice = find_choice(scratch.rates[index(site & (t.N_KEPT - 1))], y)
+        if b >= 0:
+            if choice >= 0:
+                _fill_vacancy(geometry, law, channels, state, scratch, site, choice, log)
+        elif mixes is not None and mixing > 0.0 and rest >= unmixed:
+            rest -= unmixed
+            _mix(geometry, law, channels, state, scratch, rest, log)
+        elif rest < strip + plate or channels.emission + creep == 0.0:
+            if held is not None and at_voltage:
+                flat = channels.strip_per_weight * geometry.sites_per_layer
+                # Weighted by the time between such attempts, which is the mean over time again.
+                weight = min(flat / (strip + plate), 1.0 / channels.forgetting)
+                observe(channels, state, weight)
+                plates = rest >= strip and plate > 0.0
+                if plates:
+                    rest = (rest - strip) / channels.plate_per_weight
+                    at = site_at_voltage(
+                        geometry, state.plates, law, state, net, plate_weight, rest
+                    )
+                else:
+                    rest = rest / channels.strip_per_weight
+                    at = site_at_voltage(
+                        geometry, state.strips, law, state, net, strip_weight, rest
+                    )
+                if at == DEAD and none_reacts(geometry, law, state, net, scratch.near[2], True):
+                    return t.NO_ELECTROACTIVE
+                if at < 0:
+                    continue
+                charge = counters[forward] - counters[backward]
+                if plates == plating and charge >= limits.before_strip:
+                    clock[t.STRIP_DUE] = at + 1.0
+                    return t.PAUSED
+                if plates:
+                    reduce(geometry, law, channels, state, scratch, at, log)
+                else:
+                    oxidise(geometry, law, channels, state, scratch, at, log)
+                continue
+            if held is not None and exchanges and rest >= strip:
+                oxidise_and_reduce(geometry, law, channels, state, scratch, net, plate, rng, log)
+                continue
+            if net is not None and clock[t.STRIP_DUE] == t.WAITING:
+                return t.NO_SITE
+            if counters[forward] - counters[backward] >= limits.before_strip:
+                clock[t.STRIP_DUE] = -1.0
+                return t.PAUSED
+            if net is not None and plating:
+                if not plate_at_current(geometry, law, channels, state, scratch, net, rng, log):
+                    return t.NO_SITE
+            elif not strip_at_current(geometry, law, channels, state, scratch, net, rng, log):
+                return t.NO_ELECTROACTIVE
+        elif creeps is None or rest < strip + plate + channels.emission or creep == 0.0:
+            share = (rest - strip - plate) / channels.emission
+            _emit(geometry, law, channels, state, scratch, share, log)
+        else:
+            close_void(geometry, law, channels, state, scratch, rng, log)
+    return t.PAUSED

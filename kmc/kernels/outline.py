@@ -11,14 +11,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from kmc.kernels.jit import index, kept
-
-
-def _compiled(function):
-    return kept(njit(cache=True, nogil=True, error_model="numpy")(function))
-
+from kmc.kernels.jit import allocating, index
 
 DRY, LINE, FULL = 0, 1, 2
 _FLAT = 0.01  # least component of the normal: keeps the cubic of a wedge regular
@@ -29,7 +23,7 @@ _REACH = 2
 _FIRST = 1e-3  # mean height that a wedge must have in a cell to enter it
 
 
-@_compiled
+@allocating
 def wedge_height(d, a, b):
     """Mean over the unit cell of a plane d + n·x where it is above 0; a ≥ b: half its slopes."""
     if d >= a + b:
@@ -44,7 +38,7 @@ def wedge_height(d, a, b):
     return total / (24 * a * b)
 
 
-@_compiled
+@allocating
 def wedge_cover(d, a, b):
     """Share of the unit cell in which the plane d + n·x is above 0: the derivative by d."""
     if d >= a + b:
@@ -59,7 +53,7 @@ def wedge_cover(d, a, b):
     return min(1.0, total / (8 * a * b))
 
 
-@_compiled
+@allocating
 def wedge_place(height, a, b):
     """The d of which `wedge_height` is `height`."""
     if height >= a + b:
@@ -79,7 +73,7 @@ def wedge_place(height, a, b):
     return d
 
 
-@_compiled
+@allocating
 def _halves(x, y):
     """Half the slopes of a plane with the direction (x, y), the larger first; (0, 0): unknown."""
     a, b = abs(x) / 2, abs(y) / 2
@@ -88,7 +82,7 @@ def _halves(x, y):
     return (a if a > 0 else 0.5), max(b, _FLAT)
 
 
-@_compiled
+@allocating
 def locate(h, nx, ny, cover, place, kind):
     """Kinds of cells, and in those of the contact line the plane of the gap.
 
@@ -128,7 +122,7 @@ def locate(h, nx, ny, cover, place, kind):
             cover[i, j] = wedge_cover(place[i, j], a, b)
 
 
-@_compiled
+@allocating
 def _second(place, cells, weights, m):
     """Second derivative along the normal just inside the line; 0 where cells are missing."""
     own, px, py = place[cells[m, 0]], place[cells[m, 1]], place[cells[m, 3]]
@@ -138,14 +132,14 @@ def _second(place, cells, weights, m):
     return min(_BENT, max(-_BENT, total))
 
 
-@_compiled
+@allocating
 def _bend(place, cells, weights, still, bent):
     """Fill `bent` in cells of the line; arrays of `_beyond`, those of the grid flat."""
     for m in range(cells.shape[0]):
         bent[cells[m, 0]] = still[m] + weights[m, 3] * _second(place, cells, weights, m)
 
 
-@_compiled
+@allocating
 def _along(i, j, place, kind, nx, ny, second):
     """Second derivative along the line, −1/R on the rim of a disc: a parabola through its cells."""
     n = place.shape[0]
@@ -172,13 +166,13 @@ def _along(i, j, place, kind, nx, ny, second):
     return min(_BENT, max(-_BENT, 2 * (s2 * es2 - s3 * es) / det))
 
 
-@_compiled
+@allocating
 def _wrapped(i, n):
     """i mod n of an i that is less than n out of range: a division takes ten times as long."""
     return i + n if i < 0 else (i - n if i >= n else i)
 
 
-@_compiled
+@allocating
 def _beyond(flat, place, nx, ny, kind, bent):
     """What planes leave out of the Laplacian beyond a line: fills `bent`, lists what bends with h.
 
@@ -243,7 +237,7 @@ def _beyond(flat, place, nx, ny, kind, bent):
 # computes four cells at a time; and rows have ghost cells, as a branch at their ends would stop it.
 
 
-@_compiled
+@allocating
 def _potentials(up, own, down, right, above, below, bent, out):
     """−∇² of the planes in a row of cells; `right`, `above`, `below` are the covers of faces."""
     n = own.size - 2
@@ -261,7 +255,7 @@ def _potentials(up, own, down, right, above, below, bent, out):
     out[0], out[n + 1] = out[n], out[1]
 
 
-@_compiled
+@allocating
 def _exchange(up, own, down, right, above, below, gain, per, weights, phi, older, flow):
     """A stage in a row of cells: what flows in through their faces, and what they gain.
 
@@ -282,7 +276,7 @@ def _exchange(up, own, down, right, above, below, gain, per, weights, phi, older
     older[0], older[n + 1] = older[n], older[1]
 
 
-@_compiled
+@allocating
 def relax(h, rate, time, stages, mobility, cover, place, nx, ny, kind, work):
     """Surface diffusion ∂h/∂t = ∇·M∇(−∇²h) + rate over a time, the contact line held in its cells.
 
@@ -351,7 +345,7 @@ def relax(h, rate, time, stages, mobility, cover, place, nx, ny, kind, work):
                 h[i, j] += (phi[i, j + 1] - place[i, j]) / per[i, j + 1]
 
 
-@_compiled
+@allocating
 def advance(h, time, mobility, cover, place, nx, ny, kind):
     """Let wedges that reach beyond their cell enter the next one; the volume stays.
 
@@ -400,7 +394,7 @@ def advance(h, time, mobility, cover, place, nx, ny, kind):
     h += taken
 
 
-@_compiled
+@allocating
 def _side(i, j, side, n):
     if side == 0:
         return i, j + 1 if j + 1 < n else 0
@@ -411,7 +405,7 @@ def _side(i, j, side, n):
     return i - 1 if i else n - 1, j
 
 
-@_compiled
+@allocating
 def _outward(nx, ny, i, j, side):
     """Fall of the plane of cell (i, j) towards the cell that sees it at `side`."""
     if side == 0:
@@ -423,7 +417,7 @@ def _outward(nx, ny, i, j, side):
     return -ny[i, j]
 
 
-@_compiled
+@allocating
 def clear(h):
     """Cells below 0 borrow from the highest cell beside them, and thin remainders go there.
 
@@ -458,7 +452,7 @@ def clear(h):
     return short, left
 
 
-@_compiled
+@allocating
 def rim_lengths(nx, ny, kind, out):
     """Length of the contact line in each cell, in units of the pitch. Fills `out`, shape (n, n).
 

@@ -13,20 +13,20 @@ import numpy as np
 
 from kmc.kernels import tables as t
 from kmc.kernels.charge import (
-    draw_plate_site,
-    draw_strip_site,
+    draw_site,
     meets_electrolyte,
     observe,
     oxidise,
     reduce,
     refresh_strip_weights,
+    site_at,
     strip_site,
 )
 from kmc.kernels.connection import is_connected, reached, touches_connected
 from kmc.kernels.counts import neighbour_row
-from kmc.kernels.jit import entry, inner, rare, source_fingerprint
+from kmc.kernels.jit import entry, inner, rare
 from kmc.kernels.rates import plate_weight, species_of, strip_weight
-from kmc.kernels.selection import find_bin, find_member, lowest_bin, total_mass
+from kmc.kernels.selection import total_mass
 
 REJECTED, DEAD = -1, -2
 
@@ -118,7 +118,7 @@ def draw_strip(geometry, law, state, scratch, net, rng):
     A draw by the bins of weights holds unless the atom is dead; then one among all connected ones
     follows, which leaves to each its share: w/W (1 + W_dead/W_connected) = w/W_connected.
     """
-    site = draw_strip_site(geometry, state.strips, law, state.site_state, rng)
+    site = draw_site(geometry, state.strips, law, state.site_state, strip_weight, rng)
     if net is None or not net.spares or is_connected(geometry, state.site_state, net, site):
         return site
     return strip_among_all(geometry, law, state, net, scratch.near[2], rng)
@@ -133,7 +133,7 @@ def draw_plate(geometry, law, state, scratch, net, rng):
     if not net.void_surfaces:
         if total_mass(state.plates) <= 0.0:
             return np.int64(-1)
-        site = draw_plate_site(geometry, state.plates, law, state.site_state, rng)
+        site = draw_site(geometry, state.plates, law, state.site_state, plate_weight, rng)
         if not net.spares or touches_connected(geometry, state.site_state, net, site):
             return site
     return _plate_among_all(geometry, law, state, net, scratch.near[2], rng)
@@ -226,46 +226,23 @@ def transfer_due(geometry, law, channels, state, scratch, net, rng, log):
 
 
 @inner
-def strip_site_at_voltage(geometry, law, state, net, rest):
-    """Atom that holds `rest` in the sum of the weights' bounds.
+def site_at_voltage(geometry, bins, law, state, net, weight, rest):
+    """Atom (or vacant site, by bins and weight) that holds `rest` in the sum of the bounds.
 
     `REJECTED` if its weight does not hold it, `DEAD` if it does but no current reaches it.
     """
-    b, rest = find_bin(state.strips, rest)
-    member, y = find_member(state.strips, b if b >= 0 else lowest_bin(state.strips), rest)
-    site = np.int64(strip_site(geometry, member))
-    if y >= strip_weight(law, state.site_state[site]):
+    site, y = site_at(geometry, bins, rest)
+    if y >= weight(law, state.site_state[site]):
         return np.int64(REJECTED)
     if net.spares and not reached(geometry, state.site_state, net, site):
         return np.int64(DEAD)
     return site
 
 
-@inner
-def plate_site_at_voltage(geometry, law, state, net, rest):
-    """Vacant site that holds `rest` in the same way."""
-    b, rest = find_bin(state.plates, rest)
-    member, y = find_member(state.plates, b if b >= 0 else lowest_bin(state.plates), rest)
-    site = np.int64(strip_site(geometry, member))
-    if y >= plate_weight(law, state.site_state[site]):
-        return np.int64(REJECTED)
-    if net.spares and not reached(geometry, state.site_state, net, site):
-        return np.int64(DEAD)
-    return site
-
-
-def _compile(fingerprint):
-    @entry
-    def draw(geometry, law, channels, state, scratch, net, rng):
-        """The next site of a given current, for inspection; −1 where there is none."""
-        if fingerprint < 0:
-            return np.int64(-1)
-        refresh_strip_weights(geometry, law, channels, state, scratch)
-        if channels.plating:
-            return draw_plate(geometry, law, state, scratch, net, rng)
-        return draw_strip(geometry, law, state, scratch, net, rng)
-
-    return draw
-
-
-draw = _compile(source_fingerprint())
+@entry
+def draw(geometry, law, channels, state, scratch, net, rng):
+    """The next site of a given current, for inspection; −1 where there is none."""
+    refresh_strip_weights(geometry, law, channels, state, scratch)
+    if channels.plating:
+        return draw_plate(geometry, law, state, scratch, net, rng)
+    return draw_strip(geometry, law, state, scratch, net, rng)
