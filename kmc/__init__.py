@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kmc.campaign.convergence.levels import converge
     from kmc.campaign.critical.search import critical
     from kmc.campaign.dataset import load_sweep
-    from kmc.campaign.sweep import sweep
+    from kmc.campaign.execute import sweep
     from kmc.model.dft_energies import parameters_from_dft
     from kmc.model.parameter_file import write_parameters
     from kmc.nuclei.study import nucleation
@@ -61,7 +61,7 @@ _MODULES = {
     "compare": "kmc.campaign.compare",
     "converge": "kmc.campaign.convergence.levels",
     "critical": "kmc.campaign.critical.search",
-    "sweep": "kmc.campaign.sweep",
+    "sweep": "kmc.campaign.execute",
     "Simulation": "kmc.systems.electrode.stepping",
     "resume": "kmc.systems.run",
     "extend": "kmc.systems.run",

@@ -130,36 +130,34 @@ def load_sweep(
         # A sample column with the name of an axis is renamed.
         key = f"{name}_end" if name in coordinates else name
         variables[key] = (dims, numbers(name, finals), attrs)
-    for name in names if wanted else ():
-        attrs = dict(zip(("units", "long_name"), meaning(name), strict=True))
-        at = [numbers(name, [row["at"].get(one.key, {}) for row in rows]) for one in wanted]
-        at_dims = [*dims, f"at_{wanted[0].unit}"]
-        variables[f"{name}_at"] = (at_dims, np.stack(at, axis=-1), attrs)
-    if system.charge is not None and "contact_fraction" in system.samples:
-        column = system.charge.column
+        if wanted:
+            at = [numbers(name, [row["at"].get(one.key, {}) for row in rows]) for one in wanted]
+            at_dims = [*dims, f"at_{wanted[0].unit}"]
+            variables[f"{name}_at"] = (at_dims, np.stack(at, axis=-1), attrs)
+    if (charge := system.charge) is not None and "contact_fraction" in system.samples:
         finished = array([row["state"] == "done" for row in rows], bool)
-        crossings = [row["onset"] for row in rows]
-        for name, mask, contact, label in (
-            (f"onset_{column}", "onset_censored", onset_contact, f"contact of {onset_contact:g}"),
-            (
-                f"half_contact_{unit_of(column)}",
-                "half_contact_censored",
-                HALF_CONTACT,
-                "half of the contact",
-            ),
-        ):
-            charges = numbers(repr(float(contact)), crossings)
+        lost = {
+            "onset": (f"onset_{charge.column}", onset_contact, f"contact of {onset_contact:g}"),
+            "half_contact": (f"half_contact_{charge.unit}", HALF_CONTACT, "half of the contact"),
+        }
+        for stem, (name, contact, label) in lost.items():
+            mask = f"{stem}_censored"
+            charges = numbers(repr(float(contact)), [row["onset"] for row in rows])
             text = f"contact first falls below {contact:g}"
-            long_name = f"Capacity in {unit_of(column).replace('_', '/')} where {text}"
-            attrs = {"units": meaning(column)[0], "censored": mask, "label": f"charge to {label}"}
-            variables[name] = (dims, charges, attrs | {"long_name": long_name})
+            attrs = {
+                "units": meaning(charge.column)[0],
+                "censored": mask,
+                "label": f"charge to {label}",
+                "long_name": f"Capacity in {charge.unit.replace('_', '/')} where {text}",
+            }
+            variables[name] = (dims, charges, attrs)
             # A run that still goes on may lose its contact yet; only a finished one is a bound.
             censored = finished & np.isnan(charges)
             variables[mask] = (dims, censored, {"long_name": f"Ended before {text}"})
-        if system.charge != MONOLAYERS:
+        if charge != MONOLAYERS:
             # The name that the onset had before populations were compared by mAh/cm².
-            layers, own = (numbers(c, finals) for c in (MONOLAYERS.column, column))
-            old = variables[f"onset_{column}"][1] * layers / own
+            layers, own = (numbers(c, finals) for c in (MONOLAYERS.column, charge.column))
+            old = variables[f"onset_{charge.column}"][1] * layers / own
             attrs = {"units": "1", "long_name": "The same onset in monolayers"}
             variables["onset_capacity_monolayers"] = (dims, old, attrs)
     for name, text in _TEXTS.items():
@@ -191,20 +189,14 @@ def headline_of(folder: str | Path, at: float | None = None) -> str:
 
 
 def charge_of(folder: str | Path) -> str:
-    """The unit by which the runs of a sweep are compared: "monolayers" or "mAh_cm2".
-
-    Raises
-    ------
-    InputError
-        They pass no charge.
-    """
+    """The unit by which the runs of a sweep are compared: "monolayers" or "mAh_cm2"."""
     system = _system(open_folder(folder))
     if system.charge is None:
         raise InputError(
             f"{system.noun} passes no charge through an interface: there is no capacity to read at",
             advice="Leave --at away.",
         )
-    return unit_of(system.charge.column)
+    return system.charge.unit
 
 
 def _wanted(

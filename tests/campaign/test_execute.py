@@ -458,6 +458,20 @@ def test_the_time_left_goes_by_work():
     assert _pace([(1.0, 2.0), (1.0, 4.0)]) == pytest.approx(3.0)
 
 
+def test_the_time_left_leaves_compilation_out(folder, monkeypatch):
+    """100 s of compilation, then a tenth each 2 s: the point takes 20 s, its kind compiled."""
+    from kmc.campaign import execute
+
+    clock = [0.0]
+    monkeypatch.setattr(execute.time, "monotonic", lambda: clock[0])
+    one = execute._Running(folder.plan.points[0], "pure", compiles=True)
+    found = []
+    for clock[0], fraction in ((0, 0.0), (50, 0.0), (100, 0.06), (101, 0.1), (102, 0.16)):
+        found.append(one.seconds(fraction))
+    assert np.isnan(found[:4]).all()
+    assert found[4] == pytest.approx(20.0)
+
+
 # --- what cannot be used is set aside, and said ---------------------------------------------------
 
 
