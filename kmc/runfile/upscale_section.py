@@ -79,6 +79,15 @@ class Upscale(SystemSection):
         ge=0,
         le=1,
     )
+    dislocation_modulus_GPa: Number | None = _key(
+        None,
+        "αG of Taylor's law: dislocations of the density (σ/αGb)², σ = pressure_share times the "
+        "stack pressure, are sinks beside those of sink_depth_um; without it none. Lithium: 0.85, "
+        "0.3 of 2.83 GPa, assumed",
+        example=0.85,
+        gt=0,
+        le=1000,
+    )
     adhesion_MPa: NumberOrInf = _key(
         math.inf,
         "tension at which contact opens, with the viscous body; inf where it never does",

@@ -17,7 +17,13 @@ from kmc.systems.population.life import KINDS, gaps_of
 from kmc.systems.population.magnesium import MagnesiumProfile
 
 _FEW_VOIDS = 20  # below this many, contact measures the square
-_ASSUMED = ("sink_length_um", "sink_depth_um", "rounding_length_um", "flaw_density_per_um2")
+_ASSUMED = (
+    "sink_length_um",
+    "sink_depth_um",
+    "rounding_length_um",
+    "flaw_density_per_um2",
+    "dislocation_modulus_GPa",
+)
 _COARSE = 1.02  # of cells that were asked for to those that resolve rims
 _ROUNDING = 1e-9
 
@@ -308,7 +314,8 @@ class PopulationRun(TableRun):
                 f"{fraction:g}",
                 advice="Run it with an alloy such as limg_li2s, and this version of kmc.",
             )
-        ways = (conditions.get(key) for key in ("sink_length_um", "sink_depth_um"))
+        depth = self.facts.get("sink_depth_um", conditions.get("sink_depth_um"))
+        ways = (conditions.get("sink_length_um"), depth)
         metal = Medium(
             *(1.0, 0.0, 0.0, 0.0, float(conditions["electrode_thickness_um"]), 1.0),
             *(math.inf if way is None else float(way) for way in ways),

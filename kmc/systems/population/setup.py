@@ -84,6 +84,7 @@ class Prepared:
             "bulk_conductance_per_um_s": medium.bulk_per_um_s,
             "interface_conductance_per_s": medium.interface_per_s,
             "interface_length_um": medium.interface_per_s / medium.bulk_per_um_s,
+            "sink_depth_um": medium.sink_depth_um,
             "sink_distance_um": far,
             "supersaturation_without_voids": 1
             + setting.strip_per_um2_s * far / medium.bulk_per_um_s,
@@ -150,10 +151,10 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
         vapour.model.transport,
         conditions.electrode_thickness_um,
         conditions.sink_length_um,
-        conditions.sink_depth_um,
+        _sink_depth_um(run, vapour),
     )
     aspect, angle = _shape(run, parameters, coverage)
-    density = _voids_per_um2(run, vapour)
+    density = _voids_per_um2(run, vapour, medium.sink_depth_um)
     edge = upscale.edge_um(density)
     rounding = _rounding_length_um(run, vapour, medium, edge)
     strongest = max(abs(current) for current in _currents(run, parameters))
@@ -295,7 +296,29 @@ def _rounding_length_um(
     return max(bulk, (scale * medium.interface_per_s) ** 0.25)
 
 
-def _voids_per_um2(run: RunFile, vapour: ClusterVapour) -> float:
+def _sink_depth_um(run: RunFile, vapour: ClusterVapour) -> float:
+    """1/κ of the metal's sinks: κ² is their density, that of Taylor's dislocations in it.
+
+    ρ = (σ/αGb)², b = a√3/2 of bcc metal (Taylor, Proc. R. Soc. Lond. A 145, 362 (1934),
+    doi:10.1098/rspa.1934.0106).
+    """
+    modulus, given = run.upscale.dislocation_modulus_GPa, run.conditions.sink_depth_um
+    if modulus is None:
+        return given
+    pressures = pressures_of(run)
+    if len(pressures) > 1:
+        raise InputError(
+            f"upscale.dislocation_modulus_GPa = {modulus:g} of the run {run.name}: its steps have "
+            f"{len(pressures)} stack pressures, and the density of dislocations is that of one",
+            advice="Give all steps one stack_pressure_MPa, or sink_depth_um.",
+        )
+    burgers_um = 1e4 * vapour.model.transport.lattice_parameter_cm * math.sqrt(3) / 2
+    stress_MPa = run.upscale.pressure_share * pressures.pop()
+    kappa = math.hypot(1 / given, stress_MPa / (1e3 * modulus * burgers_um))
+    return 1 / kappa if kappa else math.inf
+
+
+def _voids_per_um2(run: RunFile, vapour: ClusterVapour, sink_depth_um: float) -> float:
     """Voids to be expected: flaws, and where voids nucleate those of the first burst."""
     density, conditions = run.upscale.flaw_density_per_um2 or 0.0, run.conditions
     if run.upscale.nucleation == "flaws":
@@ -306,7 +329,7 @@ def _voids_per_um2(run: RunFile, vapour: ClusterVapour) -> float:
         max(steps) if steps else conditions.current_density_mA_cm2,
         conditions.electrode_thickness_um,
         sink_length_um=conditions.sink_length_um,
-        sink_depth_um=conditions.sink_depth_um,
+        sink_depth_um=sink_depth_um,
     )
     return max(density, burst.density_per_um2)
 

@@ -626,6 +626,27 @@ def test_cells_too_coarse_for_the_rim_are_refused_with_what_would_do(tmp_path):
     assert prepare(load_run("operando_li", {"upscale.grid_um": fine})).setting.pitch_um <= fine
 
 
+@pytest.mark.validation
+def test_dislocations_of_the_stress_are_sinks():
+    """1/κ = αGb/σ, beside the sinks that are given as densities add; none without a stress."""
+
+    def facts(**changes) -> dict[str, float]:
+        given = {"upscale.dislocation_modulus_GPa": 0.849, "upscale.pressure_share": 0.5}
+        given |= {"conditions.sink_length_um": math.inf, "conditions.stack_pressure_MPa": 0.02}
+        given |= {key.replace("__", "."): value for key, value in changes.items()}
+        return prepare(load_run("operando_li", given)).facts()
+
+    one = facts()
+    depth = 849 * 3.506e-4 * math.sqrt(3) / 2 / 0.01
+    assert one["sink_depth_um"] == pytest.approx(depth, rel=0.01)
+    assert one["sink_distance_um"] == pytest.approx(depth * math.tanh(100 / depth), rel=0.01)
+    both = facts(conditions__sink_depth_um=one["sink_depth_um"])
+    assert both["sink_depth_um"] == pytest.approx(one["sink_depth_um"] / math.sqrt(2))
+    none = facts(upscale__pressure_share=0.0)
+    assert "sink_depth_um" not in none
+    assert none["sink_distance_um"] == pytest.approx(100.0)
+
+
 def test_a_summary_says_where_cells_do_not_resolve_rims(small):
     """Cells of 0.1 µm, on a lip of 0.07 µm; those of the default are not mentioned."""
     found = kmc.load(small)
