@@ -55,7 +55,7 @@ Examples:
   kmc sweep-plot study_temperature    ... and its picture
   kmc converge strip_li               convergence with the ratio of hops to strips
   kmc nucleation li_li2s              how voids nucleate at the true rates
-  kmc run upscale_li                  a population of voids, as a microscope sees it
+  kmc run cell_li                     a cell in micrometres and mAh/cm²: when contact is lost
   kmc run plate_zno_002               lithium plated on a substrate: islands, films
   kmc study operando                  Li and Li-Mg beside the operando paper, with a table of claims
   kmc calibrate calibrate_operando    the inputs that measured numbers leave possible

@@ -11,6 +11,7 @@ import click
 from kmc.cli.shared import (
     INTERRUPTED,
     folder_option,
+    named_argument,
     option,
     quiet_option,
     quoted,
@@ -78,7 +79,7 @@ interrupted; repeat the command to continue.
     short_help="Find the inputs that a measurement leaves possible, and what they predict.",
     epilog=_EPILOG,
 )
-@click.argument("file")
+@named_argument("calibrations", name="file")
 @folder_option("-o", "--output", help="Folder of the calibration; the name of FILE by default.")
 @option("--dry-run", is_flag=True, help="Say what would run and how long; no more.")
 @workers_option

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from kmc.cli.shared import console, file_option, files_argument, force_option, option
+from kmc.cli.shared import console, file_option, files_argument, force_option, option, table
 from kmc.common.outputs import check_output, replacing
 
 _LONGEST_NAME = 24  # of a column; longer ones stand above the table
@@ -63,10 +63,6 @@ def compare(
 
 
 def _print(found: Any, everything: bool) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
     from kmc.campaign.compare import text_of
 
     out, names = console(), list(found.names)
@@ -77,15 +73,11 @@ def _print(found: Any, everything: bool) -> None:
     for what, title in (("input", "Inputs"), ("result", f"Results {found.moment}")):
         every = [row for row in found.rows(everything=True) if row[0] == what]
         rows = [row for row in found.rows(everything=everything) if row[0] == what]
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), title=title, title_justify="left")
-        table.add_column("")
-        for name in ("unit", *names) if what == "result" else names:
-            table.add_column(Text(name), justify="right")
-        for _, name, unit, values in rows:
-            cells = [unit] if what == "result" else []
-            table.add_row(Text(name), *(Text(text) for text in (*cells, *map(text_of, values))))
-        if same := len(every) - len(rows):
-            table.caption, table.caption_justify = f"{same} more agree (--all)", "left"
-        out.print(table)
+        units = what == "result"  # inputs have theirs in their names
+        cells = [[name, *[unit] * units, *map(text_of, vs)] for _, name, unit, vs in rows]
+        same = len(every) - len(rows)
+        caption = f"{same} more agree (--all)" if same else ""
+        heads = ["", *["unit"] * units, *names]
+        out.print(table(heads, cells, title, caption, left=1 + units))
     for note in found.notes:
         click.echo(textwrap.fill(f"Note: {note}", min(out.width, 100), break_on_hyphens=False))

@@ -21,6 +21,7 @@ from kmc.cli.shared import (
     quiet_option,
     read_settings,
     seed_option,
+    table,
     workers_option,
 )
 from kmc.common.outputs import PICTURE_ENDINGS, check_ending, check_output
@@ -215,50 +216,41 @@ def _write(found: Any, picture: Path | None, csv: Path | None, json_file: Path |
 
 def _table(found: Any) -> Any:
     """A line for each level, and one for the physical ratio where a number has converged."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from kmc.campaign.convergence.findings import ratio_text, short
+    from kmc.campaign.convergence.findings import ratio_text
 
     findings = list(found.findings.values())
-    each = _runs_each(found)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("ratio", justify="right")
-    if not each:
-        table.add_column("runs", justify="right")
+    each = bool(_runs_each(found))
+    heads = ["ratio", *["runs"] * (not each)]
     for one in findings:
         unit = "%" if one.observable.percent else one.observable.unit
-        table.add_column(f"{one.observable.label}\n{unit}", justify="right")
+        heads.append(f"{one.observable.label}\n{unit}")
+    rows = []
     for i, ratio in enumerate(found.ratios):
-        cells = [] if each else [str(max(one.levels[i].n for one in findings))]
-        cells += [_cell(one.levels[i], one.observable.scale) for one in findings]
-        table.add_row(ratio_text(ratio), *(Text(cell) for cell in cells))
+        runs = str(max(one.levels[i].n for one in findings))
+        cells = [_cell(one.levels[i], one.observable.scale) for one in findings]
+        rows.append([ratio_text(ratio), *[runs] * (not each), *cells])
     if any(one.physical for one in findings):
-        table.add_section()
-        texts = [] if each else [Text("–")]
-        for one in findings:
-            end = one.physical
-            text = "open"
-            if end is not None:
-                scale = one.observable.scale
-                ends = short(scale * end.widest_low), short(scale * end.widest_high)
-                text = f"{short(scale * end.value)}\n{ends[0]} – {ends[1]}"
-            texts.append(Text(text))
-        table.add_row(f"{ratio_text(found.physical_ratio)}\nphysical", *texts)
-    marks = []
-    if any(level.converged for one in findings for level in one.levels):
-        marks.append("✓ converged")
-    if any(level.censored for one in findings for level in one.levels):
-        marks.append("≥ some runs ended before the onset")
+        ends = [_end(one.physical, one.observable.scale) for one in findings]
+        rows.append([f"{ratio_text(found.physical_ratio)}\nphysical", *["–"] * (not each), *ends])
+    levels = [level for one in findings for level in one.levels]
+    marks = ["✓ converged"] * any(level.converged for level in levels)
+    marks += ["≥ some runs ended before the onset"] * any(level.censored for level in levels)
     if any(one.physical for one in findings):
         marks.append("physical: of the levels that agree, with the tolerance for every decade")
     marks.append(
         "the ratio slows hops at the interface and at voids, lone vacancies in the metal less"
     )
-    table.caption = "; ".join(marks) or None
-    table.caption_justify = "left"
-    return table
+    return table(heads, rows, caption="; ".join(marks))
+
+
+def _end(end: Any, scale: float) -> str:
+    """The number at the physical ratio and its widest interval."""
+    from kmc.campaign.convergence.findings import short
+
+    if end is None:
+        return "open"
+    low, high = short(scale * end.widest_low), short(scale * end.widest_high)
+    return f"{short(scale * end.value)}\n{low} – {high}"
 
 
 def _runs_each(found: Any) -> int:

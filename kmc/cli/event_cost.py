@@ -58,18 +58,17 @@ def run_and_print(
 
 def _table(results: Sequence[benchmark.Result], yardstick: float) -> Any:
     heads = ("case", "ns per\nevent", "range\nof five", "yard-\nsticks", "draws per\nevent")
-    rows = []
-    for r in results:
-        rows.append(
-            [
-                r.name,
-                f"{r.ns_per_event:.0f}",
-                f"{r.ns_lowest:.0f}-{r.ns_highest:.0f}",
-                f"{r.ns_per_event / yardstick:.1f}",
-                f"{r.attempts_per_event:.2f}",
-                f"{r.sites:,}".replace(",", " "),
-                f"{r.vacancies:,}".replace(",", " "),
-            ]
+    rows = [
+        (
+            r.name,
+            f"{r.ns_per_event:.0f}",
+            f"{r.ns_lowest:.0f}-{r.ns_highest:.0f}",
+            f"{r.ns_per_event / yardstick:.1f}",
+            f"{r.attempts_per_event:.2f}",
+            f"{r.sites:,}".replace(",", " "),
+            f"{r.vacancies:,}".replace(",", " "),
         )
+        for r in results
+    ]
     title = "Cost of an event, one core"
     return table((*heads, "sites", "vacancies"), rows, title, padding=(0, 1, 0, 0))

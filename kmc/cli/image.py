@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,116 +116,104 @@ def image(
     for path in (output, single):
         if path is not None:
             check_output(path, force, (".csv",))
+    from kmc.analysis import export
+    from kmc.analysis import segmented_image as images
+
     if plan:
         if picture is not None:
             check_output(picture, force, PICTURE_ENDINGS)
-        options = {"void": void, "threshold": threshold, "bright": bright}
-        _plan(
-            files,
-            dict(zip(pictures, charges, strict=True)),
-            scale,
-            options,
-            min_size,
-            series,
-            output,
-            single,
-            picture,
-            quiet,
-        )
-        return
-    assert scale is not None  # one of the files is an image
-    from kmc.analysis import export
-    from kmc.analysis import segmented_image as images
-    from kmc.common.progress import frame_progress
+        given: dict[str, Any] = {"void": void, "threshold": threshold, "bright": bright}
+        charged = dict(zip(pictures, charges, strict=True))
+        table, voids = _plans(files, charged, scale, given, min_size, series, picture, quiet)
+    else:
+        assert scale is not None  # one of the files is an image
+        given = {"void": void, "electrolyte": electrolyte, "metal": metal, "min_size": min_size}
 
-    given: dict[str, Any] = {"void": void, "electrolyte": electrolyte}
-    given |= {"metal": metal, "min_size": min_size}
-    found = []
-    with frame_progress("images", not quiet) as progress:
-        for number, path in enumerate(files, 1):
-            try:
-                found.append(images.measure_image(images.read_image(path), scale, **given))
-            except InputError as problem:
-                text = problem.message
-                named = text if str(path) in text else f"{path}: {text}"
-                raise InputError(named, advice=problem.advice) from None
-            progress(number, len(files))
-    if not quiet:
+        def measure(path: Path) -> Any:
+            return images.measure_image(images.read_image(path), scale, **given)
+
+        found = _each(files, measure, "images", quiet)
         for path, one in zip(files, found, strict=True):
-            click.echo(f"{path}: {_summary(one)}")
-    if output is not None:
-        name = series or files[0].stem
-        table = images.measured_table(found, [name] * len(files), charges)
-        export.export_table(table, output, overwrite=force)
-    if single is not None:
-        export.export_table(images.voids_table(found, files), single, overwrite=force)
-    for written in (output, single):
-        if written is not None and not quiet:
-            click.echo(f"Wrote {written}")
-
-
-def _plan(
-    files: tuple[Path, ...],
-    charges: dict[Path, float],
-    scale: float | None,
-    options: dict[str, Any],
-    min_size: int,
-    series: str | None,
-    output: Path | None,
-    single: Path | None,
-    picture: Path | None,
-    quiet: bool,
-) -> None:
-    """Measure images from above and frames of runs; print, write and draw them."""
-    from kmc.analysis import export, plan_view, segmented_image
-    from kmc.common.formatting import figure, plural
-    from kmc.common.progress import frame_progress
-    from kmc.systems.run import load
-
-    views: list[tuple[str, float, plan_view.PlanView]] = []
-    runs = []
-    with frame_progress("plan views", not quiet) as progress:
-        for number, path in enumerate(files, 1):
-            try:
-                if path not in charges:
-                    more = plan_view.plans_of_run(load(path), min_size=min_size)
-                    runs.append(path.stem)
-                else:
-                    mask = plan_view.voids_of_image(segmented_image.read_image(path), **options)
-                    view = plan_view.measure_plan(mask, (scale or 0) / 1e3, min_size=min_size)
-                    more = [(series or next(iter(charges)).stem, charges[path], view)]
-            except InputError as problem:
-                text = problem.message
-                named = text if str(path) in text else f"{path}: {text}"
-                raise InputError(named, advice=problem.advice) from None
-            views += more
-            progress(number, len(files))
-            for _, charge, view in more if not quiet else ():
-                at = f", {figure(charge, 'mAh/cm²')}" if charge == charge else ""
-                row = view.row
-                text = (
-                    f"{path}{at}: {plural(len(view.voids), 'void')} "
-                    f"({figure(row['voids_per_mm2'])} per mm²), contact loss "
-                    f"{row['contact_loss_percent']:.1f} %"
-                )
-                if len(view.voids):
-                    text += f", diameter {figure(row['diameter_um'], 'µm')}"
-                if len(view.voids) > 1:
-                    text += f", neighbours {figure(row['neighbour_um'], 'µm')} apart, "
-                    text += f"{row['neighbour_ratio']:.2f} times that of random places"
-                click.echo(text)
-    table = plan_view.plan_table(views)
-    if output is not None:
-        export.export_table(table, output, overwrite=True)
-    if single is not None:
-        export.export_table(plan_view.voids_table(views), single, overwrite=True)
-    if picture is not None:
-        from kmc import plotting
-
-        plotting.save(plotting.plan_picture(table, runs), picture)
+            if not quiet:
+                click.echo(f"{path}: {_summary(one)}")
+        table = images.measured_table(found, [series or files[0].stem] * len(files), charges)
+        voids = images.voids_table(found, files)
+    for one, path in ((table, output), (voids, single)):
+        if path is not None:
+            export.export_table(one, path, overwrite=force)
     for written in (output, single, picture):
         if written is not None and not quiet:
             click.echo(f"Wrote {written}")
+
+
+def _each(
+    files: Sequence[Path], measure: Callable[[Path], Any], title: str, quiet: bool
+) -> list[Any]:
+    """What is measured of each file; a message of what cannot be names the file."""
+    from kmc.common.progress import frame_progress
+
+    found = []
+    with frame_progress(title, not quiet) as progress:
+        for number, path in enumerate(files, 1):
+            try:
+                found.append(measure(path))
+            except InputError as problem:
+                text = problem.message
+                named = text if str(path) in text else f"{path}: {text}"
+                raise InputError(named, advice=problem.advice) from None
+            progress(number, len(files))
+    return found
+
+
+def _plans(
+    files: Sequence[Path],
+    charges: Mapping[Path, float],
+    scale: float | None,
+    options: Mapping[str, Any],
+    min_size: int,
+    series: str | None,
+    picture: Path | None,
+    quiet: bool,
+) -> tuple[Any, Any]:
+    """Tables of the views and of the voids of images from above and of frames of runs."""
+    from kmc.analysis import plan_view, segmented_image
+    from kmc.systems.run import load
+
+    def measure(path: Path) -> list[tuple[str, float, plan_view.PlanView]]:
+        if path not in charges:
+            return plan_view.plans_of_run(load(path), min_size=min_size)
+        mask = plan_view.voids_of_image(segmented_image.read_image(path), **options)
+        view = plan_view.measure_plan(mask, (scale or 0) / 1e3, min_size=min_size)
+        return [(series or next(iter(charges)).stem, charges[path], view)]
+
+    found = _each(files, measure, "plan views", quiet)
+    for path, views in zip(files, found, strict=True):
+        for _, charge, view in views if not quiet else ():
+            click.echo(f"{path}{_plan_summary(charge, view)}")
+    views = [view for of_file in found for view in of_file]
+    table = plan_view.plan_table(views)
+    if picture is not None:
+        from kmc import plotting
+
+        runs = [path.stem for path in files if path not in charges]
+        plotting.save(plotting.plan_picture(table, runs), picture)
+    return table, plan_view.voids_table(views)
+
+
+def _plan_summary(charge: float, view: Any) -> str:
+    """Number, contact loss, diameter and distance of the voids of a view in a line."""
+    from kmc.common.formatting import figure, plural
+
+    row = view.row
+    text = f", {figure(charge, 'mAh/cm²')}" if charge == charge else ""
+    text += f": {plural(len(view.voids), 'void')} ({figure(row['voids_per_mm2'])} per mm²), "
+    text += f"contact loss {row['contact_loss_percent']:.1f} %"
+    if len(view.voids):
+        text += f", diameter {figure(row['diameter_um'], 'µm')}"
+    if len(view.voids) > 1:
+        text += f", neighbours {figure(row['neighbour_um'], 'µm')} apart, "
+        text += f"{row['neighbour_ratio']:.2f} times that of random places"
+    return text
 
 
 def _summary(one: Any) -> str:

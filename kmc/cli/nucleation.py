@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kmc.cli.shared import console, file_option, force_option, option, quiet_option, table
+from kmc.cli.shared import (
+    console,
+    file_option,
+    force_option,
+    named_argument,
+    option,
+    quiet_option,
+    table,
+)
 from kmc.common.outputs import PICTURE_ENDINGS
 from kmc.errors import InputError
 
@@ -54,7 +62,7 @@ def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> t
     short_help="Nucleation of voids at the true rates, without an event loop.",
     epilog=_EPILOG,
 )
-@click.argument("run_or_params")
+@named_argument("params", "runs", name="run_or_params")
 @option("--lattice", metavar="NAME", help="Lattice and its face; the run's, or bcc_100.")
 @option("--temperature", "temperature_K", type=float, metavar="K", help="The run's, or 298.15.")
 @option("--mg-coverage", type=float, metavar="X", help="Share of Mg in L1 alone; the run's, or 0.")

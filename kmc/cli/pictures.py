@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from kmc.common.progress import frame_progress
 from kmc.errors import InputError
 from kmc.files.frame_selection import HELP
 
+_FOLLOW_S = 10.0
 _FEW_FRAMES = 20  # of a movie or a lifeline: fewer look coarse
 EXPORTS = ("atoms", "samples", "voids", "events")
 
@@ -53,6 +55,7 @@ _PICTURE_LIST = "\n".join(
         "  kmc plot strip_li.h5 --what map --frames 0,5,10 -o maps.pdf\n"
         "  kmc plot strip_li.h5 strip_limg.h5 --what microscope --paper\n"
         "  kmc plot strip_li.h5 --what microscope --data mine.csv\n"
+        "  kmc plot strip_li.h5 --follow               of a run that goes on\n"
     ),
 )
 @files_argument
@@ -80,20 +83,20 @@ _PICTURE_LIST = "\n".join(
     help="With microscope: your measured data beside it, a CSV table; may be repeated. "
     "docs/measured.md has its columns.",
 )
+@option("--follow", is_flag=True, help="Draw again every few seconds until the runs have ended.")
 @_FORCE
 @quiet_option
 def plot(
     files: tuple[Path, ...],
     what: str,
     output: Path | None,
-    frames: str | None,
-    min_size: int,
-    paper: bool,
-    data: tuple[Path, ...],
+    follow: bool,
     force: bool,
     quiet: bool,
+    **options: Any,
 ) -> None:
     """Draw a picture of one or several trajectories FILE..."""
+    paper, data = options["paper"], options["data"]
     what = what.lower()
     if (paper or data) and what != "microscope":
         raise InputError(
@@ -106,17 +109,13 @@ def plot(
     system = _one_kind(runs)
     from kmc import plotting
 
-    with frame_progress(what, not quiet) as progress:
-        picture = system.plot(
-            runs,
-            what,
-            frames=frames,
-            min_size=min_size,
-            paper=paper,
-            data=data,
-            progress=progress,
-        )
-        plotting.save(picture, path)
+    while True:
+        with frame_progress(what, not quiet) as progress:
+            plotting.save(system.plot(runs, what, progress=progress, **options), path)
+        if not follow or all(run.finished for run in runs):
+            break
+        time.sleep(_FOLLOW_S)
+        runs = _load(files)
     _report(f"Wrote {path}", quiet)
     if what in ("voids", "lifelines"):
         for one in runs:

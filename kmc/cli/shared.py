@@ -134,19 +134,26 @@ def console() -> Any:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "", **about: Any
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    title: str = "",
+    caption: str = "",
+    *,
+    left: int = 0,
+    **look: Any,
 ) -> Any:
-    """A table for the terminal: numbers to the right, one row each of the texts given."""
+    """A table for the terminal: numbers to the right of the first `left` columns of text."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    made = Table(
-        title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", **about
-    )
-    for column in columns:
-        made.add_column(column, justify="right", vertical="bottom")
+    usual: dict[str, Any] = {"box": box.SIMPLE_HEAD, "title_style": "bold", "title_justify": "left"}
+    usual |= {"title": title or None, "caption": caption or None, "caption_justify": "left"}
+    made = Table(**usual | look)
+    for i, column in enumerate(columns):
+        made.add_column(column, justify="left" if i < left else "right", vertical="bottom")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(Text, row))
     return made
 
 

@@ -12,6 +12,7 @@ from kmc.cli.shared import (
     file_option,
     folder_option,
     force_option,
+    named_argument,
     option,
     quiet_option,
     seed_option,
@@ -91,35 +92,27 @@ def sweep_plot(
     from kmc.campaign.dataset import charge_of, headline_of, load_sweep
 
     what = what or headline_of(folder, at)
-    path = output or folder.resolve().parent / f"{folder.resolve().name}_{what}.png"
-    if output is None and path.parent == Path.cwd():
-        path = Path(path.name)
+    beside = folder.resolve()
+    beside = beside.with_name(f"{beside.name}_{what}.png")
+    path = output or (Path(beside.name) if beside.parent == Path.cwd() else beside)
     outputs = {path: PICTURE_ENDINGS, **{table: (".csv",) for table in (csv, runs_csv) if table}}
     for file, endings in outputs.items():
         check_output(file, force, endings)
     chosen = dict(_pair(text) for text in where)
 
     asked = {} if at is None else {f"at_{charge_of(folder)}": at}
-    ds = load_sweep(
-        folder,
-        **asked,
-        onset_contact=onset_contact,
-        progress=not quiet,
-    )
+    ds = load_sweep(folder, **asked, onset_contact=onset_contact, progress=not quiet)
     from kmc.plotting.style import save
     from kmc.plotting.sweep_panels import sweep_picture, sweep_table
 
     options: dict[str, Any] = {"x": x, "y": y, "at": at, "where": chosen}
     save(sweep_picture(ds, what, heatmap=heatmap, **options), path)
-    written = [str(path)]
     if csv is not None:
         _write_table(sweep_table(ds, what, **options), csv)
-        written.append(str(csv))
     if runs_csv is not None:
         _write_table(ds.to_dataframe().reset_index(), runs_csv)
-        written.append(str(runs_csv))
     if not quiet:
-        click.echo(f"Wrote {', '.join(written)}")
+        click.echo(f"Wrote {', '.join(str(file) for file in outputs)}")
         _print_gaps(ds, folder)
         _print_censored(ds, what)
 
@@ -184,7 +177,7 @@ missing, and `kmc sweep-plot` and kmc.load_sweep read them.
     short_help="Find the current, pressure, ... at which runs begin to fail.",
     epilog=_CRITICAL_EPILOG,
 )
-@click.argument("name_or_path")
+@named_argument("runs")
 @option(
     "--vary",
     required=True,
@@ -243,18 +236,15 @@ def critical(
     vary: str,
     between: tuple[float, float],
     criterion: str,
-    at: float | None,
     replicas: int | None,
     calibration: Path | None,
     experiment: str | None,
-    tolerance: float,
-    max_runs: int,
     against: str | None,
     settings: tuple[str, ...],
-    seed: int,
     workers: int | None,
     output: Path | None,
     quiet: bool,
+    **search: Any,
 ) -> None:
     """Find where the runs of NAME_OR_PATH begin to fail, with a 95 % interval.
 
@@ -275,12 +265,9 @@ def critical(
         vary=vary,
         scale=Scale.between(*between),
         criterion=parse_criterion(criterion),
-        at=at,
         replicas=replicas,
-        tolerance=tolerance,
-        max_runs=max_runs,
         settings=dict(parse_override(text) for text in settings),
-        seed=seed,
+        **search,
         samples=study.posterior_samples(calibration, experiment, replicas),
     )
     name = question.check().name
@@ -298,10 +285,8 @@ def critical(
         report("")
         for value, one in zip(values, several, strict=True):
             report(f"{key} = {value:g}: {one.sentence}")
-        picture, table = (
-            threshold_map_picture(several, key, values),
-            map_table(several, key, values),
-        )
+        picture = threshold_map_picture(several, key, values)
+        table = map_table(several, key, values)
     from kmc.plotting.style import save
 
     save(picture, folder / "critical.png")

@@ -10,7 +10,14 @@ from typing import Any
 
 import click
 
-from kmc.cli.shared import INTERRUPTED, file_option, option, quiet_option, with_options
+from kmc.cli.shared import (
+    INTERRUPTED,
+    file_option,
+    named_argument,
+    option,
+    quiet_option,
+    with_options,
+)
 from kmc.errors import InputError
 
 _MAX_TASKS = 1000  # of a job array without --workers: the limit of many clusters
@@ -101,7 +108,7 @@ cluster_options = with_options(
 
 
 @click.command(epilog=_EPILOG, short_help="Run every point of a sweep file, on all cores.")
-@click.argument("file")
+@named_argument("studies", name="file")
 @file_option(
     "-o",
     "--output",
@@ -129,23 +136,19 @@ def sweep(
     output: Path | None,
     workers: int | None,
     dry_run: bool,
-    address: str | None,
-    queue: str | None,
-    tls: Path | None,
-    trusted_network: bool,
-    options: tuple[str, ...],
     job_array: bool,
     quiet: bool,
+    **cluster: Any,
 ) -> None:
     """Run every point of the sweep FILE that is not done yet.
 
     FILE is the path of a sweep file or the name of a shipped one. Everything that can be checked
     is checked before anything is computed.
     """
-    if job_array and (address or queue):
+    if job_array and (cluster["address"] or cluster["queue"]):
         raise InputError("--job-array takes no Dask cluster", advice="Leave --dask… away.")
-    jobs = job_options(options) if job_array else {}
-    make = workers_of(workers, address, queue, tls, trusted_network, () if job_array else options)
+    jobs = job_options(cluster["options"])
+    make = workers_of(workers, **cluster | ({"options": ()} if job_array else {}))
 
     from kmc.campaign.folder import check_folder, make_folder
     from kmc.campaign.plan import read_plan
@@ -158,8 +161,8 @@ def sweep(
     existing = check_folder(path, plan)
     if dry_run:
         dry_run_of(plan, existing, path, workers)
-        if queue or job_array:
-            _describe_jobs(queue, jobs or job_options(options))
+        if cluster["queue"] or job_array:
+            _describe_jobs(cluster["queue"], jobs)
         return
 
     from kmc.campaign.execute import run_sweep

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,23 @@ from matplotlib.figure import Figure
 
 from kmc.analysis.cross_section import cross_section
 from kmc.analysis.history import voids
-from kmc.analysis.measured import measured_tables
+from kmc.analysis.measured import Measured, measured_tables
 from kmc.analysis.profiles import profiles as profiles_of
 from kmc.analysis.voids import DEFAULT_MIN_SIZE
-from kmc.common.outputs import PICTURES
 from kmc.common.progress import FrameProgress
 from kmc.errors import InputError
 from kmc.files.frame_selection import choose_frames
 from kmc.files.reader import Trajectory
-from kmc.plotting import microscope, mixing_panels, pages, profile_panels, statistics, style
+from kmc.plotting import microscope, pages, profile_panels, statistics, style
 from kmc.plotting.cathode_panels import CATHODE_PICTURES
 from kmc.plotting.deposition_panels import DEPOSITION_PICTURES
 from kmc.plotting.movie import MOVIE_TYPE, check_movie
 from kmc.plotting.scenes import RunMovie
+from kmc.plotting.upscale import POPULATION_PICTURES
+from kmc.runfile.kinds import BOX
+from kmc.systems import SYSTEMS
 
+# What draws each picture of a box: of runs and frames, or of an analysis of each run.
 _PLAIN = {
     "summary": pages.summary_picture,
     "contact": pages.contact_picture,
@@ -34,34 +38,44 @@ _PLAIN = {
 }
 _OF_ANALYSES: dict[str, Callable[..., Figure]] = {
     "profiles": profile_panels.profiles_picture,
+    "mixing": profile_panels.mixing_picture,
     "voids": statistics.voids_picture,
     "lifelines": statistics.lifelines_picture,
 }
 _WITH_INTERFACE = ("microscope", "profiles", "mixing")
+# Of the other kinds: functions of runs, their names, and numbers of frames or None.
+_TABLES: dict[str, Mapping[str, Callable[..., Figure]]] = {
+    "population": POPULATION_PICTURES,
+    "deposition": DEPOSITION_PICTURES,
+    "cathode": CATHODE_PICTURES,
+}
 
 
 def draw(
     what: str,
-    trajectories: Trajectory | Sequence[Trajectory],
+    runs: Any,
     *,
     frames: str | Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
     min_size: int = DEFAULT_MIN_SIZE,
     paper: bool = False,
     data: str | Path | Sequence[str | Path] = (),
     progress: FrameProgress | None = None,
 ) -> Figure:
-    """A picture of one or several trajectories.
+    """A picture of one or several runs of one kind.
 
     Parameters
     ----------
     what : str
-        One of `PICTURES`.
-    trajectories : Trajectory or sequence of Trajectory
+        One of ``run.system.pictures``; of boxes those of `PICTURES`.
+    runs : Trajectory, PopulationRun, TableRun, or sequence of them
         Several are drawn in the same panels, or side by side.
     frames : str or sequence of int, optional
         Frames to use (`frame_selection.choose_frames`); the default depends on the picture.
+    names : sequence of str, optional
+        Of the runs; those of their files by default.
     min_size : int
-        Smallest number of connected vacancies of a void.
+        Smallest number of connected vacancies of a void of a box.
     paper : bool
         With ``microscope``: also the data of the operando paper.
     data : str, Path or sequence of them
@@ -79,16 +93,47 @@ def draw(
     InputError
         There is no such picture or frame, or the runs lack the data for it.
     """
-    runs = [trajectories] if isinstance(trajectories, Trajectory) else list(trajectories)
-    if what not in PICTURES:
-        raise InputError(f"there is no picture {what!r}", advice=f"Choose {', '.join(PICTURES)}.")
+    runs = list(runs) if isinstance(runs, list | tuple) else [runs]
     if not runs:
-        raise InputError("no trajectory was given", advice="Give at least one.")
+        raise InputError("no run was given", advice="Give at least one.")
+    system = SYSTEMS[runs[0].kind]
+    if what not in system.pictures:
+        raise InputError(
+            f"there is no picture {what!r} of {system.noun}",
+            advice=f"Choose {', '.join(system.pictures)}.",
+        )
     if (paper or data) and what != "microscope":
         raise InputError(
-            f"measured data have no place in the picture {what!r}", advice="Draw microscope."
+            f"measured data have no place in the picture {what!r}",
+            advice="Draw microscope." if "microscope" in system.pictures else "Leave them out.",
         )
-    tables = measured_tables(data, paper)
+    names = list(names or style.run_names(runs))
+    measured = measured_tables(data, paper)
+    if system.name == BOX:
+        return _of_boxes(what, runs, names, frames, min_size, measured, progress)
+    for run in runs:
+        rows = run.samples["time_s"]
+        if not len(rows if system.name == "population" else run.frames["sample"]):
+            raise InputError(f"{run.path} holds no sample yet", advice="Wait for the run to go on.")
+    chosen = None if frames is None else choose_frames(frames, len(runs[0].frames["sample"]))
+    # Several populations have one set of curves; the summary shows one run with its maps.
+    if what == "microscope" or (what == "summary" and system.name == "population" and runs[1:]):
+        with style.styled():
+            return microscope.populations_picture(runs, names, measured)
+    with style.styled():
+        return (system.drawings or _TABLES[system.name])[what](runs, names, chosen)
+
+
+def _of_boxes(
+    what: str,
+    runs: Sequence[Trajectory],
+    names: Sequence[str],
+    frames: str | Sequence[int] | None,
+    min_size: int,
+    measured: Sequence[Measured],
+    progress: FrameProgress | None,
+) -> Figure:
+    """A picture of boxes of atoms; see `draw`."""
     if what in _PLAIN:
         chosen = None if frames is None else (lambda n: choose_frames(frames, n))
         with style.styled():
@@ -102,10 +147,10 @@ def draw(
                 advice="Use --what voids, sizes, lifelines, map or section.",
             )
     if what == "mixing":
-        path, runs = runs[0].path, [t for t in runs if "Mg" in t.species]
-        if not runs:
-            raise InputError(f"{path} has no Mg", advice="Use a run of limg_li2s.")
-    names = style.run_names(runs)
+        of_alloys = ["Mg" in t.species for t in runs]
+        if not any(of_alloys):
+            raise InputError(f"{runs[0].path} has no Mg", advice="Use a run of limg_li2s.")
+        runs, names = list(compress(runs, of_alloys)), list(compress(names, of_alloys))
     some = [None if frames is None else choose_frames(frames, len(t.frames), t.path) for t in runs]
     # Of sizes, selected frames restrict the picture, not the tracking.
     used = [None] * len(runs) if what == "sizes" else some
@@ -117,10 +162,8 @@ def draw(
     with style.styled():
         if what == "microscope":
             metals, volts = ["-".join(t.species) for t in runs], _overpotentials(runs, found)
-            more: dict[str, Any] = {"measured": tables, "overpotentials": volts}
+            more: dict[str, Any] = {"measured": measured, "overpotentials": volts}
             return microscope.sections_picture(found, names, metals, runs, **more)
-        if what == "mixing":
-            return mixing_panels.mixing_picture(found, names, runs, runs[0].params)
         if what == "sizes":
             only = [indices for indices in some if indices is not None]
             return statistics.sizes_picture(found, names, runs, only or None)
@@ -195,31 +238,6 @@ def save_movie(
     with style.styled(), rc_context(MOVIE_TYPE):
         RunMovie(run, chosen).write(path, per_second, progress)
     return len(chosen)
-
-
-# --- runs whose file is tables -------------------------------------------------------------------
-
-_SHIPPED: dict[str, Mapping[str, Callable[..., Figure]]] = {
-    "deposition": DEPOSITION_PICTURES,
-    "cathode": CATHODE_PICTURES,
-}
-
-
-def table_picture(
-    drawings: str | Mapping[str, Callable[..., Figure]],
-    what: str,
-    runs: Sequence[Any],
-    names: Sequence[str] | None,
-    frames: Sequence[int] | None,
-) -> Figure:
-    """A picture of one or several runs of one kind, by the functions of that kind.
-
-    `drawings` is a name of a picture → function of runs, their names, and frames or None; or the
-    name of a kind that kmc itself draws.
-    """
-    known = _SHIPPED[drawings] if isinstance(drawings, str) else drawings
-    with style.styled():
-        return known[what](runs, names or style.run_names(runs), frames)
 
 
 # --- pictures of results of the analysis ---------------------------------------------

@@ -60,4 +60,5 @@ def impedance_picture(table: pd.DataFrame) -> Figure:
         lower.set_xlabel("capacity (mAh/cm²)")
         lower.set_ylabel("resistance (Ω cm²)")
         lower.legend(loc="best")
+        style.note(page, "dots on the curves: 1 MHz, 10 kHz and 100 Hz, from left to right")
         return page

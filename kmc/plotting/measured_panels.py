@@ -1,16 +1,21 @@
-"""Measured data in the panels of a picture: points, events and levels."""
+"""Measured data in the panels of a picture, and plan views of images beside runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from kmc.analysis.measured import CAPACITY, METALS, QUANTITIES, Measured
 from kmc.plotting import style
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _MARKERS = "osD^vP"
 _FAR = 0.7  # of an axis: notes stand to the left of what lies beyond
@@ -153,3 +158,52 @@ def _say(axes: Axes, x, y, note: str, shift, colour: str, ha: str = "left", **pl
     if note:
         look = {"ha": ha, "va": "center", "color": colour, "fontsize": 6.5, "zorder": 2.5} | place
         style.write_over(partial(style.beside, axes), note, (x, y), shift, **look)
+
+
+# --- plan views -----------------------------------------------------------------------------------
+
+_PLAN = (
+    ("contact_loss_percent", "contact loss (%)"),
+    ("voids_per_mm2", "voids per mm²"),
+    ("diameter_um", "mean diameter (µm)"),
+    ("neighbour_um", "nearest neighbour (µm)"),
+)
+
+
+def plan_picture(table: pd.DataFrame, runs: Collection[str] = ()) -> Figure:
+    """Contact loss, density, diameter and distance of voids from above against charge.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `kmc.analysis.plan_view.plan_table`.
+    runs : collection of str
+        Series that are runs, drawn as lines.
+    """
+    with style.styled():
+        page = style.new_figure(style.COLUMN_IN, 6.4)
+        panels = page.subplots(len(_PLAN), 1, sharex=True)
+        for index, (series, rows) in enumerate(table.groupby("series", sort=False)):
+            rows = rows.sort_values(CAPACITY)
+            look = {"ls": "-", "marker": "." if len(rows) < 30 else ""}
+            look = look if series in runs else {"ls": "none", "marker": "osD^vP"[index % 6]}
+            for panel, (name, _) in zip(panels, _PLAN, strict=True):
+                errors = rows.get(f"{name}_error")
+                panel.errorbar(
+                    rows[CAPACITY],
+                    rows[name],
+                    yerr=None if errors is None or series in runs else errors,
+                    color=style.run_colour(index),
+                    label=str(series),
+                    ms=4,
+                    lw=1.1,
+                    capsize=2,
+                    **look,
+                )
+        for panel, (_, label) in zip(panels, _PLAN, strict=True):
+            panel.set_ylabel(label)
+            panel.set_ylim(bottom=0)
+        panels[0].legend(loc="best")
+        panels[-1].set_xlabel("capacity (mAh/cm²)")
+        page.align_ylabels(panels)
+        return page

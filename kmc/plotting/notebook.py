@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from kmc.errors import InputError
-from kmc.files.reader import Trajectory, load
 from kmc.plotting.draw import draw
+from kmc.systems.run import load
 
 _OF_ONE_FRAME = ("map", "section")
 
 
-def watch(path: str | Path, what: str = "summary", every_s: float = 5.0) -> Trajectory:
-    """Draw a running trajectory again and again until its run ends; returns it then.
+def watch(path: str | Path, what: str = "summary", every_s: float = 5.0) -> Any:
+    """Draw a run of any kind again and again until it ends; returns it then.
 
     The run is another process, such as `kmc run` in a terminal or a point of a sweep. Interrupt the
     cell to stop looking; the run goes on.
@@ -46,12 +46,12 @@ def watch(path: str | Path, what: str = "summary", every_s: float = 5.0) -> Traj
     return t
 
 
-def slider(t: Trajectory, what: str = "map") -> Any:
-    """A slider through the frames of a trajectory, with the picture of each.
+def slider(t: Any, what: str = "map") -> Any:
+    """A slider through the frames of a run, with the picture of each.
 
     Parameters
     ----------
-    t : Trajectory
+    t : Trajectory, PopulationRun or TableRun
     what : {"map", "section"}
 
     Returns
@@ -72,9 +72,9 @@ def slider(t: Trajectory, what: str = "map") -> Any:
         raise InputError(
             f"{what!r} is no picture of a single frame", advice='Choose "map" or "section".'
         )
-    if not len(t.frames):
+    last = len(t.frames["sample"] if isinstance(t.frames, dict) else t.frames) - 1
+    if last < 0:
         raise InputError(f"{t.path} has no frames yet", advice="Wait for the run to continue.")
-    last = len(t.frames) - 1
     frame = widgets.IntSlider(value=last, min=0, max=last, continuous_update=False)
     return widgets.interactive(lambda frame: draw(what, t, frames=[frame]), frame=frame)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,29 +17,6 @@ from kmc.plotting import curves, maps, section_panels, style
 
 _MAP_IN = 2.7  # width of the map on a page of one column
 _MAX_PANELS = 24
-
-
-def save_overview(trajectory: Trajectory, path: str | Path) -> None:
-    """Save the overview of a run.
-
-    Contact fraction and overpotential against capacity (against time without a current). Below them
-    the map of the interface in the last frame, with the height of the gap over each L1 site as
-    colour, and the cross-section with most vacancies; for a periodic box the vacancies along z.
-
-    Parameters
-    ----------
-    trajectory : Trajectory
-    path : str or Path
-        A ``.png``, ``.svg`` or ``.pdf`` file.
-
-    Raises
-    ------
-    InputError
-        The file cannot be written, or its ending is not that of a picture.
-    """
-    with style.styled():
-        picture = overview(trajectory)
-    style.save(picture, path)
 
 
 def about(trajectory: Trajectory) -> tuple[str, str]:
@@ -61,7 +37,12 @@ def page_of(
 
 
 def overview(trajectory: Trajectory) -> Figure:
-    """The figure that `save_overview` saves."""
+    """The overview of a run: contact and overpotential, map of the interface, cross-section.
+
+    Against capacity, or time without a current; the map is that of the last frame, with the height
+    of the gap over each L1 site as colour, the section that with most vacancies; for a periodic box
+    the vacancies along z.
+    """
     frames = trajectory.frames
     heights = [0.34, 2.75]
     view = cut = None

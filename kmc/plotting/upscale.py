@@ -1,9 +1,8 @@
-"""Pictures of a population of voids: as a microscope counts it, sections, maps, sizes, summary."""
+"""Pictures of a population of voids: sections, maps, sizes, events, summary."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,68 +10,14 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from kmc.analysis.measured import measured_tables
 from kmc.common.formatting import duration, figure
 from kmc.errors import InputError
 from kmc.plotting import statistics, style
-from kmc.plotting.microscope import NOTHING, describe, populations_picture, stripping
+from kmc.plotting.microscope import NOTHING, describe, stripping
 from kmc.systems.population.life import KINDS
 from kmc.systems.population.result import PopulationRun
 
-POPULATION_PICTURES = ("summary", "microscope", "section", "map", "sizes", "events")
 _MOST_MAPS = 6
-
-
-def population_picture(
-    runs: PopulationRun | Sequence[PopulationRun],
-    *,
-    what: str = "microscope",
-    paper: bool = False,
-    data: str | Path | Sequence[str | Path] = (),
-    frames: Sequence[int] | None = None,
-    names: Sequence[str] | None = None,
-) -> Figure:
-    """A picture of one or several populations.
-
-    Parameters
-    ----------
-    runs : PopulationRun or sequence of PopulationRun
-    what : str
-        One of `POPULATION_PICTURES`.
-    paper : bool
-        With ``microscope``: the numbers of the operando paper in the same axes.
-    data : str, Path or sequence of them
-        With ``microscope``: CSV files of measured data (`kmc.analysis.measured`).
-    frames : sequence of int, optional
-        Frames of ``section``, ``map`` and ``sizes``.
-    names : sequence of str, optional
-        Of the runs; those of their files by default.
-
-    Raises
-    ------
-    InputError
-        There is no such picture, or nothing to draw.
-    """
-    runs = [runs] if isinstance(runs, PopulationRun) else list(runs)
-    if what not in POPULATION_PICTURES:
-        raise InputError(
-            f"there is no picture {what!r} of a population of voids",
-            advice=f"Choose {', '.join(POPULATION_PICTURES)}.",
-        )
-    for run in runs:
-        if not len(run.samples["time_s"]):
-            raise InputError(f"{run.path} holds no sample yet", advice="Wait for the run to go on.")
-    if (paper or data) and what != "microscope":
-        raise InputError(
-            f"measured data have no place in the picture {what!r}", advice="Draw microscope."
-        )
-    names = style.run_names(runs) if names is None else list(names)
-    tables = measured_tables(data, paper)
-    with style.styled():
-        # Several runs have one set of curves; the summary shows one run with its maps.
-        if what == "microscope" or (what == "summary" and len(runs) > 1):
-            return populations_picture(runs, names, tables)
-        return _DRAWINGS[what](runs, names, frames)
 
 
 # --- from above -----------------------------------------------------------------------------------
@@ -512,7 +457,7 @@ def ends_of_steps(run: PopulationRun) -> list[int]:
     return [last_of[n] for n in dict.fromkeys(chosen)]
 
 
-_DRAWINGS: dict[str, Callable[..., Figure]] = {
+POPULATION_PICTURES: Mapping[str, Callable[..., Figure]] = {
     "summary": _summary,
     "map": _maps,
     "section": _section_page,

@@ -28,10 +28,12 @@ def ends(run: RunFile) -> str:
     """
     stop = run.stop
     earlier = [_EARLIER[k].format(getattr(stop, k)) for k in given_keys(stop) if k in _EARLIER]
-    text = _by_charge(run)
-    if not earlier:
-        return text
-    return f"{text}, or earlier when {' or '.join(earlier)}" if text else f"when {listed(earlier)}"
+    text, semicolon, hint = _by_charge(run).partition("; ")
+    if earlier and text:
+        text += f", or earlier when {' or '.join(earlier)}"
+    elif earlier:
+        text = f"when {listed(earlier)}"
+    return text + semicolon + hint
 
 
 def _by_charge(run: RunFile) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kmc.common.conditions import unsourced
+from kmc.common.drawing import drawn
 from kmc.files.check_result import Verification
 from kmc.files.table_file import Table, Tables
 from kmc.runfile.kinds import RunKind
@@ -55,11 +56,11 @@ class System:
         Pairs of label and text of a run, for `kmc info --all`.
     facts : callable
         A run as JSON-able data, for `kmc info --json`.
-    plot : callable
-        ``plot(runs, what, frames=…, min_size=…, paper=…, data=…, progress=…, names=…)`` is a
-        figure.
     pictures : mapping
         Name of a picture → what it shows.
+    drawings : mapping, optional
+        Name of a picture → function of runs, their names, and the numbers of frames or None; None
+        of the kinds that `kmc.plotting` draws.
     columns : callable
         Numbers of a run by name, one a sample, for sweeps; the column of `charge` among them.
     charge : Charge or None
@@ -108,8 +109,8 @@ class System:
     verify: Callable[..., Verification]
     summary: Callable[[Any], list[tuple[str, str]]]
     facts: Callable[[Any], dict[str, Any]]
-    plot: Callable[..., Any]
     pictures: Mapping[str, str]
+    drawings: Mapping[str, Callable[..., Any]] | None = None
     columns: Callable[[Any], Mapping[str, Any]] = lambda run: run.samples
     charge: Charge | None = MONOLAYERS
     headline: str = "contact_fraction"
@@ -140,6 +141,10 @@ class System:
         if full or self.digest is None:
             return self.summary(run) + unsourced(run.resolved)
         return self.digest(run)
+
+    def plot(self, runs: Any, what: str = "summary", **options: Any) -> Any:
+        """A picture of one or several runs, a matplotlib figure; see `kmc.plotting.draw`."""
+        return drawn("draw", what, runs, **options)
 
     @property
     def noun(self) -> str:

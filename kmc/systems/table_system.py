@@ -17,7 +17,6 @@ from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError
 from kmc.files import table_file
 from kmc.files.check_result import Breach, Verification
-from kmc.files.frame_selection import choose_frames
 from kmc.files.table_file import Tables, TableWriter
 from kmc.files.table_run import TableRun, load
 from kmc.runfile.kinds import RunKind
@@ -27,7 +26,6 @@ from kmc.systems.job import BY_THE_CLOCK, Job, carry_out
 from kmc.systems.system import System
 
 Checks = Sequence[tuple[str, Callable[[Any], Iterator[Breach]]]]
-Pictures = Mapping[str, Callable[..., Any]]
 _ADVICE = {
     "extend": "Change its run file and run it again: kmc run {name} --force.",
     "repair": "kmc verify {path} checks it; one that fails is run again: kmc run {name} --force.",
@@ -42,7 +40,7 @@ def table_system(
     checks: Checks,
     summary: Callable[[Any], list[tuple[str, str]]],
     pictures: Mapping[str, str],
-    drawings: str | Pictures = "",
+    drawings: Mapping[str, Callable[..., Any]] | None = None,
     *,
     run_class: type[TableRun] = TableRun,
     **more: Any,
@@ -63,9 +61,9 @@ def table_system(
         Pairs of label and text of a run, for `kmc info`.
     pictures : mapping
         Name of a picture → what it shows.
-    drawings : str or mapping
-        Name of a picture → function of runs, their names, and the numbers of frames or None; or the
-        name of a kind that `kmc.plotting.draw` draws; nothing with a `plot` of its own.
+    drawings : mapping, optional
+        Name of a picture → function of runs, their names, and the numbers of frames or None; none
+        of a kind that `kmc.plotting` draws.
     run_class : type
         A `TableRun` with properties of its own.
     **more
@@ -74,8 +72,7 @@ def table_system(
     made: dict[str, Any] = {
         "marker": table_file.MARKER,
         "samples": layout.samples,
-        "plot": partial(plot, drawings, pictures),
-        "movie": partial(drawn, "save_movie") if isinstance(drawings, str) and drawings else None,
+        "movie": None if drawings else partial(drawn, "save_movie"),
         "tables": {
             "samples": lambda run, **_: run.samples.table,
             **{name: partial(_list, name) for name in layout.lists},
@@ -95,6 +92,7 @@ def table_system(
         summary=summary,
         facts=lambda run: run.to_json(),
         pictures=pictures,
+        drawings=drawings,
         advice=_ADVICE | more.pop("advice", {}),
         result=run_class,
         **{**made, **more},
@@ -216,33 +214,3 @@ def _verify(
     found.checks.append("record, and checksums of all datasets")
     recomputed = checks if run.is_complete else ()
     return found.after([(claim, partial(check, run)) for claim, check in recomputed], progress)
-
-
-def plot(
-    drawings: str | Pictures,
-    pictures: Mapping[str, str],
-    runs: Sequence[Any],
-    what: str = "summary",
-    *,
-    frames: str | Sequence[int] | None = None,
-    names: Sequence[str] | None = None,
-    paper: bool = False,
-    data: Sequence[Any] = (),
-    **_: Any,
-) -> Any:
-    """A picture of one or several runs of this kind."""
-    run = runs[0]
-    if what not in pictures:
-        raise InputError(
-            f"there is no picture {what!r} of {run.system.noun}",
-            advice=f"Choose {', '.join(pictures)}.",
-        )
-    if paper or data:
-        raise InputError(
-            f"measured data have no place in the picture {what!r}", advice="Leave them out."
-        )
-    for one in runs:
-        if not len(one.samples["time_s"]) or not len(one.frames["sample"]):
-            raise InputError(f"{one.path} holds no sample yet", advice="Wait for the run to go on.")
-    chosen = None if frames is None else choose_frames(frames, len(run.frames["sample"]))
-    return drawn("table_picture", drawings, what, runs, names, chosen)

@@ -494,6 +494,10 @@ def test_a_shipped_name_where_a_file_is_wanted(folder):
         (("run",), "strip_l", ["strip_li", "strip_limg"]),
         (("run",), "my", ["my_own.toml"]),
         (("params", "show"), "limg", ["limg_li2s"]),
+        (("sweep",), "study_cell_p", ["study_cell_pressure"]),
+        (("critical",), "operando_l", ["operando_li", "operando_limg"]),
+        (("calibrate",), "cal", ["calibrate_operando"]),
+        (("nucleation",), "na_", ["na_nasicon"]),
     ],
 )
 def test_tab_completes_shipped_names_and_own_files(folder, command, typed, found):

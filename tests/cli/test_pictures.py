@@ -58,6 +58,21 @@ def test_plot_asks_before_it_overwrites(folder):
     assert "</svg>" in (folder / "out.svg").read_text()
 
 
+def test_a_run_that_goes_on_is_drawn_until_it_ends(folder, monkeypatch):
+    fake.write(folder / "going.h5", n_frames=1, finished=None)
+    waited = []
+
+    def sleep(seconds):
+        waited.append(seconds)
+        (folder / "going.h5").unlink()
+        fake.write(folder / "going.h5", n_frames=2)
+
+    monkeypatch.setattr("time.sleep", sleep)
+    result = call("plot", "going.h5", "--what", "contact", "--follow")
+    assert result.stdout == "Wrote going_contact.png\n"
+    assert len(waited) == 1
+
+
 def test_movie_and_export(folder):
     told = call("movie", "li.h5", "--frames", "::2").stdout.splitlines()
     assert told == [

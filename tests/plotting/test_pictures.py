@@ -56,7 +56,7 @@ def test_every_kind_of_run_has_its_picture(kind, tmp_path):
     t = load(fake.write(tmp_path / "run.h5", **RUNS[kind]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plotting.save_overview(t, tmp_path / "run.png")
+        plotting.save(plotting.draw("summary", t), tmp_path / "run.png")
     assert (tmp_path / "run.png").stat().st_size > 5_000
 
 
@@ -64,7 +64,7 @@ def test_every_kind_of_run_has_its_picture(kind, tmp_path):
 @pytest.mark.parametrize("ending", ["svg", slow("pdf")])
 def test_vector_formats(ending, tmp_path):
     t = load(fake.write(tmp_path / "run.h5", n_frames=2, samples_per_frame=1))
-    plotting.save_overview(t, tmp_path / f"run.{ending}")
+    plotting.save(plotting.draw("summary", t), tmp_path / f"run.{ending}")
     assert (tmp_path / f"run.{ending}").stat().st_size > 5_000
 
 
@@ -72,9 +72,9 @@ def test_vector_formats(ending, tmp_path):
 def test_unwritable_pictures_are_told(tmp_path):
     t = load(fake.write(tmp_path / "run.h5", n_frames=1))
     with pytest.raises(InputError, match="cannot be written"):
-        plotting.save_overview(t, tmp_path / "missing" / "run.png")
+        plotting.save(plotting.draw("summary", t), tmp_path / "missing" / "run.png")
     with pytest.raises(InputError, match=r"\.docx"):
-        plotting.save_overview(t, tmp_path / "run.docx")
+        plotting.save(plotting.draw("summary", t), tmp_path / "run.docx")
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_no_global_state(tmp_path):
 
     before = dict(matplotlib.rcParams)
     t = load(fake.write(tmp_path / "run.h5", n_frames=1))
-    plotting.save_overview(t, tmp_path / "run.png")
+    plotting.save(plotting.draw("summary", t), tmp_path / "run.png")
     assert dict(matplotlib.rcParams) == before
 
 

@@ -57,7 +57,6 @@ CATHODE = table_system(
     summary,
     PICTURES,
     digest=digest,
-    drawings="cathode",
     charge=None,  # a site of active material is lithiated, no interface is stripped
     headline="pore_area",
 )

@@ -56,6 +56,5 @@ DEPOSITION = table_system(
     summary,
     PICTURES,
     digest=digest,
-    drawings="deposition",
     headline="coverage",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -39,13 +39,6 @@ DERIVED = {
 }
 _nm2_per_um2 = 1e6
 _SLACK = 1e-9  # a capacity of 2 monolayers is met by 2 − 1e-12
-
-
-def plot(
-    runs: Sequence[Trajectory], what: str = "summary", *, names: Any = None, **options: Any
-) -> Any:
-    """A picture (`kmc.plotting.draw`)."""
-    return drawn("draw", what, runs, **options)
 
 
 def derived(t: Trajectory, row: dict[str, float], monolayers: float | None) -> dict[str, float]:
@@ -94,7 +87,6 @@ ELECTRODE = System(
     summary=summary,
     digest=digest,
     facts=facts,
-    plot=plot,
     pictures=PICTURES,
     derived=derived,
     derived_columns=DERIVED,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
-from kmc.common.drawing import drawn
-from kmc.files.frame_selection import choose_frames
 from kmc.runfile.kinds import KINDS
 from kmc.runfile.protocol import plan_of, stored_blocks
 from kmc.runfile.upscale_section import Upscale
@@ -34,21 +31,6 @@ _FILE_BYTES, _CELL_BYTES = 90_000, 1.0
 _FRAMES_EARLY = 12  # beside the even ones, where voids may begin
 _NUCLEATED_CELL_um = 0.045  # of upscale_li, whose voids are dense and hardly round
 _VOIDS_PER_um2 = 0.7  # of lithium at 0.5 mA/cm² and 25 °C, where voids nucleate
-
-
-def plot(
-    runs: Sequence[PopulationRun],
-    what: str = "summary",
-    *,
-    frames: str | Sequence[int] | None = None,
-    min_size: int | None = None,
-    progress: Any = None,
-    **options: Any,
-) -> Any:
-    """A picture (`kmc.plotting.population_picture`)."""
-    if frames is not None:
-        options["frames"] = choose_frames(frames, len(runs[0].frames["time_s"]))
-    return drawn("population_picture", runs, what=what, **options)
 
 
 def columns(found: PopulationRun) -> dict[str, Any]:
@@ -92,7 +74,6 @@ POPULATION = table_system(
     PopulationRun.everything,
     PICTURES,
     digest=PopulationRun.digest,
-    plot=plot,
     run_class=PopulationRun,
     marker="population_schema",  # of files of earlier versions
     complete=complete,
@@ -104,7 +85,6 @@ POPULATION = table_system(
         "samples": lambda found, **_: found.samples.table,
         "voids": lambda found, **_: found.voids.table,
     },
-    movie=partial(drawn, "save_movie"),
     seconds=seconds,
     file_bytes=file_bytes,
     more_frames="a larger upscale.frames",

@@ -17,7 +17,6 @@ from PIL import Image
 from table_files import rewrite
 
 import kmc
-from kmc import plotting
 from kmc.cli.app import main
 from kmc.common import catalogue
 from kmc.errors import FileFormatError, InputError, KmcWarning
@@ -25,6 +24,7 @@ from kmc.model.dft_check import check_rows
 from kmc.model.parameters import load_parameters
 from kmc.nuclei import vapour
 from kmc.runfile.load import load_run
+from kmc.systems import SYSTEMS
 from kmc.systems import table_system as module
 from kmc.systems.population import setup
 from kmc.systems.population.columns import TABLES
@@ -530,7 +530,7 @@ def test_the_command_writes_file_picture_and_summary(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", plotting.POPULATION_PICTURES)
+@pytest.mark.parametrize("what", SYSTEMS["population"].pictures)
 def test_every_picture_is_drawn(small, tmp_path, what):
     picture = tmp_path / f"{what}.png"
     done = run("plot", str(small), "--what", what, "-o", str(picture))
