@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -123,7 +124,13 @@ def _shapes(section: Interface) -> dict[str, list[tuple[float, float]]]:
     return shapes
 
 
-def _size_problems(key, shapes, section, lattice, origin) -> list[Problem]:
+def _size_problems(
+    key: str,
+    shapes: list[tuple[float, float]],
+    section: Interface,
+    lattice: Lattice,
+    origin: Origin,
+) -> list[Problem]:
     """Flaws too small to contain a site, or too large for the box."""
     shown = origin.shown("interface", key, getattr(section, key))
     smallest = lattice.lattice_parameter_A / A_per_nm
@@ -147,7 +154,9 @@ def _size_problems(key, shapes, section, lattice, origin) -> list[Problem]:
     return []
 
 
-def _place_problems(key, listed, lattice, origin) -> list[Problem]:
+def _place_problems(
+    key: str, listed: Sequence[Sequence[float]], lattice: Lattice, origin: Origin
+) -> list[Problem]:
     """Flaws outside the box."""
     edges = lattice.box_A[:2] / A_per_nm
     outside = [

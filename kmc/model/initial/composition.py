@@ -51,13 +51,15 @@ def initial_occupancy(
     return occupancy
 
 
-def _place_mg(occupancy, fraction: float, rng) -> None:
+def _place_mg(occupancy: np.ndarray, fraction: float, rng: np.random.Generator) -> None:
     """Turn a rounded share of the metal in this part of the box into Mg."""
     metal = np.flatnonzero(occupancy == LI)
     occupancy[rng.choice(metal, round(fraction * metal.size), replace=False)] = MG
 
 
-def _equilibrate_L1(model: Model, occupancy, bulk_fraction: float, rng) -> None:
+def _equilibrate_L1(
+    model: Model, occupancy: np.ndarray, bulk_fraction: float, rng: np.random.Generator
+) -> None:
     """Draw the species of every L1 atom at equilibrium with the bulk (Langmuir-McLean).
 
     Exchanging Li for Mg gains B(Mg) − B(Li) more in L1 than in the bulk. As the bonds mix ideally

@@ -75,7 +75,7 @@ def draw_flaws(interface: Any, lattice: Lattice, seed: np.random.SeedSequence) -
     return Flaws(patches, caps, np.unique(np.concatenate([np.empty(0, dtype=np.int64), *sites])))
 
 
-def _drawn(rng: np.random.Generator, density_per_um2: float | None, lattice: Lattice):
+def _drawn(rng: np.random.Generator, density_per_um2: float | None, lattice: Lattice) -> np.ndarray:
     """Positions in nm, shape (n, 2), of a Poisson number of flaws."""
     edges = lattice.box_A[:2] / A_per_nm
     return rng.random((rng.poisson(expected(density_per_um2, lattice)), 2)) * edges

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def _read_png(path: Path, n_chemistries: int) -> np.ndarray:
     return chemistry_of.astype(np.uint8)[grey[::-1]]
 
 
-def _brightness(picture) -> tuple[np.ndarray | None, int]:
+def _brightness(picture: Any) -> tuple[np.ndarray | None, int]:
     """Brightness of each pixel and its number of levels; None where the picture is transparent."""
     if picture.mode.startswith("I"):  # 16 bits a pixel, which convert("L") would cut off
         return np.asarray(picture).astype(np.uint16), 65536
