@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from kmc.common.formatting import plural
 from kmc.runfile.protocol import PLATE, STRIP, Block, plan_of, stored_blocks
 
 if TYPE_CHECKING:
@@ -97,6 +98,23 @@ class Aurbach(NamedTuple):
     efficiency: float
     formation: float | None
     lost: int
+
+    def loss(self, dead: int) -> str:
+        """What the loss is made of, as text; there is no side reaction that would take a share.
+
+        Parameters
+        ----------
+        dead : int
+            Atoms not connected to the current collector at the end.
+        """
+        if self.lost <= 0:
+            return "nothing lost"
+        dead = min(dead, self.lost)
+        text = f"lost {plural(self.lost, 'atom')}: {dead} dead"
+        if left := self.lost - dead:
+            text += f", {left} left where a strip ended by its voltage or contact"
+            text += " (compare other cutoffs and max_hops_per_strip_per_site)"
+        return text
 
 
 def aurbach(blocks: tuple[Block, ...], passed: Sequence[tuple[str, int]]) -> Aurbach | None:

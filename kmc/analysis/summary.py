@@ -262,7 +262,7 @@ def _cycles(trajectory: Trajectory) -> Rows:
         if aurbach.formation is not None:
             text += f", formation {_percent(aurbach.formation)}, not counted"
         dead = int(trajectory.samples["dead_Li"][-1]) if "dead_Li" in trajectory.samples else 0
-        text += f"; lost {plural(aurbach.lost, 'atom')}, {dead} dead at the end"
+        text += f"; {aurbach.loss(dead)}"
         rows.append(("", text))
     return rows
 

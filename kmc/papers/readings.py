@@ -436,7 +436,8 @@ def cathode_of(run: TableRun) -> dict[str, float]:
     rows = [int(np.flatnonzero(phase)[0]) for phase in phases]
     frames = [int(np.flatnonzero(run.frames["sample"] == row)[0]) for row in rows]
     opened = np.stack([run.frames["open_area"][frame] for frame in frames])
-    full, empty = single_pores(run.constants["material"], opened)
+    cut = run.run["cathode"].get("refinement", 1)
+    full, empty = single_pores(run.constants["material"], opened, cut)
     before, after = (float(s["pore_area"][row]) for row in rows)
     if "thickness" in s:
         out["thickness_change"] = float(s["thickness"][-1] / s["thickness"][0] - 1)

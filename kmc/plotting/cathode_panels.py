@@ -113,7 +113,7 @@ def _maps(runs: Sequence[TableRun], names: Sequence[str], frames: Sequence[int] 
 
 def _about(run: TableRun) -> tuple[str, ...]:
     """Materials and size of a run, for its heading; sites have no length in this model."""
-    edge, rate = run.run["cathode"]["edge_sites"], run.run["cathode"]["c_rate_per_h"]
+    edge, rate = len(run.constants["material"]), run.run["cathode"]["c_rate_per_h"]
     lithiated, frame = run.facts["materials"][1:3]
     return f"to {lithiated} in {frame}", f"{rate:g} C, {edge} × {edge} sites (no length scale)"
 

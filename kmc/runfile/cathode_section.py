@@ -30,6 +30,13 @@ class Cathode(SystemSection):
     grain_sites: Number = _key(
         10.0, "mean distance between the middles of neighbouring grains, in sites", ge=5, le=40
     )
+    refinement: Count = _key(
+        1,
+        "each of these sites is cut into refinement × refinement, so that the geometry stays and "
+        "necks between grains are so many sites wide",
+        ge=1,
+        le=8,
+    )
     active_fraction: Number = _key(0.356, "volume fraction of the active material", ge=0.05, le=0.9)
     frame_fraction: Number = _key(0.397, "volume fraction of the frame", ge=0.05, le=0.9)
     cycles: Count = _key(20, "lithiations, each followed by a delithiation", ge=1, le=1000)

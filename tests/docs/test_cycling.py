@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import kmc
 from kmc.analysis import coulombic
 
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
 
 
@@ -42,6 +46,27 @@ def test_aurbachs_efficiency_does_not_depend_on_the_ratio(ratio, tmp_path):
     t = kmc.run("aurbach", changed, output=tmp_path / "run.h5", progress=False)
     found = coulombic.aurbach_of(t)
     assert (found.efficiency, found.lost, t.samples["dead_Li"][-1]) == (1.0, 0, 0)
+
+
+@pytest.mark.parametrize("cutoff_V", ["0.08", "0.12", "0.15"])
+@pytest.mark.parametrize("column", [1, 2])
+def test_a_low_cutoff_is_a_loss_that_is_not_converged(cutoff_V, column, tmp_path):
+    """Table of docs/cycling.md, its last column apart."""
+    page = (ROOT / "docs" / "cycling.md").read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith(f"| {cutoff_V} |"))
+    run = tomllib.loads((ROOT / "runs" / "aurbach.toml").read_text(encoding="utf-8"))
+    run["acceleration"]["max_hops_per_strip_per_site"] = (1e4, 1e5)[column - 1]
+    for block in run["protocol"]:
+        for key, text in list(block.items()):
+            if key == "step":
+                block[key] = text.replace("1 V", f"{cutoff_V} V")
+            elif key == "steps":
+                block[key] = [step.replace("1 V", f"{cutoff_V} V") for step in text]
+    t = kmc.run(run, output=tmp_path / "run.h5", progress=False)
+    found, dead = coulombic.aurbach_of(t), int(t.samples["dead_Li"][-1])
+    assert f"{found.efficiency:.3f}" == row.split("|")[column + 1].strip()
+    assert dead == 0
+    assert f"0 dead, {found.lost} left where a strip ended" in found.loss(dead).replace("\xa0", " ")
 
 
 @pytest.mark.parametrize("name", ["cycle_li", "cycle_limg", "aurbach"])

@@ -12,6 +12,7 @@ from kmc.systems.cathode.contact import contact_ratio
 from kmc.systems.cathode.creep import PORTIONS, Body, Solid
 from kmc.systems.cathode.materials import materials_of
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE, Microstructure, build, counts
+from kmc.systems.cathode.summary import summary
 
 SMALL = {
     "cathode.edge_sites": 16,
@@ -187,3 +188,28 @@ def test_the_numbers_of_a_material_are_found_again(name):
     rows = material_rows(load_parameters(name))
     assert all(row.ok for row in rows if row.model is not None)
     assert len(rows) == {"se": 4, "li2se": 3, "fes": 4, "licoo2": 2, "mo6se8": 1}[name]
+
+
+def test_a_refined_section_is_the_same_section(tmp_path):
+    """Counts of sites, contact at the start and single pores are those of the section itself."""
+    small = {**SMALL, "cathode.cycles": 1, "cathode.edge_sites": 16}
+    runs = [
+        kmc.run(
+            "cathode_se",
+            {**small, "cathode.refinement": cut},
+            output=tmp_path / f"{cut}.h5",
+            progress=False,
+        )
+        for cut in (1, 2)
+    ]
+    plain, fine = runs
+    assert (fine.constants["material"][::2, ::2] == plain.constants["material"]).all()
+    assert (fine.constants["material"][1::2, 1::2] == plain.constants["material"]).all()
+    for name in ("active_sites", "frame_sites", "pore_sites"):
+        assert fine.facts[name] == 4 * plain.facts[name]
+    for name in ("contact_active_active", "contact_active_frame"):
+        assert fine.samples[name][0] == plain.samples[name][0]
+    assert kmc.verify(fine.path).passed
+    texts = [dict(summary(run))["Grid"].replace("\xa0", " ") for run in runs]
+    assert texts[0].startswith("necks between grains are 1 site wide: stress of Se 2.4")
+    assert texts[1].startswith("necks between grains are 2 sites wide: stress of Se 1.05")

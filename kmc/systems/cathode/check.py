@@ -16,7 +16,13 @@ _CLOSED = 1e-9  # mean area strain: what a wall has moved, and zero but for roun
 
 def _fractions(run: TableRun) -> Iterator[Breach]:
     section, material = run.run["cathode"], run.constants["material"]
-    wanted = counts(len(material), section["active_fraction"], section["frame_fraction"])
+    cut = section.get("refinement", 1)
+    wanted = (
+        cut**2 * n
+        for n in counts(
+            section["edge_sites"], section["active_fraction"], section["frame_fraction"]
+        )
+    )
     for kind, sites in zip((ACTIVE, FRAME), wanted, strict=True):
         found = int((material == kind).sum())
         if found != sites:
@@ -62,7 +68,8 @@ def _rows(run: TableRun) -> Iterator[Breach]:
     constants = run.constants["material"], run.constants["grain"]
     for i, row in enumerate(run.frames["sample"]):
         maps = (run.frames[name][i] for name in ("portions", "open_area", "equivalent_GPa"))
-        for name, value in describe(*constants, *maps).items():
+        cut = run.run["cathode"].get("refinement", 1)
+        for name, value in describe(*constants, *maps, cut).items():
             stored = run.samples[name][row]
             if not np.isclose(stored, value, rtol=1e-12, atol=0, equal_nan=True):
                 where = f"/samples/{name}"

@@ -13,12 +13,13 @@ from scipy import ndimage
 
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE
 
-SMALLEST = 4  # sites of a pore that is followed by itself
-TOUCHING = 0.1  # open width, in sites, up to which two surfaces are in contact
+# Before they are cut by `cathode.refinement`, sites of a pore that is followed by itself, and the
+# open width in sites up to which two surfaces are in contact.
+SMALLEST, TOUCHING = 4, 0.1
 
 
 def contact_ratio(
-    material: np.ndarray, grain: np.ndarray, open_area: np.ndarray
+    material: np.ndarray, grain: np.ndarray, open_area: np.ndarray, refinement: int = 1
 ) -> dict[int, float]:
     """Share of the active surfaces looking at `ACTIVE` and at `FRAME` that touch; NaN without any.
 
@@ -38,11 +39,11 @@ def contact_ratio(
                 width += open_area[a, b]
                 a, b = a + dx, b + dy
             if 0 <= a < edge and 0 <= b < edge and grain[a, b] != grain[x, y]:
-                seen[int(material[a, b])].append(width <= TOUCHING)
+                seen[int(material[a, b])].append(width <= TOUCHING * refinement)
     return {kind: float(np.mean(found)) if found else np.nan for kind, found in seen.items()}
 
 
-def single_pores(material: np.ndarray, open_area: np.ndarray) -> np.ndarray:
+def single_pores(material: np.ndarray, open_area: np.ndarray, refinement: int = 1) -> np.ndarray:
     """Open area of each pore over its number of sites, [frame, pore].
 
     A pore is what pores of the start have in common by sides of sites; below `SMALLEST` sites it
@@ -55,7 +56,7 @@ def single_pores(material: np.ndarray, open_area: np.ndarray) -> np.ndarray:
     """
     found, n = ndimage.label(material == PORE)
     sites = np.bincount(found.ravel(), minlength=n + 1)
-    kept = 1 + np.flatnonzero(sites[1:] >= SMALLEST)
+    kept = 1 + np.flatnonzero(sites[1:] >= SMALLEST * refinement**2)
     return np.stack([ndimage.sum(one, found, kept) / sites[kept] for one in open_area])
 
 
@@ -65,9 +66,10 @@ def describe(
     portions: np.ndarray,
     open_area: np.ndarray,
     equivalent_GPa: np.ndarray,
+    refinement: int,
 ) -> dict[str, float]:
     """The columns of `/samples` that follow from the maps of a frame."""
-    contact = contact_ratio(material, grain, open_area)
+    contact = contact_ratio(material, grain, open_area, refinement)
     pore, active, frame = (material == kind for kind in (PORE, ACTIVE, FRAME))
     return {
         "contact_active_active": contact[ACTIVE],

@@ -36,8 +36,9 @@ def build(
     grain_sites: float,
     active_fraction: float,
     frame_fraction: float,
+    refinement: int = 1,
 ) -> Microstructure:
-    """Grains of nearly equal size at random, which touch at single sites.
+    """Grains of nearly equal size at random, which touch at single sites, cut at the end.
 
     Cells of a relaxed Voronoi pattern (mirrored at the walls) are shared out between the two
     materials in the ratio of their fractions. In each cell the sites that are farthest from its
@@ -54,6 +55,8 @@ def build(
         Mean distance of the middles of neighbouring grains, in sites.
     active_fraction, frame_fraction : float
         Area fractions.
+    refinement : int
+        Each site is cut into so many along both edges.
     """
     number = max(4, round(edge**2 / (np.sqrt(0.75) * grain_sites**2)))
     sites = np.stack(np.meshgrid(np.arange(edge), np.arange(edge), indexing="ij"), -1) + 0.5
@@ -77,7 +80,10 @@ def build(
     for kind, need in ((ACTIVE, need_active), (FRAME, need_frame)):
         own = np.flatnonzero(active[cell] == (kind == ACTIVE))
         material[own[np.argsort(score[own], kind="stable")[:need]]] = kind
-    return Microstructure(material.reshape(edge, edge), cell.astype(np.int16).reshape(edge, edge))
+    cut = np.ones((refinement, refinement), dtype=np.int8)
+    return Microstructure(
+        *(np.kron(a.reshape(edge, edge), cut) for a in (material, cell.astype(np.int16)))
+    )
 
 
 def _images(middle: np.ndarray, edge: int) -> np.ndarray:

@@ -41,6 +41,7 @@ class Cathode(Job):
             section.grain_sites,
             section.active_fraction,
             section.frame_fraction,
+            section.refinement,
         )
         self.body = Body(start, self.materials.frame, section.wall_pressure_MPa)
         self.rng = np.random.default_rng(for_events)
@@ -105,6 +106,7 @@ class Cathode(Job):
                 maps["portions"],
                 maps["open_area"],
                 maps["equivalent_GPa"],
+                self.section.refinement,
             ),
             "thickness": self.body.thickness,
             "events": self.events,

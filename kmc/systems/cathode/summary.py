@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from kmc.common.conditions import ending, unfinished
 from kmc.common.formatting import duration, figure, plural
 from kmc.files.table_run import TableRun
+from kmc.systems.cathode.contact import single_pores
 from kmc.systems.cathode.run import DELITHIATED, LITHIATED
 
+# Of a section of 24 × 24 sites, each cut into n × n: stresses of the active material and the frame,
+# and contact between both, over those at n = 8.
+_SECTION = {1: (2.4, 2.0, 0.85), 2: (1.05, 1.08, 0.93), 4: (1.02, 1.03, 0.99)}
 _SHOWN = ("contact_active_active", "contact_active_frame", "pore_area")
 
 
@@ -17,13 +23,14 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     section, facts, s = run.run["cathode"], run.facts, run.samples
     first, lithiated, frame = facts["materials"]
     active = first if lithiated == first else f"{first} to {lithiated}"
-    edge = section["edge_sites"]
+    edge = len(run.constants["material"])
     rows.append(
         ("Cathode", f"{active} in {frame}, {edge} × {edge} sites, {facts['grains']} grains")
     )
     sites = edge**2
     shares = (facts[f"{name}_sites"] / sites * 100 for name in ("active", "frame", "pore"))
     rows.append(("Volume", "active {:.1f}, frame {:.1f}, pores {:.1f} %".format(*shares)))
+    rows.append(("Grid", _grid(section.get("refinement", 1))))
     law = [n for n in dict.fromkeys(facts["norton_exponent"]) if n]
     creep = f"Norton, n = {' to '.join(f'{n:.3g}' for n in law)}" if law else "none: elastic"
     rows.append(("Creep", creep))
@@ -49,11 +56,46 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
                 f"frame {change('stress_frame_GPa', 1, 3)} GPa; {text}"
             )
         rows.append((f"{label}, cycle 1 → {s['cycle'][at[-1]]:.0f}", text))
+    if text := _pores(run):
+        rows.append(("Single pores", text))
     if len(s["time_s"]):
         moved = f"{figure(s['moved'][-1])} moved a portion"
         rows.append(("Events", f"{figure(s['events'][-1])} of creep, {moved}"))
         rows.append(("Simulated", duration(float(s["time_s"][-1]))))
     return rows
+
+
+def _grid(cut: int) -> str:
+    """How far from converged a grid is, by one section cut finer and finer (docs/cathode.md)."""
+    text = f"necks between grains are {plural(cut, 'site')} wide"
+    if (at := max(n for n in (0, *_SECTION) if n <= cut)) not in _SECTION:
+        return text
+    active, frame, contact = _SECTION[at]
+    return (
+        f"{text}: stress of Se {active:g} and of the frame {frame:g} times, contact {contact:g} "
+        "times that at 8 in a section of 24 sites (cathode.refinement)"
+    )
+
+
+def _pores(run: TableRun) -> str:
+    """Open area of single pores, delithiated, in the first and the last frame of a cycle."""
+    s, frames = run.samples, run.frames
+    at = [i for i, row in enumerate(frames["sample"]) if s["phase"][row] == DELITHIATED]
+    if not at:
+        return ""
+    ends = sorted({at[0], at[-1]})
+    opened = np.stack([frames["open_area"][i] for i in ends])
+    cut = run.run["cathode"].get("refinement", 1)
+    pores = single_pores(run.constants["material"], opened, cut)
+    if not pores.size:
+        return ""
+    texts = []
+    for i, one in zip(ends, pores, strict=True):
+        low, middle, high = np.quantile(one, (0, 0.5, 1))
+        cycle = s["cycle"][frames["sample"][i]]
+        texts.append(f"{middle:.2f} ({low:.2f} to {high:.2f}) in cycle {cycle:.0f}")
+    number = plural(pores.shape[1], "pore")
+    return f"open area of {number}, delithiated, over the first: median {', '.join(texts)}"
 
 
 def digest(run: TableRun) -> list[tuple[str, str]]:
