@@ -246,7 +246,7 @@ class DaskWorkers(Workers):
         self._threads = 0
 
     @property
-    def slots(self) -> int:
+    def slots(self) -> int:  # type: ignore[override]  # of this cluster, at this moment
         """Points that can run at once; changes with the number of workers."""
         now = time.monotonic()
         if now - self._looked >= _LOOK_EVERY_S:

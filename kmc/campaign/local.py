@@ -172,7 +172,7 @@ def _end(process: subprocess.Popen) -> int:
     """Kill a process and close its pipes; returns its exit code."""
     process.kill()
     code = process.wait()
-    for pipe in (process.stdin, process.stdout):
+    for pipe in filter(None, (process.stdin, process.stdout)):
         with contextlib.suppress(OSError):
             pipe.close()
     return code

@@ -318,7 +318,9 @@ class Configurations:
         try:
             if self.settings.relax:
                 self._go_on(name, [atoms])
-                self._converge(name, LBFGS(atoms, logfile=None, alpha=_STIFFNESS_eV_A2), [atoms])
+                silent: Any = None  # ase's types have no None for its log
+                steps = LBFGS(atoms, logfile=silent, alpha=_STIFFNESS_eV_A2)
+                self._converge(name, steps, [atoms])
         except KmcError:  # that an atom left its site is the reason to name
             if perfect is not None:
                 check_sites(name, atoms, perfect, own)
@@ -381,7 +383,7 @@ class Configurations:
         from ase.mep.neb import NEBOptimizer
 
         band = [start, *(start.copy() for _ in range(self.settings.images)), end]
-        neb = NEB(band, allow_shared_calculator=True, method="improvedtangent")
+        neb: Any = NEB(band, allow_shared_calculator=True, method="improvedtangent")
         if not self._go_on(name, band):
             neb.interpolate(mic=True)
         for image in band[1:-1]:
@@ -407,7 +409,7 @@ class Configurations:
                 part = f"{name}_middle"
                 middle = self._kept(part, lambda: self._relaxed(part, found.copy()))
                 halves = ((f"{name}_first", start, middle), (f"{name}_second", middle, end))
-                tops = [self._top(half, *both, whole=False) for half, *both in halves]
+                tops = [self._top(half, one, other, whole=False) for half, one, other in halves]
                 return max(tops, key=lambda atoms: atoms.get_potential_energy())
         raise InputError(
             f"configuration {name} is no saddle: the band has no highest point between its ends",

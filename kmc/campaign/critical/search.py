@@ -260,7 +260,7 @@ class _Runs:
             if charge is not None and charge.column in runs:
                 ends = runs[charge.column].values.ravel()[done]
                 self.ends += zip(ends.tolist(), runs.stop_reason.values.ravel()[done], strict=True)
-            if at:
+            if charge is not None and at:
                 # A run that ended before the charge is judged by its last sample.
                 reached = ~np.isnan(_column(runs, f"{charge.column}_at")[done])
                 numbers = np.where(
