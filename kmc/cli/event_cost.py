@@ -11,7 +11,7 @@ from rich.console import Console
 
 from kmc.cli.shared import table
 from kmc.common import catalogue
-from kmc.common.outputs import check_output
+from kmc.common.outputs import check_output, replacing
 from kmc.errors import InputError
 from kmc.systems.electrode import benchmark
 
@@ -52,7 +52,8 @@ def run_and_print(
     )
     if json_file is not None:
         text = json.dumps(benchmark.as_json(results, yardstick), indent=2)
-        json_file.write_text(text + "\n", encoding="utf-8")
+        with replacing(json_file) as draft:
+            draft.write_text(text + "\n", encoding="utf-8")
         console.print(f"Wrote {json_file}")
 
 

@@ -18,6 +18,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from kmc.common.conditions import driven_by, temperatures
 from kmc.common.formatting import duration, figure, monolayers, prefix_for
+from kmc.common.outputs import replacing
 from kmc.errors import InputError
 from kmc.files.reader import Trajectory
 from kmc.files.samples import Frame
@@ -118,9 +119,9 @@ def save(picture: Figure, path: str | Path) -> None:
         The file cannot be written, or its ending is not that of a picture.
     """
     try:
-        with styled():
-            picture.savefig(path)
-    except (OSError, ValueError) as problem:
+        with styled(), replacing(Path(path)) as draft:
+            picture.savefig(draft)
+    except ValueError as problem:
         raise InputError(
             f"picture {path} cannot be written: {problem}",
             advice="Give a writable place and a name that ends in .png, .svg or .pdf.",
