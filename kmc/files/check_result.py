@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kmc.common.formatting import html_table
+from kmc.files.integrity import H5PY_ERRORS, reason_of
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,11 @@ class Verification:
     ) -> Verification:
         """Make checks, each a claim and what yields breaches of it, up to the first breach."""
         for done, (claim, check) in enumerate(checks, 1):
-            self.breach = next(iter(check()), None)
+            try:
+                self.breach = next(iter(check()), None)
+            except H5PY_ERRORS as problem:  # the record is not that of such a run
+                what = f"without what the check needs ({reason_of(problem)})"
+                self.breach = Breach(claim, "/record", None, what, "that of a run of this kind")
             if self.breach is not None:
                 return self
             self.checks.append(claim)

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 from kmc.common.conditions import unsourced
 from kmc.common.drawing import drawn
+from kmc.errors import FileFormatError
 from kmc.files.check_result import Verification
+from kmc.files.integrity import H5PY_ERRORS, reason_of
 from kmc.files.table_file import Table, Tables
 from kmc.runfile.kinds import RunKind
 
@@ -138,9 +140,15 @@ class System:
 
     def summed_up(self, run: Any, full: bool = False) -> list[tuple[str, str]]:
         """The summary of a run, in full or in at most eight lines."""
-        if full or self.digest is None:
-            return self.summary(run) + unsourced(run.resolved)
-        return self.digest(run)
+        try:
+            if full or self.digest is None:
+                return self.summary(run) + unsourced(run.resolved)
+            return self.digest(run)
+        except H5PY_ERRORS as problem:
+            raise FileFormatError(
+                f"{run.path} is damaged: its record is not that of {self.noun} "
+                f"({reason_of(problem)})"
+            ) from None
 
     def plot(self, runs: Any, what: str = "summary", **options: Any) -> Any:
         """A picture of one or several runs, a matplotlib figure; see `kmc.plotting.draw`."""

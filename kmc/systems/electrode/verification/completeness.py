@@ -6,6 +6,7 @@ checksum, and the attributes for readers must agree with the record that kmc rea
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from kmc.files import file as layout
 from kmc.files import integrity as guard
 from kmc.files import schema
 from kmc.files.check_result import Breach
+from kmc.files.checkpoint import checkpoints_in
 from kmc.files.reader import Stored
 
 _INTERRUPTED = ("", "interrupted", "repaired")  # why a run that is not finished stopped
@@ -86,6 +88,7 @@ def _altered(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
     if finished == (reason in _INTERRUPTED):
         yield _wrong("/@finished", f"{finished} with stop_reason {reason!r}", f"{not finished}")
     yield from _units(file, record)
+    yield from _checkpoint(file, record)
 
 
 def _texts(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
@@ -105,6 +108,16 @@ def _same_json(one: Any, other: Any) -> bool:
         return json.loads(one) == json.loads(other)
     except (TypeError, ValueError):
         return False
+
+
+def _checkpoint(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
+    """A state that `kmc resume` or `kmc extend` could not go on from."""
+    stored = 0
+    for slot in (schema.CHECKPOINT, *schema.OLD_CHECKPOINTS):
+        with contextlib.suppress(KeyError):  # none of the schemas has all of them
+            stored += len(guard.dataset(file, slot.path, kinds=(slot.dtype,)))
+    if stored and not checkpoints_in(file, record["lattice"]):
+        yield _wrong(schema.CHECKPOINT.path, "no complete state", "that of the run")
 
 
 def _units(file: Any, record: dict[str, Any]) -> Iterator[Breach]:

@@ -88,7 +88,7 @@ class _Audit:
                 self._frames,
             ),
             (
-                "settings, texts, units and lattice are those that were written",
+                "settings, texts, units, lattice and state are those that were written",
                 partial(altered, self.path, self.stored.record),
             ),
             (f"{rows} and {frames}: none is missing", partial(missing_rows, self.stored)),
