@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 from kmc.common import metals
 from kmc.common.catalogue import nearest
 from kmc.common.formatting import listed
+from kmc.common.json_files import read_text
 from kmc.errors import InputError, KmcWarning
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ _ERRORS = [f"{column}_error" for column in (CAPACITY, *QUANTITIES.values())]
 _NUMBERS = [CAPACITY, *QUANTITIES.values(), *_ERRORS]
 _TEXTS = ["series", "metal", "panel", "note", "event"]
 _NOT_NEGATIVE = [name for name in _NUMBERS if name != QUANTITIES["overpotential"]]
-_MAX_BYTES = 10_000_000
+_MAX_BYTES = 10 * 2**20
 _FRACTION = (
     0.2  # a loss that never exceeds 1 but reaches this is rather a fraction than a percentage
 )
@@ -136,11 +137,7 @@ def read_measured(path: str | Path) -> Measured:
 
 def _text_of(path: Path) -> str:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InputError(
-                f"{path} is larger than {_MAX_BYTES // 1_000_000} MB", advice="Is it a CSV table?"
-            )
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path, max_bytes=_MAX_BYTES)
     except OSError as problem:
         raise InputError(
             f"{path} cannot be read: {problem.strerror or problem}",

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from kmc.common import json_files
 from kmc.errors import InputError
 
 KINDS = ("lattices", "params", "runs")
@@ -116,18 +117,11 @@ def shown(text: str, longest: int = 200) -> str:
 def read_text(path: Path) -> str:
     """Text of a file; unreadable files are an InputError."""
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise InputError(
-                f"{path} is larger than {MAX_BYTES // 2**20} MB",
-                advice="Run, parameter and lattice files are a few kB of text.",
-            )
-        # Editors of Windows put a byte-order mark before the first line.
-        return data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
+        return json_files.read_text(path, max_bytes=MAX_BYTES)
+    except (OSError, ValueError) as problem:
         raise InputError(
-            f"{path} cannot be read: {problem}", advice="It must be a UTF-8 text file."
+            f"{path} cannot be read: {getattr(problem, 'strerror', None) or problem}",
+            advice="It must be a UTF-8 text file; run, parameter and lattice files are a few kB.",
         ) from None
 
 

@@ -16,21 +16,23 @@ from kmc.errors import InputError
 MAX_BYTES = 2**30
 
 
-def read_text(path: Path, errors: str = "strict") -> str:
+def read_text(path: Path, errors: str = "strict", *, max_bytes: int = MAX_BYTES) -> str:
     """UTF-8 text of a regular file; `errors` is that of ``bytes.decode``.
+
+    A byte-order mark at its beginning, as editors of Windows write it, is left out.
 
     Raises
     ------
     OSError
-        There is none, or it is something else: reading from a pipe could block for ever.
+        There is none, it is too large, or something else: reading from a pipe could block for ever.
     UnicodeDecodeError
     """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-    if status.st_size > MAX_BYTES:
-        raise OSError(errno.EFBIG, f"it is larger than {MAX_BYTES // 2**20} MB", str(path))
-    return Path(path).read_text(encoding="utf-8", errors=errors)
+    if status.st_size > max_bytes:
+        raise OSError(errno.EFBIG, f"it is larger than {max_bytes // 2**20} MB", str(path))
+    return Path(path).read_bytes().decode("utf-8-sig", errors)
 
 
 def read_json(path: Path) -> Any:
