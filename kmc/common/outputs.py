@@ -125,12 +125,15 @@ def check_output(
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path`, which replaces `path` atomically at the end of the block."""
-    path = Path(path)
-    draft = draft_of(path, path.suffix)
+    """A temporary file beside `path`, which replaces `path` atomically at the end of the block.
+
+    A link is followed, and stays one.
+    """
+    target = Path(os.path.realpath(path))
+    draft = draft_of(target, target.suffix)
     try:
         yield draft
-        put_in_place(draft, path)
+        put_in_place(draft, target)
     except OSError as problem:
         raise InputError(
             f"{path} cannot be written: {problem.strerror or problem}",
@@ -168,7 +171,7 @@ def _sync(path: Path, how: int) -> None:
         os.close(number)
 
 
-_DRAFT = re.compile(r"\..+\.(\d+)\.part(\.[^.]+)?")
+_DRAFT = re.compile(r"\.(.+)\.(\d+)\.part(\.[^.]+)?")
 
 
 def draft_of(target: Path, ending: str = "") -> Path:
@@ -177,12 +180,18 @@ def draft_of(target: Path, ending: str = "") -> Path:
     return target.with_name(f".{stem}.{os.getpid()}.part{ending}")
 
 
-def remove_drafts(folder: Path, start: str = "") -> None:
-    """Remove drafts that processes left behind when they were killed: of one file, or of all."""
+def remove_drafts(folder: Path, of: str = "") -> None:
+    """Remove drafts that processes left behind when they were killed: of one file, or of all.
+
+    Of a file with this name, that is, and of pictures beside it. Drafts of other files may be those
+    of processes on other machines.
+    """
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             found = _DRAFT.fullmatch(name)
-            if found and name.startswith(f".{start}") and not _is_alive(int(found[1])):
+            if not found or (of and found[1] not in (of, Path(of).stem)):
+                continue
+            if not _is_alive(int(found[2])):
                 with contextlib.suppress(OSError):
                     os.unlink(Path(folder) / name)
 
