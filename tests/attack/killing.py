@@ -26,17 +26,18 @@ CHILD = """
 import json, sys
 from kmc.files import saving
 from kmc.runfile.load import load_run
-from kmc.systems.electrode import resume, run
+from kmc.systems.electrode import run
+from kmc.systems.run import extend, resume, run_to_file
 
 run._CHUNK_S, saving._SAVE_EVERY_S, saving._SAVING_SHARE = 0.002, 0.01, 1.0
 path, name, overrides, how = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4]
 print("ready", flush=True)
 if how == "run":
-    run.run_to_file(load_run(name, overrides), path, progress=False, overwrite=True)
+    run_to_file(load_run(name, overrides), path, progress=False, overwrite=True)
 elif how == "resume":
-    resume.resume(path, progress=False)
+    resume(path, progress=False)
 else:
-    resume.extend(path, {"stop.capacity_monolayers": float(how)}, progress=False)
+    extend(path, {"stop.capacity_monolayers": float(how)}, progress=False)
 """
 
 

@@ -10,6 +10,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 
 import pytest
 from killing import ROOT, SMALL, assert_same, drafts, kill_soon, start
@@ -27,7 +28,11 @@ KINDS = {
     "limg": ("strip_limg", {**SMALL, "system.lattice": "bcc_110"}),
     "closed": ("strip_li", {**SMALL, "conditions.electrode_thickness_um": float("inf")}),
     "rest": ("strip_li", {**SMALL, "stop.capacity_monolayers": 0.5, "rest.time_s": 0.01}),
+    "population": ("cell_li", {"upscale.domain_um": 10.0, "upscale.capacity_mAh_cm2": 0.05}),
+    "deposition": ("plate_carbon", {**SMALL, "output.frame_every_monolayers": 0.5}),
+    "cathode": ("cathode_se", {"cathode.cycles": 2}),
 }
+LONGEST_S = {"population": 4.0, "deposition": 1.0, "cathode": 1.0}
 
 
 @pytest.mark.long
@@ -39,9 +44,10 @@ def test_runs(tmp_path, kind):
     chance, killed = random.Random(kind), 0
     for _ in range(8 * TIMES):
         how = "resume" if path.exists() else "run"
-        killed += kill_soon(start(path, name, overrides, how), chance, 0.6)
+        longest_s = LONGEST_S.get(kind, 0.6)
+        killed += kill_soon(start(path, name, overrides, how), chance, longest_s)
         if path.exists():
-            found = verify(path)
+            found = kmc.verify(path)
             assert found.passed, found.breach
             if found.finished:
                 assert_same(path, whole)
@@ -110,6 +116,43 @@ def test_sweeps(tmp_path):
     assert [name for name in drafts(out.path / "points") if ".part" in name] == []
 
 
+# The cathode study with three of its runs, of one cycle each.
+STUDY = """
+import sys
+from kmc.papers import run
+from kmc.papers.paper import Paper
+
+steps_of = run.steps_of
+def short(chosen, plan):
+    steps = [{**s, "rows": [[{"cathode.cycles": 1}]], "replicas": 1} for s in chosen.steps[:3]]
+    return steps_of(Paper(**{**vars(chosen), "steps": steps}), plan)
+run.steps_of = short
+run.run_study(sys.argv[1], "default", study="cathode", workers=1, progress=False)
+"""
+
+
+@pytest.mark.long
+def test_studies(tmp_path):
+    """Killed again and again, a study comes to the same claims."""
+
+    def command(folder):
+        return subprocess.Popen(
+            [sys.executable, "-c", STUDY, folder],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        )  # fmt: skip
+
+    whole = command(tmp_path / "whole")
+    assert whole.wait() == 0, whole.stderr.read()
+    chance = random.Random(9)
+    for _ in range(4 * TIMES):
+        kill_soon(command(tmp_path / "out"), chance, 15.0)
+    end = command(tmp_path / "out")
+    assert end.wait() == 0, end.stderr.read()
+    claims = [(tmp_path / name / "claims.json").read_text() for name in ("whole", "out")]
+    assert claims[0] == claims[1]
+    assert drafts(tmp_path / "out") == []
+
+
 def test_workers(tmp_path):
     """Processes of a sweep are killed under it: their points are run again."""
     file = tmp_path / "study.toml"
@@ -136,16 +179,27 @@ def test_workers(tmp_path):
         assert verify(folder.trajectory_path(point)).passed
 
 
-def test_a_file_under_two_writers(tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "longer"),
+    [
+        ("li", {"stop.capacity_monolayers": 20.0}),
+        ("population", {"upscale.domain_um": 60.0}),
+        ("deposition", {"stop.capacity_monolayers": 50.0}),
+        ("cathode", {"cathode.cycles": 50}),
+    ],
+)
+def test_a_file_under_two_writers(tmp_path, kind, longer):
     """The second one is refused, whatever the first one is doing."""
-    name, overrides = KINDS["li"]
+    name, overrides = KINDS[kind]
     path = tmp_path / "run.h5"
-    first = start(path, name, {**overrides, "stop.capacity_monolayers": 20.0}, "run")
+    first = start(path, name, {**overrides, **longer}, "run")
     try:
         while not path.exists():
             assert first.poll() is None
-        with pytest.raises(InputError, match="being written by another process"):
-            kmc.resume(path, progress=False)
+            time.sleep(0.01)
+        for second in (kmc.resume, lambda path, **_: kmc.run(name, output=path, overwrite=True)):
+            with pytest.raises(InputError, match="being written by another process"):
+                second(path, progress=False)
     finally:
         first.kill()
         first.wait()
