@@ -159,16 +159,21 @@ def _kept(function: Callable, **options: Any) -> Any:
     It is found again as long as no file of the kernels changes: numba itself watches only the file
     of the function, and not those of the parts that are compiled into it.
     """
-    compiled = _numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
-    if not _numba.config.DISABLE_JIT:
-        save = compiled._cache.save_overload
+    compiled = _numba.njit(nogil=True, error_model="numpy", **options)(function)
+    if _numba.config.DISABLE_JIT:
+        return compiled
+    try:
+        compiled.enable_caching()
+    except RuntimeError:  # neither the folder of the sources nor one in the home can be written
+        return compiled
+    save = compiled._cache.save_overload
 
-        def save_if_possible(signature: Any, result: Any) -> None:
-            with contextlib.suppress(OSError):
-                save(signature, result)
+    def save_if_possible(signature: Any, result: Any) -> None:
+        with contextlib.suppress(OSError):
+            save(signature, result)
 
-        compiled._cache.save_overload = save_if_possible
-        compiled._cache._cache_file._source_stamp = _sources()
+    compiled._cache.save_overload = save_if_possible
+    compiled._cache._cache_file._source_stamp = _sources()
     return compiled
 
 

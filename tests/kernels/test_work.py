@@ -310,6 +310,19 @@ def test_compiled_code_is_kept_beside_a_read_only_package(read_only_package, tmp
     assert (second["hits"], second["misses"]) == (1, 0)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="takes root's powers away in Linux's way")
+def test_a_home_that_cannot_be_written_is_no_obstacle(read_only_package, tmp_path):
+    """Kernels are compiled anew in each process, and every module can be imported."""
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    environment |= dict.fromkeys(("PYTHONPATH", "HOME", "XDG_CACHE_HOME"), str(read_only_package))
+    done = subprocess.run(
+        [sys.executable, "-c", "import kmc.kernels.loop, kmc.kernels.outline, kmc.systems.run"],
+        cwd=tmp_path, env=environment, preexec_fn=without_root_powers, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+
+
 def test_the_cache_follows_the_sources():
     """Code of each entry point is kept for these very sources of all kernels."""
     stamps = {
