@@ -75,15 +75,7 @@ def dataset(
     KeyError
         There is no such dataset.
     """
-    # h5py's own objects cost ten times as much, which counts where a sweep has thousands of files.
-    place: Any = file.id
-    for name in path.strip("/").encode().split(b"/"):
-        links = place.links
-        if not links.exists(name):
-            raise KeyError(f"object {name.decode()!r} doesn't exist")
-        if links.get_info(name).type != h5py.h5l.TYPE_HARD:
-            raise _refused(file, path, "is a link, which could lead to another file")
-        place = h5py.h5o.open(place, name)
+    place = _place_of(file, path)
     if not isinstance(place, h5py.h5d.DatasetID):
         raise _refused(file, path, "is not a dataset")
     plan = place.get_create_plist()
@@ -118,6 +110,31 @@ def dataset(
         for offset in places:
             _check_chunk(file, found, path, offset)
     return found
+
+
+def holds(file: h5py.File, path: str) -> bool:
+    """Whether the file itself has such a group or dataset.
+
+    Not h5py's ``in``, which follows links, and would wait for ever at one to a pipe.
+    """
+    try:
+        _place_of(file, path)
+    except KeyError:
+        return False
+    return True
+
+
+def _place_of(file: h5py.File, path: str) -> Any:
+    # h5py's own objects cost ten times as much, which counts where a sweep has thousands of files.
+    place: Any = file.id
+    for name in path.strip("/").encode().split(b"/"):
+        links = place.links
+        if not links.exists(name):
+            raise KeyError(f"object {name.decode()!r} doesn't exist")
+        if links.get_info(name).type != h5py.h5l.TYPE_HARD:
+            raise _refused(file, path, "is a link, which could lead to another file")
+        place = h5py.h5o.open(place, name)
+    return place
 
 
 def bytes_on_disk(file: h5py.File) -> int:
@@ -200,7 +217,7 @@ def lattice(file: h5py.File, box: dict[str, Any]) -> dict[str, np.ndarray]:
     n_sites = occupancies(file, box).shape[1]
     found = {}
     for entry in LATTICE_ENTRIES:
-        if entry.path not in file:
+        if not holds(file, entry.path):
             continue
         values = dataset(file, entry.path)
         if math.prod(values.shape) > 3 * n_sites:
@@ -398,7 +415,7 @@ def root_number(file: h5py.File, name: str) -> int | None:
 
 def totals(file: h5py.File) -> tuple[schema.Totals, int] | None:
     """Counts and running checksums, and the checksum of what is constant; None in an older file."""
-    if schema.TOTALS not in file:
+    if not holds(file, schema.TOTALS):
         return None
     group = file[schema.TOTALS]
     rows, constants = (

@@ -196,6 +196,14 @@ def test_nothing_outside_of_the_file_is_read(files, read, tmp_path, name):
                 for key, value in attributes.items() if way in ("virtual", "raw") else ():
                     file[place].attrs[key] = value
             assert refused(read(path), place), (place, way)
+    with h5py.File(files[name]) as file:
+        groups = [key for key in file if isinstance(file[key], h5py.Group)]
+    for place in groups:
+        shutil.copy(files[name], path)
+        with h5py.File(path, "r+") as file:
+            del file[place]
+            file[place] = h5py.ExternalLink(str(pipe), place)
+        assert not read(path).startswith("passed"), place
 
 
 @EVERY
