@@ -40,8 +40,8 @@ _CYCLE = {
 class Until(Checked):
     """Ends of a step, whichever comes first; None where there is no such end."""
 
-    capacity_monolayers: Number | None = Field(None, gt=0)
-    capacity_mAh_cm2: Number | None = Field(None, gt=0)
+    capacity_monolayers: Number | None = Field(None, gt=0, le=1e9)
+    capacity_mAh_cm2: Number | None = Field(None, gt=0, le=1e5)
     time_s: Number | None = Field(None, gt=0)
     overpotential_V: Number | None = Field(None, gt=0)
     contact_fraction: Number | None = Field(None, ge=0, le=1)

@@ -343,9 +343,11 @@ class Stop(Checked):
     """End of the run: whichever comes first. At least one key."""
 
     capacity_monolayers: Number | None = _key(
-        None, "charge passed, in monolayers of the interface", example=2.0, gt=0
+        None, "charge passed, in monolayers of the interface", example=2.0, gt=0, le=1e9
     )
-    capacity_mAh_cm2: Number | None = _key(None, "charge passed per area", example=1e-4, gt=0)
+    capacity_mAh_cm2: Number | None = _key(
+        None, "charge passed per area", example=1e-4, gt=0, le=1e5
+    )
     contact_fraction: Number | None = _key(
         None,
         "ends when contact (metal sites of L1 over all its sites) falls to this",
