@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from kmc.errors import InputError, KmcError, KmcWarning
+from kmc.errors import InputError, KmcError, KmcWarning, printable
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 _FRAME_WIDTH = 6  # a border and a space on either side, two spaces between the columns
@@ -153,7 +153,7 @@ def table(
     for i, column in enumerate(columns):
         made.add_column(column, justify="left" if i < left else "right", vertical="bottom")
     for row in rows:
-        made.add_row(*map(Text, row))
+        made.add_row(*(Text(printable(cell)) for cell in row))  # a stranger's file may say it
     return made
 
 
@@ -237,7 +237,7 @@ def print_panel(found: Any, rows: list[tuple[str, str]], out: Any = None) -> Non
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     for name, text in rows:
-        table.add_row(name, Text(textwrap.fill(text, width, break_on_hyphens=False)))
+        table.add_row(name, Text(textwrap.fill(printable(text), width, break_on_hyphens=False)))
     colour = "green" if found.finished else "yellow"
     title = Text(found.path.name, style="bold")
     out.print(Panel(table, title=title, title_align="left", border_style=colour, expand=False))
