@@ -129,7 +129,8 @@ def files(tmp_path_factory):
     cell = {"upscale.domain_um": 5.0, "upscale.capacity_mAh_cm2": 0.02, "upscale.frames": 2}
     found["population"] = folder / "population.h5"
     kmc.run("cell_li", cell, output=found["population"], progress=False)
-    box = {"system.size": [8, 8, 10], "stop.capacity_monolayers": 0.05}
+    box = {"system.size": [8, 8, 10], "stop.capacity_monolayers": 0.08}
+    box["output.frame_every_monolayers"] = 0.02
     found["electrode"] = folder / "electrode.h5"
     kmc.run("strip_li", box, output=found["electrode"], progress=False)
     return found
