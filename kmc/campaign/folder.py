@@ -33,10 +33,11 @@ from filelock import BaseFileLock, SoftFileLock, Timeout
 from kmc.campaign.plan import Plan, Point, canonical
 from kmc.campaign.point_files import (
     Ended,
-    Log,
+    append_to_log,
     is_finished,
     lock_of,
     looks_complete,
+    read_log,
     set_aside,
     stems,
 )
@@ -82,6 +83,7 @@ class SweepFolder:
     def __init__(self, path: Path, plan: Plan):
         self.path = Path(path)
         self.plan = plan
+        self._log = self.path / "log.jsonl"
         self._points = str(self.path / "points")  # joined for each of thousands of points
 
     # --- paths ------------------------------------------------------------------------------------
@@ -131,9 +133,9 @@ class SweepFolder:
                 (self.path / "points" / f"{point.name}.part.h5").unlink(missing_ok=True)
             elif point.name in there:
                 set_aside(self.trajectory_path(point), "it is empty, damaged or unfinished")
-        if damaged := self._log.lines().count(None):
+        if damaged := read_log(self._log).count(None):
             warnings.warn(
-                f"{self._log.path} has {damaged} lines that cannot be read; they are left out, and "
+                f"{self._log} has {damaged} lines that cannot be read; they are left out, and "
                 "every trajectory was checked instead",
                 KmcWarning,
                 stacklevel=2,
@@ -171,11 +173,7 @@ class SweepFolder:
 
     def log(self) -> list[Ended]:
         """Points that ended, in that order; a truncated line is left out."""
-        return [line for line in self._log.lines() if line is not None]
-
-    @property
-    def _log(self) -> Log:
-        return Log(self.path / "log.jsonl")
+        return [line for line in read_log(self._log) if line is not None]
 
     # --- locking ----------------------------------------------------------------------------------
 
@@ -279,7 +277,7 @@ class SweepFolder:
 
     def _append(self, ended: Ended) -> None:
         try:
-            self._log.append(ended)
+            append_to_log(self._log, ended)
         except OSError as problem:
             raise _unwritable(self.path, problem) from None
 

@@ -25,30 +25,13 @@ class Ended(NamedTuple):
     wall_s: float
 
 
-class Log:
-    """One line of JSON for each point that ended, in the order in which they did."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def lines(self) -> list[Ended | None]:
-        """Lines of the log, None for each that cannot be read."""
-        try:
-            text = read_text(self.path, "replace")
-        except OSError:
-            return []
-        return [_ended(row) for row in json_lines(text)]
-
-    def append(self, ended: Ended) -> None:
-        """Add a line, and wait until it is on the disk."""
-        with open(self.path, "a+b") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(0, end - 1))
-            # A full disk may have truncated the last line.
-            separator = b"\n" if file.read(1) not in (b"", b"\n") else b""
-            file.write(separator + json.dumps(ended._asdict()).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+def read_log(path: Path) -> list[Ended | None]:
+    """Points that ended, in the order in which they did; None for each line that is damaged."""
+    try:
+        text = read_text(path, "replace")
+    except OSError:
+        return []
+    return [_ended(row) for row in json_lines(text)]
 
 
 def _ended(row: Any) -> Ended | None:
@@ -56,6 +39,18 @@ def _ended(row: Any) -> Ended | None:
         return Ended(str(row["name"]), str(row["state"]), float(row["wall_s"]))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def append_to_log(path: Path, ended: Ended) -> None:
+    """Add a line, and wait until it is on the disk."""
+    with open(path, "a+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        # A full disk may have truncated the last line.
+        separator = b"\n" if file.read(1) not in (b"", b"\n") else b""
+        file.write(separator + json.dumps(ended._asdict()).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def stems(folder: Path, ending: str) -> set[str]:

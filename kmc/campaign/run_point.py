@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from kmc.campaign.point_files import is_finished, lock_of, set_aside
 from kmc.common.interruption import interrupt_gently
 from kmc.common.json_files import read_text
 from kmc.common.outputs import put_in_place
+from kmc.common.progress import Part, Silent
 from kmc.errors import InputError, KmcError, KmcWarning, OutputError
 
 if TYPE_CHECKING:
@@ -167,7 +169,7 @@ def _run_or_resume(run: RunFile, part: Path, heartbeat: Heartbeat) -> bool:
     return run_to_file(run, part, overwrite=True, progress=heartbeat).finished
 
 
-class Heartbeat:
+class Heartbeat(Silent):
     """Writes the progress of a point to a file, and stops the point when the owner changes."""
 
     def __init__(self, folder: Path, name: str, owner: str):
@@ -176,13 +178,7 @@ class Heartbeat:
         self._owner = owner
         self._next = 0.0
 
-    def __enter__(self) -> Heartbeat:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        pass
-
-    def update(self, fraction: float, text: str) -> None:
+    def update(self, fraction: float, text: str, parts: Sequence[Part] = ()) -> None:
         now = time.monotonic()
         if now < self._next:
             return

@@ -238,9 +238,9 @@ def workers_of(
     def for_folder(folder: Path) -> Callable[[int], Any]:
         def start(points: int) -> Any:
             if address is None and queue is None:
-                from kmc.campaign.local import LocalWorkers, cores
+                from kmc.campaign.local import local_workers
 
-                return LocalWorkers(min(points, workers or cores()), folder / "workers.log")
+                return local_workers(folder, workers)(points)
             from kmc.campaign import cluster
 
             cluster.silence()
