@@ -256,18 +256,18 @@ def keys_of(views: Sequence[View]) -> list[Patch]:
     return keys + chemistry_keys(views)
 
 
-def depth_bar(part, axes, view: View, scale: DepthScale, **options) -> None:
+def depth_bar(part, axes, views: Sequence[View], scale: DepthScale, **options) -> None:
     """The colour bar below one or several maps."""
     mappable = ScalarMappable(scale.norm, scale.colours)
     options = {"location": "bottom", "aspect": 28, "pad": 0.02, "shrink": 0.9} | options
     bar = part.colorbar(mappable, ax=axes, ticks=scale.ticks, **options)
     # One void at a corner is drawn in four pieces.
     note = "\nedges are periodic: a void goes on at the opposite one"
-    bar.set_label(view.label + (note if view.crosses_edge else ""))
+    bar.set_label(views[0].label + (note if any(v.crosses_edge for v in views) else ""))
     bar.minorticks_off()
     bar.ax.tick_params(size=0)
     bar.outline.set_visible(False)
-    bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.{view.decimals}f}")
+    bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.{views[0].decimals}f}")
 
 
 def mark_cut(axes: Axes, view: View, at_nm: float) -> None:

@@ -87,7 +87,7 @@ def _map_over_section(part, trajectory: Trajectory, view: maps.View, cut, frame:
     if scale.colours is None:
         upper.set_title(view.nothing, loc="right")
     else:
-        maps.depth_bar(part, [upper, lower], view, scale)
+        maps.depth_bar(part, [upper, lower], [view], scale)
     _section_key(part, [trajectory], maps.chemistry_keys([view]))
 
 
@@ -235,7 +235,7 @@ def _map_grid(part, trajectories, rows, n_columns, heights) -> None:
             if n_columns > 1:
                 axes.locator_params(nbins=4)
     if scale.colours is not None:
-        maps.depth_bar(part, list(all_axes.flat), highest, scale)
+        maps.depth_bar(part, list(all_axes.flat), views, scale)
     style.patch_key(part, maps.keys_of(views), 2, "outside lower center")
 
 

@@ -54,7 +54,7 @@ def _box(run: Any, frames: Sequence[int]) -> Scene:
         maps.mark_cut(axes, last, cut.at_nm)
         axes.set_title(last.title.partition(" at ")[0], loc="left")
         if first and scale.colours is not None:
-            maps.depth_bar(axes.figure, axes, last, scale, aspect=22)
+            maps.depth_bar(axes.figure, axes, list(views.values()), scale, aspect=22)
 
     def section(axes: Any, frame: int, first: bool) -> None:
         section_panels.draw_section(axes, cut, chosen[frame], run.lattice, nearest=of_cut)

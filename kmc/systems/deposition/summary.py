@@ -92,7 +92,7 @@ def digest(run: TableRun) -> list[tuple[str, str]]:
         return [*rows, ("Samples", "none yet")]
     last = {name: values[-1] for name, values in run.samples.items()}
     deposit = f"{100 * last['coverage']:.3g} % covered, {plural(int(last['islands']), 'island')}"
-    deposit += f", mean height {figure(last['mean_height_layers'])} layers"
+    deposit += f", {monolayers(last['mean_height_layers'])} high on average"
     rows += [("Capacity", everything["Capacity"]), ("Deposit", deposit)]
     found = aurbach_of(run)
     if found is not None:

@@ -109,32 +109,18 @@ class PopulationRun(TableRun):
         return [row for row in rows if row[0] or not self._closed_in()] + self._closed()
 
     def everything(self) -> list[tuple[str, str]]:
-        """All that the file's numbers come to, for ``summary(full=True)``."""
-        upscale, s = self.run["upscale"], self.samples
-        ended = self.stop_reason or "still being written"
-        if ended in upscale:
-            ended += f" reached {upscale[ended]:g}"
-        metal = f"{self.resolved['parameter_set']}, {self.run['system']['lattice']}"
-        if self.facts.get("mg_coverage"):
-            metal += f", Mg {100 * self.facts['mg_coverage']:.3g} % of the interface"
-        replicas = f", {upscale['replicas']} replicas" if upscale["replicas"] > 1 else ""
-        square = f"{self.edge_um:.4g} µm × {self.edge_um:.4g} µm"
+        """The lines of `digest`, then its numerics, for ``summary(full=True)``."""
+        rows, s = self.digest(), self.samples
+        square = [self.run["system"]["lattice"]]
         if "cell_um" in self.facts:
-            square += f" in cells of {figure(self.facts['cell_um'], 'µm')}"
-        kelvin = f"{self.run['conditions']['temperature_K']:g} K"
-        rows = [
-            ("Ended" if self.finished else "Not finished", ended),
-            ("System", f"{metal}; {square}{replicas}"),
-            ("Conditions", f"{kelvin}, {driven_by_run(self.run)}"),
-        ]
+            square.append(f"cells of {figure(self.facts['cell_um'], 'µm')}")
+        if self.facts.get("mg_coverage"):
+            square.append(f"Mg {100 * self.facts['mg_coverage']:.3g} % of the interface")
+        if len(self.replicas) > 1:
+            square.append(plural(len(self.replicas), "replica"))
+        rows.append(("Square", ", ".join(square)))
         if not len(s["time_s"]):
-            return [*rows, ("Samples", "none yet")]
-        capacity = figure(s["capacity_mAh_cm2"].max(), "mAh/cm²")
-        if (s["plated_um"] > 0).any():
-            now = figure(s["capacity_mAh_cm2"][-1], "mAh/cm²")
-            capacity = f"{now} at the end, net of what was plated; {capacity} at most"
-        rows.append(("Capacity", f"{capacity}, in {duration(float(s['time_s'][-1]))}"))
-        rows.append(("Contact", self._contact()))
+            return rows
         if s["step"][-1]:
             rows += self._after_strips()
         if s["plated_um"][-1] > 0:
@@ -142,17 +128,15 @@ class PopulationRun(TableRun):
             filled, pushed, dead = (figure(s[name][-1], "µm") for name in plated)
             text = f"{figure(s['plated_um'][-1], 'µm')} of height: {filled} into voids, {pushed}"
             rows.append(("Plated", f"{text} pushed the metal back; {dead} of voids were cut off"))
-        rows += self._voids()
         if self.has_gap:
             names = ("coalescences", "splits", "collapses")
             counts = [plural(int(s[name][-1]), name[:-1]) for name in names]
-            rows.append(("", f"{', '.join(counts)} of voids on the grid"))
+            rows.append(("Events", f"{', '.join(counts)} of voids on the grid"))
             parts = ("voids", "settled", "sink", "storage")
             made = max(s["stripped_um"][-1] + s["initial_um"][-1], 1e-300)
             shares = ", ".join(f"{figure(100 * s[f'{p}_um'][-1] / made, '%')} {p}" for p in parts)
-            rows.append(("Stripped", f"{figure(s['stripped_um'][-1], 'µm')} of height: {shares}"))
-        rows += [("Overpotential", self._overpotential()), ("Trust", self._trust())]
-        return rows + self._closed()
+            rows.append(("Volume", f"{figure(s['stripped_um'][-1], 'µm')} of height: {shares}"))
+        return rows
 
     def charge_at_contact(self, fraction: float) -> float:
         """Charge in mAh/cm² at which the contact first falls below a fraction; NaN where it never
@@ -273,7 +257,9 @@ class PopulationRun(TableRun):
         rows = []
         for row in dict.fromkeys([*ends[:1], *ends[-1:]]):
             contact = 100 * s["contact_fraction"][row]
-            rows.append(("", f"{contact:.3g} % after stripping in cycle {s['cycle'][row]:.0f}"))
+            label = "" if rows else "Cycles"
+            text = f"contact {contact:.3g} % after stripping in cycle {s['cycle'][row]:.0f}"
+            rows.append((label, text))
         return rows
 
     def coulombic_efficiency(self) -> list[float | None]:
