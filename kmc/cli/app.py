@@ -303,7 +303,7 @@ def params_check(name: str, lattice: str) -> None:
         out.print(check_table(adatom_rows(parameters), "Given"))
         return
     if parameters.has("youngs_modulus_GPa"):
-        from kmc.systems.cathode.bench import material_rows
+        from kmc.systems.cathode.materials import material_rows
 
         out = console()
         out.print(f"{parameters.name} on the lattice of a cathode\n")

@@ -183,7 +183,7 @@ def test_what_cannot_be_used_is_refused_before_anything_runs(settings, said, tmp
 @pytest.mark.parametrize("name", ["se", "li2se", "fes", "licoo2", "mo6se8"])
 def test_the_numbers_of_a_material_are_found_again(name):
     from kmc.model.parameters import load_parameters
-    from kmc.systems.cathode.bench import material_rows
+    from kmc.systems.cathode.materials import material_rows
 
     rows = material_rows(load_parameters(name))
     assert all(row.ok for row in rows if row.model is not None)

@@ -16,14 +16,10 @@ _CLOSED = 1e-9  # mean area strain: what a wall has moved, and zero but for roun
 
 def _fractions(run: TableRun) -> Iterator[Breach]:
     section, material = run.run["cathode"], run.constants["material"]
-    cut = section.get("refinement", 1)
-    wanted = (
-        cut**2 * n
-        for n in counts(
-            section["edge_sites"], section["active_fraction"], section["frame_fraction"]
-        )
-    )
-    for kind, sites in zip((ACTIVE, FRAME), wanted, strict=True):
+    fractions = section["active_fraction"], section["frame_fraction"]
+    of_section = counts(section["edge_sites"], *fractions)
+    for kind, uncut in zip((ACTIVE, FRAME), of_section, strict=True):
+        sites = uncut * section.get("refinement", 1) ** 2
         found = int((material == kind).sum())
         if found != sites:
             yield Breach("sites of a material", "/constants/material", None, f"{found}", f"{sites}")

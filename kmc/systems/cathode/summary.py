@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from kmc.common.conditions import ending, unfinished
@@ -38,24 +40,20 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     rows.append(
         ("Swelling", f"{grows:.3g} % of area in the plane, at {section['c_rate_per_h']:g} C")
     )
-    for phase, label in ((LITHIATED, "Lithiated"), (DELITHIATED, "Delithiated")):
-        at = [i for i in range(len(s["time_s"])) if s["phase"][i] == phase]
-        if not at:
-            continue
+    for label, first_row, last_row in _halves(run):
 
-        def change(name: str, scale: float, digits: int, at: list[int] = at) -> str:
-            ends = (f"{scale * s[name][i]:.{digits}f}" for i in (at[0], at[-1]))
-            return " → ".join(ends)
+        def change(name: str, scale: float, digits: int, ends=(first_row, last_row)) -> str:
+            return " → ".join(f"{scale * s[name][i]:.{digits}f}" for i in ends)
 
         text = f"pores {change('pore_area', 100, 1)} % of their first area"
-        if phase == LITHIATED:
+        if label == "Lithiated":
             text = (
                 f"contact active-active {change('contact_active_active', 100, 1)} %, "
                 f"active-frame {change('contact_active_frame', 100, 1)} %; "
                 f"stress active {change('stress_active_GPa', 1, 3)}, "
                 f"frame {change('stress_frame_GPa', 1, 3)} GPa; {text}"
             )
-        rows.append((f"{label}, cycle 1 → {s['cycle'][at[-1]]:.0f}", text))
+        rows.append((f"{label}, cycle 1 → {s['cycle'][last_row]:.0f}", text))
     if text := _pores(run):
         rows.append(("Single pores", text))
     if len(s["time_s"]):
@@ -63,6 +61,14 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
         rows.append(("Events", f"{figure(s['events'][-1])} of creep, {moved}"))
         rows.append(("Simulated", duration(float(s["time_s"][-1]))))
     return rows
+
+
+def _halves(run: TableRun) -> Iterator[tuple[str, int, int]]:
+    """What half-cycles end in, and the rows of the first and the last of these ends."""
+    for phase, label in ((LITHIATED, "Lithiated"), (DELITHIATED, "Delithiated")):
+        at = np.flatnonzero(run.samples["phase"] == phase)
+        if at.size:
+            yield label, int(at[0]), int(at[-1])
 
 
 def _grid(cut: int) -> str:
@@ -73,7 +79,7 @@ def _grid(cut: int) -> str:
     active, frame, contact = _SECTION[at]
     return (
         f"{text}: stress of Se {active:g} and of the frame {frame:g} times, contact {contact:g} "
-        "times that at 8 in a section of 24 sites (cathode.refinement)"
+        "times that at 8 in a section of selenium (cathode.refinement)"
     )
 
 
@@ -106,14 +112,14 @@ def digest(run: TableRun) -> list[tuple[str, str]]:
     rows.append(("Conditions", f"{everything['Cathode']}; {everything['Swelling']}"))
     rows.append(("Creep", everything["Creep"]))
     s = run.samples
-    for phase, label in ((LITHIATED, "Lithiated"), (DELITHIATED, "Delithiated")):
-        at = [i for i in range(len(s["time_s"])) if s["phase"][i] == phase]
-        if not at:
-            continue
-        ends = [(100 * s[name][at[0]], 100 * s[name][at[-1]]) for name in _SHOWN]
+    for label, first, last in _halves(run):
+        ends = [(100 * s[name][first], 100 * s[name][last]) for name in _SHOWN]
         (active, frame, pores) = (f"{a:.3g} → {b:.3g} %" for a, b in ends)
         text = f"contact active-active {active}, active-frame {frame}; pores {pores}"
-        rows.append((label, f"{text} (cycle 1 → {s['cycle'][at[-1]]:.0f})"))
+        rows.append((label, f"{text} (cycle 1 → {s['cycle'][last]:.0f})"))
     grains = run.facts["grains"]
-    rows.append(("Trust", f"one section of {plural(grains, 'grain')}: compare other random.seed"))
+    text = f"one section of {plural(grains, 'grain')}: compare other random.seed"
+    if (cut := run.run["cathode"].get("refinement", 1)) < max(_SECTION):
+        text += f"; necks {plural(cut, 'site')} wide are not converged: raise cathode.refinement"
+    rows.append(("Trust", text))
     return rows
