@@ -61,6 +61,7 @@ The data, columns as of `kmc plot --data`, each number with its standard error:
 \b
 Examples:
   kmc calibrate calibrate_operando --dry-run      how many runs, how long
+  kmc calibrate calibrate_operando --waves 1      the second may follow later, in the same folder
   kmc calibrate calibrate_operando
   kmc calibrate my.toml -o fit --workers 4        again: goes on, and repeats no run
   kmc report fit                                  one HTML page
@@ -82,6 +83,9 @@ interrupted; repeat the command to continue.
 @named_argument("calibrations", name="file")
 @folder_option("-o", "--output", help="Folder of the calibration; the name of FILE by default.")
 @option("--dry-run", is_flag=True, help="Say what would run and how long; no more.")
+@option(
+    "--waves", type=click.IntRange(1, 10), help="In place of those of FILE; more may follow later."
+)
 @workers_option
 @cluster_options
 @quiet_option
@@ -89,6 +93,7 @@ def calibrate(
     file: str,
     output: Path | None,
     dry_run: bool,
+    waves: int | None,
     workers: int | None,
     quiet: bool,
     **cluster: Any,
@@ -104,7 +109,7 @@ def calibrate(
     from kmc.campaign.calibration.calibrate import calibrate as run
     from kmc.campaign.calibration.problem import read_problem
 
-    problem = read_problem(file)
+    problem = read_problem(file, waves)
     folder = output or Path(problem.name)
     if dry_run or not quiet:
         _costs(problem, folder, workers)
@@ -113,7 +118,7 @@ def calibrate(
     say = (lambda text: None) if quiet else (lambda text: click.echo(text, err=True))
     make = workers_of(workers, **cluster)
     try:
-        found = run(file, folder, make_workers=make, progress=not quiet, report=say)
+        found = run(file, folder, waves=waves, make_workers=make, progress=not quiet, report=say)
     except KeyboardInterrupt:
         click.echo("Interrupted; repeat the command to continue.", err=True)
         sys.exit(INTERRUPTED)

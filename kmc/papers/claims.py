@@ -248,7 +248,7 @@ def holds(order: Mapping[str, Any], found: Mapping[str, Figure]) -> bool:
     if low is None or high is None:
         return False  # what was not run shows nothing
     if rule == "same":
-        return low.overlaps(high.low, high.high)
+        return not low.below(high) and not high.below(low)
     return low.below(high) == (rule == "less")
 
 

@@ -11,6 +11,7 @@ The file is the only place of a claim's range, quotation and section. Its tables
     plans.NAME          what another plan changes: `defaults`, and keys of its `steps`
     tables              means that stand on the page: `in` a family, `by` keys, `columns`
     pictures            of the report: `what`, `text`, `runs` (name = [step, parameter set])
+    checked             parameter set whose rows of `kmc params check` are laid beside the paper
     calibrated          row, its parts joined by commas = experiment of a calibration
     claims              see `kmc.papers.claims.Claim`
 """
@@ -53,12 +54,8 @@ class Paper:
     tables: Sequence[Mapping[str, Any]] = ()
     pictures: Sequence[Mapping[str, Any]] = ()
     ignore: Sequence[str] = ()
+    checked: str = ""
     calibrated: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def checked_set(self) -> str:
-        """Parameter set whose checks are laid beside the paper."""
-        return next(step["params"] for step in self.steps if step.get("kind") == "checks")
 
     def planned(self, plan: str) -> Paper:
         """The study with the changes of a plan; "default" has none."""

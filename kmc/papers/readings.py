@@ -19,7 +19,6 @@ from kmc.campaign.calibration.observe import FIRST_S, crossing, event_charge
 from kmc.campaign.calibration.posterior import LEVELS
 from kmc.campaign.folder import open_folder
 from kmc.campaign.scalars import final
-from kmc.common.json_files import read_json
 from kmc.common.progress import progress_for
 from kmc.errors import InputError
 from kmc.files.reader import Trajectory
@@ -29,7 +28,6 @@ from kmc.systems.deposition.cycles import aurbach_of
 from kmc.systems.population.result import PopulationRun
 from kmc.systems.run import load
 
-CHECKS_FILE = "checks.json"
 NONE = "none"  # removes a key in a sweep file
 CONFIDENCE = 0.95
 LOST = 0.9  # share of contact at whose loss the paper's overpotential rises
@@ -153,7 +151,7 @@ def mean(readings: Sequence[Reading], name: str) -> Measured | None:
 
 
 def read_study(study: Any, folder: Path, progress: bool = False) -> Runs:
-    """Numbers of the runs that are done, and of the checks of a parameter set."""
+    """Numbers of the runs that are done, and what the energies of its parameter set imply."""
     todo, found = [], []
     for step in (str(step["name"]) for step in study.steps):
         if (folder / step / "index.json").is_file():
@@ -167,15 +165,8 @@ def read_study(study: Any, folder: Path, progress: bool = False) -> Runs:
                 Reading(step, point.settings, {**columns_of(run), **_NUMBERS[run.kind](run)})
             )
             shown.update(number / len(todo), f"run {number} of {len(todo)}")
-    if (folder / CHECKS_FILE).is_file():
-        try:
-            checked = checks_of(read_json(folder / CHECKS_FILE))
-        except (KeyError, TypeError):
-            raise InputError(
-                f"{folder / CHECKS_FILE} is damaged",
-                advice="Remove it, and repeat kmc study: it is written again.",
-            ) from None
-        found.append(Reading("checks", {}, checked, exact=True))
+    if study.checked:
+        found.append(Reading("checks", {}, checks_of(check_values(study.checked)), exact=True))
     return Runs(study, found)
 
 
@@ -212,7 +203,7 @@ def read_samples(study: Any, calibration: Calibration) -> list[Sample]:
                     for key, value in point.settings.items()
                     if key.startswith("parameters.")
                 }
-                checked = checks_of(check_values(study.checked_set, values))
+                checked = checks_of(check_values(study.checked, values))
                 found.append({"checks": Reading("checks", {}, checked)})
             if point.name in done:
                 run = load(opened.trajectory_path(point))

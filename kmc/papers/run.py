@@ -5,7 +5,6 @@ where it is done, and judges the claims of its paper.
     NAME.toml, NAME/      a sweep: its file as `kmc sweep` takes it, and its folder
     convergence_*/        convergence studies, as of `kmc converge`
     nucleation_*.json     as of `kmc nucleation --json`
-    checks.json           rows of `kmc params check`
     claims.json           the table of claims
 
 Interrupted, it goes on with the same call: what a sweep has is never run again. The papers are of
@@ -21,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from kmc.campaign.calibration.calibrate import Calibration, load_calibration
-from kmc.campaign.execute import Workers
-from kmc.campaign.local import LocalWorkers, cores
+from kmc.campaign.local import cores
 from kmc.common.json_files import json_safe, read_json
 from kmc.common.provenance import collect
 from kmc.errors import InputError
@@ -121,14 +119,9 @@ def run_study(
     # Written anew each time: a newer kmc goes on with its own steps.
     write(path / STUDY_FILE, json.dumps(head, indent=1, ensure_ascii=False))
 
-    def local(sweep_folder: Path) -> Callable[[int], Workers]:
-        return lambda points: LocalWorkers(
-            min(points, workers or cores()), sweep_folder / "workers.log"
-        )
-
     for number, step in enumerate(steps, start=1):
         report(f"[{number}/{len(steps)}] {step.what}")
-        if step.run(path, make_workers or local, progress):
+        if step.run(path, make_workers, workers, progress):
             raise KeyboardInterrupt
     return judge(path, progress=progress, calibration=calibration)
 
@@ -216,7 +209,7 @@ def judge(
         "version": VERSION,
         **head,
         "papers": {study.name: study.paper},
-        "runs": {step.name: [step.done(path), step.points or 1] for step in steps},
+        "runs": {step.name: [step.done(path), step.points] for step in steps},
         "calibration": about,
         "claims": found,
         "pictures": study.pictures,

@@ -58,6 +58,9 @@ def test_a_dry_run_says_what_it_costs(folder):
     assert "wave_1/cell" in result.output
     assert "0 of    8 runs done" in result.output
     assert "At most 2.5 s with 2 workers" in result.output.replace("\N{NO-BREAK SPACE}", " ")
+    more = kmc("calibrate", "fit.toml", "--dry-run", "--waves", "2").output
+    assert "wave_2/cell" in more
+    assert "wave_2" not in result.output
     assert not (folder / "fit").exists()
 
 

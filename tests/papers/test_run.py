@@ -121,28 +121,25 @@ def planned(monkeypatch, steps):
 def test_an_interruption_keeps_what_is_done_and_goes_on(tmp_path, monkeypatch):
     calls = []
 
-    def steps():
-        def run(name):
-            def step(folder, make, progress):
-                calls.append(name)
-                return name == "second" and calls.count(name) == 1
+    class Told(Step):
+        def run(self, folder, make, workers, progress):
+            calls.append(self.name)
+            return self.name == "second" and calls.count("second") == 1
 
-            return step
-
-        return [Step(n, n, "kmc sweep x", run(n)) for n in ("first", "second", "third")]
-
-    planned(monkeypatch, steps)
+    steps = [Told(n, n, "kmc sweep x", read_plan, 1) for n in ("first", "second", "third")]
+    planned(monkeypatch, lambda: steps)
     with pytest.raises(KeyboardInterrupt):
         run_study(tmp_path / "s", "reduced", progress=False)
     assert not (tmp_path / "s" / "claims.json").exists()
     claims = run_study(tmp_path / "s", "reduced", progress=False)
     assert calls == ["first", "second", "first", "second", "third"]
-    assert {claim["verdict"] for claim in claims} == {"not run", "not addressable"}
+    of_the_set = [c["name"] for c in claims if c["verdict"] not in ("not run", "not addressable")]
+    assert of_the_set == ["adhesion", "contact_angle", "diffusion_ratio", "mixing"]
 
 
 def test_the_command_prints_the_claims(tmp_path, monkeypatch):
     known = steps_of(paper("operando"), "reduced")
-    planned(monkeypatch, lambda: known[:2] if (tmp_path / "more").exists() else known[:1])
+    planned(monkeypatch, lambda: known[:1] if (tmp_path / "more").exists() else [])
     folder = tmp_path / "s"
     done = CliRunner().invoke(main, ["study", "operando", "--plan", "reduced", "-o", str(folder)])
     assert done.exit_code == 0, done.output

@@ -115,6 +115,7 @@ def calibrate(
     file: str | Path,
     output: str | Path | None = None,
     *,
+    waves: int | None = None,
     workers: int | None = None,
     progress: bool = True,
     make_workers: Any = None,
@@ -129,6 +130,8 @@ def calibrate(
         A calibration file (see docs/calibration.md), or the name of a shipped one.
     output : str or Path, optional
         Folder; the name of the file by default. What is there is gone on with.
+    waves : int, optional
+        In place of that of the file; more of them go on in the same folder.
     workers : int, optional
         Runs at a time; all cores by default.
     progress : bool
@@ -158,7 +161,7 @@ def calibrate(
     >>> found = kmc.calibrate("calibrate_operando")                          # doctest: +SKIP
     >>> found.table()                                                        # doctest: +SKIP
     """
-    problem = read_problem(file)
+    problem = read_problem(file, waves)
     folder = Path(problem.name if output is None else output)
     run = simulate or Sweeps(problem, make_workers, workers, progress)
     return calibrate_problem(problem, folder, run, report)

@@ -20,7 +20,7 @@ from kmc.campaign.calibration.observe import observed
 from kmc.campaign.calibration.problem import Experiment, Problem
 from kmc.campaign.execute import Workers, run_sweep
 from kmc.campaign.folder import SweepFolder, check_folder, make_folder, open_folder
-from kmc.campaign.local import LocalWorkers, cores
+from kmc.campaign.local import local_workers
 from kmc.campaign.plan import Plan, plan_of
 from kmc.campaign.points import Point, without_removed
 from kmc.common.catalogue import names
@@ -94,11 +94,7 @@ class Sweeps:
         progress: bool = True,
     ):
         self.problem, self.progress = problem, progress
-        self._make = make_workers or (
-            lambda folder: (
-                lambda points: LocalWorkers(min(points, workers or cores()), folder / "workers.log")
-            )
-        )
+        self._make = make_workers or (lambda folder: local_workers(folder, workers))
 
     def __call__(
         self,

@@ -217,13 +217,15 @@ class Problem:
 # --- reading --------------------------------------------------------------------------------------
 
 
-def read_problem(file: str | Path) -> Problem:
+def read_problem(file: str | Path, waves: int | None = None) -> Problem:
     """Read and check a calibration file, its data and its runs.
 
     Parameters
     ----------
     file : str or Path
         Path of a TOML file, or the name of one that comes with kmc.
+    waves : int, optional
+        In place of those of the file.
 
     Raises
     ------
@@ -263,7 +265,7 @@ def read_problem(file: str | Path) -> Problem:
     problem = Problem(
         name=path.stem,
         source=str(path),
-        settings=found.calibrate,
+        settings=found.calibrate.model_copy(update={} if waves is None else {"waves": waves}),
         priors=found.priors,
         experiments=experiments,
         data=data,

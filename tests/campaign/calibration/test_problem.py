@@ -145,7 +145,7 @@ def test_the_shipped_calibration_fits_the_images_and_holds_the_pressures_out():
         assert f"{pressure} MPa" in held
     # A number from memory is shown and not judged.
     unverified = {name for name, e in held.items() if not e.verified}
-    assert unverified == {"3 MPa, 0.2 mA", "7 MPa, 1.0 mA", "0.4 MPa, 0.1 mA", "2 MPa, 0.4 mA"}
+    assert unverified == {"3 MPa, 0.2 mA", "0.4 MPa, 0.1 mA"}
     assert all(e.source for e in held.values())
 
 
