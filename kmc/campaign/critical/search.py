@@ -91,7 +91,7 @@ def critical(
     Returns
     -------
     kmc.campaign.critical.question.Critical
-        ``value``, ``low`` and ``high``, `sentence`, `lines`, `table`.
+        ``value``, ``interval``, `sentence`, `lines`, `table`.
 
     Raises
     ------
