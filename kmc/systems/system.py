@@ -10,11 +10,16 @@ from typing import Any, NamedTuple
 
 from kmc.common.conditions import unsourced
 from kmc.common.drawing import drawn
-from kmc.errors import FileFormatError
+from kmc.common.outputs import check_output
+from kmc.common.progress import Progress, progress_for
+from kmc.errors import FileFormatError, InputError
 from kmc.files.check_result import Verification
 from kmc.files.integrity import H5PY_ERRORS, reason_of
 from kmc.files.table_file import Table, Tables
 from kmc.runfile.kinds import RunKind
+from kmc.runfile.run_file import RunFile
+from kmc.systems import job as loop
+from kmc.systems.job import Job, Recorder
 
 
 class Charge(NamedTuple):
@@ -49,9 +54,10 @@ class System:
         share one, and may have another in files of earlier versions.
     samples : Table
         Columns of `/samples`: one number each time.
-    run : callable
-        ``run(run_file, path, overwrite=…, progress=…, check_every=…, callback=…)`` runs into a file
-        and returns what `load` does.
+    prepare : callable
+        ``prepare(run_file, progress)`` is the run as a `kmc.systems.job.Job`.
+    writer : callable
+        ``writer(path, run_file, job)`` records it in a file, in the place of one that is there.
     load, resume, verify : callable
         Of a path; `resume` takes ``progress`` and ``check_every``, `verify` ``progress``.
     summary : callable
@@ -91,9 +97,8 @@ class System:
         Options of ``kmc plot`` to suggest after a run.
     advice : mapping
         "extend" and "repair" → what to do instead where a kind has no such command.
-    prepare : callable, optional
-        ``prepare(run_file, progress)`` is the run as a `kmc.systems.job.Job`, for
-        `kmc.Simulation`, which of a box of atoms is that job itself.
+    checks_itself : bool
+        Whether `Job.check_every` has a meaning.
     layout : Tables, optional
         What its files hold, where they are tables (`kmc.files.table_file`).
     complete : callable, optional
@@ -105,7 +110,8 @@ class System:
     rules: RunKind
     marker: str
     samples: Table
-    run: Callable[..., Any]
+    prepare: Callable[[RunFile, Progress], Job]
+    writer: Callable[[Path, RunFile, Any], Recorder]
     load: Callable[[Path], Any]
     resume: Callable[..., Any]
     verify: Callable[..., Verification]
@@ -128,7 +134,7 @@ class System:
     more_frames: str = ""
     next: tuple[str, ...] = ()
     advice: Mapping[str, str] = field(default_factory=dict)
-    prepare: Callable[..., Any] | None = None
+    checks_itself: bool = False
     layout: Tables | None = None
     complete: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
     result: Callable[..., Any] | None = None
@@ -137,6 +143,55 @@ class System:
     def name(self) -> str:
         """ "electrode", "population", "deposition", "cathode"."""
         return self.rules.name
+
+    def run(
+        self,
+        run: RunFile,
+        output: str | Path,
+        *,
+        overwrite: bool = False,
+        progress: bool | Progress = True,
+        check_every: int | None = None,
+        observer: Callable[..., bool] | None = None,
+    ) -> Any:
+        """Run a checked run file into a file, and return what `load` does.
+
+        After Ctrl-C the file is unfinished, with stop_reason "interrupted".
+
+        Parameters
+        ----------
+        check_every : int, optional
+            Interval in events at which the state is compared with one rebuilt from scratch.
+        observer : callable, optional
+            Called with each sample and the job; True ends the run there.
+
+        Raises
+        ------
+        InputError
+            The output exists or cannot be written; nothing has been computed then.
+        KmcError
+            Writing failed, or a check found a difference; what was saved before stays readable.
+        """
+        path = check_output(output, overwrite)
+        self.refuse_check(check_every)
+        bar = progress_for(run.name, progress)
+        with loop.Interruption() as interruption, bar:
+            job = self.prepare(run, bar)
+            # Before anything is written: what was there stays as it is.
+            if interruption.requested:
+                raise KeyboardInterrupt
+            job.check_every = check_every
+            loop.carry_out(job, self.writer(path, run, job), bar, interruption, observer)
+        return self.load(path)
+
+    def refuse_check(self, check_every: int | None) -> None:
+        """Refuse a self-check of the event loop of a kind that has none."""
+        if check_every is not None and not self.checks_itself:
+            raise InputError(
+                f"--check-every {check_every}: the self-check of the event loop is for boxes of "
+                f"atoms, and this is a run of kind {self.name!r}",
+                advice="Leave it out; kmc verify checks the file.",
+            )
 
     def summed_up(self, run: Any, full: bool = False) -> list[tuple[str, str]]:
         """The summary of a run, in full or in at most eight lines."""

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from kmc.common.drawing import drawn
-from kmc.common.interruption import Interruption
-from kmc.common.outputs import check_output
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError
 from kmc.files import table_file
@@ -22,7 +20,8 @@ from kmc.files.table_run import TableRun, load
 from kmc.runfile.kinds import RunKind
 from kmc.runfile.load import restored_run
 from kmc.runfile.run_file import RunFile
-from kmc.systems.job import BY_THE_CLOCK, Job, carry_out
+from kmc.systems import job as loop
+from kmc.systems.job import BY_THE_CLOCK, Job
 from kmc.systems.system import System
 
 Checks = Sequence[tuple[str, Callable[[Any], Iterator[Breach]]]]
@@ -86,8 +85,8 @@ def table_system(
         layout=layout,
         prepare=prepare,
         load=load,
-        run=partial(_run, rules.name, layout, prepare),
-        resume=partial(_resume, layout, prepare),
+        writer=partial(_writer, rules.name, layout),
+        resume=_resume,
         verify=partial(_verify, checks),
         summary=summary,
         facts=lambda run: run.to_json(),
@@ -106,31 +105,7 @@ def _list(name: str, run: TableRun, **_: Any) -> Any:
 # --- running --------------------------------------------------------------------------------------
 
 
-def _run(
-    name: str,
-    tables: Tables,
-    prepare: Callable[[RunFile, Progress], Job],
-    run: RunFile,
-    output: str | Path,
-    *,
-    overwrite: bool = False,
-    progress: bool | Progress = True,
-    check_every: int | None = None,
-    observer: Callable[..., bool] | None = None,
-) -> Any:
-    """Run a checked run file into a file."""
-    path = check_output(output, overwrite)
-    _without_self_check(check_every, name)
-    bar = progress_for(run.name, progress)
-    with Interruption() as interruption, bar:
-        job = prepare(run, bar)
-        carry_out(job, _writer(path, name, run, job, tables), bar, interruption, observer)
-    return load(path)
-
-
 def _resume(
-    tables: Tables,
-    prepare: Callable[[RunFile, Progress], Job],
     path: str | Path,
     *,
     progress: bool | Progress = True,
@@ -139,7 +114,8 @@ def _resume(
     """Go on with a run that was interrupted or killed, in place."""
     path = Path(path)
     found = load(path)
-    _without_self_check(check_every, found.kind)
+    system = found.system
+    system.refuse_check(check_every)
     if found.finished and not found.stop_reason.startswith(BY_THE_CLOCK):
         raise InputError(
             f"{path} is finished: {found.stop_reason}", advice="Nothing is left to do."
@@ -154,9 +130,9 @@ def _resume(
     run = restored_run(found.run, path, found.run_file)
     run._name = name  # of the run file, not of this one, which may have been renamed
     bar = progress_for(name, progress)
-    with Interruption() as interruption, bar:
-        job = prepare(run, bar)
-        writer = _writer(path, found.kind, run, job, tables)
+    with loop.Interruption() as interruption, bar:
+        job = system.prepare(run, bar)
+        writer = system.writer(path, run, job)
         # The state is that of another version of the job, or of a file that someone edited: all
         # that can go wrong in taking it up is refused in words.
         try:
@@ -169,11 +145,11 @@ def _resume(
                 advice=f"Go on with kmc {found.kmc_version}, which wrote it, or start it again: "
                 f"kmc run {name} --force.",
             ) from None
-        carry_out(job, writer, bar, interruption)
+        loop.carry_out(job, writer, bar, interruption)
     return load(path)
 
 
-def _writer(path: Path, kind: str, run: RunFile, job: Job, tables: Tables) -> TableWriter:
+def _writer(kind: str, tables: Tables, path: Path, run: RunFile, job: Job) -> TableWriter:
     resolved = {
         "run": run.resolved(),
         "name": run.name,
@@ -188,15 +164,6 @@ def _writer(path: Path, kind: str, run: RunFile, job: Job, tables: Tables) -> Ta
         "seed": run.random.seed,
     }
     return TableWriter(path, head, tables, job.constants)
-
-
-def _without_self_check(check_every: int | None, kind: str) -> None:
-    if check_every is not None:
-        raise InputError(
-            f"--check-every {check_every}: the self-check of the event loop is for boxes of atoms, "
-            f"and this is a run of kind {kind!r}",
-            advice="Leave it out; kmc verify checks the file.",
-        )
 
 
 # --- what is done with a file ---------------------------------------------------------------------

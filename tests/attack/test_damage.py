@@ -20,7 +20,7 @@ from kmc.campaign.plan import read_plan
 from kmc.errors import InputError, KmcError
 from kmc.files.repair import repair
 from kmc.runfile.load import load_run
-from kmc.systems.electrode.run import run_to_file
+from kmc.systems.run import run_to_file
 
 pytestmark = pytest.mark.slow
 TIMES = int(os.environ.get("KMC_ATTACK", "1"))

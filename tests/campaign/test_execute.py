@@ -516,7 +516,7 @@ def test_an_unfinished_file_that_is_finished_only_gets_its_name(folder, monkeypa
         folder.prepare(point)
         kmc.run(folder.run_file_path(point), output=part, progress=False)
         before = part.read_bytes()
-        monkeypatch.setattr("kmc.systems.electrode.run.run_to_file", None)
+        monkeypatch.setattr("kmc.systems.run.run_to_file", None)
         assert run_point(str(folder.path), point.name, owner)["state"] == "done"
     assert folder.trajectory_path(point).read_bytes() == before
 
@@ -569,7 +569,7 @@ def test_closed_boxes_go_on_in_a_sweep(tmp_path, monkeypatch):
     with folder.owned() as owner:
         folder.prepare(point)
         interrupt(folder, point, monkeypatch)
-        monkeypatch.setattr("kmc.systems.electrode.run.run_to_file", None)
+        monkeypatch.setattr("kmc.systems.run.run_to_file", None)
         outcome = run_point(str(folder.path), point.name, owner)
     assert outcome["state"] == "done", outcome
     assert outcome["notes"] == []

@@ -12,15 +12,15 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "dev" / "add_a_kind.md"
 CODE = re.search(r"```python\n(.*?)```", GUIDE.read_text("utf-8"), re.S)[1]
 DRIVER = """
 import kmc
-from kmc.systems import table_system as tables
+from kmc.systems import job
 from table_files import Asked
 
 RUN = {"walk": {"steps": 50}, "random": {"seed": 3}}
 whole = kmc.run(RUN, output="whole.h5", progress=False)
-tables.Interruption = lambda: Asked(17)
+job.Interruption = lambda: Asked(17)
 part = kmc.run(RUN, output="part.h5", progress=False)
 assert part.stop_reason == "interrupted", part.stop_reason
-tables.Interruption = lambda: Asked(1000)
+job.Interruption = lambda: Asked(1000)
 kmc.resume("part.h5", progress=False)
 assert open("part.h5", "rb").read() == open("whole.h5", "rb").read()
 assert len(whole.samples.x) == 51 and whole.frames.line.shape == (6, 20)

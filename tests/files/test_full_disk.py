@@ -14,8 +14,8 @@ from kmc.errors import InputError
 from kmc.files.reader import load
 from kmc.files.writer import TrajectoryWriter
 from kmc.runfile.load import load_run
-from kmc.systems.electrode.run import run_to_file
 from kmc.systems.electrode.verification.trajectory import verify
+from kmc.systems.run import run_to_file
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {

@@ -13,8 +13,8 @@ from kmc.common.outputs import replacing
 from kmc.files.reader import load
 from kmc.runfile.load import load_run
 from kmc.systems.electrode import resume
-from kmc.systems.electrode.run import run_to_file
 from kmc.systems.electrode.verification.trajectory import verify
+from kmc.systems.run import run_to_file
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 

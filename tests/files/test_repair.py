@@ -14,7 +14,9 @@ from kmc.errors import FileFormatError, InputError
 from kmc.files.reader import load
 from kmc.files.repair import repair
 from kmc.runfile.load import load_run
+from kmc.systems import job
 from kmc.systems.electrode import resume, run
+from kmc.systems.run import run_to_file
 
 RUN = {
     "system.size": [8, 8, 10],
@@ -28,7 +30,7 @@ RUN = {
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "run.h5"
-    run.run_to_file(load_run("strip_li", RUN), path, progress=False)
+    run_to_file(load_run("strip_li", RUN), path, progress=False)
     return path
 
 
@@ -98,7 +100,7 @@ def test_what_was_lost_behind_a_checkpoint_is_computed_again(tmp_path, whole, mo
     monkeypatch.setattr(run, "_next_chunk", lambda *_: 1000)
     path = tmp_path / "run.h5"
 
-    class Asked(run.Interruption):
+    class Asked(job.Interruption):
         calls = 0
 
         @property
@@ -111,8 +113,8 @@ def test_what_was_lost_behind_a_checkpoint_is_computed_again(tmp_path, whole, mo
             pass
 
     monkeypatch.setattr(run, "_FIRST_CHUNK", 1000)
-    monkeypatch.setattr(run, "Interruption", Asked)
-    run.run_to_file(load_run("strip_li", RUN), path, progress=False)
+    monkeypatch.setattr(job, "Interruption", Asked)
+    run_to_file(load_run("strip_li", RUN), path, progress=False)
     monkeypatch.undo()
     frames = len(load(path).frames)
     offset, _ = chunk(path, "frames/occupancy", frames - 1)

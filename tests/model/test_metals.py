@@ -16,7 +16,7 @@ from kmc.model.dft_check import check_rows
 from kmc.model.parameter_file import template, write_parameters
 from kmc.model.parameters import load_parameters
 from kmc.runfile.load import load_run
-from kmc.systems.electrode.run import run_to_file
+from kmc.systems.run import run_to_file
 
 KINDS = {
     name: load_run(name).kind for name in catalogue.names("runs") if not name.startswith("study_")

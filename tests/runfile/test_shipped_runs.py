@@ -7,7 +7,7 @@ from marks import slow
 
 from kmc.common import catalogue
 from kmc.runfile.load import load_run
-from kmc.systems.electrode.run import run_to_file
+from kmc.systems.run import run_to_file
 
 NAMES = [
     name

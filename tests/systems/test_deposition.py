@@ -24,7 +24,6 @@ from kmc.runfile.protocol import plan_of, stored_blocks
 from kmc.systems import SYSTEMS
 from kmc.systems.deposition import shape
 from kmc.systems.deposition.cycles import aurbach_of, charges
-from kmc.systems.electrode import run as box
 from kmc.systems.run import run_to_file
 
 SMALL = {
@@ -211,8 +210,8 @@ def test_a_protocol_has_no_held_voltage():
 
 
 def test_a_population_or_a_box_is_not_run_as_a_system(tmp_path):
-    with pytest.raises(InputError, match="is a deposition, no box of atoms"):
-        box.run_to_file(load_run("plate_zno_002"), tmp_path / "a.h5")
+    with pytest.raises(InputError, match="is a deposition, not a box of atoms"):
+        run_to_file(load_run("plate_zno_002"), tmp_path / "a.h5", kind="electrode")
 
 
 @pytest.mark.parametrize("name", ["li_carbon", "li_lizn", "li_zno_002", "li_zno_020", "li_zno_202"])

@@ -9,7 +9,6 @@ import kmc
 from kmc.errors import FileFormatError, InputError, KmcError
 from kmc.files import saving
 from kmc.systems import job
-from kmc.systems import table_system as tables
 
 RUNS = {
     "deposition": (
@@ -41,13 +40,13 @@ def again(found, path, **options):
 
 @pytest.mark.parametrize("looks", [1, 7])
 def test_an_interrupted_run_goes_on_to_the_same_bytes(whole, looks, tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "Interruption", lambda: Asked(looks))
+    monkeypatch.setattr(job, "Interruption", lambda: Asked(looks))
     part = again(whole, tmp_path / "part.h5")
     assert part.stop_reason == "interrupted"
     assert not part.finished
     assert len(part.samples["time_s"]) < len(whole.samples["time_s"])
     assert kmc.verify(part.path).passed
-    monkeypatch.setattr(tables, "Interruption", lambda: Asked(2))
+    monkeypatch.setattr(job, "Interruption", lambda: Asked(2))
     kmc.resume(part.path, progress=False)
     monkeypatch.undo()
     kmc.resume(part.path, progress=False)

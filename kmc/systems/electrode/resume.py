@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from kmc.common.catalogue import nearest
-from kmc.common.interruption import Interruption
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
 from kmc.files import schema
@@ -23,9 +22,10 @@ from kmc.model.quantities import RETIRED
 from kmc.runfile.load import RunFile, restored_run
 from kmc.runfile.protocol import stored_blocks
 from kmc.runfile.sections import Checked, Rest, Stop
+from kmc.systems import job as loop
 from kmc.systems.electrode.phases import REST
 from kmc.systems.electrode.run import Simulation
-from kmc.systems.job import BY_THE_CLOCK, carry_out
+from kmc.systems.job import BY_THE_CLOCK
 
 _ENDS: dict[str, type[Checked]] = {"stop": Stop, "rest": Rest}
 _KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.model_fields]
@@ -150,7 +150,7 @@ def _longer(trajectory: Trajectory, cycles: int) -> dict[str, Any]:
 def _continue(
     path, overrides, origins, check, progress, check_every, cycles: int = 0
 ) -> Trajectory:
-    with Interruption() as interruption:
+    with loop.Interruption() as interruption:
         simulations = []
 
         def prepare(trajectory: Trajectory):
@@ -174,7 +174,7 @@ def _continue(
 
         writer = reopen(path, prepare)
         with progress_for(path.stem, progress) as bar:
-            carry_out(simulations[0], writer, bar, interruption)
+            loop.carry_out(simulations[0], writer, bar, interruption)
     return load(path)
 
 

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kmc.common.interruption import Interruption
-from kmc.common.progress import Progress, progress_for
-from kmc.errors import InputError, KmcError
+from kmc.errors import KmcError
 from kmc.files import checkpoint, schema
-from kmc.files.reader import Trajectory, load
 from kmc.files.writer import TrajectoryWriter
 from kmc.kernels import loop, tables
 from kmc.kernels.jit import reported_compilation
 from kmc.model.initial.composition import initial_occupancy
-from kmc.runfile.kinds import BOX, KINDS
 from kmc.runfile.load import RunFile
 from kmc.systems.electrode import snapshot
 from kmc.systems.electrode.engine import UNLIMITED, Engine
 from kmc.systems.electrode.phases import Beginning, Phase, first_beginning
 from kmc.systems.electrode.setup import set_up
-from kmc.systems.job import Ended, Frame, Item, Job, Row, carry_out
+from kmc.systems.job import Ended, Frame, Item, Job, Row
 
 _CHUNK_S = 0.1  # interval at which the loop returns for Ctrl-C, progress and flushes
 _FIRST_CHUNK = 20_000  # attempts
@@ -264,52 +260,15 @@ def _next_chunk(chunk: int, seconds: float) -> int:
     return max(1000, int(chunk * min(4.0, max(0.25, _CHUNK_S / max(seconds, 1e-6)))))
 
 
-def run_to_file(
-    run: RunFile,
-    output: str | Path,
-    *,
-    overwrite: bool = False,
-    progress: bool | Progress = True,
-    check_every: int | None = None,
-    observer: Callable[..., bool] | None = None,
-) -> Trajectory:
-    """Run a checked run file and write its trajectory, see `kmc.systems.run.run`.
-
-    The trajectory is unfinished, with stop_reason "interrupted", after Ctrl-C.
-
-    Parameters
-    ----------
-    check_every : int, optional
-        Interval in events at which the state is compared with one rebuilt from scratch.
-    observer : callable, optional
-        Called with each sample and the simulation; True ends the run there.
-
-    Raises
-    ------
-    InputError
-        The output exists or cannot be written; nothing has been computed then.
-    KmcError
-        Writing failed, or a check found a difference; what was saved before stays readable.
-    """
-    if run.kind != BOX:
-        raise InputError(
-            f"the run {run.name} is {KINDS[run.kind].noun}, no box of atoms",
-            advice=f"kmc run {run.name} and kmc.run run it.",
-        )
-    with Interruption() as interruption:
-        simulation = Simulation(run, check_every=check_every)
-        if interruption.requested:
-            raise KeyboardInterrupt
-        interphase = simulation.setup.interphase
-        writer = TrajectoryWriter(
-            output,
-            lattice=simulation.model.lattice,
-            chemistry=None if interphase is None else interphase.chemistry,
-            run_text=run.text,
-            resolved=simulation.setup.resolved(),
-            seed=run.random.seed,
-            overwrite=overwrite,
-        )
-        with progress_for(run.name, progress) as bar:
-            carry_out(simulation, writer, bar, interruption, observer)
-    return load(output)
+def writer(path: Path, run: RunFile, simulation: Simulation) -> TrajectoryWriter:
+    """The file of a run, in the place of one that is there."""
+    interphase = simulation.setup.interphase
+    return TrajectoryWriter(
+        path,
+        lattice=simulation.model.lattice,
+        chemistry=None if interphase is None else interphase.chemistry,
+        run_text=run.text,
+        resolved=simulation.setup.resolved(),
+        seed=run.random.seed,
+        overwrite=True,
+    )

@@ -15,7 +15,8 @@ from kmc.errors import InputError
 from kmc.files.reader import load
 from kmc.model.interphase import INTERFACE_KEYS
 from kmc.runfile.load import load_run
-from kmc.systems.electrode.run import Simulation, run_to_file
+from kmc.systems.electrode.run import Simulation
+from kmc.systems.run import run_to_file
 
 HEAD = """
 [system]

@@ -18,7 +18,7 @@ from kmc.files.checkpoint import checkpoint_of
 from kmc.files.reader import load
 from kmc.runfile.load import load_run
 from kmc.systems.electrode import resume, run, snapshot
-from kmc.systems.electrode.run import run_to_file
+from kmc.systems.run import run_to_file
 
 SMALL = {
     "system.size": [6, 6, 8],

@@ -21,8 +21,9 @@ from kmc.runfile.load import checked_run, load_run, restored_run
 from kmc.runfile.protocol import blocks_of, plan_of
 from kmc.systems.electrode.engine import Engine
 from kmc.systems.electrode.resume import extend, resume
-from kmc.systems.electrode.run import Simulation, run_to_file
+from kmc.systems.electrode.run import Simulation
 from kmc.systems.electrode.snapshot import differences
+from kmc.systems.run import run_to_file
 
 TEXT = """
 [system]

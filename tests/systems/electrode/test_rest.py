@@ -15,7 +15,8 @@ from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
 from kmc.runfile.load import load_run
 from kmc.systems.electrode.phases import Beginning, Phase
-from kmc.systems.electrode.run import Simulation, run_to_file
+from kmc.systems.electrode.run import Simulation
+from kmc.systems.run import run_to_file
 
 SMALL = {
     "system.size": [12, 12, 12],

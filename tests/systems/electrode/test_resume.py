@@ -20,8 +20,10 @@ from kmc.files.checkpoint import checkpoint_of
 from kmc.files.reader import load
 from kmc.files.writer import TrajectoryWriter
 from kmc.runfile.load import load_run
+from kmc.systems import job, system
 from kmc.systems.electrode import resume, run
-from kmc.systems.electrode.run import Simulation, run_to_file
+from kmc.systems.electrode.run import Simulation
+from kmc.systems.run import run_to_file
 
 BASE = {
     "system.size": [8, 8, 10],
@@ -117,15 +119,15 @@ def run_in_pieces(monkeypatch, kind, path, chance) -> int:
         pieces.append(1)
         return StopAfter(interruption, chance.randrange(1, 12))
 
-    class Captured(run.Interruption):
+    class Captured(job.Interruption):
         def __enter__(self):
             nonlocal interruption
             interruption = super().__enter__()
             return interruption
 
     interruption = None
-    for module in (run, resume):
-        monkeypatch.setattr(module, "Interruption", Captured)
+    monkeypatch.setattr(job, "Interruption", Captured)
+    for module in (system, resume):
         monkeypatch.setattr(module, "progress_for", progress_for)
     trajectory = run_to_file(load_run(*KINDS[kind]), path)
     while not trajectory.finished:

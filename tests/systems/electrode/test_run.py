@@ -26,8 +26,9 @@ from kmc.kernels import tables
 from kmc.runfile.load import load_run, restored_run
 from kmc.systems.electrode.engine import Engine
 from kmc.systems.electrode.phases import Beginning, Phase
-from kmc.systems.electrode.run import Simulation, run_to_file
+from kmc.systems.electrode.run import Simulation
 from kmc.systems.electrode.setup import set_up
+from kmc.systems.run import run_to_file
 
 SMALL = {
     "system.size": [8, 8, 12],

@@ -10,7 +10,8 @@ from kmc.files import checkpoint
 from kmc.kernels import tables
 from kmc.runfile.load import load_run
 from kmc.systems.electrode import snapshot
-from kmc.systems.electrode.run import Simulation, run_to_file
+from kmc.systems.electrode.run import Simulation
+from kmc.systems.run import run_to_file
 
 RUNS = {
     "li": ("strip_li", {}),

@@ -25,7 +25,7 @@ from kmc.model.parameters import load_parameters
 from kmc.nuclei import vapour
 from kmc.runfile.load import load_run
 from kmc.systems import SYSTEMS
-from kmc.systems import table_system as module
+from kmc.systems import job as module
 from kmc.systems.population import setup
 from kmc.systems.population.columns import TABLES
 from kmc.systems.population.setup import prepare

@@ -21,7 +21,7 @@ from kmc.errors import FileFormatError, InputError
 from kmc.files import schema
 from kmc.files.file import set_end
 from kmc.runfile.load import load_run
-from kmc.systems.electrode.run import run_to_file
+from kmc.systems.run import run_to_file
 
 SMALL = {
     "system.size": [6, 6, 10],
