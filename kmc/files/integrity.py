@@ -95,6 +95,7 @@ def dataset(
     file_size = bytes_on_disk(file) if file_bytes is None else file_bytes
     stored = place.get_storage_size() if sized else file_size
     row = dtype.itemsize * math.prod(shape[1:])
+    # Before a byte is read: numpy takes memory for what a dataset states, not for what it has.
     stated = row * (shape[0] if sized else 1)
     packed = h5py.h5z.FILTER_DEFLATE in filters
     if stated > min(stored, file_size) * (_MOST_PACKED if packed else 1) + _SLACK_BYTES:
@@ -186,6 +187,7 @@ def rows(
     """
     columns = table(file, group, (*names, schema.CHECKSUM))
     lengths = {f"/{group}/{name}": len(column) for name, column in columns.items()}
+    # A killed writer of kmc 0.1 could leave columns of different lengths.
     found = np.empty(min(lengths.values()), [(name, columns[name].dtype) for name in columns])
     for name, column in columns.items():
         values = np.empty(column.shape, column.dtype)
@@ -455,6 +457,7 @@ def check_heaps(path: Path) -> None:
     ):
         place = content.find(_HEAP)
         while place >= 0:
+            # HDF5 reads a heap object by object, for ever where one has no length.
             end = place + int.from_bytes(content[place + 8 : place + 16], "little")
             if end > len(content) or not _is_heap(content, place + 16, end):
                 raise FileFormatError(f"{path} is damaged: the texts at byte {place}")

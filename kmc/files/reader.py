@@ -186,6 +186,7 @@ class Trajectory(Result):
         ValueError
             There are no two rows at different times.
         """
+        # Trapezoids: rows stand at charges or events, so that their plain mean has another weight.
         values, time_s = self.samples[name], self.samples["time_s"]
         span = time_s[-1] - time_s[0] if len(time_s) else 0.0
         if not span > 0.0:

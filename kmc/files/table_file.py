@@ -142,6 +142,7 @@ class TableWriter:
 
     def go_on_after(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take up the rows and frames of an earlier file, by dataset."""
+        # Replicas are kept as rows each; /samples, their mean, is made again from them.
         replicas = sorted({int(p.split("/")[1]) for p in arrays if p.startswith("replicas/")})
         groups = [f"replicas/{i}" for i in replicas] or ["samples"]
         self._rows = [

@@ -216,6 +216,7 @@ def cross_checks(run: RunFile, origin: Origin) -> list[Problem]:
     if problems:
         return problems
     lattice = _lattice(run, origin)
+    # How many frames fit on a disk follows from the number of sites: the box comes first.
     problems = [*(lattice or _records(run, origin)), *_composition(run, origin)]
     return problems or interface_geometry(run, origin)
 
@@ -345,6 +346,7 @@ def _lattice(run: RunFile, origin: Origin) -> list[Problem]:
                 f"About {most} sites fit here; 1000000 are a large run.",
             )
         ]
+    # Below half a vacancy the number that is drawn rounds to none, and the run would be idle.
     vacancies = system.vacancy_fraction * sites
     if 0 < vacancies < 0.5:
         shown = origin.of(run, "system.vacancy_fraction")
@@ -407,6 +409,7 @@ def _composition(run: RunFile, origin: Origin) -> list[Problem]:
         path = catalogue.locate("params", system.params)
     except InputError as error:
         return [Problem(f"{origin.of(run, 'system.params')}: {error.message}", error.advice or "")]
+    # With the run's own values, so that a misspelt key is named with its place in the run file.
     parameters = load_parameters(
         path,
         run.parameters,

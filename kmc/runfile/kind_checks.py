@@ -345,6 +345,7 @@ def _flaws(run: RunFile, origin: Origin) -> Iterator[Problem]:
     assert upscale.flaw_density_per_um2 is not None
     assert upscale.flaw_radius_nm is not None
     edge = upscale.edge_um(0.0)
+    # The expected number, as the drawn one is Poisson: below 1 the square may have none.
     number = upscale.flaw_density_per_um2 * edge**2
     said = origin.of(run, "upscale.flaw_density_per_um2")
     # The mean of r² of a lognormal distribution of the median r0 is r0² exp(2 σ²).

@@ -110,6 +110,7 @@ class Step(Checked):
             raise refuse(f"a rest cannot last until {wrong[0]}", "No charge passes; give time_s")
         if do == HOLD and "overpotential_V" in ends:
             raise refuse("a hold cannot last until overpotential_V", "That is held")
+        # A step must end whatever the interface does: voltage and contact may never get there.
         certain = ("time_s",) if do in (REST, HOLD) else (*CHARGES, "time_s")
         if not set(ends) & set(certain):
             raise refuse(f"a {do} may never end", f"Give until one of {', '.join(certain)}")
@@ -313,6 +314,7 @@ class Protocol(Checked):
 
 def plan_of(blocks: tuple[Block, ...]) -> tuple[Planned, ...]:
     """The steps of blocks in their order, each pass of a block counted as a cycle."""
+    # Passes share their steps: nothing is copied for a thousand cycles.
     passes = (block for block in blocks for _ in range(block.repeat))
     places = [(cycle, step) for cycle, block in enumerate(passes, 1) for step in block.steps]
     return tuple(Planned(number, *place) for number, place in enumerate(places, 1))

@@ -178,6 +178,7 @@ class RunFile(Checked):
         """
         tables = self.model_dump(mode="python")
         current, voltage, _ = self.drive
+        # For whoever reads the file: a copy, so that the section itself stays as it was given.
         tables["conditions"] |= {"current_density_mA_cm2": current, "overpotential_V": voltage}
         stored = kind_of(self.model_fields_set).stored(tables, self.has_protocol)
         return json_safe(stored, "inf")
@@ -253,6 +254,7 @@ class RunFile(Checked):
             )
             assert volts is not None
             if time_s is not None:
+                # 50 rows or 5 frames: monolayers is 0.02 or 0.2 here.
                 found.append(time_s * monolayers)
             # Voltages and temperatures without a rate in numbers: refused, or idle, later on.
             with suppress(OverflowError, ZeroDivisionError):

@@ -179,6 +179,7 @@ class Upscale(SystemSection):
         """Edge of the square: as given, or with room for `voids_wanted`."""
         if self.domain_um is not None:
             return self.domain_um
+        # Some density, where nothing nucleates: the widest square is the best that can be done.
         density = max(voids_per_um2, self.flaw_density_per_um2 or 0.0, 1e-9)
         return min(max(math.sqrt(self.voids_wanted / density), NARROWEST_um), WIDEST_um)
 

@@ -226,6 +226,7 @@ def carry_out(
 
     def state() -> bytes | None:
         position = recorder.position
+        # Packed at once: the next chunk changes the arrays that the state points to.
         return None if position is None else pack({**job.state(), **position})
 
     job.bar, job.interruption = progress, interruption

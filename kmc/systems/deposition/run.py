@@ -129,6 +129,7 @@ class Deposition(Job):
         if until.capacity_mAh_cm2 is not None:
             area = self.energies.area_A2 * self.columns
             wanted.append(atoms_of_capacity(until.capacity_mAh_cm2, area, self.energies.valence))
+        # At least one atom: a charge below half an atom would end a step before it begins.
         return max(1, round(min(wanted))) if wanted else None
 
     def _facts(self) -> dict:
@@ -165,6 +166,7 @@ class Deposition(Job):
             return
         step, charge = self.step, self.charge()
         every, every_frame = self._cadence()
+        # Multiples of the charge passed in all, so that rows do not shift from step to step.
         due = min(
             self.end, (charge // every + 1) * every, (charge // every_frame + 1) * every_frame
         )
@@ -172,6 +174,7 @@ class Deposition(Job):
             self.box,
             self._law,
             self.atoms,
+            # A rest passes no charge, which must not end it: only the time does.
             2**62 if step.do == REST else int(due),
             min(self.last_s, self.due_s),
             _CHUNK,
@@ -251,6 +254,7 @@ class Deposition(Job):
     def restore(self, state: Mapping[str, Any]) -> None:
         self.rng.bit_generator.state = state["rng"]
         self.number, self.begun, self.clock = state["step"]
+        # In place: `atoms` is a named tuple, whose arrays cannot be replaced.
         for name, values in self.atoms._asdict().items():
             values[:] = state[f"atoms_{name}"]
         self._limits()

@@ -68,6 +68,7 @@ def seconds(tables: Mapping[str, Mapping[str, Any]]) -> float:
 def events(tables: Mapping[str, Mapping[str, Any]]) -> float:
     """Expected number of events, correct within a factor of about 3 for the shipped runs."""
     monolayers, sites = _monolayers(tables), _sites(tables)[1]
+    # Hops outnumber all other events: their number follows from how fast they may be.
     hops = _HOPS_PER_STRIP_AND_RATIO * _ratio(tables)
     if tables.get("acceleration", {}).get("superbasins"):
         hops = 1.0  # the walk of a lone vacancy is drawn in one step

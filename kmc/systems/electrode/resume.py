@@ -165,6 +165,7 @@ def _continue(
                     "ended, so no cycles can be added",
                     advice="Start it again with a larger repeat in its run file: kmc run.",
                 )
+            # With another end, or after a pause, the run has not ended where its state says so.
             if state and (trajectory.finished or overrides) and not (cycles and done):
                 state["ended"] = None
             simulation = _simulation(trajectory, run, state, check_every)

@@ -134,6 +134,7 @@ def set_up(
     for planned in run.protocol.plan:
         kelvin = planned.step.temperature_K
         if kelvin is not None and kelvin not in models:
+            # Once for each temperature: tables of rates take seconds, and steps repeat.
             models[kelvin] = replace(model, temperature_K=kelvin)
     flaws = draw_flaws(run.interface, lattice, for_flaws)
     return Setup(run, parameters, interphase, model, models, flaws)
