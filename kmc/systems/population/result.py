@@ -254,7 +254,7 @@ class PopulationRun(TableRun):
         s = self.samples
         last_rows = np.flatnonzero(np.diff(s["step"], append=np.inf))
         ends = [row for row in last_rows if s["current_density_mA_cm2"][row] > 0]
-        rows = []
+        rows: list[tuple[str, str]] = []
         for row in dict.fromkeys([*ends[:1], *ends[-1:]]):
             contact = 100 * s["contact_fraction"][row]
             label = "" if rows else "Cycles"
