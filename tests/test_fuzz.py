@@ -190,7 +190,7 @@ def test_a_record_that_claims_a_giant_lattice(tmp_path):
             record["lattice"][key] = 161080660 if key == "layers" else [10**6, 10**6]
             fuzz.replace_record(file, record)
         for read in (kmc.load, kmc.verify):
-            with pytest.raises(FileFormatError, match="do not fit the lattice"):
+            with pytest.raises(FileFormatError, match="more than a file of its size can hold"):
                 read(path)
 
 

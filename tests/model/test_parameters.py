@@ -347,7 +347,7 @@ def test_own_file(write):
         ('source = "A"', 'source = "B"', 'source = "B"', "Sources of the file: A"),
         ('source = "A"', "source = 3", "must be a key of [sources]", ""),
         ('source = "A"', 'source = "A"\nasumed = true', "'asumed'", "Did you mean 'assumed'?"),
-        ('source = "A"', 'source = "A"\nassumed = 1', "must be true or false", ""),
+        ('source = "A"', 'source = "A"\nassumed = 1', "is not true or false", ""),
         ('["Li"]', '["Li", "Na"]', "is not a set of species", '["Li", "Mg"]'),
         ('doi = "10.1000/xyz"', 'doi = "https://doi.org/10.1/x"', "is not a DOI", "bare"),
         ('doi = "10.1000/xyz"', "", "has no 'doi'", ""),

@@ -428,7 +428,7 @@ def test_mixing_is_that_of_a_step():
 class _System:
     def __init__(self, samples, constants=None, frames=None):
         self.samples = {key: np.asarray(values, dtype=float) for key, values in samples.items()}
-        self.constants, self.frames, self.run = constants, frames, {}
+        self.constants, self.frames, self.run = constants, frames, {"cathode": {}}
 
 
 def test_numbers_of_a_deposition():
