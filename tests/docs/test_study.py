@@ -19,7 +19,7 @@ import pytest
 from kmc.common.formatting import label
 from kmc.papers import NAMES, paper, run_study
 from kmc.papers import run as run_module
-from kmc.papers.claims import NOT_ADDRESSABLE, NOT_RUN, VERDICTS, Evidence, Figure, Order
+from kmc.papers.claims import BY_FIT, NOT_ADDRESSABLE, NOT_RUN, VERDICTS, Evidence, Figure, Order
 from kmc.papers.readings import Measured
 from kmc.papers.steps import steps_of
 from kmc.plotting.report.claims_page import figure_text, verdict_text
@@ -99,39 +99,63 @@ def _carried(claim: dict) -> str:
     return "; ".join(f"{verdict} with {', '.join(names)}" for verdict, names in found.items())
 
 
-def _notes(claim: dict) -> str:
-    """What fails, how it is compared, and which inputs turn the verdict."""
+def _notes(claim: dict, brief: bool) -> str:
+    """What fails, how it is compared, and which inputs turn the verdict.
+
+    Brief where there are two columns: how it is compared stands in `kmc report` and claims.json.
+    """
     failed = [order["text"] for order in claim["orders"] if not order["holds"]]
     failed = failed if len(claim["orders"]) > 1 else []  # the verdict says it of a single one
-    parts = [f"Does not hold: {'; '.join(failed)}."] if failed else []
-    parts += [claim["analysis"]] if claim["analysis"] else []
+    parts = [f"Does not hold: {'; '.join(failed)}."] if failed and not brief else []
+    parts += [claim["analysis"]] if claim["analysis"] and not brief else []
     parts += [f"Rule: {claim['rule_after']}."] if claim.get("rule_after") else []
     carried = _carried(claim)
     parts += [f"**{carried[0].upper()}{carried[1:]}.**"] if carried else []
     return f"- *{claim['title']}*: {' '.join(parts)}" if parts else ""
 
 
+def _second(claim: dict) -> list[str]:
+    """Figures without their labels, which the first column has, and the verdict."""
+    found = claim.get("calibrated")
+    if not found:
+        return ["–", ""]
+    first = {figure["label"] for figure in claim["figures"]}
+    bare = [one | {"label": ""} if one["label"] in first else one for one in found["figures"]]
+    return [re.sub(r"(^|; ): ", r"\1", _figures({"figures": bare})), f"**{found['verdict']}**"]
+
+
 def tables(study: str) -> str:
     """The claims as Markdown: a table, means at each condition, and what is to be said of each."""
     found = claims(study)
+    calibrated = bool(found.get("calibration"))
     rows = [
         [*map(_cell, (claim["title"], claim["statement"])),
          _figures(claim) if claim["figures"] else _cell(claim["analysis"]),
-         f"**{verdict_text(claim)}**"]
+         f"**{verdict_text(claim)}**", *(_second(claim) if calibrated else ())]
         for claim in found["claims"]
     ]  # fmt: skip
+    head = ["claim", "paper", "runs", "verdict", *(("calibrated", "") if calibrated else ())]
     lines = [
         "## Claims",
         "",
         f"Plan `{found['plan']}`, kmc {found['kmc']}. {_counts(found)}.{_missing(found)} In "
         "parentheses: 95 % intervals.",
         "",
-        *_table(("claim", "paper", "runs", "verdict"), rows),
+        *_table(head, rows),
         "",
-        *filter(None, (_notes(claim) for claim in found["claims"] if claim["figures"])),
-        *_conditions(found),
+        *filter(None, (_notes(claim, calibrated) for claim in found["claims"] if claim["figures"])),
+        *(() if calibrated else _conditions(found)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _by_verdict(found: list[dict], verdict_of) -> list[str]:
+    lines = []
+    for verdict in VERDICTS:
+        titles = [claim["title"] for claim in found if verdict_of(claim) == verdict]
+        if titles:
+            lines.append(f"- **{verdict}**: {'; '.join(titles)}")
+    return lines
 
 
 def overview() -> str:
@@ -141,10 +165,12 @@ def overview() -> str:
         found = claims(study)
         counted = f"{_counts(found)}; [the page](study_{study}.md).{_missing(found)}"
         lines += ["", f"## {found['papers'][study]}", "", counted, ""]
-        for verdict in VERDICTS:
-            titles = [c["title"] for c in found["claims"] if c["verdict"] == verdict]
-            if titles:
-                lines.append(f"- **{verdict}**: {'; '.join(titles)}")
+        lines += _by_verdict(found["claims"], lambda claim: claim["verdict"])
+        if found.get("calibration"):
+            samples = found["calibration"]["samples"]
+            text = f"Calibrated on Fig. 1 at 0.2 MPa, over {samples} samples of the posterior:"
+            second = [c for c in found["claims"] if "calibrated" in c]
+            lines += ["", text, "", *_by_verdict(second, lambda c: c["calibrated"]["verdict"])]
     return "\n".join(lines[1:]) + "\n"
 
 
@@ -182,6 +208,10 @@ def with_texts_of_today(study: str) -> dict:
             for one in (entry, *entry["inputs"]):
                 evidence = _evidence(one, follows)
                 one |= {"verdict": evidence.verdict, **evidence.plain()}
+            if "calibrated" in entry:
+                fitted = BY_FIT if known[entry["name"]].fitted else follows
+                evidence = _evidence(entry["calibrated"], fitted)
+                entry["calibrated"] = {"verdict": evidence.verdict, **evidence.plain()}
             for one in entry["inputs"]:
                 one["carries"] = one["verdict"] != entry["verdict"]
         if known:
@@ -215,6 +245,17 @@ def test_verdicts_follow_from_the_figures(study):
             assert entry["verdict"] == _evidence(entry, follows.get(claim["name"], "")).verdict
         for entry in claim["inputs"]:
             assert entry["carries"] == (entry["verdict"] != claim["verdict"])
+
+
+def test_the_second_column_is_that_of_the_stored_calibration():
+    """One run of kmc calibrate stands behind docs/calibration.md and the study's page."""
+    stored = json.loads((DOCS / "calibration_operando.json").read_text(encoding="utf-8"))
+    about = claims("operando")["calibration"]
+    assert [about[key] for key in ("file", "posterior", "waves")] == [
+        stored[key] for key in ("file", "posterior", "waves")
+    ]
+    judged = [c for c in claims("operando")["claims"] if "calibrated" in c]
+    assert len(judged) >= 12
 
 
 @pytest.mark.long

@@ -1,0 +1,133 @@
+"""The page of calibrations shows a whole run of the shipped one, docs/calibration_operando.json.
+
+The JSON is what the page needs of the ``calibration.json`` of
+``kmc calibrate calibrate_operando``. ``python tests/docs/test_calibration.py FOLDER`` takes it from
+the folder of a new run, and writes the tables of the page anew.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from kmc.campaign.calibration.problem import read_problem
+from kmc.common.formatting import figure, quantity
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+STORED, PAGE = DOCS / "calibration_operando.json", DOCS / "calibration.md"
+BEGIN = "<!-- From calibration_operando.json, by python tests/docs/test_calibration.py -->"
+END = "<!-- end -->"
+KEPT = (
+    *("kmc", "file", "text", "plausible", "waves", "refused", "inputs", "emulators", "idle"),
+    *("posterior", "predictions", "next", "worst"),
+)
+
+
+def stored() -> dict:
+    return json.loads(STORED.read_text(encoding="utf-8"))
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |".replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _end(value) -> str:
+    return value if isinstance(value, str) else "–" if value is None else figure(value)
+
+
+def tables(found: dict) -> str:
+    waves = "; ".join(
+        f"wave {k}: {wave['settings']} settings, {100 * wave['plausible_share']:.2g} % of the "
+        f"priors plausible, lowest implausibility {wave['lowest']:.2g}"
+        for k, wave in enumerate(found["waves"], start=1)
+    )
+    rms = [e["rms_error"] for e in found["emulators"] if e["rms_error"] is not None]
+    lines = [
+        f"kmc {found['kmc']}. {waves[0].upper()}{waves[1:]}. Left-one-out errors over their "
+        f"standard deviation: {min(rms):.2f} to {max(rms):.2f}.",
+        "",
+        _row("input", "prior", "median (90 % interval)", "width left"),
+        _row(*["---"] * 4),
+    ]
+    for row in found["posterior"]:
+        about = found["inputs"][row["input"]]
+        low, high = about.get("log_uniform") or about["uniform"]
+        unit = quantity(about["keys"][0])[1]
+        ends = f"{figure(row['median'])} ({figure(row['low'])}…{figure(row['high'])}) {unit}"
+        left = f"{100 * row['width_left']:.0f} %"
+        lines.append(_row(row["input"], f"{low:g}…{high:g}", ends.strip(), left))
+    lines += ["", _row("fitted", "measured", "90 % of runs"), _row(*["---"] * 3)]
+    for row in (r for r in found["predictions"] if not r["held_out"]):
+        name = f"{row['experiment']}, {row['quantity']}"
+        lines.append(_row(name, row["measured"], f"{_end(row['low'])}…{_end(row['high'])}"))
+    lines.append("")
+    for verdict in ("within", "outside", "not judged"):
+        held = [r for r in found["predictions"] if r["held_out"] and r["verdict"] == verdict]
+        texts = [
+            f"{r['experiment']} ({_end(r['median'])}, measured {r['measured']})"
+            if verdict == "outside"
+            else r["experiment"]
+            for r in held
+        ]
+        text = f"- held out, **{verdict}**: {'; '.join(texts)}"
+        lines.append(text.replace("\N{NO-BREAK SPACE}", " "))
+    return "\n".join(lines) + "\n"
+
+
+def page(found: dict) -> str:
+    text = PAGE.read_text(encoding="utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    assert begin, f"{PAGE} has lost its marks"
+    assert end, f"{PAGE} has lost its marks"
+    return f"{head}{BEGIN}\n\n{tables(found)}\n{END}{tail}"
+
+
+def test_the_page_shows_the_stored_run():
+    command = "python tests/docs/test_calibration.py"
+    assert PAGE.read_text(encoding="utf-8") == page(stored()), f"run: {command}"
+
+
+def test_the_stored_run_is_of_the_shipped_file():
+    """Another prior, run or number of points has other results: run it again."""
+    assert stored()["text"] == Path(read_problem("calibrate_operando").source).read_text("utf-8")
+
+
+@pytest.mark.long
+def test_the_first_runs_of_the_wave_are_again_those_of_the_stored_run(tmp_path):
+    """Four settings of each metal give the numbers that the emulators were trained on."""
+    from kmc.campaign.calibration.design import Sweeps, sobol
+
+    problem, found = read_problem("calibrate_operando"), stored()
+    places = sobol(problem.settings.points, len(problem.priors), problem.settings.seed)[:4]
+    for name in ("Li", "Li-Mg"):
+        rows, of = [problem.settings_of(name, u) for u in places], problem.observables(name)
+        again = Sweeps(problem, progress=False)(name, rows, of, 1, tmp_path / name)
+        for k, one in enumerate(of):
+            for number, value in enumerate(found["first_runs"][one.name]):
+                new = again.values[number, 0, k]
+                # Last bits may differ on another processor, and grow.
+                assert (value is None and new != new) or new == pytest.approx(value, rel=0.02)
+
+
+if __name__ == "__main__":
+    for folder in map(Path, sys.argv[1:]):
+        import numpy as np
+
+        content = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
+        kept = {key: content[key] for key in KEPT}
+        with np.load(folder / "samples.npz") as arrays:
+            kept["first_runs"] = {
+                str(name): [None if v != v else float(f"{v:.6g}") for v in column]
+                for one in ("Li", "Li-Mg")
+                for name, column in zip(
+                    arrays[f"names/{one}"], arrays[f"x/{one}"][:4, 0].T, strict=True
+                )
+            }
+        STORED.write_text(
+            json.dumps(kept, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8"
+        )
+    PAGE.write_text(page(stored()), encoding="utf-8")
