@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kmc.kernels.jit import entry, inner
+from kmc.kernels.jit import entry, inner, rare
 
 # The six neighbours, the lowest last; then the second neighbours.
 STEPS = np.array(
@@ -104,7 +104,7 @@ def _bin(box, state, site):
     return _place(box, site) * PER_PLACE + state.neighbours[site]
 
 
-@entry
+@rare
 def _insert(box, state, site):
     b = _bin(box, state, site)
     state.members[b, state.size[b]] = site
@@ -113,7 +113,7 @@ def _insert(box, state, site):
     state.alive[b] += state.connected[site]
 
 
-@entry
+@rare
 def _take_out(box, state, site):
     b = _bin(box, state, site)
     last = state.members[b, state.size[b] - 1]
@@ -123,7 +123,7 @@ def _take_out(box, state, site):
     state.alive[b] -= state.connected[site]
 
 
-@entry
+@rare
 def _set_connected(box, state, site, value):
     if state.connected[site] != value:
         b = _bin(box, state, site)
@@ -132,7 +132,7 @@ def _set_connected(box, state, site, value):
         state.connected[site] = value
 
 
-@entry
+@rare
 def _reaches_substrate(box, state, start):
     """Whether neighbours lead from an atom to the substrate; if not, all it reaches are dead."""
     columns = box.ny * box.nx
@@ -169,7 +169,7 @@ def _reaches_substrate(box, state, start):
     return False
 
 
-@entry
+@rare
 def _connect(box, state, start):
     """Mark all that an atom reaches through dead atoms as connected."""
     state.stack[0] = start
@@ -185,7 +185,7 @@ def _connect(box, state, start):
                 depth += 1
 
 
-@entry
+@rare
 def remove(box, state, site):
     """Take an atom away: its bin, those of its neighbours, connection, top of the column."""
     columns = box.ny * box.nx
@@ -217,7 +217,7 @@ def remove(box, state, site):
         state.top[column] = top
 
 
-@entry
+@rare
 def add(box, state, site):
     """Put an atom on a vacant site."""
     columns = box.ny * box.nx
@@ -282,20 +282,33 @@ def _may_join(box, state, site):
     return held
 
 
-@entry
-def _hop(box, law, state, mass, rng):
-    """One attempt at a hop; `mass` is the sum over the bins."""
-    u = rng.random() * mass
-    b = 0
+@inner
+def _mass(numbers, weights):
+    """Sum over the bins of their members' bounds or weights."""
+    total = 0.0
+    for b in range(numbers.size):
+        total += numbers[b] * weights[b]
+    return total
+
+
+@inner
+def _bin_at(numbers, weights, u):
+    """Bin that holds u in that sum; the last with members where rounding carried u beyond it."""
     chosen = -1
-    for b in range(state.size.size):
-        part = state.size[b] * law.bound[b]
+    for b in range(numbers.size):
+        part = numbers[b] * weights[b]
         if part > 0.0:
             chosen = b
             if u < part:
                 break
             u -= part
-    b = chosen
+    return chosen
+
+
+@rare
+def _hop(box, law, state, mass, rng):
+    """One attempt at a hop; `mass` is the sum over the bins."""
+    b = _bin_at(state.size, law.bound, rng.random() * mass)
     member = min(np.int64(rng.random() * state.size[b]), state.size[b] - 1)
     site = np.int64(state.members[b, member])
     d = min(np.int64(rng.random() * DIRECTIONS), DIRECTIONS - 1)
@@ -316,7 +329,7 @@ def _hop(box, law, state, mass, rng):
     state.counts[HOPS] += 1
 
 
-@entry
+@rare
 def _plate(box, state, rng):
     """Reduce an ion on the highest atom of a column, or on the bare substrate."""
     columns = box.ny * box.nx
@@ -332,23 +345,13 @@ def _plate(box, state, rng):
     return BLOCKED
 
 
-@entry
+@rare
 def _strip(law, box, state, rng):
     """Oxidise a connected atom, weakly bound ones first."""
-    total = 0.0
-    for b in range(state.size.size):
-        total += state.alive[b] * law.weight[b]
+    total = _mass(state.alive, law.weight)
     if total == 0.0:
         return EXHAUSTED
-    u = rng.random() * total
-    chosen = -1
-    for b in range(state.size.size):
-        part = state.alive[b] * law.weight[b]
-        if part > 0.0:
-            chosen = b
-            if u < part:
-                break
-            u -= part
+    chosen = _bin_at(state.alive, law.weight, rng.random() * total)
     while True:
         member = min(np.int64(rng.random() * state.size[chosen]), state.size[chosen] - 1)
         site = np.int64(state.members[chosen, member])
@@ -385,9 +388,7 @@ def advance(box, law, state, charge, time_s, attempts, rng):
     for _ in range(attempts):
         if counts[PLATED] + counts[STRIPPED] >= charge:
             return CHARGE
-        mass = 0.0
-        for b in range(state.size.size):
-            mass += state.size[b] * law.bound[b]
+        mass = _mass(state.size, law.bound)
         total = law.drive_Hz + DIRECTIONS * mass
         if total == 0.0:
             if time_s < np.inf:
