@@ -92,18 +92,7 @@ class Settings:
 
 
 def changed(stem: str, perfect: Any, sites: dict[str, int], solute: str) -> tuple[Any, np.ndarray]:
-    """A configuration on perfect places, and the site of each of its atoms.
-
-    Parameters
-    ----------
-    stem : str
-        One of `CHANGES`.
-    perfect : ase.Atoms
-        Bulk or slab without vacancies.
-    sites : dict
-        Atoms of `perfect` by the names of their places.
-    solute : str
-    """
+    """A configuration of `CHANGES` on perfect places, and the site of each of its atoms."""
     atoms, gone = perfect.copy(), []
     for place, what in CHANGES[stem].items():
         if what:
@@ -127,18 +116,8 @@ def sites_of_bulk(perfect: Any, lattice_A: float) -> dict[str, int]:
 def sites_of_slab(
     perfect: Any, first: list[int], second: list[int], here: int | None, middle_A: np.ndarray
 ) -> dict[str, int]:
-    """An atom of L1, the nearest of L2 and another of L2 beside that.
-
-    Parameters
-    ----------
-    perfect : ase.Atoms
-        Slab.
-    first, second : list of int
-        Atoms of L1 that may be chosen, and of L2.
-    here : int or None
-        That of L1; the one nearest to `middle_A`, shape (2,), by default.
-    middle_A : ndarray
-    """
+    """An atom of L1 (`here`, or the one of `first` nearest to the middle), the nearest of L2 and
+    another of L2 beside that."""
     if here is None:
         here = min(first, key=lambda i: np.hypot(*(perfect.positions[i, :2] - middle_A)))
     away = perfect.get_distances(here, second, mic=True)
@@ -206,21 +185,8 @@ def layers_of(slab: Any, settings: Settings, lattice_A: float) -> list[list[int]
 
 
 def check_sites(name: str, atoms: Any, perfect: Any, own: np.ndarray) -> None:
-    """Check that each atom is nearest to its own site.
-
-    Parameters
-    ----------
-    atoms : ase.Atoms
-    perfect : ase.Atoms
-        Every site.
-    own : array of int
-        Site of each atom.
-
-    Raises
-    ------
-    InputError
-        An atom took another site: the configuration relaxed into another one.
-    """
+    """Refuse a configuration that relaxed into another: each atom must be nearest to its `own` of
+    the sites of `perfect`."""
     from ase.geometry import find_mic, get_distances
 
     moved, _ = find_mic(atoms.positions - perfect.positions[own], atoms.cell, atoms.pbc)
