@@ -97,20 +97,28 @@ def test_the_stored_run_is_of_the_shipped_file():
 
 
 @pytest.mark.long
-def test_the_first_runs_of_the_wave_are_again_those_of_the_stored_run(tmp_path):
-    """Four settings of each metal give the numbers that the emulators were trained on."""
+def test_the_first_runs_of_the_wave_are_those_of_the_stored_run_within_the_discrepancy(tmp_path):
+    """Four settings of each metal, whose numbers trained the emulators.
+
+    How the grid treats rims has changed since, by some percent of a charge. What moves numbers by
+    less than the model may be wrong by leaves the result standing; beyond it, run it again.
+    """
+    from kmc.campaign.calibration.data import discrepancy_of
     from kmc.campaign.calibration.design import Sweeps, sobol
 
     problem, found = read_problem("calibrate_operando"), stored()
     places = sobol(problem.settings.points, len(problem.priors), problem.settings.seed)[:4]
+    within = []
     for name in ("Li", "Li-Mg"):
         rows, of = [problem.settings_of(name, u) for u in places], problem.observables(name)
         again = Sweeps(problem, progress=False)(name, rows, of, 1, tmp_path / name)
         for k, one in enumerate(of):
             for number, value in enumerate(found["first_runs"][one.name]):
-                new = again.values[number, 0, k]
-                # Last bits may differ on another processor, and grow.
-                assert (value is None and new != new) or new == pytest.approx(value, rel=0.02)
+                moved = abs(float(one.scaled(again.values[number, 0, k]) - one.scaled(value)))
+                within.append(moved < discrepancy_of(one, value, problem.discrepancy, "the file"))
+    print(f"{sum(within)} of {len(within)} numbers within one standard deviation")
+    # Single runs: an image more or less until voids coalesce is half of a charge.
+    assert sum(within) >= 0.9 * len(within)
 
 
 if __name__ == "__main__":
