@@ -19,7 +19,7 @@ from kmc.files.table_file import Table, Tables
 from kmc.runfile.kinds import RunKind
 from kmc.runfile.run_file import RunFile
 from kmc.systems import job as loop
-from kmc.systems.job import Job, Recorder
+from kmc.systems.job import Job
 
 
 class Charge(NamedTuple):
@@ -111,7 +111,7 @@ class System:
     marker: str
     samples: Table
     prepare: Callable[[RunFile, Progress], Job]
-    writer: Callable[[Path, RunFile, Any], Recorder]
+    writer: Callable[[Path, RunFile, Any], Any]
     load: Callable[[Path], Any]
     resume: Callable[..., Any]
     verify: Callable[..., Verification]
