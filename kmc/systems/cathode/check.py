@@ -63,9 +63,11 @@ def _area(run: TableRun) -> Iterator[Breach]:
 def _rows(run: TableRun) -> Iterator[Breach]:
     constants = run.constants["material"], run.constants["grain"]
     for i, row in enumerate(run.frames["sample"]):
-        maps = (run.frames[name][i] for name in ("portions", "open_area", "equivalent_GPa"))
+        portions, opened, stress_GPa = (
+            run.frames[name][i] for name in ("portions", "open_area", "equivalent_GPa")
+        )
         cut = run.run["cathode"].get("refinement", 1)
-        for name, value in describe(*constants, *maps, cut).items():
+        for name, value in describe(*constants, portions, opened, stress_GPa, cut).items():
             stored = run.samples[name][row]
             if not np.isclose(stored, value, rtol=1e-12, atol=0, equal_nan=True):
                 where = f"/samples/{name}"

@@ -129,11 +129,10 @@ class Life:
             np.count_nonzero((old > 0) & (now.label == 0)) * (self.edge_um / self.n_cells) ** 2
         )
         both = (old > 0) & (now.label > 0)
-        gap, void = now.label[both], old[both]
         # Counts by pair without sorting the cells: a matrix sums what is put into one place.
-        each = np.ones(len(gap), dtype=np.int64)
+        each = np.ones(np.count_nonzero(both), dtype=np.int64)
         shape = (len(now) + 1, self.next_number)
-        table = sparse.coo_array((each, (gap, void)), shape=shape).tocsr()
+        table = sparse.coo_array((each, (now.label[both], old[both])), shape=shape).tocsr()
         table.sort_indices()
         shared, pairs = table.data, np.stack(table.nonzero())
         gap_of: dict[int, int] = {}  # void → gap that holds most of it
