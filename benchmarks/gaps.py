@@ -1,16 +1,17 @@
-"""Field of gaps: cost of a step against cells, beside the plain version, and of whole runs.
+"""Field of gaps: processor time of a step against cells, beside the plain version, and of runs.
 
-python benchmarks/gaps.py                 # processor seconds, some minutes
-python benchmarks/gaps.py --cells 4096    # steps on larger grids, made of copies of a square
-python benchmarks/gaps.py --runs          # also 50, 100 and 200 µm to 3 mAh/cm²
+Larger grids are copies of one square whose contact is 0.6. --cells 4096 goes on to 4096²; --runs
+follows 50, 100 and 200 µm to 3 mAh/cm² too.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "systems" / "population"), str(ROOT / "tests" / "reference")]
 
+from common import arguments, fresh, show, write_json  # noqa: E402
 from plain_gaps import PlainGaps  # noqa: E402
 from squares import SITE_um3, STRIP_per_um2_s, setting  # noqa: E402
 
@@ -26,6 +28,7 @@ from kmc.systems.population.gaps import Gaps  # noqa: E402
 
 HEIGHT_um_s = STRIP_per_um2_s * SITE_um3
 UM_PER_mAh_cm2 = 4.84
+RUNS = ((50.0, 0.06), (50.0, 0.0063), (100.0, 0.06), (200.0, 0.06))  # µm, flaws per µm²
 
 
 def begun(edge_um: float, contact: float = 0.6) -> Gaps:
@@ -62,62 +65,92 @@ def timed_step(gaps: Gaps) -> tuple[float, float]:
     return (time.process_time() - start) / 2, (gaps.ledger.solver_steps - solver) / 2
 
 
-def cost_of_steps(most: int) -> None:
-    """Time of a step of 20 s against cells, and of the plain version beside it."""
-    print("cells    ms per step   ns per cell and log2 cells   iterations   plain ms   ratio")
-    own = begun(32.0)
+def cost_of_steps(most: int) -> list[dict[str, float]]:
+    """A step of 20 s on squares of up to `most` cells along an edge."""
+    rows, own = [], begun(32.0)
     for copies in (1, 2, 4, 8, 16, 32):
         gaps = tiled(own, copies)
         n = gaps.setting.n_cells
         if n > most:
             break
         plain = PlainGaps(gaps.setting, gaps.h_um.copy(), tolerance=5e-4) if n <= 256 else None
-        fast, solved = timed_step(gaps)
-        each = 1e9 * fast / (n * n * math.log2(n * n))
-        text = f"{n:4d}²   {1e3 * fast:12.1f}   {each:26.1f}   {solved:10.1f}"
+        step_s, iterations = timed_step(gaps)
+        row = {"edge_cells": n, "step_ms": 1e3 * step_s, "iterations": iterations}
+        row["ns_per_cell_and_log2"] = 1e9 * step_s / (n * n * math.log2(n * n))
         if plain is not None:
             start = time.process_time()
             plain.step(20.0)
-            slow = time.process_time() - start
-            text += f"   {1e3 * slow:8.0f}   {slow / fast:5.0f}"
-        print(text, flush=True)
+            row["plain_ms"] = 1e3 * (time.process_time() - start)
+            row["ratio"] = row["plain_ms"] / row["step_ms"]
+        rows.append(row)
+    return rows
 
 
-def iterations_by_contact() -> None:
+def iterations_by_contact(contacts: Sequence[float]) -> list[dict[str, float]]:
     """Iterations of a step's solve as contact is lost."""
-    print("contact   iterations of a solve")
     flaws = round(0.06 * 32.0**2)
     gaps = Gaps(setting(32.0, 0.25, flaws, rounding_length_um=1.8), np.random.default_rng(1))
-    for contact in (0.9, 0.7, 0.5, 0.3, 0.1, 0.03):
+    rows = []
+    for contact in contacts:
         while gaps.contact_fraction > contact and gaps.step(1e9):
             pass
         before = gaps.ledger.solver_steps
         gaps.step(1e9)
-        print(f"{gaps.contact_fraction:7.3f}   {gaps.ledger.solver_steps - before:8d}", flush=True)
+        solved = gaps.ledger.solver_steps - before
+        rows.append({"contact": gaps.contact_fraction, "iterations": solved})
+    return rows
 
 
-def whole_runs() -> None:
-    print("µm    flaws/µm²   mAh/cm² reached   steps   s of one core   peak MB")
-    for edge_um, density in ((50.0, 0.06), (50.0, 0.0063), (100.0, 0.06), (200.0, 0.06)):
-        flaws = round(density * edge_um**2)
-        gaps = Gaps(setting(edge_um, 0.25, flaws, rounding_length_um=2.7), np.random.default_rng(1))
-        end, start = 3 * UM_PER_mAh_cm2 / HEIGHT_um_s, time.process_time()
-        while gaps.time_s < end and gaps.step(end) and gaps.contact_fraction > 0.01:
-            pass
-        used = time.process_time() - start
-        charge = gaps.time_s * HEIGHT_um_s / UM_PER_mAh_cm2
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(
-            f"{edge_um:4.0f}   {density:9.4f}   {charge:15.2f}   {gaps.ledger.steps:5d}   "
-            f"{used:13.1f}   {peak:7.0f}",
-            flush=True,
-        )
+def whole_run(edge_um: float, density_per_um2: float) -> dict[str, float]:
+    """A run to 3 mAh/cm², or until contact is lost; in a process of its own, for its memory."""
+    begun(6.0, 0.9)  # compiles
+    flaws = round(density_per_um2 * edge_um**2)
+    gaps = Gaps(setting(edge_um, 0.25, flaws, rounding_length_um=2.7), np.random.default_rng(1))
+    end, start = 3 * UM_PER_mAh_cm2 / HEIGHT_um_s, time.process_time()
+    while gaps.time_s < end and gaps.step(end) and gaps.contact_fraction > 0.01:
+        pass
+    return {
+        "edge_um": edge_um,
+        "flaws_per_um2": density_per_um2,
+        "capacity_mAh_cm2": gaps.time_s * HEIGHT_um_s / UM_PER_mAh_cm2,
+        "steps": gaps.ledger.steps,
+        "run_s": time.process_time() - start,
+        "peak_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def main() -> None:
+    def more(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--cells", type=int, default=1024, help="most along an edge")
+        parser.add_argument("--runs", action="store_true", help="also whole runs")
+
+    given = arguments(__doc__, more)
+    begun(6.0, 0.9)  # compiles
+    steps = cost_of_steps(min(given.cells, 256) if given.quick else given.cells)
+    headings = {
+        "edge_cells": "cells\nalong an edge",
+        "step_ms": "step\n(ms)",
+        "ns_per_cell_and_log2": "per cell and\nlog2 cells (ns)",
+        "iterations": "iterations",
+        "plain_ms": "plain\n(ms)",
+        "ratio": "ratio",
+    }
+    show("A step of the field of gaps, processor time", steps, headings)
+    solves = iterations_by_contact((0.9, 0.7) if given.quick else (0.9, 0.7, 0.5, 0.3, 0.1, 0.03))
+    show("Its solve", solves, {"contact": "contact", "iterations": "iterations"})
+    runs = [fresh(whole_run, *case) for case in RUNS] if given.runs else []
+    if runs:
+        headings = {
+            "edge_um": "edge\n(µm)",
+            "flaws_per_um2": "flaws\n(1/µm²)",
+            "capacity_mAh_cm2": "reached\n(mAh/cm²)",
+            "steps": "steps",
+            "run_s": "run\n(s)",
+            "peak_MB": "peak\n(MB)",
+        }
+        show("Whole runs, processor time", runs, headings)
+    write_json(given.out, "gaps", steps, solves=solves, runs=runs)
 
 
 if __name__ == "__main__":
-    begun(6.0, 0.9)  # compiles
-    most = int(sys.argv[sys.argv.index("--cells") + 1]) if "--cells" in sys.argv else 1024
-    cost_of_steps(most)
-    iterations_by_contact()
-    if "--runs" in sys.argv:
-        whole_runs()
+    main()
