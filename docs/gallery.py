@@ -15,6 +15,7 @@ from PIL import Image
 
 import kmc
 from kmc.analysis import ripening
+from kmc.plotting import style
 
 FOLDER = Path(__file__).resolve().parent / "gallery"
 MOST_BYTES = 150_000
@@ -83,7 +84,8 @@ def write(name: str, picture) -> None:
     """Save a figure small enough for the repository."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.png"
-    picture.savefig(path, dpi=DPI, metadata={"Software": None})
+    with style.styled():  # ticks and outlines of labels are made while it is saved
+        picture.savefig(path, dpi=DPI, metadata={"Software": None})
     with Image.open(path) as drawn:  # a palette takes a third of the bytes
         few = drawn.convert("RGB").quantize(COLOURS, RARE, dither=Image.Dither.NONE)
     few.save(path, optimize=True)
