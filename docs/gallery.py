@@ -18,7 +18,7 @@ from kmc.analysis import ripening
 from kmc.plotting import style
 
 FOLDER = Path(__file__).resolve().parent / "gallery"
-MOST_BYTES = 150_000
+MAX_BYTES = 150_000
 DPI = 140
 COLOURS, RARE = 256, Image.Quantize.MAXCOVERAGE  # thin marks keep their colours
 
@@ -90,8 +90,8 @@ def write(name: str, picture) -> None:
         few = drawn.convert("RGB").quantize(COLOURS, RARE, dither=Image.Dither.NONE)
     few.save(path, optimize=True)
     size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise SystemExit(f"{path.name} has {size} bytes, more than {MOST_BYTES}")
+    if size > MAX_BYTES:
+        raise SystemExit(f"{path.name} has {size} bytes, more than {MAX_BYTES}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ _WITH_COMMON = ("errors",)
 _SWEEPS = 3  # of the ordering within levels; more change nothing
 _BOX, _GAP, _LEVEL = 2.6, 0.45, 1.4  # widths of a box and between boxes, height of a level
 _LINE_GAP = 0.5  # width reserved for an arrow that passes a level
-_MOST_TEXT = 140  # characters in a box
+_MAX_TEXT = 140  # characters in a box
 _FILL, _EDGE, _ARROW = "#eef3f8", "#44617b", "#7c8fa1"
 
 
@@ -156,9 +156,9 @@ def _cost(order, x: dict, links: list, rows: list) -> float:
 
 def _short(text: str) -> str:
     """Text that fits into a box, cut behind an item of its list."""
-    if len(text) <= _MOST_TEXT:
+    if len(text) <= _MAX_TEXT:
         return text
-    return text[:_MOST_TEXT].rpartition(",")[0] + ", …"
+    return text[:_MAX_TEXT].rpartition(",")[0] + ", …"
 
 
 def draw(path: Path = PICTURE) -> None:

@@ -204,8 +204,8 @@ def _check_rows(path: Path, table: pd.DataFrame) -> None:
             stacklevel=3,
         )
     values = table[list(QUANTITIES.values())]
-    said = (table["note"] != "") | (table["event"] != "")
-    empty = values.isna().all(axis=1) & (~said | table[CAPACITY].isna())
+    noted = (table["note"] != "") | (table["event"] != "")
+    empty = values.isna().all(axis=1) & (~noted | table[CAPACITY].isna())
     if empty.any():
         raise InputError(
             f"{path}, row {int(empty.to_numpy().argmax()) + 1} holds no number",

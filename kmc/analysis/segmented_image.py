@@ -34,7 +34,7 @@ _MAX_BYTES = 400_000_000  # of all slices, as they are read
 _TILE_PIXELS = 2_000_000
 _PICTURES = ("PNG", "JPEG", "BMP", "GIF")
 _MAX_VALUES = 16  # an image with more grey values is not segmented
-_MOST_VOID = 0.4  # of the pixels; a larger share is that of a phase
+_MAX_VOID = 0.4  # of the pixels; a larger share is that of a phase
 _nm_per_um = 1e3
 
 
@@ -332,7 +332,7 @@ def _check_values(stack: np.ndarray, void: float, electrolyte: float | None) -> 
     shares = ", ".join(
         f"{value:g} ({100 * found[value] / stack.size:.1f} %)" for value in sorted(found)
     )
-    if electrolyte is None and found.get(void, 0) > _MOST_VOID * stack.size:
+    if electrolyte is None and found.get(void, 0) > _MAX_VOID * stack.size:
         warnings.warn(
             f"{100 * found[void] / stack.size:.0f} % of the image are voids, {void:g}: is that the "
             f"value of the metal or the electrolyte? There are {shares}",

@@ -191,12 +191,12 @@ def remove_drafts(folder: Path, of: str = "") -> None:
             found = _DRAFT.fullmatch(name)
             if not found or (of and found[1] not in (of, Path(of).stem)):
                 continue
-            if not _is_alive(int(found[2])):
+            if not _is_running(int(found[2])):
                 with contextlib.suppress(OSError):
                     os.unlink(Path(folder) / name)
 
 
-def _is_alive(process: int) -> bool:
+def _is_running(process: int) -> bool:
     if os.name == "nt":  # where signal 0 is Ctrl-C
         return True
     try:

@@ -21,7 +21,7 @@ from kmc.model.lattice import Lattice
 OPTIONS = {"libver": ("v110", "v110"), "alignment_threshold": 1, "alignment_interval": 512}
 _ROWS_PER_CHUNK = 512  # 4 kB a column: little for a short run, few chunks for a long one
 _GZIP_LEVEL = 4  # 1 M sites in 10 ms; level 1 takes half the time and a third more space
-_LEAST_CHUNK = 4096  # bytes of a checkpoint
+_MIN_CHUNK = 4096  # bytes of a checkpoint
 BOX_KEYS = ("name", "cells", "layers", "boundary", "lattice_parameter_A")
 _SITES_PER_CHECKPOINT_CHUNK = 16  # keeps the chunks of a checkpoint few, however large the box
 
@@ -120,7 +120,7 @@ def lay_out(file: h5py.File, head: Head) -> None:
             entry.path, data=data, compression=_GZIP_LEVEL, shuffle=True, fletcher32=True
         )
         _describe(dataset, entry)
-    chunk = max(_LEAST_CHUNK, lattice.n_sites // _SITES_PER_CHECKPOINT_CHUNK)
+    chunk = max(_MIN_CHUNK, lattice.n_sites // _SITES_PER_CHECKPOINT_CHUNK)
     _create_column(file, schema.CHECKPOINT, chunk)
     file.create_group(schema.TOTALS)
     for entry in schema.ATTRIBUTES:

@@ -28,12 +28,12 @@ from kmc.errors import FileFormatError, InputError
 from kmc.files import schema
 from kmc.files.record import check_record
 from kmc.files.schema import FRAME_OCCUPANCY, LATTICE_ENTRIES, SCHEMA, SCHEMA_VERSION
-from kmc.model.lattice import MOST_SITES_A_CELL
+from kmc.model.lattice import MAX_SITES_A_CELL
 
 _ENTRIES = {entry.path: entry for entry in SCHEMA}
 # gzip, shuffle, fletcher32: what kmc writes. Others may be plugins, which HDF5 would load.
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
-_MOST_PACKED = 1100  # bytes that one byte of gzip can unpack to; 1032 by its format
+_MAX_PACKED = 1100  # bytes that one byte of gzip can unpack to; 1032 by its format
 _SLACK_BYTES = 4096  # very short datasets, checksums included
 # What a file of some size can take: see `table`, `record` and `occupancies`.
 _TABLE_BYTES_A_BYTE, _TABLE_BYTES = 16, 2**25  # columns of rows, which kmc itself does not pack
@@ -98,7 +98,7 @@ def dataset(
     # Before a byte is read: numpy takes memory for what a dataset states, not for what it has.
     stated = row * (shape[0] if sized else 1)
     packed = h5py.h5z.FILTER_DEFLATE in filters
-    if stated > min(stored, file_size) * (_MOST_PACKED if packed else 1) + _SLACK_BYTES:
+    if stated > min(stored, file_size) * (_MAX_PACKED if packed else 1) + _SLACK_BYTES:
         raise FileFormatError(
             f"{file.filename} is damaged: {path} states {stated} bytes and has {stored}"
         )
@@ -150,7 +150,7 @@ def _check_chunk(file: h5py.File, place: h5py.Dataset, path: str, offset: tuple[
     """Refuse a packed piece that holds more than its size: HDF5 would unpack all of it."""
     size = place.dtype.itemsize * math.prod(place.chunks)
     info = place.id.get_chunk_info_by_coord(offset)
-    if info.size is None or info.size * _MOST_PACKED <= size + 2**26:
+    if info.size is None or info.size * _MAX_PACKED <= size + 2**26:
         return
     if info.size <= 2 * size + _SLACK_BYTES:
         _, data = place.id.read_direct_chunk(offset)
@@ -254,7 +254,7 @@ def occupancies(file: h5py.File, box: dict[str, Any], *, sized: bool = True) -> 
     found = dataset(file, FRAME_OCCUPANCY.path, sized=sized)
     n_sites = len(dataset(file, LATTICE_ENTRIES[1].path, sized=False))
     unit_cells = math.prod(box["cells"]) * box["layers"]
-    most = MOST_SITES_A_CELL * unit_cells
+    most = MAX_SITES_A_CELL * unit_cells
     if found.shape[1:] != (n_sites,) or unit_cells < 1 or n_sites % unit_cells or n_sites > most:
         raise ValueError(f"frames of shape {found.shape[1:]} do not fit the lattice")
     check_box(file, box, n_sites)

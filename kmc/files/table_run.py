@@ -27,7 +27,7 @@ from kmc.files.samples import Columns
 
 KINDS = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8")
 _RECORD_BYTES = 2**24
-_MOST_DATASETS = 10_000  # each replica has as many as there are columns
+_MAX_DATASETS = 10_000  # each replica has as many as there are columns
 # All datasets are read at once. Maps that are nearly empty pack to a hundredth.
 _BYTES, _BYTES_A_BYTE = 2**28, 64
 _CHECKPOINT_BYTES = 2**30  # unpacked
@@ -321,7 +321,7 @@ def _check_record(file: h5py.File, record: dict[str, Any]) -> None:
 
 def _arrays(file: h5py.File, datasets: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Every dataset that the record lists, with its type, shape and checksum."""
-    if len(datasets) > _MOST_DATASETS:
+    if len(datasets) > _MAX_DATASETS:
         raise FileFormatError(f"{file.filename} is damaged: it lists {len(datasets)} datasets")
     places, stated = {}, 0
     for path, (dtype, shape, _) in datasets.items():

@@ -72,7 +72,7 @@ class State(NamedTuple):
     top: np.ndarray  # int32 [column], layers up to the highest atom
     members: np.ndarray  # int32 [bin, site]
     size: np.ndarray  # int64 [bin], members
-    alive: np.ndarray  # int64 [bin], connected members
+    n_connected: np.ndarray  # int64 [bin], connected members
     where: np.ndarray  # int32 [site], place in the bin
     stack: np.ndarray  # int32 [site], scratch
     seen: np.ndarray  # int64 [site], scratch: number of the search
@@ -110,7 +110,7 @@ def _insert(box, state, site):
     state.members[b, state.size[b]] = site
     state.where[site] = state.size[b]
     state.size[b] += 1
-    state.alive[b] += state.connected[site]
+    state.n_connected[b] += state.connected[site]
 
 
 @rare
@@ -120,14 +120,14 @@ def _take_out(box, state, site):
     state.members[b, state.where[site]] = last
     state.where[last] = state.where[site]
     state.size[b] -= 1
-    state.alive[b] -= state.connected[site]
+    state.n_connected[b] -= state.connected[site]
 
 
 @rare
 def _set_connected(box, state, site, value):
     if state.connected[site] != value:
         b = _bin(box, state, site)
-        state.alive[b] += 1 if value else -1
+        state.n_connected[b] += 1 if value else -1
         state.counts[DEAD] += -1 if value else 1
         state.connected[site] = value
 
@@ -348,10 +348,10 @@ def _plate(box, state, rng):
 @rare
 def _strip(law, box, state, rng):
     """Oxidise a connected atom, weakly bound ones first."""
-    total = _mass(state.alive, law.weight)
+    total = _mass(state.n_connected, law.weight)
     if total == 0.0:
         return EXHAUSTED
-    chosen = _bin_at(state.alive, law.weight, rng.random() * total)
+    chosen = _bin_at(state.n_connected, law.weight, rng.random() * total)
     while True:
         member = min(np.int64(rng.random() * state.size[chosen]), state.size[chosen] - 1)
         site = np.int64(state.members[chosen, member])

@@ -167,7 +167,7 @@ def _two_plate_weight(law, packed):
 @inner
 def _two_expected(law, packed):
     excess = _two_binding(law, t.LI, packed) - law.kink_ueV
-    number = min(math.exp(-excess * law.inverse_kT), t.MOST_EXPECTED)
+    number = min(math.exp(-excess * law.inverse_kT), t.MAX_EXPECTED)
     return np.int64(number / t.EXPECTED_UNIT + 0.5)
 
 

@@ -121,7 +121,7 @@ HOP, STRIP, ABSORPTION, EMISSION, CLOSURE, PLATE, MG_EXCHANGE, PUSH, PUSH_OUT = 
 # Of `State.isolated` and `State.activity`.
 SEEN, EXPECTED = range(2)
 EXPECTED_UNIT = 2.0**-36  # expected numbers of isolated vacancies are counted in whole units
-MOST_EXPECTED = 4.0  # of one site: beyond it no vacancy is isolated
+MAX_EXPECTED = 4.0  # of one site: beyond it no vacancy is isolated
 
 
 class Geometry(NamedTuple):

@@ -62,7 +62,7 @@ class Configurations:
     settings : Settings
     folder : Path
         Where finished configurations are kept.
-    tell : callable, optional
+    report : callable, optional
         Called with the share that is done (0 to 1) and a line of text.
     """
 
@@ -73,10 +73,14 @@ class Configurations:
         name: str,
         settings: Settings,
         folder: Path,
-        tell: Callable[[float, str], None] | None = None,
+        report: Callable[[float, str], None] | None = None,
     ):
         self.slab, self.calculator, self.name = slab, calculator, name
-        self.settings, self.folder, self.tell = settings, folder, tell or (lambda done, text: None)
+        self.settings, self.folder, self.report = (
+            settings,
+            folder,
+            report or (lambda done, text: None),
+        )
         self._known: dict[str, Any] = {}
         self._share = 0.0
         check_slab(slab, settings)
@@ -129,7 +133,7 @@ class Configurations:
         for name, before in zip(names, [0.0, *work[:-1]], strict=True):
             self._share = before / work[-1]
             self.get(name)
-        self.tell(1.0, "done")
+        self.report(1.0, "done")
         s = self.settings
         last = self._of_sizes(s.cells[-1], s.repeats[-1])
         found = quantities_of(last)
@@ -204,7 +208,7 @@ class Configurations:
         def energy(a: float) -> float:
             atoms = bulk(metal, "bcc", a=a, cubic=True).repeat(2)
             atoms.calc = self.calculator
-            self.tell(self._share, f"lattice parameter, {a:.3f} Å")
+            self.report(self._share, f"lattice parameter, {a:.3f} Å")
             return float(atoms.get_potential_energy())
 
         found = minimize_scalar(
@@ -241,7 +245,7 @@ class Configurations:
 
         path = self.folder / f"{name}.extxyz"
         if not path.is_file():
-            self.tell(self._share, name)
+            self.report(self._share, name)
             self._write(path.name, make())
             for old in self.folder.glob(f"{name}*.unfinished.extxyz"):
                 old.unlink()
@@ -335,7 +339,7 @@ class Configurations:
 
         def step() -> None:
             nonlocal saved
-            self.tell(self._share, f"{name}, step {optimizer.nsteps}")
+            self.report(self._share, f"{name}, step {optimizer.nsteps}")
             if time.monotonic() - saved > _SAVE_s:
                 self._keep(name, images)
                 saved = time.monotonic()

@@ -18,7 +18,7 @@ from kmc.model.lattice import Lattice
 
 _IMAGES = 4  # reciprocal vectors to each side; what is left out is below 1e-3 of a site's own term
 _TOLERANCE = 1e-7  # of the residual; the resistance, which is stationary, is known far better
-_MOST_STEPS = 500
+_MAX_STEPS = 500
 
 
 class Spreading:
@@ -83,7 +83,7 @@ class Spreading:
         residual = np.ones(places.size)
         step = direction = self._apply(self._smoother_per_A, residual, places)
         product = residual @ step
-        for _ in range(_MOST_STEPS):
+        for _ in range(_MAX_STEPS):
             image = self._apply(self._kernel_A, direction, places)
             length = product / (direction @ image)
             currents = currents + length * direction

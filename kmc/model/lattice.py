@@ -19,7 +19,7 @@ SHELL_SIZES = (8, 6)  # first and second neighbours of a bcc site
 _RADII = (math.sqrt(0.75), 1.0)  # their distances, units of a
 _TOLERANCE = 1e-6  # units of a; bcc distances differ by more than 0.1 a
 _EDGES = (0.5, 50.0)  # of a cell, units of a; no plane of bcc repeats at less
-MOST_SITES_A_CELL = 1000  # of a cell
+MAX_SITES_A_CELL = 1000  # of a cell
 _SITES_KEPT = 500_000  # of a box that keeps its tables of neighbours: 28 MB
 
 
@@ -126,11 +126,11 @@ def _check_shapes(path: Path, cell: np.ndarray, basis: np.ndarray, shells: objec
         cell.shape != (3, 3)
         or basis.ndim != 2
         or basis.shape[1] != 3
-        or len(basis) > MOST_SITES_A_CELL
+        or len(basis) > MAX_SITES_A_CELL
     ):
         raise InputError(
             f"cell and basis in {path} are not three vectors and a list of sites",
-            advice=f"Each has three numbers; at most {MOST_SITES_A_CELL} sites.",
+            advice=f"Each has three numbers; at most {MAX_SITES_A_CELL} sites.",
         )
     shortest, longest = _EDGES
     gram = cell @ cell.T if np.abs(cell).max() <= longest else np.ones((3, 3))

@@ -22,7 +22,7 @@ from kmc.model.solute import activation_energy_ueV, solute_correlation, solute_d
 
 _HIGHEST_EXPONENT = 500.0  # energies over kT; exp() leaves double precision beyond 700
 _STRIP_OCTAVES = selection.N_BINS // 2 - 4  # between the weakest and the strongest strip weight
-_NO_SHARE, _MOST_SHARE = 1e-3, 0.9  # of the box in the resistance up to the sink
+_NO_SHARE, _MAX_SHARE = 1e-3, 0.9  # of the box in the resistance up to the sink
 _UNIT_MARGIN = 1e-9  # keeps the commonest rate safely inside its bin
 
 
@@ -74,7 +74,7 @@ class Model(Electrode):
         share = height_A / self._sink_distance_A / self._boltzmann(slowed)
         # Below a thousandth a box at true rates counts as nothing, as it always has: trajectories
         # without barrier raising stay the same to the last byte.
-        return 0.0 if slowed == 0 and share < _NO_SHARE else min(share, _MOST_SHARE)
+        return 0.0 if slowed == 0 and share < _NO_SHARE else min(share, _MAX_SHARE)
 
     @property
     def emission_rate_per_site_Hz(self) -> float:

@@ -16,10 +16,10 @@ from kmc.model.solute import activation_energy_ueV
 _FINE = 1024  # µeV per step of the coarse Boltzmann table
 _CHEMISTRY = 1 << tables.CHEMISTRY_SHIFT  # columns of a table for each chemistry
 _HOPS_TO_A_LAYER = 4  # of bcc (100)
-_LEAST_HOPS = 30.0  # of a walk worth drawing at once: it takes as long as so many hops
+_MIN_HOPS = 30.0  # of a walk worth drawing at once: it takes as long as so many hops
 _HOPS = 2048  # of them those that a hop of a pure metal can name
 _MEMORY_MONOLAYERS = 0.1  # charge over which the measured activity of vacancies forgets the past
-_LEAST_MEMORY = 100.0  # strips
+_MIN_MEMORY = 100.0  # strips
 
 
 def one_species(model: Model) -> tables.OneSpecies:
@@ -96,7 +96,7 @@ def _has_metal(model: Model) -> np.ndarray:
 
 def _in_units(expected) -> np.ndarray:
     """Expected numbers of vacancies as whole numbers of `tables.EXPECTED_UNIT`."""
-    most = np.minimum(expected, tables.MOST_EXPECTED)
+    most = np.minimum(expected, tables.MAX_EXPECTED)
     return np.floor(most / tables.EXPECTED_UNIT + 0.5).astype(np.int64)
 
 
@@ -193,7 +193,7 @@ def lone_vacancy(model: Model, wanted: bool) -> tables.LoneVacancy | tables.NoWa
         layers=n,
         rate=rate,
         absorption=model.absorption_rate_Hz / model.unit_Hz,
-        most_others=float(rate.max()) / _LEAST_HOPS,
+        most_others=float(rate.max()) / _MIN_HOPS,
         lost=np.zeros((2, n)),
         kept=np.zeros((2, n)),
     )
@@ -260,7 +260,7 @@ def _forgetting(model: Model, drive: Drive) -> float:
     """
     if drive.plates and drive.overpotential_V is None:
         return 0.0
-    return 1.0 / max(_LEAST_MEMORY, _MEMORY_MONOLAYERS * model.lattice.sites_per_layer)
+    return 1.0 / max(_MIN_MEMORY, _MEMORY_MONOLAYERS * model.lattice.sites_per_layer)
 
 
 # --- state of the kernels ---

@@ -38,7 +38,7 @@ _DEEPEST = 30.0  # of the metal, in lengths 1/κ or in those that vacancies diff
 _FIRST_STEP_S = 1e-10
 _STEP_LN_S = 0.004  # change of ln S in one step
 _STEP_TIME = 0.03  # growth of the time step
-_MOST_STEPS = 20_000
+_MAX_STEPS = 20_000
 HOUR_S = 3600.0
 _NUMBERS = (
     *("current_mA_cm2", "thickness_um", "density_per_um2", "S", "time_s"),
@@ -232,7 +232,7 @@ def nucleation_burst(
     if math.isfinite(min(sinks_um.values())):
         depth_cm = min(depth_cm, _DEEPEST * reach_cm)
     depths = metal(diffusivity, per_cm3, depth_cm, sink_length_um * 1e-4, sink_depth_um * 1e-4)
-    rows = np.zeros((_MOST_STEPS, 4))
+    rows = np.zeros((_MAX_STEPS, 4))
     n_rows = kernel.follow(
         population(model, coarseness),
         depths,

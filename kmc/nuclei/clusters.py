@@ -33,7 +33,7 @@ SMALLEST_N_MAX, LARGEST_N_MAX = 8, 400
 WALKERS = 12
 STEPS_PER_SIZE = 80_000  # and walker; 5 million for n ≤ 60
 _LEARNING_STEPS = 25_000  # for each size, of a walk that learns the bias, and of one that tests it
-_MOST_ROUNDS = 8
+_MAX_ROUNDS = 8
 _FIRST_FACTOR = 0.5  # ln f
 _CHUNKS = 4  # calls of the kernel for each walker, for the progress bar
 
@@ -238,7 +238,7 @@ def learn_bias(geometry, ln_Z: np.ndarray, n_max: int, rng, start: int | None = 
     """
     bias = first_bias(ln_Z, n_max)
     walk = Walk(geometry, n_max, rng, start)
-    for k in range(_MOST_ROUNDS):  # where a round was too short, the next is longer and gentler
+    for k in range(_MAX_ROUNDS):  # where a round was too short, the next is longer and gentler
         steps = (k + 1) * _LEARNING_STEPS * n_max
         walk.go(bias, steps, _FIRST_FACTOR / 2**k)
         walk.forget()

@@ -39,7 +39,7 @@ _REACH_CELLS = 4
 _NEAR_CELLS = 7.0  # pairs of points closer than this get what the Gaussians leave out
 _RESOLVED_CELLS = 1.0  # radius from which a footprint is drawn
 _RIM = 2.25
-_MOST_STEPS = 400
+_MAX_STEPS = 400
 
 
 def overlaps(x, y, radius, edge: float) -> tuple[np.ndarray, np.ndarray]:
@@ -373,7 +373,7 @@ class SurfaceField:
         if np.abs(residual).max() > tolerance * scale:
             step = direction = precondition(residual)
             product = _dot(residual, step)
-            for steps in range(1, _MOST_STEPS + 1):  # noqa: B007 - counted for the solution
+            for steps in range(1, _MAX_STEPS + 1):  # noqa: B007 - counted for the solution
                 image = apply(direction)
                 length = product / _dot(direction, image)
                 flux = flux + length * direction

@@ -18,7 +18,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import special
 
-_LEAST, _MOST = 1e-4, 1e5  # λ/R between which the resistance of a disc is tabulated
+_MIN, _MAX = 1e-4, 1e5  # λ/R between which the resistance of a disc is tabulated
 _PER_DECADE = 12
 _ASYMPTOTIC = 25.0  # r/λ beyond which Struve and Bessel functions cancel too well
 
@@ -70,14 +70,14 @@ def disc_resistance_s(radius_um, bulk_per_um_s: float, interface_per_s: float) -
 def _shape_factor(reduced) -> np.ndarray:
     """4 κ_b R times the resistance of a disc, against λ/R."""
     table_log, table = _table()
-    log = np.log(np.clip(reduced, _LEAST, _MOST))
+    log = np.log(np.clip(reduced, _MIN, _MAX))
     inside = np.exp(np.interp(log, table_log, table))
     # Below the table the layer adds its share in proportion to λ/R, but for a logarithm.
-    small = 1 - (1 - math.exp(table[0])) * reduced / _LEAST
+    small = 1 - (1 - math.exp(table[0])) * reduced / _MIN
     # Above it the layer carries all: 1/(2π κ_i) (ln(2λ/R) − γ_E).
     many = np.maximum(reduced, 1.0)
     large = 2 / (math.pi * many) * (np.log(2 * many) - np.euler_gamma)
-    return np.where(reduced < _LEAST, small, np.where(reduced > _MOST, large, inside))
+    return np.where(reduced < _MIN, small, np.where(reduced > _MAX, large, inside))
 
 
 @lru_cache(maxsize=1)
@@ -88,8 +88,8 @@ def _table() -> tuple[np.ndarray, np.ndarray]:
     mixtures with unit flux the one of least dissipation is next to the true one, and its resistance
     next to the true one from above, to second order.
     """
-    n = 1 + round(_PER_DECADE * math.log10(_MOST / _LEAST))
-    ratios = np.geomspace(_LEAST, _MOST, n)
+    n = 1 + round(_PER_DECADE * math.log10(_MAX / _MIN))
+    ratios = np.geomspace(_MIN, _MAX, n)
     # Gauss's rule on panels that become longer with t = kR, then the mean of what oscillates.
     nodes, weights = np.polynomial.legendre.leggauss(12)
     ends = np.concatenate([[0.0], np.geomspace(1e-9, 1.0, 40), np.arange(2.0, 401.0)])

@@ -1,4 +1,4 @@
-"""What clusters of vacancies tell a population: nucleation rate, nuclei, vapour pressure of voids.
+"""Nucleation rate, nuclei and vapour pressure of voids for a population, from free energies.
 
 The free energies are those of `kmc nucleation`, from walks short enough for a run of a population;
 the seed of the walks is fixed, so that equal runs are equal.
@@ -76,7 +76,7 @@ class ClusterVapour:
 
 _free: dict[tuple, ClusterFreeEnergies] = {}  # by everything they follow from
 _known: dict[tuple, ClusterVapour] = {}
-_MOST_KNOWN = 64
+_MAX_KNOWN = 64
 
 
 def _of_clusters(key: str) -> bool:
@@ -98,7 +98,7 @@ def vapour_of(
     rest = (lattice, temperature_K, mg_coverage, mg_fraction)
     key = (parameters.name, values, *rest)
     if key not in _known:
-        if len(_known) >= _MOST_KNOWN:
+        if len(_known) >= _MAX_KNOWN:
             _known.clear()
             _free.clear()
         # A calibration varies entropy and creep in thousands of runs: walks take seconds.

@@ -46,7 +46,7 @@ VERDICTS = (
     *(NOT_ADDRESSABLE, NOT_RUN),
 )
 SPREAD = 0.2  # of a number that the paper gives without its scatter
-MOST = 0.9  # of the samples of a calibration in which an order has to hold
+MIN_SHARE = 0.9  # of the samples of a calibration in which an order has to hold
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class Claim:
                 figures.append(Figure(label, unit, measured, range_of(given.get("paper"))))
         shares = np.mean([[o.holds for o in one.orders] for one in every], axis=0)
         orders = [
-            Order(o["text"], bool(share >= MOST))
+            Order(o["text"], bool(share >= MIN_SHARE))
             for o, share in zip(self.orders, shares, strict=True)
         ]
         return Evidence(figures, orders, BY_FIT if self.fitted else self.follows)

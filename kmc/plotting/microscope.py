@@ -28,7 +28,7 @@ LEFT_mAh_cm2 = 1e-5
 NOTHING = f"nothing yet from {LEFT_mAh_cm2:.0e} mAh/cm² on"
 _ROW_IN = 1.12
 _MAX_BOXES = 16
-_MOST_mV = 400.0  # an overpotential that diverges at the end would flatten everything before it
+_MAX_mV = 400.0  # an overpotential that diverges at the end would flatten everything before it
 _SCALES_DIFFER = (
     "Scales differ: a box of nanometres has no voids of micrometres. Compare ranks, ratios and "
     "trends, not sizes."
@@ -334,7 +334,7 @@ def _common_scale(
     panels["voids"].set_ylim(0, most)
     if "overpotential" in panels:
         volts = panels["overpotential"]
-        volts.set_ylim(0, min(_MOST_mV, volts.get_ylim()[1]))
+        volts.set_ylim(0, min(_MAX_mV, volts.get_ylim()[1]))
     for what in ("width", "height"):
         if not np.isfinite(panels[what].dataLim.minposy):  # no void yet: nothing above 0 to scale
             continue

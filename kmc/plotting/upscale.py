@@ -17,7 +17,7 @@ from kmc.plotting.microscope import NOTHING, describe, stripping
 from kmc.systems.population.life import KINDS
 from kmc.systems.population.result import PopulationRun
 
-_MOST_MAPS = 6
+_MAX_MAPS = 6
 
 
 # --- from above -----------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ def _maps(
     runs: Sequence[PopulationRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
     """Footprints seen from above, blue where contact is lost."""
-    shown = [_chosen(run, frames, _MOST_MAPS if len(runs) == 1 else 3) for run in runs]
+    shown = [_chosen(run, frames, _MAX_MAPS if len(runs) == 1 else 3) for run in runs]
     panels = [(run, frame) for run, some in zip(runs, shown, strict=True) for frame in some]
     if not panels:
         raise InputError("there is no frame to draw", advice="Wait for the run to go on.")
@@ -211,7 +211,7 @@ def _at_charges(run: PopulationRun) -> list[int]:
         return ends_of_steps(run)
     charge = run.frames["capacity_mAh_cm2"][own]
     if not len(own) or charge[-1] < _AT_mAh_cm2[1]:
-        return _chosen(run, None, _MOST_MAPS)
+        return _chosen(run, None, _MAX_MAPS)
     wanted = [c for c in _AT_mAh_cm2 if c <= charge[-1] * 1.01]
     picked = [int(own[np.argmin(np.abs(charge - c))]) for c in wanted]
     return list(dict.fromkeys([*picked, int(own[-1])]))[-_FEW:]

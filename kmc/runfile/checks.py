@@ -24,9 +24,9 @@ from kmc.runfile.sections import MAX_SITES, Stop
 BYTES_PER_SITE = 90
 CELSIUS_K = 273.15  # 0 °C
 _COLD_K = 150.0  # colder than any cell, and warmer than any cell in °C
-MOST_SAMPLES = 10**8  # 15 GB
-MOST_FRAMES = 10**7
-MOST_SITES_IN_FRAMES = 10**13  # a byte each before they are packed
+MAX_SAMPLES = 10**8  # 15 GB
+MAX_FRAMES = 10**7
+MAX_SITES_IN_FRAMES = 10**13  # a byte each before they are packed
 
 
 # The values with which superbasins are implemented: a lone vacancy in pure Li, a given current.
@@ -378,8 +378,8 @@ def _records(run: RunFile, origin: Origin) -> list[Problem]:
     ends = {"monolayers": stop.capacity_monolayers, "events": stop.events, "s": stop.time_s}
     sites = math.prod(run.system.size) * load_unit_cell(run.system.lattice).sites_per_layer_cell
     for what, most in (
-        ("sample", MOST_SAMPLES),
-        ("frame", min(MOST_FRAMES, MOST_SITES_IN_FRAMES // sites)),
+        ("sample", MAX_SAMPLES),
+        ("frame", min(MAX_FRAMES, MAX_SITES_IN_FRAMES // sites)),
     ):
         for unit, end in ends.items():
             key = f"{what}_every_{unit}"

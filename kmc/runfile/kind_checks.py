@@ -14,9 +14,9 @@ from kmc.runfile import kinds
 from kmc.runfile.checks import load_named, steps_instead
 from kmc.runfile.protocol import CHARGES, HOLD, STRIP
 from kmc.runfile.run_file import Origin, Rule, RunFile, broken
-from kmc.runfile.upscale_section import MOST_CELLS, Upscale, cells_along_edge
+from kmc.runfile.upscale_section import MAX_CELLS, Upscale, cells_along_edge
 
-MOST_SITES = 20_000_000  # of a deposition: 8 arrays a site, 400 MB
+MAX_SITES = 20_000_000  # of a deposition: 8 arrays a site, 400 MB
 NEEDED = ("youngs_modulus_GPa", "poisson_ratio")
 NEEDED_OF_ACTIVE = (*NEEDED, "lithiation_volume_change")
 CREEP = ("creep_reference_rate_per_s", "creep_reference_stress_MPa", "strain_rate_sensitivity")
@@ -51,9 +51,9 @@ def unused_keys(run: RunFile, origin: Origin) -> list[Problem]:
 # --- deposition -----------------------------------------------------------------------------------
 
 _SIZE = Rule(
-    lambda run: math.prod(run.system.size) > MOST_SITES,
+    lambda run: math.prod(run.system.size) > MAX_SITES,
     "{system.size} is {sites} sites",
-    f"Use at most {MOST_SITES}.",
+    f"Use at most {MAX_SITES}.",
 )
 _WITHOUT_STEPS = (
     Rule(
@@ -100,10 +100,10 @@ def _substrates(run: RunFile, origin: Origin) -> list[Problem]:
             return [parameters]
         missing = [quantity for quantity in NEEDED_OF_SUBSTRATE if not parameters.has(quantity)]
         if missing:
-            said = origin.shown(section, key, name)
+            stated = origin.shown(section, key, name)
             return [
                 Problem(
-                    f"{said}: a substrate needs {', '.join(missing)}",
+                    f"{stated}: a substrate needs {', '.join(missing)}",
                     "Use a set of a substrate, such as li_zno_002, li_lizn or li_carbon.",
                 )
             ]
@@ -179,10 +179,10 @@ def _materials(run: RunFile, origin: Origin) -> list[Problem]:
             ]
         creeps[key] = bool(law)
     if creeps.get("lithiated_params", creeps["params"]) != creeps["params"]:
-        said = origin.shown("cathode", "lithiated_params", run.cathode.lithiated_params)
+        stated = origin.shown("cathode", "lithiated_params", run.cathode.lithiated_params)
         return [
             Problem(
-                f"{said} and {run.system.params}: only one of them has a creep law",
+                f"{stated} and {run.system.params}: only one of them has a creep law",
                 "Give two states of one material.",
             )
         ]
@@ -191,7 +191,7 @@ def _materials(run: RunFile, origin: Origin) -> list[Problem]:
 
 # --- population of voids --------------------------------------------------------------------------
 
-_MOST_FLAWS = 2_000_000
+_MAX_FLAWS = 2_000_000
 _SINKS = ("electrode_thickness_um", "sink_length_um", "sink_depth_um")
 
 
@@ -289,11 +289,11 @@ def _grid(run: RunFile, origin: Origin) -> Iterator[Problem]:
     if upscale.grid_um is None or upscale.domain_um is None:
         return
     n_cells = cells_along_edge(upscale.domain_um, upscale.grid_um)
-    if n_cells > MOST_CELLS:
+    if n_cells > MAX_CELLS:
         yield Problem(
             f"{origin.of(run, 'upscale.grid_um')} makes {n_cells} × {n_cells} cells of a square of "
             f"{upscale.domain_um:g} µm, more than memory should hold",
-            f"Use {1.1 * upscale.domain_um / MOST_CELLS:.2g} or more, or a smaller domain_um.",
+            f"Use {1.1 * upscale.domain_um / MAX_CELLS:.2g} or more, or a smaller domain_um.",
         )
 
 
@@ -339,28 +339,28 @@ def _flaws(run: RunFile, origin: Origin) -> Iterator[Problem]:
             )
         return
     if missing := [key for key in keys if key not in given]:
-        said = origin.of(run, "upscale.nucleation")
-        yield Problem(f"{said} needs {' and '.join(missing)}", "Give both in [upscale].")
+        stated = origin.of(run, "upscale.nucleation")
+        yield Problem(f"{stated} needs {' and '.join(missing)}", "Give both in [upscale].")
         return
     assert upscale.flaw_density_per_um2 is not None
     assert upscale.flaw_radius_nm is not None
     edge = upscale.edge_um(0.0)
     # The expected number, as the drawn one is Poisson: below 1 the square may have none.
     number = upscale.flaw_density_per_um2 * edge**2
-    said = origin.of(run, "upscale.flaw_density_per_um2")
+    stated = origin.of(run, "upscale.flaw_density_per_um2")
     # The mean of r² of a lognormal distribution of the median r0 is r0² exp(2 σ²).
     mean_square = (upscale.flaw_radius_nm * 1e-3) ** 2 * math.exp(2 * upscale.flaw_radius_sigma**2)
     covered = upscale.flaw_density_per_um2 * math.pi * mean_square
     if number < 1:
         yield Problem(
-            f"{said} is no flaw in a square of {edge:g} µm",
+            f"{stated} is no flaw in a square of {edge:g} µm",
             f"Use {1 / edge**2:.2g} or more, or a larger domain_um.",
         )
-    elif number > _MOST_FLAWS:
-        yield Problem(f"{said} is {number:.2g} flaws in the square", f"Use at most {_MOST_FLAWS}.")
+    elif number > _MAX_FLAWS:
+        yield Problem(f"{stated} is {number:.2g} flaws in the square", f"Use at most {_MAX_FLAWS}.")
     elif covered > 0.5:
         yield Problem(
-            f"{said} with {origin.of(run, 'upscale.flaw_radius_nm')} covers {100 * covered:.3g} % "
-            "of the interface before it begins",
+            f"{stated} with {origin.of(run, 'upscale.flaw_radius_nm')} covers "
+            f"{100 * covered:.3g} % of the interface before it begins",
             "Use smaller or fewer flaws: at most half of the interface.",
         )

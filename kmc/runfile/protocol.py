@@ -17,7 +17,7 @@ from kmc.common.catalogue import nearest
 from kmc.common.validation import Checked, Integer, Number, entries_of, kind, refuse, show
 from kmc.model.electrochemistry import Drive
 
-MOST_STEPS = 100_000  # of a protocol, all repeats counted
+MAX_STEPS = 100_000  # of a protocol, all repeats counted
 STRIP: Final = "strip"
 PLATE: Final = "plate"
 REST: Final = "rest"
@@ -191,9 +191,9 @@ def blocks_of(value: Any) -> tuple[Block, ...] | None:
         raise refuse("is empty")
     found = entries_of(_BLOCKS, value, {"": Block, "steps": Step, "until": Until})
     number = sum(block.repeat * len(block.steps) for block in found)
-    if number > MOST_STEPS:
+    if number > MAX_STEPS:
         raise refuse(
-            f"has {number} steps with all repeats; at most {MOST_STEPS} are possible",
+            f"has {number} steps with all repeats; at most {MAX_STEPS} are possible",
             "Repeat less often",
         )
     return found

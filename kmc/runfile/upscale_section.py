@@ -10,7 +10,7 @@ from kmc.common.validation import Checked, Count, Number, NumberOrInf
 from kmc.runfile.protocol import Protocol
 from kmc.runfile.sections import Conditions, Rest, System, SystemSection, _key
 
-MOST_CELLS = 2048  # of the grid along an edge: 1 GB
+MAX_CELLS = 2048  # of the grid along an edge: 1 GB
 FEWEST_CELLS = 16
 NARROWEST_um, WIDEST_um = 5.0, 300.0  # of a square whose edge is not given
 
@@ -187,7 +187,7 @@ class Upscale(SystemSection):
 def cells_along_edge(edge_um: float, cell_um: float) -> int:
     """Cells along an edge, at most `cell_um` wide: an even number that FFTs like."""
     wanted = max(FEWEST_CELLS, math.ceil(edge_um / cell_um - 1e-9))
-    if wanted > MOST_CELLS:
+    if wanted > MAX_CELLS:
         return wanted
     return next(n for n in range(wanted + wanted % 2, 4 * wanted + 2, 2) if _smooth(n))
 

@@ -16,7 +16,7 @@ N_MAX = 60
 @pytest.mark.parametrize("arrangement", [0, 4])
 def test_all_sizes_are_reached_among_few_pockets(arrangement, monkeypatch):
     """At a Mg coverage of 0.6 the Li sites of L1 do not percolate: a walk must leave its pocket."""
-    monkeypatch.setattr(clusters, "_MOST_ROUNDS", 4)  # as spare rounds are for worse arrangements
+    monkeypatch.setattr(clusters, "_MAX_ROUNDS", 4)  # as spare rounds are for worse arrangements
     surface = Surface(load_parameters("limg_li2s"), "bcc_100", 298.15, 0.6, 0.03)
     free = clusters.cluster_free_energies(surface, n_max=N_MAX, walkers=2, steps=600_000)
     geometry = surface.quenched_geometry(N_MAX + 2, np.random.default_rng([1, 7, arrangement]))

@@ -17,7 +17,7 @@ from kmc.common.json_files import read_json
 from kmc.common.outputs import replacing
 
 WITHIN, OUTSIDE, NOT_JUDGED = "within", "outside", "not judged"
-_MOST_BOUNDS = 0.05  # share of lower bounds with which quantiles are still numbers
+_MAX_BOUNDS = 0.05  # share of lower bounds with which quantiles are still numbers
 
 
 def runs_of(

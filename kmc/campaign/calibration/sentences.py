@@ -72,14 +72,14 @@ def _posterior(content: Mapping[str, Any]) -> list[str]:
     for row in content["posterior"]:
         unit = quantity(row["key"].partition(" and ")[0])[1]
         ends = f"{figure(row['low'])} to {figure(row['high'], unit)}"
-        said = ""
+        effect = ""
         if row["input"] in content["idle"]:
-            said = ", without effect on any number here"
+            effect = ", without effect on any number here"
         elif row["width_left"] > _NARROWED:
-            said = ", hardly narrowed"
+            effect = ", hardly narrowed"
         lines.append(
             f"  {row['input']}: {figure(row['median'])} ({ends}), "
-            f"{100 * row['width_left']:.0f} %{said}"
+            f"{100 * row['width_left']:.0f} %{effect}"
         )
     if content["predictions"]:
         lines += ["", "Runs at samples of the posterior beside the data, 90 % interval:"]

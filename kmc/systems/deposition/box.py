@@ -28,7 +28,7 @@ def empty_state(box: kernel.Box) -> kernel.State:
         top=np.zeros(columns, np.int32),
         members=np.zeros((bins, sites), np.int32),
         size=np.zeros(bins, np.int64),
-        alive=np.zeros(bins, np.int64),
+        n_connected=np.zeros(bins, np.int64),
         where=np.zeros(sites, np.int32),
         stack=np.zeros(sites, np.int32),
         seen=np.zeros(sites, np.int64),

@@ -9,7 +9,7 @@ from kmc.model.adatoms import check_same_metal, spacing_A
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.runfile.run_file import RunFile
 
-_MOST_ISLANDS = 100_000
+_MAX_ISLANDS = 100_000
 
 
 def sets_of(run: RunFile) -> list[ParameterSet]:
@@ -39,7 +39,7 @@ def draw(run: RunFile, sets: list[ParameterSet], rng: np.random.Generator) -> np
     spacing_nm = spacing_A(sets[0]) / A_per_nm
     wanted = round(run.deposition.island_fraction * nx * ny)
     y, x = np.mgrid[:ny, :nx]
-    for _ in range(_MOST_ISLANDS):
+    for _ in range(_MAX_ISLANDS):
         missing = wanted - int(surface.sum())
         if missing <= 0:
             break

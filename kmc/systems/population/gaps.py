@@ -41,7 +41,7 @@ _BIRTHS = 1.0  # nuclei expected in a step, or this share of the points there ar
 _BIRTHS_SHARE = 0.01
 _TRIED = 2.0  # places tried for each nucleus that the grid expects; S at a place decides
 _ROUNDING_REFERENCE_s = 1e4
-_LEAST_CONTACT = 1e-6
+_MIN_CONTACT = 1e-6
 _WEDGE_SHARE = 0.2  # of what fills a wedge's cell, that it may gain before the line is found again
 _OVERSHOOT = 0.3  # below this a cell of a receding line shows that a part of a step is too long ...
 _SHORTEST_SHARE = 1 / 64  # ... down to this share of a step
@@ -57,8 +57,8 @@ class Gaps(GapState):
         dt = min(self.dt_s, remaining)
         if remaining < 2 * dt:
             dt = remaining if remaining <= dt else remaining / 2
-        theta = max(self.contact_fraction, _LEAST_CONTACT)
-        if self.strips and theta <= _LEAST_CONTACT:
+        theta = max(self.contact_fraction, _MIN_CONTACT)
+        if self.strips and theta <= _MIN_CONTACT:
             return False
         known = self._absorbers()
         rate, per_point, S = self._solve(known, dt)

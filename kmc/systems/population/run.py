@@ -23,9 +23,9 @@ NO_CONTACT = "no contact is left"
 PLATED_BACK = "what was stripped is plated"
 _S_PER_H = 3600.0
 _LOST = 0.1  # of contact between two frames, at most but for the spacing of rows
-_LEAST_CONTACT = 0.01  # below it the contact is scattered cells of the grid, and no pattern
+_MIN_CONTACT = 0.01  # below it the contact is scattered cells of the grid, and no pattern
 _FOLLOWED = 4  # steps from one comparison of the gaps with those before to the next
-_LEAST_CELLS = 4  # area of a part that counts as a void of its own, in cells, at least
+_MIN_CELLS = 4  # area of a part that counts as a void of its own, in cells, at least
 _WALKS = 0.05  # share of the progress bar for the free energies of clusters
 _EVENT = ("replica", "time_s", "capacity_mAh_cm2", "kind", "void", "other")
 _SIZES = ("area_um2", "volume_um3", "height_um")
@@ -87,11 +87,11 @@ class Population(Job):
         back_s = self._plated_back_s()
         # A step ends at the row that is due, but for the rounding of the sum of the steps.
         if gaps.time_s < min(end_s, back_s) * (1 - 1e-12):
-            alive = gaps.step(min(end_s, back_s))
+            goes_on = gaps.step(min(end_s, back_s))
             # Labelling all parts of the grid is not cheap; voids take many steps to split or meet.
             if gaps.ledger.steps % _FOLLOWED == 0:
                 yield from self._follow()
-            ended = self._ended(alive)
+            ended = self._ended(goes_on)
             if ended:
                 yield from self._record(Due(gaps.time_s, True))
                 yield from self._leave(ended, False)
@@ -118,7 +118,7 @@ class Population(Job):
     def _new(self, rng: np.random.Generator) -> None:
         setting, resolution = self.prepared.setting, self.run_file.upscale.resolution_um
         cell = setting.edge_um / setting.n_cells
-        least_um2 = max(_LEAST_CELLS * cell**2, math.pi / 4 * resolution**2)
+        least_um2 = max(_MIN_CELLS * cell**2, math.pi / 4 * resolution**2)
         self.gaps = Gaps(setting, rng)
         self.life = Life(setting.edge_um, setting.n_cells, least_um2)
 
@@ -192,7 +192,7 @@ class Population(Job):
         text = f"all {len(self.stages)} steps of the protocol are done"
         return f"{text}; {self.early} ended early as contact was lost" if self.early else text
 
-    def _ended(self, alive: bool) -> str:
+    def _ended(self, goes_on: bool) -> str:
         """Why the current ends here; empty while it flows."""
         gaps, stage = self.gaps, self.stage
         if stage.rests:
@@ -202,7 +202,7 @@ class Population(Job):
             return "contact_fraction"
         if stage.current_density_mA_cm2 < 0:
             return ""  # ions fill the gaps whatever the contact
-        return NO_CONTACT if contact < _LEAST_CONTACT or not alive else ""
+        return NO_CONTACT if contact < _MIN_CONTACT or not goes_on else ""
 
     def _voltage_reached(self) -> bool:
         most, current = self.stage.overpotential_V, self.stage.current_density_mA_cm2
@@ -281,7 +281,7 @@ class Population(Job):
             "series_V": terms.series_V,
             "stress_MPa": setting.pressure_share
             * stage.stack_pressure_MPa
-            / max(contact, _LEAST_CONTACT),
+            / max(contact, _MIN_CONTACT),
             "stripped_um": ledger.stripped * height,
             "initial_um": ledger.initial * height,
             "voids_um": gaps.gaps_um,

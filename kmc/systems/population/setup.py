@@ -21,7 +21,7 @@ from kmc.nuclei.field import Medium
 from kmc.nuclei.surface import Surface
 from kmc.nuclei.vapour import ClusterVapour, medium_of, vapour_of
 from kmc.runfile.load import RunFile
-from kmc.runfile.upscale_section import MOST_CELLS, cells_along_edge
+from kmc.runfile.upscale_section import MAX_CELLS, cells_along_edge
 from kmc.systems.population.body import Viscous
 from kmc.systems.population.schedule import flux_per_um2_s
 from kmc.systems.population.state import Flaws, GapSetting
@@ -361,12 +361,12 @@ def _cells(run: RunFile, edge_um: float, density: float, rounding_um: float, lip
             advice=f"Give {_CELL_OVER_LIP * lip:.2g} µm or less, or leave grid_um out.",
         )
     n_cells = cells_along_edge(edge_um, cell)
-    if n_cells > MOST_CELLS:
+    if n_cells > MAX_CELLS:
         raise InputError(
             f"the run {run.name} wants cells of {cell:.2g} µm ({density:.2g} voids per µm², rims "
             f"that round off over {rounding_um:.2g} µm in 1e4 s), more of them in a square of "
             f"{edge_um:g} µm than memory should hold",
-            advice=f"Use an upscale.domain_um of {0.9 * MOST_CELLS * cell:.2g} or less, or give "
+            advice=f"Use an upscale.domain_um of {0.9 * MAX_CELLS * cell:.2g} or less, or give "
             "upscale.grid_um.",
         )
     return n_cells

@@ -25,7 +25,7 @@ from kmc.errors import InputError
 from kmc.model.electrochemistry import conductivity_mS_cm, thermal_voltage_V
 from kmc.nuclei.field import Absorbers, Medium, SurfaceField
 
-_MOST_CELLS = 256
+_MAX_CELLS = 256
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Constriction:
     """
 
     def __init__(self, edge_um: float, n_cells: int):
-        self._stride = max(1, n_cells // _MOST_CELLS)
+        self._stride = max(1, n_cells // _MAX_CELLS)
         while n_cells % self._stride:
             self._stride -= 1
         self._edge_um, self._n = edge_um, n_cells // self._stride
