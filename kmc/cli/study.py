@@ -64,7 +64,7 @@ _PLANS = """
 
 @click.group()
 def study() -> None:
-    """Studies of many runs that are laid beside a paper, and its claims."""
+    """Many runs beside the claims of a paper."""
 
 
 def _add(name: str, short: str, text: str) -> None:

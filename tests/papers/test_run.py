@@ -159,7 +159,7 @@ def test_the_command_prints_the_claims(tmp_path, monkeypatch):
     assert f"kmc study operando -o {folder}" in unfinished
     # Which the plan of the folder goes on with, without being named.
     dry = CliRunner().invoke(main, ["study", "operando", "--dry-run", "-o", str(folder)]).output
-    assert "8 of 8 runs" in dry
+    assert "8 runs to do of 8" in dry
     assert plan_of(folder) == "reduced"
     refused = CliRunner().invoke(main, ["study", "operando", "--judge-only", "-o", str(tmp_path)])
     assert refused.exit_code == 2
