@@ -135,11 +135,12 @@ def _costs(problem: Any, folder: Path, workers: int | None) -> None:
     from kmc.campaign.local import cores
     from kmc.common.formatting import duration, plural
 
-    total_s = 0.0
-    for place, (done, runs, seconds) in runs_left(problem, folder).items():
+    left, total_s = runs_left(problem, folder), 0.0
+    width = max(map(len, left))
+    for place, (done, runs, seconds) in left.items():
         total_s += (runs - done) * seconds
         took = duration((runs - done) * seconds, 2)
-        click.echo(f"{place:28} {done:4} of {runs:4} runs done, {took} of processor time left")
+        click.echo(f"{place:{width}} {done:4} of {runs:4} runs done, {took} of processor time left")
     count = workers or cores()
     took = duration(total_s / count, 2)
     click.echo(f"At most {took} with {plural(count, 'worker')}, in {folder}.")

@@ -477,7 +477,7 @@ def _box_text(observable: Observable, levels: Sequence[LevelRuns]) -> list[str]:
     few = [level for level in levels if level.n and 0 < level.values.mean() < _FEW_VOIDS]
     if observable.family is not COUNT or not few:
         return []
-    names = ", ".join(ratio_text(level.ratio) for level in few)
+    names = listed([ratio_text(level.ratio) for level in few])
     return [
         f"At {names} the box holds fewer than {_FEW_VOIDS:g} voids: the box limits their "
         "density, not the ratio. Use a larger system.size."

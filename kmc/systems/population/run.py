@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kmc.common.formatting import plural
 from kmc.common.progress import Progress, Share
 from kmc.model.electrochemistry import capacity_mAh_cm2
 from kmc.runfile.run_file import RunFile
@@ -213,10 +214,10 @@ class Population(Job):
         done = (gaps.time_s - self.began_s) / stage.due[-1].time_s
         done = (self.at_stage + done) / len(self.stages)
         share = (len(self.reasons) + done) / self.run_file.upscale.replicas
+        voids = plural(len(self.life.voids) + len(gaps.points), "void")
         return (
             _WALKS + (1 - _WALKS) * share,
-            f"{self._capacity():.3g} mAh/cm²  {len(self.life.voids) + len(gaps.points)} voids  "
-            f"contact {gaps.contact_fraction:.3f}",
+            f"{self._capacity():.3g} mAh/cm²  {voids}  contact {gaps.contact_fraction:.3f}",
         )
 
     # --- records ----------------------------------------------------------------------------------
