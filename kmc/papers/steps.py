@@ -118,7 +118,7 @@ def lines_of(steps: list[Step], folder: Path, workers: int) -> list[str]:
         todo = step.points - step.done(folder)
         seconds += (here := todo * step.seconds)
         runs = f"{todo} runs to do of {step.points}" if todo else f"all {step.points} runs done"
-        lines.append(f"{step.name:22} {runs:>21} {math.ceil(here / 60):4} min  {step.what}")
+        lines.append(f"{step.name:24} {runs:>21} {math.ceil(here / 60):4} min  {step.what}")
     total = math.ceil(seconds / 60 / workers)
     shared = "core" if workers == 1 else "cores"
     lines.append(f"About {total} min on {workers} {shared}, in {folder}.")
