@@ -19,7 +19,6 @@ from kmc.model.electrochemistry import capacity_mAh_cm2
 from kmc.runfile.protocol import plan_of, stored_blocks
 from kmc.systems.population.life import KINDS
 from kmc.systems.population.result import PopulationRun
-from kmc.systems.population.state import cover_of
 from kmc.systems.population.voltage import kinetics_of
 
 BALANCE = 1e-9  # of the volume stripped
@@ -151,8 +150,7 @@ def _frames(run: PopulationRun) -> Iterator[Breach]:
             return
         volume = h.mean() + run.points["volume_um3"][mine].sum() / run.edge_um**2
         covered = np.pi * (run.points["radius_um"][mine] ** 2).sum() / run.edge_um**2
-        drawn = cover_of(h, run.edge_um, run.facts["height_over_radius"]).mean()
-        contact = max(0.0, 1 - drawn - covered)
+        contact = max(0.0, run.contact_map(frame).mean() - covered)
         for place, name, value in (
             ("volume", "voids_um", volume),
             ("contact", "contact_fraction", contact),

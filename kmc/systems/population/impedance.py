@@ -153,7 +153,7 @@ def impedances(found: Any, frames: Sequence[int] | None = None, **options: float
     first = np.flatnonzero(np.asarray(found.frames["replica"]) == 0)
     tables = []
     for frame in first if frames is None else frames:
-        contact = found.gap_um(int(frame)) <= 0
+        contact = found.contact_map(int(frame))
         if not contact.any():
             continue
         one = impedance(contact, found.edge_um, kinetics, **options)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from kmc.files.table_run import Columns, TableRun
 from kmc.nuclei.field import Medium
 from kmc.systems.population.life import KINDS, gaps_of
 from kmc.systems.population.magnesium import MagnesiumProfile
+from kmc.systems.population.state import cover_of
 
 _FEW_VOIDS = 20  # below this many, contact measures the square
 _ASSUMED = (
@@ -71,6 +72,11 @@ class PopulationRun(TableRun):
                 advice="Its samples can be drawn, --what microscope; run it again for maps.",
             )
         return self.frames["h_um"][frame].astype(float)
+
+    def contact_map(self, frame: int) -> np.ndarray:
+        """Share of each cell on contact, shape (n, n); voids still kept as points are not on it."""
+        height = float(self.facts["height_over_radius"])
+        return 1.0 - cover_of(self.gap_um(frame), self.edge_um, height)
 
     def of_frame(self, frame: int) -> Columns:  # type: ignore[override]
         """Voids of a frame, one row each: those on the grid first, then the points."""

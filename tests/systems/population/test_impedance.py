@@ -77,10 +77,12 @@ class Population:
         conditions = {"temperature_K": 298.15, "series_resistance_ohm_cm2": 14.3}
         self.run = {"conditions": conditions}
 
-    def gap_um(self, index):
-        gap = np.zeros((64, 64))
-        gap[:, : (0, 32, 64)[index]] = 1.0
-        return gap
+    gap_um = None  # boxes have none
+
+    def contact_map(self, index):
+        contact = np.ones((64, 64))
+        contact[:, : (0, 32, 64)[index]] = 0.0
+        return contact
 
 
 def test_frames_against_charge():

@@ -98,6 +98,9 @@ def test_the_file_says_what_the_schema_says(small):
     assert len(voids.x_um) / 36 == pytest.approx(s.voids_per_um2[-1])
     assert set(found.voids.frame) <= set(range(len(found.frames.time_s)))
     assert found.gap_um(-1).min() == 0
+    last = found.points["frame"] == len(found.frames.time_s) - 1
+    points = np.pi * (found.points["radius_um"][last] ** 2).sum() / 36
+    assert found.contact_map(-1).mean() - points == pytest.approx(s.contact_fraction[-1], rel=1e-5)
     assert "contact" in repr(found).lower()
 
 
