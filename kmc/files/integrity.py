@@ -381,6 +381,8 @@ def schema_version(file: h5py.File) -> int:
     version = root_number(file, "schema_version")
     if version is None:
         raise FileFormatError(f"{path} {_NOT_OURS}: it is an HDF5 file without a schema_version")
+    if version < 1:
+        raise FileFormatError(f"{path} is damaged: its schema is {version}, and the first was 1")
     if version > SCHEMA_VERSION:
         raise FileFormatError(
             f"{path} has schema {version}, but this kmc reads up to schema {SCHEMA_VERSION}: "

@@ -226,6 +226,11 @@ def _head(file: h5py.File) -> dict[str, Any]:
     version = None if marker is None else guard.root_number(file, marker)
     if marker is None or version is None:
         raise FileFormatError(f"{file.filename} is no file of tables of kmc")
+    if version < 1:
+        raise FileFormatError(
+            f"{file.filename} is damaged: its {marker.replace('_', ' ')} is {version}, and the "
+            "first was 1"
+        )
     if version > schema.SCHEMA_VERSION:
         raise FileFormatError(
             f"{file.filename} has {marker.replace('_', ' ')} {version}, but this kmc reads up to "

@@ -180,7 +180,7 @@ def sheet(
     about: Sequence[str] = (),
     *,
     names: Sequence[Any] | None = None,
-    foot_in: float = 0.01,
+    foot_in: float = 0.0,
     columns: int = 1,
 ) -> tuple[Picture, SubFigure, SubFigure]:
     """A page with the heading of one run, or above the panels of several the key of their curves.
@@ -196,7 +196,7 @@ def sheet(
     names : sequence of str, optional
         Of the curves; those of the runs by default, empty ones where panels carry the names.
     foot_in : float
-        Height of a part below the panels, for a key.
+        Height of a part below the panels, for a key; none without.
     columns : int
         Of the key.
 
@@ -208,12 +208,12 @@ def sheet(
     head_in = 0.1 + 0.16 * -(-len(names) // columns) if any(names) else 0.08
     head_in = 0.4 if len(runs) == 1 else head_in
     page = new_figure(size_in[0], head_in + size_in[1] + foot_in)
-    head, body, foot = stack(page, [head_in, size_in[1], foot_in])
+    head, body, *foot = stack(page, [head_in, size_in[1], *([foot_in] if foot_in else [])])
     if len(runs) == 1:
         heading(head, runs[0], about)
     else:
         draw_key(head, names, columns)
-    return page, body, foot
+    return page, body, foot[0] if foot else body
 
 
 def draw_key(
@@ -241,7 +241,7 @@ def curves(
     for panel, name in zip(axes, columns, strict=True):
         few = {"marker": "o", "ms": 3} if len(x) < 4 else {}
         panel.plot(x, np.asarray(table[name]), **{"clip_on": False, **look, **few})
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(bottom=0, auto=True)  # the curves of a further run may be higher
 
 
 def shade_steps(panels: Sequence[Axes], x: np.ndarray, current: np.ndarray) -> None:

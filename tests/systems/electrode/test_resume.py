@@ -18,6 +18,7 @@ from kmc.errors import InputError
 from kmc.files import checkpoint, saving
 from kmc.files.checkpoint import checkpoint_of
 from kmc.files.reader import load
+from kmc.files.saving import SavedWhole
 from kmc.files.writer import TrajectoryWriter
 from kmc.runfile.load import load_run
 from kmc.systems import job, system
@@ -99,14 +100,14 @@ def whole(request, tmp_path_factory):
 
 
 class StopAfter(Silent):
-    """Asks a run to stop after so many chunks of the loop."""
+    """Asks a run to stop after so many chunks of the loop; it is shown before it is carried out."""
 
     def __init__(self, interruption, chunks):
         self.interruption, self.chunks = interruption, chunks
 
     def update(self, fraction, text):
         self.chunks -= 1
-        self.interruption.requested = self.chunks <= 0
+        self.interruption().requested = self.chunks <= 0
 
 
 def run_in_pieces(monkeypatch, kind, path, chance) -> int:
@@ -117,7 +118,7 @@ def run_in_pieces(monkeypatch, kind, path, chance) -> int:
 
     def progress_for(*_):
         pieces.append(1)
-        return StopAfter(interruption, chance.randrange(1, 12))
+        return StopAfter(lambda: interruption, chance.randrange(1, 12))
 
     class Captured(job.Interruption):
         def __enter__(self):
@@ -283,13 +284,13 @@ def test_files_as_kills_leave_them(files, whole, tmp_path, monkeypatch):
     """After a kill the file is what the last save left; each of these becomes the same run."""
     run_file = load_run(*KINDS["limg_110"])
     left = []
-    save = TrajectoryWriter._save
+    put = SavedWhole._put
 
-    def save_and_keep(self):
-        save(self)
-        left.append(self.path.read_bytes())
+    def put_and_keep(self, content, until_s):
+        put(self, content, until_s)
+        left.append(bytes(content))
 
-    monkeypatch.setattr(TrajectoryWriter, "_save", save_and_keep)
+    monkeypatch.setattr(SavedWhole, "_put", put_and_keep)
     monkeypatch.setattr("kmc.files.saving._SAVE_EVERY_S", 0.0)
     monkeypatch.setattr("kmc.files.saving._SAVING_SHARE", 1e9)
     monkeypatch.setattr(run, "_next_chunk", lambda *_: 700)
