@@ -61,6 +61,8 @@ def load(path: str | Path) -> Trajectory:
     """
     path = Path(path)
     stored = read(path, stored_in)
+    if not isinstance(stored.record["provenance"], dict):
+        raise FileFormatError(f"{path} is damaged: its record has no provenance")
     wrong = np.flatnonzero(schema.row_checksums(stored.rows) != stored.row_checksums)
     if len(wrong):
         raise FileFormatError(
@@ -307,9 +309,10 @@ class Stored:
 def stored_in(file: h5py.File) -> Stored:
     """Rows, checksums and record of an open file; nothing is compared."""
     version, record = read_record(file)
-    if version > 1:  # schema 1 had it in the record
-        record["provenance"] = json.loads(guard.fixed_text(file, schema.RECORD_PROVENANCE))
+    # Schema 1 had it in the record.
+    text = guard.fixed_text(file, schema.RECORD_PROVENANCE) if version > 1 else None
     record |= {
+        "provenance": record.get("provenance") if text is None else json.loads(text),
         "schema_version": version,
         "finished": bool(root_number(file, "finished")),
         "stop_reason": guard.fixed_text(file, schema.RECORD_STOP_REASON),
