@@ -14,20 +14,11 @@ _SETUP_S = 0.25  # for each point before its first event
 
 
 class Cost(NamedTuple):
-    """Estimated cost of the points that are not done.
+    """Estimated cost of the points that are not done."""
 
-    Attributes
-    ----------
-    compute_s : float
-        Time on one core; NaN where the number of events is unknown.
-    disk_bytes : float
-    basis : str
-        Source of the estimate of the time, as a phrase.
-    """
-
-    compute_s: float
+    compute_s: float  # time on one core; NaN where the number of events is unknown
     disk_bytes: float
-    basis: str
+    basis: str  # source of the estimate of the time, as a phrase
 
 
 def estimate(plan: Plan, todo: Sequence[Point], folder: SweepFolder | None) -> Cost:

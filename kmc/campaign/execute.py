@@ -39,32 +39,18 @@ _STOPPED = "it was stopped from outside"
 
 @dataclass
 class Tally:
-    """State of a sweep.
+    """State of a sweep."""
 
-    Attributes
-    ----------
-    total, done, failed : int
-        Points; those done by earlier calls of the same command included.
-    running : list of Part
-    slots : int
-        Points that could run at once.
-    left_s : float
-        Estimated time left; NaN before the first estimate.
-    interrupted : bool
-    failures : list of (Point, str)
-        Points that failed in this call, with the error.
-    notes : list of str
-        Messages for the user, such as names of files that were set aside.
-    """
-
-    total: int
+    total: int  # points; those done by earlier calls of the same command included
     done: int = 0
     failed: int = 0
     running: list[Part] = field(default_factory=list)
-    slots: int = 0
-    left_s: float = float("nan")
+    slots: int = 0  # points that could run at once
+    left_s: float = float("nan")  # estimated time left; NaN before the first estimate
     interrupted: bool = False
+    # points that failed in this call, with the error
     failures: list[tuple[Point, str]] = field(default_factory=list)
+    # messages for the user, such as names of files that were set aside
     notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:

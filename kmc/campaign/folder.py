@@ -54,20 +54,11 @@ _REPEAT = "Points that are done are safe; repeat the command to continue."
 
 
 class PointStatus(NamedTuple):
-    """State of a point.
-
-    Attributes
-    ----------
-    name : str
-    state : {"done", "running", "failed", "missing"}
-    error : str
-        Error of a failed point, else empty.
-    point : Point
-    """
+    """State of a point."""
 
     name: str
-    state: str
-    error: str
+    state: str  # "done", "running", "failed", "missing"
+    error: str  # error of a failed point, else empty
     point: Point
 
 

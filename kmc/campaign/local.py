@@ -40,15 +40,9 @@ class Lost(Exception):
 
 
 class Workers:
-    """Points that run somewhere, by an executor: here, or on a Dask cluster.
+    """Points that run somewhere, by an executor: here, or on a Dask cluster."""
 
-    Attributes
-    ----------
-    slots : int
-        Points that can run at once, at this moment.
-    """
-
-    slots: int
+    slots: int  # points that can run at once, at this moment
 
     def __init__(self, executor: Executor):
         self._executor = executor

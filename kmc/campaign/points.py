@@ -31,59 +31,30 @@ _SEED_KEY = "random.seed"
 
 @dataclass(frozen=True)
 class Point:
-    """One run of a sweep.
+    """One run of a sweep."""
 
-    Attributes
-    ----------
-    index : int
-        Place in the plan: the last axis changes faster than the first, replicas fastest.
-    name : str
-        Stem of its files; depends on its settings and replica alone.
-    settings : dict
-        ``"section.key"`` → value, for the keys that vary.
-    replica, seed : int
-        Replicas count from 0; the seed is that of its random numbers.
-    """
-
-    index: int
-    name: str
-    settings: dict[str, Any]
-    replica: int
+    index: int  # place in the plan: the last axis changes faster than the first, replicas fastest
+    name: str  # stem of its files; depends on its settings and replica alone
+    settings: dict[str, Any]  # ``"section.key"`` → value, for the keys that vary
+    replica: int  # replicas count from 0; the seed is that of its random numbers
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked sweep.
+    """A checked sweep."""
 
-    Attributes
-    ----------
-    name : str
-        Stem of the sweep file.
-    base : str
-        The run, as the file names it.
-    axes : dict
-        Axis → its values, first the grid, then ``"zip"``, whose values are tables of its members.
-    replicas, seed : int
-    fixed : dict
-        What [set] changes.
-    tables : dict
-        Sections of the base run with [set] in place.
-    inputs : dict of str to str
-        Parameter and lattice files used → hash of their contents.
-    text : str
-        The sweep file.
-    """
-
-    name: str
-    base: str
+    name: str  # stem of the sweep file
+    base: str  # the run, as the file names it
+    # axis → its values, first the grid, then ``"zip"``, whose values are tables of its members
     axes: dict[str, list]
     replicas: int
     seed: int
-    fixed: dict[str, Any]
-    tables: dict[str, dict]
+    fixed: dict[str, Any]  # what [set] changes
+    tables: dict[str, dict]  # sections of the base run with [set] in place
+    # parameter and lattice files used → hash of their contents
     inputs: dict[str, str] = field(default_factory=dict)
-    text: str = ""
+    text: str = ""  # the sweep file
 
     @cached_property
     def points(self) -> Sequence[Point]:

@@ -51,20 +51,12 @@ MIN_SHARE = 0.9  # of the samples of a calibration in which an order has to hold
 
 @dataclass(frozen=True)
 class Figure:
-    """A number of the runs beside that of the paper.
-
-    Attributes
-    ----------
-    label, unit : str
-    measured : Measured or None
-        None where it was not run.
-    paper : tuple of float, optional
-        Lowest and highest value that the paper allows; None where it gives no number.
-    """
+    """A number of the runs beside that of the paper."""
 
     label: str
     unit: str
-    measured: Measured | None
+    measured: Measured | None  # none where it was not run
+    # lowest and highest value that the paper allows; None where it gives no number
     paper: tuple[float, float] | None = None
 
     @property
@@ -126,46 +118,27 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of a paper, as its TOML file has it.
+    """One statement of a paper, as its TOML file has it."""
 
-    Attributes
-    ----------
-    name, title, statement : str
-        Key, heading, and what the paper says, with its numbers.
-    section, quotation, figure : str
-        Place in the paper; words of it; its picture.
-    figures, orders : sequence of mapping
-        See docs/studies.md.
-    command : str
-        What shows it, in the study folder.
-    note : str
-        How it is compared, whatever the verdict; where there are no figures, what the model lacks.
-    why : mapping of str to str
-        Verdict → why the runs say so. Another verdict has another reason, or none yet.
-    follows : str
-        "by input" or "by definition", see `Evidence`.
-    rule_after : str
-        Why the rule was changed, of a claim whose rule was chosen after its counts were seen.
-    variants : sequence of str
-        Inputs that are changed one at a time; "all" for all of the study.
-    fitted : bool
-        Whether the calibration of the study is fitted to it: there it is no prediction.
-    """
-
-    name: str
+    name: str  # key, heading, and what the paper says, with its numbers
     title: str
     statement: str
-    section: str
+    section: str  # place in the paper; words of it; its picture
     quotation: str = ""
     figure: str = ""
-    figures: Sequence[Mapping[str, Any]] = ()
+    figures: Sequence[Mapping[str, Any]] = ()  # see docs/studies.md
     orders: Sequence[Mapping[str, Any]] = ()
-    command: str = ""
+    command: str = ""  # what shows it, in the study folder
+    # how it is compared, whatever the verdict; where there are no figures, what the model lacks
     note: str = ""
+    # verdict → why the runs say so. Another verdict has another reason, or none yet.
     why: Mapping[str, str] = field(default_factory=dict)
-    follows: str = ""
+    follows: str = ""  # "by input" or "by definition", see `Evidence`
+    # why the rule was changed, of a claim whose rule was chosen after its counts were seen
     rule_after: str = ""
+    # inputs that are changed one at a time; "all" for all of the study
     variants: Sequence[str] = ()
+    # whether the calibration of the study is fitted to it: there it is no prediction
     fitted: bool = False
 
     @property

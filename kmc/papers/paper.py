@@ -34,15 +34,9 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper and its study; see the head of this module.
+    """A paper and its study; see the head of this module."""
 
-    Attributes
-    ----------
-    name, paper : str
-        Name of the study, and reference of the paper.
-    """
-
-    name: str
+    name: str  # name of the study, and reference of the paper
     paper: str
     steps: Sequence[Mapping[str, Any]]
     claims: Sequence[Claim]

@@ -35,22 +35,12 @@ LOST = 0.9  # share of contact at whose loss the paper's overpotential rises
 
 @dataclass(frozen=True)
 class Measured:
-    """A number of some equal runs, with the 95 % interval of its mean (Student's t).
+    """A number of some equal runs, with the 95 % interval of its mean (Student's t)."""
 
-    Attributes
-    ----------
-    value : float
-        Mean; infinite where no run reached it before it ended.
-    low, high : float
-        Ends of the interval; those of `value` for a single run.
-    n : int
-        Runs; 0 for a number that is no mean over runs and has no scatter.
-    """
-
-    value: float
-    low: float
+    value: float  # mean; infinite where no run reached it before it ended
+    low: float  # ends of the interval; those of `value` for a single run
     high: float
-    n: int
+    n: int  # runs; 0 for a number that is no mean over runs and has no scatter
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Measured | None:
@@ -104,16 +94,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of a study: found by family of steps, row and changed input.
+    """The runs of a study: found by family of steps, row and changed input."""
 
-    Attributes
-    ----------
-    study : kmc.papers.paper.Paper
-        With the plan of the folder.
-    readings : sequence of Reading
-    """
-
-    study: Any
+    study: Any  # with the plan of the folder
     readings: Sequence[Reading] = ()
 
     def of(

@@ -24,26 +24,14 @@ MakeWorkers = Callable[[Path], Callable[[int], Workers]]
 
 @dataclass(frozen=True)
 class Step:
-    """A part of a study: a sweep, or a convergence study.
+    """A part of a study: a sweep, or a convergence study."""
 
-    Attributes
-    ----------
-    name, what, command : str
-        Of its files in the study folder; in words; the same by hand, in the study folder.
-    plan : callable
-        Study folder → its sweep, with its file written there.
-    points : int
-        Runs.
-    seconds : float
-        Processor time of a run, measured when the study was sized.
-    """
-
-    name: str
+    name: str  # of its files in the study folder; in words; the same by hand, in the study folder
     what: str
     command: str
-    plan: Callable[[Path], Plan]
-    points: int
-    seconds: float = 1.0
+    plan: Callable[[Path], Plan]  # study folder → its sweep, with its file written there
+    points: int  # runs
+    seconds: float = 1.0  # processor time of a run, measured when the study was sized
 
     def run(
         self, folder: Path, make: MakeWorkers | None, workers: int | None, progress: bool

@@ -30,22 +30,13 @@ LOGARITHMIC = (CAPACITY, "width_um", "height_um")  # positive, and known within 
 
 @dataclass(frozen=True)
 class Observable:
-    """One number of a run that can be compared with a measured one.
-
-    Attributes
-    ----------
-    experiment : str
-    column : str
-        Column of the data; ``capacity_mAh_cm2`` for the charge at which something happens.
-    charge : float
-        mAh/cm² at which the column is read; NaN for a charge.
-    event : str
-        Of a charge: a name of `EVENTS`, or ``COLUMN=LEVEL``, where a column first reaches a level.
-    """
+    """One number of a run that can be compared with a measured one."""
 
     experiment: str
+    # column of the data; ``capacity_mAh_cm2`` for the charge at which something happens
     column: str
-    charge: float = math.nan
+    charge: float = math.nan  # mAh/cm² at which the column is read; NaN for a charge
+    # of a charge: a name of `EVENTS`, or ``COLUMN=LEVEL``, where a column first reaches a level
     event: str = ""
 
     @property
@@ -76,21 +67,14 @@ class Observable:
 
 @dataclass(frozen=True)
 class Datum:
-    """A measured number, with what it may be wrong by.
-
-    Attributes
-    ----------
-    of : Observable
-    value, error, discrepancy : float
-        On the scale of the comparison (`Observable.scaled`); errors are standard deviations.
-    beyond : bool
-        Only known to be larger: what happens at this charge had not happened yet.
-    """
+    """A measured number, with what it may be wrong by."""
 
     of: Observable
+    # on the scale of the comparison (`Observable.scaled`); errors are standard deviations
     value: float
     error: float
     discrepancy: float
+    # only known to be larger: what happens at this charge had not happened yet
     beyond: bool = False
 
     @property

@@ -33,20 +33,13 @@ from kmc.systems.run import load
 
 @dataclass
 class Results:
-    """What the runs of one experiment gave.
+    """What the runs of one experiment gave."""
 
-    Attributes
-    ----------
-    values : ndarray, shape (settings, replicas, observables)
-        NaN where a run was refused, failed or does not have the number.
-    bounds : ndarray of bool, same shape
-        Where the value is only a lower bound: the run ended first.
-    refused : dict of int to str
-        Setting → why none of its runs could be made.
-    """
-
+    # shape (settings, replicas, observables): NaN where a run was refused, failed or does not have
+    # the number
     values: np.ndarray
-    bounds: np.ndarray
+    bounds: np.ndarray  # where the value is only a lower bound: the run ended first
+    # setting → why none of its runs could be made
     refused: dict[int, str] = field(default_factory=dict)
 
     def extended(self, more: Results) -> Results:

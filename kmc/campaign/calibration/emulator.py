@@ -49,25 +49,14 @@ def one_thread() -> Any:
 
 @dataclass
 class Emulator:
-    """A trained process for one observable.
-
-    Attributes
-    ----------
-    of : Observable
-    inputs : list of int
-        Columns of the unit cube that it depends on.
-    scatter : float
-        Standard deviation of a single run about the mean of many.
-    errors : ndarray
-        Leave-one-out errors over their standard deviations, of the settings that are no bound.
-    widening : float
-        Factor by which the variance of the process was raised, as those errors were too large.
-    """
+    """A trained process for one observable."""
 
     of: Observable
-    inputs: list[int]
-    scatter: float
+    inputs: list[int]  # columns of the unit cube that it depends on
+    scatter: float  # standard deviation of a single run about the mean of many
+    # leave-one-out errors over their standard deviations, of the settings that are no bound
     errors: np.ndarray
+    # factor by which the variance of the process was raised, as those errors were too large
     widening: float
     _trained: tuple
 

@@ -25,21 +25,11 @@ _SOBOL_POINTS = 2**9
 
 @dataclass(frozen=True)
 class Posterior:
-    """Samples of the inputs.
+    """Samples of the inputs."""
 
-    Attributes
-    ----------
-    u : ndarray, shape (n, inputs)
-        In the unit cube: 0 and 1 are the ends of a prior.
-    steps : float
-        Longest autocorrelation time of a chain, in steps.
-    independent : float
-        Samples of the whole chains over that time.
-    """
-
-    u: np.ndarray
-    steps: float
-    independent: float
+    u: np.ndarray  # shape (n, inputs): In the unit cube: 0 and 1 are the ends of a prior
+    steps: float  # longest autocorrelation time of a chain, in steps
+    independent: float  # samples of the whole chains over that time
 
 
 def log_likelihood(emulators: Emulators, data: Sequence[Datum], u: np.ndarray) -> np.ndarray:

@@ -136,34 +136,17 @@ class _File(Checked):
 
 @dataclass(frozen=True)
 class Problem:
-    """A checked calibration.
+    """A checked calibration."""
 
-    Attributes
-    ----------
-    name, source : str
-        Stem of the file, and its path.
-    settings : Settings
-    priors : dict of str to Prior
-    experiments : dict of str to Experiment
-    data : tuple of Datum
-        Of all experiments, those held out too.
-    discrepancy : dict
-        As stated, by column.
-    candidates : tuple of Observable
-        What might be measured next.
-    text : str
-        The file.
-    """
-
-    name: str
+    name: str  # stem of the file, and its path
     source: str
     settings: Settings
     priors: Mapping[str, Prior]
     experiments: Mapping[str, Experiment]
-    data: Sequence[Datum]
-    discrepancy: Mapping[str, float | str] = field(default_factory=dict)
-    candidates: Sequence[Observable] = ()
-    text: str = ""
+    data: Sequence[Datum]  # of all experiments, those held out too
+    discrepancy: Mapping[str, float | str] = field(default_factory=dict)  # as stated, by column
+    candidates: Sequence[Observable] = ()  # what might be measured next
+    text: str = ""  # the file
 
     @property
     def fitted(self) -> list[Datum]:

@@ -33,33 +33,22 @@ TimeOf = Callable[[Sequence[float], int], float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference of two levels.
+    """The difference of two levels."""
 
-    Attributes
-    ----------
-    lower, upper : float
-        Their ratios.
-    difference, margin : float
-        Mean at the upper level minus that at the lower one, and what counts as no difference.
-    low, high, change_low, change_high : float
-        90 % interval of the difference, by which it is judged, and its 95 % interval.
-    verdict : {"converged", "changing", "unclear", "unknown"}
-        Same within the margin; different with 95 % confidence; neither; or undecidable, as where
-        all numbers are zero or censored.
-    replicas : int or None
-        Where unclear: estimated runs at each level that would decide.
-    """
-
-    lower: float
+    lower: float  # their ratios
     upper: float
+    # mean at the upper level minus that at the lower one, and what counts as no difference
     difference: float
     margin: float
+    # 90 % interval of the difference, by which it is judged, and its 95 % interval
     low: float = math.nan
     high: float = math.nan
     change_low: float = math.nan
     change_high: float = math.nan
+    # "converged", "changing", "unclear", "unknown": Same within the margin; different with 95 %
+    # confidence; neither; or undecidable, as where all numbers are zero or censored
     verdict: str = UNKNOWN
-    replicas: int | None = None
+    replicas: int | None = None  # where unclear: estimated runs at each level that would decide
 
 
 @dataclass(frozen=True)
@@ -110,28 +99,13 @@ class Needed:
 
 @dataclass(frozen=True)
 class Finding:
-    """Result for one number.
-
-    Attributes
-    ----------
-    observable : Observable
-    levels : tuple of Level
-        In ascending order of their ratios.
-    last : Comparison or None
-        Of the last two levels, in the unit of the observable.
-    law : PowerLaw or None
-        Of the levels; it is not continued beyond them.
-    physical : Plateau or None
-        Of a converged number; None for all others.
-    needed : Needed or None
-    sentences : tuple of str
-    """
+    """Result for one number."""
 
     observable: Observable
-    levels: tuple[Level, ...]
-    last: Comparison | None
-    law: PowerLaw | None
-    physical: Plateau | None
+    levels: tuple[Level, ...]  # in ascending order of their ratios
+    last: Comparison | None  # of the last two levels, in the unit of the observable
+    law: PowerLaw | None  # of the levels; it is not continued beyond them
+    physical: Plateau | None  # of a converged number; None for all others
     needed: Needed | None
     sentences: tuple[str, ...]
 

@@ -15,16 +15,10 @@ _ALL = 1 - 1e-12  # a share of one has no finite logit
 
 @dataclass(frozen=True)
 class Family:
-    """Scale and scatter of a kind of number.
+    """Scale and scatter of a kind of number."""
 
-    Attributes
-    ----------
-    name : {"count", "share", "size", "onset"}
-    least_variance : float
-        Lower bound of the variance of single runs: counts that agree by chance have none.
-    """
-
-    name: str
+    name: str  # "count", "share", "size", "onset"
+    # lower bound of the variance of single runs: counts that agree by chance have none
     least_variance: float = 0.0
 
     def link(self, mean):
@@ -56,20 +50,12 @@ ONSET = Family("onset")
 
 
 class LevelRuns(NamedTuple):
-    """One number of each run of a level.
-
-    Attributes
-    ----------
-    ratio : float
-    values : ndarray of float, shape (n,)
-        For an onset that was not reached: the capacity at which the run ended.
-    censored : ndarray of bool, shape (n,)
-        Whether it was not reached; nothing but onsets can be.
-    """
+    """One number of each run of a level."""
 
     ratio: float
+    # shape (n,): For an onset that was not reached: the capacity at which the run ended
     values: np.ndarray
-    censored: np.ndarray
+    censored: np.ndarray  # shape (n,): Whether it was not reached; nothing but onsets can be
 
     @classmethod
     def of(cls, ratio: float, values: Sequence[float], censored: Sequence[bool] = ()) -> LevelRuns:
@@ -86,25 +72,14 @@ class LevelRuns(NamedTuple):
 
 @dataclass(frozen=True)
 class Observable:
-    """A number of a run that a convergence study follows.
+    """A number of a run that a convergence study follows."""
 
-    Attributes
-    ----------
-    name : str
-        Key in tables and JSON.
-    label : str
-        Name in sentences and on axes.
-    unit : str
-    family : Family
-    least_margin : float
-        Smallest size that the tolerance is a share of: contact loss near zero is compared with a
-        tenth of the interface, not with itself.
-    """
-
-    name: str
-    label: str
+    name: str  # key in tables and JSON
+    label: str  # name in sentences and on axes
     unit: str
     family: Family
+    # smallest size that the tolerance is a share of: contact loss near zero is compared with a
+    # tenth of the interface, not with itself
     least_margin: float = 0.0
 
     @property

@@ -86,31 +86,16 @@ class Scale:
 
 @dataclass(frozen=True)
 class Fit:
-    """A threshold with its interval.
+    """A threshold with its interval."""
 
-    Attributes
-    ----------
-    value : float
-        Where half of the runs say yes; NaN where it cannot be determined.
-    low, high : float
-        Ends of the interval; −inf or inf where it goes on beyond the range searched.
-    confidence : float
-        Of the interval, such as 0.95.
-    rising : bool or None
-        Whether yes becomes more frequent with the variable; None where it cannot be determined.
-    width : float
-        w of P, in units of the variable, or of its natural logarithm; 0 for a step.
-    scale : Scale
-        The range searched.
-    """
-
-    value: float
-    low: float
+    value: float  # where half of the runs say yes; NaN where it cannot be determined
+    low: float  # ends of the interval; −inf or inf where it goes on beyond the range searched
     high: float
-    confidence: float
+    confidence: float  # of the interval, such as 0.95
+    # whether yes becomes more frequent with the variable; None where it cannot be determined
     rising: bool | None
-    width: float
-    scale: Scale
+    width: float  # w of P, in units of the variable, or of its natural logarithm; 0 for a step
+    scale: Scale  # the range searched
 
     @property
     def bracketed(self) -> bool:
@@ -244,24 +229,15 @@ Evaluate = Callable[[Sequence[float]], Sequence[tuple[int, int]]]
 
 @dataclass(frozen=True)
 class Search:
-    """Values tried by a search, and its fit.
-
-    Attributes
-    ----------
-    fit : Fit
-    values, hits, runs : tuple
-        Values tried, in ascending order, with the runs that met the criterion and all runs.
-    reached : bool
-        Whether the interval is as narrow as required.
-    next_runs : int
-        Runs that the next step needed beyond those allowed; 0 where it ended for another reason.
-    """
+    """Values tried by a search, and its fit."""
 
     fit: Fit
+    # values tried, in ascending order, with the runs that met the criterion and all runs
     values: tuple[float, ...]
     hits: tuple[int, ...]
     runs: tuple[int, ...]
-    reached: bool
+    reached: bool  # whether the interval is as narrow as required
+    # runs that the next step needed beyond those allowed; 0 where it ended for another reason
     next_runs: int = 0
 
 
