@@ -97,7 +97,8 @@ def _law(levels: list[LevelRuns], family: Family, unit: float, left_out: tuple) 
         return None
     line, spread, off = found
     shift = np.array([[1.0, -x.mean()], [0.0, 1.0]])
-    (a, b), spread = shift @ line, shift @ spread @ shift.T
+    a, b = map(float, shift @ line)
+    spread = shift @ spread @ shift.T
     # Two degrees of freedom are spent on the line, one in each level on its mean.
     between, within = len(levels) - 2, sum(level.n for level in levels) - len(levels)
     if not within:
