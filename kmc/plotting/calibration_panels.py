@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kmc.campaign.calibration.sentences import plain
 from kmc.common.formatting import quantity
 from kmc.errors import InputError
 from kmc.plotting import style
@@ -112,7 +113,7 @@ def _ticks(axis: object, ends: tuple[float, float], log: bool, shown: bool) -> N
     if log:
         round_ = [m * 10.0**e for e in range(-12, 13) for m in (1, 2, 5)]
         inside = [v for v in round_ if ends[0] <= np.log10(v) <= ends[1]]
-        inside = inside[:: max(1, len(inside) // 3)]
+        inside = inside[:: math.ceil(len(inside) / 3)]  # four texts would touch
         places, texts = np.log10(inside), [f"{v:g}" for v in inside]
     else:
         step = float(f"{(ends[1] - ends[0]) / 3:.1g}")
@@ -156,7 +157,7 @@ def _predictions(found: Calibration) -> Figure:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks(
         range(len(rows)),
-        [f"{r['experiment']}, {_short(r['quantity'])}: {r['measured']}" for r in rows],
+        [f"{r['experiment']}, {plain(r['quantity'])}: {r['measured']}" for r in rows],
         fontsize=6,
     )
     axes.set_xlabel("over the measured value")
@@ -167,8 +168,3 @@ def _predictions(found: Calibration) -> Figure:
         "below the dotted line: held out",
     )
     return page
-
-
-def _short(name: str) -> str:
-    column, at, rest = name.partition(" at ")
-    return f"{quantity(column)[0]}{at}{rest}" if at else name.replace("_", " ")

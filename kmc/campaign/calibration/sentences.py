@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +11,16 @@ from kmc.common.formatting import figure, listed, quantity
 
 _NARROWED = 0.5  # share of the prior's width below which the data say something of an input
 _ROWS = 5  # measurements that are named
+# A posterior as wide as its prior has its 95 % quantile at 5 % from the end of the prior.
+_AT_END = 0.03
+
+
+def plain(name: str) -> str:
+    """A quantity as one would say it: `contact_loss_percent=90` is a contact loss of 90 %."""
+    column, at, rest = name.partition(" at ")
+    if at:
+        return f"{quantity(column)[0]}{at}{rest}"
+    return re.sub(r"(\w+)_percent=(\S+)", r"\1 of \2 %", name).replace("_", " ")
 
 
 def lines_of(content: Mapping[str, Any]) -> list[str]:
@@ -75,8 +87,10 @@ def _posterior(content: Mapping[str, Any]) -> list[str]:
         effect = ""
         if row["input"] in content["idle"]:
             effect = ", without effect on any number here"
-        elif row["width_left"] > _NARROWED:
-            effect = ", hardly narrowed"
+        else:
+            if row["width_left"] > _NARROWED:
+                effect = ", hardly narrowed"
+            effect += at_end_of_prior(row, content["inputs"][row["input"]])
         lines.append(
             f"  {row['input']}: {figure(row['median'])} ({ends}), "
             f"{100 * row['width_left']:.0f} %{effect}"
@@ -92,11 +106,24 @@ def _posterior(content: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def at_end_of_prior(row: Mapping[str, Any], prior: Mapping[str, Any]) -> str:
+    """Whether the data would go on beyond an end of the prior."""
+    ends = prior["log_uniform"] or prior["uniform"]
+    if ends is None:
+        return ""
+    scale = math.log if prior["log_uniform"] else float
+    near = _AT_END * (scale(ends[1]) - scale(ends[0]))
+    for end, quantile, name in ((ends[0], "low", "lower"), (ends[1], "high", "upper")):
+        if abs(scale(end) - scale(row[quantile])) < near:
+            return f", at the {name} end of its prior ({figure(end)})"
+    return ""
+
+
 def _prediction(row: Mapping[str, Any]) -> str:
     low, median, high = (_end(row[key]) for key in ("low", "median", "high"))
     held = ", held out" if row["held_out"] else ""
     return (
-        f"  {row['experiment']}, {row['quantity']}: {median} ({low} to {high}); measured "
+        f"  {row['experiment']}, {plain(row['quantity'])}: {median} ({low} to {high}); measured "
         f"{row['measured']}: {row['verdict']}{held}"
     )
 
