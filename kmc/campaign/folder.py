@@ -63,13 +63,7 @@ class PointStatus(NamedTuple):
 
 
 class SweepFolder:
-    """A sweep on disk; made by `open_folder` and `make_folder`.
-
-    Attributes
-    ----------
-    path : Path
-    plan : Plan
-    """
+    """A sweep on disk; made by `open_folder` and `make_folder`."""
 
     def __init__(self, path: Path, plan: Plan):
         self.path = Path(path)

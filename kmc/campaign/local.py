@@ -80,17 +80,10 @@ class Workers:
 
 
 class LocalWorkers(Workers):
-    """Processes of this machine, each running one point at a time on one thread.
+    """`count` processes of this machine, each running one point at a time on one thread.
 
-    A thread waits for each. `concurrent.futures.ProcessPoolExecutor` would run a user's script
-    again in each process, and lose all points with one process that is killed.
-
-    Parameters
-    ----------
-    count : int
-        Processes.
-    log : Path
-        File for their standard error.
+    A thread waits for each; `log` gets their standard error. `ProcessPoolExecutor` would run a
+    user's script again in each process, and lose all points with one process that is killed.
     """
 
     def __init__(self, count: int, log: Path):

@@ -86,10 +86,8 @@ class Plan:
     def from_json(cls, data: Mapping[str, Any], text: str) -> Plan:
         """The plan of `to_json`; its settings are not checked again.
 
-        Raises
-        ------
-        ValueError, TypeError, KeyError
-            It has another layout, or points that its axes do not give.
+        ValueError, TypeError or KeyError where it has another layout, or points that its axes do
+        not give.
         """
         rest = {key: value for key, value in data.items() if key != "points"}
         try:

@@ -39,22 +39,12 @@ class _Stopped(Exception):
 def run_point(folder: str, name: str, owner: str) -> dict[str, Any]:
     """Run one point to its end and rename its trajectory.
 
-    Parameters
-    ----------
-    folder : str
-        The folder of the sweep, as a path on this machine.
-    name : str
-        Name of the point; its run file is there.
-    owner : str
-        Identity of the sweep. The run stops as soon as the file ``owner`` differs: workers of a
-        killed sweep do not disturb the next one.
+    `owner` is the identity of the sweep: the run stops as soon as the file ``owner`` of the folder
+    differs, so that workers of a killed sweep do not disturb the next one.
 
-    Returns
-    -------
-    dict
-        ``name``, ``state`` ("done", "failed", "stopped", "busy"), ``error``, ``details``,
-        ``wall_s``, ``numbers`` (for `SweepFolder.record_done`), and ``notes`` for the user.
-        Nothing is raised: some errors cannot be pickled.
+    Returns ``name``, ``state`` (of the names above), ``error``, ``details``, ``wall_s``,
+    ``numbers`` (for `SweepFolder.record_done`), and ``notes`` for the user. Nothing is raised: some
+    errors cannot be pickled.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", KmcWarning)

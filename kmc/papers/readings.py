@@ -156,10 +156,7 @@ def read_study(study: Any, folder: Path, progress: bool = False) -> Runs:
 def read_samples(study: Any, calibration: Calibration) -> list[Sample]:
     """Numbers of the posterior runs of a calibration, by the rows that they stand for.
 
-    Raises
-    ------
-    InputError
-        The study has no calibrated rows, no input was plausible, or the runs are not there.
+    `InputError` where the study has no calibrated rows, or the runs are not there.
     """
     if not study.calibrated:
         raise InputError(
@@ -247,19 +244,14 @@ SCAN_um = 1.0  # electrons of EDS come from about a micrometre of metal
 def voids_of(samples: Mapping[str, np.ndarray], stop_reason: str = "") -> dict[str, float]:
     """Numbers of a population of voids, from the columns of its samples.
 
-    Returns
-    -------
-    dict
-        ``cuts_first`` and ``cuts_second``, voids on 100 µm of line at the first and second image,
-        and ``width_first_um``, their mean width at the first;
-        ``coalescing_mAh_cm2``, the first image with fewer than nine tenths of the most, and
-        ``cuts_left``, the share of these at the end;
-        ``lost90_mAh_cm2`` and ``gap_mAh_cm2``, where nine tenths and all of the contact are gone;
-        ``risen_mAh_cm2``, where the overpotential is half above its lowest value since 1 s;
-        ``steepness``, its slope against charge beyond nine tenths over that from one tenth to
-        there; ``begun_overpotential_V`` at 1 s; ``concentration_max_V`` from 1 s to the first
-        image, ``concentration_first_V`` there; ``first_split_mAh_cm2``. Infinite: not by the end
-        of the run. NaN: not defined.
+    ``cuts_first``, ``cuts_second``: voids on 100 µm of line at the first and second image;
+    ``width_first_um``: their mean width at the first. ``coalescing_mAh_cm2``: the first image with
+    fewer than nine tenths of the most; ``cuts_left``: the share of these at the end.
+    ``lost90_mAh_cm2``, ``gap_mAh_cm2``: nine tenths and all of the contact are gone.
+    ``risen_mAh_cm2``: the overpotential is half above its lowest value since 1 s; ``steepness``:
+    its slope against charge beyond nine tenths over that from one tenth to there;
+    ``begun_overpotential_V`` at 1 s. ``concentration_max_V`` from 1 s to the first image,
+    ``concentration_first_V`` there. Infinite: not by the end of the run. NaN: not defined.
     """
     charge, contact = samples["capacity_mAh_cm2"], samples["contact_fraction"]
     volts, begun = samples["overpotential_V"], samples["time_s"] >= FIRST_S
@@ -321,14 +313,7 @@ def _steepness(charge: np.ndarray, loss: np.ndarray, volts: np.ndarray) -> float
 
 
 def box_of(t: Trajectory) -> dict[str, float]:
-    """Numbers of a box of atoms.
-
-    Returns
-    -------
-    dict
-        ``splits``, ``collapses``, ``coalescences`` and ``nucleations`` of voids in the run;
-        ``end_mg_coverage``, the share of the sites of L1, where there is Mg.
-    """
+    """Events of the voids of a box of atoms, and its coverage of L1 by Mg at the end."""
     events = voids(t).events
     kinds = events["kind"].value_counts() if len(events) else {}
     seen = ("split", "collapse", "coalescence", "nucleation")
@@ -344,15 +329,11 @@ def box_of(t: Trajectory) -> dict[str, float]:
 def deposition_of(run: TableRun) -> dict[str, float]:
     """Numbers of a deposition.
 
-    Returns
-    -------
-    dict
-        ``coverage_1`` and ``coverage_3``, ``roughness_3`` and ``highest_3`` (layers), at one and at
-        three monolayers of the first plating; NaN where it ends before. ``dead_percent``, dead
-        atoms over all plated at the end. By Aurbach's protocol ``lost_percent`` and, apart,
-        ``formation_lost_percent``: 100 % less the efficiency, NaN where a run does not reach its
-        end. ``covered_islands`` and ``covered_between``, shares of the islands and of the substrate
-        between them that are covered at the end.
+    ``coverage_1``, ``coverage_3``, ``roughness_3`` and ``highest_3`` (layers), at one and three
+    monolayers of the first plating. ``dead_percent``: dead atoms over all plated. By Aurbach's
+    protocol ``lost_percent`` and, apart, ``formation_lost_percent``: 100 % less the efficiency.
+    ``covered_islands``, ``covered_between``: shares of the islands and of the substrate between
+    them covered at the end. NaN where a run ends before.
     """
     s = run.samples
     first = s["step"] == s["step"][0]
@@ -389,16 +370,12 @@ NO_CREEP = 0.78  # of their first area: pores of the cathode paper that reopen w
 def cathode_of(run: TableRun) -> dict[str, float]:
     """Numbers of a cathode.
 
-    Returns
-    -------
-    dict
-        ``cycles``; each of the contact ratios and stresses, lithiated, in the first and in the last
-        cycle (``_first``, ``_last``), and the last less the first (``_change``); the first pores
-        still open, over their area at the start, delithiated in the first cycle
-        (``pores_delithiated``), and that less the same lithiated (``pores_change``). Of single
-        pores the share that is open to less than `NO_CREEP` after the first cycle
-        (``pores_below``), and that shrank while it was delithiated (``pores_shrinking``).
-        ``thickness_change`` from the start to the end of the last cycle.
+    ``cycles``; each contact ratio and stress, lithiated, in the first and in the last cycle
+    (``_first``, ``_last``), and the difference (``_change``). Of the first pores, over their area
+    at the start: still open, delithiated in the first cycle (``pores_delithiated``), and that less
+    the same lithiated (``pores_change``). Of single pores the share open to less than `NO_CREEP`
+    after the first cycle (``pores_below``), and that shrank while delithiated
+    (``pores_shrinking``). ``thickness_change`` from the start to the end of the last cycle.
     """
     s = run.samples
     phases = s["phase"] == 1, s["phase"] == 2

@@ -173,18 +173,8 @@ def judge(
 ) -> list[dict[str, Any]]:
     """Judge the claims of the paper from the runs in a study folder, and write claims.json.
 
-    Parameters
-    ----------
-    folder : str or Path
-    progress : bool
-        Show the progress of reading the runs on stderr.
-    calibration : str or Path, optional
-        As of `run_study`; each claim then has ``calibrated`` beside its figures.
-
-    Raises
-    ------
-    InputError
-        It is not the folder of a study.
+    With a `calibration`, as of `run_study`, each claim has ``calibrated`` beside its figures.
+    `InputError` where it is not the folder of a study.
     """
     path = Path(folder)
     if not (path / STUDY_FILE).is_file():

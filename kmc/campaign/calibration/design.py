@@ -66,18 +66,7 @@ def sobol(points: int, inputs: int, seed: int) -> np.ndarray:
 
 
 class Sweeps:
-    """`Simulate` by sweeps of the true code.
-
-    Parameters
-    ----------
-    problem : Problem
-    make_workers : callable, optional
-        Folder of a sweep → workers for a number of points; local processes by default.
-    workers : int, optional
-        Local processes; all cores by default.
-    progress : bool
-        Show the progress of each sweep on stderr.
-    """
+    """`Simulate` by sweeps of the true code, on workers that `make_workers` starts."""
 
     def __init__(
         self,

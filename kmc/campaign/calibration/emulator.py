@@ -23,13 +23,7 @@ _NUGGET = 1e-6
 
 
 def library() -> ModuleType:
-    """scikit-learn's Gaussian processes.
-
-    Raises
-    ------
-    InputError
-        They are not installed.
-    """
+    """scikit-learn's Gaussian processes; `InputError` where they are not installed."""
     try:
         from sklearn import gaussian_process
     except ImportError:
@@ -69,23 +63,10 @@ class Emulator:
 def train(
     u: np.ndarray, results: Results, observables: Sequence[Observable], inputs: list[int], seed: int
 ) -> list[Emulator]:
-    """Emulators of the observables of one experiment.
+    """Emulators of the observables of one experiment at settings `u`, shape (settings, inputs).
 
-    Parameters
-    ----------
-    u : ndarray, shape (settings, inputs)
-    results : Results
-        Of the same settings.
-    observables : sequence of Observable
-    inputs : list of int
-        Columns of `u` that enter the experiment.
-    seed : int
-        Of the search for length scales.
-
-    Raises
-    ------
-    InputError
-        Fewer than 8 settings gave a number.
+    `inputs` are the columns of `u` that enter it, `seed` that of the search for length scales.
+    `InputError` where fewer than 8 settings gave a number.
     """
     return [
         _train_one(u, results.values[..., k], results.bounds[..., k], of, inputs, seed)
@@ -204,14 +185,7 @@ def _above(
 
 
 class Emulators:
-    """All emulators of a calibration, and where runs are refused.
-
-    Parameters
-    ----------
-    emulators : list of Emulator
-    possible : list
-        Of each experiment with refused settings: its inputs, and a classifier of the settings.
-    """
+    """All emulators of a calibration, and where runs are refused (of `refusals`)."""
 
     def __init__(self, emulators: list[Emulator], possible: Sequence[tuple] = ()):
         self.emulators, self._possible = emulators, possible

@@ -41,27 +41,10 @@ def implausibility(emulators: Emulators, data: Sequence[Datum], u: np.ndarray) -
 def match(
     emulators: Emulators, data: Sequence[Datum], inputs: int, limit: float, wanted: int, seed: int
 ) -> tuple[np.ndarray, float, float]:
-    """Plausible places of the unit cube.
+    """Places of the unit cube with an implausibility below `limit`, shape (n, inputs).
 
-    Parameters
-    ----------
-    emulators : Emulators
-    data : sequence of Datum
-    inputs : int
-    limit : float
-        Implausibility below which inputs are kept.
-    wanted : int
-        Places wanted.
-    seed : int
-
-    Returns
-    -------
-    places : ndarray, shape (n, inputs)
-        Plausible ones; empty where there is none.
-    share : float
-        Of the priors that is plausible, by Sobol points.
-    lowest : float
-        The lowest implausibility found.
+    Empty where there is none. With the share of the priors that is plausible, by Sobol points, and
+    the lowest implausibility found.
     """
     rng = np.random.default_rng(seed)
     u = sobol(CANDIDATES, inputs, seed)

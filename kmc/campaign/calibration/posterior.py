@@ -54,20 +54,9 @@ def log_likelihood(emulators: Emulators, data: Sequence[Datum], u: np.ndarray) -
 def sample(
     emulators: Emulators, data: Sequence[Datum], plausible: np.ndarray, seed: int
 ) -> Posterior:
-    """Samples of the posterior by emcee (10.1086/670067), from plausible places.
+    """Samples of the posterior by emcee (10.1086/670067), whose chains begin at `plausible` places.
 
-    Parameters
-    ----------
-    emulators : Emulators
-    data : sequence of Datum
-    plausible : ndarray, shape (n, inputs)
-        Where chains may begin.
-    seed : int
-
-    Raises
-    ------
-    InputError
-        emcee is not installed.
+    `InputError` where emcee is not installed.
     """
     try:
         import emcee
@@ -120,13 +109,8 @@ def narrowing(
 
     Each emulated number is measured once more, to `precision_percent`. Hypothetical outcomes are
     drawn from the posterior; samples are weighted by each, and the variance that is left is
-    averaged. The model's discrepancy and the scatter of one run limit what it can tell.
-
-    Returns
-    -------
-    list of dict
-        ``measure``, ``to`` (precision as text) and ``left``: of each input the share of its
-        variance that would be left. Most telling first.
+    averaged. The model's discrepancy and the scatter of one run limit what it can tell. Rows, the
+    most telling first: ``measure``, ``to``, and ``left``, the share of each input's variance.
     """
     rng = np.random.default_rng(seed)
     u = posterior.u

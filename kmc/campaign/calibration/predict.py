@@ -23,14 +23,9 @@ _MAX_BOUNDS = 0.05  # share of lower bounds with which quantiles are still numbe
 def runs_of(
     problem: Problem, posterior: Posterior, simulate: Simulate, folder: Path
 ) -> dict[str, Results]:
-    """One run of every experiment at some samples of the posterior.
+    """One run of every experiment at some samples of the posterior; none without `posterior_runs`.
 
     The samples are kept in the folder: more of them add runs, and none is made twice.
-
-    Returns
-    -------
-    dict of str to Results
-        Of each experiment, in the order of the file; empty without `posterior_runs`.
     """
     count = problem.settings.posterior_runs
     if not count:

@@ -201,19 +201,10 @@ class Problem:
 
 
 def read_problem(file: str | Path, waves: int | None = None) -> Problem:
-    """Read and check a calibration file, its data and its runs.
+    """Read and check a calibration file (path or shipped name), its data and its runs.
 
-    Parameters
-    ----------
-    file : str or Path
-        Path of a TOML file, or the name of one that comes with kmc.
-    waves : int, optional
-        In place of those of the file.
-
-    Raises
-    ------
-    InputError
-        Nothing has been run then. A quantity without a stated discrepancy is refused.
+    `waves` in place of those of the file. `InputError` before anything has been run, also where a
+    quantity has no stated discrepancy.
     """
     path = catalogue.locate("calibrations", file)
     given = catalogue.read_toml(path)

@@ -191,21 +191,11 @@ def assess(
     unit: float = 1.0,
     time_s: TimeOf = lambda ratios, replicas: math.nan,
 ) -> Finding:
-    """Evaluate one number over the levels.
+    """Evaluate one number over levels in ascending order of their ratios.
 
-    Parameters
-    ----------
-    observable : Observable
-    levels : sequence of LevelRuns
-        One for each ratio, in ascending order.
-    tolerance : float
-        Change that a tenfold ratio may make, as a share of the number.
-    physical_ratio : float
-        Where nothing is slowed any more.
-    unit : float
-        The numbers are divided by it: the area of the box, of counts that become densities.
-    time_s : callable
-        See `TimeOf`.
+    `tolerance` is the change that a tenfold ratio may make, as a share of the number; at
+    `physical_ratio` nothing is slowed any more; the numbers are divided by `unit`, the area of the
+    box for counts that become densities.
     """
     *below, top = levels
     comparisons = []

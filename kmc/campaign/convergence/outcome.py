@@ -256,14 +256,10 @@ def read_study(
     workers: int | None = None,
     progress: bool = False,
 ) -> Convergence:
-    """Evaluate the runs of a convergence study that are done.
+    """Evaluate the runs of a convergence study that are done; parameters as of `kmc.converge`.
 
-    Parameters are those of `kmc.converge`; `workers` are what the remaining time is estimated for.
-
-    Raises
-    ------
-    InputError
-        The folder holds another sweep, none of its runs is done, or a number is out of range.
+    `workers` are what the remaining time is estimated for. `InputError` where the folder holds
+    another sweep, `KmcError` where none of its runs is done.
     """
     check_reading(at, tolerance)
     opened = open_folder(folder)

@@ -137,15 +137,6 @@ def fit(
 ) -> Fit:
     """Threshold of runs of which `hits` of `runs` met the criterion at each of some `values`.
 
-    Parameters
-    ----------
-    values : sequence of float, shape (n,)
-    hits, runs : sequence of int, shape (n,)
-    scale : Scale
-        The range searched.
-    confidence : float
-        Of the interval.
-
     Examples
     --------
     Runs of four at four currents, of which 0, 1, 3 and 4 failed:
