@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,16 +123,17 @@ def compare(*runs: Any, at: float | None = None) -> Compared:
         raise InputError("there is nothing to compare with", advice="Give two runs or more.")
     found = [run if hasattr(run, "samples") else load(run) for run in runs]
     results = [_results(run, at) for run in found]
-    numbers = dict.fromkeys(name for row in results for name in row)
+    inputs = [_inputs(run) for run in found]
     charges = dict.fromkeys(c.column for run in found if (c := SYSTEMS[run.kind].charge))
     moment = "at the end"
     if at is not None:
         moment = "at " + " and ".join(charge_text(at, unit_of(column)) for column in charges)
     return Compared(
         names=_names([Path(run.path) for run in found]),
-        inputs=_side_by_side([_inputs(run) for run in found]),
+        inputs={n: tuple(row.get(n) for row in inputs) for n in dict.fromkeys(chain(*inputs))},
         results={
-            n: tuple(row.get(n) for row in results) for n in sorted(numbers, key=number_order)
+            n: tuple(row.get(n) for row in results)
+            for n in sorted({*chain(*results)}, key=number_order)
         },
         moment=moment,
         notes=tuple(_notes(found, results, at)),
@@ -158,16 +160,6 @@ def _inputs(run: Any) -> dict[str, Any]:
     return flat | {f"parameters.{name}": entry.get("value") for name, entry in values.items()}
 
 
-def _settings(run: Any) -> dict[str, Any]:
-    """The keys of the run file that have a value, by ``section.key``."""
-    tables = {section: table for section, table in run.run.items() if isinstance(table, Mapping)}
-    return {
-        f"{section}.{key}": value
-        for section, table in from_resolved(tables).items()
-        for key, value in table.items()
-    }
-
-
 def _results(run: Any, at: float | None) -> dict[str, Any]:
     system = SYSTEMS[run.kind]
     if at is not None and system.charge is None:
@@ -184,13 +176,18 @@ def _results(run: Any, at: float | None) -> dict[str, Any]:
     return found | {"stop_reason": run.stop_reason if run.finished else "unfinished"}
 
 
-def _side_by_side(tables: Sequence[Mapping[str, Any]]) -> dict[str, tuple]:
-    names = dict.fromkeys(name for table in tables for name in table)
-    return {name: tuple(table.get(name) for table in tables) for name in names}
-
-
 def _notes(runs: Sequence[Any], results: Sequence[Mapping[str, Any]], at: float | None) -> list:
-    notes = hidden_effects({}, [_settings(run) for run in runs])
+    settings = [
+        {
+            f"{section}.{key}": value
+            for section, table in from_resolved(
+                {name: table for name, table in run.run.items() if isinstance(table, Mapping)}
+            ).items()
+            for key, value in table.items()
+        }
+        for run in runs
+    ]
+    notes = hidden_effects({}, settings)
     charges = {charge.column for run in runs if (charge := SYSTEMS[run.kind].charge)}
     if at is None and len(charges) == 1:
         ends = [row.get(next(iter(charges)), math.nan) for row in results]

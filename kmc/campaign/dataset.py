@@ -1,11 +1,5 @@
 """The results of a sweep as an `xarray.Dataset`.
 
-    ds = kmc.load_sweep("temperature")
-    ds.contact_fraction.mean("replica")
-    ds.contact_fraction_at.sel(at_monolayers=0.5)
-    ds.sweep.trajectory(temperature_K=333.15, replica=0).frames[-1]
-    ds.to_dataframe()
-
 Every axis of the sweep is a dimension, and so is `replica`. What has not been run, or has failed,
 is NaN; `state` says which.
 """

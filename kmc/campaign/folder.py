@@ -285,17 +285,14 @@ def open_folder(path: str | Path) -> SweepFolder:
     try:
         text = read_text(path / "sweep.toml")
         plan = Plan.from_json(index["plan"], text)
-        if not all(_is_usable(plan, point) for point in plan.points):
+        safe = re.compile(r"[^/\\\0.][^/\\\0]{0,239}")  # names are those of files here
+        if not all(
+            safe.fullmatch(p.name) and isinstance(plan.run_tables(p), dict) for p in plan.points
+        ):
             raise ValueError("a point has an impossible name or settings")
         return SweepFolder(path, plan)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
         raise _damaged(path, f"{type(problem).__name__}: {problem}") from None
-
-
-def _is_usable(plan: Plan, point: Point) -> bool:
-    """Whether a point has settings by section and key, and a name that is that of a file here."""
-    safe = re.fullmatch(r"[^/\\\0.][^/\\\0]{0,239}", point.name)
-    return bool(safe) and isinstance(plan.run_tables(point), dict)
 
 
 def _damaged(path: Path, why: str) -> InputError:
@@ -304,6 +301,23 @@ def _damaged(path: Path, why: str) -> InputError:
         advice=f"Remove that file only, then repeat `kmc sweep FILE -o {path}` with the sweep file "
         "of that time: it writes the index again and continues; points that are done stay done.",
     )
+
+
+def plan_along(path: str | Path, axes: list[str]) -> Plan | None:
+    """The plan in a folder of a study whose values grow along some axes; None before its first run.
+
+    `InputError` where the folder holds a sweep along other ones.
+    """
+    if not (Path(path) / "index.json").exists():
+        return None
+    plan = open_folder(path).plan
+    if list(plan.axes) != axes:
+        raise InputError(
+            f"{path} holds another sweep: {' and '.join(plan.axes) or 'nothing'} varies there, "
+            f"{' and '.join(axes)} here",
+            advice=_ELSEWHERE,
+        )
+    return plan
 
 
 def check_folder(path: str | Path, plan: Plan) -> SweepFolder | None:

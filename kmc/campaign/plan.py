@@ -1,19 +1,4 @@
-"""Sweep files: a run, the settings that vary, and the number of replicas.
-
-    run = "strip_li"                                   # a shipped run, or a path from this file
-    replicas = 3                                       # runs a setting, with different seeds
-    seed = 1
-
-    [grid]                                             # every combination
-    "conditions.temperature_K" = [298.15, 333.15]
-    "parameters.second_shell_ratio" = [0.4, 0.5]
-
-    [zip]                                              # side by side: lists of one length
-    "conditions.current_density_mA_cm2" = [0.25, 0.5]
-    "stop.capacity_monolayers" = [1, 2]
-
-    [set]                                              # the same in every run
-    "system.size" = [24, 24, 24]
+"""Sweep files: a run, the settings that vary, and the number of replicas (docs/sweeps.md).
 
 `read_plan` checks the file and lists the points; `plan_of` does so for a dict.
 """

@@ -9,7 +9,7 @@ import os
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from filelock import BaseFileLock, FileLock, SoftFileLock
 
@@ -31,14 +31,13 @@ def read_log(path: Path) -> list[Ended | None]:
         text = read_text(path, "replace")
     except OSError:
         return []
-    return [_ended(row) for row in json_lines(text)]
-
-
-def _ended(row: Any) -> Ended | None:
-    try:
-        return Ended(str(row["name"]), str(row["state"]), float(row["wall_s"]))
-    except (ValueError, KeyError, TypeError):
-        return None
+    found: list[Ended | None] = []
+    for row in json_lines(text):
+        try:
+            found.append(Ended(str(row["name"]), str(row["state"]), float(row["wall_s"])))
+        except (ValueError, KeyError, TypeError):
+            found.append(None)
+    return found
 
 
 def append_to_log(path: Path, ended: Ended) -> None:

@@ -126,16 +126,20 @@ def onset(t: Run, contact: float) -> float:
     samples, charge = _columns(t), SYSTEMS[t.kind].charge
     if charge is None or "contact_fraction" not in samples:  # no contact is lost there
         return math.nan
-    values = samples["contact_fraction"]
-    below = np.flatnonzero(values < contact)
-    if not len(below):
-        return math.nan
-    capacity, after = samples[charge.column], int(below[0])
-    if not after:
-        return float(capacity[0])
-    above, under = values[after - 1], values[after]
-    share = (above - contact) / (above - under)
-    return float(capacity[after - 1] + share * (capacity[after] - capacity[after - 1]))
+    found = crossing(samples[charge.column], -samples["contact_fraction"], -contact)
+    return math.nan if math.isinf(found) else found
+
+
+def crossing(x: np.ndarray, y: np.ndarray, level: float) -> float:
+    """First x at which y reaches a level, linear between rows; infinite where it never does."""
+    above = np.flatnonzero(y >= level)
+    if not len(above):
+        return math.inf
+    k = int(above[0])
+    if not k or not np.isfinite(y[k]):
+        return float(x[k])
+    share = (level - y[k - 1]) / (y[k] - y[k - 1])
+    return float(x[k - 1] + share * (x[k] - x[k - 1]))
 
 
 def entry_of(

@@ -206,3 +206,37 @@ def _is_running(process: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file whole."""
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def claim_folder(path: Path, head: str) -> bool:
+    """Whether a folder has the file `head` of its owner already; else it is made, or empty.
+
+    Raises
+    ------
+    InputError
+        It holds other files, or cannot be made.
+    """
+    if (path / head).is_file():
+        return True
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}", advice="Make it first.")
+    try:
+        path.mkdir(exist_ok=True)
+        strangers = sorted(entry.name for entry in path.iterdir())
+    except OSError as problem:
+        raise InputError(
+            f"{path} cannot be made: {problem.strerror or problem}",
+            advice="Choose a folder that you may write to with -o.",
+        ) from None
+    if strangers:
+        raise InputError(
+            f"{path} holds other files, such as {strangers[0]}",
+            advice="Use another folder with -o.",
+        )
+    return False

@@ -1,26 +1,7 @@
 """Claims of a paper, judged by one stated rule from the runs of its study.
 
 A claim has figures (numbers, most with a range from the paper) and orders (which of two is larger).
-The verdict follows from them and is never written down by hand:
-
-reproduced
-    every figure that has a range meets it, at least one figure has a range, and every order holds
-rank only
-    every order holds; a figure is outside its range, or none has one
-not reproduced
-    an order does not hold; or there is none, and a figure is outside
-by input, by definition, by fit
-    it would be reproduced or rank only, but follows from what was put in, or from how a word is
-    defined, or inputs were calibrated on it: it says nothing of the model
-not addressable
-    the model has nothing that could show it; the reason says what is missing
-not run
-    the runs that would show it are not there
-
-A figure meets a range where its mean lies in it, or its 95 % interval meets it and is no wider. An
-order holds where the 95 % intervals of the two means do not overlap (where one is of a single run:
-where they differ by a fifth). The range of a figure is the paper's, ± its scatter where it
-states one; a bare number has ± 20 %.
+The verdict follows from them by the rule of docs/studies.md and is never written down by hand.
 
 Over a calibration the rule is the same, with a run of each row at each of some samples of the
 posterior: a figure is their median with its 90 % interval, and an order holds where it does in nine

@@ -79,17 +79,13 @@ class Paper:
             not of or any(isinstance(part, str) and part in of for part in parts)
         )
 
-    def changed(self, name: str) -> Row:
-        """Settings of a changed input."""
-        return dict(self.inputs[name]["settings"])
-
     def rows_of(self, step: Mapping[str, Any]) -> list[Row]:
         """Rows of a step, without doubles."""
         rows = [self.row(parts) for parts in step.get("rows", [[]])]
         if "inputs" in step:
             (family,) = (n for n, steps in self.families.items() if step["name"] in steps)
             rows = [
-                self.row([*parts, self.changed(name)])
+                self.row([*parts, self.inputs[name]["settings"]])
                 for name in self.inputs
                 for parts in step["inputs"]
                 if self.applies(name, family, parts)

@@ -15,10 +15,11 @@ from scipy.special import erfc
 from kmc.analysis.history import voids
 from kmc.analysis.profiles import profiles
 from kmc.campaign.calibration.calibrate import Calibration
-from kmc.campaign.calibration.observe import FIRST_S, crossing, event_charge
+from kmc.campaign.calibration.observe import FIRST_S, event_charge
 from kmc.campaign.calibration.posterior import LEVELS
-from kmc.campaign.folder import open_folder
-from kmc.campaign.scalars import final
+from kmc.campaign.folder import SweepFolder, open_folder
+from kmc.campaign.points import Point
+from kmc.campaign.scalars import crossing, final
 from kmc.common.progress import progress_for
 from kmc.errors import InputError
 from kmc.files.reader import Trajectory
@@ -105,7 +106,7 @@ class Runs:
         """Readings of a family or step that are of a row, with an input changed if it applies."""
         row = self.study.row(parts)
         if variant is not None and self.study.applies(variant, family, parts):
-            row |= self.study.changed(variant)
+            row |= self.study.inputs[variant]["settings"]
         steps = self.study.families.get(family, (family,))
         return [r for r in self.readings if r.step in steps and self.study.same(r.settings, row)]
 
@@ -143,10 +144,7 @@ def read_study(study: Any, folder: Path, progress: bool = False) -> Runs:
             todo += [(step, opened, point) for point in opened.plan.points if point.name in done]
     with progress_for("reading", progress) as shown:
         for number, (step, opened, point) in enumerate(todo, start=1):
-            run = load(opened.trajectory_path(point))
-            found.append(
-                Reading(step, point.settings, {**columns_of(run), **_NUMBERS[run.kind](run)})
-            )
+            found.append(_reading(step, opened, point))
             shown.update(number / len(todo), f"run {number} of {len(todo)}")
     if study.checked:
         found.append(Reading("checks", {}, checks_of(check_values(study.checked)), exact=True))
@@ -186,12 +184,14 @@ def read_samples(study: Any, calibration: Calibration) -> list[Sample]:
                 checked = checks_of(check_values(study.checked, values))
                 found.append({"checks": Reading("checks", {}, checked)})
             if point.name in done:
-                run = load(opened.trajectory_path(point))
-                numbers = {**columns_of(run), **_NUMBERS[run.kind](run)}
-                reading = Reading(name, point.settings, numbers)
                 rows = [row for row, of in study.calibrated.items() if of == name]
-                found[number] |= dict.fromkeys(rows, reading)
+                found[number] |= dict.fromkeys(rows, _reading(name, opened, point))
     return [Sample(readings) for readings in found]
+
+
+def _reading(step: str, opened: SweepFolder, point: Point) -> Reading:
+    run = load(opened.trajectory_path(point))
+    return Reading(step, point.settings, {**columns_of(run), **_NUMBERS[run.kind](run)})
 
 
 def check_values(params: str, values: Mapping[str, float] | None = None) -> list[dict[str, Any]]:

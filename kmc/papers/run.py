@@ -22,12 +22,13 @@ from typing import Any
 from kmc.campaign.calibration.calibrate import Calibration, load_calibration
 from kmc.campaign.local import cores
 from kmc.common.json_files import json_safe, read_json
+from kmc.common.outputs import claim_folder, write_text
 from kmc.common.provenance import collect
 from kmc.errors import InputError
 from kmc.papers.claims import NOT_RUN, number_of
 from kmc.papers.paper import NAMES, Paper, paper
 from kmc.papers.readings import Reading, Runs, mean, read_samples, read_study
-from kmc.papers.steps import MakeWorkers, lines_of, steps_of, write
+from kmc.papers.steps import MakeWorkers, lines_of, steps_of
 
 STUDY_FILE, CLAIMS_FILE = "study.json", "claims.json"
 FORMAT = "kmc study"
@@ -117,7 +118,7 @@ def run_study(
         "steps": [{"name": s.name, "what": s.what, "command": s.command} for s in steps],
     }
     # Written anew each time: a newer kmc goes on with its own steps.
-    write(path / STUDY_FILE, json.dumps(head, indent=1, ensure_ascii=False))
+    write_text(path / STUDY_FILE, json.dumps(head, indent=1, ensure_ascii=False))
 
     for number, step in enumerate(steps, start=1):
         report(f"[{number}/{len(steps)}] {step.what}")
@@ -128,27 +129,14 @@ def run_study(
 
 def _open(path: Path, study: str, plan: str) -> None:
     """Make the folder, or check that it holds this study with this plan."""
-    if (path / STUDY_FILE).is_file():
-        known = _read_head(path)
-        if (known["study"], known["plan"]) != (study, plan):
-            raise InputError(
-                f"{path} holds the study {known['study']!r} with the plan {known['plan']!r}, not "
-                f"{study!r} with {plan!r}",
-                advice="Use another folder with -o, or the plan it holds.",
-            )
+    if not claim_folder(path, STUDY_FILE):
         return
-    try:
-        path.mkdir(exist_ok=True)
-        strangers = sorted(entry.name for entry in path.iterdir())
-    except OSError as problem:
+    known = _read_head(path)
+    if (known["study"], known["plan"]) != (study, plan):
         raise InputError(
-            f"{path} cannot be made: {problem.strerror or problem}",
-            advice="Choose a folder that you may write to with -o.",
-        ) from None
-    if strangers:
-        raise InputError(
-            f"{path} holds other files, such as {strangers[0]}",
-            advice="Use another folder with -o.",
+            f"{path} holds the study {known['study']!r} with the plan {known['plan']!r}, not "
+            f"{study!r} with {plan!r}",
+            advice="Use another folder with -o, or the plan it holds.",
         )
 
 
@@ -206,7 +194,7 @@ def judge(
         "conditions": {table["title"]: _means(runs, table) for table in study.tables},
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    write(path / CLAIMS_FILE, text + "\n")
+    write_text(path / CLAIMS_FILE, text + "\n")
     return found
 
 
@@ -228,7 +216,7 @@ def _calibrated(
 def missing(folder: str | Path) -> list[str]:
     """What of the plan of a study has not been run, step by step; empty where all of it has."""
     counts = read_json(Path(folder) / CLAIMS_FILE)["runs"]
-    return [f"{name}: {of - n} of {of} runs" for name, (n, of) in counts.items() if n < of]
+    return [f"{of - n} of the {of} runs of {name}" for name, (n, of) in counts.items() if n < of]
 
 
 def _means(runs: Runs, table: Mapping[str, Any]) -> list[dict[str, Any]]:

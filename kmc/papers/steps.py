@@ -13,7 +13,7 @@ from kmc.campaign.convergence.levels import Levels
 from kmc.campaign.execute import Workers, run_plan
 from kmc.campaign.folder import open_folder
 from kmc.campaign.plan import Plan, read_plan
-from kmc.common.outputs import replacing
+from kmc.common.outputs import write_text
 from kmc.common.validation import toml_value
 from kmc.papers.paper import Paper
 from kmc.papers.readings import NONE
@@ -74,7 +74,7 @@ def _sweep(study: Paper, step: Mapping[str, Any]) -> Step:
     name, points = step["name"], len(study.rows_of(step)) * step["replicas"]
 
     def plan(folder: Path) -> Plan:
-        write(folder / f"{name}.toml", sweep_text(study, step))
+        write_text(folder / f"{name}.toml", sweep_text(study, step))
         return read_plan(folder / f"{name}.toml")
 
     command = f"kmc sweep {name}.toml"
@@ -91,12 +91,6 @@ def _levels(study: Paper, step: Mapping[str, Any]) -> Step:
     points = len(ratios) * replicas
     seconds = step.get("seconds", 1.0)
     return Step(name, step["what"], command, lambda f: asked.plan(f / name), points, seconds)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file of a study folder in one piece."""
-    with replacing(path) as draft:
-        draft.write_text(text, encoding="utf-8")
 
 
 def lines_of(steps: list[Step], folder: Path, workers: int) -> list[str]:

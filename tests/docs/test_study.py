@@ -69,11 +69,11 @@ def _counts(found: dict) -> str:
 def _missing(found: dict) -> str:
     """What of the plan has not been run, in one sentence; empty where all of it has."""
     gaps = [
-        f"`{name}` {n} of {of} runs" if of else f"`{name}` not begun"
+        f"{of - n} of the {of} runs of `{name}`" if of else f"`{name}`"
         for name, (n, of) in found["runs"].items()
         if n < of or not of
     ]
-    return f" **Not all of the plan has been run: {', '.join(gaps)}.**" if gaps else ""
+    return f" **Not run yet: {', '.join(gaps)}.**" if gaps else ""
 
 
 def _conditions(found: dict) -> list[str]:

@@ -32,7 +32,7 @@ from kmc.campaign.calibration.problem import Problem, read_problem
 from kmc.common.drawing import drawn
 from kmc.common.formatting import figure, html_table, plural
 from kmc.common.json_files import json_safe, read_json
-from kmc.common.outputs import replacing
+from kmc.common.outputs import claim_folder, replacing, write_text
 from kmc.common.provenance import collect
 from kmc.errors import InputError
 
@@ -207,25 +207,14 @@ def load_calibration(folder: str | Path) -> Calibration:
 def _open(folder: Path, problem: Problem) -> None:
     """Make the folder, or check that it is of the same calibration."""
     mark = {"format": FORMAT, "fingerprint": problem.fingerprint()}
-    if (folder / _PROBLEM).is_file():
-        if read_json(folder / _PROBLEM) != mark:
-            raise InputError(
-                f"{folder} holds a calibration with other data, priors, runs or points",
-                advice="Use another folder with -o. Waves, held-out experiments, candidates and "
-                "posterior_runs may change in the same one.",
-            )
-        return
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} holds other files", advice="Use another folder with -o.")
-    if not folder.parent.is_dir():
-        raise InputError(f"{folder}: there is no folder {folder.parent}", advice="Make it first.")
-    folder.mkdir(exist_ok=True)
-    _write(folder / _PROBLEM, json.dumps(mark))
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+    if not claim_folder(folder, _PROBLEM):
+        write_text(folder / _PROBLEM, json.dumps(mark))
+    elif read_json(folder / _PROBLEM) != mark:
+        raise InputError(
+            f"{folder} holds a calibration with other data, priors, runs or points",
+            advice="Use another folder with -o. Waves, held-out experiments, candidates and "
+            "posterior_runs may change in the same one.",
+        )
 
 
 class _Study:
@@ -271,7 +260,7 @@ class _Study:
         if (folder / "design.json").is_file():
             places = np.array(read_json(folder / "design.json"), dtype=float)
         else:
-            _write(folder / "design.json", json.dumps(places.tolist()))
+            write_text(folder / "design.json", json.dumps(places.tolist()))
         self.u = np.concatenate([self.u, places])
         for name, about in self.problem.experiments.items():
             if about.held_out:
@@ -287,7 +276,10 @@ class _Study:
         possible: list[tuple] = []
         for name, results in self.results.items():
             inputs = self.problem.inputs_of(name)
-            trained += train(self.u, results, self.problem.observables(name), inputs, self.seed)
+            trained += [
+                train(self.u, results, k, of, inputs, self.seed)
+                for k, of in enumerate(self.problem.observables(name))
+            ]
             possible += refusals(self.u, results, inputs)
         return Emulators(trained, possible)
 
@@ -368,11 +360,11 @@ class _Study:
         text = json.dumps(
             json_safe(content, "never"), indent=1, ensure_ascii=False, allow_nan=False
         )
-        _write(self.folder / RESULT, text + "\n")
+        write_text(self.folder / RESULT, text + "\n")
         found = load_calibration(self.folder)
         if found.plausible:
             for name, frame in (("posterior", found.table()), ("predictions", found.predictions())):
-                _write(self.folder / f"{name}.csv", frame.to_csv(index=False))
+                write_text(self.folder / f"{name}.csv", frame.to_csv(index=False))
         return found
 
 

@@ -19,10 +19,10 @@ from kmc.campaign.calibration.data import Observable
 from kmc.campaign.calibration.observe import observed
 from kmc.campaign.calibration.problem import Experiment, Problem
 from kmc.campaign.execute import Workers, run_sweep
-from kmc.campaign.folder import SweepFolder, check_folder, make_folder, open_folder
+from kmc.campaign.folder import SweepFolder, make_folder, open_folder
 from kmc.campaign.local import local_workers
 from kmc.campaign.plan import Plan, plan_of
-from kmc.campaign.points import Point, without_removed
+from kmc.campaign.points import without_removed
 from kmc.common.catalogue import names
 from kmc.common.progress import display_for
 from kmc.errors import InputError
@@ -97,10 +97,9 @@ class Sweeps:
         if not rows:
             return found
         plan = self.plan(experiment, list(rows.values()), replicas, folder.name)
-        check_folder(folder, plan)
+        title = f"{folder.parent.name}, {experiment}"
         opened = make_folder(folder, plan)
-        display = display_for(f"{folder.parent.name}, {experiment}", self.progress)
-        tally = run_sweep(opened, self._make(opened.path), display)
+        tally = run_sweep(opened, self._make(folder), display_for(title, self.progress))
         if tally.interrupted:
             raise KeyboardInterrupt
         self._read(opened, settings, observables, found)
@@ -151,25 +150,19 @@ class Sweeps:
             if status.state != "done":
                 found.refused |= dict.fromkeys(rows, status.error or status.state)
                 continue
-            for k, (value, bound) in enumerate(_observed(opened, point, observables)):
+            run = load(opened.trajectory_path(point))
+            columns = SYSTEMS[run.kind].columns
+            samples = run.samples if columns is None else columns(run)
+            minutes = run.run.get("upscale", {}).get("image_every_min") or 0.0
+            current = run.run.get("conditions", {}).get("current_density_mA_cm2", 0.0)
+            for k, of in enumerate(observables):
+                value, bound = observed(samples, run.stop_reason, of, minutes / 60 * current)
                 found.values[rows, point.replica, k] = value
                 found.bounds[rows, point.replica, k] = bound
 
 
 def _mark(row: dict[str, Any]) -> str:
     return repr(sorted(row.items()))
-
-
-def _observed(
-    opened: SweepFolder, point: Point, observables: Sequence[Observable]
-) -> list[tuple[float, bool]]:
-    run = load(opened.trajectory_path(point))
-    columns = SYSTEMS[run.kind].columns
-    samples = run.samples if columns is None else columns(run)
-    upscale, conditions = run.run.get("upscale", {}), run.run.get("conditions", {})
-    minutes = upscale.get("image_every_min") or 0.0
-    image_mAh_cm2 = minutes / 60 * conditions.get("current_density_mA_cm2", 0.0)
-    return [observed(samples, run.stop_reason, of, image_mAh_cm2) for of in observables]
 
 
 # --- cost -----------------------------------------------------------------------------------------
@@ -195,7 +188,6 @@ def runs_left(problem: Problem, folder: Path) -> dict[str, tuple[int, int, float
 
 
 def _guess_s(about: Experiment) -> float:
-    """Time of a run whose file states none, by the rule of its kind."""
     run = load_run(about.run, without_removed(about.set))
     seconds = SYSTEMS[run.kind].seconds
     return 10.0 if seconds is None else seconds(run.resolved())

@@ -61,27 +61,14 @@ class Emulator:
 
 
 def train(
-    u: np.ndarray, results: Results, observables: Sequence[Observable], inputs: list[int], seed: int
-) -> list[Emulator]:
-    """Emulators of the observables of one experiment at settings `u`, shape (settings, inputs).
+    u: np.ndarray, results: Results, k: int, of: Observable, inputs: list[int], seed: int
+) -> Emulator:
+    """The emulator of the k-th observable of one experiment at settings `u`, (settings, inputs).
 
     `inputs` are the columns of `u` that enter it, `seed` that of the search for length scales.
     `InputError` where fewer than 8 settings gave a number.
     """
-    return [
-        _train_one(u, results.values[..., k], results.bounds[..., k], of, inputs, seed)
-        for k, of in enumerate(observables)
-    ]
-
-
-def _train_one(
-    u: np.ndarray,
-    values: np.ndarray,
-    bounds: np.ndarray,
-    of: Observable,
-    inputs: list[int],
-    seed: int,
-) -> Emulator:
+    values, bounds = results.values[..., k], results.bounds[..., k]
     y = of.scaled(values)
     y[np.isnan(values)] = np.nan
     known = ~np.isnan(y).all(axis=1)

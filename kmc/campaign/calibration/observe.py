@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kmc.campaign.calibration.data import Observable
+from kmc.campaign.scalars import crossing
 
 _SAMPLE = {  # column of the data → column of the samples
     "contact_loss_percent": "contact_fraction",
@@ -98,15 +99,3 @@ def _seen(
         return crossing(charge, np.asarray(samples["splits"], dtype=float), 1.0)
     column, _, level = event.partition("=")
     return crossing(charge, _column(samples, column), float(level))
-
-
-def crossing(x: np.ndarray, y: np.ndarray, level: float) -> float:
-    """First x at which y reaches a level, linear between rows; infinite where it never does."""
-    above = np.flatnonzero(y >= level)
-    if not len(above):
-        return math.inf
-    k = int(above[0])
-    if not k or not np.isfinite(y[k]):
-        return float(x[k])
-    share = (level - y[k - 1]) / (y[k] - y[k - 1])
-    return float(x[k - 1] + share * (x[k] - x[k - 1]))

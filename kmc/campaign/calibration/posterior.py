@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.campaign.calibration.data import Datum, Observable, discrepancy_of
+from kmc.campaign.calibration.data import Datum, discrepancy_of
 from kmc.campaign.calibration.emulator import Emulators
 from kmc.campaign.calibration.history import distances
 from kmc.campaign.calibration.problem import Problem
@@ -113,31 +113,24 @@ def narrowing(
     most telling first: ``measure``, ``to``, and ``left``, the share of each input's variance.
     """
     rng = np.random.default_rng(seed)
-    u = posterior.u
+    u, percent = posterior.u, problem.settings.precision_percent
     rows: list[dict[str, Any]] = []
     before = u.var(axis=0)
     for emulator in emulators.emulators:
         of = emulator.of
         mean, variance = emulator.predict(u)
-        noise, text = _precision(problem, of, mean)
-        noise = noise**2 + emulator.scatter**2 + float(variance.mean())
+        typical = float(of.plain(np.median(mean)))
+        error = percent / 100 * (1 if of.log else abs(typical))
+        allowed = discrepancy_of(of, typical, problem.discrepancy, problem.source)
+        noise = error**2 + allowed**2 + emulator.scatter**2 + float(variance.mean())
         outcomes = rng.choice(mean, _HYPOTHETICAL)
         outcomes = outcomes + math.sqrt(noise) * rng.standard_normal(_HYPOTHETICAL)
         weights = np.exp(-0.5 * (outcomes[:, None] - mean) ** 2 / noise)
         weights /= weights.sum(axis=1, keepdims=True)
         left = (weights @ u**2 - (weights @ u) ** 2).mean(axis=0) / np.maximum(before, 1e-12)
         left = {n: float(min(1, v)) for n, v in zip(problem.priors, left, strict=True)}
-        rows.append({"measure": of.name, "to": text, "left": left})
+        rows.append({"measure": of.name, "to": f"{percent:g} %", "left": left})
     return sorted(rows, key=lambda row: min(row["left"].values()))
-
-
-def _precision(problem: Problem, of: Observable, mean: np.ndarray) -> tuple[float, str]:
-    """Standard deviation of a new measurement with the discrepancy, and its precision as text."""
-    percent = problem.settings.precision_percent
-    typical = float(of.plain(np.median(mean)))
-    share = percent / 100 if of.log else percent / 100 * abs(typical)
-    allowed = discrepancy_of(of, typical, problem.discrepancy, problem.source)
-    return math.hypot(share, allowed), f"{percent:g} %"
 
 
 def table(problem: Problem, posterior: Posterior) -> list[dict[str, float | str]]:

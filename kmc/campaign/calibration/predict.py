@@ -14,7 +14,7 @@ from kmc.campaign.calibration.design import Results, Simulate
 from kmc.campaign.calibration.posterior import LEVELS, Posterior
 from kmc.campaign.calibration.problem import Problem
 from kmc.common.json_files import read_json
-from kmc.common.outputs import replacing
+from kmc.common.outputs import write_text
 
 WITHIN, OUTSIDE, NOT_JUDGED = "within", "outside", "not judged"
 _MAX_BOUNDS = 0.05  # share of lower bounds with which quantiles are still numbers
@@ -36,8 +36,7 @@ def runs_of(
     if len(places) < count:
         order = np.random.default_rng(problem.settings.seed).permutation(len(posterior.u))
         places = np.concatenate([places, posterior.u[order[len(places) : count]]])
-        with replacing(kept) as draft:
-            draft.write_text(json.dumps(places.tolist()), encoding="utf-8")
+        write_text(kept, json.dumps(places.tolist()))
     found = {}
     for name in problem.experiments:
         settings = [problem.settings_of(name, u) for u in places]

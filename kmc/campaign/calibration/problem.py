@@ -1,22 +1,4 @@
-"""Calibration files: experiments, priors, and what the model may be wrong by.
-
-    [calibrate]
-    points = 64                                # settings of a wave, a power of two
-    waves = 2
-    replicas = 2
-
-    [priors]
-    sinks = { key = "conditions.sink_length_um", log_uniform = [1.5, 12] }
-    flaws = { key = "upscale.flaw_density_per_um2", normal = [0.1, 0.03], experiments = ["cell"] }
-
-    [discrepancy]                              # one standard deviation, of each fitted column
-    voids_per_100um = "20 %"
-    capacity_mAh_cm2 = "20 %"                  # of charges at which something happens
-
-    [experiments.cell]
-    run = "operando_li"
-    data = "images.csv"                        # columns as of --data, each number with its error
-    set = { "upscale.domain_um" = 30 }
+"""Calibration files: experiments, priors, and what the model may be wrong by (docs/calibration.md).
 
 `read_problem` checks the file, its data and its runs.
 """
@@ -232,10 +214,11 @@ def read_problem(file: str | Path, waves: int | None = None) -> Problem:
             advice="Leave held_out away from one of them.",
         )
     candidates = [_candidate(text, found, path) for text in found.calibrate.candidates]
-    experiments = {
-        name: e.model_copy(update={"run": _run_path(e.run, path)})
-        for name, e in found.experiments.items()
-    }
+    experiments = dict(found.experiments)
+    for name, one in experiments.items():
+        beside = path.parent / one.run
+        if one.run.endswith(".toml") and beside.is_file():  # else the name of a shipped run
+            experiments[name] = one.model_copy(update={"run": str(beside.resolve())})
     problem = Problem(
         name=path.stem,
         source=str(path),
@@ -249,12 +232,6 @@ def read_problem(file: str | Path, waves: int | None = None) -> Problem:
     )
     _check_runs(problem)
     return problem
-
-
-def _run_path(run: str, path: Path) -> str:
-    """A run file beside the calibration; else the name of a shipped run."""
-    beside = path.parent / run
-    return str(beside.resolve()) if run.endswith(".toml") and beside.is_file() else run
 
 
 def _check_priors(found: _File, source: str) -> None:
@@ -286,7 +263,9 @@ def _data_of(name: str, found: _File, path: Path) -> list[Datum]:
             f"experiments.{name} in {path} has no data",
             advice="Name a CSV file of measured numbers, or write held_out = true.",
         )
-    file = _data_file(experiment.data, path)
+    file = path.parent / experiment.data
+    shipped = Path(__file__).resolve().parents[2] / "analysis" / experiment.data
+    file = shipped if not file.is_file() and shipped.is_file() else file
     table = read_measured(file).table
     if experiment.series:
         known = list(dict.fromkeys(table["series"]))
@@ -301,13 +280,6 @@ def _data_of(name: str, found: _File, path: Path) -> list[Datum]:
         where = f"{file.name}, row {number + 1}"
         data += _of_row(name, row, where, found, path)
     return data
-
-
-def _data_file(text: str, path: Path) -> Path:
-    """A CSV file beside the calibration, or one that comes with kmc."""
-    beside = path.parent / text
-    shipped = Path(__file__).resolve().parents[2] / "analysis" / text
-    return shipped if not beside.is_file() and shipped.is_file() else beside
 
 
 def _of_row(name: str, row: Any, where: str, found: _File, path: Path) -> list[Datum]:

@@ -22,10 +22,9 @@ from kmc.campaign.convergence.outcome import (
     Convergence,
     check_reading,
     read_study,
-    study_in,
 )
 from kmc.campaign.execute import run_plan
-from kmc.campaign.folder import open_folder
+from kmc.campaign.folder import plan_along
 from kmc.campaign.plan import MAX_POINTS, Plan, plan_of
 from kmc.campaign.points import without_removed
 from kmc.errors import InputError
@@ -130,8 +129,7 @@ class Levels:
     def plan(self, folder: str | Path) -> Plan:
         """The sweep, with the levels and replicas that the folder has already."""
         ratios, replicas = {*self.check().ratios}, self.replicas
-        if (Path(folder) / "index.json").exists():
-            plan = study_in(open_folder(folder))
+        if plan := plan_along(folder, [RATIO]):
             ratios |= {float(value) for value in plan.axes[RATIO]}
             replicas = max(replicas, plan.replicas)
         study = {

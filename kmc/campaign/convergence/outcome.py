@@ -21,9 +21,8 @@ from kmc.campaign.convergence.observables import (
     LevelRuns,
 )
 from kmc.campaign.dataset import load_sweep
-from kmc.campaign.folder import SweepFolder, open_folder
+from kmc.campaign.folder import SweepFolder, open_folder, plan_along
 from kmc.campaign.local import cores
-from kmc.campaign.plan import Plan
 from kmc.common.drawing import drawn
 from kmc.common.formatting import duration, figure, html_table, listed, monolayers, plural
 from kmc.common.json_files import json_safe
@@ -236,18 +235,6 @@ def _json(found: Finding) -> dict[str, Any]:
 # --- reading --------------------------------------------------------------------------------------
 
 
-def study_in(opened: SweepFolder) -> Plan:
-    """The plan of the folder of a convergence study; `InputError` where it holds another sweep."""
-    if list(opened.plan.axes) != [RATIO]:
-        varies = " and ".join(opened.plan.axes) or "nothing"
-        raise InputError(
-            f"{opened.path} holds another sweep: {varies} varies there, and {RATIO} in a "
-            "convergence study",
-            advice="Use another folder with -o.",
-        )
-    return opened.plan
-
-
 def read_study(
     folder: str | Path,
     *,
@@ -263,7 +250,8 @@ def read_study(
     """
     check_reading(at, tolerance)
     opened = open_folder(folder)
-    plan = study_in(opened)
+    plan = opened.plan
+    plan_along(folder, [RATIO])
     ds = load_sweep(folder, at_monolayers=() if at is None else at, progress=progress)
     axis = RATIO.partition(".")[2]
     ds = ds.transpose(axis, "replica", ...).sortby(axis)

@@ -20,7 +20,7 @@ from kmc.campaign.critical.question import Critical, Question
 from kmc.campaign.critical.threshold import Scale, search
 from kmc.campaign.dataset import load_sweep
 from kmc.campaign.execute import run_plan
-from kmc.campaign.folder import open_folder
+from kmc.campaign.folder import plan_along
 from kmc.campaign.local import LocalWorkers, cores
 from kmc.campaign.plan import Plan, plan_of
 from kmc.campaign.points import ZIP, without_removed
@@ -206,16 +206,9 @@ class _Runs:
 
     def earlier(self) -> list[float]:
         """Values of an earlier search in the folder."""
-        if not (self.path / "index.json").exists():
-            return []
-        axes = open_folder(self.path).plan.axes
-        if list(axes) != [self.question.vary, *([ZIP] if self.question.samples else [])]:
-            raise InputError(
-                f"{self.path} holds another sweep: {' and '.join(axes) or 'nothing'} varies there, "
-                f"{self.question.vary} here",
-                advice="Use another folder with -o.",
-            )
-        return [float(value) for value in axes[self.question.vary]]
+        vary = self.question.vary
+        plan = plan_along(self.path, [vary, *([ZIP] if self.question.samples else [])])
+        return [float(value) for value in plan.axes[vary]] if plan else []
 
     def at(self, values: Sequence[float]) -> list[tuple[int, int]]:
         """Runs that meet the criterion and runs made at each value; existing runs are reused."""
