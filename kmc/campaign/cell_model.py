@@ -119,30 +119,13 @@ def read_contact(path: str | Path) -> pd.DataFrame:
 def pybamm_interpolant(
     table: pd.DataFrame | str | Path, number: str, capacity: Any, **conditions: float
 ) -> Any:
-    """A number of the table as a `pybamm.Interpolant` of the charge passed.
+    """A number of the table, or of its file, as a `pybamm.Interpolant` of the charge passed.
 
-    Parameters
-    ----------
-    table : DataFrame, str or Path
-        From `contact_table`, or a file of it.
-    number : str
-        One of `NUMBERS`.
-    capacity : pybamm.Symbol
-        Charge passed in mAh/cm²; at a constant current that is ``j * pybamm.t / 3600``.
-    **conditions : float
-        ``current_density_mA_cm2``, ``stack_pressure_MPa``, ``temperature_K``: needed where the
-        table has several. Between two of a condition the numbers are linear in it; only one of the
-        three may lie between.
-
-    Returns
-    -------
-    pybamm.Interpolant
-        Linear; beyond the last charge it stays what it was there.
-
-    Raises
-    ------
-    InputError
-        PyBaMM is not installed, or the table does not hold these conditions.
+    `number` is one of `NUMBERS`, `capacity` the charge passed in mAh/cm² as a `pybamm.Symbol`, at a
+    constant current ``j * pybamm.t / 3600``. `CONDITIONS` are needed where the table has several;
+    between two values of one of them the numbers are linear. Linear in charge; beyond the last one
+    it stays what it was there. `InputError` where PyBaMM is not installed, or the table does not
+    hold these conditions.
     """
     q, values = contact_curve(table, number, **conditions)
     try:

@@ -29,25 +29,15 @@ _SAME_CHARGE = 1e-3  # relative: boxes end at the event that reaches their charg
 
 @dataclass(frozen=True, repr=False)
 class Compared:
-    """Runs side by side; made by `compare`.
+    """Runs side by side; made by `compare`."""
 
-    Attributes
-    ----------
-    names : tuple of str
-        Of the files, without their ending where that is enough to tell them apart.
-    inputs, results : dict of str to tuple
-        ``section.key`` or name of a number → its value in each run; None where a run has none.
-    moment : str
-        Where the results were read: "at the end", "at 0.1 mAh/cm²".
-    notes : tuple of str
-        What makes the runs hard to compare.
-    """
-
+    # of the files, without their ending where that is enough to tell them apart
     names: tuple[str, ...]
+    # ``section.key`` or name of a number → its value in each run; None where a run has none
     inputs: Mapping[str, tuple]
     results: Mapping[str, tuple]
-    moment: str
-    notes: tuple[str, ...] = ()
+    moment: str  # where the results were read: "at the end", "at 0.1 mAh/cm²"
+    notes: tuple[str, ...] = ()  # what makes the runs hard to compare
 
     def to_dataframe(self, *, everything: bool = False) -> pd.DataFrame:
         """A row for each input and number that differs, or for every one, a column for each run.

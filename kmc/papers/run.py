@@ -74,31 +74,12 @@ def run_study(
     report: Callable[[str], None] = lambda text: None,
     calibration: str | Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Run what a study lacks, and judge its claims.
+    """Run what a study lacks, and judge its claims, which are returned as in claims.json.
 
-    Parameters
-    ----------
-    folder : str or Path
-        Made if it is not there; a study of the same plan is gone on with.
-    plan : str
-        How much is run: "reduced", "default" or "full" for the operando paper, else "default".
-    study : str
-        One of `kmc.papers.NAMES`.
-    make_workers : callable, optional
-        Where runs are carried out; local processes by default.
-    workers : int, optional
-        Local processes; all cores by default.
-    progress : bool
-        Show progress on stderr.
-    report : callable
-        Receives a line for each step.
-    calibration : str or Path, optional
-        Folder of a finished `kmc calibrate`, over whose posterior runs claims are judged too.
-
-    Returns
-    -------
-    list of dict
-        The claims, as in claims.json.
+    `folder` is made, or gone on with where it holds the same study and `plan` ("reduced", "default"
+    or "full" for the operando paper). `make_workers` starts workers elsewhere, else `workers` local
+    processes; `report` receives a line for each step. Over the posterior runs of a `calibration`,
+    the folder of a finished `kmc calibrate`, claims are judged too.
 
     Raises
     ------

@@ -46,23 +46,14 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a measurement leaves possible.
-
-    Attributes
-    ----------
-    folder : Path
-    plausible : bool
-        Whether any input explains the data; without, there is no posterior.
-    content : dict
-        All of calibration.json: ``posterior``, ``predictions``, ``emulators``, ``waves``,
-        ``sobol``, ``next``, ``worst``.
-    samples : dict of str to ndarray
-        All of samples.npz: ``theta`` and ``x`` of the runs, ``posterior``, ``posterior_u``.
-    """
+    """What a measurement leaves possible."""
 
     folder: Path
-    plausible: bool
+    plausible: bool  # whether any input explains the data; without, there is no posterior
+    # all of calibration.json: ``posterior``, ``predictions``, ``emulators``, ``waves``, ``sobol``,
+    # ``next``, ``worst``
     content: Mapping[str, Any]
+    # all of samples.npz: ``theta`` and ``x`` of the runs, ``posterior``, ``posterior_u``
     samples: Mapping[str, np.ndarray] = field(repr=False, default_factory=dict)
 
     @property

@@ -43,52 +43,28 @@ _SAME_END = 0.02  # monolayers; runs end at the event that reaches their capacit
 
 @dataclass(frozen=True)
 class Convergence:
-    """What `kmc converge` found.
+    """What `kmc converge` found."""
 
-    Attributes
-    ----------
-    base : str
-        The run.
-    ratios : tuple of float
-        Levels, ascending: rate of the fastest hop over the strip rate of a site.
-    replicas : int
-    at : float or None
-        Capacity in monolayers at which contact and voids were read; None for the end of each run.
-    tolerance : float
-        Change for a tenfold ratio, as a share, below which a number counts as converged.
-    physical_ratio : float
-        Attempt frequency over strip rate of a site: there nothing is slowed.
-    area_um2 : float
-        Of the interface of the box.
-    findings : dict of str to Finding
-        ``contact_loss`` (1), ``void_density_per_um2`` (1/µm²), ``mean_void_width_nm`` (nm) and
-        ``onset_capacity_monolayers``.
-    runs, missing : int
-        Runs that are done, and that failed or have not been run.
-    early : int
-        Runs that ended before `at`, which do not count.
-    ends : tuple of float
-        Lowest and highest capacity in monolayers at which the runs ended.
-    frames_at : float
-        Capacity in monolayers of the frames that the voids were counted in, on average.
-    folder : Path or None
-        Where the runs are.
-    """
-
-    base: str
+    base: str  # the run
+    # levels, ascending: rate of the fastest hop over the strip rate of a site
     ratios: tuple[float, ...]
     replicas: int
+    # capacity in monolayers at which contact and voids were read; None for the end of each run
     at: float | None
+    # change for a tenfold ratio, as a share, below which a number counts as converged
     tolerance: float
-    physical_ratio: float
-    area_um2: float
+    physical_ratio: float  # attempt frequency over strip rate of a site: there nothing is slowed
+    area_um2: float  # of the interface of the box
+    # ``contact_loss`` (1), ``void_density_per_um2`` (1/µm²), ``mean_void_width_nm`` (nm) and
+    # ``onset_capacity_monolayers``
     findings: Mapping[str, Finding]
-    runs: int
+    runs: int  # runs that are done, and that failed or have not been run
     missing: int
-    early: int
-    ends: tuple[float, float]
+    early: int  # runs that ended before `at`, which do not count
+    ends: tuple[float, float]  # lowest and highest capacity in monolayers at which the runs ended
+    # capacity in monolayers of the frames that the voids were counted in, on average
     frames_at: float
-    folder: Path | None = None
+    folder: Path | None = None  # where the runs are
 
     @property
     def converged(self) -> bool:

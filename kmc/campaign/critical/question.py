@@ -116,29 +116,15 @@ class Question:
 
 @dataclass(frozen=True)
 class Critical:
-    """Result of a search.
-
-    Attributes
-    ----------
-    question : Question
-    search : Search
-        Values tried, runs, and the fit.
-    early : int
-        Runs that ended before the capacity and were judged by their last sample.
-    ends : tuple of (float, str)
-        Charge at which each run ended, in the unit of the question, and why.
-    failed : int
-        Runs that failed and were left out.
-    folder : Path or None
-        Where the runs are.
-    """
+    """Result of a search."""
 
     question: Question
-    search: Search
-    early: int = 0
+    search: Search  # values tried, runs, and the fit
+    early: int = 0  # runs that ended before the capacity and were judged by their last sample
+    # charge at which each run ended, in the unit of the question, and why
     ends: tuple[tuple[float, str], ...] = ()
-    failed: int = 0
-    folder: Path | None = None
+    failed: int = 0  # runs that failed and were left out
+    folder: Path | None = None  # where the runs are
 
     @property
     def vary(self) -> str:
