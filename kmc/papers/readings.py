@@ -251,7 +251,8 @@ def voids_of(samples: Mapping[str, np.ndarray], stop_reason: str = "") -> dict[s
     ``risen_mAh_cm2``: the overpotential is half above its lowest value since 1 s; ``steepness``:
     its slope against charge beyond nine tenths over that from one tenth to there;
     ``begun_overpotential_V`` at 1 s. ``concentration_max_V`` from 1 s to the first image,
-    ``concentration_first_V`` there. Infinite: not by the end of the run. NaN: not defined.
+    ``concentration_first_V`` there. ``first_split_mAh_cm2``. Infinite: not by the end of the run.
+    NaN: not defined.
     """
     charge, contact = samples["capacity_mAh_cm2"], samples["contact_fraction"]
     volts, begun = samples["overpotential_V"], samples["time_s"] >= FIRST_S
@@ -313,7 +314,11 @@ def _steepness(charge: np.ndarray, loss: np.ndarray, volts: np.ndarray) -> float
 
 
 def box_of(t: Trajectory) -> dict[str, float]:
-    """Events of the voids of a box of atoms, and its coverage of L1 by Mg at the end."""
+    """Numbers of a box of atoms.
+
+    Events of its voids, ``splits``, ``collapses``, ``coalescences`` and ``nucleations``, and
+    ``end_mg_coverage``, the share of the sites of L1, where there is Mg.
+    """
     events = voids(t).events
     kinds = events["kind"].value_counts() if len(events) else {}
     seen = ("split", "collapse", "coalescence", "nucleation")

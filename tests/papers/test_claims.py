@@ -197,12 +197,14 @@ def readings(study, step, parts, number, values, **settings):
 
 def test_runs_are_found_by_row_and_changed_input():
     known, number = paper("interlayer"), "lost_percent"
-    weak = known.changed("adsorption on carbon 1.20 eV")
+    weak, sharp = (
+        dict(known.inputs[name]["settings"]) for name in ("adsorption on carbon 1.20 eV", "λ 0")
+    )
     runs = Runs(known, [
         *readings("interlayer", "efficiency", ["carbon"], number, [8.0]),
         *readings("interlayer", "efficiency", ["ZnO (002)"], number, [0.1]),
         *readings("interlayer", "inputs", ["carbon", weak], number, [70.0]),
-        *readings("interlayer", "inputs", ["carbon", known.changed("λ 0")], number, [5.0]),
+        *readings("interlayer", "inputs", ["carbon", sharp], number, [5.0]),
     ])  # fmt: skip
 
     def loss(name, variant=None):
@@ -226,8 +228,8 @@ def test_an_input_that_changes_the_verdict_carries_it():
 
     runs = Runs(known, [
         *selenium(0.67, 0.795),
-        *selenium(0.3, 0.4, "inputs", [known.changed("plane_share 0.6")]),
-        *selenium(0.68, 0.79, "inputs", [known.changed("σ_ref × 2")]),
+        *selenium(0.3, 0.4, "inputs", [dict(known.inputs["plane_share 0.6"]["settings"])]),
+        *selenium(0.68, 0.79, "inputs", [dict(known.inputs["σ_ref × 2"]["settings"])]),
     ])  # fmt: skip
     found = claim("cathode", "contact_frame").judged(runs)
     assert found["verdict"] == REPRODUCED

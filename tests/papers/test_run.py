@@ -56,7 +56,9 @@ def test_an_input_that_another_step_runs_is_not_run_twice():
     """All of the pressure, 0.2 MPa, is a row of `pressures`; both are read from there."""
     known = paper("operando")
     steps = {step["name"]: step for step in known.steps}
-    carried = known.row(["Li voids", known.changed("pressure carried by the edge")])
+    carried = known.row(
+        ["Li voids", dict(known.inputs["pressure carried by the edge"]["settings"])]
+    )
     assert any(known.same(row, carried) for row in known.rows_of(steps["pressures"]))
     assert not any(known.same(row, carried) for row in known.rows_of(steps["inputs"]))
     assert len(known.rows_of(steps["inputs"])) == 17
@@ -155,7 +157,7 @@ def test_the_command_prints_the_claims(tmp_path, monkeypatch):
     unfinished = (
         CliRunner().invoke(main, ["study", "operando", "--judge-only", "-o", str(folder)]).output
     )
-    assert "Not run yet  operando: 8 of 8 runs" in unfinished
+    assert "Not run yet  8 of the 8 runs of operando" in unfinished
     assert f"kmc study operando -o {folder}" in unfinished
     # Which the plan of the folder goes on with, without being named.
     dry = CliRunner().invoke(main, ["study", "operando", "--dry-run", "-o", str(folder)]).output
