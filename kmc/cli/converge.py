@@ -140,7 +140,8 @@ def converge(
 
     Barriers are raised until the fastest hop is RATIO times as frequent as stripping at one site.
     The study shows contact loss, void density, mean void width and onset capacity against that
-    ratio, marks the numbers that have converged, and fits power laws to the others.
+    ratio, of Aurbach's protocol also its loss (1 − efficiency), marks the numbers that have
+    converged, and fits power laws to the others.
     """
     if ratios is not None and levels is not None:
         raise InputError("--ratios and --levels exclude each other", advice="Give one.")

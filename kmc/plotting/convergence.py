@@ -27,17 +27,20 @@ _VERDICTS = {
 
 
 def convergence_picture(found: Convergence) -> Figure:
-    """Contact loss, void density, mean width and onset capacity against the ratio.
+    """The numbers of a convergence study against the ratio, a panel each.
 
     Parameters
     ----------
     found : kmc.campaign.convergence.outcome.Convergence
     """
     with style.styled():
-        page = style.new_figure(1.7 * style.COLUMN_IN, 4.9)
-        panels = page.subplots(2, 2, sharex=True)
-        for axes, one in zip(panels.flat, found.findings.values(), strict=True):
+        rows = math.ceil(len(found.findings) / 2)
+        page = style.new_figure(1.7 * style.COLUMN_IN, 2.45 * rows)
+        panels = page.subplots(rows, 2, sharex=True)
+        for axes, one in zip(panels.flat, found.findings.values(), strict=False):
             _panel(axes, one, found.physical_ratio)
+        for axes in panels.flat[len(found.findings) :]:
+            axes.set_visible(False)
         plateau = any(one.physical for one in found.findings.values())
         low, high = min(found.ratios), found.physical_ratio if plateau else max(found.ratios)
         for axes in panels.flat:
@@ -48,8 +51,9 @@ def convergence_picture(found: Convergence) -> Figure:
             labels = [tick for tick in axes.get_xticks() if low / 2 < tick < high * 5]
             axes.set_xticks(labels[:: 2 if len(labels) > 6 else 1])
             axes.xaxis.set_major_formatter(lambda value, _: f"$10^{{{round(math.log10(value))}}}$")
-        for axes in panels[1]:
+        for axes in panels.flat[len(found.findings) - 2 : len(found.findings)]:
             axes.set_xlabel("ratio: hops per stripped atom of a site")
+            axes.tick_params(labelbottom=True)
         runs = f"{found.runs} runs of {found.base}"
         page.suptitle(f"{runs}; contact and voids {found.moment}", fontsize=7.5, x=0.02, ha="left")
         _legend(page, found)
@@ -58,7 +62,7 @@ def convergence_picture(found: Convergence) -> Figure:
 
 def _panel(axes: Axes, one: Finding, physical: float) -> None:
     positive = [level for level in one.levels if level.n and level.mean > 0]
-    unit = f" ({one.observable.unit or 'share of the interface'})"
+    unit = f" ({one.observable.unit or f'share of {one.observable.whole}'})"
     axes.set_ylabel(one.observable.label + unit)
     axes.set_title(_title(one), fontsize=6.5, loc="left")
     if one.physical is not None:

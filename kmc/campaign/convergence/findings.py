@@ -373,7 +373,7 @@ def _verdict_text(
         within = f"within {100 * tolerance:.3g}\u00a0%"
         if upper < observable.least_margin:
             share = 100 * tolerance * observable.least_margin
-            within = f"within {share:.3g}\u00a0% of the interface"
+            within = f"within {share:.3g}\u00a0% of {observable.whole}"
         return f"{name}: converged {within} from {ratio_text(first)} on; {change} {between}."
     if last.verdict == CHANGING:
         return f"{name}: still changing, {change} {between}."

@@ -81,6 +81,7 @@ class Observable:
     # smallest size that the tolerance is a share of: contact loss near zero is compared with a
     # tenth of the interface, not with itself
     least_margin: float = 0.0
+    whole: str = "the interface"  # that a share is a share of
 
     @property
     def percent(self) -> bool:
@@ -97,3 +98,5 @@ CONTACT_LOSS = Observable("contact_loss", "contact loss", "", SHARE, 0.1)
 VOID_DENSITY = Observable("void_density_per_um2", "void density", "µm⁻²", COUNT)
 WIDTH = Observable("mean_void_width_nm", "mean void width", "nm", SIZE)
 ONSET_CAPACITY = Observable("onset_capacity_monolayers", "onset capacity", "monolayers", ONSET)
+# The loss and not the efficiency: a change from 0.97 to 0.99 is small against 1, and decides.
+LOSS = Observable("aurbach_loss", "Aurbach loss", "", SHARE, 0.1, "the plated charge")

@@ -15,6 +15,7 @@ import numpy as np
 from kmc.campaign.convergence.findings import Finding, Level, Needed, assess, open_text, ratio_text
 from kmc.campaign.convergence.observables import (
     CONTACT_LOSS,
+    LOSS,
     ONSET_CAPACITY,
     VOID_DENSITY,
     WIDTH,
@@ -56,7 +57,7 @@ class Convergence:
     physical_ratio: float  # attempt frequency over strip rate of a site: there nothing is slowed
     area_um2: float  # of the interface of the box
     # ``contact_loss`` (1), ``void_density_per_um2`` (1/µm²), ``mean_void_width_nm`` (nm) and
-    # ``onset_capacity_monolayers``
+    # ``onset_capacity_monolayers``; of Aurbach's protocol also ``aurbach_loss``, 1 − efficiency
     findings: Mapping[str, Finding]
     runs: int  # runs that are done, and that failed or have not been run
     missing: int
@@ -258,6 +259,8 @@ def read_study(
         WIDTH: numbers("mean_void_width_nm"),
         ONSET_CAPACITY: onset,
     }
+    if "aurbach_efficiency" in ds:
+        rows[LOSS] = np.maximum(0.0, 1.0 - ds.aurbach_efficiency.values)
     time_s = _Times(opened, workers or cores())
     findings = {}
     for observable, values in rows.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.analysis import export, voids
+from kmc.analysis import coulombic, export, voids
 from kmc.analysis.facts import facts
 from kmc.analysis.summary import digest, summary
 from kmc.common.drawing import drawn
@@ -36,6 +36,7 @@ DERIVED = {
     "void_area_nm2": ("nm2", "Area of the interface under these voids, all together"),
     "mean_void_area_nm2": ("nm2", "Mean area under one of these voids; NaN without any"),
     "frame_capacity_monolayers": ("1", "Capacity of the frame that the voids were counted in"),
+    "aurbach_efficiency": ("1", "Coulombic efficiency of a finished run by Aurbach's protocol"),
 }
 _nm2_per_um2 = 1e6
 _SLACK = 1e-9  # a capacity of 2 monolayers is met by 2 − 1e-12
@@ -51,6 +52,9 @@ def derived(t: Trajectory, row: dict[str, float], monolayers: float | None) -> d
         near = np.abs(capacities[: beyond[0] + 1 if len(beyond) else None] - monolayers)
         frame = int(near.argmin()) if len(near) else -1
     found = dict.fromkeys(DERIVED, math.nan)
+    del found["aurbach_efficiency"]  # no column of NaN in sweeps of other protocols
+    if monolayers is None and (whole := coulombic.aurbach_of(t)) is not None:
+        found["aurbach_efficiency"] = whole.efficiency
     if row["strips"]:
         found["hops_per_strip"] = row["hops"] / row["strips"]
     if frame < 0:

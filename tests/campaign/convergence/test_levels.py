@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import fake
 import numpy as np
@@ -23,6 +24,7 @@ from kmc.errors import InputError, KmcError
 from kmc.runfile.load import load_run
 
 TINY = {"system.size": [6, 6, 8], "stop.capacity_monolayers": 0.6}
+SHIPPED = Path(__file__).parents[3] / "runs"
 SET = ["--set", "system.size=[6, 6, 8]", "--set", "stop.capacity_monolayers=0.6"]
 PHYSICAL = 6.7778e11  # 2.6e12 Hz over 0.5 mA/cm² on a site of 3.506 Å squared
 
@@ -271,6 +273,25 @@ def test_a_real_study(real):
     ds = kmc.load_sweep(folder)
     assert ds.sizes == {"max_hops_per_strip_per_site": 3, "replica": 2}
     assert (ds.state == "done").all()
+
+
+@pytest.mark.slow
+def test_the_efficiency_of_aurbachs_protocol_is_followed(tmp_path):
+    """By its loss, over the ratios: with a cutoff of 0.12 V it is that of the slowed vacancies."""
+    text = SHIPPED.joinpath("aurbach.toml").read_text(encoding="utf-8")
+    (tmp_path / "low.toml").write_text(text.replace("until 1 V", "until 120 mV"), encoding="utf-8")
+    out = tmp_path / "out"
+    text = call("converge", tmp_path / "low.toml", "--ratios", "1e4,1e5", "--replicas", 2,
+                "-o", out)  # fmt: skip
+    assert "Aurbach loss" in text
+    found = read_study(out).findings["aurbach_loss"]
+    ds = kmc.load_sweep(out, progress=False)
+    for i, level in enumerate(found.levels):
+        lost = [1 - kmc.load(path).to_json()["aurbach_efficiency"] for path in ds.path.values[i]]
+        assert level.mean == pytest.approx(np.mean(lost))
+        assert level.mean > 0.1
+    # What a tenfold ratio may change is a share of the loss, or of a tenth of the plated charge.
+    assert found.last.margin == pytest.approx(0.1 * max(0.1, found.levels[1].mean))
 
 
 @pytest.mark.slow
