@@ -221,7 +221,7 @@ class SweepFolder:
         try:
             with replacing(self.path / name) as draft:
                 draft.write_text(text, encoding="utf-8")
-        except InputError as problem:
+        except KmcError as problem:
             raise KmcError(problem.message, advice=_REPEAT) from None
 
     def prepare(self, point: Point) -> None:
@@ -272,9 +272,9 @@ def open_folder(path: str | Path) -> SweepFolder:
     path = Path(path)
     index = _read_json(path / "index.json")
     if not isinstance(index, dict) or "plan" not in index:
-        if (path / "index.json").exists():
+        if os.path.exists(path / "index.json"):  # unlike Path's, False for a name that is no name
             raise _damaged(path, "it cannot be read")
-        what = "is not the folder of a sweep" if path.is_dir() else "is no folder"
+        what = "is not the folder of a sweep" if os.path.isdir(path) else "is no folder"
         raise InputError(f"{path} {what}", advice="`kmc sweep FILE -o FOLDER` makes one.")
     if index.get("version") != INDEX_VERSION:
         raise InputError(

@@ -7,6 +7,7 @@ imported by the command that needs them, so that `kmc --help` is fast.
 from __future__ import annotations
 
 import contextlib
+import errno
 import sys
 import warnings
 from pathlib import Path
@@ -37,7 +38,7 @@ from kmc.cli.sweep_results import critical, sweep_plot
 from kmc.cli.sweeps import sweep
 from kmc.common.outputs import check_output, replacing
 from kmc.common.version import __version__
-from kmc.errors import KmcError
+from kmc.errors import InputError, KmcError
 
 _EPILOG = """\
 \b
@@ -86,6 +87,12 @@ class _Group(click.Group):
         except KmcError as error:
             _print_error(error)
             sys.exit(error.exit_code)
+        except OSError as problem:
+            if problem.errno != errno.ENAMETOOLONG:
+                raise
+            name = str(problem.filename)
+            _print_error(InputError(f"a name of {len(name)} characters is too long: {name[:40]}…"))
+            sys.exit(InputError.exit_code)
         except MemoryError:
             _print_error(KmcError("not enough memory", advice="Use a smaller size in [system]."))
             sys.exit(1)

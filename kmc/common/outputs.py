@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kmc.errors import InputError
+from kmc.errors import InputError, KmcError
 
 # Pictures of a box of atoms with one line each; `kmc.plotting.draw` draws them.
 PICTURES = {
@@ -128,6 +128,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, which replaces `path` atomically at the end of the block.
 
     A link is followed, and stays one.
+
+    Raises
+    ------
+    KmcError
+        The disk is full or fails, at the end of the work: no `InputError`, which would say that
+        nothing was computed. `check_output` comes before the work.
     """
     target = Path(os.path.realpath(path))
     draft = draft_of(target, target.suffix)
@@ -135,7 +141,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield draft
         put_in_place(draft, target)
     except OSError as problem:
-        raise InputError(
+        raise KmcError(
             f"{path} cannot be written: {problem.strerror or problem}",
             advice="Choose a folder that exists, that you may write to and that has space.",
         ) from None

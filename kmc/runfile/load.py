@@ -6,6 +6,7 @@ anything is computed. The name of every key ends in its unit.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -285,7 +286,7 @@ def _resolve_paths(tables: dict, folder: Path) -> None:
             names_file = key == "mask" or (
                 (key == "lattice" or str(key).endswith("params")) and str(value).endswith(".toml")
             )
-            if names_file and isinstance(value, str) and (folder / value).is_file():
+            if names_file and isinstance(value, str) and os.path.isfile(folder / value):
                 table[key] = str(folder / value)
 
 

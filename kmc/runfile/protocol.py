@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from kmc.common.catalogue import nearest
 from kmc.common.validation import Checked, Integer, Number, entries_of, kind, refuse, show
 from kmc.model.electrochemistry import Drive
+from kmc.runfile.sections import MAX_TIME_s
 
 MAX_STEPS = 100_000  # of a protocol, all repeats counted
 STRIP: Final = "strip"
@@ -42,8 +43,8 @@ class Until(Checked):
 
     capacity_monolayers: Number | None = Field(None, gt=0, le=1e9)
     capacity_mAh_cm2: Number | None = Field(None, gt=0, le=1e5)
-    time_s: Number | None = Field(None, gt=0)
-    overpotential_V: Number | None = Field(None, gt=0)
+    time_s: Number | None = Field(None, gt=0, le=MAX_TIME_s)
+    overpotential_V: Number | None = Field(None, gt=0, le=1e6)
     contact_fraction: Number | None = Field(None, ge=0, le=1)
 
 

@@ -29,6 +29,7 @@ from kmc.runfile.interface_entries import Chemistry, chemistries, places
 
 MAX_SITES = 2**31 - 1  # sites are numbered in int32
 MAX_COUNT = 2**63 - 1  # counts are stored in int64
+MAX_TIME_s = 1e12  # of ends and intervals: 30 000 years
 MG_SOLUBILITY = 0.7  # atomic fraction, S4 (10.1038/s41467-025-59567-8)
 
 
@@ -302,6 +303,7 @@ class Acceleration(Checked):
         "slowed down to it, those of lone vacancies in the metal less; equilibrium stays exact",
         example=1e6,
         gt=0,
+        le=1e30,
     )
     saddle_floor_eV: Number | None = _key(
         None,
@@ -356,7 +358,7 @@ class Stop(Checked):
         lt=1,
     )
     overpotential_V: Number | None = _key(
-        None, "ends when the overpotential rises to this", example=0.1, gt=0
+        None, "ends when the overpotential rises to this", example=0.1, gt=0, le=1e6
     )
     events: Count | None = _key(
         None,
@@ -365,9 +367,13 @@ class Stop(Checked):
         ge=1,
         le=MAX_COUNT,
     )
-    time_s: Number | None = _key(None, "simulated time", example=1.0, gt=0)
+    time_s: Number | None = _key(None, "simulated time", example=1.0, gt=0, le=MAX_TIME_s)
     wall_time_s: Number | None = _key(
-        None, "time on the clock; such a run does not repeat exactly", example=600.0, gt=0
+        None,
+        "time on the clock; such a run does not repeat exactly",
+        example=600.0,
+        gt=0,
+        le=MAX_TIME_s,
     )
 
 
@@ -377,7 +383,9 @@ class Rest(Checked):
     Without either, the run ends at its first stop.
     """
 
-    time_s: Number | None = _key(None, "simulated time of the rest", example=1.0, gt=0)
+    time_s: Number | None = _key(
+        None, "simulated time of the rest", example=1.0, gt=0, le=MAX_TIME_s
+    )
     events: Count | None = _key(
         None, "number of events of the rest", example=1_000_000, ge=1, le=MAX_COUNT // 2
     )
@@ -386,12 +394,14 @@ class Rest(Checked):
         "a sample each interval of the rest; by default 100 over its time, or over its events",
         example=0.01,
         gt=0,
+        le=MAX_TIME_s,
     )
     frame_every_s: Number | None = _key(
         None,
         "a frame each interval of the rest; by default 10 over its time, or over its events",
         example=0.1,
         gt=0,
+        le=MAX_TIME_s,
     )
 
     @property
@@ -420,7 +430,7 @@ def _every(what: str, unit: str, example: float, without: str = "", ge: float = 
         "events": "each so many events",
         "s": "each interval of simulated time",
     }[unit]
-    bounds: dict[str, Any] = {"ge": ge} | ({"le": MAX_COUNT} if unit == "events" else {})
+    bounds = {"ge": ge, "le": {"events": MAX_COUNT, "monolayers": 1e9, "s": MAX_TIME_s}[unit]}
     text = f"a {what} {span}{without}"
     return _key(None, text, example=example, reason=_NOTHING_LESS.get(unit, ""), **bounds)
 

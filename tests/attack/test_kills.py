@@ -13,7 +13,7 @@ import sys
 import time
 
 import pytest
-from killing import ROOT, SMALL, assert_same, drafts, kill_soon, start
+from killing import KINDS, ROOT, assert_same, drafts, kill_soon, start
 
 import kmc
 from kmc.campaign.folder import open_folder
@@ -23,15 +23,6 @@ from kmc.systems.electrode.verification.trajectory import verify
 pytestmark = pytest.mark.slow
 TIMES = int(os.environ.get("KMC_ATTACK", "1"))
 
-KINDS = {
-    "li": ("strip_li", SMALL),
-    "limg": ("strip_limg", {**SMALL, "system.lattice": "bcc_110"}),
-    "closed": ("strip_li", {**SMALL, "conditions.electrode_thickness_um": float("inf")}),
-    "rest": ("strip_li", {**SMALL, "stop.capacity_monolayers": 0.5, "rest.time_s": 0.01}),
-    "population": ("cell_li", {"upscale.domain_um": 10.0, "upscale.capacity_mAh_cm2": 0.05}),
-    "deposition": ("plate_carbon", {**SMALL, "output.frame_every_monolayers": 0.5}),
-    "cathode": ("cathode_se", {"cathode.cycles": 2}),
-}
 LONGEST_S = {"population": 4.0, "deposition": 1.0, "cathode": 1.0}
 
 

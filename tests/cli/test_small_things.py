@@ -39,6 +39,18 @@ def test_a_file_that_may_not_be_written(tmp_path, monkeypatch):
     assert "chmod u+w" in caught.value.advice
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["run", "strip_li", "-o", "{}"], ["report", "{}"], ["image", "{}", "--scale", "1"]],
+)
+def test_a_name_that_is_too_long_for_the_disk(words):
+    words = [word.format("x" * 5000) for word in words]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2
+    assert "too long" in done.output
+    assert isinstance(done.exception, SystemExit)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["cp1252", pytest.param("ascii", marks=pytest.mark.slow)])
 def test_terminals_that_lack_some_signs(tmp_path, encoding):

@@ -43,8 +43,9 @@ def kmc_with(limit: int, *arguments) -> subprocess.CompletedProcess:
     )
 
 
-def assert_told(done, *parts: str) -> None:
-    assert done.returncode in (1, 2), (done.returncode, done.stderr)
+def assert_told(done, code: int, *parts: str) -> None:
+    """2 where nothing was computed, 1 where something was."""
+    assert done.returncode == code, (done.returncode, done.stderr)
     assert "Traceback" not in done.stderr
     assert "Fatal" not in done.stderr
     for part in parts:
@@ -66,7 +67,7 @@ SETTINGS = [part for key, value in SMALL.items() for part in ("--set", f"{key}={
 )
 def test_at_creation(tmp_path, limit):
     done = kmc_with(limit, "run", "strip_li", *SETTINGS, "-o", tmp_path / "run.h5", "-q")
-    assert_told(done, "cannot be written", "MB are free")
+    assert_told(done, 2, "cannot be written", "MB are free")
     assert os.listdir(tmp_path) == []
 
 
@@ -75,7 +76,7 @@ def test_what_was_there_stays_when_it_should_be_replaced(tmp_path):
     path = tmp_path / "run.h5"
     path.write_bytes(b"precious" * 10)
     done = kmc_with(3000, "run", "strip_li", *SETTINGS, "-o", path, "-q", "--force")
-    assert_told(done, "is what it was before")
+    assert_told(done, 2, "is what it was before")
     assert path.read_bytes() == b"precious" * 10
     assert os.listdir(tmp_path) == ["run.h5"]
 
@@ -89,14 +90,29 @@ def test_resume_and_extend(tmp_path):
     whole, rows = path.read_bytes(), len(load(path).samples)
     arguments = ("extend", path, "--set", "stop.capacity_monolayers=3", "-q")
     done = kmc_with(len(whole) // 2, *arguments)
-    assert_told(done, "is what it was before")
+    assert_told(done, 2, "is what it was before")
     assert path.read_bytes() == whole
     done = kmc_with(len(whole) + 30_000, *arguments)
-    assert_told(done, "cannot be written further", "Everything up to t = ", "is safe in the file")
+    assert_told(
+        done, 1, "cannot be written further", "Everything up to t = ", "is safe in the file"
+    )
     assert "No sample" not in done.stderr
     assert len(load(path).samples) >= rows - 1
     assert verify(path).passed
     assert os.listdir(tmp_path) == ["run.h5"]
+
+
+@pytest.mark.slow
+def test_tables_and_pictures(tmp_path):
+    """They are saved first when something has been computed."""
+    settings = ("--set", "stop.capacity_monolayers=0.1", "--set", "system.size=[8,8,10]")
+    done = kmc_with(3000, "run", "plate_carbon", *settings, "-o", tmp_path / "run.h5", "-q")
+    assert_told(done, 1, "cannot be written further", "No sample is safe")
+    assert os.listdir(tmp_path) == []
+    fake.write(tmp_path / "box.h5", n_frames=1)
+    done = kmc_with(3000, "plot", tmp_path / "box.h5", "-q")
+    assert_told(done, 1, "box_summary.png cannot be written")
+    assert os.listdir(tmp_path) == ["box.h5"]
 
 
 def test_a_writer_that_goes_on_knows_what_is_safe(tmp_path, monkeypatch):

@@ -71,7 +71,7 @@ def test_vector_formats(ending, tmp_path):
 @pytest.mark.slow
 def test_unwritable_pictures_are_told(tmp_path):
     t = load(fake.write(tmp_path / "run.h5", n_frames=1))
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(KmcError, match="cannot be written"):
         plotting.save(plotting.draw("summary", t), tmp_path / "missing" / "run.png")
     with pytest.raises(InputError, match=r"\.docx"):
         plotting.save(plotting.draw("summary", t), tmp_path / "run.docx")

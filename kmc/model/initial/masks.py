@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,8 @@ def read_mask(path: str | Path, n_chemistries: int) -> np.ndarray:
             f"mask {path} is neither PNG nor NPY by its ending",
             advice="Save it as a grey PNG, or from Python with numpy.save as .npy.",
         )
-    if not path.is_file():
-        what = "is not a file" if path.exists() else "does not exist"
+    if not os.path.isfile(path):  # False, too, for a name that is no name
+        what = "is not a file" if os.path.exists(path) else "does not exist"
         raise InputError(
             f"mask {path} {what}", advice="Its path is relative to the run file that names it."
         )

@@ -69,6 +69,7 @@ def test_arrays_are_as_they_are(tmp_path, dtype):
 
 def test_missing_folder_and_foreign(tmp_path):
     assert "does not exist" in refusal(tmp_path / "a.png").message
+    assert "does not exist" in refusal(tmp_path / f"{'a' * 5000}.png").message
     (tmp_path / "b.npy").mkdir()
     assert "is not a file" in refusal(tmp_path / "b.npy").message
     assert "neither PNG nor NPY" in refusal(tmp_path / "c.jpg").message
