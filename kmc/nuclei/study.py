@@ -22,7 +22,6 @@ from kmc.nuclei.report import Nucleation, Scan
 CURRENTS_mA_cm2 = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 PREFACTORS = (0.1, 10.0)
 GAMMA_FACTORS = (0.9, 1.1)
-_COARSE = 2.0  # of the bursts of a scan
 
 
 def nucleation(
@@ -164,7 +163,7 @@ def _study(conditions, *, n_max, seed, capture, currents, walkers, steps, maps, 
 def _scan(model: NucleationModel, conditions: Conditions, currents, bar) -> Scan:
     def bursts(varied):
         sinks = conditions.sinks_um
-        return [nucleation_burst(varied, j, **sinks, coarseness=_COARSE) for j in currents]
+        return [nucleation_burst(varied, j, **sinks) for j in currents]
 
     variations = {f"prefactor × {factor:g}": {"prefactor": factor} for factor in PREFACTORS}
     variations |= {f"γ × {factor:g}": {"gamma_factor": factor} for factor in GAMMA_FACTORS}

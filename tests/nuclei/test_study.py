@@ -38,6 +38,10 @@ def alloy():
     )
 
 
+def test_a_current_has_one_density_in_the_table_and_below_it(found):
+    assert found.scan.bursts[0].density_per_um2 == found.burst.density_per_um2
+
+
 def test_conditions_of_a_run():
     run = conditions_of("strip_limg")
     assert (run.lattice, run.temperature_K, run.thickness_um) == ("bcc_100", 298.15, 100.0)
