@@ -240,9 +240,9 @@ class SweepFolder:
     ) -> None:
         """Log that a point is done, with its summary numbers (`kmc.campaign.scalars.entry_of`)."""
         if numbers:
-            from kmc.campaign.scalars import append_entry
+            from kmc.campaign.scalars import append_entries
 
-            append_entry(self.path, point.name, numbers)
+            append_entries(self.path, {point.name: numbers})
         self._append(Ended(point.name, "done", wall_s))
 
     def record_failure(self, point: Point, error: str, details: str, wall_s: float) -> None:

@@ -47,15 +47,11 @@ def meaning(name: str) -> tuple[str, str]:
 
 def final(t: Run) -> dict[str, float]:
     """Every column of the last sample, and what a kind adds: the voids of a box."""
-    system, samples = SYSTEMS[t.kind], _columns(t)
+    system, samples = SYSTEMS[t.kind], SYSTEMS[t.kind].columns(t)
     if not len(samples["time_s"]):
         return {}
     row = {name: float(samples[name][-1]) for name in samples}
     return row if system.derived is None else row | system.derived(t, row, None)
-
-
-def _columns(t: Run) -> Any:
-    return SYSTEMS[t.kind].columns(t)
 
 
 class At(NamedTuple):
@@ -95,7 +91,7 @@ def at_capacity(t: Run, value: float, column: str = MONOLAYERS.column) -> dict[s
     those of the nearest frame. With a protocol the capacity, strips less plates, rises and falls:
     what counts is the first time that it is reached.
     """
-    samples = _columns(t)
+    samples = SYSTEMS[t.kind].columns(t)
     if column not in samples:
         return {}
     capacity = samples[column]
@@ -123,7 +119,7 @@ def onset(t: Run, contact: float) -> float:
     In the unit by which runs of this kind are compared (`System.charge`). NaN where contact never
     does: the run ended first, so the onset is censored.
     """
-    samples, charge = _columns(t), SYSTEMS[t.kind].charge
+    samples, charge = SYSTEMS[t.kind].columns(t), SYSTEMS[t.kind].charge
     if charge is None or "contact_fraction" not in samples:  # no contact is lost there
         return math.nan
     found = crossing(samples[charge.column], -samples["contact_fraction"], -contact)
@@ -237,18 +233,15 @@ class Numbers:
         Nothing happens where the disk is full or read-only.
         """
         settled = time.time_ns() - _SETTLED_NS
-        rows = [
-            json.dumps({"version": _VERSION, "kmc": __version__, "name": name, "entry": entry})
-            for name, entry in entries.items()
-            if entry["file"][1] < settled
-        ]
-        append_lines(self._path, rows)
+        some = {name: e for name, e in entries.items() if e["file"][1] < settled}
+        append_entries(self._path.parent, some)
 
 
-def append_entry(folder: Path, name: str, entry: Mapping[str, Any]) -> None:
-    """Keep the numbers of a point that ended, whose file does not change any more."""
-    row = {"version": _VERSION, "kmc": __version__, "name": name, "entry": entry}
-    append_lines(Path(folder) / _FILE, [json.dumps(row)])
+def append_entries(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Keep the numbers of points whose files do not change any more."""
+    head = {"version": _VERSION, "kmc": __version__}
+    rows = [json.dumps({**head, "name": name, "entry": e}) for name, e in entries.items()]
+    append_lines(Path(folder) / _FILE, rows)
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:

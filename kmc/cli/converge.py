@@ -168,7 +168,7 @@ def converge(
         read_settings(settings)[0],
         seed,
     )
-    folder = output or Path(f"{asked.check().run.name}_converge")
+    folder = output or Path(f"{asked.check()[0].name}_converge")
     for file in outputs:
         if file is not None and file.parent.resolve() != folder.resolve():  # which is made below
             check_output(file, True)

@@ -17,7 +17,6 @@ from kmc.common.json_files import read_json
 from kmc.common.outputs import write_text
 
 WITHIN, OUTSIDE, NOT_JUDGED = "within", "outside", "not judged"
-_MAX_BOUNDS = 0.05  # share of lower bounds with which quantiles are still numbers
 
 
 def runs_of(

@@ -23,7 +23,6 @@ _RISK = 0.05  # of accepting a difference beyond the margin, on either side
 # Normal quantiles for the number of runs: risk 5 %, and 90 % power where there is no difference
 # (both sides have to hold); 95 % two-sided and 80 % power where there is one.
 _Z_SAME, _Z_DIFFERENT = 1.645 + 1.645, 1.960 + 0.842
-_SHRINKS = 0.8  # steps between levels shrink where each is at most this share of the one before
 _USUAL = 4  # replicas, where one alone gives no scatter
 _FEW_VOIDS = 2.0  # mean number below which the box limits their density
 
@@ -216,7 +215,7 @@ def assess(
     if last and last.verdict == CONVERGED:
         most = 1.0 if observable.family is SHARE else math.inf
         physical = _plateau(levels[agree:], unit, tolerance, physical_ratio, most)
-    needed = _needed(levels, last, law, observable, tolerance, physical_ratio, time_s)
+    needed = _needed(levels, last, law, physical_ratio, time_s)
     if last:
         names = ("difference", "margin", "low", "high", "change_low", "change_high")
         last = replace(last, **{name: getattr(last, name) / unit for name in names})
@@ -268,8 +267,6 @@ def _needed(
     levels: Sequence[LevelRuns],
     last: Comparison | None,
     law: PowerLaw | None,
-    observable: Observable,
-    tolerance: float,
     physical_ratio: float,
     time_s: TimeOf,
 ) -> Needed | None:
@@ -286,31 +283,13 @@ def _needed(
     elif last.replicas is not None:  # unclear
         replicas = last.replicas
     elif last.verdict == CHANGING:
-        more = _further(levels, law, observable.family, tolerance)
+        more = 1 if law else 2  # a further level tests a law; three that follow one are needed
         ratios = tuple(top * 10.0**i for i in range(1, more + 1) if top * 10.0**i <= physical_ratio)
         if not ratios:
             return None
     else:
         return None
     return Needed(ratios, replicas, time_s(ratios, replicas))
-
-
-def _further(
-    levels: Sequence[LevelRuns], law: PowerLaw | None, family: Family, tolerance: float
-) -> int:
-    """Number of further levels, ten times apart, after which the change is below the tolerance.
-
-    Steps that shrink are extrapolated geometrically. Along a power law they do not shrink, and one
-    further level tests it; without a law two more are needed for three that follow one.
-    """
-    if law:
-        return 1
-    eta = [float(family.link(level.values.mean())) for level in levels[-3:] if level.n]
-    if len(eta) == 3:
-        before, now = abs(eta[1] - eta[0]), abs(eta[2] - eta[1])
-        if 0 < now <= _SHRINKS * before:
-            return max(1, math.ceil(math.log(tolerance / now) / math.log(now / before)))
-    return 2
 
 
 # --- in words -------------------------------------------------------------------------------------

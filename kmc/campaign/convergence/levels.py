@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -37,13 +37,6 @@ LEVELS, REPLICAS = 5, 4
 _MAX_LEVELS = 20
 
 
-class Asked(NamedTuple):
-    """A study that has been checked: the run at the highest ratio, and all ratios, ascending."""
-
-    run: RunFile
-    ratios: tuple[float, ...]
-
-
 @dataclass(frozen=True)
 class Levels:
     """Settings of a convergence study: the run and, as for `converge`, its levels."""
@@ -55,8 +48,11 @@ class Levels:
     settings: Mapping[str, Any] | None = None
     seed: int = 1
 
-    def check(self) -> Asked:
-        """The run and its levels; `InputError` where it has no ratio, or one is out of range."""
+    def check(self) -> tuple[RunFile, tuple[float, ...]]:
+        """The run at the highest ratio, and all ratios, ascending.
+
+        `InputError` where the run has no ratio, or one is out of range.
+        """
         if not 1 <= self.replicas <= MAX_POINTS:
             raise InputError(
                 f"--replicas {self.replicas} is out of range",
@@ -91,7 +87,7 @@ class Levels:
             )
         ratios = self._levels(own, physical)
         top = {**self.fixed(run), RATIO: ratios[-1]}
-        return Asked(load_run(self.base, top, origins=_origins(settings)), ratios)
+        return load_run(self.base, top, origins=_origins(settings)), ratios
 
     def fixed(self, run: RunFile) -> dict[str, Any]:
         """Changes of the run at every level; the ratios replace any other lowest barrier."""
@@ -128,7 +124,7 @@ class Levels:
 
     def plan(self, folder: str | Path) -> Plan:
         """The sweep, with the levels and replicas that the folder has already."""
-        ratios, replicas = {*self.check().ratios}, self.replicas
+        ratios, replicas = {*self.check()[1]}, self.replicas
         if plan := plan_along(folder, [RATIO]):
             ratios |= {float(value) for value in plan.axes[RATIO]}
             replicas = max(replicas, plan.replicas)
@@ -228,7 +224,7 @@ def converge(
     check_reading(at, tolerance)
     chosen = None if ratios is None else tuple(ratios)
     asked = Levels(str(run), chosen, levels, replicas, without_removed(settings), seed)
-    name = asked.check().run.name
+    name = asked.check()[0].name
     folder = Path(f"{name}_converge" if output is None else output)
     tally = run_plan(asked.plan(folder), folder, workers=workers, progress=progress)
     if tally.interrupted:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit, logit
 
 FAR = 30.0  # beyond it a share is as good as 0 or 1, and 1 − share still has digits
 TINY = 1e-300
@@ -23,16 +24,14 @@ class Family:
 
     def link(self, mean):
         """Linear predictor of a mean."""
-        mean = np.maximum(mean, TINY)
         if self.name == "share":
-            mean = np.minimum(mean, _ALL)
-            return np.log(mean) - np.log1p(-mean)
-        return np.log(mean)
+            return logit(np.clip(mean, TINY, _ALL))
+        return np.log(np.maximum(mean, TINY))
 
     def mean(self, eta):
         """Mean of a linear predictor."""
         eta = np.clip(eta, -FAR, FAR)
-        return 1 / (1 + np.exp(-eta)) if self.name == "share" else np.exp(eta)
+        return expit(eta) if self.name == "share" else np.exp(eta)
 
     def slope(self, mean):
         """dμ/dη."""

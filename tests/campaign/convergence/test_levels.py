@@ -53,17 +53,17 @@ def test_the_former_name_of_levels_is_deprecated(monkeypatch):
 
 def test_the_default_study_ends_ten_times_above_the_run():
     asked = Levels("strip_li").check()
-    assert asked.ratios == (1e3, 1e4, 1e5, 1e6, 1e7)
-    assert asked.run.acceleration.max_hops_per_strip_per_site == 1e7
-    assert Levels("strip_li", levels=2).check().ratios == (1e6, 1e7)
+    assert asked[1] == (1e3, 1e4, 1e5, 1e6, 1e7)
+    assert asked[0].acceleration.max_hops_per_strip_per_site == 1e7
+    assert Levels("strip_li", levels=2).check()[1] == (1e6, 1e7)
 
 
 def test_a_set_ratio_is_that_of_the_run():
-    assert Levels("strip_li", settings={RATIO: 2e4}, levels=2).check().ratios == (2e4, 2e5)
+    assert Levels("strip_li", settings={RATIO: 2e4}, levels=2).check()[1] == (2e4, 2e5)
 
 
 def test_the_study_ends_at_the_physical_ratio():
-    assert Levels("strip_li", settings={RATIO: 5e11}, levels=2).check().ratios == (6.74e10, 6.74e11)
+    assert Levels("strip_li", settings={RATIO: 5e11}, levels=2).check()[1] == (6.74e10, 6.74e11)
 
 
 def test_the_physical_ratio_is_where_no_floor_is_left(tmp_path):
@@ -82,7 +82,7 @@ def test_the_physical_ratio_is_where_no_floor_is_left(tmp_path):
 def test_a_floor_gives_way_to_ratios(tmp_path):
     settings = {**TINY, RATIO: None, "acceleration.saddle_floor_eV": 0.4}
     asked = Levels("strip_li", (1e4, 1e5), settings=settings)
-    assert asked.check().run.acceleration.saddle_floor_eV is None
+    assert asked.check()[0].acceleration.saddle_floor_eV is None
     plan = asked.plan(tmp_path / "none")
     assert plan.run_tables(plan.points[0])["acceleration"] == {"max_hops_per_strip_per_site": 1e4}
 
