@@ -166,7 +166,7 @@ def _legend(page: Figure, found: Convergence) -> None:
     if any(level.n and not level.mean and level.high > 0 for level in levels):
         handles.append(mark("v", style.BLUE, "none seen: 95 % below", mfc="white"))
     if laws:
-        shade = "; shade: 95 % (bootstrap)" if bars else ""
+        shade = "; shade: 95 %" if bars else ""
         handles.append(Line2D([], [], color=style.BLUE, lw=1.0, label=f"power law{shade}"))
     if any(one.physical for one in ones):
         text = "physical ratio, if nothing changes; thin: with the tolerance"
