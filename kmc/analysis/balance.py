@@ -27,25 +27,14 @@ _SIGMAS = 3  # standard deviations of noise that a net flux must exceed
 
 @dataclass(frozen=True)
 class Exchange:
-    """Hops of one class between layers.
+    """Hops of one class between layers."""
 
-    Attributes
-    ----------
-    hop_class : str
-        ``Li``, ``Li_near_Mg`` or ``Mg``.
-    stage : str
-        By the lower end of the hop: ``L1``, ``L2`` or ``deep``.
-    up, down : int
-        Hops of atoms away from the electrolyte, and towards it.
-    steps : int
-        Layers above L2 that ``deep`` averages over; 1 for the others.
-    """
-
-    hop_class: str
-    stage: str
+    hop_class: str  # ``Li``, ``Li_near_Mg`` or ``Mg``
+    stage: str  # by the lower end of the hop: ``L1``, ``L2`` or ``deep``
+    # up, down: hops of atoms away from the electrolyte, and towards it
     up: int
     down: int
-    steps: int = 1
+    steps: int = 1  # layers above L2 that ``deep`` averages over; 1 for the others
 
     @property
     def gross(self) -> int:
@@ -95,10 +84,6 @@ class Exchange:
 
 def exchanges(trajectory: Trajectory) -> list[Exchange]:
     """Hops of each class and stage that had any, while current flowed (or all, without any).
-
-    Parameters
-    ----------
-    trajectory : Trajectory
 
     Returns
     -------

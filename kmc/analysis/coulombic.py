@@ -17,21 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CycleCharge:
-    """Charge of one cycle, in atoms of the box.
+    """Charge of one cycle, in atoms of the box."""
 
-    Attributes
-    ----------
-    cycle : int
-        Pass of a block of the protocol, from 1.
-    stripped, plated : int
-        Net charge of the steps that stripped, and of those that plated.
-    dead_Li : int
-        Atoms not connected to the current collector at its end; -1 in a file without the column.
-    """
-
-    cycle: int
+    cycle: int  # pass of a block of the protocol, from 1
+    # stripped, plated: net charge of the steps that stripped, and of those that plated
     stripped: int
     plated: int
+    # atoms not connected to the current collector at its end; -1 in a file without the column
     dead_Li: int
 
     @property
@@ -41,12 +33,7 @@ class CycleCharge:
 
 
 def cycles(t: Trajectory) -> list[CycleCharge]:
-    """Charge of every cycle of a protocol that has been completed; empty without a protocol.
-
-    Parameters
-    ----------
-    t : Trajectory
-    """
+    """Charge of every cycle of a protocol that has been completed; empty without a protocol."""
     plan = plan_of(stored_blocks(t.run))
     if not plan or "step" not in t.samples or not len(t.samples):
         return []
@@ -82,22 +69,13 @@ def _net_by_step(t: Trajectory) -> tuple[dict[int, int], dict[int, int]]:
 
 
 class Aurbach(NamedTuple):
-    """Efficiencies of Aurbach's protocol, from the charge that passed.
+    """Efficiencies of Aurbach's protocol, from the charge that passed."""
 
-    Attributes
-    ----------
-    efficiency : float
-        Σ stripped / Σ plated from the reservoir on: (N Q_c + Q_s)/(N Q_c + Q_p) where each cycle
-        passes its whole charge. What lay there before the reservoir is not counted as plated.
-    formation : float or None
-        The same of the steps before the reservoir; None without any.
-    lost : int
-        Plated less stripped from the reservoir on, atoms of the box.
-    """
-
+    # Σ stripped / Σ plated from the reservoir on: (N Q_c + Q_s)/(N Q_c + Q_p) where each cycle
+    # passes its whole charge. What lay there before the reservoir is not counted as plated
     efficiency: float
-    formation: float | None
-    lost: int
+    formation: float | None  # the same of the steps before the reservoir; None without any
+    lost: int  # plated less stripped from the reservoir on, atoms of the box
 
     def loss(self, dead: int) -> str:
         """What the loss is made of, as text; there is no side reaction that would take a share.

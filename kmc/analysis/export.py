@@ -46,7 +46,6 @@ def export_xyz(
 
     Parameters
     ----------
-    trajectory : Trajectory
     path : str or Path
         Ends in ``.xyz`` or ``.extxyz``; with ``.gz`` behind it is compressed.
     frames : str, int, slice or iterable of int, optional

@@ -65,7 +65,6 @@ def voids(
 
     Parameters
     ----------
-    t : Trajectory
     min_size : int
         Smallest number of connected vacant sites (first and second neighbours) of a void.
     frames : slice or sequence of int, optional

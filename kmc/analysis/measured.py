@@ -59,18 +59,10 @@ _FRACTION = (
 
 @dataclass(frozen=True)
 class Measured:
-    """A table of measured data, from `read_measured`.
+    """A table of measured data, from `read_measured`."""
 
-    Attributes
-    ----------
-    title : str
-        First comment of the file, or its name.
-    table : DataFrame
-        All columns of this module; NaN and empty text where the file has nothing.
-    """
-
-    title: str
-    table: pd.DataFrame
+    title: str  # first comment of the file, or its name
+    table: pd.DataFrame  # all columns of this module; NaN and empty text where the file has nothing
 
     @property
     def series(self) -> list[str]:

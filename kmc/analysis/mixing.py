@@ -48,7 +48,6 @@ def film_profile(
         Distance from the electrolyte.
     plated_um : float
         h.
-    diffusivity_cm2_s, time_s : float
     """
     reach, z = _checked(plated_um, diffusivity_cm2_s, time_s), np.asarray(z_um, dtype=float)
     return 0.5 * (erfc((plated_um - z) / reach) + erfc((plated_um + z) / reach))
@@ -120,26 +119,15 @@ def diffusivity_for(share: float, plated_um: float, time_s: float) -> float:
 
 @dataclass(frozen=True)
 class Mixing:
-    """The paper's plated film beside the closed forms.
-
-    Attributes
-    ----------
-    celsius : int
-    diffusivity_cm2_s : float
-        Of the parameter set, at that temperature.
-    film, growing : float
-        Share mixed: plated at once, or at a steady rate over the whole time.
-    measured : float
-    needed_cm2_s : float
-        Diffusivity with which `film` is what was measured.
-    """
+    """The paper's plated film beside the closed forms."""
 
     celsius: int
-    diffusivity_cm2_s: float
+    diffusivity_cm2_s: float  # of the parameter set, at that temperature
+    # film, growing: share mixed: plated at once, or at a steady rate over the whole time
     film: float
     growing: float
     measured: float
-    needed_cm2_s: float
+    needed_cm2_s: float  # diffusivity with which `film` is what was measured
 
 
 def beside_paper(diffusivities_cm2_s: dict[int, float]) -> list[Mixing]:

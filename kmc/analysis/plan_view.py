@@ -48,7 +48,6 @@ def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) ->
     ----------
     void : ndarray of bool, shape (height, width)
         Pixels without contact.
-    um_per_pixel : float
     min_size : int
         Fewest connected pixels that make a void; smaller ones count as contact.
 

@@ -41,7 +41,6 @@ def profiles(
 
     Parameters
     ----------
-    t : Trajectory
     frames : slice or sequence of int, optional
         Frames to analyse; all by default.
     bulk_layers : (int, int), optional
@@ -94,7 +93,6 @@ def vacancies_around_mg(
     ----------
     occupancy : ndarray of uint8, shape (n_sites,)
         0 vacancy, 1 Li, 2 Mg.
-    lattice : Lattice
     r_max_nm : float
         Largest distance.
 

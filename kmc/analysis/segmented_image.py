@@ -196,7 +196,6 @@ def measure_image(
     ----------
     image : ndarray, shape (height, width) or (n_slices, height, width)
         Grey value of each pixel; row 0 is the top.
-    nm_per_pixel : float
     void : float
         Grey value of voids.
     electrolyte : float, optional

@@ -42,7 +42,6 @@ def planes_A(lattice: Lattice, axis: int) -> np.ndarray:
 
     Parameters
     ----------
-    lattice : Lattice
     axis : {0, 1, 2}
         x, y or z.
     """
@@ -69,10 +68,8 @@ def place_in_box(
     ----------
     sites, members : ndarray of int, shape (n,)
         Sites and the group each belongs to, from 0.
-    n_groups : int
     in_layer : ndarray of int, shape (n_groups, n_layers)
         Sites of a group by layer.
-    lattice : Lattice
 
     Returns
     -------

@@ -36,24 +36,12 @@ REACH_nm = 1.0
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The voids of one frame, as used for matching.
+    """The voids of one frame, as used for matching."""
 
-    Attributes
-    ----------
-    sites : ndarray of int, shape (n,)
-        Sites in voids, ascending.
-    members : ndarray of int, shape (n,)
-        The void each belongs to, from 0.
-    volume : ndarray of int, shape (n_voids,)
-        Sites of each void.
-    centroid_nm : ndarray of float, shape (n_voids, 3)
-        Inside the box.
-    """
-
-    sites: np.ndarray
-    members: np.ndarray
-    volume: np.ndarray
-    centroid_nm: np.ndarray
+    sites: np.ndarray  # int, shape (n,): sites in voids, ascending
+    members: np.ndarray  # int, shape (n,): the void each belongs to, from 0
+    volume: np.ndarray  # int, shape (n_voids,): sites of each void
+    centroid_nm: np.ndarray  # float, shape (n_voids, 3): inside the box
 
     def __len__(self) -> int:
         return len(self.volume)
@@ -61,19 +49,13 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Links:
-    """Links between the voids of two frames.
+    """Links between the voids of two frames."""
 
-    Attributes
-    ----------
-    parent, child : ndarray of int, shape (n_links,)
-        Voids of the earlier and the later frame, from 0, in ascending order.
-    shared : ndarray of int, shape (n_links,)
-        Sites they share; 0 for a link by distance.
-    """
-
+    # parent, child: int, shape (n_links,): voids of the earlier and the later frame, from 0, in
+    # ascending order
     parent: np.ndarray
     child: np.ndarray
-    shared: np.ndarray
+    shared: np.ndarray  # int, shape (n_links,): sites they share; 0 for a link by distance
 
 
 @dataclass(frozen=True)
@@ -99,7 +81,6 @@ def link(
 
     Parameters
     ----------
-    before, after : Snapshot
     box_nm : array of float, shape (3,)
         Edges of the box.
     periodic : (bool, bool, bool)

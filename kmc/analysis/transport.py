@@ -116,7 +116,6 @@ def diffusion(
         Time of each hop, ascending.
     occupancy : ndarray of uint8, shape (n_sites,)
         Before the first hop.
-    lattice : Lattice
     start_s : float
         Time of that occupancy.
     blocks : int

@@ -71,35 +71,17 @@ class Adatoms:
     """Energies of atoms at every kind of place.
 
     Places are numbered: 0, 1, … in the first layer on that substrate, and last the layers above.
-
-    Attributes
-    ----------
-    bond_eV : float
-        ε.
-    substrate_eV : tuple of float
-        φ of each place; 0 for the last.
-    barrier_eV : tuple of float
-        b of each place, raised to the lowest barrier.
-    step_eV : float
-        E_ES.
-    cohesive_eV : float
-    spacing_A : float
-        Edge of the simple cubic cell.
-    attempt_Hz : float
-    temperature_K : float
-    valence : int
-        Electrons an atom.
     """
 
-    bond_eV: float
-    substrate_eV: tuple[float, ...]
-    barrier_eV: tuple[float, ...]
-    step_eV: float
+    bond_eV: float  # ε
+    substrate_eV: tuple[float, ...]  # φ of each place; 0 for the last
+    barrier_eV: tuple[float, ...]  # b of each place, raised to the lowest barrier
+    step_eV: float  # E_ES
     cohesive_eV: float
-    spacing_A: float
+    spacing_A: float  # edge of the simple cubic cell
     attempt_Hz: float
     temperature_K: float
-    valence: int = 1
+    valence: int = 1  # electrons an atom
 
     @property
     def places(self) -> int:
@@ -149,7 +131,6 @@ def adatoms(
     ----------
     sets : sequence of ParameterSet
         Of each substrate; the first gives the metal.
-    temperature_K : float
     lowest_barrier_eV : float
         Barriers of lone atoms below it are raised to it, those of the reverse hops with them.
     """

@@ -52,43 +52,24 @@ CHANGES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What is computed, and how well.
+    """What is computed, and how well."""
 
-    Attributes
-    ----------
-    metal, solute : str
-        Symbols; no solute by default.
-    lattice : str
-        Face of the metal at the interface.
-    cells : tuple of int
-        Edges of the bulk's supercells in cubic cells, the last one for the result.
-    repeats : tuple of int
-        Repeats of the slab along both directions of the interface, the last one for the result.
-    fmax_eV_A : float
-        Largest force that is left on an atom.
-    images : int
-        Images of a band between its ends.
-    max_steps : int
-        Steps of a relaxation at most.
-    metal_range_A : tuple of float, optional
-        Heights between which an atom of the metal's element belongs to the metal.
-    site : int, optional
-        Atom of the slab whose place in L1 becomes vacant; the one nearest the middle by default.
-    relax : bool
-        False for energies of atoms on their perfect places, without barriers.
-    """
-
+    # metal, solute: symbols; no solute by default
     metal: str = "Li"
     solute: str = ""
-    lattice: str = "bcc_100"
+    lattice: str = "bcc_100"  # face of the metal at the interface
+    # edges of the bulk's supercells in cubic cells, the last one for the result
     cells: tuple[int, ...] = (3, 4)
+    # repeats of the slab along both directions of the interface, the last one for the result
     repeats: tuple[int, ...] = (1, 2)
-    fmax_eV_A: float = 0.01
-    images: int = 5
-    max_steps: int = 500
+    fmax_eV_A: float = 0.01  # largest force that is left on an atom
+    images: int = 5  # images of a band between its ends
+    max_steps: int = 500  # steps of a relaxation at most
+    # heights between which an atom of the metal's element belongs to the metal
     metal_range_A: tuple[float, float] | None = None
+    # atom of the slab whose place in L1 becomes vacant; the one nearest the middle by default
     site: int | None = None
-    relax: bool = True
+    relax: bool = True  # False for energies of atoms on their perfect places, without barriers
 
 
 def changed(stem: str, perfect: Any, sites: dict[str, int], solute: str) -> tuple[Any, np.ndarray]:

@@ -56,10 +56,8 @@ class Configurations:
     ----------
     slab : ase.Atoms
         Metal on its electrolyte, the normal along z; or metal alone, whose lower side is taken.
-    calculator : ASE calculator
     name : str
         Of the calculator, for notes.
-    settings : Settings
     folder : Path
         Where finished configurations are kept.
     report : callable, optional

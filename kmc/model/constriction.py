@@ -110,10 +110,6 @@ class Rim:
     angles nearest to its direction. That is the formula of Cauchy and Crofton on a lattice, exact
     for rims that run every way alike (Boykov and Kolmogorov, Proc. ICCV 2003, 26,
     doi:10.1109/ICCV.2003.1238310).
-
-    Parameters
-    ----------
-    lattice : Lattice
     """
 
     def __init__(self, lattice: Lattice):

@@ -29,32 +29,17 @@ _LAYERS = 18  # whole periods of every bcc face
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration: the DFT value, the model's, and whether they agree.
-
-    Attributes
-    ----------
-    name : str
-    unit : str
-    dft, model : float or None
-        None where there is no value.
-    ok : bool or None
-        None where there is nothing to compare.
-    note : str
-        Basis of the row; for a miss the reason.
-    instead : str
-        Result of the model where it has no number, such as "does not wet".
-    assumed : bool
-        The value in the DFT column is an assumption of the set.
-    """
+    """One configuration: the DFT value, the model's, and whether they agree."""
 
     name: str
     unit: str
+    # dft, model: None where there is no value
     dft: float | None
     model: float | None
-    ok: bool | None
-    note: str = ""
-    instead: str = ""
-    assumed: bool = False
+    ok: bool | None  # None where there is nothing to compare
+    note: str = ""  # basis of the row; for a miss the reason
+    instead: str = ""  # result of the model where it has no number, such as "does not wet"
+    assumed: bool = False  # the value in the DFT column is an assumption of the set
 
     @property
     def difference(self) -> float | None:
@@ -68,7 +53,6 @@ def check_rows(parameters: ParameterSet, lattice_name: str = "bcc_100") -> list[
 
     Parameters
     ----------
-    parameters : ParameterSet
     lattice_name : str
         Lattice to calibrate for and to build the configurations on.
     """

@@ -30,18 +30,12 @@ _PAIRS = ("bulk_two_vacancies_shell1", "bulk_two_vacancies_shell2")
 
 
 class Difference(NamedTuple):
-    """A quantity as the energy of one configuration less that of another.
+    """A quantity as the energy of one configuration less that of another."""
 
-    Attributes
-    ----------
-    end, start : str
-        Configurations.
-    removed : int
-        Atoms of the metal that `end` lacks; they count with their energy in the bulk.
-    """
-
+    # end, start: configurations
     end: str
     start: str
+    # atoms of the metal that `end` lacks; they count with their energy in the bulk
     removed: int = 0
 
 

@@ -18,21 +18,13 @@ _PRIOR = 0.02  # vacancies
 
 
 class Drive(NamedTuple):
-    """What drives the charge transfer of an interface: a current, a voltage, or nothing.
+    """What drives the charge transfer of an interface: a current, a voltage, or nothing."""
 
-    Attributes
-    ----------
-    current_density_mA_cm2 : float
-        Given current: above 0 atoms are stripped, below 0 ions are plated.
-    overpotential_V : float or None
-        Overpotential held instead, above 0 to strip and below 0 to plate.
-    stack_pressure_MPa : float or None
-        Pressure meanwhile; that of the run where None.
-    """
-
+    # given current: above 0 atoms are stripped, below 0 ions are plated
     current_density_mA_cm2: float = 0.0
+    # overpotential held instead, above 0 to strip and below 0 to plate
     overpotential_V: float | None = None
-    stack_pressure_MPa: float | None = None
+    stack_pressure_MPa: float | None = None  # pressure meanwhile; that of the run where None
 
     @property
     def flows(self) -> bool:
@@ -291,7 +283,6 @@ def interface_part_V(
 
     Parameters
     ----------
-    applied_V : float
     oxidation, reduction : float
         a and b, rates at η = 0.
     drop_V_per_rate : float

@@ -24,24 +24,18 @@ N_INTERFACE_LAYERS = 3  # bcc(111) sites miss neighbours below down to L3
 
 @dataclass(frozen=True)
 class Hamiltonian:
-    """Energies of the lattice gas, integers in µeV.
+    """Energies of the lattice gas, integers in µeV."""
 
-    Attributes
-    ----------
-    bond1, bond2 : ndarray of int64, shape (3, 3)
-        ε of the first and second shell between species 0 vacancy, 1 Li, 2 Mg.
-    phi : ndarray of int64, shape (3, n_layers + 1)
-        Site energy by species and layer; layer 1 is L1, column 0 is unused.
-    chi : int
-        Energy of a vacant L1 site beside an Mg in L2.
-    n_neighbours : ndarray of int64, shape (2, n_layers + 1)
-        Metal neighbours of a perfect site by shell and layer, the reservoir's included.
-    """
-
+    # bond1, bond2: int64, shape (3, 3): ε of the first and second shell between species 0 vacancy,
+    # 1 Li, 2 Mg
     bond1: np.ndarray
     bond2: np.ndarray
+    # int64, shape (3, n_layers + 1): site energy by species and layer; layer 1 is L1, column 0 is
+    # unused
     phi: np.ndarray
-    chi: int
+    chi: int  # energy of a vacant L1 site beside an Mg in L2
+    # int64, shape (2, n_layers + 1): metal neighbours of a perfect site by shell and layer, the
+    # reservoir's included
     n_neighbours: np.ndarray
 
     def binding_ueV(self, species: int, layer: int) -> int:
@@ -110,7 +104,6 @@ def total_energy_ueV(hamiltonians, chemistry, occupancy, lattice: Lattice) -> in
     chemistry : array of int, shape (sites_per_layer,), or None
         Chemistry below each column of sites; not needed for a single one.
     occupancy : array of int, shape (n_sites,)
-    lattice : Lattice
     """
     occupancy = np.asarray(occupancy)
     first, *others = hamiltonians

@@ -51,7 +51,6 @@ class KernelLattice:
 
     Parameters
     ----------
-    lattice : Lattice
     shells : int
         Neighbour shells whose occupation changes a hop's rate: 0, 1 or 2.
     pairs : bool

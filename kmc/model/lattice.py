@@ -29,28 +29,18 @@ class UnitCell:
 
     A site of the cell is a *variant* ``v = layer_type * sites_per_layer_cell + column``; all
     sites of one variant see the same neighbourhood.
-
-    Attributes
-    ----------
-    edges : ndarray, shape (3,)
-        Edge lengths in units of the lattice parameter.
-    n_layer_types : int
-        Atomic layers per cell along the normal.
-    sites_per_layer_cell : int
-        Sites per cell and layer.
-    in_plane : ndarray, shape (n_variants, 2)
-        In-plane position of a variant inside its cell, units of a.
-    moves : tuple of ndarray, shape (n_variants, 8 or 6, 4), int
-        For each shell the steps to the neighbours: ``(d_layer, d_x, d_y, column)`` with d_x, d_y in
-        cells and ``column`` the neighbour's column in its own layer.
     """
 
     name: str
     description: str
-    edges: np.ndarray
-    n_layer_types: int
-    sites_per_layer_cell: int
+    edges: np.ndarray  # shape (3,): edge lengths in units of the lattice parameter
+    n_layer_types: int  # atomic layers per cell along the normal
+    sites_per_layer_cell: int  # sites per cell and layer
+    # shape (n_variants, 2): in-plane position of a variant inside its cell, units of a
     in_plane: np.ndarray
+    # tuple of ndarray, shape (n_variants, 8 or 6, 4), int: for each shell the steps to the
+    # neighbours: ``(d_layer, d_x, d_y, column)`` with d_x, d_y in cells and ``column`` the
+    # neighbour's column in its own layer
     moves: tuple[np.ndarray, ...]
 
     @property

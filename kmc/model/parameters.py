@@ -90,22 +90,12 @@ def _doi(value: Any) -> str:
 
 
 class Source(Checked):
-    """A reference.
+    """A reference."""
 
-    Attributes
-    ----------
-    citation : str
-        Authors, journal, volume, year: enough to find it without the DOI.
-    title : str
-    doi : str
-        Bare, without ``https://doi.org/``.
-    authors, journal, year : optional
-        For `bibtex`; authors joined by " and ".
-    """
-
-    citation: str
+    citation: str  # authors, journal, volume, year: enough to find it without the DOI
     title: str
-    doi: Annotated[str, BeforeValidator(_doi)]
+    doi: Annotated[str, BeforeValidator(_doi)]  # bare, without ``https://doi.org/``
+    # authors, journal, year: for `bibtex`; authors joined by " and "
     authors: str = ""
     journal: str = ""
     year: int | None = None
@@ -129,27 +119,16 @@ class Source(Checked):
 
 
 class Quantity(Checked):
-    """One number with its unit, source and note.
-
-    Attributes
-    ----------
-    value : float
-    unit : str
-    source : tuple of str
-        Keys of the set's sources; empty only where the value is assumed.
-    note : str
-        Where in the source it stands, and what to know about it.
-    assumed : bool
-        No source gives this value; the note says why it was chosen.
-    from_memory : bool
-        It was typed from memory and not looked up again; summaries of runs say so.
-    """
+    """One number with its unit, source and note."""
 
     value: Number
     unit: str
+    # keys of the set's sources; empty only where the value is assumed
     source: Annotated[tuple[str, ...], BeforeValidator(_source_keys)] = ()
+    # where in the source it stands, and what to know about it
     note: Annotated[str, BeforeValidator(_note)]
-    assumed: bool = False
+    assumed: bool = False  # no source gives this value; the note says why it was chosen
+    # it was typed from memory and not looked up again; summaries of runs say so
     from_memory: bool = False
 
     def __str__(self) -> str:
@@ -161,23 +140,13 @@ class Quantity(Checked):
 
 
 class ParameterSet(Checked):
-    """A named set of quantities for one metal on one electrolyte.
-
-    Attributes
-    ----------
-    name, description : str
-    species : tuple of str
-        The metal, ``("Li",)`` or another of `kmc.common.metals`, and ``"Mg"`` for an alloy.
-    base : str
-        The set that its other inputs are taken from; empty without one.
-    quantities : dict of str to Quantity
-    sources : dict of str to Source
-    """
+    """A named set of quantities for one metal on one electrolyte."""
 
     name: str
     description: str
+    # the metal, ``("Li",)`` or another of `kmc.common.metals`, and ``"Mg"`` for an alloy
     species: Annotated[tuple[str, ...], BeforeValidator(_species)]
-    base: str = ""
+    base: str = ""  # the set that its other inputs are taken from; empty without one
     sources: dict[str, Source] = Field(default_factory=dict)
     quantities: dict[str, Quantity]
     _origin: str = PrivateAttr("")

@@ -9,24 +9,15 @@ from typing import NamedTuple
 
 
 class Meaning(NamedTuple):
-    """One quantity of a parameter file; its unit is in the name of the key.
+    """One quantity of a parameter file; its unit is in the name of the key."""
 
-    Attributes
-    ----------
-    text : str
-        Meaning.
-    lowest, highest : float
-        Allowed values, bounds included unless `positive`.
-    positive : bool
-        Zero is not allowed.
-    role : {"input", "target"}
-        Whether it is an input of the model, or a reference value for its results.
-    """
-
-    text: str
+    text: str  # meaning
+    # lowest, highest: allowed values, bounds included unless `positive`
     lowest: float
     highest: float
-    positive: bool = False
+    positive: bool = False  # zero is not allowed
+    # {"input", "target"}: Whether it is an input of the model, or a reference value for its
+    # results
     role: str = "input"
 
     def allows(self, value: float) -> bool:

@@ -35,12 +35,10 @@ def random_map(
 
     Parameters
     ----------
-    lattice : Lattice
     fractions : sequence of float
         Share of the L1 sites of chemistries 1, 2, …; the rest is chemistry 0.
     correlation_length_nm : float
         ξ of the field; 0 draws each site by itself.
-    rng : numpy.random.Generator
 
     Returns
     -------
@@ -103,7 +101,6 @@ def map_from_mask(lattice: Lattice, mask: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    lattice : Lattice
     mask : ndarray of uint8, shape (rows, columns)
         Chemistry at ``[y, x]``; a site takes that of its pixel.
     """
@@ -177,7 +174,6 @@ def chemistries(names: Sequence[str], found: Interphase | None) -> list[dict]:
     ----------
     names : sequence of str
         Parameter set of [system], then those of the entries, as the run file names them.
-    found : Interphase or None
     """
     if found is None:
         return []

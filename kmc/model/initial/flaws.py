@@ -21,21 +21,11 @@ _METAL_ABOVE = 4  # layers left above a void: bonds reach three layers up on bcc
 
 @dataclass(frozen=True)
 class Flaws:
-    """Flaws of an initial interface.
+    """Flaws of an initial interface."""
 
-    Attributes
-    ----------
-    patches_nm : ndarray, shape (n, 3)
-        x, y and radius of each patch.
-    voids_nm : ndarray, shape (n, 4)
-        x, y, radius and height of each void.
-    sites : ndarray of int
-        Initially vacant sites of the flaws, each once.
-    """
-
-    patches_nm: np.ndarray
-    voids_nm: np.ndarray
-    sites: np.ndarray
+    patches_nm: np.ndarray  # shape (n, 3): x, y and radius of each patch
+    voids_nm: np.ndarray  # shape (n, 4): x, y, radius and height of each void
+    sites: np.ndarray  # int: initially vacant sites of the flaws, each once
 
     def resolved(self) -> dict:
         """The flaws as JSON-able data."""
@@ -56,8 +46,6 @@ def draw_flaws(interface: Any, lattice: Lattice, seed: np.random.SeedSequence) -
     Parameters
     ----------
     interface : section [interface] of a run file
-    lattice : Lattice
-    seed : SeedSequence
     """
     for_patches, for_voids = (np.random.default_rng(child) for child in seed.spawn(2))
     patches = _drawn(for_patches, interface.patch_density_per_um2, lattice)

@@ -24,7 +24,6 @@ def read_mask(path: str | Path, n_chemistries: int) -> np.ndarray:
 
     Parameters
     ----------
-    path : str or Path
     n_chemistries : int
         Chemistries there are, that of [system] included.
 

@@ -49,17 +49,11 @@ _STEPS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
 
 class Solid(NamedTuple):
-    """Elastic constants, and Norton's law where the exponent is not 0.
-
-    Attributes
-    ----------
-    modulus_GPa, poisson_ratio : float
-    rate_per_s, stress_GPa, exponent : float
-        A, σ_ref and n; n = 0 is a material that does not creep.
-    """
+    """Elastic constants, and Norton's law where the exponent is not 0."""
 
     modulus_GPa: float
     poisson_ratio: float
+    # rate_per_s, stress_GPa, exponent: A, σ_ref and n; n = 0 is a material that does not creep
     rate_per_s: float = 0.0
     stress_GPa: float = 1.0
     exponent: float = 0.0
@@ -96,8 +90,6 @@ class Body:
 
     Parameters
     ----------
-    start : Microstructure
-    frame : Solid
     pressure_MPa : float, optional
         On the wall at the largest x, which gives way; without, all walls are fixed.
 

@@ -42,17 +42,9 @@ def solid_of(parameters: ParameterSet) -> Solid:
 
 @dataclass(frozen=True)
 class Materials:
-    """Active material between its two states, and the frame.
+    """Active material between its two states, and the frame."""
 
-    Attributes
-    ----------
-    sets : tuple of ParameterSet
-        Active material before and after lithiation, and frame.
-    first, lithiated, frame : Solid
-    volume_change : float
-    plane_share : float
-    """
-
+    # active material before and after lithiation, and frame
     sets: tuple[ParameterSet, ParameterSet, ParameterSet]
     first: Solid
     lithiated: Solid

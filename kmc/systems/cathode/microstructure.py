@@ -11,18 +11,10 @@ PORE, FRAME, ACTIVE = 0, 1, 2
 
 
 class Microstructure(NamedTuple):
-    """What stands on each site before the first cycle, arrays of shape (edge, edge).
+    """What stands on each site before the first cycle, arrays of shape (edge, edge)."""
 
-    Attributes
-    ----------
-    material : ndarray of int8
-        `PORE`, `FRAME` or `ACTIVE`.
-    grain : ndarray of int16
-        Number of the grain whose cell the site is in, from 0.
-    """
-
-    material: np.ndarray
-    grain: np.ndarray
+    material: np.ndarray  # int8: `PORE`, `FRAME` or `ACTIVE`
+    grain: np.ndarray  # int16: Number of the grain whose cell the site is in, from 0
 
 
 def counts(edge: int, active_fraction: float, frame_fraction: float) -> tuple[int, int]:
@@ -48,7 +40,6 @@ def build(
 
     Parameters
     ----------
-    rng : numpy.random.Generator
     edge : int
         Sites along an edge.
     grain_sites : float
