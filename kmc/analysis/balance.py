@@ -85,10 +85,7 @@ class Exchange:
 def exchanges(trajectory: Trajectory) -> list[Exchange]:
     """Hops of each class and stage that had any, while current flowed (or all, without any).
 
-    Returns
-    -------
-    list of Exchange
-        Empty for a file of an earlier kmc, which did not count hops by way.
+    Returns an empty list for a file of an earlier kmc, which did not count hops by way.
     """
     samples = trajectory.samples
     if not len(samples) or any(name not in samples for name in HOPS_BY_WAY):

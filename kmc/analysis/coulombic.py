@@ -80,10 +80,7 @@ class Aurbach(NamedTuple):
     def loss(self, dead: int) -> str:
         """What the loss is made of, as text; there is no side reaction that would take a share.
 
-        Parameters
-        ----------
-        dead : int
-            Atoms not connected to the current collector at the end.
+        `dead`: Atoms not connected to the current collector at the end.
         """
         if self.lost <= 0:
             return "nothing lost"

@@ -163,14 +163,8 @@ def voids_on_lines(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     Void pixels that touch, by an edge or a corner and over the ends of a line, are one void; it
     counts when it reaches the lowest layer.
 
-    Parameters
-    ----------
-    image : ndarray of bool, shape (n_lines, n_layers, n_pixels)
-
-    Returns
-    -------
-    line, width, height : ndarray of int, shape (n_voids,)
-        Line it is on; pixels and layers it spans.
+    `image`: ndarray of bool, shape (n_lines, n_layers, n_pixels). Returns `line`, `width`, `height`
+    (ndarray of int, shape (n_voids,)): Line it is on; pixels and layers it spans.
     """
     touching = np.zeros((3, 3, 3), dtype=bool)
     touching[1] = True  # within a line only
@@ -212,20 +206,10 @@ def line_statistics(
 ) -> dict[str, float]:
     """What a microscope reports of some lines along an interface.
 
-    Parameters
-    ----------
-    open_ : ndarray of bool, shape (n_lines, n_pixels)
-        Pixels without contact.
-    line : ndarray of int, shape (n_voids,)
-        Line of each void.
-    width_nm, height_nm : ndarray, shape (n_voids,)
-    length_nm : float
-        Of one line.
-
-    Returns
-    -------
-    dict
-        Columns of `CrossSection.table`: contact_loss, voids, densities, widths, heights and gaps.
+    `open_` (ndarray of bool, shape (n_lines, n_pixels)): Pixels without contact. `line` (ndarray of
+    int, shape (n_voids,)): Line of each void. `width_nm`, `height_nm`: ndarray, shape (n_voids,).
+    `length_nm`: Of one line. Returns columns of `CrossSection.table`: contact_loss, voids,
+    densities, widths, heights and gaps.
     """
     n_lines = len(open_)
     per_line = np.bincount(line, minlength=n_lines) / length_nm

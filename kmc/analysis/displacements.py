@@ -79,17 +79,10 @@ def identities(leaves: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, np.
 
     A particle that leaves a site arrived there with the last hop to it, or was there initially.
 
-    Parameters
-    ----------
-    leaves, arrives : ndarray of int, shape (n,)
-        Sites of each hop in the order of time: from and to for atoms, to and from for vacancies.
-
-    Returns
-    -------
-    particle : ndarray of int64, shape (n,)
-        First hop of the particle, which identifies it.
-    before : ndarray of int64, shape (n,)
-        Its hop before this one; −1 for its first.
+    `leaves`, `arrives` (ndarray of int, shape (n,)): Sites of each hop in the order of time: from
+    and to for atoms, to and from for vacancies. Returns `particle` (ndarray of int64, shape (n,)):
+    First hop of the particle, which identifies it. Returns `before` (ndarray of int64, shape (n,)):
+    Its hop before this one; −1 for its first.
     """
     n = len(leaves)
     order = np.lexsort((np.arange(n), arrives))

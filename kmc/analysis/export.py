@@ -134,10 +134,8 @@ def table_of(
 ) -> pd.DataFrame:
     """The table of the samples, of the voids in each frame, or of the events between frames.
 
-    Parameters
-    ----------
-    what : {"samples", "voids", "events"}
-        In the table of events several voids are written as ``3 7``.
+    `what` ({"samples", "voids", "events"}): In the table of events several voids are written as ``3
+    7``.
     """
     if what == "samples":
         return trajectory.samples.to_dataframe()
@@ -156,10 +154,8 @@ def export_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = Fal
 
     Units are a part of the column names, as in ``capacity_mAh_cm2``.
 
-    Raises
-    ------
-    InputError
-        The ending is another one, the file cannot be written, or Parquet needs pyarrow.
+    Raises `InputError`: The ending is another one, the file cannot be written, or Parquet needs
+    pyarrow.
     """
     path = check_output(path, overwrite, TABLE_ENDINGS)
     parquet = path.suffix.lower() == ".parquet"

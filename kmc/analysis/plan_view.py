@@ -115,21 +115,11 @@ def voids_of_image(
 ) -> np.ndarray:
     """Pixels of voids of a grey image: one value, or what is darker than a threshold.
 
-    Parameters
-    ----------
-    image : ndarray, shape (height, width) or (1, height, width)
-    void : float
-        Grey value of voids, without a threshold.
-    threshold : str, optional
-        A grey value, or ``otsu`` for the one that parts two peaks best (N. Otsu, IEEE Trans. Syst.
-        Man Cybern. 9, 62 (1979), doi:10.1109/TSMC.1979.4310076).
-    bright : bool
-        Voids are brighter than the threshold.
-
-    Raises
-    ------
-    InputError
-        The image has no such value, or is a stack.
+    `image`: ndarray, shape (height, width) or (1, height, width). `void`: Grey value of voids,
+    without a threshold. `threshold`: A grey value, or ``otsu`` for the one that parts two peaks
+    best (N. Otsu, IEEE Trans. Syst. Man Cybern. 9, 62 (1979), doi:10.1109/TSMC.1979.4310076).
+    `bright`: Voids are brighter than the threshold. Raises `InputError`: The image has no such
+    value, or is a stack.
     """
     image = image[0] if image.ndim == 3 and len(image) == 1 else image
     if image.ndim != 2:
@@ -182,10 +172,7 @@ def voids_table(views: list[tuple[str, float, PlanView]]) -> pd.DataFrame:
 def plans_of_run(found: Any, *, min_size: int = 4) -> list[tuple[str, float, PlanView]]:
     """The frames of a population of voids, measured as images are.
 
-    Raises
-    ------
-    InputError
-        The run is of another kind.
+    Raises `InputError`: The run is of another kind.
     """
     if not hasattr(found, "gap_um"):
         raise InputError(

@@ -264,14 +264,9 @@ def measure_image(
 def _measures(labels: np.ndarray, number: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, ...]:
     """Pixels of each region; of those above the interface: number, width and height.
 
-    Parameters
-    ----------
-    labels : ndarray of int, shape (height, width)
-        Label of each pixel.
-    number : ndarray of int
-        Number of the region of each label; results are in this order.
-    at : ndarray of int, shape (width,)
-        Row of the interface in each column.
+    `labels` (ndarray of int, shape (height, width)): Label of each pixel. `number` (ndarray of
+    int): Number of the region of each label; results are in this order. `at` (ndarray of int, shape
+    (width,)): Row of the interface in each column.
     """
     n_rows, n_columns = labels.shape
     count = int(number.max()) + 1

@@ -79,16 +79,9 @@ def link(
 ) -> Links:
     """Match the voids of two frames.
 
-    Parameters
-    ----------
-    box_nm : array of float, shape (3,)
-        Edges of the box.
-    periodic : (bool, bool, bool)
-        Directions in which the box is periodic.
-    overlap : float
-        Fraction of the smaller void's sites that two voids must share.
-    reach_nm : float
-        Largest displacement of a void without shared sites; 0 for none.
+    `box_nm` (array of float, shape (3,)): Edges of the box. `periodic`: Directions in which the box
+    is periodic. `overlap`: Fraction of the smaller void's sites that two voids must share.
+    `reach_nm`: Largest displacement of a void without shared sites; 0 for none.
     """
     _, i, j = np.intersect1d(before.sites, after.sites, assume_unique=True, return_indices=True)
     pairs, shared = np.unique(
@@ -191,10 +184,8 @@ def heirs(before: Snapshot, after: Snapshot, links: Links) -> np.ndarray:
     the larger void. So the track of the largest of coalescing voids continues, and that of a void
     that splits continues in its largest piece.
 
-    Returns
-    -------
-    ndarray of int, shape (len(after),)
-        Number in the earlier frame; −1 where a track begins.
+    Returns ndarray of int, shape (len(after),): number in the earlier frame; −1 where a track
+    begins.
     """
     # Mutual: with the best parent alone, both pieces of a split would go on with one track; with
     # the best child alone, both parents of a coalescence would.

@@ -26,18 +26,9 @@ _SITES_AT_ONCE = 100_000  # whose neighbours are in memory at a time
 def label(occupancy: np.ndarray, lattice: Lattice) -> tuple[np.ndarray, int]:
     """Number the connected groups of vacant sites.
 
-    Parameters
-    ----------
-    occupancy : ndarray of uint8, shape (n_sites,)
-        0 where a site is vacant.
-    lattice : Lattice
-        The box.
-
-    Returns
-    -------
-    labels : ndarray of int32, shape (n_sites,)
-        0 for metal; else the number of the group, from 1 in the order of their first sites.
-    n_groups : int
+    `occupancy` (ndarray of uint8, shape (n_sites,)): 0 where a site is vacant. `lattice`: The box.
+    Returns `labels` (ndarray of int32, shape (n_sites,)): 0 for metal; else the number of the
+    group, from 1 in the order of their first sites. Returns `n_groups`.
     """
     occupancy = _checked(occupancy, lattice)
     labels = np.zeros(lattice.n_sites, dtype=np.int32)
@@ -266,17 +257,9 @@ def find(occupancy: np.ndarray, lattice: Lattice, min_size: int = DEFAULT_MIN_SI
 def open_height_nm(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
     """Height of the gap over each L1 site: distance to the first metal atom straight above it.
 
-    Parameters
-    ----------
-    occupancy : ndarray of uint8, shape (n_sites,)
-        0 where a site is vacant.
-    lattice : Lattice
-        The box.
-
-    Returns
-    -------
-    ndarray of float64, shape (sites_per_layer,)
-        nm; 0 where L1 holds metal. The reservoir above the box ends every gap.
+    `occupancy` (ndarray of uint8, shape (n_sites,)): 0 where a site is vacant. `lattice`: The box.
+    Returns ndarray of float64, shape (sites_per_layer,): nm; 0 where L1 holds metal. The reservoir
+    above the box ends every gap.
     """
     metal = _checked(occupancy, lattice).reshape(lattice.layers, -1) != 0
     step = layers_to_same_place(lattice)

@@ -69,10 +69,7 @@ class Configuration(NamedTuple):
 def configuration(name: str, given: Any) -> Configuration:
     """A configuration from an object of ASE or pymatgen, or from a pair.
 
-    Raises
-    ------
-    InputError
-        It has no energy, or no atoms.
+    Raises `InputError`: It has no energy, or no atoms.
     """
     volume = None
     try:
@@ -109,21 +106,10 @@ def metal_of(configurations: Mapping[str, Any]) -> str | None:
 def quantities_of(configurations: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Quantities that follow from some configurations, each with its value and note.
 
-    Parameters
-    ----------
-    configurations : mapping
-        Name, one of `CONFIGURATIONS` → object with energy and atoms.
-
-    Returns
-    -------
-    dict
-        Key of a quantity → ``value`` and ``note``; with the lattice parameter where the volume of
-        the bulk is known.
-
-    Raises
-    ------
-    InputError
-        A name is not known, the atoms of two configurations do not fit, or nothing follows.
+    `configurations`: Name, one of `CONFIGURATIONS` → object with energy and atoms. Returns key of a
+    quantity → ``value`` and ``note``; with the lattice parameter where the volume of the bulk is
+    known. Raises `InputError`: A name is not known, the atoms of two configurations do not fit, or
+    nothing follows.
     """
     for name in configurations:
         if name not in CONFIGURATIONS:
@@ -209,16 +195,9 @@ def _check_atoms(
 def read_configurations(path: str | Path) -> dict[str, Any]:
     """Configurations named by a table, each read by ASE from the file of a finished calculation.
 
-    Parameters
-    ----------
-    path : str or Path
-        CSV with the columns configuration and file, or TOML with a table [configurations]; files
-        are beside it: OUTCAR, vasprun.xml, extended XYZ and whatever else ASE reads.
-
-    Raises
-    ------
-    InputError
-        The table or a file cannot be read, or a file holds no energy.
+    `path`: CSV with the columns configuration and file, or TOML with a table [configurations];
+    files are beside it: OUTCAR, vasprun.xml, extended XYZ and whatever else ASE reads. Raises
+    `InputError`: The table or a file cannot be read, or a file holds no energy.
     """
     path = Path(path)
     if path.suffix.lower() == ".toml":
@@ -244,10 +223,7 @@ def read_configurations(path: str | Path) -> dict[str, Any]:
 def read_structure(path: Path, whose: str = "") -> Any:
     """Atoms of a file, by ASE.
 
-    Raises
-    ------
-    InputError
-        ASE is not installed, or does not read it.
+    Raises `InputError`: ASE is not installed, or does not read it.
     """
     try:
         from ase.io import read

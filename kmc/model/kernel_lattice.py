@@ -49,12 +49,8 @@ def _representatives(cases: np.ndarray) -> np.ndarray:
 class KernelLattice:
     """A box with wall layers below and above it.
 
-    Parameters
-    ----------
-    shells : int
-        Neighbour shells whose occupation changes a hop's rate: 0, 1 or 2.
-    pairs : bool
-        Whether pairs of an L1 vacancy and an Mg in L2 have an energy of their own.
+    `shells`: Neighbour shells whose occupation changes a hop's rate: 0, 1 or 2. `pairs`: Whether
+    pairs of an L1 vacancy and an Mg in L2 have an energy of their own.
     """
 
     lattice: Lattice
@@ -136,11 +132,9 @@ class KernelLattice:
     def _around_steps(self) -> tuple[np.ndarray, np.ndarray]:
         """Steps to the sites that feel a hop for every way to cross the boundaries in plane.
 
-        Returns
-        -------
-        around : ndarray of int32, shape (n_patterns, n_variants, 8, n_sites)
-        pattern : ndarray of int32, shape (sites_per_layer,)
-            Pattern of each column; 0 crosses nothing.
+        Returns `around` (ndarray of int32, shape (n_patterns, n_variants, 8, n_sites)). Returns
+        `pattern` (ndarray of int32, shape (sites_per_layer,)): Pattern of each column; 0 crosses
+        nothing.
         """
         lattice, cell = self.lattice, self.lattice.unit_cell
         nx, ny = lattice.cells
@@ -306,17 +300,10 @@ class KernelLattice:
     ) -> np.ndarray:
         """Site states with species but without counts.
 
-        Parameters
-        ----------
-        occupancy : ndarray of uint8, shape (n_sites,)
-        classes : ndarray of int, shape (n_layers,)
-            Site class of each layer.
-        chemistry : ndarray of uint8, shape (sites_per_layer,), optional
-            Interface chemistry of each column; all 0 by default.
-
-        Returns
-        -------
-        ndarray of int32, shape (n_sites with walls,)
+        `occupancy`: ndarray of uint8, shape (n_sites,). `classes` (ndarray of int, shape
+        (n_layers,)): Site class of each layer. `chemistry` (ndarray of uint8, shape
+        (sites_per_layer,), optional): Interface chemistry of each column; all 0 by default. Returns
+        ndarray of int32, shape (n_sites with walls,).
         """
         lattice, cell = self.lattice, self.lattice.unit_cell
         columns = cell.sites_per_layer_cell

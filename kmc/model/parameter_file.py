@@ -40,17 +40,8 @@ base = {base}
 def template(file: str = "my_set.toml", base: str = "li_li2s") -> str:
     """A valid parameter file in which every input of a shipped set stands as a comment.
 
-    Parameters
-    ----------
-    file : str
-        Name of the file, for its head.
-    base : str
-        Shipped set whose values it starts from.
-
-    Raises
-    ------
-    InputError
-        There is no such set, or it is a set on the base of another.
+    `file`: Name of the file, for its head. `base`: Shipped set whose values it starts from. Raises
+    `InputError`: There is no such set, or it is a set on the base of another.
     """
     below = load_parameters(base)
     if below.base:

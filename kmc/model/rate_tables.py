@@ -212,12 +212,8 @@ def channels(
 ) -> tables.Channels:
     """Processes other than hops.
 
-    Parameters
-    ----------
-    drive : Drive, optional
-        What drives charge transfer; that of the model by default.
-    charge_transfer_V : float, optional
-        Overpotential of the interface that is held; that of the drive by default.
+    `drive`: What drives charge transfer; that of the model by default. `charge_transfer_V`:
+    Overpotential of the interface that is held; that of the drive by default.
     """
     drive = model.drive if drive is None else drive
     emission_Hz = model.emission_rate_per_site_Hz * model.lattice.sites_per_layer
@@ -295,13 +291,8 @@ def _highest_plate_weight(model: Model) -> float:
 def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None) -> tables.State:
     """Kernel state of a configuration, not yet counted and sorted (`kernels.loop.prepare`).
 
-    Parameters
-    ----------
-    occupancy : array of uint8, shape (n_sites,)
-    alloy : bool
-        Whether the state will run with the tables for Mg.
-    capacity : int, optional
-        Vacancies that fit before the bins must grow.
+    `occupancy`: array of uint8, shape (n_sites,). `alloy`: Whether the state will run with the
+    tables for Mg. `capacity`: Vacancies that fit before the bins must grow.
     """
     occupancy = np.asarray(occupancy, dtype=np.uint8)
     chemistry = model.interphase.chemistry if model.interphase else None

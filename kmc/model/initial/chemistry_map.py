@@ -33,16 +33,9 @@ def random_map(
 
     Each chemistry is cut from a field of its own, on the sites that those before it have left.
 
-    Parameters
-    ----------
-    fractions : sequence of float
-        Share of the L1 sites of chemistries 1, 2, …; the rest is chemistry 0.
-    correlation_length_nm : float
-        ξ of the field; 0 draws each site by itself.
-
-    Returns
-    -------
-    ndarray of uint8, shape (sites_per_layer,)
+    `fractions`: Share of the L1 sites of chemistries 1, 2, …; the rest is chemistry 0.
+    `correlation_length_nm`: ξ of the field; 0 draws each site by itself. Returns ndarray of uint8,
+    shape (sites_per_layer,).
     """
     chemistry = np.zeros(lattice.sites_per_layer, dtype=np.uint8)
     for index, wanted in enumerate(site_counts(fractions, lattice.sites_per_layer), 1):
@@ -99,10 +92,8 @@ def _kernel(n: int, edge_A: float, offset_A: float, width_A: float) -> np.ndarra
 def map_from_mask(lattice: Lattice, mask: np.ndarray) -> np.ndarray:
     """Chemistry of each L1 site from an image scaled to the box.
 
-    Parameters
-    ----------
-    mask : ndarray of uint8, shape (rows, columns)
-        Chemistry at ``[y, x]``; a site takes that of its pixel.
+    `mask` (ndarray of uint8, shape (rows, columns)): Chemistry at ``[y, x]``; a site takes that of
+    its pixel.
     """
     place = lattice.positions_A[: lattice.sites_per_layer, :2] / lattice.box_A[:2]
     rows, columns = mask.shape
@@ -126,21 +117,10 @@ def chemistry_sets(
     [parameters] of a run changes the energies of the interface for [system] alone, and every other
     value for all chemistries, since the metal is one and the same.
 
-    Parameters
-    ----------
-    base : ParameterSet
-        That of [system], with the overrides.
-    entries : sequence
-        The other chemistries: entries of ``chemistry`` in the section [interface] of a run file.
-    overrides : mapping
-        [parameters] of the run.
-    shown : callable, optional
-        Key and value of an override → its form in messages.
-
-    Raises
-    ------
-    InputError
-        No such set, or an override of a quantity that it does not have.
+    `base`: That of [system], with the overrides. `entries`: The other chemistries: entries of
+    ``chemistry`` in the section [interface] of a run file. `overrides`: [parameters] of the run.
+    `shown`: Key and value of an override → its form in messages. Raises `InputError`: No such set,
+    or an override of a quantity that it does not have.
     """
     shared = {key: v for key, v in overrides.items() if key not in INTERFACE_KEYS}
     return base, *(
@@ -170,10 +150,7 @@ def interphase_of(
 def chemistries(names: Sequence[str], found: Interphase | None) -> list[dict]:
     """The chemistries with their share and energies, as JSON-able data.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Parameter set of [system], then those of the entries, as the run file names them.
+    `names`: Parameter set of [system], then those of the entries, as the run file names them.
     """
     if found is None:
         return []

@@ -88,10 +88,7 @@ def relaxed_GPa(
 class Body:
     """The lattice of sites: portions, creep strain, which sites bear load, and the elastic field.
 
-    Parameters
-    ----------
-    pressure_MPa : float, optional
-        On the wall at the largest x, which gives way; without, all walls are fixed.
+    `pressure_MPa`: On the wall at the largest x, which gives way; without, all walls are fixed.
 
     Attributes
     ----------
@@ -136,14 +133,8 @@ class Body:
     def find_load(self, active: Solid, swelling: float, time_s: float = 0.0) -> None:
         """Find which sites bear load after a time of creep, and their moduli.
 
-        Parameters
-        ----------
-        active : Solid
-            Active material at this lithiation.
-        swelling : float
-            Its free area strain s.
-        time_s : float
-            0 for the elastic answer.
+        `active`: Active material at this lithiation. `swelling`: Its free area strain s. `time_s`:
+        0 for the elastic answer.
         """
         for attempt in range(_TRIES):
             loaded = self.bears_load
@@ -177,17 +168,8 @@ class Body:
         up the flow of the whole cathode, and did (twice the contact that stays open, half as much
         stress again in the frame).
 
-        Parameters
-        ----------
-        active, swelling, time_s
-            As for `find_load`.
-        most : int
-            Iterations after which the answer is taken as it is.
-
-        Raises
-        ------
-        KmcError
-            It did not converge.
+        `active`, `swelling`, `time_s`: As for `find_load`. `most`: Iterations after which the
+        answer is taken as it is. Raises `KmcError`: It did not converge.
         """
         self._prepare(active, swelling)
         load = self._elements.plate(self._pressure_GPa)
@@ -238,12 +220,8 @@ class Body:
     def equilibrate(self, active: Solid, swelling: float, out_of_plane: float = 0.0) -> None:
         """Elastic field and stress, with the sites that bear load by the last `find_load`.
 
-        Parameters
-        ----------
-        active, swelling
-            As for `find_load`.
-        out_of_plane : float
-            Free strain normal to the plane, of a material that does not creep.
+        `active`, `swelling`: As for `find_load`. `out_of_plane`: Free strain normal to the plane,
+        of a material that does not creep.
         """
         self.flow(active, swelling, 0.0)
         loaded = self.bears_load
@@ -265,10 +243,7 @@ class Body:
     ) -> tuple[int, int]:
         """One leap of creep, with the sites that bear load by the last `find_load`.
 
-        Returns
-        -------
-        events, moved : int
-            Events, and portions that moved to another site.
+        Returns `events`, `moved`: Events, and portions that moved to another site.
         """
         if not active.creeps:
             return 0, 0

@@ -38,16 +38,9 @@ def build(
     the middle of each boundary longer than two sites, the sites nearest to it stay solid: there the
     grains touch.
 
-    Parameters
-    ----------
-    edge : int
-        Sites along an edge.
-    grain_sites : float
-        Mean distance of the middles of neighbouring grains, in sites.
-    active_fraction, frame_fraction : float
-        Area fractions.
-    refinement : int
-        Each site is cut into so many along both edges.
+    `edge`: Sites along an edge. `grain_sites`: Mean distance of the middles of neighbouring grains,
+    in sites. `active_fraction`, `frame_fraction`: Area fractions. `refinement`: Each site is cut
+    into so many along both edges.
     """
     number = max(4, round(edge**2 / (np.sqrt(0.75) * grain_sites**2)))
     sites = np.stack(np.meshgrid(np.arange(edge), np.arange(edge), indexing="ij"), -1) + 0.5
