@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
@@ -15,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from kmc.common.catalogue import nearest
 from kmc.common.validation import Checked, Integer, Number, entries_of, kind, refuse, show
+from kmc.errors import InputError
 from kmc.model.electrochemistry import Drive
 from kmc.runfile.sections import MAX_TIME_s
 
@@ -327,3 +329,29 @@ def stored_blocks(run: Mapping[str, Any]) -> tuple[Block, ...]:
         return blocks_of(run.get("protocol", {}).get("blocks")) or ()
     except (PydanticCustomError, AttributeError, TypeError):
         return ()
+
+
+def longer(run: Mapping[str, Any], cycles: int, path: Any) -> dict[str, Any]:
+    """The settings of a stored run, from the file `path`, with so many more cycles at its end.
+
+    Raises
+    ------
+    InputError
+        It has no cycles, or `cycles` is no whole number from 1.
+    """
+    if isinstance(cycles, bool) or not isinstance(cycles, Integral) or cycles < 1:
+        raise InputError(
+            f"cycles = {cycles!r} is no number of cycles to add",
+            advice="Allowed: whole numbers from 1.",
+        )
+    for section, keys in run.items():  # of a cathode
+        if isinstance(keys, Mapping) and "cycles" in keys:
+            return {**run, section: {**keys, "cycles": keys["cycles"] + int(cycles)}}
+    blocks = stored_blocks(run)
+    if not blocks:
+        raise InputError(
+            f"{path} has no protocol whose cycles could be repeated",
+            advice="Give another end, for example --set stop.capacity_monolayers=4.",
+        )
+    last = blocks[-1].model_copy(update={"repeat": blocks[-1].repeat + int(cycles)})
+    return {**run, "protocol": {**run["protocol"], "blocks": (*blocks[:-1], last)}}

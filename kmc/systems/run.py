@@ -191,14 +191,19 @@ def resume(
 
 
 def extend(path: str | Path, overrides: Mapping[str, Any], **options: Any) -> Any:
-    """Continue a run to another end; boxes of atoms alone (`kmc.systems.electrode.resume.extend`).
+    """Continue a run of any kind to another end.
+
+    A box of atoms goes on from its end. The others are computed again from their beginning, as
+    where their rows and frames stand follows from the end: the file is that of the longer run.
 
     Parameters
     ----------
     path : str or Path
-        The trajectory; it is continued in place.
+        The file; it is continued in place.
     overrides : mapping
-        ``{"stop.key": value}`` or ``{"rest.key": value}``; None removes a stop.
+        The new end: of a box ``{"stop.key": value}`` or ``{"rest.key": value}``, None removes a
+        stop; ``upscale.capacity_mAh_cm2`` of a population, ``stop.capacity_…`` of a deposition,
+        ``cathode.cycles`` of a cathode.
     **options
         ``cycles``, how many more times the last entry of the protocol is carried out; ``origins``,
         ``progress``, ``check_every``.
@@ -206,8 +211,7 @@ def extend(path: str | Path, overrides: Mapping[str, Any], **options: Any) -> An
     Raises
     ------
     InputError
-        As for `resume`; also for keys of other sections, for an end already reached, and for runs
-        of another kind.
+        As for `resume`; also for other keys, and for an end already reached.
     """
     return needed(path, "extend")(path, dotted(overrides), **options)
 
@@ -230,7 +234,7 @@ def needed(path: str | Path, command: str) -> Any:
     if found is None:
         name = system.load(Path(path)).resolved.get("name", "RUN")
         raise InputError(
-            f"{path} is {system.noun}: kmc {command} is for boxes of atoms",
+            f"{path} is {system.noun}, of which there is no kmc {command}",
             advice=system.advice.get(command, "").format(name=name, path=path),
         )
     return found

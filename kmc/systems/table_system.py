@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kmc.common.catalogue import nearest
 from kmc.common.drawing import drawn
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError
@@ -19,6 +20,7 @@ from kmc.files.table_file import Tables, TableWriter
 from kmc.files.table_run import TableRun, load
 from kmc.runfile.kinds import RunKind
 from kmc.runfile.load import restored_run
+from kmc.runfile.protocol import longer
 from kmc.runfile.run_file import RunFile
 from kmc.systems import job as loop
 from kmc.systems.job import BY_THE_CLOCK, Job
@@ -41,6 +43,7 @@ def table_system(
     pictures: Mapping[str, str],
     drawings: Mapping[str, Callable[..., Any]] | None = None,
     *,
+    ends: Sequence[str] = (),
     run_class: type[TableRun] = TableRun,
     **more: Any,
 ) -> System:
@@ -63,6 +66,8 @@ def table_system(
     drawings : mapping, optional
         Name of a picture → function of runs, their names, and the numbers of frames or None; none
         of a kind that `kmc.plotting` draws.
+    ends : sequence of str
+        Keys of its run file that say when it ends: those that `kmc extend` may change.
     run_class : type
         A `TableRun` with properties of its own.
     **more
@@ -87,6 +92,7 @@ def table_system(
         load=load,
         writer=partial(_writer, rules.name, layout),
         resume=_resume,
+        extend=partial(_extend, ends) if ends else None,
         verify=partial(_verify, checks),
         summary=summary,
         facts=lambda run: run.to_json(),
@@ -147,6 +153,51 @@ def _resume(
             ) from None
         loop.carry_out(job, writer, bar, interruption)
     return load(path)
+
+
+def _extend(
+    ends: Sequence[str],
+    path: str | Path,
+    overrides: Mapping[str, Any],
+    *,
+    cycles: int = 0,
+    origins: Mapping[str, str] | None = None,
+    progress: bool | Progress = True,
+    check_every: int | None = None,
+) -> Any:
+    """Compute a run again with a later end, in place.
+
+    From its beginning, as where its rows and frames stand follows from its end: the file is that of
+    a run with the new end, and up to the old one the run is the same.
+    """
+    path, origins = Path(path), dict(origins or {})
+    found = load(path)
+    system, settings = found.system, found.run
+    system.refuse_check(check_every)
+    for key, value in overrides.items():
+        section, _, name = key.partition(".")
+        then, text = settings.get(section, {}).get(name), origins.get(key, key)
+        if key not in ends:
+            raise InputError(
+                f"{text} would change what the run has computed already",
+                advice=f"Of {system.noun} its end alone can change: "
+                f"{nearest(key, ends)}{', '.join((*ends, 'or the number of cycles'))}.",
+            )
+        if isinstance(value, int | float) and then is not None and value <= then:
+            raise InputError(
+                f"{text}: {path} was run to {then:g}", advice="Give an end beyond that."
+            )
+    if not (overrides or cycles):
+        raise InputError(
+            f"no new end is given for {path}",
+            advice=f"Give one, for example --set {ends[0]}=VALUE, or --cycles 5 for a run with "
+            "cycles.",
+        )
+    if cycles:
+        settings = longer(settings, cycles, path)
+    run = restored_run(settings, path, found.run_file, overrides, origins=origins)
+    run._name = found.resolved["name"]
+    return system.run(run, path, overwrite=True, progress=progress)
 
 
 def _writer(kind: str, tables: Tables, path: Path, run: RunFile, job: Job) -> TableWriter:

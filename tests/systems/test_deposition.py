@@ -162,7 +162,7 @@ def test_commands_know_such_a_file(plated, tmp_path, monkeypatch):
     for words in (
         ("resume", plated.path),
         ("export", plated.path, "-o", "a.xyz"),
-        ("extend", plated.path, "--set", "stop.capacity_monolayers=3"),
+        ("extend", plated.path, "--set", "conditions.temperature_K=300"),
     ):
         refused = call(*words)
         assert refused.exit_code == 2, refused.output

@@ -55,6 +55,50 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(whole, looks, tmp_path, mo
         kmc.resume(part.path, progress=False)
 
 
+POPULATION = {
+    "upscale.domain_um": 6,
+    "upscale.grid_um": 0.25,
+    "upscale.capacity_mAh_cm2": 0.05,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "end", "cycles"),
+    [
+        ("cell_li", POPULATION, {"upscale.capacity_mAh_cm2": 0.08}, 0),
+        ("aurbach_zno_002", RUNS["deposition"][1], {}, 1),
+        (
+            "plate_carbon",
+            {**RUNS["deposition"][1], "stop.capacity_monolayers": 1},
+            {"stop.capacity_monolayers": 2},
+            0,
+        ),
+        ("cathode_se", {**RUNS["cathode"][1], "cathode.cycles": 1}, {}, 1),
+    ],
+)
+def test_an_extended_run_is_the_longer_one(name, changes, end, cycles, tmp_path):
+    path = tmp_path / "short.h5"
+    short = kmc.run(name, changes, output=path, progress=False)
+    for key, value in end.items():
+        then = changes[key]
+        with pytest.raises(InputError, match="Give an end beyond that"):
+            kmc.extend(path, {key: then}, progress=False)
+        assert value > then
+    with pytest.raises(InputError, match="no new end"):
+        kmc.extend(path, {}, progress=False)
+    with pytest.raises(InputError, match="has computed already"):
+        kmc.extend(path, {"conditions.temperature_K": 300}, progress=False)
+    longer = kmc.extend(path, end, cycles=cycles, progress=False)
+    assert len(longer.samples["time_s"]) > len(short.samples["time_s"])
+    if end:
+        whole = kmc.run(name, {**changes, **end}, output=tmp_path / "whole.h5", progress=False)
+        assert longer.samples["time_s"].tolist() == whole.samples["time_s"].tolist()
+        assert {k: v for k, v in longer.resolved.items() if k != "run"} == {
+            k: v for k, v in whole.resolved.items() if k != "run"
+        }
+    assert kmc.verify(path).passed
+
+
 def test_a_callback_sees_every_row_and_ends_the_run(whole, tmp_path):
     rows = []
 

@@ -56,6 +56,7 @@ CATHODE = table_system(
     CHECKS,
     summary,
     PICTURES,
+    ends=("cathode.cycles",),
     digest=digest,
     charge=None,  # a site of active material is lithiated, no interface is stripped
     headline="pore_area",

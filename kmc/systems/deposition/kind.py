@@ -55,6 +55,7 @@ DEPOSITION = table_system(
     CHECKS,
     summary,
     PICTURES,
+    ends=("stop.capacity_monolayers", "stop.capacity_mAh_cm2"),
     digest=digest,
     headline="coverage",
 )

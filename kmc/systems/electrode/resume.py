@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from kmc.files.reader import Trajectory, load
 from kmc.kernels import tables
 from kmc.model.quantities import RETIRED
 from kmc.runfile.load import RunFile, restored_run
-from kmc.runfile.protocol import stored_blocks
+from kmc.runfile.protocol import longer
 from kmc.runfile.sections import Checked, Rest, Stop
 from kmc.systems import job as loop
 from kmc.systems.electrode.phases import REST
@@ -129,24 +128,6 @@ def extend(
     return _continue(Path(path), overrides, origins, check, progress, check_every, cycles)
 
 
-def _longer(trajectory: Trajectory, cycles: int) -> dict[str, Any]:
-    """The settings of a run with so many more passes of the last entry of its protocol."""
-    run, blocks = dict(trajectory.run), stored_blocks(trajectory.run)
-    if isinstance(cycles, bool) or not isinstance(cycles, Integral) or cycles < 1:
-        raise InputError(
-            f"cycles = {cycles!r} is no number of cycles to add",
-            advice="Allowed: whole numbers from 1.",
-        )
-    if not blocks:
-        raise InputError(
-            f"{trajectory.path} has no protocol whose cycles could be repeated",
-            advice="Give another end, for example --set stop.capacity_monolayers=4.",
-        )
-    last = blocks[-1].model_copy(update={"repeat": blocks[-1].repeat + int(cycles)})
-    run["protocol"] = {**run["protocol"], "blocks": (*blocks[:-1], last)}
-    return run
-
-
 def _continue(
     path, overrides, origins, check, progress, check_every, cycles: int = 0
 ) -> Trajectory:
@@ -155,7 +136,7 @@ def _continue(
 
         def prepare(trajectory: Trajectory):
             _check_columns(trajectory)
-            tables_ = _longer(trajectory, cycles) if cycles else trajectory.run
+            tables_ = longer(trajectory.run, cycles, path) if cycles else trajectory.run
             run = restored_run(tables_, path, trajectory.run_file, overrides, origins=origins)
             state = checkpoint_of(trajectory)
             done = trajectory.stop_reason.startswith("all ")  # its last step ends where it ended

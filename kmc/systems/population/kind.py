@@ -89,8 +89,5 @@ POPULATION = table_system(
     file_bytes=file_bytes,
     more_frames="a larger upscale.frames",
     next=("--what microscope --paper",),
-    advice={
-        "extend": "Change capacity or steps in its run file and run it again: "
-        "kmc run {name} --force.",
-    },
+    ends=("upscale.capacity_mAh_cm2",),
 )
