@@ -10,33 +10,22 @@ import contextlib
 import errno
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kmc.cli.calibrate import calibrate
-from kmc.cli.compare import compare
+from kmc.cli import shared as ui
 from kmc.cli.converge import converge
 from kmc.cli.image import image
-from kmc.cli.impedance import impedance
 from kmc.cli.nucleation import nucleation
-from kmc.cli.own_interface import from_ase, from_ce, from_dft
-from kmc.cli.pictures import export, movie, plot
-from kmc.cli.recovery import extend, repair, resume, verify
-from kmc.cli.report import report
-from kmc.cli.run import run, upscale
-from kmc.cli.shared import (
-    INTERRUPTED,
-    console,
-    named_argument,
-    print_panel,
-    quoted,
-)
-from kmc.cli.study import study
-from kmc.cli.sweep_results import critical, sweep_plot
+from kmc.cli.params import params
+from kmc.cli.pictures import export, impedance, movie, plot, report
+from kmc.cli.results import compare, critical, sweep_plot
+from kmc.cli.run import extend, repair, resume, run, upscale, verify
+from kmc.cli.studies import calibrate, study
 from kmc.cli.sweeps import sweep
-from kmc.common.outputs import check_output, replacing
 from kmc.common.version import __version__
 from kmc.errors import InputError, KmcError
 
@@ -103,7 +92,7 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             # click would turn it into "Aborted!" and exit code 1.
             click.echo("\nInterrupted.", err=True)
-            ctx.exit(INTERRUPTED)
+            ctx.exit(ui.INTERRUPTED)
 
 
 def _print_everywhere() -> None:
@@ -147,14 +136,13 @@ def main() -> None:
     epilog="\b\nExamples:\n  kmc init\n  kmc init my_cell.toml --scale cell\n  kmc init - | less",
 )
 @click.argument("file", default="run.toml", type=click.Path(path_type=Path))
-@click.option(
+@ui.option(
     "--scale",
     type=click.Choice(["atoms", "cell"], case_sensitive=False),
     default="atoms",
-    show_default=True,
     help="atoms: a box of nanometres; cell: micrometres and mAh/cm².",
 )
-@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@ui.force_option("FILE")
 def init(file: Path, scale: str, force: bool) -> None:
     """Write a commented run file with every key, its unit, default and range, of either scale.
 
@@ -162,15 +150,10 @@ def init(file: Path, scale: str, force: bool) -> None:
     """
     from kmc.runfile.template import template
 
-    if str(file) == "-":
-        click.echo(template(scale=scale), nl=False)
-        return
-    check_output(file, force, (".toml",), "run file")
-    with replacing(file) as draft:
-        draft.write_text(template(file.name, scale), encoding="utf-8")
-    click.echo(f"Wrote {file}. Edit it, then: kmc run {quoted(file)}")
-    other = {"atoms": "cell, in micrometres and mAh/cm²", "cell": "atoms, in nanometres"}[scale]
-    click.echo(f"The other scale is --scale {other}.")
+    ui.write_template(file, partial(template, scale=scale), force, "run file", "kmc run")
+    if str(file) != "-":
+        other = {"atoms": "cell, in micrometres and mAh/cm²", "cell": "atoms, in nanometres"}[scale]
+        click.echo(f"The other scale is --scale {other}.")
 
 
 @main.command(
@@ -178,31 +161,25 @@ def init(file: Path, scale: str, force: bool) -> None:
     epilog="\b\nExamples:\n  kmc info strip_li.h5\n  kmc info strip_li.h5 --all\n"
     "  kmc info strip_li.h5 --json",
 )
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--all", "full", is_flag=True, help="Everything, numerics and their limits too.")
-@click.option("--json", "as_json", is_flag=True, help="The numbers as JSON, for programs.")
+@ui.file_argument
+@ui.option("--all", "full", is_flag=True, help="Everything, numerics and their limits too.")
+@ui.option("--json", "as_json", is_flag=True, help="The numbers as JSON, for programs.")
 def info(file: Path, full: bool, as_json: bool) -> None:
     """Print the summary of FILE, a run of any kind, finished or still being written."""
     from kmc.systems.run import load
 
     found = load(file)
     if as_json:
-        _echo_json(found.to_json())
+        import json
+
+        click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=True, allow_nan=False))
     else:
-        print_panel(found, found.summary(full), console())
-
-
-def _echo_json(data: dict[str, Any]) -> None:
-    import json
-
-    click.echo(json.dumps(data, indent=2, ensure_ascii=True, allow_nan=False))
+        ui.print_panel(found, found.summary(full), ui.console())
 
 
 @main.command(epilog="\b\nExamples:\n  kmc bench\n  kmc bench --case strip_li --json here.json")
-@click.option("--case", "cases", multiple=True, metavar="NAME", help="Only this one; repeatable.")
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Also write JSON."
-)
+@ui.option("--case", "cases", multiple=True, metavar="NAME", help="Only this one; repeatable.")
+@ui.file_option("--json", "json_file", help="Also write JSON.")
 def bench(cases: tuple[str, ...], json_file: Path | None) -> None:
     """Measure the cost of an event on this machine, on one core.
 
@@ -212,7 +189,7 @@ def bench(cases: tuple[str, ...], json_file: Path | None) -> None:
     """
     from kmc.cli.event_cost import run_and_print
 
-    run_and_print(cases, json_file, console())
+    run_and_print(cases, json_file, ui.console())
 
 
 @main.group()
@@ -231,118 +208,8 @@ def runs_list() -> None:
             click.echo(f"{name:22s} {first.lstrip('# ')}")
 
 
-@main.group(
-    epilog="\b\nExamples:\n  kmc params list\n  kmc params show li_li2s\n"
-    "  kmc params check limg_li2s --lattice bcc_110\n  kmc params cite li_li2s --bibtex"
-)
-def params() -> None:
-    """Parameter sets: their numbers, sources and checks against DFT."""
-
-
-@params.command("list")
-def params_list() -> None:
-    """List the shipped parameter sets."""
-    from kmc.cli.parameter_tables import list_table
-    from kmc.common import catalogue
-    from kmc.model.parameters import load_parameters
-
-    console().print(list_table([load_parameters(name) for name in catalogue.names("params")]))
-
-
-@params.command(
-    "init",
-    short_help="Write a commented parameter file to start from.",
-    epilog="\b\nExamples:\n  kmc params init my_set.toml\n  kmc params init - --base limg_li2s",
-)
-@click.argument("file", default="my_set.toml", type=click.Path(path_type=Path))
-@click.option("--base", default="li_li2s", show_default=True, help="Shipped set to start from.")
-@click.option("--force", is_flag=True, help="Overwrite FILE.")
-def params_init(file: Path, base: str, force: bool) -> None:
-    """Write a commented parameter file with every quantity, its unit, range and value in a set.
-
-    FILE is my_set.toml by default; - prints it.
-    """
-    from kmc.model.parameter_file import template
-
-    if str(file) == "-":
-        click.echo(template(base=base), nl=False)
-        return
-    check_output(file, force, (".toml",), "parameter file")
-    text = template(file.name, base)
-    with replacing(file) as draft:
-        draft.write_text(text, encoding="utf-8")
-    click.echo(f"Wrote {file}. Edit it, then: kmc params check {quoted(file)}")
-
-
-@params.command("show")
-@named_argument("params", name="name")
-@click.option("--notes/--no-notes", default=True, help="The note of each number, or only a table.")
-def params_show(name: str, notes: bool) -> None:
-    """Show every number of the set NAME with its unit, source and note.
-
-    NAME is a shipped set or the path of a parameter file.
-    """
-    from kmc.cli.parameter_tables import show_table
-    from kmc.model.parameters import load_parameters
-
-    console().print(show_table(load_parameters(name), notes))
-
-
-@params.command("check")
-@named_argument("params", name="name")
-@click.option("--lattice", default="bcc_100", show_default=True, help="Lattice to calibrate for.")
-def params_check(name: str, lattice: str) -> None:
-    """Rebuild the DFT configurations of the set NAME on a lattice and compare energies.
-
-    Each energy is the difference of two total energies of the calibrated model, summed bond by
-    bond, against the DFT value. A difference above 0.02 eV (or the limit in the note of the row) is
-    marked as a miss, with the reason. Misses are no failure: the exit code is 0.
-    """
-    from kmc.cli.parameter_tables import check_table
-    from kmc.model.adatoms_check import adatom_rows
-    from kmc.model.dft_check import check_rows
-    from kmc.model.parameters import load_parameters
-
-    parameters = load_parameters(name)
-    if parameters.has("adsorption_energy_eV"):  # of a substrate: no vacancies at an interface
-        out = console()
-        out.print(f"{parameters.name} on the simple cubic lattice of a deposition\n")
-        out.print(check_table(adatom_rows(parameters), "Given"))
-        return
-    if parameters.has("youngs_modulus_GPa"):
-        from kmc.systems.cathode.materials import material_rows
-
-        out = console()
-        out.print(f"{parameters.name} on the lattice of a cathode\n")
-        out.print(check_table(material_rows(parameters), "Given"))
-        return
-    # The rows of a lattice gas follow from counting bonds, not from DFT.
-    reference = "Exact" if parameters.has("pair_bond_eV") else "DFT"
-    rows = check_rows(parameters, lattice)
-    out = console()
-    out.print(f"{parameters.name} on {lattice}\n")
-    out.print(check_table(rows, reference))
-
-
-@params.command("cite")
-@named_argument("params", name="name")
-@click.option("--bibtex", is_flag=True, help="BibTeX entries.")
-def params_cite(name: str, bibtex: bool) -> None:
-    """Print the references of the set NAME, with links and the quantities that use each."""
-    from kmc.cli.parameter_tables import citations
-    from kmc.model.parameters import load_parameters
-
-    parameters = load_parameters(name)
-    if bibtex:
-        click.echo("\n\n".join(item.bibtex(key) for key, item in parameters.sources.items()))
-    else:
-        click.echo(citations(parameters))
-
-
-for _command in (from_ase, from_ce, from_dft):
-    params.add_command(_command)
 for _command in (
-    *(run, resume, extend, verify, repair),
+    *(params, run, resume, extend, verify, repair),
     *(plot, movie, export, image, impedance),
     *(sweep, sweep_plot, critical, converge, compare, calibrate),
     *(nucleation, upscale, study, report),

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kmc.cli.shared import (
-    INTERRUPTED,
-    console,
-    every_run_option,
-    file_option,
-    folder_option,
-    named_argument,
-    option,
-    quiet_option,
-    read_settings,
-    seed_option,
-    table,
-    workers_option,
-)
+from kmc.cli import shared as ui
 from kmc.common.outputs import PICTURE_ENDINGS, check_ending, check_output
 from kmc.errors import InputError
 
@@ -57,32 +42,14 @@ Exit codes: 0 all runs done (converged or not), 1 some failed, 2 the input canno
 """
 
 
-def parse_ratios(text: str | None) -> tuple[float, ...] | None:
-    """Read ``1e4,1e5,1e6``.
-
-    Raises
-    ------
-    InputError
-        The text is no list of numbers.
-    """
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(
-            f"--ratios {text} is no list of numbers", advice="Write --ratios 1e4,1e5,1e6."
-        ) from None
-
-
 @click.command(short_help="Convergence of a run with the ratio of hops to strips.", epilog=_EPILOG)
-@named_argument("runs")
-@option(
+@ui.named_argument("runs")
+@ui.option(
     "--ratios",
     metavar="R1,R2,...",
     help="Levels: values of acceleration.max_hops_per_strip_per_site.",
 )
-@option(
+@ui.option(
     "--levels",
     "--rungs",
     "levels",
@@ -91,34 +58,34 @@ def parse_ratios(text: str | None) -> tuple[float, ...] | None:
     help="Number of levels without --ratios: ten times apart, up to ten times the ratio of the "
     "run; 5 by default. (--rungs is its former name.)",
 )
-@option("--replicas", type=int, default=4, help="Runs at each level.")
-@option(
+@ui.option("--replicas", type=int, default=4, help="Runs at each level.")
+@ui.option(
     "--at",
     type=float,
     metavar="CAPACITY",
     help="Monolayers at which contact and voids are read; the end of each run by default.",
 )
-@option(
+@ui.option(
     "--tolerance",
     type=float,
     default=0.1,
     help="Change that a tenfold ratio may make, as a share of the number (of contact loss: or a "
     "tenth of that of the interface, if that is more).",
 )
-@every_run_option
-@seed_option
-@workers_option
-@folder_option("-o", "--output", help="Where the runs go; NAME_converge by default.")
-@file_option(
+@ui.every_run_option
+@ui.seed_option
+@ui.workers_option
+@ui.folder_option("-o", "--output", help="Where the runs go; NAME_converge by default.")
+@ui.file_option(
     "--plot",
     "picture",
     help="The picture, .png, .svg or .pdf; converge.png in the folder by default.",
 )
-@option("--no-plot", is_flag=True, help="Draw no picture.")
-@file_option("--csv", help="Also write a table.")
-@file_option("--json", "json_file", help="Also write everything as JSON.")
-@option("--dry-run", is_flag=True, help="Print what would run, how long and how much disk.")
-@quiet_option
+@ui.option("--no-plot", is_flag=True, help="Draw no picture.")
+@ui.file_option("--csv", help="Also write a table.")
+@ui.file_option("--json", "json_file", help="Also write everything as JSON.")
+@ui.dry_run_option
+@ui.quiet_option
 def converge(
     name_or_path: str,
     ratios: str | None,
@@ -157,16 +124,16 @@ def converge(
     from kmc.campaign.convergence.outcome import check_reading, read_study
     from kmc.campaign.execute import run_plan
     from kmc.campaign.folder import check_folder
-    from kmc.cli.sweeps import dry_run_of, print_failures
+    from kmc.cli.sweeps import print_costs, print_failures
     from kmc.common.formatting import plural
 
     check_reading(at, tolerance)
     asked = study.Levels(
         name_or_path,
-        parse_ratios(ratios),
+        ui.numbers_of("--ratios", ratios, "1e4,1e5,1e6") or None,
         study.LEVELS if levels is None else levels,
         replicas,
-        read_settings(settings)[0],
+        ui.read_settings(settings)[0],
         seed,
     )
     folder = output or Path(f"{asked.check()[0].name}_converge")
@@ -176,44 +143,34 @@ def converge(
     plan = asked.plan(folder)
     existing = check_folder(folder, plan)
     if dry_run:
-        dry_run_of(plan, existing, folder, workers)
+        print_costs(plan, existing, folder, workers)
         return
     tally = run_plan(plan, folder, workers=workers, progress=not quiet)
     print_failures(tally, folder)
     if tally.interrupted:
-        sys.exit(INTERRUPTED)
+        sys.exit(ui.INTERRUPTED)
     found = read_study(folder, at=at, tolerance=tolerance, workers=workers)
-    written = _write(found, None if no_plot else picture or folder / "converge.png", csv, json_file)
+    picture = None if no_plot else picture or folder / "converge.png"
+    if picture is not None:
+        ui.write(found.plot(), picture)
+    ui.write(found.table(), csv)
+    ui.write(found.to_json(), json_file)
     if not quiet:
         each = f", {plural(_runs_each(found), 'run')} a level" if _runs_each(found) else ""
         click.echo(f"{found.base}: contact and voids {found.moment}")
         click.echo(f"Means with 95 % intervals (Student's t){each}")
-        console().print(_table(found))
-        width = min(console().width, 100)
+        ui.console().print(_table(found))
         for line in found.lines():
-            click.echo(f"\n{textwrap.fill(line, width, break_on_hyphens=False)}")
-        click.echo(f"\nWrote {', '.join([*written, f'the runs in {folder}'])}")
-        _print_next(found, folder)
+            click.echo(f"\n{ui.paragraph(line)}")
+        click.echo()
+        ui.say_written(picture, csv, json_file, folder)
+        what = "voids" + ("" if found.at is None else f" --at {found.at:g}")
+        ui.print_next(
+            f"kmc sweep-plot {ui.quoted(folder)} --what {what}",
+            f'python: import kmc; kmc.load_sweep("{folder.as_posix()}")',
+        )
     if tally.failed:
         sys.exit(1)
-
-
-def _write(found: Any, picture: Path | None, csv: Path | None, json_file: Path | None) -> list[str]:
-    """Write picture, table and JSON where they are given; returns their names."""
-    from kmc.common.outputs import replacing
-
-    if picture is not None:
-        from kmc.plotting.style import save
-
-        save(found.plot(), picture)
-    if csv is not None:
-        with replacing(csv) as draft:
-            found.table().to_csv(draft, index=False)
-    if json_file is not None:
-        with replacing(json_file) as draft:
-            text = found.to_json()
-            draft.write_text(text + "\n", encoding="utf-8")
-    return [str(file) for file in (picture, csv, json_file) if file is not None]
 
 
 def _table(found: Any) -> Any:
@@ -242,7 +199,7 @@ def _table(found: Any) -> Any:
     marks.append(
         "the ratio slows hops at the interface and at voids, lone vacancies in the metal less"
     )
-    return table(heads, rows, caption="; ".join(marks))
+    return ui.table(heads, rows, caption="; ".join(marks))
 
 
 def _end(end: Any, scale: float) -> str:
@@ -272,10 +229,3 @@ def _cell(level: Any, scale: float) -> str:
     if level.low == level.low:
         text += f" ± {short(scale * (level.high - level.mean))}"
     return text + (" ✓" if level.converged else "")
-
-
-def _print_next(found: Any, folder: Path) -> None:
-    click.echo("\nNext:")
-    what = "voids" + ("" if found.at is None else f" --at {found.at:g}")
-    click.echo(f"  kmc sweep-plot {shlex.quote(str(folder))} --what {what}")
-    click.echo(f'  python: import kmc; kmc.load_sweep("{folder.as_posix()}")')

@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.console import Console
 
-from kmc.cli.shared import table
+from kmc.cli import shared as ui
 from kmc.common import catalogue
-from kmc.common.outputs import check_output, replacing
+from kmc.common.outputs import check_output
 from kmc.errors import InputError
 from kmc.systems.electrode import benchmark
 
@@ -19,17 +19,9 @@ from kmc.systems.electrode import benchmark
 def run_and_print(
     names: Sequence[str], json_file: Path | None, console: Console, events: int | None = None
 ) -> None:
-    """Measure cases (default: all), print a table, and optionally write JSON.
+    """Measure cases (all by default), print a table, and write JSON where a file is given.
 
-    Parameters
-    ----------
-    events : int, optional
-        Length of every case, instead of its own.
-
-    Raises
-    ------
-    InputError
-        An unknown case, or a JSON file that cannot be written.
+    `events` is the length of every case instead of its own.
     """
     for name in names:
         if name not in benchmark.CASES:
@@ -50,11 +42,8 @@ def run_and_print(
     console.print(
         f"One yardstick (a multiplication and a random read from 8 MB): {yardstick:.2f} ns"
     )
-    if json_file is not None:
-        text = json.dumps(benchmark.as_json(results, yardstick), indent=2)
-        with replacing(json_file) as draft:
-            draft.write_text(text + "\n", encoding="utf-8")
-        console.print(f"Wrote {json_file}")
+    ui.write(json.dumps(benchmark.as_json(results, yardstick), indent=2), json_file)
+    ui.say_written(json_file)
 
 
 def _table(results: Sequence[benchmark.Result], yardstick: float) -> Any:
@@ -72,4 +61,4 @@ def _table(results: Sequence[benchmark.Result], yardstick: float) -> Any:
         for r in results
     ]
     title = "Cost of an event, one core"
-    return table((*heads, "sites", "vacancies"), rows, title, padding=(0, 1, 0, 0))
+    return ui.table((*heads, "sites", "vacancies"), rows, title, padding=(0, 1, 0, 0))

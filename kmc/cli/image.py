@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from kmc.cli.shared import file_option, files_argument, force_option, option, quiet_option
-from kmc.common.outputs import PICTURE_ENDINGS, check_output
+from kmc.cli import shared as ui
+from kmc.common.outputs import PICTURE_ENDINGS
 from kmc.errors import InputError
 
 _EPILOG = """\
@@ -31,30 +31,24 @@ their errors standard deviations. docs/measured.md has the columns.
 
 
 @click.command(epilog=_EPILOG, short_help="Measure voids in segmented SEM or CT images.")
-@files_argument
-@option("--scale", type=float, metavar="NM", help="Width of a pixel in nm; of images alone.")
-@option("--void", type=float, default=0, metavar="VALUE", help="Grey value of voids.")
-@option(
+@ui.files_argument
+@ui.option("--scale", type=float, metavar="NM", help="Width of a pixel in nm; of images alone.")
+@ui.option("--void", type=float, default=0, metavar="VALUE", help="Grey value of voids.")
+@ui.option(
     "--plan", is_flag=True, help="Images from above; runs of kmc upscale may stand beside them."
 )
-@option("--threshold", metavar="VALUE|otsu", help="With --plan: voids are darker than this.")
-@option("--bright", is_flag=True, help="With --threshold: voids are brighter.")
-@file_option("--picture", metavar="FILE.png", help="With --plan: draw everything against charge.")
-@option("--electrolyte", type=float, metavar="VALUE", help="Grey value of the electrolyte.")
-@option(
+@ui.option("--threshold", metavar="VALUE|otsu", help="With --plan: voids are darker than this.")
+@ui.option("--bright", is_flag=True, help="With --threshold: voids are brighter.")
+@ui.file_option("--picture", metavar="FILE.png", help="With --plan: all of it against charge.")
+@ui.option("--electrolyte", type=float, metavar="VALUE", help="Grey value of the electrolyte.")
+@ui.option(
     "--metal",
     type=click.Choice(["above", "below"]),
     default="above",
     help="Where the metal lies, seen from the electrolyte.",
 )
-@option(
-    "--min-size",
-    type=click.IntRange(min=1),
-    default=4,
-    metavar="N",
-    help="Fewest connected pixels that make a void.",
-)
-@option(
+@ui.count_option("--min-size", default=4, help="Fewest connected pixels that make a void.")
+@ui.option(
     "--capacity",
     "capacities",
     type=float,
@@ -62,16 +56,11 @@ their errors standard deviations. docs/measured.md has the columns.
     metavar="mAh/cm2",
     help="Charge passed at an image; once for each FILE, in their order.",
 )
-@option("--series", metavar="NAME", help="Name of the sample; the first FILE by default.")
-@file_option(
-    "-o",
-    "--output",
-    metavar="FILE.csv",
-    help="Write a row for each image, for `kmc plot --data`.",
-)
-@file_option("--voids", "single", metavar="FILE.csv", help="Write a row for each void.")
-@force_option("the outputs")
-@quiet_option
+@ui.option("--series", metavar="NAME", help="Name of the sample; the first FILE by default.")
+@ui.output_option("Write a row for each image, for `kmc plot --data`.", "FILE.csv")
+@ui.file_option("--voids", "single", metavar="FILE.csv", help="Write a row for each void.")
+@ui.force_option("the outputs")
+@ui.quiet_option
 def image(
     files: tuple[Path, ...],
     scale: float | None,
@@ -113,15 +102,12 @@ def image(
         )
     if any(not 0 <= capacity < float("inf") for capacity in capacities):
         raise InputError("a --capacity is negative or infinite", advice="Give mAh/cm².")
-    for path in (output, single):
-        if path is not None:
-            check_output(path, force, (".csv",))
+    tables, drawn = ((output, (".csv",)), (single, (".csv",))), (picture, PICTURE_ENDINGS)
+    ui.check_outputs(force, *tables, drawn)
     from kmc.analysis import export
     from kmc.analysis import segmented_image as images
 
     if plan:
-        if picture is not None:
-            check_output(picture, force, PICTURE_ENDINGS)
         given: dict[str, Any] = {"void": void, "threshold": threshold, "bright": bright}
         charged = dict(zip(pictures, charges, strict=True))
         table, voids = _plans(files, charged, scale, given, min_size, series, picture, quiet)
@@ -138,12 +124,10 @@ def image(
                 click.echo(f"{path}: {_summary(one)}")
         table = images.measured_table(found, [series or files[0].stem] * len(files), charges)
         voids = images.voids_table(found, files)
-    for one, path in ((table, output), (voids, single)):
-        if path is not None:
-            export.export_table(one, path, overwrite=force)
-    for written in (output, single, picture):
-        if written is not None and not quiet:
-            click.echo(f"Wrote {written}")
+    for one, to in ((table, output), (voids, single)):
+        if to is not None:
+            export.export_table(one, to, overwrite=force)
+    ui.say_written(output, single, picture, quiet=quiet)
 
 
 def _each(
@@ -196,7 +180,7 @@ def _plans(
         from kmc import plotting
 
         runs = [path.stem for path in files if path not in charges]
-        plotting.save(plotting.plan_picture(table, runs), picture)
+        ui.write(plotting.plan_picture(table, runs), picture)
     return table, plan_view.voids_table(views)
 
 

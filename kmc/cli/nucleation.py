@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kmc.cli.shared import (
-    console,
-    file_option,
-    force_option,
-    named_argument,
-    option,
-    quiet_option,
-    table,
-)
+from kmc.cli import shared as ui
 from kmc.common.outputs import PICTURE_ENDINGS
-from kmc.errors import InputError
 
 if TYPE_CHECKING:
     from kmc.nuclei.conditions import Conditions
@@ -45,16 +36,7 @@ What the numbers mean, and their assumptions: docs/nucleation.md.
 
 
 def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[float, ...]:
-    """A list such as 0.2,0.4,0.6."""
-    if text is None:
-        return ()
-    try:
-        return tuple(float(item) for item in text.split(","))
-    except ValueError:
-        raise InputError(
-            f"{option.opts[0]} {text} is not a list of numbers",
-            advice="Separate them by commas, as in 0.2,0.4,0.6.",
-        ) from None
+    return ui.numbers_of(option.opts[0], text, "0.2,0.4,0.6")
 
 
 @click.command(
@@ -62,57 +44,61 @@ def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> t
     short_help="Nucleation of voids at the true rates, without an event loop.",
     epilog=_EPILOG,
 )
-@named_argument("params", "runs", name="run_or_params")
-@option("--lattice", metavar="NAME", help="Lattice and its face; the run's, or bcc_100.")
-@option("--temperature", "temperature_K", type=float, metavar="K", help="The run's, or 298.15.")
-@option("--mg-coverage", type=float, metavar="X", help="Share of Mg in L1 alone; the run's, or 0.")
-@option("--mg-fraction", type=float, metavar="X", help="Share of Mg in all other layers; or 0.")
-@option(
+@ui.named_argument("params", "runs", name="run_or_params")
+@ui.option("--lattice", metavar="NAME", help="Lattice and its face; the run's, or bcc_100.")
+@ui.option("--temperature", "temperature_K", type=float, metavar="K", help="The run's, or 298.15.")
+@ui.option(
+    "--mg-coverage", type=float, metavar="X", help="Share of Mg in L1 alone; the run's, or 0."
+)
+@ui.option("--mg-fraction", type=float, metavar="X", help="Share of Mg in all other layers; or 0.")
+@ui.option(
     "--current", "current_mA_cm2", type=float, metavar="MA_CM2", help="The run's, or 0.5 mA/cm²."
 )
-@option(
+@ui.option(
     "--thickness", "thickness_um", type=float, metavar="UM", help="The run's, or 100 µm of metal."
 )
-@option(
+@ui.option(
     "--sink-length",
     "sink_length_um",
     type=float,
     metavar="UM",
     help="λ of the interface as a sink of vacancies; the run's, or none.",
 )
-@option(
+@ui.option(
     "--sink-depth",
     "sink_depth_um",
     type=float,
     metavar="UM",
     help="1/κ of the sinks in the metal, 1/√ρ of its dislocations; the run's, or none.",
 )
-@option(
+@ui.option(
     "--n-max",
     type=int,
     default=60,
     metavar="N",
     help="Largest cluster that is sampled; beyond, a cap law goes on.",
 )
-@option(
+@ui.option(
     "--capture",
     type=click.Choice(["field", "sum"]),
     default="field",
     help="How a void takes up vacancies: the field of metal and interface together, or the sum of "
     "the two side by side.",
 )
-@option(
+@ui.option(
     "--coverages",
     callback=_numbers,
     metavar="X,X,...",
     help="Again at these coverages of L1, with a picture of the barrier against the coverage.",
 )
-@option("--temperatures", callback=_numbers, metavar="K,K,...", help="Again at these temperatures.")
-@option("--seed", type=int, default=1, metavar="N")
-@file_option("--json", "json_file", help="Also write JSON.")
-@file_option("-o", "--output", help="Picture (.png, .svg or .pdf); NAME_nucleation.png by default.")
-@force_option("the picture and the JSON file")
-@quiet_option
+@ui.option(
+    "--temperatures", callback=_numbers, metavar="K,K,...", help="Again at these temperatures."
+)
+@ui.option("--seed", type=int, default=1, metavar="N")
+@ui.file_option("--json", "json_file", help="Also write JSON.")
+@ui.output_option("Picture (.png, .svg or .pdf); NAME_nucleation.png by default.")
+@ui.force_option("the picture and the JSON file")
+@ui.quiet_option
 def nucleation(
     run_or_params: str,
     json_file: Path | None,
@@ -134,37 +120,25 @@ def nucleation(
     about half a minute on one core; Mg, other coverages and temperatures take longer.
     """
     from kmc.common.formatting import duration, plural
-    from kmc.common.outputs import check_output, replacing
     from kmc.nuclei.conditions import conditions_of
     from kmc.nuclei.study import nucleation as study
 
     keys = ("current_mA_cm2", "thickness_um", "sink_length_um", "sink_depth_um")
     name = conditions_of(run_or_params, **{key: options[key] for key in keys}).name
-    picture = check_output(output or Path(f"{name}_nucleation.png"), force, PICTURE_ENDINGS)
-    if json_file is not None:
-        check_output(json_file, force, (".json",))
+    picture = output or Path(f"{name}_nucleation.png")
+    ui.check_outputs(force, (picture, PICTURE_ENDINGS), (json_file, (".json",)))
     if not quiet:
         states = 1 + len(coverages) + len(temperatures)
         cost = f"{plural(states, 'state')} of the interface, about {duration(20.0 * states, 2)}"
         click.echo(f"{name}: {cost} of processor; with Mg several times as long", err=True)
-    found = study(
-        run_or_params,
-        coverages=coverages,
-        temperatures_K=temperatures,
-        progress=not quiet,
-        **options,
-    )
-    from kmc.plotting.style import save
-
-    save(found.plot(), picture)
-    written = [str(picture)]
-    if json_file is not None:
-        with replacing(json_file) as beside:
-            beside.write_text(json.dumps(found.to_json(), indent=1, allow_nan=False))
-        written.append(str(json_file))
+    options |= {"coverages": coverages, "temperatures_K": temperatures}
+    found = study(run_or_params, progress=not quiet, **options)
+    ui.write(found.plot(), picture)
+    ui.write(json.dumps(found.to_json(), indent=1, allow_nan=False), json_file)
     if not quiet:
         print_nucleation(found)
-        click.echo(f"\nWrote {', '.join(written)}")
+        click.echo()
+        ui.say_written(picture, json_file)
 
 
 # --- what is printed ------------------------------------------------------------------------------
@@ -184,7 +158,7 @@ def print_nucleation(found: Nucleation) -> None:
     """Tables of ln Z_n, of the work by S and of the burst, and their assumptions."""
     from kmc.common.formatting import count, duration, figure
 
-    out = console()
+    out = ui.console()
     c, model, free = found.conditions, found.model, found.free
     mg = (
         f", Mg: {c.mg_coverage:g} of L1, {c.mg_fraction:g} elsewhere" if free.surface.has_mg else ""
@@ -214,7 +188,7 @@ def print_nucleation(found: Nucleation) -> None:
         if maps is not None:
             row += [f"{maps.mean[n - 1]:.2f}", f"{maps.spread[n - 1]:.2f}"]
         rows.append(row)
-    out.print(table(columns, rows, "Clusters"))
+    out.print(ui.table(columns, rows, "Clusters"))
     cap = model.cap
     out.print(
         f"As caps: γ = {cap.gamma_J_m2:.3f} J/m², height over width {cap.aspect:.2f}, angle inside "
@@ -235,7 +209,7 @@ def print_nucleation(found: Nucleation) -> None:
         ]
         for S in (10, 15, 20, 30, 50, 70, 100, 200)
     ]
-    out.print(table(heads, rows, "Nucleation at the true rates"))
+    out.print(ui.table(heads, rows, "Nucleation at the true rates"))
     heads = ("mA/cm²", "voids per µm²", "band", "largest S", "at", "n* there")
     scan = found.scan
     rows = [
@@ -249,7 +223,7 @@ def print_nucleation(found: Nucleation) -> None:
         ]
         for burst, low, high in zip(scan.bursts, scan.density_low, scan.density_high, strict=True)
     ]
-    out.print(table(heads, rows, f"The burst, {_sinks(c)}"))
+    out.print(ui.table(heads, rows, f"The burst, {_sinks(c)}"))
     burst = found.burst
     out.print(
         f"At {figure(burst.current_mA_cm2, 'mA/cm²')}: "
@@ -297,4 +271,4 @@ def _print_others(out: Any, found: Nucleation) -> None:
             ]
             for one in sorted([found, *others], key=lambda s: getattr(s.conditions, column))
         ]
-        out.print(table(heads, rows))
+        out.print(ui.table(heads, rows))

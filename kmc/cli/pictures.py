@@ -1,4 +1,5 @@
-"""`kmc plot`, `kmc movie` and `kmc export`: pictures, and files for other programs."""
+"""Pictures of results, and files for other programs: `kmc plot`, `movie`, `impedance`, `report`,
+`export`."""
 
 from __future__ import annotations
 
@@ -8,15 +9,7 @@ from typing import Any
 
 import click
 
-from kmc.cli.shared import (
-    file_argument,
-    file_option,
-    files_argument,
-    force_option,
-    min_size_option,
-    option,
-    quiet_option,
-)
+from kmc.cli import shared as ui
 from kmc.common.outputs import (
     ATOM_ENDINGS,
     MOVIE_ENDINGS,
@@ -27,65 +20,88 @@ from kmc.common.outputs import (
 )
 from kmc.common.progress import frame_progress
 from kmc.errors import InputError
-from kmc.files.frame_selection import HELP
 
 _FOLLOW_S = 10.0
 _FEW_FRAMES = 20  # of a movie or a lifeline: fewer look coarse
 EXPORTS = ("atoms", "samples", "voids", "events")
-
-_FRAMES = option("--frames", metavar="WHICH", help=f"Frames: {HELP}, such as ::5.")
-_FORCE = force_option("the output")
-
-
-def _epilog(examples: str) -> str:
-    return "\b\nExamples:\n" + examples
-
-
 _OF_POPULATIONS = {"events": "of a population: voids that split, met or closed, by charge and size"}
 _PICTURE_LIST = "\n".join(
     f"  {name:<11} {text}" for name, text in (PICTURES | _OF_POPULATIONS).items()
 )
+_PLOT = f"""\
+\b
+Pictures:
+{_PICTURE_LIST}
+
+\b
+Examples:
+  kmc plot strip_li.h5
+  kmc plot strip_li.h5 --what map --frames 0,5,10 -o maps.pdf
+  kmc plot strip_li.h5 strip_limg.h5 --what microscope --paper
+  kmc plot strip_li.h5 --what microscope --data mine.csv
+  kmc plot strip_li.h5 --follow               of a run that goes on
+"""
+_MOVIE = """\
+\b
+Examples:
+  kmc movie strip_li.h5
+  kmc movie strip_li.h5 -o strip_li.mp4 --fps 12
+  kmc movie strip_li.h5 --frames ::5
+"""
+_EXPORT = """\
+\b
+Examples:
+  kmc export strip_li.h5                        atoms of all frames: strip_li.xyz
+  kmc export strip_li.h5 --frames -1 --vacancies -o last.xyz
+  kmc export strip_li.h5 -o samples.csv
+  kmc export strip_li.h5 --what voids -o voids.parquet
+  kmc export my_sweep --to pybamm -o contact.csv    for a cell model
+"""
+_IMPEDANCE = """\
+\b
+Examples:
+  kmc impedance upscale_li.h5
+  kmc impedance upscale_li.h5 --frames ::4 --double-layer 20 -o spectra.csv
+
+Charge transfer and constriction follow from the map of contact and the parameter set; the
+capacitances are inputs. docs/upscaling.md has the formula.
+"""
+_REPORT = """\
+\b
+Examples:
+  kmc report strip_li.h5                       a run: strip_li_report.html
+  kmc report upscale_li.h5 -o voids.html       a population of voids
+  kmc report study_temperature                 the folder of a sweep
+  kmc report strip_li_converge                 a convergence study, or a critical value
+  kmc report li_li2s.json                      the JSON of kmc nucleation
+  kmc report study_operando                    a study, with its table of claims
+  kmc report calibrate_operando                a calibration
+
+The page holds its figures and loads nothing from the network: it can be mailed, archived, and
+opened in any browser.
+"""
 
 
-@click.command(
-    short_help="Draw pictures of one or several trajectories.",
-    epilog=f"\b\nPictures:\n{_PICTURE_LIST}\n\n"
-    + _epilog(
-        "  kmc plot strip_li.h5\n"
-        "  kmc plot strip_li.h5 --what map --frames 0,5,10 -o maps.pdf\n"
-        "  kmc plot strip_li.h5 strip_limg.h5 --what microscope --paper\n"
-        "  kmc plot strip_li.h5 --what microscope --data mine.csv\n"
-        "  kmc plot strip_li.h5 --follow               of a run that goes on\n"
-    ),
-)
-@files_argument
-@option(
-    "--what",
-    default="summary",
-    metavar="PICTURE",
-    help="Which picture; listed below.",
-)
-@file_option(
-    "-o",
-    "--output",
-    help="A .png, .svg or .pdf; FILE_PICTURE.png beside the first trajectory by default.",
-)
-@_FRAMES
-@min_size_option
-@option(
+@click.command(short_help="Draw pictures of one or several trajectories.", epilog=_PLOT)
+@ui.files_argument
+@ui.option("--what", default="summary", metavar="PICTURE", help="Which picture; listed below.")
+@ui.output_option("A .png, .svg or .pdf; FILE_PICTURE.png beside the first trajectory by default.")
+@ui.frames_option
+@ui.min_size_option
+@ui.option(
     "--paper",
     is_flag=True,
     help="With microscope: the operando data of Zhao et al. (2025) beside it, on their own scales.",
 )
-@file_option(
+@ui.file_option(
     "--data",
     multiple=True,
     help="With microscope: your measured data beside it, a CSV table; may be repeated. "
     "docs/measured.md has its columns.",
 )
-@option("--follow", is_flag=True, help="Draw again every few seconds until the runs have ended.")
-@_FORCE
-@quiet_option
+@ui.option("--follow", is_flag=True, help="Draw again every few seconds until the runs have ended.")
+@ui.force_option("the output")
+@ui.quiet_option
 def plot(
     files: tuple[Path, ...],
     what: str,
@@ -96,50 +112,42 @@ def plot(
     **options: Any,
 ) -> None:
     """Draw a picture of one or several trajectories FILE..."""
-    paper, data = options["paper"], options["data"]
     what = what.lower()
-    if (paper or data) and what != "microscope":
+    if (options["paper"] or options["data"]) and what != "microscope":
         raise InputError(
-            f"{'--paper' if paper else '--data'} has no meaning for the picture {what!r}",
+            f"{'--paper' if options['paper'] else '--data'} has no meaning for the picture "
+            f"{what!r}",
             advice="It belongs to --what microscope.",
         )
-    path = output or _beside(files, what, ".png")
-    check_output(path, force, PICTURE_ENDINGS)
-    runs = _load(files)
-    system = _one_kind(runs)
-    from kmc import plotting
+    path = check_output(output or _beside(files, what, ".png"), force, PICTURE_ENDINGS)
+    from kmc.systems.run import load
 
     while True:
+        runs = [load(file) for file in files]
+        kinds = {run.system.noun for run in runs}
+        if len(kinds) > 1:
+            raise InputError(
+                f"the files are of different kinds: {', '.join(sorted(kinds))}",
+                advice="Draw the kinds by themselves.",
+            )
         with frame_progress(what, not quiet) as progress:
-            plotting.save(system.plot(runs, what, progress=progress, **options), path)
+            ui.write(runs[0].system.plot(runs, what, progress=progress, **options), path)
         if not follow or all(run.finished for run in runs):
             break
         time.sleep(_FOLLOW_S)
-        runs = _load(files)
-    _report(f"Wrote {path}", quiet)
-    if what in ("voids", "lifelines"):
-        for one in runs:
-            _hint_at_frames(one, quiet)
+    ui.say_written(path, quiet=quiet)
+    if what in ("voids", "lifelines") and not quiet:
+        for run in runs:
+            _hint_at_frames(run)
 
 
-@click.command(
-    short_help="Make a movie of a trajectory.",
-    epilog=_epilog(
-        "  kmc movie strip_li.h5\n"
-        "  kmc movie strip_li.h5 -o strip_li.mp4 --fps 12\n"
-        "  kmc movie strip_li.h5 --frames ::5\n"
-    ),
-)
-@file_argument
-@file_option(
-    "-o",
-    "--output",
-    help="A .gif, or an .mp4 where ffmpeg is installed; FILE.gif beside it by default.",
-)
-@_FRAMES
-@option("--fps", type=float, default=8.0, help="Frames per second.")
-@_FORCE
-@quiet_option
+@click.command(short_help="Make a movie of a trajectory.", epilog=_MOVIE)
+@ui.file_argument
+@ui.output_option("A .gif, or an .mp4 where ffmpeg is installed; FILE.gif beside it by default.")
+@ui.frames_option
+@ui.option("--fps", type=float, default=8.0, help="Frames per second.")
+@ui.force_option("the output")
+@ui.quiet_option
 def movie(
     file: Path, output: Path | None, frames: str | None, fps: float, force: bool, quiet: bool
 ) -> None:
@@ -147,11 +155,11 @@ def movie(
 
     What a run shows from above and in a cross-section, with two of its curves.
     """
-    path = output or file.with_suffix(".gif")
-    check_output(path, force, MOVIE_ENDINGS)
-    (found,) = _load([file])
+    path = check_output(output or file.with_suffix(".gif"), force, MOVIE_ENDINGS)
     from kmc.files.frame_selection import choose_frames
+    from kmc.systems.run import load
 
+    found = load(file)
     if found.system.movie is None:
         raise InputError(
             f"{file} is {found.system.noun}, of which there are no movies",
@@ -160,43 +168,33 @@ def movie(
     chosen = None if frames is None else choose_frames(frames, _n_frames(found))
     with frame_progress(path.name, not quiet) as progress:
         n = found.system.movie(found, path, frames=chosen, per_second=fps, progress=progress)
-    _report(f"Wrote {path}: {_frames(n)}", quiet)
-    _hint_at_frames(found, quiet)
+    ui.say_written(path, more=f": {_frames(n)}", quiet=quiet)
+    if not quiet:
+        _hint_at_frames(found)
 
 
-@click.command(
-    short_help="Write atoms or tables for other programs.",
-    epilog=_epilog(
-        "  kmc export strip_li.h5                        atoms of all frames: strip_li.xyz\n"
-        "  kmc export strip_li.h5 --frames -1 --vacancies -o last.xyz\n"
-        "  kmc export strip_li.h5 -o samples.csv\n"
-        "  kmc export strip_li.h5 --what voids -o voids.parquet\n"
-        "  kmc export my_sweep --to pybamm -o contact.csv    for a cell model\n"
-    ),
-)
-@file_argument
-@option(
+@click.command(short_help="Write atoms or tables for other programs.", epilog=_EXPORT)
+@ui.file_argument
+@ui.option(
     "--what",
     type=click.Choice(EXPORTS),
     help="atoms as extended XYZ; samples, voids or events as a table. By default atoms, or samples "
     "where the output is a table.",
 )
-@file_option(
-    "-o",
-    "--output",
-    help="Its ending decides the format: .xyz, .extxyz, .xyz.gz (compressed); .csv, .parquet. By "
-    "default FILE.xyz or FILE_WHAT.csv beside the trajectory.",
+@ui.output_option(
+    "Its ending decides the format: .xyz, .extxyz, .xyz.gz (compressed); .csv, .parquet. By "
+    "default FILE.xyz or FILE_WHAT.csv beside the trajectory."
 )
-@option(
+@ui.option(
     "--to",
     type=click.Choice(["pybamm"]),
     help="Contact and resistance against charge, of a population or a folder of them.",
 )
-@_FRAMES
-@option("--vacancies", is_flag=True, help="Atoms: vacancies too, as particles X.")
-@min_size_option
-@_FORCE
-@quiet_option
+@ui.frames_option
+@ui.option("--vacancies", is_flag=True, help="Atoms: vacancies too, as particles X.")
+@ui.min_size_option
+@ui.force_option("the output")
+@ui.quiet_option
 def export(
     file: Path,
     what: str | None,
@@ -214,7 +212,8 @@ def export(
 
         path = output or Path(f"{file.stem}_contact.csv")
         rows = write_contact(file, path, overwrite=force)
-        _report(f"Wrote {path}: {rows} rows; docs/pybamm.ipynb puts it into a half cell", quiet)
+        more = f": {rows} rows; docs/pybamm.ipynb puts it into a half cell"
+        ui.say_written(path, more=more, quiet=quiet)
         return
     if what is None:
         table = output is not None and output.suffix.lower() in TABLE_ENDINGS
@@ -226,73 +225,120 @@ def export(
         raise InputError("--frames has no meaning for samples", advice="Samples are no frames.")
     if vacancies and what != "atoms":
         raise InputError(f"--vacancies has no meaning for {what}", advice="It belongs to atoms.")
-    (trajectory,) = _load([file])
-    allowed = [*(["atoms"] if trajectory.kind == "electrode" else []), *trajectory.system.tables]
+    from kmc.analysis import export as exporting
+    from kmc.systems.run import load
+
+    found = load(file)
+    allowed = [*(["atoms"] if found.kind == "electrode" else []), *found.system.tables]
     if what not in allowed:
         raise InputError(
-            f"{trajectory.path} is {trajectory.system.noun}: it holds no {what}",
+            f"{found.path} is {found.system.noun}: it holds no {what}",
             advice=f"Use {' or '.join(f'--what {name}' for name in allowed)}.",
         )
-    from kmc.analysis import export as exporting
-
     if path.suffix.lower() == ".parquet":
         exporting.check_parquet(path)
-    with frame_progress(path.name, not quiet) as progress:
+    options: dict[str, Any] = {"frames": frames, "min_size": min_size}
+    with frame_progress(path.name, not quiet) as options["progress"]:
         if what == "atoms":
-            n = exporting.export_xyz(
-                trajectory,
-                path,
-                frames=frames,
-                vacancies=vacancies,
-                min_size=min_size,
-                overwrite=force,
-                progress=progress,
-            )
+            n = exporting.export_xyz(found, path, vacancies=vacancies, overwrite=force, **options)
             content = _frames(n)
         else:
-            table = trajectory.system.tables[what](
-                trajectory, frames=frames, min_size=min_size, progress=progress
-            )
+            table = found.system.tables[what](found, **options)
             exporting.export_table(table, path, overwrite=force)
             content = f"{len(table)} rows of {what}"
-    _report(f"Wrote {path}: {content}", quiet)
+    ui.say_written(path, more=f": {content}", quiet=quiet)
+
+
+@click.command(
+    epilog=_IMPEDANCE, short_help="The impedance spectrum that a partial contact would show."
+)
+@ui.file_argument
+@ui.frames_option
+@ui.option(
+    "--double-layer", type=float, default=10.0, metavar="µF/cm2", help="C_dl of the contact."
+)
+@ui.option("--permittivity", type=float, default=10.0, metavar="ε", help="Of the electrolyte.")
+@ui.file_option("--picture", help="A Nyquist picture; FILE_impedance.png beside FILE by default.")
+@ui.output_option("All spectra as a table, .csv or .parquet.")
+@ui.force_option("the outputs")
+@ui.quiet_option
+def impedance(
+    file: Path,
+    frames: str | None,
+    double_layer: float,
+    permittivity: float,
+    picture: Path | None,
+    output: Path | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Compute impedance spectra of the frames of FILE, a run of kmc upscale."""
+    from kmc.analysis.export import export_table
+    from kmc.common.formatting import figure
+    from kmc.files.frame_selection import choose_frames
+    from kmc.systems.population.impedance import impedances
+    from kmc.systems.run import load
+
+    picture = picture or _beside([file], "impedance", ".png")
+    ui.check_outputs(force, (picture, PICTURE_ENDINGS), (output, TABLE_ENDINGS))
+    found = load(file)
+    chosen = None if frames is None else choose_frames(frames, _n_frames(found))
+    table = impedances(
+        found, chosen, double_layer_uF_cm2=double_layer, relative_permittivity=permittivity
+    )
+    from kmc import plotting
+
+    ui.write(plotting.impedance_picture(table), picture)
+    if output is not None:
+        export_table(table, output, overwrite=True)
+    for _, rows in table.groupby("frame") if not quiet else ():
+        row = rows.iloc[0]
+        click.echo(
+            f"{figure(row['capacity_mAh_cm2'], 'mAh/cm²')}: contact "
+            f"{100 * row['contact_fraction']:.1f} %, charge transfer "
+            f"{figure(row['transfer_ohm_cm2'], 'Ω cm²')}, constriction "
+            f"{figure(row['constriction_ohm_cm2'], 'Ω cm²')}"
+        )
+    ui.say_written(picture, output, quiet=quiet)
+
+
+@click.command(
+    short_help="One self-contained HTML page of a run, a sweep or a study.", epilog=_REPORT
+)
+@click.argument("source", metavar="FILE_OR_FOLDER", type=click.Path(path_type=Path))
+@ui.output_option("A .html file; NAME_report.html beside FILE_OR_FOLDER by default.")
+@ui.force_option("the page")
+@ui.quiet_option
+def report(source: Path, output: Path | None, force: bool, quiet: bool) -> None:
+    """Write one self-contained HTML page of FILE_OR_FOLDER.
+
+    Inputs with their sources, convergence, figures, claims and versions of a trajectory, a
+    population of voids, the JSON of a nucleation result, or the folder of a sweep, a convergence
+    study, a search for a critical value or a study.
+    """
+    from kmc.plotting.report import report as write
+
+    ui.say_written(write(source, output, overwrite=force), quiet=quiet)
 
 
 # --- helpers --------------------------------------------------------------------------------------
 
 
-def _load(files: Any) -> list[Any]:
-    from kmc.systems.run import load
-
-    return [load(file) for file in files]
-
-
-def _hint_at_frames(found: Any, quiet: bool) -> None:
+def _hint_at_frames(found: Any) -> None:
     """Name the key that gives a run more frames, where it has few."""
     count = _n_frames(found)
-    output = found.run.get("output")
     if count >= _FEW_FRAMES or not found.system.more_frames:
         return
-    given = [key for key in output or {} if key.startswith("frame_every_") and output[key]]
+    output = found.run.get("output") or {}
+    given = [key for key in output if key.startswith("frame_every_") and output[key]]
     key = f"a smaller output.{given[0]}" if given else found.system.more_frames
-    _report(f"{found.path} has {_frames(count)}: {key} gives a run more.", quiet)
+    click.echo(f"{found.path} has {_frames(count)}: {key} gives a run more.")
 
 
 def _n_frames(found: Any) -> int:
     """Frames of a run: a sequence, or columns by name."""
     frames = found.frames
     return len(frames["sample"]) if isinstance(frames, dict) else len(frames)
-
-
-def _one_kind(runs: list[Any]) -> Any:
-    """The kind of all of them; pictures do not mix kinds."""
-    kinds = {run.system.noun: run.system for run in runs}
-    if len(kinds) > 1:
-        raise InputError(
-            f"the files are of different kinds: {', '.join(sorted(kinds))}",
-            advice="Draw the kinds by themselves.",
-        )
-    return runs[0].system
 
 
 def _beside(files: Any, what: str, ending: str) -> Path:
@@ -306,8 +352,3 @@ def _beside(files: Any, what: str, ending: str) -> Path:
 
 def _frames(n: int) -> str:
     return "1 frame" if n == 1 else f"{n} frames"
-
-
-def _report(text: str, quiet: bool) -> None:
-    if not quiet:
-        click.echo(text)

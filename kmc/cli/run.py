@@ -1,25 +1,20 @@
-"""`kmc run`, and its alias `kmc upscale`: a run file of any kind into a file and a picture."""
+"""`kmc run`, `resume`, `extend`, `verify`, `repair`: run files and their files of any kind."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kmc.cli.shared import (
-    check_every_option,
-    finish,
-    named_argument,
-    picture_of,
-    quiet_option,
-    read_settings,
-    run_options,
-)
+from kmc.cli import shared as ui
 from kmc.common.outputs import check_output, check_trajectory_name
-from kmc.errors import InputError
+from kmc.common.progress import frame_progress
+from kmc.errors import InputError, KmcError
 
-_EPILOG = """\
+FAILED = 1
+_RUN = """\
 \b
 Examples:
   kmc run strip_li
@@ -55,6 +50,29 @@ In Python:
 
 What the numbers mean, and their assumptions: docs/upscaling.md.
 """
+_RESUME = """\
+\b
+Examples:
+  kmc resume strip_li.h5
+  kmc resume strip_li.h5 --check-every 1000000
+"""
+_EXTEND = """\
+\b
+Examples:
+  kmc extend strip_li.h5 --set stop.capacity_monolayers=4
+  kmc extend strip_li.h5 --set stop.capacity_monolayers=none --set stop.contact_fraction=0.3
+  kmc extend cycle_li.h5 --cycles 10
+  kmc extend cell_li.h5 --set upscale.capacity_mAh_cm2=3
+  kmc extend cathode_se.h5 --cycles 20
+"""
+_VERIFY = """\
+\b
+Examples:
+  kmc verify strip_li.h5
+  kmc verify *.h5 --quiet && echo consistent
+
+Exit codes: 0 consistent, 1 not consistent, 2 not readable as a trajectory.
+"""
 
 
 class _WithKinds(click.Command):
@@ -64,27 +82,28 @@ class _WithKinds(click.Command):
         from kmc.runfile.kinds import KINDS, find_more
 
         find_more()
-        rows = [
-            (f"[{kind.section}]" if kind.section else "none of these", kind.noun)
-            for kind in KINDS.values()
-        ]
         with formatter.section("Kinds of run, by a section of the run file"):
-            formatter.write_dl(rows)
+            formatter.write_dl(
+                [
+                    (f"[{kind.section}]" if kind.section else "none of these", kind.noun)
+                    for kind in KINDS.values()
+                ]
+            )
         super().format_epilog(ctx, formatter)
 
 
-@click.command("run", cls=_WithKinds, epilog=_EPILOG, short_help="Run a simulation of any kind.")
-@named_argument("runs")
-@run_options
-@check_every_option
-@quiet_option
-def run(name_or_path: str, **options: Any) -> None:
+@click.command("run", cls=_WithKinds, epilog=_RUN, short_help="Run a simulation of any kind.")
+@ui.named_argument("runs")
+@ui.run_options
+@ui.check_every_option
+@ui.quiet_option
+def run(**options: Any) -> None:
     """Run NAME_OR_PATH: a shipped run, or the path of a run file.
 
     Everything is checked before anything is computed. Writes a file (HDF5) that can be read while
     the run goes on, a picture beside it, and prints a summary.
     """
-    _run(name_or_path, **options)
+    _run(**options)
 
 
 @click.command(
@@ -92,10 +111,10 @@ def run(name_or_path: str, **options: Any) -> None:
     epilog=_UPSCALE,
     short_help="A population of voids, from nanometres to what a microscope sees.",
 )
-@named_argument("runs")
-@run_options
-@quiet_option
-def upscale(name_or_path: str, **options: Any) -> None:
+@ui.named_argument("runs")
+@ui.run_options
+@ui.quiet_option
+def upscale(**options: Any) -> None:
     """Run NAME_OR_PATH, a run file with a section [upscale]; kmc run does the same.
 
     The gap between metal and electrolyte on a periodic square: voids nucleate at the true rates
@@ -103,12 +122,11 @@ def upscale(name_or_path: str, **options: Any) -> None:
     meet and split, and the metal comes down where vacancies end. Writes an HDF5 file and a picture
     beside it, and prints a summary.
     """
-    _run(name_or_path, kind="population", **options)
+    _run(kind="population", **options)
 
 
 def _run(
     name_or_path: str,
-    *,
     output: Path | None,
     settings: tuple[str, ...],
     seed: int | None,
@@ -119,10 +137,10 @@ def _run(
 ) -> None:
     from kmc.runfile.load import load_run
 
-    overrides, origins = read_settings(settings, seed)
+    overrides, origins = ui.read_settings(settings, seed)
     run_file = load_run(name_or_path, overrides, origins=origins)
     path = Path(f"{run_file.name}.h5") if output is None else output
-    picture = picture_of(path)
+    picture = ui.picture_of(path)
     if path == picture:
         raise InputError(
             f"{path} would be both the file of the run and its picture",
@@ -138,11 +156,10 @@ def _run(
 
     if not quiet:
         warn_of_another_drive(name_or_path, overrides)
-
     found = run_to_file(
         run_file, path, kind=kind, overwrite=force, progress=not quiet, check_every=check_every
     )
-    finish(found, quiet=quiet, checked=check_every)
+    ui.finish(found, quiet=quiet, checked=check_every)
 
 
 def _announce(run_file: Any) -> None:
@@ -155,3 +172,116 @@ def _announce(run_file: Any) -> None:
     seconds = seconds_of(from_resolved(run_file.resolved()))
     cost = f"; about {duration(max(seconds, 1.0), 2)} of processor" if seconds == seconds else ""
     click.echo(f"{run_file.name} ends {ends(run_file)}{cost}", err=True)
+
+
+# --- files of runs --------------------------------------------------------------------------------
+
+
+@click.command(short_help="Continue an interrupted or killed run.", epilog=_RESUME)
+@ui.file_argument
+@ui.check_every_option
+@ui.quiet_option
+def resume(file: Path, check_every: int | None, quiet: bool) -> None:
+    """Continue the run of FILE, of any kind, in place.
+
+    For a run that was stopped by Ctrl-C, a batch system (SIGTERM) or the end of its terminal
+    (SIGHUP), ended by its stop.wall_time_s, or killed: it continues from the last checkpoint, which
+    is saved every three seconds, of large files less often, and the file becomes that of an
+    uninterrupted run, byte for byte.
+    """
+    from kmc.systems.run import resume as continue_run
+
+    with ui.notes():
+        found = continue_run(file, progress=not quiet, check_every=check_every)
+    ui.finish(found, quiet=quiet, checked=check_every)
+
+
+@click.command(short_help="Continue a finished run to another end.", epilog=_EXTEND)
+@ui.file_argument
+@ui.set_option("The new end; none removes one. May be repeated.")
+@ui.count_option(
+    "--cycles",
+    help="N more cycles: of the last entry of the protocol, or of a cathode.",
+)
+@ui.check_every_option
+@ui.quiet_option
+def extend(
+    file: Path, settings: tuple[str, ...], quiet: bool, check_every: int | None, cycles: int | None
+) -> None:
+    """Continue the run of FILE, of any kind, beyond its end, in place.
+
+    The file becomes that of a run with the new end, or with as many more cycles, from its
+    beginning. A box of atoms goes on from where it ended (after an end by time_s it is
+    statistically equivalent, with other random numbers); other kinds are computed again, as where
+    their rows and frames stand follows from the end.
+    """
+    from kmc.systems.run import extend as continue_run
+
+    overrides, origins = ui.read_settings(settings)
+    options: dict[str, Any] = {"cycles": cycles or 0, "check_every": check_every}
+    with ui.notes():
+        found = continue_run(file, overrides, origins=origins, progress=not quiet, **options)
+    ui.finish(found, quiet=quiet, checked=check_every)
+
+
+@click.command(short_help="Check the consistency of a trajectory.", epilog=_VERIFY)
+@ui.files_argument
+@ui.option("-q", "--quiet", is_flag=True, help="Print only inconsistencies.")
+def verify(files: tuple[Path, ...], quiet: bool) -> None:
+    """Check that the trajectories FILE..., finished or still being written, are consistent.
+
+    Recomputes from every frame, without the event loop, the energy to the last µeV, vacancies,
+    contact and Mg, and compares them with the sample of the same time; sums events, hops, vacancies
+    and charge; checks the order of the rows, every checksum and the position of every site. Prints
+    the first inconsistency.
+    """
+    from kmc.systems.run import verify as check
+
+    codes = []
+    for file in files:
+        try:
+            with frame_progress(file.name, not quiet) as progress:
+                found = check(file, progress=progress)
+        except KmcError as problem:
+            if len(files) == 1:
+                raise
+            click.echo(f"Error: {problem}", err=True)
+            codes.append(problem.exit_code)
+            continue
+        if not quiet:
+            click.echo(str(found))
+        elif not found.passed:
+            click.echo(f"{file}: {found.breach}")
+        codes.append(0 if found.passed else FAILED)
+    sys.exit(max(codes))
+
+
+@click.command(
+    short_help="Recover the undamaged part of a trajectory.",
+    epilog="\b\nExample:\n  kmc repair strip_li.h5 -o saved.h5",
+)
+@ui.file_argument
+@ui.output_option("The new trajectory; NAME.repaired.h5 beside FILE by default.", "NEW")
+@ui.force_option("NEW")
+def repair(file: Path, output: Path | None, force: bool) -> None:
+    """Write a new trajectory with all of FILE that passes its checksums.
+
+    FILE is not changed. Where its checkpoint and all rows before it are undamaged, kmc resume
+    recomputes what is lost after it.
+    """
+    from kmc.systems.run import needed
+
+    save = needed(file, "repair")
+    output = output or file.parent / f"{file.stem}.repaired{file.suffix}"
+    done = save(file, output, overwrite=force)
+    for problem in done.problems:
+        click.echo(f"Damaged: {problem}")
+    if done.whole:
+        click.echo("Nothing is damaged.")
+    click.echo(
+        f"Saved {done.samples[0]} of {done.samples[1]} samples and {done.frames[0]} of "
+        f"{done.frames[1]} frames in {output}"
+    )
+    if not done.whole:
+        what = "from its checkpoint" if done.resumable else "from its beginning"
+        ui.print_next(f"kmc info {ui.quoted(output)}", f"kmc resume {ui.quoted(output)}   {what}")

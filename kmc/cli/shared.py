@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,10 +13,16 @@ from typing import Any
 
 import click
 
+from kmc.common.outputs import check_output, replacing
 from kmc.errors import InputError, KmcError, KmcWarning, printable
+from kmc.files.frame_selection import HELP as FRAMES
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 _FRAME_WIDTH = 6  # a border and a space on either side, two spaces between the columns
+_TEXT_WIDTH = 100
+
+
+# --- options --------------------------------------------------------------------------------------
 
 
 def option(*names: str, **about: Any) -> Callable:
@@ -34,19 +42,29 @@ def folder_option(*names: str, **about: Any) -> Callable:
     return option(*names, type=kind, metavar="FOLDER", **about)
 
 
-quiet_option = option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-check_every_option = option(
-    "--check-every",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Every N events rebuild all counts, rates and energies from scratch and compare them "
-    "exactly; a difference stops the run. The cost of 1000000 is negligible.",
-)
+def output_option(help: str, metavar: str = "FILE") -> Callable:
+    return file_option("-o", "--output", metavar=metavar, help=help)
 
 
-def set_option(help: str, metavar: str = "SECTION.KEY=VALUE") -> Callable:
+def count_option(*names: str, least: int = 1, most: int | None = None, **about: Any) -> Callable:
+    """An option that is a whole number in a range."""
+    return option(*names, **({"type": click.IntRange(least, most), "metavar": "N"} | about))
+
+
+def set_option(help: str) -> Callable:
     """``--set``, into the argument ``settings``."""
-    return option("--set", "settings", multiple=True, metavar=metavar, help=help)
+    return option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help=help)
+
+
+def capacity_option(what: str, otherwise: str) -> Callable:
+    """``--at``."""
+    unit = "mAh/cm² for populations of voids, monolayers for all others"
+    text = f"Charge at which {what}: {unit}; {otherwise} by default."
+    return option("--at", type=float, metavar="CAPACITY", help=text)
+
+
+def force_option(what: str) -> Callable:
+    return option("--force", is_flag=True, help=f"Overwrite {what}.")
 
 
 def with_options(*options: Callable) -> Callable:
@@ -60,40 +78,36 @@ def with_options(*options: Callable) -> Callable:
     return decorate
 
 
-def force_option(what: str) -> Callable:
-    return option("--force", is_flag=True, help=f"Overwrite {what}.")
-
-
+quiet_option = option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+dry_run_option = option(
+    "--dry-run", is_flag=True, help="Print what would run, how long and how much disk."
+)
+check_every_option = count_option(
+    "--check-every",
+    help="Every N events rebuild all counts, rates and energies from scratch and compare them "
+    "exactly; a difference stops the run. The cost of 1000000 is negligible.",
+)
 every_run_option = set_option("Change one key of the run file in every run. May be repeated.")
-workers_option = option(
-    "-j",
-    "--workers",
-    type=click.IntRange(1, 10_000),
-    metavar="N",
-    help="Runs at a time; all cores by default.",
+workers_option = count_option(
+    "-j", "--workers", most=10_000, help="Runs at a time; all cores by default."
 )
 seed_option = option("--seed", type=int, default=1, help="Seed of the study.")
-files_argument = click.argument(
-    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
-)
-file_argument = click.argument("file", type=click.Path(path_type=Path))
-min_size_option = option(
-    "--min-size",
-    type=click.IntRange(min=1),
-    default=4,
-    metavar="N",
-    help="Fewest connected vacancies that make a void.",
+frames_option = option("--frames", metavar="WHICH", help=f"Frames: {FRAMES}, such as ::5.")
+min_size_option = count_option(
+    "--min-size", default=4, help="Fewest connected vacancies that make a void."
 )
 run_options = with_options(
-    file_option(
-        "-o",
-        "--output",
-        help="File to write (HDF5); NAME.h5 in the current folder by default. The picture goes "
-        "beside it.",
+    output_option(
+        "File to write (HDF5); NAME.h5 in the current folder by default. The picture goes beside "
+        "it."
     ),
     set_option("Change one key of the run file. May be repeated."),
     option("--seed", type=int, metavar="N", help="The same as --set random.seed=N."),
     force_option("the file and the picture"),
+)
+file_argument = click.argument("file", type=click.Path(path_type=Path))
+files_argument = click.argument(
+    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
 )
 
 
@@ -108,6 +122,111 @@ def named_argument(*kinds: str, name: str = "name_or_path") -> Callable:
         return [one for one in (*shipped, *own) if one.startswith(typed)]
 
     return click.argument(name, shell_complete=complete)
+
+
+def read_settings(settings: Sequence[str], seed: int | None = None) -> tuple[dict, dict]:
+    """Overrides and their origins; the last of several values of a key counts."""
+    from kmc.runfile.load import parse_override
+
+    overrides: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for text in settings:
+        key, value = parse_override(text)
+        if key in origins:
+            # Both may come from a script and its user; the last one is meant, but not in silence.
+            warnings.warn(f"{key} is given twice: {text} counts", KmcWarning, stacklevel=2)
+        overrides[key], origins[key] = value, f"--set {text}"
+    if seed is not None:
+        overrides["random.seed"], origins["random.seed"] = seed, f"--seed {seed}"
+    return overrides, origins
+
+
+def key_and_value(name: str, text: str, example: str, what: str = "KEY") -> tuple[str, str]:
+    """Split what stands behind an option as KEY=VALUE."""
+    key, _, value = (part.strip() for part in text.partition("="))
+    if not (key and value):
+        raise InputError(f"{name} {text} is not {what}=VALUE", advice=f"For example {example}.")
+    return key, value
+
+
+def numbers_of(name: str, text: str | None, example: str) -> tuple[float, ...]:
+    """The numbers of an option such as 0.2,0.4,0.6; none without it."""
+    try:
+        return tuple(float(part) for part in text.split(",")) if text is not None else ()
+    except ValueError:
+        raise InputError(
+            f"{name} {text} is no list of numbers",
+            advice=f"Separate them by commas: {name} {example}.",
+        ) from None
+
+
+# --- outputs --------------------------------------------------------------------------------------
+
+
+def check_outputs(force: bool, *outputs: tuple[Path | None, Sequence[str]]) -> None:
+    """Check, before anything is computed, that each output that is given can be written."""
+    for path, endings in outputs:
+        if path is not None:
+            check_output(path, force, endings)
+
+
+def write(content: Any, path: Path | None) -> None:
+    """Write a figure, a table or a text, where a path is given for it."""
+    if path is None:
+        return
+    if isinstance(content, str):
+        with replacing(path) as draft:
+            draft.write_text(content.rstrip("\n") + "\n", encoding="utf-8")
+    elif hasattr(content, "to_csv"):
+        with replacing(path) as draft:
+            content.to_csv(draft, index=False)
+    else:
+        from kmc.plotting import save
+
+        save(content, path)
+
+
+def write_template(
+    file: Path, template: Callable[..., str], force: bool, what: str, then: str
+) -> None:
+    """Write a file to start from, or print it where its name is -; say how to go on with it."""
+    if str(file) == "-":
+        click.echo(template(), nl=False)
+        return
+    check_output(file, force, (".toml",), what)
+    write(template(file.name), file)
+    click.echo(f"Wrote {file}. Edit it, then: {then} {quoted(file)}")
+
+
+def say_written(*paths: Path | None, more: str = "", quiet: bool = False) -> None:
+    """``Wrote a.png, b.csv``."""
+    names = [str(path) for path in paths if path is not None]
+    if names and not quiet:
+        click.echo(f"Wrote {', '.join(names)}{more}")
+
+
+# --- what is printed ------------------------------------------------------------------------------
+
+
+def reporter(quiet: bool) -> Callable[[str], None]:
+    """Prints a line on standard error, unless nothing is to be printed."""
+    return (lambda text: None) if quiet else (lambda text: click.echo(text, err=True))
+
+
+def interrupted() -> None:
+    """Say how to go on with many runs after Ctrl-C, and exit."""
+    click.echo("Interrupted; repeat the command to continue.", err=True)
+    sys.exit(INTERRUPTED)
+
+
+def paragraph(text: str) -> str:
+    """A text in lines of the width of the terminal."""
+    return textwrap.fill(text, min(console().width, _TEXT_WIDTH), break_on_hyphens=False)
+
+
+def print_next(*commands: str) -> None:
+    """Commands to go on with."""
+    click.echo("\n  ".join(["\nNext:", *commands]))
 
 
 @contextlib.contextmanager
@@ -135,14 +254,18 @@ def console() -> Any:
 
 def table(
     columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
+    rows: Iterable[Sequence[Any]],
     title: str = "",
     caption: str = "",
     *,
-    left: int = 0,
+    left: Sequence[int] = (),
+    vertical: Any = "bottom",
     **look: Any,
 ) -> Any:
-    """A table for the terminal: numbers to the right of the first `left` columns of text."""
+    """A table for the terminal: numbers to the right, the columns numbered in `left` to the left.
+
+    A cell is text, or a `rich.text.Text` with colours.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -151,27 +274,36 @@ def table(
     usual |= {"title": title or None, "caption": caption or None, "caption_justify": "left"}
     made = Table(**usual | look)
     for i, column in enumerate(columns):
-        made.add_column(column, justify="left" if i < left else "right", vertical="bottom")
-    for row in rows:
-        made.add_row(*(Text(printable(cell)) for cell in row))  # a stranger's file may say it
+        justify: Any = "left" if i in left else "right"
+        made.add_column(column, justify=justify, vertical=vertical, overflow="fold")
+    for row in rows:  # a stranger's file may say what is in a cell
+        made.add_row(*(c if isinstance(c, Text) else Text(printable(c)) for c in row))
     return made
 
 
-def read_settings(settings: tuple[str, ...], seed: int | None = None) -> tuple[dict, dict]:
-    """Overrides and their origins; the last of several values of a key counts."""
-    from kmc.runfile.load import parse_override
+def quoted(path: Any) -> str:
+    return shlex.quote(str(path))
 
-    overrides: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for text in settings:
-        key, value = parse_override(text)
-        if key in origins:
-            # Both may come from a script and its user; the last one is meant, but not in silence.
-            warnings.warn(f"{key} is given twice: {text} counts", KmcWarning, stacklevel=2)
-        overrides[key], origins[key] = value, f"--set {text}"
-    if seed is not None:
-        overrides["random.seed"], origins["random.seed"] = seed, f"--seed {seed}"
-    return overrides, origins
+
+def print_panel(found: Any, rows: list[tuple[str, str]], out: Any) -> None:
+    """Print pairs of label and text in a frame with the name of the file; piped, without colour."""
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    # Wrapped here, because rich breaks lines at no-break spaces.
+    width = max(20, out.width - max(len(name) for name, _ in rows) - _FRAME_WIDTH)
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column()
+    for name, text in rows:
+        grid.add_row(name, Text(textwrap.fill(printable(text), width, break_on_hyphens=False)))
+    colour = "green" if found.finished else "yellow"
+    title = Text(found.path.name, style="bold")
+    out.print(Panel(grid, title=title, title_align="left", border_style=colour, expand=False))
+
+
+# --- the end of a run -----------------------------------------------------------------------------
 
 
 def picture_of(path: Path) -> Path:
@@ -182,78 +314,30 @@ def picture_of(path: Path) -> Path:
     return path.with_suffix(".png") if known else path.with_name(f"{path.name}.png")
 
 
-def draw(found: Any, picture: Path) -> bool:
-    """Draw the picture beside a run; a failure is reported, as the file is safe."""
-    from kmc.plotting import save
-
-    try:
-        save(found.plot("summary"), picture)
-    except (OSError, KmcError) as problem:
-        click.echo(f"The picture {picture} was not drawn: {problem}", err=True)
-        return False
-    return True
-
-
-def _print_next(found: Any, picture: Path | None) -> None:
-    path = found.path
-    click.echo(f"\n{'Trajectory' if found.kind == 'electrode' else 'File':10}  {path}")
-    if picture is not None:
-        click.echo(f"Picture     {picture}")
-    click.echo("\nNext:")
-    if found.stop_reason == "interrupted":
-        click.echo(f"  kmc resume {quoted(path)}")
-    click.echo(f"  kmc info {quoted(path)} --all")
-    for options in found.system.next:
-        click.echo(f"  kmc plot {quoted(path)} {options}")
-    click.echo(f'  python: import kmc; t = kmc.load("{path.as_posix()}"); t')
-
-
-def quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))
-
-
-def print_panel(found: Any, rows: list[tuple[str, str]], out: Any = None) -> None:
-    """Print pairs of label and text in a frame with the name of the file; piped, without colour.
-
-    Parameters
-    ----------
-    found : Trajectory, PopulationRun or TableRun
-    rows : list of tuple of str
-    out : rich.console.Console, optional
-        Where to; standard output if not given.
-    """
-    import textwrap
-
-    from rich.panel import Panel
-    from rich.table import Table
-    from rich.text import Text
-
-    out = out or console()
-    # Wrapped here, because rich breaks lines at no-break spaces.
-    width = max(20, out.width - max(len(name) for name, _ in rows) - _FRAME_WIDTH)
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for name, text in rows:
-        table.add_row(name, Text(textwrap.fill(printable(text), width, break_on_hyphens=False)))
-    colour = "green" if found.finished else "yellow"
-    title = Text(found.path.name, style="bold")
-    out.print(Panel(table, title=title, title_align="left", border_style=colour, expand=False))
-
-
 def finish(found: Any, *, quiet: bool, checked: int | None = None) -> None:
     """Draw the picture beside a run, print its summary, and suggest commands.
 
     Exits with `INTERRUPTED` after an interruption.
     """
-    picture = picture_of(found.path)
-    drawn = draw(found, picture)
+    path, picture, drawn = found.path, picture_of(found.path), True
+    try:
+        write(found.plot("summary"), picture)
+    except (OSError, KmcError) as problem:  # the file is safe
+        click.echo(f"The picture {picture} was not drawn: {problem}", err=True)
+        drawn = False
+    interrupted = found.stop_reason == "interrupted"
     if not quiet:
         print_panel(found, found.summary(), console())
         if checked:
             click.echo(f"\nSelf-check  every {checked} events and at the end: no difference")
-        _print_next(found, picture if drawn else None)
-    if found.stop_reason == "interrupted":
+        click.echo(f"\n{'Trajectory' if found.kind == 'electrode' else 'File':10}  {path}")
+        if drawn:
+            click.echo(f"Picture     {picture}")
+        print_next(
+            *[f"kmc resume {quoted(path)}"] * interrupted,
+            f"kmc info {quoted(path)} --all",
+            *(f"kmc plot {quoted(path)} {options}" for options in found.system.next),
+            f'python: import kmc; t = kmc.load("{path.as_posix()}"); t',
+        )
+    if interrupted:
         sys.exit(INTERRUPTED)

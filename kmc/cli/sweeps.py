@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +9,7 @@ from typing import Any
 
 import click
 
-from kmc.cli.shared import (
-    INTERRUPTED,
-    file_option,
-    named_argument,
-    option,
-    quiet_option,
-    with_options,
-)
+from kmc.cli import shared as ui
 from kmc.errors import InputError
 
 _MAX_TASKS = 1000  # of a job array without --workers: the limit of many clusters
@@ -76,27 +68,27 @@ Exit codes: 0 all points done, 1 some failed (see failures/) or the folder could
 
 
 # Options of commands whose runs may go to a Dask cluster; `workers_of` takes them.
-cluster_options = with_options(
-    option("--dask", "address", metavar="ADDRESS", help="Run on this Dask scheduler."),
-    option(
+cluster_options = ui.with_options(
+    ui.option("--dask", "address", metavar="ADDRESS", help="Run on this Dask scheduler."),
+    ui.option(
         "--dask-jobqueue",
         "queue",
         type=click.Choice(list(_QUEUES)),
         help="Run in jobs of a queueing system; --workers says in how many.",
     ),
-    file_option(
+    ui.file_option(
         "--dask-tls",
         "tls",
         metavar="FOLDER",
         help="Certificate and key that scheduler, workers and kmc share; made if it is not there.",
     ),
-    option(
+    ui.option(
         "--trusted-network",
         is_flag=True,
         help="Without certificates: nobody else can reach the network of the cluster. Who could "
         "would run code as you.",
     ),
-    option(
+    ui.option(
         "--cluster-option",
         "options",
         multiple=True,
@@ -108,29 +100,25 @@ cluster_options = with_options(
 
 
 @click.command(epilog=_EPILOG, short_help="Run every point of a sweep file, on all cores.")
-@named_argument("studies", name="file")
-@file_option(
-    "-o",
-    "--output",
-    metavar="FOLDER",
-    help="Folder of the sweep; the name of FILE without its ending, in the current folder, by "
-    "default.",
+@ui.named_argument("studies", name="file")
+@ui.output_option(
+    "Folder of the sweep; the name of FILE without its ending, in the current folder, by default.",
+    "FOLDER",
 )
-@option(
+@ui.count_option(
     "--workers",
-    type=click.IntRange(1, 100_000),
-    metavar="N",
+    most=100_000,
     help="Points at once; all cores by default, or as many threads as the Dask cluster has.",
 )
-@option("--dry-run", is_flag=True, help="Print what would run, how long and how much disk.")
+@ui.dry_run_option
 @cluster_options
-@option(
+@ui.option(
     "--job-array",
     is_flag=True,
     help="Run nothing: write a script for sbatch that runs the points as tasks of a job array, "
     "--workers of them, without a process that schedules.",
 )
-@quiet_option
+@ui.quiet_option
 def sweep(
     file: str,
     output: Path | None,
@@ -147,7 +135,7 @@ def sweep(
     """
     if job_array and (cluster["address"] or cluster["queue"]):
         raise InputError("--job-array takes no Dask cluster", advice="Leave --dask… away.")
-    jobs = job_options(cluster["options"])
+    jobs = _job_options(cluster["options"])
     make = workers_of(workers, **cluster | ({"options": ()} if job_array else {}))
 
     from kmc.campaign.folder import check_folder, make_folder
@@ -160,12 +148,13 @@ def sweep(
     warn_of_hidden_effects(plan.tables, combinations(plan.axes))
     existing = check_folder(path, plan)
     if dry_run:
-        dry_run_of(plan, existing, path, workers)
+        print_costs(plan, existing, path, workers)
         if cluster["queue"] or job_array:
             _describe_jobs(cluster["queue"], jobs)
         return
 
     from kmc.campaign.execute import run_sweep
+    from kmc.common.formatting import plural
     from kmc.common.progress import display_for
 
     folder = make_folder(path, plan)
@@ -173,26 +162,25 @@ def sweep(
         _write_job_array(folder, workers, jobs, quiet)
         return
     tally = run_sweep(folder, make(folder.path), display_for(path.name, not quiet))
-    _report(tally, path, quiet)
+    print_failures(tally, path)
+    if not quiet:
+        click.echo(f"{tally.done} of {plural(tally.total, 'point')} done in {path}")
+        if tally.done and not tally.interrupted:
+            ui.print_next(f"kmc sweep-plot {ui.quoted(path)}", _in_python(path))
     if tally.interrupted:
-        sys.exit(INTERRUPTED)
+        sys.exit(ui.INTERRUPTED)
     if tally.failed:
         sys.exit(1)
 
 
-def job_options(options: tuple[str, ...]) -> dict[str, Any]:
-    """Options of the jobs of a queueing system, by name."""
-    return dict(_option(text) for text in options)
+def _in_python(path: Path) -> str:
+    return f'python: import kmc; kmc.load_sweep("{path.as_posix()}")'
 
 
-def _option(text: str) -> tuple[str, Any]:
-    """An option of the cluster; whole numbers as such, everything else as text."""
-    key, equals, value = text.partition("=")
-    if not (key and equals and value):
-        raise InputError(
-            f"--cluster-option {text} is not KEY=VALUE", advice="For example queue=short."
-        )
-    return key, int(value) if value.isdecimal() else value
+def _job_options(options: tuple[str, ...]) -> dict[str, Any]:
+    """Options of the jobs of a queueing system, by name; whole numbers as such."""
+    pairs = [ui.key_and_value("--cluster-option", text, "queue=short") for text in options]
+    return {key: int(value) if value.isdecimal() else value for key, value in pairs}
 
 
 def workers_of(
@@ -205,35 +193,40 @@ def workers_of(
 ) -> Callable[[Path], Callable[[int], Any]]:
     """Where the points of a sweep run, from the options of a command.
 
-    Returns
-    -------
-    callable
-        From the folder of a sweep to a function that starts workers for a number of points, called
-        once the folder is locked.
+    Returns a function of the folder of a sweep, which gives one that starts workers for a number of
+    points, called once the folder is locked.
 
     Raises
     ------
     InputError
         Options that exclude or need each other.
     """
-    if address and queue:
-        raise InputError("--dask and --dask-jobqueue exclude each other", advice="Give one.")
-    if options and not queue:
-        raise InputError(
+    for wrong, text, advice in (
+        (address and queue, "--dask and --dask-jobqueue exclude each other", "Give one."),
+        (
+            options and not queue,
             "--cluster-option needs --dask-jobqueue or --job-array",
-            advice="Name the queueing system.",
-        )
-    if queue and not workers:
-        raise InputError(
-            "--dask-jobqueue needs --workers", advice="Give the number of jobs to submit."
-        )
-    if tls and not address:
-        raise InputError(
-            "--dask-tls needs --dask", advice="--dask-jobqueue makes certificates of its own."
-        )
-    if tls and trusted_network:
-        raise InputError("--dask-tls and --trusted-network exclude each other", advice="Give one.")
-    given = job_options(options)
+            "Name the queueing system.",
+        ),
+        (
+            queue and not workers,
+            "--dask-jobqueue needs --workers",
+            "Give the number of jobs to submit.",
+        ),
+        (
+            tls and not address,
+            "--dask-tls needs --dask",
+            "--dask-jobqueue makes certificates of its own.",
+        ),
+        (
+            tls and trusted_network,
+            "--dask-tls and --trusted-network exclude each other",
+            "Give one.",
+        ),
+    ):
+        if wrong:
+            raise InputError(text, advice=advice)
+    given = _job_options(options)
 
     def for_folder(folder: Path) -> Callable[[int], Any]:
         def start(points: int) -> Any:
@@ -294,12 +287,11 @@ def _write_job_array(folder: Any, workers: int | None, options: dict, quiet: boo
     if not quiet:
         click.echo(f"Wrote {script}: {plural(tasks, 'task')} for {plural(points, 'point')}")
         _describe_jobs(None, options)
-        click.echo("\nNext:")
-        click.echo(f"  sbatch {shlex.quote(str(script))}      again: what is missing then")
-        click.echo(f'  python: import kmc; kmc.load_sweep("{folder.path.as_posix()}")')
+        again = f"sbatch {ui.quoted(script)}      again: what is missing then"
+        ui.print_next(again, _in_python(folder.path))
 
 
-def dry_run_of(plan: Any, existing: Any, path: Path, workers: int | None) -> None:
+def print_costs(plan: Any, existing: Any, path: Path, workers: int | None) -> None:
     """Print what would run, how long and how much disk."""
     from kmc.campaign.estimate import estimate
     from kmc.campaign.local import cores
@@ -326,20 +318,6 @@ def dry_run_of(plan: Any, existing: Any, path: Path, workers: int | None) -> Non
     else:
         click.echo("\nTime    unknown: no stop of the sweep gives the number of events")
     click.echo(f"Disk    about {found.disk_bytes / 1e6:.3g} MB in {path}")
-
-
-def _report(tally: Any, path: Path, quiet: bool) -> None:
-    """Print the result of a sweep, and suggest commands."""
-    from kmc.common.formatting import plural
-
-    print_failures(tally, path)
-    if quiet:
-        return
-    click.echo(f"{tally.done} of {plural(tally.total, 'point')} done in {path}")
-    if tally.done and not tally.interrupted:
-        click.echo("\nNext:")
-        click.echo(f"  kmc sweep-plot {shlex.quote(str(path))}")
-        click.echo(f'  python: import kmc; kmc.load_sweep("{path.as_posix()}")')
 
 
 def print_failures(tally: Any, path: Path) -> None:

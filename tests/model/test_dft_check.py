@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from kmc.cli.app import main
-from kmc.cli.parameter_tables import _number
+from kmc.cli.params import number
 from kmc.common import catalogue
 from kmc.model import dft_check as dft
 from kmc.model import supersaturation
@@ -447,4 +447,4 @@ def test_the_last_sentence_counts_the_rows_of_the_table(name, lattice):
     ],
 )
 def test_digits(value, unit, signed, text):
-    assert _number(value, unit, signed=signed) == text
+    assert number(value, unit, signed=signed) == text

@@ -19,7 +19,7 @@ from kmc.campaign.convergence.levels import Levels, physical_ratio_of
 from kmc.campaign.convergence.outcome import RATIO, read_study
 from kmc.campaign.folder import make_folder, open_folder
 from kmc.cli.app import main
-from kmc.cli.converge import parse_ratios
+from kmc.cli.shared import numbers_of
 from kmc.errors import InputError, KmcError
 from kmc.runfile.load import load_run
 
@@ -144,9 +144,9 @@ def test_lowest_barrier_as_a_ratio():
 @pytest.mark.parametrize("text", ["", "1e4,", "a", "1e4;1e5"])
 def test_ratios_that_are_no_numbers(text):
     with pytest.raises(InputError, match="no list of numbers"):
-        parse_ratios(text)
-    assert parse_ratios(None) is None
-    assert parse_ratios("1e4, 2e5") == (1e4, 2e5)
+        numbers_of("--ratios", text, "1e4,1e5,1e6")
+    assert numbers_of("--ratios", None, "1e4") == ()
+    assert numbers_of("--ratios", "1e4, 2e5", "1e4") == (1e4, 2e5)
 
 
 # --- reading, with synthetic runs -----------------------------------------------------------------

@@ -1,0 +1,487 @@
+"""`kmc params`: parameter sets, their numbers, sources and checks, and sets of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kmc.cli import shared as ui
+from kmc.common.outputs import check_output
+from kmc.errors import InputError
+
+if TYPE_CHECKING:
+    from kmc.model.dft_check import Row
+    from kmc.model.parameters import ParameterSet, Quantity
+
+_FROM_ASE = """\
+\b
+Examples:
+  kmc params from-ase slab.xyz --calculator mace.calculators:mace_mp -o mine.toml
+  kmc params from-ase slab.xyz --calculator my_potential:calculator --metal Na
+  kmc params from-ase slab.xyz --calculator lj --repeat 1 --repeat 2 --repeat 3
+
+SLAB is metal on its electrolyte, relaxed, the interface normal to z, in any format of ASE; with
+metal alone the lower surface is the interface. Some tens of relaxations: minutes with a potential,
+days with DFT. Each finished configuration is kept beside the output, so after Ctrl-C or a crash the
+same command goes on. For DFT on a cluster see kmc params from-dft --help. docs/parameters.md has
+the list of configurations.
+"""
+_FROM_DFT = """\
+\b
+Examples:
+  kmc params from-dft mine.csv -o mine.toml
+  kmc params from-dft mine.csv -o mine.toml --citation "A. Author, J. 1, 1 (2026)" --doi 10.1000/x
+
+\b
+TABLE is a CSV file such as
+  configuration,file
+  bulk,bulk/OUTCAR
+  bulk_vacancy,vacancy/vasprun.xml
+  interface,slab.extxyz
+  interface_vacancy_L1,L1.extxyz
+docs/parameters.md names the configurations and what follows from which.
+"""
+_FROM_CE = """\
+\b
+Examples:
+  kmc params from-ce vacancies.ce -o mine.toml
+  kmc params from-ce vacancies.json --slab interface.json --tolerance 10
+
+The expansion is of one bcc metal and vacancies. It is read by the library that wrote it, which must
+be installed; a .ce holds pickled objects, so open only files that you trust. Energies of vacancies
+alone, in pairs, threes and fours show whether it reduces to the points and pairs of the model.
+"""
+_BASES = {"Li": "li_li2s", "LiMg": "limg_li2s", "Na": "na_nasicon"}
+_RUNS = {"Na": "strip_na"}
+_LOOK: dict[str, Any] = {
+    **{"box": None, "pad_edge": False, "show_edge": False},
+    **{"header_style": "bold", "vertical": "top"},
+}
+
+
+@click.group(
+    epilog="\b\nExamples:\n  kmc params list\n  kmc params show li_li2s\n"
+    "  kmc params check limg_li2s --lattice bcc_110\n  kmc params cite li_li2s --bibtex"
+)
+def params() -> None:
+    """Parameter sets: their numbers, sources and checks against DFT."""
+
+
+@params.command("list")
+def list_sets() -> None:
+    """List the shipped parameter sets."""
+    from kmc.common import catalogue
+    from kmc.model.parameters import load_parameters
+
+    rows = [
+        (p.name, ", ".join(p.species), str(len(p.quantities)), str(_assumed(p)), p.description)
+        for p in map(load_parameters, catalogue.names("params"))
+    ]
+    heads = ("Name", "Species", "Values", "Assumed", "Description")
+    ui.console().print(ui.table(heads, rows, left=range(5), **_LOOK))
+
+
+@params.command(
+    "init",
+    short_help="Write a commented parameter file to start from.",
+    epilog="\b\nExamples:\n  kmc params init my_set.toml\n  kmc params init - --base limg_li2s",
+)
+@click.argument("file", default="my_set.toml", type=click.Path(path_type=Path))
+@ui.option("--base", default="li_li2s", help="Shipped set to start from.")
+@ui.force_option("FILE")
+def init_set(file: Path, base: str, force: bool) -> None:
+    """Write a commented parameter file with every quantity, its unit, range and value in a set.
+
+    FILE is my_set.toml by default; - prints it.
+    """
+    from kmc.model.parameter_file import template
+
+    def named(name: str = "my_set.toml") -> str:
+        return template(name, base)
+
+    ui.write_template(file, named, force, "parameter file", "kmc params check")
+
+
+@params.command("show")
+@ui.named_argument("params", name="name")
+@click.option("--notes/--no-notes", default=True, help="The note of each number, or only a table.")
+def show(name: str, notes: bool) -> None:
+    """Show every number of the set NAME with its unit, source and note.
+
+    NAME is a shipped set or the path of a parameter file.
+    """
+    from kmc.model.parameters import load_parameters
+
+    _show(load_parameters(name), notes)
+
+
+@params.command("check")
+@ui.named_argument("params", name="name")
+@ui.option("--lattice", default="bcc_100", help="Lattice to calibrate for.")
+def check(name: str, lattice: str) -> None:
+    """Rebuild the DFT configurations of the set NAME on a lattice and compare energies.
+
+    Each energy is the difference of two total energies of the calibrated model, summed bond by
+    bond, against the DFT value. A difference above 0.02 eV (or the limit in the note of the row) is
+    marked as a miss, with the reason. Misses are no failure: the exit code is 0.
+    """
+    from kmc.model.adatoms_check import adatom_rows
+    from kmc.model.dft_check import check_rows
+    from kmc.model.parameters import load_parameters
+
+    parameters, reference = load_parameters(name), "Given"
+    if parameters.has("adsorption_energy_eV"):  # of a substrate: no vacancies at an interface
+        where, rows = "the simple cubic lattice of a deposition", adatom_rows(parameters)
+    elif parameters.has("youngs_modulus_GPa"):
+        from kmc.systems.cathode.materials import material_rows
+
+        where, rows = "the lattice of a cathode", material_rows(parameters)
+    else:
+        where, rows = lattice, check_rows(parameters, lattice)
+        # The rows of a lattice gas follow from counting bonds, not from DFT.
+        reference = "Exact" if parameters.has("pair_bond_eV") else "DFT"
+    ui.console().print(f"{parameters.name} on {where}\n")
+    print_check(rows, reference)
+
+
+@params.command("cite")
+@ui.named_argument("params", name="name")
+@ui.option("--bibtex", is_flag=True, help="BibTeX entries.")
+def cite(name: str, bibtex: bool) -> None:
+    """Print the references of the set NAME, with links and the quantities that use each."""
+    from kmc.model.parameters import load_parameters
+
+    parameters = load_parameters(name)
+    if bibtex:
+        blocks = [source.bibtex(key) for key, source in parameters.sources.items()]
+    else:
+        blocks = [
+            f"[{key}] {source.citation}\n    {source.title}\n    {source.url}\n"
+            f"    for: {', '.join(parameters.cited_by(key))}"
+            for key, source in parameters.sources.items()
+        ]
+        own = [key for key, quantity in parameters.quantities.items() if not quantity.source]
+        blocks += [f"Assumed, without a reference: {', '.join(own)}"] * bool(own)
+    click.echo("\n\n".join(blocks))
+
+
+# --- a set of one's own ---------------------------------------------------------------------------
+
+_target_options = ui.with_options(
+    ui.file_option("-o", "--output", default=Path("mine.toml"), metavar="FILE.toml"),
+    ui.option("--base", metavar="NAME", help="Set of which everything else is taken."),
+    ui.option("--citation", metavar="TEXT", help="Where the numbers are published; with --doi."),
+    ui.option("--doi", metavar="DOI", help="Without a reference the numbers count as assumed."),
+    ui.force_option("the output"),
+    ui.quiet_option,
+)
+
+
+class _Target:
+    """Where a set is written and what it is based on; checked before anything is computed."""
+
+    def __init__(
+        self,
+        output: Path,
+        base: str | None,
+        citation: str | None,
+        doi: str | None,
+        force: bool,
+        quiet: bool,
+    ):
+        check_output(output, force, (".toml",), "parameter file")
+        if bool(citation) != bool(doi):
+            raise InputError("a reference needs both --citation and --doi")
+        self.output, self._base, self.force, self.quiet = output, base, force, quiet
+        source = {"citation": citation, "title": citation, "doi": doi}
+        self.sources: Any = {"own": source} if citation else None
+
+    def base(self, metal: str, solute: str) -> str:
+        """The set of everything else."""
+        base = self._base or _BASES.get(f"{metal}{solute}")
+        if base is None:
+            raise InputError(
+                f"there is no shipped set of {metal}{'-' * bool(solute)}{solute}",
+                advice="Name another with --base: what is not computed, such as j0 and creep, is "
+                f"copied from it and marked as assumed, e.g. {_BASES['LiMg' if solute else 'Na']}.",
+            )
+        return base
+
+    def write(self, found: dict[str, dict[str, Any]], base: str, metal: Any, what: str) -> None:
+        """Write the set, and print its numbers beside what the calibrated model makes of them."""
+        from kmc.common.metals import shown_key
+        from kmc.model.dft_check import check_rows
+        from kmc.model.parameter_file import write_parameters
+
+        if self.sources:
+            found = {key: entry | {"source": "own"} for key, entry in found.items()}
+        parameters = write_parameters(
+            self.output,
+            found,
+            base=base,
+            metal=metal,
+            description=f"{base} with the energies of {what}",
+            sources=self.sources,
+            overwrite=self.force,
+        )
+        if self.quiet:
+            return
+        rows = [
+            (shown_key(key, parameters.metal), f"{entry['value']:.4f}", entry["note"])
+            for key, entry in found.items()
+        ]
+        ui.console().print(ui.table(("Quantity", "Value", "From"), rows, left=(0, 2), **_LOOK))
+        click.echo(f"\nWrote {self.output}; everything else is that of {base}\n")
+        print_check(check_rows(parameters), "Computed")
+        file, run = ui.quoted(self.output), _RUNS.get(parameters.metal, "strip_li")
+        ui.print_next(f"kmc run {run} --set system.params={file}", f"kmc nucleation {file}")
+
+
+_lattice_option = ui.option("--lattice", default="bcc_100", help="Face at the interface.")
+
+
+@params.command("from-ase", short_help="A set from an ASE calculator and a slab.", epilog=_FROM_ASE)
+@click.argument("slab", type=click.Path(path_type=Path))
+@ui.option(
+    "--calculator",
+    required=True,
+    metavar="NAME|MODULE:OBJECT",
+    help="One of ASE by name, or a calculator (or a function that makes one) of a module.",
+)
+@ui.option("--metal", default="Li", help="Element of the metal.")
+@ui.option(
+    "--solute", default="", show_default=False, metavar="Mg", help="An alloy: Mg beside vacancies."
+)
+@_lattice_option
+@ui.option(
+    "--cells",
+    type=int,
+    multiple=True,
+    default=(3, 4),
+    help="Edges of the bulk cell, in cubic cells; the last is used.",
+)
+@ui.option(
+    "--repeat",
+    "repeats",
+    type=int,
+    multiple=True,
+    default=(1, 2),
+    help="Repeats of the slab along the interface; the last is used.",
+)
+@ui.option("--fmax", "fmax_eV_A", type=float, default=0.01, help="Largest force, eV/Å.")
+@ui.option("--steps", "max_steps", type=int, default=500, help="Of a relaxation at most.")
+@ui.option("--images", type=int, default=5, help="Of the path of a hop.")
+@ui.option("--site", type=int, metavar="N", help="Atom of SLAB (from 0) that leaves L1.")
+@ui.option(
+    "--metal-range",
+    "metal_range_A",
+    type=float,
+    nargs=2,
+    metavar="LOW HIGH",
+    help="Heights in Å where the metal is, if its element is in the electrolyte too.",
+)
+@click.option("--relax/--no-relax", default=True, help="Perfect places alone; then no barriers.")
+@_target_options
+def from_ase(
+    slab: Path,
+    calculator: str,
+    output: Path,
+    base: str | None,
+    citation: str | None,
+    doi: str | None,
+    force: bool,
+    quiet: bool,
+    **given: Any,
+) -> None:
+    """Compute a parameter set from SLAB with an ASE calculator, write it and check it.
+
+    Formation energies of vacancies in the bulk, L1 and L2, bonds from pairs of vacancies, and
+    barriers, each relaxed and in two sizes. A configuration that relaxes into another is refused.
+    """
+    target = _Target(output, base, citation, doi, force, quiet)
+    from kmc.common.progress import display_for
+    from kmc.model import ase_energies
+    from kmc.model.ase_configurations import Settings
+    from kmc.model.dft_energies import read_structure
+
+    atoms, settings = read_structure(slab), Settings(**given)
+    base = target.base(settings.metal, settings.solute)
+    made = ase_energies.load_calculator(calculator)
+    folder = output.with_name(f"{output.stem}_configurations")
+    with display_for(output.stem, not quiet) as display, ui.notes():
+        found = ase_energies.Configurations(
+            atoms, made, calculator, settings, folder, display.update
+        ).run()
+    target.write(found, base, settings.metal, f"{slab.name} with {calculator}")
+
+
+@params.command("from-ce", short_help="A set from a cluster expansion.", epilog=_FROM_CE)
+@ui.file_argument
+@ui.option("--tolerance", type=float, default=5.0, metavar="meV", help="Largest residual.")
+@ui.file_option("--slab", help="Expansion of a slab: energies of L1, L2.")
+@_lattice_option
+@_target_options
+def from_ce(file: Path, tolerance: float, slab: Path | None, lattice: str, **given: Any) -> None:
+    """Write a parameter set from FILE, a cluster expansion (icet .ce, smol .json) of a metal."""
+    target = _Target(**given)
+    from kmc.model.cluster_expansion import read_expansion, reduce_expansion
+
+    expansion = read_expansion(file)
+    with ui.notes():
+        layers = None if slab is None else read_expansion(slab)
+        found, _ = reduce_expansion(expansion, tolerance, layers, lattice)
+    base = target.base(expansion.metal, "")
+    target.write(found, base, expansion.metal, f"the expansion {file.name}")
+
+
+@params.command("from-dft", short_help="A set from finished calculations.", epilog=_FROM_DFT)
+@click.argument("table", type=click.Path(path_type=Path))
+@_target_options
+def from_dft(table: Path, **options: Any) -> None:
+    """Write a parameter set from the finished calculations that TABLE names, and check it."""
+    target = _Target(**options)
+    from kmc.model.dft_energies import configuration, metal_of, quantities_of, read_configurations
+
+    given = read_configurations(table)
+    with ui.notes():
+        found = quantities_of(given)
+    elements = {e for name, atoms in given.items() for e in configuration(name, atoms).atoms}
+    metal = metal_of(given)
+    base = target.base(metal or "Li", "Mg" if "Mg" in elements else "")
+    target.write(found, base, metal, f"the calculations of {table.name}")
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def _assumed(parameters: ParameterSet) -> int:
+    return sum(quantity.assumed for quantity in parameters.quantities.values())
+
+
+def _show(parameters: ParameterSet, notes: bool) -> None:
+    """Print every quantity with its value, unit and source; below them the notes."""
+    from rich.text import Text
+
+    from kmc.model.quantities import QUANTITIES
+
+    out = ui.console()
+    out.print(f"[bold]{parameters.name}[/bold]: {parameters.description}")
+    out.print(f"Species: {', '.join(parameters.species)}")
+    if parameters.base:
+        out.print(f"Based on {parameters.base}, which supplies the other values")
+    for role, title in (("input", "Inputs of the model"), ("target", "Reference values")):
+        chosen = {
+            key: quantity
+            for key, quantity in parameters.quantities.items()
+            if QUANTITIES[key].role == role
+        }
+        if chosen:
+            out.print(f"\n[bold underline]{title}[/bold underline]")
+            _print_values(out, chosen, parameters.metal, notes)
+    if parameters.sources:
+        out.print("\n[bold underline]Sources[/bold underline]")
+    for key, cited in parameters.sources.items():
+        out.print(Text.assemble((key, "cyan"), f": {cited.citation}"))
+    out.print(
+        f"\n{_assumed(parameters)} of {len(parameters.quantities)} values are "
+        f"[bold yellow]assumed[/bold yellow]. References: kmc params cite {parameters.name}"
+    )
+
+
+def _print_values(out: Any, chosen: Mapping[str, Quantity], metal: str, notes: bool) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from kmc.common.metals import shown_key
+    from kmc.model.quantities import QUANTITIES
+
+    assumed = Text("assumed", style="bold yellow")
+    rows = []
+    for key, quantity in chosen.items():
+        source = Text(", ").join([*map(Text, quantity.source), *[assumed] * quantity.assumed])
+        source.append(", from memory" * quantity.from_memory)
+        value = f"{quantity.value:g}".replace("e+", "e")
+        rows.append((shown_key(key, metal), value, quantity.unit, source))
+    heads = ("Quantity", "Value", "Unit", "Source")
+    out.print(ui.table(heads, rows, left=(0, 2, 3), **_LOOK))
+    if notes:
+        out.print()
+        for key, quantity in chosen.items():
+            name = Text.assemble((shown_key(key, metal), "cyan"), f" ({QUANTITIES[key].text})")
+            note = Text.assemble(assumed, ". ") if quantity.assumed else Text()
+            note.append(quantity.note)
+            out.print(name, Padding(note, (0, 0, 0, 4), expand=False), sep="\n")
+
+
+def print_check(rows: Sequence[Row], reference: str) -> None:
+    """Print reference values and those of the model; below them every miss with its reason."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    marks = {True: ("ok", "green"), False: ("MISS", "bold red"), None: ("–", "")}
+    cells = [
+        (
+            row.name,
+            row.unit,
+            number(row.dft, row.unit),
+            row.instead or number(row.model, row.unit),
+            number(row.difference, row.unit, signed=True),
+            Text.assemble(marks[row.ok], (", assumed" * row.assumed, "yellow")),
+        )
+        for row in rows
+    ]
+    out = ui.console()
+    heads = ("Configuration", "Unit", reference, "Model", "Difference", "")
+    out.print(ui.table(heads, cells, left=(0, 1, 5), **_LOOK))
+    misses = [row for row in rows if row.ok is False]
+    remarks = [row for row in rows if row.ok is not False and row.note]
+    for title, chosen, style in (("Misses", misses, "bold red"), ("Notes", remarks, "cyan")):
+        if chosen:
+            out.print(f"\n[bold underline]{title}[/bold underline]")
+        for row in chosen:
+            note = Padding(Text(row.note), (0, 0, 0, 4), expand=False)
+            out.print(Text(row.name, style=style), note, sep="\n")
+    out.print(f"\n{_verdict(rows)}", markup=False)
+
+
+def _verdict(rows: Sequence[Row]) -> str:
+    """How many rows agree, in one sentence."""
+    from kmc.model.dft_check import TOLERANCE_eV
+
+    compared = [row for row in rows if row.ok is not None]
+    energies = [row for row in compared if row.unit == "eV"]
+    others = [row for row in compared if row.unit != "eV"]
+    parts = []
+    if energies:
+        good = sum(bool(row.ok) for row in energies)
+        text = f"{good} of {len(energies)} energies are within {TOLERANCE_eV:g} eV"
+        assumed = sum(row.assumed for row in energies)
+        parts.append(text + f" ({assumed} compared with an assumed value)" * bool(assumed))
+    if others:
+        noun = "other rows" if energies else "rows"
+        parts.append(f"{sum(bool(row.ok) for row in others)} of {len(others)} {noun} agree")
+    text = "; ".join(parts) or "Nothing was compared"
+    misses = sum(row.ok is False for row in rows)
+    text += f". {misses or 'No'} miss{'' if misses == 1 else 'es'}"
+    alone = len(rows) - len(compared)
+    if alone:
+        text += f"; {alone} row{'' if alone == 1 else 's'} (–) with nothing to compare"
+    return f"{text}."
+
+
+_FORMATS = {"eV": ".4f", "°": ".1f", "cm³/mol": ".2f", "cm²/s": ".2e"}
+_DIFFERENCE_FORMATS = {"cm²/s": ".1e"}  # a small difference of close numbers has fewer digits
+
+
+def number(value: float | None, unit: str, *, signed: bool = False) -> str:
+    if value is None:
+        return "–"
+    form = _FORMATS.get(unit, ".3g")
+    if not signed:
+        return f"{value:{form}}"
+    text = f"{value:+{_DIFFERENCE_FORMATS.get(unit, form)}}"
+    # Rounding of a sum is no difference: never −0.0000.
+    return text.replace("-", "+", 1) if float(text) == 0 else text

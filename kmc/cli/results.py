@@ -1,0 +1,293 @@
+"""Results of many runs: `kmc sweep-plot`, `kmc compare` and `kmc critical`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kmc.cli import shared as ui
+from kmc.common.outputs import PICTURE_ENDINGS
+
+_LONGEST_NAME = 24  # of a column; longer ones stand above the table
+_SWEEP_PLOT = """\
+\b
+Examples:
+  kmc sweep-plot study_temperature
+  kmc sweep-plot study_temperature --what max_void_width_nm --at 0.5
+  kmc sweep-plot study_interface_energy --x current_density_mA_cm2 --heatmap -o map.png
+  kmc sweep-plot study_interface_energy --where formation_energy_L1_eV=0.4 --csv table.csv
+
+\b
+In Python:
+  ds = kmc.load_sweep("study_temperature")      an xarray.Dataset of every number
+  ds.contact_fraction.mean("replica")
+"""
+_COMPARE = """\
+\b
+Examples:
+  kmc compare strip_li.h5 strip_limg.h5
+  kmc compare cell_li.h5 pressed.h5 --at 0.1          at one charge, in mAh/cm²
+  kmc compare cell_li.h5 pressed.h5 --all --csv table.csv
+
+\b
+In Python:
+  kmc.compare("cell_li.h5", "pressed.h5", at=0.1).to_dataframe()
+"""
+_CRITICAL = """\
+\b
+Examples:
+  kmc critical strip_li --vary conditions.current_density_mA_cm2 --between 0.1 100 \\
+      --criterion "contact_fraction<0.7" --at 1 --set system.size="[20, 20, 16]" \\
+      --set acceleration.max_hops_per_strip_per_site=none \\
+      --set acceleration.slow_down_by=7e5
+  kmc critical my_run.toml --vary conditions.temperature_K --between 270 370 \\
+      --criterion "voids>=3" --at 0.5 --replicas 8
+  kmc critical operando_li --calibration calibrate_operando --experiment "Li 7 MPa" \\
+      --vary conditions.stack_pressure_MPa --between 0.2 10 --set upscale.pressure_share=1 \\
+      --criterion "contact_fraction<0.5" --at 1
+  kmc critical ... --against "parameters.formation_energy_L1_eV=[0.28, 0.4, 0.5]"
+
+Quote the criterion for the shell. The runs are kept in the folder: a second call runs only what is
+missing, and `kmc sweep-plot` and kmc.load_sweep read them.
+"""
+
+
+@click.command(
+    "sweep-plot",
+    short_help="Draw the results of a sweep, and write them as CSV.",
+    epilog=_SWEEP_PLOT,
+)
+@click.argument("folder", type=click.Path(path_type=Path))
+@ui.option("--x", metavar="AXIS", help="Axis along x; the first that varies by default.")
+@ui.option("--y", metavar="AXIS", help="Second axis: one line for each of its values.")
+@ui.option(
+    "--what",
+    metavar="NUMBER",
+    help="What is drawn: a column of the samples, a number of the voids, or a charge at which "
+    "contact is lost; an unknown name lists them. By default contact_fraction, of populations "
+    "without --at half_contact_mAh_cm2.",
+)
+@ui.capacity_option("it is read", "the end of each run")
+@ui.option(
+    "--where",
+    multiple=True,
+    metavar="AXIS=VALUE",
+    help="Keep one value of an axis that is not drawn. May be repeated.",
+)
+@ui.option("--heatmap", is_flag=True, help="Colour over two axes in place of lines.")
+@ui.option(
+    "--onset-contact", type=float, default=0.9, help="Contact fraction whose loss is the onset."
+)
+@ui.output_option("A .png, .svg or .pdf; FOLDER_NUMBER.png beside the folder by default.")
+@ui.file_option("--csv", help="Also write what is drawn: means and intervals.")
+@ui.file_option("--runs-csv", help="Also write every number of every run.")
+@ui.force_option("the output")
+@ui.quiet_option
+def sweep_plot(
+    folder: Path,
+    what: str | None,
+    at: float | None,
+    where: tuple[str, ...],
+    heatmap: bool,
+    onset_contact: float,
+    output: Path | None,
+    csv: Path | None,
+    runs_csv: Path | None,
+    force: bool,
+    quiet: bool,
+    **axes: Any,
+) -> None:
+    """Draw the results of the sweep in FOLDER, of the points that are done.
+
+    Lines are means over replicas, bands 95 % intervals of the mean (Student's t).
+    """
+    from kmc.campaign.dataset import charge_of, headline_of, load_sweep
+
+    what = what or headline_of(folder, at)
+    beside = folder.resolve()
+    beside = beside.with_name(f"{beside.name}_{what}.png")
+    path = output or (Path(beside.name) if beside.parent == Path.cwd() else beside)
+    ui.check_outputs(force, (path, PICTURE_ENDINGS), (csv, (".csv",)), (runs_csv, (".csv",)))
+    pairs = [
+        ui.key_and_value("--where", text, "--where temperature_K=298.15", "AXIS") for text in where
+    ]
+    asked = {} if at is None else {f"at_{charge_of(folder)}": at}
+    ds = load_sweep(folder, **asked, onset_contact=onset_contact, progress=not quiet)
+    from kmc.plotting.sweep_panels import sweep_picture, sweep_table
+
+    options: dict[str, Any] = {"at": at, "where": dict(pairs), **axes}
+    ui.write(sweep_picture(ds, what, heatmap=heatmap, **options), path)
+    if csv is not None:
+        ui.write(sweep_table(ds, what, **options), csv)
+    if runs_csv is not None:
+        ui.write(ds.to_dataframe().reset_index(), runs_csv)
+    ui.say_written(path, csv, runs_csv, quiet=quiet)
+    if quiet:
+        return
+    states = ds.state.values.ravel().tolist()
+    if gaps := sorted(set(states) - {"done"}):
+        missing = ", ".join(f"{states.count(state)} {state}" for state in gaps)
+        click.echo(
+            f"{missing} of {len(states)} runs are not in it: `kmc sweep` runs what is missing.",
+            err=True,
+        )
+    mask = ds[what].attrs.get("censored")
+    if mask and (early := int(ds[mask].sum())):
+        click.echo(
+            f"{early} of {states.count('done')} runs ended before: their charge is a lower bound, "
+            "drawn as a triangle.",
+            err=True,
+        )
+
+
+@click.command(short_help="What differs between runs: inputs and results.", epilog=_COMPARE)
+@ui.files_argument
+@ui.capacity_option("results are read", "the end of each run")
+@ui.option("--all", "everything", is_flag=True, help="Also what is the same in all of them.")
+@ui.file_option("--csv", help="Also write the table.")
+@ui.file_option("--json", "json_file", help="Also write every input and result.")
+@ui.force_option("the output")
+def compare(
+    files: tuple[Path, ...],
+    at: float | None,
+    everything: bool,
+    csv: Path | None,
+    json_file: Path | None,
+    force: bool,
+) -> None:
+    """Print the inputs in which the runs in FILEs differ, and their results; of any kind."""
+    ui.check_outputs(force, (csv, (".csv",)), (json_file, (".json",)))
+    from kmc.campaign.compare import compare as lay_side_by_side
+    from kmc.campaign.compare import text_of
+
+    found = lay_side_by_side(*files, at=at)
+    names = list(found.names)
+    if max(map(len, names)) > _LONGEST_NAME:
+        names = [f"run {i}" for i in range(1, len(names) + 1)]
+        for short, name in zip(names, found.names, strict=True):
+            click.echo(f"{short}: {name}")
+    for what, title in (("input", "Inputs"), ("result", f"Results {found.moment}")):
+        every = [row for row in found.rows(everything=True) if row[0] == what]
+        rows = [row for row in found.rows(everything=everything) if row[0] == what]
+        units = what == "result"  # inputs have theirs in their names
+        cells = [[name, *[unit] * units, *map(text_of, vs)] for _, name, unit, vs in rows]
+        same = len(every) - len(rows)
+        caption = f"{same} more agree (--all)" if same else ""
+        heads = ["", *["unit"] * units, *names]
+        ui.console().print(ui.table(heads, cells, title, caption, left=range(1 + units)))
+    for note in found.notes:
+        click.echo(ui.paragraph(f"Note: {note}"))
+    ui.write(found.to_dataframe(everything=everything), csv)
+    ui.write(found.to_json(), json_file)
+
+
+@click.command(
+    short_help="Find the current, pressure, ... at which runs begin to fail.", epilog=_CRITICAL
+)
+@ui.named_argument("runs")
+@ui.option(
+    "--vary",
+    required=True,
+    metavar="SECTION.KEY",
+    help="What is varied: any numeric key of a run file.",
+)
+@ui.option(
+    "--between", required=True, nargs=2, type=float, metavar="LOW HIGH", help="Range searched."
+)
+@ui.option(
+    "--criterion",
+    required=True,
+    metavar="TEST",
+    help='What counts as failure: "contact_fraction<0.8", "overpotential_V>0.1", "voids>=2" ...',
+)
+@ui.capacity_option("runs end and are judged", "that of the run file")
+@ui.option(
+    "--replicas",
+    type=int,
+    help="Runs at each value, at least 2; 4 by default, 12 with --calibration.",
+)
+@ui.folder_option(
+    "--calibration",
+    help="Folder of kmc calibrate: the runs are at samples of its posterior, and the value is "
+    "given up to which 9 of 10 keep clear of the criterion.",
+)
+@ui.option("--experiment", metavar="NAME", help="Of the calibration, whose inputs the runs have.")
+@ui.option(
+    "--tolerance",
+    type=float,
+    default=0.2,
+    help="Half of the 95 % interval at which the search ends: a share of the value, or of the "
+    "range where its ends are less than a factor of 3 apart or not both positive.",
+)
+@ui.count_option("--max-runs", default=120, help="Runs at which the search ends.")
+@ui.option(
+    "--against",
+    metavar="KEY=[V1, V2, ...]",
+    help="Search again for each value of a second key, and draw the map.",
+)
+@ui.every_run_option
+@ui.seed_option
+@ui.workers_option
+@ui.folder_option(
+    "-o", "--output", help="Where the runs, the picture and the table go; NAME_critical by default."
+)
+@ui.quiet_option
+def critical(
+    name_or_path: str,
+    between: tuple[float, float],
+    criterion: str,
+    replicas: int | None,
+    calibration: Path | None,
+    experiment: str | None,
+    against: str | None,
+    settings: tuple[str, ...],
+    workers: int | None,
+    output: Path | None,
+    quiet: bool,
+    **search: Any,
+) -> None:
+    """Find where the runs of NAME_OR_PATH begin to fail, with a 95 % interval.
+
+    The critical value is where half of the runs meet the criterion. Bisection with repeats finds
+    the region, a logistic fit by maximum likelihood the value, its profile likelihood the interval.
+    Whether failure becomes more or less frequent with the variable follows from the runs.
+    """
+    from kmc.campaign.critical import search as study
+    from kmc.campaign.critical.criterion import parse_criterion
+    from kmc.campaign.critical.question import Question, map_table
+    from kmc.campaign.critical.threshold import Scale
+    from kmc.plotting.thresholds import threshold_map_picture, threshold_picture
+
+    replicas = replicas or (12 if calibration else 4)
+    question = Question(
+        base=name_or_path,
+        scale=Scale.between(*between),
+        criterion=parse_criterion(criterion),
+        replicas=replicas,
+        settings=ui.read_settings(settings)[0],
+        **search,
+        samples=study.posterior_samples(calibration, experiment, replicas),
+    )
+    name = question.check().name
+    question.warn_of_hidden_effects()
+    folder = output or Path(f"{name}_critical")
+    report = (lambda text: None) if quiet else click.echo
+    options: dict[str, Any] = {"workers": workers, "report": report, "progress": not quiet}
+    if against is None:
+        found = study.find(question, folder, **options)
+        report("\n" + "\n".join(found.lines()))
+        picture, table = threshold_picture(found), found.table()
+    else:
+        key, values = study.parse_against(against)
+        several = study.find_against(question, key, values, folder, **options)
+        report("")
+        for value, one in zip(values, several, strict=True):
+            report(f"{key} = {value:g}: {one.sentence}")
+        picture = threshold_map_picture(several, key, values)
+        table = map_table(several, key, values)
+    files = folder / "critical.png", folder / "critical.csv"
+    ui.write(picture, files[0])
+    ui.write(table, files[1])
+    ui.say_written(*files, more=f"; the runs are in {folder}", quiet=quiet)

@@ -1,0 +1,288 @@
+"""`kmc study`, plans of many runs beside the claims of a paper, and `kmc calibrate`, which inputs
+a measurement leaves possible and what to measure next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kmc.cli import shared as ui
+from kmc.cli.sweeps import cluster_options, workers_of
+
+_STUDIES = {
+    "operando": (
+        "Li and Li-Mg beside the operando paper.",
+        "Zhao et al., 10.1038/s41467-025-59567-8. Voids of Li and of Li0.97Mg0.03 as in the "
+        "operando cell and at its stack pressures, with one input or a pair of them changed, boxes "
+        "of atoms, nucleation at the true rates, and convergence.",
+    ),
+    "interlayer": (
+        "Lithium on carbon and ZnO beside the interlayer paper.",
+        "Shen et al., 10.1038/s41467-025-60609-4. Aurbach's protocol on ZnO, LiZn and carbon, a "
+        "map over adsorption energy and barrier, islands of ZnO on carbon, dead lithium with and "
+        "without a scaffold, and one input changed at a time.",
+    ),
+    "cathode": (
+        "Creeping selenium beside the cathode paper.",
+        "Xiong et al., 10.1038/s41467-024-48174-8. Selenium, LiCoO2 and FeS in a frame of Mo6Se8, "
+        "and selenium with one input changed at a time.",
+    ),
+}
+_STUDY = """\
+\b
+Examples:
+  kmc study {name} --dry-run            what will run, how long and where
+  kmc study {name}                      again: goes on
+  kmc study {name} --judge-only         the claims from what the folder has
+  kmc report study_{name}               the page of the study
+{more}
+The folder holds the sweep file of each step; what a step needs is skipped where it is done. The
+table of claims is printed and written to claims.json: each claim of the paper with what the runs
+say, the verdict by a stated rule, and which input changes it.
+
+Exit codes: 0 done (a claim that is not reproduced is a result, not a failure), 2 the input cannot
+be used, 130 interrupted; repeat the command to continue.
+"""
+_PLANS = """
+\b
+  kmc study operando --full -o study_full --dask tls://10.0.0.1:8786 --dask-tls keys
+  kmc study operando --plan reduced -o small
+  kmc study operando --calibration calibrate_operando       a second column
+"""
+_CALIBRATE = """\
+\b
+A calibration file:
+  [calibrate]
+  points = 64                             # settings of a wave, a power of two
+  waves = 2                               # each rules out more
+  replicas = 2                            # runs of a setting: their scatter is noise
+  posterior_runs = 16                     # runs at inputs that are left
+
+\b
+  [priors]                                # uniform, log_uniform = [low, high], normal = [mean, sd]
+  sinks = { key = "conditions.sink_length_um", log_uniform = [1.5, 12] }
+  flaws = { key = "upscale.flaw_density_per_um2", normal = [0.1, 0.03], experiments = ["cell"] }
+
+\b
+  [discrepancy]                           # what the model may be wrong by, one standard deviation
+  voids_per_100um = "15 %"                # of each column that is fitted
+  capacity_mAh_cm2 = "20 %"               # of charges at which something happens
+
+\b
+  [experiments.cell]
+  run = "operando_li"                     # a shipped run, or a file of your own
+  data = "images.csv"
+  set = { "upscale.domain_um" = 30 }      # the same in all of its runs
+
+\b
+  [experiments.next]                      # not fitted: predicted, and laid beside the data
+  run = "operando_li"
+  data = "next.csv"
+  held_out = true
+  verified = "read in the paper"          # without it the comparison is shown, not judged
+
+\b
+The data, columns as of `kmc plot --data`, each number with its standard error:
+  capacity_mAh_cm2,capacity_mAh_cm2_error,voids_per_100um,voids_per_100um_error,event
+  0.125,,17,1,                            # a number at a charge
+  1.25,0.1,,,gap                          # a charge: rise, coalescence, split or gap
+  4.0,,,,no rise                          # had not happened by then
+
+\b
+Examples:
+  kmc calibrate calibrate_operando --dry-run      how many runs, how long
+  kmc calibrate calibrate_operando --waves 1      the second may follow later, in the same folder
+  kmc calibrate calibrate_operando
+  kmc calibrate my.toml -o fit --workers 4        again: goes on, and repeats no run
+  kmc report fit                                  one HTML page
+  kmc critical operando_li --calibration fit ...  where contact holds with 90 % probability
+
+A number without a stated discrepancy is refused: the fit would look too certain. If no input is
+left plausible, the model is wrong for these data, or priors, errors or discrepancies are too
+narrow.
+
+Exit codes: 0 done (no input left is a result, not a failure), 2 the input cannot be used, 130
+interrupted; repeat the command to continue.
+"""
+
+
+# --- kmc calibrate --------------------------------------------------------------------------------
+
+
+@click.command(
+    short_help="Find the inputs that a measurement leaves possible, and what they predict.",
+    epilog=_CALIBRATE,
+)
+@ui.named_argument("calibrations", name="file")
+@ui.folder_option("-o", "--output", help="Folder of the calibration; the name of FILE by default.")
+@ui.dry_run_option
+@ui.count_option("--waves", most=10, help="In place of those of FILE; more may follow later.")
+@ui.workers_option
+@cluster_options
+@ui.quiet_option
+def calibrate(
+    file: str,
+    output: Path | None,
+    dry_run: bool,
+    waves: int | None,
+    workers: int | None,
+    quiet: bool,
+    **cluster: Any,
+) -> None:
+    """Find the inputs of a model that the data of FILE leave possible.
+
+    FILE is a calibration file, or the name of a shipped one. Runs at Sobol points of the priors
+    train emulators (Gaussian processes); history matching rules inputs out in waves, emcee samples
+    the posterior on the emulators, and runs of the true code at its samples stand beside the data
+    and beside experiments that were held out. The folder gets calibration.json, posterior.csv,
+    predictions.csv, corner.png, predictions.png and samples.npz.
+    """
+    from kmc.campaign.calibration.calibrate import calibrate as run
+    from kmc.campaign.calibration.problem import read_problem
+
+    problem = read_problem(file, waves)
+    folder = output or Path(problem.name)
+    if dry_run or not quiet:
+        _print_costs(problem, folder, workers)
+    if dry_run:
+        return
+    options: dict[str, Any] = {"make_workers": workers_of(workers, **cluster), "waves": waves}
+    try:
+        found = run(file, folder, **options, progress=not quiet, report=ui.reporter(quiet))
+    except KeyboardInterrupt:
+        ui.interrupted()
+    if found.plausible:
+        ui.write(found.plot("corner"), folder / "corner.png")
+    if found.content["predictions"]:
+        ui.write(found.plot("predictions"), folder / "predictions.png")
+    if not quiet:
+        click.echo("\n".join(["", *found.lines()]))
+        click.echo(f"\nResult  {folder / 'calibration.json'}")
+        ui.print_next(f"kmc report {ui.quoted(folder)}")
+
+
+def _print_costs(problem: Any, folder: Path, workers: int | None) -> None:
+    """Print how many runs are planned and done, and how long the rest takes."""
+    from kmc.campaign.calibration.design import runs_left
+    from kmc.campaign.local import cores
+    from kmc.common.formatting import duration, plural
+
+    left, total_s = runs_left(problem, folder), 0.0
+    width = max(map(len, left))
+    for place, (done, runs, seconds) in left.items():
+        total_s += (runs - done) * seconds
+        took = duration((runs - done) * seconds, 2)
+        click.echo(f"{place:{width}} {done:4} of {runs:4} runs done, {took} of processor time left")
+    count = workers or cores()
+    took = duration(total_s / count, 2)
+    click.echo(f"At most {took} with {plural(count, 'worker')}, in {folder}.")
+
+
+# --- kmc study ------------------------------------------------------------------------------------
+
+
+@click.group()
+def study() -> None:
+    """Many runs beside the claims of a paper."""
+
+
+def _add(name: str, short: str, text: str) -> None:
+    """Add the command of a paper."""
+
+    def run(full: bool, plan: str | None, **given: Any) -> None:
+        _run(name, "full" if full else plan, **given)
+
+    run.__doc__ = f"Run a study, and print the claims of the {name} paper.\n\n{text}"
+    more = _PLANS if name == "operando" else ""
+    command = study.command(name, short_help=short, epilog=_STUDY.format(name=name, more=more))
+    options = ui.with_options(
+        ui.folder_option(
+            "-o", "--output", default=Path(f"study_{name}"), help="Folder of the study."
+        ),
+        ui.dry_run_option,
+        ui.option("--judge-only", is_flag=True, help="Run nothing; judge what the folder has."),
+        ui.folder_option(
+            "--calibration", help="Of kmc calibrate: judge over its posterior runs, too."
+        ),
+        ui.workers_option,
+        cluster_options,
+        ui.quiet_option,
+        ui.option("--plan", help="reduced, default or full; that of the folder, else default."),
+        ui.option("--full", is_flag=True, help="The same as --plan full: hours."),
+    )
+    command(options(run))
+
+
+for _name, (_short, _text) in _STUDIES.items():
+    _add(_name, _short, _text)
+
+
+def _run(
+    name: str,
+    plan: str | None,
+    output: Path,
+    dry_run: bool,
+    judge_only: bool,
+    calibration: Path | None,
+    workers: int | None,
+    quiet: bool,
+    **cluster: Any,
+) -> None:
+    """Run a study, or judge what its folder has, and print the claims."""
+    from kmc.papers import judge, missing, plan_of, planned_lines, run_study
+
+    plan = plan or plan_of(output)
+    if dry_run:
+        click.echo("\n".join(planned_lines(output, plan, study=name, workers=workers)))
+        return
+    options: dict[str, Any] = {"progress": not quiet, "calibration": calibration}
+    if judge_only:
+        claims = judge(output, **options)
+    else:
+        options |= {"make_workers": workers_of(workers, **cluster), "report": ui.reporter(quiet)}
+        try:
+            claims = run_study(output, plan, study=name, **options)
+        except KeyboardInterrupt:
+            ui.interrupted()
+    if not quiet:
+        print_claims(claims)
+        click.echo(f"\nClaims  {output / 'claims.json'}")
+        lacking, steps = missing(output), [f"kmc report {ui.quoted(output)}"]
+        if lacking:
+            click.echo(f"Not run yet  {'; '.join(lacking)}")
+            steps.insert(0, f"kmc study {name} -o {ui.quoted(output)}    runs what is missing")
+        ui.print_next(*steps)
+
+
+_STYLES = {"reproduced": "green", "rank only": "yellow", "not reproduced": "red"}
+
+
+def print_claims(claims: list[dict[str, Any]]) -> None:
+    """Print the claims with what the runs say, and how many have which verdict."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    from kmc.plotting.report.claims_page import calibrated_text, figure_text, verdict_text
+
+    out = ui.console()
+    for claim in claims:
+        verdict = verdict_text(claim)
+        changed = [entry["input"] for entry in claim["inputs"] if entry["carries"]]
+        colour = _STYLES.get(claim["verdict"], "dim")
+        out.print(Text.assemble((claim["title"], "bold"), "  ", (verdict, colour)))
+        table = Table.grid(padding=(0, 2))
+        for name, text in (
+            ("paper", claim["statement"]),
+            ("runs", "; ".join(figure_text(one) for one in claim["figures"])),
+            ("changed by", ", ".join(changed)),
+            ("calibrated", calibrated_text(claim)),
+        ):
+            if text:
+                table.add_row(Text(name), Text(text))
+        out.print(Padding(table, (0, 0, 1, 2)))
+    verdicts = [claim["verdict"] for claim in claims]
+    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+    out.print(f"{len(claims)} claims: {counts}")
