@@ -13,10 +13,10 @@ from kmc.plotting.draw import (
     plot_cross_section,
     plot_profiles,
     plot_voids,
-    save_movie,
 )
 from kmc.plotting.impedance_panels import impedance_picture
 from kmc.plotting.measured_panels import plan_picture
+from kmc.plotting.movie import save_movie
 from kmc.plotting.notebook import slider, watch
 from kmc.plotting.nucleation_panels import nucleation_picture
 from kmc.plotting.pages import overview

@@ -24,13 +24,8 @@ _VERDICTS = {"within": style.BLUE, "outside": style.VERMILLION, "not judged": st
 
 
 def calibration_picture(found: Calibration, what: str = "corner") -> Figure:
-    """A picture of a calibration.
-
-    Parameters
-    ----------
-    found : Calibration
-    what : {"corner", "predictions"}
-        The posterior of every input and pair of inputs; or predictions over the measured values.
+    """ "corner", the posterior of every input and pair of inputs, or "predictions" over what is
+    measured.
 
     Raises
     ------
@@ -48,17 +43,17 @@ def calibration_picture(found: Calibration, what: str = "corner") -> Figure:
 def _corner(found: Calibration) -> Figure:
     names, theta = found.inputs, found.samples["posterior"]
     logs = [about.get("log_uniform") is not None for about in found.content["inputs"].values()]
-    values = np.where(logs, np.log10(np.where(logs, theta, 1.0)), theta)
-    prior = np.where(logs, np.log10(np.where(logs, found.samples["theta"], 1.0)),
-                     found.samples["theta"])  # fmt: skip
+    prior, values = (
+        np.where(logs, np.log10(np.where(logs, some, 1.0)), some)
+        for some in (found.samples["theta"], theta)
+    )
     every = np.concatenate([prior, values])
     ends = list(zip(every.min(axis=0), every.max(axis=0), strict=True))
-    n = len(names)
-    page = style.new_figure(max(style.COLUMN_IN, 1.05 * n), max(style.COLUMN_IN, 1.05 * n))
-    grid = page.subplots(n, n, squeeze=False)
-    for i in range(n):
-        for j in range(n):
-            axes = grid[i, j]
+    labels = [_label(name, found.content["inputs"][name]["keys"][0]) for name in names]
+    n, edge = len(names), max(style.COLUMN_IN, 1.05 * len(names))
+    page = style.new_figure(edge, edge)
+    for i, row in enumerate(page.subplots(n, n, squeeze=False)):
+        for j, axes in enumerate(row):
             if j > i:
                 axes.set_visible(False)
                 continue
@@ -73,13 +68,11 @@ def _corner(found: Calibration) -> Figure:
                 _ticks(axes.yaxis, ends[i], logs[i], shown=j == 0)
             axes.set_xlim(ends[j])
             _ticks(axes.xaxis, ends[j], logs[j], shown=i == n - 1)
-            key = found.content["inputs"][names[j]]["keys"][0]
             if i == n - 1:
-                axes.set_xlabel(_label(names[j], key), fontsize=6)
+                axes.set_xlabel(labels[j], fontsize=6)
             if j == 0 and i:
-                row = found.content["inputs"][names[i]]["keys"][0]
-                axes.set_ylabel(_label(names[i], row), fontsize=6)
-    text = "grey: prior; lines hold 50 and 90 % of the posterior"
+                axes.set_ylabel(labels[i], fontsize=6)
+    text = "grey: prior; dark and light blue hold 50 and 90 % of the posterior"
     page.suptitle(f"{found.content['title']}\n{text}", fontsize=7, x=0.98, ha="right")
     return page
 
@@ -107,19 +100,21 @@ def _pair(
     axes.set_ylim(up)
 
 
-def _ticks(axis: object, ends: tuple[float, float], log: bool, shown: bool) -> None:
-    """Few round ticks; of a logarithm at 1, 2, 5, 10, …."""
-    places = np.linspace(*ends, 5)[1:-1:2]
+def _ticks(axis: Any, ends: tuple[float, float], log: bool, shown: bool) -> None:
+    """Two or three round ticks; of a logarithm at 1, 2, 5, 10, …."""
     if log:
-        round_ = [m * 10.0**e for e in range(-12, 13) for m in (1, 2, 5)]
-        inside = [v for v in round_ if ends[0] <= np.log10(v) <= ends[1]]
-        inside = inside[:: math.ceil(len(inside) / 3)]  # four texts would touch
-        places, texts = np.log10(inside), [f"{v:g}" for v in inside]
+        for digits in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+            values: Any = [m * 10.0**e for e in range(-12, 13) for m in digits]
+            values = [v for v in values if ends[0] <= np.log10(v) <= ends[1]]
+            if len(values) > 1:
+                break
+        values = values[:: max(1, math.ceil(len(values) / 3))]
+        places = np.log10(values)
     else:
         step = float(f"{(ends[1] - ends[0]) / 3:.1g}")
-        places = np.arange(np.ceil(ends[0] / step), ends[1] / step + 1e-9) * step
-        texts = [f"{v:g}" for v in places]
-    axis.set_ticks(places, texts if shown else [""] * len(places), fontsize=5.5)  # type: ignore[attr-defined]
+        places = values = np.arange(np.ceil(ends[0] / step), ends[1] / step + 1e-9) * step
+    texts = [f"{v:g}" for v in values] if shown else [""] * len(places)
+    axis.set_ticks(places, texts, fontsize=5.5)
 
 
 def _predictions(found: Calibration) -> Figure:

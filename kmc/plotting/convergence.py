@@ -27,12 +27,7 @@ _VERDICTS = {
 
 
 def convergence_picture(found: Convergence) -> Figure:
-    """The numbers of a convergence study against the ratio, a panel each.
-
-    Parameters
-    ----------
-    found : kmc.campaign.convergence.outcome.Convergence
-    """
+    """The numbers of a convergence study against the ratio, a panel each."""
     with style.styled():
         rows = math.ceil(len(found.findings) / 2)
         page = style.new_figure(1.7 * style.COLUMN_IN, 2.45 * rows)

@@ -7,8 +7,6 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from kmc.analysis.cross_section import cross_section
@@ -23,8 +21,6 @@ from kmc.files.reader import Trajectory
 from kmc.plotting import microscope, pages, profile_panels, statistics, style
 from kmc.plotting.cathode_panels import CATHODE_PICTURES
 from kmc.plotting.deposition_panels import DEPOSITION_PICTURES
-from kmc.plotting.movie import MOVIE_TYPE, check_movie
-from kmc.plotting.scenes import RunMovie
 from kmc.plotting.upscale import POPULATION_PICTURES
 from kmc.runfile.kinds import BOX
 from kmc.systems import SYSTEMS
@@ -192,52 +188,6 @@ def _each(analyse: Callable, runs: Sequence, frames: Sequence, progress, **optio
 def _part(progress: FrameProgress, index: int, of_runs: int) -> FrameProgress:
     """FrameProgress of one of several runs, as a part of all."""
     return lambda done, of: progress(index * of + done, of_runs * of)
-
-
-# --- movies ---------------------------------------------------------------------------------------
-
-
-def save_movie(
-    run: Any,
-    path: str | Path,
-    *,
-    frames: Sequence[int] | None = None,
-    per_second: float = 8.0,
-    progress: FrameProgress | None = None,
-) -> int:
-    """Write a movie of a run of any kind; returns the number of its frames.
-
-    Parameters
-    ----------
-    run : Trajectory, PopulationRun or TableRun
-    path : str or Path
-        A ``.gif``, or an ``.mp4`` where the program ffmpeg is installed.
-    frames : sequence of int, optional
-        Frames to show; all by default, of a population those of the first replica.
-    per_second : float
-        Frames per second, 0.1 to 60.
-    progress : callable, optional
-        Called with the number of frames drawn and to draw.
-
-    Raises
-    ------
-    InputError
-        There is no frame, ffmpeg is missing, or the file cannot be written.
-    """
-    path = Path(path)
-    check_movie(path, per_second)
-    if frames is not None:
-        chosen = [int(i) for i in frames]
-    elif isinstance(run.frames, Mapping):  # of the first replica: a movie goes on in time
-        replica = run.frames.get("replica", np.zeros(len(run.frames["sample"])))
-        chosen = np.flatnonzero(replica == 0).tolist()
-    else:
-        chosen = list(range(len(run.frames)))
-    if not chosen:
-        raise InputError(f"{run.path} has no frames yet", advice="Wait for the run to write one.")
-    with style.styled(), rc_context(MOVIE_TYPE):
-        RunMovie(run, chosen).write(path, per_second, progress)
-    return len(chosen)
 
 
 # --- pictures of results of the analysis ---------------------------------------------

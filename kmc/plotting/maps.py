@@ -32,22 +32,9 @@ _EDGE = "#888888"
 class View:
     """The box seen along z: a number for each position, and its presentation.
 
-    Attributes
-    ----------
-    places_nm : ndarray, shape (n, 2)
-        Positions in the plane; each is drawn as its Voronoi cell.
-    steps : ndarray of int, shape (n,)
-        Number shown as colour, in whole steps; 0 is metal.
-    step : float
-        Value of one step.
-    mg : ndarray of bool, shape (n,)
-        Places with Mg, drawn in a colour of their own.
-    chemistry : ndarray of int, shape (n,)
-        Chemistry below; patches of another chemistry than 0 are tinted and outlined.
-    chemistries : tuple of str
-        Their names.
-    axes : (str, str)
-        Axes of the box along the width and along the height.
+    Each of `places_nm` (n, 2) is drawn as its Voronoi cell, with its number of `steps` of the size
+    `step` as colour; 0 is metal. Places with `mg` have a colour of their own; patches of another
+    `chemistry` than 0 are tinted and outlined. `axes` are those along the width and the height.
     """
 
     places_nm: np.ndarray

@@ -43,21 +43,11 @@ def draw_measured(
     *,
     logarithmic: bool = False,
 ) -> None:
-    """Draw measured data.
+    """Draw measured data in axes whose limits are set, by the names of `QUANTITIES`.
 
     A row with a capacity and a value is a point with its error bar, one without a capacity a dashed
     level, one with a note alone a dotted line. On a logarithmic axis, which has no 0, a value at
-    the capacity 0 is a band.
-
-    Parameters
-    ----------
-    panels : mapping of str to Axes
-        Names of `kmc.analysis.measured.QUANTITIES` → axes, whose limits are set already.
-    tables : sequence of Measured
-    metals, colours : sequence
-        Whether each run holds Mg, and its colour: data have that of the first run of their metal.
-    logarithmic : bool
-        Whether the capacity has a logarithmic axis.
+    the capacity 0 is a band. Data have the colour of the first run of their metal.
     """
     for rank, (rows, look) in enumerate(_series(tables, metals, colours)):
         printed: set[tuple[str, str]] = set()
@@ -173,12 +163,7 @@ _PLAN = (
 def plan_picture(table: pd.DataFrame, runs: Collection[str] = ()) -> Figure:
     """Contact loss, density, diameter and distance of voids from above against charge.
 
-    Parameters
-    ----------
-    table : DataFrame
-        From `kmc.analysis.plan_view.plan_table`.
-    runs : collection of str
-        Series that are runs, drawn as lines.
+    Of a table of `kmc.analysis.plan_view.plan_table`; its series that are `runs` are lines.
     """
     with style.styled():
         page = style.new_figure(style.COLUMN_IN, 6.4)

@@ -46,20 +46,10 @@ _LABELS = {
 class Seen:
     """What cross-section lines show of one run, one row each time.
 
-    Attributes
-    ----------
-    name, metal : str
-        ``Li``, ``Li-Mg`` …: measured data have the colour of the first run of their metal.
-    note : str
-        The lines that were looked at.
-    x : ndarray, shape (n,)
-        Charge or time, in the unit of the axis.
-    contact_loss, voids : ndarray, shape (n,)
-        In percent; number on a length of line.
-    sizes : mapping
-        "width" and "height" → columns by name: quartiles, or ``mean`` and ``max``.
-    volts_mV : sequence of (ndarray, ndarray)
-        x and overpotential; a second pair is drawn thin.
+    `metal` (``Li``, ``Li-Mg`` …) gives measured data of that metal the colour of the run; `note`
+    names the lines. `x` is charge or time in the unit of the axis, `contact_loss` in percent,
+    `voids` on a length of line; `sizes` has "width" and "height" by quartile, or ``mean`` and
+    ``max``. Of `volts_mV`, x and overpotential, a second pair is drawn thin.
     """
 
     name: str
@@ -86,17 +76,8 @@ def sections_picture(
 ) -> Figure:
     """Contact loss, voids on a line, and box charts of width and height of boxes of atoms.
 
-    Parameters
-    ----------
-    sections : sequence of CrossSection
-        One for each run, from `kmc.cross_section`.
-    names, metals, runs : sequence, optional
-        Of the sections.
-    measured : sequence of Measured
-        In a second column, on their own scales.
-    overpotentials : sequence of (ndarray, ndarray)
-        Capacity in monolayers or time in s, and overpotential in V, of each run: drawn where
-        measured data have an overpotential.
+    Measured data have a second column, on their own scales. Overpotentials, in V against monolayers
+    or s, are drawn where measured data have one.
     """
     names, metals = (list(texts or [""] * len(sections)) for texts in (names, metals))
     x_key, scale, x_label = style.table_axis([section.table for section in sections])

@@ -22,12 +22,7 @@ _PAPER_PER_UM2 = 0.061  # Li | argyrodite at 0.5 mA/cm², 10.1038/s41467-025-595
 
 
 def nucleation_picture(found: Nucleation) -> Figure:
-    """Work against size and density against current; a third panel where coverages were scanned.
-
-    Parameters
-    ----------
-    found : kmc.nuclei.study.Nucleation
-    """
+    """Work against size and density against current; a third panel where coverages were scanned."""
     third = bool(found.by_coverage)
     with style.styled():
         page = style.new_figure((2.75 if third else 1.95) * style.COLUMN_IN, 2.75)
@@ -144,13 +139,7 @@ def _coverage_panel(axes: Axes, found: Nucleation) -> None:
 
 
 def file_picture(found: Mapping[str, Any]) -> Figure:
-    """ln Z_n and the density of voids against the current, from the JSON of `kmc nucleation`.
-
-    Parameters
-    ----------
-    found : mapping
-        The file's content: ``ln_Z``, ``n_enumerated``, ``burst_by_current``, ``band``.
-    """
+    """ln Z_n and the density of voids against the current, from the JSON of `kmc nucleation`."""
     ln_Z = np.array(found["ln_Z"], dtype=float)
     bursts = found["burst_by_current"]
     current = np.array([one["current_mA_cm2"] for one in bursts], dtype=float)

@@ -35,18 +35,8 @@ _BAND = 0.35  # height of the electrolyte drawn below, nm, for a box 10 nm wide
 class Cut:
     """A slice one unit cell thick, perpendicular to the interface.
 
-    Attributes
-    ----------
-    sites : ndarray of int, shape (n,)
-        Sites of the slice.
-    places_nm : ndarray, shape (n, 2)
-        Along the cut, and above L1.
-    size_nm : ndarray, shape (2,)
-        Length of the cut, and height of the box.
-    at_nm : float
-        Position of the cut, on the axis perpendicular to it.
-    axis : str
-        The axis along the cut.
+    `sites` lie in it, at `places_nm` (n, 2) along the cut and above L1; `size_nm` is its length and
+    the height of the box, `axis` its direction, and `at_nm` where on the `other` axis it was cut.
     """
 
     sites: np.ndarray

@@ -311,12 +311,7 @@ def _draw_events(axes, history, lane, x_key, scale) -> None:
 
 
 def ripening_picture(found) -> Figure:
-    """Size of every void against the time of the rest; below it the mean radius and the number.
-
-    Parameters
-    ----------
-    found : kmc.analysis.ripening.Ripening
-    """
+    """Size of every void against the time of the rest; below it the mean radius and the number."""
     with style.styled():
         table = found.table
         page = style.new_figure(style.COLUMN_IN, 3.6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,16 +145,10 @@ ABOVE: dict[str, Any] = {
 
 
 def heading(part: SubFigure, run: Any, more: Sequence[str] = ()) -> None:
-    """Name and conditions of a run, at the top of a page of whatever kind of run.
+    """Name and conditions of a run of any kind, on a part of about 0.34 inches.
 
-    Parameters
-    ----------
-    part : SubFigure
-        About 0.34 inches high.
-    run : Trajectory, PopulationRun or TableRun
-    more : sequence of str
-        What belongs to the kind: the first beside the parameter set, the others, such as the size
-        of the box, at the right of the name.
+    Of `more` the first stands beside the parameter set, the others, such as the size of the box, at
+    the right of the name.
     """
     part.text(0.02, 0.74, plain(run.path.stem), weight="bold", size=8.5, va="center")
     size = plain(", ".join(more[1:]))
@@ -183,26 +177,10 @@ def sheet(
     foot_in: float = 0.0,
     columns: int = 1,
 ) -> tuple[Picture, SubFigure, SubFigure]:
-    """A page with the heading of one run, or above the panels of several the key of their curves.
+    """A page, its part for the panels, and a foot for a key (the part for the panels without one).
 
-    Parameters
-    ----------
-    runs : sequence
-        Runs; none where results are drawn without them.
-    size_in : (float, float)
-        Width and height of the part for the panels.
-    about : sequence of str
-        What the heading of a single run has of its kind, see `heading`.
-    names : sequence of str, optional
-        Of the curves; those of the runs by default, empty ones where panels carry the names.
-    foot_in : float
-        Height of a part below the panels, for a key; none without.
-    columns : int
-        Of the key.
-
-    Returns
-    -------
-    page, body, foot
+    At its top stands the heading of one run (`about`: see `heading`), or the key of the curves of
+    several, `names`: empty ones where panels carry the names.
     """
     names = run_names(runs) if names is None else names
     head_in = 0.1 + 0.16 * -(-len(names) // columns) if any(names) else 0.08
@@ -247,13 +225,7 @@ def curves(
 def shade_steps(panels: Sequence[Axes], x: np.ndarray, current: np.ndarray) -> None:
     """Grey behind the rows in which the current plates, hatched where none flows.
 
-    Parameters
-    ----------
-    panels : sequence of Axes
-    x : ndarray, shape (n_rows,)
-        The rows on the x axis.
-    current : ndarray, shape (n_rows,)
-        Of each row; a row at a change belongs to the step that ends with it.
+    A row at a change of the current belongs to the step that ends with it.
     """
     looks: tuple[tuple[np.ndarray, dict[str, Any]], ...] = (
         (current < 0, {"facecolor": GREY, "alpha": 0.16}),
@@ -403,6 +375,39 @@ def plain_log_axis(axis, low: float, high: float) -> None:
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(lambda value, _: f"{value:,.10g}".replace(",", "\u2009"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def log_axis(axis) -> None:
+    """Make an axis logarithmic, with plain numbers."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    plain_log_axis(axis, *axis.get_view_interval())
+
+
+def grid(part, rows: Sequence[Sequence[Any]], **options: Any) -> Iterator[tuple[Axes, Any]]:
+    """Axes for what stands in rows, one at a time; where a row is shorter the place stays blank."""
+    wide = max(map(len, rows))
+    for line, row in zip(
+        part.subplots(len(rows), wide, squeeze=False, **options), rows, strict=True
+    ):
+        yield from zip(line, row, strict=False)
+        for axes in line[len(row) :]:
+            axes.set_axis_off()
+
+
+def layers(
+    axes: Axes, x: np.ndarray, values: Mapping[str, np.ndarray], looks: Sequence, least: float
+) -> float:
+    """Fill what adds up, layer on layer, but for layers that are nowhere as thick as `least`.
+
+    `looks` has the name of each value, its label and its colour. Returns the highest sum.
+    """
+    lower = np.zeros(len(x))
+    for name, label, colour in looks:
+        upper = lower + values[name]
+        if values[name].max(initial=0) > least:
+            axes.fill_between(x, lower, upper, color=colour, lw=0, label=label)
+        lower = upper
+    return float(lower.max(initial=0.0))
 
 
 def empty(axes: Axes, text: str) -> None:

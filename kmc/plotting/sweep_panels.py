@@ -45,10 +45,9 @@ def sweep_table(
     ----------
     ds : xarray.Dataset
         From `kmc.load_sweep`, with `at` among its capacities where that is given.
-    what : str, optional
-        A number of the dataset; by default what its kind of run is about (`System.headline`).
-    x, y : str, optional
-        Axes; by default those that vary, in the order of the sweep file.
+    what, x, y : str, optional
+        A number of the dataset, by default what its kind of run is about; its axes, by default
+        those that vary, in the order of the sweep file.
     at : float, optional
         Capacity, in the unit at which `ds` was read; the end of each run by default.
     where : mapping, optional
@@ -58,10 +57,9 @@ def sweep_table(
     -------
     DataFrame
         The axes, `n` (replicas with a number), `mean`, `std`, and `low`, `high`: Student's t
-        interval of 95 % over the replicas, NaN with fewer than two or where all are equal: that is
-        no sign of certainty. Of zipped keys whose values repeat, texts that name them all. Of a
-        charge at which contact is lost, `censored` too: runs that ended before. They count with the
-        charge at their end, so that the mean is a lower bound and has no interval.
+        interval of 95 %, NaN with fewer than two replicas or where all are equal, which is no sign
+        of certainty. Of a charge at which contact is lost, `censored` too: runs that ended before
+        count with the charge at their end, so that the mean is a lower bound and has no interval.
 
     Raises
     ------

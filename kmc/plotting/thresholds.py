@@ -21,12 +21,7 @@ _TITLE_CHARACTERS = 46  # of 7 points in a column of 8.9 cm
 
 
 def threshold_picture(found: Critical) -> Figure:
-    """Share of runs that meet a criterion against a variable, with fit and interval.
-
-    Parameters
-    ----------
-    found : kmc.campaign.critical.question.Critical
-    """
+    """Share of runs that meet a criterion against a variable, with fit and interval."""
     with style.styled():
         page = style.new_figure(style.COLUMN_IN, 2.7)
         axes = page.subplots()
@@ -67,16 +62,7 @@ def threshold_picture(found: Critical) -> Figure:
 def threshold_map_picture(
     found: Sequence[Critical], against: str, values: Sequence[float]
 ) -> Figure:
-    """Thresholds against a second variable; arrows where only one side of them is known.
-
-    Parameters
-    ----------
-    found : sequence of kmc.campaign.critical.question.Critical
-    against : str
-        Key of the second variable.
-    values : sequence of float
-        Its values.
-    """
+    """Thresholds against a second variable; arrows where only one side of them is known."""
     with style.styled():
         page = style.new_figure(style.COLUMN_IN, 2.6)
         axes = page.subplots()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -61,12 +62,10 @@ def _maps(
     if not panels:
         raise InputError("there is no frame to draw", advice="Wait for the run to go on.")
     columns = min(3, len(panels))
-    rows = -(-len(panels) // columns)
-    page, body = _sheet(runs, (max(0.6, columns / 3) * style.PAGE_IN, 2.45 * rows))[:2]
-    axes = body.subplots(rows, columns, squeeze=False)
-    for panel in axes.ravel()[len(panels) :]:
-        panel.set_axis_off()
-    for panel, (run, frame) in zip(axes.ravel(), panels, strict=False):
+    rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
+    size = (max(0.6, columns / 3) * style.PAGE_IN, 2.45 * len(rows))
+    page, body = _sheet(runs, size)[:2]
+    for panel, (run, frame) in style.grid(body, rows):
         draw_map(panel, run, frame)
         if len(runs) > 1:
             panel.set_ylabel(names[runs.index(run)])
@@ -95,8 +94,7 @@ def draw_map(panel: Axes, run: PopulationRun, frame: int, highest_um: float | No
     x, y = run.points["x_um"][mine], run.points["y_um"][mine]
     panel.scatter(x, y, s=0.6, color=style.BLUE, lw=0, clip_on=True)
     panel.set(xlim=(0, edge), ylim=(0, edge), aspect="equal", xticks=[], yticks=[])
-    for spine in panel.spines.values():
-        spine.set_visible(True)
+    panel.spines[:].set_visible(True)
     panel.set_title(f"{when(run, frame)}: contact {contact_percent(run, frame):.3g} %", pad=3)
     scale_bar(panel, edge, edge)
     if h.any():
@@ -139,16 +137,8 @@ def section_line(run: PopulationRun) -> int:
 
 
 def draw_section(panel: Axes, run: PopulationRun, frame: int, row: int, highest_um: float) -> None:
-    """A section as a microscope shows it: electrolyte below, voids dark, metal above, true aspect.
-
-    Parameters
-    ----------
-    panel : Axes
-    run : PopulationRun
-    frame, row : int
-        The row of the grid through which it goes.
-    highest_um : float
-        Largest gap that has to fit in.
+    """The section along a row of the grid, as a microscope shows it: electrolyte below, voids dark,
+    metal above, true aspect, with room for the largest gap of all frames.
     """
     h = run.gap_um(frame)[row]
     n, edge = len(h), run.edge_um
@@ -161,8 +151,7 @@ def draw_section(panel: Axes, run: PopulationRun, frame: int, row: int, highest_
     panel.axhspan(-below, 0, color="#8C8671", lw=0)
     panel.stairs(np.tile(h, times), x, baseline=0, fill=True, color=_VOID, lw=0)
     panel.set(xlim=(0, width), ylim=(-below, above), aspect="equal", xticks=[], yticks=[])
-    for spine in panel.spines.values():
-        spine.set_visible(False)
+    panel.spines[:].set_visible(False)
 
 
 def _section_page(
@@ -183,12 +172,11 @@ def _section_page(
     axes = body.subplots(panels, len(runs), squeeze=False)
     for column, (run, some, name) in enumerate(zip(runs, shown, names, strict=True)):
         row = section_line(run)
-        for i, panel in enumerate(axes[:, column]):
-            if i >= len(some):
-                panel.set_axis_off()
-                continue
-            draw_section(panel, run, some[i], row, highest[column])
-            panel.set_ylabel(when(run, some[i]), rotation=0, ha="right", va="center", fontsize=6.5)
+        for panel, frame in zip(axes[:, column], some, strict=False):
+            draw_section(panel, run, frame, row, highest[column])
+            panel.set_ylabel(when(run, frame), rotation=0, ha="right", va="center", fontsize=6.5)
+        for panel in axes[len(some) :, column]:
+            panel.set_axis_off()
         if len(runs) > 1:
             axes[0, column].set_title(name, loc="left")
         last = axes[min(panels, len(some)) - 1, column]
@@ -226,11 +214,30 @@ _EVENT_LOOK = {
 }
 
 
+def _two_panels_each(
+    runs: Sequence[PopulationRun],
+    names: Sequence[str],
+    height_in: float,
+    x_label: str,
+    draw: Callable[[PopulationRun, Axes, Axes], None],
+    **shared: Any,
+) -> Figure:
+    """A row of two panels for each run."""
+    page, body = _sheet(runs, (style.PAGE_IN, height_in * len(runs) + 0.2))[:2]
+    axes = body.subplots(len(runs), 2, squeeze=False, **shared)
+    for (left, right), run, name in zip(axes, runs, names, strict=True):
+        draw(run, left, right)
+        if len(runs) > 1:
+            left.set_title(name, loc="left")
+    for panel in axes[-1]:
+        panel.set_xlabel(x_label)
+    return page
+
+
 def _events(runs: Sequence[PopulationRun], names: Sequence[str], *_: object) -> Figure:
     """What happened to the voids on the grid: the width of each against the charge, and counts."""
-    page, body = _sheet(runs, (style.PAGE_IN, 2.3 * len(runs) + 0.2))[:2]
-    axes = body.subplots(len(runs), 2, squeeze=False, sharex=True)
-    for (sizes, counts), run, name in zip(axes, runs, names, strict=True):
+
+    def draw(run: PopulationRun, sizes: Axes, counts: Axes) -> None:
         run.gap_um(0)  # refuses the files of an earlier kmc, which list no events
         events, s = run.events, run.samples
         for what, (colour, marker) in _EVENT_LOOK.items():
@@ -241,8 +248,7 @@ def _events(runs: Sequence[PopulationRun], names: Sequence[str], *_: object) -> 
             column = {"coalesces": "coalescences"}.get(what, what)
             counts.plot(s["capacity_mAh_cm2"], s[column], color=colour, label=column)
         if (events["kind"] > 0).any():
-            sizes.set_yscale("log")
-            style.plain_log_axis(sizes.yaxis, *sizes.get_ylim())
+            style.log_axis(sizes.yaxis)
         else:
             style.empty(sizes, "no void on the grid split, met or closed")
         sizes.set_ylabel("width of the void that\nended or came off (µm)")
@@ -250,11 +256,8 @@ def _events(runs: Sequence[PopulationRun], names: Sequence[str], *_: object) -> 
         counts.set_ylabel(f"events so far in a\nsquare of {figure(run.edge_um, 'µm')}")
         counts.set_ylim(bottom=0)
         counts.legend(fontsize=6, loc="upper left", handlelength=1.2)
-        if len(runs) > 1:
-            sizes.set_title(name, loc="left")
-    for panel in axes[-1]:
-        panel.set_xlabel("capacity (mAh/cm²)")
-    return page
+
+    return _two_panels_each(runs, names, 2.3, "capacity (mAh/cm²)", draw, sharex=True)
 
 
 # --- sizes ----------------------------------------------------------------------------------------
@@ -264,39 +267,33 @@ def _sizes(
     runs: Sequence[PopulationRun], names: Sequence[str], frames: Sequence[int] | None
 ) -> Figure:
     """Footprints' width, √(4A/π), in some frames: number that are wider, area that is narrower."""
-    page, body = _sheet(runs, (style.PAGE_IN, 2.4 * len(runs) + 0.2))[:2]
-    axes = body.subplots(len(runs), 2, squeeze=False, sharex="row")
-    for (number, area), run, name in zip(axes, runs, names, strict=True):
+
+    def draw(run: PopulationRun, number: Axes, area: Axes) -> None:
         shown = _chosen(run, frames, 5)
-        voids = {frame: run.of_frame(frame)["footprint_um2"] for frame in shown}
-        ramp = dict(zip(shown, style.ramp(len(shown)), strict=False))
-        for frame, footprint in voids.items():
-            footprint = np.sort(footprint[footprint > 0])
+        for frame, colour in zip(shown, style.ramp(len(shown)), strict=False):
+            footprint = np.sort(run.of_frame(frame)["footprint_um2"])
+            footprint = footprint[footprint > 0]
             if not len(footprint):
                 continue
             width = np.sqrt(4 * footprint / np.pi)
             covered = 100 * np.cumsum(footprint) / run.edge_um**2
-            statistics.cumulative(number, width, ramp[frame], when(run, frame), lw=1.2)
+            statistics.cumulative(number, width, colour, when(run, frame), lw=1.2)
             rise = np.append(width[0], width), np.append(0.0, covered)
-            area.step(*rise, where="post", color=ramp[frame], lw=1.2)
+            area.step(*rise, where="post", color=colour, lw=1.2)
         number.set_ylabel(f"wider voids in a\nsquare of {figure(run.edge_um, 'µm')}")
         area.set_ylabel("interface under voids\nthat are narrower (%)")
         if number.get_legend_handles_labels()[0]:
-            number.set_xscale("log")
-            style.plain_log_axis(number.xaxis, *number.get_xlim())
-            number.set_yscale("log")
-            style.plain_log_axis(number.yaxis, *number.get_ylim())
+            style.log_axis(number.xaxis)
+            style.log_axis(number.yaxis)
             area.set_ylim(0, min(100.0, area.get_ylim()[1]))
             number.legend(fontsize=6, handlelength=1.4)
         else:
             style.empty(area, "no voids in these frames")
             for panel in (number, area):
                 panel.set(xticks=[], yticks=[])
-        if len(runs) > 1:
-            number.set_title(name, loc="left")
-    for panel in axes[-1]:
-        panel.set_xlabel("width of the footprint, √(4A/π) (µm)")
-    return page
+
+    label = "width of the footprint, √(4A/π) (µm)"
+    return _two_panels_each(runs, names, 2.4, label, draw, sharex="row")
 
 
 def _row(run: PopulationRun, frame: int) -> tuple[Mapping[str, np.ndarray], int]:
@@ -387,8 +384,15 @@ def _summary(runs: Sequence[PopulationRun], *_: object) -> Figure:
         metal.set_ylabel("height (µm)")
         style.shade_steps(axes.ravel(), x, s["current_density_mA_cm2"])
     else:
-        _terms(voltage, x, s)
-        _shares(metal, x, s)
+        volts = {name: np.nan_to_num(1e3 * s[name], posinf=1e3) for name, *_ in _TERMS}
+        top = style.layers(voltage, x, volts, _TERMS, 0.5)
+        voltage.set_ylim(0, min(500.0, 1.1 * max(top, 1.0)))
+        # Flaws are there before the first atom is stripped and share the same balance.
+        made = np.maximum(s["stripped_um"] + s["initial_um"], 1e-30)
+        shares = {name: 100 * s[name] / made for name, *_ in _SHARES}
+        style.layers(metal, x, shares, _SHARES, 0.1)
+        metal.set_ylim(0, 100)
+        metal.set_ylabel("stripped volume (%)")
         for panel in axes.ravel():
             panel.set_xscale("log")
     voltage.set_ylabel("overpotential (mV)")
@@ -411,35 +415,9 @@ def _voids_on_lines(panel: Axes, x: np.ndarray, s: Mapping[str, np.ndarray]) -> 
     panel.set_ylabel("voids per 100 µm", color=style.BLUE)
     twin = panel.twinx()
     twin.plot(x, s["mean_width_um"], color=style.VERMILLION, ls="--")
-    twin.set_yscale("log")
     twin.set_ylabel("mean width (µm)", color=style.VERMILLION)
     twin.spines["right"].set_visible(True)
-    style.plain_log_axis(twin.yaxis, *twin.get_ylim())
-
-
-def _terms(panel: Axes, x: np.ndarray, s: Mapping[str, np.ndarray]) -> None:
-    """The terms of the overpotential on top of each other."""
-    lower = np.zeros(len(x))
-    for name, label, colour in _TERMS:
-        upper = lower + np.nan_to_num(1e3 * s[name], posinf=1e3)
-        if (upper - lower).max(initial=0) > 0.5:
-            panel.fill_between(x, lower, upper, color=colour, lw=0, label=label)
-        lower = upper
-    panel.set_ylim(0, min(500.0, 1.1 * lower.max(initial=1.0)))
-
-
-def _shares(panel: Axes, x: np.ndarray, s: Mapping[str, np.ndarray]) -> None:
-    """Where the stripped volume is, in shares of it."""
-    # Flaws are there before the first atom is stripped and share the same balance.
-    made = np.maximum(s["stripped_um"] + s["initial_um"], 1e-30)
-    lower = np.zeros(len(x))
-    for name, label, colour in _SHARES:
-        share = 100 * s[name] / made
-        if share.max(initial=0) >= 0.1:
-            panel.fill_between(x, lower, lower + share, color=colour, lw=0, label=label)
-            lower = lower + share
-    panel.set_ylim(0, 100)
-    panel.set_ylabel("stripped volume (%)")
+    style.log_axis(twin.yaxis)
 
 
 def ends_of_steps(run: PopulationRun) -> list[int]:
