@@ -136,17 +136,22 @@ class Live(Silent):
         )
         self._whole = self._add(title, _PREPARING)
         self._parts: dict[str, Any] = {}
+        self._begun: dict[Any, tuple[float, float]] = {}  # task → time and share at its first step
 
     def _add(self, name: str, text: str) -> Any:
         shown = shortened(name, self._name_width)
         return self._bars.add_task(name, total=1.0, name=shown, text=text, left="")
 
     def _left(self, task: Any, fraction: float) -> str:
-        """Time left at the pace so far; empty while too little is done to know it."""
+        """Time left at the pace since the work began; empty while too little is done to know it."""
         elapsed = next(one.elapsed for one in self._bars.tasks if one.id == task)
-        if not elapsed or not _KNOWN < fraction < 1:
+        if not elapsed or not 0 < fraction < 1:
             return ""
-        left_s = elapsed * (1 / fraction - 1)
+        # Before its first step a run compiles, and one that is resumed has done a share already.
+        from_s, from_share = self._begun.setdefault(task, (elapsed, fraction))
+        if fraction - from_share < _KNOWN:
+            return ""
+        left_s = (elapsed - from_s) * (1 - fraction) / (fraction - from_share)
         return f"{duration(max(1.0, float(f'{left_s:.2g}')))} left"
 
     def __enter__(self) -> Live:

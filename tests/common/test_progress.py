@@ -38,14 +38,25 @@ def test_long_names_leave_bar_share_and_time_left(width):
         display.update(0.3, text, [Part(name, 0.4, "0.22 mAh/cm², contact 0.71, 51 voids")])
         display._bars.refresh()
         time.sleep(0.05)
-        display.update(0.3, text, [Part(name, 0.4, "0.22 mAh/cm², contact 0.71, 51 voids")])
+        display.update(0.4, text, [Part(name, 0.5, "0.22 mAh/cm², contact 0.71, 51 voids")])
     whole, part = screen.getvalue().replace("\r", "\n").rstrip().splitlines()[-4:-2]
-    for share, line in (("30%", whole), ("40%", part)):
+    for share, line in (("40%", whole), ("50%", part)):
         assert "━" in line
         assert share in line
         assert "left" in line
     assert "0.45,r1" in part
     assert "5 min left" in whole
+
+
+def test_time_left_counts_from_the_first_step_of_the_work():
+    display = Live("run", Console(file=io.StringIO(), width=120))
+    task = display._whole
+    with display:
+        clock = display._bars.tasks[0]
+        clock.start_time = display._bars.get_time() - 60.0  # compiled for a minute
+        assert display._left(task, 0.0) == display._left(task, 0.01) == ""
+        clock.start_time -= 10.0  # and worked for ten seconds
+        assert display._left(task, 0.51) == "9.8\u00a0s left"
 
 
 def test_plain_lines(capsys):
