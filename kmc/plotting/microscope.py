@@ -262,6 +262,8 @@ def _curves(panels: Mapping[str, Axes], seen: Sequence[Seen], colours: Sequence[
     """Curves of all runs, in their panels."""
     last = max((float(one.x.max(initial=0.0)) for one in seen), default=0.0)
     for i, one in enumerate(seen):
+        if not len(one.x):  # an empty line would spoil the layout of the page
+            continue
         look = style.run_style(i)
         few: dict[str, Any] = {"marker": "o", "ms": 3} if len(one.x) < 4 else {}
         panels["contact_loss"].plot(one.x, one.contact_loss, clip_on=False, **look, **few)

@@ -412,9 +412,9 @@ def layers(
 
 def empty(axes: Axes, text: str) -> None:
     """Print in an empty panel why nothing is drawn."""
-    axes.text(
-        0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=GREY, wrap=True
-    )
+    place: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
+    found = axes.text(0.5, 0.5, text, color=GREY, wrap=True, **place)
+    found.set_in_layout(False)  # a long one would push its panel away
 
 
 def depths(share) -> np.ndarray:
