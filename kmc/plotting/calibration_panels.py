@@ -23,6 +23,7 @@ _SHARES = (0.9, 0.5)  # of the posterior inside the outer and the inner line
 _VERDICTS = {"within": style.BLUE, "outside": style.VERMILLION, "not judged": style.GREY}
 
 
+@style.styled()
 def calibration_picture(found: Calibration, what: str = "corner") -> Figure:
     """ "corner", the posterior of every input and pair of inputs, or "predictions" over what is
     measured.
@@ -36,8 +37,7 @@ def calibration_picture(found: Calibration, what: str = "corner") -> Figure:
         raise InputError(f"there is no picture {what!r}", advice="Choose corner or predictions.")
     if not found.content["posterior" if what == "corner" else "predictions"]:
         raise InputError(f"{found.folder} has no {what}", advice="\n".join(found.lines()))
-    with style.styled():
-        return _corner(found) if what == "corner" else _predictions(found)
+    return _corner(found) if what == "corner" else _predictions(found)
 
 
 def _corner(found: Calibration) -> Figure:

@@ -26,33 +26,33 @@ _VERDICTS = {
 }
 
 
+@style.styled()
 def convergence_picture(found: Convergence) -> Figure:
     """The numbers of a convergence study against the ratio, a panel each."""
-    with style.styled():
-        rows = math.ceil(len(found.findings) / 2)
-        page = style.new_figure(1.7 * style.COLUMN_IN, 2.45 * rows)
-        panels = page.subplots(rows, 2, sharex=True)
-        for axes, one in zip(panels.flat, found.findings.values(), strict=False):
-            _panel(axes, one, found.physical_ratio)
-        for axes in panels.flat[len(found.findings) :]:
-            axes.set_visible(False)
-        plateau = any(one.physical for one in found.findings.values())
-        low, high = min(found.ratios), found.physical_ratio if plateau else max(found.ratios)
-        for axes in panels.flat:
-            axes.set_xscale("log")
-            axes.set_xlim(low / 3, high * (5 if plateau else 3))
-            axes.xaxis.set_major_locator(LogLocator(numticks=20))
-            axes.xaxis.set_minor_locator(NullLocator())
-            labels = [tick for tick in axes.get_xticks() if low / 2 < tick < high * 5]
-            axes.set_xticks(labels[:: 2 if len(labels) > 6 else 1])
-            axes.xaxis.set_major_formatter(lambda value, _: f"$10^{{{round(math.log10(value))}}}$")
-        for axes in panels.flat[len(found.findings) - 2 : len(found.findings)]:
-            axes.set_xlabel("ratio: hops per stripped atom of a site")
-            axes.tick_params(labelbottom=True)
-        runs = f"{found.runs} runs of {found.base}"
-        page.suptitle(f"{runs}; contact and voids {found.moment}", fontsize=7.5, x=0.02, ha="left")
-        _legend(page, found)
-        return page
+    rows = math.ceil(len(found.findings) / 2)
+    page = style.new_figure(1.7 * style.COLUMN_IN, 2.45 * rows)
+    panels = page.subplots(rows, 2, sharex=True)
+    for axes, one in zip(panels.flat, found.findings.values(), strict=False):
+        _panel(axes, one, found.physical_ratio)
+    for axes in panels.flat[len(found.findings) :]:
+        axes.set_visible(False)
+    plateau = any(one.physical for one in found.findings.values())
+    low, high = min(found.ratios), found.physical_ratio if plateau else max(found.ratios)
+    for axes in panels.flat:
+        axes.set_xscale("log")
+        axes.set_xlim(low / 3, high * (5 if plateau else 3))
+        axes.xaxis.set_major_locator(LogLocator(numticks=20))
+        axes.xaxis.set_minor_locator(NullLocator())
+        labels = [tick for tick in axes.get_xticks() if low / 2 < tick < high * 5]
+        axes.set_xticks(labels[:: 2 if len(labels) > 6 else 1])
+        axes.xaxis.set_major_formatter(lambda value, _: f"$10^{{{round(math.log10(value))}}}$")
+    for axes in panels.flat[len(found.findings) - 2 : len(found.findings)]:
+        axes.set_xlabel("ratio: hops per stripped atom of a site")
+        axes.tick_params(labelbottom=True)
+    runs = f"{found.runs} runs of {found.base}"
+    page.suptitle(f"{runs}; contact and voids {found.moment}", fontsize=7.5, x=0.02, ha="left")
+    _legend(page, found)
+    return page
 
 
 def _panel(axes: Axes, one: Finding, physical: float) -> None:

@@ -47,6 +47,7 @@ _TABLES: dict[str, Mapping[str, Callable[..., Figure]]] = {
 }
 
 
+@style.styled()
 def draw(
     what: str,
     runs: Any,
@@ -114,12 +115,11 @@ def draw(
     chosen = None if frames is None else choose_frames(frames, len(runs[0].frames["sample"]))
     # Several populations have one set of curves; the summary shows one run with its maps.
     if what == "microscope" or (what == "summary" and system.name == "population" and runs[1:]):
-        with style.styled():
-            return microscope.populations_picture(runs, names, measured)
-    with style.styled():
-        return (system.drawings or _TABLES[system.name])[what](runs, names, chosen)
+        return microscope.populations_picture(runs, names, measured)
+    return (system.drawings or _TABLES[system.name])[what](runs, names, chosen)
 
 
+@style.styled()
 def _of_boxes(
     what: str,
     runs: Sequence[Trajectory],
@@ -132,8 +132,7 @@ def _of_boxes(
     """A picture of boxes of atoms; see `draw`."""
     if what in _PLAIN:
         chosen = None if frames is None else (lambda n: choose_frames(frames, n))
-        with style.styled():
-            return _PLAIN[what](runs, chosen)
+        return _PLAIN[what](runs, chosen)
     for t in runs:
         if not len(t.frames):
             raise InputError(f"{t.path} has no frames yet", advice="Wait for the run to continue.")
@@ -155,15 +154,14 @@ def _of_boxes(
     else:
         analyse = cross_section if what == "microscope" else voids
         found = _each(analyse, runs, used, progress, min_size=min_size)
-    with style.styled():
-        if what == "microscope":
-            metals, volts = ["-".join(t.species) for t in runs], _overpotentials(runs, found)
-            more: dict[str, Any] = {"measured": measured, "overpotentials": volts}
-            return microscope.sections_picture(found, names, metals, runs, **more)
-        if what == "sizes":
-            only = [indices for indices in some if indices is not None]
-            return statistics.sizes_picture(found, names, runs, only or None)
-        return _OF_ANALYSES[what](found, names, runs)
+    if what == "microscope":
+        metals, volts = ["-".join(t.species) for t in runs], _overpotentials(runs, found)
+        more: dict[str, Any] = {"measured": measured, "overpotentials": volts}
+        return microscope.sections_picture(found, names, metals, runs, **more)
+    if what == "sizes":
+        only = [indices for indices in some if indices is not None]
+        return statistics.sizes_picture(found, names, runs, only or None)
+    return _OF_ANALYSES[what](found, names, runs)
 
 
 def _overpotentials(runs: Sequence[Trajectory], sections: Sequence) -> list[tuple]:
@@ -193,19 +191,19 @@ def _part(progress: FrameProgress, index: int, of_runs: int) -> FrameProgress:
 # --- pictures of results of the analysis ---------------------------------------------
 
 
+@style.styled()
 def plot_voids(history: Any) -> Figure:
     """Number, volume and lifelines of the voids of one run; `VoidHistory.plot`."""
-    with style.styled():
-        return statistics.history_picture(history)
+    return statistics.history_picture(history)
 
 
+@style.styled()
 def plot_cross_section(section: Any) -> Figure:
     """Contact loss, number, widths and heights on cross-section lines; `CrossSection.plot`."""
-    with style.styled():
-        return microscope.sections_picture([section])
+    return microscope.sections_picture([section])
 
 
+@style.styled()
 def plot_profiles(found: Any) -> Figure:
     """Mg and vacancies by layer, and Mg at the interface; `Profiles.plot`."""
-    with style.styled():
-        return profile_panels.profiles_picture([found])
+    return profile_panels.profiles_picture([found])

@@ -105,19 +105,16 @@ def view_of(trajectory: Trajectory, frame: Frame) -> View:
             "metal": "no vacancy",
             "nothing": "no vacancies",
         }
-    return _oriented(lattice, n, shown)
+    first = across(lattice)
+    order = [first, 1 - first]
+    places = lattice.positions_A[:n, order] / A_per_nm
+    size = lattice.box_A[order] / A_per_nm
+    return View(places_nm=places, size_nm=size, axes=("xy"[first], "xy"[1 - first]), **shown)
 
 
 def across(lattice: Lattice) -> int:
     """Axis of the box along the width of the page: the longer one."""
     return int(lattice.box_A[1] > lattice.box_A[0])
-
-
-def _oriented(lattice: Lattice, n: int, shown: dict) -> View:
-    order = [0, 1] if across(lattice) == 0 else [1, 0]
-    places = lattice.positions_A[:n, order] / A_per_nm
-    size = lattice.box_A[order] / A_per_nm
-    return View(places_nm=places, size_nm=size, axes=("xy"[order[0]], "xy"[order[1]]), **shown)
 
 
 def nearest_place(

@@ -160,35 +160,35 @@ _PLAN = (
 )
 
 
+@style.styled()
 def plan_picture(table: pd.DataFrame, runs: Collection[str] = ()) -> Figure:
     """Contact loss, density, diameter and distance of voids from above against charge.
 
     Of a table of `kmc.analysis.plan_view.plan_table`; its series that are `runs` are lines.
     """
-    with style.styled():
-        page = style.new_figure(style.COLUMN_IN, 6.4)
-        panels = page.subplots(len(_PLAN), 1, sharex=True)
-        for index, (series, rows) in enumerate(table.groupby("series", sort=False)):
-            rows = rows.sort_values(CAPACITY)
-            look = {"ls": "-", "marker": "." if len(rows) < 30 else ""}
-            look = look if series in runs else {"ls": "none", "marker": "osD^vP"[index % 6]}
-            for panel, (name, _) in zip(panels, _PLAN, strict=True):
-                errors = rows.get(f"{name}_error")
-                panel.errorbar(
-                    rows[CAPACITY],
-                    rows[name],
-                    yerr=None if errors is None or series in runs else errors,
-                    color=style.run_colour(index),
-                    label=str(series),
-                    ms=4,
-                    lw=1.1,
-                    capsize=2,
-                    **look,
-                )
-        for panel, (_, label) in zip(panels, _PLAN, strict=True):
-            panel.set_ylabel(label)
-            panel.set_ylim(bottom=0)
-        panels[0].legend(loc="best")
-        panels[-1].set_xlabel("capacity (mAh/cm²)")
-        page.align_ylabels(panels)
-        return page
+    page = style.new_figure(style.COLUMN_IN, 6.4)
+    panels = page.subplots(len(_PLAN), 1, sharex=True)
+    for index, (series, rows) in enumerate(table.groupby("series", sort=False)):
+        rows = rows.sort_values(CAPACITY)
+        look = {"ls": "-", "marker": "." if len(rows) < 30 else ""}
+        look = look if series in runs else {"ls": "none", "marker": "osD^vP"[index % 6]}
+        for panel, (name, _) in zip(panels, _PLAN, strict=True):
+            errors = rows.get(f"{name}_error")
+            panel.errorbar(
+                rows[CAPACITY],
+                rows[name],
+                yerr=None if errors is None or series in runs else errors,
+                color=style.run_colour(index),
+                label=str(series),
+                ms=4,
+                lw=1.1,
+                capsize=2,
+                **look,
+            )
+    for panel, (_, label) in zip(panels, _PLAN, strict=True):
+        panel.set_ylabel(label)
+        panel.set_ylim(bottom=0)
+    panels[0].legend(loc="best")
+    panels[-1].set_xlabel("capacity (mAh/cm²)")
+    page.align_ylabels(panels)
+    return page

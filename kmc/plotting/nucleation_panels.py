@@ -21,18 +21,18 @@ _S_DRAWN = (15, 20, 30, 50, 100)
 _PAPER_PER_UM2 = 0.061  # Li | argyrodite at 0.5 mA/cm², 10.1038/s41467-025-59567-8
 
 
+@style.styled()
 def nucleation_picture(found: Nucleation) -> Figure:
     """Work against size and density against current; a third panel where coverages were scanned."""
     third = bool(found.by_coverage)
-    with style.styled():
-        page = style.new_figure((2.75 if third else 1.95) * style.COLUMN_IN, 2.75)
-        panels = page.subplots(1, 3 if third else 2)
-        _work_panel(panels[0], found)
-        _density_panel(panels[1], found)
-        if third:
-            _coverage_panel(panels[2], found)
-        page.suptitle(_title(found), fontsize=7.5, x=0.02, ha="left")
-        return page
+    page = style.new_figure((2.75 if third else 1.95) * style.COLUMN_IN, 2.75)
+    panels = page.subplots(1, 3 if third else 2)
+    _work_panel(panels[0], found)
+    _density_panel(panels[1], found)
+    if third:
+        _coverage_panel(panels[2], found)
+    page.suptitle(_title(found), fontsize=7.5, x=0.02, ha="left")
+    return page
 
 
 def _title(found: Nucleation) -> str:
@@ -138,6 +138,7 @@ def _coverage_panel(axes: Axes, found: Nucleation) -> None:
     other.tick_params(axis="y", colors=style.VERMILLION)
 
 
+@style.styled()
 def file_picture(found: Mapping[str, Any]) -> Figure:
     """ln Z_n and the density of voids against the current, from the JSON of `kmc nucleation`."""
     ln_Z = np.array(found["ln_Z"], dtype=float)
@@ -147,22 +148,21 @@ def file_picture(found: Mapping[str, Any]) -> Figure:
     low, high = (
         np.array(found["band"][f"density_{end}_per_um2"], dtype=float) for end in ("low", "high")
     )
-    with style.styled():
-        page = style.new_figure(style.COLUMN_IN, 4.6)
-        top, bottom = page.subplots(2, 1)
-        n, exact = np.arange(1, len(ln_Z) + 1), int(found["n_enumerated"])
-        top.plot(n, -ln_Z, color=style.BLUE)
-        top.plot(n[:exact], -ln_Z[:exact], "o", color=style.BLACK, ms=3, label="enumerated")
-        top.set_xlabel("vacancies in the cluster n")
-        top.set_ylabel("−ln Z$_n$ per L1 site")
-        top.legend()
-        if (density > 0).any():
-            _band(bottom, current, density, low, high)
-        else:
-            style.empty(bottom, "nothing nucleates")
-        bottom.set_xlabel("current density (mA/cm²)")
-        bottom.set_ylabel("voids of the burst (1/µm²)")
-        return page
+    page = style.new_figure(style.COLUMN_IN, 4.6)
+    top, bottom = page.subplots(2, 1)
+    n, exact = np.arange(1, len(ln_Z) + 1), int(found["n_enumerated"])
+    top.plot(n, -ln_Z, color=style.BLUE)
+    top.plot(n[:exact], -ln_Z[:exact], "o", color=style.BLACK, ms=3, label="enumerated")
+    top.set_xlabel("vacancies in the cluster n")
+    top.set_ylabel("−ln Z$_n$ per L1 site")
+    top.legend()
+    if (density > 0).any():
+        _band(bottom, current, density, low, high)
+    else:
+        style.empty(bottom, "nothing nucleates")
+    bottom.set_xlabel("current density (mA/cm²)")
+    bottom.set_ylabel("voids of the burst (1/µm²)")
+    return page
 
 
 def _band(

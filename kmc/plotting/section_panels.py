@@ -145,12 +145,6 @@ def draw_section(
     return image
 
 
-def has_dead(trajectory: Trajectory) -> bool:
-    """Whether a run ever had metal that the current collector does not reach."""
-    samples = trajectory.samples
-    return "dead_Li" in samples and bool(samples["dead_Li"].any())
-
-
 def keys_of(
     trajectories: Sequence[Trajectory], min_size: int = voids.DEFAULT_MIN_SIZE
 ) -> list[Patch]:
@@ -160,7 +154,8 @@ def keys_of(
     found = [Patch(facecolor=style.METAL, label=metal, **border)]
     if any("Mg" in t.species for t in trajectories):
         found.append(Patch(facecolor=style.MAGNESIUM, label="Mg"))
-    if any(has_dead(t) for t in trajectories):
+    # Metal that the current collector does not reach.
+    if any("dead_Li" in t.samples and t.samples["dead_Li"].any() for t in trajectories):
         found.append(Patch(facecolor=DEAD, label=f"dead {metal} (not connected)"))
     found.append(Patch(facecolor=VOID, label=f"void (≥ {min_size} vacancies)"))
     found.append(Patch(facecolor=LONE, label="other vacancy"))

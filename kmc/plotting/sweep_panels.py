@@ -78,29 +78,24 @@ def sweep_table(
     axes = [x_name] if y_name is None else [y_name, x_name]
     dims = [*(ds[name].dims[0] for name in axes), "replica"]
 
-    def rows_of(found: xr.DataArray) -> np.ndarray:
-        stacked = found.transpose(*dims)
-        return np.asarray(stacked.values, dtype=float).reshape(-1, stacked.sizes["replica"])
+    def rows_of(found: xr.DataArray) -> pd.DataFrame:
+        """A row a setting, a column a replica."""
+        stacked = found.transpose(*dims).values.astype(float).reshape(-1, found.sizes["replica"])
+        return pd.DataFrame(np.where(np.isfinite(stacked), stacked, np.nan))
 
     numbers = rows_of(values)
-    numbers = np.where(np.isfinite(numbers), numbers, np.nan)
-    n = np.sum(~np.isnan(numbers), axis=1)
     grid = pd.MultiIndex.from_product([_settings(ds, name) for name in axes], names=axes)
     table = grid.to_frame(index=False)
-    some, two = n > 0, n > 1
-    mean, std, half = (np.full(len(table), np.nan) for _ in range(3))
-    mean[some] = np.nanmean(numbers[some], axis=1)
-    std[two] = np.nanstd(numbers[two], axis=1, ddof=1)
-    half[two] = student.ppf(0.5 + CONFIDENCE / 2, n[two] - 1) * std[two] / np.sqrt(n[two])
-    table["n"], table["mean"], table["std"] = n, mean, std
+    n, mean, std = numbers.count(axis=1), numbers.mean(axis=1), numbers.std(axis=1)
+    half = student.ppf(0.5 + CONFIDENCE / 2, n - 1) * std / np.sqrt(n)
     # Equal replicas have no scatter to estimate an interval from, which is not certainty.
-    half[half == 0.0] = np.nan
+    half = half.where(half > 0)
+    table["n"], table["mean"], table["std"] = n, mean, std
     if mask:
-        table["censored"] = rows_of(_reduced(ds, ds[mask], x, y, chosen)[0]).sum(axis=1).astype(int)
+        bounds = rows_of(_reduced(ds, ds[mask], x, y, chosen)[0]).sum(axis=1).astype(int)
+        table["censored"] = bounds
         # The mean of bounds is a bound itself, and its scatter says nothing.
-        for of_all in (half, std):
-            of_all[table["censored"] > 0] = np.nan
-        table["std"] = std
+        half, table["std"] = half.where(bounds == 0), std.where(bounds == 0)
     table["low"], table["high"] = mean - half, mean + half
     return table
 
@@ -159,18 +154,15 @@ def _values(ds: xr.Dataset, what: str, at: float | None) -> xr.DataArray:
 
 def _reduced(ds, values, x: str | None, y: str | None, where: dict):
     """Values with x, y and replica as their only dimensions, and the names of x and y."""
-    for name in (*where, *(axis for axis in (x, y) if axis)):
-        axis_name(ds, name)
     where = {axis_name(ds, name): value for name, value in where.items()}
+    x, y = (axis_name(ds, axis) if axis else None for axis in (x, y))
     for name, value in where.items():
-        texts = [str(item) for item in ds[name].values]
         fits = [i for i, item in enumerate(ds[name].values) if _same(item, value)]
         if not fits:
-            raise InputError(f"{name} = {value} is not in the sweep", advice=_listed(name, texts))
+            raise InputError(f"{name} = {value} is not in the sweep", advice=_choices(ds, name))
         values = values.isel({ds[name].dims[0]: fits[:1]})
     dims = [str(dim) for dim in values.dims if dim not in ("replica", _at_dim(ds))]
     varying = [dim for dim in dims if values.sizes[dim] > 1]
-    x, y = (axis_name(ds, axis) if axis else None for axis in (x, y))
     left = [dim for dim in varying if dim not in (_dim(ds, x), _dim(ds, y))]
     if x is None:
         x = _of_dim(ds, left.pop(0) if left else next(d for d in dims if d != _dim(ds, y)))
@@ -180,11 +172,10 @@ def _reduced(ds, values, x: str | None, y: str | None, where: dict):
         raise InputError(f"{x} and {y} vary together: they are one axis", advice="Draw one.")
     if left:
         name = _of_dim(ds, left[0])
-        texts = [str(item) for item in ds[name].values]
         raise InputError(
             f"{name} varies as well, and a picture has two axes",
-            advice=f"Choose one of its values, such as --where {name}={texts[0]}. "
-            + _listed(name, texts),
+            advice=f"Choose one of its values, such as --where {name}={ds[name].values[0]}. "
+            + _choices(ds, name),
         )
     kept = {_dim(ds, x), _dim(ds, y), "replica"}
     return values.isel({dim: 0 for dim in dims if dim not in kept}), x, y
@@ -224,13 +215,14 @@ def _same(item: Any, value: Any) -> bool:
         return str(item) == str(value)
 
 
-def _listed(name: str, texts: Sequence[str]) -> str:
-    return f"Values of {name}: {', '.join(texts)}."
+def _choices(ds: xr.Dataset, name: str) -> str:
+    return f"Values of {name}: {', '.join(str(item) for item in ds[name].values)}."
 
 
 # --- pictures -------------------------------------------------------------------------------------
 
 
+@style.styled()
 def sweep_picture(
     ds: xr.Dataset,
     what: str | None = None,
@@ -262,10 +254,9 @@ def sweep_picture(
     moment = f"at {moment}" if moment else "at the end of the run"
     title = named if "censored" in table else f"{named}\n{moment}"
     zipped = _zipped(ds, axes_names[-1])
-    with style.styled():
-        if heatmap:
-            return _heat_map(table, axes_names, title)
-        return _lines(table, axes_names, title, what, zipped)
+    if heatmap:
+        return _heat_map(table, axes_names, title)
+    return _lines(table, axes_names, title, what, zipped)
 
 
 def _lines(
@@ -356,23 +347,16 @@ def _heat_map(table, names: Sequence[str], title: str) -> Figure:
             raise InputError(f"{name} is not numeric", advice="Leave --heatmap away.")
     page = style.new_figure(style.COLUMN_IN + 0.6, 2.7)
     axes = page.subplots()
-    grid = table.pivot(index=y_name, columns=x_name, values="mean").sort_index().sort_index(axis=1)
-    xs, ys = (np.asarray(values, dtype=float) for values in (grid.columns, grid.index))
-    values = grid.to_numpy(float)
-    positive = values[np.isfinite(values) & (values > 0)]
-    logarithmic = len(positive) and np.nanmin(values) > 0 and positive.max() / positive.min() > 100
-    top = table.pivot(index=y_name, columns=x_name, values="high").sort_index().sort_index(axis=1)
-    half = (top - grid).to_numpy(float)
-    norm = LogNorm() if logarithmic else _range_beyond_noise(values, half)
-    mesh = axes.pcolormesh(
-        _edges(xs),
-        _edges(ys),
-        np.ma.masked_invalid(values),
-        cmap="YlGnBu_r",
-        norm=norm,
-        edgecolors="white",
-        linewidth=0.4,
+    grid, top = (
+        table.pivot(index=y_name, columns=x_name, values=one).sort_index().sort_index(axis=1)
+        for one in ("mean", "high")
     )
+    xs, ys = (np.asarray(values, dtype=float) for values in (grid.columns, grid.index))
+    values, half = grid.to_numpy(float), (top - grid).to_numpy(float)
+    logarithmic = np.nanmin(values) > 0 and np.nanmax(values) / np.nanmin(values) > 100
+    norm = LogNorm() if logarithmic else _range_beyond_noise(values, half)
+    look: dict[str, Any] = {"cmap": "YlGnBu_r", "edgecolors": "white", "linewidth": 0.4}
+    mesh = axes.pcolormesh(_edges(xs), _edges(ys), np.ma.masked_invalid(values), norm=norm, **look)
     axes.set_facecolor("#DDDDDD")
     scale_axis(axes, "x", xs, _edges(xs))
     scale_axis(axes, "y", ys, _edges(ys))
@@ -381,13 +365,12 @@ def _heat_map(table, names: Sequence[str], title: str) -> Figure:
     bar = page.colorbar(mesh, ax=axes, pad=0.02, aspect=25)
     bar.set_label(title)
     bar.outline.set_linewidth(0.5)
-    runs = _runs(table["n"])
     blank = "; grey: no number" if np.isnan(values).any() else ""
     if np.isfinite(half).any():
         blank += f"; 95 % interval of a mean: ± {figure(float(np.nanmedian(half)))} (median)"
         if values.size <= _MAX_TEXTS:
             _write_cells(axes, xs, ys, values, half, mesh)
-    style.note(page, f"mean of {runs} runs a point{blank}")
+    style.note(page, f"mean of {_runs(table['n'])} runs a point{blank}")
     return page
 
 

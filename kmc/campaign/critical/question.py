@@ -229,7 +229,9 @@ class Critical:
             if not tried.reached:
                 lines.append(f"±{wanted} was asked for: {self._why_stopped()}")
         elif found.rising is not None:
-            lines.append("The interval leaves the range searched: widen --between.")
+            inside = found.scale.low < found.value < found.scale.high
+            more = "more --replicas and --max-runs narrow it" if inside else "widen --between"
+            lines.append(f"The interval leaves the range searched: {more}.")
         if self.early:
             lines.append(
                 f"{plural(self.early, 'run')} ended before {moment.removeprefix('at ')} and were "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -164,14 +164,11 @@ class Page:
         template = _environment().get_template("report.html.j2")
         sections = [section for section in self.sections if section.parts]
         return template.render(
-            title=self.title, subtitle=self.subtitle, sections=list(_numbered(sections))
+            title=self.title,
+            subtitle=self.subtitle,
+            # Anchors that no name in a file decides.
+            sections=[(f"part{number}", one) for number, one in enumerate(sections, start=1)],
         )
-
-
-def _numbered(sections: Sequence[Section]) -> Iterator[tuple[str, Section]]:
-    """Sections with their anchors, which no name in a file decides."""
-    for number, section in enumerate(sections, start=1):
-        yield f"part{number}", section
 
 
 def _environment() -> Environment:
@@ -180,7 +177,8 @@ def _environment() -> Environment:
         # Every text of a file is hostile until it is escaped.
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
-        finalize=_finalize,
+        # Applied to everything that the template prints, before it is escaped.
+        finalize=lambda value: value if hasattr(value, "__html__") else clean(value),
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -188,11 +186,6 @@ def _environment() -> Environment:
     environment.tests["link"] = lambda cell: isinstance(cell, Link)
     environment.tests["badge"] = lambda cell: isinstance(cell, Badge)
     return environment
-
-
-def _finalize(value: Any) -> Any:
-    """Applied to everything that the template prints, before it is escaped."""
-    return value if hasattr(value, "__html__") else clean(value)
 
 
 def _parts(text: Any) -> list[str]:

@@ -27,6 +27,7 @@ PICTURES = {
 # Of cell_li, operando_limg and upscale_li on squares of 6 to 40 µm: seconds of a core for a run and
 # for each cell of its grid; bytes of a file and of a cell in each frame.
 _RUN_S, _CELL_S = 0.8, 2e-4
+_CREEP_S = 2.8e-3  # for each cell and mAh/cm² of upscale_pressure, 0.05 to 0.8 mAh/cm²
 _FILE_BYTES, _CELL_BYTES = 90_000, 1.0
 _FRAMES_EARLY = 12  # beside the even ones, where voids may begin
 _NUCLEATED_CELL_um = 0.045  # of upscale_li, whose voids are dense and hardly round
@@ -54,9 +55,18 @@ def _steps(tables: Mapping[str, Any]) -> int:
 
 
 def seconds(tables: Mapping[str, Any]) -> float:
-    """Rough time of a run: by the cells of its grid, its replicas and its steps."""
-    replicas = float(tables.get("upscale", {}).get("replicas", 1))
-    return (_RUN_S + _CELL_S * _cells(tables) * _steps(tables)) * replicas
+    """Rough time of a run: by the cells of its grid, its replicas and steps, and under a pressure
+    by its charge."""
+    given = {key: field.default for key, field in Upscale.model_fields.items()}
+    given |= tables.get("upscale", {})
+    each_s = _CELL_S * _steps(tables)
+    pressure = tables.get("conditions", {}).get("stack_pressure_MPa") or 0.0
+    # Without creep contact is lost early, and the charge that was asked for hardly counts.
+    if pressure * given["pressure_share"] > 0 and given["body"] != "rigid":
+        planned = [one.step.until.capacity_mAh_cm2 for one in plan_of(stored_blocks(tables))]
+        charge = sum(c for c in planned if c) if planned else given["capacity_mAh_cm2"]
+        each_s += _CREEP_S * charge
+    return (_RUN_S + each_s * _cells(tables)) * given["replicas"]
 
 
 def file_bytes(tables: Mapping[str, Any]) -> float:
