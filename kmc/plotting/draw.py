@@ -119,7 +119,6 @@ def draw(
     return (system.drawings or _TABLES[system.name])[what](runs, names, chosen)
 
 
-@style.styled()
 def _of_boxes(
     what: str,
     runs: Sequence[Trajectory],
@@ -155,7 +154,13 @@ def _of_boxes(
         analyse = cross_section if what == "microscope" else voids
         found = _each(analyse, runs, used, progress, min_size=min_size)
     if what == "microscope":
-        metals, volts = ["-".join(t.species) for t in runs], _overpotentials(runs, found)
+        x_key, _, _ = style.table_axis([section.table for section in found])
+        volts = [
+            (t.samples[x_key], t.samples["overpotential_V"])
+            for t in runs
+            if x_key in t.samples and "overpotential_V" in t.samples
+        ]
+        metals = ["-".join(t.species) for t in runs]
         more: dict[str, Any] = {"measured": measured, "overpotentials": volts}
         return microscope.sections_picture(found, names, metals, runs, **more)
     if what == "sizes":
@@ -164,28 +169,18 @@ def _of_boxes(
     return _OF_ANALYSES[what](found, names, runs)
 
 
-def _overpotentials(runs: Sequence[Trajectory], sections: Sequence) -> list[tuple]:
-    """Capacity or time, whichever is the axis, and overpotential of each run."""
-    x_key, _, _ = style.table_axis([section.table for section in sections])
-    return [
-        (t.samples[x_key], t.samples["overpotential_V"])
-        for t in runs
-        if x_key in t.samples and "overpotential_V" in t.samples
-    ]
-
-
-def _each(analyse: Callable, runs: Sequence, frames: Sequence, progress, **options) -> list:
+def _each(
+    analyse: Callable, runs: Sequence, frames: Sequence, progress: FrameProgress | None, **options
+) -> list:
     """Result of an analysis for each run, with progress over all runs."""
-    found = []
-    for i, (t, some) in enumerate(zip(runs, frames, strict=True)):
-        part = None if progress is None else _part(progress, i, len(runs))
-        found.append(analyse(t, frames=some, progress=part, **options))
-    return found
 
+    def part(index: int) -> FrameProgress | None:
+        if progress is None:
+            return None
+        return lambda done, of: progress(index * of + done, len(runs) * of)
 
-def _part(progress: FrameProgress, index: int, of_runs: int) -> FrameProgress:
-    """FrameProgress of one of several runs, as a part of all."""
-    return lambda done, of: progress(index * of + done, of_runs * of)
+    pairs = enumerate(zip(runs, frames, strict=True))
+    return [analyse(t, frames=some, progress=part(i), **options) for i, (t, some) in pairs]
 
 
 # --- pictures of results of the analysis ---------------------------------------------

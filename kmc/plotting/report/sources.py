@@ -108,7 +108,8 @@ def page_of(path: Path) -> Page:
             )
         return _sweep_page(path)
     if path.suffix.lower() == ".json":
-        return _nucleation_page(path)
+        with _damage_in_words(path, "Write it again: kmc nucleation ... --json FILE."):
+            return _nucleation_page(path)
     return _file_page(load(path))
 
 
@@ -295,6 +296,8 @@ def _sweep_table(ds: Any) -> Table:
 
 
 def _nucleation_page(path: Path) -> Page:
+    from kmc.plotting.nucleation_panels import file_picture
+
     found = read_json(path)
     if not isinstance(found, dict) or not {"ln_Z", "burst", "law"} <= set(found):
         raise InputError(
@@ -302,14 +305,6 @@ def _nucleation_page(path: Path) -> Page:
             advice="kmc report also takes trajectories, populations and folders of sweeps.",
         )
     page = Page(path.name, "Nucleation of voids at the true rates (kmc nucleation)")
-    with _damage_in_words(path, "Write it again: kmc nucleation ... --json FILE."):
-        _fill_nucleation(page, found)
-    return page
-
-
-def _fill_nucleation(page: Page, found: dict[str, Any]) -> None:
-    from kmc.plotting.nucleation_panels import file_picture
-
     burst = found["burst"]
     rows = [
         ("parameter set", found.get("parameters", found.get("name", "–"))),
@@ -343,6 +338,7 @@ def _fill_nucleation(page: Page, found: dict[str, Any]) -> None:
     scalars = {k: v for k, v in found.items() if isinstance(v, str | int | float | bool)}
     page.add("Settings", Table([(key, number(value)) for key, value in scalars.items()]))
     add_versions(page, {"written by": f"kmc {found.get('kmc_version', 'unknown')}"})
+    return page
 
 
 def _some(value: Any, unit: str = "") -> str:
