@@ -70,16 +70,8 @@ def check_output(
 ) -> Path:
     """Check, before any work is done, that a file can be written.
 
-    Parameters
-    ----------
-    path : str or Path
-        The file; a link is followed, and stays one.
-    overwrite : bool
-        Whether an existing file may be replaced.
-    endings : sequence of str
-        Allowed endings, lower case; any without.
-    what : str
-        Name of the file in messages.
+    A link is followed, and stays one. `endings` are those allowed, in lower case; `what` names the
+    file in messages.
 
     Raises
     ------

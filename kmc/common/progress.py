@@ -94,14 +94,7 @@ class PlainLines(Silent):
 
 
 class Live(Silent):
-    """Bars with elapsed and remaining time, which change in place.
-
-    Parameters
-    ----------
-    title : str
-    console : rich.console.Console, optional
-        Standard error by default.
-    """
+    """Bars with elapsed and remaining time, which change in place, on a console of rich."""
 
     def __init__(self, title: str, console: Any = None):
         from rich.console import Console

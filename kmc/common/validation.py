@@ -176,12 +176,7 @@ _BOUNDS = (("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most
 
 
 def allowed_range(field: Any) -> str:
-    """The range of a pydantic field as text, with its reason; empty where there is none.
-
-    Parameters
-    ----------
-    field : pydantic.fields.FieldInfo or None
-    """
+    """The range of a pydantic field as text, with its reason; empty where there is none."""
     if field is None:
         return ""
     extra = field.json_schema_extra or {}
@@ -240,21 +235,10 @@ def problems_of(
     group: Callable[[tuple], str],
     source: str,
 ) -> list[Problem]:
-    """Messages for the errors that pydantic found.
+    """Messages for the errors that pydantic found in a file, `source`.
 
-    Parameters
-    ----------
-    error : pydantic.ValidationError
-    where : callable
-        Location (tuple of keys) → "in section [stop] of my.toml".
-    shown : callable
-        Location and value → "events = -1 in section [stop] of my.toml".
-    fields : callable
-        Location of a table → its fields, name to FieldInfo.
-    group : callable
-        Location of a table → its name in a sentence, "section [stop]".
-    source : str
-        The file, for messages.
+    For a location (a tuple of keys), `where` gives "in section [stop] of my.toml" and `shown` the
+    value with it; for that of a table, `fields` gives its fields and `group` "section [stop]".
     """
     found = []
     for item in error.errors(include_url=False):
@@ -311,18 +295,8 @@ def _problem(
 def entries_of(adapter: TypeAdapter, value: Any, tables: Mapping[str, type[Checked]]) -> Any:
     """A checked list of tables that is the value of one key.
 
-    Parameters
-    ----------
-    adapter : pydantic.TypeAdapter
-        Of the whole list.
-    value : list or tuple
-    tables : mapping
-        Name of a table in an entry → its keys; those of an entry by the empty name.
-
-    Raises
-    ------
-    PydanticCustomError
-        As from `refuse`, on the first error: its entry, and its step of that entry.
+    `tables` has the keys of each table in an entry, by its name; those of the entry by the empty
+    name. Raises an error as `refuse` makes it, on the first problem: its entry, and step of that.
     """
     try:
         return adapter.validate_python(tuple(value))

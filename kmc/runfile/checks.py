@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -405,17 +405,9 @@ def _bytes(count: int) -> str:
 def _composition(run: RunFile, origin: Origin) -> list[Problem]:
     """Whether the parameter set exists and has the metals of the run."""
     system = run.system
-    try:
-        path = catalogue.locate("params", system.params)
-    except InputError as error:
-        return [Problem(f"{origin.of(run, 'system.params')}: {error.message}", error.advice or "")]
-    # With the run's own values, so that a misspelt key is named with its place in the run file.
-    parameters = load_parameters(
-        path,
-        run.parameters,
-        where=lambda key: origin.where("parameters", key),
-        shown=lambda key, value: origin.shown("parameters", key, value),
-    )
+    parameters = load_named(run, origin, "system", "params", system.params)
+    if isinstance(parameters, Problem):
+        return [parameters]
     if "Mg" not in parameters.species:
         given = {key: getattr(system, key) for key in ("mg_fraction", "mg_coverage_L1")}
         given["mg_supply"] = system.mg_supply != "metal"
@@ -438,18 +430,36 @@ def load_named(
     run: RunFile, origin: Origin, section: str, key: str, name: str
 ) -> ParameterSet | Problem:
     """The set that a key names, that of [system] with the run's [parameters]; or what is wrong."""
-    own = section == "system"
     try:
-        return load_parameters(
-            name,
-            run.parameters if own else None,
-            where=lambda key: origin.where("parameters", key),
-            shown=lambda key, value: origin.shown("parameters", key, value),
-        )
+        path = catalogue.locate("params", name)
     except InputError as error:
-        if own and "parameters" in run.model_fields_set:
-            raise
         return Problem(f"{origin.shown(section, key, name)}: {error.message}", error.advice or "")
+    # With the run's own values, so that a misspelt key is named with its place in the run file.
+    return load_parameters(
+        path,
+        run.parameters if section == "system" else None,
+        where=lambda key: origin.where("parameters", key),
+        shown=lambda key, value: origin.shown("parameters", key, value),
+    )
+
+
+def load_all(
+    run: RunFile, origin: Origin, needs: Mapping[str, Sequence[str]], noun: str, such_as: str
+) -> dict[str, ParameterSet] | Problem:
+    """The sets that some keys name, each with the quantities that it needs; or what is wrong."""
+    found = {}
+    for place, needed in needs.items():
+        section, key = place.split(".")
+        if (name := getattr(getattr(run, section), key)) is None:
+            continue
+        parameters = load_named(run, origin, section, key, name)
+        if isinstance(parameters, Problem):
+            return parameters
+        if missing := [quantity for quantity in needed if not parameters.has(quantity)]:
+            stated = origin.shown(section, key, name)
+            return Problem(f"{stated}: {noun} needs {', '.join(missing)}", f"Use a set {such_as}.")
+        found[place] = parameters
+    return found
 
 
 def _sets_with_mg() -> str:

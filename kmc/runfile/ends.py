@@ -51,7 +51,9 @@ def _by_charge(run: RunFile) -> str:
         parts = [monolayers(layers)] if layers else []
         parts += [figure(charge, "mAh/cm²")] if charge else []
         return f"at {' or '.join(parts)}" if parts else ""
-    area_A2, valence = _area_of_site_A2(run), run.parameter_set().valence
+    parameters = run.parameter_set()
+    edge_A, valence = parameters.value("lattice_parameter_A"), parameters.valence
+    area_A2 = Lattice(run.system.lattice, *_PROBE, "interface", edge_A).site_area_A2
     found = [layers] if layers else []
     if charge:
         found.append(atoms_of_capacity(charge, area_A2, valence))
@@ -61,13 +63,3 @@ def _by_charge(run: RunFile) -> str:
     charge = capacity_mAh_cm2(nearest, area_A2, valence)
     text = f"at {monolayers(nearest)} ({figure(charge, 'mAh/cm²')})"
     return text if charge < _OF_A_CELL_mAh_cm2 else f"{text}; kmc run cell_li follows such charges"
-
-
-def _area_of_site_A2(run: RunFile) -> float:
-    probe = _probe(run)
-    return float(probe.box_A[0] * probe.box_A[1]) / probe.sites_per_layer
-
-
-def _probe(run: RunFile) -> Lattice:
-    edge_A = run.parameter_set().value("lattice_parameter_A")
-    return Lattice(run.system.lattice, *_PROBE, "interface", edge_A)

@@ -9,9 +9,8 @@ from kmc.common.validation import Problem
 from kmc.errors import InputError
 from kmc.model.adatoms import NEEDED as NEEDED_OF_SUBSTRATE
 from kmc.model.adatoms import check_same_metal
-from kmc.model.parameters import ParameterSet
 from kmc.runfile import kinds
-from kmc.runfile.checks import load_named, steps_instead
+from kmc.runfile.checks import load_all, steps_instead
 from kmc.runfile.protocol import CHARGES, HOLD, STRIP
 from kmc.runfile.run_file import Origin, Rule, RunFile, broken
 from kmc.runfile.upscale_section import MAX_CELLS, Upscale, cells_along_edge
@@ -90,26 +89,13 @@ def deposition_checks(run: RunFile, origin: Origin) -> list[Problem]:
 
 def _substrates(run: RunFile, origin: Origin) -> list[Problem]:
     """Substrate and islands have the energies of adatoms, on the same metal."""
-    found: list[ParameterSet] = []
-    given = [("system", "params", run.system.params)]
-    if run.deposition.island_params is not None:
-        given.append(("deposition", "island_params", run.deposition.island_params))
-    for section, key, name in given:
-        parameters = load_named(run, origin, section, key, name)
-        if isinstance(parameters, Problem):
-            return [parameters]
-        missing = [quantity for quantity in NEEDED_OF_SUBSTRATE if not parameters.has(quantity)]
-        if missing:
-            stated = origin.shown(section, key, name)
-            return [
-                Problem(
-                    f"{stated}: a substrate needs {', '.join(missing)}",
-                    "Use a set of a substrate, such as li_zno_002, li_lizn or li_carbon.",
-                )
-            ]
-        found.append(parameters)
+    needs = dict.fromkeys(("system.params", "deposition.island_params"), NEEDED_OF_SUBSTRATE)
+    such_as = "of a substrate, such as li_zno_002, li_lizn or li_carbon"
+    found = load_all(run, origin, needs, "a substrate", such_as)
+    if isinstance(found, Problem):
+        return [found]
     try:
-        check_same_metal(found)
+        check_same_metal(list(found.values()))
     except InputError as error:
         return [Problem(error.message, error.advice or "")]
     return []
@@ -155,34 +141,23 @@ def cathode_checks(run: RunFile, origin: Origin) -> list[Problem]:
 
 def _materials(run: RunFile, origin: Origin) -> list[Problem]:
     """The sets have elastic constants, and both states of the active material creep or neither."""
-    given = [
-        ("system", "params", run.system.params, NEEDED_OF_ACTIVE),
-        ("cathode", "lithiated_params", run.cathode.lithiated_params, NEEDED),
-        ("cathode", "frame_params", run.cathode.frame_params, NEEDED),
-    ]
-    creeps = {}
-    for section, key, name, needed in given:
-        if name is None:
-            continue
-        parameters = load_named(run, origin, section, key, name)
-        if isinstance(parameters, Problem):
-            return [parameters]
-        law = [quantity for quantity in CREEP if parameters.has(quantity)]
-        missing = [q for q in (*needed, *(CREEP if law else ())) if not parameters.has(q)]
-        if missing:
-            return [
-                Problem(
-                    f"{origin.shown(section, key, name)}: a material of a cathode needs "
-                    f"{', '.join(missing)}",
-                    "Use a set such as se, li2se, fes, licoo2 or mo6se8.",
-                )
-            ]
-        creeps[key] = bool(law)
-    if creeps.get("lithiated_params", creeps["params"]) != creeps["params"]:
-        stated = origin.shown("cathode", "lithiated_params", run.cathode.lithiated_params)
+    others = ("cathode.lithiated_params", "cathode.frame_params")
+    needs = {"system.params": NEEDED_OF_ACTIVE, **dict.fromkeys(others, NEEDED)}
+    noun, such_as = "a material of a cathode", "such as se, li2se, fes, licoo2 or mo6se8"
+    found = load_all(run, origin, needs, noun, such_as)
+    if isinstance(found, Problem):
+        return [found]
+    # A law of creep is whole or absent.
+    creep = [place for place, of in found.items() if any(of.has(quantity) for quantity in CREEP)]
+    found = load_all(run, origin, dict.fromkeys(creep, CREEP), noun, such_as)
+    if isinstance(found, Problem):
+        return [found]
+    stated = "cathode.lithiated_params"
+    if run.cathode.lithiated_params and (stated in creep) != ("system.params" in creep):
         return [
             Problem(
-                f"{stated} and {run.system.params}: only one of them has a creep law",
+                f"{origin.of(run, stated)} and {run.system.params}: only one of them has a creep "
+                "law",
                 "Give two states of one material.",
             )
         ]

@@ -110,14 +110,9 @@ def given_keys(section: Checked, prefixes: str | tuple[str, ...] = "") -> list[s
 
 
 class RunFile(Checked):
-    """Everything a run needs, checked and with its defaults filled in.
+    """Everything a run needs, checked and with its defaults filled in, by section.
 
-    Attributes
-    ----------
-    system, interface, conditions, acceleration, stop, rest, protocol, output, random
-        The sections.
-    parameters : dict of str to float
-        Overrides of values of the parameter set.
+    `parameters` replaces values of the parameter set.
     """
 
     system: System = Field(default_factory=System)

@@ -18,7 +18,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from kmc.common.interruption import Interruption
 from kmc.common.progress import Progress, Silent
@@ -169,26 +169,6 @@ def the_one_of(**given: float | None) -> tuple[str, float]:
     if not (math.isfinite(value) and value > 0):
         raise InputError(f"step({key}={value:g})", advice="Give a number above 0.")
     return key, value
-
-
-class Recorder(Protocol):
-    """What takes the rows and frames of a run: the writer of a file, or memory."""
-
-    flush_every_s: float
-
-    @property
-    def position(self) -> dict[str, int] | None:
-        """What a state records of the rows so far; None where no state is kept."""
-
-    def append_sample(self, row: Mapping[str, float]) -> None: ...
-
-    def append_frame(self, **arrays: Any) -> None: ...
-
-    def flush(self, checkpoint: bytes | None = None) -> None: ...
-
-    def close(
-        self, *, finished: bool, stop_reason: str, checkpoint: bytes | None = None
-    ) -> None: ...
 
 
 def carry_out(

@@ -61,12 +61,7 @@ def warn_of_hidden_effects(
 def warn_of_another_drive(run: str | Path | Mapping[str, Any], changes: Mapping[str, Any]) -> None:
     """Warn where a run at another current or temperature is slowed by another factor than its file.
 
-    Parameters
-    ----------
-    run : str, Path or mapping
-        As for `kmc.run`.
-    changes : mapping
-        ``"section.key"`` → value.
+    `run` is as for `kmc.run`; `changes` maps ``"section.key"`` to its value.
     """
     changed = [key for key in (*_DRIVES, _TEMPERATURE) if key in changes]
     if not changed:
@@ -84,14 +79,8 @@ def hidden_effects(
     """Sentences on current and temperature that vary under a setting that hides their effect.
 
     Points count together where the ratio (or the lowest barrier) is the same: a ratio that is
-    changed along with the current hides nothing.
-
-    Parameters
-    ----------
-    tables : mapping
-        Sections of the base run.
-    points : iterable of mapping
-        ``"section.key"`` → value of each point.
+    changed along with the current hides nothing. `tables` are the sections of the base run; points
+    map ``"section.key"`` to the value of each.
     """
     seen: dict[tuple[str, str, str], dict[str, Mapping[str, Any]]] = {}
     for point in points:

@@ -43,27 +43,20 @@ class System:
     """A kind of run: how it runs, what its file holds, how that is checked, drawn and summed up.
 
     `kmc.systems.table_system` makes one from a job (`kmc.systems.job.Job`) and tables of
-    what it records; a box of atoms has files of its own.
+    what it records; a box of atoms has files of its own. A run is what `load` returns.
 
     Attributes
     ----------
     rules : RunKind
-        Its section and keys in a run file; its name and noun.
     marker : str
         Attribute at the root of its files that states their schema; kinds whose files are tables
         share one, and may have another in files of earlier versions.
-    samples : Table
-        Columns of `/samples`: one number each time.
-    prepare : callable
-        ``prepare(run_file, progress)`` is the run as a `kmc.systems.job.Job`.
-    writer : callable
-        ``writer(path, run_file, job)`` records it in a file, in the place of one that is there.
-    load, resume, verify : callable
-        Of a path; `resume` takes ``progress`` and ``check_every``, `verify` ``progress``.
-    summary : callable
-        Pairs of label and text of a run, for `kmc info --all`.
-    facts : callable
-        A run as JSON-able data, for `kmc info --json`.
+    prepare, writer : callable
+        ``prepare(run_file, progress)`` is the run as a job; ``writer(path, run_file, job)`` records
+        it in a file, in the place of one that is there.
+    summary, digest, facts : callable
+        Pairs of label and text of a run, for `kmc info --all`; at most eight of them, for `kmc
+        info` and after a run; JSON-able data, for `kmc info --json`.
     pictures : mapping
         Name of a picture → what it shows.
     drawings : mapping, optional
@@ -82,13 +75,9 @@ class System:
         What these are.
     tables : mapping
         What `kmc export` writes: name → function of a run that gives a pandas table.
-    extend, repair : callable, optional
-        Continue a finished run; save what is undamaged of a file (`advice` where there is none).
     movie : callable, optional
         Saves a movie: ``movie(run, path, frames=…, per_second=…, progress=…)``; returns how many
         frames it has.
-    digest : callable, optional
-        At most eight of such pairs, for `kmc info` and after a run; all of them where it is None.
     seconds, file_bytes : callable
         Rough cost of a run, from the sections of its run file, for `kmc sweep --dry-run`.
     more_frames : str
@@ -97,8 +86,6 @@ class System:
         Options of ``kmc plot`` to suggest after a run.
     advice : mapping
         "extend" and "repair" → what to do instead where a kind has no such command.
-    checks_itself : bool
-        Whether `Job.check_every` has a meaning.
     layout : Tables, optional
         What its files hold, where they are tables (`kmc.files.table_file`).
     complete : callable, optional

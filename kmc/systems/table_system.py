@@ -70,8 +70,8 @@ def table_system(
         Keys of its run file that say when it ends: those that `kmc extend` may change.
     run_class : type
         A `TableRun` with properties of its own.
-    **more
-        Other attributes of `System`; they take the place of those made here.
+    summary, pictures, drawings, **more
+        Attributes of `System`; they take the place of those made here.
     """
     made: dict[str, Any] = {
         "marker": table_file.MARKER,

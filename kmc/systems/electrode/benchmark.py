@@ -32,24 +32,16 @@ _LAYERS = 80  # 128 000 sites
 
 @dataclass(frozen=True)
 class Result:
-    """Cost of one case.
-
-    Attributes
-    ----------
-    ns_per_event, ns_lowest, ns_highest : float
-        Median and range over the repeats, after compilation, one core.
-    attempts_per_event, refreshes_per_event : float
-        Work independent of the machine: draws, and vacancies whose rates were recomputed.
-    """
+    """Cost of one case on one core, after compilation."""
 
     name: str
-    ns_per_event: float
+    ns_per_event: float  # median over the repeats
     ns_lowest: float
     ns_highest: float
     events: int
     sites: int
     vacancies: int
-    attempts_per_event: float
+    attempts_per_event: float  # draws, and vacancies whose rates were recomputed: on any machine
     refreshes_per_event: float
 
 
@@ -82,14 +74,8 @@ def strip_engine(name: str, seed: int = 1, **overrides) -> Engine:
 def measure(
     name: str, make: Callable[[int], Engine], events: int, repeats: int = REPEATS
 ) -> Result:
-    """Time `events` events, repeated with different seeds.
-
-    Parameters
-    ----------
-    make : callable
-        Engine for a seed. The first is discarded after a few events, which compile the loop.
-    """
-    make(0).advance(events=10)
+    """Time `events` events, repeated with different seeds, of the engines that `make` gives."""
+    make(0).advance(events=10)  # compiles the loop
     costs: list[float] = []
     engine: Engine | None = None
     for seed in range(1, repeats + 1):

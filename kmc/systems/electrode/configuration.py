@@ -13,7 +13,6 @@ from kmc.model import electrochemistry, processes, rate_tables
 from kmc.model.connectivity import Collector
 from kmc.model.constriction import Rim, Spreading
 from kmc.model.model import Model
-from kmc.systems.electrode.charge_sites import ChargeSites
 
 _TERMS = ("", "_concentration", "_charge_transfer", "_constriction", "_series", "_sites")
 _OVERPOTENTIALS = tuple(f"overpotential{term}_V" for term in _TERMS)
@@ -22,13 +21,8 @@ _OVERPOTENTIALS = tuple(f"overpotential{term}_V" for term in _TERMS)
 class Configuration:
     """The state of the kernels at one moment, and the quantities of a sample.
 
-    Parameters
-    ----------
-    model : Model
-    occupancy : array of uint8, shape (n_sites,)
-        0 vacancy, 1 Li, 2 Mg.
-    alloy : bool
-        Whether there are tables for Mg.
+    `occupancy` is uint8 of shape (n_sites,): 0 vacancy, 1 Li, 2 Mg; `alloy` is whether there are
+    tables for Mg.
     """
 
     def __init__(self, model: Model, occupancy: np.ndarray, alloy: bool):
@@ -101,12 +95,12 @@ class Configuration:
         return geometry._replace(pairs=geometry.pairs and isinstance(self.law, tables.TwoSpecies))
 
     @cached_property
-    def _charge_sites(self) -> ChargeSites:
-        return ChargeSites(self.model, self.collector, self.void_surfaces)
+    def _searches(self) -> connection.Connection:
+        return connection_of(self.model, self.collector, self.void_surfaces)
 
     @property
     def _net(self) -> connection.Connection | None:
-        return self._charge_sites.net if self.spares else None
+        return self._searches if self.spares else None
 
     def _sums_of_weights(self) -> tuple[float, float]:
         return loop.sums_of_weights(self.geometry, self.law, self.state, self.scratch, self._net)
@@ -309,3 +303,22 @@ class Configuration:
             for way, number in zip(HOP_WAYS, numbers[tables.FIRST_WAY :], strict=True):
                 columns[f"{name}_{way}"] = number
         return columns
+
+
+def connection_of(
+    model: Model, collector: Collector, void_surfaces: bool = False
+) -> connection.Connection:
+    """By what the event loop of a box with an interface finds connected metal."""
+    lattice, conductive = model.lattice, collector.conductive
+    n_sites = lattice.sites_per_layer * model.kernel_lattice.height
+    return connection.Connection(
+        spares=True,
+        conductive=np.zeros(0, dtype=np.bool_) if conductive is None else conductive,
+        top=collector.first_beside_top // lattice.sites_per_layer,
+        void_surfaces=void_surfaces,
+        seen=np.zeros(n_sites, dtype=np.int64),
+        search=np.zeros(1, dtype=np.int64),
+        stack=np.zeros(n_sites, dtype=np.int32),
+        listed=np.zeros(n_sites, dtype=np.int32),
+        weights=np.zeros(n_sites),
+    )

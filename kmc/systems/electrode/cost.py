@@ -14,9 +14,9 @@ from kmc.model.electrochemistry import atoms_of_capacity, strip_rate_Hz
 from kmc.model.lattice import load_unit_cell
 from kmc.model.parameters import load_parameters
 from kmc.runfile.kinds import BOX
-from kmc.runfile.protocol import REST, Step, plan_of, stored_blocks
-from kmc.runfile.run_file import RunFile, from_resolved
-from kmc.runfile.sections import Conditions, System
+from kmc.runfile.protocol import REST, Until
+from kmc.runfile.run_file import RunFile, given_keys
+from kmc.runfile.sections import Conditions, Stop
 
 # Of strip_li on a slow core.
 _S_PER_EVENT = 4e-7
@@ -29,6 +29,7 @@ _LATTICE_BYTES_PER_SITE = 1.5
 _FRAME_BYTES_PER_SITE = (0.03, 0.1)
 _SAMPLE_BYTES = 160
 _FRAMES_UNKNOWN = 12
+_CURRENT_mA_cm2 = Conditions.model_fields["current_density_mA_cm2"].default
 _LONG_s = 900.0  # of exact kinetics: more is worth a warning
 
 
@@ -55,47 +56,43 @@ def _metal(params: str) -> _Metal:
         return _Metal()
 
 
-def _metal_of(tables: Mapping[str, Mapping[str, Any]]) -> _Metal:
-    default = System.model_fields["params"].default
-    return _metal(str(tables.get("system", {}).get("params", default)))
-
-
-def seconds(tables: Mapping[str, Mapping[str, Any]]) -> float:
+def seconds(tables: Mapping[str, Any]) -> float:
     """Time on a slow core; NaN where the number of events is unknown."""
     return _S_PER_EVENT * events(tables)
 
 
-def events(tables: Mapping[str, Mapping[str, Any]]) -> float:
+def events(tables: Mapping[str, Any]) -> float:
     """Expected number of events, correct within a factor of about 3 for the shipped runs."""
-    monolayers, sites = _monolayers(tables), _sites(tables)[1]
+    return _events(RunFile.model_validate(tables))
+
+
+def _events(run: RunFile) -> float:
+    monolayers, sites = _monolayers(run), _sites(run)[1]
+    stop, rest = run.stop.events, run.rest
+    if math.isnan(monolayers):
+        return float(stop or math.nan)
     # Hops outnumber all other events: their number follows from how fast they may be.
-    hops = _HOPS_PER_STRIP_AND_RATIO * _ratio(tables)
-    if tables.get("acceleration", {}).get("superbasins"):
+    hops = _HOPS_PER_STRIP_AND_RATIO * _ratio(run)
+    if run.acceleration.superbasins:
         hops = 1.0  # the walk of a lone vacancy is drawn in one step
-    if tables.get("system", {}).get("mg_fraction"):
+    if run.system.mg_fraction:
         hops *= _ALLOY
-    rest = tables.get("rest", {})
-    if not math.isnan(monolayers):
-        # Voids hop on in a rest, at the rate that they had under current.
-        stripping = monolayers * sites * (1.0 + hops)
-        resting = float(rest.get("time_s") or 0.0) * _strip_rate_Hz(tables) * sites * hops
-        most = float(tables.get("stop", {}).get("events") or math.inf)
-        resting = (resting if math.isfinite(resting) else 0.0) + (rest.get("events") or 0)
-        return min(stripping, most) + resting
-    return float(tables.get("stop", {}).get("events") or math.nan)
+    # Voids hop on in a rest, at the rate that they had under current.
+    resting = (rest.time_s or 0.0) * _strip_rate_Hz(run) * sites * hops
+    resting = (resting if math.isfinite(resting) else 0.0) + (rest.events or 0)
+    return min(monolayers * sites * (1.0 + hops), stop or math.inf) + resting
 
 
-def _ratio(tables: Mapping[str, Mapping[str, Any]]) -> float:
+def _ratio(run: RunFile) -> float:
     """Rate of the fastest hop over the strip rate of a site: given, or by the lowest barrier."""
-    acceleration = tables.get("acceleration", {})
-    if given := acceleration.get("max_hops_per_strip_per_site"):
-        return float(given)
-    kT_eV = K_B_eV * _conditions(tables)["temperature_K"]
-    metal = _metal_of(tables)
-    lowest_eV = acceleration.get("saddle_floor_eV") or metal.barrier_eV
-    if factor := acceleration.get("slow_down_by"):
-        lowest_eV = metal.barrier_eV + kT_eV * math.log(factor)
-    return metal.fastest_Hz * math.exp(-lowest_eV / kT_eV) / _strip_rate_Hz(tables)
+    given, metal = run.acceleration, _metal(run.system.params)
+    if given.max_hops_per_strip_per_site:
+        return given.max_hops_per_strip_per_site
+    kT_eV = K_B_eV * run.conditions.temperature_K
+    lowest_eV = given.saddle_floor_eV or metal.barrier_eV
+    if given.slow_down_by:
+        lowest_eV = metal.barrier_eV + kT_eV * math.log(given.slow_down_by)
+    return metal.fastest_Hz * math.exp(-lowest_eV / kT_eV) / _strip_rate_Hz(run)
 
 
 def exact_kinetics(run: RunFile) -> str:
@@ -109,13 +106,12 @@ def exact_kinetics(run: RunFile) -> str:
     # Superbasins draw the walk of a lone vacancy in one step: their cost does not follow the hops.
     if run.drive.current_density_mA_cm2 <= 0 or run.acceleration.superbasins:
         return ""
-    tables = from_resolved(run.resolved())
-    number = events(tables)
+    number = _events(run)
     cost_s = _S_PER_EVENT * (math.inf if math.isnan(number) else number)
     cost_s = min(cost_s, run.stop.wall_time_s or math.inf)
     if not cost_s > _LONG_s:
         return ""
-    hops = _HOPS_PER_STRIP_AND_RATIO * _ratio(tables)
+    hops = _HOPS_PER_STRIP_AND_RATIO * _ratio(run)
     return (
         f"no barrier is raised: exact kinetics take {figure(hops, digits=2)} hops for each "
         f"stripped atom, about {duration(cost_s, 2)} of processor. "
@@ -124,54 +120,43 @@ def exact_kinetics(run: RunFile) -> str:
     )
 
 
-def _conditions(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    defaults = {key: field.default for key, field in Conditions.model_fields.items()}
-    return defaults | dict(tables.get("conditions", {}))
+def _current_mA_cm2(run: RunFile) -> float:
+    """The current given; where a voltage is held, the default stands for what it drives."""
+    held = run.conditions.overpotential_V is not None
+    return _CURRENT_mA_cm2 if held else run.conditions.current_density_mA_cm2
 
 
-def _strip_rate_Hz(tables: Mapping[str, Mapping[str, Any]]) -> float:
+def _strip_rate_Hz(run: RunFile) -> float:
     """Strips of a site in a second; NaN without a current."""
-    metal = _metal_of(tables)
-    current = _conditions(tables)["current_density_mA_cm2"] or math.nan
-    return strip_rate_Hz(current, metal.area_A2, metal.valence)
+    metal = _metal(run.system.params)
+    return strip_rate_Hz(_current_mA_cm2(run) or math.nan, metal.area_A2, metal.valence)
 
 
-def _monolayers(tables: Mapping[str, Mapping[str, Any]]) -> float:
+def _monolayers(run: RunFile) -> float:
     """Monolayers to be stripped or plated; NaN where no stop is a capacity."""
-    plan, metal = plan_of(stored_blocks(tables)), _metal_of(tables)
-    if plan:
-        return sum(_monolayers_of(planned.step, metal) for planned in plan)
-    stop = tables.get("stop", {})
-    monolayers = [float(stop["capacity_monolayers"])] if "capacity_monolayers" in stop else []
-    if "capacity_mAh_cm2" in stop:
-        charge = float(stop["capacity_mAh_cm2"])
-        monolayers.append(atoms_of_capacity(charge, metal.area_A2, metal.valence))
-    if "time_s" in stop and math.isfinite(rate_Hz := _strip_rate_Hz(tables)):
-        monolayers.append(float(stop["time_s"]) * rate_Hz)
-    return min(monolayers, default=math.nan)
+    if not run.has_protocol:
+        return _least(run.stop, _current_mA_cm2(run), run)
+    steps = [planned.step for planned in run.protocol.plan if planned.step.do != REST]
+    return sum(_least(step.until, step.current_density_mA_cm2, run) for step in steps)
 
 
-def _monolayers_of(step: Step, metal: _Metal) -> float:
-    """The least of the charges that may end a step; NaN for a hold that ends by its time."""
-    until, found = step.until, []
-    if step.do == REST:
-        return 0.0
-    if until.capacity_monolayers is not None:
-        found.append(until.capacity_monolayers)
-    if until.capacity_mAh_cm2 is not None:
-        found.append(atoms_of_capacity(until.capacity_mAh_cm2, metal.area_A2, metal.valence))
-    if until.time_s is not None and step.current_density_mA_cm2 is not None:
-        rate_Hz = strip_rate_Hz(step.current_density_mA_cm2, metal.area_A2, metal.valence)
-        found.append(until.time_s * rate_Hz)
+def _least(end: Stop | Until, current_mA_cm2: float | None, run: RunFile) -> float:
+    """The least of the charges that may end a run or a step, in monolayers; NaN without one."""
+    metal, found = _metal(run.system.params), []
+    if end.capacity_monolayers is not None:
+        found.append(end.capacity_monolayers)
+    if end.capacity_mAh_cm2 is not None:
+        found.append(atoms_of_capacity(end.capacity_mAh_cm2, metal.area_A2, metal.valence))
+    if end.time_s is not None and current_mA_cm2:
+        found.append(end.time_s * strip_rate_Hz(current_mA_cm2, metal.area_A2, metal.valence))
     return min(found, default=math.nan)
 
 
-def _sites(tables: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
+def _sites(run: RunFile) -> tuple[int, int]:
     """Sites of the box and of one layer."""
-    system = tables.get("system", {})
-    size = system.get("size", System.model_fields["size"].default)
-    per_cell = _sites_of_cell(system.get("lattice", System.model_fields["lattice"].default))
-    return math.prod(size) * per_cell, size[0] * size[1] * per_cell
+    nx, ny, layers = run.system.size
+    in_layer = nx * ny * _sites_of_cell(run.system.lattice)
+    return in_layer * layers, in_layer
 
 
 @cache
@@ -183,22 +168,17 @@ def _sites_of_cell(lattice: str) -> int:
         return 1
 
 
-def file_bytes(tables: Mapping[str, Mapping[str, Any]]) -> float:
+def file_bytes(tables: Mapping[str, Any]) -> float:
     """Estimated size of the file."""
-    output, system = tables.get("output", {}), tables.get("system", {})
-    monolayers = _monolayers(tables)
-    current = tables.get("conditions", {}).get(
-        "current_density_mA_cm2", Conditions.model_fields["current_density_mA_cm2"].default
-    )
+    run = RunFile.model_validate(tables)
+    monolayers, sites = _monolayers(run), _sites(run)[0]
     records = {}
     for what, every in (("sample", 0.02), ("frame", 0.2)):
-        given = [key for key in output if key.startswith(f"{what}_every_")]
-        step = output.get(f"{what}_every_monolayers", every)
-        known = (
-            current and not math.isnan(monolayers) and given in ([], [f"{what}_every_monolayers"])
-        )
+        by_charge = f"{what}_every_monolayers"
+        given = given_keys(run.output, f"{what}_every_")
+        known = _current_mA_cm2(run) and not math.isnan(monolayers) and given in ([], [by_charge])
+        step = getattr(run.output, by_charge) or every
         records[what] = monolayers / step + 2 if known else _FRAMES_UNKNOWN
-    sites, _ = _sites(tables)
-    per_site = _FRAME_BYTES_PER_SITE[bool(system.get("mg_fraction"))]
+    per_site = _FRAME_BYTES_PER_SITE[bool(run.system.mg_fraction)]
     rows = records["sample"] * _SAMPLE_BYTES + records["frame"] * sites * per_site
     return _FILE_BYTES + sites * _LATTICE_BYTES_PER_SITE + rows

@@ -197,7 +197,7 @@ class Engine(Configuration):
         self.model, self.geometry = model, self._geometry_of(model)
         self.lone = rate_tables.lone_vacancy(model, False)
         self.channels = rate_tables.channels(model, self.drive, self.interface_V)
-        self.__dict__.pop("_charge_sites", None)
+        self.__dict__.pop("_searches", None)
         self.rebuild(occupancy)
         self.state.clock[tables.PUT_OFF] = -1.0
         self.state.activity[:] = 0.0

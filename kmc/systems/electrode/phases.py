@@ -14,7 +14,7 @@ from kmc.runfile.load import RunFile
 from kmc.runfile.protocol import HOLD, Step
 from kmc.runfile.sections import Cadence, Stop
 from kmc.systems.electrode.engine import Engine
-from kmc.systems.electrode.stopping import EARLY, Recorder, StepRules, StopRules
+from kmc.systems.electrode.stopping import EARLY, Ends, RecordTimes, stop_of
 
 STRIP, REST = 0, 1
 
@@ -55,46 +55,43 @@ class Phase:
     Attributes
     ----------
     beginning : Beginning
-    rules : StopRules
-    samples, frames : Recorder
+    ends : Ends
+    samples, frames : RecordTimes
     temperature_K : float
     """
 
     def __init__(self, run: RunFile, model: Model, beginning: Beginning):
         n_L1 = model.lattice.sites_per_layer
         self.beginning = beginning
-        self._run = run
-        self._plan = run.protocol.plan
-        self._void_surfaces = run.conditions.plate_on_void_surfaces
+        self._run, self._plan = run, run.protocol.plan
         self._conductive = None
         if model.interphase is not None:
             flags = [entry.conductive for entry in run.interface.chemistry or ()]
             self._conductive = conductive_columns(flags, model.interphase.chemistry)
         self.step = self._plan[beginning.step - 1] if beginning.step else None
         self.temperature_K = run.conditions.temperature_K
+        step, charge, since = None, beginning.strips, beginning.events
         if self.step is not None:
             step = self.step.step
             if step.temperature_K is not None:
                 self.temperature_K = step.temperature_K
-            # In the direction of the step, so that plating rises to its end as stripping does.
-            charge = -beginning.strips if step.drive.plates else beginning.strips
-            self.rules: StopRules = StepRules(run.stop, model, step, charge, beginning.time_s)
-            starts = {"s": beginning.time_s, "events": beginning.events}
-            self.samples, self.frames = (
-                Recorder(cadence, n_L1, starts.get(cadence.unit, charge / n_L1))
-                for cadence in _cadences(run, step)
-            )
+            if step.drive.plates:  # so that plating rises to its end as stripping does
+                charge = -charge
+            since = 0  # the events at which a run stops are those of all its steps
+            stop, cadences = stop_of(step, run.stop), _cadences(run, step)
         elif beginning.phase == STRIP:
-            self.rules = StopRules(run.stop, model)
-            self.samples = Recorder(run.sample_cadence, n_L1)
-            self.frames = Recorder(run.frame_cadence, n_L1)
+            stop, cadences = run.stop, (run.sample_cadence, run.frame_cadence)
         else:
-            # Times and events are absolute, as the loop compares them with its own clock.
-            self.rules = StopRules(_end_of_rest(run, beginning), model)
-            self.samples, self.frames = (
-                Recorder(cadence, n_L1, {"s": beginning.time_s}.get(cadence.unit, beginning.events))
-                for cadence in (run.rest.cadence("sample"), run.rest.cadence("frame"))
-            )
+            rest = run.rest
+            stop = Stop(time_s=rest.time_s, events=rest.events)
+            cadences = rest.cadence("sample"), rest.cadence("frame")
+        # The loop compares its own clock and counters with limits, so that these are absolute.
+        start = {"before_strip": charge, "time_s": beginning.time_s, "events": since}
+        self.ends = Ends(stop, model, start, step)
+        begun = {"s": beginning.time_s, "events": beginning.events, "monolayers": charge / n_L1}
+        self.samples, self.frames = (
+            RecordTimes(cadence, n_L1, begun[cadence.unit]) for cadence in cadences
+        )
 
     def enter(self, engine: Engine) -> None:
         """Set the engine's rates to those of this phase."""
@@ -111,27 +108,23 @@ class Phase:
         if self.step is not None:
             engine.place = (self.step.number, self.step.cycle)
             engine.pushes = engine.spares = True
-            engine.void_surfaces = self._void_surfaces
+            engine.void_surfaces = self._run.conditions.plate_on_void_surfaces
 
     def next(self, engine: Engine, reason: str) -> Beginning | None:
         """The next phase after this one has ended for a reason; None at the end of the run."""
-        if self.step is not None:
-            return self._next_step(engine, reason)
-        if self.beginning.phase == STRIP and self._run.rest.wanted:
-            return Beginning(REST, engine.time_s, engine.events, reason)
-        return None
-
-    def _next_step(self, engine: Engine, reason: str) -> Beginning | None:
-        number = self.beginning.step + 1
-        if self.rules.ends_the_run(reason) or number > len(self._plan):
+        if self.step is None:
+            if self.beginning.phase == STRIP and self._run.rest.wanted:
+                return Beginning(REST, engine.time_s, engine.events, reason)
+            return None
+        if self.ends.end_the_run(reason) or self.step.number == len(self._plan):
             return None
         before, early = self._early(reason)
         return Beginning(
-            phase=_phase_of(self._plan[number - 1].step),
+            phase=_phase_of(self._plan[self.step.number].step),
             time_s=engine.time_s,
             events=engine.events,
             before=before,
-            step=number,
+            step=self.step.number + 1,
             strips=engine.net_strips,
             early=early,
         )
@@ -147,7 +140,7 @@ class Phase:
 
     def fraction(self, engine: Engine, start_vacant_L1: int) -> float:
         """Progress of the run, 0 to 1."""
-        done = self.rules.fraction(engine, start_vacant_L1)
+        done = self.ends.fraction(engine, start_vacant_L1)
         if self.step is None:
             return done
         return (self.step.number - 1 + done) / len(self._plan)
@@ -155,24 +148,17 @@ class Phase:
     def ending(self, reason: str, engine: Engine) -> str:
         """Stop reason of a run that ends in this phase."""
         if self.step is not None:
-            return self._ending_of_protocol(reason)
+            first, early = self._early(reason)
+            text = f"all {len(self._plan)} steps of the protocol are done"
+            if self.ends.end_the_run(reason):
+                text = f"{reason} in step {self.step.number} of {len(self._plan)}"
+            return f"{text}; {early} ended early, the first was {first}" if early else text
         if self.beginning.phase == STRIP:
             return reason
         rested_s = engine.time_s - self.beginning.time_s
         if reason.startswith(("time_s", "events")):
             reason = f"rested for {rested_s:.4g} s"
         return f"{self.beginning.before}; then {reason}"
-
-    def _ending_of_protocol(self, reason: str) -> str:
-        assert self.step is not None
-        first, early = self._early(reason)
-        if self.rules.ends_the_run(reason):
-            text = f"{reason} in step {self.step.number} of {len(self._plan)}"
-        else:
-            text = f"all {len(self._plan)} steps of the protocol are done"
-        if early:
-            text += f"; {early} ended early, the first was {first}"
-        return text
 
 
 def first_beginning(run: RunFile) -> Beginning:
@@ -203,11 +189,3 @@ def _cadences(run: RunFile, step: Step) -> tuple[Cadence, Cadence]:
             cadence = Cadence(step.until.time_s / parts, "s")
         found.append(cadence)
     return found[0], found[1]
-
-
-def _end_of_rest(run: RunFile, beginning: Beginning) -> Stop:
-    time_s, events = run.rest.time_s, run.rest.events
-    return Stop(
-        time_s=None if time_s is None else beginning.time_s + time_s,
-        events=None if events is None else beginning.events + events,
-    )

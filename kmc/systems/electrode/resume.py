@@ -118,7 +118,7 @@ def extend(
                 advice="A run cannot be extended during its rest; start it again with other [stop] "
                 "and [rest].",
             )
-        reached = phase.rules.reached(tables.PAUSED, simulation.engine)
+        reached = phase.ends.reached(tables.PAUSED, simulation.engine)
         if reached and phase.next(simulation.engine, reached) is None:
             raise InputError(
                 f"{path} is there already: {reached}",

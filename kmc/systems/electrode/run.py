@@ -125,9 +125,9 @@ class Simulation(Job):
                 yield from self._change(following)  # the protocol is longer now
         if self.check_s:
             self._check()
-        engine, phase, rules = self.engine, self.phase, self.phase.rules
+        engine, phase, ends = self.engine, self.phase, self.phase.ends
         reason = self._advance_engine()
-        reached = rules.reached(reason, engine)
+        reached = ends.reached(reason, engine)
         # The state at a sample does not depend on the chunks: a limit of the loop ends there.
         frame = phase.frames.is_due(engine)
         sample = phase.samples.is_due(engine) or frame
@@ -136,8 +136,7 @@ class Simulation(Job):
             for item in self._record(sample=True, frame=frame):
                 yield item
                 if isinstance(item, Row):
-                    reached = reached or rules.overpotential_reached(item.values["overpotential_V"])
-                    reached = reached or rules.contact_reached(item.values["contact_fraction"])
+                    reached = reached or ends.reached_at(item.values)
         if not reached:
             return
         following = phase.next(engine, reached)
@@ -191,7 +190,7 @@ class Simulation(Job):
 
     def _limits(self) -> dict[str, Any]:
         """Limits of the event loop, to stop or to record."""
-        limits: dict[str, Any] = dict(self.phase.rules.limits)
+        limits: dict[str, Any] = dict(self.phase.ends.limits)
         for recorder in (self.phase.samples, self.phase.frames):
             for key, value in recorder.limit().items():
                 limits[key] = min(value, limits.get(key, UNLIMITED))

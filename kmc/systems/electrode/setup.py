@@ -19,26 +19,13 @@ from kmc.runfile.load import RunFile
 
 @dataclass(frozen=True)
 class Setup:
-    """What a run file sets up.
-
-    Attributes
-    ----------
-    run : RunFile
-    parameters : ParameterSet
-    interphase : Interphase or None
-        Chemistries of the interface, where there are several.
-    model : Model
-        At the temperature of [conditions].
-    models : dict of float to Model
-        By temperature in K: this one, and those of the steps with a temperature of their own.
-    flaws : Flaws
-    """
+    """What a run file sets up."""
 
     run: RunFile
     parameters: ParameterSet
-    interphase: Interphase | None
-    model: Model
-    models: dict[float, Model]
+    interphase: Interphase | None  # chemistries of the interface, where there are several
+    model: Model  # at the temperature of [conditions]
+    models: dict[float, Model]  # by temperature in K: that one, and those of single steps
     flaws: Flaws
 
     def resolved(self) -> dict:

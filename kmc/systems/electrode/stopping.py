@@ -1,9 +1,9 @@
-"""Stop rules of a run, and the times at which samples and frames are due."""
+"""Ends of the phases of a run, and the times at which samples and frames are due."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
 
 from kmc.kernels import tables
 from kmc.model import electrochemistry
@@ -13,36 +13,42 @@ from kmc.runfile.sections import Cadence, Stop
 from kmc.systems.electrode.engine import UNLIMITED, Engine
 
 _ROUNDING = 1e-6  # keeps 2 monolayers of 1024 sites at 2048 atoms, not 2049
-
 _COUNTERS = {"events": tables.EVENTS, "vacant_L1": tables.VACANT_L1}
-
-
-def _count(engine: Engine, counter: str) -> int:
-    """What the loop compares with a limit: a counter, or the net charge in atoms."""
-    return engine.net_charge if counter == "before_strip" else engine.count(_COUNTERS[counter])
-
-
 _ENDINGS = {
     tables.NO_ELECTROACTIVE: "no electroactive atom left at the interface",
     tables.NO_EVENT: "no event is possible any more",
     tables.NO_SITE: "no vacant site left to plate on",
 }
-
-
 EARLY = tuple(_ENDINGS.values())  # ends of a step of a protocol that were not asked for
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """A stop at a value of a counter of the event loop."""
-
-    counter: str
-    value: int
-    reason: str
+def _now(limit: str, engine: Engine) -> float:
+    """What the loop compares with a limit: the clock, the net charge in atoms, or a counter."""
+    if limit in ("time_s", "pause_time_s"):
+        return engine.time_s
+    return engine.net_charge if limit == "before_strip" else engine.count(_COUNTERS[limit])
 
 
-class StopRules:
-    """The stops of a run file as limits of the event loop.
+def _reached(limit: str, value: float, engine: Engine) -> bool:
+    """Whether the run stands at a limit of the loop, and has gone as far as it may there."""
+    if limit == "before_strip" and not engine.strip_is_due:
+        return False
+    return _now(limit, engine) >= value
+
+
+class Ends:
+    """The stops of a phase as limits of the event loop.
+
+    Parameters
+    ----------
+    stop : Stop
+        Counted from `start`.
+    model : Model
+    start : mapping
+        Limit of the loop → its value at the beginning of the phase, where that is not 0; charge in
+        the direction of the current.
+    step : Step, optional
+        The step of a protocol that the phase is.
 
     Attributes
     ----------
@@ -50,14 +56,19 @@ class StopRules:
         Arguments of `Engine.advance` for the stops that the loop itself checks.
     """
 
-    def __init__(self, stop: Stop, model: Model):
-        self.stop = stop
-        self._rules = list(_rules(stop, model))
+    def __init__(self, stop: Stop, model: Model, start: Mapping[str, float], step: Step | None):
+        self.stop, self._start, self._step = stop, start, step
+        self._rising = None if step is None or strips(step) else step.until.contact_fraction
+        self._sign = -1.0 if step is not None and step.drive.plates else 1.0
+        self._stops = [
+            (limit, value + start.get(limit, 0), reason)
+            for limit, value, reason in _stops(stop, model)
+        ]
         self.limits: dict[str, float] = {}
-        for rule in self._rules:
-            self.limits[rule.counter] = min(rule.value, self.limits.get(rule.counter, UNLIMITED))
+        for limit, value, _ in self._stops:
+            self.limits[limit] = min(value, self.limits.get(limit, UNLIMITED))
         if stop.time_s is not None:
-            self.limits["time_s"] = stop.time_s
+            self.limits["time_s"] = start.get("time_s", 0.0) + stop.time_s
 
     def reached(self, reason: int, engine: Engine) -> str:
         """Stop reason, empty while no stop is reached.
@@ -71,143 +82,73 @@ class StopRules:
             return _ENDINGS[reason]
         if reason == tables.TIME_IS_UP:
             return f"time_s reached {self.stop.time_s:g}"
-        for rule in self._rules:
-            if _reached(rule.counter, rule.value, engine):
-                return rule.reason
+        found = (text for limit, value, text in self._stops if _reached(limit, value, engine))
+        return next(found, "")
+
+    def reached_at(self, row: Mapping[str, float]) -> str:
+        """The same for overpotential and rising contact, which each sample has."""
+        volts, contact = self.stop.overpotential_V, self._rising
+        if volts is not None and self._sign * row["overpotential_V"] >= volts:
+            return f"overpotential_V reached {volts:g}"
+        if contact is not None and row["contact_fraction"] >= contact:
+            return f"contact_fraction rose to {contact:g}"
         return ""
 
-    def overpotential_reached(self, overpotential_V: float) -> str:
-        """The same for the overpotential, which is computed with every sample."""
-        limit = self.stop.overpotential_V
-        if limit is not None and overpotential_V >= limit:
-            return f"overpotential_V reached {limit:g}"
-        return ""
-
-    def contact_reached(self, contact_fraction: float) -> str:
-        """The same for a contact that rises, which is compared with every sample."""
-        return ""
-
-    def ends_the_run(self, reason: str) -> bool:
+    def end_the_run(self, reason: str) -> bool:
         """Whether a stop ends the whole run, not only a step of its protocol."""
-        return True
+        return self._step is None or reason.startswith("events")
 
     def fraction(self, engine: Engine, start_vacant_L1: int) -> float:
-        """Progress towards the nearest stop, 0 to 1."""
-        done = [0.0]
-        for counter, value in self.limits.items():
-            if counter == "time_s":
-                done.append(engine.time_s / value)
-            elif counter == "vacant_L1":
-                way = max(1, value - start_vacant_L1)
-                done.append((engine.count(tables.VACANT_L1) - start_vacant_L1) / way)
-            else:
-                done.append(_count(engine, counter) / max(1, value))
+        """Progress towards the nearest stop, 0 to 1; of a step, by charge and time."""
+        start, done = {**self._start, "vacant_L1": start_vacant_L1}, [0.0]
+        for limit, value in self.limits.items():
+            way, begun = value - start.get(limit, 0), start.get(limit, 0)
+            if way > 0 and (self._step is None or limit in ("before_strip", "time_s")):
+                done.append((_now(limit, engine) - begun) / way)
         return min(1.0, max(done))
 
 
-class StepRules(StopRules):
-    """The ends of a step of a protocol, and those of the whole run that hold beside them.
-
-    Parameters
-    ----------
-    stop : Stop
-        Of the run: events.
-    model : Model
-    step : Step
-    charge : int
-        Net charge in atoms at the start of the step, in its direction.
-    start_s : float
-        Time at the start of the step.
-    """
-
-    def __init__(self, stop: Stop, model: Model, step: Step, charge: int, start_s: float):
-        until = step.until
-        self._start_charge = charge
-        self._start_s = start_s
-        self._duration_s = until.time_s
-        self._sign = -1.0 if step.drive.plates else 1.0
-        self._rising = until.contact_fraction
-        falling = None
-        if step.drive.flows and not step.drive.plates:
-            self._rising, falling = None, until.contact_fraction
-        if falling == 1.0:
-            falling = math.nextafter(1.0, 0.0)  # one vacant site is below
-        own = Stop(
-            capacity_monolayers=until.capacity_monolayers,
-            capacity_mAh_cm2=until.capacity_mAh_cm2,
-            contact_fraction=falling,
-            overpotential_V=until.overpotential_V,
-            events=stop.events,
-        )
-        super().__init__(own, model)
-        self._rules = [
-            replace(rule, value=rule.value + charge) if rule.counter == "before_strip" else rule
-            for rule in self._rules
-        ]
-        if "before_strip" in self.limits:
-            self.limits["before_strip"] += charge
-        if until.time_s is not None:
-            self.limits["time_s"] = start_s + until.time_s
-
-    def reached(self, reason: int, engine: Engine) -> str:
-        if reason == tables.TIME_IS_UP:
-            return f"time_s reached {self._duration_s:g}"
-        return super().reached(reason, engine)
-
-    def overpotential_reached(self, overpotential_V: float) -> str:
-        return super().overpotential_reached(self._sign * overpotential_V)
-
-    def contact_reached(self, contact_fraction: float) -> str:
-        if self._rising is not None and contact_fraction >= self._rising:
-            return f"contact_fraction rose to {self._rising:g}"
-        return ""
-
-    def ends_the_run(self, reason: str) -> bool:
-        return reason.startswith("events")
-
-    def fraction(self, engine: Engine, start_vacant_L1: int) -> float:
-        done = [0.0]
-        if "before_strip" in self.limits:
-            way = max(1, self.limits["before_strip"] - self._start_charge)
-            done.append((engine.net_charge - self._start_charge) / way)
-        if self._duration_s:
-            done.append((engine.time_s - self._start_s) / self._duration_s)
-        return min(1.0, max(done))
+def strips(step: Step) -> bool:
+    """Whether a step takes atoms away, so that contact falls to its end."""
+    return step.drive.flows and not step.drive.plates
 
 
-def _rules(stop: Stop, model: Model):
+def stop_of(step: Step, run: Stop) -> Stop:
+    """The ends of a step, and that of the whole run which holds beside them."""
+    until = step.until
+    falling = until.contact_fraction if strips(step) else None
+    if falling == 1.0:
+        falling = math.nextafter(1.0, 0.0)  # one vacant site is below
+    return Stop(
+        capacity_monolayers=until.capacity_monolayers,
+        capacity_mAh_cm2=until.capacity_mAh_cm2,
+        contact_fraction=falling,
+        overpotential_V=until.overpotential_V,
+        time_s=until.time_s,
+        events=run.events,
+    )
+
+
+def _stops(stop: Stop, model: Model) -> Iterator[tuple[str, int, str]]:
+    """Limit of the loop, its value, and the stop reason."""
     n_L1 = model.lattice.sites_per_layer
-    if stop.capacity_monolayers is not None:
-        # Whole atoms: a charge between two of them is passed with the later one.
-        atoms = math.ceil(stop.capacity_monolayers * n_L1 - _ROUNDING)
-        yield _Rule(
-            "before_strip", atoms, f"capacity_monolayers reached {stop.capacity_monolayers:g}"
-        )
-    if stop.capacity_mAh_cm2 is not None:
-        area = model.interface_area_A2
-        exact = electrochemistry.atoms_of_capacity(
-            stop.capacity_mAh_cm2, area, model.parameters.valence
-        )
-        atoms = math.ceil(exact - _ROUNDING)
-        yield _Rule("before_strip", atoms, f"capacity_mAh_cm2 reached {stop.capacity_mAh_cm2:g}")
-    if stop.contact_fraction is not None:
+    # Whole atoms: a charge between two of them is passed with the later one.
+    if (layers := stop.capacity_monolayers) is not None:
+        atoms = math.ceil(layers * n_L1 - _ROUNDING)
+        yield "before_strip", atoms, f"capacity_monolayers reached {layers:g}"
+    if (charge := stop.capacity_mAh_cm2) is not None:
+        area_A2, valence = model.interface_area_A2, model.parameters.valence
+        exact = electrochemistry.atoms_of_capacity(charge, area_A2, valence)
+        yield "before_strip", math.ceil(exact - _ROUNDING), f"capacity_mAh_cm2 reached {charge:g}"
+    if (contact := stop.contact_fraction) is not None:
         # Compared as a count, which the loop keeps, and not as a share, which it would divide for.
-        vacant = math.ceil(n_L1 * (1.0 - stop.contact_fraction) - _ROUNDING)
-        yield _Rule("vacant_L1", vacant, f"contact_fraction fell to {stop.contact_fraction:g}")
+        vacant = math.ceil(n_L1 * (1.0 - contact) - _ROUNDING)
+        yield "vacant_L1", vacant, f"contact_fraction fell to {contact:g}"
     if stop.events is not None:
-        yield _Rule("events", stop.events, f"events reached {stop.events}")
+        yield "events", stop.events, f"events reached {stop.events}"
 
 
-def _reached(limit: str, value: float, engine: Engine) -> bool:
-    """Whether the run stands at a limit of the loop, and has gone as far as it may there."""
-    if limit == "pause_time_s":
-        return engine.time_s >= value
-    if limit == "before_strip" and not engine.strip_is_due:
-        return False
-    return _count(engine, limit) >= value
-
-
-class Recorder:
+class RecordTimes:
     """Schedule of samples or of frames.
 
     A record shows the state at its time, at each multiple of a cadence in s. At a multiple of a
@@ -221,7 +162,7 @@ class Recorder:
         Multiples of the cadence already recorded; the state of the schedule.
     """
 
-    def __init__(self, cadence: Cadence, sites_per_layer: int, start: float = 0):
+    def __init__(self, cadence: Cadence, sites_per_layer: int, start: float):
         self.cadence = cadence
         self.passed = 0
         self._start = start  # time, events or monolayers from which the multiples are counted
@@ -241,7 +182,7 @@ class Recorder:
         ((key, due),) = self.limit().items()
         if not _reached(key, due, engine):
             return False
-        reached = engine.time_s if key == "pause_time_s" else _count(engine, key)
+        reached = _now(key, engine)
         per_unit = self._sites_per_layer if key == "before_strip" else 1
         passed = reached - per_unit * self._start
         # One record for all multiples passed: an event can take longer than an interval.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kmc.kernels import connection, rates, tables
+from kmc.kernels import connection, rates, tables, transfer
 from kmc.model.connectivity import Collector
 from kmc.model.electrochemistry import Drive
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
 from kmc.systems.electrode import snapshot
-from kmc.systems.electrode.charge_sites import ChargeSites
+from kmc.systems.electrode.configuration import connection_of
 from kmc.systems.electrode.engine import Engine
 
 BOX = Lattice("bcc_100", (8, 8), 10, "interface", 3.506)
@@ -47,6 +47,12 @@ def patchy() -> np.ndarray:
     return occupancy.ravel()
 
 
+def draw(engine: Engine, net: connection.Connection) -> int:
+    """Kernel number of the next site of a given current."""
+    parts = engine.geometry, engine.law, engine.channels, engine.state, engine.scratch
+    return int(transfer.draw(*parts, net, engine.rng))
+
+
 @pytest.mark.parametrize("lattice", ["bcc_100", "bcc_110", "bcc_111"])
 def test_connected_is_what_the_flood_fill_finds(lattice):
     box = Lattice(lattice, (6, 6), 12, "interface", 3.506)
@@ -58,7 +64,7 @@ def test_connected_is_what_the_flood_fill_finds(lattice):
         columns = rng.random(box.sites_per_layer) < 0.1
         for conductive in (None, columns):
             collector = Collector(box, conductive)
-            net, alive = ChargeSites(model, collector).net, collector.connected(occupancy)
+            net, alive = connection_of(model, collector), collector.connected(occupancy)
             for site in np.flatnonzero(occupancy):
                 number = model.kernel_lattice.kernel_sites(site)
                 found = connection.connected(engine.geometry, engine.state, net, number)
@@ -72,10 +78,10 @@ def test_an_atom_is_drawn_by_its_weight_among_connected_ones():
     engine = Engine(model_of(), patchy(), np.random.default_rng(3))
     alive = Collector(BOX).connected(engine.occupancy())
     assert not alive[ISLAND].any()
-    sites = ChargeSites(engine.model, Collector(BOX))
+    net = connection_of(engine.model, Collector(BOX))
     n, drawn = 1500, []
     for _ in range(n):
-        site = sites.draw(engine)
+        site = draw(engine, net)
         drawn.append(rates.strip_weight(engine.law, engine.state.site_state[site]))
         assert alive[int(engine.model.kernel_lattice.lattice_sites(site))]
     members = np.concatenate([*engine.bin_members("strips").values()])
@@ -145,7 +151,7 @@ def test_a_site_is_drawn_by_its_weight_beside_connected_metal(void_surfaces):
     occupancy = occupancy.ravel()
     engine = Engine(model_of(), occupancy, np.random.default_rng(4))
     engine.set_drive(Drive(-0.5))
-    sites = ChargeSites(engine.model, Collector(BOX), void_surfaces)
+    net = connection_of(engine.model, Collector(BOX), void_surfaces)
     expected = vacant_reached(occupancy, void_surfaces)
     assert (expected >= 2 * BOX.sites_per_layer).any() == void_surfaces
     numbers = engine.model.kernel_lattice.kernel_sites(expected)
@@ -153,7 +159,7 @@ def test_a_site_is_drawn_by_its_weight_beside_connected_metal(void_surfaces):
         [rates.plate_weight(engine.law, engine.state.site_state[site]) for site in numbers]
     )
     n = 1500
-    drawn = np.array([sites.draw(engine) for _ in range(n)])
+    drawn = np.array([draw(engine, net) for _ in range(n)])
     assert np.isin(drawn, numbers).all()
     found = np.array([rates.plate_weight(engine.law, engine.state.site_state[s]) for s in drawn])
     for weight in np.unique(weights):

@@ -87,7 +87,7 @@ def test_a_phase_follows_from_plain_numbers():
     simulation = Simulation(load_run("strip_li", SMALL))
     beginning = Beginning(1, 0.1, 5000, "capacity_monolayers reached 0.4")
     phase = Phase(simulation.run_file, simulation.model, beginning)
-    assert phase.rules.limits == {"time_s": pytest.approx(0.15)}
+    assert phase.ends.limits == {"time_s": pytest.approx(0.15)}
     assert phase.samples.limit() == {"pause_time_s": pytest.approx(0.1005)}
     phase.enter(simulation.engine)
     assert simulation.engine.channels.strip == 0
