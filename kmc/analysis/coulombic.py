@@ -95,13 +95,10 @@ class Aurbach(NamedTuple):
 def aurbach(blocks: tuple[Block, ...], passed: Sequence[tuple[str, int]]) -> Aurbach | None:
     """Efficiencies by Aurbach's protocol; None for another, or one that did not come to its end.
 
-    Parameters
-    ----------
-    blocks : tuple of Block
-        The protocol: steps of a formation or none, a plate step (the reservoir), a repeated block
-        of a strip and a plate, and a strip step.
-    passed : sequence of (str, int)
-        What each strip and plate step of the run did, in order, and the atoms that it moved.
+    - `blocks`: the protocol: steps of a formation or none, a plate step (the reservoir), a repeated
+      block of a strip and a plate, and a strip step.
+    - `passed` (sequence of (str, int)): what each strip and plate step of the run did, in order,
+      and the atoms that it moved.
 
     Examples
     --------

@@ -108,14 +108,9 @@ def cross_section(
 class _Cut:
     """Sites on each line, and the size of their pixels.
 
-    Attributes
-    ----------
-    rows : list of ndarray of int
-        Rows of cells that each line shows.
-    pixel_nm, layer_nm : float
-        Width and height of a pixel.
-    length_nm : float
-        Length of a line, once around the box.
+    - `rows` (list of ndarray of int): rows of cells that each line shows.
+    - `pixel_nm`, `layer_nm` (float): width and height of a pixel.
+    - `length_nm` (float): length of a line, once around the box.
     """
 
     def __init__(

@@ -37,10 +37,7 @@ def block_ratio(
     The intervals are grouped into at most `blocks` equal blocks; the scatter of the blocks about
     the ratio gives the error (delta method). Blocks must be longer than the correlation time.
 
-    Parameters
-    ----------
-    numerators, denominators : array of float, shape (n,)
-        In the order of time.
+    - `numerators`, `denominators` (array of float, shape (n,)): in the order of time.
 
     Examples
     --------

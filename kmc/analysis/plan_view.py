@@ -24,17 +24,13 @@ if TYPE_CHECKING:
 class PlanView:
     """Voids of one image from above, from `measure_plan`.
 
-    Attributes
-    ----------
-    row : dict
-        contact_loss_percent, voids_per_mm2, diameter_um (mean, of circles of the same area),
-        diameter_um_error (standard deviation), max_diameter_um, neighbour_um (mean distance of a
-        centre to the nearest other one) and neighbour_ratio, that distance over 1/(2√density):
-        1 for places at random, more for even ones (P. J. Clark and F. C. Evans, Ecology 35, 445
-        (1954), doi:10.2307/1931034). NaN where there is nothing to take the mean of.
-    voids : DataFrame
-        One row for each void: x_um, y_um, area_um2, diameter_um, neighbour_um, at_edge (it reaches
-        an edge and may be larger than seen; it is not in the mean diameter).
+    - `row`: contact_loss_percent, voids_per_mm2, diameter_um (mean, of circles of the same area),
+      diameter_um_error (standard deviation), max_diameter_um, neighbour_um (mean distance of a
+      centre to the nearest other one) and neighbour_ratio, that distance over 1/(2√density): 1 for
+      places at random, more for even ones (P. J. Clark and F. C. Evans, Ecology 35, 445 (1954),
+      doi:10.2307/1931034). NaN where there is nothing to take the mean of.
+    - `voids`: one row for each void: x_um, y_um, area_um2, diameter_um, neighbour_um, at_edge (it
+      reaches an edge and may be larger than seen; it is not in the mean diameter).
     """
 
     row: dict[str, float]

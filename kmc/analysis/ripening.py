@@ -33,22 +33,16 @@ _MIN_GROWTH = 1.5  # of the mean radius; r^n for n = 2, 3, 4 cannot be distingui
 class Ripening:
     """Void sizes during a rest; made by `measure`.
 
-    Attributes
-    ----------
-    table : DataFrame
-        One row for each frame of the rest: rest_s, voids, mean_radius_nm (of the sphere of each
-        void's volume), largest_sites, vacancies_in_voids.
-    volumes : list of ndarray
-        Vacancies of each void, frame by frame.
-    exponent, exponent_error : float
-        m of r = r0 (1 + t/τ)^m with its standard error; NaN where no fit is possible. Expected are
-        1/4 (diffusion along the interface) or 1/3 (exchange at the rim).
-    growth : float
-        Mean radius at the end over that at the beginning.
-    measurable : bool
-        Whether the mean radius grew enough, and enough voids are left, for an exponent.
-    scaling : bool
-        Whether, besides, the exponent is within two standard errors of 1/4 or 1/3, or between them.
+    - `table`: one row for each frame of the rest: rest_s, voids, mean_radius_nm (of the sphere of
+      each void's volume), largest_sites, vacancies_in_voids.
+    - `volumes` (list of ndarray): vacancies of each void, frame by frame.
+    - `exponent`, `exponent_error`: m of r = r0 (1 + t/τ)^m with its standard error; NaN where no
+      fit is possible. Expected are 1/4 (diffusion along the interface) or 1/3 (exchange at the
+      rim).
+    - `growth`: mean radius at the end over that at the beginning.
+    - `measurable`: whether the mean radius grew enough, and enough voids are left, for an exponent.
+    - `scaling`: whether, besides, the exponent is within two standard errors of 1/4 or 1/3, or
+      between them.
     """
 
     table: pd.DataFrame

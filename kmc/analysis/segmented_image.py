@@ -42,17 +42,11 @@ _nm_per_um = 1e3
 class ImageVoids:
     """Voids of an image, from `measure_image`.
 
-    Attributes
-    ----------
-    row : dict
-        Columns of `kmc.analysis.cross_section.CrossSection.table` without frame and time:
-        contact_loss, voids, voids_per_100um, width_mean_nm, height_median_nm, …
-    voids : DataFrame
-        One row for each void: line, width_nm, height_nm, area_nm2, at_edge (it reaches the left or
-        right edge of the image, so that it may be wider than seen).
-    line_length_nm : float
-    n_lines : int
-        Slices; 1 for a plain image.
+    - `row`: columns of `kmc.analysis.cross_section.CrossSection.table` without frame and time:
+      contact_loss, voids, voids_per_100um, width_mean_nm, height_median_nm, …
+    - `voids`: one row for each void: line, width_nm, height_nm, area_nm2, at_edge (it reaches the
+      left or right edge of the image, so that it may be wider than seen).
+    - `n_lines`: slices; 1 for a plain image.
     """
 
     row: dict[str, float]

@@ -48,27 +48,17 @@ _MAX_RMS_OF_EDGE = 1 / 6  # rms of a sum of positions between frames; folded at 
 class Diffusion:
     """Diffusion from an event log; made by `diffusion`.
 
-    Attributes
-    ----------
-    D_vacancy : Estimate
-        From the mean square displacement of vacancies, cm²/s.
-    D_tracer : dict of str to Estimate
-        From that of the atoms of a species, cm²/s.
-    correlation_factor : dict of str to Estimate
-        ``(1 + ⟨cos θ⟩)/(1 − ⟨cos θ⟩)``, θ between consecutive hops of one atom. Exact for one kind
-        of atom and dilute vacancies on a cubic lattice, and for dilute Mg in Li, whose hops keep
-        that symmetry; in a concentrated alloy compare with D_tracer.
-    onsager : dict of (str, str) to Estimate
-        ``L_ab = ⟨ΔR_a·ΔR_b⟩/(6 V t)`` times kT, of all displacements of a species together;
-        1/(nm s).
-    mg_drift : Estimate
-        ``−L(Mg, vacancy)/L(vacancy, vacancy)``: share of Mg in the atoms that drift against the
-        vacancies; without preference it is the share of Mg in the metal. NaN without Mg.
-    msd : DataFrame
-        By lag: lag_s, windows, and for vacancies and each species ``msd_…_nm2`` and its error
-        ``msd_…_error_nm2``.
-    hops : int
-    time_s : float
+    - `D_vacancy`: from the mean square displacement of vacancies, cm²/s.
+    - `D_tracer`: from that of the atoms of a species, cm²/s.
+    - `correlation_factor`: ``(1 + ⟨cos θ⟩)/(1 − ⟨cos θ⟩)``, θ between consecutive hops of one atom.
+      Exact for one kind of atom and dilute vacancies on a cubic lattice, and for dilute Mg in Li,
+      whose hops keep that symmetry; in a concentrated alloy compare with D_tracer.
+    - `onsager` (dict of (str, str) to Estimate): ``L_ab = ⟨ΔR_a·ΔR_b⟩/(6 V t)`` times kT, of all
+      displacements of a species together; 1/(nm s).
+    - `mg_drift`: ``−L(Mg, vacancy)/L(vacancy, vacancy)``: share of Mg in the atoms that drift
+      against the vacancies; without preference it is the share of Mg in the metal. NaN without Mg.
+    - `msd`: by lag: lag_s, windows, and for vacancies and each species ``msd_…_nm2`` and its error
+      ``msd_…_error_nm2``.
     """
 
     D_vacancy: Estimate

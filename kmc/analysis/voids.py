@@ -59,31 +59,19 @@ def label(occupancy: np.ndarray, lattice: Lattice) -> tuple[np.ndarray, int]:
 class Void:
     """One void.
 
-    Attributes
-    ----------
-    label : int
-        Its number in `Voids.labels`; 1 is the largest.
-    volume : int
-        Vacant sites.
-    volume_nm3 : float
-    contact_sites : int
-        L1 sites without metal because of it.
-    contact_area_nm2 : float
-        Interface area without metal because of it, nm².
-    width_nm : float
-        Diameter of the circle with the area of its widest atomic layer, nm.
-    height_nm : float
-        Atomic layers it spans, times their distance, nm.
-    extent_x_nm, extent_y_nm : float
-        Atomic planes it spans along x and y, times their mean distance, over the periodic
-        boundaries; the edge of the box where it spans all planes.
-    x_nm, y_nm, z_nm : float
-        Centroid, inside the box; z = 0 is L1.
-    aspect_ratio : float
-        Height over width.
-    wetting_angle_deg : float
-        Angle of the metal on the electrolyte, of the spherical cap with the void's volume and
-        contact area; NaN where the void is too small for one, see `shapes.wetting_angle_deg`.
+    - `label`: its number in `Voids.labels`; 1 is the largest.
+    - `volume`: vacant sites.
+    - `contact_sites`: L1 sites without metal because of it.
+    - `contact_area_nm2`: interface area without metal because of it, nm².
+    - `width_nm`: diameter of the circle with the area of its widest atomic layer, nm.
+    - `height_nm`: atomic layers it spans, times their distance, nm.
+    - `extent_x_nm`, `extent_y_nm`: atomic planes it spans along x and y, times their mean distance,
+      over the periodic boundaries; the edge of the box where it spans all planes.
+    - `x_nm`, `y_nm`, `z_nm`: centroid, inside the box; z = 0 is L1.
+    - `aspect_ratio`: height over width.
+    - `wetting_angle_deg`: angle of the metal on the electrolyte, of the spherical cap with the
+      void's volume and contact area; NaN where the void is too small for one, see
+      `shapes.wetting_angle_deg`.
     """
 
     label: int

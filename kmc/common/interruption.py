@@ -61,13 +61,10 @@ class Interruption:
     An exception raised during the compilation of the loop would be lost inside the compiler. A
     second signal interrupts at once. Outside the main thread this has no effect.
 
-    Attributes
-    ----------
-    requested : bool
-    compiling : bool
-        Set while the loop is compiled, which takes a minute: SIGTERM and SIGHUP then end the
-        process, as batch systems kill it after some seconds anyway. No event has happened by then,
-        and the file is that of a killed run, which `kmc resume` continues.
+    - `requested` (bool)
+    - `compiling` (bool): set while the loop is compiled, which takes a minute: SIGTERM and SIGHUP
+      then end the process, as batch systems kill it after some seconds anyway. No event has
+      happened by then, and the file is that of a killed run, which `kmc resume` continues.
     """
 
     def __init__(self):

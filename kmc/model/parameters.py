@@ -270,15 +270,11 @@ def load_parameters(
 ) -> ParameterSet:
     """Read and check a parameter set.
 
-    Parameters
-    ----------
-    name_or_path : str or Path
-        A shipped set (``li_li2s``) or the path of a parameter file.
-    overrides : mapping of str to float, optional
-        Values that replace those of the file: quantities of the set, in its units.
-    where, shown : callable, optional
-        For messages, where an override came from (key → "in section [parameters] of my.toml") and
-        how to show it (key, value → "barrier_Li_eV = 0.1 in section [parameters] of my.toml").
+    - `name_or_path`: a shipped set (``li_li2s``) or the path of a parameter file.
+    - `overrides`: values that replace those of the file: quantities of the set, in its units.
+    - `where`, `shown`: for messages, where an override came from (key → "in section [parameters] of
+      my.toml") and how to show it (key, value → "barrier_Li_eV = 0.1 in section [parameters] of
+      my.toml").
 
     Raises
     ------

@@ -115,11 +115,7 @@ class Burst:
 def population(model: NucleationModel, coarseness: float = 1.0) -> kernel.Sizes:
     """Clusters of all sizes, from single vacancies to voids of `_LARGEST`, in equilibrium at S = 1.
 
-    Parameters
-    ----------
-    model : NucleationModel
-    coarseness : float
-        Widens the grid of sizes.
+    - `coarseness`: widens the grid of sizes.
     """
     grid = list(np.arange(1.0, max(UNIT_SIZES, model.free.n_max) + 1))
     while grid[-1] < _LARGEST:
@@ -158,13 +154,8 @@ def metal(
 ) -> kernel.Depths:
     """Layers of the metal at S = 1, thin at the interface.
 
-    Parameters
-    ----------
-    diffusivity_cm2_s : float
-    per_cm3 : float
-        Vacancies per volume at S = 1.
-    thickness_cm, sink_length_cm, sink_depth_cm : float
-        L, finite; λ and 1/κ, infinite for none.
+    - `per_cm3`: vacancies per volume at S = 1.
+    - `thickness_cm`, `sink_length_cm`, `sink_depth_cm`: L, finite; λ and 1/κ, infinite for none.
     """
     edges = np.geomspace(_FIRST_DEPTH, 1.0, _DEPTH_POINTS) * thickness_cm
     edges = np.concatenate(([0.0], edges))
@@ -194,17 +185,11 @@ def nucleation_burst(
 ) -> Burst:
     """Switch a current on at S = 1 and follow the interface until nucleation has ended.
 
-    Parameters
-    ----------
-    model : NucleationModel
-    current_mA_cm2, thickness_um : float
-        j, and L, which may be infinite where there is another sink.
-    sink_length_um, sink_depth_um : float
-        λ of the interface and 1/κ of the metal as sinks; infinite for none.
-    longest_s : float
-        When it ends at the latest.
-    coarseness : float
-        Widens the steps in time and size; densities are 1 % low at 1 and 3 % at 2.
+    - `current_mA_cm2`, `thickness_um`: j, and L, which may be infinite where there is another sink.
+    - `sink_length_um`, `sink_depth_um`: λ of the interface and 1/κ of the metal as sinks; infinite
+      for none.
+    - `longest_s`: when it ends at the latest.
+    - `coarseness`: widens the steps in time and size; densities are 1 % low at 1 and 3 % at 2.
 
     Raises
     ------

@@ -123,14 +123,10 @@ class ClusterFreeEnergies:
 def enumerate_weights(surface: Surface, largest: int, geometry=None, root: int | None = None):
     """Z_n by listing every cluster of up to `largest` vacancies.
 
-    Parameters
-    ----------
-    surface : Surface
-    largest : int
-        7 takes a tenth of a second, each further vacancy thirteen times as long.
-    geometry, root : optional
-        Another arrangement of sites, such as one of quenched Mg, and the L1 site that is the first
-        of every cluster; by default Mg averaged over, where every site is like any other.
+    - `largest`: 7 takes a tenth of a second, each further vacancy thirteen times as long.
+    - `geometry`, `root`: another arrangement of sites, such as one of quenched Mg, and the L1 site
+      that is the first of every cluster; by default Mg averaged over, where every site is like any
+      other.
 
     Returns
     -------
@@ -171,13 +167,8 @@ def list_clusters(geometry, cluster, root, largest, sums, counts) -> None:
 class Walk:
     """One walk over clusters of 1 … n_max vacancies.
 
-    Parameters
-    ----------
-    geometry : kernels.clusters.Geometry
-    n_max : int
-    rng : numpy.random.Generator
-    start : int, optional
-        L1 site of the first vacancy; the middle of the plane by default.
+    - `geometry` (kernels.clusters.Geometry)
+    - `start`: L1 site of the first vacancy; the middle of the plane by default.
     """
 
     def __init__(self, geometry, n_max: int, rng: np.random.Generator, start: int | None = None):
@@ -221,15 +212,10 @@ def first_bias(ln_Z: np.ndarray, n_max: int) -> np.ndarray:
 def learn_bias(geometry, ln_Z: np.ndarray, n_max: int, rng, start: int | None = None):
     """A bias that makes all sizes about equally frequent, from a walk that learns it.
 
-    Parameters
-    ----------
-    geometry : kernels.clusters.Geometry
-    ln_Z : ndarray
-        What is known of ln Z_n, from n = 1.
-    n_max : int
-    rng : numpy.random.Generator
-    start : int, optional
-        L1 site where the walk begins.
+    - `geometry` (kernels.clusters.Geometry)
+    - `ln_Z` (ndarray): what is known of ln Z_n, from n = 1.
+    - `rng` (numpy.random.Generator)
+    - `start`: L1 site where the walk begins.
 
     Raises
     ------
@@ -265,19 +251,10 @@ def cluster_free_energies(
 ) -> ClusterFreeEnergies:
     """ln Z_n for n = 1 … `n_max`.
 
-    Parameters
-    ----------
-    surface : Surface
-    n_max : int
-    seed : int
-        Equal seeds give equal numbers.
-    walkers : int
-        Independent walks; the error bars come from their scatter.
-    steps : int, optional
-        Of each walk; by default 80 000 for each size.
-    enumerated : int
-        Largest n that is enumerated.
-    progress : bool or Progress
+    - `seed`: equal seeds give equal numbers.
+    - `walkers`: independent walks; the error bars come from their scatter.
+    - `steps`: of each walk; by default 80 000 for each size.
+    - `enumerated`: largest n that is enumerated.
 
     Raises
     ------

@@ -17,16 +17,7 @@ from kmc.nuclei.surface import Surface
 
 @dataclass(frozen=True)
 class Conditions:
-    """What nucleation is asked for, taken from a run or a parameter set.
-
-    Attributes
-    ----------
-    name : str
-    parameters : ParameterSet
-    lattice : str
-    temperature_K, mg_coverage, mg_fraction : float
-    current_mA_cm2, thickness_um, sink_length_um, sink_depth_um : float
-    """
+    """What nucleation is asked for, taken from a run or a parameter set."""
 
     name: str
     parameters: ParameterSet
@@ -61,12 +52,8 @@ class Conditions:
 def conditions_of(source: str | Path, **given: Any) -> Conditions:
     """Conditions of a run, or of a parameter set at 25 °C, 0.5 mA/cm² and 100 µm.
 
-    Parameters
-    ----------
-    source : str or Path
-        A shipped run or parameter set, or the path of a run or parameter file.
-    **given
-        Attributes of `Conditions` to use instead; None leaves one as it is.
+    - `source`: a shipped run or parameter set, or the path of a run or parameter file.
+    - `**given`: attributes of `Conditions` to use instead; None leaves one as it is.
 
     Raises
     ------

@@ -63,24 +63,16 @@ def overlaps(x, y, radius, edge: float) -> tuple[np.ndarray, np.ndarray]:
 class Medium:
     """What vacancies move through: the metal above the interface, and its first layer.
 
-    Attributes
-    ----------
-    bulk_per_um_s : float
-        κ_b = ρ D_v c_eq, vacancies per µm and s at S = 1.
-    interface_per_s : float
-        κ_i = N_s D_i c_eq,i, vacancies per s at S = 1.
-    bulk_storage_per_um3 : float
-        ρ c_eq, vacancies in equilibrium with a flat surface, in the metal.
-    interface_storage_per_um2 : float
-        N_s c_eq,i, the same in the first layer.
-    thickness_um : float
-        Distance L to a perfect sink; infinite where there is none.
-    site_volume_um3 : float
-        Ω, volume of a vacancy.
-    sink_length_um : float
-        λ: contact takes up κ_b (S − 1)/λ vacancies per µm² and s; infinite where it takes none.
-    sink_depth_um : float
-        1/κ of the sinks in the metal, dislocations: they take up κ_b κ² (S − 1) per µm³ and s.
+    - `bulk_per_um_s`: κ_b = ρ D_v c_eq, vacancies per µm and s at S = 1.
+    - `interface_per_s`: κ_i = N_s D_i c_eq,i, vacancies per s at S = 1.
+    - `bulk_storage_per_um3`: ρ c_eq, vacancies in equilibrium with a flat surface, in the metal.
+    - `interface_storage_per_um2`: N_s c_eq,i, the same in the first layer.
+    - `thickness_um`: distance L to a perfect sink; infinite where there is none.
+    - `site_volume_um3`: Ω, volume of a vacancy.
+    - `sink_length_um`: λ: contact takes up κ_b (S − 1)/λ vacancies per µm² and s; infinite where it
+      takes none.
+    - `sink_depth_um`: 1/κ of the sinks in the metal, dislocations: they take up κ_b κ² (S − 1) per
+      µm³ and s.
     """
 
     bulk_per_um_s: float
@@ -104,11 +96,7 @@ class MeanField:
     ∂c/∂t = D_v ∂²c/∂z² with the flux J at z = 0, where the first layer stores too, and c = c_eq at
     z = L; finite volumes, implicit in time, which keep count of every vacancy.
 
-    Parameters
-    ----------
-    medium : Medium
-    closed_depth_um : float
-        Depth of the metal where it has no sink.
+    - `closed_depth_um`: depth of the metal where it has no sink.
     """
 
     def __init__(self, medium: Medium, closed_depth_um: float):
@@ -201,16 +189,12 @@ def _growing(first: float, total: float, n: int) -> np.ndarray:
 class Absorbers:
     """The voids as the field sees them.
 
-    Attributes
-    ----------
-    cells : int64 array
-        Cells of the grid (flat numbers) that resolved footprints cover, wholly or in part.
-    cell_share : float64 array
-        Share of each that is covered, above 0.
-    cell_supersaturation : float64 array
-        S_eq of the void of each such cell.
-    x_um, y_um, radius_um, supersaturation : float64 arrays, shape (n_points,)
-        Small voids: place, radius of the disc that absorbs like them, S_eq.
+    - `cells` (int64 array): cells of the grid (flat numbers) that resolved footprints cover, wholly
+      or in part.
+    - `cell_share` (float64 array): share of each that is covered, above 0.
+    - `cell_supersaturation` (float64 array): S_eq of the void of each such cell.
+    - `x_um`, `y_um`, `radius_um`, `supersaturation` (float64 arrays, shape (n_points,)): small
+      voids: place, radius of the disc that absorbs like them, S_eq.
     """
 
     cells: np.ndarray
@@ -226,15 +210,12 @@ class Absorbers:
 class Solution:
     """Fluxes of a moment.
 
-    Attributes
-    ----------
-    supersaturation : float64 array, shape (n, n)
-        S on the grid, means over the cells; near a small void that of a smeared sink. Its mean over
-        the whole square is that of the fluxes, exactly.
-    cell_per_s, point_per_s : float64 arrays
-        Vacancies that each cell of a footprint and each small void takes in a second.
-    steps : int
-        Of the conjugate gradients.
+    - `supersaturation` (float64 array, shape (n, n)): S on the grid, means over the cells; near a
+      small void that of a smeared sink. Its mean over the whole square is that of the fluxes,
+      exactly.
+    - `cell_per_s`, `point_per_s` (float64 arrays): vacancies that each cell of a footprint and each
+      small void takes in a second.
+    - `steps`: of the conjugate gradients.
     """
 
     supersaturation: np.ndarray
@@ -246,13 +227,8 @@ class Solution:
 class SurfaceField:
     """The interface as a periodic grid.
 
-    Parameters
-    ----------
-    medium : Medium
-    edge_um : float
-        Edge of the square.
-    n_cells : int
-        Cells along it.
+    - `edge_um`: edge of the square.
+    - `n_cells`: cells along it.
     """
 
     def __init__(self, medium: Medium, edge_um: float, n_cells: int):
@@ -320,17 +296,11 @@ class SurfaceField:
     ) -> Solution:
         """Fluxes into the voids, and the supersaturation that is left.
 
-        Parameters
-        ----------
-        flux_per_s : float64 array, shape (n, n)
-            Vacancies that stripping leaves in each cell in a second.
-        mean : (float, float)
-            m and R of `MeanField.step`.
-        voids : Absorbers
-        guess : (float64 array, float64 array), optional
-            Fluxes of cells and points to begin with.
-        tolerance : float
-            Of the supersaturation at each void, relative to the largest excess.
+        - `flux_per_s` (float64 array, shape (n, n)): vacancies that stripping leaves in each cell
+          in a second.
+        - `mean` ((float, float)): m and R of `MeanField.step`.
+        - `guess` ((float64 array, float64 array)): fluxes of cells and points to begin with.
+        - `tolerance`: of the supersaturation at each void, relative to the largest excess.
         """
         n_cells, n_points = len(voids.cells), len(voids.x_um)
         base = self.convolved(flux_per_s, mean[1]) + (1.0 + mean[0])
@@ -391,12 +361,8 @@ class SurfaceField:
     ) -> np.ndarray:
         """How much lower S is at some places than on the grid, which smears small voids.
 
-        Parameters
-        ----------
-        x_um, y_um : float64 arrays, shape (n,)
-        voids : Absorbers
-        point_per_s : float64 array
-            What each of their points takes.
+        - `x_um`, `y_um` (float64 arrays, shape (n,))
+        - `point_per_s` (float64 array): what each of their points takes.
         """
         n = len(x_um)
         reach = np.zeros(n + len(voids.x_um))

@@ -35,14 +35,9 @@ LARGEST_CRITICAL = 100_000  # vacancies; S beyond which it lies nucleates nothin
 class CapLaw:
     """−ln Z_n = A n^(2/3) + B n^(1/3), and footprint = p n^(2/3) + q n^(1/3), for large n.
 
-    Attributes
-    ----------
-    surface, line : float
-        A and B.
-    foot_surface, foot_line : float
-        p and q, L1 sites.
-    rms : float
-        Scatter of −ln Z_n about the fit: shells of sites that fill one by one.
+    - `surface`, `line`: a and B.
+    - `foot_surface`, `foot_line`: p and q, L1 sites.
+    - `rms`: scatter of −ln Z_n about the fit: shells of sites that fill one by one.
     """
 
     surface: float
@@ -81,18 +76,11 @@ class CapLaw:
 class Cap:
     """Shape and surface energy of a spherical cap with the weight and footprint of the clusters.
 
-    Attributes
-    ----------
-    aspect : float
-        Height over width.
-    angle_deg : float
-        Angle at the rim, inside the void: the metal's contact angle is 180° less this.
-    volume_share : float
-        F, its share of the sphere.
-    gamma_J_m2 : float
-        Surface energy.
-    gamma_F_J_m2 : float
-        γ F^(1/3), which rests on ln Z_n alone.
+    - `aspect`: height over width.
+    - `angle_deg`: angle at the rim, inside the void: the metal's contact angle is 180° less this.
+    - `volume_share`: F, its share of the sphere.
+    - `gamma_J_m2`: surface energy.
+    - `gamma_F_J_m2`: γ F^(1/3), which rests on ln Z_n alone.
     """
 
     aspect: float
@@ -322,10 +310,8 @@ def classical_barrier_kT(
 ) -> float:
     """Barrier of a spherical cap by classical theory: 16π γ³ F Ω²/(3 (kT ln S)²), over kT.
 
-    Parameters
-    ----------
-    contact_angle_deg : float
-        Of the metal; the void's is 180° less this, F = (2 − cos θ)(1 + cos θ)²/4.
+    - `contact_angle_deg`: of the metal; the void's is 180° less this, F = (2 − cos θ)(1 + cos
+      θ)²/4.
     """
     cosine = math.cos(math.radians(contact_angle_deg))
     share = (2 - cosine) * (1 + cosine) ** 2 / 4

@@ -30,14 +30,10 @@ _SMALLEST_SIDE = 64  # of a map, L1 sites
 class QuenchedMaps:
     """ln Z_n on single arrangements of Mg.
 
-    Attributes
-    ----------
-    ln_Z : ndarray, shape (maps, 2, n_max)
-        Per L1 site, from n = 1: two walks on each map that began at different Li sites.
-    sites : int
-        L1 sites of a map.
-    area_um2 : float
-        Its area.
+    - `ln_Z` (ndarray, shape (maps, 2, n_max)): per L1 site, from n = 1: two walks on each map that
+      began at different Li sites.
+    - `sites`: L1 sites of a map.
+    - `area_um2`: its area.
     """
 
     ln_Z: np.ndarray
@@ -79,18 +75,10 @@ def quenched_maps(
 ) -> QuenchedMaps:
     """Z_n on single arrangements of Mg, drawn at random.
 
-    Parameters
-    ----------
-    free : ClusterFreeEnergies
-        Of the same interface with the mean over arrangements; its ln Z_n is the first bias.
-    n_max : int, optional
-        As in `free` by default.
-    maps : int
-        Arrangements, two or more.
-    steps : int, optional
-        Of each walk.
-    seed : int
-    progress : bool or Progress
+    - `free`: of the same interface with the mean over arrangements; its ln Z_n is the first bias.
+    - `n_max`: as in `free` by default.
+    - `maps`: arrangements, two or more.
+    - `steps`: of each walk.
     """
     surface: Surface = free.surface
     if maps < 2:

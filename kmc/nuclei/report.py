@@ -24,14 +24,10 @@ if TYPE_CHECKING:
 class Scan:
     """Bursts against the current, and what the doubtful inputs do to them.
 
-    Attributes
-    ----------
-    current_mA_cm2 : ndarray, shape (n,)
-    bursts : list of Burst
-    density_low, density_high : ndarray, shape (n,)
-        Per µm²: extremes over a factor of 10 in the prefactor either way and ±10 % in γ.
-    by_variation : dict of str to ndarray
-        Densities per µm² with one input changed.
+    - `current_mA_cm2` (ndarray, shape (n,))
+    - `density_low`, `density_high` (ndarray, shape (n,)): per µm²: extremes over a factor of 10 in
+      the prefactor either way and ±10 % in γ.
+    - `by_variation` (dict of str to ndarray): densities per µm² with one input changed.
     """
 
     current_mA_cm2: np.ndarray

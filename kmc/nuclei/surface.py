@@ -26,16 +26,9 @@ _WIDEST, _HIGHEST = 128, 132  # columns and layers; clusters that reach so far h
 class Surface:
     """Sites and energies of the metal above one interface, in plane and upwards without end.
 
-    Parameters
-    ----------
-    parameters : ParameterSet
-    lattice : str
-        Name or path of a lattice file.
-    temperature_K : float
-    mg_coverage : float
-        Share of Mg in L1, at random.
-    mg_fraction : float
-        Share of Mg in all other layers, at random.
+    - `lattice`: name or path of a lattice file.
+    - `mg_coverage`: share of Mg in L1, at random.
+    - `mg_fraction`: share of Mg in all other layers, at random.
     """
 
     parameters: ParameterSet
@@ -251,9 +244,7 @@ class Surface:
 def hanging_together(steps: np.ndarray) -> np.ndarray:
     """For every set of neighbours of a site, whether they are one cluster without the site.
 
-    Parameters
-    ----------
-    steps : ndarray of int, shape (14, 3)
+    - `steps` (ndarray of int, shape (14, 3))
 
     Returns
     -------

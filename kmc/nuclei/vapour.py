@@ -29,12 +29,7 @@ _DOWNHILL_kT = 3.0  # below the barrier, where a nucleus is counted as a void
 
 
 class ClusterVapour:
-    """Becker and Döring's rate and the vapour pressure of clusters, tabulated.
-
-    Parameters
-    ----------
-    model : NucleationModel
-    """
+    """Becker and Döring's rate and the vapour pressure of clusters, tabulated."""
 
     def __init__(self, model: NucleationModel):
         self.model = model

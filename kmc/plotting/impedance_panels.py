@@ -22,10 +22,7 @@ def impedance_picture(table: pd.DataFrame) -> Figure:
 
     Frames of more than ten times the least resistance would hide the others, and have no curve.
 
-    Parameters
-    ----------
-    table : DataFrame
-        From `kmc.systems.population.impedance.impedances`.
+    - `table`: from `kmc.systems.population.impedance.impedances`.
     """
     largest = table.groupby("frame")["Z_real_ohm_cm2"].transform("max")
     shown = table[largest <= _SPREAD * largest.min()]

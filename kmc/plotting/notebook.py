@@ -19,13 +19,8 @@ def watch(path: str | Path, what: str = "summary", every_s: float = 5.0) -> Any:
     The run is another process, such as `kmc run` in a terminal or a point of a sweep. Interrupt the
     cell to stop looking; the run goes on.
 
-    Parameters
-    ----------
-    path : str or Path
-    what : str
-        Picture, as for `kmc.plotting.draw`.
-    every_s : float
-        Time between two pictures.
+    - `what`: picture, as for `kmc.plotting.draw`.
+    - `every_s`: time between two pictures.
 
     Raises
     ------
@@ -49,10 +44,7 @@ def watch(path: str | Path, what: str = "summary", every_s: float = 5.0) -> Any:
 def slider(t: Any, what: str = "map") -> Any:
     """A slider through the frames of a run, with the picture of each.
 
-    Parameters
-    ----------
-    t : Trajectory, PopulationRun or TableRun
-    what : {"map", "section"}
+    - `what` ({"map", "section"})
 
     Returns
     -------

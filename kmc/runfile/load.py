@@ -52,16 +52,11 @@ def load_run(
 ) -> RunFile:
     """Read, override and check a run file.
 
-    Parameters
-    ----------
-    name_or_path : str, Path or mapping
-        A shipped run (``strip_li``), the path of a run file, or its sections: section → key →
-        value, None for a key that is not set. Paths in it are relative to the current folder.
-    overrides : mapping, optional
-        ``"section.key"`` → value, or section → key → value; None removes the key and restores its
-        default.
-    origins : mapping, optional
-        ``"section.key"`` → where the override was typed, for messages.
+    - `name_or_path`: a shipped run (``strip_li``), the path of a run file, or its sections: section
+      → key → value, None for a key that is not set. Paths in it are relative to the current folder.
+    - `overrides`: ``"section.key"`` → value, or section → key → value; None removes the key and
+      restores its default.
+    - `origins`: ``"section.key"`` → where the override was typed, for messages.
 
     Raises
     ------

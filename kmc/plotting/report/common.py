@@ -81,12 +81,8 @@ def settings_table(sections: Mapping[str, Any]) -> Table:
 def parameter_table(parameters: Mapping[str, Any], sources: Mapping[str, Source]) -> Table:
     """Parameters with unit, source and note.
 
-    Parameters
-    ----------
-    parameters : mapping
-        As `ParameterSet.resolved` gives them.
-    sources : mapping of str to Source
-        Known references by their key.
+    - `parameters`: as `ParameterSet.resolved` gives them.
+    - `sources`: known references by their key.
     """
     rows = []
     for key, entry in parameters.items():

@@ -54,17 +54,10 @@ class Badge:
 class Table:
     """Rows under a head; the first cell of a row names it.
 
-    Attributes
-    ----------
-    rows : sequence of sequence
-        Cells: text, numbers, `Link`, `Badge`.
-    head : sequence of str
-        Empty for pairs of label and text.
-    caption : str
-    notes : bool
-        The last column is running text: on a narrow screen each row becomes a block.
-    verdict : Badge, optional
-        Of a claim, whose title is the caption.
+    - `rows`: cells: text, numbers, `Link`, `Badge`.
+    - `head`: empty for pairs of label and text.
+    - `notes`: the last column is running text: on a narrow screen each row becomes a block.
+    - `verdict`: of a claim, whose title is the caption.
     """
 
     rows: Sequence[Sequence[Any]]
@@ -79,15 +72,9 @@ class Table:
 class EmbeddedPicture:
     """A figure as PNG.
 
-    Attributes
-    ----------
-    data : str
-        PNG in base 64.
-    text : str
-        What it shows, for those who cannot see it and as its caption.
-    width_px, height_px : int
-    wide : bool
-        It scrolls in its own frame on a narrow screen.
+    - `data`: PNG in base 64.
+    - `text`: what it shows, for those who cannot see it and as its caption.
+    - `wide`: it scrolls in its own frame on a narrow screen.
     """
 
     data: str
@@ -143,11 +130,7 @@ class Section:
 class Page:
     """A report.
 
-    Attributes
-    ----------
-    title, subtitle : str
-        Name of the file or folder, and what it is.
-    sections : list of Section
+    - `title`, `subtitle`: name of the file or folder, and what it is.
     """
 
     title: str

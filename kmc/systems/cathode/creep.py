@@ -90,17 +90,13 @@ class Body:
 
     `pressure_MPa`: On the wall at the largest x, which gives way; without, all walls are fixed.
 
-    Attributes
-    ----------
-    portions : ndarray of int64, shape (edge, edge)
-    creep_strain : ndarray, shape (4, edge, edge)
-        ε_xx − ε_yy, γ_xy and two strains of bending.
-    bears_load : ndarray of bool, shape (edge, edge)
-    area_strain, mean_GPa, shear_GPa, equivalent_GPa : ndarray, shape (edge, edge)
-        Of the last equilibrium: t, the mean stress in the plane (pressure is negative), the largest
-        shear stress in the plane, and the equivalent stress.
-    factorizations : int
-        Of the stiffness matrix so far.
+    - `portions` (ndarray of int64, shape (edge, edge))
+    - `creep_strain` (ndarray, shape (4, edge, edge)): ε_xx − ε_yy, γ_xy and two strains of bending.
+    - `bears_load` (ndarray of bool, shape (edge, edge))
+    - `area_strain`, `mean_GPa`, `shear_GPa`, `equivalent_GPa` (ndarray, shape (edge, edge)): of the
+      last equilibrium: t, the mean stress in the plane (pressure is negative), the largest shear
+      stress in the plane, and the equivalent stress.
+    - `factorizations` (int): of the stiffness matrix so far.
     """
 
     def __init__(self, start: Microstructure, frame: Solid, pressure_MPa: float | None = None):

@@ -20,13 +20,10 @@ START, LITHIATED, DELITHIATED = 0, 1, 2
 class Cathode(Job):
     """One cathode.
 
-    Attributes
-    ----------
-    materials : Materials
-    body : Body
-    time_s, lithiation : float
-    cycle, events, moved : int
-        Cycle, from 1; events of creep and moves of portions so far.
+    - `materials` (Materials)
+    - `body` (Body)
+    - `time_s`, `lithiation` (float)
+    - `cycle`, `events`, `moved` (int): cycle, from 1; events of creep and moves of portions so far.
     """
 
     def __init__(self, run: RunFile):

@@ -39,11 +39,9 @@ def steps_of(run: RunFile) -> list[Step]:
 class Deposition(Job):
     """One deposition.
 
-    Attributes
-    ----------
-    energies : Adatoms
-    box : kernel.Box
-    atoms : kernel.State
+    - `energies` (Adatoms)
+    - `box` (kernel.Box)
+    - `atoms` (kernel.State)
     """
 
     def __init__(self, run: RunFile):

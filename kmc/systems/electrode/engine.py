@@ -34,17 +34,12 @@ class Event:
 class Engine(Configuration):
     """Runs events on one configuration.
 
-    Parameters
-    ----------
-    model : Model
-    occupancy : array of uint8, shape (n_sites,)
-        0 vacancy, 1 Li, 2 Mg.
-    rng : numpy.random.Generator
-        The only source of randomness; its state and the engine's determine everything to come.
-    alloy : bool, optional
-        Run with the tables for Mg. By default only if Mg is present or can come from the reservoir.
-    log_events : int
-        Record up to this many events (0: none).
+    - `occupancy` (array of uint8, shape (n_sites,)): 0 vacancy, 1 Li, 2 Mg.
+    - `rng` (numpy.random.Generator): the only source of randomness; its state and the engine's
+      determine everything to come.
+    - `alloy` (bool): run with the tables for Mg. By default only if Mg is present or can come from
+      the reservoir.
+    - `log_events`: record up to this many events (0: none).
     """
 
     def __init__(self, model: Model, occupancy, rng, *, alloy=None, log_events: int = 0):
@@ -83,19 +78,15 @@ class Engine(Configuration):
     ) -> int:
         """Run until one of these absolute values is reached; returns the kernel's reason.
 
-        Parameters
-        ----------
-        events, strips, attempts, vacant_L1 : int
-            Returns once a counter has reached the value. Charge, here and in `before_strip`, is
-            `net_charge`: it counts in the direction of the current.
-        time_s, pause_time_s : float
-            The clock stops exactly here, before the event that comes later; with `time_s` the
-            reason is that time is up.
-        before_strip : int
-            Returns when so many atoms have been stripped and the next is about to leave (or as
-            many plated and the next is about to arrive), the clock at that moment. As strips come
-            at random, the state then is that of any moment; right after a strip there is always
-            one vacancy that has not moved yet.
+        - `events`, `strips`, `attempts`, `vacant_L1`: returns once a counter has reached the value.
+          Charge, here and in `before_strip`, is `net_charge`: it counts in the direction of the
+          current.
+        - `time_s`, `pause_time_s`: the clock stops exactly here, before the event that comes later;
+          with `time_s` the reason is that time is up.
+        - `before_strip`: returns when so many atoms have been stripped and the next is about to
+          leave (or as many plated and the next is about to arrive), the clock at that moment. As
+          strips come at random, the state then is that of any moment; right after a strip there is
+          always one vacancy that has not moved yet.
         """
         limits = tables.Limits(
             events=int(events),

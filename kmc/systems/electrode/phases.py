@@ -23,21 +23,12 @@ STRIP, REST = 0, 1
 class Beginning:
     """Start of a phase, as stored in checkpoints.
 
-    Attributes
-    ----------
-    phase : int
-        0 strip (or no current at all), 1 rest: the column `phase` of the samples.
-    time_s : float
-    events : int
-    before : str
-        Why the phase before it ended; empty for the first. In a protocol, why the first of the
-        steps that ended early did so.
-    step : int
-        Number of the step of the protocol, from 1; 0 without one.
-    strips : int
-        Strips less plates.
-    early : int
-        Steps of the protocol that ended before any of the ends they were given.
+    - `phase`: 0 strip (or no current at all), 1 rest: the column `phase` of the samples.
+    - `before`: why the phase before it ended; empty for the first. In a protocol, why the first of
+      the steps that ended early did so.
+    - `step`: number of the step of the protocol, from 1; 0 without one.
+    - `strips`: strips less plates.
+    - `early`: steps of the protocol that ended before any of the ends they were given.
     """
 
     phase: int = STRIP
@@ -52,12 +43,9 @@ class Beginning:
 class Phase:
     """Stops and records of one phase of a run.
 
-    Attributes
-    ----------
-    beginning : Beginning
-    ends : Ends
-    samples, frames : RecordTimes
-    temperature_K : float
+    - `ends` (Ends)
+    - `samples`, `frames` (RecordTimes)
+    - `temperature_K` (float)
     """
 
     def __init__(self, run: RunFile, model: Model, beginning: Beginning):

@@ -39,21 +39,12 @@ def _reached(limit: str, value: float, engine: Engine) -> bool:
 class Ends:
     """The stops of a phase as limits of the event loop.
 
-    Parameters
-    ----------
-    stop : Stop
-        Counted from `start`.
-    model : Model
-    start : mapping
-        Limit of the loop → its value at the beginning of the phase, where that is not 0; charge in
-        the direction of the current.
-    step : Step, optional
-        The step of a protocol that the phase is.
+    - `stop`: counted from `start`.
+    - `start`: limit of the loop → its value at the beginning of the phase, where that is not 0;
+      charge in the direction of the current.
+    - `step`: the step of a protocol that the phase is.
 
-    Attributes
-    ----------
-    limits : dict
-        Arguments of `Engine.advance` for the stops that the loop itself checks.
+    - `limits` (dict): arguments of `Engine.advance` for the stops that the loop itself checks.
     """
 
     def __init__(self, stop: Stop, model: Model, start: Mapping[str, float], step: Step | None):
@@ -73,10 +64,7 @@ class Ends:
     def reached(self, reason: int, engine: Engine) -> str:
         """Stop reason, empty while no stop is reached.
 
-        Parameters
-        ----------
-        reason : int
-            Returned by `Engine.advance`.
+        - `reason`: returned by `Engine.advance`.
         """
         if reason in _ENDINGS:
             return _ENDINGS[reason]
@@ -156,10 +144,7 @@ class RecordTimes:
     random, that is the state of any moment, without a vacancy that has just come. At a multiple of
     a cadence in events it shows the state right after that event.
 
-    Attributes
-    ----------
-    passed : int
-        Multiples of the cadence already recorded; the state of the schedule.
+    - `passed` (int): multiples of the cadence already recorded; the state of the schedule.
     """
 
     def __init__(self, cadence: Cadence, sites_per_layer: int, start: float):

@@ -28,16 +28,11 @@ _STILL_MPa = 1e-6  # stress below which the metal does not flow
 class Viscous:
     """Norton's creep of the metal, ε̇ = A σ^n, and what its contact bears.
 
-    Attributes
-    ----------
-    rate_per_s : float
-        A at 1 MPa.
-    exponent : float
-        n.
-    adhesion_MPa : float
-        Tension beyond which contact opens; infinite where it never does.
-    surface_energy_J_m2 : float
-        γ of the capillary pressure 2γ/R on the roof of a void, beside the stack pressure.
+    - `rate_per_s`: a at 1 MPa.
+    - `exponent`: n.
+    - `adhesion_MPa`: tension beyond which contact opens; infinite where it never does.
+    - `surface_energy_J_m2`: γ of the capillary pressure 2γ/R on the roof of a void, beside the
+      stack pressure.
     """
 
     rate_per_s: float
@@ -55,17 +50,12 @@ class Viscous:
 class Flow:
     """Motion of the metal at a moment.
 
-    Attributes
-    ----------
-    velocity_um_s : float64 array, shape (n, n)
-        u, towards the electrolyte.
-    pressure_MPa : float64 array, shape (n, n)
-        On the metal, means over cells.
-    contact : float64 array, shape (n, n)
-        Share of each cell on contact, without what has opened.
-    viscosity_MPa_s, stress_MPa : float
-        η, and the stress on contact it belongs to, the mean of the absolute pressure: at rims the
-        pressure is singular, and its square has no mean.
+    - `velocity_um_s` (float64 array, shape (n, n)): u, towards the electrolyte.
+    - `pressure_MPa` (float64 array, shape (n, n)): on the metal, means over cells.
+    - `contact` (float64 array, shape (n, n)): share of each cell on contact, without what has
+      opened.
+    - `viscosity_MPa_s`, `stress_MPa`: η, and the stress on contact it belongs to, the mean of the
+      absolute pressure: at rims the pressure is singular, and its square has no mean.
     """
 
     velocity_um_s: np.ndarray
@@ -76,14 +66,7 @@ class Flow:
 
 
 class Body:
-    """A viscous half-space above a periodic square.
-
-    Parameters
-    ----------
-    law : Viscous
-    edge_um : float
-    n_cells : int
-    """
+    """A viscous half-space above a periodic square."""
 
     def __init__(self, law: Viscous, edge_um: float, n_cells: int):
         self.law, self.edge_um = law, edge_um
@@ -105,16 +88,12 @@ class Body:
     ) -> Flow:
         """Velocity and pressure for a map of contact.
 
-        Parameters
-        ----------
-        contact : float64 array, shape (n, n)
-            Share of each cell on contact; some of it above 0.
-        recession_um_s : float64 array, shape (n, n)
-            r where there is contact.
-        suction_MPa : float64 array, shape (n, n)
-            Capillary pressure 2γ/R on roofs, where there are any.
-        P_MPa : float
-            Mean pressure.
+        - `contact` (float64 array, shape (n, n)): share of each cell on contact; some of it above
+          0.
+        - `recession_um_s` (float64 array, shape (n, n)): r where there is contact.
+        - `suction_MPa` (float64 array, shape (n, n)): capillary pressure 2γ/R on roofs, where there
+          are any.
+        - `P_MPa`: mean pressure.
         """
         area = self._field.pitch_um**2
         contact = contact.copy()

@@ -22,15 +22,12 @@ CHORD, RISE = math.pi / 4, 2 / 3  # mean chord over diameter, mean height over t
 class Cuts:
     """What the lines across a field of gaps meet.
 
-    Attributes
-    ----------
-    width_um, height_um : float64 arrays, shape (n_cuts,)
-    line : int64 array, shape (n_cuts,)
-        Line of each cut: those along x first, then those along y.
-    length_um : float
-        Of all lines together.
-    point_number, point_width_um, point_height_um : float
-        Expected cuts of points in that length, and their means.
+    - `width_um`, `height_um` (float64 arrays, shape (n_cuts,))
+    - `line` (int64 array, shape (n_cuts,)): line of each cut: those along x first, then those along
+      y.
+    - `length_um`: of all lines together.
+    - `point_number`, `point_width_um`, `point_height_um`: expected cuts of points in that length,
+      and their means.
     """
 
     width_um: np.ndarray
@@ -80,16 +77,12 @@ def cut(
 ) -> Cuts:
     """Cut a periodic field of gaps h ≥ 0, shape (n, n), along every row and column.
 
-    Parameters
-    ----------
-    h_um : ndarray
-    edge_um : float
-    resolution_um : float
-        Of the microscope.
-    cover : ndarray, optional
-        Share of each cell that is not in contact, above 0 where h is; 1 there by default.
-    point_radius_um, point_height_um : ndarray, optional
-        Footprint and largest height of the voids that are points.
+    - `h_um` (ndarray)
+    - `resolution_um`: of the microscope.
+    - `cover` (ndarray): share of each cell that is not in contact, above 0 where h is; 1 there by
+      default.
+    - `point_radius_um`, `point_height_um` (ndarray): footprint and largest height of the voids that
+      are points.
     """
     n = len(h_um)
     share = (h_um > 0).astype(float) if cover is None else cover

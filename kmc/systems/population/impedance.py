@@ -35,15 +35,11 @@ _COLUMNS = ("contact_fraction", "transfer_ohm_cm2", "constriction_ohm_cm2", "ser
 class Impedance:
     """Impedance of an interface, area-specific.
 
-    Attributes
-    ----------
-    frequency_Hz : ndarray
-    Z_ohm_cm2 : ndarray of complex
-        Without the electrolyte in series but for `series_ohm_cm2`.
-    contact_fraction, transfer_ohm_cm2, constriction_ohm_cm2, series_ohm_cm2 : float
-        θ, R_ct/θ, R_c and R_s.
-    transfer_Hz, constriction_Hz : float
-        Frequencies at the tops of the two arcs.
+    - `frequency_Hz` (ndarray)
+    - `Z_ohm_cm2` (ndarray of complex): without the electrolyte in series but for `series_ohm_cm2`.
+    - `contact_fraction`, `transfer_ohm_cm2`, `constriction_ohm_cm2`, `series_ohm_cm2`: θ, R_ct/θ,
+      R_c and R_s.
+    - `transfer_Hz`, `constriction_Hz`: frequencies at the tops of the two arcs.
     """
 
     frequency_Hz: np.ndarray
@@ -67,20 +63,13 @@ def impedance(
 ) -> Impedance:
     """Impedance of a map of contact.
 
-    Parameters
-    ----------
-    contact : ndarray, shape (n, n)
-        True, or the share of each cell, where metal touches the electrolyte; periodic.
-    edge_um : float
-        Edge of the map.
-    kinetics : Kinetics
-        Temperature, exchange current density, conductivity, series resistance.
-    double_layer_uF_cm2 : float
-        C_dl, of contact; an input.
-    relative_permittivity : float
-        ε of the electrolyte; an input.
-    frequency_Hz : sequence of float
-        From 10 MHz to 10 mHz by default.
+    - `contact` (ndarray, shape (n, n)): True, or the share of each cell, where metal touches the
+      electrolyte; periodic.
+    - `edge_um`: edge of the map.
+    - `kinetics`: temperature, exchange current density, conductivity, series resistance.
+    - `double_layer_uF_cm2`: C_dl, of contact; an input.
+    - `relative_permittivity`: ε of the electrolyte; an input.
+    - `frequency_Hz`: from 10 MHz to 10 mHz by default.
 
     Raises
     ------
@@ -124,13 +113,9 @@ def impedance(
 def impedances(found: Any, frames: Sequence[int] | None = None, **options: float) -> pd.DataFrame:
     """Impedance of the frames of a population against charge, as a table.
 
-    Parameters
-    ----------
-    found : PopulationRun
-    frames : sequence of int, optional
-        All of the first replica by default. Frames without contact are left out.
-    options
-        ``double_layer_uF_cm2``, ``relative_permittivity`` and ``frequency_Hz`` of `impedance`.
+    - `frames`: all of the first replica by default. Frames without contact are left out.
+    - `options`: ``double_layer_uF_cm2``, ``relative_permittivity`` and ``frequency_Hz`` of
+      `impedance`.
 
     Returns
     -------

@@ -22,14 +22,11 @@ KINDS = ("appears", "splits", "coalesces", "collapses")
 class Gaps:
     """The connected gaps of one field.
 
-    Attributes
-    ----------
-    label : int64 array, shape (n, n)
-        Number of the gap of each cell from 1; 0 where there is contact.
-    area_um2, volume_um3, height_um : float64 arrays, shape (n_gaps,)
-        Of each; the height is the largest of its cells.
-    x_um, y_um : float64 arrays, shape (n_gaps,)
-        Centre of the volume within the square.
+    - `label` (int64 array, shape (n, n)): number of the gap of each cell from 1; 0 where there is
+      contact.
+    - `area_um2`, `volume_um3`, `height_um` (float64 arrays, shape (n_gaps,)): of each; the height
+      is the largest of its cells.
+    - `x_um`, `y_um` (float64 arrays, shape (n_gaps,)): centre of the volume within the square.
     """
 
     label: np.ndarray
@@ -85,22 +82,12 @@ def gaps_of(h_um: np.ndarray, edge_um: float) -> Gaps:
 class Life:
     """Follows the gaps of one run.
 
-    Parameters
-    ----------
-    edge_um : float
-    n_cells : int
-    least_um2 : float
-        Area from which a part that comes off counts as a void of its own, and from which a void
-        that vanishes is listed.
+    - `least_um2`: area from which a part that comes off counts as a void of its own, and from which
+      a void that vanishes is listed.
 
-    Attributes
-    ----------
-    of_cell : int64 array, shape (n, n)
-        Number of the void of each cell; 0 on contact.
-    regained_um2 : float
-        Area that came back into contact, summed over the run.
-    counts : int64 array, shape (4,)
-        How often each of `KINDS` has happened.
+    - `of_cell` (int64 array, shape (n, n)): number of the void of each cell; 0 on contact.
+    - `regained_um2` (float): area that came back into contact, summed over the run.
+    - `counts` (int64 array, shape (4,)): how often each of `KINDS` has happened.
     """
 
     edge_um: float

@@ -26,23 +26,13 @@ _SUBSTEPS = 4  # of each interval that is given
 class MagnesiumProfile:
     """Mean profile of Mg above contact.
 
-    Parameters
-    ----------
-    fraction : float
-        c of the alloy, mole fraction.
-    diffusivity_um2_s : float
-        D_Mg at S = 1.
-    medium : Medium
-        Its sinks and thickness shape S(z).
-    depth_um : float
-        Metal that is followed; deeper down it has c of the alloy.
-    first_um : float
-        First cell; cells grow with depth.
+    - `fraction`: c of the alloy, mole fraction.
+    - `diffusivity_um2_s`: D_Mg at S = 1.
+    - `medium`: its sinks and thickness shape S(z).
+    - `depth_um`: metal that is followed; deeper down it has c of the alloy.
+    - `first_um`: first cell; cells grow with depth.
 
-    Attributes
-    ----------
-    z_um, fraction : float64 arrays
-        Centres of cells, and c there.
+    - `z_um`, `fraction` (float64 arrays): centres of cells, and c there.
     """
 
     def __init__(

@@ -41,17 +41,11 @@ def population(run: RunFile, bar: Progress) -> Population:
 class Population(Job):
     """All replicas of a run.
 
-    Attributes
-    ----------
-    prepared : Prepared
-    stages : list of Stage
-        Steps of the protocol, or the current and the rest of a run without one.
-    gaps : Gaps
-        The replica that is running.
-    life : Life
-        Its voids on the grid, and what became of them.
-    reasons : list of str
-        Why each replica ended that is done.
+    - `stages` (list of Stage): steps of the protocol, or the current and the rest of a run without
+      one.
+    - `gaps`: the replica that is running.
+    - `life`: its voids on the grid, and what became of them.
+    - `reasons` (list of str): why each replica ended that is done.
     """
 
     gaps: Gaps

@@ -35,21 +35,12 @@ class Due:
 class Stage:
     """A part of a run with one current.
 
-    Attributes
-    ----------
-    number, cycle : int
-        Of the step of the protocol, from 1; 0 without one.
-    current_density_mA_cm2 : float
-        Above 0 to strip, below 0 to plate.
-    due : tuple of Due
-        Rows; the last is the end of the stage.
-    reason : str
-        What that end is.
-    contact_fraction, overpotential_V : float or None
-        Ends before it.
-    stack_pressure_MPa : float
-    ends_run : bool
-        Whether the run ends with a stage that ends before its last row.
+    - `number`, `cycle`: of the step of the protocol, from 1; 0 without one.
+    - `current_density_mA_cm2`: above 0 to strip, below 0 to plate.
+    - `due`: rows; the last is the end of the stage.
+    - `reason`: what that end is.
+    - `contact_fraction`, `overpotential_V`: ends before it.
+    - `ends_run`: whether the run ends with a stage that ends before its last row.
     """
 
     number: int
@@ -70,11 +61,7 @@ class Stage:
 def stages(run: RunFile, monolayer_mAh_cm2: float) -> list[Stage]:
     """The stages of a run in order.
 
-    Parameters
-    ----------
-    run : RunFile
-    monolayer_mAh_cm2 : float
-        Charge of a layer of atoms, for steps that end by monolayers.
+    - `monolayer_mAh_cm2`: charge of a layer of atoms, for steps that end by monolayers.
     """
     if run.has_protocol:
         return [_step(run, planned, monolayer_mAh_cm2) for planned in run.protocol.plan]

@@ -42,20 +42,9 @@ _A2_PER_UM2 = 1e8
 class Prepared:
     """What a run of a population needs.
 
-    Attributes
-    ----------
-    run : RunFile
-    parameters : ParameterSet
-    setting : GapSetting
-    kinetics : Kinetics
-    vapour : ClusterVapour
-    mg_coverage : float
-    contact_angle_deg : float
-        NaN where an aspect ratio was given.
-    voids_per_um2 : float
-        Expected: flaws, or those of the first burst of nuclei.
-    resolving_cell_um : float
-        Width of the cells that resolve the lip of a spreading void.
+    - `contact_angle_deg`: NaN where an aspect ratio was given.
+    - `voids_per_um2`: expected: flaws, or those of the first burst of nuclei.
+    - `resolving_cell_um`: width of the cells that resolve the lip of a spreading void.
     """
 
     run: RunFile

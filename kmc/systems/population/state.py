@@ -47,16 +47,10 @@ class Flaws:
 
     Each grows only where S exceeds exp(2γΩ/kTr) of its own radius r; until then it stays as it is.
 
-    Attributes
-    ----------
-    number : int
-        In the square, at random places.
-    radius_um : float
-        Median of the radii.
-    sigma : float
-        Standard deviation of ln r; 0 for equal flaws.
-    height_um : float
-        Of the patch, at the start: a layer of atoms.
+    - `number`: in the square, at random places.
+    - `radius_um`: median of the radii.
+    - `sigma`: standard deviation of ln r; 0 for equal flaws.
+    - `height_um`: of the patch, at the start: a layer of atoms.
     """
 
     number: int
@@ -69,30 +63,18 @@ class Flaws:
 class GapSetting:
     """Everything that a field of gaps follows from.
 
-    Attributes
-    ----------
-    edge_um : float
-    n_cells : int
-        Cells of the grid along an edge.
-    medium : Medium
-    vapour : Vapour
-    strip_per_um2_s : float
-        Vacancies that stripping leaves per area and second, j/e, at the beginning.
-    homogeneous : bool
-        Whether voids nucleate on contact.
-    flaws : Flaws, optional
-    height_over_radius : float
-        Of a cap with the contact angle; the contact slope is twice that.
-    rounding_length_um : float
-        R* = (B t)^(1/4), the size below which surface diffusion keeps voids round ...
-    rounding_time_s : float
-        ... in this time t.
-    body : Viscous, optional
-        None for a rigid body.
-    pressure_MPa, pressure_share : float
-        Stack pressure at the beginning, and the share of it that the interface carries.
-    cut_off_share : float
-        Share of a void that plating cuts off where surface diffusion does not round it.
+    - `n_cells`: cells of the grid along an edge.
+    - `strip_per_um2_s`: vacancies that stripping leaves per area and second, j/e, at the beginning.
+    - `homogeneous`: whether voids nucleate on contact.
+    - `height_over_radius`: of a cap with the contact angle; the contact slope is twice that.
+    - `rounding_length_um`: R* = (B t)^(1/4), the size below which surface diffusion keeps voids
+      round ...
+    - `rounding_time_s`: ... in this time t.
+    - `body`: None for a rigid body.
+    - `pressure_MPa`, `pressure_share`: stack pressure at the beginning, and the share of it that
+      the interface carries.
+    - `cut_off_share`: share of a void that plating cuts off where surface diffusion does not round
+      it.
     """
 
     edge_um: float
@@ -198,26 +180,16 @@ class Points:
 class GapState:
     """The state of a field of gaps.
 
-    Parameters
-    ----------
-    setting : GapSetting
-    rng : numpy Generator
+    - `rng` (numpy Generator)
 
-    Attributes
-    ----------
-    h_um : float64 array, shape (n, n)
-        Gap, the mean over each cell; rows are y, columns x.
-    cover : float64 array, shape (n, n)
-        Share of each cell under a drawn void; contact is where it is 0.
-    points : Points
-    surface : float64 array, shape (n, n)
-        S.
-    S_contact : float
-        Its mean over contact.
-    roof_velocity_um_s : float
-        V, at which the body comes down.
-    pressure_MPa : float
-        Stack pressure, before `pressure_share`.
+    - `h_um` (float64 array, shape (n, n)): gap, the mean over each cell; rows are y, columns x.
+    - `cover` (float64 array, shape (n, n)): share of each cell under a drawn void; contact is where
+      it is 0.
+    - `points` (Points)
+    - `surface` (float64 array, shape (n, n)): S.
+    - `S_contact` (float): its mean over contact.
+    - `roof_velocity_um_s` (float): V, at which the body comes down.
+    - `pressure_MPa` (float): stack pressure, before `pressure_share`.
     """
 
     def __init__(self, setting: GapSetting, rng: np.random.Generator):
@@ -485,14 +457,9 @@ class Outline:
         Below about a cell and a half rims move faster along diagonals of the grid than along its
         axes, and voids become stars.
 
-        Parameters
-        ----------
-        step : float64 array, shape (n, n)
-            What each cell gains in a time.
-        time : float
-            In units of pitch⁴/B.
-        names : int array, shape (n, n)
-            Number of each cell's void, 0 on contact.
+        - `step` (float64 array, shape (n, n)): what each cell gains in a time.
+        - `time`: in units of pitch⁴/B.
+        - `names` (int array, shape (n, n)): number of each cell's void, 0 on contact.
         """
         line = np.flatnonzero(self.kind == outline.LINE)
         of, gain = names.ravel()[line], step.ravel()[line]

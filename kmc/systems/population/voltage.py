@@ -47,14 +47,8 @@ class Overpotential:
 class Kinetics:
     """What the overpotential of a contact follows from.
 
-    Attributes
-    ----------
-    temperature_K, exchange_current_density_mA_cm2 : float
-    conductivity_mS_cm : float
-        κ of the electrolyte at this temperature.
-    series_resistance_ohm_cm2 : float
-    valence : int
-        z, electrons an atom.
+    - `conductivity_mS_cm`: κ of the electrolyte at this temperature.
+    - `valence`: z, electrons an atom.
     """
 
     temperature_K: float
@@ -82,15 +76,9 @@ class Kinetics:
     ) -> Overpotential:
         """The terms at a moment; without current only the first is left.
 
-        Parameters
-        ----------
-        supersaturation : float
-            S_c.
-        contact_fraction : float
-        constriction_um : float
-            κ R_c, a length.
-        current_density_mA_cm2 : float
-            Below 0 while plating; all terms but the first have its sign.
+        - `supersaturation`: S_c.
+        - `constriction_um`: κ R_c, a length.
+        - `current_density_mA_cm2`: below 0 while plating; all terms but the first have its sign.
         """
         S, j = max(supersaturation, 1e-300), current_density_mA_cm2
         concentration = self.thermal_V * math.log(S)
@@ -143,11 +131,7 @@ def kinetics_of(found: Any) -> Kinetics:
 class Constriction:
     """κ R_c of contact maps: contacts of one potential on a conducting half-space.
 
-    Parameters
-    ----------
-    edge_um : float
-    n_cells : int
-        Of the maps; they are made coarser where they are finer than needed.
+    - `n_cells`: of the maps; they are made coarser where they are finer than needed.
     """
 
     def __init__(self, edge_um: float, n_cells: int):

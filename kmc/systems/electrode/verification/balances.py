@@ -29,13 +29,8 @@ def wrong_rows(
 ) -> Iterator[Breach]:
     """The first row of each column that does not follow from the others and the settings.
 
-    Parameters
-    ----------
-    rows : structured ndarray
-        `/samples`; a column that an older schema lacks is left out.
-    resolved : mapping
-        `resolved` of the file.
-    has_interface : bool
+    - `rows` (structured ndarray): `/samples`; a column that an older schema lacks is left out.
+    - `resolved`: `resolved` of the file.
     """
     conditions = resolved.get("run", {}).get("conditions", {})
     plan = plan_of(stored_blocks(resolved.get("run", {})))
@@ -198,13 +193,9 @@ def _terms(rows, flows, settings, thermal_V, held) -> Iterator[tuple[str, np.nda
 def wrong_ways(rows: np.ndarray, lattice: Lattice, first_layer: bool = True) -> Iterator[Breach]:
     """The first row of each count that does not follow from the others.
 
-    Parameters
-    ----------
-    rows : structured ndarray
-        `/samples`; nothing is checked where a file has no hops by way.
-    lattice : Lattice
-    first_layer : bool
-        Whether ions are plated at the electrolyte alone, so that hops balance the atoms of L1.
+    - `rows` (structured ndarray): `/samples`; nothing is checked where a file has no hops by way.
+    - `first_layer`: whether ions are plated at the electrolyte alone, so that hops balance the
+      atoms of L1.
     """
     if not len(rows) or any(name not in (rows.dtype.names or ()) for name in HOPS_BY_WAY):
         return

@@ -21,17 +21,10 @@ from kmc.model.lattice import Lattice
 class Interface:
     """Columns of a sample that follow from the occupancy of its frame.
 
-    Parameters
-    ----------
-    lattice : Lattice
-    hamiltonians : list of Hamiltonian
-        One for each chemistry.
-    chemistry : ndarray, shape (sites_per_layer,)
-    settings : mapping
-        ``charge_transfer`` of what the file holds as `resolved`.
-    temperature_K : float
-    valence : int
-        Electrons an atom.
+    - `hamiltonians`: one for each chemistry.
+    - `chemistry` (ndarray, shape (sites_per_layer,))
+    - `settings`: ``charge_transfer`` of what the file holds as `resolved`.
+    - `valence`: electrons an atom.
     """
 
     def __init__(
@@ -77,11 +70,9 @@ class Interface:
     ) -> tuple[float, float]:
         """Σ exp[−λ (B − B_ref)/kT] over what strips, Σ exp[(1 − λ)(B − B_ref)/kT] where it plates.
 
-        Parameters
-        ----------
-        occupancy : array of uint8, shape (n_sites,)
-        reached : array of bool, shape (2 sites_per_layer,), optional
-            Sites that take part where dead lithium is spared (`Collector.reached`).
+        - `occupancy` (array of uint8, shape (n_sites,))
+        - `reached` (array of bool, shape (2 sites_per_layer,)): sites that take part where dead
+          lithium is spared (`Collector.reached`).
         """
         here = occupancy[: 2 * self._n]
         binding = -self._phi.astype(float)
