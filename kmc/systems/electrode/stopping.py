@@ -51,15 +51,12 @@ class Ends:
         self.stop, self._start, self._step = stop, start, step
         self._rising = None if step is None or strips(step) else step.until.contact_fraction
         self._sign = -1.0 if step is not None and step.drive.plates else 1.0
-        self._stops = [
-            (limit, value + start.get(limit, 0), reason)
-            for limit, value, reason in _stops(stop, model)
-        ]
+        self._stops = list(_stops(stop, model, start))
         self.limits: dict[str, float] = {}
         for limit, value, _ in self._stops:
             self.limits[limit] = min(value, self.limits.get(limit, UNLIMITED))
         if stop.time_s is not None:
-            self.limits["time_s"] = start.get("time_s", 0.0) + stop.time_s
+            self.limits["time_s"] = start["time_s"] + stop.time_s
 
     def reached(self, reason: int, engine: Engine) -> str:
         """Stop reason, empty while no stop is reached.
@@ -69,7 +66,8 @@ class Ends:
         if reason in _ENDINGS:
             return _ENDINGS[reason]
         if reason == tables.TIME_IS_UP:
-            return f"time_s reached {self.stop.time_s:g}"
+            at_s = self.limits["time_s"] if self._step is None else self.stop.time_s
+            return f"time_s reached {at_s:g}"
         found = (text for limit, value, text in self._stops if _reached(limit, value, engine))
         return next(found, "")
 
@@ -117,23 +115,27 @@ def stop_of(step: Step, run: Stop) -> Stop:
     )
 
 
-def _stops(stop: Stop, model: Model) -> Iterator[tuple[str, int, str]]:
+def _stops(
+    stop: Stop, model: Model, start: Mapping[str, float]
+) -> Iterator[tuple[str, float, str]]:
     """Limit of the loop, its value, and the stop reason."""
-    n_L1 = model.lattice.sites_per_layer
+    n_L1, passed = model.lattice.sites_per_layer, start["before_strip"]
     # Whole atoms: a charge between two of them is passed with the later one.
     if (layers := stop.capacity_monolayers) is not None:
-        atoms = math.ceil(layers * n_L1 - _ROUNDING)
+        atoms = passed + math.ceil(layers * n_L1 - _ROUNDING)
         yield "before_strip", atoms, f"capacity_monolayers reached {layers:g}"
     if (charge := stop.capacity_mAh_cm2) is not None:
         area_A2, valence = model.interface_area_A2, model.parameters.valence
         exact = electrochemistry.atoms_of_capacity(charge, area_A2, valence)
-        yield "before_strip", math.ceil(exact - _ROUNDING), f"capacity_mAh_cm2 reached {charge:g}"
+        atoms = passed + math.ceil(exact - _ROUNDING)
+        yield "before_strip", atoms, f"capacity_mAh_cm2 reached {charge:g}"
     if (contact := stop.contact_fraction) is not None:
         # Compared as a count, which the loop keeps, and not as a share, which it would divide for.
         vacant = math.ceil(n_L1 * (1.0 - contact) - _ROUNDING)
         yield "vacant_L1", vacant, f"contact_fraction fell to {contact:g}"
     if stop.events is not None:
-        yield "events", stop.events, f"events reached {stop.events}"
+        events = start["events"] + stop.events
+        yield "events", events, f"events reached {events}"
 
 
 class RecordTimes:
