@@ -40,11 +40,10 @@ class Ends:
     """The stops of a phase as limits of the event loop.
 
     - `stop`: counted from `start`.
-    - `start`: limit of the loop → its value at the beginning of the phase, where that is not 0;
-      charge in the direction of the current.
+    - `start`: limit of the loop → its value at the beginning of the phase; charge in the direction
+      of the current.
     - `step`: the step of a protocol that the phase is.
-
-    - `limits` (dict): arguments of `Engine.advance` for the stops that the loop itself checks.
+    - `limits`: arguments of `Engine.advance` for the stops that the loop itself checks.
     """
 
     def __init__(self, stop: Stop, model: Model, start: Mapping[str, float], step: Step | None):
