@@ -123,10 +123,12 @@ def population(model: NucleationModel, coarseness: float = 1.0) -> kernel.Sizes:
     size = np.array(grid)
     gap = np.append(np.diff(size), 1.0)
     width = np.ones_like(size)
+    # A grid point stands for all sizes halfway to its neighbours.
     width[1:-1] = (size[2:] - size[:-2]) / 2
     width[-1] = gap[-2]
     ln_Z = model.ln_Z(size)
     sites = model.transport.L1_density_cm2
+    # Below e^-600 a double is 0 anyway; −inf keeps exp from warning.
     number = sites * np.exp(np.where(ln_Z > -600.0, ln_Z, -np.inf)) * width
     return kernel.Sizes(
         size=size,
@@ -157,6 +159,8 @@ def metal(
     - `per_cm3`: vacancies per volume at S = 1.
     - `thickness_cm`, `sink_length_cm`, `sink_depth_cm`: L, finite; λ and 1/κ, infinite for none.
     """
+    # Geometric: S changes within nanometres after a nanosecond, and over the whole metal in the
+    # end.
     edges = np.geomspace(_FIRST_DEPTH, 1.0, _DEPTH_POINTS) * thickness_cm
     edges = np.concatenate(([0.0], edges))
     centres = (edges[1:] + edges[:-1]) / 2
@@ -231,6 +235,7 @@ def nucleation_burst(
     times, activity, count, bound = rows[:n_rows].T
     top = int(np.argmax(activity))
     most = float(count.max())
+    # Not the last row: voids go on dissolving and growing long after the last one began.
     end = int(np.argmax(count >= 0.99 * most))
     with np.errstate(invalid="ignore", divide="ignore"):
         mean_size = np.where(count > 0, bound / count, 0.0)

@@ -143,6 +143,7 @@ class Transport:
             change = energy[min(up, len(energy) - 1)] - energy[0]
             saddle = max(self.barrier_ueV + change / 2, change, 0.0)
             floor = self.floor_eV * MICRO_eV
+            # Both ways are raised alike, as the event loop does: detailed balance stays.
             saddle += max(0.0, floor - min(saddle, saddle - change))
             # A hop and its reverse; within L1 both stand in the list already.
             both = 2.0 if up else 1.0
@@ -185,6 +186,7 @@ class Transport:
         radius_cm = np.asarray(radius_cm, dtype=float)
         K, K_i = self.bulk_conductance_per_cm_s, self.sheet_conductance_per_s
         if self.capture == "sum":
+            # The logarithm of a plane has no meaning for discs as wide as their distance.
             apart = np.maximum(self.spacing_cm / radius_cm, math.e)
             return 4 * K * radius_cm + 2 * math.pi * K_i / np.log(apart)
         return 1 / disc_resistance_s(radius_cm, K, K_i)

@@ -105,6 +105,7 @@ class MeanField:
         depth = closed_depth_um if self.closed else medium.thickness_um
         n = 96
         first = min(depth / n, 0.02 * depth, 0.05)
+        # Thin at the interface, where S changes first when the current does.
         steps = _growing(first, depth, n)
         widths = np.concatenate([[steps[0] / 2], (steps[1:] + steps[:-1]) / 2])
         self._store = medium.bulk_storage_per_um3 * widths  # per µm² and unit of S, node by node
@@ -153,6 +154,7 @@ class MeanField:
     def put(self, vacancies_per_um2: float) -> None:
         """Add vacancies (or take them, if negative) at the interface, at once."""
         self.excess = self.excess.copy()
+        # Over some nodes: in the first alone, which holds next to nothing, S would leap.
         near = min(8, len(self.excess))
         self.excess[:near] += vacancies_per_um2 / self._store[:near].sum()
 
@@ -161,9 +163,12 @@ class MeanField:
         matrix = np.zeros((3, n))
         matrix[1] = self._store / dt_s + self._conduct + self._ends
         matrix[1, 1:] += self._conduct[:-1]
+        # Implicit Euler: stable for any step, and steps grow from microseconds to minutes.
         matrix[0, 1:] = matrix[2, :-1] = -self._conduct[:-1]
         right = np.zeros((n, 2))
         right[:, 0] = self._store * self.excess / dt_s
+        # Both sides at once: the answer is linear in the flux, which the solver of the square
+        # finds.
         right[0, 1] = 1.0
         out = linalg.solve_banded((1, 1), matrix, right)
         return out[:, 0], out[:, 1]
@@ -244,6 +249,8 @@ class SurfaceField:
             medium.sink_depth_um,
         )
         self._inverse = np.zeros_like(self._cells)
+        # The inverse kernel on the grid is nearly the inverse of the mixed problem: it
+        # preconditions it.
         np.divide(1.0, self._cells, out=self._inverse, where=self._cells > 0)
         self._width_um = _WIDTH_CELLS * self.pitch_um
         self._own_s = self._smeared_s(waves)
@@ -303,6 +310,7 @@ class SurfaceField:
         - `tolerance`: of the supersaturation at each void, relative to the largest excess.
         """
         n_cells, n_points = len(voids.cells), len(voids.x_um)
+        # S without voids; what they take is found from how far it lies above theirs.
         base = self.convolved(flux_per_s, mean[1]) + (1.0 + mean[0])
         if not n_cells + n_points:
             return Solution(base, np.zeros(0), np.zeros(0), 0)
@@ -322,6 +330,7 @@ class SurfaceField:
         wanted = np.empty(n_cells + n_points)
         wanted[:n_cells] = base.ravel()[voids.cells] - voids.cell_supersaturation
         wanted[n_cells:] = self._at_points(base, voids) - voids.supersaturation
+        # A point far from others sees little but itself.
         diagonal = own + self._own_s
         eased = np.sqrt(self._cell_s / (self._cell_s + rim))
         scale = float(np.abs(wanted).max(initial=0.0)) or 1.0
@@ -340,6 +349,7 @@ class SurfaceField:
             flux[:n_cells], flux[n_cells:] = guess
         residual = wanted - apply(flux) if guess is not None else wanted.copy()
         steps = 0
+        # In units of S at the worst void, not as a norm: no single void may be far off.
         if np.abs(residual).max() > tolerance * scale:
             step = direction = precondition(residual)
             product = _dot(residual, step)
@@ -430,6 +440,7 @@ class SurfaceField:
         dx -= self.edge_um * np.rint(dx / self.edge_um)
         dy -= self.edge_um * np.rint(dy / self.edge_um)
         distance = np.hypot(dx, dy)
+        # The grid has the pair smeared already: only the difference is added.
         true = between_discs_s(distance, voids.radius_um[first], voids.radius_um[second], b, i)
         coupling = true - np.interp(distance, *self._table)
         own = disc_resistance_s(voids.radius_um, b, i) - self._own_s

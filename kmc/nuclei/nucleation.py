@@ -35,7 +35,7 @@ LARGEST_CRITICAL = 100_000  # vacancies; S beyond which it lies nucleates nothin
 class CapLaw:
     """−ln Z_n = A n^(2/3) + B n^(1/3), and footprint = p n^(2/3) + q n^(1/3), for large n.
 
-    - `surface`, `line`: a and B.
+    - `surface`, `line`: A and B.
     - `foot_surface`, `foot_line`: p and q, L1 sites.
     - `rms`: scatter of −ln Z_n about the fit: shells of sites that fill one by one.
     """
@@ -51,6 +51,7 @@ class CapLaw:
         """Least squares over n = `first` … n_max."""
         n = free.n[min(first, free.n_max // 2) - 1 :].astype(float)
         powers = np.column_stack((n ** (2 / 3), n ** (1 / 3)))
+        # Small clusters are left out: they are polyhedra of their own, not caps.
         minus = -free.ln_Z[-len(n) :]
         (surface, line), *_ = np.linalg.lstsq(powers, minus, rcond=None)
         (p, q), *_ = np.linalg.lstsq(powers, free.footprint[-len(n) :], rcond=None)
@@ -157,6 +158,8 @@ class NucleationModel:
         """
         n = np.asarray(n, dtype=float)
         small = np.minimum(n, self.free.n_max)  # 1e16 ± 0.5 would be one number
+        # Central, as a void both grows and shrinks: forward differences would be off by half a
+        # vacancy.
         low, high = np.maximum(small - 0.5, 1.0), np.maximum(small + 0.5, 1.5)
         inside = -(self.ln_Z(high) - self.ln_Z(low)) / (high - low)
         large = np.maximum(n, self.free.n_max)
@@ -177,6 +180,7 @@ class NucleationModel:
             sizes = np.arange(1, n_max + 1)
             work = self.work_kT(S, sizes)
             top = int(np.argmax(work))
+            # Terms beyond are e^-25 of the largest: the sum over 1/(β N) has converged.
             if top + 1 < n_max and work[top] - work[-1] > 25.0:
                 return sizes
             n_max *= 2

@@ -41,6 +41,7 @@ def _point_factor(reduced: np.ndarray) -> np.ndarray:
     table_log, table = _point_table()
     inside = np.interp(np.log(np.maximum(reduced, 1e-300)), table_log, table)
     with np.errstate(over="ignore"):
+        # Asymptotic series of H0 − Y0: beyond the table the two cancel in all digits.
         squared = 1.0 / np.maximum(reduced, 1.0) ** 2
     series = 1 - squared * (1 - squared * (9 - 225 * squared))
     nearest = math.exp(table_log[0])
@@ -188,6 +189,7 @@ def grid_resistance(
     pitch = edge_um / n_cells
     kx = 2 * np.pi * np.fft.rfftfreq(n_cells, pitch)
     ky = 2 * np.pi * np.fft.fftfreq(n_cells, pitch)
+    # Waves that agree on all cell centres: a flux that is even in a cell excites them, too.
     images = 2 * np.pi / pitch * np.arange(-3, 4)
 
     def wave(x, y):

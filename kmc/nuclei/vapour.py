@@ -36,6 +36,7 @@ class ClusterVapour:
         self._log_S = np.log(_ACTIVITIES)
         rates = np.array([model.rate_per_cm2_s(S) for S in _ACTIVITIES]) * 1e-8
         with np.errstate(divide="ignore"):
+            # Interpolated in logarithms, where rates of 1e-280 are ordinary; zeros would be −inf.
             self._log_rate = np.maximum(np.log(rates), -650.0)
         self._nuclei = np.array([self._nucleus(S) for S in _ACTIVITIES])
         surface = model.transport.surface
@@ -46,6 +47,7 @@ class ClusterVapour:
     def _nucleus(self, S: float) -> float:
         """Size beyond the critical one at which the work has fallen by 3 kT."""
         critical = self.model.critical_size(S)
+        # Without a critical size nothing nucleates: any size that is never reached will do.
         if not np.isfinite(critical):
             return 1e6
         sizes = np.arange(critical, 4 * critical + 40)

@@ -28,7 +28,7 @@ _STILL_MPa = 1e-6  # stress below which the metal does not flow
 class Viscous:
     """Norton's creep of the metal, ε̇ = A σ^n, and what its contact bears.
 
-    - `rate_per_s`: a at 1 MPa.
+    - `rate_per_s`: A at 1 MPa.
     - `exponent`: n.
     - `adhesion_MPa`: tension beyond which contact opens; infinite where it never does.
     - `surface_energy_J_m2`: γ of the capillary pressure 2γ/R on the roof of a void, beside the
@@ -100,6 +100,8 @@ class Body:
         for _ in range(_OPENINGS):
             cells = np.flatnonzero(contact)
             roofs = -suction_MPa * (1 - contact) * area
+            # The problem is linear in its data: three solutions at unit viscosity, whose sum η then
+            # scales.
             even = self._solved(cells, contact, None, -np.ones(len(cells)), self._even)
             # With η = 1/2: roofs under suction, and contact that has to recede at r.
             held = (
@@ -110,18 +112,22 @@ class Body:
             moved = self._solved(cells, contact, None, recession_um_s.ravel()[cells], self._uneven)
             self._even, self._uneven = even, moved
             load = P_MPa * self.edge_um**2 - float(roofs.sum())
+            # The even solution carries what load is left: its level is the unknown velocity of the
+            # body.
             still = held + (load - float(np.sum(held))) / float(even.sum()) * even
             forced = moved - float(moved.sum()) / float(even.sum()) * even
             still, forced = still.ravel()[cells] / area, forced.ravel()[cells] / area
             share = contact.ravel()[cells]
             stress, viscosity = self._stress(still, forced, float(share.sum()))
             on = still + 2 * viscosity * forced
+            # Cells under too much tension open together, and the rest is solved again without them.
             torn = on < -self.law.adhesion_MPa * share
             if not torn.any() or torn.all():
                 break
             contact.ravel()[cells[torn]] = 0.0
         pressure = roofs / area
         pressure.ravel()[cells] += on
+        # As a whole the body moves so that contact recedes as given, in its mean.
         free = self._field.convolved(pressure * area, 0.0)
         level = float(
             (share * (2 * viscosity * recession_um_s.ravel()[cells] + free.ravel()[cells])).sum()

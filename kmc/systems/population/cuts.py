@@ -95,6 +95,7 @@ def cut(
     high = np.zeros(0) if point_height_um is None else point_height_um
     seen = (2 * CHORD * radius >= resolution_um) & (RISE * high >= resolution_um)
     across = 2 * radius[seen]
+    # A line meets discs in proportion to their width, so that wide ones count more in the means.
     total = float(across.sum())
     return Cuts(
         width,

@@ -55,16 +55,22 @@ class Gaps(GapState):
         """One step, at most to `limit_s`; False where no contact is left to strip from."""
         remaining = limit_s - self.time_s
         dt = min(self.dt_s, remaining)
+        # Two equal steps to the end, as a sliver of time would begin the next interval with tiny
+        # steps.
         if remaining < 2 * dt:
             dt = remaining if remaining <= dt else remaining / 2
         theta = max(self.contact_fraction, _MIN_CONTACT)
         if self.strips and theta <= _MIN_CONTACT:
             return False
+        # Fluxes first, at the shape of the beginning; the shape then follows from them (operator
+        # splitting).
         known = self._absorbers()
         rate, per_point, S = self._solve(known, dt)
         births = self._birth_rates(S)
         expected = float(births.sum()) * dt
         allowed = max(_BIRTHS, _BIRTHS_SHARE * len(self.points))
+        # A step of many births would start them all at the S of its beginning, which they
+        # themselves lower.
         if expected > 1.5 * allowed:
             dt *= 1.5 * allowed / expected
             rate, per_point, S = self._solve(known, dt)
@@ -75,8 +81,11 @@ class Gaps(GapState):
         # The body follows what ended near contact, and the roofs come down with it.
         site = self.setting.medium.site_volume_um3
         lower, torn, lower_points = self._follow(near * site / theta, S, known, dt)
+        # What comes down on contact and over roofs, less what has opened: the mean of the whole
+        # body.
         settled = near * site + float((self.cover * lower - torn).mean())
         settled += float(lower_points.sum()) / self.area_um2
+        # What voids could not give back is not settled: so the balance holds to rounding.
         missing = self._grow_points(per_point * site * dt, lower_points)
         missing += self._shape_step(rate * (site * dt) + torn * self.setting.pitch_um**2, lower, dt)
         self.ledger.settled += (settled - missing / self.area_um2) / site
@@ -98,6 +107,8 @@ class Gaps(GapState):
         over = np.ones(count + 1)
         if count:
             over[1:] = vapour.S_eq(volume[1:] * self.setting.pitch_um**2 / site)
+        # All cells of a void have one supersaturation, that of its whole volume: surface diffusion
+        # evens it out.
         cells = np.flatnonzero(names)
         patch = np.maximum(self.setting.volume_factor * points.flaw_um**3, points.volume_um3)
         return Absorbers(
@@ -116,14 +127,17 @@ class Gaps(GapState):
         open_ = 1.0 - self.cover
         strips = max(self.flux_per_um2_s, 0.0)
         theta = self.contact_fraction
+        # The current is given: what is left of contact carries all of it.
         density = strips / theta if theta > 0 else 0.0
         flux = density * pitch2 * open_
+        # The solver counts the sink of the interface in every cell, and under a void there is none.
         flux.ravel()[known.cells] += (
             sink * pitch2 * known.cell_share * (known.cell_supersaturation - 1)
         )
         # The field of a point is that of a lone disc below an even flux, which runs on over it.
         own = (density - sink * (self._at_points(self.surface) - 1)) * self.point_area_um2
         mean = self.mean.step(dt)
+        # The last answer: fluxes change by percents in a step, so that few iterations are left.
         guess = (self._flux.ravel()[known.cells], self.points.per_s + own)
         solved = self.field.solve(flux, mean, known, guess, _TOLERANCE)
         rate = np.zeros_like(flux)
@@ -143,6 +157,7 @@ class Gaps(GapState):
                 *(known.x_um[live], known.y_um[live]),
                 *(known.radius_um[live], known.supersaturation[live]),
             )
+            # Solved anew without the flaws at rest, as what they do not take goes to the others.
             again = self.field.solve(
                 flux, mean, fewer, (solved.cell_per_s, solved.point_per_s[live]), _TOLERANCE
             )
@@ -187,6 +202,8 @@ class Gaps(GapState):
         contact = 1 - self.cover
         excess = S - 1
         mean = float((contact * excess).sum() / contact.sum())
+        # Contact recedes where vacancies end, in proportion to S − 1; at S = 1 nothing ends
+        # anywhere.
         local = excess / mean if abs(mean) > 1e-12 else np.ones_like(S)
         tension = 2e6 * self.body.law.surface_energy_J_m2 * 1e-6  # 2γ, MPa µm
         suction = np.zeros_like(S)
@@ -198,11 +215,13 @@ class Gaps(GapState):
         recession = local * (settled_um / dt)
         self.flow = flow = self.body.flow(contact, recession, suction, load)
         pressing = flow.stress_MPa + tension / np.maximum(self.point_radius_um, 1e-9)
+        # A penny of radius a in a viscous half-space under P closes by (2/3) P a³/η.
         closes = 2 / 3 * pressing * self.point_radius_um**3 / flow.viscosity_MPa_s
         u = flow.velocity_um_s
         over = self.cover > 0
         if over.any():
             self.roof_velocity_um_s = float((u * self.cover).sum() / self.cover.sum())
+        # Contact that opens keeps its own surface: the gap is what the body does not follow.
         torn = (contact - flow.contact) * np.maximum(recession - u, 0.0) * dt
         return u * dt, torn, settled_um * area + closes * dt
 
@@ -216,6 +235,7 @@ class Gaps(GapState):
         floor = self._flaw_volume() / (1 + 1e-9)
         begun = points.volume_um3 + gained_um3
         new = begun - lower
+        # Flaws keep the volume with which they began, whatever pressure or undersaturation.
         short = np.maximum(0.0, floor - new)
         # What settling could not take is not settled; what a void could not give, the metal keeps.
         unsettled = np.minimum(short, lower)
@@ -236,6 +256,7 @@ class Gaps(GapState):
         step -= down
         time = dt * setting.surface_um4_s / pitch**4
         shape.set_mobility(step, time, self._parts[0])
+        # The line is found anew before it has left its cell: its place decides where the flux goes.
         largest = float(np.abs(step[shape.kind == outline.LINE]).max(initial=0.0))
         longest = max(_SHORTEST_SHARE, 1 / max(1, math.ceil(largest / _WEDGE_SHARE)))
         lowers = float(np.maximum(down, 0.0).sum())
@@ -245,6 +266,7 @@ class Gaps(GapState):
             share = min(share, 1 - done)
             new = h.copy()
             shape.relax(new, step * share, time * share)
+            # A cell far below 0 has given more than it held: the part is taken again, half as long.
             if float(new.min()) < -_OVERSHOOT and share > _SHORTEST_SHARE:
                 share /= 2  # the line wants to go further than a cell
                 continue
@@ -281,6 +303,8 @@ class Gaps(GapState):
     def _bear(self, expected: np.ndarray, S: np.ndarray) -> None:
         """Nucleate voids at random, and take their vacancies from the metal."""
         total = float(expected.sum())
+        # Twice as many as expected, since S between the cells can be higher than their mean;
+        # rejection then puts it right.
         tried = int(self.rng.poisson(_TRIED * total)) if total > 0 else 0
         if not tried:
             return
@@ -296,6 +320,8 @@ class Gaps(GapState):
         lower = self.field.beside_points(x, y, small, points.per_s)
         on_grid = S[row, column]
         there, rate = np.maximum(on_grid - lower, 1.0), self.setting.vapour.rate_per_um2_s
+        # Thinning by the rate at the very place, which near small voids is far below that of the
+        # grid.
         kept = self.rng.random(tried) * _TRIED * rate(on_grid) < rate(there)
         count = self.setting.vapour.nucleus(there[kept])
         self.mean.put(-float(np.sum(count)) / self.area_um2)
@@ -315,6 +341,8 @@ class Gaps(GapState):
         left = plated * self._area_um3
         filled = dead = 0.0
         unit = setting.slope * pitch
+        # A rim that reaches the middle of its void leaves metal over: it goes to the rims that are
+        # left.
         for _ in range(20):
             shape.locate(self.h_um / unit)
             rim = np.empty_like(self.h_um)
@@ -345,11 +373,13 @@ class Gaps(GapState):
 
     def _next_step(self, dt: float, before: float, begun: float, births_per_s: float) -> float:
         """How long the next step may be."""
+        # Never more than twice the last step: the limits below look back and not ahead.
         limits = [2.0 * dt]
         if self._moved > 0:
             limits.append(dt * _LINE_SHARE / self._moved)
         if not self.flows:
             limits.append(max(FIRST_STEP_S, _REST_STEP_SHARE * (self.time_s - self.switched_s)))
+        # S may jump when voids appear; relative to S − 1, as S itself is near 1 with sinks nearby.
         change = abs(self.S_contact - before) / max(abs(self.S_contact - 1), 1e-3)
         if change > 0:
             limits.append(max(dt * _SETTLING_SHARE / change, FIRST_STEP_S, 1e-3 * self.time_s))

@@ -48,6 +48,7 @@ class Gaps:
 def label(open_cells: np.ndarray) -> tuple[np.ndarray, int]:
     """Number the connected sets of a periodic map, shape (n, n), from 1; how many there are."""
     found, n = ndimage.label(open_cells)
+    # scipy knows no periodic edges: numbers that meet across a seam are joined as a graph.
     seams = np.concatenate(
         [np.stack([found[0], found[-1]]), np.stack([found[:, 0], found[:, -1]])], axis=1
     )
@@ -125,9 +126,12 @@ class Life:
         gap_of: dict[int, int] = {}  # void → gap that holds most of it
         void_of: dict[int, int] = {}  # gap → void whose number it keeps
         first: dict[int, int] = {}  # gap → void of most of its cells
+        # Stable, as equal overlaps would otherwise be ordered by the library.
         order = np.argsort(-shared, kind="stable")
         for gap, void in pairs[:, order].T.tolist():
             first.setdefault(gap, void)
+            # A void goes on in the gap that holds most of it; that gap keeps the number of the void
+            # with most of its cells.
             if gap_of.setdefault(void, gap) == gap:
                 void_of.setdefault(gap, void)
         was = {int(row[0]): row[1:] for row in self.voids}

@@ -43,6 +43,8 @@ class MagnesiumProfile:
         depth_um: float = 100.0,
         first_um: float = 0.002,
     ):
+        # Cells grow in proportion to depth: Mg piles up within nanometres and diffuses over
+        # micrometres.
         faces = first_um * np.expm1(np.linspace(0, 1, _CELLS + 1) * math.log1p(depth_um / first_um))
         self._faces, self._width = faces, np.diff(faces)
         self.z_um = (faces[1:] + faces[:-1]) / 2
@@ -85,6 +87,7 @@ class MagnesiumProfile:
         matrix[0, 1:] = -deeper[:-1]
         matrix[2, :-1] = -nearer[:-1]
         right = store * self.fraction
+        # Below the last cell the alloy is as it was: what the body brings has its c.
         right[-1] += deeper[-1] * self._alloy
         self.fraction = linalg.solve_banded((1, 1), matrix, right)
 
@@ -97,6 +100,7 @@ class MagnesiumProfile:
 
     def line_scan(self, z_um, resolution_um: float = 1.0) -> np.ndarray:
         """What a line scan of this resolution sees at some depths: means over its width."""
+        # From the integral, so that a window of any width between any cells has its exact mean.
         total = np.concatenate([[0.0], np.cumsum(self.fraction * self._width)])
         low = np.maximum(np.asarray(z_um) - resolution_um / 2, 0.0)
         high = np.asarray(z_um) + resolution_um / 2

@@ -218,6 +218,7 @@ class GapState:
 
     def _begin_flaws(self, flaws: Flaws) -> None:
         x, y = self.rng.random((2, flaws.number)) * self.setting.edge_um
+        # Drawn after all places, so that another width of radii leaves the places as they are.
         radius = flaws.radius_um * np.exp(flaws.sigma * self.rng.standard_normal(flaws.number))
         volume = math.pi * radius**2 * flaws.height_um
         self.points.add(x, y, volume, radius)
@@ -245,6 +246,7 @@ class GapState:
 
     @property
     def contact_fraction(self) -> float:
+        # Points are smaller than cells: the grid does not see them, but contact does.
         under = float(self.cover.mean()) + float(self.point_area_um2.sum()) / self.area_um2
         return max(0.0, 1.0 - under)
 
@@ -292,6 +294,7 @@ class GapState:
     def switch(self, flux_per_um2_s: float, pressure_MPa: float | None = None) -> None:
         """Another current from now on, below 0 to plate; and another stack pressure."""
         self.flux_per_um2_s, self.switched_s = flux_per_um2_s, self.time_s
+        # A new current changes S within milliseconds, whatever step the old one had reached.
         self.dt_s = min(self.dt_s, max(FIRST_STEP_S, 1e-3 * self.dt_s))
         if pressure_MPa is not None:
             self.pressure_MPa = pressure_MPa
@@ -315,6 +318,8 @@ class GapState:
         """Points join each other and drawn voids, grow to be drawn, dissolve; and the reverse."""
         points, setting = self.points, self.setting
         pitch, n = setting.pitch_um, setting.n_cells
+        # A flaw stays where it is; only voids of a few vacancies go back into the metal, as
+        # vacancies.
         gone = (points.volume_um3 < FEWEST * setting.medium.site_volume_um3) & (points.flaw_um == 0)
         if gone.any():
             self.mean.put(float(points.volume_um3[gone].sum()) / self._area_um3)
@@ -347,12 +352,16 @@ class GapState:
         if not len(first):
             return
         kept = np.ones(len(points), bool)
+        # Sorted, as which pair comes first decides who joins whom, and must not depend on the
+        # search.
         for i, j in sorted(zip(first.tolist(), second.tolist(), strict=True)):
             if not (kept[i] and kept[j]):
                 continue
+            # The larger one keeps its place in the lists, moved to the centre of volume of both.
             a, b = (i, j) if points.volume_um3[i] >= points.volume_um3[j] else (j, i)
             share = points.volume_um3[b] / (points.volume_um3[a] + points.volume_um3[b])
             for axis in (points.x_um, points.y_um):
+                # The shortest way round the periodic square.
                 way = axis[b] - axis[a]
                 axis[a] = (axis[a] + share * (way - edge * round(way / edge))) % edge
             points.volume_um3[a] += points.volume_um3[b]
@@ -368,10 +377,13 @@ class GapState:
         radius = (volume / setting.volume_factor) ** (1 / 3) / pitch
         reach = math.ceil(radius) + 1
         column, row = math.floor(x / pitch), math.floor(y / pitch)
+        # Eight points along an edge, so that cells at the rim hold their share.
         fine = (np.arange(-reach * 8, (reach + 1) * 8) + 0.5) / 8
         dx, dy = fine - (x / pitch - column), fine - (y / pitch - row)
         cap = np.maximum(0.0, radius**2 - dx[None, :] ** 2 - dy[:, None] ** 2)
         cap = cap.reshape(2 * reach + 1, 8, 2 * reach + 1, 8).mean(axis=(1, 3))
+        # Scaled to the volume itself, which the sum over points misses a little: no vacancy is
+        # lost.
         cap *= volume / pitch**2 / cap.sum()
         rows = (row + np.arange(-reach, reach + 1)) % n
         columns = (column + np.arange(-reach, reach + 1)) % n
@@ -384,6 +396,7 @@ class GapState:
         self._locate()
         names, count = self._parts
         area = np.bincount(names.ravel(), self.cover.ravel(), minlength=count + 1)
+        # Below the area at which points are drawn, so that no void goes to and fro between the two.
         narrow = 1 + np.flatnonzero(area[1:] < 0.6 * math.pi)
         for name in narrow:
             row, column = np.nonzero(names == name)
@@ -391,6 +404,7 @@ class GapState:
             volume = float(part.sum()) * pitch**2
             place = []
             for index in (column, row):
+                # Relative to its first cell, since the void may lie across the seam of the square.
                 way = (index - index[0] + n // 2) % n - n // 2
                 place.append(
                     ((index[0] + 0.5 + float((way * part).sum() / part.sum())) * pitch)
