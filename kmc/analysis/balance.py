@@ -91,6 +91,8 @@ def exchanges(trajectory: Trajectory) -> list[Exchange]:
     if not len(samples) or any(name not in samples for name in HOPS_BY_WAY):
         return []
     flows = np.flatnonzero(samples["phase"] == 0)
+    # While current flowed: in a rest all classes come to equilibrium, which would hide what was
+    # not.
     last = int(flows[-1]) if len(flows) else 0
     above = max(1, trajectory.lattice.layers - (3 if trajectory.has_interface else 0))
     found = []

@@ -138,6 +138,7 @@ class _Cut:
             )
         deep = max(1, round(depth_nm / row_nm))
         self.depth_nm = deep * row_nm
+        # Whole rows: a line between two would see sites of neither.
         first = np.arange(n_lines) * n_rows // n_lines
         self.rows = [(start + np.arange(deep)) % n_rows for start in first]
 

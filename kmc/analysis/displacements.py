@@ -82,6 +82,7 @@ def identities(leaves: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, np.
     Its hop before this one; −1 for its first.
     """
     n = len(leaves)
+    # By place, then by time: the last arrival before a departure is one binary search away.
     order = np.lexsort((np.arange(n), arrives))
     key = arrives[order] * np.int64(n + 1) + order  # ascending
     place = np.searchsorted(key, leaves * np.int64(n + 1) + np.arange(n)) - 1

@@ -53,6 +53,7 @@ class Ripening:
 
     @property
     def measurable(self) -> bool:
+        # The mean of one or two voids follows each of them, and no law of many.
         few = self.table["voids"].iloc[-1] < _FEWEST
         return bool(self.growth >= _MIN_GROWTH and not few and np.isfinite(self.exponent))
 

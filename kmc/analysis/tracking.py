@@ -120,6 +120,7 @@ def _nearest(
     if not (len(before) and len(after) and reach_nm > 0):
         return []
     ring = np.where(periodic, box_nm, 0.0)  # 0: not periodic
+    # The tree takes coordinates from 0 on, also along an axis that is not periodic.
     lowest = np.minimum(before.min(axis=0), after.min(axis=0))
     shift = np.where(periodic, 0.0, lowest)
     trees = []

@@ -136,6 +136,7 @@ def diffusion(
     if vacancy_windows is None:
         vacancy_windows = max(2, len(step) // (25 * len(vacant)))
     window, length = displacements.windows_of(time_s, start_s, span, vacancy_windows)
+    # A vacancy goes the other way than the atom that fills it.
     squares = displacements.squares_of(window, vacancy, -step, vacancy_windows)
     D_vacancy = block_ratio(
         squares / (6 * len(vacant)) * _cm2_per_nm2, length, "cm²/s", max(blocks, 2)
@@ -180,6 +181,7 @@ def _check_log(
         )
     # The first hop at a site, out or in, determines its initial species.
     sites = np.concatenate((site_from, site_to))
+    # Departures and arrivals in one list, so that the first of either decides.
     when = np.tile(np.arange(len(species)), 2)
     order = np.lexsort((when, sites))
     first = order[np.unique(sites[order], return_index=True)[1]]
@@ -217,6 +219,7 @@ def _tracer(
     if not len(step):
         return Estimate(0.0, np.nan, "cm²/s")
     window, length = displacements.windows_of(time_s, start_s, span, n_windows)
+    # With fewer windows than blocks the scatter between atoms is all there is to go by.
     if n_windows >= blocks:
         squares = displacements.squares_of(window, atom, step, n_windows)
         return block_ratio(squares / (6 * n_atoms) * _cm2_per_nm2, length, "cm²/s", blocks)
@@ -239,6 +242,7 @@ def _onsager(moved, length, lattice, blocks):
                 onsager[_NAMES[a], _NAMES[b]] = onsager[_NAMES[b], _NAMES[a]] = value
     drift = Estimate(np.nan, np.nan)
     if MG in moved:
+        # A regression of Mg on vacancies: both have noise, but only their common part is drift.
         along = -(moved[MG] * moved[VACANCY]).sum(axis=1)
         drift = block_ratio(along, (moved[VACANCY] ** 2).sum(axis=1), blocks=blocks)
     return onsager, drift
@@ -250,6 +254,7 @@ def _msd_table(time_s, start_s, span, step, species, vacancy, atom, n_vacancies,
     kinds = [("vacancy", np.ones(len(step), bool), vacancy, -1.0, n_vacancies)]
     kinds += [(_NAMES[s], species == s, atom, 1.0, n) for s, n in n_atoms.items()]
     rows = []
+    # A power of four, so that windows join into the next longer ones without a second pass.
     n_windows = 4 ** int(np.log(max(4, len(step) / 16)) / np.log(4))
     window, lag_s = displacements.windows_of(time_s, start_s, span, n_windows)
     moved = [(window[own], particle[own], sign * step[own]) for _, own, particle, sign, _ in kinds]

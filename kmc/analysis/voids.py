@@ -35,6 +35,7 @@ def label(occupancy: np.ndarray, lattice: Lattice) -> tuple[np.ndarray, int]:
     vacant = np.flatnonzero(occupancy == 0)
     if not len(vacant):
         return labels, 0
+    # A graph of the vacancies alone: a box of millions of sites holds some thousands.
     place = np.full(lattice.n_sites + 1, -1, dtype=np.int32)  # the last entry: no such site
     place[vacant] = np.arange(len(vacant), dtype=np.int32)
     starts, ends = [], []
@@ -50,6 +51,7 @@ def label(occupancy: np.ndarray, lattice: Lattice) -> tuple[np.ndarray, int]:
     n_groups, group = connected_components(graph, directed=False)
     _, first_member = np.unique(group, return_index=True)
     number = np.empty(n_groups, dtype=np.int32)
+    # By first site, as the library numbers components in an order of its own.
     number[np.argsort(first_member)] = np.arange(1, n_groups + 1, dtype=np.int32)
     labels[vacant] = number[group]
     return labels, n_groups
@@ -153,6 +155,7 @@ class Voids:
         place = shapes.place_in_box(sites, members, n_voids, in_layer, lattice)
         self.centroid_nm, self.extent_x_nm, self.extent_y_nm = place
         almost_nm = (lattice.box_A - lattice.lattice_parameter_A) / A_per_nm
+        # A void that meets its own image has no rim all around.
         no_cap = (self.extent_x_nm > almost_nm[0]) | (self.extent_y_nm > almost_nm[1])
         no_cap |= in_layer[:, -1] > 0  # open to the reservoir
         self.wetting_angle_deg = shapes.wetting_angle_deg(

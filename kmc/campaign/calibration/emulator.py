@@ -121,6 +121,7 @@ def _fit(x: np.ndarray, y: np.ndarray, noise: np.ndarray, unknown: bool, seed: i
     """Kernel, places, weights, inverse covariance, mean, scale and white noise of a process."""
     gp = library()
     k = gp.kernels
+    # Priors of amplitude and length scale are for numbers of the order of one.
     mean, scale = float(y.mean()), float(y.std()) or 1.0
     kernel = k.ConstantKernel(1.0, (0.01, 100)) * k.Matern(
         np.full(x.shape[1], 0.5), (0.05, 50), nu=2.5
@@ -143,6 +144,8 @@ def _fit(x: np.ndarray, y: np.ndarray, noise: np.ndarray, unknown: bool, seed: i
 def _predicted(trained: tuple, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of a process."""
     kernel, x, weights, inverse, mean, scale = trained[:6]
+    # By the stored inverse: thousands of places a call, where scikit-learn would solve anew for
+    # each.
     near = kernel(at, x)
     variance = kernel.amplitude - ((near @ inverse) * near).sum(axis=1)
     # An inverse loses digits where points crowd: the variance is kept above rounding.
@@ -167,6 +170,7 @@ def _above(
 
     sigma = np.sqrt(variance)
     z = (least - mean) / sigma
+    # As a difference of logarithms: where the bound is far above, both are 0 as numbers.
     hazard = np.exp(norm.logpdf(z) - norm.logsf(z))
     return mean + sigma * hazard, variance * np.clip(1 + z * hazard - hazard**2, 1e-3, 1)
 

@@ -34,6 +34,8 @@ def distances(emulators: Emulators, data: Sequence[Datum], u: np.ndarray) -> np.
 
 def implausibility(emulators: Emulators, data: Sequence[Datum], u: np.ndarray) -> np.ndarray:
     """Largest distance over the data; infinite where runs are refused. Shape (n,)."""
+    # The largest and no sum: one number that cannot be met rules an input out, however well others
+    # fit.
     worst = distances(emulators, data, u).max(axis=0)
     return np.where(emulators.runs(u), worst, np.inf)
 
@@ -50,6 +52,7 @@ def match(
     u = sobol(CANDIDATES, inputs, seed)
     worst = implausibility(emulators, data, u)
     kept, share = u[worst < limit], float((worst < limit).mean())
+    # Where nothing is plausible the search needs places to start from: the least implausible.
     best, lowest = u[np.argsort(worst)[:20]], float(worst.min())
     # Where few are found, the neighbourhood of the best is searched before "none" is said.
     for step in _STEP * 0.5 ** np.arange(_ROUNDS):
@@ -73,6 +76,7 @@ def spread(places: np.ndarray, points: int) -> np.ndarray:
     chosen = [0]
     distance = np.linalg.norm(places - places[0], axis=1)
     while len(chosen) < points:
+        # Farthest point first: as even as a design of the same size, in a region of any shape.
         chosen.append(int(np.argmax(distance)))
         distance = np.minimum(distance, np.linalg.norm(places - places[chosen[-1]], axis=1))
     return places[chosen]

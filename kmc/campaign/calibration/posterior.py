@@ -45,6 +45,7 @@ def log_likelihood(emulators: Emulators, data: Sequence[Datum], u: np.ndarray) -
     total = np.where(inside & emulators.runs(u), 0.0, -np.inf)
     for datum in data:
         mean, variance, scatter = emulators.predict(datum.of, u)
+        # Scatter of a single run, as the experiment is one cell and not a mean over cells.
         variance = variance + scatter**2 + datum.variance
         z = (datum.value - mean) / np.sqrt(variance)
         total += log_ndtr(-z) if datum.beyond else -0.5 * (z**2 + np.log(variance))
@@ -65,9 +66,11 @@ def sample(
             "emcee is not installed", advice='pip install "kmc-voids[calibrate]"'
         ) from None
     inputs = plausible.shape[1]
+    # The stretch move needs twice as many walkers as inputs to span the space at all.
     walkers = max(32, 4 * inputs)
     rng = np.random.default_rng(seed)
     start = plausible[rng.integers(len(plausible), size=walkers)]
+    # Equal starting places would be one walker: the stretch between them has no length.
     start = np.clip(start + 1e-3 * rng.standard_normal(start.shape), 1e-6, 1 - 1e-6)
     chain = emcee.EnsembleSampler(
         walkers, inputs, lambda u: log_likelihood(emulators, data, u), vectorize=True
@@ -123,6 +126,8 @@ def narrowing(
         error = percent / 100 * (1 if of.log else abs(typical))
         allowed = discrepancy_of(of, typical, problem.discrepancy, problem.source)
         noise = error**2 + allowed**2 + emulator.scatter**2 + float(variance.mean())
+        # Outcomes that the model itself expects: a measurement outside them would question the
+        # model.
         outcomes = rng.choice(mean, _HYPOTHETICAL)
         outcomes = outcomes + math.sqrt(noise) * rng.standard_normal(_HYPOTHETICAL)
         weights = np.exp(-0.5 * (outcomes[:, None] - mean) ** 2 / noise)

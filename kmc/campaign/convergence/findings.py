@@ -143,6 +143,7 @@ def compare(lower: LevelRuns, upper: LevelRuns, margin: float, family: Family) -
     if all(level.n and not level.censored.any() for level in both):
         difference = float(upper.values.mean() - lower.values.mean())
     open_ = Comparison(lower.ratio, upper.ratio, difference, margin)
+    # Two levels without any void agree in the number, and prove nothing of a larger box.
     nothing = not lower.values.any() and not upper.values.any()
     if math.isnan(difference) or min(lower.n, upper.n) < 2 or nothing:
         return open_

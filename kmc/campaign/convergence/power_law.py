@@ -124,6 +124,7 @@ def _line(levels: list[LevelRuns], family: Family, x: np.ndarray) -> _Line | Non
     # Levels at 0 or 1 alone would put the line at infinity.
     if ((means > 0) & ((means < 1) | (family is not SHARE))).sum() < 2:
         return None
+    # Only the start of the scoring: a level at 0 has no link value, and its weight soon decides.
     inside = np.clip(means, 1e-3, 1 - 1e-3) if family is SHARE else np.maximum(means, 1e-3)
     design = np.stack([np.ones_like(x), x], axis=1)
     target, weights, line = family.link(inside), n, np.zeros(2)
@@ -132,6 +133,8 @@ def _line(levels: list[LevelRuns], family: Family, x: np.ndarray) -> _Line | Non
             line,
             np.linalg.solve((design.T * weights) @ design, design.T @ (weights * target)),
         )
+        # Levels that all but separate send the slope to infinity, with weights that overflow on the
+        # way.
         line[1] = np.clip(line[1], -FAR, FAR)
         eta = design @ line
         mean = family.mean(eta)
@@ -142,9 +145,12 @@ def _line(levels: list[LevelRuns], family: Family, x: np.ndarray) -> _Line | Non
             break
     # φ is pooled over the levels with two runs or more.
     scatter = np.array([level.values.var(ddof=1) if level.n > 1 else 0.0 for level in levels])
+    # Pearson's φ, by the replicas and not by the line: a bad line must not widen its own errors.
     variance = np.maximum(family.variance(mean), TINY)
     squares = float(((n - 1) * np.maximum(scatter, family.least_variance) / variance).sum())
     phi = squares / max(1.0, (n - 1).sum())
+    # Of the levels about the line, in the same units as the replicas about their level: their ratio
+    # is F.
     off = float((n * (means - mean) ** 2 / variance).sum())
     if squares <= 0:  # all replicas agree to the digit, as onsets read at one frame do
         off, squares = (0.0, 1.0) if off < 1e-12 else (math.inf, 1.0)
@@ -181,9 +187,11 @@ def _regression(
     late = np.concatenate([level.censored for level in levels])
     moves = np.column_stack([-design, y])  # of z = y/σ − x β/σ with β/σ and 1/σ
     beta = np.linalg.lstsq(design, y, rcond=None)[0]
+    # Started as if no time were censored.
     found = np.append(beta, 1.0) / max(float(np.std(y - design @ beta)), 1e-3)
     for _ in range(_ROUNDS):
         z = np.clip(moves @ found, -FAR, FAR)
+        # In logarithms: far in the tail density and survival are both 0, their ratio is not.
         hazard = np.exp(-0.5 * z**2 - 0.5 * math.log(2 * math.pi) - log_ndtr(-z))
         gradient = -moves.T @ np.where(late, hazard, z)
         gradient[-1] += (~late).sum() / found[-1]
@@ -198,6 +206,7 @@ def _regression(
     z = moves @ found
     likelihood = np.where(late, log_ndtr(-z), -0.5 * z**2 + math.log(found[-1])).sum()
     beta = found[:-1] / found[-1]
+    # Delta method back from β/σ and 1/σ to β.
     turn = np.column_stack([np.eye(len(beta)), -beta]) / found[-1]
     # The likeliest σ is too small by the coefficients that were fitted.
     wider = len(y) / max(1, len(y) - len(beta))

@@ -155,6 +155,7 @@ def fit(
         return unknown
     # Wilks: twice the fall of the log-likelihood is χ² of the true threshold.
     fall = 0.5 * chi2.ppf(confidence, _DEGREES)
+    # On a grid and not by a minimiser: where outcomes separate, the likelihood has a plateau.
     places = np.linspace(-_MARGIN, 1 + _MARGIN, _GRID)
     up, down = (_profile(u, yes, total, places, _WIDTHS, sign) for sign in (1, -1))
     # Whether failure sets in with rising or falling values is no input: the likelier of the two.
@@ -289,6 +290,7 @@ def _next(outcomes: dict, found: Fit, scale: Scale, tolerance: float) -> list[fl
     )
     if found.width == 0 and found.precision > tolerance:
         return [_untried(place, outcomes, scale, 0.05 * (high - low))]
+    # A logistic curve is found most precisely from values on its slopes, not at its middle.
     reach = 0.25 * (high - low)
     return [
         _untried(place + side * reach, outcomes, scale, 0.05 * (high - low)) for side in (-1, 1)

@@ -137,6 +137,7 @@ class Body:
             self.flow(active, swelling, time_s, _ROUGH)
             beyond = self._strains[0] - self.fill(swelling) + 1.0
             now = self.is_frame | (beyond < np.where(loaded, COHESION, 0.0))
+            # Sites that open and close in turn would go on for ever: from here on none parts.
             if attempt >= _TRIES // 2:
                 now |= loaded
             if (now != loaded).sum() <= _UNSETTLED:
@@ -150,6 +151,8 @@ class Body:
             for modulus in (area_modulus_GPa, shear_modulus_GPa)
         )
         G = np.where(self.is_frame | self.is_grain, G, OPEN_STIFFNESS * G)  # pores: pressure only
+        # A little stiffness is left to open sites: without it the matrix is singular where grains
+        # hang free.
         soft = np.where(self.bears_load, 1.0, OPEN_STIFFNESS)
         self._K, self._G = K * soft, G * np.where(self.is_grain, soft, 1.0)
         self._free = np.where(self.is_frame, 0.0, self.fill(swelling) - 1.0)
@@ -197,6 +200,7 @@ class Body:
                     f"the stress of the cathode found no equilibrium in {most} iterations",
                     advice="More cathode.steps change less at a time.",
                 )
+            # Along the stress the law of creep has its own slope; across it the stress only turns.
             tangent = keep * same + (slope - keep) * axes[first] * axes[second]
             stiffness = np.stack([self._K, *(self._G * tangent)])
             step = self._elements.factorize(stiffness).solve(missing)
@@ -269,6 +273,8 @@ class Body:
         portions = self.portions.reshape(-1)
         x, y = np.divmod(sites, edge)
         left = np.zeros(len(sites), dtype=np.int64)
+        # In random order: a direction that is always served first would make the cathode
+        # anisotropic.
         for step in rng.permutation(4):
             dx, dy = _STEPS[step]
             a, b = x + dx, y + dy

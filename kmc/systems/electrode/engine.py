@@ -45,6 +45,8 @@ class Engine(Configuration):
     def __init__(self, model: Model, occupancy, rng, *, alloy=None, log_events: int = 0):
         occupancy = np.asarray(occupancy, dtype=np.uint8)
         if alloy is None:
+            # Tables of one species are smaller and faster; Mg that may still come needs those of
+            # two.
             alloy = bool((occupancy == tables.MG).any()) or model.reservoir_mg_fraction > 0
         super().__init__(model, occupancy, alloy)
         self.rng = rng

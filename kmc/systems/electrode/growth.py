@@ -29,6 +29,7 @@ def push_back(engine: Any) -> bool:
     """
     lattice = engine.model.lattice
     occupancy = engine.occupancy()
+    # All alike: a column is lifted whole, and no rate of the model favours one over another.
     places = replaceable(occupancy, lattice)
     if engine.spares:
         places = places[engine.collector.connected(occupancy)[places]]
