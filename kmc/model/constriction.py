@@ -62,8 +62,10 @@ class Spreading:
         n_contact = np.count_nonzero(contact)
         if n_contact == 0:
             return math.inf
+        # Exactly, where the solver would leave its tolerance: full contact is the zero of all runs.
         if n_contact == self._n_sites:
             return 0.0
+        # At unit potential the current is the conductance; resistances are stationary in its error.
         total = self._currents(self._grid[contact]).sum()
         return max(0.0, 1.0 / total - self._shift_A)
 
@@ -71,6 +73,8 @@ class Spreading:
         """Currents that raise all contacts to potential 1: preconditioned conjugate gradients."""
         currents = np.zeros(places.size)
         residual = np.ones(places.size)
+        # The inverse of the full kernel: nearly that of the part on contact where most of it is
+        # left.
         step = direction = self._apply(self._smoother_per_A, residual, places)
         product = residual @ step
         for _ in range(_MAX_STEPS):
@@ -111,6 +115,7 @@ class Rim:
         tree = cKDTree(sites, boxsize=self._box_A)
         steps = _steps_to_neighbours(sites, self._box_A, lattice.lattice_parameter_A)
         angles = np.arctan2(steps[:, 1], steps[:, 0])
+        # A rim has no sense, so that directions go round within π.
         gaps = np.diff(angles, append=angles[0] + np.pi)
         nearest = (gaps + np.roll(gaps, 1)) / 2
         self._length_A = self._box_A.prod() / n * nearest / (2 * np.hypot(*steps.T))
@@ -135,6 +140,7 @@ def _steps_to_neighbours(sites: np.ndarray, box: np.ndarray, parameter_A: float)
     steps -= box * np.round(steps / box)
     steps = steps[(np.hypot(*steps.T) > 0) & (np.hypot(*steps.T) < 2 * parameter_A)]
     half = steps[:, None, :] / 2
+    # The middle between two sites lies on an edge of both cells if no third site is nearer.
     others = np.hypot(*np.moveaxis(half - steps[None, :, :], -1, 0))
     np.fill_diagonal(others, np.inf)
     own = np.hypot(*steps.T) / 2

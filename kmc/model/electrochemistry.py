@@ -173,6 +173,7 @@ def net_rate_overpotential_V(
     a, b = oxidation, reduction
     if net == 0.0 and a == b:
         return 0.0
+    # One reaction alone has no balance to start from: its own exponential passes the rate.
     if a <= 0.0 or b <= 0.0:
         if a > 0.0 and net > 0.0:
             return thermal_V / alpha * math.log(net / a)
@@ -183,6 +184,7 @@ def net_rate_overpotential_V(
     rest = math.log(b / a)
     exchange = math.exp(alpha * math.log(b) + (1 - alpha) * math.log(a))
     ratio = net / exchange
+    # The quadratic in exp(y/2) that α = 1/2 leaves; other α have no closed form.
     if alpha == 0.5:
         return thermal_V * (rest + 2 * math.asinh(ratio / 2))
     return thermal_V * (rest + _butler_volmer(ratio, alpha))
@@ -199,6 +201,7 @@ def balance_of_sites(
     that potential.
     """
     forward, backward = charge_transfer_factors(overpotential_V, thermal_V, alpha)
+    # A sample stores what passed, and not b: it follows from the net rate.
     reduction = (oxidation * forward - net) / backward
     if reduction <= 0.0 or oxidation <= 0.0:
         return -math.inf, 0.0
@@ -258,6 +261,7 @@ def interface_part_V(
     """
     from scipy.optimize import brentq
 
+    # Without a drop, or anything that could carry a current, the interface has all of the voltage.
     if drop_V_per_rate == 0.0 or (oxidation <= 0.0 and reduction <= 0.0):
         return applied_V
     if oxidation > 0.0 and reduction > 0.0:
@@ -271,6 +275,7 @@ def interface_part_V(
         forward, backward = charge_transfer_factors(eta, thermal_V, alpha)
         return eta + drop_V_per_rate * (oxidation * forward - reduction * backward) - applied_V
 
+    # Between no current and no drop, whichever of the two voltages is the higher one.
     low, high = sorted((rest_V, applied_V))
     # Beyond this either way the drop alone would exceed what there is; it keeps exp from overflow.
     low, high = max(low, rest_V - 600 * thermal_V), min(high, rest_V + 600 * thermal_V)

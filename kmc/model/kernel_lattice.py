@@ -196,6 +196,7 @@ class KernelLattice:
         """Sites of a layer from which a step may cross a boundary in plane, bool."""
         nx, ny = self.lattice.cells
         ix, iy = np.arange(nx), np.arange(ny)
+        # Sites whose steps wrap have rows of their own; all others share those of their variant.
         near = ((iy < reach_y) | (iy >= ny - reach_y))[:, None]
         near = near | ((ix < reach_x) | (ix >= nx - reach_x))[None, :]
         return np.repeat(near.reshape(-1), self.lattice.unit_cell.sites_per_layer_cell)
@@ -315,6 +316,7 @@ class KernelLattice:
         in_plane |= np.where(self._near_boundary(far[1], far[2]), tables.FRINGE, 0)
         ends, far_ends = self._near_ends(int(reach[0])), self._near_ends(far[0])
 
+        # Walls are sites that never hold an atom: steps beyond the ends need no test in the loop.
         wall = tables.WALL * tables.SPECIES | tables.BLOCKED
         site_state = np.full(lattice.sites_per_layer * self.height, wall, dtype=np.int32)
         box = self.by_layer(site_state)

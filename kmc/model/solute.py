@@ -56,6 +56,7 @@ def _walk_around_mg(
 
     kT_ueV = K_B_eV * MICRO_eV * temperature_K
     cube = np.array(np.meshgrid(*[np.arange(-reach, reach + 1)] * 3)).reshape(3, -1).T
+    # In half cells bcc sites have coordinates all even or all odd.
     parity = (cube & 1).sum(axis=1)
     places = cube[((parity == 0) | (parity == 3)) & np.any(cube != 0, axis=1)]  # Mg at the origin
     number = {tuple(place): i for i, place in enumerate(places.tolist())}

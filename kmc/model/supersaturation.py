@@ -44,6 +44,7 @@ def of_layers(model: Model) -> np.ndarray:
     reach = 3  # layers that a hop goes up at most, on (111)
     conductance = np.zeros((reach + 1, n))  # [m, a]: between layer a and a + m
     first = np.arange(n) * lattice.sites_per_layer
+    # Hops within a layer leave its S as it is: only those to other layers conduct.
     rise = np.where(
         (to := lattice.neighbours(first, 1)) >= 0,
         to // lattice.sites_per_layer - np.arange(n)[:, None],
@@ -52,6 +53,7 @@ def of_layers(model: Model) -> np.ndarray:
     for m in range(1, reach + 1):
         ways = (rise[: n - m] == m).sum(axis=1)
         energy = np.rint(binding[m:] - binding[: n - m]).astype(np.int64)
+        # Raised alike both ways, so that conductances stay symmetric and S in equilibrium 1.
         floor = model.lone_floors_ueV[classes[: n - m], classes[m:]]
         activation = activation_energy_ueV(int(model.barriers_ueV[0]), energy, floor)
         exponent = -(formation[: n - m] + activation) / model.kT_ueV

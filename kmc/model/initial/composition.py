@@ -28,12 +28,14 @@ def initial_occupancy(
     """
     lattice = model.lattice
     occupancy = np.full(lattice.n_sites, LI, dtype=np.uint8)
+    # Rounded and not drawn: boxes of one setting then differ in places alone, not in numbers.
     n_vacancies = round(vacancy_fraction * lattice.n_sites)
     occupancy[rng.choice(lattice.n_sites, n_vacancies, replace=False)] = VACANCY
     if flaws is not None:
         occupancy[flaws] = VACANCY
     apart = mg_coverage_L1 is not None
     first = lattice.sites_per_layer if apart else 0
+    # The metal above first: L1 in equilibrium depends on which of its neighbours are metal.
     _place_mg(occupancy[first:], mg_fraction, rng)
     if mg_coverage_L1 == "equilibrium":
         _equilibrate_L1(model, occupancy, mg_fraction, rng)
@@ -66,6 +68,8 @@ def _equilibrate_L1(
         table = lattice.neighbours(sites, shell)
         metal = ((table >= 0) & (occupancy[table] != VACANCY)).sum(axis=1)
         gain += metal * float(bond[MG, LI] - bond[LI, LI])
+    # Langmuir and McLean: the ratio of Mg to Li in L1 is that of the bulk times the gain's
+    # Boltzmann factor.
     odds = bulk_fraction * np.exp(gain / model.kT_ueV)
     covered = rng.random(sites.size) < odds / (1.0 - bulk_fraction + odds)
     occupancy[sites[covered]] = MG
