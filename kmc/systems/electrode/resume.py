@@ -21,10 +21,9 @@ from kmc.model.quantities import RETIRED
 from kmc.runfile.load import RunFile, restored_run
 from kmc.runfile.protocol import longer
 from kmc.runfile.sections import Checked, Rest, Stop
-from kmc.systems import job as loop
 from kmc.systems.electrode.phases import REST
 from kmc.systems.electrode.run import Simulation
-from kmc.systems.job import BY_THE_CLOCK
+from kmc.systems.job import BY_THE_CLOCK, Interruption, carry_out
 
 _ENDS: dict[str, type[Checked]] = {"stop": Stop, "rest": Rest}
 _KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.model_fields]
@@ -131,7 +130,7 @@ def extend(
 def _continue(
     path, overrides, origins, check, progress, check_every, cycles: int = 0
 ) -> Trajectory:
-    with loop.Interruption() as interruption:
+    with Interruption() as interruption:
         simulations = []
 
         def prepare(trajectory: Trajectory):
@@ -156,7 +155,7 @@ def _continue(
 
         writer = reopen(path, prepare)
         with progress_for(path.stem, progress) as bar:
-            loop.carry_out(simulations[0], writer, bar, interruption)
+            carry_out(simulations[0], writer, bar, interruption)
     return load(path)
 
 
