@@ -16,7 +16,7 @@ from common import arguments, show, write_json
 from kmc.common.progress import Silent
 from kmc.files.writer import TrajectoryWriter
 from kmc.runfile.load import load_run
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 
 
 class Stopwatch:
@@ -49,7 +49,7 @@ class Stopwatch:
 def measure(name: str, overrides: dict[str, Any], folder: str) -> dict[str, Any]:
     """Run to the end and say where the time went."""
     run = load_run("strip_li", overrides)
-    simulation = Simulation(run)
+    simulation = ElectrodeJob(run)
     simulation.engine.advance(events=1)  # compiles
     simulation.engine.sample()
     writer = TrajectoryWriter(

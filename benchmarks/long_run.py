@@ -22,7 +22,7 @@ from kmc.common.progress import Silent
 from kmc.files.reader import load
 from kmc.files.writer import TrajectoryWriter
 from kmc.runfile.load import load_run
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 
 EVENTS = {True: 20_000_000, False: 1_000_000_000}
 PARTS = 20  # rows of the table
@@ -31,7 +31,7 @@ PARTS = 20  # rows of the table
 class Watch(Silent):
     """Notes processor time and memory each time another part of the run is done."""
 
-    def __init__(self, simulation: Simulation, events: int):
+    def __init__(self, simulation: ElectrodeJob, events: int):
         self.simulation, self.events = simulation, events
         self.rows: list[dict[str, float]] = []
         self._last = (0, time.process_time())
@@ -81,7 +81,7 @@ def main() -> None:
             "output.frame_every_events": events // 100,
         },
     )
-    simulation = Simulation(run, check_every=events // 10)
+    simulation = ElectrodeJob(run, check_every=events // 10)
     watch = Watch(simulation, events)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "long.h5"

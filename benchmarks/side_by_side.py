@@ -72,11 +72,11 @@ def kmc_ns(cells: int, fraction: float, time_s: float, seed: int) -> float:
     """Nanoseconds per event here, after compilation, up to a time in seconds."""
     from kmc.kernels import tables
     from kmc.runfile.load import load_run
-    from kmc.systems.electrode.run import Simulation
+    from kmc.systems.electrode.run import ElectrodeJob
 
     changes = {"system.size": [cells, cells, 2 * cells], "system.vacancy_fraction": fraction}
     run = load_run(RUN_FILE, {**changes, "random.seed": seed})
-    engine = Simulation(run).engine
+    engine = ElectrodeJob(run).engine
     engine.advance(events=1)
     before, start = engine.count(tables.EVENTS), time.perf_counter()
     engine.advance(time_s=time_s)

@@ -62,8 +62,8 @@ def compiled_once(tmp_path_factory):
 def _compile(name: str) -> None:
     """Compile the kernels of a shipped run, or load them."""
     from kmc.runfile.load import load_run
-    from kmc.systems.electrode.run import Simulation
+    from kmc.systems.electrode.run import ElectrodeJob
 
-    engine = Simulation(load_run(name, {"system.size": [8, 8, 12]})).engine
+    engine = ElectrodeJob(load_run(name, {"system.size": [8, 8, 12]})).engine
     engine.advance(events=1)
     engine.sample()

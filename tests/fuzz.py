@@ -127,9 +127,9 @@ def _set_up(run: RunFile) -> str:
     if math.prod(run.system.size) > 2000 or run.kind != "electrode":
         return "accepted"
     from kmc.systems.electrode import snapshot
-    from kmc.systems.electrode.run import Simulation
+    from kmc.systems.electrode.run import ElectrodeJob
 
-    simulation = Simulation(run)
+    simulation = ElectrodeJob(run)
     json.dumps(simulation.setup.resolved())
     engine = simulation.engine
     engine.advance(attempts=100)

@@ -17,7 +17,7 @@ from kmc.common import catalogue
 from kmc.errors import FileFormatError, InputError
 from kmc.model.parameters import load_parameters
 from kmc.runfile.load import load_run, parse_override
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 
 CASES, MORE_CASES = 700, 3000
 
@@ -169,7 +169,7 @@ def test_strip_weights_beyond_the_bins_are_refused_not_drawn_for_ever():
     key, value = parse_override(setting)
     run = load_run("strip_li", {key: value, "system.size": [4, 4, 8]})
     with pytest.raises(InputError, match=r"strip_weight_lambda = 0\.5") as caught:
-        Simulation(run)
+        ElectrodeJob(run)
     lowest_K = int(caught.value.advice.split()[3])
     warm = {key: value, "system.size": [4, 4, 8], "conditions.temperature_K": float(lowest_K)}
     assert fuzz._set_up(load_run("strip_li", warm)) == "ran"

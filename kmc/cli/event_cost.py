@@ -34,7 +34,7 @@ def run_and_print(
         check_output(json_file, overwrite=True)
     with console.status("preparing (the first run compiles the event loop)") as status:
         yardstick = benchmark.yardstick_ns()
-        results: list[benchmark.Result] = []
+        results: list[benchmark.CaseCost] = []
         for name in names or benchmark.CASES:
             status.update(f"{name}: {benchmark.CASES[name][0]}")
             results.extend(benchmark.run_cases([name], events))
@@ -46,7 +46,7 @@ def run_and_print(
     ui.say_written(json_file)
 
 
-def _table(results: Sequence[benchmark.Result], yardstick: float) -> Any:
+def _table(results: Sequence[benchmark.CaseCost], yardstick: float) -> Any:
     heads = ("case", "ns per\nevent", "range\nof five", "yard-\nsticks", "draws per\nevent")
     rows = [
         (

@@ -86,7 +86,7 @@ def test_one_case_alone(short, call):
 
 
 def test_the_longest_figures_fit_80_columns(monkeypatch):
-    row = benchmark.Result("bulk_1pct_1M", 9999, 9999, 9999, 1, 16_000_000, 3_200_000, 1.25, 9.0)
+    row = benchmark.CaseCost("bulk_1pct_1M", 9999, 9999, 9999, 1, 16_000_000, 3_200_000, 1.25, 9.0)
     console = Console(width=80, record=True)
     console.print(_table([row], 1.0))
     text = console.export_text()

@@ -27,7 +27,7 @@ from walls import (
 from kmc.common.units import K_B_J
 from kmc.runfile.load import load_run
 from kmc.systems.electrode.engine import Engine
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.population.setup import prepare
 
 HEIGHT_OVER_RADIUS = 0.78  # of the clusters of `kmc nucleation`
@@ -119,7 +119,7 @@ def two_caps(radius_a: float, temperature_K: float, seed: int) -> Engine:
         "interface.voids": [[x, middle, radius, HEIGHT_OVER_RADIUS * radius] for x in places],
         "random.seed": seed,
     }
-    return Simulation(load_run("strip_li", changes)).engine
+    return ElectrodeJob(load_run("strip_li", changes)).engine
 
 
 def two_spheres(radius_a: float, temperature_K: float, seed: int) -> Engine:

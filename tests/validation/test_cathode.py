@@ -10,7 +10,7 @@ from kmc.systems.cathode.creep import PORTIONS, Body, Solid, relaxed_GPa
 from kmc.systems.cathode.elastic import PlaneStrain, area_modulus_GPa, shear_modulus_GPa
 from kmc.systems.cathode.materials import materials_of
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, PORE, Microstructure, build
-from kmc.systems.cathode.run import Cathode
+from kmc.systems.cathode.run import CathodeJob
 
 pytestmark = pytest.mark.validation
 
@@ -305,7 +305,7 @@ def test_the_stress_of_a_cathode_hardly_depends_on_the_step():
     """First lithiation of cathode_se, GPa: the figures of docs/cathode.md; 45 and 34 MPa before."""
     found = []
     for steps in (20, 40):
-        cathode = Cathode(load_run("cathode_se", {"cathode.steps": steps}))
+        cathode = CathodeJob(load_run("cathode_se", {"cathode.steps": steps}))
         for lithiation in np.linspace(0.0, 1.0, steps + 1)[1:]:
             cathode.go_to(float(lithiation))
         row = cathode.row()

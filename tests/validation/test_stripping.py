@@ -12,7 +12,7 @@ import pytest
 from kmc.analysis import voids
 from kmc.kernels import tables
 from kmc.runfile.load import load_run
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 
 pytestmark = pytest.mark.validation
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.validation
 def strip(name, monolayers, **overrides):
     """Engines of a run after each of these many monolayers."""
     changes = {key.replace("__", "."): value for key, value in overrides.items()}
-    simulation = Simulation(load_run(name, changes))
+    simulation = ElectrodeJob(load_run(name, changes))
     for monolayer in monolayers:
         simulation.engine.advance(
             strips=round(monolayer * simulation.model.lattice.sites_per_layer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kmc.files.table_file import Tables
 from kmc.runfile.kinds import KINDS
 from kmc.systems.cathode.check import CHECKS
-from kmc.systems.cathode.run import Cathode
+from kmc.systems.cathode.run import CathodeJob
 from kmc.systems.cathode.summary import digest, summary
 from kmc.systems.table_system import table_system
 
@@ -52,7 +52,7 @@ PICTURES = {
 CATHODE = table_system(
     KINDS["cathode"],
     Tables(SAMPLES, FRAMES, CONSTANTS),
-    lambda run, progress: Cathode(run),
+    lambda run, progress: CathodeJob(run),
     CHECKS,
     summary,
     PICTURES,

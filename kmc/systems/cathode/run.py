@@ -17,7 +17,7 @@ from kmc.systems.job import Ended, Frame, Item, Job, Row
 START, LITHIATED, DELITHIATED = 0, 1, 2
 
 
-class Cathode(Job):
+class CathodeJob(Job):
     """One cathode.
 
     - `materials` (Materials)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kmc.files.table_file import Tables
 from kmc.runfile.kinds import KINDS
 from kmc.systems.deposition.check import CHECKS
-from kmc.systems.deposition.run import Deposition
+from kmc.systems.deposition.run import DepositionJob
 from kmc.systems.deposition.summary import digest, summary
 from kmc.systems.table_system import table_system
 
@@ -51,7 +51,7 @@ PICTURES = {
 DEPOSITION = table_system(
     KINDS["deposition"],
     Tables(SAMPLES, FRAMES, CONSTANTS),
-    lambda run, progress: Deposition(run),
+    lambda run, progress: DepositionJob(run),
     CHECKS,
     summary,
     PICTURES,

@@ -36,7 +36,7 @@ def steps_of(run: RunFile) -> list[Step]:
     return [Step(do=PLATE, current_density_mA_cm2=current, until=Until(**ends))]
 
 
-class Deposition(Job):
+class DepositionJob(Job):
     """One deposition.
 
     - `energies` (Adatoms)

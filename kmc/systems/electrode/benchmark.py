@@ -22,7 +22,7 @@ from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
 from kmc.runfile.load import load_run
 from kmc.systems.electrode.engine import Engine
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 
 REPEATS = 5
 _BOND_eV = 0.1
@@ -31,7 +31,7 @@ _LAYERS = 80  # 128 000 sites
 
 
 @dataclass(frozen=True)
-class Result:
+class CaseCost:
     """Cost of one case on one core, after compilation."""
 
     name: str
@@ -68,12 +68,12 @@ def bulk_engine(
 def strip_engine(name: str, seed: int = 1, **overrides) -> Engine:
     """The engine of a shipped run; override keys are written ``section__key``."""
     changes = {key.replace("__", "."): value for key, value in overrides.items()}
-    return Simulation(load_run(name, {**changes, "random.seed": seed})).engine
+    return ElectrodeJob(load_run(name, {**changes, "random.seed": seed})).engine
 
 
 def measure(
     name: str, make: Callable[[int], Engine], events: int, repeats: int = REPEATS
-) -> Result:
+) -> CaseCost:
     """Time `events` events, repeated with different seeds, of the engines that `make` gives."""
     make(0).advance(events=10)  # compiles the loop
     costs: list[float] = []
@@ -86,7 +86,7 @@ def measure(
         costs.append((time.perf_counter() - start) / max(1, engine.count(tables.EVENTS)) * 1e9)
     assert engine is not None
     done = max(1, engine.count(tables.EVENTS))
-    return Result(
+    return CaseCost(
         name=name,
         ns_per_event=statistics.median(costs),
         ns_lowest=min(costs),
@@ -132,7 +132,7 @@ CASES: dict[str, tuple[str, Callable[[int], Engine], int]] = {
 }
 
 
-def run_cases(names=None, events: int | None = None) -> Iterator[Result]:
+def run_cases(names=None, events: int | None = None) -> Iterator[CaseCost]:
     """Measure cases by name (default: all) one after the other; `events` replaces their length."""
     for name in names or CASES:
         _, make, n = CASES[name]
@@ -164,7 +164,7 @@ def yardstick_ns() -> float:
     return statistics.median(times)
 
 
-def as_json(results: list[Result], yardstick: float) -> dict:
+def as_json(results: list[CaseCost], yardstick: float) -> dict:
     """Results as plain data: ``{"yardstick_ns": …, "cases": {name: {ns_per_event, …}}}``."""
     cases = {}
     for result in results:

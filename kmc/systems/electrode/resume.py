@@ -22,7 +22,7 @@ from kmc.runfile.load import RunFile, restored_run
 from kmc.runfile.protocol import longer
 from kmc.runfile.sections import Checked, Rest, Stop
 from kmc.systems.electrode.phases import REST
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.job import BY_THE_CLOCK, Interruption, carry_out
 
 _ENDS: dict[str, type[Checked]] = {"stop": Stop, "rest": Rest}
@@ -35,7 +35,7 @@ _LONGER = (
 )
 
 
-def _has_done_its_steps(trajectory: Trajectory, simulation: Simulation) -> bool:
+def _has_done_its_steps(trajectory: Trajectory, simulation: ElectrodeJob) -> bool:
     """Whether a run with a protocol ended with its last step."""
     with_steps = simulation.phase.step is not None and trajectory.finished
     return with_steps and trajectory.stop_reason.startswith("all ")
@@ -49,7 +49,7 @@ def resume(
     The trajectory becomes that of an uninterrupted run, byte for byte in every dataset.
     """
 
-    def check(trajectory: Trajectory, simulation: Simulation) -> None:
+    def check(trajectory: Trajectory, simulation: ElectrodeJob) -> None:
         if _is_over(trajectory):
             beyond = "To continue beyond that: kmc extend FILE --set stop.KEY=VALUE."
             if _has_done_its_steps(trajectory, simulation):
@@ -101,7 +101,7 @@ def extend(
                 f"{nearest(str(key), _KEYS)}{', '.join(_KEYS)}.",
             )
 
-    def check(trajectory: Trajectory, simulation: Simulation) -> None:
+    def check(trajectory: Trajectory, simulation: ElectrodeJob) -> None:
         if _has_done_its_steps(trajectory, simulation) and not cycles:
             raise InputError(f"{path} is finished: {trajectory.stop_reason}", advice=_LONGER)
         if not (overrides or cycles):
@@ -161,16 +161,16 @@ def _continue(
 
 def _simulation(
     trajectory: Trajectory, run: RunFile, state: Table | None, check_every: int | None
-) -> Simulation:
+) -> ElectrodeJob:
     """The run of a trajectory in the state of its checkpoint."""
     path = trajectory.path
     try:
-        simulation = Simulation(run, state=state, check_every=check_every)
+        simulation = ElectrodeJob(run, state=state, check_every=check_every)
     except InputError:
         raise
     except (KmcError, LookupError, TypeError, ValueError, AttributeError) as problem:
         with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):
-            _check_settings(trajectory, Simulation(run))  # other settings are the likely reason
+            _check_settings(trajectory, ElectrodeJob(run))  # other settings are the likely reason
         raise InputError(
             f"{path} cannot be continued: its checkpoint does not fit the run ({problem})",
             advice="Start the run again: kmc run … --force.",
@@ -179,7 +179,7 @@ def _simulation(
     return simulation
 
 
-def _check_settings(trajectory: Trajectory, simulation: Simulation) -> None:
+def _check_settings(trajectory: Trajectory, simulation: ElectrodeJob) -> None:
     """Refuse a run whose parameters, model or map differ from those in the file."""
     _check_map(trajectory, simulation)
     now, then = (
@@ -220,7 +220,7 @@ def _check_columns(trajectory: Trajectory) -> None:
         )
 
 
-def _check_map(trajectory: Trajectory, simulation: Simulation) -> None:
+def _check_map(trajectory: Trajectory, simulation: ElectrodeJob) -> None:
     interphase = simulation.setup.interphase
     if interphase and np.any(interphase.chemistry != trajectory.chemistry):
         raise InputError(

@@ -28,7 +28,7 @@ _CHUNK_S = 0.1  # interval at which the loop returns for Ctrl-C, progress and fl
 _FIRST_CHUNK = 20_000  # attempts
 
 
-class Simulation(Job):
+class ElectrodeJob(Job):
     """One run: the model, the running configuration, and when to record and to stop.
 
     Parameters
@@ -259,7 +259,7 @@ def _next_chunk(chunk: int, seconds: float) -> int:
     return max(1000, int(chunk * min(4.0, max(0.25, _CHUNK_S / max(seconds, 1e-6)))))
 
 
-def writer(path: Path, run: RunFile, simulation: Simulation) -> TrajectoryWriter:
+def writer(path: Path, run: RunFile, simulation: ElectrodeJob) -> TrajectoryWriter:
     """The file of a run, in the place of one that is there."""
     interphase = simulation.setup.interphase
     return TrajectoryWriter(

@@ -40,7 +40,7 @@ class LiveSample(Named):
     Columns are those of `/samples`: ``sample["time_s"]`` or ``sample.time_s``.
     """
 
-    def __init__(self, row: Mapping[str, float], simulation: runs.Simulation):
+    def __init__(self, row: Mapping[str, float], simulation: runs.ElectrodeJob):
         super().__init__(row)
         self._simulation = simulation
 
@@ -55,8 +55,8 @@ class LiveSample(Named):
         return self._box.model.lattice
 
     @property
-    def _box(self) -> runs.Simulation:
-        if not isinstance(self._simulation, runs.Simulation):
+    def _box(self) -> runs.ElectrodeJob:
+        if not isinstance(self._simulation, runs.ElectrodeJob):
             raise InputError(
                 "the sample of a run that is no box of atoms has columns alone, "
                 "not occupancy, lattice and voids",
@@ -71,7 +71,7 @@ class LiveSample(Named):
 
 def observer_of(
     callback: Callable[[LiveSample], Any],
-) -> Callable[[dict, runs.Simulation], bool]:
+) -> Callable[[dict, runs.ElectrodeJob], bool]:
     """What the loop calls with each sample and the run at that moment; True asks it to stop.
 
     Raises
@@ -89,7 +89,7 @@ def observer_of(
                 advice="Give a function of one argument, def watch(sample): ...",
             ) from None
 
-    def observe(row: dict, simulation: runs.Simulation) -> bool:
+    def observe(row: dict, simulation: runs.ElectrodeJob) -> bool:
         answer = callback(LiveSample(row, simulation))
         if answer not in (None, True, False):
             raise InputError(
@@ -114,7 +114,7 @@ def _run_file(
     return run
 
 
-class Simulation(runs.Simulation):
+class Simulation(runs.ElectrodeJob):
     """A run to be driven step by step, in memory, to look into it or to steer an experiment.
 
     Of a population, deposition or cathode it is a `kmc.systems.in_memory.TableSimulation`, whose
@@ -127,7 +127,7 @@ class Simulation(runs.Simulation):
     overrides : mapping, optional
         ``{"section.key": value}`` as for `kmc.run`.
     state : optional
-        Earlier state of the run, see `kmc.systems.electrode.run.Simulation`.
+        Earlier state of the run, see `kmc.systems.electrode.run.ElectrodeJob`.
     check_every : int, optional
         Interval in events at which the state is compared with one rebuilt from scratch.
 

@@ -32,13 +32,13 @@ _EVENT = ("replica", "time_s", "capacity_mAh_cm2", "kind", "void", "other")
 _SIZES = ("area_um2", "volume_um3", "height_um")
 
 
-def population(run: RunFile, bar: Progress) -> Population:
+def population(run: RunFile, bar: Progress) -> PopulationJob:
     """The job of a checked run file; the free energies of its clusters are computed first."""
     bar.update(0.0, "free energies of clusters")
-    return Population(prepare(run, Share(bar, 0.0, _WALKS)))
+    return PopulationJob(prepare(run, Share(bar, 0.0, _WALKS)))
 
 
-class Population(Job):
+class PopulationJob(Job):
     """All replicas of a run.
 
     - `stages` (list of Stage): steps of the protocol, or the current and the rest of a run without

@@ -15,7 +15,7 @@ from kmc.errors import InputError
 from kmc.files.reader import load
 from kmc.model.interphase import INTERFACE_KEYS
 from kmc.runfile.load import load_run
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.run import run_to_file
 
 HEAD = """
@@ -78,14 +78,14 @@ def test_paths_are_those_seen_from_the_run_file(write, tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     run = load_run(path)
     assert run.chemistry_sets()[1].value("formation_energy_L1_eV") == 0.4
-    assert Simulation(run).setup.interphase.chemistry.mean() == 0.25
+    assert ElectrodeJob(run).setup.interphase.chemistry.mean() == 0.25
 
 
 @pytest.mark.parametrize("name", ["bcc_100", "bcc_110", "bcc_111"])
 def test_fraction_and_seed(write, name):
     path = write(PATCHY + "correlation_length_nm = 1.5\n")
     maps = [
-        Simulation(
+        ElectrodeJob(
             load_run(path, {"random.seed": seed, "system.lattice": name})
         ).setup.interphase.chemistry
         for seed in (1, 1, 2)
@@ -100,7 +100,7 @@ def test_a_picture_as_mask(write, tmp_path):
     pixels[:5] = 255  # the upper quarter of the picture
     Image.fromarray(pixels).save(tmp_path / "map.png")
     run = load_run(write('chemistry = [{ params = "li_philic_015" }]\nmask = "map.png"\n'))
-    simulation = Simulation(run)
+    simulation = ElectrodeJob(run)
     lattice = simulation.model.lattice
     y = lattice.positions_A[: lattice.sites_per_layer, 1] / lattice.box_A[1]
     assert np.array_equal(simulation.setup.interphase.chemistry == 1, y > 0.749)
@@ -108,7 +108,7 @@ def test_a_picture_as_mask(write, tmp_path):
 
 def test_the_map_does_not_depend_on_flaws(write):
     flaws = "void_density_per_um2 = 1e5\nvoid_radius_nm = 1\nvoid_height_nm = 0.5\n"
-    both, alone = (Simulation(load_run(write(PATCHY + more))) for more in (flaws, ""))
+    both, alone = (ElectrodeJob(load_run(write(PATCHY + more))) for more in (flaws, ""))
     assert len(both.setup.flaws.voids_nm)
     assert np.array_equal(both.setup.interphase.chemistry, alone.setup.interphase.chemistry)
 
@@ -232,7 +232,7 @@ def test_a_run_starts_with_its_flaws_and_conserves_every_atom(write, tmp_path, n
     path = write(PATCHY + "patches = [[5, 5, 0.8]]\nvoids = [[2, 2, 1.2, 0.7]]\n")
     run = load_run(path, {"system.lattice": name})
     t = run_to_file(run, tmp_path / "out.h5", progress=False)
-    simulation = Simulation(run)
+    simulation = ElectrodeJob(run)
     first, last = t.frames[0].occupancy, t.frames[-1].occupancy
     assert np.array_equal(np.flatnonzero(first == 0), simulation.setup.flaws.sites)
     assert t.samples.vacancies[0] == len(simulation.setup.flaws.sites) > 20
@@ -248,7 +248,7 @@ def test_the_file_knows_its_interface(write, tmp_path):
     text = PATCHY + "correlation_length_nm = 2\npatches = [[5, 5, 0.8]]\n"
     text += "patch_density_per_um2 = 1\npatch_radius_nm = 1\n"
     t = run_to_file(load_run(write(text)), tmp_path / "out.h5", progress=False)
-    simulation = Simulation(load_run(write(text)))
+    simulation = ElectrodeJob(load_run(write(text)))
     again = load(t.path)
     assert np.array_equal(again.chemistry, simulation.setup.interphase.chemistry)
     assert again.chemistry.dtype == np.uint8
@@ -289,7 +289,7 @@ def test_voids_open_beside_lithiophilic_patches(write, tmp_path, name, monolayer
     path = write('chemistry = [{ params = "li_philic_015" }]\nmask = "map.npy"\n')
     run = load_run(path, {"system.lattice": name, "stop.capacity_monolayers": monolayers})
     t = run_to_file(run, tmp_path / "out.h5", progress=False)
-    model = Simulation(run).model
+    model = ElectrodeJob(run).model
     L1 = t.frames[-1].occupancy[: t.lattice.sites_per_layer] > 0
     contact = [L1[t.chemistry == k].mean() for k in (0, 1)]
     assert contact[1] > 0.9
@@ -306,7 +306,7 @@ def test_mg_covers_each_chemistry_as_its_own_energies_ask(write):
         "parameters.fill_Mg_near_Mg_eV = -0.17 }]\n"
     )
     alloy = '[system]\nparams = "limg_li2s"\nmg_fraction = 0.03\nmg_coverage_L1 = "equilibrium"\n'
-    simulation = Simulation(load_run(write(text, HEAD.replace("[system]\n", alloy))))
+    simulation = ElectrodeJob(load_run(write(text, HEAD.replace("[system]\n", alloy))))
     L1 = simulation.engine.occupancy()[:400]
     mg = [(L1[simulation.setup.interphase.chemistry == k] == 2).mean() for k in (0, 1)]
     assert mg[0] > 0.95
@@ -324,4 +324,4 @@ def test_chemistries_that_change_chi_are_refused(write):
     head = HEAD.replace("[system]\n", '[system]\nparams = "limg_li2s"\n')
     text = 'chemistry = [{ params = "limg_li2s", fraction = 1, parameters.fill_Li_near_Mg_eV = 0 }]'
     with pytest.raises(InputError, match="chi"):
-        Simulation(load_run(write(text + "\n", head)))
+        ElectrodeJob(load_run(write(text + "\n", head)))

@@ -21,7 +21,7 @@ from kmc.runfile.load import checked_run, load_run, restored_run
 from kmc.runfile.protocol import blocks_of, plan_of
 from kmc.systems.electrode.engine import Engine
 from kmc.systems.electrode.resume import extend, resume
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.electrode.snapshot import differences
 from kmc.systems.run import run_to_file
 
@@ -120,7 +120,7 @@ def test_resume_in_a_plate_step_gives_the_same_bytes(cycled, tmp_path, monkeypat
     def stop(simulation):
         return simulation.phase.step.number == 6 and simulation.engine.count(tables.PLATES) >= 30
 
-    original = Simulation._limits
+    original = ElectrodeJob._limits
 
     def limits(self):
         if not seen and stop(self):
@@ -128,7 +128,7 @@ def test_resume_in_a_plate_step_gives_the_same_bytes(cycled, tmp_path, monkeypat
             signal.raise_signal(signal.SIGINT)
         return original(self)
 
-    monkeypatch.setattr(Simulation, "_limits", limits)
+    monkeypatch.setattr(ElectrodeJob, "_limits", limits)
     monkeypatch.setattr("kmc.systems.electrode.run._FIRST_CHUNK", 50)
     monkeypatch.setattr("kmc.systems.electrode.run._next_chunk", lambda chunk, seconds: 50)
     run_to_file(run, path, progress=False)
@@ -164,7 +164,7 @@ def varied(tmp_path_factory):
 @pytest.mark.slow
 def test_interrupted_at_every_change_of_temperature_and_pressure(varied, tmp_path, monkeypatch):
     """Where each step begins, before anything happens in it, and after 60 events of it."""
-    path, seen, original = tmp_path / "parts.h5", [], Simulation._limits
+    path, seen, original = tmp_path / "parts.h5", [], ElectrodeJob._limits
 
     def limits(self):
         found, begun = original(self), self.phase.beginning
@@ -175,7 +175,7 @@ def test_interrupted_at_every_change_of_temperature_and_pressure(varied, tmp_pat
             signal.raise_signal(signal.SIGINT)
         return found
 
-    monkeypatch.setattr(Simulation, "_limits", limits)
+    monkeypatch.setattr(ElectrodeJob, "_limits", limits)
     monkeypatch.setattr("kmc.systems.electrode.run._FIRST_CHUNK", 50)
     monkeypatch.setattr("kmc.systems.electrode.run._next_chunk", lambda chunk, seconds: 50)
     t = run_to_file(run_of(tmp_path, VARIED), path, progress=False)
@@ -191,16 +191,16 @@ def test_interrupted_at_every_change_of_temperature_and_pressure(varied, tmp_pat
 
 SIGNALLED = """
 import os, signal, sys
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 
-original, place = Simulation._enter, int(sys.argv.pop(1))
+original, place = ElectrodeJob._enter, int(sys.argv.pop(1))
 
 def enter(self, beginning):
     original(self, beginning)
     if beginning.step == place:
         os.kill(os.getpid(), signal.SIGINT)
 
-Simulation._enter = enter
+ElectrodeJob._enter = enter
 from kmc.cli import main
 main()
 """
@@ -240,7 +240,7 @@ def test_more_cycles_are_those_of_a_longer_run(cycled, tmp_path):
 def test_no_cycles_are_added_to_a_file_that_does_not_say_how_it_ended(tmp_path, monkeypatch):
     """Finished by an earlier version; nothing in the file changes."""
     path = tmp_path / "earlier.h5"
-    monkeypatch.setattr(Simulation, "state", earlier_state(Simulation.state))
+    monkeypatch.setattr(ElectrodeJob, "state", earlier_state(ElectrodeJob.state))
     run_to_file(run_of(tmp_path, CYCLES.format(n=1)), path, progress=False)
     monkeypatch.undo()
     before = path.read_bytes()
@@ -349,7 +349,7 @@ def test_a_run_without_protocol_has_no_steps():
     run = load_run("strip_li")
     assert not run.has_protocol
     assert "protocol" not in run.resolved()
-    row = Simulation(load_run("strip_li", {"system.size": [8, 8, 12]})).engine.sample()
+    row = ElectrodeJob(load_run("strip_li", {"system.size": [8, 8, 12]})).engine.sample()
     assert (row["step"], row["cycle"]) == (0, 0)
 
 
@@ -442,7 +442,7 @@ def test_each_step_has_its_temperature(tmp_path):
 
 def test_rates_at_another_temperature(tmp_path):
     """An engine that was warmed has the rates of one that was built warm."""
-    simulation = Simulation(run_of(tmp_path, HOT.format(kelvin=360.0)))
+    simulation = ElectrodeJob(run_of(tmp_path, HOT.format(kelvin=360.0)))
     engine, warm = simulation.engine, simulation.setup.models[360.0]
     engine.advance(strips=15)
     cold = engine.state.clock[tables.TIME]

@@ -15,7 +15,7 @@ from kmc.model.model import Model
 from kmc.model.parameters import load_parameters
 from kmc.runfile.load import load_run
 from kmc.systems.electrode.phases import Beginning, Phase
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.run import run_to_file
 
 SMALL = {
@@ -84,7 +84,7 @@ def test_any_stop_leads_to_the_rest(tmp_path):
 
 def test_a_phase_follows_from_plain_numbers():
     """What a checkpoint must hold to put a run back into its rest."""
-    simulation = Simulation(load_run("strip_li", SMALL))
+    simulation = ElectrodeJob(load_run("strip_li", SMALL))
     beginning = Beginning(1, 0.1, 5000, "capacity_monolayers reached 0.4")
     phase = Phase(simulation.run_file, simulation.model, beginning)
     assert phase.ends.limits == {"time_s": pytest.approx(0.15)}

@@ -23,7 +23,7 @@ from kmc.files.writer import TrajectoryWriter
 from kmc.runfile.load import load_run
 from kmc.systems import job, system
 from kmc.systems.electrode import resume, run
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.run import run_to_file
 
 BASE = {
@@ -199,7 +199,7 @@ def test_killed_between_the_end_and_saying_so(whole, tmp_path, monkeypatch):
 def test_killed_before_the_first_checkpoint(whole, tmp_path):
     """Then the run begins again, from the settings and the seed in the file."""
     run_file = load_run(*KINDS["li"])
-    begun = Simulation(run_file)
+    begun = ElectrodeJob(run_file)
     path = tmp_path / "early.h5"
     TrajectoryWriter(
         path,
@@ -214,7 +214,7 @@ def test_killed_before_the_first_checkpoint(whole, tmp_path):
 
 def test_two_processes_do_not_write_one_file(whole, tmp_path):
     run_file = load_run(*KINDS["li"])
-    begun = Simulation(run_file)
+    begun = ElectrodeJob(run_file)
     path = tmp_path / "busy.h5"
     writer = TrajectoryWriter(
         path,

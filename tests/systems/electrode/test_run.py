@@ -26,7 +26,7 @@ from kmc.kernels import tables
 from kmc.runfile.load import load_run, restored_run
 from kmc.systems.electrode.engine import Engine
 from kmc.systems.electrode.phases import Beginning, Phase
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.electrode.setup import set_up
 from kmc.systems.run import run_to_file
 
@@ -93,7 +93,7 @@ def test_energy_of_every_frame_is_that_of_its_occupancy(trajectory, name):
     """To the last µeV, from scratch."""
     t = trajectory(name)
     base, overrides = RUNS[name]
-    model = Simulation(load_run(base, overrides)).model
+    model = ElectrodeJob(load_run(base, overrides)).model
     sample_of = {events: i for i, events in enumerate(t.samples["events"])}
     assert len(t.frames) >= 2
     for frame in t.frames:
@@ -211,7 +211,7 @@ def test_a_held_voltage_without_any_contact(layers, ends):
         "conditions.current_density_mA_cm2": None,
         "conditions.overpotential_V": 0.02,
     }
-    model = Simulation(load_run("strip_li", overrides)).model
+    model = ElectrodeJob(load_run("strip_li", overrides)).model
     occupancy = np.ones(model.lattice.n_sites, dtype=np.uint8)
     occupancy[: layers * model.lattice.sites_per_layer] = 0
     engine = Engine(model, occupancy, np.random.default_rng(1))
@@ -364,7 +364,7 @@ def test_an_interrupted_run_leaves_a_readable_file_that_says_so(tmp_path, number
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "name"),
-    [(Simulation, "__init__"), (TrajectoryWriter, "__init__"), (Engine, "advance")],
+    [(ElectrodeJob, "__init__"), (TrajectoryWriter, "__init__"), (Engine, "advance")],
 )
 def test_ctrl_c_while_the_run_is_being_prepared_is_not_lost(tmp_path, monkeypatch, where, name):
     """Before the model is made, before the file is, and before the loop is compiled or loaded."""
@@ -381,7 +381,7 @@ def test_ctrl_c_while_the_run_is_being_prepared_is_not_lost(tmp_path, monkeypatc
     result = CliRunner().invoke(main, ["run", "strip_li", *ENDLESS])
     assert result.exit_code == 130, result.output
     assert "Traceback" not in result.output
-    if where is not Simulation:
+    if where is not ElectrodeJob:
         assert kmc.load("t.h5").stop_reason == "interrupted"
 
 

@@ -10,7 +10,7 @@ from kmc.files import checkpoint
 from kmc.kernels import tables
 from kmc.runfile.load import load_run
 from kmc.systems.electrode import snapshot
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.run import run_to_file
 
 RUNS = {
@@ -24,7 +24,7 @@ SMALL = {"system.size": [8, 8, 10], "acceleration.max_hops_per_strip_per_site": 
 def engine(request):
     """In the middle of a run, with vacancies, stale strip weights and everything."""
     name, overrides = RUNS[request.param]
-    engine = Simulation(load_run(name, {**SMALL, **overrides})).engine
+    engine = ElectrodeJob(load_run(name, {**SMALL, **overrides})).engine
     engine.advance(events=20_000, strips=60)
     return engine
 

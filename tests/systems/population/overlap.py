@@ -19,7 +19,7 @@ from kmc.nuclei.nucleation import NucleationModel
 from kmc.nuclei.vapour import ClusterVapour
 from kmc.runfile.load import load_run
 from kmc.systems.electrode.engine import Engine
-from kmc.systems.electrode.run import Simulation
+from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.population.gaps import Gaps
 from kmc.systems.population.setup import prepare
 from kmc.systems.population.state import GapSetting, Vapour
@@ -60,7 +60,7 @@ class Box:
             "acceleration.max_hops_per_strip_per_site": self.ratio,
             "system.size": [self.cells, self.cells, self.layers],
         }
-        return Simulation(load_run("ladder_li", changes)).model
+        return ElectrodeJob(load_run("ladder_li", changes)).model
 
     def settings(self) -> dict[str, GapSetting]:
         """Populations with the metal at the lone vacancies' rate, the raised one, and between.
@@ -249,7 +249,7 @@ def relaxed(trajectory, events: int, seed: int = 1) -> tuple[np.ndarray, float]:
         "stop.time_s": 1e9,
         "interface.voids": [[11.0, 11.0, 1.5, 1.2]],  # an empty box is refused
     }
-    model = Simulation(load_run("ladder_li", changes)).model
+    model = ElectrodeJob(load_run("ladder_li", changes)).model
     occupancy = np.asarray(trajectory.frames[-1].occupancy)
     engine, rows = Engine(model, occupancy, np.random.default_rng(seed)), []
     while engine.events < events:
