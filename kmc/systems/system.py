@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import kmc.systems.job as loop
 from kmc.common.conditions import unsourced
 from kmc.common.drawing import drawn
 from kmc.common.outputs import check_output
@@ -18,7 +19,7 @@ from kmc.files.integrity import H5PY_ERRORS, reason_of
 from kmc.files.table_file import Table, Tables
 from kmc.runfile.kinds import RunKind
 from kmc.runfile.run_file import RunFile
-from kmc.systems.job import Interruption, Job, carry_out
+from kmc.systems.job import Job
 
 
 class Charge(NamedTuple):
@@ -161,13 +162,13 @@ class System:
         path = check_output(output, overwrite)
         self.refuse_check(check_every)
         bar = progress_for(run.name, progress)
-        with Interruption() as interruption, bar:
+        with loop.Interruption() as interruption, bar:
             job = self.prepare(run, bar)
             # Before anything is written: what was there stays as it is.
             if interruption.requested:
                 raise KeyboardInterrupt
             job.check_every = check_every
-            carry_out(job, self.writer(path, run, job), bar, interruption, observer)
+            loop.carry_out(job, self.writer(path, run, job), bar, interruption, observer)
         return self.load(path)
 
     def refuse_check(self, check_every: int | None) -> None:

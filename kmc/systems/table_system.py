@@ -22,7 +22,7 @@ from kmc.runfile.kinds import RunKind
 from kmc.runfile.load import restored_run
 from kmc.runfile.protocol import longer
 from kmc.runfile.run_file import RunFile
-from kmc.systems.job import BY_THE_CLOCK, Interruption, Job, carry_out
+from kmc.systems.job import BY_THE_CLOCK, Job
 from kmc.systems.system import System
 
 Checks = Sequence[tuple[str, Callable[[Any], Iterator[Breach]]]]
@@ -135,7 +135,7 @@ def _resume(
     run = restored_run(found.run, path, found.run_file)
     run._name = name  # of the run file, not of this one, which may have been renamed
     bar = progress_for(name, progress)
-    with Interruption() as interruption, bar:
+    with loop.Interruption() as interruption, bar:
         job = system.prepare(run, bar)
         writer = system.writer(path, run, job)
         # The state is that of another version of the job, or of a file that someone edited: all
@@ -150,7 +150,7 @@ def _resume(
                 advice=f"Go on with kmc {found.kmc_version}, which wrote it, or start it again: "
                 f"kmc run {name} --force.",
             ) from None
-        carry_out(job, writer, bar, interruption)
+        loop.carry_out(job, writer, bar, interruption)
     return load(path)
 
 

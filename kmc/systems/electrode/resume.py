@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import kmc.systems.job as loop
 from kmc.common.catalogue import nearest
 from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
@@ -23,7 +24,7 @@ from kmc.runfile.protocol import longer
 from kmc.runfile.sections import Checked, Rest, Stop
 from kmc.systems.electrode.phases import REST
 from kmc.systems.electrode.run import ElectrodeJob
-from kmc.systems.job import BY_THE_CLOCK, Interruption, carry_out
+from kmc.systems.job import BY_THE_CLOCK
 
 _ENDS: dict[str, type[Checked]] = {"stop": Stop, "rest": Rest}
 _KEYS = [f"{name}.{key}" for name, section in _ENDS.items() for key in section.model_fields]
@@ -130,7 +131,7 @@ def extend(
 def _continue(
     path, overrides, origins, check, progress, check_every, cycles: int = 0
 ) -> Trajectory:
-    with Interruption() as interruption:
+    with loop.Interruption() as interruption:
         simulations = []
 
         def prepare(trajectory: Trajectory):
@@ -155,7 +156,7 @@ def _continue(
 
         writer = reopen(path, prepare)
         with progress_for(path.stem, progress) as bar:
-            carry_out(simulations[0], writer, bar, interruption)
+            loop.carry_out(simulations[0], writer, bar, interruption)
     return load(path)
 
 
