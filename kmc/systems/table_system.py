@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import kmc.systems.job as loop
 from kmc.common.catalogue import nearest
 from kmc.common.drawing import drawn
 from kmc.common.progress import Progress, progress_for
@@ -58,13 +59,6 @@ def table_system(
         A job from a checked run file, with its facts, parameters and constants.
     checks : sequence of (str, callable)
         A claim on a run, and a function that yields breaches of it: what `kmc verify` recomputes.
-    summary : callable
-        Pairs of label and text of a run, for `kmc info`.
-    pictures : mapping
-        Name of a picture → what it shows.
-    drawings : mapping, optional
-        Name of a picture → function of runs, their names, and the numbers of frames or None; none
-        of a kind that `kmc.plotting` draws.
     ends : sequence of str
         Keys of its run file that say when it ends: those that `kmc extend` may change.
     run_class : type
