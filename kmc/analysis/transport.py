@@ -96,26 +96,18 @@ def diffusion(
 ) -> Diffusion:
     """Mean square displacements and diffusion coefficients from every hop of a run.
 
-    Parameters
-    ----------
-    site_from, site_to : ndarray of int, shape (n_hops,)
-        Sites of each hop of an atom.
-    species : ndarray of int, shape (n_hops,)
-        What hopped: 1 Li, 2 Mg.
-    time_s : ndarray of float, shape (n_hops,)
-        Time of each hop, ascending.
-    occupancy : ndarray of uint8, shape (n_sites,)
-        Before the first hop.
-    start_s : float
-        Time of that occupancy.
-    blocks : int
-        Blocks for the errors.
-    vacancy_windows : int, optional
-        Intervals over which the displacement of vacancies is measured; one for about 25 hops of
-        each by default. Their hops are nearly uncorrelated, so short intervals have least noise.
-    tracer_windows : int
-        The same for atoms, whose hops are correlated as long as the vacancy stays near: with one
-        interval D_tracer is that of the whole run, its error the scatter between atoms.
+    - `site_from`, `site_to` (ndarray of int, shape (n_hops,)): sites of each hop of an atom.
+    - `species` (ndarray of int, shape (n_hops,)): what hopped: 1 Li, 2 Mg.
+    - `time_s` (ndarray of float, shape (n_hops,)): time of each hop, ascending.
+    - `occupancy` (ndarray of uint8, shape (n_sites,)): before the first hop.
+    - `start_s`: time of that occupancy.
+    - `blocks`: blocks for the errors.
+    - `vacancy_windows`: intervals over which the displacement of vacancies is measured; one for
+      about 25 hops of each by default. Their hops are nearly uncorrelated, so short intervals have
+      least noise.
+    - `tracer_windows`: the same for atoms, whose hops are correlated as long as the vacancy stays
+      near: with one interval D_tracer is that of the whole run, its error the scatter between
+      atoms.
 
     Raises
     ------

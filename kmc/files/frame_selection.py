@@ -17,14 +17,10 @@ def choose_frames(
 ) -> list[int]:
     """Indices of the selected frames.
 
-    Parameters
-    ----------
-    choice : str, int, slice, iterable of int or None
-        Text as typed on the command line, or indices as in Python; None means all.
-    n : int
-        Frames of the trajectory.
-    path : Path, optional
-        The trajectory, for messages.
+    - `choice` (str, int, slice, iterable of int or None): text as typed on the command line, or
+      indices as in Python; None means all.
+    - `n`: frames of the trajectory.
+    - `path`: the trajectory, for messages.
 
     Raises
     ------

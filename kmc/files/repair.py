@@ -39,14 +39,9 @@ class Repair:
 def repair(path: str | Path, output: str | Path, *, overwrite: bool = False) -> Repair:
     """Write a new trajectory with all rows and frames of a damaged one that pass their checksums.
 
-    Parameters
-    ----------
-    path : str or Path
-        The damaged file; it is not changed.
-    output : str or Path
-        The new file.
-    overwrite : bool
-        Replace an existing `output`.
+    - `path`: the damaged file; it is not changed.
+    - `output`: the new file.
+    - `overwrite`: replace an existing `output`.
 
     Raises
     ------

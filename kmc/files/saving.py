@@ -30,10 +30,8 @@ _SAVING_SHARE = 0.03  # of the time of a run, at most
 class SavedWhole:
     """The place of a file on the disk.
 
-    Attributes
-    ----------
-    flush_every_s : float
-        Interval at which the loop should save; longer where saving takes long.
+    - `flush_every_s` (float): interval at which the loop should save; longer where saving takes
+      long.
     """
 
     def __init__(self, path: str | Path):

@@ -39,18 +39,11 @@ FLOAT, INTEGER = "<f8", "<i8"
 class Entry:
     """One dataset or attribute of the file.
 
-    Attributes
-    ----------
-    path : str
-        Place in the file; an attribute is written ``group@attribute``.
-    dtype : str
-        numpy's code of the type, or ``text``, ``bool``.
-    unit : str
-        Unit, ``"1"`` for counts, fractions and text.
-    description : str
-        Meaning.
-    shape : str
-        Names of the dimensions, empty for a single value.
+    - `path`: place in the file; an attribute is written ``group@attribute``.
+    - `dtype`: numpy's code of the type, or ``text``, ``bool``.
+    - `unit`: unit, ``"1"`` for counts, fractions and text.
+    - `description`: meaning.
+    - `shape`: names of the dimensions, empty for a single value.
     """
 
     path: str

@@ -41,17 +41,11 @@ def sweep_table(
 ) -> pd.DataFrame:
     """Means over replicas with their confidence intervals, one row for each point drawn.
 
-    Parameters
-    ----------
-    ds : xarray.Dataset
-        From `kmc.load_sweep`, with `at` among its capacities where that is given.
-    what, x, y : str, optional
-        A number of the dataset, by default what its kind of run is about; its axes, by default
-        those that vary, in the order of the sweep file.
-    at : float, optional
-        Capacity, in the unit at which `ds` was read; the end of each run by default.
-    where : mapping, optional
-        Axis → value, for the axes that are not drawn.
+    - `ds`: from `kmc.load_sweep`, with `at` among its capacities where that is given.
+    - `what`, `x`, `y`: a number of the dataset, by default what its kind of run is about; its axes,
+      by default those that vary, in the order of the sweep file.
+    - `at`: capacity, in the unit at which `ds` was read; the end of each run by default.
+    - `where`: axis → value, for the axes that are not drawn.
 
     Returns
     -------

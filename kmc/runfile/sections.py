@@ -73,10 +73,7 @@ def _size(value: Any) -> tuple[int, int, int]:
 class SystemSection(Checked):
     """A section that makes a run one of another system (`kmc.systems`).
 
-    Attributes
-    ----------
-    uses : dict of str to tuple of str
-        Section → keys of it that such runs use; others are refused, and not stored.
+    - `uses`: section → keys of it that such runs use; others are refused, and not stored.
     """
 
     uses: ClassVar[Mapping[str, tuple[str, ...]]] = {}

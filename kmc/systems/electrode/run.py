@@ -31,14 +31,11 @@ _FIRST_CHUNK = 20_000  # attempts
 class ElectrodeJob(Job):
     """One run: the model, the running configuration, and when to record and to stop.
 
-    Parameters
-    ----------
-    run : RunFile
-        A checked run file (`kmc.runfile.load.load_run`).
-    state : checkpoint.Table, optional
-        Earlier result of `state`: the run continues from it, or ends at once where it had ended.
-    check_every : int, optional
-        Interval in events at which the state is compared with one rebuilt from scratch.
+    - `run`: a checked run file (`kmc.runfile.load.load_run`).
+    - `state`: earlier result of `state`: the run continues from it, or ends at once where it had
+      ended.
+    - `check_every`: interval in events at which the state is compared with one rebuilt from
+      scratch.
 
     Raises
     ------
