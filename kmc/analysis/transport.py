@@ -109,10 +109,7 @@ def diffusion(
       near: with one interval D_tracer is that of the whole run, its error the scatter between
       atoms.
 
-    Raises
-    ------
-    InputError
-        The log holds events other than hops, or does not belong to the occupancy.
+    Raises `InputError`: the log holds events other than hops, or does not belong to the occupancy.
     """
     site_from, site_to = np.asarray(site_from, np.int64), np.asarray(site_to, np.int64)
     occupancy, species = np.asarray(occupancy), np.asarray(species)

@@ -196,10 +196,7 @@ def workers_of(
     Returns a function of the folder of a sweep, which gives one that starts workers for a number of
     points, called once the folder is locked.
 
-    Raises
-    ------
-    InputError
-        Options that exclude or need each other.
+    Raises `InputError`: options that exclude or need each other.
     """
     for wrong, text, advice in (
         (address and queue, "--dask and --dask-jobqueue exclude each other", "Give one."),

@@ -21,11 +21,8 @@ def read_text(path: Path, errors: str = "strict", *, max_bytes: int = MAX_BYTES)
 
     A byte-order mark at its beginning, as editors of Windows write it, is left out.
 
-    Raises
-    ------
-    OSError
-        There is none, it is too large, or something else: reading from a pipe could block for ever.
-    UnicodeDecodeError
+    Raises `OSError`: there is none, it is too large, or something else: reading from a pipe could
+    block for ever. `UnicodeDecodeError`.
     """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
@@ -38,10 +35,7 @@ def read_text(path: Path, errors: str = "strict", *, max_bytes: int = MAX_BYTES)
 def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
-    Raises
-    ------
-    InputError
-        It cannot be read, or is no JSON.
+    Raises `InputError`: it cannot be read, or is no JSON.
     """
     try:
         return json.loads(read_text(path))

@@ -52,10 +52,7 @@ _NOT_HDF5 = (
 def check_trajectory_name(path: str | Path) -> None:
     """Check that the name of a trajectory does not say that it is something else.
 
-    Raises
-    ------
-    InputError
-        Its ending is that of another format.
+    Raises `InputError`: its ending is that of another format.
     """
     path = Path(path)
     if path.suffix.lower() in _NOT_HDF5:
@@ -73,11 +70,8 @@ def check_output(
     A link is followed, and stays one. `endings` are those allowed, in lower case; `what` names the
     file in messages.
 
-    Raises
-    ------
-    InputError
-        The ending is another one, the path is a folder or no regular file, its folder is missing or
-        not writable, or the file exists already.
+    Raises `InputError`: the ending is another one, the path is a folder or no regular file, its
+    folder is missing or not writable, or the file exists already.
     """
     path = Path(path)
     try:
@@ -121,11 +115,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A link is followed, and stays one.
 
-    Raises
-    ------
-    KmcError
-        The disk is full or fails, at the end of the work: no `InputError`, which would say that
-        nothing was computed. `check_output` comes before the work.
+    Raises `KmcError`: the disk is full or fails, at the end of the work: no `InputError`, which
+    would say that nothing was computed. `check_output` comes before the work.
     """
     target = Path(os.path.realpath(path))
     draft = draft_of(target, target.suffix)
@@ -148,10 +139,7 @@ def put_in_place(draft: Path, target: Path) -> None:
     A kill or a power cut leaves the old file or the new one: the content is on the disk before the
     name changes, and the name before this returns. The permissions of a file that is replaced stay.
 
-    Raises
-    ------
-    OSError
-        The disk is full or fails; `target` is what it was.
+    Raises `OSError`: the disk is full or fails; `target` is what it was.
     """
     with contextlib.suppress(OSError):
         os.chmod(draft, stat.S_IMODE(os.stat(target).st_mode))
@@ -215,10 +203,7 @@ def write_text(path: Path, text: str) -> None:
 def claim_folder(path: Path, head: str) -> bool:
     """Whether a folder has the file `head` of its owner already; else it is made, or empty.
 
-    Raises
-    ------
-    InputError
-        It holds other files, or cannot be made.
+    Raises `InputError`: it holds other files, or cannot be made.
     """
     if (path / head).is_file():
         return True

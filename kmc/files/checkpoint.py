@@ -179,10 +179,7 @@ def reopen(
     trajectory; it returns the checkpoint to continue from (None for the beginning of the run), and
     `resolved` of the new file.
 
-    Raises
-    ------
-    InputError
-        The file cannot be read or continued, or another process writes it.
+    Raises `InputError`: the file cannot be read or continued, or another process writes it.
     """
     path = Path(path)
     load(path)  # an unreadable file is reported before it is locked

@@ -22,10 +22,7 @@ def choose_frames(
     - `n`: frames of the trajectory.
     - `path`: the trajectory, for messages.
 
-    Raises
-    ------
-    InputError
-        The text is no selection, there is no such frame, or none is selected.
+    Raises `InputError`: the text is no selection, there is no such frame, or none is selected.
 
     Examples
     --------

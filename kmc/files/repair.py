@@ -43,12 +43,8 @@ def repair(path: str | Path, output: str | Path, *, overwrite: bool = False) -> 
     - `output`: the new file.
     - `overwrite`: replace an existing `output`.
 
-    Raises
-    ------
-    InputError
-        There is no such file, or the output cannot be written.
-    FileFormatError
-        Not a kmc trajectory, or the settings of the run or a whole column are damaged.
+    Raises `InputError`: there is no such file, or the output cannot be written. `FileFormatError`:
+    not a kmc trajectory, or the settings of the run or a whole column are damaged.
     """
     with contextlib.suppress(OSError, ValueError):  # an invalid name is reported below
         if Path(path).is_file():

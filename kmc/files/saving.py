@@ -46,20 +46,14 @@ class SavedWhole:
     def hold(self) -> None:
         """Lock the file that is there, which this one will replace at its first save.
 
-        Raises
-        ------
-        OutputError
-            Another process writes it, or it may not be written.
+        Raises `OutputError`: another process writes it, or it may not be written.
         """
         self._lock, self._identity = WriteLock(self.target), os.stat(self.target)
 
     def begin(self, content: memoryview, until_s: float | None = None) -> None:
         """Save for the first time, in the place of a file that may be there; as `save`.
 
-        Raises
-        ------
-        OutputError
-            The place cannot be written; a file that was there is what it was.
+        Raises `OutputError`: the place cannot be written; a file that was there is what it was.
         """
         try:
             self._put(content, until_s)
@@ -76,11 +70,8 @@ class SavedWhole:
     def save(self, content: memoryview, until_s: float | None = None) -> None:
         """Save again; `until_s` is the time of the last row, for messages.
 
-        Raises
-        ------
-        KmcError
-            The disk is full or fails, or the file was moved, removed or replaced meanwhile. What
-            was saved before is safe in the file; this can be tried again.
+        Raises `KmcError`: the disk is full or fails, or the file was moved, removed or replaced
+        meanwhile. What was saved before is safe in the file; this can be tried again.
         """
         try:
             if self._identity and not os.path.samestat(os.stat(self.target), self._identity):
@@ -131,10 +122,7 @@ class SavedWhole:
 class WriteLock:
     """Exclusive lock of an existing file for writing, released at the latest when the process ends.
 
-    Raises
-    ------
-    OutputError
-        Another process has locked the file, or it may not be written.
+    Raises `OutputError`: another process has locked the file, or it may not be written.
     """
 
     def __init__(self, path: Path):

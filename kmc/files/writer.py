@@ -31,10 +31,8 @@ class TrajectoryWriter:
     The file is created atomically, with all datasets empty; the arguments are those of
     `kmc.files.file.Head`.
 
-    Raises
-    ------
-    InputError
-        See `kmc.common.outputs.check_output`; also where another process is writing the file.
+    Raises `InputError`: see `kmc.common.outputs.check_output`; also where another process is
+    writing the file.
     """
 
     def __init__(
@@ -138,10 +136,7 @@ class TrajectoryWriter:
     def flush(self, checkpoint: bytes | None = None) -> None:
         """Save all rows and frames so far, and the state of the run (`checkpoint.pack`) after them.
 
-        Raises
-        ------
-        KmcError
-            See `kmc.files.saving.SavedWhole.save`; this can be tried again.
+        Raises `KmcError`: see `kmc.files.saving.SavedWhole.save`; this can be tried again.
         """
 
         def change(file):

@@ -276,10 +276,8 @@ def load_parameters(
       my.toml") and how to show it (key, value → "barrier_Li_eV = 0.1 in section [parameters] of
       my.toml").
 
-    Raises
-    ------
-    InputError
-        No such set, an invalid file, or an override of a quantity that the set does not have.
+    Raises `InputError`: no such set, an invalid file, or an override of a quantity that the set
+    does not have.
     """
     path = catalogue.locate("params", name_or_path)
     tables = _stored(catalogue.read_toml(path), path)

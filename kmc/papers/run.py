@@ -81,12 +81,8 @@ def run_study(
     processes; `report` receives a line for each step. Over the posterior runs of a `calibration`,
     the folder of a finished `kmc calibrate`, claims are judged too.
 
-    Raises
-    ------
-    InputError
-        There is no such study or plan, or the folder holds something else.
-    KeyboardInterrupt
-        Ctrl-C; what is done is kept, and the next call goes on.
+    Raises `InputError`: there is no such study or plan, or the folder holds something else.
+    `KeyboardInterrupt`: ctrl-C; what is done is kept, and the next call goes on.
     """
     chosen, path = _chosen(study, plan), Path(folder)
     if calibration is not None:

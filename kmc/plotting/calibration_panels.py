@@ -28,10 +28,7 @@ def calibration_picture(found: Calibration, what: str = "corner") -> Figure:
     """ "corner", the posterior of every input and pair of inputs, or "predictions" over what is
     measured.
 
-    Raises
-    ------
-    InputError
-        There is no such picture, or nothing to draw in it.
+    Raises `InputError`: there is no such picture, or nothing to draw in it.
     """
     if what not in ("corner", "predictions"):
         raise InputError(f"there is no picture {what!r}", advice="Choose corner or predictions.")

@@ -22,10 +22,8 @@ def watch(path: str | Path, what: str = "summary", every_s: float = 5.0) -> Any:
     - `what`: picture, as for `kmc.plotting.draw`.
     - `every_s`: time between two pictures.
 
-    Raises
-    ------
-    InputError
-        IPython is not installed, there is no such picture, or the file cannot be read.
+    Raises `InputError`: IPython is not installed, there is no such picture, or the file cannot be
+    read.
     """
     try:
         from IPython.display import display

@@ -113,10 +113,7 @@ def stack(page: Figure | SubFigure, heights: Sequence[float]) -> list[SubFigure]
 def save(picture: Figure, path: str | Path) -> None:
     """Write a figure as .png, .svg or .pdf.
 
-    Raises
-    ------
-    InputError
-        The file cannot be written, or its ending is not that of a picture.
+    Raises `InputError`: the file cannot be written, or its ending is not that of a picture.
     """
     try:
         with styled(), replacing(Path(path)) as draft:

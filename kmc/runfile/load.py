@@ -58,10 +58,7 @@ def load_run(
       restores its default.
     - `origins`: ``"section.key"`` → where the override was typed, for messages.
 
-    Raises
-    ------
-    InputError
-        The input is invalid; nothing has been computed or written then.
+    Raises `InputError`: the input is invalid; nothing has been computed or written then.
     """
     find_more()
     overrides = dotted(overrides)
@@ -125,10 +122,7 @@ def restored_run(
 ) -> RunFile:
     """The run file of a stored run: the sections that `RunFile.resolved` returned, and its text.
 
-    Raises
-    ------
-    InputError
-        As for `load_run`; also where a parameter or lattice file is missing now.
+    Raises `InputError`: as for `load_run`; also where a parameter or lattice file is missing now.
     """
     given = from_resolved(_sections(dict(tables), str(path)))
     conditions = given.get("conditions", {})
@@ -334,11 +328,8 @@ def parse_override(text: str) -> tuple[str, Any]:
     The value is TOML; a bare word is text, so that names need no quotes; a number may be followed
     by the unit of its key; ``none`` is None and removes the key.
 
-    Raises
-    ------
-    InputError
-        No "=", nothing on one side of it, another unit than that of the key, or a value that is
-        neither TOML nor a bare word.
+    Raises `InputError`: no "=", nothing on one side of it, another unit than that of the key, or a
+    value that is neither TOML nor a bare word.
 
     Examples
     --------

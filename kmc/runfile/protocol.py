@@ -181,10 +181,8 @@ _BLOCKS = TypeAdapter(tuple[Block, ...])
 def blocks_of(value: Any) -> tuple[Block, ...] | None:
     """Check [[protocol]]: a list of tables, each a step or a block of steps.
 
-    Raises
-    ------
-    PydanticCustomError
-        Naming the block and the step, what is wrong with it, and what is allowed.
+    Raises `PydanticCustomError`: naming the block and the step, what is wrong with it, and what is
+    allowed.
     """
     if value is None:
         return None
@@ -334,10 +332,7 @@ def stored_blocks(run: Mapping[str, Any]) -> tuple[Block, ...]:
 def longer(run: Mapping[str, Any], cycles: int, path: Any) -> dict[str, Any]:
     """The settings of a stored run, from the file `path`, with so many more cycles at its end.
 
-    Raises
-    ------
-    InputError
-        It has no cycles, or `cycles` is no whole number from 1.
+    Raises `InputError`: it has no cycles, or `cycles` is no whole number from 1.
     """
     if isinstance(cycles, bool) or not isinstance(cycles, Integral) or cycles < 1:
         raise InputError(

@@ -170,10 +170,7 @@ def calibrate_problem(
 def load_calibration(folder: str | Path) -> Calibration:
     """The result in a folder of `kmc calibrate`.
 
-    Raises
-    ------
-    InputError
-        It holds none, or not yet.
+    Raises `InputError`: it holds none, or not yet.
     """
     path = Path(folder)
     if not (path / RESULT).is_file():

@@ -88,10 +88,7 @@ def default_output(path: Path) -> Path:
 def page_of(path: Path) -> Page:
     """The page of a result.
 
-    Raises
-    ------
-    InputError
-        It is nothing that kmc writes.
+    Raises `InputError`: it is nothing that kmc writes.
     """
     if path.is_dir():
         if (path / STUDY_FILE).is_file():

@@ -152,10 +152,8 @@ class Engine(Configuration):
 
         A strip or plate that was due, or waited, under the drive before does not happen.
 
-        Raises
-        ------
-        ValueError
-            The drive plates and the model keeps no weights for that (`Model.plating`).
+        Raises `ValueError`: the drive plates and the model keeps no weights for that
+        (`Model.plating`).
         """
         if (drive.plates or drive.overpotential_V is not None) and not self.model.plates:
             raise ValueError(f"{drive} needs a model with plating = True")
@@ -217,10 +215,7 @@ class Engine(Configuration):
     def set_interface_V(self, volts: float) -> None:
         """Hold this overpotential at the interface from now on (a run at given voltage only).
 
-        Raises
-        ------
-        ValueError
-            The run has a current instead of a voltage, or this is no voltage.
+        Raises `ValueError`: the run has a current instead of a voltage, or this is no voltage.
         """
         if self.drive.overpotential_V is None or not np.isfinite(volts):
             raise ValueError(f"cannot hold {volts} V")

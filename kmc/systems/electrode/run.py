@@ -37,10 +37,7 @@ class ElectrodeJob(Job):
     - `check_every`: interval in events at which the state is compared with one rebuilt from
       scratch.
 
-    Raises
-    ------
-    KmcError
-        The state does not fit the run.
+    Raises `KmcError`: the state does not fit the run.
     """
 
     goes_on_after_its_end = True

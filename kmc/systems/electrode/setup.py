@@ -106,10 +106,8 @@ def set_up(
 ) -> Setup:
     """Set up a run, with the seeds of its flaws and of the map of its interface.
 
-    Raises
-    ------
-    InputError
-        What the run file asks for does not fit together, or the parameter set lacks what it needs.
+    Raises `InputError`: what the run file asks for does not fit together, or the parameter set
+    lacks what it needs.
     """
     parameters = run.parameter_set()
     lattice = _lattice(run, parameters)

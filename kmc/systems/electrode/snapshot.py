@@ -75,10 +75,7 @@ def _rows(members: dict[int, np.ndarray]) -> np.ndarray:
 def restore(model: Model, saved: dict) -> Engine:
     """An engine in the state that `take` returned.
 
-    Raises
-    ------
-    KmcError
-        The state contradicts itself or the model.
+    Raises `KmcError`: the state contradicts itself or the model.
     """
     try:
         # By a name that is checked: a file must not choose what is called.

@@ -74,10 +74,7 @@ def observer_of(
 ) -> Callable[[dict, runs.ElectrodeJob], bool]:
     """What the loop calls with each sample and the run at that moment; True asks it to stop.
 
-    Raises
-    ------
-    InputError
-        The callback cannot be called with one sample: before anything is computed.
+    Raises `InputError`: the callback cannot be called with one sample: before anything is computed.
     """
     try:
         inspect.signature(callback).bind(None)
