@@ -60,7 +60,7 @@ def put_population(path: Path, head: dict, samples: dict, tables: dict) -> None:
         for group, columns in {"samples": samples, **tables}.items()
         for name, values in columns.items()
     }
-    table_file.put(path, record, arrays, TABLES)
+    path.write_bytes(table_file.content(record, arrays, TABLES))
 
 
 def voids(folder: Path, name: str = "population", **changes) -> Path:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import sys
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,15 +77,15 @@ class _Group(click.Group):
         except KmcError as error:
             _print_error(error)
             sys.exit(error.exit_code)
-        except OSError as problem:
-            if problem.errno != errno.ENAMETOOLONG:
-                raise
-            name = str(problem.filename)
-            _print_error(InputError(f"a name of {len(name)} characters is too long: {name[:40]}…"))
-            sys.exit(InputError.exit_code)
         except MemoryError:
             _print_error(KmcError("not enough memory", advice="Use a smaller size in [system]."))
             sys.exit(1)
+        except Exception as problem:
+            error = _reason_of(problem, (args or [kwargs.get("args")])[0] or sys.argv[1:])
+            if error is None:
+                raise
+            _print_error(error)
+            sys.exit(error.exit_code)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -93,6 +94,16 @@ class _Group(click.Group):
             # click would turn it into "Aborted!" and exit code 1.
             click.echo("\nInterrupted.", err=True)
             ctx.exit(ui.INTERRUPTED)
+
+
+def _reason_of(problem: Exception, words: Sequence[str]) -> KmcError | None:
+    """What of its input made a command fail; None for what is a mistake in kmc."""
+    if isinstance(problem, OSError) and problem.errno == errno.ENAMETOOLONG:
+        name = str(problem.filename)
+        return InputError(f"a name of {len(name)} characters is too long: {name[:40]}…")
+    from kmc.systems.run import damage_in
+
+    return damage_in(words)
 
 
 def _print_everywhere() -> None:

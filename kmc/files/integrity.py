@@ -99,9 +99,7 @@ def dataset(
     stated = row * (shape[0] if sized else 1)
     packed = h5py.h5z.FILTER_DEFLATE in filters
     if stated > min(stored, file_size) * (_MAX_PACKED if packed else 1) + _SLACK_BYTES:
-        raise FileFormatError(
-            f"{file.filename} is damaged: {path} states {stated} bytes and has {stored}"
-        )
+        raise damaged(file, f"{path} states {stated} bytes and has {stored}")
     found = h5py.Dataset(place)
     if packed and dtype.itemsize * math.prod(found.chunks) > max(_CHUNK_BYTES, row):
         raise _refused(file, path, f"is packed in pieces of {found.chunks}")
@@ -156,7 +154,7 @@ def _check_chunk(file: h5py.File, place: h5py.Dataset, path: str, offset: tuple[
         _, data = place.id.read_direct_chunk(offset)
         if not zlib.decompressobj().decompress(data, size + _SLACK_BYTES)[size + 4 :]:
             return
-    raise FileFormatError(f"{file.filename} is damaged: a piece of {path} holds more than {size}")
+    raise damaged(file, f"a piece of {path} holds more than {size}")
 
 
 def table(file: h5py.File, group: str, names: Sequence[str]) -> dict[str, h5py.Dataset]:
@@ -174,7 +172,7 @@ def table(file: h5py.File, group: str, names: Sequence[str]) -> dict[str, h5py.D
         raise _refused(file, f"/{group}", "gives one column several names")
     stated = sum(column.dtype.itemsize * len(column) for column in columns.values())
     if stated > _TABLE_BYTES_A_BYTE * size + _TABLE_BYTES:
-        raise FileFormatError(f"{file.filename} is damaged: /{group} states {stated} bytes")
+        raise damaged(file, f"/{group} states {stated} bytes")
     return columns
 
 
@@ -223,9 +221,8 @@ def lattice(file: h5py.File, box: dict[str, Any]) -> dict[str, np.ndarray]:
             continue
         values = dataset(file, entry.path)
         if math.prod(values.shape) > 3 * n_sites:
-            raise FileFormatError(
-                f"{file.filename} is damaged: {entry.path} has shape {values.shape}, and the box "
-                f"{n_sites} sites"
+            raise damaged(
+                file, f"{entry.path} has shape {values.shape}, and the box {n_sites} sites"
             )
         found[entry.name] = values[:]
     return found
@@ -265,10 +262,12 @@ def check_box(file: h5py.File, box: dict[str, Any], n_sites: int = 0) -> None:
     """Refuse a box with more sites than a file of this size can hold."""
     n_sites = max(n_sites, math.prod(box["cells"]) * box["layers"])
     if n_sites > max(_SITES, _SITES_A_BYTE * bytes_on_disk(file)):
-        raise FileFormatError(
-            f"{file.filename} is damaged: it states {n_sites} sites, more than a file of its size "
-            "can hold"
-        )
+        raise damaged(file, f"it states {n_sites} sites, more than a file of its size can hold")
+
+
+def damaged(file: h5py.File, what: str) -> FileFormatError:
+    """The error that says what is damaged in a file."""
+    return FileFormatError(f"{file.filename} is damaged: {what}")
 
 
 def _refused(file: h5py.File, path: str, what: str) -> FileFormatError:
@@ -368,6 +367,15 @@ def check_readable(path: Path) -> None:
         raise FileFormatError(f"{path} is cut short: {size} bytes are left of {end}")
 
 
+def is_hdf5(path: Path) -> bool:
+    """Whether there is a regular file that begins like HDF5; no other reason is given."""
+    if not os.path.isfile(path):
+        return False
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(len(_SIGNATURE)) == _SIGNATURE
+    return False
+
+
 def reason_of(problem: Exception) -> str:
     """Reason in a message of h5py, which has it in parentheses behind the operation."""
     text = " ".join(str(problem.args[0] if problem.args else "").split())
@@ -402,9 +410,8 @@ def read_record(file: h5py.File) -> tuple[int, dict[str, Any]]:
     version = schema_version(file)
     found = dataset(file, schema.RECORD.path)
     if len(found) > _RECORD_BYTES:
-        raise FileFormatError(
-            f"{file.filename} is damaged: /record states {len(found)} bytes; at most "
-            f"{_RECORD_BYTES} are allowed"
+        raise damaged(
+            file, f"/record states {len(found)} bytes; at most {_RECORD_BYTES} are allowed"
         )
     record = json.loads(found[:].tobytes())
     check_record(record, schema.required_columns(version))
@@ -413,31 +420,21 @@ def read_record(file: h5py.File) -> tuple[int, dict[str, Any]]:
 
 def root_number(file: h5py.File, name: str) -> int | None:
     """An integer or boolean attribute of the root; None if there is no such number."""
-    value = _small(file, name, "iub")
-    return None if value is None or np.ndim(value) else int(value)
+    value = attribute(file, name, "iub")
+    return None if value is None or isinstance(value, list) else int(value)
 
 
 def totals(file: h5py.File) -> tuple[schema.Totals, int] | None:
     """Counts and running checksums, and the checksum of what is constant; None in an older file."""
     if not holds(file, schema.TOTALS):
         return None
-    group = file[schema.TOTALS]
     rows, constants = (
-        _small(group, entry.name, "i") for entry in (schema.TOTALS_ROWS, schema.TOTALS_CONSTANTS)
+        attribute(file[schema.TOTALS], entry.name, "i")
+        for entry in (schema.TOTALS_ROWS, schema.TOTALS_CONSTANTS)
     )
-    if np.shape(rows) != (len(schema.Totals()),) or np.shape(constants):
+    if np.shape(rows) != (len(schema.Totals()),) or type(constants) is not int:
         raise ValueError(f"{schema.TOTALS} holds something else than counts and checksums")
-    return schema.Totals(*rows.tolist()), int(constants)
-
-
-def _small(place: Any, name: str, kinds: str) -> Any:
-    """An attribute of a few numbers; None if there is none such."""
-    if name not in place.attrs:
-        return None
-    attribute = place.attrs.get_id(name)
-    if attribute.dtype.kind not in kinds or math.prod(attribute.shape) > 16:
-        return None
-    return place.attrs[name]
+    return schema.Totals(*rows), constants
 
 
 # --- the text attributes, which HDF5 keeps in heaps without a checksum ---
@@ -485,11 +482,17 @@ def labels_checksum(file: h5py.File, paths: Iterable[str]) -> int:
     )
 
 
-def attribute(place: Any, name: str) -> Any:
-    """Text or numbers of an attribute as Python has them; None if there is none."""
+def attribute(place: Any, name: str, kinds: str = "") -> Any:
+    """Text or numbers of an attribute as Python has them; None if there is none, or of other kinds.
+
+    Without `kinds` it may be a text in a heap, which `check_heaps` looks at before.
+    """
     if name not in place.attrs:
         return None
-    if math.prod(place.attrs.get_id(name).shape) > 16:
+    stored = place.attrs.get_id(name)
+    if kinds and stored.dtype.kind not in kinds:
+        return None
+    if math.prod(stored.shape) > 16:
         raise ValueError(f"attribute {name} is a large array")
     value = place.attrs[name]
     if isinstance(value, bytes):

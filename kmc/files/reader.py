@@ -12,7 +12,6 @@ The file may still be growing: `load` returns its state at that moment. The file
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from kmc.common.conditions import driven_by, has_current
-from kmc.common.formatting import count, duration, figure, scaled
+from kmc.common.conditions import has_current
 from kmc.errors import FileFormatError, InputError
 from kmc.files import integrity as guard
 from kmc.files import schema
@@ -233,42 +231,6 @@ class Trajectory(Result):
             return occupancy
 
         return read(self.path, read_one)
-
-    def _title(self) -> str:
-        return f"Trajectory {self.path}"
-
-    def _described(self) -> list[tuple[str, str]]:
-        """Label and text of each line, without reading a frame."""
-        state = f"finished: {self.stop_reason}"
-        if not self.finished:
-            why = self.stop_reason or "still running, or stopped from outside"
-            state = f"not finished: {why}"
-        samples, frames, box = self.samples, self.frames, self.box
-        system = self.run.get("system", {})
-        conditions = self.run.get("conditions", {})
-        nx, ny = box["cells"]
-        species = "–".join(self.species) or "unknown species"
-        params = f" ({system['params']})" if "params" in system else ""
-        size = f"{nx} × {ny} cells, {box['layers']} layers, {box['boundary']}"
-        rows = {"run": state, "box": f"{box['name']}, {size}, {species}{params}"}
-        if conditions:
-            kelvin = figure(conditions.get("temperature_K", math.nan), "K", 5)
-            rows["conditions"] = f"{kelvin}, {driven_by(conditions)}, seed {self.seed}"
-        rows["samples"] = "none yet"
-        if len(samples):
-            last = {name: samples[name][-1] for name in samples}
-            charge = f"{figure(last['capacity_monolayers'])} monolayers"
-            when = f"{duration(last['time_s'])}, {count(last['events'])} events"
-            rows["samples"] = f"{count(len(samples))} to {charge}, {when}"
-            if self.has_interface:
-                first, volts = samples["contact_fraction"][0], samples["overpotential_V"]
-                rows["contact"] = f"{figure(first)} → {figure(last['contact_fraction'])}"
-                rows["overpotential"] = f"{scaled(volts[0], 'V')} → {scaled(volts[-1], 'V')}"
-            rows["vacancies"] = count(last["vacancies"])
-        rows["frames"] = count(len(frames)) if len(frames) else "none yet"
-        created = self.provenance.get("created", "")
-        rows["written by"] = f"kmc {self.kmc_version}" + (f", {created}" if created else "")
-        return list(rows.items())
 
 
 # --- reading --------------------------------------------------------------------------------------

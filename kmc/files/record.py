@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_TEXT, _NUMBER, _NUMBER_OR_NONE = (str,), (int, float), (int, float, type(None))
+TEXT, _NUMBER, _NUMBER_OR_NONE = (str,), (int, float), (int, float, type(None))
 # Required layout of the JSON of /record. Keys that may be absent end in "?"; "*" is any.
 _CHARGE_TRANSFER = {
     "exchange_current_density_mA_cm2": _NUMBER,
@@ -21,12 +21,12 @@ _CHARGE_TRANSFER = {
     "series_resistance_ohm_cm2": _NUMBER,
 }
 _RECORD = {
-    "kmc_version": _TEXT,
-    "run_file": _TEXT,
-    "provenance?": {"created?": _TEXT},
+    "kmc_version": TEXT,
+    "run_file": TEXT,
+    "provenance?": {"created?": TEXT},
     "seed": (int,),
     "lattice": {
-        "name": _TEXT,
+        "name": TEXT,
         "boundary": ("interface", "periodic"),
         "cells": [(int,)],
         "layers": (int,),
@@ -35,7 +35,7 @@ _RECORD = {
     },
     "resolved": {
         "run?": {
-            "system?": {"params?": _TEXT},
+            "system?": {"params?": TEXT},
             "conditions?": {
                 "temperature_K?": _NUMBER,
                 "current_density_mA_cm2?": _NUMBER,
@@ -56,7 +56,7 @@ _RECORD = {
             "vacant_sites?": (int,),
             "chemistry?": [
                 {
-                    "params": _TEXT,
+                    "params": TEXT,
                     "sites?": (int,),
                     "fraction": _NUMBER,
                     "phi_L1?": [(int,)],
@@ -64,10 +64,8 @@ _RECORD = {
                 }
             ],
         },
-        "species?": [_TEXT],
-        "parameters?": {
-            "*": {"value": _NUMBER, "unit?": _TEXT, "note?": _TEXT, "assumed?": (bool,)}
-        },
+        "species?": [TEXT],
+        "parameters?": {"*": {"value": _NUMBER, "unit?": TEXT, "note?": TEXT, "assumed?": (bool,)}},
         "temperatures?": [
             {
                 "temperature_K": _NUMBER,
@@ -88,7 +86,7 @@ _RECORD = {
             "supersaturation?": _NUMBER,
             "supersaturation_L1?": _NUMBER,
             "supersaturation_L3?": _NUMBER,
-            "classes?": [{"name": _TEXT, "barrier_eV": _NUMBER, "slowed_by?": _NUMBER}],
+            "classes?": [{"name": TEXT, "barrier_eV": _NUMBER, "slowed_by?": _NUMBER}],
         },
     },
 }
@@ -104,9 +102,9 @@ def check_record(record: Any, columns: tuple[str, ...]) -> None:
         It has not, or its list of sample columns lacks one of `columns`; the message names the
         place.
     """
-    _check_layout(record, _RECORD, "record")
+    check_layout(record, _RECORD)
     listed = record.get("columns")
-    _check_layout(listed, [[_TEXT]], "record.columns")
+    check_layout(listed, [[TEXT]], "record.columns")
     if any(len(pair) != 2 for pair in listed):
         raise ValueError("record.columns holds more than names and units")
     names = [name for name, _ in listed]
@@ -116,7 +114,14 @@ def check_record(record: Any, columns: tuple[str, ...]) -> None:
         raise ValueError("record.columns names a column twice")
 
 
-def _check_layout(value: Any, layout: Any, place: str) -> None:
+def check_layout(value: Any, layout: Any, place: str = "record") -> None:
+    """Check that JSON has a layout: tables, lists of one, types, or words to choose from.
+
+    Raises
+    ------
+    ValueError
+        It has not; the message names the place.
+    """
     if isinstance(layout, dict):
         if not isinstance(value, dict):
             raise ValueError(f"{place} is not a table")
@@ -125,7 +130,7 @@ def _check_layout(value: Any, layout: Any, place: str) -> None:
         for key, inner in some.items():
             name = key.rstrip("?")
             if name in value:
-                _check_layout(value[name], inner, f"{place}.{name}")
+                check_layout(value[name], inner, f"{place}.{name}")
             elif name == key:
                 raise ValueError(f"{place} lacks {name!r}")
     elif isinstance(layout, list):
@@ -134,11 +139,11 @@ def _check_layout(value: Any, layout: Any, place: str) -> None:
         if len(value) != _LENGTHS.get(place.rpartition(".")[2], len(value)):
             raise ValueError(f"{place} has {len(value)} entries")
         for item in value:
-            _check_layout(item, layout[0], place)
+            check_layout(item, layout[0], place)
     elif isinstance(layout[0], str):
         if value not in layout:
             raise ValueError(f"{place} is none of {', '.join(layout)}")
     elif not isinstance(value, layout) or (isinstance(value, bool) and bool not in layout):
-        raise ValueError(f"{place} is not {'text' if layout == _TEXT else 'a number'}")
+        raise ValueError(f"{place} is not {'text' if layout == TEXT else 'a number'}")
     elif isinstance(value, int) and value.bit_length() > 63:
         raise ValueError(f"{place} is an enormous integer")

@@ -117,12 +117,8 @@ class Result:
         """
         return self.system.plot([self], what, **options)
 
-    def _described(self) -> list[tuple[str, str]]:
-        """Rows of the representation in a terminal and in a notebook."""
-        return self.summary()
-
     def __repr__(self) -> str:
-        rows = self._described()
+        rows = self.summary()
         width = max(len(label) for label, _ in rows)
         lines = [f"  {label:{width}}  {text}" for label, text in rows]
         return "\n".join([self._title(), *lines])
@@ -131,4 +127,4 @@ class Result:
         return f"{self.path.name}, {self.system.noun}"
 
     def _repr_html_(self) -> str:
-        return html_table(self._described(), caption=self._title())
+        return html_table(self.summary(), caption=self._title())

@@ -29,7 +29,6 @@ from typing import Any
 import h5py
 import numpy as np
 
-from kmc.common.outputs import replacing
 from kmc.common.version import __version__
 from kmc.files import file as layout
 from kmc.files.saving import SavedWhole
@@ -239,14 +238,6 @@ class TableWriter:
         times = arrays["samples/time_s"]
         memory = content(record, arrays, self.tables)
         self._place.save(memory, times[-1] if len(times) else None)
-
-
-def put(
-    path: Path, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray], tables: Tables
-) -> None:
-    """Write a file whole, in the place of the one that may be there; as for `content`."""
-    with replacing(Path(path)) as draft:
-        draft.write_bytes(content(record, arrays, tables))
 
 
 def content(

@@ -22,6 +22,8 @@ from kmc.errors import FileFormatError
 from kmc.files import integrity as guard
 from kmc.files import table_file as schema
 from kmc.files.checkpoint import Table, unpack
+from kmc.files.integrity import damaged
+from kmc.files.record import TEXT, check_layout
 from kmc.files.result import Result
 from kmc.files.samples import Columns
 
@@ -32,6 +34,11 @@ _MAX_DATASETS = 10_000  # each replica has as many as there are columns
 _BYTES, _BYTES_A_BYTE = 2**28, 64
 _CHECKPOINT_BYTES = 2**30  # unpacked
 _OLD = ("format", "kmc_version", "stop_reason")
+_RECORD = {
+    **dict.fromkeys(("system", "kmc_version", "stop_reason", "run_file"), TEXT),
+    **{"finished": (bool,), "seed": (int,), "datasets": {}},
+    "resolved": {"run": {}, "parameters": {}, "facts": {}, "name": TEXT},
+}
 
 
 def state_of(stored: np.ndarray | None) -> Table | None:
@@ -112,12 +119,6 @@ class TableRun(Result):
     def checkpoint(self) -> Table | None:
         """State from which the run goes on; None where there is none, or it is damaged."""
         return state_of(self.arrays.get(schema.CHECKPOINT))
-
-    def of_frame(self, name: str, frame: int) -> Columns:
-        """The rows of a list in a frame; −1 is the last."""
-        listed = self.lists[name]
-        inside = listed["frame"] == range(len(self.frames["sample"]))[frame]
-        return Columns({key: values[inside] for key, values in listed.items()}, listed.units)
 
     def to_json(self) -> dict[str, Any]:
         """The numbers as plain data; NaN and infinity are null."""
@@ -200,7 +201,7 @@ def contents(file: h5py.File, only: str = "") -> tuple[dict[str, Any], dict[str,
     without_record = "datasets" not in record
     if without_record:
         record |= _texts_and_datasets(file)
-    _check_record(file, record)
+    check_layout(record, _RECORD)
     listed = {path: of for path, of in record["datasets"].items() if path.startswith(only)}
     # All sizes are known to fit the file before the first number is read.
     arrays = _arrays(file, listed)
@@ -215,7 +216,7 @@ def contents(file: h5py.File, only: str = "") -> tuple[dict[str, Any], dict[str,
     _check_frames(file, arrays)
     labels = record.get("labels_crc32")  # files of earlier versions have none
     if labels is not None and labels != guard.labels_checksum(file, (schema.RECORD, *arrays)):
-        raise FileFormatError(f"{file.filename} is damaged: a unit or description has changed")
+        raise damaged(file, "a unit or description has changed")
     return record, arrays
 
 
@@ -227,10 +228,7 @@ def _head(file: h5py.File) -> dict[str, Any]:
     if marker is None or version is None:
         raise FileFormatError(f"{file.filename} is no file of tables of kmc")
     if version < 1:
-        raise FileFormatError(
-            f"{file.filename} is damaged: its {marker.replace('_', ' ')} is {version}, and the "
-            "first was 1"
-        )
+        raise damaged(file, f"its {marker.replace('_', ' ')} is {version}, and the first was 1")
     if version > schema.SCHEMA_VERSION:
         raise FileFormatError(
             f"{file.filename} has {marker.replace('_', ' ')} {version}, but this kmc reads up to "
@@ -250,17 +248,15 @@ def _head(file: h5py.File) -> dict[str, Any]:
 def _record(file: h5py.File) -> dict[str, Any]:
     stored = guard.dataset(file, schema.RECORD, kinds=("|u1",))
     if len(stored) > _RECORD_BYTES:
-        raise FileFormatError(f"{file.filename} is damaged: /record states {len(stored)} bytes")
+        raise damaged(file, f"/record states {len(stored)} bytes")
     data = stored[:].tobytes()
     # Before it is parsed: JSON from a damaged file may be deep or wrong in ways no check foresees.
     if zlib.crc32(data) != guard.root_number(file, "record_crc32"):
-        raise FileFormatError(f"{file.filename} is damaged: /record fails its checksum")
+        raise damaged(file, "/record fails its checksum")
     record = json.loads(data)
     for name in schema.ROOT:
         if guard.attribute(file, name) != record[name]:
-            raise FileFormatError(
-                f"{file.filename} is damaged: its attribute {name} is not that of /record"
-            )
+            raise damaged(file, f"its attribute {name} is not that of /record")
     return record
 
 
@@ -289,7 +285,7 @@ def _check_attributes(file: h5py.File, record: dict[str, Any]) -> None:
         wrong = f"finished is {record['finished']} with stop_reason {record['stop_reason']!r}"
     else:
         return
-    raise FileFormatError(f"{file.filename} is damaged: {wrong}")
+    raise damaged(file, wrong)
 
 
 def _paths(group: h5py.Group, prefix: str = "") -> Iterator[str]:
@@ -297,44 +293,25 @@ def _paths(group: h5py.Group, prefix: str = "") -> Iterator[str]:
     for name in group:
         place = prefix + name
         if group.get(name, getlink=True).__class__ is not h5py.HardLink:
-            raise FileFormatError(f"{group.file.filename} is damaged: /{place} is a link")
+            raise damaged(group.file, f"/{place} is a link")
         if isinstance(group[name], h5py.Dataset):
             yield place
         elif place.count("/") > 1:  # replicas/0/NAME is the deepest, and groups may form a circle
-            raise FileFormatError(f"{group.file.filename} is damaged: /{place} is a group")
+            raise damaged(group.file, f"/{place} is a group")
         elif place != schema.CHECKPOINT:  # arrays of that version's own state, which none takes up
             yield from _paths(group[name], f"{place}/")
-
-
-def _check_record(file: h5py.File, record: dict[str, Any]) -> None:
-    """Refuse a record that lacks what readers rely on."""
-    types = {
-        **{"system": str, "kmc_version": str, "stop_reason": str, "run_file": str},
-        **{"finished": bool, "seed": int, "resolved": dict, "datasets": dict},
-    }
-    wrong = [name for name, kind in types.items() if not isinstance(record.get(name), kind)]
-    inside = record.get("resolved")
-    if isinstance(inside, dict):
-        wrong += [
-            f"resolved.{name}"
-            for name, kind in {"run": dict, "parameters": dict, "facts": dict, "name": str}.items()
-            if not isinstance(inside.get(name), kind)
-        ]
-    if wrong:
-        raise FileFormatError(f"{file.filename} is damaged: its record has no {', '.join(wrong)}")
 
 
 def _arrays(file: h5py.File, datasets: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Every dataset that the record lists, with its type, shape and checksum."""
     if len(datasets) > _MAX_DATASETS:
-        raise FileFormatError(f"{file.filename} is damaged: it lists {len(datasets)} datasets")
+        raise damaged(file, f"it lists {len(datasets)} datasets")
     places, stated = {}, 0
     for path, (dtype, shape, _) in datasets.items():
         found = guard.dataset(file, path, kinds=KINDS, dimensions=len(shape))
         if found.dtype.str != dtype or list(found.shape) != list(shape):
-            raise FileFormatError(
-                f"{file.filename} is damaged: {path} is {found.dtype} {found.shape}, and was "
-                f"{dtype} {tuple(shape)}"
+            raise damaged(
+                file, f"{path} is {found.dtype} {found.shape}, and was {dtype} {tuple(shape)}"
             )
         # Sizes are added up before a byte is read: empty chunks state what memory cannot hold.
         stated += found.dtype.itemsize * math.prod(found.shape)
@@ -350,13 +327,9 @@ def _arrays(file: h5py.File, datasets: Mapping[str, Any]) -> dict[str, np.ndarra
         if values.size:  # h5py's own selection at each call takes as long as the reading
             found.id.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
         if schema.checksum(values) != datasets[path][2]:
-            raise FileFormatError(f"{file.filename} is damaged: {path} fails its checksum")
+            raise damaged(file, f"{path} fails its checksum")
         arrays[path] = values
     return arrays
-
-
-def _damaged(file: h5py.File, what: str) -> FileFormatError:
-    return FileFormatError(f"{file.filename} is damaged: {what}")
 
 
 def _check_lengths(file: h5py.File, arrays: Mapping[str, np.ndarray]) -> None:
@@ -367,30 +340,30 @@ def _check_lengths(file: h5py.File, arrays: Mapping[str, np.ndarray]) -> None:
         if group in ("", "constants"):
             continue
         if not values.ndim or (group != "frames" and values.ndim != 1):
-            raise _damaged(file, f"{path} has {values.ndim} dimensions")
+            raise damaged(file, f"{path} has {values.ndim} dimensions")
         lengths.setdefault(group, set()).add(len(values))
     for group, found in lengths.items():
         if len(found) > 1:
-            raise _damaged(file, f"columns of /{group} differ in length")
+            raise damaged(file, f"columns of /{group} differ in length")
     if "samples/time_s" not in arrays:
-        raise _damaged(file, "/samples/time_s is missing")
+        raise damaged(file, "/samples/time_s is missing")
 
 
 def _check_frames(file: h5py.File, arrays: Mapping[str, np.ndarray]) -> None:
     """Refuse frames of rows, and lists of frames, that do not exist."""
     if "frames/sample" not in arrays:
-        raise _damaged(file, "/frames/sample is missing")
+        raise damaged(file, "/frames/sample is missing")
     # A frame counts rows of its own replica, as the mean may have fewer.
     of = arrays.get("frames/replica", np.zeros(len(arrays["frames/sample"]), int))
     for row, replica in zip(arrays["frames/sample"], of, strict=True):
         own = arrays.get(f"replicas/{int(replica)}/time_s")
         rows = arrays["samples/time_s"] if own is None else own
         if not 0 <= row < len(rows):
-            raise _damaged(file, f"/frames/sample names row {row} of {len(rows)}")
+            raise damaged(file, f"/frames/sample names row {row} of {len(rows)}")
     for path, values in arrays.items():
         if (
             path.endswith("/frame")
             and len(values)
             and not 0 <= values.min() <= values.max() < len(of)
         ):
-            raise _damaged(file, f"/{path} names a frame of {len(of)} that does not exist")
+            raise damaged(file, f"/{path} names a frame of {len(of)} that does not exist")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kmc.common.outputs import check_output, check_trajectory_name
 from kmc.common.progress import Progress
-from kmc.errors import FileFormatError, InputError, KmcWarning
+from kmc.errors import FileFormatError, InputError, KmcError, KmcWarning
 from kmc.files import integrity, table_run
 from kmc.files.check_result import Verification
 from kmc.runfile.kinds import BOX, find_more
@@ -260,3 +261,22 @@ def verify(path: str | Path, *, progress: Callable[[int, int], None] | None = No
     True
     """
     return system_of(path).verify(path, progress=progress)
+
+
+def damage_in(words: Sequence[str]) -> KmcError | None:
+    """What `verify` finds in the files of runs among the words of a command, or in its folders.
+
+    For a command that failed over values that make no sense: whoever writes right checksums over
+    them gets past `load`.
+    """
+    for word in words:
+        paths = sorted(Path(word).rglob("*.h5")) if os.path.isdir(word) else [Path(word)]
+        for path in filter(integrity.is_hdf5, paths):
+            try:
+                found = verify(path)
+            except KmcError as refused:
+                return refused
+            if not found.passed:
+                advice = "`kmc verify` checks a file; run it again, or use an earlier copy."
+                return FileFormatError(f"{path} is damaged: {found.breach}", advice=advice)
+    return None

@@ -22,9 +22,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from table_files import rewrite
 
 import kmc
+from kmc.cli.app import main
 from kmc.errors import KmcError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +47,7 @@ pytestmark = [
 _CHILD = """
 import json, os, resource, sys
 import kmc
+from kmc.cli.app import main
 from kmc.errors import KmcError
 from kmc.systems.run import system_of
 
@@ -364,3 +367,22 @@ def test_records_of_something_else(files, read, tmp_path, name):
     for record in [*wrong, *({"system": kind} for kind in KINDS if kind != name)]:
         rewrite(files[name], path, lambda arrays: None, **record)
         assert not read(path).startswith("passed"), record
+
+
+@pytest.mark.parametrize("name", KINDS[1:])
+def test_commands_say_what_verify_finds(files, tmp_path, name):
+    """Maps without a site and right checksums end no command in a traceback."""
+    path = tmp_path / "bad.h5"
+
+    def edit(arrays):
+        for place, values in arrays.items():
+            if place.startswith("frames/") and values.ndim > 2:
+                arrays[place] = np.zeros((len(values), 0, 0), values.dtype)
+
+    rewrite(files[name], path, edit)
+    codes = []
+    for command in ("plot", "movie", "report"):
+        done = CliRunner().invoke(main, [command, str(path), "--force"])
+        codes.append(done.exit_code)
+        assert done.exit_code == 0 or f"{path} is damaged" in done.output, (command, done.output)
+    assert set(codes) - {0} == {2}

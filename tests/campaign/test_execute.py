@@ -671,7 +671,7 @@ def test_a_point_killed_before_its_first_checkpoint_begins_again(tmp_path):
     }
     record |= {"format": table_file.FORMAT, "system": there.kind, "finished": False,
                "stop_reason": ""}  # fmt: skip
-    table_file.put(part, record, there.arrays, there.system.layout)
+    part.write_bytes(table_file.content(record, there.arrays, there.system.layout))
     assert kmc.load(part).checkpoint is None
     with folder.owned() as owner:
         outcome = run_point(str(folder.path), point.name, owner)

@@ -78,4 +78,4 @@ def test_tables_of_a_notebook(t, tmp_path):
     found = Verification(tmp_path / "<b>.h5", True, 1, 1, checks=["rows & frames"])
     assert "&lt;b&gt;.h5 passes" in found._repr_html_()
     assert "rows &amp; frames" in found._repr_html_()
-    assert "Trajectory" in t._repr_html_()
+    assert "a box of atoms" in t._repr_html_()

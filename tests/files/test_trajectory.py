@@ -233,8 +233,9 @@ def test_access_and_representations(tmp_path):
     assert repr(t.params.formation_energy_bulk_eV) == "0.5 eV (S4)"
     assert repr(t.params["second_shell_ratio"]) == "0.5 (assumed)"
     for text in (repr(t), t._repr_html_()):
-        assert "finished: capacity of 2 monolayers reached" in text
-        assert "bcc_100, 8 × 8 cells, 8 layers, interface" in text
+        assert "strip.h5, a box of atoms" in text
+        assert "2 monolayers reached" in text
+        assert "of bcc_100" in text
     assert "overpotential_V" in repr(t.samples)
     assert "Frame 5" in repr(t.frames)
     with pytest.raises(ValueError, match="read-only"):
@@ -266,7 +267,7 @@ def test_a_file_without_rows(path, box):
     t = load(path)
     assert (len(t.samples), len(t.frames), t.finished, t.stop_reason) == (0, 0, False, "")
     assert "none yet" in repr(t)
-    assert "not finished" in repr(t)
+    assert "Not finished" in repr(t)
     assert "none yet" in repr(t.samples)
     assert "none yet" in repr(t.frames)
     assert t.samples.to_dataframe().empty

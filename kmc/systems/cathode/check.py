@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kmc.files.check_result import Breach
+from kmc.files.check_result import Breach, differences, falls
 from kmc.files.table_run import TableRun
 from kmc.systems.cathode.contact import describe
 from kmc.systems.cathode.microstructure import ACTIVE, FRAME, counts
@@ -22,19 +22,17 @@ def _fractions(run: TableRun) -> Iterator[Breach]:
         sites = uncut * section.get("refinement", 1) ** 2
         found = int((material == kind).sum())
         if found != sites:
-            yield Breach("sites of a material", "/constants/material", None, f"{found}", f"{sites}")
+            yield Breach("sites of a material", "/constants/material", None, found, sites)
 
 
 def _portions(run: TableRun) -> Iterator[Breach]:
     material = run.constants["material"]
     total = int((material == ACTIVE).sum()) * run.facts["portions_per_site"]
-    for row in np.flatnonzero(run.samples["portions"] != total)[:1]:
-        stored = f"{run.samples['portions'][row]:g}"
-        yield Breach("portions", "/samples/portions", int(row), stored, f"{total}")
+    yield from differences("portions", "/samples/portions", run.samples["portions"], total)
     for i, portions in enumerate(run.frames["portions"]):
         if portions.sum() != total:
             where = f"/frames/portions, frame {i}"
-            yield Breach("portions", where, None, f"{portions.sum()}", f"{total}")
+            yield Breach("portions", where, None, portions.sum(), total)
         if (portions < 0).any() or portions[material == FRAME].any():
             where = f"/frames/portions, frame {i}"
             yield Breach("portions", where, None, "below 0, or on the frame", "neither")
@@ -45,7 +43,7 @@ def _area(run: TableRun) -> Iterator[Breach]:
         row = run.frames["sample"][i]
         given = run.samples["thickness"][row] - 1.0 if "thickness" in run.samples else 0.0
         moves = run.run["cathode"].get("wall_pressure_MPa") is not None
-        if abs(strain.mean() - given) > _CLOSED or (given and not moves):
+        if not abs(strain.mean() - given) <= _CLOSED or (given and not moves):
             where = f"/frames/area_strain, frame {i}"
             found, wanted = f"{strain.mean():.3g}", f"{given if moves else 0.0:.3g}"
             yield Breach("area between the walls", where, None, found, wanted)
@@ -53,11 +51,11 @@ def _area(run: TableRun) -> Iterator[Breach]:
         fill /= run.facts["portions_per_site"]
         loaded = run.frames["bears_load"][i].astype(bool)
         room = np.where(loaded, 0.0, np.maximum(1.0 + strain - fill, 0.0))
-        wrong = np.abs(room - run.frames["open_area"][i]) > 1e-9
+        wrong = ~(np.abs(room - run.frames["open_area"][i]) <= 1e-9)
         for x, y in np.argwhere(wrong)[:1]:
             where = f"/frames/open_area, frame {i}, site {x}, {y}"
-            stored = f"{run.frames['open_area'][i][x, y]:.9g}"
-            yield Breach("open area", where, None, stored, f"{room[x, y]:.9g}")
+            stored = run.frames["open_area"][i][x, y]
+            yield Breach("open area", where, None, stored, room[x, y])
 
 
 def _rows(run: TableRun) -> Iterator[Breach]:
@@ -70,16 +68,12 @@ def _rows(run: TableRun) -> Iterator[Breach]:
         for name, value in describe(*constants, portions, opened, stress_GPa, cut).items():
             stored = run.samples[name][row]
             if not np.isclose(stored, value, rtol=1e-12, atol=0, equal_nan=True):
-                where = f"/samples/{name}"
-                yield Breach(f"{name}", where, int(row), f"{stored:.12g}", f"{value:.12g}")
+                yield Breach(name, f"/samples/{name}", row, stored, value)
 
 
 def _order(run: TableRun) -> Iterator[Breach]:
     for name in ("time_s", "cycle", "events", "moved", "factorizations"):
-        for row in np.flatnonzero(np.diff(run.samples[name]) < 0)[:1]:
-            later, before = run.samples[name][row + 1], run.samples[name][row]
-            where = f"/samples/{name}"
-            yield Breach("order of the rows", where, int(row) + 1, f"{later:g}", f">= {before:g}")
+        yield from falls("order of the rows", f"/samples/{name}", run.samples[name])
 
 
 CHECKS = (

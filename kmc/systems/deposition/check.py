@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from kmc.common.metals import VALENCES
-from kmc.files.check_result import Breach
+from kmc.files.check_result import Breach, differences, falls
 from kmc.files.table_run import TableRun
 from kmc.model.electrochemistry import strip_rate_Hz
 from kmc.runfile.protocol import PLATE, STRIP, plan_of, stored_blocks
@@ -18,37 +18,19 @@ _SIGMAS = 6.0  # of the shot noise of a step's charge
 
 def _atoms(run: TableRun) -> Iterator[Breach]:
     s = run.samples
-    made = s["plated"] - s["stripped"]
-    for row in np.flatnonzero(s["atoms"] != made)[:1]:
-        yield Breach("atoms", "/samples/atoms", int(row), f"{s['atoms'][row]:g}", f"{made[row]:g}")
+    yield from differences("atoms", "/samples/atoms", s["atoms"], s["plated"] - s["stripped"])
 
 
 def _dead(run: TableRun) -> Iterator[Breach]:
     s = run.samples
     share = s["dead_Li"] / np.maximum(1, s["plated"])
-    for row in np.flatnonzero(s["dead_per_plated"] != share)[:1]:
-        yield Breach(
-            "dead atoms over plated ones",
-            "/samples/dead_per_plated",
-            int(row),
-            f"{s['dead_per_plated'][row]:.12g}",
-            f"{share[row]:.12g}",
-        )
+    place = "/samples/dead_per_plated"
+    yield from differences("dead atoms over plated ones", place, s["dead_per_plated"], share)
 
 
 def _order(run: TableRun) -> Iterator[Breach]:
     for name in ("time_s", "plated", "stripped", "hops", "attempts", "step"):
-        falls = np.flatnonzero(np.diff(run.samples[name]) < 0)
-        for row in falls[:1]:
-            value = run.samples[name][row + 1]
-            before = run.samples[name][row]
-            yield Breach(
-                "order of the rows",
-                f"/samples/{name}",
-                int(row) + 1,
-                f"{value:g}",
-                f">= {before:g}",
-            )
+        yield from falls("order of the rows", f"/samples/{name}", run.samples[name])
 
 
 def _frames(run: TableRun) -> Iterator[Breach]:
@@ -57,13 +39,7 @@ def _frames(run: TableRun) -> Iterator[Breach]:
         for name, value in found.items():
             stored = run.samples[name][row]
             if not np.isclose(stored, value, rtol=1e-12, atol=0, equal_nan=True):
-                yield Breach(
-                    f"{name} of a frame",
-                    f"/samples/{name}",
-                    int(row),
-                    f"{stored:.12g}",
-                    f"{value:.12g}",
-                )
+                yield Breach(f"{name} of a frame", f"/samples/{name}", row, stored, value)
 
 
 def _charge(run: TableRun) -> Iterator[Breach]:
@@ -84,14 +60,9 @@ def _charge(run: TableRun) -> Iterator[Breach]:
         charge = (s["plated"] + s["stripped"])[[first, last]]
         passed, seconds = charge[1] - charge[0], s["time_s"][last] - s["time_s"][first]
         expected = strip_rate_Hz(current, area, VALENCES[run.metal]) * seconds
-        if abs(passed - expected) > _SIGMAS * np.sqrt(max(expected, passed, 1.0)):
-            yield Breach(
-                "charge follows from the current",
-                "/samples/plated",
-                int(last),
-                f"{passed:g}",
-                f"{expected:.6g}",
-            )
+        if not abs(passed - expected) <= _SIGMAS * np.sqrt(max(expected, passed, 1.0)):
+            check = "charge follows from the current"
+            yield Breach(check, "/samples/plated", last, passed, f"{expected:.6g}")
 
 
 CHECKS = (

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from kmc.common.metals import VALENCES
-from kmc.files.check_result import Breach
+from kmc.files.check_result import Breach, differences, falls, first_breach
 from kmc.files.table_file import mean_of
 from kmc.files.table_run import Columns
 from kmc.model.electrochemistry import capacity_mAh_cm2
@@ -38,24 +38,16 @@ def _each(check: Callable[..., Iterator[Breach]]) -> Callable[[PopulationRun], I
     return of_all
 
 
-def _first(check, place, wrong, values, expected) -> Iterator[Breach]:
-    rows = np.flatnonzero(wrong)
-    if len(rows):
-        row = int(rows[0])
-        value, wanted = np.broadcast_to(values, wrong.shape), np.broadcast_to(expected, wrong.shape)
-        yield Breach(check, place, row, f"{value[row]:.12g}", f"{wanted[row]:.12g}")
-
-
 def _balance(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     made = s["stripped_um"] + s["initial_um"]
     ends = ("voids", "settled", "sink", "storage", "filled", "dead")
     gone = np.sum([s[f"{name}_um"] for name in ends], axis=0)
     # Written with "not smaller", as NaN would pass "larger than".
     wrong = ~(np.abs(made - gone) <= BALANCE * np.maximum(made, 1e-30))
-    yield from _first("balance of volume", f"{place}/voids_um", wrong, gone, made)
+    yield from first_breach("balance of volume", f"{place}/voids_um", wrong, gone, made)
     placed = s["filled_um"] + s["pushed_back_um"]
     wrong = ~(np.abs(s["plated_um"] - placed) <= BALANCE * np.maximum(s["plated_um"], 1e-30))
-    yield from _first(
+    yield from first_breach(
         "balance of plated metal", f"{place}/filled_um", wrong, placed, s["plated_um"]
     )
 
@@ -66,14 +58,15 @@ def _charge(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     # that of the interval before it.
     passed = s["current_density_mA_cm2"] * np.diff(s["time_s"], prepend=0.0) / 3600
     expected, most = np.cumsum(passed), np.cumsum(np.abs(passed))
-    wrong = ~(np.abs(s["capacity_mAh_cm2"] - expected) <= _ROUNDING * most + 1e-18)
-    yield from _first("charge", f"{place}/capacity_mAh_cm2", wrong, s["capacity_mAh_cm2"], expected)
+    close = _ROUNDING * most + 1e-18
+    where, stored = f"{place}/capacity_mAh_cm2", s["capacity_mAh_cm2"]
+    yield from differences("charge", where, stored, expected, close)
     charge_of_atom = capacity_mAh_cm2(1.0, 1e8, VALENCES[run.metal])
     per_charge = run.facts["site_volume_um3"] / charge_of_atom  # µm for each mAh/cm²
     for name, charge in (("stripped_um", passed > 0), ("plated_um", passed < 0)):
         expected = np.cumsum(np.abs(passed) * charge) * per_charge
-        wrong = ~(np.abs(s[name] - expected) <= _ROUNDING * expected + 1e-18)
-        yield from _first("height", f"{place}/{name}", wrong, s[name], expected)
+        close = _ROUNDING * expected + 1e-18
+        yield from differences("height", f"{place}/{name}", s[name], expected, close)
 
 
 def _currents(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
@@ -82,30 +75,27 @@ def _currents(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     plan = plan_of(stored_blocks(run.run))
     if plan:
         wrong = (s["step"] < 1) | (s["step"] > len(plan))
-        yield from _first("step", f"{place}/step", wrong, s["step"], math.nan)
+        yield from first_breach("step", f"{place}/step", wrong, s["step"], math.nan)
         if wrong.any():
             return
         steps = s["step"].astype(int) - 1
         expected = np.array([plan[n].step.drive.current_density_mA_cm2 for n in steps])
         cycles = np.array([plan[n].cycle for n in steps])
-        wrong = s["cycle"] != cycles
-        yield from _first("cycle", f"{place}/cycle", wrong, s["cycle"], cycles)
+        yield from differences("cycle", f"{place}/cycle", s["cycle"], cycles)
     else:
         given = run.run["conditions"]["current_density_mA_cm2"]
         expected = given * (s["phase"] == 0)
-    yield from _first(
-        "current", f"{place}/current_density_mA_cm2", current != expected, current, expected
-    )
+    yield from differences("current", f"{place}/current_density_mA_cm2", current, expected)
 
 
 def _order(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     counted = ("splits", "collapses", "coalescences", "regained_fraction")
     for name in ("time_s", "step", "nucleated_per_um2", "stripped_um", "dead_um", *counted):
-        values = s[name]
-        wrong = np.concatenate([[False], ~(np.diff(values) >= 0)])
-        yield from _first("order of the rows", f"{place}/{name}", wrong, values, np.roll(values, 1))
+        yield from falls("order of the rows", f"{place}/{name}", s[name])
     wrong = ~((s["contact_fraction"] >= 0) & (s["contact_fraction"] <= 1))
-    yield from _first("range", f"{place}/contact_fraction", wrong, s["contact_fraction"], math.nan)
+    yield from first_breach(
+        "range", f"{place}/contact_fraction", wrong, s["contact_fraction"], math.nan
+    )
 
 
 def _voltage(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
@@ -117,21 +107,18 @@ def _voltage(run: PopulationRun, s: Columns, place: str) -> Iterator[Breach]:
     expected = {name: np.array([getattr(term, name) for term in terms]) for name in parts}
     expected["overpotential_V"] = s["constriction_V"] + sum(s[name] for name in parts)
     for name, wanted in expected.items():
-        with np.errstate(invalid="ignore"):  # infinite without contact, on both sides
-            wrong = ~((np.abs(s[name] - wanted) <= 1e-12) | (s[name] == wanted))
-        yield from _first("overpotential", f"{place}/{name}", wrong, s[name], wanted)
+        yield from differences("overpotential", f"{place}/{name}", s[name], wanted, 1e-12)
 
 
 def _mean(run: PopulationRun) -> Iterator[Breach]:
     expected = mean_of(run.replicas)
     for name, values in run.samples.items():
         if len(values) != len(expected[name]):
-            yield Breach(
-                "mean", f"/samples/{name}", None, f"{len(values)} rows", f"{len(expected[name])}"
-            )
+            length = f"{len(values)} rows"
+            yield Breach("mean", f"/samples/{name}", None, length, len(expected[name]))
             return
-        wrong = ~(np.isclose(values, expected[name], rtol=1e-12, atol=0, equal_nan=True))
-        yield from _first("mean", f"/samples/{name}", wrong, values, expected[name])
+        close = 1e-12 * np.abs(expected[name])
+        yield from differences("mean", f"/samples/{name}", values, expected[name], close, True)
 
 
 def _frames(run: PopulationRun) -> Iterator[Breach]:
@@ -142,7 +129,7 @@ def _frames(run: PopulationRun) -> Iterator[Breach]:
         for name in ("time_s", "capacity_mAh_cm2"):
             if samples[name][row] != run.frames[name][frame]:
                 value, wanted = run.frames[name][frame], samples[name][row]
-                yield Breach("frame", f"/frames/{name}", frame, f"{value:g}", f"{wanted:g}")
+                yield Breach("frame", f"/frames/{name}", frame, value, wanted)
                 return
         h, mine = run.gap_um(frame), run.points["frame"] == frame
         if not (np.isfinite(h) & (h >= 0)).all():
@@ -157,7 +144,7 @@ def _frames(run: PopulationRun) -> Iterator[Breach]:
         ):
             wanted = samples[name][row]
             if not abs(value - wanted) <= _SINGLE * max(abs(wanted), 1e-12):
-                yield Breach(place, "/frames/h_um", frame, f"{value:.12g}", f"{wanted:.12g}")
+                yield Breach(place, "/frames/h_um", frame, value, wanted)
                 return
 
 
@@ -171,7 +158,7 @@ def _events(run: PopulationRun) -> Iterator[Breach]:
         for kind, name in ((1, "splits"), (2, "coalescences"), (3, "collapses")):
             if name in samples and listed[kind] != samples[name][-1]:
                 place, counted = f"/events of replica {i}", samples[name][-1]
-                yield Breach(name, place, None, f"{listed[kind]}", f"{counted:g}")
+                yield Breach(name, place, None, listed[kind], counted)
 
 
 CHECKS = (

@@ -78,7 +78,7 @@ class PopulationRun(TableRun):
         height = float(self.facts["height_over_radius"])
         return 1.0 - cover_of(self.gap_um(frame), self.edge_um, height)
 
-    def of_frame(self, frame: int) -> Columns:  # type: ignore[override]
+    def of_frame(self, frame: int) -> Columns:
         """Voids of a frame, one row each: those on the grid first, then the points."""
         frame = range(len(self.frames["time_s"]))[frame]
         drawn, mine = gaps_of(self.gap_um(frame), self.edge_um), self.points["frame"] == frame

@@ -9,7 +9,7 @@ import numpy as np
 
 from kmc.common.metals import VALENCES
 from kmc.common.units import A_per_nm
-from kmc.files.check_result import Breach
+from kmc.files.check_result import Breach, differences, first_breach
 from kmc.files.schema import HOP_CLASSES, HOP_WAYS, HOPS_BY_WAY
 from kmc.model import electrochemistry
 from kmc.model.creep import local_stress_MPa
@@ -18,10 +18,6 @@ from kmc.model.lattice import Lattice
 from kmc.runfile.protocol import Planned, Step, plan_of, stored_blocks
 
 _ROUNDING = 1e-9
-
-
-def _wrong(check: str, column: str, row: int, value: Any, expected: Any) -> Breach:
-    return Breach(check, f"/samples/{column}", row, str(value), str(expected))
 
 
 def wrong_rows(
@@ -35,15 +31,13 @@ def wrong_rows(
     conditions = resolved.get("run", {}).get("conditions", {})
     plan = plan_of(stored_blocks(resolved.get("run", {})))
     if plan and not {"step", "cycle", "phase"} <= set(rows.dtype.names or ()):
-        yield _wrong("settings", "step", 0, "not there", "a column, as the run has a protocol")
+        expected = "a column, as the run has a protocol"
+        yield Breach("settings", "/samples/step", None, "not there", expected)
         return
     for column, expected in _expected(rows, resolved, conditions, has_interface, plan):
+        close = _ROUNDING * np.maximum(1.0, np.abs(expected))
         values = rows[column].astype(float)
-        with np.errstate(invalid="ignore"):
-            close = np.abs(values - expected) <= _ROUNDING * np.maximum(1.0, np.abs(expected))
-        alike = close | (values == expected) | (np.isnan(values) & np.isnan(expected))
-        for row in np.flatnonzero(~alike)[:1]:
-            yield _wrong("settings", column, int(row), float(values[row]), float(expected[row]))
+        yield from differences("settings", f"/samples/{column}", values, expected, close, True)
 
 
 def _expected(
@@ -211,11 +205,8 @@ def _parts(rows: np.ndarray, lattice: Lattice) -> Iterator[Breach]:
     for name in HOP_CLASSES.values():
         part = np.sum([rows[f"{name}_{way}"] for way in HOP_WAYS], axis=0)
         wrong = part > rows[name] if in_plane else part != rows[name]
-        for row in np.flatnonzero(wrong)[:1]:
-            expected = f"{rows[name][row]}, as {name}"
-            if in_plane:
-                expected = f"at most {expected}"
-            yield _wrong("layers", f"{name}_{HOP_WAYS[0]} + …", int(row), part[row], expected)
+        place, expected = f"/samples/{name}_{HOP_WAYS[0]} + …", "at most " * in_plane + f"as {name}"
+        yield from first_breach("layers", place, wrong, part, expected)
 
 
 def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Breach]:
@@ -237,11 +228,8 @@ def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Breach]:
         kind: rows[f"{name}_L1_up"] - rows[f"{name}_L1_down"] for kind, name in HOP_CLASSES.items()
     }
     mg = contact - by_li
-    for row in np.flatnonzero(mg != mg[0] - left["Mg"])[:1]:
-        expected = f"{mg[0] - left['Mg'][row]}, by the hops of Mg"
-        yield _wrong(
-            "layers", "contact_fraction_Li", int(row), f"that of {mg[row]} Mg in L1", expected
-        )
+    place = "/samples/contact_fraction_Li, as Mg in L1,"
+    yield from differences("layers", place, mg, mg[0] - left["Mg"])
     stripped = by_li[0] - left["Li"] - left["Li_near_Mg"] - by_li
     names = rows.dtype.names or ()
     plates = rows["plates"] if "plates" in names else np.zeros(len(rows), np.int64)
@@ -252,4 +240,4 @@ def _first_layer(rows: np.ndarray, n_sites: int) -> Iterator[Breach]:
         found = f"such that {stripped[row]} Li of L1 are stripped"
         expected = f"{rows['strips'][row] - plates[row]} as strips less plates"
         expected += " (L2 is stripped too beside Mg)"
-        yield _wrong("layers", "hops_Li_L1_up", int(row), found, expected)
+        yield Breach("layers", "/samples/hops_Li_L1_up", row, found, expected)

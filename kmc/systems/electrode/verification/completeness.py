@@ -23,8 +23,8 @@ from kmc.files.reader import Stored
 _INTERRUPTED = ("", "interrupted", "repaired")  # why a run that is not finished stopped
 
 
-def _wrong(place: str, value: str, expected: str, check: str = "settings") -> Breach:
-    return Breach(check, place, None, value, expected)
+def _wrong(place: str, value: Any, expected: Any) -> Breach:
+    return Breach("settings", place, None, value, expected)
 
 
 def missing_rows(stored: Stored) -> Iterator[Breach]:
@@ -39,26 +39,16 @@ def missing_rows(stored: Stored) -> Iterator[Breach]:
     for name, there in counts.items():
         written = getattr(totals, f"n_{name}")
         if there < written or (stored.record["finished"] and there > written):
-            yield Breach(
-                "completeness",
-                f"/{name}",
-                None,
-                f"{there} rows long",
-                f"{written}, as many as were written",
-            )
+            expected = f"{written}, as many as were written"
+            yield Breach("completeness", f"/{name}", None, f"{there} rows long", expected)
             return
     # A checksum over all rows sees that one was removed or moved, which their own do not.
     found = schema.Totals().with_samples(rows[: totals.n_samples])
     found = found.with_frames(frame_checksums[: totals.n_frames])
     for name in counts:
         if getattr(found, f"crc_{name}") != getattr(totals, f"crc_{name}"):
-            yield Breach(
-                "completeness",
-                f"/{name}",
-                None,
-                "another sequence of rows",
-                "that which was written",
-            )
+            value, expected = "another sequence of rows", "that which was written"
+            yield Breach("completeness", f"/{name}", None, value, expected)
 
 
 def altered(path: Path, record: dict[str, Any]) -> Iterator[Breach]:
@@ -80,9 +70,8 @@ def _altered(file: Any, record: dict[str, Any]) -> Iterator[Breach]:
         arrays = guard.lattice(file, record["lattice"]).values()
         found = schema.constants_checksum(version, text, arrays)
         if found != stored[1]:
-            yield _wrong(
-                "/record, /lattice or /@schema_version", f"checksum {found}", f"{stored[1]}"
-            )
+            place = "/record, /lattice or /@schema_version"
+            yield _wrong(place, f"checksum {found}", stored[1])
     yield from _texts(file, record)
     finished, reason = record["finished"], record["stop_reason"]
     if finished == (reason in _INTERRUPTED):

@@ -6,7 +6,6 @@ counts are those of its occupancies, and conservation is arithmetic on its rows.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from kmc.common.units import MICRO_eV
 from kmc.errors import FileFormatError
 from kmc.files import integrity as guard
 from kmc.files import schema
-from kmc.files.check_result import Breach, Verification
+from kmc.files.check_result import Breach, Verification, differences, falls, first_breach
 from kmc.files.file import lattice_of
 from kmc.files.reader import Stored, stored_in
 from kmc.model import processes
@@ -144,7 +143,7 @@ class _Audit:
     def _record(self) -> Iterator[Breach]:
         record, check = self.stored.record, "record"
         if self.stored.seed != record["seed"]:
-            yield Breach(check, "/@seed", None, str(self.stored.seed), str(record["seed"]))
+            yield Breach(check, "/@seed", None, self.stored.seed, record["seed"])
         try:
             _ = self.hamiltonians
         except (ValueError, TypeError, LookupError, OverflowError) as problem:
@@ -161,7 +160,7 @@ class _Audit:
         check, box, lattice = "lattice", self.stored.record["lattice"], self.lattice
         if not np.allclose(box["box_A"], lattice.box_A, rtol=1e-9):
             expected = f"{lattice.box_A.tolist()} of {lattice.name}"
-            yield Breach(check, "/record (box_A)", None, str(box["box_A"]), expected)
+            yield Breach(check, "/record (box_A)", None, box["box_A"], expected)
         try:
             stored = self._read(guard.lattice)
         except FileFormatError as damage:
@@ -179,7 +178,7 @@ class _Audit:
             wrong = ~(np.abs(values - expected) <= _POSITION_A)
             if wrong.any():
                 row = int(np.argwhere(wrong)[0][0])
-                yield Breach(check, f"/lattice/{name}", row, str(values[row]), f"{expected[row]}")
+                yield Breach(check, f"/lattice/{name}", row, values[row], expected[row])
 
     def _map(self, chemistry: np.ndarray) -> Iterator[Breach]:
         """The map has the number of sites of each chemistry in the record."""
@@ -187,26 +186,24 @@ class _Audit:
         sites = [entry["sites"] for entry in listed] or [self.lattice.sites_per_layer]
         found = np.bincount(chemistry.ravel(), minlength=len(sites)).tolist()
         if found != sites:
-            place = "/lattice/chemistry"
-            yield Breach("lattice", place, None, f"{found} sites by chemistry", str(sites))
+            place, value = "/lattice/chemistry", f"{found} sites by chemistry"
+            yield Breach("lattice", place, None, value, sites)
 
     # --- rows -------------------------------------------------------------------------------------
 
     def _row_checksums(self) -> Iterator[Breach]:
         found = schema.row_checksums(self.rows)
-        yield from _differences("checksum", "/samples/crc32", self.stored.row_checksums, found)
+        yield from differences("checksum", "/samples/crc32", self.stored.row_checksums, found)
 
     def _monotone(self) -> Iterator[Breach]:
         if not len(self.rows):
             return
         for name in self._present((*_COUNTERS, "time_s")):
             values = self.rows[name]
-            if values[0] != 0:
-                yield Breach("start", f"/samples/{name}", 0, str(values[0]), "0")
-            yield from _falls(f"/samples/{name}", values)
-        last = self.rows["time_s"][-1]
-        if not math.isfinite(last):
-            yield Breach("order", "/samples/time_s", len(self.rows) - 1, str(last), "a time")
+            yield from differences("start", f"/samples/{name}", values[:1], 0)
+            yield from falls("order", f"/samples/{name}", values)
+        time_s = self.rows["time_s"]
+        yield from first_breach("order", "/samples/time_s", ~np.isfinite(time_s), time_s, "a time")
 
     def _sums(self) -> Iterator[Breach]:
         rows = self.rows
@@ -214,17 +211,15 @@ class _Audit:
             return
         # Counters are integers: sums are compared exactly, without a tolerance.
         events = np.sum([rows[name] for name in self._present(_EVENTS)], axis=0)
-        yield from _differences("sum of all events", "/samples/events", rows["events"], events)
+        yield from differences("sum of all events", "/samples/events", rows["events"], events)
         hops = np.sum([rows[name] for name in _HOPS], axis=0)
-        yield from _differences("sum of the hop classes", "/samples/hops", rows["hops"], hops)
+        yield from differences("sum of the hop classes", "/samples/hops", rows["hops"], hops)
         for part, total in _PARTS:
-            if not self._present((part,)):
-                continue
-            for row in np.flatnonzero(rows[part] > rows[total])[:1]:
-                expected = f"at most {rows[total][row]}, as {total}"
-                yield Breach("parts", f"/samples/{part}", int(row), str(rows[part][row]), expected)
+            if self._present((part,)):
+                wrong, most = rows[part] > rows[total], f"at most as {total}"
+                yield from first_breach("parts", f"/samples/{part}", wrong, rows[part], most)
         vacancies = rows["vacancies"][0] + processes.gained(self._columns(_EVENTS), "vacancies")
-        yield from _differences(
+        yield from differences(
             "conservation of vacancies", "/samples/vacancies", rows["vacancies"], vacancies
         )
 
@@ -242,7 +237,8 @@ class _Audit:
             "capacity_mAh_cm2": capacity_mAh_cm2(charged, lattice.area_A2, valence),
         }
         for name, expected in capacities.items():
-            yield from _differences("capacity", f"/samples/{name}", rows[name], expected, _CAPACITY)
+            close = _CAPACITY * np.abs(expected)
+            yield from differences("capacity", f"/samples/{name}", rows[name], expected, close)
 
     def _cell(self) -> Iterator[Breach]:
         yield from wrong_rows(self.rows, self.resolved, self.lattice.has_interface)
@@ -256,14 +252,12 @@ class _Audit:
                 atoms = rows[name] * n_L1
                 wrong = ~((np.abs(atoms - np.rint(atoms)) < 1e-6) & (atoms > -0.5))
                 wrong |= ~(rows[name] <= rows[shares[0]] + 1e-12) | (atoms > n_L1 + 0.5)
-            for row in np.flatnonzero(wrong)[:1]:
-                expected = "a multiple of 1/sites, that of Li at most that of metal; NaN in bulk"
-                value = str(rows[name][row])
-                yield Breach("contact", f"/samples/{name}", int(row), value, expected)
+            expected = "a multiple of 1/sites, that of Li at most that of metal; NaN in bulk"
+            yield from first_breach("contact", f"/samples/{name}", wrong, rows[name], expected)
         energy = rows["energy_eV"] * MICRO_eV
-        for row in np.flatnonzero(~(np.abs(energy - np.rint(energy)) < 0.1))[:1]:
-            value = repr(float(rows["energy_eV"][row]))
-            yield Breach("energy", "/samples/energy_eV", int(row), value, "whole µeV")
+        wrong = ~(np.abs(energy - np.rint(energy)) < 0.1)
+        place = "/samples/energy_eV"
+        yield from first_breach("energy", place, wrong, rows["energy_eV"], "whole µeV")
 
     def _present(self, names: tuple[str, ...]) -> list[str]:
         """Those of the named columns that the file has; an older schema has fewer."""
@@ -277,7 +271,7 @@ class _Audit:
     def _moments(self) -> Iterator[Breach]:
         frames, rows = self.stored.frames, self.rows
         for name in ("events", "time_s"):
-            yield from _falls(f"/frames/{name}", frames[name])
+            yield from falls("order", f"/frames/{name}", frames[name])
         for index, frame in enumerate(frames):
             row = self._row_of(frame)
             if row is None:
@@ -287,14 +281,12 @@ class _Audit:
             for name in frames.dtype.names or ():
                 if frame[name] != rows[name][row]:
                     expected = f"{rows[name][row]}, as in row {row} of /samples"
-                    yield Breach("moment", f"/frames/{name}", index, str(frame[name]), expected)
-        if (
-            self.stored.record["finished"]
-            and len(frames)
-            and frames["events"][-1] != rows["events"][-1]
-        ):
-            last, there = f"{rows['events'][-1]}: a finished run ends with a frame", frames[-1]
-            yield Breach("moment", "/frames/events", len(frames) - 1, str(there["events"]), last)
+                    yield Breach("moment", f"/frames/{name}", index, frame[name], expected)
+        if self.stored.record["finished"] and len(frames):
+            there, last = frames["events"][-1], rows["events"][-1]
+            if there != last:
+                expected = f"{last}: a finished run ends with a frame"
+                yield Breach("moment", "/frames/events", len(frames) - 1, there, expected)
 
     def _row_of(self, frame) -> int | None:
         """The sample of the same time: several can have the same number of events."""
@@ -317,8 +309,8 @@ class _Audit:
                 return
             checksum = schema.frame_checksum(occupancy, frame)
             if checksum != self.stored.frame_checksums[index]:
-                stored = str(self.stored.frame_checksums[index])
-                yield Breach("checksum", "/frames/crc32", index, stored, str(checksum))
+                stored = self.stored.frame_checksums[index]
+                yield Breach("checksum", "/frames/crc32", index, stored, checksum)
             yield from self._species(occupancy, index)
             row = self._row_of(frame)
             if row is None:
@@ -355,8 +347,8 @@ class _Audit:
                 counted["dead_Li"] = self._collector.dead_li(occupancy)
         for name, expected in counted.items():
             if not abs(sample[name] - expected) <= 1e-12 * max(1, expected):
-                value, counts = str(sample[name]), f"{expected} by frame {index}"
-                yield Breach("count", f"/samples/{name}", row, value, counts)
+                counts = f"{expected} by frame {index}"
+                yield Breach("count", f"/samples/{name}", row, sample[name], counts)
         energy = total_energy_ueV(self.hamiltonians, self.chemistry, occupancy, lattice)
         if not abs(float(sample["energy_eV"]) * MICRO_eV - energy) < 0.5:
             value = f"{sample['energy_eV']:.6f} eV"
@@ -410,8 +402,8 @@ class _Audit:
             if sample[name] == expected:  # may be infinite
                 continue
             if not abs(sample[name] - expected) <= _VOLTS * max(1.0, abs(expected)):
-                value, follows = str(sample[name]), f"{expected} by frame {index}"
-                yield Breach("interface", f"/samples/{name}", row, value, follows)
+                follows = f"{expected} by frame {index}"
+                yield Breach("interface", f"/samples/{name}", row, sample[name], follows)
 
 
 def _integers(value: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -419,19 +411,3 @@ def _integers(value: Any, shape: tuple[int, ...]) -> np.ndarray:
     if array.shape != shape or array.dtype.kind != "i":
         raise ValueError(f"{value!r} are no whole numbers of shape {shape}")
     return array
-
-
-def _falls(dataset: str, values: np.ndarray) -> Iterator[Breach]:
-    """The first row in which a column falls, or is no number, if there is one."""
-    for row in np.flatnonzero(~(values[1:] >= values[:-1]))[:1] + 1:
-        expected = f"{values[row - 1]} or more, as in the row before"
-        yield Breach("order", dataset, int(row), str(values[row]), expected)
-
-
-def _differences(
-    check: str, dataset: str, stored: np.ndarray, expected: np.ndarray, relative: float = 0.0
-) -> Iterator[Breach]:
-    """The first row in which two columns differ, if there is one."""
-    wrong = np.flatnonzero(~(np.abs(stored - expected) <= relative * np.abs(expected)))
-    for row in wrong[:1]:
-        yield Breach(check, dataset, int(row), str(stored[row]), str(expected[row]))
