@@ -81,11 +81,11 @@ class _Group(click.Group):
             _print_error(KmcError("not enough memory", advice="Use a smaller size in [system]."))
             sys.exit(1)
         except Exception as problem:
-            error = _reason_of(problem, (args or [kwargs.get("args")])[0] or sys.argv[1:])
-            if error is None:
+            reason = _reason_of(problem, (args or [kwargs.get("args")])[0] or sys.argv[1:])
+            if reason is None:
                 raise
-            _print_error(error)
-            sys.exit(error.exit_code)
+            _print_error(reason)
+            sys.exit(reason.exit_code)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

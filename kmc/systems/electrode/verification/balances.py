@@ -31,8 +31,8 @@ def wrong_rows(
     conditions = resolved.get("run", {}).get("conditions", {})
     plan = plan_of(stored_blocks(resolved.get("run", {})))
     if plan and not {"step", "cycle", "phase"} <= set(rows.dtype.names or ()):
-        expected = "a column, as the run has a protocol"
-        yield Breach("settings", "/samples/step", None, "not there", expected)
+        missing = "a column, as the run has a protocol"
+        yield Breach("settings", "/samples/step", None, "not there", missing)
         return
     for column, expected in _expected(rows, resolved, conditions, has_interface, plan):
         close = _ROUNDING * np.maximum(1.0, np.abs(expected))
