@@ -21,8 +21,8 @@ def read_text(path: Path, errors: str = "strict", *, max_bytes: int = MAX_BYTES)
 
     A byte-order mark at its beginning, as editors of Windows write it, is left out.
 
-    Raises `OSError`: there is none, it is too large, or something else: reading from a pipe could
-    block for ever. `UnicodeDecodeError`.
+    Raises `UnicodeDecodeError`, or `OSError`: there is none, it is too large, or something else, as
+    reading from a pipe could block for ever.
     """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):

@@ -82,7 +82,7 @@ def run_study(
     the folder of a finished `kmc calibrate`, claims are judged too.
 
     Raises `InputError`: there is no such study or plan, or the folder holds something else.
-    `KeyboardInterrupt`: ctrl-C; what is done is kept, and the next call goes on.
+    `KeyboardInterrupt`: Ctrl-C; what is done is kept, and the next call goes on.
     """
     chosen, path = _chosen(study, plan), Path(folder)
     if calibration is not None:
