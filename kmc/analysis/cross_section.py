@@ -228,6 +228,9 @@ def line_statistics(
 class CrossSection:
     """Voids on lines over the interface; made by `cross_section`.
 
+    To compare with micrographs: a void counts as often as lines meet it. Single voids and what
+    becomes of them are in `kmc.voids`.
+
     Attributes
     ----------
     table : DataFrame

@@ -101,6 +101,9 @@ def voids(
 class VoidHistory:
     """Voids of a sequence of frames; made by `voids`.
 
+    To follow single voids: when each began, joined another or closed. What a microscope would count
+    is in `kmc.cross_section`.
+
     Attributes
     ----------
     table : DataFrame

@@ -168,6 +168,8 @@ def _site_distances(most: float) -> np.ndarray:
 class Profiles:
     """Composition by layer and frame; made by `profiles`.
 
+    To compare with line scans of Mg, and to see in which layers vacancies are.
+
     Attributes
     ----------
     table : DataFrame

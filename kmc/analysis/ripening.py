@@ -33,6 +33,8 @@ _MIN_GROWTH = 1.5  # of the mean radius; r^n for n = 2, 3, 4 cannot be distingui
 class Ripening:
     """Void sizes during a rest; made by `measure`.
 
+    To see by which law voids coarsen without current, in a run with a ``[rest]``.
+
     - `table`: one row for each frame of the rest: rest_s, voids, mean_radius_nm (of the sphere of
       each void's volume), largest_sites, vacancies_in_voids.
     - `volumes` (list of ndarray): vacancies of each void, frame by frame.

@@ -48,6 +48,9 @@ _MAX_RMS_OF_EDGE = 1 / 6  # rms of a sum of positions between frames; folded at 
 class Diffusion:
     """Diffusion from an event log; made by `diffusion`.
 
+    For tracer diffusion and correlation factors, which need every hop; a file has frames alone
+    (`Transport`).
+
     - `D_vacancy`: from the mean square displacement of vacancies, cm²/s.
     - `D_tracer`: from that of the atoms of a species, cm²/s.
     - `correlation_factor`: ``(1 + ⟨cos θ⟩)/(1 − ⟨cos θ⟩)``, θ between consecutive hops of one atom.
@@ -265,6 +268,8 @@ def _msd_table(time_s, start_s, span, step, species, vacancy, atom, n_vacancies,
 
 class Transport:
     """Collective transport from frames; made by `transport`.
+
+    For Onsager coefficients of a closed box at rest, from a file that is there already.
 
     Attributes
     ----------

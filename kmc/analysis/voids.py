@@ -101,6 +101,9 @@ _LENGTHS = (
 class Voids:
     """The voids of one frame, the largest first; a sequence of `Void`.
 
+    For a single moment, such as the occupancy of a `kmc.Simulation`; `kmc.voids` follows them in
+    time.
+
     Attributes
     ----------
     volume, contact_sites : ndarray of int, shape (n_voids,)

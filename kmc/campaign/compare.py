@@ -29,7 +29,11 @@ _SAME_CHARGE = 1e-3  # relative: boxes end at the event that reaches their charg
 
 @dataclass(frozen=True, repr=False)
 class Compared:
-    """Runs side by side; made by `compare`."""
+    """Runs side by side; made by `compare`.
+
+    To see in which inputs a few runs differ and what that did; many runs are a sweep
+    (`kmc.load_sweep`).
+    """
 
     # of the files, without their ending where that is enough to tell them apart
     names: tuple[str, ...]

@@ -73,6 +73,9 @@ def load(path: str | Path) -> Trajectory:
 class Trajectory(Result):
     """A recorded run of a box of atoms; made by `load`.
 
+    For what single atoms and vacancies do; other kinds of run are a `TableRun` with the same
+    methods.
+
     Attributes
     ----------
     samples : Samples

@@ -55,6 +55,8 @@ def finite(value: float) -> float | None:
 class Burst:
     """The burst of nucleation at one current.
 
+    For the density of first voids, and the supersaturation at which they appear.
+
     Attributes
     ----------
     current_mA_cm2, thickness_um : float

@@ -51,6 +51,8 @@ class Scan:
 class Nucleation:
     """Nucleation at one interface: Z_n, W(S), I(S), the burst, and what it rests on.
 
+    To learn whether voids nucleate by themselves with some energies, when no hop is slowed.
+
     Attributes
     ----------
     conditions : Conditions

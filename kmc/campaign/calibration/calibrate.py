@@ -46,7 +46,10 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a measurement leaves possible."""
+    """What a measurement leaves possible.
+
+    To say which inputs fit your data, how surely, what they predict, and what to measure next.
+    """
 
     folder: Path
     plausible: bool  # whether any input explains the data; without, there is no posterior

@@ -44,7 +44,10 @@ _SAME_END = 0.02  # monolayers; runs end at the event that reaches their capacit
 
 @dataclass(frozen=True)
 class Convergence:
-    """What `kmc converge` found."""
+    """What `kmc converge` found.
+
+    To judge whether a number still depends on how far hops are slowed; `findings` has each number.
+    """
 
     base: str  # the run
     # levels, ascending: rate of the fastest hop over the strip rate of a site

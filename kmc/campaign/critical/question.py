@@ -116,7 +116,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Critical:
-    """Result of a search."""
+    """Result of a search.
+
+    To state at which value of a key runs begin to meet a criterion, with the interval of that
+    value.
+    """
 
     question: Question
     search: Search  # values tried, runs, and the fit

@@ -32,6 +32,8 @@ _ROUNDING = 1e-9
 class PopulationRun(TableRun):
     """A population of voids as its file holds it; made by `kmc.load`.
 
+    For voids of micrometres over mAh/cm²; single atoms are in the `Trajectory` of a box.
+
     Attributes
     ----------
     frames : Columns
