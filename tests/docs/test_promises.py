@@ -12,8 +12,9 @@ from test_docs import CLASS, CLASSES
 
 import kmc
 from kmc import errors
-from kmc.cli.app import INTERRUPTED, main
+from kmc.cli.app import main
 from kmc.cli.run import FAILED
+from kmc.cli.shared import INTERRUPTED
 from kmc.files.schema import SCHEMA, SCHEMA_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
