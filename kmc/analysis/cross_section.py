@@ -279,17 +279,8 @@ class CrossSection:
     def image(self, frame: int, line: int) -> np.ndarray:
         """Void pixels of one line, bool of shape (n_layers, n_pixels); row 0 is L1.
 
-        Parameters
-        ----------
-        frame : int
-            Number of a frame in the trajectory; −1 is the last one here.
-        line : int
-            From 0 to ``n_lines − 1``.
-
-        Raises
-        ------
-        InputError
-            There is no such frame or line.
+        `frame`: Number of a frame in the trajectory; −1 is the last one here. `line`: From 0 to
+        ``n_lines − 1``. Raises `InputError`: There is no such frame or line.
         """
         frames = self.table["frame"].tolist()
         number = frames[frame] if -len(frames) <= frame < 0 else frame

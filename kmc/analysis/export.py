@@ -44,30 +44,12 @@ def export_xyz(
     is not connected to that above the box. The header of a frame has the
     box (``Lattice``), the periodic directions (``pbc``), the time and the capacity.
 
-    Parameters
-    ----------
-    path : str or Path
-        Ends in ``.xyz`` or ``.extxyz``; with ``.gz`` behind it is compressed.
-    frames : str, int, slice or iterable of int, optional
-        All by default; see `kmc.files.frame_selection.choose_frames`.
-    vacancies : bool
-        Write vacancies too, as particles of the species X.
-    min_size : int
-        Smallest number of connected vacancies of a void.
-    overwrite : bool
-        Replace `path` where it exists.
-    progress : callable, optional
-        Called with the number of frames written and to write.
-
-    Returns
-    -------
-    int
-        Frames written.
-
-    Raises
-    ------
-    InputError
-        There is no such frame, or the file cannot be written.
+    `path`: Ends in ``.xyz`` or ``.extxyz``; with ``.gz`` behind it is compressed. `frames`: All by
+    default; see `kmc.files.frame_selection.choose_frames`. `vacancies`: Write vacancies too, as
+    particles of the species X. `min_size`: Smallest number of connected vacancies of a void.
+    `overwrite`: Replace `path` where it exists. `progress`: Called with the number of frames
+    written and to write. Returns frames written. Raises `InputError`: There is no such frame, or
+    the file cannot be written.
     """
     path = check_output(path, overwrite, ATOM_ENDINGS)
     chosen = choose_frames(frames, len(trajectory.frames))

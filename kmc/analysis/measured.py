@@ -79,10 +79,8 @@ def measured_tables(data: str | Path | Sequence[str | Path], paper: bool) -> lis
 def read_measured(path: str | Path) -> Measured:
     """Read a CSV file of measured data; commas, or semicolons with decimal commas.
 
-    Raises
-    ------
-    InputError
-        The file cannot be read, has no such columns, or a value is no number or out of range.
+    Raises `InputError`: The file cannot be read, has no such columns, or a value is no number or
+    out of range.
     """
     import pandas as pd
 

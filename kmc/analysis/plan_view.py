@@ -40,17 +40,9 @@ class PlanView:
 def measure_plan(void: np.ndarray, um_per_pixel: float, *, min_size: int = 4) -> PlanView:
     """Measure the voids of a plan view.
 
-    Parameters
-    ----------
-    void : ndarray of bool, shape (height, width)
-        Pixels without contact.
-    min_size : int
-        Fewest connected pixels that make a void; smaller ones count as contact.
-
-    Raises
-    ------
-    InputError
-        The scale is no length, or scikit-image is not installed.
+    `void` (ndarray of bool, shape (height, width)): Pixels without contact. `min_size`: Fewest
+    connected pixels that make a void; smaller ones count as contact. Raises `InputError`: The scale
+    is no length, or scikit-image is not installed.
     """
     import pandas as pd
     from scipy.spatial import cKDTree

@@ -86,19 +86,9 @@ def measure(
 ) -> Ripening:
     """Void sizes during the rest of a run.
 
-    Parameters
-    ----------
-    t : Trajectory
-        Of a run with a ``[rest]``.
-    min_size : int
-        Smallest number of connected vacancies of a void.
-    progress : callable, optional
-        Called with the number of frames done and to do.
-
-    Raises
-    ------
-    InputError
-        The run has no rest with at least two frames.
+    `t`: Of a run with a ``[rest]``. `min_size`: Smallest number of connected vacancies of a void.
+    `progress`: Called with the number of frames done and to do. Raises `InputError`: The run has no
+    rest with at least two frames.
     """
     import pandas as pd
 

@@ -92,11 +92,9 @@ def voids_table(found: Sequence[ImageVoids], files: Sequence[str | Path]) -> pd.
 def read_image(path: str | Path) -> np.ndarray:
     """Grey values of an image or a stack, shape (n_slices, height, width).
 
-    Raises
-    ------
-    InputError
-        The file is no image with one value a pixel, or is too large: its size is looked at before
-        it is decoded. Or it is a TIFF, and scikit-image, whose tifffile reads it, is not installed.
+    Raises `InputError`: The file is no image with one value a pixel, or is too large: its size is
+    looked at before it is decoded. Or it is a TIFF, and scikit-image, whose tifffile reads it, is
+    not installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -186,23 +184,12 @@ def measure_image(
 ) -> ImageVoids:
     """Measure voids along the interface of a segmented image.
 
-    Parameters
-    ----------
-    image : ndarray, shape (height, width) or (n_slices, height, width)
-        Grey value of each pixel; row 0 is the top.
-    void : float
-        Grey value of voids.
-    electrolyte : float, optional
-        Grey value of the electrolyte; without it the metal ends at the edge of the image.
-    metal : {"above", "below"}
-        Where the metal lies, seen from the electrolyte.
-    min_size : int
-        Fewest connected pixels that make a void.
-
-    Raises
-    ------
-    InputError
-        The image has no such value, too many values, or a column without electrolyte.
+    `image` (ndarray, shape (height, width) or (n_slices, height, width)): Grey value of each pixel;
+    row 0 is the top. `void`: Grey value of voids. `electrolyte`: Grey value of the electrolyte;
+    without it the metal ends at the edge of the image. `metal` ({"above", "below"}): Where the
+    metal lies, seen from the electrolyte. `min_size`: Fewest connected pixels that make a void.
+    Raises `InputError`: The image has no such value, too many values, or a column without
+    electrolyte.
 
     Examples
     --------

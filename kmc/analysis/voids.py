@@ -205,14 +205,8 @@ class Voids:
 def find(occupancy: np.ndarray, lattice: Lattice, min_size: int = DEFAULT_MIN_SIZE) -> Voids:
     """Voids of one frame.
 
-    Parameters
-    ----------
-    occupancy : ndarray of uint8, shape (n_sites,)
-        0 where a site is vacant.
-    lattice : Lattice
-        The box.
-    min_size : int
-        Smallest number of connected vacant sites of a void.
+    `occupancy` (ndarray of uint8, shape (n_sites,)): 0 where a site is vacant. `lattice`: The box.
+    `min_size`: Smallest number of connected vacant sites of a void.
 
     Examples
     --------
