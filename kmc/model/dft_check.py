@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kmc.common.units import E_C, N_A, K_B_eV, MICRO_eV
-from kmc.model.hamiltonian import LI, MG, VACANCY, Hamiltonian, calibrate
+from kmc.model.hamiltonian import LI, MG, VACANCY, calibrate
 from kmc.model.lattice import Lattice
 from kmc.model.model import Model
 from kmc.model.parameters import ParameterSet
@@ -91,15 +91,13 @@ class _Bench:
         self.h_interface = calibrate(parameters, self.interface)
         self.per_atom = self._energy(self.bulk, {}) / self.bulk.n_sites
 
-    def _hamiltonian(self, lattice: Lattice) -> Hamiltonian:
-        return self.h_bulk if lattice is self.bulk else self.h_interface
-
     def _energy(self, lattice: Lattice, changed: dict[int, int]) -> float:
         """H in eV of perfect Li with some sites changed."""
         occupancy = np.full(lattice.n_sites, LI)
         for site, species in changed.items():
             occupancy[site] = species
-        return self._hamiltonian(lattice).energy_ueV(occupancy, lattice) / MICRO_eV
+        h = self.h_bulk if lattice is self.bulk else self.h_interface
+        return h.energy_ueV(occupancy, lattice) / MICRO_eV
 
     def _row(self, name, key, model, note="", unit="eV", tolerance=TOLERANCE_eV) -> Row:
         """A row against a quantity of the set; None where the set does not have it."""
@@ -123,12 +121,9 @@ class _Bench:
     def vacancy_rows(self) -> list[Row]:
         L1, L2, L3 = (self._formation(self.interface, self._layer_site(k), {}) for k in (1, 2, 3))
         deep = self._formation(self.interface, self._layer_site(_LAYERS // 2), {})
+        bulk = self._formation(self.bulk, 0, {})
         rows = [
-            self._row(
-                "vacancy in the bulk",
-                "formation_energy_bulk_eV",
-                self._formation(self.bulk, 0, {}),
-            ),
+            self._row("vacancy in the bulk", "formation_energy_bulk_eV", bulk),
             self._row(f"vacancy in L1 at {self.electrolyte}", "formation_energy_L1_eV", L1),
             self._row("L1 vacancy moved to L2", "formation_energy_L1_to_L2_eV", L2 - L1),
             Row("vacancy in L2", "eV", None, L2, None, "the sum of the two rows above"),
@@ -230,31 +225,17 @@ class _Bench:
 
     def barrier_rows(self) -> list[Row]:
         """Barriers of hops in the bulk; where the energy changes, the mean of there and back."""
-        vacancy = 0
-        atom = int(self.bulk.neighbours(vacancy, 1)[0])
-        rows = [
-            self._row(
-                "hop of Li in the bulk",
-                "barrier_Li_eV",
-                self._barrier(vacancy, atom, {}, "barrier_Li_eV"),
-            )
-        ]
+        vacancy, atom = 0, int(self.bulk.neighbours(0, 1)[0])
+        other = next(int(s) for s in self.bulk.neighbours(atom, 1) if s != vacancy)
+        hops = [("hop of Li in the bulk", "barrier_Li_eV", {}, "")]
         if "Mg" in self.parameters.species:
-            others = [int(s) for s in self.bulk.neighbours(atom, 1) if s != vacancy]
-            rows += [
-                self._row(
-                    "hop of Li beside Mg",
-                    "barrier_Li_near_Mg_eV",
-                    self._barrier(vacancy, atom, {others[0]: MG}, "barrier_Li_near_Mg_eV"),
-                    "mean of forward and reverse",
-                ),
-                self._row(
-                    "hop of Mg in the bulk",
-                    "barrier_Mg_eV",
-                    self._barrier(vacancy, atom, {atom: MG}, "barrier_Mg_eV"),
-                ),
-            ]
-        return rows
+            note = "mean of forward and reverse"
+            hops.append(("hop of Li beside Mg", "barrier_Li_near_Mg_eV", {other: MG}, note))
+            hops.append(("hop of Mg in the bulk", "barrier_Mg_eV", {atom: MG}, ""))
+        return [
+            self._row(name, key, self._barrier(vacancy, atom, others, key), note)
+            for name, key, others, note in hops
+        ]
 
     def _barrier(self, vacancy: int, atom: int, others: dict[int, int], key: str) -> float:
         moving = others.get(atom, LI)
@@ -313,16 +294,9 @@ class _Bench:
         if not self.parameters.has("molar_volume_cm3_mol"):
             return []
         edge_cm = self.parameters.value("lattice_parameter_A") * 1e-8
-        return [
-            self._row(
-                "molar volume",
-                "molar_volume_cm3_mol",
-                N_A * edge_cm**3 / 2,
-                "two atoms in a cube of the lattice parameter, which was rounded",
-                unit="cm³/mol",
-                tolerance=0.01,
-            )
-        ]
+        value, unit = N_A * edge_cm**3 / 2, "cm³/mol"
+        note = "two atoms in a cube of the lattice parameter, which was rounded"
+        return [self._row("molar volume", "molar_volume_cm3_mol", value, note, unit, 0.01)]
 
     # --- wetting ----------------------------------------------------------------------------------
 
@@ -361,7 +335,8 @@ class _Bench:
         if not all(self.parameters.has(key) for key in keys):
             return text
         adhesion, angle = (self.parameters.value(key) for key in keys)
-        return f"{text}; the DFT numbers imply {adhesion / (1 + _cos(angle)):.3f}"
+        gamma = adhesion / (1 + math.cos(math.radians(angle)))
+        return f"{text}; the DFT numbers imply {gamma:.3f}"
 
     def _contact_angle_row(self, cosine: float) -> Row:
         name = f"contact angle of Li on {self.electrolyte}"
@@ -421,31 +396,16 @@ class _Bench:
         pair = self.parameters.value("pair_bond_eV")
         second = int(self.bulk.neighbours(0, 1)[0])
         single = self._formation(self.bulk, 0, {})
-        double = self._energy(self.bulk, {0: VACANCY, second: VACANCY}) - self._energy(
-            self.bulk, {}
-        )
+        double = self._energy(self.bulk, {0: VACANCY, second: VACANCY})
+        double -= self._energy(self.bulk, {})
         barrier = self.parameters.value("barrier_Li_eV")
         used = float(Model(self.bulk, self.parameters, 300.0).barriers_ueV[0]) / MICRO_eV
-        return [
-            Row("vacancy in the bulk", "eV", 4 * pair, single, _close(single, 4 * pair), "4 bonds"),
-            Row(
-                "two vacancies side by side",
-                "eV",
-                15 * pair,
-                double,
-                _close(double, 15 * pair),
-                "15 bonds broken",
-            ),
-            Row("hop barrier", "eV", barrier, used, _close(used, barrier)),
-        ]
-
-
-def _close(a: float, b: float) -> bool:
-    return abs(a - b) <= 1e-5
-
-
-def _cos(degrees: float) -> float:
-    return math.cos(math.radians(degrees))
+        rows = (
+            ("vacancy in the bulk", 4 * pair, single, "4 bonds"),
+            ("two vacancies side by side", 15 * pair, double, "15 bonds broken"),
+            ("hop barrier", barrier, used, ""),
+        )
+        return [Row(n, "eV", dft, own, abs(own - dft) <= 1e-5, note) for n, dft, own, note in rows]
 
 
 def _degrees(cosine: float) -> float:

@@ -57,7 +57,7 @@ def one_species(model: Model) -> tables.OneSpecies:
     excess = (binding - model.strip_reference_ueV) / kT
     # Rows are 4 * chemistry + class.
     metal = np.tile(_has_metal(model), (n_chemistries, 1))
-    expected = np.exp(-(site - model.kink_ueV) / kT)
+    expected = np.minimum(np.exp(-(site - model.kink_ueV) / kT), tables.MAX_EXPECTED)
     bits = np.arange(n_chemistries * _CHEMISTRY)
     counts_to = bits & tables.MASK_VACANCIES
     row = _row_of(bits) + np.where(counts_to == 0, tables.ALONE, 0)
@@ -68,7 +68,7 @@ def one_species(model: Model) -> tables.OneSpecies:
         binding_ueV=binding.astype(np.int32),
         strip_weight=np.exp(-model.strip_weight_lambda * excess) * metal,
         plate_weight=np.exp((1.0 - model.strip_weight_lambda) * excess) * metal,
-        expected=_in_units(expected),
+        expected=np.floor(expected / tables.EXPECTED_UNIT + 0.5).astype(np.int64),
         absorption=np.exp(-lost / kT) * (model.absorption_rate_Hz / model.unit_Hz),
     )
 
@@ -92,12 +92,6 @@ def _has_metal(model: Model) -> np.ndarray:
         first, second = nv1 >= n1, nv2 >= n2
         metal[layer, first & second if model.interaction_shells == 2 else first] = 0.0
     return metal
-
-
-def _in_units(expected) -> np.ndarray:
-    """Expected numbers of vacancies as whole numbers of `tables.EXPECTED_UNIT`."""
-    most = np.minimum(expected, tables.MAX_EXPECTED)
-    return np.floor(most / tables.EXPECTED_UNIT + 0.5).astype(np.int64)
 
 
 def two_species(model: Model) -> tables.TwoSpecies:

@@ -38,17 +38,13 @@ def random_map(
     shape (sites_per_layer,).
     """
     chemistry = np.zeros(lattice.sites_per_layer, dtype=np.uint8)
-    for index, wanted in enumerate(site_counts(fractions, lattice.sites_per_layer), 1):
+    # Rounded so that the sum is as close to its share as each of them.
+    ends = np.rint(np.cumsum(fractions) * lattice.sites_per_layer).astype(int)
+    for index, wanted in enumerate(np.diff(ends, prepend=0), 1):
         field = random_field(lattice, correlation_length_nm, rng)
         field[chemistry > 0] = -np.inf
         chemistry[np.argsort(-field, kind="stable")[:wanted]] = index
     return chemistry
-
-
-def site_counts(fractions: Sequence[float], n_sites: int) -> np.ndarray:
-    """Sites of each chemistry: rounded so that the sum is as close to its share as each of them."""
-    ends = np.rint(np.cumsum(fractions) * n_sites).astype(int)
-    return np.diff(ends, prepend=0)
 
 
 def random_field(
