@@ -25,7 +25,6 @@ PLATED_um = 13.0  # S4: 2.6 mAh/cm² of Li, ex situ
 HOURS = 10.0  # S4: "for a 10-h interdiffusion"; 2.6 mAh/cm² at 0.28 mA/cm² take 9.3 h
 # S4, Fig. 4f: Mg intensity over the plated metal relative to that of the bulk, by °C.
 MEASURED = {25: 0.5, 60: 0.8}
-CITATION = "Zhao et al., 10.1038/s41467-025-59567-8"
 _um2_per_cm2 = 1e8
 _POINTS = 4001
 
