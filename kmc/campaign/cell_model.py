@@ -44,7 +44,7 @@ def contact_table(runs: Iterable[Any]) -> pd.DataFrame:
     Columns: `CONDITIONS`, capacity_mAh_cm2, contact_fraction, transfer_ohm_cm2 (kT/(e j0 θ), charge
     transfer near rest), constriction_ohm_cm2 (of the current in the electrolyte) and run, the name
     of the file. `InputError` for a run that is no population, or that has been plated or rested:
-    its charge tells no state.
+    its charge determines no state.
     """
     import pandas as pd
 

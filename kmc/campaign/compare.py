@@ -35,7 +35,7 @@ class Compared:
     (`kmc.load_sweep`).
     """
 
-    # of the files, without their ending where that is enough to tell them apart
+    # of the files, without their ending where that is enough to distinguish them
     names: tuple[str, ...]
     # ``section.key`` or name of a number → its value in each run; None where a run has none
     inputs: Mapping[str, tuple]

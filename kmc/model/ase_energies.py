@@ -45,7 +45,7 @@ from kmc.model.dft_energies import quantities_of
 
 _ROUGH_eV_A = 0.1  # forces left on a band before its highest image climbs
 _STIFFNESS_eV_A2 = 20.0  # of LBFGS before it has learnt one; ASE's 70 takes twice the steps in Li
-_PROBE_A = 0.02  # shift along the band by which a saddle is told from a minimum
+_PROBE_A = 0.02  # shift along the band by which a saddle is distinguished from a minimum
 _SAVE_s = 5.0  # between two copies of an unfinished configuration
 
 
@@ -128,7 +128,7 @@ class Configurations:
         s = self.settings
         last = self._of_sizes(s.cells[-1], s.repeats[-1])
         found = quantities_of(last)
-        with warnings.catch_warnings():  # what is wrong with the last size has been said
+        with warnings.catch_warnings():  # what is wrong with the last size is known
             warnings.simplefilter("ignore")
             before = [quantities_of(self._of_sizes(c, s.repeats[-1])) for c in s.cells[-2:-1]]
             wider = [quantities_of(self._of_sizes(s.cells[-1], r)) for r in s.repeats[-2:-1]]

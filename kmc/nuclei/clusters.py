@@ -267,7 +267,7 @@ def cluster_free_energies(
             advice=f"Give {SMALLEST_N_MAX} to {LARGEST_N_MAX} vacancies.",
         )
     if walkers < 2:
-        raise InputError(f"walkers = {walkers}", advice="Two or more tell the error.")
+        raise InputError(f"walkers = {walkers}", advice="Two or more show the error.")
     steps = STEPS_PER_SIZE * n_max if steps is None else steps
     geometry = surface.geometry(n_max)
     weight, foot, layer, _ = enumerate_weights(surface, enumerated)

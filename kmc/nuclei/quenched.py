@@ -82,7 +82,7 @@ def quenched_maps(
     """
     surface: Surface = free.surface
     if maps < 2:
-        raise InputError(f"maps = {maps}", advice="Two or more tell how maps differ.")
+        raise InputError(f"maps = {maps}", advice="Two or more show how maps differ.")
     n_max = free.n_max if n_max is None else min(n_max, free.n_max)
     steps = STEPS_PER_SIZE * n_max if steps is None else steps
     wide = max(n_max, _SMALLEST_SIDE - 2)

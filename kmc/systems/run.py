@@ -127,7 +127,7 @@ def run_to_file(
 
 
 def system_of(path: str | Path) -> System:
-    """The kind of run that a file is of; what cannot be told is left to the reader of boxes.
+    """The kind of run that a file is of; what is not known is left to the reader of boxes.
 
     Raises
     ------

@@ -54,7 +54,7 @@ def match(
     kept, share = u[worst < limit], float((worst < limit).mean())
     # Where nothing is plausible the search needs places to start from: the least implausible.
     best, lowest = u[np.argsort(worst)[:20]], float(worst.min())
-    # Where few are found, the neighbourhood of the best is searched before "none" is said.
+    # Where few are found, the neighbourhood of the best is searched before "none" is the answer.
     for step in _STEP * 0.5 ** np.arange(_ROUNDS):
         if len(kept) >= 4 * wanted:
             break

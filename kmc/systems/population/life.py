@@ -3,7 +3,7 @@
 A gap is a connected set of cells without contact, cells that share an edge being connected, also
 across the edges of the periodic square. Successive fields are compared by overlap: a gap keeps its
 number as long as its largest part does, a part that comes off takes a new number once it is large
-enough to be told from a cell of the grid.
+enough to be distinguished from a cell of the grid.
 """
 
 from __future__ import annotations
