@@ -234,7 +234,7 @@ def _shape(run: RunFile, parameters: ParameterSet, coverage: float) -> tuple[flo
 
 
 def _angle_of_energies(run: RunFile, parameters: ParameterSet) -> float:
-    """The contact angle of a set that states none: what its own energies imply, as a note states."""
+    """The contact angle of a set that states none: what its energies imply, as a note states."""
     angle = contact_angle_of_energies_deg(parameters, run.system.lattice)
     if not 1.0 <= angle <= 179.0:  # a void of such a metal is a needle or a film
         raise InputError(
