@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
+import functools
 import re
 import tomllib
 from collections.abc import Iterable
@@ -130,6 +132,10 @@ def read_toml(path: Path) -> dict:
     return parse_toml(read_text(path), str(path))
 
 
+# A run reads its parameter set five times, and each point of a sweep does again.
+_parsed = functools.lru_cache(maxsize=16)(tomllib.loads)
+
+
 def parse_toml(text: str, source: str) -> dict:
     """Contents of a TOML text that came from `source`.
 
@@ -142,7 +148,7 @@ def parse_toml(text: str, source: str) -> dict:
     if _DEEP_KEY.search(text):
         raise _too_deep(source)
     try:
-        tables = tomllib.loads(text)
+        tables = copy.deepcopy(_parsed(text))
     except tomllib.TOMLDecodeError as problem:
         raise InputError(
             f"{source} is not valid TOML: {problem}", advice=_syntax_hint(text, str(problem))

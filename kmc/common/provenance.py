@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,15 +27,19 @@ def collect() -> dict[str, str]:
         ISO 8601). No user, host or path: a trajectory may be passed on.
     """
     found = {"kmc": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # run from a checkout on a bare sys.path
-            found[package] = _UNKNOWN
+    found |= {package: _installed(package) for package in PACKAGES}
     found["platform"] = f"{platform.system()} {platform.release()}"
     found["machine"] = platform.machine()
     found["created"] = datetime.now(UTC).isoformat(timespec="seconds")
     return found
+
+
+@functools.cache  # a sweep asks for each of its points
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a checkout on a bare sys.path
+        return _UNKNOWN
 
 
 def numerical_versions(known: Mapping[str, str]) -> str:
