@@ -258,21 +258,38 @@ def is_spare(geometry, cluster, site):
     return found == cluster.number[0] - 1
 
 
+# A sum waits some four cycles for each addition: the two below do four entries at a time.
+
+
 @inner
 def total_weight(cluster):
     """Sum of the factors of all sites beside the cluster."""
-    total = 0.0
-    for i in range(cluster.number[1]):
-        total += cluster.weight[i]
-    return total
+    weight, n = cluster.weight, cluster.number[1]
+    a = b = c = d = 0.0
+    for k in range(n // 4):
+        i = 4 * k
+        a += weight[i]
+        b += weight[i + 1]
+        c += weight[i + 2]
+        d += weight[i + 3]
+    for i in range(n - n % 4, n):
+        a += weight[i]
+    return (a + b) + (c + d)
 
 
 @inner
 def draw(cluster, target):
     """Site beside the cluster at this place of the cumulated factors."""
-    last = cluster.number[1] - 1
-    for i in range(last):
-        target -= cluster.weight[i]
+    weight, last = cluster.weight, cluster.number[1] - 1
+    first = 0
+    while first + 4 <= last:
+        part = (weight[first] + weight[first + 1]) + (weight[first + 2] + weight[first + 3])
+        if target < part:
+            break
+        target -= part
+        first += 4
+    for i in range(first, last):
+        target -= weight[i]
         if target < 0.0:
             return cluster.beside[i]
     return cluster.beside[last]
