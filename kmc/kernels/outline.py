@@ -133,13 +133,6 @@ def _second(place, cells, weights, m):
 
 
 @allocating
-def _bend(place, cells, weights, still, bent):
-    """Fill `bent` in cells of the line; arrays of `_beyond`, those of the grid flat."""
-    for m in range(cells.shape[0]):
-        bent[cells[m, 0]] = still[m] + weights[m, 3] * _second(place, cells, weights, m)
-
-
-@allocating
 def _along(i, j, place, kind, nx, ny, second):
     """Second derivative along the line, −1/R on the rim of a disc: a parabola through its cells."""
     n = place.shape[0]
@@ -173,8 +166,8 @@ def _wrapped(i, n):
 
 
 @allocating
-def _beyond(flat, place, nx, ny, kind, bent):
-    """What planes leave out of the Laplacian beyond a line: fills `bent`, lists what bends with h.
+def _beyond(flat, place, nx, ny, kind):
+    """What planes leave out of the Laplacian beyond a line: lists it, and what bends with h.
 
     Contact takes no part in differences, so a plane goes on there with its own slope and with the
     curvature of the line. The slope is the contact slope at the line, not at the faces of its
@@ -182,10 +175,10 @@ def _beyond(flat, place, nx, ny, kind, bent):
 
     Returns
     -------
-    (cells, weights) : int64 array (m, 6), float64 array (m, 4)
+    (cells, weights, first) : int64 array (m, 6), float64 array (m, 5), int64 array (n + 1)
         Cells of the line with contact beside them, by their numbers in `flat`, whose rows have a
         ghost cell at either end: itself and the five on which its second derivative rests; weights
-        of its three parts, and by how much it counts.
+        of its three parts, by how much it counts, and what does not bend; first of each row.
     """
     n = place.shape[0]
     wide = n + 2
@@ -193,9 +186,10 @@ def _beyond(flat, place, nx, ny, kind, bent):
     for i in range(n):
         for j in range(n):
             m += kind[i, j] == LINE
-    cells, weights = np.empty((m, 6), np.int64), np.empty((m, 4))
+    cells, weights, first = np.empty((m, 6), np.int64), np.empty((m, 5)), np.empty(n + 1, np.int64)
     m = 0
     for i in range(n):
+        first[i] = m
         for j in range(n):
             if kind[i, j] != LINE:
                 continue
@@ -228,9 +222,10 @@ def _beyond(flat, place, nx, ny, kind, bent):
             if across > 0:
                 second = _second(flat, cells, weights, m)
                 out += across * _along(i, j, place, kind, nx, ny, second)
-            bent[i, j + 1] = out
+            weights[m, 4] = out
             m += 1
-    return cells[:m], weights[:m]
+    first[n] = m
+    return cells[:m], weights[:m], first
 
 
 # In the two functions below each loop stores to few arrays, so that LLVM can prove them apart and
@@ -253,6 +248,21 @@ def _potentials(up, own, down, right, above, below, bent, out):
         total += o if below[j] > 0 else 0.0
         out[j] = -total
     out[0], out[n + 1] = out[n], out[1]
+
+
+@allocating
+def _potentials_of(i, phi, right, below, cells, weights, first, bent, out):
+    """`_potentials` of row i of planes; `bent` is zeros before and after."""
+    n, wide = phi.shape[0], phi.shape[1]
+    i = _wrapped(i, n)
+    a, b = (i - 1 if i else n - 1), (i + 1 if i + 1 < n else 0)
+    flat = phi.ravel()
+    for m in range(first[i], first[i + 1]):
+        second = _second(flat, cells, weights, m)
+        bent[cells[m, 0] - i * wide] = weights[m, 4] + weights[m, 3] * second
+    _potentials(phi[a], phi[i], phi[b], right[i], below[a], below[i], bent, out)
+    for m in range(first[i], first[i + 1]):
+        bent[cells[m, 0] - i * wide] = 0.0
 
 
 @allocating
@@ -298,18 +308,18 @@ def relax(h, rate, time, stages, mobility, cover, place, nx, ny, kind, work):
         Of each cell's surface, 1 or more; a face has that of the cell with more of it.
     cover, place, nx, ny, kind : arrays
         Of `locate`.
-    work : float64 array, shape (8, n, n + 2)
+    work : float64 array, shape (6, n, n + 2)
         Overwritten. Pages that each call takes anew from the system would cost a third of it.
     """
     n = h.shape[0]
-    bent, right, below, per, gain, mu = work[0], work[1], work[2], work[3], work[4], work[5]
-    phi, older, flow = work[6], work[7], np.empty(n + 2)
-    work[:6] = 0.0
+    right, below, per, gain, phi, older = work[0], work[1], work[2], work[3], work[4], work[5]
+    mu, bent, flow = np.empty((3, n + 2)), np.zeros(n + 2), np.empty(n + 2)
+    work[:4] = 0.0
     for i in range(n):
         phi[i, 1:-1] = place[i]
         phi[i, 0], phi[i, n + 1] = place[i, n - 1], place[i, 0]
     older[:] = phi
-    cells, weights = _beyond(phi.ravel(), place, nx, ny, kind, bent)
+    cells, weights, first_of = _beyond(phi.ravel(), place, nx, ny, kind)
     for i in range(n):
         next_row = i + 1 if i + 1 < n else 0
         for j in range(n):
@@ -320,22 +330,19 @@ def relax(h, rate, time, stages, mobility, cover, place, nx, ny, kind, work):
             below[i, j + 1] = min(cover[i, j], cover[next_row, j]) * max(own, mobility[next_row, j])
             per[i, j + 1], gain[i, j + 1] = 1 / max(cover[i, j], _SMALL), rate[i, j]
         right[i, 0] = right[i, n]
-    still = bent.ravel()[cells[:, 0]]
     weight = 2.0 / (stages * stages + stages)
     for stage in range(1, stages + 1):
         first = (2.0 * stage - 1.0) / stage
         of = (first, (1.0 - stage) / stage, first * weight * time)
-        _bend(phi.ravel(), cells, weights, still, bent.ravel())
-        for i in (n - 1, 0):
-            a, b = (i - 1 if i else n - 1), (i + 1 if i + 1 < n else 0)
-            _potentials(phi[a], phi[i], phi[b], right[i], below[a], below[i], bent[i], mu[i])
-        for i in range(n):  # potentials one row ahead, so that one pass over memory does
-            a, b = (i - 1 if i else n - 1), (i + 1 if i + 1 < n else 0)
-            if 0 < b < n - 1:
-                c = b + 1
-                _potentials(phi[i], phi[b], phi[c], right[b], below[i], below[b], bent[b], mu[b])
+        # Potentials of three rows at a time: one pass over memory, and none for theirs.
+        for i in (-1, 0):
+            _potentials_of(i, phi, right, below, cells, weights, first_of, bent, mu[i])
+        for i in range(n):
+            above, own, next_row = mu[(i + 2) % 3], mu[i % 3], mu[(i + 1) % 3]
+            _potentials_of(i + 1, phi, right, below, cells, weights, first_of, bent, next_row)
+            a = i - 1 if i else n - 1
             _exchange(
-                *(mu[a], mu[i], mu[b], right[i], below[a], below[i], gain[i], per[i]),
+                *(above, own, next_row, right[i], below[a], below[i], gain[i], per[i]),
                 *(of, phi[i], older[i], flow),
             )
         phi, older = older, phi
