@@ -248,10 +248,10 @@ class SurfaceField:
             medium.sink_length_um,
             medium.sink_depth_um,
         )
-        self._inverse = np.zeros_like(self._cells)
-        # The inverse kernel on the grid is nearly the inverse of the mixed problem: it
-        # preconditions it.
-        np.divide(1.0, self._cells, out=self._inverse, where=self._cells > 0)
+        # Single precision serves the iterations, whose tolerance is far above its rounding.
+        self._single = self._cells.astype(np.float32)
+        self._inverse = np.zeros_like(self._single)
+        np.divide(1.0, self._single, out=self._inverse, where=self._single > 0)
         self._width_um = _WIDTH_CELLS * self.pitch_um
         self._own_s = self._smeared_s(waves)
         self._table = self._smeared_pairs(self._width_um)
@@ -318,8 +318,8 @@ class SurfaceField:
         own = near[3]
         rim = np.interp(voids.cell_share, self._shares, self._rim_s)
 
-        def apply(flux):
-            image = self.convolved(self._on_grid(flux, voids), mean[1])
+        def apply(flux, kind=np.float32):
+            image = self.convolved(self._on_grid(flux, voids).astype(kind, copy=False), mean[1])
             out = np.empty_like(flux)
             out[:n_cells] = image.ravel()[voids.cells] + rim * flux[:n_cells]
             points = flux[n_cells:]
@@ -338,7 +338,7 @@ class SurfaceField:
         def precondition(residual):
             out = np.empty_like(residual)
             if n_cells:
-                grid = np.zeros((self.n_cells, self.n_cells))
+                grid = np.zeros((self.n_cells, self.n_cells), np.float32)
                 grid.ravel()[voids.cells] = residual[:n_cells] * eased
                 out[:n_cells] = self._deconvolved(grid, mean[1]).ravel()[voids.cells] * eased
             out[n_cells:] = residual[n_cells:] / diagonal
@@ -347,7 +347,7 @@ class SurfaceField:
         flux = np.zeros_like(wanted)
         if guess is not None:
             flux[:n_cells], flux[n_cells:] = guess
-        residual = wanted - apply(flux) if guess is not None else wanted.copy()
+        residual = wanted - apply(flux, np.float64) if guess is not None else wanted.copy()
         steps = 0
         # In units of S at the worst void, not as a norm: no single void may be far off.
         if np.abs(residual).max() > tolerance * scale:
@@ -399,7 +399,7 @@ class SurfaceField:
         """S on the grid from fluxes per cell; `mean_s` is the resistance of their mean."""
         waves = fft.rfft2(grid)
         average = waves[0, 0].real
-        waves *= self._cells
+        waves *= self._single if grid.dtype == np.float32 else self._cells
         waves[0, 0] = average * mean_s
         return fft.irfft2(waves, s=grid.shape) / self.pitch_um**2
 
@@ -416,20 +416,17 @@ class SurfaceField:
         grid.ravel()[voids.cells] = flux[:n_cells]
         if len(voids.x_um):
             discs.spread(
-                voids.x_um,
-                voids.y_um,
-                flux[n_cells:],
-                self._width_um,
-                _REACH_CELLS,
-                self.edge_um,
-                grid,
+                *(voids.x_um, voids.y_um, flux[n_cells:]),
+                *(self._width_um, _REACH_CELLS, self.edge_um, grid),
             )
         return grid
 
     def _at_points(self, grid: np.ndarray, voids: Absorbers) -> np.ndarray:
-        return discs.gather(
-            voids.x_um, voids.y_um, grid, self._width_um, _REACH_CELLS, self.edge_um
-        )
+        x, y = voids.x_um, voids.y_um
+        if not len(x):
+            return np.zeros(0)
+        grid = grid.astype(np.float64, copy=False)  # kernels are compiled for one type
+        return discs.gather(x, y, grid, self._width_um, _REACH_CELLS, self.edge_um)
 
     def _near(self, voids: Absorbers):
         """Pairs of small voids with what their Gaussians leave out, and the same of each alone."""

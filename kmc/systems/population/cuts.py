@@ -119,7 +119,8 @@ def _runs(h_um: np.ndarray, share: np.ndarray, cell_um: float, resolution_um: fl
     for i, first, last in zip(row[hidden], begin[hidden], end[hidden], strict=True):
         is_open[i, first:last] = True
         share[i, np.arange(first - 1, last + 1) % n] = 1.0
-    h_um, share, is_open = _from_contact(is_open, h_um, share, is_open)
+    if hidden.any():
+        h_um, share, is_open = _from_contact(is_open, h_um, share, is_open)
     row, begin, end = _stretches(is_open)
     if not len(row):
         return np.zeros(0), np.zeros(0), row

@@ -102,7 +102,7 @@ class Gaps(GapState):
     def _absorbers(self) -> Absorbers:
         """The voids as the field of vacancies sees them."""
         site, vapour, points = self.setting.medium.site_volume_um3, self.setting.vapour, self.points
-        names, count = self._parts
+        names, count = self.parts
         volume = np.bincount(names.ravel(), self.h_um.ravel(), minlength=count + 1)
         over = np.ones(count + 1)
         if count:
@@ -255,8 +255,7 @@ class Gaps(GapState):
         down = shape.cover * (lower_um / unit)
         step -= down
         time = dt * setting.surface_um4_s / pitch**4
-        shape.set_mobility(step, time, self._parts[0])
-        # The line is found anew before it has left its cell: its place decides where the flux goes.
+        shape.set_mobility(step, time, self.parts[0])
         largest = float(np.abs(step[shape.kind == outline.LINE]).max(initial=0.0))
         longest = max(_SHORTEST_SHARE, 1 / max(1, math.ceil(largest / _WEDGE_SHARE)))
         lowers = float(np.maximum(down, 0.0).sum())

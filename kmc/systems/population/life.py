@@ -22,27 +22,34 @@ KINDS = ("appears", "splits", "coalesces", "collapses")
 class Gaps:
     """The connected gaps of one field.
 
-    - `label` (int64 array, shape (n, n)): number of the gap of each cell from 1; 0 where there is
-      contact.
-    - `area_um2`, `volume_um3`, `height_um` (float64 arrays, shape (n_gaps,)): of each; the height
-      is the largest of its cells.
-    - `x_um`, `y_um` (float64 arrays, shape (n_gaps,)): centre of the volume within the square.
+    Attributes
+    ----------
+    label : int64 array, shape (n, n)
+        Number of the gap of each cell from 1; 0 where there is contact.
+    h_um : float64 array, shape (n, n)
+    edge_um : float
+    area_um2, volume_um3, height_um : float64 arrays, shape (n_gaps,)
+        Of each; the height is the largest of its cells.
     """
 
     label: np.ndarray
+    h_um: np.ndarray
+    edge_um: float
     area_um2: np.ndarray
     volume_um3: np.ndarray
     height_um: np.ndarray
-    x_um: np.ndarray
-    y_um: np.ndarray
 
     def __len__(self) -> int:
         return len(self.area_um2)
 
-    @property
-    def width_um(self) -> np.ndarray:
-        """Diameter of a circle of the same area."""
-        return np.sqrt(4 * self.area_um2 / np.pi)
+    def centres_um(self) -> np.ndarray:
+        """Centres of the volumes within the square, shape (2, n_gaps): x, y."""
+        n, flat = len(self.h_um), self.label.ravel()
+        # On a periodic axis the mean of a place is the phase of the mean of exp(2πi x/edge).
+        phase = np.exp(2j * np.pi * (np.arange(n) + 0.5) / n)
+        waves = (self.h_um * phase).ravel(), (self.h_um * phase[:, None]).ravel()
+        sums = [np.bincount(flat, w.real) + 1j * np.bincount(flat, w.imag) for w in waves]
+        return np.angle(sums)[:, 1:] % (2 * np.pi) * self.edge_um / (2 * np.pi)
 
 
 def label(open_cells: np.ndarray) -> tuple[np.ndarray, int]:
@@ -60,23 +67,16 @@ def label(open_cells: np.ndarray) -> tuple[np.ndarray, int]:
     return of[found], n - 1  # the contact, 0, is joined to nothing and stays first
 
 
-def gaps_of(h_um: np.ndarray, edge_um: float) -> Gaps:
-    """Label a field of gaps h ≥ 0, shape (n, n), and measure every gap."""
-    numbers, n = label(h_um > 0)
+def gaps_of(h_um: np.ndarray, edge_um: float, parts: tuple[np.ndarray, int] | None = None) -> Gaps:
+    """Label a field of gaps h ≥ 0, shape (n, n), and measure every gap; `parts`: its `label`."""
+    numbers, n = label(h_um > 0) if parts is None else parts
     cell = (edge_um / len(h_um)) ** 2
     flat, height = numbers.ravel(), h_um.ravel()
     area = np.bincount(flat, minlength=n + 1)[1:] * cell
     volume = np.bincount(flat, height, minlength=n + 1)[1:] * cell
     highest = np.zeros(n + 1)
     np.maximum.at(highest, flat, height)
-    # On a periodic axis the mean of a place is the phase of the mean of exp(2πi x/edge).
-    phase = np.exp(2j * np.pi * (np.arange(len(h_um)) + 0.5) / len(h_um))
-    centres = []
-    for wave in (np.broadcast_to(phase, h_um.shape), np.broadcast_to(phase[:, None], h_um.shape)):
-        turned = wave.ravel() * height
-        mean = np.bincount(flat, turned.real, n + 1) + 1j * np.bincount(flat, turned.imag, n + 1)
-        centres.append(np.angle(mean[1:]) % (2 * np.pi) * edge_um / (2 * np.pi))
-    return Gaps(numbers, area, volume, highest[1:], *centres)
+    return Gaps(numbers, h_um, edge_um, area, volume, highest[1:])
 
 
 @dataclass
@@ -103,7 +103,9 @@ class Life:
         # Of each void that is there: number, largest area so far, area, volume, height.
         self.voids = np.zeros((0, 5))
 
-    def follow(self, h_um: np.ndarray) -> list[tuple[int, int, int, float, float, float]]:
+    def follow(
+        self, h_um: np.ndarray, parts: tuple[np.ndarray, int] | None = None
+    ) -> list[tuple[int, int, int, float, float, float]]:
         """Compare a field with the one before.
 
         Returns
@@ -112,7 +114,7 @@ class Life:
             Index into `KINDS`, the void, and the one it came off or became part of (0 without).
             Sizes are those with which it began, or the last ones before it ended.
         """
-        now, old = gaps_of(h_um, self.edge_um), self.of_cell
+        now, old = gaps_of(h_um, self.edge_um, parts), self.of_cell
         self.regained_um2 += (
             np.count_nonzero((old > 0) & (now.label == 0)) * (self.edge_um / self.n_cells) ** 2
         )

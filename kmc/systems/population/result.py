@@ -85,9 +85,10 @@ class PopulationRun(TableRun):
         frame = range(len(self.frames["time_s"]))[frame]
         drawn, mine = gaps_of(self.gap_um(frame), self.edge_um), self.points["frame"] == frame
         radius = self.points["radius_um"][mine]
+        x_um, y_um = drawn.centres_um()
         columns = {
-            "x_um": (drawn.x_um, self.points["x_um"][mine]),
-            "y_um": (drawn.y_um, self.points["y_um"][mine]),
+            "x_um": (x_um, self.points["x_um"][mine]),
+            "y_um": (y_um, self.points["y_um"][mine]),
             "footprint_um2": (drawn.area_um2, np.pi * radius**2),
             "volume_um3": (drawn.volume_um3, self.points["volume_um3"][mine]),
         }

@@ -223,7 +223,7 @@ class PopulationJob(Job):
     def _follow(self) -> Iterator[Item]:
         """What the gaps on the grid have done since the last time."""
         now = (len(self.reasons), self.gaps.time_s, self._capacity())
-        for found in self.life.follow(self.gaps.h_um):
+        for found in self.life.follow(self.gaps.h_um, self.gaps.parts):
             values = zip((*_EVENT, *_SIZES), (*now, *found), strict=True)
             yield Listed("events", {name: [value] for name, value in values})
 

@@ -182,14 +182,23 @@ class GapState:
 
     - `rng` (numpy Generator)
 
-    - `h_um` (float64 array, shape (n, n)): gap, the mean over each cell; rows are y, columns x.
-    - `cover` (float64 array, shape (n, n)): share of each cell under a drawn void; contact is where
-      it is 0.
-    - `points` (Points)
-    - `surface` (float64 array, shape (n, n)): S.
-    - `S_contact` (float): its mean over contact.
-    - `roof_velocity_um_s` (float): V, at which the body comes down.
-    - `pressure_MPa` (float): stack pressure, before `pressure_share`.
+    Attributes
+    ----------
+    h_um : float64 array, shape (n, n)
+        Gap, the mean over each cell; rows are y, columns x.
+    cover : float64 array, shape (n, n)
+        Share of each cell under a drawn void; contact is where it is 0.
+    parts : (int64 array, shape (n, n), int)
+        Number of the drawn void of each cell from 1, 0 on contact; how many there are.
+    points : Points
+    surface : float64 array, shape (n, n)
+        S.
+    S_contact : float
+        Its mean over contact.
+    roof_velocity_um_s : float
+        V, at which the body comes down.
+    pressure_MPa : float
+        Stack pressure, before `pressure_share`.
     """
 
     def __init__(self, setting: GapSetting, rng: np.random.Generator):
@@ -312,7 +321,7 @@ class GapState:
 
     def _locate(self) -> None:
         self.outline.locate(self.h_um / (self.setting.slope * self.setting.pitch_um))
-        self._parts = label(self.outline.kind != outline.DRY)
+        self.parts = label(self.outline.kind != outline.DRY)
 
     def _meet(self) -> None:
         """Points join each other and drawn voids, grow to be drawn, dissolve; and the reverse."""
@@ -394,7 +403,7 @@ class GapState:
         setting = self.setting
         pitch, n = setting.pitch_um, setting.n_cells
         self._locate()
-        names, count = self._parts
+        names, count = self.parts
         area = np.bincount(names.ravel(), self.cover.ravel(), minlength=count + 1)
         # Below the area at which points are drawn, so that no void goes to and fro between the two.
         narrow = 1 + np.flatnonzero(area[1:] < 0.6 * math.pi)
@@ -458,7 +467,7 @@ class Outline:
     def __init__(self, n: int):
         self.cover, self.place, self.nx, self.ny = (np.zeros((n, n)) for _ in range(4))
         self.kind = np.zeros((n, n), np.int8)
-        self._work = np.zeros((8, n, n + 2))
+        self._work = np.zeros((6, n, n + 2))
         self.mobility, self.largest = np.ones((n, n)), 1.0  # of the surface, by cell
 
     def locate(self, h: np.ndarray) -> None:

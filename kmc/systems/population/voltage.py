@@ -26,6 +26,7 @@ from kmc.model.electrochemistry import conductivity_mS_cm, thermal_voltage_V
 from kmc.nuclei.field import Absorbers, Medium, SurfaceField
 
 _MAX_CELLS = 256
+_TOLERANCE = 5e-3  # of the potential
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ class Constriction:
         none = np.zeros(0)
         absorbers = Absorbers(cells, contact[cells], np.full(len(cells), -1.0), *[none] * 4)
         still = np.zeros((n, n))
-        # From nothing each time: a resumed run must find the same to the last digit.
-        found = self._field.solve(still, (-1.0, self._shift), absorbers, tolerance=1e-5)
+        # From nothing each time: a resumed run must find the same to the last digit, and from there
+        # the error of the sum is that of the potential squared (a Ritz value).
+        found = self._field.solve(still, (-1.0, self._shift), absorbers, tolerance=_TOLERANCE)
         return max(0.0, self._edge_um**2 / float(found.cell_per_s.sum()) - self._shift)

@@ -24,8 +24,9 @@ def test_gaps_are_connected_across_the_edges_of_the_square():
     assert sorted(found.volume_um3) == pytest.approx([0.5, 2.0])
     corner = int(np.argmax(found.area_um2))
     # Cells −3 to 0 along x and −2 to 1 along y: centres at −0.5 µm and 0.
-    assert (found.x_um[corner] + 5) % 10 - 5 == pytest.approx(-0.5)
-    assert (found.y_um[corner] + 5) % 10 - 5 == pytest.approx(0.0)
+    x_um, y_um = found.centres_um()
+    assert (x_um[corner] + 5) % 10 - 5 == pytest.approx(-0.5)
+    assert (y_um[corner] + 5) % 10 - 5 == pytest.approx(0.0)
 
 
 def test_gaps_that_touch_at_a_corner_alone_are_two():
