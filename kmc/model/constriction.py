@@ -6,6 +6,10 @@ contact. Holm's resistance of one round spot on a half-space is 1/(4 κ a); seve
 contacts are a sheet with holes. The common problem, contacts of one potential on a conducting
 half-space, is solved here for the actual map: every contact site is a source, the box is periodic,
 and the resistance of full contact is exactly 0.
+
+`kmc.nuclei.field` solves the same problem on square cells, which may be covered in part and have a
+measured resistance of their rim. Sites of a lattice are no square grid, are whole, and each that is
+lost must raise the resistance, so that boxes keep a solver of their own (and their bytes).
 """
 
 from __future__ import annotations

@@ -70,12 +70,13 @@ class Upscale(SystemSection):
     body: Literal["rigid", "viscous"] | None = _key(
         None,
         "how the metal above voids comes down: as a whole, or flowing by creep under the pressure; "
-        "without it viscous where there is a pressure",
+        "without it viscous where there is a pressure. The rigid body is that of a metal that does "
+        "not creep, not the limit of no pressure: capillarity draws on a viscous one, too",
     )
     pressure_share: Number = _key(
         1.0,
         "share of conditions.stack_pressure_MPa that this piece of interface carries, less than 1 "
-        "near a free edge",
+        "near a free edge; 0 makes the body rigid unless it is given",
         ge=0,
         le=1,
     )

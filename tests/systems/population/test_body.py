@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from squares import run, setting
 
+import kmc
 from kmc.systems.population.body import Body, Viscous
 from kmc.systems.population.gaps import Gaps
 
@@ -75,3 +76,22 @@ def test_creep_keeps_contact_and_every_vacancy_is_counted():
     run(gaps, 420.0)
     run(again, 420.0)
     assert gaps.h_um.tobytes() == again.h_um.tobytes()
+
+
+@pytest.mark.slow
+def test_a_rigid_body_is_not_the_limit_of_no_pressure(tmp_path):
+    """The figures of docs/upscaling.md: the share is continuous at 0 for one and the same body."""
+
+    def contact(**given):
+        changes = {"domain_um": 16.0, "grid_um": 0.25, "capacity_mAh_cm2": 0.6, "samples": 60}
+        changes = {f"upscale.{key}": value for key, value in (changes | given).items()}
+        found = kmc.run("operando_li", changes, output=tmp_path / "one.h5", overwrite=True)
+        s = found.samples
+        at = np.interp([0.2, 0.6], s["capacity_mAh_cm2"], s["contact_fraction"])
+        return *at, s["capacity_mAh_cm2"][-1]
+
+    none, little = contact(body="viscous"), contact(pressure_share=1e-6)
+    assert none[0] == pytest.approx(0.41, abs=0.005)
+    assert little[0] == pytest.approx(none[0], rel=1e-3)
+    assert min(none[1], little[1]) > 0.1
+    assert contact()[2] == pytest.approx(0.433, abs=0.005)
