@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,9 +24,6 @@ from kmc.kernels import becker_doering as kernel
 from kmc.model.electrochemistry import flux_per_cm2_s
 from kmc.model.sinks import sink_distance
 from kmc.nuclei.nucleation import NucleationModel
-
-if TYPE_CHECKING:
-    import xarray
 
 UNIT_SIZES = 120  # sizes 1, 2, 3, … before the grid widens
 _GROWTH = 0.03  # share by which sizes grow from one grid point to the next beyond
@@ -59,7 +55,6 @@ class Burst:
 
     Attributes
     ----------
-    current_mA_cm2, thickness_um : float
     density_per_um2 : float
         Largest number of voids: of clusters beyond the critical size of the moment.
     S : float
@@ -95,29 +90,11 @@ class Burst:
         """The numbers as plain data; None where one is not finite."""
         return {key: finite(getattr(self, key)) for key in _NUMBERS}
 
-    def to_xarray(self) -> xarray.Dataset:
-        """Course of S, voids and their mean size in time."""
-        import xarray as xr
-
-        columns = {
-            "S": (self.activity, "1", "activity of vacancies at the interface"),
-            "density": (self.voids_per_um2, "1/µm2", "voids"),
-            "mean_size": (self.mean_size, "1", "vacancies per void"),
-        }
-        return xr.Dataset(
-            {
-                n: ("time", v, {"units": u, "long_name": text})
-                for n, (v, u, text) in columns.items()
-            },
-            coords={"time": ("time", self.times_s, {"units": "s"})},
-            attrs={key: getattr(self, key) for key in _NUMBERS} | {"S_largest": self.S},
-        )
-
 
 def population(model: NucleationModel, coarseness: float = 1.0) -> kernel.Sizes:
     """Clusters of all sizes, from single vacancies to voids of `_LARGEST`, in equilibrium at S = 1.
 
-    - `coarseness`: widens the grid of sizes.
+    `coarseness` widens the grid of sizes.
     """
     grid = list(np.arange(1.0, max(UNIT_SIZES, model.free.n_max) + 1))
     while grid[-1] < _LARGEST:
@@ -156,13 +133,7 @@ def metal(
     sink_length_cm: float = math.inf,
     sink_depth_cm: float = math.inf,
 ) -> kernel.Depths:
-    """Layers of the metal at S = 1, thin at the interface.
-
-    - `per_cm3`: vacancies per volume at S = 1.
-    - `thickness_cm`, `sink_length_cm`, `sink_depth_cm`: L, finite; λ and 1/κ, infinite for none.
-    """
-    # Geometric: S changes within nanometres after a nanosecond, and over the whole metal in the
-    # end.
+    """Layers of the metal at S = 1, thin at the interface; `per_cm3` vacancies at S = 1."""
     edges = np.geomspace(_FIRST_DEPTH, 1.0, _DEPTH_POINTS) * thickness_cm
     edges = np.concatenate(([0.0], edges))
     centres = (edges[1:] + edges[:-1]) / 2
@@ -204,14 +175,9 @@ def nucleation_burst(
     """
     sinks_um = {"sink_length": sink_length_um, "sink_depth": sink_depth_um}
     distance_um = sink_distance(thickness_um, **sinks_um)
-    for name, value in (
-        ("current", current_mA_cm2),
-        ("thickness", thickness_um),
-        *sinks_um.items(),
-        ("the distance of the nearest sink", distance_um),
-    ):
-        finite = math.isfinite(value) or name not in ("current", "the distance of the nearest sink")
-        if not (finite and value > 0):
+    bounded = {"current": current_mA_cm2, "the distance of the nearest sink": distance_um}
+    for name, value in {**bounded, "thickness": thickness_um, **sinks_um}.items():
+        if not value > 0 or (name in bounded and math.isinf(value)):
             raise InputError(f"{name} = {value} is out of range", advice="Give one above 0.")
     transport = model.transport
     flux = flux_per_cm2_s(current_mA_cm2, transport.surface.parameters.valence)

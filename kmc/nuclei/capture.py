@@ -36,17 +36,10 @@ CAPTURES = ("field", "sum")
 class Transport:
     """Equilibrium concentrations and mobilities of vacancies at one interface and temperature.
 
-    Parameters
-    ----------
-    surface : Surface
-    floor_eV : float
-        Barrier that no hop with an end in L1 or L2 falls below: the raised barriers of an event
-        loop, to compare with it. 0: true rates.
-    capture : {"field", "sum"}
-        "field": G(R) of the mixed boundary problem. "sum": 4 K R + 2π K_i / ln(ℓ/R), metal and
-        interface side by side, with ℓ the distance between voids.
-    spacing_cm : float
-        ℓ of "sum".
+    No hop with an end in L1 or L2 has a barrier below `floor_eV`, the raised barriers of an event
+    loop to compare with; 0: true rates. `capture` is "field", G(R) of the mixed boundary problem,
+    or "sum", 4 K R + 2π K_i / ln(ℓ/R), metal and interface side by side, with ℓ the distance
+    between voids, `spacing_cm`.
     """
 
     surface: Surface

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +24,6 @@ from kmc.errors import InputError
 from kmc.kernels import cluster_walk
 from kmc.kernels import clusters as kernel
 from kmc.nuclei.surface import Surface, empty_cluster, root_site
-
-if TYPE_CHECKING:
-    import xarray
 
 ENUMERATED = 7  # 1.4 million clusters
 SMALLEST_N_MAX, LARGEST_N_MAX = 8, 400
@@ -84,34 +81,8 @@ class ClusterFreeEnergies:
         """1 … n_max."""
         return np.arange(1, self.n_max + 1)
 
-    def to_xarray(self) -> xarray.Dataset:
-        """ln Z_n, its error and the mean shapes by n, with the conditions as attributes."""
-        import xarray as xr
-
-        columns = {
-            "ln_Z": (self.ln_Z, "logarithm of Z_n per L1 site"),
-            "ln_Z_error": (self.ln_Z_error, "standard error"),
-            "sampled_ln_Z": (self.sampled_ln_Z, "the walks alone, anchored at n = 1"),
-            "sampled_error": (self.sampled_error, "standard error of the walks alone"),
-            "footprint": (self.footprint, "mean vacancies in L1"),
-            "mean_layer": (self.mean_layer, "mean layers above L1 of a vacancy"),
-        }
-        return xr.Dataset(
-            {
-                name: ("n", values, {"units": "1", "long_name": text})
-                for name, (values, text) in columns.items()
-            },
-            coords={"n": ("n", self.n, {"long_name": "vacancies in the cluster"})},
-            attrs=self._facts(),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Numbers as plain data."""
-        facts = self._facts()
-        numbers = {name: getattr(self, name).tolist() for name in ("ln_Z", "ln_Z_error")}
-        return facts | {"n_enumerated": facts.pop("enumerated")} | numbers
-
-    def _facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
+        """What they were computed for and how."""
         of_surface = ("lattice", "temperature_K", "mg_coverage", "mg_fraction")
         return {
             "parameters": self.surface.parameters.name,
@@ -121,19 +92,11 @@ class ClusterFreeEnergies:
 
 
 def enumerate_weights(surface: Surface, largest: int, geometry=None, root: int | None = None):
-    """Z_n by listing every cluster of up to `largest` vacancies.
+    """Z, footprint, mean layer and number of clusters, from n = 1, by listing every cluster.
 
-    - `largest`: 7 takes a tenth of a second, each further vacancy thirteen times as long.
-    - `geometry`, `root`: another arrangement of sites, such as one of quenched Mg, and the L1 site
-      that is the first of every cluster; by default Mg averaged over, where every site is like any
-      other.
-
-    Returns
-    -------
-    Z, footprint, mean_layer : ndarray, shape (largest,)
-        From n = 1.
-    counts : ndarray of int, shape (largest,)
-        Clusters listed.
+    Up to 7 vacancies take a tenth of a second, each further one thirteen times as long. `geometry`
+    and `root` are another arrangement of sites, such as one of quenched Mg, and the L1 site that is
+    the first of every cluster; by default Mg averaged over, where every site is like any other.
     """
     if geometry is None:
         # Twice as wide: the root stays the first by number among all L1 sites in reach.
@@ -167,8 +130,7 @@ def list_clusters(geometry, cluster, root, largest, sums, counts) -> None:
 class Walk:
     """One walk over clusters of 1 … n_max vacancies.
 
-    - `geometry` (kernels.clusters.Geometry)
-    - `start`: L1 site of the first vacancy; the middle of the plane by default.
+    It begins with the L1 site `start`, by default the middle of the plane.
     """
 
     def __init__(self, geometry, n_max: int, rng: np.random.Generator, start: int | None = None):
@@ -212,15 +174,8 @@ def first_bias(ln_Z: np.ndarray, n_max: int) -> np.ndarray:
 def learn_bias(geometry, ln_Z: np.ndarray, n_max: int, rng, start: int | None = None):
     """A bias that makes all sizes about equally frequent, from a walk that learns it.
 
-    - `geometry` (kernels.clusters.Geometry)
-    - `ln_Z` (ndarray): what is known of ln Z_n, from n = 1.
-    - `rng` (numpy.random.Generator)
-    - `start`: L1 site where the walk begins.
-
-    Raises
-    ------
-    InputError
-        Some size was never left upwards or downwards.
+    `ln_Z` is what is known of it, from n = 1. InputError: some size was never left upwards or
+    downwards.
     """
     bias = first_bias(ln_Z, n_max)
     walk = Walk(geometry, n_max, rng, start)
@@ -251,10 +206,14 @@ def cluster_free_energies(
 ) -> ClusterFreeEnergies:
     """ln Z_n for n = 1 … `n_max`.
 
-    - `seed`: equal seeds give equal numbers.
-    - `walkers`: independent walks; the error bars come from their scatter.
-    - `steps`: of each walk; by default 80 000 for each size.
-    - `enumerated`: largest n that is enumerated.
+    Parameters
+    ----------
+    walkers : int
+        Independent walks; the error bars come from their scatter.
+    steps : int, optional
+        Of each walk; by default 80 000 for each size.
+    enumerated : int
+        Largest n that is enumerated.
 
     Raises
     ------

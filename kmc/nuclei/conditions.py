@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kmc.common import catalogue
 from kmc.errors import InputError
@@ -13,6 +13,9 @@ from kmc.model.hamiltonian import LI, MG
 from kmc.model.parameters import ParameterSet, load_parameters
 from kmc.model.sinks import sink_distance
 from kmc.nuclei.surface import Surface
+
+if TYPE_CHECKING:
+    from kmc.runfile.run_file import RunFile
 
 
 @dataclass(frozen=True)
@@ -113,12 +116,6 @@ def _run_conditions(source) -> Conditions:
             advice="Nucleation is asked for at an interface.",
         )
     parameters = run.parameter_set()
-    coverage = system.mg_coverage_L1
-    if coverage is None:
-        coverage = system.mg_fraction
-    elif coverage == "equilibrium":
-        plain = Surface(parameters, system.lattice, conditions.temperature_K)
-        coverage = equilibrium_coverage(plain, system.mg_fraction)
     steps = [planned.step.drive.current_density_mA_cm2 for planned in run.protocol.plan]
     current = max(steps) if steps else conditions.current_density_mA_cm2
     return Conditions(
@@ -126,13 +123,22 @@ def _run_conditions(source) -> Conditions:
         parameters=parameters,
         lattice=system.lattice,
         temperature_K=conditions.temperature_K,
-        mg_coverage=float(coverage),
+        mg_coverage=coverage_of(run, parameters),
         mg_fraction=system.mg_fraction,
         current_mA_cm2=current if current > 0 else math.nan,
         thickness_um=conditions.electrode_thickness_um,
         sink_length_um=conditions.sink_length_um,
         sink_depth_um=conditions.sink_depth_um,
     )
+
+
+def coverage_of(run: RunFile, parameters: ParameterSet) -> float:
+    """Share of Mg in L1 of a run; that of the metal where it gives none."""
+    system = run.system
+    if system.mg_coverage_L1 == "equilibrium":
+        plain = Surface(parameters, system.lattice, run.conditions.temperature_K)
+        return equilibrium_coverage(plain, system.mg_fraction)
+    return float(system.mg_fraction if system.mg_coverage_L1 is None else system.mg_coverage_L1)
 
 
 def equilibrium_coverage(surface: Surface, mg_fraction: float) -> float:

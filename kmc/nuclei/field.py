@@ -37,7 +37,6 @@ from kmc.nuclei.spreading import (
 _WIDTH_CELLS = 1.0  # standard deviation of the Gaussian that stands for a point on the grid
 _REACH_CELLS = 4
 _NEAR_CELLS = 7.0  # pairs of points closer than this get what the Gaussians leave out
-_RESOLVED_CELLS = 1.0  # radius from which a footprint is drawn
 _RIM = 2.25
 _MAX_STEPS = 400
 
@@ -94,9 +93,8 @@ class MeanField:
     """Mean supersaturation above 1 through the thickness of the metal: storage, flux to the sink.
 
     ∂c/∂t = D_v ∂²c/∂z² with the flux J at z = 0, where the first layer stores too, and c = c_eq at
-    z = L; finite volumes, implicit in time, which keep count of every vacancy.
-
-    - `closed_depth_um`: depth of the metal where it has no sink.
+    z = L; finite volumes, implicit in time, which keep count of every vacancy. Metal without a sink
+    is `closed_depth_um` deep.
     """
 
     def __init__(self, medium: Medium, closed_depth_um: float):
@@ -139,11 +137,8 @@ class MeanField:
     def advance(self, dt_s: float, flux_per_um2_s: float) -> tuple[float, float]:
         """Go `dt_s` on under a flux.
 
-        Returns
-        -------
-        (far, near) : float
-            What went to the far side of the metal, and what ended at the interface and at the
-            sinks in the metal; vacancies per µm².
+        Returns what went to the far side of the metal, and what ended at the interface and at the
+        sinks in the metal; vacancies per µm².
         """
         past, unit = self._solved(dt_s)
         before = self.stored_per_um2
@@ -230,23 +225,14 @@ class Solution:
 
 
 class SurfaceField:
-    """The interface as a periodic grid.
-
-    - `edge_um`: edge of the square.
-    - `n_cells`: cells along it.
-    """
+    """The interface as a periodic grid of `n_cells` along an edge."""
 
     def __init__(self, medium: Medium, edge_um: float, n_cells: int):
         self.medium, self.edge_um, self.n_cells = medium, edge_um, n_cells
         self.pitch_um = edge_um / n_cells
         self._cells, waves = grid_resistance(
-            n_cells,
-            edge_um,
-            medium.bulk_per_um_s,
-            medium.interface_per_s,
-            medium.thickness_um,
-            medium.sink_length_um,
-            medium.sink_depth_um,
+            *(n_cells, edge_um, medium.bulk_per_um_s, medium.interface_per_s),
+            *(medium.thickness_um, medium.sink_length_um, medium.sink_depth_um),
         )
         # Single precision serves the iterations, whose tolerance is far above its rounding.
         self._single = self._cells.astype(np.float32)
@@ -275,8 +261,7 @@ class SurfaceField:
         twice[0] = 1.0
         if self.n_cells % 2 == 0:
             twice[-1] = 1.0
-        on_grid = (weight * (self._cells - waves) * twice).sum() / self.edge_um**2
-        return float(endless + on_grid)
+        return float(endless + (weight * (self._cells - waves) * twice).sum() / self.edge_um**2)
 
     def _smeared_pairs(self, width_um: float) -> tuple[np.ndarray, np.ndarray]:
         """Supersaturation that one smeared point makes at another, by their distance."""
@@ -284,14 +269,9 @@ class SurfaceField:
         b, i = self.medium.bulk_per_um_s, self.medium.interface_per_s
         return distance, smeared_s(distance, width_um, b, i)
 
-    @property
-    def smear(self) -> tuple[float, int]:
-        """Width (µm) and reach (cells) of the Gaussian of a point on the grid."""
-        return self._width_um, _REACH_CELLS
-
-    def resolves(self, area_um2: np.ndarray) -> np.ndarray:
-        """Whether footprints of these areas are drawn on the grid: a cell of radius."""
-        return np.asarray(area_um2) >= math.pi * (_RESOLVED_CELLS * self.pitch_um) ** 2
+    def spread(self, x_um, y_um, per_s, grid: np.ndarray) -> None:
+        """Add fluxes of points to a grid, as Gaussians."""
+        discs.spread(x_um, y_um, per_s, self._width_um, _REACH_CELLS, self.edge_um, grid)
 
     def solve(
         self,
@@ -371,8 +351,7 @@ class SurfaceField:
     ) -> np.ndarray:
         """How much lower S is at some places than on the grid, which smears small voids.
 
-        - `x_um`, `y_um` (float64 arrays, shape (n,))
-        - `point_per_s` (float64 array): what each of their points takes.
+        `point_per_s` is what each point of the voids takes.
         """
         n = len(x_um)
         reach = np.zeros(n + len(voids.x_um))
@@ -383,11 +362,10 @@ class SurfaceField:
         mixed = (place < n) & (point >= 0)
         order = np.lexsort((point[mixed], place[mixed]))
         place, point = place[mixed][order], point[mixed][order]
-        dx = x_um[place] - voids.x_um[point]
-        dy = y_um[place] - voids.y_um[point]
-        dx -= self.edge_um * np.rint(dx / self.edge_um)
-        dy -= self.edge_um * np.rint(dy / self.edge_um)
-        distance, radius = np.hypot(dx, dy), voids.radius_um[point]
+        distance = self._distance(
+            (x_um[place], voids.x_um[point]), (y_um[place], voids.y_um[point])
+        )
+        radius = voids.radius_um[point]
         b, i = self.medium.bulk_per_um_s, self.medium.interface_per_s
         lower = between_discs_s(np.maximum(distance, radius), radius, 0.0, b, i)
         lower -= np.interp(distance, *self._alone)
@@ -415,10 +393,7 @@ class SurfaceField:
         n_cells = len(voids.cells)
         grid.ravel()[voids.cells] = flux[:n_cells]
         if len(voids.x_um):
-            discs.spread(
-                *(voids.x_um, voids.y_um, flux[n_cells:]),
-                *(self._width_um, _REACH_CELLS, self.edge_um, grid),
-            )
+            self.spread(voids.x_um, voids.y_um, flux[n_cells:], grid)
         return grid
 
     def _at_points(self, grid: np.ndarray, voids: Absorbers) -> np.ndarray:
@@ -428,16 +403,17 @@ class SurfaceField:
         grid = grid.astype(np.float64, copy=False)  # kernels are compiled for one type
         return discs.gather(x, y, grid, self._width_um, _REACH_CELLS, self.edge_um)
 
+    def _distance(self, *of_axes) -> np.ndarray:
+        """Between places of the periodic square, given as pairs of coordinates for each axis."""
+        ways = [first - second for first, second in of_axes]
+        return np.hypot(*(way - self.edge_um * np.rint(way / self.edge_um) for way in ways))
+
     def _near(self, voids: Absorbers):
         """Pairs of small voids with what their Gaussians leave out, and the same of each alone."""
         b, i = self.medium.bulk_per_um_s, self.medium.interface_per_s
         reach = np.full(len(voids.x_um), _NEAR_CELLS * self.pitch_um / 2)
         first, second = overlaps(voids.x_um, voids.y_um, reach, self.edge_um)
-        dx, dy = voids.x_um[first] - voids.x_um[second], voids.y_um[first] - voids.y_um[second]
-        dx -= self.edge_um * np.rint(dx / self.edge_um)
-        dy -= self.edge_um * np.rint(dy / self.edge_um)
-        distance = np.hypot(dx, dy)
-        # The grid has the pair smeared already: only the difference is added.
+        distance = self._distance(*((a[first], a[second]) for a in (voids.x_um, voids.y_um)))
         true = between_discs_s(distance, voids.radius_um[first], voids.radius_um[second], b, i)
         coupling = true - np.interp(distance, *self._table)
         own = disc_resistance_s(voids.radius_um, b, i) - self._own_s

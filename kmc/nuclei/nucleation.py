@@ -33,18 +33,13 @@ LARGEST_CRITICAL = 100_000  # vacancies; S beyond which it lies nucleates nothin
 
 @dataclass(frozen=True)
 class CapLaw:
-    """−ln Z_n = A n^(2/3) + B n^(1/3), and footprint = p n^(2/3) + q n^(1/3), for large n.
+    """−ln Z_n = A n^(2/3) + B n^(1/3), and footprint = p n^(2/3) + q n^(1/3), for large n."""
 
-    - `surface`, `line`: A and B.
-    - `foot_surface`, `foot_line`: p and q, L1 sites.
-    - `rms`: scatter of −ln Z_n about the fit: shells of sites that fill one by one.
-    """
-
-    surface: float
-    line: float
-    foot_surface: float
-    foot_line: float
-    rms: float
+    surface: float  # A
+    line: float  # B
+    foot_surface: float  # p, L1 sites
+    foot_line: float  # q
+    rms: float  # scatter of −ln Z_n about the fit: shells of sites that fill one by one
 
     @classmethod
     def fit(cls, free: ClusterFreeEnergies, first: int = FITTED_FROM) -> CapLaw:
@@ -75,34 +70,21 @@ class CapLaw:
 
 @dataclass(frozen=True)
 class Cap:
-    """Shape and surface energy of a spherical cap with the weight and footprint of the clusters.
+    """Shape and surface energy of a spherical cap with the weight and footprint of the clusters."""
 
-    - `aspect`: height over width.
-    - `angle_deg`: angle at the rim, inside the void: the metal's contact angle is 180° less this.
-    - `volume_share`: F, its share of the sphere.
-    - `gamma_J_m2`: surface energy.
-    - `gamma_F_J_m2`: γ F^(1/3), which rests on ln Z_n alone.
-    """
-
-    aspect: float
-    angle_deg: float
-    volume_share: float
+    aspect: float  # height over width
+    angle_deg: float  # at the rim, inside the void: the metal's contact angle is 180° less this
+    volume_share: float  # F, its share of the sphere
     gamma_J_m2: float
-    gamma_F_J_m2: float
+    gamma_F_J_m2: float  # γ F^(1/3), which rests on ln Z_n alone
 
 
 @dataclass(frozen=True)
 class NucleationModel:
     """Nucleation at one interface and temperature.
 
-    Parameters
-    ----------
-    free : ClusterFreeEnergies
-    transport : Transport
-    prefactor : float
-        Factor on Z_n for n ≥ 2, and so on the rate: how far the rate is known.
-    gamma_factor : float
-        Factor on γ: −ln Z_n changes by (factor − 1) A (n^(2/3) − 1).
+    `prefactor` is a factor on Z_n for n ≥ 2, and so on the rate: how far the rate is known;
+    `gamma_factor` one on γ: −ln Z_n changes by (factor − 1) A (n^(2/3) − 1).
     """
 
     free: ClusterFreeEnergies
@@ -151,10 +133,7 @@ class NucleationModel:
     def S_eq(self, n) -> np.ndarray:
         """Activity at which a void of n vacancies neither grows nor shrinks: exp(−d ln Z_n/dn).
 
-        Parameters
-        ----------
-        n : float or ndarray
-            Central differences up to n_max, the cap law beyond.
+        Central differences up to n_max, the cap law beyond.
         """
         n = np.asarray(n, dtype=float)
         small = np.minimum(n, self.free.n_max)  # 1e16 ± 0.5 would be one number
@@ -314,8 +293,7 @@ def classical_barrier_kT(
 ) -> float:
     """Barrier of a spherical cap by classical theory: 16π γ³ F Ω²/(3 (kT ln S)²), over kT.
 
-    - `contact_angle_deg`: of the metal; the void's is 180° less this, F = (2 − cos θ)(1 + cos
-      θ)²/4.
+    The angle is the metal's; the void's is 180° less, F = (2 − cos θ)(1 + cos θ)²/4.
     """
     cosine = math.cos(math.radians(contact_angle_deg))
     share = (2 - cosine) * (1 + cosine) ** 2 / 4

@@ -30,15 +30,13 @@ _SMALLEST_SIDE = 64  # of a map, L1 sites
 class QuenchedMaps:
     """ln Z_n on single arrangements of Mg.
 
-    - `ln_Z` (ndarray, shape (maps, 2, n_max)): per L1 site, from n = 1: two walks on each map that
-      began at different Li sites.
-    - `sites`: L1 sites of a map.
-    - `area_um2`: its area.
+    `ln_Z`, shape (maps, 2, n_max), is per L1 site and from n = 1: two walks on each map that began
+    at different Li sites.
     """
 
     ln_Z: np.ndarray
-    sites: int
-    area_um2: float
+    sites: int  # of L1, of a map
+    area_um2: float  # of a map
 
     @property
     def mean(self) -> np.ndarray:
@@ -73,12 +71,9 @@ def quenched_maps(
     seed: int = 1,
     progress: bool | Progress = False,
 ) -> QuenchedMaps:
-    """Z_n on single arrangements of Mg, drawn at random.
+    """Z_n on two or more single arrangements of Mg, drawn at random, by walks of so many steps.
 
-    - `free`: of the same interface with the mean over arrangements; its ln Z_n is the first bias.
-    - `n_max`: as in `free` by default.
-    - `maps`: arrangements, two or more.
-    - `steps`: of each walk.
+    `free` is of the same interface with the mean over arrangements; its ln Z_n is the first bias.
     """
     surface: Surface = free.surface
     if maps < 2:

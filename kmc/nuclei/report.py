@@ -19,15 +19,15 @@ from kmc.nuclei.quenched import QuenchedMaps
 if TYPE_CHECKING:
     import xarray
 
+_CAP = ("gamma_J_m2", "gamma_F_J_m2", "aspect", "angle_deg")
+
 
 @dataclass(frozen=True)
 class Scan:
     """Bursts against the current, and what the doubtful inputs do to them.
 
-    - `current_mA_cm2` (ndarray, shape (n,))
-    - `density_low`, `density_high` (ndarray, shape (n,)): per µm²: extremes over a factor of 10 in
-      the prefactor either way and ±10 % in γ.
-    - `by_variation` (dict of str to ndarray): densities per µm² with one input changed.
+    `by_variation` has densities per µm² with one input changed; `density_low` and `density_high`
+    are their extremes, over a factor of 10 in the prefactor either way and ±10 % in γ.
     """
 
     current_mA_cm2: np.ndarray
@@ -143,8 +143,11 @@ class Nucleation:
     def to_json(self) -> dict[str, Any]:
         """Everything as plain data; the keys are those of docs/nucleation.md."""
         model, cap, transport = self.model, self.model.cap, self.model.transport
-        out = self.free.to_json()
-        out |= {
+        facts = self.free.facts()
+        out = facts | {
+            "n_enumerated": facts.pop("enumerated"),
+            "ln_Z": _numbers(self.free.ln_Z),
+            "ln_Z_error": _numbers(self.free.ln_Z_error),
             "ln_Z_sampled": _numbers(self.free.sampled_ln_Z),
             "ln_Z_sampled_error": _numbers(self.free.sampled_error),
             "footprint": _numbers(self.free.footprint),
@@ -154,12 +157,8 @@ class Nucleation:
             "rate_per_um2_s": {f"{S:g}": 1e-8 * model.rate_per_cm2_s(S) for S in ACTIVITIES},
             "time_lag_s": {f"{S:g}": finite(model.time_lag_s(S)) for S in ACTIVITIES},
             "law": {
-                "surface": model.law.surface,
-                "line": model.law.line,
-                "gamma_J_m2": cap.gamma_J_m2,
-                "gamma_F_J_m2": cap.gamma_F_J_m2,
-                "aspect": cap.aspect,
-                "angle_deg": cap.angle_deg,
+                **{key: getattr(model.law, key) for key in ("surface", "line")},
+                **{key: getattr(cap, key) for key in _CAP},
             },
             "transport": {
                 "D_v_cm2_s": transport.diffusivity_cm2_s,
@@ -200,51 +199,49 @@ class Nucleation:
 
     def to_xarray(self) -> xarray.Dataset:
         """ln Z_n, S_eq(n), W(S, n) and the scan of currents as one dataset."""
-        model, free = self.model, self.free
+        import xarray as xr
+
+        model, free, scan = self.model, self.free, self.scan
         S = np.array(ACTIVITIES, dtype=float)
-        columns = {
-            "S_eq": ("n", model.S_eq(free.n), "1", "activity in equilibrium with n vacancies"),
-            "work_kT": (("S", "n"), [model.work_kT(s, free.n) for s in S], "kT", "W(S, n)"),
-            "barrier_kT": ("S", [model.barrier_kT(s) for s in S], "kT", "W(S, n*)"),
-            "critical_size": ("S", [model.critical_size(s) for s in S], "1", "n*"),
-            "rate_per_um2_s": (
-                "S",
-                [1e-8 * model.rate_per_cm2_s(s) for s in S],
-                "1/(µm2 s)",
-                "nucleation rate",
-            ),
-            "density_per_um2": (
-                "current",
-                self.scan.density_per_um2,
-                "1/µm2",
-                "voids of the burst",
-            ),
-            "density_low_per_um2": (
-                "current",
-                self.scan.density_low,
-                "1/µm2",
-                "lower end of the band",
-            ),
-            "density_high_per_um2": ("current", self.scan.density_high, "1/µm2", "upper end"),
-            "S_burst": ("current", [b.S for b in self.scan.bursts], "1", "largest activity"),
-            "time_s": (
-                "current",
-                [b.time_s for b in self.scan.bursts],
-                "s",
-                "time of the largest S",
-            ),
+        by_n = {
+            "ln_Z": (free.ln_Z, "1", "logarithm of Z_n per L1 site"),
+            "ln_Z_error": (free.ln_Z_error, "1", "standard error"),
+            "sampled_ln_Z": (free.sampled_ln_Z, "1", "the walks alone, anchored at n = 1"),
+            "sampled_error": (free.sampled_error, "1", "standard error of the walks alone"),
+            "footprint": (free.footprint, "1", "mean vacancies in L1"),
+            "mean_layer": (free.mean_layer, "1", "mean layers above L1 of a vacancy"),
+            "S_eq": (model.S_eq(free.n), "1", "activity in equilibrium with n vacancies"),
         }
-        ds = free.to_xarray().assign_coords(
-            S=("S", S, {"long_name": "activity of vacancies"}),
-            current=("current", self.scan.current_mA_cm2, {"units": "mA/cm2"}),
+        rates = [1e-8 * model.rate_per_cm2_s(s) for s in S]
+        by_S = {
+            "barrier_kT": ([model.barrier_kT(s) for s in S], "kT", "W(S, n*)"),
+            "critical_size": ([model.critical_size(s) for s in S], "1", "n*"),
+            "rate_per_um2_s": (rates, "1/(µm2 s)", "nucleation rate"),
+        }
+        by_current = {
+            "density_per_um2": (scan.density_per_um2, "1/µm2", "voids of the burst"),
+            "density_low_per_um2": (scan.density_low, "1/µm2", "lower end of the band"),
+            "density_high_per_um2": (scan.density_high, "1/µm2", "upper end"),
+            "S_burst": ([b.S for b in scan.bursts], "1", "largest activity"),
+            "time_s": ([b.time_s for b in scan.bursts], "s", "time of the largest S"),
+        }
+        works = {"work_kT": ([model.work_kT(s, free.n) for s in S], "kT", "W(S, n)")}
+        groups = (("n", by_n), (("S", "n"), works), ("S", by_S), ("current", by_current))
+        return xr.Dataset(
+            {
+                name: (dims, np.asarray(values), {"units": unit, "long_name": text})
+                for dims, columns in groups
+                for name, (values, unit, text) in columns.items()
+            },
+            coords={
+                "n": ("n", free.n, {"long_name": "vacancies in the cluster"}),
+                "S": ("S", S, {"long_name": "activity of vacancies"}),
+                "current": ("current", scan.current_mA_cm2, {"units": "mA/cm2"}),
+            },
+            attrs=free.facts()
+            | self.conditions.sinks_um
+            | {"threshold_current_mA_cm2": self.threshold_mA_cm2},
         )
-        for name, (dims, values, unit, text) in columns.items():
-            ds[name] = (dims, np.asarray(values), {"units": unit, "long_name": text})
-        ds.attrs |= {
-            **self.conditions.sinks_um,
-            "threshold_current_mA_cm2": self.threshold_mA_cm2,
-        }
-        return ds
 
     def plot(self) -> Any:
         """The picture of `kmc nucleation`; shows itself in a notebook."""

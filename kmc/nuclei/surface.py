@@ -26,9 +26,8 @@ _WIDEST, _HIGHEST = 128, 132  # columns and layers; clusters that reach so far h
 class Surface:
     """Sites and energies of the metal above one interface, in plane and upwards without end.
 
-    - `lattice`: name or path of a lattice file.
-    - `mg_coverage`: share of Mg in L1, at random.
-    - `mg_fraction`: share of Mg in all other layers, at random.
+    `lattice` is the name or path of a lattice file; `mg_coverage` and `mg_fraction` are the shares
+    of Mg in L1 and in all other layers, at random.
     """
 
     parameters: ParameterSet

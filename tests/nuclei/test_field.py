@@ -285,3 +285,18 @@ def test_without_a_sink_nothing_is_lost():
     assert mean.advance(10.0, 2.0) == pytest.approx((0.0, 0.0), abs=1e-9)
     mean.put(-5.0)
     assert mean.stored_per_um2 == pytest.approx(15.0)
+
+
+def test_fluxes_meet_the_tolerance_in_double_precision():
+    """Iterations run in single precision; what they leave is measured in double."""
+    field = SurfaceField(medium(0.3), 32.0, 64)
+    shape = absorbers(field, [8.0, 20.0], [9.0, 25.0], [4.0, 6.0], resolved=True)
+    full = shape.cell_share == 1.0
+    voids = Absorbers(shape.cells[full], np.ones(full.sum()), np.ones(full.sum()), *[NONE] * 4)
+    made = np.full((64, 64), 2.0)
+    for tolerance in (1e-3, 1e-5):
+        solved = field.solve(made, (0.0, 5.0), voids, tolerance=tolerance)
+        excess = np.abs(solved.supersaturation.ravel()[voids.cells] - 1.0).max()
+        assert excess < 1.1 * tolerance * (field.convolved(made, 5.0)).max()
+        mean = 1.0 + 5.0 * (made.sum() - solved.cell_per_s.sum()) / 32.0**2
+        assert solved.supersaturation.mean() == pytest.approx(mean, rel=1e-12)

@@ -16,7 +16,7 @@ import numpy as np
 from kmc.nuclei.field import MeanField
 from kmc.nuclei.spreading import patch_resistance_s
 from kmc.systems.population.life import label
-from kmc.systems.population.state import GapSetting
+from kmc.systems.population.setting import GapSetting
 
 RIGHT, LEFT, DOWN, UP = (0, 1), (0, -1), (1, 0), (-1, 0)
 SIDES = (RIGHT, LEFT, DOWN, UP)

@@ -88,12 +88,8 @@ class Body:
     ) -> Flow:
         """Velocity and pressure for a map of contact.
 
-        - `contact` (float64 array, shape (n, n)): share of each cell on contact; some of it above
-          0.
-        - `recession_um_s` (float64 array, shape (n, n)): r where there is contact.
-        - `suction_MPa` (float64 array, shape (n, n)): capillary pressure 2γ/R on roofs, where there
-          are any.
-        - `P_MPa`: mean pressure.
+        Arrays are (n, n): the share of each cell on contact, some of it above 0; r where there is
+        contact; the capillary pressure 2γ/R on roofs, where there are any. P is the mean pressure.
         """
         area = self._field.pitch_um**2
         contact = contact.copy()

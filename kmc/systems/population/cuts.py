@@ -77,12 +77,14 @@ def cut(
 ) -> Cuts:
     """Cut a periodic field of gaps h ≥ 0, shape (n, n), along every row and column.
 
-    - `h_um` (ndarray)
-    - `resolution_um`: of the microscope.
-    - `cover` (ndarray): share of each cell that is not in contact, above 0 where h is; 1 there by
-      default.
-    - `point_radius_um`, `point_height_um` (ndarray): footprint and largest height of the voids that
-      are points.
+    Parameters
+    ----------
+    resolution_um : float
+        Of the microscope.
+    cover : ndarray, optional
+        Share of each cell that is not in contact, above 0 where h is; 1 there by default.
+    point_radius_um, point_height_um : ndarray, optional
+        Footprint and largest height of the voids that are points.
     """
     n = len(h_um)
     share = (h_um > 0).astype(float) if cover is None else cover

@@ -28,7 +28,7 @@ import math
 
 import numpy as np
 
-from kmc.kernels import discs, outline
+from kmc.kernels import outline
 from kmc.nuclei.field import Absorbers
 from kmc.systems.population.state import FEWEST, FIRST_STEP_S, GapState
 
@@ -40,7 +40,6 @@ _REST_STEP_SHARE = 0.2
 _BIRTHS = 1.0  # nuclei expected in a step, or this share of the points there are:
 _BIRTHS_SHARE = 0.01
 _TRIED = 2.0  # places tried for each nucleus that the grid expects; S at a place decides
-_ROUNDING_REFERENCE_s = 1e4
 _MIN_CONTACT = 1e-6
 _WEDGE_SHARE = 0.2  # of what fills a wedge's cell, that it may gain before the line is found again
 _OVERSHOOT = 0.3  # below this a cell of a receding line shows that a part of a step is too long ...
@@ -147,11 +146,7 @@ class Gaps(GapState):
         still = (solved.point_per_s - own < 0) & (self.points.volume_um3 <= self._flaw_volume())
         if still.any():
             live = ~still
-            width, reach = self.field.smear
-            discs.spread(
-                *(known.x_um, known.y_um, -own * still),
-                *(width, reach, self.setting.edge_um, flux),
-            )
+            self.field.spread(known.x_um, known.y_um, -own * still, flux)
             fewer = Absorbers(
                 *(known.cells, known.cell_share, known.cell_supersaturation),
                 *(known.x_um[live], known.y_um[live]),

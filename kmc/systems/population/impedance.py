@@ -33,13 +33,9 @@ _COLUMNS = ("contact_fraction", "transfer_ohm_cm2", "constriction_ohm_cm2", "ser
 
 @dataclass(frozen=True)
 class Impedance:
-    """Impedance of an interface, area-specific.
+    """Impedance of an interface, area-specific: Z, and θ, R_ct/θ, R_c and R_s.
 
-    - `frequency_Hz` (ndarray)
-    - `Z_ohm_cm2` (ndarray of complex): without the electrolyte in series but for `series_ohm_cm2`.
-    - `contact_fraction`, `transfer_ohm_cm2`, `constriction_ohm_cm2`, `series_ohm_cm2`: θ, R_ct/θ,
-      R_c and R_s.
-    - `transfer_Hz`, `constriction_Hz`: frequencies at the tops of the two arcs.
+    `transfer_Hz` and `constriction_Hz` are the frequencies at the tops of the two arcs.
     """
 
     frequency_Hz: np.ndarray
@@ -63,13 +59,16 @@ def impedance(
 ) -> Impedance:
     """Impedance of a map of contact.
 
-    - `contact` (ndarray, shape (n, n)): True, or the share of each cell, where metal touches the
-      electrolyte; periodic.
-    - `edge_um`: edge of the map.
-    - `kinetics`: temperature, exchange current density, conductivity, series resistance.
-    - `double_layer_uF_cm2`: C_dl, of contact; an input.
-    - `relative_permittivity`: ε of the electrolyte; an input.
-    - `frequency_Hz`: from 10 MHz to 10 mHz by default.
+    Parameters
+    ----------
+    contact : ndarray, shape (n, n)
+        True, or the share of each cell, where metal touches the electrolyte; periodic.
+    edge_um : float
+    kinetics : Kinetics
+    double_layer_uF_cm2, relative_permittivity : float
+        C_dl of contact and ε of the electrolyte, inputs.
+    frequency_Hz : sequence of float
+        From 10 MHz to 10 mHz by default.
 
     Raises
     ------
@@ -111,16 +110,15 @@ def impedance(
 
 
 def impedances(found: Any, frames: Sequence[int] | None = None, **options: float) -> pd.DataFrame:
-    """Impedance of the frames of a population against charge, as a table.
+    """Impedance of frames of a population against charge: a row for each frame and frequency.
 
-    - `frames`: all of the first replica by default. Frames without contact are left out.
-    - `options`: ``double_layer_uF_cm2``, ``relative_permittivity`` and ``frequency_Hz`` of
-      `impedance`.
-
-    Returns
-    -------
-    DataFrame
-        One row for each frame and frequency.
+    Parameters
+    ----------
+    found : PopulationRun
+    frames : sequence of int, optional
+        All of the first replica by default. Frames without contact are left out.
+    **options
+        ``double_layer_uF_cm2``, ``relative_permittivity`` and ``frequency_Hz`` of `impedance`.
 
     Raises
     ------

@@ -83,12 +83,17 @@ def gaps_of(h_um: np.ndarray, edge_um: float, parts: tuple[np.ndarray, int] | No
 class Life:
     """Follows the gaps of one run.
 
-    - `least_um2`: area from which a part that comes off counts as a void of its own, and from which
-      a void that vanishes is listed.
-
-    - `of_cell` (int64 array, shape (n, n)): number of the void of each cell; 0 on contact.
-    - `regained_um2` (float): area that came back into contact, summed over the run.
-    - `counts` (int64 array, shape (4,)): how often each of `KINDS` has happened.
+    Attributes
+    ----------
+    least_um2 : float
+        Area from which a part that comes off counts as a void of its own, and from which a void
+        that vanishes is listed.
+    of_cell : int64 array, shape (n, n)
+        Number of the void of each cell; 0 on contact.
+    regained_um2 : float
+        Area that came back into contact, summed over the run.
+    counts : int64 array, shape (4,)
+        How often each of `KINDS` has happened.
     """
 
     edge_um: float

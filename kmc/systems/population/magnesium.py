@@ -24,15 +24,10 @@ _SUBSTEPS = 4  # of each interval that is given
 
 
 class MagnesiumProfile:
-    """Mean profile of Mg above contact.
+    """Mean profile of Mg above contact: `fraction` at the depths `z_um`.
 
-    - `fraction`: c of the alloy, mole fraction.
-    - `diffusivity_um2_s`: D_Mg at S = 1.
-    - `medium`: its sinks and thickness shape S(z).
-    - `depth_um`: metal that is followed; deeper down it has c of the alloy.
-    - `first_um`: first cell; cells grow with depth.
-
-    - `z_um`, `fraction` (float64 arrays): centres of cells, and c there.
+    It begins as that of the alloy, a mole fraction. D_Mg is that at S = 1; sinks and thickness of
+    the medium shape S(z). Metal deeper than `depth_um` has c of the alloy; cells grow with depth.
     """
 
     def __init__(

@@ -30,6 +30,10 @@ _MIN_CELLS = 4  # area of a part that counts as a void of its own, in cells, at 
 _WALKS = 0.05  # share of the progress bar for the free energies of clusters
 _EVENT = ("replica", "time_s", "capacity_mAh_cm2", "kind", "void", "other")
 _SIZES = ("area_um2", "volume_um3", "height_um")
+# Columns that have the names of what they are taken from.
+_SEEN = ("mean_width_um", "max_width_um", "mean_height_um", "max_height_um")
+_TERMS = ("concentration_V", "charge_transfer_V", "constriction_V", "series_V")
+_BOOKED = ("stripped", "initial", "settled", "sink", "plated", "filled", "dead")
 
 
 def population(run: RunFile, bar: Progress) -> PopulationJob:
@@ -252,8 +256,11 @@ class PopulationJob(Job):
         current, S = stage.current_density_mA_cm2, gaps.S_contact
         length = self.constriction.length_um(1 - gaps.cover) if current else 0.0
         terms = self.prepared.kinetics.terms(S, contact, length, current)
-        events = dict(zip(KINDS, self.life.counts.tolist(), strict=True))
+        events = dict(zip(KINDS, map(float, self.life.counts), strict=True))
         row = {
+            **{name: getattr(seen, name) for name in _SEEN},
+            **{name: getattr(terms, name) for name in _TERMS},
+            **{f"{name}_um": getattr(ledger, name) * height for name in _BOOKED},
             "time_s": gaps.time_s,
             "capacity_mAh_cm2": self._capacity(),
             "phase": float(stage.rests),
@@ -263,37 +270,22 @@ class PopulationJob(Job):
             "contact_fraction": contact,
             "voids_per_um2": (len(self.life.voids) + len(gaps.points)) / area,
             "voids_per_100um": seen.per_100um,
-            "mean_width_um": seen.mean_width_um,
-            "max_width_um": seen.max_width_um,
-            "mean_height_um": seen.mean_height_um,
-            "max_height_um": seen.max_height_um,
             "supersaturation": S,
             "max_supersaturation": gaps.max_supersaturation,
             "overpotential_V": terms.total_V,
-            "concentration_V": terms.concentration_V,
-            "charge_transfer_V": terms.charge_transfer_V,
-            "constriction_V": terms.constriction_V,
-            "series_V": terms.series_V,
             "stress_MPa": setting.pressure_share
             * stage.stack_pressure_MPa
             / max(contact, _MIN_CONTACT),
-            "stripped_um": ledger.stripped * height,
-            "initial_um": ledger.initial * height,
             "voids_um": gaps.gaps_um,
-            "settled_um": ledger.settled * height,
-            "sink_um": ledger.sink * height,
             "storage_um": gaps.mean.stored_per_um2 * height,
             "annihilated_fraction": 0.0,
             "roof_velocity_um_s": gaps.roof_velocity_um_s,
-            "plated_um": ledger.plated * height,
-            "filled_um": ledger.filled * height,
             "pushed_back_um": ledger.grown * height,
-            "dead_um": ledger.dead * height,
             "nucleated_per_um2": ledger.nucleated / area,
             "dissolved_per_um2": ledger.dissolved / area,
-            "splits": float(events["splits"]),
-            "collapses": float(events["collapses"]),
-            "coalescences": float(events["coalesces"]),
+            "splits": events["splits"],
+            "collapses": events["collapses"],
+            "coalescences": events["coalesces"],
             "regained_fraction": self.life.regained_um2 / area,
         }
         before = self._last or dict.fromkeys(row, 0.0)

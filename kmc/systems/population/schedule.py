@@ -68,19 +68,9 @@ def stages(run: RunFile, monolayer_mAh_cm2: float) -> list[Stage]:
     conditions, pressure = run.conditions, run.conditions.stack_pressure_MPa
     current, end = conditions.current_density_mA_cm2, run.upscale.capacity_mAh_cm2
     stop = run.stop
-    found = [
-        Stage(
-            0,
-            0,
-            current,
-            _with_current(run, end, current, early=True, start=True),
-            "capacity_mAh_cm2",
-            stop.contact_fraction,
-            stop.overpotential_V,
-            pressure,
-            True,
-        )
-    ]
+    rows = _with_current(run, end, current, early=True, start=True)
+    ends = (stop.contact_fraction, stop.overpotential_V, pressure, True)
+    found = [Stage(0, 0, current, rows, "capacity_mAh_cm2", *ends)]
     if run.rest.wanted:
         assert run.rest.time_s is not None, "checked with the run file"
         rows = _resting(run.rest.time_s, _REST_ROWS, _REST_FRAMES)
@@ -108,17 +98,8 @@ def _step(run: RunFile, planned: Planned, monolayer_mAh_cm2: float) -> Stage:
         reason = min(charges, key=lambda key: charges[key])
         first = planned.number == 1
         rows = _with_current(run, charges[reason], abs(current), early=current > 0, start=first)
-    return Stage(
-        planned.number,
-        planned.cycle,
-        current,
-        rows,
-        reason,
-        until.contact_fraction,
-        until.overpotential_V,
-        pressure,
-        False,
-    )
+    others = (until.contact_fraction, until.overpotential_V, pressure, False)
+    return Stage(planned.number, planned.cycle, current, rows, reason, *others)
 
 
 def _with_current(
@@ -136,9 +117,13 @@ def _with_current(
         every = upscale.image_every_min * _S_PER_MIN * per_s
         marks = np.append(np.arange(0, end * (1 - _SAME), every), end)
         marks_early = []
-    rows = _distinct([*linear, *marks, *rows_early, *marks_early])
-    frames = [*marks, *marks_early]
-    return tuple(Due(c / per_s, _among(c, frames)) for c in rows if start or c > 0)
+    frames = np.array([*marks, *marks_early])
+    rows: list[float] = []
+    for charge in np.sort([*linear, *frames, *rows_early]).tolist():
+        # Without those that differ by roundings alone.
+        if (charge > 0 or start) and not (rows and charge - rows[-1] <= _SAME * charge):
+            rows.append(charge)
+    return tuple(Due(c / per_s, bool(np.isclose(c, frames, _SAME, 0).any())) for c in rows)
 
 
 def _resting(length_s: float, rows: int, frames: int) -> tuple[Due, ...]:
@@ -153,19 +138,6 @@ def _decades(end: float, per_decade: int) -> list[float]:
         return []
     n = math.ceil(math.log10(end / _EARLIEST_mAh_cm2) * per_decade)
     return [end * 10.0 ** (-k / per_decade) for k in range(1, n)]
-
-
-def _distinct(values: list[float]) -> list[float]:
-    """Values in order, without those that differ by roundings alone."""
-    kept: list[float] = []
-    for value in sorted(float(v) for v in values):
-        if not kept or value - kept[-1] > _SAME * value:
-            kept.append(value)
-    return kept
-
-
-def _among(value: float, others: list[float]) -> bool:
-    return any(abs(value - other) <= _SAME * max(value, other) for other in others)
 
 
 def flux_per_um2_s(current_density_mA_cm2: float, valence: int) -> float:

@@ -16,18 +16,16 @@ from kmc.model.electrochemistry import capacity_mAh_cm2
 from kmc.model.parameters import ParameterSet
 from kmc.model.sinks import sink_distance
 from kmc.nuclei.burst import nucleation_burst
-from kmc.nuclei.conditions import equilibrium_coverage
+from kmc.nuclei.conditions import coverage_of
 from kmc.nuclei.field import Medium
-from kmc.nuclei.surface import Surface
 from kmc.nuclei.vapour import ClusterVapour, medium_of, vapour_of
 from kmc.runfile.load import RunFile
 from kmc.runfile.upscale_section import MAX_CELLS, cells_along_edge
 from kmc.systems.population.body import Viscous
 from kmc.systems.population.schedule import flux_per_um2_s
-from kmc.systems.population.state import Flaws, GapSetting
+from kmc.systems.population.setting import Flaws, GapSetting, ROUNDING_TIME_s
 from kmc.systems.population.voltage import Kinetics, kinetics_at
 
-ROUNDING_TIME_s = 1e4  # in which capillarity rounds off what is smaller than R*
 _WIDEST_CELL_um = 0.5
 _CELL_OVER_DISTANCE = 1 / 10  # of cells to the mean distance of the voids that are expected
 _CELL_OVER_LIP = 0.7
@@ -42,9 +40,14 @@ _A2_PER_UM2 = 1e8
 class Prepared:
     """What a run of a population needs.
 
-    - `contact_angle_deg`: NaN where an aspect ratio was given.
-    - `voids_per_um2`: expected: flaws, or those of the first burst of nuclei.
-    - `resolving_cell_um`: width of the cells that resolve the lip of a spreading void.
+    Attributes
+    ----------
+    contact_angle_deg : float
+        NaN where an aspect ratio was given.
+    voids_per_um2 : float
+        Expected: flaws, or those of the first burst of nuclei.
+    resolving_cell_um : float
+        Width of the cells that resolve the lip of a spreading void.
     """
 
     run: RunFile
@@ -67,6 +70,7 @@ class Prepared:
         """Numbers that follow from the input before anything is run, with units in their names."""
         setting, medium = self.setting, self.setting.medium
         far = sink_distance(medium.thickness_um, medium.sink_length_um, medium.sink_depth_um)
+        without_voids = 1 + setting.strip_per_um2_s * far / medium.bulk_per_um_s
         out = {
             "site_volume_um3": medium.site_volume_um3,
             "monolayer_mAh_cm2": self.monolayer_mAh_cm2,
@@ -75,8 +79,7 @@ class Prepared:
             "interface_length_um": medium.interface_per_s / medium.bulk_per_um_s,
             "sink_depth_um": medium.sink_depth_um,
             "sink_distance_um": far,
-            "supersaturation_without_voids": 1
-            + setting.strip_per_um2_s * far / medium.bulk_per_um_s,
+            "supersaturation_without_voids": without_voids,
             "mg_coverage": self.mg_coverage,
             "height_over_radius": setting.height_over_radius,
             "contact_angle_deg": self.contact_angle_deg,
@@ -122,13 +125,9 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
         )
     coverage = _coverage(run, parameters)
     body = _body(run, parameters)
+    system = run.system
     vapour = vapour_of(
-        parameters,
-        run.system.lattice,
-        temperature,
-        coverage,
-        run.system.mg_fraction,
-        progress,
+        *(parameters, system.lattice, temperature, coverage, system.mg_fraction, progress)
     )
     if vapour.model.cap.gamma_J_m2 <= 0:
         raise InputError(
@@ -146,43 +145,35 @@ def prepare(run: RunFile, progress: bool | Progress = False) -> Prepared:
     density = _voids_per_um2(run, vapour, medium.sink_depth_um)
     edge = upscale.edge_um(density)
     rounding = _rounding_length_um(run, vapour, medium, edge)
-    strongest = max(abs(current) for current in _currents(run, parameters))
-    lip = _lip_um(rounding, strongest * medium.site_volume_um3)
+    fluxes = [flux_per_um2_s(j, parameters.valence) for j in _current_densities_mA_cm2(run)]
+    lip = _lip_um(rounding, max(abs(flux) for flux in fluxes) * medium.site_volume_um3)
     setting = GapSetting(
         edge_um=edge,
         n_cells=_cells(run, edge, density, rounding, lip),
         medium=medium,
         vapour=vapour,
-        strip_per_um2_s=_currents(run, parameters)[0],
+        strip_per_um2_s=fluxes[0],
         homogeneous=upscale.nucleation != "flaws",
         flaws=_flaws(run, edge, vapour),
         height_over_radius=aspect,
         rounding_length_um=rounding,
-        rounding_time_s=ROUNDING_TIME_s,
-        body=body
-        if body is None
-        else replace(body, surface_energy_J_m2=vapour.model.cap.gamma_J_m2),
+        body=body and replace(body, surface_energy_J_m2=vapour.model.cap.gamma_J_m2),
         pressure_MPa=conditions.stack_pressure_MPa,
         pressure_share=upscale.pressure_share,
         cut_off_share=cut_off_share(aspect),
     )
-    kinetics = kinetics_at(
-        parameters.value,
-        temperature,
-        conditions.series_resistance_ohm_cm2,
-        parameters.valence,
-    )
+    series = conditions.series_resistance_ohm_cm2
+    kinetics = kinetics_at(parameters.value, temperature, series, parameters.valence)
     return Prepared(
         *(run, parameters, setting, kinetics, vapour, coverage, angle, density),
         resolving_cell_um=_CELL_OVER_LIP * lip,
     )
 
 
-def _currents(run: RunFile, parameters: ParameterSet) -> list[float]:
-    """Vacancies per µm² and second of the run's currents in order, those of plating below 0."""
+def _current_densities_mA_cm2(run: RunFile) -> list[float]:
+    """Of the run or of its steps in order, those of plating below 0."""
     steps = [planned.step.drive.current_density_mA_cm2 for planned in run.protocol.plan]
-    given = steps if run.has_protocol else [run.conditions.current_density_mA_cm2]
-    return [flux_per_um2_s(current, parameters.valence) for current in given]
+    return steps if run.has_protocol else [run.conditions.current_density_mA_cm2]
 
 
 def _body(run: RunFile, parameters: ParameterSet) -> Viscous | None:
@@ -211,10 +202,7 @@ def _coverage(run: RunFile, parameters: ParameterSet) -> float:
             f"the run {run.name} has Mg, but parameter set {parameters.name!r} has none",
             advice="Use limg_li2s, or remove mg_fraction and mg_coverage_L1.",
         )
-    if system.mg_coverage_L1 == "equilibrium":
-        plain = Surface(parameters, system.lattice, run.conditions.temperature_K)
-        return equilibrium_coverage(plain, system.mg_fraction)
-    return float(system.mg_fraction if system.mg_coverage_L1 is None else system.mg_coverage_L1)
+    return coverage_of(run, parameters)
 
 
 def _shape(run: RunFile, parameters: ParameterSet, coverage: float) -> tuple[float, float]:
@@ -312,10 +300,9 @@ def _voids_per_um2(run: RunFile, vapour: ClusterVapour, sink_depth_um: float) ->
     density, conditions = run.upscale.flaw_density_per_um2 or 0.0, run.conditions
     if run.upscale.nucleation == "flaws":
         return density
-    steps = [planned.step.drive.current_density_mA_cm2 for planned in run.protocol.plan]
     burst = nucleation_burst(
         vapour.model,
-        max(steps) if steps else conditions.current_density_mA_cm2,
+        max(_current_densities_mA_cm2(run)),
         conditions.electrode_thickness_um,
         sink_length_um=conditions.sink_length_um,
         sink_depth_um=sink_depth_um,

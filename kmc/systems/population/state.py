@@ -1,4 +1,4 @@
-"""A field of gaps h(x, y, t) ≥ 0 on a periodic square: what it follows from and what it is like.
+"""The state of a field of gaps h(x, y, t) ≥ 0 on a periodic square.
 
 Contact is where h = 0. Voids below two cells are points, paraboloids of the contact slope; they
 join each other and drawn voids, are drawn as they grow, and drawn voids that shrink become points.
@@ -9,120 +9,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from kmc.errors import InputError
 from kmc.kernels import outline
-from kmc.nuclei.field import MeanField, Medium, SurfaceField, overlaps
-from kmc.systems.population.body import Body, Flow, Viscous
+from kmc.nuclei.field import MeanField, SurfaceField, overlaps
+from kmc.systems.population.body import Body, Flow
 from kmc.systems.population.life import label
+from kmc.systems.population.setting import Flaws, GapSetting
 
 FIRST_STEP_S = 1e-4
 FEWEST = 3.0  # vacancies of a void
-_ROUNDING_REFERENCE_s = 1e4
+_CLOCK = (
+    *("time_s", "switched_s", "dt_s", "flux_per_um2_s", "pressure_MPa"),
+    *("S_contact", "roof_velocity_um_s", "_moved"),
+)
 _LIP_CELLS = 1.5  # thinnest lip of a moving rim that surface diffusion leaves on the grid
 _WEDGE = 2.0  # cells that a line moves by for a unit that its cells gain: a wedge fills at a half
-
-
-class Vapour(Protocol):
-    """Voids and vacancies in equilibrium: nucleation, and the supersaturation over a void."""
-
-    capillary_um: float
-
-    def S_eq(self, count: np.ndarray) -> np.ndarray:
-        """Supersaturation at which a void of so many vacancies neither grows nor shrinks."""
-
-    def rate_per_um2_s(self, supersaturation: np.ndarray) -> np.ndarray:
-        """Voids nucleated on contact."""
-
-    def nucleus(self, supersaturation: np.ndarray) -> np.ndarray:
-        """Vacancies of a void that has just nucleated and will grow."""
-
-
-@dataclass(frozen=True)
-class Flaws:
-    """Patches without contact from which voids grow.
-
-    Each grows only where S exceeds exp(2γΩ/kTr) of its own radius r; until then it stays as it is.
-
-    - `number`: in the square, at random places.
-    - `radius_um`: median of the radii.
-    - `sigma`: standard deviation of ln r; 0 for equal flaws.
-    - `height_um`: of the patch, at the start: a layer of atoms.
-    """
-
-    number: int
-    radius_um: float
-    sigma: float = 0.0
-    height_um: float = 1.7e-4
-
-
-@dataclass(frozen=True)
-class GapSetting:
-    """Everything that a field of gaps follows from.
-
-    - `n_cells`: cells of the grid along an edge.
-    - `strip_per_um2_s`: vacancies that stripping leaves per area and second, j/e, at the beginning.
-    - `homogeneous`: whether voids nucleate on contact.
-    - `height_over_radius`: of a cap with the contact angle; the contact slope is twice that.
-    - `rounding_length_um`: R* = (B t)^(1/4), the size below which surface diffusion keeps voids
-      round ...
-    - `rounding_time_s`: ... in this time t.
-    - `body`: None for a rigid body.
-    - `pressure_MPa`, `pressure_share`: stack pressure at the beginning, and the share of it that
-      the interface carries.
-    - `cut_off_share`: share of a void that plating cuts off where surface diffusion does not round
-      it.
-    """
-
-    edge_um: float
-    n_cells: int
-    medium: Medium
-    vapour: Vapour
-    strip_per_um2_s: float
-    homogeneous: bool = False
-    flaws: Flaws | None = None
-    height_over_radius: float = 1.0
-    rounding_length_um: float = 2.0
-    rounding_time_s: float = _ROUNDING_REFERENCE_s
-    body: Viscous | None = None
-    pressure_MPa: float = 0.0
-    pressure_share: float = 1.0
-    cut_off_share: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not self.rounding_length_um > 0:
-            raise InputError(
-                f"rounding_length_um = {self.rounding_length_um:g}: without surface diffusion the "
-                "lip of an advancing contact line has no thickness, and the model no limit",
-                advice="Give a length above 0, such as 0.3 to 3 µm in 1e4 s.",
-            )
-
-    @property
-    def slope(self) -> float:
-        """Contact slope of the outline, 2H/R: a paraboloid has the cap's height for its width.
-
-        A paraboloid holds less than the cap of the same height and width, 1.67 R³ for 2.31 R³ at
-        93.6°, and so loses contact sooner. Height over radius of 4s/(2π), s = V/R³ of the cap, has
-        the volume right and the height a third too large.
-        """
-        return 2 * self.height_over_radius
-
-    @property
-    def surface_um4_s(self) -> float:
-        """B of ∂h/∂t = −B ∇⁴h."""
-        return self.rounding_length_um**4 / self.rounding_time_s
-
-    @property
-    def pitch_um(self) -> float:
-        return self.edge_um / self.n_cells
-
-    @property
-    def volume_factor(self) -> float:
-        """V/R³ of a small void: a paraboloid of the contact slope."""
-        return math.pi / 4 * self.slope
 
 
 @dataclass
@@ -179,8 +83,6 @@ class Points:
 
 class GapState:
     """The state of a field of gaps.
-
-    - `rng` (numpy Generator)
 
     Attributes
     ----------
@@ -308,10 +210,14 @@ class GapState:
         if pressure_MPa is not None:
             self.pressure_MPa = pressure_MPa
 
+    def _point_cells(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of the cells in which points lie."""
+        places = np.stack([self.points.y_um, self.points.x_um]) / self.setting.pitch_um
+        row, column = places.astype(int) % self.setting.n_cells
+        return row, column
+
     def _at_points(self, grid: np.ndarray) -> np.ndarray:
-        pitch, n = self.setting.pitch_um, self.setting.n_cells
-        row, column = (self.points.y_um / pitch).astype(int), (self.points.x_um / pitch).astype(int)
-        return grid[row % n, column % n]
+        return grid[self._point_cells()]
 
     def _flaw_volume(self) -> np.ndarray:
         height = self.setting.flaws.height_um if self.setting.flaws is not None else 0.0
@@ -326,9 +232,7 @@ class GapState:
     def _meet(self) -> None:
         """Points join each other and drawn voids, grow to be drawn, dissolve; and the reverse."""
         points, setting = self.points, self.setting
-        pitch, n = setting.pitch_um, setting.n_cells
-        # A flaw stays where it is; only voids of a few vacancies go back into the metal, as
-        # vacancies.
+        pitch = setting.pitch_um
         gone = (points.volume_um3 < FEWEST * setting.medium.site_volume_um3) & (points.flaw_um == 0)
         if gone.any():
             self.mean.put(float(points.volume_um3[gone].sum()) / self._area_um3)
@@ -337,14 +241,10 @@ class GapState:
         if len(points) > 1:
             self._join_points()
         if len(points):
-            inside = self._at_points(self.h_um) > 0
-            row, column = (
-                (points.y_um / pitch).astype(int) % n,
-                (points.x_um / pitch).astype(int) % n,
-            )
-            np.add.at(
-                self.h_um, (row[inside], column[inside]), points.volume_um3[inside] / pitch**2
-            )
+            row, column = self._point_cells()
+            inside = self.h_um[row, column] > 0
+            volumes = points.volume_um3[inside] / pitch**2
+            np.add.at(self.h_um, (row[inside], column[inside]), volumes)
             self.ledger.met += int(inside.sum())
             points.keep(~inside)
             drawn = self.point_radius_um >= pitch
@@ -435,12 +335,7 @@ class GapState:
             "cell_flux": self._flux,
             "mean": self.mean.excess,
             **{f"point_{f.name}": getattr(self.points, f.name) for f in fields(Points)},
-            "clock": np.array(
-                [
-                    *(self.time_s, self.switched_s, self.dt_s, self.flux_per_um2_s),
-                    *(self.pressure_MPa, self.S_contact, self.roof_velocity_um_s, self._moved),
-                ]
-            ),
+            "clock": np.array([getattr(self, name) for name in _CLOCK]),
             "ledger": np.array(list(asdict(self.ledger).values()), dtype=float),
         }
 
@@ -452,9 +347,8 @@ class GapState:
         self._flux, self.mean.excess = arrays["cell_flux"].copy(), arrays["mean"].copy()
         for part in fields(Points):
             setattr(self.points, part.name, arrays[f"point_{part.name}"].copy())
-        clock = (float(value) for value in arrays["clock"])
-        self.time_s, self.switched_s, self.dt_s, self.flux_per_um2_s, *rest = clock
-        self.pressure_MPa, self.S_contact, self.roof_velocity_um_s, self._moved = rest
+        for name, value in zip(_CLOCK, arrays["clock"], strict=True):
+            setattr(self, name, float(value))
         for part, value in zip(fields(Ledger), arrays["ledger"], strict=True):
             kind = type(getattr(self.ledger, part.name))
             setattr(self.ledger, part.name, kind(value))
@@ -478,11 +372,8 @@ class Outline:
 
         A rim of speed v has a lip of (B/v)^(1/3), v from what the cells of a void's line gain.
         Below about a cell and a half rims move faster along diagonals of the grid than along its
-        axes, and voids become stars.
-
-        - `step` (float64 array, shape (n, n)): what each cell gains in a time.
-        - `time`: in units of pitch⁴/B.
-        - `names` (int array, shape (n, n)): number of each cell's void, 0 on contact.
+        axes, and voids become stars. `step` is what each cell gains in `time` (in units of
+        pitch⁴/B), `names` the number of each cell's void, 0 on contact.
         """
         line = np.flatnonzero(self.kind == outline.LINE)
         of, gain = names.ravel()[line], step.ravel()[line]

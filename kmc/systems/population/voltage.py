@@ -46,11 +46,7 @@ class Overpotential:
 
 @dataclass(frozen=True)
 class Kinetics:
-    """What the overpotential of a contact follows from.
-
-    - `conductivity_mS_cm`: κ of the electrolyte at this temperature.
-    - `valence`: z, electrons an atom.
-    """
+    """What the overpotential of a contact follows from, at a temperature."""
 
     temperature_K: float
     exchange_current_density_mA_cm2: float
@@ -77,9 +73,8 @@ class Kinetics:
     ) -> Overpotential:
         """The terms at a moment; without current only the first is left.
 
-        - `supersaturation`: S_c.
-        - `constriction_um`: κ R_c, a length.
-        - `current_density_mA_cm2`: below 0 while plating; all terms but the first have its sign.
+        `constriction_um` is κ R_c, a length; plating has a current below 0, whose sign all terms
+        but the first have.
         """
         S, j = max(supersaturation, 1e-300), current_density_mA_cm2
         concentration = self.thermal_V * math.log(S)
@@ -132,7 +127,7 @@ def kinetics_of(found: Any) -> Kinetics:
 class Constriction:
     """κ R_c of contact maps: contacts of one potential on a conducting half-space.
 
-    - `n_cells`: of the maps; they are made coarser where they are finer than needed.
+    Maps of `n_cells` along an edge are made coarser where they are finer than needed.
     """
 
     def __init__(self, edge_um: float, n_cells: int):

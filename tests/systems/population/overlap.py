@@ -21,8 +21,8 @@ from kmc.runfile.load import load_run
 from kmc.systems.electrode.engine import Engine
 from kmc.systems.electrode.run import ElectrodeJob
 from kmc.systems.population.gaps import Gaps
+from kmc.systems.population.setting import GapSetting
 from kmc.systems.population.setup import prepare
-from kmc.systems.population.state import GapSetting, Vapour
 
 SMALLEST_VOID = 4  # vacancies, as in kmc.analysis.voids
 READ_AT = 0.2  # monolayers
@@ -149,7 +149,7 @@ class StandingVoids(Gaps):
 class FasterVapour:
     """A vapour whose voids nucleate `factor` times as fast."""
 
-    vapour: Vapour
+    vapour: ClusterVapour
     factor: float
 
     def rate_per_um2_s(self, supersaturation: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from kmc.nuclei.field import Medium
 from kmc.systems.population.gaps import Gaps
-from kmc.systems.population.state import Flaws, GapSetting
+from kmc.systems.population.setting import Flaws, GapSetting
 
 SITE_um3 = 2.1548e-11  # lithium
 CAPILLARY_um = 1.36e-3

@@ -12,7 +12,7 @@ from squares import STRIP_per_um2_s, Vapour, medium, run, setting
 
 from kmc.errors import InputError
 from kmc.systems.population.gaps import Gaps
-from kmc.systems.population.state import Flaws
+from kmc.systems.population.setting import Flaws
 
 
 @pytest.mark.validation

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 from kmc.cli.app import main
 from kmc.errors import InputError
+from kmc.systems.population import voltage
 from kmc.systems.population.impedance import impedance, impedances, kinetics_of
-from kmc.systems.population.voltage import Kinetics
+from kmc.systems.population.voltage import Constriction, Kinetics
 
 KINETICS = Kinetics(298.15, 1.0, 3.5)
 R_CT = 8.617333262e-5 * 298.15 / 1e-3  # Ω cm² at 1 mA/cm²
@@ -28,6 +29,17 @@ def test_full_contact_is_one_arc():
     assert found.Z_ohm_cm2 == pytest.approx(R_CT / (1 + 1j * omega * R_CT * 20e-6), rel=1e-9)
     top = found.frequency_Hz[np.argmax(-found.Z_ohm_cm2.imag)]
     assert top == pytest.approx(found.transfer_Hz, rel=0.06)
+
+
+@pytest.mark.parametrize("open_share", [0.1, 0.6, 0.97])
+def test_the_constriction_is_far_more_accurate_than_its_potential(open_share, monkeypatch):
+    smooth = np.random.default_rng(3).standard_normal((64, 64))
+    for axis in (0, 1):
+        smooth = sum(np.roll(smooth, k, axis) for k in range(5))
+    contact = (smooth > np.quantile(smooth, open_share)).astype(float)
+    stopped = Constriction(20.0, 64).length_um(contact)
+    monkeypatch.setattr(voltage, "_TOLERANCE", 1e-6)
+    assert stopped == pytest.approx(Constriction(20.0, 64).length_um(contact), rel=2e-5)
 
 
 @pytest.mark.validation
