@@ -49,42 +49,22 @@ def finite(value: float) -> float | None:
 
 @dataclass(frozen=True)
 class Burst:
-    """The burst of nucleation at one current.
-
-    For the density of first voids, and the supersaturation at which they appear.
-
-    Attributes
-    ----------
-    density_per_um2 : float
-        Largest number of voids: of clusters beyond the critical size of the moment.
-    S : float
-        Largest activity reached.
-    time_s : float
-        When it was reached.
-    critical_size : float
-        n* at that S.
-    end_s : float
-        When 99 % of the voids had formed.
-    S_steady : float
-        Activity without voids, 1 + (j/e)/(K/λ + K κ coth κL).
-    times_s, activity, voids_per_um2 : ndarray, shape (n_steps,)
-        The course of it.
-    mean_size : ndarray, shape (n_steps,)
-        Vacancies per void.
-    """
+    """The burst of nucleation at one current."""
 
     current_mA_cm2: float
     thickness_um: float
+    #: Largest number of voids: of clusters beyond the critical size of the moment.
     density_per_um2: float
-    S: float
-    time_s: float
-    critical_size: float
-    end_s: float
-    S_steady: float
+    S: float  #: largest activity reached
+    time_s: float  #: when it was reached
+    critical_size: float  #: n* at that S
+    end_s: float  #: when 99 % of the voids had formed
+    S_steady: float  #: activity without voids, 1 + (j/e)/(K/λ + K κ coth κL)
+    #: times_s, activity, voids_per_um2: the course of it; shape (n_steps,)
     times_s: np.ndarray = field(repr=False)
     activity: np.ndarray = field(repr=False)
     voids_per_um2: np.ndarray = field(repr=False)
-    mean_size: np.ndarray = field(repr=False)
+    mean_size: np.ndarray = field(repr=False)  #: vacancies per void; shape (n_steps,)
 
     def to_json(self) -> dict[str, float | None]:
         """The numbers as plain data; None where one is not finite."""

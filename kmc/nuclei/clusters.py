@@ -37,36 +37,21 @@ _CHUNKS = 4  # calls of the kernel for each walker, for the progress bar
 
 @dataclass(frozen=True)
 class ClusterFreeEnergies:
-    """ln Z_n of clusters at one interface and temperature.
+    """ln Z_n of clusters at one interface and temperature."""
 
-    Attributes
-    ----------
-    surface : Surface
-        Parameter set, lattice, temperature and shares of Mg.
-    ln_Z : ndarray, shape (n_max,)
-        From n = 1, per L1 site.
-    ln_Z_error : ndarray, shape (n_max,)
-        Standard errors over independent walkers; 0 where enumerated.
-    enumerated : int
-        Largest n that was enumerated.
-    sampled_ln_Z, sampled_error : ndarray, shape (n_max,)
-        From the walks alone, anchored at n = 1: to be compared with the enumeration.
-    footprint : ndarray, shape (n_max,)
-        Mean number of vacancies in L1.
-    mean_layer : ndarray, shape (n_max,)
-        Mean number of layers above L1 of a vacancy of the cluster.
-    walkers, steps, seed : int
-        Independent walks, steps of each, and the seed.
-    """
-
-    surface: Surface
-    ln_Z: np.ndarray
+    surface: Surface  #: parameter set, lattice, temperature and shares of Mg
+    ln_Z: np.ndarray  #: from n = 1, per L1 site; shape (n_max,)
+    #: Standard errors over independent walkers; 0 where enumerated; shape (n_max,).
     ln_Z_error: np.ndarray
-    enumerated: int
+    enumerated: int  #: largest n that was enumerated
+    #: sampled_ln_Z, sampled_error: from the walks alone, anchored at n = 1: to be compared with the
+    #: enumeration; shape (n_max,)
     sampled_ln_Z: np.ndarray
     sampled_error: np.ndarray
-    footprint: np.ndarray
+    footprint: np.ndarray  #: mean number of vacancies in L1; shape (n_max,)
+    #: Mean number of layers above L1 of a vacancy of the cluster; shape (n_max,).
     mean_layer: np.ndarray
+    #: walkers, steps, seed: independent walks, steps of each, and the seed
     walkers: int
     steps: int
     seed: int

@@ -60,27 +60,18 @@ def overlaps(x, y, radius, edge: float) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Medium:
-    """What vacancies move through: the metal above the interface, and its first layer.
+    """What vacancies move through: the metal above the interface, and its first layer."""
 
-    - `bulk_per_um_s`: κ_b = ρ D_v c_eq, vacancies per µm and s at S = 1.
-    - `interface_per_s`: κ_i = N_s D_i c_eq,i, vacancies per s at S = 1.
-    - `bulk_storage_per_um3`: ρ c_eq, vacancies in equilibrium with a flat surface, in the metal.
-    - `interface_storage_per_um2`: N_s c_eq,i, the same in the first layer.
-    - `thickness_um`: distance L to a perfect sink; infinite where there is none.
-    - `site_volume_um3`: Ω, volume of a vacancy.
-    - `sink_length_um`: λ: contact takes up κ_b (S − 1)/λ vacancies per µm² and s; infinite where it
-      takes none.
-    - `sink_depth_um`: 1/κ of the sinks in the metal, dislocations: they take up κ_b κ² (S − 1) per
-      µm³ and s.
-    """
-
-    bulk_per_um_s: float
-    interface_per_s: float
+    bulk_per_um_s: float  #: κ_b = ρ D_v c_eq, vacancies per µm and s at S = 1
+    interface_per_s: float  #: κ_i = N_s D_i c_eq,i, vacancies per s at S = 1
+    #: ρ c_eq, vacancies in equilibrium with a flat surface, in the metal.
     bulk_storage_per_um3: float
-    interface_storage_per_um2: float
-    thickness_um: float
-    site_volume_um3: float
+    interface_storage_per_um2: float  #: N_s c_eq,i, the same in the first layer
+    thickness_um: float  #: distance L to a perfect sink; infinite where there is none
+    site_volume_um3: float  #: Ω, volume of a vacancy
+    #: λ: contact takes up κ_b (S − 1)/λ vacancies per µm² and s; infinite where it takes none.
     sink_length_um: float = math.inf
+    #: 1/κ of the sinks in the metal, dislocations: they take up κ_b κ² (S − 1) per µm³ and s.
     sink_depth_um: float = math.inf
 
     @property
@@ -187,19 +178,14 @@ def _growing(first: float, total: float, n: int) -> np.ndarray:
 
 @dataclass
 class Absorbers:
-    """The voids as the field sees them.
+    """The voids as the field sees them."""
 
-    - `cells` (int64 array): cells of the grid (flat numbers) that resolved footprints cover, wholly
-      or in part.
-    - `cell_share` (float64 array): share of each that is covered, above 0.
-    - `cell_supersaturation` (float64 array): S_eq of the void of each such cell.
-    - `x_um`, `y_um`, `radius_um`, `supersaturation` (float64 arrays, shape (n_points,)): small
-      voids: place, radius of the disc that absorbs like them, S_eq.
-    """
-
+    #: Cells of the grid (flat numbers) that resolved footprints cover, wholly or in part.
     cells: np.ndarray
-    cell_share: np.ndarray
-    cell_supersaturation: np.ndarray
+    cell_share: np.ndarray  #: share of each that is covered, above 0
+    cell_supersaturation: np.ndarray  #: S_eq of the void of each such cell
+    #: x_um, y_um, radius_um, supersaturation: small voids: place, radius of the disc that absorbs
+    #: like them, S_eq; shape (n_points,)
     x_um: np.ndarray
     y_um: np.ndarray
     radius_um: np.ndarray
@@ -208,20 +194,16 @@ class Absorbers:
 
 @dataclass
 class Solution:
-    """Fluxes of a moment.
+    """Fluxes of a moment."""
 
-    - `supersaturation` (float64 array, shape (n, n)): S on the grid, means over the cells; near a
-      small void that of a smeared sink. Its mean over the whole square is that of the fluxes,
-      exactly.
-    - `cell_per_s`, `point_per_s` (float64 arrays): vacancies that each cell of a footprint and each
-      small void takes in a second.
-    - `steps`: of the conjugate gradients.
-    """
-
+    #: S on the grid, means over the cells; near a small void that of a smeared sink. Its mean over
+    #: the whole square is that of the fluxes, exactly; shape (n, n).
     supersaturation: np.ndarray
+    #: cell_per_s, point_per_s: vacancies that each cell of a footprint and each small void takes in
+    #: a second
     cell_per_s: np.ndarray
     point_per_s: np.ndarray
-    steps: int
+    steps: int  #: of the conjugate gradients
 
 
 class SurfaceField:

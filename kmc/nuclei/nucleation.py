@@ -35,11 +35,11 @@ LARGEST_CRITICAL = 100_000  # vacancies; S beyond which it lies nucleates nothin
 class CapLaw:
     """−ln Z_n = A n^(2/3) + B n^(1/3), and footprint = p n^(2/3) + q n^(1/3), for large n."""
 
-    surface: float  # A
-    line: float  # B
-    foot_surface: float  # p, L1 sites
-    foot_line: float  # q
-    rms: float  # scatter of −ln Z_n about the fit: shells of sites that fill one by one
+    surface: float  #: A
+    line: float  #: B
+    foot_surface: float  #: p, L1 sites
+    foot_line: float  #: q
+    rms: float  #: scatter of −ln Z_n about the fit: shells of sites that fill one by one
 
     @classmethod
     def fit(cls, free: ClusterFreeEnergies, first: int = FITTED_FROM) -> CapLaw:
@@ -72,11 +72,11 @@ class CapLaw:
 class Cap:
     """Shape and surface energy of a spherical cap with the weight and footprint of the clusters."""
 
-    aspect: float  # height over width
-    angle_deg: float  # at the rim, inside the void: the metal's contact angle is 180° less this
-    volume_share: float  # F, its share of the sphere
+    aspect: float  #: height over width
+    angle_deg: float  #: at the rim, inside the void: the metal's contact angle is 180° less this
+    volume_share: float  #: F, its share of the sphere
     gamma_J_m2: float
-    gamma_F_J_m2: float  # γ F^(1/3), which rests on ln Z_n alone
+    gamma_F_J_m2: float  #: γ F^(1/3), which rests on ln Z_n alone
 
 
 @dataclass(frozen=True)

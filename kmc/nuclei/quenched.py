@@ -35,8 +35,8 @@ class QuenchedMaps:
     """
 
     ln_Z: np.ndarray
-    sites: int  # of L1, of a map
-    area_um2: float  # of a map
+    sites: int  #: of L1, of a map
+    area_um2: float  #: of a map
 
     @property
     def mean(self) -> np.ndarray:

@@ -49,37 +49,18 @@ class Scan:
 
 @dataclass(frozen=True)
 class Nucleation:
-    """Nucleation at one interface: Z_n, W(S), I(S), the burst, and what it rests on.
-
-    To learn whether voids nucleate by themselves with some energies, when no hop is slowed.
-
-    Attributes
-    ----------
-    conditions : Conditions
-    model : NucleationModel
-        `model.free` holds ln Z_n, `model.rate_per_cm2_s(S)` the rate.
-    burst : Burst
-        At the conditions' current.
-    scan : Scan
-        Against the current.
-    threshold_mA_cm2 : float
-        Current below which less than one void per cm² nucleates in an hour.
-    quenched : QuenchedMaps or None
-        Single arrangements of Mg.
-    by_coverage : list of Nucleation
-        The same at other coverages of L1, where asked for.
-    by_temperature : list of Nucleation
-        The same at other temperatures, where asked for.
-    """
+    """Nucleation at one interface: Z_n, W(S), I(S), the burst, and what it rests on."""
 
     conditions: Conditions
-    model: NucleationModel
-    burst: Burst
-    scan: Scan
-    threshold_mA_cm2: float
+    model: NucleationModel  #: `model.free` holds ln Z_n, `model.rate_per_cm2_s(S)` the rate
+    burst: Burst  #: at the conditions' current
+    scan: Scan  #: against the current
+    threshold_mA_cm2: float  #: current below which less than one void per cm² nucleates in an hour
     threshold_S: float
-    quenched: QuenchedMaps | None = field(default=None, repr=False)
+    quenched: QuenchedMaps | None = field(default=None, repr=False)  #: single arrangements of Mg
+    #: The same at other coverages of L1, where asked for.
     by_coverage: list[Nucleation] = field(default_factory=list, repr=False)
+    #: The same at other temperatures, where asked for.
     by_temperature: list[Nucleation] = field(default_factory=list, repr=False)
 
     @property

@@ -26,18 +26,13 @@ _STILL_MPa = 1e-6  # stress below which the metal does not flow
 
 @dataclass(frozen=True)
 class Viscous:
-    """Norton's creep of the metal, ε̇ = A σ^n, and what its contact bears.
+    """Norton's creep of the metal, ε̇ = A σ^n, and what its contact bears."""
 
-    - `rate_per_s`: A at 1 MPa.
-    - `exponent`: n.
-    - `adhesion_MPa`: tension beyond which contact opens; infinite where it never does.
-    - `surface_energy_J_m2`: γ of the capillary pressure 2γ/R on the roof of a void, beside the
-      stack pressure.
-    """
-
-    rate_per_s: float
-    exponent: float
+    rate_per_s: float  #: A at 1 MPa
+    exponent: float  #: n
+    #: Tension beyond which contact opens; infinite where it never does.
     adhesion_MPa: float = math.inf
+    #: γ of the capillary pressure 2γ/R on the roof of a void, beside the stack pressure.
     surface_energy_J_m2: float = 0.0
 
     def viscosity_MPa_s(self, stress_MPa: float) -> float:
@@ -48,19 +43,13 @@ class Viscous:
 
 @dataclass(frozen=True)
 class Flow:
-    """Motion of the metal at a moment.
+    """Motion of the metal at a moment."""
 
-    - `velocity_um_s` (float64 array, shape (n, n)): u, towards the electrolyte.
-    - `pressure_MPa` (float64 array, shape (n, n)): on the metal, means over cells.
-    - `contact` (float64 array, shape (n, n)): share of each cell on contact, without what has
-      opened.
-    - `viscosity_MPa_s`, `stress_MPa`: η, and the stress on contact it belongs to, the mean of the
-      absolute pressure: at rims the pressure is singular, and its square has no mean.
-    """
-
-    velocity_um_s: np.ndarray
-    pressure_MPa: np.ndarray
-    contact: np.ndarray
+    velocity_um_s: np.ndarray  #: u, towards the electrolyte; shape (n, n)
+    pressure_MPa: np.ndarray  #: on the metal, means over cells; shape (n, n)
+    contact: np.ndarray  #: share of each cell on contact, without what has opened; shape (n, n)
+    #: viscosity_MPa_s, stress_MPa: η, and the stress on contact it belongs to, the mean of the
+    #: absolute pressure: at rims the pressure is singular, and its square has no mean
     viscosity_MPa_s: float
     stress_MPa: float
 

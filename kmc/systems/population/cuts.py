@@ -20,20 +20,15 @@ CHORD, RISE = math.pi / 4, 2 / 3  # mean chord over diameter, mean height over t
 
 @dataclass(frozen=True)
 class Cuts:
-    """What the lines across a field of gaps meet.
+    """What the lines across a field of gaps meet."""
 
-    - `width_um`, `height_um` (float64 arrays, shape (n_cuts,))
-    - `line` (int64 array, shape (n_cuts,)): line of each cut: those along x first, then those along
-      y.
-    - `length_um`: of all lines together.
-    - `point_number`, `point_width_um`, `point_height_um`: expected cuts of points in that length,
-      and their means.
-    """
-
+    #: width_um, height_um: shape (n_cuts,)
     width_um: np.ndarray
     height_um: np.ndarray
-    line: np.ndarray
-    length_um: float
+    line: np.ndarray  #: line of each cut: those along x first, then those along y; shape (n_cuts,)
+    length_um: float  #: of all lines together
+    #: point_number, point_width_um, point_height_um: expected cuts of points in that length, and
+    #: their means
     point_number: float
     point_width_um: float
     point_height_um: float

@@ -20,21 +20,14 @@ KINDS = ("appears", "splits", "coalesces", "collapses")
 
 @dataclass(frozen=True)
 class Gaps:
-    """The connected gaps of one field.
+    """The connected gaps of one field."""
 
-    Attributes
-    ----------
-    label : int64 array, shape (n, n)
-        Number of the gap of each cell from 1; 0 where there is contact.
-    h_um : float64 array, shape (n, n)
-    edge_um : float
-    area_um2, volume_um3, height_um : float64 arrays, shape (n_gaps,)
-        Of each; the height is the largest of its cells.
-    """
-
+    #: Number of the gap of each cell from 1; 0 where there is contact; shape (n, n).
     label: np.ndarray
-    h_um: np.ndarray
+    h_um: np.ndarray  #: shape (n, n)
     edge_um: float
+    #: area_um2, volume_um3, height_um: of each; the height is the largest of its cells; shape
+    #: (n_gaps,)
     area_um2: np.ndarray
     volume_um3: np.ndarray
     height_um: np.ndarray

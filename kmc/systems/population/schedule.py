@@ -33,25 +33,19 @@ class Due:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run with one current.
+    """A part of a run with one current."""
 
-    - `number`, `cycle`: of the step of the protocol, from 1; 0 without one.
-    - `current_density_mA_cm2`: above 0 to strip, below 0 to plate.
-    - `due`: rows; the last is the end of the stage.
-    - `reason`: what that end is.
-    - `contact_fraction`, `overpotential_V`: ends before it.
-    - `ends_run`: whether the run ends with a stage that ends before its last row.
-    """
-
+    #: number, cycle: of the step of the protocol, from 1; 0 without one
     number: int
     cycle: int
-    current_density_mA_cm2: float
-    due: tuple[Due, ...]
-    reason: str
+    current_density_mA_cm2: float  #: above 0 to strip, below 0 to plate
+    due: tuple[Due, ...]  #: rows; the last is the end of the stage
+    reason: str  #: what that end is
+    #: contact_fraction, overpotential_V: ends before it
     contact_fraction: float | None
     overpotential_V: float | None
     stack_pressure_MPa: float
-    ends_run: bool
+    ends_run: bool  #: whether the run ends with a stage that ends before its last row
 
     @property
     def rests(self) -> bool:

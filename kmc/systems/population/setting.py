@@ -18,69 +18,37 @@ class Flaws:
     """Patches without contact from which voids grow.
 
     Each grows only where S exceeds exp(2γΩ/kTr) of its own radius r; until then it stays as it is.
-
-    Attributes
-    ----------
-    number : int
-        In the square, at random places.
-    radius_um : float
-        Median of the radii.
-    sigma : float
-        Standard deviation of ln r; 0 for equal flaws.
-    height_um : float
-        Of the patch, at the start: a layer of atoms.
     """
 
-    number: int
-    radius_um: float
-    sigma: float = 0.0
-    height_um: float = 1.7e-4
+    number: int  #: in the square, at random places
+    radius_um: float  #: median of the radii
+    sigma: float = 0.0  #: standard deviation of ln r; 0 for equal flaws
+    height_um: float = 1.7e-4  #: of the patch, at the start: a layer of atoms
 
 
 @dataclass(frozen=True)
 class GapSetting:
-    """Everything that a field of gaps follows from.
-
-    Attributes
-    ----------
-    edge_um : float
-    n_cells : int
-        Cells of the grid along an edge.
-    medium : Medium
-    vapour : ClusterVapour
-        Or what has its `S_eq`, `rate_per_um2_s`, `nucleus` and `capillary_um`.
-    strip_per_um2_s : float
-        Vacancies that stripping leaves per area and second, j/e, at the beginning.
-    homogeneous : bool
-        Whether voids nucleate on contact.
-    flaws : Flaws, optional
-    height_over_radius : float
-        Of a cap with the contact angle; the contact slope is twice that.
-    rounding_length_um : float
-        R* = (B t)^(1/4), the size below which surface diffusion keeps voids round ...
-    rounding_time_s : float
-        ... in this time t.
-    body : Viscous, optional
-        None for a rigid body.
-    pressure_MPa, pressure_share : float
-        Stack pressure at the beginning, and the share of it that the interface carries.
-    cut_off_share : float
-        Share of a void that plating cuts off where surface diffusion does not round it.
-    """
+    """Everything that a field of gaps follows from."""
 
     edge_um: float
-    n_cells: int
+    n_cells: int  #: cells of the grid along an edge
     medium: Medium
-    vapour: ClusterVapour
+    vapour: ClusterVapour  #: or what has its `S_eq`, `rate_per_um2_s`, `nucleus` and `capillary_um`
+    #: Vacancies that stripping leaves per area and second, j/e, at the beginning.
     strip_per_um2_s: float
-    homogeneous: bool = False
+    homogeneous: bool = False  #: whether voids nucleate on contact
     flaws: Flaws | None = None
+    #: Of a cap with the contact angle; the contact slope is twice that.
     height_over_radius: float = 1.0
+    #: R* = (B t)^(1/4), the size below which surface diffusion keeps voids round.
     rounding_length_um: float = 2.0
-    rounding_time_s: float = ROUNDING_TIME_s
-    body: Viscous | None = None
+    rounding_time_s: float = ROUNDING_TIME_s  #: the time of that R*
+    body: Viscous | None = None  #: None for a rigid body
+    #: pressure_MPa, pressure_share: stack pressure at the beginning, and the share of it that the
+    #: interface carries
     pressure_MPa: float = 0.0
     pressure_share: float = 1.0
+    #: Share of a void that plating cuts off where surface diffusion does not round it.
     cut_off_share: float = 0.0
 
     def __post_init__(self) -> None:

@@ -38,17 +38,7 @@ _A2_PER_UM2 = 1e8
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run of a population needs.
-
-    Attributes
-    ----------
-    contact_angle_deg : float
-        NaN where an aspect ratio was given.
-    voids_per_um2 : float
-        Expected: flaws, or those of the first burst of nuclei.
-    resolving_cell_um : float
-        Width of the cells that resolve the lip of a spreading void.
-    """
+    """What a run of a population needs."""
 
     run: RunFile
     parameters: ParameterSet
@@ -56,9 +46,9 @@ class Prepared:
     kinetics: Kinetics
     vapour: ClusterVapour
     mg_coverage: float
-    contact_angle_deg: float
-    voids_per_um2: float
-    resolving_cell_um: float
+    contact_angle_deg: float  #: naN where an aspect ratio was given
+    voids_per_um2: float  #: expected: flaws, or those of the first burst of nuclei
+    resolving_cell_um: float  #: width of the cells that resolve the lip of a spreading void
 
     @property
     def monolayer_mAh_cm2(self) -> float:
