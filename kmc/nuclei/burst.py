@@ -114,6 +114,7 @@ def metal(
     sink_depth_cm: float = math.inf,
 ) -> kernel.Depths:
     """Layers of the metal at S = 1, thin at the interface; `per_cm3` vacancies at S = 1."""
+    # Geometric: S changes within nanometres after a nanosecond, over the whole metal in the end.
     edges = np.geomspace(_FIRST_DEPTH, 1.0, _DEPTH_POINTS) * thickness_cm
     edges = np.concatenate(([0.0], edges))
     centres = (edges[1:] + edges[:-1]) / 2

@@ -218,6 +218,7 @@ class SurfaceField:
         )
         # Single precision serves the iterations, whose tolerance is far above its rounding.
         self._single = self._cells.astype(np.float32)
+        # Nearly the inverse of the mixed problem, too: it preconditions it.
         self._inverse = np.zeros_like(self._single)
         np.divide(1.0, self._single, out=self._inverse, where=self._single > 0)
         self._width_um = _WIDTH_CELLS * self.pitch_um
@@ -396,6 +397,7 @@ class SurfaceField:
         reach = np.full(len(voids.x_um), _NEAR_CELLS * self.pitch_um / 2)
         first, second = overlaps(voids.x_um, voids.y_um, reach, self.edge_um)
         distance = self._distance(*((a[first], a[second]) for a in (voids.x_um, voids.y_um)))
+        # The grid has the pair smeared already: only the difference is added.
         true = between_discs_s(distance, voids.radius_um[first], voids.radius_um[second], b, i)
         coupling = true - np.interp(distance, *self._table)
         own = disc_resistance_s(voids.radius_um, b, i) - self._own_s

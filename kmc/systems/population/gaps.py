@@ -251,6 +251,7 @@ class Gaps(GapState):
         step -= down
         time = dt * setting.surface_um4_s / pitch**4
         shape.set_mobility(step, time, self.parts[0])
+        # The line is found anew before it has left its cell: its place decides where the flux goes.
         largest = float(np.abs(step[shape.kind == outline.LINE]).max(initial=0.0))
         longest = max(_SHORTEST_SHARE, 1 / max(1, math.ceil(largest / _WEDGE_SHARE)))
         lowers = float(np.maximum(down, 0.0).sum())

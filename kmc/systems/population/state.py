@@ -233,6 +233,7 @@ class GapState:
         """Points join each other and drawn voids, grow to be drawn, dissolve; and the reverse."""
         points, setting = self.points, self.setting
         pitch = setting.pitch_um
+        # A flaw stays where it is; only voids of a few vacancies go back into the metal.
         gone = (points.volume_um3 < FEWEST * setting.medium.site_volume_um3) & (points.flaw_um == 0)
         if gone.any():
             self.mean.put(float(points.volume_um3[gone].sum()) / self._area_um3)
