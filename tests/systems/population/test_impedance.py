@@ -76,6 +76,7 @@ class Population:
     def __init__(self):
         self.path, self.edge_um, self.metal = Path("run.h5"), EDGE_UM, "Li"
         self.frames = {
+            "sample": np.arange(3),
             "replica": np.zeros(3, int),
             "capacity_mAh_cm2": np.array([0.0, 0.3, 0.6]),
             "time_s": np.arange(3.0),
