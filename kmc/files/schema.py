@@ -318,7 +318,7 @@ SCHEMA = (
 )
 
 
-def row_dtype(columns) -> np.dtype:
+def row_dtype(columns: Iterable[Entry]) -> np.dtype:
     """numpy type of one row of a table: 8 bytes a column, little-endian, in the columns' order."""
     return np.dtype([(entry.name, entry.dtype) for entry in columns])
 

@@ -90,7 +90,15 @@ def upscale(
     return _run(name_or_path, overrides, output, "population", None, overwrite, progress)
 
 
-def _run(name_or_path, overrides, output, kind, callback, overwrite, progress) -> Any:
+def _run(
+    name_or_path: str | Path | Mapping[str, Any],
+    overrides: Mapping[str, Any] | None,
+    output: str | Path | None,
+    kind: str,
+    callback: Callable[[Any], Any] | None,
+    overwrite: bool,
+    progress: bool,
+) -> Any:
     run_file = load_run(name_or_path, overrides)
     warn_of_another_drive(name_or_path, dotted(overrides))
     path = Path(f"{run_file.name}.h5" if output is None else output)

@@ -266,7 +266,14 @@ class Body:
         strain[2:, sites] += (1.0 - keep) * bent
         return int(events.sum()), int(moved.sum())
 
-    def _move(self, rng, sites, along, events, swelling) -> np.ndarray:
+    def _move(
+        self,
+        rng: np.random.Generator,
+        sites: np.ndarray,
+        along: np.ndarray,
+        events: np.ndarray,
+        swelling: float,
+    ) -> np.ndarray:
         """Move portions into open neighbours on the axis of extension; how many left each site."""
         edge = len(self.portions)
         room = (self.open_area(swelling) * PORTIONS / (1.0 + swelling)).astype(np.int64).ravel()

@@ -138,7 +138,7 @@ def _row(parameters: ParameterSet, name: str, key: str, unit: str, model: float)
     return Row(name, unit, quantity.value, model, ok, assumed=quantity.assumed)
 
 
-def _creep_rate_per_s(solid, reduced: float) -> float:
+def _creep_rate_per_s(solid: Solid, reduced: float) -> float:
     """Strain rate at a multiple of σ_ref, from the relaxation in a very short time."""
     stress = reduced * solid.stress_GPa
     shear = shear_modulus_GPa(solid.modulus_GPa, solid.poisson_ratio)

@@ -85,7 +85,9 @@ def _mirrored(middle: np.ndarray, edge: int) -> cKDTree:
     return cKDTree(_images(middle, edge))
 
 
-def _share_out(rng, areas: np.ndarray, need_active: int, need_frame: int) -> np.ndarray:
+def _share_out(
+    rng: np.random.Generator, areas: np.ndarray, need_active: int, need_frame: int
+) -> np.ndarray:
     """Which cells are active material: random, cells added until both have the same surplus."""
     active = np.zeros(len(areas), dtype=bool)
     target = areas.sum() * need_active / (need_active + need_frame)

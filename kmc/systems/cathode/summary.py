@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -42,7 +42,9 @@ def summary(run: TableRun) -> list[tuple[str, str]]:
     )
     for label, first_row, last_row in _halves(run):
 
-        def change(name: str, scale: float, digits: int, ends=(first_row, last_row)) -> str:
+        def change(
+            name: str, scale: float, digits: int, ends: Sequence[int] = (first_row, last_row)
+        ) -> str:
             return " → ".join(f"{scale * s[name][i]:.{digits}f}" for i in ends)
 
         text = f"pores {change('pore_area', 100, 1)} % of their first area"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -65,7 +66,7 @@ def bulk_engine(
     return Engine(model, occupancy, rng)
 
 
-def strip_engine(name: str, seed: int = 1, **overrides) -> Engine:
+def strip_engine(name: str, seed: int = 1, **overrides: Any) -> Engine:
     """The engine of a shipped run; override keys are written ``section__key``."""
     changes = {key.replace("__", "."): value for key, value in overrides.items()}
     return ElectrodeJob(load_run(name, {**changes, "random.seed": seed})).engine
@@ -132,7 +133,7 @@ CASES: dict[str, tuple[str, Callable[[int], Engine], int]] = {
 }
 
 
-def run_cases(names=None, events: int | None = None) -> Iterator[CaseCost]:
+def run_cases(names: Iterable[str] | None = None, events: int | None = None) -> Iterator[CaseCost]:
     """Measure cases by name (default: all) one after the other; `events` replaces their length."""
     for name in names or CASES:
         _, make, n = CASES[name]

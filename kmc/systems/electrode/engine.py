@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kmc.errors import KmcError
 from kmc.kernels import connection, loop, selection, tables
@@ -42,7 +43,15 @@ class Engine(Configuration):
     - `log_events`: record up to this many events (0: none).
     """
 
-    def __init__(self, model: Model, occupancy, rng, *, alloy=None, log_events: int = 0):
+    def __init__(
+        self,
+        model: Model,
+        occupancy: ArrayLike,
+        rng: np.random.Generator,
+        *,
+        alloy: bool | None = None,
+        log_events: int = 0,
+    ):
         occupancy = np.asarray(occupancy, dtype=np.uint8)
         if alloy is None:
             # Tables of one species are smaller and faster; Mg that may still come needs those of

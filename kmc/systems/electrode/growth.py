@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from kmc.kernels import tables
+from kmc.model.lattice import Lattice
 
 
 def push_back(engine: Any) -> bool:
@@ -55,7 +56,7 @@ def push_back(engine: Any) -> bool:
     return True
 
 
-def replaceable(occupancy: np.ndarray, lattice) -> np.ndarray:
+def replaceable(occupancy: np.ndarray, lattice: Lattice) -> np.ndarray:
     """Sites of Li at the electrolyte, in order: in L1, and in L2 above an Mg of L1."""
     n = lattice.sites_per_layer
     first = np.flatnonzero(occupancy[:n] == tables.LI)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +129,18 @@ def extend(
 
 
 def _continue(
-    path, overrides, origins, check, progress, check_every, cycles: int = 0
+    path: Path,
+    overrides: Mapping[str, Any],
+    origins: Mapping[str, str],
+    check: Callable[[Trajectory, ElectrodeJob], None],
+    progress: bool | Progress,
+    check_every: int | None,
+    cycles: int = 0,
 ) -> Trajectory:
     with loop.Interruption() as interruption:
         simulations = []
 
-        def prepare(trajectory: Trajectory):
+        def prepare(trajectory: Trajectory) -> tuple[Table | None, dict[str, Any]]:
             _check_columns(trajectory)
             tables_ = longer(trajectory.run, cycles, path) if cycles else trajectory.run
             run = restored_run(tables_, path, trajectory.run_file, overrides, origins=origins)

@@ -75,7 +75,7 @@ class ElectrodeJob(Job):
             self.phase.samples.passed, self.phase.frames.passed = state["recorded"]
             self._start_vacant_L1 = state["start_vacant_L1"]
 
-    def _begin(self, start, events) -> Engine:
+    def _begin(self, start: np.random.SeedSequence, events: np.random.SeedSequence) -> Engine:
         """Engine in the initial configuration, by the seeds of the start and of the events."""
         system = self.run_file.system
         occupancy = initial_occupancy(

@@ -243,7 +243,9 @@ def _wrong_member(text: str, wrong: np.ndarray) -> list[str]:
     ]
 
 
-def _compare_sites(engine: Engine, name: str, running, rebuilt) -> list[str]:
+def _compare_sites(
+    engine: Engine, name: str, running: np.ndarray, rebuilt: np.ndarray
+) -> list[str]:
     wrong = np.flatnonzero(running != rebuilt)[:1]
     site = engine.model.kernel_lattice.lattice_sites(wrong).tolist()
     return [
