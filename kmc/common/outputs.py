@@ -93,10 +93,6 @@ def check_output(
             f"{what} {path}: there is no folder {folder}",
             advice="Create the folder first, or give another place.",
         )
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(
-            f"{what} {path}: the folder {folder} is not writable", advice="Give another place."
-        )
     if exists and not overwrite:
         raise InputError(
             f"{what} {path} exists already",
@@ -106,6 +102,13 @@ def check_output(
         raise InputError(
             f"{what} {path} exists and is write-protected", advice="Give another name."
         )
+    try:  # rights alone do not say it: quotas, file systems that are read-only or not of files
+        draft_of(target).touch()
+        draft_of(target).unlink()
+    except OSError as problem:
+        raise InputError(
+            f"{what} {path} cannot be written: {problem.strerror}", advice="Give another place."
+        ) from None
     return path
 
 

@@ -94,7 +94,7 @@ def unpack(data: bytes, most: int = 0) -> Table | None:
         unpacker = zlib.decompressobj()
         content = unpacker.decompress(body, most)
         return _tables(content) if unpacker.eof else None
-    except (ValueError, KeyError, TypeError, zlib.error, MemoryError):
+    except (*guard.H5PY_ERRORS, zlib.error):
         return None
 
 

@@ -32,7 +32,6 @@ _RECORD_BYTES = 2**24
 _MAX_DATASETS = 10_000  # each replica has as many as there are columns
 # All datasets are read at once. Maps that are nearly empty pack to a hundredth.
 _BYTES, _BYTES_A_BYTE = 2**28, 64
-_CHECKPOINT_BYTES = 2**30  # unpacked
 _OLD = ("format", "kmc_version", "stop_reason")
 _RECORD = {
     **dict.fromkeys(("system", "kmc_version", "stop_reason", "run_file"), TEXT),
@@ -43,7 +42,8 @@ _RECORD = {
 
 def state_of(stored: np.ndarray | None) -> Table | None:
     """State from which a run goes on, its arrays its own; None without, or where it is damaged."""
-    state = None if stored is None else unpack(stored.tobytes(), _CHECKPOINT_BYTES)
+    most = _BYTES + _BYTES_A_BYTE * (0 if stored is None else len(stored))
+    state = None if stored is None else unpack(stored.tobytes(), most)
     own = (state or {}).items()
     copies = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in own}
     return None if state is None else copies

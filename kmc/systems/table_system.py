@@ -17,6 +17,7 @@ from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError
 from kmc.files import table_file
 from kmc.files.check_result import Breach, Verification
+from kmc.files.integrity import H5PY_ERRORS
 from kmc.files.table_file import Tables, TableWriter
 from kmc.files.table_run import TableRun, load
 from kmc.runfile.kinds import RunKind
@@ -133,18 +134,18 @@ def _resume(
         job = system.prepare(run, bar)
         writer = system.writer(path, run, job)
         # The state is that of another version of the job, or of a file that someone edited: all
-        # that can go wrong in taking it up is refused in words.
+        # that can go wrong in taking it up and going on is refused in words.
         try:
             job.restore(state)
             writer.go_on_after(found.arrays)
-        except (LookupError, TypeError, ValueError, AttributeError) as problem:
+            loop.carry_out(job, writer, bar, interruption)
+        except H5PY_ERRORS as problem:
             writer.release()
             raise InputError(
                 f"{path} cannot be continued: its checkpoint does not fit the run ({problem})",
                 advice=f"Go on with kmc {found.kmc_version}, which wrote it, or start it again: "
                 f"kmc run {name} --force.",
-            ) from None
-        loop.carry_out(job, writer, bar, interruption)
+            ) from problem
     return load(path)
 
 

@@ -253,7 +253,16 @@ class DepositionJob(Job):
         self.rng.bit_generator.state = state["rng"]
         self.number, self.begun, self.clock = state["step"]
         # In place: `atoms` is a named tuple, whose arrays cannot be replaced.
+        n_sites, n_bins = self.atoms.occupied.size, len(self.atoms.size)
+        # The loop trusts what these arrays say of places in others.
+        ends = {**dict.fromkeys(("members", "where", "stack"), n_sites), "neighbours": n_bins}
+        ends |= {**dict.fromkeys(("size", "n_connected"), n_sites + 1), "top": n_sites}
         for name, values in self.atoms._asdict().items():
-            values[:] = state[f"atoms_{name}"]
+            given = state[f"atoms_{name}"]
+            if given.shape != values.shape:
+                raise ValueError(f"{name} has shape {given.shape}")
+            if name in ends and not -1 <= given.min() <= given.max() < ends[name]:
+                raise ValueError(f"{name} is out of range")
+            values[:] = given
         self._limits()
         self.due_s = float(state["due"][0])

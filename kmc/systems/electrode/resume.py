@@ -16,6 +16,7 @@ from kmc.common.progress import Progress, progress_for
 from kmc.errors import InputError, KmcError
 from kmc.files import schema
 from kmc.files.checkpoint import Table, checkpoint_of, reopen
+from kmc.files.integrity import H5PY_ERRORS
 from kmc.files.reader import Trajectory, load
 from kmc.kernels import tables
 from kmc.model.quantities import RETIRED
@@ -175,8 +176,8 @@ def _simulation(
         simulation = ElectrodeJob(run, state=state, check_every=check_every)
     except InputError:
         raise
-    except (KmcError, LookupError, TypeError, ValueError, AttributeError) as problem:
-        with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):
+    except (KmcError, AssertionError, *H5PY_ERRORS) as problem:
+        with contextlib.suppress(*H5PY_ERRORS):
             _check_settings(trajectory, ElectrodeJob(run))  # other settings are the likely reason
         raise InputError(
             f"{path} cannot be continued: its checkpoint does not fit the run ({problem})",

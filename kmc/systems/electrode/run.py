@@ -13,6 +13,7 @@ import numpy as np
 
 from kmc.errors import KmcError
 from kmc.files import checkpoint, schema
+from kmc.files.record import check_layout
 from kmc.files.writer import TrajectoryWriter
 from kmc.kernels import loop, tables
 from kmc.kernels.jit import reported_compilation
@@ -26,6 +27,15 @@ from kmc.systems.job import Ended, Frame, Item, Job, Row
 
 _CHUNK_S = 0.1  # interval at which the loop returns for Ctrl-C, progress and flushes
 _FIRST_CHUNK = 20_000  # attempts
+_NUMBER = (int, float)
+_STATE = {  # of a state, beside that of the engine
+    "phase": {
+        **{"phase": (int,), "time_s": _NUMBER, "events": (int,), "before": (str,)},
+        **{"step?": (int,), "strips?": (int,), "early?": (int,)},
+    },
+    "recorded": [(int,)],
+    "start_vacant_L1": (int,),
+}
 
 
 class ElectrodeJob(Job):
@@ -69,6 +79,8 @@ class ElectrodeJob(Job):
         else:
             # Rebuilt from the run file and compared with the state, so that an edited file or
             # another parameter set is refused instead of continued.
+            check_layout(state, _STATE, "state")
+            check_layout([*(state["ended"] or ())][:1], [(str,)], "state.ended")
             self.phase = Phase(run, self.model, Beginning(**state["phase"]))
             self.engine = snapshot.restore(self.setup.models[self.phase.temperature_K], state)
             self.phase.label(self.engine)

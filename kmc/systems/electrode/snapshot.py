@@ -138,7 +138,17 @@ def _restore_order(engine: Engine, saved: dict, counters: np.ndarray) -> None:
     state.isolated[:] = _isolated(monomer)
     state.activity[:] = saved["activity"]
     _fill_mg(engine, saved["mg_sites"])
-    state.clock[:] = saved["clock"]
+    state.clock[:] = _clock_of(saved["clock"], state.site_state.size)
+
+
+def _clock_of(clock: np.ndarray, n_sites: int) -> np.ndarray:
+    """The clock of a state: its numbers choose members of lists, which the loop does not check."""
+    at = clock[tables.STRIP_DUE]
+    drawn = clock[[tables.PLACE, tables.MEMBER]]
+    known = at in (-1.0, tables.WAITING) or (at == np.floor(at) and 0.0 <= at <= n_sites)
+    if not (known and np.isfinite(clock).all() and np.all((drawn >= 0.0) & (drawn <= 1.0))):
+        raise ValueError(f"the clock stands at {clock.tolist()}")
+    return clock
 
 
 def _fill(bins: tables.Bins, numbers: np.ndarray, members: np.ndarray) -> None:

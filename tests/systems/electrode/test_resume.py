@@ -252,9 +252,12 @@ def test_another_parameter_set_is_not_mixed_in(tmp_path):
     "change",
     [
         {"phase": {"phase": 0, "colour": "red"}},
+        {"phase": {"phase": -1e308, "time_s": 0.0, "events": 0, "before": ""}},
         {"recorded": [1]},
+        {"recorded": [[1], 2]},
         {"hop_bins": None},
         {"clock": "late"},
+        {"clock": np.full(8, np.nan)},
         {"occupancy": np.zeros(3, dtype=np.uint8)},
         {"generator": {"bit_generator": "os"}},
     ],
