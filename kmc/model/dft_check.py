@@ -227,7 +227,9 @@ class _Bench:
         """Barriers of hops in the bulk; where the energy changes, the mean of there and back."""
         vacancy, atom = 0, int(self.bulk.neighbours(0, 1)[0])
         other = next(int(s) for s in self.bulk.neighbours(atom, 1) if s != vacancy)
-        hops = [("hop of Li in the bulk", "barrier_Li_eV", {}, "")]
+        hops: list[tuple[str, str, dict[int, int], str]] = [
+            ("hop of Li in the bulk", "barrier_Li_eV", {}, "")
+        ]
         if "Mg" in self.parameters.species:
             note = "mean of forward and reverse"
             hops.append(("hop of Li beside Mg", "barrier_Li_near_Mg_eV", {other: MG}, note))
