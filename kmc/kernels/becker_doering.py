@@ -25,19 +25,14 @@ _APART = 1e-6  # of S: least distance of the first two points of the secant
 class Sizes(NamedTuple):
     """Grid of sizes and the clusters on it.
 
-    Attributes
-    ----------
-    size, gap, width : float64[m]
-        Sizes, the first 1; distance to the next; sizes that a grid point stands for.
-    ln_Z, capture : float64[m]
-        ln Z, and G (1/s and unit of S) of growth to the next.
-    sites, lone : float
-        L1 sites per cm²; lone vacancies on them at S = 1.
-    number, after : float64[m]
-        Clusters per cm² and grid point, now and at the end of the step that is tried. The first
-        are lone vacancies, sites Z_1 S.
-    flux, upper, forward : float64[m]
-        Scratch; after a step the flux holds clusters per cm² and s that pass to the next size.
+    - `size`, `gap`, `width` (float64[m]): sizes, the first 1; distance to the next; sizes that a
+      grid point stands for.
+    - `ln_Z`, `capture` (float64[m]): ln Z, and G (1/s and unit of S) of growth to the next.
+    - `sites`, `lone`: L1 sites per cm²; lone vacancies on them at S = 1.
+    - `number`, `after` (float64[m]): clusters per cm² and grid point, now and at the end of the
+      step that is tried. The first are lone vacancies, sites Z_1 S.
+    - `flux`, `upper`, `forward` (float64[m]): scratch; after a step the flux holds clusters per cm²
+      and s that pass to the next size.
     """
 
     size: np.ndarray
@@ -57,21 +52,15 @@ class Sizes(NamedTuple):
 class Depths(NamedTuple):
     """Layers of the metal from the interface to the sink.
 
-    Attributes
-    ----------
-    held : float64[z]
-        Vacancies per cm² and unit of S in each layer.
-    conductance : float64[z + 1]
-        Vacancies per cm², s and unit of S that pass between neighbours; first from the interface,
-        last to the sink, where S = 1.
-    lost : float64[z]
-        Vacancies per cm², s and unit of S − 1 that end at dislocations of each layer.
-    lost_at_interface : float
-        The same at the interface itself.
-    activity : float64[z]
-        S of each layer.
-    fixed, free, upper : float64[z]
-        Scratch: S at the end of a step is fixed + free · S of the interface.
+    - `held` (float64[z]): vacancies per cm² and unit of S in each layer.
+    - `conductance` (float64[z + 1]): vacancies per cm², s and unit of S that pass between
+      neighbours; first from the interface, last to the sink, where S = 1.
+    - `lost` (float64[z]): vacancies per cm², s and unit of S − 1 that end at dislocations of each
+      layer.
+    - `lost_at_interface`: the same at the interface itself.
+    - `activity` (float64[z]): S of each layer.
+    - `fixed`, `free`, `upper` (float64[z]): scratch: S at the end of a step is fixed + free · S of
+      the interface.
     """
 
     held: np.ndarray
@@ -88,10 +77,12 @@ class Depths(NamedTuple):
 def _try(sizes, m, S, dt):
     """Step the sizes at an activity S; vacancies per cm² bound into clusters of two and more."""
     ln_S = math.log(S)
+    # Lone vacancies are in equilibrium with the interface at once: they hop 1e10 times a second.
     sizes.after[0] = sizes.sites * math.exp(sizes.ln_Z[0] + ln_S)
     for k in range(m - 1):
         gap = sizes.gap[k]
         drive = gap * ln_S + sizes.ln_Z[k + 1] - sizes.ln_Z[k]  # ln of the ratio of the two ways
+        # Where drift vanishes both quotients below are 0/0: pure diffusion.
         if abs(drive) < 1e-8:
             growth = loss = sizes.capture[k] * S / gap
         elif gap == 1.0:
@@ -117,6 +108,7 @@ def _try(sizes, m, S, dt):
     bound = 0.0
     for k in range(m - 1):
         sizes.flux[k] = sizes.forward[k] * sizes.after[k] - sizes.flux[k] * sizes.after[k + 1]
+        # By what passes between sizes, not by differences of numbers, which would lose all digits.
         bound += sizes.flux[k] * (sizes.size[1] if k == 0 else sizes.gap[k])
     return bound * dt
 
@@ -192,6 +184,7 @@ def _activity(sizes, m, depths, source, S, guess, dt):
         if abs(new - x) <= _TOLERANCE * x:
             break
         low, f_low = x, f
+        # A secant far from the root can leap below 0, where ln S has no value.
         x = min(max(new, 0.5 * x), 2.0 * x)
     return x
 
@@ -200,21 +193,15 @@ def _activity(sizes, m, depths, source, S, guess, dt):
 def follow(sizes, depths, source, first_dt, step_ln_S, step_time, longest, rows):
     """Follow the interface from S = 1 until its voids no longer become more.
 
-    Parameters
-    ----------
-    sizes : Sizes
-    depths : Depths
-    source : float
-        Vacancies made per cm² and s.
-    first_dt : float
-        First step, s.
-    step_ln_S, step_time : float
-        Change of ln S in a step, and growth of the step from one to the next.
-    longest : float
-        Time at which it ends at the latest, s.
-    rows : float64[:, 4]
-        Out: time, S, clusters per cm² beyond the critical size of the moment, vacancies in
-        them.
+    - `sizes` (Sizes)
+    - `depths` (Depths)
+    - `source` (float): vacancies made per cm² and s.
+    - `first_dt` (float): first step, s.
+    - `step_ln_S`, `step_time` (float): change of ln S in a step, and growth of the step from one to
+      the next.
+    - `longest` (float): time at which it ends at the latest, s.
+    - `rows` (float64[:, 4]): out: time, S, clusters per cm² beyond the critical size of the moment,
+      vacancies in them.
 
     Returns
     -------
@@ -229,6 +216,7 @@ def follow(sizes, depths, source, first_dt, step_ln_S, step_time, longest, rows)
         guess = S * math.exp(min(max(rate * dt, -0.05), 0.05))
         new = _activity(sizes, m, depths, source, S, guess, dt)
         change = math.log(new / S)
+        # Rates go as powers of S as high as the size of a nucleus: too large a step is taken again.
         if abs(change) > 3.0 * step_ln_S and dt > first_dt:
             dt *= 0.5
             continue
@@ -243,6 +231,8 @@ def follow(sizes, depths, source, first_dt, step_ln_S, step_time, longest, rows)
         top, ln_S = 0, math.log(S)
         highest = -sizes.ln_Z[0] - ln_S
         for k in range(m):
+            # The largest work at the S of this moment separates voids from clusters that dissolve
+            # again.
             work = -sizes.ln_Z[k] - sizes.size[k] * ln_S
             if work > highest:
                 top, highest = k, work
@@ -253,6 +243,7 @@ def follow(sizes, depths, source, first_dt, step_ln_S, step_time, longest, rows)
         rows[n_rows, 0], rows[n_rows, 1] = time, S
         rows[n_rows, 2], rows[n_rows, 3] = voids, vacancies
         n_rows += 1
+        # Forty rows back, as one step may change nothing while dt is still small.
         before = max(0, n_rows - 40)
         if time > 3.0 * time_top and voids > 0.0 and voids < 1.0001 * rows[before, 2]:
             break

@@ -50,6 +50,8 @@ def _note_monomer(state, member, monomer):
     before = state.monomer[member]
     if before == monomer:
         return
+    # −1 stands for a vacancy that is seen; what an atom adds to the expected number is never
+    # negative.
     if before < 0:
         state.isolated[t.SEEN] -= 1
     else:
@@ -122,6 +124,7 @@ def exchange_rate(net, product):
 @inner
 def observe(channels, state, weight):
     """Add the isolated vacancies of this moment to those of the recent past."""
+    # Exponential forgetting to first order in the weight, which is at most 1/forgetting.
     kept = 1.0 - channels.forgetting * weight
     activity, isolated = state.activity, state.isolated
     activity[t.SEEN] = activity[t.SEEN] * kept + isolated[t.SEEN] * weight
@@ -141,6 +144,7 @@ def site_at(geometry, bins, x):
 @inner
 def draw_site(geometry, bins, law, site_state, weight, rng):
     """Site drawn by its weight: `strip_weight` of an atom, `plate_weight` of a vacant site."""
+    # Over bounds and not weights, so that a draw is accepted with weight over bound.
     mass = total_mass(bins)
     while True:
         site, y = site_at(geometry, bins, rng.random() * mass)
@@ -178,6 +182,7 @@ def _plate_site(geometry, law, state, near, x):
         if meets_electrolyte(geometry, state.site_state, site, near):
             weight = plate_weight(law, packed)
             if weight > 0.0:
+                # Rounding can leave x beyond the last weight: that site then takes it.
                 last = site
                 if x < weight:
                     break
@@ -188,12 +193,15 @@ def _plate_site(geometry, law, state, near, x):
 @rare
 def oxidise_and_reduce(geometry, law, channels, state, scratch, net, bound, rng, log):
     """Oxidise an atom and reduce an ion at once, at the exact rate instead of its bound."""
+    # Exact sums cost a pass over the interface, and are taken only for attempts that their bound
+    # lets through.
     strips, plates = sums_over_box(geometry, law, state, net, scratch.near[2])
     rate = exchange_rate(channels.strip, channels.exchange * strips * plates)
     if rng.random() * bound >= rate:
         return
     site = draw_site(geometry, state.strips, law, state.site_state, strip_weight, rng)
     oxidise(geometry, law, channels, state, scratch, site, log)
+    # Anew: the vacancy of the strip is a site for the plate, often the most likely one.
     _, plates = sums_over_box(geometry, law, state, net, scratch.near[2])
     site = _plate_site(geometry, law, state, scratch.near[2], rng.random() * plates)
     reduce(geometry, law, channels, state, scratch, site, log)

@@ -36,6 +36,7 @@ def _try_larger(geometry, cluster, bias, largest, rng):
         return 0.0
     site = draw(cluster, rng.random() * total)
     chance = math.exp(bias[n + 1] - bias[n] + change_beside(geometry, cluster, site))
+    # The reverse takes out one of n + 1 vacancies, where this draws by weight among `total`.
     chance *= total / (n + 1)
     if chance >= 1.0 or rng.random() < chance:
         add(geometry, cluster, site)
@@ -49,6 +50,7 @@ def _try_smaller(geometry, cluster, bias, rng):
     if n == 1:
         return 0.0
     site = cluster.vacant[_below(rng, n)]
+    # Clusters of the sum touch the electrolyte: the last vacancy of L1 stays.
     if cluster.number[2] == 1 and height(geometry, site) == 0:
         return 0.0
     if not is_spare(geometry, cluster, site):
@@ -96,22 +98,16 @@ def walk(geometry, cluster, bias, largest, steps, learn, rng, visits, chances, s
 
     Half of the steps propose one vacancy more or less, half move one vacancy.
 
-    Parameters
-    ----------
-    bias : float64[largest + 2]
-        By number of vacancies; changed while learning.
-    steps : int
-    learn : float
-        Wang and Landau's modification factor ln f at the first step of a walk that learns
-        (10.1103/PhysRevLett.86.2050), falling as 1/t as Belardinelli and Pereyra
-        (10.1103/PhysRevE.75.046701); 0: the bias stays, and detailed balance is exact.
-    visits : int64[largest + 2]
-        Steps that ended at each size.
-    chances : float64[largest + 2, 4]
-        Summed acceptance probabilities of growth and their number, the same of shrinking.
-    shapes : float64[largest + 2, 4]
-        Sums over the steps of vacancies in L1, its square, layers above L1 summed over the
-        vacancies, and sites beside the cluster.
+    - `bias` (float64[largest + 2]): by number of vacancies; changed while learning.
+    - `steps` (int)
+    - `learn` (float): Wang and Landau's modification factor ln f at the first step of a walk that
+      learns (10.1103/PhysRevLett.86.2050), falling as 1/t as Belardinelli and Pereyra
+      (10.1103/PhysRevE.75.046701); 0: the bias stays, and detailed balance is exact.
+    - `visits` (int64[largest + 2]): steps that ended at each size.
+    - `chances` (float64[largest + 2, 4]): summed acceptance probabilities of growth and their
+      number, the same of shrinking.
+    - `shapes` (float64[largest + 2, 4]): sums over the steps of vacancies in L1, its square, layers
+      above L1 summed over the vacancies, and sites beside the cluster.
     """
     for step in range(steps):
         n = cluster.number[0]
@@ -134,6 +130,7 @@ def walk(geometry, cluster, bias, largest, steps, learn, rng, visits, chances, s
         shapes[n, 2] += cluster.number[3]
         shapes[n, 3] += cluster.number[1]
         if learn > 0.0:
+            # 1/t in the end: a factor that falls faster would freeze errors of the first steps in.
             bias[n] -= min(learn, 2.0 * largest / (step + 1.0))
 
 
@@ -145,17 +142,13 @@ def enumerate_clusters(geometry, cluster, root, largest, sums, counts, untried, 
     The first site of L1 in the order of columns is the root, so each cluster is counted once
     modulo translation.
 
-    Parameters
-    ----------
-    sums : float64[largest + 1, 3]
-        Sums of w, of w times the vacancies in L1, and of w times the summed layers.
-    counts : int64[largest + 1]
-    untried : int64[:]
-        Sites still to be tried, a stack shared by all depths.
-    choice : int64[largest + 2, 2]
-        Scratch by depth: next entry to try, and end of the entries of this depth.
-    log_w : float64[largest + 2]
-        Scratch: ln w by number of vacancies, 0 at 0.
+    - `sums` (float64[largest + 1, 3]): sums of w, of w times the vacancies in L1, and of w times
+      the summed layers.
+    - `counts` (int64[largest + 1])
+    - `untried` (int64[:]): sites still to be tried, a stack shared by all depths.
+    - `choice` (int64[largest + 2, 2]): scratch by depth: next entry to try, and end of the entries
+      of this depth.
+    - `log_w` (float64[largest + 2]): scratch: ln w by number of vacancies, 0 at 0.
     """
     # Sites seen carry a mark.
     untried[0] = root
@@ -193,6 +186,7 @@ def enumerate_clusters(geometry, cluster, root, largest, sums, counts, untried, 
             q = near(geometry, site, j)
             if cluster.occupancy[q] != METAL or cluster.mark[q]:
                 continue
+            # Clusters with an earlier site of L1 are counted from that root.
             if height(geometry, q) == 0 and q < root:
                 continue
             untried[end] = q

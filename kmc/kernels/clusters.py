@@ -35,26 +35,18 @@ N_CODES = 1024
 class Geometry(NamedTuple):
     """The lattice and the weights of its sites.
 
-    Attributes
-    ----------
-    d_column, d_layer : int64[14]
-        Steps to the neighbours, first shell first.
-    shift : int
-        Columns per layer are ``2**shift``.
-    base : int
-        Layer index of L1; the layers below are closed.
-    by_site : int
-        1: `site` has one entry for each site; 0: one for each layer.
-    site : float64[:]
-        exp(−E_f/kT) times the probability of Li.
-    bond : float64[3, N_CODES]
-        Factor of vacating a site whose counts are `code`, for a site of L1, of L2 and above.
-    log_beside : float64[3, N_CODES]
-        lf of a metal site with these counts; zeros without Mg in equilibrium.
-    with_beside : int
-        Whether `log_beside` is used at all.
-    together : uint8[2**14]
-        For each set of vacant neighbours, whether they hang together without the site itself.
+    - `d_column`, `d_layer` (int64[14]): steps to the neighbours, first shell first.
+    - `shift`: columns per layer are ``2**shift``.
+    - `base`: layer index of L1; the layers below are closed.
+    - `by_site`: 1: `site` has one entry for each site; 0: one for each layer.
+    - `site` (float64[:]): exp(−E_f/kT) times the probability of Li.
+    - `bond` (float64[3, N_CODES]): factor of vacating a site whose counts are `code`, for a site of
+      L1, of L2 and above.
+    - `log_beside` (float64[3, N_CODES]): lf of a metal site with these counts; zeros without Mg in
+      equilibrium.
+    - `with_beside`: whether `log_beside` is used at all.
+    - `together` (uint8[2**14]): for each set of vacant neighbours, whether they hang together
+      without the site itself.
     """
 
     d_column: np.ndarray
@@ -72,23 +64,15 @@ class Geometry(NamedTuple):
 class Cluster(NamedTuple):
     """A cluster and the metal sites beside it.
 
-    Attributes
-    ----------
-    occupancy : uint8[n_sites]
-    code : int16[n_sites]
-        Counts of vacant neighbours.
-    place : int32[n_sites]
-        Position of a site in `vacant` or `beside`; −1 for neither.
-    vacant, beside : int64[:]
-        Sites of the cluster, and metal sites that touch it.
-    weight : float64[:]
-        Factor of vacating each site of `beside`.
-    number : int64[4]
-        Vacancies, sites beside, vacancies in L1, sum of layers above L1 over the vacancies.
-    stack : int64[:]
-        Scratch of the connectivity search.
-    mark : uint8[n_sites]
-        Scratch of the same.
+    - `occupancy` (uint8[n_sites])
+    - `code` (int16[n_sites]): counts of vacant neighbours.
+    - `place` (int32[n_sites]): position of a site in `vacant` or `beside`; −1 for neither.
+    - `vacant`, `beside` (int64[:]): sites of the cluster, and metal sites that touch it.
+    - `weight` (float64[:]): factor of vacating each site of `beside`.
+    - `number` (int64[4]): vacancies, sites beside, vacancies in L1, sum of layers above L1 over the
+      vacancies.
+    - `stack` (int64[:]): scratch of the connectivity search.
+    - `mark` (uint8[n_sites]): scratch of the same.
     """
 
     occupancy: np.ndarray
@@ -235,6 +219,7 @@ def is_spare(geometry, cluster, site):
             start = q
     if count == 0:
         return False
+    # A look into a table settles most cases: vacancies around a site are often neighbours.
     if geometry.together[around]:
         return True
     # The neighbours may still be joined farther away: search from one of them.

@@ -22,22 +22,17 @@ from kmc.kernels.rates import species_of
 class Connection(NamedTuple):
     """What tells connected metal from dead metal, and room for the searches.
 
-    Attributes
-    ----------
-    spares : bool
-        Whether connected metal alone is stripped and plated on; without it the rest is not used.
-    conductive : ndarray of bool
-        Columns above a conductive scaffold; empty without one.
-    top : int
-        First layer whose metal is beside the metal above the box, from 0.
-    void_surfaces : bool
-        Whether ions also reach metal through voids that are open to the electrolyte.
-    seen : ndarray of int64, shape (kernel sites,)
-        Number of the last search that came to a site; `search` holds the number of the last.
-    search : ndarray of int64, shape (1,)
-    stack, listed : ndarray of int32, shape (kernel sites,)
-        Sites that wait in a search; sites that an ion can reach.
-    weights : ndarray of float64, shape (kernel sites,)
+    - `spares`: whether connected metal alone is stripped and plated on; without it the rest is not
+      used.
+    - `conductive` (ndarray of bool): columns above a conductive scaffold; empty without one.
+    - `top`: first layer whose metal is beside the metal above the box, from 0.
+    - `void_surfaces`: whether ions also reach metal through voids that are open to the electrolyte.
+    - `seen` (ndarray of int64, shape (kernel sites,)): number of the last search that came to a
+      site; `search` holds the number of the last.
+    - `search` (ndarray of int64, shape (1,))
+    - `stack`, `listed` (ndarray of int32, shape (kernel sites,)): sites that wait in a search;
+      sites that an ion can reach.
+    - `weights` (ndarray of float64, shape (kernel sites,))
     """
 
     spares: bool
@@ -69,6 +64,7 @@ def _at_collector(geometry, net, site):
 def is_connected(geometry, site_state, net, site):
     """Whether metal leads from a site that holds metal to the current collector."""
     net.search[0] += 1
+    # Sites carry the number of the last search that met them: nothing has to be cleared after one.
     search = net.search[0]
     net.seen[site] = search
     net.stack[0] = site
@@ -76,6 +72,8 @@ def is_connected(geometry, site_state, net, site):
     while n > 0:
         n -= 1
         here = np.int64(net.stack[n])
+        # Depth first and upwards: in metal without gaps the search ends after as many steps as
+        # there are layers.
         if _at_collector(geometry, net, here):
             return True
         row = neighbour_row(geometry, site_state[here], here)

@@ -24,6 +24,7 @@ def close_column(geometry, law, channels, state, scratch, site, above):
     site_state, counters = state.site_state, state.counters
     column = site // geometry.height
     top = column * geometry.height + geometry.walls + geometry.n_layers - 1
+    # From below upwards, so that each site takes the species that the one above still has.
     for place in range(site, top + 1):
         old = species_of(site_state[place])
         new = species_of(site_state[place + 1]) if place < top else above
@@ -41,6 +42,7 @@ def creep_bound(geometry, channels, state):
     """Rate at which sites of the box are offered a closure: that of a box full of voids."""
     if state.counters[t.VACANCIES] == 0:
         return 0.0
+    # The stress follows from contact, which is a count: all rates were worked out beforehand.
     rate = channels.creep[state.counters[t.VACANT_L1]]
     return rate * geometry.sites_per_layer * geometry.n_layers
 
@@ -66,5 +68,7 @@ def close_void(geometry, law, channels, state, scratch, rng, log):
     n_sites = geometry.sites_per_layer * n_layers
     place = min(int(rng.random() * n_sites), n_sites - 1)
     site = (place // n_layers) * geometry.height + geometry.walls + place % n_layers
+    # Uniform over all sites, most of them metal: rejected, which is exact and needs no list of
+    # voids.
     if is_void(state.site_state[site]):
         _sink(geometry, law, channels, state, scratch, site, rng, log)

@@ -204,6 +204,7 @@ def remove(box, state, site):
                 _insert(box, state, other)
             else:
                 state.neighbours[other] -= 1
+    # An atom with one neighbour is an end of its piece: without it nothing else is cut off.
     if state.neighbours[site] + (1 if site < columns else 0) > 1:
         for d in range(6):
             other, z = _shifted(box, site, d)
@@ -322,6 +323,7 @@ def _hop(box, law, state, mass, rng):
         return
     dead = state.counts[DEAD]
     remove(box, state, site)
+    # Rejected both ways, cutting off and joining, so that hop and reverse stay in detailed balance.
     if state.counts[DEAD] != dead or not _may_join(box, state, target):
         add(box, state, site)
         return
@@ -333,6 +335,7 @@ def _hop(box, law, state, mass, rng):
 def _plate(box, state, rng):
     """Reduce an ion on the highest atom of a column, or on the bare substrate."""
     columns = box.ny * box.nx
+    # A bound on rejections: with one free column of n the chance to miss it is exp(−64).
     for _ in range(64 * columns):
         column = min(np.int64(rng.random() * columns), columns - 1)
         top = state.top[column]
@@ -352,6 +355,7 @@ def _strip(law, box, state, rng):
     if total == 0.0:
         return EXHAUSTED
     chosen = _bin_at(state.n_connected, law.weight, rng.random() * total)
+    # Bins hold dead atoms too, as few as they are: rejection is cheaper than bins of their own.
     while True:
         member = min(np.int64(rng.random() * state.size[chosen]), state.size[chosen] - 1)
         site = np.int64(state.members[chosen, member])
@@ -365,19 +369,13 @@ def _strip(law, box, state, rng):
 def advance(box, law, state, charge, time_s, attempts, rng):
     """Go on until a charge has passed, a time is up, or a number of attempts was made.
 
-    Parameters
-    ----------
-    charge : int
-        Atoms plated and stripped in all, of ``counts``.
-    time_s : float
-        End, infinity without one.
-    attempts : int
-        Attempts of this call.
-    rng : numpy.random.Generator
-        The only source of randomness. An attempt draws its waiting time (standard exponential),
-        then a number for its kind; a hop then bin, member, direction and, where its rate may
-        reject it, one more; plating a column until it is connected; stripping a bin, and members
-        until one is connected.
+    - `charge` (int): atoms plated and stripped in all, of ``counts``.
+    - `time_s` (float): end, infinity without one.
+    - `attempts` (int): attempts of this call.
+    - `rng` (numpy.random.Generator): the only source of randomness. An attempt draws its waiting
+      time (standard exponential), then a number for its kind; a hop then bin, member, direction
+      and, where its rate may reject it, one more; plating a column until it is connected; stripping
+      a bin, and members until one is connected.
 
     Returns
     -------

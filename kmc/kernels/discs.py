@@ -22,6 +22,7 @@ def _weights(position, pitch, width, reach, out):
         out[k] = math.exp(-0.5 * (distance / width) ** 2)
         total += out[k]
     for k in range(2 * reach + 1):
+        # So that values are spread whole, wherever in its cell the point lies.
         out[k] /= total
     return start
 

@@ -21,6 +21,8 @@ def _absorption_rates(law, packed, rates):
 
 @inner
 def _sum_of_rates(rates):
+    # In pairs, as `_sum_of_hops` adds: another order would differ in the last bit, and so in the
+    # bin.
     hops = ((rates[0] + rates[1]) + (rates[2] + rates[3])) + (
         (rates[4] + rates[5]) + (rates[6] + rates[7])
     )
@@ -85,6 +87,7 @@ def rates_now(geometry, law, channels, scratch, site_state, site):
     slot = index(site & (t.N_KEPT - 1))
     rates = scratch.rates[slot]
     if remembers_rates(law):
+        # Rates of an alloy take many look-ups; between two attempts at a vacancy few have changed.
         if scratch.owner[slot] == site:
             return _sum_of_rates(rates)
         scratch.owner[slot] = site
@@ -109,6 +112,8 @@ def refresh(geometry, law, channels, state, scratch, n):
 
 @inner
 def _touch(site_state, touched, n, site):
+    # BLOCKED is set on every vacancy; taking it off marks those that are listed, without a list to
+    # search.
     if site_state[site] & t.BLOCKED:
         site_state[site] ^= t.BLOCKED
         touched[n] = site
@@ -149,6 +154,7 @@ def exchange(geometry, law, channels, state, scratch, site, new):
     old = species_of(site_state[site])
     gather(geometry, site_state[site], site, near_site, t.N_NEAR)
     set_species(geometry, state, site, near_site, old, new)
+    # A rate of 0 belongs to no bin: what is no vacancy any more cannot be drawn.
     if old == t.VACANCY:
         assign(state.hops, site, 0.0)
     n = _touch_around(geometry, site_state, site, 0, near, touched, np.int64(0))

@@ -96,11 +96,14 @@ def _move(geometry, state, scratch, k, site_to, site_from, species):
         shift_pairs(state, scratch.near[1], layer_from, np.int64(1), -is_mg)
 
     first = is_mg * t.NM1 - t.NV1  # change of the first neighbours of site_to when it is filled
+    # site_from becomes what site_to was: the same change with the other sign.
     code = species * t.SPECIES - t.BLOCKED
     v = shifted(state, site_to, code - first) & t.MASK_FIRST
     v += shifted(state, site_from, first - code) & t.MASK_FIRST
     variant = index(variant_of(packed_to))
     steps = geometry.around[0, variant, k]
+    # The sign bit marks sites whose neighbours wrap around: inside, steps are constants of the
+    # variant.
     if packed_to < 0:  # in the fringe
         column = index(site_to // geometry.height)
         steps = geometry.around[index(geometry.pattern[column]), variant, k]
@@ -126,6 +129,7 @@ def hop(geometry, law, channels, state, scratch, k, site_to, site_from):
     """Move the atom on `site_from` into the vacancy on `site_to`, its neighbour number k."""
     species = species_of(state.site_state[site_from])
     n = _move(geometry, state, scratch, k, site_to, site_from, species)
+    # The vacancy itself, which stays in its bin where its rate does, as in perfect metal.
     rate = total_rate(geometry, law, channels, scratch, state.site_state, site_from)
     reassign(state.hops, site_to, site_from, rate)
     refresh(geometry, law, channels, state, scratch, n)

@@ -97,16 +97,12 @@ def reported_compilation(
 ) -> Iterator[None]:
     """Report the compilation of an entry point that is called meanwhile.
 
-    Parameters
-    ----------
-    function : compiled function
-    report : callable
-        Called with the number of functions compiled, and of all that it calls. Not at all if
-        compiled code is found on disk, or in memory.
-    left_out : container of functions
-        Parts that the types of the arguments keep from being compiled.
-    under_way : callable
-        Called with True when compilation begins, and with False when it is over.
+    - `function` (compiled function)
+    - `report`: called with the number of functions compiled, and of all that it calls. Not at all
+      if compiled code is found on disk, or in memory.
+    - `left_out` (container of functions): parts that the types of the arguments keep from being
+      compiled.
+    - `under_way`: called with True when compilation begins, and with False when it is over.
     """
     if _numba.config.DISABLE_JIT:
         yield

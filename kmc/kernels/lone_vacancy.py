@@ -107,7 +107,9 @@ def _walks_beyond(lone, others, side, layer, returning, ends, counters, rng):
         # Walks onward and back to here, before the hop back or the end: a geometric number each.
         until = lone.rate[1 - side, m] + leave + beyond
         visits = returning + ends
+        # A sum of geometric numbers is negative binomial: Poisson with a mean drawn from a gamma.
         again = _poisson(rng, rng.standard_gamma(visits) * loops / until)
+        # Waits at one layer are alike, so that their sum is one gamma number.
         time += rng.standard_gamma(visits + again) / (onward + lone.rate[1 - side, m] + leave)
         returning = again
         if ends == 1 and rng.random() * (leave + beyond) < leave:
@@ -130,6 +132,7 @@ def _draw_walk(lone, others, layer, counters, rng):
     if up > 0.0:
         lost_up, loops_up = up * lone.lost[UP, layer + 1], up * lone.kept[UP, layer + 1]
     until = leave + lost_down + lost_up
+    # Both numbers of loops share this mean: they compete with the same end.
     mean = rng.standard_exponential() / until
     n_down, n_up = _poisson(rng, mean * loops_down), _poisson(rng, mean * loops_up)
     time = rng.standard_gamma(n_down + n_up + 1) / (down + up + leave)
@@ -149,6 +152,7 @@ def _shifted_column(lone, column, layer, end, hops, rng):
     """Column under which the walk ends that began over `column`."""
     iy = column // lone.nx
     ix = column - iy * lone.nx
+    # In half cells: a bcc layer is shifted by half a cell against the one below.
     x = 2 * ix + (layer & 1) + 2 * rng.binomial(hops, 0.5) - hops
     y = 2 * iy + (layer & 1) + 2 * rng.binomial(hops, 0.5) - hops
     return ((y - (end & 1)) // 2 % lone.ny) * lone.nx + (x - (end & 1)) // 2 % lone.nx
@@ -167,6 +171,7 @@ def _move(geometry, law, channels, state, scratch, site, site_to):
 @inner
 def _walk(geometry, law, channels, state, scratch, lone, others, limits, rng):
     counters, clock = state.counters, state.clock
+    # Without another event the walk has no end; with frequent ones, hops one by one are as fast.
     if not 0.0 < others <= lone.most_others:
         return np.int64(-1), False
     stop = min(limits.time_s, limits.pause_time_s)

@@ -85,6 +85,7 @@ def _mix(geometry, law, channels, state, scratch, rest, log):
     if species_of(packed_other) != t.LI:
         return
     barrier_ueV, energy_ueV = exchange_energies(law, packed, packed_other)
+    # The fraction of x is uniform whatever the pair: it decides without another draw.
     if x - pair < exchange_share(law, barrier_ueV):
         _change_places(geometry, law, channels, state, scratch, site, other, energy_ueV, log)
 
@@ -92,9 +93,11 @@ def _mix(geometry, law, channels, state, scratch, rest, log):
 @rare
 def _emit(geometry, law, channels, state, scratch, share, log):
     """Offer the top-layer site at this share of the layer a vacancy from the reservoir."""
+    # Rounding can make share · n equal to n, a column that there is not.
     column = min(int(share * geometry.sites_per_layer), geometry.sites_per_layer - 1)
     site = column * geometry.height + geometry.walls + geometry.n_layers - 1
     species = species_of(state.site_state[site])
+    # A rejected attempt: the rate in the sum is that of all sites of the layer, vacant or not.
     if species == t.VACANCY:
         return
     state.counters[t.ENERGY] += binding(law, species, state.site_state[site])
@@ -227,26 +230,21 @@ def advance(
 ):
     """Run events until a limit is reached; returns the reason (`PAUSED`, ...).
 
-    Parameters
-    ----------
-    geometry, law, channels, state, scratch, lone, limits, log
-        Tuples of `kmc.kernels.tables`; `law` is `OneSpecies` or `TwoSpecies`.
-    net : kmc.kernels.connection.Connection or None
-        Whether dead lithium is spared, and how it is found. None for a loop that never plates
-        and spares nothing.
-    held, creeps, mixes : True or None
-        None for a loop without a held voltage and exchange (`held`, which needs `net`), creep,
-        or exchange of Mg. Code for what is None is left out of the compilation, in which a loop
-        that only strips takes half the time of one with everything.
-    rng : numpy.random.Generator
-        The only source of randomness. An attempt draws its waiting time (standard
-        exponential), then two uniform numbers for the next attempt (its own were drawn by the
-        one before): where in the sum of all bounds it falls, and which member of a bin it
-        takes. A vacancy then draws another of the latter as long as it names no member, a strip
-        or plate at a given current as many uniform numbers as its own selection takes (of an
-        ion that waited, before the numbers of the attempt that follows; an exchange
-        one more before to be accepted and one after for the site that is plated), a closure one
-        for the site and, where the reservoir has Mg, one for the species.
+    - `geometry`, `law`, `channels`, `state`, `scratch`, `lone`, `limits`, `log`: tuples of
+      `kmc.kernels.tables`; `law` is `OneSpecies` or `TwoSpecies`.
+    - `net` (kmc.kernels.connection.Connection or None): whether dead lithium is spared, and how it
+      is found. None for a loop that never plates and spares nothing.
+    - `held`, `creeps`, `mixes` (True or None): None for a loop without a held voltage and exchange
+      (`held`, which needs `net`), creep, or exchange of Mg. Code for what is None is left out of
+      the compilation, in which a loop that only strips takes half the time of one with everything.
+    - `rng` (numpy.random.Generator): the only source of randomness. An attempt draws its waiting
+      time (standard exponential), then two uniform numbers for the next attempt (its own were drawn
+      by the one before): where in the sum of all bounds it falls, and which member of a bin it
+      takes. A vacancy then draws another of the latter as long as it names no member, a strip or
+      plate at a given current as many uniform numbers as its own selection takes (of an ion that
+      waited, before the numbers of the attempt that follows; an exchange one more before to be
+      accepted and one after for the site that is plated), a closure one for the site and, where the
+      reservoir has Mg, one for the species.
 
     Notes
     -----
@@ -275,8 +273,11 @@ def advance(
     if plating:
         forward, backward = t.PLATES, t.STRIPS
     strip, plate, creep, mixing = channels.strip, 0.0, 0.0, 0.0
+    # One comparison an attempt; which of the two it was is asked only at the end.
     stop = min(limits.time_s, limits.pause_time_s)
     unmixed = others = strip + channels.emission
+    # Whole counts and not shares or charge: integers compare exactly, so that a limit is met to the
+    # atom.
     while (
         counters[t.EVENTS] < limits.events
         and counters[forward] - counters[backward] < limits.strips
@@ -284,8 +285,10 @@ def advance(
         and counters[t.VACANT_L1] < limits.vacant_L1
         and clock[t.TIME] < limits.pause_time_s
     ):
+        # One bin may have to hold all vacancies: asked before the event that could overflow it.
         if counters[t.VACANCIES] >= capacity:
             return t.BINS_FULL
+        # What an earlier call put off, or an ion that waits, comes before any new attempt.
         if clock[t.STRIP_DUE] != 0.0:
             if net is not None and clock[t.STRIP_DUE] == t.WAITING:
                 if plate_waiting(geometry, law, channels, state, scratch, net, rng, log):
@@ -297,6 +300,8 @@ def advance(
             else:
                 return t.NO_SITE if plating else t.NO_ELECTROACTIVE
         if held is not None:
+            # At a voltage the weights are rates, which every attempt needs; at a given current only
+            # a strip asks for them.
             if (at_voltage or exchanges) and counters[t.N_DIRTY] > 0:
                 refresh_strip_weights(geometry, law, channels, state, scratch)
             if at_voltage:
@@ -305,6 +310,8 @@ def advance(
                 if strip + plate <= 0.0:
                     return t.NO_ELECTROACTIVE
             if exchanges:
+                # From bounds of the weights, and so a bound itself, as the rate rises with the
+                # product.
                 product = total_mass(state.strips) * total_mass(state.plates)
                 plate = exchange_rate(strip, channels.exchange * product)
         if creeps is not None and channels.creep.size > 0:
@@ -319,6 +326,7 @@ def advance(
             return t.NO_EVENT
         u, v, choice = clock[1], clock[2], -1
         site, absorbed = np.int64(-1), False
+        # An attempt that is put off has its time already, drawn for the hops one by one.
         if counters[t.VACANCIES] == 1 and clock[t.PUT_OFF] < 0.0:
             site, absorbed = walk_alone(
                 geometry, law, channels, state, scratch, lone, others, limits, rng
@@ -334,9 +342,13 @@ def advance(
             if time < 0.0:
                 time = clock[t.TIME] + rng.standard_exponential() / (total * channels.unit_Hz)
             elif total != clock[t.PUT_OFF_RATE]:  # the current was switched off, or its voltage
+                # Waiting times have no memory: what is left of this one is stretched to the new
+                # rate.
                 left = (time - clock[t.TIME]) * clock[t.PUT_OFF_RATE]
                 time = clock[t.TIME] + left / total
             if time >= stop:
+                # Kept with its rate, and not drawn anew: a stop in between changes nothing that
+                # follows.
                 clock[t.PUT_OFF], clock[t.PUT_OFF_RATE] = time, total
                 clock[t.TIME] = stop
                 return t.TIME_IS_UP if limits.time_s <= limits.pause_time_s else t.PAUSED
@@ -356,6 +368,8 @@ def advance(
                 while place >= count:
                     place = find_place(count, rng.random())
                 site, y = np.int64(hops.members[b, place]), rest / count
+                # Thinning: the bin has bounds, and what lies between rate and bound is a rejected
+                # attempt.
                 if y < rates_now(geometry, law, channels, scratch, site_state, site):
                     choice = find_choice(scratch.rates[index(site & (t.N_KEPT - 1))], y)
         if b >= 0:
@@ -381,12 +395,15 @@ def advance(
                     at = site_at_voltage(
                         geometry, state.strips, law, state, net, strip_weight, rest
                     )
+                # The whole interface is looked at only after a draw met dead metal, as it costs
+                # thousands of attempts.
                 if at == DEAD and none_reacts(geometry, law, state, net, scratch.near[2], True):
                     return t.NO_ELECTROACTIVE
                 if at < 0:
                     continue
                 charge = counters[forward] - counters[backward]
                 if plates == plating and charge >= limits.before_strip:
+                    # The site stays chosen; stored with one more, as 0 stands for none.
                     clock[t.STRIP_DUE] = at + 1.0
                     return t.PAUSED
                 if plates:
@@ -408,6 +425,7 @@ def advance(
             elif not strip_at_current(geometry, law, channels, state, scratch, net, rng, log):
                 return t.NO_ELECTROACTIVE
         elif creeps is None or rest < strip + plate + channels.emission or creep == 0.0:
+            # What is left of the number is uniform over the stretch of emission: no second draw.
             share = (rest - strip - plate) / channels.emission
             _emit(geometry, law, channels, state, scratch, share, log)
         else:

@@ -60,10 +60,12 @@ def wedge_place(height, a, b):
         return height
     if height <= b * b / (3 * a):
         return (24 * a * b * height) ** (1 / 3) - a - b
+    # Here the line crosses two opposite sides of the cell, and the mean is quadratic in d.
     u = math.sqrt(4 * a * height - b * b / 3)
     if u <= 2 * a - b:
         return u - a
     d = height
+    # Newton from above, where the mean is convex in d: every step stays on that side.
     for _ in range(30):
         left = a + b - d
         step = (d + left**3 / (24 * a * b) - height) / (1 - left**2 / (8 * a * b))
@@ -86,15 +88,12 @@ def _halves(x, y):
 def locate(h, nx, ny, cover, place, kind):
     """Kinds of cells, and in those of the contact line the plane of the gap.
 
-    Parameters
-    ----------
-    h : float64 array, shape (n, n)
-        Mean heights.
-    nx, ny, cover, place : float64 arrays, shape (n, n)
-        Filled: direction in which the gap gets higher (0 where unknown), share of the cell under
-        the gap, height of the plane at the cell's centre, below 0 where that is on contact.
-    kind : int8 array, shape (n, n)
-        Filled: DRY, LINE (it or a neighbour is crossed by the line) or FULL.
+    - `h` (float64 array, shape (n, n)): mean heights.
+    - `nx`, `ny`, `cover`, `place` (float64 arrays, shape (n, n)): filled: direction in which the
+      gap gets higher (0 where unknown), share of the cell under the gap, height of the plane at the
+      cell's centre, below 0 where that is on contact.
+    - `kind` (int8 array, shape (n, n)): filled: DRY, LINE (it or a neighbour is crossed by the
+      line) or FULL.
     """
     n = h.shape[0]
     for i in range(n):
@@ -108,10 +107,13 @@ def locate(h, nx, ny, cover, place, kind):
             left, right = j - 1 if j else n - 1, j + 1 if j + 1 < n else 0
             e, w, s, o = h[i, right], h[i, left], h[down, j], h[up, j]
             se, sw, ne, nw = h[down, right], h[down, left], h[up, right], h[up, left]
+            # Diagonal neighbours too: a line through a corner crosses a cell whose four sides are
+            # all open.
             if min(min(e, w, s, o), min(se, sw, ne, nw)) > 0:
                 cover[i, j], place[i, j], kind[i, j] = 1.0, value, FULL
                 continue
             kind[i, j] = LINE
+            # Sobel: exact for a plane, and single cells count less than in a plain difference.
             gx = 2 * (e - w) + (se - sw) + (ne - nw)
             gy = 2 * (s - o) + (se - ne) + (sw - nw)
             norm = math.hypot(gx, gy)
@@ -153,6 +155,7 @@ def _along(i, j, place, kind, nx, ny, second):
             s4 += s**4
             es += e * s
             es2 += e * s * s
+    # Of the normal equations: 0 where all cells of the line stand at one distance along it.
     det = s2 * s4 - s3 * s3
     if det <= 1e-9 * s2 * s4:
         return 0.0
@@ -356,15 +359,10 @@ def relax(h, rate, time, stages, mobility, cover, place, nx, ny, kind, work):
 def advance(h, time, mobility, cover, place, nx, ny, kind):
     """Let wedges that reach beyond their cell enter the next one; the volume stays.
 
-    Parameters
-    ----------
-    h : float64 array, shape (n, n)
-        Not below 0; changed.
-    time, mobility : float, float64 array
-        Of `relax`: where surface diffusion is slow only a share of what a wedge has beyond its
-        cell enters.
-    cover, place, nx, ny, kind : arrays
-        Of `locate` for h.
+    - `h` (float64 array, shape (n, n)): not below 0; changed.
+    - `time`, `mobility` (float, float64 array): of `relax`: where surface diffusion is slow only a
+      share of what a wedge has beyond its cell enters.
+    - `cover`, `place`, `nx`, `ny`, `kind` (arrays): of `locate` for h.
     """
     n = h.shape[0]
     taken = np.zeros_like(h)
@@ -393,8 +391,11 @@ def advance(h, time, mobility, cover, place, nx, ny, kind):
                 out = _outward(nx, ny, ii, jj, side)
                 if out <= 0.05:
                     continue
+                # Exact for exponential filling, and never more than there is, however long the
+                # step.
                 share = -math.expm1(-4 * time * mobility[ii, jj])
                 part = share * (total / weights) * out * out / weights
+                # At most a quarter for each side: four neighbours together cannot take it below 0.
                 part = min(part, 0.25 * h[ii, jj])
                 taken[ii, jj] -= part
                 taken[i, j] += part
@@ -435,6 +436,7 @@ def clear(h):
     """
     n = h.shape[0]
     short = left = 0.0
+    # Twice: what a cell hands on may in turn be too thin where it arrives.
     for _ in range(2):
         for i in range(n):
             for j in range(n):

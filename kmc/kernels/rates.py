@@ -207,10 +207,8 @@ def _two_exchange_share(law, barrier_ueV):
 def by_type(versions, law_at=0):
     """One name for functions of which the type of an argument chooses.
 
-    Parameters
-    ----------
-    versions : dict
-        Type of a tuple of tables → function; the argument number `law_at` is one of these tuples.
+    - `versions` (dict): type of a tuple of tables → function; the argument number `law_at` is one
+      of these tuples.
     """
 
     def called(*arguments):

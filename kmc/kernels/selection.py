@@ -34,6 +34,7 @@ _ALL = 2 * N_BINS - 1  # bits that tell the bins and `NONE` apart
 @inner
 def bin_of(bins, rate):
     """Bin of a positive rate: the lowest whose bound is not below it."""
+    # A logarithm would be slower, and could differ in its last bit between libraries.
     bits = np.float64(rate).view(np.int64)
     # The exponent and one bit of the mantissa, rounded up.
     return max(((bits + 0x7FFFFFFFFFFFF) >> 51) - 2 * 1023 + bins.unit_bin, 0)
@@ -50,6 +51,7 @@ def bin_or_none(bins, rate):
 def _leave(bins, place):
     """Empty a place; the last member of the bin moves there. What was there keeps its `where`."""
     b = index(place >> POSITION_BITS)
+    # Nothing is shifted: a member leaves in the same time, however full its bin is.
     last = bins.count[b] - 1
     moved = bins.members[b, index(last)]
     bins.members[b, index(place & POSITION_MASK)] = moved
@@ -120,6 +122,7 @@ def reassign(bins, old, new, rate):
 @inner
 def total_mass(bins):
     """Sum of the bounds of all members."""
+    # From integers, so that the sum never drifts from the members.
     total = 0.0
     for w in range(N_WINDOWS):
         total += bins.window[w] * bins.scale[w]
@@ -132,6 +135,7 @@ def find_bin(bins, x):
 
     Returns −1 with the remainder when x lies beyond all bins.
     """
+    # From the fastest down: nearly all draws end in the first window that has members.
     for w in range(N_WINDOWS - 1, -1, -1):
         mass = bins.window[w] * bins.scale[w]
         if x < mass:
@@ -160,6 +164,7 @@ def lowest_bin(bins):
 def find_member(bins, b, rest):
     """Member of bin b that holds `rest`, and where in its stretch [0, bound) the draw fell."""
     bound = bins.bound[b]
+    # Rounding can carry the quotient to the count, one beyond the last member.
     position = min(int(rest / bound), bins.count[b] - 1)
     return bins.members[b, position], rest - position * bound
 

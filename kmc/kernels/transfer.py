@@ -69,6 +69,7 @@ def _list_vacant(geometry, state, net, near):
 @inner
 def _draw(net, n, total, rng):
     """One of the listed sites by its weight; −1 where all weights are 0."""
+    # All weights are 0 where connected metal touches no vacant site.
     if total <= 0.0:
         return np.int64(-1)
     x, last = rng.random() * total, np.int64(-1)
@@ -181,10 +182,12 @@ def plate_at_current(geometry, law, channels, state, scratch, net, rng, log):
     False where there are vacant sites, but none beside connected metal.
     """
     refresh_strip_weights(geometry, law, channels, state, scratch)
+    # Before the ion lands: afterwards its site is occupied, and no vacancy that it met.
     observe(channels, state, 1.0)
     site = draw_plate(geometry, law, state, scratch, net, rng)
     if site >= 0:
         reduce(geometry, law, channels, state, scratch, site, log)
+    # Vacant sites are left, but beside dead metal alone, which may last: the caller decides.
     elif total_mass(state.plates) > 0.0:
         return False
     else:
@@ -214,6 +217,7 @@ def transfer_due(geometry, law, channels, state, scratch, net, rng, log):
     """The strip or plate that a limit put off; False where no site can have it any more."""
     place = state.clock[t.STRIP_DUE]
     state.clock[t.STRIP_DUE] = 0.0
+    # Below 0 no site was chosen when the charge was put off: it is drawn now, as the state is now.
     if place < 0.0:
         if net is not None and channels.plating:
             return plate_at_current(geometry, law, channels, state, scratch, net, rng, log)
