@@ -204,6 +204,7 @@ class VoidHistory:
         self._track = [np.arange(1, len(first) + 1)]
         tracks = len(first)
         for a, b, links in self._edges:
+            # Tracks follow best matches alone: links of coalescence and splits stay in the graph.
             heir = tracking.heirs(self._snapshots[a], self._snapshots[b], links)
             track = np.where(heir >= 0, self._track[-1][heir] if len(self._track[-1]) else 0, 0)
             new = np.flatnonzero(heir < 0)

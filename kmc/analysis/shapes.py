@@ -29,6 +29,7 @@ def _span(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n_planes = present.shape[1]
     if not len(present):
         return np.zeros(0, dtype=int), np.zeros(0, dtype=int)
+    # A ring laid out twice: the longest gap is then one interval wherever it lies.
     twice = np.concatenate((present, present), axis=1)
     place = np.where(twice, np.arange(2 * n_planes), -1)
     gap = np.arange(2 * n_planes) - np.maximum.accumulate(place, axis=1)
@@ -71,6 +72,7 @@ def place_in_box(
         planes = planes_A(lattice, axis)
         reach = lattice.box_A[axis]
         where = lattice.positions_A[sites, axis]
+        # A little below the site, as a rounded coordinate may lie on either side of its plane.
         index = np.searchsorted(planes, where - 1e-3 * lattice.lattice_parameter_A)
         count = np.bincount(members * len(planes) + index, minlength=n_groups * len(planes))
         count = count.reshape(n_groups, len(planes))

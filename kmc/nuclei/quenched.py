@@ -105,8 +105,10 @@ def _walk(geometry, free, n_max, steps, seed) -> np.ndarray:
     start = first + int(rng.choice(lithium))
     bias = learn_bias(geometry, free.ln_Z[:n_max], n_max, rng, start)
     walk = Walk(geometry, n_max, rng, first + int(rng.choice(lithium)))
+    # A tenth to forget where it began, before anything is counted.
     walk.go(bias, steps // 10)
     walk.forget()
     walk.go(bias, steps)
+    # Of single vacancies exactly, over the whole map: ratios then lead to larger clusters.
     single = np.log(weights.sum() / n_columns)
     return single + np.concatenate(([0.0], np.cumsum(walk.ln_ratios(bias))))

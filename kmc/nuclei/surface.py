@@ -178,6 +178,7 @@ class Surface:
         Hamiltonian, so the mean is a product over sites and exact.
         """
         steps = self.steps
+        # A power of two, so that a column wraps by a mask; wider than any cluster can reach.
         side = 2 ** math.ceil(math.log2(largest * np.abs(steps[:, :2]).max() + 2))
         side = min(side, _WIDEST)
         pad = int(np.abs(steps[:, 2]).max())
@@ -225,6 +226,7 @@ class Surface:
             extra += cost * beside
             if h.chi and j < kernel.N_FIRST and up == 1:
                 extra[plain.base] += h.chi * beside[plain.base]
+        # The mean over arrangements holds the chance of Li; a drawn arrangement has Li or not.
         pure = plain.site / (1.0 - shares[:, 0])
         site = np.where(mg, 0.0, pure[:, None] * np.exp(-extra / kT))
         code = np.arange(kernel.N_CODES)
@@ -250,6 +252,7 @@ def hanging_together(steps: np.ndarray) -> np.ndarray:
     ndarray of uint8, shape (2**14,)
     """
     known = {tuple(step) for step in steps}
+    # Of all 2^14 sets at once, so that the walk looks up what it would otherwise search.
     touching = np.zeros(len(steps), dtype=np.int64)
     for i, a in enumerate(steps):
         for j, b in enumerate(steps):

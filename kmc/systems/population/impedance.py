@@ -85,6 +85,7 @@ def impedance(
             advice="Some 10 µF/cm² and 10 are usual.",
         )
     share = float(contact.mean())
+    # Refused rather than infinite: an infinite row would end every fit and picture that follows.
     if share == 0:
         raise InputError("no contact is left: the impedance is infinite")
     kappa_S_cm = kinetics.conductivity_mS_cm * 1e-3
@@ -93,7 +94,10 @@ def impedance(
     full = kinetics.thermal_V / (kinetics.exchange_current_density_mA_cm2 * 1e-3)
     frequency = np.asarray(frequency_Hz, dtype=float)
     omega = 2j * np.pi * frequency
+    # Share of contact cancels: a smaller contact has the larger resistance and the smaller layer.
     layer_s = full * double_layer_uF_cm2 * 1e-6
+    # Of the electrolyte itself, whatever the shape of the contact: both take the same lines of
+    # current.
     relaxation_s = relative_permittivity * _VACUUM_F_cm / kappa_S_cm
     series = kinetics.series_resistance_ohm_cm2
     Z = series + full / share / (1 + omega * layer_s) + constriction / (1 + omega * relaxation_s)

@@ -109,6 +109,7 @@ class PopulationJob(Job):
     def _begin(self) -> None:
         """Begin a replica; each has a stream of random numbers of its own."""
         replica = len(self.reasons)
+        # By number and not in turn: more replicas leave those before them as they are.
         seeds = np.random.SeedSequence(self.run_file.random.seed).spawn(replica + 1)
         self._new(np.random.default_rng(seeds[replica]))
         self._last, self._framed, self.early, self.owed = {}, None, 0, None
@@ -117,6 +118,8 @@ class PopulationJob(Job):
     def _new(self, rng: np.random.Generator) -> None:
         setting, resolution = self.prepared.setting, self.run_file.upscale.resolution_um
         cell = setting.edge_um / setting.n_cells
+        # A part below the resolution of the microscope, or of the grid, is not a void that split
+        # off.
         least_um2 = max(_MIN_CELLS * cell**2, math.pi / 4 * resolution**2)
         self.gaps = Gaps(setting, rng)
         self.life = Life(setting.edge_um, setting.n_cells, least_um2)

@@ -80,6 +80,7 @@ class Kinetics:
         concentration = self.thermal_V * math.log(S)
         if j == 0:
             return Overpotential(concentration, 0.0, 0.0, 0.0)
+        # The current is given, and no voltage passes it through nothing.
         if contact_fraction <= 0:
             endless = math.copysign(math.inf, j)
             return Overpotential(concentration, endless, endless, 0.0)
