@@ -104,6 +104,8 @@ class Collector:
             reached[here] = metal[here] & reached[above].any(axis=1)
         if self.conductive is not None:
             reached[:n] |= metal[:n] & self.conductive
+        # Overhangs alone are left: a sweep from above cannot see metal that hangs on metal below
+        # it.
         left = np.flatnonzero(metal & ~reached[:-1])
         while left.size:
             near = np.concatenate([self.lattice.neighbours(left, shell) for shell in (1, 2)], 1)

@@ -55,6 +55,8 @@ def void_stress_MPa(
     a lone void (Budiansky, Hutchinson and Slutsky, in Mechanics of Solids, 1982), towards P/θ where
     contact vanishes.
     """
+    # From an area to a volume: voids that take the share 1 − θ of the interface, as high as they
+    # are wide.
     filled = max(0.0, 1.0 - contact_fraction) ** 1.5
     solid = 1.0 - filled ** (1.0 / exponent)
     if 2 * exponent * solid * limit_MPa <= 3 * pressure_MPa:

@@ -210,6 +210,7 @@ class Electrode:
         forward, backward = electrochemistry.charge_transfer_factors(
             overpotential_V, self.thermal_V, self.alpha
         )
+        # The flux itself raises S: solved at once, as it is linear in the flux.
         built_up_s = 0.0  # S − 1 per flux
         if math.isfinite(self.sink_distance_um):
             bulk = self._boltzmann(self.hamiltonian.bulk_formation_ueV)

@@ -79,7 +79,10 @@ class Hamiltonian:
             partner = occupancy[table]  # −1 wraps to the last site and is masked out below
             inside = table >= 0
             energies = bond[occupancy[:, None], partner]
+            # Each pair stands in the table twice, at either end.
             total -= int(energies[inside].sum()) // 2
+            # Neighbours that are missing above are the reservoir, which is all Li; those below do
+            # not exist.
             above = (~inside).sum(axis=1) * (lattice.layer > lattice.layers // 2)
             total -= int((bond[occupancy, LI] * above).sum())
         if self.chi and lattice.has_interface:
@@ -141,6 +144,7 @@ def calibrate(parameters: ParameterSet, lattice: Lattice) -> Hamiltonian:
         for shell, bond in ((1, bond1), (2, bond2)):
             repulsion = parameters.value(f"formation_energy_Mg_shell{shell}_eV") - bulk
             bond[LI, MG] = bond[MG, LI] = bond[LI, LI] + repulsion
+            # No ordering energy, so that Mg mixes ideally and means over arrangements are products.
             bond[MG, MG] = 2 * bond[LI, MG] - bond[LI, LI]
     if lattice.has_interface and not parameters.has("pair_bond_eV"):
         formation_L1 = parameters.value("formation_energy_L1_eV")
@@ -171,6 +175,7 @@ def _perfect_neighbours(lattice: Lattice) -> np.ndarray:
     for shell in (1, 2):
         table = lattice.neighbours(first, shell)
         present = (table >= 0).sum(axis=1)
+        # Above the middle whatever is missing belongs to the reservoir: no step reaches both ends.
         upper = np.arange(1, lattice.layers + 1) > lattice.layers // 2
         counts[shell - 1, 1:] = np.where(upper, table.shape[1], present)
     return counts
@@ -189,6 +194,7 @@ def _fill_conditions(parameters, lattice, bond1, bond2, phi, counts):
         )
     magnesium, others = above[0], above[1:]
     distance = lattice.distance_A(magnesium, others)
+    # The DFT moved the Li nearest to the Mg: farther ones have another energy on some faces.
     lithium = others[np.argmin(distance)]
     shell = next((s for s in (1, 2) if magnesium in lattice.neighbours(lithium, s)), 0)
     extra = bond1[LI, MG] - bond1[LI, LI] if shell == 1 else 0.0

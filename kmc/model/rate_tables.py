@@ -30,6 +30,8 @@ def one_species(model: Model) -> tables.OneSpecies:
     # Index of a hop (see `tables.OneSpecies`): chemistry and class of the atom, then the
     # difference of the packed counts (nv1 + 16 nv2), atom minus vacancy.
     index = np.arange(_HOPS // 2)
+    # The counts of both ends as one difference: a hop depends on nothing else, and the table fits
+    # the cache.
     packed = index % 256 - 128
     d_nv1 = (packed + 7) % 16 - 7
     d_nv2 = (packed - d_nv1) // 16
@@ -122,6 +124,7 @@ def two_species(model: Model) -> tables.TwoSpecies:
     highest = model.floor_ueV + int(model.barriers_ueV.max())
     highest += 2 * int(np.abs(site).max() + np.abs(mg_bonds).max())
     barriers, share = model.barriers_ueV, model.refill_mg_fraction
+    # exp(a + b) as a product of two tables: an alloy has more energies than one table could hold.
     coarse = np.exp(-_FINE * np.arange(highest // _FINE + 2) / kT)
     return tables.TwoSpecies(
         site_ueV=site.astype(np.int32),
@@ -224,6 +227,7 @@ def channels(
     n_L1 = model.lattice.sites_per_layer
     creep_Hz = np.empty(0)
     if model.pressure_MPa(drive) > 0:
+        # For every number of vacant sites beforehand: the loop then looks its rate up.
         creep_Hz = np.array([model.closure_rate_Hz(1 - n / n_L1, drive) for n in range(n_L1 + 1)])
     return tables.Channels(
         unit_Hz=model.unit_Hz,
@@ -292,6 +296,7 @@ def new_state(model: Model, occupancy, alloy: bool, capacity: int | None = None)
     chemistry = model.interphase.chemistry if model.interphase else None
     site_state = model.kernel_lattice.site_states(occupancy, model.layer_class(), chemistry)
     if capacity is None:
+        # Room for what a short run makes; bins that fill up are doubled, which costs a copy.
         capacity = int(1.25 * (occupancy == VACANCY).sum()) + 1024
     active = 2 * model.lattice.sites_per_layer if model.has_interface else 1
     plating = active if model.plates else 1

@@ -81,6 +81,7 @@ def cap_sites(
     lattice: Lattice, x_nm: float, y_nm: float, radius_nm: float, height_nm: float
 ) -> np.ndarray:
     """Sites within a spherical cap that stands on the plane half a layer below L1."""
+    # Radius of the sphere that a cap of this foot and height belongs to.
     sphere = (radius_nm**2 + height_nm**2) / (2 * height_nm)
     spacing = lattice.layer_spacing_A / A_per_nm
     found = []
