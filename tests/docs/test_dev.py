@@ -41,3 +41,16 @@ def test_names_of_a_row_stand_in_the_file_of_the_row(page):
             text += " ".join(str(file) for file in ROOT.glob("kmc/*"))
             wrong += [(first, name) for name in NAME.findall(last) if name not in text]
     assert wrong == []
+
+
+def test_a_new_process_takes_ten_files_of_code_and_tests():
+    page = ROOT / "docs" / "dev" / "add_a_process.md"
+    table = (
+        page.read_text(encoding="utf-8").partition("## Files to change")[2].partition("\n## ")[0]
+    )
+    always = [
+        line for line in table.splitlines() if line.startswith("| `") and "only if" not in line
+    ]
+    code = [line for line in always if re.match(r"\| `(kmc|tests)/", line)]
+    assert len(code) == 10
+    assert len(always) == 11  # the last row has both pages
