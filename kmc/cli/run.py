@@ -37,16 +37,7 @@ _UPSCALE = """\
 \b
 Examples:
   kmc upscale upscale_li
-  kmc upscale upscale_limg -o alloy.h5 --seed 7
   kmc upscale operando_li --set upscale.rounding_length_um=1 -o less_round.h5
-  kmc upscale upscale_li --set conditions.current_density_mA_cm2=0.2 --force
-  kmc plot upscale_li.h5 upscale_limg.h5 --what microscope --paper
-  kmc info upscale_li.h5 --json
-
-\b
-In Python:
-  p = kmc.run("upscale_li")
-  p.samples.contact_fraction, p.gap_um(-1), p.voids.footprint_um2
 
 What the numbers mean, and their assumptions: docs/upscaling.md.
 """
@@ -117,10 +108,8 @@ def run(**options: Any) -> None:
 def upscale(**options: Any) -> None:
     """Run NAME_OR_PATH, a run file with a section [upscale]; kmc run does the same.
 
-    The gap between metal and electrolyte on a periodic square: voids nucleate at the true rates
-    or begin on flaws, share the stripped volume through the diffusion of vacancies, round off,
-    meet and split, and the metal comes down where vacancies end. Writes an HDF5 file and a picture
-    beside it, and prints a summary.
+    The gap between metal and electrolyte on a periodic square: where voids begin, how they grow,
+    meet and split, and how the metal comes down.
     """
     _run(kind="population", **options)
 

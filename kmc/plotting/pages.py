@@ -258,15 +258,13 @@ def _panel_names(trajectories, rows, width_in: float) -> list[str]:
 
 def _labels(trajectories: Sequence[Trajectory]) -> list[str]:
     """The name of each run and its settings, for the key of its curves."""
-    names = style.run_names(trajectories)
-    return [_run_label(*pair) for pair in zip(trajectories, names, strict=True)]
-
-
-def _run_label(trajectory: Trajectory, name: str) -> str:
-    system, conditions = (trajectory.run.get(k, {}) for k in ("system", "conditions"))
-    parts = [system.get("params", ""), trajectory.box["name"]]
-    if conditions.get("temperature_K"):
-        parts.append(figure(conditions["temperature_K"], "K", 5))
-    if conditions.get("stack_pressure_MPa"):
-        parts.append(figure(conditions["stack_pressure_MPa"], "MPa"))
-    return f"{name}: {style.plain(', '.join(text for text in parts if text))}"
+    labels = []
+    for t, name in zip(trajectories, style.run_names(trajectories), strict=True):
+        system, conditions = (t.run.get(k, {}) for k in ("system", "conditions"))
+        parts = [system.get("params", ""), t.box["name"]]
+        if conditions.get("temperature_K"):
+            parts.append(figure(conditions["temperature_K"], "K", 5))
+        if conditions.get("stack_pressure_MPa"):
+            parts.append(figure(conditions["stack_pressure_MPa"], "MPa"))
+        labels.append(f"{name}: {style.plain(', '.join(text for text in parts if text))}")
+    return labels

@@ -36,7 +36,7 @@ def voids_picture(
 
 def history_picture(history) -> Figure:
     """Numbers and lifelines of the voids of one run."""
-    lives = _lifelines_height([_lanes(history)])
+    lives = _height(_lanes(history)) + 1.2
     page = style.new_figure(style.COLUMN_IN, 3.7 + lives)
     upper, lower = style.stack(page, [3.7, lives])
     _draw_numbers(upper, [history])
@@ -165,24 +165,20 @@ def lifelines_picture(
     maximum volume are shown.
     """
     names = list(names or [""] * len(histories)) if len(histories) > 1 else [""]
-    page, body = page_of(runs, _lifelines_height([_lanes(h) for h in histories]), [""])
+    page, body = page_of(runs, 1.2 + sum(_height(_lanes(h)) for h in histories), [""])
     _draw_lifelines(body, histories, names)
     return page
 
 
-def _panel_heights(lanes: Sequence[dict]) -> list[float]:
-    return [0.4 + 0.085 * max(8, len(lane)) for lane in lanes]
-
-
-def _lifelines_height(lanes: Sequence[dict]) -> float:
-    return sum(_panel_heights(lanes)) + 1.2
+def _height(lanes: dict) -> float:
+    """Of a panel of lifelines, in inches."""
+    return 0.4 + 0.085 * max(8, len(lanes))
 
 
 def _draw_lifelines(page, histories: Sequence, names: Sequence[str]) -> None:
     lanes = [_lanes(history) for history in histories]
-    heights = _panel_heights(lanes)
-    n = len(histories)
-    all_axes = page.subplots(n, 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    options: Any = {"sharex": True, "squeeze": False, "height_ratios": list(map(_height, lanes))}
+    all_axes = page.subplots(len(histories), 1, **options)[:, 0]
     x_key, scale, x_label = style.table_axis([history.counts for history in histories])
     volumes = np.concatenate([h.table["volume_nm3"].to_numpy(float) for h in histories])
     low, high = (volumes.min(), volumes.max()) if len(volumes) else (0.1, 1.0)
@@ -200,29 +196,19 @@ def _draw_lifelines(page, histories: Sequence, names: Sequence[str]) -> None:
     all_axes[-1].set_xlabel(x_label)
     all_axes[-1].set_xlim(-0.01 * last if last > 0 else 0, 1.02 * last if last > 0 else 1.0)
     if len(volumes):
-        bar = page.colorbar(
-            ScalarMappable(norm, colours),
-            ax=list(all_axes),
-            location="bottom",
-            aspect=28,
-            pad=0.02,
-            shrink=0.9,
-        )
+        place: Any = {"location": "bottom", "aspect": 28, "pad": 0.02, "shrink": 0.9}
+        bar = page.colorbar(ScalarMappable(norm, colours), ax=list(all_axes), **place)
         bar.set_label("void volume (nm³)")
         style.plain_log_axis(bar.ax.xaxis, float(norm.vmin or 0), float(norm.vmax or 0))
         bar.outline.set_visible(False)
-    page.legend(
-        handles=[
-            Line2D([], [], ls="", marker="|", ms=5, color=style.BLACK, label="nucleation"),
-            Line2D([], [], ls="", marker="x", ms=4, color=style.VERMILLION, label="collapse"),
-            Line2D([], [], color=style.GREY, lw=0.8, label="coalescence"),
-            Line2D([], [], color=style.PURPLE, lw=0.8, ls="--", label="split"),
-        ],
-        loc="outside lower center",
-        ncols=4,
-        handlelength=1.4,
-        columnspacing=1.0,
-    )
+    keys = [
+        Line2D([], [], ls="", marker="|", ms=5, color=style.BLACK, label="nucleation"),
+        Line2D([], [], ls="", marker="x", ms=4, color=style.VERMILLION, label="collapse"),
+        Line2D([], [], color=style.GREY, lw=0.8, label="coalescence"),
+        Line2D([], [], color=style.PURPLE, lw=0.8, ls="--", label="split"),
+    ]
+    look: Any = {"ncols": 4, "handlelength": 1.4, "columnspacing": 1.0}
+    page.legend(handles=keys, loc="outside lower center", **look)
 
 
 def _lanes(history) -> dict[int, int]:
@@ -276,11 +262,8 @@ def _draw_tracks(axes, history, lane, x_key, scale, colours, norm) -> None:
         parts = np.stack((ends[:-1], ends[1:]), axis=1)
         # As the cube root, a length: by volume all but the largest would be hairlines.
         widths = 1.2 + 3.0 * np.cbrt(volume[1:] / largest)
-        axes.add_collection(
-            LineCollection(
-                list(parts), colors=colours(norm(volume[1:])), linewidths=widths, capstyle="round"
-            )
-        )
+        look: Any = {"linewidths": widths, "capstyle": "round"}
+        axes.add_collection(LineCollection(list(parts), colors=colours(norm(volume[1:])), **look))
     _draw_events(axes, history, lane, x_key, scale)
 
 
