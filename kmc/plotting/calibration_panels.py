@@ -6,6 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from kmc.campaign.calibration.sentences import plain
 from kmc.common.formatting import quantity
@@ -13,9 +15,6 @@ from kmc.errors import InputError
 from kmc.plotting import style
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from kmc.campaign.calibration.calibrate import Calibration
 
 _BINS = 24

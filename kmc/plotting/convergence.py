@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from kmc.campaign.convergence.findings import Finding, Plateau, exponent_text, ratio_text
@@ -13,10 +14,6 @@ from kmc.campaign.convergence.outcome import Convergence
 from kmc.campaign.convergence.power_law import PowerLaw
 from kmc.common.formatting import figure
 from kmc.plotting import style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _VERDICTS = {
     "converged": "converged",

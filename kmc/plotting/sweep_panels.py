@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
 
 from kmc.campaign.scalars import charge_text
 from kmc.common.catalogue import nearest
@@ -19,8 +21,6 @@ from kmc.plotting import style
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 CONFIDENCE = 0.95
 DEFAULT = "contact_fraction"

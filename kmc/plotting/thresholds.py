@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
 from kmc.campaign.critical.question import Critical
 from kmc.common.formatting import figure, label, quantity
 from kmc.plotting import style, sweep_panels
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _TITLE_CHARACTERS = 46  # of 7 points in a column of 8.9 cm
 
